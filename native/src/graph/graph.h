@@ -1,0 +1,73 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "graph/graph_spec.h"
+#include "kernels/kernel_table.h"
+#include "tensor/tensor.h"
+
+namespace atb {
+
+/// A tensor for one input or output of a graph, by its index among them.
+struct BoundTensor {
+  int index;
+  Tensor tensor;
+};
+
+struct GraphCounters {
+  uint64_t runs = 0;
+  uint64_t plans = 0;           ///< Memory plans made; a warm decode makes none.
+  std::string last_plan_reason;  ///< Why the latest was made ("input_ids grew from i32[8] to i32[9]").
+  uint64_t arena_bytes = 0;
+};
+
+/// One operation's time in one run, when profiling.
+struct NodeTiming {
+  int node;  ///< Index among Graph::NodeNames().
+  uint64_t start_ns;
+  uint64_t duration_ns;
+};
+
+/// An executable graph: sub-graphs inlined, operations made, memory planned per shape bucket.
+/// Not thread-safe: one run at a time.
+class Graph {
+ public:
+  /// Throws NATIVE_GRAPH_INVALID, NATIVE_OP_UNKNOWN, NATIVE_PARAM_INVALID.
+  explicit Graph(const GraphSpec& spec);
+  ~Graph();
+
+  const std::vector<std::string>& Inputs() const;
+  const std::vector<std::string>& Outputs() const;
+  /// Path of each operation, "layer_3/attn_out", in order of execution.
+  const std::vector<std::string>& NodeNames() const;
+  const std::vector<std::string>& NodeTypes() const;
+
+  /// Binds an input that stays the same from run to run: a weight, a cache, a table. The bytes stay the caller's.
+  void Bind(int input, const Tensor& tensor);
+
+  /// Runs once. `inputs` are the inputs that are not bound. `outputs` may give destinations; other outputs stay in the
+  /// arena until the next run (see Output). `keep` names inner tensors (path as in NodeNames, then "/" and the tensor)
+  /// whose bytes must survive the run. Throws before or between operations, never inside one; the graph stays usable.
+  void Run(std::span<const BoundTensor> inputs, std::span<const BoundTensor> outputs, std::span<const std::string> keep,
+           const kernels::KernelTable& kernels, ThreadPool& pool);
+
+  /// Output i, or a kept inner tensor, of the latest run.
+  const Tensor& Output(int index) const;
+  const Tensor& Kept(std::string_view name) const;
+
+  const GraphCounters& counters() const;
+  /// Times of the latest run's operations; empty unless profiling.
+  void SetProfiling(bool on);
+  std::span<const NodeTiming> Timings() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace atb

@@ -1,0 +1,101 @@
+#pragma once
+// Included by files compiled for one ISA: C headers and plain data only, no inline functions (see docs/architecture.md).
+#include <stdint.h>
+
+#include "kernels/kv_layout.h"
+#include "kernels/packed_weight.h"
+#include "tensor/dtype.h"
+
+namespace atb::kernels {
+
+enum class BinaryOp : uint8_t { kAdd, kSub, kMul, kDiv };
+
+enum class UnaryOp : uint8_t {
+  kRelu, kGeluTanh, kGeluErf, kFastGelu, kSwish, kSigmoid, kLog, kMuls, kCos, kSin, kNeg, kTanh,
+};
+
+/// What happens to a product before it is rounded to `out`, in this order: + bias, SwiGLU, + residual. All in f32.
+struct GemmCall {
+  const PackedWeight* weight;
+  const void* x;  ///< [m, k] of the dtype that the format multiplies (bf16, f32, f16); rows x_stride elements apart.
+  int64_t m;
+  int64_t x_stride;
+  const void* bias;  ///< [n] or null.
+  DType bias_dtype;
+  bool swiglu;           ///< weight->interleaved: out[:, j] = silu(gate_j) * up_j, n/2 columns.
+  const void* residual;  ///< [m, columns of out] of out_dtype, rows out_stride apart, or null. May be `out` itself.
+  void* out;             ///< [m, n] (n/2 with swiglu), rows out_stride elements apart.
+  DType out_dtype;
+  int64_t out_stride;
+};
+
+/// One (sequence, kv head, query tile): `q_tokens` consecutive query tokens and the `group` query heads that share the
+/// kv head, so q_tokens * group rows; row r is token r / group, head kv_head * group + r % group.
+struct AttendCall {
+  const void* q;  ///< First query token of the tile, head 0: [q_tokens, q_heads, head_dim], tokens q_stride elements apart.
+  DType dtype;    ///< Of q and of the cache.
+  int64_t q_tokens;
+  int64_t q_stride;
+  int64_t group;
+  int64_t kv_head;
+  int64_t kv_heads;
+  int64_t head_dim;
+  int64_t q_position;  ///< Position of the first query token; key j is visible to a query at p when p - window < j <= p.
+  int64_t window;      ///< Keys visible to a query, itself included; 0: no limit.
+  bool causal;
+  int64_t context_len;  ///< Keys of the sequence.
+  float scale;
+  const void* k_cache;  ///< Layout of kv_layout.h.
+  const void* v_cache;
+  const int32_t* block_table;  ///< Block of keys [i * block_size, ...); null: block i is i.
+  int64_t block_size;
+  const float* mask;  ///< Added to the scaled scores: [q_tokens, context_len] rows mask_stride apart, or null.
+  int64_t mask_stride;
+};
+
+/// Unnormalised attention of some rows over some keys: softmax = o / l after merging by running maxima.
+struct AttendPartial {
+  float* max;  ///< [rows], -inf where no key is visible.
+  float* sum;  ///< [rows]
+  float* out;  ///< [rows, head_dim]
+};
+
+/// Every hot loop, one pointer each, one table per ISA. Kernels take pointers and extents; they allocate nothing,
+/// start no threads and cannot fail. One element's result never depends on how many rows share the call.
+struct KernelTable {
+  const char* isa;
+
+  /// dst[i] = f32(src[i]) for f32, f16, bf16.
+  void (*to_f32)(const void* src, DType dtype, float* dst, int64_t n);
+  /// dst[i] = src[i] rounded to nearest even.
+  void (*from_f32)(const float* src, void* dst, DType dtype, int64_t n);
+
+  /// out[i] = x[i] / sqrt(mean(x^2) + epsilon) * weight[i].
+  void (*rms_norm)(const float* x, const float* weight, float* out, int64_t size, float epsilon);
+  /// out[i] = (x[i] - mean) / sqrt(var + epsilon) * weight[i] + bias[i]; var is the biased one.
+  void (*layer_norm)(const float* x, const float* weight, const float* bias, float* out, int64_t size, float epsilon);
+  void (*binary)(BinaryOp op, const float* a, const float* b, float* out, int64_t n);
+  /// `arg`: the factor of kMuls, the scale of kSwish.
+  void (*unary)(UnaryOp op, const float* x, float* out, int64_t n, float arg);
+  /// out[i] = silu(gate[i]) * up[i].
+  void (*swiglu)(const float* gate, const float* up, float* out, int64_t n);
+  /// One head, rotate-half: out[i] = x[i] * cos[i] + rotated[i] * sin[i], rotated = (-x2, x1). In place allowed.
+  void (*rope)(const float* x, const float* cos, const float* sin, float* out, int64_t size);
+  void (*softmax)(const float* x, float* out, int64_t n);
+  /// Index of the largest of n, the first among equals; NaN is never chosen (n when all are NaN).
+  int64_t (*argmax)(const float* x, int64_t n);
+
+  /// Columns of panels [panel_begin, panel_end) of x * weight^T with its epilogue. With swiglu, panels come in pairs.
+  /// `scratch`: gemm_scratch_bytes, 64-byte aligned, one per thread.
+  void (*gemm)(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);
+  int64_t gemm_scratch_bytes;
+
+  /// Attention of the tile's rows over keys [key_begin, key_end), key_begin a multiple of kAttendChunk and
+  /// key_end - key_begin <= kAttendChunk. `scratch`: attend_scratch_bytes, one per thread.
+  void (*attend)(const AttendCall& call, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch);
+  /// acc = merge of acc and part, in this order, for `rows` rows.
+  void (*merge)(const AttendPartial& acc, const AttendPartial& part, int64_t rows, int64_t head_dim);
+  int64_t attend_scratch_bytes;
+};
+
+}  // namespace atb::kernels

@@ -1,0 +1,25 @@
+#pragma once
+#include <stdint.h>
+
+namespace atb::kernels {
+
+/// A KV block is stored head by head, so that one head's scan is contiguous. Inside a (block, head):
+///
+/// bf16 keys    [block_size/16][ceil(head_dim/32)][16 d-pairs][16 keys][2]   tiles of Q K^T: 16 keys are the columns
+/// bf16 values  [block_size/32][ceil(head_dim/16)][16 key-pairs][16 d][2]    tiles of P V: 32 keys are the depth
+/// other keys   [block_size/16][head_dim][16 keys]
+/// other values [block_size][head_dim]
+///
+/// head_dim is padded as shown, with zeros. Block sizes are multiples of 32.
+constexpr int64_t kKeyPanel = 16;
+constexpr int64_t kValueDepth = 32;
+constexpr int64_t kMinBlockSize = 32;
+
+/// Keys whose attention is computed as one piece; pieces merge in order of position. Every phase cuts at the same
+/// places, so a query's result does not depend on how its prompt was chunked or on who shares its batch.
+constexpr int64_t kAttendChunk = 256;
+
+/// Query rows that share one piece of work: one AMX tile of rows.
+constexpr int64_t kAttendRows = 16;
+
+}  // namespace atb::kernels

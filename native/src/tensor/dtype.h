@@ -1,0 +1,24 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace atb {
+
+enum class DType : uint8_t { kF32, kF16, kBF16, kI8, kU8, kI32, kI64 };
+
+constexpr size_t SizeOf(DType t) {
+  switch (t) {
+    case DType::kI64:
+      return 8;
+    case DType::kF32:
+    case DType::kI32:
+      return 4;
+    case DType::kF16:
+    case DType::kBF16:
+      return 2;
+    default:
+      return 1;
+  }
+}
+
+}  // namespace atb

@@ -1,0 +1,68 @@
+#pragma once
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <string>
+
+#include "tensor/dtype.h"
+
+namespace atb {
+
+/// ATB's limit.
+constexpr int kMaxRank = 8;
+
+/// How the bytes of a tensor lie in memory. Shapes are always the logical ones.
+enum class Layout : uint8_t {
+  kRowMajor,      ///< Dense, the last dimension contiguous.
+  kPackedLinear,  ///< `data` points to a kernels::PackedWeight: a linear's weight [n, k] repacked at bind.
+  kKeyCache,      ///< [blocks, block_size, kv_heads, head_dim], stored per (block, head) as kernels/kv_layout.h says.
+  kValueCache,    ///< Likewise for values.
+};
+
+/// A dtype, a layout and a shape of fixed capacity: copied freely, never allocates.
+struct TensorDesc {
+  DType dtype = DType::kF32;
+  Layout layout = Layout::kRowMajor;
+  uint8_t rank = 0;
+  std::array<int64_t, kMaxRank> dims{};
+
+  TensorDesc() = default;
+  TensorDesc(DType type, std::initializer_list<int64_t> shape) : dtype(type), rank(static_cast<uint8_t>(shape.size())) {
+    size_t i = 0;
+    for (int64_t d : shape) dims[i++] = d;
+  }
+
+  std::span<const int64_t> shape() const { return {dims.data(), rank}; }
+  int64_t dim(int i) const { return dims[static_cast<size_t>(i < 0 ? rank + i : i)]; }
+  int64_t Elements() const {
+    int64_t n = 1;
+    for (int64_t d : shape()) n *= d;
+    return n;
+  }
+  /// Bytes of a row-major tensor of this description.
+  size_t Bytes() const { return static_cast<size_t>(Elements()) * SizeOf(dtype); }
+  bool SameShape(const TensorDesc& other) const {
+    if (rank != other.rank) return false;
+    for (int i = 0; i < rank; ++i)
+      if (dim(i) != other.dim(i)) return false;
+    return true;
+  }
+};
+
+/// "bf16[17,2048]", for messages.
+std::string ToString(const TensorDesc& desc);
+
+/// A description and the bytes that it describes. Owns nothing.
+struct Tensor {
+  TensorDesc desc;
+  void* data = nullptr;
+
+  template <typename T>
+  T* As() const {
+    return static_cast<T*>(data);
+  }
+};
+
+}  // namespace atb

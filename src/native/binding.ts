@@ -1,0 +1,135 @@
+import type { DType, Tensor } from '../dtype.js';
+import type { GraphSpec } from '../graph/atb-graph.js';
+
+/** The addon's whole surface. Only this folder touches the `.node` file. */
+export interface NativeBinding {
+  /** ISAs that this machine can run, best first: `amx`, `avx512`, `avx2`, `reference`. */
+  availableIsas(): string[];
+  /** ATB op types (and our extension ops) that the engine executes, sorted. */
+  supportedOps(): string[];
+  readonly Engine: new (options: EngineOptions) => NativeEngine;
+}
+
+export interface EngineOptions {
+  /** Threads that compute, the engine's own included. */
+  readonly threads: number;
+  /** Kernel table by name; the best available when absent. Throws NATIVE_ISA_UNSUPPORTED. */
+  readonly isa?: string;
+}
+
+/** Where a weight's bytes come from: rows of one tensor in one file. Parts are concatenated along axis 0. */
+export interface WeightPart {
+  readonly file: string;
+  /** Absolute offset of the tensor's first byte in the file. */
+  readonly offset: number;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+}
+
+/** A weight to load under `name`; converted to `dtype`, then laid out. */
+export interface WeightLoad {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** `plain`: row-major. `linear`: packed for matrix products. `linear-interleaved`: packed, the two parts' panels alternating. */
+  readonly layout: 'plain' | 'linear' | 'linear-interleaved';
+  readonly parts: readonly WeightPart[];
+}
+
+export interface KvCacheOptions {
+  readonly layers: number;
+  readonly numBlocks: number;
+  /** Tokens of a block; a multiple of 32. */
+  readonly blockSize: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly dtype: 'f32' | 'f16' | 'bf16';
+}
+
+/** Sampling of one sequence. Counters and random numbers depend only on this, its tokens and the step. */
+export interface SamplerOptions {
+  readonly temperature: number;
+  /** 0: off. */
+  readonly topK: number;
+  readonly topP: number;
+  readonly minP: number;
+  readonly repetitionPenalty: number;
+  readonly frequencyPenalty: number;
+  readonly presencePenalty: number;
+  readonly logitBias: ReadonlyArray<readonly [token: number, bias: number]>;
+  /** Any integer in [0, 2^53). */
+  readonly seed: number;
+  /** Log-probs of the sampled token and of this many best; -1: none at all. */
+  readonly topLogprobs: number;
+  /** Tokens of the prompt, for the repetition penalty. */
+  readonly promptTokens: Int32Array;
+}
+
+export interface SampledLogprobs {
+  readonly logprob: number;
+  readonly topTokens: Int32Array;
+  readonly topLogprobs: Float32Array;
+}
+
+/** Inputs of one step by graph input name; everything else must be bound already. */
+export type StepInputs = Readonly<Record<string, Tensor>>;
+
+export interface StepOptions {
+  /** One sampler id per row of the first output; -1 leaves that row unsampled. Absent: nothing is sampled. */
+  readonly samplers?: Int32Array;
+  /** Return the first output as f32 rows. */
+  readonly logits?: boolean;
+}
+
+export interface StepResult {
+  /** Token per row; -1 where not sampled, -2 where the row's logits are not finite. */
+  readonly tokens: Int32Array;
+  readonly logprobs: ReadonlyArray<SampledLogprobs | undefined>;
+  /** [rows, vocab] when asked for. */
+  readonly logits?: Tensor<'f32'>;
+}
+
+export interface ForwardResult {
+  readonly outputs: Readonly<Record<string, Tensor>>;
+  readonly intermediates: Readonly<Record<string, Tensor>>;
+}
+
+export interface GraphStats {
+  readonly runs: number;
+  /** Memory plans made since the graph was loaded; a warm decode makes none. */
+  readonly plans: number;
+  readonly lastPlanReason: string;
+  readonly arenaBytes: number;
+  /** Thread barriers of the latest run. */
+  readonly barriers: number;
+}
+
+/**
+ * One engine: tensors by name, graphs, samplers, one thread that runs them in order. Native failures are Errors with
+ * `code` NATIVE_*. After `dispose` every call throws; pending promises settle first.
+ */
+export interface NativeEngine {
+  readonly isa: string;
+  readonly threads: number;
+  /** Reads, converts and packs weights in parallel, each byte once. Progress is called on the JavaScript thread. */
+  loadWeights(weights: readonly WeightLoad[], onProgress?: (loadedBytes: number, totalBytes: number) => void): Promise<void>;
+  /** Copies a tensor into the engine under a name (position tables and the like). */
+  setTensor(name: string, tensor: Tensor): void;
+  /** Allocates zeroed caches under `layer_{i}_k_cache` / `layer_{i}_v_cache`; replaces earlier ones. Returns bytes. */
+  allocateKvCache(options: KvCacheOptions): number;
+  /** Checks and prepares a graph; inputs that exist as engine tensors now are bound to them. Returns its id. */
+  loadGraph(spec: GraphSpec): number;
+  unloadGraph(graph: number): void;
+  graphStats(graph: number): GraphStats;
+  createSampler(options: SamplerOptions): number;
+  /** Records tokens as generated although this engine did not sample them. */
+  appendTokens(sampler: number, tokens: Int32Array): void;
+  freeSampler(sampler: number): void;
+  /** One step. Inputs are copied before it returns. Steps run in the order of the calls. */
+  run(graph: number, inputs: StepInputs, options?: StepOptions): Promise<StepResult>;
+  /** Runs any graph once on plain tensors; `intermediates` names inner tensors to hand back. */
+  forward(spec: GraphSpec, inputs: StepInputs, intermediates?: readonly string[]): Promise<ForwardResult>;
+  /** Bytes held: weights, caches, arenas. */
+  memory(): { readonly weightBytes: number; readonly cacheBytes: number; readonly arenaBytes: number };
+  dispose(): void;
+}
