@@ -9,10 +9,22 @@ const MESSAGES = {
   ROUTER_DUPLICATE_MODEL: (d: { modelType: string }) => `model_type "${d.modelType}" is registered twice`,
   CONFIG_INVALID: (d: { file: string; problems: readonly string[] }) => `${d.file}: ${d.problems.join('; ')}`,
   // Weights
-  WEIGHT_NOT_FOUND: (d: { name: string; expected?: readonly number[] | undefined }) =>
-    `weight "${d.name}"${d.expected ? ` of shape [${d.expected}]` : ''} is not in the checkpoint`,
+  WEIGHT_NOT_FOUND: (d: {
+    name: string;
+    expected?: readonly number[] | undefined;
+    where?: string | undefined;
+    nearest?: string | undefined;
+  }) =>
+    `weight "${d.name}"${d.expected ? ` of shape [${d.expected}]` : ''} is not in ${d.where ?? 'the checkpoint'}${d.nearest ? `; nearest: ${describeValue(d.nearest)}` : ''}`,
   WEIGHT_SHAPE_MISMATCH: (d: { name: string; expected: readonly number[]; found: readonly number[] }) =>
     `weight "${d.name}" must be [${d.expected}], found [${d.found}]`,
+  WEIGHT_DTYPE_UNSUPPORTED: (d: {
+    name: string;
+    file: string;
+    found: string;
+    supported: readonly string[];
+  }) =>
+    `weight "${d.name}" in ${d.file} has dtype ${d.found}, which the engine does not read; it reads ${d.supported.join(', ')}`,
   // Builders
   BUILDER_NOT_FOUND: (d: { category: string; opName: string; refusals: readonly string[] }) =>
     `no ${d.category} builder accepts "${d.opName}": ${d.refusals.join('; ') || 'none is registered'}`,
@@ -25,8 +37,13 @@ const MESSAGES = {
     `${d.graph}: "${d.op}" writes "${d.tensor}", which already exists`,
   GRAPH_UNUSED_INPUT: (d: { graph: string; tensors: readonly string[] }) =>
     `${d.graph}: declared but never read: ${d.tensors.join(', ')}`,
-  GRAPH_ARITY_MISMATCH: (d: { graph: string; op: string; side: 'input' | 'output'; expected: number; found: number }) =>
-    `${d.graph}: "${d.op}" takes ${d.expected} ${d.side} tensors, found ${d.found}`,
+  GRAPH_ARITY_MISMATCH: (d: {
+    graph: string;
+    op: string;
+    side: 'input' | 'output';
+    expected: number;
+    found: number;
+  }) => `${d.graph}: "${d.op}" takes ${d.expected} ${d.side} tensors, found ${d.found}`,
   // Native engine: `reason` is the engine's own text, which names the operation and the tensors.
   NATIVE_MISSING: (d: { looked: readonly string[]; reason?: string | undefined }) =>
     `the native addon ${d.reason ? `cannot be loaded (${d.reason})` : 'is not built'}; run \`npm run build:native\`. Looked in:\n  ${d.looked.join('\n  ')}`,
