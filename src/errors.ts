@@ -44,6 +44,25 @@ const MESSAGES = {
     expected: number;
     found: number;
   }) => `${d.graph}: "${d.op}" takes ${d.expected} ${d.side} tensors, found ${d.found}`,
+  GRAPH_DUPLICATE_NODE: (d: { graph: string; node: string }) => `${d.graph}: two nodes are named "${d.node}"`,
+  GRAPH_NOT_IN_PLACE: (d: { graph: string; op: string; expected: string; found: string }) =>
+    `${d.graph}: "${d.op}" writes in place, so its output must be "${d.expected}", found "${d.found}"`,
+  GRAPH_VIEW_INVALID: (d: { graph: string; view: string; reason: string }) =>
+    `${d.graph}: view "${d.view}" ${d.reason}`,
+  GRAPH_SHAPE_MISMATCH: (d: { graph: string; op: string; reason: string }) =>
+    `${d.graph}: "${d.op}": ${d.reason}`,
+  GRAPH_INPUT_MISSING: (d: { graph: string; tensors: readonly string[] }) =>
+    `${d.graph}: no tensor was given for: ${d.tensors.join(', ')}`,
+  GRAPH_TENSOR_UNKNOWN: (d: { graph: string; role: string; tensor: string; known: readonly string[] }) =>
+    `${d.graph} has no ${d.role} "${d.tensor}"; it has: ${d.known.join(', ')}`,
+  GRAPH_TENSOR_MISMATCH: (d: { graph: string; tensor: string; expected: string; found: string }) =>
+    `${d.graph}: tensor "${d.tensor}" must be ${d.expected}, found ${d.found}`,
+  GRAPH_EXECUTOR_MISSING: (d: { graph: string }) =>
+    `nothing can run ${d.graph}: import "atb-models", which registers the native engine`,
+  GRAPH_PASS_UNKNOWN: (d: { pass: string; known: readonly string[] }) =>
+    `no graph pass "${d.pass}"; known: all, none, ${d.known.join(', ')}`,
+  GRAPH_ILLEGAL: (d: { graph: string; problems: readonly string[] }) =>
+    `${d.graph} is not legal in ATB: ${d.problems.join('; ')}`,
   // Native engine: `reason` is the engine's own text, which names the operation and the tensors.
   NATIVE_MISSING: (d: { looked: readonly string[]; reason?: string | undefined }) =>
     `the native addon ${d.reason ? `cannot be loaded (${d.reason})` : 'is not built'}; run \`npm run build:native\`. Looked in:\n  ${d.looked.join('\n  ')}`,

@@ -1,0 +1,176 @@
+import { AtbError } from '../errors.js';
+import {
+  GraphInterner,
+  type GraphSpec,
+  type NodeHint,
+  type NodeSpec,
+  type ViewDim,
+  type ViewSpec,
+  viewChain,
+} from './graph-spec.js';
+import { ARITY, type AtbOpType, inPlaceOutputs } from './op-params.js';
+import { BaseOperation, Operation } from './operation.js';
+
+export {
+  dim,
+  type GraphSpec,
+  type NodeHint,
+  type NodeSpec,
+  type ViewDim,
+  type ViewSpec,
+} from './graph-spec.js';
+export { BaseOperation, Operation } from './operation.js';
+
+export interface NodeOptions {
+  /** The node's name; that of the operation or graph by default. */
+  readonly name?: string;
+  readonly hint?: NodeHint;
+}
+
+/**
+ * Collects named tensors and operations; `build()` checks them and freezes the result. A tensor is written once; the
+ * exception is an operation that writes into its own inputs (ReshapeAndCache), which the call shows.
+ */
+export class AtbGraph extends Operation {
+  #inputs: readonly string[] = [];
+  #outputs: readonly string[] = [];
+  readonly #views: Record<string, ViewSpec> = Object.create(null);
+  readonly #nodes: NodeSpec[] = [];
+  #built: GraphSpec | undefined;
+
+  /** Names that begin with `scope` lose it, so equal layers make equal specs. */
+  constructor(
+    opName: string,
+    private readonly scope = '',
+  ) {
+    super(opName);
+  }
+
+  addInputOutput(io: { readonly input: readonly string[]; readonly output: readonly string[] }): void {
+    this.#change();
+    this.#inputs = io.input.map(this.#local);
+    this.#outputs = io.output.map(this.#local);
+  }
+
+  /** Places an operation, or a built graph by position. Throws GRAPH_ARITY_MISMATCH and GRAPH_DUPLICATE_NODE. */
+  addOperation<T extends AtbOpType>(
+    operation: BaseOperation<T> | GraphSpec,
+    inputs: readonly string[],
+    outputs: readonly string[],
+    options: NodeOptions = {},
+  ): void {
+    this.#change();
+    const isOp = operation instanceof BaseOperation;
+    const name = options.name ?? (isOp ? operation.opName : operation.name);
+    const arity = isOp
+      ? ARITY[operation.opType](operation.opParam)
+      : { inputs: operation.inputs.length, outputs: operation.outputs.length };
+    this.#checkArity(name, 'input', arity.inputs, inputs.length);
+    this.#checkArity(name, 'output', arity.outputs, outputs.length);
+    if (this.#nodes.some((node) => node.name === name)) {
+      throw new AtbError('GRAPH_DUPLICATE_NODE', { graph: this.opName, node: name });
+    }
+    const op = isOp ? { type: operation.opType, param: operation.opParam } : { graph: operation };
+    const hint = options.hint ? { hint: options.hint } : {};
+    this.#nodes.push({
+      name,
+      op,
+      inputs: inputs.map(this.#local),
+      outputs: outputs.map(this.#local),
+      ...hint,
+    });
+  }
+
+  /** Names a second shape for `source`'s bytes: `[dim(0), heads, headDim]`. Throws GRAPH_VIEW_INVALID. */
+  addReshape(source: string, view: string, shape: readonly ViewDim[]): void {
+    this.#change();
+    const name = this.#local(view);
+    if (name in this.#views) this.#failView(name, 'is defined twice');
+    for (const size of shape) {
+      const numbers = typeof size === 'number' ? [size - 1] : size.axes;
+      if (numbers.length === 0 || !numbers.every((n) => Number.isSafeInteger(n) && n >= 0)) {
+        this.#failView(
+          name,
+          `has a dimension that is neither a positive constant nor axes: ${JSON.stringify(size)}`,
+        );
+      }
+    }
+    this.#views[name] = { source: this.#local(source), shape };
+  }
+
+  /**
+   * The graph as frozen data; equal sub-graphs are one object. Throws GRAPH_UNDEFINED_TENSOR, GRAPH_TENSOR_REDEFINED,
+   * GRAPH_UNUSED_INPUT, GRAPH_NOT_inPlaceOutputs and GRAPH_VIEW_INVALID.
+   */
+  build(): GraphSpec {
+    this.#checkTensors();
+    const { opName: name } = this;
+    const spec = {
+      name,
+      inputs: this.#inputs,
+      outputs: this.#outputs,
+      views: { ...this.#views },
+      nodes: [...this.#nodes],
+    };
+    this.#built = new GraphInterner().intern(spec);
+    return this.#built;
+  }
+
+  /** The built graph; builds it when needed. */
+  override spec(): GraphSpec {
+    return this.#built ?? this.build();
+  }
+
+  readonly #local = (tensor: string): string =>
+    this.scope !== '' && tensor.startsWith(this.scope) ? tensor.slice(this.scope.length) : tensor;
+
+  #change(): void {
+    this.#built = undefined;
+  }
+
+  #checkArity(op: string, side: 'input' | 'output', expected: number, found: number): void {
+    if (expected !== found) {
+      throw new AtbError('GRAPH_ARITY_MISMATCH', { graph: this.opName, op, side, expected, found });
+    }
+  }
+
+  #failView(view: string, reason: string): never {
+    throw new AtbError('GRAPH_VIEW_INVALID', { graph: this.opName, view, reason });
+  }
+
+  #checkTensors(): void {
+    const graph = this.opName;
+    const defined = new Set<string>();
+    const read = new Set<string>();
+    const define = (op: string, tensor: string): void => {
+      if (defined.has(tensor) || tensor in this.#views) {
+        throw new AtbError('GRAPH_TENSOR_REDEFINED', { graph, op, tensor });
+      }
+      defined.add(tensor);
+    };
+    const use = (op: string, tensor: string): void => {
+      const chain = viewChain(this.#views, tensor);
+      for (const name of chain) read.add(name);
+      if (!defined.has(chain.at(-1) ?? tensor)) {
+        throw new AtbError('GRAPH_UNDEFINED_TENSOR', { graph, op, tensor });
+      }
+    };
+    for (const tensor of this.#inputs) define('input', tensor);
+    for (const { name, op, inputs, outputs } of this.#nodes) {
+      for (const tensor of inputs) use(name, tensor);
+      const inPlace = 'type' in op ? inPlaceOutputs(op.type) : {};
+      outputs.forEach((tensor, index) => {
+        const source = inPlace[index];
+        const expected = source === undefined ? undefined : inputs[source];
+        if (expected === undefined) define(name, tensor);
+        else if (tensor !== expected) {
+          throw new AtbError('GRAPH_NOT_inPlaceOutputs', { graph, op: name, expected, found: tensor });
+        }
+      });
+    }
+    for (const tensor of this.#outputs) use('output', tensor);
+    for (const view of Object.keys(this.#views)) if (!read.has(view)) this.#failView(view, 'is never read');
+    const unused = this.#inputs.filter((tensor) => !read.has(tensor));
+    if (unused.length > 0) throw new AtbError('GRAPH_UNUSED_INPUT', { graph, tensors: unused });
+  }
+}

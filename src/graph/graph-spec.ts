@@ -1,0 +1,118 @@
+import type { AtbOpType } from './op-params.js';
+
+/** One dimension of a view: a constant, or the product of some axes of its source. */
+export type ViewDim = number | { readonly axes: readonly number[] };
+
+/** `dim(0)` copies axis 0; `dim(1, 2)` merges axes 1 and 2. */
+export const dim = (...axes: number[]): ViewDim => ({ axes });
+
+/** A second shape for a tensor's bytes; no data moves. */
+export interface ViewSpec {
+  /** A tensor, or another view. */
+  readonly source: string;
+  readonly shape: readonly ViewDim[];
+}
+
+/** What an attention node's mask means. ATB never sees it; the pass `implicit-masks` acts on it. */
+export interface NodeHint {
+  readonly causal?: true;
+  /** A query at position p sees keys in (p - windowSize, p]. */
+  readonly windowSize?: number;
+}
+
+/** An operation, or a graph placed by position. */
+export interface NodeSpec {
+  /** Unique in its graph. */
+  readonly name: string;
+  readonly op: { readonly type: AtbOpType; readonly param: object } | { readonly graph: GraphSpec };
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly hint?: NodeHint;
+}
+
+/** A validated graph as plain data: this object is all that the native engine ever sees. */
+export interface GraphSpec {
+  readonly name: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly views: Readonly<Record<string, ViewSpec>>;
+  readonly nodes: readonly NodeSpec[];
+}
+
+/** A name, what it shows, what that shows, …: the last is a tensor, or where a cycle of views closes. */
+export function viewChain(views: GraphSpec['views'], name: string): string[] {
+  const chain = [name];
+  for (
+    let view = views[name];
+    view !== undefined && !chain.includes(view.source);
+    view = views[view.source]
+  ) {
+    chain.push(view.source);
+  }
+  return chain;
+}
+
+/** The tensor behind a name: itself, or what its view shows. */
+export const viewRoot = (views: GraphSpec['views'], name: string): string =>
+  viewChain(views, name).at(-1) ?? name;
+
+/** Graph inputs that some operation writes in place: the KV caches. */
+export function writtenInputs(spec: GraphSpec): string[] {
+  const written = new Set<string>();
+  for (const { op, inputs, outputs } of spec.nodes) {
+    if ('graph' in op) {
+      const inner = new Set(writtenInputs(op.graph));
+      op.graph.inputs.forEach((name, index) => {
+        const outer = inputs[index];
+        if (inner.has(name) && outer !== undefined) written.add(outer);
+      });
+    }
+    for (const output of outputs) written.add(output);
+  }
+  return spec.inputs.filter((name) => written.has(name));
+}
+
+/** Equal sub-graphs become one object, so they are sent, planned and printed once. */
+export class GraphInterner {
+  readonly #graphs = new Map<string, { readonly id: number; readonly spec: GraphSpec }>();
+  readonly #ids = new Map<GraphSpec, number>();
+
+  /** The canonical object with this content, frozen throughout. */
+  intern(spec: GraphSpec): GraphSpec {
+    const known = this.#ids.get(spec);
+    if (known !== undefined) return spec;
+    const nodes = spec.nodes.map((node) =>
+      'graph' in node.op ? { ...node, op: { graph: this.intern(node.op.graph) } } : node,
+    );
+    const text = JSON.stringify({
+      ...spec,
+      nodes: nodes.map((node) =>
+        'graph' in node.op ? { ...node, op: { graph: this.#ids.get(node.op.graph) } } : node,
+      ),
+    });
+    const found = this.#graphs.get(text);
+    if (found) return found.spec;
+    const canonical = deepFreeze({ ...spec, nodes });
+    const id = this.#graphs.size;
+    this.#graphs.set(text, { id, spec: canonical });
+    this.#ids.set(canonical, id);
+    return canonical;
+  }
+
+  /** Every distinct graph, inner ones first, each naming its sub-graphs by index: `{"graphs": [...], "roots": [...]}`. */
+  serialize(roots: readonly GraphSpec[]): string {
+    const ids = roots.map((root) => this.#ids.get(this.intern(root)));
+    return `{"graphs":[${[...this.#graphs.keys()].join(',')}],"roots":${JSON.stringify(ids)}}`;
+  }
+}
+
+/** The wire format of some graphs: every distinct one once. */
+export const serializeGraphs = (roots: readonly GraphSpec[]): string => new GraphInterner().serialize(roots);
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const inner of Object.values(value)) deepFreeze(inner);
+  }
+  return value;
+}

@@ -1,0 +1,63 @@
+import type { Tensor } from '../dtype.js';
+import { checkNames, type ForwardOptions, runForward, type Tensors } from './forward.js';
+import type { GraphSpec } from './graph-spec.js';
+import { ARITY, type AtbOpParams, type AtbOpType, inPlaceOutputs } from './op-params.js';
+
+/** Something that runs: one operation, or a graph of them. */
+export abstract class Operation {
+  #weights: Record<string, Tensor> = {};
+
+  constructor(readonly opName: string) {}
+
+  /** This as a graph; validated. */
+  abstract spec(): GraphSpec;
+
+  get inputNames(): readonly string[] {
+    return this.spec().inputs;
+  }
+
+  get outputNames(): readonly string[] {
+    return this.spec().outputs;
+  }
+
+  /** Binds inputs that stay from call to call; they win over inputs of the same name. Throws GRAPH_TENSOR_UNKNOWN. */
+  setWeights(weights: Tensors): void {
+    checkNames(this.spec(), 'weight', weights, this.spec().inputs);
+    this.#weights = { ...this.#weights, ...weights };
+  }
+
+  /**
+   * Runs once and resolves with the outputs by name, and `options.intermediates` beside them. `outputs` gives
+   * destinations for results; `bind` gives host copies of inputs, as MindIE passes sequence lengths.
+   */
+  forward(
+    inputs: Tensors,
+    outputs: Tensors = {},
+    bind: Tensors = {},
+    { intermediates = [] }: ForwardOptions = {},
+  ): Promise<Record<string, Tensor>> {
+    return runForward({ spec: this.spec(), weights: this.#weights, inputs, outputs, bind, intermediates });
+  }
+}
+
+/** One ATB operation. Alone, its tensors are `in0`, `in1`, … and `out0`, …; in-place outputs keep their input's name. */
+export class BaseOperation<T extends AtbOpType = AtbOpType> extends Operation {
+  constructor(
+    readonly opType: T,
+    readonly opParam: AtbOpParams[T],
+    opName: string,
+  ) {
+    super(opName);
+  }
+
+  override spec(): GraphSpec {
+    const arity = ARITY[this.opType](this.opParam);
+    const inPlace = inPlaceOutputs(this.opType);
+    const inputs = Array.from({ length: arity.inputs }, (_, index) => `in${index}`);
+    const outputs = Array.from({ length: arity.outputs }, (_, index) =>
+      inPlace[index] === undefined ? `out${index}` : `in${inPlace[index]}`,
+    );
+    const node = { name: this.opName, op: { type: this.opType, param: this.opParam }, inputs, outputs };
+    return { name: this.opName, inputs, outputs, views: {}, nodes: [node] };
+  }
+}
