@@ -19,6 +19,9 @@ constexpr int64_t kMinBlockSize = 32;
 /// places, so a query's result does not depend on how its prompt was chunked or on who shares its batch.
 constexpr int64_t kAttendChunk = 256;
 
+/// Head dimensions are multiples of 8 up to this.
+constexpr int64_t kMaxHeadDim = 256;
+
 /// Query rows that share one piece of work: one AMX tile of rows.
 constexpr int64_t kAttendRows = 16;
 

@@ -1,0 +1,119 @@
+#include <cmath>
+
+#include "kernels/convert.h"
+#include "kernels/reference/kernels.h"
+
+namespace atb::kernels::reference {
+namespace {
+
+int64_t RoundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+/// Where one position's key and value lie: elements before its (block, kv head) in either cache, slot in the block.
+struct Place {
+  int64_t keys;
+  int64_t values;
+  int64_t slot;
+};
+
+Place Find(const AttendCall& c, int64_t position) {
+  const bool tiled = c.dtype == DType::kBF16;
+  const int64_t i = position / c.block_size;
+  const int64_t block = (c.block_table ? c.block_table[i] : i) * c.kv_heads + c.kv_head;
+  const int64_t key_dim = tiled ? RoundUp(c.head_dim, 32) : c.head_dim;
+  const int64_t value_dim = tiled ? RoundUp(c.head_dim, 16) : c.head_dim;
+  return {block * c.block_size * key_dim, block * c.block_size * value_dim, position % c.block_size};
+}
+
+// The two functions below are kv_layout.h in code.
+
+float Key(const AttendCall& c, const Place& at, int64_t d) {
+  const int64_t panel = at.slot / kKeyPanel;
+  const int64_t lane = at.slot % kKeyPanel;
+  int64_t i = (panel * c.head_dim + d) * kKeyPanel + lane;
+  if (c.dtype == DType::kBF16) {
+    const int64_t tile = panel * (RoundUp(c.head_dim, 32) / 32) + d / 32;
+    i = ((tile * 16 + d % 32 / 2) * kKeyPanel + lane) * 2 + d % 2;
+  }
+  return LoadFloat(c.k_cache, c.dtype, at.keys + i);
+}
+
+float Value(const AttendCall& c, const Place& at, int64_t d) {
+  int64_t i = at.slot * c.head_dim + d;
+  if (c.dtype == DType::kBF16) {
+    const int64_t tile = at.slot / kValueDepth * (RoundUp(c.head_dim, 16) / 16) + d / 16;
+    i = ((tile * 16 + at.slot % kValueDepth / 2) * 16 + d % 16) * 2 + at.slot % 2;
+  }
+  return LoadFloat(c.v_cache, c.dtype, at.values + i);
+}
+
+float Query(const AttendCall& c, int64_t row, int64_t d) {
+  const int64_t token = row / c.group;
+  const int64_t head = c.kv_head * c.group + row % c.group;
+  return LoadFloat(c.q, c.dtype, token * c.q_stride + head * c.head_dim + d);
+}
+
+bool Visible(const AttendCall& c, int64_t query, int64_t key) {
+  return key < c.context_len && (!c.causal || key <= query) && (c.window == 0 || key > query - c.window);
+}
+
+float Score(const AttendCall& c, int64_t row, int64_t position) {
+  const Place at = Find(c, position);
+  double product = 0;
+  for (int64_t d = 0; d < c.head_dim; ++d) product += static_cast<double>(Query(c, row, d)) * Key(c, at, d);
+  const float score = static_cast<float>(product) * c.scale;
+  return c.mask ? score + c.mask[row / c.group * c.mask_stride + position] : score;
+}
+
+float Round(float value, DType dtype) {
+  float rounded;
+  StoreFloat(&rounded, dtype, 0, value);
+  return LoadFloat(&rounded, dtype, 0);
+}
+
+}  // namespace
+
+/// Probabilities are rounded to the cache's dtype, as tile products need them, and the sum adds them as rounded:
+/// the weights of a row add up to one, and a constant value comes out unchanged.
+void Attend(const AttendCall& c, int64_t key_begin, int64_t key_end, const AttendPartial& out, void*) {
+  for (int64_t row = 0; row < c.q_tokens * c.group; ++row) {
+    const int64_t query = c.q_position + row / c.group;
+    float scores[kAttendChunk];
+    float max = -INFINITY;
+    for (int64_t j = key_begin; j < key_end; ++j) {
+      float& score = scores[j - key_begin];
+      score = Visible(c, query, j) ? Score(c, row, j) : -INFINITY;
+      if (score > max) max = score;
+    }
+    if (max == -INFINITY) max = 0;  // Nothing to see: each exp(-inf) below is 0. A NaN score stays a NaN.
+
+    double sum = 0;
+    double total[kMaxHeadDim] = {};
+    for (int64_t j = key_begin; j < key_end; ++j) {
+      // A key that cannot be seen is not touched: its value may be anything.
+      if (!Visible(c, query, j)) continue;
+      const float p = Round(std::exp(scores[j - key_begin] - max), c.dtype);
+      sum += p;
+      const Place at = Find(c, j);
+      for (int64_t d = 0; d < c.head_dim; ++d) total[d] += static_cast<double>(p) * Value(c, at, d);
+    }
+    out.max[row] = sum == 0 ? -INFINITY : max;
+    out.sum[row] = static_cast<float>(sum);
+    for (int64_t d = 0; d < c.head_dim; ++d) out.out[row * c.head_dim + d] = static_cast<float>(total[d]);
+  }
+}
+
+void Merge(const AttendPartial& acc, const AttendPartial& part, int64_t rows, int64_t head_dim) {
+  for (int64_t row = 0; row < rows; ++row) {
+    if (part.max[row] == -INFINITY) continue;  // Not even a sign of zero changes: callers may skip such a piece.
+    const float max = acc.max[row] > part.max[row] ? acc.max[row] : part.max[row];
+    const float a = std::exp(acc.max[row] - max);
+    const float b = std::exp(part.max[row] - max);
+    acc.max[row] = max;
+    acc.sum[row] = acc.sum[row] * a + part.sum[row] * b;
+    float* total = acc.out + row * head_dim;
+    const float* more = part.out + row * head_dim;
+    for (int64_t d = 0; d < head_dim; ++d) total[d] = total[d] * a + more[d] * b;
+  }
+}
+
+}  // namespace atb::kernels::reference
