@@ -20,11 +20,11 @@ struct GemmCall {
   const void* x;  ///< [m, k] of the dtype that the format multiplies (bf16, f32, f16); rows x_stride elements apart.
   int64_t m;
   int64_t x_stride;
-  const void* bias;  ///< [n] or null.
+  const void* bias;  ///< [n] in the order of the weight's rows, or null.
   DType bias_dtype;
   bool swiglu;           ///< weight->interleaved: out[:, j] = silu(gate_j) * up_j, n/2 columns.
   const void* residual;  ///< [m, columns of out] of out_dtype, rows out_stride apart, or null. May be `out` itself.
-  void* out;             ///< [m, n] (n/2 with swiglu), rows out_stride elements apart.
+  void* out;             ///< [m, n] (n/2 with swiglu) in the order of the weight's rows, rows out_stride elements apart.
   DType out_dtype;
   int64_t out_stride;
 };
@@ -53,7 +53,8 @@ struct AttendCall {
   int64_t mask_stride;
 };
 
-/// Unnormalised attention of some rows over some keys: softmax = o / l after merging by running maxima.
+/// Unnormalised attention of some rows over some keys, relative to the rows' largest scores; attention is out / sum
+/// once all keys are merged. Rows that see no key hold (-inf, 0, zeros).
 struct AttendPartial {
   float* max;  ///< [rows], -inf where no key is visible.
   float* sum;  ///< [rows]
@@ -70,7 +71,7 @@ struct KernelTable {
   /// dst[i] = src[i] rounded to nearest even.
   void (*from_f32)(const float* src, void* dst, DType dtype, int64_t n);
 
-  /// out[i] = x[i] / sqrt(mean(x^2) + epsilon) * weight[i].
+  /// out[i] = x[i] / sqrt(mean(x^2) + epsilon) * weight[i]. Every row kernel may write over its input.
   void (*rms_norm)(const float* x, const float* weight, float* out, int64_t size, float epsilon);
   /// out[i] = (x[i] - mean) / sqrt(var + epsilon) * weight[i] + bias[i]; var is the biased one.
   void (*layer_norm)(const float* x, const float* weight, const float* bias, float* out, int64_t size, float epsilon);
@@ -79,7 +80,7 @@ struct KernelTable {
   void (*unary)(UnaryOp op, const float* x, float* out, int64_t n, float arg);
   /// out[i] = silu(gate[i]) * up[i].
   void (*swiglu)(const float* gate, const float* up, float* out, int64_t n);
-  /// One head, rotate-half: out[i] = x[i] * cos[i] + rotated[i] * sin[i], rotated = (-x2, x1). In place allowed.
+  /// One head, rotate-half: out[i] = x[i] * cos[i] + rotated[i] * sin[i], rotated = (-x2, x1). `size` is even.
   void (*rope)(const float* x, const float* cos, const float* sin, float* out, int64_t size);
   void (*softmax)(const float* x, float* out, int64_t n);
   /// Index of the largest of n, the first among equals; NaN is never chosen (n when all are NaN).
@@ -93,7 +94,8 @@ struct KernelTable {
   /// Attention of the tile's rows over keys [key_begin, key_end), key_begin a multiple of kAttendChunk and
   /// key_end - key_begin <= kAttendChunk. `scratch`: attend_scratch_bytes, one per thread.
   void (*attend)(const AttendCall& call, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch);
-  /// acc = merge of acc and part, in this order, for `rows` rows.
+  /// acc = merge of acc and part, in this order, for `rows` rows. A part without visible keys changes nothing; an acc of
+  /// (-inf, 0, zeros) becomes part.
   void (*merge)(const AttendPartial& acc, const AttendPartial& part, int64_t rows, int64_t head_dim);
   int64_t attend_scratch_bytes;
 };

@@ -25,10 +25,10 @@ struct PackedWeight {
   WeightFormat format;
   int64_t n;             ///< Output features.
   int64_t k;             ///< Input features.
-  int64_t panels;        ///< ceil(n / 16).
+  int64_t panels;        ///< ceil(n / 16); of an interleaved weight 2 * ceil(n / 2 / 16).
   int64_t panel_stride;  ///< Bytes from one panel to the next.
   const void* data;      ///< 64-byte aligned.
-  bool interleaved;      ///< Panels alternate between two matrices of n/2 rows (gate, up), for a fused SwiGLU.
+  bool interleaved;      ///< Panels alternate between rows [0, n/2) and [n/2, n) (gate, up), for a fused SwiGLU.
 };
 
 }  // namespace atb::kernels

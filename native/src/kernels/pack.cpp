@@ -1,0 +1,160 @@
+#include "kernels/pack.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "base/checked.h"
+#include "kernels/convert.h"
+
+namespace atb::kernels {
+namespace {
+
+int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/// Rows of each of the interleaved matrices, or of the only one.
+int64_t MatrixRows(const PackedWeight& weight) { return weight.interleaved ? weight.n / 2 : weight.n; }
+
+struct Place {
+  int64_t panel;
+  int64_t column;
+};
+
+Place PlaceOf(const PackedWeight& weight, int64_t row) {
+  const int64_t rows = MatrixRows(weight);
+  const int64_t matrix = row / rows;
+  const int64_t r = row % rows;
+  const int64_t panel = r / kPanelColumns;
+  return {weight.interleaved ? 2 * panel + matrix : panel, r % kPanelColumns};
+}
+
+int64_t PaddedK(const PackedWeight& weight) {
+  return weight.format == WeightFormat::kBF16 ? CeilDiv(weight.k, kTileK) * kTileK : weight.k;
+}
+
+/// Element of a panel that holds input channel i of a column.
+int64_t ElementAt(const PackedWeight& weight, int64_t column, int64_t i) {
+  if (weight.format == WeightFormat::kBF16) return (i / 2 * kPanelColumns + column) * 2 + i % 2;
+  return i * kPanelColumns + column;
+}
+
+/// A whole panel of rows whose numbers need no conversion: moves `Unit`s (a bf16 pair, an f32, an f16) across.
+template <typename Unit>
+void PackPanel(std::byte* panel, const std::byte* source, int64_t row_bytes, int64_t units) {
+  for (int64_t i = 0; i < units; ++i) {
+    const std::byte* from = source + i * static_cast<int64_t>(sizeof(Unit));
+    std::byte* to = panel + i * kPanelColumns * static_cast<int64_t>(sizeof(Unit));
+    for (int64_t c = 0; c < kPanelColumns; ++c) {
+      std::memcpy(to + c * static_cast<int64_t>(sizeof(Unit)), from + c * row_bytes, sizeof(Unit));
+    }
+  }
+}
+
+/// The fast path of PackRows; false when the panel needs the general one.
+bool PackWholePanel(const PackedWeight& weight, std::byte* panel, const std::byte* rows, const SourceMatrix& source) {
+  const bool plain = source.column_stride == 1 && source.dtype == DTypeOf(weight.format);
+  if (!plain || PaddedK(weight) != weight.k) return false;
+  const int64_t row_bytes = source.row_stride * static_cast<int64_t>(SizeOf(source.dtype));
+  switch (weight.format) {
+    case WeightFormat::kBF16:
+      PackPanel<uint32_t>(panel, rows, row_bytes, weight.k / 2);
+      return true;
+    case WeightFormat::kF32:
+      PackPanel<uint32_t>(panel, rows, row_bytes, weight.k);
+      return true;
+    case WeightFormat::kF16:
+      PackPanel<uint16_t>(panel, rows, row_bytes, weight.k);
+      return true;
+  }
+  return false;
+}
+
+void PackRow(const PackedWeight& weight, std::byte* panel, int64_t column, const std::byte* row,
+             const SourceMatrix& source) {
+  const DType dtype = DTypeOf(weight.format);
+  for (int64_t i = 0; i < weight.k; ++i) {
+    const float value = LoadFloat(row, source.dtype, i * source.column_stride);
+    StoreFloat(panel, dtype, ElementAt(weight, column, i), value);
+  }
+  for (int64_t i = weight.k; i < PaddedK(weight); ++i) StoreFloat(panel, dtype, ElementAt(weight, column, i), 0);
+}
+
+void ZeroColumn(const PackedWeight& weight, std::byte* panel, int64_t column) {
+  const DType dtype = DTypeOf(weight.format);
+  for (int64_t i = 0; i < PaddedK(weight); ++i) StoreFloat(panel, dtype, ElementAt(weight, column, i), 0);
+}
+
+}  // namespace
+
+WeightFormat FormatOf(DType dtype) {
+  if (dtype == DType::kBF16) return WeightFormat::kBF16;
+  return dtype == DType::kF16 ? WeightFormat::kF16 : WeightFormat::kF32;
+}
+
+DType DTypeOf(WeightFormat format) {
+  if (format == WeightFormat::kBF16) return DType::kBF16;
+  return format == WeightFormat::kF16 ? DType::kF16 : DType::kF32;
+}
+
+PackedWeight PackedGeometry(WeightFormat format, int64_t n, int64_t k, bool interleaved) {
+  if (n < 1 || k < 1 || (interleaved && n % 2 != 0)) {
+    throw Error("NATIVE_SHAPE_MISMATCH", "a weight [" + std::to_string(n) + "," + std::to_string(k) +
+                                             "] cannot be packed" + (interleaved ? " as two interleaved halves" : ""));
+  }
+  PackedWeight weight{format, n, k, 0, 0, nullptr, interleaved};
+  const int64_t panels = CeilDiv(MatrixRows(weight), kPanelColumns);
+  weight.panels = interleaved ? 2 * panels : panels;
+  const int64_t row_bytes = CheckedMul(CheckedAdd(k, kTileK), static_cast<int64_t>(SizeOf(DTypeOf(format))));
+  CheckedMul(CheckedAdd(n, 2 * kPanelColumns), row_bytes);  // An upper bound of the whole.
+  weight.panel_stride = PaddedK(weight) * kPanelColumns * static_cast<int64_t>(SizeOf(DTypeOf(format)));
+  return weight;
+}
+
+int64_t PackedBytes(const PackedWeight& weight) { return weight.panels * weight.panel_stride; }
+
+int64_t PanelRow(const PackedWeight& weight, int64_t panel) {
+  if (!weight.interleaved) return panel * kPanelColumns;
+  return panel % 2 * MatrixRows(weight) + panel / 2 * kPanelColumns;
+}
+
+int64_t PanelWidth(const PackedWeight& weight, int64_t panel) {
+  const int64_t first = (weight.interleaved ? panel / 2 : panel) * kPanelColumns;
+  return std::min(kPanelColumns, MatrixRows(weight) - first);
+}
+
+void PackRows(const PackedWeight& weight, std::byte* data, int64_t row_begin, int64_t row_end,
+              const SourceMatrix& source) {
+  const auto* rows = static_cast<const std::byte*>(source.data);
+  const int64_t stride = source.row_stride * static_cast<int64_t>(SizeOf(source.dtype));
+  for (int64_t row = row_begin; row < row_end;) {
+    const Place place = PlaceOf(weight, row);
+    std::byte* panel = data + place.panel * weight.panel_stride;
+    const int64_t width = PanelWidth(weight, place.panel);
+    const int64_t count = std::min(width - place.column, row_end - row);
+    if (count < kPanelColumns || !PackWholePanel(weight, panel, rows, source)) {
+      for (int64_t i = 0; i < count; ++i) PackRow(weight, panel, place.column + i, rows + i * stride, source);
+    }
+    if (place.column + count == width) {
+      for (int64_t column = width; column < kPanelColumns; ++column) ZeroColumn(weight, panel, column);
+    }
+    row += count;
+    rows += count * stride;
+  }
+}
+
+void UnpackRow(const PackedWeight& weight, int64_t row, DType dtype, void* out) {
+  const Place place = PlaceOf(weight, row);
+  const auto* panel = static_cast<const std::byte*>(weight.data) + place.panel * weight.panel_stride;
+  const DType from = DTypeOf(weight.format);
+  if (from == dtype && dtype == DType::kBF16) {
+    for (int64_t i = 0; i < weight.k; ++i) {
+      static_cast<uint16_t*>(out)[i] = reinterpret_cast<const uint16_t*>(panel)[ElementAt(weight, place.column, i)];
+    }
+    return;
+  }
+  for (int64_t i = 0; i < weight.k; ++i) {
+    StoreFloat(out, dtype, i, LoadFloat(panel, from, ElementAt(weight, place.column, i)));
+  }
+}
+
+}  // namespace atb::kernels

@@ -1,0 +1,44 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/packed_weight.h"
+#include "tensor/dtype.h"
+
+namespace atb::kernels {
+
+/// The format that holds f32, f16 or bf16 weights, and the dtype of a format's numbers (and of the x it multiplies).
+WeightFormat FormatOf(DType dtype);
+DType DTypeOf(WeightFormat format);
+
+/// The geometry of a matrix [n, k] in `format`; data is null. Throws NATIVE_SHAPE_MISMATCH when n or k is not positive
+/// or n is odd and interleaved, NATIVE_SIZE_OVERFLOW when its bytes do not fit an int64_t.
+PackedWeight PackedGeometry(WeightFormat format, int64_t n, int64_t k, bool interleaved = false);
+/// Bytes behind `data`: panels * panel_stride.
+int64_t PackedBytes(const PackedWeight& weight);
+
+/// The matrix row in column 0 of a panel, and how many of the panel's columns are rows of the matrix (1 .. 16).
+int64_t PanelRow(const PackedWeight& weight, int64_t panel);
+int64_t PanelWidth(const PackedWeight& weight, int64_t panel);
+
+/// A matrix in ordinary memory: element (row, i) is at row * row_stride + i * column_stride, in elements of `dtype`
+/// (f32, f16 or bf16). [n, k] has strides (k, 1); [k, n] has strides (1, n).
+struct SourceMatrix {
+  const void* data;
+  DType dtype;
+  int64_t row_stride;
+  int64_t column_stride = 1;
+};
+
+/// Writes rows [row_begin, row_end) of a weight into `data` (PackedBytes long, 64-byte aligned), rounding to the
+/// format's dtype; source row 0 is row_begin, so that a file can be packed piece by piece. Each row is written with its
+/// padding of k, the last row of a matrix also with the padding of n: once every row has been packed, every byte is
+/// defined. Different rows may be packed by different threads; pieces that are whole panels (16 rows) are the fast
+/// ones.
+void PackRows(const PackedWeight& weight, std::byte* data, int64_t row_begin, int64_t row_end,
+              const SourceMatrix& source);
+
+/// Reads row `row` (of k numbers) out of a packed weight, as f32, f16 or bf16.
+void UnpackRow(const PackedWeight& weight, int64_t row, DType dtype, void* out);
+
+}  // namespace atb::kernels

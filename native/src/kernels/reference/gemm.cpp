@@ -1,0 +1,57 @@
+#include <cmath>
+
+#include "kernels/convert.h"
+#include "kernels/pack.h"
+#include "kernels/reference/kernels.h"
+
+namespace atb::kernels::reference {
+namespace {
+
+/// Column `column` of panel `panel`, input channel `i`.
+float WeightAt(const PackedWeight& weight, int64_t panel, int64_t column, int64_t i) {
+  const auto* data = static_cast<const char*>(weight.data) + panel * weight.panel_stride;
+  switch (weight.format) {
+    case WeightFormat::kBF16:
+      return LoadFloat(data, DType::kBF16, (i / 2 * kPanelColumns + column) * 2 + i % 2);
+    case WeightFormat::kF32:
+      return LoadFloat(data, DType::kF32, i * kPanelColumns + column);
+    case WeightFormat::kF16:
+      return LoadFloat(data, DType::kF16, i * kPanelColumns + column);
+  }
+  return 0;
+}
+
+/// One output of x * weight^T + bias: a single chain of additions over the input channels, in order.
+float Dot(const GemmCall& call, int64_t row, int64_t panel, int64_t column) {
+  const PackedWeight& weight = *call.weight;
+  const DType dtype = DTypeOf(weight.format);
+  float sum = 0;
+  for (int64_t i = 0; i < weight.k; ++i) {
+    sum += LoadFloat(call.x, dtype, row * call.x_stride + i) * WeightAt(weight, panel, column, i);
+  }
+  if (call.bias) sum += LoadFloat(call.bias, call.bias_dtype, PanelRow(weight, panel) + column);
+  return sum;
+}
+
+float Silu(float x) { return x / (1 + std::exp(-x)); }
+
+}  // namespace
+
+void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* /*scratch*/) {
+  const PackedWeight& weight = *call.weight;
+  const int64_t step = call.swiglu ? 2 : 1;
+  for (int64_t panel = panel_begin; panel < panel_end; panel += step) {
+    const int64_t begin = PanelRow(weight, panel);  // With swiglu a panel pair's outputs start where its gates do.
+    for (int64_t row = 0; row < call.m; ++row) {
+      for (int64_t column = 0; column < PanelWidth(weight, panel); ++column) {
+        float value = Dot(call, row, panel, column);
+        if (call.swiglu) value = Silu(value) * Dot(call, row, panel + 1, column);
+        const int64_t at = row * call.out_stride + begin + column;
+        if (call.residual) value += LoadFloat(call.residual, call.out_dtype, at);
+        StoreFloat(call.out, call.out_dtype, at, value);
+      }
+    }
+  }
+}
+
+}  // namespace atb::kernels::reference

@@ -1,0 +1,25 @@
+#include "kernels/reference/kernels.h"
+#include "kernels/tables.h"
+
+namespace atb::kernels {
+
+const KernelTable kReference = {
+    .isa = "reference",
+    .to_f32 = reference::ToF32,
+    .from_f32 = reference::FromF32,
+    .rms_norm = reference::RmsNorm,
+    .layer_norm = reference::LayerNorm,
+    .binary = reference::Binary,
+    .unary = reference::Unary,
+    .swiglu = reference::Swiglu,
+    .rope = reference::Rope,
+    .softmax = reference::Softmax,
+    .argmax = reference::Argmax,
+    .gemm = reference::Gemm,
+    .gemm_scratch_bytes = 0,
+    .attend = reference::Attend,
+    .merge = reference::Merge,
+    .attend_scratch_bytes = 0,
+};
+
+}  // namespace atb::kernels
