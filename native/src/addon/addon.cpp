@@ -1,0 +1,32 @@
+#include <napi.h>
+
+#include "kernels/dispatch.h"
+#include "ops/operation.h"
+
+namespace atb::addon {
+namespace {
+
+Napi::Value AvailableIsas(const Napi::CallbackInfo& info) {
+  Napi::Array names = Napi::Array::New(info.Env());
+  uint32_t i = 0;
+  for (const kernels::KernelTable* table : kernels::Available()) names.Set(i++, table->isa);
+  return names;
+}
+
+Napi::Value SupportedOps(const Napi::CallbackInfo& info) {
+  Napi::Array names = Napi::Array::New(info.Env());
+  uint32_t i = 0;
+  for (const std::string& type : SupportedOperations()) names.Set(i++, type);
+  return names;
+}
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  exports.Set("availableIsas", Napi::Function::New(env, AvailableIsas, "availableIsas"));
+  exports.Set("supportedOps", Napi::Function::New(env, SupportedOps, "supportedOps"));
+  return exports;
+}
+
+NODE_API_MODULE(atb_models, Init)
+
+}  // namespace
+}  // namespace atb::addon

@@ -1,0 +1,143 @@
+// Builds native/ with CMake; `npm install` runs it with --if-needed. Headers come from npm (node-api-headers), so
+// nothing is downloaded. Prints one line when all is well, the tools' whole output when it is not.
+//
+//   --tests              build the C++ tests too (native/test/*_test.cpp)
+//   --debug              into build/debug, with assertions and without optimisation
+//   --sanitize a,b       into build/sanitize-a-b, e.g. address,undefined or thread
+//   --prebuild           copy the addon to prebuilds/<platform>-<arch>/, where --if-needed and the loader find it
+//   --if-needed          do nothing when that prebuilt addon is there or ATB_SKIP_NATIVE_BUILD=1
+//   --verbose            show what CMake and the compiler print
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { dirname, join, relative } from 'node:path';
+import { parseArgs } from 'node:util';
+import { fileURLToPath } from 'node:url';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const platform = `${process.platform}-${process.arch}`;
+const prebuilt = join(root, 'prebuilds', platform, 'atb_models.node');
+const windows = process.platform === 'win32';
+const { values: options } = parseArgs({
+  options: {
+    tests: { type: 'boolean', default: false },
+    debug: { type: 'boolean', default: false },
+    sanitize: { type: 'string', default: '' },
+    prebuild: { type: 'boolean', default: false },
+    'if-needed': { type: 'boolean', default: false },
+    verbose: { type: 'boolean', default: false },
+  },
+});
+
+if (options['if-needed']) {
+  if (process.env.ATB_SKIP_NATIVE_BUILD === '1') process.exit(0);
+  if (existsSync(prebuilt)) process.exit(0);
+}
+
+/** Standard output of a command, or undefined when it cannot be run or fails. */
+function output(command, args) {
+  const result = spawnSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+  return result.status === 0 ? result.stdout : undefined;
+}
+
+function fail(lines) {
+  console.error(`\n${lines.join('\n')}\n`);
+  process.exit(1);
+}
+
+/** What C++20 compilers older than g++ 11 and clang 14 refuse. */
+const CXX20_PROBE = `#include <bit>
+#include <concepts>
+#include <span>
+template <std::integral T> constexpr T Half(T x) { return x / 2; }
+static_assert(Half(4) == 2 && std::bit_cast<unsigned>(1.0f) == 0x3f800000u);
+int main() { int x[1] = {0}; return std::span<int>(x)[0]; }
+`;
+
+/** The first compiler that accepts C++20, and a line on each that does not. */
+function findCompiler() {
+  const rejected = [];
+  const folder = mkdtempSync(join(tmpdir(), 'atb-models-'));
+  try {
+    const probe = join(folder, 'probe.cpp');
+    writeFileSync(probe, CXX20_PROBE);
+    const names = process.env.CXX ? [process.env.CXX] : ['c++', 'g++', 'clang++'];
+    for (const name of names) {
+      const version = output(name, ['--version'])?.split('\n')[0];
+      if (version === undefined) continue;
+      if (output(name, ['-std=c++20', '-fsyntax-only', probe]) !== undefined) return { compiler: name, rejected };
+      rejected.push(`${name} is "${version}", which does not compile C++20`);
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  return { compiler: undefined, rejected };
+}
+
+/** CMake's arguments for a fresh build folder, after checking that the tools are there. */
+function checkTools() {
+  const missing = [];
+  const cmake = output('cmake', ['--version'])?.match(/version (\d+)\.(\d+)\S*/);
+  if (!cmake) missing.push('CMake 3.20 or newer');
+  else if (Number(cmake[1]) < 3 || (Number(cmake[1]) === 3 && Number(cmake[2]) < 20))
+    missing.push(`CMake 3.20 or newer (found ${cmake[0].slice(8)})`);
+  const args = [];
+  if (!windows) {
+    const { compiler, rejected } = findCompiler();
+    if (compiler) args.push(`-DCMAKE_CXX_COMPILER=${compiler}`);
+    else
+      missing.push(
+        `a C++20 compiler: g++ 11+ or clang++ 14+${rejected.length > 0 ? ` (${rejected.join('; ')})` : ''}`,
+      );
+    if (output('ninja', ['--version']) !== undefined) args.push('-G', 'Ninja');
+    else if (output('make', ['--version']) === undefined) missing.push('make or ninja');
+  }
+  if (missing.length > 0)
+    fail([
+      `atb-models: cannot build the native addon for ${platform}. Missing:`,
+      ...missing.map((what) => `  - ${what}`),
+      'Install what is missing, then run `npm run build:native`:',
+      '  Debian/Ubuntu  sudo apt-get install cmake g++ make',
+      '  Fedora         sudo dnf install cmake gcc-c++ make',
+      '  macOS          xcode-select --install && brew install cmake',
+      '  Windows        use WSL, then the Debian line: the native engine reads files through POSIX calls',
+      'To install without the addon, set ATB_SKIP_NATIVE_BUILD=1.',
+    ]);
+  return args;
+}
+
+function run(what, args) {
+  const stdio = options.verbose ? 'inherit' : ['ignore', 'pipe', 'pipe'];
+  const result = spawnSync('cmake', args, { cwd: root, stdio, encoding: 'utf8', maxBuffer: 1 << 28 });
+  if (result.error) fail([`atb-models: cannot run cmake: ${result.error.message}`]);
+  if (result.status !== 0) fail([result.stdout ?? '', result.stderr ?? '', `atb-models: ${what} failed (see above)`]);
+}
+
+const sanitizers = options.sanitize.split(',').filter(Boolean);
+const type = options.debug ? 'Debug' : sanitizers.length > 0 ? 'RelWithDebInfo' : 'Release';
+const folder = sanitizers.length > 0 ? `sanitize-${sanitizers.join('-')}` : type.toLowerCase();
+const build = join(root, 'build', folder);
+const addon = join(build, 'atb_models.node');
+const started = process.hrtime.bigint();
+
+// CMake keeps the source folder and the generator in its cache; a moved or half-made build folder starts afresh.
+const cache = join(build, 'CMakeCache.txt');
+const source = join(root, 'native');
+const configured = existsSync(cache) && readFileSync(cache, 'utf8').includes(`CMAKE_HOME_DIRECTORY:INTERNAL=${source}\n`);
+if (!configured) rmSync(build, { recursive: true, force: true });
+run('configuring', [
+  ...['-S', source, '-B', build, `-DCMAKE_BUILD_TYPE=${type}`, '-DCMAKE_EXPORT_COMPILE_COMMANDS=ON'],
+  ...(configured ? [] : checkTools()),
+  ...(options.tests ? ['-DATB_TESTS=ON'] : []),
+  ...(sanitizers.length > 0 ? [`-DATB_SANITIZE=${sanitizers.join(',')}`] : []),
+]);
+run('compiling', [
+  ...['--build', build, '--config', type, '--parallel', String(availableParallelism())],
+  ...(options.tests ? [] : ['--target', 'atb_models']),
+]);
+if (options.prebuild) {
+  mkdirSync(dirname(prebuilt), { recursive: true });
+  copyFileSync(addon, prebuilt);
+}
+const seconds = Number(process.hrtime.bigint() - started) / 1e9;
+console.log(`native addon: ${relative(root, options.prebuild ? prebuilt : addon)} (${seconds.toFixed(1)} s)`);
