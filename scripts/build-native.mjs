@@ -8,11 +8,19 @@
 //   --if-needed          do nothing when that prebuilt addon is there or ATB_SKIP_NATIVE_BUILD=1
 //   --verbose            show what CMake and the compiler print
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
-import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const platform = `${process.platform}-${process.arch}`;
@@ -65,7 +73,8 @@ function findCompiler() {
     for (const name of names) {
       const version = output(name, ['--version'])?.split('\n')[0];
       if (version === undefined) continue;
-      if (output(name, ['-std=c++20', '-fsyntax-only', probe]) !== undefined) return { compiler: name, rejected };
+      if (output(name, ['-std=c++20', '-fsyntax-only', probe]) !== undefined)
+        return { compiler: name, rejected };
       rejected.push(`${name} is "${version}", which does not compile C++20`);
     }
   } finally {
@@ -110,7 +119,8 @@ function run(what, args) {
   const stdio = options.verbose ? 'inherit' : ['ignore', 'pipe', 'pipe'];
   const result = spawnSync('cmake', args, { cwd: root, stdio, encoding: 'utf8', maxBuffer: 1 << 28 });
   if (result.error) fail([`atb-models: cannot run cmake: ${result.error.message}`]);
-  if (result.status !== 0) fail([result.stdout ?? '', result.stderr ?? '', `atb-models: ${what} failed (see above)`]);
+  if (result.status !== 0)
+    fail([result.stdout ?? '', result.stderr ?? '', `atb-models: ${what} failed (see above)`]);
 }
 
 const sanitizers = options.sanitize.split(',').filter(Boolean);
@@ -123,7 +133,8 @@ const started = process.hrtime.bigint();
 // CMake keeps the source folder and the generator in its cache; a moved or half-made build folder starts afresh.
 const cache = join(build, 'CMakeCache.txt');
 const source = join(root, 'native');
-const configured = existsSync(cache) && readFileSync(cache, 'utf8').includes(`CMAKE_HOME_DIRECTORY:INTERNAL=${source}\n`);
+const configured =
+  existsSync(cache) && readFileSync(cache, 'utf8').includes(`CMAKE_HOME_DIRECTORY:INTERNAL=${source}\n`);
 if (!configured) rmSync(build, { recursive: true, force: true });
 run('configuring', [
   ...['-S', source, '-B', build, `-DCMAKE_BUILD_TYPE=${type}`, '-DCMAKE_EXPORT_COMPILE_COMMANDS=ON'],

@@ -1,0 +1,128 @@
+import type { Tensor } from '../dtype.js';
+import { AtbError } from '../errors.js';
+import type { GraphSpec } from '../graph/atb-graph.js';
+import type {
+  EngineOptions,
+  ForwardResult,
+  GraphStats,
+  KvCacheOptions,
+  NativeEngine,
+  SamplerOptions,
+  StepInputs,
+  StepOptions,
+  StepResult,
+  WeightLoad,
+} from './binding.js';
+import { loadBinding } from './load.js';
+
+export type * from './binding.js';
+export { addonCandidates } from './load.js';
+
+export interface CreateEngineOptions extends EngineOptions {
+  /** The addon's file; the built or prebuilt one of this package when absent. */
+  readonly nativePath?: string;
+}
+
+/**
+ * An engine whose failures are AtbErrors: NATIVE_ERROR with the engine's own code, ENGINE_DISPOSED after `dispose()`.
+ *
+ * @throws AtbError NATIVE_MISSING, NATIVE_ERROR (unknown ISA, thread count out of range)
+ */
+export function createEngine(options: CreateEngineOptions): NativeEngine {
+  const { nativePath, ...engineOptions } = options;
+  const binding = loadBinding(nativePath);
+  return new Engine(translated(() => new binding.Engine(engineOptions)));
+}
+
+/** ISAs that this machine can run, best first. */
+export function availableIsas(nativePath?: string): string[] {
+  return loadBinding(nativePath).availableIsas();
+}
+
+/** Op types that the engine executes, sorted. */
+export function supportedOps(nativePath?: string): string[] {
+  return loadBinding(nativePath).supportedOps();
+}
+
+/** The addon's engine with its errors translated; nothing else happens here. */
+class Engine implements NativeEngine {
+  constructor(private readonly native: NativeEngine) {}
+
+  get isa(): string {
+    return this.native.isa;
+  }
+  get threads(): number {
+    return this.native.threads;
+  }
+  async loadWeights(
+    weights: readonly WeightLoad[],
+    onProgress?: (loadedBytes: number, totalBytes: number) => void,
+  ): Promise<void> {
+    return translatedAsync(() => this.native.loadWeights(weights, onProgress));
+  }
+  setTensor(name: string, tensor: Tensor): void {
+    translated(() => this.native.setTensor(name, tensor));
+  }
+  allocateKvCache(options: KvCacheOptions): number {
+    return translated(() => this.native.allocateKvCache(options));
+  }
+  loadGraph(spec: GraphSpec): number {
+    return translated(() => this.native.loadGraph(spec));
+  }
+  unloadGraph(graph: number): void {
+    translated(() => this.native.unloadGraph(graph));
+  }
+  graphStats(graph: number): GraphStats {
+    return translated(() => this.native.graphStats(graph));
+  }
+  createSampler(options: SamplerOptions): number {
+    return translated(() => this.native.createSampler(options));
+  }
+  appendTokens(sampler: number, tokens: Int32Array): void {
+    translated(() => this.native.appendTokens(sampler, tokens));
+  }
+  freeSampler(sampler: number): void {
+    translated(() => this.native.freeSampler(sampler));
+  }
+  async run(graph: number, inputs: StepInputs, options?: StepOptions): Promise<StepResult> {
+    return translatedAsync(() => this.native.run(graph, inputs, options));
+  }
+  async forward(
+    spec: GraphSpec,
+    inputs: StepInputs,
+    intermediates?: readonly string[],
+  ): Promise<ForwardResult> {
+    return translatedAsync(() => this.native.forward(spec, inputs, intermediates));
+  }
+  memory(): ReturnType<NativeEngine['memory']> {
+    return translated(() => this.native.memory());
+  }
+  dispose(): void {
+    this.native.dispose();
+  }
+}
+
+function translated<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw translate(error);
+  }
+}
+
+/** Awaits here, so that the caller's stack is in the error although the engine failed on its own thread. */
+async function translatedAsync<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    throw translate(error);
+  }
+}
+
+function translate(error: unknown): unknown {
+  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return error;
+  if (!error.code.startsWith('NATIVE_')) return error;
+  if (error.code === 'NATIVE_DISPOSED')
+    return new AtbError('ENGINE_DISPOSED', { object: 'the engine' }, { cause: error });
+  return new AtbError('NATIVE_ERROR', { nativeCode: error.code, reason: error.message }, { cause: error });
+}
