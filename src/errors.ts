@@ -25,6 +25,82 @@ const MESSAGES = {
     supported: readonly string[];
   }) =>
     `weight "${d.name}" in ${d.file} has dtype ${d.found}, which the engine does not read; it reads ${d.supported.join(', ')}`,
+  // Weight files: `file` is a path; names out of a file are shown escaped and cut.
+  WEIGHT_FILE_UNREADABLE: (d: { file: string; reason: string }) => `${d.file} cannot be read: ${d.reason}`,
+  WEIGHT_FILE_NOT_REGULAR: (d: { file: string; found: string }) =>
+    `${d.file} must be a regular file, found ${d.found}`,
+  WEIGHT_FILE_LINK_REFUSED: (d: { file: string; target: string; root: string }) =>
+    `${d.file} is a link to ${d.target}, which is neither below ${d.root} nor in a Hugging Face cache`,
+  WEIGHT_FILE_LFS_POINTER: (d: { file: string; missingBytes?: number | undefined }) =>
+    `${d.file} is a Git-LFS pointer, not the file itself${d.missingBytes === undefined ? '' : ` (${d.missingBytes} bytes)`}; run \`git lfs pull\` in its folder`,
+  WEIGHT_FILE_CHANGED: (d: { file: string; reason: string }) =>
+    `${d.file} changed after it was opened: ${d.reason}; load the model again`,
+  WEIGHT_FILE_TRUNCATED: (d: {
+    file: string;
+    what: string;
+    tensor?: string;
+    expectedBytes: number;
+    foundBytes: number;
+  }) =>
+    `${d.file} is truncated: its ${d.what}${d.tensor === undefined ? '' : ` ${describeValue(d.tensor)}`} ends at byte ${d.expectedBytes}, the file has ${d.foundBytes}`,
+  WEIGHT_FILE_TRAILING_BYTES: (d: { file: string; expectedBytes: number; foundBytes: number }) =>
+    `${d.file} has bytes that belong to no tensor: its tensors end at byte ${d.expectedBytes}, the file has ${d.foundBytes}`,
+  WEIGHT_FILE_HEADER_LENGTH: (d: { file: string; found: bigint; limitBytes: number; starts: string }) =>
+    `${d.file} is not a safetensors file: its header must have 2 to ${d.limitBytes} bytes, found ${d.found} (the file starts with ${describeValue(d.starts)})`,
+  WEIGHT_FILE_JSON: (d: { file: string; byte: number; expected: string; found: string | undefined }) =>
+    `${d.file}: malformed JSON at byte ${d.byte}: expected ${d.expected}, found ${d.found === undefined ? 'the end' : describeValue(d.found)}`,
+  WEIGHT_FILE_UTF8: (d: { file: string; byte: number }) =>
+    `${d.file}: the string at byte ${d.byte} is not well-formed UTF-8`,
+  WEIGHT_FILE_DUPLICATE_KEY: (d: { file: string; key: string }) =>
+    `${d.file}: the key ${describeValue(d.key)} occurs twice in one object`,
+  WEIGHT_FILE_TOO_DEEP: (d: { file: string; limit: number }) =>
+    `${d.file}: JSON nested more than ${d.limit} levels deep`,
+  WEIGHT_FILE_TOO_MANY: (d: { file: string; limit: number }) => `${d.file}: more than ${d.limit} entries`,
+  WEIGHT_FILE_METADATA: (d: { file: string; key?: string; expected: string; found: string }) =>
+    `${d.file}: __metadata__${d.key === undefined ? '' : `[${describeValue(d.key)}]`} must be ${d.expected}, found ${describeValue(d.found)}`,
+  WEIGHT_FILE_ENTRY: (d: { file: string; tensor: string; field: string; expected: string; found: string }) =>
+    `${d.file}: tensor ${describeValue(d.tensor)}: ${describeValue(d.field)} must be ${d.expected}, found ${describeValue(d.found)}`,
+  WEIGHT_FILE_DTYPE: (d: { file: string; tensor: string; found: string; known: readonly string[] }) =>
+    `${d.file}: tensor ${describeValue(d.tensor)} has the unknown dtype ${describeValue(d.found)}; known: ${d.known.join(', ')}`,
+  WEIGHT_FILE_SHAPE: (d: {
+    file: string;
+    tensor: string;
+    dtype: string;
+    shape: readonly number[];
+    problem: string;
+  }) =>
+    `${d.file}: tensor ${describeValue(d.tensor)} of dtype ${d.dtype} and shape [${d.shape}] ${d.problem}`,
+  WEIGHT_FILE_SIZE_MISMATCH: (d: {
+    file: string;
+    tensor: string;
+    dtype: string;
+    shape: readonly number[];
+    expectedBytes: number;
+    foundBytes: number;
+  }) =>
+    `${d.file}: tensor ${describeValue(d.tensor)} of dtype ${d.dtype} and shape [${d.shape}] takes ${d.expectedBytes} bytes, its offsets span ${d.foundBytes}`,
+  WEIGHT_FILE_HOLE: (d: { file: string; tensor: string; expectedOffset: number; foundOffset: number }) =>
+    `${d.file}: tensor ${describeValue(d.tensor)} leaves a hole before it: it must start at data offset ${d.expectedOffset}, found ${d.foundOffset}`,
+  WEIGHT_FILE_OVERLAP: (d: { file: string; tensor: string; expectedOffset: number; foundOffset: number }) =>
+    `${d.file}: tensor ${describeValue(d.tensor)} overlaps another: it must start at data offset ${d.expectedOffset}, found ${d.foundOffset}`,
+  WEIGHT_INDEX_INVALID: (d: { file: string; field: string; expected: string; found: string }) =>
+    `${d.file}: ${describeValue(d.field)} must be ${d.expected}, found ${describeValue(d.found)}`,
+  WEIGHT_INDEX_TOO_LARGE: (d: { file: string; limitBytes: number; foundBytes: number }) =>
+    `${d.file} must have at most ${d.limitBytes} bytes, found ${d.foundBytes}`,
+  WEIGHT_INDEX_PATH: (d: { file: string; tensor: string; found: string }) =>
+    `${d.file}: tensor ${describeValue(d.tensor)} must be in a .safetensors file beside the index, found ${describeValue(d.found)}`,
+  WEIGHT_SHARD_MISSING: (d: { file: string; shard: string; tensors: number }) =>
+    `${d.file} places ${d.tensors} tensors in ${describeValue(d.shard)}, which is not there; download it too`,
+  WEIGHT_SHARD_LACKS_TENSOR: (d: { file: string; shard: string; tensor: string }) =>
+    `${d.file} places tensor ${describeValue(d.tensor)} in ${describeValue(d.shard)}, which does not hold it`,
+  WEIGHT_SHARD_UNLISTED_TENSOR: (d: { file: string; shard: string; tensor: string }) =>
+    `${d.file} does not list tensor ${describeValue(d.tensor)}, which is in ${describeValue(d.shard)}`,
+  WEIGHT_SHARD_TENSOR_TWICE: (d: { file: string; tensor: string; shards: readonly string[] }) =>
+    `tensor ${describeValue(d.tensor)} is in two files of ${d.file}: ${d.shards.map(describeValue).join(', ')}`,
+  WEIGHT_CHECKPOINT_MISSING: (d: { directory: string; found: string }) =>
+    `${d.directory} must hold model.safetensors or model.safetensors.index.json, found ${d.found}`,
+  WEIGHT_CHECKPOINT_FORMAT: (d: { directory: string; found: string; remedy: string }) =>
+    `${d.directory} holds no safetensors weights, only ${describeValue(d.found)}: ${d.remedy}`,
   // Builders
   BUILDER_NOT_FOUND: (d: { category: string; opName: string; refusals: readonly string[] }) =>
     `no ${d.category} builder accepts "${d.opName}": ${d.refusals.join('; ') || 'none is registered'}`,
@@ -71,6 +147,14 @@ const MESSAGES = {
   // Requests and options
   REQUEST_INVALID: (d: { field: string; expected: string; found: unknown }) =>
     `${d.field} must be ${d.expected}, found ${describeValue(d.found)}`,
+  REQUEST_TOO_LONG: (d: {
+    promptLen: number;
+    maxTokens: number;
+    neededLen: number;
+    limit: number;
+    what: string;
+  }) =>
+    `a prompt of ${d.promptLen} tokens with up to ${d.maxTokens} new ones needs ${d.neededLen} tokens of ${d.what}, which holds ${d.limit}`,
   OPTION_UNSUPPORTED: (d: { option: string; found: unknown; reason: string }) =>
     `${d.option}=${describeValue(d.found)} is not supported: ${d.reason}`,
 } as const;

@@ -1,0 +1,61 @@
+import { BlockTable } from '../kv-cache/block-manager.js';
+
+/**
+ * Why a sequence ended. `stop`: an end-of-sequence token, a stop token or a stop string. `length`: `maxTokens` reached.
+ * `abort`: the caller gave up. `error`: its logits were not finite, or its step failed.
+ */
+export type FinishReason = 'stop' | 'length' | 'abort' | 'error';
+
+/** A preempted sequence is `waiting` again; its `preemptions` tell. */
+export type SequenceStatus = 'waiting' | 'running' | 'finished';
+
+export interface SequenceOptions {
+  /** The caller's number for it. */
+  readonly id: number;
+  /** At least one token. */
+  readonly promptTokens: ArrayLike<number>;
+  /** New tokens at most, at least 1. */
+  readonly maxTokens: number;
+}
+
+/** One request being run. The scheduler changes it, everybody else reads. */
+export class Sequence {
+  readonly id: number;
+  readonly promptLen: number;
+  readonly maxTokens: number;
+  /** The prompt and what was generated so far. */
+  readonly tokens: number[];
+  readonly blockTable = new BlockTable();
+  /** Leading tokens whose keys and values are in the cache; 0 after a preemption. */
+  cachedLen = 0;
+  /** Tokens of the step in flight; 0 between steps. */
+  scheduledLen = 0;
+  status: SequenceStatus = 'waiting';
+  finishReason: FinishReason | undefined;
+  preemptions = 0;
+
+  constructor({ id, promptTokens, maxTokens }: SequenceOptions) {
+    this.id = id;
+    this.tokens = Array.from(promptTokens);
+    this.promptLen = this.tokens.length;
+    this.maxTokens = maxTokens;
+  }
+
+  get outputLen(): number {
+    return this.tokens.length - this.promptLen;
+  }
+
+  get outputTokens(): number[] {
+    return this.tokens.slice(this.promptLen);
+  }
+
+  /** Tokens whose keys and values are not in the cache yet; 1 for a sequence that decodes. */
+  get remainingLen(): number {
+    return this.tokens.length - this.cachedLen;
+  }
+
+  /** Tokens that the cache ever holds for it: the last new token's keys and values are never needed. */
+  get maxCachedLen(): number {
+    return this.promptLen + this.maxTokens - 1;
+  }
+}

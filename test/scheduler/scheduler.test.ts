@@ -1,0 +1,283 @@
+import { expect } from 'chai';
+import { AtbError } from '../../src/errors.js';
+import { BlockManager } from '../../src/kv-cache/block-manager.js';
+import { type Batch, Scheduler, type SchedulerOptions } from '../../src/scheduler/scheduler.js';
+import { Sequence } from '../../src/scheduler/sequence.js';
+import { FakeEngine, tokensAlone } from './fake-engine.js';
+
+const DEFAULTS: SchedulerOptions = {
+  maxBatchSize: 4,
+  maxPrefillTokens: 64,
+  maxModelLen: 256,
+  chunkedPrefill: false,
+};
+
+class Bench {
+  readonly blocks: BlockManager;
+  readonly scheduler: Scheduler;
+  readonly engine: FakeEngine;
+  #nextId = 0;
+
+  constructor(options: Partial<SchedulerOptions> = {}, numBlocks = 64, blockSize = 4) {
+    this.blocks = new BlockManager({ numBlocks, blockSize });
+    this.scheduler = new Scheduler({ ...DEFAULTS, ...options }, this.blocks);
+    this.engine = new FakeEngine(this.blocks);
+  }
+
+  add(promptLen: number, maxTokens: number): Sequence {
+    const id = this.#nextId++;
+    const promptTokens = Array.from({ length: promptLen }, (_, i) => (id * 31 + i * 7) % 1000);
+    const sequence = new Sequence({ id, promptTokens, maxTokens });
+    this.scheduler.add(sequence);
+    return sequence;
+  }
+
+  step(): Batch {
+    const batch = this.scheduler.schedule();
+    if (batch === undefined) throw new Error('nothing to do');
+    this.scheduler.postprocess(batch, this.engine.run(batch));
+    return batch;
+  }
+
+  drain(): Batch[] {
+    const batches: Batch[] = [];
+    while (this.scheduler.hasWork) batches.push(this.step());
+    return batches;
+  }
+}
+
+function shape(batch: Batch): unknown {
+  return [batch.phase, ...batch.entries.map(({ sequence, start, count }) => [sequence.id, start, count])];
+}
+
+function codeOf(action: () => unknown): unknown {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof AtbError) return error.code;
+    throw error;
+  }
+  return undefined;
+}
+
+function expectAlone(sequence: Sequence): void {
+  const prompt = sequence.tokens.slice(0, sequence.promptLen);
+  expect(sequence.outputTokens).to.deep.equal(tokensAlone(prompt, sequence.maxTokens));
+}
+
+describe('Scheduler', () => {
+  it('packs waiting prompts into one prefill step and then decodes them together', () => {
+    const bench = new Bench();
+    bench.add(5, 3);
+    bench.add(7, 3);
+    expect(shape(bench.step())).to.deep.equal(['prefill', [0, 0, 5], [1, 0, 7]]);
+    expect(shape(bench.step())).to.deep.equal(['decode', [0, 5, 1], [1, 7, 1]]);
+  });
+
+  it('lets a waiting sequence in at the very step after another leaves', () => {
+    const bench = new Bench({ maxBatchSize: 2 });
+    bench.add(3, 2);
+    bench.add(3, 5);
+    const third = bench.add(3, 2);
+    bench.step();
+    expect(third.status).to.equal('waiting');
+    bench.step();
+    expect(shape(bench.step())).to.deep.equal(['prefill', [2, 0, 3]]);
+    expect(shape(bench.step())).to.deep.equal(['decode', [1, 4, 1], [2, 3, 1]]);
+  });
+
+  it('keeps to the limits of a prefill step: sequences and tokens', () => {
+    const few = new Bench({ maxPrefillBatchSize: 2 });
+    for (let i = 0; i < 3; i++) few.add(4, 2);
+    expect(few.step().entries).to.have.length(2);
+    const short = new Bench({ maxPrefillTokens: 10 });
+    for (let i = 0; i < 3; i++) short.add(5, 2);
+    expect(short.step().entries).to.have.length(2);
+  });
+
+  it('does not let a short prompt overtake a long one that waits', () => {
+    const bench = new Bench({ maxPrefillTokens: 10 });
+    bench.add(6, 2);
+    bench.add(9, 2);
+    bench.add(1, 2);
+    expect(shape(bench.step())).to.deep.equal(['prefill', [0, 0, 6]]);
+    expect(shape(bench.step())).to.deep.equal(['prefill', [1, 0, 9], [2, 0, 1]]);
+  });
+
+  it('cuts a long prompt into chunks and decodes beside it when chunked prefill is on', () => {
+    const bench = new Bench({ maxPrefillTokens: 8, chunkedPrefill: true });
+    const first = bench.add(4, 6);
+    bench.step();
+    const long = bench.add(17, 2);
+    const batch = bench.step();
+    expect(shape(batch)).to.deep.equal(['splitfuse', [0, 4, 1], [1, 0, 7]]);
+    expect(batch.entries.map(({ sample }) => sample)).to.deep.equal([true, false]);
+    expect(shape(bench.step())).to.deep.equal(['splitfuse', [0, 5, 1], [1, 7, 7]]);
+    expect(shape(bench.step())).to.deep.equal(['splitfuse', [0, 6, 1], [1, 14, 3]]);
+    expect(shape(bench.step())).to.deep.equal(['decode', [0, 7, 1], [1, 17, 1]]);
+    bench.drain();
+    for (const sequence of [first, long]) expectAlone(sequence);
+  });
+
+  it('preempts the newest when blocks run out, and its tokens stay the same', () => {
+    const bench = new Bench({}, 6, 4);
+    const old = bench.add(8, 12);
+    const young = bench.add(8, 12);
+    bench.step();
+    const before = [...young.tokens];
+    while (young.preemptions === 0) bench.step();
+    expect(old.preemptions).to.equal(0);
+    expect(young.tokens.slice(0, before.length)).to.deep.equal(before);
+    expect(young.cachedLen).to.equal(0);
+    const batches = bench.drain();
+    for (const sequence of [old, young]) expectAlone(sequence);
+    const [again] = batches.filter(({ phase }) => phase === 'prefill');
+    expect(again?.entries[0]?.count).to.be.greaterThan(young.promptLen);
+    expect(bench.blocks.freeBlocks).to.equal(6);
+  });
+
+  it('brings a preempted sequence back only when another has ended', () => {
+    const bench = new Bench({}, 6, 4);
+    const old = bench.add(8, 12);
+    const young = bench.add(8, 12);
+    while (young.preemptions === 0) bench.step();
+    while (old.status === 'running') {
+      expect(young.status).to.equal('waiting');
+      bench.step();
+    }
+    bench.drain();
+    expect(young.preemptions).to.equal(1);
+  });
+
+  it('computes a preempted sequence in chunks when it has outgrown a prefill step', () => {
+    const bench = new Bench({ maxPrefillTokens: 9 }, 6, 4);
+    const old = bench.add(8, 14);
+    const young = bench.add(8, 12);
+    const phases = bench.drain().map(({ phase }) => phase);
+    expect(young.preemptions).to.equal(1);
+    expect(phases).to.include('splitfuse');
+    for (const sequence of [old, young]) expectAlone(sequence);
+  });
+
+  it('lets a sequence that needs every block run to its end', () => {
+    const bench = new Bench({}, 4, 4);
+    const sequence = bench.add(9, 8);
+    bench.drain();
+    expectAlone(sequence);
+    expect(sequence.finishReason).to.equal('length');
+  });
+
+  it('refuses what could never end, before work starts', () => {
+    const bench = new Bench({ maxModelLen: 24 }, 5, 4);
+    expect(codeOf(() => bench.add(12, 12))).to.equal('REQUEST_TOO_LONG'); // 23 tokens, but the cache holds 20
+    expect(codeOf(() => bench.add(12, 9))).to.equal(undefined);
+    expect(codeOf(() => bench.add(0, 1))).to.equal('REQUEST_INVALID');
+    expect(codeOf(() => bench.add(3, 0))).to.equal('REQUEST_INVALID');
+    expect(codeOf(() => bench.add(3, 1.5))).to.equal('REQUEST_INVALID');
+  });
+
+  it('counts prompt and new tokens against the model length: at it is fine, one beyond is refused', () => {
+    const bench = new Bench({ maxModelLen: 24 });
+    expect(codeOf(() => bench.add(22, 1))).to.equal(undefined);
+    expect(codeOf(() => bench.add(22, 2))).to.equal(undefined);
+    expect(codeOf(() => bench.add(22, 3))).to.equal('REQUEST_TOO_LONG');
+  });
+
+  it('refuses a prompt longer than a prefill step unless prompts may be cut', () => {
+    expect(codeOf(() => new Bench({ maxPrefillTokens: 10 }).add(11, 1))).to.equal('REQUEST_TOO_LONG');
+    const chunked = new Bench({ maxPrefillTokens: 10, chunkedPrefill: true });
+    expect(codeOf(() => chunked.add(11, 1))).to.equal(undefined);
+  });
+
+  it('refuses limits that make no sense', () => {
+    for (const bad of [
+      { maxBatchSize: 0 },
+      { maxPrefillTokens: -1 },
+      { maxModelLen: Number.NaN },
+      { maxPrefillBatchSize: 1.5 },
+    ]) {
+      expect(codeOf(() => new Bench(bad))).to.equal('REQUEST_INVALID');
+    }
+    expect(codeOf(() => new Bench({ maxPrefillTokens: 3, chunkedPrefill: true }))).to.equal(
+      'REQUEST_INVALID',
+    );
+  });
+
+  it('ends a sequence when the stop check says so, with its reason', () => {
+    const bench = new Bench();
+    const sequence = bench.add(3, 9);
+    const batch = bench.scheduler.schedule() as Batch;
+    const finished = bench.scheduler.postprocess(batch, [42], (s) =>
+      s.tokens.at(-1) === 42 ? 'stop' : undefined,
+    );
+    expect(finished).to.deep.equal([sequence]);
+    expect([sequence.finishReason, sequence.outputTokens]).to.deep.equal(['stop', [42]]);
+    expect(bench.blocks.usedBlocks).to.equal(0);
+  });
+
+  it('ends only the sequence whose logits were not finite', () => {
+    const bench = new Bench();
+    const [sick, healthy] = [bench.add(3, 4), bench.add(3, 4)];
+    const batch = bench.scheduler.schedule() as Batch;
+    expect(bench.scheduler.postprocess(batch, [-2, 7])).to.deep.equal([sick]);
+    expect([sick.finishReason, sick.outputLen]).to.deep.equal(['error', 0]);
+    expect([healthy.status, healthy.outputTokens]).to.deep.equal(['running', [7]]);
+  });
+
+  it('ends the sequences of a failed step and goes on with the others', () => {
+    const bench = new Bench({ maxBatchSize: 1 });
+    const [first, second] = [bench.add(3, 4), bench.add(3, 4)];
+    expect(bench.scheduler.fail(bench.scheduler.schedule() as Batch)).to.deep.equal([first]);
+    bench.drain();
+    expect([first.finishReason, second.finishReason]).to.deep.equal(['error', 'length']);
+    expect(bench.blocks.usedBlocks).to.equal(0);
+  });
+
+  it('aborts in every state, once', () => {
+    const bench = new Bench({ maxBatchSize: 2 }, 6, 4);
+    const [old, young, waiting] = [bench.add(8, 12), bench.add(8, 12), bench.add(8, 4)];
+    expect(bench.scheduler.abort(waiting)).to.equal(true);
+    expect(bench.scheduler.abort(waiting)).to.equal(false);
+    while (young.preemptions === 0) bench.step();
+    expect(bench.scheduler.abort(young)).to.equal(true);
+    bench.step();
+    expect(bench.scheduler.abort(old)).to.equal(true);
+    expect(bench.scheduler.hasWork).to.equal(false);
+    expect(bench.scheduler.schedule()).to.equal(undefined);
+    expect(bench.blocks.freeBlocks).to.equal(6);
+    for (const { finishReason } of [old, young, waiting]) expect(finishReason).to.equal('abort');
+  });
+
+  it('keeps the blocks of an aborted sequence until the step that writes them is over', () => {
+    const bench = new Bench();
+    const sequence = bench.add(3, 4);
+    const batch = bench.scheduler.schedule() as Batch;
+    bench.scheduler.abort(sequence);
+    expect(bench.blocks.usedBlocks).to.equal(1);
+    expect(bench.scheduler.postprocess(batch, [5])).to.deep.equal([]);
+    expect(bench.blocks.usedBlocks).to.equal(0);
+    expect(sequence.outputLen).to.equal(0);
+  });
+
+  it('lets a running sequence decode although requests for one token keep coming', () => {
+    const bench = new Bench({ maxBatchSize: 2, maxPrefillBatchSize: 1 });
+    const long = bench.add(4, 20);
+    let steps = 0;
+    while (long.status !== 'finished' && steps < 1000) {
+      bench.add(4, 1);
+      bench.step();
+      steps++;
+    }
+    expect(long.finishReason).to.equal('length');
+    expect(steps).to.be.lessThan(3 * 20 + 3);
+  });
+
+  it('asks for the outcome of one step before the next', () => {
+    const bench = new Bench();
+    bench.add(3, 4);
+    const batch = bench.scheduler.schedule() as Batch;
+    expect(() => bench.scheduler.schedule()).to.throw(/has not been postprocessed/);
+    bench.scheduler.postprocess(batch, [1]);
+    expect(() => bench.scheduler.postprocess(batch, [1])).to.throw(/not the step in flight/);
+  });
+});
