@@ -290,9 +290,9 @@ export class Scheduler {
   }
 }
 
-/** Everything but the newest token is in the cache. */
+/** Of a sequence that runs: everything but the newest token is in the cache. */
 function isDecoding(sequence: Sequence): boolean {
-  return sequence.cachedLen > 0 && sequence.remainingLen === 1;
+  return sequence.remainingLen === 1;
 }
 
 function entryOf(sequence: Sequence, count: number): BatchEntry {

@@ -159,6 +159,14 @@ describe('Scheduler', () => {
     for (const sequence of [old, young]) expectAlone(sequence);
   });
 
+  it('starts a sequence only when its first new token has a block too', () => {
+    const bench = new Bench({}, 3, 4);
+    const [first, second] = [bench.add(4, 3), bench.add(4, 3)];
+    expect(bench.step().entries).to.have.length(1);
+    bench.drain();
+    expect([first.preemptions, second.preemptions]).to.deep.equal([0, 0]);
+  });
+
   it('lets a sequence that needs every block run to its end', () => {
     const bench = new Bench({}, 4, 4);
     const sequence = bench.add(9, 8);
