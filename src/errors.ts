@@ -25,7 +25,7 @@ const MESSAGES = {
     supported: readonly string[];
   }) =>
     `weight "${d.name}" in ${d.file} has dtype ${d.found}, which the engine does not read; it reads ${d.supported.join(', ')}`,
-  // Weight files: `file` is a path; names out of a file are shown escaped and cut.
+  // Weight files: `file` is a path; names out of a file are shown escaped and cut, `found` is so rendered already.
   WEIGHT_FILE_UNREADABLE: (d: { file: string; reason: string }) => `${d.file} cannot be read: ${d.reason}`,
   WEIGHT_FILE_NOT_REGULAR: (d: { file: string; found: string }) =>
     `${d.file} must be a regular file, found ${d.found}`,
@@ -47,8 +47,8 @@ const MESSAGES = {
     `${d.file} has bytes that belong to no tensor: its tensors end at byte ${d.expectedBytes}, the file has ${d.foundBytes}`,
   WEIGHT_FILE_HEADER_LENGTH: (d: { file: string; found: bigint; limitBytes: number; starts: string }) =>
     `${d.file} is not a safetensors file: its header must have 2 to ${d.limitBytes} bytes, found ${d.found} (the file starts with ${describeValue(d.starts)})`,
-  WEIGHT_FILE_JSON: (d: { file: string; byte: number; expected: string; found: string | undefined }) =>
-    `${d.file}: malformed JSON at byte ${d.byte}: expected ${d.expected}, found ${d.found === undefined ? 'the end' : describeValue(d.found)}`,
+  WEIGHT_FILE_JSON: (d: { file: string; byte: number; expected: string; found: string }) =>
+    `${d.file}: malformed JSON at byte ${d.byte}: expected ${d.expected}, found ${d.found}`,
   WEIGHT_FILE_UTF8: (d: { file: string; byte: number }) =>
     `${d.file}: the string at byte ${d.byte} is not well-formed UTF-8`,
   WEIGHT_FILE_DUPLICATE_KEY: (d: { file: string; key: string }) =>
@@ -57,9 +57,9 @@ const MESSAGES = {
     `${d.file}: JSON nested more than ${d.limit} levels deep`,
   WEIGHT_FILE_TOO_MANY: (d: { file: string; limit: number }) => `${d.file}: more than ${d.limit} entries`,
   WEIGHT_FILE_METADATA: (d: { file: string; key?: string; expected: string; found: string }) =>
-    `${d.file}: __metadata__${d.key === undefined ? '' : `[${describeValue(d.key)}]`} must be ${d.expected}, found ${describeValue(d.found)}`,
+    `${d.file}: __metadata__${d.key === undefined ? '' : `[${describeValue(d.key)}]`} must be ${d.expected}, found ${d.found}`,
   WEIGHT_FILE_ENTRY: (d: { file: string; tensor: string; field: string; expected: string; found: string }) =>
-    `${d.file}: tensor ${describeValue(d.tensor)}: ${describeValue(d.field)} must be ${d.expected}, found ${describeValue(d.found)}`,
+    `${d.file}: tensor ${describeValue(d.tensor)}: ${describeValue(d.field)} must be ${d.expected}, found ${d.found}`,
   WEIGHT_FILE_DTYPE: (d: { file: string; tensor: string; found: string; known: readonly string[] }) =>
     `${d.file}: tensor ${describeValue(d.tensor)} has the unknown dtype ${describeValue(d.found)}; known: ${d.known.join(', ')}`,
   WEIGHT_FILE_SHAPE: (d: {
@@ -84,7 +84,7 @@ const MESSAGES = {
   WEIGHT_FILE_OVERLAP: (d: { file: string; tensor: string; expectedOffset: number; foundOffset: number }) =>
     `${d.file}: tensor ${describeValue(d.tensor)} overlaps another: it must start at data offset ${d.expectedOffset}, found ${d.foundOffset}`,
   WEIGHT_INDEX_INVALID: (d: { file: string; field: string; expected: string; found: string }) =>
-    `${d.file}: ${describeValue(d.field)} must be ${d.expected}, found ${describeValue(d.found)}`,
+    `${d.file}: ${describeValue(d.field)} must be ${d.expected}, found ${d.found}`,
   WEIGHT_INDEX_TOO_LARGE: (d: { file: string; limitBytes: number; foundBytes: number }) =>
     `${d.file} must have at most ${d.limitBytes} bytes, found ${d.foundBytes}`,
   WEIGHT_INDEX_PATH: (d: { file: string; tensor: string; found: string }) =>
@@ -100,7 +100,7 @@ const MESSAGES = {
   WEIGHT_CHECKPOINT_MISSING: (d: { directory: string; found: string }) =>
     `${d.directory} must hold model.safetensors or model.safetensors.index.json, found ${d.found}`,
   WEIGHT_CHECKPOINT_FORMAT: (d: { directory: string; found: string; remedy: string }) =>
-    `${d.directory} holds no safetensors weights, only ${describeValue(d.found)}: ${d.remedy}`,
+    `${d.directory} holds neither model.safetensors nor its index, but ${describeValue(d.found)}: ${d.remedy}`,
   // Builders
   BUILDER_NOT_FOUND: (d: { category: string; opName: string; refusals: readonly string[] }) =>
     `no ${d.category} builder accepts "${d.opName}": ${d.refusals.join('; ') || 'none is registered'}`,
@@ -155,6 +155,10 @@ const MESSAGES = {
     what: string;
   }) =>
     `a prompt of ${d.promptLen} tokens with up to ${d.maxTokens} new ones needs ${d.neededLen} tokens of ${d.what}, which holds ${d.limit}`,
+  REQUEST_ABORTED: (d: { text: string; tokens: readonly number[] }) =>
+    `the request was aborted after ${d.tokens.length} tokens`,
+  REQUEST_NOT_FINITE: (d: { step: number }) =>
+    `the model's logits are not finite at generated token ${d.step}; the checkpoint or its dtype is at fault`,
   OPTION_UNSUPPORTED: (d: { option: string; found: unknown; reason: string }) =>
     `${d.option}=${describeValue(d.found)} is not supported: ${d.reason}`,
 } as const;

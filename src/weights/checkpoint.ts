@@ -1,0 +1,204 @@
+import { lstat, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { DType } from '../dtype.js';
+import { AtbError, describeValue } from '../errors.js';
+import { checkUnchanged, type FileStamp } from './regular-file.js';
+import { openSafetensors, type SafetensorsFile, type StoredTensor } from './safetensors-file.js';
+import { readShardIndex, type ShardIndex } from './shard-index.js';
+import { type TensorRef, type WeightSource, Weights } from './weights.js';
+
+/** What the engine reads, by the format's name of the element type. */
+const ENGINE_DTYPE: ReadonlyMap<string, DType> = new Map<string, DType>([
+  ['BF16', 'bf16'],
+  ['F16', 'f16'],
+  ['F32', 'f32'],
+  ['I8', 'i8'],
+  ['U8', 'u8'],
+  ['BOOL', 'u8'],
+  ['I32', 'i32'],
+  ['I64', 'i64'],
+]);
+
+const SINGLE_FILE = 'model.safetensors';
+const INDEX_FILE = 'model.safetensors.index.json';
+const RESAVE =
+  'load it once with transformers and write it with `model.save_pretrained(folder, safe_serialization=True)`';
+
+/** Other formats that people point us to, and what to do about each. */
+const FOREIGN_FORMATS: ReadonlyArray<readonly [pattern: RegExp, remedy: string]> = [
+  [
+    /\.safetensors$/,
+    `rename it to ${SINGLE_FILE} if it is the whole model; of several files, ${INDEX_FILE} is missing`,
+  ],
+  [/\.safetensors\.index\.json$/, `rename it to ${INDEX_FILE}, and fetch the files that it names`],
+  [/\.gguf$/i, 'it is a conversion for another engine; use the Hugging Face checkpoint that it was made of'],
+  [/\.(bin|pt|pth|ckpt)$/i, `pickled files can run code and are not read; ${RESAVE}`],
+  [/\.(h5|msgpack|onnx|onnx_data)$/i, `this format is not read; ${RESAVE}`],
+];
+
+/** A tensor and the file that holds it. */
+export interface CheckpointTensor extends StoredTensor {
+  readonly file: string;
+}
+
+/**
+ * The weights of a model directory in Hugging Face's form: one `model.safetensors`, or several files and their index.
+ * Only headers are read; the engine reads the data, once, from the places that `TensorRef.parts` name.
+ */
+export class Checkpoint implements WeightSource {
+  private constructor(
+    readonly directory: string,
+    readonly files: readonly SafetensorsFile[],
+    /** Every tensor by its name in the files. */
+    readonly tensors: ReadonlyMap<string, CheckpointTensor>,
+    private readonly stamps: readonly FileStamp[],
+  ) {}
+
+  /**
+   * Opens and checks all headers. Throws WEIGHT_CHECKPOINT_* when the directory has no such weights, WEIGHT_INDEX_* and
+   * WEIGHT_SHARD_* when index and files disagree, WEIGHT_FILE_* when a file is not what it should be.
+   */
+  static async open(directory: string): Promise<Checkpoint> {
+    if (await exists(join(directory, SINGLE_FILE))) {
+      const file = await openSafetensors(join(directory, SINGLE_FILE), directory);
+      return new Checkpoint(directory, [file], mergeTensors(directory, [file]), [file.stamp]);
+    }
+    if (!(await exists(join(directory, INDEX_FILE)))) throw await describeMissing(directory);
+    const index = await readShardIndex(join(directory, INDEX_FILE), directory);
+    const files: SafetensorsFile[] = [];
+    for (const shard of index.shards) {
+      const path = join(directory, shard);
+      if (!(await exists(path))) throw missingShard(index, shard);
+      files.push(await openSafetensors(path, directory));
+    }
+    const tensors = mergeTensors(directory, files);
+    checkAgreement(index, directory, tensors);
+    return new Checkpoint(directory, files, tensors, [index.stamp, ...files.map(({ stamp }) => stamp)]);
+  }
+
+  get label(): string {
+    return this.directory;
+  }
+
+  /** Bytes of all tensors. */
+  get totalBytes(): number {
+    let sum = 0;
+    for (const { bytes } of this.tensors.values()) sum += bytes;
+    return sum;
+  }
+
+  /** A cursor at the root of the names. */
+  weights(): Weights {
+    return new Weights(this);
+  }
+
+  has(name: string): boolean {
+    return this.tensors.has(name);
+  }
+
+  find(name: string): TensorRef | undefined {
+    const found = this.tensors.get(name);
+    if (found === undefined) return undefined;
+    const { file, offset, shape } = found;
+    const dtype = ENGINE_DTYPE.get(found.dtype);
+    if (dtype === undefined) {
+      throw new AtbError('WEIGHT_DTYPE_UNSUPPORTED', {
+        name,
+        file,
+        found: found.dtype,
+        supported: [...ENGINE_DTYPE.keys()],
+      });
+    }
+    return { name, dtype, shape, parts: [{ file, offset, dtype, shape }] };
+  }
+
+  /** The same name under another prefix: checkpoints of bare or wrapped models differ from ours in nothing else. */
+  nearest(name: string): string | undefined {
+    for (const known of this.tensors.keys()) {
+      if (known.endsWith(`.${name}`) || name.endsWith(`.${known}`)) return known;
+    }
+    return undefined;
+  }
+
+  /**
+   * Throws WEIGHT_FILE_CHANGED when a file was replaced, written or removed since `open`. Call it after the engine has
+   * read the weights: then what was read is what was checked.
+   */
+  async checkUnchanged(): Promise<void> {
+    for (const stamp of this.stamps) await checkUnchanged(stamp);
+  }
+}
+
+function mergeTensors(directory: string, files: readonly SafetensorsFile[]): Map<string, CheckpointTensor> {
+  const merged = new Map<string, CheckpointTensor>();
+  for (const { path, tensors } of files) {
+    for (const [name, tensor] of tensors) {
+      const first = merged.get(name)?.file;
+      if (first !== undefined) {
+        throw new AtbError('WEIGHT_SHARD_TENSOR_TWICE', {
+          file: directory,
+          tensor: name,
+          shards: [first, path],
+        });
+      }
+      merged.set(name, { ...tensor, file: path });
+    }
+  }
+  return merged;
+}
+
+/** Every listed tensor is in the file that the index names, and every tensor is listed. */
+function checkAgreement(
+  index: ShardIndex,
+  directory: string,
+  tensors: ReadonlyMap<string, CheckpointTensor>,
+): void {
+  for (const [tensor, shard] of index.shardOf) {
+    if (tensors.get(tensor)?.file !== join(directory, shard)) {
+      throw new AtbError('WEIGHT_SHARD_LACKS_TENSOR', { file: index.path, shard, tensor });
+    }
+  }
+  if (tensors.size === index.shardOf.size) return;
+  for (const [tensor, { file }] of tensors) {
+    if (!index.shardOf.has(tensor)) {
+      throw new AtbError('WEIGHT_SHARD_UNLISTED_TENSOR', { file: index.path, shard: file, tensor });
+    }
+  }
+}
+
+function missingShard(index: ShardIndex, shard: string): AtbError {
+  const tensors = [...index.shardOf.values()].filter((name) => name === shard).length;
+  return new AtbError('WEIGHT_SHARD_MISSING', { file: index.path, shard, tensors });
+}
+
+async function describeMissing(directory: string): Promise<AtbError> {
+  let names: string[];
+  try {
+    names = (await readdir(directory)).sort();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return new AtbError('WEIGHT_FILE_UNREADABLE', { file: directory, reason }, { cause: error });
+  }
+  for (const [pattern, remedy] of FOREIGN_FORMATS) {
+    const found = names.find((name) => pattern.test(name));
+    if (found !== undefined) return new AtbError('WEIGHT_CHECKPOINT_FORMAT', { directory, found, remedy });
+  }
+  const shown = names.slice(0, 8).map((name) => describeValue(name));
+  const more = names.length > shown.length ? ` and ${names.length - shown.length} more` : '';
+  return new AtbError('WEIGHT_CHECKPOINT_MISSING', {
+    directory,
+    found: names.length === 0 ? 'an empty directory' : `${shown.join(', ')}${more}`,
+  });
+}
+
+/** Whether the name is taken, be it by a link to nothing. */
+async function exists(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return false;
+    return true;
+  }
+}

@@ -1,0 +1,150 @@
+import { constants } from 'node:fs';
+import { type FileHandle, lstat, open, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, isAbsolute, relative, sep } from 'node:path';
+import { AtbError } from '../errors.js';
+
+/** What tells one version of a file from another. */
+export interface FileStamp {
+  readonly path: string;
+  readonly size: number;
+  /** Device, inode, size and time of the last change. */
+  readonly identity: string;
+}
+
+/** A Git-LFS pointer is a text of about 130 bytes; the specification allows fewer than 1024. */
+const LFS_POINTER_BYTES = 1024;
+const LFS_POINTER_START = 'version https://git-lfs.github.com/spec/';
+
+/**
+ * Opens a regular file for reading, calls `read`, closes. Refuses what could hang, or lead out of the model directory:
+ * directories, FIFOs, sockets and devices (WEIGHT_FILE_NOT_REGULAR), and symbolic links whose target is neither below
+ * `root` nor in a Hugging Face cache, whose snapshots are links into `models--<name>/blobs`
+ * (WEIGHT_FILE_LINK_REFUSED). A file that holds a Git-LFS pointer is WEIGHT_FILE_LFS_POINTER; whatever the system
+ * reports is WEIGHT_FILE_UNREADABLE.
+ */
+export async function readRegularFile<T>(
+  path: string,
+  root: string,
+  read: (handle: FileHandle, stamp: FileStamp) => Promise<T>,
+): Promise<T> {
+  let handle: FileHandle | undefined;
+  try {
+    const target = (await lstat(path)).isSymbolicLink() ? await followLink(path, root) : path;
+    // Before opening: opening alone blocks on a FIFO and may act on a device.
+    refuseIrregular(path, await stat(target));
+    const { O_RDONLY, O_NONBLOCK = 0, O_NOFOLLOW = 0 } = constants;
+    handle = await open(target, O_RDONLY | O_NONBLOCK | O_NOFOLLOW);
+    // And again, on what was opened: the path may mean something else by now.
+    refuseIrregular(path, await handle.stat());
+    const stamp = await stampOf(path, handle);
+    await refuseLfsPointer(handle, stamp);
+    return await read(handle, stamp);
+  } catch (error) {
+    if (error instanceof AtbError || !hasCode(error)) throw error;
+    throw new AtbError('WEIGHT_FILE_UNREADABLE', { file: path, reason: error.message }, { cause: error });
+  } finally {
+    await handle?.close();
+  }
+}
+
+/** Throws WEIGHT_FILE_CHANGED when the path no longer means the file that the stamp was taken of. */
+export async function checkUnchanged(stamp: FileStamp): Promise<void> {
+  let found: FileStamp;
+  try {
+    found = await stampOf(stamp.path, { stat: (options) => stat(stamp.path, options) });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new AtbError('WEIGHT_FILE_CHANGED', { file: stamp.path, reason }, { cause: error });
+  }
+  if (found.identity !== stamp.identity) {
+    const reason =
+      found.size === stamp.size ? 'it was written again' : `it had ${stamp.size} bytes and has ${found.size}`;
+    throw new AtbError('WEIGHT_FILE_CHANGED', { file: stamp.path, reason });
+  }
+}
+
+/** Reads exactly [position, position + length) of the file into a buffer at `offset`. */
+export async function readExactly(
+  handle: FileHandle,
+  stamp: FileStamp,
+  buffer: Buffer,
+  offset: number,
+  length: number,
+  position: number,
+): Promise<void> {
+  for (let done = 0; done < length; ) {
+    const { bytesRead } = await handle.read(buffer, offset + done, length - done, position + done);
+    if (bytesRead === 0) {
+      const [expectedBytes, foundBytes] = [position + length, position + done];
+      throw new AtbError('WEIGHT_FILE_TRUNCATED', {
+        file: stamp.path,
+        what: 'file',
+        expectedBytes,
+        foundBytes,
+      });
+    }
+    done += bytesRead;
+  }
+}
+
+async function followLink(path: string, root: string): Promise<string> {
+  const [target, realRoot] = await Promise.all([realpath(path), realpath(root)]);
+  if (!isBelow(target, realRoot) && !isHubBlob(target)) {
+    throw new AtbError('WEIGHT_FILE_LINK_REFUSED', { file: path, target, root });
+  }
+  return target;
+}
+
+function isBelow(path: string, root: string): boolean {
+  const way = relative(root, path);
+  return way !== '' && way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
+}
+
+function isHubBlob(path: string): boolean {
+  const folder = dirname(path);
+  return basename(folder) === 'blobs' && basename(dirname(folder)).startsWith('models--');
+}
+
+interface FileKind {
+  isFile(): boolean;
+  isDirectory(): boolean;
+  isFIFO(): boolean;
+  isSocket(): boolean;
+}
+
+function refuseIrregular(file: string, found: FileKind): void {
+  if (found.isFile()) return;
+  const kind = found.isDirectory()
+    ? 'a directory'
+    : found.isFIFO()
+      ? 'a FIFO'
+      : found.isSocket()
+        ? 'a socket'
+        : 'a device';
+  throw new AtbError('WEIGHT_FILE_NOT_REGULAR', { file, found: kind });
+}
+
+async function refuseLfsPointer(handle: FileHandle, stamp: FileStamp): Promise<void> {
+  if (stamp.size >= LFS_POINTER_BYTES || stamp.size < LFS_POINTER_START.length) return;
+  const head = Buffer.alloc(stamp.size);
+  await readExactly(handle, stamp, head, 0, stamp.size, 0);
+  const text = head.toString('latin1');
+  if (!text.startsWith(LFS_POINTER_START)) return;
+  const size = /^size (\d{1,15})$/m.exec(text)?.[1];
+  const missingBytes = size === undefined ? undefined : Number(size);
+  throw new AtbError('WEIGHT_FILE_LFS_POINTER', { file: stamp.path, missingBytes });
+}
+
+interface BigStatOf {
+  stat(options: { bigint: true }): Promise<{ dev: bigint; ino: bigint; size: bigint; mtimeNs: bigint }>;
+}
+
+async function stampOf(path: string, file: BigStatOf): Promise<FileStamp> {
+  const { dev, ino, size, mtimeNs } = await file.stat({ bigint: true });
+  return { path, size: Number(size), identity: `${dev}:${ino}:${size}:${mtimeNs}` };
+}
+
+/** Failures of the file system, and paths that it cannot hold, have a code; mistakes of this program have none. */
+function hasCode(error: unknown): error is Error {
+  return error instanceof Error && 'code' in error;
+}
