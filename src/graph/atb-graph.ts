@@ -6,10 +6,10 @@ import {
   type NodeSpec,
   type ViewDim,
   type ViewSpec,
-  viewChain,
 } from './graph-spec.js';
-import { ARITY, type AtbOpType, inPlaceOutputs } from './op-params.js';
+import { ARITY, type AtbOpType } from './op-params.js';
 import { BaseOperation, Operation } from './operation.js';
+import { validateGraph } from './validate.js';
 
 export {
   dim,
@@ -52,7 +52,7 @@ export class AtbGraph extends Operation {
     this.#outputs = io.output.map(this.#local);
   }
 
-  /** Places an operation, or a built graph by position. Throws GRAPH_ARITY_MISMATCH and GRAPH_DUPLICATE_NODE. */
+  /** Places an operation, or a built graph by position. Throws GRAPH_ARITY_MISMATCH. */
   addOperation<T extends AtbOpType>(
     operation: BaseOperation<T> | GraphSpec,
     inputs: readonly string[],
@@ -67,9 +67,6 @@ export class AtbGraph extends Operation {
       : { inputs: operation.inputs.length, outputs: operation.outputs.length };
     this.#checkArity(name, 'input', arity.inputs, inputs.length);
     this.#checkArity(name, 'output', arity.outputs, outputs.length);
-    if (this.#nodes.some((node) => node.name === name)) {
-      throw new AtbError('GRAPH_DUPLICATE_NODE', { graph: this.opName, node: name });
-    }
     const op = isOp ? { type: operation.opType, param: operation.opParam } : { graph: operation };
     const hint = options.hint ? { hint: options.hint } : {};
     this.#nodes.push({
@@ -100,18 +97,13 @@ export class AtbGraph extends Operation {
 
   /**
    * The graph as frozen data; equal sub-graphs are one object. Throws GRAPH_UNDEFINED_TENSOR, GRAPH_TENSOR_REDEFINED,
-   * GRAPH_UNUSED_INPUT, GRAPH_NOT_inPlaceOutputs and GRAPH_VIEW_INVALID.
+   * GRAPH_UNUSED_INPUT, GRAPH_DUPLICATE_NODE, GRAPH_NOT_IN_PLACE and GRAPH_VIEW_INVALID.
    */
   build(): GraphSpec {
-    this.#checkTensors();
     const { opName: name } = this;
-    const spec = {
-      name,
-      inputs: this.#inputs,
-      outputs: this.#outputs,
-      views: { ...this.#views },
-      nodes: [...this.#nodes],
-    };
+    const views = { ...this.#views };
+    const spec = { name, inputs: this.#inputs, outputs: this.#outputs, views, nodes: [...this.#nodes] };
+    validateGraph(spec);
     this.#built = new GraphInterner().intern(spec);
     return this.#built;
   }
@@ -136,41 +128,5 @@ export class AtbGraph extends Operation {
 
   #failView(view: string, reason: string): never {
     throw new AtbError('GRAPH_VIEW_INVALID', { graph: this.opName, view, reason });
-  }
-
-  #checkTensors(): void {
-    const graph = this.opName;
-    const defined = new Set<string>();
-    const read = new Set<string>();
-    const define = (op: string, tensor: string): void => {
-      if (defined.has(tensor) || tensor in this.#views) {
-        throw new AtbError('GRAPH_TENSOR_REDEFINED', { graph, op, tensor });
-      }
-      defined.add(tensor);
-    };
-    const use = (op: string, tensor: string): void => {
-      const chain = viewChain(this.#views, tensor);
-      for (const name of chain) read.add(name);
-      if (!defined.has(chain.at(-1) ?? tensor)) {
-        throw new AtbError('GRAPH_UNDEFINED_TENSOR', { graph, op, tensor });
-      }
-    };
-    for (const tensor of this.#inputs) define('input', tensor);
-    for (const { name, op, inputs, outputs } of this.#nodes) {
-      for (const tensor of inputs) use(name, tensor);
-      const inPlace = 'type' in op ? inPlaceOutputs(op.type) : {};
-      outputs.forEach((tensor, index) => {
-        const source = inPlace[index];
-        const expected = source === undefined ? undefined : inputs[source];
-        if (expected === undefined) define(name, tensor);
-        else if (tensor !== expected) {
-          throw new AtbError('GRAPH_NOT_inPlaceOutputs', { graph, op: name, expected, found: tensor });
-        }
-      });
-    }
-    for (const tensor of this.#outputs) use('output', tensor);
-    for (const view of Object.keys(this.#views)) if (!read.has(view)) this.#failView(view, 'is never read');
-    const unused = this.#inputs.filter((tensor) => !read.has(tensor));
-    if (unused.length > 0) throw new AtbError('GRAPH_UNUSED_INPUT', { graph, tensors: unused });
   }
 }

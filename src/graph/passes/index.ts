@@ -1,0 +1,69 @@
+import { AtbError } from '../../errors.js';
+import { GraphInterner, type GraphSpec, type NodeSpec, viewChain } from '../graph-spec.js';
+import { validateGraph } from '../validate.js';
+import { implicitMasks } from './implicit-masks.js';
+import type { GraphPass } from './pass.js';
+
+export type { GraphPass } from './pass.js';
+
+/** Every pass, in the order in which they run. */
+export const PASSES: readonly GraphPass[] = [implicitMasks];
+
+export type PassSelection = 'all' | 'none' | readonly string[];
+
+/** The passes that a selection names, in running order. Throws GRAPH_PASS_UNKNOWN. */
+export function selectPasses(selection: PassSelection): readonly GraphPass[] {
+  if (selection === 'all') return PASSES;
+  if (selection === 'none') return [];
+  const known = PASSES.map((pass) => pass.name);
+  for (const pass of selection) {
+    if (!known.includes(pass)) throw new AtbError('GRAPH_PASS_UNKNOWN', { pass, known });
+  }
+  return PASSES.filter((pass) => selection.includes(pass.name));
+}
+
+/** The graph after the selected passes, validated and frozen; `spec` itself stays as it is. */
+export function applyPasses(spec: GraphSpec, selection: PassSelection): GraphSpec {
+  const interner = new GraphInterner();
+  return interner.intern(selectPasses(selection).reduce(applyPass, spec));
+}
+
+/** Runs one pass on a graph and, first, on each distinct sub-graph of it; inputs that nobody reads any more are dropped. */
+export function applyPass(spec: GraphSpec, pass: GraphPass): GraphSpec {
+  const rewritten = new Map<GraphSpec, GraphSpec>();
+  const rewrite = (graph: GraphSpec): GraphSpec => {
+    const known = rewritten.get(graph);
+    if (known) return known;
+    const nodes = graph.nodes.map((node) => {
+      if (!('graph' in node.op)) return node;
+      const inner = rewrite(node.op.graph);
+      return inner === node.op.graph ? node : replaceGraph(node, node.op.graph, inner);
+    });
+    const changed = nodes.some((node, index) => node !== graph.nodes[index]);
+    const base = changed ? { ...graph, nodes } : graph;
+    const result = pass.rewrite(base);
+    const pruned = result === graph ? graph : withoutUnread(result);
+    if (pruned !== graph) validateGraph(pruned);
+    rewritten.set(graph, pruned);
+    return pruned;
+  };
+  return rewrite(spec);
+}
+
+/** A node that placed `before` places `after`, which may have lost inputs. */
+function replaceGraph(node: NodeSpec, before: GraphSpec, after: GraphSpec): NodeSpec {
+  const bound = new Map(before.inputs.map((name, index) => [name, node.inputs[index] as string]));
+  return { ...node, op: { graph: after }, inputs: after.inputs.map((name) => bound.get(name) as string) };
+}
+
+/** Drops inputs and views that no operation, view or output reads any more. */
+function withoutUnread(spec: GraphSpec): GraphSpec {
+  const read = new Set<string>();
+  const names = [...spec.nodes.flatMap((node) => node.inputs), ...spec.outputs];
+  for (const name of names) for (const link of viewChain(spec.views, name)) read.add(link);
+  return {
+    ...spec,
+    inputs: spec.inputs.filter((name) => read.has(name)),
+    views: Object.fromEntries(Object.entries(spec.views).filter(([name]) => read.has(name))),
+  };
+}
