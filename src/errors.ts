@@ -45,7 +45,7 @@ const MESSAGES = {
     `${d.file} is truncated: its ${d.what}${d.tensor === undefined ? '' : ` ${describeValue(d.tensor)}`} ends at byte ${d.expectedBytes}, the file has ${d.foundBytes}`,
   WEIGHT_FILE_TRAILING_BYTES: (d: { file: string; expectedBytes: number; foundBytes: number }) =>
     `${d.file} has bytes that belong to no tensor: its tensors end at byte ${d.expectedBytes}, the file has ${d.foundBytes}`,
-  WEIGHT_FILE_HEADER_LENGTH: (d: { file: string; found: bigint; limitBytes: number; starts: string }) =>
+  WEIGHT_FILE_HEADER_LENGTH: (d: { file: string; found: string; limitBytes: number; starts: string }) =>
     `${d.file} is not a safetensors file: its header must have 2 to ${d.limitBytes} bytes, found ${d.found} (the file starts with ${describeValue(d.starts)})`,
   WEIGHT_FILE_JSON: (d: { file: string; byte: number; expected: string; found: string }) =>
     `${d.file}: malformed JSON at byte ${d.byte}: expected ${d.expected}, found ${d.found}`,
@@ -165,8 +165,21 @@ const MESSAGES = {
 
 /** A short, safe rendering of any value for a message. */
 export function describeValue(value: unknown): string {
-  const text = typeof value === 'string' ? JSON.stringify(value) : (JSON.stringify(value) ?? String(value));
+  const text = renderValue(value);
   return text.length > 120 ? `${text.slice(0, 117)}...` : text;
+}
+
+function renderValue(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 200));
+  // JSON would call NaN and infinities null.
+  if (typeof value === 'number' || typeof value === 'symbol') return String(value);
+  if (typeof value === 'bigint') return `${value}n`;
+  if (typeof value === 'function') return 'a function';
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    return 'a value that JSON cannot say'; // a cycle, a BigInt inside, a toJSON that throws
+  }
 }
 
 export type ErrorCode = keyof typeof MESSAGES;

@@ -1,0 +1,218 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { AtbError } from '../../src/errors.js';
+import { parseGenerationConfig } from '../../src/sampling/generation-config.js';
+import {
+  checkTokenIds,
+  resolveSamplingParams,
+  type SamplingOptions,
+  toSamplerOptions,
+} from '../../src/sampling/sampling-params.js';
+
+const VOCAB = 1000;
+
+function resolve(options: unknown, defaults = {}): ReturnType<typeof resolveSamplingParams> {
+  return resolveSamplingParams(options as SamplingOptions, { vocabSize: VOCAB, defaults });
+}
+
+/** The field that a REQUEST_INVALID names; undefined when nothing is thrown. */
+function refusedField(action: () => unknown): string | undefined {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof AtbError && error.code === 'REQUEST_INVALID') {
+      return (error as AtbError<'REQUEST_INVALID'>).detail.field;
+    }
+    throw error;
+  }
+  return undefined;
+}
+
+describe('sampling parameters', () => {
+  it('are greedy and short when nobody asks for anything', () => {
+    const params = resolve({});
+    expect(params).to.include({
+      maxTokens: 20,
+      temperature: 0,
+      topK: 0,
+      topP: 1,
+      minP: 0,
+      repetitionPenalty: 1,
+    });
+    expect(params).to.include({
+      seed: undefined,
+      logprobs: undefined,
+      ignoreEos: false,
+      skipSpecialTokens: true,
+    });
+  });
+
+  it('take an undefined field as absent', () => {
+    expect(resolve({ temperature: undefined, stop: undefined }, { temperature: 0.5 }).temperature).to.equal(
+      0.5,
+    );
+  });
+
+  const bad: Array<[string, unknown[]]> = [
+    ['maxTokens', [0, -1, 1.5, 2 ** 31, Number.NaN, '5', null, Number.POSITIVE_INFINITY]],
+    ['minTokens', [-1, 0.5, 21]],
+    ['temperature', [-1, -1e-9, Number.NaN, 1e9, Number.POSITIVE_INFINITY, '1']],
+    ['topK', [-2, 1.5, Number.NaN]],
+    ['topP', [0, -0.1, 1.1, Number.NaN]],
+    ['minP', [-0.1, 1.1]],
+    ['repetitionPenalty', [0, -1, 1e-40, 11]],
+    ['frequencyPenalty', [-2.1, 2.1, Number.NaN]],
+    ['presencePenalty', [-2.1, 2.1]],
+    ['seed', [-1, 0.5, 2 ** 53, Number.NaN, 1n]],
+    ['logprobs', [-1, 21, true]],
+    ['stop', [5, { 0: 'a' }, new Array(65).fill('a')]],
+    ['stop[0]', ['', [''], ['x'.repeat(1025)], 'x'.repeat(1 << 20), [5]]],
+    ['stop[1]', [['a', '']]],
+    ['stopTokenIds', [7, 'abc', { 0: 1 }]],
+    ['stopTokenIds[0]', [[-1], [VOCAB], [2 ** 32 + 5], [1.5], ['3'], [null]]],
+    ['logitBias', [[[1, 2]], 'x', 3, null]],
+    ['logitBias[5]', [{ 5: 101 }, { 5: Number.NaN }, { 5: '1' }, new Map([[5, -101]])]],
+    ['ignoreEos', [0, 'true', null]],
+    ['includeStopStrInOutput', [1]],
+    ['skipSpecialTokens', ['no']],
+  ];
+  for (const [field, values] of bad) {
+    it(`refuse a bad ${field} by its name`, () => {
+      for (const value of values) {
+        const name = field.replace(/\[.*/, '');
+        expect(
+          refusedField(() => resolve({ [name]: value })),
+          `${field} = ${String(value)}`,
+        ).to.equal(field);
+      }
+    });
+  }
+
+  it('refuse a bias for a token that does not exist, however it is spelt', () => {
+    for (const key of [String(VOCAB), '-1', '05', '1e2', 'abc', '', '4294967301', '__proto__x']) {
+      expect(
+        refusedField(() => resolve({ logitBias: { [key]: 1 } })),
+        key,
+      ).to.match(/^the key of logitBias/);
+    }
+    expect(refusedField(() => resolve({ logitBias: new Map([[VOCAB, 1]]) }))).to.match(
+      /^the key of logitBias/,
+    );
+  });
+
+  it('refuse a field that does not exist', () => {
+    expect(refusedField(() => resolve({ temprature: 1 }))).to.equal('temprature');
+    expect(refusedField(() => resolve(JSON.parse('{"__proto__": {"temperature": 1}}')))).to.equal(
+      '__proto__',
+    );
+    expect(refusedField(() => resolve([]))).to.equal('sampling parameters');
+  });
+
+  it('accept what stands exactly at the limits', () => {
+    const edge = {
+      maxTokens: 1,
+      minTokens: 1,
+      temperature: 100,
+      topK: -1,
+      topP: 1,
+      minP: 1,
+      seed: 2 ** 53 - 1,
+      logprobs: 20,
+      stop: ['x'.repeat(1024)],
+      stopTokenIds: [0, VOCAB - 1],
+      logitBias: { 0: -100, [VOCAB - 1]: 100 },
+    };
+    expect(resolve(edge)).to.deep.include({
+      topK: 0,
+      logitBias: new Map([
+        [0, -100],
+        [VOCAB - 1, 100],
+      ]),
+    });
+  });
+
+  it('take a single stop string and drop repeated ones', () => {
+    expect(resolve({ stop: 'END' }).stop).to.deep.equal(['END']);
+    expect(resolve({ stop: ['a', 'b', 'a'] }).stop).to.deep.equal(['a', 'b']);
+  });
+
+  it('never throw anything but a typed error', () => {
+    fc.assert(
+      fc.property(
+        fc.dictionary(fc.constantFrom(...bad.map(([field]) => field.replace(/\[.*/, ''))), fc.anything()),
+        (options) => {
+          refusedField(() => resolve(options));
+        },
+      ),
+      { numRuns: 5000, seed: 3 },
+    );
+  });
+
+  it('check prompt ids like every other token id', () => {
+    expect(checkTokenIds('prompt', Int32Array.of(0, 999), VOCAB)).to.deep.equal([0, 999]);
+    expect(refusedField(() => checkTokenIds('prompt', [1, VOCAB], VOCAB))).to.equal('prompt[1]');
+    expect(refusedField(() => checkTokenIds('prompt', 'abc', VOCAB))).to.equal('prompt');
+  });
+
+  it('lower to the native sampler, with the engine’s seed where the request has none', () => {
+    const options = toSamplerOptions(
+      resolve({ topK: 4, logitBias: { 7: -3 }, logprobs: 2, temperature: 1e-7 }),
+      [1, 2],
+      99,
+    );
+    expect(options).to.deep.include({
+      topK: 4,
+      seed: 99,
+      topLogprobs: 2,
+      temperature: 0,
+      logitBias: [[7, -3]],
+    });
+    expect(options.promptTokens).to.deep.equal(Int32Array.of(1, 2));
+    expect(toSamplerOptions(resolve({ seed: 0 }), [1], 99)).to.include({ seed: 0, topLogprobs: -1 });
+  });
+});
+
+describe('generation_config.json', () => {
+  const parse = (value: unknown): ReturnType<typeof parseGenerationConfig> =>
+    parseGenerationConfig(value, 'g.json');
+
+  it('presets what the caller leaves open', () => {
+    const { sampling } = parse({
+      do_sample: true,
+      temperature: 0.6,
+      top_p: 0.9,
+      top_k: 20,
+      max_new_tokens: 50,
+    });
+    expect(resolve({}, sampling)).to.include({ temperature: 0.6, topP: 0.9, topK: 20, maxTokens: 50 });
+    expect(resolve({ temperature: 0, topP: 0.5 }, sampling)).to.include({
+      temperature: 0,
+      topP: 0.5,
+      topK: 20,
+    });
+  });
+
+  it('means greedy without do_sample, and lends its numbers once a temperature is asked for', () => {
+    const { sampling } = parse({ temperature: 0.6, top_p: 0.9 });
+    expect(resolve({}, sampling).temperature).to.equal(0);
+    expect(resolve({ temperature: 0.8 }, sampling)).to.include({ temperature: 0.8, topP: 0.9 });
+    expect(parse({ do_sample: true }).sampling.temperature).to.equal(1);
+  });
+
+  it('names one, several or no end tokens', () => {
+    expect(parse({ eos_token_id: 2 }).eosTokenIds).to.deep.equal([2]);
+    expect(parse({ eos_token_id: [2, 7] }).eosTokenIds).to.deep.equal([2, 7]);
+    expect(parse({ eos_token_id: null, pad_token_id: -1, bos_token_id: 1 })).to.deep.include({
+      eosTokenIds: [],
+      padTokenId: undefined,
+      bosTokenId: 1,
+    });
+  });
+
+  it('is refused with every problem at once', () => {
+    expect(() => parse({ do_sample: 'yes', top_p: 3, eos_token_id: ['a'], temperature: 'hot' })).to.throw(
+      /g\.json: do_sample must be true or false.*temperature must be.*top_p must be.*eos_token_id must be/,
+    );
+    expect(() => parse([])).to.throw(/CONFIG_INVALID/);
+  });
+});
