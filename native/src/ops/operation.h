@@ -37,7 +37,10 @@ class Operation {
   }
   /// Throws NATIVE_VALUE_OUT_OF_RANGE when data would lead Execute out of bounds.
   virtual void Validate(std::span<const Tensor> /*in*/) const {}
-  /// `out` may alias inputs only where ATB writes in place (caches, Rope).
+  /// Whether `output` may be given the very bytes of `input` (then of the same dtype and shape), as ATB does for caches
+  /// and Rope. A graph that asks for it elsewhere is refused.
+  virtual bool InPlace(int /*input*/, int /*output*/) const { return false; }
+  /// Outputs alias inputs only where InPlace allows it.
   virtual void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept = 0;
 };
 

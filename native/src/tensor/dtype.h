@@ -21,4 +21,7 @@ constexpr size_t SizeOf(DType t) {
   }
 }
 
+/// "bf16", as TypeScript spells it.
+const char* ToString(DType dtype);
+
 }  // namespace atb

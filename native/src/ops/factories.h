@@ -1,0 +1,34 @@
+#pragma once
+#include <memory>
+
+#include "ops/operation.h"
+
+namespace atb {
+
+// One per op type; op_table.cpp lists them. Each throws NATIVE_PARAM_INVALID.
+std::unique_ptr<Operation> CreateActivation(const ParamObject& param);
+std::unique_ptr<Operation> CreateCast(const ParamObject& param);
+std::unique_ptr<Operation> CreateConcat(const ParamObject& param);
+std::unique_ptr<Operation> CreateCumsum(const ParamObject& param);
+std::unique_ptr<Operation> CreateElewise(const ParamObject& param);
+std::unique_ptr<Operation> CreateFill(const ParamObject& param);
+std::unique_ptr<Operation> CreateGather(const ParamObject& param);
+std::unique_ptr<Operation> CreateLayerNorm(const ParamObject& param);
+std::unique_ptr<Operation> CreateLinear(const ParamObject& param);
+std::unique_ptr<Operation> CreatePagedAttention(const ParamObject& param);
+std::unique_ptr<Operation> CreateReduce(const ParamObject& param);
+std::unique_ptr<Operation> CreateRepeat(const ParamObject& param);
+std::unique_ptr<Operation> CreateReshapeAndCache(const ParamObject& param);
+std::unique_ptr<Operation> CreateRmsNorm(const ParamObject& param);
+std::unique_ptr<Operation> CreateRope(const ParamObject& param);
+std::unique_ptr<Operation> CreateSelfAttention(const ParamObject& param);
+std::unique_ptr<Operation> CreateSetValue(const ParamObject& param);
+std::unique_ptr<Operation> CreateSigmoid(const ParamObject& param);
+std::unique_ptr<Operation> CreateSlice(const ParamObject& param);
+std::unique_ptr<Operation> CreateSoftmax(const ParamObject& param);
+std::unique_ptr<Operation> CreateSort(const ParamObject& param);
+std::unique_ptr<Operation> CreateSplit(const ParamObject& param);
+std::unique_ptr<Operation> CreateTranspose(const ParamObject& param);
+std::unique_ptr<Operation> CreateWhere(const ParamObject& param);
+
+}  // namespace atb

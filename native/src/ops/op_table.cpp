@@ -1,0 +1,37 @@
+#include <algorithm>
+
+#include "base/error.h"
+#include "ops/factories.h"
+
+namespace atb {
+namespace {
+
+struct Entry {
+  std::string_view type;
+  std::unique_ptr<Operation> (*create)(const ParamObject& param);
+};
+
+/// Every operation that the engine executes, sorted by type.
+constexpr Entry kOperations[] = {
+    {"Cast", CreateCast},
+    {"Elewise", CreateElewise},
+};
+
+}  // namespace
+
+std::unique_ptr<Operation> CreateOperation(std::string_view type, const ParamObject& param) {
+  const auto entry = std::ranges::find(kOperations, type, &Entry::type);
+  if (entry != std::end(kOperations)) return entry->create(param);
+  std::string known;
+  for (const Entry& e : kOperations) known += (known.empty() ? "" : ", ") + std::string(e.type);
+  throw Error("NATIVE_OP_UNKNOWN", "no operation \"" + std::string(type.substr(0, 100)) + "\"; known: " + known);
+}
+
+std::vector<std::string> SupportedOperations() {
+  std::vector<std::string> types;
+  for (const Entry& e : kOperations) types.emplace_back(e.type);
+  std::ranges::sort(types);
+  return types;
+}
+
+}  // namespace atb
