@@ -1,0 +1,102 @@
+#include "base/buffer.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <limits>
+#include <new>
+#include <string>
+
+#include "base/error.h"
+
+namespace atb {
+namespace {
+
+/// From here on pages come from the system directly, so that freeing them gives them back.
+constexpr size_t kMapBytes = size_t{1} << 20;
+constexpr size_t kHugePage = size_t{2} << 20;
+
+bool IsMapped(size_t bytes) { return bytes >= kMapBytes; }
+
+/// The number in a cgroup file; the largest number when it says "max" or is not there.
+uint64_t ReadLimit(const char* path) {
+  uint64_t limit = 0;
+  std::ifstream file(path);
+  return file >> limit ? limit : std::numeric_limits<uint64_t>::max();
+}
+
+std::byte* Map(size_t bytes) {
+  // Huge pages need an aligned start: map more, then give back what is beside.
+  const size_t slack = bytes >= kHugePage ? kHugePage : 0;
+  void* mapped = mmap(nullptr, bytes + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapped == MAP_FAILED) return nullptr;
+  auto* start = static_cast<std::byte*>(mapped);
+  if (slack == 0) return start;
+  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t before = (kHugePage - reinterpret_cast<uintptr_t>(start) % kHugePage) % kHugePage;
+  const size_t used = (before + bytes + page - 1) / page * page;
+  if (before > 0) munmap(start, before);
+  if (used < bytes + slack) munmap(start + used, bytes + slack - used);
+#ifdef MADV_HUGEPAGE
+  madvise(start + before, bytes, MADV_HUGEPAGE);
+#endif
+  return start + before;
+}
+
+}  // namespace
+
+uint64_t PhysicalMemoryBytes() {
+  static const uint64_t bytes = [] {
+    const auto pages = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES));
+    const uint64_t machine = pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+    const uint64_t container = std::min(ReadLimit("/sys/fs/cgroup/memory.max"),
+                                        ReadLimit("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
+    return std::min(machine, container);
+  }();
+  return bytes;
+}
+
+Buffer::Buffer(size_t bytes, std::atomic<int64_t>* meter) {
+  if (bytes == 0) return;
+  if (bytes > PhysicalMemoryBytes()) {
+    throw Error("NATIVE_OUT_OF_MEMORY", std::to_string(bytes) + " bytes are needed at once; this machine has " +
+                                            std::to_string(PhysicalMemoryBytes()));
+  }
+  if (IsMapped(bytes)) {
+    data_ = Map(bytes);
+  } else {
+    data_ = static_cast<std::byte*>(::operator new(bytes, std::align_val_t{kBufferAlignment}, std::nothrow));
+    if (data_ != nullptr) std::memset(data_, 0, bytes);
+  }
+  if (data_ == nullptr) {
+    throw Error("NATIVE_OUT_OF_MEMORY", "the system does not give " + std::to_string(bytes) + " bytes");
+  }
+  bytes_ = bytes;
+  meter_ = meter;
+  if (meter_ != nullptr) meter_->fetch_add(static_cast<int64_t>(bytes_), std::memory_order_relaxed);
+}
+
+Buffer& Buffer::operator=(Buffer&& other) noexcept {
+  if (this == &other) return *this;
+  Free();
+  data_ = std::exchange(other.data_, nullptr);
+  bytes_ = std::exchange(other.bytes_, 0);
+  meter_ = std::exchange(other.meter_, nullptr);
+  return *this;
+}
+
+void Buffer::Free() noexcept {
+  if (data_ == nullptr) return;
+  if (meter_ != nullptr) meter_->fetch_sub(static_cast<int64_t>(bytes_), std::memory_order_relaxed);
+  if (IsMapped(bytes_)) {
+    munmap(data_, bytes_);
+  } else {
+    ::operator delete(data_, std::align_val_t{kBufferAlignment});
+  }
+}
+
+}  // namespace atb

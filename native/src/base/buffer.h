@@ -1,0 +1,40 @@
+#pragma once
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+namespace atb {
+
+/// Alignment of every buffer: one cache line, one AVX-512 register.
+constexpr size_t kBufferAlignment = 64;
+
+/// The memory of this machine, or of its container where that is less, in bytes.
+uint64_t PhysicalMemoryBytes();
+
+/// Zeroed bytes, 64-byte aligned. Large ones are fresh pages that the system provides when they are first touched, on
+/// huge pages where it has them, and go back to it at once.
+class Buffer {
+ public:
+  Buffer() = default;
+  /// Throws NATIVE_OUT_OF_MEMORY, before anything is reserved when the machine cannot hold `bytes`. `meter` counts the
+  /// bytes for as long as the buffer lives; it must live longer.
+  explicit Buffer(size_t bytes, std::atomic<int64_t>* meter = nullptr);
+  ~Buffer() { Free(); }
+  Buffer(Buffer&& other) noexcept { *this = std::move(other); }
+  Buffer& operator=(Buffer&& other) noexcept;
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+
+  std::byte* data() const { return data_; }
+  size_t size() const { return bytes_; }
+
+ private:
+  void Free() noexcept;
+
+  std::byte* data_ = nullptr;
+  size_t bytes_ = 0;
+  std::atomic<int64_t>* meter_ = nullptr;
+};
+
+}  // namespace atb

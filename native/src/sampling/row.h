@@ -1,0 +1,53 @@
+#pragma once
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <vector>
+
+namespace atb {
+
+/// Passes over one row of logits. A row is worked on in blocks, whose maxima and sums tell most blocks apart from the
+/// few that matter; so selecting among 150 000 tokens costs a few linear passes and no array of structs.
+constexpr int64_t kRowBlock = 64;
+inline int64_t RowBlocks(int64_t size) { return (size + kRowBlock - 1) / kRowBlock; }
+
+/// A token and the number that orders it: its logit, or its mass.
+struct Candidate {
+  float value;
+  int32_t token;
+};
+
+/// The order of candidates: larger first, the lower token among equals.
+inline bool Before(const Candidate& a, const Candidate& b) {
+  return a.value > b.value || (a.value == b.value && a.token < b.token);
+}
+
+/// The tokens that take part in a draw: those before the cut, and the cut itself.
+struct Cut {
+  float value = 0;
+  int32_t token = std::numeric_limits<int32_t>::max();
+  bool Keeps(float v, int32_t t) const { return v > value || (v == value && t <= token); }
+};
+
+/// Fills the maximum of each block and returns the row's. NaN when some logit is NaN or +inf: such a row means that
+/// the model failed.
+float Maxima(std::span<const float> row, std::vector<float>& block_max);
+
+/// The `k` first of the row in the order of Before, in that order; all of it when k is larger.
+void TopK(std::span<const float> row, std::span<const float> block_max, int64_t k, std::vector<Candidate>& top);
+
+/// mass[i] = exp((row[i] - max) / temperature), in [0, 1]. Returns the sum.
+double Masses(std::span<const float> row, float max, float temperature, float* mass);
+/// The sum alone, at temperature 1.
+double SumOfExp(std::span<const float> row, float max);
+
+/// Where the smallest set of largest masses that holds at least `needed` ends.
+Cut CutAtMass(std::span<const float> mass, double needed, std::vector<Candidate>& scratch);
+
+/// The token at `u` in [0, 1) of the kept tokens' cumulated mass, in the order of tokens.
+int32_t Draw(std::span<const float> mass, const Cut& cut, double u, std::vector<double>& block_sums);
+
+/// exp(x) for x <= 0, within 2 ulp; 0 at -87 and below.
+float ExpNonPositive(float x);
+
+}  // namespace atb

@@ -1,0 +1,147 @@
+#include "sampling/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "base/error.h"
+#include "sampling/random.h"
+
+namespace atb {
+namespace {
+
+void Require(bool holds, const char* option, const char* expected, double found) {
+  if (holds) return;
+  throw Error("NATIVE_OPTION_INVALID",
+              std::string(option) + " must be " + expected + ", found " + std::to_string(found));
+}
+
+}  // namespace
+
+Sampler::Sampler(SamplerOptions options) : options_(std::move(options)) {
+  const SamplerOptions& o = options_;
+  Require(std::isfinite(o.temperature) && o.temperature >= 0, "temperature", "finite and at least 0", o.temperature);
+  Require(o.top_k >= 0, "topK", "at least 0", static_cast<double>(o.top_k));
+  Require(o.top_p >= 0 && o.top_p <= 1, "topP", "in [0, 1]", o.top_p);
+  Require(o.min_p >= 0 && o.min_p <= 1, "minP", "in [0, 1]", o.min_p);
+  Require(std::isfinite(o.repetition_penalty) && o.repetition_penalty > 0, "repetitionPenalty", "finite and above 0",
+          o.repetition_penalty);
+  Require(std::isfinite(o.frequency_penalty), "frequencyPenalty", "finite", o.frequency_penalty);
+  Require(std::isfinite(o.presence_penalty), "presencePenalty", "finite", o.presence_penalty);
+  Require(o.top_logprobs >= -1, "topLogprobs", "at least -1", o.top_logprobs);
+  for (const auto& [token, bias] : o.logit_bias) {
+    Require(token >= 0, "logitBias token", "at least 0", token);
+    Require(bias < INFINITY, "logitBias", "a number below infinity", bias);
+  }
+  penalizes_ = o.repetition_penalty != 1 || o.frequency_penalty != 0 || o.presence_penalty != 0;
+  for (int32_t token : o.prompt_tokens) {
+    Require(token >= 0, "promptTokens", "at least 0", token);
+    if (o.repetition_penalty != 1) Find(token);
+  }
+  options_.prompt_tokens = {};
+}
+
+Sampler::Seen& Sampler::Find(int32_t token) {
+  const auto [it, added] = index_.try_emplace(token, seen_.size());
+  if (added) seen_.push_back({token, 0});
+  return seen_[it->second];
+}
+
+void Sampler::Append(int32_t token) {
+  ++generated_;
+  if (penalizes_) ++Find(token).generated;
+}
+
+Sampled Sampler::Sample(std::span<const float> logits, SamplerScratch& scratch) {
+  for (const auto& [token, bias] : options_.logit_bias) {
+    Require(token < static_cast<int64_t>(logits.size()), "logitBias token", "below the number of logits", token);
+  }
+  const float raw_max = Maxima(logits, scratch.block_max);
+  if (!std::isfinite(raw_max)) return {kNotFinite, {}};
+
+  std::span<const float> adjusted = logits;
+  float max = raw_max;
+  if (AdjustsLogits()) {
+    scratch.adjusted.assign(logits.begin(), logits.end());
+    Adjust(scratch.adjusted);
+    adjusted = scratch.adjusted;
+    max = Maxima(adjusted, scratch.block_max);
+    if (!std::isfinite(max)) return {kNotFinite, {}};
+  }
+  Sampled sampled{Choose(adjusted, max, scratch), {}};
+  if (options_.top_logprobs >= 0) {
+    if (AdjustsLogits()) Maxima(logits, scratch.block_max);
+    sampled.logprobs = Logprobs(logits, raw_max, sampled.token, scratch);
+  }
+  Append(sampled.token);
+  return sampled;
+}
+
+void Sampler::Adjust(std::span<float> logits) const {
+  for (const auto& [token, bias] : options_.logit_bias) logits[static_cast<size_t>(token)] += bias;
+  if (!penalizes_) return;
+  for (const Seen& seen : seen_) {
+    // A prompt may hold tokens that the model embeds but never predicts.
+    if (seen.token >= static_cast<int64_t>(logits.size())) continue;
+    float& logit = logits[static_cast<size_t>(seen.token)];
+    logit = logit < 0 ? logit * options_.repetition_penalty : logit / options_.repetition_penalty;
+    if (seen.generated == 0) continue;
+    logit -= options_.frequency_penalty * static_cast<float>(seen.generated) + options_.presence_penalty;
+  }
+}
+
+int32_t Sampler::Choose(std::span<const float> logits, float max, SamplerScratch& scratch) const {
+  if (options_.temperature == 0) {
+    const auto block = std::find(scratch.block_max.begin(), scratch.block_max.end(), max) - scratch.block_max.begin();
+    const auto found = std::find(logits.begin() + block * kRowBlock, logits.end(), max);
+    return static_cast<int32_t>(found - logits.begin());
+  }
+  if (options_.top_k > 0 && options_.top_k < static_cast<int64_t>(logits.size())) return ChooseAmongTop(logits, scratch);
+
+  scratch.mass.resize(logits.size());
+  const double total = Masses(logits, max, options_.temperature, scratch.mass.data());
+  Cut cut;
+  if (options_.top_p < 1) cut = CutAtMass(scratch.mass, options_.top_p * total, scratch.candidates);
+  if (options_.min_p > cut.value) cut = {options_.min_p, std::numeric_limits<int32_t>::max()};
+  return Draw(scratch.mass, cut, Uniform(options_.seed, generated_), scratch.block_sums);
+}
+
+int32_t Sampler::ChooseAmongTop(std::span<const float> logits, SamplerScratch& scratch) const {
+  std::vector<Candidate>& top = scratch.candidates;
+  TopK(logits, scratch.block_max, options_.top_k, top);
+  const float max = top.front().value;
+  double total = 0;
+  for (Candidate& c : top) {
+    c.value = ExpNonPositive((c.value - max) / options_.temperature);
+    total += c.value;
+  }
+  size_t kept = 0;
+  double kept_mass = 0;
+  const double needed = options_.top_p * total;
+  do {
+    kept_mass += top[kept++].value;
+  } while (kept < top.size() && (options_.top_p >= 1 || kept_mass < needed) && top[kept].value >= options_.min_p);
+
+  const double target = Uniform(options_.seed, generated_) * kept_mass;
+  double sum = 0;
+  size_t chosen = 0;
+  for (size_t i = 0; i < kept && sum <= target; ++i) {
+    if (top[i].value > 0) chosen = i;
+    sum += top[i].value;
+  }
+  return top[chosen].token;
+}
+
+TokenLogprobs Sampler::Logprobs(std::span<const float> logits, float max, int32_t token, SamplerScratch& scratch) const {
+  const double log_sum = max + std::log(SumOfExp(logits, max));
+  TokenLogprobs result;
+  result.logprob = static_cast<float>(logits[static_cast<size_t>(token)] - log_sum);
+  TopK(logits, scratch.block_max, options_.top_logprobs, scratch.candidates);
+  result.top.reserve(scratch.candidates.size());
+  for (const Candidate& c : scratch.candidates) {
+    result.top.push_back({static_cast<float>(c.value - log_sum), c.token});
+  }
+  return result;
+}
+
+}  // namespace atb

@@ -1,0 +1,88 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "sampling/row.h"
+
+namespace atb {
+
+/// How one sequence chooses its tokens. Steps in order: logit bias, repetition penalty (prompt and output tokens),
+/// frequency and presence penalty (output tokens), temperature, top-k, top-p, min-p, draw.
+struct SamplerOptions {
+  float temperature = 1;  ///< 0: the largest logit, the first among equals.
+  int64_t top_k = 0;      ///< Exactly this many, the lower tokens among equals; 0: off.
+  float top_p = 1;        ///< The smallest set that holds this share of what top-k left.
+  float min_p = 0;        ///< Tokens at least this probable beside the most probable one.
+  float repetition_penalty = 1;
+  float frequency_penalty = 0;
+  float presence_penalty = 0;
+  std::vector<std::pair<int32_t, float>> logit_bias = {};  ///< Finite, or -inf, which forbids the token.
+  uint64_t seed = 0;
+  int32_t top_logprobs = -1;  ///< Log-probs of the sampled token and of this many best; -1: none.
+  std::vector<int32_t> prompt_tokens = {};
+};
+
+/// Log-softmax of the logits as the model made them, before bias, penalties and temperature (as vLLM reports by
+/// default, and OpenAI).
+struct TokenLogprobs {
+  float logprob = 0;  ///< Of the sampled token.
+  std::vector<Candidate> top;  ///< Log-prob and token, best first.
+};
+
+struct Sampled {
+  int32_t token = 0;
+  std::optional<TokenLogprobs> logprobs;
+};
+
+/// Instead of a token: the row has a NaN or +inf, or nothing but -inf.
+constexpr int32_t kNotFinite = -2;
+
+/// Working memory of one thread; it grows to the row's size and stays.
+struct SamplerScratch {
+  std::vector<float> adjusted;
+  std::vector<float> mass;
+  std::vector<float> block_max;
+  std::vector<double> block_sums;
+  std::vector<Candidate> candidates;
+};
+
+/// The sampling of one sequence: its options and the tokens that it has seen. What it draws depends only on these, on
+/// the logits, and on how many tokens were generated before.
+class Sampler {
+ public:
+  /// Throws NATIVE_OPTION_INVALID.
+  explicit Sampler(SamplerOptions options);
+
+  /// Chooses from one row of logits [vocab] and records the choice. Throws NATIVE_OPTION_INVALID when the bias names a
+  /// token beyond the row.
+  Sampled Sample(std::span<const float> logits, SamplerScratch& scratch);
+  /// Records a token as generated.
+  void Append(int32_t token);
+  /// Generated so far: the counter of the random numbers.
+  uint64_t generated() const { return generated_; }
+
+ private:
+  struct Seen {
+    int32_t token;
+    int32_t generated;  ///< 0: only in the prompt.
+  };
+
+  bool AdjustsLogits() const { return !options_.logit_bias.empty() || (penalizes_ && !seen_.empty()); }
+  void Adjust(std::span<float> logits) const;
+  int32_t Choose(std::span<const float> logits, float max, SamplerScratch& scratch) const;
+  int32_t ChooseAmongTop(std::span<const float> logits, SamplerScratch& scratch) const;
+  TokenLogprobs Logprobs(std::span<const float> logits, float max, int32_t token, SamplerScratch& scratch) const;
+  Seen& Find(int32_t token);
+
+  SamplerOptions options_;
+  bool penalizes_;
+  uint64_t generated_ = 0;
+  std::vector<Seen> seen_;
+  std::unordered_map<int32_t, size_t> index_;
+};
+
+}  // namespace atb
