@@ -10,6 +10,7 @@ export function validateGraph(spec: GraphSpec): void {
   const graph = spec.name;
   const defined = new Set<string>();
   const define = (op: string, tensor: string): void => {
+    if (tensor === '') throw new AtbError('GRAPH_UNDEFINED_TENSOR', { graph, op, tensor });
     if (defined.has(tensor) || tensor in spec.views) {
       throw new AtbError('GRAPH_TENSOR_REDEFINED', { graph, op, tensor });
     }

@@ -1,0 +1,19 @@
+// Importing a builder's file registers it.
+import './activation.js';
+import './attention.js';
+import './embedding.js';
+import './gate-up.js';
+import './linear.js';
+import './linear-parallel.js';
+import './lm-head.js';
+import './norm.js';
+import './qkv.js';
+import './rope.js';
+
+export {
+  type BoundBuilder,
+  CommonOpBuilder,
+  CommonOpBuilderManager,
+  registerCommonOpBuilder,
+} from './manager.js';
+export * from './types.js';

@@ -1,0 +1,66 @@
+import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
+import { CommonOpBuilder } from './manager.js';
+import type { BuilderTensors, OpBuilder, ParamOf } from './types.js';
+
+type Param = ParamOf<'NORM'>;
+type Tensors = BuilderTensors['NORM'];
+
+/** x / rms(x) * weight; with `enableAddNorm`, of x + residual. */
+@CommonOpBuilder()
+export class RmsNorm implements OpBuilder<'NORM'> {
+  readonly category = 'NORM';
+
+  isMatch({ normType, bias }: Param): true | string {
+    if (normType !== 'RmsNorm') return `wants RmsNorm, found ${normType}`;
+    return bias === undefined || 'has no bias';
+  }
+
+  build(graph: AtbGraph, { opName, epsilon, weight, enableAddNorm }: Param, tensors: Tensors): void {
+    const { input, normOut, residualInput = '', addOut = '' } = tensors;
+    if (enableAddNorm) {
+      const param = { layerType: 'RMS_NORM_PRENORM', preNormParam: { epsilon, hasBias: false } } as const;
+      const op = new BaseOperation('RmsNorm', param, opName);
+      graph.addOperation(op, [input, residualInput, weight], [normOut, addOut]);
+      return;
+    }
+    const param = {
+      layerType: 'RMS_NORM_NORM',
+      normParam: { epsilon, quantType: 'QUANT_UNDEFINED' },
+    } as const;
+    graph.addOperation(new BaseOperation('RmsNorm', param, opName), [input, weight], [normOut]);
+  }
+}
+
+/** (x - mean) / deviation * weight + bias over the last axis; with `enableAddNorm`, of x + residual. */
+@CommonOpBuilder()
+export class LayerNorm implements OpBuilder<'NORM'> {
+  readonly category = 'NORM';
+
+  isMatch({ normType, bias }: Param): true | string {
+    if (normType !== 'LayerNorm') return `wants LayerNorm, found ${normType}`;
+    return bias !== undefined || 'wants a bias';
+  }
+
+  build(
+    graph: AtbGraph,
+    { opName, epsilon, weight, bias = '', enableAddNorm }: Param,
+    tensors: Tensors,
+  ): void {
+    const { input, normOut, residualInput = '', addOut = '' } = tensors;
+    if (enableAddNorm) {
+      const param = {
+        layerType: 'LAYER_NORM_PRENORM',
+        preNormParam: { epsilon, zoomScaleValue: 1 },
+      } as const;
+      const op = new BaseOperation('LayerNorm', param, opName);
+      graph.addOperation(op, [input, residualInput, weight, bias], [normOut, addOut]);
+      return;
+    }
+    // Hidden states are [tokens, hidden]: axis 1 is the last.
+    const param = {
+      layerType: 'LAYER_NORM_NORM',
+      normParam: { epsilon, beginNormAxis: 1, beginParamsAxis: 0, quantType: 'QUANT_UNDEFINED' },
+    } as const;
+    graph.addOperation(new BaseOperation('LayerNorm', param, opName), [input, weight, bias], [normOut]);
+  }
+}

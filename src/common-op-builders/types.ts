@@ -1,0 +1,157 @@
+import type { AtbGraph } from '../graph/atb-graph.js';
+import type { Linear } from '../weights/linear.js';
+
+/** Which of a model's graphs: whole prompts, one token of each sequence, or several tokens against the cache. */
+export type Phase = 'prefill' | 'decode' | 'splitfuse';
+
+export const PHASES: readonly Phase[] = ['prefill', 'decode', 'splitfuse'];
+
+/** The ranks that share a model's weights. */
+export interface TensorParallelInfo {
+  readonly rank: number;
+  readonly worldSize: number;
+  readonly backend: 'hccl' | 'lccl';
+  readonly rankTableFile: string;
+  /** ATB's name of the communication group. */
+  readonly processGroup: string;
+}
+
+export const SINGLE_RANK: TensorParallelInfo = {
+  rank: 0,
+  worldSize: 1,
+  backend: 'lccl',
+  rankTableFile: '',
+  processGroup: '0',
+};
+
+/** What every param has. */
+interface BaseParam {
+  /** Name of the first operation; others append to it. */
+  readonly opName: string;
+  /** Whose builders may answer; `DEFAULT` when absent. Users' own builders choose another. */
+  readonly owner?: string;
+}
+
+export type ActivationKind = 'silu' | 'gelu' | 'gelu_tanh';
+
+interface CategoryParams {
+  LINEAR: { readonly linear: Linear };
+  LINEAR_PARALLEL: {
+    readonly linear: Linear;
+    readonly parallelType: 'ALL_REDUCE' | 'ALL_GATHER';
+    readonly parallelInfo: TensorParallelInfo;
+    /** Matmul and collective in one operation, where the backend has it. */
+    readonly enableLcoc: boolean;
+  };
+  QKV: {
+    /** One packed linear, or q, k and v. */
+    readonly linears: readonly [Linear] | readonly [Linear, Linear, Linear];
+    readonly headNum: number;
+    readonly kvHeadNum: number;
+    readonly headDim: number;
+  };
+  GATE_UP: {
+    /** One packed linear, or gate and up. */
+    readonly linears: readonly [Linear] | readonly [Linear, Linear];
+  };
+  NORM: {
+    readonly normType: 'RmsNorm' | 'LayerNorm';
+    readonly epsilon: number;
+    readonly weight: string;
+    /** LayerNorm's beta. */
+    readonly bias?: string;
+    /** Adds `residualInput` first and gives the sum as `addOut`. */
+    readonly enableAddNorm: boolean;
+  };
+  ROPE: { readonly rotaryCoeff: number };
+  ATTENTION: {
+    readonly attnType: 'PAGED_ATTENTION';
+    readonly phase: Phase;
+    readonly headNum: number;
+    readonly kvHeadNum: number;
+    readonly headDim: number;
+    /** Keys that a query sees, its own included; all before it when absent. */
+    readonly windowSize?: number;
+  };
+  ACTIVATION: {
+    readonly kind: ActivationKind;
+    /** act(gate) * up, not act(x). */
+    readonly isGated: boolean;
+    /** gate and up lie in one tensor, side by side. */
+    readonly isPack: boolean;
+  };
+  WORD_EMBEDDING: { readonly parallelInfo: TensorParallelInfo };
+  POSITIONAL_EMBEDDING: object;
+  LM_HEAD: {
+    readonly linear: Linear;
+    /** Only the rows at `indices` reach the head. */
+    readonly gatherAhead: boolean;
+    readonly parallelInfo: TensorParallelInfo;
+  };
+}
+
+export type Category = keyof CategoryParams;
+
+/** What a builder is asked for. */
+export type ParamOf<C extends Category> = BaseParam & { readonly category: C } & CategoryParams[C];
+
+/** Discriminated by `category`. */
+export type BuilderParam = { [C in Category]: ParamOf<C> }[Category];
+
+/** The tensors that each category reads and writes, by graph name. */
+export interface BuilderTensors {
+  LINEAR: { input: string; linearOut: string };
+  LINEAR_PARALLEL: { input: string; linearOut: string };
+  QKV: { input: string; qOut: string; kOut: string; vOut: string };
+  /** `upOut` only when gate and up are not packed. */
+  GATE_UP: { input: string; gateUpOut: string; upOut?: string };
+  /** `residualInput` and `addOut` only with `enableAddNorm`. */
+  NORM: { input: string; normOut: string; residualInput?: string; addOut?: string };
+  ROPE: {
+    q: string;
+    k: string;
+    cosEmbedding: string;
+    sinEmbedding: string;
+    seqLen: string;
+    qOut: string;
+    kOut: string;
+  };
+  ATTENTION: {
+    q: string;
+    k: string;
+    v: string;
+    kCache: string;
+    vCache: string;
+    slots: string;
+    seqLen: string;
+    /** Read in prefill, in split-fuse, and with a window. */
+    attentionMask: string;
+    /** Read in decode and split-fuse. */
+    blockTables: string;
+    /** Read in split-fuse. */
+    qLen: string;
+    attentionOut: string;
+  };
+  /** `other` is up, when gate and up are not packed. */
+  ACTIVATION: { input: string; other?: string; actOut: string };
+  WORD_EMBEDDING: { embeddingWeights: string; inputIds: string; wordEmbeddingOut: string };
+  POSITIONAL_EMBEDDING: {
+    positionIds: string;
+    cosTable: string;
+    sinTable: string;
+    cosEmbedding: string;
+    sinEmbedding: string;
+  };
+  /** `indices` only with `gatherAhead`. */
+  LM_HEAD: { input: string; indices?: string; linearOut: string };
+}
+
+/** A stateless rule: does this param fit, and which operations does it become? */
+export interface OpBuilder<C extends Category = Category> {
+  readonly category: C;
+  /** Answers params of this owner only; `DEFAULT` when absent. */
+  readonly owner?: string;
+  /** True, or why not: "wants one packed linear". */
+  isMatch(param: ParamOf<C>): true | string;
+  build(graph: AtbGraph, param: ParamOf<C>, tensors: BuilderTensors[C]): void;
+}
