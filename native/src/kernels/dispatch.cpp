@@ -72,7 +72,7 @@ bool RequestTiles() {
 #endif
 }
 
-[[maybe_unused]] bool HasAmx() {
+bool HasAmx() {
   const uint32_t edx = Cpuid(7, 0).edx;
   const bool bf16 = Bit(edx, 22), tile = Bit(edx, 24), int8 = Bit(edx, 25);
   return HasAvx512() && bf16 && tile && int8 && (SavedState() & kTileState) == kTileState && RequestTiles();
@@ -87,6 +87,11 @@ struct Candidate {
 
 /// Best first. Adding an ISA is one folder and one line here.
 constexpr Candidate kCandidates[] = {
+#ifdef ATB_X86
+    {&kAmx, HasAmx},
+    {&kAvx512, HasAvx512},
+    {&kAvx2, HasAvx2},
+#endif
     {&kReference, [] { return true; }},
 };
 

@@ -1,0 +1,26 @@
+#include "kernels/amx/kernels.h"
+#include "kernels/avx512/kernels.h"
+#include "kernels/tables.h"
+
+namespace atb::kernels {
+
+const KernelTable kAmx = {
+    .isa = "amx",
+    .to_f32 = avx512::ToF32,
+    .from_f32 = avx512::FromF32,
+    .rms_norm = avx512::RmsNorm,
+    .layer_norm = avx512::LayerNorm,
+    .binary = avx512::Binary,
+    .unary = avx512::Unary,
+    .swiglu = avx512::Swiglu,
+    .rope = avx512::Rope,
+    .softmax = avx512::Softmax,
+    .argmax = avx512::Argmax,
+    .gemm = amx::Gemm,
+    .gemm_scratch_bytes = amx::kGemmScratchBytes,
+    .attend = nullptr,
+    .merge = nullptr,
+    .attend_scratch_bytes = 0,
+};
+
+}  // namespace atb::kernels

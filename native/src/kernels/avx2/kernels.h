@@ -1,0 +1,24 @@
+#pragma once
+#include "kernels/kernel_table.h"
+
+namespace atb::kernels::avx2 {
+
+void ToF32(const void* src, DType dtype, float* dst, int64_t n);
+void FromF32(const float* src, void* dst, DType dtype, int64_t n);
+void RmsNorm(const float* x, const float* weight, float* out, int64_t size, float epsilon);
+void LayerNorm(const float* x, const float* weight, const float* bias, float* out, int64_t size, float epsilon);
+void Binary(BinaryOp op, const float* a, const float* b, float* out, int64_t n);
+void Unary(UnaryOp op, const float* x, float* out, int64_t n, float arg);
+void Swiglu(const float* gate, const float* up, float* out, int64_t n);
+void Rope(const float* x, const float* cos, const float* sin, float* out, int64_t size);
+void Softmax(const float* x, float* out, int64_t n);
+int64_t Argmax(const float* x, int64_t n);
+
+void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);
+constexpr int64_t kGemmScratchBytes = 12 * 1024;
+
+void Attend(const AttendCall& call, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch);
+void Merge(const AttendPartial& acc, const AttendPartial& part, int64_t rows, int64_t head_dim);
+constexpr int64_t kAttendScratchBytes = 56 * 1024;
+
+}  // namespace atb::kernels::avx2

@@ -1,0 +1,25 @@
+#include "kernels/avx2/kernels.h"
+#include "kernels/tables.h"
+
+namespace atb::kernels {
+
+const KernelTable kAvx2 = {
+    .isa = "avx2",
+    .to_f32 = avx2::ToF32,
+    .from_f32 = avx2::FromF32,
+    .rms_norm = avx2::RmsNorm,
+    .layer_norm = avx2::LayerNorm,
+    .binary = avx2::Binary,
+    .unary = avx2::Unary,
+    .swiglu = avx2::Swiglu,
+    .rope = avx2::Rope,
+    .softmax = avx2::Softmax,
+    .argmax = avx2::Argmax,
+    .gemm = avx2::Gemm,
+    .gemm_scratch_bytes = avx2::kGemmScratchBytes,
+    .attend = nullptr,
+    .merge = nullptr,
+    .attend_scratch_bytes = 0,
+};
+
+}  // namespace atb::kernels

@@ -1,0 +1,46 @@
+#include "kernels/avx512/kernels.h"
+#include "kernels/avx512/vec.h"
+#include "kernels/simd/gemm.h"
+
+namespace atb::kernels::avx512 {
+namespace {
+
+/// Pairs of bf16 through vdpbf16ps, which adds the odd channel's product first, then the even one's, each step rounded,
+/// subnormals as zero.
+struct BF16Format {
+  static constexpr int64_t kStep = 2;
+  static constexpr int64_t kBytes = 64;
+  static constexpr int64_t kXBytes = 4;
+  using Weights = __m512i;
+  static Weights Load(const char* w) { return _mm512_loadu_si512(w); }
+  static Vec MulAdd(Vec acc, Weights w, const char* x) {
+    int pair;
+    memcpy(&pair, x, sizeof pair);
+    return {_mm512_dpbf16_ps(acc.v, reinterpret_cast<__m512bh>(w), reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair)))};
+  }
+  /// The last channel of an odd number is copied, lest its pair reach into the next row.
+  static bool Direct(int64_t channels) { return channels % 2 == 0; }
+  static void Convert(const char* x, int64_t channels, float* out) {
+    char* to = reinterpret_cast<char*>(out);
+    memcpy(to, x, static_cast<size_t>(channels) * 2);
+    memset(to + channels * 2, 0, 2);
+  }
+};
+
+}  // namespace
+
+static_assert(sizeof(simd::GemmScratch) <= kGemmScratchBytes);
+
+void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch) {
+  auto& s = *static_cast<simd::GemmScratch*>(scratch);
+  switch (call.weight->format) {
+    case WeightFormat::kBF16:
+      return simd::Gemm<Vec, BF16Format>(call, panel_begin, panel_end, 2, s);
+    case WeightFormat::kF32:
+      return simd::Gemm<Vec, simd::F32Format<Vec>>(call, panel_begin, panel_end, 4, s);
+    case WeightFormat::kF16:
+      return simd::Gemm<Vec, simd::F16Format<Vec>>(call, panel_begin, panel_end, 2, s);
+  }
+}
+
+}  // namespace atb::kernels::avx512

@@ -1,0 +1,88 @@
+#pragma once
+// Sixteen f32 lanes in one AVX-512 register. Same interface as avx2/vec.h; the templates of kernels/simd/ are written
+// against it. Everything has internal linkage, so that no copy compiled for this CPU is linked into other code.
+#include <immintrin.h>
+#include <stdint.h>
+
+namespace atb::kernels::avx512 {
+namespace {
+
+struct Vec {
+  __m512 v;
+
+  /// f32 accumulators that fit the register file beside weights and activations.
+  static constexpr int kAccumulators = 24;
+
+  static __mmask16 First(int64_t n) { return static_cast<__mmask16>((1u << n) - 1); }
+
+  static Vec Zero() { return {_mm512_setzero_ps()}; }
+  static Vec Set1(float x) { return {_mm512_set1_ps(x)}; }
+  static Vec Load(const float* p) { return {_mm512_loadu_ps(p)}; }
+  /// The first n of 16 lanes, 0 <= n <= 16; zeros in the others.
+  static Vec LoadPart(const float* p, int64_t n) { return {_mm512_maskz_loadu_ps(First(n), p)}; }
+  static Vec LoadF16(const uint16_t* p) { return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))}; }
+  static Vec LoadF16Part(const uint16_t* p, int64_t n) { return {_mm512_cvtph_ps(_mm256_maskz_loadu_epi16(First(n), p))}; }
+  static Vec LoadBF16(const uint16_t* p) { return Widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
+  static Vec LoadBF16Part(const uint16_t* p, int64_t n) { return Widen(_mm256_maskz_loadu_epi16(First(n), p)); }
+
+  void Store(float* p) const { _mm512_storeu_ps(p, v); }
+  void StorePart(float* p, int64_t n) const { _mm512_mask_storeu_ps(p, First(n), v); }
+  /// Rounded to nearest even.
+  void StoreF16(uint16_t* p) const { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), Half()); }
+  void StoreF16Part(uint16_t* p, int64_t n) const { _mm256_mask_storeu_epi16(p, First(n), Half()); }
+  void StoreBF16(uint16_t* p) const { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), Brain()); }
+  void StoreBF16Part(uint16_t* p, int64_t n) const { _mm256_mask_storeu_epi16(p, First(n), Brain()); }
+
+ private:
+  static Vec Widen(__m256i bits) { return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))}; }
+  __m256i Half() const { return _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+  // Not vcvtneps2bf16, which flushes subnormals.
+  __m256i Brain() const {
+    const __m512i bits = _mm512_castps_si512(v);
+    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
+    const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+    const __m512i all = _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x00400000));
+    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(all, 16));
+  }
+};
+
+inline Vec operator+(Vec a, Vec b) { return {_mm512_add_ps(a.v, b.v)}; }
+inline Vec operator-(Vec a, Vec b) { return {_mm512_sub_ps(a.v, b.v)}; }
+inline Vec operator*(Vec a, Vec b) { return {_mm512_mul_ps(a.v, b.v)}; }
+inline Vec operator/(Vec a, Vec b) { return {_mm512_div_ps(a.v, b.v)}; }
+inline Vec operator-(Vec a) { return {_mm512_xor_ps(a.v, _mm512_set1_ps(-0.0f))}; }
+/// a * b + c, rounded once.
+inline Vec Fma(Vec a, Vec b, Vec c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+/// b where either is NaN.
+inline Vec Max(Vec a, Vec b) { return {_mm512_max_ps(a.v, b.v)}; }
+inline Vec Min(Vec a, Vec b) { return {_mm512_min_ps(a.v, b.v)}; }
+inline Vec Abs(Vec a) { return {_mm512_abs_ps(a.v)}; }
+inline Vec Round(Vec a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
+/// a * 2^n for whole n, rounded once, also to subnormals.
+inline Vec Scale(Vec a, Vec n) { return {_mm512_scalef_ps(a.v, n.v)}; }
+/// x < 0 ? a : b; b where x is NaN.
+inline Vec WhereNegative(Vec x, Vec a, Vec b) {
+  return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(x.v, _mm512_setzero_ps(), _CMP_LT_OQ), b.v, a.v)};
+}
+/// Bit i: lane i of a equals lane i of b.
+inline uint32_t Equal(Vec a, Vec b) { return _mm512_cmp_ps_mask(a.v, b.v, _CMP_EQ_OQ); }
+/// The first n lanes of a, b in the others.
+inline Vec First(Vec a, int64_t n, Vec b) { return {_mm512_mask_blend_ps(Vec::First(n), b.v, a.v)}; }
+
+inline float ReduceAdd(Vec a) {
+  const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
+  const __m128 quarter = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+  const __m128 pair = _mm_add_ps(quarter, _mm_movehl_ps(quarter, quarter));
+  return _mm_cvtss_f32(_mm_add_ss(pair, _mm_movehdup_ps(pair)));
+}
+/// Of lanes without NaN.
+inline float ReduceMax(Vec a) {
+  const __m256 half = _mm256_max_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
+  const __m128 quarter = _mm_max_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+  const __m128 pair = _mm_max_ps(quarter, _mm_movehl_ps(quarter, quarter));
+  return _mm_cvtss_f32(_mm_max_ss(pair, _mm_movehdup_ps(pair)));
+}
+
+}  // namespace
+}  // namespace atb::kernels::avx512

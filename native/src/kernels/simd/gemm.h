@@ -1,0 +1,170 @@
+#pragma once
+// Products with packed weights over a vector type V. Internal linkage, as in vec.h.
+#include <string.h>
+
+#include "kernels/kernel_table.h"
+#include "kernels/pack.h"
+#include "kernels/simd/math.h"
+
+namespace atb::kernels::simd {
+namespace {
+
+inline int64_t Min(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/// Rounds rows [row, row + rows) of a finished panel into `out`: + bias, SwiGLU with the next panel, + residual.
+/// `c` holds f32 [rows][16], rows c_stride floats apart; `up` likewise the next panel's, with swiglu.
+template <class V>
+void Finish(const GemmCall& call, int64_t row, int64_t rows, int64_t panel, const float* c, const float* up,
+            int64_t c_stride) {
+  const PackedWeight& weight = *call.weight;
+  const int64_t begin = PanelRow(weight, panel);
+  const int64_t width = PanelWidth(weight, panel);
+  const V bias = call.bias ? LoadAs<V>(call.bias, call.bias_dtype, begin, width) : V::Zero();
+  V up_bias = V::Zero();
+  if (call.bias && call.swiglu) up_bias = LoadAs<V>(call.bias, call.bias_dtype, PanelRow(weight, panel + 1), width);
+  for (int64_t r = 0; r < rows; ++r) {
+    V value = V::Load(c + r * c_stride) + bias;
+    if (call.swiglu) value = Swish(value, 1.0f) * (V::Load(up + r * c_stride) + up_bias);
+    const int64_t at = (row + r) * call.out_stride + begin;
+    if (call.residual) value = value + LoadAs<V>(call.residual, call.out_dtype, at, width);
+    StoreAs(value, call.out, call.out_dtype, at, width);
+  }
+}
+
+/// Input channels that one pass over the panels consumes: activations are converted to what a format multiplies this
+/// many at a time, and stay in L1 while the panels go by.
+constexpr int64_t kChannels = 256;
+/// Rows and panels of one register block at most.
+constexpr int64_t kRows = 6;
+constexpr int64_t kPanels = 8;
+/// How far ahead of its reader each panel is fetched: without this a single row reaches 3/4 of the bandwidth.
+constexpr int64_t kPrefetchBytes = 1024;
+
+struct GemmScratch {
+  float c[kPanels][kRows][kPanelColumns];
+  float x[kRows][kChannels];
+};
+
+// A format says how one step multiplies: `kStep` input channels, `kBytes` of a panel, `kXBytes` of an activation row.
+// Direct(): whether activations are used where they are; else Convert() puts them into scratch first.
+
+template <class V>
+struct F32Format {
+  static constexpr int64_t kStep = 1;
+  static constexpr int64_t kBytes = 64;
+  static constexpr int64_t kXBytes = 4;
+  using Weights = V;
+  static Weights Load(const char* w) { return V::Load(reinterpret_cast<const float*>(w)); }
+  static V MulAdd(V acc, Weights w, const char* x) {
+    float value;
+    memcpy(&value, x, sizeof value);
+    return Fma(V::Set1(value), w, acc);
+  }
+  static bool Direct(int64_t) { return true; }
+  static void Convert(const char*, int64_t, float*) {}
+};
+
+template <class V>
+struct F16Format : F32Format<V> {
+  static constexpr int64_t kBytes = 32;
+  static V Load(const char* w) { return V::LoadF16(reinterpret_cast<const uint16_t*>(w)); }
+  static bool Direct(int64_t) { return false; }
+  static void Convert(const char* x, int64_t channels, float* out) {
+    for (int64_t i = 0; i < channels; i += kLanes) {
+      const int64_t n = Min(kLanes, channels - i);
+      StoreAs(LoadAs<V>(x, DType::kF16, i, n), out, DType::kF32, i, n);
+    }
+  }
+};
+
+/// c[p][r] += x[r] * panel p over `steps` steps: one chain per output, in the order of the channels, whatever R and P.
+template <class V, class F, int R, int P>
+void Accumulate(const char* x, int64_t x_bytes, const char* w, int64_t panel_stride, int64_t steps,
+                float (*c)[kRows][kPanelColumns]) {
+  V acc[P][R];
+  for (int p = 0; p < P; ++p) {
+    for (int r = 0; r < R; ++r) acc[p][r] = V::Load(c[p][r]);
+  }
+  for (int64_t s = 0; s < steps; ++s) {
+#pragma GCC unroll 8
+    for (int p = 0; p < P; ++p) {
+      const char* at = w + p * panel_stride;
+      const typename F::Weights weights = F::Load(at);
+      __builtin_prefetch(at + kPrefetchBytes);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) acc[p][r] = F::MulAdd(acc[p][r], weights, x + r * x_bytes);
+    }
+    x += F::kXBytes;
+    w += F::kBytes;
+  }
+  for (int p = 0; p < P; ++p) {
+    for (int r = 0; r < R; ++r) acc[p][r].Store(c[p][r]);
+  }
+}
+
+/// Accumulate over `panels` panels, as many at once as the registers hold.
+template <class V, class F, int R, int P>
+void AccumulatePanels(const char* x, int64_t x_bytes, const char* w, int64_t panel_stride, int64_t steps,
+                      int64_t panels, float (*c)[kRows][kPanelColumns]) {
+  if constexpr (R * P <= V::kAccumulators || P == 1) {
+    for (; panels >= P; panels -= P, w += P * panel_stride, c += P) {
+      Accumulate<V, F, R, P>(x, x_bytes, w, panel_stride, steps, c);
+    }
+  }
+  if constexpr (P > 1) {
+    if (panels > 0) AccumulatePanels<V, F, R, P / 2>(x, x_bytes, w, panel_stride, steps, panels, c);
+  }
+}
+
+template <class V, class F>
+void AccumulateRows(int64_t rows, const char* x, int64_t x_bytes, const char* w, int64_t panel_stride, int64_t steps,
+                    int64_t panels, float (*c)[kRows][kPanelColumns]) {
+  switch (rows) {
+    case 1:
+      return AccumulatePanels<V, F, 1, kPanels>(x, x_bytes, w, panel_stride, steps, panels, c);
+    case 2:
+      return AccumulatePanels<V, F, 2, kPanels>(x, x_bytes, w, panel_stride, steps, panels, c);
+    case 3:
+      return AccumulatePanels<V, F, 3, kPanels>(x, x_bytes, w, panel_stride, steps, panels, c);
+    case 4:
+      return AccumulatePanels<V, F, 4, kPanels>(x, x_bytes, w, panel_stride, steps, panels, c);
+    case 5:
+      return AccumulatePanels<V, F, 5, kPanels>(x, x_bytes, w, panel_stride, steps, panels, c);
+    default:
+      return AccumulatePanels<V, F, 6, kPanels>(x, x_bytes, w, panel_stride, steps, panels, c);
+  }
+}
+
+/// KernelTable::gemm for one format. Panels go outermost, eight at a time, and stay in L2 while all rows pass by.
+template <class V, class F>
+void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, int64_t x_size, GemmScratch& scratch) {
+  const PackedWeight& weight = *call.weight;
+  const int64_t x_stride = call.x_stride * x_size;
+  for (int64_t panel = panel_begin; panel < panel_end; panel += kPanels) {
+    const int64_t panels = Min(kPanels, panel_end - panel);
+    for (int64_t row = 0; row < call.m; row += kRows) {
+      const int64_t rows = Min(kRows, call.m - row);
+      memset(scratch.c, 0, sizeof scratch.c);
+      for (int64_t k = 0; k < weight.k; k += kChannels) {
+        const int64_t channels = Min(kChannels, weight.k - k);
+        const char* x = static_cast<const char*>(call.x) + row * x_stride + k * x_size;
+        int64_t x_bytes = x_stride;
+        if (!F::Direct(channels)) {
+          for (int64_t r = 0; r < rows; ++r) F::Convert(x + r * x_stride, channels, scratch.x[r]);
+          x = reinterpret_cast<const char*>(scratch.x);
+          x_bytes = sizeof scratch.x[0];
+        }
+        const char* w = static_cast<const char*>(weight.data) + panel * weight.panel_stride + k / F::kStep * F::kBytes;
+        const int64_t steps = (channels + F::kStep - 1) / F::kStep;
+        AccumulateRows<V, F>(rows, x, x_bytes, w, weight.panel_stride, steps, panels, scratch.c);
+      }
+      for (int64_t p = 0; p < panels; p += call.swiglu ? 2 : 1) {
+        const float* up = call.swiglu ? scratch.c[p + 1][0] : nullptr;
+        Finish<V>(call, row, rows, panel + p, scratch.c[p][0], up, kPanelColumns);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace atb::kernels::simd
