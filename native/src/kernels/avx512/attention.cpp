@@ -1,0 +1,29 @@
+#include <string.h>
+
+#include "kernels/avx512/kernels.h"
+#include "kernels/avx512/pairs.h"
+
+namespace atb::kernels::avx512 {
+namespace {
+
+// Sixteen accumulators in both products: vdpbf16ps and vfmadd need about ten to hide their latency.
+template <class E>
+void Run(const AttendCall& call, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch) {
+  static_assert(sizeof(simd::AttendScratch<typename E::Weight>) <= kAttendScratchBytes);
+  simd::Attend<Vec, E, 8, 4, 4>(call, key_begin, key_end, out, scratch);
+}
+
+}  // namespace
+
+void Attend(const AttendCall& call, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch) {
+  const auto run = call.dtype == DType::kBF16  ? Run<Pairs>
+                   : call.dtype == DType::kF16 ? Run<simd::Single<Vec, DType::kF16>>
+                                               : Run<simd::Single<Vec, DType::kF32>>;
+  run(call, key_begin, key_end, out, scratch);
+}
+
+void Merge(const AttendPartial& acc, const AttendPartial& part, int64_t rows, int64_t head_dim) {
+  simd::Merge<Vec>(acc, part, rows, head_dim);
+}
+
+}  // namespace atb::kernels::avx512

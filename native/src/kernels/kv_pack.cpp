@@ -1,0 +1,115 @@
+#include "kernels/kv_pack.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <type_traits>
+
+namespace atb::kernels {
+namespace {
+
+int64_t RoundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+std::byte* Head(const KvStore& store, int64_t block, int64_t head) {
+  const int64_t elements = (block * store.kv_heads + head) * store.HeadElements();
+  return static_cast<std::byte*>(store.data) + elements * static_cast<int64_t>(SizeOf(store.dtype));
+}
+
+/// Rows outside the cache: [count, head_dim], `stride` bytes apart.
+template <typename Byte>
+struct Rows {
+  Byte* data;
+  int64_t stride;
+};
+
+template <size_t kBytes>
+void Copy(const std::byte* stored, std::byte* row) {
+  std::memcpy(row, stored, kBytes);
+}
+template <size_t kBytes>
+void Copy(std::byte* stored, const std::byte* row) {
+  std::memcpy(stored, row, kBytes);
+}
+
+/// Keys: [panel][unit][16 keys], a unit being one element of f32 or f16, or a pair of bf16. `Stored` is const when
+/// reading, `Row` when writing.
+template <size_t kUnit, typename Stored, typename Row>
+void MoveKeys(Stored* stored, Rows<Row> rows, int64_t units, int64_t padded_units, int64_t offset, int64_t count) {
+  for (int64_t i = 0; i < count;) {
+    const int64_t lane = (offset + i) % kKeyPanel;
+    const int64_t lanes = std::min(kKeyPanel - lane, count - i);
+    Stored* panel = stored + (offset + i) / kKeyPanel * padded_units * kKeyPanel * int64_t{kUnit};
+    for (int64_t u = 0; u < units; ++u) {
+      Stored* at = panel + (u * kKeyPanel + lane) * int64_t{kUnit};
+      Row* row = rows.data + i * rows.stride + u * int64_t{kUnit};
+      for (int64_t k = 0; k < lanes; ++k) Copy<kUnit>(at + k * int64_t{kUnit}, row + k * rows.stride);
+    }
+    i += lanes;
+  }
+}
+
+/// bf16 values: [32 keys][16 d][16 key-pairs][16 d][2].
+template <typename Stored, typename Row>
+void MoveTiledValues(Stored* stored, Rows<Row> rows, int64_t head_dim, int64_t offset, int64_t count) {
+  constexpr int64_t kTile = kValueDepth * 16 * 2;  // Bytes.
+  const int64_t tiles = RoundUp(head_dim, 16) / 16;
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t slot = offset + i;
+    const int64_t inside = slot % kValueDepth;
+    Stored* at = stored + slot / kValueDepth * tiles * kTile + (inside / 2 * 32 + inside % 2) * 2;
+    Row* row = rows.data + i * rows.stride;
+    for (int64_t d = 0; d < head_dim; ++d) Copy<2>(at + d / 16 * kTile + d % 16 * 4, row + d * 2);
+  }
+}
+
+template <typename Stored, typename Row>
+void MovePlainValues(Stored* stored, Rows<Row> rows, int64_t row_bytes, int64_t offset, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    Stored* at = stored + (offset + i) * row_bytes;
+    Row* row = rows.data + i * rows.stride;
+    if constexpr (std::is_const_v<Stored>) {
+      std::memcpy(row, at, static_cast<size_t>(row_bytes));
+    } else {
+      std::memcpy(at, row, static_cast<size_t>(row_bytes));
+    }
+  }
+}
+
+template <typename Stored, typename Row>
+void Move(const KvStore& s, Stored* stored, Rows<Row> rows, int64_t offset, int64_t count) {
+  const bool tiled = s.dtype == DType::kBF16;
+  if (s.values && tiled) return MoveTiledValues(stored, rows, s.head_dim, offset, count);
+  if (s.values) return MovePlainValues(stored, rows, s.head_dim * int64_t(SizeOf(s.dtype)), offset, count);
+  if (tiled) return MoveKeys<4>(stored, rows, s.head_dim / 2, RoundUp(s.head_dim, 32) / 2, offset, count);
+  if (s.dtype == DType::kF16) return MoveKeys<2>(stored, rows, s.head_dim, s.head_dim, offset, count);
+  MoveKeys<4>(stored, rows, s.head_dim, s.head_dim, offset, count);
+}
+
+}  // namespace
+
+int64_t KvStore::HeadElements() const {
+  return block_size * (dtype == DType::kBF16 ? RoundUp(head_dim, values ? 16 : 32) : head_dim);
+}
+
+void WriteSlots(const KvStore& store, int64_t slot, int64_t head, const void* rows, int64_t row_stride, int64_t count) {
+  const Rows<const std::byte> from{static_cast<const std::byte*>(rows), row_stride * int64_t(SizeOf(store.dtype))};
+  Move(store, Head(store, slot / store.block_size, head), from, slot % store.block_size, count);
+}
+
+void ReadSlots(const KvStore& store, int64_t slot, int64_t head, void* rows, int64_t row_stride, int64_t count) {
+  const Rows<std::byte> to{static_cast<std::byte*>(rows), row_stride * int64_t(SizeOf(store.dtype))};
+  const std::byte* stored = Head(store, slot / store.block_size, head);
+  Move(store, stored, to, slot % store.block_size, count);
+}
+
+void ZeroHead(const KvStore& store, int64_t block, int64_t head) {
+  std::memset(Head(store, block, head), 0, static_cast<size_t>(store.HeadElements()) * SizeOf(store.dtype));
+}
+
+void PackHead(const KvStore& store, int64_t block, int64_t head, const void* rows, int64_t row_stride, int64_t count) {
+  // Whole slots of unpadded rows cover every byte.
+  if (count < store.block_size || store.HeadElements() != store.block_size * store.head_dim) ZeroHead(store, block, head);
+  WriteSlots(store, block * store.block_size, head, rows, row_stride, count);
+}
+
+}  // namespace atb::kernels

@@ -1,0 +1,39 @@
+#pragma once
+#include <cstdint>
+
+#include "kernels/kv_layout.h"
+#include "tensor/dtype.h"
+
+namespace atb::kernels {
+
+/// The keys or the values of one layer in the layout of kv_layout.h, written and read in portable code.
+/// A slot is block * block_size + offset, as in ATB.
+struct KvStore {
+  void* data;
+  DType dtype;  ///< f32, f16 or bf16.
+  bool values;  ///< Values; else keys.
+  int64_t block_size;
+  int64_t kv_heads;
+  int64_t head_dim;
+
+  /// Elements of one (block, kv head), padding included.
+  int64_t HeadElements() const;
+  int64_t BlockBytes() const { return HeadElements() * kv_heads * static_cast<int64_t>(SizeOf(dtype)); }
+};
+
+/// Writes `count` consecutive slots of one block for one kv head. Row i begins at rows + i * row_stride elements and
+/// has head_dim elements.
+void WriteSlots(const KvStore& store, int64_t slot, int64_t head, const void* rows, int64_t row_stride, int64_t count);
+
+/// Reads `count` consecutive slots of one block: the inverse of WriteSlots.
+void ReadSlots(const KvStore& store, int64_t slot, int64_t head, void* rows, int64_t row_stride, int64_t count);
+
+/// Zeroes one (block, kv head). What an earlier owner left there may be NaN, and 0 * NaN would reach every row that
+/// shares a tile with it.
+void ZeroHead(const KvStore& store, int64_t block, int64_t head);
+
+/// Fills the first `count` slots of one (block, kv head) whose bytes are undefined, and zeroes what a kernel may read
+/// beside them.
+void PackHead(const KvStore& store, int64_t block, int64_t head, const void* rows, int64_t row_stride, int64_t count);
+
+}  // namespace atb::kernels

@@ -1,0 +1,165 @@
+#pragma once
+// Random attention problems and the textbook's answer, for the tests of the kernels and of the operations.
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <numeric>
+#include <vector>
+
+#include "kernels/convert.h"
+#include "kernels/dispatch.h"
+#include "kernels/kv_pack.h"
+
+namespace atb::test {
+
+/// The same numbers on every machine: a linear congruential generator, summed towards a normal distribution.
+class Random {
+ public:
+  explicit Random(uint64_t seed) : state_(seed * 2654435761u + 12345) {}
+  uint32_t Next() {
+    state_ = state_ * 6364136223846793005u + 1442695040888963407u;
+    return static_cast<uint32_t>(state_ >> 33);
+  }
+  int64_t Below(int64_t n) { return static_cast<int64_t>(Next()) % n; }
+  float Normal() {
+    float sum = 0;
+    for (int i = 0; i < 6; ++i) sum += static_cast<float>(Next()) * 0x1p-31f - 0.5f;
+    return sum * 1.41421356f;
+  }
+
+ private:
+  uint64_t state_;
+};
+
+/// Elements of a float dtype.
+struct Array {
+  DType dtype;
+  std::vector<std::byte> bytes;
+
+  Array(DType type, int64_t n) : dtype(type), bytes(static_cast<size_t>(n) * SizeOf(type)) {}
+  void* data() { return bytes.data(); }
+  int64_t size() const { return static_cast<int64_t>(bytes.size() / SizeOf(dtype)); }
+  float operator[](int64_t i) const { return kernels::LoadFloat(bytes.data(), dtype, i); }
+  void Set(int64_t i, float x) { kernels::StoreFloat(bytes.data(), dtype, i, x); }
+  std::byte* At(int64_t i) { return bytes.data() + i * static_cast<int64_t>(SizeOf(dtype)); }
+  Array Slice(int64_t begin, int64_t end) {
+    Array part(dtype, end - begin);
+    std::memcpy(part.data(), At(begin), part.bytes.size());
+    return part;
+  }
+};
+
+inline Array Normal(Random& random, DType dtype, int64_t n, float scale = 1) {
+  Array a(dtype, n);
+  for (int64_t i = 0; i < n; ++i) a.Set(i, random.Normal() * scale);
+  return a;
+}
+
+struct Heads {
+  int64_t kv_heads;
+  int64_t group;
+  int64_t head_dim;
+  int64_t q_heads() const { return kv_heads * group; }
+  float scale() const { return 1 / std::sqrt(static_cast<float>(head_dim)); }
+};
+
+/// Which keys a query at a position sees, beside what a mask adds.
+struct Sight {
+  bool causal = false;
+  int64_t window = 0;
+};
+
+/// softmax(q k^T * scale + mask) v in double; q [tokens, q_heads, D] at positions first, first + 1, ...; k, v [context,
+/// kv_heads, D]; mask [tokens, context] or empty. Rows that see nothing are zeros.
+inline std::vector<double> Textbook(const Heads& h, const Array& q, const Array& k, const Array& v, int64_t tokens,
+                                    int64_t context, int64_t first, const Sight& sight,
+                                    const std::vector<float>& mask = {}) {
+  const int64_t d = h.head_dim;
+  std::vector<double> out(static_cast<size_t>(tokens * h.q_heads() * d));
+  std::vector<double> p(static_cast<size_t>(context));
+  for (int64_t t = 0; t < tokens; ++t) {
+    for (int64_t head = 0; head < h.q_heads(); ++head) {
+      const int64_t kv = head / h.group;
+      double max = -INFINITY;
+      for (int64_t j = 0; j < context; ++j) {
+        const bool seen = (!sight.causal || j <= first + t) && (sight.window == 0 || j > first + t - sight.window);
+        double s = 0;
+        for (int64_t i = 0; i < d; ++i) {
+          s += double{q[(t * h.q_heads() + head) * d + i]} * k[(j * h.kv_heads + kv) * d + i];
+        }
+        s = s * h.scale() + (mask.empty() ? 0.0 : mask[static_cast<size_t>(t * context + j)]);
+        p[static_cast<size_t>(j)] = seen ? s : -INFINITY;
+        max = std::max(max, p[static_cast<size_t>(j)]);
+      }
+      if (max == -INFINITY) continue;
+      double sum = 0;
+      for (double& x : p) sum += x = std::exp(x - max);
+      for (int64_t j = 0; j < context; ++j) {
+        for (int64_t i = 0; i < d; ++i) {
+          out[static_cast<size_t>((t * h.q_heads() + head) * d + i)] +=
+              p[static_cast<size_t>(j)] / sum * v[(j * h.kv_heads + kv) * d + i];
+        }
+      }
+    }
+  }
+  return out;
+}
+
+/// One layer's cache of kv_layout.h, full of NaN until written, and block tables that go through it in a random order.
+class PagedCache {
+ public:
+  PagedCache(DType dtype, const Heads& heads, int64_t block_size, int64_t blocks)
+      : keys_{nullptr, dtype, false, block_size, heads.kv_heads, heads.head_dim},
+        values_{nullptr, dtype, true, block_size, heads.kv_heads, heads.head_dim},
+        key_bytes_(static_cast<size_t>(keys_.BlockBytes() * blocks) + 64, std::byte{0xFF}),
+        value_bytes_(static_cast<size_t>(values_.BlockBytes() * blocks) + 64, std::byte{0xFF}),
+        order_(static_cast<size_t>(blocks)) {
+    keys_.data = Align(key_bytes_);
+    values_.data = Align(value_bytes_);
+    std::iota(order_.begin(), order_.end(), 0);
+    Random random(static_cast<uint64_t>(blocks));
+    for (size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[random.Next() % i]);
+  }
+
+  /// Blocks for one more sequence of `context` keys.
+  std::vector<int32_t> Take(int64_t context) {
+    const int64_t n = (context + keys_.block_size - 1) / keys_.block_size;
+    std::vector<int32_t> table(order_.end() - n, order_.end());
+    order_.resize(order_.size() - static_cast<size_t>(n));
+    return table;
+  }
+
+  /// Rows [context, kv_heads, D] into blocks of a table, which may hold anything before.
+  void Fill(const std::vector<int32_t>& table, Array& k, Array& v, int64_t context) {
+    const int64_t stride = keys_.kv_heads * keys_.head_dim;
+    for (int64_t begin = 0; begin < context; begin += keys_.block_size) {
+      const int64_t n = std::min(keys_.block_size, context - begin);
+      const int64_t block = table[static_cast<size_t>(begin / keys_.block_size)];
+      for (int64_t head = 0; head < keys_.kv_heads; ++head) {
+        PackHead(keys_, block, head, k.At(begin * stride + head * keys_.head_dim), stride, n);
+        PackHead(values_, block, head, v.At(begin * stride + head * keys_.head_dim), stride, n);
+      }
+    }
+  }
+
+  const kernels::KvStore& keys() const { return keys_; }
+  const kernels::KvStore& values() const { return values_; }
+
+ private:
+  static void* Align(std::vector<std::byte>& bytes) {
+    return bytes.data() + (64 - reinterpret_cast<uintptr_t>(bytes.data()) % 64) % 64;
+  }
+
+  kernels::KvStore keys_;
+  kernels::KvStore values_;
+  std::vector<std::byte> key_bytes_;
+  std::vector<std::byte> value_bytes_;
+  std::vector<int32_t> order_;
+};
+
+inline const char* Name(DType dtype) {
+  return dtype == DType::kF32 ? "f32" : dtype == DType::kF16 ? "f16" : "bf16";
+}
+
+}  // namespace atb::test

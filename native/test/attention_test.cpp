@@ -1,0 +1,329 @@
+// Attention kernels: the reference against the textbook, every other table against the reference.
+#include <algorithm>
+#include <string>
+
+#include "attention_fixture.h"
+#include "check.h"
+#include "kernels/kernel_table.h"
+
+namespace atb::test {
+namespace {
+
+using kernels::AttendCall;
+using kernels::AttendPartial;
+using kernels::kAttendChunk;
+using kernels::kAttendRows;
+using kernels::KernelTable;
+
+constexpr DType kDTypes[] = {DType::kF32, DType::kF16, DType::kBF16};
+
+/// One sequence in a cache.
+struct Problem {
+  Heads heads;
+  DType dtype;
+  int64_t context;
+  int64_t block_size;
+  Array q;  ///< [context, q_heads, D]: a query for every position.
+  Array k;
+  Array v;
+  PagedCache cache;
+  std::vector<int32_t> table;
+
+  Problem(const Heads& h, DType type, int64_t keys, int64_t block, uint64_t seed = 1)
+      : heads(h),
+        dtype(type),
+        context(keys),
+        block_size(block),
+        q(type, 0),
+        k(type, 0),
+        v(type, 0),
+        cache(type, h, block, keys / block + 3) {
+    Random random(seed);
+    q = Normal(random, dtype, context * heads.q_heads() * heads.head_dim, 1.5f);
+    k = Normal(random, dtype, context * heads.kv_heads * heads.head_dim, 1.2f);
+    v = Normal(random, dtype, context * heads.kv_heads * heads.head_dim);
+    table = cache.Take(context);
+    cache.Fill(table, k, v, context);
+  }
+
+  AttendCall Call(int64_t first, int64_t tokens, int64_t kv_head, const Sight& sight) {
+    AttendCall c = {};
+    c.q = q.At(first * heads.q_heads() * heads.head_dim);
+    c.dtype = dtype;
+    c.q_tokens = tokens;
+    c.q_stride = heads.q_heads() * heads.head_dim;
+    c.group = heads.group;
+    c.kv_head = kv_head;
+    c.kv_heads = heads.kv_heads;
+    c.head_dim = heads.head_dim;
+    c.q_position = first;
+    c.window = sight.window;
+    c.causal = sight.causal;
+    c.context_len = context;
+    c.scale = heads.scale();
+    c.k_cache = cache.keys().data;
+    c.v_cache = cache.values().data;
+    c.block_table = table.data();
+    c.block_size = block_size;
+    return c;
+  }
+};
+
+/// Room for one partial.
+struct Partial {
+  std::vector<float> max, sum, out;
+  Partial(int64_t rows, int64_t head_dim)
+      : max(static_cast<size_t>(rows), -INFINITY),
+        sum(static_cast<size_t>(rows)),
+        out(static_cast<size_t>(rows * head_dim)) {}
+  AttendPartial View() { return {max.data(), sum.data(), out.data()}; }
+};
+
+Partial Piece(const KernelTable& t, const AttendCall& c, int64_t begin, int64_t end) {
+  Partial part(c.q_tokens * c.group, c.head_dim);
+  for (float& x : part.out) x = NAN;
+  std::vector<std::byte> scratch(static_cast<size_t>(t.attend_scratch_bytes) + 64, std::byte{0xFF});
+  auto* aligned = scratch.data() + (64 - reinterpret_cast<uintptr_t>(scratch.data()) % 64) % 64;
+  t.attend(c, begin, end, part.View(), aligned);
+  return part;
+}
+
+/// All keys in order; [rows, D], normalised. `skip`: leave out pieces that a table need not be called for.
+std::vector<float> Attend(const KernelTable& t, const AttendCall& c) {
+  const int64_t rows = c.q_tokens * c.group;
+  Partial acc(rows, c.head_dim);
+  for (int64_t begin = 0; begin < c.context_len; begin += kAttendChunk) {
+    Partial part = Piece(t, c, begin, std::min(begin + kAttendChunk, c.context_len));
+    t.merge(acc.View(), part.View(), rows, c.head_dim);
+  }
+  for (size_t i = 0; i < acc.out.size(); ++i) {
+    const float sum = acc.sum[i / static_cast<size_t>(c.head_dim)];
+    acc.out[i] = (sum == 0 ? 0 : acc.out[i] / sum) + 0.0f;
+  }
+  return acc.out;
+}
+
+/// Against the textbook: the rounding of probabilities (none, 2^-11, 2^-8 of each), and f32 sums of up to 1000 terms.
+double Tolerance(DType dtype) { return dtype == DType::kF32 ? 4e-6 : dtype == DType::kF16 ? 1.5e-3 : 1e-2; }
+/// Between tables: a different order of sums, and probabilities that round the other way.
+double TableTolerance(DType dtype) { return dtype == DType::kF32 ? 4e-6 : dtype == DType::kF16 ? 4e-4 : 3e-3; }
+
+void CheckClose(const char* isa, const Problem& p, const std::vector<float>& found, const double* expected, double tol) {
+  for (size_t i = 0; i < found.size(); ++i) {
+    if (std::abs(found[i] - expected[i]) <= tol) continue;  // NaN fails.
+    std::fprintf(stderr, "%s %s D=%d group=%d context=%d: [%zu] %g, expected %g\n", isa, Name(p.dtype),
+                 int(p.heads.head_dim), int(p.heads.group), int(p.context), i, found[i], expected[i]);
+    CHECK(false);
+  }
+}
+
+/// Queries [first, first + tokens) of one kv head on every table, against the reference, and that against the textbook.
+void CheckTile(Problem& p, int64_t first, int64_t tokens, const Sight& sight, const std::vector<float>& mask = {}) {
+  Array queries = p.q.Slice(first * p.heads.q_heads() * p.heads.head_dim,
+                            (first + tokens) * p.heads.q_heads() * p.heads.head_dim);
+  const auto textbook = Textbook(p.heads, queries, p.k, p.v, tokens, p.context, first, sight, mask);
+  for (int64_t kv = 0; kv < p.heads.kv_heads; ++kv) {
+    AttendCall c = p.Call(first, tokens, kv, sight);
+    c.mask = mask.empty() ? nullptr : mask.data();
+    c.mask_stride = p.context;
+    std::vector<double> expected;
+    for (int64_t r = 0; r < tokens * p.heads.group; ++r) {
+      const int64_t row = r / p.heads.group * p.heads.q_heads() + kv * p.heads.group + r % p.heads.group;
+      const auto* begin = textbook.data() + row * p.heads.head_dim;
+      expected.insert(expected.end(), begin, begin + p.heads.head_dim);
+    }
+    const auto reference = Attend(kernels::Select("reference"), c);
+    CheckClose("reference", p, reference, expected.data(), Tolerance(p.dtype));
+    const std::vector<double> exact(reference.begin(), reference.end());
+    for (const KernelTable* t : kernels::Available()) {
+      CheckClose(t->isa, p, Attend(*t, c), exact.data(), TableTolerance(p.dtype));
+    }
+  }
+}
+
+void AttentionAgreesForEveryHeadShape() {
+  for (DType dtype : kDTypes) {
+    for (int64_t head_dim : {8, 16, 24, 32, 64, 80, 96, 128, 160, 192, 256}) {
+      for (int64_t group : {1, 2, 3, 4, 7, 8, 16}) {
+        if (head_dim > 128 && group != 2 && group != 7) continue;
+        Problem p({2, group, head_dim}, dtype, 67, 32, static_cast<uint64_t>(head_dim + group));
+        const int64_t tokens = kAttendRows / group;
+        CheckTile(p, 66, 1, {});
+        CheckTile(p, 67 - tokens, tokens, {.causal = true});
+        CheckTile(p, 30, tokens, {.causal = true});
+      }
+    }
+  }
+}
+
+void AttentionAgreesForEveryContextLength() {
+  for (DType dtype : kDTypes) {
+    for (int64_t context : {1, 2, 15, 16, 17, 31, 32, 33, 63, 65, 127, 128, 129, 255, 256, 257, 511, 513, 1000}) {
+      Problem p({1, 4, 64}, dtype, context, context % 2 ? 128 : 96, static_cast<uint64_t>(context));
+      CheckTile(p, context - 1, 1, {});
+      CheckTile(p, std::max<int64_t>(0, context - 4), std::min<int64_t>(4, context), {.causal = true});
+      CheckTile(p, 0, std::min<int64_t>(3, context), {.causal = true});
+    }
+  }
+}
+
+void WindowsHideWhatIsBehind() {
+  for (DType dtype : kDTypes) {
+    Problem p({2, 2, 32}, dtype, 600, 64);
+    for (int64_t window : {1, 2, 16, 33, 255, 256, 257, 300, 599, 600, 1000}) {
+      for (int64_t first : {0, 31, 250, 256, 300, 590}) CheckTile(p, first, 8, {.causal = true, .window = window});
+      CheckTile(p, 599, 1, {.window = window});
+    }
+  }
+}
+
+void MasksAreAddedToScaledScores() {
+  for (DType dtype : kDTypes) {
+    Problem p({2, 4, 64}, dtype, 300, 128);
+    Random random(5);
+    std::vector<float> mask(4 * 300);
+    for (float& x : mask) x = random.Normal();
+    CheckTile(p, 296, 4, {}, mask);
+    CheckTile(p, 200, 4, {.causal = true}, mask);
+    for (float& x : mask) x = random.Below(3) == 0 ? -INFINITY : 0;
+    CheckTile(p, 296, 4, {}, mask);
+    for (size_t i = 0; i < 300; ++i) mask[i] = -INFINITY;  // One row that sees nothing.
+    CheckTile(p, 296, 4, {}, mask);
+    for (float& x : mask) x = x == 0 ? 0 : -3e38f;
+    for (size_t i = 0; i < 256; ++i) mask[300 + i] = -3e38f;  // A whole piece that counts for nothing.
+    std::fill_n(mask.begin(), 300, 0.0f);
+    CheckTile(p, 296, 4, {}, mask);
+  }
+}
+
+void LargeScoresDoNotOverflow() {
+  for (DType dtype : kDTypes) {
+    Problem p({1, 4, 64}, dtype, 300, 128);
+    for (int64_t i = 0; i < p.q.size(); ++i) p.q.Set(i, p.q[i] * 40);
+    CheckTile(p, 299, 1, {});
+  }
+}
+
+/// Bits of a row, whoever shares its tile, wherever the tile begins.
+void RowsDoNotDependOnTheirTile() {
+  for (DType dtype : kDTypes) {
+    for (const Heads heads : {Heads{2, 1, 64}, Heads{1, 3, 80}, Heads{1, 7, 128}, Heads{2, 4, 40}}) {
+      Problem p(heads, dtype, 530, 64);
+      for (const Sight sight : {Sight{.causal = true}, Sight{.causal = true, .window = 100}}) {
+        const int64_t tokens = kAttendRows / heads.group;
+        for (const KernelTable* t : kernels::Available()) {
+          for (int64_t first : {0, 29, 254, 510}) {
+            const auto together = Attend(*t, p.Call(first, tokens, heads.kv_heads - 1, sight));
+            for (int64_t i = 0; i < tokens; ++i) {
+              AttendCall alone_call = p.Call(first + i, 1, heads.kv_heads - 1, sight);
+              // As in decode: later keys do not exist yet.
+              alone_call.context_len = first + i + 1;
+              const auto alone = Attend(*t, alone_call);
+              CHECK(std::memcmp(alone.data(), together.data() + i * heads.group * heads.head_dim,
+                                alone.size() * sizeof(float)) == 0);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+void BlockSizeDoesNotChangeBits() {
+  for (DType dtype : kDTypes) {
+    Problem small({1, 4, 64}, dtype, 700, 32);
+    Problem large({1, 4, 64}, dtype, 700, 512);
+    for (const KernelTable* t : kernels::Available()) {
+      CHECK(Attend(*t, small.Call(696, 4, 0, {.causal = true})) == Attend(*t, large.Call(696, 4, 0, {.causal = true})));
+    }
+  }
+}
+
+void UnseenPiecesChangeNothing() {
+  for (DType dtype : kDTypes) {
+    Problem p({1, 4, 64}, dtype, 600, 64);
+    for (const KernelTable* t : kernels::Available()) {
+      const AttendCall c = p.Call(100, 4, 0, {.causal = true});
+      Partial seen = Piece(*t, c, 0, 256);
+      Partial unseen = Piece(*t, c, 256, 512);
+      for (size_t r = 0; r < 16; ++r) CHECK(unseen.max[r] == -INFINITY && unseen.sum[r] == 0);
+      for (float x : unseen.out) CHECK(x == 0);
+      Partial merged = seen;
+      merged.out[0] = -0.0f;
+      Partial before = merged;
+      t->merge(merged.View(), unseen.View(), 16, 64);
+      CHECK(std::memcmp(merged.out.data(), before.out.data(), before.out.size() * 4) == 0);
+      CHECK(merged.max == before.max && merged.sum == before.sum);
+      Partial empty(16, 64);
+      t->merge(empty.View(), seen.View(), 16, 64);
+      CHECK(empty.max == seen.max && empty.sum == seen.sum && empty.out == seen.out);
+    }
+  }
+}
+
+/// A broken number shows, and only where it belongs.
+void NaNStaysInItsRow() {
+  for (DType dtype : kDTypes) {
+    Problem p({1, 4, 64}, dtype, 300, 64);
+    const AttendCall clean = p.Call(296, 4, 0, {.causal = true});
+    for (const KernelTable* t : kernels::Available()) {
+      const auto before = Attend(*t, clean);
+      const int64_t at = (297 * 4 + 2) * 64 + 5;  // Token 1, head 2: row 6.
+      const float kept = p.q[at];
+      p.q.Set(at, NAN);
+      const auto after = Attend(*t, clean);
+      for (size_t r = 0; r < 16; ++r) {
+        for (size_t d = 0; d < 64; ++d) {
+          const size_t i = r * 64 + d;
+          CHECK(r == 6 ? std::isnan(after[i]) : after[i] == before[i]);
+        }
+      }
+      p.q.Set(at, kept);
+    }
+  }
+}
+
+void CacheLayoutsReadBackWhatWasWritten() {
+  for (DType dtype : kDTypes) {
+    for (int64_t head_dim : {8, 24, 64, 80}) {
+      Random random(3);
+      const Heads heads{3, 1, head_dim};
+      PagedCache cache(dtype, heads, 64, 4);
+      Array rows = Normal(random, dtype, 50 * 3 * head_dim);
+      for (const kernels::KvStore& store : {cache.keys(), cache.values()}) {
+        for (int64_t head = 0; head < 3; ++head) {
+          kernels::ZeroHead(store, 2, head);
+          // Slots 5 .. 54 of block 2, in two pieces.
+          kernels::WriteSlots(store, 2 * 64 + 5, head, rows.At(head * head_dim), 3 * head_dim, 20);
+          kernels::WriteSlots(store, 2 * 64 + 25, head, rows.At((20 * 3 + head) * head_dim), 3 * head_dim, 30);
+          Array back(dtype, 64 * head_dim);
+          kernels::ReadSlots(store, 2 * 64, head, back.data(), head_dim, 64);
+          for (int64_t slot = 0; slot < 64; ++slot) {
+            for (int64_t d = 0; d < head_dim; ++d) {
+              const bool written = slot >= 5 && slot < 55;
+              CHECK(back[slot * head_dim + d] == (written ? rows[((slot - 5) * 3 + head) * head_dim + d] : 0));
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace atb::test
+
+int main() {
+  using namespace atb::test;
+  RUN(CacheLayoutsReadBackWhatWasWritten);
+  RUN(AttentionAgreesForEveryHeadShape);
+  RUN(AttentionAgreesForEveryContextLength);
+  RUN(WindowsHideWhatIsBehind);
+  RUN(MasksAreAddedToScaledScores);
+  RUN(LargeScoresDoNotOverflow);
+  RUN(RowsDoNotDependOnTheirTile);
+  RUN(BlockSizeDoesNotChangeBits);
+  RUN(UnseenPiecesChangeNothing);
+  RUN(NaNStaysInItsRow);
+  return 0;
+}
