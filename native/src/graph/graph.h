@@ -28,8 +28,8 @@ struct GraphCounters {
 
 /// One operation's time in one run, when profiling.
 struct NodeTiming {
-  int node;  ///< Index among Graph::NodeNames().
-  uint64_t start_ns;
+  int node;           ///< Index among Graph::NodeNames().
+  uint64_t start_ns;  ///< Of std::chrono::steady_clock, so that runs and graphs share one time axis.
   uint64_t duration_ns;
 };
 
@@ -48,15 +48,22 @@ class Graph {
   const std::vector<std::string>& NodeTypes() const;
 
   /// Binds an input that stays the same from run to run: a weight, a cache, a table. The bytes stay the caller's.
+  /// Throws NATIVE_INPUT_INVALID.
   void Bind(int input, const Tensor& tensor);
 
-  /// Runs once. `inputs` are the inputs that are not bound. `outputs` may give destinations; other outputs stay in the
-  /// arena until the next run (see Output). `keep` names inner tensors (path as in NodeNames, then "/" and the tensor)
-  /// whose bytes must survive the run. Throws before or between operations, never inside one; the graph stays usable.
+  /// Runs once. `inputs` are the inputs that are not bound; one that is bound too counts for this run. `outputs` may
+  /// give destinations; other outputs stay in the arena until the next run (see Output). `keep` names tensors to copy:
+  /// a node's path (as in NodeNames), "/" and one of its outputs, as that node left it; or a sub-graph's path, "/" and
+  /// a tensor in it (at the top just the tensor), as its last writer left it.
+  /// Throws before or between operations, never inside one; the graph stays usable: NATIVE_INPUT_INVALID naming the
+  /// input that is missing or does not fit, NATIVE_OUTPUT_INVALID, NATIVE_SHAPE_MISMATCH, NATIVE_DTYPE_MISMATCH,
+  /// NATIVE_LAYOUT_MISMATCH, NATIVE_SIZE_OVERFLOW, NATIVE_OUT_OF_MEMORY, NATIVE_VALUE_OUT_OF_RANGE.
+  /// A run whose sizes fit a plan that exists allocates nothing (unless it keeps tensors).
   void Run(std::span<const BoundTensor> inputs, std::span<const BoundTensor> outputs, std::span<const std::string> keep,
            const kernels::KernelTable& kernels, ThreadPool& pool);
 
-  /// Output i, or a kept inner tensor, of the latest run.
+  /// Output i, or a kept tensor, of the latest run, valid until the next. Throws NATIVE_GRAPH_NOT_RUN when that run
+  /// failed or there was none, NATIVE_OUTPUT_INVALID when there is no such tensor.
   const Tensor& Output(int index) const;
   const Tensor& Kept(std::string_view name) const;
 

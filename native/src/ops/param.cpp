@@ -33,7 +33,10 @@ std::string ToString(const Param& param) {
     std::string operator()(const std::string& value) const { return '"' + value.substr(0, 100) + '"'; }
     std::string operator()(const std::vector<double>& values) const {
       std::string text = "[";
-      for (size_t i = 0; i < values.size() && i < 16; ++i) text += (i ? "," : "") + NumberText(values[i]);
+      for (size_t i = 0; i < values.size() && i < 16; ++i) {
+        if (i > 0) text += ',';
+        text += NumberText(values[i]);
+      }
       return text + (values.size() > 16 ? ",...]" : "]");
     }
     std::string operator()(const std::shared_ptr<ParamObject>&) const { return "an object"; }

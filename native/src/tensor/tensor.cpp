@@ -25,7 +25,10 @@ const char* ToString(DType dtype) {
 std::string ToString(const TensorDesc& desc) {
   std::string text = ToString(desc.dtype);
   text += '[';
-  for (int i = 0; i < desc.rank; ++i) text += (i ? "," : "") + std::to_string(desc.dim(i));
+  for (int i = 0; i < desc.rank; ++i) {
+    if (i > 0) text += ',';
+    text += std::to_string(desc.dim(i));
+  }
   text += ']';
   switch (desc.layout) {
     case Layout::kRowMajor:

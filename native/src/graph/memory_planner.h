@@ -1,0 +1,26 @@
+#pragma once
+#include <cstddef>
+#include <span>
+#include <vector>
+
+namespace atb {
+
+/// An intermediate tensor: alive from the node that writes it to the last node that reads it, inclusive.
+struct Lifetime {
+  size_t bytes;
+  size_t first;
+  size_t last;
+};
+
+struct MemoryPlan {
+  std::vector<size_t> offsets;  ///< One per lifetime, in the order given; multiples of kAlignment.
+  size_t arena_bytes = 0;
+};
+
+constexpr size_t kAlignment = 64;  ///< One cache line, and one AVX-512 register.
+
+/// Packs tensors into one arena so that no two alive at the same node overlap. The largest first, each into the lowest
+/// gap that fits: never worse than no sharing, and on chains of layers close to the most that is alive at once.
+MemoryPlan PlanMemory(std::span<const Lifetime> tensors);
+
+}  // namespace atb
