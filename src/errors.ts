@@ -163,10 +163,15 @@ const MESSAGES = {
     `${d.option}=${describeValue(d.found)} is not supported: ${d.reason}`,
 } as const;
 
-/** A short, safe rendering of any value for a message. */
+/** A short, safe rendering of any value for a message: one line, at most 120 characters, nothing invisible. */
 export function describeValue(value: unknown): string {
   const text = renderValue(value);
-  return text.length > 120 ? `${text.slice(0, 117)}...` : text;
+  return escapeInvisible(text.length > 120 ? `${text.slice(0, 117)}...` : text);
+}
+
+/** Control characters, direction marks and line separators as escapes: a name out of a file must not move the cursor. */
+function escapeInvisible(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (c) => `\\u{${c.codePointAt(0)?.toString(16)}}`);
 }
 
 function renderValue(value: unknown): string {

@@ -1,5 +1,5 @@
 import { lstat, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { DType } from '../dtype.js';
 import { AtbError, describeValue } from '../errors.js';
 import { checkUnchanged, type FileStamp } from './regular-file.js';
@@ -26,6 +26,7 @@ const RESAVE =
 
 /** Other formats that people point us to, and what to do about each. */
 const FOREIGN_FORMATS: ReadonlyArray<readonly [pattern: RegExp, remedy: string]> = [
+  [/^adapter_model\./, 'it is an adapter; the checkpoint of its base model is needed'],
   [
     /\.safetensors$/,
     `rename it to ${SINGLE_FILE} if it is the whole model; of several files, ${INDEX_FILE} is missing`,
@@ -47,6 +48,7 @@ export interface CheckpointTensor extends StoredTensor {
  */
 export class Checkpoint implements WeightSource {
   private constructor(
+    /** The model directory; the file itself for one opened with `openFile`. */
     readonly directory: string,
     readonly files: readonly SafetensorsFile[],
     /** Every tensor by its name in the files. */
@@ -58,11 +60,10 @@ export class Checkpoint implements WeightSource {
    * Opens and checks all headers. Throws WEIGHT_CHECKPOINT_* when the directory has no such weights, WEIGHT_INDEX_* and
    * WEIGHT_SHARD_* when index and files disagree, WEIGHT_FILE_* when a file is not what it should be.
    */
-  static async open(directory: string): Promise<Checkpoint> {
-    if (await exists(join(directory, SINGLE_FILE))) {
-      const file = await openSafetensors(join(directory, SINGLE_FILE), directory);
-      return new Checkpoint(directory, [file], mergeTensors(directory, [file]), [file.stamp]);
-    }
+  static async open(modelDirectory: string): Promise<Checkpoint> {
+    const directory = resolve(modelDirectory);
+    const single = join(directory, SINGLE_FILE);
+    if (await exists(single)) return Checkpoint.ofFile(await openSafetensors(single, directory), directory);
     if (!(await exists(join(directory, INDEX_FILE)))) throw await describeMissing(directory);
     const index = await readShardIndex(join(directory, INDEX_FILE), directory);
     const files: SafetensorsFile[] = [];
@@ -74,6 +75,16 @@ export class Checkpoint implements WeightSource {
     const tensors = mergeTensors(directory, files);
     checkAgreement(index, directory, tensors);
     return new Checkpoint(directory, files, tensors, [index.stamp, ...files.map(({ stamp }) => stamp)]);
+  }
+
+  /** Any one safetensors file as a checkpoint of its own. Throws WEIGHT_FILE_*. */
+  static async openFile(path: string): Promise<Checkpoint> {
+    const file = await openSafetensors(resolve(path));
+    return Checkpoint.ofFile(file, file.path);
+  }
+
+  private static ofFile(file: SafetensorsFile, directory: string): Checkpoint {
+    return new Checkpoint(directory, [file], mergeTensors(directory, [file]), [file.stamp]);
   }
 
   get label(): string {

@@ -23,6 +23,7 @@ const BACKSLASH = 0x5c;
 const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/;
 /** A number of more digits than this is cut in messages. */
 const LONGEST_NUMBER = 64;
+const FEW_KEYS = 8;
 /** 15 digits never exceed 2^53. */
 const EXACT_DIGITS = 15;
 
@@ -74,13 +75,16 @@ export class JsonScanner {
 
   /** Reads an object; `onMember` must read the member's value. `start` is the position of the key's quote. */
   object(onMember: (key: string, start: number) => void): void {
-    const seen = new Set<string>();
+    // Most objects have three members: a set costs more than it saves until there are many.
+    let seen: string[] | Set<string> = [];
     this.container('{', '}', () => {
       this.skipSpace();
       const start = this.at;
       const key = this.string();
-      if (seen.has(key)) throw new AtbError('WEIGHT_FILE_DUPLICATE_KEY', { file: this.file, key });
-      seen.add(key);
+      const known = Array.isArray(seen) ? seen.includes(key) : seen.has(key);
+      if (known) throw new AtbError('WEIGHT_FILE_DUPLICATE_KEY', { file: this.file, key });
+      if (!Array.isArray(seen)) seen.add(key);
+      else if (seen.push(key) > FEW_KEYS) seen = new Set(seen);
       this.expect(COLON);
       onMember(key, start);
     });

@@ -70,7 +70,7 @@ async function readHeaderLength(handle: FileHandle, stamp: FileStamp): Promise<n
   if (length < SHORTEST_HEADER || length > MAX_HEADER_BYTES) {
     throw new AtbError('WEIGHT_FILE_HEADER_LENGTH', {
       file,
-      found: length,
+      found: String(length),
       limitBytes: MAX_HEADER_BYTES,
       starts: prefix.toString('latin1'),
     });

@@ -1,6 +1,7 @@
 import { AtbError } from '../errors.js';
 import { JsonScanner } from './json-scanner.js';
 import { type FileStamp, readExactly, readRegularFile } from './regular-file.js';
+import { MAX_TENSORS } from './safetensors-header.js';
 
 /** `model.safetensors.index.json`: which file of the folder holds each tensor. */
 export interface ShardIndex {
@@ -12,9 +13,8 @@ export interface ShardIndex {
   readonly shards: readonly string[];
 }
 
-/** The index of a million tensors. */
+/** Enough for MAX_TENSORS names of 300 characters. */
 const MAX_INDEX_BYTES = 100_000_000;
-const MAX_TENSORS = 1_000_000;
 /** Far above the few hundred files of the largest published checkpoints. */
 const MAX_SHARDS = 10_000;
 /** The index, `metadata`, and what people put there. */
