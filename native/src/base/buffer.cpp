@@ -60,12 +60,17 @@ uint64_t PhysicalMemoryBytes() {
   return bytes;
 }
 
+void RequireMemory(int64_t bytes, const std::atomic<int64_t>* meter) {
+  const auto held = static_cast<uint64_t>(meter != nullptr ? std::max<int64_t>(0, meter->load()) : 0);
+  const uint64_t limit = PhysicalMemoryBytes();
+  if (bytes >= 0 && held <= limit && static_cast<uint64_t>(bytes) <= limit - held) return;
+  throw Error("NATIVE_OUT_OF_MEMORY", std::to_string(bytes) + " bytes are needed beside " + std::to_string(held) +
+                                          " held; this machine has " + std::to_string(limit));
+}
+
 Buffer::Buffer(size_t bytes, std::atomic<int64_t>* meter) {
   if (bytes == 0) return;
-  if (bytes > PhysicalMemoryBytes()) {
-    throw Error("NATIVE_OUT_OF_MEMORY", std::to_string(bytes) + " bytes are needed at once; this machine has " +
-                                            std::to_string(PhysicalMemoryBytes()));
-  }
+  RequireMemory(static_cast<int64_t>(bytes));
   if (IsMapped(bytes)) {
     data_ = Map(bytes);
   } else {

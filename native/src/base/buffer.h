@@ -12,6 +12,9 @@ constexpr size_t kBufferAlignment = 64;
 /// The memory of this machine, or of its container where that is less, in bytes.
 uint64_t PhysicalMemoryBytes();
 
+/// Throws NATIVE_OUT_OF_MEMORY when the machine cannot hold `bytes` beside what `meter` has counted.
+void RequireMemory(int64_t bytes, const std::atomic<int64_t>* meter = nullptr);
+
 /// Zeroed bytes, 64-byte aligned. Large ones are fresh pages that the system provides when they are first touched, on
 /// huge pages where it has them, and go back to it at once.
 class Buffer {

@@ -1,0 +1,32 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+namespace atb {
+
+/// A regular file, read by position. Reading instead of mapping: a file that shrinks while it is in use gives an error
+/// and not a signal, and weights are copied into packed form anyway.
+class File {
+ public:
+  /// Throws NATIVE_FILE_ERROR when it cannot be opened or is not a regular file.
+  explicit File(std::string path);
+  ~File();
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  const std::string& path() const { return path_; }
+  uint64_t size() const { return size_; }  ///< When it was opened.
+
+  /// Fills `into` from `offset`. Throws NATIVE_FILE_TRUNCATED when the file ends before, NATIVE_FILE_ERROR when the
+  /// system cannot read. Any thread may call it.
+  void Read(uint64_t offset, std::span<std::byte> into) const;
+
+ private:
+  std::string path_;
+  int descriptor_;
+  uint64_t size_ = 0;
+};
+
+}  // namespace atb

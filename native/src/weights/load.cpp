@@ -1,0 +1,275 @@
+#include "weights/load.h"
+
+#include <algorithm>
+#include <exception>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "base/checked.h"
+#include "kernels/pack.h"
+#include "weights/file.h"
+
+namespace atb {
+namespace {
+
+/// What one thread reads at a time: large enough that a call into the system costs nothing beside it, small enough that
+/// it stays in the cache until it is packed.
+constexpr int64_t kPieceBytes = int64_t{1} << 20;
+
+bool IsFloat(DType dtype) { return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16; }
+
+int64_t Elements(std::span<const int64_t> shape) {
+  int64_t elements = 1;
+  for (int64_t dim : shape) elements = CheckedMul(elements, dim);
+  return elements;
+}
+
+std::string ToString(DType dtype, std::span<const int64_t> shape) {
+  if (shape.size() > kMaxRank) return std::to_string(shape.size()) + " dimensions";
+  TensorDesc desc(dtype, {});
+  desc.rank = static_cast<uint8_t>(shape.size());
+  std::copy(shape.begin(), shape.end(), desc.dims.begin());
+  return ToString(desc);
+}
+
+/// A weight whose parts fit together and lie inside their files.
+struct Plan {
+  const WeightLoad* load;
+  struct Part {
+    const File* file;
+    const WeightPart* part;
+    int64_t first;  ///< Of its elements, among those of all parts: rows follow rows, so concatenation is flat.
+    int64_t count;
+  };
+  std::vector<Part> parts;
+  int64_t elements = 0;
+  int64_t bytes = 0;  ///< Of the result.
+  TensorDesc desc;
+  std::optional<kernels::PackedWeight> packed;
+  StoredTensor* target = nullptr;
+};
+
+/// Elements [begin, end) of one weight: whole panels of one matrix when it is packed.
+struct Piece {
+  const Plan* plan;
+  int64_t begin;
+  int64_t end;
+};
+
+class Files {
+ public:
+  const File& Open(const std::string& path) {
+    std::unique_ptr<File>& file = files_[path];
+    if (!file) file = std::make_unique<File>(path);
+    return *file;
+  }
+
+ private:
+  std::map<std::string, std::unique_ptr<File>> files_;
+};
+
+void PlanPart(Plan& plan, const WeightPart& part, Files& files) {
+  const WeightLoad& load = *plan.load;
+  const auto fail = [&](const char* code, const std::string& expected) {
+    throw Error(code, "weight \"" + load.name + "\": a part in " + part.file + " must be " + expected + ", found " +
+                          ToString(part.dtype, part.shape));
+  };
+  if (part.dtype != load.dtype && !(IsFloat(part.dtype) && IsFloat(load.dtype)))
+    fail("NATIVE_DTYPE_MISMATCH", ToString(load.dtype, load.shape));
+  const bool fits = part.shape.size() == load.shape.size() &&
+                    (part.shape.empty() || std::equal(part.shape.begin() + 1, part.shape.end(), load.shape.begin() + 1));
+  if (!fits) fail("NATIVE_SHAPE_MISMATCH", "rows of " + ToString(load.dtype, load.shape));
+
+  const int64_t count = Elements(part.shape);
+  const int64_t bytes = CheckedMul(count, static_cast<int64_t>(SizeOf(part.dtype)));
+  const int64_t end = CheckedAdd(part.offset, bytes);
+  const File& file = files.Open(part.file);
+  if (static_cast<uint64_t>(end) > file.size()) {
+    throw Error("NATIVE_FILE_TRUNCATED", part.file + ": weight \"" + load.name + "\" ends at byte " +
+                                             std::to_string(end) + ", the file at byte " + std::to_string(file.size()));
+  }
+  plan.parts.push_back({&file, &part, plan.elements, count});
+  plan.elements = CheckedAdd(plan.elements, count);
+}
+
+Plan PlanWeight(const WeightLoad& load, Files& files) {
+  Plan plan;
+  plan.load = &load;
+  const auto wrong = [&](const std::string& why) {
+    throw Error("NATIVE_SHAPE_MISMATCH", "weight \"" + load.name + "\" " + ToString(load.dtype, load.shape) + why);
+  };
+  if (load.shape.size() > kMaxRank) wrong(" are too many");
+  const int64_t elements = Elements(load.shape);
+  for (const WeightPart& part : load.parts) PlanPart(plan, part, files);
+  if (plan.elements != elements) wrong(" has parts of " + std::to_string(plan.elements) + " elements in all");
+
+  plan.desc.dtype = load.dtype;
+  plan.desc.rank = static_cast<uint8_t>(load.shape.size());
+  std::copy(load.shape.begin(), load.shape.end(), plan.desc.dims.begin());
+  if (load.layout == WeightLayout::kPlain) {
+    plan.bytes = CheckedMul(elements, static_cast<int64_t>(SizeOf(load.dtype)));
+    return plan;
+  }
+  if (load.shape.size() != 2) wrong(" must be a matrix to be packed");
+  if (!IsFloat(load.dtype)) throw Error("NATIVE_DTYPE_MISMATCH", "weight \"" + load.name + "\" must be a float to be packed");
+  plan.desc.layout = Layout::kPackedLinear;
+  plan.packed = kernels::PackedGeometry(kernels::FormatOf(load.dtype), load.shape[0], load.shape[1],
+                                        load.layout == WeightLayout::kLinearInterleaved);
+  plan.bytes = kernels::PackedBytes(*plan.packed);
+  return plan;
+}
+
+void AddPieces(const Plan& plan, std::vector<Piece>& pieces) {
+  int64_t unit = 1;
+  int64_t section = plan.elements;
+  if (plan.packed) {
+    unit = kernels::kPanelColumns * plan.packed->k;
+    if (plan.packed->interleaved) section /= 2;  // So that panels begin where each matrix begins.
+  }
+  const int64_t widest = static_cast<int64_t>(sizeof(float));
+  const int64_t step = std::max<int64_t>(1, kPieceBytes / widest / unit) * unit;
+  for (int64_t first = 0; first < plan.elements; first += section) {
+    for (int64_t begin = first; begin < first + section; begin += step) {
+      pieces.push_back({&plan, begin, std::min(begin + step, first + section)});
+    }
+  }
+}
+
+void Convert(const kernels::KernelTable& kernels, const std::byte* from, DType from_dtype, std::byte* to, DType to_dtype,
+             int64_t count) {
+  constexpr int64_t kStep = 2048;
+  float widened[kStep];
+  for (int64_t i = 0; i < count; i += kStep) {
+    const int64_t n = std::min(kStep, count - i);
+    kernels.to_f32(from + i * static_cast<int64_t>(SizeOf(from_dtype)), from_dtype, widened, n);
+    kernels.from_f32(widened, to + i * static_cast<int64_t>(SizeOf(to_dtype)), to_dtype, n);
+  }
+}
+
+/// One thread's staging memory.
+struct Staging {
+  std::vector<std::byte> read;
+  std::vector<std::byte> converted;
+};
+
+std::byte* Grow(std::vector<std::byte>& memory, int64_t bytes) {
+  if (memory.size() < static_cast<size_t>(bytes)) memory.resize(static_cast<size_t>(bytes));
+  return memory.data();
+}
+
+/// Reads elements [begin, end) of the parts, converted, to `to`. Returns the bytes read.
+int64_t ReadElements(const Plan& plan, int64_t begin, int64_t end, std::byte* to, Staging& staging,
+                     const kernels::KernelTable& kernels) {
+  const DType dtype = plan.load->dtype;
+  int64_t total = 0;
+  for (const Plan::Part& source : plan.parts) {
+    const int64_t first = std::max(begin, source.first);
+    const int64_t last = std::min(end, source.first + source.count);
+    if (first >= last) continue;
+    const DType from = source.part->dtype;
+    const auto size = static_cast<int64_t>(SizeOf(from));
+    const int64_t bytes = (last - first) * size;
+    std::byte* into = to + (first - begin) * static_cast<int64_t>(SizeOf(dtype));
+    std::byte* read = from == dtype ? into : Grow(staging.read, bytes);
+    const int64_t offset = source.part->offset + (first - source.first) * size;
+    source.file->Read(static_cast<uint64_t>(offset), {read, static_cast<size_t>(bytes)});
+    if (from != dtype) Convert(kernels, read, from, into, dtype, last - first);
+    total += bytes;
+  }
+  return total;
+}
+
+int64_t LoadPiece(const Piece& piece, Staging& staging, const kernels::KernelTable& kernels) {
+  const Plan& plan = *piece.plan;
+  std::byte* data = plan.target->bytes.data();
+  const auto size = static_cast<int64_t>(SizeOf(plan.load->dtype));
+  if (!plan.packed) return ReadElements(plan, piece.begin, piece.end, data + piece.begin * size, staging, kernels);
+
+  const int64_t k = plan.packed->k;
+  std::byte* rows = Grow(staging.converted, (piece.end - piece.begin) * size);
+  const int64_t bytes = ReadElements(plan, piece.begin, piece.end, rows, staging, kernels);
+  kernels::PackRows(*plan.packed, data, piece.begin / k, piece.end / k, {rows, plan.load->dtype, k});
+  return bytes;
+}
+
+std::shared_ptr<StoredTensor> Allocate(const Plan& plan, std::atomic<int64_t>* meter) {
+  auto stored = std::make_shared<StoredTensor>();
+  stored->bytes = Buffer(static_cast<size_t>(plan.bytes), meter);
+  stored->tensor.desc = plan.desc;
+  if (plan.packed) {
+    stored->packed = *plan.packed;
+    stored->packed.data = stored->bytes.data();
+    stored->tensor.data = &stored->packed;
+  } else {
+    stored->tensor.data = stored->bytes.data();
+  }
+  return stored;
+}
+
+/// Counts bytes and says so about 200 times.
+class Progress {
+ public:
+  Progress(uint64_t total, const std::function<void(uint64_t, uint64_t)>& report) : total_(total), report_(report) {}
+
+  void Add(uint64_t bytes) {
+    const uint64_t now = loaded_.fetch_add(bytes) + bytes;
+    if (!report_ || bytes == 0) return;
+    const uint64_t step = total_ / 200 + 1;
+    if (now == total_ || now / step != (now - bytes) / step) report_(now, total_);
+  }
+
+ private:
+  uint64_t total_;
+  const std::function<void(uint64_t, uint64_t)>& report_;
+  std::atomic<uint64_t> loaded_{0};
+};
+
+}  // namespace
+
+std::vector<NamedStoredTensor> LoadWeights(std::span<const WeightLoad> loads, const LoadContext& context) {
+  Files files;
+  std::vector<Plan> plans;
+  plans.reserve(loads.size());
+  int64_t result_bytes = 0;
+  int64_t file_bytes = 0;
+  for (const WeightLoad& load : loads) {
+    plans.push_back(PlanWeight(load, files));
+    result_bytes = CheckedAdd(result_bytes, plans.back().bytes);
+    for (const Plan::Part& part : plans.back().parts) {
+      file_bytes = CheckedAdd(file_bytes, part.count * static_cast<int64_t>(SizeOf(part.part->dtype)));
+    }
+  }
+  RequireMemory(result_bytes, context.meter);
+
+  std::vector<NamedStoredTensor> results;
+  std::vector<Piece> pieces;
+  for (Plan& plan : plans) {
+    auto stored = Allocate(plan, context.meter);
+    plan.target = stored.get();
+    results.push_back({plan.load->name, std::move(stored)});
+    AddPieces(plan, pieces);
+  }
+
+  Progress progress(static_cast<uint64_t>(file_bytes), context.progress);
+  std::vector<Staging> staging(static_cast<size_t>(context.pool.threads()));
+  std::atomic<bool> failed{false};
+  std::mutex mutex;
+  std::exception_ptr error;
+  context.pool.ParallelFor(static_cast<int64_t>(pieces.size()), [&](int64_t i, int worker) {
+    if (failed.load(std::memory_order_relaxed) || context.cancelled.load(std::memory_order_relaxed)) return;
+    try {
+      Staging& own = staging[static_cast<size_t>(worker)];
+      progress.Add(static_cast<uint64_t>(LoadPiece(pieces[static_cast<size_t>(i)], own, context.kernels)));
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      if (!failed.exchange(true)) error = std::current_exception();
+    }
+  });
+  if (error) std::rethrow_exception(error);
+  if (context.cancelled) throw Error("NATIVE_DISPOSED", "the engine was disposed while it loaded weights");
+  return results;
+}
+
+}  // namespace atb

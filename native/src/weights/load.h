@@ -1,0 +1,53 @@
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "kernels/kernel_table.h"
+#include "weights/stored_tensor.h"
+
+namespace atb {
+
+/// A tensor in a file: row-major, at an absolute offset.
+struct WeightPart {
+  std::string file;
+  int64_t offset = 0;
+  DType dtype = DType::kF32;
+  std::vector<int64_t> shape;
+};
+
+enum class WeightLayout : uint8_t {
+  kPlain,              ///< Row-major.
+  kLinear,             ///< A matrix [n, k], packed for products.
+  kLinearInterleaved,  ///< Likewise, the panels of its upper and lower half of rows alternating.
+};
+
+/// A weight to make: its parts one below the other, converted to `dtype`, laid out. Floats convert into each other;
+/// other dtypes must be the parts' own.
+struct WeightLoad {
+  std::string name;
+  DType dtype = DType::kF32;
+  std::vector<int64_t> shape;
+  WeightLayout layout = WeightLayout::kPlain;
+  std::vector<WeightPart> parts;
+};
+
+struct LoadContext {
+  ThreadPool& pool;
+  const kernels::KernelTable& kernels;
+  std::atomic<int64_t>* meter;         ///< Counts the tensors' bytes.
+  const std::atomic<bool>& cancelled;  ///< Ends the load soon after it becomes true, with NATIVE_DISPOSED.
+  /// Called with bytes read so far and in all, from any thread, now and then and at the end. May be empty.
+  std::function<void(uint64_t, uint64_t)> progress;
+};
+
+/// Reads weights on all threads, each byte once. Beyond the weights themselves it holds about 2 MB per thread (more when
+/// 16 rows of a matrix are larger). Everything is checked before anything is allocated. Throws NATIVE_SHAPE_MISMATCH,
+/// NATIVE_DTYPE_MISMATCH, NATIVE_FILE_ERROR, NATIVE_FILE_TRUNCATED, NATIVE_OUT_OF_MEMORY, NATIVE_DISPOSED.
+std::vector<NamedStoredTensor> LoadWeights(std::span<const WeightLoad> loads, const LoadContext& context);
+
+}  // namespace atb
