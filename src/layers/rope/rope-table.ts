@@ -1,0 +1,62 @@
+import { type Tensor, toDType } from '../../dtype.js';
+import { ropeFrequencies } from './frequencies.js';
+import { isLengthDependent, type RopeConfig } from './rope-config.js';
+
+export interface RopeTable {
+  /** [positions.length, headDim]; the halves of a row are equal. */
+  readonly cos: Tensor;
+  readonly sin: Tensor;
+}
+
+/**
+ * Rows of cos and sin for tokens at `positions`, computed in f32 and rounded once to `dtype`. `promptLens[i]` is the
+ * prompt length of token i's sequence: where frequencies depend on length ("dynamic", "longrope"), its base is
+ * max(promptLen, position + 1), because transformers computes them for the whole prompt at once and, with a cache, for
+ * each token after it. Without `promptLens` the base is position + 1.
+ */
+export function ropeTable(
+  rope: RopeConfig,
+  positions: ArrayLike<number>,
+  dtype: 'f32' | 'f16' | 'bf16',
+  promptLens?: ArrayLike<number>,
+): RopeTable {
+  const { headDim } = rope;
+  const half = headDim / 2;
+  const [cos, sin] = [
+    new Float32Array(positions.length * headDim),
+    new Float32Array(positions.length * headDim),
+  ];
+  const frequenciesFor = frequencyCache(rope);
+  for (let row = 0; row < positions.length; row++) {
+    const position = positions[row] ?? 0;
+    const { inverse, attentionFactor } = frequenciesFor(Math.max(promptLens?.[row] ?? 0, position + 1));
+    for (let index = 0; index < half; index++) {
+      const angle = Math.fround(position * (inverse[index] ?? 0));
+      const at = row * headDim + index;
+      cos[at] = cos[at + half] = Math.fround(Math.cos(angle)) * attentionFactor;
+      sin[at] = sin[at + half] = Math.fround(Math.sin(angle)) * attentionFactor;
+    }
+  }
+  const shape = [positions.length, headDim];
+  return { cos: toDType(cos, shape, dtype), sin: toDType(sin, shape, dtype) };
+}
+
+/** The tables of all positions from 0 to `length`: what `cos_table` and `sin_table` hold. */
+export function fullRopeTable(rope: RopeConfig, length: number, dtype: 'f32' | 'f16' | 'bf16'): RopeTable {
+  return ropeTable(
+    rope,
+    Array.from({ length }, (_, position) => position),
+    dtype,
+  );
+}
+
+function frequencyCache(rope: RopeConfig): (baseLen: number) => ReturnType<typeof ropeFrequencies> {
+  const known = new Map<number, ReturnType<typeof ropeFrequencies>>();
+  const dependent = isLengthDependent(rope);
+  return (baseLen) => {
+    const key = dependent ? baseLen : 0;
+    const found = known.get(key) ?? ropeFrequencies(rope, key);
+    known.set(key, found);
+    return found;
+  };
+}
