@@ -15,6 +15,7 @@ struct Entry {
 constexpr Entry kOperations[] = {
     {"Cast", CreateCast},
     {"Elewise", CreateElewise},
+    {"Linear", CreateLinear},
 };
 
 }  // namespace

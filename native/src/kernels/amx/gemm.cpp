@@ -1,8 +1,8 @@
+#include "kernels/simd/gemm.h"
 #include "kernels/amx/kernels.h"
 #include "kernels/amx/tiles.h"
 #include "kernels/avx512/kernels.h"
 #include "kernels/avx512/vec.h"
-#include "kernels/simd/gemm.h"
 
 namespace atb::kernels::amx {
 namespace {
@@ -15,7 +15,7 @@ using simd::Min;
 
 /// Panels that a few rows multiply at once: six accumulators, one tile of activations, one of weights. One stream of
 /// weights reaches 60 % of the memory's bandwidth, six with a prefetch all of it (perf: streams).
-constexpr int64_t kNarrowPanels = 6;
+constexpr int64_t kNarrowPanels = kGemmStreams;
 constexpr int64_t kPrefetchBytes = 1024;
 /// Panels that stay in L2 while all rows pass by, and channels of them: 8 * 4096 * 32 bytes are 1 MB of 2.
 constexpr int64_t kWidePanels = 8;
@@ -112,7 +112,8 @@ void Narrow(const GemmCall& call, int64_t row, int64_t rows, int64_t panel_begin
   constexpr int64_t kPanelFloats = kPairRows * kPanelColumns;
   for (int64_t panel = panel_begin; panel < panel_end; panel += kNarrowPanels) {
     const int64_t panels = Min(kNarrowPanels, panel_end - panel);
-    NarrowPanels(panels, a, static_cast<const char*>(weight.data) + panel * weight.panel_stride, weight.panel_stride, c);
+    NarrowPanels(panels, a, static_cast<const char*>(weight.data) + panel * weight.panel_stride, weight.panel_stride,
+                 c);
     for (int64_t p = 0; p < panels; p += call.swiglu ? 2 : 1) {
       simd::Finish<Vec>(call, row, rows, panel + p, c + p * kPanelFloats, c + (p + 1) * kPanelFloats, kPanelColumns);
     }
@@ -154,8 +155,8 @@ void PairBlock(const char* x, int64_t x_stride, const char* w, int64_t panel_str
   if constexpr (P == 2) StoreTile<3>(c + 3 * kTileFloats, kTileRowBytes);
 }
 
-/// Rows [row, row + rows), at most kKeptRows, in pairs of row tiles; every pair but the last is whole, the last has more
-/// than 16 rows. Panels [panel, panel + panels), at most kWidePanels.
+/// Rows [row, row + rows), at most kKeptRows, in pairs of row tiles; every pair but the last is whole, the last has
+/// more than 16 rows. Panels [panel, panel + panels), at most kWidePanels.
 void WideBlock(const GemmCall& call, int64_t row, int64_t rows, int64_t panel, int64_t panels, Scratch& scratch) {
   const PackedWeight& weight = *call.weight;
   const char* w = static_cast<const char*>(weight.data) + panel * weight.panel_stride;

@@ -18,9 +18,10 @@ const KernelTable kAmx = {
     .argmax = avx512::Argmax,
     .gemm = amx::Gemm,
     .gemm_scratch_bytes = amx::kGemmScratchBytes,
-    .attend = nullptr,
-    .merge = nullptr,
-    .attend_scratch_bytes = 0,
+    .gemm_streams = amx::kGemmStreams,
+    .attend = amx::Attend,
+    .merge = avx512::Merge,
+    .attend_scratch_bytes = amx::kAttendScratchBytes,
 };
 
 }  // namespace atb::kernels

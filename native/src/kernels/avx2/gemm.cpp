@@ -1,6 +1,6 @@
+#include "kernels/simd/gemm.h"
 #include "kernels/avx2/kernels.h"
 #include "kernels/avx2/vec.h"
-#include "kernels/simd/gemm.h"
 
 namespace atb::kernels::avx2 {
 namespace {
@@ -41,7 +41,7 @@ struct BF16Format {
 
 }  // namespace
 
-static_assert(sizeof(simd::GemmScratch) <= kGemmScratchBytes);
+static_assert(sizeof(simd::GemmScratch) <= kGemmScratchBytes && simd::kPanels == kGemmStreams);
 
 void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch) {
   auto& s = *static_cast<simd::GemmScratch*>(scratch);

@@ -17,9 +17,10 @@ const KernelTable kAvx2 = {
     .argmax = avx2::Argmax,
     .gemm = avx2::Gemm,
     .gemm_scratch_bytes = avx2::kGemmScratchBytes,
-    .attend = nullptr,
-    .merge = nullptr,
-    .attend_scratch_bytes = 0,
+    .gemm_streams = avx2::kGemmStreams,
+    .attend = avx2::Attend,
+    .merge = avx2::Merge,
+    .attend_scratch_bytes = avx2::kAttendScratchBytes,
 };
 
 }  // namespace atb::kernels

@@ -1,6 +1,6 @@
+#include "kernels/simd/gemm.h"
 #include "kernels/avx512/kernels.h"
 #include "kernels/avx512/vec.h"
-#include "kernels/simd/gemm.h"
 
 namespace atb::kernels::avx512 {
 namespace {
@@ -16,7 +16,8 @@ struct BF16Format {
   static Vec MulAdd(Vec acc, Weights w, const char* x) {
     int pair;
     memcpy(&pair, x, sizeof pair);
-    return {_mm512_dpbf16_ps(acc.v, reinterpret_cast<__m512bh>(w), reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair)))};
+    return {
+        _mm512_dpbf16_ps(acc.v, reinterpret_cast<__m512bh>(w), reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair)))};
   }
   /// The last channel of an odd number is copied, lest its pair reach into the next row.
   static bool Direct(int64_t channels) { return channels % 2 == 0; }
@@ -29,7 +30,7 @@ struct BF16Format {
 
 }  // namespace
 
-static_assert(sizeof(simd::GemmScratch) <= kGemmScratchBytes);
+static_assert(sizeof(simd::GemmScratch) <= kGemmScratchBytes && simd::kPanels == kGemmStreams);
 
 void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch) {
   auto& s = *static_cast<simd::GemmScratch*>(scratch);

@@ -16,6 +16,7 @@ int64_t Argmax(const float* x, int64_t n);
 
 void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);
 constexpr int64_t kGemmScratchBytes = 12 * 1024;
+constexpr int64_t kGemmStreams = 8;
 
 void Attend(const AttendCall& call, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch);
 void Merge(const AttendPartial& acc, const AttendPartial& part, int64_t rows, int64_t head_dim);

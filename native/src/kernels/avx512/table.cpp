@@ -17,9 +17,10 @@ const KernelTable kAvx512 = {
     .argmax = avx512::Argmax,
     .gemm = avx512::Gemm,
     .gemm_scratch_bytes = avx512::kGemmScratchBytes,
-    .attend = nullptr,
-    .merge = nullptr,
-    .attend_scratch_bytes = 0,
+    .gemm_streams = avx512::kGemmStreams,
+    .attend = avx512::Attend,
+    .merge = avx512::Merge,
+    .attend_scratch_bytes = avx512::kAttendScratchBytes,
 };
 
 }  // namespace atb::kernels

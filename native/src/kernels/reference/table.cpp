@@ -17,6 +17,7 @@ const KernelTable kReference = {
     .argmax = reference::Argmax,
     .gemm = reference::Gemm,
     .gemm_scratch_bytes = 0,
+    .gemm_streams = 1,
     .attend = reference::Attend,
     .merge = reference::Merge,
     .attend_scratch_bytes = 0,
