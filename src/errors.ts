@@ -7,6 +7,7 @@ const MESSAGES = {
   ROUTER_UNKNOWN_MODEL: (d: { modelType: string; known: readonly string[]; nearest?: string | undefined }) =>
     `no router for model_type "${d.modelType}"${d.nearest ? `; nearest: ${d.nearest}` : ''}; known: ${d.known.join(', ')}`,
   ROUTER_DUPLICATE_MODEL: (d: { modelType: string }) => `model_type "${d.modelType}" is registered twice`,
+  ROUTER_MODEL_DIR_INVALID: (d: { path: string; reason: string }) => `model directory ${d.path}: ${d.reason}`,
   CONFIG_INVALID: (d: { file: string; problems: readonly string[] }) => `${d.file}: ${d.problems.join('; ')}`,
   // Weights
   WEIGHT_NOT_FOUND: (d: {
@@ -144,6 +145,22 @@ const MESSAGES = {
     `the native addon ${d.reason ? `cannot be loaded (${d.reason})` : 'is not built'}; run \`npm run build:native\`. Looked in:\n  ${d.looked.join('\n  ')}`,
   NATIVE_ERROR: (d: { nativeCode: string; reason: string }) => `${d.nativeCode}: ${d.reason}`,
   ENGINE_DISPOSED: (d: { object: string }) => `${d.object} was disposed`,
+  // Tokenizer and chat template
+  TOKENIZER_MISSING: (d: { dir: string; advice: string }) => `${d.dir} has no tokenizer.json; ${d.advice}`,
+  TOKENIZER_INVALID: (d: { file: string; problem: string }) => `${d.file}: ${d.problem}`,
+  TOKENIZER_PATTERN: (d: { file: string; part: string; pattern: string; reason: string }) =>
+    `${d.file}: the regular expression ${describeValue(d.pattern)} of its ${d.part} cannot be used: ${d.reason}`,
+  TOKENIZER_TOO_SLOW: (d: { file: string; textLen: number; limitMs: number }) =>
+    `${d.file}: its regular expressions take longer than ${d.limitMs} ms for a text of ${d.textLen} characters`,
+  TEMPLATE_MISSING: (d: { looked: readonly string[] }) =>
+    `no chat template in ${d.looked.join(', ')}; give one with --chat_template, or send plain text instead of messages`,
+  TEMPLATE_INVALID: (d: { source: string; reason: string }) =>
+    `${d.source} is not a chat template: ${d.reason}`,
+  TEMPLATE_LIMIT: (d: { source: string; what: string; limit: number }) =>
+    `${d.source} exceeds what a chat template may use: ${d.what}, at most ${d.limit}`,
+  TEMPLATE_REFUSED: (d: { source: string; reason: string }) =>
+    `${d.source} refuses this conversation: ${d.reason}`,
+  TEMPLATE_FAILED: (d: { source: string; reason: string }) => `${d.source} failed: ${d.reason}`,
   // Requests and options
   REQUEST_INVALID: (d: { field: string; expected: string; found: unknown }) =>
     `${d.field} must be ${d.expected}, found ${describeValue(d.found)}`,

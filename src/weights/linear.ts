@@ -4,14 +4,6 @@ import { concatRows, type TensorRef, type Weights } from './weights.js';
 /** How a linear's weight is stored; selects the builder. FLOAT32 is our extension. */
 export type LinearDesc = 'FLOAT16' | 'BFLOAT16' | 'FLOAT32';
 
-/** How the engine lays a weight out: row-major, or packed in panels for matrix products. */
-export type WeightLayout = 'plain' | 'linear';
-
-/** A weight as a model uses it. */
-export interface ModelWeight extends TensorRef {
-  readonly layout: WeightLayout;
-}
-
 const DESC_OF_DTYPE: Readonly<Partial<Record<TensorRef['dtype'], LinearDesc>>> = {
   f32: 'FLOAT32',
   f16: 'FLOAT16',
@@ -70,9 +62,8 @@ export class Linear {
     return this.getWeights().map((weight) => weight.name);
   }
 
-  getWeights(): ModelWeight[] {
-    const weight: ModelWeight = { ...this.weight, layout: 'linear' };
-    return this.bias ? [weight, { ...this.bias, layout: 'plain' }] : [weight];
+  getWeights(): TensorRef[] {
+    return this.bias ? [this.weight, this.bias] : [this.weight];
   }
 }
 

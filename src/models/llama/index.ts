@@ -1,0 +1,3 @@
+export * from './flash-causal-llama-atb.js';
+export * from './modeling-llama-atb.js';
+export * from './router-llama.js';

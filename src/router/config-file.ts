@@ -1,0 +1,37 @@
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AtbError } from '../errors.js';
+import { type ConfigDict, isDict } from '../layers/config/index.js';
+import { readExactly, readRegularFile } from '../weights/regular-file.js';
+
+/** Published ones have a few kilobytes. */
+const MAX_CONFIG_BYTES = 4 * 1024 * 1024;
+
+/** A model directory's config.json. Throws CONFIG_INVALID that says what is wrong with the directory or the file. */
+export async function readConfigDict(modelPath: string): Promise<ConfigDict> {
+  const file = join(modelPath, 'config.json');
+  const fail = (problem: string, cause?: unknown): AtbError =>
+    new AtbError('CONFIG_INVALID', { file, problems: [problem] }, { cause });
+  const folder = await stat(modelPath).catch(() => undefined);
+  if (!folder?.isDirectory()) throw fail(`"${modelPath}" is not a folder`);
+  let text: string;
+  try {
+    text = await readRegularFile(file, modelPath, async (handle, stamp) => {
+      if (stamp.size > MAX_CONFIG_BYTES) throw fail(`has ${stamp.size} bytes, more than ${MAX_CONFIG_BYTES}`);
+      const bytes = Buffer.alloc(stamp.size);
+      await readExactly(handle, stamp, bytes, 0, stamp.size, 0);
+      return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    });
+  } catch (error) {
+    if (error instanceof AtbError && error.code === 'CONFIG_INVALID') throw error;
+    throw fail(error instanceof Error ? error.message : String(error), error);
+  }
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch (error) {
+    throw fail(`is not JSON: ${error instanceof Error ? error.message : error}`, error);
+  }
+  if (!isDict(parsed)) throw fail('must hold an object');
+  return parsed;
+}

@@ -1,0 +1,12 @@
+export { MODEL_TYPE_ALIASES } from './aliases.js';
+export {
+  BaseRouter,
+  type CausalLM,
+  type CausalLMClass,
+  type RouterClass,
+  type RouterParts,
+  registerRouterPart,
+} from './base-router.js';
+export { readConfigDict } from './config-file.js';
+export { discoverModels } from './discover.js';
+export { getRouter, knownModelTypes, RegisterRouter, registerModel } from './registry.js';
