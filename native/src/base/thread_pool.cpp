@@ -47,8 +47,9 @@ constexpr int64_t kMaxChunks = static_cast<int64_t>(kChunkMask);
 }  // namespace
 
 /// One region at a time. `ticket` is (region << 32 | chunks not yet claimed); a chunk is claimed by lowering it with a
-/// compare-exchange, which fails for a thread that still believes in an earlier region. The other fields of a region are
-/// written before its ticket and stay until all its chunks are done, so a claim that succeeds has read its own region's.
+/// compare-exchange, which fails for a thread that still believes in an earlier region. The other fields of a region
+/// are written before its ticket and stay until all its chunks are done, so a claim that succeeds has read its own
+/// region's.
 struct ThreadPool::State {
   alignas(64) std::atomic<uint64_t> ticket{0};
   std::atomic<uint32_t> chunks{0};
@@ -79,7 +80,8 @@ struct ThreadPool::State {
     }
     if (finished == 0) return;
     const uint32_t total = done.fetch_add(finished, std::memory_order_seq_cst) + finished;
-    if (total == chunks.load(std::memory_order_relaxed) && caller_sleeps.load(std::memory_order_seq_cst)) done.notify_one();
+    if (total == chunks.load(std::memory_order_relaxed) && caller_sleeps.load(std::memory_order_seq_cst))
+      done.notify_one();
   }
 
   void Loop(int worker) {
@@ -144,7 +146,8 @@ void ThreadPool::Run(int64_t chunks, Body body, void* context) {
     const auto finished = [&] { return s.done.load(std::memory_order_acquire) == static_cast<uint32_t>(count); };
     if (SpinUntil(finished)) continue;
     s.caller_sleeps.store(true, std::memory_order_seq_cst);
-    for (uint32_t now; (now = s.done.load(std::memory_order_seq_cst)) != static_cast<uint32_t>(count);) s.done.wait(now);
+    for (uint32_t now; (now = s.done.load(std::memory_order_seq_cst)) != static_cast<uint32_t>(count);)
+      s.done.wait(now);
     s.caller_sleeps.store(false, std::memory_order_relaxed);
   }
 }

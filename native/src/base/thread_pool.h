@@ -29,7 +29,8 @@ class ThreadPool {
       return;
     }
     using Function = std::remove_reference_t<F>;
-    Run(chunks, [](void* context, int64_t chunk, int worker) { (*static_cast<Function*>(context))(chunk, worker); },
+    Run(
+        chunks, [](void* context, int64_t chunk, int worker) { (*static_cast<Function*>(context))(chunk, worker); },
         const_cast<void*>(static_cast<const void*>(&f)));
   }
 

@@ -79,7 +79,8 @@ class Flattener {
       const bool constant = dim.axes.empty() && dim.constant >= 0 && dim.constant <= kMaxDim;
       const bool axes = !dim.axes.empty() && dim.axes.size() <= kMaxRank &&
                         std::ranges::all_of(dim.axes, [](int a) { return a >= 0 && a < kMaxRank; });
-      if (!constant && !axes) Fail(path, "view " + Quote(view.name) + " has a dimension that is neither a size nor axes");
+      if (!constant && !axes)
+        Fail(path, "view " + Quote(view.name) + " has a dimension that is neither a size nor axes");
     }
   }
 
@@ -184,7 +185,8 @@ class Flattener {
     const std::string& name = spec.outputs[index];
     const int existing = Find(scope, name);
     if (existing < 0) {
-      if (scope.views.contains(name)) Fail(path, "writes the view " + Quote(name) + ", whose source does not exist yet");
+      if (scope.views.contains(name))
+        Fail(path, "writes the view " + Quote(name) + ", whose source does not exist yet");
       return -1;
     }
     bool read = false;

@@ -29,10 +29,10 @@ struct FlatNode {
   std::string name;  ///< Path, "layer_3/attn_out".
   std::string type;
   std::shared_ptr<const Operation> op;
-  std::vector<int> inputs;   ///< Slots.
-  std::vector<int> outputs;  ///< Slots; those also among the inputs are written in place.
+  std::vector<int> inputs;     ///< Slots.
+  std::vector<int> outputs;    ///< Slots; those also among the inputs are written in place.
   std::vector<bool> in_place;  ///< Per output.
-  size_t views_before = 0;  ///< Views (see FlatGraph) that must have their shapes before this node.
+  size_t views_before = 0;     ///< Views (see FlatGraph) that must have their shapes before this node.
 };
 
 /// Where an inner tensor can be looked at: its slot, and the node after which it holds its value.

@@ -23,7 +23,8 @@ constexpr size_t kMaxPlans = 32;
 
 uint64_t NowNs() {
   return static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count());
+      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+          .count());
 }
 
 bool Same(const TensorDesc& a, const TensorDesc& b) {
@@ -170,8 +171,8 @@ void Graph::Impl::CheckTensor(const std::string& what, const Tensor& tensor) con
 
 void Graph::Impl::Bind(int input, const Tensor& tensor) {
   if (input < 0 || static_cast<size_t>(input) >= flat.inputs.size())
-    throw Error("NATIVE_INPUT_INVALID", "there is no input " + std::to_string(input) + "; the graph has " +
-                                            std::to_string(flat.inputs.size()));
+    throw Error("NATIVE_INPUT_INVALID",
+                "there is no input " + std::to_string(input) + "; the graph has " + std::to_string(flat.inputs.size()));
   const auto i = static_cast<size_t>(input);
   CheckTensor("input \"" + flat.inputs[i] + '"', tensor);
   bound[i] = tensor;
@@ -198,7 +199,8 @@ bool Graph::Impl::TakeInputs(std::span<const BoundTensor> inputs) {
   }
   bool changed = false;
   for (size_t i = 0; i < given.size(); ++i) {
-    if (!is_given[i] && !is_bound[i]) throw Error("NATIVE_INPUT_INVALID", "input \"" + flat.inputs[i] + "\" is missing");
+    if (!is_given[i] && !is_bound[i])
+      throw Error("NATIVE_INPUT_INVALID", "input \"" + flat.inputs[i] + "\" is missing");
     changed = changed || !Same(given[i].desc, descs[i]);
   }
   return changed;
@@ -279,7 +281,8 @@ void Graph::Impl::Rethrow(const Error& error, const FlatNode& node, bool shapes)
   const std::string named = text + " (in" + std::to_string(about->input()) + " is " + flat.Describe(slot) + ")";
   const int input = StorageOf(slot).input;
   if (shapes && input >= 0 && is_given[static_cast<size_t>(input)])
-    throw Error("NATIVE_INPUT_INVALID", "input \"" + flat.inputs[static_cast<size_t>(input)] + "\" does not fit: " + named);
+    throw Error("NATIVE_INPUT_INVALID",
+                "input \"" + flat.inputs[static_cast<size_t>(input)] + "\" does not fit: " + named);
   throw Error(error.code(), named);
 }
 
@@ -328,7 +331,8 @@ Plan Graph::Impl::MakePlan() {
       const int64_t size = now.dim(axis);
       if (size <= then.dim(axis)) continue;
       const auto rounded = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(size)));
-      if (static_cast<double>(rounded) / static_cast<double>(size) > static_cast<double>(grown) / static_cast<double>(from)) {
+      if (static_cast<double>(rounded) / static_cast<double>(size) >
+          static_cast<double>(grown) / static_cast<double>(from)) {
         grown = rounded;
         from = size;
       }
@@ -418,7 +422,8 @@ void Graph::Impl::TakeKeep(std::span<const std::string> keep) {
     const TensorDesc& desc = DescOf(found->second.slot);
     if (desc.layout != Layout::kRowMajor)
       throw Error("NATIVE_INPUT_INVALID", "keep: \"" + name + "\" is " + ToString(desc) + ", which cannot be copied");
-    KeptTensor tensor{.name = name, .node = found->second.node, .tensor = {desc, nullptr}, .bytes = Buffer(desc.Bytes())};
+    KeptTensor tensor{
+        .name = name, .node = found->second.node, .tensor = {desc, nullptr}, .bytes = Buffer(desc.Bytes())};
     tensor.tensor.data = tensor.bytes.data();
     kept.push_back(std::move(tensor));
   }
@@ -491,14 +496,16 @@ void Graph::Run(std::span<const BoundTensor> inputs, std::span<const BoundTensor
 }
 
 const Tensor& Graph::Output(int index) const {
-  if (!impl_->outputs_valid) throw Error("NATIVE_GRAPH_NOT_RUN", "the graph has no outputs: its latest run did not end");
+  if (!impl_->outputs_valid)
+    throw Error("NATIVE_GRAPH_NOT_RUN", "the graph has no outputs: its latest run did not end");
   if (index < 0 || static_cast<size_t>(index) >= impl_->outputs.size())
     throw Error("NATIVE_OUTPUT_INVALID", "there is no output " + std::to_string(index));
   return impl_->outputs[static_cast<size_t>(index)];
 }
 
 const Tensor& Graph::Kept(std::string_view name) const {
-  if (!impl_->outputs_valid) throw Error("NATIVE_GRAPH_NOT_RUN", "the graph has no tensors: its latest run did not end");
+  if (!impl_->outputs_valid)
+    throw Error("NATIVE_GRAPH_NOT_RUN", "the graph has no tensors: its latest run did not end");
   const auto found = std::ranges::find(impl_->kept, name, &KeptTensor::name);
   if (found == impl_->kept.end())
     throw Error("NATIVE_OUTPUT_INVALID", "the latest run did not keep \"" + std::string(name) + '"');

@@ -21,7 +21,7 @@ struct BoundTensor {
 
 struct GraphCounters {
   uint64_t runs = 0;
-  uint64_t plans = 0;           ///< Memory plans made; a warm decode makes none.
+  uint64_t plans = 0;            ///< Memory plans made; a warm decode makes none.
   std::string last_plan_reason;  ///< Why the latest was made ("input_ids grew from i32[8] to i32[9]").
   uint64_t arena_bytes = 0;
 };

@@ -21,7 +21,9 @@ class Broadcast {
   /// Element of the input where row `row` of the result begins.
   int64_t Offset(int input, int64_t row) const;
   /// 1, or 0 when one element of the input serves the whole row.
-  int64_t Step(int input) const { return rank_ == 0 ? 0 : strides_[static_cast<size_t>(input)][static_cast<size_t>(rank_ - 1)]; }
+  int64_t Step(int input) const {
+    return rank_ == 0 ? 0 : strides_[static_cast<size_t>(input)][static_cast<size_t>(rank_ - 1)];
+  }
 
  private:
   int rank_ = 0;

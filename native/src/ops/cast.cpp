@@ -88,10 +88,10 @@ class Cast : public Operation {
 }  // namespace
 
 std::optional<DType> ReadDType(ParamReader& reader, std::string_view key) {
-  switch (reader.Enum(key,
-                      {"ACL_DT_UNDEFINED", "ACL_FLOAT", "ACL_FLOAT16", "ACL_BF16", "ACL_INT8", "ACL_UINT8",
-                       "ACL_INT32", "ACL_INT64"},
-                      0)) {
+  switch (reader.Enum(
+      key,
+      {"ACL_DT_UNDEFINED", "ACL_FLOAT", "ACL_FLOAT16", "ACL_BF16", "ACL_INT8", "ACL_UINT8", "ACL_INT32", "ACL_INT64"},
+      0)) {
     case 1:
       return DType::kF32;
     case 2:

@@ -50,7 +50,8 @@ void RequireSame(const char* op, int input, const TensorDesc& desc, const Tensor
 
 void RequireVector(const char* op, int input, const TensorDesc& desc, DType dtype, int64_t size) {
   RequireDense(op, input, desc);
-  const bool fits = (desc.rank == 1 && desc.dim(0) == size) || (desc.rank == 2 && desc.dim(0) == 1 && desc.dim(1) == size);
+  const bool fits =
+      (desc.rank == 1 && desc.dim(0) == size) || (desc.rank == 2 && desc.dim(0) == 1 && desc.dim(1) == size);
   if (fits && desc.dtype == dtype) return;
   const std::string expected = ToString(TensorDesc(dtype, {size}));
   if (!fits) FailShape(op, input, expected, desc);

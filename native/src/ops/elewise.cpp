@@ -1,5 +1,3 @@
-#include <cmath>
-#include <cstring>
 #include <optional>
 #include <type_traits>
 
@@ -8,6 +6,7 @@
 #include "ops/check.h"
 #include "ops/factories.h"
 #include "ops/rows.h"
+#include "ops/unary.h"
 
 namespace atb {
 namespace {
@@ -17,50 +16,22 @@ using kernels::UnaryOp;
 
 constexpr const char* kOp = "Elewise";
 
-/// One input, the same operation on each element. LOGICAL_NOT: i8; the rest: floats.
-class ElewiseUnary : public Operation {
+/// i8 -> 1 where it is 0, else 0.
+class LogicalNot : public Operation {
  public:
-  /// No `op`: LOGICAL_NOT.
-  ElewiseUnary(std::optional<UnaryOp> op, float arg) : op_(op), arg_(arg) {}
   int NumInputs() const override { return 1; }
   int NumOutputs() const override { return 1; }
   bool InPlace(int, int) const override { return true; }
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
-    if (op_) {
-      RequireFloat(kOp, 0, in[0]);
-    } else {
-      RequireDType(kOp, 0, in[0], DType::kI8);
-    }
+    RequireDType(kOp, 0, in[0], DType::kI8);
     out[0] = in[0];
   }
 
-  void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
-    const TensorDesc& desc = in[0].desc;
-    const int64_t row_size = desc.rank == 0 ? 1 : desc.dim(-1);
-    const int64_t rows = row_size == 0 ? 0 : desc.Elements() / row_size;
-    ForRows(ctx.pool, rows, row_size, [&](int64_t row, int) {
-      ForBlocks(row_size, [&](int64_t start, int64_t n) { Block(in[0], out[0], row * row_size + start, n, ctx.kernels); });
-    });
+  void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context&) const noexcept override {
+    const int8_t* x = in[0].As<int8_t>();
+    for (int64_t i = 0; i < in[0].desc.Elements(); ++i) out[0].As<int8_t>()[i] = x[i] == 0;
   }
-
- private:
-  void Block(const Tensor& in, const Tensor& out, int64_t first, int64_t n, const kernels::KernelTable& kernels) const {
-    if (!op_) {
-      const int8_t* x = in.As<int8_t>() + first;
-      int8_t* y = out.As<int8_t>() + first;
-      for (int64_t i = 0; i < n; ++i) y[i] = x[i] == 0;
-      return;
-    }
-    float buffer[kBlockElements], result[kBlockElements];
-    const float* x = LoadFloats(kernels, in, first, n, buffer);
-    float* y = FloatTarget(out, first, result);
-    kernels.unary(*op_, x, y, n, arg_);
-    StoreFloats(kernels, out, first, n, y);
-  }
-
-  std::optional<UnaryOp> op_;
-  float arg_;
 };
 
 class ElewiseCast : public Operation {
@@ -75,7 +46,8 @@ class ElewiseCast : public Operation {
     const DType to = dtype_.value_or(from == DType::kF32 ? DType::kF16 : DType::kF32);
     const bool integers = (from == DType::kI32 && to == DType::kI64) || (from == DType::kI64 && to == DType::kI32);
     if (!integers && !(IsFloat(from) && IsFloat(to)))
-      FailDType(kOp, 0, std::string("a type that casts to ") + ToString(to) + " (float to float, or i32 and i64)", in[0]);
+      FailDType(kOp, 0, std::string("a type that casts to ") + ToString(to) + " (float to float, or i32 and i64)",
+                in[0]);
     out[0] = in[0];
     out[0].dtype = to;
   }
@@ -218,12 +190,12 @@ class ElewiseBinary : public Operation {
 std::unique_ptr<Operation> CreateElewise(const ParamObject& param) {
   ParamReader reader(kOp, param);
   enum Type { kUndefined, kCast, kMuls, kCos, kSin, kNeg, kTanh, kNot, kFirstPair };
-  const int type = reader.Enum("elewiseType",
-                               {"ELEWISE_UNDEFINED", "ELEWISE_CAST", "ELEWISE_MULS", "ELEWISE_COS", "ELEWISE_SIN",
-                                "ELEWISE_NEG", "ELEWISE_TANH", "ELEWISE_LOGICAL_NOT", "ELEWISE_ADD", "ELEWISE_SUB",
-                                "ELEWISE_MUL", "ELEWISE_REALDIV", "ELEWISE_LOGICAL_AND", "ELEWISE_LOGICAL_OR",
-                                "ELEWISE_LESS", "ELEWISE_GREATER", "ELEWISE_EQUAL"},
-                               kUndefined);
+  const int type = reader.Enum(
+      "elewiseType",
+      {"ELEWISE_UNDEFINED", "ELEWISE_CAST", "ELEWISE_MULS", "ELEWISE_COS", "ELEWISE_SIN", "ELEWISE_NEG", "ELEWISE_TANH",
+       "ELEWISE_LOGICAL_NOT", "ELEWISE_ADD", "ELEWISE_SUB", "ELEWISE_MUL", "ELEWISE_REALDIV", "ELEWISE_LOGICAL_AND",
+       "ELEWISE_LOGICAL_OR", "ELEWISE_LESS", "ELEWISE_GREATER", "ELEWISE_EQUAL"},
+      kUndefined);
   if (type == kUndefined) reader.Fail("elewiseType", "an operation");
   // The blocks of the types that quantise and scale may be present, at their defaults.
   ParamReader quant = reader.Object("quantParam");
@@ -242,17 +214,17 @@ std::unique_ptr<Operation> CreateElewise(const ParamObject& param) {
   if (out_dtype) reader.Fail("outTensorType", "absent, except for ELEWISE_CAST and operations on two inputs");
   switch (type) {
     case kMuls:
-      return std::make_unique<ElewiseUnary>(UnaryOp::kMuls, factor);
+      return std::make_unique<Unary>(kOp, UnaryOp::kMuls, factor);
     case kCos:
-      return std::make_unique<ElewiseUnary>(UnaryOp::kCos, 0.0f);
+      return std::make_unique<Unary>(kOp, UnaryOp::kCos);
     case kSin:
-      return std::make_unique<ElewiseUnary>(UnaryOp::kSin, 0.0f);
+      return std::make_unique<Unary>(kOp, UnaryOp::kSin);
     case kNeg:
-      return std::make_unique<ElewiseUnary>(UnaryOp::kNeg, 0.0f);
+      return std::make_unique<Unary>(kOp, UnaryOp::kNeg);
     case kTanh:
-      return std::make_unique<ElewiseUnary>(UnaryOp::kTanh, 0.0f);
+      return std::make_unique<Unary>(kOp, UnaryOp::kTanh);
     default:
-      return std::make_unique<ElewiseUnary>(std::nullopt, 0.0f);
+      return std::make_unique<LogicalNot>();
   }
 }
 

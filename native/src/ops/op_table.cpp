@@ -13,9 +13,27 @@ struct Entry {
 
 /// Every operation that the engine executes, sorted by type.
 constexpr Entry kOperations[] = {
+    {"Activation", CreateActivation},
     {"Cast", CreateCast},
+    {"Concat", CreateConcat},
+    {"Cumsum", CreateCumsum},
     {"Elewise", CreateElewise},
+    {"Fill", CreateFill},
+    {"Gather", CreateGather},
+    {"LayerNorm", CreateLayerNorm},
     {"Linear", CreateLinear},
+    {"Reduce", CreateReduce},
+    {"Repeat", CreateRepeat},
+    {"RmsNorm", CreateRmsNorm},
+    {"Rope", CreateRope},
+    {"SetValue", CreateSetValue},
+    {"Sigmoid", CreateSigmoid},
+    {"Slice", CreateSlice},
+    {"Softmax", CreateSoftmax},
+    {"Sort", CreateSort},
+    {"Split", CreateSplit},
+    {"Transpose", CreateTranspose},
+    {"Where", CreateWhere},
 };
 
 }  // namespace

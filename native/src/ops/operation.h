@@ -32,7 +32,8 @@ class Operation {
   /// Called at each step, so it must not allocate when it succeeds.
   virtual void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const = 0;
   /// Scratch that Execute needs beside inputs and outputs, in bytes; monotonic in the inputs' sizes.
-  virtual size_t WorkspaceBytes(std::span<const TensorDesc> /*in*/, int /*threads*/, const kernels::KernelTable&) const {
+  virtual size_t WorkspaceBytes(std::span<const TensorDesc> /*in*/, int /*threads*/,
+                                const kernels::KernelTable&) const {
     return 0;
   }
   /// Throws NATIVE_VALUE_OUT_OF_RANGE when data would lead Execute out of bounds.

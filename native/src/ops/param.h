@@ -17,11 +17,12 @@ using ParamObject = std::map<std::string, Param, std::less<>>;
 /// Readers name each key with its default; keys that nobody reads are errors (see ParamReader).
 class Param {
  public:
-  using Value = std::variant<std::monostate, bool, double, std::string, std::vector<double>, std::shared_ptr<ParamObject>>;
+  using Value =
+      std::variant<std::monostate, bool, double, std::string, std::vector<double>, std::shared_ptr<ParamObject>>;
   Param() = default;
   template <typename T>
-  Param(T value) : value_(std::move(value)) {}  // NOLINT(google-explicit-constructor)
-  Param(const char* text) : value_(std::string(text)) {}  // NOLINT(google-explicit-constructor)
+  Param(T value) : value_(std::move(value)) {}                // NOLINT(google-explicit-constructor)
+  Param(const char* text) : value_(std::string(text)) {}      // NOLINT(google-explicit-constructor)
   Param(int number) : value_(static_cast<double>(number)) {}  // NOLINT(google-explicit-constructor)
   Param(ParamObject object) : value_(std::make_shared<ParamObject>(std::move(object))) {}  // NOLINT
   const Value& value() const { return value_; }

@@ -10,7 +10,8 @@ namespace atb {
 /// Elements that make a piece of parallel work worth handing out: some 5 us of it, against 0.2-1 us for a barrier.
 constexpr int64_t kPieceElements = 16384;
 
-/// Elements that an operation converts and computes at a time where rows need not be seen whole: its buffers stay in L1.
+/// Elements that an operation converts and computes at a time where rows need not be seen whole: its buffers stay in
+/// L1.
 constexpr int64_t kBlockElements = 1024;
 
 /// Calls f(row, worker) for each row, in parallel where there is enough work.

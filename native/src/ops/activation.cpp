@@ -1,0 +1,145 @@
+#include <cmath>
+
+#include "ops/check.h"
+#include "ops/factories.h"
+#include "ops/rows.h"
+#include "ops/unary.h"
+
+namespace atb {
+namespace {
+
+using kernels::UnaryOp;
+
+constexpr const char* kOp = "Activation";
+
+/// x is cut in two along an axis: a, b. Seen as `rows` of 2 * half elements, a's before b's.
+struct Halves {
+  int64_t rows;
+  int64_t half;
+
+  Halves(const TensorDesc& x, int axis)
+      : rows(Extent(x, 0, axis)), half(x.dim(axis) / 2 * Extent(x, axis + 1, x.rank)) {}
+};
+
+/// silu(a) * b.
+class SwigluForward : public Operation {
+ public:
+  explicit SwigluForward(int64_t dim) : dim_(dim) {}
+  int NumInputs() const override { return 1; }
+  int NumOutputs() const override { return 1; }
+
+  void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
+    RequireFloat(kOp, 0, in[0]);
+    const int axis = RequireAxis(kOp, dim_, in[0]);
+    if (in[0].dim(axis) % 2 != 0) FailShape(kOp, 0, "even along axis " + std::to_string(axis), in[0]);
+    out[0] = in[0];
+    out[0].dims[static_cast<size_t>(axis)] /= 2;
+  }
+
+  void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
+    const Halves x(in[0].desc, RequireAxis(kOp, dim_, in[0].desc));
+    ForRows(ctx.pool, x.rows, x.half, [&](int64_t row, int) {
+      ForBlocks(x.half, [&](int64_t start, int64_t n) {
+        float a_buffer[kBlockElements], b_buffer[kBlockElements], result[kBlockElements];
+        const int64_t first = row * 2 * x.half + start;
+        const float* a = LoadFloats(ctx.kernels, in[0], first, n, a_buffer);
+        const float* b = LoadFloats(ctx.kernels, in[0], first + x.half, n, b_buffer);
+        float* y = FloatTarget(out[0], row * x.half + start, result);
+        ctx.kernels.swiglu(a, b, y, n);
+        StoreFloats(ctx.kernels, out[0], row * x.half + start, n, y);
+      });
+    });
+  }
+
+ private:
+  int64_t dim_;
+};
+
+/// Gradient of SwigluForward: (dy, x) -> dx, dx = (dy * b * silu'(a), dy * silu(a)).
+class SwigluBackward : public Operation {
+ public:
+  explicit SwigluBackward(int64_t dim) : dim_(dim) {}
+  int NumInputs() const override { return 2; }
+  int NumOutputs() const override { return 1; }
+
+  void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
+    RequireFloat(kOp, 1, in[1]);
+    const int axis = RequireAxis(kOp, dim_, in[1], 1);
+    if (in[1].dim(axis) % 2 != 0) FailShape(kOp, 1, "even along axis " + std::to_string(axis), in[1]);
+    out[0] = in[1];
+    TensorDesc half = in[1];
+    half.dims[static_cast<size_t>(axis)] /= 2;
+    RequireSame(kOp, 0, in[0], half);
+  }
+
+  void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
+    const Halves x(in[1].desc, RequireAxis(kOp, dim_, in[1].desc));
+    ForRows(ctx.pool, x.rows, x.half, [&](int64_t row, int) {
+      ForBlocks(x.half, [&](int64_t start, int64_t n) {
+        float dy_buffer[kBlockElements], a_buffer[kBlockElements], b_buffer[kBlockElements];
+        float da[kBlockElements], db[kBlockElements];
+        const int64_t first = row * 2 * x.half + start;
+        const float* dy = LoadFloats(ctx.kernels, in[0], row * x.half + start, n, dy_buffer);
+        const float* a = LoadFloats(ctx.kernels, in[1], first, n, a_buffer);
+        const float* b = LoadFloats(ctx.kernels, in[1], first + x.half, n, b_buffer);
+        for (int64_t i = 0; i < n; ++i) {
+          const float sigmoid = 1.0f / (1.0f + std::exp(-a[i]));
+          da[i] = dy[i] * b[i] * sigmoid * (1.0f + a[i] * (1.0f - sigmoid));
+          db[i] = dy[i] * a[i] * sigmoid;
+        }
+        StoreFloats(ctx.kernels, out[0], first, n, da);
+        StoreFloats(ctx.kernels, out[0], first + x.half, n, db);
+      });
+    });
+  }
+
+ private:
+  int64_t dim_;
+};
+
+}  // namespace
+
+std::unique_ptr<Operation> CreateActivation(const ParamObject& param) {
+  ParamReader reader(kOp, param);
+  enum Type { kUndefined, kRelu, kGelu, kFastGelu, kSwish, kLog, kSwiglu, kSwigluBackward, kSigmoid };
+  const int type = reader.Enum(
+      "activationType",
+      {"ACTIVATION_UNDEFINED", "ACTIVATION_RELU", "ACTIVATION_GELU", "ACTIVATION_FAST_GELU", "ACTIVATION_SWISH",
+       "ACTIVATION_LOG", "ACTIVATION_SWIGLU_FORWARD", "ACTIVATION_SWIGLU_BACKWARD", "ACTIVATION_SIGMOID"},
+      kUndefined);
+  const auto scale = static_cast<float>(reader.Number("scale", 1.0));
+  const int64_t dim = reader.Int("dim", -1, -kMaxRank, kMaxRank - 1);
+  const bool tanh = reader.Enum("geluMode", {"TANH_MODE", "NONE_MODE"}, 0) == 0;
+  reader.Done();
+  if (type == kUndefined) reader.Fail("activationType", "a function");
+  if (scale != 1.0f && type != kSwish) reader.Fail("scale", "1 unless activationType is ACTIVATION_SWISH");
+  if (dim != -1 && type != kSwiglu && type != kSwigluBackward)
+    reader.Fail("dim", "-1 for functions of single elements");
+  if (!tanh && type != kGelu) reader.Fail("geluMode", "TANH_MODE unless activationType is ACTIVATION_GELU");
+  const auto unary = [](UnaryOp function, float arg = 0.0f) { return std::make_unique<Unary>(kOp, function, arg); };
+  switch (type) {
+    case kRelu:
+      return unary(UnaryOp::kRelu);
+    case kGelu:
+      return unary(tanh ? UnaryOp::kGeluTanh : UnaryOp::kGeluErf);
+    case kFastGelu:
+      return unary(UnaryOp::kFastGelu);
+    case kSwish:
+      return unary(UnaryOp::kSwish, scale);
+    case kLog:
+      return unary(UnaryOp::kLog);
+    case kSwiglu:
+      return std::make_unique<SwigluForward>(dim);
+    case kSwigluBackward:
+      return std::make_unique<SwigluBackward>(dim);
+    default:
+      return unary(UnaryOp::kSigmoid);
+  }
+}
+
+std::unique_ptr<Operation> CreateSigmoid(const ParamObject& param) {
+  ParamReader("Sigmoid", param).Done();
+  return std::make_unique<Unary>("Sigmoid", UnaryOp::kSigmoid);
+}
+
+}  // namespace atb
