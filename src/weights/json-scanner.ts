@@ -42,9 +42,8 @@ export class JsonScanner {
   constructor(
     private readonly file: string,
     private readonly bytes: Buffer,
-    /** The next byte to read. */
+    /** The next byte to read; the text ends with `bytes`. */
     private at: number,
-    private readonly end: number,
     private readonly limits: JsonLimits,
   ) {}
 
@@ -55,7 +54,7 @@ export class JsonScanner {
   /** The kind of the value that comes next. */
   kind(): JsonKind {
     this.skipSpace();
-    const byte = this.at < this.end ? this.bytes[this.at] : undefined;
+    const byte = this.bytes[this.at];
     switch (byte) {
       case 0x7b:
         return 'object';
@@ -101,7 +100,7 @@ export class JsonScanner {
     let plain = true;
     let at = start;
     for (; ; at++) {
-      const byte = at < this.end ? (this.bytes[at] ?? 0) : 0;
+      const byte = this.bytes[at] ?? 0;
       if (byte === QUOTE) break;
       if (byte < SPACE) {
         this.at = at;
@@ -124,14 +123,14 @@ export class JsonScanner {
     const start = this.at;
     let value = 0;
     let at = start;
-    for (; at < this.end; at++) {
+    for (; ; at++) {
       const byte = this.bytes[at] ?? 0;
       if (!isDigit(byte)) break;
       value = value * 10 + (byte - DIGIT_0);
     }
     const digits = at - start;
     const leadingZero = digits > 1 && this.bytes[start] === DIGIT_0;
-    const complete = at >= this.end || !isNumberByte(this.bytes[at] ?? 0);
+    const complete = !isNumberByte(this.bytes[at] ?? 0);
     if (digits > 0 && digits <= EXACT_DIGITS && !leadingZero && complete) {
       this.at = at;
       return value;
@@ -163,7 +162,7 @@ export class JsonScanner {
   /** Throws unless only white space is left. */
   finish(): void {
     this.skipSpace();
-    if (this.at < this.end) throw this.unexpected('the end');
+    if (this.at < this.bytes.length) throw this.unexpected('the end');
   }
 
   private container(open: '{' | '[', close: '}' | ']', onEntry: (index: number) => void): void {
@@ -205,7 +204,7 @@ export class JsonScanner {
 
   private number(): string {
     const start = this.at;
-    while (this.at < this.end && isNumberByte(this.bytes[this.at] ?? 0)) this.at++;
+    while (isNumberByte(this.bytes[this.at] ?? 0)) this.at++;
     const text = this.bytes.toString('latin1', start, this.at);
     if (!NUMBER.test(text))
       throw this.malformed(start, 'a number', describeValue(text.slice(0, LONGEST_NUMBER)));
@@ -215,7 +214,7 @@ export class JsonScanner {
   private literal(): string {
     const start = this.at;
     const text = ['true', 'false', 'null'].find(
-      (word) => this.bytes.toString('latin1', start, Math.min(start + word.length, this.end)) === word,
+      (word) => this.bytes.toString('latin1', start, start + word.length) === word,
     );
     if (text === undefined) throw this.unexpected('a value');
     this.at += text.length;
@@ -223,7 +222,7 @@ export class JsonScanner {
   }
 
   private skipSpace(): void {
-    for (; this.at < this.end; this.at++) {
+    for (; ; this.at++) {
       const byte = this.bytes[this.at];
       if (byte !== SPACE && byte !== LINE_FEED && byte !== TAB && byte !== CARRIAGE_RETURN) return;
     }
@@ -231,7 +230,7 @@ export class JsonScanner {
 
   private take(byte: number): boolean {
     this.skipSpace();
-    if (this.at >= this.end || this.bytes[this.at] !== byte) return false;
+    if (this.bytes[this.at] !== byte) return false;
     this.at++;
     return true;
   }
@@ -241,7 +240,7 @@ export class JsonScanner {
   }
 
   private unexpected(expected: string): AtbError {
-    const byte = this.at < this.end ? this.bytes[this.at] : undefined;
+    const byte = this.bytes[this.at];
     return this.malformed(this.at, expected, byte === undefined ? 'the end' : describeByte(byte));
   }
 

@@ -38,10 +38,9 @@ const SHORTEST_HEADER = 2;
  */
 export function openSafetensors(path: string, root = dirname(path)): Promise<SafetensorsFile> {
   return readRegularFile(path, root, async (handle, stamp) => {
-    const length = await readHeaderLength(handle, stamp);
-    const end = LENGTH_BYTES + length;
+    const end = await readHeaderEnd(handle, stamp);
     const bytes = await readHeader(handle, stamp, end);
-    const { metadata, metadataSpan } = checkHeader({ file: path, bytes, end, dataBytes: stamp.size - end });
+    const { metadata, metadataSpan } = checkHeader({ file: path, bytes, dataBytes: stamp.size - end });
     // The package fails on `__metadata__`. Blanks of the same length keep every offset where it is.
     if (metadataSpan !== undefined) blankMember(bytes, ...metadataSpan);
     const parsed = new safetensors.SafeTensor(bytes);
@@ -54,7 +53,7 @@ export function openSafetensors(path: string, root = dirname(path)): Promise<Saf
   });
 }
 
-async function readHeaderLength(handle: FileHandle, stamp: FileStamp): Promise<number> {
+async function readHeaderEnd(handle: FileHandle, stamp: FileStamp): Promise<number> {
   const file = stamp.path;
   if (stamp.size < LENGTH_BYTES) {
     throw new AtbError('WEIGHT_FILE_TRUNCATED', {
@@ -84,7 +83,7 @@ async function readHeaderLength(handle: FileHandle, stamp: FileStamp): Promise<n
       foundBytes: stamp.size,
     });
   }
-  return Number(length);
+  return end;
 }
 
 /** Bytes [0, end) at the start of an ArrayBuffer of their own: the package looks there, whatever the byteOffset. */

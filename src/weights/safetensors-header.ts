@@ -45,11 +45,10 @@ interface Extent {
   readonly end: number;
 }
 
-/** Where the header lies: JSON in bytes[8, end), data in the `dataBytes` that follow it in the file. */
+/** The start of a file: JSON from byte 8 to the end of `bytes`; in the file, `dataBytes` follow. */
 export interface HeaderSpan {
   readonly file: string;
   readonly bytes: Buffer;
-  readonly end: number;
   readonly dataBytes: number;
 }
 
@@ -66,7 +65,7 @@ export interface CheckedHeader {
  * points: duplicate keys, unknown fields of an entry and more than 8 axes are refused. Throws WEIGHT_FILE_*.
  */
 export function checkHeader(span: HeaderSpan): CheckedHeader {
-  const { file, bytes, end } = span;
+  const { file, bytes } = span;
   if (bytes[8] !== 0x7b) {
     throw new AtbError('WEIGHT_FILE_JSON', {
       file,
@@ -75,7 +74,7 @@ export function checkHeader(span: HeaderSpan): CheckedHeader {
       found: describeByte(bytes[8] ?? 0),
     });
   }
-  const scanner = new JsonScanner(file, bytes, 8, end, { depth: MAX_DEPTH, entries: MAX_TENSORS });
+  const scanner = new JsonScanner(file, bytes, 8, { depth: MAX_DEPTH, entries: MAX_TENSORS });
   const metadata = new Map<string, string>();
   let metadataSpan: readonly [number, number] | undefined;
   const extents: Extent[] = [];
@@ -134,8 +133,8 @@ function readEntry(scanner: JsonScanner, file: string, tensor: string): Extent {
   });
   if (dtype === undefined) throw wrong('dtype', 'a string', 'nothing');
   if (shape === undefined) throw wrong('shape', 'a list of integers', 'nothing');
-  const [begin, end, ...none] = offsets ?? [];
-  if (begin === undefined || end === undefined || none.length > 0) {
+  const [begin, end] = offsets ?? [];
+  if (begin === undefined || end === undefined) {
     throw wrong('data_offsets', 'two integers', offsets === undefined ? 'nothing' : `[${offsets}]`);
   }
   if (end < begin) throw wrong('data_offsets', 'a begin that is not after its end', `[${begin}, ${end}]`);
@@ -201,7 +200,8 @@ function tensorBytes(file: string, tensor: string, dtype: string, shape: readonl
 }
 
 /** Tensors in order of their offsets must follow one another exactly, from 0 to the end of the file. */
-function checkLayout({ file, end, dataBytes }: HeaderSpan, extents: Extent[]): void {
+function checkLayout({ file, bytes, dataBytes }: HeaderSpan, extents: Extent[]): void {
+  const data = bytes.length;
   if (!extents.every(({ begin }, index) => index === 0 || begin >= (extents[index - 1]?.end ?? 0))) {
     extents.sort((a, b) => a.begin - b.begin || a.end - b.end);
   }
@@ -212,7 +212,7 @@ function checkLayout({ file, end, dataBytes }: HeaderSpan, extents: Extent[]): v
       throw new AtbError(code, { file, tensor: name, expectedOffset: at, foundOffset: begin });
     }
     if (stop > dataBytes) {
-      const [expectedBytes, foundBytes] = [end + stop, end + dataBytes];
+      const [expectedBytes, foundBytes] = [data + stop, data + dataBytes];
       throw new AtbError('WEIGHT_FILE_TRUNCATED', {
         file,
         what: 'tensor',
@@ -224,7 +224,7 @@ function checkLayout({ file, end, dataBytes }: HeaderSpan, extents: Extent[]): v
     at = stop;
   }
   if (at !== dataBytes) {
-    const [expectedBytes, foundBytes] = [end + at, end + dataBytes];
+    const [expectedBytes, foundBytes] = [data + at, data + dataBytes];
     throw new AtbError('WEIGHT_FILE_TRAILING_BYTES', { file, expectedBytes, foundBytes });
   }
 }

@@ -42,7 +42,7 @@ export function readShardIndex(path: string, root: string): Promise<ShardIndex> 
 }
 
 function parseIndex(file: string, bytes: Buffer): Pick<ShardIndex, 'shardOf' | 'shards'> {
-  const scanner = new JsonScanner(file, bytes, 0, bytes.length, { depth: MAX_DEPTH, entries: MAX_TENSORS });
+  const scanner = new JsonScanner(file, bytes, 0, { depth: MAX_DEPTH, entries: MAX_TENSORS });
   const invalid = (field: string, expected: string): AtbError =>
     new AtbError('WEIGHT_INDEX_INVALID', { file, field, expected, found: scanner.skip() });
   const shardOf = new Map<string, string>();

@@ -36,13 +36,13 @@ function raw(...bytes: readonly number[]): Buffer {
 const json = withHeader;
 const shapeOf = (shape: string): Buffer => withHeader(`{"a":{"dtype":"U8","shape":${shape}}}`);
 const metadata = (value: string): Buffer => withHeader(`{"__metadata__":${value}}`);
-const ten = [...'0123456789', '9'].map((name) => `"t${name}":{${NONE}}`);
+const ten = [...'0123456789', '0'].map((name) => `"t${name}":{${NONE}}`);
 
 export const REFUSED_FILES: Readonly<Partial<Record<ErrorCode, readonly Refusal[]>>> = {
   WEIGHT_FILE_TRUNCATED: [
     ['empty', Buffer.alloc(0), 'header length', 'byte 8', 'has 0'],
     ['of 7 bytes', Buffer.alloc(7)],
-    ['with a header one byte longer than the file', claim(3n), 'byte 11', 'has 10'],
+    ['with a header one byte longer than the file', claim(3n), 'its header ends at byte 11', 'has 10'],
     ['with a tensor behind its end', sized('[7]', 'BF16', '[0,14]'), 'tensor "w"'],
   ],
   WEIGHT_FILE_HEADER_LENGTH: [
@@ -89,7 +89,7 @@ export const REFUSED_FILES: Readonly<Partial<Record<ErrorCode, readonly Refusal[
   WEIGHT_FILE_DUPLICATE_KEY: [
     ['with the same tensor twice', json(`{"a":{${NONE}},"a":{${NONE}}}`), '"a"'],
     ['with the same tensor twice, once escaped', json(`{"a":{${NONE}},"\\u0061":{${NONE}}}`)],
-    ['with the tenth of many tensors twice', json(`{${ten}}`), '"t9"'],
+    ['with the first of many tensors twice', json(`{${ten}}`), '"t0"'],
     ['with the metadata twice', json('{"__metadata__":{},"__metadata__":{}}')],
     ['with a metadata key twice', metadata('{"k":"1","k":"2"}')],
     ['with a field twice', entry(`${NONE},"dtype":"U8"`), '"dtype"'],

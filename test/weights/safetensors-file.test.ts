@@ -40,6 +40,10 @@ describe('a safetensors file', function () {
       expect(found.tensors.get('b')?.offset).to.equal(bytes.length - 3);
       expect(found.metadata.get('a,"b')).to.equal('}');
     }
+    const blanks = '{ "a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]} , "__metadata__" : {} } ';
+    expect((await openSafetensors(write(withHeader(blanks)))).tensors.size).to.equal(1);
+    const behind = '{ "__metadata__":{} , "a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}';
+    expect((await openSafetensors(write(withHeader(behind)))).tensors.size).to.equal(1);
     const alone = await openSafetensors(write(safetensorsBytes([], { metadata: {} })));
     expect(alone.tensors.size).to.equal(0);
   });
@@ -71,6 +75,8 @@ describe('a safetensors file', function () {
       '',
       'Gewicht.größe',
       '重み',
+      'ß',
+      '\ufeffß',
       '😀',
       'a\u0000\n"\\',
       '../../etc/passwd',
