@@ -1,0 +1,200 @@
+#include <algorithm>
+
+#include "ops/attention.h"
+#include "ops/check.h"
+#include "ops/factories.h"
+#include "ops/kv_tensor.h"
+
+namespace atb {
+namespace {
+
+constexpr const char* kOp = "PagedAttention";
+enum Input { kQuery, kKeys, kValues, kTables, kContexts, kFirstOptional };
+enum class MaskType { kNone, kNorm, kSpec };
+
+/// Queries [tokens, heads, D] over the paged cache. Inputs: query, keyCache, valueCache, blockTables i32 [batch, W],
+/// contextLens i32 [batch], mask unless maskType is MASK_TYPE_UNDEFINED, qLens i32 [batch] with CALC_TYPE_SPEC; without
+/// it each sequence has one query. Queries are the last tokens of their context, whose keys the cache holds already.
+class PagedAttention : public Operation {
+ public:
+  PagedAttention(const AttentionParam& param, MaskType mask, bool spec) : param_(param), mask_(mask), spec_(spec) {}
+  int NumInputs() const override { return kFirstOptional + (mask_ != MaskType::kNone) + spec_; }
+  int NumOutputs() const override { return 1; }
+
+  void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
+    const TensorDesc& q = in[kQuery];
+    const int64_t head_dim = RequireQuery(kOp, kQuery, q, param_.heads);
+    for (int i = kKeys; i <= kValues; ++i) {
+      const TensorDesc& cache = in[static_cast<size_t>(i)];
+      RequireKvCache(kOp, i, cache, i == kValues);
+      if (cache.dtype != q.dtype) FailDType(kOp, i, "of the query's dtype " + ToString(q), cache);
+      if (cache.dim(2) != param_.kv_heads || cache.dim(3) != head_dim)
+        FailShape(kOp, i, "[blocks,block_size," + std::to_string(param_.kv_heads) + "," + std::to_string(head_dim) + "]", cache);
+    }
+    const TensorDesc& keys = in[kKeys];
+    const TensorDesc& values = in[kValues];
+    if (!values.SameShape(keys) || (values.layout == Layout::kRowMajor) != (keys.layout == Layout::kRowMajor))
+      FailShape(kOp, kValues, "of the shape and kind of the key cache " + ToString(keys), values);
+
+    const TensorDesc& tables = in[kTables];
+    RequireDType(kOp, kTables, tables, DType::kI32);
+    RequireRank(kOp, kTables, tables, 2, 2);
+    const int64_t batch = tables.dim(0);
+    RequireVector(kOp, kContexts, in[kContexts], DType::kI32, batch);
+    if (!spec_ && q.dim(0) != batch) FailShape(kOp, kQuery, "of " + std::to_string(batch) + " tokens, one per sequence", q);
+    if (mask_ != MaskType::kNone) CheckMask(in[kFirstOptional], q, batch);
+    if (spec_) RequireVector(kOp, QueryLengths(), in[static_cast<size_t>(QueryLengths())], DType::kI32, batch);
+    out[0] = q;
+  }
+
+  size_t WorkspaceBytes(std::span<const TensorDesc> in, int threads, const kernels::KernelTable& kernels) const override {
+    const Space s(*this, in);
+    return s.attend_at + AttendWorkspaceBytes(param_, s.extents, threads, kernels);
+  }
+
+  void Validate(std::span<const Tensor> in) const override {
+    const TensorDesc& tables = in[kTables].desc;
+    const int64_t blocks = in[kKeys].desc.dim(0);
+    const int64_t block_size = in[kKeys].desc.dim(1);
+    int64_t tokens = 0;
+    for (int64_t i = 0; i < tables.dim(0); ++i) {
+      const int64_t context = in[kContexts].As<int32_t>()[i];
+      if (context < 0 || context > tables.dim(1) * block_size) {
+        FailValue(kOp, kContexts, "lengths from 0 to " + std::to_string(tables.dim(1) * block_size) + ", what the tables hold",
+                  std::to_string(context));
+      }
+      const int64_t used = (context + block_size - 1) / block_size;
+      for (int64_t j = 0; j < used; ++j) {
+        const int32_t block = in[kTables].As<int32_t>()[i * tables.dim(1) + j];
+        if (block < 0 || block >= blocks)
+          FailValue(kOp, kTables, "blocks below " + std::to_string(blocks), std::to_string(block));
+      }
+      const int64_t queries = QueriesOf(in, i);
+      // A sequence without context is padding: its rows are zeros.
+      if (queries < 0 || (queries > context && context > 0)) {
+        FailValue(kOp, QueryLengths(), "lengths from 0 to the context's " + std::to_string(context), std::to_string(queries));
+      }
+      tokens += queries;
+      if (mask_ != MaskType::kNone && context > in[kFirstOptional].desc.dim(-1)) {
+        FailValue(kOp, kContexts, "lengths within the mask " + ToString(in[kFirstOptional].desc), std::to_string(context));
+      }
+    }
+    if (tokens != in[kQuery].desc.dim(0)) {
+      FailValue(kOp, QueryLengths(), "lengths that add up to " + std::to_string(in[kQuery].desc.dim(0)),
+                std::to_string(tokens));
+    }
+  }
+
+  void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
+    TensorDesc descs[kFirstOptional + 2];
+    for (size_t i = 0; i < in.size(); ++i) descs[i] = in[i].desc;
+    const Space s(*this, {descs, in.size()});
+    const TensorDesc& tables = in[kTables].desc;
+    const int64_t batch = tables.dim(0);
+    const bool packs = in[kKeys].desc.layout == Layout::kRowMajor;
+    const int64_t block_size = in[kKeys].desc.dim(1);
+    auto* sequences = reinterpret_cast<AttentionSequence*>(ctx.workspace);
+    auto* rows = reinterpret_cast<KvRows*>(ctx.workspace + s.rows_at);
+    int64_t begin = 0;
+    for (int64_t i = 0; i < batch; ++i) {
+      const int32_t* table = in[kTables].As<int32_t>() + i * tables.dim(1);
+      const int64_t queries = QueriesOf(in, i);
+      const int64_t context = in[kContexts].As<int32_t>()[i];
+      const int64_t mask_row = MaskRow(in, i, begin, context - queries);
+      sequences[i] = {begin, queries, context, table, in[kKeys].data, in[kValues].data, mask_row, 0};
+      if (packs) rows[i] = {in[kKeys].data, in[kValues].data, table, block_size};
+      begin += queries;
+    }
+    if (packs) {
+      KvPacker(in[kQuery].desc.dtype, param_.kv_heads, s.extents.head_dim)
+          .Pack(sequences, rows, batch, ctx.pool, ctx.workspace + s.packed_at);
+    }
+
+    AttentionWork work = {};
+    work.param = param_;
+    work.q = in[kQuery].data;
+    work.out = out[0].data;
+    work.dtype = in[kQuery].desc.dtype;
+    work.head_dim = s.extents.head_dim;
+    work.block_size = packs ? KvPacker::kBlock : block_size;
+    if (mask_ != MaskType::kNone)
+      work.mask = {in[kFirstOptional].data, in[kFirstOptional].desc.dim(-1), MaskFactor(work.dtype, false)};
+    work.sequences = sequences;
+    work.count = batch;
+    Attend(work, s.extents, ctx, ctx.workspace + s.attend_at);
+  }
+
+ private:
+  /// Where things lie in the workspace.
+  struct Space {
+    AttentionExtents extents;
+    size_t rows_at, packed_at, attend_at;
+
+    Space(const PagedAttention& op, std::span<const TensorDesc> in) {
+      const TensorDesc& q = in[kQuery];
+      const TensorDesc& keys = in[kKeys];
+      const int64_t batch = in[kTables].dim(0);
+      const int64_t max_context = in[kTables].dim(1) * keys.dim(1);
+      const bool converts = op.mask_ != MaskType::kNone && q.dtype != DType::kF32;
+      extents = {q.dim(0), batch, keys.dim(3), max_context, converts ? in[kFirstOptional].dim(-1) : 0, !op.spec_};
+      const bool packs = keys.layout == Layout::kRowMajor;
+      const auto align = [](size_t n) { return (n + 63) / 64 * 64; };
+      rows_at = align(static_cast<size_t>(batch) * sizeof(AttentionSequence));
+      packed_at = rows_at + (packs ? align(static_cast<size_t>(batch) * sizeof(KvRows)) : 0);
+      attend_at = packed_at;
+      if (packs) attend_at += KvPacker::Bytes(q.dtype, batch * max_context, batch, keys.dim(2), keys.dim(3));
+    }
+  };
+
+  int QueryLengths() const { return kFirstOptional + (mask_ != MaskType::kNone); }
+  int64_t QueriesOf(std::span<const Tensor> in, int64_t sequence) const {
+    return spec_ ? in[static_cast<size_t>(QueryLengths())].As<int32_t>()[sequence] : 1;
+  }
+
+  /// Row of the mask for the first query of a sequence, which is token `token` of all and has this position.
+  int64_t MaskRow(std::span<const Tensor> in, int64_t sequence, int64_t token, int64_t position) const {
+    if (mask_ == MaskType::kNone) return 0;
+    if (mask_ == MaskType::kSpec) return token;
+    const TensorDesc& mask = in[kFirstOptional].desc;
+    const int64_t own = mask.rank == 3 && mask.dim(0) > 1 ? sequence * mask.dim(1) : 0;
+    // Padding has no context and reads no mask.
+    return own + (spec_ ? std::max<int64_t>(position, 0) : 0);
+  }
+
+  void CheckMask(const TensorDesc& mask, const TensorDesc& q, int64_t batch) const {
+    RequireDType(kOp, kFirstOptional, mask, q.dtype);
+    RequireRank(kOp, kFirstOptional, mask, 2, 3);
+    const bool batched = mask.rank == 2 || mask.dim(0) == 1 || mask.dim(0) == batch;
+    if (mask_ == MaskType::kSpec) {
+      if (mask.rank != 2 || mask.dim(0) != q.dim(0)) FailShape(kOp, kFirstOptional, "[tokens,S]", mask);
+    } else if (spec_) {
+      if (!batched || mask.dim(-2) != mask.dim(-1)) FailShape(kOp, kFirstOptional, "[S,S] or [batch,S,S]", mask);
+    } else if (!batched || mask.dim(-2) != 1) {
+      FailShape(kOp, kFirstOptional, "[1,S] or [batch,1,S]", mask);
+    }
+  }
+
+  AttentionParam param_;
+  MaskType mask_;
+  bool spec_;
+};
+
+}  // namespace
+
+std::unique_ptr<Operation> CreatePagedAttention(const ParamObject& param) {
+  ParamReader reader(kOp, param);
+  const AttentionParam common = AttentionParam::Read(reader);
+  const auto mask = static_cast<MaskType>(
+      reader.Enum("maskType", {"MASK_TYPE_UNDEFINED", "MASK_TYPE_NORM", "MASK_TYPE_SPEC"}, 0));
+  const bool spec = reader.Enum("calcType", {"CALC_TYPE_UNDEFINED", "CALC_TYPE_SPEC"}, 0) == 1;
+  if (mask == MaskType::kSpec && !spec) reader.Fail("maskType", "another one unless calcType is CALC_TYPE_SPEC");
+  // Several queries of one sequence that all see one another's keys are a mistake; ATB asks for a mask as well.
+  if (mask == MaskType::kNone && spec && !common.causal)
+    reader.Fail("maskType", "MASK_TYPE_NORM or MASK_TYPE_SPEC with CALC_TYPE_SPEC, unless `causal` is true");
+  reader.Require("hasQuantOffset", false);
+  reader.Require("compressType", "COMPRESS_TYPE_UNDEFINED");
+  reader.Done();
+  return std::make_unique<PagedAttention>(common, mask, spec);
+}
+
+}  // namespace atb

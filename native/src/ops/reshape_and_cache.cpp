@@ -1,0 +1,109 @@
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/kv_pack.h"
+#include "ops/check.h"
+#include "ops/factories.h"
+#include "ops/kv_tensor.h"
+
+namespace atb {
+namespace {
+
+constexpr const char* kOp = "ReshapeAndCache";
+enum Input { kKey, kValue, kKeyCache, kValueCache, kSlots };
+
+/// key [tokens, heads, D], value [tokens, heads, Dv] go to the slots of two caches, in place: token t to offset
+/// slots[t] % block_size of block slots[t] / block_size. Negative slots are skipped; of equal ones the last wins.
+/// Writing the first slot of a block in our own layout zeroes the rest of the block: see kernels/kv_pack.h.
+class ReshapeAndCache : public Operation {
+ public:
+  int NumInputs() const override { return 5; }
+  int NumOutputs() const override { return 2; }
+  bool InPlace(int input, int output) const override { return input == kKeyCache + output; }
+
+  void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
+    for (int i = 0; i < 2; ++i) {
+      const TensorDesc& rows = in[static_cast<size_t>(i)];
+      const TensorDesc& cache = in[static_cast<size_t>(kKeyCache + i)];
+      RequireFloat(kOp, i, rows);
+      RequireRank(kOp, i, rows, 3, 3);
+      RequireKvCache(kOp, kKeyCache + i, cache, i == 1);
+      if (cache.dtype != rows.dtype) FailDType(kOp, kKeyCache + i, "of the rows' dtype " + ToString(rows), cache);
+      if (cache.dim(2) != rows.dim(1) || cache.dim(3) != rows.dim(2))
+        FailShape(kOp, kKeyCache + i, "[blocks, block_size, heads, head_dim] for rows " + ToString(rows), cache);
+      out[static_cast<size_t>(i)] = cache;
+    }
+    if (in[kValue].dim(0) != in[kKey].dim(0)) FailShape(kOp, kValue, "of as many tokens as in0", in[kValue]);
+    RequireVector(kOp, kSlots, in[kSlots], DType::kI32, in[kKey].dim(0));
+  }
+
+  void Validate(std::span<const Tensor> in) const override {
+    const int32_t* slots = in[kSlots].As<int32_t>();
+    const int64_t total = std::min(Slots(in[kKeyCache].desc), Slots(in[kValueCache].desc));
+    for (int64_t t = 0; t < in[kKey].desc.dim(0); ++t) {
+      if (slots[t] >= total)
+        FailValue(kOp, kSlots, "slots below " + std::to_string(total), std::to_string(slots[t]));
+    }
+  }
+
+  void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
+    const int64_t tokens = in[kKey].desc.dim(0);
+    const int32_t* slots = in[kSlots].As<int32_t>();
+    const int64_t key_heads = in[kKey].desc.dim(1);
+    const int64_t value_heads = in[kValue].desc.dim(1);
+    for (size_t i = 0; i < 2; ++i) {
+      const Tensor& cache = in[kKeyCache + i];
+      if (out[i].data != cache.data) std::memcpy(out[i].data, cache.data, KvCacheBytes(cache.desc));
+    }
+    ctx.pool.ParallelFor(key_heads + value_heads, [&](int64_t head, int) {
+      if (head < key_heads) {
+        WriteHead(in[kKey], out[0], head, slots, tokens);
+      } else {
+        WriteHead(in[kValue], out[1], head - key_heads, slots, tokens);
+      }
+    });
+  }
+
+ private:
+  static int64_t Slots(const TensorDesc& cache) { return cache.dim(0) * cache.dim(1); }
+
+  static void WriteHead(const Tensor& rows, const Tensor& cache, int64_t head, const int32_t* slots, int64_t tokens) {
+    const int64_t heads = rows.desc.dim(1);
+    const int64_t head_dim = rows.desc.dim(2);
+    const int64_t block_size = cache.desc.dim(1);
+    const int64_t stride = heads * head_dim;
+    const auto bytes = static_cast<int64_t>(SizeOf(rows.desc.dtype));
+    const std::byte* from = rows.As<std::byte>() + head * head_dim * bytes;
+    if (cache.desc.layout == Layout::kRowMajor) {
+      std::byte* to = cache.As<std::byte>() + head * head_dim * bytes;
+      for (int64_t t = 0; t < tokens; ++t) {
+        if (slots[t] < 0) continue;
+        std::memcpy(to + slots[t] * stride * bytes, from + t * stride * bytes, static_cast<size_t>(head_dim * bytes));
+      }
+      return;
+    }
+    const kernels::KvStore store = StoreOf(cache);
+    // All blocks first: a later token may belong to an earlier slot.
+    for (int64_t t = 0; t < tokens; ++t) {
+      if (slots[t] >= 0 && slots[t] % block_size == 0) ZeroHead(store, slots[t] / block_size, head);
+    }
+    for (int64_t t = 0; t < tokens;) {
+      int64_t n = 1;
+      while (t + n < tokens && slots[t + n] == slots[t] + n && slots[t + n] % block_size != 0) ++n;
+      if (slots[t] >= 0) WriteSlots(store, slots[t], head, from + t * stride * bytes, stride, n);
+      t += n;
+    }
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Operation> CreateReshapeAndCache(const ParamObject& param) {
+  ParamReader reader(kOp, param);
+  reader.Require("compressType", "COMPRESS_TYPE_UNDEFINED");
+  reader.Require("kvCacheCfg", "K_CACHE_V_CACHE");
+  reader.Done();
+  return std::make_unique<ReshapeAndCache>();
+}
+
+}  // namespace atb
