@@ -386,10 +386,8 @@ void BadOptionsAreRefused() {
   CheckRefused([] { Sampler({.logit_bias = {{1, kInf}}}); });
   CheckRefused([] { Sampler({.top_logprobs = -2}); });
   CheckRefused([] { Sampler({.prompt_tokens = {-5}}); });
-  CheckRefused([] {
-    SamplerScratch scratch;
-    Sampler({.logit_bias = {{4, 1.0f}}}).Sample(std::vector<float>(4, 0.0f), scratch);
-  });
+  Sampler({.logit_bias = {{3, 1.0f}}}).CheckVocabulary(4);
+  CheckRefused([] { Sampler({.logit_bias = {{4, 1.0f}}}).CheckVocabulary(4); });
 }
 
 template <typename F>

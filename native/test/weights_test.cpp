@@ -55,7 +55,7 @@ std::vector<std::byte> Numbers(DType dtype, int64_t count, int64_t offset, uint3
 }
 
 struct Loaded {
-  std::vector<NamedStoredTensor> tensors;
+  std::vector<LoadedWeight> tensors;
   std::vector<std::pair<uint64_t, uint64_t>> progress;
 };
 

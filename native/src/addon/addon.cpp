@@ -1,5 +1,7 @@
 #include <napi.h>
 
+#include "addon/engine_wrap.h"
+#include "addon/values.h"
 #include "kernels/dispatch.h"
 #include "ops/operation.h"
 
@@ -23,6 +25,7 @@ Napi::Value SupportedOps(const Napi::CallbackInfo& info) {
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("availableIsas", Napi::Function::New(env, AvailableIsas, "availableIsas"));
   exports.Set("supportedOps", Napi::Function::New(env, SupportedOps, "supportedOps"));
+  exports.Set("Engine", EngineWrap::Define(env));
   return exports;
 }
 

@@ -52,10 +52,12 @@ void Sampler::Append(int32_t token) {
   if (penalizes_) ++Find(token).generated;
 }
 
+void Sampler::CheckVocabulary(int64_t vocabulary) const {
+  for (const auto& [token, bias] : options_.logit_bias)
+    Require(token < vocabulary, "logitBias token", "below the number of logits", token);
+}
+
 Sampled Sampler::Sample(std::span<const float> logits, SamplerScratch& scratch) {
-  for (const auto& [token, bias] : options_.logit_bias) {
-    Require(token < static_cast<int64_t>(logits.size()), "logitBias token", "below the number of logits", token);
-  }
   const float raw_max = Maxima(logits, scratch.block_max);
   if (!std::isfinite(raw_max)) return {kNotFinite, {}};
 

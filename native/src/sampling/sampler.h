@@ -57,8 +57,9 @@ class Sampler {
   /// Throws NATIVE_OPTION_INVALID.
   explicit Sampler(SamplerOptions options);
 
-  /// Chooses from one row of logits [vocab] and records the choice. Throws NATIVE_OPTION_INVALID when the bias names a
-  /// token beyond the row.
+  /// Throws NATIVE_OPTION_INVALID when the bias names a token beyond the logits.
+  void CheckVocabulary(int64_t vocabulary) const;
+  /// Chooses from one row of logits and records the choice, unless the row is not finite. CheckVocabulary holds.
   Sampled Sample(std::span<const float> logits, SamplerScratch& scratch);
   /// Records a token as generated.
   void Append(int32_t token);

@@ -228,7 +228,7 @@ class Progress {
 
 }  // namespace
 
-std::vector<NamedStoredTensor> LoadWeights(std::span<const WeightLoad> loads, const LoadContext& context) {
+std::vector<LoadedWeight> LoadWeights(std::span<const WeightLoad> loads, const LoadContext& context) {
   Files files;
   std::vector<Plan> plans;
   plans.reserve(loads.size());
@@ -243,7 +243,7 @@ std::vector<NamedStoredTensor> LoadWeights(std::span<const WeightLoad> loads, co
   }
   RequireMemory(result_bytes, context.meter);
 
-  std::vector<NamedStoredTensor> results;
+  std::vector<LoadedWeight> results;
   std::vector<Piece> pieces;
   for (Plan& plan : plans) {
     auto stored = Allocate(plan, context.meter);

@@ -1,6 +1,6 @@
 #pragma once
 #include <memory>
-#include <string>
+#include <utility>
 
 #include "base/buffer.h"
 #include "kernels/packed_weight.h"
@@ -19,11 +19,14 @@ struct StoredTensor {
   StoredTensor& operator=(const StoredTensor&) = delete;
 };
 
-using StoredTensorPtr = std::shared_ptr<const StoredTensor>;
+/// A tensor and what keeps its bytes.
+struct OwnedTensor {
+  Tensor tensor;
+  std::shared_ptr<const void> owner;
 
-struct NamedStoredTensor {
-  std::string name;
-  StoredTensorPtr stored;
+  OwnedTensor() = default;
+  OwnedTensor(const Tensor& t, std::shared_ptr<const void> o) : tensor(t), owner(std::move(o)) {}
+  explicit OwnedTensor(const std::shared_ptr<const StoredTensor>& stored) : tensor(stored->tensor), owner(stored) {}
 };
 
 }  // namespace atb

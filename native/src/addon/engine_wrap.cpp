@@ -1,0 +1,424 @@
+#include "addon/engine_wrap.h"
+
+#include <limits>
+#include <new>
+
+#include "addon/graph_reader.h"
+#include "addon/requests.h"
+#include "addon/values.h"
+
+namespace atb::addon {
+namespace {
+
+constexpr int64_t kMaxThreads = 1024;
+
+/// Calls `body`; what it throws becomes a JavaScript exception with a code.
+template <typename Body>
+Napi::Value Guard(Napi::Env env, Body&& body) {
+  try {
+    return body();
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (...) {
+    const Failure failure = CurrentFailure();
+    const Napi::Value error = MakeError(env, failure.code.c_str(), failure.message);
+    throw Napi::Error(env, error);
+  }
+}
+
+/// The same for methods that return a promise, which rejects.
+template <typename Body>
+Napi::Value GuardPromise(Napi::Env env, Body&& body) {
+  napi_value error;
+  try {
+    return body();
+  } catch (const Napi::Error& thrown) {
+    error = thrown.Value();
+  } catch (...) {
+    const Failure failure = CurrentFailure();
+    error = MakeError(env, failure.code.c_str(), failure.message);
+  }
+  const auto rejected = Napi::Promise::Deferred::New(env);
+  rejected.Reject(error);
+  return rejected.Promise();
+}
+
+}  // namespace
+
+Failure CurrentFailure() {
+  try {
+    throw;
+  } catch (const Error& error) {
+    return {error.code(), error.what()};
+  } catch (const std::bad_alloc&) {
+    return {"NATIVE_OUT_OF_MEMORY", "the system gives no more memory"};
+  } catch (const std::exception& error) {
+    return {"NATIVE_INTERNAL", error.what()};
+  } catch (...) {
+    return {"NATIVE_INTERNAL", "an exception of unknown type"};
+  }
+}
+
+Napi::Function EngineWrap::Define(Napi::Env env) {
+  return DefineClass(env, "Engine",
+                     {
+                         InstanceAccessor<&EngineWrap::Isa>("isa", napi_enumerable),
+                         InstanceAccessor<&EngineWrap::Threads>("threads", napi_enumerable),
+                         InstanceMethod<&EngineWrap::LoadWeights>("loadWeights"),
+                         InstanceMethod<&EngineWrap::SetTensor>("setTensor"),
+                         InstanceMethod<&EngineWrap::AllocateKvCache>("allocateKvCache"),
+                         InstanceMethod<&EngineWrap::LoadGraph>("loadGraph"),
+                         InstanceMethod<&EngineWrap::UnloadGraph>("unloadGraph"),
+                         InstanceMethod<&EngineWrap::GraphStats>("graphStats"),
+                         InstanceMethod<&EngineWrap::CreateSampler>("createSampler"),
+                         InstanceMethod<&EngineWrap::AppendTokens>("appendTokens"),
+                         InstanceMethod<&EngineWrap::FreeSampler>("freeSampler"),
+                         InstanceMethod<&EngineWrap::Run>("run"),
+                         InstanceMethod<&EngineWrap::Forward>("forward"),
+                         InstanceMethod<&EngineWrap::Memory>("memory"),
+                         InstanceMethod<&EngineWrap::Dispose>("dispose"),
+                     });
+}
+
+EngineWrap::EngineWrap(const Info& info) : Napi::ObjectWrap<EngineWrap>(info) {
+  const Napi::Env env = info.Env();
+  Guard(env, [&] {
+    const Where where("options");
+    const Napi::Object options = ReadObject(info[0], where);
+    threads_ = static_cast<int>(ReadInteger(options.Get("threads"), Where(where, "threads"), 1, kMaxThreads));
+    const Napi::Value isa = options.Get("isa");
+    thread_ = std::make_unique<EngineThread>(threads_, isa.IsUndefined() ? "" : ReadString(isa, Where(where, "isa")));
+    isa_ = thread_->engine().isa();
+    OpenBell(env);
+    return env.Undefined();
+  });
+}
+
+/// By garbage collection, when nothing is pending; or as JavaScript ends, after OnExit.
+EngineWrap::~EngineWrap() { Close(Env()); }
+
+Napi::Value EngineWrap::Isa(const Info& info) { return Napi::String::New(info.Env(), isa_); }
+
+Napi::Value EngineWrap::Threads(const Info& info) { return Napi::Number::New(info.Env(), threads_); }
+
+Napi::Value EngineWrap::LoadWeights(const Info& info) {
+  return GuardPromise(info.Env(), [&] {
+    CheckAlive();
+    auto loads = std::make_shared<const std::vector<WeightLoad>>(ReadWeightLoads(info[0]));
+    if (!info[1].IsUndefined() && !info[1].IsFunction()) FailArgument("onProgress", "a function", info[1]);
+    const Napi::Function progress = info[1].IsFunction() ? info[1].As<Napi::Function>() : Napi::Function();
+    auto cancelled = std::make_shared<std::atomic<bool>>(false);
+    const bool reports = !progress.IsEmpty();
+    const uint64_t call = next_call_;
+    auto task = [loads, cancelled, reports, call, mailbox = mailbox_](Engine& engine) {
+      std::function<void(uint64_t, uint64_t)> report;
+      if (reports) report = [&](uint64_t now, uint64_t total) { mailbox->Progress(call, now, total); };
+      engine.Load(*loads, report, *cancelled);
+      return std::monostate();
+    };
+    const Napi::Value promise = Submit(info.Env(), std::move(task), progress);
+    pending_.at(call).cancelled = std::move(cancelled);
+    return promise;
+  });
+}
+
+Napi::Value EngineWrap::SetTensor(const Info& info) {
+  return Guard(info.Env(), [&] {
+    CheckAlive();
+    const std::string name = ReadString(info[0], "name");
+    const JsTensor tensor = ReadTensor(info[1], "tensor");
+    CheckAlive();
+    auto stored = std::make_shared<StoredTensor>();
+    // At least one line, so that a tensor of no elements has an address.
+    stored->bytes = Buffer(std::max(tensor.desc.Bytes(), kBufferAlignment), &thread_->meters().weights);
+    stored->tensor = {tensor.desc, stored->bytes.data()};
+    CopyValues(tensor, stored->tensor.data, "tensor");
+    Post([name, stored](Engine& engine) { engine.Put(name, OwnedTensor(stored)); });
+    return info.Env().Undefined();
+  });
+}
+
+Napi::Value EngineWrap::AllocateKvCache(const Info& info) {
+  return Guard(info.Env(), [&] {
+    CheckAlive();
+    const KvCacheOptions options = ReadKvCacheOptions(info[0]);
+    CheckAlive();
+    // Pages come when they are first written, so this takes no time whatever the size.
+    auto cache = std::make_shared<const KvCache>(options, &thread_->meters().caches);
+    const auto bytes = static_cast<double>(cache->bytes());
+    Post([cache = std::move(cache)](Engine& engine) { engine.PutCache(cache); });
+    return Napi::Number::New(info.Env(), bytes);
+  });
+}
+
+Napi::Value EngineWrap::LoadGraph(const Info& info) {
+  return Guard(info.Env(), [&] {
+    CheckAlive();
+    auto graph = std::make_shared<Graph>(ReadGraph(info[0], "spec"));
+    CheckAlive();
+    const int id = ++next_id_;
+    graphs_.insert(id);
+    Post([id, graph = std::move(graph)](Engine& engine) { engine.AddGraph(id, graph); });
+    return Napi::Number::New(info.Env(), id);
+  });
+}
+
+Napi::Value EngineWrap::UnloadGraph(const Info& info) {
+  return Guard(info.Env(), [&] {
+    CheckAlive();
+    const int id = KnownId(graphs_, info[0], "graph", "NATIVE_GRAPH_UNKNOWN");
+    graphs_.erase(id);
+    Post([id](Engine& engine) { engine.RemoveGraph(id); });
+    return info.Env().Undefined();
+  });
+}
+
+Napi::Value EngineWrap::GraphStats(const Info& info) {
+  return Guard(info.Env(), [&] {
+    CheckAlive();
+    const int id = KnownId(graphs_, info[0], "graph", "NATIVE_GRAPH_UNKNOWN");
+    return MakeGraphStats(info.Env(), thread_->engine().Stats(id));
+  });
+}
+
+Napi::Value EngineWrap::CreateSampler(const Info& info) {
+  return Guard(info.Env(), [&] {
+    CheckAlive();
+    auto sampler = std::make_shared<Sampler>(ReadSamplerOptions(info[0]));
+    CheckAlive();
+    const int id = ++next_id_;
+    samplers_.insert(id);
+    Post([id, sampler](Engine& engine) { engine.AddSampler(id, std::move(*sampler)); });
+    return Napi::Number::New(info.Env(), id);
+  });
+}
+
+Napi::Value EngineWrap::AppendTokens(const Info& info) {
+  return Guard(info.Env(), [&] {
+    CheckAlive();
+    const int id = KnownId(samplers_, info[0], "sampler", "NATIVE_SAMPLER_UNKNOWN");
+    std::vector<int32_t> tokens = ReadInt32s(info[1], "tokens");
+    for (int32_t token : tokens)
+      if (token < 0) FailArgument("tokens", "without negative tokens", info[1]);
+    Post([id, tokens = std::move(tokens)](Engine& engine) { engine.AppendTokens(id, tokens); });
+    return info.Env().Undefined();
+  });
+}
+
+Napi::Value EngineWrap::FreeSampler(const Info& info) {
+  return Guard(info.Env(), [&] {
+    CheckAlive();
+    const int id = KnownId(samplers_, info[0], "sampler", "NATIVE_SAMPLER_UNKNOWN");
+    samplers_.erase(id);
+    Post([id](Engine& engine) { engine.RemoveSampler(id); });
+    return info.Env().Undefined();
+  });
+}
+
+Napi::Value EngineWrap::Run(const Info& info) {
+  return GuardPromise(info.Env(), [&] {
+    CheckAlive();
+    const int id = KnownId(graphs_, info[0], "graph", "NATIVE_GRAPH_UNKNOWN");
+    auto request = std::make_shared<const StepRequest>(ReadStep(id, info[1], info[2]));
+    CheckAlive();
+    return Submit(info.Env(), [request](Engine& engine) { return engine.Run(*request); });
+  });
+}
+
+Napi::Value EngineWrap::Forward(const Info& info) {
+  return GuardPromise(info.Env(), [&] {
+    CheckAlive();
+    auto request = std::make_shared<ForwardRequest>();
+    request->spec = ReadGraph(info[0], "spec");
+    request->inputs = ReadTensors(info[1], "inputs");
+    if (!info[2].IsUndefined()) request->intermediates = ReadStrings(info[2], "intermediates", 1 << 16);
+    CheckAlive();
+    return Submit(info.Env(), [request](Engine& engine) { return engine.Forward(*request); });
+  });
+}
+
+Napi::Value EngineWrap::Memory(const Info& info) {
+  return Guard(info.Env(), [&] {
+    CheckAlive();
+    MemoryMeters& meters = thread_->meters();
+    Napi::Object object = Napi::Object::New(info.Env());
+    const auto set = [&](const char* key, const std::atomic<int64_t>& bytes) {
+      object.Set(key, Napi::Number::New(info.Env(), static_cast<double>(bytes.load())));
+    };
+    set("weightBytes", meters.weights);
+    set("cacheBytes", meters.caches);
+    set("arenaBytes", meters.arenas);
+    return object;
+  });
+}
+
+Napi::Value EngineWrap::Dispose(const Info& info) {
+  if (disposed_) return info.Env().Undefined();
+  disposed_ = true;
+  for (auto& [call, pending] : pending_)
+    if (pending.cancelled) *pending.cancelled = true;
+  thread_->Finish([mailbox = mailbox_] { mailbox->Finish(); });
+  return info.Env().Undefined();
+}
+
+void EngineWrap::CheckAlive() const {
+  if (disposed_) throw Error("NATIVE_DISPOSED", "the engine was disposed");
+}
+
+int EngineWrap::KnownId(const std::set<int>& ids, const Napi::Value& value, const char* what, const char* code) const {
+  const auto id = static_cast<int>(ReadInteger(value, what, 0, std::numeric_limits<int>::max()));
+  if (!ids.contains(id)) throw Error(code, "there is no " + std::string(what) + " " + std::to_string(id));
+  return id;
+}
+
+void EngineWrap::Post(EngineThread::Task task) {
+  thread_->Post([task = std::move(task), broken = broken_](Engine& engine) {
+    try {
+      task(engine);
+    } catch (...) {
+      if (broken->code.empty()) *broken = CurrentFailure();
+    }
+  });
+}
+
+template <typename Task>
+Napi::Value EngineWrap::Submit(Napi::Env env, Task task, Napi::Function progress) {
+  napi_value promise;
+  Pending pending;
+  if (napi_create_promise(env, &pending.deferred, &promise) != napi_ok) throw Napi::Error::New(env);
+  if (!progress.IsEmpty()) pending.progress = Napi::Persistent(progress);
+  if (pending_.empty()) {
+    // While somebody waits, the process and this object stay.
+    napi_ref_threadsafe_function(env, bell_);
+    Ref();
+  }
+  const uint64_t call = next_call_++;
+  pending_.emplace(call, std::move(pending));
+  thread_->Post([call, task = std::move(task), broken = broken_, mailbox = mailbox_](Engine& engine) {
+    Completion completion{call, {}};
+    try {
+      if (!broken->code.empty()) throw Error(broken->code.c_str(), broken->message);
+      completion.result = task(engine);
+    } catch (...) {
+      completion.result = CurrentFailure();
+    }
+    mailbox->Complete(std::move(completion));
+  });
+  return Napi::Value(env, promise);
+}
+
+void EngineWrap::OpenBell(Napi::Env env) {
+  auto channel = std::make_unique<Channel>(Channel{this});
+  const auto finalize = [](napi_env, void* data, void*) { delete static_cast<Channel*>(data); };
+  const napi_status status =
+      napi_create_threadsafe_function(env, nullptr, nullptr, Napi::String::New(env, "atb-models engine"), 0, 1,
+                                      channel.get(), finalize, channel.get(), OnBell, &bell_);
+  if (status != napi_ok) throw Napi::Error::New(env);
+  channel_ = channel.release();
+  napi_unref_threadsafe_function(env, bell_);
+  mailbox_->SetBell(bell_);
+  // Hooks run last first: this one before the bell's own, so that nobody rings a bell that is gone.
+  napi_add_env_cleanup_hook(env, OnExit, this);
+}
+
+/// JavaScript ends (process.exit, worker.terminate) with the engine alive: its threads must be gone before the code is.
+void EngineWrap::OnExit(void* self) {
+  auto* wrap = static_cast<EngineWrap*>(self);
+  for (auto& [call, pending] : wrap->pending_)
+    if (pending.cancelled) *pending.cancelled = true;
+  wrap->disposed_ = true;
+  wrap->thread_.reset();
+  // The bell's own hook takes it down; from here on it is not ours.
+  wrap->channel_->owner = nullptr;
+  wrap->channel_ = nullptr;
+  wrap->bell_ = nullptr;
+}
+
+void EngineWrap::OnBell(napi_env env, napi_value, void* context, void*) {
+  if (env == nullptr) return;
+  EngineWrap* wrap = static_cast<Channel*>(context)->owner;
+  if (wrap == nullptr) return;
+  try {
+    const Napi::HandleScope scope(env);
+    wrap->Deliver(env);
+  } catch (...) {
+    // JavaScript is being terminated: no value can be made and no promise settled any more.
+  }
+}
+
+void EngineWrap::Deliver(Napi::Env env) {
+  const Napi::Object self = Value();  // So that it stays until the end, also when nobody waits any more.
+  Mailbox::Content content = mailbox_->Take();
+  for (const auto& [call, bytes] : content.progress) Report(env, call, bytes.first, bytes.second);
+  for (Completion& completion : content.completions) {
+    const Napi::HandleScope scope(env);
+    Settle(env, completion);
+  }
+  if (content.finished) Close(env);
+}
+
+void EngineWrap::Report(Napi::Env env, uint64_t call, uint64_t now, uint64_t total) {
+  const auto found = pending_.find(call);
+  if (found == pending_.end()) return;
+  Pending& pending = found->second;  // It stays where it is, whatever the callback does.
+  if (pending.thrown) return;
+  const auto number = [&](uint64_t value) { return Napi::Number::New(env, static_cast<double>(value)); };
+  try {
+    pending.progress.Call({number(now), number(total)});
+  } catch (const Napi::Error& error) {
+    *pending.cancelled = true;
+    pending.thrown = error;
+  }
+}
+
+void EngineWrap::Settle(Napi::Env env, Completion& completion) {
+  const auto found = pending_.find(completion.call);
+  if (found == pending_.end()) return;
+  Pending pending = std::move(found->second);
+  pending_.erase(found);
+  if (pending_.empty()) {
+    napi_unref_threadsafe_function(env, bell_);
+    Unref();
+  }
+  napi_value value = nullptr;
+  bool failed = false;
+  try {
+    if (pending.thrown) {
+      failed = true;
+      value = pending.thrown->Value();
+    } else if (const auto* failure = std::get_if<Failure>(&completion.result)) {
+      failed = true;
+      value = MakeError(env, failure->code.c_str(), failure->message);
+    } else if (const auto* step = std::get_if<StepResult>(&completion.result)) {
+      value = MakeStepResult(env, *step);
+    } else if (const auto* forward = std::get_if<ForwardResult>(&completion.result)) {
+      value = MakeForwardResult(env, *forward);
+    } else {
+      value = env.Undefined();
+    }
+  } catch (const Napi::Error& error) {
+    failed = true;
+    value = error.Value();
+  } catch (...) {
+    failed = true;
+    const Failure failure = CurrentFailure();
+    value = MakeError(env, failure.code.c_str(), failure.message);
+  }
+  if (failed) {
+    napi_reject_deferred(env, pending.deferred, value);
+  } else {
+    napi_resolve_deferred(env, pending.deferred, value);
+  }
+}
+
+void EngineWrap::Close(Napi::Env env) {
+  thread_.reset();
+  if (bell_ == nullptr) return;
+  channel_->owner = nullptr;
+  channel_ = nullptr;
+  napi_remove_env_cleanup_hook(env, OnExit, this);
+  napi_release_threadsafe_function(bell_, napi_tsfn_release);
+  bell_ = nullptr;
+}
+
+}  // namespace atb::addon

@@ -1,0 +1,89 @@
+#pragma once
+#include <napi.h>
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+
+#include "addon/mailbox.h"
+#include "engine/engine_thread.h"
+
+namespace atb::addon {
+
+/// The class `Engine` of src/native/binding.ts. Arguments are read and copied here, on JavaScript's thread; the work is
+/// posted to the engine's thread, whose answers come back through the mailbox.
+class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
+ public:
+  static Napi::Function Define(Napi::Env env);
+
+  explicit EngineWrap(const Napi::CallbackInfo& info);
+  ~EngineWrap() override;
+
+ private:
+  using Info = Napi::CallbackInfo;
+
+  /// What the bell knows: it may ring once more after the wrap is gone.
+  struct Channel {
+    EngineWrap* owner;
+  };
+
+  /// A promise that waits.
+  struct Pending {
+    napi_deferred deferred;
+    Napi::FunctionReference progress;
+    std::shared_ptr<std::atomic<bool>> cancelled;  ///< Of a load.
+    std::optional<Napi::Error> thrown;             ///< By the progress callback; what the promise rejects with.
+  };
+
+  // Methods and accessors of the class.
+  Napi::Value Isa(const Info& info);
+  Napi::Value Threads(const Info& info);
+  Napi::Value LoadWeights(const Info& info);
+  Napi::Value SetTensor(const Info& info);
+  Napi::Value AllocateKvCache(const Info& info);
+  Napi::Value LoadGraph(const Info& info);
+  Napi::Value UnloadGraph(const Info& info);
+  Napi::Value GraphStats(const Info& info);
+  Napi::Value CreateSampler(const Info& info);
+  Napi::Value AppendTokens(const Info& info);
+  Napi::Value FreeSampler(const Info& info);
+  Napi::Value Run(const Info& info);
+  Napi::Value Forward(const Info& info);
+  Napi::Value Memory(const Info& info);
+  Napi::Value Dispose(const Info& info);
+
+  void CheckAlive() const;
+  int KnownId(const std::set<int>& ids, const Napi::Value& value, const char* what, const char* code) const;
+  /// Runs `task` on the engine's thread; a failure there makes every later call fail.
+  void Post(EngineThread::Task task);
+  /// Runs `task` on the engine's thread and settles a promise with what it returns.
+  template <typename Task>
+  Napi::Value Submit(Napi::Env env, Task task, Napi::Function progress = {});
+
+  void OpenBell(Napi::Env env);
+  static void OnBell(napi_env env, napi_value callback, void* context, void* data);
+  static void OnExit(void* self);
+  void Deliver(Napi::Env env);
+  void Report(Napi::Env env, uint64_t call, uint64_t now, uint64_t total);
+  void Settle(Napi::Env env, Completion& completion);
+  void Close(Napi::Env env);
+
+  std::string isa_;
+  int threads_ = 0;
+  std::shared_ptr<Mailbox> mailbox_ = std::make_shared<Mailbox>();
+  std::shared_ptr<Failure> broken_ = std::make_shared<Failure>();  ///< Of a posted task; the engine's thread's.
+  std::unique_ptr<EngineThread> thread_;
+  napi_threadsafe_function bell_ = nullptr;
+  Channel* channel_ = nullptr;
+  bool disposed_ = false;
+  uint64_t next_call_ = 0;
+  std::unordered_map<uint64_t, Pending> pending_;
+  int next_id_ = 0;
+  std::set<int> graphs_;
+  std::set<int> samplers_;
+};
+
+}  // namespace atb::addon

@@ -1,0 +1,169 @@
+#include "addon/requests.h"
+
+#include <limits>
+
+#include "addon/values.h"
+
+namespace atb::addon {
+namespace {
+
+constexpr int64_t kMaxSafe = (int64_t{1} << 53) - 1;
+constexpr int64_t kMaxInt32 = std::numeric_limits<int32_t>::max();
+constexpr uint32_t kMaxWeights = 1 << 20;
+constexpr uint32_t kMaxParts = 1 << 12;
+constexpr uint32_t kMaxBiases = 1 << 20;
+
+WeightLayout ReadLayout(const Napi::Value& value, const Where& where) {
+  const std::string name = value.IsString() ? ReadString(value, where) : "";
+  if (name == "plain") return WeightLayout::kPlain;
+  if (name == "linear") return WeightLayout::kLinear;
+  if (name == "linear-interleaved") return WeightLayout::kLinearInterleaved;
+  FailArgument(where, "plain, linear or linear-interleaved", value);
+}
+
+WeightPart ReadPart(const Napi::Value& value, const Where& where) {
+  const Napi::Object object = ReadObject(value, where);
+  WeightPart part;
+  part.file = ReadString(object.Get("file"), Where(where, "file"), kMaxPathBytes);
+  part.offset = ReadInteger(object.Get("offset"), Where(where, "offset"), 0, kMaxSafe);
+  part.dtype = ReadDType(object.Get("dtype"), Where(where, "dtype"));
+  part.shape = ReadShape(object.Get("shape"), Where(where, "shape"));
+  return part;
+}
+
+WeightLoad ReadWeightLoad(const Napi::Value& value, const Where& where) {
+  const Napi::Object object = ReadObject(value, where);
+  WeightLoad load;
+  load.name = ReadString(object.Get("name"), Where(where, "name"));
+  load.dtype = ReadDType(object.Get("dtype"), Where(where, "dtype"));
+  load.shape = ReadShape(object.Get("shape"), Where(where, "shape"));
+  load.layout = ReadLayout(object.Get("layout"), Where(where, "layout"));
+  const Where parts_where(where, "parts");
+  const Napi::Array parts = ReadArray(object.Get("parts"), parts_where, kMaxParts);
+  const uint32_t count = parts.Length();
+  for (uint32_t i = 0; i < count; ++i) load.parts.push_back(ReadPart(parts.Get(i), Where(parts_where, i)));
+  return load;
+}
+
+float ReadFloat(const Napi::Object& object, const char* key, const Where& where) {
+  return static_cast<float>(ReadNumber(object.Get(key), Where(where, key)));
+}
+
+Napi::Value MakeLogprobs(Napi::Env env, const TokenLogprobs& logprobs) {
+  const size_t count = logprobs.top.size();
+  Napi::Int32Array tokens = Napi::Int32Array::New(env, count);
+  Napi::Float32Array values = Napi::Float32Array::New(env, count);
+  for (size_t i = 0; i < count; ++i) {
+    tokens[i] = logprobs.top[i].token;
+    values[i] = logprobs.top[i].value;
+  }
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("logprob", Napi::Number::New(env, static_cast<double>(logprobs.logprob)));
+  object.Set("topTokens", tokens);
+  object.Set("topLogprobs", values);
+  return object;
+}
+
+}  // namespace
+
+std::vector<WeightLoad> ReadWeightLoads(const Napi::Value& value) {
+  const Where where("weights");
+  const Napi::Array array = ReadArray(value, where, kMaxWeights);
+  const uint32_t count = array.Length();
+  std::vector<WeightLoad> loads;
+  loads.reserve(count);
+  for (uint32_t i = 0; i < count; ++i) {
+    const Napi::HandleScope scope(value.Env());
+    loads.push_back(ReadWeightLoad(array.Get(i), Where(where, i)));
+  }
+  return loads;
+}
+
+KvCacheOptions ReadKvCacheOptions(const Napi::Value& value) {
+  const Where where("options");
+  const Napi::Object object = ReadObject(value, where);
+  const auto read = [&](const char* key) { return ReadInteger(object.Get(key), Where(where, key), 1, kMaxSafe); };
+  KvCacheOptions options;
+  options.layers = read("layers");
+  options.num_blocks = read("numBlocks");
+  options.block_size = read("blockSize");
+  options.kv_heads = read("kvHeads");
+  options.head_dim = read("headDim");
+  options.dtype = ReadDType(object.Get("dtype"), Where(where, "dtype"));
+  return options;
+}
+
+SamplerOptions ReadSamplerOptions(const Napi::Value& value) {
+  const Where where("options");
+  const Napi::Object object = ReadObject(value, where);
+  SamplerOptions options;
+  options.temperature = ReadFloat(object, "temperature", where);
+  options.top_k = ReadInteger(object.Get("topK"), Where(where, "topK"), 0, kMaxInt32);
+  options.top_p = ReadFloat(object, "topP", where);
+  options.min_p = ReadFloat(object, "minP", where);
+  options.repetition_penalty = ReadFloat(object, "repetitionPenalty", where);
+  options.frequency_penalty = ReadFloat(object, "frequencyPenalty", where);
+  options.presence_penalty = ReadFloat(object, "presencePenalty", where);
+  options.seed = static_cast<uint64_t>(ReadInteger(object.Get("seed"), Where(where, "seed"), 0, kMaxSafe));
+  options.top_logprobs =
+      static_cast<int32_t>(ReadInteger(object.Get("topLogprobs"), Where(where, "topLogprobs"), -1, kMaxInt32));
+  options.prompt_tokens = ReadInt32s(object.Get("promptTokens"), Where(where, "promptTokens"));
+  const Where bias_where(where, "logitBias");
+  const Napi::Array biases = ReadArray(object.Get("logitBias"), bias_where, kMaxBiases);
+  const uint32_t count = biases.Length();
+  for (uint32_t i = 0; i < count; ++i) {
+    const Napi::HandleScope scope(value.Env());
+    const Where pair_where(bias_where, i);
+    const Napi::Array pair = ReadArray(biases.Get(i), pair_where, 2);
+    const int64_t token = ReadInteger(pair.Get(0u), Where(pair_where, int64_t{0}), 0, kMaxInt32);
+    const double bias = ReadNumber(pair.Get(1u), Where(pair_where, int64_t{1}));
+    options.logit_bias.emplace_back(static_cast<int32_t>(token), static_cast<float>(bias));
+  }
+  return options;
+}
+
+StepRequest ReadStep(int graph, const Napi::Value& inputs, const Napi::Value& options) {
+  StepRequest request;
+  request.graph = graph;
+  if (!options.IsUndefined()) {
+    const Where where("options");
+    const Napi::Object object = ReadObject(options, where);
+    const Napi::Value samplers = object.Get("samplers");
+    if (!samplers.IsUndefined()) request.samplers = ReadInt32s(samplers, Where(where, "samplers"));
+    const Napi::Value logits = object.Get("logits");
+    if (!logits.IsUndefined()) request.logits = ReadBool(logits, Where(where, "logits"));
+  }
+  request.inputs = ReadTensors(inputs, "inputs");
+  return request;
+}
+
+Napi::Value MakeStepResult(Napi::Env env, const StepResult& result) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("tokens", MakeInt32s(env, result.tokens.data(), result.tokens.size()));
+  Napi::Array logprobs = Napi::Array::New(env, result.logprobs.size());
+  for (uint32_t i = 0; i < result.logprobs.size(); ++i)
+    logprobs.Set(i, result.logprobs[i] ? MakeLogprobs(env, *result.logprobs[i]) : env.Undefined());
+  object.Set("logprobs", logprobs);
+  if (result.logits.size() > 0) object.Set("logits", MakeTensor(env, result.logits[0]));
+  return object;
+}
+
+Napi::Value MakeForwardResult(Napi::Env env, const ForwardResult& result) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("outputs", MakeTensors(env, result.outputs));
+  object.Set("intermediates", MakeTensors(env, result.intermediates));
+  return object;
+}
+
+Napi::Value MakeGraphStats(Napi::Env env, const GraphStats& stats) {
+  const auto number = [&](uint64_t value) { return Napi::Number::New(env, static_cast<double>(value)); };
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("runs", number(stats.counters.runs));
+  object.Set("plans", number(stats.counters.plans));
+  object.Set("lastPlanReason", stats.counters.last_plan_reason);
+  object.Set("arenaBytes", number(stats.counters.arena_bytes));
+  object.Set("barriers", number(stats.barriers));
+  return object;
+}
+
+}  // namespace atb::addon

@@ -1,0 +1,247 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <cstring>
+#include <exception>
+
+#include "base/error.h"
+#include "kernels/dispatch.h"
+
+namespace atb {
+namespace {
+
+/// Checks that a graph's first output can be sampled.
+void CheckLogits(const Tensor& logits) {
+  const TensorDesc& desc = logits.desc;
+  const bool is_float = desc.dtype == DType::kF32 || desc.dtype == DType::kF16 || desc.dtype == DType::kBF16;
+  if (is_float && desc.rank == 2 && desc.layout == Layout::kRowMajor && desc.dim(1) > 0) return;
+  throw Error("NATIVE_SHAPE_MISMATCH", "the first output must be float logits [rows, vocabulary], found " + ToString(desc));
+}
+
+void Copy(std::span<const std::string> names, std::span<const Tensor> tensors, TensorBundle& to) {
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (tensors[i].desc.layout != Layout::kRowMajor)
+      throw Error("NATIVE_OUTPUT_INVALID", '"' + names[i] + "\" is " + ToString(tensors[i].desc) + " and stays in the engine");
+    to.Add(names[i], tensors[i].desc);
+  }
+  to.Allocate();
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (tensors[i].desc.Bytes() > 0) std::memcpy(to[i].data, tensors[i].data, tensors[i].desc.Bytes());
+  }
+}
+
+}  // namespace
+
+Engine::Engine(int threads, std::string_view isa, MemoryMeters& meters)
+    : meters_(meters),
+      kernels_(kernels::Select(isa)),
+      pool_(threads),
+      scratch_(static_cast<size_t>(threads)),
+      rows_(static_cast<size_t>(threads)) {}
+
+void Engine::Load(std::span<const WeightLoad> loads, const std::function<void(uint64_t, uint64_t)>& progress,
+                  const std::atomic<bool>& cancelled) {
+  for (const LoadedWeight& weight : LoadWeights(loads, {pool_, kernels_, &meters_.weights, cancelled, progress})) {
+    Put(weight.name, OwnedTensor(weight.stored));
+  }
+}
+
+void Engine::Put(const std::string& name, const OwnedTensor& tensor) {
+  tensors_[name] = tensor;
+  for (auto& [id, entry] : graphs_) {
+    const auto input = entry.inputs.find(name);
+    if (input == entry.inputs.end()) continue;
+    OwnedTensor& bound = entry.bound[static_cast<size_t>(input->second)];
+    if (!bound.owner) continue;
+    entry.graph->Bind(input->second, tensor.tensor);
+    bound = tensor;
+  }
+}
+
+void Engine::PutCache(const std::shared_ptr<const KvCache>& cache) {
+  for (const std::string& name : cache_names_) tensors_.erase(name);
+  cache_names_.clear();
+  for (int64_t layer = 0; layer < cache->options().layers; ++layer) {
+    const std::string prefix = "layer_" + std::to_string(layer);
+    Put(cache_names_.emplace_back(prefix + "_k_cache"), {cache->Keys(layer), cache});
+    Put(cache_names_.emplace_back(prefix + "_v_cache"), {cache->Values(layer), cache});
+  }
+}
+
+void Engine::AddGraph(int id, std::shared_ptr<Graph> graph) {
+  Entry entry;
+  entry.graph = std::move(graph);
+  const std::vector<std::string>& names = entry.graph->Inputs();
+  entry.bound.resize(names.size());
+  for (size_t i = 0; i < names.size(); ++i) {
+    entry.inputs.emplace(names[i], static_cast<int>(i));
+    const auto tensor = tensors_.find(names[i]);
+    if (tensor == tensors_.end()) continue;
+    entry.graph->Bind(static_cast<int>(i), tensor->second.tensor);
+    entry.bound[i] = tensor->second;
+  }
+  const std::lock_guard lock(stats_mutex_);
+  graphs_.insert_or_assign(id, std::move(entry));
+}
+
+void Engine::RemoveGraph(int id) {
+  std::map<int, Entry>::node_type removed;  // Freed after the lock.
+  const std::lock_guard lock(stats_mutex_);
+  removed = graphs_.extract(id);
+  if (removed) meters_.arenas -= static_cast<int64_t>(removed.mapped().stats.counters.arena_bytes);
+}
+
+GraphStats Engine::Stats(int graph) const {
+  const std::lock_guard lock(stats_mutex_);
+  const auto entry = graphs_.find(graph);
+  return entry == graphs_.end() ? GraphStats{} : entry->second.stats;
+}
+
+void Engine::UpdateStats(Entry& entry, uint64_t barriers) {
+  const std::lock_guard lock(stats_mutex_);
+  const GraphCounters& now = entry.graph->counters();
+  meters_.arenas += static_cast<int64_t>(now.arena_bytes) - static_cast<int64_t>(entry.stats.counters.arena_bytes);
+  // The text of the reason changes only with the number of plans: a warm step copies numbers alone.
+  if (entry.stats.counters.plans != now.plans) entry.stats.counters.last_plan_reason = now.last_plan_reason;
+  entry.stats.counters.runs = now.runs;
+  entry.stats.counters.plans = now.plans;
+  entry.stats.counters.arena_bytes = now.arena_bytes;
+  entry.stats.barriers = barriers;
+}
+
+void Engine::AddSampler(int id, Sampler sampler) { samplers_.insert_or_assign(id, std::move(sampler)); }
+
+void Engine::RemoveSampler(int id) { samplers_.erase(id); }
+
+void Engine::AppendTokens(int sampler, std::span<const int32_t> tokens) {
+  Sampler& target = SamplerOf(sampler);
+  for (int32_t token : tokens) target.Append(token);
+}
+
+Engine::Entry& Engine::GraphOf(int id) {
+  const auto entry = graphs_.find(id);
+  if (entry == graphs_.end()) throw Error("NATIVE_GRAPH_UNKNOWN", "there is no graph " + std::to_string(id));
+  return entry->second;
+}
+
+Sampler& Engine::SamplerOf(int id) {
+  const auto sampler = samplers_.find(id);
+  if (sampler == samplers_.end()) throw Error("NATIVE_SAMPLER_UNKNOWN", "there is no sampler " + std::to_string(id));
+  return sampler->second;
+}
+
+std::vector<BoundTensor> Engine::Match(const Entry& entry, const TensorBundle& inputs) const {
+  std::vector<BoundTensor> matched;
+  matched.reserve(inputs.size());
+  for (const NamedTensor& input : inputs.tensors()) {
+    const auto found = entry.inputs.find(input.name);
+    if (found == entry.inputs.end()) throw Error("NATIVE_INPUT_INVALID", "the graph has no input \"" + input.name + '"');
+    if (entry.bound[static_cast<size_t>(found->second)].owner)
+      throw Error("NATIVE_INPUT_INVALID", "input \"" + input.name + "\" is bound to a tensor of the engine");
+    matched.push_back({found->second, input.tensor});
+  }
+  return matched;
+}
+
+/// Before the graph runs, so that a wrong id changes nothing. One row per sampler: its tokens follow one another.
+void Engine::CheckSamplers(const std::vector<int32_t>& ids) {
+  std::vector<int32_t> used;
+  for (int32_t id : ids) {
+    if (id == kUnsampled) continue;
+    SamplerOf(id);
+    used.push_back(id);
+  }
+  std::sort(used.begin(), used.end());
+  const auto twice = std::adjacent_find(used.begin(), used.end());
+  if (twice != used.end())
+    throw Error("NATIVE_VALUE_OUT_OF_RANGE", "sampler " + std::to_string(*twice) + " is given for two rows");
+}
+
+StepResult Engine::Run(const StepRequest& request) {
+  Entry& entry = GraphOf(request.graph);
+  CheckSamplers(request.samplers);
+  const std::vector<BoundTensor> inputs = Match(entry, request.inputs);
+  const uint64_t barriers = pool_.barriers();
+  entry.graph->Run(inputs, {}, {}, kernels_, pool_);
+  UpdateStats(entry, pool_.barriers() - barriers);
+
+  StepResult result;
+  if (request.samplers.empty() && !request.logits) return result;
+  if (entry.graph->Outputs().empty()) throw Error("NATIVE_OUTPUT_INVALID", "the graph has no outputs");
+  const Tensor& logits = entry.graph->Output(0);
+  CheckLogits(logits);
+  if (!request.samplers.empty()) Sample(logits, request.samplers, result);
+  if (request.logits) {
+    TensorDesc desc = logits.desc;
+    desc.dtype = DType::kF32;
+    result.logits.Add("logits", desc);
+    result.logits.Allocate();
+    kernels_.to_f32(logits.data, logits.desc.dtype, result.logits[0].As<float>(), desc.Elements());
+  }
+  return result;
+}
+
+void Engine::Sample(const Tensor& logits, const std::vector<int32_t>& ids, StepResult& result) {
+  const int64_t vocabulary = logits.desc.dim(1);
+  if (static_cast<int64_t>(ids.size()) != logits.desc.dim(0))
+    throw Error("NATIVE_SHAPE_MISMATCH",
+                std::to_string(ids.size()) + " samplers are given for logits " + ToString(logits.desc));
+  for (int32_t id : ids)
+    if (id != kUnsampled) SamplerOf(id).CheckVocabulary(vocabulary);
+  result.tokens.assign(ids.size(), kUnsampled);
+  result.logprobs.resize(ids.size());
+
+  std::mutex mutex;
+  std::exception_ptr error;
+  pool_.ParallelFor(static_cast<int64_t>(ids.size()), [&](int64_t row, int worker) {
+    const auto i = static_cast<size_t>(row);
+    if (ids[i] == kUnsampled) return;
+    try {
+      const size_t offset = i * static_cast<size_t>(vocabulary);
+      const float* values = logits.As<float>() + offset;
+      if (logits.desc.dtype != DType::kF32) {
+        std::vector<float>& widened = rows_[static_cast<size_t>(worker)];
+        widened.resize(static_cast<size_t>(vocabulary));
+        kernels_.to_f32(logits.As<uint16_t>() + offset, logits.desc.dtype, widened.data(), vocabulary);
+        values = widened.data();
+      }
+      Sampled sampled = samplers_.find(ids[i])->second.Sample({values, static_cast<size_t>(vocabulary)},
+                                                              scratch_[static_cast<size_t>(worker)]);
+      result.tokens[i] = sampled.token;
+      result.logprobs[i] = std::move(sampled.logprobs);
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      error = std::current_exception();
+    }
+  });
+  if (error) std::rethrow_exception(error);
+}
+
+ForwardResult Engine::Forward(const ForwardRequest& request) {
+  Graph graph(request.spec);
+  const std::vector<std::string>& names = graph.Inputs();
+  std::vector<BoundTensor> inputs;
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (const NamedTensor* given = request.inputs.Find(names[i])) {
+      inputs.push_back({static_cast<int>(i), given->tensor});
+    } else if (const auto own = tensors_.find(names[i]); own != tensors_.end()) {
+      graph.Bind(static_cast<int>(i), own->second.tensor);
+    }
+  }
+  for (const NamedTensor& input : request.inputs.tensors()) {
+    if (std::find(names.begin(), names.end(), input.name) == names.end())
+      throw Error("NATIVE_INPUT_INVALID", "the graph has no input \"" + input.name + '"');
+  }
+  graph.Run(inputs, {}, request.intermediates, kernels_, pool_);
+
+  ForwardResult result;
+  std::vector<Tensor> outputs;
+  for (size_t i = 0; i < graph.Outputs().size(); ++i) outputs.push_back(graph.Output(static_cast<int>(i)));
+  std::vector<Tensor> intermediates;
+  for (const std::string& name : request.intermediates) intermediates.push_back(graph.Kept(name));
+  Copy(graph.Outputs(), outputs, result.outputs);
+  Copy(request.intermediates, intermediates, result.intermediates);
+  return result;
+}
+
+}  // namespace atb

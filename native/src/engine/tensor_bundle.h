@@ -1,0 +1,53 @@
+#pragma once
+#include <cstring>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/buffer.h"
+#include "base/checked.h"
+#include "tensor/tensor.h"
+
+namespace atb {
+
+struct NamedTensor {
+  std::string name;
+  Tensor tensor;
+};
+
+/// Row-major tensors by name, with one buffer for the bytes of all: what crosses from one thread to another.
+/// Described first (Add), then allocated, then filled.
+class TensorBundle {
+ public:
+  void Add(std::string name, const TensorDesc& desc) {
+    offsets_.push_back(bytes_);
+    const auto size = static_cast<int64_t>(desc.Bytes());
+    bytes_ = CheckedAdd(bytes_, CheckedMul(CheckedAdd(size, kBufferAlignment - 1) / kBufferAlignment, kBufferAlignment));
+    tensors_.push_back({std::move(name), {desc, nullptr}});
+  }
+
+  /// Gives every tensor its bytes, 64-byte aligned. Throws NATIVE_OUT_OF_MEMORY.
+  void Allocate() {
+    // At least one line, so that tensors of no elements have an address.
+    buffer_ = Buffer(static_cast<size_t>(bytes_) + kBufferAlignment);
+    for (size_t i = 0; i < tensors_.size(); ++i) tensors_[i].tensor.data = buffer_.data() + offsets_[i];
+  }
+
+  std::span<const NamedTensor> tensors() const { return tensors_; }
+  const Tensor& operator[](size_t index) const { return tensors_[index].tensor; }
+  size_t size() const { return tensors_.size(); }
+  const NamedTensor* Find(std::string_view name) const {
+    for (const NamedTensor& tensor : tensors_)
+      if (tensor.name == name) return &tensor;
+    return nullptr;
+  }
+
+ private:
+  std::vector<NamedTensor> tensors_;
+  std::vector<int64_t> offsets_;
+  int64_t bytes_ = 0;
+  Buffer buffer_;
+};
+
+}  // namespace atb
