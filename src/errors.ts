@@ -172,6 +172,8 @@ const MESSAGES = {
     what: string;
   }) =>
     `a prompt of ${d.promptLen} tokens with up to ${d.maxTokens} new ones needs ${d.neededLen} tokens of ${d.what}, which holds ${d.limit}`,
+  CACHE_TOO_SMALL: (d: { neededBytes: number; availableBytes: number; remedy: string }) =>
+    `the KV cache needs ${d.neededBytes} bytes, ${d.availableBytes} are available; ${d.remedy}`,
   REQUEST_ABORTED: (d: { text: string; tokens: readonly number[] }) =>
     `the request was aborted after ${d.tokens.length} tokens`,
   REQUEST_NOT_FINITE: (d: { step: number }) =>

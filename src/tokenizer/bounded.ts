@@ -1,0 +1,29 @@
+import { createContext, Script } from 'node:vm';
+
+/** Thrown by `runWithin` when time is up. */
+export class TimeLimitExceeded extends Error {
+  constructor(readonly limitMs: number) {
+    super(`took longer than ${limitMs} ms`);
+  }
+}
+
+const context = createContext({ run: undefined });
+const script = new Script('run()');
+
+/**
+ * Calls `run` and stops it, wherever it is, when it takes longer: V8's own termination, which ends regular expressions
+ * and loops too, and which no `catch` or `finally` of the stopped code sees. Costs 50 µs; what `run` allocates is not
+ * bounded by it.
+ */
+export function runWithin<T>(limitMs: number, run: () => T): T {
+  context.run = run;
+  try {
+    return script.runInContext(context, { timeout: Math.ceil(limitMs) }) as T;
+  } catch (error) {
+    const isTimeout =
+      error instanceof Error && 'code' in error && error.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT';
+    throw isTimeout ? new TimeLimitExceeded(limitMs) : error;
+  } finally {
+    context.run = undefined;
+  }
+}

@@ -1,0 +1,60 @@
+import { join } from 'node:path';
+import { AtbError } from '../errors.js';
+import { readExactly, readRegularFile } from '../weights/regular-file.js';
+
+/** Gemma 3's tokenizer.json, the largest that we know, has 33 MB. */
+export const MAX_FILE_BYTES = 64 * 2 ** 20;
+
+/**
+ * A text file of a model directory; undefined when there is none.
+ * @throws WEIGHT_FILE_* for what is no regular file, and TOKENIZER_INVALID when it is too long or not UTF-8.
+ */
+export async function readModelText(
+  dir: string,
+  name: string,
+  maxBytes = MAX_FILE_BYTES,
+): Promise<string | undefined> {
+  const file = join(dir, name);
+  try {
+    return await readRegularFile(file, dir, async (handle, stamp) => {
+      if (stamp.size > maxBytes) {
+        throw new AtbError('TOKENIZER_INVALID', {
+          file,
+          problem: `has ${stamp.size} bytes, at most ${maxBytes} are read`,
+        });
+      }
+      const bytes = Buffer.alloc(stamp.size);
+      await readExactly(handle, stamp, bytes, 0, stamp.size, 0);
+      return decodeUtf8(bytes, file);
+    });
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+/** A JSON file of a model directory; undefined when there is none. @throws TOKENIZER_INVALID when it is not JSON. */
+export async function readModelJson(dir: string, name: string): Promise<unknown> {
+  const text = await readModelText(dir, name);
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    const problem = `is not JSON: ${error instanceof Error ? error.message : String(error)}`;
+    throw new AtbError('TOKENIZER_INVALID', { file: join(dir, name), problem }, { cause: error });
+  }
+}
+
+function decodeUtf8(bytes: Buffer, file: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (error) {
+    throw new AtbError('TOKENIZER_INVALID', { file, problem: 'is not UTF-8' }, { cause: error });
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  if (!(error instanceof AtbError)) return false;
+  const { cause } = error;
+  return cause instanceof Error && 'code' in cause && (cause.code === 'ENOENT' || cause.code === 'ENOTDIR');
+}
