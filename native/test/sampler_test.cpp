@@ -218,9 +218,16 @@ void FrequenciesFollowTheFormulas() {
   CheckDistribution(small, {.logit_bias = {{2, 3.0f}, {3, -kInf}}}, {});
   CheckDistribution(row, {}, {});
   CheckDistribution(row, {.temperature = 0.8f, .top_p = 0.95f}, {});
-  CheckDistribution(row, {.temperature = 1.2f, .top_k = 40, .top_p = 0.9f, .min_p = 0.02f, .repetition_penalty = 1.3f,
-                          .frequency_penalty = 0.2f, .presence_penalty = -0.5f, .logit_bias = {{9, 2.5f}},
-                          .prompt_tokens = {9, 10, 250}},
+  CheckDistribution(row,
+                    {.temperature = 1.2f,
+                     .top_k = 40,
+                     .top_p = 0.9f,
+                     .min_p = 0.02f,
+                     .repetition_penalty = 1.3f,
+                     .frequency_penalty = 0.2f,
+                     .presence_penalty = -0.5f,
+                     .logit_bias = {{9, 2.5f}},
+                     .prompt_tokens = {9, 10, 250}},
                     {9, 9, 77});
 }
 
@@ -260,7 +267,10 @@ void LogProbsAreThoseOfTheRawLogits() {
   for (size_t i = 0; i < row.size(); ++i) sorted.push_back({row[i], static_cast<int32_t>(i)});
   std::sort(sorted.begin(), sorted.end(), Before);
   SamplerScratch scratch;
-  Sampler sampler({.temperature = 0.3f, .repetition_penalty = 4, .logit_bias = {{17, 100.0f}}, .top_logprobs = 5,
+  Sampler sampler({.temperature = 0.3f,
+                   .repetition_penalty = 4,
+                   .logit_bias = {{17, 100.0f}},
+                   .top_logprobs = 5,
                    .prompt_tokens = {sorted[0].token}});
   const Sampled sampled = sampler.Sample(row, scratch);
   CHECK(sampled.token == 17);
@@ -343,7 +353,8 @@ void TheCompanyOfASequenceDoesNotChangeItsTokens() {
 
 void AppendedTokensCountLikeSampledOnes() {
   SamplerScratch scratch;
-  const SamplerOptions options = {.temperature = 0.9f, .repetition_penalty = 1.4f, .frequency_penalty = 0.3f, .seed = 77};
+  const SamplerOptions options = {
+      .temperature = 0.9f, .repetition_penalty = 1.4f, .frequency_penalty = 0.3f, .seed = 77};
   Sampler drawn(options);
   Sampler told(options);
   for (uint32_t step = 0; step < 30; ++step) {

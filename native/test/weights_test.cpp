@@ -43,7 +43,8 @@ struct Folder {
 
 /// `count` numbers that differ, a few of them special, in a dtype, after `offset` other bytes.
 std::vector<std::byte> Numbers(DType dtype, int64_t count, int64_t offset, uint32_t seed) {
-  std::vector<std::byte> bytes(static_cast<size_t>(offset) + static_cast<size_t>(count) * SizeOf(dtype), std::byte{0xEE});
+  std::vector<std::byte> bytes(static_cast<size_t>(offset) + static_cast<size_t>(count) * SizeOf(dtype),
+                               std::byte{0xEE});
   std::vector<float> aligned(static_cast<size_t>(count));
   for (int64_t i = 0; i < count; ++i) {
     seed = seed * 1664525u + 1013904223u;
@@ -67,12 +68,12 @@ Loaded Load(const std::vector<WeightLoad>& loads, int threads = 2, std::function
   ThreadPool pool(threads);
   Loaded loaded;
   std::mutex mutex;
-  loaded.tensors = LoadWeights(loads, {pool, kernels::Select(), &meter, cancelled ? *cancelled : never,
-                                       [&](uint64_t now, uint64_t total) {
-                                         const std::lock_guard lock(mutex);
-                                         loaded.progress.push_back({now, total});
-                                         if (hook) hook(now, total);
-                                       }});
+  loaded.tensors = LoadWeights(
+      loads, {pool, kernels::Select(), &meter, cancelled ? *cancelled : never, [&](uint64_t now, uint64_t total) {
+                const std::lock_guard lock(mutex);
+                loaded.progress.push_back({now, total});
+                if (hook) hook(now, total);
+              }});
   return loaded;
 }
 
@@ -176,8 +177,9 @@ void MatricesArePackedFromTheirParts() {
 void ProgressEndsWithTheBytesOfTheFiles() {
   const Folder folder;
   const std::string file = folder.Write("w", Numbers(DType::kF32, 3000000, 0, 1));
-  const auto loaded = Load({{"a", DType::kBF16, {1000, 1000}, WeightLayout::kLinear, {{file, 0, DType::kF32, {1000, 1000}}}},
-                            {"b", DType::kF32, {2000000}, WeightLayout::kPlain, {{file, 4000000, DType::kF32, {2000000}}}}});
+  const auto loaded =
+      Load({{"a", DType::kBF16, {1000, 1000}, WeightLayout::kLinear, {{file, 0, DType::kF32, {1000, 1000}}}},
+            {"b", DType::kF32, {2000000}, WeightLayout::kPlain, {{file, 4000000, DType::kF32, {2000000}}}}});
   CHECK(loaded.progress.size() > 3);
   uint64_t last = 0;
   for (const auto& [now, total] : loaded.progress) {
@@ -199,7 +201,8 @@ void WhatDoesNotFitIsRefusedBeforeAnythingIsAllocated() {
   const Folder folder;
   const std::string file = folder.Write("w", Numbers(DType::kF32, 64, 0, 1));
   const int64_t held = meter;
-  const auto plain = [&](std::vector<int64_t> shape, int64_t offset, std::vector<int64_t> part, DType dtype = DType::kF32) {
+  const auto plain = [&](std::vector<int64_t> shape, int64_t offset, std::vector<int64_t> part,
+                         DType dtype = DType::kF32) {
     Load({{"w", DType::kF32, shape, WeightLayout::kPlain, {{file, offset, dtype, part}}}});
   };
   plain({8, 8}, 0, {8, 8});
@@ -264,8 +267,9 @@ void ACancelledLoadEnds() {
   const std::string file = folder.Write("w", Numbers(DType::kF32, 8 << 20, 0, 1));
   std::atomic<bool> cancelled{false};
   CheckThrows("NATIVE_DISPOSED", [&] {
-    Load({{"w", DType::kF32, {8 << 20}, WeightLayout::kPlain, {{file, 0, DType::kF32, {8 << 20}}}}}, 2,
-         [&](uint64_t, uint64_t) { cancelled = true; }, &cancelled);
+    Load(
+        {{"w", DType::kF32, {8 << 20}, WeightLayout::kPlain, {{file, 0, DType::kF32, {8 << 20}}}}}, 2,
+        [&](uint64_t, uint64_t) { cancelled = true; }, &cancelled);
   });
 }
 

@@ -20,7 +20,8 @@ constexpr size_t kRemembered = 32;
 class Reader {
  public:
   GraphSpec Graph(const Napi::Value& value, const Where& where, int depth) {
-    if (depth > kMaxGraphDepth) FailArgument(where, "nested at most " + std::to_string(kMaxGraphDepth) + " deep", value);
+    if (depth > kMaxGraphDepth)
+      FailArgument(where, "nested at most " + std::to_string(kMaxGraphDepth) + " deep", value);
     const Napi::Object object = ReadObject(value, where);
     GraphSpec spec;
     spec.name = ReadString(object.Get("name"), Where(where, "name"));
@@ -97,7 +98,8 @@ class Reader {
   }
 
   static ParamObject Params(const Napi::Value& value, const Where& where, int depth) {
-    if (depth > kMaxParamDepth) FailArgument(where, "nested at most " + std::to_string(kMaxParamDepth) + " deep", value);
+    if (depth > kMaxParamDepth)
+      FailArgument(where, "nested at most " + std::to_string(kMaxParamDepth) + " deep", value);
     const Napi::Object object = ReadObject(value, where);
     ParamObject params;
     for (const std::string& key : ReadKeys(object, where, kMaxKeys)) {

@@ -35,7 +35,7 @@ class Mailbox {
   struct Content {
     std::vector<Completion> completions;
     std::map<uint64_t, std::pair<uint64_t, uint64_t>> progress;  ///< By call: bytes so far, in all.
-    bool finished = false;  ///< The engine is gone and its thread about to end.
+    bool finished = false;                                       ///< The engine is gone and its thread about to end.
   };
 
   /// JavaScript's thread, before anything is posted.

@@ -22,9 +22,9 @@ struct DTypeRow {
 };
 
 constexpr DTypeRow kDTypes[] = {
-    {DType::kF32, "f32", napi_float32_array, "Float32Array"}, {DType::kF16, "f16", napi_uint16_array, "Uint16Array"},
-    {DType::kBF16, "bf16", napi_uint16_array, "Uint16Array"}, {DType::kI8, "i8", napi_int8_array, "Int8Array"},
-    {DType::kU8, "u8", napi_uint8_array, "Uint8Array"},       {DType::kI32, "i32", napi_int32_array, "Int32Array"},
+    {DType::kF32, "f32", napi_float32_array, "Float32Array"},   {DType::kF16, "f16", napi_uint16_array, "Uint16Array"},
+    {DType::kBF16, "bf16", napi_uint16_array, "Uint16Array"},   {DType::kI8, "i8", napi_int8_array, "Int8Array"},
+    {DType::kU8, "u8", napi_uint8_array, "Uint8Array"},         {DType::kI32, "i32", napi_int32_array, "Int32Array"},
     {DType::kI64, "i64", napi_bigint64_array, "BigInt64Array"},
 };
 
@@ -45,7 +45,8 @@ bool Look(const Napi::Value& value, ArrayView& view) {
   if (!value.IsTypedArray()) return false;
   napi_value buffer;
   size_t offset;
-  return napi_get_typedarray_info(value.Env(), value, &view.type, &view.length, &view.data, &buffer, &offset) == napi_ok;
+  return napi_get_typedarray_info(value.Env(), value, &view.type, &view.length, &view.data, &buffer, &offset) ==
+         napi_ok;
 }
 
 std::string Describe(const Napi::Value& value) {
@@ -93,7 +94,8 @@ std::string Where::Text() const {
 }
 
 void FailArgument(const Where& where, std::string_view expected, const Napi::Value& found) {
-  throw Error("NATIVE_ARGUMENT_INVALID", where.Text() + " must be " + std::string(expected) + ", found " + Describe(found));
+  throw Error("NATIVE_ARGUMENT_INVALID",
+              where.Text() + " must be " + std::string(expected) + ", found " + Describe(found));
 }
 
 std::string ReadString(const Napi::Value& value, const Where& where, uint32_t max_bytes) {
@@ -132,16 +134,15 @@ Napi::Object ReadObject(const Napi::Value& value, const Where& where) {
 Napi::Array ReadArray(const Napi::Value& value, const Where& where, uint32_t max_length) {
   if (!value.IsArray()) FailArgument(where, "an array", value);
   Napi::Array array = value.As<Napi::Array>();
-  if (array.Length() > max_length)
-    FailArgument(where, "an array of at most " + std::to_string(max_length), value);
+  if (array.Length() > max_length) FailArgument(where, "an array of at most " + std::to_string(max_length), value);
   return array;
 }
 
 std::vector<std::string> ReadKeys(const Napi::Object& object, const Where& where, uint32_t max_keys) {
   napi_value names = nullptr;
   const auto filter = static_cast<napi_key_filter>(napi_key_enumerable | napi_key_skip_symbols);
-  const napi_status status = napi_get_all_property_names(object.Env(), object, napi_key_own_only, filter,
-                                                         napi_key_numbers_to_strings, &names);
+  const napi_status status =
+      napi_get_all_property_names(object.Env(), object, napi_key_own_only, filter, napi_key_numbers_to_strings, &names);
   if (status != napi_ok) throw Napi::Error::New(object.Env());
   return ReadStrings(Napi::Value(object.Env(), names), where, max_keys);
 }
@@ -192,12 +193,13 @@ JsTensor ReadTensor(const Napi::Value& value, const Where& where) {
   const DTypeRow& row = RowOf(dtype);
   ArrayView view;
   if (!Look(data, view) || view.type != row.array) {
-    throw Error("NATIVE_DTYPE_MISMATCH", where.Text() + ".data must be a " + row.array_name + " for " + row.name +
-                                             ", found " + Describe(data));
+    throw Error("NATIVE_DTYPE_MISMATCH",
+                where.Text() + ".data must be a " + row.array_name + " for " + row.name + ", found " + Describe(data));
   }
   if (static_cast<uint64_t>(elements) != view.length) {
     throw Error("NATIVE_SHAPE_MISMATCH", where.Text() + ".data must have " + std::to_string(elements) +
-                                             " elements for " + ToString(desc) + ", found " + std::to_string(view.length));
+                                             " elements for " + ToString(desc) + ", found " +
+                                             std::to_string(view.length));
   }
   return {desc, data.As<Napi::TypedArray>()};
 }

@@ -53,8 +53,8 @@ uint64_t PhysicalMemoryBytes() {
   static const uint64_t bytes = [] {
     const auto pages = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES));
     const uint64_t machine = pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-    const uint64_t container = std::min(ReadLimit("/sys/fs/cgroup/memory.max"),
-                                        ReadLimit("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
+    const uint64_t container =
+        std::min(ReadLimit("/sys/fs/cgroup/memory.max"), ReadLimit("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
     return std::min(machine, container);
   }();
   return bytes;
@@ -74,7 +74,7 @@ Buffer::Buffer(size_t bytes, std::atomic<int64_t>* meter) {
   if (IsMapped(bytes)) {
     data_ = Map(bytes);
   } else {
-    data_ = static_cast<std::byte*>(::operator new(bytes, std::align_val_t{kBufferAlignment}, std::nothrow));
+    data_ = static_cast<std::byte*>(::operator new (bytes, std::align_val_t{kBufferAlignment}, std::nothrow));
     if (data_ != nullptr) std::memset(data_, 0, bytes);
   }
   if (data_ == nullptr) {
@@ -100,7 +100,7 @@ void Buffer::Free() noexcept {
   if (IsMapped(bytes_)) {
     munmap(data_, bytes_);
   } else {
-    ::operator delete(data_, std::align_val_t{kBufferAlignment});
+    ::operator delete (data_, std::align_val_t{kBufferAlignment});
   }
 }
 

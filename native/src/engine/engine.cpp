@@ -15,13 +15,15 @@ void CheckLogits(const Tensor& logits) {
   const TensorDesc& desc = logits.desc;
   const bool is_float = desc.dtype == DType::kF32 || desc.dtype == DType::kF16 || desc.dtype == DType::kBF16;
   if (is_float && desc.rank == 2 && desc.layout == Layout::kRowMajor && desc.dim(1) > 0) return;
-  throw Error("NATIVE_SHAPE_MISMATCH", "the first output must be float logits [rows, vocabulary], found " + ToString(desc));
+  throw Error("NATIVE_SHAPE_MISMATCH",
+              "the first output must be float logits [rows, vocabulary], found " + ToString(desc));
 }
 
 void Copy(std::span<const std::string> names, std::span<const Tensor> tensors, TensorBundle& to) {
   for (size_t i = 0; i < names.size(); ++i) {
     if (tensors[i].desc.layout != Layout::kRowMajor)
-      throw Error("NATIVE_OUTPUT_INVALID", '"' + names[i] + "\" is " + ToString(tensors[i].desc) + " and stays in the engine");
+      throw Error("NATIVE_OUTPUT_INVALID",
+                  '"' + names[i] + "\" is " + ToString(tensors[i].desc) + " and stays in the engine");
     to.Add(names[i], tensors[i].desc);
   }
   to.Allocate();
@@ -135,7 +137,8 @@ std::vector<BoundTensor> Engine::Match(const Entry& entry, const TensorBundle& i
   matched.reserve(inputs.size());
   for (const NamedTensor& input : inputs.tensors()) {
     const auto found = entry.inputs.find(input.name);
-    if (found == entry.inputs.end()) throw Error("NATIVE_INPUT_INVALID", "the graph has no input \"" + input.name + '"');
+    if (found == entry.inputs.end())
+      throw Error("NATIVE_INPUT_INVALID", "the graph has no input \"" + input.name + '"');
     if (entry.bound[static_cast<size_t>(found->second)].owner)
       throw Error("NATIVE_INPUT_INVALID", "input \"" + input.name + "\" is bound to a tensor of the engine");
     matched.push_back({found->second, input.tensor});

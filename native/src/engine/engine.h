@@ -63,8 +63,8 @@ struct MemoryMeters {
 };
 
 /// Tensors by name, graphs bound to them, samplers, and the threads that compute. Everything but isa, threads and
-/// Stats belongs to one thread at a time. Failures are atb::Error; after one the engine is as before the call, except that
-/// caches may hold what the graph wrote before it failed.
+/// Stats belongs to one thread at a time. Failures are atb::Error; after one the engine is as before the call, except
+/// that caches may hold what the graph wrote before it failed.
 class Engine {
  public:
   /// The best kernels when `isa` is empty. `meters` must live longer. Throws NATIVE_ISA_UNSUPPORTED,
@@ -104,8 +104,8 @@ class Engine {
   struct Entry {
     std::shared_ptr<Graph> graph;
     std::unordered_map<std::string, int> inputs;
-    std::vector<OwnedTensor> bound;      ///< Per input; without owner where it comes with each run.
-    GraphStats stats;                    ///< Guarded by stats_mutex_.
+    std::vector<OwnedTensor> bound;  ///< Per input; without owner where it comes with each run.
+    GraphStats stats;                ///< Guarded by stats_mutex_.
   };
 
   Entry& GraphOf(int id);
@@ -123,7 +123,7 @@ class Engine {
   std::map<int, Entry> graphs_;
   mutable std::mutex stats_mutex_;
   std::unordered_map<int, Sampler> samplers_;
-  std::vector<SamplerScratch> scratch_;  ///< Per thread.
+  std::vector<SamplerScratch> scratch_;   ///< Per thread.
   std::vector<std::vector<float>> rows_;  ///< Per thread: a row of logits as f32.
 };
 

@@ -7,7 +7,8 @@
 
 namespace atb {
 
-EngineThread::EngineThread(int threads, std::string_view isa) : engine_(std::make_unique<Engine>(threads, isa, meters_)) {
+EngineThread::EngineThread(int threads, std::string_view isa)
+    : engine_(std::make_unique<Engine>(threads, isa, meters_)) {
   try {
     thread_ = std::thread([this] { Loop(); });
   } catch (const std::system_error& e) {

@@ -29,7 +29,8 @@ class EngineThread {
 
   /// Tasks that are posted after Finish or Stop never run.
   void Post(Task task);
-  /// Lets the tasks that were posted run, frees the engine, then calls `last`, all on the engine's thread. Does not wait.
+  /// Lets the tasks that were posted run, frees the engine, then calls `last`, all on the engine's thread. Does not
+  /// wait.
   void Finish(std::function<void()> last);
   /// Drops the tasks that have not begun, waits for the one that runs, frees the engine.
   void Stop() noexcept;
@@ -42,7 +43,7 @@ class EngineThread {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Task> tasks_;
-  bool closed_ = false;   ///< Nothing more is posted; the thread ends when the tasks are done.
+  bool closed_ = false;  ///< Nothing more is posted; the thread ends when the tasks are done.
   std::function<void()> last_;
   std::thread thread_;  ///< Last: it uses all of the above.
 };

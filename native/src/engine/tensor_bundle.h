@@ -23,7 +23,8 @@ class TensorBundle {
   void Add(std::string name, const TensorDesc& desc) {
     offsets_.push_back(bytes_);
     const auto size = static_cast<int64_t>(desc.Bytes());
-    bytes_ = CheckedAdd(bytes_, CheckedMul(CheckedAdd(size, kBufferAlignment - 1) / kBufferAlignment, kBufferAlignment));
+    bytes_ =
+        CheckedAdd(bytes_, CheckedMul(CheckedAdd(size, kBufferAlignment - 1) / kBufferAlignment, kBufferAlignment));
     tensors_.push_back({std::move(name), {desc, nullptr}});
   }
 

@@ -108,7 +108,8 @@ void TopK(std::span<const float> row, std::span<const float> block_max, int64_t 
   if (k < blocks) {
     for (int64_t b = 0; b < blocks; ++b) top.push_back({block_max[static_cast<size_t>(b)], 0});
     const auto nth = top.begin() + (k - 1);
-    std::nth_element(top.begin(), nth, top.end(), [](const Candidate& a, const Candidate& b) { return a.value > b.value; });
+    std::nth_element(top.begin(), nth, top.end(),
+                     [](const Candidate& a, const Candidate& b) { return a.value > b.value; });
     bound = nth->value;
     top.clear();
   }

@@ -98,7 +98,8 @@ int32_t Sampler::Choose(std::span<const float> logits, float max, SamplerScratch
     const auto found = std::find(logits.begin() + block * kRowBlock, logits.end(), max);
     return static_cast<int32_t>(found - logits.begin());
   }
-  if (options_.top_k > 0 && options_.top_k < static_cast<int64_t>(logits.size())) return ChooseAmongTop(logits, scratch);
+  if (options_.top_k > 0 && options_.top_k < static_cast<int64_t>(logits.size()))
+    return ChooseAmongTop(logits, scratch);
 
   scratch.mass.resize(logits.size());
   const double total = Masses(logits, max, options_.temperature, scratch.mass.data());
@@ -134,7 +135,8 @@ int32_t Sampler::ChooseAmongTop(std::span<const float> logits, SamplerScratch& s
   return top[chosen].token;
 }
 
-TokenLogprobs Sampler::Logprobs(std::span<const float> logits, float max, int32_t token, SamplerScratch& scratch) const {
+TokenLogprobs Sampler::Logprobs(std::span<const float> logits, float max, int32_t token,
+                                SamplerScratch& scratch) const {
   const double log_sum = max + std::log(SumOfExp(logits, max));
   TokenLogprobs result;
   result.logprob = static_cast<float>(logits[static_cast<size_t>(token)] - log_sum);

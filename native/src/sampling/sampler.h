@@ -29,7 +29,7 @@ struct SamplerOptions {
 /// Log-softmax of the logits as the model made them, before bias, penalties and temperature (as vLLM reports by
 /// default, and OpenAI).
 struct TokenLogprobs {
-  float logprob = 0;  ///< Of the sampled token.
+  float logprob = 0;           ///< Of the sampled token.
   std::vector<Candidate> top;  ///< Log-prob and token, best first.
 };
 

@@ -41,7 +41,8 @@ File::~File() { close(descriptor_); }
 void File::Read(uint64_t offset, std::span<std::byte> into) const {
   constexpr size_t kLargestRead = size_t{1} << 30;  // Linux reads at most 2 GiB at once.
   while (!into.empty()) {
-    const ssize_t got = pread(descriptor_, into.data(), std::min(into.size(), kLargestRead), static_cast<off_t>(offset));
+    const ssize_t got =
+        pread(descriptor_, into.data(), std::min(into.size(), kLargestRead), static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) Fail(path_, "cannot be read", errno);
     if (got == 0) {

@@ -78,8 +78,9 @@ void PlanPart(Plan& plan, const WeightPart& part, Files& files) {
   };
   if (part.dtype != load.dtype && !(IsFloat(part.dtype) && IsFloat(load.dtype)))
     fail("NATIVE_DTYPE_MISMATCH", ToString(load.dtype, load.shape));
-  const bool fits = part.shape.size() == load.shape.size() &&
-                    (part.shape.empty() || std::equal(part.shape.begin() + 1, part.shape.end(), load.shape.begin() + 1));
+  const bool fits =
+      part.shape.size() == load.shape.size() &&
+      (part.shape.empty() || std::equal(part.shape.begin() + 1, part.shape.end(), load.shape.begin() + 1));
   if (!fits) fail("NATIVE_SHAPE_MISMATCH", "rows of " + ToString(load.dtype, load.shape));
 
   const int64_t count = Elements(part.shape);
@@ -113,7 +114,8 @@ Plan PlanWeight(const WeightLoad& load, Files& files) {
     return plan;
   }
   if (load.shape.size() != 2) wrong(" must be a matrix to be packed");
-  if (!IsFloat(load.dtype)) throw Error("NATIVE_DTYPE_MISMATCH", "weight \"" + load.name + "\" must be a float to be packed");
+  if (!IsFloat(load.dtype))
+    throw Error("NATIVE_DTYPE_MISMATCH", "weight \"" + load.name + "\" must be a float to be packed");
   plan.desc.layout = Layout::kPackedLinear;
   plan.packed = kernels::PackedGeometry(kernels::FormatOf(load.dtype), load.shape[0], load.shape[1],
                                         load.layout == WeightLayout::kLinearInterleaved);
@@ -137,8 +139,8 @@ void AddPieces(const Plan& plan, std::vector<Piece>& pieces) {
   }
 }
 
-void Convert(const kernels::KernelTable& kernels, const std::byte* from, DType from_dtype, std::byte* to, DType to_dtype,
-             int64_t count) {
+void Convert(const kernels::KernelTable& kernels, const std::byte* from, DType from_dtype, std::byte* to,
+             DType to_dtype, int64_t count) {
   constexpr int64_t kStep = 2048;
   float widened[kStep];
   for (int64_t i = 0; i < count; i += kStep) {

@@ -50,9 +50,10 @@ struct LoadedWeight {
   std::shared_ptr<const StoredTensor> stored;
 };
 
-/// Reads weights on all threads, each byte once. Beyond the weights themselves it holds about 2 MB per thread (more when
-/// 16 rows of a matrix are larger). Everything is checked before anything is allocated. Throws NATIVE_SHAPE_MISMATCH,
-/// NATIVE_DTYPE_MISMATCH, NATIVE_FILE_ERROR, NATIVE_FILE_TRUNCATED, NATIVE_OUT_OF_MEMORY, NATIVE_DISPOSED.
+/// Reads weights on all threads, each byte once. Beyond the weights themselves it holds about 2 MB per thread (more
+/// when 16 rows of a matrix are larger). Everything is checked before anything is allocated. Throws
+/// NATIVE_SHAPE_MISMATCH, NATIVE_DTYPE_MISMATCH, NATIVE_FILE_ERROR, NATIVE_FILE_TRUNCATED, NATIVE_OUT_OF_MEMORY,
+/// NATIVE_DISPOSED.
 std::vector<LoadedWeight> LoadWeights(std::span<const WeightLoad> loads, const LoadContext& context);
 
 }  // namespace atb
