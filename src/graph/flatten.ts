@@ -141,3 +141,18 @@ class Flattener {
 function sameShape(a: readonly number[], b: readonly number[] | undefined): boolean {
   return b !== undefined && a.length === b.length && a.every((size, axis) => size === b[axis]);
 }
+
+/** JSON with one tensor and one node on each line: small, and readable in a diff. */
+export function formatFlatGraph({ name, inputs, outputs, nodes }: FlatGraph): string {
+  const block = (lines: readonly string[]): string => `\n    ${lines.join(',\n    ')}\n  `;
+  const tensors = Object.entries(inputs).map(
+    ([tensor, desc]) => `${JSON.stringify(tensor)}: ${JSON.stringify(desc)}`,
+  );
+  const parts = [
+    `"name": ${JSON.stringify(name)}`,
+    `"inputs": {${block(tensors)}}`,
+    `"outputs": ${JSON.stringify(outputs)}`,
+    `"nodes": [${block(nodes.map((node) => JSON.stringify(node)))}]`,
+  ];
+  return `{\n  ${parts.join(',\n  ')}\n}\n`;
+}

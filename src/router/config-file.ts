@@ -14,6 +14,7 @@ export async function readConfigDict(modelPath: string): Promise<ConfigDict> {
     new AtbError('CONFIG_INVALID', { file, problems: [problem] }, { cause });
   const folder = await stat(modelPath).catch(() => undefined);
   if (!folder?.isDirectory()) throw fail(`"${modelPath}" is not a folder`);
+  if (!(await stat(file).catch(() => undefined))) throw fail('does not exist');
   let text: string;
   try {
     text = await readRegularFile(file, modelPath, async (handle, stamp) => {

@@ -1,0 +1,125 @@
+import { writeFile } from 'node:fs/promises';
+import type { Argv, CommandModule } from 'yargs';
+import { PHASES, type Phase } from '../common-op-builders/index.js';
+import type { FloatDType } from '../dtype.js';
+import { AtbError } from '../errors.js';
+import { flatten, formatFlatGraph } from '../graph/flatten.js';
+import { applyPasses, PASSES, type PassSelection } from '../graph/passes/index.js';
+import { printDot, printSvg, printText } from '../graph/printers/index.js';
+import { inputDescs } from '../models/base/input-descs.js';
+import { getModel } from '../models/get-model.js';
+import { declaredWeights } from '../weights/weights.js';
+
+const FORMATS = ['text', 'dot', 'svg', 'json'] as const;
+const DTYPES = ['bf16', 'f16', 'f32'] as const;
+
+export interface GraphArguments {
+  readonly modelPath: string;
+  readonly phase: Phase;
+  readonly format: (typeof FORMATS)[number];
+  /** Sequences of the exported step. */
+  readonly batch: number;
+  /** Tokens of the step; in decode, length of the contexts. */
+  readonly tokens: number;
+  readonly blockSize: number;
+  readonly passes: PassSelection;
+  readonly dtype: FloatDType | undefined;
+  readonly modelDirs: readonly string[];
+}
+
+/** A model's graph as text, from config.json alone. Throws CONFIG_INVALID, ROUTER_*, REQUEST_INVALID, GRAPH_*. */
+export async function renderGraph(args: GraphArguments): Promise<string> {
+  for (const field of ['batch', 'tokens', 'blockSize'] as const) {
+    const found = args[field];
+    if (!Number.isSafeInteger(found) || found < 1 || found > 2 ** 24) {
+      throw new AtbError('REQUEST_INVALID', {
+        field: `--${field}`,
+        expected: 'an integer from 1 to 2^24',
+        found,
+      });
+    }
+  }
+  if (args.phase !== 'decode' && args.tokens < args.batch) {
+    const expected = `at least one for each of the ${args.batch} sequences`;
+    throw new AtbError('REQUEST_INVALID', { field: '--tokens', expected, found: args.tokens });
+  }
+  const router = await getModel(args.modelPath, { modelDirs: args.modelDirs });
+  // ATB's operations take no float32: such a checkpoint would run there as bf16. `--dtype f32` shows what runs here.
+  const { dtype: stored = 'bf16' } = router.config;
+  const dtype = args.dtype ?? (stored === 'f32' ? 'bf16' : stored);
+  const model = router.createModel(declaredWeights(dtype));
+  const spec = applyPasses(model.buildGraph(args.phase), args.passes);
+  switch (args.format) {
+    case 'text':
+      return printText(spec);
+    case 'dot':
+      return printDot(spec);
+    case 'svg':
+      return printSvg(spec);
+    case 'json':
+      return formatFlatGraph(flatten(spec, inputDescs(model, args.phase, dtype, args)).graph);
+  }
+}
+
+/** `all`, `none`, or names separated by commas. */
+export const parsePasses = (text: string): PassSelection =>
+  text === 'all' || text === 'none' ? text : text.split(',').map((name) => name.trim());
+
+function declareOptions(argv: Argv<object>) {
+  const passNames = PASSES.map((pass) => `${pass.name} (${pass.summary})`).join(', ');
+  return argv
+    .option('model_path', {
+      type: 'string',
+      demandOption: true,
+      describe: 'directory of a checkpoint; only its config.json is read',
+    })
+    .option('phase', { choices: PHASES, demandOption: true, describe: "which of the model's graphs" })
+    .option('format', {
+      choices: FORMATS,
+      default: 'text' as const,
+      describe: 'json: flat, with the shapes of one step',
+    })
+    .option('batch', { type: 'number', default: 1, describe: 'sequences of that step' })
+    .option('tokens', {
+      type: 'number',
+      default: 128,
+      describe: 'tokens of that step; in decode, length of the contexts',
+    })
+    .option('block_size', { type: 'number', default: 128, describe: 'tokens of a KV cache block' })
+    .option('dtype', {
+      choices: DTYPES,
+      describe: "of weights and activations in json; config.json's, and bf16 for float32, which ATB lacks",
+    })
+    .option('passes', { type: 'string', default: 'none', describe: `all, none, or some of: ${passNames}` })
+    .option('model_dirs', {
+      type: 'string',
+      array: true,
+      default: [] as string[],
+      describe: 'folders with model directories',
+    })
+    .option('output', { type: 'string', describe: 'file to write; standard output by default' });
+}
+
+type Parsed = Awaited<ReturnType<typeof declareOptions>['argv']>;
+
+/** `atb-models graph`: how a model looks to the engine, and to ATB. */
+export const graphCommand: CommandModule<object, Parsed> = {
+  command: 'graph',
+  describe: "print a model's graph as text, dot, svg or json",
+  builder: declareOptions,
+  async handler(argv) {
+    const text = await renderGraph({
+      modelPath: argv.model_path,
+      phase: argv.phase,
+      format: argv.format,
+      batch: argv.batch,
+      tokens: argv.tokens,
+      blockSize: argv.block_size,
+      dtype: argv.dtype,
+      passes: parsePasses(argv.passes),
+      modelDirs: argv.model_dirs,
+    });
+    if (argv.output === undefined) process.stdout.write(text);
+    else await writeFile(argv.output, text);
+  },
+};
