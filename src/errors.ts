@@ -5,7 +5,7 @@
 const MESSAGES = {
   // Router and configuration
   ROUTER_UNKNOWN_MODEL: (d: { modelType: string; known: readonly string[]; nearest?: string | undefined }) =>
-    `no router for model_type "${d.modelType}"${d.nearest ? `; nearest: ${d.nearest}` : ''}; known: ${d.known.join(', ')}`,
+    `no router for model_type ${describeValue(d.modelType)}${d.nearest ? `; nearest: ${d.nearest}` : ''}; known: ${d.known.join(', ')}`,
   ROUTER_DUPLICATE_MODEL: (d: { modelType: string }) => `model_type "${d.modelType}" is registered twice`,
   ROUTER_MODEL_DIR_INVALID: (d: { path: string; reason: string }) => `model directory ${d.path}: ${d.reason}`,
   CONFIG_INVALID: (d: { file: string; problems: readonly string[] }) => `${d.file}: ${d.problems.join('; ')}`,

@@ -17,8 +17,7 @@ function fileOf(...names: readonly string[]): Buffer {
   );
 }
 
-describe('a checkpoint', function () {
-  this.timeout(5000);
+describe('a checkpoint', () => {
   const path = temporaryFolder();
   let count = 0;
 

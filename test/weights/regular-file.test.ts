@@ -8,9 +8,7 @@ import { failure, safetensorsBytes, someBytes, temporaryFolder } from './safeten
 
 const onlyPosix = process.platform === 'win32' ? it.skip : it;
 
-describe('a weight file', function () {
-  // A FIFO or a device that is opened after all would never end.
-  this.timeout(5000);
+describe('a weight file', () => {
   const path = temporaryFolder();
 
   it('is refused when it is absent, or its path means nothing', async () => {
