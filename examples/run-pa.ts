@@ -1,0 +1,30 @@
+import {
+  appendPerfCsv,
+  loadProgress,
+  parseRunPaArguments,
+  printResult,
+  reportFailure,
+  resultToJson,
+} from '../src/cli/index.js';
+import { PARunner } from '../src/index.js';
+
+/** Generates text from a Hugging Face checkpoint: `npm run -s run-pa -- --model_path DIR --input_texts "…"`. */
+async function main(): Promise<void> {
+  const args = await parseRunPaArguments();
+  const runner = await PARunner.load({ ...args.runner, onProgress: loadProgress(process.stderr) });
+  try {
+    await runner.warmUp();
+    const result = await runner.infer(args.inputs, {
+      ...args,
+      ...(args.stream && { onText: (_index: number, text: string) => process.stdout.write(text) }),
+    });
+    if (args.stream) process.stdout.write('\n\n');
+    if (args.json) process.stdout.write(`${resultToJson(result)}\n`);
+    else printResult(result, (text) => process.stdout.write(text));
+    if (args.perfCsv) appendPerfCsv(args.perfCsv, result, args.maxOutputLength);
+  } finally {
+    await runner.dispose();
+  }
+}
+
+await main().catch(reportFailure);

@@ -1,0 +1,4 @@
+export { reportFailure } from './failure.js';
+export { loadProgress } from './progress.js';
+export { appendPerfCsv, metricsTable, percentile, printResult, resultToJson } from './report.js';
+export { parseBytes, parseRunPaArguments, type RunPaArguments } from './run-pa.js';

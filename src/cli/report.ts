@@ -1,0 +1,85 @@
+import { appendFileSync, existsSync } from 'node:fs';
+import Table from 'cli-table3';
+import type { PAMetrics, PAResult } from '../engine/pa-runner.js';
+
+const ms = (value: number) => `${value.toFixed(value < 10 ? 2 : 1)} ms`;
+const rate = (value: number) => `${value.toFixed(1)} tokens/s`;
+const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
+
+/** The value below which `share` of the sorted values lie; 0 when there are none. */
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0;
+}
+
+/** The figures of a run as a table for a terminal. */
+export function metricsTable(m: PAMetrics): string {
+  const table = new Table({
+    head: ['metric', 'value'],
+    style: { head: [], border: [] },
+    colAligns: ['left', 'right'],
+  });
+  table.push(
+    ['load time', ms(m.loadMs)],
+    ['time to first token (p50)', ms(percentile(m.ttftMs, 0.5))],
+    ['per-token latency (p50)', ms(percentile(m.decodeStepMs, 0.5))],
+    ['per-token latency (p99)', ms(percentile(m.decodeStepMs, 0.99))],
+    ['prefill', rate(m.prefillTokens / (sum(m.prefillStepMs) / 1000 || Number.POSITIVE_INFINITY))],
+    ['decode', rate(m.decodeTokens / (sum(m.decodeStepMs) / 1000 || Number.POSITIVE_INFINITY))],
+    ['end to end', ms(m.endToEndMs)],
+    ['peak memory', mib(m.peakMemoryBytes)],
+    ['kernels', `${m.isa}, ${m.threads} threads`],
+  );
+  return table.toString();
+}
+
+/** The benchmark columns of the original's run_pa, one row a run; the header is written once. */
+export function appendPerfCsv(file: string, result: PAResult, maxOutputLength: number): void {
+  const columns = [
+    'batch_size',
+    'input_seq_len',
+    'output_seq_len',
+    'e2e_time(ms)',
+    'prefill_time(ms)',
+    'decoder_token_time(ms)',
+    'prefill_count',
+    'prefill_token_times',
+    'decode_token_times',
+    'prefill_average_time(ms)',
+  ];
+  const { metrics: m, answers } = result;
+  const list = (times: readonly number[]) => `"${times.map((t) => t.toFixed(2)).join(',')}"`;
+  const row = [
+    answers.length,
+    answers[0]?.promptTokens ?? 0,
+    maxOutputLength,
+    m.endToEndMs.toFixed(2),
+    sum(m.prefillStepMs).toFixed(2),
+    (sum(m.decodeStepMs) / Math.max(1, m.decodeStepMs.length)).toFixed(2),
+    m.prefillStepMs.length,
+    list(m.prefillStepMs),
+    list(m.decodeStepMs),
+    (sum(m.prefillStepMs) / Math.max(1, m.prefillStepMs.length)).toFixed(2),
+  ];
+  appendFileSync(file, `${existsSync(file) ? '' : `${columns.join(',')}\n`}${row.join(',')}\n`);
+}
+
+/** Questions, answers and token counts as the original prints them, then the table. */
+export function printResult(result: PAResult, write: (text: string) => void): void {
+  for (const { index, prompt, text, tokens } of result.answers) {
+    write(`Question[${index}]: ${prompt}\n`);
+    write(`Answer[${index}]: ${text ?? `[${[...tokens].join(', ')}]`}\n`);
+    write(`Generate[${index}] token num: (${index}, ${tokens.length})\n\n`);
+  }
+  write(`${metricsTable(result.metrics)}\n`);
+}
+
+/** The same as one JSON object. */
+export function resultToJson(result: PAResult): string {
+  return JSON.stringify(
+    result,
+    (_, value) => (ArrayBuffer.isView(value) ? Array.from(value as Int32Array) : value),
+    2,
+  );
+}

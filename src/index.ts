@@ -1,0 +1,53 @@
+/** What users import. */
+import './native/register.js';
+
+export {
+  type BuilderParam,
+  type BuilderTensors,
+  type Category,
+  CommonOpBuilder,
+  CommonOpBuilderManager,
+  type Phase,
+  registerCommonOpBuilder,
+} from './common-op-builders/index.js';
+export type { DType, FloatDType, Tensor } from './dtype.js';
+export { Generation, type GenerationChunk, type GenerationResult } from './engine/generation.js';
+export { type GenerateOptions, LLMEngine, type LLMEngineOptions } from './engine/llm-engine.js';
+export {
+  type InferOptions,
+  type PAAnswer,
+  type PAInputs,
+  type PAMetrics,
+  type PAResult,
+  PARunner,
+  type PARunnerOptions,
+} from './engine/pa-runner.js';
+export { AtbError, type ErrorCode, type ErrorDetail } from './errors.js';
+export { AtbGraph, BaseOperation, dim, type GraphSpec } from './graph/atb-graph.js';
+export { applyPasses, type PassSelection } from './graph/passes/index.js';
+export { BlockManager, BlockTable } from './kv-cache/block-manager.js';
+export { BaseAttention } from './layers/base-attention.js';
+export { BaseMLP } from './layers/base-mlp.js';
+export { BaseRMSNorm, HeadNorm } from './layers/base-rms-norm.js';
+export { type BaseConfig, baseConfig, type ConfigRules } from './layers/config/index.js';
+export type { Module } from './layers/module.js';
+export { addResidual } from './layers/residual.js';
+export { BaseLayer } from './models/base/base-layer.js';
+export { BaseModelATB } from './models/base/base-model-atb.js';
+export { FlashForCausalLMATB } from './models/base/flash-for-causal-lm-atb.js';
+export { getModel } from './models/get-model.js';
+export { availableIsas, createEngine, type NativeEngine, supportedOps } from './native/index.js';
+export { BaseRouter, discoverModels, getRouter, RegisterRouter, registerModel } from './router/index.js';
+export { type ForwardInputs, ModelRunner, type ModelRunnerOptions } from './runner/model-runner.js';
+export {
+  resolveSamplingParams,
+  type SamplingOptions,
+  type SamplingParams,
+} from './sampling/sampling-params.js';
+export { type Batch, type BatchEntry, Scheduler, type SchedulerOptions } from './scheduler/scheduler.js';
+export { type FinishReason, Sequence } from './scheduler/sequence.js';
+export type { ChatMessage } from './tokenizer/chat-template.js';
+export { HfTokenizer } from './tokenizer/hf-tokenizer.js';
+export { Checkpoint } from './weights/checkpoint.js';
+export { Linear } from './weights/linear.js';
+export { type TensorRef, Weights } from './weights/weights.js';
