@@ -130,7 +130,7 @@ Napi::Value EngineWrap::SetTensor(const Info& info) {
     CheckAlive();
     auto stored = std::make_shared<StoredTensor>();
     // At least one line, so that a tensor of no elements has an address.
-    stored->bytes = Buffer(std::max(tensor.desc.Bytes(), kBufferAlignment), &thread_->meters().weights);
+    stored->bytes = Buffer(std::max(tensor.desc.Bytes(), kBufferAlignment), &thread_->shared().weights);
     stored->tensor = {tensor.desc, stored->bytes.data()};
     CopyValues(tensor, stored->tensor.data, "tensor");
     Post([name, stored](Engine& engine) { engine.Put(name, OwnedTensor(stored)); });
@@ -144,7 +144,7 @@ Napi::Value EngineWrap::AllocateKvCache(const Info& info) {
     const KvCacheOptions options = ReadKvCacheOptions(info[0]);
     CheckAlive();
     // Pages come when they are first written, so this takes no time whatever the size.
-    auto cache = std::make_shared<const KvCache>(options, &thread_->meters().caches);
+    auto cache = std::make_shared<const KvCache>(options, &thread_->shared().caches);
     const auto bytes = static_cast<double>(cache->bytes());
     Post([cache = std::move(cache)](Engine& engine) { engine.PutCache(cache); });
     return Napi::Number::New(info.Env(), bytes);
@@ -240,14 +240,14 @@ Napi::Value EngineWrap::Forward(const Info& info) {
 Napi::Value EngineWrap::Memory(const Info& info) {
   return Guard(info.Env(), [&] {
     CheckAlive();
-    MemoryMeters& meters = thread_->meters();
+    const EngineShared& shared = thread_->shared();
     Napi::Object object = Napi::Object::New(info.Env());
     const auto set = [&](const char* key, const std::atomic<int64_t>& bytes) {
       object.Set(key, Napi::Number::New(info.Env(), static_cast<double>(bytes.load())));
     };
-    set("weightBytes", meters.weights);
-    set("cacheBytes", meters.caches);
-    set("arenaBytes", meters.arenas);
+    set("weightBytes", shared.weights);
+    set("cacheBytes", shared.caches);
+    set("arenaBytes", shared.arenas);
     return object;
   });
 }

@@ -34,8 +34,8 @@ void Copy(std::span<const std::string> names, std::span<const Tensor> tensors, T
 
 }  // namespace
 
-Engine::Engine(int threads, std::string_view isa, MemoryMeters& meters)
-    : meters_(meters),
+Engine::Engine(int threads, std::string_view isa, EngineShared& shared)
+    : shared_(shared),
       kernels_(kernels::Select(isa)),
       pool_(threads),
       scratch_(static_cast<size_t>(threads)),
@@ -43,7 +43,7 @@ Engine::Engine(int threads, std::string_view isa, MemoryMeters& meters)
 
 void Engine::Load(std::span<const WeightLoad> loads, const std::function<void(uint64_t, uint64_t)>& progress,
                   const std::atomic<bool>& cancelled) {
-  for (const LoadedWeight& weight : LoadWeights(loads, {pool_, kernels_, &meters_.weights, cancelled, progress})) {
+  for (const LoadedWeight& weight : LoadWeights(loads, {pool_, kernels_, &shared_.weights, cancelled, progress})) {
     Put(weight.name, OwnedTensor(weight.stored));
   }
 }
@@ -73,6 +73,7 @@ void Engine::PutCache(const std::shared_ptr<const KvCache>& cache) {
 void Engine::AddGraph(int id, std::shared_ptr<Graph> graph) {
   Entry entry;
   entry.graph = std::move(graph);
+  entry.graph->SetStop(&shared_.stop);
   const std::vector<std::string>& names = entry.graph->Inputs();
   entry.bound.resize(names.size());
   for (size_t i = 0; i < names.size(); ++i) {
@@ -90,7 +91,7 @@ void Engine::RemoveGraph(int id) {
   std::map<int, Entry>::node_type removed;  // Freed after the lock.
   const std::lock_guard lock(stats_mutex_);
   removed = graphs_.extract(id);
-  if (removed) meters_.arenas -= static_cast<int64_t>(removed.mapped().stats.counters.arena_bytes);
+  if (removed) shared_.arenas -= static_cast<int64_t>(removed.mapped().stats.counters.arena_bytes);
 }
 
 GraphStats Engine::Stats(int graph) const {
@@ -102,7 +103,7 @@ GraphStats Engine::Stats(int graph) const {
 void Engine::UpdateStats(Entry& entry, uint64_t barriers) {
   const std::lock_guard lock(stats_mutex_);
   const GraphCounters& now = entry.graph->counters();
-  meters_.arenas += static_cast<int64_t>(now.arena_bytes) - static_cast<int64_t>(entry.stats.counters.arena_bytes);
+  shared_.arenas += static_cast<int64_t>(now.arena_bytes) - static_cast<int64_t>(entry.stats.counters.arena_bytes);
   // The text of the reason changes only with the number of plans: a warm step copies numbers alone.
   if (entry.stats.counters.plans != now.plans) entry.stats.counters.last_plan_reason = now.last_plan_reason;
   entry.stats.counters.runs = now.runs;
@@ -222,6 +223,7 @@ void Engine::Sample(const Tensor& logits, const std::vector<int32_t>& ids, StepR
 
 ForwardResult Engine::Forward(const ForwardRequest& request) {
   Graph graph(request.spec);
+  graph.SetStop(&shared_.stop);
   const std::vector<std::string>& names = graph.Inputs();
   std::vector<BoundTensor> inputs;
   for (size_t i = 0; i < names.size(); ++i) {

@@ -55,11 +55,14 @@ struct GraphStats {
   uint64_t barriers = 0;  ///< Of the latest run.
 };
 
-/// Bytes that an engine holds. Buffers count themselves in and out, so it can be read at any time.
-struct MemoryMeters {
+/// What an engine shares with other threads, at any time.
+struct EngineShared {
+  // Bytes held. Buffers count themselves in and out.
   std::atomic<int64_t> weights{0};
   std::atomic<int64_t> caches{0};
   std::atomic<int64_t> arenas{0};
+  /// Set to end a run between two operations.
+  std::atomic<bool> stop{false};
 };
 
 /// Tensors by name, graphs bound to them, samplers, and the threads that compute. Everything but isa, threads and
@@ -67,9 +70,9 @@ struct MemoryMeters {
 /// that caches may hold what the graph wrote before it failed.
 class Engine {
  public:
-  /// The best kernels when `isa` is empty. `meters` must live longer. Throws NATIVE_ISA_UNSUPPORTED,
+  /// The best kernels when `isa` is empty. `shared` must live longer. Throws NATIVE_ISA_UNSUPPORTED,
   /// NATIVE_THREADS_INVALID.
-  Engine(int threads, std::string_view isa, MemoryMeters& meters);
+  Engine(int threads, std::string_view isa, EngineShared& shared);
 
   const char* isa() const { return kernels_.isa; }
   int threads() const { return pool_.threads(); }
@@ -115,7 +118,7 @@ class Engine {
   void CheckSamplers(const std::vector<int32_t>& ids);
   void Sample(const Tensor& logits, const std::vector<int32_t>& ids, StepResult& result);
 
-  MemoryMeters& meters_;
+  EngineShared& shared_;
   const kernels::KernelTable& kernels_;
   ThreadPool pool_;
   std::unordered_map<std::string, OwnedTensor> tensors_;

@@ -8,7 +8,7 @@
 namespace atb {
 
 EngineThread::EngineThread(int threads, std::string_view isa)
-    : engine_(std::make_unique<Engine>(threads, isa, meters_)) {
+    : engine_(std::make_unique<Engine>(threads, isa, shared_)) {
   try {
     thread_ = std::thread([this] { Loop(); });
   } catch (const std::system_error& e) {
@@ -38,6 +38,7 @@ void EngineThread::Stop() noexcept {
   {
     const std::lock_guard lock(mutex_);
     closed_ = true;
+    shared_.stop = true;
     dropped.swap(tasks_);
     last_ = nullptr;
     wake_.notify_one();

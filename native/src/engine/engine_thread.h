@@ -25,20 +25,20 @@ class EngineThread {
 
   /// For what may be asked from any thread while tasks run. Gone after Finish and Stop.
   const Engine& engine() const { return *engine_; }
-  MemoryMeters& meters() { return meters_; }
+  EngineShared& shared() { return shared_; }
 
   /// Tasks that are posted after Finish or Stop never run.
   void Post(Task task);
   /// Lets the tasks that were posted run, frees the engine, then calls `last`, all on the engine's thread. Does not
   /// wait.
   void Finish(std::function<void()> last);
-  /// Drops the tasks that have not begun, waits for the one that runs, frees the engine.
+  /// Drops the tasks that have not begun, ends the one that runs at its next operation, frees the engine. Waits.
   void Stop() noexcept;
 
  private:
   void Loop();
 
-  MemoryMeters meters_;  ///< First: buffers of the engine and of waiting tasks count themselves out of it.
+  EngineShared shared_;  ///< First: buffers of the engine and of waiting tasks count themselves out of it.
   std::unique_ptr<Engine> engine_;
   std::mutex mutex_;
   std::condition_variable wake_;

@@ -128,6 +128,7 @@ struct Graph::Impl {
   std::vector<const Tensor*> copy_to;  ///< Per output: a destination that another tensor's bytes must be copied to.
   std::vector<KeptTensor> kept;
 
+  const std::atomic<bool>* stop = nullptr;
   GraphCounters counters;
   bool profiling = false;
   std::vector<NodeTiming> timings;
@@ -439,6 +440,8 @@ void Graph::Impl::Keep(int node) {
 
 void Graph::Impl::Execute(const Context& ctx) {
   for (size_t i = 0; i < flat.nodes.size(); ++i) {
+    if (stop != nullptr && stop->load(std::memory_order_relaxed))
+      throw Error("NATIVE_DISPOSED", "the engine was stopped in the middle of a run");
     const FlatNode& node = flat.nodes[i];
     const size_t n = node.inputs.size();
     for (size_t j = 0; j < n; ++j) node_tensors[j] = TensorOf(node.inputs[j]);
@@ -494,6 +497,8 @@ void Graph::Run(std::span<const BoundTensor> inputs, std::span<const BoundTensor
                 std::span<const std::string> keep, const kernels::KernelTable& kernels, ThreadPool& pool) {
   impl_->Run(inputs, outputs, keep, kernels, pool);
 }
+
+void Graph::SetStop(const std::atomic<bool>* stop) { impl_->stop = stop; }
 
 const Tensor& Graph::Output(int index) const {
   if (!impl_->outputs_valid)

@@ -1,4 +1,5 @@
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -61,6 +62,9 @@ class Graph {
   /// A run whose sizes fit a plan that exists allocates nothing (unless it keeps tensors).
   void Run(std::span<const BoundTensor> inputs, std::span<const BoundTensor> outputs, std::span<const std::string> keep,
            const kernels::KernelTable& kernels, ThreadPool& pool);
+
+  /// A flag of the caller's that ends a run between two operations once it is true: Run then throws NATIVE_DISPOSED.
+  void SetStop(const std::atomic<bool>* stop);
 
   /// Output i, or a kept tensor, of the latest run, valid until the next. Throws NATIVE_GRAPH_NOT_RUN when that run
   /// failed or there was none, NATIVE_OUTPUT_INVALID when there is no such tensor.
