@@ -20,10 +20,18 @@ export function runWithin<T>(limitMs: number, run: () => T): T {
   try {
     return script.runInContext(context, { timeout: Math.ceil(limitMs) }) as T;
   } catch (error) {
-    const isTimeout =
-      error instanceof Error && 'code' in error && error.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT';
-    throw isTimeout ? new TimeLimitExceeded(limitMs) : error;
+    throw isTimeout(error) ? new TimeLimitExceeded(limitMs) : error;
   } finally {
     context.run = undefined;
   }
+}
+
+/** The error belongs to the script's context, so it is no instance of this one's Error. */
+function isTimeout(error: unknown): boolean {
+  return (
+    typeof error === 'object' &&
+    error !== null &&
+    'code' in error &&
+    error.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT'
+  );
 }

@@ -1,0 +1,119 @@
+import { AtbError } from '../errors.js';
+import type { ChatMessage } from './chat-template.js';
+
+/** Variables that a caller may set for a template, besides the conversation, tools and documents. */
+export const TEMPLATE_KWARGS: readonly string[] = [
+  'add_vision_id',
+  'builtin_tools',
+  'controls',
+  'custom_tools',
+  'date_string',
+  'enable_thinking',
+  'keep_all_reasoning',
+  'model_identity',
+  'preserve_thinking',
+  'reasoning_effort',
+  'thinking',
+  'thinking_budget',
+  'tools_in_user_message',
+];
+
+const MAX_ROLE_LEN = 64;
+const MAX_DEPTH = 64;
+/** Texts, numbers, lists and objects of one field; shared parts of a cycle would be copied for ever. */
+const MAX_VALUES = 1_000_000;
+/** Characters that Unicode keeps free for such uses: U+FDD0 to U+FDEF. */
+const FIRST_NONCHARACTER = 0xfdd0;
+const NUM_NONCHARACTERS = 32;
+
+/** @throws REQUEST_INVALID unless it is a list of at least one message, each with a role */
+export function checkConversation(messages: unknown): asserts messages is readonly ChatMessage[] {
+  if (!Array.isArray(messages) || messages.length === 0)
+    invalid('messages', 'a list of at least one message', messages);
+  for (const [index, message] of messages.entries()) {
+    if (typeof message !== 'object' || message === null || Array.isArray(message)) {
+      invalid(`messages[${index}]`, 'an object with role and content', message);
+    }
+    const { role } = message as ChatMessage;
+    if (typeof role !== 'string' || role.length === 0 || role.length > MAX_ROLE_LEN) {
+      invalid(`messages[${index}].role`, `a string of 1 to ${MAX_ROLE_LEN} characters`, role);
+    }
+  }
+}
+
+/** @throws REQUEST_INVALID for a name that is not in `TEMPLATE_KWARGS`: others could hide what templates rely on */
+export function checkKwargs(kwargs: unknown): void {
+  if (typeof kwargs !== 'object' || kwargs === null || Array.isArray(kwargs))
+    invalid('chatTemplateKwargs', 'an object', kwargs);
+  for (const [name, value] of Object.entries(kwargs)) {
+    if (!TEMPLATE_KWARGS.includes(name)) {
+      invalid(
+        `chatTemplateKwargs.${name.slice(0, 64)}`,
+        `absent; known are ${TEMPLATE_KWARGS.join(', ')}`,
+        value,
+      );
+    }
+  }
+}
+
+/**
+ * A copy of JSON-like data with every string mapped.
+ * @throws REQUEST_INVALID for functions, and for what is too large or too deep (or contains itself)
+ */
+export function copyJson(value: unknown, field: string, mapText: (text: string) => string): unknown {
+  let numValues = 0;
+  const copy = (found: unknown, place: string, depth: number): unknown => {
+    if (++numValues > MAX_VALUES) invalid(field, `made of at most ${MAX_VALUES} values`, 'more');
+    if (typeof found === 'string') return mapText(found);
+    if (found === null || found === undefined || typeof found === 'boolean' || Number.isFinite(found))
+      return found;
+    if (typeof found !== 'object') invalid(place, 'made of texts, numbers, lists and objects', found);
+    if (depth >= MAX_DEPTH) invalid(field, `nested at most ${MAX_DEPTH} levels deep`, 'more');
+    if (Array.isArray(found)) return found.map((item, index) => copy(item, `${place}[${index}]`, depth + 1));
+    // Without a prototype: "__proto__" is a key like any other.
+    const copied = Object.create(null) as Record<string, unknown>;
+    for (const [key, item] of Object.entries(found)) {
+      copied[mapText(key)] = copy(item, `${place}.${key.slice(0, MAX_ROLE_LEN)}`, depth + 1);
+    }
+    return copied;
+  };
+  return copy(value, field, 0);
+}
+
+/** A message whose content is a list of text parts, with the parts' texts joined by line breaks, as vLLM has it. */
+export function joinTextParts(message: ChatMessage, index: number): ChatMessage {
+  const { content } = message;
+  if (!Array.isArray(content)) return message;
+  const texts = content.map((part: unknown, at) => {
+    const { type, text } = (typeof part === 'object' && part !== null ? part : {}) as Record<string, unknown>;
+    if (type !== 'text' || typeof text !== 'string') {
+      invalid(
+        `messages[${index}].content[${at}]`,
+        'a part of type "text": this model reads nothing else',
+        part,
+      );
+    }
+    return text;
+  });
+  return { ...message, content: texts.join('\n') };
+}
+
+/** A character that is nowhere in the data. @throws REQUEST_INVALID for data that uses all of Unicode's noncharacters */
+export function unusedMark(data: Readonly<Record<string, unknown>>): string {
+  const used = new Set<string>();
+  for (const [field, value] of Object.entries(data)) {
+    copyJson(value, field, (text) => {
+      for (const [mark] of text.matchAll(/[\uFDD0-\uFDEF]/g)) used.add(mark);
+      return text;
+    });
+  }
+  for (let i = 0; i < NUM_NONCHARACTERS; i++) {
+    const mark = String.fromCharCode(FIRST_NONCHARACTER + i);
+    if (!used.has(mark)) return mark;
+  }
+  return invalid('messages', 'without Unicode noncharacters', 'all of U+FDD0 to U+FDEF');
+}
+
+function invalid(field: string, expected: string, found: unknown): never {
+  throw new AtbError('REQUEST_INVALID', { field, expected, found });
+}
