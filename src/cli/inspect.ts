@@ -1,0 +1,269 @@
+import { totalmem } from 'node:os';
+import { join, resolve, sep } from 'node:path';
+import type { Argv, CommandModule } from 'yargs';
+import { DTYPE_BYTES, elementCount, type FloatDType } from '../dtype.js';
+import { AtbError, describeValue, type ErrorCode } from '../errors.js';
+import { type BaseConfig, isDict } from '../layers/config/index.js';
+import { isLengthDependent } from '../layers/rope/rope-config.js';
+import { loadModels } from '../models/get-model.js';
+import type { CausalLM } from '../router/index.js';
+import { getRouter, readConfigDict } from '../router/index.js';
+import { kvBlockBytes } from '../runner/kv-block-bytes.js';
+import { ChatTemplate } from '../tokenizer/chat-template.js';
+import { findChatTemplates } from '../tokenizer/chat-template-source.js';
+import { readModelJson } from '../tokenizer/model-files.js';
+import { Checkpoint } from '../weights/checkpoint.js';
+
+const DTYPES = ['bf16', 'f16', 'f32'] as const;
+/** Contexts that people start with; the model's own limit where that is less. */
+const DEFAULT_TOKENS = 4096;
+
+export interface InspectArguments {
+  readonly modelPath: string;
+  /** Override of the model's dtype. */
+  readonly dtype?: FloatDType | undefined;
+  /** Tokens of KV cache to count. */
+  readonly tokens?: number | undefined;
+  readonly modelDirs?: readonly string[];
+}
+
+/** What a model directory holds and needs. Byte counts are exact for the files and estimates for memory. */
+export interface Inspection {
+  readonly directory: string;
+  /** `model_type` and `architectures` of config.json. */
+  readonly modelType: string | undefined;
+  readonly architectures: readonly string[];
+  /** The class that runs it; absent when none does. */
+  readonly modelClass: string | undefined;
+  /** The known model_type that resembles an unknown one. */
+  readonly nearest: string | undefined;
+  readonly config: Omit<BaseConfig, 'rope'> | undefined;
+  readonly weights: WeightSummary | undefined;
+  readonly memory: MemoryEstimate | undefined;
+  /** What and where the chat templates are; absent when they are broken. */
+  readonly chatTemplates: readonly string[] | undefined;
+  /** Everything that is wrong with the checkpoint, or that this engine cannot do; none when it runs. */
+  readonly problems: ReadonlyArray<{ readonly code: ErrorCode; readonly message: string }>;
+}
+
+export interface WeightSummary {
+  readonly files: number;
+  readonly tensors: number;
+  readonly bytes: number;
+  /** By the format's own names of the element types. */
+  readonly dtypes: Readonly<Record<string, { readonly tensors: number; readonly bytes: number }>>;
+  /** Tensors that the model does not read; absent when no model could be made. */
+  readonly unused: readonly string[] | undefined;
+}
+
+export interface MemoryEstimate {
+  /** Of weights and activations when it runs. */
+  readonly dtype: FloatDType;
+  readonly weightBytes: number;
+  readonly kvBytesPerToken: number;
+  /** Tokens that `cacheBytes` counts. */
+  readonly tokens: number;
+  readonly cacheBytes: number;
+  /** Tables of the rotary embedding. */
+  readonly positionBytes: number;
+  /** Without the intermediate tensors of a step. */
+  readonly totalBytes: number;
+}
+
+/**
+ * Looks at a model directory without loading it: config.json, the headers of its weights, its chat template. What is
+ * wrong with the checkpoint goes into `problems`. Throws REQUEST_INVALID and ROUTER_MODEL_DIR_INVALID for what is wrong
+ * with the arguments.
+ */
+export async function inspectModel(args: InspectArguments): Promise<Inspection> {
+  const { modelPath, tokens } = args;
+  if (tokens !== undefined && (!Number.isSafeInteger(tokens) || tokens < 1)) {
+    throw new AtbError('REQUEST_INVALID', { field: '--tokens', expected: 'an integer >= 1', found: tokens });
+  }
+  await loadModels(args.modelDirs);
+  const errors: AtbError[] = [];
+  const attempt = collector(errors);
+  const dict = await attempt(() => readConfigDict(modelPath));
+  const router = dict && (await attempt(() => new (getRouter(dict.model_type))(modelPath, dict)));
+  const config = router && (await attempt(() => router.config));
+  const checkpoint = await attempt(() => Checkpoint.open(modelPath));
+  const model =
+    router && config && checkpoint && (await attempt(() => router.createModel(checkpoint.weights())));
+  const chatTemplates = await attempt(() => chatTemplateNames(modelPath));
+  return {
+    directory: resolve(modelPath),
+    modelType: typeof dict?.model_type === 'string' ? dict.model_type : undefined,
+    architectures: Array.isArray(dict?.architectures) ? dict.architectures.filter(isString) : [],
+    modelClass: router?.modelClass.name,
+    nearest: nearestModel(errors),
+    config: config && withoutRope(config),
+    weights: checkpoint && summarise(checkpoint, model),
+    memory: config && model && estimateMemory(config, model, args),
+    chatTemplates,
+    problems: errors.map(({ code, message }) => ({ code, message })),
+  };
+}
+
+/** Runs a step, and keeps an AtbError for the report instead of ending with it. */
+function collector(errors: AtbError[]) {
+  return async <T>(step: () => T): Promise<Awaited<T> | undefined> => {
+    try {
+      return await step();
+    } catch (error) {
+      if (!(error instanceof AtbError)) throw error;
+      errors.push(error);
+      return undefined;
+    }
+  };
+}
+
+const isString = (value: unknown): value is string => typeof value === 'string';
+
+function nearestModel(errors: readonly AtbError[]): string | undefined {
+  const unknown = errors.find(({ code }) => code === 'ROUTER_UNKNOWN_MODEL');
+  return (unknown as AtbError<'ROUTER_UNKNOWN_MODEL'> | undefined)?.detail.nearest;
+}
+
+function withoutRope({ rope: _, ...config }: BaseConfig): Omit<BaseConfig, 'rope'> {
+  return config;
+}
+
+function summarise(checkpoint: Checkpoint, model: CausalLM | undefined): WeightSummary {
+  const dtypes: Record<string, { tensors: number; bytes: number }> = {};
+  for (const { dtype, bytes } of checkpoint.tensors.values()) {
+    const sum = dtypes[dtype];
+    dtypes[dtype] = { tensors: (sum?.tensors ?? 0) + 1, bytes: (sum?.bytes ?? 0) + bytes };
+  }
+  const place = (part: { readonly file: string; readonly offset: number }): string =>
+    `${part.offset} ${part.file}`;
+  const read = model && new Set(model.getWeights().flatMap(({ parts }) => parts.map(place)));
+  return {
+    files: checkpoint.files.length,
+    tensors: checkpoint.tensors.size,
+    bytes: checkpoint.totalBytes,
+    dtypes,
+    unused:
+      read && [...checkpoint.tensors].filter(([, tensor]) => !read.has(place(tensor))).map(([name]) => name),
+  };
+}
+
+function estimateMemory(config: BaseConfig, model: CausalLM, args: InspectArguments): MemoryEstimate {
+  const dtype = args.dtype ?? config.dtype ?? 'bf16';
+  const { numHiddenLayers, numKeyValueHeads, headDim, maxPositionEmbeddings, rope } = config;
+  const tokens = args.tokens ?? Math.min(DEFAULT_TOKENS, maxPositionEmbeddings);
+  const elements = model.getWeights().reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  const weightBytes = elements * DTYPE_BYTES[dtype];
+  const kvBytesPerToken = numHiddenLayers * kvBlockBytes(numKeyValueHeads, headDim, dtype, 1);
+  const cacheBytes = tokens * kvBytesPerToken;
+  // Where frequencies depend on the length, only the rows of a step are made.
+  const rows = isLengthDependent(rope) ? 0 : maxPositionEmbeddings;
+  const positionBytes = 2 * rows * rope.headDim * DTYPE_BYTES[dtype];
+  const totalBytes = weightBytes + cacheBytes + positionBytes;
+  return { dtype, weightBytes, kvBytesPerToken, tokens, cacheBytes, positionBytes, totalBytes };
+}
+
+/** Where each template is, compiled once to see that it can be. */
+async function chatTemplateNames(modelPath: string): Promise<string[]> {
+  const tokenizerConfig = await readModelJson(modelPath, 'tokenizer_config.json');
+  const found = await findChatTemplates(modelPath, isDict(tokenizerConfig) ? tokenizerConfig : {});
+  return [...found.values()].map(({ source, name }) => {
+    new ChatTemplate(source, name);
+    return name.replace(join(modelPath, sep), '');
+  });
+}
+
+const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
+
+/** `2.30 GiB`; whole bytes below a KiB. */
+function bytesText(bytes: number): string {
+  const unit = Math.min(UNITS.length - 1, bytes < 1 ? 0 : Math.floor(Math.log2(bytes) / 10));
+  return `${unit === 0 ? bytes : (bytes / 2 ** (10 * unit)).toFixed(2)} ${UNITS[unit]}`;
+}
+
+/** An inspection for a terminal: one line a subject. */
+export function inspectionText(found: Inspection, machineBytes = totalmem()): string {
+  const lines: Array<readonly [subject: string, text: string]> = [
+    ['directory', found.directory],
+    ['model', modelText(found)],
+  ];
+  const { config, weights, memory } = found;
+  if (config) {
+    const heads = `${config.numAttentionHeads} heads over ${config.numKeyValueHeads} of keys and values, each of ${config.headDim}`;
+    lines.push([
+      'shape',
+      `${config.numHiddenLayers} layers, hidden ${config.hiddenSize}, ${heads}, vocabulary ${config.vocabSize}, context ${config.maxPositionEmbeddings}`,
+    ]);
+  }
+  if (weights) {
+    const dtypes = Object.entries(weights.dtypes).map(
+      ([dtype, { tensors, bytes }]) => `${dtype} ${tensors} (${bytesText(bytes)})`,
+    );
+    const files = `${weights.files} ${weights.files === 1 ? 'file' : 'files'}`;
+    lines.push([
+      'weights',
+      `${weights.tensors} tensors in ${files}, ${bytesText(weights.bytes)}: ${dtypes.join(', ')}`,
+    ]);
+    const [first, ...others] = weights.unused ?? [];
+    if (first !== undefined) {
+      lines.push([
+        'unused',
+        `${describeValue(first)}${others.length > 0 ? ` and ${others.length} more` : ''}`,
+      ]);
+    }
+  }
+  if (memory) {
+    const { weightBytes, cacheBytes, positionBytes, totalBytes, tokens, dtype } = memory;
+    const parts = `weights ${bytesText(weightBytes)}, cache of ${tokens} tokens ${bytesText(cacheBytes)}, position tables ${bytesText(positionBytes)}`;
+    lines.push(['KV cache', `${bytesText(memory.kvBytesPerToken)} per token in ${dtype}`]);
+    lines.push([
+      'memory',
+      `about ${bytesText(totalBytes)} in ${dtype} (${parts}); this machine has ${bytesText(machineBytes)}`,
+    ]);
+  }
+  lines.push(['chat template', found.chatTemplates?.map((name) => describeValue(name)).join(', ') || 'none']);
+  if (found.problems.length === 0) lines.push(['problems', 'none']);
+  for (const { message } of found.problems) lines.push(['problem', message]);
+  return lines.map(([subject, text]) => `${subject.padEnd(14)} ${text}\n`).join('');
+}
+
+function modelText({ modelType, architectures, modelClass, nearest }: Inspection): string {
+  const names = architectures.map((name) => describeValue(name)).join(', ');
+  const type = modelType === undefined ? 'no model_type' : describeValue(modelType);
+  const runs = modelClass
+    ? `runs as ${modelClass}`
+    : `not supported${nearest ? `; the nearest that is: ${nearest}` : ''}`;
+  return `${type}${names === '' ? '' : ` (${names})`}, ${runs}`;
+}
+
+function declareOptions(argv: Argv<object>) {
+  return argv
+    .option('model_path', { type: 'string', demandOption: true, describe: 'directory of a checkpoint' })
+    .option('json', { type: 'boolean', default: false, describe: 'one JSON object instead of text' })
+    .option('dtype', { choices: DTYPES, describe: "to count memory for; config.json's by default" })
+    .option('tokens', { type: 'number', describe: `of KV cache to count; ${DEFAULT_TOKENS} by default` })
+    .option('model_dirs', {
+      type: 'string',
+      array: true,
+      default: [] as string[],
+      describe: 'folders with model directories',
+    });
+}
+
+type Parsed = Awaited<ReturnType<typeof declareOptions>['argv']>;
+
+/** `atb-models inspect`: whether a checkpoint can run here, and what it needs. Ends with 1 when it cannot. */
+export const inspectCommand: CommandModule<object, Parsed> = {
+  command: 'inspect',
+  describe: 'say what a checkpoint holds and needs, from its headers alone',
+  builder: declareOptions,
+  async handler(argv) {
+    const found = await inspectModel({
+      modelPath: argv.model_path,
+      dtype: argv.dtype,
+      tokens: argv.tokens,
+      modelDirs: argv.model_dirs,
+    });
+    process.stdout.write(argv.json ? `${JSON.stringify(found, null, 2)}\n` : inspectionText(found));
+    if (found.problems.length > 0) process.exitCode = 1;
+  },
+};

@@ -1,0 +1,142 @@
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { inspectionText, inspectModel } from '../../src/cli/inspect.js';
+import { failure, safetensorsBytes, someBytes, temporaryFolder } from '../weights/safetensors-writer.js';
+
+const oracle = 'test/fixtures/oracle';
+
+describe('atb-models inspect', () => {
+  const path = temporaryFolder();
+  let count = 0;
+
+  /** A copy of a fixture, with members of its config.json replaced and files added. */
+  function copyOf(
+    fixture: string,
+    config: Readonly<Record<string, unknown>> = {},
+    files: Readonly<Record<string, string | Uint8Array>> = {},
+  ): string {
+    const folder = path(`copy-${count++}`);
+    cpSync(join(oracle, fixture), folder, { recursive: true });
+    const dict = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as Record<string, unknown>;
+    writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...dict, ...config }));
+    for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
+    return folder;
+  }
+
+  it('tells the model class, the weights by dtype and the memory from headers', async () => {
+    const found = await inspectModel({ modelPath: join(oracle, 'llama') });
+    expect(found).to.include({
+      modelType: 'llama',
+      modelClass: 'FlashLlamaForCausalLMATB',
+    });
+    expect(found.architectures).to.deep.equal(['LlamaForCausalLM']);
+    expect(found.problems).to.deep.equal([]);
+    expect(found.weights).to.deep.equal({
+      files: 1,
+      tensors: 51,
+      bytes: 480_128,
+      dtypes: { F32: { tensors: 51, bytes: 480_128 } },
+      unused: [],
+    });
+    // 3 layers, 2 heads of 16 for keys and for values, 4 bytes each; a table row has 16 cosines and 16 sines.
+    expect(found.memory).to.deep.equal({
+      dtype: 'f32',
+      weightBytes: 480_128,
+      kvBytesPerToken: 3 * 2 * 2 * 16 * 4,
+      tokens: 256,
+      cacheBytes: 256 * 768,
+      positionBytes: 256 * 2 * 16 * 4,
+      totalBytes: 480_128 + 256 * 768 + 256 * 128,
+    });
+    const text = inspectionText(found, 2 ** 34);
+    for (const piece of [
+      'runs as FlashLlamaForCausalLMATB',
+      '51 tensors in 1 file',
+      '768 bytes per token',
+      '16.00 GiB',
+    ]) {
+      expect(text).to.contain(piece);
+    }
+  });
+
+  it('counts a tied embedding once, and memory in the dtype that is asked for', async () => {
+    const modelPath = join(oracle, 'llama-tied');
+    const own = await inspectModel({ modelPath, tokens: 10 });
+    const wide = await inspectModel({ modelPath, tokens: 10, dtype: 'f32' });
+    expect(own.memory).to.include({ dtype: 'bf16', weightBytes: own.weights?.bytes, tokens: 10 });
+    expect(wide.memory?.weightBytes).to.equal(2 * (own.memory?.weightBytes ?? 0));
+  });
+
+  it('names the nearest family of an unknown one, and still lists the weights', async () => {
+    const found = await inspectModel({ modelPath: copyOf('qwen3', { model_type: 'qwen33' }) });
+    expect(found).to.include({ modelClass: undefined, nearest: 'qwen3', memory: undefined });
+    expect(found.weights).to.include({ tensors: 36, unused: undefined });
+    expect(found.problems.map(({ code }) => code)).to.deep.equal(['ROUTER_UNKNOWN_MODEL']);
+    expect(inspectionText(found)).to.contain('not supported; the nearest that is: qwen3');
+  });
+
+  it('names the weight that is missing or mis-shaped, and those that nobody reads', async () => {
+    const deeper = await inspectModel({ modelPath: copyOf('llama', { num_hidden_layers: 4 }) });
+    expect(deeper.problems[0]?.message).to.contain('model.layers.3.');
+    const wider = await inspectModel({ modelPath: copyOf('llama', { intermediate_size: 100 }) });
+    expect(wider.problems.map(({ code }) => code)).to.deep.equal(['WEIGHT_SHAPE_MISMATCH']);
+    const shallower = await inspectModel({ modelPath: copyOf('llama', { num_hidden_layers: 2 }) });
+    expect(shallower.problems).to.deep.equal([]);
+    expect(shallower.weights?.unused).to.include('model.layers.2.self_attn.q_proj.weight');
+    expect(inspectionText(shallower)).to.match(/unused +"model\.layers\.2\..*" and \d+ more/);
+  });
+
+  it('finds the chat template where transformers looks for it, and says when it is broken', async () => {
+    const places = {
+      'tokenizer_config.json': '{"chat_template":"{{ messages }}"}',
+      'chat_template.json': '{"chat_template":"{{ messages }}"}',
+      'chat_template.jinja': '{{ messages }}',
+    };
+    for (const [file, content] of Object.entries(places)) {
+      const found = await inspectModel({ modelPath: copyOf('llama', {}, { [file]: content }) });
+      expect(found.chatTemplates).to.have.length(1);
+      expect(found.chatTemplates?.[0]).to.contain(file);
+      expect(inspectionText(found)).to.contain(file);
+    }
+    const none = await inspectModel({ modelPath: copyOf('llama', {}, { 'tokenizer_config.json': '{}' }) });
+    expect(none.chatTemplates).to.deep.equal([]);
+    const broken = await inspectModel({
+      modelPath: copyOf('llama', {}, { 'chat_template.jinja': '{% if %}' }),
+    });
+    expect(broken.problems.map(({ code }) => code)).to.deep.equal(['TEMPLATE_INVALID']);
+  });
+
+  it('reports every problem of a broken directory', async () => {
+    const folder = path('broken');
+    mkdirSync(folder);
+    writeFileSync(join(folder, 'config.json'), '{"model_type":"llama"}');
+    writeFileSync(join(folder, 'model.safetensors'), safetensorsBytes([]).subarray(0, 9));
+    writeFileSync(join(folder, 'tokenizer_config.json'), '{');
+    const found = await inspectModel({ modelPath: folder });
+    const codes = ['CONFIG_INVALID', 'WEIGHT_FILE_TRUNCATED', 'TOKENIZER_INVALID'];
+    expect(found.problems.map(({ code }) => code)).to.deep.equal(codes);
+    for (const { message } of found.problems) expect(inspectionText(found)).to.contain(message);
+    const absent = await inspectModel({ modelPath: path('absent') });
+    expect(absent.problems.map(({ code }) => code)).to.deep.equal([
+      'CONFIG_INVALID',
+      'WEIGHT_FILE_UNREADABLE',
+    ]);
+  });
+
+  it('prints names out of files without their control characters', async () => {
+    const weights = safetensorsBytes([{ name: '\u001b[2J\n', dtype: 'U8', shape: [1], data: someBytes(1) }]);
+    const config = { model_type: 'llama\u001b[31m', architectures: ['\u009b31m', 7] };
+    const found = await inspectModel({
+      modelPath: copyOf('llama', config, { 'model.safetensors': weights }),
+    });
+    expect(found.architectures).to.have.length(1);
+    expect(inspectionText(found).replaceAll('\n', '')).to.not.match(/\p{Cc}/u);
+  });
+
+  it('refuses a number of tokens that is none', async () => {
+    for (const tokens of [0, -1, 1.5, Number.NaN]) {
+      await failure('REQUEST_INVALID', () => inspectModel({ modelPath: join(oracle, 'llama'), tokens }));
+    }
+  });
+});
