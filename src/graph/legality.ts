@@ -29,7 +29,7 @@ export function legalityProblems(graph: FlatGraph): string[] {
   const problems: string[] = [];
   if (!GRAPH_NAME.test(graph.name))
     problems.push(`the graph's name ${describeValue(graph.name)} must match ${GRAPH_NAME}`);
-  const tensors = new Map<string, TensorDesc>();
+  const tensors: Known = new Map();
   for (const [name, { dtype, shape }] of Object.entries(graph.inputs)) {
     const known = DTYPE_OF_NAME.get(dtype);
     if (known === undefined) problems.push(`input "${name}" has the unknown dtype ${describeValue(dtype)}`);
@@ -75,38 +75,52 @@ export function subGraphProblems(spec: GraphSpec): string[] {
     });
 }
 
+/** What is known of each written tensor; nothing, after an operation that could not be checked. */
+type Known = Map<string, TensorDesc | undefined>;
+
 /** Problems of one node; its outputs are added to `tensors`. */
-function nodeProblems(graph: string, node: FlatNode, tensors: Map<string, TensorDesc>): string[] {
+function nodeProblems(graph: string, node: FlatNode, tensors: Known): string[] {
   const { type, param } = node;
+  const problems = node.in
+    .filter((name) => !tensors.has(name))
+    .map((name) => `reads "${name}", which nothing before it writes`);
   const keys = Object.hasOwn(OP_KEYS, type) ? OP_KEYS[type] : undefined;
   if (keys === undefined) {
-    return [
+    problems.push(
       EXTENSION_OPS.includes(type) ? `${type} is an extension op` : `ATB has no op ${describeValue(type)}`,
-    ];
+    );
+  } else {
+    problems.push(...keyProblems(param, keys, EXTENSION_KEYS[type] ?? []));
   }
-  const problems = keyProblems(param, keys, EXTENSION_KEYS[type] ?? []);
-  const undefinedInputs = node.in.filter((name) => !tensors.has(name));
-  problems.push(...undefinedInputs.map((name) => `reads "${name}", which nothing before it writes`));
-  if (undefinedInputs.length > 0) return problems;
-
-  const inputs = node.in.map((name, index) => {
-    const desc = tensors.get(name) as TensorDesc;
-    const shape = node.reshape?.[index];
-    if (shape !== undefined && product(shape) !== product(desc.shape)) {
-      problems.push(`sees "${name}" [${desc.shape}] as [${shape}], which has another number of elements`);
-    }
-    return shape === undefined ? desc : { ...desc, shape };
-  });
-  problems.push(...paramProblems(type, param, inputs));
-  const outputs = inferred(graph, node, inputs, problems);
-  problems.push(...dtypeProblems(node, inputs, outputs));
+  const inputs = node.in.flatMap((name, index) => seenAs(name, node.reshape?.[index], tensors, problems));
+  // Beyond extension keys, rules and shapes mean something only for params that are well-formed.
+  const wellFormed = problems.every((problem) => /extension key/.test(problem));
+  const wrongCounts = wellFormed ? countProblems(node) : [];
+  problems.push(...wrongCounts);
+  const checkable = wellFormed && wrongCounts.length === 0 && inputs.length === node.in.length;
+  const outputs = checkable ? inferred(graph, node, inputs, problems) : [];
+  if (outputs.length > 0) problems.push(...dtypeProblems(node, inputs, outputs));
   node.out.forEach((name, index) => {
-    const made = outputs[index];
-    const known = tensors.get(name);
-    if (made && known && !node.in.includes(name)) problems.push(`writes "${name}", which already exists`);
-    if (made) tensors.set(name, known ?? made);
+    if (tensors.has(name) && !node.in.includes(name)) problems.push(`writes "${name}", which already exists`);
+    else if (!tensors.has(name)) tensors.set(name, outputs[index]);
   });
   return problems;
+}
+
+/** An input as its operation sees it, if it is known. */
+function seenAs(
+  name: string,
+  shape: readonly number[] | undefined,
+  tensors: Known,
+  problems: string[],
+): TensorDesc[] {
+  const desc = tensors.get(name);
+  if (desc === undefined) return [];
+  if (shape === undefined) return [desc];
+  if (product(shape) !== product(desc.shape)) {
+    problems.push(`sees "${name}" [${desc.shape}] as [${shape}], which has another number of elements`);
+  }
+  return [{ ...desc, shape }];
 }
 
 function inferred(
@@ -115,12 +129,10 @@ function inferred(
   inputs: readonly TensorDesc[],
   problems: string[],
 ): TensorDesc[] {
+  problems.push(...paramProblems(node.type, node.param, inputs));
   try {
     const param = node.param as AtbOpParams[typeof node.type];
-    const outputs = inferShapes(node.type, param, inputs, { graph, op: node.type });
-    if (outputs.length !== node.out.length)
-      problems.push(`has ${outputs.length} outputs, found ${node.out.length}`);
-    return outputs;
+    return inferShapes(node.type, param, inputs, { graph, op: node.type });
   } catch (error) {
     if (!(error instanceof AtbError) || error.code !== 'GRAPH_SHAPE_MISMATCH') throw error;
     problems.push((error.detail as { reason: string }).reason);
@@ -128,22 +140,34 @@ function inferred(
   }
 }
 
-/** All inputs and outputs must match one row of the operation's table; it also says how many there are. */
+/** Rows of the operation's dtype table; ops from aclnn have none, and ATB checks nothing there. */
+const rowsOf = ({ type, param }: FlatNode): readonly string[] =>
+  DTYPE_ROWS[sectionOf(type, param) ?? ''] ?? [];
+
+function countProblems(node: FlatNode): string[] {
+  const [row] = rowsOf(node);
+  const [inputs = '', outputs = ''] = row?.split(' > ') ?? [];
+  const wrong = (verb: string, expected: string, found: readonly string[]): string[] => {
+    const count = expected.split(' ').length;
+    return row === undefined || count === found.length
+      ? []
+      : [`${verb} ${count} tensors, found ${found.length}`];
+  };
+  return [...wrong('reads', inputs, node.in), ...wrong('writes', outputs, node.out)];
+}
+
+/** All inputs and outputs must match one row of the operation's table. */
 function dtypeProblems(
-  { type, param, in: ins }: FlatNode,
+  node: FlatNode,
   inputs: readonly TensorDesc[],
   outputs: readonly TensorDesc[],
 ): string[] {
-  const section = sectionOf(type, param);
-  const rows = section === undefined ? undefined : DTYPE_ROWS[section];
-  // Ops from aclnn have no table; ATB checks nothing there.
-  if (rows === undefined) return [];
-  const expected = rows[0]?.split(' > ')[0]?.split(' ').length ?? 0;
-  if (ins.length !== expected) return [`reads ${expected} tensors, found ${ins.length}`];
+  const rows = rowsOf(node);
   const names = (descs: readonly TensorDesc[]): string =>
     descs.map(({ dtype }) => ATB_DTYPE_NAME[dtype]).join(' ');
   const found = `${names(inputs)} > ${names(outputs)}`;
-  return rows.includes(found) ? [] : [`has dtypes ${found}; ${section} takes ${rows.join(', ')}`];
+  if (rows.length === 0 || rows.includes(found)) return [];
+  return [`has dtypes ${found}; ${sectionOf(node.type, node.param)} takes ${rows.join(', ')}`];
 }
 
 function keyProblems(param: object, keys: KeyTypes, extensions: readonly string[], prefix = ''): string[] {

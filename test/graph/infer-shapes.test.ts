@@ -1,0 +1,149 @@
+import { expect } from 'chai';
+import type { DType } from '../../src/dtype.js';
+import { dim } from '../../src/graph/atb-graph.js';
+import { inferShapes, type TensorDesc, viewShape } from '../../src/graph/infer-shapes.js';
+import type { AtbOpParams, AtbOpType } from '../../src/graph/op-params.js';
+
+const bf16 = (...shape: number[]): TensorDesc => ({ dtype: 'bf16', shape });
+const of = (dtype: DType, ...shape: number[]): TensorDesc => ({ dtype, shape });
+
+const infer = <T extends AtbOpType>(type: T, param: AtbOpParams[T], ...inputs: TensorDesc[]) =>
+  inferShapes(type, param, inputs, { graph: 'g', op: 'op' }).map(({ dtype, shape }) => `${dtype}[${shape}]`);
+
+const HEADS = { headNum: 4, kvHeadNum: 2, qkScale: 0.5 } as const;
+const [q, k, cache] = [bf16(5, 4, 8), bf16(5, 2, 8), bf16(3, 16, 2, 8)];
+const [lens, tables] = [of('i32', 2), of('i32', 2, 4)];
+
+describe('shape inference', () => {
+  it('knows every operation that models use', () => {
+    expect(infer('Gather', { axis: 0 }, bf16(10, 8), of('i64', 5))).to.deep.equal(['bf16[5,8]']);
+    expect(infer('Gather', { axis: 1 }, bf16(10, 8), of('i64', 2, 3))).to.deep.equal(['bf16[10,2,3]']);
+    expect(
+      infer('Linear', { transposeB: true, hasBias: true }, bf16(5, 8), bf16(6, 8), bf16(6)),
+    ).to.deep.equal(['bf16[5,6]']);
+    expect(infer('Linear', { transposeB: false, hasBias: false }, bf16(2, 5, 8), bf16(8, 6))).to.deep.equal([
+      'bf16[2,5,6]',
+    ]);
+    expect(infer('Split', { splitDim: 1, splitNum: 3, splitSizes: [4, 2, 2] }, bf16(5, 8))).to.deep.equal([
+      'bf16[5,4]',
+      'bf16[5,2]',
+      'bf16[5,2]',
+    ]);
+    expect(infer('Split', { splitDim: -1, splitNum: 2 }, bf16(5, 8))).to.deep.equal([
+      'bf16[5,4]',
+      'bf16[5,4]',
+    ]);
+    expect(infer('Slice', { offsets: [0, -3], size: [-1, 2] }, bf16(5, 8))).to.deep.equal(['bf16[5,2]']);
+    expect(infer('Concat', { concatDim: 1 }, bf16(5, 8), bf16(5, 2))).to.deep.equal(['bf16[5,10]']);
+    expect(infer('Transpose', { perm: [1, 0, 2] }, bf16(2, 5, 8))).to.deep.equal(['bf16[5,2,8]']);
+    expect(infer('Elewise', { elewiseType: 'ELEWISE_MUL' }, bf16(5, 8), bf16(8))).to.deep.equal([
+      'bf16[5,8]',
+    ]);
+    expect(
+      infer('Elewise', { elewiseType: 'ELEWISE_CAST', outTensorType: 'ACL_FLOAT' }, bf16(5)),
+    ).to.deep.equal(['f32[5]']);
+    expect(
+      infer('Activation', { activationType: 'ACTIVATION_SWIGLU_FORWARD', dim: -1 }, bf16(5, 8)),
+    ).to.deep.equal(['bf16[5,4]']);
+    expect(
+      infer('Rope', { rotaryCoeff: 2 }, bf16(5, 32), bf16(5, 16), bf16(5, 8), bf16(5, 8), lens),
+    ).to.deep.equal(['bf16[5,32]', 'bf16[5,16]']);
+    expect(infer('ReshapeAndCache', {}, k, k, cache, cache, of('i32', 5))).to.deep.equal([
+      'bf16[3,16,2,8]',
+      'bf16[3,16,2,8]',
+    ]);
+    expect(infer('Sort', { num: [3] }, bf16(5, 8))).to.deep.equal(['bf16[5,3]', 'i32[5,3]']);
+    expect(infer('DynamicQuant', {}, bf16(5, 8))).to.deep.equal(['i8[5,8]', 'f32[5]']);
+  });
+
+  it('knows the norms in both forms', () => {
+    const prenorm = { layerType: 'RMS_NORM_PRENORM', preNormParam: { epsilon: 1e-6 } } as const;
+    expect(infer('RmsNorm', prenorm, bf16(5, 8), bf16(5, 8), bf16(8))).to.deep.equal([
+      'bf16[5,8]',
+      'bf16[5,8]',
+    ]);
+    const norm = { layerType: 'LAYER_NORM_NORM', normParam: { epsilon: 1e-5, beginNormAxis: 1 } } as const;
+    expect(infer('LayerNorm', norm, bf16(5, 8), bf16(8), bf16(8))).to.deep.equal(['bf16[5,8]']);
+  });
+
+  it('knows attention in every phase', () => {
+    const encoder = { calcType: 'PA_ENCODER', ...HEADS, maskType: 'MASK_TYPE_NORM', isTriuMask: 1 } as const;
+    expect(infer('SelfAttention', encoder, q, k, k, bf16(128, 128), lens)).to.deep.equal(['bf16[5,4,8]']);
+    expect(infer('PagedAttention', HEADS, bf16(2, 4, 8), cache, cache, tables, lens)).to.deep.equal([
+      'bf16[2,4,8]',
+    ]);
+    const spec = { ...HEADS, maskType: 'MASK_TYPE_NORM', calcType: 'CALC_TYPE_SPEC' } as const;
+    expect(infer('PagedAttention', spec, q, cache, cache, tables, lens, bf16(64, 64), lens)).to.deep.equal([
+      'bf16[5,4,8]',
+    ]);
+  });
+
+  it('packs two 4-bit weights in a byte along the axis that is contiguous', () => {
+    const param = { transposeB: true, hasBias: false, quantGroupSize: 32 };
+    const scales = [bf16(6), bf16(6)];
+    expect(infer('W4A16MatMul', param, bf16(5, 8), of('i8', 6, 4), ...scales)).to.deep.equal(['bf16[5,6]']);
+    expect(
+      infer('W4A16MatMul', { ...param, transposeB: false }, bf16(5, 8), of('i8', 8, 3), ...scales),
+    ).to.deep.equal(['bf16[5,6]']);
+  });
+
+  it('names what does not fit', () => {
+    const cases: [RegExp, () => unknown][] = [
+      [
+        /inner size must be 8, found 7/,
+        () => infer('Linear', { transposeB: true, hasBias: false }, bf16(5, 8), bf16(6, 7)),
+      ],
+      [
+        /bias size must be 6, found 5/,
+        () => infer('Linear', { transposeB: true, hasBias: true }, bf16(5, 8), bf16(6, 8), bf16(5)),
+      ],
+      [
+        /one dtype, found bf16 and f32/,
+        () => infer('Linear', { transposeB: true, hasBias: false }, bf16(5, 8), of('f32', 6, 8)),
+      ],
+      [
+        /sum of splitSizes must be 8, found 9/,
+        () => infer('Split', { splitDim: 1, splitNum: 2, splitSizes: [4, 5] }, bf16(5, 8)),
+      ],
+      [/7 does not divide into 2/, () => infer('Split', { splitDim: 1, splitNum: 2 }, bf16(5, 7))],
+      [/axis 2 does not exist/, () => infer('Gather', { axis: 2 }, bf16(5, 8), of('i64', 1))],
+      [
+        /a slice of 4 from 6 leaves axis 1/,
+        () => infer('Slice', { offsets: [0, 6], size: [5, 4] }, bf16(5, 8)),
+      ],
+      [
+        /\[5,8\] and \[7\] do not broadcast/,
+        () => infer('Elewise', { elewiseType: 'ELEWISE_ADD' }, bf16(5, 8), bf16(7)),
+      ],
+      [
+        /2 or 4 axes, found \[5,4,8\]/,
+        () => infer('Rope', { rotaryCoeff: 2 }, q, q, bf16(5, 8), bf16(5, 8), lens),
+      ],
+      [
+        /rows of cos must be 5, found 4/,
+        () => infer('Rope', { rotaryCoeff: 2 }, bf16(5, 32), bf16(5, 16), bf16(4, 8), bf16(4, 8), lens),
+      ],
+      [
+        /heads of the cache must be 2, found 4/,
+        () => infer('ReshapeAndCache', {}, k, k, bf16(3, 16, 4, 8), bf16(3, 16, 4, 8), of('i32', 5)),
+      ],
+      [
+        /query tokens must be 2, found 5/,
+        () => infer('PagedAttention', HEADS, q, cache, cache, tables, lens),
+      ],
+      [
+        /query heads must be 4, found 2/,
+        () => infer('PagedAttention', HEADS, bf16(2, 2, 8), cache, cache, tables, lens),
+      ],
+    ];
+    for (const [message, action] of cases) expect(action).to.throw(message);
+  });
+
+  it('keeps the number of elements of a view', () => {
+    const place = { graph: 'g', view: 'v' };
+    expect(viewShape([5, 32], [dim(0), 4, 8], place)).to.deep.equal([5, 4, 8]);
+    expect(viewShape([5, 4, 8], [dim(0), dim(1, 2)], place)).to.deep.equal([5, 32]);
+    expect(() => viewShape([5, 32], [dim(0), 4, 7], place)).to.throw(/cannot show \[5,32\] as \[5,4,7\]/);
+    expect(() => viewShape([5, 32], [dim(2)], place)).to.throw(/names axis 2 of \[5,32\]/);
+  });
+});

@@ -1,0 +1,227 @@
+import { expect } from 'chai';
+import type { FlatGraph, FlatNode } from '../../src/graph/flatten.js';
+import { assertLegal, legalityProblems, subGraphProblems } from '../../src/graph/legality.js';
+import { applyPasses } from '../../src/graph/passes/index.js';
+import { familyModel, familyPhases, flat } from '../models/family-models.js';
+
+const bf16 = (...shape: number[]) => ({ dtype: 'bf16', shape });
+const i32 = (...shape: number[]) => ({ dtype: 'int32', shape });
+
+function graph(node: object, inputs: FlatGraph['inputs'], out = ['y']): FlatGraph {
+  const full = { in: Object.keys(inputs), out, ...node } as unknown as FlatNode;
+  return { name: 'g', inputs, outputs: out, nodes: [full] };
+}
+
+const xw = { x: bf16(5, 8), w: bf16(6, 8) };
+const LINEAR = { transposeB: true, hasBias: false };
+const attention = { q: bf16(5, 4, 8), k: bf16(5, 2, 8), v: bf16(5, 2, 8) };
+const HEADS = { headNum: 4, kvHeadNum: 2, qkScale: 0.5 };
+const paged = { q: bf16(2, 4, 8), k: bf16(3, 16, 2, 8), v: bf16(3, 16, 2, 8), t: i32(2, 4), len: i32(2) };
+
+describe('legality in ATB', () => {
+  for (const { family, phase } of familyPhases) {
+    it(`holds for ${family} in ${phase}, in bf16 and f16, on the portable graph`, async () => {
+      for (const dtype of ['bf16', 'f16'] as const) {
+        const model = await familyModel(family, dtype);
+        const spec = model.buildGraph(phase);
+        expect(legalityProblems(flat(model, spec, phase, dtype))).to.deep.equal([]);
+        expect(subGraphProblems(spec)).to.deep.equal([]);
+      }
+    });
+  }
+
+  it('marks fp32 as what ATB lacks: dtypes, and nothing else', async () => {
+    const model = await familyModel('qwen3', 'f32');
+    const problems = legalityProblems(flat(model, model.buildGraph('decode'), 'decode', 'f32'));
+    expect(problems).to.have.length.above(0);
+    for (const problem of problems) expect(problem).to.match(/has dtypes float/);
+  });
+
+  it('marks the keys that engine passes add', async () => {
+    const model = await familyModel('mistral');
+    const spec = applyPasses(model.buildGraph('splitfuse'), ['implicit-masks']);
+    const problems = legalityProblems(flat(model, spec, 'splitfuse'));
+    expect(problems.filter((p) => /causal is an extension key/.test(p))).to.have.length(3);
+    expect(problems.filter((p) => /windowSize is an extension key/.test(p))).to.have.length(3);
+  });
+
+  const illegal: [string, FlatGraph, RegExp][] = [
+    ['an unknown op', graph({ type: 'Linearr', param: {} }, xw), /ATB has no op "Linearr"/],
+    [
+      'an op named after a property of objects',
+      graph({ type: 'toString', param: {} }, xw),
+      /ATB has no op "toString"/,
+    ],
+    [
+      'an unknown key',
+      graph({ type: 'Linear', param: { ...LINEAR, transB: true } }, xw),
+      /has no key transB/,
+    ],
+    [
+      'an unknown key in a block',
+      graph(
+        { type: 'RmsNorm', param: { layerType: 'RMS_NORM_NORM', normParam: { epsilon: 1e-5, eps: 1 } } },
+        { x: bf16(5, 8), w: bf16(8) },
+      ),
+      /has no key normParam.eps/,
+    ],
+    [
+      'an unknown enum string',
+      graph({ type: 'Elewise', param: { elewiseType: 'ELEWISE_PLUS' } }, { x: bf16(5), y0: bf16(5) }),
+      /elewiseType must be one of ELEWISE_UNDEFINED/,
+    ],
+    [
+      'an integer for an enum',
+      graph({ type: 'Elewise', param: { elewiseType: 8 } }, { x: bf16(5), y0: bf16(5) }),
+      /elewiseType must be one of .*found 8/,
+    ],
+    [
+      'a string for a flag',
+      graph({ type: 'Linear', param: { ...LINEAR, hasBias: 'false' } }, xw),
+      /hasBias must be true or false/,
+    ],
+    [
+      'a missing tensor',
+      graph({ type: 'Linear', param: { ...LINEAR, hasBias: true } }, xw),
+      /reads 3 tensors, found 2/,
+    ],
+    [
+      'a bias by default',
+      graph({ type: 'Linear', param: { transposeB: true } }, xw),
+      /reads 3 tensors, found 2/,
+    ],
+    [
+      'a dtype without a row',
+      graph(
+        { type: 'Activation', param: { activationType: 'ACTIVATION_RELU' } },
+        { x: { dtype: 'float16', shape: [5] } },
+      ),
+      /has dtypes float16 > float16; ActivationOperationRELU takes float/,
+    ],
+    [
+      'an unknown dtype',
+      graph({ type: 'Softmax', param: { axes: [0] } }, { x: { dtype: 'bfloat16', shape: [5] } }),
+      /unknown dtype "bfloat16"/,
+    ],
+    [
+      'a negative splitDim beside splitSizes',
+      graph({ type: 'Split', param: { splitDim: -1, splitNum: 2, splitSizes: [2, 6] } }, { x: bf16(5, 8) }, [
+        'a',
+        'b',
+      ]),
+      /splitDim must not be negative/,
+    ],
+    [
+      'a split in four',
+      graph({ type: 'Split', param: { splitDim: 1, splitNum: 4 } }, { x: bf16(5, 8) }, ['a', 'b', 'c', 'd']),
+      /splitNum must be 2 or 3, found 4/,
+    ],
+    [
+      'a rope on three axes',
+      graph(
+        { type: 'Rope', param: { rotaryCoeff: 2 } },
+        { q: bf16(5, 4, 8), k: bf16(5, 2, 8), c: bf16(5, 8), s: bf16(5, 8), len: i32(2) },
+        ['a', 'b'],
+      ),
+      /2 or 4 axes/,
+    ],
+    [
+      'a triangle without a mask',
+      graph(
+        { type: 'SelfAttention', param: { calcType: 'PA_ENCODER', ...HEADS, isTriuMask: 1 } },
+        { ...attention, len: i32(2) },
+      ),
+      /isTriuMask 1 needs a mask/,
+    ],
+    [
+      'heads that do not divide',
+      graph(
+        { type: 'PagedAttention', param: { ...HEADS, kvHeadNum: 3 } },
+        { ...paged, k: bf16(3, 16, 3, 8), v: bf16(3, 16, 3, 8) },
+      ),
+      /headNum 4 must be a multiple of kvHeadNum 3/,
+    ],
+    [
+      'several tokens without a mask',
+      graph(
+        { type: 'PagedAttention', param: { ...HEADS, calcType: 'CALC_TYPE_SPEC' } },
+        { ...paged, ql: i32(2) },
+      ),
+      /CALC_TYPE_SPEC needs maskType NORM or SPEC/,
+    ],
+    [
+      'heads too large for several tokens',
+      graph(
+        {
+          type: 'PagedAttention',
+          param: {
+            headNum: 1,
+            kvHeadNum: 1,
+            qkScale: 1,
+            calcType: 'CALC_TYPE_SPEC',
+            maskType: 'MASK_TYPE_NORM',
+          },
+        },
+        {
+          q: bf16(2, 1, 256),
+          k: bf16(3, 128, 1, 256),
+          v: bf16(3, 128, 1, 256),
+          t: i32(2, 4),
+          len: i32(2),
+          m: bf16(8, 8),
+          ql: i32(2),
+        },
+      ),
+      /head size 256 with blocks of 128 is too large/,
+    ],
+    [
+      'a zero epsilon',
+      graph(
+        { type: 'RmsNorm', param: { layerType: 'RMS_NORM_NORM', normParam: { epsilon: 0 } } },
+        { x: bf16(5, 8), w: bf16(8) },
+      ),
+      /epsilon must be positive/,
+    ],
+    [
+      'shapes that do not fit',
+      graph({ type: 'Linear', param: LINEAR }, { x: bf16(5, 8), w: bf16(6, 7) }),
+      /inner size must be 8, found 7/,
+    ],
+    [
+      'a view of another size',
+      graph({ type: 'Linear', param: LINEAR, reshape: { 0: [5, 7] } }, xw),
+      /sees "x" \[5,8\] as \[5,7\]/,
+    ],
+    [
+      'an undefined tensor',
+      graph({ type: 'Linear', param: LINEAR, in: ['x', 'weight'] }, xw),
+      /reads "weight", which nothing before it writes/,
+    ],
+    [
+      'a name with a hyphen',
+      { ...graph({ type: 'Linear', param: LINEAR }, xw), name: 'my-graph' },
+      /the graph's name "my-graph" must match/,
+    ],
+    [
+      'an empty axis',
+      graph({ type: 'Linear', param: LINEAR }, { x: bf16(0, 8), w: bf16(6, 8) }),
+      /sizes are positive/,
+    ],
+    [
+      'an output that nobody writes',
+      { ...graph({ type: 'Linear', param: LINEAR }, xw), outputs: ['z'] },
+      /output "z" is never written/,
+    ],
+  ];
+  for (const [what, wrong, message] of illegal) {
+    it(`refuses ${what}`, () => {
+      expect(legalityProblems(wrong).join('\n')).to.match(message);
+      expect(() => assertLegal(wrong)).to.throw(/GRAPH_ILLEGAL/);
+    });
+  }
+
+  it('accepts what those tests start from', () => {
+    assertLegal(graph({ type: 'Linear', param: LINEAR }, xw));
+    assertLegal(graph({ type: 'PagedAttention', param: HEADS }, paged));
+  });
+});
