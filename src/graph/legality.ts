@@ -96,7 +96,7 @@ function nodeProblems(graph: string, node: FlatNode, tensors: Known): string[] {
   // Beyond extension keys, rules and shapes mean something only for params that are well-formed.
   const wellFormed = problems.every((problem) => /extension key/.test(problem));
   const wrongCounts = wellFormed ? countProblems(node) : [];
-  problems.push(...wrongCounts);
+  problems.push(...wrongCounts, ...(wellFormed ? paramProblems(type, param, inputs) : []));
   const checkable = wellFormed && wrongCounts.length === 0 && inputs.length === node.in.length;
   const outputs = checkable ? inferred(graph, node, inputs, problems) : [];
   if (outputs.length > 0) problems.push(...dtypeProblems(node, inputs, outputs));
@@ -129,7 +129,6 @@ function inferred(
   inputs: readonly TensorDesc[],
   problems: string[],
 ): TensorDesc[] {
-  problems.push(...paramProblems(node.type, node.param, inputs));
   try {
     const param = node.param as AtbOpParams[typeof node.type];
     return inferShapes(node.type, param, inputs, { graph, op: node.type });
