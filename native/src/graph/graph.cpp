@@ -1,16 +1,14 @@
 #include "graph/graph.h"
 
 #include <algorithm>
-#include <bit>
 #include <chrono>
 #include <cstring>
-#include <map>
 
 #include "base/buffer.h"
 #include "base/checked.h"
 #include "base/error.h"
 #include "graph/flatten.h"
-#include "graph/memory_planner.h"
+#include "graph/plan_cache.h"
 #include "ops/check.h"
 
 namespace atb {
@@ -18,17 +16,10 @@ namespace {
 
 /// Bytes of one tensor: so that sums of all of them cannot overflow.
 constexpr int64_t kMaxTensorBytes = int64_t{1} << 46;
-/// Plans kept. More can only come from sizes that grow in turns; the oldest then goes.
-constexpr size_t kMaxPlans = 32;
-
 uint64_t NowNs() {
   return static_cast<uint64_t>(
       std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
           .count());
-}
-
-bool Same(const TensorDesc& a, const TensorDesc& b) {
-  return a.dtype == b.dtype && a.layout == b.layout && a.SameShape(b);
 }
 
 /// Bytes of a row-major tensor. Products of any of its dimensions are in range afterwards, also where another is 0.
@@ -42,19 +33,6 @@ int64_t CheckedBytes(const TensorDesc& desc) {
     throw Error("NATIVE_SIZE_OVERFLOW", ToString(desc) + " is larger than any memory");
   return static_cast<int64_t>(desc.Bytes());
 }
-
-/// Where the intermediates of one bucket of sizes lie.
-struct Plan {
-  std::vector<size_t> capacity;  ///< Bytes per intermediate.
-  std::vector<size_t> offsets;
-  size_t workspace_capacity = 0;
-  size_t workspace_offset = 0;
-  size_t arena_bytes = 0;
-  // What it was made for.
-  std::vector<size_t> bytes;
-  size_t workspace_bytes = 0;
-  std::vector<TensorDesc> inputs;
-};
 
 struct KeptTensor {
   std::string name;
@@ -77,10 +55,6 @@ struct Graph::Impl {
   void RefreshShapes(const kernels::KernelTable& kernels, int threads);
   void RefreshView(int slot);
   void RefreshNode(size_t index, const kernels::KernelTable& kernels, int threads);
-  const Plan& FitPlan();
-  bool Fits(const Plan& plan) const;
-  Plan MakePlan();
-  std::string PlanReason() const;
   void Place(const Plan& plan);
   void TakeOutputs(std::span<const BoundTensor> destinations);
   void TakeKeep(std::span<const std::string> keep);
@@ -111,12 +85,10 @@ struct Graph::Impl {
   const kernels::KernelTable* shapes_kernels = nullptr;
   int shapes_threads = 0;
   std::vector<TensorDesc> descs;
-  std::vector<size_t> bytes;
+  std::vector<Lifetime> lifetimes;
   size_t workspace_bytes = 0;
 
-  std::vector<Plan> plans;
-  size_t plan = 0;         ///< The one in use.
-  size_t latest_plan = 0;  ///< The one made last.
+  PlanCache plans;
   Buffer arena;
   std::vector<void*> data;  ///< Per storage, for this run.
 
@@ -141,14 +113,18 @@ Graph::Impl::Impl(const GraphSpec& spec) : flat(Flatten(spec)) {
     node_types.push_back(node.type);
     arity = std::max(arity, node.inputs.size() + node.outputs.size());
   }
-  for (size_t i = 0; i < flat.storages.size(); ++i)
-    if (flat.storages[i].input < 0) intermediates.push_back(static_cast<int>(i));
+  for (size_t i = 0; i < flat.storages.size(); ++i) {
+    const Storage& storage = flat.storages[i];
+    if (storage.input >= 0) continue;
+    intermediates.push_back(static_cast<int>(i));
+    lifetimes.push_back(
+        {.bytes = 0, .first = static_cast<size_t>(storage.first_node), .last = static_cast<size_t>(storage.last_node)});
+  }
   bound.resize(flat.inputs.size());
   is_bound.resize(flat.inputs.size());
   given.resize(flat.inputs.size());
   is_given.resize(flat.inputs.size());
   descs.resize(flat.slots.size());
-  bytes.resize(intermediates.size());
   data.resize(flat.storages.size());
   node_descs.resize(arity);
   node_tensors.resize(arity);
@@ -192,7 +168,7 @@ bool Graph::Impl::TakeInputs(std::span<const BoundTensor> inputs) {
       throw Error("NATIVE_INPUT_INVALID", "there is no input " + std::to_string(input.index));
     if (is_given[i]) throw Error("NATIVE_INPUT_INVALID", "input \"" + flat.inputs[i] + "\" is given twice");
     // The name is put together only for a message, so that a run allocates nothing.
-    if (!Same(input.tensor.desc, descs[i]) || input.tensor.data == nullptr ||
+    if (!SameDesc(input.tensor.desc, descs[i]) || input.tensor.data == nullptr ||
         reinterpret_cast<uintptr_t>(input.tensor.data) % SizeOf(input.tensor.desc.dtype) != 0)
       CheckTensor("input \"" + flat.inputs[i] + '"', input.tensor);
     is_given[i] = true;
@@ -202,7 +178,7 @@ bool Graph::Impl::TakeInputs(std::span<const BoundTensor> inputs) {
   for (size_t i = 0; i < given.size(); ++i) {
     if (!is_given[i] && !is_bound[i])
       throw Error("NATIVE_INPUT_INVALID", "input \"" + flat.inputs[i] + "\" is missing");
-    changed = changed || !Same(given[i].desc, descs[i]);
+    changed = changed || !SameDesc(given[i].desc, descs[i]);
   }
   return changed;
 }
@@ -218,7 +194,7 @@ void Graph::Impl::RefreshShapes(const kernels::KernelTable& kernels, int threads
   }
   for (; view < flat.views.size(); ++view) RefreshView(flat.views[view]);
   for (size_t i = 0; i < intermediates.size(); ++i)
-    bytes[i] = DescOf(flat.storages[static_cast<size_t>(intermediates[i])].slot).Bytes();
+    lifetimes[i].bytes = DescOf(flat.storages[static_cast<size_t>(intermediates[i])].slot).Bytes();
   shapes_kernels = &kernels;
   shapes_threads = threads;
   shapes_valid = true;
@@ -261,7 +237,7 @@ void Graph::Impl::RefreshNode(size_t index, const kernels::KernelTable& kernels,
     for (size_t i = 0; i < out.size(); ++i) {
       CheckedBytes(out[i]);
       TensorDesc& desc = DescOf(node.outputs[i]);
-      if (node.in_place[i] && !Same(desc, out[i]))
+      if (node.in_place[i] && !SameDesc(desc, out[i]))
         throw Error("NATIVE_SHAPE_MISMATCH", node.type + ": out" + std::to_string(i) + " is written in place of " +
                                                  ToString(desc) + ", so it cannot be " + ToString(out[i]));
       desc = out[i];
@@ -287,105 +263,17 @@ void Graph::Impl::Rethrow(const Error& error, const FlatNode& node, bool shapes)
   throw Error(error.code(), named);
 }
 
-bool Graph::Impl::Fits(const Plan& p) const {
-  if (workspace_bytes > p.workspace_capacity) return false;
-  for (size_t i = 0; i < bytes.size(); ++i)
-    if (bytes[i] > p.capacity[i]) return false;
-  return true;
-}
-
-const Plan& Graph::Impl::FitPlan() {
-  if (!plans.empty() && Fits(plans[plan])) return plans[plan];
-  for (size_t i = 0; i < plans.size(); ++i)
-    if (Fits(plans[i])) return plans[plan = i];
-  Plan made = MakePlan();
-  const std::string reason = PlanReason();
-  // Plans that the new one covers only cost time to look through.
-  std::erase_if(plans, [&](const Plan& old) {
-    if (old.workspace_capacity > made.workspace_capacity) return false;
-    for (size_t i = 0; i < old.capacity.size(); ++i)
-      if (old.capacity[i] > made.capacity[i]) return false;
-    return true;
-  });
-  if (plans.size() == kMaxPlans) plans.erase(plans.begin());
-  plans.push_back(std::move(made));
-  plan = latest_plan = plans.size() - 1;
-  ++counters.plans;
-  counters.last_plan_reason = reason;
-  return plans[plan];
-}
-
-/// The first plan is for the sizes as they are. A later one is for a bucket: what changed is rounded up as far as the
-/// inputs' dimensions that grew are, to the next power of two. So tensors that grow with the same dimension outgrow
-/// their plan together, and a dimension that grows step by step is planned for once per doubling.
-Plan Graph::Impl::MakePlan() {
-  Plan made;
-  made.bytes = bytes;
-  made.workspace_bytes = workspace_bytes;
-  for (const Tensor& input : given) made.inputs.push_back(input.desc);
-  int64_t grown = 1, from = 1;  // The largest rounding: sizes * grown / from.
-  const Plan* before = plans.empty() ? nullptr : &plans[latest_plan];
-  for (size_t i = 0; before && i < given.size(); ++i) {
-    const TensorDesc& now = made.inputs[i];
-    const TensorDesc& then = before->inputs[i];
-    for (int axis = 0; now.rank == then.rank && axis < now.rank; ++axis) {
-      const int64_t size = now.dim(axis);
-      if (size <= then.dim(axis)) continue;
-      const auto rounded = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(size)));
-      if (static_cast<double>(rounded) / static_cast<double>(size) >
-          static_cast<double>(grown) / static_cast<double>(from)) {
-        grown = rounded;
-        from = size;
-      }
-    }
-  }
-  const auto round = [&](size_t now, size_t then) {
-    const auto unit = static_cast<size_t>(from);
-    return now == then ? now : (now + unit - 1) / unit * static_cast<size_t>(grown);
-  };
-  std::vector<Lifetime> lifetimes;
-  for (size_t i = 0; i < bytes.size(); ++i) {
-    const Storage& storage = flat.storages[static_cast<size_t>(intermediates[i])];
-    made.capacity.push_back(before ? round(bytes[i], before->bytes[i]) : bytes[i]);
-    lifetimes.push_back({.bytes = made.capacity[i],
-                         .first = static_cast<size_t>(storage.first_node),
-                         .last = static_cast<size_t>(storage.last_node)});
-  }
-  made.workspace_capacity = before ? round(workspace_bytes, before->workspace_bytes) : workspace_bytes;
-  MemoryPlan memory = PlanMemory(lifetimes);
-  made.offsets = std::move(memory.offsets);
-  made.workspace_offset = memory.arena_bytes;
-  // At least one line, so that tensors of no elements have an address.
-  made.arena_bytes = memory.arena_bytes + std::max(made.workspace_capacity, kAlignment);
-  return made;
-}
-
-std::string Graph::Impl::PlanReason() const {
-  if (plans.empty()) return "first run";
-  const std::vector<TensorDesc>& then = plans[latest_plan].inputs;
-  std::string changed;
-  for (size_t i = 0; i < given.size(); ++i) {
-    const TensorDesc& now = given[i].desc;
-    if (Same(now, then[i])) continue;
-    const bool grew = now.Bytes() > then[i].Bytes();
-    if (!grew && !changed.empty()) continue;
-    changed = flat.inputs[i] + (grew ? " grew from " : " changed from ") + ToString(then[i]) + " to " + ToString(now);
-    if (grew) return changed;
-  }
-  return changed.empty() ? "other kernels or threads need more workspace" : changed;
-}
-
 /// Gives each storage its bytes for this run.
-void Graph::Impl::Place(const Plan& p) {
-  if (arena.size() < p.arena_bytes) {
+void Graph::Impl::Place(const Plan& plan) {
+  if (arena.size() < plan.arena_bytes) {
     arena = Buffer();  // The old bytes go first: nothing in them outlives a run.
     counters.arena_bytes = 0;
-    arena = Buffer(p.arena_bytes);
+    arena = Buffer(plan.arena_bytes);
     counters.arena_bytes = arena.size();
   }
   for (size_t i = 0; i < given.size(); ++i) data[i] = given[i].data;
   for (size_t i = 0; i < intermediates.size(); ++i)
-    data[static_cast<size_t>(intermediates[i])] = arena.data() + p.offsets[i];
+    data[static_cast<size_t>(intermediates[i])] = arena.data() + plan.offsets[i];
 }
 
 /// Lets outputs be computed where the caller wants them, or notes that they must be copied there.
@@ -397,7 +285,7 @@ void Graph::Impl::TakeOutputs(std::span<const BoundTensor> destinations) {
       throw Error("NATIVE_OUTPUT_INVALID", "there is no output " + std::to_string(destination.index));
     const int slot = flat.output_slots[i];
     const TensorDesc& desc = DescOf(slot);
-    if (!Same(destination.tensor.desc, desc) || desc.layout != Layout::kRowMajor)
+    if (!SameDesc(destination.tensor.desc, desc) || desc.layout != Layout::kRowMajor)
       throw Error("NATIVE_OUTPUT_INVALID", "output \"" + flat.outputs[i] + "\" is " + ToString(desc) +
                                                ", its destination " + ToString(destination.tensor.desc));
     const auto address = reinterpret_cast<uintptr_t>(destination.tensor.data);
@@ -468,11 +356,15 @@ void Graph::Impl::Run(std::span<const BoundTensor> inputs, std::span<const Bound
   const bool changed = TakeInputs(inputs);
   if (changed || !shapes_valid || shapes_kernels != &kernels || shapes_threads != pool.threads())
     RefreshShapes(kernels, pool.threads());
-  const Plan& p = FitPlan();
-  Place(p);
+  const Plan& plan = plans.Fit(lifetimes, workspace_bytes, std::span(descs).first(flat.inputs.size()), flat.inputs);
+  if (counters.plans != plans.made()) {
+    counters.plans = plans.made();
+    counters.last_plan_reason = plans.reason();
+  }
+  Place(plan);
   TakeOutputs(destinations);
   TakeKeep(keep);
-  Execute({.kernels = kernels, .pool = pool, .workspace = arena.data() + p.workspace_offset});
+  Execute({.kernels = kernels, .pool = pool, .workspace = arena.data() + plan.workspace_offset});
   for (size_t i = 0; i < outputs.size(); ++i) {
     outputs[i] = TensorOf(flat.output_slots[i]);
     if (!copy_to[i]) continue;

@@ -1,6 +1,6 @@
 #include <cstring>
 
-#include "kernels/packed_weight.h"
+#include "kernels/pack.h"
 #include "ops/check.h"
 #include "ops/factories.h"
 #include "ops/rows.h"
@@ -9,50 +9,11 @@ namespace atb {
 namespace {
 
 using kernels::PackedWeight;
-using kernels::WeightFormat;
 
 constexpr const char* kOp = "Gather";
 
 int64_t IndexAt(const Tensor& indices, int64_t i) {
   return indices.desc.dtype == DType::kI64 ? indices.As<int64_t>()[i] : indices.As<int32_t>()[i];
-}
-
-DType DTypeOf(WeightFormat format) {
-  switch (format) {
-    case WeightFormat::kBF16:
-      return DType::kBF16;
-    case WeightFormat::kF16:
-      return DType::kF16;
-    default:
-      return DType::kF32;
-  }
-}
-
-/// Copies n elements that lie kPanelColumns apart.
-template <typename T>
-void CopyColumn(const std::byte* panel, int64_t column, int64_t n, T* row) {
-  const T* from = reinterpret_cast<const T*>(panel) + column;
-  for (int64_t i = 0; i < n; ++i) row[i] = from[i * kernels::kPanelColumns];
-}
-
-/// Row `index` of a packed weight [n, k]: a column of one panel.
-void UnpackRow(const PackedWeight& weight, int64_t index, std::byte* row) {
-  const std::byte* panel =
-      static_cast<const std::byte*>(weight.data) + index / kernels::kPanelColumns * weight.panel_stride;
-  const int64_t column = index % kernels::kPanelColumns;
-  switch (weight.format) {
-    case WeightFormat::kBF16: {
-      // Two input channels side by side per column; k is padded to whole tiles, so the last pair of an odd k is there.
-      const auto* pairs = reinterpret_cast<const uint32_t*>(panel) + column;
-      for (int64_t i = 0; i < weight.k / 2; ++i) std::memcpy(row + i * 4, pairs + i * kernels::kPanelColumns, 4);
-      if (weight.k % 2 != 0) std::memcpy(row + (weight.k - 1) * 2, pairs + weight.k / 2 * kernels::kPanelColumns, 2);
-      return;
-    }
-    case WeightFormat::kF16:
-      return CopyColumn(panel, column, weight.k, reinterpret_cast<uint16_t*>(row));
-    default:
-      return CopyColumn(panel, column, weight.k, reinterpret_cast<uint32_t*>(row));
-  }
 }
 
 /// x[.., n, ..], indices -> x with the axis replaced by the indices' axes. With one batch axis, row b of the indices
@@ -69,8 +30,9 @@ class Gather : public Operation {
     const int axis = RequireAxis(kOp, axis_, x);
     if (axis < batch_dims_) FailShape(kOp, 0, "gathered along an axis after its batch axes", x);
     if (x.layout == Layout::kPackedLinear) {
-      if (axis != 0) FailShape(kOp, 0, "gathered along axis 0, being packed", x);
+      if (!IsFloat(x.dtype)) FailDType(kOp, 0, "f32, f16 or bf16, being packed", x);
       RequireRank(kOp, 0, x, 2, 2);
+      if (axis != 0) FailShape(kOp, 0, "gathered along axis 0, being packed", x);
     } else {
       RequireDense(kOp, 0, x);
     }
@@ -92,10 +54,10 @@ class Gather : public Operation {
     const Tensor& x = in[0];
     if (x.desc.layout == Layout::kPackedLinear) {
       const PackedWeight& weight = *x.As<PackedWeight>();
-      if (weight.interleaved || weight.n != x.desc.dim(0) || weight.k != x.desc.dim(1) ||
-          DTypeOf(weight.format) != x.desc.dtype)
-        throw InputError("NATIVE_LAYOUT_MISMATCH", kOp, 0, "packed from one matrix of its own shape and dtype",
-                         ToString(x.desc) + (weight.interleaved ? ", interleaved" : ", another weight"));
+      if (weight.n != x.desc.dim(0) || weight.k != x.desc.dim(1))
+        throw InputError("NATIVE_LAYOUT_MISMATCH", kOp, 0, "packed from a matrix of its own shape",
+                         ToString(x.desc) + " with panels of [" + std::to_string(weight.n) + "," +
+                             std::to_string(weight.k) + "]");
     }
     const int64_t n = x.desc.dim(RequireAxis(kOp, axis_, x.desc));
     const int64_t count = in[1].desc.Elements();
@@ -121,7 +83,7 @@ class Gather : public Operation {
       const int64_t index = IndexAt(in[1], block / outer * count + i);
       std::byte* target = ElementAt(out[0], row * inner);
       if (x.desc.layout == Layout::kPackedLinear) {
-        UnpackRow(*x.As<PackedWeight>(), index, target);
+        kernels::UnpackRow(*x.As<PackedWeight>(), index, x.desc.dtype, target);
       } else if (row_bytes > 0) {
         std::memcpy(target, ElementAt(x, (block * n + index) * inner), row_bytes);
       }

@@ -51,6 +51,10 @@ struct TensorDesc {
   }
 };
 
+inline bool SameDesc(const TensorDesc& a, const TensorDesc& b) {
+  return a.dtype == b.dtype && a.layout == b.layout && a.SameShape(b);
+}
+
 /// "bf16[17,2048]", for messages.
 std::string ToString(const TensorDesc& desc);
 

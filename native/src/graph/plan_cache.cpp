@@ -1,0 +1,106 @@
+#include "graph/plan_cache.h"
+
+#include <algorithm>
+#include <bit>
+#include <functional>
+
+namespace atb {
+namespace {
+
+/// Plans kept. More can only come from sizes that grow in turns; the oldest then goes.
+constexpr size_t kMaxPlans = 32;
+
+bool Fits(const Plan& plan, std::span<const Lifetime> tensors, size_t workspace_bytes) {
+  if (workspace_bytes > plan.workspace_capacity) return false;
+  for (size_t i = 0; i < tensors.size(); ++i)
+    if (tensors[i].bytes > plan.capacity[i]) return false;
+  return true;
+}
+
+bool Covers(const Plan& larger, const Plan& smaller) {
+  return larger.workspace_capacity >= smaller.workspace_capacity &&
+         std::ranges::equal(larger.capacity, smaller.capacity, std::greater_equal{});
+}
+
+/// Sizes are multiplied by to / from, at least 1 and below 2.
+struct Growth {
+  int64_t to = 1;
+  int64_t from = 1;
+
+  double factor() const { return static_cast<double>(to) / static_cast<double>(from); }
+  size_t operator()(size_t bytes) const {
+    const auto unit = static_cast<size_t>(from);
+    return (bytes + unit - 1) / unit * static_cast<size_t>(to);
+  }
+};
+
+/// The most that any dimension which grew is rounded up.
+Growth GrowthOf(std::span<const TensorDesc> before, std::span<const TensorDesc> now) {
+  Growth most;
+  for (size_t i = 0; i < now.size(); ++i)
+    for (int axis = 0; now[i].rank == before[i].rank && axis < now[i].rank; ++axis) {
+      const int64_t size = now[i].dim(axis);
+      if (size <= before[i].dim(axis)) continue;
+      const Growth own{static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(size))), size};
+      if (own.factor() > most.factor()) most = own;
+    }
+  return most;
+}
+
+}  // namespace
+
+const Plan& PlanCache::Fit(std::span<const Lifetime> tensors, size_t workspace_bytes,
+                           std::span<const TensorDesc> inputs, std::span<const std::string> names) {
+  if (!plans_.empty() && Fits(plans_[current_], tensors, workspace_bytes)) return plans_[current_];
+  for (size_t i = 0; i < plans_.size(); ++i)
+    if (Fits(plans_[i], tensors, workspace_bytes)) return plans_[current_ = i];
+  Plan plan = Make(tensors, workspace_bytes, inputs);
+  reason_ = Reason(inputs, names);
+  ++made_;
+  // Plans that the new one covers would only cost time to look through.
+  std::erase_if(plans_, [&](const Plan& old) { return Covers(plan, old); });
+  if (plans_.size() == kMaxPlans) plans_.erase(plans_.begin());
+  plans_.push_back(std::move(plan));
+  current_ = plans_.size() - 1;
+  return plans_[current_];
+}
+
+Plan PlanCache::Make(std::span<const Lifetime> tensors, size_t workspace_bytes,
+                     std::span<const TensorDesc> inputs) const {
+  const Plan* before = plans_.empty() ? nullptr : &plans_.back();
+  const Growth grown = before ? GrowthOf(before->inputs, inputs) : Growth{};
+  Plan plan;
+  plan.workspace_bytes = workspace_bytes;
+  plan.inputs.assign(inputs.begin(), inputs.end());
+  std::vector<Lifetime> lifetimes(tensors.begin(), tensors.end());
+  for (size_t i = 0; i < lifetimes.size(); ++i) {
+    const size_t bytes = tensors[i].bytes;
+    plan.bytes.push_back(bytes);
+    lifetimes[i].bytes = before && before->bytes[i] != bytes ? grown(bytes) : bytes;
+    plan.capacity.push_back(lifetimes[i].bytes);
+  }
+  plan.workspace_capacity =
+      before && before->workspace_bytes != workspace_bytes ? grown(workspace_bytes) : workspace_bytes;
+  MemoryPlan memory = PlanMemory(lifetimes);
+  plan.offsets = std::move(memory.offsets);
+  plan.workspace_offset = memory.arena_bytes;
+  // At least one line, so that tensors of no elements have an address.
+  plan.arena_bytes = memory.arena_bytes + std::max(plan.workspace_capacity, kAlignment);
+  return plan;
+}
+
+std::string PlanCache::Reason(std::span<const TensorDesc> inputs, std::span<const std::string> names) const {
+  if (plans_.empty()) return "first run";
+  const std::vector<TensorDesc>& before = plans_.back().inputs;
+  std::string changed;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (SameDesc(inputs[i], before[i])) continue;
+    const bool grew = inputs[i].Bytes() > before[i].Bytes();
+    if (!grew && !changed.empty()) continue;
+    changed = names[i] + (grew ? " grew from " : " changed from ") + ToString(before[i]) + " to " + ToString(inputs[i]);
+    if (grew) return changed;
+  }
+  return changed.empty() ? "other kernels or threads need more workspace" : changed;
+}
+
+}  // namespace atb
