@@ -21,6 +21,9 @@ const RENDER_LIMIT_MS = 500;
 /** Characters of input for which a rendering gets another millisecond. */
 const INPUT_PER_MS = 32_768;
 const MAX_REASON_LEN = 500;
+/** `content is string`, `for part in message['content']` and the like. */
+const LOOKS_INTO_PARTS =
+  /\bcontent\b['"\]]*\s+is\s+(not\s+)?(string|iterable|sequence|mapping)\b|\bfor\s+\w+\s+in\s+[\w.[\]'"]*\bcontent\b/;
 
 /**
  * A Jinja chat template, compiled once. Templates come with checkpoints, so none is trusted: whatever one does, it ends
@@ -41,10 +44,7 @@ export class ChatTemplate {
       parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true })),
     );
     this.#checkSize();
-    this.handlesParts =
-      /content\b['"\]]*\s+is\s+(not\s+)?(string|iterable|sequence|mapping)|\sin\s+\w+(\.content\b|\[['"]content['"]\])/.test(
-        source,
-      );
+    this.handlesParts = LOOKS_INTO_PARTS.test(source);
   }
 
   /**

@@ -42,9 +42,9 @@ const NAMED_TOKENS = [
 ];
 /** Characters of one text. A million take 1–2 s; what is longer fits no model's window. */
 const MAX_TEXT_LEN = 4 * 2 ** 20;
-/** Time for patterns that are not known to be linear; a hundred times what known ones take. */
-const SLOW_BASE_MS = 500;
-const SLOW_MS_PER_CHARACTER = 0.05;
+/** Time for patterns that are not known to be linear; ten times what known ones take. */
+const SLOW_BASE_MS = 1000;
+const SLOW_MS_PER_CHARACTER = 0.02;
 
 /**
  * A Hugging Face tokenizer.json as `@huggingface/tokenizers` runs it (the same ids as the Rust library), behind

@@ -4,6 +4,8 @@ import { readExactly, readRegularFile } from '../weights/regular-file.js';
 
 /** Gemma 3's tokenizer.json, the largest that we know, has 33 MB. */
 export const MAX_FILE_BYTES = 64 * 2 ** 20;
+/** Members of all objects of a JSON file: two million take a second and half a gigabyte to parse. */
+const MAX_MEMBERS = 2 ** 21;
 
 /**
  * A text file of a model directory; undefined when there is none.
@@ -37,12 +39,23 @@ export async function readModelText(
 export async function readModelJson(dir: string, name: string): Promise<unknown> {
   const text = await readModelText(dir, name);
   if (text === undefined) return undefined;
+  const file = join(dir, name);
+  if (hasMoreThan(text, ':', MAX_MEMBERS)) {
+    throw new AtbError('TOKENIZER_INVALID', { file, problem: `has more than ${MAX_MEMBERS} members` });
+  }
   try {
     return JSON.parse(text) as unknown;
   } catch (error) {
     const problem = `is not JSON: ${error instanceof Error ? error.message : String(error)}`;
-    throw new AtbError('TOKENIZER_INVALID', { file: join(dir, name), problem }, { cause: error });
+    throw new AtbError('TOKENIZER_INVALID', { file, problem }, { cause: error });
   }
+}
+
+function hasMoreThan(text: string, character: string, limit: number): boolean {
+  let count = 0;
+  for (let at = text.indexOf(character); at >= 0; at = text.indexOf(character, at + 1))
+    if (++count > limit) return true;
+  return false;
 }
 
 function decodeUtf8(bytes: Buffer, file: string): string {
