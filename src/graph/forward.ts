@@ -54,7 +54,10 @@ export interface ForwardRequest {
  * and asked-for inner tensors by name. Throws GRAPH_INPUT_MISSING, GRAPH_TENSOR_UNKNOWN, GRAPH_TENSOR_MISMATCH,
  * GRAPH_EXECUTOR_MISSING and NATIVE_*.
  */
-export async function runForward(request: ForwardRequest): Promise<Record<string, Tensor>> {
+export async function runForward(
+  request: ForwardRequest,
+  executor: () => GraphExecutor = () => graphExecutor(request.spec.name),
+): Promise<Record<string, Tensor>> {
   const { spec, weights, inputs, outputs, bind, intermediates } = request;
   checkNames(spec, 'input', inputs, spec.inputs);
   checkNames(spec, 'output', outputs, spec.outputs);
@@ -67,7 +70,7 @@ export async function runForward(request: ForwardRequest): Promise<Record<string
 
   const inPlace = writtenInputs(spec);
   const asked = { ...spec, outputs: [...new Set([...spec.outputs, ...inPlace])] };
-  const result = await graphExecutor(spec.name).forward(asked, given, intermediates);
+  const result = await executor().forward(asked, given, intermediates);
   for (const name of inPlace) copyInto(spec, name, result.outputs[name], given[name]);
   const tensors: Record<string, Tensor> = {};
   for (const name of spec.outputs) {

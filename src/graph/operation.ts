@@ -40,7 +40,10 @@ export abstract class Operation {
   }
 }
 
-/** One ATB operation. Alone, its tensors are `in0`, `in1`, … and `out0`, …; in-place outputs keep their input's name. */
+/**
+ * One ATB operation. Alone, its tensors are `in0`, `in1`, … and `out0`, …; an output that is written in place also has
+ * its input's name, and only under that name can its place be given.
+ */
 export class BaseOperation<T extends AtbOpType = AtbOpType> extends Operation {
   constructor(
     readonly opType: T,
@@ -59,5 +62,14 @@ export class BaseOperation<T extends AtbOpType = AtbOpType> extends Operation {
     );
     const node = { name: this.opName, op: { type: this.opType, param: this.opParam }, inputs, outputs };
     return { name: this.opName, inputs, outputs, views: {}, nodes: [node] };
+  }
+
+  override async forward(...args: Parameters<Operation['forward']>): Promise<Record<string, Tensor>> {
+    const result = await super.forward(...args);
+    for (const [output, input] of Object.entries(inPlaceOutputs(this.opType))) {
+      const tensor = result[`in${input}`];
+      if (tensor) result[`out${output}`] = tensor;
+    }
+    return result;
   }
 }
