@@ -14,10 +14,9 @@ const imported = new Set<string>();
  */
 export async function discoverModels(dir: string): Promise<string[]> {
   const root = resolve(dir);
-  const entries = await readdir(root, { withFileTypes: true }).catch((cause: unknown) => {
+  const names = await readdir(root).catch((cause: unknown) => {
     throw fail(root, cause instanceof Error ? cause.message : String(cause), cause);
   });
-  const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
   const found: string[] = [];
   for (const name of names.sort()) {
     const file = INDEX_FILES.map((index) => join(root, name, index)).find((path) => existsSync(path));

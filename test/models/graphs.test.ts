@@ -1,0 +1,136 @@
+import { expect } from 'chai';
+import type { GraphSpec } from '../../src/graph/graph-spec.js';
+import { inputDescs } from '../../src/models/base/input-descs.js';
+import { FAMILIES, type Family, familyModel, familyPhases, flat } from './family-models.js';
+
+/** Types of a graph's operations, a run of equal layers in brackets with its length. */
+function outline(spec: GraphSpec): string {
+  const parts = spec.nodes.map(({ op }) => ('graph' in op ? `[${outline(op.graph)}]` : op.type));
+  const runs: { part: string; count: number }[] = [];
+  for (const part of parts) {
+    const last = runs.at(-1);
+    if (last?.part === part && part.startsWith('[')) last.count++;
+    else runs.push({ part, count: 1 });
+  }
+  return runs.map(({ part, count }) => (part.startsWith('[') ? `${part}x${count}` : part)).join(' ');
+}
+
+const layer = (attention: string, qkNorm = ''): string =>
+  `RmsNorm Linear Split ${qkNorm}Rope ReshapeAndCache ${attention} Linear Elewise ` +
+  'RmsNorm Linear Activation Linear Elewise';
+const OUTLINES: Record<Family, { attention: (kind: string) => string }> = {
+  llama: { attention: (kind) => `[${layer(kind)}]x3` },
+  'llama-tied': { attention: (kind) => `[${layer(kind)}]x3` },
+  mistral: { attention: (kind) => `[${layer(kind)}]x3` },
+  qwen2: { attention: (kind) => `[${layer(kind)}]x3` },
+  qwen3: { attention: (kind) => `[${layer(kind, 'RmsNorm RmsNorm ')}]x3` },
+};
+
+describe('model graphs', () => {
+  for (const { family, phase } of familyPhases) {
+    it(`are, for ${family} in ${phase}, these operations in this order`, async () => {
+      const kind = phase === 'prefill' ? 'SelfAttention' : 'PagedAttention';
+      const head = phase === 'decode' ? 'Linear' : 'Gather Linear';
+      const expected = `Gather Gather Gather ${OUTLINES[family].attention(kind)} RmsNorm ${head}`;
+      expect(outline((await familyModel(family)).buildGraph(phase))).to.equal(expected);
+    });
+
+    it(`have, for ${family} in ${phase}, logits of each sequence's last token`, async () => {
+      const model = await familyModel(family);
+      const spec = model.buildGraph(phase);
+      const { outputs, inputs } = flat(model, spec, phase);
+      expect(outputs).to.deep.equal(['model_out']);
+      expect(inputs.input_ids).to.deep.equal({ dtype: 'int64', shape: [phase === 'decode' ? 2 : 40] });
+    });
+  }
+
+  it("differ in what a step brings, by MindIE's names", async () => {
+    const model = await familyModel('llama');
+    const common = ['input_ids', 'position_ids', 'cos_table', 'sin_table', 'slots_mapping', 'seq_len'];
+    expect(model.inTensorNames('prefill')).to.deep.equal([...common, 'attention_mask', 'lm_head_indices']);
+    expect(model.inTensorNames('decode')).to.deep.equal([...common, 'block_tables']);
+    expect(model.inTensorNames('splitfuse')).to.deep.equal([
+      ...common,
+      'block_tables',
+      'q_len',
+      'attention_mask',
+      'lm_head_indices',
+    ]);
+  });
+
+  it('read the masks that their layers need', async () => {
+    const masks = async (family: Family) => {
+      const model = await familyModel(family);
+      return (['prefill', 'decode', 'splitfuse'] as const).map((phase) =>
+        model.inTensorNames(phase).filter((name) => /mask/.test(name)),
+      );
+    };
+    expect(await masks('llama')).to.deep.equal([['attention_mask'], [], ['attention_mask']]);
+    expect(await masks('mistral')).to.deep.equal(Array(3).fill(['sliding_attention_mask']));
+    const both = ['attention_mask', 'sliding_attention_mask'];
+    expect(await masks('qwen2')).to.deep.equal([both, ['sliding_attention_mask'], both]);
+  });
+
+  it('name weights as the checkpoint does, packed ones as MindIE does', async () => {
+    const names = async (family: Family) =>
+      (await familyModel(family)).getWeights().map(({ name }) => name.replace(/layers\.\d+/, 'layers.N'));
+    const attention = ['query_key_value.weight', 'o_proj.weight'].map(
+      (name) => `model.layers.N.self_attn.${name}`,
+    );
+    const [qkv = '', dense = ''] = attention;
+    const layerOf = (...selfAttn: string[]) => [
+      'model.layers.N.input_layernorm.weight',
+      ...selfAttn,
+      'model.layers.N.post_attention_layernorm.weight',
+      'model.layers.N.mlp.gate_up_proj.weight',
+      'model.layers.N.mlp.down_proj.weight',
+    ];
+    const bias = (name: string) => name.replace(/weight$/, 'bias');
+    expect([...new Set(await names('mistral'))]).to.deep.equal([
+      'model.embed_tokens.weight',
+      ...layerOf(...attention),
+      'model.norm.weight',
+      'lm_head.weight',
+    ]);
+    expect([...new Set(await names('qwen2'))].slice(1, -1)).to.deep.equal(layerOf(qkv, bias(qkv), dense));
+    expect([...new Set(await names('qwen3'))].slice(1, -2)).to.deep.equal(
+      layerOf(
+        ...attention,
+        'model.layers.N.self_attn.q_norm.weight',
+        'model.layers.N.self_attn.k_norm.weight',
+      ),
+    );
+    const biased = (await names('llama')).filter((name) => /bias$/.test(name));
+    expect(biased).to.include.members(
+      [qkv, dense, 'model.layers.N.mlp.gate_up_proj.weight', 'model.layers.N.mlp.down_proj.weight'].map(bias),
+    );
+  });
+
+  it('store a tied embedding once, and read it twice', async () => {
+    const model = await familyModel('llama-tied');
+    const embeddings = model.getWeights().filter(({ name }) => /embed|lm_head/.test(name));
+    expect(embeddings.map(({ name }) => name)).to.deep.equal(['model.embed_tokens.weight']);
+    const spec = model.buildGraph('decode');
+    const readers = spec.nodes
+      .filter(({ inputs }) => inputs.includes('model.embed_tokens.weight'))
+      .map(({ name }) => name);
+    expect(readers).to.deep.equal(['word_embedding', 'lm_head']);
+  });
+
+  it('share the graph of equal layers, and have one for each kind', async () => {
+    for (const family of FAMILIES) {
+      const spec = (await familyModel(family)).buildGraph('splitfuse');
+      const layers = new Set(spec.nodes.flatMap(({ op }) => ('graph' in op ? [op.graph] : [])));
+      expect(layers.size).to.equal(family === 'qwen2' ? 2 : 1);
+    }
+  });
+
+  it('take their head size from config.json, not from the hidden size', async () => {
+    const model = await familyModel('qwen3');
+    expect(model.config.headDim * model.config.numAttentionHeads).not.to.equal(model.config.hiddenSize);
+    const descs = inputDescs(model, 'decode', 'bf16', { batch: 3, tokens: 40, blockSize: 16 });
+    expect(descs.get('layer_0_k_cache')).to.deep.equal({ dtype: 'bf16', shape: [9, 16, 2, 32] });
+    expect(descs.get('block_tables')?.shape).to.deep.equal([3, 3]);
+    expect(descs.get('model.layers.0.self_attn.query_key_value.weight')?.shape).to.deep.equal([256, 64]);
+  });
+});

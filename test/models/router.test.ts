@@ -1,0 +1,181 @@
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { AtbError } from '../../src/errors.js';
+import { getModel, loadModels } from '../../src/models/get-model.js';
+import {
+  discoverModels,
+  getRouter,
+  knownModelTypes,
+  MODEL_TYPE_ALIASES,
+  registerModel,
+} from '../../src/router/index.js';
+import { declaredWeights } from '../../src/weights/weights.js';
+import { familyPath } from './family-models.js';
+
+const SMALL = {
+  hidden_size: 8,
+  intermediate_size: 16,
+  num_hidden_layers: 1,
+  num_attention_heads: 2,
+  vocab_size: 10,
+  max_position_embeddings: 32,
+};
+
+async function rejection(promise: Promise<unknown>): Promise<AtbError> {
+  try {
+    await promise;
+  } catch (error) {
+    if (error instanceof AtbError) return error;
+    throw error;
+  }
+  throw new Error('nothing was thrown');
+}
+
+describe('getModel', () => {
+  let folder = '';
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'atb-router-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+  const checkpoint = (config: unknown, name = 'model'): string => {
+    const path = join(folder, name);
+    mkdirSync(path, { recursive: true });
+    writeFileSync(join(path, 'config.json'), typeof config === 'string' ? config : JSON.stringify(config));
+    return path;
+  };
+
+  it('finds the family that config.json names', async () => {
+    for (const family of ['llama', 'mistral', 'qwen2', 'qwen3'] as const) {
+      const router = await getModel(familyPath(family));
+      expect(router.constructor.name.toLowerCase()).to.equal(`${family}router`);
+      const model = router.createModel(declaredWeights('bf16'));
+      expect(model.constructor.name).to.match(new RegExp(`^Flash${family}ForCausalLMATB$`, 'i'));
+      expect(model.name).to.equal(family);
+      expect(router.config).to.equal(router.config);
+    }
+  });
+
+  it('knows other names of a family', async () => {
+    expect([...MODEL_TYPE_ALIASES]).to.deep.include(['code_llama', 'llama']);
+    const router = await getModel(checkpoint({ ...SMALL, model_type: 'code_llama' }));
+    expect(router.constructor.name).to.equal('LlamaRouter');
+  });
+
+  it('names the nearest and the known families for an unknown one', async () => {
+    const error = await rejection(getModel(checkpoint({ ...SMALL, model_type: 'Qwen33' })));
+    expect(error.code).to.equal('ROUTER_UNKNOWN_MODEL');
+    expect(error.message).to.match(
+      /no router for model_type "Qwen33"; nearest: qwen3; known: .*llama, .*mistral, .*qwen2, qwen3/,
+    );
+    expect((await rejection(getModel(checkpoint({ model_type: 'gpt_bigcode' })))).message).not.to.match(
+      /nearest/,
+    );
+  });
+
+  it('only ever looks a model_type up', async () => {
+    for (const modelType of [
+      '__proto__',
+      'constructor',
+      '../../llama',
+      'llama\0',
+      ['llama'],
+      null,
+      7,
+      'x'.repeat(1_000_000),
+    ]) {
+      const error = await rejection(getModel(checkpoint({ ...SMALL, model_type: modelType })));
+      expect(error.code).to.equal('ROUTER_UNKNOWN_MODEL');
+      expect(error.message.length).to.be.below(500);
+    }
+  });
+
+  it('says what is wrong with a folder or its config.json', async () => {
+    const cases: [string, RegExp][] = [
+      [join(folder, 'nowhere'), /"[^"]*nowhere" is not a folder/],
+      [mkdtempSync(join(folder, 'empty-')), /config.json: does not exist/],
+      [checkpoint('{"model_type": "llama",}', 'comma'), /config.json: is not JSON/],
+      [checkpoint('{"hidden_size": NaN}', 'nan'), /config.json: is not JSON/],
+      [checkpoint([], 'list'), /config.json: must hold an object/],
+      [
+        checkpoint(`{"a":"${'x'.repeat(5_000_000)}"}`, 'large'),
+        /config.json: has 50000\d\d bytes, more than 4194304/,
+      ],
+    ];
+    for (const [path, message] of cases) {
+      const error = await rejection(getModel(path));
+      expect(error.code).to.equal('CONFIG_INVALID');
+      expect(error.message).to.match(message);
+    }
+  });
+
+  it('names the problems of a config.json when it is asked for', async () => {
+    const router = await getModel(checkpoint({ ...SMALL, model_type: 'llama', hidden_size: 'big' }));
+    expect(() => router.config).to.throw(
+      /CONFIG_INVALID: config.json: hidden_size must be an integer from 1 to 1048576, found "big"/,
+    );
+  });
+});
+
+describe('model directories', () => {
+  const src = new URL('../../src/', import.meta.url).href;
+  let folder = '';
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'atb-models-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+  const modelDirectory = (name: string, body: string): void => {
+    mkdirSync(join(folder, name));
+    writeFileSync(join(folder, name, 'index.mjs'), body);
+  };
+  const variant = (modelType: string): string => `
+    import { registerModel } from '${src}router/index.js';
+    import { LlamaRouter } from '${src}models/llama/index.js';
+    class MyRouter extends LlamaRouter {}
+    registerModel('${modelType}', MyRouter);`;
+
+  it("in a user's folder are found, and need no edit elsewhere", async () => {
+    modelDirectory('my-llama', variant('my_llama'));
+    mkdirSync(join(folder, 'no-model'));
+    const checkpoint = join(folder, 'checkpoint');
+    mkdirSync(checkpoint);
+    writeFileSync(join(checkpoint, 'config.json'), JSON.stringify({ ...SMALL, model_type: 'my_llama' }));
+    const router = await getModel(checkpoint, { modelDirs: [folder] });
+    expect(router.constructor.name).to.equal('MyRouter');
+    expect(router.config.hiddenSize).to.equal(8);
+    expect(knownModelTypes()).to.include('my_llama');
+    expect(await discoverModels(folder)).to.deep.equal(['my-llama']);
+  });
+
+  it('cannot take a name that is taken', async () => {
+    await loadModels();
+    modelDirectory('thief', variant('qwen3'));
+    expect((await rejection(discoverModels(folder))).message).to.equal(
+      'ROUTER_DUPLICATE_MODEL: model_type "qwen3" is registered twice',
+    );
+    expect(() => registerModel('code_llama', getRouter('llama'))).to.throw(/ROUTER_DUPLICATE_MODEL/);
+  });
+
+  it('that are broken or register nothing are named', async () => {
+    modelDirectory('broken', 'import "./missing.js";');
+    const broken = await rejection(discoverModels(folder));
+    expect(broken.code).to.equal('ROUTER_MODEL_DIR_INVALID');
+    expect(broken.message).to.match(/broken.index\.mjs: cannot be imported: .*missing\.js/);
+    rmSync(join(folder, 'broken'), { recursive: true });
+    modelDirectory('silent', 'export const nothing = 0;');
+    expect((await rejection(discoverModels(folder))).message).to.match(
+      /registers no router that was not known before/,
+    );
+    expect((await rejection(discoverModels(join(folder, 'nowhere')))).message).to.match(/nowhere: ENOENT/);
+  });
+
+  it('may be links', async () => {
+    const elsewhere = mkdtempSync(join(tmpdir(), 'atb-elsewhere-'));
+    writeFileSync(join(elsewhere, 'index.mjs'), variant('linked_llama'));
+    symlinkSync(elsewhere, join(folder, 'linked'), 'dir');
+    expect(await discoverModels(folder)).to.deep.equal(['linked']);
+    expect(getRouter('linked_llama').name).to.equal('MyRouter');
+    rmSync(elsewhere, { recursive: true });
+  });
+});
