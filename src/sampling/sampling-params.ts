@@ -234,7 +234,9 @@ function checkStops(value: unknown): readonly string[] {
     invalid('stop', `a string or a list of at most ${MAX_STOPS} strings`, value);
   }
   for (const [index, stop] of stops.entries()) {
-    if (typeof stop !== 'string' || stop.length === 0 || stop.length > MAX_STOP_LEN) {
+    // A lone surrogate is half a character, which no text has.
+    const isText = typeof stop === 'string' && stop.length > 0 && stop.length <= MAX_STOP_LEN;
+    if (!isText || /\p{Surrogate}/u.test(stop)) {
       invalid(`stop[${index}]`, `a string of 1 to ${MAX_STOP_LEN} characters`, stop);
     }
   }

@@ -20,7 +20,7 @@ function o200k(contraction: string, digits: string): string {
 }
 
 /** Patterns of well-known tokenizers that need linear time on any text, so they run without a limit. */
-const LINEAR_PATTERNS: ReadonlySet<string> = new Set([
+export const LINEAR_PATTERNS: ReadonlySet<string> = new Set([
   "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", // GPT-2
   cl100k('\\p{N}{1,3}'), // Llama 3
   cl100k('\\p{N}'), // Qwen 1.5–3

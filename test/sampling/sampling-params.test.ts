@@ -66,7 +66,7 @@ describe('sampling parameters', () => {
     ['seed', [-1, 0.5, 2 ** 53, Number.NaN, 1n]],
     ['logprobs', [-1, 21, true]],
     ['stop', [5, { 0: 'a' }, new Array(65).fill('a')]],
-    ['stop[0]', ['', [''], ['x'.repeat(1025)], 'x'.repeat(1 << 20), [5]]],
+    ['stop[0]', ['', [''], ['x'.repeat(1025)], 'x'.repeat(1 << 20), [5], ['\uD83D']]],
     ['stop[1]', [['a', '']]],
     ['stopTokenIds', [7, 'abc', { 0: 1 }]],
     ['stopTokenIds[0]', [[-1], [VOCAB], [2 ** 32 + 5], [1.5], ['3'], [null]]],
