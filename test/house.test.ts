@@ -1,0 +1,179 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, posix } from 'node:path';
+import { expect } from 'chai';
+
+const ROOT = join(import.meta.dirname, '../..');
+
+/** The floors of the house: a folder imports only from floors below its own. */
+const FLOORS: readonly (readonly string[])[] = [
+  ['errors.ts', 'dtype.ts', 'di.ts'],
+  ['graph'],
+  ['native'],
+  ['weights'],
+  ['common-op-builders'],
+  ['layers'],
+  ['router'],
+  ['models'],
+  ['tokenizer', 'sampling', 'kv-cache'],
+  ['scheduler'],
+  ['runner'],
+  ['engine'],
+  ['server', 'cli'],
+  ['index.ts'],
+];
+
+/** The same in C++. */
+const NATIVE_FLOORS: readonly (readonly string[])[] = [
+  ['base'],
+  ['tensor'],
+  ['kernels'],
+  ['ops'],
+  ['weights', 'cache'],
+  ['sampling'],
+  ['graph'],
+  ['engine'],
+  ['addon'],
+];
+
+const floorOf = (floors: readonly (readonly string[])[], folder: string): number =>
+  floors.findIndex((floor) => floor.includes(folder));
+
+interface Source {
+  /** From the root of the repository, with forward slashes. */
+  readonly path: string;
+  readonly text: string;
+}
+
+function sources(folder: string, pattern: RegExp): Source[] {
+  return readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+    .map((path) => posix.join(folder, path.replaceAll('\\', '/')))
+    .filter((path) => pattern.test(path) && !path.includes('node_modules'))
+    .map((path) => ({ path, text: readFileSync(join(ROOT, path), 'utf8') }));
+}
+
+const TS = sources('src', /\.ts$/);
+const CPP = sources('native/src', /\.(h|cpp)$/);
+
+/** Imports of files of our own, as paths below `src`. */
+const importsOf = ({ path, text }: Source): string[] =>
+  [...text.matchAll(/(?:from|import|import\()\s*'(\.[^']+)'/g)].map(([, target = '']) =>
+    posix.relative('src', posix.join(posix.dirname(path), target)).replace(/\.js$/, '.ts'),
+  );
+
+/** Code without comments and without what strings say. */
+const codeOf = ({ text }: Source): string =>
+  text
+    .replace(/\/\*[\s\S]*?\*\//g, '')
+    .replace(/(^|[^:'"`])\/\/.*$/gm, '$1')
+    .replace(/'(?:[^'\\\n]|\\.)*'/g, "''")
+    .replace(/"(?:[^"\\\n]|\\.)*"/g, '""')
+    .replace(/`[^`$]*`/g, '``');
+
+/** "path: what" of each file that has it. */
+const offenders = (files: readonly Source[], found: (file: Source) => boolean): string[] =>
+  files.filter(found).map(({ path }) => path);
+
+describe('the house', () => {
+  it('has a floor for every folder', () => {
+    const folders = new Set(TS.map(({ path }) => path.split('/')[1] ?? ''));
+    expect([...folders].filter((folder) => floorOf(FLOORS, folder) < 0)).to.deep.equal([]);
+    const native = new Set(CPP.map(({ path }) => path.split('/')[2] ?? ''));
+    expect([...native].filter((folder) => floorOf(NATIVE_FLOORS, folder) < 0)).to.deep.equal([]);
+  });
+
+  it('imports only from below', () => {
+    const upward = TS.flatMap((file) => {
+      const folder = file.path.split('/')[1] ?? '';
+      return importsOf(file)
+        .map((target) => ({ target, from: target.split('/')[0] ?? '' }))
+        .filter(({ from }) => {
+          const floor = floorOf(FLOORS, from);
+          // Files of floor 0 stand beside one another; elsewhere a folder imports from itself.
+          const beside = from === folder || (floor === 0 && floorOf(FLOORS, folder) === 0);
+          return !beside && (floor < 0 || floor >= floorOf(FLOORS, folder));
+        })
+        .map(({ target }) => `${file.path} imports ${target}`);
+    });
+    expect(upward).to.deep.equal([]);
+  });
+
+  it('includes only from below in C++', () => {
+    const upward = CPP.flatMap(({ path, text }) => {
+      const folder = path.split('/')[2] ?? '';
+      return [...text.matchAll(/^\s*#\s*include\s+"([^"]+)"/gm)]
+        .map(([, target = '']) => target)
+        .filter((target) => {
+          const floor = floorOf(NATIVE_FLOORS, target.split('/')[0] ?? '');
+          const beside = target.split('/')[0] === folder || !target.includes('/');
+          return !beside && (floor < 0 || floor >= floorOf(NATIVE_FLOORS, folder));
+        })
+        .map((target) => `${path} includes ${target}`);
+    });
+    expect(upward).to.deep.equal([]);
+  });
+
+  it('keeps Node out of the engine: only the addon includes napi.h', () => {
+    const napi = offenders(CPP, ({ text }) => /#\s*include\s*[<"]napi\.h/.test(text));
+    expect(napi.filter((path) => !path.startsWith('native/src/addon/'))).to.deep.equal([]);
+  });
+
+  it("lets a family import another family's index only, and base/ freely", () => {
+    const inner = TS.filter(({ path }) => path.startsWith('src/models/')).flatMap((file) => {
+      const family = file.path.split('/')[2] ?? '';
+      return importsOf(file)
+        .filter((target) => target.startsWith('models/'))
+        .filter((target) => {
+          const [, other = '', name] = target.split('/');
+          return other !== family && other !== 'base' && name !== 'index.ts';
+        })
+        .map((target) => `${file.path} imports ${target}`);
+    });
+    expect(inner).to.deep.equal([]);
+  });
+
+  it('says no "any"', () => {
+    expect(offenders(TS, (file) => /(?<!\.)\bany\b/.test(codeOf(file)))).to.deep.equal([]);
+  });
+
+  it('reads process.env in cli/ only', () => {
+    const found = offenders(TS, (file) => /\bprocess\s*(\.\s*env\b|\[)/.test(codeOf(file)));
+    expect(found.filter((path) => !path.startsWith('src/cli/'))).to.deep.equal([]);
+  });
+
+  it('uses console in cli/ and server/ only', () => {
+    const found = offenders(TS, (file) => /\bconsole\s*\./.test(codeOf(file)));
+    expect(found.filter((path) => !/^src\/(cli|server)\//.test(path))).to.deep.equal([]);
+  });
+
+  it('imports tsyringe through di.ts, and opens .node files in native/', () => {
+    const container = offenders(TS, ({ text }) => /from 'tsyringe'|'reflect-metadata'/.test(text));
+    expect(container).to.deep.equal(['src/di.ts']);
+    const addon = offenders(TS, (file) => /\.node['"`]/.test(file.text));
+    expect(addon.filter((path) => !path.startsWith('src/native/'))).to.deep.equal([]);
+  });
+
+  it('keeps files small', () => {
+    const limit = ({ path }: Source): number => {
+      if (path.endsWith('.ts')) return 400;
+      return path.startsWith('native/src/kernels/') ? 800 : 500;
+    };
+    const large = [...TS, ...CPP]
+      .map((file) => ({ path: file.path, lines: file.text.split('\n').length - 1, limit: limit(file) }))
+      .filter(({ lines, limit }) => lines > limit);
+    expect(large).to.deep.equal([]);
+  });
+
+  it('names no folder and no file for having no better name', () => {
+    const vague = /(^|[/_-])(utils?|helpers?|misc|common)([/._-]|$)/;
+    const found = offenders([...TS, ...CPP], ({ path }) =>
+      vague.test(path.replace('src/common-op-builders/', '')),
+    );
+    expect(found).to.deep.equal([]);
+  });
+
+  it('fits Qwen3 into 100 lines', () => {
+    const files = TS.filter(({ path }) => path.startsWith('src/models/qwen3/'));
+    const lines = files.reduce((sum, { text }) => sum + text.split('\n').length - 1, 0);
+    expect(lines).to.be.within(1, 99);
+  });
+});
