@@ -1,0 +1,101 @@
+import { expect } from 'chai';
+import type { GenerationResult } from '../../src/engine/generation.js';
+import { LLMEngine, type LLMEngineOptions } from '../../src/engine/llm-engine.js';
+import { availableIsas } from '../../src/native/index.js';
+import { ModelRunner } from '../../src/runner/model-runner.js';
+import { Postprocessor } from '../../src/tokenizer/postprocessor.js';
+import { caseDirectory, DTYPES, type OracleCase, oracleCases, readReference } from './fixtures.js';
+
+const MAX_TOKENS = 24;
+const SAMPLING = { maxTokens: MAX_TOKENS, ignoreEos: true, temperature: 0.8, topP: 0.95, logprobs: 3 };
+
+/** Everything of a result that must not depend on the company that a request was computed in. */
+const bits = ({ tokens, logprobs }: GenerationResult) => ({
+  tokens,
+  logprobs: logprobs.map(({ logprob, topTokens, topLogprobs }) => [logprob, ...topTokens, ...topLogprobs]),
+});
+
+interface Setting extends Partial<LLMEngineOptions> {
+  readonly numBlocks?: number;
+  readonly threads?: number;
+  readonly blockSize?: number;
+}
+
+/** Runs the prompts together under a setting; each has a seed of its own. */
+async function generateAll(
+  path: string,
+  { dtype }: OracleCase,
+  isa: string,
+  prompts: readonly Int32Array[],
+  setting: Setting,
+) {
+  const { numBlocks = 64, threads = 2, blockSize = 32, ...engineOptions } = setting;
+  const runner = await ModelRunner.load({
+    modelPath: path,
+    dtype: DTYPES[dtype],
+    isa,
+    threads,
+    blockSize,
+    numBlocks,
+    maxPositionEmbeddings: 256,
+  });
+  const options = { maxBatchSize: 8, maxPrefillTokens: 1024, maxModelLen: 256, chunkedPrefill: false };
+  const engine = new LLMEngine(runner, new Postprocessor(undefined, []), { ...options, ...engineOptions });
+  try {
+    const results = await Promise.all(
+      prompts.map((prompt, i) => engine.generate(prompt, { ...SAMPLING, seed: 1000 + i }).result),
+    );
+    return { results: results.map(bits), preemptions: engine.numPreemptions };
+  } finally {
+    await engine.dispose();
+    runner.dispose();
+  }
+}
+
+const chosen = oracleCases.filter(({ name }) =>
+  [
+    'llama-bf16',
+    'mistral-bf16',
+    'qwen2-bf16',
+    'qwen3-f32',
+    'mistral-f16-f16',
+    'llama-dynamic-f32',
+    'llama-longrope-f32',
+  ].includes(name),
+);
+
+for (const isa of availableIsas()) {
+  describe(`tokens and log-probs are the same in any company, ${isa} kernels`, function () {
+    this.timeout(180_000);
+    for (const oracleCase of chosen) {
+      it(oracleCase.name, async () => {
+        const directory = caseDirectory(oracleCase);
+        try {
+          // The longest first: it grows beyond its blocks while the others hold the rest.
+          const prompts = (await readReference(oracleCase))
+            .map(({ prompt }) => prompt)
+            .sort((a, b) => b.length - a.length);
+          const run = (setting: Setting) => generateAll(directory.path, oracleCase, isa, prompts, setting);
+          const { results: alone } = await run({ maxBatchSize: 1 });
+          const expectSame = async (what: string, setting: Setting) => {
+            const { results, preemptions } = await run(setting);
+            expect(results, what).to.deep.equal(alone);
+            return preemptions;
+          };
+          await expectSame('batched', {});
+          await expectSame('one thread', { threads: 1 });
+          await expectSame('prompts in chunks of 24 beside decoding sequences', {
+            maxPrefillTokens: 24,
+            chunkedPrefill: true,
+          });
+          await expectSame('larger blocks', { blockSize: 128, numBlocks: 16 });
+          // Room for the longest sequence and little more: the others are preempted and computed anew.
+          const preemptions = await expectSame('preempted', { numBlocks: 8 });
+          expect(preemptions).to.be.greaterThan(0);
+        } finally {
+          directory.remove();
+        }
+      });
+    }
+  });
+}
