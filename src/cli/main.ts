@@ -2,27 +2,26 @@ import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { AtbError } from '../errors.js';
 import { reportFailure } from './failure.js';
+import { underscored } from './flags.js';
 import { graphCommand } from './graph.js';
 import { inspectCommand } from './inspect.js';
 
 /** `atb-models <command>`; `run-pa` is a program of its own. */
-await yargs(hideBin(process.argv))
-  .scriptName('atb-models')
-  .usage('$0 <command> [options]')
-  .command(graphCommand)
-  .command(inspectCommand)
-  .demandCommand(1, 'Which command?')
-  .strict()
-  .wrap(110)
-  .fail((message, error) => {
-    throw (
-      error ??
-      new AtbError('REQUEST_INVALID', {
-        field: 'atb-models',
-        expected: 'a command and options as `atb-models --help` lists them',
-        found: message,
-      })
-    );
-  })
-  .parseAsync()
-  .catch(reportFailure);
+async function main(): Promise<void> {
+  await yargs(underscored(hideBin(process.argv)))
+    .scriptName('atb-models')
+    .usage('$0 <command> [options]')
+    .command(graphCommand)
+    .command(inspectCommand)
+    .demandCommand(1, 'a command is missing')
+    .strict()
+    .wrap(110)
+    .fail((message, error) => {
+      if (error) throw error;
+      const expected = 'a command and its options, as `atb-models --help` lists them';
+      throw new AtbError('REQUEST_INVALID', { field: 'the command line', expected, found: message });
+    })
+    .parseAsync();
+}
+
+await main().catch(reportFailure);

@@ -4,6 +4,7 @@ import { hideBin } from 'yargs/helpers';
 import type { PAInputs, PARunnerOptions } from '../engine/pa-runner.js';
 import { AtbError } from '../errors.js';
 import { environmentOptions } from './environment.js';
+import { underscored } from './flags.js';
 
 /** What `run-pa` was asked to do. */
 export interface RunPaArguments {
@@ -146,13 +147,6 @@ function declareOptions(argv: Argv) {
 }
 
 type Flags = Awaited<ReturnType<ReturnType<typeof declareOptions>['parse']>>;
-
-/** Underscore names are the original's; the same names with dashes are accepted too. */
-function underscored(args: readonly string[]): string[] {
-  return args.map((arg) =>
-    /^--[a-z]/.test(arg) ? arg.replace(/^--[^=]+/, (name) => `--${name.slice(2).replaceAll('-', '_')}`) : arg,
-  );
-}
 
 function unsupported(option: string, found: unknown, reason: string): never {
   throw new AtbError('OPTION_UNSUPPORTED', { option: `--${option}`, found, reason });
@@ -345,7 +339,7 @@ export async function parseRunPaArguments(argv: readonly string[] = process.argv
     throw (
       error ??
       new AtbError('REQUEST_INVALID', {
-        field: 'run-pa',
+        field: 'the command line',
         expected: 'options as `run-pa --help` lists them',
         found: message,
       })
