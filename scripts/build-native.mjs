@@ -135,10 +135,11 @@ const cache = join(build, 'CMakeCache.txt');
 const source = join(root, 'native');
 const configured =
   existsSync(cache) && readFileSync(cache, 'utf8').includes(`CMAKE_HOME_DIRECTORY:INTERNAL=${source}\n`);
+const toolArgs = configured ? [] : checkTools();
 if (!configured) rmSync(build, { recursive: true, force: true });
 run('configuring', [
   ...['-S', source, '-B', build, `-DCMAKE_BUILD_TYPE=${type}`, '-DCMAKE_EXPORT_COMPILE_COMMANDS=ON'],
-  ...(configured ? [] : checkTools()),
+  ...toolArgs,
   ...(options.tests ? ['-DATB_TESTS=ON'] : []),
   ...(sanitizers.length > 0 ? [`-DATB_SANITIZE=${sanitizers.join(',')}`] : []),
 ]);

@@ -112,7 +112,10 @@ export interface NativeEngine {
   readonly isa: string;
   readonly threads: number;
   /** Reads, converts and packs weights in parallel, each byte once. Progress is called on the JavaScript thread. */
-  loadWeights(weights: readonly WeightLoad[], onProgress?: (loadedBytes: number, totalBytes: number) => void): Promise<void>;
+  loadWeights(
+    weights: readonly WeightLoad[],
+    onProgress?: (loadedBytes: number, totalBytes: number) => void,
+  ): Promise<void>;
   /** Copies a tensor into the engine under a name (position tables and the like). */
   setTensor(name: string, tensor: Tensor): void;
   /** Allocates zeroed caches under `layer_{i}_k_cache` / `layer_{i}_v_cache`; replaces earlier ones. Returns bytes. */

@@ -54,7 +54,7 @@ class Engine implements NativeEngine {
   get threads(): number {
     return this.native.threads;
   }
-  async loadWeights(
+  loadWeights(
     weights: readonly WeightLoad[],
     onProgress?: (loadedBytes: number, totalBytes: number) => void,
   ): Promise<void> {
@@ -84,14 +84,10 @@ class Engine implements NativeEngine {
   freeSampler(sampler: number): void {
     translated(() => this.native.freeSampler(sampler));
   }
-  async run(graph: number, inputs: StepInputs, options?: StepOptions): Promise<StepResult> {
+  run(graph: number, inputs: StepInputs, options?: StepOptions): Promise<StepResult> {
     return translatedAsync(() => this.native.run(graph, inputs, options));
   }
-  async forward(
-    spec: GraphSpec,
-    inputs: StepInputs,
-    intermediates?: readonly string[],
-  ): Promise<ForwardResult> {
+  forward(spec: GraphSpec, inputs: StepInputs, intermediates?: readonly string[]): Promise<ForwardResult> {
     return translatedAsync(() => this.native.forward(spec, inputs, intermediates));
   }
   memory(): ReturnType<NativeEngine['memory']> {

@@ -1,0 +1,228 @@
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect } from 'chai';
+import { createEngine } from '../../src/native/index.js';
+import { add, f32, greedy, products, temporaryFolder } from './graphs.js';
+
+const SIZE = 1024;
+
+/** An engine with a graph that takes about `seconds` on this machine, and how to start it. */
+async function longRun(seconds: number): Promise<{ run: () => Promise<unknown>; dispose: () => void }> {
+  // One thread, so that what is measured is the event loop and not the scheduler of a machine with few cores.
+  const engine = createEngine({ threads: 1 });
+  engine.setTensor('w', f32([SIZE, SIZE], new Float32Array(SIZE * SIZE)));
+  const x = f32([64, SIZE], new Float32Array(64 * SIZE));
+  const probe = engine.loadGraph(products(4));
+  await engine.run(probe, { x });
+  const started = performance.now();
+  await engine.run(probe, { x });
+  const perProduct = (performance.now() - started) / 4 / 1000;
+  const graph = engine.loadGraph(products(Math.max(4, Math.ceil(seconds / perProduct))));
+  return { run: () => engine.run(graph, { x }), dispose: () => engine.dispose() };
+}
+
+/** The largest gap between two ticks of a timer while `work` runs, and how long it ran, in ms. */
+async function largestGap(work: () => Promise<unknown>): Promise<{ gapMs: number; wallMs: number }> {
+  let gapMs = 0;
+  const started = performance.now();
+  let last = started;
+  const timer = setInterval(() => {
+    const now = performance.now();
+    gapMs = Math.max(gapMs, now - last);
+    last = now;
+  }, 1);
+  await work();
+  clearInterval(timer);
+  const now = performance.now();
+  return { gapMs: Math.max(gapMs, now - last), wallMs: now - started };
+}
+
+/** Runs a module in a process of its own, with the engine's module as `native` and the test graphs as `graphs`. */
+function runChild(source: string): {
+  status: number | null;
+  signal: string | null;
+  output: string;
+  ms: number;
+} {
+  const native = new URL('../../src/native/index.js', import.meta.url).href;
+  const prelude = `
+    import { createEngine } from ${JSON.stringify(native)};
+    import { Worker, isMainThread, parentPort } from 'node:worker_threads';
+    const node = (i) => ({ name: 'n' + i, op: { type: 'Linear', param: { hasBias: false, transposeB: true } },
+      inputs: [i === 0 ? 'x' : 'y' + (i - 1), 'w'], outputs: ['y' + i] });
+    const spec = (depth) => ({ name: 'p', inputs: ['x', 'w'], outputs: ['y' + (depth - 1)], views: {},
+      nodes: Array.from({ length: depth }, (_, i) => node(i)) });
+    const zeros = (...shape) => ({ dtype: 'f32', shape, data: new Float32Array(shape[0] * shape[1]) });
+    const start = (options) => {
+      const engine = createEngine({ threads: 2, ...options });
+      engine.setTensor('w', zeros(1024, 1024));
+      return { engine, graph: engine.loadGraph(spec(20000)), x: zeros(64, 1024) };
+    };
+  `;
+  const file = folder.path(`child-${children++}.mjs`);
+  writeFileSync(file, prelude + source);
+  const started = performance.now();
+  const child = spawnSync(process.execPath, [file], { encoding: 'utf8', timeout: 20000 });
+  const output = child.stdout + child.stderr;
+  return { status: child.status, signal: child.signal, output, ms: performance.now() - started };
+}
+let children = 0;
+const folder = temporaryFolder();
+
+describe('the life of an engine', () => {
+  it('leaves the event loop alone: a timer ticks at least every 20 ms during a run of a second', async () => {
+    const { run, dispose } = await longRun(1);
+    // A busy machine may keep any process waiting once; an engine that blocks does so every time.
+    const gaps: number[] = [];
+    for (let attempt = 0; attempt < 4 && !gaps.some((gap) => gap <= 20); attempt++) {
+      const { gapMs, wallMs } = await largestGap(run);
+      expect(wallMs).to.be.above(300);
+      gaps.push(gapMs);
+    }
+    dispose();
+    expect(Math.min(...gaps), `gaps ${gaps.map((gap) => gap.toFixed(1))} ms`).to.be.at.most(20);
+  });
+
+  it('settles what was posted before dispose, in order', async () => {
+    const engine = createEngine({ threads: 2 });
+    engine.setTensor('b', f32([1, 2], [1, 1]));
+    const graph = engine.loadGraph(add);
+    const sampler = engine.createSampler(greedy);
+    const a = f32([1, 2], [1, 2]);
+    const runs = Array.from({ length: 50 }, () =>
+      engine.run(graph, { a }, { samplers: Int32Array.of(sampler) }),
+    );
+    engine.dispose();
+    for (const run of runs) expect([...(await run).tokens]).to.deep.equal([1]);
+  });
+
+  it('ends a load of weights early when it is disposed', async () => {
+    writeFileSync(folder.path('weights'), Buffer.alloc(128 << 20));
+    const part = { file: folder.path('weights'), offset: 0, dtype: 'f32', shape: [4096, 8192] } as const;
+    const engine = createEngine({ threads: 1 });
+    const load = engine
+      .loadWeights([{ name: 'w', dtype: 'bf16', shape: part.shape, layout: 'linear', parts: [part] }])
+      .catch((error: { code?: string }) => error.code);
+    engine.dispose();
+    expect(await load).to.equal('ENGINE_DISPOSED');
+  });
+
+  it('gives its memory back: 50 engines with weights, caches and graphs leave nothing behind', async () => {
+    const bytes = 16 << 20;
+    writeFileSync(folder.path('w'), Buffer.alloc(bytes));
+    const shape = [1024, 4096];
+    const part = { file: folder.path('w'), offset: 0, dtype: 'f32', shape } as const;
+    const x = f32([8, 4096], new Float32Array(8 * 4096));
+    const cycle = async () => {
+      const engine = createEngine({ threads: 2 });
+      await engine.loadWeights([{ name: 'w', dtype: 'f32', shape, layout: 'linear', parts: [part] }]);
+      engine.allocateKvCache({
+        layers: 2,
+        numBlocks: 8,
+        blockSize: 128,
+        kvHeads: 8,
+        headDim: 64,
+        dtype: 'bf16',
+      });
+      const graph = engine.loadGraph(products(1));
+      await engine.run(graph, { x });
+      engine.dispose();
+      await sleep(10);
+    };
+    // The allocator keeps some memory per thread, as much as it ever needed at once.
+    for (let i = 0; i < 20; i++) await cycle();
+    const before = process.memoryUsage().rss;
+    for (let i = 0; i < 50; i++) await cycle();
+    const grown = (process.memoryUsage().rss - before) / 2 ** 20;
+    expect(grown, 'MiB').to.be.below(12);
+  });
+
+  it('does not keep the process alive when nobody waits, disposed or not', () => {
+    const { status, output, ms } = runChild(`
+      const { engine } = start({});
+      const other = start({}).engine;
+      other.dispose();
+      await engine.forward(spec(1), { x: zeros(1, 4), w: zeros(2, 4) });
+      console.log('done');
+    `);
+    expect({ status, output }).to.deep.equal({ status: 0, output: 'done\n' });
+    expect(ms).to.be.below(10000);
+  });
+
+  it('keeps the process alive while a promise waits', () => {
+    const { status, output } = runChild(`
+      const engine = createEngine({ threads: 1 });
+      engine.setTensor('w', zeros(1024, 1024));
+      engine.run(engine.loadGraph(spec(50)), { x: zeros(64, 1024) }).then(() => console.log('settled'));
+    `);
+    expect({ status, output }).to.deep.equal({ status: 0, output: 'settled\n' });
+  });
+
+  it('lets process.exit end a run', () => {
+    const { status, signal, output } = runChild(`
+      const { engine, graph, x } = start({});
+      engine.run(graph, { x });
+      setTimeout(() => process.exit(7), 50);
+    `);
+    expect({ status, signal, output }).to.deep.equal({ status: 7, signal: null, output: '' });
+  });
+
+  it('lets worker.terminate end runs and loads, again and again', () => {
+    const { status, signal, output } = runChild(`
+      if (isMainThread) {
+        for (let i = 0; i < 4; i++) {
+          const worker = new Worker(new URL(import.meta.url));
+          await new Promise((resolve) => worker.once('message', resolve));
+          await new Promise((resolve) => setTimeout(resolve, 10 * i));
+          await worker.terminate();
+        }
+        // And the addon still works on the main thread.
+        const engine = createEngine({ threads: 2 });
+        await engine.forward(spec(1), { x: zeros(1, 4), w: zeros(2, 4) });
+        console.log('clean');
+      } else {
+        const { engine, graph, x } = start({});
+        for (let i = 0; i < 3; i++) engine.run(graph, { x });
+        const quick = engine.loadGraph(spec(1));
+        const second = start({ threads: 1 });
+        second.engine.forward(spec(1), { x: zeros(1, 4), w: zeros(2, 4) });
+        parentPort.postMessage('running');
+      }
+    `);
+    expect({ status, signal, output }).to.deep.equal({ status: 0, signal: null, output: 'clean\n' });
+  });
+
+  it('is collected when nobody refers to it', () => {
+    const { status, signal, output } = runChild(`
+      import { setFlagsFromString } from 'node:v8';
+      import { runInNewContext } from 'node:vm';
+      setFlagsFromString('--expose-gc');
+      const gc = runInNewContext('gc');
+      let collected = 0;
+      const registry = new FinalizationRegistry(() => { collected += 1; });
+      for (let i = 0; i < 5; i++) {
+        const engine = createEngine({ threads: 1 });
+        registry.register(engine);
+        await engine.forward(spec(1), { x: zeros(1, 4), w: zeros(2, 4) });
+      }
+      for (let i = 0; i < 20; i++) { gc(); await new Promise((resolve) => setTimeout(resolve, 5)); }
+      console.log(collected >= 4 ? 'collected' : collected);
+    `);
+    expect({ status, signal, output }).to.deep.equal({ status: 0, signal: null, output: 'collected\n' });
+  });
+
+  it('two engines share a process', async () => {
+    const engines = [createEngine({ threads: 1 }), createEngine({ threads: 2, isa: 'reference' })];
+    const b = f32([1, 1], [1]);
+    const results = await Promise.all(
+      engines.flatMap((engine) =>
+        Array.from({ length: 10 }, (_, i) => engine.forward(add, { a: f32([1, 1], [i]), b })),
+      ),
+    );
+    expect(results.map((result) => result.outputs.sum?.data[0])).to.deep.equal(
+      Array.from({ length: 20 }, (_, i) => (i % 10) + 1),
+    );
+    for (const engine of engines) engine.dispose();
+  });
+});
