@@ -11,13 +11,17 @@ export interface ChatMessage {
   readonly [field: string]: unknown;
 }
 
+export interface ChatTemplateLimits {
+  /** Milliseconds to compile, and milliseconds to render. Default 500. */
+  readonly limitMs?: number | undefined;
+}
+
 /** Llama 3.1's template, among the longest, has 5 KB. */
 const MAX_SOURCE_LEN = 256 * 2 ** 10;
 const MAX_NODES = 50_000;
 const MAX_NODE_DEPTH = 200;
 /** A real template compiles in 1 ms and renders in 0.2 ms. */
-const COMPILE_LIMIT_MS = 400;
-const RENDER_LIMIT_MS = 500;
+const DEFAULT_LIMIT_MS = 500;
 /** Characters of input for which a rendering gets another millisecond. */
 const INPUT_PER_MS = 32_768;
 const MAX_REASON_LEN = 500;
@@ -35,12 +39,14 @@ export class ChatTemplate {
   readonly handlesParts: boolean;
   readonly #name: string;
   readonly #program: JinjaNode;
+  readonly #limitMs: number;
 
   /** `name` says in messages where the template is from. @throws TEMPLATE_INVALID, TEMPLATE_LIMIT */
-  constructor(source: string, name: string) {
+  constructor(source: string, name: string, { limitMs = DEFAULT_LIMIT_MS }: ChatTemplateLimits = {}) {
     this.#name = name;
+    this.#limitMs = limitMs;
     if (source.length > MAX_SOURCE_LEN) this.#exceed('characters of its text', MAX_SOURCE_LEN);
-    this.#program = this.#guarded(COMPILE_LIMIT_MS, 'TEMPLATE_INVALID', () =>
+    this.#program = this.#guarded(limitMs, 'TEMPLATE_INVALID', () =>
       parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true })),
     );
     this.#checkSize();
@@ -53,7 +59,7 @@ export class ChatTemplate {
    */
   render(variables: Readonly<Record<string, unknown>>, now = new Date()): string {
     const inputSize = jsonLen(variables);
-    const limitMs = RENDER_LIMIT_MS + inputSize / INPUT_PER_MS;
+    const limitMs = this.#limitMs + inputSize / INPUT_PER_MS;
     return this.#guarded(limitMs, 'TEMPLATE_FAILED', () => {
       const environment = new Environment();
       for (const [name, value] of Object.entries({ ...variables, ...templateGlobals(now) }))

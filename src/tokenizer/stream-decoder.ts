@@ -81,7 +81,7 @@ export class StreamDecoder {
         text.startsWith(left) &&
         text.endsWith(right) &&
         (gap === 0 || (gap === 1 && text[left.length] === ' '));
-      if (!isSplit || right.length === 0 || this.#emittedLen <= left.length + gap) continue;
+      if (!isSplit || this.#emittedLen <= left.length + gap) continue;
       this.#window = this.#window.slice(cut);
       this.#emittedLen -= left.length + gap;
       return true;

@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { AtbError } from '../../src/errors.js';
 import { ChatTemplate } from '../../src/tokenizer/chat-template.js';
@@ -226,4 +228,16 @@ describe('a hostile chat template', () => {
     const sorts = '{% set y = y | sort(reverse=true) | sort %}'.repeat(200);
     expectLimit(`{% set y = items %}${sorts}`, /milliseconds/, { items });
   });
+
+  it('cannot kill a process that has a heap of 160 MB', () => {
+    const program = fileURLToPath(new URL('hostile-templates.js', import.meta.url));
+    const lines = execFileSync(process.execPath, ['--max-old-space-size=160', program], { encoding: 'utf8' })
+      .trim()
+      .split('\n');
+    const peakMb = Number.parseInt(lines.pop() ?? '', 10);
+    expect(lines).to.have.length(16);
+    for (const line of lines) expect(line).to.match(/: TEMPLATE_LIMIT (?!milliseconds)/);
+    // 150 MB is usual; one product of 20,000 times 20,000 characters that slipped through would be 400 MB.
+    expect(peakMb).to.be.lessThan(350);
+  }).timeout(60_000);
 });

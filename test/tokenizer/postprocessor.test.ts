@@ -73,6 +73,14 @@ describe('Postprocessor', () => {
     expect(run({ stop: ['ld, t'], includeStopStrInOutput: true }, tokens).text).to.equal('hello world, t');
   });
 
+  it('shows what looked like the beginning of a stop string when an end token follows', () => {
+    expect(run({ stop: ['world!'] }, [...HELLO, EOS])).to.include({
+      text: 'hello world',
+      reason: 'stop',
+      stop: EOS,
+    });
+  });
+
   it('ends at the length with everything that was held back', () => {
     const tokens = tokenizer.encode('hello wor');
     expect(run({ stop: ['or!'], maxTokens: tokens.length }, tokens)).to.include({
