@@ -2,6 +2,7 @@
 #include <functional>
 #include <random>
 
+#include "base/buffer.h"
 #include "op_runner.h"
 
 using namespace atb;        // NOLINT
@@ -367,6 +368,47 @@ void CumsumRunsAlongItsAxis() {
   });
 }
 
+/// Wherever an operation lets an output take an input's place, the result is the same.
+void InPlaceGivesTheSameBytes() {
+  ForAll([](const kernels::KernelTable& table, DType dtype) {
+    ThreadPool pool(2);
+    const Value x(dtype, {6, 40}, Random(240, 1)), y(dtype, {6, 40}, Random(240, 2)), g(dtype, {40}, Random(40, 3));
+    const Value cos(dtype, {6, 8}, Random(48, 4)), sin(dtype, {6, 8}, Random(48, 5)), lengths(DType::kI32, {1}, {6});
+    int places = 0;
+    const auto check = [&](std::string_view type, const ParamObject& param, const Inputs& inputs) {
+      const std::vector<Value> expected = RunOp(type, param, inputs, table);
+      const auto op = CreateOperation(type, param);
+      for (int i = 0; i < op->NumInputs(); ++i)
+        for (int o = 0; o < op->NumOutputs(); ++o) {
+          if (!op->InPlace(i, o)) continue;
+          Inputs own = inputs;
+          std::vector<Value> results = expected;
+          std::vector<Tensor> in, out;
+          std::vector<TensorDesc> descs;
+          for (Value& v : own) in.push_back(v.tensor());
+          for (Value& v : own) descs.push_back(v.desc);
+          for (Value& v : results) out.push_back(v.tensor());
+          out[static_cast<size_t>(o)].data = in[static_cast<size_t>(i)].data;
+          const Buffer workspace(op->WorkspaceBytes(descs, 2, table) + 1);
+          op->Execute(in, out, {table, pool, workspace.data()});
+          CHECK(own[static_cast<size_t>(i)].bytes == expected[static_cast<size_t>(o)].bytes);
+          ++places;
+        }
+    };
+    check("Elewise", {{"elewiseType", "ELEWISE_ADD"}}, {x, y});
+    check("Elewise", {{"elewiseType", "ELEWISE_SUB"}}, {x, y});
+    check("Elewise", {{"elewiseType", "ELEWISE_COS"}}, {x});
+    check("Activation", {{"activationType", "ACTIVATION_GELU"}}, {x});
+    check("RmsNorm", {{"layerType", "RMS_NORM_PRENORM"}}, {x, y, g});
+    check("RmsNorm", {{"layerType", "RMS_NORM_POSTNORM"}, {"postNormParam", ParamObject{{"hasBias", true}}}},
+          {x, g, y, g});
+    check("LayerNorm", {{"layerType", "LAYER_NORM_PRENORM"}}, {x, y, g, g});
+    check("Rope", {{"rotaryCoeff", 2}}, {x, y, cos, sin, lengths});
+    check("Rope", {{"rotaryCoeff", 8}}, {x, y, cos, sin, lengths});
+    CHECK(places == 4 + 1 + 1 + 4 + 2 + 4 + 2 + 2);
+  });
+}
+
 /// What a row becomes does not depend on how many rows there are, nor on the number of threads.
 void RowsAreIndependent() {
   ForAll([](const kernels::KernelTable& table, DType dtype) {
@@ -407,5 +449,6 @@ int main() {
   RUN(SoftmaxJoinsNeighbouringAxes);
   RUN(ReduceRemovesItsAxes);
   RUN(CumsumRunsAlongItsAxis);
+  RUN(InPlaceGivesTheSameBytes);
   RUN(RowsAreIndependent);
 }
