@@ -152,6 +152,41 @@ describe('HfTokenizer', () => {
     expect(plain).not.to.include(1);
   });
 
+  it('reads Unigram and WordPiece models too', () => {
+    const none = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null };
+    const load = (json: Json): HfTokenizer =>
+      new HfTokenizer({ file: 'f.json', tokenizer: { ...none, ...json } });
+    const unigram = load({
+      pre_tokenizer: { type: 'Metaspace', replacement: '▁', prepend_scheme: 'always' },
+      decoder: { type: 'Metaspace', replacement: '▁', prepend_scheme: 'always' },
+      model: {
+        type: 'Unigram',
+        unk_id: 0,
+        vocab: [
+          ['<unk>', 0],
+          ['▁', -3],
+          ['▁a', -2],
+          ['b', -4],
+          ['▁ab', -5],
+        ],
+      },
+    });
+    expect(unigram.encode('ab b')).to.deep.equal([4, 1, 3]);
+    expect(unigram.decode([4, 1, 3])).to.equal('ab b');
+    const wordPiece = load({
+      pre_tokenizer: { type: 'Whitespace' },
+      decoder: { type: 'WordPiece', prefix: '##', cleanup: false },
+      model: {
+        type: 'WordPiece',
+        unk_token: '[UNK]',
+        continuing_subword_prefix: '##',
+        vocab: { '[UNK]': 0, run: 1, '##ning': 2 },
+      },
+    });
+    expect(wordPiece.encode('running run walk')).to.deep.equal([1, 2, 1, 0]);
+    expect(wordPiece.decode([1, 2, 1])).to.equal('running run');
+  });
+
   it('refuses a text of more than four million characters', async () => {
     expect((await errorOf(() => tokenizer.encode('a'.repeat(4 * 2 ** 20 + 1)))).code).to.equal(
       'REQUEST_INVALID',
