@@ -1,4 +1,4 @@
-import type { AtbOpType } from './op-params.js';
+import { type AtbOpType, writtenInputsOf } from './op-params.js';
 
 /** One dimension of a view: a constant, or the product of some axes of its source. */
 export type ViewDim = number | { readonly axes: readonly number[] };
@@ -59,15 +59,12 @@ export const viewRoot = (views: GraphSpec['views'], name: string): string =>
 /** Graph inputs that some operation writes in place: the KV caches. */
 export function writtenInputs(spec: GraphSpec): string[] {
   const written = new Set<string>();
-  for (const { op, inputs, outputs } of spec.nodes) {
-    if ('graph' in op) {
-      const inner = new Set(writtenInputs(op.graph));
-      op.graph.inputs.forEach((name, index) => {
-        const outer = inputs[index];
-        if (inner.has(name) && outer !== undefined) written.add(outer);
-      });
-    }
-    for (const output of outputs) written.add(output);
+  for (const { op, inputs } of spec.nodes) {
+    const indices =
+      'type' in op
+        ? writtenInputsOf(op.type)
+        : writtenInputs(op.graph).map((name) => op.graph.inputs.indexOf(name));
+    for (const index of indices) written.add(viewRoot(spec.views, inputs[index] ?? ''));
   }
   return spec.inputs.filter((name) => written.has(name));
 }

@@ -1,5 +1,5 @@
 import type { TensorDesc } from './infer-shapes.js';
-import type { AtbOpParams, AtbOpType } from './op-params.js';
+import type { AtbOpParams, AtbOpType, LayerNormParam, RmsNormParam } from './op-params.js';
 
 /** What ATB's operations check of their own params and of shapes, beyond types, counts and dtypes (atb-ops section 4). */
 const RULES: {
@@ -17,26 +17,8 @@ const RULES: {
       `rotaryCoeff must be one of ${known.join(', ')}, found ${rotaryCoeff}`,
     );
   },
-  RmsNorm: (param) => {
-    switch (param.layerType) {
-      case 'RMS_NORM_NORM':
-        return epsilonRule(param.normParam?.epsilon);
-      case 'RMS_NORM_PRENORM':
-        return epsilonRule(param.preNormParam?.epsilon);
-      default:
-        return ['layerType must be defined'];
-    }
-  },
-  LayerNorm: (param) => {
-    switch (param.layerType) {
-      case 'LAYER_NORM_NORM':
-        return epsilonRule(param.normParam?.epsilon);
-      case 'LAYER_NORM_PRENORM':
-        return epsilonRule(param.preNormParam?.epsilon);
-      default:
-        return ['layerType must be defined'];
-    }
-  },
+  RmsNorm: (param) => normRule(param, 'RMS_NORM_'),
+  LayerNorm: (param) => normRule(param, 'LAYER_NORM_'),
   Activation: ({ activationType }) => unless(activationType !== undefined, 'activationType must be defined'),
   Elewise: ({ elewiseType }) => unless(elewiseType !== undefined, 'elewiseType must be defined'),
   SelfAttention: ({ maskType = 'MASK_TYPE_UNDEFINED', isTriuMask = 0, ...heads }, inputs) => [
@@ -70,10 +52,16 @@ const RULES: {
     unless(rank >= 0 && rank < rankSize, `rank must be below rankSize, found ${rank} of ${rankSize}`),
 };
 
-const unless = (ok: boolean, problem: string): string[] => (ok ? [] : [problem]);
+/** The block that `layerType` selects; ATB refuses to make a norm of undefined type. */
+function normRule(param: RmsNormParam | LayerNormParam, prefix: string): string[] {
+  const { layerType, ...blocks } = param;
+  if (layerType === undefined || layerType === (`${prefix}UNDEFINED` as string))
+    return ['layerType must be defined'];
+  const epsilon = Object.values(blocks).map((block) => block.epsilon)[0];
+  return unless(typeof epsilon === 'number' && epsilon > 0, `epsilon must be positive, found ${epsilon}`);
+}
 
-const epsilonRule = (epsilon: number | undefined): string[] =>
-  unless(typeof epsilon === 'number' && epsilon > 0, `epsilon must be positive, found ${epsilon}`);
+const unless = (ok: boolean, problem: string): string[] => (ok ? [] : [problem]);
 
 const headSize = (inputs: readonly TensorDesc[]): number => inputs[0]?.shape.at(-1) ?? 0;
 
@@ -107,7 +95,8 @@ const camel = (prefix: string, name: string | undefined): string =>
 
 /** The name of an operation's section in atb_ops_info.ini: made of its params, as ATB makes it. */
 const SECTIONS: { readonly [T in AtbOpType]?: (param: AtbOpParams[T]) => string } = {
-  Linear: ({ hasBias = true }) => `LinearOperationMatmul${hasBias ? 'WithBias' : ''}Atlas800IA2`,
+  Linear: ({ hasBias = true, enAccum = false }) =>
+    enAccum ? 'LinearOperationMatmulAccum' : `LinearOperationMatmul${hasBias ? 'WithBias' : ''}Atlas800IA2`,
   LinearParallel: ({ backend, hasResidual = false }) => {
     const lcoc = backend === 'lcoc' ? 'Lcoc' : '';
     return hasResidual
@@ -123,13 +112,19 @@ const SECTIONS: { readonly [T in AtbOpType]?: (param: AtbOpParams[T]) => string 
       const quant = param.normParam?.quantType === 'QUANT_INT8';
       return `RmsNormOperationNORMAnd${quant ? 'QUANTParamInTensor' : 'QUANTUNDEFINEDWithoutRSTD'}`;
     }
-    if (param.preNormParam?.quantType === 'QUANT_INT8') return 'RmsNormOperationPRENORMAndQUANT';
-    return `RmsNormOperationPRENORM${param.preNormParam?.hasBias ? '' : 'NoBias'}`;
+    const isPre = param.layerType === 'RMS_NORM_PRENORM';
+    const block = isPre ? param.preNormParam : param.postNormParam;
+    const form = block?.quantType === 'QUANT_INT8' ? 'AndQUANT' : block?.hasBias ? '' : 'NoBias';
+    return `RmsNormOperation${isPre ? 'PRENORM' : 'POSTNORM'}${form}`;
   },
   LayerNorm: (param) => {
     if (param.layerType === 'LAYER_NORM_PRENORM') return 'LayerNormOperationPrenorm';
-    return `LayerNormOperationNorm${param.normParam?.quantType === 'QUANT_INT8' ? 'Quant' : ''}`;
+    const isPost = param.layerType === 'LAYER_NORM_POSTNORM';
+    const quant = (isPost ? param.postNormParam : param.normParam)?.quantType === 'QUANT_INT8';
+    return `LayerNormOperation${isPost ? 'Postnorm' : 'Norm'}${quant ? 'Quant' : ''}`;
   },
+  Reduce: ({ reduceType }) => `ReduceOperation${reduceType === 'REDUCE_SUM' ? 'SUM' : ''}`,
+  Fill: ({ withMask = false }) => `FillOperation${withMask ? 'WithMask' : 'WithoutMask'}`,
   SelfAttention: ({ maskType = 'MASK_TYPE_UNDEFINED' }) =>
     `SelfAttentionOperationEncoder${maskType === 'MASK_TYPE_UNDEFINED' ? 'Mask0' : ''}`,
   PagedAttention: ({ maskType = 'MASK_TYPE_UNDEFINED', calcType }) => {

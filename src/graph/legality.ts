@@ -98,11 +98,11 @@ function nodeProblems(graph: string, node: FlatNode, tensors: Known): string[] {
   const wrongCounts = wellFormed ? countProblems(node) : [];
   problems.push(...wrongCounts, ...(wellFormed ? paramProblems(type, param, inputs) : []));
   const checkable = wellFormed && wrongCounts.length === 0 && inputs.length === node.in.length;
-  const outputs = checkable ? inferred(graph, node, inputs, problems) : [];
-  if (outputs.length > 0) problems.push(...dtypeProblems(node, inputs, outputs));
+  const outputs = checkable ? inferred(graph, node, inputs, problems) : undefined;
+  if (outputs) problems.push(...dtypeProblems(node, inputs, outputs));
   node.out.forEach((name, index) => {
     if (tensors.has(name) && !node.in.includes(name)) problems.push(`writes "${name}", which already exists`);
-    else if (!tensors.has(name)) tensors.set(name, outputs[index]);
+    else if (!tensors.has(name)) tensors.set(name, outputs?.[index]);
   });
   return problems;
 }
@@ -128,14 +128,14 @@ function inferred(
   node: FlatNode,
   inputs: readonly TensorDesc[],
   problems: string[],
-): TensorDesc[] {
+): TensorDesc[] | undefined {
   try {
     const param = node.param as AtbOpParams[typeof node.type];
     return inferShapes(node.type, param, inputs, { graph, op: node.type });
   } catch (error) {
     if (!(error instanceof AtbError) || error.code !== 'GRAPH_SHAPE_MISMATCH') throw error;
     problems.push((error.detail as { reason: string }).reason);
-    return [];
+    return undefined;
   }
 }
 
@@ -147,7 +147,7 @@ function countProblems(node: FlatNode): string[] {
   const [row] = rowsOf(node);
   const [inputs = '', outputs = ''] = row?.split(' > ') ?? [];
   const wrong = (verb: string, expected: string, found: readonly string[]): string[] => {
-    const count = expected.split(' ').length;
+    const count = expected === '' ? 0 : expected.split(' ').length;
     return row === undefined || count === found.length
       ? []
       : [`${verb} ${count} tensors, found ${found.length}`];

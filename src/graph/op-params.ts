@@ -21,6 +21,8 @@ export interface AtbOpParams {
   Transpose: { readonly perm: readonly number[] };
   Elewise: ElewiseParam;
   Activation: ActivationParam;
+  Sigmoid: NoParam;
+  Cast: { readonly dtype: AclDataType };
   RmsNorm: RmsNormParam;
   LayerNorm: LayerNormParam;
   /** q[tokens, heads * headDim], k, cos[tokens, headDim], sin, seqLen[batch] -> q, k. 2: halves are rotated (LLaMA). */
@@ -36,8 +38,31 @@ export interface AtbOpParams {
   Softmax: { readonly axes: readonly number[] };
   /** The `num[0]` largest along the last axis, descending -> values, indices. */
   Sort: { readonly num: readonly number[] };
+  /** x -> x without the axes. */
+  Reduce: {
+    readonly reduceType: 'REDUCE_MAX' | 'REDUCE_MIN' | 'REDUCE_SUM';
+    readonly axis: readonly number[];
+  };
+  /** Running sums along one axis. */
+  Cumsum: { readonly axes: readonly number[]; readonly exclusive?: boolean; readonly reverse?: boolean };
+  /** Counts of copies along each axis; axes may be added in front. */
+  Repeat: { readonly multiples: readonly number[] };
+  /** x, mask -> x with `value[0]` where the mask is not 0; without mask, a constant f16 tensor of shape `outDim`. */
+  Fill: {
+    readonly withMask?: boolean;
+    readonly value: readonly number[];
+    readonly outDim?: readonly number[];
+  };
+  /** condition, x, y -> x where the condition is not 0, else y. */
+  Where: NoParam;
+  /** target, source: writes source into target[starts:ends:strides], in place; no outputs. */
+  SetValue: {
+    readonly starts: readonly number[];
+    readonly ends: readonly number[];
+    readonly strides: readonly number[];
+  };
   /** x -> int8 per row, scale[rows]; symmetric. */
-  DynamicQuant: Readonly<Record<string, never>>;
+  DynamicQuant: NoParam;
   /** x, weight int8, scale, offset, (bias) -> x's dtype. */
   W8A16MatMul: WeightQuantMatMulParam;
   /** As W8A16MatMul with two 4-bit weights in each byte. */
@@ -52,6 +77,8 @@ export interface AtbOpParams {
 }
 
 export type AtbOpType = keyof AtbOpParams;
+
+type NoParam = Readonly<Record<string, never>>;
 
 export type AclDataType =
   | 'ACL_DT_UNDEFINED'
@@ -68,6 +95,8 @@ export interface LinearParam {
   readonly transposeB: boolean;
   /** ATB's default is true. */
   readonly hasBias: boolean;
+  /** Adds to the third input, f32, and gives f32. */
+  readonly enAccum?: boolean;
   readonly outDataType?: AclDataType;
 }
 
@@ -93,7 +122,13 @@ export type ElewiseParam =
         | 'ELEWISE_COS'
         | 'ELEWISE_SIN'
         | 'ELEWISE_NEG'
-        | 'ELEWISE_TANH';
+        | 'ELEWISE_TANH'
+        | 'ELEWISE_LOGICAL_NOT'
+        | 'ELEWISE_LOGICAL_AND'
+        | 'ELEWISE_LOGICAL_OR'
+        | 'ELEWISE_LESS'
+        | 'ELEWISE_GREATER'
+        | 'ELEWISE_EQUAL';
     }
   | { readonly elewiseType: 'ELEWISE_MULS'; readonly mulsParam: { readonly varAttr: number } }
   | { readonly elewiseType: 'ELEWISE_CAST'; readonly outTensorType: AclDataType };
@@ -109,6 +144,8 @@ export type ActivationParam =
   /** tanh form, or the exact one (`NONE_MODE`). */
   | { readonly activationType: 'ACTIVATION_GELU'; readonly geluMode: 'TANH_MODE' | 'NONE_MODE' }
   | { readonly activationType: 'ACTIVATION_SWISH'; readonly scale?: number }
+  /** dy, x -> gradient of the forward operation by x. */
+  | { readonly activationType: 'ACTIVATION_SWIGLU_BACKWARD'; readonly dim: number }
   /** x = [a, b] along `dim` -> silu(a) * b. */
   | { readonly activationType: 'ACTIVATION_SWIGLU_FORWARD'; readonly dim: number };
 
@@ -118,16 +155,28 @@ type NormQuant = 'QUANT_UNDEFINED' | 'QUANT_INT8';
 export type RmsNormParam =
   | {
       readonly layerType: 'RMS_NORM_NORM';
-      readonly normParam: { readonly epsilon: number; readonly quantType?: NormQuant };
+      readonly normParam: {
+        readonly epsilon: number;
+        readonly quantType?: NormQuant;
+        /** GEMMA_MODEL: gamma + 1. */
+        readonly modelType?: 'LLAMA_MODEL' | 'GEMMA_MODEL';
+      };
     }
   | {
       readonly layerType: 'RMS_NORM_PRENORM';
-      readonly preNormParam: {
-        readonly epsilon: number;
-        readonly hasBias?: boolean;
-        readonly quantType?: NormQuant;
-      };
+      readonly preNormParam: ResidualRmsNorm;
+    }
+  | {
+      readonly layerType: 'RMS_NORM_POSTNORM';
+      readonly postNormParam: ResidualRmsNorm;
     };
+
+/** Of x + (bias) + residual. PRENORM gives the sum as well. */
+interface ResidualRmsNorm {
+  readonly epsilon: number;
+  readonly hasBias?: boolean;
+  readonly quantType?: NormQuant;
+}
 
 export type LayerNormParam =
   | {
@@ -141,12 +190,19 @@ export type LayerNormParam =
     }
   | {
       readonly layerType: 'LAYER_NORM_PRENORM';
-      readonly preNormParam: {
-        readonly epsilon: number;
-        readonly zoomScaleValue?: number;
-        readonly quantType?: NormQuant;
-      };
+      readonly preNormParam: ResidualLayerNorm;
+    }
+  | {
+      readonly layerType: 'LAYER_NORM_POSTNORM';
+      readonly postNormParam: ResidualLayerNorm;
     };
+
+/** Of x + zoomScaleValue * residual. PRENORM gives the sum as well. */
+interface ResidualLayerNorm {
+  readonly epsilon: number;
+  readonly zoomScaleValue?: number;
+  readonly quantType?: NormQuant;
+}
 
 export interface ReshapeAndCacheParam {
   readonly compressType?: 'COMPRESS_TYPE_UNDEFINED';
@@ -162,9 +218,11 @@ export interface SelfAttentionParam extends ExtensionKeys {
   readonly headNum: number;
   readonly kvHeadNum: number;
   readonly qkScale: number;
-  readonly maskType: 'MASK_TYPE_UNDEFINED' | 'MASK_TYPE_NORM';
+  readonly maskType?: 'MASK_TYPE_UNDEFINED' | 'MASK_TYPE_NORM';
   /** 1: the mask is a [128, 128] triangle that stands for "causal" at any length. */
   readonly isTriuMask?: 0 | 1;
+  /** HIGH_PRECISION scales f16 masks as bf16 masks are scaled. */
+  readonly kernelType?: 'KERNELTYPE_DEFAULT' | 'KERNELTYPE_HIGH_PRECISION';
 }
 
 /**
@@ -203,28 +261,37 @@ const count = (...optional: readonly (boolean | undefined)[]): number => optiona
 /** A mapped type: an op without an arity does not compile. */
 export const ARITY: { readonly [T in AtbOpType]: (param: AtbOpParams[T]) => Arity } = {
   Gather: fixed(2, 1),
-  Linear: (p) => ({ inputs: 2 + count(p.hasBias), outputs: 1 }),
+  Linear: (p) => ({ inputs: 2 + count(p.hasBias || p.enAccum), outputs: 1 }),
   LinearParallel: (p) => ({ inputs: 2 + count(p.hasResidual), outputs: 1 }),
   Split: (p) => ({ inputs: 1, outputs: p.splitNum }),
   Slice: fixed(1, 1),
   Concat: fixed(2, 1),
   Transpose: fixed(1, 1),
   Elewise: (p) => ({ inputs: UNARY_ELEWISE.has(p.elewiseType) ? 1 : 2, outputs: 1 }),
-  Activation: fixed(1, 1),
-  RmsNorm: (p) =>
-    p.layerType === 'RMS_NORM_NORM'
-      ? { inputs: p.normParam.quantType === 'QUANT_INT8' ? 5 : 2, outputs: 1 }
-      : {
-          inputs: p.preNormParam.quantType === 'QUANT_INT8' ? 6 : 3 + count(p.preNormParam.hasBias),
-          outputs: 2,
-        },
-  LayerNorm: (p) =>
-    p.layerType === 'LAYER_NORM_NORM'
-      ? { inputs: p.normParam.quantType === 'QUANT_INT8' ? 5 : 3, outputs: 1 }
-      : { inputs: 4, outputs: 2 },
+  Activation: (p) => ({ inputs: 1 + count(p.activationType === 'ACTIVATION_SWIGLU_BACKWARD'), outputs: 1 }),
+  Sigmoid: fixed(1, 1),
+  Cast: fixed(1, 1),
+  RmsNorm(p) {
+    if (p.layerType === 'RMS_NORM_NORM') {
+      return { inputs: p.normParam.quantType === 'QUANT_INT8' ? 5 : 2, outputs: 1 };
+    }
+    const pre = p.layerType === 'RMS_NORM_PRENORM';
+    const { quantType, hasBias } = pre ? p.preNormParam : p.postNormParam;
+    const quant = quantType === 'QUANT_INT8';
+    const scaled = pre ? 6 : 5;
+    return { inputs: quant ? scaled : 3 + count(hasBias), outputs: pre || quant ? 2 : 1 };
+  },
+  LayerNorm(p) {
+    if (p.layerType === 'LAYER_NORM_NORM') {
+      return { inputs: p.normParam.quantType === 'QUANT_INT8' ? 5 : 3, outputs: 1 };
+    }
+    const pre = p.layerType === 'LAYER_NORM_PRENORM';
+    const quant = (pre ? p.preNormParam : p.postNormParam).quantType === 'QUANT_INT8';
+    return { inputs: quant ? 6 : 4, outputs: pre || quant ? 2 : 1 };
+  },
   Rope: fixed(5, 2),
   ReshapeAndCache: fixed(5, 2),
-  SelfAttention: (p) => ({ inputs: 4 + count(p.maskType !== 'MASK_TYPE_UNDEFINED'), outputs: 1 }),
+  SelfAttention: (p) => ({ inputs: 4 + count(hasMask(p.maskType)), outputs: 1 }),
   PagedAttention: (p) => ({
     inputs: 5 + count(hasMask(p.maskType), p.calcType === 'CALC_TYPE_SPEC'),
     outputs: 1,
@@ -233,6 +300,12 @@ export const ARITY: { readonly [T in AtbOpType]: (param: AtbOpParams[T]) => Arit
   AllGather: fixed(1, 1),
   Softmax: fixed(1, 1),
   Sort: fixed(1, 2),
+  Reduce: fixed(1, 1),
+  Cumsum: fixed(1, 1),
+  Repeat: fixed(1, 1),
+  Fill: (p) => ({ inputs: p.withMask ? 2 : 0, outputs: 1 }),
+  Where: fixed(3, 1),
+  SetValue: fixed(2, 0),
   DynamicQuant: fixed(1, 2),
   W8A16MatMul: (p) => ({ inputs: 4 + count(p.hasBias), outputs: 1 }),
   W4A16MatMul: (p) => ({ inputs: 4 + count(p.hasBias), outputs: 1 }),
@@ -246,12 +319,19 @@ const UNARY_ELEWISE: ReadonlySet<ElewiseParam['elewiseType']> = new Set([
   'ELEWISE_SIN',
   'ELEWISE_NEG',
   'ELEWISE_TANH',
+  'ELEWISE_LOGICAL_NOT',
 ]);
 
-const hasMask = (maskType: PagedAttentionParam['maskType']): boolean =>
+/** Whether an attention operation reads a mask. */
+export const hasMask = (maskType: PagedAttentionParam['maskType']): boolean =>
   maskType !== undefined && maskType !== 'MASK_TYPE_UNDEFINED';
 
 /** Output index -> input index, for the operations that write into what they read; those outputs have no other place. */
 export function inPlaceOutputs(type: AtbOpType): Readonly<Record<number, number>> {
   return type === 'ReshapeAndCache' ? { 0: 2, 1: 3 } : {};
+}
+
+/** Inputs that an operation changes. */
+export function writtenInputsOf(type: AtbOpType): readonly number[] {
+  return type === 'SetValue' ? [0] : Object.values(inPlaceOutputs(type));
 }

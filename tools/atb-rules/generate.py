@@ -8,7 +8,7 @@ import re
 import sys
 
 OPS = """Gather Linear LinearParallel Split Slice Concat Transpose Elewise Activation RmsNorm LayerNorm Rope ReshapeAndCache
-SelfAttention PagedAttention AllReduce AllGather Softmax Sort DynamicQuant W8A16MatMul W4A16MatMul W8A8MatMul""".split()
+SelfAttention PagedAttention AllReduce AllGather Softmax Sort Sigmoid Cast Reduce Cumsum Repeat Fill Where SetValue DynamicQuant W8A16MatMul W4A16MatMul W8A8MatMul""".split()
 
 # Fields of the nested blocks (infer_op_params.h); the parser names the blocks only. "opMode " is the parser's own spelling.
 NORM = {"quantType": "enum:QuantType", "epsilon": "number"}
@@ -25,14 +25,18 @@ BLOCKS = {
     "LayerNorm.postNormParam": {**NORM, "opMode ": "number", "zoomScaleValue": "number"},
 }
 
+# Keys that the parser asks for by contains(), so that its extract has no default.
+REQUIRED = {"Cast": {"dtype": "enum:aclDataType"}}
+
 SECTIONS = re.compile(
-    r"^(Gather|Concat|Rope|ReshapeAndCache|Slice|Softmax|Transpose|AllReduce|AllGather)Operation$"
-    r"|^ActivationOperation(GELU|SWIGLUFORWARD|LOG|RELU|FASTGELU|SIGMOID|SWISH)$"
-    r"|^ElewiseOperation(Cast|Muls|Cos|Sin|Neg|Add|Sub|Mul|RealDiv|Tanh)$"
+    r"^(Gather|Concat|Rope|ReshapeAndCache|Slice|Softmax|Transpose|AllReduce|AllGather|Cumsum|Repeat|Where|SetValue)Operation$"
+    r"|^ReduceOperation(SUM)?$|^FillOperationWith(out)?Mask$"
+    r"|^ActivationOperation(GELU|SWIGLUFORWARD|SWIGLUBACKWARD|LOG|RELU|FASTGELU|SIGMOID|SWISH)$"
+    r"|^ElewiseOperation(Cast|Muls|Cos|Sin|Neg|Add|Sub|Mul|RealDiv|Tanh|LogicalNot|LogicalAnd|LogicalOr|Less|Greater|Equal)$"
     r"|^SplitOperation(BISECT|TRISECT)$|^SortOperationA2and950$"
-    r"|^LayerNormOperation(Norm|NormQuant|Prenorm)$"
-    r"|^RmsNormOperation(NORMAndQUANTUNDEFINEDWithoutRSTD|NORMAndQUANTParamInTensor|PRENORM|PRENORMNoBias|PRENORMAndQUANT)$"
-    r"|^LinearOperationMatmul(WithBias)?Atlas800IA2$"
+    r"|^LayerNormOperation(Norm|NormQuant|Prenorm|Postnorm|PostnormQuant)$"
+    r"|^RmsNormOperation(NORMAndQUANTUNDEFINEDWithoutRSTD|NORMAndQUANTParamInTensor|PRENORM|PRENORMNoBias|PRENORMAndQUANT|POSTNORM|POSTNORMNoBias|POSTNORMAndQUANT)$"
+    r"|^LinearOperationMatmul((WithBias)?Atlas800IA2|Accum)$"
     r"|^LinearParallel(Cover)?Operation(WithResidual|WithoutResidual)(Lcoc)?$"
     r"|^SelfAttentionOperationEncoder(Mask0)?$"
     r"|^PagedAttentionOperationQKVQuantOnline0QKVQuantOffline0RazorOffset0QLens[01]Mask[01]Batch0Quant0Offset0$")
@@ -44,7 +48,7 @@ def literal(text):
 
 def key_types(line, enums):
     op, _, rest = line.partition(": ")
-    keys = {}
+    keys = dict(REQUIRED.get(op, {}))
     for part in re.findall(r"(\w+)=((?:\[\]|\{\}|\"[^\"]*\"|[^,]+?))(?: <(\w+)>)?(?:, |$)", "" if "no keys" in rest else rest):
         name, default, enum = part
         if f"{op}.{name}" in BLOCKS:
@@ -84,7 +88,7 @@ def columns(section):
     ins, _, outs = section.partition(" -> OUT")
     inputs, outputs = tensors(ins.partition("IN")[2].strip()), tensors(outs.strip())
     rows = []
-    for i in range(len(inputs[0][0])):
+    for i in range(len((inputs + outputs)[0][0])):
         if all(fmt[i].strip() == "nd" for _, fmt in inputs + outputs):
             row = " ".join(d[i] for d, _ in inputs) + " > " + " ".join(d[i] for d, _ in outputs)
             if row not in rows:

@@ -84,6 +84,7 @@ export const ENUM_STRINGS: Readonly<Record<string, readonly string[]>> = {
   'PagedAttentionParam::QuantType': ['TYPE_QUANT_UNDEFINED', 'TYPE_DEQUANT_FUSION'],
   'PagedAttentionParam::ScaleType': ['SCALE_TYPE_TOR', 'SCALE_TYPE_LOGN', 'SCALE_TYPE_MAX'],
   QuantType: ['QUANT_UNDEFINED', 'QUANT_INT4', 'QUANT_INT8', 'QUANT_INT16', 'QUANT_FLOAT8', 'QUANT_FLOAT16'],
+  'ReduceParam::ReduceType': ['REDUCE_UNDEFINED', 'REDUCE_MAX', 'REDUCE_MIN', 'REDUCE_SUM'],
   'ReshapeAndCacheParam::CompressType': ['COMPRESS_TYPE_UNDEFINED', 'COMPRESS_TYPE_KVHEAD'],
   'ReshapeAndCacheParam::KvCacheCfg': ['K_CACHE_V_CACHE', 'K_CACHE_V_BYPASS'],
   'RmsNormParam::ModelType': ['LLAMA_MODEL', 'GEMMA_MODEL'],
