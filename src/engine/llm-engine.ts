@@ -42,6 +42,7 @@ interface Request {
   readonly output: OutputText;
   readonly startMs: number;
   ttftMs: number | undefined;
+  onAbort(): void;
   removeAbortListener(): void;
 }
 
@@ -94,6 +95,7 @@ export class LLMEngine {
       return request.generation;
     }
     this.#scheduler.add(sequence);
+    signal?.addEventListener('abort', request.onAbort, { once: true });
     this.#runner.addSequence(sequence, toSamplerOptions(params, prompt, sequence.id));
     this.#requests.set(sequence, request);
     // Starts after the caller's own turn, so that requests made together share their first step.
@@ -117,9 +119,9 @@ export class LLMEngine {
       output: this.#postprocessor.start(params),
       startMs: performance.now(),
       ttftMs: undefined,
+      onAbort,
       removeAbortListener: () => signal?.removeEventListener('abort', onAbort),
     };
-    signal?.addEventListener('abort', onAbort, { once: true });
     return request;
   }
 

@@ -34,7 +34,10 @@ export interface PARunnerOptions extends Omit<ModelRunnerOptions, 'numBlocks'> {
   readonly loadTokenizer?: boolean;
   /** A Jinja chat template, or the path of a file with one; the checkpoint's own when absent. */
   readonly chatTemplate?: string;
-  /** Of every request that says nothing else. Greedy when absent, as the original. */
+  /**
+   * Of every request that says nothing else. Greedy when absent, as the original; with a temperature, what else
+   * generation_config.json presets applies.
+   */
   readonly sampling?: SamplingOptions;
 }
 
@@ -122,7 +125,7 @@ export class PARunner {
       maxPrefillTokens: options.maxPrefillTokens ?? maxBatchSize * maxModelLen,
       maxModelLen,
       chunkedPrefill: false,
-      ...(text.samplingDefaults && { samplingDefaults: text.samplingDefaults }),
+      samplingDefaults: { ...text.samplingDefaults, temperature: 0 },
       onStep: (step) => steps.push(step),
     });
     const loaded = new PARunner(runner, engine, text, options, maxInputLength);
@@ -130,21 +133,21 @@ export class PARunner {
     return loaded;
   }
 
-  /** Runs every kind of step once, so that memory is planned and touched before figures are taken. */
+  /** Runs prefill and decode once, so that memory is planned and touched before figures are taken. */
   async warmUp(): Promise<void> {
     const { maxBatchSize = 1 } = this.options;
-    const prompt = new Int32Array(
-      Math.min(this.maxInputLength, this.runner.config.maxPositionEmbeddings - 2, 512),
-    ).fill(1);
-    const runs = Array.from(
-      { length: maxBatchSize },
-      () =>
-        this.engine.generate(prompt.subarray(0, Math.max(1, Math.floor(prompt.length / maxBatchSize))), {
-          maxTokens: 2,
-          ignoreEos: true,
-        }).result,
+    const { config, numBlocks, blockSize } = this.runner;
+    const longest = Math.min(
+      this.maxInputLength,
+      config.maxPositionEmbeddings - 2,
+      numBlocks * blockSize - 2,
+      512,
     );
-    await Promise.all(runs);
+    const prompt = new Int32Array(Math.max(1, Math.floor(longest / maxBatchSize))).fill(1);
+    const options = { maxTokens: 2, ignoreEos: true };
+    await Promise.all(
+      Array.from({ length: maxBatchSize }, () => this.engine.generate(prompt, options).result),
+    );
     this.#steps.length = 0;
   }
 

@@ -126,15 +126,13 @@ export class ModelRunner {
     });
     try {
       const layouts = weightLayouts(Object.values(graphs));
-      const loads = model
-        .getWeights()
-        .map(({ name, shape, parts }) => ({
-          name,
-          shape,
-          parts,
-          dtype,
-          layout: layouts.get(name) ?? ('plain' as const),
-        }));
+      const loads = model.getWeights().map(({ name, shape, parts }) => ({
+        name,
+        shape,
+        parts,
+        dtype,
+        layout: layouts.get(name) ?? ('plain' as const),
+      }));
       await engine.loadWeights(loads, options.onProgress);
       await checkpoint.checkUnchanged();
       if (!isLengthDependent(config.rope)) {

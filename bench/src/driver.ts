@@ -1,0 +1,101 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+
+/** What a benchmark asks of an engine. Every engine lives in a process of its own, idle while the other one runs. */
+export interface EngineCommands {
+  /** Loads a model for at most `sequences` sequences of `context` tokens; returns milliseconds. */
+  load(options: {
+    model: string;
+    threads: number;
+    context: number;
+    sequences: number;
+    format: string;
+  }): Promise<number>;
+  /** Milliseconds to evaluate a prompt of random tokens in an empty sequence. */
+  prefill(options: { tokens: number }): Promise<number>;
+  /** Milliseconds of each of `steps` greedy steps after `depth` tokens; the depth is filled only when it changes. */
+  decode(options: { depth: number; steps: number }): Promise<number[]>;
+  /** Milliseconds of each of `steps` steps that advance `batch` sequences by one token. */
+  batch(options: { batch: number; steps: number }): Promise<number[]>;
+  /** Resident bytes of the process. */
+  rss(): Promise<number>;
+  /** The machine's bounds (ours only): streamed read, matrix products. */
+  limits?(): Promise<Readonly<Record<string, number>>>;
+}
+
+type Request = { id: number; command: keyof EngineCommands; options: unknown };
+type Reply = { id: number; result?: unknown; error?: string };
+
+/** Called in the child: answers requests one after another. */
+export function serve(commands: EngineCommands): void {
+  process.on('message', async ({ id, command, options }: Request) => {
+    const run = commands[command] as ((options: unknown) => Promise<unknown>) | undefined;
+    try {
+      if (!run) throw new Error(`this engine has no command ${command}`);
+      process.send?.({ id, result: await run(options) } satisfies Reply);
+    } catch (error) {
+      process.send?.({
+        id,
+        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+      } satisfies Reply);
+    }
+  });
+}
+
+/** Called in the parent: one engine in a child process. */
+export class EngineProcess {
+  private readonly child: ChildProcess;
+  private readonly waiting = new Map<
+    number,
+    { resolve: (value: never) => void; reject: (error: Error) => void }
+  >();
+  private lastId = 0;
+
+  constructor(script: URL) {
+    this.child = fork(script, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+    this.child.on('message', ({ id, result, error }: Reply) => {
+      const waiting = this.waiting.get(id);
+      this.waiting.delete(id);
+      if (error === undefined) waiting?.resolve(result as never);
+      else waiting?.reject(new Error(error));
+    });
+    this.child.on('exit', (code, signal) => {
+      for (const { reject } of this.waiting.values())
+        reject(new Error(`${script.pathname} ended (${code ?? signal})`));
+      this.waiting.clear();
+    });
+  }
+
+  call<C extends keyof EngineCommands>(
+    command: C,
+    ...[options]: Parameters<NonNullable<EngineCommands[C]>>
+  ): ReturnType<NonNullable<EngineCommands[C]>> {
+    const id = ++this.lastId;
+    const reply = new Promise((resolve, reject) => this.waiting.set(id, { resolve, reject }));
+    this.child.send({ id, command, options } satisfies Request);
+    return reply as ReturnType<NonNullable<EngineCommands[C]>>;
+  }
+
+  stop(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.child.exitCode !== null || this.child.signalCode !== null) return resolve();
+      this.child.once('exit', () => resolve());
+      this.child.kill('SIGKILL');
+    });
+  }
+}
+
+/** Resident bytes of this process, native memory included. */
+export function residentBytes(): number {
+  const pages = readFileSync('/proc/self/statm', 'utf8').split(' ')[1];
+  return Number(pages) * 4096;
+}
+
+/** Token ids that no tokenizer had to make: the same for every engine. */
+export function randomTokens(count: number, vocab: number, seed = 1): number[] {
+  let state = seed;
+  return Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff;
+    return 3 + (state % (vocab - 3));
+  });
+}

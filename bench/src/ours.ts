@@ -1,0 +1,117 @@
+import { type Batch, BlockManager, ModelRunner, Sequence } from '../../dist/src/index.js';
+import { randomTokens, residentBytes, serve } from './driver.js';
+
+let runner: ModelRunner | undefined;
+let blocks: BlockManager | undefined;
+let filled: { depth: number; sequence: Sequence } | undefined;
+let vocab = 0;
+
+const PREFILL_TOKENS = 512;
+const GREEDY = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+  logitBias: [],
+  seed: 0,
+  topLogprobs: -1,
+  promptTokens: new Int32Array(0),
+};
+
+function loaded(): { runner: ModelRunner; blocks: BlockManager } {
+  if (!runner || !blocks) throw new Error('load first');
+  return { runner, blocks };
+}
+
+let lastId = 0;
+function start(promptTokens: number[]): Sequence {
+  const { runner } = loaded();
+  const sequence = new Sequence({ id: ++lastId, promptTokens, maxTokens: 1 << 20 });
+  runner.addSequence(sequence, GREEDY);
+  return sequence;
+}
+
+function end(sequence: Sequence): void {
+  const { runner, blocks } = loaded();
+  runner.removeSequence(sequence);
+  blocks.release(sequence.blockTable);
+}
+
+/** Runs one step of some sequences, `count` tokens each, and appends what they sampled. */
+async function step(phase: Batch['phase'], sequences: readonly Sequence[], count: number): Promise<void> {
+  const { runner, blocks } = loaded();
+  const entries = sequences.map((sequence) => {
+    const start = sequence.cachedLen;
+    if (!blocks.grow(sequence.blockTable, start + count)) throw new Error('the KV cache is full');
+    return { sequence, start, count, sample: start + count === sequence.tokens.length };
+  });
+  const { tokens } = await runner.run({ phase, entries });
+  entries.forEach(({ sequence, sample }, i) => {
+    sequence.cachedLen += count;
+    if (sample) sequence.tokens.push(tokens[i] as number);
+  });
+}
+
+async function fill(sequence: Sequence): Promise<void> {
+  while (sequence.cachedLen < sequence.promptLen)
+    await step(
+      sequence.cachedLen === 0 && sequence.promptLen <= PREFILL_TOKENS ? 'prefill' : 'splitfuse',
+      [sequence],
+      Math.min(PREFILL_TOKENS, sequence.promptLen - sequence.cachedLen),
+    );
+}
+
+async function timed(run: () => Promise<unknown>): Promise<number> {
+  const start = performance.now();
+  await run();
+  return performance.now() - start;
+}
+
+serve({
+  async load({ model, threads, context, sequences }) {
+    const start = performance.now();
+    const blockSize = 128;
+    runner = await ModelRunner.load({
+      modelPath: model,
+      threads,
+      blockSize,
+      numBlocks: sequences * Math.ceil(context / blockSize / sequences + 2),
+    });
+    blocks = new BlockManager({ numBlocks: runner.numBlocks, blockSize });
+    vocab = runner.config.vocabSize;
+    return performance.now() - start;
+  },
+  async prefill({ tokens }) {
+    const sequence = start(randomTokens(tokens, vocab));
+    const ms = await timed(() => fill(sequence));
+    end(sequence);
+    return ms;
+  },
+  async decode({ depth, steps }) {
+    if (filled?.depth !== depth) {
+      if (filled) end(filled.sequence);
+      filled = { depth, sequence: start(randomTokens(Math.max(1, depth), vocab)) };
+      await fill(filled.sequence);
+    }
+    const { sequence } = filled;
+    const times: number[] = [];
+    for (let i = 0; i < steps; i++) times.push(await timed(() => step('decode', [sequence], 1)));
+    sequence.tokens.length = sequence.promptLen + 1;
+    sequence.cachedLen = sequence.promptLen;
+    return times;
+  },
+  async batch({ batch, steps }) {
+    if (filled) end(filled.sequence);
+    filled = undefined;
+    const all = Array.from({ length: batch }, (_, i) => start(randomTokens(16, vocab, i + 1)));
+    await step('prefill', all, 16);
+    const times: number[] = [];
+    for (let i = 0; i < steps; i++) times.push(await timed(() => step('decode', all, 1)));
+    for (const sequence of all) end(sequence);
+    return times;
+  },
+  rss: async () => residentBytes(),
+});

@@ -1,0 +1,231 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+
+const ROOT = join(import.meta.dirname, '../../..');
+const MODEL = join(ROOT, 'examples/models/tiny-stories');
+
+function runPa(...args: string[]): {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+} {
+  return spawnSync(process.execPath, [join(ROOT, 'scripts/run-pa.mjs'), ...args], { encoding: 'utf8' });
+}
+
+const json = (...args: string[]) => {
+  const { status, stdout, stderr } = runPa('--model_path', MODEL, '--json', ...args);
+  expect(status, stderr).to.equal(0);
+  return JSON.parse(stdout) as {
+    answers: {
+      text: string;
+      tokens: number[];
+      promptTokens: number;
+      finishReason: string;
+      logprobs?: unknown[];
+    }[];
+  };
+};
+
+describe('run-pa', function () {
+  this.timeout(120_000);
+  let folder: string;
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'atb-run-pa-'));
+  });
+  after(() => rmSync(folder, { recursive: true }));
+
+  it('prints question, answer, token count and a table', () => {
+    const { status, stdout, stderr } = runPa(
+      '--model_path',
+      MODEL,
+      '--input_texts',
+      'Once upon a time',
+      '--max_output_length',
+      '60',
+    );
+    expect(status, stderr).to.equal(0);
+    expect(stdout).to.match(/Question\[0\]: Once upon a time\nAnswer\[0\]: .{100,}/s);
+    expect(stdout).to.match(/Generate\[0\] token num: \(0, \d+\)/);
+    for (const row of [
+      'load time',
+      'time to first token',
+      'per-token latency (p99)',
+      'prefill',
+      'decode',
+      'peak memory',
+    ])
+      expect(stdout).to.include(row);
+  });
+
+  it('answers more prompts than max_batch_size, each as if it were alone', () => {
+    const prompts = ['Once upon a time', 'One day, a girl', 'The dog', 'There was a little', 'In the town'];
+    const together = json('--input_texts', ...prompts, '--max_batch_size', '2', '--max_output_length', '24');
+    const alone = prompts.map(
+      (prompt) => json('--input_texts', prompt, '--max_output_length', '24').answers[0],
+    );
+    expect(together.answers.map(({ tokens }) => tokens)).to.deep.equal(alone.map((answer) => answer?.tokens));
+  });
+
+  it('answers a single prompt max_batch_size times', () => {
+    expect(
+      json('--input_texts', 'Once', '--max_batch_size', '3', '--max_output_length', '4').answers,
+    ).to.have.length(3);
+  });
+
+  it('takes token ids, and gives them back without a tokenizer', () => {
+    const { answers } = json(
+      '--input_ids',
+      '0,10,20',
+      '0,30',
+      '--load_tokenizer',
+      'False',
+      '--max_output_length',
+      '5',
+      '--ignore_eos',
+    );
+    expect(answers.map(({ promptTokens, tokens }) => [promptTokens, tokens.length])).to.deep.equal([
+      [3, 5],
+      [2, 5],
+    ]);
+    expect(answers[0]).to.not.have.property('text');
+  });
+
+  it('answers dialogues through the chat template', () => {
+    const file = join(folder, 'chat.jsonl');
+    writeFileSync(file, '[{"role":"user","content":"Tell me a story about a dog named Max."}]\n');
+    const { answers } = json('--is_chat_model', '--input_file', file, '--max_output_length', '40');
+    expect(answers[0]?.text).to.match(/[A-Z]\w+.*\./s);
+  });
+
+  it('streams exactly what it answers', () => {
+    const { stdout } = runPa(
+      '--model_path',
+      MODEL,
+      '--input_texts',
+      'Once upon a time',
+      '--max_output_length',
+      '30',
+      '--stream',
+    );
+    const [streamed, rest] = stdout.split('\n\nQuestion[0]') as [string, string];
+    expect(rest).to.include(`Answer[0]: ${streamed}`);
+  });
+
+  it('samples the same text from the same seed, and another from another', () => {
+    const sample = (seed: string) =>
+      json(
+        '--input_texts',
+        'Once upon a time',
+        '--temperature',
+        '1',
+        '--top_p',
+        '0.95',
+        '--seed',
+        seed,
+        '--max_output_length',
+        '40',
+      ).answers[0]?.tokens;
+    expect(sample('1')).to.deep.equal(sample('1'));
+    expect(sample('1')).to.not.deep.equal(sample('2'));
+  });
+
+  it('gives log-probs, stops at stop strings', () => {
+    const { answers } = json(
+      '--input_texts',
+      'Once upon a time',
+      '--logprobs',
+      '2',
+      '--stop',
+      '.',
+      '--max_output_length',
+      '60',
+    );
+    expect(answers[0]?.logprobs).to.have.length(answers[0]?.tokens.length as number);
+    expect(answers[0]?.text).to.not.include('.');
+    expect(answers[0]?.finishReason).to.equal('stop');
+  });
+
+  it("appends the original's benchmark columns to a file", () => {
+    const file = join(folder, 'perf.csv');
+    for (let i = 0; i < 2; i++)
+      runPa('--model_path', MODEL, '--input_texts', 'Once', '--max_output_length', '4', '--perf_csv', file);
+    const [header, ...rows] = readFileSync(file, 'utf8').trim().split('\n');
+    expect(header).to.match(
+      /^batch_size,input_seq_len,output_seq_len,e2e_time\(ms\),prefill_time\(ms\),decoder_token_time\(ms\),prefill_count/,
+    );
+    expect(rows).to.have.length(2);
+  });
+
+  it('keeps its tokens when the cache is too small for all', () => {
+    const prompts = [
+      '--input_texts',
+      'Once upon a time there was a little girl',
+      'One day',
+      'The',
+      '--max_output_length',
+      '100',
+      '--ignore_eos',
+    ];
+    const room = json(...prompts, '--max_batch_size', '3', '--block_size', '32').answers;
+    // 1.5 KiB per token: five blocks of 32, one sequence of full length and little more.
+    const tight = json(
+      ...prompts,
+      '--max_batch_size',
+      '3',
+      '--block_size',
+      '32',
+      '--memory_budget',
+      '250KiB',
+    ).answers;
+    expect(tight.map(({ tokens }) => tokens)).to.deep.equal(room.map(({ tokens }) => tokens));
+  });
+
+  for (const [what, args, message] of [
+    ['a folder that does not exist', ['--model_path', '/nowhere'], /CONFIG_INVALID.*\/nowhere/],
+    ['an unknown option', ['--model_path', MODEL, '--max_batch', '2'], /max_batch/],
+    ['tensor parallelism', ['--model_path', MODEL, '--tp', '2'], /OPTION_UNSUPPORTED: --tp=2/],
+    ['LoRA', ['--model_path', MODEL, '--lora_modules', '{"a":"b"}'], /OPTION_UNSUPPORTED: --lora_modules/],
+    [
+      'remote code',
+      ['--model_path', MODEL, '--trust_remote_code'],
+      /OPTION_UNSUPPORTED: --trust_remote_code/,
+    ],
+    [
+      'a prompt beyond max_input_length',
+      ['--model_path', MODEL, '--max_input_length', '3', '--input_texts', 'Once upon a time there was'],
+      /max_input_length \(3\)/,
+    ],
+    [
+      'a prompt that the cache can never hold',
+      [
+        '--model_path',
+        MODEL,
+        '--memory_budget',
+        '60KiB',
+        '--block_size',
+        '32',
+        '--input_texts',
+        'Once',
+        '--max_output_length',
+        '200',
+      ],
+      /REQUEST_TOO_LONG/,
+    ],
+    ['a budget below one block', ['--model_path', MODEL, '--memory_budget', '1KiB'], /CACHE_TOO_SMALL/],
+    ['an unknown ISA', ['--model_path', MODEL, '--isa', 'mmx'], /NATIVE_ISA_UNSUPPORTED.*amx|avx|reference/],
+    ['a token id beyond the vocabulary', ['--model_path', MODEL, '--input_ids', '0,99999'], /99999/],
+    ['a temperature below 0', ['--model_path', MODEL, '--temperature=-1'], /temperature/],
+  ] as const) {
+    it(`refuses ${what} in one line`, () => {
+      const { status, stdout, stderr } = runPa(...args);
+      expect(status).to.equal(1);
+      expect(stdout).to.equal('');
+      expect(stderr.trim())
+        .to.match(message)
+        .and.to.not.match(/\n\s+at /);
+    });
+  }
+});

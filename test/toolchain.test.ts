@@ -1,0 +1,46 @@
+import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+
+const ROOT = join(import.meta.dirname, '../..');
+
+function run(
+  command: string,
+  args: readonly string[],
+): { readonly status: number | null; readonly output: string } {
+  const { status, stdout, stderr } = spawnSync(command, args, { cwd: ROOT, encoding: 'utf8' });
+  return { status, output: `${stdout}${stderr}` };
+}
+
+describe('the sources', function () {
+  this.timeout(120_000);
+
+  it('pass the linter and are formatted', () => {
+    const { status, output } = run(process.execPath, [
+      'node_modules/@biomejs/biome/bin/biome',
+      'check',
+      '--colors=off',
+    ]);
+    expect(status, output).to.equal(0);
+  });
+
+  it('pass the type check', () => {
+    const { status, output } = run(process.execPath, [
+      'node_modules/typescript/bin/tsc',
+      '-p',
+      '.',
+      '--noEmit',
+    ]);
+    expect(status, output).to.equal(0);
+  });
+
+  it('are formatted in C++, too, where clang-format is installed', function () {
+    if (spawnSync('clang-format', ['--version']).status !== 0) return this.skip();
+    const files = readdirSync(join(ROOT, 'native'), { recursive: true, encoding: 'utf8' })
+      .filter((file) => /\.(cpp|h)$/.test(file))
+      .map((file) => join('native', file));
+    const { status, output } = run('clang-format', ['--dry-run', '--Werror', ...files]);
+    expect(status, output).to.equal(0);
+  });
+});
