@@ -7,7 +7,7 @@ import type { Module } from './module.js';
 
 /**
  * The steps of grouped-query attention over a paged KV cache. A model composes them in `buildGraph`, so its file shows
- * its architecture. Reads `input_layernorm_out` [tokens, hidden], writes `dense_out` [tokens, hidden].
+ * its architecture. Reads hidden states [tokens, hidden], writes `dense_out` [tokens, hidden].
  */
 export abstract class BaseAttention implements Module {
   readonly linearInfo: { readonly qkv: Linear; readonly dense: Linear };
@@ -44,8 +44,8 @@ export abstract class BaseAttention implements Module {
     return [...this.linearInfo.qkv.getWeights(), ...this.linearInfo.dense.getWeights()];
   }
 
-  /** `input_layernorm_out` -> `q` [tokens, heads * headDim], `k` and `v` [tokens, kvHeads * headDim]. */
-  buildQkvGraph(graph: AtbGraph): void {
+  /** `input` -> `q` [tokens, heads * headDim], `k` and `v` [tokens, kvHeads * headDim]. */
+  buildQkvGraph(graph: AtbGraph, input = 'input_layernorm_out'): void {
     const { numAttentionHeads: headNum, numKeyValueHeads: kvHeadNum, headDim } = this.config;
     CommonOpBuilderManager.getBuilder({
       category: 'QKV',
@@ -54,7 +54,7 @@ export abstract class BaseAttention implements Module {
       headNum,
       kvHeadNum,
       headDim,
-    }).build(graph, { input: 'input_layernorm_out', qOut: 'q', kOut: 'k', vOut: 'v' });
+    }).build(graph, { input, qOut: 'q', kOut: 'k', vOut: 'v' });
   }
 
   /** `q` and `k` -> `q_rope` and `k_rope`. */

@@ -6,8 +6,7 @@ import type { BaseConfig } from './config/index.js';
 import type { Module } from './module.js';
 
 /**
- * down(act(gate(x)) * up(x)), with gate and up as one matrix product. Reads `post_attention_layernorm_out`, writes
- * `mlp_out`; both [tokens, hidden].
+ * down(act(gate(x)) * up(x)), with gate and up as one matrix product: `input` -> `mlp_out`; both [tokens, hidden].
  */
 export class BaseMLP implements Module {
   readonly linearInfo: { readonly gateUp: Linear; readonly down: Linear };
@@ -39,17 +38,17 @@ export class BaseMLP implements Module {
     return [...this.linearInfo.gateUp.getWeights(), ...this.linearInfo.down.getWeights()];
   }
 
-  buildGraph(graph: AtbGraph, phase: Phase): void {
-    this.buildGateUpGraph(graph);
+  buildGraph(graph: AtbGraph, phase: Phase, input = 'post_attention_layernorm_out'): void {
+    this.buildGateUpGraph(graph, input);
     this.buildActivationGraph(graph);
     this.buildDownGraph(graph, phase);
   }
 
-  /** `post_attention_layernorm_out` -> `gate_up_out` [tokens, 2 * intermediate]. */
-  buildGateUpGraph(graph: AtbGraph): void {
+  /** `input` -> `gate_up_out` [tokens, 2 * intermediate]. */
+  buildGateUpGraph(graph: AtbGraph, input: string): void {
     const linears = [this.linearInfo.gateUp] as const;
     CommonOpBuilderManager.getBuilder({ category: 'GATE_UP', opName: 'gate_up', linears }).build(graph, {
-      input: 'post_attention_layernorm_out',
+      input,
       gateUpOut: 'gate_up_out',
     });
   }

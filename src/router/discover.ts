@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { AtbError } from '../errors.js';
-import { knownModelTypes } from './registry.js';
+import { isRouter, knownModelTypes } from './registry.js';
 
 const INDEX_FILES = ['index.js', 'index.mjs', 'index.ts'];
 const imported = new Set<string>();
@@ -30,14 +30,17 @@ export async function discoverModels(dir: string): Promise<string[]> {
 async function importModel(file: string): Promise<void> {
   if (imported.has(file)) return;
   const before = knownModelTypes().length;
+  let model: object;
   try {
-    await import(pathToFileURL(file).href);
+    model = await import(pathToFileURL(file).href);
   } catch (cause) {
     if (cause instanceof AtbError) throw cause;
     throw fail(file, `cannot be imported: ${cause instanceof Error ? cause.message : cause}`, cause);
   }
   imported.add(file);
-  if (knownModelTypes().length === before) throw fail(file, 'registers no router that was not known before');
+  // Another model may have imported this one, and so registered it, before.
+  const registered = knownModelTypes().length > before || Object.values(model).some(isRouter);
+  if (!registered) throw fail(file, 'registers no router');
 }
 
 const fail = (path: string, reason: string, cause?: unknown): AtbError =>

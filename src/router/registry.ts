@@ -23,6 +23,9 @@ export const RegisterRouter =
 
 export const knownModelTypes = (): string[] => [...routers.keys()].sort();
 
+/** Whether a value is a router that is known. */
+export const isRouter = (value: unknown): boolean => [...routers.values()].some((router) => router === value);
+
 /** The router of a `model_type`, which is only ever looked up. Throws ROUTER_UNKNOWN_MODEL. */
 export function getRouter(modelType: unknown): RouterClass {
   const named = typeof modelType === 'string' ? modelType : undefined;

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -6,7 +6,10 @@ import yargs from 'yargs';
 import { type GraphArguments, graphCommand, parsePasses, renderGraph } from '../../src/cli/graph.js';
 import type { FlatGraph } from '../../src/graph/flatten.js';
 import { assertLegal } from '../../src/graph/legality.js';
-import { familyPath, familyPhases } from '../models/family-models.js';
+import { type Family, familyPhases, writeConfigs } from '../models/family-models.js';
+
+let folder = '';
+const familyPath = (family: Family): string => join(folder, family);
 
 const render = (args: Partial<GraphArguments>): Promise<string> =>
   renderGraph({
@@ -25,6 +28,12 @@ const exported = async (args: Partial<GraphArguments>): Promise<FlatGraph> =>
   JSON.parse(await render({ ...args, format: 'json' }));
 
 describe('atb-models graph', () => {
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'atb-graph-'));
+    writeConfigs(folder);
+  });
+  after(() => rmSync(folder, { recursive: true }));
+
   for (const { family, phase } of familyPhases) {
     it(`exports ${family} in ${phase} as flat, concrete, legal JSON`, async () => {
       const graph = await exported({ modelPath: familyPath(family), phase });
@@ -57,9 +66,14 @@ describe('atb-models graph', () => {
 
   it('exports a float32 checkpoint as bf16, which ATB has, and as float when asked', async () => {
     const dtypeOf = async (args: Partial<GraphArguments>) => (await exported(args)).inputs.cos_table?.dtype;
+    const config = join(familyPath('llama'), 'config.json');
+    const stored = (torch_dtype: string) =>
+      writeFileSync(config, JSON.stringify({ ...JSON.parse(readFileSync(config, 'utf8')), torch_dtype }));
+    stored('float16');
+    expect(await dtypeOf({})).to.equal('float16');
+    stored('float32');
     expect(await dtypeOf({})).to.equal('bf16');
     expect(await dtypeOf({ dtype: 'f32' })).to.equal('float');
-    expect(await dtypeOf({ modelPath: familyPath('llama-tied') })).to.equal('bf16');
   });
 
   it('applies the passes that are named', async () => {
@@ -90,7 +104,6 @@ describe('atb-models graph', () => {
   });
 
   it('is a command that writes a file', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'atb-graph-'));
     const output = join(folder, 'graph.svg');
     const args = [
       'graph',
@@ -105,6 +118,5 @@ describe('atb-models graph', () => {
     ];
     await yargs(args).command(graphCommand).strict().exitProcess(false).parseAsync();
     expect(readFileSync(output, 'utf8')).to.match(/^<svg [\s\S]*<\/svg>\n$/);
-    rmSync(folder, { recursive: true });
   });
 });

@@ -12,7 +12,7 @@ import {
   registerModel,
 } from '../../src/router/index.js';
 import { declaredWeights } from '../../src/weights/weights.js';
-import { familyPath } from './family-models.js';
+import { writeConfigs } from './family-models.js';
 
 const SMALL = {
   hidden_size: 8,
@@ -47,8 +47,9 @@ describe('getModel', () => {
   };
 
   it('finds the family that config.json names', async () => {
+    writeConfigs(folder);
     for (const family of ['llama', 'mistral', 'qwen2', 'qwen3'] as const) {
-      const router = await getModel(familyPath(family));
+      const router = await getModel(join(folder, family));
       expect(router.constructor.name.toLowerCase()).to.equal(`${family}router`);
       const model = router.createModel(declaredWeights('bf16'));
       expect(model.constructor.name).to.match(new RegExp(`^Flash${family}ForCausalLMATB$`, 'i'));
@@ -165,9 +166,19 @@ describe('model directories', () => {
     rmSync(join(folder, 'broken'), { recursive: true });
     modelDirectory('silent', 'export const nothing = 0;');
     expect((await rejection(discoverModels(folder))).message).to.match(
-      /registers no router that was not known before/,
+      /silent.index\.mjs: registers no router/,
     );
     expect((await rejection(discoverModels(join(folder, 'nowhere')))).message).to.match(/nowhere: ENOENT/);
+  });
+
+  it('may import one another in any order', async () => {
+    modelDirectory(
+      'a-variant',
+      `import { BRouter } from '../b-base/index.mjs'; ${variant('a_variant')} export const base = BRouter;`,
+    );
+    modelDirectory('b-base', `${variant('b_base')} export { MyRouter as BRouter };`);
+    expect(await discoverModels(folder)).to.deep.equal(['a-variant', 'b-base']);
+    expect(knownModelTypes()).to.include.members(['a_variant', 'b_base']);
   });
 
   it('may be links', async () => {

@@ -1,0 +1,60 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { PHASES } from '../../src/common-op-builders/index.js';
+import { legalityProblems } from '../../src/graph/legality.js';
+import { getModel } from '../../src/models/get-model.js';
+import { declaredWeights } from '../../src/weights/weights.js';
+import { flat } from './family-models.js';
+
+const PACKAGE = join(import.meta.dirname, '../../..');
+const CONFIG = {
+  model_type: 'olmo2',
+  hidden_size: 32,
+  intermediate_size: 48,
+  num_hidden_layers: 2,
+  num_attention_heads: 4,
+  num_key_value_heads: 2,
+  vocab_size: 64,
+  max_position_embeddings: 128,
+};
+
+describe('the model of docs/adding-a-model.md', () => {
+  let folder = '';
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'atb-documented-'));
+    const [, example = ''] =
+      /```js\n([\s\S]*?)```/.exec(readFileSync(join(PACKAGE, 'docs/adding-a-model.md'), 'utf8')) ?? [];
+    mkdirSync(join(folder, 'my-models/olmo2'), { recursive: true });
+    writeFileSync(join(folder, 'my-models/olmo2/index.mjs'), example);
+    mkdirSync(join(folder, 'node_modules'));
+    symlinkSync(PACKAGE, join(folder, 'node_modules/atb-models'), 'dir');
+    writeFileSync(join(folder, 'config.json'), JSON.stringify(CONFIG));
+  });
+  after(() => rmSync(folder, { recursive: true }));
+
+  it('is found in a folder of the user, and builds three legal graphs', async () => {
+    const router = await getModel(folder, { modelDirs: [join(folder, 'my-models')] });
+    const model = router.createModel(declaredWeights('bf16'));
+    for (const phase of PHASES) {
+      const spec = model.buildGraph(phase);
+      expect(spec.name).to.equal(`olmo2_${phase}_graph`);
+      expect(legalityProblems(flat(model, spec, phase))).to.deep.equal([]);
+      const layer = spec.nodes.flatMap(({ op }) => ('graph' in op ? [op.graph] : []))[0];
+      const steps = layer?.nodes
+        .map(({ name }) => name)
+        .filter((name) => /norm|residual|mlp|down|dense|layer_out/.test(name));
+      expect(steps).to.deep.equal([
+        'q_norm_norm',
+        'k_norm_norm',
+        'dense',
+        'post_attention_layernorm_out_norm',
+        'attn_residual_add',
+        'down',
+        'post_feedforward_layernorm_out_norm',
+        'layer_out_add',
+      ]);
+    }
+  });
+});
