@@ -1,6 +1,6 @@
 /**
- * What our graphs can say and ATB cannot. Models never use these directly: engine passes introduce them, and the
- * legality check refuses them, so a graph for export never holds one. fp32 activations are the other extension.
+ * What our graphs can say and ATB cannot. Models never use these: engine passes introduce them, and the legality check
+ * refuses them, so a graph for export never holds one. fp32 activations are the other extension.
  */
 export interface ExtensionKeys {
   /** A query sees keys at its own position and before: replaces a mask tensor. */
@@ -15,5 +15,37 @@ export const EXTENSION_KEYS: Readonly<Record<string, readonly (keyof ExtensionKe
   PagedAttention: ['causal', 'windowSize'],
 };
 
+/** Operations beyond ATB's. */
+export interface ExtensionOpParams {
+  /**
+   * act(norm(x) w + bias) + residual. x[tokens, k], (gamma[k] with `normEpsilon`), w[n, k], (bias[n]), (residual) ->
+   * [tokens, n], or n / 2 columns with swiglu, whose weight is gate over up.
+   */
+  FusedLinear: {
+    readonly transposeB?: true;
+    readonly hasBias?: boolean;
+    readonly normEpsilon?: number;
+    readonly activation?: 'none' | 'swiglu';
+    readonly hasResidual?: boolean;
+    readonly outDataType?: 'ACL_DT_UNDEFINED' | 'ACL_FLOAT';
+  };
+  /**
+   * Split, RmsNorm of each head, Rope and ReshapeAndCache. qkv[tokens, (heads + 2 kvHeads) * headDim], cos, sin, kCache,
+   * vCache, slots, (gammas[headDim] of q and k with `normEpsilon`) -> q[tokens, heads * headDim], and the caches in place.
+   */
+  QkvRopeCache: {
+    readonly headNum: number;
+    readonly kvHeadNum: number;
+    readonly headDim: number;
+    readonly rotaryCoeff?: 2;
+    readonly normEpsilon?: number;
+  };
+}
+
+const EXTENSION_OP_TYPES: { readonly [T in keyof ExtensionOpParams]: true } = {
+  FusedLinear: true,
+  QkvRopeCache: true,
+};
+
 /** Op types beyond ATB's. */
-export const EXTENSION_OPS: readonly string[] = [];
+export const EXTENSION_OPS: readonly string[] = Object.keys(EXTENSION_OP_TYPES);

@@ -3,6 +3,8 @@ import type { ViewDim } from './graph-spec.js';
 import type { AtbOpParams, AtbOpType } from './op-params.js';
 import { ATTENTION_SHAPES } from './shapes/attention.js';
 import { ELEMENTWISE_SHAPES } from './shapes/elementwise.js';
+import { FUSED_SHAPES } from './shapes/fused.js';
+import { EXTENSION_SHAPES } from './shapes/extensions.js';
 import { Inputs, type OpPlace, type ShapeRules, type TensorDesc } from './shapes/inputs.js';
 import { MATMUL_SHAPES } from './shapes/matmul.js';
 import { MOVEMENT_SHAPES } from './shapes/movement.js';
@@ -16,6 +18,8 @@ const RULES: ShapeRules<AtbOpType> = {
   ...ATTENTION_SHAPES,
   ...MOVEMENT_SHAPES,
   ...ELEMENTWISE_SHAPES,
+  ...FUSED_SHAPES,
+  ...EXTENSION_SHAPES,
 };
 
 /** What an operation makes of its inputs. Throws GRAPH_SHAPE_MISMATCH. Rules: ATB's InferShape checks. */

@@ -1,11 +1,11 @@
-import type { ExtensionKeys } from './extensions.js';
+import type { ExtensionKeys, ExtensionOpParams } from './extensions.js';
 
 /**
  * Parameters of ATB operations. Field names and enum strings are those that ATB's `BaseOperation(type, json)` reads, so
  * `JSON.stringify(param)` is the wire format; there is no renaming layer. A key that is absent takes ATB's default.
  * Ops and keys that ATB does not have are in extensions.ts, and nowhere else.
  */
-export interface AtbOpParams {
+export interface AtbOpParams extends ExtensionOpParams {
   /** x[n, ...], indices[m] -> rows of x along `axis`. */
   Gather: { readonly axis: number; readonly batchDims?: number };
   /** x[tokens, k], weight[n, k] (`transposeB`), (bias[n]) -> [tokens, n]. */
@@ -310,6 +310,11 @@ export const ARITY: { readonly [T in AtbOpType]: (param: AtbOpParams[T]) => Arit
   W8A16MatMul: (p) => ({ inputs: 4 + count(p.hasBias), outputs: 1 }),
   W4A16MatMul: (p) => ({ inputs: 4 + count(p.hasBias), outputs: 1 }),
   W8A8MatMul: (p) => ({ inputs: 3 + count(p.hasPerTokenScale, p.hasBias), outputs: 1 }),
+  FusedLinear: (p) => ({
+    inputs: 2 + count(p.normEpsilon !== undefined, p.hasBias, p.hasResidual),
+    outputs: 1,
+  }),
+  QkvRopeCache: (p) => ({ inputs: p.normEpsilon === undefined ? 6 : 8, outputs: 3 }),
 };
 
 const UNARY_ELEWISE: ReadonlySet<ElewiseParam['elewiseType']> = new Set([
@@ -326,9 +331,15 @@ const UNARY_ELEWISE: ReadonlySet<ElewiseParam['elewiseType']> = new Set([
 export const hasMask = (maskType: PagedAttentionParam['maskType']): boolean =>
   maskType !== undefined && maskType !== 'MASK_TYPE_UNDEFINED';
 
+const IN_PLACE: { readonly [T in AtbOpType]?: Readonly<Record<number, number>> } = {
+  ReshapeAndCache: { 0: 2, 1: 3 },
+  QkvRopeCache: { 1: 3, 2: 4 },
+};
+
 /** Output index -> input index, for the operations that write into what they read; those outputs have no other place. */
 export function inPlaceOutputs(type: AtbOpType): Readonly<Record<number, number>> {
-  return type === 'ReshapeAndCache' ? { 0: 2, 1: 3 } : {};
+  if (type === 'QkvRopeCache') return { 1: 3, 2: 4 };
+  return IN_PLACE[type] ?? {};
 }
 
 /** Inputs that an operation changes. */

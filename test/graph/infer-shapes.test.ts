@@ -87,6 +87,19 @@ describe('shape inference', () => {
     ).to.deep.equal(['bf16[5,6]']);
   });
 
+  it('knows the fused operations that passes make', () => {
+    const fused = { normEpsilon: 1e-6, hasBias: true, hasResidual: true, activation: 'swiglu' } as const;
+    const inputs = [bf16(5, 8), bf16(8), bf16(12, 8), bf16(12), bf16(5, 6)];
+    expect(infer('FusedLinear', fused, ...inputs)).to.deep.equal(['bf16[5,6]']);
+    expect(infer('FusedLinear', {}, bf16(5, 8), bf16(12, 8))).to.deep.equal(['bf16[5,12]']);
+    const qkv = [bf16(5, 64), bf16(5, 8), bf16(5, 8), cache, cache, of('i32', 5)];
+    const out = ['bf16[5,32]', 'bf16[3,16,2,8]', 'bf16[3,16,2,8]'];
+    expect(infer('QkvRopeCache', { headNum: 4, kvHeadNum: 2, headDim: 8 }, ...qkv)).to.deep.equal(out);
+    expect(() => infer('QkvRopeCache', { headNum: 5, kvHeadNum: 2, headDim: 8 }, ...qkv)).to.throw(
+      /columns of qkv must be 72, found 64/,
+    );
+  });
+
   it('names what does not fit', () => {
     const cases: [RegExp, () => unknown][] = [
       [

@@ -46,6 +46,7 @@ describe('legality in ATB', () => {
   });
 
   const illegal: [string, FlatGraph, RegExp][] = [
+    ['an extension op', graph({ type: 'FusedLinear', param: {} }, xw), /FusedLinear is an extension op/],
     ['an unknown op', graph({ type: 'Linearr', param: {} }, xw), /ATB has no op "Linearr"/],
     [
       'an op named after a property of objects',

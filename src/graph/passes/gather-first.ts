@@ -1,0 +1,38 @@
+import type { NodeSpec } from '../graph-spec.js';
+import { plainNorm } from './norm-linear.js';
+import type { GraphPass } from './pass.js';
+import { type Pattern, paramOf, type Rewriting, rewriteMatches } from './pattern.js';
+import { productOf } from './product.js';
+
+/** Only the rows whose logits are wanted need the final norm. */
+export const gatherFirst: GraphPass = {
+  name: 'gather-first',
+  summary: 'gathers rows before they are normalised, not after',
+  rewrite: (spec) => rewriteMatches(spec, match),
+};
+
+function match(pattern: Pattern, node: NodeSpec, at: number): Rewriting | undefined {
+  const norm = plainNorm(node);
+  const [normed] = node.outputs;
+  if (!norm || normed === undefined) return undefined;
+  const reading = pattern.soleReading(normed);
+  const gather = paramOf(reading?.node, 'Gather');
+  if (!reading || gather?.axis !== 0 || gather.batchDims || reading.input !== 0 || reading.name !== normed)
+    return undefined;
+  // A product reads rows: so there are rows to gather, and the norm is along another axis.
+  const [rows] = reading.node.outputs as [string];
+  const product = pattern.soleReading(rows);
+  if (product?.name !== rows || productOf(pattern.spec, product.node)?.x !== rows) return undefined;
+  if (!pattern.canMove(at, reading.at)) return undefined;
+  // The tensor between the two keeps its name, and holds the gathered rows now.
+  return new Map([
+    [node, []],
+    [
+      reading.node,
+      [
+        { ...reading.node, inputs: [norm.x, ...reading.node.inputs.slice(1)], outputs: [`${rows}_gathered`] },
+        { ...node, inputs: [`${rows}_gathered`, norm.gamma], outputs: [rows] },
+      ],
+    ],
+  ]);
+}

@@ -1,0 +1,40 @@
+import type { NodeSpec } from '../graph-spec.js';
+import type { GraphPass } from './pass.js';
+import { type Pattern, paramOf, type Rewriting, rewriteMatches } from './pattern.js';
+import { fusedLinear, productOf } from './product.js';
+
+/** A product whose only reader adds the residual stream: the sum is rounded once. */
+export const residualEpilogue: GraphPass = {
+  name: 'residual-epilogue',
+  summary: 'adds the residual inside the product before it',
+  rewrite: (spec) => rewriteMatches(spec, match),
+};
+
+function match(pattern: Pattern, node: NodeSpec, at: number): Rewriting | undefined {
+  const product = productOf(pattern.spec, node);
+  if (!product || product.residual !== undefined || product.outDataType) return undefined;
+  const [out] = node.outputs as [string];
+  const reading = pattern.soleReading(out);
+  if (!reading || reading.name !== out) return undefined;
+  if (paramOf(reading.node, 'Elewise')?.elewiseType !== 'ELEWISE_ADD') return undefined;
+  const residual = reading.node.inputs[1 - reading.input] as string;
+  if (!hasRows(pattern, residual) || !pattern.canMove(at, reading.at)) return undefined;
+  const [sum] = reading.node.outputs as [string];
+  return new Map([
+    [node, []],
+    [reading.node, [fusedLinear(node.name, { ...product, residual }, sum)]],
+  ]);
+}
+
+/** Operations whose first input holds rows of hidden states. */
+const READS_ROWS = ['Linear', 'FusedLinear', 'RmsNorm', 'LayerNorm'] as const;
+
+/** Whether a tensor is the residual stream, which others normalise or multiply, and not a vector added to each row. */
+function hasRows(pattern: Pattern, name: string): boolean {
+  return pattern
+    .readings(name)
+    .some(
+      (reading) =>
+        reading.input === 0 && reading.name === name && READS_ROWS.some((type) => paramOf(reading.node, type)),
+    );
+}

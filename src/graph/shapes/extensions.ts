@@ -1,0 +1,33 @@
+import type { ExtensionOpParams } from '../extensions.js';
+import type { ShapeRules } from './inputs.js';
+
+export const EXTENSION_SHAPES: ShapeRules<keyof ExtensionOpParams> = {
+  FusedLinear(inputs, { normEpsilon, hasBias = false, hasResidual = false, activation, outDataType }) {
+    const x = inputs.at(0, 2, 3);
+    const weight = normEpsilon === undefined ? 1 : 2;
+    if (weight === 2) inputs.equal("gamma's size", inputs.size(1, -1), inputs.size(0, -1));
+    inputs.at(weight, 2);
+    inputs.sameDtype(0, weight);
+    inputs.equal("the weight's inner size", inputs.size(weight, 1), inputs.size(0, -1));
+    const features = inputs.size(weight, 0);
+    if (hasBias) inputs.equal('the bias size', inputs.size(weight + 1, -1), features);
+    const columns = activation === 'swiglu' ? features / 2 : features;
+    if (!Number.isInteger(columns)) inputs.fail(`gate over up has ${features} rows, which must be even`);
+    const shape = x.shape.with(-1, columns);
+    if (hasResidual) inputs.sameShape(weight + (hasBias ? 2 : 1), shape);
+    return [{ dtype: outDataType === 'ACL_FLOAT' ? 'f32' : x.dtype, shape }];
+  },
+  QkvRopeCache(inputs, { headNum, kvHeadNum, headDim }) {
+    const { dtype } = inputs.at(0, 2);
+    const tokens = inputs.size(0, 0);
+    inputs.equal('columns of qkv', inputs.size(0, 1), (headNum + 2 * kvHeadNum) * headDim);
+    inputs.sameShape(1, [tokens, headDim]);
+    inputs.sameShape(2, [tokens, headDim]);
+    const cache = inputs.at(3, 4);
+    inputs.equal('heads of the cache', inputs.size(3, 2), kvHeadNum);
+    inputs.equal('head size of the cache', inputs.size(3, 3), headDim);
+    inputs.sameShape(4, cache.shape);
+    inputs.sameShape(5, [tokens]);
+    return [{ dtype, shape: [tokens, headNum * headDim] }, cache, inputs.at(4)];
+  },
+};
