@@ -46,7 +46,7 @@ describe('atb-models graph', () => {
           Object.keys(node).filter((key) => !['type', 'param', 'in', 'out', 'reshape'].includes(key)),
         ).to.deep.equal([]);
       }
-      expect(graph.inputs).to.include.keys('model.embed_tokens.weight', 'layer_2_v_cache', 'input_ids');
+      expect(graph.inputs).to.include.keys('model.embed_tokens.weight', 'layer_1_v_cache', 'input_ids');
     });
   }
 
