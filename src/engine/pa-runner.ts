@@ -3,7 +3,8 @@ import { AtbError } from '../errors.js';
 import { getModel } from '../models/get-model.js';
 import type { SampledLogprobs } from '../native/index.js';
 import { ModelRunner, type ModelRunnerOptions, runConfig } from '../runner/model-runner.js';
-import { loadTextProcessing, type TextProcessing } from '../runner/text-processing.js';
+import type { TextProcessing } from '../runner/text-processing.js';
+import '../runner/router-parts.js';
 import type { SamplingOptions } from '../sampling/sampling-params.js';
 import type { FinishReason } from '../scheduler/sequence.js';
 import type { ChatMessage } from '../tokenizer/chat-template.js';
@@ -108,9 +109,10 @@ export class PARunner {
       maxOutputLength = 20,
       blockSize = 128,
     } = options;
-    const config = runConfig(await getModel(modelPath, options), options.maxPositionEmbeddings);
+    const router = await getModel(modelPath, options);
+    const config = runConfig(router, options.maxPositionEmbeddings);
     const dtype = options.dtype ?? config.dtype ?? 'bf16';
-    const text = await loadTextProcessing(modelPath, config, options);
+    const text = await router.part('textProcessing')(options);
     const maxModelLen = Math.min(maxInputLength + maxOutputLength, config.maxPositionEmbeddings);
     const numBlocks = cacheBlocks(
       options.cacheBytes,
