@@ -84,6 +84,22 @@ describe('forward', () => {
     expect(result.in3).to.equal(tensors.in3);
   });
 
+  it('updates caches that are no outputs of the graph', async () => {
+    const input = ['k', 'v', 'k_cache', 'v_cache', 'slots'];
+    const writer = new AtbGraph('writer');
+    writer.addInputOutput({ input, output: ['sum'] });
+    writer.addOperation(new BaseOperation('ReshapeAndCache', {}, 'write'), input, ['k_cache', 'v_cache']);
+    writer.addOperation(add('sum'), ['k', 'v'], ['sum']);
+    const tensors = Object.fromEntries(input.map((name) => [name, f32(0, 0)]));
+    const result = await run({ spec: writer.build(), inputs: tensors });
+    expect(Object.keys(result)).to.deep.equal(['sum']);
+    expect([values(tensors.k_cache), values(tensors.v_cache), values(tensors.k)]).to.deep.equal([
+      [1, 1],
+      [1, 1],
+      [0, 0],
+    ]);
+  });
+
   it('accepts host copies that agree with their inputs, and no others', async () => {
     const inputs = { x: f32(1, 2), w: f32(10, 20) };
     expect((await run({ inputs, bind: { x: f32(1, 2) } })).y?.shape).to.deep.equal([2]);
