@@ -11,31 +11,33 @@ namespace {
 using kernels::GemmCall;
 using kernels::PackedWeight;
 
-/// Weights that stay in a core's L2 (2 MB where this was measured, 1 MB on many) while all rows pass by.
-constexpr int64_t kResidentBytes = 512 * 1024;
-/// Up to so many rows a product is bound by reading its weights.
+/// Up to so many rows a product is bound by reading its weights: they are read once, several panels side by side.
 constexpr int64_t kFewRows = 32;
+/// Activations of a piece: they stay in a core's L2 while the piece's panels stream past them.
+constexpr int64_t kPieceBytes = 1024 * 1024;
+constexpr int64_t kPieceChannels = 2048;
+/// Panels of a piece at most, which pay for bringing its activations into L2; and at least, where threads are many.
+constexpr int64_t kMaxPanels = 32;
+constexpr int64_t kMinPanels = 8;
 /// Pieces per thread, so that a thread that is held up leaves its share to the others.
 constexpr int64_t kPiecesPerThread = 4;
-/// Rows of a piece at least, where rows are cut: the weights are read once per piece.
-constexpr int64_t kMinPieceRows = 128;
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-struct Pieces {
-  int64_t panels;
+/// Rows and panels of one piece of work.
+struct Piece {
   int64_t rows;
+  int64_t panels;
 };
 
-Pieces Cut(const GemmCall& call, const kernels::KernelTable& kernels, int threads) {
+Piece Cut(const GemmCall& call, const kernels::KernelTable& kernels, int threads) {
   const PackedWeight& weight = *call.weight;
-  Pieces piece{kernels.gemm_streams, call.m};
+  Piece piece{call.m, kernels.gemm_streams};
   if (call.m > kFewRows) {
-    piece.panels = std::clamp<int64_t>(kResidentBytes / weight.panel_stride, 2, 16);
-    const int64_t wanted = kPiecesPerThread * threads;
-    while (CeilDiv(weight.panels, piece.panels) * CeilDiv(call.m, piece.rows) < wanted &&
-           piece.rows >= 2 * kMinPieceRows)
-      piece.rows = CeilDiv(CeilDiv(piece.rows, 2), kFewRows) * kFewRows;
+    const int64_t most = kPieceBytes / (std::min(weight.k, kPieceChannels) * 2);
+    piece.rows = CeilDiv(CeilDiv(call.m, CeilDiv(call.m, most)), kFewRows) * kFewRows;
+    const int64_t wanted = CeilDiv(kPiecesPerThread * threads, CeilDiv(call.m, piece.rows));
+    piece.panels = std::clamp(weight.panels / wanted / 2 * 2, kMinPanels, kMaxPanels);
   }
   if (call.swiglu) piece.panels = CeilDiv(piece.panels, 2) * 2;
   return piece;
@@ -66,16 +68,18 @@ size_t MultiplyBytes(int threads, const kernels::KernelTable& kernels) {
 }
 
 void Multiply(const GemmCall& call, const kernels::KernelTable& kernels, ThreadPool& pool,
-              std::byte* workspace) noexcept {
+              std::byte* workspace, const RowSource& source) noexcept {
   if (call.m <= 0) return;
-  const Pieces piece = Cut(call, kernels, pool.threads());
-  const int64_t row_pieces = CeilDiv(call.m, piece.rows);
+  const Piece piece = Cut(call, kernels, pool.threads());
+  const int64_t panel_pieces = CeilDiv(call.weight->panels, piece.panels);
   const size_t scratch = ScratchBytes(kernels);
-  // Pieces of the same panels follow each other: threads that work on them side by side share the weights in L3.
-  pool.ParallelFor(CeilDiv(call.weight->panels, piece.panels) * row_pieces, [&](int64_t chunk, int worker) {
-    const int64_t panel = chunk / row_pieces * piece.panels;
-    const int64_t row = chunk % row_pieces * piece.rows;
-    const GemmCall part = Rows(call, row, std::min(piece.rows, call.m - row));
+  // Pieces of the same rows follow each other: a thread's activations are in its L2 already.
+  pool.ParallelFor(CeilDiv(call.m, piece.rows) * panel_pieces, [&](int64_t chunk, int worker) {
+    const int64_t row = chunk / panel_pieces * piece.rows;
+    const int64_t panel = chunk % panel_pieces * piece.panels;
+    GemmCall own = call;
+    if (source.rows) own.x = source.rows(source.context, worker);
+    const GemmCall part = Rows(own, row, std::min(piece.rows, call.m - row));
     const int64_t end = std::min(panel + piece.panels, call.weight->panels);
     kernels.gemm(part, panel, end, workspace + static_cast<size_t>(worker) * scratch);
   });

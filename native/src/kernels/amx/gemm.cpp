@@ -14,19 +14,25 @@ using simd::Min;
 // accumulators may be stored and reloaded between blocks of channels, which changes no bit.
 
 /// Panels that a few rows multiply at once: six accumulators, one tile of activations, one of weights. One stream of
-/// weights reaches 60 % of the memory's bandwidth, six with a prefetch all of it (perf: streams).
+/// weights reaches 60 % of the memory's bandwidth, six with a prefetch all of it.
 constexpr int64_t kNarrowPanels = kGemmStreams;
 constexpr int64_t kPrefetchBytes = 1024;
-/// Panels that stay in L2 while all rows pass by, and channels of them: 8 * 4096 * 32 bytes are 1 MB of 2.
-constexpr int64_t kWidePanels = 8;
-constexpr int64_t kWideChannels = 4096;
-/// Rows of a pair of tiles, and rows whose accumulators are kept between blocks of channels.
+
+/// Rows of a pair of tiles.
 constexpr int64_t kPairRows = 32;
-constexpr int64_t kKeptRows = 512;
+/// Activations that stay in L2 (2 MB) while panels stream past them, two at a time: rows x channels of bf16. Weights
+/// are read once per block of rows, activations once per group of panels; this takes 3/4 of the time of the opposite
+/// order.
+constexpr int64_t kBlockBytes = 1024 * 1024;
+constexpr int64_t kBlockChannels = 2048;
+/// Rows and panels whose accumulators are kept when the channels take several blocks.
+constexpr int64_t kKeptRows = 256;
+constexpr int64_t kKeptPanels = 32;
 
 struct Scratch {
-  /// Accumulators of row pairs: [2 panels][32 rows][16].
-  float c[kWidePanels / 2][kKeptRows / kPairRows][2][kPairRows][kPanelColumns];
+  /// Accumulators [2 panels][32 rows][16] of each pair of panels and of rows; without several blocks only the first
+  /// two, in turn.
+  float c[kKeptPanels / 2][kKeptRows / kPairRows][2][kPairRows][kPanelColumns];
   /// The last channels of 32 rows, padded with zeros to a whole tile.
   uint16_t tail[kPairRows][kTileK];
 };
@@ -115,19 +121,34 @@ void Narrow(const GemmCall& call, int64_t row, int64_t rows, int64_t panel_begin
     NarrowPanels(panels, a, static_cast<const char*>(weight.data) + panel * weight.panel_stride, weight.panel_stride,
                  c);
     for (int64_t p = 0; p < panels; p += call.swiglu ? 2 : 1) {
-      simd::Finish<Vec>(call, row, rows, panel + p, c + p * kPanelFloats, c + (p + 1) * kPanelFloats, kPanelColumns);
+      simd::Finish<Vec>(call, row, rows, panel + p, c + p * kPanelFloats, c + (p + 1) * kPanelFloats);
     }
   }
 }
 
 // --- 17 to 32 rows at a time: tiles 0-3 accumulate 2 row tiles x 2 panels, 4-5 hold activations, 6-7 weights. ---
 
-/// One panel when P is 1. `c`: [P][32][16], read when `resume`.
-template <int P>
-void PairBlock(const char* x, int64_t x_stride, const char* w, int64_t panel_stride, int64_t whole, const char* tail,
-               bool resume, float* c) {
+struct PairCall {
+  const char* x;
+  int64_t x_stride;
+  const char* w;
+  int64_t panel_stride;
+  int64_t whole;     ///< Tiles of channels that x has completely.
+  const char* tail;  ///< One more, or null.
+  bool resume;       ///< c holds the sum of the channels before.
+  float* c;          ///< [P][32][16]
+  const char* out;   ///< Where the sums will go, rows out_bytes apart.
+  int64_t out_bytes;
+  int64_t out_rows;  ///< 0 while there are more channels to come.
+  const char* next;  ///< Lines of the weights to come, of which each step fetches L into L2.
+};
+
+/// One panel when P is 1.
+template <int P, int L>
+void PairBlock(const PairCall& call) {
   constexpr int64_t kTileFloats = kTileRows * kPanelColumns;
-  if (resume) {
+  float* const c = call.c;
+  if (call.resume) {
     LoadTile<0>(c, kTileRowBytes);
     LoadTile<2>(c + kTileFloats, kTileRowBytes);
     if constexpr (P == 2) LoadTile<1>(c + 2 * kTileFloats, kTileRowBytes);
@@ -135,60 +156,127 @@ void PairBlock(const char* x, int64_t x_stride, const char* w, int64_t panel_str
   } else {
     ForTiles<4>([]<int I>() { Zero<I>(); });
   }
-  const auto step = [=](const char* a, int64_t stride, const char* b) {
-    LoadTile<4>(a, stride);
-    LoadTile<6>(b, kTileRowBytes);
+  const auto step = [stride = call.panel_stride](const char* x, int64_t x_stride, const char* w) {
+    LoadTile<4>(x, x_stride);
+    LoadTile<5>(x + kTileRows * x_stride, x_stride);
+    LoadTile<6>(w, kTileRowBytes);
     MultiplyBF16<0, 4, 6>();
-    LoadTile<5>(a + kTileRows * stride, stride);
     MultiplyBF16<2, 5, 6>();
     if constexpr (P == 2) {
-      LoadTile<7>(b + panel_stride, kTileRowBytes);
+      LoadTile<7>(w + stride, kTileRowBytes);
       MultiplyBF16<1, 4, 7>();
       MultiplyBF16<3, 5, 7>();
     }
   };
-  for (int64_t t = 0; t < whole; ++t) step(x + t * kTileRowBytes, x_stride, w + t * kTileBytes);
-  if (tail) step(tail, kTileRowBytes, w + whole * kTileBytes);
+  const char* x = call.x;
+  const char* w = call.w;
+  const char* next = call.next;
+  for (int64_t t = 0; t < call.whole; ++t, x += kTileRowBytes, w += kTileBytes) {
+#pragma GCC unroll 16
+    for (int i = 0; i < (L < 16 ? L : 16); ++i) {
+      __builtin_prefetch(next + i * 64, 0, 2);
+      if constexpr (L == 32) __builtin_prefetch(next + call.panel_stride + i * 64, 0, 2);
+    }
+    if constexpr (L > 0) next += kTileBytes;
+    // The lines that the sums go to are a row apart, each a miss: a twentieth of the time, were they fetched then.
+    if (t < call.out_rows) PrefetchForWrite(call.out + t * call.out_bytes);
+    step(x, call.x_stride, w);
+  }
+  if (call.tail) step(call.tail, kTileRowBytes, w);
   StoreTile<0>(c, kTileRowBytes);
   StoreTile<2>(c + kTileFloats, kTileRowBytes);
   if constexpr (P == 2) StoreTile<1>(c + 2 * kTileFloats, kTileRowBytes);
   if constexpr (P == 2) StoreTile<3>(c + 3 * kTileFloats, kTileRowBytes);
 }
 
-/// Rows [row, row + rows), at most kKeptRows, in pairs of row tiles; every pair but the last is whole, the last has
-/// more than 16 rows. Panels [panel, panel + panels), at most kWidePanels.
-void WideBlock(const GemmCall& call, int64_t row, int64_t rows, int64_t panel, int64_t panels, Scratch& scratch) {
+/// Runs the block of row pair `pair` of `pairs`. The pairs share the fetching of the two panels at `next` (null: none):
+/// 32 lines for each tile of channels, cut among them.
+void RunPair(PairCall call, int64_t panels, const char* next, int64_t pair, int64_t pairs) {
+  if (panels == 1) return PairBlock<1, 0>(call);
+  int64_t lines = 2;
+  while (lines * pairs < 32) lines *= 2;
+  const int64_t first = pair * lines;
+  if (!next || first >= 32) return PairBlock<2, 0>(call);
+  call.next = next + first / 16 * call.panel_stride + first % 16 * 64;
+  switch (lines) {
+    case 2:
+      return PairBlock<2, 2>(call);
+    case 4:
+      return PairBlock<2, 4>(call);
+    case 8:
+      return PairBlock<2, 8>(call);
+    case 16:
+      return PairBlock<2, 16>(call);
+    default:
+      return PairBlock<2, 32>(call);
+  }
+}
+
+void ConfigurePair(int64_t rows) {
+  TileConfig config;
+  for (int tile = 0; tile < 8; ++tile) config.Set(tile, kTileRows);
+  config.Set(2, rows - kTileRows);
+  config.Set(3, rows - kTileRows);
+  config.Set(5, rows - kTileRows);
+  Configure(config);
+}
+
+/// Rows and channels of one block of activations.
+struct Block {
+  int64_t rows;
+  int64_t channels;
+};
+
+Block BlockOf(int64_t k) {
+  const int64_t tiles = (k + kTileK - 1) / kTileK;
+  const int64_t blocks = (k + kBlockChannels - 1) / kBlockChannels;
+  const int64_t channels = (tiles + blocks - 1) / blocks * kTileK;
+  const int64_t rows = kBlockBytes / (channels * 2) / kPairRows * kPairRows;
+  return {blocks > 1 ? Min(rows, kKeptRows) : rows, channels};
+}
+
+/// Rows [row, row + rows) in pairs of row tiles: every pair but the last is whole, the last has more than 16 rows.
+void Wide(const GemmCall& call, int64_t row, int64_t rows, int64_t panel_begin, int64_t panel_end, Scratch& scratch) {
   const PackedWeight& weight = *call.weight;
-  const char* w = static_cast<const char*>(weight.data) + panel * weight.panel_stride;
-  for (int64_t k = 0; k < weight.k; k += kWideChannels) {
-    const int64_t channels = Min(kWideChannels, weight.k - k);
-    const bool last = k + channels == weight.k;
-    for (int64_t r = 0; r < rows; r += kPairRows) {
-      const int64_t pair_rows = Min(kPairRows, rows - r);
-      if (r == 0 || pair_rows < kPairRows) {
-        TileConfig config;
-        for (int tile = 0; tile < 8; ++tile) config.Set(tile, kTileRows);
-        config.Set(2, pair_rows - kTileRows);
-        config.Set(3, pair_rows - kTileRows);
-        config.Set(5, pair_rows - kTileRows);
-        Configure(config);
-      }
-      const Activations a = Rows(call, row + r, pair_rows, scratch);
-      const char* x = a.x + k * 2;
-      const char* b = w + k / kTileK * kTileBytes;
-      const int64_t whole = channels / kTileK;
-      const char* tail = channels % kTileK ? a.tail : nullptr;
-      for (int64_t p = 0; p < panels; p += 2) {
-        const bool kept = weight.k > kWideChannels;
-        float* c = kept ? scratch.c[p / 2][r / kPairRows][0][0] : scratch.c[0][0][0][0];
-        const bool two = p + 1 < panels;
-        (two ? PairBlock<2> : PairBlock<1>)(x, a.stride, b + p * weight.panel_stride, weight.panel_stride, whole, tail,
-                                            k > 0, c);
-        if (!last) continue;
-        const float* second = c + kPairRows * kPanelColumns;
-        simd::Finish<Vec>(call, row + r, pair_rows, panel + p, c, second, kPanelColumns);
-        if (two && !call.swiglu) {
-          simd::Finish<Vec>(call, row + r, pair_rows, panel + p + 1, second, nullptr, kPanelColumns);
+  const int64_t pairs = (rows + kPairRows - 1) / kPairRows;
+  const bool ragged = rows % kPairRows != 0;
+  const int64_t block = BlockOf(weight.k).channels;
+  const bool several = block < weight.k;
+  const int64_t out_size = call.out_dtype == DType::kF32 ? 4 : 2;
+  if (!ragged) ConfigurePair(kPairRows);
+  for (int64_t group = panel_begin; group < panel_end; group += kKeptPanels) {
+    const int64_t group_end = Min(group + kKeptPanels, panel_end);
+    for (int64_t k = 0; k < weight.k; k += block) {
+      const int64_t channels = Min(block, weight.k - k);
+      const bool complete = k + channels == weight.k;
+      for (int64_t panel = group; panel < group_end; panel += 2) {
+        const int64_t panels = Min(2, group_end - panel);
+        const char* w = static_cast<const char*>(weight.data) + panel * weight.panel_stride + k / kTileK * kTileBytes;
+        const int64_t column = PanelRow(weight, panel);
+        const char* next = panel + 4 <= group_end ? w + 2 * weight.panel_stride : nullptr;
+        for (int64_t pair = 0; pair < pairs; ++pair) {
+          const int64_t first = row + pair * kPairRows;
+          const int64_t pair_rows = Min(kPairRows, rows - pair * kPairRows);
+          if (ragged && (pair == 0 || pair == pairs - 1)) ConfigurePair(pair_rows);
+          const Activations a = Rows(call, first, pair_rows, scratch);
+          float* c = several ? scratch.c[(panel - group) / 2][pair][0][0] : scratch.c[0][0][0][0];
+          const PairCall part{.x = a.x + k * 2,
+                              .x_stride = a.stride,
+                              .w = w,
+                              .panel_stride = weight.panel_stride,
+                              .whole = channels / kTileK,
+                              .tail = channels % kTileK ? a.tail : nullptr,
+                              .resume = k > 0,
+                              .c = c,
+                              .out = static_cast<const char*>(call.out) + (first * call.out_stride + column) * out_size,
+                              .out_bytes = call.out_stride * out_size,
+                              .out_rows = complete ? pair_rows : 0,
+                              .next = nullptr};
+          RunPair(part, panels, next, pair, pairs);
+          if (!complete) continue;
+          const float* second = c + kPairRows * kPanelColumns;
+          simd::Finish<Vec>(call, first, pair_rows, panel, c, second);
+          if (panels == 2 && !call.swiglu) simd::Finish<Vec>(call, first, pair_rows, panel + 1, second, nullptr);
         }
       }
     }
@@ -204,14 +292,12 @@ void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* me
   Scratch& scratch = *static_cast<Scratch*>(memory);
   const int64_t rest = call.m % kPairRows;
   const int64_t narrow = rest <= kTileRows ? rest : 0;  // 16 rows or fewer at the end do not fill a pair of tiles.
-  for (int64_t panel = panel_begin; panel < panel_end; panel += kWidePanels) {
-    const int64_t panels = Min(kWidePanels, panel_end - panel);
-    for (int64_t row = 0; row < call.m - narrow; row += kKeptRows) {
-      WideBlock(call, row, Min(kKeptRows, call.m - narrow - row), panel, panels, scratch);
-    }
-    if (narrow && call.m > narrow) Narrow(call, call.m - narrow, narrow, panel, panel + panels, scratch);
+  const int64_t wide = call.m - narrow;
+  const int64_t block = BlockOf(call.weight->k).rows;
+  for (int64_t row = 0; row < wide; row += block) {
+    Wide(call, row, Min(block, wide - row), panel_begin, panel_end, scratch);
   }
-  if (call.m == narrow) Narrow(call, 0, narrow, panel_begin, panel_end, scratch);
+  if (narrow) Narrow(call, wide, narrow, panel_begin, panel_end, scratch);
   Release();
 }
 

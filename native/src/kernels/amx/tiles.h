@@ -25,13 +25,9 @@ struct alignas(64) TileConfig {
   }
 };
 
-inline void Configure(const TileConfig& config) {
-  __asm__ volatile("ldtilecfg %0" ::"m"(config) : "memory");
-}
+inline void Configure(const TileConfig& config) { __asm__ volatile("ldtilecfg %0" ::"m"(config) : "memory"); }
 /// Leaves the tiles in their initial state, so that context switches need not save them.
-inline void Release() {
-  __asm__ volatile("tilerelease" ::: "memory");
-}
+inline void Release() { __asm__ volatile("tilerelease" ::: "memory"); }
 template <int T>
 inline void Zero() {
   __asm__ volatile("tilezero %%tmm%c0" ::"i"(T) : "memory");
@@ -49,6 +45,8 @@ template <int C, int A, int B>
 inline void MultiplyBF16() {
   __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(C), "i"(A), "i"(B) : "memory");
 }
+/// Brings a cache line here for writing. The compiler's own prefetch would bring it for reading.
+inline void PrefetchForWrite(const char* line) { __asm__ volatile("prefetchw %0" ::"m"(*line)); }
 
 }  // namespace
 }  // namespace atb::kernels::amx
