@@ -20,6 +20,7 @@ static void* Allocate(size_t bytes, size_t alignment) {
   return p;
 }
 void* operator new(size_t bytes) { return Allocate(bytes, alignof(std::max_align_t)); }
+void* operator new(size_t bytes, const std::nothrow_t&) noexcept { return Allocate(bytes, alignof(std::max_align_t)); }
 void* operator new[](size_t bytes) { return Allocate(bytes, alignof(std::max_align_t)); }
 void* operator new(size_t bytes, std::align_val_t a) { return Allocate(bytes, static_cast<size_t>(a)); }
 void* operator new(size_t bytes, std::align_val_t a, const std::nothrow_t&) noexcept {
