@@ -1,0 +1,231 @@
+#include <algorithm>
+
+#include "base/checked.h"
+#include "kernels/pack.h"
+#include "ops/check.h"
+#include "ops/factories.h"
+#include "ops/gemm.h"
+#include "ops/rows.h"
+
+namespace atb {
+namespace {
+
+using kernels::GemmCall;
+using kernels::PackedWeight;
+
+constexpr const char* kOp = "FusedLinear";
+
+/// Up to so many rows every thread normalises all of them itself: a few us at most, and no barrier before the product.
+constexpr int64_t kFewRows = 16;
+
+struct FusedLinearParam {
+  bool norm;
+  float epsilon;
+  bool has_bias;
+  bool swiglu;
+  bool has_residual;
+  bool f32_out;
+};
+
+size_t Align(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+/// Our extension: out = act(norm(x) w + bias) + residual, what RmsNorm, Linear, Activation (SwiGLU, the weight being gate
+/// over up) and Elewise (add) compute one after another, rounded only where a product reads its rows and at the end.
+/// Inputs: x [.., m, k], gamma [k] with normEpsilon, w [n, k], bias [n] with hasBias, residual like out with hasResidual.
+/// out: [.., m, n], or n / 2 columns with activation "swiglu".
+class FusedLinear : public Operation {
+ public:
+  explicit FusedLinear(const FusedLinearParam& param) : param_(param) {}
+  int NumInputs() const override { return Residual() + param_.has_residual; }
+  int NumOutputs() const override { return 1; }
+
+  void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
+    const TensorDesc& x = in[0];
+    const TensorDesc& weight = At(in, Weight());
+    RequireFloat(kOp, 0, x);
+    RequireRank(kOp, 0, x, 2, 3);
+    if (weight.layout != Layout::kPackedLinear) RequireDense(kOp, Weight(), weight);
+    if (weight.dtype != x.dtype) FailDType(kOp, Weight(), std::string(ToString(x.dtype)) + ", as in0 is", weight);
+    RequireRank(kOp, Weight(), weight, 2, 2);
+    const int64_t n = weight.dim(0);
+    const int64_t k = weight.dim(1);
+    if (k != x.dim(-1) || k < 1 || n < 1 || (param_.swiglu && n % 2 != 0)) {
+      const char* halves = param_.swiglu ? "[n, k] with an even n and k " : "[n, k] with k ";
+      FailShape(kOp, Weight(), halves + std::to_string(x.dim(-1)) + ", as in0 " + ToString(x) + " has", weight);
+    }
+    out[0] = x;
+    out[0].dims[static_cast<size_t>(x.rank - 1)] = param_.swiglu ? n / 2 : n;
+    if (param_.f32_out) out[0].dtype = DType::kF32;
+    if (param_.norm) RequireVector(kOp, 1, in[1], x.dtype, k);
+    if (param_.has_bias) {
+      const TensorDesc& bias = At(in, Bias());
+      RequireVector(kOp, Bias(), bias, bias.dtype == DType::kF32 ? DType::kF32 : x.dtype, n);
+    }
+    if (param_.has_residual) RequireSame(kOp, Residual(), At(in, Residual()), out[0]);
+  }
+
+  size_t WorkspaceBytes(std::span<const TensorDesc> in, int threads,
+                        const kernels::KernelTable& kernels) const override {
+    return Space(*this, in, threads, kernels).bytes;
+  }
+
+  void Validate(std::span<const Tensor> in) const override {
+    const Tensor& weight = in[static_cast<size_t>(Weight())];
+    if (!param_.swiglu || weight.desc.layout != Layout::kPackedLinear) return;
+    if (!weight.As<const PackedWeight>()->interleaved) {
+      throw InputError("NATIVE_LAYOUT_MISMATCH", kOp, Weight(), "a weight whose gate and up panels alternate",
+                       "one packed as a single matrix");
+    }
+  }
+
+  void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
+    if (out[0].desc.Elements() == 0) return;
+    TensorDesc descs[kMaxInputs];
+    for (size_t i = 0; i < in.size(); ++i) descs[i] = in[i].desc;
+    const Space space(*this, {descs, in.size()}, ctx.pool.threads(), ctx.kernels);
+    const Tensor& matrix = in[static_cast<size_t>(Weight())];
+    const bool packed = matrix.desc.layout == Layout::kPackedLinear;
+    PackedWeight weight = packed ? *matrix.As<const PackedWeight>() : Geometry(matrix.desc);
+    if (!packed) {
+      weight.data = ctx.workspace + space.panels_at;
+      Pack(matrix, weight, ctx.workspace + space.panels_at, ctx.pool);
+    }
+
+    const int64_t columns = out[0].desc.dim(-1);
+    GemmCall call{
+        .weight = &weight,
+        .x = in[0].data,
+        .m = space.m,
+        .x_stride = space.k,
+        .bias = param_.has_bias ? in[static_cast<size_t>(Bias())].data : nullptr,
+        .bias_dtype = param_.has_bias ? in[static_cast<size_t>(Bias())].desc.dtype : DType::kF32,
+        .swiglu = param_.swiglu,
+        .residual = param_.has_residual ? in[static_cast<size_t>(Residual())].data : nullptr,
+        .out = out[0].data,
+        .out_dtype = out[0].desc.dtype,
+        .out_stride = columns,
+    };
+    if (!param_.norm) return Multiply(call, ctx.kernels, ctx.pool, ctx.workspace);
+
+    const Norm norm(in[0], in[1], param_.epsilon, space, ctx);
+    if (space.m > kFewRows) {
+      call.x = norm.rows;
+      ForRows(ctx.pool, space.m, space.k, [&](int64_t row, int worker) { norm.Row(row, norm.rows, worker); });
+      return Multiply(call, ctx.kernels, ctx.pool, ctx.workspace);
+    }
+    std::fill_n(norm.ready, ctx.pool.threads(), false);
+    const auto rows_of = [](const void* context, int worker) { return static_cast<const Norm*>(context)->RowsOf(worker); };
+    Multiply(call, ctx.kernels, ctx.pool, ctx.workspace, {rows_of, &norm});
+  }
+
+ private:
+  static constexpr int kMaxInputs = 5;
+
+  int Weight() const { return 1 + param_.norm; }
+  int Bias() const { return Weight() + 1; }
+  int Residual() const { return Bias() + param_.has_bias; }
+
+  static const TensorDesc& At(std::span<const TensorDesc> in, int index) { return in[static_cast<size_t>(index)]; }
+  PackedWeight Geometry(const TensorDesc& weight) const {
+    return kernels::PackedGeometry(kernels::FormatOf(weight.dtype), weight.dim(0), weight.dim(1), param_.swiglu);
+  }
+
+  /// A weight in ordinary memory is packed for each call, as Linear does it: models bind packed ones.
+  static void Pack(const Tensor& source, const PackedWeight& weight, std::byte* panels, ThreadPool& pool) {
+    const DType dtype = source.desc.dtype;
+    const int64_t row_bytes = weight.k * static_cast<int64_t>(SizeOf(dtype));
+    pool.ParallelFor(weight.panels, [&](int64_t panel, int) {
+      const int64_t row = kernels::PanelRow(weight, panel);
+      kernels::PackRows(weight, panels, row, row + kernels::PanelWidth(weight, panel),
+                        {source.As<std::byte>() + row * row_bytes, dtype, weight.k});
+    });
+  }
+
+  /// Where things lie in the workspace, after what Multiply needs.
+  struct Space {
+    int64_t m, k;
+    size_t rows_bytes;  ///< Of one thread's rows, where they are few.
+    size_t gamma_at, buffers_at, ready_at, rows_at, panels_at, bytes;
+
+    Space(const FusedLinear& op, std::span<const TensorDesc> in, int threads, const kernels::KernelTable& kernels)
+        : m(Extent(in[0], 0, in[0].rank - 1)), k(in[0].dim(-1)) {
+      const auto row = static_cast<size_t>(k) * SizeOf(in[0].dtype);
+      rows_bytes = Align(static_cast<size_t>(std::min(m, kFewRows)) * row);
+      gamma_at = MultiplyBytes(threads, kernels);
+      buffers_at = rows_at = ready_at = panels_at = gamma_at;
+      if (op.param_.norm) {
+        buffers_at = gamma_at + RowBuffers::Bytes(1, 1, k);
+        ready_at = buffers_at + RowBuffers::Bytes(threads, 2, k);
+        rows_at = ready_at + Align(static_cast<size_t>(threads));
+        // Both forms' maximum: a few rows for each thread may take more than somewhat more rows once.
+        panels_at = rows_at + std::max(static_cast<size_t>(threads) * rows_bytes, Align(static_cast<size_t>(m) * row));
+      }
+      bytes = panels_at;
+      const TensorDesc& weight = At(in, op.Weight());
+      if (weight.layout == Layout::kRowMajor) {
+        const int64_t panels = kernels::PackedBytes(op.Geometry(weight));
+        bytes = static_cast<size_t>(CheckedAdd(static_cast<int64_t>(bytes), panels));
+      }
+    }
+  };
+
+  /// Normalises rows as RmsNorm does: in f32, rounded once to the dtype of x.
+  struct Norm {
+    Norm(const Tensor& input, const Tensor& weight, float norm_epsilon, const Space& layout, const Context& context)
+        : x(input),
+          epsilon(norm_epsilon),
+          space(layout),
+          ctx(context),
+          gamma(LoadFloats(ctx.kernels, weight, 0, space.k, reinterpret_cast<float*>(ctx.workspace + space.gamma_at))),
+          buffers(ctx.workspace + space.buffers_at, 2, space.k),
+          ready(reinterpret_cast<bool*>(ctx.workspace + space.ready_at)),
+          rows(ctx.workspace + space.rows_at) {}
+
+    void Row(int64_t row, std::byte* to, int worker) const {
+      const Tensor target{x.desc, to};
+      const int64_t first = row * space.k;
+      const float* values = LoadFloats(ctx.kernels, x, first, space.k, buffers(worker, 0));
+      float* normed = FloatTarget(target, first, buffers(worker, 1));
+      ctx.kernels.rms_norm(values, gamma, normed, space.k, epsilon);
+      StoreFloats(ctx.kernels, target, first, space.k, normed);
+    }
+
+    /// All rows, made by a worker for itself before its first piece.
+    const void* RowsOf(int worker) const {
+      std::byte* const own = rows + static_cast<size_t>(worker) * space.rows_bytes;
+      for (int64_t row = 0; !ready[worker] && row < space.m; ++row) Row(row, own, worker);
+      ready[worker] = true;
+      return own;
+    }
+
+    const Tensor& x;
+    float epsilon;
+    const Space& space;
+    const Context& ctx;
+    const float* gamma;
+    RowBuffers buffers;
+    bool* ready;  ///< Per worker.
+    std::byte* rows;
+  };
+
+  FusedLinearParam param_;
+};
+
+}  // namespace
+
+std::unique_ptr<Operation> CreateFusedLinear(const ParamObject& object) {
+  ParamReader reader(kOp, object);
+  FusedLinearParam param{};
+  reader.Require("transposeB", true);
+  param.has_bias = reader.Bool("hasBias", false);
+  param.norm = object.contains("normEpsilon");
+  param.epsilon = static_cast<float>(reader.Number("normEpsilon", 0));
+  if (param.epsilon < 0.0f) reader.Fail("normEpsilon", "at least 0");
+  param.swiglu = reader.Enum("activation", {"none", "swiglu"}, 0) == 1;
+  param.has_residual = reader.Bool("hasResidual", false);
+  param.f32_out = reader.Enum("outDataType", {"ACL_DT_UNDEFINED", "ACL_FLOAT"}, 0) == 1;
+  reader.Done();
+  return std::make_unique<FusedLinear>(param);
+}
+
+}  // namespace atb

@@ -1,0 +1,232 @@
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/kv_pack.h"
+#include "ops/check.h"
+#include "ops/factories.h"
+#include "ops/kv_tensor.h"
+#include "ops/rows.h"
+
+namespace atb {
+namespace {
+
+constexpr const char* kOp = "QkvRopeCache";
+enum Input { kQkv, kCos, kSin, kKeyCache, kValueCache, kSlots, kQueryGamma, kKeyGamma };
+
+/// Keys that are rotated before they are written together: whole panels of the cache's layout.
+constexpr int64_t kRun = 32;
+
+struct QkvRopeCacheParam {
+  int64_t heads;
+  int64_t kv_heads;
+  int64_t head_dim;
+  bool norm;
+  float epsilon;
+};
+
+/// Our extension: what Split, RmsNorm of each head (Qwen3), Rope and ReshapeAndCache compute one after another, without
+/// rounding in between. Inputs: qkv [T, (heads + 2 kv_heads) D], cos and sin [T, D], the two caches
+/// [blocks, block_size, kv_heads, D], slots i32 [T], with normEpsilon also the gammas [D] of queries and keys. Outputs:
+/// rotated queries [T, heads D]; the caches, in place, as ReshapeAndCache leaves them.
+class QkvRopeCache : public Operation {
+ public:
+  explicit QkvRopeCache(const QkvRopeCacheParam& param) : param_(param) {}
+  int NumInputs() const override { return param_.norm ? 8 : 6; }
+  int NumOutputs() const override { return 3; }
+  bool InPlace(int input, int output) const override { return output > 0 && input == kKeyCache + output - 1; }
+
+  void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
+    const TensorDesc& qkv = in[kQkv];
+    RequireFloat(kOp, kQkv, qkv);
+    RequireRank(kOp, kQkv, qkv, 2, 2);
+    if (qkv.dim(1) != Width()) FailShape(kOp, kQkv, "[tokens," + std::to_string(Width()) + "]", qkv);
+    for (int i = kCos; i <= kSin; ++i) {
+      const TensorDesc& table = in[static_cast<size_t>(i)];
+      RequireFloat(kOp, i, table);
+      RequireRank(kOp, i, table, 2, 2);
+      if (table.dim(0) != qkv.dim(0) || table.dim(1) != param_.head_dim) {
+        const std::string expected = std::to_string(qkv.dim(0)) + "," + std::to_string(param_.head_dim);
+        FailShape(kOp, i, "[" + expected + "]", table);
+      }
+    }
+    for (int i = kKeyCache; i <= kValueCache; ++i) {
+      const TensorDesc& cache = in[static_cast<size_t>(i)];
+      RequireKvCache(kOp, i, cache, i == kValueCache);
+      if (cache.dtype != qkv.dtype) FailDType(kOp, i, "of in0's dtype " + ToString(qkv), cache);
+      if (cache.dim(2) != param_.kv_heads || cache.dim(3) != param_.head_dim) {
+        const std::string heads = std::to_string(param_.kv_heads) + "," + std::to_string(param_.head_dim);
+        FailShape(kOp, i, "[blocks,block_size," + heads + "]", cache);
+      }
+      out[static_cast<size_t>(i - kKeyCache + 1)] = cache;
+    }
+    RequireVector(kOp, kSlots, in[kSlots], DType::kI32, qkv.dim(0));
+    for (int i = kQueryGamma; i < NumInputs(); ++i)
+      RequireVector(kOp, i, in[static_cast<size_t>(i)], qkv.dtype, param_.head_dim);
+    out[0] = qkv;
+    out[0].dims[1] = param_.heads * param_.head_dim;
+  }
+
+  size_t WorkspaceBytes(std::span<const TensorDesc>, int threads, const kernels::KernelTable&) const override {
+    return RowBuffers::Bytes(2, 1, param_.head_dim) + RowBuffers::Bytes(threads, kBuffers, BufferFloats());
+  }
+
+  void Validate(std::span<const Tensor> in) const override {
+    const int32_t* slots = in[kSlots].As<int32_t>();
+    const int64_t total = std::min(Slots(in[kKeyCache].desc), Slots(in[kValueCache].desc));
+    for (int64_t t = 0; t < in[kQkv].desc.dim(0); ++t) {
+      if (slots[t] >= total)
+        FailValue(kOp, kSlots, "slots below " + std::to_string(total), std::to_string(slots[t]));
+    }
+  }
+
+  void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
+    for (size_t i = 0; i < 2; ++i) {
+      const Tensor& cache = in[kKeyCache + i];
+      if (out[1 + i].data != cache.data) std::memcpy(out[1 + i].data, cache.data, KvCacheBytes(cache.desc));
+    }
+    const Work work(*this, in, out, ctx);
+    const int64_t tokens = in[kQkv].desc.dim(0);
+    // One head's keys (or values) of all tokens are one thread's, so that blocks are zeroed and filled in order.
+    const int64_t per_head = std::max<int64_t>(1, tokens * param_.head_dim);
+    const int64_t heads = std::clamp<int64_t>(kPieceElements / per_head, 1, 2 * param_.kv_heads);
+    const int64_t per_token = param_.heads * param_.head_dim;
+    const int64_t rows = std::max<int64_t>(1, kPieceElements / per_token);
+    const int64_t head_pieces = (2 * param_.kv_heads + heads - 1) / heads;
+    const int64_t row_pieces = (tokens + rows - 1) / rows;
+    const auto piece = [&](int64_t i, int worker) {
+      if (i < head_pieces) {
+        const int64_t end = std::min(2 * param_.kv_heads, (i + 1) * heads);
+        for (int64_t head = i * heads; head < end; ++head) work.CacheHead(head, worker);
+      } else {
+        const int64_t end = std::min(tokens, (i - head_pieces + 1) * rows);
+        for (int64_t t = (i - head_pieces) * rows; t < end; ++t) work.Query(t, worker);
+      }
+    };
+    const int64_t pieces = head_pieces + row_pieces;
+    if (tokens * Width() > kPieceElements) return ctx.pool.ParallelFor(pieces, piece);
+    for (int64_t i = 0; i < pieces; ++i) piece(i, 0);
+  }
+
+ private:
+  static constexpr int kBuffers = 4;
+
+  int64_t Width() const { return (param_.heads + 2 * param_.kv_heads) * param_.head_dim; }
+  /// A token's queries, or a run of one head's keys.
+  int64_t BufferFloats() const { return std::max(param_.heads, kRun) * param_.head_dim; }
+  static int64_t Slots(const TensorDesc& cache) { return cache.dim(0) * cache.dim(1); }
+
+  class Work {
+   public:
+    Work(const QkvRopeCache& op, std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx)
+        : op_(op),
+          p_(op.param_),
+          in_(in),
+          out_(out),
+          kernels_(ctx.kernels),
+          buffers_(ctx.workspace + RowBuffers::Bytes(2, 1, p_.head_dim), kBuffers, op.BufferFloats()) {
+      const RowBuffers gammas(ctx.workspace, 1, p_.head_dim);
+      for (int i = 0; p_.norm && i < 2; ++i)
+        gamma_[i] = LoadFloats(kernels_, in[static_cast<size_t>(kQueryGamma + i)], 0, p_.head_dim, gammas(i, 0));
+    }
+
+    void Query(int64_t token, int worker) const {
+      const int64_t size = p_.heads * p_.head_dim;
+      const float* x = LoadFloats(kernels_, in_[kQkv], token * op_.Width(), size, buffers_(worker, 0));
+      float* y = FloatTarget(out_[0], token * size, buffers_(worker, 1));
+      Rotate(x, y, p_.heads, token, gamma_[0], worker);
+      StoreFloats(kernels_, out_[0], token * size, size, y);
+    }
+
+    /// Writes all tokens of a head of keys, or of values behind those.
+    void CacheHead(int64_t head, int worker) const {
+      const bool values = head >= p_.kv_heads;
+      const Tensor& cache = out_[values ? 2 : 1];
+      const int64_t kv_head = values ? head - p_.kv_heads : head;
+      const int32_t* slots = in_[kSlots].As<int32_t>();
+      const int64_t tokens = in_[kQkv].desc.dim(0);
+      const int64_t block_size = cache.desc.dim(1);
+      const bool own_layout = cache.desc.layout != Layout::kRowMajor;
+      // All blocks first: a later token may belong to an earlier slot.
+      for (int64_t t = 0; own_layout && t < tokens; ++t) {
+        if (slots[t] >= 0 && slots[t] % block_size == 0) ZeroHead(StoreOf(cache), slots[t] / block_size, kv_head);
+      }
+      for (int64_t t = 0; t < tokens;) {
+        int64_t n = 1;
+        const auto follows = [&] { return slots[t + n] == slots[t] + n && slots[t + n] % block_size != 0; };
+        while (n < kRun && t + n < tokens && follows()) ++n;
+        if (slots[t] >= 0) WriteRun(cache, kv_head, slots[t], t, n, head, worker);
+        t += n;
+      }
+    }
+
+   private:
+    /// Tokens [token, token + n) of one head to consecutive slots of a block.
+    void WriteRun(const Tensor& cache, int64_t kv_head, int64_t slot, int64_t token, int64_t n, int64_t head,
+                  int worker) const {
+      const int64_t first = token * op_.Width() + (p_.heads + head) * p_.head_dim;
+      const void* rows = ElementAt(in_[kQkv], first);
+      int64_t stride = op_.Width();
+      if (head < p_.kv_heads) {
+        const Tensor keys{cache.desc, buffers_(worker, 1)};
+        for (int64_t i = 0; i < n; ++i) {
+          const float* x = LoadFloats(kernels_, in_[kQkv], first + i * op_.Width(), p_.head_dim, buffers_(worker, 0));
+          float* y = FloatTarget(keys, i * p_.head_dim, buffers_(worker, 0));
+          Rotate(x, y, 1, token + i, gamma_[1], worker);
+          StoreFloats(kernels_, keys, i * p_.head_dim, p_.head_dim, y);
+        }
+        rows = keys.data;
+        stride = p_.head_dim;
+      }
+      if (cache.desc.layout != Layout::kRowMajor)
+        return kernels::WriteSlots(StoreOf(cache), slot, kv_head, rows, stride, n);
+      const auto bytes = static_cast<int64_t>(SizeOf(cache.desc.dtype));
+      for (int64_t i = 0; i < n; ++i) {
+        std::memcpy(ElementAt(cache, ((slot + i) * p_.kv_heads + kv_head) * p_.head_dim),
+                    static_cast<const std::byte*>(rows) + i * stride * bytes, static_cast<size_t>(p_.head_dim * bytes));
+      }
+    }
+
+    /// Heads of one token, normalised where there is a gamma. `y` may be `x`.
+    void Rotate(const float* x, float* y, int64_t heads, int64_t token, const float* gamma, int worker) const {
+      const int64_t d = p_.head_dim;
+      const float* cos = LoadFloats(kernels_, in_[kCos], token * d, d, buffers_(worker, 2));
+      const float* sin = LoadFloats(kernels_, in_[kSin], token * d, d, buffers_(worker, 3));
+      for (int64_t at = 0; at < heads * d; at += d) {
+        if (gamma) kernels_.rms_norm(x + at, gamma, y + at, d, p_.epsilon);
+        kernels_.rope(gamma ? y + at : x + at, cos, sin, y + at, d);
+      }
+    }
+
+    const QkvRopeCache& op_;
+    const QkvRopeCacheParam& p_;
+    std::span<const Tensor> in_;
+    std::span<const Tensor> out_;
+    const kernels::KernelTable& kernels_;
+    RowBuffers buffers_;
+    const float* gamma_[2] = {nullptr, nullptr};
+  };
+
+  QkvRopeCacheParam param_;
+};
+
+}  // namespace
+
+std::unique_ptr<Operation> CreateQkvRopeCache(const ParamObject& object) {
+  constexpr int64_t kMaxHeads = 1 << 16;
+  ParamReader reader(kOp, object);
+  QkvRopeCacheParam param{};
+  param.heads = reader.Int("headNum", 0, 0, kMaxHeads);
+  param.kv_heads = reader.Int("kvHeadNum", 0, 0, kMaxHeads);
+  param.head_dim = reader.Int("headDim", 0, 0, kMaxHeads);
+  if (param.heads < 1) reader.Fail("headNum", "at least 1");
+  if (param.kv_heads < 1) reader.Fail("kvHeadNum", "at least 1");
+  if (param.head_dim < 2 || param.head_dim % 2 != 0) reader.Fail("headDim", "even and at least 2");
+  reader.Require("rotaryCoeff", 2);
+  param.norm = object.contains("normEpsilon");
+  param.epsilon = static_cast<float>(reader.Number("normEpsilon", 0));
+  if (param.epsilon < 0.0f) reader.Fail("normEpsilon", "at least 0");
+  reader.Done();
+  return std::make_unique<QkvRopeCache>(param);
+}
+
+}  // namespace atb
