@@ -3,7 +3,6 @@ import type { ViewDim } from './graph-spec.js';
 import type { AtbOpParams, AtbOpType } from './op-params.js';
 import { ATTENTION_SHAPES } from './shapes/attention.js';
 import { ELEMENTWISE_SHAPES } from './shapes/elementwise.js';
-import { FUSED_SHAPES } from './shapes/fused.js';
 import { EXTENSION_SHAPES } from './shapes/extensions.js';
 import { Inputs, type OpPlace, type ShapeRules, type TensorDesc } from './shapes/inputs.js';
 import { MATMUL_SHAPES } from './shapes/matmul.js';
@@ -18,7 +17,6 @@ const RULES: ShapeRules<AtbOpType> = {
   ...ATTENTION_SHAPES,
   ...MOVEMENT_SHAPES,
   ...ELEMENTWISE_SHAPES,
-  ...FUSED_SHAPES,
   ...EXTENSION_SHAPES,
 };
 

@@ -338,7 +338,6 @@ const IN_PLACE: { readonly [T in AtbOpType]?: Readonly<Record<number, number>> }
 
 /** Output index -> input index, for the operations that write into what they read; those outputs have no other place. */
 export function inPlaceOutputs(type: AtbOpType): Readonly<Record<number, number>> {
-  if (type === 'QkvRopeCache') return { 1: 3, 2: 4 };
   return IN_PLACE[type] ?? {};
 }
 

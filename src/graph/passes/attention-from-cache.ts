@@ -26,15 +26,14 @@ function match(pattern: Pattern, node: NodeSpec, at: number): Rewriting | undefi
   // Without a mask, the inputs are q, k, v and the lengths.
   if (!param?.causal || (param.maskType ?? 'MASK_TYPE_UNDEFINED') !== 'MASK_TYPE_UNDEFINED') return undefined;
   const [q, k, v, seqLen] = node.inputs as [string, string, string, string];
-  const isOwn = pattern.spec.inputs.includes(BLOCK_TABLES);
-  if (!isOwn && (pattern.producer(BLOCK_TABLES) || BLOCK_TABLES in pattern.spec.views)) return undefined;
+  if (!pattern.spec.inputs.includes(BLOCK_TABLES) && pattern.isDefined(BLOCK_TABLES)) return undefined;
   const cached = pattern
     .readings(k)
     .find(
       ({ node: writer, at: place }) =>
         paramOf(writer, 'ReshapeAndCache') && place < at && writer.inputs[0] === k && writer.inputs[1] === v,
     );
-  if (!cached || !isLatest(pattern, cached.node, cached.at, at)) return undefined;
+  if (!cached || !pattern.canMove(cached.at, at)) return undefined;
   const [, , kCache, vCache] = cached.node.inputs as [string, string, string, string];
   const { headNum, kvHeadNum, qkScale, causal, windowSize } = param;
   const paged: PagedAttentionParam = {
@@ -48,10 +47,4 @@ function match(pattern: Pattern, node: NodeSpec, at: number): Rewriting | undefi
   };
   const inputs = [q, kCache, vCache, BLOCK_TABLES, seqLen, seqLen];
   return new Map([[node, [{ ...node, op: { type: 'PagedAttention', param: paged }, inputs }]]]);
-}
-
-/** Whether nothing between a cache write and its reader writes the caches again. */
-function isLatest({ spec, root }: Pattern, writer: NodeSpec, from: number, to: number): boolean {
-  const caches = new Set(writer.outputs.map((name) => root(name)));
-  return spec.nodes.slice(from + 1, to).every(({ outputs }) => !outputs.some((name) => caches.has(name)));
 }

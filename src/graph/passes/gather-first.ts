@@ -23,15 +23,15 @@ function match(pattern: Pattern, node: NodeSpec, at: number): Rewriting | undefi
   const [rows] = reading.node.outputs as [string];
   const product = pattern.soleReading(rows);
   if (product?.name !== rows || productOf(pattern.spec, product.node)?.x !== rows) return undefined;
-  if (!pattern.canMove(at, reading.at)) return undefined;
-  // The tensor between the two keeps its name, and holds the gathered rows now.
+  const gathered = `${rows}_gathered`;
+  if (!pattern.canMove(at, reading.at) || pattern.isDefined(gathered)) return undefined;
   return new Map([
     [node, []],
     [
       reading.node,
       [
-        { ...reading.node, inputs: [norm.x, ...reading.node.inputs.slice(1)], outputs: [`${rows}_gathered`] },
-        { ...node, inputs: [`${rows}_gathered`, norm.gamma], outputs: [rows] },
+        { ...reading.node, inputs: [norm.x, ...reading.node.inputs.slice(1)], outputs: [gathered] },
+        { ...node, inputs: [gathered, norm.gamma], outputs: [rows] },
       ],
     ],
   ]);

@@ -1,13 +1,29 @@
 import { AtbError } from '../../errors.js';
 import { GraphInterner, type GraphSpec, type NodeSpec, viewChain } from '../graph-spec.js';
 import { validateGraph } from '../validate.js';
+import { attentionFromCache } from './attention-from-cache.js';
+import { gatherFirst } from './gather-first.js';
 import { implicitMasks } from './implicit-masks.js';
+import { logitsF32 } from './logits-f32.js';
+import { normLinear } from './norm-linear.js';
 import type { GraphPass } from './pass.js';
+import { residualEpilogue } from './residual-epilogue.js';
+import { ropeCache } from './rope-cache.js';
+import { swigluEpilogue } from './swiglu-epilogue.js';
 
 export type { GraphPass } from './pass.js';
 
-/** Every pass, in the order in which they run. */
-export const PASSES: readonly GraphPass[] = [implicitMasks];
+/** Every pass, in the order in which they run: later ones find more where earlier ones ran, but need none of them. */
+export const PASSES: readonly GraphPass[] = [
+  implicitMasks,
+  attentionFromCache,
+  ropeCache,
+  gatherFirst,
+  swigluEpilogue,
+  residualEpilogue,
+  normLinear,
+  logitsF32,
+];
 
 export type PassSelection = 'all' | 'none' | readonly string[];
 
@@ -34,14 +50,18 @@ export function applyPass(spec: GraphSpec, pass: GraphPass): GraphSpec {
   const rewrite = (graph: GraphSpec): GraphSpec => {
     const known = rewritten.get(graph);
     if (known) return known;
+    const added = new Set<string>();
     const nodes = graph.nodes.map((node) => {
       if (!('graph' in node.op)) return node;
       const inner = rewrite(node.op.graph);
-      return inner === node.op.graph ? node : replaceGraph(node, node.op.graph, inner);
+      if (inner === node.op.graph) return node;
+      for (const name of inner.inputs) if (!node.op.graph.inputs.includes(name)) added.add(name);
+      return replaceGraph(node, node.op.graph, inner);
     });
     const changed = nodes.some((node, index) => node !== graph.nodes[index]);
-    const base = changed ? { ...graph, nodes } : graph;
-    const result = pass.rewrite(base);
+    const inputs = [...graph.inputs, ...[...added].filter((name) => !isDefined(graph, name))];
+    const base = changed ? { ...graph, inputs, nodes } : graph;
+    const result = pass.rewrite(base, { isRoot: graph === spec });
     const pruned = result === graph ? graph : withoutUnread(result);
     if (pruned !== graph) validateGraph(pruned);
     rewritten.set(graph, pruned);
@@ -50,11 +70,14 @@ export function applyPass(spec: GraphSpec, pass: GraphPass): GraphSpec {
   return rewrite(spec);
 }
 
-/** A node that placed `before` places `after`, which may have lost inputs. */
+/** A node that placed `before` places `after`, which may have lost inputs; a new one is the tensor of its name here. */
 function replaceGraph(node: NodeSpec, before: GraphSpec, after: GraphSpec): NodeSpec {
   const bound = new Map(before.inputs.map((name, index) => [name, node.inputs[index] as string]));
-  return { ...node, op: { graph: after }, inputs: after.inputs.map((name) => bound.get(name) as string) };
+  return { ...node, op: { graph: after }, inputs: after.inputs.map((name) => bound.get(name) ?? name) };
 }
+
+const isDefined = ({ inputs, views, nodes }: GraphSpec, name: string): boolean =>
+  inputs.includes(name) || name in views || nodes.some(({ outputs }) => outputs.includes(name));
 
 /** Drops inputs and views that no operation, view or output reads any more. */
 function withoutUnread(spec: GraphSpec): GraphSpec {

@@ -16,7 +16,8 @@ function match(pattern: Pattern, node: NodeSpec, at: number): Rewriting | undefi
   if (!plain || normed === undefined) return undefined;
   const reading = pattern.soleReading(normed);
   const product = reading && productOf(pattern.spec, reading.node);
-  if (!reading || !product || product.norm || reading.input !== 0 || reading.name !== normed) return undefined;
+  if (!reading || !product || product.norm || reading.input !== 0 || reading.name !== normed)
+    return undefined;
   if (!pattern.canMove(at, reading.at)) return undefined;
   const { x, ...norm } = plain;
   const [output] = reading.node.outputs as [string];

@@ -55,6 +55,10 @@ export class Pattern {
     return this.#readings.get(this.root(name)) ?? [];
   }
 
+  isDefined(name: string): boolean {
+    return this.spec.inputs.includes(name) || name in this.spec.views || this.#producers.has(name);
+  }
+
   isOutput(name: string): boolean {
     return this.spec.outputs.some((output) => this.root(output) === this.root(name));
   }

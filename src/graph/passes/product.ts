@@ -1,5 +1,5 @@
-import type { FusedLinearParam } from '../extensions.js';
 import type { GraphSpec, NodeSpec } from '../graph-spec.js';
+import type { AtbOpParams } from '../op-params.js';
 import { paramOf } from './pattern.js';
 
 /** A Linear or FusedLinear taken apart, so that passes can add to it in any order. */
@@ -40,16 +40,16 @@ export function productOf(spec: GraphSpec, node: NodeSpec): Product | undefined 
     ...(epsilon !== undefined && { norm: { gamma: next(), epsilon } }),
     weight: next(),
     ...(hasBias && { bias: next() }),
-    ...(activation && { activation }),
+    ...(activation === 'swiglu' && { activation }),
     ...(hasResidual && { residual: next() }),
-    ...(outDataType && { outDataType }),
+    ...(outDataType === 'ACL_FLOAT' && { outDataType }),
   };
 }
 
 /** The FusedLinear that computes a product. */
 export function fusedLinear(name: string, product: Product, output: string): NodeSpec {
   const { x, norm, weight, bias, activation, residual, outDataType } = product;
-  const param: FusedLinearParam = {
+  const param: AtbOpParams['FusedLinear'] = {
     transposeB: true,
     hasBias: bias !== undefined,
     ...(norm && { normEpsilon: norm.epsilon }),

@@ -35,6 +35,8 @@ function hasRows(pattern: Pattern, name: string): boolean {
     .readings(name)
     .some(
       (reading) =>
-        reading.input === 0 && reading.name === name && READS_ROWS.some((type) => paramOf(reading.node, type)),
+        reading.input === 0 &&
+        reading.name === name &&
+        READS_ROWS.some((type) => paramOf(reading.node, type)),
     );
 }

@@ -12,7 +12,8 @@ export const swigluEpilogue: GraphPass = {
 
 function match(pattern: Pattern, node: NodeSpec): Rewriting | undefined {
   const product = productOf(pattern.spec, node);
-  if (!product || product.activation || product.residual !== undefined || product.outDataType) return undefined;
+  if (!product || product.activation || product.residual !== undefined || product.outDataType)
+    return undefined;
   const [gateUp] = node.outputs as [string];
   const reading = pattern.soleReading(gateUp);
   const param = paramOf(reading?.node, 'Activation');
