@@ -156,8 +156,7 @@ Napi::Value EngineWrap::LoadGraph(const Info& info) {
     CheckAlive();
     auto graph = std::make_shared<Graph>(ReadGraph(info[0], "spec"));
     CheckAlive();
-    const int id = ++next_id_;
-    graphs_.insert(id);
+    const int id = NewId(graphs_);
     Post([id, graph = std::move(graph)](Engine& engine) { engine.AddGraph(id, graph); });
     return Napi::Number::New(info.Env(), id);
   });
@@ -186,8 +185,7 @@ Napi::Value EngineWrap::CreateSampler(const Info& info) {
     CheckAlive();
     auto sampler = std::make_shared<Sampler>(ReadSamplerOptions(info[0]));
     CheckAlive();
-    const int id = ++next_id_;
-    samplers_.insert(id);
+    const int id = NewId(samplers_);
     Post([id, sampler](Engine& engine) { engine.AddSampler(id, std::move(*sampler)); });
     return Napi::Number::New(info.Env(), id);
   });
@@ -269,6 +267,13 @@ int EngineWrap::KnownId(const std::set<int>& ids, const Napi::Value& value, cons
   const auto id = static_cast<int>(ReadInteger(value, what, 0, std::numeric_limits<int>::max()));
   if (!ids.contains(id)) throw Error(code, "there is no " + std::string(what) + " " + std::to_string(id));
   return id;
+}
+
+int EngineWrap::NewId(std::set<int>& ids) {
+  do {
+    latest_id_ = latest_id_ == std::numeric_limits<int>::max() ? 1 : latest_id_ + 1;
+  } while (!ids.insert(latest_id_).second);
+  return latest_id_;
 }
 
 void EngineWrap::Post(EngineThread::Task task) {

@@ -57,6 +57,8 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
 
   void CheckAlive() const;
   int KnownId(const std::set<int>& ids, const Napi::Value& value, const char* what, const char* code) const;
+  /// A new id among `ids`. Ids go around after 2^31, so that a long life does not end there.
+  int NewId(std::set<int>& ids);
   /// Runs `task` on the engine's thread; a failure there makes every later call fail.
   void Post(EngineThread::Task task);
   /// Runs `task` on the engine's thread and settles a promise with what it returns.
@@ -81,7 +83,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   bool disposed_ = false;
   uint64_t next_call_ = 0;
   std::unordered_map<uint64_t, Pending> pending_;
-  int next_id_ = 0;
+  int latest_id_ = 0;
   std::set<int> graphs_;
   std::set<int> samplers_;
 };
