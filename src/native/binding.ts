@@ -65,6 +65,7 @@ export interface SamplerOptions {
   readonly promptTokens: Int32Array;
 }
 
+/** Log-softmax of the logits as the model made them: before bias, penalties and temperature. */
 export interface SampledLogprobs {
   readonly logprob: number;
   readonly topTokens: Int32Array;
@@ -82,7 +83,7 @@ export interface StepOptions {
 }
 
 export interface StepResult {
-  /** Token per row; -1 where not sampled, -2 where the row's logits are not finite. */
+  /** Token per row; -1 where not sampled, -2 where the row's logits are not finite. Empty without samplers. */
   readonly tokens: Int32Array;
   readonly logprobs: ReadonlyArray<SampledLogprobs | undefined>;
   /** [rows, vocab] when asked for. */
@@ -130,9 +131,13 @@ export interface NativeEngine {
   freeSampler(sampler: number): void;
   /** One step. Inputs are copied before it returns. Steps run in the order of the calls. */
   run(graph: number, inputs: StepInputs, options?: StepOptions): Promise<StepResult>;
-  /** Runs any graph once on plain tensors; `intermediates` names inner tensors to hand back. */
+  /**
+   * Runs any graph once on plain tensors; those that are not given are the engine's. Caches are given and returned
+   * row-major. `intermediates` names inner tensors to hand back ("layer_0/attn/q").
+   */
   forward(spec: GraphSpec, inputs: StepInputs, intermediates?: readonly string[]): Promise<ForwardResult>;
   /** Bytes held: weights, caches, arenas. */
   memory(): { readonly weightBytes: number; readonly cacheBytes: number; readonly arenaBytes: number };
+  /** Returns at once; memory is freed as soon as what was posted before has run. Loads of weights end early. */
   dispose(): void;
 }
