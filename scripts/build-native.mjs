@@ -2,6 +2,7 @@
 // nothing is downloaded. Prints one line when all is well, the tools' whole output when it is not.
 //
 //   --tests              build the C++ tests too (native/test/*_test.cpp)
+//   --bench              build the C++ benchmarks too (native/test/*_bench.cpp)
 //   --debug              into build/debug, with assertions and without optimisation
 //   --sanitize a,b       into build/sanitize-a-b, e.g. address,undefined or thread
 //   --prebuild           copy the addon to prebuilds/<platform>-<arch>/, where --if-needed and the loader find it
@@ -29,6 +30,7 @@ const windows = process.platform === 'win32';
 const { values: options } = parseArgs({
   options: {
     tests: { type: 'boolean', default: false },
+    bench: { type: 'boolean', default: false },
     debug: { type: 'boolean', default: false },
     sanitize: { type: 'string', default: '' },
     prebuild: { type: 'boolean', default: false },
@@ -141,11 +143,12 @@ run('configuring', [
   ...['-S', source, '-B', build, `-DCMAKE_BUILD_TYPE=${type}`, '-DCMAKE_EXPORT_COMPILE_COMMANDS=ON'],
   ...toolArgs,
   ...(options.tests ? ['-DATB_TESTS=ON'] : []),
+  ...(options.bench ? ['-DATB_BENCH=ON'] : []),
   ...(sanitizers.length > 0 ? [`-DATB_SANITIZE=${sanitizers.join(',')}`] : []),
 ]);
 run('compiling', [
   ...['--build', build, '--config', type, '--parallel', String(availableParallelism())],
-  ...(options.tests ? [] : ['--target', 'atb_models']),
+  ...(options.tests || options.bench ? [] : ['--target', 'atb_models']),
 ]);
 if (options.prebuild) {
   mkdirSync(dirname(prebuilt), { recursive: true });

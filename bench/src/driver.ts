@@ -9,7 +9,7 @@ export interface EngineCommands {
     threads: number;
     context: number;
     sequences: number;
-    format: string;
+    quantize?: string;
   }): Promise<number>;
   /** Milliseconds to evaluate a prompt of random tokens in an empty sequence. */
   prefill(options: { tokens: number }): Promise<number>;
@@ -19,8 +19,6 @@ export interface EngineCommands {
   batch(options: { batch: number; steps: number }): Promise<number[]>;
   /** Resident bytes of the process. */
   rss(): Promise<number>;
-  /** The machine's bounds (ours only): streamed read, matrix products. */
-  limits?(): Promise<Readonly<Record<string, number>>>;
 }
 
 type Request = { id: number; command: keyof EngineCommands; options: unknown };
