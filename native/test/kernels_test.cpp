@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "check.h"
 #include "base/error.h"
+#include "check.h"
 #include "kernels/convert.h"
 #include "kernels/dispatch.h"
 
@@ -67,16 +67,16 @@ void TablesAreListedBestFirstAndSelectedByName() {
   CHECK(thrown);
 }
 
-double ExactValue(uint16_t bits, DType dtype) {
-  return dtype == DType::kF16 ? F16ToF32(bits) : Bf16ToF32(bits);
-}
+double ExactValue(uint16_t bits, DType dtype) { return dtype == DType::kF16 ? F16ToF32(bits) : Bf16ToF32(bits); }
 
 /// The definition of rounding to nearest even, by looking at the neighbours.
 void ScalarConversionsRoundToNearestEven() {
   for (DType dtype : {DType::kF16, DType::kBF16}) {
     const uint16_t infinity = dtype == DType::kF16 ? 0x7C00 : 0x7F80;
     const double beyond = dtype == DType::kF16 ? 65536.0 : 0x1p128;  // What infinity stands for when rounding.
-    const auto value = [&](int bits) { return bits == infinity ? beyond : ExactValue(static_cast<uint16_t>(bits), dtype); };
+    const auto value = [&](int bits) {
+      return bits == infinity ? beyond : ExactValue(static_cast<uint16_t>(bits), dtype);
+    };
     for (int bits = 0; bits < infinity; ++bits) {
       const double low = value(bits);
       const double high = value(bits + 1);
@@ -144,7 +144,8 @@ void ConversionsOfAnySizeStayInBounds() {
       for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
         std::vector<std::byte> packed((static_cast<size_t>(n) + 1) * SizeOf(dtype), std::byte{0x5A});
         t.from_f32(x.data(), packed.data(), dtype, n);
-        for (size_t i = static_cast<size_t>(n) * SizeOf(dtype); i < packed.size(); ++i) CHECK(packed[i] == std::byte{0x5A});
+        for (size_t i = static_cast<size_t>(n) * SizeOf(dtype); i < packed.size(); ++i)
+          CHECK(packed[i] == std::byte{0x5A});
         Out back(n), expected(n);
         t.to_f32(packed.data(), dtype, back.data(), n);
         Reference().to_f32(packed.data(), dtype, expected.data(), n);
@@ -213,15 +214,15 @@ struct UnaryCase {
   double absolute;  ///< Near zeros of the function.
 };
 
-// The vector exponential is within 1.5 units; a sum, a division and a product add half a unit each. The arguments of the
-// exponentials in the GELUs carry their own rounding: |argument| * half a unit, 40 units at -80.
+// The vector exponential is within 1.5 units; a sum, a division and a product add half a unit each. The arguments of
+// the exponentials in the GELUs carry their own rounding: |argument| * half a unit, 40 units at -80.
 const UnaryCase kUnary[] = {
-    {UnaryOp::kRelu, -5, 5, 0, 0, 0},          {UnaryOp::kGeluTanh, -4, 12, 0, 24, 0},
-    {UnaryOp::kGeluErf, -5, 12, 0, 24, 0},     {UnaryOp::kFastGelu, -20, 20, 0, 24, 0},
-    {UnaryOp::kSwish, -80, 80, 1, 4, 0},       {UnaryOp::kSwish, -40, 40, 1.6f, 48, 0},
-    {UnaryOp::kSigmoid, -86, 86, 0, 4, 0},     {UnaryOp::kLog, 0.01f, 50, 0, 2, 0},
-    {UnaryOp::kMuls, -5, 5, 0.37f, 0, 0},      {UnaryOp::kCos, -100, 100, 0, 2, 1e-7},
-    {UnaryOp::kSin, -100, 100, 0, 2, 1e-7},    {UnaryOp::kNeg, -5, 5, 0, 0, 0},
+    {UnaryOp::kRelu, -5, 5, 0, 0, 0},       {UnaryOp::kGeluTanh, -4, 12, 0, 24, 0},
+    {UnaryOp::kGeluErf, -5, 12, 0, 24, 0},  {UnaryOp::kFastGelu, -20, 20, 0, 24, 0},
+    {UnaryOp::kSwish, -80, 80, 1, 4, 0},    {UnaryOp::kSwish, -40, 40, 1.6f, 48, 0},
+    {UnaryOp::kSigmoid, -86, 86, 0, 4, 0},  {UnaryOp::kLog, 0.01f, 50, 0, 2, 0},
+    {UnaryOp::kMuls, -5, 5, 0.37f, 0, 0},   {UnaryOp::kCos, -100, 100, 0, 2, 1e-7},
+    {UnaryOp::kSin, -100, 100, 0, 2, 1e-7}, {UnaryOp::kNeg, -5, 5, 0, 0, 0},
     {UnaryOp::kTanh, -5, 5, 0, 3, 0},
 };
 
@@ -260,7 +261,8 @@ void ExponentialsAreWithinTwoUnits() {
     double worst = 0;
     std::vector<float> x(1 << 16), y(x.size());
     for (int block = 0; block < 16; ++block) {
-      for (size_t i = 0; i < x.size(); ++i) x[i] = -87.0f + 70.0f * static_cast<float>(i * 16 + block) / (16 * 65536.0f);
+      for (size_t i = 0; i < x.size(); ++i)
+        x[i] = -87.0f + 70.0f * static_cast<float>(i * 16 + block) / (16 * 65536.0f);
       t.unary(UnaryOp::kSigmoid, x.data(), y.data(), 1 << 16, 0);
       for (size_t i = 0; i < x.size(); ++i) {
         const double exact = 1 / (1 + std::exp(-static_cast<double>(x[i])));
@@ -332,9 +334,12 @@ void ArgmaxFindsTheFirstOfTheLargest() {
         y[static_cast<size_t>(at)] = -0.5f;
         y[static_cast<size_t>(n - 1)] = at == n - 1 ? -0.5f : std::max(y[static_cast<size_t>(n - 1)], -0.5f);
         CHECK(t.argmax(y.data(), n) == at);
-        if (at > 0) {
-          y[0] = kNan;
-          CHECK(t.argmax(y.data(), n) == at);
+        // Before and behind the largest, in the same lane and in another.
+        for (int64_t nan : {at - 16, at - 1, at + 1, at + 16}) {
+          if (nan < 0 || nan >= n) continue;
+          auto z = y;
+          z[static_cast<size_t>(nan)] = kNan;
+          CHECK(t.argmax(z.data(), n) == at);
         }
       }
       const std::vector<float> nans(static_cast<size_t>(n), kNan), lows(static_cast<size_t>(n), -kInf);

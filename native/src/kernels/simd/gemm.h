@@ -12,9 +12,10 @@ namespace {
 inline int64_t Min(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /// Rounds rows [row, row + rows) of a finished panel into `out`: + bias, SwiGLU with the next panel, + residual.
-/// `c` holds f32 [rows][16]; `up` likewise the next panel's, with swiglu.
+/// `c` holds f32 [rows][16], rows c_stride floats apart; `up` likewise the next panel's, with swiglu.
 template <class V>
-void Finish(const GemmCall& call, int64_t row, int64_t rows, int64_t panel, const float* c, const float* up) {
+void Finish(const GemmCall& call, int64_t row, int64_t rows, int64_t panel, const float* c, const float* up,
+            int64_t c_stride = kPanelColumns) {
   const PackedWeight& weight = *call.weight;
   const int64_t begin = PanelRow(weight, panel);
   const int64_t width = PanelWidth(weight, panel);
@@ -22,8 +23,8 @@ void Finish(const GemmCall& call, int64_t row, int64_t rows, int64_t panel, cons
   V up_bias = V::Zero();
   if (call.bias && call.swiglu) up_bias = LoadAs<V>(call.bias, call.bias_dtype, PanelRow(weight, panel + 1), width);
   for (int64_t r = 0; r < rows; ++r) {
-    V value = V::Load(c + r * kPanelColumns) + bias;
-    if (call.swiglu) value = Swish(value, 1.0f) * (V::Load(up + r * kPanelColumns) + up_bias);
+    V value = V::Load(c + r * c_stride) + bias;
+    if (call.swiglu) value = Swish(value, 1.0f) * (V::Load(up + r * c_stride) + up_bias);
     const int64_t at = (row + r) * call.out_stride + begin;
     if (call.residual) value = value + LoadAs<V>(call.residual, call.out_dtype, at, width);
     StoreAs(value, call.out, call.out_dtype, at, width);
