@@ -226,6 +226,9 @@ void BigCopiesAreShared() {
   const Value back = RunOp("Concat", {{"concatDim", 1}}, {parts[0], parts[1]}, Table(), 3)[0];
   CHECK(back.bytes == x.bytes);
   CHECK(RunOp("Transpose", {{"perm", Numbers{1, 0}}}, {x}, Table(), 3)[0].Get(4) == 70002);
+  const Value line(DType::kI32, {70001}, Count(70001));
+  const Value part = RunOp("Slice", {{"offsets", Numbers{1}}, {"size", Numbers{69999}}}, {line}, Table(), 3)[0];
+  for (size_t i = 0; i < 69999; ++i) CHECK(part.Get(i) == static_cast<double>(i + 1));
 }
 
 }  // namespace

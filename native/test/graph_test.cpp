@@ -188,6 +188,17 @@ void IntermediatesAreWrittenInPlace() {
   CHECK(Runner::Copy(t.graph.Kept("v2")).Numbers() == (Numbers{2, 8, 4, 10, 6, 12}));
 }
 
+void EarlyOutputsSurviveTheRun() {
+  GraphSpec spec{"g", {"x"}, {"early", "view", "late"}, {{"view", "second", {Size(1), Dim({0})}}}, {}};
+  spec.nodes = {Muls("a", 2, {"x"}, {"early"}), Muls("b", 3, {"x"}, {"second"}), Muls("c", 4, {"x"}, {"t"}),
+                Muls("d", 5, {"t"}, {"u"}), Muls("e", 6, {"u"}, {"late"})};
+  Runner r(spec);
+  Value x(DType::kF32, {3}, {1, 2, 3});
+  r.Run({{"x", &x}});
+  CHECK(r.Output(0).Numbers() == (Numbers{2, 4, 6}) && r.Output(1).Numbers() == (Numbers{3, 6, 9}));
+  CHECK(r.Output(2).Numbers() == (Numbers{120, 240, 360}));
+}
+
 void InPlaceKeepsTheShape() {
   Runner r({"g", {"x", "b"}, {"h"}, {}, {Muls("start", 1, {"x"}, {"h"}), Add("grow", {"h", "b"}, {"h"})}});
   Value x(DType::kF32, {1, 2}, {1, 2}), same(DType::kF32, {1, 2}, {1, 1}), more(DType::kF32, {3, 2}, Numbers(6));
@@ -309,6 +320,9 @@ void OtherThreadsAndDTypesAreNoticed() {
     graph.Run(in, {}, {}, Table(), one);
     const Value alone = Runner::Copy(graph.Output(0));
     graph.Run(in, {}, {}, Table(), four);
+    // The largest dtype comes first, so what the second run needs more of is workspace.
+    if (dtype == DType::kF32)
+      CHECK(graph.counters().last_plan_reason == "other kernels or threads need more workspace");
     CHECK(alone.desc.dtype == dtype && alone.bytes == Runner::Copy(graph.Output(0)).bytes);
   }
 }
@@ -406,6 +420,7 @@ int main() {
   RUN(ViewsReshapeWithoutCopies);
   RUN(InputsAreWrittenInPlace);
   RUN(IntermediatesAreWrittenInPlace);
+  RUN(EarlyOutputsSurviveTheRun);
   RUN(InPlaceKeepsTheShape);
   RUN(OutputsGoWhereTheCallerWants);
   RUN(WarmRunsNeitherPlanNorAllocate);
