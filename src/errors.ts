@@ -102,6 +102,20 @@ const MESSAGES = {
     `${d.directory} must hold model.safetensors or model.safetensors.index.json, found ${d.found}`,
   WEIGHT_CHECKPOINT_FORMAT: (d: { directory: string; found: string; remedy: string }) =>
     `${d.directory} holds neither model.safetensors nor its index, but ${describeValue(d.found)}: ${d.remedy}`,
+  WEIGHT_QUANT_SHAPE: (d: { name: string; inFeatures: number; bits: number }) =>
+    `weight "${d.name}" has ${d.inFeatures} input channels of ${d.bits} bits, which do not fill whole bytes`,
+  WEIGHT_QUANT_MIXED: (d: { name: string; found: readonly string[] }) =>
+    `the parts of "${d.name}" are stored in different ways, so they cannot be one matrix: ${d.found.join(', ')}`,
+  WEIGHT_QUANT_TYPE: (d: { file: string; name: string; found: string; supported: readonly string[] }) =>
+    `${d.file}: the type of "${d.name}" must be one of ${d.supported.join(', ')}, found ${describeValue(d.found)}`,
+  WEIGHT_QUANT_DESCRIPTION: (d: { file: string; field: string; expected: string; found: string }) =>
+    `${d.file}: ${describeValue(d.field)} must be ${d.expected}, found ${d.found}`,
+  WEIGHT_QUANT_OFFSET: (d: { name: string; file: string }) =>
+    `weight "${d.name}" in ${d.file} has offsets that are not zero; only symmetric integers are supported`,
+  WEIGHT_QUANT_AGAIN: (d: { file: string; found: string }) =>
+    `the weights are integers already (${d.file} says ${describeValue(d.found)}): quantize a float checkpoint, or load this one as it is`,
+  WEIGHT_NOT_FINITE: (d: { name: string; file: string }) =>
+    `weight "${d.name}" in ${d.file} has numbers that are not finite, which cannot be quantised`,
   // Builders
   BUILDER_NOT_FOUND: (d: { category: string; opName: string; refusals: readonly string[] }) =>
     `no ${d.category} builder accepts "${d.opName}": ${d.refusals.join('; ') || 'none is registered'}`,

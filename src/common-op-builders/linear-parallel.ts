@@ -8,9 +8,8 @@ type Tensors = BuilderTensors['LINEAR_PARALLEL'];
 
 function usesLcoc({ parallelType, parallelInfo, enableLcoc, linear }: Param): boolean {
   const { worldSize, backend } = parallelInfo;
-  return (
-    parallelType === 'ALL_REDUCE' && worldSize > 1 && enableLcoc && backend === 'lccl' && !linear.hasBias
-  );
+  const isPlain = linear.isFloat && !linear.hasBias;
+  return parallelType === 'ALL_REDUCE' && worldSize > 1 && enableLcoc && backend === 'lccl' && isPlain;
 }
 
 /** Matmul and all-reduce overlapped in one operation. */
@@ -19,7 +18,9 @@ export class LCOCLinearParallel implements OpBuilder<'LINEAR_PARALLEL'> {
   readonly category = 'LINEAR_PARALLEL';
 
   isMatch(param: Param): true | string {
-    return usesLcoc(param) || 'wants ALL_REDUCE with lcoc enabled over lccl, several ranks and no bias';
+    return (
+      usesLcoc(param) || 'wants ALL_REDUCE with lcoc enabled over lccl, several ranks, floats and no bias'
+    );
   }
 
   build(graph: AtbGraph, { opName, linear, parallelInfo }: Param, tensors: Tensors): void {

@@ -1,30 +1,70 @@
 import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
-import type { Linear, LinearDesc } from '../weights/linear.js';
+import type { Linear } from '../weights/linear.js';
 import { CommonOpBuilder, CommonOpBuilderManager } from './manager.js';
 import type { BuilderTensors, OpBuilder, ParamOf } from './types.js';
 
-const FLOAT_DESCS: readonly LinearDesc[] = ['FLOAT16', 'BFLOAT16', 'FLOAT32'];
+type Param = ParamOf<'LINEAR'>;
+type Tensors = BuilderTensors['LINEAR'];
 
 @CommonOpBuilder()
 export class FpLinear implements OpBuilder<'LINEAR'> {
   readonly category = 'LINEAR';
 
-  isMatch({ linear }: ParamOf<'LINEAR'>): true | string {
-    return FLOAT_DESCS.includes(linear.desc) || `wants a float weight, found ${linear.desc}`;
+  isMatch({ linear }: Param): true | string {
+    return linear.isFloat || `wants a float weight, found ${linear.desc}`;
   }
 
-  build(graph: AtbGraph, { opName, linear }: ParamOf<'LINEAR'>, tensors: BuilderTensors['LINEAR']): void {
+  build(graph: AtbGraph, { opName, linear }: Param, tensors: Tensors): void {
     const op = new BaseOperation('Linear', { transposeB: true, hasBias: linear.hasBias }, opName);
     graph.addOperation(op, [tensors.input, ...linear.weightNames()], [tensors.linearOut]);
   }
 }
 
+/** Integers that become floats where they are multiplied; the input stays as it is. */
+@CommonOpBuilder()
+export class ACLNNQuantBatchLinear implements OpBuilder<'LINEAR'> {
+  readonly category = 'LINEAR';
+
+  isMatch({ linear: { desc } }: Param): true | string {
+    return desc === 'W8A16' || desc === 'W4A16' || `wants a W8A16 or W4A16 weight, found ${desc}`;
+  }
+
+  build(graph: AtbGraph, { opName, linear }: Param, tensors: Tensors): void {
+    const { desc, hasBias, groupSize: quantGroupSize } = linear;
+    const type = desc === 'W4A16' ? 'W4A16MatMul' : 'W8A16MatMul';
+    const op = new BaseOperation(type, { transposeB: true, hasBias, quantGroupSize }, opName);
+    graph.addOperation(op, [tensors.input, ...linear.weightNames()], [tensors.linearOut]);
+  }
+}
+
+/** Each token becomes int8 with a scale of its own, so integers are multiplied with integers. */
+@CommonOpBuilder()
+export class W8A8DynamicLinear implements OpBuilder<'LINEAR'> {
+  readonly category = 'LINEAR';
+
+  isMatch({ linear: { desc } }: Param): true | string {
+    return desc === 'W8A8_DYNAMIC' || `wants a W8A8_DYNAMIC weight, found ${desc}`;
+  }
+
+  build(graph: AtbGraph, { opName, linear }: Param, tensors: Tensors): void {
+    const [tokens, tokenScale] = [`${opName}_int8`, `${opName}_token_scale`];
+    graph.addOperation(
+      new BaseOperation('DynamicQuant', {}, `${opName}_quant`),
+      [tensors.input],
+      [tokens, tokenScale],
+    );
+    const { hasBias, dtype } = linear;
+    const param = { transposeB: true, hasBias, isBF16: dtype === 'bf16', hasPerTokenScale: true };
+    const [weight = '', scale = '', ...bias] = linear.weightNames();
+    graph.addOperation(
+      new BaseOperation('W8A8MatMul', param, opName),
+      [tokens, weight, scale, tokenScale, ...bias],
+      [tensors.linearOut],
+    );
+  }
+}
+
 /** Adds whatever operations `linear` becomes: input [tokens, in] -> linearOut [tokens, out]. */
-export function buildLinear(
-  graph: AtbGraph,
-  opName: string,
-  linear: Linear,
-  tensors: BuilderTensors['LINEAR'],
-): void {
+export function buildLinear(graph: AtbGraph, opName: string, linear: Linear, tensors: Tensors): void {
   CommonOpBuilderManager.getBuilder({ category: 'LINEAR', opName, linear }).build(graph, tensors);
 }

@@ -1,3 +1,4 @@
+import type { DType } from '../dtype.js';
 import type { TensorDesc } from './infer-shapes.js';
 import type { AtbOpParams, AtbOpType, LayerNormParam, RmsNormParam } from './op-params.js';
 
@@ -50,7 +51,51 @@ const RULES: {
     ),
   LinearParallel: ({ rank, rankSize }) =>
     unless(rank >= 0 && rank < rankSize, `rank must be below rankSize, found ${rank} of ${rankSize}`),
+  DynamicQuant: (_, inputs) => quantInput(inputs),
+  W8A16MatMul: weightQuantRule,
+  W4A16MatMul: weightQuantRule,
+  W8A8MatMul: ({ hasPerTokenScale = false }, inputs) => [
+    ...dtypes(inputs, 'i8', 'i8', 'f32', ...(hasPerTokenScale ? (['f32'] as const) : [])),
+    ...unless(
+      !hasPerTokenScale || inputs[3]?.shape.join() === inputs[0]?.shape.slice(0, -1).join(),
+      'there must be one scale per token',
+    ),
+  ],
 };
+
+const isHalf = (dtype: DType | undefined): boolean => dtype === 'f16' || dtype === 'bf16';
+
+function quantInput([x]: readonly TensorDesc[]): string[] {
+  return unless(isHalf(x?.dtype), `the input must be f16 or bf16, found ${x?.dtype}`);
+}
+
+function dtypes(inputs: readonly TensorDesc[], ...expected: readonly (DType | undefined)[]): string[] {
+  return expected.flatMap((dtype, index) =>
+    unless(inputs[index]?.dtype === dtype, `input ${index} must be ${dtype}, found ${inputs[index]?.dtype}`),
+  );
+}
+
+/** aclnnWeightQuantBatchMatmulV2: scales and offsets in the dtype of x, one per channel or per group of it. */
+function weightQuantRule(
+  { quantGroupSize: size, transposeB }: AtbOpParams['W8A16MatMul'],
+  inputs: readonly TensorDesc[],
+): string[] {
+  const [x, weight, scale, offset] = inputs;
+  const k = x?.shape.at(-1) ?? 0;
+  const groups = size > 0 ? Math.ceil(k / size) : 1;
+  const n = weight?.shape[0] ?? 0;
+  const shape = [n, groups].join();
+  const fits = (desc: TensorDesc | undefined): boolean => !transposeB || desc?.shape.join() === shape;
+  return [
+    ...quantInput(inputs),
+    ...dtypes(inputs, x?.dtype, 'i8', x?.dtype, x?.dtype),
+    ...unless(
+      size === 0 || (size % 32 === 0 && size >= 32 && size < k),
+      `quantGroupSize must be 0 or a multiple of 32 below ${k}, found ${size}`,
+    ),
+    ...unless(fits(scale) && fits(offset), `scale and offset must be [${shape}]`),
+  ];
+}
 
 /** The block that `layerType` selects; ATB refuses to make a norm of undefined type. */
 function normRule(param: RmsNormParam | LayerNormParam, prefix: string): string[] {

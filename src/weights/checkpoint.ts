@@ -2,10 +2,12 @@ import { lstat, readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { DType } from '../dtype.js';
 import { AtbError, describeValue } from '../errors.js';
+import { type QuantDescription, readQuantDescription } from './quant-description.js';
+import type { LinearQuant } from './quantization.js';
 import { checkUnchanged, type FileStamp } from './regular-file.js';
 import { openSafetensors, type SafetensorsFile, type StoredTensor } from './safetensors-file.js';
 import { readShardIndex, type ShardIndex } from './shard-index.js';
-import { type TensorRef, type WeightSource, Weights } from './weights.js';
+import { type RunNumbers, type TensorRef, type WeightSource, Weights } from './weights.js';
 
 /** What the engine reads, by the format's name of the element type. */
 const ENGINE_DTYPE: ReadonlyMap<string, DType> = new Map<string, DType>([
@@ -54,16 +56,21 @@ export class Checkpoint implements WeightSource {
     /** Every tensor by its name in the files. */
     readonly tensors: ReadonlyMap<string, CheckpointTensor>,
     private readonly stamps: readonly FileStamp[],
+    /** How the tensors of a quantised checkpoint are stored. */
+    readonly quantDescription?: QuantDescription,
   ) {}
 
   /**
-   * Opens and checks all headers. Throws WEIGHT_CHECKPOINT_* when the directory has no such weights, WEIGHT_INDEX_* and
+   * Opens and checks all headers, and a quantised checkpoint's description. Throws WEIGHT_CHECKPOINT_* when the directory has no such weights, WEIGHT_INDEX_* and
    * WEIGHT_SHARD_* when index and files disagree, WEIGHT_FILE_* when a file is not what it should be.
    */
   static async open(modelDirectory: string): Promise<Checkpoint> {
     const directory = resolve(modelDirectory);
     const single = join(directory, SINGLE_FILE);
-    if (await exists(single)) return Checkpoint.ofFile(await openSafetensors(single, directory), directory);
+    const description = await readQuantDescription(directory);
+    if (await exists(single)) {
+      return Checkpoint.ofFile(await openSafetensors(single, directory), directory, description);
+    }
     if (!(await exists(join(directory, INDEX_FILE)))) throw await describeMissing(directory);
     const index = await readShardIndex(join(directory, INDEX_FILE), directory);
     const files: SafetensorsFile[] = [];
@@ -74,7 +81,8 @@ export class Checkpoint implements WeightSource {
     }
     const tensors = mergeTensors(directory, files);
     checkAgreement(index, directory, tensors);
-    return new Checkpoint(directory, files, tensors, [index.stamp, ...files.map(({ stamp }) => stamp)]);
+    const stamps = [index.stamp, ...files.map(({ stamp }) => stamp)];
+    return new Checkpoint(directory, files, tensors, withStamp(stamps, description), description);
   }
 
   /** Any one safetensors file as a checkpoint of its own. Throws WEIGHT_FILE_*. */
@@ -83,8 +91,13 @@ export class Checkpoint implements WeightSource {
     return Checkpoint.ofFile(file, file.path);
   }
 
-  private static ofFile(file: SafetensorsFile, directory: string): Checkpoint {
-    return new Checkpoint(directory, [file], mergeTensors(directory, [file]), [file.stamp]);
+  private static ofFile(
+    file: SafetensorsFile,
+    directory: string,
+    description?: QuantDescription,
+  ): Checkpoint {
+    const tensors = mergeTensors(directory, [file]);
+    return new Checkpoint(directory, [file], tensors, withStamp([file.stamp], description), description);
   }
 
   get label(): string {
@@ -98,9 +111,20 @@ export class Checkpoint implements WeightSource {
     return sum;
   }
 
-  /** A cursor at the root of the names. */
-  weights(): Weights {
-    return new Weights(this);
+  /**
+   * A cursor at the root of the names, for a model that runs in these numbers. Throws WEIGHT_QUANT_AGAIN when integers
+   * would be quantised.
+   */
+  weights(numbers: RunNumbers = {}): Weights {
+    if (numbers.quantization && this.quantDescription) {
+      const { file, modelType = 'nothing' } = this.quantDescription;
+      throw new AtbError('WEIGHT_QUANT_AGAIN', { file, found: modelType });
+    }
+    return new Weights(this, '', numbers);
+  }
+
+  quantOf(linear: string): LinearQuant | undefined {
+    return this.quantDescription?.quantOf(linear);
   }
 
   has(name: string): boolean {
@@ -139,6 +163,9 @@ export class Checkpoint implements WeightSource {
     for (const stamp of this.stamps) await checkUnchanged(stamp);
   }
 }
+
+const withStamp = (stamps: readonly FileStamp[], description: QuantDescription | undefined): FileStamp[] =>
+  description ? [...stamps, description.stamp] : [...stamps];
 
 function mergeTensors(directory: string, files: readonly SafetensorsFile[]): Map<string, CheckpointTensor> {
   const merged = new Map<string, CheckpointTensor>();

@@ -1,10 +1,13 @@
+import type { DType, FloatDType } from '../dtype.js';
 import { AtbError } from '../errors.js';
+import type { LinearQuant, LinearRole, QuantDesc } from './quantization.js';
+import { loadQuantized } from './quantized-linear.js';
 import { concatRows, type TensorRef, type Weights } from './weights.js';
 
 /** How a linear's weight is stored; selects the builder. FLOAT32 is our extension. */
-export type LinearDesc = 'FLOAT16' | 'BFLOAT16' | 'FLOAT32';
+export type LinearDesc = 'FLOAT16' | 'BFLOAT16' | 'FLOAT32' | QuantDesc;
 
-const DESC_OF_DTYPE: Readonly<Partial<Record<TensorRef['dtype'], LinearDesc>>> = {
+const DESC_OF_DTYPE: Readonly<Record<FloatDType, LinearDesc>> = {
   f32: 'FLOAT32',
   f16: 'FLOAT16',
   bf16: 'BFLOAT16',
@@ -16,6 +19,8 @@ export interface LinearOptions {
   readonly parts: readonly [LinearPart, ...LinearPart[]];
   readonly inFeatures: number;
   readonly hasBias?: boolean;
+  /** `projection` when absent. */
+  readonly role?: LinearRole;
 }
 
 export interface LinearPart {
@@ -24,18 +29,42 @@ export interface LinearPart {
   readonly outFeatures: number;
 }
 
-/** One projection, or several packed by rows into one matrix product. The weight is [outFeatures, inFeatures]. */
+interface LinearTensors {
+  readonly weight: TensorRef;
+  readonly bias: TensorRef | undefined;
+  /** Of integers only: see QuantizedTensors. */
+  readonly scale?: TensorRef | undefined;
+  readonly offset?: TensorRef | undefined;
+}
+
+/** One projection, or several packed by rows into one matrix product: [outFeatures, inFeatures], floats or integers. */
 export class Linear {
+  readonly weight: TensorRef;
+  readonly bias: TensorRef | undefined;
+  readonly scale: TensorRef | undefined;
+  readonly offset: TensorRef | undefined;
+
   private constructor(
     readonly name: string,
     readonly desc: LinearDesc,
-    readonly weight: TensorRef,
-    readonly bias: TensorRef | undefined,
-  ) {}
+    /** Of what it reads and writes. */
+    readonly dtype: FloatDType,
+    /** Input channels that share a scale; 0: all of an output channel, or no scales. */
+    readonly groupSize: number,
+    { weight, bias, scale, offset }: LinearTensors,
+  ) {
+    this.weight = weight;
+    this.bias = bias;
+    this.scale = scale;
+    this.offset = offset;
+  }
 
-  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
+  /**
+   * Whether a linear is floats or integers is the checkpoint's or the run's business (`Weights.quantOf`); models never ask.
+   * Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_QUANT_MIXED, WEIGHT_QUANT_SHAPE.
+   */
   static load(weights: Weights, options: LinearOptions): Linear {
-    const { parts, inFeatures, hasBias = false } = options;
+    const { parts, inFeatures, hasBias = false, role = 'projection' } = options;
     const [first, ...others] = parts;
     const name = options.name ?? first.name;
     const pack = (suffix: string, shapeOf: (outFeatures: number) => number[]): TensorRef => {
@@ -44,13 +73,32 @@ export class Linear {
       const refs: [TensorRef, ...TensorRef[]] = [ref(first), ...others.map(ref)];
       return others.length === 0 ? refs[0] : concatRows(weights.path(`${name}.${suffix}`), refs);
     };
-    const weight = pack('weight', (outFeatures) => [outFeatures, inFeatures]);
     const bias = hasBias ? pack('bias', (outFeatures) => [outFeatures]) : undefined;
-    return new Linear(weights.path(name), describe(weight), weight, bias);
+    const quant = commonQuant(weights, name, parts, role);
+    if (quant) {
+      const tensors = loadQuantized(weights, name, parts, inFeatures, quant);
+      const dtype = weights.dtype ?? 'bf16';
+      return new Linear(weights.path(name), quant.desc, dtype, quant.groupSize, { ...tensors, bias });
+    }
+    const weight = pack('weight', (outFeatures) => [outFeatures, inFeatures]);
+    const { dtype } = weight;
+    if (!isFloat(dtype)) {
+      throw new AtbError('WEIGHT_DTYPE_UNSUPPORTED', {
+        name: weight.name,
+        file: weight.parts[0]?.file ?? 'the checkpoint',
+        found: dtype,
+        supported: Object.keys(DESC_OF_DTYPE),
+      });
+    }
+    return new Linear(weights.path(name), DESC_OF_DTYPE[dtype], weights.dtype ?? dtype, 0, { weight, bias });
   }
 
   get hasBias(): boolean {
     return this.bias !== undefined;
+  }
+
+  get isFloat(): boolean {
+    return this.scale === undefined;
   }
 
   get outFeatures(): number {
@@ -62,20 +110,26 @@ export class Linear {
     return this.getWeights().map((weight) => weight.name);
   }
 
+  /** weight, (scale, (offset)), (bias). */
   getWeights(): TensorRef[] {
-    return this.bias ? [this.weight, this.bias] : [this.weight];
+    return [this.weight, this.scale, this.offset, this.bias].filter((ref) => ref !== undefined);
   }
 }
 
-function describe(weight: TensorRef): LinearDesc {
-  const desc = DESC_OF_DTYPE[weight.dtype];
-  if (desc === undefined) {
-    throw new AtbError('WEIGHT_DTYPE_UNSUPPORTED', {
-      name: weight.name,
-      file: weight.parts[0]?.file ?? 'the checkpoint',
-      found: weight.dtype,
-      supported: Object.keys(DESC_OF_DTYPE),
-    });
+const isFloat = (dtype: DType): dtype is FloatDType => Object.hasOwn(DESC_OF_DTYPE, dtype);
+
+/** What the parts have in common; parts that are stored in different ways cannot be packed. */
+function commonQuant(
+  weights: Weights,
+  name: string,
+  parts: readonly LinearPart[],
+  role: LinearRole,
+): LinearQuant | undefined {
+  const quants = parts.map((part) => weights.quantOf(part.name, role));
+  const shown = quants.map((quant) => (quant ? `${quant.desc}/${quant.groupSize}` : 'FLOAT'));
+  if (new Set(shown).size > 1) {
+    const found = parts.map((part, index) => `${part.name} ${shown[index]}`);
+    throw new AtbError('WEIGHT_QUANT_MIXED', { name: weights.path(name), found });
   }
-  return desc;
+  return quants[0];
 }

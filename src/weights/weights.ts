@@ -1,16 +1,40 @@
-import { DTYPE_BYTES, type DType, elementCount } from '../dtype.js';
+import { DTYPE_BYTES, type DType, elementCount, type FloatDType } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import type { WeightPart } from '../native/binding.js';
+import type { LinearQuant, LinearRole, QuantizationPlan } from './quantization.js';
 
 /** A weight of the model. Its bytes stay in the files until the engine reads them. */
 export interface TensorRef {
   readonly name: string;
-  /** The element type in the checkpoint; that of the first part where parts differ. */
+  /** The element type in the checkpoint, that of the first part where parts differ; i8 for what becomes integers. */
   readonly dtype: DType;
+  /** As graphs see it: two 4-bit integers are one element. */
   readonly shape: readonly number[];
   /** Row ranges concatenated along axis 0: several for packed q/k/v or gate/up, none for a declared weight. */
   readonly parts: readonly WeightPart[];
+  /** Of a linear of integers. Such tensors keep their dtype whatever the model computes in. */
+  readonly quantized?: QuantizedPart;
 }
+
+/** What a tensor is to a linear of integers. */
+export type QuantizedPart =
+  | {
+      readonly role: 'weight';
+      readonly bits: 8 | 4;
+      /** 0: one scale for each output channel. */
+      readonly groupSize: number;
+      readonly activations: 'float' | 'int8';
+      readonly inFeatures: number;
+      readonly scaleName: string;
+      /** The parts are integers; otherwise floats [n, inFeatures], to be quantised while they are packed. */
+      readonly isStored: boolean;
+      /** Offsets in the files, which symmetric integers must not have. */
+      readonly mustBeZero: readonly WeightPart[];
+    }
+  /** f32 here; ATB wants the dtype of the activations where those stay floats. Without parts: made with its weight. */
+  | { readonly role: 'scale'; readonly activations: 'float' | 'int8' }
+  /** Zeros, in no file; otherwise as a scale. */
+  | { readonly role: 'offset'; readonly activations: 'float' };
 
 /** Where a `Weights` cursor looks names up: an opened checkpoint, or a declaration made from the configuration. */
 export interface WeightSource {
@@ -24,6 +48,16 @@ export interface WeightSource {
   find(name: string, expected: readonly number[]): TensorRef | undefined;
   /** An existing name that resembles a missing one. */
   nearest?(name: string): string | undefined;
+  /** How the files hold the linear of this full name; undefined for floats. */
+  quantOf?(linear: string): LinearQuant | undefined;
+}
+
+/** What a model runs in, where that is not what the files hold. */
+export interface RunNumbers {
+  /** Of activations, and of the weights that stay floats. */
+  readonly dtype?: FloatDType | undefined;
+  /** What becomes of linears whose weights are floats in the files. */
+  readonly quantization?: QuantizationPlan | undefined;
 }
 
 /** A read-only window on a source of weights under one name prefix. */
@@ -31,11 +65,17 @@ export class Weights {
   constructor(
     private readonly source: WeightSource,
     private readonly prefix = '',
+    private readonly numbers: RunNumbers = {},
   ) {}
+
+  /** Of activations, when that is decided. */
+  get dtype(): FloatDType | undefined {
+    return this.numbers.dtype;
+  }
 
   /** The window one level down: `weights.at('layers').at(3)` sees `layers.3.…`. */
   at(name: string | number): Weights {
-    return new Weights(this.source, this.path(String(name)));
+    return new Weights(this.source, this.path(String(name)), this.numbers);
   }
 
   /** The full name of something inside this window, or of the window itself. */
@@ -47,6 +87,12 @@ export class Weights {
   /** Whether the checkpoint has this tensor. Always false for a declared source: there the configuration decides. */
   has(name: string): boolean {
     return this.source.has(this.path(name));
+  }
+
+  /** How the linear of this name is made of integers; undefined for floats. */
+  quantOf(name: string, role: LinearRole): LinearQuant | undefined {
+    const full = this.path(name);
+    return this.source.quantOf?.(full) ?? this.numbers.quantization?.(full, role);
   }
 
   /** The named tensor. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH or WEIGHT_DTYPE_UNSUPPORTED. */
@@ -78,12 +124,13 @@ export class Weights {
  * Weights as the configuration declares them, with no file behind: every `get(name, shape)` succeeds with `dtype`, and
  * nothing optional exists. Enough to build and print a model's graphs.
  */
-export function declaredWeights(dtype: DType): Weights {
-  return new Weights({
+export function declaredWeights(dtype: FloatDType, quantization?: QuantizationPlan): Weights {
+  const source: WeightSource = {
     label: 'config.json',
     has: () => false,
     find: (name, shape) => ({ name, dtype, shape: [...shape], parts: [] }),
-  });
+  };
+  return new Weights(source, '', { dtype, quantization });
 }
 
 /**
@@ -102,6 +149,16 @@ export function concatRows(name: string, refs: readonly [TensorRef, ...TensorRef
     rows += expected[0] ?? 0;
   }
   return { name, dtype: first.dtype, shape: [rows, ...inner], parts: refs.flatMap((ref) => ref.parts) };
+}
+
+/** What a weight is to ATB as a graph's input, when the model runs in `dtype`. */
+export function weightDesc(
+  { dtype, shape, quantized }: TensorRef,
+  run: FloatDType,
+): { readonly dtype: DType; readonly shape: readonly number[] } {
+  const follows =
+    quantized === undefined || (quantized.role !== 'weight' && quantized.activations === 'float');
+  return { dtype: follows ? run : dtype, shape };
 }
 
 /** Bytes of a weight as it lies in the checkpoint; of a declared one, as it would. */

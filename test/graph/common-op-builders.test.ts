@@ -10,9 +10,11 @@ import {
   type TensorParallelInfo,
 } from '../../src/common-op-builders/index.js';
 import { inject, injectable } from '../../src/di.js';
+import type { FloatDType } from '../../src/dtype.js';
 import { AtbError } from '../../src/errors.js';
 import { AtbGraph, BaseOperation, type GraphSpec } from '../../src/graph/atb-graph.js';
 import { Linear, type LinearPart } from '../../src/weights/linear.js';
+import { type QuantizeMode, quantizationPlan } from '../../src/weights/quantization.js';
 import { declaredWeights } from '../../src/weights/weights.js';
 
 function linear(hasBias = false, part: LinearPart = { name: 'proj', outFeatures: 6 }): Linear {
@@ -61,6 +63,60 @@ describe('builders of linears', () => {
       ['y'],
     );
     expect([name, ...ops]).to.deep.equal(['FpLinear', 'Linear(x,proj.weight,proj.bias) -> y']);
+  });
+
+  const quantized = (quantize: QuantizeMode, dtype: FloatDType = 'bf16', hasBias = true) =>
+    Linear.load(declaredWeights(dtype, quantizationPlan({ quantize })), {
+      parts: [{ name: 'p', outFeatures: 6 }],
+      inFeatures: 128,
+      hasBias,
+    });
+
+  it('multiply by integers of 8 or 4 bits with their scales and offsets', () => {
+    const names = ['x', 'p.weight', 'p.weight_scale', 'p.weight_offset', 'p.bias'];
+    const expected = { transposeB: true, hasBias: true };
+    for (const [mode, type, quantGroupSize] of [
+      ['w8a16', 'W8A16MatMul', 0],
+      ['w4a16', 'W4A16MatMul', 64],
+    ] as const) {
+      const param = { category: 'LINEAR', opName: 'l', linear: quantized(mode) } as const;
+      const { name, ops, spec } = build(param, { input: 'x', linearOut: 'y' }, names, ['y']);
+      expect([name, ...ops]).to.deep.equal(['ACLNNQuantBatchLinear', `${type}(${names}) -> y`]);
+      expect(paramsOf(spec)).to.deep.equal([{ ...expected, quantGroupSize }]);
+    }
+  });
+
+  it('quantise each token before integers are multiplied with integers', () => {
+    for (const dtype of ['bf16', 'f16'] as const) {
+      const param = { category: 'LINEAR', opName: 'l', linear: quantized('w8a8_dynamic', dtype) } as const;
+      const names = ['x', 'p.weight', 'p.weight_scale', 'p.bias'];
+      const { name, ops, spec } = build(param, { input: 'x', linearOut: 'y' }, names, ['y']);
+      expect([name, ...ops]).to.deep.equal([
+        'W8A8DynamicLinear',
+        'DynamicQuant(x) -> l_int8,l_token_scale',
+        'W8A8MatMul(l_int8,p.weight,p.weight_scale,l_token_scale,p.bias) -> y',
+      ]);
+      expect(paramsOf(spec)[1]).to.deep.equal({
+        transposeB: true,
+        hasBias: true,
+        isBF16: dtype === 'bf16',
+        hasPerTokenScale: true,
+      });
+    }
+  });
+
+  it('leave integers out of LinearParallel, which multiplies floats', () => {
+    const builder = (linear: Linear) =>
+      CommonOpBuilderManager.getBuilder({
+        category: 'LINEAR_PARALLEL',
+        opName: 'l',
+        linear,
+        parallelType: 'ALL_REDUCE',
+        parallelInfo: TWO_RANKS,
+        enableLcoc: true,
+      }).name;
+    expect(builder(one)).to.equal('LCOCLinearParallel');
+    expect(builder(quantized('w8a16', 'bf16', false))).to.equal('AllReduceLinearParallel');
   });
 
   const parallel = (

@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import type { FlatGraph, FlatNode } from '../../src/graph/flatten.js';
 import { assertLegal, legalityProblems, subGraphProblems } from '../../src/graph/legality.js';
 import { applyPasses } from '../../src/graph/passes/index.js';
+import { QUANTIZE_MODES } from '../../src/weights/quantization.js';
 import { familyModel, familyPhases, flat } from '../models/family-models.js';
 
 const bf16 = (...shape: number[]) => ({ dtype: 'bf16', shape });
@@ -12,22 +13,37 @@ function graph(node: object, inputs: FlatGraph['inputs'], out = ['y']): FlatGrap
   return { name: 'g', inputs, outputs: out, nodes: [full] };
 }
 
+const i8 = (...shape: number[]) => ({ dtype: 'int8', shape });
+const f32 = (...shape: number[]) => ({ dtype: 'float', shape });
+
 const xw = { x: bf16(5, 8), w: bf16(6, 8) };
 const LINEAR = { transposeB: true, hasBias: false };
+const WEIGHT_QUANT = { transposeB: true, hasBias: false, quantGroupSize: 0 };
+const integers = { x: bf16(5, 64), w: i8(6, 64), s: bf16(6, 1), o: bf16(6, 1) };
 const attention = { q: bf16(5, 4, 8), k: bf16(5, 2, 8), v: bf16(5, 2, 8) };
 const HEADS = { headNum: 4, kvHeadNum: 2, qkScale: 0.5 };
 const paged = { q: bf16(2, 4, 8), k: bf16(3, 16, 2, 8), v: bf16(3, 16, 2, 8), t: i32(2, 4), len: i32(2) };
 
+const QUANTISATIONS = [
+  { what: 'of floats', options: {} },
+  ...QUANTIZE_MODES.map((quantize) => ({
+    what: quantize,
+    options: { quantize, ...(quantize === 'w4a16' && { quantGroupSize: 32 }) },
+  })),
+];
+
 describe('legality in ATB', () => {
   for (const { family, phase } of familyPhases) {
-    it(`holds for ${family} in ${phase}, in bf16 and f16, on the portable graph`, async () => {
-      for (const dtype of ['bf16', 'f16'] as const) {
-        const model = await familyModel(family, dtype);
-        const spec = model.buildGraph(phase);
-        expect(legalityProblems(flat(model, spec, phase, dtype))).to.deep.equal([]);
-        expect(subGraphProblems(spec)).to.deep.equal([]);
-      }
-    });
+    for (const { what, options } of QUANTISATIONS) {
+      it(`holds for ${family} in ${phase}, ${what}, in bf16 and f16, on the portable graph`, async () => {
+        for (const dtype of ['bf16', 'f16'] as const) {
+          const model = await familyModel(family, dtype, options);
+          const spec = model.buildGraph(phase);
+          expect(legalityProblems(flat(model, spec, phase, dtype))).to.deep.equal([]);
+          expect(subGraphProblems(spec)).to.deep.equal([]);
+        }
+      });
+    }
   }
 
   it('marks fp32 as what ATB lacks: dtypes, and nothing else', async () => {
@@ -176,6 +192,42 @@ describe('legality in ATB', () => {
       /head size 256 with blocks of 128 is too large/,
     ],
     [
+      'scales of another dtype than the input has',
+      graph({ type: 'W8A16MatMul', param: WEIGHT_QUANT }, { ...integers, s: f32(6, 1) }),
+      /input 2 must be bf16, found f32/,
+    ],
+    [
+      'fewer scales than groups',
+      graph({ type: 'W8A16MatMul', param: { ...WEIGHT_QUANT, quantGroupSize: 32 } }, integers),
+      /scale and offset must be \[6,2\]/,
+    ],
+    [
+      'groups of another size than multiples of 32 below the depth',
+      graph({ type: 'W8A16MatMul', param: { ...WEIGHT_QUANT, quantGroupSize: 64 } }, integers),
+      /quantGroupSize must be 0 or a multiple of 32 below 64, found 64/,
+    ],
+    [
+      'floats where integers are multiplied',
+      graph(
+        { type: 'W8A8MatMul', param: { transposeB: true, hasPerTokenScale: true } },
+        { x: bf16(5, 64), w: i8(6, 64), s: f32(6, 1), t: f32(5) },
+      ),
+      /input 0 must be i8, found bf16/,
+    ],
+    [
+      'a token without a scale',
+      graph(
+        { type: 'W8A8MatMul', param: { transposeB: true, hasPerTokenScale: true } },
+        { x: i8(5, 64), w: i8(6, 64), s: f32(6, 1), t: f32(4) },
+      ),
+      /one scale per token/,
+    ],
+    [
+      'quantising f32',
+      graph({ type: 'DynamicQuant', param: {} }, { x: f32(5, 64) }, ['a', 'b']),
+      /the input must be f16 or bf16, found f32/,
+    ],
+    [
       'a zero epsilon',
       graph(
         { type: 'RmsNorm', param: { layerType: 'RMS_NORM_NORM', normParam: { epsilon: 0 } } },
@@ -223,6 +275,7 @@ describe('legality in ATB', () => {
 
   it('accepts what those tests start from', () => {
     assertLegal(graph({ type: 'Linear', param: LINEAR }, xw));
+    assertLegal(graph({ type: 'W8A16MatMul', param: WEIGHT_QUANT }, integers));
     assertLegal(graph({ type: 'PagedAttention', param: HEADS }, paged));
   });
 });

@@ -7,6 +7,7 @@ import type { GraphSpec } from '../../src/graph/graph-spec.js';
 import { inputDescs } from '../../src/models/base/input-descs.js';
 import { loadModels } from '../../src/models/get-model.js';
 import { type CausalLM, getRouter } from '../../src/router/index.js';
+import { type QuantizeOptions, quantizationPlan } from '../../src/weights/quantization.js';
 import { declaredWeights } from '../../src/weights/weights.js';
 
 const SMALL = {
@@ -47,11 +48,15 @@ export function writeConfigs(folder: string): void {
 }
 
 /** A model of the family, without weights. */
-export async function familyModel(family: Family, dtype: FloatDType = 'bf16'): Promise<CausalLM> {
+export async function familyModel(
+  family: Family,
+  dtype: FloatDType = 'bf16',
+  options: QuantizeOptions = {},
+): Promise<CausalLM> {
   await loadModels();
   const config = CONFIGS[family];
   const Router = getRouter(config.model_type);
-  return new Router('', config).createModel(declaredWeights(dtype));
+  return new Router('', config).createModel(declaredWeights(dtype, quantizationPlan(options)));
 }
 
 export const flat = (model: CausalLM, spec: GraphSpec, phase: Phase, dtype: FloatDType = 'bf16'): FlatGraph =>

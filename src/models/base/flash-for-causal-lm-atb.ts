@@ -19,8 +19,12 @@ export abstract class FlashForCausalLMATB {
     weights: Weights,
   ) {
     const { tieWordEmbeddings, vocabSize, hiddenSize } = config;
-    const [owner, name] = tieWordEmbeddings ? [weights.at('model'), 'embed_tokens'] : [weights, 'lm_head'];
-    this.lmHead = Linear.load(owner, { parts: [{ name, outFeatures: vocabSize }], inFeatures: hiddenSize });
+    this.lmHead = Linear.load(weights, {
+      name: 'lm_head',
+      parts: [{ name: tieWordEmbeddings ? 'model.embed_tokens' : 'lm_head', outFeatures: vocabSize }],
+      inFeatures: hiddenSize,
+      role: 'head',
+    });
   }
 
   /** Every weight once, in graph order. */

@@ -1,0 +1,69 @@
+import { AtbError } from '../errors.js';
+
+/** What a float checkpoint can be quantised to while it is loaded, by MindIE's names. */
+export const QUANTIZE_MODES = ['w8a16', 'w8a8_dynamic', 'w4a16'] as const;
+export type QuantizeMode = (typeof QUANTIZE_MODES)[number];
+
+/** Input channels that may share a scale in `w4a16`. */
+export const GROUP_SIZES = [32, 64, 128] as const;
+export const DEFAULT_GROUP_SIZE = 64;
+
+/** How the integers of a linear are multiplied; MindIE's names of LinearTypeV2. All are symmetric. */
+export type QuantDesc = 'W8A16' | 'W8A8_DYNAMIC' | 'W4A16';
+export const QUANT_DESCS: readonly QuantDesc[] = ['W8A16', 'W8A8_DYNAMIC', 'W4A16'];
+
+/** What a linear is to its model: one of the products inside layers, or the one that makes logits. */
+export type LinearRole = 'projection' | 'head';
+
+/** How one linear is made of integers. */
+export interface LinearQuant {
+  readonly desc: QuantDesc;
+  /** Input channels that share a scale; 0: all of an output channel. */
+  readonly groupSize: number;
+  /** The files hold the integers; otherwise floats, which the engine quantises while it packs them. */
+  readonly isStored: boolean;
+}
+
+/** Which linears are integers, by full name; undefined for floats. */
+export type QuantizationPlan = (linear: string, role: LinearRole) => LinearQuant | undefined;
+
+export interface QuantizeOptions {
+  /** Quantises a float checkpoint while it is loaded. */
+  readonly quantize?: QuantizeMode;
+  /** With `w4a16`: 32, 64 or 128; 64 when absent. */
+  readonly quantGroupSize?: number;
+}
+
+const DESC_OF_MODE: Readonly<Record<QuantizeMode, QuantDesc>> = {
+  w8a16: 'W8A16',
+  w8a8_dynamic: 'W8A8_DYNAMIC',
+  w4a16: 'W4A16',
+};
+
+/**
+ * What the options make of a float checkpoint: every projection in the wanted form. The head has 8 bits per channel in
+ * every mode, its input as it is: its errors reach the logits undamped, and a tied embedding is read out of it.
+ * Throws REQUEST_INVALID.
+ */
+export function quantizationPlan({
+  quantize,
+  quantGroupSize,
+}: QuantizeOptions): QuantizationPlan | undefined {
+  const refuse = (field: string, expected: string, found: unknown): never => {
+    throw new AtbError('REQUEST_INVALID', { field, expected, found });
+  };
+  if (quantGroupSize !== undefined && quantize !== 'w4a16')
+    refuse('quant_group_size', 'used together with quantize w4a16', quantGroupSize);
+  if (quantize === undefined) return undefined;
+  if (!QUANTIZE_MODES.includes(quantize)) refuse('quantize', `one of ${QUANTIZE_MODES.join(', ')}`, quantize);
+  const size = quantGroupSize ?? DEFAULT_GROUP_SIZE;
+  if (!GROUP_SIZES.some((known) => known === size))
+    refuse('quant_group_size', `one of ${GROUP_SIZES.join(', ')}`, size);
+  const projection: LinearQuant = {
+    desc: DESC_OF_MODE[quantize],
+    groupSize: quantize === 'w4a16' ? size : 0,
+    isStored: false,
+  };
+  const head: LinearQuant = { desc: 'W8A16', groupSize: 0, isStored: false };
+  return (_, role) => (role === 'head' ? head : projection);
+}
