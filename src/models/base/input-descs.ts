@@ -2,7 +2,6 @@ import type { Phase } from '../../common-op-builders/index.js';
 import type { FloatDType } from '../../dtype.js';
 import type { TensorDesc } from '../../graph/infer-shapes.js';
 import type { CausalLM } from '../../router/index.js';
-import { weightDesc } from '../../weights/weights.js';
 import { SLIDING_MASK } from './layer-inputs.js';
 
 /** The sizes of one step. */
@@ -15,7 +14,10 @@ export interface StepSizes {
   readonly blockSize: number;
 }
 
-/** dtype and shape of every input of a model's graph, by name: what an export declares and a runner provides. */
+/**
+ * dtype and shape of all that a model's graph may read, by name, also after passes: what an export declares and a runner
+ * provides.
+ */
 export function inputDescs(
   model: CausalLM,
   phase: Phase,
@@ -44,8 +46,8 @@ export function inputDescs(
   };
   const cache = float(batch * blocks, blockSize, config.numKeyValueHeads, config.headDim);
   return new Map<string, TensorDesc>([
-    ...model.getWeights().map((weight) => [weight.name, weightDesc(weight, dtype)] as const),
+    ...model.getWeights().map(({ name, shape }) => [name, float(...shape)] as const),
     ...model.cacheNames().map((name) => [name, cache] as const),
-    ...model.inTensorNames(phase).map((name) => [name, steps[name] as TensorDesc] as const),
+    ...Object.entries(steps),
   ]);
 }
