@@ -1,0 +1,236 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { PHASES, type Phase } from '../../src/common-op-builders/index.js';
+import type { GraphSpec, NodeSpec } from '../../src/graph/graph-spec.js';
+import { applyPass, applyPasses, PASSES } from '../../src/graph/passes/index.js';
+import { distinctGraphs } from '../../src/graph/printers/outline.js';
+import { validateGraph } from '../../src/graph/validate.js';
+import { FAMILIES, type Family, familyModel, flat } from '../models/family-models.js';
+
+const NAMES = PASSES.map((pass) => pass.name);
+
+const run = async (family: Family, phase: Phase, passes: readonly string[] | 'all'): Promise<GraphSpec> =>
+  applyPasses((await familyModel(family)).buildGraph(phase), passes);
+
+const operations = (spec: GraphSpec): NodeSpec[] =>
+  distinctGraphs(spec).flatMap((graph) => graph.nodes.filter(({ op }) => 'type' in op));
+const typeOf = ({ op }: NodeSpec): string => ('type' in op ? op.type : 'graph');
+const ofType = (spec: GraphSpec, type: string): NodeSpec[] =>
+  operations(spec).filter((node) => typeOf(node) === type);
+const paramOf = (node: NodeSpec | undefined): object => (node && 'type' in node.op ? node.op.param : {});
+const named = (spec: GraphSpec, name: string): NodeSpec | undefined =>
+  operations(spec).find((node) => node.name === name);
+const layerOf = (spec: GraphSpec): GraphSpec => {
+  const placed = spec.nodes.find(({ op }) => 'graph' in op);
+  if (!placed || !('graph' in placed.op)) throw new Error('no layer');
+  return placed.op.graph;
+};
+
+describe('the passes together', () => {
+  for (const family of FAMILIES) {
+    for (const phase of PHASES) {
+      it(`make a layer of ${family} in ${phase} six operations`, async () => {
+        const layer = layerOf(await run(family, phase, 'all'));
+        expect(layer.nodes.map(typeOf)).to.deep.equal([
+          'FusedLinear',
+          'QkvRopeCache',
+          'PagedAttention',
+          'FusedLinear',
+          'FusedLinear',
+          'FusedLinear',
+        ]);
+        const views = Object.keys(layer.views);
+        expect(views, 'no view is left that nobody reads').to.have.length(2);
+      });
+    }
+
+    it(`give a valid graph of ${family} of the same outputs in any subset`, async () => {
+      const model = await familyModel(family);
+      const specs = PHASES.map((phase) => {
+        const spec = model.buildGraph(phase);
+        return { phase, spec, logits: flat(model, spec, phase).outputs };
+      });
+      fc.assert(
+        fc.property(fc.subarray(NAMES), fc.constantFrom(...specs), (passes, { phase, spec, logits }) => {
+          const result = applyPasses(spec, passes);
+          for (const graph of distinctGraphs(result)) validateGraph(graph);
+          // Flattening infers every shape.
+          expect(flat(model, result, phase).outputs).to.deep.equal(logits);
+          expect(applyPasses(result, passes), 'a second time changes nothing').to.deep.equal(result);
+        }),
+        { numRuns: 120 },
+      );
+    });
+  }
+
+  it('never need one another to leave a graph as it was', async () => {
+    const spec = await run('llama', 'splitfuse', 'all');
+    for (const pass of PASSES) expect(applyPass(spec, pass), pass.name).to.equal(spec);
+  });
+});
+
+describe('the pass attention-from-cache', () => {
+  const passes = ['implicit-masks', 'attention-from-cache'];
+
+  it('reads keys and values where they were just written', async () => {
+    const [node] = ofType(await run('mistral', 'prefill', passes), 'PagedAttention');
+    expect(node?.inputs).to.deep.equal([
+      'attention_q',
+      'k_cache',
+      'v_cache',
+      'block_tables',
+      'seq_len',
+      'seq_len',
+    ]);
+    expect(paramOf(node)).to.deep.include({ calcType: 'CALC_TYPE_SPEC', causal: true, windowSize: 24 });
+    expect(paramOf(node)).not.to.have.any.keys('isTriuMask', 'kernelType');
+  });
+
+  it('threads the block tables through from the graph around it', async () => {
+    const spec = await run('llama', 'prefill', passes);
+    expect(spec.inputs.at(-1)).to.equal('block_tables');
+    const layers = spec.nodes.filter(({ op }) => 'graph' in op);
+    for (const { inputs } of layers) expect(inputs.at(-1)).to.equal('block_tables');
+    expect(layerOf(spec).inputs.at(-1)).to.equal('block_tables');
+  });
+
+  it('leaves attention with an explicit mask, and attention over other keys, alone', async () => {
+    const masked = await run('llama', 'prefill', ['attention-from-cache']);
+    expect(ofType(masked, 'SelfAttention')).to.have.length(1);
+    const layer = layerOf(await run('llama', 'prefill', ['implicit-masks']));
+    const other = {
+      ...layer,
+      views: { ...layer.views, other: { ...layer.views.attention_k, source: 'k' } },
+      nodes: layer.nodes.map((node) =>
+        typeOf(node) === 'SelfAttention' ? { ...node, inputs: node.inputs.with(1, 'other') } : node,
+      ),
+    } as GraphSpec;
+    expect(applyPasses(other, ['attention-from-cache'])).to.deep.equal(other);
+  });
+
+  it('does not read a cache that was overwritten since', async () => {
+    const layer = layerOf(await run('llama', 'prefill', ['implicit-masks']));
+    const at = layer.nodes.findIndex((node) => typeOf(node) === 'ReshapeAndCache');
+    const write = layer.nodes[at] as NodeSpec;
+    const again = {
+      ...write,
+      name: 'again',
+      inputs: ['attention_v', 'attention_k', ...write.inputs.slice(2)],
+    };
+    const twice = { ...layer, nodes: layer.nodes.toSpliced(at + 1, 0, again) };
+    expect(applyPasses(twice, ['attention-from-cache'])).to.deep.equal(twice);
+  });
+});
+
+describe('the pass rope-cache', () => {
+  const passes = ['implicit-masks', 'attention-from-cache', 'rope-cache'];
+
+  it('says how rows are cut', async () => {
+    const params = new Map<Family, object>();
+    for (const family of ['llama', 'llama-tied', 'qwen3'] as const)
+      params.set(family, paramOf(ofType(await run(family, 'decode', passes), 'QkvRopeCache')[0]));
+    const rows = { headNum: 4, headDim: 16, rotaryCoeff: 2 };
+    expect(params.get('llama')).to.deep.equal({ ...rows, kvHeadNum: 2 });
+    expect(params.get('llama-tied')).to.deep.equal({ ...rows, kvHeadNum: 4 });
+    expect(params.get('qwen3')).to.deep.equal({ ...rows, kvHeadNum: 2, headDim: 32, normEpsilon: 1e-6 });
+  });
+
+  it('takes the norms of heads along', async () => {
+    const spec = await run('qwen3', 'prefill', passes);
+    const [node] = ofType(spec, 'QkvRopeCache');
+    expect(node?.inputs.slice(-2)).to.deep.equal(['self_attn.q_norm.weight', 'self_attn.k_norm.weight']);
+    expect(ofType(spec, 'RmsNorm').map((norm) => norm.name)).to.have.members([
+      'input_layernorm_out_norm',
+      'post_attention_layernorm_out_norm',
+      'norm_out_norm',
+    ]);
+  });
+
+  it('keeps rows that attention still reads', async () => {
+    const spec = await run('llama', 'prefill', ['implicit-masks', 'rope-cache']);
+    expect(ofType(spec, 'QkvRopeCache')).to.deep.equal([]);
+    expect(ofType(spec, 'Rope')).to.have.length(1);
+  });
+
+  it('leaves rotations of another form alone', async () => {
+    const layer = layerOf(await run('llama', 'decode', []));
+    const chatGlm = {
+      ...layer,
+      nodes: layer.nodes.map((node) =>
+        typeOf(node) === 'Rope' ? { ...node, op: { type: 'Rope', param: { rotaryCoeff: 4 } } } : node,
+      ),
+    } as GraphSpec;
+    expect(applyPasses(chatGlm, ['rope-cache'])).to.deep.equal(chatGlm);
+  });
+});
+
+describe('the passes that add to products', () => {
+  it('add the norm before, where nobody else reads its rows', async () => {
+    const spec = await run('llama', 'decode', ['norm-linear']);
+    const gateUp = named(spec, 'gate_up');
+    expect(gateUp?.inputs).to.deep.equal([
+      'attn_residual',
+      'post_attention_layernorm.weight',
+      'mlp.gate_up_proj.weight',
+      'mlp.gate_up_proj.bias',
+    ]);
+    expect(paramOf(gateUp)).to.deep.equal({ transposeB: true, hasBias: true, normEpsilon: 1e-6 });
+    const layer = layerOf(await run('llama', 'decode', []));
+    const watched = { ...layer, outputs: [...layer.outputs, 'input_layernorm_out'] };
+    expect(named(applyPasses(watched, ['norm-linear']), 'qkv')?.op).to.deep.equal(named(layer, 'qkv')?.op);
+  });
+
+  it('add SwiGLU behind gate and up', async () => {
+    const spec = await run('qwen2', 'prefill', ['swiglu-epilogue']);
+    expect(ofType(spec, 'Activation')).to.deep.equal([]);
+    expect(named(spec, 'gate_up')?.outputs).to.deep.equal(['mul_out']);
+    expect(paramOf(named(spec, 'gate_up'))).to.deep.equal({
+      transposeB: true,
+      hasBias: false,
+      activation: 'swiglu',
+    });
+  });
+
+  it('add the residual stream, but no vector', async () => {
+    const spec = await run('llama', 'decode', ['residual-epilogue']);
+    expect(ofType(spec, 'Elewise')).to.deep.equal([]);
+    expect(named(spec, 'dense')?.inputs.at(-1)).to.equal('hidden_states');
+    expect(named(spec, 'down')).to.deep.include({ outputs: ['layer_out'] });
+    expect(named(spec, 'down')?.inputs.at(-1)).to.equal('attn_residual');
+    const shifted: GraphSpec = {
+      name: 'shifted',
+      inputs: ['x', 'w', 'shift'],
+      outputs: ['out'],
+      views: {},
+      nodes: [
+        {
+          name: 'linear',
+          op: { type: 'Linear', param: { transposeB: true, hasBias: false } },
+          inputs: ['x', 'w'],
+          outputs: ['y'],
+        },
+        {
+          name: 'add',
+          op: { type: 'Elewise', param: { elewiseType: 'ELEWISE_ADD' } },
+          inputs: ['y', 'shift'],
+          outputs: ['out'],
+        },
+      ],
+    };
+    expect(applyPasses(shifted, ['residual-epilogue'])).to.deep.equal(shifted);
+  });
+
+  it('keep logits in f32, and nothing else', async () => {
+    for (const passes of [['logits-f32'], NAMES]) {
+      const spec = await run('llama', 'decode', passes);
+      const wide = operations(spec).filter((node) => 'outDataType' in paramOf(node));
+      expect(wide.map((node) => node.name)).to.deep.equal(['lm_head']);
+    }
+  });
+
+  it('normalise only the rows whose logits are wanted', async () => {
+    const spec = await run('llama', 'prefill', ['gather-first']);
+    expect(spec.nodes.slice(-3).map(typeOf)).to.deep.equal(['Gather', 'RmsNorm', 'Linear']);
+    expect(spec.nodes.at(-3)?.inputs).to.deep.equal(['hidden_states_3', 'lm_head_indices']);
+  });
+});
