@@ -143,6 +143,10 @@ struct PairCall {
   const char* next;  ///< Lines of the weights to come, of which each step fetches L into L2.
 };
 
+/// In place of L: fetch the panels themselves, a little ahead, into L1.
+constexpr int kNear = -1;
+constexpr int64_t kNearBytes = 2048;
+
 /// One panel when P is 1.
 template <int P, int L>
 void PairBlock(const PairCall& call) {
@@ -172,12 +176,14 @@ void PairBlock(const PairCall& call) {
   const char* w = call.w;
   const char* next = call.next;
   for (int64_t t = 0; t < call.whole; ++t, x += kTileRowBytes, w += kTileBytes) {
-#pragma GCC unroll 16
-    for (int i = 0; i < (L < 16 ? L : 16); ++i) {
-      __builtin_prefetch(next + i * 64, 0, 2);
-      if constexpr (L == 32) __builtin_prefetch(next + call.panel_stride + i * 64, 0, 2);
+    if constexpr (L == kNear) {
+      PrefetchTile(w + kNearBytes);
+      PrefetchTile(w + call.panel_stride + kNearBytes);
+    } else if constexpr (L > 0) {
+#pragma GCC unroll 8
+      for (int i = 0; i < L; ++i) __builtin_prefetch(next + i * 64, 0, 2);
+      next += kTileBytes;
     }
-    if constexpr (L > 0) next += kTileBytes;
     // The lines that the sums go to are a row apart, each a miss: a twentieth of the time, were they fetched then.
     if (t < call.out_rows) PrefetchForWrite(call.out + t * call.out_bytes);
     step(x, call.x_stride, w);
@@ -189,12 +195,12 @@ void PairBlock(const PairCall& call) {
   if constexpr (P == 2) StoreTile<3>(c + 3 * kTileFloats, kTileRowBytes);
 }
 
-/// Runs the block of row pair `pair` of `pairs`. The pairs share the fetching of the two panels at `next` (null: none):
-/// 32 lines for each tile of channels, cut among them.
+/// Runs the block of row pair `pair` of `pairs`. Many pairs share the fetching of the two panels at `next` (null:
+/// none): 32 lines for each tile of channels, cut among them. One or two are bound by the memory themselves.
 void RunPair(PairCall call, int64_t panels, const char* next, int64_t pair, int64_t pairs) {
   if (panels == 1) return PairBlock<1, 0>(call);
-  int64_t lines = 2;
-  while (lines * pairs < 32) lines *= 2;
+  if (pairs <= 2) return PairBlock<2, kNear>(call);
+  const int64_t lines = pairs < 8 ? 8 : pairs < 16 ? 4 : 2;
   const int64_t first = pair * lines;
   if (!next || first >= 32) return PairBlock<2, 0>(call);
   call.next = next + first / 16 * call.panel_stride + first % 16 * 64;
@@ -203,12 +209,8 @@ void RunPair(PairCall call, int64_t panels, const char* next, int64_t pair, int6
       return PairBlock<2, 2>(call);
     case 4:
       return PairBlock<2, 4>(call);
-    case 8:
-      return PairBlock<2, 8>(call);
-    case 16:
-      return PairBlock<2, 16>(call);
     default:
-      return PairBlock<2, 32>(call);
+      return PairBlock<2, 8>(call);
   }
 }
 
