@@ -1,0 +1,85 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import { expect } from 'chai';
+import { Checkpoint } from '../../src/weights/checkpoint.js';
+import { readQuantDescription } from '../../src/weights/quant-description.js';
+import { quantizationPlan } from '../../src/weights/quantization.js';
+import { failure, safetensorsBytes, temporaryFolder } from './safetensors-writer.js';
+
+describe('the description of a quantised checkpoint', () => {
+  const path = temporaryFolder();
+  const file = () => path('quant_model_description.json');
+  const write = (content: unknown) =>
+    writeFileSync(file(), typeof content === 'string' ? content : JSON.stringify(content));
+  const read = async (content: unknown) => {
+    write(content);
+    return readQuantDescription(path());
+  };
+
+  it('is absent of a float one', async () => {
+    rmSync(file(), { force: true });
+    expect(await readQuantDescription(path())).to.equal(undefined);
+  });
+
+  it('says for each tensor how its linear is stored', async () => {
+    const found = await read({
+      model_quant_type: 'W4A16',
+      group_size: 128,
+      'a.weight': 'W4A16',
+      'b.weight': 'W8A16',
+      'c.weight': 'W8A8_DYNAMIC',
+      'd.weight': 'FLOAT',
+      // What other tools write beside it.
+      version: '1.0.0',
+      optional: { nested: [1, 2.5, null, { a: true }] },
+    });
+    expect(found?.modelType).to.equal('W4A16');
+    expect(['a', 'b', 'c', 'd', 'unlisted'].map((linear) => found?.quantOf(linear))).to.deep.equal([
+      { desc: 'W4A16', groupSize: 128, isStored: true },
+      { desc: 'W8A16', groupSize: 0, isStored: true },
+      { desc: 'W8A8_DYNAMIC', groupSize: 0, isStored: true },
+      undefined,
+      undefined,
+    ]);
+  });
+
+  it('refuses types that the engine lacks, when they are needed', async () => {
+    const found = await read({ 'a.weight': 'W8A8', 'b.weight': 'W8A16' });
+    expect(found?.quantOf('b')?.desc).to.equal('W8A16');
+    const error = await failure('WEIGHT_QUANT_TYPE', () => found?.quantOf('a'));
+    expect(error.message).to.match(
+      /type of "a.weight" must be one of W8A16, W8A8_DYNAMIC, W4A16, FLOAT, found "W8A8"/,
+    );
+  });
+
+  it('refuses groups of no size or of a wild one', async () => {
+    const found = await read({ 'a.weight': 'W4A16', group_size: 0 });
+    await failure('WEIGHT_QUANT_DESCRIPTION', () => found?.quantOf('a'));
+    for (const size of [-64, 1.5, 2 ** 40]) {
+      await failure('WEIGHT_QUANT_DESCRIPTION', () => read({ group_size: size }));
+    }
+  });
+
+  it('refuses what is no description', async () => {
+    await failure('WEIGHT_QUANT_DESCRIPTION', () => read([]));
+    await failure('WEIGHT_FILE_JSON', () => read('{"a.weight": "W8A16"'));
+    await failure('WEIGHT_FILE_DUPLICATE_KEY', () => read('{"a.weight": "W8A16", "a.weight": "FLOAT"}'));
+    await failure('WEIGHT_FILE_TOO_DEEP', () => read(`{"a": ${'['.repeat(99)}${']'.repeat(99)}}`));
+  });
+
+  it('belongs to a checkpoint, which cannot be quantised again and notices its change', async () => {
+    write({ model_quant_type: 'W8A16', 'a.weight': 'W8A16' });
+    const data = new Uint8Array(8);
+    writeFileSync(
+      path('model.safetensors'),
+      safetensorsBytes([{ name: 'a.weight', dtype: 'I8', shape: [2, 4], data }]),
+    );
+    const checkpoint = await Checkpoint.open(path());
+    expect(checkpoint.weights().quantOf('a', 'projection')?.desc).to.equal('W8A16');
+    const quantization = quantizationPlan({ quantize: 'w8a16' });
+    const error = await failure('WEIGHT_QUANT_AGAIN', () => checkpoint.weights({ quantization }));
+    expect(error.message).to.match(/integers already .* says "W8A16"/);
+    await checkpoint.checkUnchanged();
+    write({ model_quant_type: 'W8A16', 'a.weight': 'FLOAT' });
+    await failure('WEIGHT_FILE_CHANGED', () => checkpoint.checkUnchanged());
+  });
+});
