@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <map>
 #include <new>
+#include <random>
 
 #include "graph_specs.h"
 #include "op_runner.h"
@@ -236,6 +238,48 @@ void OutputsGoWhereTheCallerWants() {
   CHECK(Has(ErrorOf([&] { r.graph.Output(0); }), {"NATIVE_GRAPH_NOT_RUN"}));
 }
 
+/// Graphs of sums, products, in-place writes and views, made by chance, against an evaluation that shares no memory.
+void RandomGraphsAgreeWithPlainEvaluation() {
+  std::mt19937 rng(11);
+  const auto pick = [&](size_t n) { return rng() % n; };
+  for (int round = 0; round < 300; ++round) {
+    GraphSpec spec{"random", {"x", "w"}, {}, {}, {}};
+    std::map<std::string, Numbers> values = {{"x", {1, 2, 3, 4}}, {"w", {0.5, -1, 1, 2}}};
+    Names tensors = spec.inputs;
+    std::map<std::string, std::string> views;
+    const auto value = [&](const std::string& name) -> Numbers& {
+      return values[views.contains(name) ? views[name] : name];
+    };
+    const auto any = [&] {  // A tensor, or a view of it with the same shape.
+      const std::string& tensor = tensors[pick(tensors.size())];
+      if (pick(3) != 0) return tensor;
+      const std::string view = tensor + "_view" + std::to_string(pick(2));
+      if (!views.contains(view)) spec.views.push_back({view, tensor, {Size(2), Dim({1})}});
+      views[view] = tensor;
+      return view;
+    };
+    const size_t nodes = 1 + pick(25);
+    for (size_t i = 0; i < nodes; ++i) {
+      const bool multiply = pick(2) == 0;
+      const std::string a = any(), b = multiply ? "w" : any(), name = "n" + std::to_string(i);
+      const bool in_place = pick(3) == 0 && a.front() != 'w';
+      Numbers result;
+      for (size_t k = 0; k < 4; ++k) result.push_back(multiply ? value(a)[k] * value(b)[k] : value(a)[k] + value(b)[k]);
+      const std::string out = in_place ? a : "t" + std::to_string(i);
+      spec.nodes.push_back(multiply ? Mul(name, {a, b}, {out}) : Add(name, {a, b}, {out}));
+      if (!in_place) tensors.push_back(out);
+      value(out) = result;
+    }
+    for (const std::string& tensor : tensors)
+      if (pick(3) == 0) spec.outputs.push_back(tensor);
+    Runner r(spec);
+    Value x(DType::kF32, {2, 2}, {1, 2, 3, 4}), w(DType::kF32, {2, 2}, {0.5, -1, 1, 2});
+    r.Run({{"x", &x}, {"w", &w}});
+    for (size_t i = 0; i < spec.outputs.size(); ++i)
+      CHECK(Distance(r.Output(static_cast<int>(i)).Numbers(), values[spec.outputs[i]]) < 1e-4);
+  }
+}
+
 /// A layer's worth of operations on [T, 64] with weights bound and everything that grows with T.
 GraphSpec Layers() {
   auto layer = std::make_shared<GraphSpec>(
@@ -423,6 +467,7 @@ int main() {
   RUN(EarlyOutputsSurviveTheRun);
   RUN(InPlaceKeepsTheShape);
   RUN(OutputsGoWhereTheCallerWants);
+  RUN(RandomGraphsAgreeWithPlainEvaluation);
   RUN(WarmRunsNeitherPlanNorAllocate);
   RUN(GrowthIsPlannedPerDoubling);
   RUN(OtherThreadsAndDTypesAreNoticed);
