@@ -11,6 +11,43 @@ namespace {
 
 inline int64_t Min(int64_t a, int64_t b) { return a < b ? a : b; }
 
+/// The sums of one panel (with swiglu also of the next, `up`): f32 [rows][16], rows `stride` floats apart.
+template <class V>
+struct Sums {
+  const float* c;
+  const float* up;
+  int64_t stride;
+  V bias;
+  V up_bias;
+};
+
+/// Finish for one kind of epilogue: out[at + r * out_stride ...] of `width` columns.
+template <class V, DType kOut, bool kSwiglu, bool kResidual>
+void FinishRows(const GemmCall& call, int64_t rows, int64_t at, int64_t width, const Sums<V>& sums) {
+  const int64_t out_stride = call.out_stride;
+  void* const out = call.out;
+  const void* const residual = call.residual;
+  const auto each = [=](int64_t n) __attribute__((always_inline)) {
+    for (int64_t r = 0, i = at; r < rows; ++r, i += out_stride) {
+      V value = V::Load(sums.c + r * sums.stride) + sums.bias;
+      if constexpr (kSwiglu) value = Swish(value, 1.0f) * (V::Load(sums.up + r * sums.stride) + sums.up_bias);
+      if constexpr (kResidual) value = value + LoadAs<V>(residual, kOut, i, n);
+      StoreAs(value, out, kOut, i, n);
+    }
+  };
+  // Whole panels get a loop of their own, without the masks.
+  width == kLanes ? each(kLanes) : each(width);
+}
+
+template <class V, DType kOut>
+void FinishAs(const GemmCall& call, int64_t rows, int64_t at, int64_t width, const Sums<V>& sums) {
+  if (call.swiglu) {
+    (call.residual ? FinishRows<V, kOut, true, true> : FinishRows<V, kOut, true, false>)(call, rows, at, width, sums);
+  } else {
+    (call.residual ? FinishRows<V, kOut, false, true> : FinishRows<V, kOut, false, false>)(call, rows, at, width, sums);
+  }
+}
+
 /// Rounds rows [row, row + rows) of a finished panel into `out`: + bias, SwiGLU with the next panel, + residual.
 /// `c` holds f32 [rows][16], rows c_stride floats apart; `up` likewise the next panel's, with swiglu.
 template <class V>
@@ -19,16 +56,15 @@ void Finish(const GemmCall& call, int64_t row, int64_t rows, int64_t panel, cons
   const PackedWeight& weight = *call.weight;
   const int64_t begin = PanelRow(weight, panel);
   const int64_t width = PanelWidth(weight, panel);
-  const V bias = call.bias ? LoadAs<V>(call.bias, call.bias_dtype, begin, width) : V::Zero();
-  V up_bias = V::Zero();
-  if (call.bias && call.swiglu) up_bias = LoadAs<V>(call.bias, call.bias_dtype, PanelRow(weight, panel + 1), width);
-  for (int64_t r = 0; r < rows; ++r) {
-    V value = V::Load(c + r * c_stride) + bias;
-    if (call.swiglu) value = Swish(value, 1.0f) * (V::Load(up + r * c_stride) + up_bias);
-    const int64_t at = (row + r) * call.out_stride + begin;
-    if (call.residual) value = value + LoadAs<V>(call.residual, call.out_dtype, at, width);
-    StoreAs(value, call.out, call.out_dtype, at, width);
+  const int64_t at = row * call.out_stride + begin;
+  Sums<V> sums{c, up, c_stride, V::Zero(), V::Zero()};
+  if (call.bias) sums.bias = LoadAs<V>(call.bias, call.bias_dtype, begin, width);
+  if (call.bias && call.swiglu) {
+    sums.up_bias = LoadAs<V>(call.bias, call.bias_dtype, PanelRow(weight, panel + 1), width);
   }
+  if (call.out_dtype == DType::kBF16) return FinishAs<V, DType::kBF16>(call, rows, at, width, sums);
+  if (call.out_dtype == DType::kF16) return FinishAs<V, DType::kF16>(call, rows, at, width, sums);
+  FinishAs<V, DType::kF32>(call, rows, at, width, sums);
 }
 
 /// Input channels that one pass over the panels consumes: activations are converted to what a format multiplies this
