@@ -80,6 +80,18 @@ export interface StepOptions {
   readonly samplers?: Int32Array;
   /** Return the first output as f32 rows. */
   readonly logits?: boolean;
+  /** Time each operation. */
+  readonly profile?: boolean;
+}
+
+/** One operation of a profiled step. */
+export interface NodeTiming {
+  /** Path of the operation in the graph: `layer_3/attention`. */
+  readonly name: string;
+  readonly type: string;
+  /** On a steady clock that all steps share. */
+  readonly startMs: number;
+  readonly durationMs: number;
 }
 
 export interface StepResult {
@@ -88,6 +100,8 @@ export interface StepResult {
   readonly logprobs: ReadonlyArray<SampledLogprobs | undefined>;
   /** [rows, vocab] when asked for. */
   readonly logits?: Tensor<'f32'>;
+  /** In order of execution, when asked for. */
+  readonly timings?: readonly NodeTiming[];
 }
 
 export interface ForwardResult {

@@ -132,9 +132,24 @@ StepRequest ReadStep(int graph, const Napi::Value& inputs, const Napi::Value& op
     if (!samplers.IsUndefined()) request.samplers = ReadInt32s(samplers, Where(where, "samplers"));
     const Napi::Value logits = object.Get("logits");
     if (!logits.IsUndefined()) request.logits = ReadBool(logits, Where(where, "logits"));
+    const Napi::Value profile = object.Get("profile");
+    if (!profile.IsUndefined()) request.profile = ReadBool(profile, Where(where, "profile"));
   }
   request.inputs = ReadTensors(inputs, "inputs");
   return request;
+}
+
+Napi::Value MakeTimings(Napi::Env env, const std::vector<StepTiming>& timings) {
+  Napi::Array array = Napi::Array::New(env, timings.size());
+  for (uint32_t i = 0; i < timings.size(); ++i) {
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("name", timings[i].name);
+    object.Set("type", timings[i].type);
+    object.Set("startMs", static_cast<double>(timings[i].start_ns) / 1e6);
+    object.Set("durationMs", static_cast<double>(timings[i].duration_ns) / 1e6);
+    array.Set(i, object);
+  }
+  return array;
 }
 
 Napi::Value MakeStepResult(Napi::Env env, const StepResult& result) {
@@ -145,6 +160,7 @@ Napi::Value MakeStepResult(Napi::Env env, const StepResult& result) {
     logprobs.Set(i, result.logprobs[i] ? MakeLogprobs(env, *result.logprobs[i]) : env.Undefined());
   object.Set("logprobs", logprobs);
   if (result.logits.size() > 0) object.Set("logits", MakeTensor(env, result.logits[0]));
+  if (!result.timings.empty()) object.Set("timings", MakeTimings(env, result.timings));
   return object;
 }
 

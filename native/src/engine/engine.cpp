@@ -166,10 +166,16 @@ StepResult Engine::Run(const StepRequest& request) {
   CheckSamplers(request.samplers);
   const std::vector<BoundTensor> inputs = Match(entry, request.inputs);
   const uint64_t barriers = pool_.barriers();
+  entry.graph->SetProfiling(request.profile);
   entry.graph->Run(inputs, {}, {}, kernels_, pool_);
   UpdateStats(entry, pool_.barriers() - barriers);
 
   StepResult result;
+  for (const NodeTiming& timing : entry.graph->Timings()) {
+    const auto node = static_cast<size_t>(timing.node);
+    result.timings.push_back(
+        {entry.graph->NodeNames()[node], entry.graph->NodeTypes()[node], timing.start_ns, timing.duration_ns});
+  }
   if (request.samplers.empty() && !request.logits) return result;
   if (entry.graph->Outputs().empty()) throw Error("NATIVE_OUTPUT_INVALID", "the graph has no outputs");
   const Tensor& logits = entry.graph->Output(0);

@@ -28,6 +28,15 @@ struct StepRequest {
   TensorBundle inputs;
   std::vector<int32_t> samplers;  ///< Per row of the first output, kUnsampled where none; empty: nothing is sampled.
   bool logits = false;            ///< Copy the first output, as f32.
+  bool profile = false;           ///< Time each operation.
+};
+
+/// One operation of a profiled step.
+struct StepTiming {
+  std::string name;
+  std::string type;
+  uint64_t start_ns;  ///< On the steady clock.
+  uint64_t duration_ns;
 };
 
 /// Instead of a sampler: the row is left alone; and instead of its token.
@@ -37,6 +46,7 @@ struct StepResult {
   std::vector<int32_t> tokens;  ///< kUnsampled, or kNotFinite, or the token.
   std::vector<std::optional<TokenLogprobs>> logprobs;
   TensorBundle logits;  ///< One tensor when asked for.
+  std::vector<StepTiming> timings;
 };
 
 struct ForwardRequest {
