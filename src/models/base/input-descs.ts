@@ -2,6 +2,7 @@ import type { Phase } from '../../common-op-builders/index.js';
 import type { FloatDType } from '../../dtype.js';
 import type { TensorDesc } from '../../graph/infer-shapes.js';
 import type { CausalLM } from '../../router/index.js';
+import { weightDesc } from '../../weights/weights.js';
 import { SLIDING_MASK } from './layer-inputs.js';
 
 /** The sizes of one step. */
@@ -46,7 +47,7 @@ export function inputDescs(
   };
   const cache = float(batch * blocks, blockSize, config.numKeyValueHeads, config.headDim);
   return new Map<string, TensorDesc>([
-    ...model.getWeights().map(({ name, shape }) => [name, float(...shape)] as const),
+    ...model.getWeights().map((weight) => [weight.name, weightDesc(weight, dtype)] as const),
     ...model.cacheNames().map((name) => [name, cache] as const),
     ...Object.entries(steps),
   ]);
