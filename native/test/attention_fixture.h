@@ -110,8 +110,8 @@ inline std::vector<double> Textbook(const Heads& h, const Array& q, const Array&
 class PagedCache {
  public:
   PagedCache(DType dtype, const Heads& heads, int64_t block_size, int64_t blocks)
-      : keys_{nullptr, dtype, false, block_size, heads.kv_heads, heads.head_dim},
-        values_{nullptr, dtype, true, block_size, heads.kv_heads, heads.head_dim},
+      : keys_{nullptr, dtype, false, blocks, block_size, heads.kv_heads, heads.head_dim},
+        values_{nullptr, dtype, true, blocks, block_size, heads.kv_heads, heads.head_dim},
         key_bytes_(static_cast<size_t>(keys_.BlockBytes() * blocks) + 64, std::byte{0xFF}),
         value_bytes_(static_cast<size_t>(values_.BlockBytes() * blocks) + 64, std::byte{0xFF}),
         order_(static_cast<size_t>(blocks)) {

@@ -381,7 +381,7 @@ void WritesOutOfOrderKeepTheirSlots() {
         {cache.Keys(0), cache.Values(0)}, kernels::Select(), pool);
     const int64_t token_of[] = {1, 3, 5, 0};
     for (bool values : {false, true}) {
-      const kernels::KvStore store{(values ? cache.Values(0) : cache.Keys(0)).data, dtype, values, 32, 2, 24};
+      const kernels::KvStore store{(values ? cache.Values(0) : cache.Keys(0)).data, dtype, values, 3, 32, 2, 24};
       Array& rows = values ? p.v : p.k;
       for (int64_t head = 0; head < 2; ++head) {
         Array back(dtype, 32 * 24);

@@ -54,7 +54,7 @@ struct Problem {
     c.q_stride = heads.q_heads() * heads.head_dim;
     c.group = heads.group;
     c.kv_head = kv_head;
-    c.kv_heads = heads.kv_heads;
+    c.blocks = cache.keys().blocks;
     c.head_dim = heads.head_dim;
     c.q_position = first;
     c.window = sight.window;

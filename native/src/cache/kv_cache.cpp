@@ -23,7 +23,7 @@ void Require(const char* name, int64_t value, int64_t multiple, int64_t max) {
 
 /// Bytes of one layer's keys or values, up to a whole number of cache lines.
 int64_t LayerBytes(const KvCacheOptions& o, bool values) {
-  const kernels::KvStore head{nullptr, o.dtype, values, o.block_size, 1, o.head_dim};
+  const kernels::KvStore head{nullptr, o.dtype, values, 1, o.block_size, 1, o.head_dim};
   const int64_t bytes = CheckedMul(CheckedMul(head.BlockBytes(), o.kv_heads), o.num_blocks);
   constexpr int64_t kAlignment = kBufferAlignment;
   return CheckedAdd(bytes, kAlignment - 1) / kAlignment * kAlignment;

@@ -32,19 +32,32 @@ inline Span TileKeys(const AttendCall& c, int64_t key_begin, int64_t key_end) {
   return {first.begin / kValueDepth * kValueDepth, RoundUp(last.end, kValueDepth)};
 }
 
-/// Where the keys and values of a group of kValueDepth positions begin, in elements of the caches.
-struct Place {
-  int64_t keys;
-  int64_t values;
-};
+/// Steps through the groups of kValueDepth positions of one kv head. Blocks hold whole groups.
+class Groups {
+ public:
+  Groups(const AttendCall& c, int64_t position)
+      : c_(&c), position_(position), block_(position / c.block_size), offset_(position % c.block_size) {}
 
-/// `position` is a multiple of kValueDepth, and so is a block's size. A padded head_dim is the layout's.
-inline Place FindPlace(const AttendCall& c, int64_t position, int64_t key_dim, int64_t value_dim) {
-  const int64_t i = position / c.block_size;
-  const int64_t block = (c.block_table ? c.block_table[i] : i) * c.kv_heads + c.kv_head;
-  const int64_t slot = block * c.block_size + position % c.block_size;
-  return {slot * key_dim, slot * value_dim};
-}
+  int64_t position() const { return position_; }
+  /// The group's first slot: its keys lie slot * (stored head_dim) elements into the cache, its values likewise.
+  int64_t slot() const {
+    const int64_t block = c_->block_table ? c_->block_table[block_] : block_;
+    return (c_->kv_head * c_->blocks + block) * c_->block_size + offset_;
+  }
+  void Next() {
+    position_ += kValueDepth;
+    offset_ += kValueDepth;
+    if (offset_ < c_->block_size) return;
+    offset_ = 0;
+    ++block_;
+  }
+
+ private:
+  const AttendCall* c_;
+  int64_t position_;
+  int64_t block_;
+  int64_t offset_;
+};
 
 }  // namespace
 }  // namespace atb::kernels

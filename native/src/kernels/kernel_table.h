@@ -38,7 +38,7 @@ struct AttendCall {
   int64_t q_stride;
   int64_t group;
   int64_t kv_head;
-  int64_t kv_heads;
+  int64_t blocks;  ///< Of the cache: one kv head's blocks lie together.
   int64_t head_dim;
   int64_t q_position;  ///< Position of the first query token; key j is visible to a query at p when p - window < j <= p.
   int64_t window;      ///< Keys visible to a query, itself included; 0: no limit.
@@ -49,7 +49,8 @@ struct AttendCall {
   const void* v_cache;
   const int32_t* block_table;  ///< Block of keys [i * block_size, ...); null: block i is i.
   int64_t block_size;
-  const float* mask;  ///< Added to the scaled scores: [q_tokens, context_len] rows mask_stride apart, or null.
+  const float* mask;  ///< Added to the scaled scores: [q_tokens, context_len] rows mask_stride apart, or null. A key is
+                      ///< not seen where the sum is below kLeastScore.
   int64_t mask_stride;
 };
 

@@ -3,7 +3,8 @@
 
 namespace atb::kernels {
 
-/// A KV block is stored head by head, so that one head's scan is contiguous. Inside a (block, head):
+/// A KV cache is stored head by head, [kv_heads][blocks]: the scan of a head over blocks that follow one another is one
+/// stream, which memory delivers a third faster than pieces of 16 KB. Inside a (kv head, block):
 ///
 /// bf16 keys    [block_size/16][ceil(head_dim/32)][16 d-pairs][16 keys][2]   tiles of Q K^T: 16 keys are the columns
 /// bf16 values  [block_size/32][ceil(head_dim/16)][16 key-pairs][16 d][2]    tiles of P V: 32 keys are the depth
@@ -21,6 +22,9 @@ constexpr int64_t kAttendChunk = 256;
 
 /// Head dimensions are multiples of 8 up to this.
 constexpr int64_t kMaxHeadDim = 256;
+
+/// A key whose score is below this is not seen, as if its mask were -infinity: ATB's bf16 masks forbid with -3e38.
+constexpr float kLeastScore = -1e38f;
 
 /// Query rows that share one piece of work: one AMX tile of rows.
 constexpr int64_t kAttendRows = 16;

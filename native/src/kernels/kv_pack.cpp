@@ -11,7 +11,7 @@ namespace {
 int64_t RoundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 std::byte* Head(const KvStore& store, int64_t block, int64_t head) {
-  const int64_t elements = (block * store.kv_heads + head) * store.HeadElements();
+  const int64_t elements = (head * store.blocks + block) * store.HeadElements();
   return static_cast<std::byte*>(store.data) + elements * static_cast<int64_t>(SizeOf(store.dtype));
 }
 

@@ -12,11 +12,12 @@ struct KvStore {
   void* data;
   DType dtype;  ///< f32, f16 or bf16.
   bool values;  ///< Values; else keys.
+  int64_t blocks;
   int64_t block_size;
   int64_t kv_heads;
   int64_t head_dim;
 
-  /// Elements of one (block, kv head), padding included.
+  /// Elements of one (kv head, block), padding included.
   int64_t HeadElements() const;
   int64_t BlockBytes() const { return HeadElements() * kv_heads * static_cast<int64_t>(SizeOf(dtype)); }
 };

@@ -126,7 +126,7 @@ class Runner {
     c.q_stride = work_.param.heads * work_.head_dim;
     c.group = std::min(plan_.tiling.heads, work_.param.group() - split * plan_.tiling.heads);
     c.kv_head = kv_head;
-    c.kv_heads = work_.param.kv_heads;
+    c.blocks = work_.blocks;
     c.head_dim = work_.head_dim;
     // The kernel counts heads from kv_head * group; a part of a group begins elsewhere.
     const int64_t q_element = (s->q_begin + item.first_token) * c.q_stride +
@@ -253,8 +253,8 @@ class Runner {
   std::byte* workspace_;
 };
 
-kernels::KvStore PackedStore(DType dtype, bool values, int64_t kv_heads, int64_t head_dim) {
-  return {nullptr, dtype, values, KvPacker::kBlock, kv_heads, head_dim};
+kernels::KvStore PackedStore(DType dtype, bool values, int64_t blocks, int64_t kv_heads, int64_t head_dim) {
+  return {nullptr, dtype, values, blocks, KvPacker::kBlock, kv_heads, head_dim};
 }
 
 }  // namespace
@@ -292,26 +292,26 @@ void Attend(const AttentionWork& work, const AttentionExtents& extents, const Co
 
 size_t KvPacker::Bytes(DType dtype, int64_t keys, int64_t sequences, int64_t kv_heads, int64_t head_dim) {
   const int64_t blocks = CeilDiv(keys, kBlock) + sequences;
-  const int64_t block = PackedStore(dtype, false, kv_heads, head_dim).BlockBytes() +
-                        PackedStore(dtype, true, kv_heads, head_dim).BlockBytes();
+  const int64_t block = PackedStore(dtype, false, blocks, kv_heads, head_dim).BlockBytes() +
+                        PackedStore(dtype, true, blocks, kv_heads, head_dim).BlockBytes();
   return Align(static_cast<size_t>(blocks * block));
 }
 
-void KvPacker::Pack(AttentionSequence* sequences, const KvRows* rows, int64_t count, ThreadPool& pool,
-                    std::byte* workspace) const {
-  kernels::KvStore keys = PackedStore(dtype_, false, kv_heads_, head_dim_);
-  kernels::KvStore values = PackedStore(dtype_, true, kv_heads_, head_dim_);
+int64_t KvPacker::Pack(AttentionSequence* sequences, const KvRows* rows, int64_t count, ThreadPool& pool,
+                       std::byte* workspace) const {
   int64_t blocks = 0;
   for (int64_t i = 0; i < count; ++i) {
     sequences[i].first_item = blocks;  // Until Attend counts its own items.
     blocks += CeilDiv(sequences[i].context_len, kBlock);
   }
+  kernels::KvStore keys = PackedStore(dtype_, false, blocks, kv_heads_, head_dim_);
+  kernels::KvStore values = PackedStore(dtype_, true, blocks, kv_heads_, head_dim_);
   keys.data = workspace;
   values.data = workspace + blocks * keys.BlockBytes();
   for (int64_t i = 0; i < count; ++i) {
     sequences[i].block_table = nullptr;
-    sequences[i].k_cache = static_cast<std::byte*>(keys.data) + sequences[i].first_item * keys.BlockBytes();
-    sequences[i].v_cache = static_cast<std::byte*>(values.data) + sequences[i].first_item * values.BlockBytes();
+    sequences[i].k_cache = static_cast<std::byte*>(keys.data) + sequences[i].first_item * keys.BlockBytes() / kv_heads_;
+    sequences[i].v_cache = static_cast<std::byte*>(values.data) + sequences[i].first_item * values.BlockBytes() / kv_heads_;
   }
   const int64_t stride = kv_heads_ * head_dim_;
   pool.ParallelFor(blocks * kv_heads_, [&](int64_t index, int) {
@@ -334,6 +334,7 @@ void KvPacker::Pack(AttentionSequence* sequences, const KvRows* rows, int64_t co
       }
     }
   });
+  return blocks;
 }
 
 int64_t RequireQuery(const char* op, int input, const TensorDesc& desc, int64_t heads) {

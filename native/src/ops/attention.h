@@ -47,6 +47,7 @@ struct AttentionWork {
   DType dtype;
   int64_t tokens;
   int64_t head_dim;
+  int64_t blocks;  ///< Of the caches.
   int64_t block_size;
   AttentionMask mask;
   AttentionSequence* sequences;
@@ -89,8 +90,8 @@ class KvPacker {
   static size_t Bytes(DType dtype, int64_t keys, int64_t sequences, int64_t kv_heads, int64_t head_dim);
 
   KvPacker(DType dtype, int64_t kv_heads, int64_t head_dim) : dtype_(dtype), kv_heads_(kv_heads), head_dim_(head_dim) {}
-  /// Points the sequences at packed copies of `rows[i]`.
-  void Pack(AttentionSequence* sequences, const KvRows* rows, int64_t count, ThreadPool& pool, std::byte* workspace) const;
+  /// Points the sequences at packed copies of `rows[i]`. Returns the blocks of the packed caches.
+  int64_t Pack(AttentionSequence* sequences, const KvRows* rows, int64_t count, ThreadPool& pool, std::byte* workspace) const;
 
  private:
   DType dtype_;

@@ -19,7 +19,7 @@ void RequireKvCache(const char* op, int input, const TensorDesc& desc, bool valu
 
 kernels::KvStore StoreOf(const Tensor& cache) {
   const TensorDesc& d = cache.desc;
-  return {cache.data, d.dtype, d.layout == Layout::kValueCache, d.dim(1), d.dim(2), d.dim(3)};
+  return {cache.data, d.dtype, d.layout == Layout::kValueCache, d.dim(0), d.dim(1), d.dim(2), d.dim(3)};
 }
 
 size_t KvCacheBytes(const TensorDesc& desc) {

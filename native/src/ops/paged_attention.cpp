@@ -105,12 +105,12 @@ class PagedAttention : public Operation {
       if (packs) rows[i] = {in[kKeys].data, in[kValues].data, table, block_size};
       begin += queries;
     }
-    if (packs) {
-      KvPacker(in[kQuery].desc.dtype, param_.kv_heads, s.extents.head_dim)
-          .Pack(sequences, rows, batch, ctx.pool, ctx.workspace + s.packed_at);
-    }
-
     AttentionWork work = {};
+    work.blocks = in[kKeys].desc.dim(0);
+    if (packs) {
+      work.blocks = KvPacker(in[kQuery].desc.dtype, param_.kv_heads, s.extents.head_dim)
+                        .Pack(sequences, rows, batch, ctx.pool, ctx.workspace + s.packed_at);
+    }
     work.param = param_;
     work.q = in[kQuery].data;
     work.out = out[0].data;

@@ -71,10 +71,9 @@ class SelfAttention : public Operation {
       rows[i] = {in[1].As<std::byte>() + begin * kv_row, in[2].As<std::byte>() + begin * kv_row, nullptr, 0};
       begin += n;
     }
-    KvPacker(in[0].desc.dtype, param_.kv_heads, s.extents.head_dim)
-        .Pack(sequences, rows, batch, ctx.pool, ctx.workspace + s.packed_at);
-
     AttentionWork work = {};
+    work.blocks = KvPacker(in[0].desc.dtype, param_.kv_heads, s.extents.head_dim)
+                      .Pack(sequences, rows, batch, ctx.pool, ctx.workspace + s.packed_at);
     work.param = Param();
     work.q = in[0].data;
     work.out = out[0].data;

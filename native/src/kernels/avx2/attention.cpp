@@ -5,13 +5,14 @@
 namespace atb::kernels::avx2 {
 namespace {
 
-/// Pairs of bf16, widened to f32; see kernels/simd/attention.h.
+/// Pairs of bf16, widened to f32: E of kernels/simd/attention.h.
 struct Pairs {
   using Weight = float;
   struct Stored {
     Vec even;
     Vec odd;
   };
+  using Exponential = simd::FullExp<Vec>;
   static constexpr int kDepth = 2;
   static constexpr int64_t kBytes = 2;
 
@@ -28,15 +29,9 @@ struct Pairs {
   static Vec Mul(const Stored& stored, const float* weights, Vec acc) {
     return Fma(stored.odd, Vec::Set1(weights[1]), Fma(stored.even, Vec::Set1(weights[0]), acc));
   }
-  static Vec RoundTo(Vec p, float* to) {
-    uint16_t bits[simd::kLanes];
-    p.StoreBF16(bits);
-    const Vec rounded = Vec::LoadBF16(bits);
-    rounded.Store(to);
-    return rounded;
-  }
-  static void LoadQuery(const void* q, int64_t at, int64_t head_dim, float* to) {
-    simd::StoreRow<Vec>(q, DType::kBF16, at, head_dim, to);
+  static Vec Keep(Vec p, Vec q, float* to, Vec sum) { return simd::KeepWide<Vec, DType::kBF16>(p, q, to, sum); }
+  static void LoadQuery(const void* q, int64_t at, int64_t n, float* to) {
+    simd::WidenRow<Vec>(q, DType::kBF16, at, n, to);
   }
 };
 

@@ -18,7 +18,7 @@ struct Place {
 Place Find(const AttendCall& c, int64_t position) {
   const bool tiled = c.dtype == DType::kBF16;
   const int64_t i = position / c.block_size;
-  const int64_t block = (c.block_table ? c.block_table[i] : i) * c.kv_heads + c.kv_head;
+  const int64_t block = c.kv_head * c.blocks + (c.block_table ? c.block_table[i] : i);
   const int64_t key_dim = tiled ? RoundUp(c.head_dim, 32) : c.head_dim;
   const int64_t value_dim = tiled ? RoundUp(c.head_dim, 16) : c.head_dim;
   return {block * c.block_size * key_dim, block * c.block_size * value_dim, position % c.block_size};
@@ -84,7 +84,7 @@ void Attend(const AttendCall& c, int64_t key_begin, int64_t key_end, const Atten
       score = Visible(c, query, j) ? Score(c, row, j) : -INFINITY;
       if (score > max) max = score;
     }
-    if (max == -INFINITY) max = 0;  // Nothing to see: each exp(-inf) below is 0. A NaN score stays a NaN.
+    if (max < kLeastScore) max = kLeastScore;  // Nothing to see: each exponential below is 0. A NaN score stays a NaN.
 
     double sum = 0;
     double total[kMaxHeadDim] = {};

@@ -2,11 +2,15 @@
 // Attention of one tile over one piece of keys, over a vector type V (vec.h) and a way E to multiply stored elements;
 // kernels/reference/attention.cpp says what is computed. Internal linkage, as in vec.h.
 //
-// E has: Weight, the type of a query's or a probability's element as it is multiplied; kDepth, the elements that one
-// product sums (2: pairs, as bf16 is stored); Stored, sixteen lanes of kDepth elements; Load(p) and Load(p, lanes);
-// Mul(stored, weights, acc) = acc + the products of kDepth elements; RoundTo(p, weights), which writes probabilities as
-// rounded to the cache's dtype and returns them; LoadQuery, which writes a query's row as weights; kBytes, an element's
-// size in the cache.
+// E has:
+//   Weight             the type of a query's or a probability's element as it is multiplied
+//   kBytes             the size of a stored element
+//   kDepth             the stored elements that one product sums: 2 for bf16, which is stored in pairs
+//   Stored             sixteen lanes of kDepth elements; Load(p), Load(p, lanes)
+//   Mul(s, w, acc)     acc + the products of the lanes of s with the kDepth weights at w
+//   Exponential        Exponential(scale, shift)(x) = exp(x * scale - shift), as exact as the weights need
+//   Keep(p, q, to, sum)  writes two vectors of probabilities as weights, and returns sum + what it wrote
+//   LoadQuery(q, at, n, to)  writes n elements of a query as weights
 #include <math.h>
 
 #include "kernels/attend_tile.h"
@@ -18,6 +22,7 @@ namespace {
 // One vector more than the piece, so that the rows of a tile do not share cache sets.
 constexpr int64_t kScoreStride = kAttendChunk + kLanes;
 constexpr int64_t kQueryStride = kMaxHeadDim + kLanes;
+constexpr int64_t kLine = 64;
 
 template <class Weight>
 struct AttendScratch {
@@ -26,29 +31,121 @@ struct AttendScratch {
   alignas(64) Weight query[kAttendRows * kQueryStride];
 };
 
+/// One tile's and piece's extents, computed once.
+template <class E>
+struct Piece {
+  const AttendCall& call;
+  int64_t rows;
+  Groups first;  ///< The first group that some row sees.
+  Span tile;
+  int64_t key_dim;  ///< head_dim as stored.
+  int64_t value_dim;
+
+  Piece(const AttendCall& c, int64_t key_begin, int64_t key_end)
+      : call(c),
+        rows(c.q_tokens * c.group),
+        first(c, 0),
+        tile(TileKeys(c, key_begin, key_end)),
+        key_dim(E::kDepth == 2 ? RoundUp(c.head_dim, 32) : c.head_dim),
+        value_dim(E::kDepth == 2 ? RoundUp(c.head_dim, 16) : c.head_dim) {
+    first = Groups(c, key_begin + tile.begin);
+  }
+
+  const char* Keys(const Groups& at) const {
+    return static_cast<const char*>(call.k_cache) + at.slot() * key_dim * E::kBytes;
+  }
+  const char* Values(const Groups& at) const {
+    return static_cast<const char*>(call.v_cache) + at.slot() * value_dim * E::kBytes;
+  }
+  int64_t KeyLines() const { return kValueDepth * key_dim * E::kBytes / kLine; }  ///< Of a group.
+  int64_t ValueLines() const { return kValueDepth * value_dim * E::kBytes / kLine; }
+};
+
+/// Fetches memory in the order in which decode reads it: a piece's keys, its values, the next piece's keys. It stays
+/// kAhead cache lines before the products: 1 to 2 KB let the hardware's own prefetching run along, 4 KB and more are a
+/// quarter slower. The tiles of a prompt find keys and values in L2 and fetch nothing.
+template <class E>
+class Stream {
+ public:
+  explicit Stream(const Piece<E>& p) : p_(p), at_(p.first) {
+    const bool decode = p.call.q_tokens == 1 && p.tile.begin < p.tile.end;
+    if (decode) Enter(kKeys);
+    Advance<false>(kAhead);
+  }
+
+  void Step(int64_t lines) { Advance<true>(lines); }
+  void Stop() { phase_ = kDone; }
+
+ private:
+  static constexpr int64_t kAhead = 32;
+  enum Phase { kKeys, kValues, kNextKeys, kDone };
+
+  template <bool kFetch>
+  void Advance(int64_t lines) {
+    while (phase_ != kDone) {
+      const int64_t n = Min(lines, left_);
+      if (kFetch) {
+        for (int64_t i = 0; i < n; ++i) __builtin_prefetch(from_ + i * kLine, 0, 2);
+      }
+      from_ += n * kLine;
+      left_ -= n;
+      lines -= n;
+      if (lines == 0) return;
+      NextGroup();
+    }
+  }
+
+  void NextGroup() {
+    at_.Next();
+    const int64_t end = p_.first.position() + p_.tile.end - p_.tile.begin;
+    if (at_.position() < end || phase_ == kNextKeys) return Enter(phase_);
+    // The next piece follows when this one is whole.
+    if (phase_ == kKeys) at_ = p_.first;
+    Enter(phase_ == kKeys ? kValues : kNextKeys);
+  }
+
+  void Enter(Phase phase) {
+    phase_ = at_.position() < p_.call.context_len ? phase : kDone;
+    if (phase_ == kDone) return;
+    from_ = phase == kValues ? p_.Values(at_) : p_.Keys(at_);
+    left_ = phase == kValues ? p_.ValueLines() : p_.KeyLines();
+  }
+
+  const Piece<E>& p_;
+  Groups at_;
+  Phase phase_ = kDone;
+  const char* from_ = nullptr;
+  int64_t left_ = 0;  ///< Lines of the group.
+};
+
 /// Turns a row of products into probabilities: rounded by E into `probs`, zero where the row cannot see.
 template <class V, class E>
 inline void SoftmaxRow(const AttendCall& c, int64_t token, int64_t key_begin, const Span& tile, const Span& row,
                        float* scores, typename E::Weight* probs, float* max_out, float* sum_out) {
   const V none = V::Set1(-INFINITY);
-  const V scale = V::Set1(c.scale);
   const float* mask = c.mask ? c.mask + token * c.mask_stride + key_begin : nullptr;
+  // Where only the scale is between products and scores, the largest product tells the largest score.
+  const bool plain = !mask && c.scale > 0;
   V max = none;
   for (int64_t j = tile.begin; j < tile.end; j += kLanes) {
-    V s = V::Load(scores + j) * scale;
-    const int64_t lanes = Max(Min(row.end - j, kLanes), 0);
-    if (mask) s = s + (lanes == kLanes ? V::Load(mask + j) : V::LoadPart(mask + j, lanes));
-    if (lanes < kLanes) s = First(s, lanes, none);
-    if (j < row.begin) s = First(none, Min(row.begin - j, kLanes), s);
-    s.Store(scores + j);
+    V s = V::Load(scores + j);
+    if (!plain || j < row.begin || j + kLanes > row.end) {
+      const int64_t lanes = Max(Min(row.end - j, kLanes), 0);
+      if (!plain) s = s * V::Set1(c.scale);
+      if (mask) s = s + (lanes == kLanes ? V::Load(mask + j) : V::LoadPart(mask + j, lanes));
+      if (lanes < kLanes) s = First(s, lanes, none);
+      if (j < row.begin) s = First(none, Min(row.begin - j, kLanes), s);
+      s.Store(scores + j);
+    }
     max = Max(s, max);
   }
-  float top = ReduceMax(max);
-  if (top == -INFINITY) top = 0;  // Nothing to see: each exp(-inf) below is 0. A NaN score stays a NaN.
-  const V shift = V::Set1(top);
+  const float scale = plain ? c.scale : 1;
+  float top = ReduceMax(max) * scale;
+  if (top < kLeastScore) top = kLeastScore;  // Nothing to see: each exponential is 0. A NaN score stays a NaN.
+  const typename E::Exponential exp(scale, top);
   V sum = V::Zero();
-  for (int64_t j = tile.begin; j < tile.end; j += kLanes) {
-    sum = sum + E::RoundTo(Exp(V::Load(scores + j) - shift), probs + j);
+  for (int64_t j = tile.begin; j < tile.end; j += 2 * kLanes) {
+    sum = E::Keep(exp(V::Load(scores + j)), exp(V::Load(scores + j + kLanes)), probs + j, sum);
   }
   *sum_out = ReduceAdd(sum);
   *max_out = *sum_out == 0 ? -INFINITY : top;
@@ -56,19 +153,13 @@ inline void SoftmaxRow(const AttendCall& c, int64_t token, int64_t key_begin, co
 
 /// All rows of a tile. `out`: max and sum.
 template <class V, class E>
-inline void SoftmaxRows(const AttendCall& c, int64_t key_begin, int64_t key_end, float* scores,
+inline void SoftmaxRows(const AttendCall& c, int64_t key_begin, int64_t key_end, const Span& tile, float* scores,
                         typename E::Weight* probs, const AttendPartial& out) {
-  const Span tile = TileKeys(c, key_begin, key_end);
   for (int64_t r = 0; r < c.q_tokens * c.group; ++r) {
     const int64_t token = r / c.group;
     SoftmaxRow<V, E>(c, token, key_begin, tile, VisibleKeys(c, token, key_begin, key_end), scores + r * kScoreStride,
                      probs + r * kScoreStride, out.max + r, out.sum + r);
   }
-}
-
-/// Memory soon to be used. Any address is allowed.
-inline void Prefetch(const char* p, int64_t bytes) {
-  for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i, 0, 2);
 }
 
 /// f(IntConstant<n>) for 1 <= n <= kMax, so that loops over n unroll into registers.
@@ -86,18 +177,23 @@ inline void WithCount(int64_t n, const F& f) {
 
 /// Products of kRows queries with the 32 keys of two panels, each `units` groups of kDepth elements of d.
 template <class V, class E, int kRows>
-__attribute__((noinline)) void Scores(const typename E::Weight* query, const char* keys, int64_t units,
-                                      int64_t panel_bytes, float* scores) {
+__attribute__((noinline)) void Scores(Stream<E>* stream, const typename E::Weight* query, const char* keys,
+                                      int64_t units, int64_t panel_bytes, float* scores) {
+  constexpr int64_t kUnitBytes = kLanes * E::kDepth * E::kBytes;
+  constexpr int64_t kUnits = 8;  // Between two fetches.
   V acc[kRows][2];
   for (int r = 0; r < kRows; ++r) acc[r][0] = acc[r][1] = V::Zero();
-  for (int64_t u = 0; u < units; ++u) {
-    const char* at = keys + u * kLanes * E::kDepth * E::kBytes;
-    const typename E::Stored k0 = E::Load(at);
-    const typename E::Stored k1 = E::Load(at + panel_bytes);
-    for (int r = 0; r < kRows; ++r) {
-      const typename E::Weight* q = query + r * kQueryStride + u * E::kDepth;
-      acc[r][0] = E::Mul(k0, q, acc[r][0]);
-      acc[r][1] = E::Mul(k1, q, acc[r][1]);
+  for (int64_t begin = 0; begin < units; begin += kUnits) {
+    const int64_t end = Min(begin + kUnits, units);
+    if (stream) stream->Step((end - begin) * 2 * kUnitBytes / kLine);
+    for (int64_t u = begin; u < end; ++u) {
+      const typename E::Stored k0 = E::Load(keys + u * kUnitBytes);
+      const typename E::Stored k1 = E::Load(keys + panel_bytes + u * kUnitBytes);
+      for (int r = 0; r < kRows; ++r) {
+        const typename E::Weight* q = query + r * kQueryStride + u * E::kDepth;
+        acc[r][0] = E::Mul(k0, q, acc[r][0]);
+        acc[r][1] = E::Mul(k1, q, acc[r][1]);
+      }
     }
   }
   for (int r = 0; r < kRows; ++r) {
@@ -106,43 +202,25 @@ __attribute__((noinline)) void Scores(const typename E::Weight* query, const cha
   }
 }
 
-/// One tile's and piece's extents, computed once.
-struct Piece {
-  const AttendCall& call;
-  int64_t key_begin;
-  Span tile;
-  int64_t key_dim;    ///< head_dim as stored.
-  int64_t value_dim;
-  bool stream;  ///< Decode reads the cache from memory, once: fetch ahead. The tiles of a prompt find it in L2.
-};
-
-/// While the values of this piece are weighed, the keys of the next one come.
-template <class E>
-inline void PrefetchNextKeys(const Piece& p, int64_t position) {
-  const int64_t next = position + kAttendChunk;
-  if (!p.stream || next >= p.call.context_len) return;
-  const int64_t keys = FindPlace(p.call, next, p.key_dim, p.value_dim).keys;
-  Prefetch(static_cast<const char*>(p.call.k_cache) + keys * E::kBytes, kValueDepth * p.key_dim * E::kBytes);
-}
-
 /// out[r, d .. d + columns) = sum over the tile's keys of probs[r] * value, for kRows rows and columns <= 16 * kTiles.
 template <class V, class E, int kRows, int kTiles>
-__attribute__((noinline)) void Weigh(const Piece& p, const typename E::Weight* probs, int64_t d, int64_t columns,
-                                     float* out) {
+__attribute__((noinline)) void Weigh(const Piece<E>& p, Stream<E>* stream, const typename E::Weight* probs, int64_t d,
+                                     int64_t columns, float* out) {
   V acc[kRows][kTiles];
   for (int r = 0; r < kRows; ++r) {
     for (int t = 0; t < kTiles; ++t) acc[r][t] = V::Zero();
   }
   // Pairs are stored as whole tiles [16 d][2], single elements as rows of d.
   constexpr bool kTiled = E::kDepth == 2;
+  constexpr int64_t kUnits = kValueDepth / E::kDepth;
   const int64_t unit = (kTiled ? kLanes * 2 : p.value_dim) * E::kBytes;
   const int64_t tile = (kTiled ? kValueDepth * kLanes : kLanes) * E::kBytes;
   const int64_t last = kTiled ? kLanes : columns - (kTiles - 1) * kLanes;
-  for (int64_t j = p.tile.begin; j < p.tile.end; j += kValueDepth) {
-    const int64_t place = FindPlace(p.call, p.key_begin + j, p.key_dim, p.value_dim).values;
-    const char* values = static_cast<const char*>(p.call.v_cache) + (place + (kTiled ? d * kValueDepth : d)) * E::kBytes;
-    PrefetchNextKeys<E>(p, p.key_begin + j);
-    for (int64_t u = 0; u < kValueDepth / E::kDepth; ++u) {
+  Groups at = p.first;
+  for (int64_t j = p.tile.begin; j < p.tile.end; j += kValueDepth, at.Next()) {
+    const char* values = p.Values(at) + (kTiled ? d * kValueDepth : d) * E::kBytes;
+    for (int64_t u = 0; u < kUnits; ++u) {
+      if (stream && u % (kUnits / 4) == 0) stream->Step(p.ValueLines() / 4);
       typename E::Stored value[kTiles];
       for (int t = 0; t < kTiles - 1; ++t) value[t] = E::Load(values + u * unit + t * tile);
       value[kTiles - 1] = E::Load(values + u * unit + (kTiles - 1) * tile, last);
@@ -159,47 +237,42 @@ __attribute__((noinline)) void Weigh(const Piece& p, const typename E::Weight* p
   }
 }
 
+template <class E>
+inline void LoadQueries(const AttendCall& c, typename E::Weight* query) {
+  for (int64_t r = 0; r < c.q_tokens * c.group; ++r) {
+    const int64_t head = c.kv_head * c.group + r % c.group;
+    E::LoadQuery(c.q, r / c.group * c.q_stride + head * c.head_dim, c.head_dim, query + r * kQueryStride);
+  }
+}
+
 /// KernelTable::attend. kScoreRows * 2 and kWeighRows * kWeighTiles accumulators live in registers.
 template <class V, class E, int kScoreRows, int kWeighRows, int kWeighTiles>
 inline void Attend(const AttendCall& c, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch) {
-  using Weight = typename E::Weight;
-  auto& s = *static_cast<AttendScratch<Weight>*>(scratch);
-  const int64_t rows = c.q_tokens * c.group;
-  const Piece p = {c,
-                   key_begin,
-                   TileKeys(c, key_begin, key_end),
-                   RoundUp(c.head_dim, E::kDepth == 2 ? 32 : 8),
-                   RoundUp(c.head_dim, E::kDepth == 2 ? 16 : 8),
-                   c.q_tokens == 1};
-
-  for (int64_t r = 0; r < rows; ++r) {
-    const int64_t head = c.kv_head * c.group + r % c.group;
-    E::LoadQuery(c.q, r / c.group * c.q_stride + head * c.head_dim, c.head_dim, s.query + r * kQueryStride);
-  }
-  for (int64_t j = p.tile.begin; j < p.tile.end; j += kValueDepth) {
-    const Place at = FindPlace(c, key_begin + j, p.key_dim, p.value_dim);
-    const char* keys = static_cast<const char*>(c.k_cache) + at.keys * E::kBytes;
-    const char* values = static_cast<const char*>(c.v_cache) + at.values * E::kBytes;
-    if (p.stream) Prefetch(values, kValueDepth * p.value_dim * E::kBytes);
-    for (int64_t r = 0; r < rows; r += kScoreRows) {
-      WithCount<kScoreRows>(rows - r, [&](auto n) {
-        Scores<V, E, n.value>(s.query + r * kQueryStride, keys, c.head_dim / E::kDepth,
-                              kKeyPanel * p.key_dim * E::kBytes, s.scores + r * kScoreStride + j);
+  auto& s = *static_cast<AttendScratch<typename E::Weight>*>(scratch);
+  const Piece<E> p(c, key_begin, key_end);
+  Stream<E> stream(p);
+  LoadQueries<E>(c, s.query);
+  Groups at = p.first;
+  for (int64_t j = p.tile.begin; j < p.tile.end; j += kValueDepth, at.Next()) {
+    for (int64_t r = 0; r < p.rows; r += kScoreRows) {
+      WithCount<kScoreRows>(p.rows - r, [&](auto n) {
+        Scores<V, E, n.value>(r == 0 ? &stream : nullptr, s.query + r * kQueryStride, p.Keys(at),
+                              c.head_dim / E::kDepth, kKeyPanel * p.key_dim * E::kBytes,
+                              s.scores + r * kScoreStride + j);
       });
     }
   }
 
-  SoftmaxRows<V, E>(c, key_begin, key_end, s.scores, s.probs, out);
+  SoftmaxRows<V, E>(c, key_begin, key_end, p.tile, s.scores, s.probs, out);
 
-  Piece once = p;
-  for (int64_t r = 0; r < rows; r += kWeighRows) {
-    WithCount<kWeighRows>(rows - r, [&](auto n) {
+  for (int64_t r = 0; r < p.rows; r += kWeighRows) {
+    WithCount<kWeighRows>(p.rows - r, [&](auto n) {
       for (int64_t d = 0; d < c.head_dim; d += kWeighTiles * kLanes) {
         const int64_t columns = Min(c.head_dim - d, kWeighTiles * kLanes);
         WithCount<kWeighTiles>((columns + kLanes - 1) / kLanes, [&](auto tiles) {
-          Weigh<V, E, n.value, tiles.value>(once, s.probs + r * kScoreStride, d, columns, out.out + r * c.head_dim);
+          Weigh<V, E, n.value, tiles.value>(p, r == 0 && d == 0 ? &stream : nullptr, s.probs + r * kScoreStride, d,
+                                            columns, out.out + r * c.head_dim);
         });
-        once.stream = false;
       }
     });
   }
@@ -226,38 +299,53 @@ inline void Merge(const AttendPartial& acc, const AttendPartial& part, int64_t r
   }
 }
 
-/// to[0 .. n) = f32 of elements [at, at + n) of an array.
+/// exp(x * scale - shift) to f32.
 template <class V>
-inline void StoreRow(const void* from, DType dtype, int64_t at, int64_t n, float* to) {
+struct FullExp {
+  V scale;
+  V shift;
+  FullExp(float by, float minus) : scale(V::Set1(by)), shift(V::Set1(-minus)) {}
+  V operator()(V x) const { return Exp(Fma(x, scale, shift)); }
+};
+
+/// Elements as f32 weights: to[0 .. n) = elements [at, at + n) of `from`.
+template <class V>
+inline void WidenRow(const void* from, DType dtype, int64_t at, int64_t n, float* to) {
   for (int64_t i = 0; i < n; i += kLanes) {
     const int64_t lanes = Min(n - i, kLanes);
     StoreAs(LoadAs<V>(from, dtype, at + i, lanes), to, DType::kF32, i, lanes);
   }
 }
 
-/// f32 and f16 elements, one at a time, times f32.
+/// Probabilities, rounded to `kType`, as f32 weights. Returns sum + both.
+template <class V, DType kType>
+inline V KeepWide(V p, V q, float* to, V sum) {
+  if constexpr (kType != DType::kF32) {
+    uint16_t rounded[2 * kLanes];
+    StoreAs(p, rounded, kType, 0, kLanes);
+    StoreAs(q, rounded, kType, kLanes, kLanes);
+    p = LoadAs<V>(rounded, kType, 0, kLanes);
+    q = LoadAs<V>(rounded, kType, kLanes, kLanes);
+  }
+  p.Store(to);
+  q.Store(to + kLanes);
+  return sum + p + q;
+}
+
+/// E for f32 and f16 elements, one at a time, times f32.
 template <class V, DType kType>
 struct Single {
   using Weight = float;
   using Stored = V;
+  using Exponential = FullExp<V>;
   static constexpr int kDepth = 1;
   static constexpr int64_t kBytes = kType == DType::kF32 ? 4 : 2;
 
   static V Load(const char* p) { return LoadAs<V>(p, kType, 0, kLanes); }
   static V Load(const char* p, int64_t lanes) { return LoadAs<V>(p, kType, 0, lanes); }
   static V Mul(V stored, const float* weight, V acc) { return Fma(stored, V::Set1(*weight), acc); }
-  static V RoundTo(V p, float* to) {
-    if constexpr (kType == DType::kF16) {
-      uint16_t half[kLanes];
-      p.StoreF16(half);
-      p = V::LoadF16(half);
-    }
-    p.Store(to);
-    return p;
-  }
-  static void LoadQuery(const void* q, int64_t at, int64_t head_dim, float* to) {
-    StoreRow<V>(q, kType, at, head_dim, to);
-  }
+  static V Keep(V p, V q, float* to, V sum) { return KeepWide<V, kType>(p, q, to, sum); }
+  static void LoadQuery(const void* q, int64_t at, int64_t n, float* to) { WidenRow<V>(q, kType, at, n, to); }
 };
 
 }  // namespace
