@@ -56,8 +56,8 @@ function runChild(source: string): {
     const zeros = (...shape) => ({ dtype: 'f32', shape, data: new Float32Array(shape[0] * shape[1]) });
     const start = (options) => {
       const engine = createEngine({ threads: 2, ...options });
-      engine.setTensor('w', zeros(1024, 1024));
-      return { engine, graph: engine.loadGraph(spec(20000)), x: zeros(64, 1024) };
+      engine.setTensor('w', zeros(512, 512));
+      return { engine, graph: engine.loadGraph(spec(20000)), x: zeros(64, 512) };
     };
   `;
   const file = folder.path(`child-${children++}.mjs`);
@@ -153,8 +153,8 @@ describe('the life of an engine', () => {
   it('keeps the process alive while a promise waits', () => {
     const { status, output } = runChild(`
       const engine = createEngine({ threads: 1 });
-      engine.setTensor('w', zeros(1024, 1024));
-      engine.run(engine.loadGraph(spec(50)), { x: zeros(64, 1024) }).then(() => console.log('settled'));
+      engine.setTensor('w', zeros(512, 512));
+      engine.run(engine.loadGraph(spec(8)), { x: zeros(64, 512) }).then(() => console.log('settled'));
     `);
     expect({ status, output }).to.deep.equal({ status: 0, output: 'settled\n' });
   });
