@@ -1,7 +1,7 @@
-// Attention at Llama-3.2-1B's shape (8 kv heads of 64, 4 queries each, bf16) against what the machine gives: decode at a
-// depth against streamed reading of memory, prefill in operations per second.
-// Build with -DATB_BENCH=ON. Usage: attention_bench [threads = 2] [isa,... = all] [depth = 8192] [rounds = 5].
-// Bounds and kernels take turns, because a shared machine's speed changes from second to second; medians are printed.
+// Attention at Llama-3.2-1B's shape (8 kv heads of 64, 4 queries each, bf16) against what the machine gives: decode at
+// a depth against streamed reading of memory, prefill in operations per second. Build with -DATB_BENCH=ON. Usage:
+// attention_bench [threads = 2] [isa,... = all] [depth = 8192] [rounds = 5]. Bounds and kernels take turns, because a
+// shared machine's speed changes from second to second; medians are printed.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -81,7 +81,11 @@ double ReadSpeed(const std::byte* memory, size_t bytes, ThreadPool& pool) {
 }
 
 ParamObject Param(const char* key, const char* value) {
-  return {{"headNum", double(kKvHeads * kGroup)}, {"kvHeadNum", double(kKvHeads)}, {"qkScale", 0.125}, {"causal", true}, {key, value}};
+  return {{"headNum", double(kKvHeads * kGroup)},
+          {"kvHeadNum", double(kKvHeads)},
+          {"qkScale", 0.125},
+          {"causal", true},
+          {key, value}};
 }
 
 /// One operation with its tensors and workspace.
@@ -122,9 +126,14 @@ int Main(int argc, char** argv) {
       out(static_cast<size_t>(prompt * kQueryRow * 2));
   Fill(q.data(), q.size());
   Fill(k.data(), k.size());
-  const auto rows = [](Buffer& b, int64_t n, int64_t width) { return Tensor{TensorDesc(DType::kBF16, {n, width}), b.data()}; };
-  const auto ints = [](std::vector<int32_t>& v) { return Tensor{TensorDesc(DType::kI32, {int64_t(v.size())}), v.data()}; };
-  Bound decode = {CreateOperation("PagedAttention", Param("calcType", "CALC_TYPE_UNDEFINED")), {}, rows(out, 1, kQueryRow), {}};
+  const auto rows = [](Buffer& b, int64_t n, int64_t width) {
+    return Tensor{TensorDesc(DType::kBF16, {n, width}), b.data()};
+  };
+  const auto ints = [](std::vector<int32_t>& v) {
+    return Tensor{TensorDesc(DType::kI32, {int64_t(v.size())}), v.data()};
+  };
+  Bound decode = {
+      CreateOperation("PagedAttention", Param("calcType", "CALC_TYPE_UNDEFINED")), {}, rows(out, 1, kQueryRow), {}};
   Bound prefill = {CreateOperation("SelfAttention", Param("calcType", "PA_ENCODER")),
                    {rows(q, prompt, kQueryRow), rows(k, prompt, kKvRow), rows(k, prompt, kKvRow), ints(lengths)},
                    rows(out, prompt, kQueryRow),
@@ -140,8 +149,11 @@ int Main(int argc, char** argv) {
       read.push_back(bound);
       const double seconds = Seconds([&] {
         for (int64_t layer = 0; layer < layers; ++layer) {
-          decode.in = {rows(q, 1, kQueryRow), cache.Keys(layer), cache.Values(layer),
-                       {TensorDesc(DType::kI32, {1, blocks}), table.data()}, ints(context)};
+          decode.in = {rows(q, 1, kQueryRow),
+                       cache.Keys(layer),
+                       cache.Values(layer),
+                       {TensorDesc(DType::kI32, {1, blocks}), table.data()},
+                       ints(context)};
           decode.Run(*t, pool);
         }
       });
@@ -158,7 +170,8 @@ int Main(int argc, char** argv) {
   for (const KernelTable* t : kernels::Available()) {
     if (isas.empty() ? t == kernels::Available().back() : isas.find(t->isa) == std::string::npos) continue;
     std::printf("%-9s decode at %d: %.1f GB/s, %.0f%% of reading; prefill %d: %.0f GFLOP/s\n", t->isa, int(depth),
-                Median(decode_speed[i]) / 1e9, Median(decode_share[i]) * 100, int(prompt), Median(prefill_speed[i]) / 1e9);
+                Median(decode_speed[i]) / 1e9, Median(decode_share[i]) * 100, int(prompt),
+                Median(prefill_speed[i]) / 1e9);
     ++i;
   }
   return 0;

@@ -158,8 +158,6 @@ class PagedCache {
   std::vector<int32_t> order_;
 };
 
-inline const char* Name(DType dtype) {
-  return dtype == DType::kF32 ? "f32" : dtype == DType::kF16 ? "f16" : "bf16";
-}
+inline const char* Name(DType dtype) { return dtype == DType::kF32 ? "f32" : dtype == DType::kF16 ? "f16" : "bf16"; }
 
 }  // namespace atb::test

@@ -108,7 +108,8 @@ double Tolerance(DType dtype) { return dtype == DType::kF32 ? 4e-6 : dtype == DT
 /// Between tables: a different order of sums, and probabilities that round the other way.
 double TableTolerance(DType dtype) { return dtype == DType::kF32 ? 4e-6 : dtype == DType::kF16 ? 4e-4 : 3e-3; }
 
-void CheckClose(const char* isa, const Problem& p, const std::vector<float>& found, const double* expected, double tol) {
+void CheckClose(const char* isa, const Problem& p, const std::vector<float>& found, const double* expected,
+                double tol) {
   for (size_t i = 0; i < found.size(); ++i) {
     if (std::abs(found[i] - expected[i]) <= tol) continue;  // NaN fails.
     std::fprintf(stderr, "%s %s D=%d group=%d context=%d: [%zu] %g, expected %g\n", isa, Name(p.dtype),
@@ -119,8 +120,8 @@ void CheckClose(const char* isa, const Problem& p, const std::vector<float>& fou
 
 /// Queries [first, first + tokens) of one kv head on every table, against the reference, and that against the textbook.
 void CheckTile(Problem& p, int64_t first, int64_t tokens, const Sight& sight, const std::vector<float>& mask = {}) {
-  Array queries = p.q.Slice(first * p.heads.q_heads() * p.heads.head_dim,
-                            (first + tokens) * p.heads.q_heads() * p.heads.head_dim);
+  Array queries =
+      p.q.Slice(first * p.heads.q_heads() * p.heads.head_dim, (first + tokens) * p.heads.q_heads() * p.heads.head_dim);
   const auto textbook = Textbook(p.heads, queries, p.k, p.v, tokens, p.context, first, sight, mask);
   for (int64_t kv = 0; kv < p.heads.kv_heads; ++kv) {
     AttendCall c = p.Call(first, tokens, kv, sight);

@@ -38,8 +38,8 @@ KvCache::KvCache(const KvCacheOptions& options, std::atomic<int64_t>* meter) : o
   Require("kvHeads", options.kv_heads, 1, kMaxOption);
   Require("headDim", options.head_dim, 8, kernels::kMaxHeadDim);
   if (options.dtype != DType::kF32 && options.dtype != DType::kF16 && options.dtype != DType::kBF16) {
-    throw Error("NATIVE_PARAM_INVALID", "KV cache: dtype must be f32, f16 or bf16, found " +
-                                            std::string(ToString(options.dtype)));
+    throw Error("NATIVE_PARAM_INVALID",
+                "KV cache: dtype must be f32, f16 or bf16, found " + std::string(ToString(options.dtype)));
   }
   key_bytes_ = LayerBytes(options, false);
   value_bytes_ = LayerBytes(options, true);
@@ -49,7 +49,8 @@ KvCache::KvCache(const KvCacheOptions& options, std::atomic<int64_t>* meter) : o
 
 Tensor KvCache::At(int64_t layer, Layout layout) const {
   Tensor tensor;
-  tensor.desc = TensorDesc(options_.dtype, {options_.num_blocks, options_.block_size, options_.kv_heads, options_.head_dim});
+  tensor.desc =
+      TensorDesc(options_.dtype, {options_.num_blocks, options_.block_size, options_.kv_heads, options_.head_dim});
   tensor.desc.layout = layout;
   tensor.data = buffer_.data() + layer * (key_bytes_ + value_bytes_) + (layout == Layout::kValueCache ? key_bytes_ : 0);
   return tensor;

@@ -13,7 +13,7 @@ struct KvCacheOptions {
   int64_t num_blocks = 0;
   int64_t block_size = 0;  ///< Tokens; a multiple of 32.
   int64_t kv_heads = 0;
-  int64_t head_dim = 0;  ///< A multiple of 8, at most 256.
+  int64_t head_dim = 0;        ///< A multiple of 8, at most 256.
   DType dtype = DType::kBF16;  ///< f32, f16 or bf16.
 };
 
@@ -34,7 +34,7 @@ class KvCache {
   Tensor At(int64_t layer, Layout layout) const;
 
   KvCacheOptions options_;
-  int64_t key_bytes_ = 0;    ///< Of one layer, a multiple of the buffer's alignment.
+  int64_t key_bytes_ = 0;  ///< Of one layer, a multiple of the buffer's alignment.
   int64_t value_bytes_ = 0;
   Buffer buffer_;
 };

@@ -108,7 +108,8 @@ void ZeroHead(const KvStore& store, int64_t block, int64_t head) {
 
 void PackHead(const KvStore& store, int64_t block, int64_t head, const void* rows, int64_t row_stride, int64_t count) {
   // Whole slots of unpadded rows cover every byte.
-  if (count < store.block_size || store.HeadElements() != store.block_size * store.head_dim) ZeroHead(store, block, head);
+  if (count < store.block_size || store.HeadElements() != store.block_size * store.head_dim)
+    ZeroHead(store, block, head);
   WriteSlots(store, block * store.block_size, head, rows, row_stride, count);
 }
 

@@ -30,7 +30,9 @@ struct Tiling {
   int64_t tokens;  ///< Query tokens of a tile.
 
   Tiling(int64_t group, bool decode)
-      : heads(std::min(group, kAttendRows)), splits(CeilDiv(group, kAttendRows)), tokens(decode ? 1 : kAttendRows / heads) {}
+      : heads(std::min(group, kAttendRows)),
+        splits(CeilDiv(group, kAttendRows)),
+        tokens(decode ? 1 : kAttendRows / heads) {}
   int64_t rows() const { return heads * tokens; }
 };
 
@@ -78,7 +80,7 @@ struct Plan {
 struct Item {
   const AttentionSequence* sequence;
   AttendCall call;
-  int64_t first_head;  ///< Query head of row 0.
+  int64_t first_head;   ///< Query head of row 0.
   int64_t first_token;  ///< Of the tile, within the sequence.
   int64_t first_chunk;
   int64_t end_chunk;
@@ -129,8 +131,8 @@ class Runner {
     c.blocks = work_.blocks;
     c.head_dim = work_.head_dim;
     // The kernel counts heads from kv_head * group; a part of a group begins elsewhere.
-    const int64_t q_element = (s->q_begin + item.first_token) * c.q_stride +
-                              (item.first_head - kv_head * c.group) * work_.head_dim;
+    const int64_t q_element =
+        (s->q_begin + item.first_token) * c.q_stride + (item.first_head - kv_head * c.group) * work_.head_dim;
     c.q = static_cast<const std::byte*>(work_.q) + q_element * static_cast<int64_t>(SizeOf(work_.dtype));
     c.q_position = s->context_len - s->q_tokens + item.first_token;
     c.window = work_.param.window;
@@ -242,7 +244,8 @@ class Runner {
       const int64_t token = item.sequence->q_begin + item.first_token + r / item.call.group;
       const int64_t head = item.first_head + r % item.call.group;
       const int64_t element = (token * work_.param.heads + head) * head_dim;
-      ctx_.kernels.from_f32(row, static_cast<std::byte*>(work_.out) + element * static_cast<int64_t>(SizeOf(work_.dtype)),
+      ctx_.kernels.from_f32(row,
+                            static_cast<std::byte*>(work_.out) + element * static_cast<int64_t>(SizeOf(work_.dtype)),
                             work_.dtype, head_dim);
     }
   }
@@ -311,7 +314,8 @@ int64_t KvPacker::Pack(AttentionSequence* sequences, const KvRows* rows, int64_t
   for (int64_t i = 0; i < count; ++i) {
     sequences[i].block_table = nullptr;
     sequences[i].k_cache = static_cast<std::byte*>(keys.data) + sequences[i].first_item * keys.BlockBytes() / kv_heads_;
-    sequences[i].v_cache = static_cast<std::byte*>(values.data) + sequences[i].first_item * values.BlockBytes() / kv_heads_;
+    sequences[i].v_cache =
+        static_cast<std::byte*>(values.data) + sequences[i].first_item * values.BlockBytes() / kv_heads_;
   }
   const int64_t stride = kv_heads_ * head_dim_;
   pool.ParallelFor(blocks * kv_heads_, [&](int64_t index, int) {

@@ -12,7 +12,8 @@ struct AttentionParam {
   int64_t heads = 0;
   int64_t kv_heads = 0;
   float scale = 1;
-  /// Extension keys, which stand for a mask: a key later than the query is not seen, nor one `window` or more before it.
+  /// Extension keys, which stand for a mask: a key later than the query is not seen, nor one `window` or more before
+  /// it.
   bool causal = false;
   int64_t window = 0;
 
@@ -23,7 +24,7 @@ struct AttentionParam {
 
 /// One sequence: its queries are the last of its keys.
 struct AttentionSequence {
-  int64_t q_begin;   ///< First query among all tokens.
+  int64_t q_begin;  ///< First query among all tokens.
   int64_t q_tokens;
   int64_t context_len;
   const int32_t* block_table;  ///< Null: block i is i.
@@ -91,7 +92,8 @@ class KvPacker {
 
   KvPacker(DType dtype, int64_t kv_heads, int64_t head_dim) : dtype_(dtype), kv_heads_(kv_heads), head_dim_(head_dim) {}
   /// Points the sequences at packed copies of `rows[i]`. Returns the blocks of the packed caches.
-  int64_t Pack(AttentionSequence* sequences, const KvRows* rows, int64_t count, ThreadPool& pool, std::byte* workspace) const;
+  int64_t Pack(AttentionSequence* sequences, const KvRows* rows, int64_t count, ThreadPool& pool,
+               std::byte* workspace) const;
 
  private:
   DType dtype_;
@@ -101,7 +103,8 @@ class KvPacker {
 
 /// Input `input` must be [tokens, heads, D] or [tokens, heads * D] of floats, D a multiple of 8 up to 256. Returns D.
 int64_t RequireQuery(const char* op, int input, const TensorDesc& desc, int64_t heads);
-/// The factor that ATB's kernels apply to a mask of type NORM or SPEC: those of bf16 and of high precision take 0 and 1.
+/// The factor that ATB's kernels apply to a mask of type NORM or SPEC: those of bf16 and of high precision take 0
+/// and 1.
 float MaskFactor(DType dtype, bool high_precision);
 
 }  // namespace atb

@@ -29,7 +29,9 @@ class PagedAttention : public Operation {
       RequireKvCache(kOp, i, cache, i == kValues);
       if (cache.dtype != q.dtype) FailDType(kOp, i, "of the query's dtype " + ToString(q), cache);
       if (cache.dim(2) != param_.kv_heads || cache.dim(3) != head_dim)
-        FailShape(kOp, i, "[blocks,block_size," + std::to_string(param_.kv_heads) + "," + std::to_string(head_dim) + "]", cache);
+        FailShape(kOp, i,
+                  "[blocks,block_size," + std::to_string(param_.kv_heads) + "," + std::to_string(head_dim) + "]",
+                  cache);
     }
     const TensorDesc& keys = in[kKeys];
     const TensorDesc& values = in[kValues];
@@ -41,13 +43,15 @@ class PagedAttention : public Operation {
     RequireRank(kOp, kTables, tables, 2, 2);
     const int64_t batch = tables.dim(0);
     RequireVector(kOp, kContexts, in[kContexts], DType::kI32, batch);
-    if (!spec_ && q.dim(0) != batch) FailShape(kOp, kQuery, "of " + std::to_string(batch) + " tokens, one per sequence", q);
+    if (!spec_ && q.dim(0) != batch)
+      FailShape(kOp, kQuery, "of " + std::to_string(batch) + " tokens, one per sequence", q);
     if (mask_ != MaskType::kNone) CheckMask(in[kFirstOptional], q, batch);
     if (spec_) RequireVector(kOp, QueryLengths(), in[static_cast<size_t>(QueryLengths())], DType::kI32, batch);
     out[0] = q;
   }
 
-  size_t WorkspaceBytes(std::span<const TensorDesc> in, int threads, const kernels::KernelTable& kernels) const override {
+  size_t WorkspaceBytes(std::span<const TensorDesc> in, int threads,
+                        const kernels::KernelTable& kernels) const override {
     const Space s(*this, in);
     return s.attend_at + AttendWorkspaceBytes(param_, s.extents, threads, kernels);
   }
@@ -60,7 +64,8 @@ class PagedAttention : public Operation {
     for (int64_t i = 0; i < tables.dim(0); ++i) {
       const int64_t context = in[kContexts].As<int32_t>()[i];
       if (context < 0 || context > tables.dim(1) * block_size) {
-        FailValue(kOp, kContexts, "lengths from 0 to " + std::to_string(tables.dim(1) * block_size) + ", what the tables hold",
+        FailValue(kOp, kContexts,
+                  "lengths from 0 to " + std::to_string(tables.dim(1) * block_size) + ", what the tables hold",
                   std::to_string(context));
       }
       const int64_t used = (context + block_size - 1) / block_size;
@@ -72,11 +77,13 @@ class PagedAttention : public Operation {
       const int64_t queries = QueriesOf(in, i);
       // A sequence without context is padding: its rows are zeros.
       if (queries < 0 || (queries > context && context > 0)) {
-        FailValue(kOp, QueryLengths(), "lengths from 0 to the context's " + std::to_string(context), std::to_string(queries));
+        FailValue(kOp, QueryLengths(), "lengths from 0 to the context's " + std::to_string(context),
+                  std::to_string(queries));
       }
       tokens += queries;
       if (mask_ != MaskType::kNone && context > in[kFirstOptional].desc.dim(-1)) {
-        FailValue(kOp, kContexts, "lengths within the mask " + ToString(in[kFirstOptional].desc), std::to_string(context));
+        FailValue(kOp, kContexts, "lengths within the mask " + ToString(in[kFirstOptional].desc),
+                  std::to_string(context));
       }
     }
     if (tokens != in[kQuery].desc.dim(0)) {
@@ -184,8 +191,8 @@ class PagedAttention : public Operation {
 std::unique_ptr<Operation> CreatePagedAttention(const ParamObject& param) {
   ParamReader reader(kOp, param);
   const AttentionParam common = AttentionParam::Read(reader);
-  const auto mask = static_cast<MaskType>(
-      reader.Enum("maskType", {"MASK_TYPE_UNDEFINED", "MASK_TYPE_NORM", "MASK_TYPE_SPEC"}, 0));
+  const auto mask =
+      static_cast<MaskType>(reader.Enum("maskType", {"MASK_TYPE_UNDEFINED", "MASK_TYPE_NORM", "MASK_TYPE_SPEC"}, 0));
   const bool spec = reader.Enum("calcType", {"CALC_TYPE_UNDEFINED", "CALC_TYPE_SPEC"}, 0) == 1;
   if (mask == MaskType::kSpec && !spec) reader.Fail("maskType", "another one unless calcType is CALC_TYPE_SPEC");
   // Several queries of one sequence that all see one another's keys are a mistake; ATB asks for a mask as well.

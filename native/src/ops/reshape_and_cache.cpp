@@ -41,8 +41,7 @@ class ReshapeAndCache : public Operation {
     const int32_t* slots = in[kSlots].As<int32_t>();
     const int64_t total = std::min(Slots(in[kKeyCache].desc), Slots(in[kValueCache].desc));
     for (int64_t t = 0; t < in[kKey].desc.dim(0); ++t) {
-      if (slots[t] >= total)
-        FailValue(kOp, kSlots, "slots below " + std::to_string(total), std::to_string(slots[t]));
+      if (slots[t] >= total) FailValue(kOp, kSlots, "slots below " + std::to_string(total), std::to_string(slots[t]));
     }
   }
 

@@ -34,7 +34,8 @@ class SelfAttention : public Operation {
     out[0] = in[0];
   }
 
-  size_t WorkspaceBytes(std::span<const TensorDesc> in, int threads, const kernels::KernelTable& kernels) const override {
+  size_t WorkspaceBytes(std::span<const TensorDesc> in, int threads,
+                        const kernels::KernelTable& kernels) const override {
     const Space s(*this, in);
     return s.attend_at + AttendWorkspaceBytes(Param(), s.extents, threads, kernels);
   }
@@ -56,7 +57,8 @@ class SelfAttention : public Operation {
   }
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
-    const TensorDesc descs[] = {in[0].desc, in[1].desc, in[2].desc, in[3].desc, in[static_cast<size_t>(Lengths())].desc};
+    const TensorDesc descs[] = {in[0].desc, in[1].desc, in[2].desc, in[3].desc,
+                                in[static_cast<size_t>(Lengths())].desc};
     const Space s(*this, {descs, static_cast<size_t>(NumInputs())});
     const Tensor& lengths = in[static_cast<size_t>(Lengths())];
     auto* sequences = reinterpret_cast<AttentionSequence*>(ctx.workspace);
@@ -97,12 +99,9 @@ class SelfAttention : public Operation {
       const TensorDesc& q = in[0];
       const int64_t batch = in[static_cast<size_t>(op.Lengths())].dim(0);
       const bool converts = op.masked_ && !op.triangle_ && (q.dtype != DType::kF32 || op.high_precision_);
-      extents = {q.dim(0),
-                 batch,
-                 q.rank == 3 ? q.dim(2) : q.dim(1) / op.param_.heads,
-                 q.dim(0),
-                 converts ? in[3].dim(-1) : 0,
-                 false};
+      extents = {
+          q.dim(0), batch, q.rank == 3 ? q.dim(2) : q.dim(1) / op.param_.heads, q.dim(0), converts ? in[3].dim(-1) : 0,
+          false};
       const auto align = [](size_t n) { return (n + 63) / 64 * 64; };
       rows_at = align(static_cast<size_t>(batch) * sizeof(AttentionSequence));
       packed_at = rows_at + align(static_cast<size_t>(batch) * sizeof(KvRows));

@@ -108,7 +108,8 @@ inline void StoreTiles(float* out, int64_t stride, int64_t rows, int64_t columns
       StoreTile<kTile>(out + kTile * 16, stride * 4);
     } else {
       StoreTile<kTile>(edge, kTileRowBytes);
-      for (int64_t r = 0; r < rows; ++r) memcpy(out + r * stride + kTile * 16, edge + r * 16, static_cast<size_t>(n) * 4);
+      for (int64_t r = 0; r < rows; ++r)
+        memcpy(out + r * stride + kTile * 16, edge + r * 16, static_cast<size_t>(n) * 4);
     }
     StoreTiles<kTiles, kTile + 1>(out, stride, rows, columns, edge);
   }

@@ -1,6 +1,6 @@
+#include "kernels/simd/attention.h"
 #include "kernels/avx2/kernels.h"
 #include "kernels/avx2/vec.h"
-#include "kernels/simd/attention.h"
 
 namespace atb::kernels::avx2 {
 namespace {

@@ -1,0 +1,163 @@
+#pragma once
+// Attention operations run as an engine runs them, for their tests.
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "attention_fixture.h"
+#include "base/error.h"
+#include "cache/kv_cache.h"
+#include "check.h"
+#include "ops/operation.h"
+
+namespace atb::test {
+
+using kernels::KernelTable;
+
+/// Runs one operation as an engine does, on a workspace full of NaN.
+inline void Run(const Operation& op, std::vector<Tensor> in, std::vector<Tensor> out, const KernelTable& kernels,
+                ThreadPool& pool) {
+  std::vector<TensorDesc> descs, results(out.size());
+  for (const Tensor& t : in) descs.push_back(t.desc);
+  CHECK(op.NumInputs() == static_cast<int>(in.size()) && op.NumOutputs() == static_cast<int>(out.size()));
+  op.InferShape(descs, results);
+  for (size_t i = 0; i < out.size(); ++i) {
+    CHECK(results[i].SameShape(out[i].desc) && results[i].dtype == out[i].desc.dtype);
+    CHECK(results[i].layout == out[i].desc.layout);
+  }
+  const size_t bytes = op.WorkspaceBytes(descs, pool.threads(), kernels);
+  std::vector<std::byte> workspace(bytes + 128, std::byte{0xFF});
+  std::byte* aligned = workspace.data() + (64 - reinterpret_cast<uintptr_t>(workspace.data()) % 64) % 64;
+  std::fill_n(aligned + bytes, 64, std::byte{0xA5});
+  op.Validate(in);
+  op.Execute(in, out, {kernels, pool, aligned});
+  for (size_t i = 0; i < 64; ++i) CHECK(aligned[bytes + i] == std::byte{0xA5});  // It stayed inside its workspace.
+}
+
+inline std::string CodeOf(const std::function<void()>& f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    return e.code();
+  }
+  return "nothing thrown";
+}
+
+inline Tensor Floats(Array& a, std::initializer_list<int64_t> shape) { return {TensorDesc(a.dtype, shape), a.data()}; }
+inline Tensor Ints(std::vector<int32_t>& v, std::initializer_list<int64_t> shape) {
+  return {TensorDesc(DType::kI32, shape), v.data()};
+}
+inline Tensor Ints(std::vector<int32_t>& v) { return Ints(v, {static_cast<int64_t>(v.size())}); }
+
+/// A whole prompt's queries, keys and values.
+struct Prompt {
+  int64_t tokens;
+  Array q, k, v;
+  Prompt(const Heads& h, DType dtype, int64_t n, uint64_t seed) : tokens(n), q(dtype, 0), k(dtype, 0), v(dtype, 0) {
+    Random random(seed);
+    q = Normal(random, dtype, n * h.q_heads() * h.head_dim, 1.5f);
+    k = Normal(random, dtype, n * h.kv_heads * h.head_dim, 1.2f);
+    v = Normal(random, dtype, n * h.kv_heads * h.head_dim);
+  }
+};
+
+/// A model's attention layer: a cache, and the two phases over it.
+class Layer {
+ public:
+  Layer(const Heads& heads, DType dtype, const KernelTable& kernels, ThreadPool& pool, int64_t window = 0)
+      : heads_(heads),
+        dtype_(dtype),
+        kernels_(kernels),
+        pool_(pool),
+        cache_({1, kBlocks, kBlockSize, heads.kv_heads, heads.head_dim, dtype}) {
+    // What earlier sequences may have left.
+    for (const Tensor& t : {cache_.Keys(0), cache_.Values(0)}) {
+      std::memset(t.data, 0xFF,
+                  static_cast<size_t>(kBlocks * kBlockSize * heads.kv_heads * heads.head_dim) * SizeOf(dtype));
+    }
+    ParamObject param = {{"headNum", double(heads.q_heads())},
+                         {"kvHeadNum", double(heads.kv_heads)},
+                         {"qkScale", double(heads.scale())},
+                         {"causal", true},
+                         {"windowSize", double(window)}};
+    decode_ = CreateOperation("PagedAttention", param);
+    ParamObject spec = param;
+    spec["calcType"] = "CALC_TYPE_SPEC";
+    split_fuse_ = CreateOperation("PagedAttention", spec);
+    ParamObject prefill = param;
+    prefill["calcType"] = "PA_ENCODER";
+    prefill_ = CreateOperation("SelfAttention", prefill);
+    write_ = CreateOperation("ReshapeAndCache", {});
+  }
+
+  static constexpr int64_t kBlockSize = 64;
+  static constexpr int64_t kBlocks = 64;
+
+  /// Writes keys and values of positions [begin, end) of a prompt through its table.
+  void Write(Prompt& p, const std::vector<int32_t>& table, int64_t begin, int64_t end) {
+    std::vector<int32_t> slots;
+    for (int64_t j = begin; j < end; ++j)
+      slots.push_back(static_cast<int32_t>(table[static_cast<size_t>(j / kBlockSize)] * kBlockSize + j % kBlockSize));
+    Array k = p.k.Slice(begin * KvRow(), end * KvRow());
+    Array v = p.v.Slice(begin * KvRow(), end * KvRow());
+    const std::initializer_list<int64_t> shape = {end - begin, heads_.kv_heads, heads_.head_dim};
+    Run(*write_, {Floats(k, shape), Floats(v, shape), cache_.Keys(0), cache_.Values(0), Ints(slots)},
+        {cache_.Keys(0), cache_.Values(0)}, kernels_, pool_);
+  }
+
+  /// Queries [q_len of each, packed] against the cache; all of them the last tokens of their contexts.
+  Array Paged(Array& q, std::vector<std::vector<int32_t>> tables, std::vector<int32_t> contexts,
+              std::vector<int32_t> q_lens, bool spec) {
+    size_t width = 1;
+    for (const auto& t : tables) width = std::max(width, t.size());
+    std::vector<int32_t> flat;
+    for (auto& t : tables) {
+      t.resize(width, -1);
+      flat.insert(flat.end(), t.begin(), t.end());
+    }
+    const int64_t tokens = q.size() / (heads_.q_heads() * heads_.head_dim);
+    Array out(dtype_, q.size());
+    const auto shape = {tokens, heads_.q_heads(), heads_.head_dim};
+    std::vector<Tensor> in = {Floats(q, shape), cache_.Keys(0), cache_.Values(0),
+                              Ints(flat, {static_cast<int64_t>(tables.size()), static_cast<int64_t>(width)}),
+                              Ints(contexts)};
+    if (spec) in.push_back(Ints(q_lens));
+    Run(spec ? *split_fuse_ : *decode_, in, {Floats(out, shape)}, kernels_, pool_);
+    return out;
+  }
+
+  /// Packed prompts against themselves.
+  Array Prefill(std::vector<Prompt*> prompts) {
+    Array q(dtype_, 0), k(dtype_, 0), v(dtype_, 0);
+    std::vector<int32_t> lengths;
+    for (Prompt* p : prompts) {
+      q.bytes.insert(q.bytes.end(), p->q.bytes.begin(), p->q.bytes.end());
+      k.bytes.insert(k.bytes.end(), p->k.bytes.begin(), p->k.bytes.end());
+      v.bytes.insert(v.bytes.end(), p->v.bytes.begin(), p->v.bytes.end());
+      lengths.push_back(static_cast<int32_t>(p->tokens));
+    }
+    const int64_t tokens = k.size() / KvRow();
+    Array out(dtype_, q.size());
+    const int64_t row = heads_.q_heads() * heads_.head_dim;
+    Run(*prefill_,
+        {Floats(q, {tokens, row}), Floats(k, {tokens, KvRow()}), Floats(v, {tokens, KvRow()}), Ints(lengths)},
+        {Floats(out, {tokens, row})}, kernels_, pool_);
+    return out;
+  }
+
+  int64_t KvRow() const { return heads_.kv_heads * heads_.head_dim; }
+  int64_t QRow() const { return heads_.q_heads() * heads_.head_dim; }
+
+ private:
+  Heads heads_;
+  DType dtype_;
+  const KernelTable& kernels_;
+  ThreadPool& pool_;
+  KvCache cache_;
+  std::unique_ptr<Operation> decode_, split_fuse_, prefill_, write_;
+};
+
+inline bool SameBits(const Array& a, const Array& b) { return a.bytes == b.bytes; }
+
+}  // namespace atb::test
