@@ -27,7 +27,17 @@ struct GemmCall {
   void* out;             ///< [m, n] (n/2 with swiglu) in the order of the weight's rows, rows out_stride elements apart.
   DType out_dtype;
   int64_t out_stride;
+  // For weights of integers. Multiply (ops/gemm.h) takes rows of x_dtype; kernels take what `quantize` makes of them:
+  // x is blocks of kBlockRows[planes] rows, the last one shorter, a block of R rows int8 [k / 64][planes][R][64] with k
+  // padded by zeros to whole 64s. A row is x_scales[row] times the whole numbers whose digits to base 256, each from
+  // -128 to 127, the planes hold.
+  DType x_dtype = DType::kF32;      ///< f32, f16, bf16, or i8 with one plane and x_scales (null: all 1).
+  int planes = 0;                   ///< 1, 2 or 3.
+  const float* x_scales = nullptr;  ///< [m]
 };
+
+/// Rows of a block of integer activations by planes: all planes of a block fit two AMX tiles.
+constexpr int64_t kBlockRows[] = {0, 32, 16, 8};
 
 /// One (sequence, kv head, query tile): `q_tokens` consecutive query tokens and the `group` query heads that share the
 /// kv head, so q_tokens * group rows; row r is token r / group, head kv_head * group + r % group.
@@ -87,6 +97,12 @@ struct KernelTable {
   /// Index of the largest of n, the first among equals; NaN is never chosen (n when all are NaN).
   int64_t (*argmax)(const float* x, int64_t n);
 
+  /// A row of k numbers (f32, f16 or bf16) as whole numbers times the scale that is returned. With one plane the scale
+  /// is max |x| / 127 and a number x / scale rounded to nearest even. With two or three it is the smallest power of two
+  /// (2^-126 at least) for which round(x / scale) fits the digits: 16 bits less a little, or 24. The i-th 64 channels of
+  /// a plane go to out + i * step + plane * plane_stride, zeros behind the last. The scale of a row that is not finite
+  /// is NaN, that of a zero row 0; both have zeros.
+  float (*quantize)(const void* x, DType dtype, int64_t k, int planes, int8_t* out, int64_t step, int64_t plane_stride);
   /// Columns of panels [panel_begin, panel_end) of x * weight^T with its epilogue. With swiglu, panels come in pairs.
   /// `scratch`: gemm_scratch_bytes, 64-byte aligned, one per thread.
   void (*gemm)(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);

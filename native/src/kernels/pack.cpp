@@ -6,6 +6,7 @@
 
 #include "base/checked.h"
 #include "kernels/convert.h"
+#include "kernels/pack_integers.h"
 
 namespace atb::kernels {
 namespace {
@@ -29,6 +30,7 @@ Place PlaceOf(const PackedWeight& weight, int64_t row) {
 }
 
 int64_t PaddedK(const PackedWeight& weight) {
+  if (IsInteger(weight.format)) return CeilDiv(weight.k, kIntegerTileK) * kIntegerTileK;
   return weight.format == WeightFormat::kBF16 ? CeilDiv(weight.k, kTileK) * kTileK : weight.k;
 }
 
@@ -65,6 +67,9 @@ bool PackWholePanel(const PackedWeight& weight, std::byte* panel, const std::byt
     case WeightFormat::kF16:
       PackPanel<uint16_t>(panel, rows, row_bytes, weight.k);
       return true;
+    case WeightFormat::kI8:
+    case WeightFormat::kI4:
+      return false;
   }
   return false;
 }
@@ -87,11 +92,13 @@ void ZeroColumn(const PackedWeight& weight, std::byte* panel, int64_t column) {
 }  // namespace
 
 WeightFormat FormatOf(DType dtype) {
+  if (dtype == DType::kI8) return WeightFormat::kI8;
   if (dtype == DType::kBF16) return WeightFormat::kBF16;
   return dtype == DType::kF16 ? WeightFormat::kF16 : WeightFormat::kF32;
 }
 
 DType DTypeOf(WeightFormat format) {
+  if (IsInteger(format)) return DType::kI8;
   if (format == WeightFormat::kBF16) return DType::kBF16;
   return format == WeightFormat::kF16 ? DType::kF16 : DType::kF32;
 }
@@ -102,11 +109,16 @@ PackedWeight PackedGeometry(WeightFormat format, int64_t n, int64_t k, bool inte
                                              "] cannot be packed" + (interleaved ? " as two interleaved halves" : ""));
   }
   PackedWeight weight{format, n, k, 0, 0, nullptr, interleaved};
+  if (IsInteger(format) && k > kMaxIntegerChannels) {
+    throw Error("NATIVE_SHAPE_MISMATCH", "a weight of integers has at most " + std::to_string(kMaxIntegerChannels) +
+                                             " input channels, found " + std::to_string(k));
+  }
   const int64_t panels = CeilDiv(MatrixRows(weight), kPanelColumns);
   weight.panels = interleaved ? 2 * panels : panels;
-  const int64_t row_bytes = CheckedMul(CheckedAdd(k, kTileK), static_cast<int64_t>(SizeOf(DTypeOf(format))));
+  const int64_t row_bytes = CheckedMul(CheckedAdd(k, kIntegerTileK), static_cast<int64_t>(SizeOf(DTypeOf(format))));
   CheckedMul(CheckedAdd(n, 2 * kPanelColumns), row_bytes);  // An upper bound of the whole.
   weight.panel_stride = PaddedK(weight) * kPanelColumns * static_cast<int64_t>(SizeOf(DTypeOf(format)));
+  if (format == WeightFormat::kI4) weight.panel_stride /= 2;
   return weight;
 }
 
@@ -131,11 +143,16 @@ void PackRows(const PackedWeight& weight, std::byte* data, int64_t row_begin, in
     std::byte* panel = data + place.panel * weight.panel_stride;
     const int64_t width = PanelWidth(weight, place.panel);
     const int64_t count = std::min(width - place.column, row_end - row);
-    if (count < kPanelColumns || !PackWholePanel(weight, panel, rows, source)) {
+    if (IsInteger(weight.format)) {
+      PackIntegers(weight, panel, place.column, count, reinterpret_cast<const int8_t*>(rows), stride,
+                   source.column_stride);
+    } else if (count < kPanelColumns || !PackWholePanel(weight, panel, rows, source)) {
       for (int64_t i = 0; i < count; ++i) PackRow(weight, panel, place.column + i, rows + i * stride, source);
     }
     if (place.column + count == width) {
-      for (int64_t column = width; column < kPanelColumns; ++column) ZeroColumn(weight, panel, column);
+      for (int64_t column = width; column < kPanelColumns; ++column) {
+        IsInteger(weight.format) ? ZeroIntegers(weight, panel, column) : ZeroColumn(weight, panel, column);
+      }
     }
     row += count;
     rows += count * stride;

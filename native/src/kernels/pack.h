@@ -7,12 +7,17 @@
 
 namespace atb::kernels {
 
-/// The format that holds f32, f16 or bf16 weights, and the dtype of a format's numbers (and of the x it multiplies).
+/// The format that holds f32, f16, bf16 or int8 weights, and the dtype of a format's numbers (int8 for int4), which of
+/// floats is also that of the x they multiply.
 WeightFormat FormatOf(DType dtype);
 DType DTypeOf(WeightFormat format);
 
+/// Input channels of integers at most: a sum of so many products of bytes fits an int32.
+constexpr int64_t kMaxIntegerChannels = (int64_t{1} << 17) - 1;
+
 /// The geometry of a matrix [n, k] in `format`; data is null. Throws NATIVE_SHAPE_MISMATCH when n or k is not positive
-/// or n is odd and interleaved, NATIVE_SIZE_OVERFLOW when its bytes do not fit an int64_t.
+/// or n is odd and interleaved or integers have too many channels, NATIVE_SIZE_OVERFLOW when its bytes do not fit an
+/// int64_t.
 PackedWeight PackedGeometry(WeightFormat format, int64_t n, int64_t k, bool interleaved = false);
 /// Bytes behind `data`: panels * panel_stride.
 int64_t PackedBytes(const PackedWeight& weight);
@@ -22,7 +27,8 @@ int64_t PanelRow(const PackedWeight& weight, int64_t panel);
 int64_t PanelWidth(const PackedWeight& weight, int64_t panel);
 
 /// A matrix in ordinary memory: element (row, i) is at row * row_stride + i * column_stride, in elements of `dtype`
-/// (f32, f16 or bf16). [n, k] has strides (k, 1); [k, n] has strides (1, n).
+/// (f32, f16 or bf16; int8 for a weight of integers, of which a kI4 one keeps the lower half). [n, k] has strides
+/// (k, 1); [k, n] has strides (1, n).
 struct SourceMatrix {
   const void* data;
   DType dtype;
@@ -38,7 +44,7 @@ struct SourceMatrix {
 void PackRows(const PackedWeight& weight, std::byte* data, int64_t row_begin, int64_t row_end,
               const SourceMatrix& source);
 
-/// Reads row `row` (of k numbers) out of a packed weight, as f32, f16 or bf16.
+/// Reads row `row` (of k numbers) out of a packed weight of floats, as f32, f16 or bf16.
 void UnpackRow(const PackedWeight& weight, int64_t row, DType dtype, void* out);
 
 }  // namespace atb::kernels

@@ -9,6 +9,11 @@ namespace atb::kernels {
 constexpr int64_t kPanelColumns = 16;
 /// Input channels of one bf16 tile: 16 rows of K-pairs, 1 KB, one AMX B tile.
 constexpr int64_t kTileK = 32;
+/// Input channels of one int8 tile: 16 rows of four channels, 1 KB.
+constexpr int64_t kIntegerTileK = 64;
+/// Groups of channels that share a scale are multiples of this, and at most kMaxGroup.
+constexpr int64_t kGroupStep = 32;
+constexpr int64_t kMaxGroup = 1024;
 
 /// How the panels of a packed weight hold its numbers. n is padded to whole panels and k as stated, with zeros.
 enum class WeightFormat : uint8_t {
@@ -18,6 +23,11 @@ enum class WeightFormat : uint8_t {
   kF32,
   /// f16 [n/16][k][16 columns].
   kF16,
+  /// int8 [n/16][k/64][16 k-quads][16 columns][4]: an AMX tile per 1 KB; k padded to 64.
+  kI8,
+  /// int4, two's complement [n/16][k/64][8 pairs of k-quads][16 columns][4]: the even quad in the lower halves of the
+  /// bytes, the odd one in the upper halves; k padded to 64.
+  kI4,
 };
 
 /// A linear's weight [n, k], repacked once into column panels. Plain data: kernels and the loader share it.
@@ -29,6 +39,18 @@ struct PackedWeight {
   int64_t panel_stride;  ///< Bytes from one panel to the next.
   const void* data;      ///< 64-byte aligned.
   bool interleaved;      ///< Panels alternate between rows [0, n/2) and [n/2, n) (gate, up), for a fused SwiGLU.
+  // Of integers, and only while they are multiplied: a weight is scale * integer.
+  const float* scales = nullptr;  ///< [n] when group is 0, else [panels][ceil(k / group)][16 columns].
+  int64_t group = 0;              ///< Channels that share a scale; 0: all of an output's.
+};
+
+/// Scales [n, groups] of a grouped weight in the order of its panels.
+struct PackedScales {
+  int64_t n;
+  int64_t groups;
+  int64_t panels;
+  const float* data;  ///< [panels][groups][16 columns], zeros where a panel has no row.
+  bool interleaved;
 };
 
 }  // namespace atb::kernels

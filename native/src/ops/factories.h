@@ -10,10 +10,12 @@ std::unique_ptr<Operation> CreateActivation(const ParamObject& param);
 std::unique_ptr<Operation> CreateCast(const ParamObject& param);
 std::unique_ptr<Operation> CreateConcat(const ParamObject& param);
 std::unique_ptr<Operation> CreateCumsum(const ParamObject& param);
+std::unique_ptr<Operation> CreateDynamicQuant(const ParamObject& param);
 std::unique_ptr<Operation> CreateElewise(const ParamObject& param);
 std::unique_ptr<Operation> CreateFill(const ParamObject& param);
 std::unique_ptr<Operation> CreateFusedLinear(const ParamObject& param);
 std::unique_ptr<Operation> CreateGather(const ParamObject& param);
+std::unique_ptr<Operation> CreateGatherDequant(const ParamObject& param);
 std::unique_ptr<Operation> CreateLayerNorm(const ParamObject& param);
 std::unique_ptr<Operation> CreateLinear(const ParamObject& param);
 std::unique_ptr<Operation> CreatePagedAttention(const ParamObject& param);
@@ -31,6 +33,9 @@ std::unique_ptr<Operation> CreateSoftmax(const ParamObject& param);
 std::unique_ptr<Operation> CreateSort(const ParamObject& param);
 std::unique_ptr<Operation> CreateSplit(const ParamObject& param);
 std::unique_ptr<Operation> CreateTranspose(const ParamObject& param);
+std::unique_ptr<Operation> CreateW4A16MatMul(const ParamObject& param);
+std::unique_ptr<Operation> CreateW8A16MatMul(const ParamObject& param);
+std::unique_ptr<Operation> CreateW8A8MatMul(const ParamObject& param);
 std::unique_ptr<Operation> CreateWhere(const ParamObject& param);
 
 }  // namespace atb

@@ -1,9 +1,12 @@
 #include "ops/gemm.h"
 
 #include <algorithm>
+#include <optional>
 #include <type_traits>
 
 #include "kernels/pack.h"
+#include "kernels/pack_integers.h"
+#include "ops/integer_rows.h"
 
 namespace atb {
 namespace {
@@ -34,7 +37,8 @@ Piece Cut(const GemmCall& call, const kernels::KernelTable& kernels, int threads
   const PackedWeight& weight = *call.weight;
   Piece piece{call.m, kernels.gemm_streams};
   if (call.m > kFewRows) {
-    const int64_t most = kPieceBytes / (std::min(weight.k, kPieceChannels) * 2);
+    const int64_t bytes = kernels::IsInteger(weight.format) ? call.planes : 2;
+    const int64_t most = kPieceBytes / (std::min(weight.k, kPieceChannels) * bytes);
     piece.rows = CeilDiv(CeilDiv(call.m, CeilDiv(call.m, most)), kFewRows) * kFewRows;
     const int64_t wanted = CeilDiv(kPiecesPerThread * threads, CeilDiv(call.m, piece.rows));
     piece.panels = std::clamp(weight.panels / wanted / 2 * 2, kMinPanels, kMaxPanels);
@@ -43,15 +47,16 @@ Piece Cut(const GemmCall& call, const kernels::KernelTable& kernels, int threads
   return piece;
 }
 
-/// The call's rows [row, row + rows).
-GemmCall Rows(const GemmCall& call, int64_t row, int64_t rows) {
+/// The call's rows [row, row + rows), of row_bytes each.
+GemmCall Rows(const GemmCall& call, int64_t row, int64_t rows, int64_t row_bytes) {
   const auto at = [](auto* base, int64_t element, DType dtype) {
     using Byte = std::conditional_t<std::is_const_v<std::remove_pointer_t<decltype(base)>>, const std::byte, std::byte>;
     return base ? static_cast<Byte*>(base) + element * static_cast<int64_t>(SizeOf(dtype)) : nullptr;
   };
   GemmCall part = call;
   part.m = rows;
-  part.x = at(call.x, row * call.x_stride, kernels::DTypeOf(call.weight->format));
+  part.x = at(call.x, row * row_bytes, DType::kU8);
+  if (call.x_scales) part.x_scales += row;
   part.out = at(call.out, row * call.out_stride, call.out_dtype);
   part.residual = at(call.residual, row * call.out_stride, call.out_dtype);
   return part;
@@ -67,19 +72,35 @@ size_t MultiplyBytes(int threads, const kernels::KernelTable& kernels) {
   return static_cast<size_t>(threads) * ScratchBytes(kernels);
 }
 
+size_t MultiplyBytes(int threads, const kernels::KernelTable& kernels, int64_t m, int64_t k, int planes) {
+  return MultiplyBytes(threads, kernels) + IntegerRows::Bytes(threads, m, k, planes);
+}
+
+int PlanesOf(DType dtype) { return dtype == DType::kI8 ? 1 : dtype == DType::kF32 ? 3 : 2; }
+
 void Multiply(const GemmCall& call, const kernels::KernelTable& kernels, ThreadPool& pool,
               std::byte* workspace, const RowSource& source) noexcept {
   if (call.m <= 0) return;
   const Piece piece = Cut(call, kernels, pool.threads());
   const int64_t panel_pieces = CeilDiv(call.weight->panels, piece.panels);
   const size_t scratch = ScratchBytes(kernels);
+  std::optional<IntegerRows> integers;
+  int64_t row_bytes = call.x_stride * static_cast<int64_t>(SizeOf(kernels::DTypeOf(call.weight->format)));
+  if (kernels::IsInteger(call.weight->format)) {
+    integers.emplace(call, kernels, pool, workspace + MultiplyBytes(pool.threads(), kernels), source);
+    row_bytes = integers->RowBytes();
+  }
   // Pieces of the same rows follow each other: a thread's activations are in its L2 already.
   pool.ParallelFor(CeilDiv(call.m, piece.rows) * panel_pieces, [&](int64_t chunk, int worker) {
     const int64_t row = chunk / panel_pieces * piece.rows;
     const int64_t panel = chunk % panel_pieces * piece.panels;
     GemmCall own = call;
-    if (source.rows) own.x = source.rows(source.context, worker);
-    const GemmCall part = Rows(own, row, std::min(piece.rows, call.m - row));
+    if (integers) {
+      integers->Use(own, worker);
+    } else if (source.rows) {
+      own.x = source.rows(source.context, worker);
+    }
+    const GemmCall part = Rows(own, row, std::min(piece.rows, call.m - row), row_bytes);
     const int64_t end = std::min(panel + piece.panels, call.weight->panels);
     kernels.gemm(part, panel, end, workspace + static_cast<size_t>(worker) * scratch);
   });

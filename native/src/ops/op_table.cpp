@@ -17,10 +17,12 @@ constexpr Entry kOperations[] = {
     {"Cast", CreateCast},
     {"Concat", CreateConcat},
     {"Cumsum", CreateCumsum},
+    {"DynamicQuant", CreateDynamicQuant},
     {"Elewise", CreateElewise},
     {"Fill", CreateFill},
     {"FusedLinear", CreateFusedLinear},
     {"Gather", CreateGather},
+    {"GatherDequant", CreateGatherDequant},
     {"LayerNorm", CreateLayerNorm},
     {"Linear", CreateLinear},
     {"PagedAttention", CreatePagedAttention},
@@ -38,6 +40,9 @@ constexpr Entry kOperations[] = {
     {"Sort", CreateSort},
     {"Split", CreateSplit},
     {"Transpose", CreateTranspose},
+    {"W4A16MatMul", CreateW4A16MatMul},
+    {"W8A16MatMul", CreateW8A16MatMul},
+    {"W8A8MatMul", CreateW8A8MatMul},
     {"Where", CreateWhere},
 };
 

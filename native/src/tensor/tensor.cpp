@@ -39,6 +39,8 @@ std::string ToString(const TensorDesc& desc) {
       return text + " (key cache)";
     case Layout::kValueCache:
       return text + " (value cache)";
+    case Layout::kPackedScales:
+      return text + " (packed scales)";
   }
   return text;
 }

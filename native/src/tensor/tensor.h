@@ -19,6 +19,7 @@ enum class Layout : uint8_t {
   kPackedLinear,  ///< `data` points to a kernels::PackedWeight: a linear's weight [n, k] repacked at bind.
   kKeyCache,      ///< [blocks, block_size, kv_heads, head_dim], stored per (block, head) as kernels/kv_layout.h says.
   kValueCache,    ///< Likewise for values.
+  kPackedScales,  ///< `data` points to kernels::PackedScales: the scales [n, groups] of a packed weight's integers.
 };
 
 /// A dtype, a layout and a shape of fixed capacity: copied freely, never allocates.

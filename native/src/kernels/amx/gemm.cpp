@@ -290,6 +290,8 @@ void Wide(const GemmCall& call, int64_t row, int64_t rows, int64_t panel_begin, 
 static_assert(sizeof(Scratch) <= kGemmScratchBytes && avx512::kGemmScratchBytes <= kGemmScratchBytes);
 
 void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* memory) {
+  if (call.weight->format == WeightFormat::kI8 || call.weight->format == WeightFormat::kI4)
+    return IntegerGemm(call, panel_begin, panel_end, memory);
   if (call.weight->format != WeightFormat::kBF16) return avx512::Gemm(call, panel_begin, panel_end, memory);
   Scratch& scratch = *static_cast<Scratch*>(memory);
   const int64_t rest = call.m % kPairRows;

@@ -4,7 +4,9 @@
 namespace atb::kernels::amx {
 
 void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);
-constexpr int64_t kGemmScratchBytes = 520 * 1024;
+/// The same for a weight of integers.
+void IntegerGemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);
+constexpr int64_t kGemmScratchBytes = 680 * 1024;
 constexpr int64_t kGemmStreams = 6;
 
 /// bf16 through tiles; other dtypes as in AVX-512.

@@ -16,6 +16,7 @@ const KernelTable kAmx = {
     .rope = avx512::Rope,
     .softmax = avx512::Softmax,
     .argmax = avx512::Argmax,
+    .quantize = avx512::Quantize,
     .gemm = amx::Gemm,
     .gemm_scratch_bytes = amx::kGemmScratchBytes,
     .gemm_streams = amx::kGemmStreams,

@@ -19,9 +19,9 @@ struct alignas(64) TileConfig {
   uint16_t row_bytes[16] = {};
   uint8_t rows[16] = {};
 
-  void Set(int tile, int64_t tile_rows) {
+  void Set(int tile, int64_t tile_rows, int64_t bytes = kTileRowBytes) {
     rows[tile] = static_cast<uint8_t>(tile_rows);
-    row_bytes[tile] = kTileRowBytes;
+    row_bytes[tile] = static_cast<uint16_t>(bytes);
   }
 };
 
@@ -47,6 +47,11 @@ inline void MultiplyBF16() {
 }
 /// Brings a cache line here for writing. The compiler's own prefetch would bring it for reading.
 inline void PrefetchForWrite(const char* line) { __asm__ volatile("prefetchw %0" ::"m"(*line)); }
+/// C += A * B: A holds rows of signed bytes in fours, B a tile of a kI8 weight, C int32.
+template <int C, int A, int B>
+inline void MultiplyI8() {
+  __asm__ volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(C), "i"(A), "i"(B) : "memory");
+}
 
 }  // namespace
 }  // namespace atb::kernels::amx

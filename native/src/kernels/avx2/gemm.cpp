@@ -52,6 +52,9 @@ void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* sc
       return simd::Gemm<Vec, simd::F32Format<Vec>>(call, panel_begin, panel_end, 4, s);
     case WeightFormat::kF16:
       return simd::Gemm<Vec, simd::F16Format<Vec>>(call, panel_begin, panel_end, 2, s);
+    case WeightFormat::kI8:
+    case WeightFormat::kI4:
+      return IntegerGemm(call, panel_begin, panel_end, scratch);
   }
 }
 

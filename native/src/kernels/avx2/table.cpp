@@ -15,6 +15,7 @@ const KernelTable kAvx2 = {
     .rope = avx2::Rope,
     .softmax = avx2::Softmax,
     .argmax = avx2::Argmax,
+    .quantize = avx2::Quantize,
     .gemm = avx2::Gemm,
     .gemm_scratch_bytes = avx2::kGemmScratchBytes,
     .gemm_streams = avx2::kGemmStreams,

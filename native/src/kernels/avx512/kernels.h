@@ -14,7 +14,10 @@ void Rope(const float* x, const float* cos, const float* sin, float* out, int64_
 void Softmax(const float* x, float* out, int64_t n);
 int64_t Argmax(const float* x, int64_t n);
 
+float Quantize(const void* x, DType dtype, int64_t k, int planes, int8_t* out, int64_t step, int64_t plane_stride);
 void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);
+/// The same for a weight of integers.
+void IntegerGemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);
 constexpr int64_t kGemmScratchBytes = 12 * 1024;
 constexpr int64_t kGemmStreams = 8;
 

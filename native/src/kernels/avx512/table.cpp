@@ -15,6 +15,7 @@ const KernelTable kAvx512 = {
     .rope = avx512::Rope,
     .softmax = avx512::Softmax,
     .argmax = avx512::Argmax,
+    .quantize = avx512::Quantize,
     .gemm = avx512::Gemm,
     .gemm_scratch_bytes = avx512::kGemmScratchBytes,
     .gemm_streams = avx512::kGemmStreams,

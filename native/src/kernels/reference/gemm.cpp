@@ -17,18 +17,27 @@ float WeightAt(const PackedWeight& weight, int64_t panel, int64_t column, int64_
       return LoadFloat(data, DType::kF32, i * kPanelColumns + column);
     case WeightFormat::kF16:
       return LoadFloat(data, DType::kF16, i * kPanelColumns + column);
+    default:
+      return 0;
   }
-  return 0;
 }
 
-/// One output of x * weight^T + bias: a single chain of additions over the input channels, in order.
-float Dot(const GemmCall& call, int64_t row, int64_t panel, int64_t column) {
+/// A single chain of additions over the input channels, in order.
+float FloatDot(const GemmCall& call, int64_t row, int64_t panel, int64_t column) {
   const PackedWeight& weight = *call.weight;
   const DType dtype = DTypeOf(weight.format);
   float sum = 0;
   for (int64_t i = 0; i < weight.k; ++i) {
     sum += LoadFloat(call.x, dtype, row * call.x_stride + i) * WeightAt(weight, panel, column, i);
   }
+  return sum;
+}
+
+/// One output of x * weight^T + bias.
+float Dot(const GemmCall& call, int64_t row, int64_t panel, int64_t column) {
+  const PackedWeight& weight = *call.weight;
+  const bool integer = weight.format == WeightFormat::kI8 || weight.format == WeightFormat::kI4;
+  float sum = integer ? IntegerDot(call, row, panel, column) : FloatDot(call, row, panel, column);
   if (call.bias) sum += LoadFloat(call.bias, call.bias_dtype, PanelRow(weight, panel) + column);
   return sum;
 }

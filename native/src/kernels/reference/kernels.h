@@ -14,7 +14,10 @@ void Swiglu(const float* gate, const float* up, float* out, int64_t n);
 void Rope(const float* x, const float* cos, const float* sin, float* out, int64_t size);
 void Softmax(const float* x, float* out, int64_t n);
 int64_t Argmax(const float* x, int64_t n);
+float Quantize(const void* x, DType dtype, int64_t k, int planes, int8_t* out, int64_t step, int64_t plane_stride);
 void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);
+/// One output without its epilogue, for a weight of integers.
+float IntegerDot(const GemmCall& call, int64_t row, int64_t panel, int64_t column);
 void Attend(const AttendCall& call, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch);
 void Merge(const AttendPartial& acc, const AttendPartial& part, int64_t rows, int64_t head_dim);
 

@@ -15,6 +15,7 @@ const KernelTable kReference = {
     .rope = reference::Rope,
     .softmax = reference::Softmax,
     .argmax = reference::Argmax,
+    .quantize = reference::Quantize,
     .gemm = reference::Gemm,
     .gemm_scratch_bytes = 0,
     .gemm_streams = 1,

@@ -1,0 +1,183 @@
+#include "kernels/simd/integer_gemm.h"
+#include "kernels/avx2/kernels.h"
+#include "kernels/avx2/vec.h"
+
+// Digits and weights are widened to 16 bits, four channels of four columns to a register: vpmaddwd adds pairs of
+// products, which cannot overflow. An accumulator holds two partial sums of each column.
+
+namespace atb::kernels::avx2 {
+namespace {
+
+using simd::Min;
+
+constexpr int64_t kPanels = kGemmStreams;
+/// Rows of digits that are multiplied at once, at most: four accumulators each.
+constexpr int kLines = 3;
+/// Channels of one step, and of a piece of a panel: panels take turns piece by piece, so that several are read at a
+/// time.
+constexpr int64_t kStep = kGroupStep;
+constexpr int64_t kPieceSteps = 8;
+
+struct Sums {
+  __m256i columns[4];  ///< Of columns 4 i .. 4 i + 3.
+};
+
+struct alignas(64) Scratch {
+  Sums sums[kPanels][kLines];
+  float c[kPanels][kLines][kPanelColumns];
+  float scales[kPanels][kPanelColumns];
+  int16_t x[kLines][kPieceSteps * kStep];
+};
+
+/// Widens four columns of the quads in a line of a panel.
+struct I8 {
+  static constexpr int kQuads = 1;
+  static void Load(const char* line, __m256i* quads) {
+    quads[0] = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(line)));
+  }
+};
+
+/// Sixteenfold: the upper half of each byte, then the lower one shifted there.
+struct I4 {
+  static constexpr int kQuads = 2;
+  static void Load(const char* line, __m256i* quads) {
+    const __m128i both = _mm_loadu_si128(reinterpret_cast<const __m128i*>(line));
+    const __m128i upper = _mm_set1_epi8(-16);
+    quads[0] = _mm256_cvtepi8_epi16(_mm_and_si128(_mm_slli_epi16(both, 4), upper));
+    quads[1] = _mm256_cvtepi8_epi16(_mm_and_si128(both, upper));
+  }
+};
+
+/// sums[t] += `steps` steps of a panel times the digits x[t].
+template <class F, int T>
+void Accumulate(const char* w, int64_t steps, const int16_t (*x)[kPieceSteps * kStep], Sums* sums) {
+  constexpr int64_t kLineSteps = kStep / 4 / F::kQuads;
+  constexpr int64_t kAhead = kPieceSteps * kLineSteps * 64;
+  __m256i acc[T][4];
+  for (int t = 0; t < T; ++t) {
+    for (int i = 0; i < 4; ++i) acc[t][i] = sums[t].columns[i];
+  }
+  for (int64_t line = 0; line < steps * kLineSteps; ++line, w += 64) {
+    __builtin_prefetch(w + kAhead);
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      __m256i quads[F::kQuads];
+      F::Load(w + i * 16, quads);
+#pragma GCC unroll 2
+      for (int q = 0; q < F::kQuads; ++q) {
+#pragma GCC unroll 3
+        for (int t = 0; t < T; ++t) {
+          long long digits;
+          memcpy(&digits, x[t] + (line * F::kQuads + q) * 4, sizeof digits);
+          acc[t][i] = _mm256_add_epi32(acc[t][i], _mm256_madd_epi16(quads[q], _mm256_set1_epi64x(digits)));
+        }
+      }
+    }
+  }
+  for (int t = 0; t < T; ++t) {
+    for (int i = 0; i < 4; ++i) sums[t].columns[i] = acc[t][i];
+  }
+}
+
+/// Sums of columns i and i + 1 of four, each in order.
+inline __m256 Columns(__m256i a, __m256i b) {
+  return _mm256_cvtepi32_ps(_mm256_permute4x64_epi64(_mm256_hadd_epi32(a, b), 0xD8));
+}
+
+inline Vec Columns(const Sums& sums) {
+  return {Columns(sums.columns[0], sums.columns[1]), Columns(sums.columns[2], sums.columns[3])};
+}
+
+/// Ends a group: joins the digits of each row, scales them and adds them to c. Sums are zero then.
+template <int Planes, int R>
+void EndGroup(Sums* sums, const float* scales, float (*c)[kPanelColumns]) {
+  const Vec scale = Vec::Load(scales);
+  for (int r = 0; r < R; ++r) {
+    Vec value = Columns(sums[r]);
+    for (int plane = 1; plane < Planes; ++plane) value = Fma(value, Vec::Set1(256.0f), Columns(sums[plane * R + r]));
+    Fma(value, scale, Vec::Load(c[r])).Store(c[r]);
+  }
+  memset(sums, 0, sizeof(Sums) * Planes * R);
+}
+
+inline void Widen(const int8_t* digits, int16_t* out) {
+  for (int64_t i = 0; i < kStep; i += 16) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(digits + i));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), _mm256_cvtepi8_epi16(bytes));
+  }
+}
+
+/// Rows [row, row + R) of a block against `panels` panels.
+template <class F, int Planes, int R>
+void MultiplyRows(const GemmCall& call, const simd::Block& block, int64_t row, int64_t panel, int64_t panels,
+                  Scratch& scratch) {
+  constexpr int T = Planes * R;
+  const PackedWeight& weight = *call.weight;
+  const simd::Groups groups(weight);
+  const auto scales = simd::ScaleRows::Of<Vec>(weight, groups.count, panel, panels, scratch.scales[0]);
+  const int64_t all = (weight.k + kStep - 1) / kStep;
+  const int64_t group_steps = (groups.channels + kStep - 1) / kStep;
+  const char* w = static_cast<const char*>(weight.data) + panel * weight.panel_stride;
+  for (int64_t step = 0; step < all;) {
+    const int64_t group = step / group_steps;
+    const int64_t group_end = Min((group + 1) * group_steps, all);
+    const int64_t steps = Min(kPieceSteps, group_end - step);
+    for (int t = 0; t < T; ++t) {
+      const int8_t* line = block.x + (t / R * block.rows + row + t % R) * kIntegerTileK;
+      for (int64_t s = 0; s < steps; ++s)
+        Widen(line + (step + s) / 2 * block.stride + (step + s) % 2 * kStep, scratch.x[t] + s * kStep);
+    }
+    for (int64_t p = 0; p < panels; ++p) {
+      const char* from = w + p * weight.panel_stride + step * (kStep / 4 / F::kQuads) * 64;
+      Accumulate<F, T>(from, steps, scratch.x, scratch.sums[p]);
+      if (step + steps == group_end)
+        EndGroup<Planes, R>(scratch.sums[p], scales.data + p * scales.stride + group * kPanelColumns, scratch.c[p]);
+    }
+    step += steps;
+  }
+}
+
+template <class F, int Planes>
+void MultiplyBlock(const GemmCall& call, const simd::Block& block, int64_t panel, int64_t panels, Scratch& scratch) {
+  constexpr int64_t kRows = kLines / Planes;
+  for (int64_t row = 0; row < block.rows; row += kRows) {
+    const int64_t rows = Min(kRows, block.rows - row);
+    memset(scratch.c, 0, sizeof scratch.c);
+    memset(scratch.sums, 0, sizeof scratch.sums);
+    if constexpr (Planes == 1) {
+      if (rows == 3) MultiplyRows<F, 1, 3>(call, block, row, panel, panels, scratch);
+      if (rows == 2) MultiplyRows<F, 1, 2>(call, block, row, panel, panels, scratch);
+    }
+    if (rows == 1) MultiplyRows<F, Planes, 1>(call, block, row, panel, panels, scratch);
+    for (int64_t p = 0; p < panels; p += call.swiglu ? 2 : 1) {
+      float* up = call.swiglu ? scratch.c[p + 1][0] : nullptr;
+      simd::FinishInteger<Vec>(call, block.row + row, rows, panel + p, scratch.c[p][0], up, kPanelColumns);
+    }
+  }
+}
+
+template <class F>
+void Multiply(const GemmCall& call, int64_t panel_begin, int64_t panel_end, Scratch& scratch) {
+  const simd::Blocks blocks(call);
+  for (int64_t panel = panel_begin; panel < panel_end; panel += kPanels) {
+    const int64_t panels = Min(kPanels, panel_end - panel);
+    for (int64_t b = 0; b < blocks.count; ++b) {
+      const simd::Block block(call, blocks, b);
+      if (call.planes == 1) MultiplyBlock<F, 1>(call, block, panel, panels, scratch);
+      if (call.planes == 2) MultiplyBlock<F, 2>(call, block, panel, panels, scratch);
+      if (call.planes == 3) MultiplyBlock<F, 3>(call, block, panel, panels, scratch);
+    }
+  }
+}
+
+}  // namespace
+
+static_assert(sizeof(Scratch) <= kGemmScratchBytes);
+
+void IntegerGemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* memory) {
+  Scratch& scratch = *static_cast<Scratch*>(memory);
+  if (call.weight->format == WeightFormat::kI8) return Multiply<I8>(call, panel_begin, panel_end, scratch);
+  Multiply<I4>(call, panel_begin, panel_end, scratch);
+}
+
+}  // namespace atb::kernels::avx2

@@ -1,0 +1,197 @@
+#include "kernels/avx512/integers.h"
+#include "kernels/avx512/kernels.h"
+
+// vpdpbusd multiplies unsigned bytes by signed ones. The weights are the unsigned ones, 128 too large; 128 times the
+// sum of the digits is what each accumulator starts below zero.
+
+namespace atb::kernels::avx512 {
+namespace {
+
+using simd::Min;
+
+constexpr int64_t kPanels = kGemmStreams;
+/// Rows of digits that are multiplied at once, at most.
+constexpr int kLines = 6;
+/// Sixteen-lane accumulators beside weights and digits.
+constexpr int kAccumulators = 24;
+/// Channels of one step: half a tile.
+constexpr int64_t kStep = kGroupStep;
+constexpr int64_t kPrefetchBytes = 1024;
+static_assert(kStep * 2 == kIntegerTileK);
+
+struct Scratch {
+  float c[kPanels][kLines][kPanelColumns];
+  float scales[kPanels][kPanelColumns];
+};
+
+/// How a format's bytes become unsigned ones, 128 too large: one line of 64 bytes is kQuads quads of channels.
+struct I8 {
+  static constexpr int kQuads = 1;
+  static void Load(const char* line, __m512i* quads) {
+    quads[0] = _mm512_xor_si512(_mm512_loadu_si512(line), _mm512_set1_epi8(-128));
+  }
+};
+
+/// Sixteenfold: the upper half of each byte, then the lower one shifted there. (x & 0xF0) ^ 0x80 is one instruction.
+struct I4 {
+  static constexpr int kQuads = 2;
+  static void Load(const char* line, __m512i* quads) {
+    const __m512i both = _mm512_loadu_si512(line);
+    quads[0] = Upper(_mm512_slli_epi16(both, 4));
+    quads[1] = Upper(both);
+  }
+
+ private:
+  static __m512i Upper(__m512i x) {
+    return _mm512_ternarylogic_epi32(x, _mm512_set1_epi8(-16), _mm512_set1_epi8(-128), 0x6A);
+  }
+};
+
+/// Digits of some rows of a block: line t of step s is 32 bytes at lines[t] + At(s).
+template <int T>
+struct Lines {
+  const int8_t* lines[T];
+  int64_t stride;
+  int64_t At(int64_t step) const { return step / 2 * stride + step % 2 * kStep; }
+};
+
+/// 128 times the sum of a line's digits over steps [begin, end).
+template <int T>
+int Excess(const Lines<T>& x, int t, int64_t begin, int64_t end) {
+  __m256i sums = _mm256_setzero_si256();
+  for (int64_t s = begin; s < end; ++s) {
+    const __m256i digits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x.lines[t] + x.At(s)));
+    sums = _mm256_dpbusd_epi32(sums, _mm256_set1_epi8(-128), digits);
+  }
+  __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+  sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4E));
+  return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xB1)));
+}
+
+/// c[p][r] += the products of steps [begin, end), one group, with its scales. Digits of the first plane's R rows come
+/// first.
+template <class F, int Planes, int R, int P>
+void Accumulate(const Lines<Planes * R>& x, const int* excess, const char* w, int64_t panel_stride, int64_t begin,
+                int64_t end, const float* scales, int64_t scale_stride, float (*c)[kLines][kPanelColumns]) {
+  constexpr int T = Planes * R;
+  constexpr int64_t kLineSteps = kStep / 4 / F::kQuads;
+  __m512i acc[P][T];
+  for (int p = 0; p < P; ++p) {
+    for (int t = 0; t < T; ++t) acc[p][t] = _mm512_set1_epi32(-excess[t]);
+  }
+  w += begin * kLineSteps * 64;
+  for (int64_t s = begin; s < end; ++s) {
+    const int64_t at = x.At(s);
+    for (int64_t line = 0; line < kLineSteps; ++line, w += 64) {
+#pragma GCC unroll 8
+      for (int p = 0; p < P; ++p) {
+        __m512i quads[F::kQuads];
+        F::Load(w + p * panel_stride, quads);
+        __builtin_prefetch(w + p * panel_stride + kPrefetchBytes);
+#pragma GCC unroll 2
+        for (int q = 0; q < F::kQuads; ++q) {
+#pragma GCC unroll 8
+          for (int t = 0; t < T; ++t) {
+            int digits;
+            memcpy(&digits, x.lines[t] + at + (line * F::kQuads + q) * 4, sizeof digits);
+            acc[p][t] = _mm512_dpbusd_epi32(acc[p][t], quads[q], _mm512_set1_epi32(digits));
+          }
+        }
+      }
+    }
+  }
+  for (int p = 0; p < P; ++p) {
+    const Vec scale = Vec::Load(scales + p * scale_stride);
+    for (int r = 0; r < R; ++r) {
+      __m512i sums[Planes];
+      for (int plane = 0; plane < Planes; ++plane) sums[plane] = acc[p][plane * R + r];
+      Fma(Join<Planes>(sums), scale, Vec::Load(c[p][r])).Store(c[p][r]);
+    }
+  }
+}
+
+/// Accumulate over `panels` panels, as many at once as the registers hold.
+template <class F, int Planes, int R, int P>
+void AccumulatePanels(const Lines<Planes * R>& x, const int* excess, const char* w, int64_t panel_stride, int64_t begin,
+                      int64_t end, const float* scales, int64_t scale_stride, int64_t panels,
+                      float (*c)[kLines][kPanelColumns]) {
+  if constexpr (Planes * R * P <= kAccumulators || P == 1) {
+    for (; panels >= P; panels -= P, w += P * panel_stride, scales += P * scale_stride, c += P) {
+      Accumulate<F, Planes, R, P>(x, excess, w, panel_stride, begin, end, scales, scale_stride, c);
+    }
+  }
+  if constexpr (P > 1) {
+    if (panels > 0)
+      AccumulatePanels<F, Planes, R, P / 2>(x, excess, w, panel_stride, begin, end, scales, scale_stride, panels, c);
+  }
+}
+
+/// Rows [row, row + R) of a block against `panels` panels, all groups; c must be zero.
+template <class F, int Planes, int R>
+void MultiplyRows(const GemmCall& call, const simd::Block& block, int64_t row, int64_t panel, int64_t panels,
+                  Scratch& scratch) {
+  const PackedWeight& weight = *call.weight;
+  const simd::Groups groups(weight);
+  Lines<Planes * R> x;
+  x.stride = block.stride;
+  for (int t = 0; t < Planes * R; ++t) x.lines[t] = block.x + (t / R * block.rows + row + t % R) * kIntegerTileK;
+  const auto scales = simd::ScaleRows::Of<Vec>(weight, groups.count, panel, panels, scratch.scales[0]);
+  const char* w = static_cast<const char*>(weight.data) + panel * weight.panel_stride;
+  for (int64_t g = 0; g < groups.count; ++g) {
+    const int64_t begin = g * groups.channels / kStep;
+    const int64_t end = (Min((g + 1) * groups.channels, weight.k) + kStep - 1) / kStep;
+    int excess[Planes * R];
+    for (int t = 0; t < Planes * R; ++t) excess[t] = Excess(x, t, begin, end);
+    AccumulatePanels<F, Planes, R, kPanels>(x, excess, w, weight.panel_stride, begin, end,
+                                            scales.data + g * kPanelColumns, scales.stride, panels, scratch.c);
+  }
+}
+
+template <class F, int Planes>
+void MultiplyBlock(const GemmCall& call, const simd::Block& block, int64_t panel, int64_t panels, Scratch& scratch) {
+  constexpr int64_t kRows = kLines / Planes;
+  for (int64_t row = 0; row < block.rows; row += kRows) {
+    const int64_t rows = Min(kRows, block.rows - row);
+    memset(scratch.c, 0, sizeof scratch.c);
+    if constexpr (Planes == 1) {
+      if (rows == 6) MultiplyRows<F, 1, 6>(call, block, row, panel, panels, scratch);
+      if (rows == 5) MultiplyRows<F, 1, 5>(call, block, row, panel, panels, scratch);
+      if (rows == 4) MultiplyRows<F, 1, 4>(call, block, row, panel, panels, scratch);
+    }
+    if constexpr (Planes <= 2) {
+      if (rows == 3) MultiplyRows<F, Planes, 3>(call, block, row, panel, panels, scratch);
+    }
+    if (rows == 2) MultiplyRows<F, Planes, 2>(call, block, row, panel, panels, scratch);
+    if (rows == 1) MultiplyRows<F, Planes, 1>(call, block, row, panel, panels, scratch);
+    for (int64_t p = 0; p < panels; p += call.swiglu ? 2 : 1) {
+      float* up = call.swiglu ? scratch.c[p + 1][0] : nullptr;
+      simd::FinishInteger<Vec>(call, block.row + row, rows, panel + p, scratch.c[p][0], up, kPanelColumns);
+    }
+  }
+}
+
+template <class F>
+void Multiply(const GemmCall& call, int64_t panel_begin, int64_t panel_end, Scratch& scratch) {
+  const simd::Blocks blocks(call);
+  for (int64_t panel = panel_begin; panel < panel_end; panel += kPanels) {
+    const int64_t panels = Min(kPanels, panel_end - panel);
+    for (int64_t b = 0; b < blocks.count; ++b) {
+      const simd::Block block(call, blocks, b);
+      if (call.planes == 1) MultiplyBlock<F, 1>(call, block, panel, panels, scratch);
+      if (call.planes == 2) MultiplyBlock<F, 2>(call, block, panel, panels, scratch);
+      if (call.planes == 3) MultiplyBlock<F, 3>(call, block, panel, panels, scratch);
+    }
+  }
+}
+
+}  // namespace
+
+static_assert(sizeof(Scratch) <= kGemmScratchBytes);
+
+void IntegerGemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* memory) {
+  Scratch& scratch = *static_cast<Scratch*>(memory);
+  if (call.weight->format == WeightFormat::kI8) return Multiply<I8>(call, panel_begin, panel_end, scratch);
+  Multiply<I4>(call, panel_begin, panel_end, scratch);
+}
+
+}  // namespace atb::kernels::avx512

@@ -1,0 +1,19 @@
+#pragma once
+// Sums of digits as sixteen int32. Internal linkage, as in vec.h.
+#include "kernels/avx512/vec.h"
+#include "kernels/simd/integer_gemm.h"
+
+namespace atb::kernels::avx512 {
+namespace {
+
+/// Numbers out of the sums of their digits: sums[plane].
+template <int Planes>
+inline Vec Join(const __m512i* sums) {
+  Vec value{_mm512_cvtepi32_ps(sums[0])};
+  for (int plane = 1; plane < Planes; ++plane)
+    value = Fma(value, Vec::Set1(256.0f), Vec{_mm512_cvtepi32_ps(sums[plane])});
+  return value;
+}
+
+}  // namespace
+}  // namespace atb::kernels::avx512

@@ -1,0 +1,140 @@
+#include "kernels/pack_integers.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "base/checked.h"
+
+namespace atb::kernels {
+namespace {
+
+constexpr int64_t kQuad = 4;
+/// Bytes of one column in a panel's line, and of the line.
+constexpr int64_t kLineBytes = kPanelColumns * kQuad;
+
+int64_t PaddedChannels(int64_t k) { return (k + kIntegerTileK - 1) / kIntegerTileK * kIntegerTileK; }
+
+/// Channels that one line holds of each column.
+int64_t LineChannels(WeightFormat format) { return format == WeightFormat::kI4 ? 2 * kQuad : kQuad; }
+
+uint32_t LoadQuad(const int8_t* from) {
+  uint32_t quad;
+  std::memcpy(&quad, from, sizeof quad);
+  return quad;
+}
+
+uint32_t Nibbles(const int8_t* from) {
+  constexpr uint32_t kLow = 0x0F0F0F0Fu;
+  return (LoadQuad(from) & kLow) | (LoadQuad(from + kQuad) & kLow) << 4;
+}
+
+/// `line` of a column of contiguous channels, all of them there.
+void PackLine(WeightFormat format, std::byte* to, const int8_t* from) {
+  const uint32_t quad = format == WeightFormat::kI4 ? Nibbles(from) : LoadQuad(from);
+  std::memcpy(to, &quad, sizeof quad);
+}
+
+struct Place {
+  int64_t panel;
+  int64_t column;
+};
+
+/// Where row `row` of a matrix of n rows lies.
+Place PlaceOf(int64_t n, bool interleaved, int64_t row) {
+  const int64_t rows = interleaved ? n / 2 : n;
+  const int64_t panel = row % rows / kPanelColumns;
+  return {interleaved ? 2 * panel + row / rows : panel, row % rows % kPanelColumns};
+}
+
+}  // namespace
+
+void PackIntegers(const PackedWeight& weight, std::byte* panel, int64_t column, int64_t count, const int8_t* rows,
+                  int64_t row_stride, int64_t column_stride) {
+  const int64_t channels = LineChannels(weight.format);
+  const int64_t whole = column_stride == 1 ? weight.k / channels : 0;
+  std::byte* to = panel + column * kQuad;
+  for (int64_t line = 0; line < whole; ++line) {
+    for (int64_t c = 0; c < count; ++c)
+      PackLine(weight.format, to + line * kLineBytes + c * kQuad, rows + c * row_stride + line * channels);
+  }
+  const int64_t lines = PaddedChannels(weight.k) / channels;
+  for (int64_t line = whole; line < lines; ++line) {
+    for (int64_t c = 0; c < count; ++c) {
+      int8_t values[2 * kQuad] = {};
+      const int64_t first = line * channels;
+      for (int64_t i = 0; i < channels && first + i < weight.k; ++i)
+        values[i] = rows[c * row_stride + (first + i) * column_stride];
+      PackLine(weight.format, to + line * kLineBytes + c * kQuad, values);
+    }
+  }
+}
+
+void ZeroIntegers(const PackedWeight& weight, std::byte* panel, int64_t column) {
+  const int64_t lines = PaddedChannels(weight.k) / LineChannels(weight.format);
+  for (int64_t line = 0; line < lines; ++line) std::memset(panel + line * kLineBytes + column * kQuad, 0, kQuad);
+}
+
+void UnpackIntegers(const PackedWeight& weight, int64_t row, int8_t* out) {
+  const Place place = PlaceOf(weight.n, weight.interleaved, row);
+  const auto* column =
+      static_cast<const int8_t*>(weight.data) + place.panel * weight.panel_stride + place.column * kQuad;
+  for (int64_t i = 0; i < weight.k; ++i) {
+    if (weight.format == WeightFormat::kI8) {
+      out[i] = column[i / kQuad * kLineBytes + i % kQuad];
+    } else {
+      const int8_t both = column[i / (2 * kQuad) * kLineBytes + i % kQuad];
+      const bool upper = i / kQuad % 2 != 0;
+      out[i] = static_cast<int8_t>((upper ? both : static_cast<int8_t>(both * 16)) >> 4);
+    }
+  }
+}
+
+void ExpandInt4(const std::byte* pairs, int64_t count, int8_t* out) {
+  for (int64_t i = 0; i < count; ++i) {
+    const auto both = static_cast<int8_t>(pairs[i / 2]);
+    out[i] = static_cast<int8_t>((i % 2 != 0 ? both : static_cast<int8_t>(both * 16)) >> 4);
+  }
+}
+
+void CompressInt4(const int8_t* values, int64_t count, std::byte* pairs) {
+  for (int64_t i = 0; i < count; i += 2) {
+    const int upper = i + 1 < count ? values[i + 1] : 0;
+    pairs[i / 2] = static_cast<std::byte>((values[i] & 0x0F) | (upper & 0x0F) << 4);
+  }
+}
+
+int64_t GroupsOf(int64_t k, int64_t group) { return group == 0 ? 1 : (k + group - 1) / group; }
+
+PackedScales ScalesGeometry(int64_t n, int64_t groups, bool interleaved) {
+  const PackedWeight like = PackedGeometry(WeightFormat::kF32, n, groups, interleaved);
+  return {n, groups, like.panels, nullptr, interleaved};
+}
+
+int64_t ScalesBytes(const PackedScales& scales) {
+  return scales.panels * scales.groups * kPanelColumns * static_cast<int64_t>(sizeof(float));
+}
+
+void PackScales(const PackedScales& scales, float* data, int64_t row_begin, int64_t row_end, const float* source,
+                int64_t row_stride, int64_t column_stride) {
+  const int64_t rows = scales.interleaved ? scales.n / 2 : scales.n;
+  for (int64_t row = row_begin; row < row_end; ++row, source += row_stride) {
+    const Place place = PlaceOf(scales.n, scales.interleaved, row);
+    float* to = data + place.panel * scales.groups * kPanelColumns + place.column;
+    // The last row of a matrix brings the panel's padding along.
+    const int64_t last = row % rows == rows - 1 ? kPanelColumns - place.column : 1;
+    for (int64_t g = 0; g < scales.groups; ++g) {
+      to[g * kPanelColumns] = source[g * column_stride];
+      for (int64_t c = 1; c < last; ++c) to[g * kPanelColumns + c] = 0;
+    }
+  }
+}
+
+float ScaleOf(const PackedScales& scales, int64_t row, int64_t group) {
+  const Place place = PlaceOf(scales.n, scales.interleaved, row);
+  return scales.data[(place.panel * scales.groups + group) * kPanelColumns + place.column];
+}
+
+}  // namespace atb::kernels

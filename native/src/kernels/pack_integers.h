@@ -1,0 +1,41 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/pack.h"
+
+namespace atb::kernels {
+
+constexpr bool IsInteger(WeightFormat format) { return format == WeightFormat::kI8 || format == WeightFormat::kI4; }
+
+/// Writes columns [column, column + count) of a panel from rows of int8, padding of k included; a kI4 weight keeps the
+/// lower four bits of each.
+void PackIntegers(const PackedWeight& weight, std::byte* panel, int64_t column, int64_t count, const int8_t* rows,
+                  int64_t row_stride, int64_t column_stride);
+void ZeroIntegers(const PackedWeight& weight, std::byte* panel, int64_t column);
+
+/// Row `row` of a packed weight of integers: k of them.
+void UnpackIntegers(const PackedWeight& weight, int64_t row, int8_t* out);
+
+/// Pairs of int4 in bytes, the first in the lower half, as `count` int8; and back (an odd count leaves an upper half
+/// 0).
+void ExpandInt4(const std::byte* pairs, int64_t count, int8_t* out);
+void CompressInt4(const int8_t* values, int64_t count, std::byte* pairs);
+
+/// Groups of a row of k channels.
+int64_t GroupsOf(int64_t k, int64_t group);
+
+/// The geometry of the scales [n, groups] of a weight [n, k]; throws what PackedGeometry throws.
+PackedScales ScalesGeometry(int64_t n, int64_t groups, bool interleaved);
+int64_t ScalesBytes(const PackedScales& scales);
+/// Likewise to PackRows: rows [row_begin, row_end), source row 0 being row_begin.
+void PackScales(const PackedScales& scales, float* data, int64_t row_begin, int64_t row_end, const float* source,
+                int64_t row_stride, int64_t column_stride = 1);
+/// The scale of a group of row `row`.
+float ScaleOf(const PackedScales& scales, int64_t row, int64_t group);
+
+/// Rounds n numbers to int4 in [-8, 7] times a scale, chosen among a few for the least square error.
+/// Returns the scale: 0 when all are 0, NaN when one is not finite; then the integers are 0.
+float QuantizeInt4(const float* values, int64_t n, int8_t* out);
+
+}  // namespace atb::kernels

@@ -1,0 +1,52 @@
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/pack_integers.h"
+#include "kernels/reference/kernels.h"
+
+namespace atb::kernels::reference {
+namespace {
+
+int32_t WeightAt(const PackedWeight& weight, int64_t panel, int64_t column, int64_t i) {
+  const auto* data = static_cast<const int8_t*>(weight.data) + panel * weight.panel_stride;
+  if (weight.format == WeightFormat::kI8) return data[(i / 4 * kPanelColumns + column) * 4 + i % 4];
+  const int8_t both = data[(i / 8 * kPanelColumns + column) * 4 + i % 4];
+  return (i % 8 < 4 ? static_cast<int8_t>(both * 16) : both) >> 4;
+}
+
+/// Digit `plane` of channel i of a row.
+int32_t DigitAt(const GemmCall& call, int64_t row, int plane, int64_t i) {
+  const int64_t block_rows = kBlockRows[call.planes];
+  const int64_t first = row / block_rows * block_rows;
+  const int64_t rows = std::min(block_rows, call.m - first);
+  const int64_t tiles = (call.weight->k + kIntegerTileK - 1) / kIntegerTileK;
+  const auto* block = static_cast<const int8_t*>(call.x) + first * call.planes * tiles * kIntegerTileK;
+  const int64_t digits = (i / kIntegerTileK * call.planes + plane) * rows + row - first;
+  return block[digits * kIntegerTileK + i % kIntegerTileK];
+}
+
+}  // namespace
+
+/// The sum of a group is exact in integers, one for each digit; digits are joined, scaled and added up group by group,
+/// in f32. Every table rounds at these places and no others, so that all give the same bits.
+float IntegerDot(const GemmCall& call, int64_t row, int64_t panel, int64_t column) {
+  const PackedWeight& weight = *call.weight;
+  const int64_t groups = GroupsOf(weight.k, weight.group);
+  const int64_t channels = weight.group == 0 ? weight.k : weight.group;
+  float value = 0;
+  for (int64_t g = 0; g < groups; ++g) {
+    float sum = 0;
+    for (int plane = 0; plane < call.planes; ++plane) {
+      int32_t products = 0;
+      for (int64_t i = g * channels; i < std::min(weight.k, (g + 1) * channels); ++i)
+        products += DigitAt(call, row, plane, i) * WeightAt(weight, panel, column, i);
+      sum = sum * 256 + static_cast<float>(products);
+    }
+    const int64_t scale =
+        weight.group == 0 ? PanelRow(weight, panel) + column : (panel * groups + g) * kPanelColumns + column;
+    value = std::fma(sum, weight.scales[scale], value);
+  }
+  return value * call.x_scales[row];
+}
+
+}  // namespace atb::kernels::reference

@@ -1,0 +1,84 @@
+#pragma once
+// What the products with weights of integers share over a vector type V. Internal linkage, as in vec.h.
+//
+// A product of digits is exact in int32 in whatever order, so that tiles and vector instructions may be mixed freely.
+// Only here are numbers rounded, the same way and in the same order in every kernel: digits are joined, scaled by the
+// group's scale and added to the sum of the groups before; the row's scale comes last.
+#include "kernels/simd/gemm.h"
+
+namespace atb::kernels::simd {
+namespace {
+
+/// The blocks of a call's rows.
+struct Blocks {
+  int64_t rows;   ///< Of a whole block.
+  int64_t tiles;  ///< Of 64 channels.
+  int64_t count;
+
+  explicit Blocks(const GemmCall& call)
+      : rows(kBlockRows[call.planes]),
+        tiles((call.weight->k + kIntegerTileK - 1) / kIntegerTileK),
+        count((call.m + rows - 1) / rows) {}
+};
+
+/// One block: R rows of all planes, `lines` in all, each of them `stride` bytes further with the next 64 channels.
+struct Block {
+  const int8_t* x;
+  int64_t row;
+  int64_t rows;
+  int64_t lines;
+  int64_t stride;
+
+  Block(const GemmCall& call, const Blocks& blocks, int64_t i)
+      : x(static_cast<const int8_t*>(call.x) + i * blocks.rows * call.planes * blocks.tiles * kIntegerTileK),
+        row(i * blocks.rows),
+        rows(Min(blocks.rows, call.m - row)),
+        lines(rows * call.planes),
+        stride(lines * kIntegerTileK) {}
+};
+
+/// Groups of channels: one of all of them when the weight has a scale for each output.
+struct Groups {
+  int64_t channels;
+  int64_t count;
+
+  explicit Groups(const PackedWeight& weight)
+      : channels(weight.group ? weight.group : weight.k), count((weight.k + channels - 1) / channels) {}
+};
+
+/// Where the scales of panel p (of `panels`, from `first`) and group g are: sixteen at data + p * stride + g * 16.
+struct ScaleRows {
+  const float* data;
+  int64_t stride;
+
+  /// `copy`: [panels][16], for scales per output, which may end in the middle of a panel.
+  template <class V>
+  static ScaleRows Of(const PackedWeight& weight, int64_t groups, int64_t first, int64_t panels, float* copy) {
+    if (weight.group) return {weight.scales + first * groups * kPanelColumns, groups * kPanelColumns};
+    for (int64_t p = 0; p < panels; ++p) {
+      const int64_t panel = first + p;
+      LoadAs<V>(weight.scales, DType::kF32, PanelRow(weight, panel), PanelWidth(weight, panel))
+          .Store(copy + p * kPanelColumns);
+    }
+    return {copy, kPanelColumns};
+  }
+};
+
+/// Integers of kI4 are multiplied sixteenfold, as they lie in the upper half of a byte: exact, and undone here.
+inline float FormatFactor(WeightFormat format) { return format == WeightFormat::kI4 ? 0.0625f : 1.0f; }
+
+/// Finishes `rows` rows of a panel (and of the next, with swiglu): times the rows' scales, then the epilogue.
+template <class V>
+void FinishInteger(const GemmCall& call, int64_t row, int64_t rows, int64_t panel, float* c, float* up,
+                   int64_t c_stride) {
+  const float factor = FormatFactor(call.weight->format);
+  for (int64_t r = 0; r < rows; ++r) {
+    const V scale = V::Set1(call.x_scales[row + r] * factor);
+    (V::Load(c + r * c_stride) * scale).Store(c + r * c_stride);
+    if (up) (V::Load(up + r * c_stride) * scale).Store(up + r * c_stride);
+  }
+  Finish<V>(call, row, rows, panel, c, up, c_stride);
+}
+
+}  // namespace
+}  // namespace atb::kernels::simd

@@ -1,0 +1,57 @@
+#pragma once
+// Activations as whole numbers over a vector type V; kernel_table.h says what is computed. Internal linkage, as in
+// vec.h.
+#include <math.h>
+#include <string.h>
+
+#include "kernels/kernel_table.h"
+#include "kernels/simd/math.h"
+
+namespace atb::kernels::simd {
+namespace {
+
+constexpr float kSmallestNormal = 0x1p-126f;
+
+/// The smallest power of two from 2^-126 for which max / scale rounds to a whole number that `planes` digits express.
+inline float PowerScale(float max, int planes) {
+  const float largest = planes == 2 ? 127 * 256 + 127 : (127 * 256 + 127) * 256 + 127;
+  int exponent = 0;
+  frexpf(max, &exponent);
+  exponent -= planes == 2 ? 15 : 23;
+  float scale = ldexpf(1.0f, exponent < -126 ? -126 : exponent);
+  if (nearbyintf(max / scale) > largest) scale *= 2;
+  return scale;
+}
+
+/// Digits::Store(v, planes, out, plane_stride): the digits of sixteen whole numbers.
+template <class V, class Digits>
+float Quantize(const void* x, DType dtype, int64_t k, int planes, int8_t* out, int64_t step, int64_t plane_stride) {
+  const int64_t padded = (k + kIntegerTileK - 1) / kIntegerTileK * kIntegerTileK;
+  V largest = V::Zero(), sum = V::Zero();  // The sum of zeros, or NaN when a number is not finite.
+  for (int64_t i = 0; i < k; i += kLanes) {
+    const V v = LoadAs<V>(x, dtype, i, k - i);
+    largest = Max(Abs(v), largest);
+    sum = Fma(v, V::Zero(), sum);
+  }
+  const float max = ReduceMax(largest);
+  const float not_finite = ReduceAdd(sum);
+  float scale = 0;
+  if (max > 0 && not_finite == 0) scale = planes == 1 ? max / 127 : PowerScale(max, planes);
+  if (scale < kSmallestNormal) {
+    for (int64_t tile = 0; tile < padded / kIntegerTileK; ++tile) {
+      for (int plane = 0; plane < planes; ++plane) memset(out + tile * step + plane * plane_stride, 0, kIntegerTileK);
+    }
+    return not_finite == 0 ? 0 : not_finite;
+  }
+  const V divisor = V::Set1(scale), factor = V::Set1(1 / scale);
+  for (int64_t i = 0; i < padded; i += kLanes) {
+    const V v = i < k ? LoadAs<V>(x, dtype, i, k - i) : V::Zero();
+    int8_t* to = out + i / kIntegerTileK * step + i % kIntegerTileK;
+    // Dividing by a power of two is multiplying by its inverse, bit for bit.
+    Digits::Store(Round(planes == 1 ? v / divisor : v * factor), planes, to, plane_stride);
+  }
+  return scale;
+}
+
+}  // namespace
+}  // namespace atb::kernels::simd

@@ -1,0 +1,91 @@
+#include <algorithm>
+
+#include "ops/cast.h"
+#include "ops/check.h"
+#include "ops/factories.h"
+#include "ops/integer_weight.h"
+#include "ops/rows.h"
+
+namespace atb {
+namespace {
+
+constexpr const char* kOp = "GatherDequant";
+enum Input { kWeight, kIndices, kScale };
+
+/// Our extension: rows of a weight [n, k] of integers as floats, integer * scale, for an embedding that is the
+/// lm_head's weight. Inputs: weight, indices i32 or i64 [..], scales as W8A16MatMul takes them. out: [.., k].
+class GatherDequant : public Operation {
+ public:
+  GatherDequant(const IntegerWeight& weight, DType out) : weight_(weight), out_(out) {}
+  int NumInputs() const override { return 3; }
+  int NumOutputs() const override { return 1; }
+
+  void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
+    const IntegerWeight::Sizes sizes = weight_.Check(in, 0);
+    RequireIndex(kOp, kIndices, in[kIndices]);
+    RequireRank(kOp, kIndices, in[kIndices], 0, kMaxRank - 1);
+    out[0] = in[kIndices];
+    out[0].dtype = out_;
+    out[0].dims[out[0].rank++] = sizes.k;
+  }
+
+  size_t WorkspaceBytes(std::span<const TensorDesc> in, int threads, const kernels::KernelTable&) const override {
+    return static_cast<size_t>(threads) * RowBytes(weight_.SizesOf(in[kWeight]).k);
+  }
+
+  void Validate(std::span<const Tensor> in) const override {
+    weight_.Validate(in);
+    const int64_t n = weight_.SizesOf(in[kWeight].desc).n;
+    for (int64_t i = 0; i < in[kIndices].desc.Elements(); ++i) {
+      const int64_t index = IndexAt(in[kIndices], i);
+      if (index < 0 || index >= n)
+        FailValue(kOp, kIndices, "indices from 0 to " + std::to_string(n - 1),
+                  std::to_string(index) + " at " + std::to_string(i));
+    }
+  }
+
+  void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
+    const IntegerWeight::Sizes sizes = weight_.SizesOf(in[kWeight].desc);
+    const int64_t k = sizes.k, channels = weight_.group ? weight_.group : k;
+    ForRows(ctx.pool, in[kIndices].desc.Elements(), k, [&](int64_t i, int worker) {
+      auto* integers = reinterpret_cast<int8_t*>(ctx.workspace + static_cast<size_t>(worker) * RowBytes(k));
+      auto* floats = reinterpret_cast<float*>(integers + Lines(k));
+      const int64_t row = IndexAt(in[kIndices], i);
+      weight_.Row(in[kWeight], sizes, row, integers);
+      float* values = FloatTarget(out[0], i * k, floats);
+      for (int64_t g = 0; g < sizes.groups; ++g) {
+        const float scale = IntegerWeight::ScaleAt(in[kScale], sizes, row, g);
+        const int64_t end = std::min(k, (g + 1) * channels);
+        for (int64_t j = g * channels; j < end; ++j) values[j] = static_cast<float>(integers[j]) * scale;
+      }
+      StoreFloats(ctx.kernels, out[0], i * k, k, values);
+    });
+  }
+
+ private:
+  static int64_t IndexAt(const Tensor& indices, int64_t i) {
+    return indices.desc.dtype == DType::kI64 ? indices.As<int64_t>()[i] : indices.As<int32_t>()[i];
+  }
+  static int64_t Lines(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+  static size_t RowBytes(int64_t k) {
+    return static_cast<size_t>(Lines(k) + Lines(k * static_cast<int64_t>(sizeof(float))));
+  }
+
+  IntegerWeight weight_;
+  DType out_;
+};
+
+}  // namespace
+
+std::unique_ptr<Operation> CreateGatherDequant(const ParamObject& object) {
+  ParamReader reader(kOp, object);
+  const auto bits = static_cast<int>(reader.Int("weightBits", 8, 4, 8));
+  if (bits != 4 && bits != 8) reader.Fail("weightBits", "4 or 8");
+  const IntegerWeight weight{kOp, bits, true, IntegerWeight::ReadGroup(reader), kWeight, kScale};
+  const std::optional<DType> out = ReadDType(reader, "outDataType");
+  if (!out || !IsFloat(*out)) reader.Fail("outDataType", "ACL_FLOAT, ACL_FLOAT16 or ACL_BF16");
+  reader.Done();
+  return std::make_unique<GatherDequant>(weight, *out);
+}
+
+}  // namespace atb

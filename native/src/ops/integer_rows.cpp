@@ -1,0 +1,93 @@
+#include "ops/integer_rows.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/checked.h"
+#include "ops/rows.h"
+
+namespace atb {
+namespace {
+
+using kernels::GemmCall;
+using kernels::kBlockRows;
+using kernels::kIntegerTileK;
+
+int64_t Tiles(int64_t k) { return (k + kIntegerTileK - 1) / kIntegerTileK; }
+
+int64_t Lines(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+/// A thread's copy: the rows, their scales, and a line that says whether they are made.
+int64_t CopyBytes(int64_t m, int64_t row_bytes) {
+  const int64_t scales = Lines(CheckedMul(m, static_cast<int64_t>(sizeof(float))));
+  return CheckedAdd(CheckedMul(m, row_bytes), scales + 64);
+}
+
+/// So few rows take a thread less time than a barrier and the wait for the others.
+bool AreFew(int64_t m, int64_t k) { return m <= IntegerRows::kFewRows && m * k <= kPieceElements; }
+
+}  // namespace
+
+size_t IntegerRows::Bytes(int threads, int64_t m, int64_t k, int planes) {
+  const int64_t row_bytes = CheckedMul(planes, Tiles(k) * kIntegerTileK);
+  const int64_t own = CheckedMul(threads, CopyBytes(std::min(m, kFewRows), row_bytes));
+  return static_cast<size_t>(std::max(own, CopyBytes(m, row_bytes)));
+}
+
+IntegerRows::IntegerRows(const GemmCall& call, const kernels::KernelTable& kernels, ThreadPool& pool,
+                         std::byte* workspace, const RowSource& source)
+    : call_(call),
+      kernels_(kernels),
+      workspace_(workspace),
+      source_(source),
+      row_bytes_(call.planes * Tiles(call.weight->k) * kIntegerTileK),
+      own_(call.m <= kFewRows && (source.rows || AreFew(call.m, call.weight->k))) {
+  if (own_) {
+    for (int worker = 0; worker < pool.threads(); ++worker) *Of(worker).ready = false;
+    return;
+  }
+  const Copy shared = Of(0);
+  const void* x = source.rows ? source.rows(source.context, 0) : call.x;
+  ForRows(pool, call.m, call.weight->k, [&](int64_t row, int) { Make(x, row, shared); });
+}
+
+IntegerRows::Copy IntegerRows::Of(int worker) const {
+  std::byte* at = workspace_ + (own_ ? worker : 0) * CopyBytes(call_.m, row_bytes_);
+  std::byte* scales = at + call_.m * row_bytes_;
+  const int64_t scale_bytes = Lines(call_.m * static_cast<int64_t>(sizeof(float)));
+  return {at, reinterpret_cast<float*>(scales), reinterpret_cast<bool*>(scales + scale_bytes)};
+}
+
+void IntegerRows::Use(GemmCall& call, int worker) const {
+  const Copy copy = Of(worker);
+  if (own_ && !*copy.ready) {
+    const void* x = source_.rows ? source_.rows(source_.context, worker) : call_.x;
+    for (int64_t row = 0; row < call_.m; ++row) Make(x, row, copy);
+    *copy.ready = true;
+  }
+  call.x = copy.rows;
+  call.x_scales = copy.scales;
+}
+
+void IntegerRows::Make(const void* x, int64_t row, const Copy& to) const {
+  const int64_t k = call_.weight->k;
+  const int64_t block_rows = kBlockRows[call_.planes];
+  const int64_t first = row / block_rows * block_rows;
+  const int64_t rows = std::min(block_rows, call_.m - first);
+  auto* out = reinterpret_cast<int8_t*>(to.rows + first * row_bytes_) + (row - first) * kIntegerTileK;
+  const int64_t step = rows * call_.planes * kIntegerTileK;
+  const auto* from =
+      static_cast<const std::byte*>(x) + row * call_.x_stride * static_cast<int64_t>(SizeOf(call_.x_dtype));
+  if (call_.x_dtype != DType::kI8) {
+    to.scales[row] = kernels_.quantize(from, call_.x_dtype, k, call_.planes, out, step, rows * kIntegerTileK);
+    return;
+  }
+  for (int64_t i = 0; i < k; i += kIntegerTileK, out += step) {
+    const int64_t count = std::min(kIntegerTileK, k - i);
+    std::memcpy(out, from + i, static_cast<size_t>(count));
+    std::memset(out + count, 0, static_cast<size_t>(kIntegerTileK - count));
+  }
+  to.scales[row] = call_.x_scales ? call_.x_scales[row] : 1.0f;
+}
+
+}  // namespace atb

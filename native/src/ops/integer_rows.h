@@ -1,0 +1,47 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "base/thread_pool.h"
+#include "kernels/kernel_table.h"
+#include "ops/gemm.h"
+
+namespace atb {
+
+/// The rows of a product with a weight of integers, as kernels take them (see GemmCall): made before the product, or
+/// where they are few by each thread for itself before its first piece.
+class IntegerRows {
+ public:
+  /// Up to so many rows may come from a RowSource.
+  static constexpr int64_t kFewRows = 16;
+
+  /// Bytes of the workspace, 64-byte aligned.
+  static size_t Bytes(int threads, int64_t m, int64_t k, int planes);
+
+  /// Starts with the rows of all threads where they are shared.
+  IntegerRows(const kernels::GemmCall& call, const kernels::KernelTable& kernels, ThreadPool& pool,
+              std::byte* workspace, const RowSource& source);
+
+  /// Puts the rows into a call for all of them.
+  void Use(kernels::GemmCall& call, int worker) const;
+  /// Bytes from the rows of a block to those of the next, for each of its rows.
+  int64_t RowBytes() const { return row_bytes_; }
+
+ private:
+  struct Copy {
+    std::byte* rows;
+    float* scales;
+    bool* ready;
+  };
+  Copy Of(int worker) const;
+  void Make(const void* x, int64_t row, const Copy& to) const;
+
+  const kernels::GemmCall& call_;
+  const kernels::KernelTable& kernels_;
+  std::byte* workspace_;
+  RowSource source_;
+  int64_t row_bytes_;
+  bool own_;  ///< Each thread has a copy.
+};
+
+}  // namespace atb

@@ -1,0 +1,51 @@
+#pragma once
+#include <cstddef>
+#include <span>
+
+#include "kernels/pack_integers.h"
+#include "ops/operation.h"
+
+namespace atb {
+
+/// What the products with weights of integers share: the inputs that are the weight and its scales, packed when the
+/// engine loaded them (models), or row-major and packed for each call (tests and experiments).
+struct IntegerWeight {
+  const char* op;
+  int bits;          ///< 8, or 4: two to a byte, the first in the lower half, along the last axis.
+  bool transpose_b;  ///< A row-major weight is [n, k], else [k, n]; a packed one is [n, k] whatever this says.
+  int64_t group;     ///< Channels that share a scale; 0: all of an output's.
+  int weight_input = 1;
+  int scale_input = 2;
+
+  struct Sizes {
+    int64_t n, k, groups;
+    bool rows_are_outputs;  ///< The weight and its scales lie in memory output by output.
+  };
+
+  /// Reads the key quantGroupSize: 0, or a multiple of 32 up to 1024. Throws NATIVE_PARAM_INVALID.
+  static int64_t ReadGroup(ParamReader& reader);
+
+  /// Throws what InferShape throws unless the weight is int8, of k input channels (0: any number), and the scales fit:
+  /// [n], [n, 1] or [1, n] without groups, else [n, groups] ([groups, n] like a weight [k, n]).
+  Sizes Check(std::span<const TensorDesc> in, int64_t k) const;
+  /// Likewise of another input like the scales.
+  void CheckLikeScales(int input, const TensorDesc& desc, const Sizes& sizes) const;
+  /// Throws NATIVE_LAYOUT_MISMATCH unless what is packed was packed for this operation.
+  void Validate(std::span<const Tensor> in) const;
+
+  /// Of the workspace that Resolve needs, 64-byte aligned.
+  int64_t Bytes(std::span<const TensorDesc> in, int threads) const;
+  /// The weight with its scales, ready to be multiplied.
+  kernels::PackedWeight Resolve(std::span<const Tensor> in, const Context& ctx, std::byte* workspace) const;
+
+  Sizes SizesOf(const TensorDesc& weight) const;
+  /// Row `row` of a weight as int8, into `out`; of a row-major [k, n] it is gathered.
+  void Row(const Tensor& weight, const Sizes& sizes, int64_t row, int8_t* out) const;
+  /// The number of a row's group among scales or offsets of any float dtype.
+  static float ScaleAt(const Tensor& scales, const Sizes& sizes, int64_t row, int64_t group);
+
+ private:
+  kernels::PackedWeight Geometry(const Sizes& sizes) const;
+};
+
+}  // namespace atb

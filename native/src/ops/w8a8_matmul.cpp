@@ -1,0 +1,127 @@
+#include <algorithm>
+
+#include "base/checked.h"
+#include "ops/cast.h"
+#include "ops/check.h"
+#include "ops/factories.h"
+#include "ops/gemm.h"
+#include "ops/integer_weight.h"
+#include "ops/rows.h"
+
+namespace atb {
+namespace {
+
+using kernels::GemmCall;
+using kernels::PackedWeight;
+
+constexpr const char* kOp = "W8A8MatMul";
+enum Input { kX, kWeight, kScale };
+
+struct W8A8Param {
+  bool has_bias;
+  bool has_row_scale;
+  DType out;
+};
+
+int64_t Lines(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+/// out = (x w) * scale * perTokenScale + bias: x int8 [.., m, k], w int8, scale [n] of floats, perTokenScale f32 [m],
+/// bias [n]: f32 or of the output's dtype, or without perTokenScale i32, which is added to the sums before they are
+/// scaled.
+class W8A8MatMul : public Operation {
+ public:
+  W8A8MatMul(const IntegerWeight& weight, const W8A8Param& param) : weight_(weight), param_(param) {}
+  int NumInputs() const override { return 3 + param_.has_row_scale + param_.has_bias; }
+  int NumOutputs() const override { return 1; }
+
+  void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
+    const TensorDesc& x = in[kX];
+    RequireDType(kOp, kX, x, DType::kI8);
+    RequireRank(kOp, kX, x, 2, 3);
+    const IntegerWeight::Sizes sizes = weight_.Check(in, x.dim(-1));
+    const int64_t m = Extent(x, 0, x.rank - 1);
+    if (param_.has_row_scale) {
+      const TensorDesc& scales = in[static_cast<size_t>(RowScale())];
+      RequireDType(kOp, RowScale(), scales, DType::kF32);
+      if (scales.Elements() != m)
+        FailShape(kOp, RowScale(), std::to_string(m) + " numbers, one per row of in0", scales);
+    }
+    if (param_.has_bias) {
+      const TensorDesc& bias = in[static_cast<size_t>(Bias())];
+      const bool integers = bias.dtype == DType::kI32 && !param_.has_row_scale;
+      RequireVector(kOp, Bias(), bias, integers || bias.dtype == DType::kF32 ? bias.dtype : param_.out, sizes.n);
+    }
+    out[0] = x;
+    out[0].dtype = param_.out;
+    out[0].dims[static_cast<size_t>(x.rank - 1)] = sizes.n;
+  }
+
+  size_t WorkspaceBytes(std::span<const TensorDesc> in, int threads,
+                        const kernels::KernelTable& kernels) const override {
+    const int64_t m = Extent(in[kX], 0, in[kX].rank - 1), k = in[kX].dim(-1);
+    const auto multiply = static_cast<int64_t>(MultiplyBytes(threads, kernels, m, k, 1));
+    const int64_t bias = Lines(CheckedMul(weight_.SizesOf(in[kWeight]).n, static_cast<int64_t>(sizeof(float))));
+    return static_cast<size_t>(CheckedAdd(CheckedAdd(multiply, bias), weight_.Bytes(in, threads)));
+  }
+
+  void Validate(std::span<const Tensor> in) const override { weight_.Validate(in); }
+
+  void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
+    if (out[0].desc.Elements() == 0) return;
+    const int64_t m = Extent(in[kX].desc, 0, in[kX].desc.rank - 1), k = in[kX].desc.dim(-1);
+    const int64_t n = out[0].desc.dim(-1);
+    std::byte* rest = ctx.workspace + MultiplyBytes(ctx.pool.threads(), ctx.kernels, m, k, 1);
+    auto* const scaled_bias = reinterpret_cast<float*>(rest);
+    rest += Lines(n * static_cast<int64_t>(sizeof(float)));
+    const PackedWeight weight = weight_.Resolve(in, ctx, rest);
+    GemmCall call{
+        .weight = &weight,
+        .x = in[kX].data,
+        .m = m,
+        .x_stride = k,
+        .bias = param_.has_bias ? in[static_cast<size_t>(Bias())].data : nullptr,
+        .bias_dtype = param_.has_bias ? in[static_cast<size_t>(Bias())].desc.dtype : DType::kF32,
+        .swiglu = false,
+        .residual = nullptr,
+        .out = out[0].data,
+        .out_dtype = out[0].desc.dtype,
+        .out_stride = n,
+        .x_dtype = DType::kI8,
+        .planes = 1,
+        .x_scales = param_.has_row_scale ? in[static_cast<size_t>(RowScale())].As<float>() : nullptr,
+    };
+    if (call.bias_dtype == DType::kI32) {
+      const auto* integers = static_cast<const int32_t*>(call.bias);
+      for (int64_t i = 0; i < n; ++i) scaled_bias[i] = static_cast<float>(integers[i]) * weight.scales[i];
+      call.bias = scaled_bias;
+      call.bias_dtype = DType::kF32;
+    }
+    Multiply(call, ctx.kernels, ctx.pool, ctx.workspace);
+  }
+
+ private:
+  static constexpr int RowScale() { return 3; }
+  int Bias() const { return 3 + param_.has_row_scale; }
+
+  IntegerWeight weight_;
+  W8A8Param param_;
+};
+
+}  // namespace
+
+std::unique_ptr<Operation> CreateW8A8MatMul(const ParamObject& object) {
+  ParamReader reader(kOp, object);
+  const IntegerWeight weight{kOp, 8, reader.Bool("transposeB", false), 0};
+  W8A8Param param{};
+  param.has_bias = reader.Bool("hasBias", false);
+  param.has_row_scale = reader.Bool("hasPerTokenScale", false);
+  param.out = reader.Bool("isBF16", true) ? DType::kBF16 : DType::kF16;
+  // Our extension, for f32 models and for logits.
+  const std::optional<DType> out = ReadDType(reader, "outDataType");
+  if (out && out != DType::kF32) reader.Fail("outDataType", "ACL_DT_UNDEFINED or ACL_FLOAT");
+  if (out) param.out = DType::kF32;
+  reader.Done();
+  return std::make_unique<W8A8MatMul>(weight, param);
+}
+
+}  // namespace atb

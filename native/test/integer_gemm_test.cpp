@@ -1,0 +1,656 @@
+// Weights of integers: packing, activations as whole numbers, and products of every table that this machine runs,
+// against sums in double; and all tables' bits against the reference's.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "check.h"
+#include "kernels/convert.h"
+#include "kernels/dispatch.h"
+#include "kernels/pack.h"
+#include "kernels/pack_integers.h"
+
+namespace atb::kernels {
+namespace {
+
+constexpr DType kFloats[] = {DType::kF32, DType::kF16, DType::kBF16};
+constexpr WeightFormat kFormats[] = {WeightFormat::kI8, WeightFormat::kI4};
+
+struct Aligned {
+  explicit Aligned(int64_t size) : data(static_cast<std::byte*>(std::aligned_alloc(64, Round(size)))) {
+    std::memset(data, 0xFF, Round(size));  // NaN in f32: whatever is not written shows.
+  }
+  ~Aligned() { std::free(data); }
+  Aligned(const Aligned&) = delete;
+  Aligned& operator=(const Aligned&) = delete;
+  static size_t Round(int64_t size) { return (static_cast<size_t>(size) + 64) / 64 * 64; }
+  std::byte* data;
+};
+
+/// Random integers of a format and their scales, row-major and packed.
+struct Weight {
+  Weight(WeightFormat format, int64_t n, int64_t k, int64_t group, bool interleaved = false, uint32_t seed = 1)
+      : packed(PackedGeometry(format, n, k, interleaved)),
+        groups(GroupsOf(k, group)),
+        integers(static_cast<size_t>(n * k)),
+        scales(static_cast<size_t>(n * groups)),
+        memory(PackedBytes(packed)),
+        scale_memory(ScalesBytes(ScalesGeometry(n, groups, interleaved))) {
+    std::mt19937 rng(seed);
+    const int low = format == WeightFormat::kI8 ? -128 : -8;
+    for (int8_t& q : integers) q = static_cast<int8_t>(static_cast<int>(rng() % static_cast<unsigned>(-2 * low)) + low);
+    for (float& s : scales) s = 0.001f + static_cast<float>(rng() % 1000) * 1e-5f;
+    for (int64_t row = (n - 1) / 7 * 7; row >= 0; row -= 7) {  // Pieces in no order: it must not matter.
+      const int64_t end = std::min(row + 7, n);
+      PackRows(packed, memory.data, row, end, {&integers[static_cast<size_t>(row * k)], DType::kI8, k});
+      PackScales(ScalesGeometry(n, groups, interleaved), reinterpret_cast<float*>(scale_memory.data), row, end,
+                 &scales[static_cast<size_t>(row * groups)], groups);
+    }
+    packed.data = memory.data;
+    packed.group = group;
+    packed.scales = group ? reinterpret_cast<const float*>(scale_memory.data) : scales.data();
+  }
+  double At(int64_t row, int64_t i) const {
+    const int64_t g = packed.group ? i / packed.group : 0;
+    return static_cast<double>(integers[static_cast<size_t>(row * packed.k + i)]) *
+           static_cast<double>(scales[static_cast<size_t>(row * groups + g)]);
+  }
+
+  PackedWeight packed;
+  int64_t groups;
+  std::vector<int8_t> integers;
+  std::vector<float> scales;
+  Aligned memory, scale_memory;
+};
+
+/// Rows of floats; numbers that the dtype holds.
+struct Rows {
+  Rows(DType type, int64_t m_, int64_t k_, uint32_t seed, float high = 1)
+      : dtype(type), m(m_), k(k_), bytes(static_cast<size_t>(m * k) * SizeOf(type)) {
+    std::mt19937 rng(seed);
+    std::uniform_real_distribution<float> uniform(-high, high);
+    for (int64_t i = 0; i < m * k; ++i) StoreFloat(bytes.data(), dtype, i, uniform(rng));
+  }
+  float At(int64_t row, int64_t i) const { return LoadFloat(bytes.data(), dtype, row * k + i); }
+  void Set(int64_t row, int64_t i, float value) { StoreFloat(bytes.data(), dtype, row * k + i, value); }
+  const std::byte* Row(int64_t row) const { return bytes.data() + static_cast<size_t>(row * k) * SizeOf(dtype); }
+
+  DType dtype;
+  int64_t m, k;
+  std::vector<std::byte> bytes;
+};
+
+/// Rows [row, row + count) as blocks.
+struct Digits {
+  Digits(const KernelTable& table, const Rows& x, int64_t row, int64_t count, int planes)
+      : scales(static_cast<size_t>(count)), memory(count * planes * Padded(x.k)) {
+    const int64_t block_rows = kBlockRows[planes];
+    auto* blocks = reinterpret_cast<int8_t*>(memory.data);
+    for (int64_t r = 0; r < count; ++r) {
+      const int64_t first = r / block_rows * block_rows;
+      const int64_t rows = std::min(block_rows, count - first);
+      int8_t* to = blocks + first * planes * Padded(x.k) + (r - first) * kIntegerTileK;
+      scales[static_cast<size_t>(r)] =
+          table.quantize(x.Row(row + r), x.dtype, x.k, planes, to, rows * planes * kIntegerTileK, rows * kIntegerTileK);
+    }
+  }
+  static int64_t Padded(int64_t k) { return (k + kIntegerTileK - 1) / kIntegerTileK * kIntegerTileK; }
+  std::vector<float> scales;
+  Aligned memory;
+};
+
+// --- Packing ---
+
+void IntegersComeBackOutOfTheirPanels() {
+  for (WeightFormat format : kFormats) {
+    for (bool interleaved : {false, true}) {
+      for (int64_t n : {2, 16, 34, 50}) {
+        for (int64_t k : {1, 3, 4, 31, 63, 64, 65, 130}) {
+          const Weight w(format, n, k, 0, interleaved);
+          CHECK(DTypeOf(format) == DType::kI8);
+          std::vector<int8_t> row(static_cast<size_t>(k));
+          for (int64_t r = 0; r < n; ++r) {
+            UnpackIntegers(w.packed, r, row.data());
+            CHECK(std::memcmp(row.data(), &w.integers[static_cast<size_t>(r * k)], row.size()) == 0);
+          }
+          // What is not a weight is zero.
+          int64_t sum = 0, expected = 0;
+          for (int64_t i = 0; i < PackedBytes(w.packed); ++i) {
+            const auto byte = static_cast<int8_t>(w.memory.data[i]);
+            sum += format == WeightFormat::kI8 ? byte * byte : (byte >> 4) * (byte >> 4);
+            const int low = static_cast<int8_t>(byte * 16) >> 4;
+            if (format == WeightFormat::kI4) sum += low * low;
+          }
+          for (int8_t q : w.integers) expected += q * q;
+          CHECK(sum == expected);
+        }
+      }
+    }
+  }
+}
+
+void TransposedIntegersPackLikeOthers() {
+  const int64_t n = 40, k = 70;
+  for (WeightFormat format : kFormats) {
+    const Weight w(format, n, k, 0);
+    std::vector<int8_t> turned(static_cast<size_t>(n * k));
+    for (int64_t r = 0; r < n; ++r) {
+      for (int64_t i = 0; i < k; ++i)
+        turned[static_cast<size_t>(i * n + r)] = w.integers[static_cast<size_t>(r * k + i)];
+    }
+    Aligned memory(PackedBytes(w.packed));
+    PackRows(w.packed, memory.data, 0, n, {turned.data(), DType::kI8, 1, n});
+    CHECK(std::memcmp(memory.data, w.memory.data, static_cast<size_t>(PackedBytes(w.packed))) == 0);
+  }
+}
+
+void ScalesFollowTheirPanels() {
+  for (bool interleaved : {false, true}) {
+    const Weight w(WeightFormat::kI4, 38, 100, 32, interleaved);
+    const PackedScales base = ScalesGeometry(38, 4, interleaved);
+    CHECK(base.panels == w.packed.panels && w.groups == 4);
+    PackedScales scales = base;
+    scales.data = w.packed.scales;
+    for (int64_t r = 0; r < 38; ++r) {
+      for (int64_t g = 0; g < 4; ++g) CHECK(ScaleOf(scales, r, g) == w.scales[static_cast<size_t>(r * 4 + g)]);
+    }
+    int64_t zeros = 0;
+    for (int64_t i = 0; i < ScalesBytes(base) / 4; ++i) {
+      CHECK(!std::isnan(w.packed.scales[i]));
+      zeros += w.packed.scales[i] == 0;
+    }
+    CHECK(zeros == ScalesBytes(base) / 4 - 38 * 4);
+  }
+}
+
+void PairsOfInt4AreTheLowerHalfFirst() {
+  const std::byte pairs[] = {std::byte{0x8F}, std::byte{0x70}, std::byte{0x03}};
+  int8_t values[5];
+  ExpandInt4(pairs, 5, values);
+  const int8_t expected[] = {-1, -8, 0, 7, 3};
+  CHECK(std::memcmp(values, expected, 5) == 0);
+  std::byte back[3];
+  CompressInt4(values, 5, back);
+  CHECK(std::memcmp(back, pairs, 3) == 0);
+}
+
+void ImpossibleGeometriesAreRefused() {
+  const auto code = [](WeightFormat format, int64_t n, int64_t k) -> std::string {
+    try {
+      PackedGeometry(format, n, k);
+    } catch (const Error& e) {
+      return e.code();
+    }
+    return "";
+  };
+  CHECK(code(WeightFormat::kI8, 4, 131071).empty());
+  CHECK(code(WeightFormat::kI8, 4, 131072) == "NATIVE_SHAPE_MISMATCH");
+  CHECK(code(WeightFormat::kI4, 4, 131072) == "NATIVE_SHAPE_MISMATCH");
+  CHECK(code(WeightFormat::kI4, int64_t{1} << 60, 100000) == "NATIVE_SIZE_OVERFLOW");
+}
+
+// --- Rounding weights ---
+
+void Int4ScalesAreChosenWell() {
+  std::mt19937 rng(5);
+  std::normal_distribution<float> normal(0, 0.02f);
+  double error = 0, plain = 0, total = 0;
+  for (int round = 0; round < 500; ++round) {
+    float w[128], largest = 0;
+    for (float& x : w) {
+      x = normal(rng);
+      largest = std::max(largest, std::fabs(x));
+    }
+    int8_t q[128];
+    const float scale = QuantizeInt4(w, 128, q);
+    for (int i = 0; i < 128; ++i) {
+      CHECK(q[i] >= -8 && q[i] <= 7);
+      error += std::pow(w[i] - static_cast<float>(q[i]) * scale, 2);
+      plain += std::pow(w[i] - std::nearbyint(w[i] / (largest / 7)) * (largest / 7), 2);
+      total += std::pow(w[i], 2);
+    }
+  }
+  CHECK(error < 0.0100 * total);  // The best scale of all loses 0.93 %.
+  CHECK(error < 0.75 * plain);
+}
+
+void Int4TakesWhatItExpressesExactly() {
+  // A signed extreme of 8 units: all of -8 .. 7 at once.
+  float w[16];
+  int8_t q[16];
+  for (int i = 0; i < 16; ++i) w[i] = 0.25f * static_cast<float>(i - 8);
+  CHECK(QuantizeInt4(w, 16, q) == 0.25f);
+  for (int i = 0; i < 16; ++i) CHECK(q[i] == i - 8);
+  for (float& x : w) x = -x;  // The largest is positive: the scale is negative.
+  CHECK(QuantizeInt4(w, 16, q) == -0.25f);
+  for (int i = 0; i < 16; ++i) CHECK(q[i] == i - 8);
+  const float odd[] = {3.5f, -7.0f, 1.0f};
+  const float scale = QuantizeInt4(odd, 3, q);
+  for (int i = 0; i < 3; ++i) CHECK(std::fabs(static_cast<float>(q[i]) * scale - odd[i]) < 0.5f);
+  const float zeros[] = {0.0f, -0.0f, 1e-40f};
+  CHECK(QuantizeInt4(zeros, 3, q) == 0 && q[0] == 0 && q[2] == 0);
+  for (float bad : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+    const float with[] = {1.0f, bad, 2.0f};
+    CHECK(std::isnan(QuantizeInt4(with, 3, q)) && q[0] == 0);
+  }
+  const float huge[] = {3e38f, -1e38f, 2e38f};
+  CHECK(std::isfinite(QuantizeInt4(huge, 3, q)) && q[0] != 0);
+}
+
+// --- Activations ---
+
+int64_t Number(const int8_t* out, int64_t i, int planes, int64_t step, int64_t plane_stride) {
+  int64_t value = 0;
+  for (int plane = 0; plane < planes; ++plane) value = value * 256 + out[i / 64 * step + plane * plane_stride + i % 64];
+  return value;
+}
+
+void ActivationsRoundAsTheContractSays() {
+  std::mt19937 rng(7);
+  for (const KernelTable* table : Available()) {
+    for (DType dtype : kFloats) {
+      for (int planes : {1, 2, 3}) {
+        for (int64_t k : {1, 15, 17, 64, 65, 200}) {
+          for (float high : {1.0f, 3e-3f, 6e4f}) {
+            Rows x(dtype, 1, k, rng(), high);
+            x.Set(0, k / 2, high);
+            const int64_t tiles = (k + 63) / 64, step = 64 * planes + 128;
+            std::vector<int8_t> out(static_cast<size_t>(tiles * step), 77);
+            const float scale = table->quantize(x.Row(0), dtype, k, planes, out.data(), step, 64);
+            float max = 0;
+            for (int64_t i = 0; i < k; ++i) max = std::max(max, std::fabs(x.At(0, i)));
+            const int64_t limit = planes == 1 ? 127 : planes == 2 ? 32639 : 8355711;
+            if (planes == 1) {
+              CHECK(scale == max / 127);
+            } else {
+              int exponent;
+              CHECK(std::frexp(scale, &exponent) == 0.5f);  // A power of two, and none smaller.
+              CHECK(std::nearbyint(max / scale) <= static_cast<float>(limit));
+              CHECK(std::nearbyint(max / (scale / 2)) > static_cast<float>(limit));
+            }
+            for (int64_t i = 0; i < tiles * 64; ++i) {
+              const int64_t got = Number(out.data(), i, planes, step, 64);
+              CHECK(got == (i < k ? static_cast<int64_t>(std::nearbyint(x.At(0, i) / scale)) : 0));
+            }
+            for (int64_t t = 0; t < tiles; ++t) CHECK(out[static_cast<size_t>(t * step + 64 * planes)] == 77);
+          }
+        }
+      }
+    }
+  }
+}
+
+/// Of bf16, what is within 1/128 of the largest stays as it is in 16 bits; all of them in 24 bits within 2^-15.
+void LargeActivationsAreExact() {
+  for (const KernelTable* table : Available()) {
+    for (int planes : {2, 3}) {
+      Rows x(DType::kBF16, 1, 256, 9);
+      const float reach = planes == 2 ? 128 : 32768;
+      for (int64_t i = 0; i < 256; ++i)
+        x.Set(0, i, std::ldexp(1.0f + static_cast<float>(i % 128) / 128, -(i % (planes == 2 ? 7 : 15))));
+      const Digits digits(*table, x, 0, 1, planes);
+      const auto* out = reinterpret_cast<const int8_t*>(digits.memory.data);
+      for (int64_t i = 0; i < 256; ++i) {
+        const auto number = static_cast<float>(Number(out, i, planes, 64 * planes, 64));
+        if (x.At(0, i) * reach >= 2.0f) CHECK(number * digits.scales[0] == x.At(0, i));
+      }
+    }
+  }
+}
+
+void RowsThatAreNotFiniteOrZeroHaveNoDigits() {
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  for (const KernelTable* table : Available()) {
+    for (DType dtype : kFloats) {
+      for (int planes : {1, 2, 3}) {
+        for (float bad : {kInf, -kInf, std::numeric_limits<float>::quiet_NaN(), 0.0f}) {
+          for (int64_t at : {0, 5, 69}) {
+            Rows x(dtype, 1, 70, 3);
+            for (int64_t i = 0; bad == 0 && i < 70; ++i) x.Set(0, i, i % 2 ? 0.0f : -0.0f);
+            x.Set(0, at, bad);
+            const Digits digits(*table, x, 0, 1, planes);
+            CHECK(bad == 0 ? digits.scales[0] == 0 : std::isnan(digits.scales[0]));
+            for (int64_t i = 0; i < 128 * planes; ++i) CHECK(digits.memory.data[i] == std::byte{0});
+          }
+        }
+      }
+    }
+    // Numbers near the ends of f32 neither overflow nor become rubbish.
+    for (float high : {1.6e38f, 2e-38f, 1e-40f, 1e-44f}) {
+      for (int planes : {1, 2, 3}) {
+        Rows x(DType::kF32, 1, 4, 3, high);
+        x.Set(0, 2, -high);
+        const Digits digits(*table, x, 0, 1, planes), same(Select("reference"), x, 0, 1, planes);
+        CHECK(std::memcmp(digits.memory.data, same.memory.data, static_cast<size_t>(64 * planes)) == 0);
+        CHECK(digits.scales == same.scales);
+        const auto* out = reinterpret_cast<const int8_t*>(digits.memory.data);
+        const double got = static_cast<double>(Number(out, 2, planes, 64 * planes, 64)) * digits.scales[0];
+        if (high > 1) CHECK(std::fabs(got + high) <= 0.004 * high);
+      }
+    }
+  }
+}
+
+// --- Products ---
+
+constexpr std::byte kGuard{0x5A};
+
+struct Product {
+  Product(const Rows& x_, const Weight& w_, int planes_, DType out_dtype_)
+      : x(x_), w(w_), planes(planes_), out_dtype(out_dtype_) {}
+
+  int64_t Columns() const { return swiglu ? w.packed.n / 2 : w.packed.n; }
+  int64_t Stride() const { return Columns() + 3; }
+
+  /// All rows in pieces of `rows`, all panels in pieces of `panels` (0: at once).
+  std::vector<std::byte> Run(const KernelTable& table, int64_t rows = 0, int64_t panels = 0) const {
+    std::vector<std::byte> out(static_cast<size_t>(x.m * Stride()) * SizeOf(out_dtype), kGuard);
+    for (int64_t r = 0; residual && r < x.m; ++r) {
+      for (int64_t j = 0; j < Columns(); ++j) StoreFloat(out.data(), out_dtype, r * Stride() + j, residual->At(r, j));
+    }
+    Aligned scratch(table.gemm_scratch_bytes);
+    if (rows == 0) rows = x.m;
+    if (panels == 0) panels = w.packed.panels;
+    for (int64_t row = 0; row < x.m; row += rows) {
+      const int64_t count = std::min(rows, x.m - row);
+      const Digits digits(table, x, row, count, planes);
+      const auto out_at = static_cast<size_t>(row * Stride()) * SizeOf(out_dtype);
+      const GemmCall call{.weight = &w.packed,
+                          .x = digits.memory.data,
+                          .m = count,
+                          .x_stride = 0,
+                          .bias = bias ? bias->bytes.data() : nullptr,
+                          .bias_dtype = bias ? bias->dtype : DType::kF32,
+                          .swiglu = swiglu,
+                          .residual = residual ? out.data() + out_at : nullptr,
+                          .out = out.data() + out_at,
+                          .out_dtype = out_dtype,
+                          .out_stride = Stride(),
+                          .planes = planes,
+                          .x_scales = digits.scales.data()};
+      for (int64_t panel = 0; panel < w.packed.panels; panel += panels)
+        table.gemm(call, panel, std::min(panel + panels, w.packed.panels), scratch.data);
+    }
+    return out;
+  }
+
+  const Rows& x;
+  const Weight& w;
+  int planes;
+  DType out_dtype;
+  bool swiglu = false;
+  const Rows* bias = nullptr;
+  const Rows* residual = nullptr;
+};
+
+double UnitOf(DType dtype) { return dtype == DType::kF32 ? 0x1p-23 : dtype == DType::kF16 ? 0x1p-10 : 0x1p-7; }
+
+struct Exact {
+  double value;
+  double error;
+};
+
+/// Exact sums of exact products but for half a unit of each activation (a unit being 2^-7, 2^-14 or 2^-22 of the row's
+/// largest), and two roundings per group in f32.
+Exact Dot(const Product& p, int64_t row, int64_t column) {
+  double sum = 0, magnitude = 0, weights = 0, max = 0;
+  for (int64_t i = 0; i < p.w.packed.k; ++i) {
+    const double product = static_cast<double>(p.x.At(row, i)) * p.w.At(column, i);
+    sum += product;
+    magnitude += std::fabs(product);
+    weights += std::fabs(p.w.At(column, i));
+    max = std::max(max, std::fabs(static_cast<double>(p.x.At(row, i))));
+  }
+  if (p.bias) sum += p.bias->At(0, column);
+  const double unit = max * (p.planes == 1 ? 1.0 / 127 : p.planes == 2 ? 0x1p-14 : 0x1p-22);
+  const double groups = 4 + 2 * std::sqrt(static_cast<double>(p.w.groups));
+  return {sum, 0.5 * unit * weights + groups * 0x1p-23 * (magnitude + std::fabs(sum))};
+}
+
+void CheckProduct(const Product& p, const std::vector<std::byte>& out) {
+  for (int64_t r = 0; r < p.x.m; ++r) {
+    for (int64_t j = 0; j < p.Columns(); ++j) {
+      Exact e = Dot(p, r, j);
+      if (p.swiglu) {
+        const Exact up = Dot(p, r, p.Columns() + j);
+        const double silu = e.value / (1 + std::exp(-e.value));
+        e = {silu * up.value,
+             1.1 * e.error * (std::fabs(up.value) + up.error) + std::fabs(silu) * (up.error + 4 * 0x1p-23)};
+      }
+      if (p.residual) e.value += p.residual->At(r, j);
+      const double got = LoadFloat(out.data(), p.out_dtype, r * p.Stride() + j);
+      const double rounding = 0.5 * UnitOf(p.out_dtype) * (std::fabs(e.value) + e.error) + 0x1p-25;
+      const bool close = std::fabs(got - e.value) <= e.error + rounding;
+      if (!close) std::fprintf(stderr, "row %ld column %ld: %.9g, exactly %.9g\n", r, j, got, e.value);
+      CHECK(close);
+    }
+    for (size_t i = 0; i < 3 * SizeOf(p.out_dtype); ++i)
+      CHECK(out[static_cast<size_t>(r * p.Stride() + p.Columns()) * SizeOf(p.out_dtype) + i] == kGuard);
+  }
+}
+
+void TheReferenceIsRight() {
+  for (WeightFormat format : kFormats) {
+    for (int64_t group : {0, 32, 96, 128}) {
+      for (int planes : {1, 2, 3}) {
+        for (DType dtype : kFloats) {
+          const Weight w(format, 35, 150, group);
+          const Rows x(dtype, 3, 150, 2);
+          const Product p(x, w, planes, DType::kF32);
+          CheckProduct(p, p.Run(Select("reference")));
+        }
+      }
+    }
+  }
+}
+
+/// Bit for bit, at all sizes: groups that end with k or before it, ragged panels, blocks and tiles.
+void EveryTableGivesTheBitsOfTheReference() {
+  for (WeightFormat format : kFormats) {
+    for (int planes : {1, 2, 3}) {
+      for (int64_t group : {0, 32, 64, 96, 128}) {
+        for (int64_t k : {1, 31, 64, 100, 257}) {
+          for (int64_t n : {1, 16, 40, 145}) {
+            const Weight w(format, n, k, group);
+            const DType dtype = kFloats[(k + n) % 3];
+            for (int64_t m : {1, 2, 3, 5, 9, 16, 17, 33, 41}) {
+              if (m > 17 && n < 145) continue;
+              const Rows x(dtype, m, k, 2);
+              const Product p(x, w, planes, DType::kF32);
+              const std::vector<std::byte> expected = p.Run(Select("reference"));
+              for (const KernelTable* table : Available()) {
+                const bool same = p.Run(*table) == expected;
+                if (!same)
+                  std::fprintf(stderr, "%s: format %d planes %d group %ld k %ld n %ld m %ld\n", table->isa,
+                               static_cast<int>(format), planes, group, k, n, m);
+                CHECK(same);
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+/// More channels than one go takes, more rows than are kept at once, more panels than a group of them has.
+void LargeProductsAreRight() {
+  const std::array<int64_t, 4> sizes[] = {{35, 50, 8200, 128}, {300, 40, 130, 32}, {140, 1100, 64, 0},
+                                          {150, 70, 4500, 96}, {70, 40, 9000, 0},  {33, 17, 5000, 1024}};
+  for (WeightFormat format : kFormats) {
+    for (int planes : {1, 2, 3}) {
+      for (const auto& [m, n, k, group] : sizes) {
+        const Weight w(format, n, k, group);
+        const Rows x(DType::kBF16, m, k, 2);
+        const Product p(x, w, planes, DType::kF32);
+        const std::vector<std::byte> first = p.Run(*Available().front());
+        // The reference takes too long for all of it.
+        const Rows last = [&] {
+          Rows rows(DType::kBF16, 2, k, 2);
+          for (int64_t i = 0; i < 2 * k; ++i) rows.Set(i / k, i % k, x.At(m - 2 + i / k, i % k));
+          return rows;
+        }();
+        const Product q(last, w, planes, DType::kF32);
+        const std::vector<std::byte> expected = q.Run(Select("reference"));
+        CHECK(std::memcmp(expected.data(), &first[first.size() - expected.size()], expected.size()) == 0);
+        for (const KernelTable* table : Available()) {
+          if (std::string(table->isa) != "reference") CHECK(p.Run(*table) == first);
+        }
+      }
+    }
+  }
+}
+
+/// The bits of a row are the same however many rows share the call and however panels are handed out.
+void RowsDoNotDependOnTheirCompany() {
+  for (const KernelTable* table : Available()) {
+    for (WeightFormat format : kFormats) {
+      for (int planes : {1, 2, 3}) {
+        for (int64_t group : {0, 64}) {
+          const int64_t m = std::string(table->isa) == "reference" ? 19 : 70;
+          const Weight w(format, 150, 200, group, true);
+          const Rows x(DType::kBF16, m, 200, 2), bias(DType::kF32, 1, 150, 3);
+          for (bool swiglu : {false, true}) {
+            Product p(x, w, planes, DType::kF32);
+            p.swiglu = swiglu;
+            p.bias = &bias;
+            const std::vector<std::byte> together = p.Run(*table);
+            for (int64_t rows : {1, 2, 3, 5, 8, 16, 17, 32}) {
+              for (int64_t panels : {2, 4, 6, 0}) CHECK(p.Run(*table, rows, panels) == together);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+void EpiloguesAreRightInEveryDtype() {
+  for (const KernelTable* table : Available()) {
+    for (WeightFormat format : kFormats) {
+      for (DType out : kFloats) {
+        for (int64_t m : {1, 17, 33}) {
+          for (bool interleaved : {false, true}) {
+            const Weight w(format, 100, 65, 32, interleaved);
+            const Rows x(DType::kBF16, m, 65, 2), bias_own(DType::kBF16, 1, 100, 3), bias_f32(DType::kF32, 1, 100, 4);
+            const Rows residual(out, m, 100, 5);
+            for (bool swiglu : {false, true}) {
+              if (swiglu && !interleaved) continue;
+              for (const Rows* bias : {static_cast<const Rows*>(nullptr), &bias_own, &bias_f32}) {
+                for (const Rows* added : {static_cast<const Rows*>(nullptr), &residual}) {
+                  Product p(x, w, 2, out);
+                  p.swiglu = swiglu;
+                  p.bias = bias;
+                  p.residual = added;
+                  CheckProduct(p, p.Run(*table));
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+void ANanStaysInItsRow() {
+  for (const KernelTable* table : Available()) {
+    for (WeightFormat format : kFormats) {
+      for (int planes : {1, 2, 3}) {
+        for (int64_t m : {1, 3, 17, 40}) {
+          const Weight w(format, 40, 97, 32);
+          const Rows clean(DType::kBF16, m, 97, 2);
+          const std::vector<std::byte> expected = Product(clean, w, planes, DType::kF32).Run(*table);
+          for (int64_t bad : {int64_t{0}, m / 2, m - 1}) {
+            Rows x = clean;
+            x.Set(bad, 50, std::numeric_limits<float>::quiet_NaN());
+            const Product p(x, w, planes, DType::kF32);
+            const std::vector<std::byte> got = p.Run(*table);
+            for (int64_t r = 0; r < m; ++r) {
+              const auto bytes = static_cast<size_t>(p.Stride()) * 4;
+              if (r != bad)
+                CHECK(std::memcmp(&got[static_cast<size_t>(r) * bytes], &expected[static_cast<size_t>(r) * bytes],
+                                  bytes) == 0);
+              for (int64_t j = 0; r == bad && j < 40; ++j)
+                CHECK(std::isnan(LoadFloat(got.data(), DType::kF32, r * p.Stride() + j)));
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+/// The largest digits and weights there are, over the most channels: sums come close to the ends of int32.
+void SumsOfTheLargestProductsDoNotOverflow() {
+  const int64_t k = 131071, n = 2;
+  for (WeightFormat format : kFormats) {
+    Weight w(format, n, k, 0);
+    for (size_t i = 0; i < w.integers.size(); ++i) w.integers[i] = format == WeightFormat::kI8 ? -128 : -8;
+    PackRows(w.packed, w.memory.data, 0, n, {w.integers.data(), DType::kI8, k});
+    for (int planes : {1, 2}) {
+      for (const KernelTable* table : Available()) {
+        for (int64_t m : {1, 17}) {
+          // Given digits, as W8A8MatMul gives them: -128 is one.
+          std::vector<float> ones(static_cast<size_t>(m), 1.0f);
+          Aligned digits(m * planes * 131072), scratch(table->gemm_scratch_bytes);
+          std::memset(digits.data, 0x80, static_cast<size_t>(m * planes * 131072));
+          std::vector<float> out(static_cast<size_t>(m * n));
+          const GemmCall call{.weight = &w.packed,
+                              .x = digits.data,
+                              .m = m,
+                              .x_stride = 0,
+                              .bias = nullptr,
+                              .bias_dtype = DType::kF32,
+                              .swiglu = false,
+                              .residual = nullptr,
+                              .out = out.data(),
+                              .out_dtype = DType::kF32,
+                              .out_stride = n,
+                              .planes = planes,
+                              .x_scales = ones.data()};
+          table->gemm(call, 0, 1, scratch.data);
+          const double number = planes == 1 ? -128 : -128 * 256 - 128;
+          for (int64_t i = 0; i < m * n; ++i) {
+            const double expected = number * static_cast<double>(k) * static_cast<double>(w.integers[0]) *
+                                    static_cast<double>(w.scales[static_cast<size_t>(i % n)]);
+            CHECK(std::fabs(static_cast<double>(out[static_cast<size_t>(i)]) - expected) <= 0x1p-21 * expected);
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace atb::kernels
+
+int main() {
+  using namespace atb::kernels;
+  RUN(IntegersComeBackOutOfTheirPanels);
+  RUN(TransposedIntegersPackLikeOthers);
+  RUN(ScalesFollowTheirPanels);
+  RUN(PairsOfInt4AreTheLowerHalfFirst);
+  RUN(ImpossibleGeometriesAreRefused);
+  RUN(Int4ScalesAreChosenWell);
+  RUN(Int4TakesWhatItExpressesExactly);
+  RUN(ActivationsRoundAsTheContractSays);
+  RUN(LargeActivationsAreExact);
+  RUN(RowsThatAreNotFiniteOrZeroHaveNoDigits);
+  RUN(TheReferenceIsRight);
+  RUN(EveryTableGivesTheBitsOfTheReference);
+  RUN(LargeProductsAreRight);
+  RUN(RowsDoNotDependOnTheirCompany);
+  RUN(EpiloguesAreRightInEveryDtype);
+  RUN(ANanStaysInItsRow);
+  RUN(SumsOfTheLargestProductsDoNotOverflow);
+  return 0;
+}
