@@ -5,6 +5,7 @@
 #include "ops/check.h"
 #include "ops/factories.h"
 #include "ops/kv_tensor.h"
+#include "ops/rows.h"
 
 namespace atb {
 namespace {
@@ -54,7 +55,7 @@ class ReshapeAndCache : public Operation {
       const Tensor& cache = in[kKeyCache + i];
       if (out[i].data != cache.data) std::memcpy(out[i].data, cache.data, KvCacheBytes(cache.desc));
     }
-    ctx.pool.ParallelFor(key_heads + value_heads, [&](int64_t head, int) {
+    ForRows(ctx.pool, key_heads + value_heads, tokens * in[kKey].desc.dim(2), [&](int64_t head, int) {
       if (head < key_heads) {
         WriteHead(in[kKey], out[0], head, slots, tokens);
       } else {
