@@ -8,17 +8,42 @@ import {
 import { randomTokens, residentBytes, serve } from './driver.js';
 
 let model: LlamaModel | undefined;
+/** For one long sequence; a context of many short ones is made when a batch is first asked for. */
 let context: LlamaContext | undefined;
-const sequences: LlamaContextSequence[] = [];
+let single: LlamaContextSequence | undefined;
+const batched: LlamaContextSequence[] = [];
+let options: { threads: number; sequences: number } = { threads: 0, sequences: 0 };
 let filledDepth = -1;
 
 const vocab = 32000;
 const tokens = (count: number, seed?: number) => randomTokens(count, vocab, seed) as Token[];
 
-async function sequence(index: number): Promise<LlamaContextSequence> {
+/** Tokens of each sequence of a batch. */
+const BATCH_CONTEXT = 256;
+
+async function newContext(contextSize: number, sequences: number): Promise<LlamaContext> {
+  if (!model) throw new Error('load first');
+  const { threads } = options;
+  return model.createContext({
+    contextSize,
+    sequences,
+    batchSize: 512,
+    threads: { ideal: threads, min: threads },
+  });
+}
+
+function sequence(): LlamaContextSequence {
   if (!context) throw new Error('load first');
-  while (sequences.length <= index) sequences.push(context.getSequence());
-  return sequences[index] as LlamaContextSequence;
+  single ??= context.getSequence();
+  return single;
+}
+
+async function batchSequences(count: number): Promise<LlamaContextSequence[]> {
+  if (batched.length === 0) {
+    const many = await newContext(BATCH_CONTEXT, options.sequences);
+    for (let i = 0; i < options.sequences; i++) batched.push(many.getSequence());
+  }
+  return batched.slice(0, count);
 }
 
 /** One greedy step: feeds a token, waits for the next. */
@@ -28,25 +53,21 @@ async function step(s: LlamaContextSequence, token: Token): Promise<Token> {
 }
 
 serve({
-  async load(options) {
+  async load({ model: modelPath, threads, context: contextSize, sequences }) {
+    options = { threads, sequences };
     const start = performance.now();
     const llama = await getLlama({
       gpu: false,
       build: 'never',
-      maxThreads: options.threads,
+      maxThreads: threads,
       logLevel: 'error' as never,
     });
-    model = await llama.loadModel({ modelPath: options.model });
-    context = await model.createContext({
-      contextSize: options.context,
-      sequences: options.sequences,
-      batchSize: 512,
-      threads: { ideal: options.threads, min: options.threads },
-    });
+    model = await llama.loadModel({ modelPath });
+    context = await newContext(contextSize, 1);
     return performance.now() - start;
   },
   async prefill({ tokens: count }) {
-    const s = await sequence(0);
+    const s = sequence();
     await s.clearHistory();
     filledDepth = -1;
     const prompt = tokens(count);
@@ -55,7 +76,7 @@ serve({
     return performance.now() - start;
   },
   async decode({ depth, steps }) {
-    const s = await sequence(0);
+    const s = sequence();
     if (filledDepth !== depth) {
       await s.clearHistory();
       if (depth > 0) await s.evaluateWithoutGeneratingNewTokens(tokens(depth));
@@ -74,12 +95,11 @@ serve({
     return times;
   },
   async batch({ batch, steps }) {
-    const all = await Promise.all(Array.from({ length: batch }, (_, i) => sequence(i)));
+    const all = await batchSequences(batch);
     for (const [i, s] of all.entries()) {
       await s.clearHistory();
       await s.evaluateWithoutGeneratingNewTokens(tokens(16, i + 1));
     }
-    filledDepth = -1;
     let current = tokens(batch, 99);
     const times: number[] = [];
     for (let n = 0; n < steps; n++) {
