@@ -54,7 +54,14 @@ export class W8A8DynamicLinear implements OpBuilder<'LINEAR'> {
       [tokens, tokenScale],
     );
     const { hasBias, dtype } = linear;
-    const param = { transposeB: true, hasBias, isBF16: dtype === 'bf16', hasPerTokenScale: true };
+    const param = {
+      transposeB: true,
+      hasBias,
+      isBF16: dtype === 'bf16',
+      hasPerTokenScale: true,
+      // f32 models are an extension anyway.
+      ...(dtype === 'f32' && ({ outDataType: 'ACL_FLOAT' } as const)),
+    };
     const [weight = '', scale = '', ...bias] = linear.weightNames();
     graph.addOperation(
       new BaseOperation('W8A8MatMul', param, opName),

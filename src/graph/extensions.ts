@@ -9,10 +9,20 @@ export interface ExtensionKeys {
   readonly windowSize?: number;
 }
 
+/** Of products of integers: sums that are not rounded, for models in f32 and for logits, as ATB's own Linear can. */
+export interface QuantExtensionKeys {
+  readonly outDataType?: 'ACL_DT_UNDEFINED' | 'ACL_FLOAT';
+}
+
 /** Param keys beyond ATB's, by op type. */
-export const EXTENSION_KEYS: Readonly<Record<string, readonly (keyof ExtensionKeys)[]>> = {
+export const EXTENSION_KEYS: Readonly<
+  Record<string, readonly (keyof ExtensionKeys | keyof QuantExtensionKeys)[]>
+> = {
   SelfAttention: ['causal', 'windowSize'],
   PagedAttention: ['causal', 'windowSize'],
+  W8A16MatMul: ['outDataType'],
+  W4A16MatMul: ['outDataType'],
+  W8A8MatMul: ['outDataType'],
 };
 
 /** Operations beyond ATB's. */
@@ -40,10 +50,18 @@ export interface ExtensionOpParams {
     readonly rotaryCoeff?: 2;
     readonly normEpsilon?: number;
   };
+  /** weight int8[n, k] (4 bits: [n, k / 2]), indices[m], scale[n, groups] -> rows of integer * scale [m, k]. */
+  GatherDequant: {
+    readonly weightBits?: 8 | 4;
+    /** 0: one scale for each row. */
+    readonly quantGroupSize?: number;
+    readonly outDataType: 'ACL_FLOAT' | 'ACL_FLOAT16' | 'ACL_BF16';
+  };
 }
 
 const EXTENSION_OP_TYPES: { readonly [T in keyof ExtensionOpParams]: true } = {
   FusedLinear: true,
+  GatherDequant: true,
   QkvRopeCache: true,
 };
 

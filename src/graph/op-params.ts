@@ -1,4 +1,4 @@
-import type { ExtensionKeys, ExtensionOpParams } from './extensions.js';
+import type { ExtensionKeys, ExtensionOpParams, QuantExtensionKeys } from './extensions.js';
 
 /**
  * Parameters of ATB operations. Field names and enum strings are those that ATB's `BaseOperation(type, json)` reads, so
@@ -68,7 +68,7 @@ export interface AtbOpParams extends ExtensionOpParams {
   /** As W8A16MatMul with two 4-bit weights in each byte. */
   W4A16MatMul: WeightQuantMatMulParam;
   /** x int8, weight int8, scale, (perTokenScale[tokens]), (bias) -> bf16 or f16. */
-  W8A8MatMul: {
+  W8A8MatMul: QuantExtensionKeys & {
     readonly transposeB?: boolean;
     readonly hasBias?: boolean;
     readonly isBF16?: boolean;
@@ -242,7 +242,7 @@ export interface AllReduceParam {
   readonly processGroup?: string;
 }
 
-export interface WeightQuantMatMulParam {
+export interface WeightQuantMatMulParam extends QuantExtensionKeys {
   readonly transposeB: boolean;
   readonly hasBias: boolean;
   /** 0: one scale for each output channel. */
@@ -314,6 +314,7 @@ export const ARITY: { readonly [T in AtbOpType]: (param: AtbOpParams[T]) => Arit
     inputs: 2 + count(p.normEpsilon !== undefined, p.hasBias, p.hasResidual),
     outputs: 1,
   }),
+  GatherDequant: fixed(3, 1),
   QkvRopeCache: (p) => ({ inputs: p.normEpsilon === undefined ? 6 : 8, outputs: 3 }),
 };
 

@@ -87,6 +87,24 @@ describe('shape inference', () => {
     ).to.deep.equal(['bf16[5,6]']);
   });
 
+  it('knows what products of integers may give beyond ATB, and rows of integers as floats', () => {
+    const wide = { transposeB: true, hasBias: false, quantGroupSize: 0, outDataType: 'ACL_FLOAT' } as const;
+    const [x, w, s] = [bf16(5, 8), of('i8', 6, 8), of('f32', 6, 1)];
+    expect(infer('W8A16MatMul', wide, x, w, s, s)).to.deep.equal(['f32[5,6]']);
+    const w8a8 = { transposeB: true, hasPerTokenScale: true } as const;
+    const int8 = [of('i8', 5, 8), w, s, of('f32', 5)];
+    expect(infer('W8A8MatMul', w8a8, ...int8)).to.deep.equal(['bf16[5,6]']);
+    expect(infer('W8A8MatMul', { ...w8a8, isBF16: false }, ...int8)).to.deep.equal(['f16[5,6]']);
+    expect(infer('W8A8MatMul', { ...w8a8, outDataType: 'ACL_FLOAT' }, ...int8)).to.deep.equal(['f32[5,6]']);
+    const ids = of('i64', 3);
+    expect(infer('GatherDequant', { outDataType: 'ACL_BF16' }, w, ids, s)).to.deep.equal(['bf16[3,8]']);
+    const int4 = { weightBits: 4, quantGroupSize: 32, outDataType: 'ACL_FLOAT' } as const;
+    expect(infer('GatherDequant', int4, of('i8', 6, 32), ids, of('f32', 6, 2))).to.deep.equal(['f32[3,64]']);
+    expect(() => infer('GatherDequant', int4, of('i8', 6, 32), ids, of('f32', 5, 2))).to.throw(
+      /rows of scales must be 6, found 5/,
+    );
+  });
+
   it('knows the fused operations that passes make', () => {
     const fused = { normEpsilon: 1e-6, hasBias: true, hasResidual: true, activation: 'swiglu' } as const;
     const inputs = [bf16(5, 8), bf16(8), bf16(12, 8), bf16(12), bf16(5, 6)];

@@ -61,6 +61,14 @@ describe('legality in ATB', () => {
     expect(problems.filter((p) => /windowSize is an extension key/.test(p))).to.have.length(3);
   });
 
+  it('marks logits of integers that are not rounded', async () => {
+    const model = await familyModel('llama', 'bf16', { quantize: 'w8a16' });
+    const spec = applyPasses(model.buildGraph('decode'), ['logits-f32']);
+    const problems = legalityProblems(flat(model, spec, 'decode'));
+    expect(problems).to.have.length(1);
+    expect(problems[0]).to.match(/W8A16MatMul -> model_out\): outDataType is an extension key/);
+  });
+
   const illegal: [string, FlatGraph, RegExp][] = [
     ['an extension op', graph({ type: 'FusedLinear', param: {} }, xw), /FusedLinear is an extension op/],
     ['an unknown op', graph({ type: 'Linearr', param: {} }, xw), /ATB has no op "Linearr"/],

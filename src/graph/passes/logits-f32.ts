@@ -1,6 +1,9 @@
+import type { GraphSpec, NodeSpec } from '../graph-spec.js';
 import type { GraphPass } from './pass.js';
 import { Pattern, paramOf } from './pattern.js';
 import { productOf } from './product.js';
+
+const PRODUCTS_OF_INTEGERS = ['W8A16MatMul', 'W4A16MatMul', 'W8A8MatMul'] as const;
 
 /** A sampler reads f32 anyway: logits that are not rounded to 16 bits rank tokens that rounding would tie. */
 export const logitsF32: GraphPass = {
@@ -10,14 +13,17 @@ export const logitsF32: GraphPass = {
     const [logits] = spec.outputs;
     if (!isRoot || logits === undefined) return spec;
     const head = new Pattern(spec).producer(logits)?.node;
-    const product = head && productOf(spec, head);
-    // What is added to a product has the dtype of the sum.
-    if (!head || !product || product.outDataType || product.residual !== undefined) return spec;
-    const type = paramOf(head, 'Linear') ? 'Linear' : 'FusedLinear';
-    const param = { ...('type' in head.op ? head.op.param : {}), outDataType: 'ACL_FLOAT' };
-    return {
-      ...spec,
-      nodes: spec.nodes.map((node) => (node === head ? { ...node, op: { type, param } } : node)),
-    };
+    if (!head || !('type' in head.op) || !canWiden(spec, head)) return spec;
+    const { type, param } = head.op;
+    const op = { type, param: { ...param, outDataType: 'ACL_FLOAT' } };
+    return { ...spec, nodes: spec.nodes.map((node) => (node === head ? { ...node, op } : node)) };
   },
 };
+
+function canWiden(spec: GraphSpec, head: NodeSpec): boolean {
+  const integers = PRODUCTS_OF_INTEGERS.map((type) => paramOf(head, type)).find((param) => param);
+  if (integers) return integers.outDataType !== 'ACL_FLOAT';
+  const product = productOf(spec, head);
+  // What is added to a product has the dtype of the sum.
+  return product !== undefined && !product.outDataType && product.residual === undefined;
+}

@@ -1,5 +1,5 @@
 import type { ExtensionOpParams } from '../extensions.js';
-import type { ShapeRules } from './inputs.js';
+import { DTYPE_OF_ACL, type ShapeRules } from './inputs.js';
 
 export const EXTENSION_SHAPES: ShapeRules<keyof ExtensionOpParams> = {
   FusedLinear(inputs, { normEpsilon, hasBias = false, hasResidual = false, activation, outDataType }) {
@@ -16,6 +16,13 @@ export const EXTENSION_SHAPES: ShapeRules<keyof ExtensionOpParams> = {
     const shape = x.shape.with(-1, columns);
     if (hasResidual) inputs.sameShape(weight + (hasBias ? 2 : 1), shape);
     return [{ dtype: outDataType === 'ACL_FLOAT' ? 'f32' : x.dtype, shape }];
+  },
+  GatherDequant(inputs, { weightBits = 8, outDataType }) {
+    inputs.at(0, 2);
+    inputs.equal('rows of scales', inputs.size(2, 0), inputs.size(0, 0));
+    const k = (inputs.size(0, 1) * 8) / weightBits;
+    const dtype = DTYPE_OF_ACL[outDataType] ?? inputs.fail(`cannot give ${outDataType}`);
+    return [{ dtype, shape: [...inputs.at(1).shape, k] }];
   },
   QkvRopeCache(inputs, { headNum, kvHeadNum, headDim }) {
     const { dtype } = inputs.at(0, 2);

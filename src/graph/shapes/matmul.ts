@@ -22,7 +22,8 @@ function weightQuantMatmul(inputs: Inputs, param: AtbOpParams['W8A16MatMul'], pe
     ? [inputs.size(1, 0), inputs.size(1, 1) * perByte]
     : [inputs.size(1, 1) * perByte, inputs.size(1, 0)];
   inputs.equal("the weight's inner size", k, inputs.size(0, -1));
-  return [{ dtype: x.dtype, shape: [...x.shape.slice(0, -1), n] }];
+  const dtype = param.outDataType === 'ACL_FLOAT' ? 'f32' : x.dtype;
+  return [{ dtype, shape: [...x.shape.slice(0, -1), n] }];
 }
 
 export const MATMUL_SHAPES: ShapeRules<
@@ -50,8 +51,10 @@ export const MATMUL_SHAPES: ShapeRules<
   },
   W8A16MatMul: (inputs, param) => weightQuantMatmul(inputs, param, 1),
   W4A16MatMul: (inputs, param) => weightQuantMatmul(inputs, param, 2),
-  W8A8MatMul: (inputs, { transposeB = false, isBF16 = true }) =>
-    matmul(inputs, transposeB, isBF16 ? 'bf16' : 'f16'),
+  W8A8MatMul(inputs, { transposeB = false, isBF16 = true, outDataType }) {
+    const given = isBF16 ? 'bf16' : 'f16';
+    return matmul(inputs, transposeB, outDataType === 'ACL_FLOAT' ? 'f32' : given);
+  },
   DynamicQuant(inputs) {
     const { shape } = inputs.at(0);
     return [
