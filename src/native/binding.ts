@@ -26,14 +26,35 @@ export interface WeightPart {
   readonly shape: readonly number[];
 }
 
+/** How a weight becomes, or is, integers: each is about scale * integer. Offsets are zero. */
+export interface WeightQuantize {
+  readonly bits: 8 | 4;
+  /** Input channels that share a scale: a multiple of 32 up to 1024, the last group of a row may be shorter. 0: all of them. */
+  readonly groupSize: number;
+  /** What W8A8MatMul will multiply them by is int8: wants 8 bits and no groups. */
+  readonly activations: 'float' | 'int8';
+  /**
+   * Where the scales go, f32 [n, groups]. Parts of integers (i8 or u8) have theirs in files: then another load of the same
+   * call has this name, dtype f32, shape [n, groups] and layout `plain`.
+   */
+  readonly scaleName: string;
+}
+
 /** A weight to load under `name`; converted to `dtype`, then laid out. */
 export interface WeightLoad {
   readonly name: string;
+  /** With `quantize` of no account: the result is i8. */
   readonly dtype: DType;
+  /**
+   * Of the parts together. With `quantize` they are floats [n, k], or integers [n, k], 4-bit ones [n, k / 2] with two to a
+   * byte, the first in the lower half; the result is [n, k], or [n, k / 2] with 4 bits.
+   */
   readonly shape: readonly number[];
   /** `plain`: row-major. `linear`: packed for matrix products. `linear-interleaved`: packed, the two parts' panels alternating. */
   readonly layout: 'plain' | 'linear' | 'linear-interleaved';
   readonly parts: readonly WeightPart[];
+  /** Wants a packed layout. */
+  readonly quantize?: WeightQuantize;
 }
 
 export interface KvCacheOptions {
@@ -133,6 +154,12 @@ export interface NativeEngine {
   ): Promise<void>;
   /** Copies a tensor into the engine under a name (position tables and the like). */
   setTensor(name: string, tensor: Tensor): void;
+  /**
+   * A row-major copy of a tensor of the engine, out of whichever layout it has: integers as i8 [n, k] ([n, k / 2] with 4
+   * bits), scales as f32 [n, groups]. Waits for the calls before it. Throws NATIVE_TENSOR_UNKNOWN, and
+   * NATIVE_LAYOUT_MISMATCH for a cache.
+   */
+  exportTensor(name: string): Tensor;
   /** Allocates zeroed caches under `layer_{i}_k_cache` / `layer_{i}_v_cache`; replaces earlier ones. Returns bytes. */
   allocateKvCache(options: KvCacheOptions): number;
   /** Checks and prepares a graph; inputs that exist as engine tensors now are bound to them. Returns its id. */

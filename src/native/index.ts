@@ -63,6 +63,9 @@ class Engine implements NativeEngine {
   setTensor(name: string, tensor: Tensor): void {
     translated(() => this.native.setTensor(name, tensor));
   }
+  exportTensor(name: string): Tensor {
+    return translated(() => this.native.exportTensor(name));
+  }
   allocateKvCache(options: KvCacheOptions): number {
     return translated(() => this.native.allocateKvCache(options));
   }

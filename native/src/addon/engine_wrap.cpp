@@ -1,5 +1,7 @@
 #include "addon/engine_wrap.h"
 
+#include <exception>
+#include <future>
 #include <limits>
 #include <new>
 
@@ -66,6 +68,7 @@ Napi::Function EngineWrap::Define(Napi::Env env) {
                          InstanceAccessor<&EngineWrap::Threads>("threads", napi_enumerable),
                          InstanceMethod<&EngineWrap::LoadWeights>("loadWeights"),
                          InstanceMethod<&EngineWrap::SetTensor>("setTensor"),
+                         InstanceMethod<&EngineWrap::ExportTensor>("exportTensor"),
                          InstanceMethod<&EngineWrap::AllocateKvCache>("allocateKvCache"),
                          InstanceMethod<&EngineWrap::LoadGraph>("loadGraph"),
                          InstanceMethod<&EngineWrap::UnloadGraph>("unloadGraph"),
@@ -135,6 +138,25 @@ Napi::Value EngineWrap::SetTensor(const Info& info) {
     CopyValues(tensor, stored->tensor.data, "tensor");
     Post([name, stored](Engine& engine) { engine.Put(name, OwnedTensor(stored)); });
     return info.Env().Undefined();
+  });
+}
+
+/// Waits for the tasks before it: the engine's thread never waits for JavaScript.
+Napi::Value EngineWrap::ExportTensor(const Info& info) {
+  return Guard(info.Env(), [&] {
+    CheckAlive();
+    const std::string name = ReadString(info[0], "name");
+    std::promise<TensorBundle> exported;
+    thread_->Post([&](Engine& engine) {
+      try {
+        if (!broken_->code.empty()) throw Error(broken_->code.c_str(), broken_->message);
+        exported.set_value(engine.Export(name));
+      } catch (...) {
+        exported.set_exception(std::current_exception());
+      }
+    });
+    const TensorBundle tensor = exported.get_future().get();
+    return MakeTensor(info.Env(), tensor[0]);
   });
 }
 

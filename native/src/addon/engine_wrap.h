@@ -43,6 +43,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   Napi::Value Threads(const Info& info);
   Napi::Value LoadWeights(const Info& info);
   Napi::Value SetTensor(const Info& info);
+  Napi::Value ExportTensor(const Info& info);
   Napi::Value AllocateKvCache(const Info& info);
   Napi::Value LoadGraph(const Info& info);
   Napi::Value UnloadGraph(const Info& info);

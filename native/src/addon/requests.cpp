@@ -31,6 +31,19 @@ WeightPart ReadPart(const Napi::Value& value, const Where& where) {
   return part;
 }
 
+WeightQuantize ReadQuantize(const Napi::Value& value, const Where& where) {
+  const Napi::Object object = ReadObject(value, where);
+  WeightQuantize quantize;
+  quantize.bits = static_cast<int>(ReadInteger(object.Get("bits"), Where(where, "bits"), 4, 8));
+  quantize.group = ReadInteger(object.Get("groupSize"), Where(where, "groupSize"), 0, kMaxSafe);
+  const Napi::Value activations = object.Get("activations");
+  const std::string name = activations.IsString() ? ReadString(activations, Where(where, "activations")) : "";
+  if (name != "float" && name != "int8") FailArgument(Where(where, "activations"), "float or int8", activations);
+  quantize.int8_activations = name == "int8";
+  quantize.scale_name = ReadString(object.Get("scaleName"), Where(where, "scaleName"));
+  return quantize;
+}
+
 WeightLoad ReadWeightLoad(const Napi::Value& value, const Where& where) {
   const Napi::Object object = ReadObject(value, where);
   WeightLoad load;
@@ -38,6 +51,8 @@ WeightLoad ReadWeightLoad(const Napi::Value& value, const Where& where) {
   load.dtype = ReadDType(object.Get("dtype"), Where(where, "dtype"));
   load.shape = ReadShape(object.Get("shape"), Where(where, "shape"));
   load.layout = ReadLayout(object.Get("layout"), Where(where, "layout"));
+  const Napi::Value quantize = object.Get("quantize");
+  if (!quantize.IsUndefined()) load.quantize = ReadQuantize(quantize, Where(where, "quantize"));
   const Where parts_where(where, "parts");
   const Napi::Array parts = ReadArray(object.Get("parts"), parts_where, kMaxParts);
   const uint32_t count = parts.Length();

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "kernels/dispatch.h"
+#include "weights/row_major.h"
 
 namespace atb {
 namespace {
@@ -58,6 +59,17 @@ void Engine::Put(const std::string& name, const OwnedTensor& tensor) {
     entry.graph->Bind(input->second, tensor.tensor);
     bound = tensor;
   }
+}
+
+TensorBundle Engine::Export(const std::string& name) {
+  const auto found = tensors_.find(name);
+  if (found == tensors_.end()) throw Error("NATIVE_TENSOR_UNKNOWN", "the engine has no tensor \"" + name + '"');
+  const Tensor& tensor = found->second.tensor;
+  TensorBundle copy;
+  copy.Add(name, RowMajorDesc(tensor.desc));
+  copy.Allocate();
+  CopyRowMajor(tensor, copy[0].data, pool_);
+  return copy;
 }
 
 void Engine::PutCache(const std::shared_ptr<const KvCache>& cache) {

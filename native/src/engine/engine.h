@@ -92,6 +92,9 @@ class Engine {
             const std::atomic<bool>& cancelled);
   /// Makes a tensor known by name. Graphs that are bound to an earlier tensor of that name are bound to this one.
   void Put(const std::string& name, const OwnedTensor& tensor);
+  /// A row-major copy of a tensor: of a packed weight its rows, int4 two to a byte, of packed scales [n, groups]. Throws
+  /// NATIVE_TENSOR_UNKNOWN, NATIVE_LAYOUT_MISMATCH for a cache, NATIVE_OUT_OF_MEMORY.
+  TensorBundle Export(const std::string& name);
   /// Puts `layer_{i}_k_cache` and `layer_{i}_v_cache`, and forgets those of an earlier cache.
   void PutCache(const std::shared_ptr<const KvCache>& cache);
 

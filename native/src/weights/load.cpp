@@ -6,10 +6,13 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 
 #include "base/checked.h"
 #include "kernels/pack.h"
+#include "kernels/pack_integers.h"
 #include "weights/file.h"
+#include "weights/integer_rows.h"
 
 namespace atb {
 namespace {
@@ -37,6 +40,7 @@ std::string ToString(DType dtype, std::span<const int64_t> shape) {
 /// A weight whose parts fit together and lie inside their files.
 struct Plan {
   const WeightLoad* load;
+  DType dtype = DType::kF32;  ///< What elements are read as.
   struct Part {
     const File* file;
     const WeightPart* part;
@@ -49,6 +53,12 @@ struct Plan {
   TensorDesc desc;
   std::optional<kernels::PackedWeight> packed;
   StoredTensor* target = nullptr;
+  // Of integers: the scales that are made with them, and of scales the order of their weight's panels.
+  bool makes_scales = false;
+  std::optional<kernels::PackedScales> order;
+  StoredTensor* scale_target = nullptr;
+
+  int64_t Columns() const { return load->shape[1]; }  ///< Elements of a row, in the files.
 };
 
 /// Elements [begin, end) of one weight: whole panels of one matrix when it is packed.
@@ -76,8 +86,9 @@ void PlanPart(Plan& plan, const WeightPart& part, Files& files) {
     throw Error(code, "weight \"" + load.name + "\": a part in " + part.file + " must be " + expected + ", found " +
                           ToString(part.dtype, part.shape));
   };
-  if (part.dtype != load.dtype && !(IsFloat(part.dtype) && IsFloat(load.dtype)))
-    fail("NATIVE_DTYPE_MISMATCH", ToString(load.dtype, load.shape));
+  const bool raw = SizeOf(part.dtype) == 1 && SizeOf(plan.dtype) == 1 && load.quantize;
+  if (part.dtype != plan.dtype && !raw && !(IsFloat(part.dtype) && IsFloat(plan.dtype)))
+    fail("NATIVE_DTYPE_MISMATCH", ToString(plan.dtype, load.shape));
   const bool fits =
       part.shape.size() == load.shape.size() &&
       (part.shape.empty() || std::equal(part.shape.begin() + 1, part.shape.end(), load.shape.begin() + 1));
@@ -95,9 +106,89 @@ void PlanPart(Plan& plan, const WeightPart& part, Files& files) {
   plan.elements = CheckedAdd(plan.elements, count);
 }
 
+/// What the parts of a weight of integers are read as: integers, or the floats that they are.
+DType PartsDType(const WeightLoad& load) {
+  const DType first = load.parts.empty() ? load.dtype : load.parts.front().dtype;
+  if (!IsFloat(first)) return DType::kI8;
+  const bool alike = std::ranges::all_of(load.parts, [=](const WeightPart& part) { return part.dtype == first; });
+  return alike ? first : DType::kF32;
+}
+
+int64_t ScaleBytes(const Plan& plan) {
+  if (plan.order) return kernels::ScalesBytes(*plan.order);
+  return CheckedMul(plan.packed->n, static_cast<int64_t>(sizeof(float)));
+}
+
+void PlanIntegers(Plan& plan) {
+  const WeightLoad& load = *plan.load;
+  const WeightQuantize& quantize = *load.quantize;
+  const auto fail = [&](const std::string& expected) {
+    throw Error("NATIVE_ARGUMENT_INVALID", "weight \"" + load.name + "\": " + expected);
+  };
+  if (load.layout == WeightLayout::kPlain) fail("integers must be packed (layout linear or linear-interleaved)");
+  if (quantize.bits != 4 && quantize.bits != 8) fail("bits must be 4 or 8, found " + std::to_string(quantize.bits));
+  if (quantize.group < 0 || quantize.group > kernels::kMaxGroup || quantize.group % kernels::kGroupStep != 0) {
+    fail("groupSize must be 0 or a multiple of " + std::to_string(kernels::kGroupStep) + " up to " +
+         std::to_string(kernels::kMaxGroup) + ", found " + std::to_string(quantize.group));
+  }
+  if (quantize.int8_activations && (quantize.bits != 8 || quantize.group != 0))
+    fail("int8 activations want 8 bits and groupSize 0");
+  if (quantize.scale_name.empty() || quantize.scale_name == load.name) fail("scaleName must be another name");
+
+  plan.makes_scales = IsFloat(plan.dtype);
+  const int64_t per_byte = 8 / quantize.bits;
+  const int64_t k = plan.makes_scales ? load.shape[1] : CheckedMul(load.shape[1], per_byte);
+  if (k % per_byte != 0)
+    throw Error("NATIVE_SHAPE_MISMATCH", "weight \"" + load.name + "\" has an odd number of input channels for int4");
+  const bool interleaved = load.layout == WeightLayout::kLinearInterleaved;
+  plan.packed = kernels::PackedGeometry(quantize.bits == 4 ? kernels::WeightFormat::kI4 : kernels::WeightFormat::kI8,
+                                        load.shape[0], k, interleaved);
+  plan.packed->group = quantize.group;
+  plan.desc.dtype = DType::kI8;
+  plan.desc.dims[1] = k / per_byte;
+  const int64_t groups = kernels::GroupsOf(k, quantize.group);
+  if (quantize.group) plan.order = kernels::ScalesGeometry(load.shape[0], groups, interleaved);
+}
+
+/// Scales of integers that are stored are a load of their own; in groups, they follow the panels of their weight.
+void PlanStoredScales(const Plan& weight, std::vector<Plan>& plans) {
+  const std::string& name = weight.load->quantize->scale_name;
+  const auto scales = std::ranges::find_if(plans, [&](const Plan& plan) { return plan.load->name == name; });
+  const auto fail = [&](const char* code, const std::string& found) {
+    const int64_t groups = kernels::GroupsOf(weight.packed->k, weight.packed->group);
+    throw Error(code, "weight \"" + weight.load->name + "\" needs scales \"" + name + "\" as plain f32[" +
+                          std::to_string(weight.packed->n) + "," + std::to_string(groups) + "], found " + found);
+  };
+  if (scales == plans.end()) return fail("NATIVE_ARGUMENT_INVALID", "none among the loads");
+  const WeightLoad& load = *scales->load;
+  if (load.dtype != DType::kF32 || load.layout != WeightLayout::kPlain || load.quantize)
+    fail("NATIVE_DTYPE_MISMATCH", ToString(load.dtype, load.shape));
+  const int64_t groups = kernels::GroupsOf(weight.packed->k, weight.packed->group);
+  const bool fits = load.shape == std::vector<int64_t>{weight.packed->n, groups} ||
+                    (weight.packed->group == 0 && load.shape == std::vector<int64_t>{weight.packed->n});
+  if (!fits) fail("NATIVE_SHAPE_MISMATCH", ToString(load.dtype, load.shape));
+  if (scales->order) fail("NATIVE_ARGUMENT_INVALID", "those of another weight");
+  if (!weight.order) return;
+  scales->order = weight.order;
+  scales->bytes = kernels::ScalesBytes(*weight.order);
+  scales->desc.layout = Layout::kPackedScales;
+}
+
+/// Scales that are made must not be another load's, lest one of them be lost.
+void RequireOwnNames(std::span<const Plan> plans) {
+  std::set<std::string_view> names;
+  for (const Plan& plan : plans) names.insert(plan.load->name);
+  for (const Plan& plan : plans) {
+    if (!plan.makes_scales || names.insert(plan.load->quantize->scale_name).second) continue;
+    throw Error("NATIVE_ARGUMENT_INVALID", "weight \"" + plan.load->name + "\": scaleName \"" +
+                                               plan.load->quantize->scale_name + "\" is another tensor's name");
+  }
+}
+
 Plan PlanWeight(const WeightLoad& load, Files& files) {
   Plan plan;
   plan.load = &load;
+  plan.dtype = load.quantize ? PartsDType(load) : load.dtype;
   const auto wrong = [&](const std::string& why) {
     throw Error("NATIVE_SHAPE_MISMATCH", "weight \"" + load.name + "\" " + ToString(load.dtype, load.shape) + why);
   };
@@ -109,14 +200,19 @@ Plan PlanWeight(const WeightLoad& load, Files& files) {
   plan.desc.dtype = load.dtype;
   plan.desc.rank = static_cast<uint8_t>(load.shape.size());
   std::copy(load.shape.begin(), load.shape.end(), plan.desc.dims.begin());
-  if (load.layout == WeightLayout::kPlain) {
+  if (load.layout == WeightLayout::kPlain && !load.quantize) {
     plan.bytes = CheckedMul(elements, static_cast<int64_t>(SizeOf(load.dtype)));
     return plan;
   }
   if (load.shape.size() != 2) wrong(" must be a matrix to be packed");
+  plan.desc.layout = Layout::kPackedLinear;
+  if (load.quantize) {
+    PlanIntegers(plan);
+    plan.bytes = kernels::PackedBytes(*plan.packed);
+    return plan;
+  }
   if (!IsFloat(load.dtype))
     throw Error("NATIVE_DTYPE_MISMATCH", "weight \"" + load.name + "\" must be a float to be packed");
-  plan.desc.layout = Layout::kPackedLinear;
   plan.packed = kernels::PackedGeometry(kernels::FormatOf(load.dtype), load.shape[0], load.shape[1],
                                         load.layout == WeightLayout::kLinearInterleaved);
   plan.bytes = kernels::PackedBytes(*plan.packed);
@@ -126,8 +222,9 @@ Plan PlanWeight(const WeightLoad& load, Files& files) {
 void AddPieces(const Plan& plan, std::vector<Piece>& pieces) {
   int64_t unit = 1;
   int64_t section = plan.elements;
+  if (plan.order && !plan.packed) unit = plan.Columns();  // Whole rows of scales.
   if (plan.packed) {
-    unit = kernels::kPanelColumns * plan.packed->k;
+    unit = kernels::kPanelColumns * plan.Columns();
     if (plan.packed->interleaved) section /= 2;  // So that panels begin where each matrix begins.
   }
   const int64_t widest = static_cast<int64_t>(sizeof(float));
@@ -154,6 +251,7 @@ void Convert(const kernels::KernelTable& kernels, const std::byte* from, DType f
 struct Staging {
   std::vector<std::byte> read;
   std::vector<std::byte> converted;
+  IntegerStaging integers;
 };
 
 std::byte* Grow(std::vector<std::byte>& memory, int64_t bytes) {
@@ -164,7 +262,7 @@ std::byte* Grow(std::vector<std::byte>& memory, int64_t bytes) {
 /// Reads elements [begin, end) of the parts, converted, to `to`. Returns the bytes read.
 int64_t ReadElements(const Plan& plan, int64_t begin, int64_t end, std::byte* to, Staging& staging,
                      const kernels::KernelTable& kernels) {
-  const DType dtype = plan.load->dtype;
+  const DType dtype = plan.dtype;
   int64_t total = 0;
   for (const Plan::Part& source : plan.parts) {
     const int64_t first = std::max(begin, source.first);
@@ -174,25 +272,43 @@ int64_t ReadElements(const Plan& plan, int64_t begin, int64_t end, std::byte* to
     const auto size = static_cast<int64_t>(SizeOf(from));
     const int64_t bytes = (last - first) * size;
     std::byte* into = to + (first - begin) * static_cast<int64_t>(SizeOf(dtype));
-    std::byte* read = from == dtype ? into : Grow(staging.read, bytes);
+    const bool as_it_is = from == dtype || SizeOf(from) == 1;
+    std::byte* read = as_it_is ? into : Grow(staging.read, bytes);
     const int64_t offset = source.part->offset + (first - source.first) * size;
     source.file->Read(static_cast<uint64_t>(offset), {read, static_cast<size_t>(bytes)});
-    if (from != dtype) Convert(kernels, read, from, into, dtype, last - first);
+    if (!as_it_is) Convert(kernels, read, from, into, dtype, last - first);
     total += bytes;
   }
   return total;
 }
 
+IntegerTarget TargetOf(const Plan& plan) {
+  IntegerTarget target{*plan.packed, plan.target->bytes.data(), {}, nullptr};
+  if (plan.order) target.order = *plan.order;
+  if (plan.scale_target) target.scales = reinterpret_cast<float*>(plan.scale_target->bytes.data());
+  return target;
+}
+
 int64_t LoadPiece(const Piece& piece, Staging& staging, const kernels::KernelTable& kernels) {
   const Plan& plan = *piece.plan;
   std::byte* data = plan.target->bytes.data();
-  const auto size = static_cast<int64_t>(SizeOf(plan.load->dtype));
-  if (!plan.packed) return ReadElements(plan, piece.begin, piece.end, data + piece.begin * size, staging, kernels);
+  const auto size = static_cast<int64_t>(SizeOf(plan.dtype));
+  if (!plan.packed && !plan.order)
+    return ReadElements(plan, piece.begin, piece.end, data + piece.begin * size, staging, kernels);
 
-  const int64_t k = plan.packed->k;
   std::byte* rows = Grow(staging.converted, (piece.end - piece.begin) * size);
   const int64_t bytes = ReadElements(plan, piece.begin, piece.end, rows, staging, kernels);
-  kernels::PackRows(*plan.packed, data, piece.begin / k, piece.end / k, {rows, plan.load->dtype, k});
+  const int64_t begin = piece.begin / plan.Columns(), end = piece.end / plan.Columns();
+  if (!plan.packed) {
+    kernels::PackScales(*plan.order, reinterpret_cast<float*>(data), begin, end, reinterpret_cast<const float*>(rows),
+                        plan.Columns());
+  } else if (!plan.load->quantize) {
+    kernels::PackRows(*plan.packed, data, begin, end, {rows, plan.dtype, plan.packed->k});
+  } else if (plan.makes_scales) {
+    QuantizeRows(TargetOf(plan), kernels, rows, plan.dtype, begin, end - begin, staging.integers);
+  } else {
+    PackIntegerRows(TargetOf(plan), rows, begin, end - begin, staging.integers);
+  }
   return bytes;
 }
 
@@ -204,8 +320,27 @@ std::shared_ptr<StoredTensor> Allocate(const Plan& plan, std::atomic<int64_t>* m
     stored->packed = *plan.packed;
     stored->packed.data = stored->bytes.data();
     stored->tensor.data = &stored->packed;
+  } else if (plan.order) {
+    stored->scales = *plan.order;
+    stored->scales.data = reinterpret_cast<const float*>(stored->bytes.data());
+    stored->tensor.data = &stored->scales;
   } else {
     stored->tensor.data = stored->bytes.data();
+  }
+  return stored;
+}
+
+/// The scales that are made with a weight of integers: [n, groups].
+std::shared_ptr<StoredTensor> AllocateScales(const Plan& plan, std::atomic<int64_t>* meter) {
+  auto stored = std::make_shared<StoredTensor>();
+  stored->bytes = Buffer(static_cast<size_t>(ScaleBytes(plan)), meter);
+  const int64_t groups = plan.order ? plan.order->groups : 1;
+  stored->tensor = {TensorDesc(DType::kF32, {plan.packed->n, groups}), stored->bytes.data()};
+  if (plan.order) {
+    stored->scales = *plan.order;
+    stored->scales.data = reinterpret_cast<const float*>(stored->bytes.data());
+    stored->tensor.data = &stored->scales;
+    stored->tensor.desc.layout = Layout::kPackedScales;
   }
   return stored;
 }
@@ -238,10 +373,16 @@ std::vector<LoadedWeight> LoadWeights(std::span<const WeightLoad> loads, const L
   int64_t file_bytes = 0;
   for (const WeightLoad& load : loads) {
     plans.push_back(PlanWeight(load, files));
-    result_bytes = CheckedAdd(result_bytes, plans.back().bytes);
     for (const Plan::Part& part : plans.back().parts) {
       file_bytes = CheckedAdd(file_bytes, part.count * static_cast<int64_t>(SizeOf(part.part->dtype)));
     }
+  }
+  for (const Plan& plan : plans)
+    if (plan.load->quantize && !plan.makes_scales) PlanStoredScales(plan, plans);
+  RequireOwnNames(plans);
+  for (const Plan& plan : plans) {
+    result_bytes = CheckedAdd(result_bytes, plan.bytes);
+    if (plan.makes_scales) result_bytes = CheckedAdd(result_bytes, ScaleBytes(plan));
   }
   RequireMemory(result_bytes, context.meter);
 
@@ -251,6 +392,11 @@ std::vector<LoadedWeight> LoadWeights(std::span<const WeightLoad> loads, const L
     auto stored = Allocate(plan, context.meter);
     plan.target = stored.get();
     results.push_back({plan.load->name, std::move(stored)});
+    if (plan.makes_scales) {
+      auto scales = AllocateScales(plan, context.meter);
+      plan.scale_target = scales.get();
+      results.push_back({plan.load->quantize->scale_name, std::move(scales)});
+    }
     AddPieces(plan, pieces);
   }
 

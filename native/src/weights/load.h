@@ -2,6 +2,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -26,14 +27,27 @@ enum class WeightLayout : uint8_t {
   kLinearInterleaved,  ///< Likewise, the panels of its upper and lower half of rows alternating.
 };
 
+/// A weight of integers, to be packed: out of parts of floats, which are rounded, or of parts that are integers already.
+struct WeightQuantize {
+  int bits = 8;       ///< Or 4: parts of integers hold two to a byte, the first in the lower half.
+  int64_t group = 0;  ///< Input channels that share a scale; 0: all of an output's.
+  /// Activations will be int8 (W8A8MatMul): a check only, such weights have 8 bits and one scale for each output.
+  bool int8_activations = false;
+  /// Where the scales [n, groups] go, f32. Scales of integers that are there already are another load of this name among
+  /// the same loads.
+  std::string scale_name;
+};
+
 /// A weight to make: its parts one below the other, converted to `dtype`, laid out. Floats convert into each other;
-/// other dtypes must be the parts' own.
+/// other dtypes must be the parts' own. With `quantize`, `shape` is that of the parts together, and the result int8
+/// [n, k] or [n, k / 2] whatever `dtype` says.
 struct WeightLoad {
   std::string name;
   DType dtype = DType::kF32;
   std::vector<int64_t> shape;
   WeightLayout layout = WeightLayout::kPlain;
   std::vector<WeightPart> parts;
+  std::optional<WeightQuantize> quantize;
 };
 
 struct LoadContext {
@@ -51,9 +65,9 @@ struct LoadedWeight {
 };
 
 /// Reads weights on all threads, each byte once. Beyond the weights themselves it holds about 2 MB per thread (more
-/// when 16 rows of a matrix are larger). Everything is checked before anything is allocated. Throws
-/// NATIVE_SHAPE_MISMATCH, NATIVE_DTYPE_MISMATCH, NATIVE_FILE_ERROR, NATIVE_FILE_TRUNCATED, NATIVE_OUT_OF_MEMORY,
-/// NATIVE_DISPOSED.
+/// when 16 rows of a matrix are larger). Everything is checked before anything is allocated. Scales of groups follow
+/// the panels of their weight. Throws NATIVE_SHAPE_MISMATCH, NATIVE_DTYPE_MISMATCH, NATIVE_ARGUMENT_INVALID,
+/// NATIVE_FILE_ERROR, NATIVE_FILE_TRUNCATED, NATIVE_OUT_OF_MEMORY, NATIVE_DISPOSED.
 std::vector<LoadedWeight> LoadWeights(std::span<const WeightLoad> loads, const LoadContext& context);
 
 }  // namespace atb

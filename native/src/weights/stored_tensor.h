@@ -12,6 +12,7 @@ namespace atb {
 struct StoredTensor {
   Buffer bytes;
   kernels::PackedWeight packed{};  ///< What `tensor.data` points to when the layout is kPackedLinear.
+  kernels::PackedScales scales{};  ///< Likewise kPackedScales.
   Tensor tensor;
 
   StoredTensor() = default;

@@ -1,0 +1,66 @@
+#include "weights/integer_rows.h"
+
+#include <algorithm>
+
+#include "kernels/pack_integers.h"
+
+namespace atb {
+namespace {
+
+using kernels::PackedWeight;
+using kernels::WeightFormat;
+
+template <typename T>
+T* Grow(std::vector<T>& memory, int64_t count) {
+  if (memory.size() < static_cast<size_t>(count)) memory.resize(static_cast<size_t>(count));
+  return memory.data();
+}
+
+/// A row's integers and what a kernel writes behind them: whole tiles from the start of the last group.
+int64_t Stride(const PackedWeight& weight) { return weight.k + 2 * kernels::kIntegerTileK; }
+
+}  // namespace
+
+void QuantizeRows(const IntegerTarget& target, const kernels::KernelTable& kernels, const std::byte* rows, DType dtype,
+                  int64_t row, int64_t count, IntegerStaging& staging) {
+  const PackedWeight& weight = target.weight;
+  const int64_t k = weight.k, groups = kernels::GroupsOf(k, weight.group);
+  const int64_t channels = weight.group ? weight.group : k;
+  const auto size = static_cast<int64_t>(SizeOf(dtype));
+  const int64_t stride = Stride(weight);
+  int8_t* integers = Grow(staging.integers, count * stride);
+  float* scales = Grow(staging.scales, count * groups);
+  float* floats = weight.format == WeightFormat::kI4 ? Grow(staging.floats, k) : nullptr;
+  for (int64_t r = 0; r < count; ++r) {
+    const std::byte* from = rows + r * k * size;
+    int8_t* to = integers + r * stride;
+    if (floats) kernels.to_f32(from, dtype, floats, k);
+    for (int64_t g = 0; g < groups; ++g) {
+      const int64_t first = g * channels, n = std::min(channels, k - first);
+      // The kernel fills up its last tile with zeros: groups go from front to back.
+      scales[r * groups + g] =
+          floats ? kernels::QuantizeInt4(floats + first, n, to + first)
+                 : kernels.quantize(from + first * size, dtype, n, 1, to + first, kernels::kIntegerTileK, 0);
+    }
+  }
+  kernels::PackRows(weight, target.data, row, row + count, {integers, DType::kI8, stride});
+  if (weight.group) {
+    kernels::PackScales(target.order, target.scales, row, row + count, scales, groups);
+  } else {
+    std::copy_n(scales, count, target.scales + row);
+  }
+}
+
+void PackIntegerRows(const IntegerTarget& target, const std::byte* rows, int64_t row, int64_t count,
+                     IntegerStaging& staging) {
+  const int64_t k = target.weight.k;
+  auto* integers = reinterpret_cast<const int8_t*>(rows);
+  if (target.weight.format == WeightFormat::kI4) {
+    int8_t* expanded = Grow(staging.integers, count * k);
+    kernels::ExpandInt4(rows, count * k, expanded);  // Rows of an even number follow each other without gaps.
+    integers = expanded;
+  }
+  kernels::PackRows(target.weight, target.data, row, row + count, {integers, DType::kI8, k});
+}
+
+}  // namespace atb

@@ -1,0 +1,34 @@
+#pragma once
+#include <cstddef>
+#include <vector>
+
+#include "kernels/kernel_table.h"
+#include "kernels/pack.h"
+
+namespace atb {
+
+/// Rows of int8 with room behind each for what kernels write, and a row of floats: one thread's.
+struct IntegerStaging {
+  std::vector<int8_t> integers;
+  std::vector<float> floats;
+  std::vector<float> scales;
+};
+
+/// Where the integers and the scales of a weight go: scales in rows of one, or in the order of the panels.
+struct IntegerTarget {
+  kernels::PackedWeight weight;  ///< Its group says how many channels share a scale.
+  std::byte* data;
+  kernels::PackedScales order;
+  float* scales;  ///< Null: they are loaded otherwise.
+};
+
+/// Rounds `count` rows of floats from row `row` on, [count, k] without gaps, to int8 (scale = max / 127, to nearest
+/// even) or int4 (kernels::QuantizeInt4) group by group, and packs them with their scales.
+void QuantizeRows(const IntegerTarget& target, const kernels::KernelTable& kernels, const std::byte* rows, DType dtype,
+                  int64_t row, int64_t count, IntegerStaging& staging);
+
+/// Packs rows of integers: bytes, or for kI4 pairs of int4 in bytes.
+void PackIntegerRows(const IntegerTarget& target, const std::byte* rows, int64_t row, int64_t count,
+                     IntegerStaging& staging);
+
+}  // namespace atb
