@@ -52,7 +52,7 @@ describe('a checkpoint', () => {
   it('of several files finds each tensor in its own', async () => {
     const checkpoint = await Checkpoint.open(join(oracle, 'llama-tied'));
     expect(checkpoint.files.map((file) => relative(checkpoint.directory, file.path))).to.have.members(
-      [1, 2, 3].map((part) => `model-0000${part}-of-00003.safetensors`),
+      [1, 2].map((part) => `model-0000${part}-of-00002.safetensors`),
     );
     expect([...checkpoint.tensors.values()].map(({ file }) => file)).to.include.members(
       checkpoint.files.map((file) => file.path),
