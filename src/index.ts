@@ -22,6 +22,7 @@ export {
   PARunner,
   type PARunnerOptions,
 } from './engine/pa-runner.js';
+export { type Perplexity, type PerplexityOptions, perplexity } from './engine/perplexity.js';
 export { AtbError, type ErrorCode, type ErrorDetail } from './errors.js';
 export { AtbGraph, BaseOperation, dim, type GraphSpec } from './graph/atb-graph.js';
 export { applyPasses, type PassSelection } from './graph/passes/index.js';
@@ -43,6 +44,7 @@ export * from './models/qwen3/index.js';
 export { availableIsas, createEngine, type NativeEngine, supportedOps } from './native/index.js';
 export { BaseRouter, discoverModels, getRouter, RegisterRouter, registerModel } from './router/index.js';
 export { type ForwardInputs, ModelRunner, type ModelRunnerOptions } from './runner/model-runner.js';
+export { type QuantizeCheckpointOptions, quantizeCheckpoint } from './runner/quantize-checkpoint.js';
 export {
   resolveSamplingParams,
   type SamplingOptions,
@@ -54,4 +56,5 @@ export type { ChatMessage } from './tokenizer/chat-template.js';
 export { HfTokenizer } from './tokenizer/hf-tokenizer.js';
 export { Checkpoint } from './weights/checkpoint.js';
 export { Linear } from './weights/linear.js';
+export type { QuantizeMode, QuantizeOptions } from './weights/quantization.js';
 export { type TensorRef, Weights } from './weights/weights.js';

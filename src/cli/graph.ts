@@ -8,12 +8,15 @@ import { applyPasses, PASSES, type PassSelection } from '../graph/passes/index.j
 import { printDot, printSvg, printText } from '../graph/printers/index.js';
 import { inputDescs } from '../models/base/input-descs.js';
 import { getModel } from '../models/get-model.js';
+import { readQuantDescription } from '../weights/quant-description.js';
+import { type QuantizeOptions, quantizationPlan } from '../weights/quantization.js';
 import { declaredWeights } from '../weights/weights.js';
+import { QUANTIZE_FLAGS, quantizeOptions } from './quantize-flags.js';
 
 const FORMATS = ['text', 'dot', 'svg', 'json'] as const;
 const DTYPES = ['bf16', 'f16', 'f32'] as const;
 
-export interface GraphArguments {
+export interface GraphArguments extends QuantizeOptions {
   readonly modelPath: string;
   readonly phase: Phase;
   readonly format: (typeof FORMATS)[number];
@@ -27,7 +30,10 @@ export interface GraphArguments {
   readonly modelDirs: readonly string[];
 }
 
-/** A model's graph as text, from config.json alone. Throws CONFIG_INVALID, ROUTER_*, REQUEST_INVALID, GRAPH_*. */
+/**
+ * A model's graph as text, from config.json and, of a quantised checkpoint, its description; no weights are read.
+ * Throws CONFIG_INVALID, ROUTER_*, REQUEST_INVALID, WEIGHT_QUANT_*, GRAPH_*.
+ */
 export async function renderGraph(args: GraphArguments): Promise<string> {
   for (const field of ['batch', 'tokens', 'blockSize'] as const) {
     const found = args[field];
@@ -47,7 +53,13 @@ export async function renderGraph(args: GraphArguments): Promise<string> {
   // ATB's operations take no float32: such a checkpoint would run there as bf16. `--dtype f32` shows what runs here.
   const { dtype: stored = 'bf16' } = router.config;
   const dtype = args.dtype ?? (stored === 'f32' ? 'bf16' : stored);
-  const model = router.createModel(declaredWeights(dtype));
+  const description = await readQuantDescription(args.modelPath);
+  const plan = quantizationPlan(args);
+  if (plan && description) {
+    const { file, modelType = 'nothing' } = description;
+    throw new AtbError('WEIGHT_QUANT_AGAIN', { file, found: modelType });
+  }
+  const model = router.createModel(declaredWeights(dtype, plan ?? description?.quantOf));
   const spec = applyPasses(model.buildGraph(args.phase), args.passes);
   switch (args.format) {
     case 'text':
@@ -71,7 +83,7 @@ function declareOptions(argv: Argv<object>) {
     .option('model_path', {
       type: 'string',
       demandOption: true,
-      describe: 'directory of a checkpoint; only its config.json is read',
+      describe: 'directory of a checkpoint; its weights are not read',
     })
     .option('phase', { choices: PHASES, demandOption: true, describe: "which of the model's graphs" })
     .option('format', {
@@ -90,6 +102,7 @@ function declareOptions(argv: Argv<object>) {
       choices: DTYPES,
       describe: "of weights and activations in json; config.json's, and bf16 for float32, which ATB lacks",
     })
+    .options(QUANTIZE_FLAGS)
     .option('passes', { type: 'string', default: 'none', describe: `all, none, or some of: ${passNames}` })
     .option('model_dirs', {
       type: 'string',
@@ -116,6 +129,7 @@ export const graphCommand: CommandModule<object, Parsed> = {
       tokens: argv.tokens,
       blockSize: argv.block_size,
       dtype: argv.dtype,
+      ...quantizeOptions(argv),
       passes: parsePasses(argv.passes),
       modelDirs: argv.model_dirs,
     });

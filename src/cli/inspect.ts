@@ -9,6 +9,7 @@ import { loadModels } from '../models/get-model.js';
 import type { CausalLM } from '../router/index.js';
 import { getRouter, readConfigDict } from '../router/index.js';
 import { kvBlockBytes } from '../runner/kv-block-bytes.js';
+import { weightStorage } from '../runner/weight-storage.js';
 import { ChatTemplate } from '../tokenizer/chat-template.js';
 import { findChatTemplates } from '../tokenizer/chat-template-source.js';
 import { readModelJson } from '../tokenizer/model-files.js';
@@ -50,6 +51,8 @@ export interface WeightSummary {
   readonly files: number;
   readonly tensors: number;
   readonly bytes: number;
+  /** What quant_model_description.json says of a quantised checkpoint as a whole. */
+  readonly quantType: string | undefined;
   /** By the format's own names of the element types. */
   readonly dtypes: Readonly<Record<string, { readonly tensors: number; readonly bytes: number }>>;
   /** Tensors that the model does not read; absent when no model could be made. */
@@ -141,6 +144,7 @@ function summarise(checkpoint: Checkpoint, model: CausalLM | undefined): WeightS
     files: checkpoint.files.length,
     tensors: checkpoint.tensors.size,
     bytes: checkpoint.totalBytes,
+    quantType: checkpoint.quantDescription?.modelType,
     dtypes,
     unused:
       read && [...checkpoint.tensors].filter(([, tensor]) => !read.has(place(tensor))).map(([name]) => name),
@@ -151,8 +155,12 @@ function estimateMemory(config: BaseConfig, model: CausalLM, args: InspectArgume
   const dtype = args.dtype ?? config.dtype ?? 'bf16';
   const { numHiddenLayers, numKeyValueHeads, headDim, maxPositionEmbeddings, rope } = config;
   const tokens = args.tokens ?? Math.min(DEFAULT_TOKENS, maxPositionEmbeddings);
-  const elements = model.getWeights().reduce((sum, { shape }) => sum + elementCount(shape), 0);
-  const weightBytes = elements * DTYPE_BYTES[dtype];
+  const { refs } = weightStorage(model.getWeights());
+  const weightBytes = refs.reduce(
+    (sum, { shape, dtype: stored, quantized }) =>
+      sum + elementCount(shape) * DTYPE_BYTES[quantized ? stored : dtype],
+    0,
+  );
   const kvBytesPerToken = numHiddenLayers * kvBlockBytes(numKeyValueHeads, headDim, dtype, 1);
   const cacheBytes = tokens * kvBytesPerToken;
   // Where frequencies depend on the length, only the rows of a step are made.
@@ -199,9 +207,11 @@ export function inspectionText(found: Inspection, machineBytes = totalmem()): st
       ([dtype, { tensors, bytes }]) => `${dtype} ${tensors} (${bytesText(bytes)})`,
     );
     const files = `${weights.files} ${weights.files === 1 ? 'file' : 'files'}`;
+    const quantised =
+      weights.quantType === undefined ? '' : `; quantised: ${describeValue(weights.quantType)}`;
     lines.push([
       'weights',
-      `${weights.tensors} tensors in ${files}, ${bytesText(weights.bytes)}: ${dtypes.join(', ')}`,
+      `${weights.tensors} tensors in ${files}, ${bytesText(weights.bytes)}: ${dtypes.join(', ')}${quantised}`,
     ]);
     const [first, ...others] = weights.unused ?? [];
     if (first !== undefined) {

@@ -5,6 +5,7 @@ import type { PAInputs, PARunnerOptions } from '../engine/pa-runner.js';
 import { AtbError } from '../errors.js';
 import { environmentOptions } from './environment.js';
 import { underscored } from './flags.js';
+import { QUANTIZE_FLAGS, quantizeOptions } from './quantize-flags.js';
 
 /** What `run-pa` was asked to do. */
 export interface RunPaArguments {
@@ -133,6 +134,7 @@ function declareOptions(argv: Argv) {
       choices: ['bf16', 'f16', 'f32'],
       describe: "override of the checkpoint's dtype",
     })
+    .options(QUANTIZE_FLAGS)
     .option('memory_budget', { type: 'string', describe: 'bytes for the KV cache, e.g. 2GiB' })
     .option('model_dirs', {
       type: 'string',
@@ -308,6 +310,7 @@ function toArguments(flags: Flags): RunPaArguments {
       ...optional('threads', flags.threads === undefined ? undefined : count('threads', flags.threads, 1)),
       ...optional('isa', flags.isa),
       ...optional('dtype', flags.dtype as 'bf16' | 'f16' | 'f32' | undefined),
+      ...quantizeOptions(flags),
       ...optional(
         'cacheBytes',
         flags.memory_budget === undefined ? undefined : parseBytes('memory_budget', flags.memory_budget),

@@ -21,11 +21,12 @@ import type { BaseRouter } from '../router/index.js';
 import type { Batch } from '../scheduler/scheduler.js';
 import type { Sequence } from '../scheduler/sequence.js';
 import { Checkpoint } from '../weights/checkpoint.js';
+import { type QuantizeOptions, quantizationPlan } from '../weights/quantization.js';
 import { kvBlockBytes } from './kv-block-bytes.js';
 import { int32, int64, stepTensors } from './step-inputs.js';
-import { weightLayouts } from './weight-layouts.js';
+import { loadWeights, weightStorage, withStandIns } from './weight-storage.js';
 
-export interface ModelRunnerOptions {
+export interface ModelRunnerOptions extends QuantizeOptions {
   /** Directory of a Hugging Face checkpoint. */
   readonly modelPath: string;
   /** Folders with model directories of the user's own, beside this package's. */
@@ -114,10 +115,13 @@ export class ModelRunner {
     } = options;
     const router = await getModel(modelPath, options);
     const config = runConfig(router, options.maxPositionEmbeddings);
-    const checkpoint = await Checkpoint.open(modelPath);
-    const model = new router.modelClass(config, checkpoint.weights());
     const dtype = options.dtype ?? config.dtype ?? 'bf16';
-    const build = (phase: Phase) => applyPasses(model.buildGraph(phase), passes);
+    const quantization = quantizationPlan(options);
+    const checkpoint = await Checkpoint.open(modelPath);
+    const model = new router.modelClass(config, checkpoint.weights({ dtype, quantization }));
+    const storage = weightStorage(model.getWeights());
+    const build = (phase: Phase) =>
+      withStandIns(applyPasses(model.buildGraph(phase), passes), storage, dtype);
     const graphs = { prefill: build('prefill'), decode: build('decode'), splitfuse: build('splitfuse') };
     const engine = createEngine({
       threads,
@@ -125,15 +129,7 @@ export class ModelRunner {
       ...(options.nativePath !== undefined && { nativePath: options.nativePath }),
     });
     try {
-      const layouts = weightLayouts(Object.values(graphs));
-      const loads = model.getWeights().map(({ name, shape, parts }) => ({
-        name,
-        shape,
-        parts,
-        dtype,
-        layout: layouts.get(name) ?? ('plain' as const),
-      }));
-      await engine.loadWeights(loads, options.onProgress);
+      await loadWeights(engine, storage, Object.values(graphs), dtype, options.onProgress);
       await checkpoint.checkUnchanged();
       if (!isLengthDependent(config.rope)) {
         const { cos, sin } = fullRopeTable(config.rope, config.maxPositionEmbeddings, dtype);

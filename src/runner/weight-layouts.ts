@@ -5,12 +5,14 @@ import type { WeightLoad } from '../native/binding.js';
 
 type Layout = WeightLoad['layout'];
 
+const PLAIN_PRODUCTS: readonly string[] = ['Linear', 'W8A16MatMul', 'W4A16MatMul', 'W8A8MatMul'];
+
 /** The matrix that an operation multiplies by, and how the engine wants it. */
 function matrixOf(
   type: string,
   param: object,
 ): { readonly input: number; readonly layout: Layout } | undefined {
-  if (type === 'Linear') return { input: 1, layout: 'linear' };
+  if (PLAIN_PRODUCTS.includes(type)) return { input: 1, layout: 'linear' };
   if (type !== 'FusedLinear') return undefined;
   const { normEpsilon, activation } = param as AtbOpParams['FusedLinear'];
   return {

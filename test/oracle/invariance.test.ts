@@ -4,6 +4,7 @@ import { LLMEngine, type LLMEngineOptions } from '../../src/engine/llm-engine.js
 import { availableIsas } from '../../src/native/index.js';
 import { ModelRunner } from '../../src/runner/model-runner.js';
 import { Postprocessor } from '../../src/tokenizer/postprocessor.js';
+import type { QuantizeOptions } from '../../src/weights/quantization.js';
 import { caseDirectory, DTYPES, type OracleCase, oracleCases, readReference } from './fixtures.js';
 
 const MAX_TOKENS = 24;
@@ -15,7 +16,7 @@ const bits = ({ tokens, logprobs }: GenerationResult) => ({
   logprobs: logprobs.map(({ logprob, topTokens, topLogprobs }) => [logprob, ...topTokens, ...topLogprobs]),
 });
 
-interface Setting extends Partial<LLMEngineOptions> {
+interface Setting extends Partial<LLMEngineOptions>, QuantizeOptions {
   readonly numBlocks?: number;
   readonly threads?: number;
   readonly blockSize?: number;
@@ -29,9 +30,11 @@ async function generateAll(
   prompts: readonly Int32Array[],
   setting: Setting,
 ) {
-  const { numBlocks = 64, threads = 2, blockSize = 32, ...engineOptions } = setting;
+  const { numBlocks = 64, threads = 2, blockSize = 32, quantize, quantGroupSize, ...engineOptions } = setting;
   const runner = await ModelRunner.load({
     modelPath: path,
+    ...(quantize !== undefined && { quantize }),
+    ...(quantGroupSize !== undefined && { quantGroupSize }),
     dtype: DTYPES[dtype],
     isa,
     threads,
@@ -52,30 +55,45 @@ async function generateAll(
   }
 }
 
-const chosen = oracleCases.filter(({ name }) =>
-  [
-    'llama-bf16',
-    'mistral-bf16',
-    'qwen2-bf16',
-    'qwen3-f32',
-    'mistral-f16-f16',
-    'llama-dynamic-f32',
-    'llama-longrope-f32',
-  ].includes(name),
-);
+const caseOf = (name: string) => oracleCases.find((each) => each.name === name) as OracleCase;
+
+const FLOATS = [
+  'llama-bf16',
+  'mistral-bf16',
+  'qwen2-bf16',
+  'qwen3-f32',
+  'mistral-f16-f16',
+  'llama-dynamic-f32',
+  'llama-longrope-f32',
+];
+/** Biases, tied embeddings and a group that is shorter than the others are among them. */
+const INTEGERS: readonly (readonly [name: string, options: QuantizeOptions])[] = [
+  ['llama-bf16', { quantize: 'w8a16' }],
+  ['qwen2-bf16', { quantize: 'w8a8_dynamic' }],
+  ['llama-tied-bf16', { quantize: 'w4a16', quantGroupSize: 32 }],
+];
+const chosen = [
+  ...FLOATS.map((name) => ({ what: name, oracleCase: caseOf(name), options: {} })),
+  ...INTEGERS.map(([name, options]) => ({
+    what: `${name}, ${options.quantize}`,
+    oracleCase: caseOf(name),
+    options,
+  })),
+];
 
 for (const isa of availableIsas()) {
   describe(`tokens and log-probs are the same in any company, ${isa} kernels`, function () {
     this.timeout(180_000);
-    for (const oracleCase of chosen) {
-      it(oracleCase.name, async () => {
+    for (const { what: title, oracleCase, options } of chosen) {
+      it(title, async () => {
         const directory = caseDirectory(oracleCase);
         try {
           // The longest first: it grows beyond its blocks while the others hold the rest.
           const prompts = (await readReference(oracleCase))
             .map(({ prompt }) => prompt)
             .sort((a, b) => b.length - a.length);
-          const run = (setting: Setting) => generateAll(directory.path, oracleCase, isa, prompts, setting);
+          const run = (setting: Setting) =>
+            generateAll(directory.path, oracleCase, isa, prompts, { ...options, ...setting });
           const { results: alone } = await run({ maxBatchSize: 1 });
           const expectSame = async (what: string, setting: Setting) => {
             const { results, preemptions } = await run(setting);

@@ -1,9 +1,7 @@
 import { expect } from 'chai';
 import { LLMEngine } from '../../src/engine/llm-engine.js';
-import { BlockManager } from '../../src/kv-cache/block-manager.js';
 import { availableIsas } from '../../src/native/index.js';
 import { ModelRunner } from '../../src/runner/model-runner.js';
-import { Sequence } from '../../src/scheduler/sequence.js';
 import { Postprocessor } from '../../src/tokenizer/postprocessor.js';
 import {
   caseDirectory,
@@ -13,6 +11,7 @@ import {
   oracleCases,
   readReference,
 } from './fixtures.js';
+import { largestDifference, promptLogits, smallestCosine } from './logits.js';
 
 const BLOCK_SIZE = 32;
 /** The longest prompt, its continuation, and room beyond the fixtures' context of 64. */
@@ -28,40 +27,6 @@ const load = (path: string, { dtype }: OracleCase, isa: string) =>
     numBlocks: 40,
     maxPositionEmbeddings: CONTEXT,
   });
-
-/** Logits [prompt, vocab] of a whole prompt in one prefill step. */
-async function promptLogits(runner: ModelRunner, prompt: Int32Array): Promise<Float32Array> {
-  const blocks = new BlockManager({ numBlocks: runner.numBlocks, blockSize: BLOCK_SIZE });
-  const sequence = new Sequence({ id: 1, promptTokens: prompt, maxTokens: 1 });
-  blocks.grow(sequence.blockTable, prompt.length);
-  const { logits } = await runner.run(
-    { phase: 'prefill', entries: [{ sequence, start: 0, count: prompt.length, sample: false }] },
-    { logits: 'all' },
-  );
-  return (logits as { data: Float32Array }).data;
-}
-
-function largestDifference(a: Float32Array, b: Float32Array): number {
-  expect(a.length).to.equal(b.length);
-  return a.reduce((max, value, i) => Math.max(max, Math.abs(value - (b[i] as number))), 0);
-}
-
-/** The smallest cosine similarity of two matrices' rows. */
-function smallestCosine(a: Float32Array, b: Float32Array, width: number): number {
-  expect(a.length).to.equal(b.length);
-  let smallest = 1;
-  for (let row = 0; row < a.length; row += width) {
-    let [dot, aa, bb] = [0, 0, 0];
-    for (let i = row; i < row + width; i++) {
-      const [x, y] = [a[i] as number, b[i] as number];
-      dot += x * y;
-      aa += x * x;
-      bb += y * y;
-    }
-    smallest = Math.min(smallest, dot / Math.sqrt(aa * bb));
-  }
-  return smallest;
-}
 
 /** Greedy tokens agree up to the first whose margin is within what rounding may change. */
 function expectGreedy(found: readonly number[], { greedy, margins }: OraclePrompt, errorBound: number): void {

@@ -1,0 +1,216 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { basename, dirname, join, resolve } from 'node:path';
+import type { Tensor } from '../dtype.js';
+import { AtbError } from '../errors.js';
+import { getModel } from '../models/get-model.js';
+import { createEngine, type NativeEngine } from '../native/index.js';
+import { Checkpoint, type CheckpointTensor } from '../weights/checkpoint.js';
+import {
+  FLOAT_TYPE,
+  GROUP_SIZE_KEY,
+  MODEL_TYPE_KEY,
+  QUANT_DESCRIPTION_FILE,
+} from '../weights/quant-description.js';
+import {
+  type QuantDesc,
+  type QuantizeMode,
+  type QuantizeOptions,
+  quantizationPlan,
+} from '../weights/quantization.js';
+import { readExactly, readRegularFile } from '../weights/regular-file.js';
+import { SafetensorsWriter, type TensorEntry } from '../weights/safetensors-writer.js';
+import type { QuantizedPart } from '../weights/weights.js';
+
+export interface QuantizeCheckpointOptions extends QuantizeOptions {
+  readonly quantize: QuantizeMode;
+  /** Directory of a float checkpoint. */
+  readonly input: string;
+  /** The new directory: absent or empty. */
+  readonly output: string;
+  readonly modelDirs?: readonly string[];
+  readonly threads?: number;
+  readonly nativePath?: string;
+  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+}
+
+type WeightOrder = Extract<QuantizedPart, { role: 'weight' }>;
+
+/** Everything beside weights that a checkpoint needs or should keep. */
+const COPIED =
+  /^(config|generation_config|special_tokens_map|added_tokens|vocab)\.json$|^tokenizer|^chat_template|\.model$|^(merges|vocab)\.txt$|^(LICENSE|NOTICE|USE_POLICY)/i;
+const COPY_BYTES = 8 * 2 ** 20;
+
+/**
+ * Writes a quantised checkpoint beside a float one: `model.safetensors` with integers and their scales under the names of
+ * the projections, `quant_model_description.json`, and copies of what is not weights. The engine quantises one tensor at a
+ * time, as it does when a model is loaded: so loading the result gives the same bits as quantising while loading. The
+ * directory appears when it is complete.
+ * Throws ROUTER_*, CONFIG_*, WEIGHT_*, NATIVE_*, REQUEST_INVALID.
+ */
+export async function quantizeCheckpoint(options: QuantizeCheckpointOptions): Promise<void> {
+  const output = resolve(options.output);
+  await requireFree(output);
+  const router = await getModel(options.input, options);
+  const checkpoint = await Checkpoint.open(options.input);
+  const quantization = quantizationPlan(options);
+  const { dtype = 'bf16' } = router.config;
+  const model = router.createModel(checkpoint.weights({ dtype, quantization }));
+  const orders = ordersByTensor(checkpoint, model.getWeights());
+  const folder = join(dirname(output), `.${basename(output)}-${randomUUID()}`);
+  await mkdir(folder, { recursive: true });
+  const engine = createEngine({
+    threads: options.threads ?? availableParallelism(),
+    ...(options.nativePath !== undefined && { nativePath: options.nativePath }),
+  });
+  try {
+    await writeWeights(join(folder, 'model.safetensors'), checkpoint, orders, engine, options.onProgress);
+    await checkpoint.checkUnchanged();
+    await writeFile(join(folder, QUANT_DESCRIPTION_FILE), description(checkpoint, orders, options));
+    await copyOthers(checkpoint.directory, folder);
+    await rename(folder, output);
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true });
+    throw error;
+  } finally {
+    engine.dispose();
+  }
+}
+
+async function requireFree(output: string): Promise<void> {
+  const found = await readdir(output).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw new AtbError(
+      'REQUEST_INVALID',
+      { field: 'OUT', expected: 'a new folder', found: output },
+      { cause: error },
+    );
+  });
+  if (found.length > 0)
+    throw new AtbError('REQUEST_INVALID', { field: 'OUT', expected: 'a new or empty folder', found: output });
+}
+
+/** What becomes of the tensors that the model multiplies by, by their names in the checkpoint. */
+function ordersByTensor(
+  { tensors }: Checkpoint,
+  weights: ReturnType<ReturnType<Checkpoint['weights']>['get']>[],
+): Map<string, WeightOrder> {
+  const place = ({ file, offset }: { readonly file: string; readonly offset: number }) => `${offset} ${file}`;
+  const names = new Map([...tensors].map(([name, tensor]) => [place(tensor), name]));
+  const orders = new Map<string, WeightOrder>();
+  for (const { parts, quantized } of weights) {
+    if (quantized?.role !== 'weight') continue;
+    for (const part of parts) orders.set(names.get(place(part)) as string, quantized);
+  }
+  return orders;
+}
+
+const scaleName = (weight: string): string => `${weight}_scale`;
+
+function entriesOf(
+  name: string,
+  { dtype, shape }: CheckpointTensor,
+  order: WeightOrder | undefined,
+): TensorEntry[] {
+  if (order === undefined) return [{ name, dtype, shape }];
+  const [rows = 0, k = 0] = shape;
+  const groups = order.groupSize === 0 ? 1 : Math.ceil(k / order.groupSize);
+  return [
+    { name, dtype: 'I8', shape: [rows, (k * order.bits) / 8] },
+    { name: scaleName(name), dtype: 'F32', shape: [rows, groups] },
+  ];
+}
+
+async function writeWeights(
+  path: string,
+  checkpoint: Checkpoint,
+  orders: ReadonlyMap<string, WeightOrder>,
+  engine: NativeEngine,
+  onProgress: QuantizeCheckpointOptions['onProgress'],
+): Promise<void> {
+  const { tensors, totalBytes } = checkpoint;
+  const entries = [...tensors].flatMap(([name, tensor]) => entriesOf(name, tensor, orders.get(name)));
+  const writer = await SafetensorsWriter.create(path, entries, { format: 'pt' });
+  try {
+    let done = 0;
+    for (const [name, tensor] of tensors) {
+      const order = orders.get(name);
+      if (order) await writeQuantized(writer, engine, checkpoint, name, order);
+      else await copyTensor(writer, checkpoint.directory, name, tensor);
+      done += tensor.bytes;
+      onProgress?.(done, totalBytes);
+    }
+  } finally {
+    await writer.close();
+  }
+}
+
+/** Both tensors replace those of the tensor before them in the engine. */
+async function writeQuantized(
+  writer: SafetensorsWriter,
+  engine: NativeEngine,
+  checkpoint: Checkpoint,
+  name: string,
+  { bits, groupSize, activations }: WeightOrder,
+): Promise<void> {
+  const { shape, parts, dtype } = checkpoint.weights().get(name, checkpoint.tensors.get(name)?.shape ?? []);
+  const quantize = { bits, groupSize, activations, scaleName: 'scale' };
+  await engine.loadWeights([{ name: 'weight', dtype, shape, parts, layout: 'linear', quantize }]);
+  const scale = engine.exportTensor('scale');
+  if (!(scale.data as Float32Array).every(Number.isFinite)) {
+    throw new AtbError('WEIGHT_NOT_FINITE', { name, file: parts[0]?.file ?? checkpoint.directory });
+  }
+  await writer.write(name, bytesOf(engine.exportTensor('weight')));
+  await writer.write(scaleName(name), bytesOf(scale));
+}
+
+const bytesOf = ({ data }: Tensor): Uint8Array =>
+  new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+
+async function copyTensor(
+  writer: SafetensorsWriter,
+  root: string,
+  name: string,
+  { file, offset, bytes }: CheckpointTensor,
+): Promise<void> {
+  await readRegularFile(file, root, async (handle, stamp) => {
+    const buffer = Buffer.allocUnsafe(Math.min(bytes, COPY_BYTES));
+    for (let at = 0; at < bytes; at += buffer.length) {
+      const length = Math.min(buffer.length, bytes - at);
+      await readExactly(handle, stamp, buffer, 0, length, offset + at);
+      await writer.write(name, buffer.subarray(0, length), at);
+    }
+  });
+}
+
+const typeOf = ({ bits, activations }: WeightOrder): QuantDesc => {
+  if (bits === 4) return 'W4A16';
+  return activations === 'int8' ? 'W8A8_DYNAMIC' : 'W8A16';
+};
+
+function description(
+  { tensors }: Checkpoint,
+  orders: ReadonlyMap<string, WeightOrder>,
+  { quantize }: QuantizeCheckpointOptions,
+): string {
+  const groupSize = Math.max(0, ...[...orders.values()].map((order) => order.groupSize));
+  const types: Record<string, string | number> = {
+    [MODEL_TYPE_KEY]: quantize.toUpperCase(),
+    ...(groupSize > 0 && { [GROUP_SIZE_KEY]: groupSize }),
+  };
+  for (const name of tensors.keys()) {
+    const order = orders.get(name);
+    types[name] = order ? typeOf(order) : FLOAT_TYPE;
+    if (order) types[scaleName(name)] = typeOf(order);
+  }
+  return `${JSON.stringify(types, null, 2)}\n`;
+}
+
+async function copyOthers(from: string, to: string): Promise<void> {
+  for (const name of await readdir(from)) {
+    if (!COPIED.test(name)) continue;
+    const bytes = await readRegularFile(join(from, name), from, (handle) => handle.readFile());
+    await writeFile(join(to, name), bytes);
+  }
+}

@@ -1,0 +1,111 @@
+import type { FloatDType } from '../dtype.js';
+import { AtbError } from '../errors.js';
+import type { GraphSpec } from '../graph/graph-spec.js';
+import type { AtbOpParams } from '../graph/op-params.js';
+import type { NativeEngine, WeightLoad } from '../native/index.js';
+import { readTensor } from '../weights/read-tensor.js';
+import type { TensorRef } from '../weights/weights.js';
+import { weightLayouts } from './weight-layouts.js';
+
+/** Symmetric integers share one offset: a zero, which the engine takes for as many as it needs. */
+const ZERO_OFFSET = 'zero_offset';
+
+/** Which tensors the engine must hold for a model's weights. */
+export interface WeightStorage {
+  /** Weights that come out of files. */
+  readonly refs: readonly TensorRef[];
+  /** Weight by weight, the tensor that stands for it, where that is another. */
+  readonly standIns: ReadonlyMap<string, StandIn>;
+}
+
+interface StandIn {
+  readonly name: string;
+  /** Of integers that stand for floats. */
+  readonly scaleName?: string;
+}
+
+/** Two weights made of the same bytes are one tensor: a tied embedding is its head, where that is integers. */
+export function weightStorage(weights: readonly TensorRef[]): WeightStorage {
+  const bytesOf = ({ parts }: TensorRef): string =>
+    parts.map(({ file, offset }) => `${offset} ${file}`).join();
+  const integers = new Map<string, StandIn>();
+  for (const weight of weights) {
+    const { name, quantized, parts } = weight;
+    // Rows of 4 bits in groups would need more than a scale each.
+    if (quantized?.role !== 'weight' || parts.length === 0 || quantized.groupSize > 0) continue;
+    integers.set(bytesOf(weight), { name, scaleName: quantized.scaleName });
+  }
+  const refs: TensorRef[] = [];
+  const standIns = new Map<string, StandIn>();
+  for (const weight of weights) {
+    const same = weight.quantized ? undefined : integers.get(bytesOf(weight));
+    if (weight.quantized?.role === 'offset') standIns.set(weight.name, { name: ZERO_OFFSET });
+    else if (same) standIns.set(weight.name, same);
+    else if (weight.parts.length > 0) refs.push(weight);
+  }
+  return { refs, standIns };
+}
+
+/** The graph that reads stand-ins, and rows of integers as floats, for a model that runs in `dtype`. */
+export function withStandIns(spec: GraphSpec, { standIns }: WeightStorage, dtype: FloatDType): GraphSpec {
+  const rename = (name: string): string => standIns.get(name)?.name ?? name;
+  const nodes = spec.nodes.map((node) => {
+    const [table = '', indices = ''] = node.inputs;
+    const { name = '', scaleName } = standIns.get(table) ?? {};
+    const isGather = 'type' in node.op && node.op.type === 'Gather';
+    if (!isGather || scaleName === undefined) return { ...node, inputs: node.inputs.map(rename) };
+    const param: AtbOpParams['GatherDequant'] = { weightBits: 8, outDataType: ACL_OF_DTYPE[dtype] };
+    return { ...node, op: { type: 'GatherDequant' as const, param }, inputs: [name, indices, scaleName] };
+  });
+  return { ...spec, inputs: [...new Set(spec.inputs.map(rename))], nodes };
+}
+
+const ACL_OF_DTYPE = { f32: 'ACL_FLOAT', f16: 'ACL_FLOAT16', bf16: 'ACL_BF16' } as const;
+
+/** Reads, converts, quantises and packs weights into the engine. Throws NATIVE_ERROR, WEIGHT_QUANT_OFFSET, WEIGHT_FILE_*. */
+export async function loadWeights(
+  engine: NativeEngine,
+  { refs }: WeightStorage,
+  graphs: readonly GraphSpec[],
+  dtype: FloatDType,
+  onProgress?: (loadedBytes: number, totalBytes: number) => void,
+): Promise<void> {
+  for (const ref of refs) await requireSymmetric(ref);
+  const layouts = weightLayouts(graphs);
+  const loads = refs.map((ref) => weightLoad(ref, layouts.get(ref.name) ?? 'plain', dtype));
+  await engine.loadWeights(loads, onProgress);
+  engine.setTensor(ZERO_OFFSET, { dtype: 'f32', shape: [1], data: new Float32Array(1) });
+}
+
+function weightLoad(
+  { name, dtype, shape, parts, quantized }: TensorRef,
+  layout: WeightLoad['layout'],
+  run: FloatDType,
+): WeightLoad {
+  if (quantized === undefined) return { name, dtype: run, shape, parts, layout };
+  if (quantized.role !== 'weight') return { name, dtype, shape, parts, layout };
+  const { bits, groupSize, activations, scaleName, inFeatures, isStored } = quantized;
+  const columns = isStored ? (shape[1] ?? 0) : inFeatures;
+  return {
+    name,
+    dtype,
+    shape: [shape[0] ?? 0, columns],
+    parts,
+    layout,
+    quantize: { bits, groupSize, activations, scaleName },
+  };
+}
+
+/** Other tools write offsets beside symmetric integers, too; then all of them are zero. */
+async function requireSymmetric({ name, quantized }: TensorRef): Promise<void> {
+  if (quantized?.role !== 'weight') return;
+  for (const part of quantized.mustBeZero) {
+    const { data } = await readTensor({ name, dtype: part.dtype, shape: part.shape, parts: [part] });
+    const values: Iterable<number | bigint> = data;
+    for (const value of values) {
+      // -0 in 16-bit floats has this bit.
+      if (Number(value) !== 0 && value !== 0x8000)
+        throw new AtbError('WEIGHT_QUANT_OFFSET', { name, file: part.file });
+    }
+  }
+}

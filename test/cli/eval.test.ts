@@ -1,0 +1,43 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { type EvalReport, evaluate } from '../../src/cli/eval.js';
+import type { QuantizeMode } from '../../src/weights/quantization.js';
+import { failure } from '../weights/safetensors-writer.js';
+
+const MODEL = join(import.meta.dirname, '../../../examples/models/tiny-stories');
+/** Some 3000 tokens; the whole text gives the same answers. */
+const TEXT = readFileSync(join(MODEL, 'held-out.txt'), 'utf8').slice(0, 12_000);
+
+describe('atb-models eval', function () {
+  this.timeout(60_000);
+  const options = { modelPath: MODEL, text: TEXT, threads: 2 };
+  let floats: EvalReport;
+  before(async () => {
+    floats = await evaluate(options);
+  });
+
+  it('gives the perplexity of a text that the model knows the kind of', () => {
+    expect(floats.perplexity).to.be.within(1.2, 3);
+    expect(floats.scoredTokens).to.be.above(2000);
+    expect(floats.contextLen).to.equal(512);
+  });
+
+  /** The issue's bounds on what quantising may cost. */
+  const BOUNDS: Readonly<Record<QuantizeMode, number>> = { w8a16: 0.005, w8a8_dynamic: 0.01, w4a16: 0.05 };
+  for (const [mode, bound] of Object.entries(BOUNDS)) {
+    const quantize = mode as QuantizeMode;
+    it(`loses at most ${bound * 100} % by ${quantize}`, async () => {
+      const found = await evaluate({ ...options, quantize });
+      expect(found.scoredTokens).to.equal(floats.scoredTokens);
+      expect(found.perplexity).not.to.equal(floats.perplexity);
+      expect(found.perplexity / floats.perplexity - 1).to.be.at.most(bound);
+      expect(found.weightBytes).to.be.below(floats.weightBytes * (quantize === 'w4a16' ? 0.45 : 0.6));
+    });
+  }
+
+  it('refuses windows beyond the context of the model', async () => {
+    for (const contextLen of [1, 513])
+      await failure('REQUEST_INVALID', () => evaluate({ ...options, contextLen }));
+  });
+});
