@@ -78,6 +78,25 @@ async function prepare(oracleCase: OracleCase, mode: (typeof MODES)[number]) {
 for (const isa of availableIsas()) {
   describe(`quantised models, ${isa} kernels`, function () {
     this.timeout(180_000);
+    for (const mode of MODES) {
+      it(`are the same with and without graph passes, ${mode.quantize}`, async () => {
+        for (const oracleCase of chosen) {
+          const source = caseDirectory(oracleCase);
+          try {
+            const prompts = (await readReference(oracleCase)).map(({ prompt }) => prompt);
+            const exact = { isa, dtype: 'f32' } as const;
+            const portable = await logitsOf(source.path, { ...exact, passes: 'none' }, prompts, mode);
+            const fused = await logitsOf(source.path, exact, prompts, mode);
+            // In f32 only the order of sums differs; int8 activations may round to a neighbour for it.
+            const bound = mode.quantize === 'w8a8_dynamic' ? 0.02 : 2e-4;
+            expect(largestDifference(flat(fused), flat(portable))).to.be.at.most(bound);
+          } finally {
+            source.remove();
+          }
+        }
+      });
+    }
+
     for (const oracleCase of chosen) {
       for (const mode of MODES) {
         it(`agree with the floats that they stand for: ${oracleCase.name}, ${mode.quantize}`, async () => {

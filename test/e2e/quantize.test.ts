@@ -1,0 +1,70 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+
+const ROOT = join(import.meta.dirname, '../../..');
+const MODEL = join(ROOT, 'examples/models/tiny-stories');
+
+function run(script: 'atb-models' | 'run-pa', ...args: string[]) {
+  return spawnSync(process.execPath, [join(ROOT, `scripts/${script}.mjs`), ...args], { encoding: 'utf8' });
+}
+
+describe('quantising from the command line', function () {
+  this.timeout(120_000);
+  let folder = '';
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'atb-quantize-command-'));
+  });
+  after(() => rmSync(folder, { recursive: true }));
+
+  const answer = (...args: string[]): string => {
+    const { status, stdout, stderr } = run('run-pa', '--json', '--max_output_length', '40', ...args);
+    expect(status, stderr).to.equal(0);
+    return JSON.parse(stdout).answers[0].text;
+  };
+
+  it('at load and through a checkpoint tells the same story', () => {
+    const output = join(folder, 'tiny-w4a16');
+    const quantize = ['--quantize', 'w4a16', '--quant-group-size', '32'];
+    const { status, stdout, stderr } = run('atb-models', 'quantize', MODEL, output, ...quantize);
+    expect([status, stdout], stderr).to.deep.equal([0, '']);
+    expect(readdirSync(output)).to.include.members(['model.safetensors', 'quant_model_description.json']);
+    const prompt = ['--input_texts', 'Once upon a time'];
+    const story = answer('--model_path', output, ...prompt);
+    expect(story).to.have.length.above(60);
+    expect(answer('--model_path', MODEL, ...quantize, ...prompt)).to.equal(story);
+    const inspected = run('atb-models', 'inspect', '--model_path', output);
+    expect(inspected.stdout).to.match(/quantised: "W4A16"/);
+    expect(inspected.status).to.equal(0);
+  });
+
+  it('is refused with one line that says why', () => {
+    const wrong: [RegExp, string[]][] = [
+      [/quant_group_size must be used together with quantize w4a16/, ['w8a16', '--quant_group_size', '64']],
+      [/Invalid values|Choices/, ['w2a16']],
+      [/Invalid values|Choices/, ['w4a16', '--quant_group_size', '48']],
+    ];
+    for (const [message, [mode = '', ...more]] of wrong) {
+      const { status, stderr } = run('run-pa', '--model_path', MODEL, '--quantize', mode, ...more);
+      expect(status).to.equal(1);
+      expect(stderr).to.match(message);
+    }
+  });
+
+  it('is measured by the perplexity of a text', () => {
+    const text = ['--text', join(MODEL, 'README.md'), '--context', '128'];
+    const args = ['eval', '--model_path', MODEL, ...text, '--quantize', 'w8a16'];
+    const asText = run('atb-models', ...args);
+    expect(asText.status, asText.stderr).to.equal(0);
+    expect(asText.stdout).to.match(
+      /^perplexity [\d.]+ \([\d.]+ nats per token\), \d+ tokens scored in \d+ windows of 128/,
+    );
+    const report = JSON.parse(run('atb-models', ...args, '--json').stdout);
+    expect(report).to.include({ contextLen: 128 });
+    expect(Math.log(report.perplexity)).to.be.closeTo(report.meanNll, 1e-9);
+    const missing = run('atb-models', 'eval', '--model_path', MODEL, '--text', join(folder, 'absent'));
+    expect([missing.status, missing.stderr.split('\n').length]).to.deep.equal([1, 2]);
+  });
+});
