@@ -71,13 +71,14 @@ async function timed(run: () => Promise<unknown>): Promise<number> {
 }
 
 serve({
-  async load({ model, threads, context, sequences }) {
+  async load({ model, threads, context, sequences, quantize }) {
     const start = performance.now();
     const blockSize = 128;
     runner = await ModelRunner.load({
       modelPath: model,
       threads,
       blockSize,
+      ...(quantize !== undefined && { quantize: quantize as 'w8a16' }),
       numBlocks: sequences * Math.ceil(context / blockSize / sequences + 2),
     });
     blocks = new BlockManager({ numBlocks: runner.numBlocks, blockSize });
