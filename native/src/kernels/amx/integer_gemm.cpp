@@ -14,7 +14,7 @@ using simd::Block;
 using simd::Blocks;
 using simd::Groups;
 using simd::Min;
-using simd::ScaleRows;
+using simd::Scales;
 
 /// Up to so many lines of digits vpdpbusd is the faster way.
 constexpr int64_t kVectorLines = 3;
@@ -22,6 +22,8 @@ constexpr int64_t kVectorLines = 3;
 /// Panels that a few lines multiply at once; the same as of bf16.
 constexpr int64_t kNarrowPanels = kGemmStreams;
 constexpr int64_t kPrefetchBytes = 1024;
+/// How far ahead weights are fetched that are read only once or twice.
+constexpr int64_t kNearBytes = 4096;
 
 /// Digits that stay in L2 while panels stream past them, two at a time.
 constexpr int64_t kBlockBytes = 1024 * 1024;
@@ -55,6 +57,7 @@ int64_t TileBytes(WeightFormat format) { return format == WeightFormat::kI4 ? kT
 inline void Expand(const char* from, int64_t lines, int8_t* to) {
   const __m512i upper = _mm512_set1_epi8(-16);
   for (int64_t i = 0; i < lines; ++i, from += 64, to += 128) {
+    __builtin_prefetch(from + kPrefetchBytes);
     const __m512i both = _mm512_loadu_si512(from);
     _mm512_store_si512(to, _mm512_and_si512(_mm512_slli_epi16(both, 4), upper));
     _mm512_store_si512(to + 64, _mm512_and_si512(both, upper));
@@ -69,6 +72,28 @@ inline void AddGroupOf(const int32_t (*sums)[kPanelColumns], int64_t rows, Vec s
     for (int plane = 0; plane < Planes; ++plane) digits[plane] = _mm512_load_si512(sums[plane * rows + r]);
     Fma(avx512::Join<Planes>(digits), scale, Vec::Load(c[r])).Store(c[r]);
   }
+}
+
+/// The only group, and the rows' scales.
+template <int Planes>
+inline void ScaleOf(const int32_t (*sums)[kPanelColumns], int64_t rows, Vec scale, const float* row_scales,
+                    float factor, float (*c)[kPanelColumns]) {
+  for (int64_t r = 0; r < rows; ++r) {
+    __m512i digits[Planes];
+    for (int plane = 0; plane < Planes; ++plane) digits[plane] = _mm512_load_si512(sums[plane * rows + r]);
+    const Vec value = Fma(avx512::Join<Planes>(digits), scale, Vec::Zero());
+    (value * Vec::Set1(row_scales[r] * factor)).Store(c[r]);
+  }
+}
+
+inline void Scale(const GemmCall& call, const Block& block, const int32_t (*sums)[kPanelColumns], const float* scales,
+                  float (*c)[kPanelColumns]) {
+  const Vec scale = Vec::Load(scales);
+  const float factor = simd::FormatFactor(call.weight->format);
+  const float* rows = call.x_scales + block.row;
+  if (call.planes == 1) return ScaleOf<1>(sums, block.rows, scale, rows, factor, c);
+  if (call.planes == 2) return ScaleOf<2>(sums, block.rows, scale, rows, factor, c);
+  ScaleOf<3>(sums, block.rows, scale, rows, factor, c);
 }
 
 inline void AddGroup(int planes, const int32_t (*sums)[kPanelColumns], int64_t rows, const float* scales,
@@ -116,9 +141,12 @@ void NarrowSteps(const Block& block, const char* w, int64_t panel_stride, int64_
   for (int64_t s = begin; s < end; ++s) {
     const char* const from = w + s * kStepBytes;
     ForTiles<P>([&]<int I>() {
+      if constexpr (Four) {
+        Expand(from + I * panel_stride, kStepBytes / 64, scratch.tiles + I * kTileBytes);
+      } else {
 #pragma GCC unroll 16
-      for (int64_t i = 0; i < kStepBytes; i += 64) __builtin_prefetch(from + I * panel_stride + kPrefetchBytes + i);
-      if constexpr (Four) Expand(from + I * panel_stride, kStepBytes / 64, scratch.tiles + I * kTileBytes);
+        for (int64_t i = 0; i < kStepBytes; i += 64) __builtin_prefetch(from + I * panel_stride + kPrefetchBytes + i);
+      }
     });
     LoadTile<6>(block.x + LinesAt<Half>(s, block.stride), kTileRowBytes);
     ForTiles<P>([&]<int I>() {
@@ -160,7 +188,7 @@ void Narrow(const GemmCall& call, const Block& block, int64_t panel_begin, int64
   for (int64_t panel = panel_begin; panel < panel_end; panel += kNarrowPanels) {
     const int64_t panels = Min(kNarrowPanels, panel_end - panel);
     const char* w = static_cast<const char*>(weight.data) + panel * weight.panel_stride;
-    const auto scales = ScaleRows::Of<Vec>(weight, groups.count, panel, panels, scratch.scales[0]);
+    const auto scales = Scales::Of<Vec>(weight, groups.count, panel, panels, scratch.scales[0]);
     memset(scratch.c, 0, sizeof scratch.c);
     for (int64_t g = 0; g < groups.count; ++g) {
       const int64_t end = Min((g + 1) * groups.channels, weight.k);
@@ -172,7 +200,7 @@ void Narrow(const GemmCall& call, const Block& block, int64_t panel_begin, int64
     }
     for (int64_t p = 0; p < panels; p += call.swiglu ? 2 : 1) {
       float* up = call.swiglu ? scratch.c[p + 1][0] : nullptr;
-      simd::FinishInteger<Vec>(call, block.row, block.rows, panel + p, scratch.c[p][0], up, kPanelColumns);
+      simd::FinishInteger<Vec>(call, block.row, block.rows, panel + p, scratch.c[p][0], up);
     }
   }
 }
@@ -190,16 +218,22 @@ void ConfigurePair(int64_t lines, bool half) {
   Configure(config);
 }
 
-/// Bytes to fetch into L2 while tiles are multiplied, some lines each step.
-struct Ahead {
+/// What to fetch while tiles are multiplied: at each step some lines of the next panels into L2, or the weights a
+/// little ahead, and a line that results will be written to.
+struct Fetch {
   const char* next;
   int64_t lines;
+  bool near;
+  const char* out;
+  int64_t out_bytes;
+  int64_t out_rows;
 };
 
 /// Adds steps [begin, end) of two panels (one when P is 1) to `sums`, or replaces them.
 template <int P, bool Half>
 void PairSteps(const Block& block, const char* w, int64_t panel_stride, int64_t begin, int64_t end, bool resume,
-               Ahead& ahead, int32_t (*sums)[kPairLines][kPanelColumns]) {
+               Fetch& fetch, int32_t (*sums)[kPairLines][kPanelColumns]) {
+  constexpr int64_t kStepBytes = kTileBytes / (Half ? 2 : 1);
   if (resume) {
     LoadTile<0>(sums[0][0], kTileRowBytes);
     LoadTile<2>(sums[0][kTileRows], kTileRowBytes);
@@ -208,11 +242,23 @@ void PairSteps(const Block& block, const char* w, int64_t panel_stride, int64_t 
   } else {
     ForTiles<4>([]<int I>() { Zero<I>(); });
   }
-  const char* next = ahead.next;
   for (int64_t s = begin; s < end; ++s) {
-    for (int64_t i = 0; i < ahead.lines; ++i, next += 64) __builtin_prefetch(next, 0, 2);
     const int8_t* x = block.x + LinesAt<Half>(s, block.stride);
-    const char* from = w + s * (kTileBytes / (Half ? 2 : 1));
+    const char* from = w + s * kStepBytes;
+    if (fetch.near) {
+#pragma GCC unroll 16
+      for (int64_t i = 0; i < kStepBytes; i += 64) {
+        __builtin_prefetch(from + kNearBytes + i);
+        if constexpr (P == 2) __builtin_prefetch(from + panel_stride + kNearBytes + i);
+      }
+    } else {
+      for (int64_t i = 0; i < fetch.lines; ++i, fetch.next += 64) __builtin_prefetch(fetch.next, 0, 2);
+    }
+    if (fetch.out_rows > 0) {
+      PrefetchForWrite(fetch.out);
+      fetch.out += fetch.out_bytes;
+      --fetch.out_rows;
+    }
     LoadTile<4>(x, kTileRowBytes);
     LoadTile<5>(x + kTileBytes, kTileRowBytes);
     LoadTile<6>(from, kTileRowBytes);
@@ -224,7 +270,6 @@ void PairSteps(const Block& block, const char* w, int64_t panel_stride, int64_t 
       MultiplyI8<3, 5, 7>();
     }
   }
-  ahead.next = next;
   StoreTile<0>(sums[0][0], kTileRowBytes);
   StoreTile<2>(sums[0][kTileRows], kTileRowBytes);
   if constexpr (P == 2) StoreTile<1>(sums[1][0], kTileRowBytes);
@@ -257,10 +302,12 @@ class Wide {
     }
   }
 
-  /// Channels of a turn: whole tiles and whole groups.
+  /// Channels of a turn: whole tiles and whole groups, alike turns.
   static int64_t Turn(const PackedWeight& weight) {
     const int64_t unit = weight.group % kIntegerTileK ? 2 * weight.group : weight.group ? weight.group : kIntegerTileK;
-    return kChannels / unit * unit;
+    const int64_t most = kChannels / unit * unit;
+    const int64_t turns = (weight.k + most - 1) / most;
+    return ((weight.k + turns - 1) / turns + unit - 1) / unit * unit;
   }
   /// Blocks whose digits stay in L2 together.
   static int64_t Most(const PackedWeight& weight) {
@@ -282,43 +329,45 @@ class Wide {
         Expand(w + p * weight_.panel_stride, tiles * (TileBytes(weight_.format) / 64), scratch_.tiles + p * stride);
       w = reinterpret_cast<const char*>(scratch_.tiles);
     }
-    const auto scales = ScaleRows::Of<Vec>(weight_, groups_.count, panel, panels, scratch_.scales[0]);
+    const auto scales = Scales::Of<Vec>(weight_, groups_.count, panel, panels, scratch_.scales[0]);
+    const bool complete = k + channels == weight_.k;
     int64_t lines = 0;
     for (int64_t b = first_; b < last_; ++b) {
       const Block block(call_, blocks_, b);
       if (block.lines != lines) ConfigurePair(lines = block.lines, half_);
-      Ahead ahead = AheadOf(next, b - first_, tiles);
+      Fetch fetch = FetchOf(next, b - first_, tiles);
+      if (complete) WillWrite(block, panel, fetch);
       int32_t(*kept)[kPairLines][kPanelColumns] = scratch_.kept[pair][b - first_];
       if (weight_.k <= Turn(weight_)) kept = scratch_.kept[0][0];
+      Multiply(block, panels, w, stride, k, channels, scales, fetch, kept);
+      if (!complete) continue;
       auto* c = reinterpret_cast<float(*)[kPairLines][kPanelColumns]>(kept);
-      Turns(block, panels, w, stride, k, channels, scales, ahead, kept);
-      if (k + channels < weight_.k) continue;
-      if (weight_.group == 0) {
-        // The sums of digits make place for the numbers: row r is written when its digits have been read.
-        for (int64_t p = 0; p < panels; ++p) Replace(kept[p], block.rows, scales.data + p * scales.stride, c[p]);
+      for (int64_t p = 0; p < panels; ++p) {
+        const float* scale = scales.data + p * scales.stride;
+        // In place: a row is written when its digits have been read.
+        weight_.group == 0 ? Scale(call_, block, kept[p], scale, c[p])
+                           : simd::ScaleRows<Vec>(call_, block.row, block.rows, c[p][0]);
       }
-      simd::FinishInteger<Vec>(call_, block.row, block.rows, panel, c[0][0], call_.swiglu ? c[1][0] : nullptr,
-                               kPanelColumns);
-      if (panels == 2 && !call_.swiglu)
-        simd::FinishInteger<Vec>(call_, block.row, block.rows, panel + 1, c[1][0], nullptr, kPanelColumns);
+      simd::Finish<Vec>(call_, block.row, block.rows, panel, c[0][0], call_.swiglu ? c[1][0] : nullptr);
+      if (panels == 2 && !call_.swiglu) simd::Finish<Vec>(call_, block.row, block.rows, panel + 1, c[1][0], nullptr);
     }
   }
 
   /// One turn of one block: a part of the only group, or whole groups.
-  void Turns(const Block& block, int64_t panels, const char* w, int64_t stride, int64_t k, int64_t channels,
-             const ScaleRows& scales, Ahead& ahead, int32_t (*kept)[kPairLines][kPanelColumns]) {
+  void Multiply(const Block& block, int64_t panels, const char* w, int64_t stride, int64_t k, int64_t channels,
+                const Scales& scales, Fetch& fetch, int32_t (*kept)[kPairLines][kPanelColumns]) {
     const auto multiply = panels == 2 ? (half_ ? PairSteps<2, true> : PairSteps<2, false>)
                                       : (half_ ? PairSteps<1, true> : PairSteps<1, false>);
     const int64_t step = half_ ? kIntegerTileK / 2 : kIntegerTileK;
     Block part = block;
     part.x += k / kIntegerTileK * block.stride;
-    if (weight_.group == 0) return multiply(part, w, stride, 0, (channels + step - 1) / step, k > 0, ahead, kept);
+    if (weight_.group == 0) return multiply(part, w, stride, 0, (channels + step - 1) / step, k > 0, fetch, kept);
     auto* c = reinterpret_cast<float(*)[kPairLines][kPanelColumns]>(kept);
     if (k == 0) memset(c, 0, sizeof(Sums));
     auto* sums = reinterpret_cast<int32_t(*)[kPairLines][kPanelColumns]>(scratch_.sums);
     for (int64_t at = 0; at < channels; at += groups_.channels) {
       const int64_t end = Min(at + groups_.channels, channels);
-      multiply(part, w, stride, at / step, (end + step - 1) / step, false, ahead, sums);
+      multiply(part, w, stride, at / step, (end + step - 1) / step, false, fetch, sums);
       for (int64_t p = 0; p < panels; ++p) {
         const float* scale = scales.data + p * scales.stride + (k + at) / groups_.channels * kPanelColumns;
         AddGroup(call_.planes, sums[p], block.rows, scale, c[p]);
@@ -326,26 +375,31 @@ class Wide {
     }
   }
 
-  void Replace(const int32_t (*sums)[kPanelColumns], int64_t rows, const float* scales, float (*c)[kPanelColumns]) {
-    float(*zero)[kPanelColumns] = scratch_.c[0];
-    memset(zero, 0, sizeof(float) * static_cast<size_t>(kPairLines * kPanelColumns));
-    AddGroup(call_.planes, sums, rows, scales, zero);
-    memcpy(c, zero, sizeof(float) * static_cast<size_t>(rows * kPanelColumns));
-  }
-
-  /// What the block fetches of the next two panels: the blocks share their lines.
-  Ahead AheadOf(const char* next, int64_t block, int64_t tiles) const {
-    if (!next) return {nullptr, 0};
+  /// What a block fetches of the next two panels: the blocks share their lines. One or two are bound by the memory
+  /// themselves.
+  Fetch FetchOf(const char* next, int64_t block, int64_t tiles) const {
+    Fetch fetch{nullptr, 0, false, nullptr, 0, 0};
     const int64_t count = last_ - first_;
-    const int64_t bytes = tiles * TileBytes(weight_.format);
-    if (count == 1) return {next, bytes == weight_.panel_stride ? 2 * bytes / 64 / tiles : bytes / 64 / tiles};
+    fetch.near = count <= 2 && !four_;
+    if (!next || fetch.near) return fetch;
+    const int64_t steps = half_ ? 2 * tiles : tiles;
+    const int64_t step_lines = TileBytes(weight_.format) / 64 / (half_ ? 2 : 1);
     const int64_t half = (count + 1) / 2;  // Of the blocks fetch one panel, the others the second.
     const bool second = block >= half;
-    const int64_t share = second ? count - half : half;
-    const int64_t lines = (bytes / 64 / tiles + share - 1) / share;
-    const int64_t at = (second ? block - half : block) * lines * tiles * 64;
-    if (at >= bytes) return {nullptr, 0};
-    return {next + (second ? weight_.panel_stride : 0) + at, lines};
+    const int64_t lines = (step_lines + half - 1) / half;
+    const int64_t at = (second ? block - half : block) * lines * steps * 64;
+    if (at >= steps * step_lines * 64) return fetch;
+    fetch.next = next + (second ? weight_.panel_stride : 0) + at;
+    fetch.lines = lines;
+    return fetch;
+  }
+
+  /// The lines that results go to are a row apart, each a miss were they fetched then.
+  void WillWrite(const Block& block, int64_t panel, Fetch& fetch) const {
+    const int64_t size = call_.out_dtype == DType::kF32 ? 4 : 2;
+    fetch.out_bytes = call_.out_stride * size;
+    fetch.out = static_cast<const char*>(call_.out) + block.row * fetch.out_bytes + PanelRow(weight_, panel) * size;
+    fetch.out_rows = block.rows;
   }
 
   const GemmCall& call_;

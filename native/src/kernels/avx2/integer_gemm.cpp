@@ -114,7 +114,7 @@ void MultiplyRows(const GemmCall& call, const simd::Block& block, int64_t row, i
   constexpr int T = Planes * R;
   const PackedWeight& weight = *call.weight;
   const simd::Groups groups(weight);
-  const auto scales = simd::ScaleRows::Of<Vec>(weight, groups.count, panel, panels, scratch.scales[0]);
+  const auto scales = simd::Scales::Of<Vec>(weight, groups.count, panel, panels, scratch.scales[0]);
   const int64_t all = (weight.k + kStep - 1) / kStep;
   const int64_t group_steps = (groups.channels + kStep - 1) / kStep;
   const char* w = static_cast<const char*>(weight.data) + panel * weight.panel_stride;
@@ -151,7 +151,7 @@ void MultiplyBlock(const GemmCall& call, const simd::Block& block, int64_t panel
     if (rows == 1) MultiplyRows<F, Planes, 1>(call, block, row, panel, panels, scratch);
     for (int64_t p = 0; p < panels; p += call.swiglu ? 2 : 1) {
       float* up = call.swiglu ? scratch.c[p + 1][0] : nullptr;
-      simd::FinishInteger<Vec>(call, block.row + row, rows, panel + p, scratch.c[p][0], up, kPanelColumns);
+      simd::FinishInteger<Vec>(call, block.row + row, rows, panel + p, scratch.c[p][0], up);
     }
   }
 }

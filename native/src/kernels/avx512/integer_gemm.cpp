@@ -135,7 +135,7 @@ void MultiplyRows(const GemmCall& call, const simd::Block& block, int64_t row, i
   Lines<Planes * R> x;
   x.stride = block.stride;
   for (int t = 0; t < Planes * R; ++t) x.lines[t] = block.x + (t / R * block.rows + row + t % R) * kIntegerTileK;
-  const auto scales = simd::ScaleRows::Of<Vec>(weight, groups.count, panel, panels, scratch.scales[0]);
+  const auto scales = simd::Scales::Of<Vec>(weight, groups.count, panel, panels, scratch.scales[0]);
   const char* w = static_cast<const char*>(weight.data) + panel * weight.panel_stride;
   for (int64_t g = 0; g < groups.count; ++g) {
     const int64_t begin = g * groups.channels / kStep;
@@ -165,7 +165,7 @@ void MultiplyBlock(const GemmCall& call, const simd::Block& block, int64_t panel
     if (rows == 1) MultiplyRows<F, Planes, 1>(call, block, row, panel, panels, scratch);
     for (int64_t p = 0; p < panels; p += call.swiglu ? 2 : 1) {
       float* up = call.swiglu ? scratch.c[p + 1][0] : nullptr;
-      simd::FinishInteger<Vec>(call, block.row + row, rows, panel + p, scratch.c[p][0], up, kPanelColumns);
+      simd::FinishInteger<Vec>(call, block.row + row, rows, panel + p, scratch.c[p][0], up);
     }
   }
 }

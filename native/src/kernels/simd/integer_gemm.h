@@ -47,13 +47,13 @@ struct Groups {
 };
 
 /// Where the scales of panel p (of `panels`, from `first`) and group g are: sixteen at data + p * stride + g * 16.
-struct ScaleRows {
+struct Scales {
   const float* data;
   int64_t stride;
 
   /// `copy`: [panels][16], for scales per output, which may end in the middle of a panel.
   template <class V>
-  static ScaleRows Of(const PackedWeight& weight, int64_t groups, int64_t first, int64_t panels, float* copy) {
+  static Scales Of(const PackedWeight& weight, int64_t groups, int64_t first, int64_t panels, float* copy) {
     if (weight.group) return {weight.scales + first * groups * kPanelColumns, groups * kPanelColumns};
     for (int64_t p = 0; p < panels; ++p) {
       const int64_t panel = first + p;
@@ -67,17 +67,20 @@ struct ScaleRows {
 /// Integers of kI4 are multiplied sixteenfold, as they lie in the upper half of a byte: exact, and undone here.
 inline float FormatFactor(WeightFormat format) { return format == WeightFormat::kI4 ? 0.0625f : 1.0f; }
 
-/// Finishes `rows` rows of a panel (and of the next, with swiglu): times the rows' scales, then the epilogue.
+/// Times the scales of rows [row, row + rows): c [rows][16].
 template <class V>
-void FinishInteger(const GemmCall& call, int64_t row, int64_t rows, int64_t panel, float* c, float* up,
-                   int64_t c_stride) {
+void ScaleRows(const GemmCall& call, int64_t row, int64_t rows, float* c) {
   const float factor = FormatFactor(call.weight->format);
-  for (int64_t r = 0; r < rows; ++r) {
-    const V scale = V::Set1(call.x_scales[row + r] * factor);
-    (V::Load(c + r * c_stride) * scale).Store(c + r * c_stride);
-    if (up) (V::Load(up + r * c_stride) * scale).Store(up + r * c_stride);
-  }
-  Finish<V>(call, row, rows, panel, c, up, c_stride);
+  for (int64_t r = 0; r < rows; ++r, c += kPanelColumns)
+    (V::Load(c) * V::Set1(call.x_scales[row + r] * factor)).Store(c);
+}
+
+/// Finishes rows of a panel (and of the next, with swiglu): their scales, then the epilogue.
+template <class V>
+void FinishInteger(const GemmCall& call, int64_t row, int64_t rows, int64_t panel, float* c, float* up) {
+  ScaleRows<V>(call, row, rows, c);
+  if (up) ScaleRows<V>(call, row, rows, up);
+  Finish<V>(call, row, rows, panel, c, up);
 }
 
 }  // namespace

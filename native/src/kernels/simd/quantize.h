@@ -23,6 +23,18 @@ inline float PowerScale(float max, int planes) {
   return scale;
 }
 
+/// The scale of a row by its largest magnitude, a finite one; 0 when the row is taken for zeros.
+inline float ScaleOf(float max, int planes) {
+  const float scale = max == 0 ? 0 : planes == 1 ? max / 127 : PowerScale(max, planes);
+  return scale < kSmallestNormal ? 0 : scale;
+}
+
+inline void StoreZeros(int64_t k, int planes, int8_t* out, int64_t step, int64_t plane_stride) {
+  for (int64_t i = 0; i < k; i += kIntegerTileK, out += step) {
+    for (int plane = 0; plane < planes; ++plane) memset(out + plane * plane_stride, 0, kIntegerTileK);
+  }
+}
+
 /// Digits::Store(v, planes, out, plane_stride): the digits of sixteen whole numbers.
 template <class V, class Digits>
 float Quantize(const void* x, DType dtype, int64_t k, int planes, int8_t* out, int64_t step, int64_t plane_stride) {
@@ -35,12 +47,9 @@ float Quantize(const void* x, DType dtype, int64_t k, int planes, int8_t* out, i
   }
   const float max = ReduceMax(largest);
   const float not_finite = ReduceAdd(sum);
-  float scale = 0;
-  if (max > 0 && not_finite == 0) scale = planes == 1 ? max / 127 : PowerScale(max, planes);
-  if (scale < kSmallestNormal) {
-    for (int64_t tile = 0; tile < padded / kIntegerTileK; ++tile) {
-      for (int plane = 0; plane < planes; ++plane) memset(out + tile * step + plane * plane_stride, 0, kIntegerTileK);
-    }
+  const float scale = not_finite == 0 ? ScaleOf(max, planes) : 0;
+  if (scale == 0) {
+    StoreZeros(k, planes, out, step, plane_stride);
     return not_finite == 0 ? 0 : not_finite;
   }
   const V divisor = V::Set1(scale), factor = V::Set1(1 / scale);
