@@ -1,4 +1,12 @@
 export { reportFailure } from './failure.js';
 export { loadProgress } from './progress.js';
-export { appendPerfCsv, metricsTable, percentile, printResult, resultToJson } from './report.js';
+export {
+  appendPerfCsv,
+  metricsTable,
+  percentile,
+  printResult,
+  profileTable,
+  resultToJson,
+} from './report.js';
 export { parseBytes, parseRunPaArguments, type RunPaArguments } from './run-pa.js';
+export { saveProfile } from './save-profile.js';

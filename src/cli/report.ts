@@ -1,6 +1,7 @@
 import { appendFileSync, existsSync } from 'node:fs';
 import Table from 'cli-table3';
 import type { PAMetrics, PAResult } from '../engine/pa-runner.js';
+import type { ProfileRow } from '../runner/profiler.js';
 
 const ms = (value: number) => `${value.toFixed(value < 10 ? 2 : 1)} ms`;
 const rate = (value: number) => `${value.toFixed(1)} tokens/s`;
@@ -63,6 +64,27 @@ export function appendPerfCsv(file: string, result: PAResult, maxOutputLength: n
     (sum(m.prefillStepMs) / Math.max(1, m.prefillStepMs.length)).toFixed(2),
   ];
   appendFileSync(file, `${existsSync(file) ? '' : `${columns.join(',')}\n`}${row.join(',')}\n`);
+}
+
+/** The profiled operations as a table. */
+export function profileTable(rows: readonly ProfileRow[]): string {
+  const table = new Table({
+    head: ['phase', 'operation', 'calls', 'total', 'share', 'weights', 'arithmetic'],
+    style: { head: [], border: [] },
+    colAligns: ['left', 'left', 'right', 'right', 'right', 'right', 'right'],
+  });
+  for (const { phase, name, type, calls, totalMs, share, bytesPerSecond, flops } of rows) {
+    table.push([
+      phase,
+      name === type ? name : `${name} (${type})`,
+      calls,
+      ms(totalMs),
+      `${(100 * share).toFixed(1)} %`,
+      bytesPerSecond === undefined ? '' : `${(bytesPerSecond / 1e9).toFixed(2)} GB/s`,
+      flops === undefined ? '' : `${(flops / 1e9).toFixed(1)} GFLOP/s`,
+    ]);
+  }
+  return table.toString();
 }
 
 /** Questions, answers and token counts as the original prints them, then the table. */

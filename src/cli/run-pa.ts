@@ -17,6 +17,8 @@ export interface RunPaArguments {
   readonly stream: boolean;
   readonly json: boolean;
   readonly perfCsv: string | undefined;
+  /** Where to write the Chrome trace. */
+  readonly profile: string | undefined;
 }
 
 /** Parallel groups of the original, which this engine replaces by threads of one process. */
@@ -126,6 +128,10 @@ function declareOptions(argv: Argv) {
     .option('perf_csv', {
       type: 'string',
       describe: "append one row of the original's benchmark columns to this file",
+    })
+    .option('profile', {
+      type: 'string',
+      describe: 'time each operation, print a table, write a Chrome trace to this file',
     })
     .option('threads', { type: 'number', describe: 'compute threads (all cores)' })
     .option('isa', { type: 'string', describe: 'kernel table: amx, avx512, avx2, reference (the best)' })
@@ -292,6 +298,7 @@ function toArguments(flags: Flags): RunPaArguments {
       blockSize: count('block_size', flags.block_size, 32),
       loadTokenizer: flags.load_tokenizer.toLowerCase() === 'true',
       modelDirs: flags.model_dirs ?? [],
+      profile: flags.profile !== undefined,
       passes: flags.passes === 'all' || flags.passes === 'none' ? flags.passes : flags.passes.split(','),
       sampling: {
         temperature: flags.temperature,
@@ -324,6 +331,7 @@ function toArguments(flags: Flags): RunPaArguments {
     stream: flags.stream,
     json: flags.json,
     perfCsv: flags.perf_csv,
+    profile: flags.profile,
   };
 }
 

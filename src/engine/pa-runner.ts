@@ -151,6 +151,7 @@ export class PARunner {
       Array.from({ length: maxBatchSize }, () => this.engine.generate(prompt, options).result),
     );
     this.#steps.length = 0;
+    this.runner.profiler?.clear();
   }
 
   /**

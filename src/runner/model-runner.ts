@@ -23,6 +23,7 @@ import type { Sequence } from '../scheduler/sequence.js';
 import { Checkpoint } from '../weights/checkpoint.js';
 import { type QuantizeOptions, quantizationPlan } from '../weights/quantization.js';
 import { kvBlockBytes } from './kv-block-bytes.js';
+import { matrixSizes, Profiler } from './profiler.js';
 import { int32, int64, stepTensors } from './step-inputs.js';
 import { loadWeights, weightStorage, withStandIns } from './weight-storage.js';
 
@@ -45,6 +46,8 @@ export interface ModelRunnerOptions extends QuantizeOptions {
   readonly numBlocks: number;
   /** Graph passes; all when absent. */
   readonly passes?: PassSelection;
+  /** Time each operation of each step; see `profiler`. */
+  readonly profile?: boolean;
   /** The addon's file; this package's own when absent. */
   readonly nativePath?: string;
   readonly onProgress?: (loadedBytes: number, totalBytes: number) => void;
@@ -90,6 +93,8 @@ export class ModelRunner {
     graphs: Readonly<Record<Phase, GraphSpec>>,
     /** Milliseconds that loading took. */
     readonly loadMs: number,
+    /** With the option `profile`. */
+    readonly profiler: Profiler | undefined,
   ) {
     this.#engine = engine;
     const load = (spec: GraphSpec) => ({ id: engine.loadGraph(spec), spec });
@@ -132,13 +137,19 @@ export class ModelRunner {
       await loadWeights(engine, storage, Object.values(graphs), dtype, options.onProgress);
       await checkpoint.checkUnchanged();
       if (!isLengthDependent(config.rope)) {
-        const { cos, sin } = fullRopeTable(config.rope, config.maxPositionEmbeddings, dtype);
+        // No sequence is longer than the whole cache.
+        const positions = Math.min(config.maxPositionEmbeddings, numBlocks * blockSize);
+        const { cos, sin } = fullRopeTable(config.rope, positions, dtype);
         engine.setTensor('cos_table', cos);
         engine.setTensor('sin_table', sin);
       }
       const { numHiddenLayers: layers, numKeyValueHeads: kvHeads, headDim } = config;
       engine.allocateKvCache({ layers, numBlocks, blockSize, kvHeads, headDim, dtype });
-      return new ModelRunner(config, dtype, blockSize, numBlocks, engine, graphs, performance.now() - start);
+      const profiler = options.profile
+        ? new Profiler(graphs, matrixSizes(model.getWeights(), dtype))
+        : undefined;
+      const loadMs = performance.now() - start;
+      return new ModelRunner(config, dtype, blockSize, numBlocks, engine, graphs, loadMs, profiler);
     } catch (error) {
       engine.dispose();
       throw error;
@@ -239,7 +250,7 @@ export class ModelRunner {
     this.#engine.dispose();
   }
 
-  #step(
+  async #step(
     phase: Phase,
     inputs: Readonly<Record<string, Tensor>>,
     options: { samplers?: Int32Array; logits: boolean },
@@ -248,7 +259,11 @@ export class ModelRunner {
     const read: StepInputs = Object.fromEntries(
       Object.entries(inputs).filter(([name]) => spec.inputs.includes(name)),
     );
-    return this.#engine.run(id, read, options);
+    if (!this.profiler) return this.#engine.run(id, read, options);
+    const result = await this.#engine.run(id, read, { ...options, profile: true });
+    const [tokens, sequences] = [inputs.input_ids, inputs.seq_len].map((tensor) => tensor?.shape[0] ?? 0);
+    this.profiler.add(phase, tokens as number, sequences as number, result.timings ?? []);
+    return result;
   }
 
   /** Where cos and sin depend on a sequence's length, the tables are made for the step's tokens, one row each. */

@@ -21,6 +21,39 @@ function matrixOf(
   };
 }
 
+/** A product of a graph: its node's path ("layer_3/gate_up"), and the graph input that it multiplies by. */
+interface Product {
+  readonly path: string;
+  readonly matrix: string;
+  readonly layout: Layout;
+}
+
+/** Every product with a matrix that comes into the graph from outside. */
+export function products(spec: GraphSpec): Product[] {
+  const found: Product[] = [];
+  const visit = (
+    graph: GraphSpec,
+    prefix: string,
+    outerName: (inner: string) => string | undefined,
+  ): void => {
+    for (const { name, op, inputs } of graph.nodes) {
+      const resolve = (input: string | undefined) =>
+        input === undefined ? undefined : outerName(viewRoot(graph.views, input));
+      if ('graph' in op) {
+        const inner = op.graph;
+        visit(inner, `${prefix}${name}/`, (input) => resolve(inputs[inner.inputs.indexOf(input)]));
+        continue;
+      }
+      const operand = matrixOf(op.type, op.param);
+      const matrix = operand && resolve(inputs[operand.input]);
+      if (matrix !== undefined)
+        found.push({ path: `${prefix}${name}`, matrix, layout: operand?.layout ?? 'linear' });
+    }
+  };
+  visit(spec, '', (name) => (spec.inputs.includes(name) ? name : undefined));
+  return found;
+}
+
 /**
  * How each graph input should lie in memory: packed when a product reads it, row-major otherwise. A matrix that both a
  * product and a Gather read (a tied embedding) is packed too: Gather can read rows of it. So can a product without
@@ -28,21 +61,8 @@ function matrixOf(
  */
 export function weightLayouts(specs: readonly GraphSpec[]): Map<string, Layout> {
   const layouts = new Map<string, Layout>();
-  const visit = (spec: GraphSpec, outerName: (inner: string) => string | undefined): void => {
-    for (const { op, inputs } of spec.nodes) {
-      const resolve = (name: string | undefined) =>
-        name === undefined ? undefined : outerName(viewRoot(spec.views, name));
-      if ('graph' in op) {
-        const inner = op.graph;
-        visit(inner, (name) => resolve(inputs[inner.inputs.indexOf(name)]));
-        continue;
-      }
-      const matrix = matrixOf(op.type, op.param);
-      const name = matrix && resolve(inputs[matrix.input]);
-      if (!matrix || name === undefined) continue;
-      if (layouts.get(name) !== 'linear-interleaved') layouts.set(name, matrix.layout);
-    }
-  };
-  for (const spec of specs) visit(spec, (name) => (spec.inputs.includes(name) ? name : undefined));
+  for (const { matrix, layout } of specs.flatMap(products)) {
+    if (layouts.get(matrix) !== 'linear-interleaved') layouts.set(matrix, layout);
+  }
   return layouts;
 }

@@ -159,6 +159,26 @@ describe('run-pa', function () {
     expect(rows).to.have.length(2);
   });
 
+  it('profiles operations into a table and a Chrome trace', () => {
+    const file = join(folder, 'trace.json');
+    const { stdout } = runPa(
+      '--model_path',
+      MODEL,
+      '--input_texts',
+      'Once',
+      '--max_output_length',
+      '4',
+      '--profile',
+      file,
+    );
+    expect(stdout)
+      .to.match(/decode +│ gate_up \(FusedLinear\) +│ +18 │/)
+      .and.to.match(/GB\/s/);
+    const { traceEvents } = JSON.parse(readFileSync(file, 'utf8'));
+    expect(traceEvents.filter(({ cat }: { cat: string }) => cat === 'decode').length % 3).to.equal(0);
+    expect(traceEvents[0]).to.include({ name: 'word_embedding', cat: 'prefill', ph: 'X' });
+  });
+
   it('keeps its tokens when the cache is too small for all', () => {
     const prompts = [
       '--input_texts',
