@@ -5,6 +5,7 @@
 #include "ops/check.h"
 #include "ops/factories.h"
 #include "ops/gemm.h"
+#include "ops/integer_weight.h"
 #include "ops/rows.h"
 
 namespace atb {
@@ -26,6 +27,9 @@ struct FusedLinearParam {
   bool swiglu;
   bool has_residual;
   bool f32_out;
+  int weight_bits;        ///< 0: floats.
+  int64_t group;          ///< Of integers: channels that share a scale, or 0.
+  bool int8_activations;  ///< Rows become int8 with a scale each, as DynamicQuant makes them.
 };
 
 size_t Align(size_t bytes) { return (bytes + 63) / 64 * 64; }
@@ -33,10 +37,13 @@ size_t Align(size_t bytes) { return (bytes + 63) / 64 * 64; }
 /// Our extension: out = act(norm(x) w + bias) + residual, what RmsNorm, Linear, Activation (SwiGLU, the weight being gate
 /// over up) and Elewise (add) compute one after another, rounded only where a product reads its rows and at the end.
 /// Inputs: x [.., m, k], gamma [k] with normEpsilon, w [n, k], bias [n] with hasBias, residual like out with hasResidual.
-/// out: [.., m, n], or n / 2 columns with activation "swiglu".
+/// out: [.., m, n], or n / 2 columns with activation "swiglu". With weightBits w is integers and its scales follow it, as
+/// in W8A16MatMul and W4A16MatMul without offsets; with int8Activations the product is that of DynamicQuant and W8A8MatMul.
 class FusedLinear : public Operation {
  public:
-  explicit FusedLinear(const FusedLinearParam& param) : param_(param) {}
+  explicit FusedLinear(const FusedLinearParam& param)
+      : param_(param),
+        integers_{kOp, param.weight_bits, true, param.group, 1 + param.norm, 2 + param.norm, param.swiglu} {}
   int NumInputs() const override { return Residual() + param_.has_residual; }
   int NumOutputs() const override { return 1; }
 
@@ -45,11 +52,15 @@ class FusedLinear : public Operation {
     const TensorDesc& weight = At(in, Weight());
     RequireFloat(kOp, 0, x);
     RequireRank(kOp, 0, x, 2, 3);
-    if (weight.layout != Layout::kPackedLinear) RequireDense(kOp, Weight(), weight);
-    if (weight.dtype != x.dtype) FailDType(kOp, Weight(), std::string(ToString(x.dtype)) + ", as in0 is", weight);
-    RequireRank(kOp, Weight(), weight, 2, 2);
+    if (param_.weight_bits) {
+      integers_.Check(in, x.dim(-1));
+    } else {
+      if (weight.layout != Layout::kPackedLinear) RequireDense(kOp, Weight(), weight);
+      if (weight.dtype != x.dtype) FailDType(kOp, Weight(), std::string(ToString(x.dtype)) + ", as in0 is", weight);
+      RequireRank(kOp, Weight(), weight, 2, 2);
+    }
     const int64_t n = weight.dim(0);
-    const int64_t k = weight.dim(1);
+    const int64_t k = param_.weight_bits ? integers_.SizesOf(weight).k : weight.dim(1);
     if (k != x.dim(-1) || k < 1 || n < 1 || (param_.swiglu && n % 2 != 0)) {
       const char* halves = param_.swiglu ? "[n, k] with an even n and k " : "[n, k] with k ";
       FailShape(kOp, Weight(), halves + std::to_string(x.dim(-1)) + ", as in0 " + ToString(x) + " has", weight);
@@ -72,6 +83,7 @@ class FusedLinear : public Operation {
 
   void Validate(std::span<const Tensor> in) const override {
     const Tensor& weight = in[static_cast<size_t>(Weight())];
+    if (param_.weight_bits) integers_.Validate(in);
     if (!param_.swiglu || weight.desc.layout != Layout::kPackedLinear) return;
     if (!weight.As<const PackedWeight>()->interleaved) {
       throw InputError("NATIVE_LAYOUT_MISMATCH", kOp, Weight(), "a weight whose gate and up panels alternate",
@@ -85,9 +97,13 @@ class FusedLinear : public Operation {
     for (size_t i = 0; i < in.size(); ++i) descs[i] = in[i].desc;
     const Space space(*this, {descs, in.size()}, ctx.pool.threads(), ctx.kernels);
     const Tensor& matrix = in[static_cast<size_t>(Weight())];
-    const bool packed = matrix.desc.layout == Layout::kPackedLinear;
-    PackedWeight weight = packed ? *matrix.As<const PackedWeight>() : Geometry(matrix.desc);
-    if (!packed) {
+    PackedWeight weight{};
+    if (param_.weight_bits) {
+      weight = integers_.Resolve(in, ctx, ctx.workspace + space.panels_at);
+    } else if (matrix.desc.layout == Layout::kPackedLinear) {
+      weight = *matrix.As<const PackedWeight>();
+    } else {
+      weight = Geometry(matrix.desc);
       weight.data = ctx.workspace + space.panels_at;
       Pack(matrix, weight, ctx.workspace + space.panels_at, ctx.pool);
     }
@@ -105,6 +121,8 @@ class FusedLinear : public Operation {
         .out = out[0].data,
         .out_dtype = out[0].desc.dtype,
         .out_stride = columns,
+        .x_dtype = in[0].desc.dtype,
+        .planes = Planes(in[0].desc),
     };
     if (!param_.norm) return Multiply(call, ctx.kernels, ctx.pool, ctx.workspace);
 
@@ -120,13 +138,14 @@ class FusedLinear : public Operation {
   }
 
  private:
-  static constexpr int kMaxInputs = 5;
+  static constexpr int kMaxInputs = 6;
 
   int Weight() const { return 1 + param_.norm; }
-  int Bias() const { return Weight() + 1; }
+  int Bias() const { return Weight() + 1 + (param_.weight_bits != 0); }
   int Residual() const { return Bias() + param_.has_bias; }
 
   static const TensorDesc& At(std::span<const TensorDesc> in, int index) { return in[static_cast<size_t>(index)]; }
+  int Planes(const TensorDesc& x) const { return param_.int8_activations ? 1 : PlanesOf(x.dtype); }
   PackedWeight Geometry(const TensorDesc& weight) const {
     return kernels::PackedGeometry(kernels::FormatOf(weight.dtype), weight.dim(0), weight.dim(1), param_.swiglu);
   }
@@ -152,7 +171,8 @@ class FusedLinear : public Operation {
         : m(Extent(in[0], 0, in[0].rank - 1)), k(in[0].dim(-1)) {
       const auto row = static_cast<size_t>(k) * SizeOf(in[0].dtype);
       rows_bytes = Align(static_cast<size_t>(std::min(m, kFewRows)) * row);
-      gamma_at = MultiplyBytes(threads, kernels);
+      const bool integers = op.param_.weight_bits != 0;
+      gamma_at = integers ? MultiplyBytes(threads, kernels, m, k, op.Planes(in[0])) : MultiplyBytes(threads, kernels);
       buffers_at = rows_at = ready_at = panels_at = gamma_at;
       if (op.param_.norm) {
         buffers_at = gamma_at + RowBuffers::Bytes(1, 1, k);
@@ -163,10 +183,13 @@ class FusedLinear : public Operation {
       }
       bytes = panels_at;
       const TensorDesc& weight = At(in, op.Weight());
-      if (weight.layout == Layout::kRowMajor) {
-        const int64_t panels = kernels::PackedBytes(op.Geometry(weight));
-        bytes = static_cast<size_t>(CheckedAdd(static_cast<int64_t>(bytes), panels));
+      int64_t panels = 0;
+      if (integers) {
+        panels = op.integers_.Bytes(in, threads);
+      } else if (weight.layout == Layout::kRowMajor) {
+        panels = kernels::PackedBytes(op.Geometry(weight));
       }
+      bytes = static_cast<size_t>(CheckedAdd(static_cast<int64_t>(bytes), panels));
     }
   };
 
@@ -210,6 +233,7 @@ class FusedLinear : public Operation {
   };
 
   FusedLinearParam param_;
+  IntegerWeight integers_;
 };
 
 }  // namespace
@@ -225,6 +249,13 @@ std::unique_ptr<Operation> CreateFusedLinear(const ParamObject& object) {
   param.swiglu = reader.Enum("activation", {"none", "swiglu"}, 0) == 1;
   param.has_residual = reader.Bool("hasResidual", false);
   param.f32_out = reader.Enum("outDataType", {"ACL_DT_UNDEFINED", "ACL_FLOAT"}, 0) == 1;
+  param.weight_bits = static_cast<int>(reader.Int("weightBits", 0, 0, 8));
+  if (param.weight_bits % 4 != 0) reader.Fail("weightBits", "0, 4 or 8");
+  param.group = IntegerWeight::ReadGroup(reader);
+  if (param.group != 0 && param.weight_bits == 0) reader.Fail("quantGroupSize", "0 without weightBits");
+  param.int8_activations = reader.Bool("int8Activations", false);
+  if (param.int8_activations && (param.weight_bits != 8 || param.group != 0))
+    reader.Fail("int8Activations", "false but with weightBits 8 and quantGroupSize 0");
   reader.Done();
   return std::make_unique<FusedLinear>(param);
 }

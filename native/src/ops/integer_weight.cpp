@@ -97,7 +97,8 @@ void IntegerWeight::Validate(std::span<const Tensor> in) const {
 }
 
 PackedWeight IntegerWeight::Geometry(const Sizes& sizes) const {
-  PackedWeight weight = kernels::PackedGeometry(bits == 8 ? WeightFormat::kI8 : WeightFormat::kI4, sizes.n, sizes.k);
+  const WeightFormat format = bits == 8 ? WeightFormat::kI8 : WeightFormat::kI4;
+  PackedWeight weight = kernels::PackedGeometry(format, sizes.n, sizes.k, interleaved);
   weight.group = group;
   return weight;
 }

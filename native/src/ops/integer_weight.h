@@ -16,6 +16,7 @@ struct IntegerWeight {
   int64_t group;     ///< Channels that share a scale; 0: all of an output's.
   int weight_input = 1;
   int scale_input = 2;
+  bool interleaved = false;  ///< Rows [0, n / 2) and [n / 2, n) are gate and up: for SwiGLU their panels alternate.
 
   struct Sizes {
     int64_t n, k, groups;
