@@ -20,6 +20,8 @@ export class FpLinear implements OpBuilder<'LINEAR'> {
   }
 }
 
+const SYMMETRIC = { hint: { symmetric: true } } as const;
+
 /** Integers that become floats where they are multiplied; the input stays as it is. */
 @CommonOpBuilder()
 export class ACLNNQuantBatchLinear implements OpBuilder<'LINEAR'> {
@@ -33,7 +35,7 @@ export class ACLNNQuantBatchLinear implements OpBuilder<'LINEAR'> {
     const { desc, hasBias, groupSize: quantGroupSize } = linear;
     const type = desc === 'W4A16' ? 'W4A16MatMul' : 'W8A16MatMul';
     const op = new BaseOperation(type, { transposeB: true, hasBias, quantGroupSize }, opName);
-    graph.addOperation(op, [tensors.input, ...linear.weightNames()], [tensors.linearOut]);
+    graph.addOperation(op, [tensors.input, ...linear.weightNames()], [tensors.linearOut], SYMMETRIC);
   }
 }
 
@@ -67,6 +69,7 @@ export class W8A8DynamicLinear implements OpBuilder<'LINEAR'> {
       new BaseOperation('W8A8MatMul', param, opName),
       [tokens, weight, scale, tokenScale, ...bias],
       [tensors.linearOut],
+      SYMMETRIC,
     );
   }
 }

@@ -28,8 +28,9 @@ export const EXTENSION_KEYS: Readonly<
 /** Operations beyond ATB's. */
 export interface ExtensionOpParams {
   /**
-   * act(norm(x) w + bias) + residual. x[tokens, k], (gamma[k] with `normEpsilon`), w[n, k], (bias[n]), (residual) ->
-   * [tokens, n], or n / 2 columns with swiglu, whose weight is gate over up.
+   * act(norm(x) w + bias) + residual. x[tokens, k], (gamma[k] with `normEpsilon`), w[n, k], (scale[n, groups] with
+   * `weightBits`, w being integers), (bias[n]), (residual) -> [tokens, n], or n / 2 columns with swiglu, whose weight is
+   * gate over up.
    */
   FusedLinear: {
     readonly transposeB?: true;
@@ -38,6 +39,11 @@ export interface ExtensionOpParams {
     readonly activation?: 'none' | 'swiglu';
     readonly hasResidual?: boolean;
     readonly outDataType?: 'ACL_DT_UNDEFINED' | 'ACL_FLOAT';
+    readonly weightBits?: 8 | 4;
+    /** 0: one scale for each output channel. */
+    readonly quantGroupSize?: number;
+    /** Rows become int8 with a scale each, as DynamicQuant makes them. */
+    readonly int8Activations?: boolean;
   };
   /**
    * Split, RmsNorm of each head, Rope and ReshapeAndCache. qkv[tokens, (heads + 2 kvHeads) * headDim], cos, sin, kCache,

@@ -13,11 +13,14 @@ export interface ViewSpec {
   readonly shape: readonly ViewDim[];
 }
 
-/** What an attention node's mask means. ATB never sees it; the pass `implicit-masks` acts on it. */
+/** What the inputs of a node mean. ATB never sees it; passes act on it. */
 export interface NodeHint {
+  /** Of attention: its mask lets a query see keys at its own position and before. */
   readonly causal?: true;
   /** A query at position p sees keys in (p - windowSize, p]. */
   readonly windowSize?: number;
+  /** Of a product of integers: offsets are zero, and the result has the dtype of the floats that it stands for. */
+  readonly symmetric?: true;
 }
 
 /** An operation, or a graph placed by position. */

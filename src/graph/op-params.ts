@@ -311,7 +311,7 @@ export const ARITY: { readonly [T in AtbOpType]: (param: AtbOpParams[T]) => Arit
   W4A16MatMul: (p) => ({ inputs: 4 + count(p.hasBias), outputs: 1 }),
   W8A8MatMul: (p) => ({ inputs: 3 + count(p.hasPerTokenScale, p.hasBias), outputs: 1 }),
   FusedLinear: (p) => ({
-    inputs: 2 + count(p.normEpsilon !== undefined, p.hasBias, p.hasResidual),
+    inputs: 2 + count(p.normEpsilon !== undefined, p.weightBits !== undefined, p.hasBias, p.hasResidual),
     outputs: 1,
   }),
   GatherDequant: fixed(3, 1),

@@ -24,7 +24,7 @@ interface MaskParam {
 
 function withoutMask(node: NodeSpec): NodeSpec {
   const { op, hint, ...rest } = node;
-  if (hint === undefined || 'graph' in op) return node;
+  if (hint?.causal === undefined || 'graph' in op) return node;
   const at = MASK_INPUT[op.type];
   if (at === undefined) return node;
   const { isTriuMask: _, maskType, ...param } = op.param as MaskParam;

@@ -2,6 +2,7 @@ import { AtbError } from '../../errors.js';
 import { GraphInterner, type GraphSpec, type NodeSpec, viewChain } from '../graph-spec.js';
 import { validateGraph } from '../validate.js';
 import { attentionFromCache } from './attention-from-cache.js';
+import { dynamicQuant } from './dynamic-quant.js';
 import { gatherFirst } from './gather-first.js';
 import { implicitMasks } from './implicit-masks.js';
 import { logitsF32 } from './logits-f32.js';
@@ -19,6 +20,7 @@ export const PASSES: readonly GraphPass[] = [
   attentionFromCache,
   ropeCache,
   gatherFirst,
+  dynamicQuant,
   swigluEpilogue,
   residualEpilogue,
   normLinear,

@@ -2,11 +2,20 @@ import type { GraphSpec, NodeSpec } from '../graph-spec.js';
 import type { AtbOpParams } from '../op-params.js';
 import { paramOf } from './pattern.js';
 
-/** A Linear or FusedLinear taken apart, so that passes can add to it in any order. */
+/** A Linear, product of integers or FusedLinear taken apart, so that passes can add to it in any order. */
 export interface Product {
   readonly x: string;
   readonly norm?: { readonly gamma: string; readonly epsilon: number };
   readonly weight: string;
+  /** Of a weight of symmetric integers. */
+  readonly integers?: {
+    readonly scale: string;
+    readonly bits: 8 | 4;
+    /** 0: one scale for each output channel. */
+    readonly groupSize: number;
+    /** Rows become int8, each with a scale of its own. */
+    readonly int8Activations?: boolean;
+  };
   readonly bias?: string;
   readonly activation?: 'swiglu';
   readonly residual?: string;
@@ -31,14 +40,17 @@ export function productOf(spec: GraphSpec, node: NodeSpec): Product | undefined 
       ...(outDataType === 'ACL_FLOAT' && { outDataType }),
     };
   }
-  if (!fused) return undefined;
+  const integers = productOfIntegers(spec, node);
+  if (integers || !fused) return integers;
   const [x, ...rest] = node.inputs as [string, ...string[]];
   const next = (): string => rest.shift() as string;
   const { normEpsilon: epsilon, hasBias, activation, hasResidual, outDataType } = fused;
+  const { weightBits: bits, quantGroupSize: groupSize = 0, int8Activations = false } = fused;
   return {
     x,
     ...(epsilon !== undefined && { norm: { gamma: next(), epsilon } }),
     weight: next(),
+    ...(bits && { integers: { scale: next(), bits, groupSize, int8Activations } }),
     ...(hasBias && { bias: next() }),
     ...(activation === 'swiglu' && { activation }),
     ...(hasResidual && { residual: next() }),
@@ -46,9 +58,24 @@ export function productOf(spec: GraphSpec, node: NodeSpec): Product | undefined 
   };
 }
 
+/** W8A16MatMul or W4A16MatMul, where a hint says that its offsets are zero. */
+function productOfIntegers(spec: GraphSpec, node: NodeSpec): Product | undefined {
+  const w8a16 = paramOf(node, 'W8A16MatMul');
+  const param = w8a16 ?? paramOf(node, 'W4A16MatMul');
+  const [x, weight, scale, , bias] = node.inputs as [string, string, string, string, string?];
+  if (!param?.transposeB || !node.hint?.symmetric || !spec.inputs.includes(weight)) return undefined;
+  return {
+    x,
+    weight,
+    integers: { scale, bits: w8a16 ? 8 : 4, groupSize: param.quantGroupSize },
+    ...(param.hasBias && bias !== undefined && { bias }),
+    ...(param.outDataType === 'ACL_FLOAT' && { outDataType: param.outDataType }),
+  };
+}
+
 /** The FusedLinear that computes a product. */
 export function fusedLinear(name: string, product: Product, output: string): NodeSpec {
-  const { x, norm, weight, bias, activation, residual, outDataType } = product;
+  const { x, norm, weight, integers, bias, activation, residual, outDataType } = product;
   const param: AtbOpParams['FusedLinear'] = {
     transposeB: true,
     hasBias: bias !== undefined,
@@ -56,7 +83,12 @@ export function fusedLinear(name: string, product: Product, output: string): Nod
     ...(activation && { activation }),
     ...(residual !== undefined && { hasResidual: true }),
     ...(outDataType && { outDataType }),
+    ...(integers && { weightBits: integers.bits }),
+    ...(integers?.groupSize && { quantGroupSize: integers.groupSize }),
+    ...(integers?.int8Activations && { int8Activations: true }),
   };
-  const inputs = [x, norm?.gamma, weight, bias, residual].filter((input) => input !== undefined);
+  const inputs = [x, norm?.gamma, weight, integers?.scale, bias, residual].filter(
+    (input) => input !== undefined,
+  );
   return { name, op: { type: 'FusedLinear', param }, inputs, outputs: [output] };
 }

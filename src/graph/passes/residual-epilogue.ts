@@ -27,7 +27,15 @@ function match(pattern: Pattern, node: NodeSpec, at: number): Rewriting | undefi
 }
 
 /** Operations whose first input holds rows of hidden states. */
-const READS_ROWS = ['Linear', 'FusedLinear', 'RmsNorm', 'LayerNorm'] as const;
+const READS_ROWS = [
+  'Linear',
+  'FusedLinear',
+  'W8A16MatMul',
+  'W4A16MatMul',
+  'DynamicQuant',
+  'RmsNorm',
+  'LayerNorm',
+] as const;
 
 /** Whether a tensor is the residual stream, which others normalise or multiply, and not a vector added to each row. */
 function hasRows(pattern: Pattern, name: string): boolean {

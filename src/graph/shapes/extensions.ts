@@ -2,19 +2,23 @@ import type { ExtensionOpParams } from '../extensions.js';
 import { DTYPE_OF_ACL, type ShapeRules } from './inputs.js';
 
 export const EXTENSION_SHAPES: ShapeRules<keyof ExtensionOpParams> = {
-  FusedLinear(inputs, { normEpsilon, hasBias = false, hasResidual = false, activation, outDataType }) {
+  FusedLinear(inputs, param) {
+    const { normEpsilon, hasBias = false, hasResidual = false, activation, outDataType, weightBits } = param;
     const x = inputs.at(0, 2, 3);
     const weight = normEpsilon === undefined ? 1 : 2;
     if (weight === 2) inputs.equal("gamma's size", inputs.size(1, -1), inputs.size(0, -1));
     inputs.at(weight, 2);
-    inputs.sameDtype(0, weight);
-    inputs.equal("the weight's inner size", inputs.size(weight, 1), inputs.size(0, -1));
     const features = inputs.size(weight, 0);
-    if (hasBias) inputs.equal('the bias size', inputs.size(weight + 1, -1), features);
+    if (weightBits) inputs.equal('rows of scales', inputs.size(weight + 1, 0), features);
+    else inputs.sameDtype(0, weight);
+    const perByte = weightBits ? 8 / weightBits : 1;
+    inputs.equal("the weight's inner size", inputs.size(weight, 1) * perByte, inputs.size(0, -1));
+    const bias = weight + (weightBits ? 2 : 1);
+    if (hasBias) inputs.equal('the bias size', inputs.size(bias, -1), features);
     const columns = activation === 'swiglu' ? features / 2 : features;
     if (!Number.isInteger(columns)) inputs.fail(`gate over up has ${features} rows, which must be even`);
     const shape = x.shape.with(-1, columns);
-    if (hasResidual) inputs.sameShape(weight + (hasBias ? 2 : 1), shape);
+    if (hasResidual) inputs.sameShape(bias + (hasBias ? 1 : 0), shape);
     return [{ dtype: outDataType === 'ACL_FLOAT' ? 'f32' : x.dtype, shape }];
   },
   GatherDequant(inputs, { weightBits = 8, outDataType }) {
