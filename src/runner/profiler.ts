@@ -25,8 +25,8 @@ export interface ProfileRow {
 export function matrixSizes(weights: readonly TensorRef[], dtype: FloatDType): Map<string, MatrixSize> {
   return new Map(
     weights.map(({ name, shape, quantized }) => {
-      const bits = quantized?.role === 'weight' ? quantized.bits : 8 * DTYPE_BYTES[dtype];
-      return [name, { shape, bytes: bits / 8 }];
+      if (quantized?.role !== 'weight') return [name, { shape, bytes: DTYPE_BYTES[dtype] }];
+      return [name, { shape: [shape[0] ?? 0, quantized.inFeatures], bytes: quantized.bits / 8 }];
     }),
   );
 }
