@@ -52,7 +52,7 @@ export interface WeightSummary {
   readonly tensors: number;
   readonly bytes: number;
   /** What quant_model_description.json says of a quantised checkpoint as a whole. */
-  readonly quantType: string | undefined;
+  readonly quantType?: string;
   /** By the format's own names of the element types. */
   readonly dtypes: Readonly<Record<string, { readonly tensors: number; readonly bytes: number }>>;
   /** Tensors that the model does not read; absent when no model could be made. */
@@ -144,7 +144,7 @@ function summarise(checkpoint: Checkpoint, model: CausalLM | undefined): WeightS
     files: checkpoint.files.length,
     tensors: checkpoint.tensors.size,
     bytes: checkpoint.totalBytes,
-    quantType: checkpoint.quantDescription?.modelType,
+    ...(checkpoint.quantDescription && { quantType: checkpoint.quantDescription.modelType }),
     dtypes,
     unused:
       read && [...checkpoint.tensors].filter(([, tensor]) => !read.has(place(tensor))).map(([name]) => name),

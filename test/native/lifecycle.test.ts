@@ -15,9 +15,13 @@ async function longRun(seconds: number): Promise<{ run: () => Promise<unknown>; 
   const x = f32([64, SIZE], new Float32Array(64 * SIZE));
   const probe = engine.loadGraph(products(4));
   await engine.run(probe, { x });
-  const started = performance.now();
-  await engine.run(probe, { x });
-  const perProduct = (performance.now() - started) / 4 / 1000;
+  let perProduct = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < 10; i++) {
+    const started = performance.now();
+    await engine.run(probe, { x });
+    // The fastest: a probe that had to wait would make the run too short.
+    perProduct = Math.min(perProduct, (performance.now() - started) / 4 / 1000);
+  }
   const graph = engine.loadGraph(products(Math.max(4, Math.ceil(seconds / perProduct))));
   return { run: () => engine.run(graph, { x }), dispose: () => engine.dispose() };
 }
