@@ -140,11 +140,12 @@ function summarise(checkpoint: Checkpoint, model: CausalLM | undefined): WeightS
   const place = (part: { readonly file: string; readonly offset: number }): string =>
     `${part.offset} ${part.file}`;
   const read = model && new Set(model.getWeights().flatMap(({ parts }) => parts.map(place)));
+  const quantType = checkpoint.quantDescription?.modelType;
   return {
     files: checkpoint.files.length,
     tensors: checkpoint.tensors.size,
     bytes: checkpoint.totalBytes,
-    ...(checkpoint.quantDescription && { quantType: checkpoint.quantDescription.modelType }),
+    ...(quantType !== undefined && { quantType }),
     dtypes,
     unused:
       read && [...checkpoint.tensors].filter(([, tensor]) => !read.has(place(tensor))).map(([name]) => name),
