@@ -57,11 +57,17 @@ struct Format {
   WeightFormat format;
   int64_t group;
   int planes;
+  bool products;  ///< Scales are products of an output's scale and multipliers.
 };
-constexpr Format kFormats[] = {{"bf16", WeightFormat::kBF16, 0, 0},     {"w8a16", WeightFormat::kI8, 0, 2},
-                               {"w8a8", WeightFormat::kI8, 0, 1},       {"w4a16 g128", WeightFormat::kI4, 128, 2},
-                               {"w4a16 g64", WeightFormat::kI4, 64, 2}, {"w4a16 g32", WeightFormat::kI4, 32, 2},
-                               {"w4a8 g128", WeightFormat::kI4, 128, 1}};
+constexpr Format kFormats[] = {{"bf16", WeightFormat::kBF16, 0, 0, false},
+                               {"w8a16", WeightFormat::kI8, 0, 2, false},
+                               {"w8a8", WeightFormat::kI8, 0, 1, false},
+                               {"w4a16 g128", WeightFormat::kI4, 128, 2, true},
+                               {"w4a16 g64", WeightFormat::kI4, 64, 2, true},
+                               {"w4a16 g32", WeightFormat::kI4, 32, 2, true},
+                               {"w4a16 g128 float scales", WeightFormat::kI4, 128, 2, false},
+                               {"w4a16 g64 float scales", WeightFormat::kI4, 64, 2, false},
+                               {"w4a16 g32 float scales", WeightFormat::kI4, 32, 2, false}};
 
 /// Bytes per second of reading with eight streams per thread, one load per cache line, 1 KB ahead.
 double ReadSpeed(const std::byte* memory, size_t bytes, ThreadPool& pool) {
@@ -151,14 +157,24 @@ struct Layers {
         w.data = at;
         w.group = f.group;
         at += kernels::PackedBytes(w);
-        const auto base = kernels::ScalesGeometry(s.n, kernels::GroupsOf(s.k, f.group), false);
-        scales.emplace_back(static_cast<size_t>(kernels::ScalesBytes(base)));
+        kernels::PackedScales order = kernels::ScalesGeometry(s.n, kernels::GroupsOf(s.k, f.group), false);
+        size_t scale_bytes = static_cast<size_t>(kernels::ScalesBytes(order));
+        scales.emplace_back(scale_bytes);
         auto* numbers = reinterpret_cast<float*>(scales.back().data());
-        for (int64_t i = 0; i < kernels::ScalesBytes(base) / 4; ++i) numbers[i] = 0.01f;
-        w.scales = numbers;
+        for (size_t i = 0; i < scale_bytes / 4; ++i) numbers[i] = 0.01f;
+        w.scales = order.data = numbers;
+        if (f.products) {
+          scale_bytes = static_cast<size_t>(kernels::MultiplierBytes(order));
+          Buffer products(scale_bytes);
+          kernels::PackedScales found;
+          if (!kernels::PackMultipliers(order, products.data(), found)) std::exit(1);
+          w.scales = found.data;
+          w.multipliers = found.multipliers;
+          scales.back() = std::move(products);
+        }
         weights.push_back(w);
         total += static_cast<size_t>(kernels::PackedBytes(w));
-        if (f.format == WeightFormat::kI4) total += static_cast<size_t>(kernels::ScalesBytes(base));
+        if (f.format != WeightFormat::kBF16) total += scale_bytes;
       }
     }
   }
@@ -237,7 +253,7 @@ int main(int argc, char** argv) {
           speed.push_back(static_cast<double>(layers.total) / seconds);
           share.push_back(speed.back() / bound);
         }
-        std::printf("%-7s %-11s m %3ld  %6.2f GB/s  %5.1f %% of streamed reading\n", table->isa, format.name,
+        std::printf("%-7s %-23s m %3ld  %6.2f GB/s  %5.1f %% of streamed reading\n", table->isa, format.name,
                     static_cast<long>(m), Median(speed) / 1e9, 100 * Median(share));
       }
       for (size_t shape = 0; shape < std::size(kShapes) && prefill; ++shape) {
@@ -256,7 +272,7 @@ int main(int argc, char** argv) {
           share.push_back(speed.back() / bound);
           bytes_share.push_back(speed.back() / bytes_bound);
         }
-        std::printf("%-7s %-11s m 512  %-8s %7.0f GFLOP/s  %5.1f %% of AMX-bf16, %5.1f %% of AMX-int8\n", table->isa,
+        std::printf("%-7s %-23s m 512  %-8s %7.0f GFLOP/s  %5.1f %% of AMX-bf16, %5.1f %% of AMX-int8\n", table->isa,
                     format.name, kShapes[shape].name, Median(speed) / 1e9, 100 * Median(share),
                     100 * Median(bytes_share));
       }

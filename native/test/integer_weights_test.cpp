@@ -99,6 +99,16 @@ struct Expected {
       : integers(static_cast<size_t>(n * k)) {
     const int64_t channels = group ? group : k;
     for (int64_t row = 0; row < n; ++row) {
+      if (bits == 4) {
+        std::vector<float> values(static_cast<size_t>(k));
+        for (int64_t i = 0; i < k; ++i) values[static_cast<size_t>(i)] = LoadFloat(floats.data(), dtype, row * k + i);
+        std::vector<int8_t> multipliers(static_cast<size_t>((k + channels - 1) / channels));
+        const float scale =
+            kernels::Select("reference")
+                .quantize_int4(values.data(), k, channels, &integers[static_cast<size_t>(row * k)], multipliers.data());
+        for (int8_t m : multipliers) scales.push_back(scale * static_cast<float>(m));
+        continue;
+      }
       for (int64_t first = 0; first < k; first += channels) {
         const int64_t count = std::min(channels, k - first);
         std::vector<float> values(static_cast<size_t>(count));
@@ -108,14 +118,10 @@ struct Expected {
           max = std::max(max, std::fabs(values[static_cast<size_t>(i)]));
         }
         int8_t* to = &integers[static_cast<size_t>(row * k + first)];
-        if (bits == 4) {
-          scales.push_back(kernels::QuantizeInt4(values.data(), count, to));
-        } else {
-          scales.push_back(max / 127);
-          for (int64_t i = 0; i < count; ++i)
-            to[i] = max == 0 ? int8_t{0}
-                             : static_cast<int8_t>(std::nearbyint(values[static_cast<size_t>(i)] / (max / 127)));
-        }
+        scales.push_back(max / 127);
+        for (int64_t i = 0; i < count; ++i)
+          to[i] =
+              max == 0 ? int8_t{0} : static_cast<int8_t>(std::nearbyint(values[static_cast<size_t>(i)] / (max / 127)));
       }
     }
   }
@@ -153,6 +159,7 @@ void CheckWeight(const Tensors& tensors, const Expected& expected, int64_t n, in
   CHECK(scales.tensor.desc.layout == (group ? Layout::kPackedScales : Layout::kRowMajor));
   CHECK(scales.tensor.desc.SameShape(TensorDesc(DType::kF32, {n, groups})));
   if (group) CHECK(scales.scales.interleaved == interleaved && scales.scales.groups == groups && scales.scales.n == n);
+  CHECK((scales.scales.multipliers != nullptr) == (group && bits == 4));
   const std::vector<std::byte> exported = Export(scales.tensor);
   CHECK(std::memcmp(exported.data(), expected.scales.data(), exported.size()) == 0);
   CHECK(exported.size() == expected.scales.size() * 4);
@@ -215,7 +222,8 @@ void SeveralPiecesAreOneWeight() {
                                      WeightQuantize{bits, 128, false, "s"}}});
       CheckWeight(tensors, expected, n, k, bits, 128, false);
       // What stays is the packed integers and the scales.
-      CHECK(meter - held == 44 * 16 * (2112 * bits / 8 + 17 * 4));
+      const int64_t scales = bits == 4 ? 2816 + 44 * 16 * 17 : 44 * 16 * 17 * 4;
+      CHECK(meter - held == 44 * 16 * 2112 * bits / 8 + scales);
     }
     CHECK(meter == held);
   }
@@ -244,6 +252,25 @@ void StoredIntegersComeWithTheirScales() {
       }
     }
   }
+}
+
+void ScalesThatAreNoProductsStayAsTheyAre() {
+  const Folder folder;
+  const std::vector<int8_t> bytes(16 * 32, 0x17);
+  std::vector<float> scales(16 * 2, 1.0f);
+  scales[5] = 0.7310585f;
+  const std::string file = folder.Write("q", bytes), scale_file = folder.Write("s", scales);
+  const Tensors tensors =
+      Load({{"w",
+             DType::kI8,
+             {16, 32},
+             WeightLayout::kLinear,
+             {{file, 0, DType::kI8, {16, 32}}},
+             WeightQuantize{4, 32, false, "s"}},
+            {"s", DType::kF32, {16, 2}, WeightLayout::kPlain, {{scale_file, 0, DType::kF32, {16, 2}}}, {}}});
+  CHECK(tensors.at("s")->scales.multipliers == nullptr);
+  const std::vector<std::byte> exported = Export(tensors.at("s")->tensor);
+  CHECK(std::memcmp(exported.data(), scales.data(), exported.size()) == 0);
 }
 
 void WhatDoesNotFitIsRefused() {
@@ -333,6 +360,7 @@ int main() {
   RUN(FloatsAreRoundedWhileTheyArePacked);
   RUN(SeveralPiecesAreOneWeight);
   RUN(StoredIntegersComeWithTheirScales);
+  RUN(ScalesThatAreNoProductsStayAsTheyAre);
   RUN(WhatDoesNotFitIsRefused);
   RUN(FloatWeightsAreCopiedOutToo);
   return 0;

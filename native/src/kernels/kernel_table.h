@@ -103,6 +103,11 @@ struct KernelTable {
   /// a plane go to out + i * step + plane * plane_stride, zeros behind the last. The scale of a row that is not finite
   /// is NaN, that of a zero row 0; both have zeros.
   float (*quantize)(const void* x, DType dtype, int64_t k, int planes, int8_t* out, int64_t step, int64_t plane_stride);
+  /// A row of weights as out[i] * multiplier of i's group * the scale that is returned: int4 from -8 to 7, one multiplier
+  /// from -15 to 15 for each `group` numbers, of a few the one with the least square error. The products of scale and
+  /// multipliers are exact in f32. `out` has room for whole groups of 16. All tables give the same. The scale of a row
+  /// that is not finite is NaN, that of a row of zeros 0.
+  float (*quantize_int4)(const float* x, int64_t k, int64_t group, int8_t* out, int8_t* multipliers);
   /// Columns of panels [panel_begin, panel_end) of x * weight^T with its epilogue. With swiglu, panels come in pairs.
   /// `scratch`: gemm_scratch_bytes, 64-byte aligned, one per thread.
   void (*gemm)(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);

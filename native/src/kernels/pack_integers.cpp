@@ -1,10 +1,10 @@
 #include "kernels/pack_integers.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <vector>
 
 #include "base/checked.h"
 
@@ -110,7 +110,7 @@ int64_t GroupsOf(int64_t k, int64_t group) { return group == 0 ? 1 : (k + group 
 
 PackedScales ScalesGeometry(int64_t n, int64_t groups, bool interleaved) {
   const PackedWeight like = PackedGeometry(WeightFormat::kF32, n, groups, interleaved);
-  return {n, groups, like.panels, nullptr, interleaved};
+  return {.n = n, .groups = groups, .panels = like.panels, .interleaved = interleaved};
 }
 
 int64_t ScalesBytes(const PackedScales& scales) {
@@ -134,7 +134,64 @@ void PackScales(const PackedScales& scales, float* data, int64_t row_begin, int6
 
 float ScaleOf(const PackedScales& scales, int64_t row, int64_t group) {
   const Place place = PlaceOf(scales.n, scales.interleaved, row);
-  return scales.data[(place.panel * scales.groups + group) * kPanelColumns + place.column];
+  const int64_t at = (place.panel * scales.groups + group) * kPanelColumns + place.column;
+  return scales.multipliers ? scales.data[row] * static_cast<float>(scales.multipliers[at]) : scales.data[at];
+}
+
+bool FindMultipliers(const float* scales, int64_t groups, float* scale, int8_t* multipliers) {
+  float largest = 0;
+  int64_t not_a_number = 0;
+  for (int64_t g = 0; g < groups; ++g) {
+    largest = std::max(largest, std::fabs(scales[g]));
+    not_a_number += std::isnan(scales[g]);
+  }
+  if (not_a_number == groups || (largest == 0 && not_a_number == 0)) {
+    std::fill_n(multipliers, groups, int8_t{0});
+    *scale = scales[0];
+    return true;
+  }
+  if (not_a_number > 0 || !std::isfinite(largest)) return false;
+  constexpr int kLargest = 15;
+  for (int m = kLargest; m > 0; --m) {
+    const float one = largest / static_cast<float>(m);
+    int64_t found = 0;
+    while (found < groups) {
+      const float multiple = std::nearbyint(scales[found] / one);
+      if (!(std::fabs(multiple) <= kLargest) || multiple * one != scales[found]) break;
+      multipliers[found++] = static_cast<int8_t>(multiple);
+    }
+    if (found < groups) continue;
+    *scale = one;
+    return true;
+  }
+  return false;
+}
+
+int64_t MultipliersAt(const PackedScales& scales) {
+  return (scales.n * static_cast<int64_t>(sizeof(float)) + 63) / 64 * 64;
+}
+
+int64_t MultiplierBytes(const PackedScales& scales) {
+  return MultipliersAt(scales) + scales.panels * scales.groups * kPanelColumns;
+}
+
+bool PackMultipliers(const PackedScales& scales, std::byte* data, PackedScales& packed) {
+  auto* own = reinterpret_cast<float*>(data);
+  auto* multipliers = reinterpret_cast<int8_t*>(data + MultipliersAt(scales));
+  std::memset(multipliers, 0, static_cast<size_t>(scales.panels * scales.groups * kPanelColumns));
+  std::vector<float> row(static_cast<size_t>(scales.groups));
+  std::vector<int8_t> found(static_cast<size_t>(scales.groups));
+  for (int64_t r = 0; r < scales.n; ++r) {
+    for (int64_t g = 0; g < scales.groups; ++g) row[static_cast<size_t>(g)] = ScaleOf(scales, r, g);
+    if (!FindMultipliers(row.data(), scales.groups, &own[r], found.data())) return false;
+    const Place place = PlaceOf(scales.n, scales.interleaved, r);
+    for (int64_t g = 0; g < scales.groups; ++g)
+      multipliers[(place.panel * scales.groups + g) * kPanelColumns + place.column] = found[static_cast<size_t>(g)];
+  }
+  packed = scales;
+  packed.data = own;
+  packed.multipliers = multipliers;
+  return true;
 }
 
 }  // namespace atb::kernels

@@ -34,8 +34,14 @@ void PackScales(const PackedScales& scales, float* data, int64_t row_begin, int6
 /// The scale of a group of row `row`.
 float ScaleOf(const PackedScales& scales, int64_t row, int64_t group);
 
-/// Rounds n numbers to int4 in [-8, 7] times a scale, chosen among a few for the least square error.
-/// Returns the scale: 0 when all are 0, NaN when one is not finite; then the integers are 0.
-float QuantizeInt4(const float* values, int64_t n, int8_t* out);
+/// Whether the scales [groups] of an output are products of one number and multipliers as PackedWeight has them. Writes
+/// them when they are; all zeros or all NaN are. The products of what is found are exactly the scales.
+bool FindMultipliers(const float* scales, int64_t groups, float* scale, int8_t* multipliers);
+
+/// The bytes of scales [n] and multipliers for such a geometry, the latter behind the former; and where they begin.
+int64_t MultiplierBytes(const PackedScales& scales);
+int64_t MultipliersAt(const PackedScales& scales);
+/// The same scales as products, in `data` of MultiplierBytes; false when they are not.
+bool PackMultipliers(const PackedScales& scales, std::byte* data, PackedScales& packed);
 
 }  // namespace atb::kernels

@@ -39,18 +39,23 @@ struct PackedWeight {
   int64_t panel_stride;  ///< Bytes from one panel to the next.
   const void* data;      ///< 64-byte aligned.
   bool interleaved;      ///< Panels alternate between rows [0, n/2) and [n/2, n) (gate, up), for a fused SwiGLU.
-  // Of integers, and only while they are multiplied: a weight is scale * integer.
-  const float* scales = nullptr;  ///< [n] when group is 0, else [panels][ceil(k / group)][16 columns].
+  // Of integers, and only while they are multiplied: a weight is scale * integer, or scale * multiplier * integer.
   int64_t group = 0;              ///< Channels that share a scale; 0: all of an output's.
+  const float* scales = nullptr;  ///< [n] when group is 0 or there are multipliers, else [panels][groups][16 columns].
+  /// Of kI4, from -15 to 15: [panels][groups][16 columns]. A multiplier times an integer is one of 8 bits, so that sums
+  /// over all channels stay integers.
+  const int8_t* multipliers = nullptr;
 };
 
-/// Scales [n, groups] of a grouped weight in the order of its panels.
+/// Scales [n, groups] of a grouped weight in the order of its panels: each a float, or the product of an output's scale
+/// and a multiplier.
 struct PackedScales {
   int64_t n;
   int64_t groups;
   int64_t panels;
-  const float* data;  ///< [panels][groups][16 columns], zeros where a panel has no row.
   bool interleaved;
+  const float* data = nullptr;          ///< [panels][groups][16 columns], zeros where a panel has no row; or [n].
+  const int8_t* multipliers = nullptr;  ///< [panels][groups][16 columns], or null.
 };
 
 }  // namespace atb::kernels

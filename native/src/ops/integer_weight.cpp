@@ -128,6 +128,7 @@ PackedWeight IntegerWeight::Resolve(std::span<const Tensor> in, const Context& c
   auto* own_scales = reinterpret_cast<float*>(workspace);
   if (scales.desc.layout == Layout::kPackedScales) {
     weight.scales = scales.As<const PackedScales>()->data;
+    weight.multipliers = scales.As<const PackedScales>()->multipliers;
   } else if (group == 0) {
     weight.scales = LoadFloats(ctx.kernels, scales, 0, sizes.n, own_scales);
   } else {

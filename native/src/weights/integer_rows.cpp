@@ -30,17 +30,22 @@ void QuantizeRows(const IntegerTarget& target, const kernels::KernelTable& kerne
   const int64_t stride = Stride(weight);
   int8_t* integers = Grow(staging.integers, count * stride);
   float* scales = Grow(staging.scales, count * groups);
-  float* floats = weight.format == WeightFormat::kI4 ? Grow(staging.floats, k) : nullptr;
+  float* floats = Grow(staging.floats, k);
+  int8_t* multipliers = Grow(staging.multipliers, groups);
   for (int64_t r = 0; r < count; ++r) {
     const std::byte* from = rows + r * k * size;
     int8_t* to = integers + r * stride;
-    if (floats) kernels.to_f32(from, dtype, floats, k);
+    float* own_scales = scales + r * groups;
+    if (weight.format == WeightFormat::kI4) {
+      kernels.to_f32(from, dtype, floats, k);
+      const float scale = kernels.quantize_int4(floats, k, channels, to, multipliers);
+      for (int64_t g = 0; g < groups; ++g) own_scales[g] = scale * static_cast<float>(multipliers[g]);
+      continue;
+    }
     for (int64_t g = 0; g < groups; ++g) {
       const int64_t first = g * channels, n = std::min(channels, k - first);
       // The kernel fills up its last tile with zeros: groups go from front to back.
-      scales[r * groups + g] =
-          floats ? kernels::QuantizeInt4(floats + first, n, to + first)
-                 : kernels.quantize(from + first * size, dtype, n, 1, to + first, kernels::kIntegerTileK, 0);
+      own_scales[g] = kernels.quantize(from + first * size, dtype, n, 1, to + first, kernels::kIntegerTileK, 0);
     }
   }
   kernels::PackRows(weight, target.data, row, row + count, {integers, DType::kI8, stride});

@@ -12,6 +12,7 @@ struct IntegerStaging {
   std::vector<int8_t> integers;
   std::vector<float> floats;
   std::vector<float> scales;
+  std::vector<int8_t> multipliers;
 };
 
 /// Where the integers and the scales of a weight go: scales in rows of one, or in the order of the panels.
@@ -23,7 +24,7 @@ struct IntegerTarget {
 };
 
 /// Rounds `count` rows of floats from row `row` on, [count, k] without gaps, to int8 (scale = max / 127, to nearest
-/// even) or int4 (kernels::QuantizeInt4) group by group, and packs them with their scales.
+/// even) or int4 (KernelTable::quantize_int4) group by group, and packs them with their scales.
 void QuantizeRows(const IntegerTarget& target, const kernels::KernelTable& kernels, const std::byte* rows, DType dtype,
                   int64_t row, int64_t count, IntegerStaging& staging);
 

@@ -56,6 +56,7 @@ struct Plan {
   // Of integers: the scales that are made with them, and of scales the order of their weight's panels.
   bool makes_scales = false;
   std::optional<kernels::PackedScales> order;
+  bool may_multiply = false;  ///< The order is that of int4.
   StoredTensor* scale_target = nullptr;
 
   int64_t Columns() const { return load->shape[1]; }  ///< Elements of a row, in the files.
@@ -148,6 +149,7 @@ void PlanIntegers(Plan& plan) {
   plan.desc.dims[1] = k / per_byte;
   const int64_t groups = kernels::GroupsOf(k, quantize.group);
   if (quantize.group) plan.order = kernels::ScalesGeometry(load.shape[0], groups, interleaved);
+  plan.may_multiply = quantize.group != 0 && quantize.bits == 4;
 }
 
 /// Scales of integers that are stored are a load of their own; in groups, they follow the panels of their weight.
@@ -170,6 +172,7 @@ void PlanStoredScales(const Plan& weight, std::vector<Plan>& plans) {
   if (scales->order) fail("NATIVE_ARGUMENT_INVALID", "those of another weight");
   if (!weight.order) return;
   scales->order = weight.order;
+  scales->may_multiply = weight.may_multiply;
   scales->bytes = kernels::ScalesBytes(*weight.order);
   scales->desc.layout = Layout::kPackedScales;
 }
@@ -345,6 +348,45 @@ std::shared_ptr<StoredTensor> AllocateScales(const Plan& plan, std::atomic<int64
   return stored;
 }
 
+/// Calls f(i, worker) for each i on all threads until one throws, which it then throws, or the load is cancelled.
+template <typename F>
+void RunAll(int64_t count, const LoadContext& context, F&& f) {
+  std::atomic<bool> failed{false};
+  std::mutex mutex;
+  std::exception_ptr error;
+  context.pool.ParallelFor(count, [&](int64_t i, int worker) {
+    if (failed.load(std::memory_order_relaxed) || context.cancelled.load(std::memory_order_relaxed)) return;
+    try {
+      f(i, worker);
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      if (!failed.exchange(true)) error = std::current_exception();
+    }
+  });
+  if (error) std::rethrow_exception(error);
+  if (context.cancelled) throw Error("NATIVE_DISPOSED", "the engine was disposed while it loaded weights");
+}
+
+/// Scales of int4 become products of an output's scale and multipliers, where they are such: less to read, and products
+/// with the weight need no group-wise sums.
+void FindMultipliers(StoredTensor& stored, std::atomic<int64_t>* meter) {
+  Buffer bytes(static_cast<size_t>(kernels::MultiplierBytes(stored.scales)), meter);
+  kernels::PackedScales products;
+  if (!kernels::PackMultipliers(stored.scales, bytes.data(), products)) return;
+  stored.scales = products;
+  stored.bytes = std::move(bytes);
+}
+
+void FindAllMultipliers(std::span<const Plan> plans, const LoadContext& context) {
+  std::vector<StoredTensor*> scales;
+  for (const Plan& plan : plans) {
+    if (!plan.may_multiply || (plan.packed && !plan.makes_scales)) continue;
+    scales.push_back(plan.packed ? plan.scale_target : plan.target);
+  }
+  RunAll(static_cast<int64_t>(scales.size()), context,
+         [&](int64_t i, int) { FindMultipliers(*scales[static_cast<size_t>(i)], context.meter); });
+}
+
 /// Counts bytes and says so about 200 times.
 class Progress {
  public:
@@ -402,21 +444,11 @@ std::vector<LoadedWeight> LoadWeights(std::span<const WeightLoad> loads, const L
 
   Progress progress(static_cast<uint64_t>(file_bytes), context.progress);
   std::vector<Staging> staging(static_cast<size_t>(context.pool.threads()));
-  std::atomic<bool> failed{false};
-  std::mutex mutex;
-  std::exception_ptr error;
-  context.pool.ParallelFor(static_cast<int64_t>(pieces.size()), [&](int64_t i, int worker) {
-    if (failed.load(std::memory_order_relaxed) || context.cancelled.load(std::memory_order_relaxed)) return;
-    try {
-      Staging& own = staging[static_cast<size_t>(worker)];
-      progress.Add(static_cast<uint64_t>(LoadPiece(pieces[static_cast<size_t>(i)], own, context.kernels)));
-    } catch (...) {
-      const std::lock_guard lock(mutex);
-      if (!failed.exchange(true)) error = std::current_exception();
-    }
+  RunAll(static_cast<int64_t>(pieces.size()), context, [&](int64_t i, int worker) {
+    Staging& own = staging[static_cast<size_t>(worker)];
+    progress.Add(static_cast<uint64_t>(LoadPiece(pieces[static_cast<size_t>(i)], own, context.kernels)));
   });
-  if (error) std::rethrow_exception(error);
-  if (context.cancelled) throw Error("NATIVE_DISPOSED", "the engine was disposed while it loaded weights");
+  FindAllMultipliers(plans, context);
   return results;
 }
 

@@ -45,6 +45,8 @@ struct alignas(64) Scratch {
   /// Of one group.
   int32_t sums[kNarrowPanels][kTileRows][kPanelColumns];
   float c[kNarrowPanels][kTileRows][kPanelColumns];
+  /// Of multiplied groups.
+  int32_t totals[kNarrowPanels][kTileRows][kPanelColumns];
   float scales[kNarrowPanels][kPanelColumns];
   /// Weights of kI4 as bytes.
   int8_t tiles[2 * kChannels * kPanelColumns];
@@ -61,6 +63,52 @@ inline void Expand(const char* from, int64_t lines, int8_t* to) {
     const __m512i both = _mm512_loadu_si512(from);
     _mm512_store_si512(to, _mm512_and_si512(_mm512_slli_epi16(both, 4), upper));
     _mm512_store_si512(to + 64, _mm512_and_si512(both, upper));
+  }
+}
+
+/// The multipliers of a panel: those of group g, which is `halves` halves of tiles, are sixteen at data + g * 16.
+struct Multipliers {
+  const int8_t* data;
+  int64_t halves;
+  int64_t groups;
+};
+
+/// Makes the bytes that int4 times their multipliers are, out of `halves` halves of tiles from the one of number
+/// `first` on.
+inline void ExpandMultiplied(const char* from, int64_t first, int64_t halves, const Multipliers& multipliers,
+                             int8_t* to) {
+  const __m512i upper = _mm512_set1_epi16(-4096), low_byte = _mm512_set1_epi16(0xFF);
+  for (int64_t half = first; half < first + halves; ++half) {
+    const int64_t group = Min(half / multipliers.halves, multipliers.groups - 1);  // Padding belongs to the last one.
+    const auto* at = reinterpret_cast<const __m128i*>(multipliers.data + group * kPanelColumns);
+    const __m512i wide = _mm512_cvtepi8_epi32(_mm_loadu_si128(at));
+    // Each column's multiplier in both of its words, times 16: an int4 in the uppermost bits of a word times that is
+    // the product times 65536.
+    const __m512i both =
+        _mm512_or_si512(_mm512_slli_epi32(wide, 16), _mm512_and_si512(wide, _mm512_set1_epi32(0xFFFF)));
+    const __m512i factor = _mm512_slli_epi16(both, 4);
+    for (int64_t line = 0; line < kTileRows / 4; ++line, from += 64, to += 128) {
+      __builtin_prefetch(from + kPrefetchBytes);
+      const __m512i x = _mm512_loadu_si512(from);
+      const __m512i even[] = {_mm512_slli_epi16(x, 12), _mm512_and_si512(_mm512_slli_epi16(x, 8), upper)};
+      const __m512i odd[] = {_mm512_and_si512(_mm512_slli_epi16(x, 4), upper), _mm512_and_si512(x, upper)};
+      for (int i = 0; i < 2; ++i) {
+        const __m512i low = _mm512_mulhi_epi16(even[i], factor);
+        const __m512i high = _mm512_slli_epi16(_mm512_mulhi_epi16(odd[i], factor), 8);
+        // low_byte ? low : high, bit by bit.
+        _mm512_store_si512(to + i * 64, _mm512_ternarylogic_epi32(low_byte, low, high, 0xCA));
+      }
+    }
+  }
+}
+
+/// totals[line] += multipliers * the sums of a group, which are sixteenfold.
+inline void AddMultiplied(const int32_t (*sums)[kPanelColumns], int64_t lines, const int8_t* multipliers,
+                          int32_t (*totals)[kPanelColumns]) {
+  const __m512i multiplier = _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(multipliers)));
+  for (int64_t i = 0; i < lines; ++i) {
+    const __m512i product = _mm512_mullo_epi32(_mm512_srai_epi32(_mm512_load_si512(sums[i]), 4), multiplier);
+    _mm512_store_si512(totals[i], _mm512_add_epi32(_mm512_load_si512(totals[i]), product));
   }
 }
 
@@ -89,7 +137,7 @@ inline void ScaleOf(const int32_t (*sums)[kPanelColumns], int64_t rows, Vec scal
 inline void Scale(const GemmCall& call, const Block& block, const int32_t (*sums)[kPanelColumns], const float* scales,
                   float (*c)[kPanelColumns]) {
   const Vec scale = Vec::Load(scales);
-  const float factor = simd::FormatFactor(call.weight->format);
+  const float factor = simd::FormatFactor(*call.weight);
   const float* rows = call.x_scales + block.row;
   if (call.planes == 1) return ScaleOf<1>(sums, block.rows, scale, rows, factor, c);
   if (call.planes == 2) return ScaleOf<2>(sums, block.rows, scale, rows, factor, c);
@@ -190,14 +238,22 @@ void Narrow(const GemmCall& call, const Block& block, int64_t panel_begin, int64
     const char* w = static_cast<const char*>(weight.data) + panel * weight.panel_stride;
     const auto scales = Scales::Of<Vec>(weight, groups.count, panel, panels, scratch.scales[0]);
     memset(scratch.c, 0, sizeof scratch.c);
+    if (weight.multipliers) memset(scratch.totals, 0, sizeof scratch.totals);
     for (int64_t g = 0; g < groups.count; ++g) {
       const int64_t end = Min((g + 1) * groups.channels, weight.k);
       multiply(panels, block, w, weight.panel_stride, g * groups.channels / step, (end + step - 1) / step, scratch);
       for (int64_t p = 0; p < panels; ++p) {
-        AddGroup(call.planes, scratch.sums[p], block.rows, scales.data + p * scales.stride + g * kPanelColumns,
-                 scratch.c[p]);
+        if (weight.multipliers) {
+          const int8_t* at = weight.multipliers + ((panel + p) * groups.count + g) * kPanelColumns;
+          AddMultiplied(scratch.sums[p], block.lines, at, scratch.totals[p]);
+        } else {
+          AddGroup(call.planes, scratch.sums[p], block.rows, scales.data + p * scales.stride + g * kPanelColumns,
+                   scratch.c[p]);
+        }
       }
     }
+    for (int64_t p = 0; weight.multipliers && p < panels; ++p)
+      AddGroup(call.planes, scratch.totals[p], block.rows, scales.data + p * scales.stride, scratch.c[p]);
     for (int64_t p = 0; p < panels; p += call.swiglu ? 2 : 1) {
       float* up = call.swiglu ? scratch.c[p + 1][0] : nullptr;
       simd::FinishInteger<Vec>(call, block.row, block.rows, panel + p, scratch.c[p][0], up);
@@ -286,7 +342,8 @@ class Wide {
         groups_(weight_),
         first_(first),
         last_(last),
-        half_(HalfSteps(weight_)),
+        one_scale_(simd::HasOneScale(weight_)),
+        half_(!one_scale_ && HalfSteps(weight_)),
         four_(weight_.format == WeightFormat::kI4),
         scratch_(scratch) {}
 
@@ -304,7 +361,8 @@ class Wide {
 
   /// Channels of a turn: whole tiles and whole groups, alike turns.
   static int64_t Turn(const PackedWeight& weight) {
-    const int64_t unit = weight.group % kIntegerTileK ? 2 * weight.group : weight.group ? weight.group : kIntegerTileK;
+    int64_t unit = kIntegerTileK;
+    if (!simd::HasOneScale(weight)) unit = weight.group % kIntegerTileK ? 2 * weight.group : weight.group;
     const int64_t most = kChannels / unit * unit;
     const int64_t turns = (weight.k + most - 1) / most;
     return ((weight.k + turns - 1) / turns + unit - 1) / unit * unit;
@@ -325,8 +383,17 @@ class Wide {
     int64_t stride = weight_.panel_stride;
     if (four_) {
       stride = kChannels * kPanelColumns;
-      for (int64_t p = 0; p < panels; ++p)
-        Expand(w + p * weight_.panel_stride, tiles * (TileBytes(weight_.format) / 64), scratch_.tiles + p * stride);
+      for (int64_t p = 0; p < panels; ++p) {
+        const char* from = w + p * weight_.panel_stride;
+        int8_t* to = scratch_.tiles + p * stride;
+        if (weight_.multipliers) {
+          const int8_t* multipliers = weight_.multipliers + (panel + p) * groups_.count * kPanelColumns;
+          ExpandMultiplied(from, k / kGroupStep, 2 * tiles, {multipliers, weight_.group / kGroupStep, groups_.count},
+                           to);
+        } else {
+          Expand(from, tiles * (TileBytes(weight_.format) / 64), to);
+        }
+      }
       w = reinterpret_cast<const char*>(scratch_.tiles);
     }
     const auto scales = Scales::Of<Vec>(weight_, groups_.count, panel, panels, scratch_.scales[0]);
@@ -345,8 +412,8 @@ class Wide {
       for (int64_t p = 0; p < panels; ++p) {
         const float* scale = scales.data + p * scales.stride;
         // In place: a row is written when its digits have been read.
-        weight_.group == 0 ? Scale(call_, block, kept[p], scale, c[p])
-                           : simd::ScaleRows<Vec>(call_, block.row, block.rows, c[p][0]);
+        one_scale_ ? Scale(call_, block, kept[p], scale, c[p])
+                   : simd::ScaleRows<Vec>(call_, block.row, block.rows, c[p][0]);
       }
       simd::Finish<Vec>(call_, block.row, block.rows, panel, c[0][0], call_.swiglu ? c[1][0] : nullptr);
       if (panels == 2 && !call_.swiglu) simd::Finish<Vec>(call_, block.row, block.rows, panel + 1, c[1][0], nullptr);
@@ -361,7 +428,7 @@ class Wide {
     const int64_t step = half_ ? kIntegerTileK / 2 : kIntegerTileK;
     Block part = block;
     part.x += k / kIntegerTileK * block.stride;
-    if (weight_.group == 0) return multiply(part, w, stride, 0, (channels + step - 1) / step, k > 0, fetch, kept);
+    if (one_scale_) return multiply(part, w, stride, 0, (channels + step - 1) / step, k > 0, fetch, kept);
     auto* c = reinterpret_cast<float(*)[kPairLines][kPanelColumns]>(kept);
     if (k == 0) memset(c, 0, sizeof(Sums));
     auto* sums = reinterpret_cast<int32_t(*)[kPairLines][kPanelColumns]>(scratch_.sums);
@@ -407,7 +474,7 @@ class Wide {
   const Blocks blocks_;
   const Groups groups_;
   const int64_t first_, last_;
-  const bool half_, four_;
+  const bool one_scale_, half_, four_;
   Scratch& scratch_;
 };
 

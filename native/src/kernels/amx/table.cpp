@@ -17,6 +17,7 @@ const KernelTable kAmx = {
     .softmax = avx512::Softmax,
     .argmax = avx512::Argmax,
     .quantize = avx512::Quantize,
+    .quantize_int4 = avx512::QuantizeInt4,
     .gemm = amx::Gemm,
     .gemm_scratch_bytes = amx::kGemmScratchBytes,
     .gemm_streams = amx::kGemmStreams,

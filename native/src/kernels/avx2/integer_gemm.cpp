@@ -24,6 +24,7 @@ struct Sums {
 
 struct alignas(64) Scratch {
   Sums sums[kPanels][kLines];
+  int32_t totals[kPanels][kLines][kPanelColumns];  ///< Of multiplied groups.
   float c[kPanels][kLines][kPanelColumns];
   float scales[kPanels][kPanelColumns];
   int16_t x[kLines][kPieceSteps * kStep];
@@ -79,25 +80,52 @@ void Accumulate(const char* w, int64_t steps, const int16_t (*x)[kPieceSteps * k
   }
 }
 
-/// Sums of columns i and i + 1 of four, each in order.
-inline __m256 Columns(__m256i a, __m256i b) {
-  return _mm256_cvtepi32_ps(_mm256_permute4x64_epi64(_mm256_hadd_epi32(a, b), 0xD8));
-}
+/// Sixteen int32.
+struct Integers {
+  __m256i lo;
+  __m256i hi;
 
-inline Vec Columns(const Sums& sums) {
+  static __m256i* Half(int32_t* p, int i) { return reinterpret_cast<__m256i*>(p) + i; }
+  static Integers Load(int32_t* p) { return {_mm256_load_si256(Half(p, 0)), _mm256_load_si256(Half(p, 1))}; }
+  void Store(int32_t* p) const {
+    _mm256_store_si256(Half(p, 0), lo);
+    _mm256_store_si256(Half(p, 1), hi);
+  }
+  Vec Floats() const { return {_mm256_cvtepi32_ps(lo), _mm256_cvtepi32_ps(hi)}; }
+};
+
+/// Sums of columns i and i + 1 of four, each in order.
+inline __m256i Columns(__m256i a, __m256i b) { return _mm256_permute4x64_epi64(_mm256_hadd_epi32(a, b), 0xD8); }
+
+inline Integers Columns(const Sums& sums) {
   return {Columns(sums.columns[0], sums.columns[1]), Columns(sums.columns[2], sums.columns[3])};
 }
 
-/// Ends a group: joins the digits of each row, scales them and adds them to c. Sums are zero then.
-template <int Planes, int R>
-void EndGroup(Sums* sums, const float* scales, float (*c)[kPanelColumns]) {
+/// c[r] += scale * the numbers whose digits were summed.
+template <int Planes, int R, class Digit>
+void AddScaled(Digit digit, const float* scales, float (*c)[kPanelColumns]) {
   const Vec scale = Vec::Load(scales);
   for (int r = 0; r < R; ++r) {
-    Vec value = Columns(sums[r]);
-    for (int plane = 1; plane < Planes; ++plane) value = Fma(value, Vec::Set1(256.0f), Columns(sums[plane * R + r]));
+    Vec value = digit(r).Floats();
+    for (int plane = 1; plane < Planes; ++plane) value = Fma(value, Vec::Set1(256.0f), digit(plane * R + r).Floats());
     Fma(value, scale, Vec::Load(c[r])).Store(c[r]);
   }
-  memset(sums, 0, sizeof(Sums) * Planes * R);
+}
+
+/// totals[t] += multipliers * the sums of a group, which are sixteenfold.
+template <int T>
+void AddMultiplied(const Sums* sums, const int8_t* multipliers, int32_t (*totals)[kPanelColumns]) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(multipliers));
+  const __m256i lo = _mm256_cvtepi8_epi32(bytes);
+  const __m256i hi = _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8));
+  for (int t = 0; t < T; ++t) {
+    const Integers group = Columns(sums[t]), total = Integers::Load(totals[t]);
+    const Integers sum{
+        _mm256_add_epi32(total.lo, _mm256_mullo_epi32(_mm256_srai_epi32(group.lo, 4), lo)),
+        _mm256_add_epi32(total.hi, _mm256_mullo_epi32(_mm256_srai_epi32(group.hi, 4), hi)),
+    };
+    sum.Store(totals[t]);
+  }
 }
 
 inline void Widen(const int8_t* digits, int16_t* out) {
@@ -130,10 +158,22 @@ void MultiplyRows(const GemmCall& call, const simd::Block& block, int64_t row, i
     for (int64_t p = 0; p < panels; ++p) {
       const char* from = w + p * weight.panel_stride + step * (kStep / 4 / F::kQuads) * 64;
       Accumulate<F, T>(from, steps, scratch.x, scratch.sums[p]);
-      if (step + steps == group_end)
-        EndGroup<Planes, R>(scratch.sums[p], scales.data + p * scales.stride + group * kPanelColumns, scratch.c[p]);
+      if (step + steps < group_end) continue;
+      Sums* const sums = scratch.sums[p];
+      if (weight.multipliers) {
+        const int64_t at = ((panel + p) * groups.count + group) * kPanelColumns;
+        AddMultiplied<T>(sums, weight.multipliers + at, scratch.totals[p]);
+      } else {
+        const auto digit = [=](int t) { return Columns(sums[t]); };
+        AddScaled<Planes, R>(digit, scales.data + p * scales.stride + group * kPanelColumns, scratch.c[p]);
+      }
+      memset(sums, 0, sizeof(Sums) * T);
     }
     step += steps;
+  }
+  for (int64_t p = 0; weight.multipliers && p < panels; ++p) {
+    const auto digit = [&](int t) { return Integers::Load(scratch.totals[p][t]); };
+    AddScaled<Planes, R>(digit, scales.data + p * scales.stride, scratch.c[p]);
   }
 }
 
@@ -144,6 +184,7 @@ void MultiplyBlock(const GemmCall& call, const simd::Block& block, int64_t panel
     const int64_t rows = Min(kRows, block.rows - row);
     memset(scratch.c, 0, sizeof scratch.c);
     memset(scratch.sums, 0, sizeof scratch.sums);
+    memset(scratch.totals, 0, sizeof scratch.totals);
     if constexpr (Planes == 1) {
       if (rows == 3) MultiplyRows<F, 1, 3>(call, block, row, panel, panels, scratch);
       if (rows == 2) MultiplyRows<F, 1, 2>(call, block, row, panel, panels, scratch);

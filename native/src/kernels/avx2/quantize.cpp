@@ -1,6 +1,7 @@
 #include "kernels/simd/quantize.h"
 #include "kernels/avx2/kernels.h"
 #include "kernels/avx2/vec.h"
+#include "kernels/simd/quantize_int4.h"
 
 namespace atb::kernels::avx2 {
 namespace {
@@ -35,6 +36,10 @@ struct Digits {
 
 float Quantize(const void* x, DType dtype, int64_t k, int planes, int8_t* out, int64_t step, int64_t plane_stride) {
   return simd::Quantize<Vec, Digits>(x, dtype, k, planes, out, step, plane_stride);
+}
+
+float QuantizeInt4(const float* x, int64_t k, int64_t group, int8_t* out, int8_t* multipliers) {
+  return simd::QuantizeInt4<Vec, Digits>(x, k, group, out, multipliers);
 }
 
 }  // namespace atb::kernels::avx2

@@ -16,6 +16,7 @@ const KernelTable kAvx2 = {
     .softmax = avx2::Softmax,
     .argmax = avx2::Argmax,
     .quantize = avx2::Quantize,
+    .quantize_int4 = avx2::QuantizeInt4,
     .gemm = avx2::Gemm,
     .gemm_scratch_bytes = avx2::kGemmScratchBytes,
     .gemm_streams = avx2::kGemmStreams,

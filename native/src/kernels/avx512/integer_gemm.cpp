@@ -19,9 +19,18 @@ constexpr int64_t kStep = kGroupStep;
 constexpr int64_t kPrefetchBytes = 1024;
 static_assert(kStep * 2 == kIntegerTileK);
 
-struct Scratch {
+struct alignas(64) Scratch {
   float c[kPanels][kLines][kPanelColumns];
+  int32_t sums[kPanels][kLines][kPanelColumns];  ///< Of multiplied groups.
   float scales[kPanels][kPanelColumns];
+};
+
+/// How a group of panels ends: with its scales, or with its multipliers.
+struct GroupEnd {
+  const float* scales;
+  int64_t scale_stride;
+  const int8_t* multipliers;  ///< Or null.
+  int64_t multiplier_stride;
 };
 
 /// How a format's bytes become unsigned ones, 128 too large: one line of 64 bytes is kQuads quads of channels.
@@ -68,18 +77,37 @@ int Excess(const Lines<T>& x, int t, int64_t begin, int64_t end) {
   return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xB1)));
 }
 
-/// c[p][r] += the products of steps [begin, end), one group, with its scales. Digits of the first plane's R rows come
-/// first.
+/// sums[p] += multipliers * the sums of a group, which are sixteenfold.
+template <int T>
+inline void AddMultiplied(const __m512i (&acc)[T], const int8_t* multipliers, int32_t (*sums)[kPanelColumns]) {
+  const __m512i multiplier = _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(multipliers)));
+  for (int t = 0; t < T; ++t) {
+    const __m512i product = _mm512_mullo_epi32(_mm512_srai_epi32(acc[t], 4), multiplier);
+    _mm512_store_si512(sums[t], _mm512_add_epi32(_mm512_load_si512(sums[t]), product));
+  }
+}
+
+/// c[r] += scale * the numbers whose digits were summed: the first digits of R rows, then the second ones.
+template <int Planes, int R>
+inline void AddScaled(const __m512i* acc, Vec scale, float (*c)[kPanelColumns]) {
+  for (int r = 0; r < R; ++r) {
+    __m512i sums[Planes];
+    for (int plane = 0; plane < Planes; ++plane) sums[plane] = acc[plane * R + r];
+    Fma(Join<Planes>(sums), scale, Vec::Load(c[r])).Store(c[r]);
+  }
+}
+
+/// Adds the products of steps [begin, end), one group, of P panels from `first` on.
 template <class F, int Planes, int R, int P>
 void Accumulate(const Lines<Planes * R>& x, const int* excess, const char* w, int64_t panel_stride, int64_t begin,
-                int64_t end, const float* scales, int64_t scale_stride, float (*c)[kLines][kPanelColumns]) {
+                int64_t end, const GroupEnd& group, int64_t first, Scratch& scratch) {
   constexpr int T = Planes * R;
   constexpr int64_t kLineSteps = kStep / 4 / F::kQuads;
   __m512i acc[P][T];
   for (int p = 0; p < P; ++p) {
     for (int t = 0; t < T; ++t) acc[p][t] = _mm512_set1_epi32(-excess[t]);
   }
-  w += begin * kLineSteps * 64;
+  w += first * panel_stride + begin * kLineSteps * 64;
   for (int64_t s = begin; s < end; ++s) {
     const int64_t at = x.At(s);
     for (int64_t line = 0; line < kLineSteps; ++line, w += 64) {
@@ -100,33 +128,31 @@ void Accumulate(const Lines<Planes * R>& x, const int* excess, const char* w, in
       }
     }
   }
-  for (int p = 0; p < P; ++p) {
-    const Vec scale = Vec::Load(scales + p * scale_stride);
-    for (int r = 0; r < R; ++r) {
-      __m512i sums[Planes];
-      for (int plane = 0; plane < Planes; ++plane) sums[plane] = acc[p][plane * R + r];
-      Fma(Join<Planes>(sums), scale, Vec::Load(c[p][r])).Store(c[p][r]);
+  for (int64_t p = 0; p < P; ++p) {
+    if (group.multipliers) {
+      AddMultiplied(acc[p], group.multipliers + (first + p) * group.multiplier_stride, scratch.sums[first + p]);
+    } else {
+      const Vec scale = Vec::Load(group.scales + (first + p) * group.scale_stride);
+      AddScaled<Planes, R>(acc[p], scale, scratch.c[first + p]);
     }
   }
 }
 
-/// Accumulate over `panels` panels, as many at once as the registers hold.
+/// Accumulate over panels [first, panels), as many at once as the registers hold.
 template <class F, int Planes, int R, int P>
 void AccumulatePanels(const Lines<Planes * R>& x, const int* excess, const char* w, int64_t panel_stride, int64_t begin,
-                      int64_t end, const float* scales, int64_t scale_stride, int64_t panels,
-                      float (*c)[kLines][kPanelColumns]) {
+                      int64_t end, const GroupEnd& group, int64_t first, int64_t panels, Scratch& scratch) {
   if constexpr (Planes * R * P <= kAccumulators || P == 1) {
-    for (; panels >= P; panels -= P, w += P * panel_stride, scales += P * scale_stride, c += P) {
-      Accumulate<F, Planes, R, P>(x, excess, w, panel_stride, begin, end, scales, scale_stride, c);
-    }
+    for (; panels - first >= P; first += P)
+      Accumulate<F, Planes, R, P>(x, excess, w, panel_stride, begin, end, group, first, scratch);
   }
   if constexpr (P > 1) {
-    if (panels > 0)
-      AccumulatePanels<F, Planes, R, P / 2>(x, excess, w, panel_stride, begin, end, scales, scale_stride, panels, c);
+    if (panels > first)
+      AccumulatePanels<F, Planes, R, P / 2>(x, excess, w, panel_stride, begin, end, group, first, panels, scratch);
   }
 }
 
-/// Rows [row, row + R) of a block against `panels` panels, all groups; c must be zero.
+/// Rows [row, row + R) of a block against `panels` panels, all groups; c and sums must be zero.
 template <class F, int Planes, int R>
 void MultiplyRows(const GemmCall& call, const simd::Block& block, int64_t row, int64_t panel, int64_t panels,
                   Scratch& scratch) {
@@ -137,13 +163,23 @@ void MultiplyRows(const GemmCall& call, const simd::Block& block, int64_t row, i
   for (int t = 0; t < Planes * R; ++t) x.lines[t] = block.x + (t / R * block.rows + row + t % R) * kIntegerTileK;
   const auto scales = simd::Scales::Of<Vec>(weight, groups.count, panel, panels, scratch.scales[0]);
   const char* w = static_cast<const char*>(weight.data) + panel * weight.panel_stride;
+  GroupEnd end{scales.data, scales.stride, weight.multipliers, groups.count * kPanelColumns};
+  if (end.multipliers) end.multipliers += panel * end.multiplier_stride;
   for (int64_t g = 0; g < groups.count; ++g) {
-    const int64_t begin = g * groups.channels / kStep;
-    const int64_t end = (Min((g + 1) * groups.channels, weight.k) + kStep - 1) / kStep;
+    const int64_t begin_step = g * groups.channels / kStep;
+    const int64_t end_step = (Min((g + 1) * groups.channels, weight.k) + kStep - 1) / kStep;
     int excess[Planes * R];
-    for (int t = 0; t < Planes * R; ++t) excess[t] = Excess(x, t, begin, end);
-    AccumulatePanels<F, Planes, R, kPanels>(x, excess, w, weight.panel_stride, begin, end,
-                                            scales.data + g * kPanelColumns, scales.stride, panels, scratch.c);
+    for (int t = 0; t < Planes * R; ++t) excess[t] = Excess(x, t, begin_step, end_step);
+    AccumulatePanels<F, Planes, R, kPanels>(x, excess, w, weight.panel_stride, begin_step, end_step, end, 0, panels,
+                                            scratch);
+    if (end.multipliers) end.multipliers += kPanelColumns;
+    end.scales += kPanelColumns;
+  }
+  if (!weight.multipliers) return;
+  for (int64_t p = 0; p < panels; ++p) {
+    __m512i sums[Planes * R];
+    for (int t = 0; t < Planes * R; ++t) sums[t] = _mm512_load_si512(scratch.sums[p][t]);
+    AddScaled<Planes, R>(sums, Vec::Load(scales.data + p * scales.stride), scratch.c[p]);
   }
 }
 
@@ -153,6 +189,7 @@ void MultiplyBlock(const GemmCall& call, const simd::Block& block, int64_t panel
   for (int64_t row = 0; row < block.rows; row += kRows) {
     const int64_t rows = Min(kRows, block.rows - row);
     memset(scratch.c, 0, sizeof scratch.c);
+    if (call.weight->multipliers) memset(scratch.sums, 0, sizeof scratch.sums);
     if constexpr (Planes == 1) {
       if (rows == 6) MultiplyRows<F, 1, 6>(call, block, row, panel, panels, scratch);
       if (rows == 5) MultiplyRows<F, 1, 5>(call, block, row, panel, panels, scratch);

@@ -16,6 +16,7 @@ const KernelTable kAvx512 = {
     .softmax = avx512::Softmax,
     .argmax = avx512::Argmax,
     .quantize = avx512::Quantize,
+    .quantize_int4 = avx512::QuantizeInt4,
     .gemm = avx512::Gemm,
     .gemm_scratch_bytes = avx512::kGemmScratchBytes,
     .gemm_streams = avx512::kGemmStreams,

@@ -27,24 +27,28 @@ int32_t DigitAt(const GemmCall& call, int64_t row, int plane, int64_t i) {
 
 }  // namespace
 
-/// The sum of a group is exact in integers, one for each digit; digits are joined, scaled and added up group by group,
-/// in f32. Every table rounds at these places and no others, so that all give the same bits.
+/// Sums are exact in integers, one for each digit. With multipliers there is one over all channels, else one for each
+/// group: digits are joined, scaled and added up group by group, in f32. Every table rounds at these places and no
+/// others, so that all give the same bits.
 float IntegerDot(const GemmCall& call, int64_t row, int64_t panel, int64_t column) {
   const PackedWeight& weight = *call.weight;
   const int64_t groups = GroupsOf(weight.k, weight.group);
-  const int64_t channels = weight.group == 0 ? weight.k : weight.group;
+  const bool one = weight.group == 0 || weight.multipliers;
+  const auto at = [&](int64_t group) { return (panel * groups + group) * kPanelColumns + column; };
   float value = 0;
-  for (int64_t g = 0; g < groups; ++g) {
+  for (int64_t first = 0; first < weight.k; first += one ? weight.k : weight.group) {
+    const int64_t end = one ? weight.k : std::min(weight.k, first + weight.group);
     float sum = 0;
     for (int plane = 0; plane < call.planes; ++plane) {
       int32_t products = 0;
-      for (int64_t i = g * channels; i < std::min(weight.k, (g + 1) * channels); ++i)
-        products += DigitAt(call, row, plane, i) * WeightAt(weight, panel, column, i);
+      for (int64_t i = first; i < end; ++i) {
+        const int32_t multiplier = weight.multipliers ? weight.multipliers[at(i / weight.group)] : 1;
+        products += DigitAt(call, row, plane, i) * WeightAt(weight, panel, column, i) * multiplier;
+      }
       sum = sum * 256 + static_cast<float>(products);
     }
-    const int64_t scale =
-        weight.group == 0 ? PanelRow(weight, panel) + column : (panel * groups + g) * kPanelColumns + column;
-    value = std::fma(sum, weight.scales[scale], value);
+    const float scale = one ? weight.scales[PanelRow(weight, panel) + column] : weight.scales[at(first / weight.group)];
+    value = std::fma(sum, scale, value);
   }
   return value * call.x_scales[row];
 }

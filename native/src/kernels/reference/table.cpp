@@ -16,6 +16,7 @@ const KernelTable kReference = {
     .softmax = reference::Softmax,
     .argmax = reference::Argmax,
     .quantize = reference::Quantize,
+    .quantize_int4 = reference::QuantizeInt4,
     .gemm = reference::Gemm,
     .gemm_scratch_bytes = 0,
     .gemm_streams = 1,

@@ -37,7 +37,7 @@ struct Block {
         stride(lines * kIntegerTileK) {}
 };
 
-/// Groups of channels: one of all of them when the weight has a scale for each output.
+/// Groups of channels whose sums are formed apart: one of all of them when there is one scale for each output.
 struct Groups {
   int64_t channels;
   int64_t count;
@@ -45,6 +45,9 @@ struct Groups {
   explicit Groups(const PackedWeight& weight)
       : channels(weight.group ? weight.group : weight.k), count((weight.k + channels - 1) / channels) {}
 };
+
+/// Whether there is one scale for each output of the weight.
+inline bool HasOneScale(const PackedWeight& weight) { return weight.group == 0 || weight.multipliers; }
 
 /// Where the scales of panel p (of `panels`, from `first`) and group g are: sixteen at data + p * stride + g * 16.
 struct Scales {
@@ -54,7 +57,7 @@ struct Scales {
   /// `copy`: [panels][16], for scales per output, which may end in the middle of a panel.
   template <class V>
   static Scales Of(const PackedWeight& weight, int64_t groups, int64_t first, int64_t panels, float* copy) {
-    if (weight.group) return {weight.scales + first * groups * kPanelColumns, groups * kPanelColumns};
+    if (!HasOneScale(weight)) return {weight.scales + first * groups * kPanelColumns, groups * kPanelColumns};
     for (int64_t p = 0; p < panels; ++p) {
       const int64_t panel = first + p;
       LoadAs<V>(weight.scales, DType::kF32, PanelRow(weight, panel), PanelWidth(weight, panel))
@@ -64,13 +67,16 @@ struct Scales {
   }
 };
 
-/// Integers of kI4 are multiplied sixteenfold, as they lie in the upper half of a byte: exact, and undone here.
-inline float FormatFactor(WeightFormat format) { return format == WeightFormat::kI4 ? 0.0625f : 1.0f; }
+/// Integers of kI4 are multiplied sixteenfold, as they lie in the upper half of a byte: exact, and undone here. Where
+/// there are multipliers it is undone before these.
+inline float FormatFactor(const PackedWeight& weight) {
+  return weight.format == WeightFormat::kI4 && !weight.multipliers ? 0.0625f : 1.0f;
+}
 
 /// Times the scales of rows [row, row + rows): c [rows][16].
 template <class V>
 void ScaleRows(const GemmCall& call, int64_t row, int64_t rows, float* c) {
-  const float factor = FormatFactor(call.weight->format);
+  const float factor = FormatFactor(*call.weight);
   for (int64_t r = 0; r < rows; ++r, c += kPanelColumns)
     (V::Load(c) * V::Set1(call.x_scales[row + r] * factor)).Store(c);
 }
