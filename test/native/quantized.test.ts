@@ -238,8 +238,8 @@ describe('weights of integers in the engine', () => {
 
   it('take about the bytes of their integers', async () => {
     await engine.loadWeights([quantized(4, 32)]);
-    // 48 rows of 128 padded channels of half a byte, and three scales each.
-    expect(engine.memory().weightBytes).to.equal(48 * (64 + 3 * 4));
+    // 48 rows of 128 padded channels of half a byte, and a scale and three multipliers of a byte each.
+    expect(engine.memory().weightBytes).to.equal(48 * (64 + 4 + 3));
   });
 
   it('give an embedding its rows', async () => {
