@@ -25,9 +25,9 @@ export interface BlockManagerOptions {
 export class BlockManager {
   readonly numBlocks: number;
   readonly blockSize: number;
-  /** Free ids; the end is taken first: a block freed lately is more likely to be in the processor's cache. */
-  readonly #free: number[] = [];
+  /** Tables that hold a block; a block that none holds is free. */
   readonly #references: Uint32Array;
+  #unused: number;
   readonly #reservations = new Set<Reservation>();
   #reserved = 0;
 
@@ -37,12 +37,12 @@ export class BlockManager {
     this.numBlocks = numBlocks;
     this.blockSize = blockSize;
     this.#references = new Uint32Array(numBlocks);
-    for (let block = numBlocks - 1; block >= 0; block--) this.#free.push(block);
+    this.#unused = numBlocks;
   }
 
   /** Blocks that a `grow` without a reservation may take. */
   get freeBlocks(): number {
-    return this.#free.length - this.#reserved;
+    return this.#unused - this.#reserved;
   }
 
   get reservedBlocks(): number {
@@ -51,7 +51,7 @@ export class BlockManager {
 
   /** Blocks that at least one table holds. */
   get usedBlocks(): number {
-    return this.numBlocks - this.#free.length;
+    return this.numBlocks - this.#unused;
   }
 
   /** Blocks that hold `tokens` tokens. */
@@ -74,17 +74,19 @@ export class BlockManager {
   /**
    * Makes `table` hold at least `tokens` tokens. False: not enough free blocks, and nothing changed. With a
    * reservation, blocks come from it first; it ends here, and what it does not need is free again.
+   * Ids follow one another where they can: blocks of consecutive ids are one stream to attention, which reads them faster.
    */
   grow(table: BlockTable, tokens: number, reservation?: Reservation): boolean {
     const missing = this.missingBlocks(table, tokens);
     const reserved = reservation === undefined ? 0 : this.#checked(reservation).numBlocks;
     if (missing > this.freeBlocks + reserved) return false;
     if (reservation !== undefined) this.cancel(reservation);
-    for (let i = 0; i < missing; i++) {
-      const block = this.#free.pop();
-      assert(block !== undefined, 'the free list is shorter than its count');
-      this.#references[block] = 1;
-      table.blocks.push(block);
+    let next = (table.blocks.at(-1) ?? Number.NaN) + 1;
+    for (let lacking = missing; lacking > 0; lacking--, next++) {
+      if (this.#references[next] !== 0) next = this.#place(lacking);
+      this.#references[next] = 1;
+      this.#unused--;
+      table.blocks.push(next);
     }
     return true;
   }
@@ -107,13 +109,11 @@ export class BlockManager {
 
   /** Drops the table's blocks; those that nobody else shares are free again. The table may grow anew. */
   release(table: BlockTable): void {
-    // Backwards, so that the next sequence takes them in the order in which this one did.
-    for (let i = table.blocks.length - 1; i >= 0; i--) {
-      const block = table.blocks[i] as number;
+    for (const block of table.blocks) {
       const references = this.#references[block] ?? 0;
       assert(references > 0, `block ${block} is free already`);
       this.#references[block] = references - 1;
-      if (references === 1) this.#free.push(block);
+      if (references === 1) this.#unused++;
     }
     table.blocks.length = 0;
   }
@@ -132,6 +132,22 @@ export class BlockManager {
   /** Tables that hold `block`. */
   references(block: number): number {
     return this.#references[block] ?? 0;
+  }
+
+  /**
+   * Where `count` blocks begin best: in the longest run of free ids. Behind a block in use, in the middle of what the run
+   * has to spare, so that both that block's sequence and this one can grow on.
+   */
+  #place(count: number): number {
+    let [longest, length] = [-1, 0];
+    for (let begin = 0; begin < this.numBlocks; begin++) {
+      let end = begin;
+      while (this.#references[end] === 0) end++;
+      if (end - begin > length) [longest, length] = [begin, end - begin];
+      begin = end;
+    }
+    assert(length > 0, 'no block is free, although the counts say so');
+    return longest === 0 ? 0 : longest + Math.max(0, Math.floor((length - count) / 2));
   }
 
   #checked(reservation: Reservation): Reservation {

@@ -110,6 +110,34 @@ describe('BlockManager', () => {
     expect(() => manager.cancel(reservation as Reservation)).to.throw(/has ended/);
   });
 
+  it('gives a sequence consecutive ids, also while others grow beside it', () => {
+    const manager = new BlockManager({ numBlocks: 64, blockSize: 4 });
+    const tables = Array.from({ length: 4 }, () => new BlockTable());
+    for (const table of tables) manager.grow(table, 8);
+    for (let tokens = 9; tokens <= 32; tokens++) for (const table of tables) manager.grow(table, tokens);
+    for (const { blocks } of tables) {
+      const first = blocks[0] as number;
+      expect(blocks).to.deep.equal(Array.from({ length: 8 }, (_, index) => first + index));
+    }
+    manager.release(tables[1] as BlockTable);
+    manager.release(tables[0] as BlockTable);
+    const long = new BlockTable();
+    manager.grow(long, 4 * 4);
+    expect(long.blocks.map((block, index) => block - index)).to.deep.equal(Array(4).fill(long.blocks[0]));
+  });
+
+  it('gives the longest runs of ids where no run is long enough', () => {
+    const manager = new BlockManager({ numBlocks: 10, blockSize: 1 });
+    const tables = Array.from({ length: 10 }, () => new BlockTable());
+    for (const table of tables) manager.grow(table, 1);
+    const holders = new Map(tables.map((table) => [table.blocks[0] as number, table]));
+    for (const block of [1, 4, 5, 6, 8]) manager.release(holders.get(block) as BlockTable);
+    const table = new BlockTable();
+    expect(manager.grow(table, 5)).to.equal(true);
+    expect(table.blocks).to.deep.equal([4, 5, 6, 1, 8]);
+    expect(manager.grow(table, 6)).to.equal(false);
+  });
+
   it('agrees with the reference model over 100,000 random operations', () => {
     let operations = 0;
     fc.assert(
