@@ -22,7 +22,7 @@ async function main(): Promise<void> {
     if (args.stream) process.stdout.write('\n\n');
     if (args.json) process.stdout.write(`${resultToJson(result)}\n`);
     else printResult(result, (text) => process.stdout.write(text));
-    if (args.profile) saveProfile(runner, args.profile);
+    if (args.profile) await saveProfile(runner, args.profile);
     if (args.perfCsv) appendPerfCsv(args.perfCsv, result, args.maxOutputLength);
   } finally {
     await runner.dispose();

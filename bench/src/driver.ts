@@ -1,33 +1,53 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import type { MachineLimits } from '../../dist/src/native/index.js';
+
+/** How a benchmark loads an engine. The peer knows the first four alone: its file says the rest. */
+export interface LoadOptions {
+  readonly model: string;
+  readonly threads: number;
+  /** Tokens of the longest sequence. */
+  readonly context: number;
+  readonly sequences: number;
+  readonly quantize?: string;
+  readonly kvQuant?: string;
+  readonly isa?: string;
+}
 
 /** What a benchmark asks of an engine. Every engine lives in a process of its own, idle while the other one runs. */
 export interface EngineCommands {
-  /** Loads a model for at most `sequences` sequences of `context` tokens; returns milliseconds. */
-  load(options: {
-    model: string;
-    threads: number;
-    context: number;
-    sequences: number;
-    quantize?: string;
-  }): Promise<number>;
+  /** Milliseconds until the model is ready. */
+  load(options: LoadOptions): Promise<number>;
   /** Milliseconds to evaluate a prompt of random tokens in an empty sequence. */
   prefill(options: { tokens: number }): Promise<number>;
   /** Milliseconds of each of `steps` greedy steps after `depth` tokens; the depth is filled only when it changes. */
   decode(options: { depth: number; steps: number }): Promise<number[]>;
   /** Milliseconds of each of `steps` steps that advance `batch` sequences by one token. */
   batch(options: { batch: number; steps: number }): Promise<number[]>;
-  /** Resident bytes of the process. */
-  rss(): Promise<number>;
+  /** Resident bytes of the process, now and at most so far. */
+  rss(): Promise<{ now: number; peak: number }>;
 }
 
-type Request = { id: number; command: keyof EngineCommands; options: unknown };
+/** What only our engine is asked. */
+export interface OurCommands extends EngineCommands {
+  /** Bytes that the engine holds for weights. */
+  weightBytes(): Promise<number>;
+  /** Of the machine, without a model: it takes memory for its time. */
+  limits(options: { threads: number; isa?: string }): Promise<MachineLimits>;
+  /** Milliseconds from token to token, sampled, streamed by the whole library, beyond the operations of the graph. */
+  overhead(options: { model: string; threads: number; tokens: number }): Promise<number>;
+}
+
+type Method<T> = Extract<T, (...options: never[]) => unknown>;
+type Request = { id: number; command: string; options: unknown };
 type Reply = { id: number; result?: unknown; error?: string };
 
 /** Called in the child: answers requests one after another. */
-export function serve(commands: EngineCommands): void {
+export function serve(commands: EngineCommands | OurCommands): void {
   process.on('message', async ({ id, command, options }: Request) => {
-    const run = commands[command] as ((options: unknown) => Promise<unknown>) | undefined;
+    const run = commands[command as keyof EngineCommands] as
+      | ((options: unknown) => Promise<unknown>)
+      | undefined;
     try {
       if (!run) throw new Error(`this engine has no command ${command}`);
       process.send?.({ id, result: await run(options) } satisfies Reply);
@@ -41,7 +61,7 @@ export function serve(commands: EngineCommands): void {
 }
 
 /** Called in the parent: one engine in a child process. */
-export class EngineProcess {
+export class EngineProcess<Commands = EngineCommands> {
   private readonly child: ChildProcess;
   private readonly waiting = new Map<
     number,
@@ -64,14 +84,14 @@ export class EngineProcess {
     });
   }
 
-  call<C extends keyof EngineCommands>(
+  call<C extends keyof Commands & string>(
     command: C,
-    ...[options]: Parameters<NonNullable<EngineCommands[C]>>
-  ): ReturnType<NonNullable<EngineCommands[C]>> {
+    ...[options]: Parameters<Method<Commands[C]>>
+  ): ReturnType<Method<Commands[C]>> {
     const id = ++this.lastId;
     const reply = new Promise((resolve, reject) => this.waiting.set(id, { resolve, reject }));
     this.child.send({ id, command, options } satisfies Request);
-    return reply as ReturnType<NonNullable<EngineCommands[C]>>;
+    return reply as ReturnType<Method<Commands[C]>>;
   }
 
   stop(): Promise<void> {
@@ -84,9 +104,9 @@ export class EngineProcess {
 }
 
 /** Resident bytes of this process, native memory included. */
-export function residentBytes(): number {
+export async function residentBytes(): Promise<{ now: number; peak: number }> {
   const pages = readFileSync('/proc/self/statm', 'utf8').split(' ')[1];
-  return Number(pages) * 4096;
+  return { now: Number(pages) * 4096, peak: process.resourceUsage().maxRSS * 1024 };
 }
 
 /** Token ids that no tokenizer had to make: the same for every engine. */

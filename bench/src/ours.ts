@@ -1,5 +1,13 @@
-import { type Batch, BlockManager, ModelRunner, Sequence } from '../../dist/src/index.js';
-import { randomTokens, residentBytes, serve } from './driver.js';
+import {
+  type Batch,
+  BlockManager,
+  createEngine,
+  ModelRunner,
+  type ModelRunnerOptions,
+  PARunner,
+  Sequence,
+} from '../../dist/src/index.js';
+import { type OurCommands, randomTokens, residentBytes, serve } from './driver.js';
 
 let runner: ModelRunner | undefined;
 let blocks: BlockManager | undefined;
@@ -70,16 +78,15 @@ async function timed(run: () => Promise<unknown>): Promise<number> {
   return performance.now() - start;
 }
 
-serve({
-  async load({ model, threads, context, sequences, quantize }) {
+const commands: OurCommands = {
+  async load({ model, context, sequences, ...options }) {
     const start = performance.now();
     const blockSize = 128;
     runner = await ModelRunner.load({
+      ...(options as Omit<ModelRunnerOptions, 'modelPath' | 'numBlocks'>),
       modelPath: model,
-      threads,
       blockSize,
-      ...(quantize !== undefined && { quantize: quantize as 'w8a16' }),
-      numBlocks: sequences * Math.ceil(context / blockSize / sequences + 2),
+      numBlocks: Math.ceil(context / blockSize) + 2 * sequences,
     });
     blocks = new BlockManager({ numBlocks: runner.numBlocks, blockSize });
     vocab = runner.config.vocabSize;
@@ -114,5 +121,35 @@ serve({
     for (const sequence of all) end(sequence);
     return times;
   },
-  rss: async () => residentBytes(),
-});
+  rss: residentBytes,
+  weightBytes: async () => loaded().runner.memory().weightBytes,
+  async limits(options) {
+    const engine = createEngine(options);
+    const limits = await engine.measureLimits();
+    engine.dispose();
+    return limits;
+  },
+  async overhead({ model, threads, tokens }) {
+    const profiled = await PARunner.load({
+      modelPath: model,
+      threads,
+      loadTokenizer: false,
+      profile: true,
+      maxOutputLength: tokens,
+    });
+    await profiled.warmUp();
+    const times: number[] = [];
+    const sampling = { temperature: 0.8, topK: 40, topP: 0.95, seed: 1, ignoreEos: true, maxTokens: tokens };
+    let last: number | undefined;
+    for await (const _ of profiled.generate(Int32Array.of(3, 4, 5), sampling)) {
+      const now = performance.now();
+      if (last !== undefined) times.push(now - last);
+      last = now;
+    }
+    const steps = profiled.runner.profiler?.rows().filter(({ phase }) => phase === 'decode') ?? [];
+    const graphMs = steps.reduce((sum, { totalMs }) => sum + totalMs, 0) / times.length;
+    await profiled.dispose();
+    return times.reduce((sum, ms) => sum + ms, 0) / times.length - graphMs;
+  },
+};
+serve(commands);

@@ -109,5 +109,5 @@ serve({
     }
     return times;
   },
-  rss: async () => residentBytes(),
+  rss: residentBytes,
 });

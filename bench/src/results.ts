@@ -26,7 +26,7 @@ export class Sample {
     private readonly oursValues: readonly number[],
     private readonly peerValues?: readonly number[],
     /** Whether less or more is better. */
-    readonly better: 'less' | 'more' = 'more',
+    readonly better: 'less' | 'more' = 'less',
   ) {
     this.ours = spread(oursValues);
     this.peer = peerValues && spread(peerValues);
@@ -34,8 +34,8 @@ export class Sample {
       peerValues && spread(oursValues.map((value, round) => value / (peerValues[round] as number)));
   }
 
-  map(convert: (value: number) => number): Sample {
-    return new Sample(this.oursValues.map(convert), this.peerValues?.map(convert), this.better);
+  map(convert: (value: number) => number, better: 'less' | 'more'): Sample {
+    return new Sample(this.oursValues.map(convert), this.peerValues?.map(convert), better);
   }
 }
 

@@ -69,11 +69,11 @@ export function appendPerfCsv(file: string, result: PAResult, maxOutputLength: n
 /** The profiled operations as a table. */
 export function profileTable(rows: readonly ProfileRow[]): string {
   const table = new Table({
-    head: ['phase', 'operation', 'calls', 'total', 'share', 'weights', 'arithmetic'],
+    head: ['phase', 'operation', 'calls', 'total', 'share', 'read', 'arithmetic', 'of the bound'],
     style: { head: [], border: [] },
-    colAligns: ['left', 'left', 'right', 'right', 'right', 'right', 'right'],
+    colAligns: ['left', 'left', 'right', 'right', 'right', 'right', 'right', 'right'],
   });
-  for (const { phase, name, type, calls, totalMs, share, bytesPerSecond, flops } of rows) {
+  for (const { phase, name, type, calls, totalMs, share, bytesPerSecond, flops, ofBound } of rows) {
     table.push([
       phase,
       name === type ? name : `${name} (${type})`,
@@ -82,6 +82,7 @@ export function profileTable(rows: readonly ProfileRow[]): string {
       `${(100 * share).toFixed(1)} %`,
       bytesPerSecond === undefined ? '' : `${(bytesPerSecond / 1e9).toFixed(2)} GB/s`,
       flops === undefined ? '' : `${(flops / 1e9).toFixed(1)} GFLOP/s`,
+      ofBound === undefined ? '' : `${(100 * ofBound).toFixed(0)} %`,
     ]);
   }
   return table.toString();

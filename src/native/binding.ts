@@ -130,6 +130,14 @@ export interface ForwardResult {
   readonly intermediates: Readonly<Record<string, Tensor>>;
 }
 
+/** What the machine gives an engine's threads at most. */
+export interface MachineLimits {
+  /** Streamed reading of memory. */
+  readonly readBytesPerSecond: number;
+  /** Products in the widest instructions of the engine's kernels, operands in L2. */
+  readonly flops: number;
+}
+
 export interface GraphStats {
   readonly runs: number;
   /** Memory plans made since the graph was loaded; a warm decode makes none. */
@@ -177,6 +185,8 @@ export interface NativeEngine {
    * row-major. `intermediates` names inner tensors to hand back ("layer_0/attn/q").
    */
   forward(spec: GraphSpec, inputs: StepInputs, intermediates?: readonly string[]): Promise<ForwardResult>;
+  /** Measures for about half a second, with 512 MB of memory. */
+  measureLimits(): Promise<MachineLimits>;
   /** Bytes held: weights, caches, arenas. */
   memory(): { readonly weightBytes: number; readonly cacheBytes: number; readonly arenaBytes: number };
   /** Returns at once; memory is freed as soon as what was posted before has run. Loads of weights end early. */

@@ -6,6 +6,7 @@ import type {
   ForwardResult,
   GraphStats,
   KvCacheOptions,
+  MachineLimits,
   NativeEngine,
   SamplerOptions,
   StepInputs,
@@ -92,6 +93,9 @@ class Engine implements NativeEngine {
   }
   forward(spec: GraphSpec, inputs: StepInputs, intermediates?: readonly string[]): Promise<ForwardResult> {
     return translatedAsync(() => this.native.forward(spec, inputs, intermediates));
+  }
+  measureLimits(): Promise<MachineLimits> {
+    return translatedAsync(() => this.native.measureLimits());
   }
   memory(): ReturnType<NativeEngine['memory']> {
     return translated(() => this.native.memory());

@@ -12,6 +12,7 @@ import { getModel } from '../models/get-model.js';
 import {
   createEngine,
   type GraphStats,
+  type MachineLimits,
   type NativeEngine,
   type SamplerOptions,
   type StepInputs,
@@ -146,7 +147,10 @@ export class ModelRunner {
       const { numHiddenLayers: layers, numKeyValueHeads: kvHeads, headDim } = config;
       engine.allocateKvCache({ layers, numBlocks, blockSize, kvHeads, headDim, dtype });
       const profiler = options.profile
-        ? new Profiler(graphs, matrixSizes(model.getWeights(), dtype))
+        ? new Profiler(graphs, matrixSizes(model.getWeights(), dtype), {
+            config,
+            kvBytes: kvBlockBytes(kvHeads, headDim, dtype, blockSize) / blockSize,
+          })
         : undefined;
       const loadMs = performance.now() - start;
       return new ModelRunner(config, dtype, blockSize, numBlocks, engine, graphs, loadMs, profiler);
@@ -167,6 +171,11 @@ export class ModelRunner {
   /** Bytes that weights, KV cache and intermediate tensors hold. */
   memory(): ReturnType<NativeEngine['memory']> {
     return this.#engine.memory();
+  }
+
+  /** What the machine gives this runner's threads and kernels at most; half a second of measuring. */
+  machineLimits(): Promise<MachineLimits> {
+    return this.#engine.measureLimits();
   }
 
   graphStats(phase: Phase): GraphStats {
@@ -261,8 +270,10 @@ export class ModelRunner {
     );
     if (!this.profiler) return this.#engine.run(id, read, options);
     const result = await this.#engine.run(id, read, { ...options, profile: true });
-    const [tokens, sequences] = [inputs.input_ids, inputs.seq_len].map((tensor) => tensor?.shape[0] ?? 0);
-    this.profiler.add(phase, tokens as number, sequences as number, result.timings ?? []);
+    const seqLens = inputs.seq_len?.data as Int32Array;
+    const queryLens = (inputs.q_len?.data ??
+      (phase === 'decode' ? seqLens.map(() => 1) : seqLens)) as Int32Array;
+    this.profiler.add(phase, queryLens, seqLens, result.timings ?? []);
     return result;
   }
 

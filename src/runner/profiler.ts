@@ -1,8 +1,8 @@
 import type { Phase } from '../common-op-builders/index.js';
-
 import { DTYPE_BYTES, type FloatDType } from '../dtype.js';
 import type { GraphSpec } from '../graph/atb-graph.js';
-import type { NodeTiming } from '../native/index.js';
+import type { BaseConfig } from '../layers/config/index.js';
+import type { MachineLimits, NodeTiming } from '../native/index.js';
 import type { TensorRef } from '../weights/weights.js';
 import { products } from './weight-layouts.js';
 
@@ -16,9 +16,12 @@ export interface ProfileRow {
   readonly totalMs: number;
   /** Of the phase's time. */
   readonly share: number;
-  /** Of products: weights read, and arithmetic done, per second. */
+  /** Of products and attention: weights, or keys and values, read per second. */
   readonly bytesPerSecond?: number;
+  /** Of products and attention: arithmetic done per second. */
   readonly flops?: number;
+  /** The least time that the machine's limits allow for both, over the time taken. Where data lie in a cache, above 1. */
+  readonly ofBound?: number;
 }
 
 /** Sizes of a model's weights by name, as the engine stores them. */
@@ -48,6 +51,18 @@ interface Sum {
   operations: number;
 }
 
+/** What attention reads and computes, by the sizes of one layer. */
+export interface AttentionSizes {
+  readonly config: Pick<BaseConfig, 'numAttentionHeads' | 'headDim' | 'slidingWindows'>;
+  /** Of a token's keys and values in one layer. */
+  readonly kvBytes: number;
+}
+
+interface Work {
+  readonly bytes: number;
+  readonly operations: number;
+}
+
 interface TraceEvent extends NodeTiming {
   readonly phase: Phase;
 }
@@ -58,7 +73,11 @@ export class Profiler {
   readonly #events: TraceEvent[] = [];
   readonly #matrices: Readonly<Record<Phase, ReadonlyMap<string, MatrixSize>>>;
 
-  constructor(graphs: Readonly<Record<Phase, GraphSpec>>, sizes: ReadonlyMap<string, MatrixSize>) {
+  constructor(
+    graphs: Readonly<Record<Phase, GraphSpec>>,
+    sizes: ReadonlyMap<string, MatrixSize>,
+    private readonly attention: AttentionSizes,
+  ) {
     const of = (spec: GraphSpec) =>
       new Map(
         products(spec).flatMap(({ path, matrix }) => {
@@ -73,8 +92,10 @@ export class Profiler {
     };
   }
 
-  /** `tokens` and `sequences`: rows of the step's products; the head's are the sequences. */
-  add(phase: Phase, tokens: number, sequences: number, timings: readonly NodeTiming[]): void {
+  /** `queryLens`: tokens of each sequence in the step; `seqLens`: its tokens that they may see. */
+  add(phase: Phase, queryLens: Int32Array, seqLens: Int32Array, timings: readonly NodeTiming[]): void {
+    const tokens = queryLens.reduce((sum, len) => sum + len, 0);
+    const ofWindow = new Map<number | undefined, Work>();
     for (const timing of timings) {
       const name = timing.name.split('/').at(-1) ?? timing.name;
       const key = `${phase} ${name}`;
@@ -94,7 +115,13 @@ export class Profiler {
       if (matrix) {
         const elements = matrix.shape.reduce((product, size) => product * size, 1);
         sum.bytes += elements * matrix.bytes;
-        sum.operations += 2 * elements * (timing.name.includes('/') ? tokens : sequences);
+        sum.operations += 2 * elements * (timing.name.includes('/') ? tokens : seqLens.length);
+      } else if (ATTENTION.has(timing.type)) {
+        const window = this.attention.config.slidingWindows[layerOf(timing.name)];
+        const work = ofWindow.get(window) ?? this.#attentionWork(queryLens, seqLens, window);
+        ofWindow.set(window, work);
+        sum.bytes += work.bytes;
+        sum.operations += work.operations;
       }
       this.#events.push({ ...timing, phase });
     }
@@ -106,8 +133,8 @@ export class Profiler {
     this.#events.length = 0;
   }
 
-  /** Slowest first, phase by phase. */
-  rows(): ProfileRow[] {
+  /** Slowest first, phase by phase; with shares of the bound where the machine's limits are given. */
+  rows(limits?: MachineLimits): ProfileRow[] {
     const total = new Map<Phase, number>();
     for (const { phase, totalMs } of this.#sums.values()) total.set(phase, (total.get(phase) ?? 0) + totalMs);
     return [...this.#sums.values()]
@@ -118,6 +145,7 @@ export class Profiler {
         ...(bytes > 0 && {
           bytesPerSecond: (bytes * 1000) / row.totalMs,
           flops: (operations * 1000) / row.totalMs,
+          ...(limits && { ofBound: (leastSeconds({ bytes, operations }, limits) * 1000) / row.totalMs }),
         }),
       }));
   }
@@ -136,4 +164,25 @@ export class Profiler {
     }));
     return { traceEvents };
   }
+
+  #attentionWork(queryLens: Int32Array, seqLens: Int32Array, window = Number.POSITIVE_INFINITY): Work {
+    const { config, kvBytes } = this.attention;
+    let keys = 0;
+    let pairs = 0;
+    queryLens.forEach((count, i) => {
+      const end = seqLens[i] ?? 0;
+      keys += Math.min(end, window + count - 1);
+      for (let seen = end - count + 1; seen <= end; seen++) pairs += Math.min(seen, window);
+    });
+    // A score and a weighted value for each pair of a query and a key.
+    return { bytes: keys * kvBytes, operations: 4 * config.numAttentionHeads * config.headDim * pairs };
+  }
 }
+
+const ATTENTION: ReadonlySet<string> = new Set(['SelfAttention', 'PagedAttention']);
+
+/** `layer_3/attention` → 3. */
+const layerOf = (path: string): number => Number(/^layer_(\d+)\//.exec(path)?.[1] ?? -1);
+
+const leastSeconds = ({ bytes, operations }: Work, { readBytesPerSecond, flops }: MachineLimits): number =>
+  Math.max(bytes / readBytesPerSecond, operations / flops);

@@ -172,8 +172,10 @@ describe('run-pa', function () {
       file,
     );
     expect(stdout)
-      .to.match(/decode +│ gate_up \(FusedLinear\) +│ +18 │/)
-      .and.to.match(/GB\/s/);
+      .to.match(/decode +│ gate_up \(FusedLinear\) +│ +18 │.* GB\/s +│ +\d+\.\d GFLOP\/s +│ +\d+ % │/)
+      .and.to.match(
+        /decode +│ attention \(PagedAttention\) +│ +18 │.* GB\/s +│ +\d+\.\d GFLOP\/s +│ +\d+ % │/,
+      );
     const { traceEvents } = JSON.parse(readFileSync(file, 'utf8'));
     expect(traceEvents.filter(({ cat }: { cat: string }) => cat === 'decode').length % 3).to.equal(0);
     expect(traceEvents[0]).to.include({ name: 'word_embedding', cat: 'prefill', ph: 'X' });

@@ -58,6 +58,16 @@ describe('the native engine', () => {
     expect(rows.outputs.rows).to.deep.equal(f32([2, 2], [4, 5, 0, 1]));
   });
 
+  it('measures what the machine gives to its threads and kernels', async () => {
+    for (const isa of availableIsas()) {
+      const one = createEngine({ threads: 1, isa });
+      const limits = await one.measureLimits();
+      one.dispose();
+      expect(limits.readBytesPerSecond).to.be.within(1e8, 1e12);
+      expect(limits.flops).to.be.within(1e7, 1e14);
+    }
+  });
+
   it('copies inputs before a call returns', async () => {
     const a = f32([1, 2], [1, 2]);
     const promise = engine.forward(add, { a, b: f32([1, 2], [1, 1]) });

@@ -78,6 +78,7 @@ Napi::Function EngineWrap::Define(Napi::Env env) {
                          InstanceMethod<&EngineWrap::FreeSampler>("freeSampler"),
                          InstanceMethod<&EngineWrap::Run>("run"),
                          InstanceMethod<&EngineWrap::Forward>("forward"),
+                         InstanceMethod<&EngineWrap::MeasureLimits>("measureLimits"),
                          InstanceMethod<&EngineWrap::Memory>("memory"),
                          InstanceMethod<&EngineWrap::Dispose>("dispose"),
                      });
@@ -257,6 +258,13 @@ Napi::Value EngineWrap::Forward(const Info& info) {
   });
 }
 
+Napi::Value EngineWrap::MeasureLimits(const Info& info) {
+  return GuardPromise(info.Env(), [&] {
+    CheckAlive();
+    return Submit(info.Env(), [](Engine& engine) { return engine.Limits(); });
+  });
+}
+
 Napi::Value EngineWrap::Memory(const Info& info) {
   return Guard(info.Env(), [&] {
     CheckAlive();
@@ -420,6 +428,8 @@ void EngineWrap::Settle(Napi::Env env, Completion& completion) {
       value = MakeStepResult(env, *step);
     } else if (const auto* forward = std::get_if<ForwardResult>(&completion.result)) {
       value = MakeForwardResult(env, *forward);
+    } else if (const auto* limits = std::get_if<MachineLimits>(&completion.result)) {
+      value = MakeLimits(env, *limits);
     } else {
       value = env.Undefined();
     }

@@ -53,6 +53,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   Napi::Value FreeSampler(const Info& info);
   Napi::Value Run(const Info& info);
   Napi::Value Forward(const Info& info);
+  Napi::Value MeasureLimits(const Info& info);
   Napi::Value Memory(const Info& info);
   Napi::Value Dispose(const Info& info);
 

@@ -25,7 +25,7 @@ Failure CurrentFailure();
 /// How one asynchronous call ended.
 struct Completion {
   uint64_t call;
-  std::variant<std::monostate, StepResult, ForwardResult, Failure> result;
+  std::variant<std::monostate, StepResult, ForwardResult, MachineLimits, Failure> result;
 };
 
 /// What the engine's thread has to say, and the bell that calls JavaScript's thread to read it. The bell is rung once

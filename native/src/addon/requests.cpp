@@ -186,6 +186,13 @@ Napi::Value MakeForwardResult(Napi::Env env, const ForwardResult& result) {
   return object;
 }
 
+Napi::Value MakeLimits(Napi::Env env, const MachineLimits& limits) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("readBytesPerSecond", Napi::Number::New(env, limits.read_bytes_per_second));
+  object.Set("flops", Napi::Number::New(env, limits.flops));
+  return object;
+}
+
 Napi::Value MakeGraphStats(Napi::Env env, const GraphStats& stats) {
   const auto number = [&](uint64_t value) { return Napi::Number::New(env, static_cast<double>(value)); };
   Napi::Object object = Napi::Object::New(env);

@@ -19,6 +19,7 @@ StepRequest ReadStep(int graph, const Napi::Value& inputs, const Napi::Value& op
 
 Napi::Value MakeStepResult(Napi::Env env, const StepResult& result);
 Napi::Value MakeForwardResult(Napi::Env env, const ForwardResult& result);
+Napi::Value MakeLimits(Napi::Env env, const MachineLimits& limits);
 Napi::Value MakeGraphStats(Napi::Env env, const GraphStats& stats);
 
 }  // namespace atb::addon

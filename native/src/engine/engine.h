@@ -14,6 +14,7 @@
 
 #include "base/thread_pool.h"
 #include "cache/kv_cache.h"
+#include "engine/machine_limits.h"
 #include "engine/tensor_bundle.h"
 #include "graph/graph.h"
 #include "kernels/kernel_table.h"
@@ -115,6 +116,8 @@ class Engine {
   /// Runs a graph once. Inputs that are not given are the engine's tensors. Caches are given and returned row-major,
   /// [blocks, block_size, kv_heads, head_dim].
   ForwardResult Forward(const ForwardRequest& request);
+  /// Of this engine's threads and kernels. Throws NATIVE_OUT_OF_MEMORY.
+  MachineLimits Limits() { return MeasureLimits(pool_, kernels_); }
 
  private:
   struct Entry {

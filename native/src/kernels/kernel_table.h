@@ -122,6 +122,12 @@ struct KernelTable {
   /// (-inf, 0, zeros) becomes part.
   void (*merge)(const AttendPartial& acc, const AttendPartial& part, int64_t rows, int64_t head_dim);
   int64_t attend_scratch_bytes;
+
+  /// Multiplies register blocks of the widest bf16 products that the table has (f32 where it has none), whose operands
+  /// come from `memory`, kYardstickBytes of ordinary bf16 numbers, so out of L2. Returns the floating point operations.
+  int64_t (*yardstick)(const void* memory);
 };
+
+constexpr int64_t kYardstickBytes = 1 << 20;
 
 }  // namespace atb::kernels

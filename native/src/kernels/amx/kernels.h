@@ -13,4 +13,6 @@ constexpr int64_t kGemmStreams = 6;
 void Attend(const AttendCall& call, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch);
 constexpr int64_t kAttendScratchBytes = 56 * 1024;
 
+int64_t Yardstick(const void* memory);
+
 }  // namespace atb::kernels::amx

@@ -24,6 +24,7 @@ const KernelTable kAmx = {
     .attend = amx::Attend,
     .merge = avx512::Merge,
     .attend_scratch_bytes = amx::kAttendScratchBytes,
+    .yardstick = amx::Yardstick,
 };
 
 }  // namespace atb::kernels

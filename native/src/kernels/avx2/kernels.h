@@ -26,4 +26,6 @@ void Attend(const AttendCall& call, int64_t key_begin, int64_t key_end, const At
 void Merge(const AttendPartial& acc, const AttendPartial& part, int64_t rows, int64_t head_dim);
 constexpr int64_t kAttendScratchBytes = 56 * 1024;
 
+int64_t Yardstick(const void* memory);
+
 }  // namespace atb::kernels::avx2

@@ -23,6 +23,7 @@ const KernelTable kAvx2 = {
     .attend = avx2::Attend,
     .merge = avx2::Merge,
     .attend_scratch_bytes = avx2::kAttendScratchBytes,
+    .yardstick = avx2::Yardstick,
 };
 
 }  // namespace atb::kernels

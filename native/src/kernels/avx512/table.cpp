@@ -23,6 +23,7 @@ const KernelTable kAvx512 = {
     .attend = avx512::Attend,
     .merge = avx512::Merge,
     .attend_scratch_bytes = avx512::kAttendScratchBytes,
+    .yardstick = avx512::Yardstick,
 };
 
 }  // namespace atb::kernels

@@ -23,6 +23,7 @@ const KernelTable kReference = {
     .attend = reference::Attend,
     .merge = reference::Merge,
     .attend_scratch_bytes = 0,
+    .yardstick = reference::Yardstick,
 };
 
 }  // namespace atb::kernels

@@ -1,0 +1,94 @@
+#include "engine/machine_limits.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <vector>
+
+#include "base/buffer.h"
+
+namespace atb {
+namespace {
+
+/// Beyond any cache that a few threads have to themselves.
+constexpr size_t kMemoryBytes = size_t{512} << 20;
+constexpr size_t kChunkBytes = size_t{1} << 20;
+/// One stream reaches 60 % of the memory's speed, eight of them all of it.
+constexpr size_t kStreams = 8;
+constexpr size_t kPrefetchBytes = 1024;
+constexpr int kRounds = 7;
+
+template <typename F>
+double Seconds(F&& f) {
+  const auto start = std::chrono::steady_clock::now();
+  f();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+template <typename F>
+double MedianOf(F&& measure) {
+  std::array<double, kRounds> values;
+  for (double& value : values) value = measure();
+  std::sort(values.begin(), values.end());
+  return values[kRounds / 2];
+}
+
+/// Ordinary bf16 numbers of both signs around 0.01: on subnormals and infinities some instructions take longer.
+void Fill(Buffer& memory, ThreadPool& pool) {
+  pool.ParallelFor(static_cast<int64_t>(memory.size() / kChunkBytes), [&](int64_t chunk, int) {
+    auto* numbers = reinterpret_cast<uint16_t*>(memory.data() + static_cast<size_t>(chunk) * kChunkBytes);
+    auto state = static_cast<uint32_t>(chunk) + 1;
+    for (size_t i = 0; i < kChunkBytes / 2; ++i) {
+      state = state * 1664525u + 1013904223u;
+      numbers[i] = static_cast<uint16_t>(0x3C00u | (state >> 16 & 0x80FFu));
+    }
+  });
+}
+
+double ReadSpeed(const Buffer& memory, ThreadPool& pool, std::vector<uint64_t>& sums) {
+  const size_t chunks = memory.size() / kChunkBytes;
+  const double seconds = Seconds([&] {
+    pool.ParallelFor(static_cast<int64_t>(chunks), [&](int64_t chunk, int worker) {
+      const std::byte* base = memory.data() + static_cast<size_t>(chunk) * kChunkBytes;
+      uint64_t sum = 0;
+      for (size_t i = 0; i < kChunkBytes / kStreams; i += 64) {
+        for (size_t s = 0; s < kStreams; ++s) {
+          const std::byte* at = base + s * (kChunkBytes / kStreams) + i;
+          __builtin_prefetch(at + kPrefetchBytes);
+          uint64_t word;
+          std::memcpy(&word, at, sizeof word);
+          sum += word;
+        }
+      }
+      sums[static_cast<size_t>(worker)] += sum;
+    });
+  });
+  return static_cast<double>(memory.size()) / seconds;
+}
+
+double ProductSpeed(const Buffer& memory, ThreadPool& pool, const kernels::KernelTable& kernels) {
+  std::atomic<int64_t> operations{0};
+  const int64_t copies = static_cast<int64_t>(memory.size()) / kernels::kYardstickBytes;
+  const double seconds = Seconds([&] {
+    pool.ParallelFor(4 * pool.threads(), [&](int64_t, int worker) {
+      operations += kernels.yardstick(memory.data() + worker % copies * kernels::kYardstickBytes);
+    });
+  });
+  return static_cast<double>(operations) / seconds;
+}
+
+}  // namespace
+
+MachineLimits MeasureLimits(ThreadPool& pool, const kernels::KernelTable& kernels) {
+  Buffer memory(kMemoryBytes);
+  Fill(memory, pool);
+  std::vector<uint64_t> sums(static_cast<size_t>(pool.threads()));
+  const double read = MedianOf([&] { return ReadSpeed(memory, pool, sums); });
+  volatile uint64_t sink = sums[0];  // The sums must be wanted.
+  (void)sink;
+  return {read, MedianOf([&] { return ProductSpeed(memory, pool, kernels); })};
+}
+
+}  // namespace atb
