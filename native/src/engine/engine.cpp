@@ -39,7 +39,8 @@ Engine::Engine(int threads, std::string_view isa, EngineShared& shared)
     : shared_(shared),
       kernels_(kernels::Select(isa)),
       pool_(threads),
-      scratch_(static_cast<size_t>(threads)),
+      scratch_(static_cast<size_t>(threads), SamplerScratch{{kernels_}}),
+      shared_scratch_{{kernels_, &pool_}},
       rows_(static_cast<size_t>(threads)) {}
 
 void Engine::Load(std::span<const WeightLoad> loads, const std::function<void(uint64_t, uint64_t)>& progress,
@@ -213,24 +214,30 @@ void Engine::Sample(const Tensor& logits, const std::vector<int32_t>& ids, StepR
   result.tokens.assign(ids.size(), kUnsampled);
   result.logprobs.resize(ids.size());
 
+  const auto sample = [&](size_t row, std::vector<float>& widened, SamplerScratch& scratch) {
+    if (ids[row] == kUnsampled) return;
+    const size_t offset = row * static_cast<size_t>(vocabulary);
+    const float* values = logits.As<float>() + offset;
+    if (logits.desc.dtype != DType::kF32) {
+      widened.resize(static_cast<size_t>(vocabulary));
+      kernels_.to_f32(logits.As<uint16_t>() + offset, logits.desc.dtype, widened.data(), vocabulary);
+      values = widened.data();
+    }
+    Sampled sampled = samplers_.find(ids[row])->second.Sample({values, static_cast<size_t>(vocabulary)}, scratch);
+    result.tokens[row] = sampled.token;
+    result.logprobs[row] = std::move(sampled.logprobs);
+  };
+  // Fewer rows than threads: all of them on one row after another.
+  if (ids.size() < static_cast<size_t>(pool_.threads())) {
+    for (size_t row = 0; row < ids.size(); ++row) sample(row, rows_[0], shared_scratch_);
+    return;
+  }
   std::mutex mutex;
   std::exception_ptr error;
   pool_.ParallelFor(static_cast<int64_t>(ids.size()), [&](int64_t row, int worker) {
-    const auto i = static_cast<size_t>(row);
-    if (ids[i] == kUnsampled) return;
+    const auto own = static_cast<size_t>(worker);
     try {
-      const size_t offset = i * static_cast<size_t>(vocabulary);
-      const float* values = logits.As<float>() + offset;
-      if (logits.desc.dtype != DType::kF32) {
-        std::vector<float>& widened = rows_[static_cast<size_t>(worker)];
-        widened.resize(static_cast<size_t>(vocabulary));
-        kernels_.to_f32(logits.As<uint16_t>() + offset, logits.desc.dtype, widened.data(), vocabulary);
-        values = widened.data();
-      }
-      Sampled sampled = samplers_.find(ids[i])->second.Sample({values, static_cast<size_t>(vocabulary)},
-                                                              scratch_[static_cast<size_t>(worker)]);
-      result.tokens[i] = sampled.token;
-      result.logprobs[i] = std::move(sampled.logprobs);
+      sample(static_cast<size_t>(row), rows_[own], scratch_[own]);
     } catch (...) {
       const std::lock_guard lock(mutex);
       error = std::current_exception();

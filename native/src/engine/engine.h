@@ -143,6 +143,7 @@ class Engine {
   mutable std::mutex stats_mutex_;
   std::unordered_map<int, Sampler> samplers_;
   std::vector<SamplerScratch> scratch_;   ///< Per thread.
+  SamplerScratch shared_scratch_;         ///< Of all threads, for rows one after another.
   std::vector<std::vector<float>> rows_;  ///< Per thread: a row of logits as f32.
 };
 

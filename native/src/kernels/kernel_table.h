@@ -94,8 +94,8 @@ struct KernelTable {
   /// One head, rotate-half: out[i] = x[i] * cos[i] + rotated[i] * sin[i], rotated = (-x2, x1). `size` is even.
   void (*rope)(const float* x, const float* cos, const float* sin, float* out, int64_t size);
   void (*softmax)(const float* x, float* out, int64_t n);
-  /// Index of the largest of n, the first among equals; NaN is never chosen (n when all are NaN).
-  int64_t (*argmax)(const float* x, int64_t n);
+  /// maxima[b] = the largest of x[b * kMaximaBlock ...], of n in all; NaN where one of them is NaN or +inf.
+  void (*block_maxima)(const float* x, int64_t n, float* maxima);
 
   /// A row of k numbers (f32, f16 or bf16) as whole numbers times the scale that is returned. With one plane the scale
   /// is max |x| / 127 and a number x / scale rounded to nearest even. With two or three it is the smallest power of two
@@ -129,5 +129,6 @@ struct KernelTable {
 };
 
 constexpr int64_t kYardstickBytes = 1 << 20;
+constexpr int64_t kMaximaBlock = 64;
 
 }  // namespace atb::kernels

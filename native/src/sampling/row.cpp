@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cfloat>
 #include <cmath>
 
 namespace atb {
@@ -68,33 +67,18 @@ void ForBlocks(int64_t size, F&& f) {
 
 float ExpNonPositive(float x) { return ExpClamped(ClampExponent(x)); }
 
-float Maxima(std::span<const float> row, std::vector<float>& block_max) {
+float Maxima(const RowWork& work, std::span<const float> row, std::vector<float>& block_max) {
   const auto size = static_cast<int64_t>(row.size());
   block_max.resize(static_cast<size_t>(RowBlocks(size)));
-  const float* x = row.data();
-  std::array<int32_t, kLanes> bad{};
-  float max = -kInfinity;
-  ForBlocks(size, [&](int64_t begin, int64_t end) {
-    std::array<float, kLanes> lanes;
-    lanes.fill(-kInfinity);
-    int64_t i = begin;
-    for (; i + kLanes <= end; i += kLanes) {
-      for (int64_t j = 0; j < kLanes; ++j) {
-        const float v = x[i + j];
-        lanes[j] = v > lanes[j] ? v : lanes[j];
-        bad[j] |= v <= FLT_MAX ? 0 : 1;
-      }
-    }
-    for (; i < end; ++i) {
-      lanes[0] = x[i] > lanes[0] ? x[i] : lanes[0];
-      bad[0] |= x[i] <= FLT_MAX ? 0 : 1;
-    }
-    const float block = *std::max_element(lanes.begin(), lanes.end());
-    block_max[static_cast<size_t>(begin / kRowBlock)] = block;
-    max = std::max(max, block);
+  work.ForPieces(size, [&](int64_t begin, int64_t end) {
+    work.kernels.block_maxima(row.data() + begin, end - begin, block_max.data() + begin / kRowBlock);
   });
-  const bool any_bad = std::any_of(bad.begin(), bad.end(), [](int32_t b) { return b != 0; });
-  return any_bad ? std::numeric_limits<float>::quiet_NaN() : max;
+  float max = -kInfinity;
+  for (float block : block_max) {
+    if (std::isnan(block)) return block;
+    max = std::max(max, block);
+  }
+  return max;
 }
 
 void TopK(std::span<const float> row, std::span<const float> block_max, int64_t k, std::vector<Candidate>& top) {
@@ -124,20 +108,19 @@ void TopK(std::span<const float> row, std::span<const float> block_max, int64_t 
   std::sort(top.begin(), top.end(), Before);
 }
 
-double Masses(std::span<const float> row, float max, float temperature, float* mass) {
-  double sum = 0;
-  ForBlocks(static_cast<int64_t>(row.size()), [&](int64_t begin, int64_t end) {
-    sum += ExpBlock(row.data() + begin, end - begin, max, temperature, mass + begin);
+double Masses(const RowWork& work, std::span<const float> row, float max, float temperature, float* mass,
+              std::vector<double>& block_sums) {
+  const auto size = static_cast<int64_t>(row.size());
+  block_sums.resize(static_cast<size_t>(RowBlocks(size)));
+  work.ForPieces(size, [&](int64_t first, int64_t last) {
+    for (int64_t begin = first; begin < last; begin += kRowBlock) {
+      const int64_t n = std::min(kRowBlock, last - begin);
+      block_sums[static_cast<size_t>(begin / kRowBlock)] =
+          ExpBlock(row.data() + begin, n, max, temperature, mass + begin);
+    }
   });
-  return sum;
-}
-
-double SumOfExp(std::span<const float> row, float max) {
   double sum = 0;
-  std::array<float, kRowBlock> block;
-  ForBlocks(static_cast<int64_t>(row.size()), [&](int64_t begin, int64_t end) {
-    sum += ExpBlock(row.data() + begin, end - begin, max, 1, block.data());
-  });
+  for (double block : block_sums) sum += block;
   return sum;
 }
 

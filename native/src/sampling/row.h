@@ -4,12 +4,31 @@
 #include <span>
 #include <vector>
 
+#include "base/thread_pool.h"
+#include "kernels/kernel_table.h"
+
 namespace atb {
 
 /// Passes over one row of logits. A row is worked on in blocks, whose maxima and sums tell most blocks apart from the
 /// few that matter; so selecting among 150 000 tokens costs a few linear passes and no array of structs.
-constexpr int64_t kRowBlock = 64;
+constexpr int64_t kRowBlock = kernels::kMaximaBlock;
 inline int64_t RowBlocks(int64_t size) { return (size + kRowBlock - 1) / kRowBlock; }
+
+/// Who works on a row: the kernels, and all threads of a pool, or the caller alone. Results are the same.
+struct RowWork {
+  const kernels::KernelTable& kernels;
+  ThreadPool* pool = nullptr;
+
+  /// Calls f(begin, end) for pieces of [0, size) that consist of whole blocks.
+  template <typename F>
+  void ForPieces(int64_t size, F&& f) const {
+    constexpr int64_t kPiece = 128 * kRowBlock;
+    const auto piece = [&](int64_t i, int) { f(i * kPiece, i * kPiece + kPiece < size ? i * kPiece + kPiece : size); };
+    const int64_t pieces = (size + kPiece - 1) / kPiece;
+    if (pool != nullptr) return pool->ParallelFor(pieces, piece);
+    for (int64_t i = 0; i < pieces; ++i) piece(i, 0);
+  }
+};
 
 /// A token and the number that orders it: its logit, or its mass.
 struct Candidate {
@@ -31,15 +50,14 @@ struct Cut {
 
 /// Fills the maximum of each block and returns the row's. NaN when some logit is NaN or +inf: such a row means that
 /// the model failed.
-float Maxima(std::span<const float> row, std::vector<float>& block_max);
+float Maxima(const RowWork& work, std::span<const float> row, std::vector<float>& block_max);
 
 /// The `k` first of the row in the order of Before, in that order; all of it when k is larger.
 void TopK(std::span<const float> row, std::span<const float> block_max, int64_t k, std::vector<Candidate>& top);
 
-/// mass[i] = exp((row[i] - max) / temperature), in [0, 1]. Returns the sum.
-double Masses(std::span<const float> row, float max, float temperature, float* mass);
-/// The sum alone, at temperature 1.
-double SumOfExp(std::span<const float> row, float max);
+/// mass[i] = exp((row[i] - max) / temperature), in [0, 1]. Returns the sum; `block_sums` is working memory.
+double Masses(const RowWork& work, std::span<const float> row, float max, float temperature, float* mass,
+              std::vector<double>& block_sums);
 
 /// Where the smallest set of largest masses that holds at least `needed` ends.
 Cut CutAtMass(std::span<const float> mass, double needed, std::vector<Candidate>& scratch);

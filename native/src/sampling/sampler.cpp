@@ -58,7 +58,7 @@ void Sampler::CheckVocabulary(int64_t vocabulary) const {
 }
 
 Sampled Sampler::Sample(std::span<const float> logits, SamplerScratch& scratch) {
-  const float raw_max = Maxima(logits, scratch.block_max);
+  const float raw_max = Maxima(scratch.work, logits, scratch.block_max);
   if (!std::isfinite(raw_max)) return {kNotFinite, {}};
 
   std::span<const float> adjusted = logits;
@@ -67,12 +67,12 @@ Sampled Sampler::Sample(std::span<const float> logits, SamplerScratch& scratch) 
     scratch.adjusted.assign(logits.begin(), logits.end());
     Adjust(scratch.adjusted);
     adjusted = scratch.adjusted;
-    max = Maxima(adjusted, scratch.block_max);
+    max = Maxima(scratch.work, adjusted, scratch.block_max);
     if (!std::isfinite(max)) return {kNotFinite, {}};
   }
   Sampled sampled{Choose(adjusted, max, scratch), {}};
   if (options_.top_logprobs >= 0) {
-    if (AdjustsLogits()) Maxima(logits, scratch.block_max);
+    if (AdjustsLogits()) Maxima(scratch.work, logits, scratch.block_max);
     sampled.logprobs = Logprobs(logits, raw_max, sampled.token, scratch);
   }
   Append(sampled.token);
@@ -102,7 +102,8 @@ int32_t Sampler::Choose(std::span<const float> logits, float max, SamplerScratch
     return ChooseAmongTop(logits, scratch);
 
   scratch.mass.resize(logits.size());
-  const double total = Masses(logits, max, options_.temperature, scratch.mass.data());
+  const double total =
+      Masses(scratch.work, logits, max, options_.temperature, scratch.mass.data(), scratch.block_sums);
   Cut cut;
   if (options_.top_p < 1) cut = CutAtMass(scratch.mass, options_.top_p * total, scratch.candidates);
   if (options_.min_p > cut.value) cut = {options_.min_p, std::numeric_limits<int32_t>::max()};
@@ -137,7 +138,8 @@ int32_t Sampler::ChooseAmongTop(std::span<const float> logits, SamplerScratch& s
 
 TokenLogprobs Sampler::Logprobs(std::span<const float> logits, float max, int32_t token,
                                 SamplerScratch& scratch) const {
-  const double log_sum = max + std::log(SumOfExp(logits, max));
+  scratch.mass.resize(logits.size());
+  const double log_sum = max + std::log(Masses(scratch.work, logits, max, 1, scratch.mass.data(), scratch.block_sums));
   TokenLogprobs result;
   result.logprob = static_cast<float>(logits[static_cast<size_t>(token)] - log_sum);
   TopK(logits, scratch.block_max, options_.top_logprobs, scratch.candidates);

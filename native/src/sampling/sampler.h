@@ -41,13 +41,14 @@ struct Sampled {
 /// Instead of a token: the row has a NaN or +inf, or nothing but -inf.
 constexpr int32_t kNotFinite = -2;
 
-/// Working memory of one thread; it grows to the row's size and stays.
+/// Who samples a row, and their working memory; it grows to the row's size and stays.
 struct SamplerScratch {
-  std::vector<float> adjusted;
-  std::vector<float> mass;
-  std::vector<float> block_max;
-  std::vector<double> block_sums;
-  std::vector<Candidate> candidates;
+  RowWork work;
+  std::vector<float> adjusted = {};
+  std::vector<float> mass = {};
+  std::vector<float> block_max = {};
+  std::vector<double> block_sums = {};
+  std::vector<Candidate> candidates = {};
 };
 
 /// The sampling of one sequence: its options and the tokens that it has seen. What it draws depends only on these, on

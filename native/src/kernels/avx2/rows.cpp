@@ -19,6 +19,6 @@ void Rope(const float* x, const float* cos, const float* sin, float* out, int64_
   simd::Rope<Vec>(x, cos, sin, out, size);
 }
 void Softmax(const float* x, float* out, int64_t n) { simd::Softmax<Vec>(x, out, n); }
-int64_t Argmax(const float* x, int64_t n) { return simd::Argmax<Vec>(x, n); }
+void BlockMaxima(const float* x, int64_t n, float* maxima) { simd::BlockMaxima<Vec>(x, n, maxima); }
 
 }  // namespace atb::kernels::avx2

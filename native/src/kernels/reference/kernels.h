@@ -13,7 +13,7 @@ void Unary(UnaryOp op, const float* x, float* out, int64_t n, float arg);
 void Swiglu(const float* gate, const float* up, float* out, int64_t n);
 void Rope(const float* x, const float* cos, const float* sin, float* out, int64_t size);
 void Softmax(const float* x, float* out, int64_t n);
-int64_t Argmax(const float* x, int64_t n);
+void BlockMaxima(const float* x, int64_t n, float* maxima);
 float Quantize(const void* x, DType dtype, int64_t k, int planes, int8_t* out, int64_t step, int64_t plane_stride);
 float QuantizeInt4(const float* x, int64_t k, int64_t group, int8_t* out, int8_t* multipliers);
 void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/convert.h"
@@ -114,12 +115,15 @@ void Softmax(const float* x, float* out, int64_t n) {
   for (int64_t i = 0; i < n; ++i) out[i] *= scale;
 }
 
-int64_t Argmax(const float* x, int64_t n) {
-  int64_t best = n;
-  for (int64_t i = 0; i < n; ++i) {
-    if (!std::isnan(x[i]) && (best == n || x[i] > x[best])) best = i;
+void BlockMaxima(const float* x, int64_t n, float* maxima) {
+  for (int64_t begin = 0; begin < n; begin += kMaximaBlock, ++maxima) {
+    *maxima = -INFINITY;
+    for (int64_t i = begin; i < std::min(n, begin + kMaximaBlock); ++i) {
+      const bool bad = std::isnan(x[i]) || x[i] == INFINITY;
+      if (bad || x[i] > *maxima) *maxima = bad ? NAN : x[i];
+      if (bad) break;
+    }
   }
-  return best;
 }
 
 }  // namespace atb::kernels::reference

@@ -159,14 +159,23 @@ void Softmax(const float* x, float* out, int64_t size) {
 }
 
 template <class V>
-int64_t Argmax(const float* x, int64_t size) {
-  const V max = V::Set1(Largest<V>(x, size));
-  for (int64_t i = 0; i < size; i += kLanes) {
-    const int64_t n = size - i < kLanes ? size - i : kLanes;
-    const uint32_t equal = Equal(Load<V>(x, i, n), max) & ((1u << n) - 1);
-    if (equal) return i + __builtin_ctz(equal);
+void BlockMaxima(const float* x, int64_t size, float* maxima) {
+  for (int64_t begin = 0; begin < size; begin += kMaximaBlock, ++maxima) {
+    const int64_t n = size - begin < kMaximaBlock ? size - begin : kMaximaBlock;
+    V max = V::Set1(-INFINITY), bad = V::Zero();
+    int64_t i = begin;
+    for (; i + kLanes <= begin + n; i += kLanes) {
+      const V v = V::Load(x + i);
+      max = Max(max, v);
+      bad = Fma(Max(V::Zero(), v), V::Zero(), bad);  // NaN from NaN and +inf, then for good; 0 else.
+    }
+    float largest = ReduceMax(max), sum = ReduceAdd(bad);
+    for (; i < begin + n; ++i) {
+      largest = x[i] > largest ? x[i] : largest;
+      sum += (x[i] < 0 ? 0 : x[i]) * 0;
+    }
+    *maxima = largest + sum;
   }
-  return size;
 }
 
 }  // namespace
