@@ -1,6 +1,7 @@
 import {
   appendPerfCsv,
   loadProgress,
+  logPlan,
   parseRunPaArguments,
   printResult,
   reportFailure,
@@ -12,7 +13,11 @@ import { PARunner } from '../src/index.js';
 /** Generates text from a Hugging Face checkpoint: `npm run -s run-pa -- --model_path DIR --input_texts "…"`. */
 async function main(): Promise<void> {
   const args = await parseRunPaArguments();
-  const runner = await PARunner.load({ ...args.runner, onProgress: loadProgress(process.stderr) });
+  const runner = await PARunner.load({
+    ...args.runner,
+    onProgress: loadProgress(process.stderr),
+    ...(args.profile && { onPlan: logPlan(process.stderr) }),
+  });
   try {
     await runner.warmUp();
     const result = await runner.infer(args.inputs, {

@@ -9,4 +9,4 @@ export {
   resultToJson,
 } from './report.js';
 export { parseBytes, parseRunPaArguments, type RunPaArguments } from './run-pa.js';
-export { saveProfile } from './save-profile.js';
+export { logPlan, saveProfile } from './save-profile.js';

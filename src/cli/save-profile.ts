@@ -2,6 +2,11 @@ import { writeFileSync } from 'node:fs';
 import type { PARunner } from '../engine/pa-runner.js';
 import { profileTable } from './report.js';
 
+/** Says when memory is planned anew, and why: what a warm decode never does. */
+export function logPlan(stream: NodeJS.WritableStream): (phase: string, reason: string) => void {
+  return (phase, reason) => stream.write(`${phase} planned: ${reason}\n`);
+}
+
 /** Prints where the time went, and writes the trace for chrome://tracing. */
 export async function saveProfile({ runner }: PARunner, file: string): Promise<void> {
   const { profiler } = runner;

@@ -121,6 +121,8 @@ export interface StepResult {
   readonly logprobs: ReadonlyArray<SampledLogprobs | undefined>;
   /** [rows, vocab] when asked for. */
   readonly logits?: Tensor<'f32'>;
+  /** Why memory was planned anew, where it was: "input_ids grew from i32[8] to i32[9]". */
+  readonly planReason?: string;
   /** In order of execution, when asked for. */
   readonly timings?: readonly NodeTiming[];
 }

@@ -52,6 +52,8 @@ export interface ModelRunnerOptions extends QuantizeOptions {
   /** The addon's file; this package's own when absent. */
   readonly nativePath?: string;
   readonly onProgress?: (loadedBytes: number, totalBytes: number) => void;
+  /** Called when a phase's graph needs a new memory plan, as for its first step; a warm decode needs none. */
+  readonly onPlan?: (phase: Phase, reason: string) => void;
 }
 
 export interface RunOptions {
@@ -96,6 +98,7 @@ export class ModelRunner {
     readonly loadMs: number,
     /** With the option `profile`. */
     readonly profiler: Profiler | undefined,
+    private readonly onPlan: ModelRunnerOptions['onPlan'],
   ) {
     this.#engine = engine;
     const load = (spec: GraphSpec) => ({ id: engine.loadGraph(spec), spec });
@@ -153,7 +156,17 @@ export class ModelRunner {
           })
         : undefined;
       const loadMs = performance.now() - start;
-      return new ModelRunner(config, dtype, blockSize, numBlocks, engine, graphs, loadMs, profiler);
+      return new ModelRunner(
+        config,
+        dtype,
+        blockSize,
+        numBlocks,
+        engine,
+        graphs,
+        loadMs,
+        profiler,
+        options.onPlan,
+      );
     } catch (error) {
       engine.dispose();
       throw error;
@@ -268,8 +281,9 @@ export class ModelRunner {
     const read: StepInputs = Object.fromEntries(
       Object.entries(inputs).filter(([name]) => spec.inputs.includes(name)),
     );
-    if (!this.profiler) return this.#engine.run(id, read, options);
-    const result = await this.#engine.run(id, read, { ...options, profile: true });
+    const result = await this.#engine.run(id, read, { ...options, profile: this.profiler !== undefined });
+    if (result.planReason !== undefined) this.onPlan?.(phase, result.planReason);
+    if (!this.profiler) return result;
     const seqLens = inputs.seq_len?.data as Int32Array;
     const queryLens = (inputs.q_len?.data ??
       (phase === 'decode' ? seqLens.map(() => 1) : seqLens)) as Int32Array;

@@ -161,7 +161,7 @@ describe('run-pa', function () {
 
   it('profiles operations into a table and a Chrome trace', () => {
     const file = join(folder, 'trace.json');
-    const { stdout } = runPa(
+    const { stdout, stderr } = runPa(
       '--model_path',
       MODEL,
       '--input_texts',
@@ -171,6 +171,9 @@ describe('run-pa', function () {
       '--profile',
       file,
     );
+    expect(stderr)
+      .to.match(/prefill planned: first run\n/)
+      .and.to.match(/decode planned: first run\n/);
     expect(stdout)
       .to.match(/decode +│ gate_up \(FusedLinear\) +│ +18 │.* GB\/s +│ +\d+\.\d GFLOP\/s +│ +\d+ % │/)
       .and.to.match(

@@ -175,6 +175,7 @@ Napi::Value MakeStepResult(Napi::Env env, const StepResult& result) {
     logprobs.Set(i, result.logprobs[i] ? MakeLogprobs(env, *result.logprobs[i]) : env.Undefined());
   object.Set("logprobs", logprobs);
   if (result.logits.size() > 0) object.Set("logits", MakeTensor(env, result.logits[0]));
+  if (!result.plan_reason.empty()) object.Set("planReason", result.plan_reason);
   if (!result.timings.empty()) object.Set("timings", MakeTimings(env, result.timings));
   return object;
 }

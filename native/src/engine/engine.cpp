@@ -179,11 +179,13 @@ StepResult Engine::Run(const StepRequest& request) {
   CheckSamplers(request.samplers);
   const std::vector<BoundTensor> inputs = Match(entry, request.inputs);
   const uint64_t barriers = pool_.barriers();
+  const uint64_t plans = entry.graph->counters().plans;
   entry.graph->SetProfiling(request.profile);
   entry.graph->Run(inputs, {}, {}, kernels_, pool_);
   UpdateStats(entry, pool_.barriers() - barriers);
 
   StepResult result;
+  if (entry.graph->counters().plans != plans) result.plan_reason = entry.graph->counters().last_plan_reason;
   for (const NodeTiming& timing : entry.graph->Timings()) {
     const auto node = static_cast<size_t>(timing.node);
     result.timings.push_back(

@@ -48,6 +48,7 @@ struct StepResult {
   std::vector<std::optional<TokenLogprobs>> logprobs;
   TensorBundle logits;  ///< One tensor when asked for.
   std::vector<StepTiming> timings;
+  std::string plan_reason;  ///< Why memory was planned anew; empty where it was not.
 };
 
 struct ForwardRequest {
