@@ -27,6 +27,7 @@ export { AtbError, type ErrorCode, type ErrorDetail } from './errors.js';
 export { AtbGraph, BaseOperation, dim, type GraphSpec } from './graph/atb-graph.js';
 export { applyPasses, type PassSelection } from './graph/passes/index.js';
 export { BlockManager, BlockTable } from './kv-cache/block-manager.js';
+export type { KvQuantMode } from './kv-cache/kv-quant.js';
 export { BaseAttention } from './layers/base-attention.js';
 export { BaseMLP } from './layers/base-mlp.js';
 export { BaseRMSNorm, HeadNorm } from './layers/base-rms-norm.js';

@@ -1,7 +1,8 @@
-// Attention at Llama-3.2-1B's shape (8 kv heads of 64, 4 queries each, bf16) against what the machine gives: decode at
-// a depth against streamed reading of memory, prefill in operations per second. Build with -DATB_BENCH=ON. Usage:
-// attention_bench [threads = 2] [isa,... = all] [depth = 8192] [rounds = 5]. Bounds and kernels take turns, because a
-// shared machine's speed changes from second to second; medians are printed.
+// Attention over the cache against what the machine gives: decode at a depth against streamed reading of memory, prefill
+// in operations per second. Queries are bf16, the cache is bf16 or int8. Build with -DATB_BENCH=ON. Usage: attention_bench
+// [threads = 2] [isa,... = all] [depth = 8192] [rounds = 5] [kv heads = 8] [queries of each = 4]; those are
+// Llama-3.2-1B's heads of 64, 2 and 7 are Qwen2.5-0.5B's. Bounds and kernels take turns, because a shared machine's speed
+// changes from second to second; medians are printed.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -22,9 +23,7 @@ namespace {
 
 using kernels::KernelTable;
 
-constexpr int64_t kKvHeads = 8, kGroup = 4, kHeadDim = 64, kBlockSize = 128;
-constexpr int64_t kQueryRow = kKvHeads * kGroup * kHeadDim;
-constexpr int64_t kKvRow = kKvHeads * kHeadDim;
+constexpr int64_t kHeadDim = 64, kBlockSize = 128;
 
 /// With one thread its processor time, which other processes do not count in; else the wall clock.
 bool one_thread = false;
@@ -80,14 +79,6 @@ double ReadSpeed(const std::byte* memory, size_t bytes, ThreadPool& pool) {
   return static_cast<double>(chunks * kChunk) / seconds;
 }
 
-ParamObject Param(const char* key, const char* value) {
-  return {{"headNum", double(kKvHeads * kGroup)},
-          {"kvHeadNum", double(kKvHeads)},
-          {"qkScale", 0.125},
-          {"causal", true},
-          {key, value}};
-}
-
 /// One operation with its tensors and workspace.
 struct Bound {
   std::unique_ptr<Operation> op;
@@ -104,75 +95,89 @@ struct Bound {
   }
 };
 
+/// One cache's operations, and what they reached, by table.
+struct Bench {
+  const char* name;
+  KvCache cache;
+  std::vector<std::vector<double>> decode, share, prefill;
+
+  Bench(const char* label, const KvCacheOptions& options)
+      : name(label), cache(options), decode(8), share(8), prefill(8) {
+    Fill(cache.Keys(0).data, cache.bytes());
+    if (options.dtype != DType::kI8) return;
+    // Four integers are a scale around 0.01, too.
+    auto* words = cache.Keys(0).As<uint32_t>();
+    for (size_t i = 0; i < cache.bytes() / 4; ++i) words[i] = 0x3C000000u | (words[i] * 2654435761u >> 8);
+  }
+};
+
 int Main(int argc, char** argv) {
   const int threads = argc > 1 ? std::atoi(argv[1]) : 2;
   const std::string isas = argc > 2 ? argv[2] : "";
   const int64_t depth = argc > 3 ? std::atoll(argv[3]) : 8192;
   const int rounds = argc > 4 ? std::atoi(argv[4]) : 5;
+  const int64_t kv_heads = argc > 5 ? std::atoll(argv[5]) : 8;
+  const int64_t group = argc > 6 ? std::atoll(argv[6]) : 4;
+  const int64_t row = kv_heads * group * kHeadDim;
   one_thread = threads == 1;
   ThreadPool pool(threads);
   const int64_t blocks = (depth + kBlockSize - 1) / kBlockSize;
   // Beyond any cache.
-  const int64_t layers = std::max<int64_t>(2, (int64_t{512} << 20) / (depth * kKvRow * 4));
-  KvCache cache({layers, blocks, kBlockSize, kKvHeads, kHeadDim, DType::kBF16});
-  Fill(cache.Keys(0).data, cache.bytes());
+  const int64_t layers = std::max<int64_t>(2, (int64_t{512} << 20) / (depth * kv_heads * kHeadDim * 4));
+  Bench benches[] = {{"bf16", {layers, blocks, kBlockSize, kv_heads, kHeadDim, DType::kBF16}},
+                     {"i8", {layers, blocks, kBlockSize, kv_heads, kHeadDim, DType::kI8}}};
   std::vector<int32_t> table(static_cast<size_t>(blocks));
   std::iota(table.begin(), table.end(), 0);
-  std::vector<int32_t> context = {static_cast<int32_t>(depth)};
-
   const int64_t prompt = std::min<int64_t>(depth, 2048);
-  std::vector<int32_t> lengths = {static_cast<int32_t>(prompt)};
-  Buffer q(static_cast<size_t>(prompt * kQueryRow * 2)), k(static_cast<size_t>(prompt * kKvRow * 2)),
-      out(static_cast<size_t>(prompt * kQueryRow * 2));
+  std::vector<int32_t> context = {static_cast<int32_t>(depth)}, lengths = {static_cast<int32_t>(prompt)};
+  Buffer q(static_cast<size_t>(prompt * row * 2)), out(static_cast<size_t>(prompt * row * 2));
   Fill(q.data(), q.size());
-  Fill(k.data(), k.size());
-  const auto rows = [](Buffer& b, int64_t n, int64_t width) {
-    return Tensor{TensorDesc(DType::kBF16, {n, width}), b.data()};
-  };
+  const auto rows = [&](Buffer& b, int64_t n) { return Tensor{TensorDesc(DType::kBF16, {n, row}), b.data()}; };
   const auto ints = [](std::vector<int32_t>& v) {
     return Tensor{TensorDesc(DType::kI32, {int64_t(v.size())}), v.data()};
   };
-  Bound decode = {
-      CreateOperation("PagedAttention", Param("calcType", "CALC_TYPE_UNDEFINED")), {}, rows(out, 1, kQueryRow), {}};
-  Bound prefill = {CreateOperation("SelfAttention", Param("calcType", "PA_ENCODER")),
-                   {rows(q, prompt, kQueryRow), rows(k, prompt, kKvRow), rows(k, prompt, kKvRow), ints(lengths)},
-                   rows(out, prompt, kQueryRow),
-                   {}};
+  const Tensor tables{TensorDesc(DType::kI32, {1, blocks}), table.data()};
+  const ParamObject param = {{"headNum", double(kv_heads * group)},
+                             {"kvHeadNum", double(kv_heads)},
+                             {"qkScale", 0.125},
+                             {"causal", true}};
+  ParamObject several = param;
+  several["calcType"] = "CALC_TYPE_SPEC";
+  Bound decode = {CreateOperation("PagedAttention", param), {}, rows(out, 1), {}};
+  Bound prefill = {CreateOperation("PagedAttention", several), {}, rows(out, prompt), {}};
 
+  std::vector<const KernelTable*> tested;
+  for (const KernelTable* t : kernels::Available()) {
+    if (isas.empty() ? t != kernels::Available().back() : isas.find(t->isa) != std::string::npos) tested.push_back(t);
+  }
   std::vector<double> read;
-  std::vector<std::vector<double>> decode_speed(8), decode_share(8), prefill_speed(8);
   for (int round = 0; round < rounds; ++round) {
-    size_t i = 0;
-    for (const KernelTable* t : kernels::Available()) {
-      if (isas.empty() ? t == kernels::Available().back() : isas.find(t->isa) == std::string::npos) continue;
-      const double bound = ReadSpeed(cache.Keys(0).As<std::byte>(), cache.bytes(), pool);
-      read.push_back(bound);
-      const double seconds = Seconds([&] {
-        for (int64_t layer = 0; layer < layers; ++layer) {
-          decode.in = {rows(q, 1, kQueryRow),
-                       cache.Keys(layer),
-                       cache.Values(layer),
-                       {TensorDesc(DType::kI32, {1, blocks}), table.data()},
-                       ints(context)};
-          decode.Run(*t, pool);
-        }
-      });
-      decode_speed[i].push_back(static_cast<double>(layers * depth * kKvRow * 4) / seconds);
-      decode_share[i].push_back(decode_speed[i].back() / bound);
-      const double pass = Seconds([&] { prefill.Run(*t, pool); });
-      // Two products of half the square.
-      prefill_speed[i].push_back(static_cast<double>(2 * prompt * (prompt + 1) * kQueryRow) / pass);
-      ++i;
+    for (size_t i = 0; i < tested.size(); ++i) {
+      for (Bench& b : benches) {
+        const double bound = ReadSpeed(benches[0].cache.Keys(0).As<std::byte>(), benches[0].cache.bytes(), pool);
+        read.push_back(bound);
+        const double seconds = Seconds([&] {
+          for (int64_t layer = 0; layer < layers; ++layer) {
+            decode.in = {rows(q, 1), b.cache.Keys(layer), b.cache.Values(layer), tables, ints(context)};
+            decode.Run(*tested[i], pool);
+          }
+        });
+        b.decode[i].push_back(static_cast<double>(b.cache.bytes()) / seconds);
+        b.share[i].push_back(b.decode[i].back() / bound);
+        prefill.in = {rows(q, prompt), b.cache.Keys(0), b.cache.Values(0), tables, ints(lengths), ints(lengths)};
+        const double pass = Seconds([&] { prefill.Run(*tested[i], pool); });
+        // Two products of half the square.
+        b.prefill[i].push_back(static_cast<double>(2 * prompt * (prompt + 1) * row) / pass);
+      }
     }
   }
   std::printf("%d threads, read %.1f GB/s\n", threads, Median(read) / 1e9);
-  size_t i = 0;
-  for (const KernelTable* t : kernels::Available()) {
-    if (isas.empty() ? t == kernels::Available().back() : isas.find(t->isa) == std::string::npos) continue;
-    std::printf("%-9s decode at %d: %.1f GB/s, %.0f%% of reading; prefill %d: %.0f GFLOP/s\n", t->isa, int(depth),
-                Median(decode_speed[i]) / 1e9, Median(decode_share[i]) * 100, int(prompt),
-                Median(prefill_speed[i]) / 1e9);
-    ++i;
+  for (size_t i = 0; i < tested.size(); ++i) {
+    for (Bench& b : benches) {
+      std::printf("%-7s %-4s decode at %d: %.1f GB/s, %.0f%% of reading; prefill %d: %.0f GFLOP/s\n", tested[i]->isa,
+                  b.name, int(depth), Median(b.decode[i]) / 1e9, Median(b.share[i]) * 100, int(prompt),
+                  Median(b.prefill[i]) / 1e9);
+    }
   }
   return 0;
 }

@@ -130,6 +130,36 @@ class PagedCache {
     return table;
   }
 
+  /// Rows [context, kv_heads, D] of f32 into blocks of a table as integers. The rows become what the integers stand for.
+  void FillIntegers(const std::vector<int32_t>& table, Array& k, Array& v, int64_t context) {
+    for (const kernels::KvStore& store : {keys_, values_}) {
+      Array& rows = store.values ? v : k;
+      for (int32_t block : table) {
+        for (int64_t head = 0; head < store.kv_heads; ++head) ZeroHead(store, block, head);
+      }
+      for (int64_t i = 0; i < context * store.kv_heads; ++i) {
+        const int64_t j = i / store.kv_heads;
+        const int64_t slot = table[static_cast<size_t>(j / store.block_size)] * store.block_size + j % store.block_size;
+        std::vector<int8_t> integers(static_cast<size_t>(store.head_dim));
+        const float scale = ToIntegers(rows, i * store.head_dim, integers);
+        WriteIntegers(store, slot, i % store.kv_heads, integers.data(), 0, &scale, 1);
+      }
+    }
+  }
+
+  /// round(x / scale), scale = max |x| / 127; the numbers become scale * integer.
+  static float ToIntegers(Array& rows, int64_t at, std::vector<int8_t>& integers) {
+    float max = 0;
+    for (size_t d = 0; d < integers.size(); ++d) max = std::max(max, std::abs(rows[at + static_cast<int64_t>(d)]));
+    const float scale = max / 127;
+    for (size_t d = 0; d < integers.size(); ++d) {
+      const int64_t i = at + static_cast<int64_t>(d);
+      integers[d] = static_cast<int8_t>(scale == 0 ? 0 : std::nearbyint(rows[i] / scale));
+      rows.Set(i, scale * integers[d]);
+    }
+    return scale;
+  }
+
   /// Rows [context, kv_heads, D] into blocks of a table, which may hold anything before.
   void Fill(const std::vector<int32_t>& table, Array& k, Array& v, int64_t context) {
     const int64_t stride = keys_.kv_heads * keys_.head_dim;

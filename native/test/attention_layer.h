@@ -66,16 +66,16 @@ struct Prompt {
 class Layer {
  public:
   Layer(const Heads& heads, DType dtype, const KernelTable& kernels, ThreadPool& pool, int64_t window = 0)
+      : Layer(heads, dtype, dtype, kernels, pool, window) {}
+  Layer(const Heads& heads, DType dtype, DType cache_dtype, const KernelTable& kernels, ThreadPool& pool,
+        int64_t window)
       : heads_(heads),
         dtype_(dtype),
         kernels_(kernels),
         pool_(pool),
-        cache_({1, kBlocks, kBlockSize, heads.kv_heads, heads.head_dim, dtype}) {
-    // What earlier sequences may have left.
-    for (const Tensor& t : {cache_.Keys(0), cache_.Values(0)}) {
-      std::memset(t.data, 0xFF,
-                  static_cast<size_t>(kBlocks * kBlockSize * heads.kv_heads * heads.head_dim) * SizeOf(dtype));
-    }
+        cache_({1, kBlocks, kBlockSize, heads.kv_heads, heads.head_dim, cache_dtype}) {
+    // What earlier sequences may have left: NaN, also as scales.
+    std::memset(cache_.Keys(0).data, 0xFF, cache_.bytes());
     ParamObject param = {{"headNum", double(heads.q_heads())},
                          {"kvHeadNum", double(heads.kv_heads)},
                          {"qkScale", double(heads.scale())},

@@ -17,10 +17,19 @@ using kernels::KernelTable;
 
 constexpr DType kDTypes[] = {DType::kF32, DType::kF16, DType::kBF16};
 
+/// Of queries and cache.
+struct Kind {
+  DType dtype;
+  DType cache;
+};
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+constexpr Kind kKinds[] = {{DType::kF32, DType::kF32},   {DType::kF16, DType::kF16}, {DType::kBF16, DType::kBF16},
+                           {DType::kF32, DType::kI8},    {DType::kF16, DType::kI8},  {DType::kBF16, DType::kI8}};
+
 /// One sequence in a cache.
 struct Problem {
   Heads heads;
-  DType dtype;
+  Kind kind;
   int64_t context;
   int64_t block_size;
   Array q;  ///< [context, q_heads, D]: a query for every position.
@@ -29,27 +38,36 @@ struct Problem {
   PagedCache cache;
   std::vector<int32_t> table;
 
-  Problem(const Heads& h, DType type, int64_t keys, int64_t block, uint64_t seed = 1)
+  Problem(const Heads& h, Kind types, int64_t keys, int64_t block, uint64_t seed = 1)
       : heads(h),
-        dtype(type),
+        kind(types),
         context(keys),
         block_size(block),
-        q(type, 0),
-        k(type, 0),
-        v(type, 0),
-        cache(type, h, block, keys / block + 3) {
+        q(kind.dtype, 0),
+        k(kind.dtype, 0),
+        v(kind.dtype, 0),
+        cache(kind.cache, h, block, keys / block + 3) {
     Random random(seed);
-    q = Normal(random, dtype, context * heads.q_heads() * heads.head_dim, 1.5f);
-    k = Normal(random, dtype, context * heads.kv_heads * heads.head_dim, 1.2f);
-    v = Normal(random, dtype, context * heads.kv_heads * heads.head_dim);
+    // What integers stand for is an f32.
+    const DType stored = integers() ? DType::kF32 : kind.dtype;
+    q = Normal(random, kind.dtype, context * heads.q_heads() * heads.head_dim, 1.5f);
+    k = Normal(random, stored, context * heads.kv_heads * heads.head_dim, 1.2f);
+    v = Normal(random, stored, context * heads.kv_heads * heads.head_dim);
     table = cache.Take(context);
-    cache.Fill(table, k, v, context);
+    if (integers()) {
+      cache.FillIntegers(table, k, v, context);
+    } else {
+      cache.Fill(table, k, v, context);
+    }
   }
+
+  bool integers() const { return kind.cache == DType::kI8; }
 
   AttendCall Call(int64_t first, int64_t tokens, int64_t kv_head, const Sight& sight) {
     AttendCall c = {};
     c.q = q.At(first * heads.q_heads() * heads.head_dim);
-    c.dtype = dtype;
+    c.dtype = kind.dtype;
+    c.cache_dtype = kind.cache;
     c.q_tokens = tokens;
     c.q_stride = heads.q_heads() * heads.head_dim;
     c.group = heads.group;
@@ -104,22 +122,30 @@ std::vector<float> Attend(const KernelTable& t, const AttendCall& c) {
 }
 
 /// Against the textbook: the rounding of probabilities (none, 2^-11, 2^-8 of each), and f32 sums of up to 1000 terms.
-double Tolerance(DType dtype) { return dtype == DType::kF32 ? 4e-6 : dtype == DType::kF16 ? 1.5e-3 : 1e-2; }
-/// Between tables: a different order of sums, and probabilities that round the other way.
-double TableTolerance(DType dtype) { return dtype == DType::kF32 ? 4e-6 : dtype == DType::kF16 ? 4e-4 : 3e-3; }
+double Tolerance(Kind kind) {
+  if (kind.cache == DType::kI8 || kind.dtype == DType::kF32) return 4e-6;
+  return kind.dtype == DType::kF16 ? 1.5e-3 : 1e-2;
+}
+/// Between tables: a different order of sums, and probabilities that round the other way. Over integers queries have 16
+/// bits, so scores are off by up to 2^-16 of the largest score that such queries could have.
+double TableTolerance(Kind kind) {
+  if (kind.cache == DType::kI8) return 6e-4;
+  return kind.dtype == DType::kF32 ? 4e-6 : kind.dtype == DType::kF16 ? 4e-4 : 3e-3;
+}
 
 void CheckClose(const char* isa, const Problem& p, const std::vector<float>& found, const double* expected,
                 double tol) {
   for (size_t i = 0; i < found.size(); ++i) {
     if (std::abs(found[i] - expected[i]) <= tol) continue;  // NaN fails.
-    std::fprintf(stderr, "%s %s D=%d group=%d context=%d: [%zu] %g, expected %g\n", isa, Name(p.dtype),
-                 int(p.heads.head_dim), int(p.heads.group), int(p.context), i, found[i], expected[i]);
+    std::fprintf(stderr, "%s %s D=%d group=%d context=%d: [%zu] %g, expected %g\n", isa,
+                 p.integers() ? "i8" : Name(p.kind.dtype), int(p.heads.head_dim), int(p.heads.group), int(p.context), i, found[i], expected[i]);
     CHECK(false);
   }
 }
 
 /// Queries [first, first + tokens) of one kv head on every table, against the reference, and that against the textbook.
-void CheckTile(Problem& p, int64_t first, int64_t tokens, const Sight& sight, const std::vector<float>& mask = {}) {
+void CheckTile(Problem& p, int64_t first, int64_t tokens, const Sight& sight, const std::vector<float>& mask = {},
+               double slack = 1) {
   Array queries =
       p.q.Slice(first * p.heads.q_heads() * p.heads.head_dim, (first + tokens) * p.heads.q_heads() * p.heads.head_dim);
   const auto textbook = Textbook(p.heads, queries, p.k, p.v, tokens, p.context, first, sight, mask);
@@ -134,20 +160,20 @@ void CheckTile(Problem& p, int64_t first, int64_t tokens, const Sight& sight, co
       expected.insert(expected.end(), begin, begin + p.heads.head_dim);
     }
     const auto reference = Attend(kernels::Select("reference"), c);
-    CheckClose("reference", p, reference, expected.data(), Tolerance(p.dtype));
+    CheckClose("reference", p, reference, expected.data(), Tolerance(p.kind));
     const std::vector<double> exact(reference.begin(), reference.end());
     for (const KernelTable* t : kernels::Available()) {
-      CheckClose(t->isa, p, Attend(*t, c), exact.data(), TableTolerance(p.dtype));
+      CheckClose(t->isa, p, Attend(*t, c), exact.data(), TableTolerance(p.kind) * slack);
     }
   }
 }
 
 void AttentionAgreesForEveryHeadShape() {
-  for (DType dtype : kDTypes) {
+  for (Kind kind : kKinds) {
     for (int64_t head_dim : {8, 16, 24, 32, 64, 80, 96, 128, 160, 192, 256}) {
       for (int64_t group : {1, 2, 3, 4, 7, 8, 16}) {
         if (head_dim > 128 && group != 2 && group != 7) continue;
-        Problem p({2, group, head_dim}, dtype, 67, 32, static_cast<uint64_t>(head_dim + group));
+        Problem p({2, group, head_dim}, kind, 67, 32, static_cast<uint64_t>(head_dim + group));
         const int64_t tokens = kAttendRows / group;
         CheckTile(p, 66, 1, {});
         CheckTile(p, 67 - tokens, tokens, {.causal = true});
@@ -158,9 +184,9 @@ void AttentionAgreesForEveryHeadShape() {
 }
 
 void AttentionAgreesForEveryContextLength() {
-  for (DType dtype : kDTypes) {
+  for (Kind kind : kKinds) {
     for (int64_t context : {1, 2, 15, 16, 17, 31, 32, 33, 63, 65, 127, 128, 129, 255, 256, 257, 511, 513, 1000}) {
-      Problem p({1, 4, 64}, dtype, context, context % 2 ? 128 : 96, static_cast<uint64_t>(context));
+      Problem p({1, 4, 64}, kind, context, context % 2 ? 128 : 96, static_cast<uint64_t>(context));
       CheckTile(p, context - 1, 1, {});
       CheckTile(p, std::max<int64_t>(0, context - 4), std::min<int64_t>(4, context), {.causal = true});
       CheckTile(p, 0, std::min<int64_t>(3, context), {.causal = true});
@@ -169,8 +195,8 @@ void AttentionAgreesForEveryContextLength() {
 }
 
 void WindowsHideWhatIsBehind() {
-  for (DType dtype : kDTypes) {
-    Problem p({2, 2, 32}, dtype, 600, 64);
+  for (Kind kind : kKinds) {
+    Problem p({2, 2, 32}, kind, 600, 64);
     for (int64_t window : {1, 2, 16, 33, 255, 256, 257, 300, 599, 600, 1000}) {
       for (int64_t first : {0, 31, 250, 256, 300, 590}) CheckTile(p, first, 8, {.causal = true, .window = window});
       CheckTile(p, 599, 1, {.window = window});
@@ -179,8 +205,8 @@ void WindowsHideWhatIsBehind() {
 }
 
 void MasksAreAddedToScaledScores() {
-  for (DType dtype : kDTypes) {
-    Problem p({2, 4, 64}, dtype, 300, 128);
+  for (Kind kind : kKinds) {
+    Problem p({2, 4, 64}, kind, 300, 128);
     Random random(5);
     std::vector<float> mask(4 * 300);
     for (float& x : mask) x = random.Normal();
@@ -198,18 +224,19 @@ void MasksAreAddedToScaledScores() {
 }
 
 void LargeScoresDoNotOverflow() {
-  for (DType dtype : kDTypes) {
-    Problem p({1, 4, 64}, dtype, 300, 128);
+  for (Kind kind : kKinds) {
+    Problem p({1, 4, 64}, kind, 300, 128);
     for (int64_t i = 0; i < p.q.size(); ++i) p.q.Set(i, p.q[i] * 40);
-    CheckTile(p, 299, 1, {});
+    // The scores' own rounding grows with them.
+    CheckTile(p, 299, 1, {}, {}, p.integers() ? 40 : 1);
   }
 }
 
 /// Bits of a row, whoever shares its tile, wherever the tile begins.
 void RowsDoNotDependOnTheirTile() {
-  for (DType dtype : kDTypes) {
+  for (Kind kind : kKinds) {
     for (const Heads heads : {Heads{2, 1, 64}, Heads{1, 3, 80}, Heads{1, 7, 128}, Heads{2, 4, 40}}) {
-      Problem p(heads, dtype, 530, 64);
+      Problem p(heads, kind, 530, 64);
       for (const Sight sight : {Sight{.causal = true}, Sight{.causal = true, .window = 100}}) {
         const int64_t tokens = kAttendRows / heads.group;
         for (const KernelTable* t : kernels::Available()) {
@@ -231,9 +258,9 @@ void RowsDoNotDependOnTheirTile() {
 }
 
 void BlockSizeDoesNotChangeBits() {
-  for (DType dtype : kDTypes) {
-    Problem small({1, 4, 64}, dtype, 700, 32);
-    Problem large({1, 4, 64}, dtype, 700, 512);
+  for (Kind kind : kKinds) {
+    Problem small({1, 4, 64}, kind, 700, 32);
+    Problem large({1, 4, 64}, kind, 700, 512);
     for (const KernelTable* t : kernels::Available()) {
       CHECK(Attend(*t, small.Call(696, 4, 0, {.causal = true})) == Attend(*t, large.Call(696, 4, 0, {.causal = true})));
     }
@@ -241,8 +268,8 @@ void BlockSizeDoesNotChangeBits() {
 }
 
 void UnseenPiecesChangeNothing() {
-  for (DType dtype : kDTypes) {
-    Problem p({1, 4, 64}, dtype, 600, 64);
+  for (Kind kind : kKinds) {
+    Problem p({1, 4, 64}, kind, 600, 64);
     for (const KernelTable* t : kernels::Available()) {
       const AttendCall c = p.Call(100, 4, 0, {.causal = true});
       Partial seen = Piece(*t, c, 0, 256);
@@ -264,8 +291,8 @@ void UnseenPiecesChangeNothing() {
 
 /// A broken number shows, and only where it belongs.
 void NaNStaysInItsRow() {
-  for (DType dtype : kDTypes) {
-    Problem p({1, 4, 64}, dtype, 300, 64);
+  for (Kind kind : kKinds) {
+    Problem p({1, 4, 64}, kind, 300, 64);
     const AttendCall clean = p.Call(296, 4, 0, {.causal = true});
     for (const KernelTable* t : kernels::Available()) {
       const auto before = Attend(*t, clean);
@@ -280,6 +307,33 @@ void NaNStaysInItsRow() {
         }
       }
       p.q.Set(at, kept);
+    }
+  }
+}
+
+/// A value that is no number, at a position that a row does not see, although its tile holds it.
+void NaNBehindAQueryIsNotSeen() {
+  for (DType dtype : kDTypes) {
+    Problem p({1, 4, 64}, {dtype, DType::kI8}, 300, 64);
+    const AttendCall call = p.Call(296, 4, 0, {.causal = true});
+    for (const KernelTable* t : kernels::Available()) {
+      const auto before = Attend(*t, call);
+      std::vector<int8_t> zeros(64);
+      const int64_t slot = p.table[298 / 64] * 64 + 298 % 64;
+      std::vector<int8_t> key(64), value(64);
+      float key_scale, value_scale;
+      kernels::ReadIntegers(p.cache.keys(), slot, 0, key.data(), 0, &key_scale, 1);
+      kernels::ReadIntegers(p.cache.values(), slot, 0, value.data(), 0, &value_scale, 1);
+      for (const kernels::KvStore& store : {p.cache.keys(), p.cache.values()}) {
+        kernels::WriteIntegers(store, slot, 0, zeros.data(), 0, &kNaN, 1);
+        const auto after = Attend(*t, call);
+        for (size_t i = 0; i < after.size(); ++i) {
+          const bool sees = i / 64 / 4 >= 2;
+          CHECK(sees ? std::isnan(after[i]) : after[i] == before[i]);
+        }
+        kernels::WriteIntegers(store, slot, 0, store.values ? value.data() : key.data(), 0,
+                               store.values ? &value_scale : &key_scale, 1);
+      }
     }
   }
 }
@@ -326,5 +380,6 @@ int main() {
   RUN(BlockSizeDoesNotChangeBits);
   RUN(UnseenPiecesChangeNothing);
   RUN(NaNStaysInItsRow);
+  RUN(NaNBehindAQueryIsNotSeen);
   return 0;
 }

@@ -262,7 +262,8 @@ struct Caches {
   }
   static size_t Size(const Tensor& t, int64_t d) {
     if (t.desc.layout == Layout::kRowMajor) return t.desc.Bytes();
-    const kernels::KvStore store{t.data, t.desc.dtype, t.desc.layout == Layout::kValueCache, kBlockSize, kKvHeads, d};
+    const kernels::KvStore store{t.data, t.desc.dtype, t.desc.layout == Layout::kValueCache, kBlocks, kBlockSize,
+                                 kKvHeads, d};
     return static_cast<size_t>(store.BlockBytes() * kBlocks);
   }
   bool Same(const Caches& other) const {
@@ -337,6 +338,28 @@ void RotatedKeysReachTheCacheBitForBit() {
                 CHECK(found.Same(expected));
               }
             }
+  });
+}
+
+/// In f32, where nothing is rounded between the operations.
+void RotatedKeysBecomeTheSameIntegers() {
+  ForKernels([](const KernelTable& kernels) {
+    for (int64_t d : {16, 40})
+      for (const char* kind : {"in order", "backwards", "scattered", "padded", "repeated"})
+        for (int64_t tokens : {1, 120}) {
+          Numbers qkv(DType::kF32, {tokens, Width(d)}, 1), cos(DType::kF32, {tokens, d}, 2),
+              sin(DType::kF32, {tokens, d}, 3);
+          std::vector<int32_t> slots = SlotsOf(kind, tokens);
+          Caches expected(DType::kI8, true, d);
+          Unfused(qkv, cos, sin, expected, slots, nullptr, d, kernels);
+          for (int threads : {1, 3}) {
+            Caches found(DType::kI8, true, d);
+            Run("QkvRopeCache", RopeParam(d),
+                {qkv.tensor(), cos.tensor(), sin.tensor(), found.keys, found.values, Ints(slots)}, kernels, threads,
+                {{1, found.keys}, {2, found.values}});
+            CHECK(found.Same(expected));
+          }
+        }
   });
 }
 
@@ -422,6 +445,7 @@ int main() {
   RUN(RowsDoNotDependOnTheirCompany);
   RUN(FusedLinearRefusesWhatDoesNotFit);
   RUN(RotatedKeysReachTheCacheBitForBit);
+  RUN(RotatedKeysBecomeTheSameIntegers);
   RUN(HeadNormsAreRoundedOnceWithTheRotation);
   RUN(EachTakesOneBarrierInDecode);
   RUN(QkvRopeCacheRefusesWhatDoesNotFit);

@@ -34,6 +34,15 @@ void WritesOutOfOrderKeepTheirSlots() {
   }
 }
 
+/// Half of bf16's bytes, and a scale of 4 bytes for each token and head.
+void IntegersTakeAByteEach() {
+  const KvCache cache({2, 10, 128, 4, 64, DType::kI8});
+  CHECK(cache.bytes() == 2 * 2 * 10 * 128 * 4 * (64 + 4));
+  CHECK(cache.Keys(1).desc.dtype == DType::kI8 && cache.Keys(1).desc.SameShape(TensorDesc(DType::kI8, {10, 128, 4, 64})));
+  // Values are padded to 48, keys not.
+  CHECK(KvCache({1, 3, 32, 2, 40, DType::kI8}).bytes() == 3 * 32 * 2 * (40 + 4 + 48 + 4));
+}
+
 void CachesAreSizedByTheirOptions() {
   std::atomic<int64_t> meter = 0;
   {
@@ -56,7 +65,7 @@ void CachesAreSizedByTheirOptions() {
   CHECK(code({1, 1, 48, 1, 8, DType::kF32}) == "NATIVE_PARAM_INVALID");
   CHECK(code({1, 1, 32, 1, 12, DType::kF32}) == "NATIVE_PARAM_INVALID");
   CHECK(code({1, 1, 32, 1, 264, DType::kF32}) == "NATIVE_PARAM_INVALID");
-  CHECK(code({1, 1, 32, 1, 8, DType::kI8}) == "NATIVE_PARAM_INVALID");
+  CHECK(code({1, 1, 32, 1, 8, DType::kI32}) == "NATIVE_PARAM_INVALID");
   CHECK(code({1 << 30, 1 << 30, 1 << 30, 1 << 30, 256, DType::kF32}) == "NATIVE_SIZE_OVERFLOW");
   CHECK(code({1 << 20, 1 << 10, 1 << 10, 8, 128, DType::kF32}) == "NATIVE_OUT_OF_MEMORY");
 }
@@ -68,5 +77,6 @@ int main() {
   using namespace atb::test;
   RUN(WritesOutOfOrderKeepTheirSlots);
   RUN(CachesAreSizedByTheirOptions);
+  RUN(IntegersTakeAByteEach);
   return 0;
 }

@@ -8,7 +8,7 @@ import { ModelRunner, type ModelRunnerOptions, runConfig } from '../runner/model
 import '../runner/router-parts.js';
 import { environmentOptions } from './environment.js';
 import { loadProgress } from './progress.js';
-import { QUANTIZE_FLAGS, quantizeOptions } from './quantize-flags.js';
+import { KV_QUANT_FLAGS, kvQuantOptions, QUANTIZE_FLAGS, quantizeOptions } from './quantize-flags.js';
 
 const DEFAULT_CONTEXT = 512;
 const BLOCK_SIZE = 128;
@@ -71,6 +71,7 @@ function declareOptions(argv: Argv<object>) {
       describe: 'file of text that the model did not see',
     })
     .options(QUANTIZE_FLAGS)
+    .options(KV_QUANT_FLAGS)
     .option('context', { type: 'number', describe: `tokens of a window (${DEFAULT_CONTEXT})` })
     .option('json', { type: 'boolean', default: false, describe: 'one JSON object instead of text' })
     .option('dtype', {
@@ -113,6 +114,7 @@ export const evalCommand: CommandModule<object, Parsed> = {
       contextLen: argv.context,
       modelDirs: argv.model_dirs,
       ...quantizeOptions(argv),
+      ...kvQuantOptions(argv),
       ...(argv.dtype !== undefined && { dtype: argv.dtype as FloatDType }),
       ...(argv.isa !== undefined && { isa: argv.isa }),
       ...(argv.threads !== undefined && { threads: argv.threads }),

@@ -3,6 +3,7 @@ import { join, resolve, sep } from 'node:path';
 import type { Argv, CommandModule } from 'yargs';
 import { DTYPE_BYTES, elementCount, type FloatDType } from '../dtype.js';
 import { AtbError, describeValue, type ErrorCode } from '../errors.js';
+import { type KvQuantMode, type KvQuantOptions, kvCacheDType } from '../kv-cache/kv-quant.js';
 import { type BaseConfig, isDict } from '../layers/config/index.js';
 import { isLengthDependent } from '../layers/rope/rope-config.js';
 import { loadModels } from '../models/get-model.js';
@@ -14,12 +15,13 @@ import { ChatTemplate } from '../tokenizer/chat-template.js';
 import { findChatTemplates } from '../tokenizer/chat-template-source.js';
 import { readModelJson } from '../tokenizer/model-files.js';
 import { Checkpoint } from '../weights/checkpoint.js';
+import { KV_QUANT_FLAGS, kvQuantOptions } from './quantize-flags.js';
 
 const DTYPES = ['bf16', 'f16', 'f32'] as const;
 /** Contexts that people start with; the model's own limit where that is less. */
 const DEFAULT_TOKENS = 4096;
 
-export interface InspectArguments {
+export interface InspectArguments extends KvQuantOptions {
   readonly modelPath: string;
   /** Override of the model's dtype. */
   readonly dtype?: FloatDType | undefined;
@@ -63,6 +65,8 @@ export interface MemoryEstimate {
   /** Of weights and activations when it runs. */
   readonly dtype: FloatDType;
   readonly weightBytes: number;
+  /** What keys and values are stored as, when it is not `dtype`. */
+  readonly kvQuant?: KvQuantMode;
   readonly kvBytesPerToken: number;
   /** Tokens that `cacheBytes` counts. */
   readonly tokens: number;
@@ -154,6 +158,7 @@ function summarise(checkpoint: Checkpoint, model: CausalLM | undefined): WeightS
 
 function estimateMemory(config: BaseConfig, model: CausalLM, args: InspectArguments): MemoryEstimate {
   const dtype = args.dtype ?? config.dtype ?? 'bf16';
+  const { kvQuant } = args;
   const { numHiddenLayers, numKeyValueHeads, headDim, maxPositionEmbeddings, rope } = config;
   const tokens = args.tokens ?? Math.min(DEFAULT_TOKENS, maxPositionEmbeddings);
   const { refs } = weightStorage(model.getWeights());
@@ -162,13 +167,23 @@ function estimateMemory(config: BaseConfig, model: CausalLM, args: InspectArgume
       sum + elementCount(shape) * DTYPE_BYTES[quantized ? stored : dtype],
     0,
   );
-  const kvBytesPerToken = numHiddenLayers * kvBlockBytes(numKeyValueHeads, headDim, dtype, 1);
+  const kvBytesPerToken =
+    numHiddenLayers * kvBlockBytes(numKeyValueHeads, headDim, kvCacheDType(dtype, args), 1);
   const cacheBytes = tokens * kvBytesPerToken;
   // Where frequencies depend on the length, only the rows of a step are made.
   const rows = isLengthDependent(rope) ? 0 : maxPositionEmbeddings;
   const positionBytes = 2 * rows * rope.headDim * DTYPE_BYTES[dtype];
   const totalBytes = weightBytes + cacheBytes + positionBytes;
-  return { dtype, weightBytes, kvBytesPerToken, tokens, cacheBytes, positionBytes, totalBytes };
+  return {
+    dtype,
+    weightBytes,
+    ...(kvQuant !== undefined && { kvQuant }),
+    kvBytesPerToken,
+    tokens,
+    cacheBytes,
+    positionBytes,
+    totalBytes,
+  };
 }
 
 /** Where each template is, compiled once to see that it can be. */
@@ -225,7 +240,7 @@ export function inspectionText(found: Inspection, machineBytes = totalmem()): st
   if (memory) {
     const { weightBytes, cacheBytes, positionBytes, totalBytes, tokens, dtype } = memory;
     const parts = `weights ${bytesText(weightBytes)}, cache of ${tokens} tokens ${bytesText(cacheBytes)}, position tables ${bytesText(positionBytes)}`;
-    lines.push(['KV cache', `${bytesText(memory.kvBytesPerToken)} per token in ${dtype}`]);
+    lines.push(['KV cache', `${bytesText(memory.kvBytesPerToken)} per token in ${memory.kvQuant ?? dtype}`]);
     lines.push([
       'memory',
       `about ${bytesText(totalBytes)} in ${dtype} (${parts}); this machine has ${bytesText(machineBytes)}`,
@@ -251,6 +266,7 @@ function declareOptions(argv: Argv<object>) {
     .option('model_path', { type: 'string', demandOption: true, describe: 'directory of a checkpoint' })
     .option('json', { type: 'boolean', default: false, describe: 'one JSON object instead of text' })
     .option('dtype', { choices: DTYPES, describe: "to count memory for; config.json's by default" })
+    .options(KV_QUANT_FLAGS)
     .option('tokens', { type: 'number', describe: `of KV cache to count; ${DEFAULT_TOKENS} by default` })
     .option('model_dirs', {
       type: 'string',
@@ -273,6 +289,7 @@ export const inspectCommand: CommandModule<object, Parsed> = {
       dtype: argv.dtype,
       tokens: argv.tokens,
       modelDirs: argv.model_dirs,
+      ...kvQuantOptions(argv),
     });
     process.stdout.write(argv.json ? `${JSON.stringify(found, null, 2)}\n` : inspectionText(found));
     if (found.problems.length > 0) process.exitCode = 1;

@@ -1,3 +1,4 @@
+import { KV_QUANT_MODES, type KvQuantMode, type KvQuantOptions } from '../kv-cache/kv-quant.js';
 import {
   GROUP_SIZES,
   QUANTIZE_MODES,
@@ -26,4 +27,13 @@ export function quantizeOptions(flags: {
     ...(flags.quantize !== undefined && { quantize: flags.quantize as QuantizeMode }),
     ...(flags.quant_group_size !== undefined && { quantGroupSize: flags.quant_group_size }),
   };
+}
+
+/** Flags of every command that has a KV cache. */
+export const KV_QUANT_FLAGS = {
+  kv_quant: { choices: KV_QUANT_MODES, describe: "what keys and values are stored as (the model's dtype)" },
+} as const;
+
+export function kvQuantOptions(flags: { readonly kv_quant?: string | undefined }): KvQuantOptions {
+  return flags.kv_quant === undefined ? {} : { kvQuant: flags.kv_quant as KvQuantMode };
 }

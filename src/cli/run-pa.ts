@@ -5,7 +5,7 @@ import type { PAInputs, PARunnerOptions } from '../engine/pa-runner.js';
 import { AtbError } from '../errors.js';
 import { environmentOptions } from './environment.js';
 import { underscored } from './flags.js';
-import { QUANTIZE_FLAGS, quantizeOptions } from './quantize-flags.js';
+import { KV_QUANT_FLAGS, kvQuantOptions, QUANTIZE_FLAGS, quantizeOptions } from './quantize-flags.js';
 
 /** What `run-pa` was asked to do. */
 export interface RunPaArguments {
@@ -141,6 +141,7 @@ function declareOptions(argv: Argv) {
       describe: "override of the checkpoint's dtype",
     })
     .options(QUANTIZE_FLAGS)
+    .options(KV_QUANT_FLAGS)
     .option('memory_budget', { type: 'string', describe: 'bytes for the KV cache, e.g. 2GiB' })
     .option('model_dirs', {
       type: 'string',
@@ -318,6 +319,7 @@ function toArguments(flags: Flags): RunPaArguments {
       ...optional('isa', flags.isa),
       ...optional('dtype', flags.dtype as 'bf16' | 'f16' | 'f32' | undefined),
       ...quantizeOptions(flags),
+      ...kvQuantOptions(flags),
       ...optional(
         'cacheBytes',
         flags.memory_budget === undefined ? undefined : parseBytes('memory_budget', flags.memory_budget),

@@ -117,7 +117,7 @@ export class PARunner {
     const numBlocks = cacheBlocks(
       options.cacheBytes,
       maxBatchSize * Math.ceil(maxModelLen / blockSize),
-      ModelRunner.blockBytes(config, dtype, blockSize),
+      ModelRunner.blockBytes(config, dtype, blockSize, options.kvQuant),
     );
     const runner = await ModelRunner.load({ ...options, dtype, blockSize, numBlocks });
     const steps: StepReport[] = [];

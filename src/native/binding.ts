@@ -64,7 +64,8 @@ export interface KvCacheOptions {
   readonly blockSize: number;
   readonly kvHeads: number;
   readonly headDim: number;
-  readonly dtype: 'f32' | 'f16' | 'bf16';
+  /** i8: integers, with a scale for each token and kv head that operations make as they write. */
+  readonly dtype: 'f32' | 'f16' | 'bf16' | 'i8';
 }
 
 /** Sampling of one sequence. Counters and random numbers depend only on this, its tokens and the step. */

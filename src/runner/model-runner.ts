@@ -4,6 +4,7 @@ import type { FloatDType, Tensor } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import type { GraphSpec } from '../graph/atb-graph.js';
 import { applyPasses, type PassSelection } from '../graph/passes/index.js';
+import { type KvQuantMode, type KvQuantOptions, kvCacheDType } from '../kv-cache/kv-quant.js';
 import type { BaseConfig } from '../layers/config/index.js';
 import { causalMask, decodeMask } from '../layers/masks.js';
 import { isLengthDependent } from '../layers/rope/rope-config.js';
@@ -28,7 +29,7 @@ import { matrixSizes, Profiler } from './profiler.js';
 import { int32, int64, stepTensors } from './step-inputs.js';
 import { loadWeights, weightStorage, withStandIns } from './weight-storage.js';
 
-export interface ModelRunnerOptions extends QuantizeOptions {
+export interface ModelRunnerOptions extends QuantizeOptions, KvQuantOptions {
   /** Directory of a Hugging Face checkpoint. */
   readonly modelPath: string;
   /** Folders with model directories of the user's own, beside this package's. */
@@ -111,7 +112,7 @@ export class ModelRunner {
 
   /**
    * Loads a checkpoint.
-   * @throws ROUTER_*, CONFIG_*, WEIGHT_*, NATIVE_*, REQUEST_INVALID
+   * @throws ROUTER_*, CONFIG_*, WEIGHT_*, NATIVE_*, REQUEST_INVALID, OPTION_UNSUPPORTED
    */
   static async load(options: ModelRunnerOptions): Promise<ModelRunner> {
     const start = performance.now();
@@ -126,12 +127,14 @@ export class ModelRunner {
     const config = runConfig(router, options.maxPositionEmbeddings);
     const dtype = options.dtype ?? config.dtype ?? 'bf16';
     const quantization = quantizationPlan(options);
+    const cacheDType = kvCacheDType(dtype, options);
     const checkpoint = await Checkpoint.open(modelPath);
     const model = new router.modelClass(config, checkpoint.weights({ dtype, quantization }));
     const storage = weightStorage(model.getWeights());
     const build = (phase: Phase) =>
       withStandIns(applyPasses(model.buildGraph(phase), passes), storage, dtype);
     const graphs = { prefill: build('prefill'), decode: build('decode'), splitfuse: build('splitfuse') };
+    if (cacheDType === 'i8') requireCachedAttention(graphs.prefill);
     const engine = createEngine({
       threads,
       ...(options.isa !== undefined && { isa: options.isa }),
@@ -148,7 +151,7 @@ export class ModelRunner {
         engine.setTensor('sin_table', sin);
       }
       const { numHiddenLayers: layers, numKeyValueHeads: kvHeads, headDim } = config;
-      engine.allocateKvCache({ layers, numBlocks, blockSize, kvHeads, headDim, dtype });
+      engine.allocateKvCache({ layers, numBlocks, blockSize, kvHeads, headDim, dtype: cacheDType });
       const profiler = options.profile
         ? new Profiler(graphs, matrixSizes(model.getWeights(), dtype), {
             config,
@@ -196,8 +199,15 @@ export class ModelRunner {
   }
 
   /** Bytes of one KV block over all layers. */
-  static blockBytes(config: BaseConfig, dtype: FloatDType, blockSize: number): number {
-    return config.numHiddenLayers * kvBlockBytes(config.numKeyValueHeads, config.headDim, dtype, blockSize);
+  static blockBytes(
+    config: BaseConfig,
+    dtype: FloatDType,
+    blockSize: number,
+    kvQuant?: KvQuantMode | undefined,
+  ): number {
+    const { numHiddenLayers, numKeyValueHeads, headDim } = config;
+    const cacheDType = kvCacheDType(dtype, { kvQuant });
+    return numHiddenLayers * kvBlockBytes(numKeyValueHeads, headDim, cacheDType, blockSize);
   }
 
   /** Gives a sequence a sampler; its draws depend on `options` and its tokens alone. */
@@ -322,6 +332,22 @@ export class ModelRunner {
     }
     return masks;
   }
+}
+
+/**
+ * Attention over a prompt's own keys sees them before they are rounded, where a later step reads them rounded: results
+ * would depend on how a prompt is cut.
+ */
+function requireCachedAttention(prefill: GraphSpec): void {
+  const attends = ({ nodes }: GraphSpec): boolean =>
+    nodes.some(({ op }) => ('graph' in op ? attends(op.graph) : op.type === 'SelfAttention'));
+  if (!attends(prefill)) return;
+  const passes = 'implicit-masks and attention-from-cache';
+  throw new AtbError('OPTION_UNSUPPORTED', {
+    option: 'kv_quant',
+    found: 'int8',
+    reason: `without the graph passes ${passes}, prefill attends to keys and values before they are rounded`,
+  });
 }
 
 /**

@@ -36,6 +36,16 @@ describe('atb-models eval', function () {
     });
   }
 
+  it('loses less than 0.5 % by a KV cache of int8, with quantised weights too', async () => {
+    for (const quantize of [undefined, 'w8a16'] as const) {
+      const options8 = { ...options, ...(quantize && { quantize }) };
+      const before = quantize ? await evaluate(options8) : floats;
+      const found = await evaluate({ ...options8, kvQuant: 'int8' });
+      expect(found.perplexity).not.to.equal(before.perplexity);
+      expect(Math.abs(found.perplexity / before.perplexity - 1)).to.be.below(0.005);
+    }
+  });
+
   it('refuses windows beyond the context of the model', async () => {
     for (const contextLen of [1, 513])
       await failure('REQUEST_INVALID', () => evaluate({ ...options, contextLen }));

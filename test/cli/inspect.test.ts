@@ -68,6 +68,18 @@ describe('atb-models inspect', () => {
     expect(wide.memory?.weightBytes).to.equal(2 * (own.memory?.weightBytes ?? 0));
   });
 
+  it('counts a KV cache of int8 with its scales', async () => {
+    const found = await inspectModel({ modelPath: join(oracle, 'llama'), tokens: 10, kvQuant: 'int8' });
+    expect(found.memory).to.include({
+      kvQuant: 'int8',
+      kvBytesPerToken: 3 * 2 * 2 * (16 + 4),
+      cacheBytes: 2400,
+    });
+    expect(inspectionText(found)).to.contain('per token in int8');
+    const kvQuant = 'int3' as 'int8';
+    await failure('REQUEST_INVALID', () => inspectModel({ modelPath: join(oracle, 'llama'), kvQuant }));
+  });
+
   it('names the nearest family of an unknown one, and still lists the weights', async () => {
     const found = await inspectModel({ modelPath: copyOf('qwen3', { model_type: 'qwen33' }) });
     expect(found).to.include({ modelClass: undefined, nearest: 'qwen3', memory: undefined });

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import type { GenerationResult } from '../../src/engine/generation.js';
 import { LLMEngine, type LLMEngineOptions } from '../../src/engine/llm-engine.js';
+import type { KvQuantOptions } from '../../src/kv-cache/kv-quant.js';
 import { availableIsas } from '../../src/native/index.js';
 import { ModelRunner } from '../../src/runner/model-runner.js';
 import { Postprocessor } from '../../src/tokenizer/postprocessor.js';
@@ -16,7 +17,9 @@ const bits = ({ tokens, logprobs }: GenerationResult) => ({
   logprobs: logprobs.map(({ logprob, topTokens, topLogprobs }) => [logprob, ...topTokens, ...topLogprobs]),
 });
 
-interface Setting extends Partial<LLMEngineOptions>, QuantizeOptions {
+type Quantization = QuantizeOptions & KvQuantOptions;
+
+interface Setting extends Partial<LLMEngineOptions>, Quantization {
   readonly numBlocks?: number;
   readonly threads?: number;
   readonly blockSize?: number;
@@ -30,11 +33,20 @@ async function generateAll(
   prompts: readonly Int32Array[],
   setting: Setting,
 ) {
-  const { numBlocks = 64, threads = 2, blockSize = 32, quantize, quantGroupSize, ...engineOptions } = setting;
+  const {
+    numBlocks = 64,
+    threads = 2,
+    blockSize = 32,
+    quantize,
+    quantGroupSize,
+    kvQuant,
+    ...engineOptions
+  } = setting;
   const runner = await ModelRunner.load({
     modelPath: path,
     ...(quantize !== undefined && { quantize }),
     ...(quantGroupSize !== undefined && { quantGroupSize }),
+    kvQuant,
     dtype: DTYPES[dtype],
     isa,
     threads,
@@ -67,15 +79,20 @@ const FLOATS = [
   'llama-longrope-f32',
 ];
 /** Biases, tied embeddings and a group that is shorter than the others are among them. */
-const INTEGERS: readonly (readonly [name: string, options: QuantizeOptions])[] = [
+const INTEGERS: readonly (readonly [name: string, options: Quantization])[] = [
   ['llama-bf16', { quantize: 'w8a16' }],
   ['qwen2-bf16', { quantize: 'w8a8_dynamic' }],
   ['llama-tied-bf16', { quantize: 'w4a16', quantGroupSize: 32 }],
+  ['llama-bf16', { kvQuant: 'int8' }],
+  ['mistral-bf16', { kvQuant: 'int8' }],
+  ['qwen3-f32', { kvQuant: 'int8' }],
+  ['mistral-f16-f16', { kvQuant: 'int8' }],
+  ['qwen2-bf16', { quantize: 'w4a16', quantGroupSize: 32, kvQuant: 'int8' }],
 ];
 const chosen = [
   ...FLOATS.map((name) => ({ what: name, oracleCase: caseOf(name), options: {} })),
   ...INTEGERS.map(([name, options]) => ({
-    what: `${name}, ${options.quantize}`,
+    what: [name, ...Object.entries(options).map((option) => option.join(' '))].join(', '),
     oracleCase: caseOf(name),
     options,
   })),

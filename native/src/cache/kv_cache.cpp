@@ -37,9 +37,10 @@ KvCache::KvCache(const KvCacheOptions& options, std::atomic<int64_t>* meter) : o
   Require("blockSize", options.block_size, kernels::kMinBlockSize, kMaxOption);
   Require("kvHeads", options.kv_heads, 1, kMaxOption);
   Require("headDim", options.head_dim, 8, kernels::kMaxHeadDim);
-  if (options.dtype != DType::kF32 && options.dtype != DType::kF16 && options.dtype != DType::kBF16) {
+  if (options.dtype != DType::kF32 && options.dtype != DType::kF16 && options.dtype != DType::kBF16 &&
+      options.dtype != DType::kI8) {
     throw Error("NATIVE_PARAM_INVALID",
-                "KV cache: dtype must be f32, f16 or bf16, found " + std::string(ToString(options.dtype)));
+                "KV cache: dtype must be f32, f16, bf16 or i8, found " + std::string(ToString(options.dtype)));
   }
   key_bytes_ = LayerBytes(options, false);
   value_bytes_ = LayerBytes(options, true);

@@ -14,7 +14,7 @@ struct KvCacheOptions {
   int64_t block_size = 0;  ///< Tokens; a multiple of 32.
   int64_t kv_heads = 0;
   int64_t head_dim = 0;        ///< A multiple of 8, at most 256.
-  DType dtype = DType::kBF16;  ///< f32, f16 or bf16.
+  DType dtype = DType::kBF16;  ///< f32, f16, bf16; i8: integers with a scale per token and kv head.
 };
 
 /// The keys and values of every layer, [num_blocks, block_size, kv_heads, head_dim] each, in the layout of

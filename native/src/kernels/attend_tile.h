@@ -24,29 +24,40 @@ inline Span VisibleKeys(const AttendCall& c, int64_t token, int64_t key_begin, i
   return {begin - key_begin, end - key_begin};
 }
 
-/// Keys that some row may see, in whole groups of kValueDepth: what the products of a tile cover.
+/// Slots that the layout keeps together: products cover whole groups.
+inline int64_t GroupKeys(const AttendCall& c) {
+  if (c.cache_dtype != DType::kI8) return kValueDepth;
+  return c.block_size % kIntegerGroup == 0 ? kIntegerGroup : kIntegerGroup / 2;
+}
+
+/// Keys that some row may see, in whole groups: what the products of a tile cover.
 inline Span TileKeys(const AttendCall& c, int64_t key_begin, int64_t key_end) {
   const Span first = VisibleKeys(c, 0, key_begin, key_end);
   const Span last = VisibleKeys(c, c.q_tokens - 1, key_begin, key_end);
   if (first.begin >= last.end) return {0, 0};
-  return {first.begin / kValueDepth * kValueDepth, RoundUp(last.end, kValueDepth)};
+  const int64_t group = GroupKeys(c);
+  return {first.begin / group * group, RoundUp(last.end, group)};
 }
 
-/// Steps through the groups of kValueDepth positions of one kv head. Blocks hold whole groups.
+/// Steps through the groups of positions of one kv head. Blocks hold whole groups.
 class Groups {
  public:
   Groups(const AttendCall& c, int64_t position)
-      : c_(&c), position_(position), block_(position / c.block_size), offset_(position % c.block_size) {}
+      : c_(&c),
+        size_(GroupKeys(c)),
+        position_(position),
+        block_(position / c.block_size),
+        offset_(position % c.block_size) {}
 
   int64_t position() const { return position_; }
-  /// The group's first slot: its keys lie slot * (stored head_dim) elements into the cache, its values likewise.
+  /// The group's first slot: of floats, keys lie slot * (stored head_dim) elements into the cache, values likewise.
   int64_t slot() const {
     const int64_t block = c_->block_table ? c_->block_table[block_] : block_;
     return (c_->kv_head * c_->blocks + block) * c_->block_size + offset_;
   }
   void Next() {
-    position_ += kValueDepth;
-    offset_ += kValueDepth;
+    position_ += size_;
+    offset_ += size_;
     if (offset_ < c_->block_size) return;
     offset_ = 0;
     ++block_;
@@ -54,6 +65,7 @@ class Groups {
 
  private:
   const AttendCall* c_;
+  int64_t size_;
   int64_t position_;
   int64_t block_;
   int64_t offset_;

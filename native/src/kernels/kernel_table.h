@@ -43,7 +43,7 @@ constexpr int64_t kBlockRows[] = {0, 32, 16, 8};
 /// kv head, so q_tokens * group rows; row r is token r / group, head kv_head * group + r % group.
 struct AttendCall {
   const void* q;  ///< First query token of the tile, head 0: [q_tokens, q_heads, head_dim], tokens q_stride elements apart.
-  DType dtype;    ///< Of q and of the cache.
+  DType dtype;    ///< Of q.
   int64_t q_tokens;
   int64_t q_stride;
   int64_t group;
@@ -55,6 +55,7 @@ struct AttendCall {
   bool causal;
   int64_t context_len;  ///< Keys of the sequence.
   float scale;
+  DType cache_dtype;    ///< dtype or i8.
   const void* k_cache;  ///< Layout of kv_layout.h.
   const void* v_cache;
   const int32_t* block_table;  ///< Block of keys [i * block_size, ...); null: block i is i.

@@ -12,6 +12,13 @@ namespace atb::kernels {
 /// other values [block_size][head_dim]
 ///
 /// head_dim is padded as shown, with zeros. Block sizes are multiples of 32.
+///
+/// A cache of int8 holds integers and a scale per token and kv head; a number is scale * integer. Groups of G slots, G =
+/// 64, or 32 where the block size is no multiple of 64, have their scales behind them, so that a scan stays one stream:
+///
+/// int8 keys    [block_size/G] { [G/16][head_dim/4][16 keys][4 d], f32 scales [G] }
+/// int8 values  [block_size/G] { [ceil(head_dim/16)][G/4][16 d][4 keys], f32 scales [G] }
+constexpr int64_t kIntegerGroup = 64;
 constexpr int64_t kKeyPanel = 16;
 constexpr int64_t kValueDepth = 32;
 constexpr int64_t kMinBlockSize = 32;

@@ -11,8 +11,7 @@ namespace {
 int64_t RoundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 std::byte* Head(const KvStore& store, int64_t block, int64_t head) {
-  const int64_t elements = (head * store.blocks + block) * store.HeadElements();
-  return static_cast<std::byte*>(store.data) + elements * static_cast<int64_t>(SizeOf(store.dtype));
+  return static_cast<std::byte*>(store.data) + (head * store.blocks + block) * store.HeadBytes();
 }
 
 /// Rows outside the cache: [count, head_dim], `stride` bytes apart.
@@ -85,10 +84,49 @@ void Move(const KvStore& s, Stored* stored, Rows<Row> rows, int64_t offset, int6
   MoveKeys<4>(stored, rows, s.head_dim, s.head_dim, offset, count);
 }
 
+/// int8 values of one group: [head_dim/16][slots/4][16 d][4 slots].
+template <typename Stored, typename Row>
+void MoveIntegerValues(Stored* stored, Rows<Row> rows, int64_t head_dim, int64_t slots, int64_t offset, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t slot = offset + i;
+    Stored* at = stored + slot / 4 * 64 + slot % 4;
+    Row* row = rows.data + i * rows.stride;
+    for (int64_t d = 0; d < head_dim; ++d) Copy<1>(at + d / 16 * slots * 16 + d % 16 * 4, row + d);
+  }
+}
+
+/// Integers and scales, group by group. `Scale` is const when writing.
+template <typename Stored, typename Row, typename Scale>
+void MoveIntegers(const KvStore& s, Stored* stored, Rows<Row> rows, Scale* scales, int64_t offset, int64_t count) {
+  const int64_t slots = s.block_size % kIntegerGroup == 0 ? kIntegerGroup : kIntegerGroup / 2;
+  const int64_t integers = slots * (s.values ? RoundUp(s.head_dim, 16) : s.head_dim);
+  for (int64_t i = 0; i < count;) {
+    const int64_t inside = (offset + i) % slots;
+    const int64_t n = std::min(slots - inside, count - i);
+    Stored* group = stored + (offset + i) / slots * (integers + slots * 4);
+    const Rows<Row> part{rows.data + i * rows.stride, rows.stride};
+    if (s.values) {
+      MoveIntegerValues(group, part, s.head_dim, slots, inside, n);
+    } else {
+      MoveKeys<4>(group, part, s.head_dim / 4, s.head_dim / 4, inside, n);
+    }
+    Stored* beside = group + integers + inside * 4;
+    if constexpr (std::is_const_v<Stored>) {
+      std::memcpy(scales + i, beside, static_cast<size_t>(n) * 4);
+    } else {
+      std::memcpy(beside, scales + i, static_cast<size_t>(n) * 4);
+    }
+    i += n;
+  }
+}
+
 }  // namespace
 
-int64_t KvStore::HeadElements() const {
-  return block_size * (dtype == DType::kBF16 ? RoundUp(head_dim, values ? 16 : 32) : head_dim);
+int64_t KvStore::HeadBytes() const {
+  if (dtype == DType::kI8)
+    return block_size * ((values ? RoundUp(head_dim, 16) : head_dim) + static_cast<int64_t>(sizeof(float)));
+  const int64_t padded = dtype == DType::kBF16 ? RoundUp(head_dim, values ? 16 : 32) : head_dim;
+  return block_size * padded * static_cast<int64_t>(SizeOf(dtype));
 }
 
 void WriteSlots(const KvStore& store, int64_t slot, int64_t head, const void* rows, int64_t row_stride, int64_t count) {
@@ -102,13 +140,27 @@ void ReadSlots(const KvStore& store, int64_t slot, int64_t head, void* rows, int
   Move(store, stored, to, slot % store.block_size, count);
 }
 
+void WriteIntegers(const KvStore& store, int64_t slot, int64_t head, const int8_t* rows, int64_t row_stride,
+                   const float* scales, int64_t count) {
+  const Rows<const std::byte> from{reinterpret_cast<const std::byte*>(rows), row_stride};
+  MoveIntegers(store, Head(store, slot / store.block_size, head), from, scales, slot % store.block_size, count);
+}
+
+void ReadIntegers(const KvStore& store, int64_t slot, int64_t head, int8_t* rows, int64_t row_stride, float* scales,
+                  int64_t count) {
+  const Rows<std::byte> to{reinterpret_cast<std::byte*>(rows), row_stride};
+  const std::byte* stored = Head(store, slot / store.block_size, head);
+  MoveIntegers(store, stored, to, scales, slot % store.block_size, count);
+}
+
 void ZeroHead(const KvStore& store, int64_t block, int64_t head) {
-  std::memset(Head(store, block, head), 0, static_cast<size_t>(store.HeadElements()) * SizeOf(store.dtype));
+  std::memset(Head(store, block, head), 0, static_cast<size_t>(store.HeadBytes()));
 }
 
 void PackHead(const KvStore& store, int64_t block, int64_t head, const void* rows, int64_t row_stride, int64_t count) {
   // Whole slots of unpadded rows cover every byte.
-  if (count < store.block_size || store.HeadElements() != store.block_size * store.head_dim)
+  if (count < store.block_size ||
+      store.HeadBytes() != store.block_size * store.head_dim * static_cast<int64_t>(SizeOf(store.dtype)))
     ZeroHead(store, block, head);
   WriteSlots(store, block * store.block_size, head, rows, row_stride, count);
 }

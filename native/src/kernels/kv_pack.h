@@ -10,16 +10,16 @@ namespace atb::kernels {
 /// A slot is block * block_size + offset, as in ATB.
 struct KvStore {
   void* data;
-  DType dtype;  ///< f32, f16 or bf16.
+  DType dtype;  ///< f32, f16, bf16, or i8 with a scale for each token and kv head.
   bool values;  ///< Values; else keys.
   int64_t blocks;
   int64_t block_size;
   int64_t kv_heads;
   int64_t head_dim;
 
-  /// Elements of one (kv head, block), padding included.
-  int64_t HeadElements() const;
-  int64_t BlockBytes() const { return HeadElements() * kv_heads * static_cast<int64_t>(SizeOf(dtype)); }
+  /// Of one (kv head, block), padding and scales included.
+  int64_t HeadBytes() const;
+  int64_t BlockBytes() const { return HeadBytes() * kv_heads; }
 };
 
 /// Writes `count` consecutive slots of one block for one kv head. Row i begins at rows + i * row_stride elements and
@@ -28,6 +28,14 @@ void WriteSlots(const KvStore& store, int64_t slot, int64_t head, const void* ro
 
 /// Reads `count` consecutive slots of one block: the inverse of WriteSlots.
 void ReadSlots(const KvStore& store, int64_t slot, int64_t head, void* rows, int64_t row_stride, int64_t count);
+
+/// The same for a store of integers: row i is scales[i] times the integers at rows + i * row_stride.
+void WriteIntegers(const KvStore& store, int64_t slot, int64_t head, const int8_t* rows, int64_t row_stride,
+                   const float* scales, int64_t count);
+
+/// The inverse of WriteIntegers.
+void ReadIntegers(const KvStore& store, int64_t slot, int64_t head, int8_t* rows, int64_t row_stride, float* scales,
+                  int64_t count);
 
 /// Zeroes one (block, kv head). What an earlier owner left there may be NaN, and 0 * NaN would reach every row that
 /// shares a tile with it.

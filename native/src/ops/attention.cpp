@@ -124,6 +124,7 @@ class Runner {
     item.first_head = kv_head * work_.param.group() + split * plan_.tiling.heads;
     AttendCall& c = item.call;
     c.dtype = work_.dtype;
+    c.cache_dtype = work_.cache_dtype;
     c.q_tokens = std::min(plan_.tiling.tokens, s->q_tokens - item.first_token);
     c.q_stride = work_.param.heads * work_.head_dim;
     c.group = std::min(plan_.tiling.heads, work_.param.group() - split * plan_.tiling.heads);

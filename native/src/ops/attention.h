@@ -46,6 +46,7 @@ struct AttentionWork {
   const void* q;
   void* out;  ///< Like q.
   DType dtype;
+  DType cache_dtype;  ///< dtype or i8.
   int64_t tokens;
   int64_t head_dim;
   int64_t blocks;  ///< Of the caches.

@@ -51,8 +51,7 @@ class QkvRopeCache : public Operation {
     }
     for (int i = kKeyCache; i <= kValueCache; ++i) {
       const TensorDesc& cache = in[static_cast<size_t>(i)];
-      RequireKvCache(kOp, i, cache, i == kValueCache);
-      if (cache.dtype != qkv.dtype) FailDType(kOp, i, "of in0's dtype " + ToString(qkv), cache);
+      RequireKvCache(kOp, i, cache, i == kValueCache, qkv);
       if (cache.dim(2) != param_.kv_heads || cache.dim(3) != param_.head_dim) {
         const std::string heads = std::to_string(param_.kv_heads) + "," + std::to_string(param_.head_dim);
         FailShape(kOp, i, "[blocks,block_size," + heads + "]", cache);
@@ -66,8 +65,9 @@ class QkvRopeCache : public Operation {
     out[0].dims[1] = param_.heads * param_.head_dim;
   }
 
-  size_t WorkspaceBytes(std::span<const TensorDesc>, int threads, const kernels::KernelTable&) const override {
-    return RowBuffers::Bytes(2, 1, param_.head_dim) + RowBuffers::Bytes(threads, kBuffers, BufferFloats());
+  size_t WorkspaceBytes(std::span<const TensorDesc> in, int threads, const kernels::KernelTable&) const override {
+    return SlotBuffersAt(threads) +
+           static_cast<size_t>(threads) * std::max(SlotBufferBytes(in[kKeyCache]), SlotBufferBytes(in[kValueCache]));
   }
 
   void Validate(std::span<const Tensor> in) const override {
@@ -111,6 +111,9 @@ class QkvRopeCache : public Operation {
   static constexpr int kBuffers = 4;
 
   int64_t Width() const { return (param_.heads + 2 * param_.kv_heads) * param_.head_dim; }
+  size_t SlotBuffersAt(int threads) const {
+    return RowBuffers::Bytes(2, 1, param_.head_dim) + RowBuffers::Bytes(threads, kBuffers, BufferFloats());
+  }
   /// A token's queries, or a run of one head's keys.
   int64_t BufferFloats() const { return std::max(param_.heads, kRun) * param_.head_dim; }
   static int64_t Slots(const TensorDesc& cache) { return cache.dim(0) * cache.dim(1); }
@@ -123,7 +126,8 @@ class QkvRopeCache : public Operation {
           in_(in),
           out_(out),
           kernels_(ctx.kernels),
-          buffers_(ctx.workspace + RowBuffers::Bytes(2, 1, p_.head_dim), kBuffers, op.BufferFloats()) {
+          buffers_(ctx.workspace + RowBuffers::Bytes(2, 1, p_.head_dim), kBuffers, op.BufferFloats()),
+          slot_buffers_(ctx.workspace + op.SlotBuffersAt(ctx.pool.threads())) {
       const RowBuffers gammas(ctx.workspace, 1, p_.head_dim);
       for (int i = 0; p_.norm && i < 2; ++i)
         gamma_[i] = LoadFloats(kernels_, in[static_cast<size_t>(kQueryGamma + i)], 0, p_.head_dim, gammas(i, 0));
@@ -165,9 +169,12 @@ class QkvRopeCache : public Operation {
                   int worker) const {
       const int64_t first = token * op_.Width() + (p_.heads + head) * p_.head_dim;
       const void* rows = ElementAt(in_[kQkv], first);
+      DType dtype = in_[kQkv].desc.dtype;
       int64_t stride = op_.Width();
       if (head < p_.kv_heads) {
-        const Tensor keys{cache.desc, buffers_(worker, 1)};
+        // What becomes integers is not rounded before.
+        if (cache.desc.dtype == DType::kI8) dtype = DType::kF32;
+        const Tensor keys{TensorDesc(dtype, {n, p_.head_dim}), buffers_(worker, 1)};
         for (int64_t i = 0; i < n; ++i) {
           const float* x = LoadFloats(kernels_, in_[kQkv], first + i * op_.Width(), p_.head_dim, buffers_(worker, 0));
           float* y = FloatTarget(keys, i * p_.head_dim, buffers_(worker, 0));
@@ -177,8 +184,10 @@ class QkvRopeCache : public Operation {
         rows = keys.data;
         stride = p_.head_dim;
       }
-      if (cache.desc.layout != Layout::kRowMajor)
-        return kernels::WriteSlots(StoreOf(cache), slot, kv_head, rows, stride, n);
+      if (cache.desc.layout != Layout::kRowMajor) {
+        std::byte* buffer = slot_buffers_ + static_cast<size_t>(worker) * SlotBufferBytes(cache.desc);
+        return WriteRows(StoreOf(cache), kernels_, slot, kv_head, rows, dtype, stride, n, buffer);
+      }
       const auto bytes = static_cast<int64_t>(SizeOf(cache.desc.dtype));
       for (int64_t i = 0; i < n; ++i) {
         std::memcpy(ElementAt(cache, ((slot + i) * p_.kv_heads + kv_head) * p_.head_dim),
@@ -203,6 +212,7 @@ class QkvRopeCache : public Operation {
     std::span<const Tensor> out_;
     const kernels::KernelTable& kernels_;
     RowBuffers buffers_;
+    std::byte* slot_buffers_;
     const float* gamma_[2] = {nullptr, nullptr};
   };
 

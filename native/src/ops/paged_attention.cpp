@@ -26,8 +26,7 @@ class PagedAttention : public Operation {
     const int64_t head_dim = RequireQuery(kOp, kQuery, q, param_.heads);
     for (int i = kKeys; i <= kValues; ++i) {
       const TensorDesc& cache = in[static_cast<size_t>(i)];
-      RequireKvCache(kOp, i, cache, i == kValues);
-      if (cache.dtype != q.dtype) FailDType(kOp, i, "of the query's dtype " + ToString(q), cache);
+      RequireKvCache(kOp, i, cache, i == kValues, q);
       if (cache.dim(2) != param_.kv_heads || cache.dim(3) != head_dim)
         FailShape(kOp, i,
                   "[blocks,block_size," + std::to_string(param_.kv_heads) + "," + std::to_string(head_dim) + "]",
@@ -35,7 +34,8 @@ class PagedAttention : public Operation {
     }
     const TensorDesc& keys = in[kKeys];
     const TensorDesc& values = in[kValues];
-    if (!values.SameShape(keys) || (values.layout == Layout::kRowMajor) != (keys.layout == Layout::kRowMajor))
+    if (!values.SameShape(keys) || values.dtype != keys.dtype ||
+        (values.layout == Layout::kRowMajor) != (keys.layout == Layout::kRowMajor))
       FailShape(kOp, kValues, "of the shape and kind of the key cache " + ToString(keys), values);
 
     const TensorDesc& tables = in[kTables];
@@ -122,6 +122,7 @@ class PagedAttention : public Operation {
     work.q = in[kQuery].data;
     work.out = out[0].data;
     work.dtype = in[kQuery].desc.dtype;
+    work.cache_dtype = in[kKeys].desc.dtype;
     work.head_dim = s.extents.head_dim;
     work.block_size = packs ? KvPacker::kBlock : block_size;
     if (mask_ != MaskType::kNone)

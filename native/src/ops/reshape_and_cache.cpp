@@ -14,7 +14,7 @@ constexpr const char* kOp = "ReshapeAndCache";
 enum Input { kKey, kValue, kKeyCache, kValueCache, kSlots };
 
 /// key [tokens, heads, D], value [tokens, heads, Dv] go to the slots of two caches, in place: token t to offset
-/// slots[t] % block_size of block slots[t] / block_size. Negative slots are skipped; of equal ones the last wins.
+/// slots[t] % block_size of block slots[t] / block_size, as integers with a scale where the cache holds those. Negative slots are skipped; of equal ones the last wins.
 /// Writing the first slot of a block in our own layout zeroes the rest of the block: see kernels/kv_pack.h.
 class ReshapeAndCache : public Operation {
  public:
@@ -28,14 +28,17 @@ class ReshapeAndCache : public Operation {
       const TensorDesc& cache = in[static_cast<size_t>(kKeyCache + i)];
       RequireFloat(kOp, i, rows);
       RequireRank(kOp, i, rows, 3, 3);
-      RequireKvCache(kOp, kKeyCache + i, cache, i == 1);
-      if (cache.dtype != rows.dtype) FailDType(kOp, kKeyCache + i, "of the rows' dtype " + ToString(rows), cache);
+      RequireKvCache(kOp, kKeyCache + i, cache, i == 1, rows);
       if (cache.dim(2) != rows.dim(1) || cache.dim(3) != rows.dim(2))
         FailShape(kOp, kKeyCache + i, "[blocks, block_size, heads, head_dim] for rows " + ToString(rows), cache);
       out[static_cast<size_t>(i)] = cache;
     }
     if (in[kValue].dim(0) != in[kKey].dim(0)) FailShape(kOp, kValue, "of as many tokens as in0", in[kValue]);
     RequireVector(kOp, kSlots, in[kSlots], DType::kI32, in[kKey].dim(0));
+  }
+
+  size_t WorkspaceBytes(std::span<const TensorDesc> in, int threads, const kernels::KernelTable&) const override {
+    return static_cast<size_t>(threads) * BufferBytes(in[kKeyCache], in[kValueCache]);
   }
 
   void Validate(std::span<const Tensor> in) const override {
@@ -55,11 +58,13 @@ class ReshapeAndCache : public Operation {
       const Tensor& cache = in[kKeyCache + i];
       if (out[i].data != cache.data) std::memcpy(out[i].data, cache.data, KvCacheBytes(cache.desc));
     }
-    ForRows(ctx.pool, key_heads + value_heads, tokens * in[kKey].desc.dim(2), [&](int64_t head, int) {
+    const size_t buffer = BufferBytes(out[0].desc, out[1].desc);
+    ForRows(ctx.pool, key_heads + value_heads, tokens * in[kKey].desc.dim(2), [&](int64_t head, int worker) {
+      std::byte* own = ctx.workspace + static_cast<size_t>(worker) * buffer;
       if (head < key_heads) {
-        WriteHead(in[kKey], out[0], head, slots, tokens);
+        WriteHead(in[kKey], out[0], head, slots, tokens, ctx.kernels, own);
       } else {
-        WriteHead(in[kValue], out[1], head - key_heads, slots, tokens);
+        WriteHead(in[kValue], out[1], head - key_heads, slots, tokens, ctx.kernels, own);
       }
     });
   }
@@ -67,7 +72,12 @@ class ReshapeAndCache : public Operation {
  private:
   static int64_t Slots(const TensorDesc& cache) { return cache.dim(0) * cache.dim(1); }
 
-  static void WriteHead(const Tensor& rows, const Tensor& cache, int64_t head, const int32_t* slots, int64_t tokens) {
+  static size_t BufferBytes(const TensorDesc& keys, const TensorDesc& values) {
+    return std::max(SlotBufferBytes(keys), SlotBufferBytes(values));
+  }
+
+  static void WriteHead(const Tensor& rows, const Tensor& cache, int64_t head, const int32_t* slots, int64_t tokens,
+                        const kernels::KernelTable& kernels, std::byte* buffer) {
     const int64_t heads = rows.desc.dim(1);
     const int64_t head_dim = rows.desc.dim(2);
     const int64_t block_size = cache.desc.dim(1);
@@ -90,7 +100,8 @@ class ReshapeAndCache : public Operation {
     for (int64_t t = 0; t < tokens;) {
       int64_t n = 1;
       while (t + n < tokens && slots[t + n] == slots[t] + n && slots[t + n] % block_size != 0) ++n;
-      if (slots[t] >= 0) WriteSlots(store, slots[t], head, from + t * stride * bytes, stride, n);
+      if (slots[t] >= 0)
+        WriteRows(store, kernels, slots[t], head, from + t * stride * bytes, rows.desc.dtype, stride, n, buffer);
       t += n;
     }
   }

@@ -79,7 +79,7 @@ class SelfAttention : public Operation {
     work.param = Param();
     work.q = in[0].data;
     work.out = out[0].data;
-    work.dtype = in[0].desc.dtype;
+    work.dtype = work.cache_dtype = in[0].desc.dtype;
     work.head_dim = s.extents.head_dim;
     work.block_size = KvPacker::kBlock;
     if (masked_ && !triangle_)

@@ -13,7 +13,7 @@ using avx512::Vec;
 using simd::kQueryStride;
 using simd::kScoreStride;
 using Piece = simd::Piece<Pairs>;
-using Stream = simd::Stream<Pairs>;
+using Stream = simd::Stream<Piece>;
 
 struct Scratch {
   simd::AttendScratch<uint16_t> s;
@@ -131,6 +131,7 @@ void Weigh(const Piece& p, const uint16_t* probs, int64_t d, int64_t columns, fl
 }  // namespace
 
 void Attend(const AttendCall& c, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch) {
+  if (c.cache_dtype == DType::kI8) return AttendIntegers(c, key_begin, key_end, out, scratch);
   if (c.dtype != DType::kBF16) return avx512::Attend(c, key_begin, key_end, out, scratch);
   Scratch& t = *static_cast<Scratch*>(scratch);
   const Piece p(c, key_begin, key_end);

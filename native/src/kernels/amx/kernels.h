@@ -9,9 +9,12 @@ void IntegerGemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, v
 constexpr int64_t kGemmScratchBytes = 680 * 1024;
 constexpr int64_t kGemmStreams = 6;
 
-/// bf16 through tiles; other dtypes as in AVX-512.
+/// bf16 and integers through tiles; other dtypes as in AVX-512.
 void Attend(const AttendCall& call, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch);
-constexpr int64_t kAttendScratchBytes = 56 * 1024;
+/// The same for a cache of integers.
+void AttendIntegers(const AttendCall& call, int64_t key_begin, int64_t key_end, const AttendPartial& out,
+                    void* scratch);
+constexpr int64_t kAttendScratchBytes = 64 * 1024;
 
 int64_t Yardstick(const void* memory);
 

@@ -52,6 +52,11 @@ template <int C, int A, int B>
 inline void MultiplyI8() {
   __asm__ volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(C), "i"(A), "i"(B) : "memory");
 }
+/// The same where A holds bytes without sign.
+template <int C, int A, int B>
+inline void MultiplyU8I8() {
+  __asm__ volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(C), "i"(A), "i"(B) : "memory");
+}
 
 }  // namespace
 }  // namespace atb::kernels::amx

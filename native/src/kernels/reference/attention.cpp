@@ -16,17 +16,46 @@ struct Place {
 };
 
 Place Find(const AttendCall& c, int64_t position) {
-  const bool tiled = c.dtype == DType::kBF16;
+  const bool tiled = c.cache_dtype == DType::kBF16;
   const int64_t i = position / c.block_size;
   const int64_t block = c.kv_head * c.blocks + (c.block_table ? c.block_table[i] : i);
+  if (c.cache_dtype == DType::kI8) {
+    const int64_t scales = c.block_size * static_cast<int64_t>(sizeof(float));
+    return {block * (c.block_size * c.head_dim + scales),
+            block * (c.block_size * RoundUp(c.head_dim, 16) + scales), position % c.block_size};
+  }
   const int64_t key_dim = tiled ? RoundUp(c.head_dim, 32) : c.head_dim;
   const int64_t value_dim = tiled ? RoundUp(c.head_dim, 16) : c.head_dim;
   return {block * c.block_size * key_dim, block * c.block_size * value_dim, position % c.block_size};
 }
 
-// The two functions below are kv_layout.h in code.
+// The functions below are kv_layout.h in code.
+
+/// The number that byte i of a group's integers and the scale of its slot `lane` stand for; `integers` are the group's.
+float Dequantize(const int8_t* group, int64_t integers, int64_t i, int64_t lane) {
+  return reinterpret_cast<const float*>(group + integers)[lane] * group[i];
+}
+
+float IntegerKey(const AttendCall& c, const Place& at, int64_t d) {
+  const int64_t slots = c.block_size % kIntegerGroup == 0 ? kIntegerGroup : kIntegerGroup / 2;
+  const int64_t lane = at.slot % slots;
+  const int64_t integers = slots * c.head_dim;
+  const int8_t* group = static_cast<const int8_t*>(c.k_cache) + at.keys + at.slot / slots * (integers + slots * 4);
+  const int64_t quad = lane / kKeyPanel * (c.head_dim / 4) + d / 4;
+  return Dequantize(group, integers, (quad * kKeyPanel + lane % kKeyPanel) * 4 + d % 4, lane);
+}
+
+float IntegerValue(const AttendCall& c, const Place& at, int64_t d) {
+  const int64_t slots = c.block_size % kIntegerGroup == 0 ? kIntegerGroup : kIntegerGroup / 2;
+  const int64_t lane = at.slot % slots;
+  const int64_t integers = slots * RoundUp(c.head_dim, 16);
+  const int8_t* group = static_cast<const int8_t*>(c.v_cache) + at.values + at.slot / slots * (integers + slots * 4);
+  const int64_t quad = d / 16 * (slots / 4) + lane / 4;
+  return Dequantize(group, integers, (quad * 16 + d % 16) * 4 + lane % 4, lane);
+}
 
 float Key(const AttendCall& c, const Place& at, int64_t d) {
+  if (c.cache_dtype == DType::kI8) return IntegerKey(c, at, d);
   const int64_t panel = at.slot / kKeyPanel;
   const int64_t lane = at.slot % kKeyPanel;
   int64_t i = (panel * c.head_dim + d) * kKeyPanel + lane;
@@ -38,6 +67,7 @@ float Key(const AttendCall& c, const Place& at, int64_t d) {
 }
 
 float Value(const AttendCall& c, const Place& at, int64_t d) {
+  if (c.cache_dtype == DType::kI8) return IntegerValue(c, at, d);
   int64_t i = at.slot * c.head_dim + d;
   if (c.dtype == DType::kBF16) {
     const int64_t tile = at.slot / kValueDepth * (RoundUp(c.head_dim, 16) / 16) + d / 16;
@@ -73,7 +103,8 @@ float Round(float value, DType dtype) {
 }  // namespace
 
 /// Probabilities are rounded to the cache's dtype, as tile products need them, and the sum adds them as rounded:
-/// the weights of a row add up to one, and a constant value comes out unchanged.
+/// the weights of a row add up to one, and a constant value comes out unchanged. With a cache of integers they are not
+/// rounded, and what other tables round is a 256th of the cache's own error.
 void Attend(const AttendCall& c, int64_t key_begin, int64_t key_end, const AttendPartial& out, void*) {
   for (int64_t row = 0; row < c.q_tokens * c.group; ++row) {
     const int64_t query = c.q_position + row / c.group;
@@ -91,7 +122,8 @@ void Attend(const AttendCall& c, int64_t key_begin, int64_t key_end, const Atten
     for (int64_t j = key_begin; j < key_end; ++j) {
       // A key that cannot be seen is not touched: its value may be anything.
       if (!Visible(c, query, j)) continue;
-      const float p = Round(std::exp(scores[j - key_begin] - max), c.dtype);
+      const float exact = std::exp(scores[j - key_begin] - max);
+      const float p = c.cache_dtype == DType::kI8 ? exact : Round(exact, c.dtype);
       sum += p;
       const Place at = Find(c, j);
       for (int64_t d = 0; d < c.head_dim; ++d) total[d] += static_cast<double>(p) * Value(c, at, d);

@@ -63,11 +63,11 @@ struct Piece {
 
 /// Fetches memory in the order in which decode reads it: a piece's keys, its values, the next piece's keys. It stays
 /// kAhead cache lines before the products: 1 to 2 KB let the hardware's own prefetching run along, 4 KB and more are a
-/// quarter slower. The tiles of a prompt find keys and values in L2 and fetch nothing.
-template <class E>
+/// quarter slower. The tiles of a prompt find keys and values in L2 and fetch nothing. P is a Piece.
+template <class P>
 class Stream {
  public:
-  explicit Stream(const Piece<E>& p) : p_(p), at_(p.first) {
+  explicit Stream(const P& p) : p_(p), at_(p.first) {
     const bool decode = p.call.q_tokens == 1 && p.tile.begin < p.tile.end;
     if (decode) Enter(kKeys);
     Advance<false>(kAhead);
@@ -111,7 +111,7 @@ class Stream {
     left_ = phase == kValues ? p_.ValueLines() : p_.KeyLines();
   }
 
-  const Piece<E>& p_;
+  const P& p_;
   Groups at_;
   Phase phase_ = kDone;
   const char* from_ = nullptr;
@@ -177,7 +177,7 @@ inline void WithCount(int64_t n, const F& f) {
 
 /// Products of kRows queries with the 32 keys of two panels, each `units` groups of kDepth elements of d.
 template <class V, class E, int kRows>
-__attribute__((noinline)) void Scores(Stream<E>* stream, const typename E::Weight* query, const char* keys,
+__attribute__((noinline)) void Scores(Stream<Piece<E>>* stream, const typename E::Weight* query, const char* keys,
                                       int64_t units, int64_t panel_bytes, float* scores) {
   constexpr int64_t kUnitBytes = kLanes * E::kDepth * E::kBytes;
   constexpr int64_t kUnits = 8;  // Between two fetches.
@@ -204,7 +204,7 @@ __attribute__((noinline)) void Scores(Stream<E>* stream, const typename E::Weigh
 
 /// out[r, d .. d + columns) = sum over the tile's keys of probs[r] * value, for kRows rows and columns <= 16 * kTiles.
 template <class V, class E, int kRows, int kTiles>
-__attribute__((noinline)) void Weigh(const Piece<E>& p, Stream<E>* stream, const typename E::Weight* probs, int64_t d,
+__attribute__((noinline)) void Weigh(const Piece<E>& p, Stream<Piece<E>>* stream, const typename E::Weight* probs, int64_t d,
                                      int64_t columns, float* out) {
   V acc[kRows][kTiles];
   for (int r = 0; r < kRows; ++r) {
@@ -250,7 +250,7 @@ template <class V, class E, int kScoreRows, int kWeighRows, int kWeighTiles>
 inline void Attend(const AttendCall& c, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch) {
   auto& s = *static_cast<AttendScratch<typename E::Weight>*>(scratch);
   const Piece<E> p(c, key_begin, key_end);
-  Stream<E> stream(p);
+  Stream<Piece<E>> stream(p);
   LoadQueries<E>(c, s.query);
   Groups at = p.first;
   for (int64_t j = p.tile.begin; j < p.tile.end; j += kValueDepth, at.Next()) {

@@ -1,0 +1,251 @@
+#include "kernels/amx/kernels.h"
+#include "kernels/amx/tiles.h"
+#include "kernels/avx512/kv_integers.h"
+
+namespace atb::kernels::amx {
+namespace {
+
+using avx512::Vec;
+using simd::IntegerPiece;
+using simd::kRowBytes;
+using simd::kScoreStride;
+using Stream = simd::Stream<IntegerPiece>;
+
+/// Tiles store the sums of high and of low digits apart.
+struct Integers : avx512::Integers {
+  static constexpr int64_t kSumRows = 2;
+  static Vec Total(const int32_t* sums) {
+    return ToFloat({_mm512_loadu_si512(sums), _mm512_loadu_si512(sums + kScoreStride)});
+  }
+};
+
+struct Scratch {
+  simd::IntegerScratch s;
+  alignas(64) int32_t edge[2 * kAttendRows * 16];
+};
+static_assert(sizeof(Scratch) <= kAttendScratchBytes);
+
+/// Tiles 2 to 5 keep digits of queries: so many, for each 64 of head_dim.
+constexpr int64_t kKeptTiles = 4;
+
+/// How rows of digits make tiles: up to eight queries, high and low digits in turns, are the rows of one tile; more take
+/// a tile of high digits and a tile of low ones.
+struct Shape {
+  int64_t halves;  ///< Tiles.
+  int64_t rows;    ///< Of a tile.
+  int64_t stride;  ///< Rows of digits from one row of a tile to the next.
+
+  explicit Shape(int64_t queries)
+      : halves(2 * queries <= kTileRows ? 1 : 2), rows(halves == 1 ? 2 * queries : queries), stride(halves) {}
+};
+
+/// For products of queries and keys: accumulators 0 and 1, queries 2 to 5, keys 6, and 7 for those of the last columns
+/// of a head_dim that is no multiple of 64.
+void ConfigureScores(const Shape& shape, int64_t head_dim) {
+  TileConfig config;
+  const int64_t steps = (head_dim + 63) / 64;
+  const int64_t rest = head_dim % 64;
+  const bool kept = steps * shape.halves <= kKeptTiles;
+  for (int t = 0; t < 6; ++t) config.Set(t, shape.rows);
+  for (int64_t half = 0; rest != 0 && half < shape.halves; ++half) {
+    // Without room for all, the tiles behind the first ones are for the rest.
+    const int64_t step = kept ? steps - 1 : 1;
+    config.Set(static_cast<int>(2 + step * shape.halves + half), shape.rows, rest);
+  }
+  config.Set(6, kTileRows);
+  config.Set(7, rest == 0 ? kTileRows : rest / 4);
+  Configure(config);
+}
+
+/// For products of weights and values: accumulators 0 to 4, or 0 to 3 with two halves; weights 5, or 4 and 5; values.
+void ConfigureWeights(const Shape& shape, int64_t group) {
+  TileConfig config;
+  for (int t = 0; t < 6; ++t) config.Set(t, shape.rows);
+  if (shape.halves == 2) config.Set(4, shape.rows, group);
+  config.Set(5, shape.rows, group);
+  config.Set(6, kTileRows < group / 4 ? kTileRows : group / 4);
+  config.Set(7, kTileRows < group / 4 ? kTileRows : group / 4);
+  Configure(config);
+}
+
+inline const int8_t* Half(const int8_t* rows, int64_t half) { return rows + half * kRowBytes; }
+
+template <int kHalves, int kStep = 0>
+inline void KeepQueries(const int8_t* query, int64_t steps) {
+  if constexpr ((kStep + 1) * kHalves <= kKeptTiles) {
+    if (kStep >= steps) return;
+    LoadTile<2 + kStep * kHalves>(query + kStep * 64, kHalves * kRowBytes);
+    if constexpr (kHalves == 2) LoadTile<3 + kStep * kHalves>(Half(query, 1) + kStep * 64, kHalves * kRowBytes);
+    KeepQueries<kHalves, kStep + 1>(query, steps);
+  }
+}
+
+template <int kHalves, int kQuery, int kKeys>
+inline void MultiplyQueries() {
+  MultiplyI8<0, kQuery, kKeys>();
+  if constexpr (kHalves == 2) MultiplyI8<1, kQuery + 1, kKeys>();
+}
+
+/// Accumulators += kept queries [64 * kStep, ...) x keys, and so on for all steps.
+template <int kHalves, int kStep = 0>
+inline void ScoreKept(const char* keys, int64_t full, bool rest) {
+  if constexpr ((kStep + 1) * kHalves <= kKeptTiles) {
+    if (kStep < full) {
+      LoadTile<6>(keys + kStep * kTileBytes, kTileRowBytes);
+      MultiplyQueries<kHalves, 2 + kStep * kHalves, 6>();
+      ScoreKept<kHalves, kStep + 1>(keys, full, rest);
+    } else if (rest) {
+      LoadTile<7>(keys + kStep * kTileBytes, kTileRowBytes);
+      MultiplyQueries<kHalves, 2 + kStep * kHalves, 7>();
+    }
+  }
+}
+
+/// The same with queries from memory: two halves and more than 128 of head_dim.
+inline void ScoreLoaded(const int8_t* query, const char* keys, int64_t full, bool rest) {
+  for (int64_t i = 0; i < full; ++i) {
+    LoadTile<6>(keys + i * kTileBytes, kTileRowBytes);
+    LoadTile<2>(query + i * 64, 2 * kRowBytes);
+    LoadTile<3>(Half(query, 1) + i * 64, 2 * kRowBytes);
+    MultiplyQueries<2, 2, 6>();
+  }
+  if (!rest) return;
+  LoadTile<7>(keys + full * kTileBytes, kTileRowBytes);
+  LoadTile<4>(query + full * 64, 2 * kRowBytes);
+  LoadTile<5>(Half(query, 1) + full * 64, 2 * kRowBytes);
+  MultiplyQueries<2, 4, 7>();
+}
+
+/// Products of all rows with all keys of the tile.
+template <int kHalves>
+inline void Score(const IntegerPiece& p, simd::IntegerScratch& s, Stream& stream) {
+  const int64_t head_dim = p.call.head_dim;
+  const int64_t full = head_dim / 64;
+  const bool rest = head_dim % 64 != 0;
+  const bool kept = (full + rest) * kHalves <= kKeptTiles;
+  if (kept) KeepQueries<kHalves>(s.query, full + rest);
+  const int64_t lines = p.KeyLines() * kKeyPanel / p.group;
+  Groups at = p.first;
+  for (int64_t j = p.tile.begin; j < p.tile.end; j += p.group, at.Next()) {
+    const char* keys = p.Keys(at);
+    for (int64_t panel = 0; panel < p.group; panel += kKeyPanel, keys += kKeyPanel * head_dim) {
+      stream.Step(lines);
+      Zero<0>();
+      if constexpr (kHalves == 2) Zero<1>();
+      if (kept) {
+        ScoreKept<kHalves>(keys, full, rest);
+      } else {
+        ScoreLoaded(s.query, keys, full, rest);
+      }
+      int32_t* sums = s.sums + j + panel;
+      StoreTile<0>(sums, kHalves * kScoreStride * 4);
+      if constexpr (kHalves == 2) StoreTile<1>(sums + kScoreStride, kHalves * kScoreStride * 4);
+    }
+  }
+}
+
+/// Accumulators += weights x values, and so on for kTiles tiles of values.
+template <int kHalves, int kTiles, int kTile = 0>
+inline void WeighGroup(const char* values, int64_t tile_bytes) {
+  if constexpr (kTile < kTiles) {
+    constexpr int kValues = 6 + kTile % 2;
+    LoadTile<kValues>(values + kTile * tile_bytes, kTileRowBytes);
+    if constexpr (kHalves == 1) {
+      MultiplyU8I8<kTile, 5, kValues>();
+    } else {
+      MultiplyU8I8<2 * kTile, 4, kValues>();
+      MultiplyU8I8<2 * kTile + 1, 5, kValues>();
+    }
+    WeighGroup<kHalves, kTiles, kTile + 1>(values, tile_bytes);
+  }
+}
+
+template <int kAccumulators, int kTile = 0>
+inline void ZeroTiles() {
+  if constexpr (kTile < kAccumulators) {
+    Zero<kTile>();
+    ZeroTiles<kAccumulators, kTile + 1>();
+  }
+}
+
+/// Columns [0, columns) of the output: sums of high and low digits, high ones in even rows of `edge`, times scales.
+template <int kHalves, int kTiles, int kTile = 0>
+inline void StoreTiles(const IntegerPiece& p, const float* scales, int64_t columns, float* out, int32_t* edge) {
+  if constexpr (kTile < kTiles) {
+    if constexpr (kHalves == 1) {
+      StoreTile<kTile>(edge, kTileRowBytes);
+    } else {
+      StoreTile<2 * kTile>(edge, 2 * kTileRowBytes);
+      StoreTile<2 * kTile + 1>(edge + 16, 2 * kTileRowBytes);
+    }
+    for (int64_t r = 0; r < p.rows; ++r) {
+      const int32_t* sums = edge + r * 32;
+      const Vec x = Integers::ToFloat({_mm512_load_si512(sums), _mm512_load_si512(sums + 16)});
+      simd::StoreAs(x * Vec::Set1(scales[r]), out + r * p.call.head_dim, DType::kF32, kTile * 16, columns - kTile * 16);
+    }
+    StoreTiles<kHalves, kTiles, kTile + 1>(p, scales, columns, out, edge);
+  }
+}
+
+/// Columns [d, d + columns) of the output, columns <= 16 * kTiles. The first pass fetches for all of them.
+template <int kHalves, int kTiles>
+void Weigh(const IntegerPiece& p, Scratch& t, int64_t d, int64_t columns, float* out, Stream& stream) {
+  ZeroTiles<kHalves * kTiles>();
+  Groups at = p.first;
+  for (int64_t j = p.tile.begin; j < p.tile.end; j += p.group, at.Next()) {
+    if (d == 0) stream.Step(p.ValueLines());
+    if constexpr (kHalves == 1) {
+      LoadTile<5>(t.s.weights + j, kRowBytes);
+    } else {
+      LoadTile<4>(t.s.weights + j, 2 * kRowBytes);
+      LoadTile<5>(Half(t.s.weights, 1) + j, 2 * kRowBytes);
+    }
+    WeighGroup<kHalves, kTiles>(p.Values(at) + d * p.group, p.group * 16);
+  }
+  StoreTiles<kHalves, kTiles>(p, t.s.weight_scales, columns, out + d, t.edge);
+}
+
+/// Passes over the values, as many as the accumulators need, of equal width.
+template <int kHalves, int kMaxTiles>
+void WeighAll(const IntegerPiece& p, Scratch& t, float* out, Stream& stream) {
+  const int64_t head_dim = p.call.head_dim;
+  const int64_t tiles = (head_dim + 15) / 16;
+  const int64_t passes = (tiles + kMaxTiles - 1) / kMaxTiles;
+  const int64_t width = (tiles + passes - 1) / passes;
+  for (int64_t first = 0; first < tiles; first += width) {
+    simd::WithCount<kMaxTiles>(Min(tiles - first, width), [&](auto n) {
+      const int64_t d = first * 16;
+      Weigh<kHalves, n.value>(p, t, d, Min(head_dim - d, width * 16), out, stream);
+    });
+  }
+}
+
+}  // namespace
+
+void AttendIntegers(const AttendCall& c, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch) {
+  Scratch& t = *static_cast<Scratch*>(scratch);
+  const IntegerPiece p(c, key_begin, key_end);
+  Stream stream(p);
+  simd::FetchValueScales(p);
+  simd::LoadWholeQueries<Integers>(c, t.s);
+  const Shape shape(p.rows);
+  ConfigureScores(shape, c.head_dim);
+  if (shape.halves == 1) {
+    Score<1>(p, t.s, stream);
+  } else {
+    Score<2>(p, t.s, stream);
+  }
+
+  simd::WeightsOfRows<Integers>(p, key_begin, key_end, t.s, out);
+
+  // Whole tiles of keys and of slots have one shape for both.
+  if (c.head_dim % 64 != 0 || p.group != kIntegerGroup) ConfigureWeights(shape, p.group);
+  if (shape.halves == 1) {
+    WeighAll<1, 5>(p, t, out.out, stream);
+  } else {
+    WeighAll<2, 2>(p, t, out.out, stream);
+  }
+  Release();
+}
+
+}  // namespace atb::kernels::amx
