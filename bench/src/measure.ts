@@ -284,8 +284,9 @@ export class SubjectBench {
 
 const newOurs = (): Ours => new EngineProcess<OurCommands>(new URL('./ours.js', import.meta.url));
 
+/** Integers have a scale of 4 bytes for each token and head. */
 const kvBytesPerToken = ({ layers, kvHeads, headDim }: ModelShape, bytes: 1 | 2): number =>
-  layers * kvHeads * headDim * 2 * bytes;
+  layers * kvHeads * 2 * (headDim * bytes + (bytes === 1 ? 4 : 0));
 
 /** Reads a model's file once, so that loading it does not measure the disk. */
 async function warmPageCache(model: string): Promise<void> {

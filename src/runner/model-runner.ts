@@ -155,7 +155,7 @@ export class ModelRunner {
       const profiler = options.profile
         ? new Profiler(graphs, matrixSizes(model.getWeights(), dtype), {
             config,
-            kvBytes: kvBlockBytes(kvHeads, headDim, dtype, blockSize) / blockSize,
+            kvBytes: kvBlockBytes(kvHeads, headDim, cacheDType, blockSize) / blockSize,
           })
         : undefined;
       const loadMs = performance.now() - start;

@@ -269,7 +269,7 @@ describe('the native engine refuses', () => {
     };
     const allocate = (change: object) => () => engine.allocateKvCache({ ...options, ...change });
     await expectNative('NATIVE_PARAM_INVALID', /blockSize/, allocate({ blockSize: 48 }));
-    await expectNative('NATIVE_PARAM_INVALID', /dtype/, allocate({ dtype: 'i8' }));
+    await expectNative('NATIVE_PARAM_INVALID', /dtype/, allocate({ dtype: 'i32' }));
     await expectNative('NATIVE_ARGUMENT_INVALID', /layers/, allocate({ layers: 0 }));
     await expectNative('NATIVE_ARGUMENT_INVALID', /headDim/, allocate({ headDim: 8.5 }));
     await expectNative('NATIVE_OUT_OF_MEMORY', /bytes are needed/, allocate({ numBlocks: 2 ** 29 }));
