@@ -109,6 +109,9 @@ struct KernelTable {
   /// multipliers are exact in f32. `out` has room for whole groups of 16. All tables give the same. The scale of a row
   /// that is not finite is NaN, that of a row of zeros 0.
   float (*quantize_int4)(const float* x, int64_t k, int64_t group, int8_t* out, int8_t* multipliers);
+  /// Sixteen rows side by side: four bytes at `rows` + r * row_stride + i * 4 go to `out` + (i * 16 + r) * 4, for i below
+  /// `units`. Rows may lie anywhere, `out` is 64-byte aligned.
+  void (*pack_lines)(const void* rows, int64_t row_stride, int64_t units, void* out);
   /// Columns of panels [panel_begin, panel_end) of x * weight^T with its epilogue. With swiglu, panels come in pairs.
   /// `scratch`: gemm_scratch_bytes, 64-byte aligned, one per thread.
   void (*gemm)(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);

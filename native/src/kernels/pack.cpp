@@ -40,48 +40,74 @@ int64_t ElementAt(const PackedWeight& weight, int64_t column, int64_t i) {
   return i * kPanelColumns + column;
 }
 
-/// A whole panel of rows whose numbers need no conversion: moves `Unit`s (a bf16 pair, an f32, an f16) across.
-template <typename Unit>
-void PackPanel(std::byte* panel, const std::byte* source, int64_t row_bytes, int64_t units) {
-  for (int64_t i = 0; i < units; ++i) {
-    const std::byte* from = source + i * static_cast<int64_t>(sizeof(Unit));
-    std::byte* to = panel + i * kPanelColumns * static_cast<int64_t>(sizeof(Unit));
-    for (int64_t c = 0; c < kPanelColumns; ++c) {
-      std::memcpy(to + c * static_cast<int64_t>(sizeof(Unit)), from + c * row_bytes, sizeof(Unit));
+constexpr int64_t kUnit = 4;
+constexpr int64_t kLine = kPanelColumns * kUnit;
+
+/// Lines of f16 hold one number of each column: units are pairs of them.
+void PackHalves(const std::byte* rows, int64_t row_bytes, int64_t k, std::byte* panel, const KernelTable& kernels) {
+  constexpr int64_t kPairs = 32;
+  alignas(64) uint32_t lines[kPairs * kPanelColumns];
+  auto* to = reinterpret_cast<uint16_t*>(panel);
+  for (int64_t first = 0; first < k / 2; first += kPairs) {
+    const int64_t pairs = std::min(kPairs, k / 2 - first);
+    kernels.pack_lines(rows + first * kUnit, row_bytes, pairs, lines);
+    for (int64_t i = 0; i < pairs; ++i, to += 2 * kPanelColumns) {
+      for (int64_t c = 0; c < kPanelColumns; ++c) {
+        const uint32_t pair = lines[i * kPanelColumns + c];
+        to[c] = static_cast<uint16_t>(pair);
+        to[kPanelColumns + c] = static_cast<uint16_t>(pair >> 16);
+      }
     }
   }
+  if (k % 2 == 0) return;
+  for (int64_t c = 0; c < kPanelColumns; ++c) std::memcpy(to + c, rows + c * row_bytes + (k - 1) * 2, sizeof *to);
 }
 
-/// The fast path of PackRows; false when the panel needs the general one.
-bool PackWholePanel(const PackedWeight& weight, std::byte* panel, const std::byte* rows, const SourceMatrix& source) {
-  const bool plain = source.column_stride == 1 && source.dtype == DTypeOf(weight.format);
-  if (!plain || PaddedK(weight) != weight.k) return false;
-  const int64_t row_bytes = source.row_stride * static_cast<int64_t>(SizeOf(source.dtype));
-  switch (weight.format) {
-    case WeightFormat::kBF16:
-      PackPanel<uint32_t>(panel, rows, row_bytes, weight.k / 2);
-      return true;
-    case WeightFormat::kF32:
-      PackPanel<uint32_t>(panel, rows, row_bytes, weight.k);
-      return true;
-    case WeightFormat::kF16:
-      PackPanel<uint16_t>(panel, rows, row_bytes, weight.k);
-      return true;
-    case WeightFormat::kI8:
-    case WeightFormat::kI4:
-      return false;
+/// The fast path of PackRows for floats: a whole panel of rows that need no conversion. False when they do.
+bool PackWholePanel(const PackedWeight& weight, std::byte* panel, const std::byte* rows, const SourceMatrix& source,
+                    const KernelTable& kernels) {
+  if (source.column_stride != 1 || source.dtype != DTypeOf(weight.format)) return false;
+  const auto size = static_cast<int64_t>(SizeOf(source.dtype));
+  const int64_t row_bytes = source.row_stride * size;
+  if (weight.format == WeightFormat::kF16) {
+    PackHalves(rows, row_bytes, weight.k, panel, kernels);
+    return true;
   }
-  return false;
+  const int64_t whole = weight.k * size / kUnit, lines = PaddedK(weight) * size / kUnit;
+  const int64_t rest = weight.k * size - whole * kUnit;
+  kernels.pack_lines(rows, row_bytes, whole, panel);
+  std::memset(panel + whole * kLine, 0, static_cast<size_t>((lines - whole) * kLine));
+  for (int64_t c = 0; c < kPanelColumns && rest > 0; ++c)
+    std::memcpy(panel + whole * kLine + c * kUnit, rows + c * row_bytes + whole * kUnit, static_cast<size_t>(rest));
+  return true;
 }
 
 void PackRow(const PackedWeight& weight, std::byte* panel, int64_t column, const std::byte* row,
              const SourceMatrix& source) {
   const DType dtype = DTypeOf(weight.format);
+  const auto size = static_cast<int64_t>(SizeOf(dtype));
   for (int64_t i = 0; i < weight.k; ++i) {
-    const float value = LoadFloat(row, source.dtype, i * source.column_stride);
-    StoreFloat(panel, dtype, ElementAt(weight, column, i), value);
+    const int64_t from = i * source.column_stride, to = ElementAt(weight, column, i);
+    if (source.dtype == dtype) {
+      std::memcpy(panel + to * size, row + from * size, static_cast<size_t>(size));
+    } else {
+      StoreFloat(panel, dtype, to, LoadFloat(row, source.dtype, from));
+    }
   }
   for (int64_t i = weight.k; i < PaddedK(weight); ++i) StoreFloat(panel, dtype, ElementAt(weight, column, i), 0);
+}
+
+/// A row of a panel as it is.
+void CopyRow(const PackedWeight& weight, const std::byte* panel, int64_t column, std::byte* out) {
+  if (weight.format == WeightFormat::kF16) {
+    const std::byte* from = panel + column * 2;
+    for (int64_t i = 0; i < weight.k; ++i) std::memcpy(out + i * 2, from + i * 2 * kPanelColumns, 2);
+    return;
+  }
+  const std::byte* from = panel + column * kUnit;
+  const int64_t bytes = weight.k * static_cast<int64_t>(SizeOf(DTypeOf(weight.format))), whole = bytes / kUnit;
+  for (int64_t i = 0; i < whole; ++i) std::memcpy(out + i * kUnit, from + i * kLine, kUnit);
+  std::memcpy(out + whole * kUnit, from + whole * kLine, static_cast<size_t>(bytes - whole * kUnit));
 }
 
 void ZeroColumn(const PackedWeight& weight, std::byte* panel, int64_t column) {
@@ -135,7 +161,7 @@ int64_t PanelWidth(const PackedWeight& weight, int64_t panel) {
 }
 
 void PackRows(const PackedWeight& weight, std::byte* data, int64_t row_begin, int64_t row_end,
-              const SourceMatrix& source) {
+              const SourceMatrix& source, const KernelTable& kernels) {
   const auto* rows = static_cast<const std::byte*>(source.data);
   const int64_t stride = source.row_stride * static_cast<int64_t>(SizeOf(source.dtype));
   for (int64_t row = row_begin; row < row_end;) {
@@ -145,8 +171,8 @@ void PackRows(const PackedWeight& weight, std::byte* data, int64_t row_begin, in
     const int64_t count = std::min(width - place.column, row_end - row);
     if (IsInteger(weight.format)) {
       PackIntegers(weight, panel, place.column, count, reinterpret_cast<const int8_t*>(rows), stride,
-                   source.column_stride);
-    } else if (count < kPanelColumns || !PackWholePanel(weight, panel, rows, source)) {
+                   source.column_stride, kernels);
+    } else if (count < kPanelColumns || !PackWholePanel(weight, panel, rows, source, kernels)) {
       for (int64_t i = 0; i < count; ++i) PackRow(weight, panel, place.column + i, rows + i * stride, source);
     }
     if (place.column + count == width) {
@@ -163,12 +189,7 @@ void UnpackRow(const PackedWeight& weight, int64_t row, DType dtype, void* out) 
   const Place place = PlaceOf(weight, row);
   const auto* panel = static_cast<const std::byte*>(weight.data) + place.panel * weight.panel_stride;
   const DType from = DTypeOf(weight.format);
-  if (from == dtype && dtype == DType::kBF16) {
-    for (int64_t i = 0; i < weight.k; ++i) {
-      static_cast<uint16_t*>(out)[i] = reinterpret_cast<const uint16_t*>(panel)[ElementAt(weight, place.column, i)];
-    }
-    return;
-  }
+  if (from == dtype) return CopyRow(weight, panel, place.column, static_cast<std::byte*>(out));
   for (int64_t i = 0; i < weight.k; ++i) {
     StoreFloat(out, dtype, i, LoadFloat(panel, from, ElementAt(weight, place.column, i)));
   }

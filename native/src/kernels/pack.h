@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "kernels/packed_weight.h"
+#include "kernels/tables.h"
 #include "tensor/dtype.h"
 
 namespace atb::kernels {
@@ -39,10 +40,10 @@ struct SourceMatrix {
 /// Writes rows [row_begin, row_end) of a weight into `data` (PackedBytes long, 64-byte aligned), rounding to the
 /// format's dtype; source row 0 is row_begin, so that a file can be packed piece by piece. Each row is written with its
 /// padding of k, the last row of a matrix also with the padding of n: once every row has been packed, every byte is
-/// defined. Different rows may be packed by different threads; pieces that are whole panels (16 rows) are the fast
-/// ones.
+/// defined. Different rows may be packed by different threads; pieces that are whole panels (16 rows) in the
+/// format's own dtype and contiguous along k are the fast ones. All kernel tables write the same.
 void PackRows(const PackedWeight& weight, std::byte* data, int64_t row_begin, int64_t row_end,
-              const SourceMatrix& source);
+              const SourceMatrix& source, const KernelTable& kernels = kReference);
 
 /// Reads row `row` (of k numbers) out of a packed weight of floats, as f32, f16 or bf16.
 void UnpackRow(const PackedWeight& weight, int64_t row, DType dtype, void* out);

@@ -20,21 +20,42 @@ int64_t PaddedChannels(int64_t k) { return (k + kIntegerTileK - 1) / kIntegerTil
 /// Channels that one line holds of each column.
 int64_t LineChannels(WeightFormat format) { return format == WeightFormat::kI4 ? 2 * kQuad : kQuad; }
 
-uint32_t LoadQuad(const int8_t* from) {
-  uint32_t quad;
-  std::memcpy(&quad, from, sizeof quad);
-  return quad;
-}
+/// The int4 in the lower half of a byte.
+int8_t Lower(int8_t both) { return static_cast<int8_t>(static_cast<int8_t>(both * 16) >> 4); }
 
-uint32_t Nibbles(const int8_t* from) {
+/// Two quads of a column as a line of int4 holds them: the first in the lower halves of the bytes.
+uint32_t JoinQuads(const int8_t* from) {
+  uint32_t low, high;
+  std::memcpy(&low, from, sizeof low);
+  std::memcpy(&high, from + kQuad, sizeof high);
   constexpr uint32_t kLow = 0x0F0F0F0Fu;
-  return (LoadQuad(from) & kLow) | (LoadQuad(from + kQuad) & kLow) << 4;
+  return (low & kLow) | (high & kLow) << 4;
 }
 
 /// `line` of a column of contiguous channels, all of them there.
 void PackLine(WeightFormat format, std::byte* to, const int8_t* from) {
-  const uint32_t quad = format == WeightFormat::kI4 ? Nibbles(from) : LoadQuad(from);
-  std::memcpy(to, &quad, sizeof quad);
+  if (format == WeightFormat::kI8) {
+    std::memcpy(to, from, kQuad);
+    return;
+  }
+  const uint32_t joined = JoinQuads(from);
+  std::memcpy(to, &joined, sizeof joined);
+}
+
+/// The first `lines` of a whole panel.
+void PackWholeLines(WeightFormat format, const int8_t* rows, int64_t row_stride, int64_t lines, std::byte* panel,
+                    const KernelTable& kernels) {
+  if (format == WeightFormat::kI8) return kernels.pack_lines(rows, row_stride, lines, panel);
+  constexpr int64_t kStep = 64;
+  uint32_t joined[kPanelColumns][kStep];
+  for (int64_t first = 0; first < lines; first += kStep) {
+    const int64_t count = std::min(kStep, lines - first);
+    for (int64_t c = 0; c < kPanelColumns; ++c) {
+      const int8_t* from = rows + c * row_stride + first * 2 * kQuad;
+      for (int64_t i = 0; i < count; ++i) joined[c][i] = JoinQuads(from + i * 2 * kQuad);
+    }
+    kernels.pack_lines(joined, sizeof joined[0], count, panel + first * kLineBytes);
+  }
 }
 
 struct Place {
@@ -52,14 +73,12 @@ Place PlaceOf(int64_t n, bool interleaved, int64_t row) {
 }  // namespace
 
 void PackIntegers(const PackedWeight& weight, std::byte* panel, int64_t column, int64_t count, const int8_t* rows,
-                  int64_t row_stride, int64_t column_stride) {
+                  int64_t row_stride, int64_t column_stride, const KernelTable& kernels) {
   const int64_t channels = LineChannels(weight.format);
-  const int64_t whole = column_stride == 1 ? weight.k / channels : 0;
+  const bool fast = column_stride == 1 && count == kPanelColumns;
+  const int64_t whole = fast ? weight.k / channels : 0;
+  if (fast) PackWholeLines(weight.format, rows, row_stride, whole, panel, kernels);
   std::byte* to = panel + column * kQuad;
-  for (int64_t line = 0; line < whole; ++line) {
-    for (int64_t c = 0; c < count; ++c)
-      PackLine(weight.format, to + line * kLineBytes + c * kQuad, rows + c * row_stride + line * channels);
-  }
   const int64_t lines = PaddedChannels(weight.k) / channels;
   for (int64_t line = whole; line < lines; ++line) {
     for (int64_t c = 0; c < count; ++c) {
@@ -87,23 +106,24 @@ void UnpackIntegers(const PackedWeight& weight, int64_t row, int8_t* out) {
     } else {
       const int8_t both = column[i / (2 * kQuad) * kLineBytes + i % kQuad];
       const bool upper = i / kQuad % 2 != 0;
-      out[i] = static_cast<int8_t>((upper ? both : static_cast<int8_t>(both * 16)) >> 4);
+      out[i] = upper ? static_cast<int8_t>(both >> 4) : Lower(both);
     }
   }
 }
 
 void ExpandInt4(const std::byte* pairs, int64_t count, int8_t* out) {
-  for (int64_t i = 0; i < count; ++i) {
-    const auto both = static_cast<int8_t>(pairs[i / 2]);
-    out[i] = static_cast<int8_t>((i % 2 != 0 ? both : static_cast<int8_t>(both * 16)) >> 4);
+  for (int64_t i = 0; i < count / 2; ++i) {
+    const auto both = static_cast<int8_t>(pairs[i]);
+    out[2 * i] = Lower(both);
+    out[2 * i + 1] = static_cast<int8_t>(both >> 4);
   }
+  if (count % 2 != 0) out[count - 1] = Lower(static_cast<int8_t>(pairs[count / 2]));
 }
 
 void CompressInt4(const int8_t* values, int64_t count, std::byte* pairs) {
-  for (int64_t i = 0; i < count; i += 2) {
-    const int upper = i + 1 < count ? values[i + 1] : 0;
-    pairs[i / 2] = static_cast<std::byte>((values[i] & 0x0F) | (upper & 0x0F) << 4);
-  }
+  for (int64_t i = 0; i < count / 2; ++i)
+    pairs[i] = static_cast<std::byte>((values[2 * i] & 0x0F) | (values[2 * i + 1] & 0x0F) << 4);
+  if (count % 2 != 0) pairs[count / 2] = static_cast<std::byte>(values[count - 1] & 0x0F);
 }
 
 int64_t GroupsOf(int64_t k, int64_t group) { return group == 0 ? 1 : (k + group - 1) / group; }

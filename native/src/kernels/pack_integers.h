@@ -11,7 +11,7 @@ constexpr bool IsInteger(WeightFormat format) { return format == WeightFormat::k
 /// Writes columns [column, column + count) of a panel from rows of int8, padding of k included; a kI4 weight keeps the
 /// lower four bits of each.
 void PackIntegers(const PackedWeight& weight, std::byte* panel, int64_t column, int64_t count, const int8_t* rows,
-                  int64_t row_stride, int64_t column_stride);
+                  int64_t row_stride, int64_t column_stride, const KernelTable& kernels);
 void ZeroIntegers(const PackedWeight& weight, std::byte* panel, int64_t column);
 
 /// Row `row` of a packed weight of integers: k of them.

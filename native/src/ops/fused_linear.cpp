@@ -105,7 +105,7 @@ class FusedLinear : public Operation {
     } else {
       weight = Geometry(matrix.desc);
       weight.data = ctx.workspace + space.panels_at;
-      Pack(matrix, weight, ctx.workspace + space.panels_at, ctx.pool);
+      Pack(matrix, weight, ctx.workspace + space.panels_at, ctx);
     }
 
     const int64_t columns = out[0].desc.dim(-1);
@@ -151,13 +151,13 @@ class FusedLinear : public Operation {
   }
 
   /// A weight in ordinary memory is packed for each call, as Linear does it: models bind packed ones.
-  static void Pack(const Tensor& source, const PackedWeight& weight, std::byte* panels, ThreadPool& pool) {
+  static void Pack(const Tensor& source, const PackedWeight& weight, std::byte* panels, const Context& ctx) {
     const DType dtype = source.desc.dtype;
     const int64_t row_bytes = weight.k * static_cast<int64_t>(SizeOf(dtype));
-    pool.ParallelFor(weight.panels, [&](int64_t panel, int) {
+    ctx.pool.ParallelFor(weight.panels, [&](int64_t panel, int) {
       const int64_t row = kernels::PanelRow(weight, panel);
       kernels::PackRows(weight, panels, row, row + kernels::PanelWidth(weight, panel),
-                        {source.As<std::byte>() + row * row_bytes, dtype, weight.k});
+                        {source.As<std::byte>() + row * row_bytes, dtype, weight.k}, ctx.kernels);
     });
   }
 

@@ -150,7 +150,7 @@ PackedWeight IntegerWeight::Resolve(std::span<const Tensor> in, const Context& c
     auto* rows = reinterpret_cast<int8_t*>(buffers + worker * Lines(kernels::kPanelColumns * sizes.k));
     const int64_t first = kernels::PanelRow(weight, panel), width = kernels::PanelWidth(weight, panel);
     for (int64_t r = 0; r < width; ++r) Row(tensor, sizes, first + r, rows + r * sizes.k);
-    kernels::PackRows(weight, panels, first, first + width, {rows, DType::kI8, sizes.k});
+    kernels::PackRows(weight, panels, first, first + width, {rows, DType::kI8, sizes.k}, ctx.kernels);
   });
   weight.data = panels;
   return weight;

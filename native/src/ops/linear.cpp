@@ -91,7 +91,7 @@ class Linear : public Operation {
     const auto element = static_cast<int64_t>(SizeOf(in[0].desc.dtype));
     const auto out_element = static_cast<int64_t>(SizeOf(out[0].desc.dtype));
     for (int64_t batch = 0; batch < s.weights; ++batch) {
-      if (!packed) Pack(in[1], s, batch, weight, panels, ctx.pool);
+      if (!packed) Pack(in[1], s, batch, weight, panels, ctx);
       const int64_t rows = s.batches / s.weights * s.m;
       const int64_t at = batch * rows * s.n * out_element;
       const GemmCall call{
@@ -140,16 +140,16 @@ class Linear : public Operation {
 
   /// A weight in ordinary memory is packed for each call: meant for tests and experiments, models bind packed ones.
   static void Pack(const Tensor& source, const Sizes& s, int64_t batch, const PackedWeight& weight, std::byte* panels,
-                   ThreadPool& pool) {
+                   const Context& ctx) {
     const DType dtype = source.desc.dtype;
     const int64_t row_stride = s.rows_are_outputs ? s.k : 1;
     const int64_t column_stride = s.rows_are_outputs ? 1 : s.n;
-    pool.ParallelFor(weight.panels, [&](int64_t panel, int) {
+    ctx.pool.ParallelFor(weight.panels, [&](int64_t panel, int) {
       const int64_t row = kernels::PanelRow(weight, panel);
       const int64_t first = batch * s.n * s.k + row * row_stride;
       const std::byte* data = source.As<std::byte>() + first * static_cast<int64_t>(SizeOf(dtype));
       kernels::PackRows(weight, panels, row, row + kernels::PanelWidth(weight, panel),
-                        {data, dtype, row_stride, column_stride});
+                        {data, dtype, row_stride, column_stride}, ctx.kernels);
     });
   }
 

@@ -48,7 +48,7 @@ void QuantizeRows(const IntegerTarget& target, const kernels::KernelTable& kerne
       own_scales[g] = kernels.quantize(from + first * size, dtype, n, 1, to + first, kernels::kIntegerTileK, 0);
     }
   }
-  kernels::PackRows(weight, target.data, row, row + count, {integers, DType::kI8, stride});
+  kernels::PackRows(weight, target.data, row, row + count, {integers, DType::kI8, stride}, kernels);
   if (weight.group) {
     kernels::PackScales(target.order, target.scales, row, row + count, scales, groups);
   } else {
@@ -56,8 +56,8 @@ void QuantizeRows(const IntegerTarget& target, const kernels::KernelTable& kerne
   }
 }
 
-void PackIntegerRows(const IntegerTarget& target, const std::byte* rows, int64_t row, int64_t count,
-                     IntegerStaging& staging) {
+void PackIntegerRows(const IntegerTarget& target, const kernels::KernelTable& kernels, const std::byte* rows,
+                     int64_t row, int64_t count, IntegerStaging& staging) {
   const int64_t k = target.weight.k;
   auto* integers = reinterpret_cast<const int8_t*>(rows);
   if (target.weight.format == WeightFormat::kI4) {
@@ -65,7 +65,7 @@ void PackIntegerRows(const IntegerTarget& target, const std::byte* rows, int64_t
     kernels::ExpandInt4(rows, count * k, expanded);  // Rows of an even number follow each other without gaps.
     integers = expanded;
   }
-  kernels::PackRows(target.weight, target.data, row, row + count, {integers, DType::kI8, k});
+  kernels::PackRows(target.weight, target.data, row, row + count, {integers, DType::kI8, k}, kernels);
 }
 
 }  // namespace atb

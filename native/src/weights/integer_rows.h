@@ -29,7 +29,7 @@ void QuantizeRows(const IntegerTarget& target, const kernels::KernelTable& kerne
                   int64_t row, int64_t count, IntegerStaging& staging);
 
 /// Packs rows of integers: bytes, or for kI4 pairs of int4 in bytes.
-void PackIntegerRows(const IntegerTarget& target, const std::byte* rows, int64_t row, int64_t count,
-                     IntegerStaging& staging);
+void PackIntegerRows(const IntegerTarget& target, const kernels::KernelTable& kernels, const std::byte* rows,
+                     int64_t row, int64_t count, IntegerStaging& staging);
 
 }  // namespace atb

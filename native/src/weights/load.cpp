@@ -306,11 +306,11 @@ int64_t LoadPiece(const Piece& piece, Staging& staging, const kernels::KernelTab
     kernels::PackScales(*plan.order, reinterpret_cast<float*>(data), begin, end, reinterpret_cast<const float*>(rows),
                         plan.Columns());
   } else if (!plan.load->quantize) {
-    kernels::PackRows(*plan.packed, data, begin, end, {rows, plan.dtype, plan.packed->k});
+    kernels::PackRows(*plan.packed, data, begin, end, {rows, plan.dtype, plan.packed->k}, kernels);
   } else if (plan.makes_scales) {
     QuantizeRows(TargetOf(plan), kernels, rows, plan.dtype, begin, end - begin, staging.integers);
   } else {
-    PackIntegerRows(TargetOf(plan), rows, begin, end - begin, staging.integers);
+    PackIntegerRows(TargetOf(plan), kernels, rows, begin, end - begin, staging.integers);
   }
   return bytes;
 }

@@ -18,6 +18,7 @@ const KernelTable kAmx = {
     .block_maxima = avx512::BlockMaxima,
     .quantize = avx512::Quantize,
     .quantize_int4 = avx512::QuantizeInt4,
+    .pack_lines = avx512::PackLines,
     .gemm = amx::Gemm,
     .gemm_scratch_bytes = amx::kGemmScratchBytes,
     .gemm_streams = amx::kGemmStreams,

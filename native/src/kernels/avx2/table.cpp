@@ -17,6 +17,7 @@ const KernelTable kAvx2 = {
     .block_maxima = avx2::BlockMaxima,
     .quantize = avx2::Quantize,
     .quantize_int4 = avx2::QuantizeInt4,
+    .pack_lines = avx2::PackLines,
     .gemm = avx2::Gemm,
     .gemm_scratch_bytes = avx2::kGemmScratchBytes,
     .gemm_streams = avx2::kGemmStreams,

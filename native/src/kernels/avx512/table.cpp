@@ -17,6 +17,7 @@ const KernelTable kAvx512 = {
     .block_maxima = avx512::BlockMaxima,
     .quantize = avx512::Quantize,
     .quantize_int4 = avx512::QuantizeInt4,
+    .pack_lines = avx512::PackLines,
     .gemm = avx512::Gemm,
     .gemm_scratch_bytes = avx512::kGemmScratchBytes,
     .gemm_streams = avx512::kGemmStreams,

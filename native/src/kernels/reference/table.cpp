@@ -17,6 +17,7 @@ const KernelTable kReference = {
     .block_maxima = reference::BlockMaxima,
     .quantize = reference::Quantize,
     .quantize_int4 = reference::QuantizeInt4,
+    .pack_lines = reference::PackLines,
     .gemm = reference::Gemm,
     .gemm_scratch_bytes = 0,
     .gemm_streams = 1,

@@ -1,0 +1,171 @@
+// Packed bytes of every format and table against the definitions in packed_weight.h, element by element.
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "check.h"
+#include "kernels/dispatch.h"
+#include "kernels/pack.h"
+#include "kernels/pack_integers.h"
+
+namespace atb::kernels {
+namespace {
+
+constexpr WeightFormat kFormats[] = {WeightFormat::kBF16, WeightFormat::kF32, WeightFormat::kF16, WeightFormat::kI8,
+                                     WeightFormat::kI4};
+
+/// Every bit pattern, NaNs too: what needs no conversion is moved as it is.
+std::vector<std::byte> Bytes(int64_t size) {
+  std::vector<std::byte> bytes(static_cast<size_t>(size));
+  uint32_t state = 1;
+  for (std::byte& byte : bytes) {
+    state = state * 1664525u + 1013904223u;
+    byte = static_cast<std::byte>(state >> 24);
+  }
+  return bytes;
+}
+
+struct Aligned {
+  explicit Aligned(int64_t bytes, int fill) : size(static_cast<size_t>(bytes + 64) / 64 * 64) {
+    data = static_cast<std::byte*>(std::aligned_alloc(64, size));
+    std::memset(data, fill, size);
+  }
+  ~Aligned() { std::free(data); }
+  Aligned(const Aligned&) = delete;
+  Aligned& operator=(const Aligned&) = delete;
+  size_t size;
+  std::byte* data;
+};
+
+struct Shape {
+  WeightFormat format;
+  int64_t n, k;
+  bool interleaved;
+  int64_t element() const { return static_cast<int64_t>(SizeOf(DTypeOf(format))); }
+};
+
+/// Byte `byte` of element (row, i) of the panel's column, put where the definition says.
+void Place(const Shape& s, int64_t column, int64_t i, int64_t byte, std::byte value, std::byte* panel) {
+  switch (s.format) {
+    case WeightFormat::kBF16:
+      panel[i / 32 * 1024 + i % 32 / 2 * 64 + column * 4 + i % 2 * 2 + byte] = value;
+      return;
+    case WeightFormat::kF32:
+      panel[i * 64 + column * 4 + byte] = value;
+      return;
+    case WeightFormat::kF16:
+      panel[i * 32 + column * 2 + byte] = value;
+      return;
+    case WeightFormat::kI8:
+      panel[i / 64 * 1024 + i % 64 / 4 * 64 + column * 4 + i % 4] = value;
+      return;
+    case WeightFormat::kI4: {
+      std::byte& both = panel[i / 64 * 512 + i % 64 / 8 * 64 + column * 4 + i % 4];
+      const std::byte half = value & std::byte{0x0F};
+      both |= i % 8 < 4 ? half : half << 4;
+      return;
+    }
+  }
+}
+
+/// The packed bytes of row-major elements `stride` elements apart.
+void Define(const Shape& s, const PackedWeight& weight, const std::byte* rows, int64_t stride, std::byte* data) {
+  const int64_t half = s.interleaved ? s.n / 2 : s.n;
+  for (int64_t row = 0; row < s.n; ++row) {
+    const int64_t r = row % half;
+    const int64_t panel = s.interleaved ? r / 16 * 2 + row / half : r / 16;
+    for (int64_t i = 0; i < s.k; ++i) {
+      for (int64_t byte = 0; byte < s.element(); ++byte) {
+        const std::byte value = rows[(row * stride + i) * s.element() + byte];
+        Place(s, r % 16, i, byte, value, data + panel * weight.panel_stride);
+      }
+    }
+  }
+}
+
+void CheckShape(const Shape& s, const KernelTable& table) {
+  PackedWeight weight = PackedGeometry(s.format, s.n, s.k, s.interleaved);
+  const int64_t size = PackedBytes(weight), stride = s.k + 3;
+  std::vector<std::byte> memory = Bytes(s.n * stride * s.element() + 1);
+  const std::byte* rows = memory.data() + 1;  // Nothing is aligned in a file.
+  Aligned expected(size, 0);
+  Define(s, weight, rows, stride, expected.data);
+  for (int64_t piece : {int64_t{7}, int64_t{16}, int64_t{48}, s.n}) {
+    Aligned packed(size, 0xEE);
+    for (int64_t row = 0; row < s.n; row += piece) {
+      PackRows(weight, packed.data, row, std::min(row + piece, s.n),
+               {rows + row * stride * s.element(), DTypeOf(s.format), stride}, table);
+    }
+    const bool same = std::memcmp(packed.data, expected.data, static_cast<size_t>(size)) == 0;
+    if (!same) std::fprintf(stderr, "%s format %d [%d,%d]\n", table.isa, int(s.format), int(s.n), int(s.k));
+    CHECK(same);
+    for (size_t i = static_cast<size_t>(size); i < packed.size; ++i) CHECK(packed.data[i] == std::byte{0xEE});
+  }
+  weight.data = expected.data;
+  std::vector<std::byte> row(static_cast<size_t>(s.k * s.element()) + 1, std::byte{0xEE});
+  for (int64_t r = 0; r < s.n && !IsInteger(s.format); ++r) {
+    UnpackRow(weight, r, DTypeOf(s.format), row.data());
+    CHECK(std::memcmp(row.data(), rows + r * stride * s.element(), row.size() - 1) == 0);
+    CHECK(row.back() == std::byte{0xEE});
+  }
+}
+
+void PanelsFollowTheirDefinition() {
+  for (const KernelTable* table : Available()) {
+    for (WeightFormat format : kFormats) {
+      for (int64_t n : {1, 16, 17, 50, 64}) {
+        for (int64_t k : {1, 3, 7, 8, 30, 31, 32, 33, 63, 64, 65, 127, 130, 520, 1056, 1063})
+          CheckShape({format, n, k, false}, *table);
+      }
+      for (int64_t k : {5, 64, 99}) {
+        CheckShape({format, 40, k, true}, *table);
+        CheckShape({format, 64, k, true}, *table);
+      }
+    }
+  }
+}
+
+void LinesHoldSixteenRows() {
+  for (const KernelTable* table : Available()) {
+    for (int64_t units = 0; units < 70; ++units) {
+      const int64_t stride = units * 4 + 5;
+      const std::vector<std::byte> rows = Bytes(16 * stride + 3);
+      Aligned lines(units * 64, 0xEE);
+      table->pack_lines(rows.data() + 3, stride, units, lines.data);
+      for (int64_t i = 0; i < units * 64; ++i)
+        CHECK(lines.data[i] == rows[static_cast<size_t>(3 + i / 4 % 16 * stride + i / 64 * 4 + i % 4)]);
+      for (size_t i = static_cast<size_t>(units * 64); i < lines.size; ++i) CHECK(lines.data[i] == std::byte{0xEE});
+    }
+  }
+}
+
+void PairsOfInt4ComeApartAndTogether() {
+  for (int64_t count : {0, 1, 2, 3, 16, 33, 100}) {
+    const std::vector<std::byte> pairs = Bytes((count + 1) / 2);
+    std::vector<int8_t> values(static_cast<size_t>(count) + 1, 99);
+    ExpandInt4(pairs.data(), count, values.data());
+    CHECK(values.back() == 99);
+    for (int64_t i = 0; i < count; ++i) {
+      const int half = static_cast<int>(pairs[static_cast<size_t>(i / 2)]) >> (i % 2 * 4) & 0x0F;
+      CHECK(values[static_cast<size_t>(i)] == (half < 8 ? half : half - 16));
+    }
+    std::vector<std::byte> again(pairs.size() + 1, std::byte{0xEE});
+    CompressInt4(values.data(), count, again.data());
+    CHECK(again.back() == std::byte{0xEE});
+    for (size_t i = 0; i < pairs.size(); ++i)
+      CHECK(again[i] == (count % 2 != 0 && i + 1 == pairs.size() ? pairs[i] & std::byte{0x0F} : pairs[i]));
+  }
+}
+
+}  // namespace
+}  // namespace atb::kernels
+
+int main() {
+  using namespace atb::kernels;
+  RUN(PanelsFollowTheirDefinition);
+  RUN(LinesHoldSixteenRows);
+  RUN(PairsOfInt4ComeApartAndTogether);
+  return 0;
+}
