@@ -269,7 +269,7 @@ void Int4ScalesAreChosenWell() {
 }
 
 void EveryTableChoosesTheSameInt4() {
-  for (int64_t k : {1, 15, 17, 64, 100, 200}) {
+  for (int64_t k : {1, 15, 17, 64, 100, 200, 512, 549, 1500}) {
     for (int64_t group : {32, 96, 1024}) {
       for (uint32_t seed = 0; seed < 20; ++seed) {
         std::vector<float> w = Normal(k, seed);

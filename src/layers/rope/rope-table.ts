@@ -43,7 +43,11 @@ export function ropeTable(
 
 /** The tables of all positions from 0 to `length`: what `cos_table` and `sin_table` hold. */
 export function fullRopeTable(rope: RopeConfig, length: number, dtype: 'f32' | 'f16' | 'bf16'): RopeTable {
-  return ropeTable(rope, new Int32Array(length).map((_, position) => position), dtype);
+  return ropeTable(
+    rope,
+    new Int32Array(length).map((_, position) => position),
+    dtype,
+  );
 }
 
 function frequencyCache(rope: RopeConfig): (baseLen: number) => ReturnType<typeof ropeFrequencies> {

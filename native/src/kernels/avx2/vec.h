@@ -145,5 +145,29 @@ inline float ReduceMax(Vec a) {
   return _mm_cvtss_f32(_mm_max_ss(pair, _mm_movehdup_ps(pair)));
 }
 
+/// Lane i: the lanes of v[i] joined by `op`, i with i + 8 first, then with i + 4, i + 2 and i + 1: as ReduceAdd does it.
+template <class Op>
+inline Vec ReduceEach(const Vec (&v)[16], Op op) {
+  Vec eighths[4];  // In quarter q of the r-th: what is left of v[4 * q + r].
+  for (int r = 0; r < 4; ++r) {
+    const auto halves = [&](int a, int b) { return op(Vec{v[a].lo, v[b].lo}, Vec{v[a].hi, v[b].hi}); };
+    const auto quarters = [](Vec x, int which) {
+      return which == 0 ? _mm256_permute2f128_ps(x.lo, x.hi, 0x20) : _mm256_permute2f128_ps(x.lo, x.hi, 0x31);
+    };
+    const Vec low = halves(r, 4 + r), high = halves(8 + r, 12 + r);
+    eighths[r] = op(Vec{quarters(low, 0), quarters(high, 0)}, Vec{quarters(low, 1), quarters(high, 1)});
+  }
+  const auto pairs = [&](Vec a, Vec b) {
+    const auto half = [](__m256 x, __m256 y, bool upper) {
+      const __m256d p = _mm256_castps_pd(x), q = _mm256_castps_pd(y);
+      return _mm256_castpd_ps(upper ? _mm256_unpackhi_pd(p, q) : _mm256_unpacklo_pd(p, q));
+    };
+    return op(Vec{half(a.lo, b.lo, false), half(a.hi, b.hi, false)}, Vec{half(a.lo, b.lo, true), half(a.hi, b.hi, true)});
+  };
+  const Vec even = pairs(eighths[0], eighths[1]), odd = pairs(eighths[2], eighths[3]);
+  return op(Vec{_mm256_shuffle_ps(even.lo, odd.lo, 0x88), _mm256_shuffle_ps(even.hi, odd.hi, 0x88)},
+            Vec{_mm256_shuffle_ps(even.lo, odd.lo, 0xDD), _mm256_shuffle_ps(even.hi, odd.hi, 0xDD)});
+}
+
 }  // namespace
 }  // namespace atb::kernels::avx2

@@ -84,5 +84,24 @@ inline float ReduceMax(Vec a) {
   return _mm_cvtss_f32(_mm_max_ss(pair, _mm_movehdup_ps(pair)));
 }
 
+/// Lane i: the lanes of v[i] joined by `op`, i with i + 8 first, then with i + 4, i + 2 and i + 1: as ReduceAdd does it.
+template <class Op>
+inline Vec ReduceEach(const Vec (&v)[16], Op op) {
+  Vec eighths[4];  // In quarter q of the r-th: what is left of v[4 * q + r].
+  for (int r = 0; r < 4; ++r) {
+    const auto halves = [&](int a, int b) {
+      return op(Vec{_mm512_shuffle_f32x4(v[a].v, v[b].v, 0x44)}, Vec{_mm512_shuffle_f32x4(v[a].v, v[b].v, 0xEE)}).v;
+    };
+    const __m512 low = halves(r, 4 + r), high = halves(8 + r, 12 + r);
+    eighths[r] = op(Vec{_mm512_shuffle_f32x4(low, high, 0x88)}, Vec{_mm512_shuffle_f32x4(low, high, 0xDD)});
+  }
+  const auto pairs = [&](Vec a, Vec b) {
+    const __m512d x = _mm512_castps_pd(a.v), y = _mm512_castps_pd(b.v);
+    return op(Vec{_mm512_castpd_ps(_mm512_unpacklo_pd(x, y))}, Vec{_mm512_castpd_ps(_mm512_unpackhi_pd(x, y))}).v;
+  };
+  const __m512 even = pairs(eighths[0], eighths[1]), odd = pairs(eighths[2], eighths[3]);
+  return op(Vec{_mm512_shuffle_ps(even, odd, 0x88)}, Vec{_mm512_shuffle_ps(even, odd, 0xDD)});
+}
+
 }  // namespace
 }  // namespace atb::kernels::avx512

@@ -16,71 +16,109 @@ constexpr float kTinyWeight = 0x1p-100f;
 constexpr float kExtremes[] = {-8.0f, -9.0f, 7.0f};
 constexpr float kLargestMultiplier = 15.0f;
 
-/// One group of x: n numbers from i on.
-struct WeightGroup {
-  const float* x;
-  int64_t n;
-};
+constexpr int kExtremeCount = sizeof kExtremes / sizeof kExtremes[0];
 
 template <class V>
 inline V ToInt4(V x, V inverse) {
   return Min(Max(Round(x * inverse), V::Set1(-8.0f)), V::Set1(7.0f));
 }
 
-/// The group's number of largest magnitude, a negative one among equals.
-template <class V>
-inline float Extreme(const WeightGroup& group) {
-  V low = V::Zero(), high = V::Zero();
-  for (int64_t i = 0; i < group.n; i += kLanes) {
-    const V v = LoadAs<V>(group.x, DType::kF32, i, group.n - i);
-    high = Max(v, high);
-    low = Max(-v, low);
-  }
-  const float up = ReduceMax(high), down = ReduceMax(low);
-  return down >= up ? -down : up;
-}
+/// Up to sixteen groups of a row: what is known of group g lies in lane g.
+struct GroupBatch {
+  const float* x;  ///< The first group.
+  int64_t count;
+  int64_t group;
+  int64_t channels;  ///< Of all groups: the last one may be shorter.
 
-template <class V>
-inline float SquareError(const WeightGroup& group, float scale) {
-  const V inverse = V::Set1(1 / scale), factor = V::Set1(scale);
-  V sum = V::Zero();
-  for (int64_t i = 0; i < group.n; i += kLanes) {
-    const V v = LoadAs<V>(group.x, DType::kF32, i, group.n - i);
-    const V error = Fma(-ToInt4(v, inverse), factor, v);
-    sum = Fma(error, error, sum);
-  }
-  return ReduceAdd(sum);
-}
+  const float* Group(int64_t g) const { return x + g * group; }
+  int64_t Size(int64_t g) const { return channels - g * group < group ? channels - g * group : group; }
+};
 
-/// The multiplier with the least error, the first among equals.
+/// Each group's number of largest magnitude, a negative one among equals.
 template <class V>
-inline float BestMultiplier(const WeightGroup& group, float scale) {
-  const float extreme = Extreme<V>(group) / scale;
-  if (extreme == 0) return 0;
-  float best = 0, least = 0;
-  for (float end : kExtremes) {
-    float m = nearbyintf(extreme / end);
-    if (m == 0) m = extreme / end < 0 ? -1.0f : 1.0f;
-    m = fminf(fmaxf(m, -kLargestMultiplier), kLargestMultiplier);
-    if (m == best) continue;
-    const float error = SquareError<V>(group, m * scale);
-    if (best == 0 || error < least) {
-      best = m;
-      least = error;
+inline V Extremes(const GroupBatch& batch) {
+  V highs[kLanes], lows[kLanes];
+  for (int64_t g = 0; g < kLanes; ++g) highs[g] = lows[g] = V::Zero();
+  for (int64_t g = 0; g < batch.count; ++g) {
+    const float* x = batch.Group(g);
+    const int64_t n = batch.Size(g);
+    V high = V::Zero(), low = V::Zero();
+    for (int64_t i = 0; i < n; i += kLanes) {
+      const V v = LoadAs<V>(x, DType::kF32, i, n - i);
+      high = Max(v, high);
+      low = Min(v, low);
     }
+    highs[g] = high;
+    lows[g] = low;
   }
-  return best;
+  const V up = ReduceEach(highs, [](V a, V b) { return Max(a, b); });
+  const V down = ReduceEach(lows, [](V a, V b) { return Min(a, b); });
+  return WhereNegative(-down - up, up, down);
+}
+
+/// The square errors of each group with each of its possible scales [kExtremeCount][16].
+template <class V>
+inline void SquareErrors(const GroupBatch& batch, const float* scales, const float* inverses, V* out) {
+  V sums[kExtremeCount][kLanes];
+  for (int64_t g = batch.count; g < kLanes; ++g)
+    for (auto& of_end : sums) of_end[g] = V::Zero();
+  for (int64_t g = 0; g < batch.count; ++g) {
+    const float* x = batch.Group(g);
+    const int64_t n = batch.Size(g);
+    V sum[kExtremeCount], scale[kExtremeCount], inverse[kExtremeCount];
+    for (int end = 0; end < kExtremeCount; ++end) {
+      sum[end] = V::Zero();
+      scale[end] = V::Set1(scales[end * kLanes + g]);
+      inverse[end] = V::Set1(inverses[end * kLanes + g]);
+    }
+    for (int64_t i = 0; i < n; i += kLanes) {
+      const V v = LoadAs<V>(x, DType::kF32, i, n - i);
+      for (int end = 0; end < kExtremeCount; ++end) {
+        const V error = Fma(-ToInt4(v, inverse[end]), scale[end], v);
+        sum[end] = Fma(error, error, sum[end]);
+      }
+    }
+    for (int end = 0; end < kExtremeCount; ++end) sums[end][g] = sum[end];
+  }
+  for (int end = 0; end < kExtremeCount; ++end) out[end] = ReduceEach(sums[end], [](V a, V b) { return a + b; });
+}
+
+/// The multipliers with the least errors, the first among equals; 0 for groups of zeros.
+template <class V>
+inline V BestMultipliers(const GroupBatch& batch, float scale) {
+  const V extremes = Extremes<V>(batch) / V::Set1(scale);
+  const V one = V::Set1(1.0f), largest = V::Set1(kLargestMultiplier);
+  V multipliers[kExtremeCount], errors[kExtremeCount];
+  float scales[kExtremeCount * kLanes], inverses[kExtremeCount * kLanes];
+  for (int end = 0; end < kExtremeCount; ++end) {
+    const V exact = extremes / V::Set1(kExtremes[end]);
+    V m = Round(exact);
+    m = WhereNegative(Abs(m) - one, WhereNegative(exact, -one, one), m);
+    multipliers[end] = m = Min(Max(m, -largest), largest);
+    const V product = m * V::Set1(scale);
+    product.Store(scales + end * kLanes);
+    (one / product).Store(inverses + end * kLanes);
+  }
+  SquareErrors<V>(batch, scales, inverses, errors);
+  V best = multipliers[0], least = errors[0];
+  for (int end = 1; end < kExtremeCount; ++end) {
+    const V change = errors[end] - least;
+    best = WhereNegative(change, multipliers[end], best);
+    least = WhereNegative(change, errors[end], least);
+  }
+  return WhereNegative(-Abs(extremes), best, V::Zero());
 }
 
 template <class V, class Digits>
 float QuantizeInt4(const float* x, int64_t k, int64_t group, int8_t* out, int8_t* multipliers) {
-  V largest = V::Zero(), sum = V::Zero();
+  V high = V::Zero(), low = V::Zero(), sum = V::Zero();
   for (int64_t i = 0; i < k; i += kLanes) {
     const V v = LoadAs<V>(x, DType::kF32, i, k - i);
-    largest = Max(Abs(v), largest);
+    high = Max(v, high);
+    low = Min(v, low);
     sum = Fma(v, V::Zero(), sum);
   }
-  const float max = ReduceMax(largest);
+  const float max = ReduceMax(Max(high, -low));
   const float not_finite = ReduceAdd(sum);
   if (max < kTinyWeight || not_finite != 0) {
     memset(out, 0, static_cast<size_t>(k));
@@ -93,13 +131,21 @@ float QuantizeInt4(const float* x, int64_t k, int64_t group, int8_t* out, int8_t
   memcpy(&bits, &scale, sizeof bits);
   bits &= ~0xFu;
   memcpy(&scale, &bits, sizeof bits);
-  for (int64_t first = 0; first < k; first += group) {
-    const WeightGroup part{x + first, k - first < group ? k - first : group};
-    const float m = BestMultiplier<V>(part, scale);
-    multipliers[first / group] = static_cast<int8_t>(m);
-    const V inverse = V::Set1(m == 0 ? 0 : 1 / (m * scale));
-    for (int64_t i = 0; i < part.n; i += kLanes)
-      Digits::Store(ToInt4(LoadAs<V>(part.x, DType::kF32, i, part.n - i), inverse), 1, out + first + i, 0);
+  const int64_t groups = (k + group - 1) / group;
+  for (int64_t first = 0; first < groups; first += kLanes) {
+    const int64_t begin = first * group;
+    const GroupBatch batch{x + begin, groups - first < kLanes ? groups - first : kLanes, group, k - begin};
+    float chosen[kLanes];
+    BestMultipliers<V>(batch, scale).Store(chosen);
+    for (int64_t g = 0; g < batch.count; ++g) {
+      const float m = chosen[g];
+      multipliers[first + g] = static_cast<int8_t>(m);
+      const V inverse = V::Set1(m == 0 ? 0 : 1 / (m * scale));
+      const float* from = batch.Group(g);
+      const int64_t n = batch.Size(g);
+      for (int64_t i = 0; i < n; i += kLanes)
+        Digits::Store(ToInt4(LoadAs<V>(from, DType::kF32, i, n - i), inverse), 1, out + begin + g * group + i, 0);
+    }
   }
   return scale;
 }
