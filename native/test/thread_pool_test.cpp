@@ -1,5 +1,6 @@
 #include "base/thread_pool.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <numeric>
@@ -27,6 +28,41 @@ void EveryChunkRunsExactlyOnce() {
         });
       for (int count : runs) CHECK(count == 20);
     }
+  }
+}
+
+void RangesCoverEveryChunkOnce() {
+  for (int threads : {1, 2, 3, 8}) {
+    ThreadPool pool(threads);
+    for (int64_t chunks : {0, 1, 2, 3, 7, 64, 1000}) {
+      for (int64_t most : {0, 1, 5, 100000}) {
+        std::vector<int> runs(static_cast<size_t>(chunks));  // Not atomic: the pool must order them.
+        for (int round = 0; round < 20; ++round)
+          pool.ParallelRanges(chunks, most, [&](int64_t begin, int64_t end, int worker) {
+            CHECK(worker >= 0 && worker < threads);
+            CHECK(begin < end);
+            CHECK(threads == 1 || end - begin <= std::max<int64_t>(1, most));
+            for (int64_t chunk = begin; chunk < end; ++chunk) ++runs[static_cast<size_t>(chunk)];
+          });
+        for (int count : runs) CHECK(count == 20);
+      }
+    }
+  }
+}
+
+/// The last ranges are single chunks, whoever takes them.
+void RangesGetShorter() {
+  ThreadPool pool(4);
+  std::vector<std::atomic<int64_t>> lengths(1000);
+  pool.ParallelRanges(
+      1000, 1000, [&](int64_t begin, int64_t end, int) { lengths[static_cast<size_t>(begin)] = end - begin; });
+  CHECK(lengths[0] == 250);
+  CHECK(lengths[999] == 1);
+  int64_t before = 1000;
+  for (const auto& length : lengths) {
+    if (length == 0) continue;
+    CHECK(length <= before);
+    before = length;
   }
 }
 
@@ -123,6 +159,8 @@ void PoolsComeAndGo() {
 
 int main() {
   RUN(EveryChunkRunsExactlyOnce);
+  RUN(RangesCoverEveryChunkOnce);
+  RUN(RangesGetShorter);
   RUN(WorkersNeverShareAnIndex);
   RUN(RegionsAreOrdered);
   RUN(BarriersCountRegionsThatCouldBeParallel);

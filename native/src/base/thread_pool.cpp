@@ -46,7 +46,7 @@ constexpr int64_t kMaxChunks = static_cast<int64_t>(kChunkMask);
 
 }  // namespace
 
-/// One region at a time. `ticket` is (region << 32 | chunks not yet claimed); a chunk is claimed by lowering it with a
+/// One region at a time. `ticket` is (region << 32 | chunks not yet claimed); chunks are claimed by lowering it with a
 /// compare-exchange, which fails for a thread that still believes in an earlier region. The other fields of a region
 /// are written before its ticket and stay until all its chunks are done, so a claim that succeeds has read its own
 /// region's.
@@ -54,6 +54,7 @@ struct ThreadPool::State {
   alignas(64) std::atomic<uint64_t> ticket{0};
   std::atomic<uint32_t> chunks{0};
   std::atomic<int64_t> end_chunk{0};
+  std::atomic<int64_t> most{1};  ///< Chunks that are claimed at once.
   std::atomic<Body> body{nullptr};
   std::atomic<void*> context{nullptr};
   /// Chunks of the region that are finished.
@@ -64,6 +65,7 @@ struct ThreadPool::State {
   std::atomic<int> sleepers{0};
   std::atomic<bool> stop{false};
   std::vector<std::thread> threads;
+  int64_t shares = 1;  ///< Of what is left, a claim takes one.
 
   /// Claims and runs chunks of the current region until none is left.
   void Work(int worker) {
@@ -73,9 +75,11 @@ struct ThreadPool::State {
       const Body run = body.load(std::memory_order_relaxed);
       void* const with = context.load(std::memory_order_relaxed);
       const int64_t end = end_chunk.load(std::memory_order_relaxed);
-      if (!ticket.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
-      run(with, end - left, worker);
-      ++finished;
+      const int64_t claim = std::clamp<int64_t>(left / shares, 1, most.load(std::memory_order_relaxed));
+      const uint64_t after = seen - static_cast<uint64_t>(claim);
+      if (!ticket.compare_exchange_weak(seen, after, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+      run(with, end - left, end - left + claim, worker);
+      finished += static_cast<uint32_t>(claim);
       seen = ticket.load(std::memory_order_acquire);
     }
     if (finished == 0) return;
@@ -116,6 +120,7 @@ ThreadPool::ThreadPool(int threads) : threads_(threads) {
     throw Error("NATIVE_THREADS_INVALID",
                 "threads must be 1 to " + std::to_string(kMaxThreads) + ", found " + std::to_string(threads));
   state_ = std::make_unique<State>();
+  state_->shares = threads;
   try {
     state_->threads.reserve(static_cast<size_t>(threads - 1));
     for (int worker = 1; worker < threads; ++worker)
@@ -128,7 +133,7 @@ ThreadPool::ThreadPool(int threads) : threads_(threads) {
 
 ThreadPool::~ThreadPool() { state_->Stop(); }
 
-void ThreadPool::Run(int64_t chunks, Body body, void* context) {
+void ThreadPool::Run(int64_t chunks, int64_t most, Body body, void* context) {
   State& s = *state_;
   for (int64_t first = 0; first < chunks; first += kMaxChunks) {
     const int64_t count = std::min(chunks - first, kMaxChunks);
@@ -137,6 +142,7 @@ void ThreadPool::Run(int64_t chunks, Body body, void* context) {
     s.body.store(body, std::memory_order_relaxed);
     s.context.store(context, std::memory_order_relaxed);
     s.end_chunk.store(first + count, std::memory_order_relaxed);
+    s.most.store(std::max<int64_t>(1, most), std::memory_order_relaxed);
     s.done.store(0, std::memory_order_relaxed);
     const uint64_t region = (s.ticket.load(std::memory_order_relaxed) >> kChunkBits) + 1;
     s.chunks.store(static_cast<uint32_t>(count), std::memory_order_relaxed);

@@ -24,22 +24,32 @@ class ThreadPool {
   /// share a worker. f must neither throw nor call ParallelFor. One caller at a time.
   template <typename F>
   void ParallelFor(int64_t chunks, F&& f) {
+    ParallelRanges(chunks, 1, [&f](int64_t begin, int64_t end, int worker) {
+      for (int64_t chunk = begin; chunk < end; ++chunk) f(chunk, worker);
+    });
+  }
+
+  /// Likewise f(begin, end, worker) for ranges of chunks, `most` long at most: long ones while there is much left,
+  /// single chunks in the end, so that all threads end together.
+  template <typename F>
+  void ParallelRanges(int64_t chunks, int64_t most, F&& f) {
     if (threads_ == 1 || chunks <= 1) {
-      for (int64_t chunk = 0; chunk < chunks; ++chunk) f(chunk, 0);
+      if (chunks > 0) f(int64_t{0}, chunks, 0);
       return;
     }
     using Function = std::remove_reference_t<F>;
-    Run(
-        chunks, [](void* context, int64_t chunk, int worker) { (*static_cast<Function*>(context))(chunk, worker); },
-        const_cast<void*>(static_cast<const void*>(&f)));
+    const auto body = [](void* context, int64_t begin, int64_t end, int worker) {
+      (*static_cast<Function*>(context))(begin, end, worker);
+    };
+    Run(chunks, most, body, const_cast<void*>(static_cast<const void*>(&f)));
   }
 
   /// ParallelFor calls so far that could use more than one thread: each ends in one barrier.
   uint64_t barriers() const { return barriers_; }
 
  private:
-  using Body = void (*)(void* context, int64_t chunk, int worker);
-  void Run(int64_t chunks, Body body, void* context);
+  using Body = void (*)(void* context, int64_t begin, int64_t end, int worker);
+  void Run(int64_t chunks, int64_t most, Body body, void* context);
 
   const int threads_;
   uint64_t barriers_ = 0;

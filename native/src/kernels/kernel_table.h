@@ -116,8 +116,8 @@ struct KernelTable {
   /// `scratch`: gemm_scratch_bytes, 64-byte aligned, one per thread.
   void (*gemm)(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);
   int64_t gemm_scratch_bytes;
-  /// Panels that gemm reads side by side when rows are few: what to hand to one thread at a time.
-  int64_t gemm_streams;
+  /// By WeightFormat: panels that gemm reads side by side when rows are few, the least to hand to one thread at a time.
+  int64_t gemm_streams[kWeightFormats];
 
   /// Attention of the tile's rows over keys [key_begin, key_end), key_begin a multiple of kAttendChunk and
   /// key_end - key_begin <= kAttendChunk. `scratch`: attend_scratch_bytes, one per thread.

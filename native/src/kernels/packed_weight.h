@@ -29,6 +29,7 @@ enum class WeightFormat : uint8_t {
   /// bytes, the odd one in the upper halves; k padded to 64.
   kI4,
 };
+constexpr int kWeightFormats = 5;
 
 /// A linear's weight [n, k], repacked once into column panels. Plain data: kernels and the loader share it.
 struct PackedWeight {

@@ -16,6 +16,9 @@ using kernels::PackedWeight;
 
 /// Up to so many rows a product is bound by reading its weights: they are read once, several panels side by side.
 constexpr int64_t kFewRows = 32;
+/// Bytes of weights that a thread takes at once, then: some 50 us of reading. Each time it starts anew it waits for
+/// memory once.
+constexpr int64_t kRangeBytes = 1024 * 1024;
 /// Activations of a piece: they stay in a core's L2 while the piece's panels stream past them.
 constexpr int64_t kPieceBytes = 1024 * 1024;
 constexpr int64_t kPieceChannels = 2048;
@@ -35,7 +38,7 @@ struct Piece {
 
 Piece Cut(const GemmCall& call, const kernels::KernelTable& kernels, int threads) {
   const PackedWeight& weight = *call.weight;
-  Piece piece{call.m, kernels.gemm_streams};
+  Piece piece{call.m, kernels.gemm_streams[static_cast<size_t>(weight.format)]};
   if (call.m > kFewRows) {
     const int64_t bytes = kernels::IsInteger(weight.format) ? call.planes : 2;
     const int64_t most = kPieceBytes / (std::min(weight.k, kPieceChannels) * bytes);
@@ -90,10 +93,7 @@ void Multiply(const GemmCall& call, const kernels::KernelTable& kernels, ThreadP
     integers.emplace(call, kernels, pool, workspace + MultiplyBytes(pool.threads(), kernels), source);
     row_bytes = integers->RowBytes();
   }
-  // Pieces of the same rows follow each other: a thread's activations are in its L2 already.
-  pool.ParallelFor(CeilDiv(call.m, piece.rows) * panel_pieces, [&](int64_t chunk, int worker) {
-    const int64_t row = chunk / panel_pieces * piece.rows;
-    const int64_t panel = chunk % panel_pieces * piece.panels;
+  const auto run = [&](int64_t row, int64_t begin, int64_t end, int worker) {
     GemmCall own = call;
     if (integers) {
       integers->Use(own, worker);
@@ -101,8 +101,18 @@ void Multiply(const GemmCall& call, const kernels::KernelTable& kernels, ThreadP
       own.x = source.rows(source.context, worker);
     }
     const GemmCall part = Rows(own, row, std::min(piece.rows, call.m - row), row_bytes);
-    const int64_t end = std::min(panel + piece.panels, call.weight->panels);
-    kernels.gemm(part, panel, end, workspace + static_cast<size_t>(worker) * scratch);
+    kernels.gemm(part, begin * piece.panels, std::min(end * piece.panels, call.weight->panels),
+                 workspace + static_cast<size_t>(worker) * scratch);
+  };
+  if (call.m <= kFewRows) {
+    const int64_t most = kRangeBytes / (piece.panels * call.weight->panel_stride);
+    return pool.ParallelRanges(panel_pieces, most,
+                               [&](int64_t begin, int64_t end, int worker) { run(0, begin, end, worker); });
+  }
+  // Pieces of the same rows follow each other: a thread's activations are in its L2 already.
+  pool.ParallelFor(CeilDiv(call.m, piece.rows) * panel_pieces, [&](int64_t chunk, int worker) {
+    const int64_t panel = chunk % panel_pieces;
+    run(chunk / panel_pieces * piece.rows, panel, panel + 1, worker);
   });
 }
 

@@ -13,10 +13,9 @@ using simd::Min;
 // Every output element is one chain of tdpbf16ps over the input channels in order, on all of the paths below: f32
 // accumulators may be stored and reloaded between blocks of channels, which changes no bit.
 
-/// Panels that a few rows multiply at once: six accumulators, one tile of activations, one of weights. One stream of
-/// weights reaches 60 % of the memory's bandwidth, six with a prefetch all of it.
-constexpr int64_t kNarrowPanels = kGemmStreams;
-constexpr int64_t kPrefetchBytes = 1024;
+/// Panels that up to 32 rows multiply at once. Two streams, each fetched one tile ahead right after a tile was used,
+/// reach the whole of the memory's bandwidth; six, or fetching before a tile is used, nine tenths.
+constexpr int64_t kNarrowPanels = kFloatStreams;
 
 /// Rows of a pair of tiles.
 constexpr int64_t kPairRows = 32;
@@ -61,7 +60,43 @@ inline void PrefetchTile(const char* tile) {
   for (int64_t i = 0; i < kTileBytes; i += 64) __builtin_prefetch(tile + i);
 }
 
-// --- Up to 16 rows: tiles 0-5 accumulate one panel each, 6 holds activations, 7 weights. ---
+/// The epilogue of one block, which is done between the tiles of the next: there it takes hardly any time, because
+/// tiles wait for tiles, or for memory.
+class Pending {
+ public:
+  /// Rows of `panels` panels; c holds one panel's sums after the other's.
+  void Start(const GemmCall& call, int64_t row, int64_t rows, int64_t panel, int64_t panels, const float* c) {
+    const float* second = c + kPairRows * kPanelColumns;
+    parts_[0] = simd::Epilogue<Vec>(call, row, rows, panel, c, second);
+    if (panels == 2 && !call.swiglu) parts_[1] = simd::Epilogue<Vec>(call, row, rows, panel + 1, second, second);
+  }
+
+  /// Rows at a time so that `steps` steps do all.
+  void Spread(int64_t steps) {
+    const int64_t rows = parts_[0].left() + parts_[1].left();
+    rows_ = steps > 0 ? (rows + steps - 1) / steps : rows;
+    // Of SwiGLU two at least: its polynomial is loaded once for both.
+    if (parts_[1].left() == 0 && rows_ < 2) rows_ = 2;
+  }
+
+  void Step() {
+    for (simd::Epilogue<Vec>& part : parts_) {
+      if (part.left() > 0) return part.Some(Min(rows_, part.left()));
+    }
+  }
+
+  void Rest() {
+    for (simd::Epilogue<Vec>& part : parts_) {
+      if (part.left() > 0) part.Some(part.left());
+    }
+  }
+
+ private:
+  simd::Epilogue<Vec> parts_[2];
+  int64_t rows_ = 0;
+};
+
+// --- Up to 16 rows: tiles 0 and 1 accumulate one panel each, 6 holds activations, 7 weights. ---
 
 template <int P, int I = 0, typename F>
 inline void ForTiles(F f) {
@@ -71,59 +106,52 @@ inline void ForTiles(F f) {
   }
 }
 
+/// P panels. Those behind them are fetched at last, so that they do not start cold.
 template <int P>
-void NarrowBlock(const Activations& a, const char* w, int64_t panel_stride, float* c) {
+void NarrowBlock(const Activations& a, const char* w, int64_t panel_stride, float* c, Pending& pending) {
   ForTiles<P>([]<int I>() { Zero<I>(); });
+  const char* const last = w + panel_stride - kTileBytes;
   const auto step = [=](const char* x, int64_t stride, const char* tile) {
+    const char* const next = tile == last ? w + P * panel_stride : tile + kTileBytes;
     LoadTile<6>(x, stride);
     ForTiles<P>([=]<int I>() {
-      const char* from = tile + I * panel_stride;
-      PrefetchTile(from + kPrefetchBytes);
-      LoadTile<7>(from, kTileRowBytes);
+      LoadTile<7>(tile + I * panel_stride, kTileRowBytes);
       MultiplyBF16<I, 6, 7>();
+      PrefetchTile(next + I * panel_stride);
     });
   };
-  int64_t t = 0;
-  for (; t < a.whole; ++t) step(a.x + t * kTileRowBytes, a.stride, w + t * kTileBytes);
-  if (t * kTileBytes < panel_stride) step(a.tail, kTileRowBytes, w + t * kTileBytes);
-  ForTiles<P>([=]<int I>() { StoreTile<I>(c + I * kPairRows * kPanelColumns, kTileRowBytes); });
-}
-
-void NarrowPanels(int64_t panels, const Activations& a, const char* w, int64_t panel_stride, float* c) {
-  switch (panels) {
-    case 1:
-      return NarrowBlock<1>(a, w, panel_stride, c);
-    case 2:
-      return NarrowBlock<2>(a, w, panel_stride, c);
-    case 3:
-      return NarrowBlock<3>(a, w, panel_stride, c);
-    case 4:
-      return NarrowBlock<4>(a, w, panel_stride, c);
-    case 5:
-      return NarrowBlock<5>(a, w, panel_stride, c);
-    default:
-      return NarrowBlock<6>(a, w, panel_stride, c);
+  pending.Spread(a.whole);
+  for (int64_t t = 0; t < a.whole; ++t) {
+    step(a.x + t * kTileRowBytes, a.stride, w + t * kTileBytes);
+    pending.Step();
   }
+  if (w + a.whole * kTileBytes <= last) step(a.tail, kTileRowBytes, last);
+  pending.Rest();
+  ForTiles<P>([=]<int I>() { StoreTile<I>(c + I * kPairRows * kPanelColumns, kTileRowBytes); });
 }
 
 /// Rows [row, row + rows), at most 16 of them.
 void Narrow(const GemmCall& call, int64_t row, int64_t rows, int64_t panel_begin, int64_t panel_end, Scratch& scratch) {
   const PackedWeight& weight = *call.weight;
+  const char* const panels_at = static_cast<const char*>(weight.data) + panel_begin * weight.panel_stride;
+  for (int64_t i = 0; i < 2 * kTileBytes; i += kTileBytes) {
+    PrefetchTile(panels_at + i);
+    PrefetchTile(panels_at + weight.panel_stride + i);
+  }
   TileConfig config;
   for (int tile = 0; tile < 7; ++tile) config.Set(tile, rows);
   config.Set(7, kTileRows);
   Configure(config);
   const Activations a = Rows(call, row, rows, scratch);
   float* c = scratch.c[0][0][0][0];
-  constexpr int64_t kPanelFloats = kPairRows * kPanelColumns;
+  Pending pending;
   for (int64_t panel = panel_begin; panel < panel_end; panel += kNarrowPanels) {
     const int64_t panels = Min(kNarrowPanels, panel_end - panel);
-    NarrowPanels(panels, a, static_cast<const char*>(weight.data) + panel * weight.panel_stride, weight.panel_stride,
-                 c);
-    for (int64_t p = 0; p < panels; p += call.swiglu ? 2 : 1) {
-      simd::Finish<Vec>(call, row, rows, panel + p, c + p * kPanelFloats, c + (p + 1) * kPanelFloats);
-    }
+    const char* w = static_cast<const char*>(weight.data) + panel * weight.panel_stride;
+    (panels == 2 ? NarrowBlock<2> : NarrowBlock<1>)(a, w, weight.panel_stride, c, pending);
+    pending.Start(call, row, rows, panel, panels, c);
   }
+  pending.Rest();
 }
 
 // --- 17 to 32 rows at a time: tiles 0-3 accumulate 2 row tiles x 2 panels, 4-5 hold activations, 6-7 weights. ---
@@ -140,16 +168,16 @@ struct PairCall {
   const char* out;   ///< Where the sums will go, rows out_bytes apart.
   int64_t out_bytes;
   int64_t out_rows;  ///< 0 while there are more channels to come.
-  const char* next;  ///< Lines of the weights to come, of which each step fetches L into L2.
+  const char* next;  ///< Lines of the weights to come: see L.
 };
 
-/// In place of L: fetch the panels themselves, a little ahead, into L1.
+/// In place of L: fetch the panels themselves, a tile ahead, into L1; behind the last tile those at `next`.
 constexpr int kNear = -1;
-constexpr int64_t kNearBytes = 2048;
 
-/// One panel when P is 1.
+/// One panel when P is 1. Each step fetches L lines at `next` into L2, after its own tiles: lines from afar would hold
+/// those up.
 template <int P, int L>
-void PairBlock(const PairCall& call) {
+void PairBlock(const PairCall& call, Pending& pending) {
   constexpr int64_t kTileFloats = kTileRows * kPanelColumns;
   float* const c = call.c;
   if (call.resume) {
@@ -160,35 +188,39 @@ void PairBlock(const PairCall& call) {
   } else {
     ForTiles<4>([]<int I>() { Zero<I>(); });
   }
-  const auto step = [stride = call.panel_stride](const char* x, int64_t x_stride, const char* w) {
+  const char* const last = call.w + (call.whole + (call.tail != nullptr) - 1) * kTileBytes;
+  const char* next = call.next;
+  const auto step = [stride = call.panel_stride, last, &next](const char* x, int64_t x_stride, const char* w) {
+    const char* const near = w == last ? next : w + kTileBytes;
     LoadTile<4>(x, x_stride);
     LoadTile<5>(x + kTileRows * x_stride, x_stride);
     LoadTile<6>(w, kTileRowBytes);
+    if constexpr (L == kNear) PrefetchTile(near);
     MultiplyBF16<0, 4, 6>();
     MultiplyBF16<2, 5, 6>();
     if constexpr (P == 2) {
       LoadTile<7>(w + stride, kTileRowBytes);
+      if constexpr (L == kNear) PrefetchTile(near + stride);
       MultiplyBF16<1, 4, 7>();
       MultiplyBF16<3, 5, 7>();
     }
-  };
-  const char* x = call.x;
-  const char* w = call.w;
-  const char* next = call.next;
-  for (int64_t t = 0; t < call.whole; ++t, x += kTileRowBytes, w += kTileBytes) {
-    if constexpr (L == kNear) {
-      PrefetchTile(w + kNearBytes);
-      PrefetchTile(w + call.panel_stride + kNearBytes);
-    } else if constexpr (L > 0) {
+    if constexpr (L > 0) {
 #pragma GCC unroll 8
       for (int i = 0; i < L; ++i) __builtin_prefetch(next + i * 64, 0, 2);
       next += kTileBytes;
     }
+  };
+  const char* x = call.x;
+  const char* w = call.w;
+  pending.Spread(call.whole);
+  for (int64_t t = 0; t < call.whole; ++t, x += kTileRowBytes, w += kTileBytes) {
     // The lines that the sums go to are a row apart, each a miss: a twentieth of the time, were they fetched then.
     if (t < call.out_rows) PrefetchForWrite(call.out + t * call.out_bytes);
     step(x, call.x_stride, w);
+    pending.Step();
   }
   if (call.tail) step(call.tail, kTileRowBytes, w);
+  pending.Rest();
   StoreTile<0>(c, kTileRowBytes);
   StoreTile<2>(c + kTileFloats, kTileRowBytes);
   if constexpr (P == 2) StoreTile<1>(c + 2 * kTileFloats, kTileRowBytes);
@@ -197,20 +229,23 @@ void PairBlock(const PairCall& call) {
 
 /// Runs the block of row pair `pair` of `pairs`. Many pairs share the fetching of the two panels at `next` (null:
 /// none): 32 lines for each tile of channels, cut among them. One or two are bound by the memory themselves.
-void RunPair(PairCall call, int64_t panels, const char* next, int64_t pair, int64_t pairs) {
-  if (panels == 1) return PairBlock<1, 0>(call);
-  if (pairs <= 2) return PairBlock<2, kNear>(call);
+void RunPair(PairCall call, int64_t panels, const char* next, int64_t pair, int64_t pairs, Pending& pending) {
+  if (panels == 1) return PairBlock<1, 0>(call, pending);
+  if (pairs <= 2) {
+    call.next = call.w + 2 * call.panel_stride;
+    return PairBlock<2, kNear>(call, pending);
+  }
   const int64_t lines = pairs < 8 ? 8 : pairs < 16 ? 4 : 2;
   const int64_t first = pair * lines;
-  if (!next || first >= 32) return PairBlock<2, 0>(call);
+  if (!next || first >= 32) return PairBlock<2, 0>(call, pending);
   call.next = next + first / 16 * call.panel_stride + first % 16 * 64;
   switch (lines) {
     case 2:
-      return PairBlock<2, 2>(call);
+      return PairBlock<2, 2>(call, pending);
     case 4:
-      return PairBlock<2, 4>(call);
+      return PairBlock<2, 4>(call, pending);
     default:
-      return PairBlock<2, 8>(call);
+      return PairBlock<2, 8>(call, pending);
   }
 }
 
@@ -242,9 +277,11 @@ void Wide(const GemmCall& call, int64_t row, int64_t rows, int64_t panel_begin, 
   const PackedWeight& weight = *call.weight;
   const int64_t pairs = (rows + kPairRows - 1) / kPairRows;
   const bool ragged = rows % kPairRows != 0;
-  const int64_t block = BlockOf(weight.k).channels;
+  // One pair of row tiles stays in L2 whatever its channels, and reads its panels in one go.
+  const int64_t block = pairs == 1 ? weight.k : BlockOf(weight.k).channels;
   const bool several = block < weight.k;
   const int64_t out_size = call.out_dtype == DType::kF32 ? 4 : 2;
+  Pending pending;
   if (!ragged) ConfigurePair(kPairRows);
   for (int64_t group = panel_begin; group < panel_end; group += kKeptPanels) {
     const int64_t group_end = Min(group + kKeptPanels, panel_end);
@@ -274,15 +311,13 @@ void Wide(const GemmCall& call, int64_t row, int64_t rows, int64_t panel_begin, 
                               .out_bytes = call.out_stride * out_size,
                               .out_rows = complete ? pair_rows : 0,
                               .next = nullptr};
-          RunPair(part, panels, next, pair, pairs);
-          if (!complete) continue;
-          const float* second = c + kPairRows * kPanelColumns;
-          simd::Finish<Vec>(call, first, pair_rows, panel, c, second);
-          if (panels == 2 && !call.swiglu) simd::Finish<Vec>(call, first, pair_rows, panel + 1, second, nullptr);
+          RunPair(part, panels, next, pair, pairs, pending);
+          if (complete) pending.Start(call, first, pair_rows, panel, panels, c);
         }
       }
     }
   }
+  pending.Rest();
 }
 
 }  // namespace

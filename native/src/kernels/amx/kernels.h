@@ -7,7 +7,9 @@ void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* sc
 /// The same for a weight of integers.
 void IntegerGemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);
 constexpr int64_t kGemmScratchBytes = 680 * 1024;
+/// Panels of integers, and of bf16, that a few rows multiply side by side.
 constexpr int64_t kGemmStreams = 6;
+constexpr int64_t kFloatStreams = 2;
 
 /// bf16 and integers through tiles; other dtypes as in AVX-512.
 void Attend(const AttendCall& call, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch);

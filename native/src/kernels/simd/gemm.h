@@ -21,7 +21,7 @@ struct Sums {
   V up_bias;
 };
 
-/// Finish for one kind of epilogue: out[at + r * out_stride ...] of `width` columns.
+/// One kind of epilogue: out[at + r * out_stride ...] of `width` columns.
 template <class V, DType kOut, bool kSwiglu, bool kResidual>
 void FinishRows(const GemmCall& call, int64_t rows, int64_t at, int64_t width, const Sums<V>& sums) {
   const int64_t out_stride = call.out_stride;
@@ -39,32 +39,68 @@ void FinishRows(const GemmCall& call, int64_t rows, int64_t at, int64_t width, c
   width == kLanes ? each(kLanes) : each(width);
 }
 
+template <class V>
+using RowFinisher = void (*)(const GemmCall& call, int64_t rows, int64_t at, int64_t width, const Sums<V>& sums);
+
 template <class V, DType kOut>
-void FinishAs(const GemmCall& call, int64_t rows, int64_t at, int64_t width, const Sums<V>& sums) {
-  if (call.swiglu) {
-    (call.residual ? FinishRows<V, kOut, true, true> : FinishRows<V, kOut, true, false>)(call, rows, at, width, sums);
-  } else {
-    (call.residual ? FinishRows<V, kOut, false, true> : FinishRows<V, kOut, false, false>)(call, rows, at, width, sums);
-  }
+RowFinisher<V> FinisherAs(const GemmCall& call) {
+  if (call.swiglu) return call.residual ? FinishRows<V, kOut, true, true> : FinishRows<V, kOut, true, false>;
+  return call.residual ? FinishRows<V, kOut, false, true> : FinishRows<V, kOut, false, false>;
 }
 
-/// Rounds rows [row, row + rows) of a finished panel into `out`: + bias, SwiGLU with the next panel, + residual.
-/// `c` holds f32 [rows][16], rows c_stride floats apart; `up` likewise the next panel's, with swiglu.
+template <class V>
+RowFinisher<V> FinisherOf(const GemmCall& call) {
+  if (call.out_dtype == DType::kBF16) return FinisherAs<V, DType::kBF16>(call);
+  if (call.out_dtype == DType::kF16) return FinisherAs<V, DType::kF16>(call);
+  return FinisherAs<V, DType::kF32>(call);
+}
+
+/// Rounds rows [row, row + rows) of a finished panel into `out`, some rows at a time: + bias, SwiGLU with the next
+/// panel, + residual. `c` holds f32 [rows][16], rows c_stride floats apart; `up` likewise the next panel's, with swiglu.
+template <class V>
+class Epilogue {
+ public:
+  Epilogue() = default;
+  Epilogue(const GemmCall& call, int64_t row, int64_t rows, int64_t panel, const float* c, const float* up,
+           int64_t c_stride = kPanelColumns)
+      : call_(&call),
+        finish_(FinisherOf<V>(call)),
+        left_(rows),
+        width_(PanelWidth(*call.weight, panel)),
+        at_(row * call.out_stride + PanelRow(*call.weight, panel)),
+        sums_{c, up, c_stride, V::Zero(), V::Zero()} {
+    const PackedWeight& weight = *call.weight;
+    if (call.bias) sums_.bias = LoadAs<V>(call.bias, call.bias_dtype, PanelRow(weight, panel), width_);
+    if (call.bias && call.swiglu)
+      sums_.up_bias = LoadAs<V>(call.bias, call.bias_dtype, PanelRow(weight, panel + 1), width_);
+  }
+
+  /// Rows to come.
+  int64_t left() const { return left_; }
+
+  /// The next n of them.
+  void Some(int64_t n) {
+    finish_(*call_, n, at_, width_, sums_);
+    left_ -= n;
+    at_ += n * call_->out_stride;
+    sums_.c += n * sums_.stride;
+    sums_.up += n * sums_.stride;
+  }
+
+ private:
+  const GemmCall* call_ = nullptr;
+  RowFinisher<V> finish_ = nullptr;
+  int64_t left_ = 0;
+  int64_t width_ = 0;
+  int64_t at_ = 0;
+  Sums<V> sums_{};
+};
+
+/// A whole Epilogue.
 template <class V>
 void Finish(const GemmCall& call, int64_t row, int64_t rows, int64_t panel, const float* c, const float* up,
             int64_t c_stride = kPanelColumns) {
-  const PackedWeight& weight = *call.weight;
-  const int64_t begin = PanelRow(weight, panel);
-  const int64_t width = PanelWidth(weight, panel);
-  const int64_t at = row * call.out_stride + begin;
-  Sums<V> sums{c, up, c_stride, V::Zero(), V::Zero()};
-  if (call.bias) sums.bias = LoadAs<V>(call.bias, call.bias_dtype, begin, width);
-  if (call.bias && call.swiglu) {
-    sums.up_bias = LoadAs<V>(call.bias, call.bias_dtype, PanelRow(weight, panel + 1), width);
-  }
-  if (call.out_dtype == DType::kBF16) return FinishAs<V, DType::kBF16>(call, rows, at, width, sums);
-  if (call.out_dtype == DType::kF16) return FinishAs<V, DType::kF16>(call, rows, at, width, sums);
-  FinishAs<V, DType::kF32>(call, rows, at, width, sums);
+  Epilogue<V>(call, row, rows, panel, c, up, c_stride).Some(rows);
 }
 
 /// Input channels that one pass over the panels consumes: activations are converted to what a format multiplies this
