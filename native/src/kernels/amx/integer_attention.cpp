@@ -14,6 +14,7 @@ using Stream = simd::Stream<IntegerPiece>;
 /// Tiles store the sums of high and of low digits apart.
 struct Integers : avx512::Integers {
   static constexpr int64_t kSumRows = 2;
+  static simd::Starts StartOf(const int8_t*, int64_t) { return {0, 0}; }
   static Vec Total(const int32_t* sums) {
     return ToFloat({_mm512_loadu_si512(sums), _mm512_loadu_si512(sums + kScoreStride)});
   }

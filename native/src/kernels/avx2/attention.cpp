@@ -57,14 +57,16 @@ struct Integers {
     const auto* p = reinterpret_cast<const __m256i*>(sums);
     return ToFloat({_mm256_loadu_si256(p), _mm256_loadu_si256(p + 1)});
   }
-  static void StoreQuery(Vec v, int8_t* to, int64_t i) {
-    // Packing works within 128-bit halves; the permutation puts the four quarters in order.
-    const __m256i packed = _mm256_packs_epi32(_mm256_cvtps_epi32(v.lo), _mm256_cvtps_epi32(v.hi));
-    const __m256i words = _mm256_permute4x64_epi64(packed, 0xD8);
-    const __m256i swapped = _mm256_shufflehi_epi16(_mm256_shufflelo_epi16(words, 0xD8), 0xD8);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i * kBytes), swapped);
+  static void StoreQuery(const Vec* x, int8_t* to, int64_t i) {
+    for (int k = 0; k < 4; ++k) {
+      // Packing works within 128-bit halves; the permutation puts the four quarters in order.
+      const __m256i packed = _mm256_packs_epi32(_mm256_cvtps_epi32(x[k].lo), _mm256_cvtps_epi32(x[k].hi));
+      const __m256i words = _mm256_permute4x64_epi64(packed, 0xD8);
+      const __m256i swapped = _mm256_shufflehi_epi16(_mm256_shufflelo_epi16(words, 0xD8), 0xD8);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + (i + k * 16) * kBytes), swapped);
+    }
   }
-  static void StoreWeight(Vec v, int8_t* to, int64_t i) { StoreQuery(v, to, i); }
+  static void StoreWeight(const Vec* x, int8_t* to, int64_t i) { StoreQuery(x, to, i); }
 
   static simd::Starts StartOf(const int8_t*, int64_t) { return {0, 0}; }
   static Sum Start(const simd::Starts&) { return Zero(); }

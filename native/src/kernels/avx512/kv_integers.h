@@ -22,20 +22,38 @@ struct Integers {
 
   static Vec Total(const int32_t* sums) { return {_mm512_cvtepi32_ps(_mm512_loadu_si512(sums))}; }
 
-  static void StoreBytes(int8_t* to, __m512i v) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(v));
+  /// 64 numbers as words, sixteen bytes of one of each two vectors in turns.
+  struct Words {
+    __m512i first;
+    __m512i second;
+  };
+  static Words Pack(const Vec* x) {
+    const auto whole = [](Vec v) { return _mm512_cvtps_epi32(v.v); };
+    return {_mm512_packs_epi32(whole(x[0]), whole(x[1])), _mm512_packs_epi32(whole(x[2]), whole(x[3]))};
   }
-  /// Digits from -128 to 127.
-  static void StoreQuery(Vec v, int8_t* to, int64_t i) {
-    const __m512i x = _mm512_cvtps_epi32(v.v);
-    StoreBytes(to + i, _mm512_srai_epi32(_mm512_add_epi32(x, _mm512_set1_epi32(128)), 8));
-    StoreBytes(to + simd::kRowBytes + i, x);
+  /// Packing works within 128-bit quarters, twice; this puts their dwords in order.
+  static void StoreOrdered(int8_t* to, __m512i bytes) {
+    const __m512i order = _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
+    _mm512_storeu_si512(to, _mm512_permutexvar_epi32(order, bytes));
+  }
+  static void StoreLow(int8_t* to, const Words& words) {
+    const __m512i byte = _mm512_set1_epi16(0xFF);
+    StoreOrdered(to, _mm512_packus_epi16(_mm512_and_si512(words.first, byte), _mm512_and_si512(words.second, byte)));
+  }
+  /// Digits from -128 to 127: what is left of a number less its low one rounds half up.
+  static void StoreQuery(const Vec* x, int8_t* to, int64_t i) {
+    const Words words = Pack(x);
+    const auto high = [](__m512i word) {
+      return _mm512_srai_epi16(_mm512_add_epi16(word, _mm512_set1_epi16(128)), 8);
+    };
+    StoreOrdered(to + i, _mm512_packs_epi16(high(words.first), high(words.second)));
+    StoreLow(to + simd::kRowBytes + i, words);
   }
   /// Digits from 0 to 255.
-  static void StoreWeight(Vec v, int8_t* to, int64_t i) {
-    const __m512i x = _mm512_cvtps_epi32(v.v);
-    StoreBytes(to + i, _mm512_srli_epi32(x, 8));
-    StoreBytes(to + simd::kRowBytes + i, x);
+  static void StoreWeight(const Vec* x, int8_t* to, int64_t i) {
+    const Words words = Pack(x);
+    StoreOrdered(to + i, _mm512_packus_epi16(_mm512_srli_epi16(words.first, 8), _mm512_srli_epi16(words.second, 8)));
+    StoreLow(to + simd::kRowBytes + i, words);
   }
 
   /// One factor of vpdpbusd has no sign: keys are 128 too large there, and sums begin with what that adds.

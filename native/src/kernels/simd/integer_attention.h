@@ -2,8 +2,8 @@
 // Attention over a cache of integers, over a vector type V (vec.h) and a way I to multiply them;
 // kernels/reference/attention.cpp says what is computed. Internal linkage, as in vec.h.
 //
-// Queries, and probabilities times the values' scales, become whole numbers of 16 bits with a scale per row: 1/256 of the
-// error that the cache's own 8 bits have. So products are sums of int32, which are exact in any order, and no phase can
+// Queries, and probabilities times the values' scales, become whole numbers of 16 bits with a scale per row or token:
+// 1/256 of the error that the cache's own 8 bits have. So products are sums of int32, which are exact in any order, and no phase can
 // disagree with another about them.
 //
 // I has:
@@ -12,7 +12,7 @@
 //   kBytes             of a whole number among others; a row of them has room for 2 * kRowBytes
 //   kSumRows           rows of int32 that hold a row's products: 2 are sums of high and of low digits
 //   Total(p)           the products of sixteen keys as f32
-//   StoreQuery(v, to, i), StoreWeight(v, to, i)  rounds sixteen numbers, of either sign or of none, as i and later
+//   StoreQuery(x, to, i), StoreWeight(x, to, i)  rounds four vectors, of either sign or of none, as numbers i and later
 //   Stored             64 bytes, [16 lanes][4]; LoadKeys(p), LoadValues(p)
 //   Sum                sixteen sums; Start(row), Zero()
 //   StartOf(query, n)  what sums of a row of queries begin with
@@ -28,7 +28,9 @@ constexpr int64_t kRowBytes = kMaxHeadDim + kLine;
 /// The largest queries and weights: the high digit of a query is signed, that of a weight fits either way.
 constexpr float kMaxQuery = 127 * 256;
 constexpr float kMaxWeight = 127 * 256 + 255;
-/// Rows whose weights are all smaller count for nothing.
+/// Numbers that become whole ones together.
+constexpr int64_t kWhole = 64;
+/// Queries and scales that are all smaller count for nothing.
 constexpr float kLeastWeight = 1e-34f;
 
 /// The first sums of a row of queries, see I::StartOf.
@@ -41,7 +43,8 @@ struct Starts {
 struct IntegerPiece {
   const AttendCall& call;
   int64_t rows;
-  int64_t group;  ///< Slots.
+  int64_t group;  ///< Slots: 32 or 64.
+  int shift;      ///< Its logarithm.
   Groups first;   ///< The first group that some row sees.
   Span tile;
   int64_t key_bytes;    ///< Of a group's integers.
@@ -51,6 +54,7 @@ struct IntegerPiece {
       : call(c),
         rows(c.q_tokens * c.group),
         group(GroupKeys(c)),
+        shift(group == 64 ? 6 : 5),
         first(c, 0),
         tile(TileKeys(c, key_begin, key_end)),
         key_bytes(group * c.head_dim),
@@ -59,10 +63,10 @@ struct IntegerPiece {
   }
 
   const char* Keys(const Groups& at) const {
-    return static_cast<const char*>(call.k_cache) + at.slot() / group * (key_bytes + ScaleBytes());
+    return static_cast<const char*>(call.k_cache) + (at.slot() >> shift) * (key_bytes + ScaleBytes());
   }
   const char* Values(const Groups& at) const {
-    return static_cast<const char*>(call.v_cache) + at.slot() / group * (value_bytes + ScaleBytes());
+    return static_cast<const char*>(call.v_cache) + (at.slot() >> shift) * (value_bytes + ScaleBytes());
   }
   const float* KeyScales(const Groups& at) const { return reinterpret_cast<const float*>(Keys(at) + key_bytes); }
   const float* ValueScales(const Groups& at) const { return reinterpret_cast<const float*>(Values(at) + value_bytes); }
@@ -77,6 +81,7 @@ struct IntegerScratch {
   alignas(64) int8_t weights[2 * kAttendRows * kRowBytes];
   alignas(64) float key_scales[kAttendChunk];
   alignas(64) float value_scales[kAttendChunk];
+  alignas(64) float value_factors[kAttendChunk];
   float query_scales[kAttendRows];
   float weight_scales[kAttendRows];
   Starts starts[kAttendRows];
@@ -94,7 +99,12 @@ inline float LoadWholeQuery(const void* q, DType dtype, int64_t at, int64_t n, i
   }
   const float max = ReduceMax(largest);
   const V by = V::Set1(max >= kLeastWeight ? kMaxQuery / max : 0);
-  for (int64_t i = 0; i < n; i += kLanes) I::StoreQuery(LoadAs<V>(q, dtype, at + i, n - i) * by, to, i);
+  for (int64_t i = 0; i < n; i += kWhole) {
+    V x[kWhole / kLanes];
+    for (int64_t k = 0; k < kWhole; k += kLanes)
+      x[k / kLanes] = k < n - i ? LoadAs<V>(q, dtype, at + i + k, n - i - k) * by : V::Zero();
+    I::StoreQuery(x, to, i);
+  }
   return max / kMaxQuery + ReduceAdd(broken);
 }
 
@@ -135,22 +145,37 @@ inline V Seen(V v, int64_t j, const Span& row, V other) {
   return v;
 }
 
-/// Turns a row of products into weights: probabilities times the scales of their values, as whole numbers times a scale.
-/// Zero where the row cannot see, whatever the scales there are. The sum is that of the probabilities.
+/// What makes weights of a token's probabilities: value_factors, for as large weights as 16 bits hold, zero where it
+/// cannot see. Returns the weights' scale, NaN when one that it sees is.
+template <class V>
+inline float SetValueFactors(const Span& row, const Span& keys, IntegerScratch& s) {
+  V largest = V::Zero(), broken = V::Zero();
+  for (int64_t j = keys.begin; j < keys.end; j += kLanes) {
+    const V x = Seen(V::Load(s.value_scales + j), j, row, V::Zero());
+    x.Store(s.value_factors + j);
+    largest = Max(x, largest);
+    broken = Fma(x, V::Zero(), broken);
+  }
+  const float max = ReduceMax(largest);
+  const bool counts = max >= kLeastWeight;
+  const V by = V::Set1(counts ? kMaxWeight / max : 0);
+  for (int64_t j = keys.begin; j < keys.end; j += kLanes) (V::Load(s.value_factors + j) * by).Store(s.value_factors + j);
+  return (counts ? max / kMaxWeight : 0) + ReduceAdd(broken);
+}
+
+/// Turns a row of products into weights, probabilities times value_factors as whole numbers, and their sum.
 template <class I>
-inline void WeightsOfRow(const AttendCall& c, int64_t r, int64_t key_begin, int64_t key_end, const Span& tile,
+inline void WeightsOfRow(const AttendCall& c, int64_t r, int64_t key_begin, const Span& row, const Span& keys,
                          IntegerScratch& s, const AttendPartial& out) {
   using V = typename I::V;
-  const int64_t token = r / c.group;
-  const Span row = VisibleKeys(c, token, key_begin, key_end);
   int32_t* sums = s.sums + r * I::kSumRows * kScoreStride;
   auto* scores = reinterpret_cast<float*>(sums);
   const float factor = s.query_scales[r] * c.scale;
-  const float* mask = c.mask ? c.mask + token * c.mask_stride + key_begin : nullptr;
+  const float* mask = c.mask ? c.mask + r / c.group * c.mask_stride + key_begin : nullptr;
   // Where only a factor is between products and scores, the largest product tells the largest score.
   const bool plain = !mask && factor > 0;
   V max = V::Set1(-INFINITY);
-  for (int64_t j = tile.begin; j < tile.end; j += kLanes) {
+  for (int64_t j = keys.begin; j < keys.end; j += kLanes) {
     V x = I::Total(sums + j) * V::Load(s.key_scales + j);
     if (!plain) x = x * V::Set1(factor);
     if (mask) x = x + V::LoadPart(mask + j, Max(Min(row.end - j, kLanes), 0));
@@ -161,23 +186,19 @@ inline void WeightsOfRow(const AttendCall& c, int64_t r, int64_t key_begin, int6
   float top = ReduceMax(max) * (plain ? factor : 1);
   if (top < kLeastScore) top = kLeastScore;  // Nothing to see: each exponential is 0. A NaN score stays a NaN.
   const typename I::Exponential exp(plain ? factor : 1, top);
-  V sum = V::Zero(), largest = V::Zero(), broken = V::Zero();
-  for (int64_t j = tile.begin; j < tile.end; j += kLanes) {
-    const V p = exp(V::Load(scores + j));
-    const V w = p * Seen(V::Load(s.value_scales + j), j, row, V::Zero());
-    w.Store(scores + j);
-    sum = sum + p;
-    largest = Max(w, largest);
-    broken = Fma(w, V::Zero(), broken);
+  int8_t* to = s.weights + 2 * r * kRowBytes;
+  V sum = V::Zero();
+  for (int64_t j = keys.begin; j < keys.end; j += kWhole) {
+    V x[kWhole / kLanes];
+    for (int64_t k = 0; k < kWhole; k += kLanes) {
+      const V p = exp(V::Load(scores + j + k));
+      sum = sum + p;
+      x[k / kLanes] = p * V::Load(s.value_factors + j + k);
+    }
+    I::StoreWeight(x, to, j);
   }
   out.sum[r] = ReduceAdd(sum);
   out.max[r] = out.sum[r] == 0 ? -INFINITY : top;
-  const float most = ReduceMax(largest);
-  const bool counts = most >= kLeastWeight;
-  s.weight_scales[r] = (counts ? most / kMaxWeight : 0) + ReduceAdd(broken);
-  const V by = V::Set1(counts ? kMaxWeight / most : 0);
-  int8_t* to = s.weights + 2 * r * kRowBytes;
-  for (int64_t j = tile.begin; j < tile.end; j += kLanes) I::StoreWeight(V::Load(scores + j) * by, to, j);
 }
 
 /// All rows of a tile. `out`: max and sum.
@@ -185,7 +206,16 @@ template <class I>
 inline void WeightsOfRows(const IntegerPiece& p, int64_t key_begin, int64_t key_end, IntegerScratch& s,
                           const AttendPartial& out) {
   GatherScales(p, s);
-  for (int64_t r = 0; r < p.rows; ++r) WeightsOfRow<I>(p.call, r, key_begin, key_end, p.tile, s, out);
+  // Beside the tile nobody sees anything.
+  const Span keys = {p.tile.begin / kWhole * kWhole, RoundUp(p.tile.end, kWhole)};
+  for (int64_t token = 0; token < p.call.q_tokens; ++token) {
+    const Span row = VisibleKeys(p.call, token, key_begin, key_end);
+    const float scale = SetValueFactors<typename I::V>(row, keys, s);
+    for (int64_t r = token * p.call.group; r < (token + 1) * p.call.group; ++r) {
+      WeightsOfRow<I>(p.call, r, key_begin, row, keys, s, out);
+      s.weight_scales[r] = scale;
+    }
+  }
 }
 
 /// Products of kRows queries with a panel of 16 keys.
