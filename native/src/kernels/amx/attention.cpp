@@ -146,7 +146,7 @@ void Attend(const AttendCall& c, int64_t key_begin, int64_t key_end, const Atten
     ScorePanel<1>(t.s.query, keys + panel_bytes, p.key_dim / 32, t.s.scores + j + kKeyPanel, stream);
   }
 
-  simd::SoftmaxRows<Vec, Pairs>(c, key_begin, key_end, p.tile, t.s.scores, t.s.probs, out);
+  simd::SoftmaxRows<Vec, Pairs>(p, key_begin, key_end, t.s.scores, t.s.probs, out, stream);
 
   // As many passes over the values as the accumulators need, of equal width.
   const int64_t tiles = p.value_dim / 16;

@@ -237,7 +237,7 @@ void AttendIntegers(const AttendCall& c, int64_t key_begin, int64_t key_end, con
     Score<2>(p, t.s, stream);
   }
 
-  simd::WeightsOfRows<Integers>(p, key_begin, key_end, t.s, out);
+  simd::WeightsOfRows<Integers>(p, key_begin, key_end, t.s, out, stream);
 
   // Whole tiles of keys and of slots have one shape for both.
   if (c.head_dim % 64 != 0 || p.group != kIntegerGroup) ConfigureWeights(shape, p.group);

@@ -34,6 +34,9 @@ struct AttendScratch {
 /// One tile's and piece's extents, computed once.
 template <class E>
 struct Piece {
+  /// 1 to 2 KB let the hardware's own prefetching run along, 4 KB and more are a quarter slower.
+  static constexpr int64_t kAhead = 32, kPart = 32;
+
   const AttendCall& call;
   int64_t rows;
   Groups first;  ///< The first group that some row sees.
@@ -61,23 +64,31 @@ struct Piece {
   int64_t ValueLines() const { return kValueDepth * value_dim * E::kBytes / kLine; }
 };
 
-/// Fetches memory in the order in which decode reads it: a piece's keys, its values, the next piece's keys. It stays
-/// kAhead cache lines before the products: 1 to 2 KB let the hardware's own prefetching run along, 4 KB and more are a
-/// quarter slower. The tiles of a prompt find keys and values in L2 and fetch nothing. P is a Piece.
+/// Fetches memory in the order in which decode reads it: a piece's keys, its values, the next piece's keys. It begins
+/// P::kAhead cache lines before the products, which fetch P::kPart of 32 lines that they read; the rest comes while
+/// probabilities are made, when memory would be idle. The tiles of a prompt find keys and values in L2 and fetch nothing.
+/// P is a Piece.
 template <class P>
 class Stream {
  public:
   explicit Stream(const P& p) : p_(p), at_(p.first) {
-    const bool decode = p.call.q_tokens == 1 && p.tile.begin < p.tile.end;
-    if (decode) Enter(kKeys);
-    Advance<false>(kAhead);
+    if (p.call.q_tokens != 1 || p.tile.begin >= p.tile.end) return;
+    const int64_t groups = (p.tile.end - p.tile.begin) / GroupKeys(p.call);
+    rest_ = groups * (p.KeyLines() + p.ValueLines()) * (32 - P::kPart) / 32 / (2 * p.rows);
+    Enter(kKeys);
+    Advance<false>(P::kAhead);
   }
 
-  void Step(int64_t lines) { Advance<true>(lines); }
-  void Stop() { phase_ = kDone; }
+  /// Products read so many lines.
+  void Step(int64_t lines) {
+    part_ += lines * P::kPart;
+    Advance<true>(part_ / 32);
+    part_ %= 32;
+  }
+  /// Half of a row's probabilities are made.
+  void Rest() { Advance<true>(rest_); }
 
  private:
-  static constexpr int64_t kAhead = 32;
   enum Phase { kKeys, kValues, kNextKeys, kDone };
 
   template <bool kFetch>
@@ -116,12 +127,15 @@ class Stream {
   Phase phase_ = kDone;
   const char* from_ = nullptr;
   int64_t left_ = 0;  ///< Lines of the group.
+  int64_t part_ = 0;  ///< 32ths of a line that Step has not fetched yet.
+  int64_t rest_ = 0;
 };
 
 /// Turns a row of products into probabilities: rounded by E into `probs`, zero where the row cannot see.
 template <class V, class E>
 inline void SoftmaxRow(const AttendCall& c, int64_t token, int64_t key_begin, const Span& tile, const Span& row,
-                       float* scores, typename E::Weight* probs, float* max_out, float* sum_out) {
+                       float* scores, typename E::Weight* probs, float* max_out, float* sum_out,
+                       Stream<Piece<E>>& stream) {
   const V none = V::Set1(-INFINITY);
   const float* mask = c.mask ? c.mask + token * c.mask_stride + key_begin : nullptr;
   // Where only the scale is between products and scores, the largest product tells the largest score.
@@ -142,23 +156,26 @@ inline void SoftmaxRow(const AttendCall& c, int64_t token, int64_t key_begin, co
   const float scale = plain ? c.scale : 1;
   float top = ReduceMax(max) * scale;
   if (top < kLeastScore) top = kLeastScore;  // Nothing to see: each exponential is 0. A NaN score stays a NaN.
+  stream.Rest();
   const typename E::Exponential exp(scale, top);
   V sum = V::Zero();
   for (int64_t j = tile.begin; j < tile.end; j += 2 * kLanes) {
     sum = E::Keep(exp(V::Load(scores + j)), exp(V::Load(scores + j + kLanes)), probs + j, sum);
   }
+  stream.Rest();
   *sum_out = ReduceAdd(sum);
   *max_out = *sum_out == 0 ? -INFINITY : top;
 }
 
 /// All rows of a tile. `out`: max and sum.
 template <class V, class E>
-inline void SoftmaxRows(const AttendCall& c, int64_t key_begin, int64_t key_end, const Span& tile, float* scores,
-                        typename E::Weight* probs, const AttendPartial& out) {
-  for (int64_t r = 0; r < c.q_tokens * c.group; ++r) {
+inline void SoftmaxRows(const Piece<E>& p, int64_t key_begin, int64_t key_end, float* scores,
+                        typename E::Weight* probs, const AttendPartial& out, Stream<Piece<E>>& stream) {
+  const AttendCall& c = p.call;
+  for (int64_t r = 0; r < p.rows; ++r) {
     const int64_t token = r / c.group;
-    SoftmaxRow<V, E>(c, token, key_begin, tile, VisibleKeys(c, token, key_begin, key_end), scores + r * kScoreStride,
-                     probs + r * kScoreStride, out.max + r, out.sum + r);
+    SoftmaxRow<V, E>(c, token, key_begin, p.tile, VisibleKeys(c, token, key_begin, key_end), scores + r * kScoreStride,
+                     probs + r * kScoreStride, out.max + r, out.sum + r, stream);
   }
 }
 
@@ -263,7 +280,7 @@ inline void Attend(const AttendCall& c, int64_t key_begin, int64_t key_end, cons
     }
   }
 
-  SoftmaxRows<V, E>(c, key_begin, key_end, p.tile, s.scores, s.probs, out);
+  SoftmaxRows<V, E>(p, key_begin, key_end, s.scores, s.probs, out, stream);
 
   for (int64_t r = 0; r < p.rows; r += kWeighRows) {
     WithCount<kWeighRows>(p.rows - r, [&](auto n) {

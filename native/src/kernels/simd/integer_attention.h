@@ -41,6 +41,9 @@ struct Starts {
 
 /// One tile's and piece's extents, computed once; the P of Stream.
 struct IntegerPiece {
+  /// Integers are read twice as fast as floats beside the same work on probabilities, which memory must not wait for.
+  static constexpr int64_t kAhead = 96, kPart = 25;
+
   const AttendCall& call;
   int64_t rows;
   int64_t group;  ///< Slots: 32 or 64.
@@ -123,8 +126,12 @@ inline void LoadWholeQueries(const AttendCall& c, IntegerScratch& s) {
 inline void GatherScales(const IntegerPiece& p, IntegerScratch& s) {
   Groups at = p.first;
   for (int64_t j = p.tile.begin; j < p.tile.end; j += p.group, at.Next()) {
-    __builtin_memcpy(s.key_scales + j, p.KeyScales(at), static_cast<size_t>(p.ScaleBytes()));
-    __builtin_memcpy(s.value_scales + j, p.ValueScales(at), static_cast<size_t>(p.ScaleBytes()));
+    const float* keys = p.KeyScales(at);
+    const float* values = p.ValueScales(at);
+    for (int64_t i = 0; i < p.group; i += kLanes) {
+      __builtin_memcpy(s.key_scales + j + i, keys + i, kLine);
+      __builtin_memcpy(s.value_scales + j + i, values + i, kLine);
+    }
   }
 }
 
@@ -133,7 +140,7 @@ inline void FetchValueScales(const IntegerPiece& p) {
   Groups at = p.first;
   for (int64_t j = p.tile.begin; j < p.tile.end; j += p.group, at.Next()) {
     const char* scales = reinterpret_cast<const char*>(p.ValueScales(at));
-    for (int64_t i = 0; i < p.ScaleBytes(); i += kLine) __builtin_prefetch(scales + i, 0, 2);
+    for (int64_t i = 0; i < p.ScaleBytes(); i += kLine) __builtin_prefetch(scales + i, 0, 3);
   }
 }
 
@@ -166,7 +173,7 @@ inline float SetValueFactors(const Span& row, const Span& keys, IntegerScratch& 
 /// Turns a row of products into weights, probabilities times value_factors as whole numbers, and their sum.
 template <class I>
 inline void WeightsOfRow(const AttendCall& c, int64_t r, int64_t key_begin, const Span& row, const Span& keys,
-                         IntegerScratch& s, const AttendPartial& out) {
+                         IntegerScratch& s, const AttendPartial& out, Stream<IntegerPiece>& stream) {
   using V = typename I::V;
   int32_t* sums = s.sums + r * I::kSumRows * kScoreStride;
   auto* scores = reinterpret_cast<float*>(sums);
@@ -185,6 +192,7 @@ inline void WeightsOfRow(const AttendCall& c, int64_t r, int64_t key_begin, cons
   }
   float top = ReduceMax(max) * (plain ? factor : 1);
   if (top < kLeastScore) top = kLeastScore;  // Nothing to see: each exponential is 0. A NaN score stays a NaN.
+  stream.Rest();
   const typename I::Exponential exp(plain ? factor : 1, top);
   int8_t* to = s.weights + 2 * r * kRowBytes;
   V sum = V::Zero();
@@ -197,6 +205,7 @@ inline void WeightsOfRow(const AttendCall& c, int64_t r, int64_t key_begin, cons
     }
     I::StoreWeight(x, to, j);
   }
+  stream.Rest();
   out.sum[r] = ReduceAdd(sum);
   out.max[r] = out.sum[r] == 0 ? -INFINITY : top;
 }
@@ -204,7 +213,7 @@ inline void WeightsOfRow(const AttendCall& c, int64_t r, int64_t key_begin, cons
 /// All rows of a tile. `out`: max and sum.
 template <class I>
 inline void WeightsOfRows(const IntegerPiece& p, int64_t key_begin, int64_t key_end, IntegerScratch& s,
-                          const AttendPartial& out) {
+                          const AttendPartial& out, Stream<IntegerPiece>& stream) {
   GatherScales(p, s);
   // Beside the tile nobody sees anything.
   const Span keys = {p.tile.begin / kWhole * kWhole, RoundUp(p.tile.end, kWhole)};
@@ -212,7 +221,7 @@ inline void WeightsOfRows(const IntegerPiece& p, int64_t key_begin, int64_t key_
     const Span row = VisibleKeys(p.call, token, key_begin, key_end);
     const float scale = SetValueFactors<typename I::V>(row, keys, s);
     for (int64_t r = token * p.call.group; r < (token + 1) * p.call.group; ++r) {
-      WeightsOfRow<I>(p.call, r, key_begin, row, keys, s, out);
+      WeightsOfRow<I>(p.call, r, key_begin, row, keys, s, out, stream);
       s.weight_scales[r] = scale;
     }
   }
@@ -285,7 +294,7 @@ inline void AttendIntegers(const AttendCall& c, int64_t key_begin, int64_t key_e
     }
   }
 
-  WeightsOfRows<I>(p, key_begin, key_end, s, out);
+  WeightsOfRows<I>(p, key_begin, key_end, s, out, stream);
 
   for (int64_t r = 0; r < p.rows; r += kWeighRows) {
     WithCount<kWeighRows>(p.rows - r, [&](auto n) {
