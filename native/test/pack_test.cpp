@@ -105,9 +105,17 @@ void CheckShape(const Shape& s, const KernelTable& table) {
   }
   weight.data = expected.data;
   std::vector<std::byte> row(static_cast<size_t>(s.k * s.element()) + 1, std::byte{0xEE});
-  for (int64_t r = 0; r < s.n && !IsInteger(s.format); ++r) {
-    UnpackRow(weight, r, DTypeOf(s.format), row.data());
-    CHECK(std::memcmp(row.data(), rows + r * stride * s.element(), row.size() - 1) == 0);
+  for (int64_t r = 0; r < s.n; ++r) {
+    const std::byte* source = rows + r * stride * s.element();
+    if (IsInteger(s.format)) {
+      UnpackIntegers(weight, r, reinterpret_cast<int8_t*>(row.data()));
+    } else {
+      UnpackRow(weight, r, DTypeOf(s.format), row.data());
+    }
+    for (size_t i = 0; i + 1 < row.size(); ++i) {
+      const int got = static_cast<int8_t>(row[i]), from = static_cast<int8_t>(source[i]);
+      CHECK(got == (s.format != WeightFormat::kI4 ? from : (from & 0x0F) - (from & 0x08 ? 16 : 0)));
+    }
     CHECK(row.back() == std::byte{0xEE});
   }
 }

@@ -100,14 +100,17 @@ void UnpackIntegers(const PackedWeight& weight, int64_t row, int8_t* out) {
   const Place place = PlaceOf(weight.n, weight.interleaved, row);
   const auto* column =
       static_cast<const int8_t*>(weight.data) + place.panel * weight.panel_stride + place.column * kQuad;
-  for (int64_t i = 0; i < weight.k; ++i) {
-    if (weight.format == WeightFormat::kI8) {
-      out[i] = column[i / kQuad * kLineBytes + i % kQuad];
-    } else {
-      const int8_t both = column[i / (2 * kQuad) * kLineBytes + i % kQuad];
-      const bool upper = i / kQuad % 2 != 0;
-      out[i] = upper ? static_cast<int8_t>(both >> 4) : Lower(both);
+  const int64_t channels = LineChannels(weight.format);
+  for (int64_t first = 0; first < weight.k; first += channels, column += kLineBytes) {
+    int8_t line[2 * kQuad];
+    std::memcpy(line, column, kQuad);
+    if (weight.format == WeightFormat::kI4) {
+      for (int64_t i = 0; i < kQuad; ++i) {
+        line[kQuad + i] = static_cast<int8_t>(line[i] >> 4);
+        line[i] = Lower(line[i]);
+      }
     }
+    std::memcpy(out + first, line, static_cast<size_t>(std::min(channels, weight.k - first)));
   }
 }
 
