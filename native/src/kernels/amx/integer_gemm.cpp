@@ -404,8 +404,8 @@ class Wide {
       if (block.lines != lines) ConfigurePair(lines = block.lines, half_);
       Fetch fetch = FetchOf(next, b - first_, tiles);
       if (complete) WillWrite(block, panel, fetch);
-      int32_t(*kept)[kPairLines][kPanelColumns] = scratch_.kept[pair][b - first_];
-      if (weight_.k <= Turn(weight_)) kept = scratch_.kept[0][0];
+      int32_t(*kept)[kPairLines][kPanelColumns] =
+          weight_.k <= Turn(weight_) ? scratch_.kept[0][0] : scratch_.kept[pair][b - first_];
       Multiply(block, panels, w, stride, k, channels, scales, fetch, kept);
       if (!complete) continue;
       auto* c = reinterpret_cast<float(*)[kPairLines][kPanelColumns]>(kept);

@@ -105,7 +105,7 @@ void Accumulate(const Lines<Planes * R>& x, const int* excess, const char* w, in
   constexpr int64_t kLineSteps = kStep / 4 / F::kQuads;
   __m512i acc[P][T];
   for (int p = 0; p < P; ++p) {
-    for (int t = 0; t < T; ++t) acc[p][t] = _mm512_set1_epi32(-excess[t]);
+    for (int t = 0; t < T; ++t) acc[p][t] = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_set1_epi32(excess[t]));
   }
   w += first * panel_stride + begin * kLineSteps * 64;
   for (int64_t s = begin; s < end; ++s) {
