@@ -259,12 +259,16 @@ export class SubjectBench {
     }
   }
 
+  /** One narrow layer with the vocabulary of the real model: the step is short, so that what is beyond it shows. */
   async #overhead(): Promise<void> {
     this.settings.log(`${this.name}: overhead`);
+    const { threads, folder, pool } = this.settings;
+    const { shape } = this.subject;
+    const narrow = { hidden: 64, intermediate: 128, layers: 1, heads: 2, kvHeads: 1, headDim: 32 };
+    const model = writeCheckpoint({ ...shape, ...narrow, name: `${shape.name}-narrow` }, pool, folder);
     const engine = newOurs();
     try {
-      const { threads } = this.settings;
-      const ms = await engine.call('overhead', { model: this.#checkpoint, threads, tokens: 33 });
+      const ms = await engine.call('overhead', { model, threads, tokens: 257 });
       this.#add('engine, sampling, JavaScript a token', 'ms', new Sample([ms]));
     } finally {
       await engine.stop();

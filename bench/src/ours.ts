@@ -8,6 +8,7 @@ import {
   Sequence,
 } from '../../dist/src/index.js';
 import { type OurCommands, randomTokens, residentBytes, serve } from './driver.js';
+import { median } from './results.js';
 
 let runner: ModelRunner | undefined;
 let blocks: BlockManager | undefined;
@@ -78,6 +79,42 @@ async function timed(run: () => Promise<unknown>): Promise<number> {
   return performance.now() - start;
 }
 
+/** Milliseconds from token to token of a sampled, streamed answer; with `profile` also of a step's operations. */
+async function sampledTokens({
+  model,
+  threads,
+  tokens,
+  profile,
+}: {
+  model: string;
+  threads: number;
+  tokens: number;
+  profile: boolean;
+}): Promise<{ tokenMs: number; graphMs: number }> {
+  const runner = await PARunner.load({
+    modelPath: model,
+    threads,
+    loadTokenizer: false,
+    profile,
+    maxOutputLength: tokens,
+  });
+  await runner.warmUp();
+  const times: number[] = [];
+  const sampling = { temperature: 0.8, topK: 40, topP: 0.95, seed: 1, ignoreEos: true, maxTokens: tokens };
+  let last: number | undefined;
+  for await (const _ of runner.generate(Int32Array.of(3, 4, 5), sampling)) {
+    const now = performance.now();
+    if (last !== undefined) times.push(now - last);
+    last = now;
+  }
+  const steps = runner.runner.profiler?.rows().filter(({ phase }) => phase === 'decode') ?? [];
+  await runner.dispose();
+  return {
+    tokenMs: median(times),
+    graphMs: steps.reduce((sum, { totalMs }) => sum + totalMs, 0) / times.length,
+  };
+}
+
 const commands: OurCommands = {
   async load({ model, context, sequences, ...options }) {
     const start = performance.now();
@@ -130,26 +167,9 @@ const commands: OurCommands = {
     return limits;
   },
   async overhead({ model, threads, tokens }) {
-    const profiled = await PARunner.load({
-      modelPath: model,
-      threads,
-      loadTokenizer: false,
-      profile: true,
-      maxOutputLength: tokens,
-    });
-    await profiled.warmUp();
-    const times: number[] = [];
-    const sampling = { temperature: 0.8, topK: 40, topP: 0.95, seed: 1, ignoreEos: true, maxTokens: tokens };
-    let last: number | undefined;
-    for await (const _ of profiled.generate(Int32Array.of(3, 4, 5), sampling)) {
-      const now = performance.now();
-      if (last !== undefined) times.push(now - last);
-      last = now;
-    }
-    const steps = profiled.runner.profiler?.rows().filter(({ phase }) => phase === 'decode') ?? [];
-    const graphMs = steps.reduce((sum, { totalMs }) => sum + totalMs, 0) / times.length;
-    await profiled.dispose();
-    return times.reduce((sum, ms) => sum + ms, 0) / times.length - graphMs;
+    const plain = await sampledTokens({ model, threads, tokens, profile: false });
+    const profiled = await sampledTokens({ model, threads, tokens, profile: true });
+    return plain.tokenMs - profiled.graphMs;
   },
 };
 serve(commands);
