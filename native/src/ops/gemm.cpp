@@ -22,29 +22,32 @@ constexpr int64_t kRangeBytes = 1024 * 1024;
 /// Activations of a piece: they stay in a core's L2 while the piece's panels stream past them.
 constexpr int64_t kPieceBytes = 1024 * 1024;
 constexpr int64_t kPieceChannels = 2048;
-/// Panels of a piece at most, which pay for bringing its activations into L2; and at least, where threads are many.
+/// Panels that a thread takes at once then: they pay for bringing the activations into L2, where these are not there
+/// already.
 constexpr int64_t kMaxPanels = 32;
-constexpr int64_t kMinPanels = 8;
-/// Pieces per thread, so that a thread that is held up leaves its share to the others.
-constexpr int64_t kPiecesPerThread = 4;
+/// Panels that it takes at least: when the channels take several blocks, each of these comes into L2 anew.
+constexpr int64_t kLeastPanels = 2;
+constexpr int64_t kLeastPanelsOfBlocks = 4;
+constexpr int64_t kLeastPanelsOfIntegers = 8;
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/// Rows and panels of one piece of work.
+/// Rows and panels of one piece of work. Threads take several pieces at once while much is left.
 struct Piece {
   int64_t rows;
   int64_t panels;
 };
 
-Piece Cut(const GemmCall& call, const kernels::KernelTable& kernels, int threads) {
+Piece Cut(const GemmCall& call, const kernels::KernelTable& kernels) {
   const PackedWeight& weight = *call.weight;
   Piece piece{call.m, kernels.gemm_streams[static_cast<size_t>(weight.format)]};
   if (call.m > kFewRows) {
     const int64_t bytes = kernels::IsInteger(weight.format) ? call.planes : 2;
     const int64_t most = kPieceBytes / (std::min(weight.k, kPieceChannels) * bytes);
     piece.rows = CeilDiv(CeilDiv(call.m, CeilDiv(call.m, most)), kFewRows) * kFewRows;
-    const int64_t wanted = CeilDiv(kPiecesPerThread * threads, CeilDiv(call.m, piece.rows));
-    piece.panels = std::clamp(weight.panels / wanted / 2 * 2, kMinPanels, kMaxPanels);
+    const bool blocks = weight.k > kPieceChannels;
+    const int64_t least = blocks ? kLeastPanelsOfBlocks : kLeastPanels;
+    piece.panels = kernels::IsInteger(weight.format) ? kLeastPanelsOfIntegers : least;
   }
   if (call.swiglu) piece.panels = CeilDiv(piece.panels, 2) * 2;
   return piece;
@@ -84,7 +87,7 @@ int PlanesOf(DType dtype) { return dtype == DType::kI8 ? 1 : dtype == DType::kF3
 void Multiply(const GemmCall& call, const kernels::KernelTable& kernels, ThreadPool& pool,
               std::byte* workspace, const RowSource& source) noexcept {
   if (call.m <= 0) return;
-  const Piece piece = Cut(call, kernels, pool.threads());
+  const Piece piece = Cut(call, kernels);
   const int64_t panel_pieces = CeilDiv(call.weight->panels, piece.panels);
   const size_t scratch = ScratchBytes(kernels);
   std::optional<IntegerRows> integers;
@@ -104,16 +107,18 @@ void Multiply(const GemmCall& call, const kernels::KernelTable& kernels, ThreadP
     kernels.gemm(part, begin * piece.panels, std::min(end * piece.panels, call.weight->panels),
                  workspace + static_cast<size_t>(worker) * scratch);
   };
-  if (call.m <= kFewRows) {
-    const int64_t most = kRangeBytes / (piece.panels * call.weight->panel_stride);
-    return pool.ParallelRanges(panel_pieces, most,
-                               [&](int64_t begin, int64_t end, int worker) { run(0, begin, end, worker); });
-  }
+  const int64_t most = call.m <= kFewRows ? kRangeBytes / (piece.panels * call.weight->panel_stride)
+                                          : kMaxPanels / piece.panels;
   // Pieces of the same rows follow each other: a thread's activations are in its L2 already.
-  pool.ParallelFor(CeilDiv(call.m, piece.rows) * panel_pieces, [&](int64_t chunk, int worker) {
-    const int64_t panel = chunk % panel_pieces;
-    run(chunk / panel_pieces * piece.rows, panel, panel + 1, worker);
-  });
+  const auto range = [&](int64_t begin, int64_t end, int worker) {
+    while (begin < end) {
+      const int64_t rows = begin / panel_pieces;
+      const int64_t same = std::min(end, (rows + 1) * panel_pieces);
+      run(rows * piece.rows, begin - rows * panel_pieces, same - rows * panel_pieces, worker);
+      begin = same;
+    }
+  };
+  pool.ParallelRanges(CeilDiv(call.m, piece.rows) * panel_pieces, most, range);
 }
 
 }  // namespace atb

@@ -169,6 +169,8 @@ struct PairCall {
   int64_t out_bytes;
   int64_t out_rows;  ///< 0 while there are more channels to come.
   const char* next;  ///< Lines of the weights to come: see L.
+  /// The next pair's activations, which are fetched into L2 where nobody has used them yet; or null.
+  const char* next_x;
 };
 
 /// In place of L: fetch the panels themselves, a tile ahead, into L1; behind the last tile those at `next`.
@@ -212,8 +214,14 @@ void PairBlock(const PairCall& call, Pending& pending) {
   };
   const char* x = call.x;
   const char* w = call.w;
+  const char* next_x = call.next_x;
   pending.Spread(call.whole);
   for (int64_t t = 0; t < call.whole; ++t, x += kTileRowBytes, w += kTileBytes) {
+    if (next_x) {
+#pragma GCC unroll 8
+      for (int64_t r = 0; r < kPairRows; ++r) __builtin_prefetch(next_x + r * call.x_stride, 0, 2);
+      next_x += kTileRowBytes;
+    }
     // The lines that the sums go to are a row apart, each a miss: a twentieth of the time, were they fetched then.
     if (t < call.out_rows) PrefetchForWrite(call.out + t * call.out_bytes);
     step(x, call.x_stride, w);
@@ -299,7 +307,8 @@ void Wide(const GemmCall& call, int64_t row, int64_t rows, int64_t panel_begin, 
           if (ragged && (pair == 0 || pair == pairs - 1)) ConfigurePair(pair_rows);
           const Activations a = Rows(call, first, pair_rows, scratch);
           float* c = several ? scratch.c[(panel - group) / 2][pair][0][0] : scratch.c[0][0][0][0];
-          const PairCall part{.x = a.x + k * 2,
+          const char* const x = a.x + k * 2;
+          const PairCall part{.x = x,
                               .x_stride = a.stride,
                               .w = w,
                               .panel_stride = weight.panel_stride,
@@ -310,7 +319,8 @@ void Wide(const GemmCall& call, int64_t row, int64_t rows, int64_t panel_begin, 
                               .out = static_cast<const char*>(call.out) + (first * call.out_stride + column) * out_size,
                               .out_bytes = call.out_stride * out_size,
                               .out_rows = complete ? pair_rows : 0,
-                              .next = nullptr};
+                              .next = nullptr,
+                              .next_x = panel == group && pair + 1 < pairs ? x + kPairRows * a.stride : nullptr};
           RunPair(part, panels, next, pair, pairs, pending);
           if (complete) pending.Start(call, first, pair_rows, panel, panels, c);
         }
