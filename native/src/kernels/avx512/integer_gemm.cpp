@@ -64,9 +64,9 @@ struct Lines {
   int64_t At(int64_t step) const { return step / 2 * stride + step % 2 * kStep; }
 };
 
-/// 128 times the sum of a line's digits over steps [begin, end).
+/// 128 times the sum of a line's digits over steps [begin, end), in every lane.
 template <int T>
-int Excess(const Lines<T>& x, int t, int64_t begin, int64_t end) {
+__m512i Excess(const Lines<T>& x, int t, int64_t begin, int64_t end) {
   __m256i sums = _mm256_setzero_si256();
   for (int64_t s = begin; s < end; ++s) {
     const __m256i digits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x.lines[t] + x.At(s)));
@@ -74,7 +74,7 @@ int Excess(const Lines<T>& x, int t, int64_t begin, int64_t end) {
   }
   __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
   sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4E));
-  return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xB1)));
+  return _mm512_broadcastd_epi32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xB1)));
 }
 
 /// sums[p] += multipliers * the sums of a group, which are sixteenfold.
@@ -99,15 +99,19 @@ inline void AddScaled(const __m512i* acc, Vec scale, float (*c)[kPanelColumns]) 
 
 /// Adds the products of steps [begin, end), one group, of P panels from `first` on.
 template <class F, int Planes, int R, int P>
-void Accumulate(const Lines<Planes * R>& x, const int* excess, const char* w, int64_t panel_stride, int64_t begin,
+void Accumulate(const Lines<Planes * R>& x, const __m512i* excess, const char* w, int64_t panel_stride, int64_t begin,
                 int64_t end, const GroupEnd& group, int64_t first, Scratch& scratch) {
   constexpr int T = Planes * R;
   constexpr int64_t kLineSteps = kStep / 4 / F::kQuads;
   __m512i acc[P][T];
   for (int p = 0; p < P; ++p) {
-    for (int t = 0; t < T; ++t) acc[p][t] = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_set1_epi32(excess[t]));
+    for (int t = 0; t < T; ++t) acc[p][t] = _mm512_sub_epi32(_mm512_setzero_si512(), excess[t]);
   }
   w += first * panel_stride + begin * kLineSteps * 64;
+  if (group.multipliers) {
+#pragma GCC unroll 8
+    for (int p = 0; p < P; ++p) __builtin_prefetch(group.multipliers + (first + p) * group.multiplier_stride + 128);
+  }
   for (int64_t s = begin; s < end; ++s) {
     const int64_t at = x.At(s);
     for (int64_t line = 0; line < kLineSteps; ++line, w += 64) {
@@ -140,15 +144,18 @@ void Accumulate(const Lines<Planes * R>& x, const int* excess, const char* w, in
 
 /// Accumulate over panels [first, panels), as many at once as the registers hold.
 template <class F, int Planes, int R, int P>
-void AccumulatePanels(const Lines<Planes * R>& x, const int* excess, const char* w, int64_t panel_stride, int64_t begin,
-                      int64_t end, const GroupEnd& group, int64_t first, int64_t panels, Scratch& scratch) {
+void AccumulatePanels(const Lines<Planes * R>& x, const __m512i* excess, const char* w, int64_t panel_stride,
+                      int64_t begin, int64_t end, const GroupEnd& group, int64_t first, int64_t panels,
+                      Scratch& scratch) {
   if constexpr (Planes * R * P <= kAccumulators || P == 1) {
     for (; panels - first >= P; first += P)
       Accumulate<F, Planes, R, P>(x, excess, w, panel_stride, begin, end, group, first, scratch);
   }
   if constexpr (P > 1) {
+    // Eight panels, six as tiles have them, or fewer.
+    constexpr int kFewer = P == 8 ? 6 : P == 6 ? 4 : P / 2;
     if (panels > first)
-      AccumulatePanels<F, Planes, R, P / 2>(x, excess, w, panel_stride, begin, end, group, first, panels, scratch);
+      AccumulatePanels<F, Planes, R, kFewer>(x, excess, w, panel_stride, begin, end, group, first, panels, scratch);
   }
 }
 
@@ -168,7 +175,7 @@ void MultiplyRows(const GemmCall& call, const simd::Block& block, int64_t row, i
   for (int64_t g = 0; g < groups.count; ++g) {
     const int64_t begin_step = g * groups.channels / kStep;
     const int64_t end_step = (Min((g + 1) * groups.channels, weight.k) + kStep - 1) / kStep;
-    int excess[Planes * R];
+    __m512i excess[Planes * R];
     for (int t = 0; t < Planes * R; ++t) excess[t] = Excess(x, t, begin_step, end_step);
     AccumulatePanels<F, Planes, R, kPanels>(x, excess, w, weight.panel_stride, begin_step, end_step, end, 0, panels,
                                             scratch);
