@@ -16,9 +16,9 @@ using kernels::PackedWeight;
 
 /// Up to so many rows a product is bound by reading its weights: they are read once, several panels side by side.
 constexpr int64_t kFewRows = 32;
-/// Bytes of weights that a thread takes at once, then: some 50 us of reading. Each time it starts anew it waits for
+/// Bytes of weights that a thread takes at once, then: some 200 us of reading. Each time it starts anew it waits for
 /// memory once.
-constexpr int64_t kRangeBytes = 1024 * 1024;
+constexpr int64_t kRangeBytes = 4096 * 1024;
 /// Activations of a piece: they stay in a core's L2 while the piece's panels stream past them.
 constexpr int64_t kPieceBytes = 1024 * 1024;
 constexpr int64_t kPieceChannels = 2048;
