@@ -25,31 +25,42 @@ constexpr int64_t kPieceChannels = 2048;
 /// Panels that a thread takes at once then: they pay for bringing the activations into L2, where these are not there
 /// already.
 constexpr int64_t kMaxPanels = 32;
-/// Panels that it takes at least: when the channels take several blocks, each of these comes into L2 anew.
+/// Panels that it takes at least, where activations stay in L2 from one piece to the next.
 constexpr int64_t kLeastPanels = 2;
-constexpr int64_t kLeastPanelsOfBlocks = 4;
-constexpr int64_t kLeastPanelsOfIntegers = 8;
+/// Where they do not, because the channels take several blocks or are integers made for the piece: as many as possible
+/// for so many pieces a thread, so that one that is held up leaves its share to the others.
+constexpr int64_t kLargePanels = 8;
+constexpr int64_t kPiecesOfBlocks = 2;
+constexpr int64_t kPiecesOfIntegers = 4;
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/// Rows and panels of one piece of work. Threads take several pieces at once while much is left.
+/// One piece of work.
 struct Piece {
   int64_t rows;
   int64_t panels;
+  int64_t most;  ///< Pieces that a thread takes at once while much is left.
 };
 
-Piece Cut(const GemmCall& call, const kernels::KernelTable& kernels) {
+Piece Cut(const GemmCall& call, const kernels::KernelTable& kernels, int threads) {
   const PackedWeight& weight = *call.weight;
-  Piece piece{call.m, kernels.gemm_streams[static_cast<size_t>(weight.format)]};
+  Piece piece{call.m, kernels.gemm_streams[static_cast<size_t>(weight.format)], 1};
   if (call.m > kFewRows) {
     const int64_t bytes = kernels::IsInteger(weight.format) ? call.planes : 2;
     const int64_t most = kPieceBytes / (std::min(weight.k, kPieceChannels) * bytes);
     piece.rows = CeilDiv(CeilDiv(call.m, CeilDiv(call.m, most)), kFewRows) * kFewRows;
-    const bool blocks = weight.k > kPieceChannels;
-    const int64_t least = blocks ? kLeastPanelsOfBlocks : kLeastPanels;
-    piece.panels = kernels::IsInteger(weight.format) ? kLeastPanelsOfIntegers : least;
+    const bool integers = kernels::IsInteger(weight.format);
+    if (integers || weight.k > kPieceChannels) {
+      const int64_t pieces = (integers ? kPiecesOfIntegers : kPiecesOfBlocks) * threads;
+      const int64_t wanted = CeilDiv(pieces, CeilDiv(call.m, piece.rows));
+      piece.panels = std::clamp(weight.panels / wanted / 2 * 2, kLargePanels, kMaxPanels);
+    } else {
+      piece.panels = kLeastPanels;
+      piece.most = kMaxPanels / kLeastPanels;
+    }
   }
   if (call.swiglu) piece.panels = CeilDiv(piece.panels, 2) * 2;
+  if (call.m <= kFewRows) piece.most = kRangeBytes / (piece.panels * weight.panel_stride);
   return piece;
 }
 
@@ -87,7 +98,7 @@ int PlanesOf(DType dtype) { return dtype == DType::kI8 ? 1 : dtype == DType::kF3
 void Multiply(const GemmCall& call, const kernels::KernelTable& kernels, ThreadPool& pool,
               std::byte* workspace, const RowSource& source) noexcept {
   if (call.m <= 0) return;
-  const Piece piece = Cut(call, kernels);
+  const Piece piece = Cut(call, kernels, pool.threads());
   const int64_t panel_pieces = CeilDiv(call.weight->panels, piece.panels);
   const size_t scratch = ScratchBytes(kernels);
   std::optional<IntegerRows> integers;
@@ -107,8 +118,6 @@ void Multiply(const GemmCall& call, const kernels::KernelTable& kernels, ThreadP
     kernels.gemm(part, begin * piece.panels, std::min(end * piece.panels, call.weight->panels),
                  workspace + static_cast<size_t>(worker) * scratch);
   };
-  const int64_t most = call.m <= kFewRows ? kRangeBytes / (piece.panels * call.weight->panel_stride)
-                                          : kMaxPanels / piece.panels;
   // Pieces of the same rows follow each other: a thread's activations are in its L2 already.
   const auto range = [&](int64_t begin, int64_t end, int worker) {
     while (begin < end) {
@@ -118,7 +127,7 @@ void Multiply(const GemmCall& call, const kernels::KernelTable& kernels, ThreadP
       begin = same;
     }
   };
-  pool.ParallelRanges(CeilDiv(call.m, piece.rows) * panel_pieces, most, range);
+  pool.ParallelRanges(CeilDiv(call.m, piece.rows) * panel_pieces, piece.most, range);
 }
 
 }  // namespace atb

@@ -209,7 +209,7 @@ void PairBlock(const PairCall& call, Pending& pending) {
     if constexpr (L > 0) {
 #pragma GCC unroll 8
       for (int i = 0; i < L; ++i) __builtin_prefetch(next + i * 64, 0, 2);
-      next += kTileBytes;
+      next += L * 64;
     }
   };
   const char* x = call.x;
@@ -236,7 +236,8 @@ void PairBlock(const PairCall& call, Pending& pending) {
 }
 
 /// Runs the block of row pair `pair` of `pairs`. Many pairs share the fetching of the two panels at `next` (null:
-/// none): 32 lines for each tile of channels, cut among them. One or two are bound by the memory themselves.
+/// none): 32 lines for each tile of channels, each pair a run of lines that follow each other. One or two are bound by
+/// the memory themselves.
 void RunPair(PairCall call, int64_t panels, const char* next, int64_t pair, int64_t pairs, Pending& pending) {
   if (panels == 1) return PairBlock<1, 0>(call, pending);
   if (pairs <= 2) {
@@ -246,7 +247,7 @@ void RunPair(PairCall call, int64_t panels, const char* next, int64_t pair, int6
   const int64_t lines = pairs < 8 ? 8 : pairs < 16 ? 4 : 2;
   const int64_t first = pair * lines;
   if (!next || first >= 32) return PairBlock<2, 0>(call, pending);
-  call.next = next + first / 16 * call.panel_stride + first % 16 * 64;
+  call.next = next + first / 16 * call.panel_stride + first % 16 * 64 * call.whole;
   switch (lines) {
     case 2:
       return PairBlock<2, 2>(call, pending);
