@@ -17,6 +17,7 @@ constexpr int kAccumulators = 24;
 /// Channels of one step: half a tile.
 constexpr int64_t kStep = kGroupStep;
 constexpr int64_t kPrefetchBytes = 1024;
+constexpr int64_t kMultipliersAhead = 128;
 static_assert(kStep * 2 == kIntegerTileK);
 
 struct alignas(64) Scratch {
@@ -25,12 +26,14 @@ struct alignas(64) Scratch {
   float scales[kPanels][kPanelColumns];
 };
 
-/// How a group of panels ends: with its scales, or with its multipliers.
+/// How a group of channels ends, of panels side by side: with its scales, or with its multipliers.
 struct GroupEnd {
   const float* scales;
   int64_t scale_stride;
   const int8_t* multipliers;  ///< Or null.
   int64_t multiplier_stride;
+  int64_t multipliers_ahead;  ///< What to fetch of them: so many bytes further.
+  int64_t next;               ///< Bytes from the end of a panel to that which is read in its place after it.
 };
 
 /// How a format's bytes become unsigned ones, 128 too large: one line of 64 bytes is kQuads quads of channels.
@@ -110,16 +113,20 @@ void Accumulate(const Lines<Planes * R>& x, const __m512i* excess, const char* w
   w += first * panel_stride + begin * kLineSteps * 64;
   if (group.multipliers) {
 #pragma GCC unroll 8
-    for (int p = 0; p < P; ++p) __builtin_prefetch(group.multipliers + (first + p) * group.multiplier_stride + 128);
+    for (int p = 0; p < P; ++p)
+      __builtin_prefetch(group.multipliers + (first + p) * group.multiplier_stride + group.multipliers_ahead);
   }
   for (int64_t s = begin; s < end; ++s) {
     const int64_t at = x.At(s);
+    // Behind a panel's end, what comes after it is fetched: it would start cold.
+    const bool ends = s * kLineSteps * 64 + kPrefetchBytes >= panel_stride;
+    const int64_t ahead = kPrefetchBytes + (ends ? group.next : 0);
     for (int64_t line = 0; line < kLineSteps; ++line, w += 64) {
 #pragma GCC unroll 8
       for (int p = 0; p < P; ++p) {
         __m512i quads[F::kQuads];
         F::Load(w + p * panel_stride, quads);
-        __builtin_prefetch(w + p * panel_stride + kPrefetchBytes);
+        __builtin_prefetch(w + p * panel_stride + ahead);
 #pragma GCC unroll 2
         for (int q = 0; q < F::kQuads; ++q) {
 #pragma GCC unroll 8
@@ -159,10 +166,10 @@ void AccumulatePanels(const Lines<Planes * R>& x, const __m512i* excess, const c
   }
 }
 
-/// Rows [row, row + R) of a block against `panels` panels, all groups; c and sums must be zero.
+/// Rows [row, row + R) of a block against `panels` panels, all groups; c and sums must be zero. `more`: panels follow.
 template <class F, int Planes, int R>
 void MultiplyRows(const GemmCall& call, const simd::Block& block, int64_t row, int64_t panel, int64_t panels,
-                  Scratch& scratch) {
+                  bool more, Scratch& scratch) {
   const PackedWeight& weight = *call.weight;
   const simd::Groups groups(weight);
   Lines<Planes * R> x;
@@ -170,11 +177,15 @@ void MultiplyRows(const GemmCall& call, const simd::Block& block, int64_t row, i
   for (int t = 0; t < Planes * R; ++t) x.lines[t] = block.x + (t / R * block.rows + row + t % R) * kIntegerTileK;
   const auto scales = simd::Scales::Of<Vec>(weight, groups.count, panel, panels, scratch.scales[0]);
   const char* w = static_cast<const char*>(weight.data) + panel * weight.panel_stride;
-  GroupEnd end{scales.data, scales.stride, weight.multipliers, groups.count * kPanelColumns};
+  GroupEnd end{scales.data, scales.stride, weight.multipliers, groups.count * kPanelColumns, 0, 0};
+  if (more) end.next = (panels - 1) * weight.panel_stride;
   if (end.multipliers) end.multipliers += panel * end.multiplier_stride;
   for (int64_t g = 0; g < groups.count; ++g) {
     const int64_t begin_step = g * groups.channels / kStep;
     const int64_t end_step = (Min((g + 1) * groups.channels, weight.k) + kStep - 1) / kStep;
+    end.multipliers_ahead = kMultipliersAhead;
+    if (g * kPanelColumns + kMultipliersAhead >= end.multiplier_stride && more)
+      end.multipliers_ahead += (panels - 1) * end.multiplier_stride;
     __m512i excess[Planes * R];
     for (int t = 0; t < Planes * R; ++t) excess[t] = Excess(x, t, begin_step, end_step);
     AccumulatePanels<F, Planes, R, kPanels>(x, excess, w, weight.panel_stride, begin_step, end_step, end, 0, panels,
@@ -191,22 +202,23 @@ void MultiplyRows(const GemmCall& call, const simd::Block& block, int64_t row, i
 }
 
 template <class F, int Planes>
-void MultiplyBlock(const GemmCall& call, const simd::Block& block, int64_t panel, int64_t panels, Scratch& scratch) {
+void MultiplyBlock(const GemmCall& call, const simd::Block& block, int64_t panel, int64_t panels, bool more,
+                   Scratch& scratch) {
   constexpr int64_t kRows = kLines / Planes;
   for (int64_t row = 0; row < block.rows; row += kRows) {
     const int64_t rows = Min(kRows, block.rows - row);
     memset(scratch.c, 0, sizeof scratch.c);
     if (call.weight->multipliers) memset(scratch.sums, 0, sizeof scratch.sums);
     if constexpr (Planes == 1) {
-      if (rows == 6) MultiplyRows<F, 1, 6>(call, block, row, panel, panels, scratch);
-      if (rows == 5) MultiplyRows<F, 1, 5>(call, block, row, panel, panels, scratch);
-      if (rows == 4) MultiplyRows<F, 1, 4>(call, block, row, panel, panels, scratch);
+      if (rows == 6) MultiplyRows<F, 1, 6>(call, block, row, panel, panels, more, scratch);
+      if (rows == 5) MultiplyRows<F, 1, 5>(call, block, row, panel, panels, more, scratch);
+      if (rows == 4) MultiplyRows<F, 1, 4>(call, block, row, panel, panels, more, scratch);
     }
     if constexpr (Planes <= 2) {
-      if (rows == 3) MultiplyRows<F, Planes, 3>(call, block, row, panel, panels, scratch);
+      if (rows == 3) MultiplyRows<F, Planes, 3>(call, block, row, panel, panels, more, scratch);
     }
-    if (rows == 2) MultiplyRows<F, Planes, 2>(call, block, row, panel, panels, scratch);
-    if (rows == 1) MultiplyRows<F, Planes, 1>(call, block, row, panel, panels, scratch);
+    if (rows == 2) MultiplyRows<F, Planes, 2>(call, block, row, panel, panels, more, scratch);
+    if (rows == 1) MultiplyRows<F, Planes, 1>(call, block, row, panel, panels, more, scratch);
     for (int64_t p = 0; p < panels; p += call.swiglu ? 2 : 1) {
       float* up = call.swiglu ? scratch.c[p + 1][0] : nullptr;
       simd::FinishInteger<Vec>(call, block.row + row, rows, panel + p, scratch.c[p][0], up);
@@ -219,11 +231,12 @@ void Multiply(const GemmCall& call, int64_t panel_begin, int64_t panel_end, Scra
   const simd::Blocks blocks(call);
   for (int64_t panel = panel_begin; panel < panel_end; panel += kPanels) {
     const int64_t panels = Min(kPanels, panel_end - panel);
+    const bool more = panel + panels < panel_end;
     for (int64_t b = 0; b < blocks.count; ++b) {
       const simd::Block block(call, blocks, b);
-      if (call.planes == 1) MultiplyBlock<F, 1>(call, block, panel, panels, scratch);
-      if (call.planes == 2) MultiplyBlock<F, 2>(call, block, panel, panels, scratch);
-      if (call.planes == 3) MultiplyBlock<F, 3>(call, block, panel, panels, scratch);
+      if (call.planes == 1) MultiplyBlock<F, 1>(call, block, panel, panels, more, scratch);
+      if (call.planes == 2) MultiplyBlock<F, 2>(call, block, panel, panels, more, scratch);
+      if (call.planes == 3) MultiplyBlock<F, 3>(call, block, panel, panels, more, scratch);
     }
   }
 }
