@@ -16,7 +16,9 @@
 #include "base/thread_pool.h"
 #include "cache/kv_cache.h"
 #include "kernels/dispatch.h"
+#include "engine/machine_limits.h"
 #include "ops/operation.h"
+#include "bench.h"
 
 namespace atb {
 namespace {
@@ -24,60 +26,6 @@ namespace {
 using kernels::KernelTable;
 
 constexpr int64_t kHeadDim = 64, kBlockSize = 128;
-
-/// With one thread its processor time, which other processes do not count in; else the wall clock.
-bool one_thread = false;
-
-double Now() {
-  if (one_thread) return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-double Seconds(const std::function<void()>& f) {
-  const double start = Now();
-  f();
-  return Now() - start;
-}
-
-double Median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-/// bf16 numbers of both signs around 0.5.
-void Fill(void* memory, size_t bytes) {
-  auto* numbers = static_cast<uint16_t*>(memory);
-  uint32_t state = 1;
-  for (size_t i = 0; i < bytes / 2; ++i) {
-    state = state * 1664525u + 1013904223u;
-    numbers[i] = static_cast<uint16_t>(0x3F00u | (state >> 16 & 0x80FFu));
-  }
-}
-
-/// Bytes per second of reading `bytes` with eight streams per thread, one load per cache line, 1 KB ahead.
-double ReadSpeed(const std::byte* memory, size_t bytes, ThreadPool& pool) {
-  constexpr size_t kStreams = 8;
-  constexpr size_t kChunk = size_t{1} << 20;
-  std::vector<uint64_t> sums(static_cast<size_t>(pool.threads()) * 8);
-  const size_t chunks = bytes / kChunk;
-  const double seconds = Seconds([&] {
-    pool.ParallelFor(static_cast<int64_t>(chunks), [&](int64_t chunk, int worker) {
-      const std::byte* base = memory + static_cast<size_t>(chunk) * kChunk;
-      uint64_t sum = 0;
-      for (size_t i = 0; i < kChunk / kStreams; i += 64) {
-        for (size_t s = 0; s < kStreams; ++s) {
-          const std::byte* at = base + s * (kChunk / kStreams) + i;
-          __builtin_prefetch(at + 1024);
-          sum += *reinterpret_cast<const uint64_t*>(at);
-        }
-      }
-      sums[static_cast<size_t>(worker) * 8] += sum;
-    });
-  });
-  volatile uint64_t keep = std::accumulate(sums.begin(), sums.end(), uint64_t{0});
-  (void)keep;
-  return static_cast<double>(chunks * kChunk) / seconds;
-}
 
 /// One operation with its tensors and workspace.
 struct Bound {
@@ -101,9 +49,11 @@ struct Bench {
   KvCache cache;
   std::vector<std::vector<double>> decode, share, prefill;
 
+  std::span<std::byte> Memory() const { return {cache.Keys(0).As<std::byte>(), cache.bytes()}; }
+
   Bench(const char* label, const KvCacheOptions& options)
       : name(label), cache(options), decode(8), share(8), prefill(8) {
-    Fill(cache.Keys(0).data, cache.bytes());
+    FillOrdinary(Memory());
     if (options.dtype != DType::kI8) return;
     // Four integers are a scale around 0.01, too.
     auto* words = cache.Keys(0).As<uint32_t>();
@@ -131,7 +81,7 @@ int Main(int argc, char** argv) {
   const int64_t prompt = std::min<int64_t>(depth, 2048);
   std::vector<int32_t> context = {static_cast<int32_t>(depth)}, lengths = {static_cast<int32_t>(prompt)};
   Buffer q(static_cast<size_t>(prompt * row * 2)), out(static_cast<size_t>(prompt * row * 2));
-  Fill(q.data(), q.size());
+  FillOrdinary(Bytes(q));
   const auto rows = [&](Buffer& b, int64_t n) { return Tensor{TensorDesc(DType::kBF16, {n, row}), b.data()}; };
   const auto ints = [](std::vector<int32_t>& v) {
     return Tensor{TensorDesc(DType::kI32, {int64_t(v.size())}), v.data()};
@@ -154,7 +104,7 @@ int Main(int argc, char** argv) {
   for (int round = 0; round < rounds; ++round) {
     for (size_t i = 0; i < tested.size(); ++i) {
       for (Bench& b : benches) {
-        const double bound = ReadSpeed(benches[0].cache.Keys(0).As<std::byte>(), benches[0].cache.bytes(), pool);
+        const double bound = ReadSpeed(benches[0].Memory(), pool);
         read.push_back(bound);
         const double seconds = Seconds([&] {
           for (int64_t layer = 0; layer < layers; ++layer) {

@@ -1,4 +1,4 @@
-// Products at Llama-3.2-1B's shapes against what the machine gives: streamed reading of memory, and AMX tiles from L2.
+// Products at Llama-3.2-1B's shapes against what the machine gives: streamed reading of memory, and products from L2.
 // Build with -DATB_BENCH=ON. Usage: gemm_bench [threads = 2] [isa,... = all] [rows = 512] [rounds = 5].
 // Bounds and kernels take turns, because a shared machine's speed changes from second to second; medians are printed.
 #include <algorithm>
@@ -16,7 +16,8 @@
 #include "kernels/dispatch.h"
 #include "kernels/pack.h"
 #include "ops/gemm.h"
-#include "machine_limits.h"
+#include "engine/machine_limits.h"
+#include "bench.h"
 
 namespace atb {
 namespace {
@@ -38,7 +39,7 @@ struct Layers {
     size_t bytes = 0;
     for (const Shape& s : kShapes) bytes += static_cast<size_t>(s.n * s.k * 2);
     memory = Buffer(bytes * kLayers);
-    Fill(memory);
+    FillOrdinary(Bytes(memory));
     std::byte* at = memory.data();
     for (int layer = 0; layer < kLayers; ++layer) {
       for (const Shape& s : kShapes) {
@@ -55,7 +56,7 @@ struct Layers {
 
 struct Bench {
   explicit Bench(int threads) : pool(threads), x(kMaxRows * 8192 * 2), out(kMaxRows * 16384 * 2) {
-    Fill(x);
+    FillOrdinary(Bytes(x));
     std::memset(out.data(), 0, out.size());
   }
 
@@ -113,7 +114,7 @@ int main(int argc, char** argv) {
     for (int64_t m : {1, 4, 16, 17, 32, 64}) {
       std::vector<double> speed, share;
       for (int round = 0; round < rounds; ++round) {
-        const double bound = ReadSpeed(bench.layers.memory, bench.pool);
+        const double bound = ReadSpeed(Bytes(bench.layers.memory), bench.pool);
         speed.push_back(bench.Decode(*table, m));
         share.push_back(speed.back() / bound);
       }
@@ -127,17 +128,14 @@ int main(int argc, char** argv) {
     for (size_t shape = 0; shape < std::size(kShapes); ++shape) {
       std::vector<double> speed, share;
       for (int round = 0; round < rounds; ++round) {
-        double bound = 0;
-#ifdef ATB_X86
-        if (std::string(kernels::Available().front()->isa) == "amx") bound = TileSpeed(bench.x.data(), bench.pool);
-#endif
+        const double bound = ProductSpeed(Bytes(bench.x), bench.pool, *kernels::Available().front());
         const Shape& s = kShapes[shape];
         const size_t layer = static_cast<size_t>(round % kLayers);
         const double seconds = bench.Run(*table, bench.layers.weights[layer * std::size(kShapes) + shape], rows);
         speed.push_back(2.0 * static_cast<double>(rows * s.n * s.k) / seconds);
-        share.push_back(bound > 0 ? speed.back() / bound : 0);
+        share.push_back(speed.back() / bound);
       }
-      std::printf("  %-9s %-8s %7.0f GFLOP/s  %5.1f %% of AMX 2x2 tiles from L2\n", table->isa, kShapes[shape].name,
+      std::printf("  %-9s %-8s %7.0f GFLOP/s  %5.1f %% of products from L2\n", table->isa, kShapes[shape].name,
                   Median(speed) / 1e9, 100 * Median(share));
     }
   }

@@ -14,7 +14,8 @@
 #include "kernels/dispatch.h"
 #include "kernels/pack.h"
 #include "kernels/pack_integers.h"
-#include "machine_limits.h"
+#include "engine/machine_limits.h"
+#include "bench.h"
 #include "ops/gemm.h"
 
 namespace atb {
@@ -59,7 +60,7 @@ struct Copies {
     count = (least + bytes - 1) / bytes;
     memory = Buffer(static_cast<size_t>(bytes * count));
     if (f.format == WeightFormat::kBF16) {
-      Fill(memory);
+      FillOrdinary(Bytes(memory));
     } else {
       auto* words = reinterpret_cast<uint32_t*>(memory.data());
       uint32_t state = 1;
@@ -99,12 +100,12 @@ struct Copies {
 };
 
 struct Bench {
-  explicit Bench(int threads) : pool(threads), memory(size_t{192} << 20) { Fill(memory); }
+  explicit Bench(int threads) : pool(threads), memory(size_t{192} << 20) { FillOrdinary(Bytes(memory)); }
 
   void Resize(int64_t m, int64_t n, int64_t k) {
     x = Buffer(static_cast<size_t>(m * k * 2));
     out = Buffer(static_cast<size_t>(m * n * 2));
-    Fill(x);
+    FillOrdinary(Bytes(x));
     std::memset(out.data(), 0, out.size());
   }
 
@@ -154,12 +155,10 @@ struct Result {
 /// One round of one number of rows.
 void Measure(Bench& bench, const KernelTable& table, const Format& format, const Copies& copies, int64_t m,
              Result& result) {
-  const double read = ReadSpeed(bench.memory, bench.pool);
-  double tiles = 1e20;
-#ifdef ATB_X86
-  if (std::string(kernels::Available().front()->isa) == "amx")
-    tiles = TileSpeed(bench.memory.data(), bench.pool) * (format.planes == 1 ? 2 : 1);
-#endif
+  const double read = ReadSpeed(Bytes(bench.memory), bench.pool);
+  // Tiles multiply bytes twice as fast as bf16.
+  const double tiles = ProductSpeed(Bytes(bench.memory), bench.pool, *kernels::Available().front()) *
+                       (format.planes == 1 ? 2 : 1);
   const bool decode = m <= kDecodeRows;
   const int64_t runs = decode ? copies.count : 1;
   bench.Run(table, format, copies.At(runs - 1), m);

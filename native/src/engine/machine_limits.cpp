@@ -5,7 +5,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstring>
-#include <vector>
 
 #include "base/buffer.h"
 
@@ -35,40 +34,40 @@ double MedianOf(F&& measure) {
   return values[kRounds / 2];
 }
 
-/// Ordinary bf16 numbers of both signs around 0.01: on subnormals and infinities some instructions take longer.
-void Fill(Buffer& memory, ThreadPool& pool) {
-  pool.ParallelFor(static_cast<int64_t>(memory.size() / kChunkBytes), [&](int64_t chunk, int) {
-    auto* numbers = reinterpret_cast<uint16_t*>(memory.data() + static_cast<size_t>(chunk) * kChunkBytes);
-    auto state = static_cast<uint32_t>(chunk) + 1;
-    for (size_t i = 0; i < kChunkBytes / 2; ++i) {
-      state = state * 1664525u + 1013904223u;
-      numbers[i] = static_cast<uint16_t>(0x3C00u | (state >> 16 & 0x80FFu));
-    }
-  });
+}  // namespace
+
+void FillOrdinary(std::span<std::byte> memory) {
+  auto* numbers = reinterpret_cast<uint16_t*>(memory.data());
+  uint32_t state = 1;
+  for (size_t i = 0; i < memory.size() / 2; ++i) {
+    state = state * 1664525u + 1013904223u;
+    numbers[i] = static_cast<uint16_t>(0x3C00u | (state >> 16 & 0x80FFu));
+  }
 }
 
-double ReadSpeed(const Buffer& memory, ThreadPool& pool, std::vector<uint64_t>& sums) {
+double ReadSpeed(std::span<const std::byte> memory, ThreadPool& pool) {
   const size_t chunks = memory.size() / kChunkBytes;
+  std::atomic<uint64_t> sum{0};
   const double seconds = Seconds([&] {
-    pool.ParallelFor(static_cast<int64_t>(chunks), [&](int64_t chunk, int worker) {
+    pool.ParallelFor(static_cast<int64_t>(chunks), [&](int64_t chunk, int) {
       const std::byte* base = memory.data() + static_cast<size_t>(chunk) * kChunkBytes;
-      uint64_t sum = 0;
+      uint64_t own = 0;
       for (size_t i = 0; i < kChunkBytes / kStreams; i += 64) {
         for (size_t s = 0; s < kStreams; ++s) {
           const std::byte* at = base + s * (kChunkBytes / kStreams) + i;
           __builtin_prefetch(at + kPrefetchBytes);
           uint64_t word;
           std::memcpy(&word, at, sizeof word);
-          sum += word;
+          own += word;
         }
       }
-      sums[static_cast<size_t>(worker)] += sum;
+      sum += own;  // It must be wanted.
     });
   });
-  return static_cast<double>(memory.size()) / seconds;
+  return static_cast<double>(chunks * kChunkBytes) / seconds;
 }
 
-double ProductSpeed(const Buffer& memory, ThreadPool& pool, const kernels::KernelTable& kernels) {
+double ProductSpeed(std::span<const std::byte> memory, ThreadPool& pool, const kernels::KernelTable& kernels) {
   std::atomic<int64_t> operations{0};
   const int64_t copies = static_cast<int64_t>(memory.size()) / kernels::kYardstickBytes;
   const double seconds = Seconds([&] {
@@ -79,16 +78,14 @@ double ProductSpeed(const Buffer& memory, ThreadPool& pool, const kernels::Kerne
   return static_cast<double>(operations) / seconds;
 }
 
-}  // namespace
-
 MachineLimits MeasureLimits(ThreadPool& pool, const kernels::KernelTable& kernels) {
   Buffer memory(kMemoryBytes);
-  Fill(memory, pool);
-  std::vector<uint64_t> sums(static_cast<size_t>(pool.threads()));
-  const double read = MedianOf([&] { return ReadSpeed(memory, pool, sums); });
-  volatile uint64_t sink = sums[0];  // The sums must be wanted.
-  (void)sink;
-  return {read, MedianOf([&] { return ProductSpeed(memory, pool, kernels); })};
+  const std::span bytes(memory.data(), memory.size());
+  pool.ParallelFor(static_cast<int64_t>(kMemoryBytes / kChunkBytes), [&](int64_t chunk, int) {
+    FillOrdinary(bytes.subspan(static_cast<size_t>(chunk) * kChunkBytes, kChunkBytes));
+  });
+  return {MedianOf([&] { return ReadSpeed(bytes, pool); }),
+          MedianOf([&] { return ProductSpeed(bytes, pool, kernels); })};
 }
 
 }  // namespace atb
