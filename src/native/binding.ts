@@ -158,7 +158,10 @@ export interface GraphStats {
 export interface NativeEngine {
   readonly isa: string;
   readonly threads: number;
-  /** Reads, converts and packs weights in parallel, each byte once. Progress is called on the JavaScript thread. */
+  /**
+   * Reads, converts and packs weights in parallel, each byte once. Progress is called on the JavaScript thread; what it
+   * throws rejects the promise, and ends the load where this is not done yet.
+   */
   loadWeights(
     weights: readonly WeightLoad[],
     onProgress?: (loadedBytes: number, totalBytes: number) => void,
