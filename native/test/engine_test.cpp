@@ -12,22 +12,10 @@
 #include "base/error.h"
 #include "check.h"
 #include "engine/engine_thread.h"
+#include "throws.h"
 
 namespace atb {
 namespace {
-
-template <typename F>
-void CheckThrows(const char* code, F&& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    if (std::string(error.code()) != code) std::fprintf(stderr, "%s: %s\n", error.code(), error.what());
-    CHECK(std::string(error.code()) == code);
-    return;
-  }
-  std::fprintf(stderr, "expected %s\n", code);
-  CHECK(!"thrown");
-}
 
 NodeSpec Node(std::string name, std::string type, ParamObject param, std::vector<std::string> in,
               std::vector<std::string> out) {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "aligned.h"
 #include "base/error.h"
 #include "check.h"
 #include "kernels/convert.h"
@@ -39,17 +40,6 @@ struct Matrix {
   DType dtype;
   int64_t rows, columns, stride;
   std::vector<std::byte> bytes;
-};
-
-struct Aligned {
-  explicit Aligned(int64_t size) : data(static_cast<std::byte*>(std::aligned_alloc(64, Round(size)))) {
-    std::memset(data, 0xFF, Round(size));  // NaN in every float dtype: whatever is not written shows.
-  }
-  ~Aligned() { std::free(data); }
-  Aligned(const Aligned&) = delete;
-  Aligned& operator=(const Aligned&) = delete;
-  static size_t Round(int64_t size) { return (static_cast<size_t>(size) + 64) / 64 * 64; }
-  std::byte* data;
 };
 
 struct Packed {

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "aligned.h"
 #include "base/error.h"
 #include "check.h"
 #include "kernels/convert.h"
@@ -23,17 +24,6 @@ namespace {
 
 constexpr DType kFloats[] = {DType::kF32, DType::kF16, DType::kBF16};
 constexpr WeightFormat kFormats[] = {WeightFormat::kI8, WeightFormat::kI4};
-
-struct Aligned {
-  explicit Aligned(int64_t size) : data(static_cast<std::byte*>(std::aligned_alloc(64, Round(size)))) {
-    std::memset(data, 0xFF, Round(size));  // NaN in f32: whatever is not written shows.
-  }
-  ~Aligned() { std::free(data); }
-  Aligned(const Aligned&) = delete;
-  Aligned& operator=(const Aligned&) = delete;
-  static size_t Round(int64_t size) { return (static_cast<size_t>(size) + 64) / 64 * 64; }
-  std::byte* data;
-};
 
 /// Random integers of a format and their scales, row-major and packed; `products`: scales are those of outputs times
 /// multipliers.

@@ -16,6 +16,7 @@
 #include "kernels/dispatch.h"
 #include "kernels/pack.h"
 #include "kernels/pack_integers.h"
+#include "throws.h"
 #include "weights/load.h"
 #include "weights/row_major.h"
 
@@ -78,19 +79,6 @@ std::vector<std::byte> Export(const Tensor& tensor) {
   std::vector<std::byte> bytes(RowMajorDesc(tensor.desc).Bytes());
   CopyRowMajor(tensor, bytes.data(), pool);
   return bytes;
-}
-
-template <typename F>
-void CheckThrows(const char* code, F&& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    if (std::string(error.code()) != code) std::fprintf(stderr, "%s: %s\n", error.code(), error.what());
-    CHECK(std::string(error.code()) == code);
-    return;
-  }
-  std::fprintf(stderr, "expected %s\n", code);
-  CHECK(!"thrown");
 }
 
 /// What quantising by the definition gives: integers [n, k] and scales [n, groups].

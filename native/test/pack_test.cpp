@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "aligned.h"
 #include "check.h"
 #include "kernels/dispatch.h"
 #include "kernels/pack.h"
@@ -26,18 +27,6 @@ std::vector<std::byte> Bytes(int64_t size) {
   }
   return bytes;
 }
-
-struct Aligned {
-  explicit Aligned(int64_t bytes, int fill) : size(static_cast<size_t>(bytes + 64) / 64 * 64) {
-    data = static_cast<std::byte*>(std::aligned_alloc(64, size));
-    std::memset(data, fill, size);
-  }
-  ~Aligned() { std::free(data); }
-  Aligned(const Aligned&) = delete;
-  Aligned& operator=(const Aligned&) = delete;
-  size_t size;
-  std::byte* data;
-};
 
 struct Shape {
   WeightFormat format;

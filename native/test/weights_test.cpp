@@ -16,6 +16,7 @@
 #include "kernels/convert.h"
 #include "kernels/dispatch.h"
 #include "kernels/pack.h"
+#include "throws.h"
 #include "weights/file.h"
 
 namespace atb {
@@ -75,19 +76,6 @@ Loaded Load(const std::vector<WeightLoad>& loads, int threads = 2, std::function
                 if (hook) hook(now, total);
               }});
   return loaded;
-}
-
-template <typename F>
-void CheckThrows(const char* code, F&& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    if (std::string(error.code()) != code) std::fprintf(stderr, "%s: %s\n", error.code(), error.what());
-    CHECK(std::string(error.code()) == code);
-    return;
-  }
-  std::fprintf(stderr, "expected %s\n", code);
-  CHECK(!"thrown");
 }
 
 constexpr DType kFloats[] = {DType::kF32, DType::kF16, DType::kBF16};

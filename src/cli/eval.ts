@@ -7,6 +7,7 @@ import { getModel } from '../models/get-model.js';
 import { ModelRunner, type ModelRunnerOptions, runConfig } from '../runner/model-runner.js';
 import '../runner/router-parts.js';
 import { environmentOptions } from './environment.js';
+import { MODEL_DIRS_FLAG } from './flags.js';
 import { loadProgress } from './progress.js';
 import { KV_QUANT_FLAGS, kvQuantOptions, QUANTIZE_FLAGS, quantizeOptions } from './quantize-flags.js';
 
@@ -80,12 +81,7 @@ function declareOptions(argv: Argv<object>) {
     })
     .option('isa', { type: 'string', describe: 'kernel table (the best)' })
     .option('threads', { type: 'number', describe: 'compute threads (all cores)' })
-    .option('model_dirs', {
-      type: 'string',
-      array: true,
-      default: [] as string[],
-      describe: 'folders with model directories',
-    });
+    .options(MODEL_DIRS_FLAG);
 }
 
 type Parsed = Awaited<ReturnType<typeof declareOptions>['argv']>;

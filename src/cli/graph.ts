@@ -11,6 +11,7 @@ import { getModel } from '../models/get-model.js';
 import { readQuantDescription } from '../weights/quant-description.js';
 import { type QuantizeOptions, quantizationPlan } from '../weights/quantization.js';
 import { declaredWeights } from '../weights/weights.js';
+import { MODEL_DIRS_FLAG } from './flags.js';
 import { QUANTIZE_FLAGS, quantizeOptions } from './quantize-flags.js';
 
 const FORMATS = ['text', 'dot', 'svg', 'json'] as const;
@@ -104,12 +105,7 @@ function declareOptions(argv: Argv<object>) {
     })
     .options(QUANTIZE_FLAGS)
     .option('passes', { type: 'string', default: 'none', describe: `all, none, or some of: ${passNames}` })
-    .option('model_dirs', {
-      type: 'string',
-      array: true,
-      default: [] as string[],
-      describe: 'folders with model directories',
-    })
+    .options(MODEL_DIRS_FLAG)
     .option('output', { type: 'string', describe: 'file to write; standard output by default' });
 }
 

@@ -15,6 +15,7 @@ import { ChatTemplate } from '../tokenizer/chat-template.js';
 import { findChatTemplates } from '../tokenizer/chat-template-source.js';
 import { readModelJson } from '../tokenizer/model-files.js';
 import { Checkpoint } from '../weights/checkpoint.js';
+import { MODEL_DIRS_FLAG } from './flags.js';
 import { KV_QUANT_FLAGS, kvQuantOptions } from './quantize-flags.js';
 
 const DTYPES = ['bf16', 'f16', 'f32'] as const;
@@ -268,12 +269,7 @@ function declareOptions(argv: Argv<object>) {
     .option('dtype', { choices: DTYPES, describe: "to count memory for; config.json's by default" })
     .options(KV_QUANT_FLAGS)
     .option('tokens', { type: 'number', describe: `of KV cache to count; ${DEFAULT_TOKENS} by default` })
-    .option('model_dirs', {
-      type: 'string',
-      array: true,
-      default: [] as string[],
-      describe: 'folders with model directories',
-    });
+    .options(MODEL_DIRS_FLAG);
 }
 
 type Parsed = Awaited<ReturnType<typeof declareOptions>['argv']>;

@@ -1,6 +1,7 @@
 import type { Argv, CommandModule } from 'yargs';
 import { quantizeCheckpoint } from '../runner/quantize-checkpoint.js';
 import { environmentOptions } from './environment.js';
+import { MODEL_DIRS_FLAG } from './flags.js';
 import { loadProgress } from './progress.js';
 import { QUANTIZE_FLAGS, quantizeOptions } from './quantize-flags.js';
 
@@ -14,12 +15,7 @@ function declareOptions(argv: Argv<object>) {
     .positional('output', { type: 'string', demandOption: true, describe: 'directory to make' })
     .options({ ...QUANTIZE_FLAGS, quantize: { ...QUANTIZE_FLAGS.quantize, demandOption: true } })
     .option('threads', { type: 'number', describe: 'compute threads (all cores)' })
-    .option('model_dirs', {
-      type: 'string',
-      array: true,
-      default: [] as string[],
-      describe: 'folders with model directories',
-    });
+    .options(MODEL_DIRS_FLAG);
 }
 
 type Parsed = Awaited<ReturnType<typeof declareOptions>['argv']>;

@@ -117,12 +117,6 @@ inline Vec WhereNegative(Vec x, Vec a, Vec b) {
   return {_mm256_blendv_ps(b.lo, a.lo, _mm256_cmp_ps(x.lo, zero, _CMP_LT_OQ)),
           _mm256_blendv_ps(b.hi, a.hi, _mm256_cmp_ps(x.hi, zero, _CMP_LT_OQ))};
 }
-/// Bit i: lane i of a equals lane i of b.
-inline uint32_t Equal(Vec a, Vec b) {
-  const int lo = _mm256_movemask_ps(_mm256_cmp_ps(a.lo, b.lo, _CMP_EQ_OQ));
-  const int hi = _mm256_movemask_ps(_mm256_cmp_ps(a.hi, b.hi, _CMP_EQ_OQ));
-  return static_cast<uint32_t>(lo) | static_cast<uint32_t>(hi) << 8;
-}
 /// The first n lanes of a, b in the others.
 inline Vec First(Vec a, int64_t n, Vec b) {
   float lanes[16];

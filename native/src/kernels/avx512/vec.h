@@ -65,8 +65,6 @@ inline Vec Scale(Vec a, Vec n) { return {_mm512_scalef_ps(a.v, n.v)}; }
 inline Vec WhereNegative(Vec x, Vec a, Vec b) {
   return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(x.v, _mm512_setzero_ps(), _CMP_LT_OQ), b.v, a.v)};
 }
-/// Bit i: lane i of a equals lane i of b.
-inline uint32_t Equal(Vec a, Vec b) { return _mm512_cmp_ps_mask(a.v, b.v, _CMP_EQ_OQ); }
 /// The first n lanes of a, b in the others.
 inline Vec First(Vec a, int64_t n, Vec b) { return {_mm512_mask_blend_ps(Vec::First(n), b.v, a.v)}; }
 

@@ -1,0 +1,24 @@
+#pragma once
+#include <cstdio>
+#include <string>
+
+#include "base/error.h"
+#include "check.h"
+
+namespace atb {
+
+/// Checks that `f` throws an Error with this code.
+template <typename F>
+void CheckThrows(const char* code, F&& f) {
+  try {
+    f();
+  } catch (const Error& error) {
+    if (std::string(error.code()) != code) std::fprintf(stderr, "%s: %s\n", error.code(), error.what());
+    CHECK(std::string(error.code()) == code);
+    return;
+  }
+  std::fprintf(stderr, "expected %s\n", code);
+  CHECK(!"thrown");
+}
+
+}  // namespace atb
