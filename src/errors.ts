@@ -122,8 +122,15 @@ const MESSAGES = {
   BUILDER_AMBIGUOUS: (d: { category: string; opName: string; builders: readonly string[] }) =>
     `"${d.opName}" matches ${d.builders.length} ${d.category} builders: ${d.builders.join(', ')}`,
   // Graphs
-  GRAPH_UNDEFINED_TENSOR: (d: { graph: string; op: string; tensor: string }) =>
-    `${d.graph}: "${d.op}" reads "${d.tensor}", which nothing before it writes`,
+  GRAPH_UNDEFINED_TENSOR: (d: {
+    graph: string;
+    op: string;
+    tensor: string;
+    /** The view by which the operation names the tensor. */
+    view?: string;
+    nearest?: string | undefined;
+  }) =>
+    `${d.graph}: "${d.op}" reads "${d.tensor}"${d.view ? ` (through its view "${d.view}")` : ''}, which nothing before it writes${d.nearest ? `; nearest: "${d.nearest}"` : ''}`,
   GRAPH_TENSOR_REDEFINED: (d: { graph: string; op: string; tensor: string }) =>
     `${d.graph}: "${d.op}" writes "${d.tensor}", which already exists`,
   GRAPH_UNUSED_INPUT: (d: { graph: string; tensors: readonly string[] }) =>

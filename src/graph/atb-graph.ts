@@ -4,6 +4,7 @@ import {
   type GraphSpec,
   type NodeHint,
   type NodeSpec,
+  readNames,
   type ViewDim,
   type ViewSpec,
 } from './graph-spec.js';
@@ -33,9 +34,12 @@ export interface NodeOptions {
  */
 export class AtbGraph extends Operation {
   #inputs: readonly string[] = [];
+  #optional: readonly string[] = [];
   #outputs: readonly string[] = [];
   readonly #views: Record<string, ViewSpec> = Object.create(null);
   readonly #nodes: NodeSpec[] = [];
+  /** Outputs of operations, and views. */
+  readonly #made: string[] = [];
   #built: GraphSpec | undefined;
 
   /** Names that begin with `scope` lose it, so equal layers make equal specs. */
@@ -50,6 +54,23 @@ export class AtbGraph extends Operation {
     this.#change();
     this.#inputs = io.input.map(this.#local);
     this.#outputs = io.output.map(this.#local);
+  }
+
+  /**
+   * Offers inputs: the built graph has those that some operation, view or output reads, after the inputs of
+   * `addInputOutput` and in the order in which they were offered.
+   */
+  addOptionalInputs(names: readonly string[]): void {
+    this.#change();
+    this.#optional = [...new Set([...this.#optional, ...names.map(this.#local)])];
+  }
+
+  /**
+   * Every tensor defined so far, without the graph's scope: inputs and optional inputs, then the outputs of operations
+   * and the views in the order in which they were added.
+   */
+  names(): string[] {
+    return [...new Set([...this.#inputs, ...this.#optional, ...this.#made])];
   }
 
   /** Places an operation, or a built graph by position. Throws GRAPH_ARITY_MISMATCH. */
@@ -69,13 +90,9 @@ export class AtbGraph extends Operation {
     this.#checkArity(name, 'output', arity.outputs, outputs.length);
     const op = isOp ? { type: operation.opType, param: operation.opParam } : { graph: operation };
     const hint = options.hint ? { hint: options.hint } : {};
-    this.#nodes.push({
-      name,
-      op,
-      inputs: inputs.map(this.#local),
-      outputs: outputs.map(this.#local),
-      ...hint,
-    });
+    const made = outputs.map(this.#local);
+    this.#nodes.push({ name, op, inputs: inputs.map(this.#local), outputs: made, ...hint });
+    this.#made.push(...made);
   }
 
   /** Names a second shape for `source`'s bytes: `[dim(0), heads, headDim]`. Throws GRAPH_VIEW_INVALID. */
@@ -93,6 +110,7 @@ export class AtbGraph extends Operation {
       }
     }
     this.#views[name] = { source: this.#local(source), shape };
+    this.#made.push(name);
   }
 
   /**
@@ -100,10 +118,11 @@ export class AtbGraph extends Operation {
    * GRAPH_UNUSED_INPUT, GRAPH_DUPLICATE_NODE, GRAPH_NOT_IN_PLACE and GRAPH_VIEW_INVALID.
    */
   build(): GraphSpec {
-    const { opName: name } = this;
-    const views = { ...this.#views };
-    const spec = { name, inputs: this.#inputs, outputs: this.#outputs, views, nodes: [...this.#nodes] };
-    validateGraph(spec);
+    const graph = { views: { ...this.#views }, nodes: [...this.#nodes], outputs: this.#outputs };
+    const read = readNames(graph);
+    const optional = this.#optional.filter((tensor) => read.has(tensor) && !this.#inputs.includes(tensor));
+    const spec = { name: this.opName, inputs: [...this.#inputs, ...optional], ...graph };
+    validateGraph(spec, this.#optional);
     this.#built = new GraphInterner().intern(spec);
     return this.#built;
   }

@@ -59,6 +59,12 @@ export function viewChain(views: GraphSpec['views'], name: string): string[] {
 export const viewRoot = (views: GraphSpec['views'], name: string): string =>
   viewChain(views, name).at(-1) ?? name;
 
+/** Every name that an operation or an output reads, directly or through views. */
+export function readNames({ nodes, outputs, views }: Omit<GraphSpec, 'name' | 'inputs'>): Set<string> {
+  const names = [...nodes.flatMap((node) => node.inputs), ...outputs];
+  return new Set(names.flatMap((name) => viewChain(views, name)));
+}
+
 /** Graph inputs that some operation writes in place: the KV caches. */
 export function writtenInputs(spec: GraphSpec): string[] {
   const written = new Set<string>();

@@ -1,12 +1,14 @@
 import { AtbError } from '../errors.js';
+import { nearestName } from '../nearest-name.js';
 import { type GraphSpec, viewChain } from './graph-spec.js';
 import { inPlaceOutputs } from './op-params.js';
 
 /**
  * Checks a graph's names: each tensor is written once and before it is read, every input and view is read, nodes have
  * names of their own, and in-place outputs are the inputs that they overwrite. Sub-graphs were checked when built.
+ * `offered` are inputs that the graph could have had: a misspelt name may be meant to be one of them.
  */
-export function validateGraph(spec: GraphSpec): void {
+export function validateGraph(spec: GraphSpec, offered: readonly string[] = []): void {
   const graph = spec.name;
   const defined = new Set<string>();
   const define = (op: string, tensor: string): void => {
@@ -20,9 +22,15 @@ export function validateGraph(spec: GraphSpec): void {
   const use = (op: string, tensor: string): void => {
     const chain = viewChain(spec.views, tensor);
     for (const name of chain) read.add(name);
-    if (!defined.has(chain.at(-1) ?? tensor)) {
-      throw new AtbError('GRAPH_UNDEFINED_TENSOR', { graph, op, tensor });
-    }
+    const root = chain.at(-1) ?? tensor;
+    if (defined.has(root)) return;
+    // Views that go in a circle have no root: what the operation reads is then the name to show.
+    const missing = root in spec.views ? tensor : root;
+    const known = [...defined, ...offered, ...Object.keys(spec.views)].filter(
+      (name) => !chain.includes(name),
+    );
+    const detail = { graph, op, tensor: missing, nearest: nearestName(missing, known) };
+    throw new AtbError('GRAPH_UNDEFINED_TENSOR', missing === tensor ? detail : { ...detail, view: tensor });
   };
   const names = new Set<string>();
   for (const tensor of spec.inputs) define('input', tensor);

@@ -1,4 +1,5 @@
 import { AtbError, describeValue } from '../errors.js';
+import { nearestName } from '../nearest-name.js';
 import { MODEL_TYPE_ALIASES } from './aliases.js';
 import type { RouterClass } from './base-router.js';
 
@@ -32,31 +33,7 @@ export function getRouter(modelType: unknown): RouterClass {
   const router = named === undefined ? undefined : routers.get(MODEL_TYPE_ALIASES.get(named) ?? named);
   if (router) return router;
   const known = knownModelTypes();
-  // Longer names resemble nothing, and the distance takes time.
-  const nearest = named !== undefined && named.length <= 64 ? nearestName(named, known) : undefined;
+  const nearest = named === undefined ? undefined : nearestName(named, known);
   const shown = named !== undefined && named.length <= 100 ? named : describeValue(modelType);
   throw new AtbError('ROUTER_UNKNOWN_MODEL', { modelType: shown, known, nearest });
-}
-
-/** The known name within the fewest edits, if they are at most half of the name. */
-export function nearestName(name: string, known: readonly string[]): string | undefined {
-  const ranked = known
-    .map((candidate) => ({ candidate, edits: editDistance(name.toLowerCase(), candidate) }))
-    .filter(({ candidate, edits }) => edits <= candidate.length / 2)
-    .sort((a, b) => a.edits - b.edits);
-  return ranked[0]?.candidate;
-}
-
-/** Levenshtein distance. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, column) => column);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substituted = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(substituted, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }

@@ -97,6 +97,85 @@ describe('AtbGraph', () => {
     });
   });
 
+  describe('with optional inputs', () => {
+    const offering = (fill: (graph: AtbGraph) => void): AtbGraph => {
+      const graph = graphWith(fill, ['x'], ['y']);
+      graph.addOptionalInputs(['mask', 'cos', 'w']);
+      return graph;
+    };
+
+    it('has those that an operation reads, after the required ones and in the order of the offer', () => {
+      const spec = offering((graph) => {
+        graph.addOperation(add('first'), ['x', 'w'], ['a']);
+        graph.addOperation(add('second'), ['a', 'mask'], ['y']);
+      }).build();
+      expect(spec.inputs).to.deep.equal(['x', 'mask', 'w']);
+    });
+
+    it('has those that only a view or the output reads', () => {
+      const graph = offering((g) => {
+        g.addReshape('w', 'flat', [dim(0, 1)]);
+        g.addOperation(add('sum'), ['x', 'flat'], ['a']);
+      });
+      graph.addInputOutput({ input: ['x'], output: ['a', 'cos'] });
+      expect(graph.build().inputs).to.deep.equal(['x', 'cos', 'w']);
+    });
+
+    it('still refuses a required input that nobody reads', () => {
+      const graph = offering((g) => g.addOperation(add('sum'), ['mask', 'w'], ['y']));
+      expect(failure(() => graph.build()).code).to.equal('GRAPH_UNUSED_INPUT');
+    });
+
+    it('refuses a name that nobody offers, and says which one it resembles', () => {
+      const { code, message } = failure(() =>
+        offering((graph) => graph.addOperation(add('sum'), ['x', 'msak'], ['y'])).build(),
+      );
+      expect(code).to.equal('GRAPH_UNDEFINED_TENSOR');
+      expect(message).to.match(/"sum" reads "msak", which nothing before it writes; nearest: "mask"/);
+    });
+
+    it('refuses an operation that writes an offered name which is read', () => {
+      const graph = offering((g) => {
+        g.addOperation(add('first'), ['x', 'w'], ['mask']);
+        g.addOperation(add('second'), ['mask', 'w'], ['y']);
+      });
+      expect(failure(() => graph.build()).code).to.equal('GRAPH_TENSOR_REDEFINED');
+    });
+
+    it('takes a required name once when it is offered as well, and offers of one name as one', () => {
+      const graph = offering((g) => g.addOperation(add('sum'), ['x', 'w'], ['y']));
+      graph.addOptionalInputs(['x', 'w']);
+      expect(graph.build().inputs).to.deep.equal(['x', 'w']);
+    });
+
+    it('drops the scope from offered names', () => {
+      const graph = new AtbGraph('layer', 'layers.0.');
+      graph.addInputOutput({ input: ['x'], output: ['y'] });
+      graph.addOptionalInputs(['layers.0.w']);
+      graph.addOperation(add('sum'), ['x', 'layers.0.w'], ['y']);
+      expect(graph.build().inputs).to.deep.equal(['x', 'w']);
+    });
+  });
+
+  it('names every tensor that is defined so far: inputs, optional inputs, then what was made, in order', () => {
+    const graph = new AtbGraph('g', 'layers.0.');
+    graph.addInputOutput({ input: ['k', 'v', 'k_cache', 'v_cache', 'layers.0.w'], output: ['y'] });
+    graph.addOptionalInputs(['slots', 'mask']);
+    expect(graph.names()).to.deep.equal(['k', 'v', 'k_cache', 'v_cache', 'w', 'slots', 'mask']);
+    graph.addReshape('k', 'k_heads', [dim(0), 2, 3]);
+    const write = new BaseOperation('ReshapeAndCache', {}, 'write');
+    graph.addOperation(write, ['k_heads', 'v', 'k_cache', 'v_cache', 'slots'], ['k_cache', 'v_cache']);
+    graph.addOperation(add('sum'), ['k', 'layers.0.w'], ['layers.0.sum']);
+    expect(graph.names().slice(7)).to.deep.equal(['k_heads', 'sum']);
+  });
+
+  it('names the tensor that a view lacks, not only the view', () => {
+    expectFailure('GRAPH_UNDEFINED_TENSOR', /reads "k_rope" \(through its view "k_heads"\)/, (graph) => {
+      graph.addReshape('k_rope', 'k_heads', [dim(0)]);
+      graph.addOperation(add('sum'), ['k_heads', 'w'], ['y']);
+    });
+  });
+
   it('refuses two nodes of one name', () => {
     expectFailure('GRAPH_DUPLICATE_NODE', /two nodes are named "sum"/, (graph) => {
       graph.addOperation(add('sum'), ['x', 'w'], ['a']);

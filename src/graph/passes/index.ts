@@ -1,5 +1,5 @@
 import { AtbError } from '../../errors.js';
-import { GraphInterner, type GraphSpec, type NodeSpec, viewChain } from '../graph-spec.js';
+import { GraphInterner, type GraphSpec, type NodeSpec, readNames } from '../graph-spec.js';
 import { validateGraph } from '../validate.js';
 import { attentionFromCache } from './attention-from-cache.js';
 import { dynamicQuant } from './dynamic-quant.js';
@@ -83,9 +83,7 @@ const isDefined = ({ inputs, views, nodes }: GraphSpec, name: string): boolean =
 
 /** Drops inputs and views that no operation, view or output reads any more. */
 function withoutUnread(spec: GraphSpec): GraphSpec {
-  const read = new Set<string>();
-  const names = [...spec.nodes.flatMap((node) => node.inputs), ...spec.outputs];
-  for (const name of names) for (const link of viewChain(spec.views, name)) read.add(link);
+  const read = readNames(spec);
   return {
     ...spec,
     inputs: spec.inputs.filter((name) => read.has(name)),
