@@ -159,6 +159,8 @@ const MESSAGES = {
     `nothing can run ${d.graph}: import "atb-models", which registers the native engine`,
   GRAPH_PASS_UNKNOWN: (d: { pass: string; known: readonly string[] }) =>
     `no graph pass "${d.pass}"; known: all, none, ${d.known.join(', ')}`,
+  GRAPH_CACHE_MISMATCH: (d: { graph: string; cache: string; expected: string; found: string }) =>
+    `${d.graph}: the layers that share the cache "${d.cache}" must agree on it; expected ${d.expected}, found ${d.found}`,
   GRAPH_ILLEGAL: (d: { graph: string; problems: readonly string[] }) =>
     `${d.graph} is not legal in ATB: ${d.problems.join('; ')}`,
   // Native engine: `reason` is the engine's own text, which names the operation and the tensors.

@@ -7,7 +7,6 @@ export {
   type Category,
   CommonOpBuilder,
   CommonOpBuilderManager,
-  type Phase,
   registerCommonOpBuilder,
 } from './common-op-builders/index.js';
 export type { DType, FloatDType, Tensor } from './dtype.js';
@@ -25,17 +24,26 @@ export {
 export { type Perplexity, type PerplexityOptions, perplexity } from './engine/perplexity.js';
 export { AtbError, type ErrorCode, type ErrorDetail } from './errors.js';
 export { AtbGraph, BaseOperation, dim, type GraphSpec } from './graph/atb-graph.js';
+export { DECODE, DECODER_KINDS, ENCODE, type GraphKind, PREFILL, SPLITFUSE } from './graph/graph-kind.js';
 export { applyPasses, type PassSelection } from './graph/passes/index.js';
 export { BlockManager, BlockTable } from './kv-cache/block-manager.js';
 export type { KvQuantMode } from './kv-cache/kv-quant.js';
-export { BaseAttention } from './layers/base-attention.js';
-export { BaseMLP } from './layers/base-mlp.js';
-export { BaseRMSNorm, HeadNorm } from './layers/base-rms-norm.js';
+export {
+  type AttentionConfig,
+  type AttentionOptions,
+  BaseAttention,
+  type Qkv,
+  ROTARY_ROWS,
+  type RotaryRows,
+} from './layers/base-attention.js';
+export { BaseLayer } from './layers/base-layer.js';
+export { type CacheRef, layerCache } from './layers/cache-ref.js';
 export { type BaseConfig, baseConfig, type ConfigRules } from './layers/config/index.js';
-export type { Module } from './layers/module.js';
-export { addResidual } from './layers/residual.js';
-export { BaseLayer } from './models/base/base-layer.js';
-export { BaseModelATB } from './models/base/base-model-atb.js';
+export { BaseMLP, type GatedMLPNames, type MLPConfig, UngatedMLP } from './layers/mlp.js';
+export { Module } from './layers/module.js';
+export { BaseNorm, BaseRMSNorm, HeadNorm, OffsetRMSNorm } from './layers/norms.js';
+export { addResidual, addScaled } from './layers/residual.js';
+export { BaseModelATB, type ModelParts } from './models/base/base-model-atb.js';
 export { FlashForCausalLMATB } from './models/base/flash-for-causal-lm-atb.js';
 export { getModel } from './models/get-model.js';
 export * from './models/llama/index.js';
@@ -44,8 +52,9 @@ export * from './models/qwen2/index.js';
 export * from './models/qwen3/index.js';
 export { availableIsas, createEngine, type NativeEngine, supportedOps } from './native/index.js';
 export { BaseRouter, discoverModels, getRouter, RegisterRouter, registerModel } from './router/index.js';
-export { type ForwardInputs, ModelRunner, type ModelRunnerOptions } from './runner/model-runner.js';
+export { ModelRunner, type ModelRunnerOptions } from './runner/model-runner.js';
 export { type QuantizeCheckpointOptions, quantizeCheckpoint } from './runner/quantize-checkpoint.js';
+export type { ForwardInputs } from './runner/steps.js';
 export {
   resolveSamplingParams,
   type SamplingOptions,
@@ -53,6 +62,7 @@ export {
 } from './sampling/sampling-params.js';
 export { type Batch, type BatchEntry, Scheduler, type SchedulerOptions } from './scheduler/scheduler.js';
 export { type FinishReason, Sequence } from './scheduler/sequence.js';
+export * from './step-inputs/index.js';
 export type { ChatMessage } from './tokenizer/chat-template.js';
 export { HfTokenizer } from './tokenizer/hf-tokenizer.js';
 export { Checkpoint } from './weights/checkpoint.js';

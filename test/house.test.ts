@@ -11,6 +11,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['native'],
   ['weights'],
   ['common-op-builders'],
+  ['step-inputs'],
   ['layers'],
   ['router'],
   ['models'],

@@ -2,10 +2,13 @@ import {
   type Batch,
   BlockManager,
   createEngine,
+  DECODE,
   ModelRunner,
   type ModelRunnerOptions,
   PARunner,
+  PREFILL,
   Sequence,
+  SPLITFUSE,
 } from '../../dist/src/index.js';
 import { type OurCommands, randomTokens, residentBytes, serve } from './driver.js';
 import { median } from './results.js';
@@ -50,14 +53,14 @@ function end(sequence: Sequence): void {
 }
 
 /** Runs one step of some sequences, `count` tokens each, and appends what they sampled. */
-async function step(phase: Batch['phase'], sequences: readonly Sequence[], count: number): Promise<void> {
+async function step(kind: Batch['kind'], sequences: readonly Sequence[], count: number): Promise<void> {
   const { runner, blocks } = loaded();
   const entries = sequences.map((sequence) => {
     const start = sequence.cachedLen;
     if (!blocks.grow(sequence.blockTable, start + count)) throw new Error('the KV cache is full');
     return { sequence, start, count, sample: start + count === sequence.tokens.length };
   });
-  const { tokens } = await runner.run({ phase, entries });
+  const { tokens } = await runner.run({ kind, entries });
   entries.forEach(({ sequence, sample }, i) => {
     sequence.cachedLen += count;
     if (sample) sequence.tokens.push(tokens[i] as number);
@@ -67,7 +70,7 @@ async function step(phase: Batch['phase'], sequences: readonly Sequence[], count
 async function fill(sequence: Sequence): Promise<void> {
   while (sequence.cachedLen < sequence.promptLen)
     await step(
-      sequence.cachedLen === 0 && sequence.promptLen <= PREFILL_TOKENS ? 'prefill' : 'splitfuse',
+      sequence.cachedLen === 0 && sequence.promptLen <= PREFILL_TOKENS ? PREFILL : SPLITFUSE,
       [sequence],
       Math.min(PREFILL_TOKENS, sequence.promptLen - sequence.cachedLen),
     );
@@ -143,7 +146,7 @@ const commands: OurCommands = {
     }
     const { sequence } = filled;
     const times: number[] = [];
-    for (let i = 0; i < steps; i++) times.push(await timed(() => step('decode', [sequence], 1)));
+    for (let i = 0; i < steps; i++) times.push(await timed(() => step(DECODE, [sequence], 1)));
     sequence.tokens.length = sequence.promptLen + 1;
     sequence.cachedLen = sequence.promptLen;
     return times;
@@ -152,9 +155,9 @@ const commands: OurCommands = {
     if (filled) end(filled.sequence);
     filled = undefined;
     const all = Array.from({ length: batch }, (_, i) => start(randomTokens(16, vocab, i + 1)));
-    await step('prefill', all, 16);
+    await step(PREFILL, all, 16);
     const times: number[] = [];
-    for (let i = 0; i < steps; i++) times.push(await timed(() => step('decode', all, 1)));
+    for (let i = 0; i < steps; i++) times.push(await timed(() => step(DECODE, all, 1)));
     for (const sequence of all) end(sequence);
     return times;
   },

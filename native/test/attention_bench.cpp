@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "base/thread_pool.h"
-#include "cache/kv_cache.h"
+#include "caches.h"
 #include "kernels/dispatch.h"
 #include "engine/machine_limits.h"
 #include "ops/operation.h"
@@ -74,8 +74,8 @@ int Main(int argc, char** argv) {
   const int64_t blocks = (depth + kBlockSize - 1) / kBlockSize;
   // Beyond any cache.
   const int64_t layers = std::max<int64_t>(2, (int64_t{512} << 20) / (depth * kv_heads * kHeadDim * 4));
-  Bench benches[] = {{"bf16", {layers, blocks, kBlockSize, kv_heads, kHeadDim, DType::kBF16}},
-                     {"i8", {layers, blocks, kBlockSize, kv_heads, kHeadDim, DType::kI8}}};
+  Bench benches[] = {{"bf16", SameCaches(layers, blocks, kBlockSize, kv_heads, kHeadDim, DType::kBF16)},
+                     {"i8", SameCaches(layers, blocks, kBlockSize, kv_heads, kHeadDim, DType::kI8)}};
   std::vector<int32_t> table(static_cast<size_t>(blocks));
   std::iota(table.begin(), table.end(), 0);
   const int64_t prompt = std::min<int64_t>(depth, 2048);

@@ -7,7 +7,7 @@
 
 #include "attention_fixture.h"
 #include "base/error.h"
-#include "cache/kv_cache.h"
+#include "caches.h"
 #include "check.h"
 #include "ops/operation.h"
 
@@ -73,7 +73,7 @@ class Layer {
         dtype_(dtype),
         kernels_(kernels),
         pool_(pool),
-        cache_({1, kBlocks, kBlockSize, heads.kv_heads, heads.head_dim, cache_dtype}) {
+        cache_(SameCaches(1, kBlocks, kBlockSize, heads.kv_heads, heads.head_dim, cache_dtype)) {
     // What earlier sequences may have left: NaN, also as scales.
     std::memset(cache_.Keys(0).data, 0xFF, cache_.bytes());
     ParamObject param = {{"headNum", double(heads.q_heads())},

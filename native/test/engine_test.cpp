@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "caches.h"
 #include "check.h"
 #include "engine/engine_thread.h"
 #include "throws.h"
@@ -172,9 +173,7 @@ void ForwardRunsOnGivenAndOwnTensors() {
 void CachesReplaceEarlierOnes() {
   Fixture f;
   const auto make = [&](int64_t layers) {
-    const KvCacheOptions options{
-        .layers = layers, .num_blocks = 4, .block_size = 32, .kv_heads = 2, .head_dim = 8, .dtype = DType::kF32};
-    return std::make_shared<const KvCache>(options, &f.shared.caches);
+    return std::make_shared<const KvCache>(SameCaches(layers, 4, 32, 2, 8, DType::kF32), &f.shared.caches);
   };
   GraphSpec spec;
   spec.name = "write";
@@ -200,6 +199,58 @@ void CachesReplaceEarlierOnes() {
   CHECK(f.shared.caches == two / 2);
   f.engine.AddGraph(2, std::make_shared<Graph>(spec));
   CheckThrows("NATIVE_INPUT_INVALID", [&] { f.engine.Run(request); });  // No second layer any more.
+}
+
+/// One layer writes a cache whose names are given once, and two layers read it. Nobody finds tensors that are not listed.
+void LayersShareACacheThatIsGivenOnce() {
+  Fixture f;
+  KvCacheOptions options{.num_blocks = 2, .block_size = 32, .dtype = DType::kF32, .caches = {}};
+  options.caches = {{"shared_k", "shared_v", 1, 16, 16}, {"latent", std::nullopt, 1, 576, 512}};
+  f.engine.PutCache(std::make_shared<const KvCache>(options, &f.shared.caches));
+  CHECK(f.shared.caches == 2 * 32 * 4 * (16 + 16 + 576));
+
+  const ParamObject attention{{"headNum", 1}, {"kvHeadNum", 1}, {"qkScale", 1}};
+  const auto reads = [](std::string query) {
+    return std::vector<std::string>{std::move(query), "shared_k", "shared_v", "tables", "contexts"};
+  };
+  GraphSpec spec;
+  spec.name = "two layers";
+  spec.inputs = {"key", "value", "slots", "query_0", "query_1", "shared_k", "shared_v", "tables", "contexts"};
+  spec.outputs = {"sum"};
+  spec.nodes = {Node("write", "ReshapeAndCache", {}, {"key", "value", "shared_k", "shared_v", "slots"},
+                     {"shared_k", "shared_v"}),
+                Node("layer_0", "PagedAttention", attention, reads("query_0"), {"out_0"}),
+                Node("layer_1", "PagedAttention", attention, reads("query_1"), {"out_1"}),
+                Node("add", "Elewise", {{"elewiseType", "ELEWISE_ADD"}}, {"out_0", "out_1"}, {"sum"})};
+  f.engine.AddGraph(2, std::make_shared<Graph>(spec));
+  StepRequest request;
+  request.graph = 2;
+  for (const char* name : {"key", "value", "query_0", "query_1"})
+    request.inputs.Add(name, TensorDesc(DType::kF32, {1, 1, 16}));
+  request.inputs.Add("slots", TensorDesc(DType::kI32, {1}));
+  request.inputs.Add("tables", TensorDesc(DType::kI32, {1, 1}));
+  request.inputs.Add("contexts", TensorDesc(DType::kI32, {1}));
+  request.inputs.Allocate();
+  for (int i = 0; i < 16; ++i) request.inputs[1].As<float>()[i] = static_cast<float>(i + 1);
+  *request.inputs.Find("slots")->tensor.As<int32_t>() = 32;
+  *request.inputs.Find("tables")->tensor.As<int32_t>() = 1;
+  *request.inputs.Find("contexts")->tensor.As<int32_t>() = 1;
+  ForwardRequest forward;
+  forward.spec = spec;
+  f.engine.Run(request);
+  forward.inputs = std::move(request.inputs);
+  // A single key has all the weight, so that each layer sees its value.
+  const ForwardResult result = f.engine.Forward(forward);
+  for (int i = 0; i < 16; ++i) CHECK(result.outputs.Find("sum")->tensor.As<float>()[i] == 2.0f * static_cast<float>(i + 1));
+
+  CheckThrows("NATIVE_LAYOUT_MISMATCH", [&] { f.engine.Export("shared_k"); });
+  CheckThrows("NATIVE_LAYOUT_MISMATCH", [&] { f.engine.Export("latent"); });
+  CheckThrows("NATIVE_TENSOR_UNKNOWN", [&] { f.engine.Export("layer_0_k_cache"); });
+  f.engine.RemoveGraph(2);
+  options.caches = {};
+  f.engine.PutCache(std::make_shared<const KvCache>(options, &f.shared.caches));
+  CHECK(f.shared.caches == 0);
+  CheckThrows("NATIVE_TENSOR_UNKNOWN", [&] { f.engine.Export("shared_k"); });
 }
 
 void LoadedWeightsAreBoundAndCounted() {
@@ -281,6 +332,7 @@ int main() {
   RUN(GraphsFollowTheTensorsTheyAreBoundTo);
   RUN(ForwardRunsOnGivenAndOwnTensors);
   RUN(CachesReplaceEarlierOnes);
+  RUN(LayersShareACacheThatIsGivenOnce);
   RUN(LoadedWeightsAreBoundAndCounted);
   RUN(TasksRunInOrderAndFinishDrainsThem);
   RUN(StopDropsWhatHasNotBegunAndEndsARun);

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "cache/kv_cache.h"
+#include "caches.h"
 #include "kernels/kv_pack.h"
 #include "kernels/pack.h"
 #include "op_runner.h"
@@ -246,7 +246,7 @@ constexpr int64_t Width(int64_t d) { return (kHeads + 2 * kKvHeads) * d; }
 
 /// A layer's caches with NaN everywhere: row-major, or in the engine's own layout.
 struct Caches {
-  Caches(DType dtype, bool own, int64_t d) : cache({1, kBlocks, kBlockSize, kKvHeads, d, dtype}) {
+  Caches(DType dtype, bool own, int64_t d) : cache(SameCaches(1, kBlocks, kBlockSize, kKvHeads, d, dtype)) {
     if (own) {
       keys = cache.Keys(0);
       values = cache.Values(0);

@@ -24,7 +24,7 @@ void RowsBecomeIntegersTimesAScale() {
       for (int64_t head_dim : {8, 24, 64, 80}) {
         for (int64_t block_size : {32, 64, 96}) {
           const Heads heads{2, 1, head_dim};
-          KvCache cache({1, 3, block_size, 2, head_dim, DType::kI8});
+          KvCache cache(SameCaches(1, 3, block_size, 2, head_dim, DType::kI8));
           std::memset(cache.Keys(0).data, 0xFF, cache.bytes());
           Prompt p(heads, dtype, 6, 5);
           for (int64_t d = 0; d < head_dim; ++d) p.k.Set((4 * 2 + 1) * head_dim + d, 0);  // A row of zeros.
@@ -150,7 +150,9 @@ void CachesThatDoNotFitAreRefused() {
   const KernelTable& kernels = kernels::Select("reference");
   Array rows(DType::kBF16, 2 * 16), q(DType::kBF16, 16), out(DType::kBF16, 16);
   std::vector<int32_t> slots = {0, 1}, table = {0}, context = {1};
-  KvCache cache({1, 1, 32, 1, 16, DType::kI8}), floats({1, 1, 32, 1, 16, DType::kBF16}), wide({1, 1, 32, 1, 16, DType::kF32});
+  const KvCache cache(SameCaches(1, 1, 32, 1, 16, DType::kI8));
+  const KvCache floats(SameCaches(1, 1, 32, 1, 16, DType::kBF16));
+  const KvCache wide(SameCaches(1, 1, 32, 1, 16, DType::kF32));
   std::vector<int8_t> bytes(32 * 16);
   const Tensor plain{TensorDesc(DType::kI8, {1, 32, 1, 16}), bytes.data()};
   const auto write = [&](const Tensor& keys, const Tensor& values) {

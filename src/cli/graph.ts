@@ -1,9 +1,9 @@
 import { writeFile } from 'node:fs/promises';
 import type { Argv, CommandModule } from 'yargs';
-import { PHASES, type Phase } from '../common-op-builders/index.js';
 import type { FloatDType } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import { flatten, formatFlatGraph } from '../graph/flatten.js';
+import { DECODER_KINDS, ENCODE } from '../graph/graph-kind.js';
 import { applyPasses, PASSES, type PassSelection } from '../graph/passes/index.js';
 import { printDot, printSvg, printText } from '../graph/printers/index.js';
 import { inputDescs } from '../models/base/input-descs.js';
@@ -15,11 +15,13 @@ import { MODEL_DIRS_FLAG } from './flags.js';
 import { QUANTIZE_FLAGS, quantizeOptions } from './quantize-flags.js';
 
 const FORMATS = ['text', 'dot', 'svg', 'json'] as const;
+const PHASES: readonly string[] = [...DECODER_KINDS, ENCODE].map(({ name }) => name);
 const DTYPES = ['bf16', 'f16', 'f32'] as const;
 
 export interface GraphArguments extends QuantizeOptions {
   readonly modelPath: string;
-  readonly phase: Phase;
+  /** The name of a graph's kind: `prefill`. */
+  readonly phase: string;
   readonly format: (typeof FORMATS)[number];
   /** Sequences of the exported step. */
   readonly batch: number;
@@ -61,7 +63,12 @@ export async function renderGraph(args: GraphArguments): Promise<string> {
     throw new AtbError('WEIGHT_QUANT_AGAIN', { file, found: modelType });
   }
   const model = router.createModel(declaredWeights(dtype, plan ?? description?.quantOf));
-  const spec = applyPasses(model.buildGraph(args.phase), args.passes);
+  const kind = model.graphKinds.find(({ name }) => name === args.phase);
+  if (kind === undefined) {
+    const expected = `a graph of ${model.name}: ${model.graphKinds.map(({ name }) => name).join(', ')}`;
+    throw new AtbError('REQUEST_INVALID', { field: '--phase', expected, found: args.phase });
+  }
+  const spec = applyPasses(model.buildGraph(kind), args.passes);
   switch (args.format) {
     case 'text':
       return printText(spec);
@@ -70,7 +77,7 @@ export async function renderGraph(args: GraphArguments): Promise<string> {
     case 'svg':
       return printSvg(spec);
     case 'json':
-      return formatFlatGraph(flatten(spec, inputDescs(model, args.phase, dtype, args)).graph);
+      return formatFlatGraph(flatten(spec, inputDescs(model, kind, dtype, args)).graph);
   }
 }
 

@@ -5,12 +5,12 @@ import { DTYPE_BYTES, elementCount, type FloatDType } from '../dtype.js';
 import { AtbError, describeValue, type ErrorCode } from '../errors.js';
 import { type KvQuantMode, type KvQuantOptions, kvCacheDType } from '../kv-cache/kv-quant.js';
 import { type BaseConfig, isDict } from '../layers/config/index.js';
-import { isLengthDependent } from '../layers/rope/rope-config.js';
 import { loadModels } from '../models/get-model.js';
 import type { CausalLM } from '../router/index.js';
 import { getRouter, readConfigDict } from '../router/index.js';
 import { kvBlockBytes } from '../runner/kv-block-bytes.js';
 import { weightStorage } from '../runner/weight-storage.js';
+import { isLengthDependent } from '../step-inputs/rotary/rope-config.js';
 import { ChatTemplate } from '../tokenizer/chat-template.js';
 import { findChatTemplates } from '../tokenizer/chat-template-source.js';
 import { readModelJson } from '../tokenizer/model-files.js';
@@ -160,7 +160,7 @@ function summarise(checkpoint: Checkpoint, model: CausalLM | undefined): WeightS
 function estimateMemory(config: BaseConfig, model: CausalLM, args: InspectArguments): MemoryEstimate {
   const dtype = args.dtype ?? config.dtype ?? 'bf16';
   const { kvQuant } = args;
-  const { numHiddenLayers, numKeyValueHeads, headDim, maxPositionEmbeddings, rope } = config;
+  const { maxPositionEmbeddings, rope } = config;
   const tokens = args.tokens ?? Math.min(DEFAULT_TOKENS, maxPositionEmbeddings);
   const { refs } = weightStorage(model.getWeights());
   const weightBytes = refs.reduce(
@@ -168,8 +168,7 @@ function estimateMemory(config: BaseConfig, model: CausalLM, args: InspectArgume
       sum + elementCount(shape) * DTYPE_BYTES[quantized ? stored : dtype],
     0,
   );
-  const kvBytesPerToken =
-    numHiddenLayers * kvBlockBytes(numKeyValueHeads, headDim, kvCacheDType(dtype, args), 1);
+  const kvBytesPerToken = kvBlockBytes(model.caches(), kvCacheDType(dtype, args), 1);
   const cacheBytes = tokens * kvBytesPerToken;
   // Where frequencies depend on the length, only the rows of a step are made.
   const rows = isLengthDependent(rope) ? 0 : maxPositionEmbeddings;

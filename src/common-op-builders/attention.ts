@@ -1,12 +1,19 @@
 import { type AtbGraph, BaseOperation, dim, type NodeHint } from '../graph/atb-graph.js';
+import type { GraphKind } from '../graph/graph-kind.js';
 import { CommonOpBuilder } from './manager.js';
-import type { BuilderTensors, OpBuilder, ParamOf, Phase } from './types.js';
+import type { BuilderTensors, OpBuilder, ParamOf } from './types.js';
 
 type Param = ParamOf<'ATTENTION'>;
 type Tensors = BuilderTensors['ATTENTION'];
 
-const wants = (phase: Phase, found: Phase): true | string =>
-  phase === found || `is for ${phase}, found ${found}`;
+/** True when a graph is of the kind that a builder is for, or why not. */
+function wants(readsCache: boolean, hasQueryLens: boolean, found: GraphKind): true | string {
+  if (readsCache !== found.readsCache) {
+    return `is for graphs that ${readsCache ? 'read' : 'do not read'} the cache, found ${found.name}`;
+  }
+  if (hasQueryLens === found.hasQueryLens) return true;
+  return `is for ${hasQueryLens ? 'several tokens' : 'one token'} of each sequence, found ${found.name}`;
+}
 
 /** Writes this step's keys and values to the cache. Returns the names of q, k and v seen as [tokens, heads, headDim]. */
 function cacheKeys(graph: AtbGraph, { opName, headNum, kvHeadNum, headDim }: Param, tensors: Tensors) {
@@ -26,11 +33,7 @@ function cacheKeys(graph: AtbGraph, { opName, headNum, kvHeadNum, headDim }: Par
 const hintOf = ({ windowSize }: Param): NodeHint => ({ causal: true, ...(windowSize && { windowSize }) });
 
 /** What all attention operations are told. */
-const common = ({ headNum, kvHeadNum, headDim }: Param) => ({
-  headNum,
-  kvHeadNum,
-  qkScale: 1 / Math.sqrt(headDim),
-});
+const common = ({ headNum, kvHeadNum, scale }: Param) => ({ headNum, kvHeadNum, qkScale: scale });
 
 function flattenHeads(graph: AtbGraph, heads: string, out: string): void {
   graph.addReshape(heads, out, [dim(0), dim(1, 2)]);
@@ -41,8 +44,8 @@ function flattenHeads(graph: AtbGraph, heads: string, out: string): void {
 export class ATBEncoderPagedAttention implements OpBuilder<'ATTENTION'> {
   readonly category = 'ATTENTION';
 
-  isMatch({ phase }: Param): true | string {
-    return wants('prefill', phase);
+  isMatch({ kind }: Param): true | string {
+    return wants(false, false, kind);
   }
 
   build(graph: AtbGraph, param: Param, tensors: Tensors): void {
@@ -71,8 +74,8 @@ export class ATBEncoderPagedAttention implements OpBuilder<'ATTENTION'> {
 export class ATBDecoderPagedAttention implements OpBuilder<'ATTENTION'> {
   readonly category = 'ATTENTION';
 
-  isMatch({ phase }: Param): true | string {
-    return wants('decode', phase);
+  isMatch({ kind }: Param): true | string {
+    return wants(true, false, kind);
   }
 
   build(graph: AtbGraph, param: Param, tensors: Tensors): void {
@@ -104,8 +107,8 @@ export class ATBDecoderPagedAttention implements OpBuilder<'ATTENTION'> {
 export class ATBSplitFusePagedAttention implements OpBuilder<'ATTENTION'> {
   readonly category = 'ATTENTION';
 
-  isMatch({ phase }: Param): true | string {
-    return wants('splitfuse', phase);
+  isMatch({ kind }: Param): true | string {
+    return wants(true, true, kind);
   }
 
   build(graph: AtbGraph, param: Param, tensors: Tensors): void {

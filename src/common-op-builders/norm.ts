@@ -5,29 +5,37 @@ import type { BuilderTensors, OpBuilder, ParamOf } from './types.js';
 type Param = ParamOf<'NORM'>;
 type Tensors = BuilderTensors['NORM'];
 
-/** x / rms(x) * weight; with `enableAddNorm`, of x + residual. */
+/** x / rms(x) * (weight + weightOffset); with `enableAddNorm`, of x + residual. */
 @CommonOpBuilder()
 export class RmsNorm implements OpBuilder<'NORM'> {
   readonly category = 'NORM';
 
-  isMatch({ normType, bias }: Param): true | string {
+  isMatch({ normType, bias, weightOffset, enableAddNorm }: Param): true | string {
     if (normType !== 'RmsNorm') return `wants RmsNorm, found ${normType}`;
+    if (weightOffset === 1 && enableAddNorm) return 'adds no residual where its weight has an offset';
     return bias === undefined || 'has no bias';
   }
 
-  build(graph: AtbGraph, { opName, epsilon, weight, enableAddNorm }: Param, tensors: Tensors): void {
+  build(graph: AtbGraph, param: Param, tensors: Tensors): void {
+    const { opName, epsilon, weight, weightOffset, enableAddNorm } = param;
     const { input, normOut, residualInput = '', addOut = '' } = tensors;
     if (enableAddNorm) {
-      const param = { layerType: 'RMS_NORM_PRENORM', preNormParam: { epsilon, hasBias: false } } as const;
-      const op = new BaseOperation('RmsNorm', param, opName);
+      const preNorm = { layerType: 'RMS_NORM_PRENORM', preNormParam: { epsilon, hasBias: false } } as const;
+      const op = new BaseOperation('RmsNorm', preNorm, opName);
       graph.addOperation(op, [input, residualInput, weight], [normOut, addOut]);
       return;
     }
-    const param = {
-      layerType: 'RMS_NORM_NORM',
-      normParam: { epsilon, quantType: 'QUANT_UNDEFINED' },
+    const normParam = {
+      epsilon,
+      quantType: 'QUANT_UNDEFINED',
+      // ATB's name for a weight that is stored as its distance from one.
+      ...(weightOffset === 1 && { modelType: 'GEMMA_MODEL' as const }),
     } as const;
-    graph.addOperation(new BaseOperation('RmsNorm', param, opName), [input, weight], [normOut]);
+    graph.addOperation(
+      new BaseOperation('RmsNorm', { layerType: 'RMS_NORM_NORM', normParam }, opName),
+      [input, weight],
+      [normOut],
+    );
   }
 }
 

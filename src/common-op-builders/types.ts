@@ -1,10 +1,6 @@
 import type { AtbGraph } from '../graph/atb-graph.js';
+import type { GraphKind } from '../graph/graph-kind.js';
 import type { Linear } from '../weights/linear.js';
-
-/** Which of a model's graphs: whole prompts, one token of each sequence, or several tokens against the cache. */
-export type Phase = 'prefill' | 'decode' | 'splitfuse';
-
-export const PHASES: readonly Phase[] = ['prefill', 'decode', 'splitfuse'];
 
 /** The ranks that share a model's weights. */
 export interface TensorParallelInfo {
@@ -60,16 +56,21 @@ interface CategoryParams {
     readonly weight: string;
     /** LayerNorm's beta. */
     readonly bias?: string;
+    /** Of RmsNorm: what is added to the weight first; 0 when absent. */
+    readonly weightOffset?: 0 | 1;
     /** Adds `residualInput` first and gives the sum as `addOut`. */
     readonly enableAddNorm: boolean;
   };
   ROPE: { readonly rotaryCoeff: number };
   ATTENTION: {
     readonly attnType: 'PAGED_ATTENTION';
-    readonly phase: Phase;
+    /** Of the graph that it stands in. */
+    readonly kind: GraphKind;
     readonly headNum: number;
     readonly kvHeadNum: number;
     readonly headDim: number;
+    /** What scores are multiplied by. */
+    readonly scale: number;
     /** Keys that a query sees, its own included; all before it when absent. */
     readonly windowSize?: number;
   };

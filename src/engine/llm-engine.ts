@@ -1,4 +1,5 @@
 import { AtbError } from '../errors.js';
+import type { GraphKind } from '../graph/graph-kind.js';
 import { BlockManager } from '../kv-cache/block-manager.js';
 import type { SampledLogprobs } from '../native/index.js';
 import type { ModelRunner } from '../runner/model-runner.js';
@@ -17,7 +18,7 @@ import { abortError, Generation } from './generation.js';
 
 /** One step as it was run, for figures. */
 export interface StepReport {
-  readonly phase: Batch['phase'];
+  readonly kind: GraphKind;
   readonly sequences: number;
   readonly tokens: number;
   readonly durationMs: number;
@@ -153,9 +154,9 @@ export class LLMEngine {
     this.#loop = undefined;
   }
 
-  #report({ phase, entries }: Batch, durationMs: number): void {
+  #report({ kind, entries }: Batch, durationMs: number): void {
     const tokens = entries.reduce((sum, { count }) => sum + count, 0);
-    this.#options.onStep?.({ phase, sequences: entries.length, tokens, durationMs });
+    this.#options.onStep?.({ kind, sequences: entries.length, tokens, durationMs });
   }
 
   #settle(batch: Batch, tokens: Int32Array, logprobs: readonly (SampledLogprobs | undefined)[]): void {

@@ -1,13 +1,17 @@
 import { freemem } from 'node:os';
 import { AtbError } from '../errors.js';
+import { DECODE } from '../graph/graph-kind.js';
+import { kvCacheDType } from '../kv-cache/kv-quant.js';
 import { getModel } from '../models/get-model.js';
 import type { SampledLogprobs } from '../native/index.js';
+import { kvBlockBytes } from '../runner/kv-block-bytes.js';
 import { ModelRunner, type ModelRunnerOptions, runConfig } from '../runner/model-runner.js';
 import type { TextProcessing } from '../runner/text-processing.js';
 import '../runner/router-parts.js';
 import type { SamplingOptions } from '../sampling/sampling-params.js';
 import type { FinishReason } from '../scheduler/sequence.js';
 import type { ChatMessage } from '../tokenizer/chat-template.js';
+import { declaredWeights } from '../weights/weights.js';
 import type { Generation, GenerationResult } from './generation.js';
 import { type GenerateOptions, LLMEngine, type StepReport } from './llm-engine.js';
 
@@ -112,12 +116,13 @@ export class PARunner {
     const router = await getModel(modelPath, options);
     const config = runConfig(router, options.maxPositionEmbeddings);
     const dtype = options.dtype ?? config.dtype ?? 'bf16';
+    const model = router.createModel(declaredWeights(dtype));
     const text = await router.part('textProcessing')(options);
     const maxModelLen = Math.min(maxInputLength + maxOutputLength, config.maxPositionEmbeddings);
     const numBlocks = cacheBlocks(
       options.cacheBytes,
       maxBatchSize * Math.ceil(maxModelLen / blockSize),
-      ModelRunner.blockBytes(config, dtype, blockSize, options.kvQuant),
+      kvBlockBytes(model.caches(), kvCacheDType(dtype, options), blockSize),
     );
     const runner = await ModelRunner.load({ ...options, dtype, blockSize, numBlocks });
     const steps: StepReport[] = [];
@@ -287,8 +292,8 @@ export class PARunner {
   }
 
   #metrics(endToEndMs: number, ttftMs: readonly number[]): PAMetrics {
-    const prefill = this.#steps.filter(({ phase }) => phase !== 'decode');
-    const decode = this.#steps.filter(({ phase }) => phase === 'decode');
+    const prefill = this.#steps.filter(({ kind }) => kind !== DECODE);
+    const decode = this.#steps.filter(({ kind }) => kind === DECODE);
     const sum = (steps: readonly StepReport[]) => steps.reduce((total, { tokens }) => total + tokens, 0);
     return {
       loadMs: this.runner.loadMs,

@@ -1,4 +1,5 @@
 import { AtbError } from '../errors.js';
+import { PREFILL, SPLITFUSE } from '../graph/graph-kind.js';
 import { BlockManager } from '../kv-cache/block-manager.js';
 import type { ModelRunner } from '../runner/model-runner.js';
 import { Sequence } from '../scheduler/sequence.js';
@@ -49,7 +50,7 @@ export async function perplexity(
       const count = Math.min(chunk, window.length - 1 - start);
       const entries = [{ sequence, start, count, sample: false }];
       const { logits } = await runner.run(
-        { phase: start === 0 ? 'prefill' : 'splitfuse', entries },
+        { kind: start === 0 ? PREFILL : SPLITFUSE, entries },
         { logits: 'all' },
       );
       const [rows, width] = [logits?.data ?? new Float32Array(), logits?.shape[1] ?? 0];

@@ -1,112 +1,161 @@
-import { CommonOpBuilderManager, type Phase, SINGLE_RANK } from '../common-op-builders/index.js';
+import { CommonOpBuilderManager } from '../common-op-builders/index.js';
 import type { AtbGraph } from '../graph/atb-graph.js';
+import type { GraphKind } from '../graph/graph-kind.js';
+import { FULL_MASK, SLIDING_MASK } from '../step-inputs/index.js';
 import { Linear } from '../weights/linear.js';
-import type { TensorRef, Weights } from '../weights/weights.js';
-import type { BaseConfig } from './config/index.js';
-import type { Module } from './module.js';
+import type { Weights } from '../weights/weights.js';
+import { type CacheRef, layerCache } from './cache-ref.js';
+import { buildRowParallelLinear } from './linear-steps.js';
+import { Module } from './module.js';
+
+/** What attention is told by the configuration. */
+export interface AttentionConfig {
+  readonly hiddenSize: number;
+  readonly numAttentionHeads: number;
+  readonly numKeyValueHeads: number;
+  readonly headDim: number;
+  readonly qkvBias: boolean;
+  readonly denseBias: boolean;
+  /** For each layer, how many keys a query sees with its own; undefined: all before it. */
+  readonly slidingWindows: readonly (number | undefined)[];
+}
+
+const SEPARATE: Qkv = { q: 'q_proj', k: 'k_proj', v: 'v_proj' };
+
+/** How a family's attention differs from LLaMA's. */
+export interface AttentionOptions {
+  /** The checkpoint's names of the projections: `q_proj`, `k_proj` and `v_proj` when absent. */
+  readonly qkv?: Qkv;
+  /** The checkpoint's name of the output projection: `o_proj` when absent. */
+  readonly dense?: string;
+  /** What scores are multiplied by: 1 / sqrt(headDim) when absent. */
+  readonly scale?: number;
+}
+
+/** Queries, keys and values by their names in the graph: [tokens, heads * headDim], kv heads for keys and values. */
+export interface Qkv {
+  readonly q: string;
+  readonly k: string;
+  readonly v: string;
+}
+
+/** The rows of a rotary embedding's tables for the tokens of a step, by their names in the graph: [tokens, headDim]. */
+export interface RotaryRows {
+  readonly cos: string;
+  readonly sin: string;
+}
+
+/** What `buildPositionalEmbeddingGraph` of a model gives its layers. */
+export const ROTARY_ROWS: RotaryRows = { cos: 'cos_embedding', sin: 'sin_embedding' };
 
 /**
- * The steps of grouped-query attention over a paged KV cache. A model composes them in `buildGraph`, so its file shows
- * its architecture. Reads hidden states [tokens, hidden], writes `dense_out` [tokens, hidden].
+ * The steps of grouped-query attention over a paged KV cache. A model puts them in order in `buildGraph`, so its file
+ * shows its architecture: each step takes names of tensors and returns those that it writes.
  */
-export abstract class BaseAttention implements Module {
-  readonly linearInfo: { readonly qkv: Linear; readonly dense: Linear };
+export abstract class BaseAttention extends Module {
+  readonly qkv: Linear;
+  readonly dense: Linear;
+  protected readonly windowSize: number | undefined;
+  private readonly scale: number;
+  private readonly cache: ReturnType<typeof layerCache>;
 
+  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_QUANT_*. */
   constructor(
     protected readonly layerId: number,
-    protected readonly config: BaseConfig,
+    protected readonly config: AttentionConfig,
     weights: Weights,
+    { qkv = SEPARATE, dense = 'o_proj', scale = 1 / Math.sqrt(config.headDim) }: AttentionOptions = {},
   ) {
-    const { hiddenSize, numAttentionHeads, numKeyValueHeads, headDim, qkvBias, denseBias } = config;
-    const [q, kv] = [numAttentionHeads * headDim, numKeyValueHeads * headDim];
-    this.linearInfo = {
-      qkv: Linear.load(weights, {
-        name: 'query_key_value',
-        parts: [
-          { name: 'q_proj', outFeatures: q },
-          { name: 'k_proj', outFeatures: kv },
-          { name: 'v_proj', outFeatures: kv },
-        ],
-        inFeatures: hiddenSize,
-        hasBias: qkvBias,
-      }),
-      dense: Linear.load(weights, {
-        parts: [{ name: 'o_proj', outFeatures: hiddenSize }],
-        inFeatures: q,
-        hasBias: denseBias,
-      }),
-    };
+    super();
+    const { hiddenSize, numAttentionHeads, numKeyValueHeads, headDim } = config;
+    const [queries, keys] = [numAttentionHeads * headDim, numKeyValueHeads * headDim];
+    this.windowSize = config.slidingWindows[layerId];
+    this.scale = scale;
+    this.qkv = Linear.load(weights, {
+      name: 'query_key_value',
+      parts: [
+        { name: qkv.q, outFeatures: queries },
+        { name: qkv.k, outFeatures: keys },
+        { name: qkv.v, outFeatures: keys },
+      ],
+      inFeatures: hiddenSize,
+      hasBias: config.qkvBias,
+    });
+    this.dense = Linear.load(weights, {
+      parts: [{ name: dense, outFeatures: hiddenSize }],
+      inFeatures: queries,
+      hasBias: config.denseBias,
+    });
+    this.cache = layerCache(layerId, { heads: numKeyValueHeads, keySize: headDim, valueSize: headDim });
   }
 
-  abstract buildGraph(graph: AtbGraph, phase: Phase): void;
+  /** `input` [tokens, hidden] -> [tokens, hidden]. */
+  abstract buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string;
 
-  getWeights(): TensorRef[] {
-    return [...this.linearInfo.qkv.getWeights(), ...this.linearInfo.dense.getWeights()];
+  override caches(): CacheRef[] {
+    return [this.cache];
   }
 
-  /** `input` -> `q` [tokens, heads * headDim], `k` and `v` [tokens, kvHeads * headDim]. */
-  buildQkvGraph(graph: AtbGraph, input = 'input_layernorm_out'): void {
+  /** `input` [tokens, hidden] -> queries, keys and values. */
+  buildQkvGraph(graph: AtbGraph, input: string): Qkv {
     const { numAttentionHeads: headNum, numKeyValueHeads: kvHeadNum, headDim } = this.config;
     CommonOpBuilderManager.getBuilder({
       category: 'QKV',
       opName: 'qkv',
-      linears: [this.linearInfo.qkv],
+      linears: [this.qkv],
       headNum,
       kvHeadNum,
       headDim,
     }).build(graph, { input, qOut: 'q', kOut: 'k', vOut: 'v' });
+    return { q: 'q', k: 'k', v: 'v' };
   }
 
-  /** `q` and `k` -> `q_rope` and `k_rope`. */
-  buildRopeGraph(graph: AtbGraph, q = 'q', k = 'k'): void {
+  /** Rotates queries and keys by their positions: the same shapes. */
+  buildRopeGraph(graph: AtbGraph, q: string, k: string, { cos, sin } = ROTARY_ROWS): Omit<Qkv, 'v'> {
     CommonOpBuilderManager.getBuilder({ category: 'ROPE', opName: 'rope', rotaryCoeff: 2 }).build(graph, {
       q,
       k,
-      cosEmbedding: 'cos_embedding',
-      sinEmbedding: 'sin_embedding',
+      cosEmbedding: cos,
+      sinEmbedding: sin,
       seqLen: 'seq_len',
       qOut: 'q_rope',
       kOut: 'k_rope',
     });
+    return { q: 'q_rope', k: 'k_rope' };
   }
 
-  /** `q_rope`, `k_rope`, `v` and the cache -> `attn_out` [tokens, heads * headDim]. */
-  buildAttentionGraph(graph: AtbGraph, phase: Phase): void {
-    const { numAttentionHeads: headNum, numKeyValueHeads: kvHeadNum, headDim, slidingWindows } = this.config;
-    const windowSize = slidingWindows[this.layerId];
+  /** Writes keys and values to the cache, and attends to it: -> `attn_out` [tokens, heads * headDim]. */
+  buildAttentionGraph(graph: AtbGraph, kind: GraphKind, { q, k, v }: Qkv): string {
+    const { numAttentionHeads: headNum, numKeyValueHeads: kvHeadNum, headDim } = this.config;
+    const { windowSize, scale, cache } = this;
     CommonOpBuilderManager.getBuilder({
       category: 'ATTENTION',
       opName: 'attention',
       attnType: 'PAGED_ATTENTION',
-      phase,
+      kind,
       headNum,
       kvHeadNum,
       headDim,
+      scale,
       ...(windowSize !== undefined && { windowSize }),
     }).build(graph, {
-      q: 'q_rope',
-      k: 'k_rope',
-      v: 'v',
-      kCache: 'k_cache',
-      vCache: 'v_cache',
+      q,
+      k,
+      v,
+      kCache: cache.key,
+      vCache: cache.value,
       slots: 'slots_mapping',
       seqLen: 'seq_len',
-      attentionMask: 'attention_mask',
+      attentionMask: windowSize === undefined ? FULL_MASK : SLIDING_MASK,
       blockTables: 'block_tables',
       qLen: 'q_len',
       attentionOut: 'attn_out',
     });
+    return 'attn_out';
   }
 
-  /** `attn_out` -> `dense_out`. */
-  buildDenseGraph(graph: AtbGraph, phase: Phase): void {
-    CommonOpBuilderManager.getBuilder({
-      category: 'LINEAR_PARALLEL',
-      opName: 'dense',
-      linear: this.linearInfo.dense,
-      parallelType: 'ALL_REDUCE',
-      parallelInfo: SINGLE_RANK,
-      enableLcoc: phase === 'prefill',
-    }).build(graph, { input: 'attn_out', linearOut: 'dense_out' });
+  /** `input` [tokens, heads * headDim] -> `dense_out` [tokens, hidden]. */
+  buildDenseGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
+    return buildRowParallelLinear(graph, kind, 'dense', this.dense, input, 'dense_out');
   }
 }

@@ -1,10 +1,31 @@
-import type { Phase } from '../common-op-builders/index.js';
-import type { AtbGraph } from '../graph/atb-graph.js';
 import type { TensorRef } from '../weights/weights.js';
+import type { CacheRef } from './cache-ref.js';
 
-/** A piece of a model: owns weights, and knows how to add itself to a graph. */
-export interface Module {
-  /** Weights in the order in which graphs declare them. */
+/** What a module is made of: other modules, and things that hold weights, as a `Linear` does. */
+interface Part {
   getWeights(): TensorRef[];
-  buildGraph(graph: AtbGraph, phase: Phase): void;
+  caches?(): CacheRef[];
+}
+
+/**
+ * A piece of a model, which knows how to add itself to a graph. Its parts are its properties: whatever of them holds
+ * weights counts as its own, in the order in which it was set.
+ */
+export abstract class Module {
+  /** Every weight of the module and its parts, in the order in which graphs declare them. */
+  getWeights(): TensorRef[] {
+    return partsOf(this).flatMap((part) => part.getWeights());
+  }
+
+  /** Every KV cache that the module and its parts use; none for modules that keep nothing. */
+  caches(): CacheRef[] {
+    return partsOf(this).flatMap((part) => part.caches?.() ?? []);
+  }
+}
+
+const isPart = (value: unknown): value is Part =>
+  typeof value === 'object' && value !== null && 'getWeights' in value;
+
+function partsOf(module: Module): Part[] {
+  return Object.values(module).flat().filter(isPart);
 }

@@ -57,15 +57,33 @@ export interface WeightLoad {
   readonly quantize?: WeightQuantize;
 }
 
+/**
+ * The keys and values of one attention layer, or of several layers that share them. Sizes are multiples of 8 up to 576;
+ * attention operations have limits of their own.
+ */
+export interface KvCacheDesc {
+  /** The graph input that is bound to the keys, [numBlocks, blockSize, heads, keySize]. */
+  readonly key: string;
+  /**
+   * The graph input that is bound to the values, [numBlocks, blockSize, heads, valueSize]. When it is absent, the values
+   * are the first `valueSize` numbers of each key and take no memory of their own, as with MLA's latent cache.
+   */
+  readonly value?: string;
+  readonly heads: number;
+  readonly keySize: number;
+  /** At most `keySize` when `value` is absent. */
+  readonly valueSize: number;
+}
+
 export interface KvCacheOptions {
-  readonly layers: number;
+  /** Blocks of every cache. */
   readonly numBlocks: number;
   /** Tokens of a block; a multiple of 32. */
   readonly blockSize: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
   /** i8: integers, with a scale for each token and kv head that operations make as they write. */
   readonly dtype: 'f32' | 'f16' | 'bf16' | 'i8';
+  /** None for a model without caches. No two tensors have the same name. */
+  readonly caches: readonly KvCacheDesc[];
 }
 
 /** Sampling of one sequence. Counters and random numbers depend only on this, its tokens and the step. */
@@ -174,7 +192,10 @@ export interface NativeEngine {
    * NATIVE_LAYOUT_MISMATCH for a cache.
    */
   exportTensor(name: string): Tensor;
-  /** Allocates zeroed caches under `layer_{i}_k_cache` / `layer_{i}_v_cache`; replaces earlier ones. Returns bytes. */
+  /**
+   * Allocates zeroed caches under the names that are given, and forgets the tensors of an earlier call. Returns bytes.
+   * Throws NATIVE_PARAM_INVALID for sizes that no cache has and for a name that is given twice.
+   */
   allocateKvCache(options: KvCacheOptions): number;
   /** Checks and prepares a graph; inputs that exist as engine tensors now are bound to them. Returns its id. */
   loadGraph(spec: GraphSpec): number;

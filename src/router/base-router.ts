@@ -1,16 +1,22 @@
-import type { Phase } from '../common-op-builders/index.js';
 import type { GraphSpec } from '../graph/atb-graph.js';
+import type { GraphKind } from '../graph/graph-kind.js';
 import type { BaseConfig, ConfigDict } from '../layers/config/index.js';
+import type { KvCacheDesc } from '../native/binding.js';
+import type { StepInput } from '../step-inputs/index.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
 
 /** What a runner needs of a model, and all that it may know. */
 export interface CausalLM {
   readonly name: string;
   readonly config: BaseConfig;
+  /** The graphs that it has. */
+  readonly graphKinds: readonly GraphKind[];
+  /** What a step may bring; each graph reads some of these. */
+  readonly stepInputs: readonly StepInput[];
   getWeights(): TensorRef[];
-  cacheNames(): string[];
-  inTensorNames(phase: Phase): string[];
-  buildGraph(phase: Phase): GraphSpec;
+  /** The KV caches of all layers; none for models that keep nothing. */
+  caches(): KvCacheDesc[];
+  buildGraph(kind: GraphKind): GraphSpec;
 }
 
 export type CausalLMClass = new (config: BaseConfig, weights: Weights) => CausalLM;

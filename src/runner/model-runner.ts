@@ -1,14 +1,11 @@
 import { availableParallelism } from 'node:os';
-import type { Phase } from '../common-op-builders/index.js';
 import type { FloatDType, Tensor } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import type { GraphSpec } from '../graph/atb-graph.js';
+import { type GraphKind, PREFILL } from '../graph/graph-kind.js';
 import { applyPasses, type PassSelection } from '../graph/passes/index.js';
-import { type KvQuantMode, type KvQuantOptions, kvCacheDType } from '../kv-cache/kv-quant.js';
+import { type KvQuantOptions, kvCacheDType } from '../kv-cache/kv-quant.js';
 import type { BaseConfig } from '../layers/config/index.js';
-import { causalMask, decodeMask } from '../layers/masks.js';
-import { isLengthDependent } from '../layers/rope/rope-config.js';
-import { fullRopeTable, ropeTable } from '../layers/rope/rope-table.js';
 import { getModel } from '../models/get-model.js';
 import {
   createEngine,
@@ -16,17 +13,18 @@ import {
   type MachineLimits,
   type NativeEngine,
   type SamplerOptions,
-  type StepInputs,
   type StepResult,
 } from '../native/index.js';
 import type { BaseRouter } from '../router/index.js';
 import type { Batch } from '../scheduler/scheduler.js';
 import type { Sequence } from '../scheduler/sequence.js';
+import type { Step } from '../step-inputs/index.js';
 import { Checkpoint } from '../weights/checkpoint.js';
 import { type QuantizeOptions, quantizationPlan } from '../weights/quantization.js';
 import { kvBlockBytes } from './kv-block-bytes.js';
 import { matrixSizes, Profiler } from './profiler.js';
-import { int32, int64, stepTensors } from './step-inputs.js';
+import { ServedInputs } from './served-inputs.js';
+import { type ForwardInputs, stepOfBatch, stepOfForward } from './steps.js';
 import { loadWeights, weightStorage, withStandIns } from './weight-storage.js';
 
 export interface ModelRunnerOptions extends QuantizeOptions, KvQuantOptions {
@@ -53,8 +51,8 @@ export interface ModelRunnerOptions extends QuantizeOptions, KvQuantOptions {
   /** The addon's file; this package's own when absent. */
   readonly nativePath?: string;
   readonly onProgress?: (loadedBytes: number, totalBytes: number) => void;
-  /** Called when a phase's graph needs a new memory plan, as for its first step; a warm decode needs none. */
-  readonly onPlan?: (phase: Phase, reason: string) => void;
+  /** Called when a graph needs a new memory plan, as for its first step; a warm decode needs none. */
+  readonly onPlan?: (kind: GraphKind, reason: string) => void;
 }
 
 export interface RunOptions {
@@ -62,52 +60,48 @@ export interface RunOptions {
   readonly logits?: 'none' | 'last' | 'all';
 }
 
-/** One step in the terms of the original's `forward`: packed token ids against block tables, logits out. */
-export interface ForwardInputs {
-  /** [tokens], sequences one after another. */
-  readonly inputIds: Int32Array;
-  readonly positionIds: Int32Array;
-  /** True: whole prompts from position 0. False: one token of each sequence. */
-  readonly isPrefill: boolean;
-  /** [batch][blocks]. */
-  readonly blockTables: readonly (readonly number[])[];
-  /** [tokens]: block * blockSize + offset. */
-  readonly slots: Int32Array;
-  /** [batch]: tokens of each sequence that are visible, the new ones included. */
-  readonly inputLengths: Int32Array;
-  /** Tokens whose logits to return; each prompt's last when absent. */
-  readonly lmHeadIndices?: Int32Array;
+/** What a runner holds once its model is loaded. */
+interface Loaded {
+  readonly config: BaseConfig;
+  readonly dtype: FloatDType;
+  readonly blockSize: number;
+  readonly numBlocks: number;
+  readonly blockBytes: number;
+  readonly loadMs: number;
+  readonly profiler: Profiler | undefined;
+  readonly engine: NativeEngine;
+  readonly inputs: ServedInputs;
+  readonly graphIds: ReadonlyMap<GraphKind, number>;
+  readonly onPlan: ModelRunnerOptions['onPlan'];
 }
 
 /**
- * A model on an engine: its weights, its three graphs, its KV cache. Takes batches, builds the tensors of a step, makes
- * one native call. It schedules nothing and owns no sequence.
+ * A model on an engine: its weights, its graphs, its KV cache. Takes batches, makes the inputs that a step's graph reads,
+ * makes one native call. It schedules nothing and owns no sequence.
  */
 export class ModelRunner {
-  readonly #engine: NativeEngine;
-  readonly #graphs: Readonly<Record<Phase, { readonly id: number; readonly spec: GraphSpec }>>;
+  readonly config: BaseConfig;
+  readonly dtype: FloatDType;
+  readonly blockSize: number;
+  readonly numBlocks: number;
+  /** Bytes of one KV block of all caches together. */
+  readonly blockBytes: number;
+  /** Milliseconds that loading took. */
+  readonly loadMs: number;
+  /** With the option `profile`. */
+  readonly profiler: Profiler | undefined;
+  readonly #loaded: Loaded;
   readonly #samplers = new Map<Sequence, number>();
 
-  private constructor(
-    readonly config: BaseConfig,
-    readonly dtype: FloatDType,
-    readonly blockSize: number,
-    readonly numBlocks: number,
-    engine: NativeEngine,
-    graphs: Readonly<Record<Phase, GraphSpec>>,
-    /** Milliseconds that loading took. */
-    readonly loadMs: number,
-    /** With the option `profile`. */
-    readonly profiler: Profiler | undefined,
-    private readonly onPlan: ModelRunnerOptions['onPlan'],
-  ) {
-    this.#engine = engine;
-    const load = (spec: GraphSpec) => ({ id: engine.loadGraph(spec), spec });
-    this.#graphs = {
-      prefill: load(graphs.prefill),
-      decode: load(graphs.decode),
-      splitfuse: load(graphs.splitfuse),
-    };
+  private constructor(loaded: Loaded) {
+    this.config = loaded.config;
+    this.dtype = loaded.dtype;
+    this.blockSize = loaded.blockSize;
+    this.numBlocks = loaded.numBlocks;
+    this.blockBytes = loaded.blockBytes;
+    this.loadMs = loaded.loadMs;
+    this.profiler = loaded.profiler;
+    this.#loaded = loaded;
   }
 
   /**
@@ -131,45 +125,45 @@ export class ModelRunner {
     const checkpoint = await Checkpoint.open(modelPath);
     const model = new router.modelClass(config, checkpoint.weights({ dtype, quantization }));
     const storage = weightStorage(model.getWeights());
-    const build = (phase: Phase) =>
-      withStandIns(applyPasses(model.buildGraph(phase), passes), storage, dtype);
-    const graphs = { prefill: build('prefill'), decode: build('decode'), splitfuse: build('splitfuse') };
-    if (cacheDType === 'i8') requireCachedAttention(graphs.prefill);
+    const graphs = new Map(
+      model.graphKinds.map((kind) => [
+        kind,
+        withStandIns(applyPasses(model.buildGraph(kind), passes), storage, dtype),
+      ]),
+    );
+    if (cacheDType === 'i8') requireCachedAttention(graphs.get(PREFILL));
     const engine = createEngine({
       threads,
       ...(options.isa !== undefined && { isa: options.isa }),
       ...(options.nativePath !== undefined && { nativePath: options.nativePath }),
     });
     try {
-      await loadWeights(engine, storage, Object.values(graphs), dtype, options.onProgress);
+      await loadWeights(engine, storage, [...graphs.values()], dtype, options.onProgress);
       await checkpoint.checkUnchanged();
-      if (!isLengthDependent(config.rope)) {
-        // No sequence is longer than the whole cache.
-        const positions = Math.min(config.maxPositionEmbeddings, numBlocks * blockSize);
-        const { cos, sin } = fullRopeTable(config.rope, positions, dtype);
-        engine.setTensor('cos_table', cos);
-        engine.setTensor('sin_table', sin);
-      }
-      const { numHiddenLayers: layers, numKeyValueHeads: kvHeads, headDim } = config;
-      engine.allocateKvCache({ layers, numBlocks, blockSize, kvHeads, headDim, dtype: cacheDType });
+      const { maxPositionEmbeddings } = config;
+      const run = { dtype, blockSize, numBlocks, maxPositionEmbeddings };
+      const inputs = new ServedInputs(model.stepInputs, graphs, run, engine);
+      const caches = model.caches();
+      engine.allocateKvCache({ numBlocks, blockSize, dtype: cacheDType, caches });
       const profiler = options.profile
         ? new Profiler(graphs, matrixSizes(model.getWeights(), dtype), {
             config,
-            kvBytes: kvBlockBytes(kvHeads, headDim, cacheDType, blockSize) / blockSize,
+            kvBytes: kvBlockBytes(caches.slice(0, 1), cacheDType, blockSize) / blockSize,
           })
         : undefined;
-      const loadMs = performance.now() - start;
-      return new ModelRunner(
+      return new ModelRunner({
         config,
         dtype,
         blockSize,
         numBlocks,
+        blockBytes: kvBlockBytes(caches, cacheDType, blockSize),
         engine,
-        graphs,
-        loadMs,
+        inputs,
+        graphIds: new Map([...graphs].map(([kind, spec]) => [kind, engine.loadGraph(spec)])),
+        loadMs: performance.now() - start,
         profiler,
-        options.onPlan,
-      );
+        onPlan: options.onPlan,
+      });
     } catch (error) {
       engine.dispose();
       throw error;
@@ -177,160 +171,83 @@ export class ModelRunner {
   }
 
   get isa(): string {
-    return this.#engine.isa;
+    return this.#loaded.engine.isa;
   }
 
   get threads(): number {
-    return this.#engine.threads;
+    return this.#loaded.engine.threads;
   }
 
   /** Bytes that weights, KV cache and intermediate tensors hold. */
   memory(): ReturnType<NativeEngine['memory']> {
-    return this.#engine.memory();
+    return this.#loaded.engine.memory();
   }
 
   /** What the machine gives this runner's threads and kernels at most; half a second of measuring. */
   machineLimits(): Promise<MachineLimits> {
-    return this.#engine.measureLimits();
+    return this.#loaded.engine.measureLimits();
   }
 
-  graphStats(phase: Phase): GraphStats {
-    return this.#engine.graphStats(this.#graphs[phase].id);
-  }
-
-  /** Bytes of one KV block over all layers. */
-  static blockBytes(
-    config: BaseConfig,
-    dtype: FloatDType,
-    blockSize: number,
-    kvQuant?: KvQuantMode | undefined,
-  ): number {
-    const { numHiddenLayers, numKeyValueHeads, headDim } = config;
-    const cacheDType = kvCacheDType(dtype, { kvQuant });
-    return numHiddenLayers * kvBlockBytes(numKeyValueHeads, headDim, cacheDType, blockSize);
+  graphStats(kind: GraphKind): GraphStats {
+    return this.#loaded.engine.graphStats(this.#graphId(kind));
   }
 
   /** Gives a sequence a sampler; its draws depend on `options` and its tokens alone. */
   addSequence(sequence: Sequence, options: SamplerOptions): void {
-    this.#samplers.set(sequence, this.#engine.createSampler(options));
+    this.#samplers.set(sequence, this.#loaded.engine.createSampler(options));
   }
 
   removeSequence(sequence: Sequence): void {
     const sampler = this.#samplers.get(sequence);
-    if (sampler !== undefined) this.#engine.freeSampler(sampler);
+    if (sampler !== undefined) this.#loaded.engine.freeSampler(sampler);
     this.#samplers.delete(sequence);
   }
 
   /** Computes a batch. `tokens[i]` is entry i's next token where it samples, -1 elsewhere, -2 where logits are not finite. */
   async run(batch: Batch, { logits = 'none' }: RunOptions = {}): Promise<StepResult> {
-    const { phase, entries } = batch;
-    const { positions, ...tensors } = stepTensors(batch, this.blockSize);
-    const everyToken = logits === 'all' && phase !== 'decode';
-    const inputs: Record<string, Tensor> = {
-      ...tensors,
-      ...(everyToken && { lm_head_indices: int64(Int32Array.from(positions.keys())) }),
-      ...this.#positionInputs(
-        positions,
-        entries.flatMap(({ sequence, count }) => new Array<number>(count).fill(sequence.promptLen)),
-      ),
-      ...this.#maskInputs(phase, tensors.seq_len.data),
-    };
-    const samplers = Int32Array.from(entries, ({ sequence, sample }) =>
+    const everyToken = logits === 'all' && batch.kind.gathersRows;
+    const samplers = Int32Array.from(batch.entries, ({ sequence, sample }) =>
       sample ? (this.#samplers.get(sequence) ?? -1) : -1,
     );
-    return this.#step(phase, inputs, { ...(everyToken ? {} : { samplers }), logits: logits !== 'none' });
+    const options = { ...(everyToken ? {} : { samplers }), logits: logits !== 'none' };
+    return this.#run(stepOfBatch(batch, everyToken), options);
   }
 
   /**
    * The original's `forward`: one step of a runner that schedules for itself. Returns logits [rows, vocab] in f32.
-   * @throws REQUEST_INVALID when the arrays do not fit together, NATIVE_ERROR for ids, slots or blocks out of range
+   * @throws REQUEST_INVALID when the arrays do not fit together, NATIVE_ERROR for ids out of range
    */
   async forward(inputs: ForwardInputs): Promise<Tensor<'f32'>> {
-    const { inputIds, positionIds, isPrefill, blockTables, slots, inputLengths } = inputs;
-    const phase = isPrefill ? 'prefill' : 'decode';
-    const width = Math.max(1, ...blockTables.map((table) => table.length));
-    const tables = new Int32Array(inputLengths.length * width);
-    blockTables.forEach((table, row) => {
-      tables.set(table, row * width);
-    });
-    let end = -1;
-    const lastTokens = isPrefill
-      ? inputLengths.map((len) => (end += len))
-      : Int32Array.from(inputLengths.keys());
-    const promptLens = isPrefill
-      ? [...inputLengths].flatMap((len) => new Array<number>(len).fill(len))
-      : [...inputLengths];
-    const { logits } = await this.#step(
-      phase,
-      {
-        input_ids: int64(inputIds),
-        position_ids: int64(positionIds),
-        slots_mapping: int32(slots),
-        seq_len: int32(inputLengths),
-        block_tables: int32(tables, [inputLengths.length, width]),
-        lm_head_indices: int64(inputs.lmHeadIndices ?? lastTokens),
-        ...this.#positionInputs(positionIds, promptLens),
-        ...this.#maskInputs(phase, inputLengths),
-      },
-      { logits: true },
-    );
+    const { logits } = await this.#run(stepOfForward(inputs), { logits: true });
     return logits as Tensor<'f32'>;
   }
 
   /** Waits for nothing: pending steps settle first, later calls throw ENGINE_DISPOSED. */
   dispose(): void {
-    this.#engine.dispose();
+    this.#loaded.engine.dispose();
   }
 
-  async #step(
-    phase: Phase,
-    inputs: Readonly<Record<string, Tensor>>,
-    options: { samplers?: Int32Array; logits: boolean },
-  ): Promise<StepResult> {
-    const { id, spec } = this.#graphs[phase];
-    const read: StepInputs = Object.fromEntries(
-      Object.entries(inputs).filter(([name]) => spec.inputs.includes(name)),
-    );
-    const result = await this.#engine.run(id, read, { ...options, profile: this.profiler !== undefined });
-    if (result.planReason !== undefined) this.onPlan?.(phase, result.planReason);
-    if (!this.profiler) return result;
-    const seqLens = inputs.seq_len?.data as Int32Array;
-    const queryLens = (inputs.q_len?.data ??
-      (phase === 'decode' ? seqLens.map(() => 1) : seqLens)) as Int32Array;
-    this.profiler.add(phase, queryLens, seqLens, result.timings ?? []);
+  async #run(step: Step, options: { samplers?: Int32Array; logits: boolean }): Promise<StepResult> {
+    const { engine, inputs, onPlan } = this.#loaded;
+    const profile = this.profiler !== undefined;
+    const id = this.#graphId(step.kind);
+    const result = await engine.run(id, inputs.make(step), { ...options, profile });
+    if (result.planReason !== undefined) onPlan?.(step.kind, result.planReason);
+    this.profiler?.add(step.kind, step.queryLens, step.seqLens, result.timings ?? []);
     return result;
   }
 
-  /** Where cos and sin depend on a sequence's length, the tables are made for the step's tokens, one row each. */
-  #positionInputs(positions: Int32Array, promptLens: readonly number[]): Record<string, Tensor> {
-    const { rope, maxPositionEmbeddings } = this.config;
-    if (!isLengthDependent(rope)) {
-      const beyond = positions.find((position) => position >= maxPositionEmbeddings);
-      if (beyond !== undefined) {
-        const expected = `below max_position_embeddings (${maxPositionEmbeddings})`;
-        throw new AtbError('REQUEST_INVALID', { field: 'position', expected, found: beyond });
-      }
-      return {};
+  #graphId(kind: GraphKind): number {
+    const id = this.#loaded.graphIds.get(kind);
+    if (id === undefined) {
+      const kinds = [...this.#loaded.graphIds.keys()].map(({ name }) => name);
+      throw new AtbError('REQUEST_INVALID', {
+        field: 'kind',
+        expected: `a graph that ${this.config.modelType} has: ${kinds.join(', ')}`,
+        found: kind.name,
+      });
     }
-    const { cos, sin } = ropeTable(rope, positions, this.dtype, promptLens);
-    return { cos_table: cos, sin_table: sin, position_ids: int64(Int32Array.from(positions.keys())) };
-  }
-
-  /** Explicit masks, for graphs that kept them (without the pass `implicit-masks`). */
-  #maskInputs(phase: Phase, seqLens: Int32Array): Record<string, Tensor> {
-    const { inputs } = this.#graphs[phase].spec;
-    const masks: Record<string, Tensor> = {};
-    const size = Math.max(...seqLens);
-    const window = this.config.slidingWindows.find((found) => found !== undefined);
-    if (inputs.includes('attention_mask'))
-      masks.attention_mask = causalMask(phase === 'prefill' ? 128 : size, this.dtype);
-    if (inputs.includes('sliding_attention_mask') && window !== undefined) {
-      masks.sliding_attention_mask =
-        phase === 'decode'
-          ? decodeMask(seqLens, size, this.dtype, window)
-          : causalMask(size, this.dtype, window);
-    }
-    return masks;
+    return id;
   }
 }
 
@@ -338,10 +255,10 @@ export class ModelRunner {
  * Attention over a prompt's own keys sees them before they are rounded, where a later step reads them rounded: results
  * would depend on how a prompt is cut.
  */
-function requireCachedAttention(prefill: GraphSpec): void {
+function requireCachedAttention(prefill: GraphSpec | undefined): void {
   const attends = ({ nodes }: GraphSpec): boolean =>
     nodes.some(({ op }) => ('graph' in op ? attends(op.graph) : op.type === 'SelfAttention'));
-  if (!attends(prefill)) return;
+  if (prefill === undefined || !attends(prefill)) return;
   const passes = 'implicit-masks and attention-from-cache';
   throw new AtbError('OPTION_UNSUPPORTED', {
     option: 'kv_quant',

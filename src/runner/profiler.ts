@@ -1,14 +1,15 @@
-import type { Phase } from '../common-op-builders/index.js';
 import { DTYPE_BYTES, type FloatDType } from '../dtype.js';
 import type { GraphSpec } from '../graph/atb-graph.js';
+import type { GraphKind } from '../graph/graph-kind.js';
 import type { BaseConfig } from '../layers/config/index.js';
 import type { MachineLimits, NodeTiming } from '../native/index.js';
 import type { TensorRef } from '../weights/weights.js';
 import { products } from './weight-layouts.js';
 
-/** The operations of one kind in one phase, over all layers and steps. */
+/** The operations of one name in graphs of one kind, over all layers and steps. */
 export interface ProfileRow {
-  readonly phase: Phase;
+  /** The name of the graph's kind. */
+  readonly phase: string;
   /** Last part of the path: `gate_up`. */
   readonly name: string;
   readonly type: string;
@@ -42,7 +43,7 @@ export interface MatrixSize {
 }
 
 interface Sum {
-  phase: Phase;
+  phase: string;
   name: string;
   type: string;
   calls: number;
@@ -64,17 +65,17 @@ interface Work {
 }
 
 interface TraceEvent extends NodeTiming {
-  readonly phase: Phase;
+  readonly phase: string;
 }
 
 /** Adds up the times of steps that ran with `profile`. */
 export class Profiler {
   readonly #sums = new Map<string, Sum>();
   readonly #events: TraceEvent[] = [];
-  readonly #matrices: Readonly<Record<Phase, ReadonlyMap<string, MatrixSize>>>;
+  readonly #matrices: ReadonlyMap<GraphKind, ReadonlyMap<string, MatrixSize>>;
 
   constructor(
-    graphs: Readonly<Record<Phase, GraphSpec>>,
+    graphs: ReadonlyMap<GraphKind, GraphSpec>,
     sizes: ReadonlyMap<string, MatrixSize>,
     private readonly attention: AttentionSizes,
   ) {
@@ -85,15 +86,12 @@ export class Profiler {
           return size ? [[path, size] as const] : [];
         }),
       );
-    this.#matrices = {
-      prefill: of(graphs.prefill),
-      decode: of(graphs.decode),
-      splitfuse: of(graphs.splitfuse),
-    };
+    this.#matrices = new Map([...graphs].map(([kind, spec]) => [kind, of(spec)]));
   }
 
   /** `queryLens`: tokens of each sequence in the step; `seqLens`: its tokens that they may see. */
-  add(phase: Phase, queryLens: Int32Array, seqLens: Int32Array, timings: readonly NodeTiming[]): void {
+  add(kind: GraphKind, queryLens: Int32Array, seqLens: Int32Array, timings: readonly NodeTiming[]): void {
+    const { name: phase } = kind;
     const tokens = queryLens.reduce((sum, len) => sum + len, 0);
     const ofWindow = new Map<number | undefined, Work>();
     for (const timing of timings) {
@@ -111,7 +109,7 @@ export class Profiler {
       this.#sums.set(key, sum);
       sum.calls++;
       sum.totalMs += timing.durationMs;
-      const matrix = this.#matrices[phase].get(timing.name);
+      const matrix = this.#matrices.get(kind)?.get(timing.name);
       if (matrix) {
         const elements = matrix.shape.reduce((product, size) => product * size, 1);
         sum.bytes += elements * matrix.bytes;
@@ -135,7 +133,7 @@ export class Profiler {
 
   /** Slowest first, phase by phase; with shares of the bound where the machine's limits are given. */
   rows(limits?: MachineLimits): ProfileRow[] {
-    const total = new Map<Phase, number>();
+    const total = new Map<string, number>();
     for (const { phase, totalMs } of this.#sums.values()) total.set(phase, (total.get(phase) ?? 0) + totalMs);
     return [...this.#sums.values()]
       .sort((a, b) => a.phase.localeCompare(b.phase) || b.totalMs - a.totalMs)

@@ -1,13 +1,8 @@
 import assert from 'node:assert/strict';
 import { AtbError } from '../errors.js';
+import { DECODE, type GraphKind, PREFILL, SPLITFUSE } from '../graph/graph-kind.js';
 import type { BlockManager } from '../kv-cache/block-manager.js';
 import type { FinishReason, Sequence } from './sequence.js';
-
-/**
- * `prefill`: whole prompts from position 0. `decode`: one token of each sequence. `splitfuse`: several tokens of at
- * least one sequence against its cache (a long prompt in chunks, beside sequences that decode).
- */
-export type Phase = 'prefill' | 'decode' | 'splitfuse';
 
 /** Tokens `[start, start + count)` of a sequence. */
 export interface BatchEntry {
@@ -20,7 +15,8 @@ export interface BatchEntry {
 
 /** One step. Blocks for every entry's tokens are in its sequence's table. */
 export interface Batch {
-  readonly phase: Phase;
+  /** The graph that computes it. */
+  readonly kind: GraphKind;
   readonly entries: readonly BatchEntry[];
 }
 
@@ -144,7 +140,7 @@ export class Scheduler {
     if (entries.length === 0) this.#addDecodes(entries);
     assert(entries.length > 0, 'there is work, but nothing could be scheduled');
     for (const { sequence, count } of entries) sequence.scheduledLen = count;
-    this.#inFlight = { phase: phaseOf(entries), entries };
+    this.#inFlight = { kind: kindOf(entries), entries };
     return this.#inFlight;
   }
 
@@ -299,7 +295,8 @@ function entryOf(sequence: Sequence, count: number): BatchEntry {
   return { sequence, start: sequence.cachedLen, count, sample: count === sequence.remainingLen };
 }
 
-function phaseOf(entries: readonly BatchEntry[]): Phase {
-  if (entries.every(({ start, sample }) => start === 0 && sample)) return 'prefill';
-  return entries.every(({ count, sample }) => count === 1 && sample) ? 'decode' : 'splitfuse';
+/** Split-fuse where a prompt is cut into chunks, or somebody decodes beside it. */
+function kindOf(entries: readonly BatchEntry[]): GraphKind {
+  if (entries.every(({ start, sample }) => start === 0 && sample)) return PREFILL;
+  return entries.every(({ count, sample }) => count === 1 && sample) ? DECODE : SPLITFUSE;
 }

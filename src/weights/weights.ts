@@ -84,6 +84,11 @@ export class Weights {
     return name === '' ? this.prefix : `${this.prefix}.${name}`;
   }
 
+  /** The last part of the window's own name: `input_layernorm`. */
+  get name(): string {
+    return this.prefix.slice(this.prefix.lastIndexOf('.') + 1);
+  }
+
   /** Whether the checkpoint has this tensor. Always false for a declared source: there the configuration decides. */
   has(name: string): boolean {
     return this.source.has(this.path(name));

@@ -6,7 +6,7 @@ import yargs from 'yargs';
 import { type GraphArguments, graphCommand, parsePasses, renderGraph } from '../../src/cli/graph.js';
 import type { FlatGraph } from '../../src/graph/flatten.js';
 import { assertLegal } from '../../src/graph/legality.js';
-import { type Family, familyPhases, writeConfigs } from '../models/family-models.js';
+import { type Family, familyKinds, writeConfigs } from '../models/family-models.js';
 
 let folder = '';
 const familyPath = (family: Family): string => join(folder, family);
@@ -34,7 +34,7 @@ describe('atb-models graph', () => {
   });
   after(() => rmSync(folder, { recursive: true }));
 
-  for (const { family, phase } of familyPhases) {
+  for (const { family, phase } of familyKinds) {
     it(`exports ${family} in ${phase} as flat, concrete, legal JSON`, async () => {
       const graph = await exported({ modelPath: familyPath(family), phase });
       expect(Object.keys(graph)).to.deep.equal(['name', 'inputs', 'outputs', 'nodes']);

@@ -1,9 +1,10 @@
 import { expect } from 'chai';
 import type { FlatGraph, FlatNode } from '../../src/graph/flatten.js';
+import { DECODE, SPLITFUSE } from '../../src/graph/graph-kind.js';
 import { assertLegal, legalityProblems, subGraphProblems } from '../../src/graph/legality.js';
 import { applyPasses } from '../../src/graph/passes/index.js';
 import { QUANTIZE_MODES } from '../../src/weights/quantization.js';
-import { familyModel, familyPhases, flat } from '../models/family-models.js';
+import { familyKinds, familyModel, flat } from '../models/family-models.js';
 
 const bf16 = (...shape: number[]) => ({ dtype: 'bf16', shape });
 const i32 = (...shape: number[]) => ({ dtype: 'int32', shape });
@@ -33,13 +34,13 @@ const QUANTISATIONS = [
 ];
 
 describe('legality in ATB', () => {
-  for (const { family, phase } of familyPhases) {
+  for (const { family, kind, phase } of familyKinds) {
     for (const { what, options } of QUANTISATIONS) {
       it(`holds for ${family} in ${phase}, ${what}, in bf16 and f16, on the portable graph`, async () => {
         for (const dtype of ['bf16', 'f16'] as const) {
           const model = await familyModel(family, dtype, options);
-          const spec = model.buildGraph(phase);
-          expect(legalityProblems(flat(model, spec, phase, dtype))).to.deep.equal([]);
+          const spec = model.buildGraph(kind);
+          expect(legalityProblems(flat(model, spec, kind, dtype))).to.deep.equal([]);
           expect(subGraphProblems(spec)).to.deep.equal([]);
         }
       });
@@ -48,23 +49,23 @@ describe('legality in ATB', () => {
 
   it('marks fp32 as what ATB lacks: dtypes, and nothing else', async () => {
     const model = await familyModel('qwen3', 'f32');
-    const problems = legalityProblems(flat(model, model.buildGraph('decode'), 'decode', 'f32'));
+    const problems = legalityProblems(flat(model, model.buildGraph(DECODE), DECODE, 'f32'));
     expect(problems).to.have.length.above(0);
     for (const problem of problems) expect(problem).to.match(/has dtypes float/);
   });
 
   it('marks the keys that engine passes add', async () => {
     const model = await familyModel('mistral');
-    const spec = applyPasses(model.buildGraph('splitfuse'), ['implicit-masks']);
-    const problems = legalityProblems(flat(model, spec, 'splitfuse'));
+    const spec = applyPasses(model.buildGraph(SPLITFUSE), ['implicit-masks']);
+    const problems = legalityProblems(flat(model, spec, SPLITFUSE));
     expect(problems.filter((p) => /causal is an extension key/.test(p))).to.have.length(3);
     expect(problems.filter((p) => /windowSize is an extension key/.test(p))).to.have.length(3);
   });
 
   it('marks logits of integers that are not rounded', async () => {
     const model = await familyModel('llama', 'bf16', { quantize: 'w8a16' });
-    const spec = applyPasses(model.buildGraph('decode'), ['logits-f32']);
-    const problems = legalityProblems(flat(model, spec, 'decode'));
+    const spec = applyPasses(model.buildGraph(DECODE), ['logits-f32']);
+    const problems = legalityProblems(flat(model, spec, DECODE));
     expect(problems).to.have.length(1);
     expect(problems[0]).to.match(/W8A16MatMul -> model_out\): outDataType is an extension key/);
   });

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { PHASES, type Phase } from '../../src/common-op-builders/index.js';
+import { DECODE, DECODER_KINDS, type GraphKind, PREFILL, SPLITFUSE } from '../../src/graph/graph-kind.js';
 import type { GraphSpec, NodeSpec } from '../../src/graph/graph-spec.js';
 import { applyPass, applyPasses, PASSES } from '../../src/graph/passes/index.js';
 import { distinctGraphs } from '../../src/graph/printers/outline.js';
@@ -9,8 +9,8 @@ import { FAMILIES, type Family, familyModel, flat } from '../models/family-model
 
 const NAMES = PASSES.map((pass) => pass.name);
 
-const run = async (family: Family, phase: Phase, passes: readonly string[] | 'all'): Promise<GraphSpec> =>
-  applyPasses((await familyModel(family)).buildGraph(phase), passes);
+const run = async (family: Family, kind: GraphKind, passes: readonly string[] | 'all'): Promise<GraphSpec> =>
+  applyPasses((await familyModel(family)).buildGraph(kind), passes);
 
 const operations = (spec: GraphSpec): NodeSpec[] =>
   distinctGraphs(spec).flatMap((graph) => graph.nodes.filter(({ op }) => 'type' in op));
@@ -28,9 +28,9 @@ const layerOf = (spec: GraphSpec): GraphSpec => {
 
 describe('the passes together', () => {
   for (const family of FAMILIES) {
-    for (const phase of PHASES) {
-      it(`make a layer of ${family} in ${phase} six operations`, async () => {
-        const layer = layerOf(await run(family, phase, 'all'));
+    for (const kind of DECODER_KINDS) {
+      it(`make a layer of ${family} in ${kind.name} six operations`, async () => {
+        const layer = layerOf(await run(family, kind, 'all'));
         expect(layer.nodes.map(typeOf)).to.deep.equal([
           'FusedLinear',
           'QkvRopeCache',
@@ -46,16 +46,16 @@ describe('the passes together', () => {
 
     it(`give a valid graph of ${family} of the same outputs in any subset`, async () => {
       const model = await familyModel(family);
-      const specs = PHASES.map((phase) => {
-        const spec = model.buildGraph(phase);
-        return { phase, spec, logits: flat(model, spec, phase).outputs };
+      const specs = DECODER_KINDS.map((kind) => {
+        const spec = model.buildGraph(kind);
+        return { kind, spec, logits: flat(model, spec, kind).outputs };
       });
       fc.assert(
-        fc.property(fc.subarray(NAMES), fc.constantFrom(...specs), (passes, { phase, spec, logits }) => {
+        fc.property(fc.subarray(NAMES), fc.constantFrom(...specs), (passes, { kind, spec, logits }) => {
           const result = applyPasses(spec, passes);
           for (const graph of distinctGraphs(result)) validateGraph(graph);
           // Flattening infers every shape.
-          expect(flat(model, result, phase).outputs).to.deep.equal(logits);
+          expect(flat(model, result, kind).outputs).to.deep.equal(logits);
           expect(applyPasses(result, passes), 'a second time changes nothing').to.deep.equal(result);
         }),
         { numRuns: 120 },
@@ -64,7 +64,7 @@ describe('the passes together', () => {
   }
 
   it('never need one another to leave a graph as it was', async () => {
-    const spec = await run('llama', 'splitfuse', 'all');
+    const spec = await run('llama', SPLITFUSE, 'all');
     for (const pass of PASSES) expect(applyPass(spec, pass), pass.name).to.equal(spec);
   });
 });
@@ -73,7 +73,7 @@ describe('the pass attention-from-cache', () => {
   const passes = ['implicit-masks', 'attention-from-cache'];
 
   it('reads keys and values where they were just written', async () => {
-    const [node] = ofType(await run('mistral', 'prefill', passes), 'PagedAttention');
+    const [node] = ofType(await run('mistral', PREFILL, passes), 'PagedAttention');
     expect(node?.inputs).to.deep.equal([
       'attention_q',
       'k_cache',
@@ -87,7 +87,7 @@ describe('the pass attention-from-cache', () => {
   });
 
   it('threads the block tables through from the graph around it', async () => {
-    const spec = await run('llama', 'prefill', passes);
+    const spec = await run('llama', PREFILL, passes);
     expect(spec.inputs.at(-1)).to.equal('block_tables');
     const layers = spec.nodes.filter(({ op }) => 'graph' in op);
     for (const { inputs } of layers) expect(inputs.at(-1)).to.equal('block_tables');
@@ -95,9 +95,9 @@ describe('the pass attention-from-cache', () => {
   });
 
   it('leaves attention with an explicit mask, and attention over other keys, alone', async () => {
-    const masked = await run('llama', 'prefill', ['attention-from-cache']);
+    const masked = await run('llama', PREFILL, ['attention-from-cache']);
     expect(ofType(masked, 'SelfAttention')).to.have.length(1);
-    const layer = layerOf(await run('llama', 'prefill', ['implicit-masks']));
+    const layer = layerOf(await run('llama', PREFILL, ['implicit-masks']));
     const other = {
       ...layer,
       views: { ...layer.views, other: { ...layer.views.attention_k, source: 'k' } },
@@ -109,7 +109,7 @@ describe('the pass attention-from-cache', () => {
   });
 
   it('does not read a cache that was overwritten since', async () => {
-    const layer = layerOf(await run('llama', 'prefill', ['implicit-masks']));
+    const layer = layerOf(await run('llama', PREFILL, ['implicit-masks']));
     const at = layer.nodes.findIndex((node) => typeOf(node) === 'ReshapeAndCache');
     const write = layer.nodes[at] as NodeSpec;
     const again = {
@@ -128,7 +128,7 @@ describe('the pass rope-cache', () => {
   it('says how rows are cut', async () => {
     const params = new Map<Family, object>();
     for (const family of ['llama', 'llama-tied', 'qwen3'] as const)
-      params.set(family, paramOf(ofType(await run(family, 'decode', passes), 'QkvRopeCache')[0]));
+      params.set(family, paramOf(ofType(await run(family, DECODE, passes), 'QkvRopeCache')[0]));
     const rows = { headNum: 4, headDim: 16, rotaryCoeff: 2 };
     expect(params.get('llama')).to.deep.equal({ ...rows, kvHeadNum: 2 });
     expect(params.get('llama-tied')).to.deep.equal({ ...rows, kvHeadNum: 4 });
@@ -136,24 +136,24 @@ describe('the pass rope-cache', () => {
   });
 
   it('takes the norms of heads along', async () => {
-    const spec = await run('qwen3', 'prefill', passes);
+    const spec = await run('qwen3', PREFILL, passes);
     const [node] = ofType(spec, 'QkvRopeCache');
     expect(node?.inputs.slice(-2)).to.deep.equal(['self_attn.q_norm.weight', 'self_attn.k_norm.weight']);
     expect(ofType(spec, 'RmsNorm').map((norm) => norm.name)).to.have.members([
-      'input_layernorm_out_norm',
-      'post_attention_layernorm_out_norm',
-      'norm_out_norm',
+      'input_layernorm',
+      'post_attention_layernorm',
+      'norm',
     ]);
   });
 
   it('keeps rows that attention still reads', async () => {
-    const spec = await run('llama', 'prefill', ['implicit-masks', 'rope-cache']);
+    const spec = await run('llama', PREFILL, ['implicit-masks', 'rope-cache']);
     expect(ofType(spec, 'QkvRopeCache')).to.deep.equal([]);
     expect(ofType(spec, 'Rope')).to.have.length(1);
   });
 
   it('leaves rotations of another form alone', async () => {
-    const layer = layerOf(await run('llama', 'decode', []));
+    const layer = layerOf(await run('llama', DECODE, []));
     const chatGlm = {
       ...layer,
       nodes: layer.nodes.map((node) =>
@@ -166,7 +166,7 @@ describe('the pass rope-cache', () => {
 
 describe('the passes that add to products', () => {
   it('add the norm before, where nobody else reads its rows', async () => {
-    const spec = await run('llama', 'decode', ['norm-linear']);
+    const spec = await run('llama', DECODE, ['norm-linear']);
     const gateUp = named(spec, 'gate_up');
     expect(gateUp?.inputs).to.deep.equal([
       'attn_residual',
@@ -175,13 +175,13 @@ describe('the passes that add to products', () => {
       'mlp.gate_up_proj.bias',
     ]);
     expect(paramOf(gateUp)).to.deep.equal({ transposeB: true, hasBias: true, normEpsilon: 1e-6 });
-    const layer = layerOf(await run('llama', 'decode', []));
+    const layer = layerOf(await run('llama', DECODE, []));
     const watched = { ...layer, outputs: [...layer.outputs, 'input_layernorm_out'] };
     expect(named(applyPasses(watched, ['norm-linear']), 'qkv')?.op).to.deep.equal(named(layer, 'qkv')?.op);
   });
 
   it('add SwiGLU behind gate and up', async () => {
-    const spec = await run('qwen2', 'prefill', ['swiglu-epilogue']);
+    const spec = await run('qwen2', PREFILL, ['swiglu-epilogue']);
     expect(ofType(spec, 'Activation')).to.deep.equal([]);
     expect(named(spec, 'gate_up')?.outputs).to.deep.equal(['mul_out']);
     expect(paramOf(named(spec, 'gate_up'))).to.deep.equal({
@@ -192,7 +192,7 @@ describe('the passes that add to products', () => {
   });
 
   it('add the residual stream, but no vector', async () => {
-    const spec = await run('llama', 'decode', ['residual-epilogue']);
+    const spec = await run('llama', DECODE, ['residual-epilogue']);
     expect(ofType(spec, 'Elewise')).to.deep.equal([]);
     expect(named(spec, 'dense')?.inputs.at(-1)).to.equal('hidden_states');
     expect(named(spec, 'down')).to.deep.include({ outputs: ['layer_out'] });
@@ -222,14 +222,14 @@ describe('the passes that add to products', () => {
 
   it('keep logits in f32, and nothing else', async () => {
     for (const passes of [['logits-f32'], NAMES]) {
-      const spec = await run('llama', 'decode', passes);
+      const spec = await run('llama', DECODE, passes);
       const wide = operations(spec).filter((node) => 'outDataType' in paramOf(node));
       expect(wide.map((node) => node.name)).to.deep.equal(['lm_head']);
     }
   });
 
   it('normalise only the rows whose logits are wanted', async () => {
-    const spec = await run('llama', 'prefill', ['gather-first']);
+    const spec = await run('llama', PREFILL, ['gather-first']);
     expect(spec.nodes.slice(-3).map(typeOf)).to.deep.equal(['Gather', 'RmsNorm', 'Linear']);
     expect(spec.nodes.at(-3)?.inputs).to.deep.equal(['hidden_states_3', 'lm_head_indices']);
   });

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { PHASES } from '../../src/common-op-builders/index.js';
 import { AtbGraph, BaseOperation, type GraphSpec } from '../../src/graph/atb-graph.js';
+import { DECODER_KINDS } from '../../src/graph/graph-kind.js';
 import type { NodeHint, NodeSpec } from '../../src/graph/graph-spec.js';
 import { applyPasses, PASSES } from '../../src/graph/passes/index.js';
 import { distinctGraphs } from '../../src/graph/printers/outline.js';
@@ -28,8 +28,8 @@ describe('passes on quantised models', () => {
   for (const mode of QUANTIZE_MODES) {
     for (const family of FAMILIES) {
       it(`make a layer of ${family} in ${mode} six operations, and a head of one`, async () => {
-        for (const phase of PHASES) {
-          const spec = applyPasses((await quantized(family, mode)).buildGraph(phase), 'all');
+        for (const kind of DECODER_KINDS) {
+          const spec = applyPasses((await quantized(family, mode)).buildGraph(kind), 'all');
           const layer = layerOf(spec);
           const products = ['FusedLinear', 'QkvRopeCache', 'PagedAttention', ...Array(3).fill('FusedLinear')];
           expect(layer.nodes.map(typeOf)).to.deep.equal(products);
@@ -46,12 +46,12 @@ describe('passes on quantised models', () => {
 
     it(`give valid graphs of the same outputs in any subset, ${mode}`, async () => {
       const model = await quantized('qwen3', mode);
-      const specs = PHASES.map((phase) => ({ phase, spec: model.buildGraph(phase) }));
+      const specs = DECODER_KINDS.map((kind) => ({ kind, spec: model.buildGraph(kind) }));
       fc.assert(
-        fc.property(fc.subarray(NAMES), fc.constantFrom(...specs), (passes, { phase, spec }) => {
+        fc.property(fc.subarray(NAMES), fc.constantFrom(...specs), (passes, { kind, spec }) => {
           const result = applyPasses(spec, passes);
           for (const graph of distinctGraphs(result)) validateGraph(graph);
-          expect(flat(model, result, phase).outputs).to.deep.equal(['model_out']);
+          expect(flat(model, result, kind).outputs).to.deep.equal(['model_out']);
           expect(applyPasses(result, passes), 'a second time changes nothing').to.deep.equal(result);
         }),
         { numRuns: 80 },

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { DECODE, type GraphKind, PREFILL, SPLITFUSE } from '../../src/graph/graph-kind.js';
 import type { GraphSpec, NodeSpec } from '../../src/graph/graph-spec.js';
 import {
   applyPass,
@@ -8,7 +9,7 @@ import {
   selectPasses,
 } from '../../src/graph/passes/index.js';
 import { distinctGraphs } from '../../src/graph/printers/outline.js';
-import { familyModel, familyPhases } from '../models/family-models.js';
+import { familyKinds, familyModel } from '../models/family-models.js';
 
 const attentions = (spec: GraphSpec): NodeSpec[] =>
   distinctGraphs(spec).flatMap((graph) =>
@@ -17,9 +18,9 @@ const attentions = (spec: GraphSpec): NodeSpec[] =>
 const paramOf = (node: NodeSpec | undefined): object => (node && 'type' in node.op ? node.op.param : {});
 
 describe('graph passes', () => {
-  for (const { family, phase } of familyPhases) {
+  for (const { family, kind, phase } of familyKinds) {
     it(`leave the graph of ${family} in ${phase} untouched, and give the same each time`, async () => {
-      const spec = (await familyModel(family)).buildGraph(phase);
+      const spec = (await familyModel(family)).buildGraph(kind);
       const before = JSON.stringify(spec);
       for (const pass of PASSES) {
         const once = applyPass(spec, pass);
@@ -31,7 +32,7 @@ describe('graph passes', () => {
   }
 
   it('are chosen by name, all, or none', async () => {
-    const spec = (await familyModel('llama')).buildGraph('prefill');
+    const spec = (await familyModel('llama')).buildGraph(PREFILL);
     expect(applyPasses(spec, 'none')).to.deep.equal(spec);
     expect(selectPasses('all')).to.equal(PASSES);
     expect(selectPasses(['implicit-masks']).map((pass) => pass.name)).to.deep.equal(['implicit-masks']);
@@ -41,7 +42,7 @@ describe('graph passes', () => {
   });
 
   it('rewrite a sub-graph that is placed often only once', async () => {
-    const spec = (await familyModel('llama')).buildGraph('decode');
+    const spec = (await familyModel('llama')).buildGraph(DECODE);
     let calls = 0;
     const counting: GraphPass = {
       name: 'counting',
@@ -57,11 +58,11 @@ describe('graph passes', () => {
 });
 
 describe('the pass implicit-masks', () => {
-  const run = async (family: 'llama' | 'mistral' | 'qwen2', phase: 'prefill' | 'decode' | 'splitfuse') =>
-    applyPasses((await familyModel(family)).buildGraph(phase), ['implicit-masks']);
+  const run = async (family: 'llama' | 'mistral' | 'qwen2', kind: GraphKind) =>
+    applyPasses((await familyModel(family)).buildGraph(kind), ['implicit-masks']);
 
   it('turns the triangle of prefill into "causal", and drops the mask from every graph', async () => {
-    const spec = await run('llama', 'prefill');
+    const spec = await run('llama', PREFILL);
     expect(spec.inputs).not.to.include('attention_mask');
     const [node] = attentions(spec);
     expect(node?.inputs).to.have.length(4);
@@ -75,7 +76,7 @@ describe('the pass implicit-masks', () => {
   });
 
   it('turns a window into "windowSize"', async () => {
-    const spec = await run('mistral', 'decode');
+    const spec = await run('mistral', DECODE);
     expect(spec.inputs.filter((name) => /mask/.test(name))).to.deep.equal([]);
     const [node] = attentions(spec);
     expect(node?.inputs).to.deep.equal(['attention_q', 'k_cache', 'v_cache', 'block_tables', 'seq_len']);
@@ -83,13 +84,13 @@ describe('the pass implicit-masks', () => {
   });
 
   it('keeps the lengths of split-fuse in their place', async () => {
-    const [node] = attentions(await run('llama', 'splitfuse'));
+    const [node] = attentions(await run('llama', SPLITFUSE));
     expect(node?.inputs.slice(3)).to.deep.equal(['block_tables', 'seq_len', 'q_len']);
     expect(paramOf(node)).to.deep.include({ calcType: 'CALC_TYPE_SPEC', causal: true });
   });
 
   it('treats layers with and without a window apart', async () => {
-    const params = attentions(await run('qwen2', 'prefill')).map(
+    const params = attentions(await run('qwen2', PREFILL)).map(
       (node) => paramOf(node) as { windowSize?: number },
     );
     expect(params.map(({ windowSize }) => windowSize)).to.deep.equal([undefined, 20]);
@@ -97,7 +98,7 @@ describe('the pass implicit-masks', () => {
 
   it('leaves a decode over the whole context as it is', async () => {
     const model = await familyModel('llama');
-    const spec = model.buildGraph('decode');
+    const spec = model.buildGraph(DECODE);
     expect(applyPasses(spec, ['implicit-masks'])).to.deep.equal(spec);
   });
 });

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { PHASES } from '../../src/common-op-builders/index.js';
+import { DECODER_KINDS } from '../../src/graph/graph-kind.js';
 import { legalityProblems } from '../../src/graph/legality.js';
 import { getModel } from '../../src/models/get-model.js';
 import { declaredWeights } from '../../src/weights/weights.js';
@@ -37,22 +37,22 @@ describe('the model of docs/adding-a-model.md', () => {
   it('is found in a folder of the user, and builds three legal graphs', async () => {
     const router = await getModel(folder, { modelDirs: [join(folder, 'my-models')] });
     const model = router.createModel(declaredWeights('bf16'));
-    for (const phase of PHASES) {
-      const spec = model.buildGraph(phase);
-      expect(spec.name).to.equal(`olmo2_${phase}_graph`);
-      expect(legalityProblems(flat(model, spec, phase))).to.deep.equal([]);
+    for (const kind of DECODER_KINDS) {
+      const spec = model.buildGraph(kind);
+      expect(spec.name).to.equal(`olmo2_${kind.name}_graph`);
+      expect(legalityProblems(flat(model, spec, kind))).to.deep.equal([]);
       const layer = spec.nodes.flatMap(({ op }) => ('graph' in op ? [op.graph] : []))[0];
       const steps = layer?.nodes
         .map(({ name }) => name)
         .filter((name) => /norm|residual|mlp|down|dense|layer_out/.test(name));
       expect(steps).to.deep.equal([
-        'q_norm_norm',
-        'k_norm_norm',
+        'q_norm',
+        'k_norm',
         'dense',
-        'post_attention_layernorm_out_norm',
+        'post_attention_layernorm',
         'attn_residual_add',
         'down',
-        'post_feedforward_layernorm_out_norm',
+        'post_feedforward_layernorm',
         'layer_out_add',
       ]);
     }

@@ -1,8 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { PHASES, type Phase } from '../../src/common-op-builders/index.js';
 import type { FloatDType } from '../../src/dtype.js';
 import { type FlatGraph, flatten } from '../../src/graph/flatten.js';
+import { DECODER_KINDS, type GraphKind } from '../../src/graph/graph-kind.js';
 import type { GraphSpec } from '../../src/graph/graph-spec.js';
 import { inputDescs } from '../../src/models/base/input-descs.js';
 import { loadModels } from '../../src/models/get-model.js';
@@ -59,8 +59,14 @@ export async function familyModel(
   return new Router('', config).createModel(declaredWeights(dtype, quantizationPlan(options)));
 }
 
-export const flat = (model: CausalLM, spec: GraphSpec, phase: Phase, dtype: FloatDType = 'bf16'): FlatGraph =>
-  flatten(spec, inputDescs(model, phase, dtype, { batch: 2, tokens: 40, blockSize: 16 })).graph;
+export const flat = (
+  model: CausalLM,
+  spec: GraphSpec,
+  kind: GraphKind,
+  dtype: FloatDType = 'bf16',
+): FlatGraph => flatten(spec, inputDescs(model, kind, dtype, { batch: 2, tokens: 40, blockSize: 16 })).graph;
 
-/** Every family and phase. */
-export const familyPhases = FAMILIES.flatMap((family) => PHASES.map((phase) => ({ family, phase })));
+/** Every family with every kind of graph; `phase` is the kind's name. */
+export const familyKinds = FAMILIES.flatMap((family) =>
+  DECODER_KINDS.map((kind) => ({ family, kind, phase: kind.name })),
+);

@@ -1,7 +1,9 @@
 import { expect } from 'chai';
+import { DECODE, DECODER_KINDS, type GraphKind, PREFILL, SPLITFUSE } from '../../src/graph/graph-kind.js';
 import type { GraphSpec } from '../../src/graph/graph-spec.js';
 import { inputDescs } from '../../src/models/base/input-descs.js';
-import { FAMILIES, type Family, familyModel, familyPhases, flat } from './family-models.js';
+import type { CausalLM } from '../../src/router/index.js';
+import { FAMILIES, type Family, familyKinds, familyModel, flat } from './family-models.js';
 
 /** Types of a graph's operations, a run of equal layers in brackets with its length. */
 function outline(spec: GraphSpec): string {
@@ -26,19 +28,25 @@ const OUTLINES: Record<Family, { attention: (kind: string) => string }> = {
   qwen3: { attention: (kind) => `[${layer(kind, 'RmsNorm RmsNorm ')}]x3` },
 };
 
+/** What a graph reads besides weights and caches. */
+function broughtBy(model: CausalLM, kind: GraphKind): string[] {
+  const brought = model.stepInputs.flatMap(({ names }) => names);
+  return model.buildGraph(kind).inputs.filter((name) => brought.includes(name));
+}
+
 describe('model graphs', () => {
-  for (const { family, phase } of familyPhases) {
+  for (const { family, kind, phase } of familyKinds) {
     it(`are, for ${family} in ${phase}, these operations in this order`, async () => {
-      const kind = phase === 'prefill' ? 'SelfAttention' : 'PagedAttention';
+      const attention = phase === 'prefill' ? 'SelfAttention' : 'PagedAttention';
       const head = phase === 'decode' ? 'Linear' : 'Gather Linear';
-      const expected = `Gather Gather Gather ${OUTLINES[family].attention(kind)} RmsNorm ${head}`;
-      expect(outline((await familyModel(family)).buildGraph(phase))).to.equal(expected);
+      const expected = `Gather Gather Gather ${OUTLINES[family].attention(attention)} RmsNorm ${head}`;
+      expect(outline((await familyModel(family)).buildGraph(kind))).to.equal(expected);
     });
 
     it(`have, for ${family} in ${phase}, logits of each sequence's last token`, async () => {
       const model = await familyModel(family);
-      const spec = model.buildGraph(phase);
-      const { outputs, inputs } = flat(model, spec, phase);
+      const spec = model.buildGraph(kind);
+      const { outputs, inputs } = flat(model, spec, kind);
       expect(outputs).to.deep.equal(['model_out']);
       expect(inputs.input_ids).to.deep.equal({ dtype: 'int64', shape: [phase === 'decode' ? 2 : 40] });
     });
@@ -47,9 +55,9 @@ describe('model graphs', () => {
   it("differ in what a step brings, by MindIE's names", async () => {
     const model = await familyModel('llama');
     const common = ['input_ids', 'position_ids', 'cos_table', 'sin_table', 'slots_mapping', 'seq_len'];
-    expect(model.inTensorNames('prefill')).to.deep.equal([...common, 'attention_mask', 'lm_head_indices']);
-    expect(model.inTensorNames('decode')).to.deep.equal([...common, 'block_tables']);
-    expect(model.inTensorNames('splitfuse')).to.deep.equal([
+    expect(broughtBy(model, PREFILL)).to.have.members([...common, 'attention_mask', 'lm_head_indices']);
+    expect(broughtBy(model, DECODE)).to.have.members([...common, 'block_tables']);
+    expect(broughtBy(model, SPLITFUSE)).to.have.members([
       ...common,
       'block_tables',
       'q_len',
@@ -61,9 +69,7 @@ describe('model graphs', () => {
   it('read the masks that their layers need', async () => {
     const masks = async (family: Family) => {
       const model = await familyModel(family);
-      return (['prefill', 'decode', 'splitfuse'] as const).map((phase) =>
-        model.inTensorNames(phase).filter((name) => /mask/.test(name)),
-      );
+      return DECODER_KINDS.map((kind) => broughtBy(model, kind).filter((name) => /mask/.test(name)));
     };
     expect(await masks('llama')).to.deep.equal([['attention_mask'], [], ['attention_mask']]);
     expect(await masks('mistral')).to.deep.equal(Array(3).fill(['sliding_attention_mask']));
@@ -110,7 +116,7 @@ describe('model graphs', () => {
     const model = await familyModel('llama-tied');
     const embeddings = model.getWeights().filter(({ name }) => /embed|lm_head/.test(name));
     expect(embeddings.map(({ name }) => name)).to.deep.equal(['model.embed_tokens.weight']);
-    const spec = model.buildGraph('decode');
+    const spec = model.buildGraph(DECODE);
     const readers = spec.nodes
       .filter(({ inputs }) => inputs.includes('model.embed_tokens.weight'))
       .map(({ name }) => name);
@@ -119,7 +125,7 @@ describe('model graphs', () => {
 
   it('share the graph of equal layers, and have one for each kind', async () => {
     for (const family of FAMILIES) {
-      const spec = (await familyModel(family)).buildGraph('splitfuse');
+      const spec = (await familyModel(family)).buildGraph(SPLITFUSE);
       const layers = new Set(spec.nodes.flatMap(({ op }) => ('graph' in op ? [op.graph] : [])));
       expect(layers.size).to.equal(family === 'qwen2' ? 2 : 1);
     }
@@ -128,7 +134,7 @@ describe('model graphs', () => {
   it('take their head size from config.json, not from the hidden size', async () => {
     const model = await familyModel('qwen3');
     expect(model.config.headDim * model.config.numAttentionHeads).not.to.equal(model.config.hiddenSize);
-    const descs = inputDescs(model, 'decode', 'bf16', { batch: 3, tokens: 40, blockSize: 16 });
+    const descs = inputDescs(model, DECODE, 'bf16', { batch: 3, tokens: 40, blockSize: 16 });
     expect(descs.get('layer_0_k_cache')).to.deep.equal({ dtype: 'bf16', shape: [9, 16, 2, 32] });
     expect(descs.get('block_tables')?.shape).to.deep.equal([3, 3]);
     expect(descs.get('model.layers.0.self_attn.query_key_value.weight')?.shape).to.deep.equal([256, 64]);

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { toFloat32 } from '../../src/dtype.js';
-import { causalMask, decodeMask } from '../../src/layers/masks.js';
+import { causalMask, decodeMask } from '../../src/step-inputs/mask-values.js';
 
 /** Rows of a mask: "." where a query looks. */
 const drawn = (mask: Parameters<typeof toFloat32>[0], columns: number): string[] => {

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { toFloat32 } from '../../src/dtype.js';
 import { baseConfig, type ConfigDict } from '../../src/layers/config/index.js';
-import { ropeFrequencies } from '../../src/layers/rope/frequencies.js';
-import { isLengthDependent, type RopeConfig } from '../../src/layers/rope/rope-config.js';
-import { fullRopeTable, ropeTable } from '../../src/layers/rope/rope-table.js';
+import { ropeFrequencies } from '../../src/step-inputs/rotary/frequencies.js';
+import { isLengthDependent, type RopeConfig } from '../../src/step-inputs/rotary/rope-config.js';
+import { fullRopeTable, ropeTable } from '../../src/step-inputs/rotary/rope-table.js';
 
 interface Entry {
   readonly name: string;

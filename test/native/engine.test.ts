@@ -2,7 +2,18 @@ import { writeFileSync } from 'node:fs';
 import { expect } from 'chai';
 import type { GraphSpec } from '../../src/graph/graph-spec.js';
 import { availableIsas, createEngine, type NativeEngine, supportedOps } from '../../src/native/index.js';
-import { add, f32, greedy, i32, numbers, products, single, temporaryFolder } from './graphs.js';
+import {
+  add,
+  expectNative,
+  f32,
+  greedy,
+  i32,
+  numbers,
+  products,
+  sameCaches,
+  single,
+  temporaryFolder,
+} from './graphs.js';
 
 describe('the native engine', () => {
   const folder = temporaryFolder();
@@ -222,15 +233,82 @@ describe('the native engine', () => {
     expect(numbers(outputs.y)).to.deep.equal(expected);
   });
 
-  it('allocates caches under the names of their layers, and replaces them', () => {
-    const options = { layers: 2, numBlocks: 3, blockSize: 32, kvHeads: 2, headDim: 16 };
-    const bytes = engine.allocateKvCache({ ...options, dtype: 'bf16' });
+  it('allocates caches under the names that are given, and replaces them', async () => {
+    const options = { numBlocks: 3, blockSize: 32, dtype: 'bf16' } as const;
+    const bytes = engine.allocateKvCache({ ...options, caches: sameCaches(2, 2, 16) });
     expect(bytes).to.be.at.least(2 * 2 * 3 * 32 * 2 * 16 * 2);
     expect(engine.memory().cacheBytes).to.equal(bytes);
     const k = 'layer_1_k_cache';
     const v = 'layer_1_v_cache';
-    const graph = engine.loadGraph(single('ReshapeAndCache', {}, ['key', 'value', k, v, 'slots'], [k, v]));
+    const write = single('ReshapeAndCache', {}, ['key', 'value', k, v, 'slots'], [k, v]);
     const bf16 = { dtype: 'bf16' as const, shape: [1, 2, 16], data: new Uint16Array(32) };
-    return engine.run(graph, { key: bf16, value: bf16, slots: i32([5]) });
+    const step = { key: bf16, value: bf16, slots: i32([5]) };
+    const graph = engine.loadGraph(write);
+    await engine.run(graph, step);
+    engine.unloadGraph(graph);
+    // What an earlier call gave is forgotten: no graph finds it any more.
+    engine.allocateKvCache({ ...options, caches: sameCaches(1, 2, 16) });
+    const later = engine.loadGraph(write);
+    await expectNative('NATIVE_INPUT_INVALID', /layer_1_k_cache/, () => engine.run(later, step));
+  });
+
+  it('gives each cache its own size, and no values to one whose keys hold them', async () => {
+    const caches = [
+      { key: 'wide_k', value: 'wide_v', heads: 2, keySize: 192, valueSize: 128 },
+      { key: 'narrow_k', value: 'narrow_v', heads: 1, keySize: 8, valueSize: 8 },
+      { key: 'latent', heads: 1, keySize: 576, valueSize: 512 },
+    ];
+    const bytes = engine.allocateKvCache({ numBlocks: 2, blockSize: 32, dtype: 'f32', caches });
+    expect(bytes).to.equal(2 * 32 * 4 * (2 * (192 + 128) + 8 + 8 + 576));
+    const write = (k: string, v: string) =>
+      engine.loadGraph(single('ReshapeAndCache', {}, ['key', 'value', k, v, 'slots'], [k, v]));
+    const zeros = (heads: number, size: number) => f32([1, heads, size], new Float32Array(heads * size));
+    const slots = i32([33]);
+    await engine.run(write('wide_k', 'wide_v'), { key: zeros(2, 192), value: zeros(2, 128), slots });
+    await engine.run(write('narrow_k', 'narrow_v'), { key: zeros(1, 8), value: zeros(1, 8), slots });
+    // Keys of one cache beside values of another one: only sizes count.
+    await engine.run(write('latent', 'narrow_v'), { key: zeros(1, 576), value: zeros(1, 8), slots });
+    await expectNative('NATIVE_SHAPE_MISMATCH', /wide_v/, () =>
+      engine.run(write('wide_k', 'wide_v'), { key: zeros(2, 192), value: zeros(2, 192), slots }),
+    );
+    await expectNative('NATIVE_LAYOUT_MISMATCH', /key cache/, () => engine.exportTensor('latent'));
+  });
+
+  it('lets layers share a cache', async () => {
+    const caches = [{ key: 'k', value: 'v', heads: 1, keySize: 8, valueSize: 8 }];
+    engine.allocateKvCache({ numBlocks: 2, blockSize: 32, dtype: 'f32', caches });
+    const attention = { headNum: 1, kvHeadNum: 1, qkScale: 1 };
+    const read = (i: number) => ({
+      name: `layer_${i}`,
+      op: { type: 'PagedAttention', param: attention },
+      inputs: [`query_${i}`, 'k', 'v', 'tables', 'contexts'],
+      outputs: [`out_${i}`],
+    });
+    const inputs = ['key', 'value', 'slots', 'query_0', 'query_1', 'k', 'v', 'tables', 'contexts'];
+    const spec = {
+      ...{ name: 'two_layers', inputs, outputs: ['out_0', 'out_1'], views: {} },
+      nodes: [
+        {
+          name: 'write',
+          op: { type: 'ReshapeAndCache', param: {} },
+          inputs: ['key', 'value', 'k', 'v', 'slots'],
+          outputs: ['k', 'v'],
+        },
+        read(0),
+        read(1),
+      ],
+    } as GraphSpec;
+    const row = f32([1, 1, 8], [1, 2, 3, 4, 5, 6, 7, 8]);
+    const tables = { dtype: 'i32', shape: [1, 1], data: Int32Array.of(1) } as const;
+    const { outputs } = await engine.forward(spec, {
+      ...{ key: row, value: row, query_0: row, query_1: row, tables },
+      ...{ slots: i32([32]), contexts: i32([1]) },
+    });
+    expect(outputs).to.deep.equal({ out_0: row, out_1: row });
+  });
+
+  it('allocates nothing for a model without caches', () => {
+    expect(engine.allocateKvCache({ numBlocks: 1, blockSize: 32, dtype: 'f32', caches: [] })).to.equal(0);
+    expect(engine.memory().cacheBytes).to.equal(0);
   });
 });

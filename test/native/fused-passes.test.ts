@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { DECODE, type GraphKind, PREFILL, SPLITFUSE } from '../../src/graph/graph-kind.js';
 import { PASSES, type PassSelection } from '../../src/graph/passes/index.js';
 import { BlockManager } from '../../src/kv-cache/block-manager.js';
 import { availableIsas } from '../../src/native/index.js';
 import { ModelRunner } from '../../src/runner/model-runner.js';
-import type { Phase } from '../../src/scheduler/scheduler.js';
 import { Sequence } from '../../src/scheduler/sequence.js';
 import { caseDirectory, DTYPES, type OracleCase, oracleCases, readReference } from '../oracle/fixtures.js';
 
@@ -29,9 +29,9 @@ const load = (
   });
 
 /** Computes tokens [start, end) of a sequence in one step: their logits, or in decode those of the only one. */
-async function step(runner: ModelRunner, phase: Phase, sequence: Sequence, start: number, end: number) {
+async function step(runner: ModelRunner, kind: GraphKind, sequence: Sequence, start: number, end: number) {
   const entry = { sequence, start, count: end - start, sample: false };
-  const { logits } = await runner.run({ phase, entries: [entry] }, { logits: 'all' });
+  const { logits } = await runner.run({ kind, entries: [entry] }, { logits: 'all' });
   return [...(logits as { data: Float32Array }).data];
 }
 
@@ -47,10 +47,10 @@ function sequenceOf(runner: ModelRunner, promptTokens: ArrayLike<number>): Seque
 async function mixedLogits(runner: ModelRunner, prompt: Int32Array): Promise<number[]> {
   const sequence = sequenceOf(runner, prompt);
   const [chunk, decode] = [prompt.length - 23, prompt.length - 3];
-  const logits = await step(runner, 'prefill', sequence, 0, chunk);
-  logits.push(...(await step(runner, 'splitfuse', sequence, chunk, decode)));
+  const logits = await step(runner, PREFILL, sequence, 0, chunk);
+  logits.push(...(await step(runner, SPLITFUSE, sequence, chunk, decode)));
   for (let at = decode; at < prompt.length; at++)
-    logits.push(...(await step(runner, 'decode', sequence, at, at + 1)));
+    logits.push(...(await step(runner, DECODE, sequence, at, at + 1)));
   return logits;
 }
 
@@ -129,8 +129,8 @@ describe('graph passes on the engine', function () {
         const runner = await load(directory.path, oracleCase, 'all', isa).finally(directory.remove);
         try {
           const sequence = sequenceOf(runner, await longest(oracleCase));
-          const prefill = await step(runner, 'prefill', sequence, 0, sequence.promptLen);
-          expect(await step(runner, 'splitfuse', sequence, 0, sequence.promptLen)).to.deep.equal(prefill);
+          const prefill = await step(runner, PREFILL, sequence, 0, sequence.promptLen);
+          expect(await step(runner, SPLITFUSE, sequence, 0, sequence.promptLen)).to.deep.equal(prefill);
         } finally {
           runner.dispose();
         }
@@ -150,18 +150,18 @@ describe('a decode step of tiny-stories', () => {
       blocks.grow(sequence.blockTable, promptTokens.length);
       return sequence;
     });
-    const run = (phase: Phase, start: number, end: number) => {
+    const run = (kind: GraphKind, start: number, end: number) => {
       const entries = sequences.map((sequence) => ({ sequence, start, count: end - start, sample: false }));
-      return runner.run({ phase, entries });
+      return runner.run({ kind, entries });
     };
     try {
-      await run('prefill', 0, 100);
+      await run(PREFILL, 0, 100);
       // With one block and with two, so that every size was seen.
-      await run('decode', 100, 101);
-      await run('decode', 149, 150);
-      const warm = runner.graphStats('decode');
-      for (let at = 101; at < 140; at++) await run('decode', at, at + 1);
-      return { warm, after: runner.graphStats('decode') };
+      await run(DECODE, 100, 101);
+      await run(DECODE, 149, 150);
+      const warm = runner.graphStats(DECODE);
+      for (let at = 101; at < 140; at++) await run(DECODE, at, at + 1);
+      return { warm, after: runner.graphStats(DECODE) };
     } finally {
       runner.dispose();
     }

@@ -5,7 +5,7 @@ import { expect } from 'chai';
 import type { Tensor } from '../../src/dtype.js';
 import { AtbError, type ErrorCode } from '../../src/errors.js';
 import type { GraphSpec } from '../../src/graph/graph-spec.js';
-import type { SamplerOptions } from '../../src/native/index.js';
+import type { KvCacheDesc, SamplerOptions } from '../../src/native/index.js';
 
 export const f32 = (shape: readonly number[], data: Iterable<number>): Tensor<'f32'> => ({
   dtype: 'f32',
@@ -47,6 +47,16 @@ export function products(depth: number): GraphSpec {
   }));
   return { name: 'products', inputs: ['x', 'w'], outputs: [`y${depth - 1}`], views: {}, nodes };
 }
+
+/** The caches of layers that are all alike: `layer_0_k_cache`, `layer_0_v_cache`, … */
+export const sameCaches = (layers: number, heads: number, size: number): KvCacheDesc[] =>
+  Array.from({ length: layers }, (_, i) => ({
+    key: `layer_${i}_k_cache`,
+    value: `layer_${i}_v_cache`,
+    heads,
+    keySize: size,
+    valueSize: size,
+  }));
 
 export const greedy: SamplerOptions = {
   temperature: 0,

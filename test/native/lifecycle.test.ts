@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
 import { createEngine } from '../../src/native/index.js';
-import { add, f32, greedy, products, temporaryFolder } from './graphs.js';
+import { add, f32, greedy, products, sameCaches, temporaryFolder } from './graphs.js';
 
 const SIZE = 1024;
 
@@ -121,14 +121,7 @@ describe('the life of an engine', () => {
     const cycle = async () => {
       const engine = createEngine({ threads: 2 });
       await engine.loadWeights([{ name: 'w', dtype: 'f32', shape, layout: 'linear', parts: [part] }]);
-      engine.allocateKvCache({
-        layers: 2,
-        numBlocks: 8,
-        blockSize: 128,
-        kvHeads: 8,
-        headDim: 64,
-        dtype: 'bf16',
-      });
+      engine.allocateKvCache({ numBlocks: 8, blockSize: 128, dtype: 'bf16', caches: sameCaches(2, 8, 64) });
       const graph = engine.loadGraph(products(1));
       await engine.run(graph, { x });
       engine.dispose();

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { type DType, type Tensor, toDType, toFloat32 } from '../../src/dtype.js';
 import { availableIsas, createEngine, type NativeEngine, type WeightLoad } from '../../src/native/index.js';
-import { expectNative, f32, i32, numbers, single, temporaryFolder } from './graphs.js';
+import { expectNative, f32, i32, numbers, sameCaches, single, temporaryFolder } from './graphs.js';
 
 const i8 = (shape: readonly number[], data: Iterable<number>): Tensor<'i8'> => ({
   dtype: 'i8',
@@ -298,7 +298,7 @@ describe('weights of integers in the engine', () => {
     const { quantize: _, ...plain } = quantized(8, 0, 'linear-interleaved');
     await engine.loadWeights([plain]);
     expect(engine.exportTensor('w')).to.deep.equal(f32([n, k], floats(n * k, 11)));
-    engine.allocateKvCache({ layers: 1, numBlocks: 1, blockSize: 32, kvHeads: 1, headDim: 8, dtype: 'f32' });
+    engine.allocateKvCache({ numBlocks: 1, blockSize: 32, dtype: 'f32', caches: sameCaches(1, 1, 8) });
     await expectNative('NATIVE_LAYOUT_MISMATCH', /cache/, () => engine.exportTensor('layer_0_k_cache'));
     engine.dispose();
     expect(() => engine.exportTensor('t'))

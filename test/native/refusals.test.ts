@@ -9,7 +9,17 @@ import {
   type SamplerOptions,
   type WeightLoad,
 } from '../../src/native/index.js';
-import { add, expectCode, expectNative, f32, greedy, i32, single, temporaryFolder } from './graphs.js';
+import {
+  add,
+  expectCode,
+  expectNative,
+  f32,
+  greedy,
+  i32,
+  sameCaches,
+  single,
+  temporaryFolder,
+} from './graphs.js';
 
 /** A value that the types forbid: what a caller in plain JavaScript may pass. */
 const wrong = <T>(value: unknown): T => value as T;
@@ -260,24 +270,47 @@ describe('the native engine refuses', () => {
 
   it('caches of impossible sizes', async () => {
     const options: KvCacheOptions = {
-      layers: 1,
       numBlocks: 1,
       blockSize: 32,
-      kvHeads: 1,
-      headDim: 8,
       dtype: 'f32',
+      caches: sameCaches(1, 1, 8),
     };
     const allocate = (change: object) => () => engine.allocateKvCache({ ...options, ...change });
+    const [cache] = options.caches;
+    const one = (change: object) => allocate({ caches: [{ ...cache, ...change }] });
     await expectNative('NATIVE_PARAM_INVALID', /blockSize/, allocate({ blockSize: 48 }));
     await expectNative('NATIVE_PARAM_INVALID', /dtype/, allocate({ dtype: 'i32' }));
-    await expectNative('NATIVE_ARGUMENT_INVALID', /layers/, allocate({ layers: 0 }));
-    await expectNative('NATIVE_ARGUMENT_INVALID', /headDim/, allocate({ headDim: 8.5 }));
+    await expectNative('NATIVE_ARGUMENT_INVALID', /numBlocks/, allocate({ numBlocks: 0 }));
+    await expectNative('NATIVE_ARGUMENT_INVALID', /caches\[0\]\.keySize/, one({ keySize: 8.5 }));
+    await expectNative('NATIVE_ARGUMENT_INVALID', /caches\[0\]\.heads/, one({ heads: 0 }));
+    await expectNative('NATIVE_ARGUMENT_INVALID', /caches\[0\]\.key /, one({ key: undefined }));
+    await expectNative('NATIVE_ARGUMENT_INVALID', /caches must be/, allocate({ caches: undefined }));
+    await expectNative('NATIVE_PARAM_INVALID', /keySize of "layer_0_k_cache".*576/, one({ keySize: 584 }));
+    await expectNative('NATIVE_PARAM_INVALID', /valueSize of "layer_0_k_cache"/, one({ valueSize: 12 }));
+    const part = { value: undefined, valueSize: 16 };
+    await expectNative('NATIVE_PARAM_INVALID', /valueSize of "layer_0_k_cache" .* to 8/, one(part));
     await expectNative('NATIVE_OUT_OF_MEMORY', /bytes are needed/, allocate({ numBlocks: 2 ** 29 }));
     await expectNative(
       'NATIVE_SIZE_OVERFLOW',
       /overflow/,
-      allocate({ numBlocks: 2 ** 29, layers: 2 ** 29, kvHeads: 2 ** 20 }),
+      allocate({ numBlocks: 2 ** 29, caches: sameCaches(1, 2 ** 30, 512) }),
     );
+    expect(engine.memory().cacheBytes).to.equal(0);
+  });
+
+  it('caches with one name for two tensors, or without a name', async () => {
+    const cache = { heads: 1, keySize: 8, valueSize: 8 };
+    const allocate = (...caches: object[]) => {
+      const options = { numBlocks: 1, blockSize: 32, dtype: 'f32', caches };
+      return () => engine.allocateKvCache(wrong<KvCacheOptions>(options));
+    };
+    await expectNative('NATIVE_PARAM_INVALID', /"k"/, allocate({ ...cache, key: 'k', value: 'k' }));
+    const twice = [
+      { ...cache, key: 'a', value: 'v' },
+      { ...cache, key: 'b', value: 'v' },
+    ];
+    await expectNative('NATIVE_PARAM_INVALID', /"v"/, allocate(...twice));
+    await expectNative('NATIVE_PARAM_INVALID', /name/, allocate({ ...cache, key: '' }));
     expect(engine.memory().cacheBytes).to.equal(0);
   });
 

@@ -75,8 +75,7 @@ describe('the option kvQuant', function () {
   it('takes the bytes that blockBytes says', async () => {
     for (const kvQuant of ['int8', undefined] as const) {
       const runner = await ModelRunner.load({ ...base, numBlocks: 16, kvQuant });
-      const bytes = ModelRunner.blockBytes(runner.config, runner.dtype, 32, kvQuant);
-      expect(runner.memory().cacheBytes).to.equal(16 * bytes);
+      expect(runner.memory().cacheBytes).to.equal(16 * runner.blockBytes);
       runner.dispose();
     }
   });

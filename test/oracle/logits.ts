@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { PREFILL } from '../../src/graph/graph-kind.js';
 import { BlockManager } from '../../src/kv-cache/block-manager.js';
 import type { ModelRunner } from '../../src/runner/model-runner.js';
 import { Sequence } from '../../src/scheduler/sequence.js';
@@ -9,7 +10,7 @@ export async function promptLogits(runner: ModelRunner, prompt: Int32Array): Pro
   const sequence = new Sequence({ id: 1, promptTokens: prompt, maxTokens: 1 });
   blocks.grow(sequence.blockTable, prompt.length);
   const { logits } = await runner.run(
-    { phase: 'prefill', entries: [{ sequence, start: 0, count: prompt.length, sample: false }] },
+    { kind: PREFILL, entries: [{ sequence, start: 0, count: prompt.length, sample: false }] },
     { logits: 'all' },
   );
   return (logits as { data: Float32Array }).data;

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { DECODE, PREFILL } from '../../src/graph/graph-kind.js';
 import { BlockManager } from '../../src/kv-cache/block-manager.js';
 import { type Batch, Scheduler, type SchedulerOptions } from '../../src/scheduler/scheduler.js';
 import { Sequence } from '../../src/scheduler/sequence.js';
@@ -104,10 +105,10 @@ class World {
     if (alone.join() !== sequence.outputTokens.join()) throw new Error('company changed the tokens');
   }
 
-  checkBatch({ phase, entries }: Batch): void {
+  checkBatch({ kind, entries }: Batch): void {
     const { maxBatchSize, maxPrefillTokens, chunkedPrefill } = this.options;
     const numTokens = entries.reduce((sum, { count }) => sum + count, 0);
-    if (phase !== 'decode' && numTokens > maxPrefillTokens) throw new Error('a prefill step is too long');
+    if (kind !== DECODE && numTokens > maxPrefillTokens) throw new Error('a prefill step is too long');
     if (entries.length === 0 || entries.length > maxBatchSize)
       throw new Error('a step has too many sequences');
     if (new Set(entries.map(({ sequence }) => sequence)).size !== entries.length)
@@ -122,8 +123,8 @@ class World {
       if (sample !== (start + count === sequence.tokens.length)) throw new Error('sample is wrong');
       if (sequence.blockTable.blocks.length * this.blocks.blockSize < start + count)
         throw new Error('no room');
-      if (phase === 'prefill' && (start !== 0 || !sample)) throw new Error('not a prefill');
-      if (phase === 'decode' && (count !== 1 || !sample)) throw new Error('not a decode');
+      if (kind === PREFILL && (start !== 0 || !sample)) throw new Error('not a prefill');
+      if (kind === DECODE && (count !== 1 || !sample)) throw new Error('not a decode');
       const isLongRecompute = sequence.preemptions > 0 && sequence.tokens.length > maxPrefillTokens;
       if (!chunkedPrefill && !sample && !isLongRecompute) throw new Error('a prompt was cut without leave');
     }

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { AtbError } from '../../src/errors.js';
+import { PREFILL } from '../../src/graph/graph-kind.js';
 import { BlockManager } from '../../src/kv-cache/block-manager.js';
 import { type Batch, Scheduler, type SchedulerOptions } from '../../src/scheduler/scheduler.js';
 import { Sequence } from '../../src/scheduler/sequence.js';
@@ -47,7 +48,7 @@ class Bench {
 }
 
 function shape(batch: Batch): unknown {
-  return [batch.phase, ...batch.entries.map(({ sequence, start, count }) => [sequence.id, start, count])];
+  return [batch.kind.name, ...batch.entries.map(({ sequence, start, count }) => [sequence.id, start, count])];
 }
 
 function codeOf(action: () => unknown): unknown {
@@ -131,7 +132,7 @@ describe('Scheduler', () => {
     expect(young.cachedLen).to.equal(0);
     const batches = bench.drain();
     for (const sequence of [old, young]) expectAlone(sequence);
-    const [again] = batches.filter(({ phase }) => phase === 'prefill');
+    const [again] = batches.filter(({ kind }) => kind === PREFILL);
     expect(again?.entries[0]?.count).to.be.greaterThan(young.promptLen);
     expect(bench.blocks.freeBlocks).to.equal(6);
   });
@@ -153,7 +154,7 @@ describe('Scheduler', () => {
     const bench = new Bench({ maxPrefillTokens: 9 }, 6, 4);
     const old = bench.add(8, 14);
     const young = bench.add(8, 12);
-    const phases = bench.drain().map(({ phase }) => phase);
+    const phases = bench.drain().map(({ kind }) => kind.name);
     expect(young.preemptions).to.equal(1);
     expect(phases).to.include('splitfuse');
     for (const sequence of [old, young]) expectAlone(sequence);

@@ -12,6 +12,7 @@ constexpr int64_t kMaxInt32 = std::numeric_limits<int32_t>::max();
 constexpr uint32_t kMaxWeights = 1 << 20;
 constexpr uint32_t kMaxParts = 1 << 12;
 constexpr uint32_t kMaxBiases = 1 << 20;
+constexpr uint32_t kMaxCaches = 1 << 16;
 
 WeightLayout ReadLayout(const Napi::Value& value, const Where& where) {
   const std::string name = value.IsString() ? ReadString(value, where) : "";
@@ -60,6 +61,19 @@ WeightLoad ReadWeightLoad(const Napi::Value& value, const Where& where) {
   return load;
 }
 
+KvCacheDesc ReadKvCacheDesc(const Napi::Value& value, const Where& where) {
+  const Napi::Object object = ReadObject(value, where);
+  const auto read = [&](const char* key) { return ReadInteger(object.Get(key), Where(where, key), 1, kMaxSafe); };
+  KvCacheDesc cache;
+  cache.key = ReadString(object.Get("key"), Where(where, "key"));
+  const Napi::Value name = object.Get("value");
+  if (!name.IsUndefined()) cache.value = ReadString(name, Where(where, "value"));
+  cache.heads = read("heads");
+  cache.key_size = read("keySize");
+  cache.value_size = read("valueSize");
+  return cache;
+}
+
 float ReadFloat(const Napi::Object& object, const char* key, const Where& where) {
   return static_cast<float>(ReadNumber(object.Get(key), Where(where, key)));
 }
@@ -97,14 +111,17 @@ std::vector<WeightLoad> ReadWeightLoads(const Napi::Value& value) {
 KvCacheOptions ReadKvCacheOptions(const Napi::Value& value) {
   const Where where("options");
   const Napi::Object object = ReadObject(value, where);
-  const auto read = [&](const char* key) { return ReadInteger(object.Get(key), Where(where, key), 1, kMaxSafe); };
   KvCacheOptions options;
-  options.layers = read("layers");
-  options.num_blocks = read("numBlocks");
-  options.block_size = read("blockSize");
-  options.kv_heads = read("kvHeads");
-  options.head_dim = read("headDim");
+  options.num_blocks = ReadInteger(object.Get("numBlocks"), Where(where, "numBlocks"), 1, kMaxSafe);
+  options.block_size = ReadInteger(object.Get("blockSize"), Where(where, "blockSize"), 1, kMaxSafe);
   options.dtype = ReadDType(object.Get("dtype"), Where(where, "dtype"));
+  const Where caches_where(where, "caches");
+  const Napi::Array caches = ReadArray(object.Get("caches"), caches_where, kMaxCaches);
+  const uint32_t count = caches.Length();
+  for (uint32_t i = 0; i < count; ++i) {
+    const Napi::HandleScope scope(value.Env());
+    options.caches.push_back(ReadKvCacheDesc(caches.Get(i), Where(caches_where, i)));
+  }
   return options;
 }
 

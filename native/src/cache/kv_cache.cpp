@@ -1,6 +1,8 @@
 #include "cache/kv_cache.h"
 
-#include <string>
+#include <set>
+#include <string_view>
+#include <utility>
 
 #include "base/checked.h"
 #include "base/error.h"
@@ -14,47 +16,76 @@ namespace {
 /// checked one by one.
 constexpr int64_t kMaxOption = int64_t{1} << 30;
 
-void Require(const char* name, int64_t value, int64_t multiple, int64_t max) {
+void Require(const std::string& name, int64_t value, int64_t multiple, int64_t max) {
   if (value >= multiple && value <= max && value % multiple == 0) return;
-  throw Error("NATIVE_PARAM_INVALID", "KV cache: " + std::string(name) + " must be a multiple of " +
-                                          std::to_string(multiple) + " from " + std::to_string(multiple) + " to " +
-                                          std::to_string(max) + ", found " + std::to_string(value));
+  throw Error("NATIVE_PARAM_INVALID", "KV cache: " + name + " must be a multiple of " + std::to_string(multiple) +
+                                          " from " + std::to_string(multiple) + " to " + std::to_string(max) +
+                                          ", found " + std::to_string(value));
 }
 
-/// Bytes of one layer's keys or values, up to a whole number of cache lines.
-int64_t LayerBytes(const KvCacheOptions& o, bool values) {
-  const kernels::KvStore head{nullptr, o.dtype, values, 1, o.block_size, 1, o.head_dim};
-  const int64_t bytes = CheckedMul(CheckedMul(head.BlockBytes(), o.kv_heads), o.num_blocks);
+void RequireNewName(const std::string& name, std::set<std::string_view>& names) {
+  if (name.empty()) throw Error("NATIVE_PARAM_INVALID", "KV cache: a tensor must have a name");
+  if (!names.insert(name).second)
+    throw Error("NATIVE_PARAM_INVALID", "KV cache: two tensors have the name \"" + name + '"');
+}
+
+void Check(const KvCacheOptions& options) {
+  Require("numBlocks", options.num_blocks, 1, kMaxOption);
+  Require("blockSize", options.block_size, kernels::kMinBlockSize, kMaxOption);
+  if (options.dtype != DType::kF32 && options.dtype != DType::kF16 && options.dtype != DType::kBF16 &&
+      options.dtype != DType::kI8) {
+    throw Error("NATIVE_PARAM_INVALID",
+                "KV cache: dtype must be f32, f16, bf16 or i8, found " + std::string(ToString(options.dtype)));
+  }
+  std::set<std::string_view> names;
+  for (const KvCacheDesc& cache : options.caches) {
+    RequireNewName(cache.key, names);
+    if (cache.value) RequireNewName(*cache.value, names);
+    const std::string of = " of \"" + cache.key + '"';
+    Require("heads" + of, cache.heads, 1, kMaxOption);
+    Require("keySize" + of, cache.key_size, 8, kMaxCacheHeadSize);
+    Require("valueSize" + of, cache.value_size, 8, cache.value ? kMaxCacheHeadSize : cache.key_size);
+  }
+}
+
+/// Keys or values of one cache, still without their bytes.
+Tensor Describe(const KvCacheOptions& options, const KvCacheDesc& cache, bool values) {
+  Tensor tensor;
+  tensor.desc = TensorDesc(options.dtype, {options.num_blocks, options.block_size, cache.heads,
+                                           values ? cache.value_size : cache.key_size});
+  tensor.desc.layout = values ? Layout::kValueCache : Layout::kKeyCache;
+  return tensor;
+}
+
+/// Bytes of a cache tensor, up to a whole number of cache lines.
+int64_t StoredBytes(const TensorDesc& desc) {
+  const kernels::KvStore head{nullptr,     desc.dtype, desc.layout == Layout::kValueCache, 1,
+                              desc.dim(1), 1,          desc.dim(3)};
+  const int64_t bytes = CheckedMul(CheckedMul(head.BlockBytes(), desc.dim(2)), desc.dim(0));
   constexpr int64_t kAlignment = kBufferAlignment;
   return CheckedAdd(bytes, kAlignment - 1) / kAlignment * kAlignment;
 }
 
 }  // namespace
 
-KvCache::KvCache(const KvCacheOptions& options, std::atomic<int64_t>* meter) : options_(options) {
-  Require("layers", options.layers, 1, kMaxOption);
-  Require("numBlocks", options.num_blocks, 1, kMaxOption);
-  Require("blockSize", options.block_size, kernels::kMinBlockSize, kMaxOption);
-  Require("kvHeads", options.kv_heads, 1, kMaxOption);
-  Require("headDim", options.head_dim, 8, kernels::kMaxHeadDim);
-  if (options.dtype != DType::kF32 && options.dtype != DType::kF16 && options.dtype != DType::kBF16 &&
-      options.dtype != DType::kI8) {
-    throw Error("NATIVE_PARAM_INVALID",
-                "KV cache: dtype must be f32, f16, bf16 or i8, found " + std::string(ToString(options.dtype)));
+KvCache::KvCache(KvCacheOptions options, std::atomic<int64_t>* meter) : options_(std::move(options)) {
+  Check(options_);
+  int64_t total = 0;
+  for (const KvCacheDesc& cache : options_.caches) {
+    keys_.push_back(Describe(options_, cache, false));
+    values_.push_back(Describe(options_, cache, true));
+    total = CheckedAdd(total, StoredBytes(keys_.back().desc));
+    if (cache.value) total = CheckedAdd(total, StoredBytes(values_.back().desc));
   }
-  key_bytes_ = LayerBytes(options, false);
-  value_bytes_ = LayerBytes(options, true);
-  const int64_t total = CheckedMul(CheckedAdd(key_bytes_, value_bytes_), options.layers);
   buffer_ = Buffer(static_cast<size_t>(total), meter);
-}
-
-Tensor KvCache::At(int64_t layer, Layout layout) const {
-  Tensor tensor;
-  tensor.desc =
-      TensorDesc(options_.dtype, {options_.num_blocks, options_.block_size, options_.kv_heads, options_.head_dim});
-  tensor.desc.layout = layout;
-  tensor.data = buffer_.data() + layer * (key_bytes_ + value_bytes_) + (layout == Layout::kValueCache ? key_bytes_ : 0);
-  return tensor;
+  std::byte* next = buffer_.data();
+  for (size_t i = 0; i < options_.caches.size(); ++i) {
+    keys_[i].data = next;
+    next += StoredBytes(keys_[i].desc);
+    if (!options_.caches[i].value) continue;
+    values_[i].data = next;
+    next += StoredBytes(values_[i].desc);
+  }
 }
 
 }  // namespace atb

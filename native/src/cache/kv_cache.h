@@ -1,6 +1,9 @@
 #pragma once
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "base/buffer.h"
@@ -8,34 +11,45 @@
 
 namespace atb {
 
-struct KvCacheOptions {
-  int64_t layers = 0;
-  int64_t num_blocks = 0;
-  int64_t block_size = 0;  ///< Tokens; a multiple of 32.
-  int64_t kv_heads = 0;
-  int64_t head_dim = 0;        ///< A multiple of 8, at most 256.
-  DType dtype = DType::kBF16;  ///< f32, f16, bf16; i8: integers with a scale per token and kv head.
+/// The largest head that a cache holds: MLA's latent vector of 512 numbers with 64 rotated ones behind it. Attention
+/// operations have smaller limits of their own.
+constexpr int64_t kMaxCacheHeadSize = 576;
+
+/// The keys and values of one attention layer, or of several layers that share them.
+struct KvCacheDesc {
+  std::string key;                   ///< Name of the keys, [num_blocks, block_size, heads, key_size].
+  std::optional<std::string> value;  ///< Name of the values, [num_blocks, block_size, heads, value_size]. Absent where
+                                     ///< the values are the first value_size numbers of each key, as in MLA.
+  int64_t heads = 0;
+  int64_t key_size = 0;    ///< A multiple of 8 up to kMaxCacheHeadSize.
+  int64_t value_size = 0;  ///< Likewise bounded; at most key_size where the values are a part of the keys.
 };
 
-/// The keys and values of every layer, [num_blocks, block_size, kv_heads, head_dim] each, in the layout of
-/// kernels/kv_layout.h, zeroed, from one allocation.
+struct KvCacheOptions {
+  int64_t num_blocks = 0;
+  int64_t block_size = 0;      ///< Tokens; a multiple of 32.
+  DType dtype = DType::kBF16;  ///< f32, f16, bf16; i8: integers with a scale per token and kv head.
+  std::vector<KvCacheDesc> caches;
+};
+
+/// The caches of a model, zeroed, in the layout of kernels/kv_layout.h, from one allocation. A model may have none.
 class KvCache {
  public:
-  /// Throws NATIVE_PARAM_INVALID naming the option, NATIVE_SIZE_OVERFLOW, NATIVE_OUT_OF_MEMORY. `meter` as for Buffer.
-  explicit KvCache(const KvCacheOptions& options, std::atomic<int64_t>* meter = nullptr);
+  /// Throws NATIVE_PARAM_INVALID naming the option, also when two tensors have one name, NATIVE_SIZE_OVERFLOW,
+  /// NATIVE_OUT_OF_MEMORY. `meter` as for Buffer.
+  explicit KvCache(KvCacheOptions options, std::atomic<int64_t>* meter = nullptr);
 
   const KvCacheOptions& options() const { return options_; }
   size_t bytes() const { return buffer_.size(); }
-  /// Layers count from 0.
-  Tensor Keys(int64_t layer) const { return At(layer, Layout::kKeyCache); }
-  Tensor Values(int64_t layer) const { return At(layer, Layout::kValueCache); }
+  /// Of options().caches[cache].
+  const Tensor& Keys(size_t cache) const { return keys_[cache]; }
+  /// Without data where the values are a part of the keys.
+  const Tensor& Values(size_t cache) const { return values_[cache]; }
 
  private:
-  Tensor At(int64_t layer, Layout layout) const;
-
   KvCacheOptions options_;
-  int64_t key_bytes_ = 0;  ///< Of one layer, a multiple of the buffer's alignment.
-  int64_t value_bytes_ = 0;
+  std::vector<Tensor> keys_;
+  std::vector<Tensor> values_;
   Buffer buffer_;
 };
 

@@ -76,10 +76,10 @@ TensorBundle Engine::Export(const std::string& name) {
 void Engine::PutCache(const std::shared_ptr<const KvCache>& cache) {
   for (const std::string& name : cache_names_) tensors_.erase(name);
   cache_names_.clear();
-  for (int64_t layer = 0; layer < cache->options().layers; ++layer) {
-    const std::string prefix = "layer_" + std::to_string(layer);
-    Put(cache_names_.emplace_back(prefix + "_k_cache"), {cache->Keys(layer), cache});
-    Put(cache_names_.emplace_back(prefix + "_v_cache"), {cache->Values(layer), cache});
+  const std::vector<KvCacheDesc>& caches = cache->options().caches;
+  for (size_t i = 0; i < caches.size(); ++i) {
+    Put(cache_names_.emplace_back(caches[i].key), {cache->Keys(i), cache});
+    if (caches[i].value) Put(cache_names_.emplace_back(*caches[i].value), {cache->Values(i), cache});
   }
 }
 

@@ -97,7 +97,7 @@ class Engine {
   /// A row-major copy of a tensor: of a packed weight its rows, int4 two to a byte, of packed scales [n, groups]. Throws
   /// NATIVE_TENSOR_UNKNOWN, NATIVE_LAYOUT_MISMATCH for a cache, NATIVE_OUT_OF_MEMORY.
   TensorBundle Export(const std::string& name);
-  /// Puts `layer_{i}_k_cache` and `layer_{i}_v_cache`, and forgets those of an earlier cache.
+  /// Puts the tensors of the caches under their own names, and forgets those of an earlier call.
   void PutCache(const std::shared_ptr<const KvCache>& cache);
 
   /// Inputs that are tensors of the engine now are bound to them; the others come with each run.

@@ -1,7 +1,6 @@
 import type { FloatDType } from '../../dtype.js';
 import { AtbError } from '../../errors.js';
-import { parseRope } from '../rope/parse-rope.js';
-import type { RopeConfig } from '../rope/rope-config.js';
+import type { RopeConfig } from '../../step-inputs/index.js';
 import {
   type ConfigDict,
   type FieldValues,
@@ -12,6 +11,7 @@ import {
   positive,
   readFields,
 } from './fields.js';
+import { parseRope } from './parse-rope.js';
 
 /** What every decoder-only model is told by its config.json, with defaults filled in and everything checked. */
 export interface BaseConfig {

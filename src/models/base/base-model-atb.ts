@@ -1,44 +1,56 @@
-import { CommonOpBuilderManager, type Phase, SINGLE_RANK } from '../../common-op-builders/index.js';
+import { CommonOpBuilderManager, SINGLE_RANK } from '../../common-op-builders/index.js';
 import type { AtbGraph } from '../../graph/atb-graph.js';
-import { BaseRMSNorm } from '../../layers/base-rms-norm.js';
-import type { BaseConfig } from '../../layers/config/index.js';
-import type { Module } from '../../layers/module.js';
+import type { GraphKind } from '../../graph/graph-kind.js';
+import { ROTARY_ROWS } from '../../layers/base-attention.js';
+import type { BaseLayer } from '../../layers/base-layer.js';
+import { Module } from '../../layers/module.js';
+import type { BaseNorm } from '../../layers/norms.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
-import type { BaseLayer } from './base-layer.js';
 
-export type LayerClass = new (layerId: number, config: BaseConfig, weights: Weights) => BaseLayer;
+/** What a model is made of between its token ids and its head. */
+export interface ModelParts {
+  /** Makes one layer; `weights` is its own window. */
+  layer(layerId: number, weights: Weights): BaseLayer;
+  readonly norm: BaseNorm;
+  /** The checkpoint's names of the embedding and of the list of layers. */
+  readonly names?: { readonly embedding: string; readonly layers: string };
+}
 
-/** Embedding, layers, final norm: `input_ids` [tokens] -> `norm_out` [tokens, hidden]. */
-export class BaseModelATB implements Module {
+/** Embedding, layers, final norm: `input_ids` [tokens] -> [tokens, hidden]. A family overrides the steps that differ. */
+export class BaseModelATB extends Module {
   readonly embedTokens: TensorRef;
   readonly layers: readonly BaseLayer[];
-  readonly norm: BaseRMSNorm;
+  readonly norm: BaseNorm;
 
-  constructor(config: BaseConfig, weights: Weights, Layer: LayerClass) {
-    const { vocabSize, hiddenSize, numHiddenLayers, rmsNormEps } = config;
-    this.embedTokens = weights.at('embed_tokens').get('weight', [vocabSize, hiddenSize]);
-    this.layers = Array.from(
-      { length: numHiddenLayers },
-      (_, layerId) => new Layer(layerId, config, weights.at('layers').at(layerId)),
+  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
+  constructor(
+    config: { readonly vocabSize: number; readonly hiddenSize: number; readonly numHiddenLayers: number },
+    weights: Weights,
+    { layer, norm, names = { embedding: 'embed_tokens', layers: 'layers' } }: ModelParts,
+  ) {
+    super();
+    const { vocabSize, hiddenSize, numHiddenLayers } = config;
+    this.embedTokens = weights.at(names.embedding).get('weight', [vocabSize, hiddenSize]);
+    this.layers = Array.from({ length: numHiddenLayers }, (_, layerId) =>
+      layer(layerId, weights.at(names.layers).at(layerId)),
     );
-    const last = `hidden_states_${numHiddenLayers}`;
-    this.norm = new BaseRMSNorm(weights.at('norm'), hiddenSize, rmsNormEps, last, 'norm_out');
+    this.norm = norm;
   }
 
-  getWeights(): TensorRef[] {
-    const layers = this.layers.flatMap((layer) => layer.getWeights());
-    return [this.embedTokens, ...layers, ...this.norm.getWeights()];
+  override getWeights(): TensorRef[] {
+    return [this.embedTokens, ...super.getWeights()];
   }
 
-  buildGraph(graph: AtbGraph, phase: Phase): void {
-    this.buildWordEmbeddingGraph(graph);
+  /** Adds the model: returns the name of the normalised hidden states, [tokens, hidden]. */
+  buildGraph(graph: AtbGraph, kind: GraphKind): string {
+    let hidden = this.buildWordEmbeddingGraph(graph);
     this.buildPositionalEmbeddingGraph(graph);
-    for (const layer of this.layers) layer.buildGraph(graph, phase);
-    this.norm.buildGraph(graph);
+    for (const layer of this.layers) hidden = layer.buildGraph(graph, kind, hidden);
+    return this.norm.buildGraph(graph, hidden);
   }
 
   /** `input_ids` [tokens] -> `hidden_states` [tokens, hidden]. */
-  buildWordEmbeddingGraph(graph: AtbGraph): void {
+  buildWordEmbeddingGraph(graph: AtbGraph): string {
     CommonOpBuilderManager.getBuilder({
       category: 'WORD_EMBEDDING',
       opName: 'word_embedding',
@@ -48,9 +60,10 @@ export class BaseModelATB implements Module {
       inputIds: 'input_ids',
       wordEmbeddingOut: 'hidden_states',
     });
+    return 'hidden_states';
   }
 
-  /** `position_ids` [tokens] -> `cos_embedding` and `sin_embedding` [tokens, headDim]. */
+  /** `position_ids` [tokens] -> the rows of the rotary tables that all layers read, [tokens, headDim] each. */
   buildPositionalEmbeddingGraph(graph: AtbGraph): void {
     CommonOpBuilderManager.getBuilder({
       category: 'POSITIONAL_EMBEDDING',
@@ -59,8 +72,8 @@ export class BaseModelATB implements Module {
       positionIds: 'position_ids',
       cosTable: 'cos_table',
       sinTable: 'sin_table',
-      cosEmbedding: 'cos_embedding',
-      sinEmbedding: 'sin_embedding',
+      cosEmbedding: ROTARY_ROWS.cos,
+      sinEmbedding: ROTARY_ROWS.sin,
     });
   }
 }

@@ -1,16 +1,29 @@
-import { CommonOpBuilderManager, type Phase, SINGLE_RANK } from '../../common-op-builders/index.js';
+import { CommonOpBuilderManager, SINGLE_RANK } from '../../common-op-builders/index.js';
+import { AtbError } from '../../errors.js';
 import { AtbGraph, type GraphSpec } from '../../graph/atb-graph.js';
+import { DECODER_KINDS, type GraphKind } from '../../graph/graph-kind.js';
 import type { BaseConfig } from '../../layers/config/index.js';
+import type { KvCacheDesc } from '../../native/binding.js';
+import {
+  fullMask,
+  headRows,
+  lengths,
+  paging,
+  rotary,
+  type StepInput,
+  slidingMask,
+  tokenIds,
+} from '../../step-inputs/index.js';
 import { Linear } from '../../weights/linear.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
 import type { BaseModelATB } from './base-model-atb.js';
-import { maskInputs } from './layer-inputs.js';
 
-/** A causal language model as three graphs that differ only where `phase` is read. */
+/** A causal language model, as one graph of each kind: they differ only where a step reads the kind. */
 export abstract class FlashForCausalLMATB {
   /** Names the graphs: `llama_prefill_graph`. */
   abstract readonly name: string;
   protected abstract readonly model: BaseModelATB;
+  readonly graphKinds: readonly GraphKind[] = DECODER_KINDS;
   readonly lmHead: Linear;
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
@@ -27,52 +40,71 @@ export abstract class FlashForCausalLMATB {
     });
   }
 
+  /** What a step brings. Graphs have those of these inputs that they read. */
+  get stepInputs(): readonly StepInput[] {
+    const { rope, slidingWindows } = this.config;
+    const windows = new Set(slidingWindows.filter((size) => size !== undefined));
+    return [
+      tokenIds,
+      rotary(rope),
+      paging,
+      lengths,
+      fullMask,
+      ...[...windows].map((size) => slidingMask(size)),
+      headRows,
+    ];
+  }
+
   /** Every weight once, in graph order. */
   getWeights(): TensorRef[] {
     const all = [...this.model.getWeights(), ...this.lmHead.getWeights()];
     return [...new Map(all.map((weight) => [weight.name, weight])).values()];
   }
 
-  /** KV caches in graph order: `layer_0_k_cache`, `layer_0_v_cache`, … */
-  cacheNames(): string[] {
-    return this.model.layers.flatMap(({ layerId }) => [
-      `layer_${layerId}_k_cache`,
-      `layer_${layerId}_v_cache`,
-    ]);
+  /**
+   * Every KV cache once, in graph order; layers that name the same tensors share them.
+   * Throws GRAPH_CACHE_MISMATCH when they do not agree on its sizes.
+   */
+  caches(): KvCacheDesc[] {
+    const caches = new Map<string, KvCacheDesc>();
+    for (const { cache } of this.model.caches()) {
+      const known = caches.get(cache.key) ?? cache;
+      if (JSON.stringify(known) !== JSON.stringify(cache)) {
+        const [expected, found] = [known, cache].map((sizes) => JSON.stringify(sizes));
+        throw new AtbError('GRAPH_CACHE_MISMATCH', {
+          graph: this.name,
+          cache: cache.key,
+          expected: expected as string,
+          found: found as string,
+        });
+      }
+      caches.set(cache.key, known);
+    }
+    return [...caches.values()];
   }
 
-  /** What each step brings, besides weights and caches. */
-  inTensorNames(phase: Phase): string[] {
-    return [
-      'input_ids',
-      'position_ids',
-      'cos_table',
-      'sin_table',
-      'slots_mapping',
-      'seq_len',
-      ...(phase === 'prefill' ? [] : ['block_tables']),
-      ...(phase === 'splitfuse' ? ['q_len'] : []),
-      ...maskInputs(phase, this.config),
-      ...(phase === 'decode' ? [] : ['lm_head_indices']),
-    ];
-  }
-
-  /** The portable graph: legal ATB. Output: `model_out` [sequences, vocab], the logits of each sequence's last token. */
-  buildGraph(phase: Phase): GraphSpec {
-    const graph = new AtbGraph(`${this.name}_${phase}_graph`);
+  /** The portable graph: legal ATB. Its output holds logits [rows, vocab]: of each sequence's last token in decode, of the wanted rows elsewhere. */
+  buildGraph(kind: GraphKind): GraphSpec {
+    const graph = new AtbGraph(`${this.name}_${kind.name}_graph`);
     const weights = this.getWeights().map((weight) => weight.name);
-    graph.addInputOutput({
-      input: [...weights, ...this.cacheNames(), ...this.inTensorNames(phase)],
-      output: ['model_out'],
-    });
-    this.model.buildGraph(graph, phase);
+    const caches = this.caches().flatMap(({ key, value }) => (value === undefined ? [key] : [key, value]));
+    const input = [...weights, ...caches];
+    graph.addInputOutput({ input, output: [] });
+    graph.addOptionalInputs(this.stepInputs.flatMap(({ names }) => names));
+    const logits = this.buildHeadGraph(graph, kind, this.model.buildGraph(graph, kind));
+    graph.addInputOutput({ input, output: [logits] });
+    return graph.build();
+  }
+
+  /** `hidden` [tokens, hidden] -> `model_out` [rows, vocab]. */
+  protected buildHeadGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
     CommonOpBuilderManager.getBuilder({
       category: 'LM_HEAD',
       opName: 'lm_head',
       linear: this.lmHead,
-      gatherAhead: phase !== 'decode',
+      gatherAhead: kind.gathersRows,
       parallelInfo: SINGLE_RANK,
-    }).build(graph, { input: 'norm_out', indices: 'lm_head_indices', linearOut: 'model_out' });
-    return graph.build();
+    }).build(graph, { input: hidden, indices: 'lm_head_indices', linearOut: 'model_out' });
+    return 'model_out';
   }
 }

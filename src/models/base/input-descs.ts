@@ -1,54 +1,52 @@
-import type { Phase } from '../../common-op-builders/index.js';
 import type { FloatDType } from '../../dtype.js';
+import type { GraphKind } from '../../graph/graph-kind.js';
 import type { TensorDesc } from '../../graph/infer-shapes.js';
 import type { CausalLM } from '../../router/index.js';
 import { weightDesc } from '../../weights/weights.js';
-import { SLIDING_MASK } from './layer-inputs.js';
 
-/** The sizes of one step. */
-export interface StepSizes {
+/** The sizes of one step, as one asks for them. */
+export interface StepShape {
   /** Sequences. */
   readonly batch: number;
-  /** Tokens of the step in prefill and split-fuse. In decode, where each sequence brings one: length of the contexts. */
+  /**
+   * Tokens of the step. Of a graph that takes one token of each sequence against its cache, whose step has as many
+   * tokens as sequences: the length of the contexts.
+   */
   readonly tokens: number;
   /** Tokens of a block of the KV cache. */
   readonly blockSize: number;
 }
 
-/**
- * dtype and shape of all that a model's graph may read, by name, also after passes: what an export declares and a runner
- * provides.
- */
+/** dtype and shape of all that a model's graph may read, by name, also after passes: what an export declares. */
 export function inputDescs(
   model: CausalLM,
-  phase: Phase,
+  kind: GraphKind,
   dtype: FloatDType,
-  { batch, tokens, blockSize }: StepSizes,
+  { batch, tokens, blockSize }: StepShape,
 ): Map<string, TensorDesc> {
-  const { config } = model;
-  const rows = phase === 'decode' ? batch : tokens;
   const blocks = Math.ceil(tokens / blockSize);
-  const int32 = (...shape: number[]): TensorDesc => ({ dtype: 'i32', shape });
-  const int64 = (...shape: number[]): TensorDesc => ({ dtype: 'i64', shape });
-  const float = (...shape: number[]): TensorDesc => ({ dtype, shape });
-  const table = float(config.maxPositionEmbeddings, config.headDim);
-  const steps: Readonly<Record<string, TensorDesc>> = {
-    input_ids: int64(rows),
-    position_ids: int64(rows),
-    cos_table: table,
-    sin_table: table,
-    slots_mapping: int32(rows),
-    seq_len: int32(batch),
-    block_tables: int32(batch, blocks),
-    q_len: int32(batch),
-    attention_mask: phase === 'prefill' ? float(128, 128) : float(tokens, tokens),
-    [SLIDING_MASK]: phase === 'decode' ? float(batch, 1, tokens) : float(tokens, tokens),
-    lm_head_indices: int64(batch),
+  const hasOneQuery = kind.readsCache && !kind.hasQueryLens;
+  const sizes = {
+    kind,
+    dtype,
+    batch,
+    rows: hasOneQuery ? batch : tokens,
+    contextLen: tokens,
+    blocks,
+    maxPositionEmbeddings: model.config.maxPositionEmbeddings,
   };
-  const cache = float(batch * blocks, blockSize, config.numKeyValueHeads, config.headDim);
+  const cache = (heads: number, size: number): TensorDesc => ({
+    dtype,
+    shape: [batch * blocks, blockSize, heads, size],
+  });
   return new Map<string, TensorDesc>([
     ...model.getWeights().map((weight) => [weight.name, weightDesc(weight, dtype)] as const),
-    ...model.cacheNames().map((name) => [name, cache] as const),
-    ...Object.entries(steps),
+    ...model
+      .caches()
+      .flatMap(({ key, value, heads, keySize, valueSize }) => [
+        [key, cache(heads, keySize)] as const,
+        ...(value === undefined ? [] : [[value, cache(heads, valueSize)] as const]),
+      ]),
+    ...model.stepInputs.flatMap((input) => Object.entries(input.describe(sizes))),
   ]);
 }

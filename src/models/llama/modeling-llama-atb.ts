@@ -1,25 +1,27 @@
-import type { Phase } from '../../common-op-builders/index.js';
 import type { AtbGraph } from '../../graph/atb-graph.js';
+import type { GraphKind } from '../../graph/graph-kind.js';
 import { BaseAttention } from '../../layers/base-attention.js';
-import { BaseMLP } from '../../layers/base-mlp.js';
-import { BaseRMSNorm } from '../../layers/base-rms-norm.js';
+import { BaseLayer } from '../../layers/base-layer.js';
 import type { BaseConfig } from '../../layers/config/index.js';
-import type { Module } from '../../layers/module.js';
+import { BaseMLP } from '../../layers/mlp.js';
+import { BaseRMSNorm } from '../../layers/norms.js';
 import { addResidual } from '../../layers/residual.js';
 import type { Weights } from '../../weights/weights.js';
-import { BaseLayer } from '../base/base-layer.js';
 import { BaseModelATB } from '../base/base-model-atb.js';
 
 export class LlamaAttention extends BaseAttention {
-  buildGraph(graph: AtbGraph, phase: Phase): void {
-    this.buildQkvGraph(graph);
-    this.buildRopeGraph(graph);
-    this.buildAttentionGraph(graph, phase);
-    this.buildDenseGraph(graph, phase);
+  buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
+    const { q, k, v } = this.buildQkvGraph(graph, input);
+    const rotated = this.buildRopeGraph(graph, q, k);
+    const attended = this.buildAttentionGraph(graph, kind, { ...rotated, v });
+    return this.buildDenseGraph(graph, kind, attended);
   }
 }
 
-export type AttentionClass = new (layerId: number, config: BaseConfig, weights: Weights) => BaseAttention;
+/** The parts of a layer that a variant may replace. */
+export interface LlamaLayerParts {
+  readonly selfAttn?: BaseAttention;
+}
 
 export class LlamaLayer extends BaseLayer {
   readonly inputLayernorm: BaseRMSNorm;
@@ -27,37 +29,34 @@ export class LlamaLayer extends BaseLayer {
   readonly postAttentionLayernorm: BaseRMSNorm;
   readonly mlp: BaseMLP;
 
-  constructor(
-    layerId: number,
-    config: BaseConfig,
-    weights: Weights,
-    Attention: AttentionClass = LlamaAttention,
-  ) {
-    super(layerId, config, weights.path());
-    const norm = (name: string, input: string): BaseRMSNorm =>
-      new BaseRMSNorm(weights.at(name), config.hiddenSize, config.rmsNormEps, input, `${name}_out`);
-    this.inputLayernorm = norm('input_layernorm', 'hidden_states');
-    this.selfAttn = new Attention(layerId, config, weights.at('self_attn'));
-    this.postAttentionLayernorm = norm('post_attention_layernorm', 'attn_residual');
+  constructor(layerId: number, config: BaseConfig, weights: Weights, parts: LlamaLayerParts = {}) {
+    super(layerId, weights, config.slidingWindows[layerId] === undefined ? '' : 'sliding');
+    const { hiddenSize, rmsNormEps } = config;
+    this.inputLayernorm = new BaseRMSNorm(weights.at('input_layernorm'), hiddenSize, rmsNormEps);
+    this.selfAttn = parts.selfAttn ?? new LlamaAttention(layerId, config, weights.at('self_attn'));
+    this.postAttentionLayernorm = new BaseRMSNorm(
+      weights.at('post_attention_layernorm'),
+      hiddenSize,
+      rmsNormEps,
+    );
     this.mlp = new BaseMLP(config, weights.at('mlp'));
   }
 
-  protected modules(): Module[] {
-    return [this.inputLayernorm, this.selfAttn, this.postAttentionLayernorm, this.mlp];
-  }
-
-  protected buildLayerGraph(graph: AtbGraph, phase: Phase): void {
-    this.inputLayernorm.buildGraph(graph);
-    this.selfAttn.buildGraph(graph, phase);
-    addResidual(graph, 'hidden_states', 'dense_out', 'attn_residual');
-    this.postAttentionLayernorm.buildGraph(graph);
-    this.mlp.buildGraph(graph, phase);
-    addResidual(graph, 'attn_residual', 'mlp_out', 'layer_out');
+  protected buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
+    const normed = this.inputLayernorm.buildGraph(graph, hidden);
+    const attended = this.selfAttn.buildGraph(graph, kind, normed);
+    const residual = addResidual(graph, hidden, attended, 'attn_residual');
+    const normedAgain = this.postAttentionLayernorm.buildGraph(graph, residual);
+    const mixed = this.mlp.buildGraph(graph, kind, normedAgain);
+    return addResidual(graph, residual, mixed, 'layer_out');
   }
 }
 
 export class LlamaModelATB extends BaseModelATB {
   constructor(config: BaseConfig, weights: Weights) {
-    super(config, weights, LlamaLayer);
+    super(config, weights, {
+      layer: (layerId, at) => new LlamaLayer(layerId, config, at),
+      norm: new BaseRMSNorm(weights.at('norm'), config.hiddenSize, config.rmsNormEps),
+    });
   }
 }

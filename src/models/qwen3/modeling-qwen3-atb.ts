@@ -1,9 +1,9 @@
-import type { Phase } from '../../common-op-builders/index.js';
 import type { AtbGraph } from '../../graph/atb-graph.js';
+import type { GraphKind } from '../../graph/graph-kind.js';
 import { BaseAttention } from '../../layers/base-attention.js';
-import { HeadNorm } from '../../layers/base-rms-norm.js';
 import type { BaseConfig } from '../../layers/config/index.js';
-import type { TensorRef, Weights } from '../../weights/weights.js';
+import { BaseRMSNorm, HeadNorm } from '../../layers/norms.js';
+import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';
 import { LlamaLayer } from '../llama/index.js';
 
@@ -15,32 +15,28 @@ export class Qwen3Attention extends BaseAttention {
   constructor(layerId: number, config: BaseConfig, weights: Weights) {
     super(layerId, config, weights);
     const { headDim, rmsNormEps, numAttentionHeads, numKeyValueHeads } = config;
-    this.qNorm = new HeadNorm(weights.at('q_norm'), headDim, rmsNormEps, 'q', numAttentionHeads);
-    this.kNorm = new HeadNorm(weights.at('k_norm'), headDim, rmsNormEps, 'k', numKeyValueHeads);
+    this.qNorm = new HeadNorm(weights.at('q_norm'), numAttentionHeads, headDim, rmsNormEps);
+    this.kNorm = new HeadNorm(weights.at('k_norm'), numKeyValueHeads, headDim, rmsNormEps);
   }
 
-  override getWeights(): TensorRef[] {
-    return [...super.getWeights(), ...this.qNorm.getWeights(), ...this.kNorm.getWeights()];
-  }
-
-  buildGraph(graph: AtbGraph, phase: Phase): void {
-    this.buildQkvGraph(graph);
-    this.qNorm.buildGraph(graph);
-    this.kNorm.buildGraph(graph);
-    this.buildRopeGraph(graph, 'q_norm', 'k_norm');
-    this.buildAttentionGraph(graph, phase);
-    this.buildDenseGraph(graph, phase);
-  }
-}
-
-export class Qwen3Layer extends LlamaLayer {
-  constructor(layerId: number, config: BaseConfig, weights: Weights) {
-    super(layerId, config, weights, Qwen3Attention);
+  buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
+    const { q, k, v } = this.buildQkvGraph(graph, input);
+    const normedQ = this.qNorm.buildGraph(graph, q);
+    const normedK = this.kNorm.buildGraph(graph, k);
+    const rotated = this.buildRopeGraph(graph, normedQ, normedK);
+    const attended = this.buildAttentionGraph(graph, kind, { ...rotated, v });
+    return this.buildDenseGraph(graph, kind, attended);
   }
 }
 
 export class Qwen3ModelATB extends BaseModelATB {
   constructor(config: BaseConfig, weights: Weights) {
-    super(config, weights, Qwen3Layer);
+    super(config, weights, {
+      layer(layerId, at) {
+        const selfAttn = new Qwen3Attention(layerId, config, at.at('self_attn'));
+        return new LlamaLayer(layerId, config, at, { selfAttn });
+      },
+      norm: new BaseRMSNorm(weights.at('norm'), config.hiddenSize, config.rmsNormEps),
+    });
   }
 }

@@ -1,4 +1,5 @@
 import { describeValue } from '../../errors.js';
+import type { RopeConfig, RopeScaling } from '../../step-inputs/rotary/rope-config.js';
 import {
   type ConfigDict,
   type FieldValues,
@@ -8,8 +9,7 @@ import {
   listOf,
   positive,
   readFields,
-} from '../config/fields.js';
-import type { RopeConfig, RopeScaling } from './rope-config.js';
+} from './fields.js';
 
 const MAX_POSITIONS = 2 ** 31 - 1;
 

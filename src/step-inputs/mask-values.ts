@@ -1,5 +1,8 @@
 import { type FloatDType, type Tensor, toDType } from '../dtype.js';
 
+/** Rows and columns of the triangle that stands for "causal" at any length: ATB's `isTriuMask`. */
+export const TRIANGLE = 128;
+
 /**
  * What a mask holds where a query must not look. ATB multiplies bf16 masks by -3e38, so there it is 1; f16 and f32
  * masks are added as they are, and hold the lowest finite number.

@@ -1,0 +1,46 @@
+/** What distinguishes one of a model's graphs from the others: a model builds one graph of each kind that it has. */
+export interface GraphKind {
+  /** Part of the graph's name: `llama_prefill_graph`. */
+  readonly name: string;
+  /** Attention reads keys and values from the cache. Otherwise a step brings all the tokens that it attends to. */
+  readonly readsCache: boolean;
+  /** Each sequence may bring several tokens against its cache; the input `q_len` says how many. */
+  readonly hasQueryLens: boolean;
+  /** Only the rows that `lm_head_indices` names reach the head. Otherwise every row of the step does. */
+  readonly gathersRows: boolean;
+}
+
+/** Whole prompts, each from its first token. */
+export const PREFILL: GraphKind = {
+  name: 'prefill',
+  readsCache: false,
+  hasQueryLens: false,
+  gathersRows: true,
+};
+
+/** One token of each sequence, against its cache. */
+export const DECODE: GraphKind = {
+  name: 'decode',
+  readsCache: true,
+  hasQueryLens: false,
+  gathersRows: false,
+};
+
+/** Several tokens of each sequence, against its cache: a chunk of a long prompt, or drafted tokens to verify. */
+export const SPLITFUSE: GraphKind = {
+  name: 'splitfuse',
+  readsCache: true,
+  hasQueryLens: true,
+  gathersRows: true,
+};
+
+/** Whole texts whose tokens all see each other; nothing is generated and nothing is kept. */
+export const ENCODE: GraphKind = {
+  name: 'encode',
+  readsCache: false,
+  hasQueryLens: false,
+  gathersRows: false,
+};
+
+/** The graphs of a model that generates text. */
+export const DECODER_KINDS: readonly GraphKind[] = [PREFILL, DECODE, SPLITFUSE];

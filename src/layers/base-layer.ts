@@ -1,0 +1,56 @@
+import { AtbGraph } from '../graph/atb-graph.js';
+import type { GraphKind } from '../graph/graph-kind.js';
+import type { Weights } from '../weights/weights.js';
+import { Module } from './module.js';
+
+/** What a layer's graph calls its input. */
+const HIDDEN = 'hidden_states';
+
+/**
+ * One layer as a graph of its own, placed in the model's graph by position, so that equal layers share it. Its inputs
+ * are what its steps read: its weights and caches, and whatever the model's graph has by then.
+ */
+export abstract class BaseLayer extends Module {
+  /** The layer's name in the checkpoint; inside the layer's graph its weights lose it. */
+  private readonly scope: string;
+
+  /** `variant` tells layers of different structure apart in the names of their graphs: `sliding`. */
+  constructor(
+    readonly layerId: number,
+    weights: Weights,
+    private readonly variant = '',
+  ) {
+    super();
+    this.scope = weights.path();
+  }
+
+  /** Adds the layer's operations: `hidden` [tokens, hidden] -> the tensor whose name it returns, of the same shape. */
+  protected abstract buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string;
+
+  /** Adds the layer to a model's graph: `hidden` [tokens, hidden] -> `hidden_states_<n>`, n counting from 1. */
+  buildGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
+    const name = [kind.name, this.variant, 'layer_graph'].filter((part) => part !== '').join('_');
+    const layer = new AtbGraph(name, `${this.scope}.`);
+    const weights = [...new Set(this.getWeights().map((weight) => weight.name))];
+    const outer = new Map([...this.cacheTensors(), [HIDDEN, hidden]]);
+    const own = [...weights, ...outer.keys()];
+    layer.addOptionalInputs(graph.names().filter((tensor) => !own.includes(tensor)));
+    const out = this.buildLayerGraph(layer, kind, HIDDEN);
+    layer.addInputOutput({ input: own, output: [out] });
+    const spec = layer.build();
+    const result = `${HIDDEN}_${this.layerId + 1}`;
+    const given = spec.inputs.map((tensor, index) => weights[index] ?? outer.get(tensor) ?? tensor);
+    graph.addOperation(spec, given, [result], { name: `layer_${this.layerId}` });
+    return result;
+  }
+
+  /** The caches' tensors: by their names in the layer's graph, those in the model's. */
+  private cacheTensors(): [inner: string, outer: string][] {
+    return this.caches().flatMap(({ cache, key, value }): [string, string][] => [
+      [key, cache.key],
+      ...(value !== undefined && cache.value !== undefined
+        ? [[value, cache.value] satisfies [string, string]]
+        : []),
+    ]);
+  }
+}

@@ -1,0 +1,27 @@
+import type { KvCacheDesc } from '../native/binding.js';
+
+/** A KV cache as a layer uses it. Layers that share one name the same tensors. */
+export interface CacheRef {
+  /** The cache, and its tensors' names in the model's graph. */
+  readonly cache: KvCacheDesc;
+  /** The names of its tensors inside the layer's graph, which equal layers share. */
+  readonly key: string;
+  /** Absent where values are a part of the keys. */
+  readonly value?: string;
+}
+
+/** The cache of one layer of its own: `layer_3_k_cache` and `layer_3_v_cache`, in its graph `k_cache` and `v_cache`. */
+export function layerCache(
+  layerId: number,
+  { heads, keySize, valueSize }: Pick<KvCacheDesc, 'heads' | 'keySize' | 'valueSize'>,
+): CacheRef & { readonly value: string } {
+  const [key, value] = ['k_cache', 'v_cache'];
+  const cache = {
+    key: `layer_${layerId}_${key}`,
+    value: `layer_${layerId}_${value}`,
+    heads,
+    keySize,
+    valueSize,
+  };
+  return { cache, key, value };
+}

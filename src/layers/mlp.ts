@@ -1,0 +1,134 @@
+import { type ActivationKind, CommonOpBuilderManager } from '../common-op-builders/index.js';
+import type { AtbGraph } from '../graph/atb-graph.js';
+import type { GraphKind } from '../graph/graph-kind.js';
+import { Linear } from '../weights/linear.js';
+import type { Weights } from '../weights/weights.js';
+import { buildRowParallelLinear } from './linear-steps.js';
+import { Module } from './module.js';
+
+/** What an MLP is told by the configuration. */
+export interface MLPConfig {
+  readonly hiddenSize: number;
+  readonly intermediateSize: number;
+  readonly hiddenAct: ActivationKind;
+  readonly mlpBias: boolean;
+}
+
+/** The checkpoint's names of a gated MLP's projections, or of one that holds gate over up. */
+export type GatedMLPNames =
+  | { readonly gate: string; readonly up: string; readonly down: string }
+  | { readonly gateUp: string; readonly down: string };
+
+/** down(act(gate(x)) * up(x)), gate and up being one matrix product (arXiv:2002.05202). */
+export class BaseMLP extends Module {
+  readonly gateUp: Linear;
+  readonly down: Linear;
+  private readonly hiddenAct: ActivationKind;
+
+  constructor(
+    { hiddenSize, intermediateSize, hiddenAct, mlpBias: hasBias }: MLPConfig,
+    weights: Weights,
+    names: GatedMLPNames = { gate: 'gate_proj', up: 'up_proj', down: 'down_proj' },
+  ) {
+    super();
+    const inFeatures = hiddenSize;
+    const outFeatures = intermediateSize;
+    this.hiddenAct = hiddenAct;
+    this.gateUp =
+      'gateUp' in names
+        ? Linear.load(weights, {
+            parts: [{ name: names.gateUp, outFeatures: 2 * outFeatures }],
+            inFeatures,
+            hasBias,
+          })
+        : Linear.load(weights, {
+            name: 'gate_up_proj',
+            parts: [
+              { name: names.gate, outFeatures },
+              { name: names.up, outFeatures },
+            ],
+            inFeatures,
+            hasBias,
+          });
+    this.down = Linear.load(weights, {
+      parts: [{ name: names.down, outFeatures: hiddenSize }],
+      inFeatures: intermediateSize,
+      hasBias,
+    });
+  }
+
+  /** `input` [tokens, hidden] -> `mlp_out` [tokens, hidden]. */
+  buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
+    const gateUp = this.buildGateUpGraph(graph, input);
+    return this.buildDownGraph(graph, kind, this.buildActivationGraph(graph, gateUp));
+  }
+
+  /** `input` [tokens, hidden] -> `gate_up_out` [tokens, 2 * intermediate]. */
+  buildGateUpGraph(graph: AtbGraph, input: string): string {
+    CommonOpBuilderManager.getBuilder({
+      category: 'GATE_UP',
+      opName: 'gate_up',
+      linears: [this.gateUp],
+    }).build(graph, { input, gateUpOut: 'gate_up_out' });
+    return 'gate_up_out';
+  }
+
+  /** `gateUp` [tokens, 2 * intermediate] -> `mul_out` [tokens, intermediate]. */
+  buildActivationGraph(graph: AtbGraph, gateUp: string): string {
+    CommonOpBuilderManager.getBuilder({
+      category: 'ACTIVATION',
+      opName: 'activation',
+      kind: this.hiddenAct,
+      isGated: true,
+      isPack: true,
+    }).build(graph, { input: gateUp, actOut: 'mul_out' });
+    return 'mul_out';
+  }
+
+  /** `input` [tokens, intermediate] -> `mlp_out` [tokens, hidden]. */
+  buildDownGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
+    return buildRowParallelLinear(graph, kind, 'down', this.down, input, 'mlp_out');
+  }
+}
+
+/** down(act(up(x))). */
+export class UngatedMLP extends Module {
+  readonly up: Linear;
+  readonly down: Linear;
+  private readonly hiddenAct: ActivationKind;
+
+  constructor(
+    { hiddenSize, intermediateSize, hiddenAct, mlpBias: hasBias }: MLPConfig,
+    weights: Weights,
+    names: { readonly up: string; readonly down: string } = { up: 'up_proj', down: 'down_proj' },
+  ) {
+    super();
+    this.hiddenAct = hiddenAct;
+    this.up = Linear.load(weights, {
+      parts: [{ name: names.up, outFeatures: intermediateSize }],
+      inFeatures: hiddenSize,
+      hasBias,
+    });
+    this.down = Linear.load(weights, {
+      parts: [{ name: names.down, outFeatures: hiddenSize }],
+      inFeatures: intermediateSize,
+      hasBias,
+    });
+  }
+
+  /** `input` [tokens, hidden] -> `mlp_out` [tokens, hidden]. */
+  buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
+    CommonOpBuilderManager.getBuilder({ category: 'LINEAR', opName: 'up', linear: this.up }).build(graph, {
+      input,
+      linearOut: 'up_out',
+    });
+    CommonOpBuilderManager.getBuilder({
+      category: 'ACTIVATION',
+      opName: 'activation',
+      kind: this.hiddenAct,
+      isGated: false,
+      isPack: false,
+    }).build(graph, { input: 'up_out', actOut: 'act_out' });
+    return buildRowParallelLinear(graph, kind, 'down', this.down, 'act_out', 'mlp_out');
+  }
+}

@@ -1,0 +1,82 @@
+import { CommonOpBuilderManager } from '../common-op-builders/index.js';
+import { type AtbGraph, dim } from '../graph/atb-graph.js';
+import type { TensorRef, Weights } from '../weights/weights.js';
+import { Module } from './module.js';
+
+/** A norm over the last axis: statistics in f32, the result in the model's dtype. */
+export abstract class BaseNorm extends Module {
+  /** Names the norm's operation and, with `_out` behind it, its result: `input_layernorm`. */
+  readonly name: string;
+
+  constructor(
+    weights: Weights,
+    readonly epsilon: number,
+  ) {
+    super();
+    this.name = weights.name;
+  }
+
+  /** `input` [..., size] -> the tensor whose name is returned, of the same shape. */
+  abstract buildGraph(graph: AtbGraph, input: string): string;
+}
+
+/** x / rms(x) * weight (arXiv:1910.07467). */
+export class BaseRMSNorm extends BaseNorm {
+  readonly weight: TensorRef;
+  /** What is added to the weight before it multiplies. */
+  protected readonly weightOffset: 0 | 1 = 0;
+
+  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH. */
+  constructor(weights: Weights, size: number, epsilon: number) {
+    super(weights, epsilon);
+    this.weight = weights.get('weight', [size]);
+  }
+
+  override getWeights(): TensorRef[] {
+    return [this.weight];
+  }
+
+  buildGraph(graph: AtbGraph, input: string, normOut = `${this.name}_out`): string {
+    CommonOpBuilderManager.getBuilder({
+      category: 'NORM',
+      opName: this.name,
+      normType: 'RmsNorm',
+      epsilon: this.epsilon,
+      weight: this.weight.name,
+      weightOffset: this.weightOffset,
+      enableAddNorm: false,
+    }).build(graph, { input, normOut });
+    return normOut;
+  }
+}
+
+/** x / rms(x) * (1 + weight), as Gemma has it: weights are stored as distances from one. */
+export class OffsetRMSNorm extends BaseRMSNorm {
+  protected override readonly weightOffset = 1;
+}
+
+/** RMSNorm of each head of a projection: `input` [tokens, heads * headDim] -> the same shape, normalised head by head. */
+export class HeadNorm extends Module {
+  private readonly norm: BaseRMSNorm;
+
+  /** `norm` is over the elements of one head. */
+  constructor(
+    weights: Weights,
+    private readonly heads: number,
+    private readonly headDim: number,
+    epsilon: number,
+    Norm: typeof BaseRMSNorm = BaseRMSNorm,
+  ) {
+    super();
+    this.norm = new Norm(weights, headDim, epsilon);
+  }
+
+  buildGraph(graph: AtbGraph, input: string): string {
+    const { name } = this.norm;
+    const inHeads = `${name}_heads`;
+    graph.addReshape(input, inHeads, [dim(0), this.heads, this.headDim]);
+    const normed = this.norm.buildGraph(graph, inHeads, `${name}_heads_out`);
+    graph.addReshape(normed, `${name}_out`, [dim(0), dim(1, 2)]);
+    return `${name}_out`;
+  }
+}

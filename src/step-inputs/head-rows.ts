@@ -1,0 +1,9 @@
+import { int64 } from './integers.js';
+import type { StepInput } from './step-input.js';
+
+/** `lm_head_indices` i64 [rows]: the tokens of the step whose logits are wanted. */
+export const headRows: StepInput = {
+  names: ['lm_head_indices'],
+  describe: ({ batch }) => ({ lm_head_indices: { dtype: 'i64', shape: [batch] } }),
+  make: (step) => ({ lm_head_indices: int64(step.headRows) }),
+};

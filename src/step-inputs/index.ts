@@ -1,0 +1,10 @@
+export { headRows } from './head-rows.js';
+export { lengths } from './lengths.js';
+export { FULL_MASK, fullMask, SLIDING_MASK, slidingMask } from './masks.js';
+export { paging } from './paging.js';
+export { positions } from './positions.js';
+export type { RopeConfig, RopeScaling } from './rotary/rope-config.js';
+export { type RotaryTables, rotary } from './rotary.js';
+export type { Step } from './step.js';
+export type { RunFacts, StepInput, StepSizes } from './step-input.js';
+export { tokenIds } from './token-ids.js';

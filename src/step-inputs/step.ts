@@ -1,0 +1,22 @@
+import type { GraphKind } from '../graph/graph-kind.js';
+
+/** One step in numbers: everything that its inputs are made of. Tokens lie packed, one sequence after another. */
+export interface Step {
+  readonly kind: GraphKind;
+  /** [tokens] */
+  readonly tokenIds: Int32Array;
+  /** [tokens]: each token's place in its sequence, from 0. */
+  readonly positions: Int32Array;
+  /** [batch]: how many of the tokens each sequence brings. */
+  readonly queryLens: Int32Array;
+  /** [batch]: how many tokens of each sequence may be seen, those of this step included. */
+  readonly seqLens: Int32Array;
+  /** [batch]: how many tokens each sequence's prompt has. */
+  readonly promptLens: Int32Array;
+  /** [batch][blocks]: the cache blocks of each sequence, in the order of its tokens. */
+  readonly blockTables: readonly (readonly number[])[];
+  /** [tokens]: where each token's keys and values go, `block * blockSize + offset`; made of the tables when absent. */
+  readonly slots?: Int32Array;
+  /** [rows]: the tokens of this step whose logits are wanted. */
+  readonly headRows: Int32Array;
+}
