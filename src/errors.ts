@@ -119,6 +119,8 @@ const MESSAGES = {
   // Builders
   BUILDER_NOT_FOUND: (d: { category: string; opName: string; refusals: readonly string[] }) =>
     `no ${d.category} builder accepts "${d.opName}": ${d.refusals.join('; ') || 'none is registered'}`,
+  BUILDER_TENSOR_MISSING: (d: { category: string; opName: string; tensor: string }) =>
+    `the ${d.category} builder of "${d.opName}" needs the tensor "${d.tensor}", which was not given`,
   BUILDER_AMBIGUOUS: (d: { category: string; opName: string; builders: readonly string[] }) =>
     `"${d.opName}" matches ${d.builders.length} ${d.category} builders: ${d.builders.join(', ')}`,
   // Graphs

@@ -1,7 +1,8 @@
+import { AtbError } from '../errors.js';
 import { type AtbGraph, BaseOperation, dim, type NodeHint } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import { CommonOpBuilder } from './manager.js';
-import type { BuilderTensors, OpBuilder, ParamOf } from './types.js';
+import type { AttentionCache, BuilderTensors, OpBuilder, ParamOf } from './types.js';
 
 type Param = ParamOf<'ATTENTION'>;
 type Tensors = BuilderTensors['ATTENTION'];
@@ -15,18 +16,30 @@ function wants(readsCache: boolean, hasQueryLens: boolean, found: GraphKind): tr
   return `is for ${hasQueryLens ? 'several tokens' : 'one token'} of each sequence, found ${found.name}`;
 }
 
-/** Writes this step's keys and values to the cache. Returns the names of q, k and v seen as [tokens, heads, headDim]. */
-function cacheKeys(graph: AtbGraph, { opName, headNum, kvHeadNum, headDim }: Param, tensors: Tensors) {
+/** Adds views of q, k and v as [tokens, heads, headDim], and returns their names. */
+function viewHeads(graph: AtbGraph, { opName, headNum, kvHeadNum, headDim }: Param, tensors: Tensors) {
   const views = { q: `${opName}_q`, k: `${opName}_k`, v: `${opName}_v` };
   graph.addReshape(tensors.k, views.k, [dim(0), kvHeadNum, headDim]);
   graph.addReshape(tensors.v, views.v, [dim(0), kvHeadNum, headDim]);
   graph.addReshape(tensors.q, views.q, [dim(0), headNum, headDim]);
-  graph.addOperation(
-    new BaseOperation('ReshapeAndCache', {}, `${opName}_reshape_and_cache`),
-    [views.k, views.v, tensors.kCache, tensors.vCache, tensors.slots],
-    [tensors.kCache, tensors.vCache],
-  );
   return views;
+}
+
+/** Writes this step's keys and values to the cache. */
+function writeCache(
+  graph: AtbGraph,
+  { opName }: Param,
+  { k, v }: { readonly k: string; readonly v: string },
+  { key, value, slots }: AttentionCache,
+): void {
+  const op = new BaseOperation('ReshapeAndCache', {}, `${opName}_reshape_and_cache`);
+  graph.addOperation(op, [k, v, key, value, slots], [key, value]);
+}
+
+/** The cache of a builder that reads it; `isMatch` has seen to it that there is one. */
+function cacheOf({ opName }: Param, { cache }: Tensors): AttentionCache {
+  if (cache) return cache;
+  throw new AtbError('BUILDER_TENSOR_MISSING', { category: 'ATTENTION', opName, tensor: 'cache' });
 }
 
 /** What the mask says, for engines that need no mask tensor. */
@@ -39,7 +52,10 @@ function flattenHeads(graph: AtbGraph, heads: string, out: string): void {
   graph.addReshape(heads, out, [dim(0), dim(1, 2)]);
 }
 
-/** Prefill: packed prompts attend to themselves; the mask is the 128 x 128 triangle, or the whole one with a window. */
+/**
+ * Packed sequences attend to themselves. Where attention is causal, the mask is the 128 x 128 triangle, or the whole one
+ * with a window; otherwise there is none. Keys and values go to the cache, where there is one.
+ */
 @CommonOpBuilder()
 export class ATBEncoderPagedAttention implements OpBuilder<'ATTENTION'> {
   readonly category = 'ATTENTION';
@@ -49,22 +65,22 @@ export class ATBEncoderPagedAttention implements OpBuilder<'ATTENTION'> {
   }
 
   build(graph: AtbGraph, param: Param, tensors: Tensors): void {
-    const { opName, windowSize } = param;
-    const { q, k, v } = cacheKeys(graph, param, tensors);
-    const op = new BaseOperation(
-      'SelfAttention',
-      {
-        calcType: 'PA_ENCODER',
-        ...common(param),
-        maskType: 'MASK_TYPE_NORM',
-        isTriuMask: windowSize === undefined ? 1 : 0,
-      },
-      opName,
-    );
+    const { opName, windowSize, isCausal } = param;
+    const { q, k, v } = viewHeads(graph, param, tensors);
+    if (tensors.cache) writeCache(graph, param, { k, v }, tensors.cache);
     const heads = `${opName}_heads`;
-    graph.addOperation(op, [q, k, v, tensors.attentionMask, tensors.seqLen], [heads], {
-      hint: hintOf(param),
-    });
+    const selfAttention = { calcType: 'PA_ENCODER', ...common(param) } as const;
+    if (isCausal) {
+      const isTriuMask = windowSize === undefined ? 1 : 0;
+      const masked = { ...selfAttention, maskType: 'MASK_TYPE_NORM', isTriuMask } as const;
+      const op = new BaseOperation('SelfAttention', masked, opName);
+      const inputs = [q, k, v, tensors.attentionMask, tensors.seqLen];
+      graph.addOperation(op, inputs, [heads], { hint: hintOf(param) });
+    } else {
+      const unmasked = { ...selfAttention, maskType: 'MASK_TYPE_UNDEFINED' } as const;
+      const op = new BaseOperation('SelfAttention', unmasked, opName);
+      graph.addOperation(op, [q, k, v, tensors.seqLen], [heads]);
+    }
     flattenHeads(graph, heads, tensors.attentionOut);
   }
 }
@@ -74,15 +90,17 @@ export class ATBEncoderPagedAttention implements OpBuilder<'ATTENTION'> {
 export class ATBDecoderPagedAttention implements OpBuilder<'ATTENTION'> {
   readonly category = 'ATTENTION';
 
-  isMatch({ kind }: Param): true | string {
-    return wants(true, false, kind);
+  isMatch({ kind, isCausal }: Param): true | string {
+    return isCausal ? wants(true, false, kind) : 'is for causal attention';
   }
 
   build(graph: AtbGraph, param: Param, tensors: Tensors): void {
     const { opName, windowSize } = param;
-    const { q } = cacheKeys(graph, param, tensors);
+    const cache = cacheOf(param, tensors);
+    const { q, ...rows } = viewHeads(graph, param, tensors);
+    writeCache(graph, param, rows, cache);
     const heads = `${opName}_heads`;
-    const inputs = [q, tensors.kCache, tensors.vCache, tensors.blockTables, tensors.seqLen];
+    const inputs = [q, cache.key, cache.value, cache.blockTables, tensors.seqLen];
     if (windowSize === undefined) {
       const op = new BaseOperation(
         'PagedAttention',
@@ -107,21 +125,23 @@ export class ATBDecoderPagedAttention implements OpBuilder<'ATTENTION'> {
 export class ATBSplitFusePagedAttention implements OpBuilder<'ATTENTION'> {
   readonly category = 'ATTENTION';
 
-  isMatch({ kind }: Param): true | string {
-    return wants(true, true, kind);
+  isMatch({ kind, isCausal }: Param): true | string {
+    return isCausal ? wants(true, true, kind) : 'is for causal attention';
   }
 
   build(graph: AtbGraph, param: Param, tensors: Tensors): void {
     const { opName } = param;
-    const { q } = cacheKeys(graph, param, tensors);
+    const { key, value, slots, blockTables } = cacheOf(param, tensors);
+    const { q, ...rows } = viewHeads(graph, param, tensors);
+    writeCache(graph, param, rows, { key, value, slots, blockTables });
     const heads = `${opName}_heads`;
     const op = new BaseOperation(
       'PagedAttention',
       { ...common(param), maskType: 'MASK_TYPE_NORM', calcType: 'CALC_TYPE_SPEC' },
       opName,
     );
-    const { kCache, vCache, blockTables, seqLen, attentionMask, qLen } = tensors;
-    const inputs = [q, kCache, vCache, blockTables, seqLen, attentionMask, qLen];
+    const { seqLen, attentionMask, qLen } = tensors;
+    const inputs = [q, key, value, blockTables, seqLen, attentionMask, qLen];
     graph.addOperation(op, inputs, [heads], { hint: hintOf(param) });
     flattenHeads(graph, heads, tensors.attentionOut);
   }

@@ -71,6 +71,8 @@ interface CategoryParams {
     readonly headDim: number;
     /** What scores are multiplied by. */
     readonly scale: number;
+    /** Whether a token sees only itself and those before it. Otherwise all tokens of a sequence see each other. */
+    readonly isCausal: boolean;
     /** Keys that a query sees, its own included; all before it when absent. */
     readonly windowSize?: number;
   };
@@ -99,6 +101,16 @@ export type ParamOf<C extends Category> = BaseParam & { readonly category: C } &
 /** Discriminated by `category`. */
 export type BuilderParam = { [C in Category]: ParamOf<C> }[Category];
 
+/** A paged KV cache, by the names of its tensors. */
+export interface AttentionCache {
+  readonly key: string;
+  readonly value: string;
+  /** Where each new token goes. */
+  readonly slots: string;
+  /** Read where attention reads the cache. */
+  readonly blockTables: string;
+}
+
 /** The tensors that each category reads and writes, by graph name. */
 export interface BuilderTensors {
   LINEAR: { input: string; linearOut: string };
@@ -121,14 +133,11 @@ export interface BuilderTensors {
     q: string;
     k: string;
     v: string;
-    kCache: string;
-    vCache: string;
-    slots: string;
+    /** Where keys and values are kept; absent where nothing is. */
+    cache?: AttentionCache;
     seqLen: string;
-    /** Read in prefill, in split-fuse, and with a window. */
+    /** Read by causal attention in prefill, in split-fuse, and with a window. */
     attentionMask: string;
-    /** Read in decode and split-fuse. */
-    blockTables: string;
     /** Read in split-fuse. */
     qLen: string;
     attentionOut: string;

@@ -30,6 +30,8 @@ export interface AttentionOptions {
   readonly dense?: string;
   /** What scores are multiplied by: 1 / sqrt(headDim) when absent. */
   readonly scale?: number;
+  /** False for encoders, whose tokens all see each other and which keep nothing; true when absent. */
+  readonly isCausal?: boolean;
 }
 
 /** Queries, keys and values by their names in the graph: [tokens, heads * headDim], kv heads for keys and values. */
@@ -57,20 +59,27 @@ export abstract class BaseAttention extends Module {
   readonly dense: Linear;
   protected readonly windowSize: number | undefined;
   private readonly scale: number;
-  private readonly cache: ReturnType<typeof layerCache>;
+  private readonly isCausal: boolean;
+  private readonly cache: CacheRef;
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_QUANT_*. */
   constructor(
     protected readonly layerId: number,
     protected readonly config: AttentionConfig,
     weights: Weights,
-    { qkv = SEPARATE, dense = 'o_proj', scale = 1 / Math.sqrt(config.headDim) }: AttentionOptions = {},
+    {
+      qkv = SEPARATE,
+      dense = 'o_proj',
+      scale = 1 / Math.sqrt(config.headDim),
+      isCausal = true,
+    }: AttentionOptions = {},
   ) {
     super();
     const { hiddenSize, numAttentionHeads, numKeyValueHeads, headDim } = config;
     const [queries, keys] = [numAttentionHeads * headDim, numKeyValueHeads * headDim];
     this.windowSize = config.slidingWindows[layerId];
     this.scale = scale;
+    this.isCausal = isCausal;
     this.qkv = Linear.load(weights, {
       name: 'query_key_value',
       parts: [
@@ -92,8 +101,9 @@ export abstract class BaseAttention extends Module {
   /** `input` [tokens, hidden] -> [tokens, hidden]. */
   abstract buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string;
 
+  /** The cache of its own; a layer that shares another layer's cache gives that one. */
   override caches(): CacheRef[] {
-    return [this.cache];
+    return this.isCausal ? [this.cache] : [];
   }
 
   /** `input` [tokens, hidden] -> queries, keys and values. */
@@ -124,10 +134,11 @@ export abstract class BaseAttention extends Module {
     return { q: 'q_rope', k: 'k_rope' };
   }
 
-  /** Writes keys and values to the cache, and attends to it: -> `attn_out` [tokens, heads * headDim]. */
+  /** Writes keys and values to the cache, if there is one, and attends: -> `attn_out` [tokens, heads * headDim]. */
   buildAttentionGraph(graph: AtbGraph, kind: GraphKind, { q, k, v }: Qkv): string {
     const { numAttentionHeads: headNum, numKeyValueHeads: kvHeadNum, headDim } = this.config;
-    const { windowSize, scale, cache } = this;
+    const { windowSize, scale, isCausal } = this;
+    const [cache] = this.caches();
     CommonOpBuilderManager.getBuilder({
       category: 'ATTENTION',
       opName: 'attention',
@@ -137,17 +148,22 @@ export abstract class BaseAttention extends Module {
       kvHeadNum,
       headDim,
       scale,
+      isCausal,
       ...(windowSize !== undefined && { windowSize }),
     }).build(graph, {
       q,
       k,
       v,
-      kCache: cache.key,
-      vCache: cache.value,
-      slots: 'slots_mapping',
+      ...(cache?.value !== undefined && {
+        cache: {
+          key: cache.key,
+          value: cache.value,
+          slots: 'slots_mapping',
+          blockTables: 'block_tables',
+        },
+      }),
       seqLen: 'seq_len',
       attentionMask: windowSize === undefined ? FULL_MASK : SLIDING_MASK,
-      blockTables: 'block_tables',
       qLen: 'q_len',
       attentionOut: 'attn_out',
     });
