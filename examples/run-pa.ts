@@ -20,15 +20,15 @@ async function main(): Promise<void> {
   });
   try {
     await runner.warmUp();
-    const result = await runner.infer(args.inputs, {
-      ...args,
+    const result = await runner.infer(args.inputs, args.sampling, {
+      isChatModel: args.isChatModel,
       ...(args.stream && { onText: (_index: number, text: string) => process.stdout.write(text) }),
     });
     if (args.stream) process.stdout.write('\n\n');
     if (args.json) process.stdout.write(`${resultToJson(result)}\n`);
     else printResult(result, (text) => process.stdout.write(text));
     if (args.profile) await saveProfile(runner, args.profile);
-    if (args.perfCsv) appendPerfCsv(args.perfCsv, result, args.maxOutputLength);
+    if (args.perfCsv) appendPerfCsv(args.perfCsv, result, runner.limits.maxOutputLength);
   } finally {
     await runner.dispose();
   }

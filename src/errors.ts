@@ -245,3 +245,8 @@ export class AtbError<C extends ErrorCode = ErrorCode> extends Error {
     super(`${code}: ${(MESSAGES[code] as (d: ErrorDetail<C>) => string)(detail)}`, options);
   }
 }
+
+/** Refuses a value of a request or an option by its name. @throws REQUEST_INVALID */
+export function refuseRequest(field: string, expected: string, found: unknown): never {
+  throw new AtbError('REQUEST_INVALID', { field, expected, found });
+}

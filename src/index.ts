@@ -13,6 +13,12 @@ export type { DType, FloatDType, Tensor } from './dtype.js';
 export { Generation, type GenerationChunk, type GenerationResult } from './engine/generation.js';
 export { type GenerateOptions, LLMEngine, type LLMEngineOptions } from './engine/llm-engine.js';
 export {
+  type EngineLimits,
+  type OpenEngine,
+  type OpenEngineOptions,
+  openEngine,
+} from './engine/open-engine.js';
+export {
   type InferOptions,
   type PAAnswer,
   type PAInputs,
@@ -52,11 +58,16 @@ export * from './models/qwen2/index.js';
 export * from './models/qwen3/index.js';
 export { availableIsas, createEngine, type NativeEngine, supportedOps } from './native/index.js';
 export { BaseRouter, discoverModels, getRouter, RegisterRouter, registerModel } from './router/index.js';
-export { ModelRunner, type ModelRunnerOptions } from './runner/model-runner.js';
+export { ModelRunner, type ModelRunnerOptions, type RunnerOptions } from './runner/model-runner.js';
+export { type OpenModel, type OpenModelOptions, openModel } from './runner/open-model.js';
 export { type QuantizeCheckpointOptions, quantizeCheckpoint } from './runner/quantize-checkpoint.js';
 export type { ForwardInputs } from './runner/steps.js';
+export type { TextProcessing, TextProcessingOptions } from './runner/text-processing.js';
+export type { GenerationConfig } from './sampling/generation-config.js';
 export {
+  mergeSampling,
   resolveSamplingParams,
+  type SamplingDefaults,
   type SamplingOptions,
   type SamplingParams,
 } from './sampling/sampling-params.js';
@@ -65,6 +76,8 @@ export { type FinishReason, Sequence } from './scheduler/sequence.js';
 export * from './step-inputs/index.js';
 export type { ChatMessage } from './tokenizer/chat-template.js';
 export { HfTokenizer } from './tokenizer/hf-tokenizer.js';
+export { InputBuilder, type InputBuilderOptions } from './tokenizer/input-builder.js';
+export { OutputText, Postprocessor } from './tokenizer/postprocessor.js';
 export { Checkpoint } from './weights/checkpoint.js';
 export { Linear } from './weights/linear.js';
 export type { QuantizeMode, QuantizeOptions } from './weights/quantization.js';

@@ -1,16 +1,184 @@
-/** Underscore names are the original's; the same names with dashes are accepted too. */
-export function underscored(args: readonly string[]): string[] {
-  return args.map((arg) =>
-    /^--[a-z]/.test(arg) ? arg.replace(/^--[^=]+/, (name) => `--${name.slice(2).replaceAll('-', '_')}`) : arg,
-  );
+import type { FloatDType } from '../dtype.js';
+import { refuseRequest } from '../errors.js';
+import { DECODER_KINDS, ENCODE } from '../graph/graph-kind.js';
+import type { PassSelection } from '../graph/passes/index.js';
+import { KV_QUANT_MODES } from '../kv-cache/kv-quant.js';
+import { GROUP_SIZES, QUANTIZE_MODES } from '../weights/quantization.js';
+
+type FlagType = 'string' | 'number' | 'boolean';
+
+/** What only some flags say of themselves. */
+interface FlagDetails {
+  /** It takes several values. */
+  readonly array?: true;
+  readonly choices?: readonly (string | number)[];
+  /** What the command line itself decides; absent where the library's default applies, which `describe` names. */
+  readonly default?: string | number | boolean | readonly string[];
+  readonly required?: true;
+  /** Another flag without which it would have no effect. */
+  readonly needs?: string;
+  /** Makes the option's value of the flag's; undefined leaves the option out. Throws REQUEST_INVALID by the flag's name. */
+  readonly read?: (value: never, name: string) => unknown;
 }
 
-/** Of every command that reads a checkpoint. */
-export const MODEL_DIRS_FLAG = {
-  model_dirs: {
-    type: 'string',
+export interface Flag extends FlagDetails {
+  readonly type: FlagType;
+  /** The option, of the library or of its command, that it sets. */
+  readonly option: string;
+  readonly describe: string;
+}
+
+type Row<T extends FlagType, O extends string, D> = {
+  readonly type: T;
+  readonly option: O;
+  readonly describe: string;
+} & D;
+
+const row =
+  <T extends FlagType>(type: T) =>
+  <const O extends string, const D extends FlagDetails = object>(
+    option: O,
+    describe: string,
+    details: D = {} as D,
+  ): Row<T, O, D> => ({ type, option, describe, ...details });
+
+const text = row('string');
+const number = row('number');
+const boolean = row('boolean');
+
+const atLeast =
+  (min: number) =>
+  (value: number, name: string): number =>
+    Number.isSafeInteger(value) && value >= min
+      ? value
+      : refuseRequest(`--${name}`, `an integer >= ${min}`, value);
+
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  k: 1e3,
+  m: 1e6,
+  g: 1e9,
+  ki: 2 ** 10,
+  mi: 2 ** 20,
+  gi: 2 ** 30,
+};
+
+/** "2GiB", "512MB", "1000000" → bytes. */
+export function parseBytes(text: string, name: string): number {
+  const [, amount, unit = ''] = /^\s*(\d+(?:\.\d+)?)\s*([kmg]i?)?b?\s*$/i.exec(text) ?? [];
+  if (amount === undefined) return refuseRequest(`--${name}`, 'bytes such as 2GiB or 512MB', text);
+  return Math.floor(Number(amount) * (UNITS[unit.toLowerCase()] as number));
+}
+
+/** `all`, `none`, or names separated by commas. */
+export const parsePasses = (text: string): PassSelection =>
+  text === 'all' || text === 'none' ? text : text.split(',').map((name) => name.trim());
+
+const DTYPES = ['bf16', 'f16', 'f32'] as const satisfies readonly FloatDType[];
+
+const PHASES = [...DECODER_KINDS, ENCODE].map(({ name }) => name);
+
+const MODEL = {
+  model_path: text('modelPath', 'directory of a Hugging Face checkpoint', { required: true }),
+  model_dirs: text('modelDirs', 'folders with model directories of your own', { array: true }),
+  dtype: text('dtype', "of weights and activations (the checkpoint's)", { choices: DTYPES }),
+  quantize: text('quantize', 'make integers of float weights', { choices: QUANTIZE_MODES }),
+  quant_group_size: number('quantGroupSize', 'inputs that share a scale, with w4a16 (64)', {
+    choices: GROUP_SIZES,
+  }),
+  kv_quant: text('kvQuant', "store keys and values so (the model's dtype)", { choices: KV_QUANT_MODES }),
+  max_position_embeddings: number('maxPositionEmbeddings', "override of the model's context length"),
+  load_tokenizer: text('loadTokenizer', 'False: token ids in and out (True)', {
+    choices: ['True', 'False', 'true', 'false'],
+    read: (value: string) => value.toLowerCase() === 'true',
+  }),
+  phase: text('phase', "which of the model's graphs", { choices: PHASES, required: true }),
+};
+
+const PROMPTS = {
+  input_texts: text('texts', 'prompts; the path of a file is read whole', {
     array: true,
-    default: [] as string[],
-    describe: 'folders with model directories',
-  },
-} as const;
+    default: ["What's deep learning?"],
+  }),
+  input_ids: text('ids', 'prompts as token ids joined by commas', { array: true }),
+  input_file: text('file', 'JSON lines of dialogues [{"role","content"}]', { needs: 'is_chat_model' }),
+  input_dict: text('dict', 'JSON [{"prompt","adapter"}]'),
+  is_chat_model: boolean('isChatModel', 'put prompts through the chat template', { default: false }),
+  chat_template: text('chatTemplate', 'Jinja: a file or the text itself', { needs: 'is_chat_model' }),
+  text: text('textFile', 'file of text that the model did not see', { required: true }),
+};
+
+const SAMPLING = {
+  temperature: number('temperature', '0: always the best token', { default: 0 }),
+  top_k: number('topK', '0: all', { default: 0 }),
+  top_p: number('topP', '1: all', { default: 1 }),
+  min_p: number('minP', '0: all', { default: 0 }),
+  repetition_penalty: number('repetitionPenalty', '1: off', { default: 1 }),
+  frequency_penalty: number('frequencyPenalty', '0: off', { default: 0 }),
+  presence_penalty: number('presencePenalty', '0: off', { default: 0 }),
+  seed: number('seed', 'of the random draws; prompt i uses seed + i'),
+  stop: text('stop', 'strings that end an answer', { array: true }),
+  ignore_eos: boolean('ignoreEos', 'go on to max_output_length whatever comes', { default: false }),
+  logprobs: number('logprobs', 'of each token and of this many best', { needs: 'json' }),
+};
+
+const LIMITS = {
+  max_batch_size: number('maxBatchSize', 'sequences at once; copies of a single prompt (1)', {
+    read: atLeast(1),
+  }),
+  max_input_length: number('maxInputLength', 'longest prompt, in tokens (1024)', { read: atLeast(1) }),
+  max_output_length: number('maxOutputLength', 'most tokens to generate (20)', { read: atLeast(1) }),
+  max_prefill_batch_size: number('maxPrefillBatchSize', 'prompts of a step (max_batch_size)', {
+    read: atLeast(1),
+  }),
+  max_prefill_tokens: number('maxPrefillTokens', 'of a step; longer prompts are cut (-1: no limit)', {
+    read: (value: number, name: string) => (value === -1 ? undefined : atLeast(1)(value, name)),
+  }),
+  block_size: number('blockSize', 'tokens of a KV block, a multiple of 32 (128)', { read: atLeast(1) }),
+  memory_budget: text('cacheBytes', 'bytes for the KV cache, e.g. 2GiB', { read: parseBytes }),
+  batch: number('batch', 'sequences of the step (1)'),
+  tokens: number('tokens', 'graph: of the step or of its contexts (128); inspect: of the cache (4096)'),
+  context: number('contextLen', 'tokens of a window (512)'),
+};
+
+const ENGINE = {
+  threads: number('threads', 'compute threads (all cores)', { read: atLeast(1) }),
+  isa: text('isa', 'kernels: amx, avx512, avx2, reference (the best)'),
+  passes: text('passes', 'of graphs: all, none, or names (run-pa: all; graph: none)', { read: parsePasses }),
+  kw_args: text('kwArgs', 'more options as a JSON object', { default: '' }),
+};
+
+const OUTPUT = {
+  stream: boolean('stream', 'print text as it comes', { default: false }),
+  json: boolean('json', 'one JSON object instead of text', { default: false }),
+  perf_csv: text('perfCsv', "append the original's benchmark columns to a file"),
+  profile: text('profile', 'time operations: a table, and a Chrome trace in a file'),
+  format: text('format', 'json: flat, with the shapes of one step', {
+    choices: ['text', 'dot', 'svg', 'json'],
+    default: 'text',
+  }),
+  output: text('output', 'file to write; standard output when absent'),
+};
+
+/** Every flag of every command, once. A command lists by name what it takes. */
+export const FLAGS = { ...MODEL, ...PROMPTS, ...SAMPLING, ...LIMITS, ...ENGINE, ...OUTPUT };
+export type FlagName = keyof typeof FLAGS;
+
+export const SAMPLING_FLAGS = keysOf(SAMPLING);
+
+/** The headings of `--help`, in its order. */
+const GROUPS: Readonly<Record<string, object>> = {
+  'Model:': MODEL,
+  'Prompts:': PROMPTS,
+  'Sampling:': SAMPLING,
+  'Batch and cache:': LIMITS,
+  'Engine:': ENGINE,
+  'Output:': OUTPUT,
+};
+
+export const groupOf = (name: FlagName): string =>
+  Object.keys(GROUPS).find((group) => Object.hasOwn(GROUPS[group] as object, name)) ?? 'Options:';
+
+function keysOf<T extends object>(flags: T): (keyof T)[] {
+  return Object.keys(flags) as (keyof T)[];
+}

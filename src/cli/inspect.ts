@@ -1,33 +1,32 @@
 import { totalmem } from 'node:os';
 import { join, resolve, sep } from 'node:path';
-import type { Argv, CommandModule } from 'yargs';
+import type { CommandModule } from 'yargs';
 import { DTYPE_BYTES, elementCount, type FloatDType } from '../dtype.js';
-import { AtbError, describeValue, type ErrorCode } from '../errors.js';
-import { type KvQuantMode, type KvQuantOptions, kvCacheDType } from '../kv-cache/kv-quant.js';
+import { AtbError, describeValue, type ErrorCode, refuseRequest } from '../errors.js';
+import type { KvQuantMode, KvQuantOptions } from '../kv-cache/kv-quant.js';
 import { type BaseConfig, isDict } from '../layers/config/index.js';
 import { loadModels } from '../models/get-model.js';
 import type { CausalLM } from '../router/index.js';
 import { getRouter, readConfigDict } from '../router/index.js';
 import { kvBlockBytes } from '../runner/kv-block-bytes.js';
+import { type ModelPlan, modelOf, planModel } from '../runner/open-model.js';
 import { weightStorage } from '../runner/weight-storage.js';
 import { isLengthDependent } from '../step-inputs/rotary/rope-config.js';
 import { ChatTemplate } from '../tokenizer/chat-template.js';
 import { findChatTemplates } from '../tokenizer/chat-template-source.js';
 import { readModelJson } from '../tokenizer/model-files.js';
 import { Checkpoint } from '../weights/checkpoint.js';
-import { MODEL_DIRS_FLAG } from './flags.js';
-import { KV_QUANT_FLAGS, kvQuantOptions } from './quantize-flags.js';
+import { declareFlags, optionsOf } from './command-line.js';
 
-const DTYPES = ['bf16', 'f16', 'f32'] as const;
 /** Contexts that people start with; the model's own limit where that is less. */
 const DEFAULT_TOKENS = 4096;
 
 export interface InspectArguments extends KvQuantOptions {
   readonly modelPath: string;
   /** Override of the model's dtype. */
-  readonly dtype?: FloatDType | undefined;
+  readonly dtype?: FloatDType;
   /** Tokens of KV cache to count. */
-  readonly tokens?: number | undefined;
+  readonly tokens?: number;
   readonly modelDirs?: readonly string[];
 }
 
@@ -85,18 +84,16 @@ export interface MemoryEstimate {
  */
 export async function inspectModel(args: InspectArguments): Promise<Inspection> {
   const { modelPath, tokens } = args;
-  if (tokens !== undefined && (!Number.isSafeInteger(tokens) || tokens < 1)) {
-    throw new AtbError('REQUEST_INVALID', { field: '--tokens', expected: 'an integer >= 1', found: tokens });
-  }
+  if (tokens !== undefined && (!Number.isSafeInteger(tokens) || tokens < 1))
+    refuseRequest('--tokens', 'an integer >= 1', tokens);
   await loadModels(args.modelDirs);
   const errors: AtbError[] = [];
   const attempt = collector(errors);
   const dict = await attempt(() => readConfigDict(modelPath));
   const router = dict && (await attempt(() => new (getRouter(dict.model_type))(modelPath, dict)));
-  const config = router && (await attempt(() => router.config));
+  const plan = router && (await attempt(() => planModel(router, args)));
   const checkpoint = await attempt(() => Checkpoint.open(modelPath));
-  const model =
-    router && config && checkpoint && (await attempt(() => router.createModel(checkpoint.weights())));
+  const model = plan && checkpoint && (await attempt(() => modelOf(plan, checkpoint)));
   const chatTemplates = await attempt(() => chatTemplateNames(modelPath));
   return {
     directory: resolve(modelPath),
@@ -104,21 +101,21 @@ export async function inspectModel(args: InspectArguments): Promise<Inspection> 
     architectures: Array.isArray(dict?.architectures) ? dict.architectures.filter(isString) : [],
     modelClass: router?.modelClass.name,
     nearest: nearestModel(errors),
-    config: config && withoutRope(config),
+    config: plan && withoutRope(plan.config),
     weights: checkpoint && summarise(checkpoint, model),
-    memory: config && model && estimateMemory(config, model, args),
+    memory: plan && model && estimateMemory(plan, model, args),
     chatTemplates,
     problems: errors.map(({ code, message }) => ({ code, message })),
   };
 }
 
-/** Runs a step, and keeps an AtbError for the report instead of ending with it. */
+/** Runs a step, and keeps what is wrong with the checkpoint for the report instead of ending with it. */
 function collector(errors: AtbError[]) {
   return async <T>(step: () => T): Promise<Awaited<T> | undefined> => {
     try {
       return await step();
     } catch (error) {
-      if (!(error instanceof AtbError)) throw error;
+      if (!(error instanceof AtbError) || error.code === 'REQUEST_INVALID') throw error;
       errors.push(error);
       return undefined;
     }
@@ -157,10 +154,10 @@ function summarise(checkpoint: Checkpoint, model: CausalLM | undefined): WeightS
   };
 }
 
-function estimateMemory(config: BaseConfig, model: CausalLM, args: InspectArguments): MemoryEstimate {
-  const dtype = args.dtype ?? config.dtype ?? 'bf16';
+function estimateMemory(plan: ModelPlan, model: CausalLM, args: InspectArguments): MemoryEstimate {
+  const { dtype } = plan;
   const { kvQuant } = args;
-  const { maxPositionEmbeddings, rope } = config;
+  const { maxPositionEmbeddings, rope } = plan.config;
   const tokens = args.tokens ?? Math.min(DEFAULT_TOKENS, maxPositionEmbeddings);
   const { refs } = weightStorage(model.getWeights());
   const weightBytes = refs.reduce(
@@ -168,7 +165,7 @@ function estimateMemory(config: BaseConfig, model: CausalLM, args: InspectArgume
       sum + elementCount(shape) * DTYPE_BYTES[quantized ? stored : dtype],
     0,
   );
-  const kvBytesPerToken = kvBlockBytes(model.caches(), kvCacheDType(dtype, args), 1);
+  const kvBytesPerToken = kvBlockBytes(model.caches(), plan.cacheDType, 1);
   const cacheBytes = tokens * kvBytesPerToken;
   // Where frequencies depend on the length, only the rows of a step are made.
   const rows = isLengthDependent(rope) ? 0 : maxPositionEmbeddings;
@@ -261,32 +258,17 @@ function modelText({ modelType, architectures, modelClass, nearest }: Inspection
   return `${type}${names === '' ? '' : ` (${names})`}, ${runs}`;
 }
 
-function declareOptions(argv: Argv<object>) {
-  return argv
-    .option('model_path', { type: 'string', demandOption: true, describe: 'directory of a checkpoint' })
-    .option('json', { type: 'boolean', default: false, describe: 'one JSON object instead of text' })
-    .option('dtype', { choices: DTYPES, describe: "to count memory for; config.json's by default" })
-    .options(KV_QUANT_FLAGS)
-    .option('tokens', { type: 'number', describe: `of KV cache to count; ${DEFAULT_TOKENS} by default` })
-    .options(MODEL_DIRS_FLAG);
-}
-
-type Parsed = Awaited<ReturnType<typeof declareOptions>['argv']>;
+const FLAGS = ['model_path', 'json', 'dtype', 'kv_quant', 'tokens', 'model_dirs'] as const;
 
 /** `atb-models inspect`: whether a checkpoint can run here, and what it needs. Ends with 1 when it cannot. */
-export const inspectCommand: CommandModule<object, Parsed> = {
+export const inspectCommand: CommandModule = {
   command: 'inspect',
   describe: 'say what a checkpoint holds and needs, from its headers alone',
-  builder: declareOptions,
+  builder: (argv) => declareFlags(argv, FLAGS),
   async handler(argv) {
-    const found = await inspectModel({
-      modelPath: argv.model_path,
-      dtype: argv.dtype,
-      tokens: argv.tokens,
-      modelDirs: argv.model_dirs,
-      ...kvQuantOptions(argv),
-    });
-    process.stdout.write(argv.json ? `${JSON.stringify(found, null, 2)}\n` : inspectionText(found));
+    const { json, ...options } = optionsOf(argv, FLAGS);
+    const found = await inspectModel(options);
+    process.stdout.write(json ? `${JSON.stringify(found, null, 2)}\n` : inspectionText(found));
     if (found.problems.length > 0) process.exitCode = 1;
   },
 };

@@ -1,9 +1,9 @@
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
-import { AtbError } from '../errors.js';
+import { underscored, usageError } from './command-line.js';
 import { evalCommand } from './eval.js';
 import { reportFailure } from './failure.js';
-import { underscored } from './flags.js';
+
 import { graphCommand } from './graph.js';
 import { inspectCommand } from './inspect.js';
 import { quantizeCommand } from './quantize.js';
@@ -18,12 +18,13 @@ async function main(): Promise<void> {
     .command(inspectCommand)
     .command(quantizeCommand)
     .demandCommand(1, 'a command is missing')
-    .strict()
+    .strictCommands()
+    .recommendCommands()
+    .example('$0 inspect --model_path DIR', 'whether a checkpoint runs here, and what it needs')
+    .locale('en')
     .wrap(110)
     .fail((message, error) => {
-      if (error) throw error;
-      const expected = 'a command and its options, as `atb-models --help` lists them';
-      throw new AtbError('REQUEST_INVALID', { field: 'the command line', expected, found: message });
+      throw usageError(message, error, 'atb-models --help');
     })
     .parseAsync();
 }

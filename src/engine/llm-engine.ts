@@ -6,14 +6,13 @@ import type { ModelRunner } from '../runner/model-runner.js';
 import {
   checkTokenIds,
   resolveSamplingParams,
-  type SamplingDefaults,
   type SamplingOptions,
   type SamplingParams,
   toSamplerOptions,
 } from '../sampling/sampling-params.js';
 import { type Batch, Scheduler, type SchedulerOptions } from '../scheduler/scheduler.js';
 import { type FinishReason, Sequence } from '../scheduler/sequence.js';
-import type { OutputText, Postprocessor } from '../tokenizer/postprocessor.js';
+import { type OutputText, Postprocessor } from '../tokenizer/postprocessor.js';
 import { abortError, Generation } from './generation.js';
 
 /** One step as it was run, for figures. */
@@ -24,11 +23,14 @@ export interface StepReport {
   readonly durationMs: number;
 }
 
-export interface LLMEngineOptions extends Omit<SchedulerOptions, 'maxModelLen'> {
-  /** Prompt and new tokens of one sequence. */
-  readonly maxModelLen: number;
-  /** Where a request leaves something open. */
-  readonly samplingDefaults?: SamplingDefaults;
+export interface LLMEngineOptions extends SchedulerOptions {
+  /**
+   * Makes text of tokens and says when it ends. Absent: token ids in, token ids out, which end at the end tokens of the
+   * model's configuration.
+   */
+  readonly postprocessor?: Postprocessor;
+  /** What holds where a request says nothing. */
+  readonly samplingDefaults?: SamplingOptions;
   readonly onStep?: (step: StepReport) => void;
 }
 
@@ -57,14 +59,17 @@ export class LLMEngine {
   readonly #options: LLMEngineOptions;
   readonly #scheduler: Scheduler;
   readonly #requests = new Map<Sequence, Request>();
+  /** What holds where a request says nothing. */
+  readonly samplingDefaults: SamplingOptions;
   #lastId = 0;
   #loop: Promise<void> | undefined;
   #disposed = false;
 
   /** @throws REQUEST_INVALID when a limit makes no sense */
-  constructor(runner: ModelRunner, postprocessor: Postprocessor, options: LLMEngineOptions) {
+  constructor(runner: ModelRunner, options: LLMEngineOptions) {
     this.#runner = runner;
-    this.#postprocessor = postprocessor;
+    this.#postprocessor = options.postprocessor ?? new Postprocessor(undefined, runner.config.eosTokenIds);
+    this.samplingDefaults = options.samplingDefaults ?? {};
     this.#options = options;
     const { numBlocks, blockSize } = runner;
     this.#scheduler = new Scheduler(options, new BlockManager({ numBlocks, blockSize }));
@@ -86,8 +91,7 @@ export class LLMEngine {
   ): Generation {
     if (this.#disposed) throw new AtbError('ENGINE_DISPOSED', { object: 'the engine' });
     const { vocabSize } = this.#runner.config;
-    const { samplingDefaults: defaults } = this.#options;
-    const params = resolveSamplingParams(sampling, { vocabSize, ...(defaults && { defaults }) });
+    const params = resolveSamplingParams(sampling, { vocabSize, defaults: this.samplingDefaults });
     const prompt = checkTokenIds('prompt', Int32Array.from(promptTokens), vocabSize);
     const sequence = new Sequence({ id: ++this.#lastId, promptTokens: prompt, maxTokens: params.maxTokens });
     const request = this.#newRequest(sequence, params, signal);

@@ -1,19 +1,14 @@
-import { freemem } from 'node:os';
-import { AtbError } from '../errors.js';
+import { refuseRequest } from '../errors.js';
 import { DECODE } from '../graph/graph-kind.js';
-import { kvCacheDType } from '../kv-cache/kv-quant.js';
-import { getModel } from '../models/get-model.js';
 import type { SampledLogprobs } from '../native/index.js';
-import { kvBlockBytes } from '../runner/kv-block-bytes.js';
-import { ModelRunner, type ModelRunnerOptions, runConfig } from '../runner/model-runner.js';
+import type { ModelRunner } from '../runner/model-runner.js';
 import type { TextProcessing } from '../runner/text-processing.js';
-import '../runner/router-parts.js';
-import type { SamplingOptions } from '../sampling/sampling-params.js';
+import { mergeSampling, type SamplingOptions } from '../sampling/sampling-params.js';
 import type { FinishReason } from '../scheduler/sequence.js';
 import type { ChatMessage } from '../tokenizer/chat-template.js';
-import { declaredWeights } from '../weights/weights.js';
 import type { Generation, GenerationResult } from './generation.js';
-import { type GenerateOptions, LLMEngine, type StepReport } from './llm-engine.js';
+import type { GenerateOptions, LLMEngine, StepReport } from './llm-engine.js';
+import { type EngineLimits, type OpenEngine, type OpenEngineOptions, openEngine } from './open-engine.js';
 
 /** Prompts of `infer`, all of one kind. */
 export type PAInputs =
@@ -21,37 +16,14 @@ export type PAInputs =
   | { readonly kind: 'tokens'; readonly prompts: readonly Int32Array[] }
   | { readonly kind: 'dialogues'; readonly dialogues: readonly (readonly ChatMessage[])[] };
 
-/** The original's limits, with its defaults. */
-export interface PARunnerOptions extends Omit<ModelRunnerOptions, 'numBlocks'> {
-  /** Sequences that run at once; 1 when absent. */
-  readonly maxBatchSize?: number;
-  /** Longest prompt, in tokens; 1024 when absent. */
-  readonly maxInputLength?: number;
-  /** Most new tokens of a sequence, for the size of the cache; 20 when absent. */
-  readonly maxOutputLength?: number;
-  /** Prompts of one prefill step; maxBatchSize when absent. */
-  readonly maxPrefillBatchSize?: number;
-  /** Tokens of one prefill step; a batch of longest sequences when absent. Longer prompts are cut into chunks. */
-  readonly maxPrefillTokens?: number;
-  /** Bytes for the KV cache; enough for maxBatchSize sequences of full length when absent. */
-  readonly cacheBytes?: number;
-  /** False: token ids in, token ids out; no tokenizer files are needed. */
-  readonly loadTokenizer?: boolean;
-  /** A Jinja chat template, or the path of a file with one; the checkpoint's own when absent. */
-  readonly chatTemplate?: string;
-  /**
-   * Of every request that says nothing else. Greedy when absent, as the original; with a temperature, what else
-   * generation_config.json presets applies.
-   */
-  readonly sampling?: SamplingOptions;
-}
+/** How a checkpoint is loaded and what fits at once: the original's limits, with its defaults. */
+export type PARunnerOptions = Omit<OpenEngineOptions, 'onStep'>;
 
 export interface InferOptions {
-  readonly maxOutputLength?: number;
-  readonly ignoreEos?: boolean;
   /** Texts go through the chat template as one user message. */
   readonly isChatModel?: boolean;
   readonly onText?: (index: number, text: string) => void;
+  /** Ends all requests; `infer` then rejects with REQUEST_ABORTED. */
   readonly signal?: AbortSignal;
 }
 
@@ -92,60 +64,34 @@ type Prompt = { readonly shown: string; readonly tokens: Int32Array };
 
 /** The original's runner: loads a checkpoint, answers a list of prompts by continuous batching. */
 export class PARunner {
-  #steps: StepReport[] = [];
+  readonly runner: ModelRunner;
+  /** For requests one by one, with streaming and aborts. */
+  readonly engine: LLMEngine;
+  /** Its tokenizer is absent with `loadTokenizer: false`. */
+  readonly text: TextProcessing;
+  readonly limits: EngineLimits;
+  readonly #steps: StepReport[];
 
-  private constructor(
-    readonly runner: ModelRunner,
-    /** For requests one by one, with streaming and aborts. */
-    readonly engine: LLMEngine,
-    /** Its tokenizer is absent with `loadTokenizer: false`. */
-    readonly text: TextProcessing,
-    private readonly options: PARunnerOptions,
-    private readonly maxInputLength: number,
-  ) {}
+  private constructor({ runner, engine, text, limits }: OpenEngine, steps: StepReport[]) {
+    this.runner = runner;
+    this.engine = engine;
+    this.text = text;
+    this.limits = limits;
+    this.#steps = steps;
+  }
 
   /** @throws ROUTER_*, CONFIG_*, WEIGHT_*, TOKENIZER_*, NATIVE_*, REQUEST_INVALID, CACHE_TOO_SMALL */
   static async load(options: PARunnerOptions): Promise<PARunner> {
-    const {
-      modelPath,
-      maxBatchSize = 1,
-      maxInputLength = 1024,
-      maxOutputLength = 20,
-      blockSize = 128,
-    } = options;
-    const router = await getModel(modelPath, options);
-    const config = runConfig(router, options.maxPositionEmbeddings);
-    const dtype = options.dtype ?? config.dtype ?? 'bf16';
-    const model = router.createModel(declaredWeights(dtype));
-    const text = await router.part('textProcessing')(options);
-    const maxModelLen = Math.min(maxInputLength + maxOutputLength, config.maxPositionEmbeddings);
-    const numBlocks = cacheBlocks(
-      options.cacheBytes,
-      maxBatchSize * Math.ceil(maxModelLen / blockSize),
-      kvBlockBytes(model.caches(), kvCacheDType(dtype, options), blockSize),
-    );
-    const runner = await ModelRunner.load({ ...options, dtype, blockSize, numBlocks });
     const steps: StepReport[] = [];
-    const engine = new LLMEngine(runner, text.postprocessor, {
-      maxBatchSize,
-      maxPrefillBatchSize: options.maxPrefillBatchSize ?? maxBatchSize,
-      maxPrefillTokens: options.maxPrefillTokens ?? maxBatchSize * maxModelLen,
-      maxModelLen,
-      chunkedPrefill: false,
-      samplingDefaults: { ...text.samplingDefaults, temperature: 0 },
-      onStep: (step) => steps.push(step),
-    });
-    const loaded = new PARunner(runner, engine, text, options, maxInputLength);
-    loaded.#steps = steps;
-    return loaded;
+    return new PARunner(await openEngine({ ...options, onStep: (step) => steps.push(step) }), steps);
   }
 
   /** Runs prefill and decode once, so that memory is planned and touched before figures are taken. */
   async warmUp(): Promise<void> {
-    const { maxBatchSize = 1 } = this.options;
+    const { maxBatchSize, maxInputLength } = this.limits;
     const { config, numBlocks, blockSize } = this.runner;
     const longest = Math.min(
-      this.maxInputLength,
+      maxInputLength,
       config.maxPositionEmbeddings - 2,
       numBlocks * blockSize - 2,
       512,
@@ -160,16 +106,21 @@ export class PARunner {
   }
 
   /**
-   * Answers all prompts. One prompt is answered maxBatchSize times, as the original does.
+   * Answers all prompts alike: `sampling` over what `load` was given. One prompt is answered maxBatchSize times, as the
+   * original does; prompt i draws with the seed `seed + i`. Answers end where the model's context does.
    * @throws REQUEST_TOO_LONG, REQUEST_INVALID before any work; REQUEST_ABORTED, REQUEST_NOT_FINITE
    */
-  async infer(inputs: PAInputs, options: InferOptions = {}): Promise<PAResult> {
+  async infer(
+    inputs: PAInputs,
+    sampling: SamplingOptions = {},
+    options: InferOptions = {},
+  ): Promise<PAResult> {
     const given = this.#prompts(inputs, options.isChatModel ?? false);
-    const copies = given.length === 1 ? (this.options.maxBatchSize ?? 1) : 1;
+    const copies = given.length === 1 ? this.limits.maxBatchSize : 1;
     const prompts = given.flatMap((prompt) => new Array<Prompt>(copies).fill(prompt));
     this.#steps.length = 0;
     const start = performance.now();
-    const generations = this.#startAll(prompts, options);
+    const generations = this.#startAll(prompts, sampling, options.signal);
     const streams = generations.map((generation, index) => this.#stream(generation, index, options));
     const results = await Promise.all(streams);
     const endToEndMs = performance.now() - start;
@@ -201,7 +152,7 @@ export class PARunner {
     options: GenerateOptions = {},
   ): Generation {
     const tokens = prompt instanceof Int32Array ? prompt : this.encode(prompt);
-    return this.engine.generate(tokens, { ...this.options.sampling, ...sampling }, options);
+    return this.engine.generate(tokens, sampling, options);
   }
 
   /** Ends requests, then the native engine. Idempotent. */
@@ -216,13 +167,8 @@ export class PARunner {
    */
   encode(prompt: string | readonly ChatMessage[]): Int32Array {
     const { tokenizer, inputBuilder } = this.text;
-    if (!tokenizer || !inputBuilder) {
-      throw new AtbError('REQUEST_INVALID', {
-        field: 'prompt',
-        expected: 'token ids, because the tokenizer was not loaded',
-        found: 'text',
-      });
-    }
+    if (!tokenizer || !inputBuilder)
+      return refuseRequest('prompt', 'token ids, because the tokenizer was not loaded', 'text');
     return Int32Array.from(
       typeof prompt === 'string' ? tokenizer.encode(prompt) : inputBuilder.makeContext(prompt),
     );
@@ -248,30 +194,25 @@ export class PARunner {
   /** Queues all prompts, or none: what cannot fit is refused before anything runs. */
   #startAll(
     prompts: readonly Prompt[],
-    { maxOutputLength, ignoreEos = false, signal }: InferOptions,
+    sampling: SamplingOptions,
+    signal: AbortSignal | undefined,
   ): Generation[] {
+    const { maxInputLength } = this.limits;
+    const { maxPositionEmbeddings } = this.runner.config;
     for (const { tokens } of prompts) {
-      if (tokens.length > this.maxInputLength) {
-        throw new AtbError('REQUEST_INVALID', {
-          field: 'prompt',
-          expected: `at most max_input_length (${this.maxInputLength}) tokens`,
-          found: tokens.length,
-        });
-      }
+      if (tokens.length > maxInputLength)
+        refuseRequest('prompt', `at most max_input_length (${maxInputLength}) tokens`, tokens.length);
     }
-    const { sampling = {}, maxOutputLength: limit = 20 } = this.options;
+    const all = mergeSampling(this.engine.samplingDefaults, sampling);
     const stop = new AbortController();
     const started: Generation[] = [];
     try {
       for (const [index, { tokens }] of prompts.entries()) {
+        const { maxTokens = this.limits.maxOutputLength, seed } = all;
         const request: SamplingOptions = {
-          maxTokens: Math.min(
-            maxOutputLength ?? limit,
-            Math.max(1, this.runner.config.maxPositionEmbeddings - tokens.length),
-          ),
-          ignoreEos,
-          ...sampling,
-          ...(sampling.seed !== undefined && { seed: sampling.seed + index }),
+          ...all,
+          maxTokens: Math.min(maxTokens, Math.max(1, maxPositionEmbeddings - tokens.length)),
+          ...(seed !== undefined && { seed: seed + index }),
         };
         started.push(
           this.engine.generate(tokens, request, {
@@ -308,27 +249,4 @@ export class PARunner {
       threads: this.runner.threads,
     };
   }
-}
-
-/** Blocks of the KV cache: as many as wanted, within the budget or, without one, within the machine's free memory. */
-function cacheBlocks(cacheBytes: number | undefined, wanted: number, blockBytes: number): number {
-  if (cacheBytes === undefined) {
-    // Weights come out of the same memory, so the cache may not take it all.
-    const affordable = Math.floor((freemem() * 0.8) / blockBytes);
-    if (wanted > affordable)
-      throw new AtbError('CACHE_TOO_SMALL', {
-        neededBytes: wanted * blockBytes,
-        availableBytes: Math.floor(freemem() * 0.8),
-        remedy: 'lower max_batch_size or the lengths, or give a memory budget',
-      });
-    return wanted;
-  }
-  const blocks = Math.floor(cacheBytes / blockBytes);
-  if (blocks < 1)
-    throw new AtbError('CACHE_TOO_SMALL', {
-      neededBytes: blockBytes,
-      availableBytes: cacheBytes,
-      remedy: 'raise the memory budget',
-    });
-  return Math.min(blocks, wanted);
 }

@@ -1,5 +1,5 @@
 import type { FloatDType } from '../dtype.js';
-import { AtbError } from '../errors.js';
+import { refuseRequest } from '../errors.js';
 
 /** What keys and values can be stored as, beside the model's own dtype. */
 export const KV_QUANT_MODES = ['int8'] as const;
@@ -16,9 +16,7 @@ export interface KvQuantOptions {
 /** Element type of the cache of a model that computes in `dtype`. Throws REQUEST_INVALID for a mode that is none. */
 export function kvCacheDType(dtype: FloatDType, { kvQuant }: KvQuantOptions): FloatDType | 'i8' {
   if (kvQuant === undefined) return dtype;
-  if (!KV_QUANT_MODES.includes(kvQuant)) {
-    const expected = `one of ${KV_QUANT_MODES.join(', ')}`;
-    throw new AtbError('REQUEST_INVALID', { field: 'kv_quant', expected, found: kvQuant });
-  }
+  if (!KV_QUANT_MODES.includes(kvQuant))
+    refuseRequest('kv_quant', `one of ${KV_QUANT_MODES.join(', ')}`, kvQuant);
   return 'i8';
 }

@@ -11,7 +11,7 @@ export async function loadModels(modelDirs: readonly string[] = []): Promise<voi
 }
 
 /**
- * The router of the checkpoint in a folder: config, model class and, from the floors above, tokenizer and input builder.
+ * The router of the checkpoint in a folder: config, model class, tokenizer and input builder.
  * Throws CONFIG_INVALID, ROUTER_UNKNOWN_MODEL, ROUTER_DUPLICATE_MODEL, ROUTER_MODEL_DIR_INVALID.
  */
 export async function getModel(

@@ -2,7 +2,12 @@ import type { GraphSpec } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import type { BaseConfig, ConfigDict } from '../layers/config/index.js';
 import type { KvCacheDesc } from '../native/binding.js';
+import { type GenerationConfig, parseGenerationConfig } from '../sampling/generation-config.js';
 import type { StepInput } from '../step-inputs/index.js';
+import { HfTokenizer } from '../tokenizer/hf-tokenizer.js';
+import { InputBuilder, type InputBuilderOptions } from '../tokenizer/input-builder.js';
+import { readModelJson } from '../tokenizer/model-files.js';
+import { Postprocessor } from '../tokenizer/postprocessor.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
 
 /** What a runner needs of a model, and all that it may know. */
@@ -22,27 +27,11 @@ export interface CausalLM {
 export type CausalLMClass = new (config: BaseConfig, weights: Weights) => CausalLM;
 
 /**
- * Parts of a model that floors above add: each augments this interface with a property and calls `registerRouterPart`.
- * A router may override one with a method of the same name in its `parts()`.
+ * Everything about a model that is decided before its weights are read: its configuration, its class, and what turns text
+ * into its tokens and back. A family overrides what it does in its own way.
  */
-// biome-ignore lint/suspicious/noEmptyInterface: filled by declaration merging
-export interface RouterParts {}
-
-type PartMakers = { [K in keyof RouterParts]?: (router: BaseRouter) => RouterParts[K] };
-const defaultParts: PartMakers = {};
-
-/** Says how a part is made for models whose router does not say otherwise. */
-export function registerRouterPart<K extends keyof RouterParts>(
-  name: K,
-  make: (router: BaseRouter) => RouterParts[K],
-): void {
-  defaultParts[name] = make as PartMakers[K];
-}
-
-/** Everything about a model that is decided before its weights are read. Each property is made once, when first asked for. */
 export abstract class BaseRouter {
   #config: BaseConfig | undefined;
-  readonly #made = new Map<keyof RouterParts, unknown>();
 
   constructor(
     readonly modelPath: string,
@@ -54,11 +43,6 @@ export abstract class BaseRouter {
   protected abstract getConfig(): BaseConfig;
   protected abstract getModelClass(): CausalLMClass;
 
-  /** Parts that this family makes in its own way. */
-  protected parts(): PartMakers {
-    return {};
-  }
-
   get config(): BaseConfig {
     this.#config ??= this.getConfig();
     return this.#config;
@@ -68,18 +52,36 @@ export abstract class BaseRouter {
     return this.getModelClass();
   }
 
-  createModel(weights: Weights): CausalLM {
-    return new this.modelClass(this.config, weights);
+  /** `config`: as the model runs, where that differs from config.json. */
+  createModel(weights: Weights, config: BaseConfig = this.config): CausalLM {
+    return new this.modelClass(config, weights);
   }
 
-  /** The tokenizer, the input builder, …: whatever the floors above have added under this name. */
-  part<K extends keyof RouterParts>(name: K): RouterParts[K] {
-    if (!this.#made.has(name)) {
-      const make = this.parts()[name] ?? defaultParts[name];
-      if (make === undefined) throw new TypeError(`nothing makes the router part "${String(name)}"`);
-      this.#made.set(name, make(this));
-    }
-    return this.#made.get(name) as RouterParts[K];
+  /**
+   * What generation_config.json says, with the end tokens of config.json beside its own.
+   * @throws CONFIG_INVALID, and TOKENIZER_INVALID for a file that is not JSON
+   */
+  async getGenerationConfig(): Promise<GenerationConfig> {
+    const file = 'generation_config.json';
+    const found = await readModelJson(this.modelPath, file);
+    const generation = parseGenerationConfig(found === undefined ? {} : found, file);
+    const eosTokenIds = [...new Set([...generation.eosTokenIds, ...this.config.eosTokenIds])];
+    return { ...generation, eosTokenIds };
+  }
+
+  /** @throws TOKENIZER_* */
+  getTokenizer({ eosTokenIds }: GenerationConfig): Promise<HfTokenizer> {
+    return HfTokenizer.load(this.modelPath, { eosTokenIds });
+  }
+
+  /** @throws TEMPLATE_* */
+  getInputBuilder(tokenizer: HfTokenizer, options: InputBuilderOptions): Promise<InputBuilder> {
+    return InputBuilder.load(this.modelPath, tokenizer, options);
+  }
+
+  /** Without a tokenizer it follows token ids alone. */
+  getPostprocessor(tokenizer: HfTokenizer | undefined, { eosTokenIds }: GenerationConfig): Postprocessor {
+    return new Postprocessor(tokenizer, tokenizer?.eosTokenIds ?? eosTokenIds);
   }
 }
 

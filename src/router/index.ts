@@ -4,8 +4,6 @@ export {
   type CausalLM,
   type CausalLMClass,
   type RouterClass,
-  type RouterParts,
-  registerRouterPart,
 } from './base-router.js';
 export { readConfigDict } from './config-file.js';
 export { discoverModels } from './discover.js';

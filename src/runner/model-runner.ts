@@ -4,9 +4,7 @@ import { AtbError } from '../errors.js';
 import type { GraphSpec } from '../graph/atb-graph.js';
 import { type GraphKind, PREFILL } from '../graph/graph-kind.js';
 import { applyPasses, type PassSelection } from '../graph/passes/index.js';
-import { type KvQuantOptions, kvCacheDType } from '../kv-cache/kv-quant.js';
 import type { BaseConfig } from '../layers/config/index.js';
-import { getModel } from '../models/get-model.js';
 import {
   createEngine,
   type GraphStats,
@@ -15,27 +13,20 @@ import {
   type SamplerOptions,
   type StepResult,
 } from '../native/index.js';
-import type { BaseRouter } from '../router/index.js';
 import type { Batch } from '../scheduler/scheduler.js';
 import type { Sequence } from '../scheduler/sequence.js';
 import type { Step } from '../step-inputs/index.js';
-import { Checkpoint } from '../weights/checkpoint.js';
-import { type QuantizeOptions, quantizationPlan } from '../weights/quantization.js';
 import { kvBlockBytes } from './kv-block-bytes.js';
+import { type OpenModel, type OpenModelOptions, openModel } from './open-model.js';
 import { matrixSizes, Profiler } from './profiler.js';
 import { ServedInputs } from './served-inputs.js';
 import { type ForwardInputs, stepOfBatch, stepOfForward } from './steps.js';
 import { loadWeights, weightStorage, withStandIns } from './weight-storage.js';
 
-export interface ModelRunnerOptions extends QuantizeOptions, KvQuantOptions {
-  /** Directory of a Hugging Face checkpoint. */
-  readonly modelPath: string;
-  /** Folders with model directories of the user's own, beside this package's. */
-  readonly modelDirs?: readonly string[];
-  /** Override of the model's context length. */
-  readonly maxPositionEmbeddings?: number;
-  /** Of weights and activations; the checkpoint's when absent. */
-  readonly dtype?: FloatDType;
+/** Tokens of a KV block when nobody says. */
+export const DEFAULT_BLOCK_SIZE = 128;
+
+export interface RunnerOptions {
   /** Compute threads; one per available core when absent. */
   readonly threads?: number;
   /** Kernel table by name; the best that this machine runs when absent. */
@@ -55,6 +46,8 @@ export interface ModelRunnerOptions extends QuantizeOptions, KvQuantOptions {
   readonly onPlan?: (kind: GraphKind, reason: string) => void;
 }
 
+export interface ModelRunnerOptions extends OpenModelOptions, RunnerOptions {}
+
 export interface RunOptions {
   /** Rows of logits to return: none, each entry's last token, or every token of the step. */
   readonly logits?: 'none' | 'last' | 'all';
@@ -72,7 +65,7 @@ interface Loaded {
   readonly engine: NativeEngine;
   readonly inputs: ServedInputs;
   readonly graphIds: ReadonlyMap<GraphKind, number>;
-  readonly onPlan: ModelRunnerOptions['onPlan'];
+  readonly onPlan: RunnerOptions['onPlan'];
 }
 
 /**
@@ -105,25 +98,21 @@ export class ModelRunner {
   }
 
   /**
-   * Loads a checkpoint.
-   * @throws ROUTER_*, CONFIG_*, WEIGHT_*, NATIVE_*, REQUEST_INVALID, OPTION_UNSUPPORTED
+   * Puts a model on an engine: one that is open, or that of a directory.
+   * @throws WEIGHT_*, NATIVE_*, OPTION_UNSUPPORTED; for a directory also what `openModel` throws
    */
-  static async load(options: ModelRunnerOptions): Promise<ModelRunner> {
-    const start = performance.now();
+  static async load(
+    ...given: [open: OpenModel, options: RunnerOptions] | [options: ModelRunnerOptions]
+  ): Promise<ModelRunner> {
+    if (given.length === 1) return ModelRunner.load(await openModel(given[0]), given[0]);
+    const [{ config, dtype, cacheDType, checkpoint, model, openMs }, options] = given;
+    const start = performance.now() - openMs;
     const {
-      modelPath,
-      blockSize = 128,
+      blockSize = DEFAULT_BLOCK_SIZE,
       numBlocks,
       threads = availableParallelism(),
       passes = 'all',
     } = options;
-    const router = await getModel(modelPath, options);
-    const config = runConfig(router, options.maxPositionEmbeddings);
-    const dtype = options.dtype ?? config.dtype ?? 'bf16';
-    const quantization = quantizationPlan(options);
-    const cacheDType = kvCacheDType(dtype, options);
-    const checkpoint = await Checkpoint.open(modelPath);
-    const model = new router.modelClass(config, checkpoint.weights({ dtype, quantization }));
     const storage = weightStorage(model.getWeights());
     const graphs = new Map(
       model.graphKinds.map((kind) => [
@@ -265,21 +254,4 @@ function requireCachedAttention(prefill: GraphSpec | undefined): void {
     found: 'int8',
     reason: `without the graph passes ${passes}, prefill attends to keys and values before they are rounded`,
   });
-}
-
-/**
- * A model's configuration as it runs. The override bounds positions; rope scaling goes on reading the length that the
- * model was trained for.
- * @throws CONFIG_INVALID, REQUEST_INVALID
- */
-export function runConfig({ config }: BaseRouter, maxPositionEmbeddings?: number): BaseConfig {
-  if (maxPositionEmbeddings === undefined) return config;
-  if (!Number.isSafeInteger(maxPositionEmbeddings) || maxPositionEmbeddings < 1) {
-    throw new AtbError('REQUEST_INVALID', {
-      field: 'maxPositionEmbeddings',
-      expected: 'an integer >= 1',
-      found: maxPositionEmbeddings,
-    });
-  }
-  return { ...config, maxPositionEmbeddings };
 }

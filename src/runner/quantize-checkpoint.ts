@@ -4,24 +4,19 @@ import { availableParallelism } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Tensor } from '../dtype.js';
 import { AtbError } from '../errors.js';
-import { getModel } from '../models/get-model.js';
 import { createEngine, type NativeEngine } from '../native/index.js';
-import { Checkpoint, type CheckpointTensor } from '../weights/checkpoint.js';
+import type { Checkpoint, CheckpointTensor } from '../weights/checkpoint.js';
 import {
   FLOAT_TYPE,
   GROUP_SIZE_KEY,
   MODEL_TYPE_KEY,
   QUANT_DESCRIPTION_FILE,
 } from '../weights/quant-description.js';
-import {
-  type QuantDesc,
-  type QuantizeMode,
-  type QuantizeOptions,
-  quantizationPlan,
-} from '../weights/quantization.js';
+import type { QuantDesc, QuantizeMode, QuantizeOptions } from '../weights/quantization.js';
 import { readExactly, readRegularFile } from '../weights/regular-file.js';
 import { SafetensorsWriter, type TensorEntry } from '../weights/safetensors-writer.js';
 import type { QuantizedPart } from '../weights/weights.js';
+import { openModel } from './open-model.js';
 
 export interface QuantizeCheckpointOptions extends QuantizeOptions {
   readonly quantize: QuantizeMode;
@@ -52,11 +47,7 @@ const COPY_BYTES = 8 * 2 ** 20;
 export async function quantizeCheckpoint(options: QuantizeCheckpointOptions): Promise<void> {
   const output = resolve(options.output);
   await requireFree(output);
-  const router = await getModel(options.input, options);
-  const checkpoint = await Checkpoint.open(options.input);
-  const quantization = quantizationPlan(options);
-  const { dtype = 'bf16' } = router.config;
-  const model = router.createModel(checkpoint.weights({ dtype, quantization }));
+  const { checkpoint, model } = await openModel({ ...options, modelPath: options.input });
   const orders = ordersByTensor(checkpoint, model.getWeights());
   const folder = join(dirname(output), `.${basename(output)}-${randomUUID()}`);
   await mkdir(folder, { recursive: true });

@@ -1,10 +1,8 @@
-import type { BaseConfig } from '../layers/config/index.js';
-import { parseGenerationConfig } from '../sampling/generation-config.js';
+import type { BaseRouter } from '../router/index.js';
 import type { SamplingDefaults } from '../sampling/sampling-params.js';
-import { HfTokenizer } from '../tokenizer/hf-tokenizer.js';
-import { InputBuilder } from '../tokenizer/input-builder.js';
-import { readModelJson } from '../tokenizer/model-files.js';
-import { Postprocessor } from '../tokenizer/postprocessor.js';
+import type { HfTokenizer } from '../tokenizer/hf-tokenizer.js';
+import type { InputBuilder } from '../tokenizer/input-builder.js';
+import type { Postprocessor } from '../tokenizer/postprocessor.js';
 
 export interface TextProcessingOptions {
   /** False: no tokenizer files are read; prompts are token ids. */
@@ -23,24 +21,19 @@ export interface TextProcessing {
 }
 
 /**
- * Reads a model directory's tokenizer, chat template and generation_config.json.
+ * Reads a model directory's tokenizer, chat template and generation_config.json, in the way of its family.
  * @throws TOKENIZER_*, TEMPLATE_*, CONFIG_INVALID
  */
 export async function loadTextProcessing(
-  modelPath: string,
-  config: BaseConfig,
-  { loadTokenizer = true, chatTemplate }: TextProcessingOptions = {},
+  router: BaseRouter,
+  { loadTokenizer = true, chatTemplate }: TextProcessingOptions,
 ): Promise<TextProcessing> {
-  const found = await readModelJson(modelPath, 'generation_config.json');
-  const generation = found === undefined ? undefined : parseGenerationConfig(found, 'generation_config.json');
-  const eosTokenIds = [...new Set([...(generation?.eosTokenIds ?? []), ...config.eosTokenIds])];
-  const samplingDefaults = generation?.sampling ?? {};
-  if (!loadTokenizer) {
-    const postprocessor = new Postprocessor(undefined, eosTokenIds);
-    return { tokenizer: undefined, inputBuilder: undefined, postprocessor, samplingDefaults };
-  }
-  const tokenizer = await HfTokenizer.load(modelPath, { eosTokenIds });
-  const inputBuilder = await InputBuilder.load(modelPath, tokenizer, { chatTemplate });
-  const postprocessor = new Postprocessor(tokenizer, tokenizer.eosTokenIds);
-  return { tokenizer, inputBuilder, postprocessor, samplingDefaults };
+  const generation = await router.getGenerationConfig();
+  const tokenizer = loadTokenizer ? await router.getTokenizer(generation) : undefined;
+  return {
+    tokenizer,
+    inputBuilder: tokenizer && (await router.getInputBuilder(tokenizer, { chatTemplate })),
+    postprocessor: router.getPostprocessor(tokenizer, generation),
+    samplingDefaults: generation.sampling,
+  };
 }

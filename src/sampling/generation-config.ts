@@ -1,5 +1,5 @@
 import { AtbError, describeValue } from '../errors.js';
-import { problemOfDefault, type SamplingDefaults } from './sampling-params.js';
+import { PRESETS, problemOfDefault, type SamplingDefaults } from './sampling-params.js';
 
 /** What generation_config.json (or config.json, where it lacks) says about generating. */
 export interface GenerationConfig {
@@ -9,15 +9,6 @@ export interface GenerationConfig {
   readonly bosTokenId: number | undefined;
   readonly padTokenId: number | undefined;
 }
-
-const SAMPLING_KEYS = {
-  max_new_tokens: 'maxTokens',
-  temperature: 'temperature',
-  top_k: 'topK',
-  top_p: 'topP',
-  min_p: 'minP',
-  repetition_penalty: 'repetitionPenalty',
-} as const satisfies Record<string, keyof SamplingDefaults>;
 
 /**
  * Reads generation_config.json with the meaning that `transformers` gives it: without `do_sample` the best token is
@@ -38,7 +29,7 @@ export function parseGenerationConfig(value: unknown, file: string): GenerationC
     problems.push(`do_sample must be true or false, found ${describeValue(isSampled)}`);
 
   const sampling: Record<string, number> = {};
-  for (const [key, field] of Object.entries(SAMPLING_KEYS)) {
+  for (const [field, key] of PRESETS) {
     const found = raw.get(key);
     if (found === undefined) continue;
     const expected = problemOfDefault(field, found);

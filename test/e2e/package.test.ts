@@ -13,7 +13,7 @@ import { AtbError, BaseOperation, PARunner } from 'atb-models';
 const runner = await PARunner.load({ modelPath: ${JSON.stringify(MODEL)}, maxOutputLength: 32 });
 let streamed = '';
 for await (const { text } of runner.generate('Once upon a time', { maxTokens: 24 })) streamed += text;
-const { answers } = await runner.infer({ kind: 'texts', prompts: ['Once upon a time'] }, { maxOutputLength: 24 });
+const { answers } = await runner.infer({ kind: 'texts', prompts: ['Once upon a time'] }, { maxTokens: 24 });
 await runner.dispose();
 const x = { dtype: 'f32', shape: [2], data: Float32Array.of(1, 2) };
 const { out0 } = await new BaseOperation('Elewise', { elewiseType: 'ELEWISE_ADD' }, 'add').forward({ in0: x, in1: x });

@@ -1,11 +1,10 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { BlockManager, BlockTable, type Reservation } from '../../src/kv-cache/block-manager.js';
+import { BlockManager, BlockTable } from '../../src/kv-cache/block-manager.js';
 
 /** The specification: nothing is counted, everything is derived from who holds what. */
 class ReferenceModel {
   readonly held = new Set<BlockTable>();
-  readonly reserved = new Map<Reservation, number>();
   constructor(
     readonly numBlocks: number,
     readonly blockSize: number,
@@ -16,41 +15,28 @@ class ReferenceModel {
   }
 
   free(): number {
-    return this.numBlocks - this.used() - [...this.reserved.values()].reduce((sum, count) => sum + count, 0);
+    return this.numBlocks - this.used();
   }
 }
 
-type Step =
-  | { do: 'grow'; table: number; tokens: number }
-  | { do: 'release'; table: number }
-  | { do: 'fork'; table: number; tokens: number }
-  | { do: 'reserve'; blocks: number }
-  | { do: 'cancel'; reservation: number }
-  | { do: 'draw'; table: number; reservation: number; tokens: number };
+type Step = { do: 'grow'; table: number; tokens: number } | { do: 'release'; table: number };
 
 const index = fc.nat({ max: 11 });
-const tokens = fc.nat({ max: 40 });
 const step: fc.Arbitrary<Step> = fc.oneof(
-  fc.record({ do: fc.constant('grow' as const), table: index, tokens }),
-  fc.record({ do: fc.constant('release' as const), table: index }),
-  fc.record({ do: fc.constant('fork' as const), table: index, tokens }),
-  fc.record({ do: fc.constant('reserve' as const), blocks: fc.nat({ max: 6 }) }),
-  fc.record({ do: fc.constant('cancel' as const), reservation: index }),
-  fc.record({ do: fc.constant('draw' as const), table: index, reservation: index, tokens }),
+  {
+    weight: 3,
+    arbitrary: fc.record({ do: fc.constant('grow' as const), table: index, tokens: fc.nat({ max: 40 }) }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('release' as const), table: index }) },
 );
 
 function check(manager: BlockManager, model: ReferenceModel): void {
-  const owners = new Map<number, number>();
-  for (const table of model.held) {
-    if (new Set(table.blocks).size !== table.blocks.length) throw new Error('a table holds a block twice');
-    for (const block of table.blocks) owners.set(block, (owners.get(block) ?? 0) + 1);
-  }
-  for (let block = 0; block < manager.numBlocks; block++) {
-    if (manager.references(block) !== (owners.get(block) ?? 0)) throw new Error(`references of ${block}`);
-  }
+  const owned = [...model.held].flatMap((table) => table.blocks);
+  if (new Set(owned).size !== owned.length) throw new Error('a block is in two places');
+  if (owned.some((block) => block < 0 || block >= manager.numBlocks)) throw new Error('no such block');
   if (manager.freeBlocks !== model.free()) throw new Error(`free ${manager.freeBlocks}, not ${model.free()}`);
   if (manager.freeBlocks < 0) throw new Error('free blocks are negative');
-  if (manager.freeBlocks + manager.reservedBlocks + manager.usedBlocks !== manager.numBlocks) {
+  if (manager.freeBlocks + manager.usedBlocks !== manager.numBlocks) {
     throw new Error('the counts do not add up');
   }
 }
@@ -76,38 +62,15 @@ describe('BlockManager', () => {
     expect(manager.freeBlocks).to.equal(3);
   });
 
-  it('maps a position to its slot through the table', () => {
-    const manager = new BlockManager({ numBlocks: 4, blockSize: 32 });
-    const first = new BlockTable();
-    const second = new BlockTable();
-    manager.grow(first, 32);
-    manager.grow(second, 64);
-    expect(manager.slot(second, 0)).to.equal((second.blocks[0] as number) * 32);
-    expect(manager.slot(second, 33)).to.equal((second.blocks[1] as number) * 32 + 1);
-    expect(() => manager.slot(second, 64)).to.throw(/beyond the table/);
-  });
-
-  it('shares full blocks between forks and frees them when the last holder lets go', () => {
+  it('takes back what a table holds, once', () => {
     const manager = new BlockManager({ numBlocks: 4, blockSize: 4 });
     const table = new BlockTable();
     manager.grow(table, 10);
-    const fork = manager.fork(table, 10);
-    expect(fork.blocks).to.deep.equal(table.blocks.slice(0, 2));
+    const copy = new BlockTable();
+    copy.blocks.push(...table.blocks);
     manager.release(table);
-    expect(manager.freeBlocks).to.equal(2);
-    manager.release(fork);
-    expect(manager.freeBlocks).to.equal(4);
-  });
-
-  it('keeps reserved blocks from everybody else', () => {
-    const manager = new BlockManager({ numBlocks: 4, blockSize: 4 });
-    const reservation = manager.reserve(3);
-    const table = new BlockTable();
-    expect(manager.grow(table, 8)).to.equal(false);
-    expect(manager.reserve(2)).to.equal(undefined);
-    expect(manager.grow(table, 16, reservation)).to.equal(true);
-    expect(manager.reservedBlocks).to.equal(0);
-    expect(() => manager.cancel(reservation as Reservation)).to.throw(/has ended/);
+    expect([manager.freeBlocks, manager.usedBlocks, table.blocks]).to.deep.equal([4, 0, []]);
+    expect(() => manager.release(copy)).to.throw(/is free already/);
   });
 
   it('gives a sequence consecutive ids, also while others grow beside it', () => {
@@ -152,34 +115,18 @@ describe('BlockManager', () => {
           for (const table of tables) model.held.add(table);
           for (const s of steps) {
             operations++;
-            const held = [...model.held];
-            const table = 'table' in s ? (held[s.table % held.length] as BlockTable) : new BlockTable();
-            const reservations = [...model.reserved.keys()];
-            const reservation =
-              'reservation' in s ? reservations[s.reservation % reservations.length] : undefined;
+            const table = tables[s.table % tables.length] as BlockTable;
             const freeBefore = model.free();
-            if (s.do === 'grow' || s.do === 'draw') {
+            if (s.do === 'grow') {
               const missing = Math.max(0, Math.ceil(s.tokens / blockSize) - table.blocks.length);
-              const extra = reservation === undefined ? 0 : (model.reserved.get(reservation) as number);
-              const grown = manager.grow(table, s.tokens, reservation);
-              if (grown !== missing <= freeBefore + extra) throw new Error('grow decided wrongly');
-              if (grown && reservation !== undefined) model.reserved.delete(reservation);
+              const grown = manager.grow(table, s.tokens);
+              if (grown !== missing <= freeBefore) throw new Error('grow decided wrongly');
               if (grown && table.blocks.length * blockSize < s.tokens)
                 throw new Error('grow gave too little');
-            } else if (s.do === 'release') {
+              if (model.free() !== freeBefore - (grown ? missing : 0)) throw new Error('grow took too much');
+            } else {
               manager.release(table);
               if (table.blocks.length !== 0) throw new Error('a released table holds blocks');
-            } else if (s.do === 'fork') {
-              const fork = manager.fork(table, s.tokens);
-              if (model.held.size < 16) model.held.add(fork);
-              else manager.release(fork);
-            } else if (s.do === 'reserve') {
-              const made = manager.reserve(s.blocks);
-              if ((made !== undefined) !== s.blocks <= freeBefore) throw new Error('reserve decided wrongly');
-              if (made !== undefined) model.reserved.set(made, s.blocks);
-            } else if (reservation !== undefined) {
-              manager.cancel(reservation);
-              model.reserved.delete(reservation);
             }
             check(manager, model);
           }

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { getModel, loadModels } from '../../src/models/get-model.js';
 import { LlamaRouter } from '../../src/models/llama/index.js';
-import '../../src/runner/router-parts.js';
+import { loadTextProcessing } from '../../src/runner/text-processing.js';
+import type { GenerationConfig } from '../../src/sampling/generation-config.js';
 import { writeConfigs } from './family-models.js';
 
 describe('what a router knows of text', () => {
@@ -22,31 +23,38 @@ describe('what a router knows of text', () => {
 
   it('comes from the checkpoint, with or without its tokenizer', async () => {
     const router = await getModel(join(folder, 'llama'));
-    const text = await router.part('textProcessing')({ loadTokenizer: false });
+    const text = await loadTextProcessing(router, { loadTokenizer: false });
     expect(text.tokenizer).to.equal(undefined);
     expect(text.samplingDefaults).to.deep.include({ temperature: 0.5 });
-    const failure = await router.part('tokenizer').then(
+    expect([...text.postprocessor.eosTokenIds]).to.include.members([7, 9]);
+    const failure = await loadTextProcessing(router, {}).then(
       () => '',
       (error: Error) => error.message,
     );
     expect(failure).to.match(/TOKENIZER_.*tokenizer/);
   });
 
-  it('is made once, and in the way of the family if it has one', async () => {
-    class SilentRouter extends LlamaRouter {
-      made = 0;
-      protected override parts() {
-        return {
-          tokenizer: async () => {
-            this.made++;
-            return undefined;
-          },
-        };
+  it('adds the end tokens of config.json to those of generation_config.json', async () => {
+    const router = new LlamaRouter(join(folder, 'llama'), {
+      ...(await getModel(join(folder, 'llama'))).configDict,
+      eos_token_id: [9, 11],
+    });
+    expect((await router.getGenerationConfig()).eosTokenIds).to.deep.equal([7, 9, 11]);
+    expect(router.getPostprocessor(undefined, await router.getGenerationConfig()).checkEos(11)).to.equal(
+      true,
+    );
+  });
+
+  it('is made in the way of the family if it has one', async () => {
+    class ShortRouter extends LlamaRouter {
+      override async getGenerationConfig(): Promise<GenerationConfig> {
+        return { ...(await super.getGenerationConfig()), eosTokenIds: [3] };
       }
     }
-    const router = new SilentRouter(join(folder, 'llama'), { model_type: 'llama' });
-    expect(router.part('tokenizer')).to.equal(router.part('tokenizer'));
-    expect(await router.part('tokenizer')).to.equal(undefined);
-    expect(router.made).to.equal(1);
+    const { configDict } = await getModel(join(folder, 'llama'));
+    const text = await loadTextProcessing(new ShortRouter(join(folder, 'llama'), configDict), {
+      loadTokenizer: false,
+    });
+    expect([...text.postprocessor.eosTokenIds]).to.deep.equal([3]);
   });
 });

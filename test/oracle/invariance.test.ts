@@ -55,7 +55,11 @@ async function generateAll(
     maxPositionEmbeddings: 256,
   });
   const options = { maxBatchSize: 8, maxPrefillTokens: 1024, maxModelLen: 256, chunkedPrefill: false };
-  const engine = new LLMEngine(runner, new Postprocessor(undefined, []), { ...options, ...engineOptions });
+  const engine = new LLMEngine(runner, {
+    postprocessor: new Postprocessor(undefined, []),
+    ...options,
+    ...engineOptions,
+  });
   try {
     const results = await Promise.all(
       prompts.map((prompt, i) => engine.generate(prompt, { ...SAMPLING, seed: 1000 + i }).result),

@@ -42,7 +42,8 @@ for (const isa of availableIsas()) {
         this.timeout(120_000);
         const directory = caseDirectory(oracleCase);
         const runner = await load(directory.path, oracleCase, isa).finally(directory.remove);
-        const engine = new LLMEngine(runner, new Postprocessor(undefined, []), {
+        const engine = new LLMEngine(runner, {
+          postprocessor: new Postprocessor(undefined, []),
           maxBatchSize: 8,
           maxPrefillTokens: 512,
           maxModelLen: CONTEXT,

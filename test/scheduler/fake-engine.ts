@@ -24,13 +24,13 @@ export class FakeEngine {
     for (const { sequence, start, count } of batch.entries) {
       for (let position = start; position < start + count; position++) {
         const token = sequence.tokens[position] as number;
-        this.#slots[this.blocks.slot(sequence.blockTable, position)] = { sequence, position, token };
+        this.#slots[this.#slotOf(sequence, position)] = { sequence, position, token };
       }
     }
     return batch.entries.map(({ sequence, start, count, sample }) => {
       const seen: number[] = [];
       for (let position = 0; position < start + count; position++) {
-        const slot = this.#slots[this.blocks.slot(sequence.blockTable, position)];
+        const slot = this.#slots[this.#slotOf(sequence, position)];
         if (slot?.sequence !== sequence || slot.position !== position) {
           throw new Error(`sequence ${sequence.id} reads a slot of position ${position} that is not its own`);
         }
@@ -38,6 +38,13 @@ export class FakeEngine {
       }
       return sample ? nextToken(seen) : -1;
     });
+  }
+
+  #slotOf({ id, blockTable }: Sequence, position: number): number {
+    const { blockSize } = this.blocks;
+    const block = blockTable.blocks[Math.floor(position / blockSize)];
+    if (block === undefined) throw new Error(`position ${position} of sequence ${id} is beyond its blocks`);
+    return block * blockSize + (position % blockSize);
   }
 }
 

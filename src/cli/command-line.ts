@@ -1,0 +1,122 @@
+import type { Argv, Options } from 'yargs';
+import { AtbError, refuseRequest } from '../errors.js';
+import { nearestName } from '../nearest-name.js';
+import { FLAGS, type Flag, type FlagName, groupOf } from './flags.js';
+
+/** The type of a flag's value as it is written. */
+type Given<F extends Flag> = F extends { readonly choices: readonly (infer C)[] }
+  ? C
+  : F extends { readonly array: true }
+    ? readonly string[]
+    : { string: string; number: number; boolean: boolean }[F['type']];
+/** The type of the option that it becomes. */
+type Value<F extends Flag> = F extends { readonly read: (value: never, name: string) => infer V }
+  ? Exclude<V, undefined>
+  : Given<F>;
+type Always<N extends FlagName> = {
+  [K in N]: (typeof FLAGS)[K] extends { readonly required: true } | { readonly default: unknown } ? K : never;
+}[N];
+
+/** What flags become: options under their names in the library, absent where nothing was said. */
+export type OptionsOf<N extends FlagName> = {
+  readonly [K in Always<N> as (typeof FLAGS)[K]['option']]: Value<(typeof FLAGS)[K]>;
+} & { readonly [K in Exclude<N, Always<N>> as (typeof FLAGS)[K]['option']]?: Value<(typeof FLAGS)[K]> };
+
+/** Values by the names of flags, as yargs reads them. */
+export type Parsed = Readonly<Record<string, unknown>>;
+
+/** Underscore names are the original's; the same names with dashes are accepted too. */
+export function underscored(args: readonly string[]): string[] {
+  return args.map((arg) =>
+    /^--[a-z]/.test(arg) ? arg.replace(/^--[^=]+/, (name) => `--${name.slice(2).replaceAll('-', '_')}`) : arg,
+  );
+}
+
+export interface CommandShape {
+  /** Names beside the table's: of positional arguments, of flags that the command declares by itself. */
+  readonly alsoKnown?: readonly string[];
+  /** Flags that this command cannot do without, beside those that none can. */
+  readonly required?: readonly FlagName[];
+}
+
+/** Makes yargs know a command's flags; whatever else is written is refused with the name that it resembles. */
+export function declareFlags<T>(
+  argv: Argv<T>,
+  names: readonly FlagName[],
+  { alsoKnown = [], required = [] }: CommandShape = {},
+): Argv<T> {
+  argv
+    .parserConfiguration({ 'camel-case-expansion': false, 'strip-dashed': true, 'greedy-arrays': true })
+    .options(Object.fromEntries(names.map((name) => [name, yargsOptions(name)])))
+    .demandOption(required)
+    .check((parsed) => {
+      refuseUnknown(parsed, [...names, ...alsoKnown]);
+      return true;
+    });
+  return argv;
+}
+
+function yargsOptions(name: FlagName): Options {
+  const { type, array, choices, describe, required, default: initial }: Flag = FLAGS[name];
+  return {
+    group: groupOf(name),
+    type,
+    describe,
+    ...(array && { array }),
+    ...(choices && { choices: [...choices] }),
+    ...(required && { demandOption: true }),
+    ...(initial !== undefined && { default: initial }),
+  };
+}
+
+/** What yargs itself puts beside the flags. */
+const YARGS_KEYS = ['_', '$0', 'help', 'version'];
+
+/** @throws REQUEST_INVALID naming the first flag that is none of `known`, and the nearest that is */
+export function refuseUnknown(parsed: Parsed, known: readonly string[]): void {
+  const unknown = Object.keys(parsed).find((name) => !YARGS_KEYS.includes(name) && !known.includes(name));
+  if (unknown === undefined) return;
+  const nearest = unknown.length <= 64 ? nearestName(unknown, known) : undefined;
+  refuseRequest(
+    `--${unknown.slice(0, 64)}`,
+    nearest === undefined ? 'an option that --help lists' : `an option that exists: --${nearest}?`,
+    'an unknown name',
+  );
+}
+
+/**
+ * The options that a command's flags set. Checks what they hold, also where yargs did not see it.
+ * @throws REQUEST_INVALID naming the flag
+ */
+export function optionsOf<N extends FlagName>(parsed: Parsed, names: readonly N[]): OptionsOf<N> {
+  const entries = names.flatMap((name) => {
+    const given = parsed[name];
+    if (given === undefined) return [];
+    const flag: Flag = FLAGS[name];
+    checkValue(name, flag, given);
+    if (flag.needs !== undefined && !parsed[flag.needs])
+      refuseRequest(`--${name}`, `used together with --${flag.needs}`, given);
+    const value = flag.read === undefined ? given : flag.read(given as never, name);
+    return value === undefined ? [] : [[flag.option, value]];
+  });
+  return Object.fromEntries(entries) as OptionsOf<N>;
+}
+
+function checkValue(name: string, { type, array, choices }: Flag, given: unknown): void {
+  const fits = (value: unknown): boolean =>
+    choices === undefined ? typeof value === type : choices.some((choice) => choice === value);
+  const isGood = array ? Array.isArray(given) && given.every(fits) : fits(given);
+  if (isGood) return;
+  const one = choices === undefined ? `a ${type}` : `one of ${choices.join(', ')}`;
+  refuseRequest(`--${name}`, array ? `a list, each ${one}` : one, given);
+}
+
+/** How yargs' own complaints end a command. */
+export function usageError(message: string | undefined, error: Error | undefined, help: string): Error {
+  if (error) return error;
+  return new AtbError('REQUEST_INVALID', {
+    field: 'the command line',
+    expected: `options as \`${help}\` lists them`,
+    found: message,
+  });
+}

@@ -1,0 +1,87 @@
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import type { PAInputs } from '../engine/pa-runner.js';
+import { AtbError, refuseRequest } from '../errors.js';
+import type { ChatMessage } from '../tokenizer/chat-template.js';
+import type { OptionsOf } from './command-line.js';
+
+/** The flags that say what to answer. */
+export const INPUT_FLAGS = ['input_texts', 'input_ids', 'input_file', 'input_dict'] as const;
+
+/**
+ * The original's precedence: dialogues of a chat model, then input_dict, input_ids, input_texts.
+ * @throws REQUEST_INVALID, OPTION_UNSUPPORTED
+ */
+export function readInputs({ texts, ids, file, dict }: OptionsOf<(typeof INPUT_FLAGS)[number]>): PAInputs {
+  if (file !== undefined) return readDialogues(file);
+  if (dict !== undefined) return readDict(dict);
+  if (ids !== undefined) return readIds(ids);
+  if (texts.length === 0) refuseRequest('--input_texts', 'at least one prompt', texts);
+  return {
+    kind: 'texts',
+    prompts: texts.map((text) => (isFile(text) ? readFileSync(text, 'utf8') : text)),
+  };
+}
+
+const isFile = (path: string): boolean => path.length < 4096 && existsSync(path) && statSync(path).isFile();
+
+/** @throws REQUEST_INVALID naming the flag */
+export function parseJson(flag: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return refuseRequest(flag, 'valid JSON', text);
+  }
+}
+
+function readDialogues(file: string): PAInputs {
+  if (!isFile(file)) refuseRequest('--input_file', 'an existing file', file);
+  const lines = readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((line) => line.trim() !== '');
+  const dialogues = lines.map((line, i) => {
+    const value = parseJson('--input_file', line);
+    return isDialogue(value)
+      ? value
+      : refuseRequest('--input_file', `a list of {"role","content"} in line ${i + 1}`, line);
+  });
+  return { kind: 'dialogues', dialogues };
+}
+
+function isDialogue(value: unknown): value is ChatMessage[] {
+  const isMessage = (message: unknown): boolean =>
+    typeof message === 'object' &&
+    message !== null &&
+    'role' in message &&
+    typeof message.role === 'string' &&
+    'content' in message &&
+    typeof message.content === 'string';
+  return Array.isArray(value) && value.every(isMessage);
+}
+
+function readIds(lists: readonly string[]): PAInputs {
+  const idOf = (part: string, list: string): number =>
+    /^\s*\d{1,9}\s*$/.test(part)
+      ? Number(part)
+      : refuseRequest('--input_ids', 'token ids joined by commas', list);
+  return {
+    kind: 'tokens',
+    prompts: lists.map((list) => Int32Array.from(list.split(','), (part) => idOf(part, list))),
+  };
+}
+
+function readDict(text: string): PAInputs {
+  const entries = parseJson('--input_dict', text);
+  if (!Array.isArray(entries)) return refuseRequest('--input_dict', 'a list of {"prompt","adapter"}', text);
+  return { kind: 'texts', prompts: entries.map(promptOf) };
+}
+
+function promptOf(entry: unknown): string {
+  const { prompt, adapter } = (entry ?? {}) as { prompt?: unknown; adapter?: unknown };
+  if (typeof prompt !== 'string')
+    return refuseRequest('--input_dict', 'a string "prompt" in each entry', entry);
+  if (adapter !== undefined && adapter !== 'base') {
+    const reason = 'LoRA adapters are not built yet; only "base"';
+    throw new AtbError('OPTION_UNSUPPORTED', { option: '--input_dict', found: adapter, reason });
+  }
+  return prompt;
+}

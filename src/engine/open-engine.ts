@@ -1,0 +1,106 @@
+import { freemem } from 'node:os';
+import { AtbError } from '../errors.js';
+import { kvBlockBytes } from '../runner/kv-block-bytes.js';
+import { DEFAULT_BLOCK_SIZE, ModelRunner, type RunnerOptions } from '../runner/model-runner.js';
+import { type OpenModelOptions, openModel } from '../runner/open-model.js';
+import type { TextProcessing } from '../runner/text-processing.js';
+import { mergeSampling, type SamplingOptions } from '../sampling/sampling-params.js';
+import { LLMEngine, type LLMEngineOptions } from './llm-engine.js';
+
+/** The original's limits, with its defaults. */
+export interface OpenEngineOptions extends OpenModelOptions, Omit<RunnerOptions, 'numBlocks'> {
+  /** Sequences that run at once; 1 when absent. */
+  readonly maxBatchSize?: number;
+  /** Longest prompt, in tokens; 1024 when absent. */
+  readonly maxInputLength?: number;
+  /** New tokens of a request that says nothing else, and for the size of the cache; 20 when absent. */
+  readonly maxOutputLength?: number;
+  /** Prompts of one prefill step; maxBatchSize when absent. */
+  readonly maxPrefillBatchSize?: number;
+  /** Tokens of one prefill step; a batch of longest sequences when absent. Longer prompts are cut into chunks. */
+  readonly maxPrefillTokens?: number;
+  /** Bytes for the KV cache; enough for maxBatchSize sequences of full length when absent. */
+  readonly cacheBytes?: number;
+  /**
+   * Of every request that says nothing else. Greedy when absent, as the original; with a temperature, what else
+   * generation_config.json presets applies.
+   */
+  readonly sampling?: SamplingOptions;
+  readonly onStep?: LLMEngineOptions['onStep'];
+}
+
+/** The limits of an engine with its defaults filled in. */
+export interface EngineLimits {
+  readonly maxBatchSize: number;
+  readonly maxInputLength: number;
+  readonly maxOutputLength: number;
+}
+
+/** A model that is ready for requests. Whoever opened it disposes the engine, then the runner. */
+export interface OpenEngine {
+  readonly engine: LLMEngine;
+  readonly runner: ModelRunner;
+  /** Its tokenizer is absent with `loadTokenizer: false`. */
+  readonly text: TextProcessing;
+  readonly limits: EngineLimits;
+}
+
+/**
+ * From a directory to an engine: opens the model, sizes its cache, loads its weights.
+ * @throws ROUTER_*, CONFIG_*, WEIGHT_*, TOKENIZER_*, TEMPLATE_*, NATIVE_*, REQUEST_INVALID, CACHE_TOO_SMALL
+ */
+export async function openEngine(options: OpenEngineOptions): Promise<OpenEngine> {
+  const { maxBatchSize = 1, maxInputLength = 1024, maxOutputLength = 20 } = options;
+  const { blockSize = DEFAULT_BLOCK_SIZE } = options;
+  const model = await openModel(options);
+  const text = await model.text();
+  const maxModelLen = Math.min(maxInputLength + maxOutputLength, model.config.maxPositionEmbeddings);
+  const wanted = maxBatchSize * Math.ceil(maxModelLen / blockSize);
+  const blockBytes = kvBlockBytes(model.model.caches(), model.cacheDType, blockSize);
+  const numBlocks = cacheBlocks(options.cacheBytes, wanted, blockBytes);
+  const runner = await ModelRunner.load(model, { ...options, blockSize, numBlocks });
+  const { maxPrefillTokens = maxBatchSize * maxModelLen } = options;
+  try {
+    const engine = new LLMEngine(runner, {
+      postprocessor: text.postprocessor,
+      maxBatchSize,
+      maxPrefillBatchSize: options.maxPrefillBatchSize ?? maxBatchSize,
+      maxPrefillTokens,
+      maxModelLen,
+      chunkedPrefill: maxPrefillTokens < maxModelLen,
+      samplingDefaults: mergeSampling(
+        text.samplingDefaults,
+        { temperature: 0, maxTokens: maxOutputLength },
+        options.sampling ?? {},
+      ),
+      ...(options.onStep && { onStep: options.onStep }),
+    });
+    return { engine, runner, text, limits: { maxBatchSize, maxInputLength, maxOutputLength } };
+  } catch (error) {
+    runner.dispose();
+    throw error;
+  }
+}
+
+/** Blocks of the KV cache: as many as wanted, within the budget or, without one, within the machine's free memory. */
+function cacheBlocks(cacheBytes: number | undefined, wanted: number, blockBytes: number): number {
+  if (cacheBytes === undefined) {
+    // Weights come out of the same memory, so the cache may not take it all.
+    const affordable = Math.floor((freemem() * 0.8) / blockBytes);
+    if (wanted > affordable)
+      throw new AtbError('CACHE_TOO_SMALL', {
+        neededBytes: wanted * blockBytes,
+        availableBytes: Math.floor(freemem() * 0.8),
+        remedy: 'lower max_batch_size or the lengths, or give a memory budget',
+      });
+    return wanted;
+  }
+  const blocks = Math.floor(cacheBytes / blockBytes);
+  if (blocks < 1)
+    throw new AtbError('CACHE_TOO_SMALL', {
+      neededBytes: blockBytes,
+      availableBytes: cacheBytes,
+      remedy: 'raise the memory budget',
+    });
+  return Math.min(blocks, wanted);
+}

@@ -1,0 +1,94 @@
+import type { FloatDType } from '../dtype.js';
+import { refuseRequest } from '../errors.js';
+import { type KvQuantOptions, kvCacheDType } from '../kv-cache/kv-quant.js';
+import type { BaseConfig } from '../layers/config/index.js';
+import { getModel } from '../models/get-model.js';
+import type { BaseRouter, CausalLM } from '../router/index.js';
+import { Checkpoint } from '../weights/checkpoint.js';
+import { type QuantizationPlan, type QuantizeOptions, quantizationPlan } from '../weights/quantization.js';
+import { loadTextProcessing, type TextProcessing, type TextProcessingOptions } from './text-processing.js';
+
+/** How a model runs, where that is not as its config.json says. */
+export interface PlanOptions extends QuantizeOptions, KvQuantOptions {
+  /** Override of the model's context length. */
+  readonly maxPositionEmbeddings?: number;
+  /** Of weights and activations; the checkpoint's when absent. */
+  readonly dtype?: FloatDType;
+}
+
+export interface OpenModelOptions extends PlanOptions, TextProcessingOptions {
+  /** Directory of a Hugging Face checkpoint. */
+  readonly modelPath: string;
+  /** Folders with model directories of the user's own, beside this package's. */
+  readonly modelDirs?: readonly string[];
+}
+
+/** What is decided about a model from its config.json and the options alone, checked. */
+export interface ModelPlan {
+  readonly router: BaseRouter;
+  /** As the model runs: with the override of its context length. */
+  readonly config: BaseConfig;
+  /** Of weights and activations. */
+  readonly dtype: FloatDType;
+  /** What keys and values are stored as. */
+  readonly cacheDType: FloatDType | 'i8';
+  /** Which linears become integers while they are loaded; absent for a checkpoint that is loaded as it is. */
+  readonly quantization: QuantizationPlan | undefined;
+}
+
+/** @throws CONFIG_INVALID for config.json, REQUEST_INVALID for the options */
+export function planModel(router: BaseRouter, options: PlanOptions): ModelPlan {
+  const config = configAsRun(router.config, options.maxPositionEmbeddings);
+  const dtype = options.dtype ?? config.dtype ?? 'bf16';
+  const cacheDType = kvCacheDType(dtype, options);
+  return { router, config, dtype, cacheDType, quantization: quantizationPlan(options) };
+}
+
+/** The override bounds positions; rope scaling goes on reading the length that the model was trained for. */
+function configAsRun(config: BaseConfig, maxPositionEmbeddings: number | undefined): BaseConfig {
+  if (maxPositionEmbeddings === undefined) return config;
+  if (!Number.isSafeInteger(maxPositionEmbeddings) || maxPositionEmbeddings < 1)
+    refuseRequest('maxPositionEmbeddings', 'an integer >= 1', maxPositionEmbeddings);
+  return { ...config, maxPositionEmbeddings };
+}
+
+/** A model directory that was read and checked: names, shapes and places of its weights are known, no bytes are read yet. */
+export interface OpenModel extends ModelPlan {
+  readonly checkpoint: Checkpoint;
+  readonly model: CausalLM;
+  /** Milliseconds that opening took. */
+  readonly openMs: number;
+  /**
+   * Tokenizer, chat template and generation_config.json, read once, when they are first asked for.
+   * @throws TOKENIZER_*, TEMPLATE_*, CONFIG_INVALID
+   */
+  text(): Promise<TextProcessing>;
+}
+
+/**
+ * Opens a model directory, once, for whoever runs it or asks about it: config.json, the headers of its weights, the model
+ * class that its family has for it. The result holds no file open and nothing native; hand it on.
+ * @throws ROUTER_*, CONFIG_*, WEIGHT_*, REQUEST_INVALID
+ */
+export async function openModel(options: OpenModelOptions): Promise<OpenModel> {
+  const start = performance.now();
+  const plan = planModel(await getModel(options.modelPath, options), options);
+  const checkpoint = await Checkpoint.open(options.modelPath);
+  const model = modelOf(plan, checkpoint);
+  let text: Promise<TextProcessing> | undefined;
+  return {
+    ...plan,
+    checkpoint,
+    model,
+    openMs: performance.now() - start,
+    text() {
+      text ??= loadTextProcessing(plan.router, options);
+      return text;
+    },
+  };
+}
+
+/** The model over its weights' headers. @throws WEIGHT_* for weights that are not what it needs */
+export function modelOf(plan: ModelPlan, checkpoint: Checkpoint): CausalLM {
+  return plan.router.createModel(checkpoint.weights(plan), plan.config);
+}
