@@ -6,6 +6,7 @@ import {
   printResult,
   reportFailure,
   resultToJson,
+  runPaHelp,
   saveProfile,
 } from '../src/cli/index.js';
 import { PARunner } from '../src/index.js';
@@ -13,6 +14,10 @@ import { PARunner } from '../src/index.js';
 /** Generates text from a Hugging Face checkpoint: `npm run -s run-pa -- --model_path DIR --input_texts "…"`. */
 async function main(): Promise<void> {
   const args = await parseRunPaArguments();
+  if (args === undefined) {
+    process.stdout.write(runPaHelp());
+    return;
+  }
   const runner = await PARunner.load({
     ...args.runner,
     onProgress: loadProgress(process.stderr),

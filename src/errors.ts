@@ -203,6 +203,8 @@ const MESSAGES = {
     `the request was aborted after ${d.tokens.length} tokens`,
   REQUEST_NOT_FINITE: (d: { step: number }) =>
     `the model's logits are not finite at generated token ${d.step}; the checkpoint or its dtype is at fault`,
+  OPTION_UNKNOWN: (d: { option: string; nearest?: string | undefined; help: string }) =>
+    `there is no ${d.option}${d.nearest ? `; nearest: ${d.nearest}` : ''}; \`${d.help}\` lists all`,
   OPTION_UNSUPPORTED: (d: { option: string; found: unknown; reason: string }) =>
     `${d.option}=${describeValue(d.found)} is not supported: ${d.reason}`,
 } as const;

@@ -33,55 +33,73 @@ export function underscored(args: readonly string[]): string[] {
 }
 
 export interface CommandShape {
+  /** The command whose `--help` lists its flags. */
+  readonly command: string;
+  readonly flags: readonly FlagName[];
   /** Names beside the table's: of positional arguments, of flags that the command declares by itself. */
   readonly alsoKnown?: readonly string[];
   /** Flags that this command cannot do without, beside those that none can. */
   readonly required?: readonly FlagName[];
 }
 
-/** Makes yargs know a command's flags; whatever else is written is refused with the name that it resembles. */
-export function declareFlags<T>(
-  argv: Argv<T>,
-  names: readonly FlagName[],
-  { alsoKnown = [], required = [] }: CommandShape = {},
-): Argv<T> {
+/** Makes yargs know a command's flags; what else is written, and what is missing, is refused by name. */
+export function declareFlags<T>(argv: Argv<T>, shape: CommandShape): Argv<T> {
   argv
     .parserConfiguration({ 'camel-case-expansion': false, 'strip-dashed': true, 'greedy-arrays': true })
-    .options(Object.fromEntries(names.map((name) => [name, yargsOptions(name)])))
-    .demandOption(required)
+    .options(Object.fromEntries(shape.flags.map((name) => [name, yargsOptions(name)])))
     .check((parsed) => {
-      refuseUnknown(parsed, [...names, ...alsoKnown]);
+      refuseUnknown(parsed, shape);
+      if (!parsed.help) requireGiven(parsed, shape);
       return true;
     });
   return argv;
 }
 
+/** yargs is not told of choices and of what is required: its complaints would name neither the flag nor the way out. */
 function yargsOptions(name: FlagName): Options {
-  const { type, array, choices, describe, required, default: initial }: Flag = FLAGS[name];
+  const { type, array, default: initial }: Flag = FLAGS[name];
   return {
     group: groupOf(name),
     type,
-    describe,
+    describe: helpOf(name),
     ...(array && { array }),
-    ...(choices && { choices: [...choices] }),
-    ...(required && { demandOption: true }),
     ...(initial !== undefined && { default: initial }),
   };
+}
+
+/** What `--help` says of a flag: `of weights and activations (the checkpoint's): bf16, f16, f32`. */
+export function helpOf(name: FlagName): string {
+  const { describe, choices, required, needs, default: initial }: Flag = FLAGS[name];
+  const notes = [
+    required && 'required',
+    needs && `with --${needs}`,
+    typeof initial === 'number' && `${initial}`,
+  ].filter((note) => typeof note === 'string');
+  return `${describe}${choices ? `: ${choices.join(', ')}` : ''}${notes.map((note) => ` (${note})`).join('')}`;
 }
 
 /** What yargs itself puts beside the flags. */
 const YARGS_KEYS = ['_', '$0', 'help', 'version'];
 
-/** @throws REQUEST_INVALID naming the first flag that is none of `known`, and the nearest that is */
-export function refuseUnknown(parsed: Parsed, known: readonly string[]): void {
+/** @throws OPTION_UNKNOWN naming the first flag that the command has not, and the nearest that it has */
+export function refuseUnknown(parsed: Parsed, { command, flags, alsoKnown = [] }: CommandShape): void {
+  const known = [...flags, ...alsoKnown];
   const unknown = Object.keys(parsed).find((name) => !YARGS_KEYS.includes(name) && !known.includes(name));
   if (unknown === undefined) return;
-  const nearest = unknown.length <= 64 ? nearestName(unknown, known) : undefined;
-  refuseRequest(
-    `--${unknown.slice(0, 64)}`,
-    nearest === undefined ? 'an option that --help lists' : `an option that exists: --${nearest}?`,
-    'an unknown name',
-  );
+  const nearest = nearestName(unknown, flags);
+  throw new AtbError('OPTION_UNKNOWN', {
+    option: `--${unknown.slice(0, 64)}`,
+    nearest: nearest && `--${nearest}`,
+    help: `${command} --help`,
+  });
+}
+
+function requireGiven(parsed: Parsed, { flags, required = [] }: CommandShape): void {
+  const missing = flags.find((name) => {
+    const flag: Flag = FLAGS[name];
+    return (flag.required || required.includes(name)) && parsed[name] === undefined;
+  });
+  if (missing !== undefined) refuseRequest(`--${missing}`, `given: ${helpOf(missing)}`, undefined);
 }
 
 /**
@@ -103,8 +121,10 @@ export function optionsOf<N extends FlagName>(parsed: Parsed, names: readonly N[
 }
 
 function checkValue(name: string, { type, array, choices }: Flag, given: unknown): void {
+  const isTyped = (value: unknown): boolean =>
+    type === 'number' ? Number.isFinite(value) : typeof value === type;
   const fits = (value: unknown): boolean =>
-    choices === undefined ? typeof value === type : choices.some((choice) => choice === value);
+    choices === undefined ? isTyped(value) : choices.some((choice) => choice === value);
   const isGood = array ? Array.isArray(given) && given.every(fits) : fits(given);
   if (isGood) return;
   const one = choices === undefined ? `a ${type}` : `one of ${choices.join(', ')}`;

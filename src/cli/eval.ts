@@ -87,7 +87,7 @@ async function readText(file: string): Promise<string> {
 export const evalCommand: CommandModule = {
   command: 'eval',
   describe: 'perplexity of a text, in windows that do not overlap',
-  builder: (argv) => declareFlags(argv, FLAGS),
+  builder: (argv) => declareFlags(argv, { command: 'atb-models eval', flags: FLAGS }),
   async handler(argv) {
     const { textFile, json, ...options } = optionsOf(argv, FLAGS);
     const found = await evaluate({

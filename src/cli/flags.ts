@@ -88,7 +88,7 @@ const MODEL = {
   }),
   kv_quant: text('kvQuant', "store keys and values so (the model's dtype)", { choices: KV_QUANT_MODES }),
   max_position_embeddings: number('maxPositionEmbeddings', "override of the model's context length"),
-  load_tokenizer: text('loadTokenizer', 'False: token ids in and out (True)', {
+  load_tokenizer: text('loadTokenizer', 'False: token ids in, token ids out', {
     choices: ['True', 'False', 'true', 'false'],
     read: (value: string) => value.toLowerCase() === 'true',
   }),
@@ -166,8 +166,7 @@ export type FlagName = keyof typeof FLAGS;
 
 export const SAMPLING_FLAGS = keysOf(SAMPLING);
 
-/** The headings of `--help`, in its order. */
-const GROUPS: Readonly<Record<string, object>> = {
+const FLAGS_BY_GROUP: Readonly<Record<string, object>> = {
   'Model:': MODEL,
   'Prompts:': PROMPTS,
   'Sampling:': SAMPLING,
@@ -176,8 +175,11 @@ const GROUPS: Readonly<Record<string, object>> = {
   'Output:': OUTPUT,
 };
 
+/** The headings of `--help`, in its order. */
+export const GROUPS: readonly string[] = Object.keys(FLAGS_BY_GROUP);
+
 export const groupOf = (name: FlagName): string =>
-  Object.keys(GROUPS).find((group) => Object.hasOwn(GROUPS[group] as object, name)) ?? 'Options:';
+  GROUPS.find((group) => Object.hasOwn(FLAGS_BY_GROUP[group] ?? {}, name)) ?? 'Options:';
 
 function keysOf<T extends object>(flags: T): (keyof T)[] {
   return Object.keys(flags) as (keyof T)[];

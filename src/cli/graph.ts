@@ -91,7 +91,9 @@ export const graphCommand: CommandModule = {
   describe: "print a model's graph as text, dot, svg or json",
   builder: (argv) => {
     const names = PASSES.map(({ name, summary }) => `  ${name}: ${summary}`).join('\n');
-    return declareFlags(argv, FLAGS).epilogue(`--passes names some of:\n${names}`);
+    return declareFlags(argv, { command: 'atb-models graph', flags: FLAGS }).epilogue(
+      `--passes names some of:\n${names}`,
+    );
   },
   async handler(argv) {
     const { output, ...options } = optionsOf(argv, FLAGS);

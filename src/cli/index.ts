@@ -8,5 +8,5 @@ export {
   profileTable,
   resultToJson,
 } from './report.js';
-export { parseRunPaArguments, type RunPaArguments } from './run-pa.js';
+export { parseRunPaArguments, type RunPaArguments, runPaHelp } from './run-pa.js';
 export { logPlan, saveProfile } from './save-profile.js';

@@ -1,5 +1,7 @@
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
+import { AtbError } from '../errors.js';
+import { nearestName } from '../nearest-name.js';
 import { underscored, usageError } from './command-line.js';
 import { evalCommand } from './eval.js';
 import { reportFailure } from './failure.js';
@@ -8,9 +10,17 @@ import { graphCommand } from './graph.js';
 import { inspectCommand } from './inspect.js';
 import { quantizeCommand } from './quantize.js';
 
+const COMMANDS = ['eval', 'graph', 'inspect', 'quantize'];
+
 /** `atb-models <command>`; `run-pa` is a program of its own. */
 async function main(): Promise<void> {
-  await yargs(underscored(hideBin(process.argv)))
+  const args = underscored(hideBin(process.argv));
+  const [first = '-'] = args;
+  if (!first.startsWith('-') && !COMMANDS.includes(first)) {
+    const nearest = nearestName(first, COMMANDS);
+    throw new AtbError('OPTION_UNKNOWN', { option: first, nearest, help: 'atb-models --help' });
+  }
+  await yargs(args)
     .scriptName('atb-models')
     .usage('$0 <command> [options]')
     .command(evalCommand)
@@ -19,7 +29,6 @@ async function main(): Promise<void> {
     .command(quantizeCommand)
     .demandCommand(1, 'a command is missing')
     .strictCommands()
-    .recommendCommands()
     .example('$0 inspect --model_path DIR', 'whether a checkpoint runs here, and what it needs')
     .locale('en')
     .wrap(110)

@@ -24,12 +24,16 @@ export const quantizeCommand: CommandModule<object, Directories> = {
           describe: 'directory of a float checkpoint',
         })
         .positional('output', { type: 'string', demandOption: true, describe: 'directory to make' }),
-      FLAGS,
-      { alsoKnown: ['input', 'output'], required: ['quantize'] },
+      {
+        command: 'atb-models quantize',
+        flags: FLAGS,
+        alsoKnown: ['input', 'output'],
+        required: ['quantize'],
+      },
     ),
   async handler(argv) {
     const { quantize, ...options } = optionsOf(argv, FLAGS);
-    if (quantize === undefined) return;
+    if (quantize === undefined) throw new TypeError('declareFlags requires it');
     await quantizeCheckpoint({
       ...options,
       quantize,

@@ -4,7 +4,9 @@ import type { PAInputs, PARunnerOptions } from '../engine/pa-runner.js';
 import { refuseRequest } from '../errors.js';
 import type { SamplingOptions } from '../sampling/sampling-params.js';
 import {
+  type CommandShape,
   declareFlags,
+  helpOf,
   optionsOf,
   type Parsed,
   refuseUnknown,
@@ -12,7 +14,7 @@ import {
   usageError,
 } from './command-line.js';
 import { environmentOptions } from './environment.js';
-import { type FlagName, SAMPLING_FLAGS } from './flags.js';
+import { type FlagName, GROUPS, groupOf, SAMPLING_FLAGS } from './flags.js';
 import { ORIGINAL_FLAGS, refuseUnsupported } from './original-flags.js';
 import { INPUT_FLAGS, parseJson, readInputs } from './run-pa-inputs.js';
 
@@ -52,7 +54,11 @@ const RUNNER_FLAGS = [
   'passes',
 ] as const satisfies readonly FlagName[];
 const COMMAND_FLAGS = ['is_chat_model', 'stream', 'json', 'perf_csv', 'profile', 'kw_args'] as const;
-const ALL_FLAGS = [...RUNNER_FLAGS, ...INPUT_FLAGS, ...SAMPLING_FLAGS, ...COMMAND_FLAGS];
+const SHAPE: CommandShape = {
+  command: 'run-pa',
+  flags: [...RUNNER_FLAGS, ...INPUT_FLAGS, ...SAMPLING_FLAGS, ...COMMAND_FLAGS],
+  alsoKnown: Object.keys(ORIGINAL_FLAGS),
+};
 
 function toArguments(parsed: Parsed): RunPaArguments {
   refuseUnsupported(parsed);
@@ -83,35 +89,56 @@ function moreFlags({ kw_args: text }: Parsed): Parsed {
   if (typeof more !== 'object' || more === null || Array.isArray(more))
     return refuseRequest(field, 'a JSON object', text);
   const flags = { ...more };
-  refuseUnknown(flags, [...ALL_FLAGS, ...Object.keys(ORIGINAL_FLAGS)]);
+  refuseUnknown(flags, SHAPE);
   return flags;
 }
 
-const EPILOGUE =
-  `Example: run-pa --model_path DIR --input_texts "Once upon a time" --temperature 0.8 --stream\n` +
-  `Of the original, refused unless they ask for nothing: --${Object.keys(ORIGINAL_FLAGS).join(', --')}`;
+/** Its many flags on one screen: groups without empty lines, no types. */
+export function runPaHelp(): string {
+  const width = Math.max(...SHAPE.flags.map((name) => name.length));
+  const lines = GROUPS.flatMap((group) => [
+    group,
+    ...SHAPE.flags
+      .filter((name) => groupOf(name) === group)
+      .map((name) => `  --${name.padEnd(width)}  ${helpOf(name)}`),
+  ]);
+  return [
+    'run-pa --model_path DIR [options]',
+    ...lines,
+    `Of the original, refused unless they ask for nothing (--tp 1):`,
+    wrapped(Object.keys(ORIGINAL_FLAGS)),
+    'Example:\n  run-pa --model_path DIR --input_texts "Once upon a time" --temperature 0.8 --stream\n',
+  ].join('\n');
+}
+
+/** Words in lines of at most 100 characters, indented. */
+function wrapped(words: readonly string[]): string {
+  return words
+    .join(' ')
+    .replace(/(.{1,98})(?: |$)/g, '  $1\n')
+    .trimEnd();
+}
 
 /**
- * `run-pa`'s options: the original's under their own names, and ours.
- * @throws REQUEST_INVALID for a bad value or name, OPTION_UNSUPPORTED for what this engine does not do.
+ * `run-pa`'s options: the original's under their own names, and ours. Undefined: `--help` is asked for.
+ * @throws REQUEST_INVALID for a bad value, OPTION_UNKNOWN, OPTION_UNSUPPORTED for what this engine does not do.
  */
-export async function parseRunPaArguments(argv: readonly string[] = process.argv): Promise<RunPaArguments> {
+export async function parseRunPaArguments(
+  argv: readonly string[] = process.argv,
+): Promise<RunPaArguments | undefined> {
   const args = underscored(hideBin([...argv]));
-  const original = Object.entries(ORIGINAL_FLAGS).map(
-    ([name, { type }]) => [name, { type, hidden: true }] as const,
-  );
-  const parser = declareFlags(yargs(args), ALL_FLAGS, { alsoKnown: Object.keys(ORIGINAL_FLAGS) })
-    .options(Object.fromEntries(original))
-    .scriptName('run-pa')
-    .usage('$0 --model_path DIR [options]')
-    .epilogue(EPILOGUE)
-    .locale('en')
-    .wrap(110)
+  const parser = declareFlags(yargs(args), SHAPE)
+    .options(Object.fromEntries(Object.entries(ORIGINAL_FLAGS).map(([name, { type }]) => [name, { type }])))
+    .option('help', { type: 'boolean' })
+    .help(false)
     .version(false)
-    .help()
+    .exitProcess(false)
     .fail((message, error) => {
       throw usageError(message, error, 'run-pa --help');
     });
-  const parsed: Parsed = await parser.parse();
+  const parsed = await parser.parse();
+  if (parsed.help) return undefined;
+  const [stray] = parsed._;
+  if (stray !== undefined) refuseRequest('the command line', 'made of options only', stray);
   return toArguments({ ...parsed, ...moreFlags(parsed) });
 }

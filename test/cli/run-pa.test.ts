@@ -1,0 +1,183 @@
+import { expect } from 'chai';
+import { FLAGS, parseBytes, SAMPLING_FLAGS } from '../../src/cli/flags.js';
+import { ORIGINAL_FLAGS } from '../../src/cli/original-flags.js';
+import { parseRunPaArguments, type RunPaArguments, runPaHelp } from '../../src/cli/run-pa.js';
+import type { ErrorCode } from '../../src/errors.js';
+import { resolveSamplingParams } from '../../src/sampling/sampling-params.js';
+import { failure } from '../weights/safetensors-writer.js';
+
+async function parse(...args: string[]): Promise<RunPaArguments> {
+  const found = await parseRunPaArguments(['node', 'run-pa', '--model_path', 'x', ...args]);
+  if (found === undefined) throw new Error('--help was not asked for');
+  return found;
+}
+
+const refused = async (code: ErrorCode, ...args: string[]): Promise<string> =>
+  (await failure(code, () => parse(...args))).message;
+
+describe("run-pa's command line", () => {
+  it('leaves the defaults of limits to the library', async () => {
+    const { runner, inputs, sampling } = await parse();
+    expect(runner).to.deep.equal({ modelPath: 'x', profile: false });
+    expect(inputs).to.deep.equal({ kind: 'texts', prompts: ["What's deep learning?"] });
+    expect(sampling).to.include({ temperature: 0, topK: 0, topP: 1, repetitionPenalty: 1, ignoreEos: false });
+  });
+
+  it('makes every sampling flag a field of the request', async () => {
+    const args = ['--json', '--temperature', '0.5', '--top_k', '4', '--top-p', '0.9', '--min_p', '0.1'];
+    const penalties = [
+      '--repetition_penalty',
+      '1.1',
+      '--frequency_penalty',
+      '0.2',
+      '--presence_penalty=-0.3',
+    ];
+    const others = ['--seed', '7', '--logprobs', '2', '--ignore_eos', '--stop', 'a', 'b'];
+    const { sampling } = await parse(...args, ...penalties, ...others);
+    expect(sampling).to.deep.equal({
+      temperature: 0.5,
+      topK: 4,
+      topP: 0.9,
+      minP: 0.1,
+      repetitionPenalty: 1.1,
+      frequencyPenalty: 0.2,
+      presencePenalty: -0.3,
+      seed: 7,
+      logprobs: 2,
+      ignoreEos: true,
+      stop: ['a', 'b'],
+    });
+    expect(Object.keys(sampling)).to.have.length(SAMPLING_FLAGS.length);
+    expect(resolveSamplingParams(sampling, { vocabSize: 10 })).to.deep.include(sampling);
+  });
+
+  it('makes the others options of the runner', async () => {
+    const { runner } = await parse(
+      ...[
+        '--max_batch_size',
+        '3',
+        '--max_prefill_tokens',
+        '-1',
+        '--memory_budget',
+        '2KiB',
+        '--passes',
+        'a,b',
+      ],
+      ...[
+        '--load_tokenizer',
+        'False',
+        '--quantize',
+        'w4a16',
+        '--quant-group-size',
+        '32',
+        '--kv_quant',
+        'int8',
+      ],
+      ...['--is_chat_model', '--chat_template', '{{ messages }}', '--model_dirs', 'm', 'n', '--dtype', 'f16'],
+    );
+    expect(runner).to.deep.equal({
+      modelPath: 'x',
+      modelDirs: ['m', 'n'],
+      dtype: 'f16',
+      quantize: 'w4a16',
+      quantGroupSize: 32,
+      kvQuant: 'int8',
+      loadTokenizer: false,
+      chatTemplate: '{{ messages }}',
+      maxBatchSize: 3,
+      cacheBytes: 2048,
+      passes: ['a', 'b'],
+      profile: false,
+    });
+  });
+
+  it('names the nearest flag of one that does not exist', async () => {
+    const misspelt = { max_batch: 'max_batch_size', temprature: 'temperature', 'quantise=w8a16': 'quantize' };
+    for (const [written, meant] of Object.entries(misspelt))
+      expect(await refused('OPTION_UNKNOWN', `--${written}`, '2')).to.contain(`nearest: --${meant};`);
+    expect(await refused('OPTION_UNKNOWN', '--xyzzy', '2'))
+      .to.contain('--xyzzy')
+      .and.not.to.contain('nearest');
+    expect(await refused('REQUEST_INVALID', 'stray')).to.contain('stray');
+    const missing = await failure('REQUEST_INVALID', () => parseRunPaArguments(['node', 'run-pa']));
+    expect(missing.message).to.contain('--model_path must be given');
+  });
+
+  it('refuses values by the name of their flag, before any model is read', async () => {
+    for (const [flag, value] of [
+      ['dtype', 'f64'],
+      ['quantize', 'w2a16'],
+      ['quant_group_size', '48'],
+      ['kv_quant', 'int3'],
+      ['load_tokenizer', 'maybe'],
+      ['temperature', 'hot'],
+      ['max_batch_size', '0'],
+      ['max_prefill_tokens', '0'],
+      ['threads', '1.5'],
+      ['memory_budget', 'much'],
+      ['input_ids', '1,x'],
+      ['input_dict', '{'],
+    ] as const)
+      expect(await refused('REQUEST_INVALID', `--${flag}`, value)).to.contain(`--${flag} must be`);
+  });
+
+  it('refuses a flag that would have no effect', async () => {
+    expect(await refused('REQUEST_INVALID', '--logprobs', '2')).to.contain('together with --json');
+    for (const flag of ['--chat_template', '--input_file'])
+      expect(await refused('REQUEST_INVALID', flag, 'f')).to.contain('together with --is_chat_model');
+  });
+
+  it("takes the original's flags for what is not built, with values that ask for nothing", async () => {
+    await parse('--tp', '1', '--dp', '-1', '--max_loras', '0', '--enable_atb_torch');
+    for (const [name, { type }] of Object.entries(ORIGINAL_FLAGS)) {
+      if (name === 'enable_atb_torch') continue;
+      const args = type === 'boolean' ? [`--${name}`] : [`--${name}`, '2'];
+      expect(await refused('OPTION_UNSUPPORTED', ...args)).to.contain(`--${name}=`);
+    }
+  });
+
+  it('takes more flags as a JSON object, checked like the others', async () => {
+    const more = (flags: unknown) => ['--kw_args', typeof flags === 'string' ? flags : JSON.stringify(flags)];
+    const { runner, sampling } = await parse(...more({ temperature: 0.5, max_batch_size: 2, stop: ['a'] }));
+    expect(runner).to.include({ maxBatchSize: 2 });
+    expect(sampling).to.deep.include({ temperature: 0.5, stop: ['a'] });
+    for (const wrong of [
+      { temperature: 'hot' },
+      { dtype: 'f64' },
+      { stop: 'a' },
+      { json: 'yes' },
+      '[1]',
+      '{',
+    ])
+      await refused('REQUEST_INVALID', ...more(wrong));
+    expect(await refused('OPTION_UNKNOWN', ...more({ top_q: 1 }))).to.contain('nearest: --top_k');
+    await refused('OPTION_UNSUPPORTED', ...more({ tp: 2 }));
+  });
+
+  it('has a help that fits a screen, in groups, with an example', async () => {
+    expect(await parseRunPaArguments(['node', 'run-pa', '--help'])).to.equal(undefined);
+    const lines = runPaHelp().split('\n');
+    expect(lines.length).to.be.at.most(55);
+    for (const line of lines) expect(line.length, line).to.be.at.most(110);
+    const text = runPaHelp();
+    const {
+      phase: _,
+      batch: _b,
+      tokens: _t,
+      context: _c,
+      text: _x,
+      format: _f,
+      output: _o,
+      ...flags
+    } = FLAGS;
+    for (const name of Object.keys(flags)) expect(text).to.match(new RegExp(`^ {2}--${name} `, 'm'));
+    for (const name of Object.keys(ORIGINAL_FLAGS)) expect(text).to.contain(name);
+    expect(text).to.contain('Example:\n  run-pa --model_path DIR');
+  });
+
+  it('reads sizes in bytes, decimal and binary', () => {
+    const sizes = { '2GiB': 2 ** 31, '512MB': 512e6, '1000': 1000, '1.5k': 1500, ' 3 KiB ': 3072 };
+    for (const [text, bytes] of Object.entries(sizes))
+      expect(parseBytes(text, 'memory_budget')).to.equal(bytes);
+  });
+});
