@@ -1,4 +1,4 @@
-import { AtbError } from '../errors.js';
+import { AtbError, refuseRequest } from '../errors.js';
 import { PREFILL, SPLITFUSE } from '../graph/graph-kind.js';
 import { BlockManager } from '../kv-cache/block-manager.js';
 import type { ModelRunner } from '../runner/model-runner.js';
@@ -35,10 +35,8 @@ export async function perplexity(
 ): Promise<Perplexity> {
   const { blockSize, numBlocks, config } = runner;
   const limit = Math.min(numBlocks * blockSize, config.maxPositionEmbeddings);
-  if (!Number.isSafeInteger(contextLen) || contextLen < 2 || contextLen > limit) {
-    const expected = `an integer from 2 to ${limit}`;
-    throw new AtbError('REQUEST_INVALID', { field: 'context', expected, found: contextLen });
-  }
+  if (!Number.isSafeInteger(contextLen) || contextLen < 2 || contextLen > limit)
+    refuseRequest('context', `an integer from 2 to ${limit}`, contextLen);
   const blocks = new BlockManager({ numBlocks, blockSize });
   const chunk = Math.max(1, Math.floor(maxLogits / config.vocabSize));
   let [nll, scoredTokens, windows] = [0, 0, 0];
@@ -64,13 +62,7 @@ export async function perplexity(
     if (!Number.isFinite(nll)) throw new AtbError('REQUEST_NOT_FINITE', { step: scoredTokens });
     windows++;
   }
-  if (scoredTokens === 0) {
-    throw new AtbError('REQUEST_INVALID', {
-      field: 'text',
-      expected: 'at least two tokens',
-      found: tokens.length,
-    });
-  }
+  if (scoredTokens === 0) refuseRequest('text', 'at least two tokens', tokens.length);
   const meanNll = nll / scoredTokens;
   return { perplexity: Math.exp(meanNll), meanNll, scoredTokens, windows };
 }

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import type { FloatDType, Tensor } from '../dtype.js';
-import { AtbError } from '../errors.js';
+import { AtbError, refuseRequest } from '../errors.js';
 import type { GraphSpec } from '../graph/atb-graph.js';
 import { type GraphKind, PREFILL } from '../graph/graph-kind.js';
 import { applyPasses, type PassSelection } from '../graph/passes/index.js';
@@ -229,12 +229,8 @@ export class ModelRunner {
   #graphId(kind: GraphKind): number {
     const id = this.#loaded.graphIds.get(kind);
     if (id === undefined) {
-      const kinds = [...this.#loaded.graphIds.keys()].map(({ name }) => name);
-      throw new AtbError('REQUEST_INVALID', {
-        field: 'kind',
-        expected: `a graph that ${this.config.modelType} has: ${kinds.join(', ')}`,
-        found: kind.name,
-      });
+      const kinds = [...this.#loaded.graphIds.keys()].map(({ name }) => name).join(', ');
+      return refuseRequest('kind', `a graph that ${this.config.modelType} has: ${kinds}`, kind.name);
     }
     return id;
   }

@@ -3,7 +3,7 @@ import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Tensor } from '../dtype.js';
-import { AtbError } from '../errors.js';
+import { AtbError, refuseRequest } from '../errors.js';
 import { createEngine, type NativeEngine } from '../native/index.js';
 import type { Checkpoint, CheckpointTensor } from '../weights/checkpoint.js';
 import {
@@ -78,8 +78,7 @@ async function requireFree(output: string): Promise<void> {
       { cause: error },
     );
   });
-  if (found.length > 0)
-    throw new AtbError('REQUEST_INVALID', { field: 'OUT', expected: 'a new or empty folder', found: output });
+  if (found.length > 0) refuseRequest('OUT', 'a new or empty folder', output);
 }
 
 /** What becomes of the tensors that the model multiplies by, by their names in the checkpoint. */

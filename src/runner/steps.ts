@@ -1,4 +1,4 @@
-import { AtbError } from '../errors.js';
+import { refuseRequest } from '../errors.js';
 import { DECODE, PREFILL } from '../graph/graph-kind.js';
 import type { Batch } from '../scheduler/scheduler.js';
 import type { Step } from '../step-inputs/index.js';
@@ -57,11 +57,11 @@ export function stepOfBatch({ kind, entries }: Batch, everyToken: boolean): Step
 export function stepOfForward(inputs: ForwardInputs): Step {
   const { inputIds, positionIds, isPrefill, blockTables, slots, inputLengths } = inputs;
   const queryLens = isPrefill ? inputLengths : new Int32Array(inputLengths.length).fill(1);
-  for (const length of inputLengths) if (length < 1) refuse('inputLengths', 'at least 1 each', length);
+  for (const length of inputLengths) if (length < 1) refuseRequest('inputLengths', 'at least 1 each', length);
   const total = queryLens.reduce((sum, count) => sum + count, 0);
   const what = isPrefill ? `${total} tokens of inputLengths` : `${total} sequences`;
   for (const [field, { length }] of Object.entries({ inputIds, positionIds, slots })) {
-    if (length !== total) refuse(field, `one entry for each of the ${what}`, length);
+    if (length !== total) refuseRequest(field, `one entry for each of the ${what}`, length);
   }
   let end = -1;
   const lastTokens = queryLens.map((count) => {
@@ -69,7 +69,7 @@ export function stepOfForward(inputs: ForwardInputs): Step {
     return end;
   });
   for (const row of inputs.lmHeadIndices ?? []) {
-    if (row < 0 || row >= total) refuse('lmHeadIndices', `from 0 to ${total - 1}`, row);
+    if (row < 0 || row >= total) refuseRequest('lmHeadIndices', `from 0 to ${total - 1}`, row);
   }
   return {
     kind: isPrefill ? PREFILL : DECODE,
@@ -83,8 +83,4 @@ export function stepOfForward(inputs: ForwardInputs): Step {
     slots,
     headRows: inputs.lmHeadIndices ?? lastTokens,
   };
-}
-
-function refuse(field: string, expected: string, found: unknown): never {
-  throw new AtbError('REQUEST_INVALID', { field, expected, found });
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { AtbError } from '../errors.js';
+import { AtbError, refuseRequest } from '../errors.js';
 import { DECODE, type GraphKind, PREFILL, SPLITFUSE } from '../graph/graph-kind.js';
 import type { BlockManager } from '../kv-cache/block-manager.js';
 import type { FinishReason, Sequence } from './sequence.js';
@@ -65,14 +65,12 @@ export class Scheduler {
       maxPrefillTokens,
       maxModelLen,
     })) {
-      if (!Number.isSafeInteger(found) || found < 1) {
-        throw new AtbError('REQUEST_INVALID', { field, expected: 'an integer of at least 1', found });
-      }
+      if (!Number.isSafeInteger(found) || found < 1) refuseRequest(field, 'an integer of at least 1', found);
     }
     // Otherwise those that decode could use up every step and a prompt begun would never end.
     if (chunkedPrefill && maxPrefillTokens < maxBatchSize) {
       const expected = `at least maxBatchSize (${maxBatchSize}) with chunked prefill`;
-      throw new AtbError('REQUEST_INVALID', { field: 'maxPrefillTokens', expected, found: maxPrefillTokens });
+      refuseRequest('maxPrefillTokens', expected, maxPrefillTokens);
     }
   }
 
@@ -265,16 +263,9 @@ export class Scheduler {
   #refuseImpossible(sequence: Sequence): void {
     const { promptLen, maxTokens, maxCachedLen } = sequence;
     const { maxModelLen, maxPrefillTokens, chunkedPrefill } = this.#options;
-    if (promptLen === 0) {
-      throw new AtbError('REQUEST_INVALID', { field: 'prompt', expected: 'at least one token', found: [] });
-    }
-    if (!Number.isSafeInteger(maxTokens) || maxTokens < 1) {
-      throw new AtbError('REQUEST_INVALID', {
-        field: 'maxTokens',
-        expected: 'an integer of at least 1',
-        found: maxTokens,
-      });
-    }
+    if (promptLen === 0) refuseRequest('prompt', 'at least one token', []);
+    if (!Number.isSafeInteger(maxTokens) || maxTokens < 1)
+      refuseRequest('maxTokens', 'an integer of at least 1', maxTokens);
     const refuse = (neededLen: number, limit: number, what: string): void => {
       if (neededLen > limit)
         throw new AtbError('REQUEST_TOO_LONG', { promptLen, maxTokens, neededLen, limit, what });

@@ -1,4 +1,4 @@
-import { AtbError } from '../errors.js';
+import { refuseRequest } from '../errors.js';
 import { int32 } from './integers.js';
 import type { Step } from './step.js';
 import type { RunFacts, StepInput } from './step-input.js';
@@ -38,14 +38,14 @@ export const paging: StepInput = {
 /** Blocks of the widest table, as the next power of two: tables that grow by a block keep their shape. */
 function tableWidth({ seqLens, blockTables }: Step, { blockSize }: RunFacts): number {
   if (blockTables.length !== seqLens.length)
-    refuse('blockTables', `one table for each of the ${seqLens.length} sequences`, blockTables.length);
+    refuseRequest('blockTables', `one table for each of the ${seqLens.length} sequences`, blockTables.length);
   let widest = 1;
   for (let row = 0; row < seqLens.length; row++) {
     const blocks = Math.ceil((seqLens[row] as number) / blockSize);
     const found = blockTables[row]?.length ?? 0;
     if (found < blocks) {
       const tokens = `${seqLens[row]} tokens of sequence ${row}`;
-      refuse('blockTables', `at least ${blocks} blocks of ${blockSize} for the ${tokens}`, found);
+      refuseRequest('blockTables', `at least ${blocks} blocks of ${blockSize} for the ${tokens}`, found);
     }
     widest = Math.max(widest, blocks);
   }
@@ -54,16 +54,12 @@ function tableWidth({ seqLens, blockTables }: Step, { blockSize }: RunFacts): nu
 
 function checkedBlock(block: number | undefined, row: number, { numBlocks }: RunFacts): number {
   if (block !== undefined && Number.isInteger(block) && block >= 0 && block < numBlocks) return block;
-  return refuse('blockTables', `blocks from 0 to ${numBlocks - 1} for sequence ${row}`, block);
+  return refuseRequest('blockTables', `blocks from 0 to ${numBlocks - 1} for sequence ${row}`, block);
 }
 
 function requireSame(given: Int32Array, made: Int32Array): void {
   if (given.length !== made.length)
-    refuse('slots', `one for each of the ${made.length} tokens`, given.length);
+    refuseRequest('slots', `one for each of the ${made.length} tokens`, given.length);
   const at = given.findIndex((slot, index) => slot !== made[index]);
-  if (at >= 0) refuse('slots', `${made[at]} for token ${at}, as the block tables say`, given[at]);
-}
-
-function refuse(field: string, expected: string, found: unknown): never {
-  throw new AtbError('REQUEST_INVALID', { field, expected, found });
+  if (at >= 0) refuseRequest('slots', `${made[at]} for token ${at}, as the block tables say`, given[at]);
 }

@@ -1,4 +1,4 @@
-import { AtbError } from '../errors.js';
+import { refuseRequest } from '../errors.js';
 import type { ChatMessage } from './chat-template.js';
 
 /** Variables that a caller may set for a template, besides the conversation, tools and documents. */
@@ -29,14 +29,14 @@ const NUM_NONCHARACTERS = 32;
 /** @throws REQUEST_INVALID unless it is a list of at least one message, each with a role */
 export function checkConversation(messages: unknown): asserts messages is readonly ChatMessage[] {
   if (!Array.isArray(messages) || messages.length === 0)
-    invalid('messages', 'a list of at least one message', messages);
+    refuseRequest('messages', 'a list of at least one message', messages);
   for (const [index, message] of messages.entries()) {
     if (typeof message !== 'object' || message === null || Array.isArray(message)) {
-      invalid(`messages[${index}]`, 'an object with role and content', message);
+      refuseRequest(`messages[${index}]`, 'an object with role and content', message);
     }
     const { role } = message as ChatMessage;
     if (typeof role !== 'string' || role.length === 0 || role.length > MAX_ROLE_LEN) {
-      invalid(`messages[${index}].role`, `a string of 1 to ${MAX_ROLE_LEN} characters`, role);
+      refuseRequest(`messages[${index}].role`, `a string of 1 to ${MAX_ROLE_LEN} characters`, role);
     }
   }
 }
@@ -44,10 +44,10 @@ export function checkConversation(messages: unknown): asserts messages is readon
 /** @throws REQUEST_INVALID for a name that is not in `TEMPLATE_KWARGS`: others could hide what templates rely on */
 export function checkKwargs(kwargs: unknown): void {
   if (typeof kwargs !== 'object' || kwargs === null || Array.isArray(kwargs))
-    invalid('chatTemplateKwargs', 'an object', kwargs);
+    refuseRequest('chatTemplateKwargs', 'an object', kwargs);
   for (const [name, value] of Object.entries(kwargs)) {
     if (!TEMPLATE_KWARGS.includes(name)) {
-      invalid(
+      refuseRequest(
         `chatTemplateKwargs.${name.slice(0, 64)}`,
         `absent; known are ${TEMPLATE_KWARGS.join(', ')}`,
         value,
@@ -63,12 +63,12 @@ export function checkKwargs(kwargs: unknown): void {
 export function copyJson(value: unknown, field: string, mapText: (text: string) => string): unknown {
   let numValues = 0;
   const copy = (found: unknown, place: string, depth: number): unknown => {
-    if (++numValues > MAX_VALUES) invalid(field, `made of at most ${MAX_VALUES} values`, 'more');
+    if (++numValues > MAX_VALUES) refuseRequest(field, `made of at most ${MAX_VALUES} values`, 'more');
     if (typeof found === 'string') return mapText(found);
     if (found === null || found === undefined || typeof found === 'boolean' || Number.isFinite(found))
       return found;
-    if (typeof found !== 'object') invalid(place, 'made of texts, numbers, lists and objects', found);
-    if (depth >= MAX_DEPTH) invalid(field, `nested at most ${MAX_DEPTH} levels deep`, 'more');
+    if (typeof found !== 'object') refuseRequest(place, 'made of texts, numbers, lists and objects', found);
+    if (depth >= MAX_DEPTH) refuseRequest(field, `nested at most ${MAX_DEPTH} levels deep`, 'more');
     if (Array.isArray(found)) return found.map((item, index) => copy(item, `${place}[${index}]`, depth + 1));
     // Without a prototype: "__proto__" is a key like any other.
     const copied = Object.create(null) as Record<string, unknown>;
@@ -87,7 +87,7 @@ export function joinTextParts(message: ChatMessage, index: number): ChatMessage 
   const texts = content.map((part: unknown, at) => {
     const { type, text } = (typeof part === 'object' && part !== null ? part : {}) as Record<string, unknown>;
     if (type !== 'text' || typeof text !== 'string') {
-      invalid(
+      refuseRequest(
         `messages[${index}].content[${at}]`,
         'a part of type "text": this model reads nothing else',
         part,
@@ -111,9 +111,5 @@ export function unusedMark(data: Readonly<Record<string, unknown>>): string {
     const mark = String.fromCharCode(FIRST_NONCHARACTER + i);
     if (!used.has(mark)) return mark;
   }
-  return invalid('messages', 'without Unicode noncharacters', 'all of U+FDD0 to U+FDEF');
-}
-
-function invalid(field: string, expected: string, found: unknown): never {
-  throw new AtbError('REQUEST_INVALID', { field, expected, found });
+  return refuseRequest('messages', 'without Unicode noncharacters', 'all of U+FDD0 to U+FDEF');
 }

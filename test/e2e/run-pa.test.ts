@@ -208,9 +208,35 @@ describe('run-pa', function () {
     expect(tight.map(({ tokens }) => tokens)).to.deep.equal(room.map(({ tokens }) => tokens));
   });
 
+  it('cuts prompts that are longer than max_prefill_tokens, and answers the same', () => {
+    const prompt = 'Once upon a time there was a little girl. '.repeat(20);
+    const prompts = [
+      '--input_texts',
+      prompt,
+      'One day',
+      '--max_output_length',
+      '12',
+      '--max_batch_size',
+      '2',
+    ];
+    const whole = json(...prompts).answers;
+    expect(whole[0]?.promptTokens).to.be.above(100);
+    expect(json(...prompts, '--max_prefill_tokens', '8').answers).to.deep.equal(whole);
+  });
+
+  it('prints its flags on a screen', () => {
+    const { status, stdout } = runPa('--help');
+    expect(status).to.equal(0);
+    expect(stdout).to.include('--max_prefill_tokens').and.to.include('Example:');
+  });
+
   for (const [what, args, message] of [
     ['a folder that does not exist', ['--model_path', '/nowhere'], /CONFIG_INVALID.*\/nowhere/],
-    ['an unknown option', ['--model_path', MODEL, '--max_batch', '2'], /max_batch/],
+    [
+      'an unknown option',
+      ['--model_path', MODEL, '--max_batch', '2'],
+      /OPTION_UNKNOWN.*--max_batch; nearest: --max_batch_size/,
+    ],
     ['tensor parallelism', ['--model_path', MODEL, '--tp', '2'], /OPTION_UNSUPPORTED: --tp=2/],
     ['LoRA', ['--model_path', MODEL, '--lora_modules', '{"a":"b"}'], /OPTION_UNSUPPORTED: --lora_modules/],
     [
