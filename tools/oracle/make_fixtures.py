@@ -18,6 +18,9 @@ import transformers
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from recording import DTYPES, forward, free_generation, greedy, random_prompt
+from weight_scales import is_embedding, is_norm, mean_and_std
+
 VOCAB = 131
 HIDDEN = 64
 INTERMEDIATE = 112
@@ -28,13 +31,11 @@ WINDOW_MISTRAL = 24
 WINDOW_QWEN2 = 20
 ORIGINAL_CONTEXT = 64
 MIN_MARGIN_F32 = 1e-3
-TIED_EMBEDDING_STD = 0.2
 # Greedy texts of random models repeat themselves; these many tokens of 32 still tell them apart.
 MIN_DISTINCT = 3
 # Between 16-bit and exact arithmetic on the same weights, at every position: an engine that rounds elsewhere is as far
 # off again, and must still agree to 0.9995.
 MIN_COSINE = 0.9997
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 BASE = {
     "vocab_size": VOCAB,
@@ -130,32 +131,12 @@ def fill(model, seed):
     # A tied output would repeat its input for ever: signs in the last norm part the two.
     tied = model.config.tie_word_embeddings
 
-    def randn(t, std):
-        return torch.randn(t.shape, generator=gen) * std
-
     for name, p in model.named_parameters():
-        if name.endswith("norm.weight"):
-            base = 1.3 if ("q_norm" in name or "k_norm" in name) else 1.0
-            value = base + randn(p, 0.3)
-            if tied and name == "model.norm.weight":
-                value *= torch.randint(0, 2, value.shape, generator=gen) * 2 - 1
-        elif name.endswith(".bias"):
-            value = randn(p, 0.3)
-        elif "embed_tokens" in name:
-            value = randn(p, TIED_EMBEDDING_STD if tied else 1.0)
-        elif "lm_head" in name:
-            value = randn(p, 2.0 / HIDDEN**0.5)
-        elif "q_proj" in name or "k_proj" in name:
-            value = randn(p, 1.25 / HIDDEN**0.5)
-        elif "v_proj" in name:
-            value = randn(p, 1.0 / HIDDEN**0.5)
-        elif "o_proj" in name:
-            value = randn(p, (0.3 if tied else 0.9) / p.shape[1] ** 0.5)
-        elif "down_proj" in name:
-            value = randn(p, (0.3 if tied else 0.7) / p.shape[1] ** 0.5)
-        else:
-            value = randn(p, 1.2 / HIDDEN**0.5)
-        if "lm_head" in name or ("embed_tokens" in name and tied):
+        mean, std = mean_and_std(name, p.shape, tied)
+        value = mean + torch.randn(p.shape, generator=gen) * std
+        if tied and name == "model.norm.weight":
+            value *= torch.randint(0, 2, value.shape, generator=gen) * 2 - 1
+        if "lm_head" in name or (is_embedding(name) and tied):
             value[EOS] *= 0.25  # the end token must never win, so 32 tokens always come out
         p.data.copy_(value)
 
@@ -164,7 +145,7 @@ def check_weights(name, model):
     for key, p in model.named_parameters():
         p = p.float()
         assert p.std() > 0.01, (name, key)
-        if key.endswith("norm.weight"):
+        if is_norm(key, p.ndim):
             assert (p - 1).abs().mean() > 0.1, (name, key)
         if key.endswith(".bias"):
             assert (p != 0).all(), (name, key)
@@ -176,34 +157,11 @@ def load(path, override, dtype):
     raw = {k: v for k, v in raw.items() if v is not None or k == "sliding_window"}
     config = AutoConfig.for_model(raw.pop("model_type"), **raw)
     model = AutoModelForCausalLM.from_pretrained(path, config=config, dtype=dtype, attn_implementation="eager")
-    # from_pretrained takes the generation defaults from the configuration; only greedy and the length matter here
-    model.generation_config.eos_token_id = None
-    model.generation_config.pad_token_id = 0
-    return model.eval()
+    return free_generation(model)
 
 
 def prompt(length):
-    gen = torch.Generator().manual_seed(1000 + length)
-    ids = torch.randint(3, VOCAB, (length,), generator=gen)
-    ids[0] = 1
-    return ids
-
-
-@torch.no_grad()
-def forward(model, ids):
-    return model(ids[None], use_cache=False).logits[0].float()
-
-
-@torch.no_grad()
-def greedy(model, ids, use_cache=True):
-    out = model.generate(ids[None], max_new_tokens=NEW_TOKENS, min_new_tokens=NEW_TOKENS, do_sample=False,
-                         use_cache=use_cache, attention_mask=torch.ones_like(ids[None]),
-                         return_dict_in_generate=True, output_logits=True)
-    steps = torch.stack([x[0].float() for x in out.logits])
-    tokens = out.sequences[0, len(ids):]
-    assert len(tokens) == NEW_TOKENS and torch.equal(tokens, steps.argmax(-1))
-    top = steps.topk(2).values
-    return tokens, top[:, 0] - top[:, 1]
+    return random_prompt(length, VOCAB)
 
 
 @torch.no_grad()
@@ -275,12 +233,12 @@ def run_case(out, name, model_dir, override, dtype, lengths, note, plain=None):
         logits = forward(model, ids)
         assert logits.std(-1).mean() >= 1, (name, logits.std())
         model = load(out / model_dir, override, DTYPES[dtype])
-        tokens, margin = greedy(model, ids)
+        tokens, margin = greedy(model, ids, NEW_TOKENS)
         assert EOS not in tokens and tokens.unique().numel() >= MIN_DISTINCT, (name, len(ids), tokens)
         entry = {"length": len(ids), "greedy_comparable": True, "min_margin": float(f"{margin.min().item():.3g}")}
         if dtype == "float32":
             model = load(out / model_dir, override, DTYPES[dtype])
-            uncached, _ = greedy(model, ids, use_cache=False)
+            uncached, _ = greedy(model, ids, NEW_TOKENS, use_cache=False)
             same = torch.equal(tokens, uncached)
             entry["cached_equals_uncached"] = same
             crosses = len(ids) <= ORIGINAL_CONTEXT < len(ids) + NEW_TOKENS

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes a random checkpoint of a configuration: config.json, model.safetensors, and weights.json, the recipe of its
+weights, from which test/oracle/seeded-weights.ts makes the same bits.
+
+Names and shapes are those that transformers saves, which are those of published checkpoints.  A norm's weights lie
+around the value that transformers begins with: around 0 where the model multiplies by 1 + weight.
+"""
+
+import json
+import pathlib
+import tempfile
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from recording import DTYPES, conv1d_weights, random_prompt
+from seeded_weights import recipe_weights
+from weight_scales import is_norm, mean_and_std
+
+# Far above 1, where the check begins, and far below the softcaps of gemma2 (30).
+LOGITS_STD = 2.0
+CALIBRATION_TOKENS = 17
+HEADS = ("lm_head.weight", "embed_out.weight")
+# Decay rates of linear attention: exp of it must stay moderate.
+DECAY = "A_log"
+
+
+def rounded(x):
+    """Four digits: what is in the recipe is what was used."""
+    return float(f"{x:.4g}")
+
+
+def saved(model, folder):
+    """Tensors by their names on disk."""
+    model.save_pretrained(folder, max_shard_size="100GB")
+    return load_file(pathlib.Path(folder) / "model.safetensors")
+
+
+def final_norm(model, names):
+    """Disk name of the weight of the norm that runs last, or None."""
+    order, handles = [], []
+    for path, module in model.named_modules():
+        own = [name for name, p in module.named_parameters(recurse=False) if is_norm(f"{path}.{name}", p.ndim)]
+        if own:
+            handles.append(module.register_forward_hook(lambda *_, path=path: order.append(path)))
+    with torch.no_grad():
+        model(random_prompt(CALIBRATION_TOKENS, model.config.vocab_size)[None])
+    for handle in handles:
+        handle.remove()
+    # Names on disk may lack the first part of the path, or have one more.
+    return next((name for path in reversed(order) for name in names
+                 if f"{path}.weight".endswith(name) or name.endswith(f"{path}.weight")), None)
+
+
+def draw(tensors, model, tied):
+    """Mean and standard deviation of each tensor."""
+    transposed = conv1d_weights(model)
+    out = {}
+    for name, tensor in tensors.items():
+        fan_in = tensor.shape[0] if any(w.endswith(name) or name.endswith(w) for w in transposed) else None
+        # Stacked experts of gpt_oss are [expert, in, out].
+        if tensor.ndim == 3 and name.endswith("_proj"):
+            fan_in = tensor.shape[1]
+        if tensor.ndim == 3 and "conv" in name:
+            fan_in = tensor.shape[-1] * tensor.shape[1]
+        norm_mean = 0.0 if is_norm(name, tensor.ndim) and tensor.float().abs().max() == 0 else 1.0
+        mean, std = mean_and_std(name, tensor.shape, tied, fan_in, norm_mean)
+        if name.endswith(DECAY):
+            mean, std = 0.5, 0.5
+        out[name] = {"shape": list(tensor.shape), "mean": rounded(mean), "std": rounded(std)}
+    return out
+
+
+def put(recipe, model_class, folder, config, dtype):
+    """Writes the weights of a recipe and loads them."""
+    tensors = {k: torch.from_numpy(v).to(DTYPES[dtype]) for k, v in recipe_weights(recipe).items()}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    model, info = model_class.from_pretrained(folder, config=config, dtype=torch.float32, attn_implementation="eager",
+                                              output_loading_info=True)
+    bad = {k: sorted(info[k]) for k in ("missing_keys", "unexpected_keys", "mismatched_keys") if info.get(k)}
+    assert not bad, f"transformers does not read the checkpoint that it wrote: {bad}"
+    return model.eval()
+
+
+@torch.no_grad()
+def logits_std(model):
+    ids = random_prompt(CALIBRATION_TOKENS, model.config.vocab_size)
+    out = model(ids[None])
+    logits = getattr(out, "logits", None)
+    # A classifier has one row of labels, which says nothing about a spread.
+    return logits.float().std().item() if logits is not None and logits.ndim == 3 else None
+
+
+def write_tiny(raw, config, model_class, folder, seed, dtype):
+    """raw: the content of config.json, config: the configuration that transformers makes of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    raw = {k: v for k, v in raw.items() if k not in ("dtype", "torch_dtype")}
+    raw["torch_dtype"] = dtype
+    (folder / "config.json").write_text(json.dumps(raw, indent=2) + "\n")
+    torch.manual_seed(0)
+    model = model_class.from_config(config, attn_implementation="eager").float().eval()
+    with tempfile.TemporaryDirectory() as scratch:
+        tensors = saved(model, scratch)
+    tied = model.get_output_embeddings() is not None and not any(k.endswith(HEADS) for k in tensors)
+    recipe = {"seed": seed, "dtype": dtype, "tensors": draw(tensors, model, tied)}
+    last = final_norm(model, list(tensors))
+    if tied and last is not None:
+        # A tied head would repeat its input for ever; weights of both signs part the two.
+        recipe["tensors"][last]["mean"] -= 1.0
+        recipe["tensors"][last]["std"] = 1.0
+    model = put(recipe, model_class, folder, config, dtype)
+    # Logits are linear in the head, or in the last norm where the head is the embedding, up to a softcap.
+    std = logits_std(model)
+    scaled = next((k for k in tensors if k.endswith(HEADS)), last)
+    if std is not None and scaled is not None and not 1.5 < std < 4.0:
+        t, factor = recipe["tensors"][scaled], LOGITS_STD / std
+        zero = -1.0 if tied and tensors[scaled].float().abs().max() == 0 else 0.0
+        t["mean"] = rounded(zero + (t["mean"] - zero) * factor)
+        t["std"] = rounded(t["std"] * factor)
+        put(recipe, model_class, folder, config, dtype)
+    rows = ",\n".join(f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in recipe["tensors"].items())
+    (folder / "weights.json").write_text(f'{{"seed": {seed}, "dtype": "{dtype}", "tensors": {{\n{rows}\n}}}}\n')
