@@ -14,7 +14,7 @@ returns each change as a sentence.  The rules:
 - Layers: the shortest beginning that has each kind of layer (of layer_types, mlp_layer_types, ...), at least 3.
   max_window_layers and first_k_dense_replace become 1.  Lists with one entry per layer are cut.
 - Experts: at most 8, at most 4 of them chosen (half of them where there are fewer), at most 4 groups, at most 2 chosen.
-- Windows of at most 20 tokens.  A scaled rotary embedding keeps its ratio to an original context of 64 tokens; other
+- Windows, and choices of sparse attention, of at most 20 tokens.  A scaled rotary embedding keeps its ratio to an original context of 64 tokens; other
   models know 256 positions.  Lists of factors per frequency are thinned out.
 - quantization_config goes: random weights are not quantised.
 """
@@ -146,6 +146,8 @@ class Shrinker:
         self.put("dim_model_base", max(1, round(self.raw.get("dim_model_base", 0) * new_hidden / hidden)))
         for key, limit in (("linear_num_key_heads", 2), ("linear_num_value_heads", 4), ("linear_key_head_dim", 16),
                            ("linear_value_head_dim", 16)):
+            self.most(key, limit)
+        for key, limit in (("index_topk", WINDOW), ("index_n_heads", 4), ("index_head_dim", 16)):
             self.most(key, limit)
         for key in MLP_SIZES:
             old = self.value(key)
