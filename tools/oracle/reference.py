@@ -112,6 +112,8 @@ def prompts_of(args, folder, vocab):
         prompts = [torch.tensor(integers(args.tokens))]
     else:
         prompts = [AutoTokenizer.from_pretrained(folder)(args.text, return_tensors="pt").input_ids[0]]
+    if prompts[0].numel() == 0:
+        raise SystemExit(f"no tokens: {folder} has no tokenizer, or the text is empty. Use --tokens.")
     if prompts[0].max() >= vocab:
         raise SystemExit(f"token {prompts[0].max()} does not exist: the vocabulary has {vocab}. "
                          "With --tiny use --tokens or --prompt_lens.")
