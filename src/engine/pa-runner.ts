@@ -97,7 +97,7 @@ export class PARunner {
       512,
     );
     const prompt = new Int32Array(Math.max(1, Math.floor(longest / maxBatchSize))).fill(1);
-    const options = { maxTokens: 2, ignoreEos: true };
+    const options = { maxTokens: 2, minTokens: 0, ignoreEos: true };
     await Promise.all(
       Array.from({ length: maxBatchSize }, () => this.engine.generate(prompt, options).result),
     );

@@ -66,6 +66,14 @@ describe('a request', function () {
     });
   });
 
+  it('of the warm-up is short, whatever load says of requests', async () => {
+    await withRunner({ sampling: { minTokens: 9, maxTokens: 9 } }, async (runner) => {
+      await runner.warmUp();
+      const { answers } = await runner.infer(inputs, {});
+      expect(answers.map(({ tokens }) => tokens.length)).to.deep.equal([9, 9]);
+    });
+  });
+
   it('names a field that does not exist', async () => {
     await withRunner({}, async (runner) => {
       const sampling = { maxOutputLength: 3 } as SamplingOptions;
