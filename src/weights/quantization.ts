@@ -1,4 +1,4 @@
-import { AtbError } from '../errors.js';
+import { refuseRequest } from '../errors.js';
 
 /** What a float checkpoint can be quantised to while it is loaded, by MindIE's names. */
 export const QUANTIZE_MODES = ['w8a16', 'w8a8_dynamic', 'w4a16'] as const;
@@ -49,16 +49,14 @@ export function quantizationPlan({
   quantize,
   quantGroupSize,
 }: QuantizeOptions): QuantizationPlan | undefined {
-  const refuse = (field: string, expected: string, found: unknown): never => {
-    throw new AtbError('REQUEST_INVALID', { field, expected, found });
-  };
   if (quantGroupSize !== undefined && quantize !== 'w4a16')
-    refuse('quant_group_size', 'used together with quantize w4a16', quantGroupSize);
+    refuseRequest('quant_group_size', 'used together with quantize w4a16', quantGroupSize);
   if (quantize === undefined) return undefined;
-  if (!QUANTIZE_MODES.includes(quantize)) refuse('quantize', `one of ${QUANTIZE_MODES.join(', ')}`, quantize);
+  if (!QUANTIZE_MODES.includes(quantize))
+    refuseRequest('quantize', `one of ${QUANTIZE_MODES.join(', ')}`, quantize);
   const size = quantGroupSize ?? DEFAULT_GROUP_SIZE;
   if (!GROUP_SIZES.some((known) => known === size))
-    refuse('quant_group_size', `one of ${GROUP_SIZES.join(', ')}`, size);
+    refuseRequest('quant_group_size', `one of ${GROUP_SIZES.join(', ')}`, size);
   const projection: LinearQuant = {
     desc: DESC_OF_MODE[quantize],
     groupSize: quantize === 'w4a16' ? size : 0,
