@@ -27,6 +27,7 @@ namespace fs = std::filesystem;
 using kernels::LoadFloat;
 using kernels::StoreFloat;
 
+constexpr Activations kFloat = Activations::kFloat, kInt8 = Activations::kInt8;
 constexpr DType kFloats[] = {DType::kF32, DType::kF16, DType::kBF16};
 
 /// A folder that is gone at the end.
@@ -169,7 +170,7 @@ void FloatsAreRoundedWhileTheyArePacked() {
           const std::string file = folder.Write("w", floats);
           const Expected expected(floats, dtype, n, k, bits, group);
           for (bool interleaved : {false, true}) {
-            WeightLoad load{"w", dtype, {n, k}, LayoutOf(interleaved), {}, WeightQuantize{bits, group, false, "s"}};
+            WeightLoad load{"w", dtype, {n, k}, LayoutOf(interleaved), {}, WeightQuantize{bits, group, kFloat, "s"}};
             int64_t first = 0;
             for (int64_t rows : {17, 6, 23}) {  // The halves of an interleaved one are 23 rows.
               load.parts.push_back({file, first * k * static_cast<int64_t>(SizeOf(dtype)), dtype, {rows, k}});
@@ -207,7 +208,7 @@ void SeveralPiecesAreOneWeight() {
                                      {n, k},
                                      WeightLayout::kLinear,
                                      {{file, 0, DType::kF32, {300, k}}, {other, 0, DType::kBF16, {400, k}}},
-                                     WeightQuantize{bits, 128, false, "s"}}});
+                                     WeightQuantize{bits, 128, kFloat, "s"}}});
       CheckWeight(tensors, expected, n, k, bits, 128, false);
       // What stays is the packed integers and the scales.
       const int64_t scales = bits == 4 ? 2816 + 44 * 16 * 17 : 44 * 16 * 17 * 4;
@@ -230,7 +231,7 @@ void StoredIntegersComeWithTheirScales() {
         const int64_t columns = k / (8 / bits);
         for (DType dtype : {DType::kI8, DType::kU8}) {
           WeightLoad weight{
-              "w", DType::kI8, {n, columns}, LayoutOf(interleaved), {}, WeightQuantize{bits, group, false, "s"}};
+              "w", DType::kI8, {n, columns}, LayoutOf(interleaved), {}, WeightQuantize{bits, group, kFloat, "s"}};
           weight.parts = {{file, 0, dtype, {20, columns}}, {file, 20 * columns, dtype, {26, columns}}};
           WeightLoad scales{
               "s", DType::kF32, {n, groups}, WeightLayout::kPlain, {{scale_file, 0, DType::kF32, {n, groups}}}, {}};
@@ -254,7 +255,7 @@ void ScalesThatAreNoProductsStayAsTheyAre() {
              {16, 32},
              WeightLayout::kLinear,
              {{file, 0, DType::kI8, {16, 32}}},
-             WeightQuantize{4, 32, false, "s"}},
+             WeightQuantize{4, 32, kFloat, "s"}},
             {"s", DType::kF32, {16, 2}, WeightLayout::kPlain, {{scale_file, 0, DType::kF32, {16, 2}}}, {}}});
   CHECK(tensors.at("s")->scales.multipliers == nullptr);
   const std::vector<std::byte> exported = Export(tensors.at("s")->tensor);
@@ -268,32 +269,32 @@ void WhatDoesNotFitIsRefused() {
                         WeightLayout layout = WeightLayout::kLinear) {
     Load({{"w", DType::kF32, shape, layout, {{file, 0, part, shape}}, quantize}});
   };
-  load({8, 0, true, "s"});
-  load({4, 32, false, "s"});
-  for (int bits : {0, 5, 16}) CheckThrows("NATIVE_ARGUMENT_INVALID", [&] { load({bits, 0, false, "s"}); });
+  load({8, 0, kInt8, "s"});
+  load({4, 32, kFloat, "s"});
+  for (int bits : {0, 5, 16}) CheckThrows("NATIVE_ARGUMENT_INVALID", [&] { load({bits, 0, kFloat, "s"}); });
   for (int64_t group : {-32, 1, 33, 2048})
-    CheckThrows("NATIVE_ARGUMENT_INVALID", [&] { load({8, group, false, "s"}); });
-  CheckThrows("NATIVE_ARGUMENT_INVALID", [&] { load({4, 0, true, "s"}); });
-  CheckThrows("NATIVE_ARGUMENT_INVALID", [&] { load({8, 32, true, "s"}); });
-  CheckThrows("NATIVE_ARGUMENT_INVALID", [&] { load({8, 0, false, ""}); });
-  CheckThrows("NATIVE_ARGUMENT_INVALID", [&] { load({8, 0, false, "w"}); });
-  CheckThrows("NATIVE_ARGUMENT_INVALID", [&] { load({8, 0, false, "s"}, {8, 64}, DType::kF32, WeightLayout::kPlain); });
-  CheckThrows("NATIVE_SHAPE_MISMATCH", [&] { load({4, 0, false, "s"}, {8, 63}); });
-  CheckThrows("NATIVE_SHAPE_MISMATCH", [&] { load({8, 0, false, "s"}, {512}); });
-  CheckThrows("NATIVE_SHAPE_MISMATCH", [&] { load({8, 0, false, "s"}, {0, 64}); });
+    CheckThrows("NATIVE_ARGUMENT_INVALID", [&] { load({8, group, kFloat, "s"}); });
+  CheckThrows("NATIVE_ARGUMENT_INVALID", [&] { load({4, 0, kInt8, "s"}); });
+  CheckThrows("NATIVE_ARGUMENT_INVALID", [&] { load({8, 32, kInt8, "s"}); });
+  CheckThrows("NATIVE_ARGUMENT_INVALID", [&] { load({8, 0, kFloat, ""}); });
+  CheckThrows("NATIVE_ARGUMENT_INVALID", [&] { load({8, 0, kFloat, "w"}); });
+  CheckThrows("NATIVE_ARGUMENT_INVALID", [&] { load({8, 0, kFloat, "s"}, {8, 64}, DType::kF32, WeightLayout::kPlain); });
+  CheckThrows("NATIVE_SHAPE_MISMATCH", [&] { load({4, 0, kFloat, "s"}, {8, 63}); });
+  CheckThrows("NATIVE_SHAPE_MISMATCH", [&] { load({8, 0, kFloat, "s"}, {512}); });
+  CheckThrows("NATIVE_SHAPE_MISMATCH", [&] { load({8, 0, kFloat, "s"}, {0, 64}); });
   CheckThrows("NATIVE_SHAPE_MISMATCH", [&] {
-    load({8, 0, false, "s"}, {7, 64}, DType::kF32, WeightLayout::kLinearInterleaved);
+    load({8, 0, kFloat, "s"}, {7, 64}, DType::kF32, WeightLayout::kLinearInterleaved);
   });
-  CheckThrows("NATIVE_DTYPE_MISMATCH", [&] { load({8, 0, false, "s"}, {8, 64}, DType::kI32); });
+  CheckThrows("NATIVE_DTYPE_MISMATCH", [&] { load({8, 0, kFloat, "s"}, {8, 64}, DType::kI32); });
   // Integers without scales, or with others'.
-  CheckThrows("NATIVE_ARGUMENT_INVALID", [&] { load({8, 0, false, "s"}, {8, 64}, DType::kI8); });
+  CheckThrows("NATIVE_ARGUMENT_INVALID", [&] { load({8, 0, kFloat, "s"}, {8, 64}, DType::kI8); });
   const auto with = [&](const WeightLoad& scales, int64_t group = 32) {
     Load({{"w",
            DType::kI8,
            {8, 64},
            WeightLayout::kLinear,
            {{file, 0, DType::kI8, {8, 64}}},
-           WeightQuantize{8, group, false, "s"}},
+           WeightQuantize{8, group, kFloat, "s"}},
           scales});
   };
   with({"s", DType::kF32, {8, 2}, WeightLayout::kPlain, {{file, 0, DType::kF32, {8, 2}}}, {}});
@@ -316,7 +317,7 @@ void WhatDoesNotFitIsRefused() {
                          {8, 64},
                          WeightLayout::kLinear,
                          {{file, 0, DType::kF32, {8, 64}}},
-                         WeightQuantize{8, 0, false, "s"}};
+                         WeightQuantize{8, 0, kFloat, "s"}};
   WeightLoad second = first;
   second.name = "v";
   CheckThrows("NATIVE_ARGUMENT_INVALID", [&] { Load({first, second}); });

@@ -25,10 +25,23 @@ WeightLayout ReadLayout(const Napi::Value& value, const Where& where) {
 WeightPart ReadPart(const Napi::Value& value, const Where& where) {
   const Napi::Object object = ReadObject(value, where);
   WeightPart part;
-  part.file = ReadString(object.Get("file"), Where(where, "file"), kMaxPathBytes);
-  part.offset = ReadInteger(object.Get("offset"), Where(where, "offset"), 0, kMaxSafe);
   part.dtype = ReadDType(object.Get("dtype"), Where(where, "dtype"));
   part.shape = ReadShape(object.Get("shape"), Where(where, "shape"));
+  const Napi::Value constant = object.Get("value");
+  if (!constant.IsUndefined()) {
+    part.value = static_cast<float>(ReadNumber(constant, Where(where, "value")));
+    return part;
+  }
+  part.file = ReadString(object.Get("file"), Where(where, "file"), kMaxPathBytes);
+  part.offset = ReadInteger(object.Get("offset"), Where(where, "offset"), 0, kMaxSafe);
+  const Napi::Value transposed = object.Get("transposed");
+  if (!transposed.IsUndefined()) part.transposed = ReadBool(transposed, Where(where, "transposed"));
+  const Napi::Value order = object.Get("rowOrder");
+  if (!order.IsUndefined()) part.row_order = ReadInt32s(order, Where(where, "rowOrder"));
+  const Napi::Value times = object.Get("times");
+  if (!times.IsUndefined()) part.times = static_cast<float>(ReadNumber(times, Where(where, "times")));
+  const Napi::Value plus = object.Get("plus");
+  if (!plus.IsUndefined()) part.plus = static_cast<float>(ReadNumber(plus, Where(where, "plus")));
   return part;
 }
 
@@ -36,11 +49,11 @@ WeightQuantize ReadQuantize(const Napi::Value& value, const Where& where) {
   const Napi::Object object = ReadObject(value, where);
   WeightQuantize quantize;
   quantize.bits = static_cast<int>(ReadInteger(object.Get("bits"), Where(where, "bits"), 4, 8));
-  quantize.group = ReadInteger(object.Get("groupSize"), Where(where, "groupSize"), 0, kMaxSafe);
+  quantize.group_size = ReadInteger(object.Get("groupSize"), Where(where, "groupSize"), 0, kMaxSafe);
   const Napi::Value activations = object.Get("activations");
   const std::string name = activations.IsString() ? ReadString(activations, Where(where, "activations")) : "";
   if (name != "float" && name != "int8") FailArgument(Where(where, "activations"), "float or int8", activations);
-  quantize.int8_activations = name == "int8";
+  quantize.activations = name == "int8" ? Activations::kInt8 : Activations::kFloat;
   quantize.scale_name = ReadString(object.Get("scaleName"), Where(where, "scaleName"));
   return quantize;
 }

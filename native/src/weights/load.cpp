@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <exception>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -11,43 +10,18 @@
 #include "base/checked.h"
 #include "kernels/pack.h"
 #include "kernels/pack_integers.h"
-#include "weights/file.h"
+#include "ops/check.h"
 #include "weights/integer_rows.h"
 
 namespace atb {
 namespace {
 
-/// What one thread reads at a time: large enough that a call into the system costs nothing beside it, small enough that
-/// it stays in the cache until it is packed.
-constexpr int64_t kPieceBytes = int64_t{1} << 20;
-
-bool IsFloat(DType dtype) { return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16; }
-
-int64_t Elements(std::span<const int64_t> shape) {
-  int64_t elements = 1;
-  for (int64_t dim : shape) elements = CheckedMul(elements, dim);
-  return elements;
-}
-
-std::string ToString(DType dtype, std::span<const int64_t> shape) {
-  if (shape.size() > kMaxRank) return std::to_string(shape.size()) + " dimensions";
-  TensorDesc desc(dtype, {});
-  desc.rank = static_cast<uint8_t>(shape.size());
-  std::copy(shape.begin(), shape.end(), desc.dims.begin());
-  return ToString(desc);
-}
-
 /// A weight whose parts fit together and lie inside their files.
 struct Plan {
   const WeightLoad* load;
   DType dtype = DType::kF32;  ///< What elements are read as.
-  struct Part {
-    const File* file;
-    const WeightPart* part;
-    int64_t first;  ///< Of its elements, among those of all parts: rows follow rows, so concatenation is flat.
-    int64_t count;
-  };
-  std::vector<Part> parts;
+  std::vector<PlannedPart> parts;
+  int64_t rows = 0;  ///< Of all parts.
   int64_t elements = 0;
   int64_t bytes = 0;  ///< Of the result.
   TensorDesc desc;
@@ -59,7 +33,13 @@ struct Plan {
   bool may_multiply = false;  ///< The order is that of int4.
   StoredTensor* scale_target = nullptr;
 
-  int64_t Columns() const { return load->shape[1]; }  ///< Elements of a row, in the files.
+  int64_t Columns() const { return load->shape[1]; }  ///< Of a matrix, as the files have them.
+  bool WantsRows() const {
+    return std::ranges::any_of(parts, [](const PlannedPart& planned) { return planned.WantsRows(); });
+  }
+  bool IsTransposed() const {
+    return std::ranges::any_of(parts, [](const PlannedPart& planned) { return planned.part->transposed; });
+  }
 };
 
 /// Elements [begin, end) of one weight: whole panels of one matrix when it is packed.
@@ -69,49 +49,34 @@ struct Piece {
   int64_t end;
 };
 
-class Files {
- public:
-  const File& Open(const std::string& path) {
-    std::unique_ptr<File>& file = files_[path];
-    if (!file) file = std::make_unique<File>(path);
-    return *file;
-  }
-
- private:
-  std::map<std::string, std::unique_ptr<File>> files_;
-};
-
-void PlanPart(Plan& plan, const WeightPart& part, Files& files) {
+void AddPart(Plan& plan, const WeightPart& part, Files& files) {
   const WeightLoad& load = *plan.load;
-  const auto fail = [&](const char* code, const std::string& expected) {
+  const auto fail = [&](const char* code, const std::string& expected, const std::vector<int64_t>& shape) {
     throw Error(code, "weight \"" + load.name + "\": a part in " + part.file + " must be " + expected + ", found " +
-                          ToString(part.dtype, part.shape));
+                          ToString(part.dtype, shape));
   };
   const bool raw = SizeOf(part.dtype) == 1 && SizeOf(plan.dtype) == 1 && load.quantize;
   if (part.dtype != plan.dtype && !raw && !(IsFloat(part.dtype) && IsFloat(plan.dtype)))
-    fail("NATIVE_DTYPE_MISMATCH", ToString(plan.dtype, load.shape));
-  const bool fits =
-      part.shape.size() == load.shape.size() &&
-      (part.shape.empty() || std::equal(part.shape.begin() + 1, part.shape.end(), load.shape.begin() + 1));
-  if (!fits) fail("NATIVE_SHAPE_MISMATCH", "rows of " + ToString(load.dtype, load.shape));
-
-  const int64_t count = Elements(part.shape);
-  const int64_t bytes = CheckedMul(count, static_cast<int64_t>(SizeOf(part.dtype)));
-  const int64_t end = CheckedAdd(part.offset, bytes);
-  const File& file = files.Open(part.file);
-  if (static_cast<uint64_t>(end) > file.size()) {
-    throw Error("NATIVE_FILE_TRUNCATED", part.file + ": weight \"" + load.name + "\" ends at byte " +
-                                             std::to_string(end) + ", the file at byte " + std::to_string(file.size()));
-  }
-  plan.parts.push_back({&file, &part, plan.elements, count});
-  plan.elements = CheckedAdd(plan.elements, count);
+    fail("NATIVE_DTYPE_MISMATCH", ToString(plan.dtype, load.shape), part.shape);
+  if (raw && load.quantize->bits == 4 && part.transposed)
+    fail("NATIVE_ARGUMENT_INVALID", "as its rows are, because int4 cannot be transposed", part.shape);
+  PlannedPart planned = PlanPart(part, load.name, files);
+  const std::vector<int64_t> shape = ShapeOf(planned);
+  const bool fits = shape.size() == load.shape.size() &&
+                    (shape.empty() || std::equal(shape.begin() + 1, shape.end(), load.shape.begin() + 1));
+  if (!fits) fail("NATIVE_SHAPE_MISMATCH", "rows of " + ToString(load.dtype, load.shape), shape);
+  planned.first_row = plan.rows;
+  plan.rows = CheckedAdd(plan.rows, planned.rows);
+  plan.elements = CheckedAdd(plan.elements, CheckedMul(planned.rows, planned.columns));
+  plan.parts.push_back(planned);
 }
 
 /// What the parts of a weight of integers are read as: integers, or the floats that they are.
 DType PartsDType(const WeightLoad& load) {
   const DType first = load.parts.empty() ? load.dtype : load.parts.front().dtype;
   if (!IsFloat(first)) return DType::kI8;
-  const bool alike = std::ranges::all_of(load.parts, [=](const WeightPart& part) { return part.dtype == first; });
+  const bool alike = std::ranges::all_of(
+      load.parts, [=](const WeightPart& part) { return part.dtype == first && !part.HasArithmetic(); });
   return alike ? first : DType::kF32;
 }
 
@@ -128,11 +93,12 @@ void PlanIntegers(Plan& plan) {
   };
   if (load.layout == WeightLayout::kPlain) fail("integers must be packed (layout linear or linear-interleaved)");
   if (quantize.bits != 4 && quantize.bits != 8) fail("bits must be 4 or 8, found " + std::to_string(quantize.bits));
-  if (quantize.group < 0 || quantize.group > kernels::kMaxGroup || quantize.group % kernels::kGroupStep != 0) {
+  const int64_t group = quantize.group_size;
+  if (group < 0 || group > kernels::kMaxGroup || group % kernels::kGroupStep != 0) {
     fail("groupSize must be 0 or a multiple of " + std::to_string(kernels::kGroupStep) + " up to " +
-         std::to_string(kernels::kMaxGroup) + ", found " + std::to_string(quantize.group));
+         std::to_string(kernels::kMaxGroup) + ", found " + std::to_string(group));
   }
-  if (quantize.int8_activations && (quantize.bits != 8 || quantize.group != 0))
+  if (quantize.activations == Activations::kInt8 && (quantize.bits != 8 || group != 0))
     fail("int8 activations want 8 bits and groupSize 0");
   if (quantize.scale_name.empty() || quantize.scale_name == load.name) fail("scaleName must be another name");
 
@@ -144,12 +110,12 @@ void PlanIntegers(Plan& plan) {
   const bool interleaved = load.layout == WeightLayout::kLinearInterleaved;
   plan.packed = kernels::PackedGeometry(quantize.bits == 4 ? kernels::WeightFormat::kI4 : kernels::WeightFormat::kI8,
                                         load.shape[0], k, interleaved);
-  plan.packed->group = quantize.group;
+  plan.packed->group = group;
   plan.desc.dtype = DType::kI8;
   plan.desc.dims[1] = k / per_byte;
-  const int64_t groups = kernels::GroupsOf(k, quantize.group);
-  if (quantize.group) plan.order = kernels::ScalesGeometry(load.shape[0], groups, interleaved);
-  plan.may_multiply = quantize.group != 0 && quantize.bits == 4;
+  const int64_t groups = kernels::GroupsOf(k, group);
+  if (group) plan.order = kernels::ScalesGeometry(load.shape[0], groups, interleaved);
+  plan.may_multiply = group != 0 && quantize.bits == 4;
 }
 
 /// Scales of integers that are stored are a load of their own; in groups, they follow the panels of their weight.
@@ -197,7 +163,7 @@ Plan PlanWeight(const WeightLoad& load, Files& files) {
   };
   if (load.shape.size() > kMaxRank) wrong(" are too many");
   const int64_t elements = Elements(load.shape);
-  for (const WeightPart& part : load.parts) PlanPart(plan, part, files);
+  for (const WeightPart& part : load.parts) AddPart(plan, part, files);
   if (plan.elements != elements) wrong(" has parts of " + std::to_string(plan.elements) + " elements in all");
 
   plan.desc.dtype = load.dtype;
@@ -225,13 +191,15 @@ Plan PlanWeight(const WeightLoad& load, Files& files) {
 void AddPieces(const Plan& plan, std::vector<Piece>& pieces) {
   int64_t unit = 1;
   int64_t section = plan.elements;
-  if (plan.order && !plan.packed) unit = plan.Columns();  // Whole rows of scales.
+  // Scales are packed by whole rows.
+  if ((plan.order && !plan.packed) || plan.WantsRows()) unit = std::max<int64_t>(1, plan.parts[0].columns);
   if (plan.packed) {
     unit = kernels::kPanelColumns * plan.Columns();
     if (plan.packed->interleaved) section /= 2;  // So that panels begin where each matrix begins.
   }
   const int64_t widest = static_cast<int64_t>(sizeof(float));
-  const int64_t step = std::max<int64_t>(1, kPieceBytes / widest / unit) * unit;
+  const int64_t piece_bytes = plan.IsTransposed() ? kTransposedPieceBytes : kPieceBytes;
+  const int64_t step = std::max<int64_t>(1, piece_bytes / widest / unit) * unit;
   for (int64_t first = 0; first < plan.elements; first += section) {
     for (int64_t begin = first; begin < first + section; begin += step) {
       pieces.push_back({&plan, begin, std::min(begin + step, first + section)});
@@ -239,20 +207,9 @@ void AddPieces(const Plan& plan, std::vector<Piece>& pieces) {
   }
 }
 
-void Convert(const kernels::KernelTable& kernels, const std::byte* from, DType from_dtype, std::byte* to,
-             DType to_dtype, int64_t count) {
-  constexpr int64_t kStep = 2048;
-  float widened[kStep];
-  for (int64_t i = 0; i < count; i += kStep) {
-    const int64_t n = std::min(kStep, count - i);
-    kernels.to_f32(from + i * static_cast<int64_t>(SizeOf(from_dtype)), from_dtype, widened, n);
-    kernels.from_f32(widened, to + i * static_cast<int64_t>(SizeOf(to_dtype)), to_dtype, n);
-  }
-}
-
 /// One thread's staging memory.
 struct Staging {
-  std::vector<std::byte> read;
+  ReadStaging read;
   std::vector<std::byte> converted;
   IntegerStaging integers;
 };
@@ -265,24 +222,16 @@ std::byte* Grow(std::vector<std::byte>& memory, int64_t bytes) {
 /// Reads elements [begin, end) of the parts, converted, to `to`. Returns the bytes read.
 int64_t ReadElements(const Plan& plan, int64_t begin, int64_t end, std::byte* to, Staging& staging,
                      const kernels::KernelTable& kernels) {
-  const DType dtype = plan.dtype;
-  int64_t total = 0;
-  for (const Plan::Part& source : plan.parts) {
-    const int64_t first = std::max(begin, source.first);
-    const int64_t last = std::min(end, source.first + source.count);
+  int64_t bytes = 0;
+  for (const PlannedPart& part : plan.parts) {
+    const int64_t part_begin = part.first_row * part.columns;
+    const int64_t first = std::max(begin, part_begin);
+    const int64_t last = std::min(end, part_begin + part.rows * part.columns);
     if (first >= last) continue;
-    const DType from = source.part->dtype;
-    const auto size = static_cast<int64_t>(SizeOf(from));
-    const int64_t bytes = (last - first) * size;
-    std::byte* into = to + (first - begin) * static_cast<int64_t>(SizeOf(dtype));
-    const bool as_it_is = from == dtype || SizeOf(from) == 1;
-    std::byte* read = as_it_is ? into : Grow(staging.read, bytes);
-    const int64_t offset = source.part->offset + (first - source.first) * size;
-    source.file->Read(static_cast<uint64_t>(offset), {read, static_cast<size_t>(bytes)});
-    if (!as_it_is) Convert(kernels, read, from, into, dtype, last - first);
-    total += bytes;
+    std::byte* into = to + (first - begin) * static_cast<int64_t>(SizeOf(plan.dtype));
+    bytes += ReadPart(part, first - part_begin, last - part_begin, plan.dtype, into, staging.read, kernels);
   }
-  return total;
+  return bytes;
 }
 
 IntegerTarget TargetOf(const Plan& plan) {
@@ -415,9 +364,7 @@ std::vector<LoadedWeight> LoadWeights(std::span<const WeightLoad> loads, const L
   int64_t file_bytes = 0;
   for (const WeightLoad& load : loads) {
     plans.push_back(PlanWeight(load, files));
-    for (const Plan::Part& part : plans.back().parts) {
-      file_bytes = CheckedAdd(file_bytes, part.count * static_cast<int64_t>(SizeOf(part.part->dtype)));
-    }
+    for (const PlannedPart& part : plans.back().parts) file_bytes = CheckedAdd(file_bytes, part.FileBytes());
   }
   for (const Plan& plan : plans)
     if (plan.load->quantize && !plan.makes_scales) PlanStoredScales(plan, plans);

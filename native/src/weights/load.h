@@ -10,16 +10,9 @@
 #include "base/thread_pool.h"
 #include "kernels/kernel_table.h"
 #include "weights/stored_tensor.h"
+#include "weights/weight_part.h"
 
 namespace atb {
-
-/// A tensor in a file: row-major, at an absolute offset.
-struct WeightPart {
-  std::string file;
-  int64_t offset = 0;
-  DType dtype = DType::kF32;
-  std::vector<int64_t> shape;
-};
 
 enum class WeightLayout : uint8_t {
   kPlain,              ///< Row-major.
@@ -27,20 +20,27 @@ enum class WeightLayout : uint8_t {
   kLinearInterleaved,  ///< Likewise, the panels of its upper and lower half of rows alternating.
 };
 
-/// A weight of integers, to be packed: out of parts of floats, which are rounded, or of parts that are integers already.
+/// What a weight of integers will be multiplied by.
+enum class Activations : uint8_t {
+  kFloat,
+  kInt8,  ///< W8A8MatMul: such weights have 8 bits and one scale for each output.
+};
+
+/// A weight of integers, to be packed: out of parts of floats, which are rounded, or of parts that are integers
+/// already.
 struct WeightQuantize {
-  int bits = 8;       ///< Or 4: parts of integers hold two to a byte, the first in the lower half.
-  int64_t group = 0;  ///< Input channels that share a scale; 0: all of an output's.
-  /// Activations will be int8 (W8A8MatMul): a check only, such weights have 8 bits and one scale for each output.
-  bool int8_activations = false;
-  /// Where the scales [n, groups] go, f32. Scales of integers that are there already are another load of this name among
-  /// the same loads.
+  int bits = 8;            ///< Or 4: parts of integers hold two to a byte, the first in the lower half.
+  int64_t group_size = 0;  ///< Input channels that share a scale; 0: all of an output's.
+  Activations activations = Activations::kFloat;  ///< Only checked: the integers are the same.
+  /// Where the scales [n, groups] go, f32. Scales of integers that are there already are another load of this name
+  /// among the same loads.
   std::string scale_name;
 };
 
-/// A weight to make: its parts one below the other, converted to `dtype`, laid out. Floats convert into each other;
-/// other dtypes must be the parts' own. With `quantize`, `shape` is that of the parts together, and the result int8
-/// [n, k] or [n, k / 2] whatever `dtype` says.
+/// A weight to make: its parts, changed as they say, one below the other, converted to `dtype`, laid out. Floats convert
+/// into each other; other dtypes must be the parts' own. With `quantize`, `shape` is that of the parts together, and the
+/// result int8 [n, k] or [n, k / 2] whatever `dtype` says. A part's arithmetic is done in f32 and rounded once: to
+/// `dtype`, or to integers. Int4 cannot be transposed, because a byte holds two of a row.
 struct WeightLoad {
   std::string name;
   DType dtype = DType::kF32;
@@ -64,9 +64,9 @@ struct LoadedWeight {
   std::shared_ptr<const StoredTensor> stored;
 };
 
-/// Reads weights on all threads, each byte once. Beyond the weights themselves it holds about 2 MB per thread (more
-/// when 16 rows of a matrix are larger). Everything is checked before anything is allocated. Scales of groups follow
-/// the panels of their weight. Throws NATIVE_SHAPE_MISMATCH, NATIVE_DTYPE_MISMATCH, NATIVE_ARGUMENT_INVALID,
+/// Reads weights on all threads, each byte about once. Beyond the weights themselves it holds about 2 MB per thread, or
+/// 12 MB where tensors are transposed (more when 16 rows of a matrix are larger). Everything is checked before anything
+/// is allocated. Scales of groups follow the panels of their weight. Throws NATIVE_SHAPE_MISMATCH, NATIVE_DTYPE_MISMATCH, NATIVE_ARGUMENT_INVALID,
 /// NATIVE_FILE_ERROR, NATIVE_FILE_TRUNCATED, NATIVE_OUT_OF_MEMORY, NATIVE_DISPOSED.
 std::vector<LoadedWeight> LoadWeights(std::span<const WeightLoad> loads, const LoadContext& context);
 

@@ -1,0 +1,89 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kernels/kernel_table.h"
+#include "tensor/tensor.h"
+#include "weights/file.h"
+
+namespace atb {
+
+/// Some rows of a weight: a tensor of a file, which may be changed while it is read, or one number for all elements.
+struct WeightPart {
+  std::string file;
+  int64_t offset = 0;  ///< Of the tensor's first byte. The tensor is row-major.
+  DType dtype = DType::kF32;
+  std::vector<int64_t> shape;  ///< Of the tensor in the file.
+  /// The tensor is a matrix [k, n], and its transpose [n, k] is wanted.
+  bool transposed = false;
+  /// Row i of the part is row row_order[i] of the tensor (of its transpose, if that is wanted). A row may come several
+  /// times or not at all.
+  std::optional<std::vector<int32_t>> row_order = std::nullopt;
+  /// Each number x becomes times * x + plus, computed in f32. Floats only.
+  float times = 1;
+  float plus = 0;
+  /// Every element is this number, and there is no file.
+  std::optional<float> value = std::nullopt;
+
+  bool HasArithmetic() const { return times != 1 || plus != 0; }
+};
+
+/// What one thread reads at a time of tensors that are read as they lie: large enough that a call into the system costs
+/// nothing beside it, small enough that it stays in the cache until it is packed.
+constexpr int64_t kPieceBytes = int64_t{1} << 20;
+/// Likewise of transposed tensors. A piece is a block of columns, which takes a call for each row of the file: a wider
+/// block takes fewer calls.
+constexpr int64_t kTransposedPieceBytes = int64_t{4} << 20;
+
+/// The files of one load, each opened once.
+class Files {
+ public:
+  const File& Open(const std::string& path);
+
+ private:
+  std::map<std::string, std::unique_ptr<File>> files_;
+};
+
+/// A part that was checked, and where its rows go in the weight.
+struct PlannedPart {
+  const WeightPart* part = nullptr;
+  const File* file = nullptr;  ///< Null when all elements are one number.
+  int64_t first_row = 0;       ///< In the weight.
+  int64_t rows = 0;
+  int64_t columns = 0;  ///< Elements of a row.
+
+  /// Whether reading it wants whole rows; otherwise any range of elements will do.
+  bool WantsRows() const { return part->transposed || part->row_order; }
+  int64_t FileBytes() const;  ///< Of its elements in the file; one that is taken twice counts twice.
+};
+
+/// Checks that a part of weight `name` can be read: that its tensor lies inside its file, that the rows of the order
+/// are rows of the tensor. Throws NATIVE_SHAPE_MISMATCH, NATIVE_ARGUMENT_INVALID, NATIVE_FILE_ERROR, NATIVE_FILE_TRUNCATED,
+/// NATIVE_SIZE_OVERFLOW.
+PlannedPart PlanPart(const WeightPart& part, const std::string& name, Files& files);
+
+/// The shape of a part after its changes.
+std::vector<int64_t> ShapeOf(const PlannedPart& part);
+
+/// One thread's memory for reading parts.
+struct ReadStaging {
+  std::vector<std::byte> unconverted;
+  std::vector<std::byte> window;
+};
+
+/// Writes elements [begin, end) of the part to `to` as `dtype`: whole rows where the part wants them. Floats convert
+/// into each other; other dtypes are copied. Returns the bytes of these elements in the file. Throws NATIVE_FILE_ERROR,
+/// NATIVE_FILE_TRUNCATED.
+int64_t ReadPart(const PlannedPart& part, int64_t begin, int64_t end, DType dtype, std::byte* to, ReadStaging& staging,
+                 const kernels::KernelTable& kernels);
+
+/// The number of elements. Throws NATIVE_SIZE_OVERFLOW.
+int64_t Elements(std::span<const int64_t> shape);
+std::string ToString(DType dtype, std::span<const int64_t> shape);
+
+}  // namespace atb
