@@ -44,7 +44,7 @@ export {
 } from './layers/base-attention.js';
 export { BaseLayer } from './layers/base-layer.js';
 export { type CacheRef, layerCache } from './layers/cache-ref.js';
-export { type BaseConfig, baseConfig, type ConfigRules } from './layers/config/index.js';
+export * from './layers/config/index.js';
 export { BaseMLP, type GatedMLPNames, type MLPConfig, UngatedMLP } from './layers/mlp.js';
 export { Module } from './layers/module.js';
 export { BaseNorm, BaseRMSNorm, HeadNorm, OffsetRMSNorm } from './layers/norms.js';

@@ -168,8 +168,8 @@ function estimateMemory(plan: ModelPlan, model: CausalLM, args: InspectArguments
   const kvBytesPerToken = kvBlockBytes(model.caches(), plan.cacheDType, 1);
   const cacheBytes = tokens * kvBytesPerToken;
   // Where frequencies depend on the length, only the rows of a step are made.
-  const rows = isLengthDependent(rope) ? 0 : maxPositionEmbeddings;
-  const positionBytes = 2 * rows * rope.headDim * DTYPE_BYTES[dtype];
+  const rows = rope === undefined || isLengthDependent(rope) ? 0 : maxPositionEmbeddings;
+  const positionBytes = 2 * rows * (rope?.headDim ?? 0) * DTYPE_BYTES[dtype];
   const totalBytes = weightBytes + cacheBytes + positionBytes;
   return {
     dtype,

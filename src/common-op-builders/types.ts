@@ -28,7 +28,7 @@ interface BaseParam {
   readonly owner?: string;
 }
 
-export type ActivationKind = 'silu' | 'gelu' | 'gelu_tanh';
+export type ActivationKind = 'silu' | 'gelu' | 'gelu_tanh' | 'relu' | 'relu2';
 
 interface CategoryParams {
   LINEAR: { readonly linear: Linear };

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { type BaseRouter, discoverModels, getRouter, readConfigDict } from '../router/index.js';
+import { discoverModels, getRouter, type Router, readConfigDict } from '../router/index.js';
 
 let builtIn: Promise<string[]> | undefined;
 
@@ -17,7 +17,7 @@ export async function loadModels(modelDirs: readonly string[] = []): Promise<voi
 export async function getModel(
   modelPath: string,
   options: { readonly modelDirs?: readonly string[] } = {},
-): Promise<BaseRouter> {
+): Promise<Router> {
   await loadModels(options.modelDirs);
   const configDict = await readConfigDict(modelPath);
   const Router = getRouter(configDict.model_type);

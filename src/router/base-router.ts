@@ -24,14 +24,14 @@ export interface CausalLM {
   buildGraph(kind: GraphKind): GraphSpec;
 }
 
-export type CausalLMClass = new (config: BaseConfig, weights: Weights) => CausalLM;
+export type CausalLMClass<C extends BaseConfig> = new (config: C, weights: Weights) => CausalLM;
 
 /**
  * Everything about a model that is decided before its weights are read: its configuration, its class, and what turns text
- * into its tokens and back. A family overrides what it does in its own way.
+ * into its tokens and back. A family overrides what it does in its own way. `C` is what its config.json says.
  */
-export abstract class BaseRouter {
-  #config: BaseConfig | undefined;
+export abstract class BaseRouter<C extends BaseConfig = BaseConfig> {
+  #config: C | undefined;
 
   constructor(
     readonly modelPath: string,
@@ -40,21 +40,22 @@ export abstract class BaseRouter {
   ) {}
 
   /** Reads `configDict`. Throws CONFIG_INVALID. */
-  protected abstract getConfig(): BaseConfig;
-  protected abstract getModelClass(): CausalLMClass;
+  protected abstract getConfig(): C;
+  protected abstract getModelClass(): CausalLMClass<C>;
 
-  get config(): BaseConfig {
+  get config(): C {
     this.#config ??= this.getConfig();
     return this.#config;
   }
 
-  get modelClass(): CausalLMClass {
+  /** The class that runs the model, for its name; `createModel` makes one. */
+  get modelClass(): CausalLMClass<never> {
     return this.getModelClass();
   }
 
   /** `config`: as the model runs, where that differs from config.json. */
-  createModel(weights: Weights, config: BaseConfig = this.config): CausalLM {
-    return new this.modelClass(config, weights);
+  createModel(weights: Weights, config: C = this.config): CausalLM {
+    return new (this.getModelClass())(config, weights);
   }
 
   /**
@@ -85,4 +86,7 @@ export abstract class BaseRouter {
   }
 }
 
-export type RouterClass = new (modelPath: string, configDict: ConfigDict) => BaseRouter;
+/** A router of whatever family: its public side, which asks for no more of a configuration than all have. */
+export type Router = Pick<BaseRouter, keyof BaseRouter>;
+
+export type RouterClass = new (modelPath: string, configDict: ConfigDict) => Router;

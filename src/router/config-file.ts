@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AtbError } from '../errors.js';
@@ -7,7 +8,7 @@ import { readExactly, readRegularFile } from '../weights/regular-file.js';
 /** Published ones have a few kilobytes. */
 const MAX_CONFIG_BYTES = 4 * 1024 * 1024;
 
-/** A model directory's config.json. Throws CONFIG_INVALID that says what is wrong with the directory or the file. */
+/** A model directory's config.json, as Python reads it. Throws CONFIG_INVALID that says what is wrong with the directory or the file. */
 export async function readConfigDict(modelPath: string): Promise<ConfigDict> {
   const file = join(modelPath, 'config.json');
   const fail = (problem: string, cause?: unknown): AtbError =>
@@ -29,10 +30,25 @@ export async function readConfigDict(modelPath: string): Promise<ConfigDict> {
   }
   let parsed: unknown;
   try {
-    parsed = JSON.parse(text);
+    parsed = parsePythonJson(text);
   } catch (error) {
     throw fail(`is not JSON: ${error instanceof Error ? error.message : error}`, error);
   }
   if (!isDict(parsed)) throw fail('must hold an object');
   return parsed;
+}
+
+/**
+ * JSON with the three numbers that Python writes and JSON lacks: NaN, Infinity, -Infinity. A string that nobody can have
+ * foreseen stands for NaN until the rest is parsed.
+ */
+export function parsePythonJson(text: string): unknown {
+  if (!/NaN|Infinity/.test(text)) return JSON.parse(text);
+  const nan = `NaN of ${randomUUID()}`;
+  const spelt = text.replace(/"(?:[^"\\]|\\.)*"|NaN|Infinity/g, (token) => {
+    if (token === 'NaN') return JSON.stringify(nan);
+    // Beyond what a double holds, and so infinite when parsed.
+    return token === 'Infinity' ? '1e999' : token;
+  });
+  return JSON.parse(spelt, (_, value: unknown) => (value === nan ? Number.NaN : value));
 }

@@ -3,6 +3,7 @@ export {
   BaseRouter,
   type CausalLM,
   type CausalLMClass,
+  type Router,
   type RouterClass,
 } from './base-router.js';
 export { readConfigDict } from './config-file.js';

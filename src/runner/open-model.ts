@@ -3,7 +3,7 @@ import { refuseRequest } from '../errors.js';
 import { type KvQuantOptions, kvCacheDType } from '../kv-cache/kv-quant.js';
 import type { BaseConfig } from '../layers/config/index.js';
 import { getModel } from '../models/get-model.js';
-import type { BaseRouter, CausalLM } from '../router/index.js';
+import type { CausalLM, Router } from '../router/index.js';
 import { Checkpoint } from '../weights/checkpoint.js';
 import { type QuantizationPlan, type QuantizeOptions, quantizationPlan } from '../weights/quantization.js';
 import { loadTextProcessing, type TextProcessing, type TextProcessingOptions } from './text-processing.js';
@@ -25,7 +25,7 @@ export interface OpenModelOptions extends PlanOptions, TextProcessingOptions {
 
 /** What is decided about a model from its config.json and the options alone, checked. */
 export interface ModelPlan {
-  readonly router: BaseRouter;
+  readonly router: Router;
   /** As the model runs: with the override of its context length. */
   readonly config: BaseConfig;
   /** Of weights and activations. */
@@ -37,7 +37,7 @@ export interface ModelPlan {
 }
 
 /** @throws CONFIG_INVALID for config.json, REQUEST_INVALID for the options */
-export function planModel(router: BaseRouter, options: PlanOptions): ModelPlan {
+export function planModel(router: Router, options: PlanOptions): ModelPlan {
   const config = configAsRun(router.config, options.maxPositionEmbeddings);
   const dtype = options.dtype ?? config.dtype ?? 'bf16';
   const cacheDType = kvCacheDType(dtype, options);

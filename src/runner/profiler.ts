@@ -115,7 +115,7 @@ export class Profiler {
         sum.bytes += elements * matrix.bytes;
         sum.operations += 2 * elements * (timing.name.includes('/') ? tokens : seqLens.length);
       } else if (ATTENTION.has(timing.type)) {
-        const window = this.attention.config.slidingWindows[layerOf(timing.name)];
+        const window = this.attention.config.slidingWindows?.[layerOf(timing.name)];
         const work = ofWindow.get(window) ?? this.#attentionWork(queryLens, seqLens, window);
         ofWindow.set(window, work);
         sum.bytes += work.bytes;
@@ -165,6 +165,7 @@ export class Profiler {
 
   #attentionWork(queryLens: Int32Array, seqLens: Int32Array, window = Number.POSITIVE_INFINITY): Work {
     const { config, kvBytes } = this.attention;
+    const { numAttentionHeads: heads = 0, headDim = 0 } = config;
     let keys = 0;
     let pairs = 0;
     queryLens.forEach((count, i) => {
@@ -173,7 +174,7 @@ export class Profiler {
       for (let seen = end - count + 1; seen <= end; seen++) pairs += Math.min(seen, window);
     });
     // A score and a weighted value for each pair of a query and a key.
-    return { bytes: keys * kvBytes, operations: 4 * config.numAttentionHeads * config.headDim * pairs };
+    return { bytes: keys * kvBytes, operations: 4 * heads * headDim * pairs };
   }
 }
 

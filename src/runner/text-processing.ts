@@ -1,4 +1,4 @@
-import type { BaseRouter } from '../router/index.js';
+import type { Router } from '../router/index.js';
 import type { SamplingDefaults } from '../sampling/sampling-params.js';
 import type { HfTokenizer } from '../tokenizer/hf-tokenizer.js';
 import type { InputBuilder } from '../tokenizer/input-builder.js';
@@ -25,7 +25,7 @@ export interface TextProcessing {
  * @throws TOKENIZER_*, TEMPLATE_*, CONFIG_INVALID
  */
 export async function loadTextProcessing(
-  router: BaseRouter,
+  router: Router,
   { loadTokenizer = true, chatTemplate }: TextProcessingOptions,
 ): Promise<TextProcessing> {
   const generation = await router.getGenerationConfig();

@@ -1,13 +1,48 @@
 import { expect } from 'chai';
 import { AtbError } from '../../src/errors.js';
 import {
-  type BaseConfig,
-  baseConfig,
   type ConfigDict,
-  type ConfigRules,
+  constant,
+  type DecoderConfig,
+  type DecoderDefaults,
+  decoder,
+  defineConfig,
+  type Field,
+  field,
+  flag,
+  fullAttention,
+  integer,
+  oneOf,
+  positive,
+  required,
+  slidingByLayer,
+  slidingEverywhere,
 } from '../../src/layers/config/index.js';
 
-const RULES: ConfigRules = { attentionBias: 'as-configured', slidingWindow: 'by-layer' };
+const DEFAULTS: DecoderDefaults = {
+  numKeyValueHeads: 'num_attention_heads',
+  headDim: 'hidden_size / num_attention_heads',
+  hiddenAct: 'silu',
+  rmsNormEps: 1e-6,
+  ropeTheta: 10_000,
+  tieWordEmbeddings: false,
+  tokens: {},
+};
+const BY_LAYER = slidingByLayer({
+  window: required,
+  useSlidingWindow: false,
+  maxWindowLayers: 28,
+});
+
+/** How a family differs from one whose attention may have biases, and windows in some layers. */
+interface Family extends Partial<DecoderDefaults> {
+  readonly qkvBias?: Field<boolean>;
+  readonly denseBias?: Field<boolean>;
+  readonly slidingWindows?: DecoderFields['slidingWindows'];
+  readonly irrelevant?: Readonly<Record<string, string>>;
+}
+type DecoderFields = { readonly slidingWindows: typeof fullAttention };
+
 const SMALL = {
   model_type: 'llama',
   hidden_size: 64,
@@ -18,12 +53,23 @@ const SMALL = {
   vocab_size: 131,
   max_position_embeddings: 256,
 };
-const config = (extra: ConfigDict = {}, rules: Partial<ConfigRules> = {}): BaseConfig =>
-  baseConfig({ ...SMALL, ...extra }, { ...RULES, ...rules });
+function config(extra: ConfigDict = {}, family: Family = {}): DecoderConfig {
+  const definition = defineConfig({
+    fields: {
+      ...decoder({ ...DEFAULTS, ...family }),
+      qkvBias: family.qkvBias ?? field('attention_bias', flag, false),
+      denseBias: family.denseBias ?? field('attention_bias', flag, false),
+      mlpBias: field('mlp_bias', flag, false),
+      slidingWindows: family.slidingWindows ?? BY_LAYER,
+    },
+    irrelevant: family.irrelevant ?? {},
+  });
+  return definition.read({ ...SMALL, ...extra });
+}
 
-function problems(extra: ConfigDict, rules: Partial<ConfigRules> = {}): readonly string[] {
+function problemsOf(read: () => unknown): readonly string[] {
   try {
-    config(extra, rules);
+    read();
   } catch (error) {
     if (error instanceof AtbError && error.code === 'CONFIG_INVALID')
       return (error.detail as { problems: string[] }).problems;
@@ -31,9 +77,11 @@ function problems(extra: ConfigDict, rules: Partial<ConfigRules> = {}): readonly
   }
   return [];
 }
+const problems = (extra: ConfigDict, family: Family = {}): readonly string[] =>
+  problemsOf(() => config(extra, family));
 
 describe('config.json', () => {
-  it('gets its defaults from transformers', () => {
+  it('gets its defaults from the family', () => {
     expect(config()).to.deep.include({
       headDim: 16,
       rmsNormEps: 1e-6,
@@ -61,11 +109,15 @@ describe('config.json', () => {
 
   it('gives biases to all of attention, to q, k and v, or to nothing', () => {
     expect(config({ attention_bias: true })).to.deep.include({ qkvBias: true, denseBias: true });
-    expect(config({}, { attentionBias: 'qkv' })).to.deep.include({ qkvBias: true, denseBias: false });
-    expect(config({ attention_bias: true }, { attentionBias: 'none' })).to.deep.include({
-      qkvBias: false,
+    const [always, never] = [constant(true), constant(false)];
+    expect(config({}, { qkvBias: always, denseBias: never })).to.deep.include({
+      qkvBias: true,
       denseBias: false,
     });
+    const irrelevant = { attention_bias: 'no projection has one' };
+    expect(
+      config({ attention_bias: true }, { qkvBias: never, denseBias: never, irrelevant }),
+    ).to.deep.include({ qkvBias: false, denseBias: false });
   });
 
   it('takes windows from layer_types, from max_window_layers, for all layers or for none', () => {
@@ -80,15 +132,16 @@ describe('config.json', () => {
     expect(config({ ...window, use_sliding_window: false, layer_types: types }).slidingWindows).to.deep.equal(
       Array(3).fill(undefined),
     );
-    expect(config({ sliding_window: 20 }, { slidingWindow: 'every-layer' }).slidingWindows).to.deep.equal([
-      20, 20, 20,
-    ]);
-    expect(config({ sliding_window: null }, { slidingWindow: 'every-layer' }).slidingWindows).to.deep.equal(
+    const everywhere = { slidingWindows: slidingEverywhere({ window: 30 }) };
+    expect(config({ sliding_window: 20 }, everywhere).slidingWindows).to.deep.equal([20, 20, 20]);
+    expect(config({}, everywhere).slidingWindows).to.deep.equal([30, 30, 30]);
+    expect(config({ sliding_window: null }, everywhere).slidingWindows).to.deep.equal(
       Array(3).fill(undefined),
     );
-    expect(config({ sliding_window: 20 }, { slidingWindow: 'none' }).slidingWindows).to.deep.equal(
-      Array(3).fill(undefined),
-    );
+    const irrelevant = { sliding_window: 'every query sees all' };
+    expect(
+      config({ sliding_window: 20 }, { slidingWindows: fullAttention, irrelevant }).slidingWindows,
+    ).to.deep.equal(Array(3).fill(undefined));
   });
 
   it('reads one end token or several, and -1 as no padding', () => {
@@ -261,17 +314,17 @@ describe('rope_scaling', () => {
     ['a negative factor', { type: 'linear', factor: -2 }, /rope_scaling.factor must be a number/],
     ['a factor that is no number', { type: 'linear', factor: '4' }, /rope_scaling.factor must be a number/],
     [
-      'a missing original length (llama3)',
-      { ...LLAMA3, original_max_position_embeddings: undefined },
+      'a null original length (llama3)',
+      { ...LLAMA3, original_max_position_embeddings: null },
       /original_max_position_embeddings is missing/,
     ],
     [
-      'a missing original length (yarn)',
-      { ...YARN, original_max_position_embeddings: undefined },
+      'a null original length (yarn)',
+      { ...YARN, original_max_position_embeddings: null },
       /original_max_position_embeddings is missing/,
     ],
     [
-      'a missing original length (longrope)',
+      'a null original length (longrope)',
       { ...LONG, original_max_position_embeddings: null },
       /original_max_position_embeddings is missing/,
     ],

@@ -133,7 +133,10 @@ describe('model graphs', () => {
 
   it('take their head size from config.json, not from the hidden size', async () => {
     const model = await familyModel('qwen3');
-    expect(model.config.headDim * model.config.numAttentionHeads).not.to.equal(model.config.hiddenSize);
+    const { headDim = 0, numAttentionHeads = 0, hiddenSize } = model.config;
+    expect(headDim * numAttentionHeads)
+      .to.be.above(0)
+      .and.not.to.equal(hiddenSize);
     const descs = inputDescs(model, DECODE, 'bf16', { batch: 3, tokens: 40, blockSize: 16 });
     expect(descs.get('layer_0_k_cache')).to.deep.equal({ dtype: 'bf16', shape: [9, 16, 2, 32] });
     expect(descs.get('block_tables')?.shape).to.deep.equal([3, 3]);

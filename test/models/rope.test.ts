@@ -2,7 +2,15 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { toFloat32 } from '../../src/dtype.js';
-import { baseConfig, type ConfigDict } from '../../src/layers/config/index.js';
+import {
+  type ConfigDict,
+  defineConfig,
+  field,
+  integer,
+  type RotaryConfigOptions,
+  required,
+  rotaryConfig,
+} from '../../src/layers/config/index.js';
 import { ropeFrequencies } from '../../src/step-inputs/rotary/frequencies.js';
 import { isLengthDependent, type RopeConfig } from '../../src/step-inputs/rotary/rope-config.js';
 import { fullRopeTable, ropeTable } from '../../src/step-inputs/rotary/rope-table.js';
@@ -19,9 +27,19 @@ interface Entry {
 const FILE = join(import.meta.dirname, '../../../test/fixtures/oracle/rope.json');
 const entries: readonly Entry[] = JSON.parse(readFileSync(FILE, 'utf8')).entries;
 
-const ropeOf = (extra: ConfigDict): RopeConfig => {
-  const dict = { model_type: 'llama', vocab_size: 8, intermediate_size: 8, num_hidden_layers: 1, ...extra };
-  return baseConfig(dict, { attentionBias: 'none', slidingWindow: 'none' }).rope;
+const ropeOf = (extra: ConfigDict, options: RotaryConfigOptions = { theta: 10_000 }): RopeConfig => {
+  const { rope } = defineConfig({
+    fields: {
+      headDim: field('head_dim', integer(1, 1000), 16),
+      maxPositionEmbeddings: field('max_position_embeddings', integer(1, 2 ** 20), required),
+      rope: rotaryConfig(options),
+    },
+    irrelevant: {
+      hidden_size: 'only heads are asked for',
+      num_key_value_heads: 'only heads are asked for',
+    },
+  }).read(extra);
+  return rope;
 };
 const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 

@@ -97,7 +97,7 @@ describe('getModel', () => {
       [join(folder, 'nowhere'), /"[^"]*nowhere" is not a folder/],
       [mkdtempSync(join(folder, 'empty-')), /config.json: does not exist/],
       [checkpoint('{"model_type": "llama",}', 'comma'), /config.json: is not JSON/],
-      [checkpoint('{"hidden_size": NaN}', 'nan'), /config.json: is not JSON/],
+      [checkpoint('{"model_type": nan}', 'nan'), /config.json: is not JSON/],
       [checkpoint([], 'list'), /config.json: must hold an object/],
       [
         checkpoint(`{"a":"${'x'.repeat(5_000_000)}"}`, 'large'),
@@ -109,6 +109,21 @@ describe('getModel', () => {
       expect(error.code).to.equal('CONFIG_INVALID');
       expect(error.message).to.match(message);
     }
+  });
+
+  it('reads what Python reads: NaN, infinities, a byte order mark', async () => {
+    const text = JSON.stringify({ ...SMALL, model_type: 'llama', note: '"NaN" and Infinity' });
+    const path = checkpoint(`\ufeff{"loss": NaN, "best": -Infinity, "worst": Infinity, ${text.slice(1)}`);
+    const router = await getModel(path);
+    expect(router.config.hiddenSize).to.equal(8);
+    expect(router.configDict).to.deep.include({
+      loss: Number.NaN,
+      best: -Infinity,
+      worst: Infinity,
+      note: '"NaN" and Infinity',
+    });
+    const read = await getModel(checkpoint(text.replace('"hidden_size":8', '"hidden_size":NaN'), 'read'));
+    expect(() => read.config).to.throw(/hidden_size must be an integer from 1 to 1048576, found NaN/);
   });
 
   it('names the problems of a config.json when it is asked for', async () => {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { describeValue } from '../../errors.js';
+import type { ConfigReader } from './config-reader.js';
 
 /** A parsed JSON object: config.json, or a part of it. */
 export type ConfigDict = Readonly<Record<string, unknown>>;
@@ -7,50 +7,83 @@ export type ConfigDict = Readonly<Record<string, unknown>>;
 export const isDict = (value: unknown): value is ConfigDict =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
+/** What a value of config.json must be. */
+export type Check<T> = z.ZodType<T>;
+
 /** An integer within bounds; JSON's 3.0 is one, 2^53 + 1 is not. */
-export const integer = (min: number, max: number) =>
+export const integer = (min: number, max: number): Check<number> =>
   z.custom<number>((v) => Number.isSafeInteger(v) && (v as number) >= min && (v as number) <= max, {
     error: `must be an integer from ${min} to ${max}`,
   });
 
 /** A finite number greater than `above` and at most `max`. */
-export const positive = (max: number, above = 0) =>
+export const positive = (max: number, above = 0): Check<number> =>
   z.custom<number>((v) => typeof v === 'number' && Number.isFinite(v) && v > above && v <= max, {
     error: `must be a number greater than ${above} and at most ${max}`,
   });
 
-export const flag = z.boolean({ error: 'must be true or false' });
+export const flag: Check<boolean> = z.boolean({ error: 'must be true or false' });
 
-export const oneOf = <T extends string>(...choices: readonly T[]) =>
+export const text: Check<string> = z.string({ error: 'must be a string' });
+
+export const oneOf = <T extends string>(...choices: readonly T[]): Check<T> =>
   z.custom<T>((v) => choices.some((choice) => choice === v), {
     error: `must be one of ${choices.join(', ')}`,
   });
 
-export const listOf = <T>(item: z.ZodType<T>, what: string) =>
+export const listOf = <T>(item: Check<T>, what: string): Check<readonly T[]> =>
   z.custom<readonly T[]>((v) => Array.isArray(v) && v.every((entry) => item.safeParse(entry).success), {
     error: `must be a list of ${what}`,
   });
 
-type Fields = Readonly<Record<string, z.ZodType>>;
-export type FieldValues<F extends Fields> = { readonly [K in keyof F]?: z.infer<F[K]> };
+/** Sizes and counts, with bounds that no model reaches: a number beyond them is a mistake or an attack. */
+export const MAX_POSITIONS = 2 ** 31 - 1;
+export const SIZE = integer(1, 2 ** 20);
+export const WIDTH = integer(1, 2 ** 24);
+export const LAYERS = integer(1, 1000);
+export const HEADS = integer(1, 10_000);
+export const HEAD_SIZE = integer(1, 1000);
+export const LENGTH = integer(1, MAX_POSITIONS);
+export const EPSILON = positive(1);
 
 /**
- * The fields of `dict` that are well-formed; null counts as absent, fields not asked for are ignored as transformers
- * ignores them. Everything wrong goes to `problems`, so that a user sees it all at once.
+ * One property of a configuration: how config.json says it. `config` gives the other properties, each read when it is
+ * first asked for; where one cannot be read, its problem is reported once and the fields that need it are passed over.
  */
-export function readFields<F extends Fields>(
-  dict: ConfigDict,
-  fields: F,
-  problems: string[],
-  prefix = '',
-): FieldValues<F> {
-  const values: Record<string, unknown> = {};
-  for (const [name, type] of Object.entries(fields)) {
-    const found = Object.hasOwn(dict, name) ? dict[name] : undefined;
-    if (found === undefined || found === null) continue;
-    const result = type.safeParse(found);
-    if (result.success) values[name] = result.data;
-    else problems.push(`${prefix}${name} ${result.error.issues[0]?.message}, found ${describeValue(found)}`);
-  }
-  return values as FieldValues<F>;
+export interface Field<T, Needs = unknown> {
+  readonly read: (json: ConfigReader, config: Needs) => T;
 }
+
+/** Instead of a default: config.json must say it. */
+export const required: unique symbol = Symbol('required');
+
+/** What holds when config.json says nothing. */
+export type Default<T> = T | typeof required;
+
+/** Names in config.json; several are other names of one thing, and must not contradict each other. */
+export type Names = string | readonly string[];
+
+/**
+ * The property that config.json calls `names`. Null counts as absent. `fallback` is the family's own default, a function
+ * of other properties, or `required`.
+ */
+export function field<T>(names: Names, check: Check<T>, fallback: typeof required): Field<T>;
+export function field<T, D, N>(names: Names, check: Check<T>, fallback: (config: N) => D): Field<T | D, N>;
+export function field<T, D = T>(names: Names, check: Check<T>, fallback: Default<D>): Field<T | D>;
+export function field<T, D, N>(
+  names: Names,
+  check: Check<T>,
+  fallback: Default<D> | ((config: N) => D),
+): Field<T | D, N> {
+  return {
+    read(json, config) {
+      const found = json.value(names, check);
+      if (found !== undefined) return found;
+      if (fallback === required) return json.missing(names);
+      return typeof fallback === 'function' ? (fallback as (config: N) => D)(config) : fallback;
+    },
+  };
+}
+
+/** A property that is the same in every model of the family, whatever config.json says. */
+export const constant = <T>(value: T): Field<T> => ({ read: () => value });

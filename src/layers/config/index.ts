@@ -1,2 +1,38 @@
-export { type BaseConfig, baseConfig, type ConfigRules } from './base-config.js';
-export { type ConfigDict, isDict } from './fields.js';
+export type { BaseConfig, DecoderConfig } from './base-config.js';
+export type { ConfigReader, UnreadKey } from './config-reader.js';
+export { type ConfigDefinition, type ConfigOf, defineConfig } from './define-config.js';
+export {
+  type Check,
+  type ConfigDict,
+  constant,
+  type Default,
+  type Field,
+  field,
+  flag,
+  integer,
+  isDict,
+  listOf,
+  oneOf,
+  positive,
+  required,
+  text,
+} from './fields.js';
+export { type RotaryConfigOptions, rotaryConfig, rotaryConfigByLayerType } from './rotary-config.js';
+export {
+  fullAttention,
+  slidingByLayer,
+  slidingEverywhere,
+} from './sliding-windows.js';
+export {
+  activation,
+  biases,
+  type DecoderDefaults,
+  decoder,
+  type GroupedQueryDefaults,
+  groupedQueryAttention,
+  mlp,
+  type TextModelDefaults,
+  textModel,
+  tokenField,
+  tokensField,
+} from './text-model.js';

@@ -2,7 +2,7 @@ import { CommonOpBuilderManager, SINGLE_RANK } from '../../common-op-builders/in
 import { AtbError } from '../../errors.js';
 import { AtbGraph, type GraphSpec } from '../../graph/atb-graph.js';
 import { DECODER_KINDS, type GraphKind } from '../../graph/graph-kind.js';
-import type { BaseConfig } from '../../layers/config/index.js';
+import type { BaseConfig, DecoderConfig } from '../../layers/config/index.js';
 import type { KvCacheDesc } from '../../native/binding.js';
 import {
   fullMask,
@@ -19,7 +19,7 @@ import type { TensorRef, Weights } from '../../weights/weights.js';
 import type { BaseModelATB } from './base-model-atb.js';
 
 /** A causal language model, as one graph of each kind: they differ only where a step reads the kind. */
-export abstract class FlashForCausalLMATB {
+export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> {
   /** Names the graphs: `llama_prefill_graph`. */
   abstract readonly name: string;
   protected abstract readonly model: BaseModelATB;
@@ -28,7 +28,7 @@ export abstract class FlashForCausalLMATB {
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
   constructor(
-    readonly config: BaseConfig,
+    readonly config: C,
     weights: Weights,
   ) {
     const { tieWordEmbeddings, vocabSize, hiddenSize } = config;
@@ -42,11 +42,11 @@ export abstract class FlashForCausalLMATB {
 
   /** What a step brings. Graphs have those of these inputs that they read. */
   get stepInputs(): readonly StepInput[] {
-    const { rope, slidingWindows } = this.config;
+    const { rope, slidingWindows = [] } = this.config;
     const windows = new Set(slidingWindows.filter((size) => size !== undefined));
     return [
       tokenIds,
-      rotary(rope),
+      ...(rope ? [rotary(rope)] : []),
       paging,
       lengths,
       fullMask,

@@ -1,4 +1,4 @@
-import type { BaseConfig } from '../../layers/config/index.js';
+import type { DecoderConfig } from '../../layers/config/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
 import { LlamaModelATB } from './modeling-llama-atb.js';
@@ -7,7 +7,7 @@ export class FlashLlamaForCausalLMATB extends FlashForCausalLMATB {
   readonly name: string = 'llama';
   protected readonly model: LlamaModelATB;
 
-  constructor(config: BaseConfig, weights: Weights) {
+  constructor(config: DecoderConfig, weights: Weights) {
     super(config, weights);
     this.model = new LlamaModelATB(config, weights.at('model'));
   }

@@ -2,7 +2,7 @@ import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { BaseAttention } from '../../layers/base-attention.js';
 import { BaseLayer } from '../../layers/base-layer.js';
-import type { BaseConfig } from '../../layers/config/index.js';
+import type { DecoderConfig } from '../../layers/config/index.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
 import { addResidual } from '../../layers/residual.js';
@@ -29,7 +29,7 @@ export class LlamaLayer extends BaseLayer {
   readonly postAttentionLayernorm: BaseRMSNorm;
   readonly mlp: BaseMLP;
 
-  constructor(layerId: number, config: BaseConfig, weights: Weights, parts: LlamaLayerParts = {}) {
+  constructor(layerId: number, config: DecoderConfig, weights: Weights, parts: LlamaLayerParts = {}) {
     super(layerId, weights, config.slidingWindows[layerId] === undefined ? '' : 'sliding');
     const { hiddenSize, rmsNormEps } = config;
     this.inputLayernorm = new BaseRMSNorm(weights.at('input_layernorm'), hiddenSize, rmsNormEps);
@@ -53,7 +53,7 @@ export class LlamaLayer extends BaseLayer {
 }
 
 export class LlamaModelATB extends BaseModelATB {
-  constructor(config: BaseConfig, weights: Weights) {
+  constructor(config: DecoderConfig, weights: Weights) {
     super(config, weights, {
       layer: (layerId, at) => new LlamaLayer(layerId, config, at),
       norm: new BaseRMSNorm(weights.at('norm'), config.hiddenSize, config.rmsNormEps),

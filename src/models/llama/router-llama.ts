@@ -1,12 +1,41 @@
-import { type BaseConfig, baseConfig } from '../../layers/config/index.js';
+import {
+  biases,
+  type DecoderConfig,
+  decoder,
+  defineConfig,
+  fullAttention,
+} from '../../layers/config/index.js';
 import { BaseRouter, RegisterRouter } from '../../router/index.js';
 import { FlashLlamaForCausalLMATB } from './flash-causal-llama-atb.js';
 
+/** Defaults of transformers 5.24, LlamaConfig. */
+const LLAMA_CONFIG = defineConfig({
+  fields: {
+    ...decoder({
+      numKeyValueHeads: 'num_attention_heads',
+      headDim: 'hidden_size / num_attention_heads',
+      hiddenAct: 'silu',
+      rmsNormEps: 1e-6,
+      ropeTheta: 10_000,
+      tieWordEmbeddings: false,
+      tokens: { bos: 1, eos: 2 },
+    }),
+    ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: 'mlp_bias' }),
+    slidingWindows: fullAttention,
+  },
+  irrelevant: {
+    sliding_window: 'LlamaModel attends to all keys',
+    use_sliding_window: 'LlamaModel attends to all keys',
+    max_window_layers: 'LlamaModel attends to all keys',
+    layer_types: 'LlamaModel attends to all keys',
+  },
+});
+
 /** Llama 1 to 3.x. */
 @RegisterRouter('llama')
-export class LlamaRouter extends BaseRouter {
-  protected getConfig(): BaseConfig {
-    return baseConfig(this.configDict, { attentionBias: 'as-configured', slidingWindow: 'none' });
+export class LlamaRouter extends BaseRouter<DecoderConfig> {
+  protected getConfig(): DecoderConfig {
+    return LLAMA_CONFIG.read(this.configDict);
   }
 
   protected getModelClass(): typeof FlashLlamaForCausalLMATB {

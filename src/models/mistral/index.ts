@@ -1,6 +1,36 @@
-import { type BaseConfig, baseConfig } from '../../layers/config/index.js';
+import {
+  biases,
+  type DecoderConfig,
+  decoder,
+  defineConfig,
+  slidingEverywhere,
+} from '../../layers/config/index.js';
 import { BaseRouter, RegisterRouter } from '../../router/index.js';
 import { FlashLlamaForCausalLMATB } from '../llama/index.js';
+
+/** Defaults of transformers 5.24, MistralConfig. */
+const MISTRAL_CONFIG = defineConfig({
+  fields: {
+    ...decoder({
+      numKeyValueHeads: 8,
+      headDim: 'hidden_size / num_attention_heads',
+      hiddenAct: 'silu',
+      rmsNormEps: 1e-6,
+      ropeTheta: 10_000,
+      tieWordEmbeddings: false,
+      tokens: { bos: 1, eos: 2 },
+    }),
+    ...biases({ qkv: false, dense: false, mlp: false }),
+    slidingWindows: slidingEverywhere({ window: 4096 }),
+  },
+  irrelevant: {
+    attention_bias: 'MistralAttention has no biases',
+    mlp_bias: 'MistralMLP has no biases',
+    use_sliding_window: 'sliding_window alone decides',
+    max_window_layers: 'the window is for every layer',
+    layer_types: 'the window is for every layer',
+  },
+});
 
 /** Llama with a sliding window in every layer (arXiv:2310.06825, section 2). */
 export class FlashMistralForCausalLMATB extends FlashLlamaForCausalLMATB {
@@ -8,9 +38,9 @@ export class FlashMistralForCausalLMATB extends FlashLlamaForCausalLMATB {
 }
 
 @RegisterRouter('mistral')
-export class MistralRouter extends BaseRouter {
-  protected getConfig(): BaseConfig {
-    return baseConfig(this.configDict, { attentionBias: 'none', slidingWindow: 'every-layer' });
+export class MistralRouter extends BaseRouter<DecoderConfig> {
+  protected getConfig(): DecoderConfig {
+    return MISTRAL_CONFIG.read(this.configDict);
   }
 
   protected getModelClass(): typeof FlashMistralForCausalLMATB {

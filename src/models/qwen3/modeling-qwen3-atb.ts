@@ -1,7 +1,7 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { BaseAttention } from '../../layers/base-attention.js';
-import type { BaseConfig } from '../../layers/config/index.js';
+import type { DecoderConfig } from '../../layers/config/index.js';
 import { BaseRMSNorm, HeadNorm } from '../../layers/norms.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';
@@ -12,7 +12,7 @@ export class Qwen3Attention extends BaseAttention {
   readonly qNorm: HeadNorm;
   readonly kNorm: HeadNorm;
 
-  constructor(layerId: number, config: BaseConfig, weights: Weights) {
+  constructor(layerId: number, config: DecoderConfig, weights: Weights) {
     super(layerId, config, weights);
     const { headDim, rmsNormEps, numAttentionHeads, numKeyValueHeads } = config;
     this.qNorm = new HeadNorm(weights.at('q_norm'), numAttentionHeads, headDim, rmsNormEps);
@@ -30,7 +30,7 @@ export class Qwen3Attention extends BaseAttention {
 }
 
 export class Qwen3ModelATB extends BaseModelATB {
-  constructor(config: BaseConfig, weights: Weights) {
+  constructor(config: DecoderConfig, weights: Weights) {
     super(config, weights, {
       layer(layerId, at) {
         const selfAttn = new Qwen3Attention(layerId, config, at.at('self_attn'));

@@ -3,7 +3,7 @@ import type { RopeConfig, RopeScaling } from './rope-config.js';
 const f32 = Math.fround;
 
 /**
- * Inverse frequencies [headDim / 2] and the factor on cos and sin, for a sequence of `baseLen` tokens. Formulas and
+ * Inverse frequencies [rotaryDim / 2] and the factor on cos and sin, for a sequence of `baseLen` tokens. Formulas and
  * their rounding to f32: transformers 5.23 `modeling_rope_utils.py`. Papers: YaRN arXiv:2309.00071, LongRoPE
  * arXiv:2402.13753; "dynamic" is NTK scaling by u/emozilla, "llama3" is Llama 3.1's.
  */
@@ -32,9 +32,9 @@ export function ropeFrequencies(
   }
 }
 
-/** theta^(2i / headDim). */
-function powers({ headDim }: RopeConfig, theta: number): Float32Array {
-  return Float32Array.from({ length: headDim / 2 }, (_, index) => theta ** f32((2 * index) / headDim));
+/** theta^(2i / rotaryDim). */
+function powers({ rotaryDim }: RopeConfig, theta: number): Float32Array {
+  return Float32Array.from({ length: rotaryDim / 2 }, (_, index) => theta ** f32((2 * index) / rotaryDim));
 }
 
 const plain = (rope: RopeConfig, theta: number): Float32Array =>
@@ -42,10 +42,10 @@ const plain = (rope: RopeConfig, theta: number): Float32Array =>
 
 /** transformers computes this in f32, because the length is a tensor there. */
 function dynamicTheta(rope: RopeConfig, factor: number, baseLen: number): number {
-  const { theta, headDim, maxPositionEmbeddings } = rope;
+  const { theta, rotaryDim, maxPositionEmbeddings } = rope;
   if (baseLen <= maxPositionEmbeddings) return theta;
   const stretch = f32(f32(f32(factor * baseLen) / maxPositionEmbeddings) - (factor - 1));
-  return f32(theta * f32(stretch ** (headDim / (headDim - 2))));
+  return f32(theta * f32(stretch ** (rotaryDim / (rotaryDim - 2))));
 }
 
 function llama3(inverse: number, scaling: Extract<RopeScaling, { type: 'llama3' }>): number {
@@ -58,14 +58,14 @@ function llama3(inverse: number, scaling: Extract<RopeScaling, { type: 'llama3' 
 }
 
 function yarn(rope: RopeConfig, scaling: Extract<RopeScaling, { type: 'yarn' }>): Float32Array {
-  const { headDim, theta } = rope;
+  const { rotaryDim, theta } = rope;
   const { factor, betaFast, betaSlow, truncate, originalMaxPositionEmbeddings: original } = scaling;
   // The dimension whose wave turns `rotations` times within the original context.
   const dimOf = (rotations: number): number =>
-    (headDim * Math.log(original / (rotations * 2 * Math.PI))) / (2 * Math.log(theta));
+    (rotaryDim * Math.log(original / (rotations * 2 * Math.PI))) / (2 * Math.log(theta));
   const [low, high] = [dimOf(betaFast), dimOf(betaSlow)];
   const from = Math.max(truncate ? Math.floor(low) : low, 0);
-  const to = Math.min(truncate ? Math.ceil(high) : high, headDim - 1);
+  const to = Math.min(truncate ? Math.ceil(high) : high, rotaryDim - 1);
   const width = from === to ? 0.001 : to - from;
   return powers(rope, theta).map((power, index) => {
     const ramp = Math.min(Math.max(f32(f32(index - from) / width), 0), 1);

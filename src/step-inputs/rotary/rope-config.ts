@@ -1,8 +1,15 @@
 /** Rotary position embedding of one model, as config.json gives it, with every default filled in. */
 export interface RopeConfig {
   readonly theta: number;
-  /** Rotated elements of a head: all of them. */
+  /** Elements of a head, and of a row of the tables. */
   readonly headDim: number;
+  /** The first elements of a head that turn; those behind them stay. Even, at most headDim. */
+  readonly rotaryDim: number;
+  /**
+   * Whether the checkpoint turns elements 2i and 2i + 1 together, not i and i + rotaryDim / 2. Tables do not depend on it:
+   * rows of the q and k projections are put in order when they are loaded.
+   */
+  readonly interleaved: boolean;
   readonly maxPositionEmbeddings: number;
   readonly scaling: RopeScaling;
 }
@@ -30,7 +37,7 @@ export type RopeScaling =
     }
   | {
       readonly type: 'longrope';
-      /** One factor for each frequency: headDim / 2 of them. */
+      /** One factor for each frequency: rotaryDim / 2 of them. */
       readonly shortFactor: readonly number[];
       readonly longFactor: readonly number[];
       readonly originalMaxPositionEmbeddings: number;

@@ -3,7 +3,10 @@ import { ropeFrequencies } from './frequencies.js';
 import { isLengthDependent, type RopeConfig } from './rope-config.js';
 
 export interface RopeTable {
-  /** [positions.length, headDim]; the halves of a row are equal. */
+  /**
+   * [positions.length, headDim]; the halves of a row are equal. Where rotaryDim is below headDim, each half ends in
+   * elements that turn by nothing: cos 1, sin 0.
+   */
   readonly cos: Tensor;
   readonly sin: Tensor;
 }
@@ -20,17 +23,15 @@ export function ropeTable(
   dtype: 'f32' | 'f16' | 'bf16',
   promptLens?: ArrayLike<number>,
 ): RopeTable {
-  const { headDim } = rope;
+  const { headDim, rotaryDim } = rope;
   const half = headDim / 2;
-  const [cos, sin] = [
-    new Float32Array(positions.length * headDim),
-    new Float32Array(positions.length * headDim),
-  ];
+  const cos = new Float32Array(positions.length * headDim).fill(rotaryDim < headDim ? 1 : 0);
+  const sin = new Float32Array(positions.length * headDim);
   const frequenciesFor = frequencyCache(rope);
   for (let row = 0; row < positions.length; row++) {
     const position = positions[row] ?? 0;
     const { inverse, attentionFactor } = frequenciesFor(Math.max(promptLens?.[row] ?? 0, position + 1));
-    for (let index = 0; index < half; index++) {
+    for (let index = 0; index < rotaryDim / 2; index++) {
       const angle = Math.fround(position * (inverse[index] ?? 0));
       const at = row * headDim + index;
       cos[at] = cos[at + half] = Math.fround(Math.cos(angle)) * attentionFactor;

@@ -1,0 +1,133 @@
+import { describeValue } from '../../errors.js';
+import type { RopeConfig, RopeScaling } from '../../step-inputs/index.js';
+import { type ConfigReader, sameMeaning } from './config-reader.js';
+import { type Default, type Field, isDict, type Names, required } from './fields.js';
+import { RopeParameters } from './rope-parameters.js';
+
+/** How a family turns queries and keys by their positions. */
+export interface RotaryConfigOptions {
+  /** The base of the frequencies where config.json has none. */
+  readonly theta: Default<number>;
+  /** What config.json calls the base beside `rope_parameters`; `rope_theta` by default. */
+  readonly thetaNames?: Names;
+  /**
+   * Which share of a head turns where config.json does not say. Without it heads turn as a whole, and a config.json that
+   * says otherwise is refused.
+   */
+  readonly factor?: Default<number>;
+  /** What config.json calls that share; `partial_rotary_factor` by default. */
+  readonly factorNames?: Names;
+  /** Whether elements 2i and 2i + 1 turn together. */
+  readonly interleaved?: boolean;
+  /** Whether `alpha` beside type "dynamic" stretches the base once and for all, as Hunyuan has it. */
+  readonly readsAlpha?: boolean;
+}
+
+/** The properties that a RoPE depends on. */
+export interface RotarySizes {
+  readonly headDim: number;
+  readonly maxPositionEmbeddings: number;
+}
+
+/**
+ * Reads `rope_parameters` (transformers 5), or `rope_theta` with `rope_scaling` (before). Whatever is missing, out of
+ * range, contradictory or of a type that is not implemented is a problem: a RoPE must never be guessed.
+ */
+export const rotaryConfig = (options: RotaryConfigOptions): Field<RopeConfig, RotarySizes> => ({
+  read(json, config) {
+    const sections = (['rope_scaling', 'rope_parameters'] as const).flatMap((name) => {
+      const section = json.section(name);
+      // An empty object says nothing.
+      if (section === undefined || Object.keys(section.dict).length === 0) return [];
+      const nested = Object.keys(section.dict).find((key) => isDict(section.dict[key]));
+      if (nested === undefined) return section;
+      return section.fail(`${nested}: RoPE that differs between layers is not supported by this family`);
+    });
+    const rope = readRope(json, sections[0], options, config);
+    // A checkpoint saved by one release for another may say it in both ways.
+    if (sections[1] !== undefined && !sameMeaning(rope, readRope(json, sections[1], options, config))) {
+      json.problem('rope_scaling and rope_parameters contradict each other');
+    }
+    return rope;
+  },
+});
+
+/** One type of layers: what is its own. */
+export interface LayerTypeRotary extends RotaryConfigOptions {
+  /** Whether `rope_scaling`, which knows no types of layers, is meant for this one. */
+  readonly isScaled: boolean;
+}
+
+/**
+ * A RoPE for each type of layers: an object in `rope_parameters` under each name (transformers 5), or bases under names
+ * of their own, and `rope_scaling` for some types (before).
+ */
+export const rotaryConfigByLayerType = <T extends string>(
+  types: Readonly<Record<T, LayerTypeRotary>>,
+): Field<Readonly<Record<T, RopeConfig>>, RotarySizes> => ({
+  read(json, config) {
+    const parameters = json.section('rope_parameters');
+    const scaling = json.section('rope_scaling');
+    if (parameters && scaling && Object.keys(scaling.dict).length > 0) {
+      json.problem('rope_scaling and rope_parameters must not both be there');
+    }
+    const names = Object.keys(types) as T[];
+    const unknown = Object.keys(parameters?.dict ?? {}).find(
+      (name) => isDict(parameters?.dict[name]) && !names.some((known) => known === name),
+    );
+    if (unknown !== undefined)
+      json.problem(`rope_parameters.${unknown}: this family's layers are ${names.join(' and ')}`);
+    const read = names.map((name) => {
+      const options = types[name];
+      const section = parameters?.section(name) ?? (options.isScaled ? scaling : undefined);
+      return [name, readRope(json, section, options, config)] as const;
+    });
+    return Object.fromEntries(read) as Record<T, RopeConfig>;
+  },
+});
+
+function readRope(
+  json: ConfigReader,
+  section: ConfigReader | undefined,
+  options: RotaryConfigOptions,
+  config: RotarySizes,
+): RopeConfig {
+  const parameters = new RopeParameters(json, section);
+  // What is wrong here is told before sizes are asked for, which may be unreadable.
+  const given = parameters.theta(options.thetaNames ?? 'rope_theta') ?? options.theta;
+  if (given === required) parameters.problem('rope_theta is missing');
+  const theta = given === required ? 1 : given;
+  const factor = rotaryFactor(parameters, options);
+  const type = parameters.type();
+  const alpha = options.readsAlpha && type === 'dynamic' ? parameters.number('alpha') : undefined;
+
+  const { headDim, maxPositionEmbeddings } = config;
+  const rotaryDim = Math.trunc(headDim * factor);
+  if (headDim % 2 !== 0) json.problem(`head_dim must be even for rotary embeddings, found ${headDim}`);
+  else if (rotaryDim % 2 !== 0 || rotaryDim === 0) {
+    json.problem(`an even number of a head's ${headDim} elements must turn, found ${rotaryDim}`);
+  }
+  const rope = { headDim, rotaryDim, interleaved: options.interleaved ?? false, maxPositionEmbeddings };
+  if (alpha !== undefined) {
+    if (rotaryDim <= 2) parameters.problem('alpha needs head_dim above 2');
+    const stretched = theta * alpha ** (rotaryDim / (rotaryDim - 2));
+    return { ...rope, theta: stretched, scaling: { type: 'default' } };
+  }
+  const scaling: RopeScaling = parameters.scaling(type, { ...rope, theta });
+  return { ...rope, theta, scaling };
+}
+
+function rotaryFactor(parameters: RopeParameters, options: RotaryConfigOptions): number {
+  const given = parameters.factor(options.factorNames ?? 'partial_rotary_factor');
+  if (options.factor === undefined) {
+    if ((given ?? 1) !== 1) {
+      parameters.problem(
+        `partial_rotary_factor other than 1 is not supported by this family, found ${describeValue(given)}`,
+      );
+    }
+    return 1;
+  }
+  const factor = given ?? options.factor;
+  if (factor === required) parameters.problem('partial_rotary_factor is missing');
+  return factor === required ? 1 : factor;
+}

@@ -1,0 +1,223 @@
+import type { ActivationKind } from '../../common-op-builders/index.js';
+import type { FloatDType } from '../../dtype.js';
+import type { ConfigReader } from './config-reader.js';
+import {
+  constant,
+  type Default,
+  EPSILON,
+  type Field,
+  field,
+  flag,
+  HEAD_SIZE,
+  HEADS,
+  integer,
+  LAYERS,
+  LENGTH,
+  listOf,
+  MAX_POSITIONS,
+  type Names,
+  oneOf,
+  required,
+  SIZE,
+  text,
+  WIDTH,
+} from './fields.js';
+import { rotaryConfig } from './rotary-config.js';
+
+/** The token ids of a family, and whether its head shares the embedding's weight, where config.json does not say. */
+export interface TextModelDefaults {
+  readonly tieWordEmbeddings: Default<boolean>;
+  /** One that is left out has no default. */
+  readonly tokens: {
+    readonly bos?: number;
+    readonly eos?: number | readonly number[];
+    readonly pad?: number;
+  };
+}
+
+/** What every model of text has. */
+export const textModel = (defaults: TextModelDefaults) => ({
+  modelType: field('model_type', text, required),
+  dtype,
+  hiddenSize: field('hidden_size', SIZE, required),
+  numHiddenLayers: field('num_hidden_layers', LAYERS, required),
+  vocabSize: field('vocab_size', WIDTH, required),
+  maxPositionEmbeddings,
+  tieWordEmbeddings: field('tie_word_embeddings', flag, defaults.tieWordEmbeddings),
+  bosTokenId: tokenField('bos_token_id', defaults.tokens.bos),
+  eosTokenIds: tokensField('eos_token_id', defaults.tokens.eos),
+  padTokenId: tokenField('pad_token_id', defaults.tokens.pad),
+});
+
+export interface GroupedQueryDefaults {
+  /** As many as heads of queries, or a number. Null in config.json always stands for the first. */
+  readonly numKeyValueHeads: 'num_attention_heads' | Default<number>;
+  readonly headDim: 'hidden_size / num_attention_heads' | Default<number>;
+}
+
+/** Heads of attention, and how many of them share keys and values. */
+export const groupedQueryAttention = (defaults: GroupedQueryDefaults) => ({
+  numAttentionHeads: field('num_attention_heads', HEADS, required),
+  numKeyValueHeads: keyValueHeads(defaults.numKeyValueHeads),
+  headDim: headSize(defaults.headDim),
+});
+
+/** Which projections have biases: all models of the family, none, or those whose config.json sets the flag of that name. */
+export const biases = (has: Readonly<Record<'qkv' | 'dense' | 'mlp', boolean | string>>) => ({
+  qkvBias: bias(has.qkv),
+  denseBias: bias(has.dense),
+  mlpBias: bias(has.mlp),
+});
+
+const bias = (has: boolean | string): Field<boolean> =>
+  typeof has === 'string' ? field(has, flag, false) : constant(has);
+
+/** The width of an MLP and its activation. */
+export const mlp = (defaults: { readonly hiddenAct: Default<ActivationKind> }) => ({
+  intermediateSize: field('intermediate_size', WIDTH, required),
+  hiddenAct: activation('hidden_act', defaults.hiddenAct),
+});
+
+/** The defaults that a family of Llama's kind must state. */
+export interface DecoderDefaults extends TextModelDefaults, GroupedQueryDefaults {
+  readonly hiddenAct: Default<ActivationKind>;
+  readonly rmsNormEps: Default<number>;
+  readonly ropeTheta: Default<number>;
+}
+
+/** A decoder with Llama's names; biases and windows are left to the family. */
+export const decoder = (defaults: DecoderDefaults) => ({
+  ...textModel(defaults),
+  ...groupedQueryAttention(defaults),
+  ...mlp(defaults),
+  rmsNormEps: field('rms_norm_eps', EPSILON, defaults.rmsNormEps),
+  rope: rotaryConfig({ theta: defaults.ropeTheta }),
+});
+
+const DTYPES: Readonly<Record<string, FloatDType>> = {
+  float32: 'f32',
+  float: 'f32',
+  // The widest that the engine has.
+  float64: 'f32',
+  double: 'f32',
+  float16: 'f16',
+  half: 'f16',
+  bfloat16: 'bf16',
+};
+
+/** `dtype`, or `torch_dtype` as it was called before transformers 5, which gives way to it. */
+const dtype: Field<FloatDType | undefined> = {
+  read(json) {
+    const [name, older] = ['dtype', 'torch_dtype'].map((key) => dtypeName(json, key));
+    const found = name ?? older;
+    return found === undefined ? undefined : DTYPES[found];
+  },
+};
+
+function dtypeName(json: ConfigReader, key: string): string | undefined {
+  const found = json.raw(key);
+  // The dtype of the weights as they are: nothing is named.
+  if (found === 'auto') return undefined;
+  const spelt = typeof found === 'string' ? found.replace(/^torch\./, '') : found;
+  return json.check(
+    key,
+    spelt,
+    oneOf('float32', 'float16', 'bfloat16', 'float64', 'float', 'half', 'double'),
+  );
+}
+
+/** Llama's first checkpoints called it max_sequence_length, and some say both. */
+const maxPositionEmbeddings: Field<number> = {
+  read(json) {
+    const length = json.value('max_position_embeddings', LENGTH);
+    const older = json.value('max_sequence_length', LENGTH);
+    return length ?? older ?? json.missing('max_position_embeddings');
+  },
+};
+
+/** A token's id; null, and -1 as Llama's first checkpoints have it, stand for none. */
+export const tokenField = (name: string, fallback: number | undefined): Field<number | undefined> => ({
+  read(json) {
+    if (json.isNull(name)) return undefined;
+    const id = json.value(name, integer(-1, MAX_POSITIONS)) ?? fallback;
+    return id === -1 ? undefined : id;
+  },
+});
+
+/** One token id or several. */
+export const tokensField = (
+  name: string,
+  fallback: number | readonly number[] | undefined,
+): Field<readonly number[], { readonly vocabSize: number }> => ({
+  read(json, config) {
+    const found = json.raw(name);
+    if (found === null) return [];
+    const { vocabSize } = config;
+    // A default may be beyond the vocabulary of a small model, and then never comes.
+    if (found === undefined) return [fallback ?? []].flat().filter((id) => id < vocabSize);
+    const check = listOf(integer(0, vocabSize - 1), `token ids below vocab_size (${vocabSize})`);
+    return json.check(name, Array.isArray(found) ? found : [found], check) ?? [];
+  },
+});
+
+const ACTIVATIONS = {
+  silu: 'silu',
+  swish: 'silu',
+  gelu: 'gelu',
+  gelu_python: 'gelu',
+  gelu_new: 'gelu_tanh',
+  gelu_pytorch_tanh: 'gelu_tanh',
+  gelu_python_tanh: 'gelu_tanh',
+  gelu_fast: 'gelu_tanh',
+  gelu_accurate: 'gelu_tanh',
+  relu: 'relu',
+  relu2: 'relu2',
+} as const satisfies Record<string, ActivationKind>;
+
+type ActivationName = keyof typeof ACTIVATIONS;
+const activationNames = Object.keys(ACTIVATIONS) as ActivationName[];
+
+/** An activation by its name in transformers. */
+export const activation = (names: Names, fallback: Default<ActivationKind>): Field<ActivationKind> => ({
+  read(json) {
+    const found = json.value(names, oneOf(...activationNames));
+    if (found !== undefined) return ACTIVATIONS[found];
+    return fallback === required ? json.missing(names) : fallback;
+  },
+});
+
+function keyValueHeads(
+  fallback: GroupedQueryDefaults['numKeyValueHeads'],
+): Field<number, { readonly numAttentionHeads: number }> {
+  const name = 'num_key_value_heads';
+  return {
+    read(json, config) {
+      const found = json.value(name, HEADS);
+      const { numAttentionHeads: heads } = config;
+      const shared = json.isNull(name) || fallback === 'num_attention_heads' ? heads : fallback;
+      const kvHeads = found ?? (shared === required ? json.missing(name) : shared);
+      if (heads % kvHeads !== 0) {
+        const said = found === undefined ? `${kvHeads}, this family's default` : kvHeads;
+        json.problem(`num_attention_heads (${heads}) must be a multiple of ${name} (${said})`);
+      }
+      return kvHeads;
+    },
+  };
+}
+
+function headSize(
+  fallback: GroupedQueryDefaults['headDim'],
+): Field<number, { readonly hiddenSize: number; readonly numAttentionHeads: number }> {
+  return {
+    read(json, config) {
+      const found = json.value('head_dim', HEAD_SIZE);
+      if (found !== undefined) return found;
+      if (fallback === required) return json.missing('head_dim');
+      if (typeof fallback === 'number') return fallback;
+      const { hiddenSize, numAttentionHeads: heads } = config;
+      if (hiddenSize % heads === 0) return hiddenSize / heads;
+      const sizes = `hidden_size (${hiddenSize}) must be a multiple of num_attention_heads (${heads})`;
+      return json.fail(`${sizes} without head_dim`);
+    },
+  };
+}
