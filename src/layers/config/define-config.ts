@@ -1,7 +1,7 @@
 import { AtbError, describeValue } from '../../errors.js';
 import { ConfigReader, Unreadable, type UnreadKey } from './config-reader.js';
 import type { ConfigDict, Field } from './fields.js';
-import { isIrrelevant, meaningOf } from './known-keys.js';
+import { judgeUnread } from './known-keys.js';
 
 type Fields = Readonly<Record<string, Field<unknown, never>>>;
 type Values<F extends Fields> = { readonly [K in keyof F]: F[K] extends Field<infer T, never> ? T : never };
@@ -36,14 +36,14 @@ export function defineConfig<F extends Fields>(definition: {
       const problems: string[] = [];
       const json = new ConfigReader(dict, problems);
       const values = readFields(fields, json);
-      const unread = json.unread().filter(({ key }) => !Object.hasOwn(irrelevant, key) && !isIrrelevant(key));
-      const unreadKeys = unread.filter(({ key, value }) => {
-        const meaning = meaningOf(key, value);
-        if (meaning !== undefined) {
-          problems.push(`${key}: ${meaning}, found ${describeValue(value)}`);
+      const unreadKeys: UnreadKey[] = [];
+      for (const { key, value } of json.unread()) {
+        const verdict = Object.hasOwn(irrelevant, key) ? 'harmless' : judgeUnread(key, value);
+        if (verdict === 'unknown') unreadKeys.push({ key, value });
+        else if (verdict !== 'harmless') {
+          problems.push(`${key}: ${verdict.refused}, found ${describeValue(value)}`);
         }
-        return meaning === undefined;
-      });
+      }
       if (problems.length > 0)
         throw new AtbError('CONFIG_INVALID', { file, problems: [...new Set(problems)] });
       return { ...values, unreadKeys };

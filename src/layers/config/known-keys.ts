@@ -93,9 +93,6 @@ const IRRELEVANT: Readonly<Record<string, readonly string[]>> = {
 };
 const irrelevant = new Set(Object.values(IRRELEVANT).flat());
 
-/** Whether a key changes no result, whatever the family and the value. */
-export const isIrrelevant = (key: string): boolean => irrelevant.has(key);
-
 /** What keys do in the families that have them, and the values with which they do nothing; null never does. */
 const MEANINGS: ReadonlyArray<{
   readonly does: string;
@@ -271,20 +268,22 @@ const meanings = new Map(
   ),
 );
 
+/** What an unread key is to a family that does not mention it: harmless, unknown, or a reason to refuse it. */
+export type Verdict = 'harmless' | 'unknown' | { readonly refused: string };
+
+export function judgeUnread(key: string, value: unknown): Verdict {
+  if (irrelevant.has(key)) return 'harmless';
+  if (key === 'quantization_config' || key === 'compression_config') {
+    const wayOut = 'take the unquantised one, and quantise it at load with --quantize';
+    return { refused: `quantised checkpoints are not supported in this format; ${wayOut}` };
+  }
+  const meaning = meanings.get(key);
+  if (meaning === undefined) return 'unknown';
+  if (isNeutral(key, value, meaning.neutral)) return 'harmless';
+  return { refused: `${meaning.does}, and this family does not read it` };
+}
+
 const isNeutral = (key: string, value: unknown, neutral: readonly unknown[]): boolean =>
   key === 'layer_types' && Array.isArray(value)
     ? value.every((type) => type === 'full_attention')
     : neutral.some((one) => sameMeaning(one, value));
-
-/**
- * Why a key that this family does not read must not be passed over: what it does elsewhere. Undefined for a key that is
- * unknown, and for a value that does nothing.
- */
-export function meaningOf(key: string, value: unknown): string | undefined {
-  if (key === 'quantization_config' || key === 'compression_config') {
-    return 'quantised checkpoints are not supported in this format; take the unquantised one, and quantise it at load (--quantize)';
-  }
-  const meaning = meanings.get(key);
-  if (meaning === undefined || isNeutral(key, value, meaning.neutral)) return undefined;
-  return `${meaning.does}, and this family does not read it`;
-}

@@ -1,0 +1,184 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { type ConfigDict, isDict } from '../../src/layers/config/index.js';
+import { loadModels } from '../../src/models/get-model.js';
+import { getRouter } from '../../src/router/index.js';
+import { PUBLISHED } from './published-configs.js';
+
+const PACKAGE = join(import.meta.dirname, '../../..');
+const SIZES = {
+  hidden_size: 2048,
+  intermediate_size: 112,
+  num_hidden_layers: 3,
+  num_attention_heads: 32,
+  vocab_size: 131,
+  max_position_embeddings: 256,
+};
+const read = (dict: ConfigDict) => new (getRouter(dict.model_type))('', dict).config;
+
+describe("families' configurations", () => {
+  before(() => loadModels());
+
+  // transformers 5.24: the fields of LlamaConfig, MistralConfig, Qwen2Config and Qwen3Config.
+  const SHARED = {
+    hiddenAct: 'silu',
+    rmsNormEps: 1e-6,
+    tieWordEmbeddings: false,
+    mlpBias: false,
+    denseBias: false,
+    padTokenId: undefined,
+    unreadKeys: [],
+  };
+  const full = [undefined, undefined, undefined];
+  const DEFAULTS = {
+    llama: {
+      numKeyValueHeads: 32,
+      headDim: 64,
+      qkvBias: false,
+      slidingWindows: full,
+      bosTokenId: 1,
+      eosTokenIds: [2],
+    },
+    mistral: {
+      numKeyValueHeads: 8,
+      headDim: 64,
+      qkvBias: false,
+      slidingWindows: [4096, 4096, 4096],
+      bosTokenId: 1,
+      eosTokenIds: [2],
+    },
+    qwen2: {
+      numKeyValueHeads: 32,
+      headDim: 64,
+      qkvBias: true,
+      slidingWindows: full,
+      bosTokenId: undefined,
+      eosTokenIds: [],
+    },
+    qwen3: {
+      numKeyValueHeads: 32,
+      headDim: 128,
+      qkvBias: false,
+      slidingWindows: full,
+      bosTokenId: undefined,
+      eosTokenIds: [],
+    },
+  };
+  for (const [model_type, own] of Object.entries(DEFAULTS)) {
+    it(`${model_type} has the defaults of its class in transformers`, () => {
+      const found = read({ ...SIZES, model_type });
+      expect(found).to.deep.include({ ...SHARED, ...own });
+      expect(found.rope).to.deep.equal({
+        theta: 10_000,
+        headDim: own.headDim,
+        rotaryDim: own.headDim,
+        interleaved: false,
+        maxPositionEmbeddings: 256,
+        scaling: { type: 'default' },
+      });
+    });
+  }
+
+  it('of qwen2 and qwen3 take window and first sliding layer from their class when windows are used', () => {
+    for (const model_type of ['qwen2', 'qwen3']) {
+      const windows = (extra: ConfigDict) =>
+        read({ ...SIZES, model_type, num_hidden_layers: 30, use_sliding_window: true, ...extra })
+          .slidingWindows;
+      const [sliding, none] = [Array(2).fill(4096), Array(28).fill(undefined)];
+      expect(windows({})).to.deep.equal([...none, ...sliding]);
+      expect(windows({ sliding_window: null })).to.deep.equal(Array(30).fill(undefined));
+      expect(windows({ sliding_window: 8, max_window_layers: 29 })).to.deep.equal([
+        ...Array(29).fill(undefined),
+        8,
+      ]);
+    }
+  });
+
+  it('of mistral have no window where it is null', () => {
+    expect(read({ ...SIZES, model_type: 'mistral', sliding_window: null }).slidingWindows).to.deep.equal(
+      full,
+    );
+  });
+
+  it('take as many key heads as heads where their number is null, and refuse a default that does not divide', () => {
+    const heads = { num_attention_heads: 4, num_key_value_heads: null };
+    expect(read({ ...SIZES, model_type: 'mistral', ...heads }).numKeyValueHeads).to.equal(4);
+    expect(() => read({ ...SIZES, model_type: 'mistral', num_attention_heads: 4 })).to.throw(
+      /num_attention_heads \(4\) must be a multiple of num_key_value_heads \(8, this family's default\)/,
+    );
+  });
+
+  it('pass over what their classes in transformers pass over, and say nothing of it', () => {
+    const ignored: Readonly<Record<string, ConfigDict>> = {
+      llama: {
+        sliding_window: 8,
+        use_sliding_window: true,
+        max_window_layers: 1,
+        layer_types: ['sliding_attention'],
+      },
+      mistral: { attention_bias: true, mlp_bias: true, layer_types: ['full_attention'] },
+      qwen2: { attention_bias: false, qkv_bias: true, mlp_bias: true },
+      qwen3: { mlp_bias: true },
+    };
+    for (const [model_type, keys] of Object.entries(ignored)) {
+      const found = read({ ...SIZES, model_type, ...keys });
+      expect(found).to.deep.equal(read({ ...SIZES, model_type }));
+    }
+  });
+
+  it('refuse what other families read, and name the rest', () => {
+    for (const model_type of Object.keys(DEFAULTS)) {
+      const dict = {
+        ...SIZES,
+        model_type,
+        attn_logit_softcapping: 50,
+        num_experts: 8,
+        unsloth_version: '2025',
+      };
+      expect(() => read(dict)).to.throw(
+        /attn_logit_softcapping: bounds .* this family does not read it, found 50; num_experts: makes experts/,
+      );
+      const harmless = {
+        attn_logit_softcapping: null,
+        num_experts: 0,
+        partial_rotary_factor: 1,
+        logit_scale: 1,
+      };
+      expect(read({ ...SIZES, model_type, ...harmless, unsloth_version: '2025' }).unreadKeys).to.deep.equal([
+        { key: 'unsloth_version', value: '2025' },
+      ]);
+    }
+  });
+
+  for (const { name, dict, means } of PUBLISHED) {
+    if (means === undefined) {
+      it(`refuses ${name}, which is quantised`, () => {
+        expect(() => read(dict)).to.throw(/quantization_config: quantised checkpoints .* --quantize/);
+      });
+      continue;
+    }
+    it(`reads ${name}`, () => {
+      const { rope, slidingWindows, ...found } = read(dict);
+      const { theta, scaling, window, ...own } = means;
+      expect(found).to.deep.include({ ...own, unreadKeys: [] });
+      expect(rope).to.deep.include({ theta, headDim: own.headDim, rotaryDim: own.headDim });
+      expect(rope?.scaling.type).to.equal(scaling);
+      expect([...new Set(slidingWindows)]).to.deep.equal([window]);
+    });
+  }
+
+  it('leave no key unread of any checkpoint in this repository', () => {
+    const folders = ['test/fixtures/oracle', 'examples/models'].flatMap((folder) =>
+      readdirSync(join(PACKAGE, folder), { withFileTypes: true })
+        .filter((entry) => entry.isDirectory())
+        .map(({ name }) => join(PACKAGE, folder, name, 'config.json')),
+    );
+    const unread = folders.map((file) => {
+      const dict: unknown = JSON.parse(readFileSync(file, 'utf8'));
+      return isDict(dict) ? read(dict).unreadKeys : ['no object'];
+    });
+    expect(unread.length).to.be.at.least(8);
+    expect(unread.flat()).to.deep.equal([]);
+  });
+});
