@@ -11,9 +11,6 @@ import {
   field,
   flag,
   fullAttention,
-  integer,
-  oneOf,
-  positive,
   required,
   slidingByLayer,
   slidingEverywhere,
@@ -38,10 +35,9 @@ const BY_LAYER = slidingByLayer({
 interface Family extends Partial<DecoderDefaults> {
   readonly qkvBias?: Field<boolean>;
   readonly denseBias?: Field<boolean>;
-  readonly slidingWindows?: DecoderFields['slidingWindows'];
+  readonly slidingWindows?: typeof fullAttention;
   readonly irrelevant?: Readonly<Record<string, string>>;
 }
-type DecoderFields = { readonly slidingWindows: typeof fullAttention };
 
 const SMALL = {
   model_type: 'llama',
@@ -105,6 +101,10 @@ describe('config.json', () => {
   it('knows dtypes by their old and new name', () => {
     expect(config({ torch_dtype: 'bfloat16' }).dtype).to.equal('bf16');
     expect(config({ dtype: 'float16', torch_dtype: 'bfloat16' }).dtype).to.equal('f16');
+    expect(config({ dtype: null, torch_dtype: 'torch.bfloat16' }).dtype).to.equal('bf16');
+    expect(config({ torch_dtype: 'auto' }).dtype).to.equal(undefined);
+    const others = ['half', 'float', 'float64'].map((torch_dtype) => config({ torch_dtype }).dtype);
+    expect(others).to.deep.equal(['f16', 'f32', 'f32']);
   });
 
   it('gives biases to all of attention, to q, k and v, or to nothing', () => {
@@ -148,6 +148,12 @@ describe('config.json', () => {
     expect(config({ eos_token_id: 2 }).eosTokenIds).to.deep.equal([2]);
     expect(config({ eos_token_id: [2, 130] }).eosTokenIds).to.deep.equal([2, 130]);
     expect(config({ pad_token_id: -1 }).padTokenId).to.equal(undefined);
+    const tokens = { bos: 1, eos: [2, 131] };
+    expect(config({}, { tokens })).to.deep.include({ bosTokenId: 1, eosTokenIds: [2] });
+    expect(config({ bos_token_id: null, eos_token_id: null }, { tokens })).to.deep.include({
+      bosTokenId: undefined,
+      eosTokenIds: [],
+    });
   });
 
   it('maps the activations of transformers', () => {
@@ -155,6 +161,10 @@ describe('config.json', () => {
       (hidden_act) => config({ hidden_act }).hiddenAct,
     );
     expect(acts).to.deep.equal(['silu', 'silu', 'gelu', 'gelu_tanh', 'gelu_tanh']);
+    expect(['relu', 'relu2'].map((hidden_act) => config({ hidden_act }).hiddenAct)).to.deep.equal([
+      'relu',
+      'relu2',
+    ]);
   });
 
   const SIZES = [
