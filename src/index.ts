@@ -57,7 +57,16 @@ export * from './models/mistral/index.js';
 export * from './models/qwen2/index.js';
 export * from './models/qwen3/index.js';
 export { availableIsas, createEngine, type NativeEngine, supportedOps } from './native/index.js';
-export { BaseRouter, discoverModels, getRouter, RegisterRouter, registerModel } from './router/index.js';
+export {
+  BaseRouter,
+  type CausalLM,
+  type CausalLMClass,
+  discoverModels,
+  getRouter,
+  RegisterRouter,
+  type Router,
+  registerModel,
+} from './router/index.js';
 export { ModelRunner, type ModelRunnerOptions, type RunnerOptions } from './runner/model-runner.js';
 export { type OpenModel, type OpenModelOptions, openModel } from './runner/open-model.js';
 export { type QuantizeCheckpointOptions, quantizeCheckpoint } from './runner/quantize-checkpoint.js';

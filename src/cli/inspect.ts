@@ -215,6 +215,9 @@ export function inspectionText(found: Inspection, machineBytes = totalmem()): st
       `${config.numHiddenLayers} layers, hidden ${config.hiddenSize}, ${heads}, vocabulary ${config.vocabSize}, context ${config.maxPositionEmbeddings}`,
     ]);
   }
+  if (config && config.unreadKeys.length > 0) {
+    lines.push(['unread keys', config.unreadKeys.map(({ key }) => describeValue(key)).join(', ')]);
+  }
   if (weights) {
     const dtypes = Object.entries(weights.dtypes).map(
       ([dtype, { tensors, bytes }]) => `${dtype} ${tensors} (${bytesText(bytes)})`,

@@ -99,6 +99,16 @@ describe('atb-models inspect', () => {
     expect(inspectionText(shallower)).to.match(/unused +"model\.layers\.2\..*" and \d+ more/);
   });
 
+  it('names the keys of config.json that nobody reads', async () => {
+    const found = await inspectModel({ modelPath: copyOf('llama', { unsloth_version: '2025', note: [1] }) });
+    expect(found.problems).to.deep.equal([]);
+    expect(found.config?.unreadKeys).to.deep.equal([
+      { key: 'unsloth_version', value: '2025' },
+      { key: 'note', value: [1] },
+    ]);
+    expect(inspectionText(found)).to.match(/unread keys +"unsloth_version", "note"/);
+  });
+
   it('finds the chat template where transformers looks for it, and says when it is broken', async () => {
     const places = {
       'tokenizer_config.json': '{"chat_template":"{{ messages }}"}',

@@ -3,6 +3,7 @@ import { AtbError } from '../../src/errors.js';
 import {
   activation,
   type BaseConfig,
+  biases,
   type ConfigDict,
   type ConfigOf,
   constant,
@@ -21,6 +22,9 @@ import {
   slidingByLayer,
   textModel,
 } from '../../src/layers/config/index.js';
+import { FlashLlamaForCausalLMATB } from '../../src/models/llama/index.js';
+import { BaseRouter, getRouter, RegisterRouter } from '../../src/router/index.js';
+import { declaredWeights } from '../../src/weights/weights.js';
 
 const size = integer(1, 2 ** 20);
 
@@ -214,6 +218,58 @@ describe('defineConfig', () => {
     expect(problemsOf(() => GEMMA3.read({ ...dict, rope_parameters: strange }))).to.deep.equal([
       "rope_parameters.linear_attention: this family's layers are sliding_attention and full_attention",
     ]);
+  });
+
+  it('types what a family adds, from config.json to the model', () => {
+    const GRANITE = defineConfig({
+      fields: {
+        ...decoder({
+          numKeyValueHeads: 'num_attention_heads',
+          headDim: 'hidden_size / num_attention_heads',
+          hiddenAct: 'silu',
+          rmsNormEps: 1e-6,
+          ropeTheta: 10_000,
+          tieWordEmbeddings: false,
+          tokens: { bos: 1, eos: 2 },
+        }),
+        ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: 'mlp_bias' }),
+        slidingWindows: fullAttention,
+        logitsScaling: field('logits_scaling', positive(1e6), 1),
+      },
+    });
+    type GraniteConfig = ConfigOf<typeof GRANITE>;
+    class FlashGraniteForCausalLMATB extends FlashLlamaForCausalLMATB<GraniteConfig> {
+      override readonly name = 'granite';
+      readonly headScale: number = 1 / this.config.logitsScaling;
+    }
+    @RegisterRouter('granite-of-a-test')
+    class GraniteRouter extends BaseRouter<GraniteConfig> {
+      protected getConfig(): GraniteConfig {
+        return GRANITE.read(this.configDict);
+      }
+      protected getModelClass(): typeof FlashGraniteForCausalLMATB {
+        return FlashGraniteForCausalLMATB;
+      }
+    }
+    const dict = {
+      model_type: 'granite-of-a-test',
+      hidden_size: 64,
+      intermediate_size: 128,
+      num_hidden_layers: 1,
+      num_attention_heads: 4,
+      vocab_size: 100,
+      max_position_embeddings: 512,
+      logits_scaling: 8,
+      mlp_bias: true,
+    };
+    const router = new GraniteRouter('', dict);
+    const scaling: number = router.config.logitsScaling;
+    expect(scaling).to.equal(8);
+    expect(router.config).to.deep.include({ mlpBias: true, qkvBias: false });
+    const model = new (getRouter('granite-of-a-test'))('', dict).createModel(declaredWeights('bf16'));
+    expect(model)
+      .to.be.instanceOf(FlashGraniteForCausalLMATB)
+      .and.have.property('headScale', 1 / 8);
   });
 
   it('says an MLP, a head and a norm of one line each', () => {

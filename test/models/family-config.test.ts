@@ -151,6 +151,13 @@ describe("families' configurations", () => {
     }
   });
 
+  it('name what nobody reads inside of rope_scaling', () => {
+    const rope_scaling = { rope_type: 'linear', factor: 2, note: 'x' };
+    expect(read({ ...SIZES, model_type: 'llama', rope_scaling }).unreadKeys).to.deep.equal([
+      { key: 'rope_scaling.note', value: 'x' },
+    ]);
+  });
+
   for (const { name, dict, means } of PUBLISHED) {
     if (means === undefined) {
       it(`refuses ${name}, which is quantised`, () => {

@@ -3,11 +3,13 @@ import type { Weights } from '../../weights/weights.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
 import { LlamaModelATB } from './modeling-llama-atb.js';
 
-export class FlashLlamaForCausalLMATB extends FlashForCausalLMATB {
+export class FlashLlamaForCausalLMATB<
+  C extends DecoderConfig = DecoderConfig,
+> extends FlashForCausalLMATB<C> {
   readonly name: string = 'llama';
   protected readonly model: LlamaModelATB;
 
-  constructor(config: DecoderConfig, weights: Weights) {
+  constructor(config: C, weights: Weights) {
     super(config, weights);
     this.model = new LlamaModelATB(config, weights.at('model'));
   }
