@@ -5,16 +5,14 @@ import { DECODE, ENCODE, type GraphKind, PREFILL } from '../../src/graph/graph-k
 import { BaseAttention } from '../../src/layers/base-attention.js';
 import { BaseLayer } from '../../src/layers/base-layer.js';
 import type { CacheRef } from '../../src/layers/cache-ref.js';
+import type { DecoderConfig } from '../../src/layers/config/index.js';
 import { BaseRMSNorm } from '../../src/layers/norms.js';
 import { BaseModelATB } from '../../src/models/base/base-model-atb.js';
 import { FlashForCausalLMATB } from '../../src/models/base/flash-for-causal-lm-atb.js';
 import { LlamaAttention, LlamaLayer } from '../../src/models/llama/index.js';
 import { createEngine } from '../../src/native/index.js';
-import type { CausalLM } from '../../src/router/index.js';
 import { declaredWeights, type Weights } from '../../src/weights/weights.js';
-import { familyModel } from './family-models.js';
-
-type Config = CausalLM['config'];
+import { familyModel, llamaConfig } from './family-models.js';
 
 /** A model of LLaMA's sizes whose layers are made by `layer`. */
 class OneOfItsKind extends FlashForCausalLMATB {
@@ -22,7 +20,11 @@ class OneOfItsKind extends FlashForCausalLMATB {
   protected readonly model: BaseModelATB;
   override readonly graphKinds: readonly GraphKind[];
 
-  constructor(config: Config, kinds: readonly GraphKind[], layer: (id: number, at: Weights) => BaseLayer) {
+  constructor(
+    config: DecoderConfig,
+    kinds: readonly GraphKind[],
+    layer: (id: number, at: Weights) => BaseLayer,
+  ) {
     const weights = declaredWeights('bf16');
     super(config, weights);
     this.graphKinds = kinds;
@@ -48,7 +50,7 @@ class AttentionLayer extends BaseLayer {
 
 /** Attention of every token to every other: an encoder's, which keeps nothing. */
 class EncoderAttention extends LlamaAttention {
-  constructor(layerId: number, config: Config, weights: Weights) {
+  constructor(layerId: number, config: DecoderConfig, weights: Weights) {
     super(layerId, config, weights, { isCausal: false });
   }
 }
@@ -82,10 +84,7 @@ class LatentAttention extends EncoderAttention {
 }
 
 describe('the caches of a model', () => {
-  let config: Config;
-  before(async () => {
-    config = (await familyModel('llama')).config;
-  });
+  const config = llamaConfig();
 
   it('are keys and values of each layer, as its attention says', async () => {
     const model = await familyModel('llama');

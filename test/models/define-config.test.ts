@@ -214,9 +214,12 @@ describe('defineConfig', () => {
       full_attention: { rope_type: 'linear', factor: 8, rope_theta: 1_000_000 },
     };
     expect(GEMMA3.read({ ...dict, rope_parameters: nested })).to.deep.equal(old);
+    expect(problemsOf(() => GEMMA3.read({ ...dict, rope_parameters: { rope_theta: 500 } }))).to.deep.equal([
+      'rope_parameters.rope_theta: this family has a RoPE for each of sliding_attention and full_attention',
+    ]);
     const strange = { ...nested, linear_attention: { rope_type: 'default' } };
     expect(problemsOf(() => GEMMA3.read({ ...dict, rope_parameters: strange }))).to.deep.equal([
-      "rope_parameters.linear_attention: this family's layers are sliding_attention and full_attention",
+      'rope_parameters.linear_attention: this family has a RoPE for each of sliding_attention and full_attention',
     ]);
   });
 

@@ -4,8 +4,10 @@ import type { FloatDType } from '../../src/dtype.js';
 import { type FlatGraph, flatten } from '../../src/graph/flatten.js';
 import { DECODER_KINDS, type GraphKind } from '../../src/graph/graph-kind.js';
 import type { GraphSpec } from '../../src/graph/graph-spec.js';
+import type { DecoderConfig } from '../../src/layers/config/index.js';
 import { inputDescs } from '../../src/models/base/input-descs.js';
 import { loadModels } from '../../src/models/get-model.js';
+import { LlamaRouter } from '../../src/models/llama/index.js';
 import { type CausalLM, getRouter } from '../../src/router/index.js';
 import { type QuantizeOptions, quantizationPlan } from '../../src/weights/quantization.js';
 import { declaredWeights } from '../../src/weights/weights.js';
@@ -58,6 +60,9 @@ export async function familyModel(
   const Router = getRouter(config.model_type);
   return new Router('', config).createModel(declaredWeights(dtype, quantizationPlan(options)));
 }
+
+/** What llama's config.json says. */
+export const llamaConfig = (): DecoderConfig => new LlamaRouter('', CONFIGS.llama).config;
 
 export const flat = (
   model: CausalLM,

@@ -72,11 +72,11 @@ export const rotaryConfigByLayerType = <T extends string>(
       json.problem('rope_scaling and rope_parameters must not both be there');
     }
     const names = Object.keys(types) as T[];
-    const unknown = Object.keys(parameters?.dict ?? {}).find(
-      (name) => isDict(parameters?.dict[name]) && !names.some((known) => known === name),
-    );
-    if (unknown !== undefined)
-      json.problem(`rope_parameters.${unknown}: this family's layers are ${names.join(' and ')}`);
+    for (const [name, value] of Object.entries(parameters?.dict ?? {})) {
+      if (value !== null && !names.some((known) => known === name)) {
+        parameters?.problem(`${name}: this family has a RoPE for each of ${names.join(' and ')}`);
+      }
+    }
     const read = names.map((name) => {
       const options = types[name];
       const section = parameters?.section(name) ?? (options.isScaled ? scaling : undefined);

@@ -56,12 +56,11 @@ export const slidingByLayer = (
 });
 
 function pattern(json: ConfigReader, defaults: Pattern): (layer: number) => boolean {
-  const count = (name: string, fallback: number): number => json.optional(name, integer(0, 1000)) ?? fallback;
   if ('maxWindowLayers' in defaults) {
-    const first = count('max_window_layers', defaults.maxWindowLayers);
+    const first = json.optional('max_window_layers', integer(0, 1000)) ?? defaults.maxWindowLayers;
     return (layer) => layer >= first;
   }
-  const n = count('sliding_window_pattern', defaults.slidingWindowPattern);
+  const n = json.optional('sliding_window_pattern', integer(1, 1000)) ?? defaults.slidingWindowPattern;
   return (layer) => (layer + 1) % n !== 0;
 }
 
