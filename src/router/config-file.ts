@@ -44,9 +44,11 @@ export async function readConfigDict(modelPath: string): Promise<ConfigDict> {
  */
 export function parsePythonJson(text: string): unknown {
   if (!/NaN|Infinity/.test(text)) return JSON.parse(text);
-  const nan = `NaN of ${randomUUID()}`;
-  const spelt = text.replace(/"(?:[^"\\]|\\.)*"|NaN|Infinity/g, (token) => {
-    if (token === 'NaN') return JSON.stringify(nan);
+  const nan = randomUUID();
+  const quoted = `"${nan}"`;
+  // A string without an end takes the rest: its quotes must not be tried one by one.
+  const spelt = text.replace(/"[^"\\]*(?:\\[\s\S][^"\\]*)*"?|NaN|Infinity/g, (token) => {
+    if (token === 'NaN') return quoted;
     // Beyond what a double holds, and so infinite when parsed.
     return token === 'Infinity' ? '1e999' : token;
   });

@@ -103,8 +103,8 @@ describe('atb-models inspect', () => {
     const found = await inspectModel({ modelPath: copyOf('llama', { unsloth_version: '2025', note: [1] }) });
     expect(found.problems).to.deep.equal([]);
     expect(found.config?.unreadKeys).to.deep.equal([
-      { key: 'unsloth_version', value: '2025' },
-      { key: 'note', value: [1] },
+      { key: 'unsloth_version', value: '"2025"' },
+      { key: 'note', value: '[1]' },
     ]);
     expect(inspectionText(found)).to.match(/unread keys +"unsloth_version", "note"/);
   });

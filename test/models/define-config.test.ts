@@ -133,7 +133,7 @@ describe('defineConfig', () => {
       _private: [1],
       rope_scaling: null,
     });
-    expect(found.unreadKeys).to.deep.equal([{ key: '_private', value: [1] }]);
+    expect(found.unreadKeys).to.deep.equal([{ key: '_private', value: '[1]' }]);
     const meaningful: ConfigDict[] = [
       { is_causal: false },
       { layer_types: ['full_attention', 'linear_attention'] },

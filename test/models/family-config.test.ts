@@ -146,7 +146,7 @@ describe("families' configurations", () => {
         logit_scale: 1,
       };
       expect(read({ ...SIZES, model_type, ...harmless, unsloth_version: '2025' }).unreadKeys).to.deep.equal([
-        { key: 'unsloth_version', value: '2025' },
+        { key: 'unsloth_version', value: '"2025"' },
       ]);
     }
   });
@@ -154,7 +154,7 @@ describe("families' configurations", () => {
   it('name what nobody reads inside of rope_scaling', () => {
     const rope_scaling = { rope_type: 'linear', factor: 2, note: 'x' };
     expect(read({ ...SIZES, model_type: 'llama', rope_scaling }).unreadKeys).to.deep.equal([
-      { key: 'rope_scaling.note', value: 'x' },
+      { key: 'rope_scaling.note', value: '"x"' },
     ]);
   });
 

@@ -8,7 +8,8 @@ export class Unreadable extends Error {}
 export interface UnreadKey {
   /** With the names of the objects that hold it: `rope_scaling.alpha`. */
   readonly key: string;
-  readonly value: unknown;
+  /** Its value as messages show it, cut when it is long. */
+  readonly value: string;
 }
 
 /** Reads members of config.json, remembers which, and collects everything that is wrong with them. */
@@ -110,7 +111,7 @@ export class ConfigReader {
   }
 
   /** Members that nobody has read, also of objects that somebody has; null says nothing and is left out. */
-  unread(): UnreadKey[] {
+  unread(): { readonly key: string; readonly value: unknown }[] {
     return Object.entries(this.dict).flatMap(([name, value]) => {
       const section = this.known.sections.get(name);
       if (section) return section.unread();

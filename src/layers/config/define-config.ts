@@ -39,7 +39,7 @@ export function defineConfig<F extends Fields>(definition: {
       const unreadKeys: UnreadKey[] = [];
       for (const { key, value } of json.unread()) {
         const verdict = Object.hasOwn(irrelevant, key) ? 'harmless' : judgeUnread(key, value);
-        if (verdict === 'unknown') unreadKeys.push({ key, value });
+        if (verdict === 'unknown') unreadKeys.push({ key, value: describeValue(value) });
         else if (verdict !== 'harmless') {
           problems.push(`${key}: ${verdict.refused}, found ${describeValue(value)}`);
         }
