@@ -23,7 +23,6 @@ const DEFAULTS: DecoderDefaults = {
   rmsNormEps: 1e-6,
   ropeTheta: 10_000,
   tieWordEmbeddings: false,
-  tokens: {},
 };
 const BY_LAYER = slidingByLayer({
   window: required,
@@ -148,9 +147,7 @@ describe('config.json', () => {
     expect(config({ eos_token_id: 2 }).eosTokenIds).to.deep.equal([2]);
     expect(config({ eos_token_id: [2, 130] }).eosTokenIds).to.deep.equal([2, 130]);
     expect(config({ pad_token_id: -1 }).padTokenId).to.equal(undefined);
-    const tokens = { bos: 1, eos: [2, 131] };
-    expect(config({}, { tokens })).to.deep.include({ bosTokenId: 1, eosTokenIds: [2] });
-    expect(config({ bos_token_id: null, eos_token_id: null }, { tokens })).to.deep.include({
+    expect(config({ bos_token_id: null, eos_token_id: null })).to.deep.include({
       bosTokenId: undefined,
       eosTokenIds: [],
     });

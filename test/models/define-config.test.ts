@@ -21,6 +21,8 @@ import {
   rotaryConfigByLayerType,
   slidingByLayer,
   textModel,
+  tokenField,
+  tokensField,
 } from '../../src/layers/config/index.js';
 import { FlashLlamaForCausalLMATB } from '../../src/models/llama/index.js';
 import { BaseRouter, getRouter, RegisterRouter } from '../../src/router/index.js';
@@ -31,7 +33,9 @@ const size = integer(1, 2 ** 20);
 /** GPT-2: names of its own, learned positions, an MLP four times as wide where nothing is said. */
 const GPT2 = defineConfig({
   fields: {
-    ...textModel({ tieWordEmbeddings: true, tokens: { bos: 50_256, eos: 50_256 } }),
+    ...textModel({ tieWordEmbeddings: true }),
+    bosTokenId: tokenField('bos_token_id', 50_256),
+    eosTokenIds: tokensField('eos_token_id', [50_256, 70_000]),
     hiddenSize: field('n_embd', size, required),
     numHiddenLayers: field(['n_layer', 'num_hidden_layers'], size, required),
     numAttentionHeads: field('n_head', size, required),
@@ -175,7 +179,7 @@ describe('defineConfig', () => {
   it('says a model with two rotary embeddings, windows by a pattern, and other names', () => {
     const GEMMA3 = defineConfig({
       fields: {
-        ...textModel({ tieWordEmbeddings: true, tokens: { bos: 2, eos: 1, pad: 0 } }),
+        ...textModel({ tieWordEmbeddings: true }),
         ...groupedQueryAttention({ numKeyValueHeads: 4, headDim: 256 }),
         ...mlp({ hiddenAct: 'gelu_tanh' }),
         hiddenAct: activation('hidden_activation', 'gelu_tanh'),
@@ -233,7 +237,6 @@ describe('defineConfig', () => {
           rmsNormEps: 1e-6,
           ropeTheta: 10_000,
           tieWordEmbeddings: false,
-          tokens: { bos: 1, eos: 2 },
         }),
         ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: 'mlp_bias' }),
         slidingWindows: fullAttention,
@@ -285,7 +288,6 @@ describe('defineConfig', () => {
           rmsNormEps: required,
           ropeTheta: 10_000,
           tieWordEmbeddings: true,
-          tokens: { bos: 5, eos: [255_001] },
         }),
         rmsNormEps: field('layer_norm_eps', positive(1), 1e-5),
         rope: rotaryConfig({ theta: 10_000, interleaved: true }),
@@ -305,7 +307,7 @@ describe('defineConfig', () => {
     const config = COHERE.read({ ...dict, logit_scale: 0.5, layer_norm_eps: 1e-4 });
     const scale: number = config.logitScale;
     expect(scale).to.equal(0.5);
-    expect(config).to.deep.include({ rmsNormEps: 1e-4, eosTokenIds: [255_001], unreadKeys: [] });
+    expect(config).to.deep.include({ rmsNormEps: 1e-4, unreadKeys: [] });
     expect(config.rope.interleaved).to.equal(true);
     expect(COHERE.read(dict).logitScale).to.equal(0.0625);
   });

@@ -27,6 +27,8 @@ describe("families' configurations", () => {
     tieWordEmbeddings: false,
     mlpBias: false,
     denseBias: false,
+    bosTokenId: undefined,
+    eosTokenIds: [],
     padTokenId: undefined,
     unreadKeys: [],
   };
@@ -37,32 +39,24 @@ describe("families' configurations", () => {
       headDim: 64,
       qkvBias: false,
       slidingWindows: full,
-      bosTokenId: 1,
-      eosTokenIds: [2],
     },
     mistral: {
       numKeyValueHeads: 8,
       headDim: 64,
       qkvBias: false,
       slidingWindows: [4096, 4096, 4096],
-      bosTokenId: 1,
-      eosTokenIds: [2],
     },
     qwen2: {
       numKeyValueHeads: 32,
       headDim: 64,
       qkvBias: true,
       slidingWindows: full,
-      bosTokenId: undefined,
-      eosTokenIds: [],
     },
     qwen3: {
       numKeyValueHeads: 32,
       headDim: 128,
       qkvBias: false,
       slidingWindows: full,
-      bosTokenId: undefined,
-      eosTokenIds: [],
     },
   };
   for (const [model_type, own] of Object.entries(DEFAULTS)) {

@@ -24,18 +24,15 @@ import {
 } from './fields.js';
 import { rotaryConfig } from './rotary-config.js';
 
-/** The token ids of a family, and whether its head shares the embedding's weight, where config.json does not say. */
 export interface TextModelDefaults {
+  /** Whether the head shares the embedding's weight. */
   readonly tieWordEmbeddings: Default<boolean>;
-  /** One that is left out has no default. */
-  readonly tokens: {
-    readonly bos?: number;
-    readonly eos?: number | readonly number[];
-    readonly pad?: number;
-  };
 }
 
-/** What every model of text has. */
+/**
+ * What every model of text has. Token ids have no defaults: those of a class are one tokenizer's, and where config.json is
+ * silent, generation_config.json and the tokenizer's files speak.
+ */
 export const textModel = (defaults: TextModelDefaults) => ({
   modelType: field('model_type', text, required),
   dtype,
@@ -44,9 +41,9 @@ export const textModel = (defaults: TextModelDefaults) => ({
   vocabSize: field('vocab_size', WIDTH, required),
   maxPositionEmbeddings,
   tieWordEmbeddings: field('tie_word_embeddings', flag, defaults.tieWordEmbeddings),
-  bosTokenId: tokenField('bos_token_id', defaults.tokens.bos),
-  eosTokenIds: tokensField('eos_token_id', defaults.tokens.eos),
-  padTokenId: tokenField('pad_token_id', defaults.tokens.pad),
+  bosTokenId: tokenField('bos_token_id', undefined),
+  eosTokenIds: tokensField('eos_token_id', []),
+  padTokenId: tokenField('pad_token_id', undefined),
 });
 
 export interface GroupedQueryDefaults {
@@ -135,10 +132,9 @@ const maxPositionEmbeddings: Field<number> = {
   },
 };
 
-/** A token's id; null, and -1 as Llama's first checkpoints have it, stand for none. */
+/** A token's id; -1, as Llama's first checkpoints have it, stands for none. */
 export const tokenField = (name: string, fallback: number | undefined): Field<number | undefined> => ({
   read(json) {
-    if (json.isNull(name)) return undefined;
     const id = json.value(name, integer(-1, MAX_POSITIONS)) ?? fallback;
     return id === -1 ? undefined : id;
   },
@@ -147,14 +143,13 @@ export const tokenField = (name: string, fallback: number | undefined): Field<nu
 /** One token id or several. */
 export const tokensField = (
   name: string,
-  fallback: number | readonly number[] | undefined,
+  fallback: readonly number[],
 ): Field<readonly number[], { readonly vocabSize: number }> => ({
   read(json, config) {
-    const found = json.raw(name);
-    if (found === null) return [];
+    const found = json.raw(name) ?? undefined;
     const { vocabSize } = config;
     // A default may be beyond the vocabulary of a small model, and then never comes.
-    if (found === undefined) return [fallback ?? []].flat().filter((id) => id < vocabSize);
+    if (found === undefined) return fallback.filter((id) => id < vocabSize);
     const check = listOf(integer(0, vocabSize - 1), `token ids below vocab_size (${vocabSize})`);
     return json.check(name, Array.isArray(found) ? found : [found], check) ?? [];
   },

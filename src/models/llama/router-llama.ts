@@ -18,7 +18,6 @@ const LLAMA_CONFIG = defineConfig({
       rmsNormEps: 1e-6,
       ropeTheta: 10_000,
       tieWordEmbeddings: false,
-      tokens: { bos: 1, eos: 2 },
     }),
     ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: 'mlp_bias' }),
     slidingWindows: fullAttention,

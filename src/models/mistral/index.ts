@@ -18,7 +18,6 @@ const MISTRAL_CONFIG = defineConfig({
       rmsNormEps: 1e-6,
       ropeTheta: 10_000,
       tieWordEmbeddings: false,
-      tokens: { bos: 1, eos: 2 },
     }),
     ...biases({ qkv: false, dense: false, mlp: false }),
     slidingWindows: slidingEverywhere({ window: 4096 }),

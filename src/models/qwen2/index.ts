@@ -18,7 +18,6 @@ const QWEN2_CONFIG = defineConfig({
       rmsNormEps: 1e-6,
       ropeTheta: 10_000,
       tieWordEmbeddings: false,
-      tokens: {},
     }),
     ...biases({ qkv: true, dense: false, mlp: false }),
     slidingWindows: slidingByLayer({ useSlidingWindow: false, window: 4096, maxWindowLayers: 28 }),

@@ -22,7 +22,6 @@ const QWEN3_CONFIG = defineConfig({
       rmsNormEps: 1e-6,
       ropeTheta: 10_000,
       tieWordEmbeddings: false,
-      tokens: {},
     }),
     ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
     slidingWindows: slidingByLayer({ useSlidingWindow: false, window: 4096, maxWindowLayers: 28 }),
