@@ -137,6 +137,20 @@ const MESSAGES = {
     `${d.graph}: "${d.op}" writes "${d.tensor}", which already exists`,
   GRAPH_UNUSED_INPUT: (d: { graph: string; tensors: readonly string[] }) =>
     `${d.graph}: declared but never read: ${d.tensors.join(', ')}`,
+  GRAPH_OP_UNKNOWN: (d: { type: string; nearest?: string | undefined }) =>
+    `no operation ${describeValue(d.type)}${d.nearest ? `; nearest: ${d.nearest}` : ''}; an operation of your own is made known by registerOp (docs/adding-an-op.md)`,
+  GRAPH_OP_DUPLICATE: (d: { type: string }) =>
+    `there is an operation ${describeValue(d.type)} already; give yours another name`,
+  /** `isKnown`: the key itself exists, so its value is at fault. */
+  GRAPH_PARAM_INVALID: (d: {
+    op: string;
+    type: string;
+    key: string;
+    isKnown: boolean;
+    expected: string;
+    found: string;
+  }) =>
+    `${describeValue(d.op)} (${d.type}): ${d.isKnown ? `${d.key} must be` : 'a key must be'} ${d.expected}, found ${d.found}`,
   GRAPH_ARITY_MISMATCH: (d: {
     graph: string;
     op: string;
@@ -168,6 +182,8 @@ const MESSAGES = {
   // Native engine: `reason` is the engine's own text, which names the operation and the tensors.
   NATIVE_MISSING: (d: { looked: readonly string[]; reason?: string | undefined }) =>
     `the native addon ${d.reason ? `cannot be loaded (${d.reason})` : 'is not built'}; run \`npm run build:native\`. Looked in:\n  ${d.looked.join('\n  ')}`,
+  NATIVE_OP_MISSING: (d: { graph: string; node: string; type: string }) =>
+    `${d.graph}: the engine cannot run ${describeValue(d.node)}: ${d.type} was made known by registerOp, but has no native operation; add one (docs/adding-an-op.md), or say it with operations that supportedOps() lists`,
   NATIVE_ERROR: (d: { nativeCode: string; reason: string }) => `${d.nativeCode}: ${d.reason}`,
   ENGINE_DISPOSED: (d: { object: string }) => `${d.object} was disposed`,
   // Tokenizer and chat template

@@ -1,14 +1,7 @@
 /** What users import. */
 import './native/register.js';
 
-export {
-  type BuilderParam,
-  type BuilderTensors,
-  type Category,
-  CommonOpBuilder,
-  CommonOpBuilderManager,
-  registerCommonOpBuilder,
-} from './common-op-builders/index.js';
+export * from './common-op-builders/index.js';
 export type { DType, FloatDType, Tensor } from './dtype.js';
 export { Generation, type GenerationChunk, type GenerationResult } from './engine/generation.js';
 export { type GenerateOptions, LLMEngine, type LLMEngineOptions } from './engine/llm-engine.js';
@@ -30,7 +23,32 @@ export {
 export { type Perplexity, type PerplexityOptions, perplexity } from './engine/perplexity.js';
 export { AtbError, type ErrorCode, type ErrorDetail } from './errors.js';
 export { AtbGraph, BaseOperation, dim, type GraphSpec } from './graph/atb-graph.js';
+export {
+  type FlatGraph,
+  type FlatNode,
+  type FlatResult,
+  flatten,
+  formatFlatGraph,
+} from './graph/flatten.js';
 export { DECODE, DECODER_KINDS, ENCODE, type GraphKind, PREFILL, SPLITFUSE } from './graph/graph-kind.js';
+export {
+  assertLegal,
+  type LegalityProblem,
+  type LegalityRule,
+  legalityProblems,
+  problemText,
+  specProblems,
+} from './graph/legality.js';
+export {
+  type Arity,
+  type AtbOpParams,
+  type AtbOpType,
+  type AtbRules,
+  type Inputs,
+  type OpDefinition,
+  registerOp,
+  type TensorDesc,
+} from './graph/ops/index.js';
 export { applyPasses, type PassSelection } from './graph/passes/index.js';
 export { BlockManager, BlockTable } from './kv-cache/block-manager.js';
 export type { KvQuantMode } from './kv-cache/kv-quant.js';

@@ -1,5 +1,5 @@
 import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
-import type { ActivationParam } from '../graph/op-params.js';
+import type { ActivationParam } from '../graph/ops/activation.js';
 import { CommonOpBuilder } from './manager.js';
 import type { BuilderTensors, OpBuilder, ParamOf } from './types.js';
 

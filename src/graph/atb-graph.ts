@@ -8,8 +8,8 @@ import {
   type ViewDim,
   type ViewSpec,
 } from './graph-spec.js';
-import { ARITY, type AtbOpType } from './op-params.js';
 import { BaseOperation, Operation } from './operation.js';
+import { type AtbOpType, opOf } from './ops/index.js';
 import { validateGraph } from './validate.js';
 
 export {
@@ -84,7 +84,7 @@ export class AtbGraph extends Operation {
     const isOp = operation instanceof BaseOperation;
     const name = options.name ?? (isOp ? operation.opName : operation.name);
     const arity = isOp
-      ? ARITY[operation.opType](operation.opParam)
+      ? opOf(operation.opType).arity(operation.opParam)
       : { inputs: operation.inputs.length, outputs: operation.outputs.length };
     this.#checkArity(name, 'input', arity.inputs, inputs.length);
     this.#checkArity(name, 'output', arity.outputs, outputs.length);

@@ -2,7 +2,7 @@ import { ATB_DTYPE_NAME } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import type { GraphSpec } from './graph-spec.js';
 import { inferShapes, type TensorDesc, viewShape } from './infer-shapes.js';
-import type { AtbOpParams, AtbOpType } from './op-params.js';
+import type { AtbOpParams, AtbOpType } from './ops/index.js';
 
 /** One operation of a flat graph; `reshape` gives the shape in which it sees an input, by input index. */
 export interface FlatNode {

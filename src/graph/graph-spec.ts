@@ -1,4 +1,4 @@
-import { type AtbOpType, writtenInputsOf } from './op-params.js';
+import { type AtbOpType, writtenInputsOf } from './ops/index.js';
 
 /** One dimension of a view: a constant, or the product of some axes of its source. */
 export type ViewDim = number | { readonly axes: readonly number[] };
@@ -76,6 +76,15 @@ export function writtenInputs(spec: GraphSpec): string[] {
     for (const index of indices) written.add(viewRoot(spec.views, inputs[index] ?? ''));
   }
   return spec.inputs.filter((name) => written.has(name));
+}
+
+/** A graph and its sub-graphs, each once, outer first. */
+export function distinctGraphs(spec: GraphSpec): GraphSpec[] {
+  const found = new Set<GraphSpec>([spec]);
+  for (const graph of found) {
+    for (const { op } of graph.nodes) if ('graph' in op) found.add(op.graph);
+  }
+  return [...found];
 }
 
 /** Equal sub-graphs become one object, so they are sent, planned and printed once. */

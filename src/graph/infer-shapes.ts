@@ -1,33 +1,24 @@
 import { AtbError } from '../errors.js';
 import type { ViewDim } from './graph-spec.js';
-import type { AtbOpParams, AtbOpType } from './op-params.js';
-import { ATTENTION_SHAPES } from './shapes/attention.js';
-import { ELEMENTWISE_SHAPES } from './shapes/elementwise.js';
-import { EXTENSION_SHAPES } from './shapes/extensions.js';
-import { Inputs, type OpPlace, type ShapeRules, type TensorDesc } from './shapes/inputs.js';
-import { MATMUL_SHAPES } from './shapes/matmul.js';
-import { MOVEMENT_SHAPES } from './shapes/movement.js';
-import { NORM_SHAPES } from './shapes/norms.js';
+import {
+  type AtbOpParams,
+  type AtbOpType,
+  Inputs,
+  type OpPlace,
+  opOf,
+  type TensorDesc,
+} from './ops/index.js';
 
-export type { OpPlace, TensorDesc } from './shapes/inputs.js';
+export type { OpPlace, TensorDesc } from './ops/index.js';
 
-const RULES: ShapeRules<AtbOpType> = {
-  ...MATMUL_SHAPES,
-  ...NORM_SHAPES,
-  ...ATTENTION_SHAPES,
-  ...MOVEMENT_SHAPES,
-  ...ELEMENTWISE_SHAPES,
-  ...EXTENSION_SHAPES,
-};
-
-/** What an operation makes of its inputs. Throws GRAPH_SHAPE_MISMATCH. Rules: ATB's InferShape checks. */
+/** What an operation makes of its inputs. Throws GRAPH_SHAPE_MISMATCH, GRAPH_OP_UNKNOWN. Rules: ATB's InferShape checks. */
 export function inferShapes<T extends AtbOpType>(
   type: T,
   param: AtbOpParams[T],
   inputs: readonly TensorDesc[],
   place: OpPlace,
 ): TensorDesc[] {
-  return RULES[type](new Inputs(place, inputs), param);
+  return opOf(type).shapes(new Inputs(place, inputs), param);
 }
 
 /** The shape of a view on a tensor. Throws GRAPH_VIEW_INVALID unless it has as many elements. */

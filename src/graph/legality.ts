@@ -1,15 +1,45 @@
 import { ATB_DTYPE_NAME, type DType } from '../dtype.js';
 import { AtbError, describeValue } from '../errors.js';
 import { DTYPE_ROWS } from './atb-rules/dtype-rows.js';
-import { ENUM_STRINGS } from './atb-rules/enum-strings.js';
-import { type KeyType, type KeyTypes, OP_KEYS } from './atb-rules/op-keys.js';
-import { EXTENSION_KEYS, EXTENSION_OPS } from './extensions.js';
-import type { FlatGraph, FlatNode } from './flatten.js';
-import type { GraphSpec } from './graph-spec.js';
+import { type FlatGraph, type FlatNode, flatten } from './flatten.js';
+import { distinctGraphs, type GraphSpec } from './graph-spec.js';
 import { inferShapes, type TensorDesc } from './infer-shapes.js';
-import { paramProblems, sectionOf } from './legality-rules.js';
-import type { AtbOpParams } from './op-params.js';
-import { distinctGraphs } from './printers/outline.js';
+import { findOp, type OpDefinition } from './ops/index.js';
+import { atbKeysOf, paramProblems } from './ops/param-check.js';
+
+/** What of ATB's a graph breaks: the kind of a problem, to count or filter by. */
+export type LegalityRule =
+  /** A graph's name, or its numbers of nodes and tensors. */
+  | 'graph'
+  /** dtype and shape of an input of the graph. */
+  | 'input'
+  /** A tensor that is read but not written, or written twice. */
+  | 'tensor'
+  /** An operation that neither ATB nor the engine has. */
+  | 'op'
+  /** An operation, or a param key, that only the engine has. */
+  | 'extension-op'
+  | 'extension-key'
+  /** A param key that nobody has, and the value of one. */
+  | 'key'
+  | 'value'
+  /** What the operation checks of its own param. */
+  | 'param'
+  | 'count'
+  | 'view'
+  | 'shape'
+  | 'dtype';
+
+export interface LegalityProblem {
+  readonly rule: LegalityRule;
+  /** `node 3 (Linear -> q)`, `input "x"`, `graph "layer"`. */
+  readonly where: string;
+  /** "hasBias must be true or false, found 1" */
+  readonly text: string;
+}
+
+/** A problem as one line. */
+export const problemText = ({ where, text }: LegalityProblem): string => `${where}: ${text}`;
 
 const DTYPE_OF_NAME: ReadonlyMap<string, DType> = new Map(
   Object.entries(ATB_DTYPE_NAME).map(([dtype, name]) => [name, dtype as DType]),
@@ -21,136 +51,189 @@ const MAX_GRAPH_NODES = 1024;
 const MAX_AXES = 8;
 const GRAPH_NAME = /^[A-Za-z0-9_]{1,128}$/;
 
+const nameProblems = (name: string): LegalityProblem[] =>
+  GRAPH_NAME.test(name)
+    ? []
+    : [{ rule: 'graph', where: `graph ${describeValue(name)}`, text: `the name must match ${GRAPH_NAME}` }];
+
+/**
+ * Everything in a graph that ATB would refuse, sub-graphs included, with the dtypes and shapes that its inputs have.
+ * Empty: legal. Throws GRAPH_INPUT_MISSING, and GRAPH_SHAPE_MISMATCH and GRAPH_VIEW_INVALID where shapes do not fit.
+ */
+export function specProblems(spec: GraphSpec, inputs: ReadonlyMap<string, TensorDesc>): LegalityProblem[] {
+  return [...legalityProblems(flatten(spec, inputs).graph), ...subGraphProblems(spec)];
+}
+
 /**
  * Everything in a flat graph that ATB would refuse, or would accept and silently take for something else: unknown ops,
  * keys and enum strings, tensor counts, dtypes, shapes, and the rules that its operations check when made. Empty: legal.
  */
-export function legalityProblems(graph: FlatGraph): string[] {
-  const problems: string[] = [];
-  if (!GRAPH_NAME.test(graph.name))
-    problems.push(`the graph's name ${describeValue(graph.name)} must match ${GRAPH_NAME}`);
+export function legalityProblems(graph: FlatGraph): LegalityProblem[] {
+  const problems = nameProblems(graph.name);
   const tensors: Known = new Map();
   for (const [name, { dtype, shape }] of Object.entries(graph.inputs)) {
+    const where = `input "${name}"`;
     const known = DTYPE_OF_NAME.get(dtype);
-    if (known === undefined) problems.push(`input "${name}" has the unknown dtype ${describeValue(dtype)}`);
+    if (known === undefined) {
+      problems.push({ rule: 'input', where, text: `has the unknown dtype ${describeValue(dtype)}` });
+    }
     if (shape.length > MAX_AXES || shape.some((size) => !Number.isSafeInteger(size) || size < 1)) {
-      problems.push(
-        `input "${name}" has the shape [${shape}]; sizes are positive and axes at most ${MAX_AXES}`,
-      );
+      const text = `has the shape [${shape}]; sizes are positive and axes at most ${MAX_AXES}`;
+      problems.push({ rule: 'input', where, text });
     }
     tensors.set(name, { dtype: known ?? 'f32', shape });
   }
   graph.nodes.forEach((node, index) => {
     const where = `node ${index} (${node.type} -> ${node.out.join(', ')})`;
-    problems.push(...nodeProblems(graph.name, node, tensors).map((problem) => `${where}: ${problem}`));
+    for (const [rule, text] of nodeProblems(graph.name, node, tensors)) problems.push({ rule, where, text });
   });
-  for (const output of graph.outputs)
-    if (!tensors.has(output)) problems.push(`output "${output}" is never written`);
+  for (const output of graph.outputs) {
+    if (!tensors.has(output))
+      problems.push({ rule: 'tensor', where: `output "${output}"`, text: 'is never written' });
+  }
   return problems;
 }
 
 /** Throws GRAPH_ILLEGAL with all problems. */
 export function assertLegal(graph: FlatGraph): void {
-  const problems = legalityProblems(graph);
+  const problems = legalityProblems(graph).map(problemText);
   if (problems.length > 0) throw new AtbError('GRAPH_ILLEGAL', { graph: graph.name, problems });
 }
 
 /** What in the sub-graphs of `spec`, which ATB runs as single operations, exceeds its limits. */
-export function subGraphProblems(spec: GraphSpec): string[] {
+export function subGraphProblems(spec: GraphSpec): LegalityProblem[] {
   return distinctGraphs(spec)
     .slice(1)
     .flatMap(({ name, inputs, outputs, nodes }) => {
       const inner = new Set(nodes.flatMap((node) => node.outputs));
       for (const tensor of [...inputs, ...outputs]) inner.delete(tensor);
-      const counts = { inputs: inputs.length, outputs: outputs.length, 'inner tensors': inner.size };
-      return [
-        ...(GRAPH_NAME.test(name) ? [] : [`${name}: the name must match ${GRAPH_NAME}`]),
-        ...(nodes.length > MAX_GRAPH_NODES
-          ? [`${name}: ${nodes.length} nodes, at most ${MAX_GRAPH_NODES}`]
-          : []),
-        ...Object.entries(counts)
-          .filter(([, count]) => count > MAX_GRAPH_TENSORS)
-          .map(([what, count]) => `${name}: ${count} ${what}, at most ${MAX_GRAPH_TENSORS}`),
+      const counts: readonly [string, number, number][] = [
+        ['nodes', nodes.length, MAX_GRAPH_NODES],
+        ['inputs', inputs.length, MAX_GRAPH_TENSORS],
+        ['outputs', outputs.length, MAX_GRAPH_TENSORS],
+        ['inner tensors', inner.size, MAX_GRAPH_TENSORS],
       ];
+      const exceeded = counts
+        .filter(([, found, limit]) => found > limit)
+        .map(([what, found, limit]) => ({
+          rule: 'graph' as const,
+          where: `graph ${describeValue(name)}`,
+          text: `has ${found} ${what}, at most ${limit} are possible`,
+        }));
+      return [...nameProblems(name), ...exceeded];
     });
 }
 
 /** What is known of each written tensor; nothing, after an operation that could not be checked. */
 type Known = Map<string, TensorDesc | undefined>;
 
+/** A problem of one node. */
+type NodeProblem = readonly [rule: LegalityRule, text: string];
+
 /** Problems of one node; its outputs are added to `tensors`. */
-function nodeProblems(graph: string, node: FlatNode, tensors: Known): string[] {
-  const { type, param } = node;
-  const problems = node.in
+function nodeProblems(graph: string, node: FlatNode, tensors: Known): NodeProblem[] {
+  const definition = findOp(node.type);
+  const problems: NodeProblem[] = node.in
     .filter((name) => !tensors.has(name))
-    .map((name) => `reads "${name}", which nothing before it writes`);
-  const keys = Object.hasOwn(OP_KEYS, type) ? OP_KEYS[type] : undefined;
-  if (keys === undefined) {
-    problems.push(
-      EXTENSION_OPS.includes(type) ? `${type} is an extension op` : `ATB has no op ${describeValue(type)}`,
-    );
-  } else {
-    problems.push(...keyProblems(param, keys, EXTENSION_KEYS[type] ?? []));
-  }
+    .map((name) => ['tensor', `reads "${name}", which nothing before it writes`]);
+  problems.push(...opProblems(node, definition));
   const inputs = node.in.flatMap((name, index) => seenAs(name, node.reshape?.[index], tensors, problems));
-  // Beyond extension keys, rules and shapes mean something only for params that are well-formed.
-  const wellFormed = problems.every((problem) => /extension key/.test(problem));
-  const wrongCounts = wellFormed ? countProblems(node) : [];
-  problems.push(...wrongCounts, ...(wellFormed ? paramProblems(type, param, inputs) : []));
-  const checkable = wellFormed && wrongCounts.length === 0 && inputs.length === node.in.length;
-  const outputs = checkable ? inferred(graph, node, inputs, problems) : undefined;
-  if (outputs) problems.push(...dtypeProblems(node, inputs, outputs));
-  node.out.forEach((name, index) => {
-    if (tensors.has(name) && !node.in.includes(name)) problems.push(`writes "${name}", which already exists`);
-    else if (!tensors.has(name)) tensors.set(name, outputs?.[index]);
-  });
+  // Rules and shapes mean something only for params that are well-formed; to the engine, extensions are.
+  const isWellFormed = problems.every(([rule]) => rule === 'extension-key');
+  if (isWellFormed && definition) {
+    const wrongCounts = countProblems(node, definition);
+    problems.push(...wrongCounts, ...ownProblems(node, definition, inputs));
+    const checkable = wrongCounts.length === 0 && inputs.length === node.in.length;
+    const outputs = checkable ? inferred(graph, node, inputs, problems) : undefined;
+    if (outputs) problems.push(...dtypeProblems(node, definition, inputs, outputs));
+    define(node, outputs, tensors, problems);
+  } else {
+    define(node, undefined, tensors, problems);
+  }
   return problems;
 }
+
+function define(
+  node: FlatNode,
+  outputs: readonly TensorDesc[] | undefined,
+  tensors: Known,
+  problems: NodeProblem[],
+): void {
+  node.out.forEach((name, index) => {
+    if (!tensors.has(name)) tensors.set(name, outputs?.[index]);
+    else if (!node.in.includes(name)) problems.push(['tensor', `writes "${name}", which already exists`]);
+  });
+}
+
+/** Whether ATB has the op, its keys and their values. */
+function opProblems({ type, param }: FlatNode, definition: OpDefinition | undefined): NodeProblem[] {
+  if (definition === undefined) return [['op', `ATB has no op ${describeValue(type)}`]];
+  const atbKeys = atbKeysOf(type);
+  if (atbKeys === undefined) return [['extension-op', `${type} is an extension op`]];
+  const extensions = Object.keys(param).filter((key) => key in (definition.keys ?? {}));
+  return [
+    ...extensions.map((key): NodeProblem => ['extension-key', `${key} is an extension key`]),
+    ...paramProblems(definition, param).map(
+      (problem): NodeProblem =>
+        problem.kind === 'unknown-key'
+          ? ['key', `has no key ${problem.key}`]
+          : ['value', `${problem.key} must be ${problem.expected}, found ${problem.found}`],
+    ),
+  ];
+}
+
+const ownProblems = (
+  { param }: FlatNode,
+  { atb }: OpDefinition,
+  inputs: readonly TensorDesc[],
+): NodeProblem[] => (atb?.problems?.(param, inputs) ?? []).map((text) => ['param', text]);
 
 /** An input as its operation sees it, if it is known. */
 function seenAs(
   name: string,
   shape: readonly number[] | undefined,
   tensors: Known,
-  problems: string[],
+  problems: NodeProblem[],
 ): TensorDesc[] {
   const desc = tensors.get(name);
   if (desc === undefined) return [];
   if (shape === undefined) return [desc];
   if (product(shape) !== product(desc.shape)) {
-    problems.push(`sees "${name}" [${desc.shape}] as [${shape}], which has another number of elements`);
+    const text = `sees "${name}" [${desc.shape}] as [${shape}], which has another number of elements`;
+    problems.push(['view', text]);
   }
   return [{ ...desc, shape }];
 }
 
 function inferred(
   graph: string,
-  node: FlatNode,
+  { type, param }: FlatNode,
   inputs: readonly TensorDesc[],
-  problems: string[],
+  problems: NodeProblem[],
 ): TensorDesc[] | undefined {
   try {
-    const param = node.param as AtbOpParams[typeof node.type];
-    return inferShapes(node.type, param, inputs, { graph, op: node.type });
+    return inferShapes(type, param as never, inputs, { graph, op: type });
   } catch (error) {
     if (!(error instanceof AtbError) || error.code !== 'GRAPH_SHAPE_MISMATCH') throw error;
-    problems.push((error.detail as { reason: string }).reason);
+    problems.push(['shape', (error as AtbError<'GRAPH_SHAPE_MISMATCH'>).detail.reason]);
     return undefined;
   }
 }
 
-/** Rows of the operation's dtype table; ops from aclnn have none, and ATB checks nothing there. */
-const rowsOf = ({ type, param }: FlatNode): readonly string[] =>
-  DTYPE_ROWS[sectionOf(type, param) ?? ''] ?? [];
+const sectionOf = ({ type, param }: FlatNode, { atb }: OpDefinition): string =>
+  atb?.section?.(param) ?? `${type}Operation`;
 
-function countProblems(node: FlatNode): string[] {
-  const [row] = rowsOf(node);
-  const [inputs = '', outputs = ''] = row?.split(' > ') ?? [];
-  const wrong = (verb: string, expected: string, found: readonly string[]): string[] => {
+/** Rows of the operation's dtype table; ops from aclnn have none, and ATB checks nothing there. */
+const rowsOf = (node: FlatNode, definition: OpDefinition): readonly string[] =>
+  DTYPE_ROWS[sectionOf(node, definition)] ?? [];
+
+function countProblems(node: FlatNode, definition: OpDefinition): NodeProblem[] {
+  const [row] = rowsOf(node, definition);
+  if (row === undefined) return [];
+  const [inputs = '', outputs = ''] = row.split(' > ');
+  const wrong = (verb: string, expected: string, found: readonly string[]): NodeProblem[] => {
     const count = expected === '' ? 0 : expected.split(' ').length;
-    return row === undefined || count === found.length
-      ? []
-      : [`${verb} ${count} tensors, found ${found.length}`];
+    return count === found.length ? [] : [['count', `${verb} ${count} tensors, found ${found.length}`]];
   };
   return [...wrong('reads', inputs, node.in), ...wrong('writes', outputs, node.out)];
 }
@@ -158,50 +241,17 @@ function countProblems(node: FlatNode): string[] {
 /** All inputs and outputs must match one row of the operation's table. */
 function dtypeProblems(
   node: FlatNode,
+  definition: OpDefinition,
   inputs: readonly TensorDesc[],
   outputs: readonly TensorDesc[],
-): string[] {
-  const rows = rowsOf(node);
+): NodeProblem[] {
+  const rows = rowsOf(node, definition);
   const names = (descs: readonly TensorDesc[]): string =>
     descs.map(({ dtype }) => ATB_DTYPE_NAME[dtype]).join(' ');
   const found = `${names(inputs)} > ${names(outputs)}`;
   if (rows.length === 0 || rows.includes(found)) return [];
-  return [`has dtypes ${found}; ${sectionOf(node.type, node.param)} takes ${rows.join(', ')}`];
-}
-
-function keyProblems(param: object, keys: KeyTypes, extensions: readonly string[], prefix = ''): string[] {
-  return Object.entries(param).flatMap(([key, value]) => {
-    const type = Object.hasOwn(keys, key) ? keys[key] : undefined;
-    const name = `${prefix}${key}`;
-    if (type === undefined)
-      return [extensions.includes(key) ? `${name} is an extension key` : `has no key ${name}`];
-    return valueProblems(name, type, value);
-  });
-}
-
-function valueProblems(name: string, type: KeyType, value: unknown): string[] {
-  const wrong = (expected: string): string[] => [
-    `${name} must be ${expected}, found ${describeValue(value)}`,
-  ];
-  if (typeof type === 'object') {
-    return typeof value === 'object' && value !== null
-      ? keyProblems(value, type, [], `${name}.`)
-      : wrong('an object');
-  }
-  if (type.startsWith('enum:')) {
-    const strings = ENUM_STRINGS[type.slice('enum:'.length)] ?? [];
-    return strings.some((string) => string === value) ? [] : wrong(`one of ${strings.join(', ')}`);
-  }
-  switch (type) {
-    case 'bool':
-      return typeof value === 'boolean' ? [] : wrong('true or false');
-    case 'number':
-      return Number.isFinite(value) ? [] : wrong('a number');
-    case 'numbers':
-      return Array.isArray(value) && value.every(Number.isFinite) ? [] : wrong('a list of numbers');
-    default:
-      return typeof value === 'string' ? [] : wrong('a string');
-  }
+  const expected = rows.join(', ');
+  return [['dtype', `has dtypes ${found}; ${sectionOf(node, definition)} takes ${expected}`]];
 }
 
 const product = (sizes: readonly number[]): number => sizes.reduce((a, b) => a * b, 1);

@@ -1,7 +1,8 @@
 import type { Tensor } from '../dtype.js';
 import { checkNames, type ForwardOptions, runForward, type Tensors } from './forward.js';
 import type { GraphSpec } from './graph-spec.js';
-import { ARITY, type AtbOpParams, type AtbOpType, inPlaceOutputs } from './op-params.js';
+import { type AtbOpParams, type AtbOpType, inPlaceOutputs, opOf } from './ops/index.js';
+import { checkParam } from './ops/param-check.js';
 
 /** Something that runs: one operation, or a graph of them. */
 export abstract class Operation {
@@ -45,16 +46,18 @@ export abstract class Operation {
  * its input's name, and only under that name can its place be given.
  */
 export class BaseOperation<T extends AtbOpType = AtbOpType> extends Operation {
+  /** Throws GRAPH_OP_UNKNOWN and, for keys and values that neither ATB nor the engine has, GRAPH_PARAM_INVALID. */
   constructor(
     readonly opType: T,
     readonly opParam: AtbOpParams[T],
     opName: string,
   ) {
     super(opName);
+    checkParam(opName, opType, opParam);
   }
 
   override spec(): GraphSpec {
-    const arity = ARITY[this.opType](this.opParam);
+    const arity = opOf(this.opType).arity(this.opParam);
     const inPlace = inPlaceOutputs(this.opType);
     const inputs = Array.from({ length: arity.inputs }, (_, index) => `in${index}`);
     const outputs = Array.from({ length: arity.outputs }, (_, index) =>

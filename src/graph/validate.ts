@@ -1,7 +1,7 @@
 import { AtbError } from '../errors.js';
 import { nearestName } from '../nearest-name.js';
 import { type GraphSpec, viewChain } from './graph-spec.js';
-import { inPlaceOutputs } from './op-params.js';
+import { inPlaceOutputs } from './ops/index.js';
 
 /**
  * Checks a graph's names: each tensor is written once and before it is read, every input and view is read, nodes have

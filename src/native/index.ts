@@ -1,6 +1,7 @@
 import type { Tensor } from '../dtype.js';
 import { AtbError } from '../errors.js';
-import type { GraphSpec } from '../graph/atb-graph.js';
+import { distinctGraphs, type GraphSpec } from '../graph/graph-spec.js';
+import { isRegisteredOp } from '../graph/ops/index.js';
 import type {
   EngineOptions,
   ForwardResult,
@@ -32,7 +33,8 @@ export interface CreateEngineOptions extends EngineOptions {
 export function createEngine(options: CreateEngineOptions): NativeEngine {
   const { nativePath, ...engineOptions } = options;
   const binding = loadBinding(nativePath);
-  return new Engine(translated(() => new binding.Engine(engineOptions)));
+  const engine = translated(() => new binding.Engine(engineOptions));
+  return new Engine(engine, new Set(binding.supportedOps()));
 }
 
 /** ISAs that this machine can run, best first. */
@@ -45,9 +47,12 @@ export function supportedOps(nativePath?: string): string[] {
   return loadBinding(nativePath).supportedOps();
 }
 
-/** The addon's engine with its errors translated; nothing else happens here. */
+/** The addon's engine with its errors translated. */
 class Engine implements NativeEngine {
-  constructor(private readonly native: NativeEngine) {}
+  constructor(
+    private readonly native: NativeEngine,
+    private readonly supported: ReadonlySet<string>,
+  ) {}
 
   get isa(): string {
     return this.native.isa;
@@ -71,6 +76,7 @@ class Engine implements NativeEngine {
     return translated(() => this.native.allocateKvCache(options));
   }
   loadGraph(spec: GraphSpec): number {
+    this.#requireNative(spec);
     return translated(() => this.native.loadGraph(spec));
   }
   unloadGraph(graph: number): void {
@@ -91,7 +97,12 @@ class Engine implements NativeEngine {
   run(graph: number, inputs: StepInputs, options?: StepOptions): Promise<StepResult> {
     return translatedAsync(() => this.native.run(graph, inputs, options));
   }
-  forward(spec: GraphSpec, inputs: StepInputs, intermediates?: readonly string[]): Promise<ForwardResult> {
+  async forward(
+    spec: GraphSpec,
+    inputs: StepInputs,
+    intermediates?: readonly string[],
+  ): Promise<ForwardResult> {
+    this.#requireNative(spec);
     return translatedAsync(() => this.native.forward(spec, inputs, intermediates));
   }
   measureLimits(): Promise<MachineLimits> {
@@ -102,6 +113,16 @@ class Engine implements NativeEngine {
   }
   dispose(): void {
     this.native.dispose();
+  }
+
+  /** An operation that somebody registered may have nothing native behind it; the engine would only call it unknown. */
+  #requireNative(spec: GraphSpec): void {
+    for (const { name: graph, nodes } of distinctGraphs(spec)) {
+      for (const { name: node, op } of nodes) {
+        if ('type' in op && isRegisteredOp(op.type) && !this.supported.has(op.type))
+          throw new AtbError('NATIVE_OP_MISSING', { graph, node, type: op.type });
+      }
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 import type { GraphSpec } from '../graph/graph-spec.js';
 import { viewRoot } from '../graph/graph-spec.js';
-import type { AtbOpParams } from '../graph/op-params.js';
+import type { AtbOpParams } from '../graph/ops/index.js';
 import type { WeightLoad } from '../native/binding.js';
 
 type Layout = WeightLoad['layout'];

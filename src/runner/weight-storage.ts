@@ -1,7 +1,7 @@
 import type { FloatDType } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import type { GraphSpec } from '../graph/graph-spec.js';
-import type { AtbOpParams } from '../graph/op-params.js';
+import type { AtbOpParams } from '../graph/ops/index.js';
 import type { NativeEngine, WeightLoad } from '../native/index.js';
 import { readTensor } from '../weights/read-tensor.js';
 import type { TensorRef } from '../weights/weights.js';

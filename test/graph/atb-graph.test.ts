@@ -268,14 +268,24 @@ describe('AtbGraph', () => {
     expect(graph.spec().nodes).to.have.length(2);
   });
 
-  it('does not compile with misspelt fields, foreign blocks or unknown enum strings', () => {
-    // @ts-expect-error a misspelt ATB field
-    new BaseOperation('RmsNorm', { layerType: 'RMS_NORM_NORM', normParam: { eps: 1e-6 } }, 'n');
-    // @ts-expect-error the block that layerType does not select
-    new BaseOperation('RmsNorm', { layerType: 'RMS_NORM_NORM', preNormParam: { epsilon: 1e-6 } }, 'n');
-    // @ts-expect-error no such enum string
-    new BaseOperation('Elewise', { elewiseType: 'ELEWISE_AD' }, 'e');
-    // @ts-expect-error no such operation
-    new BaseOperation('Elementwise', {}, 'e');
+  it('neither compiles nor runs with misspelt fields, foreign blocks or unknown enum strings', () => {
+    const wrong: [ErrorCode, () => unknown][] = [
+      [
+        'GRAPH_PARAM_INVALID',
+        // @ts-expect-error a misspelt ATB field
+        () => new BaseOperation('RmsNorm', { layerType: 'RMS_NORM_NORM', normParam: { eps: 1e-6 } }, 'n'),
+      ],
+      [
+        'GRAPH_PARAM_INVALID',
+        () =>
+          // @ts-expect-error the block that layerType does not select
+          new BaseOperation('RmsNorm', { layerType: 'RMS_NORM_NORM', preNormParam: { epsilon: 1 } }, 'n'),
+      ],
+      // @ts-expect-error no such enum string
+      ['GRAPH_PARAM_INVALID', () => new BaseOperation('Elewise', { elewiseType: 'ELEWISE_AD' }, 'e')],
+      // @ts-expect-error no such operation
+      ['GRAPH_OP_UNKNOWN', () => new BaseOperation('Elementwise', {}, 'e')],
+    ];
+    for (const [code, make] of wrong) expect(failure(make).code).to.equal(code);
   });
 });

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import type { DType } from '../../src/dtype.js';
 import { dim } from '../../src/graph/atb-graph.js';
 import { inferShapes, type TensorDesc, viewShape } from '../../src/graph/infer-shapes.js';
-import type { AtbOpParams, AtbOpType } from '../../src/graph/op-params.js';
+import type { AtbOpParams, AtbOpType } from '../../src/graph/ops/index.js';
 
 const bf16 = (...shape: number[]): TensorDesc => ({ dtype: 'bf16', shape });
 const of = (dtype: DType, ...shape: number[]): TensorDesc => ({ dtype, shape });

@@ -1,9 +1,8 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { DECODE, DECODER_KINDS, type GraphKind, PREFILL, SPLITFUSE } from '../../src/graph/graph-kind.js';
-import type { GraphSpec, NodeSpec } from '../../src/graph/graph-spec.js';
+import { distinctGraphs, type GraphSpec, type NodeSpec } from '../../src/graph/graph-spec.js';
 import { applyPass, applyPasses, PASSES } from '../../src/graph/passes/index.js';
-import { distinctGraphs } from '../../src/graph/printers/outline.js';
 import { validateGraph } from '../../src/graph/validate.js';
 import { FAMILIES, type Family, familyModel, flat } from '../models/family-models.js';
 

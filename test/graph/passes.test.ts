@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { DECODE, type GraphKind, PREFILL, SPLITFUSE } from '../../src/graph/graph-kind.js';
-import type { GraphSpec, NodeSpec } from '../../src/graph/graph-spec.js';
+import { distinctGraphs, type GraphSpec, type NodeSpec } from '../../src/graph/graph-spec.js';
 import {
   applyPass,
   applyPasses,
@@ -8,7 +8,6 @@ import {
   PASSES,
   selectPasses,
 } from '../../src/graph/passes/index.js';
-import { distinctGraphs } from '../../src/graph/printers/outline.js';
 import { familyKinds, familyModel } from '../models/family-models.js';
 
 const attentions = (spec: GraphSpec): NodeSpec[] =>

@@ -1,5 +1,5 @@
 import type { NodeSpec } from '../graph-spec.js';
-import type { PagedAttentionParam } from '../op-params.js';
+import type { PagedAttentionParam } from '../ops/paged-attention.js';
 import type { GraphPass } from './pass.js';
 import { type Pattern, paramOf, type Rewriting, rewriteMatches } from './pattern.js';
 

@@ -1,5 +1,5 @@
 import { type GraphSpec, type NodeSpec, type ViewSpec, viewRoot, writtenInputs } from '../graph-spec.js';
-import { type AtbOpParams, type AtbOpType, writtenInputsOf } from '../op-params.js';
+import { type AtbOpParams, type AtbOpType, writtenInputsOf } from '../ops/index.js';
 
 /** One node's reading of a tensor, directly or through a view. */
 export interface Reading {

@@ -1,5 +1,5 @@
 import type { GraphSpec, NodeSpec } from '../graph-spec.js';
-import type { AtbOpParams } from '../op-params.js';
+import type { AtbOpParams } from '../ops/index.js';
 import { paramOf } from './pattern.js';
 
 /** A Linear, product of integers or FusedLinear taken apart, so that passes can add to it in any order. */

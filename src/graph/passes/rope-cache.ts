@@ -1,5 +1,5 @@
 import type { NodeSpec } from '../graph-spec.js';
-import type { AtbOpParams } from '../op-params.js';
+import type { AtbOpParams } from '../ops/index.js';
 import { plainNorm } from './norm-linear.js';
 import type { GraphPass } from './pass.js';
 import { type Pattern, paramOf, type Rewriting, rewriteMatches } from './pattern.js';

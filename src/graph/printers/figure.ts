@@ -1,5 +1,5 @@
-import { type GraphSpec, type NodeSpec, viewChain, writtenInputs } from '../graph-spec.js';
-import { distinctGraphs, groupNodes, operandText, paramEntries } from './outline.js';
+import { distinctGraphs, type GraphSpec, type NodeSpec, viewChain, writtenInputs } from '../graph-spec.js';
+import { groupNodes, operandText, paramEntries } from './outline.js';
 
 /** What a box stands for; decides its colour. */
 export type BoxKind = 'matmul' | 'norm' | 'attention' | 'move' | 'elementwise' | 'graph' | 'input' | 'output';

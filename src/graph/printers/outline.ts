@@ -1,14 +1,5 @@
 import type { GraphSpec, NodeSpec, ViewDim } from '../graph-spec.js';
 
-/** A graph and its sub-graphs, each once, outer first. */
-export function distinctGraphs(spec: GraphSpec): GraphSpec[] {
-  const found = new Set<GraphSpec>([spec]);
-  for (const graph of found) {
-    for (const { op } of graph.nodes) if ('graph' in op) found.add(op.graph);
-  }
-  return [...found];
-}
-
 /** One line of a listing, one box of a drawing: an operation, or neighbouring placements of one sub-graph. */
 export interface NodeGroup {
   readonly first: NodeSpec;

@@ -1,5 +1,5 @@
-import type { GraphSpec, NodeSpec } from '../graph-spec.js';
-import { distinctGraphs, groupNodes, operandText, paramEntries } from './outline.js';
+import { distinctGraphs, type GraphSpec, type NodeSpec } from '../graph-spec.js';
+import { groupNodes, operandText, paramEntries } from './outline.js';
 
 const WIDTH = 110;
 

@@ -1,6 +1,5 @@
 import type { DType } from '../../dtype.js';
 import { AtbError } from '../../errors.js';
-import type { AclDataType, AtbOpParams, AtbOpType } from '../op-params.js';
 
 /** A tensor without its values. */
 export interface TensorDesc {
@@ -14,12 +13,7 @@ export interface OpPlace {
   readonly op: string;
 }
 
-/** What some operations make of their inputs. */
-export type ShapeRules<T extends AtbOpType> = {
-  readonly [K in T]: (inputs: Inputs, param: AtbOpParams[K]) => TensorDesc[];
-};
-
-/** An operation's inputs, with the questions that the rules below ask of them. */
+/** An operation's inputs, with the questions that shape rules ask of them. */
 export class Inputs {
   constructor(
     private readonly place: OpPlace,
@@ -88,6 +82,16 @@ export class Inputs {
     throw new AtbError('GRAPH_SHAPE_MISMATCH', { ...this.place, reason });
   }
 }
+
+/** ATB's names of element types. */
+export type AclDataType =
+  | 'ACL_DT_UNDEFINED'
+  | 'ACL_FLOAT'
+  | 'ACL_FLOAT16'
+  | 'ACL_BF16'
+  | 'ACL_INT8'
+  | 'ACL_INT32'
+  | 'ACL_INT64';
 
 export const DTYPE_OF_ACL: Readonly<Partial<Record<AclDataType, DType>>> = {
   ACL_FLOAT: 'f32',

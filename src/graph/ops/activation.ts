@@ -1,0 +1,49 @@
+import { count, type OpDefinition, unless } from './definition.js';
+
+export type ActivationParam =
+  | {
+      readonly activationType:
+        | 'ACTIVATION_RELU'
+        | 'ACTIVATION_FAST_GELU'
+        | 'ACTIVATION_SIGMOID'
+        | 'ACTIVATION_LOG';
+    }
+  /** tanh form, or the exact one (`NONE_MODE`). */
+  | { readonly activationType: 'ACTIVATION_GELU'; readonly geluMode: 'TANH_MODE' | 'NONE_MODE' }
+  | { readonly activationType: 'ACTIVATION_SWISH'; readonly scale?: number }
+  /** dy, x -> gradient of the forward operation by x. */
+  | { readonly activationType: 'ACTIVATION_SWIGLU_BACKWARD'; readonly dim: number }
+  /** x = [a, b] along `dim` -> silu(a) * b. */
+  | { readonly activationType: 'ACTIVATION_SWIGLU_FORWARD'; readonly dim: number };
+
+export const activation: OpDefinition<'Activation', ActivationParam> = {
+  type: 'Activation',
+  arity: ({ activationType }) => ({
+    inputs: 1 + count(activationType === 'ACTIVATION_SWIGLU_BACKWARD'),
+    outputs: 1,
+  }),
+  shapes(inputs, param) {
+    switch (param.activationType) {
+      case 'ACTIVATION_SWIGLU_FORWARD': {
+        const { dtype, shape } = inputs.at(0);
+        const axis = inputs.axis(0, param.dim);
+        const half = inputs.size(0, axis) / 2;
+        if (!Number.isInteger(half)) inputs.fail(`axis ${axis} of [${shape}] must be even`);
+        return [{ dtype, shape: shape.with(axis, half) }];
+      }
+      case 'ACTIVATION_SWIGLU_BACKWARD': {
+        const x = inputs.at(1);
+        const axis = inputs.axis(1, param.dim);
+        inputs.sameShape(0, x.shape.with(axis, inputs.size(1, axis) / 2));
+        return [x];
+      }
+      default:
+        return [inputs.at(0)];
+    }
+  },
+  atb: {
+    section: ({ activationType }) =>
+      `ActivationOperation${(activationType ?? '').slice('ACTIVATION_'.length).replaceAll('_', '')}`,
+    problems: ({ activationType }) => unless(activationType !== undefined, 'activationType must be defined'),
+  },
+};

@@ -1,0 +1,54 @@
+import type { KeyTypes } from '../atb-rules/key-types.js';
+import { unless } from './definition.js';
+import type { Inputs, TensorDesc } from './inputs.js';
+
+/** Extension keys of attention: what a mask means, for an engine that then needs no mask tensor. */
+export interface CausalKeys {
+  /** A query sees keys at its own position and before: replaces a mask tensor. */
+  readonly causal?: true;
+  /** With `causal`: a query at position p sees keys in (p - windowSize, p], as `sliding_window` in transformers. */
+  readonly windowSize?: number;
+}
+
+export const CAUSAL_KEYS: KeyTypes = { causal: [true], windowSize: 'number' };
+
+interface Heads {
+  readonly headNum: number;
+  readonly kvHeadNum: number;
+}
+
+/** Whether an attention operation reads a mask. */
+export const hasMask = (maskType: string | undefined): boolean =>
+  maskType !== undefined && maskType !== 'MASK_TYPE_UNDEFINED';
+
+/** Values may have a head size of their own, and then so has the result. */
+export function attentionShapes(inputs: Inputs, { headNum, kvHeadNum }: Heads): TensorDesc[] {
+  const { dtype, shape } = inputs.at(0, 3);
+  const [tokens = 0] = shape;
+  inputs.equal('query heads', inputs.size(0, 1), headNum);
+  inputs.equal('head size of keys', inputs.size(1, -1), inputs.size(0, 2));
+  inputs.equal('key heads', inputs.size(1, -2), kvHeadNum);
+  inputs.sameShape(2, inputs.at(1).shape.with(-1, inputs.size(2, -1)));
+  inputs.sameDtype(0, 1, 2);
+  if (kvHeadNum < 1 || headNum % kvHeadNum !== 0) {
+    inputs.fail(`headNum ${headNum} is not a multiple of kvHeadNum ${kvHeadNum}`);
+  }
+  return [{ dtype, shape: [tokens, headNum, inputs.size(2, -1)] }];
+}
+
+export const headSize = (inputs: readonly TensorDesc[]): number => inputs[0]?.shape.at(-1) ?? 0;
+
+export function headProblems(
+  { headNum, kvHeadNum, qkScale }: Heads & { readonly qkScale: number },
+  inputs: readonly TensorDesc[],
+): string[] {
+  return [
+    ...unless(headNum > 0, `headNum must be positive, found ${headNum}`),
+    ...unless(
+      kvHeadNum >= 0 && headNum % (kvHeadNum || headNum) === 0,
+      `headNum ${headNum} must be a multiple of kvHeadNum ${kvHeadNum}`,
+    ),
+    ...unless(qkScale > 0, `qkScale must be positive, found ${qkScale}`),
+    ...unless(inputs[0]?.shape.length === 3, 'the query must be [tokens, heads, headSize]'),
+  ];
+}

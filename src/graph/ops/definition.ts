@@ -1,0 +1,73 @@
+import type { KeyTypes } from '../atb-rules/key-types.js';
+import type { Inputs, TensorDesc } from './inputs.js';
+
+/** How many tensors an operation reads and writes, in ATB's order. */
+export interface Arity {
+  readonly inputs: number;
+  readonly outputs: number;
+}
+
+/** How the engine packs a matrix: by rows, or with rows of gate and up in turn. */
+export type MatrixLayout = 'linear' | 'linear-interleaved';
+
+/** The input of a product that is its matrix. */
+export interface PackedMatrix {
+  readonly input: number;
+  readonly layout: MatrixLayout;
+}
+
+/** A key without which a param says nothing. */
+export interface ParamLack {
+  readonly key: string;
+  /** "an object" */
+  readonly expected: string;
+  /** A value that says nothing either; the key is absent without it. */
+  readonly found?: string;
+}
+
+/** A key that must be there. */
+export const lacking = (param: object, key: string, expected: string): ParamLack[] =>
+  key in param ? [] : [{ key, expected }];
+
+/** What ATB itself asks of an operation, beyond param keys, which are generated (`atb-rules/op-keys.ts`). */
+export interface AtbRules<P> {
+  /** Section of atb_ops_info.ini that lists the dtypes; `<type>Operation` when absent. */
+  section?(param: P): string;
+  /** What ATB would refuse beyond keys, counts and dtypes, each as a clause: "axes must be consecutive, found [0,2]". */
+  problems?(param: P, inputs: readonly TensorDesc[]): readonly string[];
+}
+
+/**
+ * All that the graph knows of one operation. Param keys and enum strings are those that ATB's `BaseOperation(type, json)`
+ * reads, so `JSON.stringify(param)` is the wire format; a key that is absent takes ATB's default. How the operation
+ * computes is native (`native/src/ops/`).
+ */
+export interface OpDefinition<T extends string = string, P extends object = object> {
+  readonly type: T;
+  /** Param keys that ATB does not have; of an operation that ATB does not have, all its keys. */
+  readonly keys?: KeyTypes;
+  /** What a param of well-formed keys lacks, though ATB has a default for each: the block that `layerType` selects. */
+  lacks?(param: P): readonly ParamLack[];
+  arity(param: P): Arity;
+  /** What comes out; names what does not fit by `inputs.fail`, which throws GRAPH_SHAPE_MISMATCH. */
+  shapes(inputs: Inputs, param: P): TensorDesc[];
+  /** Output index -> input index, for outputs that are written into what the operation reads. */
+  readonly inPlace?: Readonly<Record<number, number>>;
+  /** Inputs that change although they are no outputs. */
+  readonly writes?: readonly number[];
+  /** Of a product: the matrix that the engine packs when it comes from outside. */
+  matrix?(param: P): PackedMatrix | undefined;
+  readonly atb?: AtbRules<P>;
+}
+
+export type NoParam = Readonly<Record<string, never>>;
+
+/** The same number of tensors whatever the param says. */
+export const fixed = (inputs: number, outputs: number) => (): Arity => ({ inputs, outputs });
+
+/** How many optional tensors are there. */
+export const count = (...optional: readonly (boolean | undefined)[]): number =>
+  optional.filter(Boolean).length;
+
+/** A problem, unless all is well. */
+export const unless = (ok: boolean, problem: string): string[] => (ok ? [] : [problem]);

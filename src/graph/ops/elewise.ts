@@ -1,0 +1,80 @@
+import { lacking, type OpDefinition, unless } from './definition.js';
+import { type AclDataType, DTYPE_OF_ACL } from './inputs.js';
+
+/** x -> f(x), or x, y -> f(x, y), which broadcast. */
+export type ElewiseParam =
+  | {
+      readonly elewiseType:
+        | 'ELEWISE_ADD'
+        | 'ELEWISE_SUB'
+        | 'ELEWISE_MUL'
+        | 'ELEWISE_REALDIV'
+        | 'ELEWISE_COS'
+        | 'ELEWISE_SIN'
+        | 'ELEWISE_NEG'
+        | 'ELEWISE_TANH'
+        | 'ELEWISE_LOGICAL_NOT'
+        | 'ELEWISE_LOGICAL_AND'
+        | 'ELEWISE_LOGICAL_OR'
+        | 'ELEWISE_LESS'
+        | 'ELEWISE_GREATER'
+        | 'ELEWISE_EQUAL';
+    }
+  | { readonly elewiseType: 'ELEWISE_MULS'; readonly mulsParam: { readonly varAttr: number } }
+  | { readonly elewiseType: 'ELEWISE_CAST'; readonly outTensorType: AclDataType };
+
+const UNARY: ReadonlySet<ElewiseParam['elewiseType']> = new Set([
+  'ELEWISE_CAST',
+  'ELEWISE_MULS',
+  'ELEWISE_COS',
+  'ELEWISE_SIN',
+  'ELEWISE_NEG',
+  'ELEWISE_TANH',
+  'ELEWISE_LOGICAL_NOT',
+]);
+
+export const elewise: OpDefinition<'Elewise', ElewiseParam> = {
+  type: 'Elewise',
+  lacks(param) {
+    if (param.elewiseType === 'ELEWISE_MULS') return lacking(param, 'mulsParam', 'an object');
+    return param.elewiseType === 'ELEWISE_CAST' ? lacking(param, 'outTensorType', 'a dtype') : [];
+  },
+  arity: ({ elewiseType }) => ({ inputs: UNARY.has(elewiseType) ? 1 : 2, outputs: 1 }),
+  shapes(inputs, param) {
+    const x = inputs.at(0);
+    switch (param.elewiseType) {
+      case 'ELEWISE_CAST': {
+        const dtype =
+          DTYPE_OF_ACL[param.outTensorType] ?? inputs.fail(`cannot cast to ${param.outTensorType}`);
+        return [{ dtype, shape: x.shape }];
+      }
+      case 'ELEWISE_ADD':
+      case 'ELEWISE_SUB':
+      case 'ELEWISE_MUL':
+      case 'ELEWISE_REALDIV':
+        inputs.sameDtype(0, 1);
+        return [{ dtype: x.dtype, shape: inputs.broadcast(0, 1) }];
+      case 'ELEWISE_LESS':
+      case 'ELEWISE_GREATER':
+      case 'ELEWISE_EQUAL':
+      case 'ELEWISE_LOGICAL_AND':
+      case 'ELEWISE_LOGICAL_OR':
+        inputs.sameDtype(0, 1);
+        return [{ dtype: 'i8', shape: inputs.broadcast(0, 1) }];
+      default:
+        return [x];
+    }
+  },
+  atb: {
+    section: ({ elewiseType }) => `ElewiseOperation${camel(elewiseType)}`,
+    problems: ({ elewiseType }) => unless(elewiseType !== undefined, 'elewiseType must be defined'),
+  },
+};
+
+/** `ELEWISE_LOGICAL_NOT` is `LogicalNot` in the names of sections. */
+const camel = (type: string | undefined): string =>
+  (type ?? '')
+    .slice('ELEWISE_'.length)
+    .toLowerCase()
+    .replace(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase())
+    .replace('Realdiv', 'RealDiv');

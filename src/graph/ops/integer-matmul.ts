@@ -1,0 +1,26 @@
+import type { DType } from '../../dtype.js';
+import type { KeyTypes } from '../atb-rules/key-types.js';
+import { unless } from './definition.js';
+import type { TensorDesc } from './inputs.js';
+
+/** Extension key of products of integers: sums that are not rounded, for models in f32 and for logits. */
+export interface UnroundedKey {
+  readonly outDataType?: 'ACL_DT_UNDEFINED' | 'ACL_FLOAT';
+}
+
+export const UNROUNDED_KEY: KeyTypes = { outDataType: ['ACL_DT_UNDEFINED', 'ACL_FLOAT'] };
+
+/** What aclnn's products of integers ask of activations in 16 bits. */
+export function halfInputProblems([x]: readonly TensorDesc[]): string[] {
+  const isHalf = x?.dtype === 'f16' || x?.dtype === 'bf16';
+  return unless(isHalf, `the input must be f16 or bf16, found ${x?.dtype}`);
+}
+
+export function dtypeProblems(
+  inputs: readonly TensorDesc[],
+  ...expected: readonly (DType | undefined)[]
+): string[] {
+  return expected.flatMap((dtype, index) =>
+    unless(inputs[index]?.dtype === dtype, `input ${index} must be ${dtype}, found ${inputs[index]?.dtype}`),
+  );
+}

@@ -1,0 +1,68 @@
+import type { OpDefinition } from './definition.js';
+import { epsilonProblems, type NormQuant, normLacks, quantised, residualOutputs, weightOf } from './norm.js';
+
+/** x, gamma, beta -> (x - mean) / deviation * gamma + beta. `layerType` selects which of the nested blocks ATB reads. */
+export type LayerNormParam =
+  | {
+      readonly layerType: 'LAYER_NORM_NORM';
+      readonly normParam: {
+        readonly epsilon: number;
+        readonly beginNormAxis: number;
+        readonly beginParamsAxis?: number;
+        readonly quantType?: NormQuant;
+      };
+    }
+  | {
+      readonly layerType: 'LAYER_NORM_PRENORM';
+      readonly preNormParam: ResidualLayerNorm;
+    }
+  | {
+      readonly layerType: 'LAYER_NORM_POSTNORM';
+      readonly postNormParam: ResidualLayerNorm;
+    };
+
+/** x, residual, gamma, beta -> norm of x + zoomScaleValue * residual. PRENORM gives the sum as well. */
+interface ResidualLayerNorm {
+  readonly epsilon: number;
+  readonly zoomScaleValue?: number;
+  readonly quantType?: NormQuant;
+}
+
+export const layerNorm: OpDefinition<'LayerNorm', LayerNormParam> = {
+  type: 'LayerNorm',
+  lacks: (param) => normLacks(param, 'LAYER_NORM_'),
+  arity(param) {
+    if (param.layerType === 'LAYER_NORM_NORM') {
+      return { inputs: param.normParam.quantType === 'QUANT_INT8' ? 5 : 3, outputs: 1 };
+    }
+    const isPre = param.layerType === 'LAYER_NORM_PRENORM';
+    const isQuant = (isPre ? param.preNormParam : param.postNormParam).quantType === 'QUANT_INT8';
+    return { inputs: isQuant ? 6 : 4, outputs: isPre || isQuant ? 2 : 1 };
+  },
+  shapes(inputs, param) {
+    const x = inputs.at(0);
+    if (param.layerType === 'LAYER_NORM_NORM') {
+      weightOf(inputs, 1);
+      weightOf(inputs, 2);
+      return [param.normParam.quantType === 'QUANT_INT8' ? quantised(x) : x];
+    }
+    const isPre = param.layerType === 'LAYER_NORM_PRENORM';
+    inputs.sameShape(1, x.shape);
+    weightOf(inputs, 2);
+    weightOf(inputs, 3);
+    return residualOutputs(x, isPre, (isPre ? param.preNormParam : param.postNormParam).quantType);
+  },
+  atb: {
+    section(param) {
+      if (param.layerType === 'LAYER_NORM_PRENORM') return 'LayerNormOperationPrenorm';
+      const isPost = param.layerType === 'LAYER_NORM_POSTNORM';
+      const isQuant = (isPost ? param.postNormParam : param.normParam).quantType === 'QUANT_INT8';
+      return `LayerNormOperation${isPost ? 'Postnorm' : 'Norm'}${isQuant ? 'Quant' : ''}`;
+    },
+    problems(param) {
+      if (param.layerType === 'LAYER_NORM_NORM') return epsilonProblems(param.normParam.epsilon);
+      const isPre = param.layerType === 'LAYER_NORM_PRENORM';
+      return epsilonProblems((isPre ? param.preNormParam : param.postNormParam).epsilon);
+    },
+  },
+};

@@ -1,0 +1,35 @@
+import { describeValue } from '../../errors.js';
+import { lacking, type ParamLack, unless } from './definition.js';
+import type { Inputs, TensorDesc } from './inputs.js';
+
+export type NormQuant = 'QUANT_UNDEFINED' | 'QUANT_INT8';
+
+export const quantised = (x: TensorDesc): TensorDesc => ({ dtype: 'i8', shape: x.shape });
+
+/** Outputs of a norm of x + residual: PRENORM gives the sum too, POSTNORM only when it also gives int8. */
+export function residualOutputs(
+  x: TensorDesc,
+  isPre: boolean,
+  quantType: NormQuant = 'QUANT_UNDEFINED',
+): TensorDesc[] {
+  const isQuant = quantType === 'QUANT_INT8';
+  return [isQuant ? quantised(x) : x, ...(isPre || isQuant ? [x] : [])];
+}
+
+export function weightOf(inputs: Inputs, index: number): void {
+  inputs.equal(`the size of input ${index}`, inputs.size(index, -1), inputs.size(0, -1));
+}
+
+const BLOCKS = { NORM: 'normParam', PRENORM: 'preNormParam', POSTNORM: 'postNormParam' } as const;
+
+/** The block that `layerType` selects must be there; ATB refuses to make a norm of undefined type. */
+export function normLacks(param: { readonly layerType: string }, prefix: string): ParamLack[] {
+  const { layerType } = param;
+  const selected = Object.entries(BLOCKS).find(([form]) => layerType === `${prefix}${form}`);
+  if (selected) return lacking(param, selected[1], 'an object');
+  const forms = Object.keys(BLOCKS).map((form) => `${prefix}${form}`);
+  return [{ key: 'layerType', expected: `one of ${forms.join(', ')}`, found: describeValue(layerType) }];
+}
+
+export const epsilonProblems = (epsilon: number): string[] =>
+  unless(epsilon > 0, `epsilon must be positive, found ${epsilon}`);

@@ -1,0 +1,64 @@
+import {
+  attentionShapes,
+  CAUSAL_KEYS,
+  type CausalKeys,
+  hasMask,
+  headProblems,
+  headSize,
+} from './attention.js';
+import { count, type OpDefinition, unless } from './definition.js';
+
+/**
+ * Attention against the paged cache: q[tokens, heads, headDim], kCache, vCache, blockTables[batch, maxBlocks],
+ * contextLens[batch], (mask), (qLens[batch] with CALC_TYPE_SPEC, where a sequence may bring several tokens).
+ */
+export interface PagedAttentionParam extends CausalKeys {
+  readonly headNum: number;
+  readonly kvHeadNum: number;
+  readonly qkScale: number;
+  readonly maskType?: 'MASK_TYPE_UNDEFINED' | 'MASK_TYPE_NORM' | 'MASK_TYPE_SPEC';
+  readonly calcType?: 'CALC_TYPE_UNDEFINED' | 'CALC_TYPE_SPEC';
+}
+
+export const pagedAttention: OpDefinition<'PagedAttention', PagedAttentionParam> = {
+  type: 'PagedAttention',
+  keys: CAUSAL_KEYS,
+  arity: ({ maskType, calcType }) => ({
+    inputs: 5 + count(hasMask(maskType), calcType === 'CALC_TYPE_SPEC'),
+    outputs: 1,
+  }),
+  shapes(inputs, param) {
+    inputs.at(1, 4);
+    const batch = inputs.size(4, 0);
+    inputs.at(3, 2);
+    inputs.equal('rows of the block table', inputs.size(3, 0), batch);
+    const isSpec = param.calcType === 'CALC_TYPE_SPEC';
+    if (!isSpec) inputs.equal('query tokens', inputs.size(0, 0), batch);
+    const isMasked = hasMask(param.maskType);
+    if (isMasked) inputs.sameDtype(0, 5);
+    if (isSpec) inputs.sameShape(isMasked ? 6 : 5, [batch]);
+    return attentionShapes(inputs, param);
+  },
+  atb: {
+    section({ maskType, calcType }) {
+      const [several, masked] = [calcType === 'CALC_TYPE_SPEC', hasMask(maskType)];
+      const flags = `RazorOffset0QLens${several ? 1 : 0}Mask${masked ? 1 : 0}Batch0Quant0Offset0`;
+      return `PagedAttentionOperationQKVQuantOnline0QKVQuantOffline0${flags}`;
+    },
+    problems({ maskType, calcType = 'CALC_TYPE_UNDEFINED', ...heads }, inputs) {
+      const [size, blockSize] = [headSize(inputs), inputs[1]?.shape[1] ?? 0];
+      const several = calcType === 'CALC_TYPE_SPEC';
+      const masked = maskType === 'MASK_TYPE_NORM' || maskType === 'MASK_TYPE_SPEC';
+      return [
+        ...headProblems(heads, inputs),
+        ...unless(!several || masked, 'CALC_TYPE_SPEC needs maskType NORM or SPEC'),
+        ...unless(
+          several
+            ? size <= 256 && blockSize * size <= 16384
+            : size <= 576 && (size <= 256 || blockSize <= 128),
+          `head size ${size} with blocks of ${blockSize} is too large`,
+        ),
+      ];
+    },
+  },
+};

@@ -1,0 +1,44 @@
+import { AtbError } from '../../errors.js';
+import { nearestName } from '../../nearest-name.js';
+import type { OpDefinition } from './definition.js';
+import type { AtbOpParams, AtbOpType } from './op-params.js';
+import { ATB_OPS, EXTENSION_OPS } from './table.js';
+
+const definitions = new Map<string, OpDefinition>(
+  [...ATB_OPS, ...EXTENSION_OPS].map((definition) => [definition.type, definition as OpDefinition]),
+);
+const registered = new Set<string>();
+
+/**
+ * Makes an operation of your own known: then graphs can hold it. The engine runs it when its native side has an operation
+ * of this type (`supportedOps()`); otherwise loading such a graph throws NATIVE_OP_MISSING. To ATB it is an extension.
+ * Throws GRAPH_OP_DUPLICATE.
+ */
+export function registerOp<T extends AtbOpType>(definition: OpDefinition<T, AtbOpParams[T] & object>): void {
+  const { type } = definition;
+  if (definitions.has(type)) throw new AtbError('GRAPH_OP_DUPLICATE', { type });
+  definitions.set(type, definition as OpDefinition);
+  registered.add(type);
+}
+
+/** The definition of an op type, if there is one. */
+export const findOp = (type: string): OpDefinition | undefined => definitions.get(type);
+
+/** The definition of an op type. Throws GRAPH_OP_UNKNOWN. */
+export function opOf(type: string): OpDefinition {
+  const definition = definitions.get(type);
+  if (definition !== undefined) return definition;
+  const text = String(type);
+  throw new AtbError('GRAPH_OP_UNKNOWN', { type: text, nearest: nearestName(text, definitions.keys()) });
+}
+
+/** Whether an op type was added by `registerOp`. */
+export const isRegisteredOp = (type: string): boolean => registered.has(type);
+
+/** Output index -> input index, for operations that write into what they read; those outputs have no other place. */
+export const inPlaceOutputs = (type: string): Readonly<Record<number, number>> => findOp(type)?.inPlace ?? {};
+
+/** Inputs that an operation changes. */
+export function writtenInputsOf(type: string): readonly number[] {
+  return findOp(type)?.writes ?? Object.values(inPlaceOutputs(type));
+}

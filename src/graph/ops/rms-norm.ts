@@ -1,0 +1,74 @@
+import { count, type OpDefinition } from './definition.js';
+import { epsilonProblems, type NormQuant, normLacks, quantised, residualOutputs, weightOf } from './norm.js';
+
+/** x, gamma -> x / rms(x) * gamma over the last axis. `layerType` selects which of the nested blocks ATB reads. */
+export type RmsNormParam =
+  | {
+      readonly layerType: 'RMS_NORM_NORM';
+      readonly normParam: {
+        readonly epsilon: number;
+        readonly quantType?: NormQuant;
+        /** GEMMA_MODEL: gamma + 1. */
+        readonly modelType?: 'LLAMA_MODEL' | 'GEMMA_MODEL';
+      };
+    }
+  | {
+      readonly layerType: 'RMS_NORM_PRENORM';
+      readonly preNormParam: ResidualRmsNorm;
+    }
+  | {
+      readonly layerType: 'RMS_NORM_POSTNORM';
+      readonly postNormParam: ResidualRmsNorm;
+    };
+
+/** x, (bias), residual, gamma -> norm of x + (bias) + residual. PRENORM gives the sum as well. */
+interface ResidualRmsNorm {
+  readonly epsilon: number;
+  readonly hasBias?: boolean;
+  readonly quantType?: NormQuant;
+}
+
+export const rmsNorm: OpDefinition<'RmsNorm', RmsNormParam> = {
+  type: 'RmsNorm',
+  lacks: (param) => normLacks(param, 'RMS_NORM_'),
+  arity(param) {
+    if (param.layerType === 'RMS_NORM_NORM') {
+      return { inputs: param.normParam.quantType === 'QUANT_INT8' ? 5 : 2, outputs: 1 };
+    }
+    const isPre = param.layerType === 'RMS_NORM_PRENORM';
+    const { quantType, hasBias } = isPre ? param.preNormParam : param.postNormParam;
+    const isQuant = quantType === 'QUANT_INT8';
+    const scaled = isPre ? 6 : 5;
+    return { inputs: isQuant ? scaled : 3 + count(hasBias), outputs: isPre || isQuant ? 2 : 1 };
+  },
+  shapes(inputs, param) {
+    const x = inputs.at(0);
+    if (param.layerType === 'RMS_NORM_NORM') {
+      weightOf(inputs, 1);
+      return [param.normParam.quantType === 'QUANT_INT8' ? quantised(x) : x];
+    }
+    const isPre = param.layerType === 'RMS_NORM_PRENORM';
+    const { quantType, hasBias = false } = isPre ? param.preNormParam : param.postNormParam;
+    const residual = hasBias ? 2 : 1;
+    inputs.sameShape(residual, x.shape);
+    weightOf(inputs, residual + 1);
+    return residualOutputs(x, isPre, quantType);
+  },
+  atb: {
+    section(param) {
+      if (param.layerType === 'RMS_NORM_NORM') {
+        const isQuant = param.normParam.quantType === 'QUANT_INT8';
+        return `RmsNormOperationNORMAnd${isQuant ? 'QUANTParamInTensor' : 'QUANTUNDEFINEDWithoutRSTD'}`;
+      }
+      const isPre = param.layerType === 'RMS_NORM_PRENORM';
+      const { quantType, hasBias } = isPre ? param.preNormParam : param.postNormParam;
+      const form = quantType === 'QUANT_INT8' ? 'AndQUANT' : hasBias ? '' : 'NoBias';
+      return `RmsNormOperation${isPre ? 'PRENORM' : 'POSTNORM'}${form}`;
+    },
+    problems(param) {
+      if (param.layerType === 'RMS_NORM_NORM') return epsilonProblems(param.normParam.epsilon);
+      const isPre = param.layerType === 'RMS_NORM_PRENORM';
+      return epsilonProblems((isPre ? param.preNormParam : param.postNormParam).epsilon);
+    },
+  },
+};

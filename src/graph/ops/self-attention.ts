@@ -1,0 +1,50 @@
+import {
+  attentionShapes,
+  CAUSAL_KEYS,
+  type CausalKeys,
+  hasMask,
+  headProblems,
+  headSize,
+} from './attention.js';
+import { count, type OpDefinition, unless } from './definition.js';
+
+/**
+ * Prefill over packed sequences: q[tokens, heads, headDim], k[tokens, kvHeads, headDim], v, (mask), seqLen[batch].
+ * Without a mask every token of a sequence sees every other.
+ */
+export interface SelfAttentionParam extends CausalKeys {
+  readonly calcType: 'PA_ENCODER';
+  readonly headNum: number;
+  readonly kvHeadNum: number;
+  readonly qkScale: number;
+  readonly maskType?: 'MASK_TYPE_UNDEFINED' | 'MASK_TYPE_NORM';
+  /** 1: the mask is a [128, 128] triangle that stands for "causal" at any length. */
+  readonly isTriuMask?: 0 | 1;
+  /** HIGH_PRECISION scales f16 masks as bf16 masks are scaled. */
+  readonly kernelType?: 'KERNELTYPE_DEFAULT' | 'KERNELTYPE_HIGH_PRECISION';
+}
+
+export const selfAttention: OpDefinition<'SelfAttention', SelfAttentionParam> = {
+  type: 'SelfAttention',
+  keys: CAUSAL_KEYS,
+  arity: ({ maskType }) => ({ inputs: 4 + count(hasMask(maskType)), outputs: 1 }),
+  shapes(inputs, param) {
+    inputs.at(1, 3);
+    inputs.equal('key tokens', inputs.size(1, 0), inputs.size(0, 0));
+    if (hasMask(param.maskType)) {
+      inputs.sameDtype(0, 3);
+      if (param.isTriuMask === 1) inputs.sameShape(3, [128, 128]);
+      else inputs.equal('columns of the mask', inputs.size(3, -1), inputs.size(3, -2));
+    }
+    return attentionShapes(inputs, param);
+  },
+  atb: {
+    section: ({ maskType }) => `SelfAttentionOperationEncoder${hasMask(maskType) ? '' : 'Mask0'}`,
+    problems: ({ maskType, isTriuMask = 0, ...heads }, inputs) => [
+      ...headProblems(heads, inputs),
+      ...unless(isTriuMask === 0 || isTriuMask === 1, `isTriuMask must be 0 or 1, found ${isTriuMask}`),
+      ...unless(isTriuMask !== 1 || hasMask(maskType), 'isTriuMask 1 needs a mask'),
+      ...unless(headSize(inputs) <= 576, `head size must be at most 576, found ${headSize(inputs)}`),
+    ],
+  },
+};

@@ -1,0 +1,74 @@
+import { activation } from './activation.js';
+import { cast } from './cast.js';
+import { allGather, allReduce } from './collectives.js';
+import { concat } from './concat.js';
+import { cumsum } from './cumsum.js';
+import { dynamicQuant } from './dynamic-quant.js';
+import { elewise } from './elewise.js';
+import { fill } from './fill.js';
+import { fusedLinear } from './fused-linear.js';
+import { gather } from './gather.js';
+import { gatherDequant } from './gather-dequant.js';
+import { layerNorm } from './layer-norm.js';
+import { linear } from './linear.js';
+import { linearParallel } from './linear-parallel.js';
+import { pagedAttention } from './paged-attention.js';
+import { qkvRopeCache } from './qkv-rope-cache.js';
+import { reduce } from './reduce.js';
+import { repeat } from './repeat.js';
+import { reshapeAndCache } from './reshape-and-cache.js';
+import { rmsNorm } from './rms-norm.js';
+import { rope } from './rope.js';
+import { selfAttention } from './self-attention.js';
+import { setValue } from './set-value.js';
+import { sigmoid } from './sigmoid.js';
+import { slice } from './slice.js';
+import { softmax } from './softmax.js';
+import { sort } from './sort.js';
+import { split } from './split.js';
+import { transpose } from './transpose.js';
+import { w8a8MatMul } from './w8a8-matmul.js';
+import { w4a16MatMul, w8a16MatMul } from './weight-quant-matmul.js';
+import { where } from './where.js';
+
+/** Operations of ATB, by ATB's names. */
+export const ATB_OPS = [
+  activation,
+  allGather,
+  allReduce,
+  cast,
+  concat,
+  cumsum,
+  dynamicQuant,
+  elewise,
+  fill,
+  gather,
+  layerNorm,
+  linear,
+  linearParallel,
+  pagedAttention,
+  reduce,
+  repeat,
+  reshapeAndCache,
+  rmsNorm,
+  rope,
+  selfAttention,
+  setValue,
+  sigmoid,
+  slice,
+  softmax,
+  sort,
+  split,
+  transpose,
+  w4a16MatMul,
+  w8a16MatMul,
+  w8a8MatMul,
+  where,
+] as const;
+
+/**
+ * What our graphs can say and ATB cannot. Models never use these: engine passes introduce them, and the legality check
+ * refuses them, so a graph for export never holds one. Two other extensions are the `keys` of ATB's operations, and fp32
+ * activations.
+ */
+export const EXTENSION_OPS = [fusedLinear, gatherDequant, qkvRopeCache] as const;

@@ -1,0 +1,60 @@
+import { count, type OpDefinition, unless } from './definition.js';
+import type { TensorDesc } from './inputs.js';
+import { dtypeProblems, halfInputProblems, UNROUNDED_KEY, type UnroundedKey } from './integer-matmul.js';
+
+/** x[tokens, k], weight int8[n, k] (`transposeB`), scale, offset, (bias[n]) -> [tokens, n] in x's dtype. */
+export interface WeightQuantMatMulParam extends UnroundedKey {
+  readonly transposeB: boolean;
+  readonly hasBias: boolean;
+  /** 0: one scale for each output channel. */
+  readonly quantGroupSize: number;
+}
+
+/** A weight of which each byte holds `perByte` numbers, along its contiguous axis. */
+const weightQuantMatMul = <T extends string>(
+  type: T,
+  perByte: number,
+): OpDefinition<T, WeightQuantMatMulParam> => ({
+  type,
+  keys: UNROUNDED_KEY,
+  arity: ({ hasBias }) => ({ inputs: 4 + count(hasBias), outputs: 1 }),
+  shapes(inputs, { transposeB, outDataType }) {
+    const x = inputs.at(0, 2, 3);
+    inputs.at(1, 2);
+    const [n, k] = transposeB
+      ? [inputs.size(1, 0), inputs.size(1, 1) * perByte]
+      : [inputs.size(1, 1) * perByte, inputs.size(1, 0)];
+    inputs.equal("the weight's inner size", k, inputs.size(0, -1));
+    const dtype = outDataType === 'ACL_FLOAT' ? 'f32' : x.dtype;
+    return [{ dtype, shape: [...x.shape.slice(0, -1), n] }];
+  },
+  matrix: () => ({ input: 1, layout: 'linear' }),
+  atb: { problems },
+});
+
+/** aclnnWeightQuantBatchMatmulV2: scales and offsets in the dtype of x, one per channel or per group of it. */
+function problems(
+  { quantGroupSize: size, transposeB }: WeightQuantMatMulParam,
+  inputs: readonly TensorDesc[],
+): string[] {
+  const [x, weight, scale, offset] = inputs;
+  const k = x?.shape.at(-1) ?? 0;
+  const groups = size > 0 ? Math.ceil(k / size) : 1;
+  const n = weight?.shape[0] ?? 0;
+  const shape = [n, groups].join();
+  const fits = (desc: TensorDesc | undefined): boolean => !transposeB || desc?.shape.join() === shape;
+  return [
+    ...halfInputProblems(inputs),
+    ...dtypeProblems(inputs, x?.dtype, 'i8', x?.dtype, x?.dtype),
+    ...unless(
+      size === 0 || (size % 32 === 0 && size >= 32 && size < k),
+      `quantGroupSize must be 0 or a multiple of 32 below ${k}, found ${size}`,
+    ),
+    ...unless(fits(scale) && fits(offset), `scale and offset must be [${shape}]`),
+  ];
+}
+
+export const w8a16MatMul = weightQuantMatMul('W8A16MatMul', 1);
+
+/** As W8A16MatMul with two 4-bit weights in each byte. */
+export const w4a16MatMul = weightQuantMatMul('W4A16MatMul', 2);
