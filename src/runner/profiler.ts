@@ -1,10 +1,11 @@
 import { DTYPE_BYTES, type FloatDType } from '../dtype.js';
 import type { GraphSpec } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
+import { paramOf } from '../graph/passes/pattern.js';
+import { type PlacedOperation, placedOperations, productsOf } from '../graph/placed-operations.js';
 import type { BaseConfig } from '../layers/config/index.js';
 import type { MachineLimits, NodeTiming } from '../native/index.js';
 import type { TensorRef } from '../weights/weights.js';
-import { products } from './weight-layouts.js';
 
 /** The operations of one name in graphs of one kind, over all layers and steps. */
 export interface ProfileRow {
@@ -42,6 +43,10 @@ export interface MatrixSize {
   readonly bytes: number;
 }
 
+interface ProductSize extends MatrixSize {
+  readonly rows: PlacedOperation['rows'];
+}
+
 interface Sum {
   phase: string;
   name: string;
@@ -54,7 +59,7 @@ interface Sum {
 
 /** What attention reads and computes, by the sizes of one layer. */
 export interface AttentionSizes {
-  readonly config: Pick<BaseConfig, 'numAttentionHeads' | 'headDim' | 'slidingWindows'>;
+  readonly config: Pick<BaseConfig, 'numAttentionHeads' | 'headDim'>;
   /** Of a token's keys and values in one layer. */
   readonly kvBytes: number;
 }
@@ -72,21 +77,23 @@ interface TraceEvent extends NodeTiming {
 export class Profiler {
   readonly #sums = new Map<string, Sum>();
   readonly #events: TraceEvent[] = [];
-  readonly #matrices: ReadonlyMap<GraphKind, ReadonlyMap<string, MatrixSize>>;
+  readonly #products: ReadonlyMap<GraphKind, ReadonlyMap<string, ProductSize>>;
+  readonly #windows: ReadonlyMap<GraphKind, ReadonlyMap<string, number>>;
 
   constructor(
     graphs: ReadonlyMap<GraphKind, GraphSpec>,
     sizes: ReadonlyMap<string, MatrixSize>,
     private readonly attention: AttentionSizes,
   ) {
-    const of = (spec: GraphSpec) =>
+    const products = (spec: GraphSpec) =>
       new Map(
-        products(spec).flatMap(({ path, matrix }) => {
+        productsOf(spec).flatMap(({ path, matrix, rows }) => {
           const size = sizes.get(matrix);
-          return size ? [[path, size] as const] : [];
+          return size ? [[path, { ...size, rows }] as const] : [];
         }),
       );
-    this.#matrices = new Map([...graphs].map(([kind, spec]) => [kind, of(spec)]));
+    this.#products = new Map([...graphs].map(([kind, spec]) => [kind, products(spec)]));
+    this.#windows = new Map([...graphs].map(([kind, spec]) => [kind, windows(spec)]));
   }
 
   /** `queryLens`: tokens of each sequence in the step; `seqLens`: its tokens that they may see. */
@@ -109,13 +116,14 @@ export class Profiler {
       this.#sums.set(key, sum);
       sum.calls++;
       sum.totalMs += timing.durationMs;
-      const matrix = this.#matrices.get(kind)?.get(timing.name);
-      if (matrix) {
-        const elements = matrix.shape.reduce((product, size) => product * size, 1);
-        sum.bytes += elements * matrix.bytes;
-        sum.operations += 2 * elements * (timing.name.includes('/') ? tokens : seqLens.length);
+      const product = this.#products.get(kind)?.get(timing.name);
+      if (product) {
+        const elements = product.shape.reduce((count, size) => count * size, 1);
+        sum.bytes += elements * product.bytes;
+        // Of the gathered rows there is one for each sequence: its last.
+        sum.operations += 2 * elements * (product.rows === 'tokens' ? tokens : seqLens.length);
       } else if (ATTENTION.has(timing.type)) {
-        const window = this.attention.config.slidingWindows?.[layerOf(timing.name)];
+        const window = this.#windows.get(kind)?.get(timing.name);
         const work = ofWindow.get(window) ?? this.#attentionWork(queryLens, seqLens, window);
         ofWindow.set(window, work);
         sum.bytes += work.bytes;
@@ -180,8 +188,16 @@ export class Profiler {
 
 const ATTENTION: ReadonlySet<string> = new Set(['SelfAttention', 'PagedAttention']);
 
-/** `layer_3/attention` → 3. */
-const layerOf = (path: string): number => Number(/^layer_(\d+)\//.exec(path)?.[1] ?? -1);
+/** Sliding windows by the path of the attention that has one: said by a param after passes, by a hint before. */
+function windows(spec: GraphSpec): Map<string, number> {
+  return new Map(
+    placedOperations(spec).flatMap(({ path, node }) => {
+      const param = paramOf(node, 'SelfAttention') ?? paramOf(node, 'PagedAttention');
+      const window = param && (param.windowSize ?? node.hint?.windowSize);
+      return window === undefined ? [] : [[path, window] as const];
+    }),
+  );
+}
 
 const leastSeconds = ({ bytes, operations }: Work, { readBytesPerSecond, flops }: MachineLimits): number =>
   Math.max(bytes / readBytesPerSecond, operations / flops);

@@ -1,11 +1,12 @@
 import type { FloatDType } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import type { GraphSpec } from '../graph/graph-spec.js';
-import type { AtbOpParams } from '../graph/ops/index.js';
+import { applyPass } from '../graph/passes/index.js';
+import { type StandIn, standInPass } from '../graph/passes/stand-ins.js';
+import { matrixLayouts } from '../graph/placed-operations.js';
 import type { NativeEngine, WeightLoad } from '../native/index.js';
 import { readTensor } from '../weights/read-tensor.js';
 import type { TensorRef } from '../weights/weights.js';
-import { weightLayouts } from './weight-layouts.js';
 
 /** Symmetric integers share one offset: a zero, which the engine takes for as many as it needs. */
 const ZERO_OFFSET = 'zero_offset';
@@ -16,12 +17,6 @@ export interface WeightStorage {
   readonly refs: readonly TensorRef[];
   /** Weight by weight, the tensor that stands for it, where that is another. */
   readonly standIns: ReadonlyMap<string, StandIn>;
-}
-
-interface StandIn {
-  readonly name: string;
-  /** Of integers that stand for floats. */
-  readonly scaleName?: string;
 }
 
 /** Two weights made of the same bytes are one tensor: a tied embedding is its head, where that is integers. */
@@ -47,20 +42,8 @@ export function weightStorage(weights: readonly TensorRef[]): WeightStorage {
 }
 
 /** The graph that reads stand-ins, and rows of integers as floats, for a model that runs in `dtype`. */
-export function withStandIns(spec: GraphSpec, { standIns }: WeightStorage, dtype: FloatDType): GraphSpec {
-  const rename = (name: string): string => standIns.get(name)?.name ?? name;
-  const nodes = spec.nodes.map((node) => {
-    const [table = '', indices = ''] = node.inputs;
-    const { name = '', scaleName } = standIns.get(table) ?? {};
-    const isGather = 'type' in node.op && node.op.type === 'Gather';
-    if (!isGather || scaleName === undefined) return { ...node, inputs: node.inputs.map(rename) };
-    const param: AtbOpParams['GatherDequant'] = { weightBits: 8, outDataType: ACL_OF_DTYPE[dtype] };
-    return { ...node, op: { type: 'GatherDequant' as const, param }, inputs: [name, indices, scaleName] };
-  });
-  return { ...spec, inputs: [...new Set(spec.inputs.map(rename))], nodes };
-}
-
-const ACL_OF_DTYPE = { f32: 'ACL_FLOAT', f16: 'ACL_FLOAT16', bf16: 'ACL_BF16' } as const;
+export const withStandIns = (spec: GraphSpec, { standIns }: WeightStorage, dtype: FloatDType): GraphSpec =>
+  applyPass(spec, standInPass(standIns, dtype));
 
 /** Reads, converts, quantises and packs weights into the engine. Throws NATIVE_ERROR, WEIGHT_QUANT_OFFSET, WEIGHT_FILE_*. */
 export async function loadWeights(
@@ -71,7 +54,7 @@ export async function loadWeights(
   onProgress?: (loadedBytes: number, totalBytes: number) => void,
 ): Promise<void> {
   for (const ref of refs) await requireSymmetric(ref);
-  const layouts = weightLayouts(graphs);
+  const layouts = matrixLayouts(graphs);
   const loads = refs.map((ref) => weightLoad(ref, layouts.get(ref.name) ?? 'plain', dtype));
   await engine.loadWeights(loads, onProgress);
   engine.setTensor(ZERO_OFFSET, { dtype: 'f32', shape: [1], data: new Float32Array(1) });
