@@ -1,6 +1,7 @@
 import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
 import type { ActivationParam } from '../graph/ops/activation.js';
 import { CommonOpBuilder } from './manager.js';
+import { tensorOf } from './tensor-of.js';
 import type { BuilderTensors, OpBuilder, ParamOf } from './types.js';
 
 type Param = ParamOf<'ACTIVATION'>;
@@ -16,17 +17,15 @@ export class SwiGLU implements OpBuilder<'ACTIVATION'> {
     return isGated || 'wants a gate';
   }
 
-  build(graph: AtbGraph, { opName, isPack }: Param, { input, other = '', actOut }: Tensors): void {
-    const gateUp = isPack ? input : `${opName}_gate_up`;
+  build(graph: AtbGraph, param: Param, tensors: Tensors): void {
+    const { opName, isPack } = param;
+    const gateUp = isPack ? tensorOf(param, tensors, 'input') : `${opName}_gate_up`;
     if (!isPack) {
-      graph.addOperation(
-        new BaseOperation('Concat', { concatDim: 1 }, `${opName}_concat`),
-        [input, other],
-        [gateUp],
-      );
+      const apart = [tensorOf(param, tensors, 'gate'), tensorOf(param, tensors, 'up')];
+      graph.addOperation(new BaseOperation('Concat', { concatDim: 1 }, `${opName}_concat`), apart, [gateUp]);
     }
-    const param = { activationType: 'ACTIVATION_SWIGLU_FORWARD', dim: -1 } as const;
-    graph.addOperation(new BaseOperation('Activation', param, opName), [gateUp], [actOut]);
+    const swiglu = { activationType: 'ACTIVATION_SWIGLU_FORWARD', dim: -1 } as const;
+    graph.addOperation(new BaseOperation('Activation', swiglu, opName), [gateUp], [tensors.actOut]);
   }
 }
 
@@ -40,9 +39,9 @@ export class Swish implements OpBuilder<'ACTIVATION'> {
     return !isGated || 'leaves gates to SwiGLU';
   }
 
-  build(graph: AtbGraph, { opName }: Param, { input, actOut }: Tensors): void {
-    const op = new BaseOperation('Activation', { activationType: 'ACTIVATION_SWISH' }, opName);
-    graph.addOperation(op, [input], [actOut]);
+  build(graph: AtbGraph, param: Param, tensors: Tensors): void {
+    const op = new BaseOperation('Activation', { activationType: 'ACTIVATION_SWISH' }, param.opName);
+    graph.addOperation(op, [tensorOf(param, tensors, 'input')], [tensors.actOut]);
   }
 }
 
@@ -55,24 +54,35 @@ export class Gelu implements OpBuilder<'ACTIVATION'> {
     return kind === 'gelu' || kind === 'gelu_tanh' || `wants gelu or gelu_tanh, found ${kind}`;
   }
 
-  build(graph: AtbGraph, { opName, kind, isGated, isPack }: Param, tensors: Tensors): void {
-    const param: ActivationParam = {
+  build(graph: AtbGraph, param: Param, tensors: Tensors): void {
+    const { opName, kind, isGated } = param;
+    const gelu: ActivationParam = {
       activationType: 'ACTIVATION_GELU',
       geluMode: kind === 'gelu' ? 'NONE_MODE' : 'TANH_MODE',
     };
-    const op = new BaseOperation('Activation', param, opName);
+    const op = new BaseOperation('Activation', gelu, opName);
     if (!isGated) {
-      graph.addOperation(op, [tensors.input], [tensors.actOut]);
+      graph.addOperation(op, [tensorOf(param, tensors, 'input')], [tensors.actOut]);
       return;
     }
-    const [gate, up] = isPack ? [`${opName}_gate`, `${opName}_up`] : [tensors.input, tensors.other ?? ''];
-    if (isPack) {
-      const split = new BaseOperation('Split', { splitDim: 1, splitNum: 2 }, `${opName}_split`);
-      graph.addOperation(split, [tensors.input], [gate, up]);
-    }
+    const { gate, up } = gateAndUp(graph, param, tensors);
     const activated = `${opName}_gate_act`;
     graph.addOperation(op, [gate], [activated]);
     const mul = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_MUL' }, `${opName}_mul`);
     graph.addOperation(mul, [activated, up], [tensors.actOut]);
   }
+}
+
+/** The names of a gate and up apart; cuts them from one another where they lie in one tensor. */
+function gateAndUp(
+  graph: AtbGraph,
+  param: Param,
+  tensors: Tensors,
+): { readonly gate: string; readonly up: string } {
+  if (!param.isPack) return { gate: tensorOf(param, tensors, 'gate'), up: tensorOf(param, tensors, 'up') };
+  const { opName } = param;
+  const apart = { gate: `${opName}_gate`, up: `${opName}_up` };
+  const split = new BaseOperation('Split', { splitDim: 1, splitNum: 2 }, `${opName}_split`);
+  graph.addOperation(split, [tensorOf(param, tensors, 'input')], [apart.gate, apart.up]);
+  return apart;
 }

@@ -46,8 +46,8 @@ export class AllGatherWordEmbedding implements OpBuilder<'WORD_EMBEDDING'> {
 export class PositionalEmbedding implements OpBuilder<'POSITIONAL_EMBEDDING'> {
   readonly category = 'POSITIONAL_EMBEDDING';
 
-  isMatch(): true {
-    return true;
+  isMatch({ embeddingType = 'rope' }: ParamOf<'POSITIONAL_EMBEDDING'>): true | string {
+    return embeddingType === 'rope' || `wants rope, found ${embeddingType}`;
   }
 
   build(

@@ -1,6 +1,7 @@
 import type { AtbGraph } from '../graph/atb-graph.js';
 import { buildLinear } from './linear.js';
 import { CommonOpBuilder } from './manager.js';
+import { tensorOf } from './tensor-of.js';
 import type { BuilderTensors, OpBuilder, ParamOf } from './types.js';
 
 type Param = ParamOf<'GATE_UP'>;
@@ -15,12 +16,13 @@ export class GateUpPack implements OpBuilder<'GATE_UP'> {
     return linears.length === 1 || 'wants one packed linear, found two';
   }
 
-  build(graph: AtbGraph, { opName, linears }: Param, { input, gateUpOut }: Tensors): void {
-    buildLinear(graph, opName, linears[0], { input, linearOut: gateUpOut });
+  build(graph: AtbGraph, param: Param, tensors: Tensors): void {
+    const linearOut = tensorOf(param, tensors, 'gateUpOut');
+    buildLinear(graph, param.opName, param.linears[0], { input: tensors.input, linearOut });
   }
 }
 
-/** Two linears; `gateUpOut` is the gate alone. */
+/** Two linears, with an output each. */
 @CommonOpBuilder()
 export class GateUpNoPack implements OpBuilder<'GATE_UP'> {
   readonly category = 'GATE_UP';
@@ -29,9 +31,11 @@ export class GateUpNoPack implements OpBuilder<'GATE_UP'> {
     return linears.length === 2 || 'wants two linears, found one packed';
   }
 
-  build(graph: AtbGraph, { opName, linears }: Param, { input, gateUpOut, upOut = '' }: Tensors): void {
+  build(graph: AtbGraph, param: Param, tensors: Tensors): void {
+    const { opName, linears } = param;
+    const { input } = tensors;
     const [gate, up] = linears;
-    buildLinear(graph, `${opName}_gate`, gate, { input, linearOut: gateUpOut });
-    if (up) buildLinear(graph, `${opName}_up`, up, { input, linearOut: upOut });
+    buildLinear(graph, `${opName}_gate`, gate, { input, linearOut: tensorOf(param, tensors, 'gateOut') });
+    if (up) buildLinear(graph, `${opName}_up`, up, { input, linearOut: tensorOf(param, tensors, 'upOut') });
   }
 }

@@ -1,20 +1,19 @@
 import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
 import { buildLinear } from './linear.js';
 import { CommonOpBuilder, CommonOpBuilderManager } from './manager.js';
+import { tensorOf } from './tensor-of.js';
 import type { BuilderTensors, OpBuilder, ParamOf } from './types.js';
 
 type Param = ParamOf<'LM_HEAD'>;
 type Tensors = BuilderTensors['LM_HEAD'];
 
 /** The rows whose logits are wanted; all of them without `gatherAhead`. */
-function gatherRows(
-  graph: AtbGraph,
-  { opName, gatherAhead }: Param,
-  { input, indices = '' }: Tensors,
-): string {
-  if (!gatherAhead) return input;
+function gatherRows(graph: AtbGraph, param: Param, tensors: Tensors): string {
+  const { opName, gatherAhead } = param;
+  if (!gatherAhead) return tensors.input;
   const rows = `${opName}_input`;
-  graph.addOperation(new BaseOperation('Gather', { axis: 0 }, `${opName}_gather`), [input, indices], [rows]);
+  const gather = new BaseOperation('Gather', { axis: 0 }, `${opName}_gather`);
+  graph.addOperation(gather, [tensors.input, tensorOf(param, tensors, 'indices')], [rows]);
   return rows;
 }
 

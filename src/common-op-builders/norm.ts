@@ -1,5 +1,6 @@
 import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
 import { CommonOpBuilder } from './manager.js';
+import { tensorOf } from './tensor-of.js';
 import type { BuilderTensors, OpBuilder, ParamOf } from './types.js';
 
 type Param = ParamOf<'NORM'>;
@@ -18,11 +19,12 @@ export class RmsNorm implements OpBuilder<'NORM'> {
 
   build(graph: AtbGraph, param: Param, tensors: Tensors): void {
     const { opName, epsilon, weight, weightOffset, enableAddNorm } = param;
-    const { input, normOut, residualInput = '', addOut = '' } = tensors;
+    const { input, normOut } = tensors;
     if (enableAddNorm) {
+      const [residual, sum] = [tensorOf(param, tensors, 'residualInput'), tensorOf(param, tensors, 'addOut')];
       const preNorm = { layerType: 'RMS_NORM_PRENORM', preNormParam: { epsilon, hasBias: false } } as const;
       const op = new BaseOperation('RmsNorm', preNorm, opName);
-      graph.addOperation(op, [input, residualInput, weight], [normOut, addOut]);
+      graph.addOperation(op, [input, residual, weight], [normOut, sum]);
       return;
     }
     const normParam = {
@@ -49,26 +51,25 @@ export class LayerNorm implements OpBuilder<'NORM'> {
     return bias !== undefined || 'wants a bias';
   }
 
-  build(
-    graph: AtbGraph,
-    { opName, epsilon, weight, bias = '', enableAddNorm }: Param,
-    tensors: Tensors,
-  ): void {
-    const { input, normOut, residualInput = '', addOut = '' } = tensors;
+  build(graph: AtbGraph, param: Param, tensors: Tensors): void {
+    const { opName, epsilon, weight, enableAddNorm } = param;
+    const { input, normOut } = tensors;
+    const bias = tensorOf(param, { bias: param.bias }, 'bias');
     if (enableAddNorm) {
-      const param = {
+      const [residual, sum] = [tensorOf(param, tensors, 'residualInput'), tensorOf(param, tensors, 'addOut')];
+      const preNorm = {
         layerType: 'LAYER_NORM_PRENORM',
         preNormParam: { epsilon, zoomScaleValue: 1 },
       } as const;
-      const op = new BaseOperation('LayerNorm', param, opName);
-      graph.addOperation(op, [input, residualInput, weight, bias], [normOut, addOut]);
+      const op = new BaseOperation('LayerNorm', preNorm, opName);
+      graph.addOperation(op, [input, residual, weight, bias], [normOut, sum]);
       return;
     }
     // Hidden states are [tokens, hidden]: axis 1 is the last.
-    const param = {
+    const norm = {
       layerType: 'LAYER_NORM_NORM',
       normParam: { epsilon, beginNormAxis: 1, beginParamsAxis: 0, quantType: 'QUANT_UNDEFINED' },
     } as const;
-    graph.addOperation(new BaseOperation('LayerNorm', param, opName), [input, weight, bias], [normOut]);
+    graph.addOperation(new BaseOperation('LayerNorm', norm, opName), [input, weight, bias], [normOut]);
   }
 }

@@ -6,8 +6,8 @@ import type { BuilderTensors, OpBuilder, ParamOf } from './types.js';
 export class Rope2d implements OpBuilder<'ROPE'> {
   readonly category = 'ROPE';
 
-  isMatch(): true {
-    return true;
+  isMatch({ ropeType = 'rope_2d' }: ParamOf<'ROPE'>): true | string {
+    return ropeType === 'rope_2d' || `wants rope_2d, found ${ropeType}`;
   }
 
   build(graph: AtbGraph, { opName, rotaryCoeff }: ParamOf<'ROPE'>, tensors: BuilderTensors['ROPE']): void {

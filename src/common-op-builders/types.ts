@@ -30,7 +30,31 @@ interface BaseParam {
 
 export type ActivationKind = 'silu' | 'gelu' | 'gelu_tanh' | 'relu' | 'relu2';
 
-interface CategoryParams {
+/** Ways to turn queries and keys by position. Add one of your own by declaration merging, with a builder for it. */
+export interface RopeTypes {
+  /** The operation Rope, with rows of the tables for each token. */
+  rope_2d: true;
+}
+
+/** What positions become before the layers. Add one of your own by declaration merging, with a builder for it. */
+export interface PositionalEmbeddingTypes {
+  /** Rows of the rotary tables. */
+  rope: true;
+}
+
+/**
+ * What each category is told. A category of your own is an entry here and one in `BuilderTensors`, by declaration merging:
+ *
+ *     declare module 'atb-models' {
+ *       interface CategoryParams {
+ *         ALIBI: { readonly headNum: number };
+ *       }
+ *       interface BuilderTensors {
+ *         ALIBI: { positionIds: string; slopesOut: string };
+ *       }
+ *     }
+ */
+export interface CategoryParams {
   LINEAR: { readonly linear: Linear };
   LINEAR_PARALLEL: {
     readonly linear: Linear;
@@ -61,7 +85,11 @@ interface CategoryParams {
     /** Adds `residualInput` first and gives the sum as `addOut`. */
     readonly enableAddNorm: boolean;
   };
-  ROPE: { readonly rotaryCoeff: number };
+  ROPE: {
+    readonly rotaryCoeff: number;
+    /** rope_2d when absent. */
+    readonly ropeType?: keyof RopeTypes;
+  };
   ATTENTION: {
     readonly attnType: 'PAGED_ATTENTION';
     /** Of the graph that it stands in. */
@@ -84,7 +112,10 @@ interface CategoryParams {
     readonly isPack: boolean;
   };
   WORD_EMBEDDING: { readonly parallelInfo: TensorParallelInfo };
-  POSITIONAL_EMBEDDING: object;
+  POSITIONAL_EMBEDDING: {
+    /** rope when absent. */
+    readonly embeddingType?: keyof PositionalEmbeddingTypes;
+  };
   LM_HEAD: {
     readonly linear: Linear;
     /** Only the rows at `indices` reach the head. */
@@ -93,7 +124,7 @@ interface CategoryParams {
   };
 }
 
-export type Category = keyof CategoryParams;
+export type Category = keyof CategoryParams & keyof BuilderTensors;
 
 /** What a builder is asked for. */
 export type ParamOf<C extends Category> = BaseParam & { readonly category: C } & CategoryParams[C];
@@ -116,10 +147,12 @@ export interface BuilderTensors {
   LINEAR: { input: string; linearOut: string };
   LINEAR_PARALLEL: { input: string; linearOut: string };
   QKV: { input: string; qOut: string; kOut: string; vOut: string };
-  /** `upOut` only when gate and up are not packed. */
-  GATE_UP: { input: string; gateUpOut: string; upOut?: string };
-  /** `residualInput` and `addOut` only with `enableAddNorm`. */
-  NORM: { input: string; normOut: string; residualInput?: string; addOut?: string };
+  /** gate over up of one packed linear, or both apart. */
+  GATE_UP: { input: string; gateUpOut: string } | { input: string; gateOut: string; upOut: string };
+  /** Alone, or with `enableAddNorm`: then `addOut` is the sum that is normalised. */
+  NORM:
+    | { input: string; normOut: string }
+    | { input: string; normOut: string; residualInput: string; addOut: string };
   ROPE: {
     q: string;
     k: string;
@@ -142,8 +175,8 @@ export interface BuilderTensors {
     qLen: string;
     attentionOut: string;
   };
-  /** `other` is up, when gate and up are not packed. */
-  ACTIVATION: { input: string; other?: string; actOut: string };
+  /** Of one tensor, or of a gate and up that are not packed. */
+  ACTIVATION: { input: string; actOut: string } | { gate: string; up: string; actOut: string };
   WORD_EMBEDDING: { embeddingWeights: string; inputIds: string; wordEmbeddingOut: string };
   POSITIONAL_EMBEDDING: {
     positionIds: string;
@@ -152,8 +185,8 @@ export interface BuilderTensors {
     cosEmbedding: string;
     sinEmbedding: string;
   };
-  /** `indices` only with `gatherAhead`. */
-  LM_HEAD: { input: string; indices?: string; linearOut: string };
+  /** Of all rows, or of those at `indices`, with `gatherAhead`. */
+  LM_HEAD: { input: string; linearOut: string } | { input: string; indices: string; linearOut: string };
 }
 
 /** A stateless rule: does this param fit, and which operations does it become? */

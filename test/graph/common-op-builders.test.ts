@@ -206,7 +206,7 @@ describe('builders of gates and activations', () => {
   const activation = (kind: 'silu' | 'gelu' | 'gelu_tanh', isGated: boolean, isPack: boolean) =>
     build(
       { category: 'ACTIVATION', opName: 'act', kind, isGated, isPack },
-      { input: 'x', other: 'u', actOut: 'y' },
+      isGated && !isPack ? { gate: 'x', up: 'u', actOut: 'y' } : { input: 'x', actOut: 'y' },
       isGated && !isPack ? ['x', 'u'] : ['x'],
       ['y'],
     );
@@ -236,17 +236,16 @@ describe('builders of gates and activations', () => {
   });
 
   it('make one or two products of gate and up', () => {
-    const tensors = { input: 'x', gateUpOut: 'g', upOut: 'u' };
     const packed = build(
       { category: 'GATE_UP', opName: 'gu', linears: [one] },
-      tensors,
+      { input: 'x', gateUpOut: 'g' },
       ['x', 'a.weight'],
       ['g'],
     );
     expect([packed.name, ...packed.ops]).to.deep.equal(['GateUpPack', 'Linear(x,a.weight) -> g']);
     const apart = build(
       { category: 'GATE_UP', opName: 'gu', linears: [one, two] },
-      tensors,
+      { input: 'x', gateOut: 'g', upOut: 'u' },
       ['x', 'a.weight', 'b.weight'],
       ['g', 'u'],
     );
@@ -405,6 +404,53 @@ describe('CommonOpBuilderManager', () => {
     expect(failure({ ...param, epsilon: 1e-6 }).message).to.match(
       /CarefulNorm wants an epsilon of at least 0.001/,
     );
+  });
+
+  it('says which tensor a param asks for and the call lacks', () => {
+    const lacking: [BuilderParam, Record<string, string>, RegExp][] = [
+      [
+        { category: 'GATE_UP', opName: 'gu', linears: [one, two] },
+        { input: 'x', gateUpOut: 'g' },
+        /the GATE_UP builder of "gu" needs the tensor "gateOut"/,
+      ],
+      [
+        { category: 'GATE_UP', opName: 'gu', linears: [one] },
+        { input: 'x', gateOut: 'g', upOut: 'u' },
+        /needs the tensor "gateUpOut"/,
+      ],
+      [
+        { category: 'ACTIVATION', opName: 'a', kind: 'silu', isGated: true, isPack: false },
+        { input: 'x', actOut: 'y' },
+        /needs the tensor "gate"/,
+      ],
+      [
+        { category: 'ACTIVATION', opName: 'a', kind: 'gelu', isGated: true, isPack: true },
+        { gate: 'x', up: 'u', actOut: 'y' },
+        /needs the tensor "input"/,
+      ],
+      [
+        {
+          category: 'NORM',
+          opName: 'n',
+          normType: 'RmsNorm',
+          epsilon: 1e-5,
+          weight: 'w',
+          enableAddNorm: true,
+        },
+        { input: 'x', normOut: 'y' },
+        /needs the tensor "residualInput"/,
+      ],
+      [
+        { category: 'LM_HEAD', opName: 'h', linear: one, gatherAhead: true, parallelInfo: SINGLE_RANK },
+        { input: 'x', linearOut: 'y' },
+        /needs the tensor "indices"/,
+      ],
+    ];
+    for (const [param, tensors, message] of lacking) {
+      const make = () => build(param, tensors, ['x'], ['y']);
+      expect(make).to.throw(AtbError, message);
+      expect(make).to.throw(/BUILDER_TENSOR_MISSING/);
+    }
   });
 
   it('says so when nothing is registered', () => {
