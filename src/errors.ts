@@ -141,6 +141,8 @@ const MESSAGES = {
     `no operation ${describeValue(d.type)}${d.nearest ? `; nearest: ${d.nearest}` : ''}; an operation of your own is made known by registerOp (docs/adding-an-op.md)`,
   GRAPH_OP_DUPLICATE: (d: { type: string }) =>
     `there is an operation ${describeValue(d.type)} already; give yours another name`,
+  GRAPH_OP_INVALID: (d: { type: string; field: string; expected: string; found: string }) =>
+    `the definition of the operation ${describeValue(d.type)}: ${d.field} must be ${d.expected}, found ${d.found}`,
   /** `isKnown`: the key itself exists, so its value is at fault. */
   GRAPH_PARAM_INVALID: (d: {
     op: string;

@@ -72,6 +72,13 @@ describe('an operation of a user', () => {
     expect(codeOf(() => registerOp(again))).to.equal('GRAPH_OP_DUPLICATE');
   });
 
+  it('needs its number of tensors and its shapes, which JavaScript may forget', () => {
+    const shapeless = { type: 'TestClamps', arity: () => ({ inputs: 1, outputs: 1 }) };
+    expect(() => registerOp(shapeless as never)).to.throw(
+      /GRAPH_OP_INVALID: the definition of the operation "TestClamps": shapes must be a function, found undefined/,
+    );
+  });
+
   it('fails when a graph with it is loaded, if the engine has nothing native for it', () => {
     const engine = createEngine({ threads: 1 });
     try {

@@ -1,4 +1,4 @@
-import { AtbError } from '../../errors.js';
+import { AtbError, describeValue } from '../../errors.js';
 import { nearestName } from '../../nearest-name.js';
 import type { OpDefinition } from './definition.js';
 import type { AtbOpParams, AtbOpType } from './op-params.js';
@@ -12,13 +12,29 @@ const registered = new Set<string>();
 /**
  * Makes an operation of your own known: then graphs can hold it. The engine runs it when its native side has an operation
  * of this type (`supportedOps()`); otherwise loading such a graph throws NATIVE_OP_MISSING. To ATB it is an extension.
- * Throws GRAPH_OP_DUPLICATE.
+ * Throws GRAPH_OP_DUPLICATE, GRAPH_OP_INVALID.
  */
 export function registerOp<T extends AtbOpType>(definition: OpDefinition<T, AtbOpParams[T] & object>): void {
   const { type } = definition;
+  requireFunctions(definition);
   if (definitions.has(type)) throw new AtbError('GRAPH_OP_DUPLICATE', { type });
   definitions.set(type, definition as OpDefinition);
   registered.add(type);
+}
+
+/** JavaScript may leave out what TypeScript asks for; then the op would fail far from here. */
+function requireFunctions(definition: OpDefinition): void {
+  const { type, arity, shapes } = definition;
+  const wanted = [
+    ['type', type, 'string'],
+    ['arity', arity, 'function'],
+    ['shapes', shapes, 'function'],
+  ] as const;
+  for (const [field, value, kind] of wanted) {
+    if (typeof value === kind) continue;
+    const detail = { type: String(type), field, expected: `a ${kind}`, found: describeValue(value) };
+    throw new AtbError('GRAPH_OP_INVALID', detail);
+  }
 }
 
 /** The definition of an op type, if there is one. */
