@@ -22,6 +22,13 @@ const LINEAR = { transposeB: true, hasBias: false };
 const WEIGHT_QUANT = { transposeB: true, hasBias: false, quantGroupSize: 0 };
 const integers = { x: bf16(5, 64), w: i8(6, 64), s: bf16(6, 1), o: bf16(6, 1) };
 const attention = { q: bf16(5, 4, 8), k: bf16(5, 2, 8), v: bf16(5, 2, 8) };
+const rotary = (size: number) => ({
+  q: bf16(5, 4 * size),
+  k: bf16(5, 2 * size),
+  c: bf16(5, size),
+  s: bf16(5, size),
+  len: i32(2),
+});
 const HEADS = { headNum: 4, kvHeadNum: 2, qkScale: 0.5 };
 const paged = { q: bf16(2, 4, 8), k: bf16(3, 16, 2, 8), v: bf16(3, 16, 2, 8), t: i32(2, 4), len: i32(2) };
 
@@ -158,6 +165,27 @@ describe('legality in ATB', () => {
       /2 or 4 axes/,
     ],
     [
+      'a rotation by half the head size',
+      graph({ type: 'Rope', param: { rotaryCoeff: 6 } }, rotary(12), ['a', 'b']),
+      /rotaryCoeff must be one of 2, 4, 12, found 6/,
+    ],
+    [
+      'a norm that needs its block',
+      graph(
+        { type: 'RmsNorm', param: { layerType: 'RMS_NORM_NORM', preNormParam: { epsilon: 1 } } },
+        { x: bf16(5, 8), w: bf16(8) },
+      ),
+      /normParam must be an object, found nothing/,
+    ],
+    [
+      'a norm of undefined type',
+      graph(
+        { type: 'LayerNorm', param: { layerType: 'LAYER_NORM_UNDEFINED' } },
+        { x: bf16(5, 8), w: bf16(8), b: bf16(8) },
+      ),
+      /layerType must be one of LAYER_NORM_NORM/,
+    ],
+    [
       'a triangle without a mask',
       graph(
         { type: 'SelfAttention', param: { calcType: 'PA_ENCODER', ...HEADS, isTriuMask: 1 } },
@@ -292,5 +320,33 @@ describe('legality in ATB', () => {
     assertLegal(graph({ type: 'Linear', param: LINEAR }, xw));
     assertLegal(graph({ type: 'W8A16MatMul', param: WEIGHT_QUANT }, integers));
     assertLegal(graph({ type: 'PagedAttention', param: HEADS }, paged));
+  });
+
+  it('admits the rotations that ATB has: of halves, of halves of halves, of pairs', () => {
+    for (const rotaryCoeff of [2, 4, 12]) {
+      assertLegal(graph({ type: 'Rope', param: { rotaryCoeff } }, rotary(12), ['a', 'b']));
+    }
+  });
+
+  it('tags each problem with its rule and its place', () => {
+    const rulesOf = (flatGraph: FlatGraph) => legalityProblems(flatGraph).map(({ rule }) => rule);
+    expect(rulesOf(graph({ type: 'FusedLinear', param: {} }, xw))).to.deep.equal(['extension-op']);
+    expect(rulesOf(graph({ type: 'Linearr', param: {} }, xw))).to.deep.equal(['op']);
+    expect(rulesOf(graph({ type: 'Linear', param: { ...LINEAR, transB: true } }, xw))).to.deep.equal(['key']);
+    expect(rulesOf(graph({ type: 'Linear', param: { ...LINEAR, hasBias: 1 } }, xw))).to.deep.equal(['value']);
+    expect(rulesOf(graph({ type: 'Linear', param: { ...LINEAR, hasBias: true } }, xw))).to.deep.equal([
+      'count',
+    ]);
+    expect(rulesOf(graph({ type: 'Linear', param: LINEAR, reshape: { 0: [5, 7] } }, xw))).to.include('view');
+    expect(rulesOf(graph({ type: 'Linear', param: LINEAR, in: ['x', 'u'] }, xw))).to.deep.equal(['tensor']);
+    expect(rulesOf({ ...graph({ type: 'Linear', param: LINEAR }, xw), name: '-' })).to.deep.equal(['graph']);
+    const [problem] = legalityProblems(
+      graph({ type: 'Linear', param: LINEAR }, { x: bf16(5, 8), w: bf16(6, 7) }),
+    );
+    expect(problem).to.deep.equal({
+      rule: 'shape',
+      where: 'node 0 (Linear -> y)',
+      text: "the weight's inner size must be 8, found 7",
+    });
   });
 });

@@ -5,7 +5,7 @@ import type { AtbOpParams, AtbOpType } from './op-params.js';
 import { ATB_OPS, EXTENSION_OPS } from './table.js';
 
 const definitions = new Map<string, OpDefinition>(
-  [...ATB_OPS, ...EXTENSION_OPS].map((definition) => [definition.type, definition as OpDefinition]),
+  [...ATB_OPS, ...EXTENSION_OPS].map((definition) => [definition.type, definition]),
 );
 const registered = new Set<string>();
 
@@ -18,7 +18,7 @@ export function registerOp<T extends AtbOpType>(definition: OpDefinition<T, AtbO
   const { type } = definition;
   requireFunctions(definition);
   if (definitions.has(type)) throw new AtbError('GRAPH_OP_DUPLICATE', { type });
-  definitions.set(type, definition as OpDefinition);
+  definitions.set(type, definition);
   registered.add(type);
 }
 
