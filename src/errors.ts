@@ -152,7 +152,7 @@ const MESSAGES = {
     expected: string;
     found: string;
   }) =>
-    `${describeValue(d.op)} (${d.type}): ${d.isKnown ? `${d.key} must be` : 'a key must be'} ${d.expected}, found ${d.found}`,
+    `${describeValue(d.op)} (${d.type}): ${d.isKnown ? `${d.key} must be` : 'the key must be'} ${d.expected}, found ${d.found}`,
   GRAPH_ARITY_MISMATCH: (d: {
     graph: string;
     op: string;

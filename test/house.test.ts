@@ -154,6 +154,13 @@ describe('the house', () => {
     expect(addon.filter((path) => !path.startsWith('src/native/'))).to.deep.equal([]);
   });
 
+  it('prints graphs for people only: nothing that makes or changes one imports a printer', () => {
+    const found = TS.filter(({ path }) => /^src\/graph\/(?!printers\/)/.test(path)).filter((file) =>
+      importsOf(file).some((target) => target.startsWith('graph/printers/')),
+    );
+    expect(found.map(({ path }) => path)).to.deep.equal([]);
+  });
+
   it('keeps files small', () => {
     const limit = ({ path }: Source): number => {
       if (path.endsWith('.ts')) return 400;

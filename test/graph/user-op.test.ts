@@ -52,6 +52,18 @@ describe('an operation of a user', () => {
     expect(codeOf(() => new BaseOperation('TestClamp', param, 'c'))).to.equal('GRAPH_PARAM_INVALID');
   });
 
+  it('lists keys that its param has', () => {
+    const wrong = () =>
+      registerOp({
+        type: 'TestClamp',
+        // @ts-expect-error a key that the param does not have
+        keys: { minimum: 'number' },
+        arity: () => ({ inputs: 1, outputs: 1 }),
+        shapes: (inputs) => [inputs.at(0)],
+      });
+    expect(codeOf(wrong)).to.equal('GRAPH_OP_DUPLICATE');
+  });
+
   it('has its number of tensors checked', () => {
     const graph = new AtbGraph('g');
     expect(codeOf(() => graph.addOperation(clamp, ['x', 'y'], ['z']))).to.equal('GRAPH_ARITY_MISMATCH');

@@ -1,4 +1,3 @@
-import type { KeyTypes } from '../atb-rules/key-types.js';
 import { unless } from './definition.js';
 import type { Inputs, TensorDesc } from './inputs.js';
 
@@ -10,7 +9,7 @@ export interface CausalKeys {
   readonly windowSize?: number;
 }
 
-export const CAUSAL_KEYS: KeyTypes = { causal: [true], windowSize: 'number' };
+export const CAUSAL_KEYS = { causal: [true], windowSize: 'number' } as const;
 
 interface Heads {
   readonly headNum: number;

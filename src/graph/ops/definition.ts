@@ -1,4 +1,4 @@
-import type { KeyTypes } from '../atb-rules/key-types.js';
+import type { KeyType } from '../atb-rules/key-types.js';
 import type { Inputs, TensorDesc } from './inputs.js';
 
 /** How many tensors an operation reads and writes, in ATB's order. */
@@ -15,6 +15,9 @@ export interface PackedMatrix {
   readonly input: number;
   readonly layout: MatrixLayout;
 }
+
+/** The keys that any form of a param has. */
+type KeyOf<P> = P extends unknown ? keyof P & string : never;
 
 /** A key without which a param says nothing. */
 export interface ParamLack {
@@ -45,7 +48,7 @@ export interface AtbRules<P> {
 export interface OpDefinition<T extends string = string, P extends object = object> {
   readonly type: T;
   /** Param keys that ATB does not have; of an operation that ATB does not have, all its keys. */
-  readonly keys?: KeyTypes;
+  readonly keys?: { readonly [K in KeyOf<P>]?: KeyType };
   /** What a param of well-formed keys lacks, though ATB has a default for each: the block that `layerType` selects. */
   lacks?(param: P): readonly ParamLack[];
   arity(param: P): Arity;

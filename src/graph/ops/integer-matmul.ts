@@ -1,5 +1,4 @@
 import type { DType } from '../../dtype.js';
-import type { KeyTypes } from '../atb-rules/key-types.js';
 import { unless } from './definition.js';
 import type { TensorDesc } from './inputs.js';
 
@@ -8,7 +7,7 @@ export interface UnroundedKey {
   readonly outDataType?: 'ACL_DT_UNDEFINED' | 'ACL_FLOAT';
 }
 
-export const UNROUNDED_KEY: KeyTypes = { outDataType: ['ACL_DT_UNDEFINED', 'ACL_FLOAT'] };
+export const UNROUNDED_KEY = { outDataType: ['ACL_DT_UNDEFINED', 'ACL_FLOAT'] } as const;
 
 /** What aclnn's products of integers ask of activations in 16 bits. */
 export function halfInputProblems([x]: readonly TensorDesc[]): string[] {
