@@ -1,8 +1,8 @@
 import { ATB_DTYPE_NAME } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import type { GraphSpec } from './graph-spec.js';
-import { viewShape } from './infer-shapes.js';
-import { type AtbOpType, Inputs, opOf, type TensorDesc } from './ops/index.js';
+import { inferShapes, type TensorDesc, viewShape } from './infer-shapes.js';
+import type { AtbOpType } from './ops/index.js';
 
 /** One operation of a flat graph; `reshape` gives the shape in which it sees an input, by input index. */
 export interface FlatNode {
@@ -112,7 +112,7 @@ class Flattener {
       const { type, param } = node.op;
       const descs = args.map((arg) => arg.desc);
       const place = { graph: spec.name, op: `${prefix}${node.name}` };
-      const made = opOf(type).shapes(new Inputs(place, descs), param);
+      const made = inferShapes(type, param, descs, place);
       const outs = node.outputs.map((name, index) => {
         const inPlace = values.get(name);
         return inPlace ?? this.define(flatName(name), made[index] as TensorDesc);

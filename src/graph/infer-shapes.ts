@@ -1,20 +1,13 @@
 import { AtbError } from '../errors.js';
 import type { ViewDim } from './graph-spec.js';
-import {
-  type AtbOpParams,
-  type AtbOpType,
-  Inputs,
-  type OpPlace,
-  opOf,
-  type TensorDesc,
-} from './ops/index.js';
+import { Inputs, type OpPlace, opOf, type TensorDesc } from './ops/index.js';
 
 export type { OpPlace, TensorDesc } from './ops/index.js';
 
 /** What an operation makes of its inputs. Throws GRAPH_SHAPE_MISMATCH, GRAPH_OP_UNKNOWN. Rules: ATB's InferShape checks. */
-export function inferShapes<T extends AtbOpType>(
-  type: T,
-  param: AtbOpParams[T],
+export function inferShapes(
+  type: string,
+  param: object,
   inputs: readonly TensorDesc[],
   place: OpPlace,
 ): TensorDesc[] {

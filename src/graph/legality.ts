@@ -3,7 +3,8 @@ import { AtbError, describeValue } from '../errors.js';
 import { DTYPE_ROWS } from './atb-rules/dtype-rows.js';
 import { type FlatGraph, type FlatNode, flatten } from './flatten.js';
 import { distinctGraphs, type GraphSpec } from './graph-spec.js';
-import { findOp, Inputs, type OpDefinition, type TensorDesc } from './ops/index.js';
+import { inferShapes, type TensorDesc } from './infer-shapes.js';
+import { findOp, type OpDefinition } from './ops/index.js';
 import { atbKeysOf, paramProblems } from './ops/param-check.js';
 
 /** What of ATB's a graph breaks: the kind of a problem, to count or filter by. */
@@ -143,7 +144,7 @@ function nodeProblems(graph: string, node: FlatNode, tensors: Known): NodeProble
     const wrongCounts = countProblems(node, definition);
     problems.push(...wrongCounts, ...ownProblems(node, definition, inputs));
     const checkable = wrongCounts.length === 0 && inputs.length === node.in.length;
-    const outputs = checkable ? inferred(graph, node, definition, inputs, problems) : undefined;
+    const outputs = checkable ? inferred(graph, node, inputs, problems) : undefined;
     if (outputs) problems.push(...dtypeProblems(node, definition, inputs, outputs));
     define(node, outputs, tensors, problems);
   } else {
@@ -207,12 +208,11 @@ function seenAs(
 function inferred(
   graph: string,
   { type, param }: FlatNode,
-  definition: OpDefinition,
   inputs: readonly TensorDesc[],
   problems: NodeProblem[],
 ): TensorDesc[] | undefined {
   try {
-    return definition.shapes(new Inputs({ graph, op: type }, inputs), param);
+    return inferShapes(type, param, inputs, { graph, op: type });
   } catch (error) {
     if (!(error instanceof AtbError) || error.code !== 'GRAPH_SHAPE_MISMATCH') throw error;
     problems.push(['shape', (error as AtbError<'GRAPH_SHAPE_MISMATCH'>).detail.reason]);

@@ -76,8 +76,7 @@ class Engine implements NativeEngine {
     return translated(() => this.native.allocateKvCache(options));
   }
   loadGraph(spec: GraphSpec): number {
-    this.#requireNative(spec);
-    return translated(() => this.native.loadGraph(spec));
+    return translated(() => this.native.loadGraph(spec), this.#missingOp(spec));
   }
   unloadGraph(graph: number): void {
     translated(() => this.native.unloadGraph(graph));
@@ -97,13 +96,8 @@ class Engine implements NativeEngine {
   run(graph: number, inputs: StepInputs, options?: StepOptions): Promise<StepResult> {
     return translatedAsync(() => this.native.run(graph, inputs, options));
   }
-  async forward(
-    spec: GraphSpec,
-    inputs: StepInputs,
-    intermediates?: readonly string[],
-  ): Promise<ForwardResult> {
-    this.#requireNative(spec);
-    return translatedAsync(() => this.native.forward(spec, inputs, intermediates));
+  forward(spec: GraphSpec, inputs: StepInputs, intermediates?: readonly string[]): Promise<ForwardResult> {
+    return translatedAsync(() => this.native.forward(spec, inputs, intermediates), this.#missingOp(spec));
   }
   measureLimits(): Promise<MachineLimits> {
     return translatedAsync(() => this.native.measureLimits());
@@ -115,38 +109,49 @@ class Engine implements NativeEngine {
     this.native.dispose();
   }
 
-  /** An operation that somebody registered may have nothing native behind it; the engine would only call it unknown. */
-  #requireNative(spec: GraphSpec): void {
-    for (const { name: graph, nodes } of distinctGraphs(spec)) {
-      for (const { name: node, op } of nodes) {
-        if ('type' in op && isRegisteredOp(op.type) && !this.supported.has(op.type))
-          throw new AtbError('NATIVE_OP_MISSING', { graph, node, type: op.type });
+  /** An unknown op may be one that somebody registered, with nothing native behind it: then the error says that. */
+  readonly #missingOp =
+    (spec: GraphSpec): Explanation =>
+    (code) => {
+      if (code !== 'NATIVE_OP_UNKNOWN') return undefined;
+      for (const { name: graph, nodes } of distinctGraphs(spec)) {
+        for (const { name: node, op } of nodes) {
+          if ('type' in op && isRegisteredOp(op.type) && !this.supported.has(op.type))
+            return new AtbError('NATIVE_OP_MISSING', { graph, node, type: op.type });
+        }
       }
-    }
-  }
+      return undefined;
+    };
 }
 
-function translated<T>(call: () => T): T {
+/** A better error than NATIVE_ERROR for one of the engine's codes, if there is one. */
+type Explanation = (nativeCode: string) => AtbError | undefined;
+
+const NO_EXPLANATION: Explanation = () => undefined;
+
+function translated<T>(call: () => T, explain = NO_EXPLANATION): T {
   try {
     return call();
   } catch (error) {
-    throw translate(error);
+    throw translate(error, explain);
   }
 }
 
 /** Awaits here, so that the caller's stack is in the error although the engine failed on its own thread. */
-async function translatedAsync<T>(call: () => Promise<T>): Promise<T> {
+async function translatedAsync<T>(call: () => Promise<T>, explain = NO_EXPLANATION): Promise<T> {
   try {
     return await call();
   } catch (error) {
-    throw translate(error);
+    throw translate(error, explain);
   }
 }
 
-function translate(error: unknown): unknown {
+function translate(error: unknown, explain: Explanation): unknown {
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return error;
   if (!error.code.startsWith('NATIVE_')) return error;
   if (error.code === 'NATIVE_DISPOSED')
     return new AtbError('ENGINE_DISPOSED', { object: 'the engine' }, { cause: error });
+  const explained = explain(error.code);
+  if (explained) return explained;
   return new AtbError('NATIVE_ERROR', { nativeCode: error.code, reason: error.message }, { cause: error });
 }

@@ -103,6 +103,7 @@ describe('params that the compiler did not check', () => {
       { weightBits: 2 },
       { key: 'weightBits', expected: /one of 8, 4/, found: /2/ },
     ],
+    ['a list', 'Gather', [0], { key: 'param', expected: /an object/, found: /\[0\]/ }],
     ['no param', 'Gather', undefined, { key: 'param', expected: /an object/, found: /undefined/ }],
   ];
   for (const [what, type, param, { key, expected, found }] of wrong) {

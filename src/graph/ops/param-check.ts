@@ -32,8 +32,7 @@ export function paramProblems(definition: OpDefinition, param: object): ParamPro
 /** Throws GRAPH_OP_UNKNOWN, or GRAPH_PARAM_INVALID with the first problem. */
 export function checkParam(opName: string, type: string, param: object): void {
   const definition = opOf(type);
-  const isObject = typeof param === 'object' && param !== null;
-  const [problem] = isObject
+  const [problem] = isObject(param)
     ? paramProblems(definition, param)
     : [{ kind: 'value' as const, key: 'param', expected: 'an object', found: describeValue(param) }];
   if (problem === undefined) return;
@@ -58,14 +57,16 @@ function blockProblems(block: object, keys: KeyTypes, prefix: string): ParamProb
     if (type === undefined) {
       return [{ kind: 'unknown-key', key, known: Object.keys(keys).map((known) => `${prefix}${known}`) }];
     }
-    if (isBlock(type) && isBlock(value)) return blockProblems(value, type, `${key}.`);
+    if (isBlock(type) && isObject(value)) return blockProblems(value, type, `${key}.`);
     return fits(type, value)
       ? []
       : [{ kind: 'value', key, expected: expectation(type), found: describeValue(value) }];
   });
 }
 
-const isBlock = (value: unknown): value is KeyTypes =>
+const isBlock = (type: KeyType): type is KeyTypes => typeof type === 'object' && !Array.isArray(type);
+
+const isObject = (value: unknown): value is object =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** The values that a key may have, where they are listed. */
