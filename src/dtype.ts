@@ -49,6 +49,9 @@ export function elementCount(shape: readonly number[]): number {
 /** The element types of weights and activations. */
 export type FloatDType = 'f32' | 'f16' | 'bf16';
 
+export const isFloat = (dtype: DType): dtype is FloatDType =>
+  dtype === 'f32' || dtype === 'f16' || dtype === 'bf16';
+
 const word = new Float32Array(1);
 const bits = new Uint32Array(word.buffer);
 

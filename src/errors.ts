@@ -27,6 +27,10 @@ const MESSAGES = {
   }) =>
     `weight "${d.name}" in ${d.file} has dtype ${d.found}, which the engine does not read; it reads ${d.supported.join(', ')}`,
   // Weight files: `file` is a path; names out of a file are shown escaped and cut, `found` is so rendered already.
+  WEIGHT_CHANGE_INVALID: (d: { name: string; change: string; expected: string; found: unknown }) =>
+    `${d.change} of weight "${d.name}" wants ${d.expected}, found ${describeValue(d.found)}`,
+  WEIGHT_NAME_TWICE: (d: { name: string }) =>
+    `two different weights are named "${d.name}"; give one of them another name, with named(weight, …) or Linear.load's name`,
   WEIGHT_FILE_UNREADABLE: (d: { file: string; reason: string }) => `${d.file} cannot be read: ${d.reason}`,
   WEIGHT_FILE_NOT_REGULAR: (d: { file: string; found: string }) =>
     `${d.file} must be a regular file, found ${d.found}`,

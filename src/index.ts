@@ -67,6 +67,7 @@ export { BaseMLP, type GatedMLPNames, type MLPConfig, UngatedMLP } from './layer
 export { Module } from './layers/module.js';
 export { BaseNorm, BaseRMSNorm, HeadNorm, OffsetRMSNorm } from './layers/norms.js';
 export { addResidual, addScaled } from './layers/residual.js';
+export { type RotaryHeads, rotaryRowOrder } from './layers/rope/rotary-row-order.js';
 export { BaseModelATB, type ModelParts } from './models/base/base-model-atb.js';
 export { FlashForCausalLMATB } from './models/base/flash-for-causal-lm-atb.js';
 export { getModel } from './models/get-model.js';
@@ -87,7 +88,11 @@ export {
 } from './router/index.js';
 export { ModelRunner, type ModelRunnerOptions, type RunnerOptions } from './runner/model-runner.js';
 export { type OpenModel, type OpenModelOptions, openModel } from './runner/open-model.js';
-export { type QuantizeCheckpointOptions, quantizeCheckpoint } from './runner/quantize-checkpoint.js';
+export {
+  type QuantizeCheckpointOptions,
+  type QuantizedCheckpoint,
+  quantizeCheckpoint,
+} from './runner/quantize-checkpoint.js';
 export type { ForwardInputs } from './runner/steps.js';
 export type { TextProcessing, TextProcessingOptions } from './runner/text-processing.js';
 export type { GenerationConfig } from './sampling/generation-config.js';
@@ -106,6 +111,19 @@ export { HfTokenizer } from './tokenizer/hf-tokenizer.js';
 export { InputBuilder, type InputBuilderOptions } from './tokenizer/input-builder.js';
 export { OutputText, Postprocessor } from './tokenizer/postprocessor.js';
 export { Checkpoint } from './weights/checkpoint.js';
-export { Linear } from './weights/linear.js';
+export { Linear, type LinearOptions } from './weights/linear.js';
+export type { LinearPart } from './weights/linear-part.js';
 export type { QuantizeMode, QuantizeOptions } from './weights/quantization.js';
-export { type TensorRef, Weights } from './weights/weights.js';
+export { consecutiveRows, type GroupedHeads, groupedRows, type PackedRows } from './weights/row-orders.js';
+export { type UnreadTensor, unreadTensors } from './weights/unread-tensors.js';
+export {
+  constantWeight,
+  expertOf,
+  named,
+  plus,
+  rowsOf,
+  times,
+  transposed,
+  withRowOrder,
+} from './weights/weight-changes.js';
+export { concatRows, type TensorRef, Weights } from './weights/weights.js';

@@ -16,6 +16,7 @@ import { ChatTemplate } from '../tokenizer/chat-template.js';
 import { findChatTemplates } from '../tokenizer/chat-template-source.js';
 import { readModelJson } from '../tokenizer/model-files.js';
 import { Checkpoint } from '../weights/checkpoint.js';
+import { unreadTensors } from '../weights/unread-tensors.js';
 import { declareFlags, optionsOf } from './command-line.js';
 
 /** Contexts that people start with; the model's own limit where that is less. */
@@ -59,6 +60,8 @@ export interface WeightSummary {
   readonly dtypes: Readonly<Record<string, { readonly tensors: number; readonly bytes: number }>>;
   /** Tensors that the model does not read; absent when no model could be made. */
   readonly unused: readonly string[] | undefined;
+  /** Tensors some rows of which the model does not read. */
+  readonly partlyRead?: readonly string[];
 }
 
 export interface MemoryEstimate {
@@ -139,9 +142,8 @@ function summarise(checkpoint: Checkpoint, model: CausalLM | undefined): WeightS
     const sum = dtypes[dtype];
     dtypes[dtype] = { tensors: (sum?.tensors ?? 0) + 1, bytes: (sum?.bytes ?? 0) + bytes };
   }
-  const place = (part: { readonly file: string; readonly offset: number }): string =>
-    `${part.offset} ${part.file}`;
-  const read = model && new Set(model.getWeights().flatMap(({ parts }) => parts.map(place)));
+  const unread = model && unreadTensors(checkpoint, model.getWeights());
+  const partlyRead = unread?.filter(({ bytes, unreadBytes }) => unreadBytes < bytes) ?? [];
   const quantType = checkpoint.quantDescription?.modelType;
   return {
     files: checkpoint.files.length,
@@ -149,8 +151,8 @@ function summarise(checkpoint: Checkpoint, model: CausalLM | undefined): WeightS
     bytes: checkpoint.totalBytes,
     ...(quantType !== undefined && { quantType }),
     dtypes,
-    unused:
-      read && [...checkpoint.tensors].filter(([, tensor]) => !read.has(place(tensor))).map(([name]) => name),
+    unused: unread?.filter(({ bytes, unreadBytes }) => unreadBytes === bytes).map(({ name }) => name),
+    ...(partlyRead.length > 0 && { partlyRead: partlyRead.map(({ name }) => name) }),
   };
 }
 
@@ -229,10 +231,14 @@ export function inspectionText(found: Inspection, machineBytes = totalmem()): st
       'weights',
       `${weights.tensors} tensors in ${files}, ${bytesText(weights.bytes)}: ${dtypes.join(', ')}${quantised}`,
     ]);
-    const [first, ...others] = weights.unused ?? [];
-    if (first !== undefined) {
+    for (const [subject, names] of [
+      ['unused', weights.unused],
+      ['partly read', weights.partlyRead],
+    ] as const) {
+      const [first, ...others] = names ?? [];
+      if (first === undefined) continue;
       lines.push([
-        'unused',
+        subject,
         `${describeValue(first)}${others.length > 0 ? ` and ${others.length} more` : ''}`,
       ]);
     }

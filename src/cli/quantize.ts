@@ -1,4 +1,5 @@
 import type { CommandModule } from 'yargs';
+import { describeValue } from '../errors.js';
 import { quantizeCheckpoint } from '../runner/quantize-checkpoint.js';
 import { declareFlags, optionsOf } from './command-line.js';
 import { environmentOptions } from './environment.js';
@@ -34,7 +35,7 @@ export const quantizeCommand: CommandModule<object, Directories> = {
   async handler(argv) {
     const { quantize, ...options } = optionsOf(argv, FLAGS);
     if (quantize === undefined) throw new TypeError('declareFlags requires it');
-    await quantizeCheckpoint({
+    const { keptFloat } = await quantizeCheckpoint({
       ...options,
       quantize,
       input: argv.input,
@@ -42,5 +43,7 @@ export const quantizeCommand: CommandModule<object, Directories> = {
       ...environmentOptions(),
       onProgress: loadProgress(process.stderr),
     });
+    for (const { name, reason } of keptFloat)
+      process.stderr.write(`${describeValue(name)} stays floats: ${reason}\n`);
   },
 };

@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Tensor } from '../dtype.js';
 import { AtbError, refuseRequest } from '../errors.js';
+import type { IntegerForm } from '../native/binding.js';
 import { createEngine, type NativeEngine } from '../native/index.js';
 import type { Checkpoint, CheckpointTensor } from '../weights/checkpoint.js';
 import {
@@ -12,11 +13,11 @@ import {
   MODEL_TYPE_KEY,
   QUANT_DESCRIPTION_FILE,
 } from '../weights/quant-description.js';
-import type { QuantDesc, QuantizeMode, QuantizeOptions } from '../weights/quantization.js';
+import { type QuantizeMode, type QuantizeOptions, quantDesc } from '../weights/quantization.js';
 import { readExactly, readRegularFile } from '../weights/regular-file.js';
 import { SafetensorsWriter, type TensorEntry } from '../weights/safetensors-writer.js';
-import type { QuantizedPart } from '../weights/weights.js';
 import { openModel } from './open-model.js';
+import { type FloatTensor, quantizedTensors } from './quantized-tensors.js';
 
 export interface QuantizeCheckpointOptions extends QuantizeOptions {
   readonly quantize: QuantizeMode;
@@ -30,7 +31,11 @@ export interface QuantizeCheckpointOptions extends QuantizeOptions {
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
 }
 
-type WeightOrder = Extract<QuantizedPart, { role: 'weight' }>;
+/** What became of the tensors beside those that were quantised. */
+export interface QuantizedCheckpoint {
+  /** Products' weights that stay floats, because their changes at load come before rounding. */
+  readonly keptFloat: readonly FloatTensor[];
+}
 
 /** Everything beside weights that a checkpoint needs or should keep. */
 const COPIED =
@@ -40,15 +45,15 @@ const COPY_BYTES = 8 * 2 ** 20;
 /**
  * Writes a quantised checkpoint beside a float one: `model.safetensors` with integers and their scales under the names of
  * the projections, `quant_model_description.json`, and copies of what is not weights. The engine quantises one tensor at a
- * time, as it does when a model is loaded: so loading the result gives the same bits as quantising while loading. The
- * directory appears when it is complete.
+ * time, as it does when a model is loaded: so loading the result gives the same bits as quantising while loading, save for
+ * the tensors that have to stay floats, which it returns. The directory appears when it is complete.
  * Throws ROUTER_*, CONFIG_*, WEIGHT_*, NATIVE_*, REQUEST_INVALID.
  */
-export async function quantizeCheckpoint(options: QuantizeCheckpointOptions): Promise<void> {
+export async function quantizeCheckpoint(options: QuantizeCheckpointOptions): Promise<QuantizedCheckpoint> {
   const output = resolve(options.output);
   await requireFree(output);
   const { checkpoint, model } = await openModel({ ...options, modelPath: options.input });
-  const orders = ordersByTensor(checkpoint, model.getWeights());
+  const { forms, keptFloat } = quantizedTensors(checkpoint, model.getWeights());
   const folder = join(dirname(output), `.${basename(output)}-${randomUUID()}`);
   await mkdir(folder, { recursive: true });
   const engine = createEngine({
@@ -56,11 +61,12 @@ export async function quantizeCheckpoint(options: QuantizeCheckpointOptions): Pr
     ...(options.nativePath !== undefined && { nativePath: options.nativePath }),
   });
   try {
-    await writeWeights(join(folder, 'model.safetensors'), checkpoint, orders, engine, options.onProgress);
+    await writeWeights(join(folder, 'model.safetensors'), checkpoint, forms, engine, options.onProgress);
     await checkpoint.checkUnchanged();
-    await writeFile(join(folder, QUANT_DESCRIPTION_FILE), description(checkpoint, orders, options));
+    await writeFile(join(folder, QUANT_DESCRIPTION_FILE), description(checkpoint, forms, options));
     await copyOthers(checkpoint.directory, folder);
     await rename(folder, output);
+    return { keptFloat };
   } catch (error) {
     await rm(folder, { recursive: true, force: true });
     throw error;
@@ -81,33 +87,18 @@ async function requireFree(output: string): Promise<void> {
   if (found.length > 0) refuseRequest('OUT', 'a new or empty folder', output);
 }
 
-/** What becomes of the tensors that the model multiplies by, by their names in the checkpoint. */
-function ordersByTensor(
-  { tensors }: Checkpoint,
-  weights: ReturnType<ReturnType<Checkpoint['weights']>['get']>[],
-): Map<string, WeightOrder> {
-  const place = ({ file, offset }: { readonly file: string; readonly offset: number }) => `${offset} ${file}`;
-  const names = new Map([...tensors].map(([name, tensor]) => [place(tensor), name]));
-  const orders = new Map<string, WeightOrder>();
-  for (const { parts, quantized } of weights) {
-    if (quantized?.role !== 'weight') continue;
-    for (const part of parts) orders.set(names.get(place(part)) as string, quantized);
-  }
-  return orders;
-}
-
 const scaleName = (weight: string): string => `${weight}_scale`;
 
 function entriesOf(
   name: string,
   { dtype, shape }: CheckpointTensor,
-  order: WeightOrder | undefined,
+  form: IntegerForm | undefined,
 ): TensorEntry[] {
-  if (order === undefined) return [{ name, dtype, shape }];
+  if (form === undefined) return [{ name, dtype, shape }];
   const [rows = 0, k = 0] = shape;
-  const groups = order.groupSize === 0 ? 1 : Math.ceil(k / order.groupSize);
+  const groups = form.groupSize === 0 ? 1 : Math.ceil(k / form.groupSize);
   return [
-    { name, dtype: 'I8', shape: [rows, (k * order.bits) / 8] },
+    { name, dtype: 'I8', shape: [rows, (k * form.bits) / 8] },
     { name: scaleName(name), dtype: 'F32', shape: [rows, groups] },
   ];
 }
@@ -115,18 +106,18 @@ function entriesOf(
 async function writeWeights(
   path: string,
   checkpoint: Checkpoint,
-  orders: ReadonlyMap<string, WeightOrder>,
+  forms: ReadonlyMap<string, IntegerForm>,
   engine: NativeEngine,
   onProgress: QuantizeCheckpointOptions['onProgress'],
 ): Promise<void> {
   const { tensors, totalBytes } = checkpoint;
-  const entries = [...tensors].flatMap(([name, tensor]) => entriesOf(name, tensor, orders.get(name)));
+  const entries = [...tensors].flatMap(([name, tensor]) => entriesOf(name, tensor, forms.get(name)));
   const writer = await SafetensorsWriter.create(path, entries, { format: 'pt' });
   try {
     let done = 0;
     for (const [name, tensor] of tensors) {
-      const order = orders.get(name);
-      if (order) await writeQuantized(writer, engine, checkpoint, name, order);
+      const form = forms.get(name);
+      if (form) await writeQuantized(writer, engine, checkpoint, name, form);
       else await copyTensor(writer, checkpoint.directory, name, tensor);
       done += tensor.bytes;
       onProgress?.(done, totalBytes);
@@ -142,7 +133,7 @@ async function writeQuantized(
   engine: NativeEngine,
   checkpoint: Checkpoint,
   name: string,
-  { bits, groupSize, activations }: WeightOrder,
+  { bits, groupSize, activations }: IntegerForm,
 ): Promise<void> {
   const { shape, parts, dtype } = checkpoint.weights().get(name, checkpoint.tensors.get(name)?.shape ?? []);
   const quantize = { bits, groupSize, activations, scaleName: 'scale' };
@@ -174,25 +165,20 @@ async function copyTensor(
   });
 }
 
-const typeOf = ({ bits, activations }: WeightOrder): QuantDesc => {
-  if (bits === 4) return 'W4A16';
-  return activations === 'int8' ? 'W8A8_DYNAMIC' : 'W8A16';
-};
-
 function description(
   { tensors }: Checkpoint,
-  orders: ReadonlyMap<string, WeightOrder>,
+  forms: ReadonlyMap<string, IntegerForm>,
   { quantize }: QuantizeCheckpointOptions,
 ): string {
-  const groupSize = Math.max(0, ...[...orders.values()].map((order) => order.groupSize));
+  const groupSize = Math.max(0, ...[...forms.values()].map((form) => form.groupSize));
   const types: Record<string, string | number> = {
     [MODEL_TYPE_KEY]: quantize.toUpperCase(),
     ...(groupSize > 0 && { [GROUP_SIZE_KEY]: groupSize }),
   };
   for (const name of tensors.keys()) {
-    const order = orders.get(name);
-    types[name] = order ? typeOf(order) : FLOAT_TYPE;
-    if (order) types[scaleName(name)] = typeOf(order);
+    const form = forms.get(name);
+    types[name] = form ? quantDesc(form) : FLOAT_TYPE;
+    if (form) types[scaleName(name)] = quantDesc(form);
   }
   return `${JSON.stringify(types, null, 2)}\n`;
 }

@@ -6,6 +6,7 @@ import { type StandIn, standInPass } from '../graph/passes/stand-ins.js';
 import { matrixLayouts } from '../graph/placed-operations.js';
 import type { NativeEngine, WeightLoad } from '../native/index.js';
 import { readTensor } from '../weights/read-tensor.js';
+import { contentKey } from '../weights/weight-identity.js';
 import type { TensorRef } from '../weights/weights.js';
 
 /** Symmetric integers share one offset: a zero, which the engine takes for as many as it needs. */
@@ -19,21 +20,19 @@ export interface WeightStorage {
   readonly standIns: ReadonlyMap<string, StandIn>;
 }
 
-/** Two weights made of the same bytes are one tensor: a tied embedding is its head, where that is integers. */
+/** Two weights made of the same numbers are one tensor: a tied embedding is its head, where that is integers. */
 export function weightStorage(weights: readonly TensorRef[]): WeightStorage {
-  const bytesOf = ({ parts }: TensorRef): string =>
-    parts.map(({ file, offset }) => `${offset} ${file}`).join();
-  const integers = new Map<string, StandIn>();
+  const integers = new Map<string | undefined, StandIn>();
   for (const weight of weights) {
     const { name, quantized, parts } = weight;
     // Rows of 4 bits in groups would need more than a scale each.
     if (quantized?.role !== 'weight' || parts.length === 0 || quantized.groupSize > 0) continue;
-    integers.set(bytesOf(weight), { name, scaleName: quantized.scaleName });
+    integers.set(contentKey(weight), { name, scaleName: quantized.scaleName });
   }
   const refs: TensorRef[] = [];
   const standIns = new Map<string, StandIn>();
   for (const weight of weights) {
-    const same = weight.quantized ? undefined : integers.get(bytesOf(weight));
+    const same = weight.quantized ? undefined : integers.get(contentKey(weight));
     if (weight.quantized?.role === 'offset') standIns.set(weight.name, { name: ZERO_OFFSET });
     else if (same) standIns.set(weight.name, same);
     else if (weight.parts.length > 0) refs.push(weight);
@@ -88,7 +87,7 @@ async function requireSymmetric({ name, quantized }: TensorRef): Promise<void> {
     for (const value of values) {
       // -0 in 16-bit floats has this bit.
       if (Number(value) !== 0 && value !== 0x8000)
-        throw new AtbError('WEIGHT_QUANT_OFFSET', { name, file: part.file });
+        throw new AtbError('WEIGHT_QUANT_OFFSET', { name, file: part.file ?? name });
     }
   }
 }

@@ -1,8 +1,9 @@
-import type { DType, FloatDType } from '../dtype.js';
+import { type FloatDType, isFloat } from '../dtype.js';
 import { AtbError } from '../errors.js';
+import { type LinearPart, packBiases, packParts } from './linear-part.js';
 import type { LinearQuant, LinearRole, QuantDesc } from './quantization.js';
 import { loadQuantized } from './quantized-linear.js';
-import { concatRows, type TensorRef, type Weights } from './weights.js';
+import type { TensorRef, Weights } from './weights.js';
 
 /** How a linear's weight is stored; selects the builder. FLOAT32 is our extension. */
 export type LinearDesc = 'FLOAT16' | 'BFLOAT16' | 'FLOAT32' | QuantDesc;
@@ -14,19 +15,14 @@ const DESC_OF_DTYPE: Readonly<Record<FloatDType, LinearDesc>> = {
 };
 
 export interface LinearOptions {
-  /** Name of the result; the part's own by default. Needed for several parts. */
+  /** Name of the result; the part's own by default. Needed for several parts, and for a part of a packed tensor. */
   readonly name?: string;
   readonly parts: readonly [LinearPart, ...LinearPart[]];
   readonly inFeatures: number;
+  /** Of every part that does not say it itself; false when absent. */
   readonly hasBias?: boolean;
   /** `projection` when absent. */
   readonly role?: LinearRole;
-}
-
-export interface LinearPart {
-  /** Checkpoint name of the projection: `q_proj`. */
-  readonly name: string;
-  readonly outFeatures: number;
 }
 
 interface LinearTensors {
@@ -61,26 +57,25 @@ export class Linear {
 
   /**
    * Whether a linear is floats or integers is the checkpoint's or the run's business (`Weights.quantOf`); models never ask.
-   * Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_QUANT_MIXED, WEIGHT_QUANT_SHAPE.
+   * Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_CHANGE_INVALID, WEIGHT_QUANT_MIXED,
+   * WEIGHT_QUANT_SHAPE.
    */
   static load(weights: Weights, options: LinearOptions): Linear {
     const { parts, inFeatures, hasBias = false, role = 'projection' } = options;
-    const [first, ...others] = parts;
-    const name = options.name ?? first.name;
-    const pack = (suffix: string, shapeOf: (outFeatures: number) => number[]): TensorRef => {
-      const ref = (part: LinearPart): TensorRef =>
-        weights.get(`${part.name}.${suffix}`, shapeOf(part.outFeatures));
-      const refs: [TensorRef, ...TensorRef[]] = [ref(first), ...others.map(ref)];
-      return others.length === 0 ? refs[0] : concatRows(weights.path(`${name}.${suffix}`), refs);
-    };
-    const bias = hasBias ? pack('bias', (outFeatures) => [outFeatures]) : undefined;
+    const name = options.name ?? parts[0].name;
+    const bias = packBiases(weights, name, parts, hasBias);
     const quant = commonQuant(weights, name, parts, role);
     if (quant) {
       const tensors = loadQuantized(weights, name, parts, inFeatures, quant);
       const dtype = weights.dtype ?? 'bf16';
       return new Linear(weights.path(name), quant.desc, dtype, quant.groupSize, { ...tensors, bias });
     }
-    const weight = pack('weight', (outFeatures) => [outFeatures, inFeatures]);
+    const weight = packParts(weights, name, parts, {
+      suffix: 'weight',
+      columns: inFeatures,
+      isTransposable: true,
+      isScalable: true,
+    });
     const { dtype } = weight;
     if (!isFloat(dtype)) {
       throw new AtbError('WEIGHT_DTYPE_UNSUPPORTED', {
@@ -115,8 +110,6 @@ export class Linear {
     return [this.weight, this.scale, this.offset, this.bias].filter((ref) => ref !== undefined);
   }
 }
-
-const isFloat = (dtype: DType): dtype is FloatDType => Object.hasOwn(DESC_OF_DTYPE, dtype);
 
 /** What the parts have in common; parts that are stored in different ways cannot be packed. */
 function commonQuant(

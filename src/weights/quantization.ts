@@ -1,4 +1,5 @@
 import { refuseRequest } from '../errors.js';
+import type { IntegerForm } from '../native/binding.js';
 
 /** What a float checkpoint can be quantised to while it is loaded, by MindIE's names. */
 export const QUANTIZE_MODES = ['w8a16', 'w8a8_dynamic', 'w4a16'] as const;
@@ -11,6 +12,24 @@ export const DEFAULT_GROUP_SIZE = 64;
 /** How the integers of a linear are multiplied; MindIE's names of LinearTypeV2. All are symmetric. */
 export type QuantDesc = 'W8A16' | 'W8A8_DYNAMIC' | 'W4A16';
 export const QUANT_DESCS: readonly QuantDesc[] = ['W8A16', 'W8A8_DYNAMIC', 'W4A16'];
+
+const FORM_OF_DESC: Readonly<Record<QuantDesc, Omit<IntegerForm, 'groupSize'>>> = {
+  W8A16: { bits: 8, activations: 'float' },
+  W8A8_DYNAMIC: { bits: 8, activations: 'int8' },
+  W4A16: { bits: 4, activations: 'float' },
+};
+
+/** What the engine calls the integers of a linear. */
+export const integerForm = ({ desc, groupSize }: LinearQuant): IntegerForm => ({
+  ...FORM_OF_DESC[desc],
+  groupSize,
+});
+
+/** MindIE's name of integers: the inverse of `integerForm`. */
+export function quantDesc({ bits, activations }: IntegerForm): QuantDesc {
+  if (bits === 4) return 'W4A16';
+  return activations === 'int8' ? 'W8A8_DYNAMIC' : 'W8A16';
+}
 
 /** What a linear is to its model: one of the products inside layers, or the one that makes logits. */
 export type LinearRole = 'projection' | 'head';

@@ -1,8 +1,9 @@
 import { AtbError } from '../errors.js';
 import type { WeightPart } from '../native/binding.js';
-import type { LinearPart } from './linear.js';
-import type { LinearQuant } from './quantization.js';
-import { concatRows, type TensorRef, type Weights } from './weights.js';
+import { type LinearPart, packParts } from './linear-part.js';
+import { integerForm, type LinearQuant } from './quantization.js';
+import { named } from './weight-changes.js';
+import type { TensorRef, Weights } from './weights.js';
 
 /** The tensors of a linear of integers. */
 export interface QuantizedTensors {
@@ -16,48 +17,49 @@ export interface QuantizedTensors {
 
 /**
  * The integers of projections packed by rows: those in the files, or floats with an order to quantise them. Rows and
- * groups do not know their neighbours, so packing changes no number.
- * Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_QUANT_SHAPE.
+ * groups do not know their neighbours, so neither packing nor an order of rows changes any number.
+ * Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_CHANGE_INVALID, WEIGHT_QUANT_SHAPE.
  */
 export function loadQuantized(
   weights: Weights,
   name: string,
   parts: readonly [LinearPart, ...LinearPart[]],
   inFeatures: number,
-  { desc, groupSize, isStored }: LinearQuant,
+  quant: LinearQuant,
 ): QuantizedTensors {
+  const { isStored } = quant;
+  const form = integerForm(quant);
+  const { bits, groupSize, activations } = form;
   const stem = weights.path(name);
-  const bits = desc === 'W4A16' ? 4 : 8;
   if ((inFeatures * bits) % 8 !== 0)
     throw new AtbError('WEIGHT_QUANT_SHAPE', { name: `${stem}.weight`, inFeatures, bits });
   const columns = (inFeatures * bits) / 8;
   const groups = groupSize === 0 ? 1 : Math.ceil(inFeatures / groupSize);
   const rows = parts.reduce((sum, { outFeatures }) => sum + outFeatures, 0);
-  const pack = (suffix: string, width: number): TensorRef => {
-    const ref = (part: LinearPart) => weights.get(`${part.name}.${suffix}`, [part.outFeatures, width]);
-    const [first, ...others] = parts;
-    return concatRows(`${stem}.${suffix}`, [ref(first), ...others.map(ref)]);
-  };
-  const scaleName = `${stem}.weight_scale`;
-  const activations = desc === 'W8A8_DYNAMIC' ? 'int8' : 'float';
-  const numbers = isStored ? pack('weight', columns) : pack('weight', inFeatures);
+  if (isStored && bits === 4) refuseTransposed(weights, parts);
+  const numbers = packParts(weights, name, parts, {
+    suffix: 'weight',
+    columns: isStored ? columns : inFeatures,
+    isTransposable: true,
+    isScalable: !isStored,
+  });
   if (isStored) requireIntegers(numbers);
-  const mustBeZero = isStored ? storedOffsets(weights, parts, groups) : [];
-  const scales = isStored ? pack('weight_scale', groups).parts : [];
+  const scales = isStored
+    ? packParts(weights, name, parts, { suffix: 'weight_scale', columns: groups, isScalable: true }).parts
+    : [];
+  const scaleName = `${stem}.weight_scale`;
   return {
     weight: {
-      ...numbers,
+      ...named(numbers, `${stem}.weight`),
       dtype: 'i8',
       shape: [rows, columns],
       quantized: {
+        ...form,
         role: 'weight',
-        bits,
-        groupSize,
-        activations,
         inFeatures,
         scaleName,
         isStored,
-        mustBeZero,
+        mustBeZero: isStored ? storedOffsets(weights, parts, groups) : [],
       },
     },
     scale: {
@@ -80,17 +82,29 @@ export function loadQuantized(
   };
 }
 
+/** A byte holds two integers of a row, which a transpose would tear apart. */
+function refuseTransposed(weights: Weights, parts: readonly LinearPart[]): void {
+  const part = parts.find(({ transposed }) => transposed === true);
+  if (part === undefined) return;
+  throw new AtbError('WEIGHT_CHANGE_INVALID', {
+    name: weights.path(`${part.name}.weight`),
+    change: 'transposed',
+    expected: 'floats or 8-bit integers',
+    found: '4-bit integers',
+  });
+}
+
 function requireIntegers({ name, parts }: TensorRef): void {
   const other = parts.find(({ dtype }) => dtype !== 'i8' && dtype !== 'u8');
   if (other === undefined) return;
-  const { file, dtype } = other;
+  const { file = 'the checkpoint', dtype } = other;
   throw new AtbError('WEIGHT_DTYPE_UNSUPPORTED', { name, file, found: dtype, supported: ['i8', 'u8'] });
 }
 
-/** Offsets that other tools write beside symmetric weights, too. */
+/** Offsets that other tools write beside symmetric weights, too: those of the whole tensors that parts are taken from. */
 function storedOffsets(weights: Weights, parts: readonly LinearPart[], groups: number): WeightPart[] {
   return parts.flatMap(
-    ({ name, outFeatures }) =>
-      weights.getOptional(`${name}.weight_offset`, [outFeatures, groups])?.parts ?? [],
+    ({ name, outFeatures, rows }) =>
+      weights.getOptional(`${name}.weight_offset`, [rows?.of ?? outFeatures, groups])?.parts ?? [],
   );
 }

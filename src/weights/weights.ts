@@ -1,6 +1,7 @@
 import { DTYPE_BYTES, type DType, elementCount, type FloatDType } from '../dtype.js';
 import { AtbError } from '../errors.js';
-import type { WeightPart } from '../native/binding.js';
+import type { IntegerForm, WeightPart } from '../native/binding.js';
+import { partShape } from './part-rows.js';
 import type { LinearQuant, LinearRole, QuantizationPlan } from './quantization.js';
 
 /** A weight of the model. Its bytes stay in the files until the engine reads them. */
@@ -10,27 +11,26 @@ export interface TensorRef {
   readonly dtype: DType;
   /** As graphs see it: two 4-bit integers are one element. */
   readonly shape: readonly number[];
-  /** Row ranges concatenated along axis 0: several for packed q/k/v or gate/up, none for a declared weight. */
+  /** What its rows are made of, one part below the other: several for packed q/k/v or gate/up, none for a declared weight. */
   readonly parts: readonly WeightPart[];
   /** Of a linear of integers. Such tensors keep their dtype whatever the model computes in. */
   readonly quantized?: QuantizedPart;
 }
 
+/** The integers of a linear. */
+export interface QuantizedWeight extends IntegerForm {
+  readonly role: 'weight';
+  readonly inFeatures: number;
+  readonly scaleName: string;
+  /** The parts are integers; otherwise floats [n, inFeatures], to be quantised while they are packed. */
+  readonly isStored: boolean;
+  /** Offsets in the files, which symmetric integers must not have. */
+  readonly mustBeZero: readonly WeightPart[];
+}
+
 /** What a tensor is to a linear of integers. */
 export type QuantizedPart =
-  | {
-      readonly role: 'weight';
-      readonly bits: 8 | 4;
-      /** 0: one scale for each output channel. */
-      readonly groupSize: number;
-      readonly activations: 'float' | 'int8';
-      readonly inFeatures: number;
-      readonly scaleName: string;
-      /** The parts are integers; otherwise floats [n, inFeatures], to be quantised while they are packed. */
-      readonly isStored: boolean;
-      /** Offsets in the files, which symmetric integers must not have. */
-      readonly mustBeZero: readonly WeightPart[];
-    }
+  | QuantizedWeight
   /** f32 here; ATB wants the dtype of the activations where those stay floats. Without parts: made with its weight. */
   | { readonly role: 'scale'; readonly activations: 'float' | 'int8' }
   /** Zeros, in no file; otherwise as a scale. */
@@ -153,7 +153,11 @@ export function concatRows(name: string, refs: readonly [TensorRef, ...TensorRef
     }
     rows += expected[0] ?? 0;
   }
-  return { name, dtype: first.dtype, shape: [rows, ...inner], parts: refs.flatMap((ref) => ref.parts) };
+  // Of rows that are declared or constant, the files decide.
+  const { dtype } = refs.find(({ parts }) => parts.some((part) => part.file !== undefined)) ?? first;
+  const isDeclared = refs.some((ref) => ref.parts.length === 0);
+  const parts = isDeclared ? [] : refs.flatMap((ref) => ref.parts);
+  return { name, dtype, shape: [rows, ...inner], parts };
 }
 
 /** What a weight is to ATB as a graph's input, when the model runs in `dtype`. */
@@ -166,10 +170,10 @@ export function weightDesc(
   return { dtype: follows ? run : dtype, shape };
 }
 
-/** Bytes of a weight as it lies in the checkpoint; of a declared one, as it would. */
+/** Bytes of a weight's elements in the dtypes of the checkpoint; of a declared one, as they would be. */
 export function weightBytes(ref: TensorRef): number {
   if (ref.parts.length === 0) return elementCount(ref.shape) * DTYPE_BYTES[ref.dtype];
-  return ref.parts.reduce((sum, part) => sum + elementCount(part.shape) * DTYPE_BYTES[part.dtype], 0);
+  return ref.parts.reduce((sum, part) => sum + elementCount(partShape(part)) * DTYPE_BYTES[part.dtype], 0);
 }
 
 function sameShape(a: readonly number[], b: readonly number[]): boolean {

@@ -13,7 +13,8 @@ import { inject, injectable } from '../../src/di.js';
 import type { FloatDType } from '../../src/dtype.js';
 import { AtbError } from '../../src/errors.js';
 import { AtbGraph, BaseOperation, type GraphSpec } from '../../src/graph/atb-graph.js';
-import { Linear, type LinearPart } from '../../src/weights/linear.js';
+import { Linear } from '../../src/weights/linear.js';
+import type { LinearPart } from '../../src/weights/linear-part.js';
 import { type QuantizeMode, quantizationPlan } from '../../src/weights/quantization.js';
 import { declaredWeights } from '../../src/weights/weights.js';
 

@@ -15,6 +15,7 @@ import {
   tokenIds,
 } from '../../step-inputs/index.js';
 import { Linear } from '../../weights/linear.js';
+import { uniqueWeights } from '../../weights/weight-identity.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
 import type { BaseModelATB } from './base-model-atb.js';
 
@@ -55,10 +56,9 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
     ];
   }
 
-  /** Every weight once, in graph order. */
+  /** Every weight once, in graph order. Throws WEIGHT_NAME_TWICE. */
   getWeights(): TensorRef[] {
-    const all = [...this.model.getWeights(), ...this.lmHead.getWeights()];
-    return [...new Map(all.map((weight) => [weight.name, weight])).values()];
+    return uniqueWeights([...this.model.getWeights(), ...this.lmHead.getWeights()]);
   }
 
   /**

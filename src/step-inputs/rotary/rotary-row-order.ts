@@ -1,0 +1,42 @@
+/** Heads of a projection, and which of their sizes turn. */
+export interface RotaryHeads {
+  /** Heads of the projection; 1 for a norm's weight [headDim]. */
+  readonly heads: number;
+  readonly headDim: number;
+  /** Sizes of a head that turn, from the first on; even. `headDim` when all do. */
+  readonly rotaryDim: number;
+  /** Pairs are (2i, 2i + 1); otherwise (i, i + rotaryDim / 2). */
+  readonly interleaved: boolean;
+}
+
+/**
+ * The row order that turns any rotary layout into one: pairs (i, i + headDim / 2) of whole heads. [heads * headDim] source
+ * rows; undefined where nothing moves. Queries, keys, their biases and what is applied per head before the rotation (norm
+ * weights) take the same order, so that q·k stays as it is; values and the output projection take none. The tables are
+ * then `[cos f, 1 …]` twice and `[sin f, 0 …]` twice, headDim / 2 each: what does not turn has the angle 0.
+ * Throws RangeError when rotaryDim is not even or not within the head, or headDim is odd.
+ */
+export function rotaryRowOrder({
+  heads,
+  headDim,
+  rotaryDim,
+  interleaved,
+}: RotaryHeads): Int32Array | undefined {
+  if (rotaryDim % 2 !== 0 || headDim % 2 !== 0 || rotaryDim <= 0 || rotaryDim > headDim)
+    throw new RangeError(`${rotaryDim} rotated sizes do not pair within heads of ${headDim}`);
+  if (rotaryDim === headDim && !interleaved) return undefined;
+  const pairs = rotaryDim / 2;
+  const half = headDim / 2;
+  const rest = half - pairs;
+  /** Where size `size` of the new head was, in the old one. */
+  const source = (size: number): number => {
+    const [side, i] = [Math.floor(size / half), size % half];
+    // What does not turn fills up both halves.
+    if (i >= pairs) return rotaryDim + side * rest + (i - pairs);
+    return interleaved ? 2 * i + side : side * pairs + i;
+  };
+  return Int32Array.from({ length: heads * headDim }, (_, row) => {
+    const size = row % headDim;
+    return row - size + source(size);
+  });
+}

@@ -1,0 +1,104 @@
+import { AtbError } from '../errors.js';
+import type { PackedRows } from './row-orders.js';
+import { constantWeight, named, rowsOf, times, transposed, withRowOrder } from './weight-changes.js';
+import { concatRows, type TensorRef, type Weights } from './weights.js';
+
+/**
+ * A projection of the checkpoint, or a part of one. Its changes hold for whatever the checkpoint or the run makes of it:
+ * weight and bias, integers and their scales.
+ */
+export interface LinearPart {
+  /** Checkpoint name of the projection: `q_proj`. */
+  readonly name: string;
+  readonly outFeatures: number;
+  /** Which rows of the named tensors the part is, where they hold more: see `consecutiveRows` and `groupedRows`. */
+  readonly rows?: PackedRows | undefined;
+  /** Output i of the part is output rowOrder[i] of those rows: `rotaryRowOrder`. [outFeatures] */
+  readonly rowOrder?: Int32Array | undefined;
+  /** The checkpoint holds [inFeatures, outFeatures], as GPT-2's Conv1D. Refused for stored integers of 4 bits. */
+  readonly transposed?: boolean | undefined;
+  /** Multiplies what the projection gives: its weight (the scales of stored integers) and its bias. */
+  readonly times?: number | undefined;
+  /** Whether this part has a bias, where that differs from the others of a linear. The outputs of one without get 0. */
+  readonly hasBias?: boolean | undefined;
+}
+
+/** What a tensor of a part is: which of the part's changes it takes. */
+export interface PartTensor {
+  /** `weight`, `bias`, `weight_scale`. */
+  readonly suffix: string;
+  /** Numbers of a row; undefined for a vector. */
+  readonly columns?: number;
+  /** The part's `transposed` is about it. */
+  readonly isTransposable?: boolean;
+  /** The part's `times` is about it. */
+  readonly isScalable?: boolean;
+}
+
+/**
+ * A tensor of each part, changed as the part says, one below the other under the name of the whole. Throws
+ * WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_CHANGE_INVALID.
+ */
+export function packParts(
+  weights: Weights,
+  name: string,
+  parts: readonly [LinearPart, ...LinearPart[]],
+  tensor: PartTensor,
+): TensorRef {
+  const packedName = weights.path(`${name}.${tensor.suffix}`);
+  const [first, ...others] = parts;
+  if (others.length > 0) {
+    const refs = others.map((part) => partTensor(weights, part, tensor));
+    return concatRows(packedName, [partTensor(weights, first, tensor), ...refs]);
+  }
+  const ref = partTensor(weights, first, tensor);
+  // A projection that is taken as it lies is the checkpoint's own tensor, which others may read, too.
+  return isChanged(first) ? named(ref, packedName) : ref;
+}
+
+/** The biases of all parts; undefined when none has one. */
+export function packBiases(
+  weights: Weights,
+  name: string,
+  parts: readonly [LinearPart, ...LinearPart[]],
+  hasBias: boolean,
+): TensorRef | undefined {
+  if (!parts.some((part) => part.hasBias ?? hasBias)) return undefined;
+  const tensor = { suffix: 'bias', isScalable: true };
+  const [first, ...others] = parts;
+  const bias = (part: LinearPart): TensorRef => {
+    if (part.hasBias ?? hasBias) return partTensor(weights, part, tensor);
+    return constantWeight(weights.path(`${part.name}.bias`), [part.outFeatures], 0);
+  };
+  if (others.length === 0) return packParts(weights, name, parts, tensor);
+  return concatRows(weights.path(`${name}.bias`), [bias(first), ...others.map(bias)]);
+}
+
+const isChanged = ({ rows, rowOrder, transposed: isTransposed, times: factor }: LinearPart): boolean =>
+  rows !== undefined || rowOrder !== undefined || isTransposed === true || (factor ?? 1) !== 1;
+
+function partTensor(weights: Weights, part: LinearPart, tensor: PartTensor): TensorRef {
+  const { outFeatures, rows, rowOrder, times: factor = 1 } = part;
+  const { suffix, columns, isTransposable = false, isScalable = false } = tensor;
+  const isTransposed = part.transposed === true && isTransposable;
+  const outputs = rows?.of ?? outFeatures;
+  const name = `${part.name}.${suffix}`;
+  let shape = columns === undefined ? [outputs] : [outputs, columns];
+  if (isTransposed) shape = shape.toReversed();
+  let ref = weights.get(name, shape);
+  if (isTransposed) ref = transposed(ref);
+  if (rows && 'from' in rows) ref = rowsOf(ref, rows.from, outFeatures);
+  if (rows && 'order' in rows) ref = withRowOrder(ref, ofLength(outFeatures, rows.order, 'rows', ref));
+  if (rowOrder) ref = withRowOrder(ref, ofLength(outFeatures, rowOrder, 'rowOrder', ref));
+  return isScalable && factor !== 1 ? times(ref, factor) : ref;
+}
+
+function ofLength(outFeatures: number, order: Int32Array, change: string, { name }: TensorRef): Int32Array {
+  if (order.length === outFeatures) return order;
+  throw new AtbError('WEIGHT_CHANGE_INVALID', {
+    name,
+    change,
+    expected: `an order of ${outFeatures} rows, as outFeatures says`,
+    found: order.length,
+  });
+}

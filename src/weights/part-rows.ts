@@ -1,0 +1,68 @@
+import { DTYPE_BYTES, elementCount } from '../dtype.js';
+import type { WeightPart } from '../native/binding.js';
+
+/** How many rows a part gives to its weight. */
+export function partRows(part: WeightPart): number {
+  if (part.file === undefined) return part.shape[0] ?? 1;
+  return part.rowOrder?.length ?? (part.transposed ? part.shape[1] : part.shape[0]) ?? 1;
+}
+
+/** The shape of a part after its changes. */
+export function partShape(part: WeightPart): readonly number[] {
+  if (part.file === undefined || part.shape.length === 0) return part.shape;
+  return [partRows(part), ...(part.transposed ? part.shape.slice(0, 1) : part.shape.slice(1))];
+}
+
+/** Rows [from, from + count) of a part. */
+export function sliceRows(part: WeightPart, from: number, count: number): WeightPart {
+  if (from === 0 && count === partRows(part)) return part;
+  const shape = [count, ...part.shape.slice(1)];
+  if (part.file === undefined) return { ...part, shape };
+  if (part.rowOrder) return { ...part, rowOrder: part.rowOrder.slice(from, from + count) };
+  // Columns of the tensor: what is between them in the file is not wanted.
+  if (part.transposed) return { ...part, rowOrder: Int32Array.from({ length: count }, (_, i) => from + i) };
+  const rowBytes = elementCount(part.shape.slice(1)) * DTYPE_BYTES[part.dtype];
+  return { ...part, offset: part.offset + from * rowBytes, shape };
+}
+
+/** Row i of the result is row order[i] of the part. */
+export function selectRows(part: WeightPart, order: Int32Array): WeightPart {
+  const [from = 0] = order;
+  if (order.every((row, i) => row === from + i)) return sliceRows(part, from, order.length);
+  if (part.file === undefined) return { ...part, shape: [order.length, ...part.shape.slice(1)] };
+  const { rowOrder } = part;
+  return { ...part, rowOrder: rowOrder ? order.map((row) => rowOrder[row] as number) : order };
+}
+
+/** The byte ranges [begin, end) of its file that a part reads. */
+export function* partBytes(part: WeightPart): Generator<readonly [begin: number, end: number]> {
+  if (part.file === undefined) return;
+  const { offset, shape, rowOrder, transposed } = part;
+  const size = DTYPE_BYTES[part.dtype];
+  if (rowOrder === undefined) {
+    yield [offset, offset + elementCount(shape) * size];
+    return;
+  }
+  const runs = consecutiveRuns(rowOrder);
+  if (!transposed) {
+    const rowBytes = elementCount(shape.slice(1)) * size;
+    for (const [first, end] of runs) yield [offset + first * rowBytes, offset + end * rowBytes];
+    return;
+  }
+  const [rows = 0, columns = 0] = shape;
+  for (let row = 0; row < rows; row++) {
+    const begin = offset + row * columns * size;
+    for (const [first, end] of runs) yield [begin + first * size, begin + end * size];
+  }
+}
+
+/** The rows of an order, sorted, as ranges [first, end). */
+function consecutiveRuns(order: Int32Array): Array<readonly [first: number, end: number]> {
+  const runs: Array<readonly [first: number, end: number]> = [];
+  for (const row of order.toSorted()) {
+    const last = runs.at(-1);
+    if (last && row <= last[1]) runs[runs.length - 1] = [last[0], Math.max(last[1], row + 1)];
+    else runs.push([row, row + 1]);
+  }
+  return runs;
+}

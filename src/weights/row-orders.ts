@@ -1,0 +1,49 @@
+/** Which rows of a checkpoint's tensor are one of the projections packed in it. */
+export type PackedRows =
+  /** As many rows as the projection has, from row `from` on. */
+  | { readonly of: number; readonly from: number }
+  /** Row i of the projection is row order[i] of the tensor. */
+  | { readonly of: number; readonly order: Int32Array };
+
+/**
+ * The rows of projections that lie one below the other in one tensor: of q|k|v (Phi-3's qkv_proj, chatglm's
+ * query_key_value) or gate|up (gate_up_proj), by how many rows each has.
+ */
+export function consecutiveRows(sizes: readonly number[]): PackedRows[] {
+  const of = sizes.reduce((sum, size) => sum + size, 0);
+  let from = 0;
+  return sizes.map((size) => {
+    const rows = { of, from };
+    from += size;
+    return rows;
+  });
+}
+
+/** A tensor [groups, sum of headsPerGroup, headDim] of packed projections. */
+export interface GroupedHeads {
+  readonly groups: number;
+  /** Heads that each projection has in a group, in their order. */
+  readonly headsPerGroup: readonly number[];
+  readonly headDim: number;
+}
+
+/**
+ * The rows of projections whose heads alternate in one tensor. Queries, key and value of each key head in turn
+ * (internlm2, falcon): `{groups: kvHeads, headsPerGroup: [heads / kvHeads, 1, 1], headDim}`; of each head (gpt_neox,
+ * bloom): `{groups: heads, headsPerGroup: [1, 1, 1], headDim}`; telechat's keys and values: `[1, 1]`. The heads of a
+ * projection keep their order.
+ */
+export function groupedRows({ groups, headsPerGroup, headDim }: GroupedHeads): PackedRows[] {
+  const groupHeads = headsPerGroup.reduce((sum, heads) => sum + heads, 0);
+  let firstHead = 0;
+  return headsPerGroup.map((heads) => {
+    const ownRows = heads * headDim;
+    const first = firstHead * headDim;
+    firstHead += heads;
+    const order = Int32Array.from({ length: groups * ownRows }, (_, row) => {
+      const group = Math.floor(row / ownRows);
+      return group * groupHeads * headDim + first + (row % ownRows);
+    });
+    return { of: groups * groupHeads * headDim, order };
+  });
+}

@@ -1,0 +1,167 @@
+import { isFloat } from '../dtype.js';
+import { AtbError } from '../errors.js';
+import type { WeightPart } from '../native/binding.js';
+import { partRows, selectRows, sliceRows } from './part-rows.js';
+import type { TensorRef } from './weights.js';
+
+/*
+ * Changes of a weight that are made while the engine reads it: none costs memory or a pass of its own. Each function
+ * returns a new TensorRef and leaves its argument as it is. They take weights as `Weights.get` gives them; what a linear
+ * of integers needs beside (scales, biases) is changed along by the options of `Linear.load`.
+ * All throw WEIGHT_CHANGE_INVALID when the change does not fit the weight.
+ */
+
+/** The same weight under another name. Graphs and the engine tell weights apart by their names. */
+export const named = (ref: TensorRef, name: string): TensorRef => ({ ...ref, name });
+
+/** Rows [from, from + count) of [rows, …]. `name` is `w[from:to]` by default. */
+export function rowsOf(
+  ref: TensorRef,
+  from: number,
+  count: number,
+  name = `${ref.name}[${from}:${from + count}]`,
+): TensorRef {
+  const [rows = 0, ...inner] = changeable('rowsOf', ref).shape;
+  const isInside = [from, count].every((each) => Number.isSafeInteger(each) && each >= 0);
+  if (ref.shape.length === 0 || !isInside || from + count > rows)
+    refuse('rowsOf', ref, `rows within [0, ${rows})`, `${count} rows from row ${from} on`);
+  const parts: WeightPart[] = [];
+  let first = 0;
+  for (const part of ref.parts) {
+    const begin = Math.max(from, first);
+    const end = Math.min(from + count, first + partRows(part));
+    if (begin < end) parts.push(sliceRows(part, begin - first, end - begin));
+    first += partRows(part);
+  }
+  return { ...ref, name, shape: [count, ...inner], parts };
+}
+
+/**
+ * Row i of the result is row order[i] of [rows, …]. Rows may repeat or be left out: the result has as many as the order.
+ * Without an order the weight stays as it is.
+ */
+export function withRowOrder(ref: TensorRef, order: Int32Array | undefined): TensorRef {
+  if (order === undefined) return ref;
+  const [rows = 0, ...inner] = changeable('withRowOrder', ref).shape;
+  if (ref.shape.length === 0) refuse('withRowOrder', ref, 'a tensor with rows', ref.shape);
+  const wrong = order.find((row) => row < 0 || row >= rows);
+  if (wrong !== undefined) refuse('withRowOrder', ref, `rows within [0, ${rows})`, wrong);
+  return { ...ref, shape: [order.length, ...inner], parts: reorderParts(ref.parts, order) };
+}
+
+/** The transpose of a matrix: [in, out] as GPT-2's Conv1D stores it becomes [out, in]. Comes before row orders. */
+export function transposed(ref: TensorRef): TensorRef {
+  const { shape, parts } = changeable('transposed', ref);
+  const [rows, columns] = shape;
+  if (shape.length !== 2 || rows === undefined || columns === undefined)
+    return refuse('transposed', ref, 'a matrix', shape);
+  const [part, ...others] = parts;
+  if (others.length > 0) refuse('transposed', ref, 'one tensor of a file', `${parts.length} tensors`);
+  if (part?.file !== undefined && part.rowOrder !== undefined)
+    refuse('transposed', ref, 'to come before row orders', 'a row order');
+  return { ...ref, shape: [columns, rows], parts: part === undefined ? [] : [transposePart(part)] };
+}
+
+/** Adds a number to every element, in f32, before it is rounded: `plus(norm, 1)` for norms that store weight - 1. */
+export const plus = (ref: TensorRef, addend: number): TensorRef =>
+  withArithmetic('plus', ref, addend, (times, constant) => [times, constant + addend]);
+
+/** Multiplies every element, in f32, before it is rounded. */
+export const times = (ref: TensorRef, factor: number): TensorRef =>
+  withArithmetic('times', ref, factor, (scale, constant) => [scale * factor, constant * factor]);
+
+/**
+ * A weight in no file, every element of which is `value`: the zero beta of a LayerNorm without one, ones. The name must
+ * be no other weight's.
+ */
+export function constantWeight(name: string, shape: readonly number[], value: number): TensorRef {
+  const ref: TensorRef = { name, dtype: 'f32', shape, parts: [{ value, dtype: 'f32', shape }] };
+  return Number.isFinite(value) ? ref : refuse('constantWeight', ref, 'a finite value', value);
+}
+
+/**
+ * One expert of a stack [experts, …]: of [experts, n, k] the matrix [n, k], of biases [experts, n] the vector [n]. A stack
+ * [experts, k, n] gives [k, n]; `transposed` makes [n, k] of it. The name is `w[expert]`.
+ */
+export function expertOf(ref: TensorRef, expert: number): TensorRef {
+  const [experts = 0, ...shape] = changeable('expertOf', ref).shape;
+  if (shape.length === 0) refuse('expertOf', ref, 'a stack [experts, …]', ref.shape);
+  if (!Number.isSafeInteger(expert) || expert < 0 || expert >= experts)
+    refuse('expertOf', ref, `an expert within [0, ${experts})`, expert);
+  const { parts } = rowsOf(ref, expert, 1);
+  if (parts.some((part) => part.file !== undefined && (part.rowOrder || part.transposed)))
+    refuse('expertOf', ref, 'to come before row orders and transposes', 'one of them');
+  const unstacked = parts.map((part) => ({ ...part, shape: part.shape.slice(1) }));
+  return { ...ref, name: `${ref.name}[${expert}]`, shape, parts: unstacked };
+}
+
+function refuse(change: string, { name }: TensorRef, expected: string, found: unknown): never {
+  throw new AtbError('WEIGHT_CHANGE_INVALID', { name, change, expected, found });
+}
+
+/** Scales beside a weight of integers would have to change along. */
+function changeable(change: string, ref: TensorRef): TensorRef {
+  if (ref.quantized !== undefined)
+    refuse(
+      change,
+      ref,
+      "a weight of its own; a linear's are changed by the options of Linear.load",
+      'integers',
+    );
+  return ref;
+}
+
+/** A part for each stretch of the order that stays within one part. */
+function reorderParts(parts: readonly WeightPart[], order: Int32Array): WeightPart[] {
+  const result: WeightPart[] = [];
+  let at = 0;
+  while (parts.length > 0 && at < order.length) {
+    const { part, begin, end } = partOfRow(parts, order[at] as number);
+    let stop = at + 1;
+    while (stop < order.length && (order[stop] as number) >= begin && (order[stop] as number) < end) stop++;
+    const rows = order.subarray(at, stop).map((row) => row - begin);
+    result.push(selectRows(part, rows));
+    at = stop;
+  }
+  return result;
+}
+
+interface PartRange {
+  readonly part: WeightPart;
+  /** Its rows among those of all parts. */
+  readonly begin: number;
+  readonly end: number;
+}
+
+function partOfRow(parts: readonly WeightPart[], row: number): PartRange {
+  let begin = 0;
+  for (const part of parts) {
+    const end = begin + partRows(part);
+    if (row < end) return { part, begin, end };
+    begin = end;
+  }
+  throw new RangeError(`row ${row} is behind the last of ${begin}`);
+}
+
+function transposePart(part: WeightPart): WeightPart {
+  if (part.file === undefined) return { ...part, shape: part.shape.toReversed() };
+  const { transposed: wasTransposed, ...rest } = part;
+  return wasTransposed === true ? rest : { ...rest, transposed: true };
+}
+
+type Arithmetic = (times: number, plus: number) => readonly [times: number, plus: number];
+
+function withArithmetic(change: string, ref: TensorRef, operand: number, arithmetic: Arithmetic): TensorRef {
+  if (!isFloat(changeable(change, ref).dtype)) refuse(change, ref, 'floats', ref.dtype);
+  if (!Number.isFinite(operand)) refuse(change, ref, 'a finite number', operand);
+  const parts = ref.parts.map((part): WeightPart => {
+    if (part.file === undefined) {
+      const [factor, addend] = arithmetic(1, 0);
+      return { ...part, value: part.value * factor + addend };
+    }
+    const [factor, addend] = arithmetic(part.times ?? 1, part.plus ?? 0);
+    const { times: _, plus: __, ...rest } = part;
+    return { ...rest, ...(factor !== 1 && { times: factor }), ...(addend !== 0 && { plus: addend }) };
+  });
+  return { ...ref, parts };
+}
