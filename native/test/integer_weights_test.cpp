@@ -1,12 +1,8 @@
 // Loading weights of integers: out of floats, which are rounded, and out of integers with their scales; and copying
 // them back out.
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <map>
 #include <string>
 
@@ -16,6 +12,7 @@
 #include "kernels/dispatch.h"
 #include "kernels/pack.h"
 #include "kernels/pack_integers.h"
+#include "temporary_folder.h"
 #include "throws.h"
 #include "weights/load.h"
 #include "weights/row_major.h"
@@ -23,29 +20,11 @@
 namespace atb {
 namespace {
 
-namespace fs = std::filesystem;
 using kernels::LoadFloat;
 using kernels::StoreFloat;
 
 constexpr Activations kFloat = Activations::kFloat, kInt8 = Activations::kInt8;
 constexpr DType kFloats[] = {DType::kF32, DType::kF16, DType::kBF16};
-
-/// A folder that is gone at the end.
-struct Folder {
-  fs::path path;
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "atb-integers-XXXXXX").string();
-    CHECK(mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~Folder() { fs::remove_all(path); }
-  template <typename T>
-  std::string Write(const std::string& name, const std::vector<T>& values) const {
-    std::ofstream file(path / name, std::ios::binary);
-    file.write(reinterpret_cast<const char*>(values.data()), static_cast<std::streamsize>(values.size() * sizeof(T)));
-    return (path / name).string();
-  }
-};
 
 /// Numbers whose rows and groups have different sizes; one row and one group are all zeros.
 std::vector<std::byte> Numbers(DType dtype, int64_t n, int64_t k) {
@@ -160,7 +139,7 @@ WeightLayout LayoutOf(bool interleaved) {
 }
 
 void FloatsAreRoundedWhileTheyArePacked() {
-  const Folder folder;
+  const TemporaryFolder folder;
   for (DType dtype : kFloats) {
     for (int bits : {8, 4}) {
       for (int64_t group : {0, 32, 96}) {
@@ -186,7 +165,7 @@ void FloatsAreRoundedWhileTheyArePacked() {
 }
 
 void SeveralPiecesAreOneWeight() {
-  const Folder folder;
+  const TemporaryFolder folder;
   const int64_t n = 700, k = 2080;  // 5 MB in several pieces, and parts of two dtypes.
   const auto floats = Numbers(DType::kF32, n, k);
   std::vector<std::byte> both(floats);
@@ -219,7 +198,7 @@ void SeveralPiecesAreOneWeight() {
 }
 
 void StoredIntegersComeWithTheirScales() {
-  const Folder folder;
+  const TemporaryFolder folder;
   for (int bits : {8, 4}) {
     for (int64_t group : {0, 64}) {
       for (bool interleaved : {false, true}) {
@@ -244,7 +223,7 @@ void StoredIntegersComeWithTheirScales() {
 }
 
 void ScalesThatAreNoProductsStayAsTheyAre() {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::vector<int8_t> bytes(16 * 32, 0x17);
   std::vector<float> scales(16 * 2, 1.0f);
   scales[5] = 0.7310585f;
@@ -263,7 +242,7 @@ void ScalesThatAreNoProductsStayAsTheyAre() {
 }
 
 void WhatDoesNotFitIsRefused() {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string file = folder.Write("w", Numbers(DType::kF32, 8, 64));
   const auto load = [&](const WeightQuantize& quantize, std::vector<int64_t> shape = {8, 64}, DType part = DType::kF32,
                         WeightLayout layout = WeightLayout::kLinear) {
@@ -326,7 +305,7 @@ void WhatDoesNotFitIsRefused() {
 }
 
 void FloatWeightsAreCopiedOutToo() {
-  const Folder folder;
+  const TemporaryFolder folder;
   for (DType dtype : kFloats) {
     const auto floats = Numbers(dtype, 34, 50);
     const std::string file = folder.Write("w", floats);

@@ -5,8 +5,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -16,31 +14,15 @@
 #include "kernels/convert.h"
 #include "kernels/dispatch.h"
 #include "kernels/pack.h"
+#include "temporary_folder.h"
 #include "throws.h"
 #include "weights/file.h"
 
 namespace atb {
 namespace {
 
-namespace fs = std::filesystem;
 using kernels::LoadFloat;
 using kernels::StoreFloat;
-
-/// A folder that is gone at the end.
-struct Folder {
-  fs::path path;
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "atb-weights-XXXXXX").string();
-    CHECK(mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~Folder() { fs::remove_all(path); }
-  std::string Write(const std::string& name, const std::vector<std::byte>& bytes) const {
-    std::ofstream file(path / name, std::ios::binary);
-    file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-    return (path / name).string();
-  }
-};
 
 /// `count` numbers that differ, a few of them special, in a dtype, after `offset` other bytes.
 std::vector<std::byte> Numbers(DType dtype, int64_t count, int64_t offset, uint32_t seed) {
@@ -81,7 +63,7 @@ Loaded Load(const std::vector<WeightLoad>& loads, int threads = 2, std::function
 constexpr DType kFloats[] = {DType::kF32, DType::kF16, DType::kBF16};
 
 void FloatsConvertIntoEachOther() {
-  const Folder folder;
+  const TemporaryFolder folder;
   for (DType from : kFloats) {
     for (DType to : kFloats) {
       for (int64_t count : {1, 7, 2048, 5000, 700000}) {
@@ -101,7 +83,7 @@ void FloatsConvertIntoEachOther() {
 }
 
 void OtherDtypesAreReadAsTheyAre() {
-  const Folder folder;
+  const TemporaryFolder folder;
   for (DType dtype : {DType::kI8, DType::kU8, DType::kI32, DType::kI64}) {
     std::vector<std::byte> bytes(6 * SizeOf(dtype));
     for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(i * 37);
@@ -115,7 +97,7 @@ void OtherDtypesAreReadAsTheyAre() {
 }
 
 /// Loads a matrix from parts of some rows each, in two files, and compares with packing it whole.
-void CheckPacked(const Folder& folder, DType from, DType to, std::vector<int64_t> rows, int64_t k, bool interleaved) {
+void CheckPacked(const TemporaryFolder& folder, DType from, DType to, std::vector<int64_t> rows, int64_t k, bool interleaved) {
   int64_t n = 0;
   for (int64_t r : rows) n += r;
   const auto bytes = Numbers(from, n * k, 0, static_cast<uint32_t>(n * 31 + k));
@@ -143,7 +125,7 @@ void CheckPacked(const Folder& folder, DType from, DType to, std::vector<int64_t
 }
 
 void MatricesArePackedFromTheirParts() {
-  const Folder folder;
+  const TemporaryFolder folder;
   for (DType dtype : kFloats) {
     for (int64_t k : {1, 31, 32, 33, 64}) {
       for (int64_t n : {1, 15, 16, 17, 40}) CheckPacked(folder, dtype, dtype, {n}, k, false);
@@ -163,7 +145,7 @@ void MatricesArePackedFromTheirParts() {
 }
 
 void ProgressEndsWithTheBytesOfTheFiles() {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string file = folder.Write("w", Numbers(DType::kF32, 3000000, 0, 1));
   const auto loaded =
       Load({{"a", DType::kBF16, {1000, 1000}, WeightLayout::kLinear, {{file, 0, DType::kF32, {1000, 1000}}}},
@@ -178,7 +160,7 @@ void ProgressEndsWithTheBytesOfTheFiles() {
 }
 
 void TensorsWithoutElementsLoad() {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string file = folder.Write("w", {});
   const auto loaded = Load({{"none", DType::kF32, {0, 4}, WeightLayout::kPlain, {{file, 0, DType::kF32, {0, 4}}}}});
   CHECK(loaded.tensors[0].stored->tensor.desc.Elements() == 0);
@@ -186,7 +168,7 @@ void TensorsWithoutElementsLoad() {
 }
 
 void WhatDoesNotFitIsRefusedBeforeAnythingIsAllocated() {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string file = folder.Write("w", Numbers(DType::kF32, 64, 0, 1));
   const int64_t held = meter;
   const auto plain = [&](std::vector<int64_t> shape, int64_t offset, std::vector<int64_t> part,
@@ -217,7 +199,7 @@ void WhatDoesNotFitIsRefusedBeforeAnythingIsAllocated() {
 }
 
 void FilesThatAreNotRegularAreRefused() {
-  const Folder folder;
+  const TemporaryFolder folder;
   CHECK(mkfifo((folder.path / "fifo").c_str(), 0600) == 0);
   for (const std::string path : {(folder.path / "absent").string(), folder.path.string(), std::string("/dev/zero"),
                                  (folder.path / "fifo").string(), std::string()}) {
@@ -228,7 +210,7 @@ void FilesThatAreNotRegularAreRefused() {
 }
 
 void AFileThatShrinksWhileItIsReadIsAnError() {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string file = folder.Write("w", Numbers(DType::kF32, 8 << 20, 0, 1));
   const int64_t held = meter;
   CheckThrows("NATIVE_FILE_TRUNCATED", [&] {
@@ -239,7 +221,7 @@ void AFileThatShrinksWhileItIsReadIsAnError() {
 }
 
 void MoreThanTheMachineHoldsIsRefusedAtOnce() {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string file = folder.Write("w", {});
   const auto huge = static_cast<int64_t>(PhysicalMemoryBytes() / 4 * 3);
   if (truncate(file.c_str(), huge) != 0) return;  // A file system without sparse files of this size.
@@ -251,7 +233,7 @@ void MoreThanTheMachineHoldsIsRefusedAtOnce() {
 }
 
 void ACancelledLoadEnds() {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string file = folder.Write("w", Numbers(DType::kF32, 8 << 20, 0, 1));
   std::atomic<bool> cancelled{false};
   CheckThrows("NATIVE_DISPOSED", [&] {

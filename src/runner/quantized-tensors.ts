@@ -24,8 +24,9 @@ export interface QuantizedTensors {
  */
 export function quantizedTensors({ tensors }: Checkpoint, weights: readonly TensorRef[]): QuantizedTensors {
   const places = new TensorPlaces(tensors);
-  const namesOf = ({ parts }: TensorRef): string[] =>
-    parts.flatMap((part) => (part.file === undefined ? [] : (places.at(part.file, part.offset) ?? [])));
+  const nameOf = (part: WeightPart): string | undefined =>
+    part.file === undefined ? undefined : places.at(part.file, part.offset);
+  const namesOf = ({ parts }: TensorRef): string[] => parts.flatMap((part) => nameOf(part) ?? []);
   const products = weights.filter(({ quantized }) => quantized?.role === 'weight');
   const integers = new Set(products.map(contentKey));
   const forms = new Map<string, IntegerForm>();
@@ -35,12 +36,18 @@ export function quantizedTensors({ tensors }: Checkpoint, weights: readonly Tens
     if (quantized?.role !== 'weight') continue;
     const { bits, groupSize, activations } = quantized;
     const form = { bits, groupSize, activations };
-    const change = parts.map(unrepeatable).find((found) => found !== undefined);
-    for (const name of namesOf(product)) {
-      const other = forms.get(name) ?? form;
-      if (change !== undefined) reasons.set(name, change);
-      else if (!sameForm(other, form)) reasons.set(name, 'its rows become integers of different forms');
-      else if (tensors.get(name)?.shape.length !== 2) reasons.set(name, 'it is a stack of matrices');
+    const hasConstants = parts.some((part) => part.file === undefined);
+    for (const part of parts) {
+      const name = nameOf(part);
+      if (name === undefined) continue;
+      const reason =
+        change(part) ??
+        (hasConstants ? 'it is packed with constants' : undefined) ??
+        (sameForm(forms.get(name) ?? form, form)
+          ? undefined
+          : 'its rows become integers of different forms') ??
+        (tensors.get(name)?.shape.length === 2 ? undefined : 'it is a stack of matrices');
+      if (reason !== undefined) reasons.set(name, reason);
       forms.set(name, form);
     }
   }
@@ -56,8 +63,8 @@ export function quantizedTensors({ tensors }: Checkpoint, weights: readonly Tens
 }
 
 /** The change of a part, if any, that integers in the file cannot be loaded with to the same bits. */
-function unrepeatable(part: WeightPart): string | undefined {
-  if (part.file === undefined) return 'it is packed with constants';
+function change(part: WeightPart): string | undefined {
+  if (part.file === undefined) return undefined;
   if (part.transposed) return 'it is transposed while it is loaded';
   const { times = 1, plus = 0 } = part;
   return times !== 1 || plus !== 0 ? 'its numbers are changed while it is loaded' : undefined;
