@@ -67,7 +67,6 @@ export { BaseMLP, type GatedMLPNames, type MLPConfig, UngatedMLP } from './layer
 export { Module } from './layers/module.js';
 export { BaseNorm, BaseRMSNorm, HeadNorm, OffsetRMSNorm } from './layers/norms.js';
 export { addResidual, addScaled } from './layers/residual.js';
-export { type RotaryHeads, rotaryRowOrder } from './layers/rope/rotary-row-order.js';
 export { BaseModelATB, type ModelParts } from './models/base/base-model-atb.js';
 export { FlashForCausalLMATB } from './models/base/flash-for-causal-lm-atb.js';
 export { getModel } from './models/get-model.js';
@@ -106,6 +105,7 @@ export {
 export { type Batch, type BatchEntry, Scheduler, type SchedulerOptions } from './scheduler/scheduler.js';
 export { type FinishReason, Sequence } from './scheduler/sequence.js';
 export * from './step-inputs/index.js';
+export { type RotaryHeads, rotaryRowOrder } from './step-inputs/rotary/rotary-row-order.js';
 export type { ChatMessage } from './tokenizer/chat-template.js';
 export { HfTokenizer } from './tokenizer/hf-tokenizer.js';
 export { InputBuilder, type InputBuilderOptions } from './tokenizer/input-builder.js';

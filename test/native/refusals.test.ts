@@ -330,6 +330,25 @@ describe('the native engine refuses', () => {
     await expectNative('NATIVE_ARGUMENT_INVALID', /layout/, load({ layout: 'diagonal' }));
     await expectNative('NATIVE_SHAPE_MISMATCH', /w/, load({ shape: [4, 5] }));
     await expectNative('NATIVE_DTYPE_MISMATCH', /w/, load({ dtype: 'i32' }));
+    // Changes of a part.
+    const order = Int32Array.of(3, 2, 1, 0);
+    await load({}, { rowOrder: order, transposed: true, times: 2, plus: -1 })();
+    for (const rowOrder of [[3, 2, 1, 0], 'reversed', new Float32Array(4), new Int16Array(4), null])
+      await expectNative('NATIVE_ARGUMENT_INVALID', /parts\[0\]\.rowOrder/, load({}, { rowOrder }));
+    for (const rowOrder of [Int32Array.of(0, 1, 2, 4), Int32Array.of(0, 1, 2, -(2 ** 31))])
+      await expectNative('NATIVE_ARGUMENT_INVALID', /rowOrder\[3\] is/, load({}, { rowOrder }));
+    await expectNative('NATIVE_SHAPE_MISMATCH', /"w"/, load({}, { rowOrder: order.subarray(1) }));
+    for (const transposed of [1, 'yes', null])
+      await expectNative('NATIVE_ARGUMENT_INVALID', /parts\[0\]\.transposed/, load({}, { transposed }));
+    await expectNative('NATIVE_SHAPE_MISMATCH', /matrix/, load({}, { shape: [16], transposed: true }));
+    for (const times of ['2', null, 2n])
+      await expectNative('NATIVE_ARGUMENT_INVALID', /parts\[0\]\.times/, load({}, { times }));
+    for (const change of [{ times: Infinity }, { plus: Number.NaN }])
+      await expectNative('NATIVE_ARGUMENT_INVALID', /finite|a number/, load({}, change));
+    const constant = { dtype: 'f32', shape: [4, 4], value: 0.5 };
+    await load({ parts: [constant] })();
+    await expectNative('NATIVE_ARGUMENT_INVALID', /value/, load({ parts: [{ ...constant, value: '1' }] }));
+    await expectNative('NATIVE_SHAPE_MISMATCH', /"w"/, load({ parts: [{ ...constant, shape: [4] }] }));
     await expectNative('NATIVE_ARGUMENT_INVALID', /weights\[0\]/, () => engine.loadWeights(wrong([7])));
     await expectNative('NATIVE_ARGUMENT_INVALID', /onProgress/, () => engine.loadWeights([], wrong(5)));
   });

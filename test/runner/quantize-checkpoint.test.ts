@@ -3,8 +3,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { PARunner } from '../../src/engine/pa-runner.js';
+import type { BaseConfig } from '../../src/layers/config/index.js';
+import { BaseRMSNorm } from '../../src/layers/norms.js';
+import { BaseModelATB } from '../../src/models/base/base-model-atb.js';
+import { FlashForCausalLMATB } from '../../src/models/base/flash-for-causal-lm-atb.js';
+import { LlamaAttention, LlamaLayer, LlamaRouter } from '../../src/models/llama/index.js';
+import { BaseRouter, registerModel } from '../../src/router/index.js';
 import { type QuantizeCheckpointOptions, quantizeCheckpoint } from '../../src/runner/quantize-checkpoint.js';
+import { rotaryRowOrder } from '../../src/step-inputs/rotary/rotary-row-order.js';
+import { Linear } from '../../src/weights/linear.js';
 import type { QuantizeOptions } from '../../src/weights/quantization.js';
+import { groupedRows } from '../../src/weights/row-orders.js';
+import type { Weights } from '../../src/weights/weights.js';
 import { dequantizedWeights, integersOf, readDescription } from '../oracle/dequantized.js';
 import { caseDirectory, type OracleCase, oracleCases, readTensors } from '../oracle/fixtures.js';
 import { failure, safetensorsBytes } from '../weights/safetensors-writer.js';
@@ -217,4 +227,130 @@ describe('a quantised checkpoint', function () {
     const error = await failure('WEIGHT_QUANT_OFFSET', () => answers(output));
     expect(error.message).to.match(/o_proj.weight" .* offsets that are not zero/);
   });
+});
+
+/** Queries, keys and values of a packed checkpoint: those of each key head in turn, with neighbours as rotary pairs. */
+const packedRows = ({ numAttentionHeads: heads, numKeyValueHeads: groups, headDim }: BaseConfig) =>
+  groupedRows({ groups, headsPerGroup: [heads / groups, 1, 1], headDim });
+const pairs = (heads: number, headDim: number) =>
+  rotaryRowOrder({ heads, headDim, rotaryDim: headDim, interleaved: true });
+
+class PackedAttention extends LlamaAttention {
+  override readonly qkv: Linear;
+
+  constructor(layerId: number, config: BaseConfig, weights: Weights) {
+    // The base class wants projections of its own; the checkpoint keeps them, and they must not be the ones that are used.
+    super(layerId, config, weights);
+    const { hiddenSize, numAttentionHeads: heads, numKeyValueHeads: groups, headDim } = config;
+    const [q, k, v] = packedRows(config);
+    const name = 'qkv_proj';
+    this.qkv = Linear.load(weights, {
+      name: 'packed',
+      parts: [
+        { name, outFeatures: heads * headDim, rows: q, rowOrder: pairs(heads, headDim) },
+        { name, outFeatures: groups * headDim, rows: k, rowOrder: pairs(groups, headDim) },
+        { name, outFeatures: groups * headDim, rows: v },
+      ],
+      inFeatures: hiddenSize,
+      hasBias: true,
+    });
+  }
+}
+
+class PackedModel extends FlashForCausalLMATB {
+  readonly name = 'packed_llama';
+  protected readonly model: BaseModelATB;
+
+  constructor(config: BaseConfig, weights: Weights) {
+    super(config, weights);
+    const inner = weights.at('model');
+    this.model = new BaseModelATB(config, inner, {
+      layer: (layerId, at) =>
+        new LlamaLayer(layerId, config, at, {
+          selfAttn: new PackedAttention(layerId, config, at.at('self_attn')),
+        }),
+      norm: new BaseRMSNorm(inner.at('norm'), config.hiddenSize, config.rmsNormEps),
+    });
+  }
+}
+
+class PackedRouter extends BaseRouter {
+  protected getConfig(): BaseConfig {
+    return new LlamaRouter(this.modelPath, this.configDict).config;
+  }
+
+  protected getModelClass(): typeof PackedModel {
+    return PackedModel;
+  }
+}
+
+describe('a model whose weights are changed at load', function () {
+  this.timeout(60_000);
+  const oracleCase = oracleCases.find(({ name }) => name === 'llama-f32') as OracleCase;
+  let source: ReturnType<typeof caseDirectory>;
+  let folder = '';
+  let packed = '';
+  before(async () => {
+    registerModel('packed_llama', PackedRouter);
+    source = caseDirectory(oracleCase);
+    folder = mkdtempSync(join(tmpdir(), 'atb-packed-'));
+    packed = join(folder, 'packed');
+    mkdirSync(packed);
+    const dict = JSON.parse(readFileSync(join(source.path, 'config.json'), 'utf8'));
+    writeFileSync(join(packed, 'config.json'), JSON.stringify({ ...dict, model_type: 'packed_llama' }));
+    const { config } = new LlamaRouter(source.path, dict);
+    const { numAttentionHeads: heads, numKeyValueHeads: groups, headDim, hiddenSize } = config;
+    const tensors = await readTensors(join(source.path, 'model.safetensors'));
+    const entry = (name: string, shape: readonly number[], data: Float32Array) => ({
+      name,
+      dtype: 'F32',
+      shape,
+      data: new Uint8Array(data.buffer),
+    });
+    const entries: ReturnType<typeof entry>[] = [];
+    const outputs = (heads + 2 * groups) * headDim;
+    for (const [name, { shape, data }] of tensors) {
+      const isQkv = /self_attn\.[qkv]_proj\./.test(name);
+      entries.push(entry(name, shape, isQkv ? new Float32Array(data.length) : (data as Float32Array)));
+      if (!/q_proj\.(weight|bias)$/.test(name)) continue;
+      const width = name.endsWith('bias') ? 1 : hiddenSize;
+      const all = new Float32Array(outputs * width);
+      for (const [i, projection] of (['q', 'k', 'v'] as const).entries()) {
+        const own = tensors.get(name.replace('q_proj', `${projection}_proj`))?.data as Float32Array;
+        const { order } = packedRows(config)[i] as { readonly order: Int32Array };
+        const turned = projection === 'v' ? undefined : pairs(order.length / headDim, headDim);
+        // Row i of the projection lies where the model will look for it.
+        for (let row = 0; row < order.length; row++) {
+          const to = order[turned?.[row] ?? row] as number;
+          all.set(own.subarray(row * width, (row + 1) * width), to * width);
+        }
+      }
+      const packedName = name.replace('q_proj', 'qkv_proj');
+      entries.push(entry(packedName, width === 1 ? [outputs] : [outputs, width], all));
+    }
+    writeFileSync(join(packed, 'model.safetensors'), safetensorsBytes(entries));
+  });
+  after(() => {
+    rmSync(folder, { recursive: true });
+    source.remove();
+  });
+
+  it('gives the bits of the same model stored plainly', async () => {
+    expect(await answers(packed)).to.deep.equal(await answers(source.path));
+  });
+
+  for (const mode of MODES) {
+    it(`gives them as ${mode.quantize}, too, at load and out of its quantised checkpoint`, async () => {
+      const expected = await answers(source.path, mode);
+      expect(await answers(packed, mode)).to.deep.equal(expected);
+      const output = join(folder, mode.quantize);
+      const { keptFloat } = await quantizeCheckpoint({ input: packed, output, ...mode, threads: 2 });
+      expect(keptFloat).to.deep.equal([]);
+      const { types } = readDescription(output);
+      const layer = 'model.layers.0.self_attn';
+      expect(types[`${layer}.qkv_proj.weight`]).to.equal(mode.quantize.toUpperCase());
+      expect(types[`${layer}.q_proj.weight`]).to.equal('FLOAT');
+      expect(await answers(output)).to.deep.equal(expected);
+    });
+  }
 });

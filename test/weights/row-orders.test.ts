@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { rotaryRowOrder } from '../../src/layers/rope/rotary-row-order.js';
+import { rotaryRowOrder } from '../../src/step-inputs/rotary/rotary-row-order.js';
 import { consecutiveRows, groupedRows } from '../../src/weights/row-orders.js';
 
 const LAYOUTS = [
