@@ -257,13 +257,13 @@ void WhatDoesNotFitIsRefused() {
   CheckThrows("NATIVE_ARGUMENT_INVALID", [&] { load({8, 32, kInt8, "s"}); });
   CheckThrows("NATIVE_ARGUMENT_INVALID", [&] { load({8, 0, kFloat, ""}); });
   CheckThrows("NATIVE_ARGUMENT_INVALID", [&] { load({8, 0, kFloat, "w"}); });
-  CheckThrows("NATIVE_ARGUMENT_INVALID", [&] { load({8, 0, kFloat, "s"}, {8, 64}, DType::kF32, WeightLayout::kPlain); });
+  CheckThrows("NATIVE_ARGUMENT_INVALID",
+              [&] { load({8, 0, kFloat, "s"}, {8, 64}, DType::kF32, WeightLayout::kPlain); });
   CheckThrows("NATIVE_SHAPE_MISMATCH", [&] { load({4, 0, kFloat, "s"}, {8, 63}); });
   CheckThrows("NATIVE_SHAPE_MISMATCH", [&] { load({8, 0, kFloat, "s"}, {512}); });
   CheckThrows("NATIVE_SHAPE_MISMATCH", [&] { load({8, 0, kFloat, "s"}, {0, 64}); });
-  CheckThrows("NATIVE_SHAPE_MISMATCH", [&] {
-    load({8, 0, kFloat, "s"}, {7, 64}, DType::kF32, WeightLayout::kLinearInterleaved);
-  });
+  CheckThrows("NATIVE_SHAPE_MISMATCH",
+              [&] { load({8, 0, kFloat, "s"}, {7, 64}, DType::kF32, WeightLayout::kLinearInterleaved); });
   CheckThrows("NATIVE_DTYPE_MISMATCH", [&] { load({8, 0, kFloat, "s"}, {8, 64}, DType::kI32); });
   // Integers without scales, or with others'.
   CheckThrows("NATIVE_ARGUMENT_INVALID", [&] { load({8, 0, kFloat, "s"}, {8, 64}, DType::kI8); });
@@ -278,18 +278,14 @@ void WhatDoesNotFitIsRefused() {
   };
   with({"s", DType::kF32, {8, 2}, WeightLayout::kPlain, {{file, 0, DType::kF32, {8, 2}}}, {}});
   with({"s", DType::kF32, {8}, WeightLayout::kPlain, {{file, 0, DType::kBF16, {8}}}, {}}, 0);
-  CheckThrows("NATIVE_SHAPE_MISMATCH", [&] {
-    with({"s", DType::kF32, {2, 8}, WeightLayout::kPlain, {{file, 0, DType::kF32, {2, 8}}}, {}});
-  });
-  CheckThrows("NATIVE_SHAPE_MISMATCH", [&] {
-    with({"s", DType::kF32, {8}, WeightLayout::kPlain, {{file, 0, DType::kF32, {8}}}, {}});
-  });
-  CheckThrows("NATIVE_DTYPE_MISMATCH", [&] {
-    with({"s", DType::kBF16, {8, 2}, WeightLayout::kPlain, {{file, 0, DType::kBF16, {8, 2}}}, {}});
-  });
-  CheckThrows("NATIVE_DTYPE_MISMATCH", [&] {
-    with({"s", DType::kF32, {8, 2}, WeightLayout::kLinear, {{file, 0, DType::kF32, {8, 2}}}, {}});
-  });
+  CheckThrows("NATIVE_SHAPE_MISMATCH",
+              [&] { with({"s", DType::kF32, {2, 8}, WeightLayout::kPlain, {{file, 0, DType::kF32, {2, 8}}}, {}}); });
+  CheckThrows("NATIVE_SHAPE_MISMATCH",
+              [&] { with({"s", DType::kF32, {8}, WeightLayout::kPlain, {{file, 0, DType::kF32, {8}}}, {}}); });
+  CheckThrows("NATIVE_DTYPE_MISMATCH",
+              [&] { with({"s", DType::kBF16, {8, 2}, WeightLayout::kPlain, {{file, 0, DType::kBF16, {8, 2}}}, {}}); });
+  CheckThrows("NATIVE_DTYPE_MISMATCH",
+              [&] { with({"s", DType::kF32, {8, 2}, WeightLayout::kLinear, {{file, 0, DType::kF32, {8, 2}}}, {}}); });
   // Names that would be lost.
   const WeightLoad first{"w",
                          DType::kF32,

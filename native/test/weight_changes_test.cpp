@@ -1,5 +1,5 @@
-// Weights that are changed while they are read, against the change made by hand: element by element, in every layout and
-// format.
+// Weights that are changed while they are read, against the change made by hand: element by element, in every layout
+// and format.
 #include <algorithm>
 #include <cstring>
 #include <limits>
@@ -40,8 +40,7 @@ std::vector<float> Random(int64_t count, uint32_t seed) {
 /// Numbers as a dtype, after `offset` other bytes.
 std::vector<std::byte> Stored(const std::vector<float>& numbers, DType dtype, size_t offset = 0) {
   std::vector<std::byte> aligned(numbers.size() * SizeOf(dtype));
-  for (size_t i = 0; i < numbers.size(); ++i)
-    StoreFloat(aligned.data(), dtype, static_cast<int64_t>(i), numbers[i]);
+  for (size_t i = 0; i < numbers.size(); ++i) StoreFloat(aligned.data(), dtype, static_cast<int64_t>(i), numbers[i]);
   std::vector<std::byte> bytes(offset, std::byte{0xEE});
   bytes.insert(bytes.end(), aligned.begin(), aligned.end());
   return bytes;
@@ -122,8 +121,7 @@ void CheckFloats(const TemporaryFolder& folder, const Case& matrix, DType from, 
                  int threads = 2) {
   const std::vector<float> numbers = Random(matrix.rows * matrix.columns, 7);
   const std::string file = folder.Write("w", Stored(numbers, from, 3));
-  const Tensors loaded =
-      Load({{"w", to, {matrix.N(), matrix.K()}, layout, {matrix.Part(file, from, 3)}, {}}}, threads);
+  const Tensors loaded = Load({{"w", to, {matrix.N(), matrix.K()}, layout, {matrix.Part(file, from, 3)}, {}}}, threads);
   CHECK(loaded.at("w") == Stored(matrix.Changed(Rounded(numbers, from)), to));
 }
 
@@ -180,40 +178,47 @@ void VectorsAndStacksHaveRowsToo() {
 void PartsWithDifferentChangesAreOneWeight() {
   const TemporaryFolder folder;
   const std::vector<float> numbers = Random(64 * 48, 3);
-  const std::string file = folder.Write("w", Stored(numbers, DType::kBF16)), other = folder.Write("v", Stored(numbers, DType::kF32));
+  const std::string file = folder.Write("w", Stored(numbers, DType::kBF16)),
+                    other = folder.Write("v", Stored(numbers, DType::kF32));
   const std::vector<float> rounded = Rounded(numbers, DType::kBF16);
-  const Case ordered{64, 48, false, Orders(64)[1]}, transposed{48, 64, true, Order{5, 4, 63}}, scaled{64, 48, false, {}, 3};
+  const Case ordered{64, 48, false, Orders(64)[1]}, transposed{48, 64, true, Order{5, 4, 63}},
+      scaled{64, 48, false, {}, 3};
   WeightPart zeros{"", 0, DType::kF32, {7, 48}};
   zeros.value = -0.25f;
   std::vector<float> expected = ordered.Changed(rounded);
-  const auto append = [&](const std::vector<float>& rows) { expected.insert(expected.end(), rows.begin(), rows.end()); };
+  const auto append = [&](const std::vector<float>& rows) {
+    expected.insert(expected.end(), rows.begin(), rows.end());
+  };
   append(transposed.Changed(numbers));
   append(std::vector<float>(7 * 48, -0.25f));
   append(scaled.Changed(rounded));
   const std::vector<WeightPart> parts = {ordered.Part(file, DType::kBF16), transposed.Part(other, DType::kF32), zeros,
                                          scaled.Part(file, DType::kBF16)};
   for (WeightLayout layout : kLayouts) {
-    for (DType to : kFloats)
-      CHECK(Load({{"w", to, {138, 48}, layout, parts, {}}}).at("w") == Stored(expected, to));
+    for (DType to : kFloats) CHECK(Load({{"w", to, {138, 48}, layout, parts, {}}}).at("w") == Stored(expected, to));
   }
 }
 
 /// Integers that come of floats which were changed by hand, and of such that the loader changes.
 void WhatBecomesIntegersIsChangedBefore() {
   const TemporaryFolder folder;
-  const std::vector<Case> cases = {{46, 96, false, Orders(46)[1]}, {96, 46, true},
-                                   {96, 46, true, Orders(46)[3], 0.7f}, {46, 96, false, {}, 0.3f, 0.01f}};
+  const std::vector<Case> cases = {{46, 96, false, Orders(46)[1]},
+                                   {96, 46, true},
+                                   {96, 46, true, Orders(46)[3], 0.7f},
+                                   {46, 96, false, {}, 0.3f, 0.01f}};
   for (const Case& matrix : cases) {
     for (DType dtype : kFloats) {
       const std::vector<float> numbers = Random(matrix.rows * matrix.columns, 9);
       const std::vector<float> changed = matrix.Changed(Rounded(numbers, dtype));
-      const std::string file = folder.Write("w", Stored(numbers, dtype)), plain = folder.Write("p", Stored(changed, DType::kF32));
+      const std::string file = folder.Write("w", Stored(numbers, dtype)),
+                        plain = folder.Write("p", Stored(changed, DType::kF32));
       const int64_t n = matrix.N(), k = matrix.K();
       for (int bits : {8, 4}) {
         for (int64_t group : {0, 32}) {
           for (WeightLayout layout : {WeightLayout::kLinear, WeightLayout::kLinearInterleaved}) {
             const auto load = [&](const WeightPart& part) {
-              return Load({{"w", DType::kF32, {n, k}, layout, {part}, WeightQuantize{bits, group, Activations::kFloat, "s"}}});
+              return Load(
+                  {{"w", DType::kF32, {n, k}, layout, {part}, WeightQuantize{bits, group, Activations::kFloat, "s"}}});
             };
             const Tensors found = load(matrix.Part(file, dtype));
             CHECK(found.at("w").size() == static_cast<size_t>(n * k * bits / 8));
@@ -233,7 +238,8 @@ void StoredIntegersMoveWithTheirScales() {
   for (int bits : {8, 4}) {
     for (int64_t group : {0, 32}) {
       const WeightQuantize quantize{bits, group, Activations::kFloat, "s"};
-      const WeightLoad load{"w", DType::kF32, {n, k}, WeightLayout::kLinear, {{floats, 0, DType::kF32, {n, k}}}, quantize};
+      const WeightLoad load{"w",     DType::kF32, {n, k}, WeightLayout::kLinear, {{floats, 0, DType::kF32, {n, k}}},
+                            quantize};
       const Tensors whole = Load({load});
       const int64_t columns = k * bits / 8, groups = kernels::GroupsOf(k, group);
       const std::string file = folder.Write("w", whole.at("w")), scale_file = folder.Write("s", whole.at("s"));

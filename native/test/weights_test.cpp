@@ -90,14 +90,14 @@ void OtherDtypesAreReadAsTheyAre() {
     const std::string file = folder.Write("w", bytes);
     const auto loaded = Load({{"w", dtype, {2, 3}, WeightLayout::kPlain, {{file, 0, dtype, {2, 3}}}}});
     CHECK(std::memcmp(loaded.tensors[0].stored->tensor.data, bytes.data(), bytes.size()) == 0);
-    CheckThrows("NATIVE_DTYPE_MISMATCH", [&] {
-      Load({{"w", DType::kF32, {2, 3}, WeightLayout::kPlain, {{file, 0, dtype, {2, 3}}}}});
-    });
+    CheckThrows("NATIVE_DTYPE_MISMATCH",
+                [&] { Load({{"w", DType::kF32, {2, 3}, WeightLayout::kPlain, {{file, 0, dtype, {2, 3}}}}}); });
   }
 }
 
 /// Loads a matrix from parts of some rows each, in two files, and compares with packing it whole.
-void CheckPacked(const TemporaryFolder& folder, DType from, DType to, std::vector<int64_t> rows, int64_t k, bool interleaved) {
+void CheckPacked(const TemporaryFolder& folder, DType from, DType to, std::vector<int64_t> rows, int64_t k,
+                 bool interleaved) {
   int64_t n = 0;
   for (int64_t r : rows) n += r;
   const auto bytes = Numbers(from, n * k, 0, static_cast<uint32_t>(n * 31 + k));
@@ -203,9 +203,8 @@ void FilesThatAreNotRegularAreRefused() {
   CHECK(mkfifo((folder.path / "fifo").c_str(), 0600) == 0);
   for (const std::string path : {(folder.path / "absent").string(), folder.path.string(), std::string("/dev/zero"),
                                  (folder.path / "fifo").string(), std::string()}) {
-    CheckThrows("NATIVE_FILE_ERROR", [&] {
-      Load({{"w", DType::kF32, {1}, WeightLayout::kPlain, {{path, 0, DType::kF32, {1}}}}});
-    });
+    CheckThrows("NATIVE_FILE_ERROR",
+                [&] { Load({{"w", DType::kF32, {1}, WeightLayout::kPlain, {{path, 0, DType::kF32, {1}}}}}); });
   }
 }
 

@@ -9,7 +9,7 @@ import { openSafetensors, type SafetensorsFile, type StoredTensor } from './safe
 import { readShardIndex, type ShardIndex } from './shard-index.js';
 import { type RunNumbers, type TensorRef, type WeightSource, Weights } from './weights.js';
 
-/** What the engine reads, by the format's name of the element type. */
+/** The element types that the engine reads, by the names that the safetensors format gives them. */
 const ENGINE_DTYPE: ReadonlyMap<string, DType> = new Map<string, DType>([
   ['BF16', 'bf16'],
   ['F16', 'f16'],
@@ -26,7 +26,7 @@ const INDEX_FILE = 'model.safetensors.index.json';
 const RESAVE =
   'load it once with transformers and write it with `model.save_pretrained(folder, safe_serialization=True)`';
 
-/** Other formats that people point us to, and what to do about each. */
+/** Files of other formats that a model directory may hold instead, and what the user can do about each. */
 const FOREIGN_FORMATS: ReadonlyArray<readonly [pattern: RegExp, remedy: string]> = [
   [/^adapter_model\./, 'it is an adapter; the checkpoint of its base model is needed'],
   [
@@ -61,8 +61,9 @@ export class Checkpoint implements WeightSource {
   ) {}
 
   /**
-   * Opens and checks all headers, and a quantised checkpoint's description. Throws WEIGHT_CHECKPOINT_* when the directory has no such weights, WEIGHT_INDEX_* and
-   * WEIGHT_SHARD_* when index and files disagree, WEIGHT_FILE_* when a file is not what it should be.
+   * Opens and checks all headers, and the description of a quantised checkpoint. Throws WEIGHT_CHECKPOINT_* when the
+   * directory has no such weights, WEIGHT_INDEX_* and WEIGHT_SHARD_* when index and files disagree, WEIGHT_FILE_* when a
+   * file is not what it should be.
    */
   static async open(modelDirectory: string): Promise<Checkpoint> {
     const directory = resolve(modelDirectory);
@@ -112,8 +113,8 @@ export class Checkpoint implements WeightSource {
   }
 
   /**
-   * A cursor at the root of the names, for a model that runs in these numbers. Throws WEIGHT_QUANT_AGAIN when integers
-   * would be quantised.
+   * A cursor at the root of the tensors' names, for a model that runs in these numbers. Throws WEIGHT_QUANT_AGAIN when
+   * the checkpoint is quantised already and the run would quantise it again.
    */
   weights(numbers: RunNumbers = {}): Weights {
     if (numbers.quantization && this.quantDescription) {
@@ -147,7 +148,10 @@ export class Checkpoint implements WeightSource {
     return { name, dtype, shape, parts: [{ file, offset, dtype, shape }] };
   }
 
-  /** The same name under another prefix: checkpoints of bare or wrapped models differ from ours in nothing else. */
+  /**
+   * A tensor whose name is the same but for its prefix. A model that was saved without its head, or inside another model,
+   * has the same tensors under names that begin otherwise.
+   */
   nearest(name: string): string | undefined {
     for (const known of this.tensors.keys()) {
       if (known.endsWith(`.${name}`) || name.endsWith(`.${known}`)) return known;
@@ -229,7 +233,7 @@ async function describeMissing(directory: string): Promise<AtbError> {
   });
 }
 
-/** Whether the name is taken, be it by a link to nothing. */
+/** Whether the directory has an entry of this name, even if it is a link whose target is gone. */
 async function exists(path: string): Promise<boolean> {
   try {
     await lstat(path);

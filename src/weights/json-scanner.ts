@@ -3,9 +3,9 @@ import { AtbError, describeValue } from '../errors.js';
 export type JsonKind = 'object' | 'array' | 'string' | 'number' | 'literal';
 
 export interface JsonLimits {
-  /** Containers inside one another. */
+  /** How deep objects and arrays may be nested. */
   readonly depth: number;
-  /** Members of one object, or items of one array. */
+  /** How many members an object, or items an array, may have. */
   readonly entries: number;
 }
 
@@ -21,13 +21,13 @@ const COLON = 0x3a;
 const BACKSLASH = 0x5c;
 
 const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/;
-/** A number of more digits than this is cut in messages. */
+/** Messages show at most so many characters of a number. */
 const LONGEST_NUMBER = 64;
 const FEW_KEYS = 8;
-/** 15 digits never exceed 2^53. */
+/** Integers of up to 15 digits are below 2^53, so JavaScript holds them exactly. */
 const EXACT_DIGITS = 15;
 
-// A leading byte-order mark is part of the string here, not a mark.
+// Without ignoreBOM, a decoder would drop a byte-order mark at the start of a string, and two keys could become one.
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
@@ -140,7 +140,7 @@ export class JsonScanner {
     return Number.isSafeInteger(exact) ? exact : text;
   }
 
-  /** Reads past any value, within the limits, and says how it looked: for values that nobody needs. */
+  /** Reads past a value that nobody needs, within the limits, and describes it for a message. */
   skip(): string {
     const kind = this.kind();
     switch (kind) {

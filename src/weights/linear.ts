@@ -28,7 +28,7 @@ export interface LinearOptions {
 interface LinearTensors {
   readonly weight: TensorRef;
   readonly bias: TensorRef | undefined;
-  /** Of integers only: see QuantizedTensors. */
+  /** A linear of integers has these: see QuantizedTensors. */
   readonly scale?: TensorRef | undefined;
   readonly offset?: TensorRef | undefined;
 }
@@ -43,9 +43,9 @@ export class Linear {
   private constructor(
     readonly name: string,
     readonly desc: LinearDesc,
-    /** Of what it reads and writes. */
+    /** The dtype of what it reads and writes. */
     readonly dtype: FloatDType,
-    /** Input channels that share a scale; 0: all of an output channel, or no scales. */
+    /** How many input channels share a scale. 0: each output channel has one scale, or there are no scales. */
     readonly groupSize: number,
     { weight, bias, scale, offset }: LinearTensors,
   ) {
@@ -111,7 +111,7 @@ export class Linear {
   }
 }
 
-/** What the parts have in common; parts that are stored in different ways cannot be packed. */
+/** How all parts are stored. Parts that are stored in different ways cannot be packed. */
 function commonQuant(
   weights: Weights,
   name: string,

@@ -13,7 +13,7 @@ export const GROUP_SIZE_KEY = 'group_size';
 export const FLOAT_TYPE = 'FLOAT';
 
 const MAX_BYTES = 100_000_000;
-/** The types, and what other tools put beside them. */
+/** The types take one level; other tools put nested objects beside them. */
 const MAX_DEPTH = 8;
 const KNOWN: readonly string[] = [...QUANT_DESCS, FLOAT_TYPE];
 
@@ -21,7 +21,7 @@ const KNOWN: readonly string[] = [...QUANT_DESCS, FLOAT_TYPE];
 export interface QuantDescription {
   readonly file: string;
   readonly stamp: FileStamp;
-  /** `model_quant_type`: of the checkpoint as a whole; single tensors differ. */
+  /** `model_quant_type`, which names the checkpoint as a whole. Single tensors may be of other types. */
   readonly modelType: string | undefined;
   /** How the linear of this full name is stored. Throws WEIGHT_QUANT_TYPE for what this engine lacks. */
   quantOf(linear: string): LinearQuant | undefined;

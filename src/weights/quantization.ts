@@ -37,7 +37,7 @@ export type LinearRole = 'projection' | 'head';
 /** How one linear is made of integers. */
 export interface LinearQuant {
   readonly desc: QuantDesc;
-  /** Input channels that share a scale; 0: all of an output channel. */
+  /** How many input channels share a scale; 0: all of an output channel. */
   readonly groupSize: number;
   /** The files hold the integers; otherwise floats, which the engine quantises while it packs them. */
   readonly isStored: boolean;

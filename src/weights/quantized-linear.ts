@@ -9,7 +9,7 @@ import type { TensorRef, Weights } from './weights.js';
 export interface QuantizedTensors {
   /** [n, k] int8, or [n, k / 2] with two 4-bit integers in each byte, the first in the low half. */
   readonly weight: TensorRef;
-  /** [n, groups] f32: w is about integer * scale. One group without `groupSize`. */
+  /** [n, groups] f32: w is about integer * scale. There is one group where groupSize is 0. */
   readonly scale: TensorRef;
   /** [n, groups]: zeros, because the integers are symmetric; W8A8_DYNAMIC reads none. */
   readonly offset: TensorRef | undefined;

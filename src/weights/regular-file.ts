@@ -3,7 +3,7 @@ import { type FileHandle, lstat, open, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, relative, sep } from 'node:path';
 import { AtbError } from '../errors.js';
 
-/** What tells one version of a file from another. */
+/** What shows later whether a file is still the one that was read. */
 export interface FileStamp {
   readonly path: string;
   readonly size: number;
@@ -34,7 +34,7 @@ export async function readRegularFile<T>(
     refuseIrregular(path, await stat(target));
     const { O_RDONLY, O_NONBLOCK = 0, O_NOFOLLOW = 0 } = constants;
     handle = await open(target, O_RDONLY | O_NONBLOCK | O_NOFOLLOW);
-    // And again, on what was opened: the path may mean something else by now.
+    // Checked again on the open file, because the path may have been replaced between the two calls.
     refuseIrregular(path, await handle.stat());
     const stamp = await stampOf(path, handle);
     await refuseLfsPointer(handle, stamp);
@@ -144,7 +144,7 @@ async function stampOf(path: string, file: BigStatOf): Promise<FileStamp> {
   return { path, size: Number(size), identity: `${dev}:${ino}:${size}:${mtimeNs}` };
 }
 
-/** Failures of the file system, and paths that it cannot hold, have a code; mistakes of this program have none. */
+/** Errors of the file system, and of paths that it cannot hold, carry a code; mistakes of this program carry none. */
 function hasCode(error: unknown): error is Error {
   return error instanceof Error && 'code' in error;
 }

@@ -41,7 +41,7 @@ export function openSafetensors(path: string, root = dirname(path)): Promise<Saf
     const end = await readHeaderEnd(handle, stamp);
     const bytes = await readHeader(handle, stamp, end);
     const { metadata, metadataSpan } = checkHeader({ file: path, bytes, dataBytes: stamp.size - end });
-    // The package fails on `__metadata__`. Blanks of the same length keep every offset where it is.
+    // The package fails on `__metadata__`. It is overwritten with blanks, so that all other bytes stay where they are.
     if (metadataSpan !== undefined) blankMember(bytes, ...metadataSpan);
     const parsed = new safetensors.SafeTensor(bytes);
     const tensors = new Map<string, StoredTensor>();
@@ -86,7 +86,7 @@ async function readHeaderEnd(handle: FileHandle, stamp: FileStamp): Promise<numb
   return end;
 }
 
-/** Bytes [0, end) at the start of an ArrayBuffer of their own: the package looks there, whatever the byteOffset. */
+/** Bytes [0, end), in an ArrayBuffer of their own: the package ignores byteOffset and always reads from its start. */
 async function readHeader(handle: FileHandle, stamp: FileStamp, end: number): Promise<Buffer> {
   let bytes = Buffer.allocUnsafeSlow(Math.min(end, FIRST_READ_BYTES));
   for (let done = 0; ; ) {
@@ -100,7 +100,7 @@ async function readHeader(handle: FileHandle, stamp: FileStamp, end: number): Pr
   }
 }
 
-/** No JSON text contains these anywhere: a header full of zeros (a sparse file) ends here, unread. */
+/** JSON text has no control characters. A header full of zeros, as of a sparse file, is refused before all of it is read. */
 function refuseControlBytes(file: string, bytes: Buffer, from: number): void {
   for (let at = from; at < bytes.length; at++) {
     const byte = bytes[at] ?? 0;

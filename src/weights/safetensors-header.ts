@@ -1,7 +1,7 @@
 import { AtbError } from '../errors.js';
 import { describeByte, JsonScanner } from './json-scanner.js';
 
-/** Bits of one element, by the format's name. Those that no engine operation reads are still valid in a file. */
+/** Bits of one element, by the format's name of its type. A file may hold types that the engine cannot read. */
 export const ELEMENT_BITS: ReadonlyMap<string, number> = new Map([
   ['F4', 4],
   ['F6_E2M3', 6],
@@ -34,7 +34,7 @@ export const MAX_HEADER_BYTES = 100_000_000;
 export const MAX_TENSORS = 300_000;
 /** As many axes as an ATB tensor has. */
 export const MAX_RANK = 8;
-/** Header object, entry, list; one more so that a bomb is named as such. */
+/** A header nests three levels: the object, a tensor's entry, its lists. One more level lets the error name the problem. */
 const MAX_DEPTH = 4;
 
 const METADATA = '__metadata__';
@@ -45,7 +45,7 @@ interface Extent {
   readonly end: number;
 }
 
-/** The start of a file: JSON from byte 8 to the end of `bytes`; in the file, `dataBytes` follow. */
+/** The start of a file. `bytes` ends where the header's JSON ends, which begins at byte 8; `dataBytes` of data follow it. */
 export interface HeaderSpan {
   readonly file: string;
   readonly bytes: Buffer;

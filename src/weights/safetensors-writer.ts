@@ -11,7 +11,7 @@ export interface TensorEntry {
 }
 
 const LENGTH_BYTES = 8;
-/** The data starts at a multiple of this, as files of the original implementation do. */
+/** The data starts at a multiple of this, as it does in files of the original implementation. */
 const ALIGN_BYTES = 8;
 
 /**

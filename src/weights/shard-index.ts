@@ -17,9 +17,9 @@ export interface ShardIndex {
 const MAX_INDEX_BYTES = 100_000_000;
 /** Far above the few hundred files of the largest published checkpoints. */
 const MAX_SHARDS = 10_000;
-/** The index, `metadata`, and what people put there. */
+/** The index itself, its `metadata`, and a level or two that other tools put inside. */
 const MAX_DEPTH = 4;
-/** A name, not a way: no separators, drive letters or control characters, and not hidden. */
+/** The name of a file in the folder itself: no separators, drive letters or control characters, and not hidden. */
 const SHARD_NAME = /^[^./\\:\p{Cc}][^/\\:\p{Cc}]{0,242}\.safetensors$/u;
 
 /**

@@ -7,13 +7,13 @@ import type { LinearQuant, LinearRole, QuantizationPlan } from './quantization.j
 /** A weight of the model. Its bytes stay in the files until the engine reads them. */
 export interface TensorRef {
   readonly name: string;
-  /** The element type in the checkpoint, that of the first part where parts differ; i8 for what becomes integers. */
+  /** The element type in the checkpoint: that of the first part where parts differ, i8 for what becomes integers. */
   readonly dtype: DType;
-  /** As graphs see it: two 4-bit integers are one element. */
+  /** As graphs see it, where two 4-bit integers are one element. */
   readonly shape: readonly number[];
   /** What its rows are made of, one part below the other: several for packed q/k/v or gate/up, none for a declared weight. */
   readonly parts: readonly WeightPart[];
-  /** Of a linear of integers. Such tensors keep their dtype whatever the model computes in. */
+  /** Present for the tensors of a linear of integers, which keep their dtype whatever the model computes in. */
   readonly quantized?: QuantizedPart;
 }
 
@@ -31,9 +31,12 @@ export interface QuantizedWeight extends IntegerForm {
 /** What a tensor is to a linear of integers. */
 export type QuantizedPart =
   | QuantizedWeight
-  /** f32 here; ATB wants the dtype of the activations where those stay floats. Without parts: made with its weight. */
+  /**
+   * The engine's scales are f32; ATB's have the dtype of the activations where those stay floats. A scale without parts
+   * is made with its weight.
+   */
   | { readonly role: 'scale'; readonly activations: 'float' | 'int8' }
-  /** Zeros, in no file; otherwise as a scale. */
+  /** Zeros, which are in no file; apart from that like a scale. */
   | { readonly role: 'offset'; readonly activations: 'float' };
 
 /** Where a `Weights` cursor looks names up: an opened checkpoint, or a declaration made from the configuration. */
@@ -52,9 +55,9 @@ export interface WeightSource {
   quantOf?(linear: string): LinearQuant | undefined;
 }
 
-/** What a model runs in, where that is not what the files hold. */
+/** The numbers that a model runs in, where these are not the ones in the files. */
 export interface RunNumbers {
-  /** Of activations, and of the weights that stay floats. */
+  /** The dtype of activations and of the weights that stay floats. */
   readonly dtype?: FloatDType | undefined;
   /** What becomes of linears whose weights are floats in the files. */
   readonly quantization?: QuantizationPlan | undefined;
@@ -68,7 +71,7 @@ export class Weights {
     private readonly numbers: RunNumbers = {},
   ) {}
 
-  /** Of activations, when that is decided. */
+  /** The dtype of activations; undefined until it is decided. */
   get dtype(): FloatDType | undefined {
     return this.numbers.dtype;
   }

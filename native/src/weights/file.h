@@ -6,8 +6,8 @@
 
 namespace atb {
 
-/// A regular file, read by position. Reading instead of mapping: a file that shrinks while it is in use gives an error
-/// and not a signal, and weights are copied into packed form anyway.
+/// A regular file, read by position. It is read and not mapped because a mapped file that shrinks while it is in use
+/// ends the process with a signal, where reading gives an error; weights are copied into packed form anyway.
 class File {
  public:
   /// Throws NATIVE_FILE_ERROR when it cannot be opened or is not a regular file.
@@ -17,7 +17,7 @@ class File {
   File& operator=(const File&) = delete;
 
   const std::string& path() const { return path_; }
-  uint64_t size() const { return size_; }  ///< When it was opened.
+  uint64_t size() const { return size_; }  ///< As it was when the file was opened.
 
   /// Fills `into` from `offset`. Throws NATIVE_FILE_TRUNCATED when the file ends before, NATIVE_FILE_ERROR when the
   /// system cannot read. Any thread may call it.

@@ -16,7 +16,8 @@ T* Grow(std::vector<T>& memory, int64_t count) {
   return memory.data();
 }
 
-/// A row's integers and what a kernel writes behind them: whole tiles from the start of the last group.
+/// Room for a row's integers and for what a kernel writes behind them: it fills whole tiles from the start of the last
+/// group on.
 int64_t Stride(const PackedWeight& weight) { return weight.k + 2 * kernels::kIntegerTileK; }
 
 }  // namespace
@@ -44,7 +45,7 @@ void QuantizeRows(const IntegerTarget& target, const kernels::KernelTable& kerne
     }
     for (int64_t g = 0; g < groups; ++g) {
       const int64_t first = g * channels, n = std::min(channels, k - first);
-      // The kernel fills up its last tile with zeros: groups go from front to back.
+      // The kernel fills its last tile with zeros, which the next group overwrites: so groups go from front to back.
       own_scales[g] = kernels.quantize(from + first * size, dtype, n, 1, to + first, kernels::kIntegerTileK, 0);
     }
   }

@@ -7,7 +7,7 @@
 
 namespace atb {
 
-/// Rows of int8 with room behind each for what kernels write, and a row of floats: one thread's.
+/// One thread's memory: rows of int8, each with room behind it for what kernels write there, and a row of floats.
 struct IntegerStaging {
   std::vector<int8_t> integers;
   std::vector<float> floats;
@@ -15,12 +15,12 @@ struct IntegerStaging {
   std::vector<int8_t> multipliers;
 };
 
-/// Where the integers and the scales of a weight go: scales in rows of one, or in the order of the panels.
+/// Where the integers and the scales of a weight go. Scales of groups lie in the order of the panels.
 struct IntegerTarget {
   kernels::PackedWeight weight;  ///< Its group says how many channels share a scale.
   std::byte* data;
   kernels::PackedScales order;
-  float* scales;  ///< Null: they are loaded otherwise.
+  float* scales;  ///< Null when the scales are a load of their own.
 };
 
 /// Rounds `count` rows of floats from row `row` on, [count, k] without gaps, to int8 (scale = max / 127, to nearest

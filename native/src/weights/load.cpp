@@ -16,24 +16,25 @@
 namespace atb {
 namespace {
 
-/// A weight whose parts fit together and lie inside their files.
+/// A weight to load that was checked: its parts fit together and lie inside their files.
 struct Plan {
   const WeightLoad* load;
-  DType dtype = DType::kF32;  ///< What elements are read as.
+  DType dtype = DType::kF32;  ///< What the parts are converted to before they are packed.
   std::vector<PlannedPart> parts;
-  int64_t rows = 0;  ///< Of all parts.
+  int64_t rows = 0;  ///< Of all parts together, as are the elements.
   int64_t elements = 0;
-  int64_t bytes = 0;  ///< Of the result.
+  int64_t bytes = 0;  ///< Of the loaded weight in memory.
   TensorDesc desc;
   std::optional<kernels::PackedWeight> packed;
   StoredTensor* target = nullptr;
-  // Of integers: the scales that are made with them, and of scales the order of their weight's panels.
+  // For a weight of integers: whether its scales are made with it, and where they go. For groups of scales, also those
+  // that are a load of their own: the order of the panels of their weight.
   bool makes_scales = false;
   std::optional<kernels::PackedScales> order;
-  bool may_multiply = false;  ///< The order is that of int4.
+  bool may_multiply = false;  ///< They are scales of int4, which FindMultipliers looks at.
   StoredTensor* scale_target = nullptr;
 
-  int64_t Columns() const { return load->shape[1]; }  ///< Of a matrix, as the files have them.
+  int64_t Columns() const { return load->shape[1]; }  ///< Of a matrix of parts: two int4 are one column.
   bool WantsRows() const {
     return std::ranges::any_of(parts, [](const PlannedPart& planned) { return planned.WantsRows(); });
   }
@@ -42,7 +43,8 @@ struct Plan {
   }
 };
 
-/// Elements [begin, end) of one weight: whole panels of one matrix when it is packed.
+/// What one thread reads and lays out at a time: elements [begin, end) of a weight. Of a packed one they are whole
+/// panels, of an interleaved one those of one of its halves.
 struct Piece {
   const Plan* plan;
   int64_t begin;
@@ -71,7 +73,8 @@ void AddPart(Plan& plan, const WeightPart& part, Files& files) {
   plan.parts.push_back(planned);
 }
 
-/// What the parts of a weight of integers are read as: integers, or the floats that they are.
+/// What the parts of a weight of integers are read as: integers as they are, or floats. Floats are read in their own
+/// dtype, and in f32 where that differs or where they are changed: integers are the only rounding.
 DType PartsDType(const WeightLoad& load) {
   const DType first = load.parts.empty() ? load.dtype : load.parts.front().dtype;
   if (!IsFloat(first)) return DType::kI8;
@@ -118,7 +121,8 @@ void PlanIntegers(Plan& plan) {
   plan.may_multiply = group != 0 && quantize.bits == 4;
 }
 
-/// Scales of integers that are stored are a load of their own; in groups, they follow the panels of their weight.
+/// Finds the load that brings the scales of stored integers. Scales of groups must lie as the panels of their weight
+/// do.
 void PlanStoredScales(const Plan& weight, std::vector<Plan>& plans) {
   const std::string& name = weight.load->quantize->scale_name;
   const auto scales = std::ranges::find_if(plans, [&](const Plan& plan) { return plan.load->name == name; });
@@ -143,7 +147,7 @@ void PlanStoredScales(const Plan& weight, std::vector<Plan>& plans) {
   scales->desc.layout = Layout::kPackedScales;
 }
 
-/// Scales that are made must not be another load's, lest one of them be lost.
+/// Scales that are made with a weight need a name that no other tensor of the load has.
 void RequireOwnNames(std::span<const Plan> plans) {
   std::set<std::string_view> names;
   for (const Plan& plan : plans) names.insert(plan.load->name);
@@ -297,7 +301,8 @@ std::shared_ptr<StoredTensor> AllocateScales(const Plan& plan, std::atomic<int64
   return stored;
 }
 
-/// Calls f(i, worker) for each i on all threads until one throws, which it then throws, or the load is cancelled.
+/// Calls f(i, worker) for each i, on all threads. Throws what the first failing call throws, or NATIVE_DISPOSED when
+/// the load is cancelled.
 template <typename F>
 void RunAll(int64_t count, const LoadContext& context, F&& f) {
   std::atomic<bool> failed{false};
@@ -316,8 +321,8 @@ void RunAll(int64_t count, const LoadContext& context, F&& f) {
   if (context.cancelled) throw Error("NATIVE_DISPOSED", "the engine was disposed while it loaded weights");
 }
 
-/// Scales of int4 become products of an output's scale and multipliers, where they are such: less to read, and products
-/// with the weight need no group-wise sums.
+/// Replaces the scales of int4 by one scale for each output and small multipliers, if they are exactly such products:
+/// they take fewer bytes, and multiplying by the weight needs no sums of groups.
 void FindMultipliers(StoredTensor& stored, std::atomic<int64_t>* meter) {
   Buffer bytes(static_cast<size_t>(kernels::MultiplierBytes(stored.scales)), meter);
   kernels::PackedScales products;
@@ -336,7 +341,7 @@ void FindAllMultipliers(std::span<const Plan> plans, const LoadContext& context)
          [&](int64_t i, int) { FindMultipliers(*scales[static_cast<size_t>(i)], context.meter); });
 }
 
-/// Counts bytes and says so about 200 times.
+/// Counts the bytes that were read, and reports about 200 times.
 class Progress {
  public:
   Progress(uint64_t total, const std::function<void(uint64_t, uint64_t)>& report) : total_(total), report_(report) {}

@@ -4,7 +4,7 @@
 
 namespace atb {
 
-/// The description of a row-major copy. Throws NATIVE_LAYOUT_MISMATCH for a layout that has none (a cache).
+/// What a row-major copy of such a tensor is. Throws NATIVE_LAYOUT_MISMATCH for a layout that has none (a cache).
 TensorDesc RowMajorDesc(const TensorDesc& desc);
 
 /// Writes a tensor as RowMajorDesc says: a packed weight's rows (int4 two to a byte, the first in the lower half),

@@ -8,7 +8,7 @@
 
 namespace atb {
 
-/// A tensor with the bytes that it owns. It stays where it is: `tensor.data` may point into it.
+/// A tensor with the bytes that it owns. It cannot be copied or moved, because `tensor.data` may point into it.
 struct StoredTensor {
   Buffer bytes;
   kernels::PackedWeight packed{};  ///< What `tensor.data` points to when the layout is kPackedLinear.

@@ -198,9 +198,7 @@ const File& Files::Open(const std::string& path) {
   return *file;
 }
 
-int64_t PlannedPart::FileBytes() const {
-  return file ? rows * columns * static_cast<int64_t>(SizeOf(part->dtype)) : 0;
-}
+int64_t PlannedPart::FileBytes() const { return file ? rows * columns * static_cast<int64_t>(SizeOf(part->dtype)) : 0; }
 
 PlannedPart PlanPart(const WeightPart& part, const std::string& name, Files& files) {
   const auto fail = [&](const char* code, const std::string& what) {
@@ -224,8 +222,8 @@ PlannedPart PlanPart(const WeightPart& part, const std::string& name, Files& fil
   if (part.row_order && part.shape.empty())
     fail("NATIVE_SHAPE_MISMATCH", "a scalar in " + part.file + " has no rows to order");
   planned.rows = part.shape.empty() ? 1 : part.shape[part.transposed ? 1 : 0];
-  planned.columns = part.transposed ? part.shape[0]
-                                    : Elements(std::span(part.shape).subspan(std::min<size_t>(1, part.shape.size())));
+  planned.columns =
+      part.transposed ? part.shape[0] : Elements(std::span(part.shape).subspan(std::min<size_t>(1, part.shape.size())));
   if (part.row_order) {
     CheckOrder(planned, planned.rows, name);
     planned.rows = static_cast<int64_t>(part.row_order->size());

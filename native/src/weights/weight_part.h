@@ -63,8 +63,8 @@ struct PlannedPart {
 };
 
 /// Checks that a part of weight `name` can be read: that its tensor lies inside its file, that the rows of the order
-/// are rows of the tensor. Throws NATIVE_SHAPE_MISMATCH, NATIVE_ARGUMENT_INVALID, NATIVE_FILE_ERROR, NATIVE_FILE_TRUNCATED,
-/// NATIVE_SIZE_OVERFLOW.
+/// are rows of the tensor. Throws NATIVE_SHAPE_MISMATCH, NATIVE_ARGUMENT_INVALID, NATIVE_FILE_ERROR,
+/// NATIVE_FILE_TRUNCATED, NATIVE_SIZE_OVERFLOW.
 PlannedPart PlanPart(const WeightPart& part, const std::string& name, Files& files);
 
 /// The shape of a part after its changes.
