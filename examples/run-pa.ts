@@ -21,6 +21,7 @@ async function main(): Promise<void> {
   const runner = await PARunner.load({
     ...args.runner,
     onProgress: loadProgress(process.stderr),
+    onWarning: (text) => console.error(`warning: ${text}`),
     ...(args.profile && { onPlan: logPlan(process.stderr) }),
   });
   try {

@@ -118,6 +118,8 @@ const MESSAGES = {
     `weight "${d.name}" in ${d.file} has offsets that are not zero; only symmetric integers are supported`,
   WEIGHT_QUANT_AGAIN: (d: { file: string; found: string }) =>
     `the weights are integers already (${d.file} says ${describeValue(d.found)}): quantize a float checkpoint, or load this one as it is`,
+  WEIGHT_UNREAD: (d: { directory: string; modelClass: string; tensors: readonly string[] }) =>
+    `${d.modelClass} does not read ${d.tensors.length} tensors of ${d.directory} that belong to what it reads: ${d.tensors.slice(0, 5).map(describeValue).join(', ')}${d.tensors.length > 5 ? ', …' : ''}; its answers would be wrong. Read them in the model class, or allow it (--allow_unread)`,
   WEIGHT_NOT_FINITE: (d: { name: string; file: string }) =>
     `weight "${d.name}" in ${d.file} has numbers that are not finite, which cannot be quantised`,
   // Builders

@@ -65,7 +65,7 @@ export { type CacheRef, layerCache } from './layers/cache-ref.js';
 export * from './layers/config/index.js';
 export { BaseMLP, type GatedMLPNames, type MLPConfig, UngatedMLP } from './layers/mlp.js';
 export { Module } from './layers/module.js';
-export { BaseNorm, BaseRMSNorm, HeadNorm, OffsetRMSNorm } from './layers/norms.js';
+export { BaseLayerNorm, BaseNorm, BaseRMSNorm, HeadNorm, OffsetRMSNorm } from './layers/norms.js';
 export { addResidual, addScaled } from './layers/residual.js';
 export { BaseModelATB, type ModelParts } from './models/base/base-model-atb.js';
 export { FlashForCausalLMATB } from './models/base/flash-for-causal-lm-atb.js';

@@ -92,6 +92,8 @@ const MODEL = {
     choices: ['True', 'False', 'true', 'false'],
     read: (value: string) => value.toLowerCase() === 'true',
   }),
+  like: text('like', 'model_type of the family that it begins as', { required: true }),
+  allow_unread: boolean('allowUnread', 'run although the model leaves out weights'),
   phase: text('phase', "which of the model's graphs", { choices: PHASES, required: true }),
 };
 
@@ -149,6 +151,8 @@ const ENGINE = {
 };
 
 const OUTPUT = {
+  reference: text('reference', 'what tools/oracle/reference.py recorded', { required: true }),
+  tolerance: number('tolerance', "share of a tensor's largest number that may differ"),
   stream: boolean('stream', 'print text as it comes', { default: false }),
   json: boolean('json', 'one JSON object instead of text', { default: false }),
   perf_csv: text('perfCsv', "append the original's benchmark columns to a file"),

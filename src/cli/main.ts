@@ -2,15 +2,17 @@ import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { AtbError } from '../errors.js';
 import { nearestName } from '../nearest-name.js';
+import { checkCommand } from './check.js';
 import { underscored, usageError } from './command-line.js';
+import { compareCommand } from './compare.js';
 import { evalCommand } from './eval.js';
 import { reportFailure } from './failure.js';
-
 import { graphCommand } from './graph.js';
 import { inspectCommand } from './inspect.js';
+import { newCommand } from './new.js';
 import { quantizeCommand } from './quantize.js';
 
-const COMMANDS = ['eval', 'graph', 'inspect', 'quantize'];
+const COMMANDS = ['check', 'compare', 'eval', 'graph', 'inspect', 'new', 'quantize'];
 
 /** `atb-models <command>`; `run-pa` is a program of its own. */
 async function main(): Promise<void> {
@@ -23,9 +25,12 @@ async function main(): Promise<void> {
   await yargs(args)
     .scriptName('atb-models')
     .usage('$0 <command> [options]')
+    .command(checkCommand)
+    .command(compareCommand)
     .command(evalCommand)
     .command(graphCommand)
     .command(inspectCommand)
+    .command(newCommand)
     .command(quantizeCommand)
     .demandCommand(1, 'a command is missing')
     .strictCommands()

@@ -35,6 +35,7 @@ export interface RunPaArguments {
 const RUNNER_FLAGS = [
   'model_path',
   'model_dirs',
+  'allow_unread',
   'dtype',
   'quantize',
   'quant_group_size',

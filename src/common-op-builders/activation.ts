@@ -68,10 +68,35 @@ export class Gelu implements OpBuilder<'ACTIVATION'> {
     const { gate, up } = gateAndUp(graph, param, tensors);
     const activated = `${opName}_gate_act`;
     graph.addOperation(op, [gate], [activated]);
-    const mul = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_MUL' }, `${opName}_mul`);
-    graph.addOperation(mul, [activated, up], [tensors.actOut]);
+    graph.addOperation(multiply(`${opName}_mul`), [activated, up], [tensors.actOut]);
   }
 }
+
+/** relu(x) or its square (arXiv:2109.08668, section 3), or either of a gate times up. */
+@CommonOpBuilder()
+export class Relu implements OpBuilder<'ACTIVATION'> {
+  readonly category = 'ACTIVATION';
+
+  isMatch({ kind }: Param): true | string {
+    return kind === 'relu' || kind === 'relu2' || `wants relu or relu2, found ${kind}`;
+  }
+
+  build(graph: AtbGraph, param: Param, tensors: Tensors): void {
+    const { opName, kind, isGated } = param;
+    const { gate, up } = isGated
+      ? gateAndUp(graph, param, tensors)
+      : { gate: tensorOf(param, tensors, 'input'), up: undefined };
+    const squared = kind === 'relu2';
+    const activated = isGated ? `${opName}_gate_act` : tensors.actOut;
+    const relu = squared ? `${opName}_relu` : activated;
+    const op = new BaseOperation('Activation', { activationType: 'ACTIVATION_RELU' }, opName);
+    graph.addOperation(op, [gate], [relu]);
+    if (squared) graph.addOperation(multiply(`${opName}_square`), [relu, relu], [activated]);
+    if (up !== undefined) graph.addOperation(multiply(`${opName}_mul`), [activated, up], [tensors.actOut]);
+  }
+}
+
+const multiply = (name: string) => new BaseOperation('Elewise', { elewiseType: 'ELEWISE_MUL' }, name);
 
 /** The names of a gate and up apart; cuts them from one another where they lie in one tensor. */
 function gateAndUp(

@@ -1,12 +1,13 @@
 import { CommonOpBuilderManager } from '../common-op-builders/index.js';
 import type { AtbGraph } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
-import { FULL_MASK, SLIDING_MASK } from '../step-inputs/index.js';
+import { FULL_MASK, type RopeConfig, SLIDING_MASK } from '../step-inputs/index.js';
 import { Linear } from '../weights/linear.js';
 import type { Weights } from '../weights/weights.js';
 import { type CacheRef, layerCache } from './cache-ref.js';
 import { buildRowParallelLinear } from './linear-steps.js';
 import { Module } from './module.js';
+import { projectionsOf, type QkvNames } from './projections.js';
 
 /** What attention is told by the configuration. */
 export interface AttentionConfig {
@@ -16,18 +17,24 @@ export interface AttentionConfig {
   readonly headDim: number;
   readonly qkvBias: boolean;
   readonly denseBias: boolean;
+  /** Absent without rotary embedding. */
+  readonly rope?: RopeConfig;
   /** For each layer, how many keys a query sees with its own; undefined: all before it. */
   readonly slidingWindows: readonly (number | undefined)[];
 }
 
-const SEPARATE: Qkv = { q: 'q_proj', k: 'k_proj', v: 'v_proj' };
+const SEPARATE: QkvNames = { q: 'q_proj', k: 'k_proj', v: 'v_proj' };
 
 /** How a family's attention differs from LLaMA's. */
 export interface AttentionOptions {
   /** The checkpoint's names of the projections: `q_proj`, `k_proj` and `v_proj` when absent. */
-  readonly qkv?: Qkv;
+  readonly qkv?: QkvNames;
   /** The checkpoint's name of the output projection: `o_proj` when absent. */
   readonly dense?: string;
+  /** Whether the checkpoint's weights are [in, out], as GPT-2's are; false when absent. */
+  readonly transposed?: boolean;
+  /** What the result is multiplied by, as scaled residuals are: it becomes a part of the output projection. */
+  readonly outputScale?: number;
   /** What scores are multiplied by: 1 / sqrt(headDim) when absent. */
   readonly scale?: number;
   /** False for encoders, whose tokens all see each other and which keep nothing; true when absent. */
@@ -72,27 +79,24 @@ export abstract class BaseAttention extends Module {
       dense = 'o_proj',
       scale = 1 / Math.sqrt(config.headDim),
       isCausal = true,
+      transposed = false,
+      outputScale = 1,
     }: AttentionOptions = {},
   ) {
     super();
     const { hiddenSize, numAttentionHeads, numKeyValueHeads, headDim } = config;
-    const [queries, keys] = [numAttentionHeads * headDim, numKeyValueHeads * headDim];
     this.windowSize = config.slidingWindows[layerId];
     this.scale = scale;
     this.isCausal = isCausal;
     this.qkv = Linear.load(weights, {
       name: 'query_key_value',
-      parts: [
-        { name: qkv.q, outFeatures: queries },
-        { name: qkv.k, outFeatures: keys },
-        { name: qkv.v, outFeatures: keys },
-      ],
+      parts: projectionsOf(config, qkv, transposed),
       inFeatures: hiddenSize,
       hasBias: config.qkvBias,
     });
     this.dense = Linear.load(weights, {
-      parts: [{ name: dense, outFeatures: hiddenSize }],
-      inFeatures: queries,
+      parts: [{ name: dense, outFeatures: hiddenSize, transposed, times: outputScale }],
+      inFeatures: numAttentionHeads * headDim,
       hasBias: config.denseBias,
     });
     this.cache = layerCache(layerId, { heads: numKeyValueHeads, keySize: headDim, valueSize: headDim });

@@ -14,6 +14,16 @@ export interface MLPConfig {
   readonly mlpBias: boolean;
 }
 
+/** How a family's MLP differs from LLaMA's. */
+export interface MLPOptions<Names> {
+  /** The checkpoint's names of the projections. */
+  readonly names?: Names;
+  /** Whether the checkpoint's weights are [in, out], as GPT-2's are; false when absent. */
+  readonly transposed?: boolean;
+  /** What the result is multiplied by, as scaled residuals are: it becomes a part of the last projection. */
+  readonly outputScale?: number;
+}
+
 /** The checkpoint's names of a gated MLP's projections, or of one that holds gate over up. */
 export type GatedMLPNames =
   | { readonly gate: string; readonly up: string; readonly down: string }
@@ -28,7 +38,11 @@ export class BaseMLP extends Module {
   constructor(
     { hiddenSize, intermediateSize, hiddenAct, mlpBias: hasBias }: MLPConfig,
     weights: Weights,
-    names: GatedMLPNames = { gate: 'gate_proj', up: 'up_proj', down: 'down_proj' },
+    {
+      names = { gate: 'gate_proj', up: 'up_proj', down: 'down_proj' },
+      transposed = false,
+      outputScale = 1,
+    }: MLPOptions<GatedMLPNames> = {},
   ) {
     super();
     const inFeatures = hiddenSize;
@@ -37,21 +51,21 @@ export class BaseMLP extends Module {
     this.gateUp =
       'gateUp' in names
         ? Linear.load(weights, {
-            parts: [{ name: names.gateUp, outFeatures: 2 * outFeatures }],
+            parts: [{ name: names.gateUp, outFeatures: 2 * outFeatures, transposed }],
             inFeatures,
             hasBias,
           })
         : Linear.load(weights, {
             name: 'gate_up_proj',
             parts: [
-              { name: names.gate, outFeatures },
-              { name: names.up, outFeatures },
+              { name: names.gate, outFeatures, transposed },
+              { name: names.up, outFeatures, transposed },
             ],
             inFeatures,
             hasBias,
           });
     this.down = Linear.load(weights, {
-      parts: [{ name: names.down, outFeatures: hiddenSize }],
+      parts: [{ name: names.down, outFeatures: hiddenSize, transposed, times: outputScale }],
       inFeatures: intermediateSize,
       hasBias,
     });
@@ -100,17 +114,21 @@ export class UngatedMLP extends Module {
   constructor(
     { hiddenSize, intermediateSize, hiddenAct, mlpBias: hasBias }: MLPConfig,
     weights: Weights,
-    names: { readonly up: string; readonly down: string } = { up: 'up_proj', down: 'down_proj' },
+    {
+      names = { up: 'up_proj', down: 'down_proj' },
+      transposed = false,
+      outputScale = 1,
+    }: MLPOptions<{ readonly up: string; readonly down: string }> = {},
   ) {
     super();
     this.hiddenAct = hiddenAct;
     this.up = Linear.load(weights, {
-      parts: [{ name: names.up, outFeatures: intermediateSize }],
+      parts: [{ name: names.up, outFeatures: intermediateSize, transposed }],
       inFeatures: hiddenSize,
       hasBias,
     });
     this.down = Linear.load(weights, {
-      parts: [{ name: names.down, outFeatures: hiddenSize }],
+      parts: [{ name: names.down, outFeatures: hiddenSize, transposed, times: outputScale }],
       inFeatures: intermediateSize,
       hasBias,
     });

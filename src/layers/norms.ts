@@ -1,7 +1,10 @@
 import { CommonOpBuilderManager } from '../common-op-builders/index.js';
 import { type AtbGraph, dim } from '../graph/atb-graph.js';
+import type { RopeConfig } from '../step-inputs/index.js';
+import { constantWeight, withRowOrder } from '../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
 import { Module } from './module.js';
+import { rotaryOrder } from './projections.js';
 
 /** A norm over the last axis: statistics in f32, the result in the model's dtype. */
 export abstract class BaseNorm extends Module {
@@ -26,10 +29,13 @@ export class BaseRMSNorm extends BaseNorm {
   /** What is added to the weight before it multiplies. */
   protected readonly weightOffset: 0 | 1 = 0;
 
-  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH. */
-  constructor(weights: Weights, size: number, epsilon: number) {
+  /**
+   * `rowOrder`: in which order the input has what the weight is for, where rows of a projection were reordered at load.
+   * Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH.
+   */
+  constructor(weights: Weights, size: number, epsilon: number, rowOrder?: Int32Array) {
     super(weights, epsilon);
-    this.weight = weights.get('weight', [size]);
+    this.weight = withRowOrder(weights.get('weight', [size]), rowOrder);
   }
 
   override getWeights(): TensorRef[] {
@@ -55,28 +61,66 @@ export class OffsetRMSNorm extends BaseRMSNorm {
   protected override readonly weightOffset = 1;
 }
 
+/** What a norm of heads needs to know of them. */
+export interface NormedHeads {
+  readonly heads: number;
+  readonly headDim: number;
+  /** Of queries and keys that are rotated afterwards. */
+  readonly rope?: RopeConfig;
+}
+
 /** RMSNorm of each head of a projection: `input` [tokens, heads * headDim] -> the same shape, normalised head by head. */
 export class HeadNorm extends Module {
   private readonly norm: BaseRMSNorm;
 
-  /** `norm` is over the elements of one head. */
+  /** `Norm` is over the elements of one head. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH. */
   constructor(
     weights: Weights,
-    private readonly heads: number,
-    private readonly headDim: number,
+    private readonly sizes: NormedHeads,
     epsilon: number,
     Norm: typeof BaseRMSNorm = BaseRMSNorm,
   ) {
     super();
-    this.norm = new Norm(weights, headDim, epsilon);
+    this.norm = new Norm(weights, sizes.headDim, epsilon, rotaryOrder(1, sizes.rope));
   }
 
   buildGraph(graph: AtbGraph, input: string): string {
     const { name } = this.norm;
     const inHeads = `${name}_heads`;
-    graph.addReshape(input, inHeads, [dim(0), this.heads, this.headDim]);
+    graph.addReshape(input, inHeads, [dim(0), this.sizes.heads, this.sizes.headDim]);
     const normed = this.norm.buildGraph(graph, inHeads, `${name}_heads_out`);
     graph.addReshape(normed, `${name}_out`, [dim(0), dim(1, 2)]);
     return `${name}_out`;
+  }
+}
+
+/** (x - mean) / deviation * weight + bias (arXiv:1607.06450). ATB always adds a bias: without one, zeros are added. */
+export class BaseLayerNorm extends BaseNorm {
+  readonly weight: TensorRef;
+  readonly bias: TensorRef;
+
+  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH. */
+  constructor(weights: Weights, size: number, epsilon: number, { hasBias }: { readonly hasBias: boolean }) {
+    super(weights, epsilon);
+    this.weight = weights.get('weight', [size]);
+    this.bias = hasBias ? weights.get('bias', [size]) : constantWeight(weights.path('bias'), [size], 0);
+  }
+
+  override getWeights(): TensorRef[] {
+    return [this.weight, this.bias];
+  }
+
+  buildGraph(graph: AtbGraph, input: string): string {
+    const normOut = `${this.name}_out`;
+    CommonOpBuilderManager.getBuilder({
+      category: 'NORM',
+      opName: this.name,
+      normType: 'LayerNorm',
+      epsilon: this.epsilon,
+      weight: this.weight.name,
+      bias: this.bias.name,
+      enableAddNorm: false,
+    }).build(graph, { input, normOut });
+    return normOut;
   }
 }

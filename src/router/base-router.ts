@@ -43,6 +43,11 @@ export abstract class BaseRouter<C extends BaseConfig = BaseConfig> {
   protected abstract getConfig(): C;
   protected abstract getModelClass(): CausalLMClass<C>;
 
+  /** Names of tensors that a model of this family need not read: they hold what is computed anyway. */
+  get harmlessTensors(): readonly RegExp[] {
+    return [/\.rotary_emb\.inv_freq$/];
+  }
+
   get config(): C {
     this.#config ??= this.getConfig();
     return this.#config;

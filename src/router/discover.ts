@@ -1,5 +1,7 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
+import module from 'node:module';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { AtbError } from '../errors.js';
@@ -27,20 +29,51 @@ export async function discoverModels(dir: string): Promise<string[]> {
   return found;
 }
 
+/** This package, for whoever imports it by its name. */
+const SELF = new URL('../index.js', import.meta.url).href;
+let resolvesSelf = false;
+
+/**
+ * Makes `import 'atb-models'` in a model directory mean this very copy of the package: wherever the directory lies, and
+ * although another copy may be nearer, in which its router would register with nobody.
+ */
+function resolveSelf(): void {
+  if (resolvesSelf) return;
+  resolvesSelf = true;
+  // Hooks live in a module of their own.
+  const source = `export async function resolve(name, context, next) {
+    return name === 'atb-models' ? { url: ${JSON.stringify(SELF)}, shortCircuit: true } : next(name, context);
+  }`;
+  module.register(`data:text/javascript,${encodeURIComponent(source)}`);
+}
+
 async function importModel(file: string): Promise<void> {
   if (imported.has(file)) return;
+  resolveSelf();
   const before = knownModelTypes().length;
   let model: object;
   try {
     model = await import(pathToFileURL(file).href);
   } catch (cause) {
     if (cause instanceof AtbError) throw cause;
-    throw fail(file, `cannot be imported: ${cause instanceof Error ? cause.message : cause}`, cause);
+    throw fail(file, `cannot be imported: ${importProblem(file, cause)}`, cause);
   }
   imported.add(file);
   // Another model may have imported this one, and so registered it, before.
   const registered = knownModelTypes().length > before || Object.values(model).some(isRouter);
-  if (!registered) throw fail(file, 'registers no router');
+  if (!registered) throw fail(file, 'registers no router; call registerModel(model_type, Router) in it');
+}
+
+/** What went wrong, where in the file, and the way out where there is one. */
+function importProblem(file: string, cause: unknown): string {
+  if (!(cause instanceof Error)) return String(cause);
+  if ((cause as NodeJS.ErrnoException).code === 'ERR_UNKNOWN_FILE_EXTENSION' && file.endsWith('.ts'))
+    return `Node ${process.versions.node} does not read TypeScript; use Node 22.18 or newer, or compile it to index.js`;
+  if (!(cause instanceof SyntaxError)) return cause.message;
+  // Node keeps the line of a syntax error for those that nobody catches; its check prints it.
+  const { stderr } = spawnSync(process.execPath, ['--check', file], { encoding: 'utf8', timeout: 5000 });
+  const [, line] = /:(\d+)$/m.exec(stderr.split('\n')[0] ?? '') ?? [];
+  return line === undefined ? cause.message : `${cause.message} (line ${line})`;
 }
 
 const fail = (path: string, reason: string, cause?: unknown): AtbError =>

@@ -64,6 +64,7 @@ interface Loaded {
   readonly profiler: Profiler | undefined;
   readonly engine: NativeEngine;
   readonly inputs: ServedInputs;
+  readonly graphs: ReadonlyMap<GraphKind, GraphSpec>;
   readonly graphIds: ReadonlyMap<GraphKind, number>;
   readonly onPlan: RunnerOptions['onPlan'];
 }
@@ -148,6 +149,7 @@ export class ModelRunner {
         blockBytes: kvBlockBytes(caches, cacheDType, blockSize),
         engine,
         inputs,
+        graphs,
         graphIds: new Map([...graphs].map(([kind, spec]) => [kind, engine.loadGraph(spec)])),
         loadMs: performance.now() - start,
         profiler,
@@ -209,6 +211,33 @@ export class ModelRunner {
   async forward(inputs: ForwardInputs): Promise<Tensor<'f32'>> {
     const { logits } = await this.#run(stepOfForward(inputs), { logits: true });
     return logits as Tensor<'f32'>;
+  }
+
+  /**
+   * One prompt through the prefill graph, with inner tensors by their paths (`layer_0/attn_out`): for experiments and for
+   * comparing. `logits` are those of every token, [tokens, vocab]. A graph after passes has fewer tensors to ask for.
+   * @throws NATIVE_ERROR for a path that the graph does not have
+   */
+  async trace(
+    tokenIds: Int32Array,
+    paths: readonly string[],
+  ): Promise<{ readonly tensors: Readonly<Record<string, Tensor>>; readonly logits: Tensor | undefined }> {
+    const { engine, inputs, graphs } = this.#loaded;
+    const spec = graphs.get(PREFILL);
+    if (spec === undefined) return { tensors: {}, logits: undefined };
+    const blocks = Array.from({ length: Math.ceil(tokenIds.length / this.blockSize) }, (_, block) => block);
+    const positionIds = Int32Array.from(tokenIds.keys());
+    const step = stepOfForward({
+      inputIds: tokenIds,
+      positionIds,
+      isPrefill: true,
+      blockTables: [blocks],
+      slots: positionIds,
+      inputLengths: Int32Array.of(tokenIds.length),
+      lmHeadIndices: positionIds,
+    });
+    const { outputs, intermediates } = await engine.forward(spec, inputs.make(step), paths);
+    return { tensors: intermediates, logits: outputs[spec.outputs[0] ?? ''] };
   }
 
   /** Waits for nothing: pending steps settle first, later calls throw ENGINE_DISPOSED. */

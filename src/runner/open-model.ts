@@ -1,5 +1,5 @@
 import type { FloatDType } from '../dtype.js';
-import { refuseRequest } from '../errors.js';
+import { describeValue, refuseRequest } from '../errors.js';
 import { type KvQuantOptions, kvCacheDType } from '../kv-cache/kv-quant.js';
 import type { BaseConfig } from '../layers/config/index.js';
 import { getModel } from '../models/get-model.js';
@@ -7,6 +7,7 @@ import type { CausalLM, Router } from '../router/index.js';
 import { Checkpoint } from '../weights/checkpoint.js';
 import { type QuantizationPlan, type QuantizeOptions, quantizationPlan } from '../weights/quantization.js';
 import { loadTextProcessing, type TextProcessing, type TextProcessingOptions } from './text-processing.js';
+import { refuseUnread, unreadWeights } from './unread-weights.js';
 
 /** How a model runs, where that is not as its config.json says. */
 export interface PlanOptions extends QuantizeOptions, KvQuantOptions {
@@ -21,6 +22,10 @@ export interface OpenModelOptions extends PlanOptions, TextProcessingOptions {
   readonly modelPath: string;
   /** Folders with model directories of the user's own, beside this package's. */
   readonly modelDirs?: readonly string[];
+  /** Load a checkpoint although the model leaves out tensors that belong to what it reads. */
+  readonly allowUnread?: boolean;
+  /** Called with each thing that is odd about the checkpoint but does not keep it from running. */
+  readonly onWarning?: (text: string) => void;
 }
 
 /** What is decided about a model from its config.json and the options alone, checked. */
@@ -75,6 +80,7 @@ export async function openModel(options: OpenModelOptions): Promise<OpenModel> {
   const plan = planModel(await getModel(options.modelPath, options), options);
   const checkpoint = await Checkpoint.open(options.modelPath);
   const model = modelOf(plan, checkpoint);
+  checkUnread(plan, checkpoint, model, options);
   let text: Promise<TextProcessing> | undefined;
   return {
     ...plan,
@@ -86,6 +92,18 @@ export async function openModel(options: OpenModelOptions): Promise<OpenModel> {
       return text;
     },
   };
+}
+
+function checkUnread(
+  { router }: ModelPlan,
+  checkpoint: Checkpoint,
+  model: CausalLM,
+  { allowUnread = false, onWarning }: OpenModelOptions,
+): void {
+  const unread = unreadWeights(checkpoint, model.getWeights(), router.harmlessTensors);
+  if (!allowUnread) refuseUnread(unread, checkpoint.directory, router.modelClass.name);
+  for (const name of [...unread.errors, ...unread.warnings])
+    onWarning?.(`${describeValue(name)} of ${checkpoint.directory} is not read`);
 }
 
 /** The model over its weights' headers. @throws WEIGHT_* for weights that are not what it needs */

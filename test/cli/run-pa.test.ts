@@ -168,6 +168,9 @@ describe("run-pa's command line", () => {
       text: _x,
       format: _f,
       output: _o,
+      like: _l,
+      reference: _r,
+      tolerance: _q,
       ...flags
     } = FLAGS;
     for (const name of Object.keys(flags)) expect(text).to.match(new RegExp(`^ {2}--${name} `, 'm'));

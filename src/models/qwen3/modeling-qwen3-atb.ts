@@ -14,9 +14,9 @@ export class Qwen3Attention extends BaseAttention {
 
   constructor(layerId: number, config: DecoderConfig, weights: Weights) {
     super(layerId, config, weights);
-    const { headDim, rmsNormEps, numAttentionHeads, numKeyValueHeads } = config;
-    this.qNorm = new HeadNorm(weights.at('q_norm'), numAttentionHeads, headDim, rmsNormEps);
-    this.kNorm = new HeadNorm(weights.at('k_norm'), numKeyValueHeads, headDim, rmsNormEps);
+    const { rmsNormEps, numAttentionHeads, numKeyValueHeads } = config;
+    this.qNorm = new HeadNorm(weights.at('q_norm'), { ...config, heads: numAttentionHeads }, rmsNormEps);
+    this.kNorm = new HeadNorm(weights.at('k_norm'), { ...config, heads: numKeyValueHeads }, rmsNormEps);
   }
 
   buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {

@@ -1,0 +1,142 @@
+import type { CommandModule } from 'yargs';
+import { AtbError } from '../errors.js';
+import type { GraphKind } from '../graph/graph-kind.js';
+import { problemText, specProblems } from '../graph/legality.js';
+import { inputDescs } from '../models/base/input-descs.js';
+import { loadModels } from '../models/get-model.js';
+import { type CausalLM, getRouter, readConfigDict } from '../router/index.js';
+import { modelOf, type OpenModelOptions, planModel } from '../runner/open-model.js';
+import { unreadWeights } from '../runner/unread-weights.js';
+import { Checkpoint } from '../weights/checkpoint.js';
+import { declaredWeights } from '../weights/weights.js';
+import { declareFlags, optionsOf } from './command-line.js';
+
+/** Something about a model that its author should know. */
+export interface Finding {
+  readonly level: 'error' | 'warning';
+  /** What was looked at: `config`, `weights`, `graph prefill`, `legality decode`. */
+  readonly subject: string;
+  readonly text: string;
+  /** The author's own line that it comes from, where there is one: `my-models/foo/index.mjs:24`. */
+  readonly where?: string;
+}
+
+/** Sizes of the step for which graphs are checked: more than one sequence, block and mask. */
+const STEP = { batch: 2, tokens: 300, blockSize: 128 } as const;
+
+/**
+ * Looks at a model as far as that goes without running it: its configuration, what it reads of its checkpoint, its graphs
+ * of each kind, and whether ATB would take them. Throws ROUTER_* when there is no model to look at.
+ */
+export async function checkModel(options: OpenModelOptions): Promise<Finding[]> {
+  await loadModels(options.modelDirs);
+  const dict = await readConfigDict(options.modelPath);
+  const router = new (getRouter(dict.model_type))(options.modelPath, dict);
+  const found = new Findings();
+  const plan = found.attempt('config', () => planModel(router, options));
+  if (!plan) return found.list;
+  const checkpoint = await found.attemptAsync('weights', () => Checkpoint.open(options.modelPath));
+  const model = found.attempt('weights', () =>
+    checkpoint ? modelOf(plan, checkpoint) : router.createModel(declaredWeights(plan.dtype), plan.config),
+  );
+  if (!model) return found.list;
+  for (const { key, value } of plan.config.unreadKeys ?? [])
+    found.add('warning', 'config', `${key} (${value}) is read by nobody`);
+  if (checkpoint)
+    reportUnread(found, router.harmlessTensors, checkpoint, model, options.allowUnread ?? false);
+  for (const kind of model.graphKinds ?? []) checkGraph(found, model, kind);
+  return found.list;
+}
+
+function reportUnread(
+  found: Findings,
+  harmless: readonly RegExp[],
+  checkpoint: Checkpoint,
+  model: CausalLM,
+  isAllowed: boolean,
+): void {
+  const unread = found.attempt('weights', () => unreadWeights(checkpoint, model.getWeights(), harmless));
+  const level = isAllowed ? 'warning' : 'error';
+  for (const name of unread?.errors ?? [])
+    found.add(level, 'weights', `${name} is not read, although it belongs to a module or layer that is`);
+  for (const name of unread?.warnings ?? [])
+    found.add('warning', 'weights', `${name} is not read, nor anything else of its module`);
+}
+
+function checkGraph(found: Findings, model: CausalLM, kind: GraphKind): void {
+  const spec = found.attempt(`graph ${kind.name}`, () => model.buildGraph(kind));
+  if (!spec) return;
+  // ATB takes no f32: what runs in f32 here would run in bf16 there.
+  const subject = `legality ${kind.name}`;
+  const problems = found.attempt(subject, () => specProblems(spec, inputDescs(model, kind, 'bf16', STEP)));
+  for (const problem of problems ?? []) found.add('error', subject, problemText(problem));
+}
+
+class Findings {
+  readonly list: Finding[] = [];
+
+  add(level: Finding['level'], subject: string, text: string, where?: string): void {
+    const known = this.list.some((other) => other.subject === subject && other.text === text);
+    if (!known) this.list.push({ level, subject, text, ...(where !== undefined && { where }) });
+  }
+
+  /** Runs a step; what it throws becomes a finding. */
+  attempt<T>(subject: string, step: () => T): T | undefined {
+    try {
+      return step();
+    } catch (error) {
+      this.#thrown(subject, error);
+      return undefined;
+    }
+  }
+
+  async attemptAsync<T>(subject: string, step: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await step();
+    } catch (error) {
+      this.#thrown(subject, error);
+      return undefined;
+    }
+  }
+
+  #thrown(subject: string, error: unknown): void {
+    const { message, stack = '' } = error instanceof Error ? error : new Error(String(error));
+    const own = !(error instanceof AtbError) || !error.code.startsWith('CONFIG_');
+    this.add('error', subject, message, own ? authorLine(stack) : undefined);
+  }
+}
+
+/** The first line of a stack that is neither this package's nor Node's: the author's own. */
+export function authorLine(stack: string): string | undefined {
+  const home = new URL('../../', import.meta.url).href;
+  for (const line of stack.split('\n').slice(1)) {
+    const [, place, at] = /\(?(file:\/\/[^)]+?):(\d+):\d+\)?$/.exec(line) ?? [];
+    if (place !== undefined && !place.startsWith(home)) return `${new URL(place).pathname}:${at}`;
+  }
+  return undefined;
+}
+
+/** Findings for a terminal, errors first, and a closing line. */
+export function findingsText(found: readonly Finding[]): string {
+  const errors = found.filter(({ level }) => level === 'error');
+  const warnings = found.filter(({ level }) => level === 'warning');
+  const lines = [...errors, ...warnings].map(
+    ({ level, subject, text, where }) => `${level}: ${subject}: ${text}${where ? `\n  at ${where}` : ''}\n`,
+  );
+  return `${lines.join('')}${errors.length} errors, ${warnings.length} warnings\n`;
+}
+
+const FLAGS = ['model_path', 'model_dirs', 'allow_unread', 'dtype', 'quantize', 'json'] as const;
+
+/** `atb-models check`: what is wrong with a model before it runs. Ends with 1 when something is. */
+export const checkCommand: CommandModule = {
+  command: 'check',
+  describe: 'say what is wrong with a model: its config, unread weights, its graphs',
+  builder: (argv) => declareFlags(argv, { command: 'atb-models check', flags: FLAGS }),
+  async handler(argv) {
+    const { json, ...options } = optionsOf(argv, FLAGS);
+    const found = await checkModel(options);
+    process.stdout.write(json ? `${JSON.stringify(found, null, 2)}\n` : findingsText(found));
+    if (found.some(({ level }) => level === 'error')) process.exitCode = 1;
+  },
+};

@@ -1,0 +1,90 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import type { CommandModule } from 'yargs';
+import { AtbError, refuseRequest } from '../errors.js';
+import { loadModels } from '../models/get-model.js';
+import { getRouter, knownModelTypes, MODEL_TYPE_ALIASES } from '../router/index.js';
+import { declareFlags, optionsOf } from './command-line.js';
+
+export interface NewModelArguments {
+  /** The directory to make; its name becomes the `model_type`. */
+  readonly directory: string;
+  /** The `model_type` of the family that it begins as. */
+  readonly like: string;
+}
+
+/**
+ * Writes a model directory that runs: another name for a known family, with the classes in which the difference goes.
+ * Returns the file. Throws REQUEST_INVALID for a name or a directory that cannot be, ROUTER_UNKNOWN_MODEL.
+ */
+export async function writeNewModel({ directory, like: given }: NewModelArguments): Promise<string> {
+  const folder = resolve(directory);
+  const modelType = basename(folder);
+  if (!/^[a-z][a-z0-9_]*$/.test(modelType))
+    refuseRequest('DIRECTORY', 'a folder whose name is a model_type: small letters, digits and _', modelType);
+  await loadModels();
+  if (knownModelTypes().includes(modelType))
+    refuseRequest('DIRECTORY', 'the name of a model_type that is not known yet', modelType);
+  const like = MODEL_TYPE_ALIASES.get(given) ?? given;
+  const Router = getRouter(like);
+  const file = join(folder, 'index.mjs');
+  try {
+    await mkdir(folder, { recursive: true });
+    await writeFile(file, sourceOf(modelType, like, Router.name), { flag: 'wx' });
+  } catch (cause) {
+    const expected = 'a folder that can be written and has no index.mjs yet';
+    throw new AtbError('REQUEST_INVALID', { field: 'DIRECTORY', expected, found: folder }, { cause });
+  }
+  return file;
+}
+
+const camel = (name: string): string =>
+  name.replace(/(?:^|_)([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+
+/** The file of a family that differs from another in its name so far. */
+function sourceOf(modelType: string, like: string, router: string): string {
+  const name = camel(modelType);
+  const model = `Flash${camel(like)}ForCausalLMATB`;
+  return `import { ${[model, router, 'registerModel'].sort().join(', ')} } from 'atb-models';
+
+/**
+ * ${modelType}: ${like} so far. What differs goes here: docs/adding-a-model.md has a table of differences and their pieces.
+ * \`npx atb-models check\` says what is left over, \`npx atb-models compare\` which tensor differs first.
+ */
+export class Flash${name}ForCausalLMATB extends ${model} {
+  name = '${modelType}';
+}
+
+/** Reads config.json, and says which class runs it. */
+export class ${name}Router extends ${router} {
+  getModelClass() {
+    return Flash${name}ForCausalLMATB;
+  }
+}
+
+registerModel('${modelType}', ${name}Router);
+`;
+}
+
+const FLAGS = ['like'] as const;
+
+/** `atb-models new`: a model directory to begin with. */
+export const newCommand: CommandModule = {
+  command: 'new <directory>',
+  describe: 'write a model directory that runs, to change from there',
+  builder: (argv) =>
+    declareFlags(
+      argv.positional('directory', {
+        type: 'string',
+        describe: 'folder to make; its name is the model_type',
+      }),
+      { command: 'atb-models new', flags: FLAGS, alsoKnown: ['directory'] },
+    ),
+  async handler(argv) {
+    const file = await writeNewModel({ directory: String(argv.directory), ...optionsOf(argv, FLAGS) });
+    process.stdout.write(
+      `${file}\nSet "model_type": "${basename(resolve(String(argv.directory)))}" in config.json, then:\n` +
+        '  npx atb-models check --model_dirs DIR --model_path CHECKPOINT\n',
+    );
+  },
+};

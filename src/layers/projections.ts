@@ -1,0 +1,56 @@
+import type { RopeConfig } from '../step-inputs/index.js';
+import { rotaryRowOrder } from '../step-inputs/rotary/rotary-row-order.js';
+import type { LinearPart } from '../weights/linear-part.js';
+import { consecutiveRows, groupedRows, type PackedRows } from '../weights/row-orders.js';
+
+/** How a checkpoint stores the projections of attention. */
+export type QkvNames =
+  /** One tensor each. */
+  | { readonly q: string; readonly k: string; readonly v: string }
+  /** One tensor for all. `blocks`: queries, then keys, then values. `groups`: of each key head its queries, key and value. */
+  | { readonly packed: string; readonly order: 'blocks' | 'groups' };
+
+/** Sizes that projections depend on. */
+export interface ProjectionSizes {
+  readonly numAttentionHeads: number;
+  readonly numKeyValueHeads: number;
+  readonly headDim: number;
+  /** Absent without rotary embedding. */
+  readonly rope?: RopeConfig;
+}
+
+/**
+ * Queries, keys and values as parts of one linear, whatever the checkpoint's packing. Rows of queries and keys are put into
+ * the order in which the engine, and ATB, rotate whole heads by halves: so every rotary layout becomes one.
+ */
+export function projectionsOf(
+  sizes: ProjectionSizes,
+  names: QkvNames,
+  transposed: boolean,
+): readonly [LinearPart, LinearPart, LinearPart] {
+  const { numAttentionHeads: heads, numKeyValueHeads: kvHeads, headDim, rope } = sizes;
+  const [qRows, kRows, vRows] = 'packed' in names ? packedRows(sizes, names.order) : [];
+  const { q, k, v } = 'packed' in names ? { q: names.packed, k: names.packed, v: names.packed } : names;
+  const [queries, keys] = [heads * headDim, kvHeads * headDim];
+  return [
+    { name: q, outFeatures: queries, rows: qRows, rowOrder: rotaryOrder(heads, rope), transposed },
+    { name: k, outFeatures: keys, rows: kRows, rowOrder: rotaryOrder(kvHeads, rope), transposed },
+    { name: v, outFeatures: keys, rows: vRows, transposed },
+  ];
+}
+
+function packedRows(
+  { numAttentionHeads: heads, numKeyValueHeads: kvHeads, headDim }: ProjectionSizes,
+  order: 'blocks' | 'groups',
+): PackedRows[] {
+  return order === 'blocks'
+    ? consecutiveRows([heads, kvHeads, kvHeads].map((count) => count * headDim))
+    : groupedRows({ groups: kvHeads, headsPerGroup: [heads / kvHeads, 1, 1], headDim });
+}
+
+/**
+ * The order in which rows of queries or keys, and weights of norms of them, are rotated by halves. Undefined where that is
+ * the checkpoint's own, or where nothing is rotated.
+ */
+export const rotaryOrder = (heads: number, rope: RopeConfig | undefined): Int32Array | undefined =>
+  rope && rotaryRowOrder({ heads, ...rope });
