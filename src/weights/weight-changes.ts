@@ -38,7 +38,8 @@ export function rowsOf(
 
 /**
  * Row i of the result is row order[i] of [rows, …]. Rows may repeat or be left out: the result has as many as the order.
- * Without an order the weight stays as it is.
+ * Without an order the weight stays as it is. Of a concatenated weight, order its tensors before they are concatenated:
+ * each stretch of rows that come from one tensor becomes a part, of which the engine takes 4096.
  */
 export function withRowOrder(ref: TensorRef, order: Int32Array | undefined): TensorRef {
   if (order === undefined) return ref;
