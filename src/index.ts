@@ -63,9 +63,17 @@ export {
 export { BaseLayer } from './layers/base-layer.js';
 export { type CacheRef, layerCache } from './layers/cache-ref.js';
 export * from './layers/config/index.js';
-export { BaseMLP, type GatedMLPNames, type MLPConfig, UngatedMLP } from './layers/mlp.js';
+export { BaseMLP, type GatedMLPNames, type MLPConfig, type MLPOptions, UngatedMLP } from './layers/mlp.js';
 export { Module } from './layers/module.js';
-export { BaseLayerNorm, BaseNorm, BaseRMSNorm, HeadNorm, OffsetRMSNorm } from './layers/norms.js';
+export {
+  BaseLayerNorm,
+  BaseNorm,
+  BaseRMSNorm,
+  HeadNorm,
+  type NormedHeads,
+  OffsetRMSNorm,
+} from './layers/norms.js';
+export { type QkvNames, rotaryOrder } from './layers/projections.js';
 export { addResidual, addScaled } from './layers/residual.js';
 export { BaseModelATB, type ModelParts } from './models/base/base-model-atb.js';
 export { FlashForCausalLMATB } from './models/base/flash-for-causal-lm-atb.js';
@@ -84,7 +92,9 @@ export {
   RegisterRouter,
   type Router,
   registerModel,
+  routerOf,
 } from './router/index.js';
+export { type CompareOptions, compareWithReference, type TensorComparison } from './runner/compare.js';
 export { ModelRunner, type ModelRunnerOptions, type RunnerOptions } from './runner/model-runner.js';
 export { type OpenModel, type OpenModelOptions, openModel } from './runner/open-model.js';
 export {

@@ -9,3 +9,4 @@ export {
 export { readConfigDict } from './config-file.js';
 export { discoverModels } from './discover.js';
 export { getRouter, knownModelTypes, RegisterRouter, registerModel } from './registry.js';
+export { routerOf } from './router-of.js';

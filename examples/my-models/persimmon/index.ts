@@ -5,7 +5,6 @@ import {
   BaseLayer,
   BaseLayerNorm,
   BaseModelATB,
-  BaseRouter,
   biases,
   type ConfigOf,
   defineConfig,
@@ -18,6 +17,7 @@ import {
   positive,
   registerModel,
   rotaryConfig,
+  routerOf,
   textModel,
   UngatedMLP,
   type Weights,
@@ -93,14 +93,4 @@ export class FlashPersimmonForCausalLMATB extends FlashForCausalLMATB<PersimmonC
   }
 }
 
-class PersimmonRouter extends BaseRouter<PersimmonConfig> {
-  protected getConfig(): PersimmonConfig {
-    return PERSIMMON_CONFIG.read(this.configDict);
-  }
-
-  protected getModelClass(): typeof FlashPersimmonForCausalLMATB {
-    return FlashPersimmonForCausalLMATB;
-  }
-}
-
-registerModel('persimmon', PersimmonRouter);
+registerModel('persimmon', routerOf(PERSIMMON_CONFIG, FlashPersimmonForCausalLMATB));
