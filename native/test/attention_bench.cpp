@@ -14,11 +14,11 @@
 #include <vector>
 
 #include "base/thread_pool.h"
-#include "caches.h"
-#include "kernels/dispatch.h"
-#include "engine/machine_limits.h"
-#include "ops/operation.h"
 #include "bench.h"
+#include "caches.h"
+#include "engine/machine_limits.h"
+#include "kernels/dispatch.h"
+#include "ops/operation.h"
 
 namespace atb {
 namespace {

@@ -13,11 +13,11 @@
 
 #include "base/buffer.h"
 #include "base/thread_pool.h"
+#include "bench.h"
+#include "engine/machine_limits.h"
 #include "kernels/dispatch.h"
 #include "kernels/pack.h"
-#include "ops/gemm.h"
-#include "engine/machine_limits.h"
-#include "bench.h"
+#include "ops/linear/gemm.h"
 
 namespace atb {
 namespace {

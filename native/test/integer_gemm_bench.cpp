@@ -11,12 +11,12 @@
 #include <string>
 #include <vector>
 
+#include "bench.h"
+#include "engine/machine_limits.h"
 #include "kernels/dispatch.h"
 #include "kernels/pack.h"
 #include "kernels/pack_integers.h"
-#include "engine/machine_limits.h"
-#include "bench.h"
-#include "ops/gemm.h"
+#include "ops/linear/gemm.h"
 
 namespace atb {
 namespace {

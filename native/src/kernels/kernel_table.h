@@ -27,7 +27,7 @@ struct GemmCall {
   void* out;             ///< [m, n] (n/2 with swiglu) in the order of the weight's rows, rows out_stride elements apart.
   DType out_dtype;
   int64_t out_stride;
-  // For weights of integers. Multiply (ops/gemm.h) takes rows of x_dtype; kernels take what `quantize` makes of them:
+  // For weights of integers. Multiply (ops/linear/gemm.h) takes rows of x_dtype; kernels take what `quantize` makes of them:
   // x is blocks of kBlockRows[planes] rows, the last one shorter, a block of R rows int8 [k / 64][planes][R][64] with k
   // padded by zeros to whole 64s. A row is x_scales[row] times the whole numbers whose digits to base 256, each from
   // -128 to 127, the planes hold.

@@ -1,7 +1,7 @@
 #include "ops/check.h"
 #include "ops/factories.h"
+#include "ops/movement/strided_copy.h"
 #include "ops/rows.h"
-#include "ops/strided_copy.h"
 
 namespace atb {
 namespace {

@@ -1,4 +1,4 @@
-#include "ops/unary.h"
+#include "ops/elementwise/unary.h"
 
 #include "ops/check.h"
 #include "ops/rows.h"

@@ -3,11 +3,11 @@
 #include "base/checked.h"
 #include "kernels/convert.h"
 #include "kernels/pack.h"
-#include "ops/cast.h"
 #include "ops/check.h"
+#include "ops/elementwise/cast.h"
 #include "ops/factories.h"
-#include "ops/gemm.h"
-#include "ops/integer_weight.h"
+#include "ops/linear/gemm.h"
+#include "ops/linear/integer_weight.h"
 #include "ops/rows.h"
 
 namespace atb {

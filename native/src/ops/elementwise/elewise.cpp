@@ -1,12 +1,12 @@
 #include <optional>
 #include <type_traits>
 
-#include "ops/broadcast.h"
-#include "ops/cast.h"
 #include "ops/check.h"
+#include "ops/elementwise/broadcast.h"
+#include "ops/elementwise/cast.h"
+#include "ops/elementwise/unary.h"
 #include "ops/factories.h"
 #include "ops/rows.h"
-#include "ops/unary.h"
 
 namespace atb {
 namespace {

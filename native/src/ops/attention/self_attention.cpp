@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "ops/attention.h"
+#include "ops/attention/attention.h"
 #include "ops/check.h"
 #include "ops/factories.h"
 

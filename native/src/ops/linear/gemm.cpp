@@ -1,4 +1,4 @@
-#include "ops/gemm.h"
+#include "ops/linear/gemm.h"
 
 #include <algorithm>
 #include <optional>
@@ -6,7 +6,7 @@
 
 #include "kernels/pack.h"
 #include "kernels/pack_integers.h"
-#include "ops/integer_rows.h"
+#include "ops/linear/integer_activations.h"
 
 namespace atb {
 namespace {

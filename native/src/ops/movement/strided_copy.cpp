@@ -1,4 +1,4 @@
-#include "ops/strided_copy.h"
+#include "ops/movement/strided_copy.h"
 
 #include <cstring>
 

@@ -2,10 +2,10 @@
 
 #include "base/checked.h"
 #include "kernels/pack.h"
-#include "ops/cast.h"
 #include "ops/check.h"
+#include "ops/elementwise/cast.h"
 #include "ops/factories.h"
-#include "ops/gemm.h"
+#include "ops/linear/gemm.h"
 
 namespace atb {
 namespace {

@@ -1,11 +1,11 @@
 #include <algorithm>
 
 #include "base/checked.h"
-#include "ops/cast.h"
 #include "ops/check.h"
+#include "ops/elementwise/cast.h"
 #include "ops/factories.h"
-#include "ops/gemm.h"
-#include "ops/integer_weight.h"
+#include "ops/linear/gemm.h"
+#include "ops/linear/integer_weight.h"
 #include "ops/rows.h"
 
 namespace atb {

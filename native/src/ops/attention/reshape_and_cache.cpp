@@ -2,9 +2,9 @@
 #include <cstring>
 
 #include "kernels/kv_pack.h"
+#include "ops/attention/kv_tensor.h"
 #include "ops/check.h"
 #include "ops/factories.h"
-#include "ops/kv_tensor.h"
 #include "ops/rows.h"
 
 namespace atb {

@@ -1,4 +1,4 @@
-#include "ops/integer_weight.h"
+#include "ops/linear/integer_weight.h"
 
 #include <algorithm>
 

@@ -1,9 +1,9 @@
 #include <cmath>
 
 #include "ops/check.h"
+#include "ops/elementwise/unary.h"
 #include "ops/factories.h"
 #include "ops/rows.h"
-#include "ops/unary.h"
 
 namespace atb {
 namespace {

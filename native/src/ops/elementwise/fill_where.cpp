@@ -1,8 +1,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "ops/broadcast.h"
 #include "ops/check.h"
+#include "ops/elementwise/broadcast.h"
 #include "ops/factories.h"
 #include "ops/rows.h"
 

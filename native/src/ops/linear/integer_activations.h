@@ -4,7 +4,7 @@
 
 #include "base/thread_pool.h"
 #include "kernels/kernel_table.h"
-#include "ops/gemm.h"
+#include "ops/linear/gemm.h"
 
 namespace atb {
 

@@ -1,4 +1,4 @@
-#include "ops/kv_tensor.h"
+#include "ops/attention/kv_tensor.h"
 
 #include <algorithm>
 

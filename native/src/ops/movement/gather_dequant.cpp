@@ -1,9 +1,9 @@
 #include <algorithm>
 
-#include "ops/cast.h"
 #include "ops/check.h"
+#include "ops/elementwise/cast.h"
 #include "ops/factories.h"
-#include "ops/integer_weight.h"
+#include "ops/linear/integer_weight.h"
 #include "ops/rows.h"
 
 namespace atb {

@@ -1,6 +1,6 @@
 #include "ops/check.h"
 #include "ops/factories.h"
-#include "ops/norm.h"
+#include "ops/norm/norm.h"
 #include "ops/rows.h"
 
 namespace atb {

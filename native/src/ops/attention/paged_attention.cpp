@@ -1,9 +1,9 @@
 #include <algorithm>
 
-#include "ops/attention.h"
+#include "ops/attention/attention.h"
+#include "ops/attention/kv_tensor.h"
 #include "ops/check.h"
 #include "ops/factories.h"
-#include "ops/kv_tensor.h"
 
 namespace atb {
 namespace {

@@ -1,4 +1,4 @@
-#include "ops/integer_rows.h"
+#include "ops/linear/integer_activations.h"
 
 #include <algorithm>
 #include <cstring>

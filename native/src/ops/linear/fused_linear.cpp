@@ -4,8 +4,8 @@
 #include "kernels/pack.h"
 #include "ops/check.h"
 #include "ops/factories.h"
-#include "ops/gemm.h"
-#include "ops/integer_weight.h"
+#include "ops/linear/gemm.h"
+#include "ops/linear/integer_weight.h"
 #include "ops/rows.h"
 
 namespace atb {
