@@ -1,20 +1,7 @@
-import type { Tensor } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import { distinctGraphs, type GraphSpec } from '../graph/graph-spec.js';
 import { isRegisteredOp } from '../graph/ops/index.js';
-import type {
-  EngineOptions,
-  ForwardResult,
-  GraphStats,
-  KvCacheOptions,
-  MachineLimits,
-  NativeEngine,
-  SamplerOptions,
-  StepInputs,
-  StepOptions,
-  StepResult,
-  WeightLoad,
-} from './binding.js';
+import type { EngineOptions, NativeEngine } from './binding.js';
 import { loadBinding } from './load.js';
 
 export type * from './binding.js';
@@ -34,7 +21,7 @@ export function createEngine(options: CreateEngineOptions): NativeEngine {
   const { nativePath, ...engineOptions } = options;
   const binding = loadBinding(nativePath);
   const engine = translated(() => new binding.Engine(engineOptions));
-  return new Engine(engine, new Set(binding.supportedOps()));
+  return translating(engine, new Set(binding.supportedOps()));
 }
 
 /** ISAs that this machine can run, best first. */
@@ -47,82 +34,39 @@ export function supportedOps(nativePath?: string): string[] {
   return loadBinding(nativePath).supportedOps();
 }
 
-/** The addon's engine with its errors translated. */
-class Engine implements NativeEngine {
-  constructor(
-    private readonly native: NativeEngine,
-    private readonly supported: ReadonlySet<string>,
-  ) {}
-
-  get isa(): string {
-    return this.native.isa;
-  }
-  get threads(): number {
-    return this.native.threads;
-  }
-  loadWeights(
-    weights: readonly WeightLoad[],
-    onProgress?: (loadedBytes: number, totalBytes: number) => void,
-  ): Promise<void> {
-    return translatedAsync(() => this.native.loadWeights(weights, onProgress));
-  }
-  setTensor(name: string, tensor: Tensor): void {
-    translated(() => this.native.setTensor(name, tensor));
-  }
-  exportTensor(name: string): Tensor {
-    return translated(() => this.native.exportTensor(name));
-  }
-  allocateKvCache(options: KvCacheOptions): number {
-    return translated(() => this.native.allocateKvCache(options));
-  }
-  loadGraph(spec: GraphSpec): number {
-    return translated(() => this.native.loadGraph(spec), this.#missingOp(spec));
-  }
-  unloadGraph(graph: number): void {
-    translated(() => this.native.unloadGraph(graph));
-  }
-  graphStats(graph: number): GraphStats {
-    return translated(() => this.native.graphStats(graph));
-  }
-  createSampler(options: SamplerOptions): number {
-    return translated(() => this.native.createSampler(options));
-  }
-  appendTokens(sampler: number, tokens: Int32Array): void {
-    translated(() => this.native.appendTokens(sampler, tokens));
-  }
-  freeSampler(sampler: number): void {
-    translated(() => this.native.freeSampler(sampler));
-  }
-  run(graph: number, inputs: StepInputs, options?: StepOptions): Promise<StepResult> {
-    return translatedAsync(() => this.native.run(graph, inputs, options));
-  }
-  forward(spec: GraphSpec, inputs: StepInputs, intermediates?: readonly string[]): Promise<ForwardResult> {
-    return translatedAsync(() => this.native.forward(spec, inputs, intermediates), this.#missingOp(spec));
-  }
-  measureLimits(): Promise<MachineLimits> {
-    return translatedAsync(() => this.native.measureLimits());
-  }
-  memory(): ReturnType<NativeEngine['memory']> {
-    return translated(() => this.native.memory());
-  }
-  dispose(): void {
-    this.native.dispose();
-  }
-
-  /** An unknown op may be one that somebody registered, with nothing native behind it: then the error says that. */
-  readonly #missingOp =
-    (spec: GraphSpec): Explanation =>
-    (code) => {
-      if (code !== 'NATIVE_OP_UNKNOWN') return undefined;
-      for (const { name: graph, nodes } of distinctGraphs(spec)) {
-        for (const { name: node, op } of nodes) {
-          if ('type' in op && isRegisteredOp(op.type) && !this.supported.has(op.type))
-            return new AtbError('NATIVE_OP_MISSING', { graph, node, type: op.type });
-        }
-      }
-      return undefined;
-    };
+/** The addon's engine, each of whose methods fails with what `translate` makes of its failure. */
+function translating(engine: NativeEngine, supported: ReadonlySet<string>): NativeEngine {
+  const ofGraphs: Pick<NativeEngine, 'loadGraph' | 'forward'> = {
+    loadGraph: (spec) => translated(() => engine.loadGraph(spec), missingOp(spec, supported)),
+    forward: (spec, ...rest) =>
+      translatedAsync(() => engine.forward(spec, ...rest), missingOp(spec, supported)),
+  };
+  return new Proxy(engine, {
+    get(target, name) {
+      if (Object.hasOwn(ofGraphs, name)) return Reflect.get(ofGraphs, name);
+      const member: unknown = Reflect.get(target, name);
+      if (typeof member !== 'function') return member;
+      return (...args: unknown[]): unknown => {
+        const result = translated((): unknown => Reflect.apply(member, target, args));
+        return result instanceof Promise ? translatedAsync(() => result) : result;
+      };
+    },
+  });
 }
+
+/** An unknown op may be one that somebody registered, with nothing native behind it: then the error says that. */
+const missingOp =
+  (spec: GraphSpec, supported: ReadonlySet<string>): Explanation =>
+  (code) => {
+    if (code !== 'NATIVE_OP_UNKNOWN') return undefined;
+    for (const { name: graph, nodes } of distinctGraphs(spec)) {
+      for (const { name: node, op } of nodes) {
+        if ('type' in op && isRegisteredOp(op.type) && !supported.has(op.type))
+          return new AtbError('NATIVE_OP_MISSING', { graph, node, type: op.type });
+      }
+    }
+    return undefined;
+  };
 
 /** A better error than NATIVE_ERROR for one of the engine's codes, if there is one. */
 type Explanation = (nativeCode: string) => AtbError | undefined;
