@@ -395,6 +395,41 @@ describe('the native engine refuses', () => {
     expect(engine.memory().weightBytes).to.equal(left);
   });
 
+  it('a call whose arguments dispose the engine while they are read', async () => {
+    const b = f32([1, 1], [1]);
+    const calls: Record<string, (engine: NativeEngine, graph: number, poison: object) => unknown> = {
+      loadWeights: (engine, _, poison) => engine.loadWeights(wrong([poison])),
+      setTensor: (engine, _, poison) => engine.setTensor('b', wrong(poison)),
+      allocateKvCache: (engine, _, poison) => engine.allocateKvCache(wrong(poison)),
+      loadGraph: (engine, _, poison) => engine.loadGraph(wrong(poison)),
+      createSampler: (engine, _, poison) => engine.createSampler(wrong(poison)),
+      run: (engine, graph, poison) => engine.run(graph, wrong(poison)),
+      forward: (engine, _, poison) => engine.forward(add, wrong(poison)),
+    };
+    const valid: Record<string, object> = {
+      loadWeights: { name: 'w', dtype: 'f32', shape: [1], layout: 'plain', parts: [] },
+      setTensor: b,
+      allocateKvCache: { numBlocks: 1, blockSize: 32, dtype: 'f32', caches: [] },
+      loadGraph: add,
+      createSampler: greedy,
+      run: { a: b, b },
+      forward: { a: b, b },
+    };
+    for (const [name, call] of Object.entries(calls)) {
+      const mortal = createEngine({ threads: 1 });
+      const graph = mortal.loadGraph(add);
+      const poison: object = {};
+      for (const [key, value] of Object.entries(valid[name] ?? {})) {
+        const get = (): unknown => {
+          mortal.dispose();
+          return value;
+        };
+        Object.defineProperty(poison, key, { get, enumerable: true });
+      }
+      await expectCode('ENGINE_DISPOSED', () => call(mortal, graph, poison));
+    }
+  });
+
   it('everything after dispose, which may be called twice', async () => {
     const disposed = createEngine({ threads: 1 });
     const graph = disposed.loadGraph(add);

@@ -45,6 +45,15 @@ Napi::Value GuardPromise(Napi::Env env, Body&& body) {
   return rejected.Promise();
 }
 
+/// What a method without arguments reads.
+std::monostate NoArguments() { return {}; }
+
+int ReadId(const std::set<int>& ids, const Napi::Value& value, const char* what, const char* code) {
+  const auto id = static_cast<int>(ReadInteger(value, what, 0, std::numeric_limits<int>::max()));
+  if (!ids.contains(id)) throw Error(code, "there is no " + std::string(what) + " " + std::to_string(id));
+  return id;
+}
+
 }  // namespace
 
 Failure CurrentFailure() {
@@ -105,14 +114,46 @@ Napi::Value EngineWrap::Isa(const Info& info) { return Napi::String::New(info.En
 
 Napi::Value EngineWrap::Threads(const Info& info) { return Napi::Number::New(info.Env(), threads_); }
 
+/// Both checks are needed: an argument is read by asking JavaScript's objects, whose getters may dispose the engine.
+template <typename Read, typename Act>
+Napi::Value EngineWrap::WhileAlive(Read&& read, Act&& act) const {
+  const auto check = [this] {
+    if (disposed_) throw Error("NATIVE_DISPOSED", "the engine was disposed");
+  };
+  check();
+  auto arguments = read();
+  check();
+  return act(std::move(arguments));
+}
+
+template <typename Read, typename Act>
+Napi::Value EngineWrap::Call(const Info& info, Read&& read, Act&& act) const {
+  return Guard(info.Env(), [&] { return WhileAlive(read, act); });
+}
+
+template <typename Read, typename Act>
+Napi::Value EngineWrap::CallAsync(const Info& info, Read&& read, Act&& act) const {
+  return GuardPromise(info.Env(), [&] { return WhileAlive(read, act); });
+}
+
 Napi::Value EngineWrap::LoadWeights(const Info& info) {
-  return GuardPromise(info.Env(), [&] {
-    CheckAlive();
-    auto loads = std::make_shared<const std::vector<WeightLoad>>(ReadWeightLoads(info[0]));
-    if (!info[1].IsUndefined() && !info[1].IsFunction()) FailArgument("onProgress", "a function", info[1]);
-    const Napi::Function progress = info[1].IsFunction() ? info[1].As<Napi::Function>() : Napi::Function();
+  struct Arguments {
+    std::vector<WeightLoad> loads;
+    Napi::Function progress;
+  };
+  const auto read = [&] {
+    Arguments arguments{ReadWeightLoads(info[0]), {}};
+    if (info[1].IsFunction()) {
+      arguments.progress = info[1].As<Napi::Function>();
+    } else if (!info[1].IsUndefined()) {
+      FailArgument("onProgress", "a function", info[1]);
+    }
+    return arguments;
+  };
+  return CallAsync(info, read, [&](Arguments arguments) {
+    auto loads = std::make_shared<const std::vector<WeightLoad>>(std::move(arguments.loads));
     auto cancelled = std::make_shared<std::atomic<bool>>(false);
-    const bool reports = !progress.IsEmpty();
+    const bool reports = !arguments.progress.IsEmpty();
     const uint64_t call = next_call_;
     auto task = [loads, cancelled, reports, call, mailbox = mailbox_](Engine& engine) {
       std::function<void(uint64_t, uint64_t)> report;
@@ -120,33 +161,34 @@ Napi::Value EngineWrap::LoadWeights(const Info& info) {
       engine.Load(*loads, report, *cancelled);
       return std::monostate();
     };
-    const Napi::Value promise = Submit(info.Env(), std::move(task), progress);
+    const Napi::Value promise = Submit(info.Env(), std::move(task), arguments.progress);
     pending_.at(call).cancelled = std::move(cancelled);
     return promise;
   });
 }
 
 Napi::Value EngineWrap::SetTensor(const Info& info) {
-  return Guard(info.Env(), [&] {
-    CheckAlive();
-    const std::string name = ReadString(info[0], "name");
-    const JsTensor tensor = ReadTensor(info[1], "tensor");
-    CheckAlive();
+  struct Arguments {
+    std::string name;
+    JsTensor tensor;
+  };
+  const auto read = [&] { return Arguments{ReadString(info[0], "name"), ReadTensor(info[1], "tensor")}; };
+  return Call(info, read, [&](const Arguments& arguments) {
+    const TensorDesc& desc = arguments.tensor.desc;
     auto stored = std::make_shared<StoredTensor>();
     // At least one line, so that a tensor of no elements has an address.
-    stored->bytes = Buffer(std::max(tensor.desc.Bytes(), kBufferAlignment), &thread_->shared().weights);
-    stored->tensor = {tensor.desc, stored->bytes.data()};
-    CopyValues(tensor, stored->tensor.data, "tensor");
-    Post([name, stored](Engine& engine) { engine.Put(name, OwnedTensor(stored)); });
+    stored->bytes = Buffer(std::max(desc.Bytes(), kBufferAlignment), &thread_->shared().weights);
+    stored->tensor = {desc, stored->bytes.data()};
+    CopyValues(arguments.tensor, stored->tensor.data, "tensor");
+    Post([name = arguments.name, stored](Engine& engine) { engine.Put(name, OwnedTensor(stored)); });
     return info.Env().Undefined();
   });
 }
 
-/// Waits for the tasks before it: the engine's thread never waits for JavaScript.
+/// Waits for the tasks before it. That cannot block for ever: the engine's thread never waits for JavaScript.
 Napi::Value EngineWrap::ExportTensor(const Info& info) {
-  return Guard(info.Env(), [&] {
-    CheckAlive();
-    const std::string name = ReadString(info[0], "name");
+  const auto read = [&] { return ReadString(info[0], "name"); };
+  return Call(info, read, [&](const std::string& name) {
     std::promise<TensorBundle> exported;
     thread_->Post([&](Engine& engine) {
       try {
@@ -162,12 +204,10 @@ Napi::Value EngineWrap::ExportTensor(const Info& info) {
 }
 
 Napi::Value EngineWrap::AllocateKvCache(const Info& info) {
-  return Guard(info.Env(), [&] {
-    CheckAlive();
-    const KvCacheOptions options = ReadKvCacheOptions(info[0]);
-    CheckAlive();
+  const auto read = [&] { return ReadKvCacheOptions(info[0]); };
+  return Call(info, read, [&](KvCacheOptions options) {
     // Pages come when they are first written, so this takes no time whatever the size.
-    auto cache = std::make_shared<const KvCache>(options, &thread_->shared().caches);
+    auto cache = std::make_shared<const KvCache>(std::move(options), &thread_->shared().caches);
     const auto bytes = static_cast<double>(cache->bytes());
     Post([cache = std::move(cache)](Engine& engine) { engine.PutCache(cache); });
     return Napi::Number::New(info.Env(), bytes);
@@ -175,10 +215,8 @@ Napi::Value EngineWrap::AllocateKvCache(const Info& info) {
 }
 
 Napi::Value EngineWrap::LoadGraph(const Info& info) {
-  return Guard(info.Env(), [&] {
-    CheckAlive();
-    auto graph = std::make_shared<Graph>(ReadGraph(info[0], "spec"));
-    CheckAlive();
+  const auto read = [&] { return std::make_shared<Graph>(ReadGraph(info[0], "spec")); };
+  return Call(info, read, [&](std::shared_ptr<Graph> graph) {
     const int id = NewId(graphs_);
     Post([id, graph = std::move(graph)](Engine& engine) { engine.AddGraph(id, graph); });
     return Napi::Number::New(info.Env(), id);
@@ -186,9 +224,7 @@ Napi::Value EngineWrap::LoadGraph(const Info& info) {
 }
 
 Napi::Value EngineWrap::UnloadGraph(const Info& info) {
-  return Guard(info.Env(), [&] {
-    CheckAlive();
-    const int id = KnownId(graphs_, info[0], "graph", "NATIVE_GRAPH_UNKNOWN");
+  return Call(info, [&] { return ReadGraphId(info[0]); }, [&](int id) {
     graphs_.erase(id);
     Post([id](Engine& engine) { engine.RemoveGraph(id); });
     return info.Env().Undefined();
@@ -196,40 +232,41 @@ Napi::Value EngineWrap::UnloadGraph(const Info& info) {
 }
 
 Napi::Value EngineWrap::GraphStats(const Info& info) {
-  return Guard(info.Env(), [&] {
-    CheckAlive();
-    const int id = KnownId(graphs_, info[0], "graph", "NATIVE_GRAPH_UNKNOWN");
+  return Call(info, [&] { return ReadGraphId(info[0]); }, [&](int id) {
     return MakeGraphStats(info.Env(), thread_->engine().Stats(id));
   });
 }
 
 Napi::Value EngineWrap::CreateSampler(const Info& info) {
-  return Guard(info.Env(), [&] {
-    CheckAlive();
-    auto sampler = std::make_shared<Sampler>(ReadSamplerOptions(info[0]));
-    CheckAlive();
+  const auto read = [&] { return std::make_shared<Sampler>(ReadSamplerOptions(info[0])); };
+  return Call(info, read, [&](std::shared_ptr<Sampler> sampler) {
     const int id = NewId(samplers_);
-    Post([id, sampler](Engine& engine) { engine.AddSampler(id, std::move(*sampler)); });
+    Post([id, sampler = std::move(sampler)](Engine& engine) { engine.AddSampler(id, std::move(*sampler)); });
     return Napi::Number::New(info.Env(), id);
   });
 }
 
 Napi::Value EngineWrap::AppendTokens(const Info& info) {
-  return Guard(info.Env(), [&] {
-    CheckAlive();
-    const int id = KnownId(samplers_, info[0], "sampler", "NATIVE_SAMPLER_UNKNOWN");
-    std::vector<int32_t> tokens = ReadInt32s(info[1], "tokens");
-    for (int32_t token : tokens)
+  struct Arguments {
+    int sampler;
+    std::vector<int32_t> tokens;
+  };
+  const auto read = [&] {
+    Arguments arguments{ReadSamplerId(info[0]), ReadInt32s(info[1], "tokens")};
+    for (int32_t token : arguments.tokens)
       if (token < 0) FailArgument("tokens", "without negative tokens", info[1]);
-    Post([id, tokens = std::move(tokens)](Engine& engine) { engine.AppendTokens(id, tokens); });
+    return arguments;
+  };
+  return Call(info, read, [&](Arguments arguments) {
+    Post([arguments = std::move(arguments)](Engine& engine) {
+      engine.AppendTokens(arguments.sampler, arguments.tokens);
+    });
     return info.Env().Undefined();
   });
 }
 
 Napi::Value EngineWrap::FreeSampler(const Info& info) {
-  return Guard(info.Env(), [&] {
-    CheckAlive();
-    const int id = KnownId(samplers_, info[0], "sampler", "NATIVE_SAMPLER_UNKNOWN");
+  return Call(info, [&] { return ReadSamplerId(info[0]); }, [&](int id) {
     samplers_.erase(id);
     Post([id](Engine& engine) { engine.RemoveSampler(id); });
     return info.Env().Undefined();
@@ -237,37 +274,36 @@ Napi::Value EngineWrap::FreeSampler(const Info& info) {
 }
 
 Napi::Value EngineWrap::Run(const Info& info) {
-  return GuardPromise(info.Env(), [&] {
-    CheckAlive();
-    const int id = KnownId(graphs_, info[0], "graph", "NATIVE_GRAPH_UNKNOWN");
-    auto request = std::make_shared<const StepRequest>(ReadStep(id, info[1], info[2]));
-    CheckAlive();
+  const auto read = [&] {
+    const int id = ReadGraphId(info[0]);
+    return std::make_shared<const StepRequest>(ReadStep(id, info[1], info[2]));
+  };
+  return CallAsync(info, read, [&](const std::shared_ptr<const StepRequest>& request) {
     return Submit(info.Env(), [request](Engine& engine) { return engine.Run(*request); });
   });
 }
 
 Napi::Value EngineWrap::Forward(const Info& info) {
-  return GuardPromise(info.Env(), [&] {
-    CheckAlive();
+  const auto read = [&] {
     auto request = std::make_shared<ForwardRequest>();
     request->spec = ReadGraph(info[0], "spec");
     request->inputs = ReadTensors(info[1], "inputs");
     if (!info[2].IsUndefined()) request->intermediates = ReadStrings(info[2], "intermediates", 1 << 16);
-    CheckAlive();
+    return request;
+  };
+  return CallAsync(info, read, [&](const std::shared_ptr<ForwardRequest>& request) {
     return Submit(info.Env(), [request](Engine& engine) { return engine.Forward(*request); });
   });
 }
 
 Napi::Value EngineWrap::MeasureLimits(const Info& info) {
-  return GuardPromise(info.Env(), [&] {
-    CheckAlive();
+  return CallAsync(info, NoArguments, [&](std::monostate) {
     return Submit(info.Env(), [](Engine& engine) { return engine.Limits(); });
   });
 }
 
 Napi::Value EngineWrap::Memory(const Info& info) {
-  return Guard(info.Env(), [&] {
-    CheckAlive();
+  return Call(info, NoArguments, [&](std::monostate) {
     const EngineShared& shared = thread_->shared();
     Napi::Object object = Napi::Object::New(info.Env());
     const auto set = [&](const char* key, const std::atomic<int64_t>& bytes) {
@@ -289,14 +325,12 @@ Napi::Value EngineWrap::Dispose(const Info& info) {
   return info.Env().Undefined();
 }
 
-void EngineWrap::CheckAlive() const {
-  if (disposed_) throw Error("NATIVE_DISPOSED", "the engine was disposed");
+int EngineWrap::ReadGraphId(const Napi::Value& value) const {
+  return ReadId(graphs_, value, "graph", "NATIVE_GRAPH_UNKNOWN");
 }
 
-int EngineWrap::KnownId(const std::set<int>& ids, const Napi::Value& value, const char* what, const char* code) const {
-  const auto id = static_cast<int>(ReadInteger(value, what, 0, std::numeric_limits<int>::max()));
-  if (!ids.contains(id)) throw Error(code, "there is no " + std::string(what) + " " + std::to_string(id));
-  return id;
+int EngineWrap::ReadSamplerId(const Napi::Value& value) const {
+  return ReadId(samplers_, value, "sampler", "NATIVE_SAMPLER_UNKNOWN");
 }
 
 int EngineWrap::NewId(std::set<int>& ids) {

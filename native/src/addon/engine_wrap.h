@@ -57,8 +57,20 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   Napi::Value Memory(const Info& info);
   Napi::Value Dispose(const Info& info);
 
-  void CheckAlive() const;
-  int KnownId(const std::set<int>& ids, const Napi::Value& value, const char* what, const char* code) const;
+  /// The way of every method: `read` takes the arguments, `act` does the work with what it returned. Throws
+  /// NATIVE_DISPOSED when the engine was disposed, before or while the arguments were read.
+  template <typename Read, typename Act>
+  Napi::Value WhileAlive(Read&& read, Act&& act) const;
+  /// WhileAlive for a method that throws what fails.
+  template <typename Read, typename Act>
+  Napi::Value Call(const Info& info, Read&& read, Act&& act) const;
+  /// WhileAlive for a method that returns a promise, which rejects with what fails.
+  template <typename Read, typename Act>
+  Napi::Value CallAsync(const Info& info, Read&& read, Act&& act) const;
+
+  /// The id of a graph or a sampler that exists. Throws NATIVE_GRAPH_UNKNOWN, NATIVE_SAMPLER_UNKNOWN.
+  int ReadGraphId(const Napi::Value& value) const;
+  int ReadSamplerId(const Napi::Value& value) const;
   /// A new id among `ids`. Ids go around after 2^31, so that a long life does not end there.
   int NewId(std::set<int>& ids);
   /// Runs `task` on the engine's thread; a failure there makes every later call fail.
