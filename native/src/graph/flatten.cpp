@@ -174,7 +174,7 @@ class Flattener {
       StorageOf(slot).last_write = index;
       node.outputs.push_back(slot);
       node.in_place.push_back(aliased >= 0);
-      flat_.names.emplace(path + "/" + spec.outputs[i], NamedTensor{slot, index});
+      flat_.names.emplace(path + "/" + spec.outputs[i], TensorPlace{slot, index});
     }
     node.views_before = flat_.views.size();
     flat_.nodes.push_back(std::move(node));
@@ -239,8 +239,8 @@ class Flattener {
         Fail(scope.path, "view " + Quote(name) + " is made of " + Quote(source) + ", which nothing writes");
     }
     const std::string prefix = scope.path.empty() ? "" : scope.path + "/";
-    for (const auto& [name, slot] : scope.tensors) flat_.names.emplace(prefix + name, NamedTensor{slot, -1});
-    for (const auto& [name, slot] : scope.view_slots) flat_.names.emplace(prefix + name, NamedTensor{slot, -1});
+    for (const auto& [name, slot] : scope.tensors) flat_.names.emplace(prefix + name, TensorPlace{slot, -1});
+    for (const auto& [name, slot] : scope.view_slots) flat_.names.emplace(prefix + name, TensorPlace{slot, -1});
   }
 
   FlatGraph& flat_;

@@ -36,7 +36,7 @@ struct FlatNode {
 };
 
 /// Where an inner tensor can be looked at: its slot, and the node after which it holds its value.
-struct NamedTensor {
+struct TensorPlace {
   int slot;
   int node;
 };
@@ -52,7 +52,7 @@ struct FlatGraph {
   std::vector<FlatNode> nodes;
   /// By node path and tensor ("layer_3/rope/q": as that node left it) and by sub-graph path and tensor ("layer_3/q": as
   /// its last writer left it).
-  std::map<std::string, NamedTensor, std::less<>> names;
+  std::map<std::string, TensorPlace, std::less<>> names;
 
   /// A name for messages: of the input that the slot belongs to, or of the node that wrote it.
   std::string Describe(int slot) const;

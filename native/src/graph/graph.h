@@ -1,14 +1,17 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/buffer.h"
+#include "base/error.h"
 #include "base/thread_pool.h"
+#include "graph/flatten.h"
 #include "graph/graph_spec.h"
+#include "graph/plan_cache.h"
 #include "kernels/kernel_table.h"
 #include "tensor/tensor.h"
 
@@ -40,13 +43,12 @@ class Graph {
  public:
   /// Throws NATIVE_GRAPH_INVALID, NATIVE_OP_UNKNOWN, NATIVE_PARAM_INVALID.
   explicit Graph(const GraphSpec& spec);
-  ~Graph();
 
-  const std::vector<std::string>& Inputs() const;
-  const std::vector<std::string>& Outputs() const;
+  const std::vector<std::string>& Inputs() const { return flat_.inputs; }
+  const std::vector<std::string>& Outputs() const { return flat_.outputs; }
   /// Path of each operation, "layer_3/attn_out", in order of execution.
-  const std::vector<std::string>& NodeNames() const;
-  const std::vector<std::string>& NodeTypes() const;
+  const std::vector<std::string>& NodeNames() const { return node_names_; }
+  const std::vector<std::string>& NodeTypes() const { return node_types_; }
 
   /// Binds an input that stays the same from run to run: a weight, a cache, a table. The bytes stay the caller's.
   /// Throws NATIVE_INPUT_INVALID.
@@ -64,21 +66,80 @@ class Graph {
            const kernels::KernelTable& kernels, ThreadPool& pool);
 
   /// A flag of the caller's that ends a run between two operations once it is true: Run then throws NATIVE_DISPOSED.
-  void SetStop(const std::atomic<bool>* stop);
+  void SetStop(const std::atomic<bool>* stop) { stop_ = stop; }
 
   /// Output i, or a kept tensor, of the latest run, valid until the next. Throws NATIVE_GRAPH_NOT_RUN when that run
   /// failed or there was none, NATIVE_OUTPUT_INVALID when there is no such tensor.
   const Tensor& Output(int index) const;
   const Tensor& Kept(std::string_view name) const;
 
-  const GraphCounters& counters() const;
+  const GraphCounters& counters() const { return counters_; }
   /// Times of the latest run's operations; empty unless profiling.
   void SetProfiling(bool on);
-  std::span<const NodeTiming> Timings() const;
+  std::span<const NodeTiming> Timings() const { return timings_; }
 
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  struct KeptTensor {
+    std::string name;
+    int node;
+    Tensor tensor;
+    Buffer bytes;
+  };
+
+  void CheckTensor(const std::string& what, const Tensor& tensor) const;
+  bool TakeInputs(std::span<const BoundTensor> inputs);
+  void RefreshShapes(const kernels::KernelTable& kernels, int threads);
+  void RefreshView(int slot);
+  void RefreshNode(size_t index, const kernels::KernelTable& kernels, int threads);
+  void Place(const BucketPlan& plan);
+  void TakeOutputs(std::span<const BoundTensor> destinations);
+  void TakeKeep(std::span<const std::string> keep);
+  void Execute(const Context& ctx);
+  void Keep(int node);
+  [[noreturn]] void Rethrow(const Error& error, const FlatNode& node, bool shapes) const;
+
+  TensorDesc& DescOf(int slot) { return descs_[static_cast<size_t>(slot)]; }
+  const Storage& StorageOf(int slot) const {
+    return flat_.storages[static_cast<size_t>(flat_.slots[static_cast<size_t>(slot)].storage)];
+  }
+  Tensor TensorOf(int slot) const {
+    return {descs_[static_cast<size_t>(slot)], data_[static_cast<size_t>(flat_.slots[static_cast<size_t>(slot)].storage)]};
+  }
+
+  FlatGraph flat_;
+  std::vector<std::string> node_names_;
+  std::vector<std::string> node_types_;
+  std::vector<int> intermediates_;  ///< Storages that live in the arena.
+
+  std::vector<Tensor> bound_;  ///< Per input; data is null where nothing is bound.
+  std::vector<bool> is_bound_;
+  std::vector<Tensor> given_;  ///< Per input, for this run.
+  std::vector<bool> is_given_;
+
+  // The latest shapes, per slot, and what they need, per intermediate.
+  bool shapes_valid_ = false;
+  const kernels::KernelTable* shapes_kernels_ = nullptr;
+  int shapes_threads_ = 0;
+  std::vector<TensorDesc> descs_;
+  std::vector<Lifetime> lifetimes_;
+  size_t workspace_bytes_ = 0;
+
+  PlanCache plans_;
+  Buffer arena_;
+  std::vector<void*> data_;  ///< Per storage, for this run.
+
+  std::vector<TensorDesc> node_descs_;  ///< Scratch: inputs, then outputs of one node.
+  std::vector<Tensor> node_tensors_;
+
+  bool outputs_valid_ = false;
+  std::vector<Tensor> outputs_;
+  std::vector<const Tensor*> copy_to_;  ///< Per output: a destination that another tensor's bytes must be copied to.
+  std::vector<KeptTensor> kept_;
+
+  const std::atomic<bool>* stop_ = nullptr;
+  GraphCounters counters_;
+  bool profiling_ = false;
+  std::vector<NodeTiming> timings_;
 };
 
 }  // namespace atb

@@ -10,14 +10,14 @@ namespace {
 /// Plans kept. More can only come from sizes that grow in turns; the oldest then goes.
 constexpr size_t kMaxPlans = 32;
 
-bool Fits(const Plan& plan, std::span<const Lifetime> tensors, size_t workspace_bytes) {
+bool Fits(const BucketPlan& plan, std::span<const Lifetime> tensors, size_t workspace_bytes) {
   if (workspace_bytes > plan.workspace_capacity) return false;
   for (size_t i = 0; i < tensors.size(); ++i)
     if (tensors[i].bytes > plan.capacity[i]) return false;
   return true;
 }
 
-bool Covers(const Plan& larger, const Plan& smaller) {
+bool Covers(const BucketPlan& larger, const BucketPlan& smaller) {
   return larger.workspace_capacity >= smaller.workspace_capacity &&
          std::ranges::equal(larger.capacity, smaller.capacity, std::greater_equal{});
 }
@@ -49,27 +49,27 @@ Growth GrowthOf(std::span<const TensorDesc> before, std::span<const TensorDesc> 
 
 }  // namespace
 
-const Plan& PlanCache::Fit(std::span<const Lifetime> tensors, size_t workspace_bytes,
+const BucketPlan& PlanCache::Fit(std::span<const Lifetime> tensors, size_t workspace_bytes,
                            std::span<const TensorDesc> inputs, std::span<const std::string> names) {
   if (!plans_.empty() && Fits(plans_[current_], tensors, workspace_bytes)) return plans_[current_];
   for (size_t i = 0; i < plans_.size(); ++i)
     if (Fits(plans_[i], tensors, workspace_bytes)) return plans_[current_ = i];
-  Plan plan = Make(tensors, workspace_bytes, inputs);
+  BucketPlan plan = Make(tensors, workspace_bytes, inputs);
   reason_ = Reason(inputs, names);
   ++made_;
   // Plans that the new one covers would only cost time to look through.
-  std::erase_if(plans_, [&](const Plan& old) { return Covers(plan, old); });
+  std::erase_if(plans_, [&](const BucketPlan& old) { return Covers(plan, old); });
   if (plans_.size() == kMaxPlans) plans_.erase(plans_.begin());
   plans_.push_back(std::move(plan));
   current_ = plans_.size() - 1;
   return plans_[current_];
 }
 
-Plan PlanCache::Make(std::span<const Lifetime> tensors, size_t workspace_bytes,
+BucketPlan PlanCache::Make(std::span<const Lifetime> tensors, size_t workspace_bytes,
                      std::span<const TensorDesc> inputs) const {
-  const Plan* before = plans_.empty() ? nullptr : &plans_.back();
+  const BucketPlan* before = plans_.empty() ? nullptr : &plans_.back();
   const Growth grown = before ? GrowthOf(before->inputs, inputs) : Growth{};
-  Plan plan;
+  BucketPlan plan;
   plan.workspace_bytes = workspace_bytes;
   plan.inputs.assign(inputs.begin(), inputs.end());
   std::vector<Lifetime> lifetimes(tensors.begin(), tensors.end());

@@ -9,7 +9,7 @@
 namespace atb {
 
 /// Where the intermediates of one bucket of sizes lie.
-struct Plan {
+struct BucketPlan {
   std::vector<size_t> capacity;  ///< Bytes per intermediate.
   std::vector<size_t> offsets;
   size_t workspace_capacity = 0;
@@ -30,7 +30,7 @@ class PlanCache {
  public:
   /// A plan with room for these tensors (in the same order each time) and this workspace. `inputs` are the graph's,
   /// `names` theirs: what the sizes follow from.
-  const Plan& Fit(std::span<const Lifetime> tensors, size_t workspace_bytes, std::span<const TensorDesc> inputs,
+  const BucketPlan& Fit(std::span<const Lifetime> tensors, size_t workspace_bytes, std::span<const TensorDesc> inputs,
                   std::span<const std::string> names);
 
   uint64_t made() const { return made_; }
@@ -38,10 +38,10 @@ class PlanCache {
   const std::string& reason() const { return reason_; }
 
  private:
-  Plan Make(std::span<const Lifetime> tensors, size_t workspace_bytes, std::span<const TensorDesc> inputs) const;
+  BucketPlan Make(std::span<const Lifetime> tensors, size_t workspace_bytes, std::span<const TensorDesc> inputs) const;
   std::string Reason(std::span<const TensorDesc> inputs, std::span<const std::string> names) const;
 
-  std::vector<Plan> plans_;  ///< The latest made is the last.
+  std::vector<BucketPlan> plans_;  ///< The latest made is the last.
   size_t current_ = 0;
   uint64_t made_ = 0;
   std::string reason_;
