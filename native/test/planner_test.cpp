@@ -2,17 +2,17 @@
 #include <random>
 #include <vector>
 
+#include "base/align.h"
 #include "check.h"
 #include "graph/memory_planner.h"
 
+using atb::Align;
 using atb::kAlignment;
 using atb::Lifetime;
 using atb::MemoryPlan;
 using atb::PlanMemory;
 
 namespace {
-
-size_t AlignUp(size_t n) { return (n + kAlignment - 1) / kAlignment * kAlignment; }
 
 bool Together(const Lifetime& a, const Lifetime& b) { return a.first <= b.last && b.first <= a.last; }
 
@@ -22,7 +22,7 @@ size_t Floor(const std::vector<Lifetime>& tensors) {
   for (const Lifetime& at : tensors) {
     size_t alive = 0;
     for (const Lifetime& t : tensors)
-      if (t.first <= at.first && at.first <= t.last) alive += AlignUp(t.bytes);
+      if (t.first <= at.first && at.first <= t.last) alive += Align(t.bytes);
     most = std::max(most, alive);
   }
   return most;
@@ -32,7 +32,7 @@ void CheckPlan(const std::vector<Lifetime>& tensors, const MemoryPlan& plan) {
   size_t sum = 0;
   CHECK(plan.offsets.size() == tensors.size());
   for (size_t a = 0; a < tensors.size(); ++a) {
-    sum += AlignUp(tensors[a].bytes);
+    sum += Align(tensors[a].bytes);
     CHECK(plan.offsets[a] % kAlignment == 0);
     CHECK(plan.offsets[a] + tensors[a].bytes <= plan.arena_bytes);
     for (size_t b = a + 1; b < tensors.size(); ++b) {

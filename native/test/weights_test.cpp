@@ -9,6 +9,7 @@
 #include <string>
 #include <thread>
 
+#include "base/align.h"
 #include "base/error.h"
 #include "check.h"
 #include "kernels/convert.h"
@@ -246,7 +247,7 @@ void BuffersAreZeroedAlignedAndCounted() {
   const int64_t held = meter;
   for (size_t bytes : {size_t{1}, size_t{63}, size_t{4097}, size_t{1} << 20, (size_t{5} << 20) + 13}) {
     Buffer buffer(bytes, &meter);
-    CHECK(reinterpret_cast<uintptr_t>(buffer.data()) % kBufferAlignment == 0);
+    CHECK(reinterpret_cast<uintptr_t>(buffer.data()) % kAlignment == 0);
     CHECK(std::all_of(buffer.data(), buffer.data() + bytes, [](std::byte b) { return b == std::byte{0}; }));
     std::memset(buffer.data(), 0xAA, bytes);
     Buffer moved = std::move(buffer);

@@ -8,6 +8,7 @@
 #include "addon/graph_reader.h"
 #include "addon/requests.h"
 #include "addon/values.h"
+#include "base/align.h"
 
 namespace atb::addon {
 namespace {
@@ -177,7 +178,7 @@ Napi::Value EngineWrap::SetTensor(const Info& info) {
     const TensorDesc& desc = arguments.tensor.desc;
     auto stored = std::make_shared<StoredTensor>();
     // At least one line, so that a tensor of no elements has an address.
-    stored->bytes = Buffer(std::max(desc.Bytes(), kBufferAlignment), &thread_->shared().weights);
+    stored->bytes = Buffer(std::max(desc.Bytes(), kAlignment), &thread_->shared().weights);
     stored->tensor = {desc, stored->bytes.data()};
     CopyValues(arguments.tensor, stored->tensor.data, "tensor");
     Post([name = arguments.name, stored](Engine& engine) { engine.Put(name, OwnedTensor(stored)); });

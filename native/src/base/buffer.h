@@ -4,10 +4,9 @@
 #include <cstdint>
 #include <utility>
 
-namespace atb {
+#include "base/align.h"
 
-/// Alignment of every buffer: one cache line, one AVX-512 register.
-constexpr size_t kBufferAlignment = 64;
+namespace atb {
 
 /// The memory of this machine, or of its container where that is less, in bytes.
 uint64_t PhysicalMemoryBytes();

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 
+#include "base/align.h"
 #include "base/error.h"
 
 namespace atb {
@@ -16,6 +17,12 @@ inline int64_t CheckedAdd(int64_t a, int64_t b) {
   int64_t r = 0;
   if (a < 0 || b < 0 || __builtin_add_overflow(a, b, &r)) throw Error("NATIVE_SIZE_OVERFLOW", "a size overflows");
   return r;
+}
+
+/// Bytes rounded up to whole cache lines.
+inline int64_t CheckedAlign(int64_t bytes) {
+  constexpr auto kLine = static_cast<int64_t>(kAlignment);
+  return CheckedAdd(bytes, kLine - 1) / kLine * kLine;
 }
 
 }  // namespace atb

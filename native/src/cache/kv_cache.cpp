@@ -62,8 +62,7 @@ int64_t StoredBytes(const TensorDesc& desc) {
   const kernels::KvStore head{nullptr,     desc.dtype, desc.layout == Layout::kValueCache, 1,
                               desc.dim(1), 1,          desc.dim(3)};
   const int64_t bytes = CheckedMul(CheckedMul(head.BlockBytes(), desc.dim(2)), desc.dim(0));
-  constexpr int64_t kAlignment = kBufferAlignment;
-  return CheckedAdd(bytes, kAlignment - 1) / kAlignment * kAlignment;
+  return CheckedAlign(bytes);
 }
 
 }  // namespace

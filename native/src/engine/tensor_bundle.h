@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/align.h"
 #include "base/buffer.h"
 #include "base/checked.h"
 #include "tensor/tensor.h"
@@ -22,16 +23,14 @@ class TensorBundle {
  public:
   void Add(std::string name, const TensorDesc& desc) {
     offsets_.push_back(bytes_);
-    const auto size = static_cast<int64_t>(desc.Bytes());
-    bytes_ =
-        CheckedAdd(bytes_, CheckedMul(CheckedAdd(size, kBufferAlignment - 1) / kBufferAlignment, kBufferAlignment));
+    bytes_ = CheckedAdd(bytes_, CheckedAlign(static_cast<int64_t>(desc.Bytes())));
     tensors_.push_back({std::move(name), {desc, nullptr}});
   }
 
   /// Gives every tensor its bytes, 64-byte aligned. Throws NATIVE_OUT_OF_MEMORY.
   void Allocate() {
     // At least one line, so that tensors of no elements have an address.
-    buffer_ = Buffer(static_cast<size_t>(bytes_) + kBufferAlignment);
+    buffer_ = Buffer(static_cast<size_t>(bytes_) + kAlignment);
     for (size_t i = 0; i < tensors_.size(); ++i) tensors_[i].tensor.data = buffer_.data() + offsets_[i];
   }
 

@@ -5,7 +5,6 @@
 #include <cstring>
 
 #include "base/checked.h"
-#include "base/error.h"
 #include "ops/check.h"
 
 namespace atb {
@@ -283,7 +282,8 @@ void Graph::Run(std::span<const BoundTensor> inputs, std::span<const BoundTensor
   const bool changed = TakeInputs(inputs);
   if (changed || !shapes_valid_ || shapes_kernels_ != &kernels || shapes_threads_ != pool.threads())
     RefreshShapes(kernels, pool.threads());
-  const BucketPlan& plan = plans_.Fit(lifetimes_, workspace_bytes_, std::span(descs_).first(flat_.inputs.size()), flat_.inputs);
+  const std::span<const TensorDesc> inputs_now = std::span(descs_).first(flat_.inputs.size());
+  const BucketPlan& plan = plans_.Fit(lifetimes_, workspace_bytes_, inputs_now, flat_.inputs);
   if (counters_.plans != plans_.made()) {
     counters_.plans = plans_.made();
     counters_.last_plan_reason = plans_.reason();

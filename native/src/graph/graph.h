@@ -103,7 +103,8 @@ class Graph {
     return flat_.storages[static_cast<size_t>(flat_.slots[static_cast<size_t>(slot)].storage)];
   }
   Tensor TensorOf(int slot) const {
-    return {descs_[static_cast<size_t>(slot)], data_[static_cast<size_t>(flat_.slots[static_cast<size_t>(slot)].storage)]};
+    const auto i = static_cast<size_t>(slot);
+    return {descs_[i], data_[static_cast<size_t>(flat_.slots[i].storage)]};
   }
 
   FlatGraph flat_;

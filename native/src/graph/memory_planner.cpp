@@ -1,3 +1,4 @@
+#include "base/align.h"
 #include "graph/memory_planner.h"
 
 #include <algorithm>
@@ -6,8 +7,6 @@
 
 namespace atb {
 namespace {
-
-size_t AlignUp(size_t n) { return (n + kAlignment - 1) / kAlignment * kAlignment; }
 
 bool Meet(const Lifetime& a, const Lifetime& b) { return a.first <= b.last && b.first <= a.last; }
 
@@ -22,12 +21,12 @@ MemoryPlan PlanMemory(std::span<const Lifetime> tensors) {
   plan.offsets.resize(tensors.size());
   std::vector<size_t> placed;  // sorted by offset
   for (size_t id : by_size) {
-    const size_t bytes = AlignUp(tensors[id].bytes);
+    const size_t bytes = Align(tensors[id].bytes);
     size_t offset = 0;
     for (size_t other : placed) {
       if (!Meet(tensors[id], tensors[other])) continue;
       if (offset + bytes <= plan.offsets[other]) break;
-      offset = std::max(offset, plan.offsets[other] + AlignUp(tensors[other].bytes));
+      offset = std::max(offset, plan.offsets[other] + Align(tensors[other].bytes));
     }
     plan.offsets[id] = offset;
     plan.arena_bytes = std::max(plan.arena_bytes, offset + bytes);

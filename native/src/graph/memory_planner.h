@@ -3,6 +3,8 @@
 #include <span>
 #include <vector>
 
+#include "base/align.h"
+
 namespace atb {
 
 /// An intermediate tensor: alive from the node that writes it to the last node that reads it, inclusive.
@@ -16,8 +18,6 @@ struct MemoryPlan {
   std::vector<size_t> offsets;  ///< One per lifetime, in the order given; multiples of kAlignment.
   size_t arena_bytes = 0;
 };
-
-constexpr size_t kAlignment = 64;  ///< One cache line, and one AVX-512 register.
 
 /// Packs tensors into one arena so that no two alive at the same node overlap. The largest first, each into the lowest
 /// gap that fits: never worse than no sharing, and on chains of layers close to the most that is alive at once.

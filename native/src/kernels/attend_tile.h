@@ -1,5 +1,6 @@
 #pragma once
 // Which keys a piece of attention touches. For files compiled for one ISA: everything has internal linkage.
+#include "base/align.h"
 #include "kernels/kernel_table.h"
 
 namespace atb::kernels {
@@ -13,7 +14,6 @@ struct Span {
 
 inline int64_t Min(int64_t a, int64_t b) { return a < b ? a : b; }
 inline int64_t Max(int64_t a, int64_t b) { return a > b ? a : b; }
-inline int64_t RoundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 /// Keys that a row of query token `token` may see.
 inline Span VisibleKeys(const AttendCall& c, int64_t token, int64_t key_begin, int64_t key_end) {

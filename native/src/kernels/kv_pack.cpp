@@ -1,3 +1,4 @@
+#include "base/align.h"
 #include "kernels/kv_pack.h"
 
 #include <algorithm>
@@ -7,8 +8,6 @@
 
 namespace atb::kernels {
 namespace {
-
-int64_t RoundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 std::byte* Head(const KvStore& store, int64_t block, int64_t head) {
   return static_cast<std::byte*>(store.data) + (head * store.blocks + block) * store.HeadBytes();

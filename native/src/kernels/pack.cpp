@@ -4,14 +4,13 @@
 #include <cstring>
 #include <string>
 
+#include "base/align.h"
 #include "base/checked.h"
 #include "kernels/convert.h"
 #include "kernels/pack_integers.h"
 
 namespace atb::kernels {
 namespace {
-
-int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 /// Rows of each of the interleaved matrices, or of the only one.
 int64_t MatrixRows(const PackedWeight& weight) { return weight.interleaved ? weight.n / 2 : weight.n; }

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/align.h"
 #include "ops/operation.h"
 
 namespace atb {
@@ -18,7 +19,7 @@ constexpr int64_t kBlockElements = 1024;
 template <typename F>
 void ForRows(ThreadPool& pool, int64_t rows, int64_t row_elements, F&& f) {
   const int64_t per_piece = std::max<int64_t>(1, kPieceElements / std::max<int64_t>(1, row_elements));
-  pool.ParallelFor((rows + per_piece - 1) / per_piece, [&](int64_t piece, int worker) {
+  pool.ParallelFor(CeilDiv(rows, per_piece), [&](int64_t piece, int worker) {
     const int64_t end = std::min(rows, (piece + 1) * per_piece);
     for (int64_t row = piece * per_piece; row < end; ++row) f(row, worker);
   });
@@ -68,7 +69,7 @@ class RowBuffers {
 
  private:
   /// Whole cache lines, so that workers do not share one.
-  static size_t Stride(int64_t size) { return (static_cast<size_t>(size) + 15) / 16 * 16; }
+  static size_t Stride(int64_t size) { return Align(static_cast<size_t>(size) * sizeof(float)) / sizeof(float); }
 
   float* base_;
   int count_;

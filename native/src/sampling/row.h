@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "base/align.h"
 #include "base/thread_pool.h"
 #include "kernels/kernel_table.h"
 
@@ -12,7 +13,7 @@ namespace atb {
 /// Passes over one row of logits. A row is worked on in blocks, whose maxima and sums tell most blocks apart from the
 /// few that matter; so selecting among 150 000 tokens costs a few linear passes and no array of structs.
 constexpr int64_t kRowBlock = kernels::kMaximaBlock;
-inline int64_t RowBlocks(int64_t size) { return (size + kRowBlock - 1) / kRowBlock; }
+inline int64_t RowBlocks(int64_t size) { return CeilDiv(size, kRowBlock); }
 
 /// Who works on a row: the kernels, and all threads of a pool, or the caller alone. Results are the same.
 struct RowWork {
@@ -24,7 +25,7 @@ struct RowWork {
   void ForPieces(int64_t size, F&& f) const {
     constexpr int64_t kPiece = 128 * kRowBlock;
     const auto piece = [&](int64_t i, int) { f(i * kPiece, i * kPiece + kPiece < size ? i * kPiece + kPiece : size); };
-    const int64_t pieces = (size + kPiece - 1) / kPiece;
+    const int64_t pieces = CeilDiv(size, kPiece);
     if (pool != nullptr) return pool->ParallelFor(pieces, piece);
     for (int64_t i = 0; i < pieces; ++i) piece(i, 0);
   }

@@ -1,12 +1,11 @@
 #include <cmath>
 
+#include "base/align.h"
 #include "kernels/convert.h"
 #include "kernels/reference/kernels.h"
 
 namespace atb::kernels::reference {
 namespace {
-
-int64_t RoundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 /// Where one position's key and value lie: elements before its (block, kv head) in either cache, slot in the block.
 struct Place {

@@ -5,6 +5,7 @@
 #include <new>
 #include <string>
 
+#include "base/align.h"
 #include "kernels/kv_pack.h"
 #include "ops/check.h"
 #include "ops/rows.h"
@@ -19,9 +20,6 @@ using kernels::kAttendRows;
 
 /// With fewer items per thread than this, items are split into pieces of their keys.
 constexpr int64_t kItemsPerThread = 4;
-
-int64_t CeilDiv(int64_t n, int64_t by) { return (n + by - 1) / by; }
-size_t Align(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 /// How heads and tokens make tiles of at most kAttendRows rows.
 struct Tiling {
@@ -49,8 +47,8 @@ const AttentionSequence* FindSequence(const AttentionSequence* sequences, int64_
   return std::upper_bound(sequences, sequences + count, item, after) - 1;
 }
 
-/// The workspace of Attend.
-struct Plan {
+/// Where things lie in the workspace of Attend.
+struct WorkLayout {
   Tiling tiling;
   int64_t partial;      ///< Floats.
   int64_t mask_row;     ///< Floats of one converted row; 0 when none is converted.
@@ -59,10 +57,10 @@ struct Plan {
   int64_t max_chunks;
   size_t scratch_at, counters_at, pieces_at, bytes;
 
-  Plan(const AttentionParam& param, const AttentionExtents& e, int threads, const kernels::KernelTable& kernels)
+  WorkLayout(const AttentionParam& param, const AttentionExtents& e, int threads, const kernels::KernelTable& kernels)
       : tiling(param.group(), e.decode),
         partial(PartialFloats(tiling.rows(), e.head_dim)),
-        mask_row(CeilDiv(e.mask_columns, 16) * 16),
+        mask_row(RoundUp(e.mask_columns, 16)),
         max_chunks(CeilDiv(e.max_context, kAttendChunk)) {
     thread_bytes = Align(static_cast<size_t>(kernels.attend_scratch_bytes)) +
                    Align(static_cast<size_t>(2 * partial + mask_row * tiling.tokens) * sizeof(float));
@@ -91,8 +89,8 @@ struct Item {
 
 class Runner {
  public:
-  Runner(const AttentionWork& work, const Plan& plan, const Context& ctx, std::byte* workspace)
-      : work_(work), plan_(plan), ctx_(ctx), workspace_(workspace) {}
+  Runner(const AttentionWork& work, const WorkLayout& layout, const Context& ctx, std::byte* workspace)
+      : work_(work), layout_(layout), ctx_(ctx), workspace_(workspace) {}
 
   void Run() {
     int64_t items = 0;
@@ -100,14 +98,14 @@ class Runner {
       work_.sequences[i].first_item = items;
       items += TilesOf(work_.sequences[i]) * HeadTiles();
     }
-    if (items <= plan_.split_items) return RunSplit(items);
+    if (items <= layout_.split_items) return RunSplit(items);
     ctx_.pool.ParallelFor(items, [&](int64_t i, int worker) { RunWhole(MakeItem(i), worker); });
   }
 
  private:
-  int64_t TilesOf(const AttentionSequence& s) const { return CeilDiv(s.q_tokens, plan_.tiling.tokens); }
+  int64_t TilesOf(const AttentionSequence& s) const { return CeilDiv(s.q_tokens, layout_.tiling.tokens); }
   /// Tiles of the same tokens.
-  int64_t HeadTiles() const { return work_.param.kv_heads * plan_.tiling.splits; }
+  int64_t HeadTiles() const { return work_.param.kv_heads * layout_.tiling.splits; }
 
   Item MakeItem(int64_t index) const {
     const AttentionSequence* s = FindSequence(work_.sequences, work_.count, index);
@@ -115,19 +113,19 @@ class Runner {
     const int64_t head_tile = (index - s->first_item) / tiles;
     // Later tiles of a prompt see more keys: the longest first.
     const int64_t tile = tiles - 1 - (index - s->first_item) % tiles;
-    const int64_t kv_head = head_tile / plan_.tiling.splits;
-    const int64_t split = head_tile % plan_.tiling.splits;
+    const int64_t kv_head = head_tile / layout_.tiling.splits;
+    const int64_t split = head_tile % layout_.tiling.splits;
 
     Item item = {};
     item.sequence = s;
-    item.first_token = tile * plan_.tiling.tokens;
-    item.first_head = kv_head * work_.param.group() + split * plan_.tiling.heads;
+    item.first_token = tile * layout_.tiling.tokens;
+    item.first_head = kv_head * work_.param.group() + split * layout_.tiling.heads;
     AttendCall& c = item.call;
     c.dtype = work_.dtype;
     c.cache_dtype = work_.cache_dtype;
-    c.q_tokens = std::min(plan_.tiling.tokens, s->q_tokens - item.first_token);
+    c.q_tokens = std::min(layout_.tiling.tokens, s->q_tokens - item.first_token);
     c.q_stride = work_.param.heads * work_.head_dim;
-    c.group = std::min(plan_.tiling.heads, work_.param.group() - split * plan_.tiling.heads);
+    c.group = std::min(layout_.tiling.heads, work_.param.group() - split * layout_.tiling.heads);
     c.kv_head = kv_head;
     c.blocks = work_.blocks;
     c.head_dim = work_.head_dim;
@@ -153,7 +151,7 @@ class Runner {
   }
 
   std::byte* Scratch(int worker) const {
-    return workspace_ + plan_.scratch_at + plan_.thread_bytes * static_cast<size_t>(worker);
+    return workspace_ + layout_.scratch_at + layout_.thread_bytes * static_cast<size_t>(worker);
   }
   /// This worker's floats: two partials, then mask rows.
   float* Floats(int worker) const {
@@ -165,20 +163,20 @@ class Runner {
     const AttentionMask& mask = work_.mask;
     if (mask.data == nullptr) return;
     const int64_t row = item.sequence->mask_row + item.first_token;
-    if (plan_.mask_row == 0) {
+    if (layout_.mask_row == 0) {
       item.call.mask = static_cast<const float*>(mask.data) + row * mask.columns;
       item.call.mask_stride = mask.columns;
       return;
     }
-    float* rows = Floats(worker) + 2 * plan_.partial;
+    float* rows = Floats(worker) + 2 * layout_.partial;
     for (int64_t t = 0; t < item.call.q_tokens; ++t) {
       const int64_t from = ((row + t) * mask.columns + begin) * static_cast<int64_t>(SizeOf(work_.dtype));
-      float* to = rows + t * plan_.mask_row + begin;
+      float* to = rows + t * layout_.mask_row + begin;
       ctx_.kernels.to_f32(static_cast<const std::byte*>(mask.data) + from, work_.dtype, to, end - begin);
       for (int64_t j = 0; j < end - begin; ++j) to[j] *= mask.factor;
     }
     item.call.mask = rows;
-    item.call.mask_stride = plan_.mask_row;
+    item.call.mask_stride = layout_.mask_row;
   }
 
   void Piece(const Item& item, int64_t chunk, const AttendPartial& out, int worker) const {
@@ -190,7 +188,7 @@ class Runner {
   void RunWhole(Item item, int worker) const {
     const int64_t rows = item.call.q_tokens * item.call.group;
     const AttendPartial acc = PartialAt(Floats(worker), rows);
-    const AttendPartial part = PartialAt(Floats(worker) + plan_.partial, rows);
+    const AttendPartial part = PartialAt(Floats(worker) + layout_.partial, rows);
     if (item.chunks() == 0) return Finish(item, nullptr, worker);
     SetMask(item, item.first_chunk * kAttendChunk, item.end_key, worker);
     Piece(item, item.first_chunk, acc, worker);
@@ -205,15 +203,15 @@ class Runner {
   /// an item's last run merges them in the order of RunWhole.
   void RunSplit(int64_t items) const {
     if (items == 0) return;
-    auto* left = reinterpret_cast<std::atomic<int64_t>*>(workspace_ + plan_.counters_at);
-    auto* pieces = reinterpret_cast<float*>(workspace_ + plan_.pieces_at);
+    auto* left = reinterpret_cast<std::atomic<int64_t>*>(workspace_ + layout_.counters_at);
+    auto* pieces = reinterpret_cast<float*>(workspace_ + layout_.pieces_at);
     const int64_t runs = CeilDiv(kItemsPerThread * ctx_.pool.threads(), items);
     for (int64_t i = 0; i < items; ++i) new (left + i) std::atomic<int64_t>(runs);
     ctx_.pool.ParallelFor(items * runs, [&](int64_t index, int worker) {
       Item item = MakeItem(index / runs);
       const int64_t rows = item.call.q_tokens * item.call.group;
-      float* own = pieces + index / runs * plan_.max_chunks * plan_.partial;
-      const auto piece = [&](int64_t i) { return PartialAt(own + i * plan_.partial, rows); };
+      float* own = pieces + index / runs * layout_.max_chunks * layout_.partial;
+      const auto piece = [&](int64_t i) { return PartialAt(own + i * layout_.partial, rows); };
       const int64_t length = CeilDiv(item.chunks(), runs);
       const int64_t begin = std::min(index % runs * length, item.chunks());
       const int64_t end = std::min(begin + length, item.chunks());
@@ -252,7 +250,7 @@ class Runner {
   }
 
   const AttentionWork& work_;
-  const Plan& plan_;
+  const WorkLayout& layout_;
   const Context& ctx_;
   std::byte* workspace_;
 };
@@ -286,12 +284,12 @@ AttentionParam AttentionParam::Read(ParamReader& reader) {
 
 size_t AttendWorkspaceBytes(const AttentionParam& param, const AttentionExtents& extents, int threads,
                             const kernels::KernelTable& kernels) {
-  return Plan(param, extents, threads, kernels).bytes;
+  return WorkLayout(param, extents, threads, kernels).bytes;
 }
 
 void Attend(const AttentionWork& work, const AttentionExtents& extents, const Context& ctx, std::byte* workspace) {
-  const Plan plan(work.param, extents, ctx.pool.threads(), ctx.kernels);
-  Runner(work, plan, ctx, workspace).Run();
+  const WorkLayout layout(work.param, extents, ctx.pool.threads(), ctx.kernels);
+  Runner(work, layout, ctx, workspace).Run();
 }
 
 size_t KvPacker::Bytes(DType dtype, int64_t keys, int64_t sequences, int64_t kv_heads, int64_t head_dim) {

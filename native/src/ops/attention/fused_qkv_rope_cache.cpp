@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/align.h"
 #include "kernels/kv_pack.h"
 #include "ops/attention/kv_tensor.h"
 #include "ops/check.h"
@@ -91,8 +92,8 @@ class QkvRopeCache : public Operation {
     const int64_t heads = std::clamp<int64_t>(kPieceElements / per_head, 1, 2 * param_.kv_heads);
     const int64_t per_token = param_.heads * param_.head_dim;
     const int64_t rows = std::max<int64_t>(1, kPieceElements / per_token);
-    const int64_t head_pieces = (2 * param_.kv_heads + heads - 1) / heads;
-    const int64_t row_pieces = (tokens + rows - 1) / rows;
+    const int64_t head_pieces = CeilDiv(2 * param_.kv_heads, heads);
+    const int64_t row_pieces = CeilDiv(tokens, rows);
     const auto piece = [&](int64_t i, int worker) {
       if (i < head_pieces) {
         const int64_t end = std::min(2 * param_.kv_heads, (i + 1) * heads);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/align.h"
 #include "ops/check.h"
 
 namespace atb {
@@ -10,7 +11,7 @@ namespace {
 /// Rows that become integers at a time.
 constexpr int64_t kRun = 32;
 
-int64_t RowBytes(int64_t head_dim) { return (head_dim + 63) / 64 * 64; }
+int64_t RowBytes(int64_t head_dim) { return RoundUp(head_dim, 64); }
 
 }  // namespace
 

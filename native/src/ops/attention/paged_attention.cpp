@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/align.h"
 #include "ops/attention/attention.h"
 #include "ops/attention/kv_tensor.h"
 #include "ops/check.h"
@@ -68,7 +69,7 @@ class PagedAttention : public Operation {
                   "lengths from 0 to " + std::to_string(tables.dim(1) * block_size) + ", what the tables hold",
                   std::to_string(context));
       }
-      const int64_t used = (context + block_size - 1) / block_size;
+      const int64_t used = CeilDiv(context, block_size);
       for (int64_t j = 0; j < used; ++j) {
         const int32_t block = in[kTables].As<int32_t>()[i * tables.dim(1) + j];
         if (block < 0 || block >= blocks)
@@ -146,9 +147,8 @@ class PagedAttention : public Operation {
       const bool converts = op.mask_ != MaskType::kNone && q.dtype != DType::kF32;
       extents = {q.dim(0), batch, keys.dim(3), max_context, converts ? in[kFirstOptional].dim(-1) : 0, !op.spec_};
       const bool packs = keys.layout == Layout::kRowMajor;
-      const auto align = [](size_t n) { return (n + 63) / 64 * 64; };
-      rows_at = align(static_cast<size_t>(batch) * sizeof(AttentionSequence));
-      packed_at = rows_at + (packs ? align(static_cast<size_t>(batch) * sizeof(KvRows)) : 0);
+      rows_at = Align(static_cast<size_t>(batch) * sizeof(AttentionSequence));
+      packed_at = rows_at + (packs ? Align(static_cast<size_t>(batch) * sizeof(KvRows)) : 0);
       attend_at = packed_at;
       if (packs) attend_at += KvPacker::Bytes(q.dtype, batch * max_context, batch, keys.dim(2), keys.dim(3));
     }

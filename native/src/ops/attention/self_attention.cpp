@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/align.h"
 #include "ops/attention/attention.h"
 #include "ops/check.h"
 #include "ops/factories.h"
@@ -102,9 +103,8 @@ class SelfAttention : public Operation {
       extents = {
           q.dim(0), batch, q.rank == 3 ? q.dim(2) : q.dim(1) / op.param_.heads, q.dim(0), converts ? in[3].dim(-1) : 0,
           false};
-      const auto align = [](size_t n) { return (n + 63) / 64 * 64; };
-      rows_at = align(static_cast<size_t>(batch) * sizeof(AttentionSequence));
-      packed_at = rows_at + align(static_cast<size_t>(batch) * sizeof(KvRows));
+      rows_at = Align(static_cast<size_t>(batch) * sizeof(AttentionSequence));
+      packed_at = rows_at + Align(static_cast<size_t>(batch) * sizeof(KvRows));
       attend_at = packed_at + KvPacker::Bytes(q.dtype, q.dim(0), batch, op.param_.kv_heads, extents.head_dim);
     }
   };

@@ -4,6 +4,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "base/align.h"
 #include "ops/check.h"
 #include "ops/factories.h"
 #include "ops/rows.h"
@@ -113,7 +114,7 @@ std::optional<DType> ReadDType(ParamReader& reader, std::string_view key) {
 
 void CastTensor(const Tensor& in, const Tensor& out, const Context& ctx) {
   const int64_t n = in.desc.Elements();
-  ForRows(ctx.pool, (n + kBlockElements - 1) / kBlockElements, kBlockElements, [&](int64_t block, int) {
+  ForRows(ctx.pool, CeilDiv(n, kBlockElements), kBlockElements, [&](int64_t block, int) {
     const int64_t first = block * kBlockElements;
     CastBlock(ctx.kernels, in, out, first, std::min(kBlockElements, n - first));
   });

@@ -1,5 +1,6 @@
 #include <cstring>
 
+#include "base/align.h"
 #include "ops/check.h"
 #include "ops/factories.h"
 #include "ops/rows.h"
@@ -47,7 +48,7 @@ class DynamicQuant : public Operation {
 
  private:
   static size_t RowBytes(int64_t k) {
-    const int64_t tiles = (k + kernels::kIntegerTileK - 1) / kernels::kIntegerTileK;
+    const int64_t tiles = CeilDiv(k, kernels::kIntegerTileK);
     return static_cast<size_t>(tiles * kernels::kIntegerTileK);
   }
 };

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/align.h"
 #include "base/checked.h"
 #include "kernels/pack.h"
 #include "ops/check.h"
@@ -32,7 +33,6 @@ struct FusedLinearParam {
   bool int8_activations;  ///< Rows become int8 with a scale each, as DynamicQuant makes them.
 };
 
-size_t Align(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 /// Our extension: out = act(norm(x) w + bias) + residual, what RmsNorm, Linear, Activation (SwiGLU, the weight being gate
 /// over up) and Elewise (add) compute one after another, rounded only where a product reads its rows and at the end.

@@ -4,6 +4,7 @@
 #include <optional>
 #include <type_traits>
 
+#include "base/align.h"
 #include "kernels/pack.h"
 #include "kernels/pack_integers.h"
 #include "ops/linear/integer_activations.h"
@@ -32,8 +33,6 @@ constexpr int64_t kLeastPanels = 2;
 constexpr int64_t kLargePanels = 8;
 constexpr int64_t kPiecesOfBlocks = 2;
 constexpr int64_t kPiecesOfIntegers = 4;
-
-int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 /// One piece of work.
 struct Piece {
@@ -80,7 +79,7 @@ GemmCall Rows(const GemmCall& call, int64_t row, int64_t rows, int64_t row_bytes
 }
 
 size_t ScratchBytes(const kernels::KernelTable& kernels) {
-  return (static_cast<size_t>(kernels.gemm_scratch_bytes) + 63) / 64 * 64;
+  return Align(static_cast<size_t>(kernels.gemm_scratch_bytes));
 }
 
 }  // namespace
@@ -90,7 +89,7 @@ size_t MultiplyBytes(int threads, const kernels::KernelTable& kernels) {
 }
 
 size_t MultiplyBytes(int threads, const kernels::KernelTable& kernels, int64_t m, int64_t k, int planes) {
-  return MultiplyBytes(threads, kernels) + IntegerRows::Bytes(threads, m, k, planes);
+  return MultiplyBytes(threads, kernels) + IntegerActivations::Bytes(threads, m, k, planes);
 }
 
 int PlanesOf(DType dtype) { return dtype == DType::kI8 ? 1 : dtype == DType::kF32 ? 3 : 2; }
@@ -101,7 +100,7 @@ void Multiply(const GemmCall& call, const kernels::KernelTable& kernels, ThreadP
   const Piece piece = Cut(call, kernels, pool.threads());
   const int64_t panel_pieces = CeilDiv(call.weight->panels, piece.panels);
   const size_t scratch = ScratchBytes(kernels);
-  std::optional<IntegerRows> integers;
+  std::optional<IntegerActivations> integers;
   int64_t row_bytes = call.x_stride * static_cast<int64_t>(SizeOf(kernels::DTypeOf(call.weight->format)));
   if (kernels::IsInteger(call.weight->format)) {
     integers.emplace(call, kernels, pool, workspace + MultiplyBytes(pool.threads(), kernels), source);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/align.h"
 #include "base/checked.h"
 #include "ops/rows.h"
 
@@ -13,28 +14,26 @@ using kernels::GemmCall;
 using kernels::kBlockRows;
 using kernels::kIntegerTileK;
 
-int64_t Tiles(int64_t k) { return (k + kIntegerTileK - 1) / kIntegerTileK; }
-
-int64_t Lines(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+int64_t Tiles(int64_t k) { return CeilDiv(k, kIntegerTileK); }
 
 /// A thread's copy: the rows, their scales, and a line that says whether they are made.
 int64_t CopyBytes(int64_t m, int64_t row_bytes) {
-  const int64_t scales = Lines(CheckedMul(m, static_cast<int64_t>(sizeof(float))));
+  const int64_t scales = Align(CheckedMul(m, static_cast<int64_t>(sizeof(float))));
   return CheckedAdd(CheckedMul(m, row_bytes), scales + 64);
 }
 
 /// So few rows take a thread less time than a barrier and the wait for the others.
-bool AreFew(int64_t m, int64_t k) { return m <= IntegerRows::kFewRows && m * k <= kPieceElements; }
+bool AreFew(int64_t m, int64_t k) { return m <= IntegerActivations::kFewRows && m * k <= kPieceElements; }
 
 }  // namespace
 
-size_t IntegerRows::Bytes(int threads, int64_t m, int64_t k, int planes) {
+size_t IntegerActivations::Bytes(int threads, int64_t m, int64_t k, int planes) {
   const int64_t row_bytes = CheckedMul(planes, Tiles(k) * kIntegerTileK);
   const int64_t own = CheckedMul(threads, CopyBytes(std::min(m, kFewRows), row_bytes));
   return static_cast<size_t>(std::max(own, CopyBytes(m, row_bytes)));
 }
 
-IntegerRows::IntegerRows(const GemmCall& call, const kernels::KernelTable& kernels, ThreadPool& pool,
+IntegerActivations::IntegerActivations(const GemmCall& call, const kernels::KernelTable& kernels, ThreadPool& pool,
                          std::byte* workspace, const RowSource& source)
     : call_(call),
       kernels_(kernels),
@@ -51,14 +50,14 @@ IntegerRows::IntegerRows(const GemmCall& call, const kernels::KernelTable& kerne
   ForRows(pool, call.m, call.weight->k, [&](int64_t row, int) { Make(x, row, shared); });
 }
 
-IntegerRows::Copy IntegerRows::Of(int worker) const {
+IntegerActivations::Copy IntegerActivations::Of(int worker) const {
   std::byte* at = workspace_ + (own_ ? worker : 0) * CopyBytes(call_.m, row_bytes_);
   std::byte* scales = at + call_.m * row_bytes_;
-  const int64_t scale_bytes = Lines(call_.m * static_cast<int64_t>(sizeof(float)));
+  const int64_t scale_bytes = Align(call_.m * static_cast<int64_t>(sizeof(float)));
   return {at, reinterpret_cast<float*>(scales), reinterpret_cast<bool*>(scales + scale_bytes)};
 }
 
-void IntegerRows::Use(GemmCall& call, int worker) const {
+void IntegerActivations::Use(GemmCall& call, int worker) const {
   const Copy copy = Of(worker);
   if (own_ && !*copy.ready) {
     const void* x = source_.rows ? source_.rows(source_.context, worker) : call_.x;
@@ -69,7 +68,7 @@ void IntegerRows::Use(GemmCall& call, int worker) const {
   call.x_scales = copy.scales;
 }
 
-void IntegerRows::Make(const void* x, int64_t row, const Copy& to) const {
+void IntegerActivations::Make(const void* x, int64_t row, const Copy& to) const {
   const int64_t k = call_.weight->k;
   const int64_t block_rows = kBlockRows[call_.planes];
   const int64_t first = row / block_rows * block_rows;

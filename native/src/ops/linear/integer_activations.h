@@ -10,7 +10,7 @@ namespace atb {
 
 /// The rows of a product with a weight of integers, as kernels take them (see GemmCall): made before the product, or
 /// where they are few by each thread for itself before its first piece.
-class IntegerRows {
+class IntegerActivations {
  public:
   /// Up to so many rows may come from a RowSource.
   static constexpr int64_t kFewRows = 16;
@@ -19,7 +19,7 @@ class IntegerRows {
   static size_t Bytes(int threads, int64_t m, int64_t k, int planes);
 
   /// Starts with the rows of all threads where they are shared.
-  IntegerRows(const kernels::GemmCall& call, const kernels::KernelTable& kernels, ThreadPool& pool,
+  IntegerActivations(const kernels::GemmCall& call, const kernels::KernelTable& kernels, ThreadPool& pool,
               std::byte* workspace, const RowSource& source);
 
   /// Puts the rows into a call for all of them.

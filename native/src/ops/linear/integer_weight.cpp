@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/align.h"
 #include "base/checked.h"
 #include "kernels/convert.h"
 #include "ops/check.h"
@@ -14,7 +15,6 @@ using kernels::PackedScales;
 using kernels::PackedWeight;
 using kernels::WeightFormat;
 
-int64_t Lines(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
 bool IsPacked(const TensorDesc& desc) { return desc.layout != Layout::kRowMajor; }
 
@@ -110,10 +110,10 @@ int64_t IntegerWeight::Bytes(std::span<const TensorDesc> in, int threads) const 
   const int64_t rows = CheckedAdd(sizes.n, 3 * kernels::kPanelColumns);
   int64_t bytes = CheckedMul(CheckedMul(rows, sizes.groups), static_cast<int64_t>(sizeof(float)));
   if (!IsPacked(weight)) {
-    bytes = CheckedAdd(Lines(bytes), Lines(kernels::PackedBytes(Geometry(sizes))));
-    bytes = CheckedAdd(bytes, CheckedMul(threads, Lines(kernels::kPanelColumns * sizes.k)));
+    bytes = CheckedAdd(Align(bytes), Align(kernels::PackedBytes(Geometry(sizes))));
+    bytes = CheckedAdd(bytes, CheckedMul(threads, Align(kernels::kPanelColumns * sizes.k)));
   }
-  return Lines(bytes);
+  return Align(bytes);
 }
 
 PackedWeight IntegerWeight::Resolve(std::span<const Tensor> in, const Context& ctx, std::byte* workspace) const {
@@ -144,10 +144,10 @@ PackedWeight IntegerWeight::Resolve(std::span<const Tensor> in, const Context& c
   if (IsPacked(tensor.desc)) return weight;
 
   std::byte* const panels =
-      workspace + Lines((sizes.n + 3 * kernels::kPanelColumns) * sizes.groups * static_cast<int64_t>(sizeof(float)));
-  std::byte* const buffers = panels + Lines(kernels::PackedBytes(weight));
+      workspace + Align((sizes.n + 3 * kernels::kPanelColumns) * sizes.groups * static_cast<int64_t>(sizeof(float)));
+  std::byte* const buffers = panels + Align(kernels::PackedBytes(weight));
   ctx.pool.ParallelFor(weight.panels, [&](int64_t panel, int worker) {
-    auto* rows = reinterpret_cast<int8_t*>(buffers + worker * Lines(kernels::kPanelColumns * sizes.k));
+    auto* rows = reinterpret_cast<int8_t*>(buffers + worker * Align(kernels::kPanelColumns * sizes.k));
     const int64_t first = kernels::PanelRow(weight, panel), width = kernels::PanelWidth(weight, panel);
     for (int64_t r = 0; r < width; ++r) Row(tensor, sizes, first + r, rows + r * sizes.k);
     kernels::PackRows(weight, panels, first, first + width, {rows, DType::kI8, sizes.k}, ctx.kernels);

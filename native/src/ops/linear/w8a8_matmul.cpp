@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/align.h"
 #include "base/checked.h"
 #include "ops/check.h"
 #include "ops/elementwise/cast.h"
@@ -23,7 +24,6 @@ struct W8A8Param {
   DType out;
 };
 
-int64_t Lines(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
 /// out = (x w) * scale * perTokenScale + bias: x int8 [.., m, k], w int8, scale [n] of floats, perTokenScale f32 [m],
 /// bias [n]: f32 or of the output's dtype, or without perTokenScale i32, which is added to the sums before they are
@@ -60,7 +60,7 @@ class W8A8MatMul : public Operation {
                         const kernels::KernelTable& kernels) const override {
     const int64_t m = Extent(in[kX], 0, in[kX].rank - 1), k = in[kX].dim(-1);
     const auto multiply = static_cast<int64_t>(MultiplyBytes(threads, kernels, m, k, 1));
-    const int64_t bias = Lines(CheckedMul(weight_.SizesOf(in[kWeight]).n, static_cast<int64_t>(sizeof(float))));
+    const int64_t bias = Align(CheckedMul(weight_.SizesOf(in[kWeight]).n, static_cast<int64_t>(sizeof(float))));
     return static_cast<size_t>(CheckedAdd(CheckedAdd(multiply, bias), weight_.Bytes(in, threads)));
   }
 
@@ -72,7 +72,7 @@ class W8A8MatMul : public Operation {
     const int64_t n = out[0].desc.dim(-1);
     std::byte* rest = ctx.workspace + MultiplyBytes(ctx.pool.threads(), ctx.kernels, m, k, 1);
     auto* const scaled_bias = reinterpret_cast<float*>(rest);
-    rest += Lines(n * static_cast<int64_t>(sizeof(float)));
+    rest += Align(n * static_cast<int64_t>(sizeof(float)));
     const PackedWeight weight = weight_.Resolve(in, ctx, rest);
     GemmCall call{
         .weight = &weight,

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/align.h"
 #include "base/checked.h"
 #include "kernels/convert.h"
 #include "kernels/pack.h"
@@ -18,7 +19,6 @@ using kernels::PackedWeight;
 
 enum Input { kX, kWeight, kScale, kOffset, kBias };
 
-int64_t Lines(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
 /// out = x ((w + offset) * scale) + bias: x [.., m, k] of floats, w int8 or int4 with a scale and an offset for each
 /// output or for each group of its channels, bias [n] of x's dtype or f32. With offsets of 0 the products are those of
@@ -101,9 +101,9 @@ class WeightQuantMatMul : public Operation {
     const IntegerWeight::Sizes s = weight_.SizesOf(in[kWeight]);
     const int64_t m = Extent(in[kX], 0, in[kX].rank - 1);
     const int64_t panels = kernels::PackedBytes(kernels::PackedGeometry(kernels::WeightFormat::kF32, s.n, s.k));
-    const int64_t rows = Lines(CheckedMul(CheckedMul(m, s.k), static_cast<int64_t>(sizeof(float))));
+    const int64_t rows = Align(CheckedMul(CheckedMul(m, s.k), static_cast<int64_t>(sizeof(float))));
     const int64_t row = CheckedMul(s.k, 1 + static_cast<int64_t>(sizeof(float)));
-    return CheckedAdd(CheckedAdd(multiply, Lines(panels)), CheckedAdd(rows, CheckedMul(threads, Lines(row))));
+    return CheckedAdd(CheckedAdd(multiply, Align(panels)), CheckedAdd(rows, CheckedMul(threads, Align(row))));
   }
 
   /// Weights with offsets, as f32: exact, and slow.
@@ -111,10 +111,10 @@ class WeightQuantMatMul : public Operation {
     const IntegerWeight::Sizes s = weight_.SizesOf(in[kWeight].desc);
     PackedWeight weight = kernels::PackedGeometry(kernels::WeightFormat::kF32, s.n, s.k);
     std::byte* const panels = workspace;
-    auto* const rows = reinterpret_cast<float*>(panels + Lines(kernels::PackedBytes(weight)));
+    auto* const rows = reinterpret_cast<float*>(panels + Align(kernels::PackedBytes(weight)));
     std::byte* const buffers =
-        reinterpret_cast<std::byte*>(rows) + Lines(call.m * s.k * static_cast<int64_t>(sizeof(float)));
-    const int64_t row_bytes = Lines(s.k * (1 + static_cast<int64_t>(sizeof(float))));
+        reinterpret_cast<std::byte*>(rows) + Align(call.m * s.k * static_cast<int64_t>(sizeof(float)));
+    const int64_t row_bytes = Align(s.k * (1 + static_cast<int64_t>(sizeof(float))));
     ctx.pool.ParallelFor(s.n, [&](int64_t row, int worker) {
       auto* values = reinterpret_cast<float*>(buffers + worker * row_bytes);
       auto* integers = reinterpret_cast<int8_t*>(values + s.k);

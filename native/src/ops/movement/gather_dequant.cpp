@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/align.h"
 #include "ops/check.h"
 #include "ops/elementwise/cast.h"
 #include "ops/factories.h"
@@ -49,7 +50,7 @@ class GatherDequant : public Operation {
     const int64_t k = sizes.k, channels = weight_.group ? weight_.group : k;
     ForRows(ctx.pool, in[kIndices].desc.Elements(), k, [&](int64_t i, int worker) {
       auto* integers = reinterpret_cast<int8_t*>(ctx.workspace + static_cast<size_t>(worker) * RowBytes(k));
-      auto* floats = reinterpret_cast<float*>(integers + Lines(k));
+      auto* floats = reinterpret_cast<float*>(integers + Align(k));
       const int64_t row = IndexAt(in[kIndices], i);
       weight_.Row(in[kWeight], sizes, row, integers);
       float* values = FloatTarget(out[0], i * k, floats);
@@ -66,9 +67,8 @@ class GatherDequant : public Operation {
   static int64_t IndexAt(const Tensor& indices, int64_t i) {
     return indices.desc.dtype == DType::kI64 ? indices.As<int64_t>()[i] : indices.As<int32_t>()[i];
   }
-  static int64_t Lines(int64_t bytes) { return (bytes + 63) / 64 * 64; }
   static size_t RowBytes(int64_t k) {
-    return static_cast<size_t>(Lines(k) + Lines(k * static_cast<int64_t>(sizeof(float))));
+    return static_cast<size_t>(Align(k) + Align(k * static_cast<int64_t>(sizeof(float))));
   }
 
   IntegerWeight weight_;

@@ -1,3 +1,4 @@
+#include "base/align.h"
 #include "ops/check.h"
 #include "ops/factories.h"
 #include "ops/movement/strided_copy.h"
@@ -78,7 +79,7 @@ class SetValue : public Operation {
       const auto at = static_cast<size_t>(i);
       if (ends_[at] > target.dim(i))
         FailShape(kOp, 0, "at least " + std::to_string(ends_[at]) + " long along axis " + std::to_string(i), target);
-      box.dims[at] = (ends_[at] - starts_[at] + strides_[at] - 1) / strides_[at];
+      box.dims[at] = CeilDiv(ends_[at] - starts_[at], strides_[at]);
     }
     RequireSame(kOp, 1, in[1], box);
   }

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "base/align.h"
 #include "ops/rows.h"
 
 namespace atb {
@@ -36,7 +37,7 @@ void StridedCopy::Run(ThreadPool& pool, size_t element, const std::byte* from, s
   for (int i = 0; i < outer_axes; ++i) rows *= steps_[static_cast<size_t>(i)].size;
   // One long row is cut, so that threads share it.
   const int64_t cut = rows == 1 ? kPieceElements : inner.size;
-  const int64_t cuts = cut == 0 ? 0 : (inner.size + cut - 1) / cut;
+  const int64_t cuts = cut == 0 ? 0 : CeilDiv(inner.size, cut);
   ForRows(pool, rows * cuts, cut, [&](int64_t piece, int) {
     int64_t row = piece / cuts;
     const int64_t start = piece % cuts * cut;
