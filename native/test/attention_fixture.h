@@ -10,27 +10,9 @@
 #include "kernels/convert.h"
 #include "kernels/dispatch.h"
 #include "kernels/kv_pack.h"
+#include "random.h"
 
 namespace atb::test {
-
-/// The same numbers on every machine: a linear congruential generator, summed towards a normal distribution.
-class Random {
- public:
-  explicit Random(uint64_t seed) : state_(seed * 2654435761u + 12345) {}
-  uint32_t Next() {
-    state_ = state_ * 6364136223846793005u + 1442695040888963407u;
-    return static_cast<uint32_t>(state_ >> 33);
-  }
-  int64_t Below(int64_t n) { return static_cast<int64_t>(Next()) % n; }
-  float Normal() {
-    float sum = 0;
-    for (int i = 0; i < 6; ++i) sum += static_cast<float>(Next()) * 0x1p-31f - 0.5f;
-    return sum * 1.41421356f;
-  }
-
- private:
-  uint64_t state_;
-};
 
 /// Elements of a float dtype.
 struct Array {
@@ -52,7 +34,8 @@ struct Array {
 
 inline Array Normal(Random& random, DType dtype, int64_t n, float scale = 1) {
   Array a(dtype, n);
-  for (int64_t i = 0; i < n; ++i) a.Set(i, random.Normal() * scale);
+  int64_t i = 0;
+  for (float x : random.Normal<float>(n, scale)) a.Set(i++, x);
   return a;
 }
 

@@ -208,8 +208,7 @@ void MasksAreAddedToScaledScores() {
   for (Kind kind : kKinds) {
     Problem p({2, 4, 64}, kind, 300, 128);
     Random random(5);
-    std::vector<float> mask(4 * 300);
-    for (float& x : mask) x = random.Normal();
+    std::vector<float> mask = random.Normal<float>(4 * 300, 1);
     CheckTile(p, 296, 4, {}, mask);
     CheckTile(p, 200, 4, {.causal = true}, mask);
     for (float& x : mask) x = random.Below(3) == 0 ? -INFINITY : 0;

@@ -4,6 +4,7 @@
 
 #include "kernels/pack.h"
 #include "op_runner.h"
+#include "random.h"
 
 using namespace atb;        // NOLINT
 using namespace atb::test;  // NOLINT
@@ -42,13 +43,11 @@ void GatherTakesAlongAnyAxis() {
 }
 
 void GatherReadsRowsOfPackedWeights() {
-  std::mt19937 rng(1);
-  std::uniform_real_distribution<double> uniform(-2, 2);
+  Random random(1);
   for (DType dtype : kFloats)
     for (int64_t n : {1, 16, 33})
       for (int64_t k : {1, 31, 32, 65}) {
-        Numbers numbers(static_cast<size_t>(n * k));
-        for (double& x : numbers) x = uniform(rng);
+        const Numbers numbers = random.Uniform(n * k, -2.0, 2.0);
         Value x(dtype, {n, k}, numbers);
         kernels::PackedWeight weight = kernels::PackedGeometry(kernels::FormatOf(dtype), n, k);
         std::vector<std::byte> bytes(static_cast<size_t>(kernels::PackedBytes(weight)) + 64);

@@ -18,7 +18,7 @@ using test::Has;
 using test::HasShape;
 using test::kFloats;
 using test::Packed;
-using test::Random;
+using test::Uniform;
 using test::RunOp;
 using test::Tolerance;
 using test::Value;
@@ -65,7 +65,8 @@ void PlainProductsAndNormsAreThoseOfTheirOperations() {
         for (int64_t m : {1, 5, 17, 33, 70}) {
           const Weight w(form.bits, 38, 150, form.group);
           const Packed packed(w, false);
-          const Value x(dtype, {m, w.k}, Random(m * w.k, 1, 3)), gamma(dtype, {w.k}, Random(w.k, 1, 4));
+          const Value x(dtype, {m, w.k}, Uniform(m * w.k, -1.0, 1.0, 3));
+          const Value gamma(dtype, {w.k}, Uniform(w.k, -1.0, 1.0, 4));
           const Value plain = w.Plain(true), numbers = w.Numbers(w.scales, DType::kF32, true);
           const Value normed = RunOp(
               "RmsNorm", {{"layerType", "RMS_NORM_NORM"}, {"normParam", ParamObject{{"epsilon", 1e-5}}}}, {x, gamma}, table)[0];
@@ -98,8 +99,9 @@ void EpiloguesAreRoundedOnce() {
           const Weight w(form.bits, 2 * 24, 96, form.group);  // Neither gate nor up fills its last panel.
           const Packed packed(w, swiglu);
           const int64_t columns = swiglu ? w.n / 2 : w.n;
-          const Value x(dtype, {m, w.k}, Random(m * w.k, 1, 3)), bias(dtype, {w.n}, Random(w.n, 1, 4));
-          const Value residual(dtype, {m, columns}, Random(m * columns, 1, 5));
+          const Value x(dtype, {m, w.k}, Uniform(m * w.k, -1.0, 1.0, 3));
+          const Value bias(dtype, {w.n}, Uniform(w.n, -1.0, 1.0, 4));
+          const Value residual(dtype, {m, columns}, Uniform(m * columns, -1.0, 1.0, 5));
           const Value plain = w.Plain(true), numbers = w.Numbers(w.scales, DType::kF32, true);
           const Value sums = Product(form, x, plain, numbers, table, true);
           const auto at = [&](int64_t r, int64_t c) {
@@ -131,8 +133,9 @@ void WhatDoesNotFitIsRefused() {
   const KernelTable& table = kernels::Select("reference");
   const Weight w(8, 20, 64, 0), odd(8, 19, 64, 0), grouped(4, 20, 64, 32);
   const Packed plain(w, false), packed(grouped, true);
-  const Value x(DType::kF32, {1, 64}, Random(64, 1, 1)), narrow(DType::kF32, {1, 63}, Random(63, 1, 1));
-  const Value scales = w.Numbers(w.scales, DType::kF32, true), few(DType::kF32, {19}, Random(19, 1, 1));
+  const Value x(DType::kF32, {1, 64}, Uniform(64, -1.0, 1.0, 1));
+  const Value narrow(DType::kF32, {1, 63}, Uniform(63, -1.0, 1.0, 1));
+  const Value scales = w.Numbers(w.scales, DType::kF32, true), few(DType::kF32, {19}, Uniform(19, -1.0, 1.0, 1));
   const auto error = [&](ParamObject param, const std::vector<Value>& in) {
     return ErrorOf([&] { RunOp("FusedLinear", param, in, table); });
   };

@@ -1,7 +1,6 @@
 // The fused operations against the operations that they stand for.
 #include <functional>
 #include <map>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -9,6 +8,7 @@
 #include "kernels/kv_pack.h"
 #include "kernels/pack.h"
 #include "op_runner.h"
+#include "random.h"
 
 namespace atb::test {
 namespace {
@@ -20,12 +20,8 @@ class Numbers {
  public:
   Numbers(DType dtype, std::initializer_list<int64_t> shape, uint32_t seed)
       : desc_(dtype, shape), bytes_(desc_.Bytes() + 64) {
-    std::mt19937 rng(seed);
-    std::uniform_real_distribution<float> uniform(-1, 1);
-    for (int64_t i = 0; i < desc_.Elements(); ++i) {
-      const float value = uniform(rng);
-      kernels::Select("reference").from_f32(&value, data() + static_cast<size_t>(i) * SizeOf(dtype), dtype, 1);
-    }
+    const std::vector<float> numbers = Uniform<float>(desc_.Elements(), -1, 1, seed);
+    kernels::Select("reference").from_f32(numbers.data(), data(), dtype, desc_.Elements());
   }
   std::byte* data() {
     const auto address = reinterpret_cast<uintptr_t>(bytes_.data());

@@ -6,7 +6,6 @@
 #include <cstring>
 #include <limits>
 #include <memory>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -16,6 +15,7 @@
 #include "kernels/convert.h"
 #include "kernels/dispatch.h"
 #include "kernels/pack.h"
+#include "random.h"
 
 namespace atb::kernels {
 namespace {
@@ -27,9 +27,8 @@ struct Matrix {
   Matrix(DType type, int64_t rows_, int64_t columns_, uint32_t seed, int64_t stride_ = 0)
       : dtype(type), rows(rows_), columns(columns_), stride(stride_ ? stride_ : columns_) {
     bytes.resize(static_cast<size_t>(rows * stride) * SizeOf(type));
-    std::mt19937 rng(seed);
-    std::uniform_real_distribution<float> uniform(-1, 1);
-    for (int64_t i = 0; i < rows * stride; ++i) StoreFloat(bytes.data(), dtype, i, uniform(rng));
+    int64_t i = 0;
+    for (float x : test::Uniform<float>(rows * stride, -1, 1, seed)) StoreFloat(bytes.data(), dtype, i++, x);
   }
   float At(int64_t row, int64_t column) const { return LoadFloat(bytes.data(), dtype, row * stride + column); }
   void Set(int64_t row, int64_t column, float value) { StoreFloat(bytes.data(), dtype, row * stride + column, value); }

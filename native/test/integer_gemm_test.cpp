@@ -18,6 +18,7 @@
 #include "kernels/dispatch.h"
 #include "kernels/pack.h"
 #include "kernels/pack_integers.h"
+#include "random.h"
 
 namespace atb::kernels {
 namespace {
@@ -91,9 +92,8 @@ constexpr Kind kKinds[] = {{WeightFormat::kI8, 0},        {WeightFormat::kI8, 32
 struct Rows {
   Rows(DType type, int64_t m_, int64_t k_, uint32_t seed, float high = 1)
       : dtype(type), m(m_), k(k_), bytes(static_cast<size_t>(m * k) * SizeOf(type)) {
-    std::mt19937 rng(seed);
-    std::uniform_real_distribution<float> uniform(-high, high);
-    for (int64_t i = 0; i < m * k; ++i) StoreFloat(bytes.data(), dtype, i, uniform(rng));
+    int64_t i = 0;
+    for (float x : test::Uniform<float>(m * k, -high, high, seed)) StoreFloat(bytes.data(), dtype, i++, x);
   }
   float At(int64_t row, int64_t i) const { return LoadFloat(bytes.data(), dtype, row * k + i); }
   void Set(int64_t row, int64_t i, float value) { StoreFloat(bytes.data(), dtype, row * k + i, value); }
@@ -230,18 +230,10 @@ struct Int4 {
   float scale;
 };
 
-std::vector<float> Normal(int64_t count, uint32_t seed) {
-  std::mt19937 rng(seed);
-  std::normal_distribution<float> normal(0, 0.02f);
-  std::vector<float> w(static_cast<size_t>(count));
-  for (float& x : w) x = normal(rng);
-  return w;
-}
-
 void Int4ScalesAreChosenWell() {
   double error = 0, plain = 0, total = 0;
   for (uint32_t row = 0; row < 40; ++row) {
-    const std::vector<float> w = Normal(2048, row);
+    const std::vector<float> w = test::Normal(2048, 0.02f, row);
     const Int4 got(Select("reference"), w, 128);
     for (size_t first = 0; first < w.size(); first += 128) {
       float largest = 0;
@@ -262,7 +254,7 @@ void EveryTableChoosesTheSameInt4() {
   for (int64_t k : {1, 15, 17, 64, 100, 200, 512, 549, 1500}) {
     for (int64_t group : {32, 96, 1024}) {
       for (uint32_t seed = 0; seed < 20; ++seed) {
-        std::vector<float> w = Normal(k, seed);
+        std::vector<float> w = test::Normal(k, 0.02f, seed);
         for (size_t i = 0; i < w.size(); ++i) w[i] *= static_cast<float>(1 + i / 32);
         if (seed == 7) std::fill(w.begin(), w.begin() + k / 2, 0.0f);
         const Int4 expected(Select("reference"), w, group);
@@ -312,7 +304,7 @@ void ScalesThatAreProductsAreFound() {
   CHECK(!find({16.0f, 1.0f}, &one, m));       // Sixteen is too many.
   CHECK(!find({1.0f, 0.7310585f}, &one, m));  // No common unit.
   for (uint32_t seed = 0; seed < 50; ++seed) {
-    const Int4 q(Select("reference"), Normal(128, seed), 32);
+    const Int4 q(Select("reference"), test::Normal(128, 0.02f, seed), 32);
     std::vector<float> scales;
     for (int8_t multiplier : q.multipliers) scales.push_back(q.scale * static_cast<float>(multiplier));
     CHECK(find(scales, &one, m));

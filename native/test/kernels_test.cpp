@@ -11,6 +11,7 @@
 #include "check.h"
 #include "kernels/convert.h"
 #include "kernels/dispatch.h"
+#include "random.h"
 
 namespace atb::kernels {
 namespace {
@@ -19,15 +20,9 @@ const int64_t kSizes[] = {1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 128, 10
 constexpr float kInf = std::numeric_limits<float>::infinity();
 const float kNan = std::numeric_limits<float>::quiet_NaN();
 
-const KernelTable& Reference() { return Select("reference"); }
+using test::Uniform;
 
-std::vector<float> Random(int64_t n, float low, float high, uint32_t seed) {
-  std::mt19937 rng(seed);
-  std::uniform_real_distribution<float> uniform(low, high);
-  std::vector<float> values(static_cast<size_t>(n));
-  for (float& v : values) v = uniform(rng);
-  return values;
-}
+const KernelTable& Reference() { return Select("reference"); }
 
 /// Output buffers carry a guard behind the last element.
 struct Out {
@@ -140,7 +135,7 @@ void ConversionsFromF32AgreeBitwise() {
 void ConversionsOfAnySizeStayInBounds() {
   ForEachTable([](const KernelTable& t) {
     for (int64_t n : kSizes) {
-      const std::vector<float> x = Random(n, -4, 4, 1);
+      const std::vector<float> x = Uniform<float>(n, -4, 4, 1);
       for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
         std::vector<std::byte> packed((static_cast<size_t>(n) + 1) * SizeOf(dtype), std::byte{0x5A});
         t.from_f32(x.data(), packed.data(), dtype, n);
@@ -158,7 +153,7 @@ void ConversionsOfAnySizeStayInBounds() {
 void NormsAgree() {
   ForEachTable([](const KernelTable& t) {
     for (int64_t n : kSizes) {
-      const auto x = Random(n, -3, 5, 1), w = Random(n, 0.5f, 1.5f, 2), b = Random(n, -1, 1, 3);
+      const auto x = Uniform<float>(n, -3, 5, 1), w = Uniform<float>(n, 0.5f, 1.5f, 2), b = Uniform<float>(n, -1, 1, 3);
       Out got(n), expected(n);
       // A sum of n squares in another order, a square root, a division, two products: a few units, whatever n <= 1000.
       t.rms_norm(x.data(), w.data(), got.data(), n, 1e-5f);
@@ -177,7 +172,7 @@ void NormsAgree() {
 
 void NormsWriteOverTheirInput() {
   ForEachTable([](const KernelTable& t) {
-    const auto x = Random(100, -3, 5, 1), w = Random(100, 0.5f, 1.5f, 2);
+    const auto x = Uniform<float>(100, -3, 5, 1), w = Uniform<float>(100, 0.5f, 1.5f, 2);
     std::vector<float> in_place = x, apart(100);
     t.rms_norm(x.data(), w.data(), apart.data(), 100, 1e-5f);
     t.rms_norm(in_place.data(), w.data(), in_place.data(), 100, 1e-5f);
@@ -196,7 +191,7 @@ void NormsWriteOverTheirInput() {
 void BinaryAgreesBitwise() {
   ForEachTable([](const KernelTable& t) {
     for (int64_t n : kSizes) {
-      const auto a = Random(n, -3, 5, 1), b = Random(n, -2, 2, 2);
+      const auto a = Uniform<float>(n, -3, 5, 1), b = Uniform<float>(n, -2, 2, 2);
       for (BinaryOp op : {BinaryOp::kAdd, BinaryOp::kSub, BinaryOp::kMul, BinaryOp::kDiv}) {
         Out got(n), expected(n);
         t.binary(op, a.data(), b.data(), got.data(), n);
@@ -230,7 +225,7 @@ void UnaryAgrees() {
   ForEachTable([](const KernelTable& t) {
     for (const UnaryCase& c : kUnary) {
       for (int64_t n : kSizes) {
-        const auto x = Random(n, c.low, c.high, static_cast<uint32_t>(n));
+        const auto x = Uniform<float>(n, c.low, c.high, static_cast<uint32_t>(n));
         Out got(n), expected(n);
         t.unary(c.op, x.data(), got.data(), n, c.arg);
         Reference().unary(c.op, x.data(), expected.data(), n, c.arg);
@@ -277,7 +272,7 @@ void ExponentialsAreWithinTwoUnits() {
 void SwigluAgrees() {
   ForEachTable([](const KernelTable& t) {
     for (int64_t n : kSizes) {
-      const auto gate = Random(n, -20, 20, 1), up = Random(n, -3, 3, 2);
+      const auto gate = Uniform<float>(n, -20, 20, 1), up = Uniform<float>(n, -3, 3, 2);
       Out got(n), expected(n);
       t.swiglu(gate.data(), up.data(), got.data(), n);
       Reference().swiglu(gate.data(), up.data(), expected.data(), n);
@@ -291,7 +286,7 @@ void RopeAgrees() {
   ForEachTable([](const KernelTable& t) {
     for (int64_t half : kSizes) {
       const int64_t n = 2 * half;
-      const auto x = Random(n, -3, 3, 1), cos = Random(n, -1, 1, 2), sin = Random(n, -1, 1, 3);
+      const auto x = Uniform<float>(n, -3, 3, 1), cos = Uniform<float>(n, -1, 1, 2), sin = Uniform<float>(n, -1, 1, 3);
       Out got(n), expected(n);
       t.rope(x.data(), cos.data(), sin.data(), got.data(), n);
       Reference().rope(x.data(), cos.data(), sin.data(), expected.data(), n);
@@ -305,7 +300,7 @@ void RopeAgrees() {
 void SoftmaxAgrees() {
   ForEachTable([](const KernelTable& t) {
     for (int64_t n : kSizes) {
-      auto x = Random(n, -30, 30, static_cast<uint32_t>(n));
+      auto x = Uniform<float>(n, -30, 30, static_cast<uint32_t>(n));
       if (n > 2) x[static_cast<size_t>(n) / 2] = -kInf;
       Out got(n), expected(n);
       t.softmax(x.data(), got.data(), n);
@@ -328,7 +323,7 @@ void SoftmaxAgrees() {
 void BlockMaximaTellRowsThatAreNotFinite() {
   ForEachTable([](const KernelTable& t) {
     for (int64_t n : kSizes) {
-      const auto x = Random(n, -3, -1, 5);
+      const auto x = Uniform<float>(n, -3, -1, 5);
       const int64_t blocks = (n + kMaximaBlock - 1) / kMaximaBlock;
       const auto maxima = [&](const std::vector<float>& row) {
         Out found(blocks);

@@ -6,7 +6,6 @@
 #include <cstring>
 #include <functional>
 #include <optional>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -16,6 +15,7 @@
 #include "kernels/dispatch.h"
 #include "kernels/pack.h"
 #include "ops/operation.h"
+#include "random.h"
 
 namespace atb {
 namespace {
@@ -31,9 +31,9 @@ struct Buffer {
   explicit Buffer(TensorDesc desc, uint32_t seed = 0) : memory(desc.Bytes() + 64) {
     auto address = reinterpret_cast<uintptr_t>(memory.data());
     tensor = {desc, memory.data() + (64 - address % 64) % 64};
-    std::mt19937 rng(seed);
-    std::uniform_real_distribution<float> uniform(-1, 1);
-    for (int64_t i = 0; seed && i < desc.Elements(); ++i) StoreFloat(tensor.data, desc.dtype, i, uniform(rng));
+    if (seed == 0) return;
+    int64_t i = 0;
+    for (float x : test::Uniform<float>(desc.Elements(), -1, 1, seed)) StoreFloat(tensor.data, desc.dtype, i++, x);
   }
   float operator[](int64_t i) const { return LoadFloat(tensor.data, tensor.desc.dtype, i); }
 

@@ -1,9 +1,9 @@
 #include <cmath>
 #include <functional>
-#include <random>
 
 #include "base/buffer.h"
 #include "op_runner.h"
+#include "random.h"
 
 using namespace atb;        // NOLINT
 using namespace atb::test;  // NOLINT
@@ -12,14 +12,6 @@ namespace {
 
 using Numbers = std::vector<double>;
 using Inputs = std::vector<Value>;
-
-Numbers Random(size_t n, unsigned seed, double scale = 1.0) {
-  std::mt19937 rng(seed);
-  std::normal_distribution<double> normal(0.0, scale);
-  Numbers numbers(n);
-  for (double& x : numbers) x = normal(rng);
-  return numbers;
-}
 
 /// Every kernel table with every float dtype.
 void ForAll(const std::function<void(const kernels::KernelTable&, DType)>& f) {
@@ -31,7 +23,7 @@ void ForAll(const std::function<void(const kernels::KernelTable&, DType)>& f) {
 void CheckUnary(std::string_view type, const ParamObject& param, const std::function<double(double)>& f,
                 bool positive = false) {
   ForAll([&](const kernels::KernelTable& table, DType dtype) {
-    Numbers numbers = Random(3 * 1033, 7, 2.0);
+    Numbers numbers = Normal(3 * 1033, 2.0, 7);
     if (positive)
       for (double& x : numbers) x = std::fabs(x) + 0.1;
     const Value x(dtype, {3, 1033}, numbers);
@@ -65,7 +57,7 @@ void ActivationsFollowTheirFormulas() {
 void SwigluCutsItsAxisInTwo() {
   ForAll([](const kernels::KernelTable& table, DType dtype) {
     const ParamObject last = {{"activationType", "ACTIVATION_SWIGLU_FORWARD"}, {"dim", -1}};
-    const Value x(dtype, {2, 2100}, Random(4200, 3));
+    const Value x(dtype, {2, 2100}, Normal(4200, 1.0, 3));
     auto y = RunOp("Activation", last, {x}, table);
     Numbers expected;
     for (size_t row = 0; row < 2; ++row)
@@ -121,7 +113,7 @@ void ElewiseFollowsItsFormulas() {
   };
   for (const Case& c : cases)
     ForAll([&](const kernels::KernelTable& table, DType dtype) {
-      Numbers left = Random(2 * 1030, 1), right = Random(2 * 1030, 2);
+      Numbers left = Normal(2 * 1030, 1.0, 1), right = Normal(2 * 1030, 1.0, 2);
       for (double& x : right) x = std::fabs(x) + 0.5;  // Quotients stay small.
       for (size_t i = 0; i < left.size(); i += 5) left[i] = right[i];
       const Value a(dtype, {2, 1030}, left), b(dtype, {2, 1030}, right);
@@ -198,8 +190,8 @@ Numbers RmsReference(const Numbers& x, const Numbers& gamma, double epsilon) {
 
 void RmsNormHasThreeForms() {
   ForAll([](const kernels::KernelTable& table, DType dtype) {
-    const Value x(dtype, {5, 37}, Random(185, 1)), residual(dtype, {5, 37}, Random(185, 2));
-    const Value bias(dtype, {1, 37}, Random(37, 3)), gamma(dtype, {37}, Random(37, 4));
+    const Value x(dtype, {5, 37}, Normal(185, 1.0, 1)), residual(dtype, {5, 37}, Normal(185, 1.0, 2));
+    const Value bias(dtype, {1, 37}, Normal(37, 1.0, 3)), gamma(dtype, {37}, Normal(37, 1.0, 4));
     auto y = RunOp("RmsNorm", {{"layerType", "RMS_NORM_NORM"}, {"normParam", ParamObject{{"epsilon", 0.5}}}},
                    {x, gamma}, table);
     CHECK(Distance(y[0].Numbers(), RmsReference(x.Numbers(), gamma.Numbers(), 0.5)) <= Tolerance(dtype));
@@ -223,7 +215,7 @@ void RmsNormHasThreeForms() {
       CHECK(y.size() == 1 && Distance(y[0].Numbers(), RmsReference(s, gamma.Numbers(), 1e-3)) <= Tolerance(dtype));
     }
     // A head at a time: [tokens, heads, head size].
-    const Value heads(dtype, {2, 3, 37}, Random(222, 5));
+    const Value heads(dtype, {2, 3, 37}, Normal(222, 1.0, 5));
     y = RunOp("RmsNorm", {{"layerType", "RMS_NORM_NORM"}}, {heads, gamma}, table);
     CHECK(HasShape(y[0], {2, 3, 37}));
     CHECK(Distance(y[0].Numbers(), RmsReference(heads.Numbers(), gamma.Numbers(), 1e-5)) <= Tolerance(dtype));
@@ -245,8 +237,8 @@ Numbers LayerNormReference(const Numbers& x, const Numbers& gamma, const Numbers
 
 void LayerNormHasThreeForms() {
   ForAll([](const kernels::KernelTable& table, DType dtype) {
-    const Value x(dtype, {2, 3, 24}, Random(144, 1)), residual(dtype, {2, 3, 24}, Random(144, 2));
-    const Value gamma(dtype, {24}, Random(24, 3)), beta(dtype, {24}, Random(24, 4));
+    const Value x(dtype, {2, 3, 24}, Normal(144, 1.0, 1)), residual(dtype, {2, 3, 24}, Normal(144, 1.0, 2));
+    const Value gamma(dtype, {24}, Normal(24, 1.0, 3)), beta(dtype, {24}, Normal(24, 1.0, 4));
     const auto norm = [](int axis) {
       return ParamObject{
           {"layerType", "LAYER_NORM_NORM"},
@@ -255,7 +247,7 @@ void LayerNormHasThreeForms() {
     auto y = RunOp("LayerNorm", norm(2), {x, gamma, beta}, table);
     CHECK(Distance(y[0].Numbers(), LayerNormReference(x.Numbers(), gamma.Numbers(), beta.Numbers(), 1e-3)) <=
           2 * Tolerance(dtype));
-    const Value gamma2(dtype, {3, 24}, Random(72, 5)), beta2(dtype, {3, 24}, Random(72, 6));
+    const Value gamma2(dtype, {3, 24}, Normal(72, 1.0, 5)), beta2(dtype, {3, 24}, Normal(72, 1.0, 6));
     y = RunOp("LayerNorm", norm(1), {x, gamma2, beta2}, table);
     CHECK(Distance(y[0].Numbers(), LayerNormReference(x.Numbers(), gamma2.Numbers(), beta2.Numbers(), 1e-3)) <=
           2 * Tolerance(dtype));
@@ -277,11 +269,11 @@ void LayerNormHasThreeForms() {
 void RopeRotatesGroupsOfAHead() {
   ForAll([](const kernels::KernelTable& table, DType dtype) {
     constexpr size_t kTokens = 3, kWidth = 8;
-    const Value q(dtype, {3, 32}, Random(96, 1)), k(dtype, {3, 16}, Random(48, 2));
+    const Value q(dtype, {3, 32}, Normal(96, 1.0, 1)), k(dtype, {3, 16}, Normal(48, 1.0, 2));
     const Value lengths(DType::kI32, {1}, {3});
     for (DType table_dtype : {dtype, DType::kF32})
       for (size_t coefficient : {size_t{2}, size_t{4}, kWidth}) {
-        const Value cos(table_dtype, {3, 8}, Random(24, 3)), sin(table_dtype, {3, 8}, Random(24, 4));
+        const Value cos(table_dtype, {3, 8}, Normal(24, 1.0, 3)), sin(table_dtype, {3, 8}, Normal(24, 1.0, 4));
         const auto y =
             RunOp("Rope", {{"rotaryCoeff", static_cast<int>(coefficient)}}, {q, k, cos, sin, lengths}, table);
         const size_t group = 2 * kWidth / coefficient;
@@ -298,7 +290,7 @@ void RopeRotatesGroupsOfAHead() {
         }
       }
     // [B, S, N, D] is the same numbers.
-    const Value cos(dtype, {3, 8}, Random(24, 3)), sin(dtype, {3, 8}, Random(24, 4));
+    const Value cos(dtype, {3, 8}, Normal(24, 1.0, 3)), sin(dtype, {3, 8}, Normal(24, 1.0, 4));
     Value q4 = q, k4 = k;
     q4.desc = TensorDesc(dtype, {1, 3, 4, 8});
     k4.desc = TensorDesc(dtype, {1, 3, 2, 8});
@@ -310,7 +302,7 @@ void RopeRotatesGroupsOfAHead() {
 
 void SoftmaxJoinsNeighbouringAxes() {
   ForAll([](const kernels::KernelTable& table, DType dtype) {
-    const Value x(dtype, {2, 3, 5}, Random(30, 1, 3.0));
+    const Value x(dtype, {2, 3, 5}, Normal(30, 3.0, 1));
     const auto expected = [&](const std::function<bool(size_t, size_t)>& together) {
       Numbers y;
       for (size_t i = 0; i < 30; ++i) {
@@ -372,8 +364,10 @@ void CumsumRunsAlongItsAxis() {
 void InPlaceGivesTheSameBytes() {
   ForAll([](const kernels::KernelTable& table, DType dtype) {
     ThreadPool pool(2);
-    const Value x(dtype, {6, 40}, Random(240, 1)), y(dtype, {6, 40}, Random(240, 2)), g(dtype, {40}, Random(40, 3));
-    const Value cos(dtype, {6, 8}, Random(48, 4)), sin(dtype, {6, 8}, Random(48, 5)), lengths(DType::kI32, {1}, {6});
+    const Value x(dtype, {6, 40}, Normal(240, 1.0, 1)), y(dtype, {6, 40}, Normal(240, 1.0, 2));
+    const Value g(dtype, {40}, Normal(40, 1.0, 3));
+    const Value cos(dtype, {6, 8}, Normal(48, 1.0, 4)), sin(dtype, {6, 8}, Normal(48, 1.0, 5));
+    const Value lengths(DType::kI32, {1}, {6});
     int places = 0;
     const auto check = [&](std::string_view type, const ParamObject& param, const Inputs& inputs) {
       const std::vector<Value> expected = RunOp(type, param, inputs, table);
@@ -413,7 +407,7 @@ void InPlaceGivesTheSameBytes() {
 void RowsAreIndependent() {
   ForAll([](const kernels::KernelTable& table, DType dtype) {
     constexpr int64_t kRows = 37, kSize = 1001;
-    const Value gamma(dtype, {kSize}, Random(kSize, 2)), all(dtype, {kRows, kSize}, Random(kRows * kSize, 1));
+    const Value gamma(dtype, {kSize}, Normal(kSize, 1.0, 2)), all(dtype, {kRows, kSize}, Normal(kRows * kSize, 1.0, 1));
     const auto check = [&](std::string_view type, const ParamObject& param, bool weighted) {
       const auto inputs = [&](const Value& x) { return weighted ? Inputs{x, gamma} : Inputs{x}; };
       const Value together = RunOp(type, param, inputs(all), table, 3)[0];

@@ -21,7 +21,7 @@ using test::HasShape;
 using test::Integers;
 using test::kFloats;
 using test::Packed;
-using test::Random;
+using test::Uniform;
 using test::RunOp;
 using test::Tolerance;
 using test::Value;
@@ -64,8 +64,8 @@ void PlainWeightsOfEitherOrderAreMultiplied() {
               const Weight w(bits, 34, 150, group, offset);
               const DType scale_dtype = group == 32 ? DType::kF32 : dtype;
               for (int64_t m : {1, 5, 33}) {
-                const Value x(dtype, {m, w.k}, Random(m * w.k, 1, 3));
-                const Value bias(group == 0 ? DType::kF32 : dtype, {w.n}, Random(w.n, 1, 4));
+                const Value x(dtype, {m, w.k}, Uniform(m * w.k, -1.0, 1.0, 3));
+                const Value bias(group == 0 ? DType::kF32 : dtype, {w.n}, Uniform(w.n, -1.0, 1.0, 4));
                 const ParamObject param{
                     {"transposeB", transposed}, {"quantGroupSize", static_cast<int>(group)}, {"hasBias", true}};
                 const auto out = RunOp(OpOf(bits), param,
@@ -88,7 +88,7 @@ void PackedAndPlainWeightsGiveTheSameBits() {
     for (int bits : {8, 4}) {
       for (int64_t group : {0, 32, 128}) {
         const Weight w(bits, 38, 200, group);
-        const Value x(DType::kBF16, {2, 3, w.k}, Random(6 * w.k, 1, 3)), zero(DType::kF32, {1}, {0});
+        const Value x(DType::kBF16, {2, 3, w.k}, Uniform(6 * w.k, -1.0, 1.0, 3)), zero(DType::kF32, {1}, {0});
         const ParamObject param{
             {"transposeB", true}, {"quantGroupSize", static_cast<int>(group)}, {"outDataType", "ACL_FLOAT"}};
         const Value scales = w.Numbers(w.scales, DType::kF32, true);
@@ -130,7 +130,7 @@ void IntegersAreExact() {
 void PackedWeightsWithOffsetsAreRefused() {
   const Weight w(8, 20, 64, 0);
   const Packed packed(w, false);
-  const Value x(DType::kF32, {1, 64}, Random(64, 1, 1)), scales = w.Numbers(w.scales, DType::kF32, true);
+  const Value x(DType::kF32, {1, 64}, Uniform(64, -1.0, 1.0, 1)), scales = w.Numbers(w.scales, DType::kF32, true);
   std::vector<double> offsets(20, 0.0);
   offsets[19] = 1;
   const auto run = [&](const Value& offset) {
@@ -146,7 +146,7 @@ void PackedWeightsWithOffsetsAreRefused() {
 void WeightsPackedForOtherOperationsAreRefused() {
   const Weight eight(8, 20, 64, 0), four(4, 20, 128, 32);
   const Packed packed8(eight, false), packed4(four, false), packed4i(four, true);
-  const Value x(DType::kF32, {1, 64}, Random(64, 1, 1)), x4(DType::kF32, {1, 128}, Random(128, 1, 1)),
+  const Value x(DType::kF32, {1, 64}, Uniform(64, -1.0, 1.0, 1)), x4(DType::kF32, {1, 128}, Uniform(128, -1.0, 1.0, 1)),
       zero(DType::kF32, {1}, {0});
   const auto run = [&](const char* op, int group, const Value& in, const Value& weight, const Value& scales) {
     return ErrorOf([&] { RunOp(op, {{"quantGroupSize", group}}, {in, weight, scales, zero}, kernels::Select()); });
@@ -170,7 +170,7 @@ void DynamicQuantRoundsEachRow() {
       CHECK(out[0].Numbers() == (std::vector<double>{127, -64, 0, 2, 0, -127, 64, 0}));
       CHECK(out[1].Get(0) == 1.0 && out[1].Get(1) == static_cast<double>(0.25f / 127.0f));
       for (int64_t k : {1, 63, 64, 200}) {
-        const Value rows(dtype, {70, k}, Random(70 * k, 5, 2));
+        const Value rows(dtype, {70, k}, Uniform(70 * k, -5.0, 5.0, 2));
         const auto got = RunOp("DynamicQuant", {}, {rows}, table);
         for (int64_t r = 0; r < 70; ++r) {
           float max = 0;
@@ -193,8 +193,9 @@ void W8A8MultipliesIntegersExactly() {
       const int64_t n = 35, k = 130;
       const Value x(DType::kI8, {m, k}, Integers(m * k, -128, 127, 1)),
           w(DType::kI8, {n, k}, Integers(n * k, -128, 127, 2));
-      const Value scale(DType::kF32, {n}, Random(n, 0.01, 3)), rows(DType::kF32, {m}, Random(m, 0.1, 4));
-      const Value bias(DType::kF32, {n}, Random(n, 1, 5)), ibias(DType::kI32, {n}, Integers(n, -1000, 1000, 6));
+      const Value scale(DType::kF32, {n}, Uniform(n, -0.01, 0.01, 3)), rows(DType::kF32, {m}, Uniform(m, -0.1, 0.1, 4));
+      const Value bias(DType::kF32, {n}, Uniform(n, -1.0, 1.0, 5));
+      const Value ibias(DType::kI32, {n}, Integers(n, -1000, 1000, 6));
       for (const bool per_row : {false, true}) {
         for (int which : {0, 1, 2}) {
           if (per_row && which == 2) continue;
@@ -236,7 +237,7 @@ void DynamicActivationsApproximateTheProduct() {
   const int64_t m = 9, n = 64, k = 256;
   const Weight w(8, n, k, 0);
   const Packed packed(w, false);
-  const Value x(DType::kBF16, {m, k}, Random(m * k, 1, 3)), zero(DType::kF32, {1}, {0}),
+  const Value x(DType::kBF16, {m, k}, Uniform(m * k, -1.0, 1.0, 3)), zero(DType::kF32, {1}, {0}),
       scales = w.Numbers(w.scales, DType::kF32, true);
   const KernelTable& table = kernels::Select();
   const auto digits = RunOp("DynamicQuant", {}, {x}, table);

@@ -1,7 +1,6 @@
 // Quantised weights for tests: in plain numbers, as plain tensors, and as the engine packs them.
 #pragma once
 #include <cstring>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -9,31 +8,16 @@
 #include "kernels/pack.h"
 #include "kernels/pack_integers.h"
 #include "op_runner.h"
+#include "random.h"
 
 namespace atb::test {
-
-inline std::vector<double> Random(int64_t count, double high, uint32_t seed) {
-  std::mt19937 rng(seed);
-  std::uniform_real_distribution<double> uniform(-high, high);
-  std::vector<double> numbers(static_cast<size_t>(count));
-  for (double& x : numbers) x = uniform(rng);
-  return numbers;
-}
-
-inline std::vector<double> Integers(int64_t count, int low, int high, uint32_t seed) {
-  std::mt19937 rng(seed);
-  std::uniform_int_distribution<int> uniform(low, high);
-  std::vector<double> numbers(static_cast<size_t>(count));
-  for (double& x : numbers) x = uniform(rng);
-  return numbers;
-}
 
 /// A quantised weight [n, k] in plain numbers, and the tensors that say it.
 struct Weight {
   Weight(int bits_, int64_t n_, int64_t k_, int64_t group_, bool with_offset = false)
       : bits(bits_), n(n_), k(k_), group(group_), groups(kernels::GroupsOf(k_, group_)) {
     q = Integers(n * k, bits == 8 ? -128 : -8, bits == 8 ? 127 : 7, 11);
-    scales = Random(n * groups, 0.02, 12);
+    scales = Uniform(n * groups, -0.02, 0.02, 12);
     offsets = with_offset ? Integers(n * groups, -3, 3, 13) : std::vector<double>(static_cast<size_t>(n * groups), 0.0);
   }
   double At(int64_t row, int64_t i, DType scale_dtype) const {

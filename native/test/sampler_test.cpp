@@ -4,7 +4,6 @@
 #include <cmath>
 #include <limits>
 #include <map>
-#include <random>
 #include <set>
 #include <string>
 #include <vector>
@@ -12,21 +11,16 @@
 #include "base/error.h"
 #include "check.h"
 #include "kernels/dispatch.h"
+#include "random.h"
 #include "sampling/random.h"
 
 namespace atb {
 namespace {
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
-const RowWork kWork{kernels::Select()};
+using test::Normal;
 
-std::vector<float> RandomRow(size_t size, float deviation, uint32_t seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal(0, deviation);
-  std::vector<float> row(size);
-  for (float& x : row) x = normal(random);
-  return row;
-}
+const RowWork kWork{kernels::Select()};
 
 /// The formulas, one after another, in double: the probability of each token.
 std::vector<double> NaiveProbabilities(std::vector<float> row, const SamplerOptions& o,
@@ -159,7 +153,7 @@ void TopKIsTheStableSortOfTheRow() {
   std::vector<float> block_max;
   std::vector<Candidate> top;
   for (uint32_t seed = 0; seed < 40; ++seed) {
-    std::vector<float> row = RandomRow(1 + seed * 97, 3, seed);
+    std::vector<float> row = Normal<float>(1 + seed * 97, 3, seed);
     if (seed % 3 == 0) {
       for (float& x : row) x = std::round(x);  // Many ties.
     }
@@ -179,7 +173,7 @@ void TopKIsTheStableSortOfTheRow() {
 void TheCutHoldsTheSmallestSetOfTheNeededMass() {
   std::vector<Candidate> scratch;
   for (uint32_t seed = 0; seed < 60; ++seed) {
-    std::vector<float> row = RandomRow(1 + seed * 131, seed % 2 == 0 ? 0.01f : 4.0f, seed);
+    std::vector<float> row = Normal<float>(1 + seed * 131, seed % 2 == 0 ? 0.01f : 4.0f, seed);
     if (seed % 5 == 0) std::fill(row.begin(), row.end(), 1.0f);
     std::vector<float> mass(row.size());
     std::vector<double> block_sums;
@@ -207,7 +201,7 @@ void TheCutHoldsTheSmallestSetOfTheNeededMass() {
 
 void FrequenciesFollowTheFormulas() {
   const std::vector<float> small = {1.0f, 0.2f, -0.5f, 2.0f, 1.9f, -1.0f, 0.0f, 2.0f};
-  const std::vector<float> row = RandomRow(300, 2, 5);
+  const std::vector<float> row = Normal<float>(300, 2, 5);
   const std::vector<int32_t> generated = {3, 3, 7, 1};
   CheckDistribution(small, {}, {});
   CheckDistribution(small, {.temperature = 0.6f}, {});
@@ -234,7 +228,7 @@ void FrequenciesFollowTheFormulas() {
 }
 
 void ALargeVocabularyFollowsTheFormulasToo() {
-  const std::vector<float> row = RandomRow(4000, 2.5f, 11);
+  const std::vector<float> row = Normal<float>(4000, 2.5f, 11);
   CheckDistribution(row, {.temperature = 0.5f}, {});
   CheckDistribution(row, {.temperature = 0.7f, .top_p = 0.5f}, {});
   CheckDistribution(row, {.temperature = 0.4f, .min_p = 0.05f}, {});
@@ -261,7 +255,7 @@ void GreedyAppliesBiasAndPenaltiesInOrder() {
 }
 
 void LogProbsAreThoseOfTheRawLogits() {
-  const std::vector<float> row = RandomRow(5000, 3, 3);
+  const std::vector<float> row = Normal<float>(5000, 3, 3);
   double sum = 0;
   for (float x : row) sum += std::exp(static_cast<double>(x));
   const double log_sum = std::log(sum);
@@ -291,7 +285,7 @@ void RowsThatAreNotFiniteAreReported() {
   for (size_t size : {1, 16, 17, 64, 100, 1000}) {
     for (float bad : {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::quiet_NaN(), kInf}) {
       for (size_t at : {size_t{0}, size / 2, size - 1}) {
-        std::vector<float> row = RandomRow(size, 1, 1);
+        std::vector<float> row = Normal<float>(size, 1, 1);
         row[at] = bad;
         for (float temperature : {0.0f, 1.0f}) {
           Sampler sampler({.temperature = temperature, .top_logprobs = 2});
@@ -328,7 +322,7 @@ constexpr size_t kSeveralPieces = 20000;
 std::vector<int32_t> Generate(Sampler sampler, SamplerScratch& scratch, uint32_t logits_seed) {
   std::vector<int32_t> tokens;
   for (uint32_t step = 0; step < 20; ++step) {
-    tokens.push_back(sampler.Sample(RandomRow(kSeveralPieces, 2, logits_seed + step), scratch).token);
+    tokens.push_back(sampler.Sample(Normal<float>(kSeveralPieces, 2, logits_seed + step), scratch).token);
   }
   return tokens;
 }
@@ -352,7 +346,7 @@ void TheCompanyOfASequenceDoesNotChangeItsTokens() {
   for (uint32_t step = 0; step < 20; ++step) {
     std::next_permutation(order.begin(), order.end());
     for (uint32_t i : order) {
-      CHECK(samplers[i].Sample(RandomRow(kSeveralPieces, 2, i * 1000 + step), shared).token == alone[i][step]);
+      CHECK(samplers[i].Sample(Normal<float>(kSeveralPieces, 2, i * 1000 + step), shared).token == alone[i][step]);
     }
   }
 }
@@ -364,7 +358,7 @@ void AppendedTokensCountLikeSampledOnes() {
   Sampler drawn(options);
   Sampler told(options);
   for (uint32_t step = 0; step < 30; ++step) {
-    const std::vector<float> row = RandomRow(90, 1.5f, step);
+    const std::vector<float> row = Normal<float>(90, 1.5f, step);
     const int32_t token = drawn.Sample(row, scratch).token;
     if (step % 3 == 0) {
       CHECK(told.Sample(row, scratch).token == token);
