@@ -29,7 +29,7 @@ Napi::Value Guard(Napi::Env env, Body&& body) {
   }
 }
 
-/// The same for methods that return a promise, which rejects.
+/// Calls `body`, which returns a promise; when it throws instead, the result is a promise that rejects with that.
 template <typename Body>
 Napi::Value GuardPromise(Napi::Env env, Body&& body) {
   napi_value error;
@@ -46,7 +46,7 @@ Napi::Value GuardPromise(Napi::Env env, Body&& body) {
   return rejected.Promise();
 }
 
-/// What a method without arguments reads.
+/// The reader of methods without arguments.
 std::monostate NoArguments() { return {}; }
 
 int ReadId(const std::set<int>& ids, const Napi::Value& value, const char* what, const char* code) {
@@ -108,7 +108,8 @@ EngineWrap::EngineWrap(const Info& info) : Napi::ObjectWrap<EngineWrap>(info) {
   });
 }
 
-/// By garbage collection, when nothing is pending; or as JavaScript ends, after OnExit.
+/// Runs when the object is collected, which cannot happen while a promise is pending, or after OnExit as JavaScript
+/// ends.
 EngineWrap::~EngineWrap() { Close(Env()); }
 
 Napi::Value EngineWrap::Isa(const Info& info) { return Napi::String::New(info.Env(), isa_); }
@@ -177,7 +178,7 @@ Napi::Value EngineWrap::SetTensor(const Info& info) {
   return Call(info, read, [&](const Arguments& arguments) {
     const TensorDesc& desc = arguments.tensor.desc;
     auto stored = std::make_shared<StoredTensor>();
-    // At least one line, so that a tensor of no elements has an address.
+    // At least one cache line, so that a tensor without elements has an address.
     stored->bytes = Buffer(std::max(desc.Bytes(), kAlignment), &thread_->shared().weights);
     stored->tensor = {desc, stored->bytes.data()};
     CopyValues(arguments.tensor, stored->tensor.data, "tensor");
@@ -207,7 +208,7 @@ Napi::Value EngineWrap::ExportTensor(const Info& info) {
 Napi::Value EngineWrap::AllocateKvCache(const Info& info) {
   const auto read = [&] { return ReadKvCacheOptions(info[0]); };
   return Call(info, read, [&](KvCacheOptions options) {
-    // Pages come when they are first written, so this takes no time whatever the size.
+    // The system provides pages when they are first written, so this takes no time whatever the size.
     auto cache = std::make_shared<const KvCache>(std::move(options), &thread_->shared().caches);
     const auto bytes = static_cast<double>(cache->bytes());
     Post([cache = std::move(cache)](Engine& engine) { engine.PutCache(cache); });
@@ -358,7 +359,7 @@ Napi::Value EngineWrap::Submit(Napi::Env env, Task task, Napi::Function progress
   if (napi_create_promise(env, &pending.deferred, &promise) != napi_ok) throw Napi::Error::New(env);
   if (!progress.IsEmpty()) pending.progress = Napi::Persistent(progress);
   if (pending_.empty()) {
-    // While somebody waits, the process and this object stay.
+    // As long as a promise is pending, the process must not end and this object must not be collected.
     napi_ref_threadsafe_function(env, bell_);
     Ref();
   }
@@ -387,18 +388,20 @@ void EngineWrap::OpenBell(Napi::Env env) {
   channel_ = channel.release();
   napi_unref_threadsafe_function(env, bell_);
   mailbox_->SetBell(bell_);
-  // Hooks run last first: this one before the bell's own, so that nobody rings a bell that is gone.
+  // Hooks run in the opposite order of their registration. So OnExit ends the engine's thread before the hook of the
+  // bell destroys the bell, which that thread could ring.
   napi_add_env_cleanup_hook(env, OnExit, this);
 }
 
-/// JavaScript ends (process.exit, worker.terminate) with the engine alive: its threads must be gone before the code is.
+/// JavaScript ends (process.exit, worker.terminate) while the engine lives. Its threads must end before the library is
+/// unloaded.
 void EngineWrap::OnExit(void* self) {
   auto* wrap = static_cast<EngineWrap*>(self);
   for (auto& [call, pending] : wrap->pending_)
     if (pending.cancelled) *pending.cancelled = true;
   wrap->disposed_ = true;
   wrap->thread_.reset();
-  // The bell's own hook takes it down; from here on it is not ours.
+  // From here on the bell belongs to its own hook, which destroys it.
   wrap->channel_->owner = nullptr;
   wrap->channel_ = nullptr;
   wrap->bell_ = nullptr;
@@ -412,12 +415,13 @@ void EngineWrap::OnBell(napi_env env, napi_value, void* context, void*) {
     const Napi::HandleScope scope(env);
     wrap->Deliver(env);
   } catch (...) {
-    // JavaScript is being terminated: no value can be made and no promise settled any more.
+    // JavaScript is being terminated: values can no longer be made, nor promises settled.
   }
 }
 
 void EngineWrap::Deliver(Napi::Env env) {
-  const Napi::Object self = Value();  // So that it stays until the end, also when nobody waits any more.
+  // Settling the last promise lets go of this object; the handle keeps it alive to the end of this function.
+  const Napi::Object self = Value();
   Mailbox::Content content = mailbox_->Take();
   for (const auto& [call, bytes] : content.progress) Report(env, call, bytes.first, bytes.second);
   for (Completion& completion : content.completions) {
@@ -430,7 +434,7 @@ void EngineWrap::Deliver(Napi::Env env) {
 void EngineWrap::Report(Napi::Env env, uint64_t call, uint64_t now, uint64_t total) {
   const auto found = pending_.find(call);
   if (found == pending_.end()) return;
-  Pending& pending = found->second;  // It stays where it is, whatever the callback does.
+  Pending& pending = found->second;  // Entries do not move, even if the callback makes calls that add others.
   if (pending.thrown) return;
   const auto number = [&](uint64_t value) { return Napi::Number::New(env, static_cast<double>(value)); };
   try {

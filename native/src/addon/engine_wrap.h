@@ -14,7 +14,7 @@
 namespace atb::addon {
 
 /// The class `Engine` of src/native/binding.ts. Arguments are read and copied here, on JavaScript's thread; the work is
-/// posted to the engine's thread, whose answers come back through the mailbox.
+/// posted to the engine's thread, whose results come back through the mailbox.
 class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
  public:
   static Napi::Function Define(Napi::Env env);
@@ -25,17 +25,17 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
  private:
   using Info = Napi::CallbackInfo;
 
-  /// What the bell knows: it may ring once more after the wrap is gone.
+  /// What the bell holds instead of the wrap itself, because it may ring once more after the wrap is gone.
   struct Channel {
     EngineWrap* owner;
   };
 
-  /// A promise that waits.
+  /// A promise that is not settled yet.
   struct Pending {
     napi_deferred deferred;
     Napi::FunctionReference progress;
-    std::shared_ptr<std::atomic<bool>> cancelled;  ///< Of a load.
-    std::optional<Napi::Error> thrown;             ///< By the progress callback; what the promise rejects with.
+    std::shared_ptr<std::atomic<bool>> cancelled;  ///< Null unless the call loads weights.
+    std::optional<Napi::Error> thrown;             ///< What the progress callback threw: the promise rejects with it.
   };
 
   // Methods and accessors of the class.
@@ -71,7 +71,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   /// The id of a graph or a sampler that exists. Throws NATIVE_GRAPH_UNKNOWN, NATIVE_SAMPLER_UNKNOWN.
   int ReadGraphId(const Napi::Value& value) const;
   int ReadSamplerId(const Napi::Value& value) const;
-  /// A new id among `ids`. Ids go around after 2^31, so that a long life does not end there.
+  /// Adds a new id to `ids` and returns it. After 2^31 - 1 they begin again at 1, so that an engine may live longer.
   int NewId(std::set<int>& ids);
   /// Runs `task` on the engine's thread; a failure there makes every later call fail.
   void Post(EngineThread::Task task);
@@ -90,7 +90,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   std::string isa_;
   int threads_ = 0;
   std::shared_ptr<Mailbox> mailbox_ = std::make_shared<Mailbox>();
-  std::shared_ptr<Failure> broken_ = std::make_shared<Failure>();  ///< Of a posted task; the engine's thread's.
+  std::shared_ptr<Failure> broken_ = std::make_shared<Failure>();  ///< Of the first posted task that failed.
   std::unique_ptr<EngineThread> thread_;
   napi_threadsafe_function bell_ = nullptr;
   Channel* channel_ = nullptr;

@@ -7,14 +7,15 @@
 namespace atb::addon {
 namespace {
 
-// Far beyond any model; they bound the time and the stack that an object made to harm can take.
+// Far beyond any model. These limits bound the time and the stack that a malicious object can take.
 constexpr int kMaxGraphDepth = 16;
 constexpr int kMaxParamDepth = 8;
 constexpr uint32_t kMaxTensors = 1 << 16;
 constexpr uint32_t kMaxNodes = 1 << 18;
 constexpr uint32_t kMaxNumbers = 1 << 16;
 constexpr uint32_t kMaxKeys = 256;
-/// Sub-graphs that are compared by identity: the latest ones, since equal layers stand close together.
+/// How many of the latest sub-graphs a new one is compared with by identity. Few are enough, since equal layers stand
+/// close together.
 constexpr size_t kRemembered = 32;
 
 class Reader {
@@ -61,7 +62,7 @@ class Reader {
       if (reference.Value().StrictEquals(value)) return spec;
     auto spec = std::make_shared<const GraphSpec>(Graph(value, where, depth));
     if (known_.size() == kRemembered) known_.erase(known_.begin());
-    // A reference: the handle itself ends with the scope of its node.
+    // This keeps a reference, because the handle itself ends with the handle scope of its node.
     known_.emplace_back(Napi::Persistent(value.As<Napi::Object>()), spec);
     return spec;
   }
@@ -104,7 +105,7 @@ class Reader {
     ParamObject params;
     for (const std::string& key : ReadKeys(object, where, kMaxKeys)) {
       const Napi::Value entry = object.Get(key);
-      // As in JSON: a key that is undefined is not there.
+      // As in JSON, a key whose value is undefined counts as absent.
       if (!entry.IsUndefined()) params.emplace(key, Parameter(entry, Where(where, key), depth));
     }
     return params;

@@ -8,9 +8,9 @@
 
 namespace atb::addon {
 
-/// Reads a GraphSpec of JavaScript (src/graph/graph-spec.ts). A sub-graph that is one object there is one object here.
-/// Throws NATIVE_ARGUMENT_INVALID for what is not of that form or beyond limits of depth and size; whether the graph
-/// makes sense is the graph's matter.
+/// Reads a GraphSpec of JavaScript (src/graph/graph-spec.ts). Where two nodes share a sub-graph object, they share it
+/// here. Throws NATIVE_ARGUMENT_INVALID for what has another form, or exceeds the limits of depth and size. Whether the
+/// graph makes sense is checked later, by Graph.
 GraphSpec ReadGraph(const Napi::Value& value, const Where& where);
 
 }  // namespace atb::addon

@@ -28,20 +28,20 @@ struct Completion {
   std::variant<std::monostate, StepResult, ForwardResult, MachineLimits, Failure> result;
 };
 
-/// What the engine's thread has to say, and the bell that calls JavaScript's thread to read it. The bell is rung once
-/// for everything that waits.
+/// Messages of the engine's thread, and the bell that makes JavaScript's thread read them. The bell is rung once for
+/// all the messages that are waiting.
 class Mailbox {
  public:
   struct Content {
     std::vector<Completion> completions;
-    std::map<uint64_t, std::pair<uint64_t, uint64_t>> progress;  ///< By call: bytes so far, in all.
+    std::map<uint64_t, std::pair<uint64_t, uint64_t>> progress;  ///< By call: bytes so far, and of all.
     bool finished = false;                                       ///< The engine is gone and its thread about to end.
   };
 
-  /// JavaScript's thread, before anything is posted.
+  /// Called on JavaScript's thread, before anything is posted.
   void SetBell(napi_threadsafe_function bell) { bell_ = bell; }
 
-  // The engine's threads.
+  // Called on the engine's threads.
   void Complete(Completion completion) {
     const std::lock_guard lock(mutex_);
     content_.completions.push_back(std::move(completion));
@@ -59,7 +59,7 @@ class Mailbox {
     Ring();
   }
 
-  /// JavaScript's thread.
+  /// Called on JavaScript's thread.
   Content Take() {
     const std::lock_guard lock(mutex_);
     rung_ = false;
@@ -69,7 +69,7 @@ class Mailbox {
  private:
   void Ring() {
     if (std::exchange(rung_, true)) return;
-    // It fails only when JavaScript is ending, and then nobody waits for an answer.
+    // The call fails only when JavaScript is ending, and then nobody waits for an answer.
     napi_call_threadsafe_function(bell_, nullptr, napi_tsfn_nonblocking);
   }
 

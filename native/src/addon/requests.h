@@ -8,8 +8,8 @@
 
 namespace atb::addon {
 
-// The arguments of Engine's methods as the engine takes them, and its results as JavaScript gets them. The forms are
-// those of src/native/binding.ts.
+// Readers of the arguments of Engine's methods, and makers of the results that JavaScript gets. src/native/binding.ts
+// declares both.
 
 std::vector<WeightLoad> ReadWeightLoads(const Napi::Value& value);
 KvCacheOptions ReadKvCacheOptions(const Napi::Value& value);

@@ -9,9 +9,9 @@ namespace atb::addon {
 namespace {
 
 constexpr uint32_t kMaxTensors = 1 << 16;
-/// Where JavaScript's numbers stop being exact.
+/// The largest integer up to which all of JavaScript's numbers are exact.
 constexpr int64_t kMaxDim = (int64_t{1} << 53) - 1;
-/// V8 aborts the process when a buffer cannot be had; beyond this nobody wants one.
+/// A larger typed array is refused, because V8 ends the process when it cannot allocate a buffer.
 constexpr size_t kMaxArrayBytes = size_t{1} << 32;
 
 struct DTypeRow {
@@ -40,7 +40,7 @@ struct ArrayView {
   void* data = nullptr;
 };
 
-/// False when the value is no typed array that this Node-API knows.
+/// Returns false when the value is not a typed array of a kind that this version of Node-API knows.
 bool Look(const Napi::Value& value, ArrayView& view) {
   if (!value.IsTypedArray()) return false;
   napi_value buffer;
@@ -115,7 +115,7 @@ double ReadNumber(const Napi::Value& value, const Where& where) {
 
 int64_t ReadInteger(const Napi::Value& value, const Where& where, int64_t min, int64_t max) {
   const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : std::nan("");
-  // Compared as doubles: a cast of one that does not fit is undefined.
+  // The comparison is one of doubles, because casting a double that does not fit an integer is undefined behaviour.
   if (!(number >= static_cast<double>(min) && number <= static_cast<double>(max)) || number != std::trunc(number))
     FailArgument(where, "an integer from " + std::to_string(min) + " to " + std::to_string(max), value);
   return static_cast<int64_t>(number);
@@ -217,7 +217,7 @@ TensorBundle ReadTensors(const Napi::Value& value, const Where& where) {
   TensorBundle bundle;
   for (std::string& name : ReadKeys(object, where, kMaxTensors)) {
     const Napi::Value tensor = object.Get(name);
-    // An optional input that is spelled out as undefined is not given.
+    // An input whose value is undefined counts as not given.
     if (tensor.IsUndefined()) continue;
     read.push_back(ReadTensor(tensor, Where(where, name)));
     bundle.Add(std::move(name), read.back().desc);

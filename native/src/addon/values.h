@@ -12,7 +12,7 @@
 
 namespace atb::addon {
 
-/// Where a value stands among the arguments, for messages: built into text only when one is needed.
+/// Where a value stands among the arguments ("options.caches[2].key"). It becomes text only when a message needs it.
 struct Where {
   const Where* parent = nullptr;
   std::string_view key;
@@ -25,8 +25,9 @@ struct Where {
   std::string Text() const;
 };
 
-// Readers of JavaScript values. Each throws atb::Error NATIVE_ARGUMENT_INVALID that says where, what was expected and
-// what was found; none converts, and none trusts a cast. Getters and proxies may run JavaScript while they read.
+// Readers of JavaScript values. Each throws NATIVE_ARGUMENT_INVALID, which says where the value stands, what was
+// expected and what was found. None converts a value, and each checks a value's type before it casts. Reading may run
+// JavaScript: getters and proxies.
 
 constexpr uint32_t kMaxNameBytes = 1024;
 constexpr uint32_t kMaxPathBytes = 32768;
@@ -40,7 +41,7 @@ bool ReadBool(const Napi::Value& value, const Where& where);
 /// Any object but an array or a function.
 Napi::Object ReadObject(const Napi::Value& value, const Where& where);
 Napi::Array ReadArray(const Napi::Value& value, const Where& where, uint32_t max_length);
-/// The enumerable string keys that are the object's own.
+/// The enumerable string keys of the object, without inherited ones.
 std::vector<std::string> ReadKeys(const Napi::Object& object, const Where& where, uint32_t max_keys);
 std::vector<std::string> ReadStrings(const Napi::Value& value, const Where& where, uint32_t max_length);
 DType ReadDType(const Napi::Value& value, const Where& where);
@@ -48,18 +49,18 @@ std::vector<int64_t> ReadShape(const Napi::Value& value, const Where& where);
 /// A copy of an Int32Array.
 std::vector<int32_t> ReadInt32s(const Napi::Value& value, const Where& where);
 
-/// A tensor of JavaScript: dtype, shape, and the typed array, checked against them.
+/// A tensor of JavaScript: dtype and shape, and a typed array that was checked against both.
 struct JsTensor {
   TensorDesc desc;
   Napi::TypedArray data;
 };
 JsTensor ReadTensor(const Napi::Value& value, const Where& where);
-/// Copies the values to `to`, after looking again whether the array still has them: JavaScript may have run since.
+/// Copies the values to `to`. Looks first whether the array still has them, since JavaScript may have run in between.
 void CopyValues(const JsTensor& tensor, void* to, const Where& where);
 /// A copy of all tensors of a record.
 TensorBundle ReadTensors(const Napi::Value& value, const Where& where);
 
-// The other direction.
+// Makers of JavaScript values.
 
 /// An Error with `code`.
 Napi::Value MakeError(Napi::Env env, const char* code, const std::string& message);

@@ -17,13 +17,13 @@
 namespace atb {
 namespace {
 
-/// From here on pages come from the system directly, so that freeing them gives them back.
+/// Buffers of this size and more take their pages from the system directly, so that freeing them gives them back.
 constexpr size_t kMapBytes = size_t{1} << 20;
 constexpr size_t kHugePage = size_t{2} << 20;
 
 bool IsMapped(size_t bytes) { return bytes >= kMapBytes; }
 
-/// The number in a cgroup file; the largest number when it says "max" or is not there.
+/// The number in a cgroup file, or the largest number when the file says "max" or does not exist.
 uint64_t ReadLimit(const char* path) {
   uint64_t limit = 0;
   std::ifstream file(path);
@@ -31,7 +31,7 @@ uint64_t ReadLimit(const char* path) {
 }
 
 std::byte* Map(size_t bytes) {
-  // Huge pages need an aligned start: map more, then give back what is beside.
+  // Huge pages need an aligned start. So this maps more than is needed, then gives back what lies before and behind.
   const size_t slack = bytes >= kHugePage ? kHugePage : 0;
   void* mapped = mmap(nullptr, bytes + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (mapped == MAP_FAILED) return nullptr;

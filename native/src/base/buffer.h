@@ -8,14 +8,14 @@
 
 namespace atb {
 
-/// The memory of this machine, or of its container where that is less, in bytes.
+/// Bytes of memory that this machine has, or its container where that has less.
 uint64_t PhysicalMemoryBytes();
 
 /// Throws NATIVE_OUT_OF_MEMORY when the machine cannot hold `bytes` beside what `meter` has counted.
 void RequireMemory(int64_t bytes, const std::atomic<int64_t>* meter = nullptr);
 
-/// Zeroed bytes, 64-byte aligned. Large ones are fresh pages that the system provides when they are first touched, on
-/// huge pages where it has them, and go back to it at once.
+/// Zeroed bytes, aligned to kAlignment. A large buffer consists of fresh pages, huge ones where the system has them.
+/// The system provides each page when it is first touched, and gets it back as soon as the buffer is freed.
 class Buffer {
  public:
   Buffer() = default;

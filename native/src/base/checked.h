@@ -6,7 +6,8 @@
 
 namespace atb {
 
-/// Products and sums of sizes and offsets that come from input. Overflow and negative values throw NATIVE_SIZE_OVERFLOW.
+// Arithmetic with sizes and offsets that come from input. Overflow and negative values throw NATIVE_SIZE_OVERFLOW.
+
 inline int64_t CheckedMul(int64_t a, int64_t b) {
   int64_t r = 0;
   if (a < 0 || b < 0 || __builtin_mul_overflow(a, b, &r)) throw Error("NATIVE_SIZE_OVERFLOW", "a size overflows");

@@ -4,8 +4,8 @@
 
 namespace atb {
 
-/// A failure with a code that TypeScript can branch on (NATIVE_...), thrown while input is parsed, planned,
-/// bound or validated; never from Execute or a kernel.
+/// A failure with a code that TypeScript can branch on (NATIVE_...). It is thrown while input is parsed, planned, bound
+/// or validated, and never from Execute or a kernel.
 class Error : public std::exception {
  public:
   Error(const char* code, std::string detail) : code_(code), detail_(std::move(detail)) {}

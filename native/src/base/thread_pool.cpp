@@ -13,8 +13,9 @@
 namespace atb {
 namespace {
 
-/// How long a thread spins before it sleeps. The gaps between two parallel regions of a step are shorter (a few us);
-/// waking a sleeper costs 5-15 us, so spinning longer than a few wake-ups only takes time from others.
+/// How long a thread spins before it sleeps. The gaps between two parallel regions of a step are shorter: a few
+/// microseconds. Waking a thread takes 5 to 15 microseconds, so spinning for longer than a few wake-ups would only take
+/// time from other processes.
 constexpr auto kSpinTime = std::chrono::microseconds(40);
 /// Pauses between two looks at the clock: about a microsecond.
 constexpr int kSpinBatch = 16;
@@ -27,7 +28,7 @@ inline void Pause() {
 #endif
 }
 
-/// True as soon as `ready()` holds; false when it did not within kSpinTime.
+/// Returns true as soon as `ready()` holds, or false when it does not within kSpinTime.
 template <typename Ready>
 bool SpinUntil(Ready ready) {
   const auto end = std::chrono::steady_clock::now() + kSpinTime;
@@ -46,10 +47,10 @@ constexpr int64_t kMaxChunks = static_cast<int64_t>(kChunkMask);
 
 }  // namespace
 
-/// One region at a time. `ticket` is (region << 32 | chunks not yet claimed); chunks are claimed by lowering it with a
-/// compare-exchange, which fails for a thread that still believes in an earlier region. The other fields of a region
-/// are written before its ticket and stay until all its chunks are done, so a claim that succeeds has read its own
-/// region's.
+/// One parallel region at a time. `ticket` is (region << 32 | chunks not yet claimed). A thread claims chunks by
+/// lowering it with a compare-exchange, which fails when the thread has read the ticket of an earlier region. The other
+/// fields of a region are written before its ticket and stay until all its chunks are done, so that a thread whose
+/// claim succeeds has read the fields of that very region.
 struct ThreadPool::State {
   alignas(64) std::atomic<uint64_t> ticket{0};
   std::atomic<uint32_t> chunks{0};
@@ -60,12 +61,12 @@ struct ThreadPool::State {
   /// Chunks of the region that are finished.
   alignas(64) std::atomic<uint32_t> done{0};
   std::atomic<bool> caller_sleeps{false};
-  /// Changes with each region; workers sleep on it. 32 bits: what a futex waits on.
+  /// Changes with each region. Workers sleep on it; it has 32 bits because a futex waits on as many.
   alignas(64) std::atomic<uint32_t> alarm{0};
   std::atomic<int> sleepers{0};
   std::atomic<bool> stop{false};
   std::vector<std::thread> threads;
-  int64_t shares = 1;  ///< Of what is left, a claim takes one.
+  int64_t shares = 1;  ///< A claim takes 1 / shares of the chunks that are left.
 
   /// Claims and runs chunks of the current region until none is left.
   void Work(int worker) {
@@ -138,7 +139,7 @@ void ThreadPool::Run(int64_t chunks, int64_t most, Body body, void* context) {
   for (int64_t first = 0; first < chunks; first += kMaxChunks) {
     const int64_t count = std::min(chunks - first, kMaxChunks);
     ++barriers_;
-    // The earlier region has no chunk left, so nobody can claim one with these fields until the ticket says so.
+    // The earlier region has no chunk left, so no thread can claim one and use these fields before the ticket is set.
     s.body.store(body, std::memory_order_relaxed);
     s.context.store(context, std::memory_order_relaxed);
     s.end_chunk.store(first + count, std::memory_order_relaxed);

@@ -6,8 +6,9 @@
 namespace atb {
 
 /// Threads that run the parallel parts of operations. The caller is worker 0; the pool adds threads 1 .. n-1.
-/// Work is handed out chunk by chunk from one counter, so a descheduled thread delays one chunk, not a half; a thread
-/// that has not woken up by the time the work is done is not waited for. Waiting spins briefly, then sleeps.
+/// Work is handed out chunk by chunk from one counter, so that a thread which the system suspends delays one chunk, and
+/// not an equal share of the work. A thread that has not woken up by the time the work is done is not waited for. A
+/// thread that waits spins briefly, then sleeps.
 class ThreadPool {
  public:
   /// Throws NATIVE_THREADS_INVALID unless 1 <= threads <= kMaxThreads, NATIVE_THREADS_FAILED when the system refuses.
@@ -20,8 +21,8 @@ class ThreadPool {
 
   int threads() const { return threads_; }
 
-  /// Calls f(chunk, worker) once for each chunk in [0, chunks) and returns when all are done; no two calls at a time
-  /// share a worker. f must neither throw nor call ParallelFor. One caller at a time.
+  /// Calls f(chunk, worker) once for each chunk in [0, chunks) and returns when all are done. Calls that run at the
+  /// same time have different workers. f must neither throw nor call ParallelFor. There must be one caller at a time.
   template <typename F>
   void ParallelFor(int64_t chunks, F&& f) {
     ParallelRanges(chunks, 1, [&f](int64_t begin, int64_t end, int worker) {
@@ -29,8 +30,8 @@ class ThreadPool {
     });
   }
 
-  /// Likewise f(begin, end, worker) for ranges of chunks, `most` long at most: long ones while there is much left,
-  /// single chunks in the end, so that all threads end together.
+  /// As ParallelFor, but calls f(begin, end, worker) for ranges of at most `most` chunks. Ranges are long while much
+  /// work is left, and single chunks in the end, so that all threads finish at about the same time.
   template <typename F>
   void ParallelRanges(int64_t chunks, int64_t most, F&& f) {
     if (threads_ == 1 || chunks <= 1) {
@@ -44,7 +45,7 @@ class ThreadPool {
     Run(chunks, most, body, const_cast<void*>(static_cast<const void*>(&f)));
   }
 
-  /// ParallelFor calls so far that could use more than one thread: each ends in one barrier.
+  /// Barriers so far: one for each parallel call that could use more than one thread.
   uint64_t barriers() const { return barriers_; }
 
  private:

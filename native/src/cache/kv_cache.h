@@ -22,7 +22,7 @@ struct KvCacheDesc {
                                      ///< the values are the first value_size numbers of each key, as in MLA.
   int64_t heads = 0;
   int64_t key_size = 0;    ///< A multiple of 8 up to kMaxCacheHeadSize.
-  int64_t value_size = 0;  ///< Likewise bounded; at most key_size where the values are a part of the keys.
+  int64_t value_size = 0;  ///< The same, and at most key_size where the values are a part of the keys.
 };
 
 struct KvCacheOptions {
@@ -41,9 +41,9 @@ class KvCache {
 
   const KvCacheOptions& options() const { return options_; }
   size_t bytes() const { return buffer_.size(); }
-  /// Of options().caches[cache].
+  /// The keys of options().caches[cache].
   const Tensor& Keys(size_t cache) const { return keys_[cache]; }
-  /// Without data where the values are a part of the keys.
+  /// Its values. They have no data where they are a part of the keys.
   const Tensor& Values(size_t cache) const { return values_[cache]; }
 
  private:

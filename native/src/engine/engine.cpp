@@ -101,7 +101,7 @@ void Engine::AddGraph(int id, std::shared_ptr<Graph> graph) {
 }
 
 void Engine::RemoveGraph(int id) {
-  std::map<int, Entry>::node_type removed;  // Freed after the lock.
+  std::map<int, Entry>::node_type removed;  // Declared before the lock, so that it is freed after it is released.
   const std::lock_guard lock(stats_mutex_);
   removed = graphs_.extract(id);
   if (removed) shared_.arenas -= static_cast<int64_t>(removed.mapped().stats.counters.arena_bytes);
@@ -117,7 +117,7 @@ void Engine::UpdateStats(Entry& entry, uint64_t barriers) {
   const std::lock_guard lock(stats_mutex_);
   const GraphCounters& now = entry.graph->counters();
   shared_.arenas += static_cast<int64_t>(now.arena_bytes) - static_cast<int64_t>(entry.stats.counters.arena_bytes);
-  // The text of the reason changes only with the number of plans: a warm step copies numbers alone.
+  // The text changes only together with the number of plans. So a step that needs no new plan copies numbers only.
   if (entry.stats.counters.plans != now.plans) entry.stats.counters.last_plan_reason = now.last_plan_reason;
   entry.stats.counters.runs = now.runs;
   entry.stats.counters.plans = now.plans;
@@ -160,7 +160,8 @@ std::vector<BoundTensor> Engine::Match(const Entry& entry, const TensorBundle& i
   return matched;
 }
 
-/// Before the graph runs, so that a wrong id changes nothing. One row per sampler: its tokens follow one another.
+/// Runs before the graph does, so that a wrong id changes nothing. A sampler may have one row only, since its tokens
+/// follow one another.
 void Engine::CheckSamplers(const std::vector<int32_t>& ids) {
   std::vector<int32_t> used;
   for (int32_t id : ids) {
@@ -229,7 +230,7 @@ void Engine::Sample(const Tensor& logits, const std::vector<int32_t>& ids, StepR
     result.tokens[row] = sampled.token;
     result.logprobs[row] = std::move(sampled.logprobs);
   };
-  // Fewer rows than threads: all of them on one row after another.
+  // With fewer rows than threads, all threads work on one row after another.
   if (ids.size() < static_cast<size_t>(pool_.threads())) {
     for (size_t row = 0; row < ids.size(); ++row) sample(row, rows_[0], shared_scratch_);
     return;

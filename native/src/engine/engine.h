@@ -27,7 +27,7 @@ namespace atb {
 struct StepRequest {
   int graph = 0;
   TensorBundle inputs;
-  std::vector<int32_t> samplers;  ///< Per row of the first output, kUnsampled where none; empty: nothing is sampled.
+  std::vector<int32_t> samplers;  ///< For each row of the first output, or kUnsampled. Empty: nothing is sampled.
   bool logits = false;            ///< Copy the first output, as f32.
   bool profile = false;           ///< Time each operation.
 };
@@ -40,15 +40,15 @@ struct StepTiming {
   uint64_t duration_ns;
 };
 
-/// Instead of a sampler: the row is left alone; and instead of its token.
+/// Stands for a sampler where a row is not sampled, and for the token of that row.
 constexpr int32_t kUnsampled = -1;
 
 struct StepResult {
-  std::vector<int32_t> tokens;  ///< kUnsampled, or kNotFinite, or the token.
+  std::vector<int32_t> tokens;  ///< One for each row: the token, kUnsampled, or kNotFinite.
   std::vector<std::optional<TokenLogprobs>> logprobs;
-  TensorBundle logits;  ///< One tensor when asked for.
+  TensorBundle logits;  ///< One tensor when it was asked for, else none.
   std::vector<StepTiming> timings;
-  std::string plan_reason;  ///< Why memory was planned anew; empty where it was not.
+  std::string plan_reason;  ///< Why memory was planned anew; empty when it was not.
 };
 
 struct ForwardRequest {
@@ -67,43 +67,43 @@ struct GraphStats {
   uint64_t barriers = 0;  ///< Of the latest run.
 };
 
-/// What an engine shares with other threads, at any time.
+/// The part of an engine that other threads may read and write at any time.
 struct EngineShared {
-  // Bytes held. Buffers count themselves in and out.
+  // Bytes held. Each buffer adds its own while it lives.
   std::atomic<int64_t> weights{0};
   std::atomic<int64_t> caches{0};
   std::atomic<int64_t> arenas{0};
-  /// Set to end a run between two operations.
+  /// True ends a run before its next operation.
   std::atomic<bool> stop{false};
 };
 
-/// Tensors by name, graphs bound to them, samplers, and the threads that compute. Everything but isa, threads and
-/// Stats belongs to one thread at a time. Failures are atb::Error; after one the engine is as before the call, except
-/// that caches may hold what the graph wrote before it failed.
+/// Tensors by name, graphs bound to them, samplers, and the threads that compute. Only one thread at a time may call
+/// its methods, isa, threads and Stats excepted. Failures are atb::Error. After a failure the engine is as it was
+/// before the call, except that caches may hold what the graph wrote before it failed.
 class Engine {
  public:
-  /// The best kernels when `isa` is empty. `shared` must live longer. Throws NATIVE_ISA_UNSUPPORTED,
-  /// NATIVE_THREADS_INVALID.
+  /// An empty `isa` chooses the best kernels that the machine can run. `shared` must live longer than the engine.
+  /// Throws NATIVE_ISA_UNSUPPORTED, NATIVE_THREADS_INVALID.
   Engine(int threads, std::string_view isa, EngineShared& shared);
 
   const char* isa() const { return kernels_.isa; }
   int threads() const { return pool_.threads(); }
 
-  /// See weights/load.h; the tensors replace those of the same names.
+  /// Loads weights as weights/load.h says. The tensors replace those of the same names.
   void Load(std::span<const WeightLoad> loads, const std::function<void(uint64_t, uint64_t)>& progress,
             const std::atomic<bool>& cancelled);
   /// Makes a tensor known by name. Graphs that are bound to an earlier tensor of that name are bound to this one.
   void Put(const std::string& name, const OwnedTensor& tensor);
-  /// A row-major copy of a tensor: of a packed weight its rows, int4 two to a byte, of packed scales [n, groups]. Throws
-  /// NATIVE_TENSOR_UNKNOWN, NATIVE_LAYOUT_MISMATCH for a cache, NATIVE_OUT_OF_MEMORY.
+  /// A row-major copy of a tensor. A packed weight becomes its rows, with two int4 to a byte; packed scales become
+  /// [n, groups]. Throws NATIVE_TENSOR_UNKNOWN, NATIVE_LAYOUT_MISMATCH for a cache, NATIVE_OUT_OF_MEMORY.
   TensorBundle Export(const std::string& name);
   /// Puts the tensors of the caches under their own names, and forgets those of an earlier call.
   void PutCache(const std::shared_ptr<const KvCache>& cache);
 
-  /// Inputs that are tensors of the engine now are bound to them; the others come with each run.
+  /// Binds the inputs whose names are tensors of the engine now. The other inputs come with each run.
   void AddGraph(int id, std::shared_ptr<Graph> graph);
   void RemoveGraph(int id);
-  /// Any thread. Zeros for a graph that is not there.
+  /// May be called on any thread. Returns zeros when there is no such graph.
   GraphStats Stats(int graph) const;
 
   void AddSampler(int id, Sampler sampler);
@@ -117,14 +117,14 @@ class Engine {
   /// Runs a graph once. Inputs that are not given are the engine's tensors. Caches are given and returned row-major,
   /// [blocks, block_size, kv_heads, head_dim].
   ForwardResult Forward(const ForwardRequest& request);
-  /// Of this engine's threads and kernels. Throws NATIVE_OUT_OF_MEMORY.
+  /// Measures what the machine gives to this engine's threads and kernels. Throws NATIVE_OUT_OF_MEMORY.
   MachineLimits Limits() { return MeasureLimits(pool_, kernels_); }
 
  private:
   struct Entry {
     std::shared_ptr<Graph> graph;
     std::unordered_map<std::string, int> inputs;
-    std::vector<OwnedTensor> bound;  ///< Per input; without owner where it comes with each run.
+    std::vector<OwnedTensor> bound;  ///< One for each input; it has no owner where the input comes with each run.
     GraphStats stats;                ///< Guarded by stats_mutex_.
   };
 
@@ -144,7 +144,7 @@ class Engine {
   mutable std::mutex stats_mutex_;
   std::unordered_map<int, Sampler> samplers_;
   std::vector<SamplerScratch> scratch_;   ///< Per thread.
-  SamplerScratch shared_scratch_;         ///< Of all threads, for rows one after another.
+  SamplerScratch shared_scratch_;         ///< For all threads, when they work on one row after another.
   std::vector<std::vector<float>> rows_;  ///< Per thread: a row of logits as f32.
 };
 

@@ -23,29 +23,29 @@ class EngineThread {
   EngineThread(const EngineThread&) = delete;
   EngineThread& operator=(const EngineThread&) = delete;
 
-  /// For what may be asked from any thread while tasks run. Gone after Finish and Stop.
+  /// For the methods that any thread may call while tasks run. Must not be called after Finish or Stop.
   const Engine& engine() const { return *engine_; }
   EngineShared& shared() { return shared_; }
 
   /// Tasks that are posted after Finish or Stop never run.
   void Post(Task task);
-  /// Lets the tasks that were posted run, frees the engine, then calls `last`, all on the engine's thread. Does not
-  /// wait.
+  /// Runs the tasks that were posted, frees the engine, then calls `last`: all on the engine's thread. Returns at once.
   void Finish(std::function<void()> last);
-  /// Drops the tasks that have not begun, ends the one that runs at its next operation, frees the engine. Waits.
+  /// Drops the tasks that have not begun, ends the current one before its next operation, and frees the engine. Returns
+  /// when this is done.
   void Stop() noexcept;
 
  private:
   void Loop();
 
-  EngineShared shared_;  ///< First: buffers of the engine and of waiting tasks count themselves out of it.
+  EngineShared shared_;  ///< Declared first: it must outlive the buffers that count themselves in it.
   std::unique_ptr<Engine> engine_;
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Task> tasks_;
-  bool closed_ = false;  ///< Nothing more is posted; the thread ends when the tasks are done.
+  bool closed_ = false;  ///< No more tasks are taken; the thread ends when those it has are done.
   std::function<void()> last_;
-  std::thread thread_;  ///< Last: it uses all of the above.
+  std::thread thread_;  ///< Declared last: it uses all of the above.
 };
 
 }  // namespace atb

@@ -11,10 +11,10 @@
 namespace atb {
 namespace {
 
-/// Beyond any cache that a few threads have to themselves.
+/// More than the caches that a few threads have to themselves.
 constexpr size_t kMemoryBytes = size_t{512} << 20;
 constexpr size_t kChunkBytes = size_t{1} << 20;
-/// One stream reaches 60 % of the memory's speed, eight of them all of it.
+/// Streams of a thread. One stream reaches 60 % of the memory's speed, eight of them reach all of it.
 constexpr size_t kStreams = 8;
 constexpr size_t kPrefetchBytes = 1024;
 constexpr int kRounds = 7;
@@ -61,7 +61,7 @@ double ReadSpeed(std::span<const std::byte> memory, ThreadPool& pool) {
           own += word;
         }
       }
-      sum += own;  // It must be wanted.
+      sum += own;  // Without a use of the sum, the compiler would drop the reads.
     });
   });
   return static_cast<double>(chunks * kChunkBytes) / seconds;

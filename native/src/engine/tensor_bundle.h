@@ -17,8 +17,8 @@ struct NamedTensor {
   Tensor tensor;
 };
 
-/// Row-major tensors by name, with one buffer for the bytes of all: what crosses from one thread to another.
-/// Described first (Add), then allocated, then filled.
+/// Row-major tensors by name, with one buffer for all of their bytes. This is what one thread hands to another. Add
+/// describes the tensors, then Allocate gives them their bytes, then the caller fills these.
 class TensorBundle {
  public:
   void Add(std::string name, const TensorDesc& desc) {
@@ -27,9 +27,9 @@ class TensorBundle {
     tensors_.push_back({std::move(name), {desc, nullptr}});
   }
 
-  /// Gives every tensor its bytes, 64-byte aligned. Throws NATIVE_OUT_OF_MEMORY.
+  /// Gives every tensor its bytes, aligned to kAlignment. Throws NATIVE_OUT_OF_MEMORY.
   void Allocate() {
-    // At least one line, so that tensors of no elements have an address.
+    // At least one cache line, so that tensors without elements have an address.
     buffer_ = Buffer(static_cast<size_t>(bytes_) + kAlignment);
     for (size_t i = 0; i < tensors_.size(); ++i) tensors_[i].tensor.data = buffer_.data() + offsets_[i];
   }

@@ -7,10 +7,11 @@
 namespace atb {
 namespace {
 
-/// Operations and sub-graphs placed: far beyond any model, and far below what a hostile spec could unfold to.
+/// Operations and sub-graphs of a graph, each counted as often as it is placed. This is far more than any model has,
+/// and far less than a hostile spec could unfold to.
 constexpr size_t kMaxNodes = size_t{1} << 16;
 constexpr int kMaxDepth = 16;
-constexpr size_t kMaxGraphTensors = size_t{1} << 16;  ///< Inputs, or outputs, of one graph.
+constexpr size_t kMaxGraphTensors = size_t{1} << 16;  ///< Inputs of one graph, and also outputs.
 constexpr int64_t kMaxDim = int64_t{1} << 40;
 
 [[noreturn]] void Fail(const std::string& where, const std::string& problem) {
@@ -40,7 +41,7 @@ class Flattener {
   struct Scope {
     const GraphSpec& spec;
     std::string path;
-    std::map<std::string, int, std::less<>> tensors;  ///< Slots of inputs and of what nodes wrote so far.
+    std::map<std::string, int, std::less<>> tensors;  ///< Slots of the inputs and of what nodes have written so far.
     std::map<std::string, const ViewSpec*, std::less<>> views;
     std::map<std::string, int, std::less<>> view_slots;
   };
@@ -102,7 +103,7 @@ class Flattener {
   }
 
   int ViewOf(Scope& scope, const ViewSpec& view, int source) {
-    // A name may be rewritten: an earlier slot serves only while it is a view of the same tensor.
+    // A node may give the name to another tensor. So an earlier slot serves only while it is a view of the same tensor.
     const auto known = scope.view_slots.find(view.name);
     if (known != scope.view_slots.end() && SlotAt(known->second).source == source) return known->second;
     const int slot = static_cast<int>(flat_.slots.size());
@@ -196,7 +197,8 @@ class Flattener {
       if (op.InPlace(static_cast<int>(i), static_cast<int>(index))) return existing;
     }
     if (!read) Fail(path, "writes " + Quote(name) + ", which already exists and which it does not read");
-    // The operation cannot work in place, so the name gets a new tensor, unless others would miss the change.
+    // The operation cannot work in place, so the name gets a new tensor. That is an error where others would miss the
+    // change.
     if (StorageOf(existing).input >= 0 || SlotAt(existing).source >= 0)
       Fail(path, "cannot write " + Quote(name) + " in place (" + spec.op_type + " does not allow it)");
     return -1;
@@ -245,7 +247,7 @@ class Flattener {
 
   FlatGraph& flat_;
   size_t placed_ = 0;
-  /// Equal layers share their spec, so they share its operations.
+  /// Equal layers share their spec, and with it the operations.
   std::map<const NodeSpec*, std::shared_ptr<const Operation>> operations_;
 };
 

@@ -10,7 +10,7 @@
 namespace atb {
 namespace {
 
-/// Bytes of one tensor: so that sums of all of them cannot overflow.
+/// The most bytes that a tensor may have, so that the sum over all tensors cannot overflow.
 constexpr int64_t kMaxTensorBytes = int64_t{1} << 46;
 uint64_t NowNs() {
   return static_cast<uint64_t>(
@@ -18,7 +18,7 @@ uint64_t NowNs() {
           .count());
 }
 
-/// Bytes of a row-major tensor. Products of any of its dimensions are in range afterwards, also where another is 0.
+/// Bytes of a row-major tensor. Throws when a product of any of its dimensions would overflow, even if another is 0.
 int64_t CheckedBytes(const TensorDesc& desc) {
   int64_t all = 1;
   for (int64_t d : desc.shape()) {
@@ -75,14 +75,15 @@ void Graph::CheckTensor(const std::string& what, const Tensor& tensor) const {
 void Graph::Bind(int input, const Tensor& tensor) {
   if (input < 0 || static_cast<size_t>(input) >= flat_.inputs.size())
     throw Error("NATIVE_INPUT_INVALID",
-                "there is no input " + std::to_string(input) + "; the graph has " + std::to_string(flat_.inputs.size()));
+                "there is no input " + std::to_string(input) + "; the graph has " +
+                    std::to_string(flat_.inputs.size()));
   const auto i = static_cast<size_t>(input);
   CheckTensor("input \"" + flat_.inputs[i] + '"', tensor);
   bound_[i] = tensor;
   is_bound_[i] = true;
 }
 
-/// Fills `given` and returns whether any description differs from the latest shapes.
+/// Fills given_ and returns whether any description differs from the latest shapes.
 bool Graph::TakeInputs(std::span<const BoundTensor> inputs) {
   for (size_t i = 0; i < given_.size(); ++i) {
     is_given_[i] = false;
@@ -93,7 +94,7 @@ bool Graph::TakeInputs(std::span<const BoundTensor> inputs) {
     if (input.index < 0 || i >= given_.size())
       throw Error("NATIVE_INPUT_INVALID", "there is no input " + std::to_string(input.index));
     if (is_given_[i]) throw Error("NATIVE_INPUT_INVALID", "input \"" + flat_.inputs[i] + "\" is given twice");
-    // The name is put together only for a message, so that a run allocates nothing.
+    // The name is put together only when a check is needed, so that a usual run allocates nothing.
     if (!SameDesc(input.tensor.desc, descs_[i]) || input.tensor.data == nullptr ||
         reinterpret_cast<uintptr_t>(input.tensor.data) % SizeOf(input.tensor.desc.dtype) != 0)
       CheckTensor("input \"" + flat_.inputs[i] + '"', input.tensor);
@@ -174,7 +175,7 @@ void Graph::RefreshNode(size_t index, const kernels::KernelTable& kernels, int t
   }
 }
 
-/// The error with the node's path; when it is about the shape of an input of this run, an error of that input.
+/// Adds the node's path to the error. An error about the shape of an input of this run names that input.
 void Graph::Rethrow(const Error& error, const FlatNode& node, bool shapes) const {
   const std::string text = node.name + ": " + error.what();
   const auto* about = dynamic_cast<const InputError*>(&error);
@@ -192,7 +193,7 @@ void Graph::Rethrow(const Error& error, const FlatNode& node, bool shapes) const
 /// Gives each storage its bytes for this run.
 void Graph::Place(const BucketPlan& plan) {
   if (arena_.size() < plan.arena_bytes) {
-    arena_ = Buffer();  // The old bytes go first: nothing in them outlives a run.
+    arena_ = Buffer();  // Frees the old bytes before it takes new ones: nothing in them is needed after a run.
     counters_.arena_bytes = 0;
     arena_ = Buffer(plan.arena_bytes);
     counters_.arena_bytes = arena_.size();
@@ -217,7 +218,7 @@ void Graph::TakeOutputs(std::span<const BoundTensor> destinations) {
     const auto address = reinterpret_cast<uintptr_t>(destination.tensor.data);
     if (desc.Bytes() > 0 && (address == 0 || address % SizeOf(desc.dtype) != 0))
       throw Error("NATIVE_OUTPUT_INVALID", "output \"" + flat_.outputs[i] + "\" has no aligned destination");
-    // Two outputs may be views of one tensor: the first decides where it is computed.
+    // Two outputs may be views of one tensor. Then the first of them decides where it is computed.
     void*& place = data_[static_cast<size_t>(flat_.slots[static_cast<size_t>(slot)].storage)];
     const auto arena_at = reinterpret_cast<uintptr_t>(arena_.data());
     const bool in_arena = reinterpret_cast<uintptr_t>(place) - arena_at < arena_.size();
@@ -233,7 +234,8 @@ void Graph::TakeKeep(std::span<const std::string> keep) {
   kept_.clear();
   for (const std::string& name : keep) {
     const auto found = flat_.names.find(name);
-    if (found == flat_.names.end()) throw Error("NATIVE_INPUT_INVALID", "keep: the graph has no tensor \"" + name + '"');
+    if (found == flat_.names.end())
+      throw Error("NATIVE_INPUT_INVALID", "keep: the graph has no tensor \"" + name + '"');
     const TensorDesc& desc = DescOf(found->second.slot);
     if (desc.layout != Layout::kRowMajor)
       throw Error("NATIVE_INPUT_INVALID", "keep: \"" + name + "\" is " + ToString(desc) + ", which cannot be copied");

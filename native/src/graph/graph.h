@@ -17,7 +17,7 @@
 
 namespace atb {
 
-/// A tensor for one input or output of a graph, by its index among them.
+/// A tensor for the input, or the output, with this index.
 struct BoundTensor {
   int index;
   Tensor tensor;
@@ -25,8 +25,8 @@ struct BoundTensor {
 
 struct GraphCounters {
   uint64_t runs = 0;
-  uint64_t plans = 0;            ///< Memory plans made; a warm decode makes none.
-  std::string last_plan_reason;  ///< Why the latest was made ("input_ids grew from i32[8] to i32[9]").
+  uint64_t plans = 0;            ///< Memory plans made so far. A decode step whose sizes were seen before makes none.
+  std::string last_plan_reason;  ///< Why the latest plan was made ("input_ids grew from i32[8] to i32[9]").
   uint64_t arena_bytes = 0;
 };
 
@@ -37,8 +37,8 @@ struct NodeTiming {
   uint64_t duration_ns;
 };
 
-/// An executable graph: sub-graphs inlined, operations made, memory planned per shape bucket.
-/// Not thread-safe: one run at a time.
+/// An executable graph: its sub-graphs are inlined, its operations are made, and its memory is planned once for each
+/// bucket of sizes. Not thread-safe: there may be one run at a time.
 class Graph {
  public:
   /// Throws NATIVE_GRAPH_INVALID, NATIVE_OP_UNKNOWN, NATIVE_PARAM_INVALID.
@@ -54,18 +54,20 @@ class Graph {
   /// Throws NATIVE_INPUT_INVALID.
   void Bind(int input, const Tensor& tensor);
 
-  /// Runs once. `inputs` are the inputs that are not bound; one that is bound too counts for this run. `outputs` may
-  /// give destinations; other outputs stay in the arena until the next run (see Output). `keep` names tensors to copy:
-  /// a node's path (as in NodeNames), "/" and one of its outputs, as that node left it; or a sub-graph's path, "/" and
-  /// a tensor in it (at the top just the tensor), as its last writer left it.
-  /// Throws before or between operations, never inside one; the graph stays usable: NATIVE_INPUT_INVALID naming the
+  /// Runs once. `inputs` are the inputs that are not bound; a bound one that is given as well counts for this run only.
+  /// `outputs` may give destinations; other outputs stay in the arena until the next run (see Output). `keep` names
+  /// tensors to copy: "layer_3/rope/q" is the output q of a node, as that node left it (for the paths see NodeNames),
+  /// and "layer_3/q" is the tensor q of a sub-graph, as its last writer left it; tensors of the outermost graph have no
+  /// path.
+  ///
+  /// Throws before or between operations, never inside one, and the graph stays usable: NATIVE_INPUT_INVALID naming the
   /// input that is missing or does not fit, NATIVE_OUTPUT_INVALID, NATIVE_SHAPE_MISMATCH, NATIVE_DTYPE_MISMATCH,
   /// NATIVE_LAYOUT_MISMATCH, NATIVE_SIZE_OVERFLOW, NATIVE_OUT_OF_MEMORY, NATIVE_VALUE_OUT_OF_RANGE.
-  /// A run whose sizes fit a plan that exists allocates nothing (unless it keeps tensors).
+  /// A run whose sizes fit an existing plan allocates nothing, unless it keeps tensors.
   void Run(std::span<const BoundTensor> inputs, std::span<const BoundTensor> outputs, std::span<const std::string> keep,
            const kernels::KernelTable& kernels, ThreadPool& pool);
 
-  /// A flag of the caller's that ends a run between two operations once it is true: Run then throws NATIVE_DISPOSED.
+  /// Once the flag, which is the caller's, is true, a run ends before its next operation: Run throws NATIVE_DISPOSED.
   void SetStop(const std::atomic<bool>* stop) { stop_ = stop; }
 
   /// Output i, or a kept tensor, of the latest run, valid until the next. Throws NATIVE_GRAPH_NOT_RUN when that run
@@ -117,7 +119,7 @@ class Graph {
   std::vector<Tensor> given_;  ///< Per input, for this run.
   std::vector<bool> is_given_;
 
-  // The latest shapes, per slot, and what they need, per intermediate.
+  // Of the latest shapes: descriptions by slot, and what the intermediates need.
   bool shapes_valid_ = false;
   const kernels::KernelTable* shapes_kernels_ = nullptr;
   int shapes_threads_ = 0;
@@ -129,12 +131,12 @@ class Graph {
   Buffer arena_;
   std::vector<void*> data_;  ///< Per storage, for this run.
 
-  std::vector<TensorDesc> node_descs_;  ///< Scratch: inputs, then outputs of one node.
+  std::vector<TensorDesc> node_descs_;  ///< Working memory: inputs, then outputs of one node.
   std::vector<Tensor> node_tensors_;
 
   bool outputs_valid_ = false;
   std::vector<Tensor> outputs_;
-  std::vector<const Tensor*> copy_to_;  ///< Per output: a destination that another tensor's bytes must be copied to.
+  std::vector<const Tensor*> copy_to_;  ///< Per output: where it must be copied to, or null.
   std::vector<KeptTensor> kept_;
 
   const std::atomic<bool>* stop_ = nullptr;

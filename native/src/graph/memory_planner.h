@@ -7,7 +7,7 @@
 
 namespace atb {
 
-/// An intermediate tensor: alive from the node that writes it to the last node that reads it, inclusive.
+/// An intermediate tensor. It lives from the node that writes it to the last node that reads it, both included.
 struct Lifetime {
   size_t bytes;
   size_t first;
@@ -19,8 +19,9 @@ struct MemoryPlan {
   size_t arena_bytes = 0;
 };
 
-/// Packs tensors into one arena so that no two alive at the same node overlap. The largest first, each into the lowest
-/// gap that fits: never worse than no sharing, and on chains of layers close to the most that is alive at once.
+/// Packs tensors into one arena so that no two that live at the same node overlap. It places the largest tensor first,
+/// and each into the lowest gap that fits. That never takes more than all tensors side by side, and for chains of
+/// layers little more than what lives at the same time.
 MemoryPlan PlanMemory(std::span<const Lifetime> tensors);
 
 }  // namespace atb

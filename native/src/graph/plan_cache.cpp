@@ -7,7 +7,7 @@
 namespace atb {
 namespace {
 
-/// Plans kept. More can only come from sizes that grow in turns; the oldest then goes.
+/// Plans that are kept; beyond it the oldest is dropped. Only sizes that grow in turns make as many.
 constexpr size_t kMaxPlans = 32;
 
 bool Fits(const BucketPlan& plan, std::span<const Lifetime> tensors, size_t workspace_bytes) {
@@ -22,7 +22,7 @@ bool Covers(const BucketPlan& larger, const BucketPlan& smaller) {
          std::ranges::equal(larger.capacity, smaller.capacity, std::greater_equal{});
 }
 
-/// Sizes are multiplied by to / from, at least 1 and below 2.
+/// A factor for sizes: to / from, which is at least 1 and below 2.
 struct Growth {
   int64_t to = 1;
   int64_t from = 1;
@@ -34,7 +34,7 @@ struct Growth {
   }
 };
 
-/// The most that any dimension which grew is rounded up.
+/// The largest factor by which any of the dimensions that grew is rounded up.
 Growth GrowthOf(std::span<const TensorDesc> before, std::span<const TensorDesc> now) {
   Growth most;
   for (size_t i = 0; i < now.size(); ++i)
@@ -57,7 +57,7 @@ const BucketPlan& PlanCache::Fit(std::span<const Lifetime> tensors, size_t works
   BucketPlan plan = Make(tensors, workspace_bytes, inputs);
   reason_ = Reason(inputs, names);
   ++made_;
-  // Plans that the new one covers would only cost time to look through.
+  // Plans that the new one covers are not needed any more, and looking through them would take time.
   std::erase_if(plans_, [&](const BucketPlan& old) { return Covers(plan, old); });
   if (plans_.size() == kMaxPlans) plans_.erase(plans_.begin());
   plans_.push_back(std::move(plan));
@@ -84,7 +84,7 @@ BucketPlan PlanCache::Make(std::span<const Lifetime> tensors, size_t workspace_b
   MemoryPlan memory = PlanMemory(lifetimes);
   plan.offsets = std::move(memory.offsets);
   plan.workspace_offset = memory.arena_bytes;
-  // At least one line, so that tensors of no elements have an address.
+  // At least one cache line, so that tensors without elements have an address.
   plan.arena_bytes = memory.arena_bytes + std::max(plan.workspace_capacity, kAlignment);
   return plan;
 }

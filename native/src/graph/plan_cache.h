@@ -15,21 +15,22 @@ struct BucketPlan {
   size_t workspace_capacity = 0;
   size_t workspace_offset = 0;
   size_t arena_bytes = 0;
-  // What it was made for.
+  // The sizes for which the plan was made.
   std::vector<size_t> bytes;
   size_t workspace_bytes = 0;
   std::vector<TensorDesc> inputs;
 };
 
-/// The memory plans of one graph. A run whose sizes fit a plan that exists makes none and allocates nothing.
+/// The memory plans of one graph. A run whose sizes fit an existing plan makes no new one and allocates nothing.
 ///
-/// The first plan is for the sizes as they are. A later one is for a bucket: what changed is rounded up as far as the
-/// inputs' dimensions that grew are, to the next power of two. So tensors that grow with the same dimension outgrow
-/// their plan together, and a dimension that grows step by step is planned for once per doubling.
+/// The first plan is for the sizes as they are. A later plan is for a bucket of sizes: an input's dimension that grew
+/// is rounded up to the next power of two, and every tensor whose size changed is enlarged by the same factor (by the
+/// largest one, when several dimensions grew). So tensors that grow with the same dimension outgrow their plan
+/// together, and a dimension that grows step by step needs one plan each time it doubles.
 class PlanCache {
  public:
-  /// A plan with room for these tensors (in the same order each time) and this workspace. `inputs` are the graph's,
-  /// `names` theirs: what the sizes follow from.
+  /// A plan with room for these tensors (in the same order each time) and this workspace. `inputs` and `names` are the
+  /// graph's inputs, from which all sizes follow.
   const BucketPlan& Fit(std::span<const Lifetime> tensors, size_t workspace_bytes, std::span<const TensorDesc> inputs,
                   std::span<const std::string> names);
 

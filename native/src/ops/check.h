@@ -7,7 +7,7 @@
 
 namespace atb {
 
-/// What an operation refuses about one of its inputs. The graph adds the node and the tensor's name.
+/// Says what an operation refuses about one of its inputs. The graph adds the names of the node and of the tensor.
 class InputError : public Error {
  public:
   InputError(const char* code, const char* op, int input, const std::string& expected, const std::string& found)
@@ -25,7 +25,9 @@ class InputError : public Error {
 
 bool IsFloat(DType dtype);
 
-/// Row-major bytes; throws NATIVE_LAYOUT_MISMATCH. Nothing below allocates unless it throws.
+// Each of these functions throws unless an input is as it says. None allocates unless it throws.
+
+/// Row-major. Throws NATIVE_LAYOUT_MISMATCH.
 void RequireDense(const char* op, int input, const TensorDesc& desc);
 /// Dense, and f32, f16 or bf16.
 void RequireFloat(const char* op, int input, const TensorDesc& desc);

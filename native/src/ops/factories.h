@@ -5,7 +5,7 @@
 
 namespace atb {
 
-// One per op type; op_table.cpp lists them. Each throws NATIVE_PARAM_INVALID.
+// One function for each op type. op_table.cpp lists them. Each throws NATIVE_PARAM_INVALID.
 std::unique_ptr<Operation> CreateActivation(const ParamObject& param);
 std::unique_ptr<Operation> CreateCast(const ParamObject& param);
 std::unique_ptr<Operation> CreateConcat(const ParamObject& param);

@@ -13,15 +13,15 @@
 
 namespace atb {
 
-/// What an engine lends an operation while it runs. Passed, never looked up.
+/// What an engine lends to an operation while it runs. It is passed as an argument; there is no global one.
 struct Context {
   const kernels::KernelTable& kernels;
   ThreadPool& pool;
   std::byte* workspace = nullptr;  ///< At least WorkspaceBytes() long, 64-byte aligned; contents undefined.
 };
 
-/// One ATB operation. Params are parsed when it is made; shapes are checked by InferShape; data that indexes memory
-/// (ids, slots, block tables, lengths) is checked by Validate; so Execute cannot fail.
+/// One ATB operation. Its params are parsed when it is made. InferShape checks shapes, and Validate checks data that
+/// indexes memory: ids, slots, block tables, lengths. So Execute cannot fail.
 class Operation {
  public:
   virtual ~Operation() = default;
@@ -31,15 +31,15 @@ class Operation {
   /// Writes the outputs' descriptions. Throws NATIVE_SHAPE_MISMATCH / NATIVE_DTYPE_MISMATCH naming what does not fit.
   /// Called at each step, so it must not allocate when it succeeds.
   virtual void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const = 0;
-  /// Scratch that Execute needs beside inputs and outputs, in bytes; monotonic in the inputs' sizes.
+  /// Bytes of working memory that Execute needs beside inputs and outputs. Larger inputs never need less.
   virtual size_t WorkspaceBytes(std::span<const TensorDesc> /*in*/, int /*threads*/,
                                 const kernels::KernelTable&) const {
     return 0;
   }
   /// Throws NATIVE_VALUE_OUT_OF_RANGE when data would lead Execute out of bounds.
   virtual void Validate(std::span<const Tensor> /*in*/) const {}
-  /// Whether `output` may be given the very bytes of `input` (then of the same dtype and shape), as ATB does for caches
-  /// and Rope. A graph that asks for it elsewhere is refused.
+  /// Whether `output` may have the same memory as `input`, which then has the same dtype and shape: ATB does so for
+  /// caches and Rope. A graph that asks for it where this is false is refused.
   virtual bool InPlace(int /*input*/, int /*output*/) const { return false; }
   /// Outputs alias inputs only where InPlace allows it.
   virtual void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept = 0;

@@ -10,7 +10,7 @@
 namespace atb {
 namespace {
 
-/// Beyond this, a double does not hold every integer.
+/// The largest integer up to which a double holds every integer.
 constexpr double kMaxInteger = 9007199254740992.0;
 
 bool IsInteger(double number) { return std::fabs(number) <= kMaxInteger && number == std::floor(number); }

@@ -14,7 +14,7 @@ class Param;
 using ParamObject = std::map<std::string, Param, std::less<>>;
 
 /// An ATB operation param as plain data: the JSON object of ATB's BaseOperation dialect, already parsed.
-/// Readers name each key with its default; keys that nobody reads are errors (see ParamReader).
+/// An operation reads each key with its default. A key that it does not read is an error (see ParamReader).
 class Param {
  public:
   using Value =
@@ -31,31 +31,32 @@ class Param {
   Value value_;
 };
 
-/// "0.5", "\"ACL_BF16\"", "[1,2]": a value for messages.
+/// The text of a value in messages: `0.5`, `"ACL_BF16"`, `[1,2]`.
 std::string ToString(const Param& param);
 
-/// Reads one param object of one operation. Wrong types, unknown enum strings and out-of-range numbers throw
-/// NATIVE_PARAM_INVALID naming operation, key, what was expected and found; Done() throws it for keys never read.
+/// Reads one param object of one operation. Wrong types, unknown enum strings and numbers out of range throw
+/// NATIVE_PARAM_INVALID, which names the operation, the key, what was expected and what was found. Done() throws it for
+/// a key that was never read.
 /// The object must outlive the reader.
 class ParamReader {
  public:
   ParamReader(std::string op, const ParamObject& object) : op_(std::move(op)), object_(object) {}
 
   bool Bool(std::string_view key, bool fallback);
-  /// Finite, and within f32.
+  /// A number that is finite and fits f32.
   double Number(std::string_view key, double fallback);
   int64_t Int(std::string_view key, int64_t fallback, int64_t min, int64_t max);
-  /// Empty when absent.
+  /// The result is empty when the key is absent.
   std::vector<int64_t> Ints(std::string_view key);
   std::vector<double> Numbers(std::string_view key);
   /// Index of the string among `names`; the fallback is an index too.
   int Enum(std::string_view key, std::initializer_list<std::string_view> names, int fallback);
-  /// A nested block, to be Done() on its own; an empty reader when absent.
+  /// A reader of a nested block, which needs a Done() of its own. It reads an empty block when the key is absent.
   ParamReader Object(std::string_view key);
-  /// A key that must hold this value when present, because nothing else is implemented.
+  /// Requires that the key is absent or holds this value, because nothing else is implemented.
   void Require(std::string_view key, const Param& value);
   void Done() const;
-  /// For rules that tie keys together: throws NATIVE_PARAM_INVALID, "<op>: <key> must be <expected>, found <value>".
+  /// For rules that concern several keys. Throws NATIVE_PARAM_INVALID, "<op>: <key> must be <expected>, found <value>".
   [[noreturn]] void Fail(std::string_view key, const std::string& expected) const;
 
  private:

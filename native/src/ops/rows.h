@@ -8,11 +8,11 @@
 
 namespace atb {
 
-/// Elements that make a piece of parallel work worth handing out: some 5 us of it, against 0.2-1 us for a barrier.
+/// Elements that make a piece of parallel work worth handing out. They take about 5 microseconds, a barrier 0.2 to 1.
 constexpr int64_t kPieceElements = 16384;
 
-/// Elements that an operation converts and computes at a time where rows need not be seen whole: its buffers stay in
-/// L1.
+/// Elements that an operation converts and computes at a time, when it does not need to see whole rows. So its buffers
+/// stay in L1.
 constexpr int64_t kBlockElements = 1024;
 
 /// Calls f(row, worker) for each row, in parallel where there is enough work.
@@ -44,7 +44,8 @@ inline const float* LoadFloats(const kernels::KernelTable& kernels, const Tensor
   return buffer;
 }
 
-/// Where to compute n elements of an output: in place when it is f32, else in `buffer`. StoreFloats then rounds them.
+/// Where to compute n elements of an output: in the output itself when it is f32, else in `buffer`, from which
+/// StoreFloats rounds them into the output.
 inline float* FloatTarget(const Tensor& tensor, int64_t first, float* buffer) {
   return tensor.desc.dtype == DType::kF32 ? reinterpret_cast<float*>(ElementAt(tensor, first)) : buffer;
 }
@@ -55,7 +56,7 @@ inline void StoreFloats(const kernels::KernelTable& kernels, const Tensor& tenso
   if (reinterpret_cast<const std::byte*>(values) != target) kernels.from_f32(values, target, tensor.desc.dtype, n);
 }
 
-/// Rows of f32 in the workspace: `count` of them, `size` long, for each worker.
+/// Rows of f32 in the workspace: each worker has `count` rows of `size` elements.
 class RowBuffers {
  public:
   static size_t Bytes(int threads, int count, int64_t size) {

@@ -13,7 +13,7 @@ namespace {
 constexpr int64_t kLanes = 16;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-/// Where exp is taken for 0.
+/// Below this, exp counts as 0.
 constexpr float kSmallest = -87.0f;
 
 float ClampExponent(float x) { return x < kSmallest ? kSmallest : x; }
@@ -135,7 +135,7 @@ Cut CutAtMass(std::span<const float> mass, double needed, std::vector<Candidate>
   double above = 0;
   size_t bin = kBins - 1;
   while (bin > 0 && (bins[bin] == 0 || above + bins[bin] < needed)) above += bins[bin--];
-  if (bin == 0) return {};  // Rounding: everything is needed.
+  if (bin == 0) return {};  // Because of rounding, all masses together do not reach the sum: every token is kept.
 
   scratch.clear();
   for (size_t i = 0; i < mass.size(); ++i) {
@@ -170,7 +170,8 @@ int32_t Draw(std::span<const float> mass, const Cut& cut, double u, std::vector<
   double total = 0;
   std::array<float, kRowBlock> kept;
   ForBlocks(size, [&](int64_t begin, int64_t end) {
-    // The cut's own value is rare, but where all masses are equal it is everywhere: no branches here either.
+    // Usually few tokens have the mass of the cut, but all have it where all masses are equal. So this has no branches
+    // either.
     const float* x = m + begin;
     const auto limit = static_cast<int32_t>(cut.token - begin);
     for (int32_t i = 0; i < static_cast<int32_t>(end - begin); ++i) {
@@ -180,7 +181,7 @@ int32_t Draw(std::span<const float> mass, const Cut& cut, double u, std::vector<
     total += Sum(kept.data(), end - begin);
     block_sums.push_back(total);
   });
-  // Below the total even when the product rounds up, so that some block exceeds it; that block keeps a token.
+  // The number is below the total even when the product rounds up. So some block exceeds it, and keeps a token.
   const double target = std::min(u * total, std::nextafter(total, 0.0));
   const auto block = std::upper_bound(block_sums.begin(), block_sums.end(), target) - block_sums.begin();
   double sum = block > 0 ? block_sums[static_cast<size_t>(block - 1)] : 0;

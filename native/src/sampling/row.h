@@ -10,12 +10,12 @@
 
 namespace atb {
 
-/// Passes over one row of logits. A row is worked on in blocks, whose maxima and sums tell most blocks apart from the
-/// few that matter; so selecting among 150 000 tokens costs a few linear passes and no array of structs.
+/// Passes over one row of logits. They work on blocks of a row, whose maxima and sums tell which few blocks matter. So
+/// selecting among 150 000 tokens takes a few linear passes and no array of structs.
 constexpr int64_t kRowBlock = kernels::kMaximaBlock;
 inline int64_t RowBlocks(int64_t size) { return CeilDiv(size, kRowBlock); }
 
-/// Who works on a row: the kernels, and all threads of a pool, or the caller alone. Results are the same.
+/// What works on a row: the kernels, and all threads of a pool, or the caller's alone. Results are the same.
 struct RowWork {
   const kernels::KernelTable& kernels;
   ThreadPool* pool = nullptr;
@@ -31,7 +31,7 @@ struct RowWork {
   }
 };
 
-/// A token and the number that orders it: its logit, or its mass.
+/// A token and the number by which it is compared: its logit, or its mass.
 struct Candidate {
   float value;
   int32_t token;

@@ -13,10 +13,10 @@ namespace atb {
 /// How one sequence chooses its tokens. Steps in order: logit bias, repetition penalty (prompt and output tokens),
 /// frequency and presence penalty (output tokens), temperature, top-k, top-p, min-p, draw.
 struct SamplerOptions {
-  float temperature = 1;  ///< 0: the largest logit, the first among equals.
-  int64_t top_k = 0;      ///< Exactly this many, the lower tokens among equals; 0: off.
-  float top_p = 1;        ///< The smallest set that holds this share of what top-k left.
-  float min_p = 0;        ///< Tokens at least this probable beside the most probable one.
+  float temperature = 1;  ///< 0 chooses the largest logit, and the first token among equals.
+  int64_t top_k = 0;      ///< Keeps exactly this many tokens, the lower ones among equals; 0: off.
+  float top_p = 1;        ///< Keeps the smallest set that has this share of what top-k left.
+  float min_p = 0;        ///< Keeps tokens whose probability is at least this share of the largest.
   float repetition_penalty = 1;
   float frequency_penalty = 0;
   float presence_penalty = 0;
@@ -38,10 +38,10 @@ struct Sampled {
   std::optional<TokenLogprobs> logprobs;
 };
 
-/// Instead of a token: the row has a NaN or +inf, or nothing but -inf.
+/// Stands for a token where the row has a NaN or +inf, or nothing but -inf.
 constexpr int32_t kNotFinite = -2;
 
-/// Who samples a row, and their working memory; it grows to the row's size and stays.
+/// What samples a row, and the working memory for it, which grows to the size of a row and is kept.
 struct SamplerScratch {
   RowWork work;
   std::vector<float> adjusted = {};
@@ -60,17 +60,18 @@ class Sampler {
 
   /// Throws NATIVE_OPTION_INVALID when the bias names a token beyond the logits.
   void CheckVocabulary(int64_t vocabulary) const;
-  /// Chooses from one row of logits and records the choice, unless the row is not finite. CheckVocabulary holds.
+  /// Chooses from one row of logits and records the choice, unless the row is not finite. CheckVocabulary must have
+  /// accepted the size of the row.
   Sampled Sample(std::span<const float> logits, SamplerScratch& scratch);
   /// Records a token as generated.
   void Append(int32_t token);
-  /// Generated so far: the counter of the random numbers.
+  /// Tokens generated so far. It is also the counter of the random numbers.
   uint64_t generated() const { return generated_; }
 
  private:
   struct Seen {
     int32_t token;
-    int32_t generated;  ///< 0: only in the prompt.
+    int32_t generated;  ///< How often it was generated; 0 when it is in the prompt only.
   };
 
   bool AdjustsLogits() const { return !options_.logit_bias.empty() || (penalizes_ && !seen_.empty()); }

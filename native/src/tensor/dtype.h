@@ -21,7 +21,7 @@ constexpr size_t SizeOf(DType t) {
   }
 }
 
-/// "bf16", as TypeScript spells it.
+/// The name that TypeScript uses: "bf16".
 const char* ToString(DType dtype);
 
 }  // namespace atb

@@ -10,19 +10,19 @@
 
 namespace atb {
 
-/// ATB's limit.
+/// The largest rank that ATB has.
 constexpr int kMaxRank = 8;
 
 /// How the bytes of a tensor lie in memory. Shapes are always the logical ones.
 enum class Layout : uint8_t {
   kRowMajor,      ///< Dense, the last dimension contiguous.
-  kPackedLinear,  ///< `data` points to a kernels::PackedWeight: a linear's weight [n, k] repacked at bind.
+  kPackedLinear,  ///< `data` points to a kernels::PackedWeight: a linear's weight [n, k], repacked when it was loaded.
   kKeyCache,      ///< [blocks, block_size, kv_heads, head_dim], stored per (block, head) as kernels/kv_layout.h says.
-  kValueCache,    ///< Likewise for values.
+  kValueCache,    ///< The same for values.
   kPackedScales,  ///< `data` points to kernels::PackedScales: the scales [n, groups] of a packed weight's integers.
 };
 
-/// A dtype, a layout and a shape of fixed capacity: copied freely, never allocates.
+/// A dtype, a layout and a shape. It has a fixed size, so that copies allocate nothing.
 struct TensorDesc {
   DType dtype = DType::kF32;
   Layout layout = Layout::kRowMajor;
@@ -56,10 +56,10 @@ inline bool SameDesc(const TensorDesc& a, const TensorDesc& b) {
   return a.dtype == b.dtype && a.layout == b.layout && a.SameShape(b);
 }
 
-/// "bf16[17,2048]", for messages.
+/// The text of a description in messages: "bf16[17,2048]".
 std::string ToString(const TensorDesc& desc);
 
-/// A description and the bytes that it describes. Owns nothing.
+/// A description and the bytes that it describes, which belong to somebody else.
 struct Tensor {
   TensorDesc desc;
   void* data = nullptr;

@@ -24,7 +24,7 @@ constexpr int64_t kItemsPerThread = 4;
 /// How heads and tokens make tiles of at most kAttendRows rows.
 struct Tiling {
   int64_t heads;   ///< Query heads of a tile; a larger group takes several tiles for the same tokens.
-  int64_t splits;  ///< Such tiles per group.
+  int64_t splits;  ///< Tiles with the same tokens that a group takes.
   int64_t tokens;  ///< Query tokens of a tile.
 
   Tiling(int64_t group, bool decode)
@@ -34,14 +34,14 @@ struct Tiling {
   int64_t rows() const { return heads * tokens; }
 };
 
-/// Floats of a partial, in whole cache lines.
+/// How many floats a partial takes, in whole cache lines.
 int64_t PartialFloats(int64_t rows, int64_t head_dim) {
   return static_cast<int64_t>(Align(static_cast<size_t>(rows * (head_dim + 2)) * sizeof(float)) / sizeof(float));
 }
 
 AttendPartial PartialAt(float* base, int64_t rows) { return {base, base + rows, base + 2 * rows}; }
 
-/// The sequence of an item. Sequences without any share their first_item with the next one, and come before it.
+/// The sequence of an item. A sequence without items has the same first_item as the next one, which comes after it.
 const AttentionSequence* FindSequence(const AttentionSequence* sequences, int64_t count, int64_t item) {
   const auto after = [](int64_t i, const AttentionSequence& s) { return i < s.first_item; };
   return std::upper_bound(sequences, sequences + count, item, after) - 1;
@@ -53,7 +53,7 @@ struct WorkLayout {
   int64_t partial;      ///< Floats.
   int64_t mask_row;     ///< Floats of one converted row; 0 when none is converted.
   size_t thread_bytes;  ///< Scratch of the kernel, two partials, mask rows.
-  int64_t split_items;  ///< As many items or fewer are split; there is room for their pieces.
+  int64_t split_items;  ///< The most items that are split; there is room for their pieces.
   int64_t max_chunks;
   size_t scratch_at, counters_at, pieces_at, bytes;
 
@@ -111,7 +111,7 @@ class Runner {
     const AttentionSequence* s = FindSequence(work_.sequences, work_.count, index);
     const int64_t tiles = TilesOf(*s);
     const int64_t head_tile = (index - s->first_item) / tiles;
-    // Later tiles of a prompt see more keys: the longest first.
+    // Later tiles of a prompt see more keys. The longest come first, so that short ones fill up the end.
     const int64_t tile = tiles - 1 - (index - s->first_item) % tiles;
     const int64_t kv_head = head_tile / layout_.tiling.splits;
     const int64_t split = head_tile % layout_.tiling.splits;
@@ -129,7 +129,8 @@ class Runner {
     c.kv_head = kv_head;
     c.blocks = work_.blocks;
     c.head_dim = work_.head_dim;
-    // The kernel counts heads from kv_head * group; a part of a group begins elsewhere.
+    // The kernel takes q for that of head 0 and skips kv_head * group heads. Where a tile is a part of a group, q is
+    // moved, so that the tile's own first head lies there.
     const int64_t q_element =
         (s->q_begin + item.first_token) * c.q_stride + (item.first_head - kv_head * c.group) * work_.head_dim;
     c.q = static_cast<const std::byte*>(work_.q) + q_element * static_cast<int64_t>(SizeOf(work_.dtype));
@@ -153,12 +154,12 @@ class Runner {
   std::byte* Scratch(int worker) const {
     return workspace_ + layout_.scratch_at + layout_.thread_bytes * static_cast<size_t>(worker);
   }
-  /// This worker's floats: two partials, then mask rows.
+  /// The floats of a worker: two partials, then rows of the mask.
   float* Floats(int worker) const {
     return reinterpret_cast<float*>(Scratch(worker) + Align(static_cast<size_t>(ctx_.kernels.attend_scratch_bytes)));
   }
 
-  /// Gives the call the mask of its rows: as it lies, or converted for keys [begin, end).
+  /// Gives the call the mask of its rows: the mask itself, or a copy for keys [begin, end) that is converted to f32.
   void SetMask(Item& item, int64_t begin, int64_t end, int worker) const {
     const AttentionMask& mask = work_.mask;
     if (mask.data == nullptr) return;
@@ -184,7 +185,7 @@ class Runner {
     ctx_.kernels.attend(item.call, begin, std::min(begin + kAttendChunk, item.end_key), out, Scratch(worker));
   }
 
-  /// All pieces in order of position, then the result.
+  /// Computes all pieces in the order of their positions, then the result.
   void RunWhole(Item item, int worker) const {
     const int64_t rows = item.call.q_tokens * item.call.group;
     const AttendPartial acc = PartialAt(Floats(worker), rows);
@@ -199,8 +200,8 @@ class Runner {
     Finish(item, &acc, worker);
   }
 
-  /// Few items, many threads: runs of pieces go to any thread, each piece keeps its own partial, and whoever finishes
-  /// an item's last run merges them in the order of RunWhole.
+  /// For few items and many threads. An item's pieces are cut into runs, which any thread may take, and each piece
+  /// keeps a partial of its own. The thread that finishes the last run of an item merges them in the order of RunWhole.
   void RunSplit(int64_t items) const {
     if (items == 0) return;
     auto* left = reinterpret_cast<std::atomic<int64_t>*>(workspace_ + layout_.counters_at);
@@ -236,7 +237,7 @@ class Runner {
       if (sum == 0) {
         std::fill_n(row, head_dim, 0.0f);
       } else {
-        // A product that underflows has a sign, one that was skipped has none: + 0 makes both +0.
+        // A product that underflows may be -0, where a kernel that skips it leaves +0. Adding 0 makes both +0.
         const float inverse = 1 / sum;
         for (int64_t d = 0; d < head_dim; ++d) row[d] = row[d] * inverse + 0.0f;
       }
@@ -271,7 +272,7 @@ AttentionParam AttentionParam::Read(ParamReader& reader) {
   if (p.heads % p.kv_heads != 0) reader.Fail("kvHeadNum", "a divisor of headNum " + std::to_string(p.heads));
   p.scale = static_cast<float>(reader.Number("qkScale", 1));
   p.window = reader.Int("windowSize", 0, 0, int64_t{1} << 40);
-  // A window ends at the query.
+  // A window ends at the query, so it implies a causal mask.
   p.causal = reader.Bool("causal", false) || p.window > 0;
   reader.Require("batchRunStatusEnable", false);
   reader.Require("quantType", "TYPE_QUANT_UNDEFINED");

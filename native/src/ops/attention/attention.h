@@ -7,13 +7,14 @@
 
 namespace atb {
 
-/// What SelfAttention and PagedAttention have in common: the params, and the work over sequences.
+// What SelfAttention and PagedAttention have in common: the params, and the work over sequences.
+
 struct AttentionParam {
   int64_t heads = 0;
   int64_t kv_heads = 0;
   float scale = 1;
-  /// Extension keys, which stand for a mask: a key later than the query is not seen, nor one `window` or more before
-  /// it.
+  // Our extensions, which stand for a mask. With `causal` a query does not see later keys. With a window it does not
+  // see keys that are `window` or more positions before it either.
   bool causal = false;
   int64_t window = 0;
 
@@ -22,16 +23,16 @@ struct AttentionParam {
   int64_t group() const { return heads / kv_heads; }
 };
 
-/// One sequence: its queries are the last of its keys.
+/// One sequence. Its queries belong to the last of its keys.
 struct AttentionSequence {
   int64_t q_begin;  ///< First query among all tokens.
   int64_t q_tokens;
   int64_t context_len;
-  const int32_t* block_table;  ///< Null: block i is i.
+  const int32_t* block_table;  ///< Null when block i of the sequence is block i of the cache.
   const void* k_cache;
   const void* v_cache;
   int64_t mask_row;    ///< The first query's row of the mask.
-  int64_t first_item;  ///< Filled by Attend: (kv head, tile) pairs of the sequences before.
+  int64_t first_item;  ///< Set by Attend: items of the sequences before this one.
 };
 
 struct AttentionMask {
@@ -62,7 +63,7 @@ struct AttentionExtents {
   int64_t sequences;
   int64_t head_dim;
   int64_t max_context;
-  int64_t mask_columns;  ///< 0: no mask, or one that is added as it lies.
+  int64_t mask_columns;  ///< 0 when there is no mask, or it needs no conversion.
   bool decode;           ///< One query per sequence.
 };
 
@@ -70,11 +71,11 @@ struct AttentionExtents {
 size_t AttendWorkspaceBytes(const AttentionParam& param, const AttentionExtents& extents, int threads,
                             const kernels::KernelTable& kernels);
 
-/// The work, in parallel. Results do not depend on the number of threads, nor on which sequences come together.
+/// Does the work in parallel. A result depends neither on the number of threads, nor on which sequences share the call.
 /// Queries that see no key get zeros.
 void Attend(const AttentionWork& work, const AttentionExtents& extents, const Context& ctx, std::byte* workspace);
 
-/// Rows of one sequence's keys and values, [context_len, kv_heads, head_dim], or such rows in the blocks of a table.
+/// Row-major keys and values of one sequence: rows [kv_heads, head_dim] one after another, or in the blocks of a table.
 struct KvRows {
   const void* keys;
   const void* values;
@@ -85,10 +86,10 @@ struct KvRows {
 /// Packs row-major keys and values into the workspace, so that Attend can read them.
 class KvPacker {
  public:
-  /// Slots of a packed block.
+  /// Tokens of a packed block.
   static constexpr int64_t kBlock = 64;
 
-  /// Bytes for sequences of `keys` keys in all.
+  /// Bytes of the workspace for sequences that have `keys` keys together.
   static size_t Bytes(DType dtype, int64_t keys, int64_t sequences, int64_t kv_heads, int64_t head_dim);
 
   KvPacker(DType dtype, int64_t kv_heads, int64_t head_dim) : dtype_(dtype), kv_heads_(kv_heads), head_dim_(head_dim) {}

@@ -14,7 +14,7 @@ namespace {
 constexpr const char* kOp = "QkvRopeCache";
 enum Input { kQkv, kCos, kSin, kKeyCache, kValueCache, kSlots, kQueryGamma, kKeyGamma };
 
-/// Keys that are rotated before they are written together: whole panels of the cache's layout.
+/// How many keys are rotated before they are written together: whole panels of the cache's layout.
 constexpr int64_t kRun = 32;
 
 struct QkvRopeCacheParam {
@@ -87,7 +87,8 @@ class QkvRopeCache : public Operation {
     }
     const Work work(*this, in, out, ctx);
     const int64_t tokens = in[kQkv].desc.dim(0);
-    // One head's keys (or values) of all tokens are one thread's, so that blocks are zeroed and filled in order.
+    // One thread writes the keys, or the values, of a head for all tokens, so that blocks are zeroed before they are
+    // filled.
     const int64_t per_head = std::max<int64_t>(1, tokens * param_.head_dim);
     const int64_t heads = std::clamp<int64_t>(kPieceElements / per_head, 1, 2 * param_.kv_heads);
     const int64_t per_token = param_.heads * param_.head_dim;
@@ -115,7 +116,7 @@ class QkvRopeCache : public Operation {
   size_t SlotBuffersAt(int threads) const {
     return RowBuffers::Bytes(2, 1, param_.head_dim) + RowBuffers::Bytes(threads, kBuffers, BufferFloats());
   }
-  /// A token's queries, or a run of one head's keys.
+  /// Room for the queries of a token, or for a run of keys of one head.
   int64_t BufferFloats() const { return std::max(param_.heads, kRun) * param_.head_dim; }
   static int64_t Slots(const TensorDesc& cache) { return cache.dim(0) * cache.dim(1); }
 
@@ -142,7 +143,7 @@ class QkvRopeCache : public Operation {
       StoreFloats(kernels_, out_[0], token * size, size, y);
     }
 
-    /// Writes all tokens of a head of keys, or of values behind those.
+    /// Writes all tokens of one head. Heads of values are counted behind those of keys.
     void CacheHead(int64_t head, int worker) const {
       const bool values = head >= p_.kv_heads;
       const Tensor& cache = out_[values ? 2 : 1];
@@ -151,7 +152,7 @@ class QkvRopeCache : public Operation {
       const int64_t tokens = in_[kQkv].desc.dim(0);
       const int64_t block_size = cache.desc.dim(1);
       const bool own_layout = cache.desc.layout != Layout::kRowMajor;
-      // All blocks first: a later token may belong to an earlier slot.
+      // All blocks are zeroed before the first write, because a later token may belong to an earlier slot.
       for (int64_t t = 0; own_layout && t < tokens; ++t) {
         if (slots[t] >= 0 && slots[t] % block_size == 0) ZeroHead(StoreOf(cache), slots[t] / block_size, kv_head);
       }
@@ -173,7 +174,7 @@ class QkvRopeCache : public Operation {
       DType dtype = in_[kQkv].desc.dtype;
       int64_t stride = op_.Width();
       if (head < p_.kv_heads) {
-        // What becomes integers is not rounded before.
+        // Keys that become integers are not rounded to the dtype of qkv first.
         if (cache.desc.dtype == DType::kI8) dtype = DType::kF32;
         const Tensor keys{TensorDesc(dtype, {n, p_.head_dim}), buffers_(worker, 1)};
         for (int64_t i = 0; i < n; ++i) {
@@ -196,7 +197,7 @@ class QkvRopeCache : public Operation {
       }
     }
 
-    /// Heads of one token, normalised where there is a gamma. `y` may be `x`.
+    /// Rotates heads of one token, after it has normalised them where there is a gamma. `y` may be `x`.
     void Rotate(const float* x, float* y, int64_t heads, int64_t token, const float* gamma, int worker) const {
       const int64_t d = p_.head_dim;
       const float* cos = LoadFloats(kernels_, in_[kCos], token * d, d, buffers_(worker, 2));

@@ -8,7 +8,7 @@
 namespace atb {
 namespace {
 
-/// Rows that become integers at a time.
+/// How many rows become integers at a time.
 constexpr int64_t kRun = 32;
 
 int64_t RowBytes(int64_t head_dim) { return RoundUp(head_dim, 64); }

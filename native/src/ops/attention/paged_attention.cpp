@@ -76,7 +76,7 @@ class PagedAttention : public Operation {
           FailValue(kOp, kTables, "blocks below " + std::to_string(blocks), std::to_string(block));
       }
       const int64_t queries = QueriesOf(in, i);
-      // A sequence without context is padding: its rows are zeros.
+      // A sequence without context is padding. The rows of its queries become zeros.
       if (queries < 0 || (queries > context && context > 0)) {
         FailValue(kOp, QueryLengths(), "lengths from 0 to the context's " + std::to_string(context),
                   std::to_string(queries));
@@ -159,7 +159,7 @@ class PagedAttention : public Operation {
     return spec_ ? in[static_cast<size_t>(QueryLengths())].As<int32_t>()[sequence] : 1;
   }
 
-  /// Row of the mask for the first query of a sequence, which is token `token` of all and has this position.
+  /// The row of the mask for the first query of a sequence. That is token `token` of the batch, and has this position.
   int64_t MaskRow(std::span<const Tensor> in, int64_t sequence, int64_t token, int64_t position) const {
     if (mask_ == MaskType::kNone) return 0;
     if (mask_ == MaskType::kSpec) return token;
@@ -196,7 +196,7 @@ std::unique_ptr<Operation> CreatePagedAttention(const ParamObject& param) {
       static_cast<MaskType>(reader.Enum("maskType", {"MASK_TYPE_UNDEFINED", "MASK_TYPE_NORM", "MASK_TYPE_SPEC"}, 0));
   const bool spec = reader.Enum("calcType", {"CALC_TYPE_UNDEFINED", "CALC_TYPE_SPEC"}, 0) == 1;
   if (mask == MaskType::kSpec && !spec) reader.Fail("maskType", "another one unless calcType is CALC_TYPE_SPEC");
-  // Several queries of one sequence that all see one another's keys are a mistake; ATB asks for a mask as well.
+  // It is a mistake if several queries of one sequence all see each other's keys. ATB asks for a mask as well.
   if (mask == MaskType::kNone && spec && !common.causal)
     reader.Fail("maskType", "MASK_TYPE_NORM or MASK_TYPE_SPEC with CALC_TYPE_SPEC, unless `causal` is true");
   reader.Require("hasQuantOffset", false);

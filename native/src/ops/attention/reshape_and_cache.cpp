@@ -14,8 +14,9 @@ constexpr const char* kOp = "ReshapeAndCache";
 enum Input { kKey, kValue, kKeyCache, kValueCache, kSlots };
 
 /// key [tokens, heads, D], value [tokens, heads, Dv] go to the slots of two caches, in place: token t to offset
-/// slots[t] % block_size of block slots[t] / block_size, as integers with a scale where the cache holds those. Negative slots are skipped; of equal ones the last wins.
-/// Writing the first slot of a block in our own layout zeroes the rest of the block: see kernels/kv_pack.h.
+/// slots[t] % block_size of block slots[t] / block_size, as integers with a scale where the cache holds those. Negative
+/// slots are skipped; of equal ones the last wins. Writing the first slot of a block in our own layout zeroes the rest
+/// of the block: see kernels/kv_pack.h.
 class ReshapeAndCache : public Operation {
  public:
   int NumInputs() const override { return 5; }
@@ -93,7 +94,7 @@ class ReshapeAndCache : public Operation {
       return;
     }
     const kernels::KvStore store = StoreOf(cache);
-    // All blocks first: a later token may belong to an earlier slot.
+    // All blocks are zeroed before the first write, because a later token may belong to an earlier slot.
     for (int64_t t = 0; t < tokens; ++t) {
       if (slots[t] >= 0 && slots[t] % block_size == 0) ZeroHead(store, slots[t] / block_size, head);
     }

@@ -15,7 +15,7 @@ class Rope : public Operation {
   explicit Rope(int64_t coefficient) : coefficient_(coefficient) {}
   int NumInputs() const override { return 5; }
   int NumOutputs() const override { return 2; }
-  /// A head is converted and rotated in a buffer, or by a kernel that may work in place.
+  /// In place is allowed, because a head is rotated in a buffer, or by a kernel that may write over its input.
   bool InPlace(int input, int output) const override { return input == output; }
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
@@ -38,7 +38,7 @@ class Rope : public Operation {
       out[static_cast<size_t>(i)] = x;
     }
     if (in[1].dtype != in[0].dtype) FailDType(kOp, 1, std::string("of q's type ") + ToString(in[0].dtype), in[1]);
-    // The device needs the lengths to cut its work; the rotation itself depends on cos and sin alone.
+    // ATB's device needs the lengths to divide its work. The rotation depends on cos and sin alone.
     RequireDType(kOp, 4, in[4], DType::kI32);
   }
 

@@ -130,7 +130,7 @@ class SelfAttention : public Operation {
 
   AttentionParam param_;
   bool masked_;
-  bool triangle_;  ///< The mask stands for "causal" and is not read.
+  bool triangle_;  ///< The mask means "causal", so its values are not read.
   bool high_precision_;
 };
 
@@ -145,7 +145,7 @@ std::unique_ptr<Operation> CreateSelfAttention(const ParamObject& param) {
   const bool triangle = reader.Int("isTriuMask", 0, 0, 1) == 1;
   if (triangle && !masked) reader.Fail("isTriuMask", "0 unless maskType is MASK_TYPE_NORM");
   const bool precise = reader.Enum("kernelType", {"KERNELTYPE_DEFAULT", "KERNELTYPE_HIGH_PRECISION"}, 0) == 1;
-  // Of the calculations with a contiguous cache.
+  // These keys belong to the calculations with a contiguous cache.
   reader.Require("qScale", 1);
   reader.Require("clampType", "CLAMP_TYPE_UNDEFINED");
   reader.Require("clampMin", 0);

@@ -12,7 +12,7 @@ using kernels::UnaryOp;
 
 constexpr const char* kOp = "Activation";
 
-/// x is cut in two along an axis: a, b. Seen as `rows` of 2 * half elements, a's before b's.
+/// x is cut in two halves along an axis, a and b: it is `rows` rows, each of `half` elements of a, then as many of b.
 struct Halves {
   int64_t rows;
   int64_t half;

@@ -16,7 +16,7 @@ template <typename To, typename From>
 To Convert(From value) {
   if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
     if (std::isnan(value)) return 0;
-    // The bounds as From: the upper one rounds up to a power of two, which itself does not fit.
+    // These are the bounds as From. The upper bound rounds up to a power of two, which does not fit any more.
     if (value >= static_cast<From>(std::numeric_limits<To>::max())) return std::numeric_limits<To>::max();
     if (value <= static_cast<From>(std::numeric_limits<To>::min())) return std::numeric_limits<To>::min();
   }

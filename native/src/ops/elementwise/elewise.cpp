@@ -84,7 +84,8 @@ class ElewiseBinary : public Operation {
   ElewiseBinary(Pair op, std::optional<DType> out_dtype) : op_(op), out_dtype_(out_dtype) {}
   int NumInputs() const override { return 2; }
   int NumOutputs() const override { return 1; }
-  /// Each element is read before it is written; an input that repeats has another shape than the output.
+  /// In place is allowed: each element is read before it is written, and an input whose elements repeat cannot be the
+  /// output, since it has another shape.
   bool InPlace(int, int) const override { return !IsCompare(op_); }
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
@@ -197,7 +198,7 @@ std::unique_ptr<Operation> CreateElewise(const ParamObject& param) {
        "ELEWISE_LOGICAL_OR", "ELEWISE_LESS", "ELEWISE_GREATER", "ELEWISE_EQUAL"},
       kUndefined);
   if (type == kUndefined) reader.Fail("elewiseType", "an operation");
-  // The blocks of the types that quantise and scale may be present, at their defaults.
+  // The blocks of keys that belong to other types of Elewise may be present, with their defaults.
   ParamReader quant = reader.Object("quantParam");
   quant.Require("inputScale", 1);
   quant.Require("asymmetric", false);

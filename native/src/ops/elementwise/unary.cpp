@@ -11,7 +11,8 @@ void Unary::InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out
 }
 
 void Unary::Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept {
-  // Row by row, so that where an element stands in a kernel call does not depend on how many rows there are.
+  // The kernel is called for each row, so that an element's place in a call, and with it its rounding, does not depend
+  // on the number of rows.
   const TensorDesc& desc = in[0].desc;
   const int64_t size = desc.rank == 0 ? 1 : desc.dim(-1);
   ForRows(ctx.pool, Extent(desc, 0, desc.rank - 1), size, [&](int64_t row, int) {

@@ -36,7 +36,7 @@ class DynamicQuant : public Operation {
     const int64_t k = in[0].desc.dim(-1);
     const int64_t rows = Extent(in[0].desc, 0, in[0].desc.rank - 1);
     ForRows(ctx.pool, rows, k, [&](int64_t row, int worker) {
-      // Kernels write whole tiles: a ragged row goes through a buffer.
+      // Kernels write whole tiles. So a row that does not end with a tile goes through a buffer.
       auto* to = out[0].As<int8_t>() + row * k;
       const bool whole = k % kernels::kIntegerTileK == 0;
       auto* buffer = reinterpret_cast<int8_t*>(ctx.workspace + static_cast<size_t>(worker) * RowBytes(k));

@@ -17,8 +17,8 @@ using kernels::PackedWeight;
 
 constexpr const char* kOp = "FusedLinear";
 
-/// Up to so many rows every thread normalises all of them itself (some 0.2 us a row of 2048), which saves a barrier: the
-/// product is bound by reading its weights then.
+/// Up to this many rows, every thread normalises all of them for itself, about 0.2 microseconds for a row of 2048. That
+/// saves a barrier, and such a product is bound by reading its weights anyway.
 constexpr int64_t kFewRows = 32;
 
 struct FusedLinearParam {
@@ -34,11 +34,12 @@ struct FusedLinearParam {
 };
 
 
-/// Our extension: out = act(norm(x) w + bias) + residual, what RmsNorm, Linear, Activation (SwiGLU, the weight being gate
-/// over up) and Elewise (add) compute one after another, rounded only where a product reads its rows and at the end.
-/// Inputs: x [.., m, k], gamma [k] with normEpsilon, w [n, k], bias [n] with hasBias, residual like out with hasResidual.
-/// out: [.., m, n], or n / 2 columns with activation "swiglu". With weightBits w is integers and its scales follow it, as
-/// in W8A16MatMul and W4A16MatMul without offsets; with int8Activations the product is that of DynamicQuant and W8A8MatMul.
+/// Our extension: out = act(norm(x) w + bias) + residual, what RmsNorm, Linear, Activation (SwiGLU, the weight being
+/// gate over up) and Elewise (add) compute one after another, rounded only where a product reads its rows and at the
+/// end. Inputs: x [.., m, k], gamma [k] with normEpsilon, w [n, k], bias [n] with hasBias, residual like out with
+/// hasResidual. out: [.., m, n], or n / 2 columns with activation "swiglu". With weightBits w is integers and its
+/// scales follow it, as in W8A16MatMul and W4A16MatMul without offsets; with int8Activations the product is that of
+/// DynamicQuant and W8A8MatMul.
 class FusedLinear : public Operation {
  public:
   explicit FusedLinear(const FusedLinearParam& param)
@@ -150,7 +151,7 @@ class FusedLinear : public Operation {
     return kernels::PackedGeometry(kernels::FormatOf(weight.dtype), weight.dim(0), weight.dim(1), param_.swiglu);
   }
 
-  /// A weight in ordinary memory is packed for each call, as Linear does it: models bind packed ones.
+  /// A row-major weight is packed for each call, as in Linear. Models have packed weights.
   static void Pack(const Tensor& source, const PackedWeight& weight, std::byte* panels, const Context& ctx) {
     const DType dtype = source.desc.dtype;
     const int64_t row_bytes = weight.k * static_cast<int64_t>(SizeOf(dtype));
@@ -178,7 +179,8 @@ class FusedLinear : public Operation {
         buffers_at = gamma_at + RowBuffers::Bytes(1, 1, k);
         ready_at = buffers_at + RowBuffers::Bytes(threads, 2, k);
         rows_at = ready_at + Align(static_cast<size_t>(threads));
-        // Both forms' maximum: a few rows for each thread may take more than somewhat more rows once.
+        // The larger of both forms. A copy of few rows for each thread may take more than a few more rows that are
+        // shared, and more rows must not need less workspace.
         panels_at = rows_at + std::max(static_cast<size_t>(threads) * rows_bytes, Align(static_cast<size_t>(m) * row));
       }
       bytes = panels_at;
@@ -214,7 +216,7 @@ class FusedLinear : public Operation {
       StoreFloats(ctx.kernels, target, first, space.k, normed);
     }
 
-    /// All rows, made by a worker for itself before its first piece.
+    /// All rows. A worker makes its own copy before its first piece.
     const void* RowsOf(int worker) const {
       std::byte* const own = rows + static_cast<size_t>(worker) * space.rows_bytes;
       for (int64_t row = 0; !ready[worker] && row < space.m; ++row) Row(row, own, worker);

@@ -15,21 +15,22 @@ namespace {
 using kernels::GemmCall;
 using kernels::PackedWeight;
 
-/// Up to so many rows a product is bound by reading its weights: they are read once, several panels side by side.
+/// A product of at most 32 rows is bound by reading its weights. So they are read once, several panels side by side.
 constexpr int64_t kFewRows = 32;
-/// Bytes of weights that a thread takes at once, then: some 200 us of reading. Each time it starts anew it waits for
-/// memory once.
+/// Bytes of weights that a thread then takes at once, about 200 microseconds of reading. They are many because a thread
+/// waits for memory each time it starts to read at another place.
 constexpr int64_t kRangeBytes = 4096 * 1024;
-/// Activations of a piece: they stay in a core's L2 while the piece's panels stream past them.
+/// Bytes of the activations of a piece. They stay in a core's L2 while the panels of the piece stream past them.
 constexpr int64_t kPieceBytes = 1024 * 1024;
 constexpr int64_t kPieceChannels = 2048;
-/// Panels that a thread takes at once then: they pay for bringing the activations into L2, where these are not there
-/// already.
+/// The most panels that a thread takes at once in a product of more rows: enough of them that bringing the activations
+/// into L2 is a small part of the time.
 constexpr int64_t kMaxPanels = 32;
-/// Panels that it takes at least, where activations stay in L2 from one piece to the next.
+/// Panels of a piece where activations stay in L2 from one piece to the next.
 constexpr int64_t kLeastPanels = 2;
-/// Where they do not, because the channels take several blocks or are integers made for the piece: as many as possible
-/// for so many pieces a thread, so that one that is held up leaves its share to the others.
+/// Activations do not stay in L2 where they have several blocks of channels, or are integers that are made for the
+/// piece. Then a piece has at least kLargePanels panels, and as many as leave each thread 2 or 4 pieces, so that others
+/// can take over the pieces of a thread that the system holds up.
 constexpr int64_t kLargePanels = 8;
 constexpr int64_t kPiecesOfBlocks = 2;
 constexpr int64_t kPiecesOfIntegers = 4;
@@ -117,7 +118,7 @@ void Multiply(const GemmCall& call, const kernels::KernelTable& kernels, ThreadP
     kernels.gemm(part, begin * piece.panels, std::min(end * piece.panels, call.weight->panels),
                  workspace + static_cast<size_t>(worker) * scratch);
   };
-  // Pieces of the same rows follow each other: a thread's activations are in its L2 already.
+  // Pieces of the same rows follow each other, so that a thread finds its activations in L2.
   const auto range = [&](int64_t begin, int64_t end, int worker) {
     while (begin < end) {
       const int64_t rows = begin / panel_pieces;

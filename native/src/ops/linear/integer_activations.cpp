@@ -22,7 +22,7 @@ int64_t CopyBytes(int64_t m, int64_t row_bytes) {
   return CheckedAdd(CheckedMul(m, row_bytes), scales + 64);
 }
 
-/// So few rows take a thread less time than a barrier and the wait for the others.
+/// Whether a thread makes the rows in less time than a barrier and the wait for other threads take.
 bool AreFew(int64_t m, int64_t k) { return m <= IntegerActivations::kFewRows && m * k <= kPieceElements; }
 
 }  // namespace

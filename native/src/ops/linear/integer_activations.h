@@ -8,23 +8,23 @@
 
 namespace atb {
 
-/// The rows of a product with a weight of integers, as kernels take them (see GemmCall): made before the product, or
-/// where they are few by each thread for itself before its first piece.
+/// The rows of a product with a weight of integers, in the form that kernels take (see GemmCall). All threads make them
+/// together before the product. Where they are few, each thread makes a copy for itself before its first piece instead.
 class IntegerActivations {
  public:
-  /// Up to so many rows may come from a RowSource.
+  /// The most rows that may come from a RowSource.
   static constexpr int64_t kFewRows = 16;
 
   /// Bytes of the workspace, 64-byte aligned.
   static size_t Bytes(int threads, int64_t m, int64_t k, int planes);
 
-  /// Starts with the rows of all threads where they are shared.
+  /// Makes the rows, unless each thread makes a copy.
   IntegerActivations(const kernels::GemmCall& call, const kernels::KernelTable& kernels, ThreadPool& pool,
               std::byte* workspace, const RowSource& source);
 
-  /// Puts the rows into a call for all of them.
+  /// Puts the rows into a call that is about all of them.
   void Use(kernels::GemmCall& call, int worker) const;
-  /// Bytes from the rows of a block to those of the next, for each of its rows.
+  /// Bytes that a row takes in its block: a block of R rows is R times as long.
   int64_t RowBytes() const { return row_bytes_; }
 
  private:

@@ -106,7 +106,7 @@ PackedWeight IntegerWeight::Geometry(const Sizes& sizes) const {
 int64_t IntegerWeight::Bytes(std::span<const TensorDesc> in, int threads) const {
   const TensorDesc& weight = in[static_cast<size_t>(weight_input)];
   const Sizes sizes = SizesOf(weight);
-  // Room for scales in whichever order; interleaving adds at most two panels.
+  // There is room for scales in either order. Interleaving adds at most two panels.
   const int64_t rows = CheckedAdd(sizes.n, 3 * kernels::kPanelColumns);
   int64_t bytes = CheckedMul(CheckedMul(rows, sizes.groups), static_cast<int64_t>(sizeof(float)));
   if (!IsPacked(weight)) {
@@ -134,7 +134,7 @@ PackedWeight IntegerWeight::Resolve(std::span<const Tensor> in, const Context& c
   } else {
     const PackedScales order = kernels::ScalesGeometry(sizes.n, sizes.groups, weight.interleaved);
     ForRows(ctx.pool, sizes.n, sizes.groups, [&](int64_t row, int) {
-      // One by one, because they may be of any dtype; the padding of the last panel comes with the last row.
+      // They are copied one by one, because they may have any dtype. The last row also fills the padding of its panel.
       float values[kernels::kMaxIntegerChannels / kernels::kGroupStep + 1];
       for (int64_t g = 0; g < sizes.groups; ++g) values[g] = ScaleAt(scales, sizes, row, g);
       kernels::PackScales(order, own_scales, row, row + 1, values, sizes.groups);

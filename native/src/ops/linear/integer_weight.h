@@ -7,13 +7,14 @@
 
 namespace atb {
 
-/// What the products with weights of integers share: the inputs that are the weight and its scales, packed when the
-/// engine loaded them (models), or row-major and packed for each call (tests and experiments).
+/// What the products with weights of integers have in common: the two inputs that are the weight and its scales. In
+/// models they were packed when the engine loaded them. In tests and experiments they may be row-major; then they are
+/// packed for each call.
 struct IntegerWeight {
   const char* op;
-  int bits;          ///< 8, or 4: two to a byte, the first in the lower half, along the last axis.
+  int bits;          ///< 8, or 4 with two to a byte along the last axis, the first in the lower half.
   bool transpose_b;  ///< A row-major weight is [n, k], else [k, n]; a packed one is [n, k] whatever this says.
-  int64_t group;     ///< Channels that share a scale; 0: all of an output's.
+  int64_t group;     ///< Channels that share a scale; 0: all channels of an output.
   int weight_input = 1;
   int scale_input = 2;
   bool interleaved = false;  ///< Rows [0, n / 2) and [n / 2, n) are gate and up: for SwiGLU their panels alternate.
@@ -29,20 +30,20 @@ struct IntegerWeight {
   /// Throws what InferShape throws unless the weight is int8, of k input channels (0: any number), and the scales fit:
   /// [n], [n, 1] or [1, n] without groups, else [n, groups] ([groups, n] like a weight [k, n]).
   Sizes Check(std::span<const TensorDesc> in, int64_t k) const;
-  /// Likewise of another input like the scales.
+  /// Throws unless another input has the shape of the scales.
   void CheckLikeScales(int input, const TensorDesc& desc, const Sizes& sizes) const;
   /// Throws NATIVE_LAYOUT_MISMATCH unless what is packed was packed for this operation.
   void Validate(std::span<const Tensor> in) const;
 
-  /// Of the workspace that Resolve needs, 64-byte aligned.
+  /// Bytes of the workspace that Resolve needs, 64-byte aligned.
   int64_t Bytes(std::span<const TensorDesc> in, int threads) const;
   /// The weight with its scales, ready to be multiplied.
   kernels::PackedWeight Resolve(std::span<const Tensor> in, const Context& ctx, std::byte* workspace) const;
 
   Sizes SizesOf(const TensorDesc& weight) const;
-  /// Row `row` of a weight as int8, into `out`; of a row-major [k, n] it is gathered.
+  /// Writes the integers of output `row` to `out`, as int8. In a row-major [k, n] they lie apart.
   void Row(const Tensor& weight, const Sizes& sizes, int64_t row, int8_t* out) const;
-  /// The number of a row's group among scales or offsets of any float dtype.
+  /// The scale, or the offset, of a group of a row. The tensor has any float dtype.
   static float ScaleAt(const Tensor& scales, const Sizes& sizes, int64_t row, int64_t group);
 
  private:

@@ -20,7 +20,7 @@ struct LinearParam {
   bool transpose_b;  ///< The weight is [n, k], else [k, n]; a packed one is [n, k] whatever this says.
   bool has_bias;
   bool accumulate;  ///< in2 is f32 [m, n]; out = in2 + x w, f32.
-  bool f32_out;     ///< Our extension for f16 and bf16: logits keep what was summed.
+  bool f32_out;     ///< Our extension for f16 and bf16: logits are not rounded.
 };
 
 /// out[b] = x[b] w + bias. x [m, k] or [b, m, k] (or transposed), w [n, k] (or transposed) for all b, or [b, n, k] one
@@ -113,7 +113,7 @@ class Linear : public Operation {
 
  private:
   struct Sizes {
-    int64_t batches, weights;  ///< Matrices x holds, and matrices the weight holds: as many, or one.
+    int64_t batches, weights;  ///< Matrices in x, and in the weight, which has as many or one.
     int64_t m, k, n;
     int64_t weight_k;
     bool rows_are_outputs;  ///< The weight lies in memory as [n, k].
@@ -138,7 +138,7 @@ class Linear : public Operation {
     return kernels::PackedGeometry(kernels::FormatOf(in[1].dtype), s.n, s.k);
   }
 
-  /// A weight in ordinary memory is packed for each call: meant for tests and experiments, models bind packed ones.
+  /// A row-major weight is packed for each call. This is for tests and experiments; models have packed weights.
   static void Pack(const Tensor& source, const Sizes& s, int64_t batch, const PackedWeight& weight, std::byte* panels,
                    const Context& ctx) {
     const DType dtype = source.desc.dtype;

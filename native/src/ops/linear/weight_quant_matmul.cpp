@@ -88,7 +88,7 @@ class WeightQuantMatMul : public Operation {
   }
 
  private:
-  /// One number for all: our extension, so that a symmetric model needs one zero and no table of them.
+  /// Our extension: one offset for all, so that a symmetric model needs a single zero instead of a table of zeros.
   static bool IsOne(const TensorDesc& desc) { return desc.rank == 1 && desc.dim(0) == 1; }
 
   static bool IsZero(const Tensor& offsets) {
@@ -106,7 +106,7 @@ class WeightQuantMatMul : public Operation {
     return CheckedAdd(CheckedAdd(multiply, Align(panels)), CheckedAdd(rows, CheckedMul(threads, Align(row))));
   }
 
-  /// Weights with offsets, as f32: exact, and slow.
+  /// The product of a weight with offsets. It is computed in f32, which is exact and slow.
   void MultiplyFloats(std::span<const Tensor> in, GemmCall call, const Context& ctx, std::byte* workspace) const {
     const IntegerWeight::Sizes s = weight_.SizesOf(in[kWeight].desc);
     PackedWeight weight = kernels::PackedGeometry(kernels::WeightFormat::kF32, s.n, s.k);
@@ -148,7 +148,7 @@ std::unique_ptr<Operation> Create(const char* op, int bits, const ParamObject& o
   ParamReader reader(op, object);
   IntegerWeight weight{op, bits, reader.Bool("transposeB", false), IntegerWeight::ReadGroup(reader)};
   const bool has_bias = reader.Bool("hasBias", false);
-  // Our extension, as in Linear: logits keep what was summed.
+  // Our extension, as in Linear: logits are not rounded.
   const std::optional<DType> out = ReadDType(reader, "outDataType");
   if (out && out != DType::kF32) reader.Fail("outDataType", "ACL_DT_UNDEFINED or ACL_FLOAT");
   reader.Done();

@@ -20,7 +20,7 @@ void CopyElements(const std::byte* from, std::byte* to, int64_t n, int64_t from_
 void StridedCopy::Axis(int64_t size, int64_t from_stride, int64_t to_stride) {
   if (size == 1) return;
   if (axes_ > 0) {
-    // An axis that continues the one outside it is the same axis.
+    // An axis that continues the axis outside it without a gap becomes one axis with it.
     Step& outer = steps_[static_cast<size_t>(axes_ - 1)];
     if (outer.from == size * from_stride && outer.to == size * to_stride) {
       outer = {outer.size * size, from_stride, to_stride};
@@ -35,7 +35,7 @@ void StridedCopy::Run(ThreadPool& pool, size_t element, const std::byte* from, s
   const int outer_axes = axes_ == 0 ? 0 : axes_ - 1;
   int64_t rows = 1;
   for (int i = 0; i < outer_axes; ++i) rows *= steps_[static_cast<size_t>(i)].size;
-  // One long row is cut, so that threads share it.
+  // A single long row is cut, so that threads can share it.
   const int64_t cut = rows == 1 ? kPieceElements : inner.size;
   const int64_t cuts = cut == 0 ? 0 : CeilDiv(inner.size, cut);
   ForRows(pool, rows * cuts, cut, [&](int64_t piece, int) {

@@ -8,12 +8,12 @@
 
 namespace atb {
 
-/// Copies a box of elements between two strided places: what Split, Concat, Slice, Transpose and Repeat all are.
+/// Copies a box of elements from one strided place to another. Split, Concat, Slice, Transpose and Repeat all do that.
 class StridedCopy {
  public:
-  /// Adds the next inner axis; strides in elements, 0 reads the same element again.
+  /// Adds the next inner axis. Strides are in elements; a stride of 0 reads the same element again.
   void Axis(int64_t size, int64_t from_stride, int64_t to_stride);
-  /// `element`: bytes of one, 1, 2, 4 or 8. The places must not overlap.
+  /// An element has `element` bytes: 1, 2, 4 or 8. The places must not overlap.
   void Run(ThreadPool& pool, size_t element, const std::byte* from, std::byte* to) const;
 
  private:

@@ -27,7 +27,7 @@ class LayerNorm : public Operation {
   explicit LayerNorm(const LayerNormParam& param) : param_(param) {}
   int NumInputs() const override { return param_.form == Form::kNorm ? 3 : 4; }
   int NumOutputs() const override { return param_.form == Form::kPreNorm ? 2 : 1; }
-  /// A row of x and of the residual is read whole, into the sum, before anything is written.
+  /// In place is allowed, because a row of x and of the residual is read as a whole before anything is written.
   bool InPlace(int input, int) const override { return param_.form != Form::kNorm && input <= 1; }
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {

@@ -3,14 +3,15 @@
 
 namespace atb {
 
-/// x + bias + scale * residual, one row in f32; bias and residual may be null.
+/// The sum x + bias + scale * residual, which is computed row by row in f32. Bias and residual may be null.
 struct NormSum {
   const Tensor* x;
   const Tensor* bias;
   const Tensor* residual;
   float scale;
 
-  /// The row's own f32 bytes when nothing is added, else `sum`. `buffer` is scratch.
+  /// One row of the sum: the bytes of x itself when it is f32 and nothing is added, else `sum`. `buffer` is working
+  /// memory.
   const float* Row(const kernels::KernelTable& kernels, int64_t row, int64_t size, float* sum, float* buffer) const {
     const float* s = LoadFloats(kernels, *x, row * size, size, sum);
     if (bias) {

@@ -26,7 +26,7 @@ class RmsNorm : public Operation {
   explicit RmsNorm(const RmsNormParam& param) : param_(param) {}
   int NumInputs() const override { return param_.form == Form::kNorm ? 2 : param_.has_bias ? 4 : 3; }
   int NumOutputs() const override { return param_.form == Form::kPreNorm ? 2 : 1; }
-  /// A row of x and of the residual is read whole, into the sum, before anything is written.
+  /// In place is allowed, because a row of x and of the residual is read as a whole before anything is written.
   bool InPlace(int input, int) const override {
     return param_.form != Form::kNorm && (input == 0 || input == Residual());
   }

@@ -72,7 +72,7 @@ class Softmax : public Operation {
 
 enum class Reduction { kMax, kMin, kSum };
 
-/// Largest, smallest or sum over some axes, which go away. NaN wins a maximum and a minimum.
+/// The maximum, minimum or sum over some axes, which are removed. A maximum or minimum over a NaN is NaN.
 class Reduce : public Operation {
  public:
   static constexpr const char* kOp = "Reduce";
@@ -112,7 +112,7 @@ class Reduce : public Operation {
         out[0].As<int32_t>()[row] = all;
         return;
       }
-      // A double: the sum of floats in order then rounds only once that matters.
+      // With a double, only the last rounding of a sum of floats matters.
       double all = kind_ == Reduction::kSum   ? 0.0
                    : kind_ == Reduction::kMax ? -std::numeric_limits<double>::infinity()
                                               : std::numeric_limits<double>::infinity();
@@ -180,7 +180,7 @@ class Reduce : public Operation {
   std::vector<int64_t> axes_;
 };
 
-/// Running sums along one axis; exclusive ones leave the element itself out.
+/// Running sums along one axis. Exclusive sums do not include the element itself.
 class Cumsum : public Operation {
  public:
   static constexpr const char* kOp = "Cumsum";

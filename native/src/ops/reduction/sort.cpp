@@ -41,7 +41,7 @@ class Sort : public Operation {
       const float* x = LoadFloats(ctx.kernels, in[0], row * size, size, buffers(worker, 0));
       auto* order = reinterpret_cast<int32_t*>(buffers(worker, 1));
       for (int64_t i = 0; i < size; ++i) order[i] = static_cast<int32_t>(i);
-      // A total order, so that an unstable sort in place gives the stable result.
+      // Equal values are ordered by their index. So an unstable sort, which works in place, gives the stable result.
       std::partial_sort(order, order + num_, order + size, [x](int32_t a, int32_t b) {
         const bool nan_a = std::isnan(x[a]), nan_b = std::isnan(x[b]);
         if (nan_a != nan_b) return nan_a;
