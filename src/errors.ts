@@ -8,6 +8,8 @@ const MESSAGES = {
     `no router for model_type ${describeValue(d.modelType)}${d.nearest ? `; nearest: ${d.nearest}` : ''}; known: ${d.known.join(', ')}`,
   ROUTER_DUPLICATE_MODEL: (d: { modelType: string }) => `model_type "${d.modelType}" is registered twice`,
   ROUTER_MODEL_DIR_INVALID: (d: { path: string; reason: string }) => `model directory ${d.path}: ${d.reason}`,
+  MODEL_INCOMPLETE: (d: { className: string; member: string; kind: 'function' | 'string' | 'object' }) =>
+    `the class ${d.className} of a model lacks ${d.kind === 'function' ? `the method "${d.member}"` : `the property "${d.member}", ${d.kind === 'string' ? 'a name' : 'a part of it'}`}; docs/adding-a-model.md shows it`,
   CONFIG_INVALID: (d: { file: string; problems: readonly string[] }) => `${d.file}: ${d.problems.join('; ')}`,
   // Weights
   WEIGHT_NOT_FOUND: (d: {

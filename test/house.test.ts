@@ -163,7 +163,7 @@ describe('the house', () => {
 
   it('keeps files small', () => {
     const limit = ({ path }: Source): number => {
-      if (path.endsWith('.ts')) return 400;
+      if (path.endsWith('.ts')) return path.includes('/tokenizer/') ? 330 : 300;
       return path.startsWith('native/src/kernels/') ? 800 : 500;
     };
     const large = [...TS, ...CPP]

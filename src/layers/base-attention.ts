@@ -1,10 +1,11 @@
 import { CommonOpBuilderManager } from '../common-op-builders/index.js';
 import type { AtbGraph } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
-import { FULL_MASK, type RopeConfig, SLIDING_MASK } from '../step-inputs/index.js';
+import { FULL_MASK, type RopeConfig, slidingMaskName } from '../step-inputs/index.js';
 import { Linear } from '../weights/linear.js';
 import type { Weights } from '../weights/weights.js';
 import { type CacheRef, layerCache } from './cache-ref.js';
+import { requireMember } from './complete.js';
 import { buildRowParallelLinear } from './linear-steps.js';
 import { Module } from './module.js';
 import { projectionsOf, type QkvNames } from './projections.js';
@@ -84,6 +85,7 @@ export abstract class BaseAttention extends Module {
     }: AttentionOptions = {},
   ) {
     super();
+    requireMember(this, 'buildGraph', 'function');
     const { hiddenSize, numAttentionHeads, numKeyValueHeads, headDim } = config;
     this.windowSize = config.slidingWindows[layerId];
     this.scale = scale;
@@ -167,7 +169,8 @@ export abstract class BaseAttention extends Module {
         },
       }),
       seqLen: 'seq_len',
-      attentionMask: windowSize === undefined ? FULL_MASK : SLIDING_MASK,
+      attentionMask:
+        windowSize === undefined ? FULL_MASK : slidingMaskName(windowSize, this.config.slidingWindows),
       qLen: 'q_len',
       attentionOut: 'attn_out',
     });

@@ -1,6 +1,7 @@
 import { AtbGraph } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import type { Weights } from '../weights/weights.js';
+import { requireMember } from './complete.js';
 import { Module } from './module.js';
 
 /** What a layer's graph calls its input. */
@@ -21,6 +22,7 @@ export abstract class BaseLayer extends Module {
     private readonly variant = '',
   ) {
     super();
+    requireMember(this, 'buildLayerGraph', 'function');
     this.scope = weights.path();
   }
 

@@ -3,6 +3,7 @@ import { type AtbGraph, dim } from '../graph/atb-graph.js';
 import type { RopeConfig } from '../step-inputs/index.js';
 import { constantWeight, withRowOrder } from '../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
+import { requireMember } from './complete.js';
 import { Module } from './module.js';
 import { rotaryOrder } from './projections.js';
 
@@ -16,6 +17,7 @@ export abstract class BaseNorm extends Module {
     readonly epsilon: number,
   ) {
     super();
+    requireMember(this, 'buildGraph', 'function');
     this.name = weights.name;
   }
 

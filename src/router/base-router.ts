@@ -1,5 +1,6 @@
 import type { GraphSpec } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
+import { requireMember } from '../layers/complete.js';
 import type { BaseConfig, ConfigDict } from '../layers/config/index.js';
 import type { KvCacheDesc } from '../native/binding.js';
 import { type GenerationConfig, parseGenerationConfig } from '../sampling/generation-config.js';
@@ -37,7 +38,10 @@ export abstract class BaseRouter<C extends BaseConfig = BaseConfig> {
     readonly modelPath: string,
     /** config.json as it is. */
     readonly configDict: ConfigDict,
-  ) {}
+  ) {
+    requireMember(this, 'getConfig', 'function');
+    requireMember(this, 'getModelClass', 'function');
+  }
 
   /** Reads `configDict`. Throws CONFIG_INVALID. */
   protected abstract getConfig(): C;

@@ -1,6 +1,6 @@
 export { headRows } from './head-rows.js';
 export { lengths } from './lengths.js';
-export { FULL_MASK, fullMask, SLIDING_MASK, slidingMask } from './masks.js';
+export { FULL_MASK, fullMask, slidingMask, slidingMaskName, slidingMasks } from './masks.js';
 export { paging } from './paging.js';
 export { positions } from './positions.js';
 export type { RopeConfig, RopeScaling } from './rotary/rope-config.js';

@@ -24,25 +24,37 @@ export const fullMask: StepInput = {
   },
 };
 
+/** The name of the mask of a layer with this window, in a model whose layers have these. */
+export function slidingMaskName(windowSize: number, all: readonly (number | undefined)[]): string {
+  const isOnly = all.every((size) => size === undefined || size === windowSize);
+  return isOnly ? SLIDING_MASK : `${SLIDING_MASK}_${windowSize}`;
+}
+
+/** The masks of a model's sliding windows, layer by layer; undefined stands for none. */
+export function slidingMasks(windows: readonly (number | undefined)[]): StepInput[] {
+  const sizes = new Set(windows.filter((size) => size !== undefined));
+  return [...sizes].map((size) => slidingMask(size, slidingMaskName(size, windows)));
+}
+
 const hasOneQuery = ({ readsCache, hasQueryLens }: GraphKind): boolean => readsCache && !hasQueryLens;
 
 /**
  * `sliding_attention_mask` in the model's dtype: [context, context], rows and columns being positions; in decode
  * [batch, 1, context].
  */
-export function slidingMask(windowSize: number): StepInput {
+export function slidingMask(windowSize: number, name: string = SLIDING_MASK): StepInput {
   return {
-    names: [SLIDING_MASK],
+    names: [name],
     describe({ kind, dtype, batch, contextLen }) {
       const shape = hasOneQuery(kind) ? [batch, 1, contextLen] : [contextLen, contextLen];
-      return { [SLIDING_MASK]: { dtype, shape } };
+      return { [name]: { dtype, shape } };
     },
     make({ kind, seqLens }, { dtype }) {
       const contextLen = Math.max(...seqLens);
       const mask = hasOneQuery(kind)
         ? decodeMask(seqLens, contextLen, dtype, windowSize)
         : causalMask(contextLen, dtype, windowSize);
-      return { [SLIDING_MASK]: mask };
+      return { [name]: mask };
     },
   };
 }

@@ -2,6 +2,7 @@ import { CommonOpBuilderManager, SINGLE_RANK } from '../../common-op-builders/in
 import { AtbError } from '../../errors.js';
 import { AtbGraph, type GraphSpec } from '../../graph/atb-graph.js';
 import { DECODER_KINDS, type GraphKind } from '../../graph/graph-kind.js';
+import { requireMember } from '../../layers/complete.js';
 import type { BaseConfig, DecoderConfig } from '../../layers/config/index.js';
 import type { KvCacheDesc } from '../../native/binding.js';
 import {
@@ -11,7 +12,7 @@ import {
   paging,
   rotary,
   type StepInput,
-  slidingMask,
+  slidingMasks,
   tokenIds,
 } from '../../step-inputs/index.js';
 import { Linear } from '../../weights/linear.js';
@@ -44,20 +45,21 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
   /** What a step brings. Graphs have those of these inputs that they read. */
   get stepInputs(): readonly StepInput[] {
     const { rope, slidingWindows = [] } = this.config;
-    const windows = new Set(slidingWindows.filter((size) => size !== undefined));
     return [
       tokenIds,
       ...(rope ? [rotary(rope)] : []),
       paging,
       lengths,
       fullMask,
-      ...[...windows].map((size) => slidingMask(size)),
+      ...slidingMasks(slidingWindows),
       headRows,
     ];
   }
 
   /** Every weight once, in graph order. Throws WEIGHT_NAME_TWICE. */
   getWeights(): TensorRef[] {
+    requireMember(this, 'name', 'string');
+    requireMember(this, 'model', 'object');
     return uniqueWeights([...this.model.getWeights(), ...this.lmHead.getWeights()]);
   }
 
