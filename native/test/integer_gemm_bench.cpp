@@ -57,7 +57,7 @@ constexpr Format kFormats[] = {{"bf16", WeightFormat::kBF16, 0, 0, false},
 struct Copies {
   Copies(const Format& f, const Shape& s, int64_t least) : weight(kernels::PackedGeometry(f.format, s.n, s.k)) {
     const int64_t bytes = kernels::PackedBytes(weight);
-    count = (least + bytes - 1) / bytes;
+    count = std::max<int64_t>(1, (least + bytes - 1) / bytes);
     memory = Buffer(static_cast<size_t>(bytes * count));
     if (f.format == WeightFormat::kBF16) {
       FillOrdinary(Bytes(memory));

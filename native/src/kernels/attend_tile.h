@@ -40,9 +40,9 @@ inline Span TileKeys(const AttendCall& c, int64_t key_begin, int64_t key_end) {
 }
 
 /// Steps through the groups of positions of one kv head. Blocks hold whole groups.
-class Groups {
+class SlotGroups {
  public:
-  Groups(const AttendCall& c, int64_t position)
+  SlotGroups(const AttendCall& c, int64_t position)
       : c_(&c),
         size_(GroupKeys(c)),
         position_(position),

@@ -3,16 +3,16 @@
 #include "kernels/amx/kernels.h"
 #include "kernels/amx/tiles.h"
 #include "kernels/avx512/kernels.h"
-#include "kernels/avx512/pairs.h"
+#include "kernels/avx512/bf16_pairs.h"
 
 namespace atb::kernels::amx {
 namespace {
 
-using avx512::Pairs;
+using avx512::BF16Pairs;
 using avx512::Vec;
 using simd::kQueryStride;
 using simd::kScoreStride;
-using Piece = simd::Piece<Pairs>;
+using Piece = simd::Piece<BF16Pairs>;
 using Stream = simd::Stream<Piece>;
 
 struct Scratch {
@@ -37,7 +37,7 @@ void ConfigureFor(int64_t rows) {
 
 /// Queries as rows of whole tiles, and in tiles if they fit.
 void LoadQueries(const Piece& p, uint16_t* query) {
-  simd::LoadQueries<Pairs>(p.call, query);
+  simd::LoadQueries<BF16Pairs>(p.call, query);
   if (p.key_dim > p.call.head_dim) {
     const auto padding = static_cast<size_t>(p.key_dim - p.call.head_dim) * 2;
     for (int64_t r = 0; r < p.rows; ++r) memset(query + r * kQueryStride + p.call.head_dim, 0, padding);
@@ -119,7 +119,7 @@ inline void StoreTiles(float* out, int64_t stride, int64_t rows, int64_t columns
 template <int kTiles>
 void Weigh(const Piece& p, const uint16_t* probs, int64_t d, int64_t columns, float* out, float* edge, Stream& stream) {
   ZeroTiles<kTiles>();
-  Groups at = p.first;
+  SlotGroups at = p.first;
   for (int64_t j = p.tile.begin; j < p.tile.end; j += kValueDepth, at.Next()) {
     LoadTile<5>(probs + j, kScoreStride * 2);
     if (d == 0) stream.Step(p.ValueLines());
@@ -139,14 +139,14 @@ void Attend(const AttendCall& c, int64_t key_begin, int64_t key_end, const Atten
   ConfigureFor(p.rows);
   LoadQueries(p, t.s.query);
   const int64_t panel_bytes = kKeyPanel * p.key_dim * 2;
-  Groups at = p.first;
+  SlotGroups at = p.first;
   for (int64_t j = p.tile.begin; j < p.tile.end; j += kValueDepth, at.Next()) {
     const char* keys = p.Keys(at);
     ScorePanel<0>(t.s.query, keys, p.key_dim / 32, t.s.scores + j, stream);
     ScorePanel<1>(t.s.query, keys + panel_bytes, p.key_dim / 32, t.s.scores + j + kKeyPanel, stream);
   }
 
-  simd::SoftmaxRows<Vec, Pairs>(p, key_begin, key_end, t.s.scores, t.s.probs, out, stream);
+  simd::SoftmaxRows<Vec, BF16Pairs>(p, key_begin, key_end, t.s.scores, t.s.probs, out, stream);
 
   // As many passes over the values as the accumulators need, of equal width.
   const int64_t tiles = p.value_dim / 16;

@@ -55,14 +55,9 @@ Activations Rows(const GemmCall& call, int64_t row, int64_t rows, Scratch& scrat
   return {reinterpret_cast<const char*>(x), call.x_stride * 2, k / kTileK, reinterpret_cast<const char*>(scratch.tail)};
 }
 
-inline void PrefetchTile(const char* tile) {
-#pragma GCC unroll 16
-  for (int64_t i = 0; i < kTileBytes; i += 64) __builtin_prefetch(tile + i);
-}
-
 /// The epilogue of one block, which is done between the tiles of the next: there it takes hardly any time, because
 /// tiles wait for tiles, or for memory.
-class Pending {
+class DeferredEpilogue {
  public:
   /// Rows of `panels` panels; c holds one panel's sums after the other's.
   void Start(const GemmCall& call, int64_t row, int64_t rows, int64_t panel, int64_t panels, const float* c) {
@@ -98,17 +93,9 @@ class Pending {
 
 // --- Up to 16 rows: tiles 0 and 1 accumulate one panel each, 6 holds activations, 7 weights. ---
 
-template <int P, int I = 0, typename F>
-inline void ForTiles(F f) {
-  if constexpr (I < P) {
-    f.template operator()<I>();
-    ForTiles<P, I + 1>(f);
-  }
-}
-
 /// P panels. Those behind them are fetched at last, so that they do not start cold.
 template <int P>
-void NarrowBlock(const Activations& a, const char* w, int64_t panel_stride, float* c, Pending& pending) {
+void NarrowBlock(const Activations& a, const char* w, int64_t panel_stride, float* c, DeferredEpilogue& pending) {
   ForTiles<P>([]<int I>() { Zero<I>(); });
   const char* const last = w + panel_stride - kTileBytes;
   const auto step = [=](const char* x, int64_t stride, const char* tile) {
@@ -144,7 +131,7 @@ void Narrow(const GemmCall& call, int64_t row, int64_t rows, int64_t panel_begin
   Configure(config);
   const Activations a = Rows(call, row, rows, scratch);
   float* c = scratch.c[0][0][0][0];
-  Pending pending;
+  DeferredEpilogue pending;
   for (int64_t panel = panel_begin; panel < panel_end; panel += kNarrowPanels) {
     const int64_t panels = Min(kNarrowPanels, panel_end - panel);
     const char* w = static_cast<const char*>(weight.data) + panel * weight.panel_stride;
@@ -179,7 +166,7 @@ constexpr int kNear = -1;
 /// One panel when P is 1. Each step fetches L lines at `next` into L2, after its own tiles: lines from afar would hold
 /// those up.
 template <int P, int L>
-void PairBlock(const PairCall& call, Pending& pending) {
+void PairBlock(const PairCall& call, DeferredEpilogue& pending) {
   constexpr int64_t kTileFloats = kTileRows * kPanelColumns;
   float* const c = call.c;
   if (call.resume) {
@@ -238,7 +225,7 @@ void PairBlock(const PairCall& call, Pending& pending) {
 /// Runs the block of row pair `pair` of `pairs`. Many pairs share the fetching of the two panels at `next` (null:
 /// none): 32 lines for each tile of channels, each pair a run of lines that follow each other. One or two are bound by
 /// the memory themselves.
-void RunPair(PairCall call, int64_t panels, const char* next, int64_t pair, int64_t pairs, Pending& pending) {
+void RunPair(PairCall call, int64_t panels, const char* next, int64_t pair, int64_t pairs, DeferredEpilogue& pending) {
   if (panels == 1) return PairBlock<1, 0>(call, pending);
   if (pairs <= 2) {
     call.next = call.w + 2 * call.panel_stride;
@@ -268,12 +255,12 @@ void ConfigurePair(int64_t rows) {
 }
 
 /// Rows and channels of one block of activations.
-struct Block {
+struct ActivationBlock {
   int64_t rows;
   int64_t channels;
 };
 
-Block BlockOf(int64_t k) {
+ActivationBlock ActivationBlockOf(int64_t k) {
   const int64_t tiles = (k + kTileK - 1) / kTileK;
   const int64_t blocks = (k + kBlockChannels - 1) / kBlockChannels;
   const int64_t channels = (tiles + blocks - 1) / blocks * kTileK;
@@ -287,10 +274,10 @@ void Wide(const GemmCall& call, int64_t row, int64_t rows, int64_t panel_begin, 
   const int64_t pairs = (rows + kPairRows - 1) / kPairRows;
   const bool ragged = rows % kPairRows != 0;
   // One pair of row tiles stays in L2 whatever its channels, and reads its panels in one go.
-  const int64_t block = pairs == 1 ? weight.k : BlockOf(weight.k).channels;
+  const int64_t block = pairs == 1 ? weight.k : ActivationBlockOf(weight.k).channels;
   const bool several = block < weight.k;
   const int64_t out_size = call.out_dtype == DType::kF32 ? 4 : 2;
-  Pending pending;
+  DeferredEpilogue pending;
   if (!ragged) ConfigurePair(kPairRows);
   for (int64_t group = panel_begin; group < panel_end; group += kKeptPanels) {
     const int64_t group_end = Min(group + kKeptPanels, panel_end);
@@ -343,7 +330,7 @@ void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* me
   const int64_t rest = call.m % kPairRows;
   const int64_t narrow = rest <= kTileRows ? rest : 0;  // 16 rows or fewer at the end do not fill a pair of tiles.
   const int64_t wide = call.m - narrow;
-  const int64_t block = BlockOf(call.weight->k).rows;
+  const int64_t block = ActivationBlockOf(call.weight->k).rows;
   for (int64_t row = 0; row < wide; row += block) {
     Wide(call, row, Min(block, wide - row), panel_begin, panel_end, scratch);
   }

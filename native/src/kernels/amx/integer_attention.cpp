@@ -12,7 +12,7 @@ using simd::kScoreStride;
 using Stream = simd::Stream<IntegerPiece>;
 
 /// Tiles store the sums of high and of low digits apart.
-struct Integers : avx512::Integers {
+struct KvIntegers : avx512::KvIntegers {
   static constexpr int64_t kSumRows = 2;
   static simd::Starts StartOf(const int8_t*, int64_t) { return {0, 0}; }
   static Vec Total(const int32_t* sums) {
@@ -126,7 +126,7 @@ inline void Score(const IntegerPiece& p, simd::IntegerScratch& s, Stream& stream
   const bool kept = (full + rest) * kHalves <= kKeptTiles;
   if (kept) KeepQueries<kHalves>(s.query, full + rest);
   const int64_t lines = p.KeyLines() * kKeyPanel / p.group;
-  Groups at = p.first;
+  SlotGroups at = p.first;
   for (int64_t j = p.tile.begin; j < p.tile.end; j += p.group, at.Next()) {
     const char* keys = p.Keys(at);
     for (int64_t panel = 0; panel < p.group; panel += kKeyPanel, keys += kKeyPanel * head_dim) {
@@ -181,7 +181,7 @@ inline void StoreTiles(const IntegerPiece& p, const float* scales, int64_t colum
     }
     for (int64_t r = 0; r < p.rows; ++r) {
       const int32_t* sums = edge + r * 32;
-      const Vec x = Integers::ToFloat({_mm512_load_si512(sums), _mm512_load_si512(sums + 16)});
+      const Vec x = KvIntegers::ToFloat({_mm512_load_si512(sums), _mm512_load_si512(sums + 16)});
       simd::StoreAs(x * Vec::Set1(scales[r]), out + r * p.call.head_dim, DType::kF32, kTile * 16, columns - kTile * 16);
     }
     StoreTiles<kHalves, kTiles, kTile + 1>(p, scales, columns, out, edge);
@@ -192,7 +192,7 @@ inline void StoreTiles(const IntegerPiece& p, const float* scales, int64_t colum
 template <int kHalves, int kTiles>
 void Weigh(const IntegerPiece& p, Scratch& t, int64_t d, int64_t columns, float* out, Stream& stream) {
   ZeroTiles<kHalves * kTiles>();
-  Groups at = p.first;
+  SlotGroups at = p.first;
   for (int64_t j = p.tile.begin; j < p.tile.end; j += p.group, at.Next()) {
     if (d == 0) stream.Step(p.ValueLines());
     if constexpr (kHalves == 1) {
@@ -228,7 +228,7 @@ void AttendIntegers(const AttendCall& c, int64_t key_begin, int64_t key_end, con
   const IntegerPiece p(c, key_begin, key_end);
   Stream stream(p);
   simd::FetchValueScales(p);
-  simd::LoadWholeQueries<Integers>(c, t.s);
+  simd::LoadWholeQueries<KvIntegers>(c, t.s);
   const Shape shape(p.rows);
   ConfigureScores(shape, c.head_dim);
   if (shape.halves == 1) {
@@ -237,7 +237,7 @@ void AttendIntegers(const AttendCall& c, int64_t key_begin, int64_t key_end, con
     Score<2>(p, t.s, stream);
   }
 
-  simd::WeightsOfRows<Integers>(p, key_begin, key_end, t.s, out, stream);
+  simd::WeightsOfRows<KvIntegers>(p, key_begin, key_end, t.s, out, stream);
 
   // Whole tiles of keys and of slots have one shape for both.
   if (c.head_dim % 64 != 0 || p.group != kIntegerGroup) ConfigureWeights(shape, p.group);

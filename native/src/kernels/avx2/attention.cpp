@@ -8,7 +8,7 @@ namespace atb::kernels::avx2 {
 namespace {
 
 /// Pairs of bf16, widened to f32: E of kernels/simd/attention.h.
-struct Pairs {
+struct BF16Pairs {
   using Weight = float;
   struct Stored {
     Vec even;
@@ -38,7 +38,7 @@ struct Pairs {
 };
 
 /// Words in the order 0, 2, 1, 3 of each four, multiplied by vpmaddwd: I of kernels/simd/integer_attention.h.
-struct Integers {
+struct KvIntegers {
   using V = Vec;
   using Exponential = simd::FullExp<Vec>;
   /// Bytes 0 and 2, and 1 and 3, of each four as words; lanes 0 to 7, then 8 to 15.
@@ -111,8 +111,8 @@ void Run(const AttendCall& call, int64_t key_begin, int64_t key_end, const Atten
 void Attend(const AttendCall& call, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch) {
   static_assert(sizeof(simd::IntegerScratch) <= kAttendScratchBytes);
   if (call.cache_dtype == DType::kI8)
-    return simd::AttendIntegers<Integers, 3, 3, 1>(call, key_begin, key_end, out, scratch);
-  const auto run = call.dtype == DType::kBF16  ? Run<Pairs>
+    return simd::AttendIntegers<KvIntegers, 3, 3, 1>(call, key_begin, key_end, out, scratch);
+  const auto run = call.dtype == DType::kBF16  ? Run<BF16Pairs>
                    : call.dtype == DType::kF16 ? Run<simd::Single<Vec, DType::kF16>>
                                                : Run<simd::Single<Vec, DType::kF32>>;
   run(call, key_begin, key_end, out, scratch);

@@ -12,22 +12,22 @@ using simd::Min;
 
 constexpr int64_t kPanels = kGemmStreams;
 /// Rows of digits that are multiplied at once, at most: four accumulators each.
-constexpr int kLines = 3;
+constexpr int kDigitRows = 3;
 /// Channels of one step, and of a piece of a panel: panels take turns piece by piece, so that several are read at a
 /// time.
 constexpr int64_t kStep = kGroupStep;
 constexpr int64_t kPieceSteps = 8;
 
-struct Sums {
+struct PartialSums {
   __m256i columns[4];  ///< Of columns 4 i .. 4 i + 3.
 };
 
 struct alignas(64) Scratch {
-  Sums sums[kPanels][kLines];
-  int32_t totals[kPanels][kLines][kPanelColumns];  ///< Of multiplied groups.
-  float c[kPanels][kLines][kPanelColumns];
+  PartialSums sums[kPanels][kDigitRows];
+  int32_t totals[kPanels][kDigitRows][kPanelColumns];  ///< Of multiplied groups.
+  float c[kPanels][kDigitRows][kPanelColumns];
   float scales[kPanels][kPanelColumns];
-  int16_t x[kLines][kPieceSteps * kStep];
+  int16_t x[kDigitRows][kPieceSteps * kStep];
 };
 
 /// Widens four columns of the quads in a line of a panel.
@@ -51,7 +51,7 @@ struct I4 {
 
 /// sums[t] += `steps` steps of a panel times the digits x[t].
 template <class F, int T>
-void Accumulate(const char* w, int64_t steps, const int16_t (*x)[kPieceSteps * kStep], Sums* sums) {
+void Accumulate(const char* w, int64_t steps, const int16_t (*x)[kPieceSteps * kStep], PartialSums* sums) {
   constexpr int64_t kLineSteps = kStep / 4 / F::kQuads;
   constexpr int64_t kAhead = kPieceSteps * kLineSteps * 64;
   __m256i acc[T][4];
@@ -81,12 +81,12 @@ void Accumulate(const char* w, int64_t steps, const int16_t (*x)[kPieceSteps * k
 }
 
 /// Sixteen int32.
-struct Integers {
+struct Int32x16 {
   __m256i lo;
   __m256i hi;
 
   static __m256i* Half(int32_t* p, int i) { return reinterpret_cast<__m256i*>(p) + i; }
-  static Integers Load(int32_t* p) { return {_mm256_load_si256(Half(p, 0)), _mm256_load_si256(Half(p, 1))}; }
+  static Int32x16 Load(int32_t* p) { return {_mm256_load_si256(Half(p, 0)), _mm256_load_si256(Half(p, 1))}; }
   void Store(int32_t* p) const {
     _mm256_store_si256(Half(p, 0), lo);
     _mm256_store_si256(Half(p, 1), hi);
@@ -97,7 +97,7 @@ struct Integers {
 /// Sums of columns i and i + 1 of four, each in order.
 inline __m256i Columns(__m256i a, __m256i b) { return _mm256_permute4x64_epi64(_mm256_hadd_epi32(a, b), 0xD8); }
 
-inline Integers Columns(const Sums& sums) {
+inline Int32x16 Columns(const PartialSums& sums) {
   return {Columns(sums.columns[0], sums.columns[1]), Columns(sums.columns[2], sums.columns[3])};
 }
 
@@ -114,13 +114,13 @@ void AddScaled(Digit digit, const float* scales, float (*c)[kPanelColumns]) {
 
 /// totals[t] += multipliers * the sums of a group, which are sixteenfold.
 template <int T>
-void AddMultiplied(const Sums* sums, const int8_t* multipliers, int32_t (*totals)[kPanelColumns]) {
+void AddMultiplied(const PartialSums* sums, const int8_t* multipliers, int32_t (*totals)[kPanelColumns]) {
   const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(multipliers));
   const __m256i lo = _mm256_cvtepi8_epi32(bytes);
   const __m256i hi = _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8));
   for (int t = 0; t < T; ++t) {
-    const Integers group = Columns(sums[t]), total = Integers::Load(totals[t]);
-    const Integers sum{
+    const Int32x16 group = Columns(sums[t]), total = Int32x16::Load(totals[t]);
+    const Int32x16 sum{
         _mm256_add_epi32(total.lo, _mm256_mullo_epi32(_mm256_srai_epi32(group.lo, 4), lo)),
         _mm256_add_epi32(total.hi, _mm256_mullo_epi32(_mm256_srai_epi32(group.hi, 4), hi)),
     };
@@ -137,11 +137,11 @@ inline void Widen(const int8_t* digits, int16_t* out) {
 
 /// Rows [row, row + R) of a block against `panels` panels.
 template <class F, int Planes, int R>
-void MultiplyRows(const GemmCall& call, const simd::Block& block, int64_t row, int64_t panel, int64_t panels,
+void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t row, int64_t panel, int64_t panels,
                   Scratch& scratch) {
   constexpr int T = Planes * R;
   const PackedWeight& weight = *call.weight;
-  const simd::Groups groups(weight);
+  const simd::ScaleGroups groups(weight);
   const auto scales = simd::Scales::Of<Vec>(weight, groups.count, panel, panels, scratch.scales[0]);
   const int64_t all = (weight.k + kStep - 1) / kStep;
   const int64_t group_steps = (groups.channels + kStep - 1) / kStep;
@@ -151,15 +151,15 @@ void MultiplyRows(const GemmCall& call, const simd::Block& block, int64_t row, i
     const int64_t group_end = Min((group + 1) * group_steps, all);
     const int64_t steps = Min(kPieceSteps, group_end - step);
     for (int t = 0; t < T; ++t) {
-      const int8_t* line = block.x + (t / R * block.rows + row + t % R) * kIntegerTileK;
+      const int8_t* line = block.digits + (t / R * block.rows + row + t % R) * kIntegerTileK;
       for (int64_t s = 0; s < steps; ++s)
-        Widen(line + (step + s) / 2 * block.stride + (step + s) % 2 * kStep, scratch.x[t] + s * kStep);
+        Widen(line + (step + s) / 2 * block.tile_stride + (step + s) % 2 * kStep, scratch.x[t] + s * kStep);
     }
     for (int64_t p = 0; p < panels; ++p) {
       const char* from = w + p * weight.panel_stride + step * (kStep / 4 / F::kQuads) * 64;
       Accumulate<F, T>(from, steps, scratch.x, scratch.sums[p]);
       if (step + steps < group_end) continue;
-      Sums* const sums = scratch.sums[p];
+      PartialSums* const sums = scratch.sums[p];
       if (weight.multipliers) {
         const int64_t at = ((panel + p) * groups.count + group) * kPanelColumns;
         AddMultiplied<T>(sums, weight.multipliers + at, scratch.totals[p]);
@@ -167,19 +167,19 @@ void MultiplyRows(const GemmCall& call, const simd::Block& block, int64_t row, i
         const auto digit = [=](int t) { return Columns(sums[t]); };
         AddScaled<Planes, R>(digit, scales.data + p * scales.stride + group * kPanelColumns, scratch.c[p]);
       }
-      memset(sums, 0, sizeof(Sums) * T);
+      memset(sums, 0, sizeof(PartialSums) * T);
     }
     step += steps;
   }
   for (int64_t p = 0; weight.multipliers && p < panels; ++p) {
-    const auto digit = [&](int t) { return Integers::Load(scratch.totals[p][t]); };
+    const auto digit = [&](int t) { return Int32x16::Load(scratch.totals[p][t]); };
     AddScaled<Planes, R>(digit, scales.data + p * scales.stride, scratch.c[p]);
   }
 }
 
 template <class F, int Planes>
-void MultiplyBlock(const GemmCall& call, const simd::Block& block, int64_t panel, int64_t panels, Scratch& scratch) {
-  constexpr int64_t kRows = kLines / Planes;
+void MultiplyBlock(const GemmCall& call, const simd::DigitBlock& block, int64_t panel, int64_t panels, Scratch& scratch) {
+  constexpr int64_t kRows = kDigitRows / Planes;
   for (int64_t row = 0; row < block.rows; row += kRows) {
     const int64_t rows = Min(kRows, block.rows - row);
     memset(scratch.c, 0, sizeof scratch.c);
@@ -199,11 +199,11 @@ void MultiplyBlock(const GemmCall& call, const simd::Block& block, int64_t panel
 
 template <class F>
 void Multiply(const GemmCall& call, int64_t panel_begin, int64_t panel_end, Scratch& scratch) {
-  const simd::Blocks blocks(call);
+  const simd::DigitBlocks blocks(call);
   for (int64_t panel = panel_begin; panel < panel_end; panel += kPanels) {
     const int64_t panels = Min(kPanels, panel_end - panel);
     for (int64_t b = 0; b < blocks.count; ++b) {
-      const simd::Block block(call, blocks, b);
+      const simd::DigitBlock block(call, blocks, b);
       if (call.planes == 1) MultiplyBlock<F, 1>(call, block, panel, panels, scratch);
       if (call.planes == 2) MultiplyBlock<F, 2>(call, block, panel, panels, scratch);
       if (call.planes == 3) MultiplyBlock<F, 3>(call, block, panel, panels, scratch);

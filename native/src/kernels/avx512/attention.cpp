@@ -2,7 +2,7 @@
 
 #include "kernels/avx512/kernels.h"
 #include "kernels/avx512/kv_integers.h"
-#include "kernels/avx512/pairs.h"
+#include "kernels/avx512/bf16_pairs.h"
 
 namespace atb::kernels::avx512 {
 namespace {
@@ -19,8 +19,8 @@ void Run(const AttendCall& call, int64_t key_begin, int64_t key_end, const Atten
 void Attend(const AttendCall& call, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch) {
   static_assert(sizeof(simd::IntegerScratch) <= kAttendScratchBytes);
   if (call.cache_dtype == DType::kI8)
-    return simd::AttendIntegers<Integers, 8, 4, 2>(call, key_begin, key_end, out, scratch);
-  const auto run = call.dtype == DType::kBF16  ? Run<Pairs>
+    return simd::AttendIntegers<KvIntegers, 8, 4, 2>(call, key_begin, key_end, out, scratch);
+  const auto run = call.dtype == DType::kBF16  ? Run<BF16Pairs>
                    : call.dtype == DType::kF16 ? Run<simd::Single<Vec, DType::kF16>>
                                                : Run<simd::Single<Vec, DType::kF32>>;
   run(call, key_begin, key_end, out, scratch);

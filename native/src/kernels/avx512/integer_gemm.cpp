@@ -11,7 +11,7 @@ using simd::Min;
 
 constexpr int64_t kPanels = kGemmStreams;
 /// Rows of digits that are multiplied at once, at most.
-constexpr int kLines = 6;
+constexpr int kDigitRows = 6;
 /// Sixteen-lane accumulators beside weights and digits.
 constexpr int kAccumulators = 24;
 /// Channels of one step: half a tile.
@@ -21,8 +21,8 @@ constexpr int64_t kMultipliersAhead = 128;
 static_assert(kStep * 2 == kIntegerTileK);
 
 struct alignas(64) Scratch {
-  float c[kPanels][kLines][kPanelColumns];
-  int32_t sums[kPanels][kLines][kPanelColumns];  ///< Of multiplied groups.
+  float c[kPanels][kDigitRows][kPanelColumns];
+  int32_t sums[kPanels][kDigitRows][kPanelColumns];  ///< Of multiplied groups.
   float scales[kPanels][kPanelColumns];
 };
 
@@ -59,20 +59,20 @@ struct I4 {
   }
 };
 
-/// Digits of some rows of a block: line t of step s is 32 bytes at lines[t] + At(s).
+/// Digits of some rows of a block: line t of step s is 32 bytes at rows[t] + At(s).
 template <int T>
-struct Lines {
-  const int8_t* lines[T];
+struct DigitRows {
+  const int8_t* rows[T];
   int64_t stride;
   int64_t At(int64_t step) const { return step / 2 * stride + step % 2 * kStep; }
 };
 
 /// 128 times the sum of a line's digits over steps [begin, end), in every lane.
 template <int T>
-__m512i Excess(const Lines<T>& x, int t, int64_t begin, int64_t end) {
+__m512i Excess(const DigitRows<T>& x, int t, int64_t begin, int64_t end) {
   __m256i sums = _mm256_setzero_si256();
   for (int64_t s = begin; s < end; ++s) {
-    const __m256i digits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x.lines[t] + x.At(s)));
+    const __m256i digits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x.rows[t] + x.At(s)));
     sums = _mm256_dpbusd_epi32(sums, _mm256_set1_epi8(-128), digits);
   }
   __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
@@ -102,7 +102,7 @@ inline void AddScaled(const __m512i* acc, Vec scale, float (*c)[kPanelColumns]) 
 
 /// Adds the products of steps [begin, end), one group, of P panels from `first` on.
 template <class F, int Planes, int R, int P>
-void Accumulate(const Lines<Planes * R>& x, const __m512i* excess, const char* w, int64_t panel_stride, int64_t begin,
+void Accumulate(const DigitRows<Planes * R>& x, const __m512i* excess, const char* w, int64_t panel_stride, int64_t begin,
                 int64_t end, const GroupEnd& group, int64_t first, Scratch& scratch) {
   constexpr int T = Planes * R;
   constexpr int64_t kLineSteps = kStep / 4 / F::kQuads;
@@ -132,7 +132,7 @@ void Accumulate(const Lines<Planes * R>& x, const __m512i* excess, const char* w
 #pragma GCC unroll 8
           for (int t = 0; t < T; ++t) {
             int digits;
-            memcpy(&digits, x.lines[t] + at + (line * F::kQuads + q) * 4, sizeof digits);
+            memcpy(&digits, x.rows[t] + at + (line * F::kQuads + q) * 4, sizeof digits);
             acc[p][t] = _mm512_dpbusd_epi32(acc[p][t], quads[q], _mm512_set1_epi32(digits));
           }
         }
@@ -151,7 +151,7 @@ void Accumulate(const Lines<Planes * R>& x, const __m512i* excess, const char* w
 
 /// Accumulate over panels [first, panels), as many at once as the registers hold.
 template <class F, int Planes, int R, int P>
-void AccumulatePanels(const Lines<Planes * R>& x, const __m512i* excess, const char* w, int64_t panel_stride,
+void AccumulatePanels(const DigitRows<Planes * R>& x, const __m512i* excess, const char* w, int64_t panel_stride,
                       int64_t begin, int64_t end, const GroupEnd& group, int64_t first, int64_t panels,
                       Scratch& scratch) {
   if constexpr (Planes * R * P <= kAccumulators || P == 1) {
@@ -168,13 +168,13 @@ void AccumulatePanels(const Lines<Planes * R>& x, const __m512i* excess, const c
 
 /// Rows [row, row + R) of a block against `panels` panels, all groups; c and sums must be zero. `more`: panels follow.
 template <class F, int Planes, int R>
-void MultiplyRows(const GemmCall& call, const simd::Block& block, int64_t row, int64_t panel, int64_t panels,
+void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t row, int64_t panel, int64_t panels,
                   bool more, Scratch& scratch) {
   const PackedWeight& weight = *call.weight;
-  const simd::Groups groups(weight);
-  Lines<Planes * R> x;
-  x.stride = block.stride;
-  for (int t = 0; t < Planes * R; ++t) x.lines[t] = block.x + (t / R * block.rows + row + t % R) * kIntegerTileK;
+  const simd::ScaleGroups groups(weight);
+  DigitRows<Planes * R> x;
+  x.stride = block.tile_stride;
+  for (int t = 0; t < Planes * R; ++t) x.rows[t] = block.digits + (t / R * block.rows + row + t % R) * kIntegerTileK;
   const auto scales = simd::Scales::Of<Vec>(weight, groups.count, panel, panels, scratch.scales[0]);
   const char* w = static_cast<const char*>(weight.data) + panel * weight.panel_stride;
   GroupEnd end{scales.data, scales.stride, weight.multipliers, groups.count * kPanelColumns, 0, 0};
@@ -202,9 +202,9 @@ void MultiplyRows(const GemmCall& call, const simd::Block& block, int64_t row, i
 }
 
 template <class F, int Planes>
-void MultiplyBlock(const GemmCall& call, const simd::Block& block, int64_t panel, int64_t panels, bool more,
+void MultiplyBlock(const GemmCall& call, const simd::DigitBlock& block, int64_t panel, int64_t panels, bool more,
                    Scratch& scratch) {
-  constexpr int64_t kRows = kLines / Planes;
+  constexpr int64_t kRows = kDigitRows / Planes;
   for (int64_t row = 0; row < block.rows; row += kRows) {
     const int64_t rows = Min(kRows, block.rows - row);
     memset(scratch.c, 0, sizeof scratch.c);
@@ -228,12 +228,12 @@ void MultiplyBlock(const GemmCall& call, const simd::Block& block, int64_t panel
 
 template <class F>
 void Multiply(const GemmCall& call, int64_t panel_begin, int64_t panel_end, Scratch& scratch) {
-  const simd::Blocks blocks(call);
+  const simd::DigitBlocks blocks(call);
   for (int64_t panel = panel_begin; panel < panel_end; panel += kPanels) {
     const int64_t panels = Min(kPanels, panel_end - panel);
     const bool more = panel + panels < panel_end;
     for (int64_t b = 0; b < blocks.count; ++b) {
-      const simd::Block block(call, blocks, b);
+      const simd::DigitBlock block(call, blocks, b);
       if (call.planes == 1) MultiplyBlock<F, 1>(call, block, panel, panels, more, scratch);
       if (call.planes == 2) MultiplyBlock<F, 2>(call, block, panel, panels, more, scratch);
       if (call.planes == 3) MultiplyBlock<F, 3>(call, block, panel, panels, more, scratch);

@@ -2,14 +2,14 @@
 // Integers of the KV cache as attention multiplies them in AVX-512 and AMX. Internal linkage, as in vec.h.
 #include <string.h>
 
-#include "kernels/avx512/pairs.h"
+#include "kernels/avx512/bf16_pairs.h"
 #include "kernels/simd/integer_attention.h"
 
 namespace atb::kernels::avx512 {
 namespace {
 
 /// Rows of high digits and of low ones, kRowBytes apart, multiplied by vpdpbusd: I of kernels/simd/integer_attention.h.
-struct Integers {
+struct KvIntegers {
   using V = Vec;
   using Exponential = ShortExp;
   using Stored = __m512i;

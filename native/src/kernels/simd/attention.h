@@ -39,7 +39,7 @@ struct Piece {
 
   const AttendCall& call;
   int64_t rows;
-  Groups first;  ///< The first group that some row sees.
+  SlotGroups first;  ///< The first group that some row sees.
   Span tile;
   int64_t key_dim;  ///< head_dim as stored.
   int64_t value_dim;
@@ -51,13 +51,13 @@ struct Piece {
         tile(TileKeys(c, key_begin, key_end)),
         key_dim(E::kDepth == 2 ? RoundUp(c.head_dim, 32) : c.head_dim),
         value_dim(E::kDepth == 2 ? RoundUp(c.head_dim, 16) : c.head_dim) {
-    first = Groups(c, key_begin + tile.begin);
+    first = SlotGroups(c, key_begin + tile.begin);
   }
 
-  const char* Keys(const Groups& at) const {
+  const char* Keys(const SlotGroups& at) const {
     return static_cast<const char*>(call.k_cache) + at.slot() * key_dim * E::kBytes;
   }
-  const char* Values(const Groups& at) const {
+  const char* Values(const SlotGroups& at) const {
     return static_cast<const char*>(call.v_cache) + at.slot() * value_dim * E::kBytes;
   }
   int64_t KeyLines() const { return kValueDepth * key_dim * E::kBytes / kLine; }  ///< Of a group.
@@ -123,7 +123,7 @@ class Stream {
   }
 
   const P& p_;
-  Groups at_;
+  SlotGroups at_;
   Phase phase_ = kDone;
   const char* from_ = nullptr;
   int64_t left_ = 0;  ///< Lines of the group.
@@ -233,7 +233,7 @@ __attribute__((noinline)) void Weigh(const Piece<E>& p, Stream<Piece<E>>* stream
   const int64_t unit = (kTiled ? kLanes * 2 : p.value_dim) * E::kBytes;
   const int64_t tile = (kTiled ? kValueDepth * kLanes : kLanes) * E::kBytes;
   const int64_t last = kTiled ? kLanes : columns - (kTiles - 1) * kLanes;
-  Groups at = p.first;
+  SlotGroups at = p.first;
   for (int64_t j = p.tile.begin; j < p.tile.end; j += kValueDepth, at.Next()) {
     const char* values = p.Values(at) + (kTiled ? d * kValueDepth : d) * E::kBytes;
     for (int64_t u = 0; u < kUnits; ++u) {
@@ -269,7 +269,7 @@ inline void Attend(const AttendCall& c, int64_t key_begin, int64_t key_end, cons
   const Piece<E> p(c, key_begin, key_end);
   Stream<Piece<E>> stream(p);
   LoadQueries<E>(c, s.query);
-  Groups at = p.first;
+  SlotGroups at = p.first;
   for (int64_t j = p.tile.begin; j < p.tile.end; j += kValueDepth, at.Next()) {
     for (int64_t r = 0; r < p.rows; r += kScoreRows) {
       WithCount<kScoreRows>(p.rows - r, [&](auto n) {

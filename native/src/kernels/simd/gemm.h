@@ -13,7 +13,7 @@ inline int64_t Min(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /// The sums of one panel (with swiglu also of the next, `up`): f32 [rows][16], rows `stride` floats apart.
 template <class V>
-struct Sums {
+struct PanelSums {
   const float* c;
   const float* up;
   int64_t stride;
@@ -23,7 +23,7 @@ struct Sums {
 
 /// One kind of epilogue: out[at + r * out_stride ...] of `width` columns.
 template <class V, DType kOut, bool kSwiglu, bool kResidual>
-void FinishRows(const GemmCall& call, int64_t rows, int64_t at, int64_t width, const Sums<V>& sums) {
+void FinishRows(const GemmCall& call, int64_t rows, int64_t at, int64_t width, const PanelSums<V>& sums) {
   const int64_t out_stride = call.out_stride;
   void* const out = call.out;
   const void* const residual = call.residual;
@@ -40,7 +40,7 @@ void FinishRows(const GemmCall& call, int64_t rows, int64_t at, int64_t width, c
 }
 
 template <class V>
-using RowFinisher = void (*)(const GemmCall& call, int64_t rows, int64_t at, int64_t width, const Sums<V>& sums);
+using RowFinisher = void (*)(const GemmCall& call, int64_t rows, int64_t at, int64_t width, const PanelSums<V>& sums);
 
 template <class V, DType kOut>
 RowFinisher<V> FinisherAs(const GemmCall& call) {
@@ -93,7 +93,7 @@ class Epilogue {
   int64_t left_ = 0;
   int64_t width_ = 0;
   int64_t at_ = 0;
-  Sums<V> sums_{};
+  PanelSums<V> sums_{};
 };
 
 /// A whole Epilogue.

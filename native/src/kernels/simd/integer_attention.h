@@ -48,7 +48,7 @@ struct IntegerPiece {
   int64_t rows;
   int64_t group;  ///< Slots: 32 or 64.
   int shift;      ///< Its logarithm.
-  Groups first;   ///< The first group that some row sees.
+  SlotGroups first;   ///< The first group that some row sees.
   Span tile;
   int64_t key_bytes;    ///< Of a group's integers.
   int64_t value_bytes;
@@ -62,17 +62,17 @@ struct IntegerPiece {
         tile(TileKeys(c, key_begin, key_end)),
         key_bytes(group * c.head_dim),
         value_bytes(group * RoundUp(c.head_dim, kLanes)) {
-    first = Groups(c, key_begin + tile.begin);
+    first = SlotGroups(c, key_begin + tile.begin);
   }
 
-  const char* Keys(const Groups& at) const {
+  const char* Keys(const SlotGroups& at) const {
     return static_cast<const char*>(call.k_cache) + (at.slot() >> shift) * (key_bytes + ScaleBytes());
   }
-  const char* Values(const Groups& at) const {
+  const char* Values(const SlotGroups& at) const {
     return static_cast<const char*>(call.v_cache) + (at.slot() >> shift) * (value_bytes + ScaleBytes());
   }
-  const float* KeyScales(const Groups& at) const { return reinterpret_cast<const float*>(Keys(at) + key_bytes); }
-  const float* ValueScales(const Groups& at) const { return reinterpret_cast<const float*>(Values(at) + value_bytes); }
+  const float* KeyScales(const SlotGroups& at) const { return reinterpret_cast<const float*>(Keys(at) + key_bytes); }
+  const float* ValueScales(const SlotGroups& at) const { return reinterpret_cast<const float*>(Values(at) + value_bytes); }
   int64_t ScaleBytes() const { return group * 4; }
   int64_t KeyLines() const { return (key_bytes + ScaleBytes()) / kLine; }  ///< Of a group, scales included.
   int64_t ValueLines() const { return (value_bytes + ScaleBytes()) / kLine; }
@@ -124,7 +124,7 @@ inline void LoadWholeQueries(const AttendCall& c, IntegerScratch& s) {
 
 /// Copies a piece's scales together.
 inline void GatherScales(const IntegerPiece& p, IntegerScratch& s) {
-  Groups at = p.first;
+  SlotGroups at = p.first;
   for (int64_t j = p.tile.begin; j < p.tile.end; j += p.group, at.Next()) {
     const float* keys = p.KeyScales(at);
     const float* values = p.ValueScales(at);
@@ -137,7 +137,7 @@ inline void GatherScales(const IntegerPiece& p, IntegerScratch& s) {
 
 /// The scales of values are read before the values are.
 inline void FetchValueScales(const IntegerPiece& p) {
-  Groups at = p.first;
+  SlotGroups at = p.first;
   for (int64_t j = p.tile.begin; j < p.tile.end; j += p.group, at.Next()) {
     const char* scales = reinterpret_cast<const char*>(p.ValueScales(at));
     for (int64_t i = 0; i < p.ScaleBytes(); i += kLine) __builtin_prefetch(scales + i, 0, 3);
@@ -251,7 +251,7 @@ __attribute__((noinline)) void WeighTiles(const IntegerPiece& p, Stream<IntegerP
     for (int t = 0; t < kTiles; ++t) acc[r][t] = I::Zero();
   }
   const int64_t tile = p.group * kLanes;
-  Groups at = p.first;
+  SlotGroups at = p.first;
   for (int64_t j = p.tile.begin; j < p.tile.end; j += p.group, at.Next()) {
     const char* values = p.Values(at) + d * p.group;
     if (stream) stream->Step(p.ValueLines());
@@ -280,7 +280,7 @@ inline void AttendIntegers(const AttendCall& c, int64_t key_begin, int64_t key_e
   Stream<IntegerPiece> stream(p);
   FetchValueScales(p);
   LoadWholeQueries<I>(c, s);
-  Groups at = p.first;
+  SlotGroups at = p.first;
   for (int64_t j = p.tile.begin; j < p.tile.end; j += p.group, at.Next()) {
     for (int64_t panel = 0; panel < p.group / kKeyPanel; ++panel) {
       stream.Step(p.KeyLines() * kKeyPanel / p.group);

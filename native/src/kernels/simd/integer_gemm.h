@@ -1,60 +1,66 @@
 #pragma once
-// What the products with weights of integers share over a vector type V. Internal linkage, as in vec.h.
+// What the products with weights of integers share over a vector type V. Everything here has internal linkage; vec.h
+// says why.
 //
-// A product of digits is exact in int32 in whatever order, so that tiles and vector instructions may be mixed freely.
-// Only here are numbers rounded, the same way and in the same order in every kernel: digits are joined, scaled by the
-// group's scale and added to the sum of the groups before; the row's scale comes last.
+// An activation row is multiplied as one to three rows of digits (DigitRows in kernel_table.h). A product of digits and
+// integer weights is exact in int32 in whatever order it is summed, so that tiles and vector instructions may be mixed
+// freely. Rounding happens only in this file and in Join of each table, in the same way and in the same order: the sums
+// of the digits are joined to a number, which is multiplied by its group's scale and added to the sum of the groups
+// before. The scale of the activation row comes last.
 #include "kernels/simd/gemm.h"
 
 namespace atb::kernels::simd {
 namespace {
 
-/// The blocks of a call's rows.
-struct Blocks {
-  int64_t rows;   ///< Of a whole block.
-  int64_t tiles;  ///< Of 64 channels.
+/// How the activation rows of a call are cut into blocks of digits.
+struct DigitBlocks {
+  int64_t rows;   ///< Activation rows of a block; the last block may have fewer.
+  int64_t tiles;  ///< Tiles of 64 channels in each digit row.
   int64_t count;
 
-  explicit Blocks(const GemmCall& call)
+  explicit DigitBlocks(const GemmCall& call)
       : rows(kBlockRows[call.planes]),
         tiles((call.weight->k + kIntegerTileK - 1) / kIntegerTileK),
         count((call.m + rows - 1) / rows) {}
 };
 
-/// One block: R rows of all planes, `lines` in all, each of them `stride` bytes further with the next 64 channels.
-struct Block {
-  const int8_t* x;
-  int64_t row;
-  int64_t rows;
-  int64_t lines;
-  int64_t stride;
+/// One block of digits: [tiles of 64 channels][planes][rows][64] bytes. Its digit rows are all rows of the first plane,
+/// then all rows of the second plane, and so on.
+struct DigitBlock {
+  const int8_t* digits;
+  int64_t row;          ///< The first activation row.
+  int64_t rows;         ///< Activation rows.
+  int64_t digit_rows;   ///< rows * planes, at most 32.
+  int64_t tile_stride;  ///< Bytes from one tile of 64 channels to the next.
 
-  Block(const GemmCall& call, const Blocks& blocks, int64_t i)
-      : x(static_cast<const int8_t*>(call.x) + i * blocks.rows * call.planes * blocks.tiles * kIntegerTileK),
+  DigitBlock(const GemmCall& call, const DigitBlocks& blocks, int64_t i)
+      : digits(static_cast<const int8_t*>(call.x) + i * blocks.rows * call.planes * blocks.tiles * kIntegerTileK),
         row(i * blocks.rows),
         rows(Min(blocks.rows, call.m - row)),
-        lines(rows * call.planes),
-        stride(lines * kIntegerTileK) {}
+        digit_rows(rows * call.planes),
+        tile_stride(digit_rows * kIntegerTileK) {}
 };
 
-/// Groups of channels whose sums are formed apart: one of all of them when there is one scale for each output.
-struct Groups {
+/// Groups of channels that have their own scale. A weight with one scale for each output has one group of all channels.
+struct ScaleGroups {
   int64_t channels;
   int64_t count;
 
-  explicit Groups(const PackedWeight& weight)
+  explicit ScaleGroups(const PackedWeight& weight)
       : channels(weight.group ? weight.group : weight.k), count((weight.k + channels - 1) / channels) {}
 };
 
-/// Whether there is one scale for each output of the weight.
+/// Whether sums over all channels stay integers: each output has one scale, perhaps with a multiplier for each group.
 inline bool HasOneScale(const PackedWeight& weight) { return weight.group == 0 || weight.multipliers; }
 
-/// Where the scales of panel p (of `panels`, from `first`) and group g are: sixteen at data + p * stride + g * 16.
+/// The scales of some panels: the sixteen of panel p (counted from the first) and group g begin at
+/// data + p * stride + g * 16.
 struct Scales {
   const float* data;
   int64_t stride;
 
-  /// `copy`: [panels][16], for scales per output, which may end in the middle of a panel.
+  /// Of `panels` panels from `first` on. One scale for each output is copied to `copy`, [panels][16], since the weight's
+  /// array may end in the middle of a panel.
   template <class V>
   static Scales Of(const PackedWeight& weight, int64_t groups, int64_t first, int64_t panels, float* copy) {
     if (!HasOneScale(weight)) return {weight.scales + first * groups * kPanelColumns, groups * kPanelColumns};
@@ -67,13 +73,13 @@ struct Scales {
   }
 };
 
-/// Integers of kI4 are multiplied sixteenfold, as they lie in the upper half of a byte: exact, and undone here. Where
-/// there are multipliers it is undone before these.
+/// Int4 weights without multipliers are multiplied in the upper half of a byte, as 16 times their value: this factor
+/// undoes it, exactly. With multipliers the kernels undo it before they multiply by these.
 inline float FormatFactor(const PackedWeight& weight) {
   return weight.format == WeightFormat::kI4 && !weight.multipliers ? 0.0625f : 1.0f;
 }
 
-/// Times the scales of rows [row, row + rows): c [rows][16].
+/// Multiplies c, [rows][16], by the scales of activation rows [row, row + rows).
 template <class V>
 void ScaleRows(const GemmCall& call, int64_t row, int64_t rows, float* c) {
   const float factor = FormatFactor(*call.weight);
@@ -81,7 +87,7 @@ void ScaleRows(const GemmCall& call, int64_t row, int64_t rows, float* c) {
     (V::Load(c) * V::Set1(call.x_scales[row + r] * factor)).Store(c);
 }
 
-/// Finishes rows of a panel (and of the next, with swiglu): their scales, then the epilogue.
+/// Finishes rows of a panel (with swiglu also of the next panel, `up`): the scales of the rows, then the epilogue.
 template <class V>
 void FinishInteger(const GemmCall& call, int64_t row, int64_t rows, int64_t panel, float* c, float* up) {
   ScaleRows<V>(call, row, rows, c);

@@ -24,7 +24,7 @@ inline V ToInt4(V x, V inverse) {
 }
 
 /// Up to sixteen groups of a row: what is known of group g lies in lane g.
-struct GroupBatch {
+struct RowGroups {
   const float* x;  ///< The first group.
   int64_t count;
   int64_t group;
@@ -36,12 +36,12 @@ struct GroupBatch {
 
 /// Each group's number of largest magnitude, a negative one among equals.
 template <class V>
-inline V Extremes(const GroupBatch& batch) {
+inline V Extremes(const RowGroups& row_groups) {
   V highs[kLanes], lows[kLanes];
   for (int64_t g = 0; g < kLanes; ++g) highs[g] = lows[g] = V::Zero();
-  for (int64_t g = 0; g < batch.count; ++g) {
-    const float* x = batch.Group(g);
-    const int64_t n = batch.Size(g);
+  for (int64_t g = 0; g < row_groups.count; ++g) {
+    const float* x = row_groups.Group(g);
+    const int64_t n = row_groups.Size(g);
     V high = V::Zero(), low = V::Zero();
     for (int64_t i = 0; i < n; i += kLanes) {
       const V v = LoadAs<V>(x, DType::kF32, i, n - i);
@@ -58,13 +58,13 @@ inline V Extremes(const GroupBatch& batch) {
 
 /// The square errors of each group with each of its possible scales [kExtremeCount][16].
 template <class V>
-inline void SquareErrors(const GroupBatch& batch, const float* scales, const float* inverses, V* out) {
+inline void SquareErrors(const RowGroups& row_groups, const float* scales, const float* inverses, V* out) {
   V sums[kExtremeCount][kLanes];
-  for (int64_t g = batch.count; g < kLanes; ++g)
+  for (int64_t g = row_groups.count; g < kLanes; ++g)
     for (auto& of_end : sums) of_end[g] = V::Zero();
-  for (int64_t g = 0; g < batch.count; ++g) {
-    const float* x = batch.Group(g);
-    const int64_t n = batch.Size(g);
+  for (int64_t g = 0; g < row_groups.count; ++g) {
+    const float* x = row_groups.Group(g);
+    const int64_t n = row_groups.Size(g);
     V sum[kExtremeCount], scale[kExtremeCount], inverse[kExtremeCount];
     for (int end = 0; end < kExtremeCount; ++end) {
       sum[end] = V::Zero();
@@ -85,8 +85,8 @@ inline void SquareErrors(const GroupBatch& batch, const float* scales, const flo
 
 /// The multipliers with the least errors, the first among equals; 0 for groups of zeros.
 template <class V>
-inline V BestMultipliers(const GroupBatch& batch, float scale) {
-  const V extremes = Extremes<V>(batch) / V::Set1(scale);
+inline V BestMultipliers(const RowGroups& row_groups, float scale) {
+  const V extremes = Extremes<V>(row_groups) / V::Set1(scale);
   const V one = V::Set1(1.0f), largest = V::Set1(kLargestMultiplier);
   V multipliers[kExtremeCount], errors[kExtremeCount];
   float scales[kExtremeCount * kLanes], inverses[kExtremeCount * kLanes];
@@ -99,7 +99,7 @@ inline V BestMultipliers(const GroupBatch& batch, float scale) {
     product.Store(scales + end * kLanes);
     (one / product).Store(inverses + end * kLanes);
   }
-  SquareErrors<V>(batch, scales, inverses, errors);
+  SquareErrors<V>(row_groups, scales, inverses, errors);
   V best = multipliers[0], least = errors[0];
   for (int end = 1; end < kExtremeCount; ++end) {
     const V change = errors[end] - least;
@@ -134,15 +134,15 @@ float QuantizeInt4(const float* x, int64_t k, int64_t group, int8_t* out, int8_t
   const int64_t groups = (k + group - 1) / group;
   for (int64_t first = 0; first < groups; first += kLanes) {
     const int64_t begin = first * group;
-    const GroupBatch batch{x + begin, groups - first < kLanes ? groups - first : kLanes, group, k - begin};
+    const RowGroups row_groups{x + begin, groups - first < kLanes ? groups - first : kLanes, group, k - begin};
     float chosen[kLanes];
-    BestMultipliers<V>(batch, scale).Store(chosen);
-    for (int64_t g = 0; g < batch.count; ++g) {
+    BestMultipliers<V>(row_groups, scale).Store(chosen);
+    for (int64_t g = 0; g < row_groups.count; ++g) {
       const float m = chosen[g];
       multipliers[first + g] = static_cast<int8_t>(m);
       const V inverse = V::Set1(m == 0 ? 0 : 1 / (m * scale));
-      const float* from = batch.Group(g);
-      const int64_t n = batch.Size(g);
+      const float* from = row_groups.Group(g);
+      const int64_t n = row_groups.Size(g);
       for (int64_t i = 0; i < n; i += kLanes)
         Digits::Store(ToInt4(LoadAs<V>(from, DType::kF32, i, n - i), inverse), 1, out + begin + g * group + i, 0);
     }

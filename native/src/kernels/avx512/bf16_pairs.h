@@ -29,7 +29,7 @@ struct ShortExp {
 };
 
 /// Pairs of bf16, multiplied and added by vdpbf16ps: E of kernels/simd/attention.h.
-struct Pairs {
+struct BF16Pairs {
   using Weight = uint16_t;
   using Stored = __m512bh;
   using Exponential = ShortExp;

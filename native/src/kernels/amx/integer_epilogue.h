@@ -1,0 +1,112 @@
+#pragma once
+// What becomes of the sums that tiles leave behind. Included by integer_gemm.cpp alone; everything has internal linkage.
+#include "kernels/amx/integer_plan.h"
+#include "kernels/avx512/integers.h"
+
+namespace atb::kernels::amx {
+namespace {
+
+using avx512::Vec;
+
+/// Sums of a digit block and one panel: int32 for each digit row; or, in the same place, f32 for each activation row,
+/// when the digits have been joined.
+using DigitSums = int32_t[kBlockDigitRows][kPanelColumns];
+
+/// c[r] += scale * the numbers whose digits were summed over one group of channels.
+template <int Planes>
+inline void AddGroupOf(const DigitSums& sums, int64_t rows, Vec scale, float* c) {
+  for (int64_t r = 0; r < rows; ++r, c += kPanelColumns) {
+    __m512i digits[Planes];
+    for (int plane = 0; plane < Planes; ++plane) digits[plane] = _mm512_load_si512(sums[plane * rows + r]);
+    Fma(avx512::Join<Planes>(digits), scale, Vec::Load(c)).Store(c);
+  }
+}
+
+inline void AddGroup(int planes, const DigitSums& sums, int64_t rows, const float* scales, float* c) {
+  const Vec scale = Vec::Load(scales);
+  if (planes == 1) return AddGroupOf<1>(sums, rows, scale, c);
+  if (planes == 2) return AddGroupOf<2>(sums, rows, scale, c);
+  AddGroupOf<3>(sums, rows, scale, c);
+}
+
+/// The epilogue of some digit blocks and a pair of panels. It is done while the next tiles are multiplied, some rows at
+/// each step, where it takes hardly any time: tiles wait for tiles, or for memory.
+class DeferredIntegerEpilogue {
+ public:
+  DeferredIntegerEpilogue(const GemmCall& call, const simd::DigitBlocks& blocks) : call_(call), blocks_(blocks) {}
+
+  /// Takes the complete sums of blocks [first, last), two panels for each block. Nothing of an earlier call may be left.
+  /// `scales` are those of the panels, [2][16].
+  void Start(int64_t first, int64_t last, int64_t panel, int64_t panels, const float* scales, DigitSums (*sums)[2]) {
+    block_ = first;
+    row_ = 0;
+    rows_left_ = Min(last * blocks_.rows, call_.m) - first * blocks_.rows;
+    panel_ = panel;
+    panels_ = panels;
+    scales_ = simd::HasOneScale(*call_.weight) ? scales : nullptr;
+    sums_ = sums;
+  }
+
+  int64_t rows_left() const { return rows_left_; }
+
+  /// Scales and rounds up to `most` rows more; it stops at the end of a block.
+  __attribute__((noinline)) void Finish(int64_t most) {
+    const simd::DigitBlock block(call_, blocks_, block_);
+    const int64_t first = row_, rows = Min(most, block.rows - first);
+    rows_left_ -= rows;
+    for (int64_t p = 0; p < panels_; ++p) {
+      if (!scales_) {
+        simd::ScaleRows<Vec>(call_, block.row + first, rows, Values(p, first));
+      } else if (call_.planes == 1) {
+        JoinAndScale<1>(block, p, first, rows);
+      } else if (call_.planes == 2) {
+        JoinAndScale<2>(block, p, first, rows);
+      } else {
+        JoinAndScale<3>(block, p, first, rows);
+      }
+    }
+    const int64_t row = block.row + first;
+    simd::Finish<Vec>(call_, row, rows, panel_, Values(0, first), call_.swiglu ? Values(1, first) : nullptr);
+    if (panels_ == 2 && !call_.swiglu)
+      simd::Finish<Vec>(call_, row, rows, panel_ + 1, Values(1, first), nullptr);
+    row_ += rows;
+    if (row_ < block.rows) return;
+    row_ = 0;
+    ++block_;
+    ++sums_;
+  }
+
+  void FinishAll() {
+    while (rows_left() > 0) Finish(rows_left());
+  }
+
+ private:
+  float* Values(int64_t panel, int64_t row) { return reinterpret_cast<float*>((*sums_)[panel][row]); }
+
+  /// Works in place: the number of a row is written after its digits have been read, and no later row needs that place.
+  template <int Planes>
+  void JoinAndScale(const simd::DigitBlock& block, int64_t panel, int64_t first, int64_t rows) {
+    const Vec scale = Vec::Load(scales_ + panel * kPanelColumns);
+    const float factor = simd::FormatFactor(*call_.weight);
+    for (int64_t r = first; r < first + rows; ++r) {
+      __m512i digits[Planes];
+      for (int plane = 0; plane < Planes; ++plane)
+        digits[plane] = _mm512_load_si512((*sums_)[panel][plane * block.rows + r]);
+      const Vec value = Fma(avx512::Join<Planes>(digits), scale, Vec::Zero());
+      (value * Vec::Set1(call_.x_scales[block.row + r] * factor)).Store(Values(panel, r));
+    }
+  }
+
+  const GemmCall& call_;
+  const simd::DigitBlocks& blocks_;
+  int64_t block_ = 0;
+  int64_t row_ = 0;  ///< Of the block.
+  int64_t rows_left_ = 0;
+  int64_t panel_ = 0;
+  int64_t panels_ = 0;
+  const float* scales_ = nullptr;  ///< Null where each group has its scale: its sums are f32 and scaled already.
+  DigitSums (*sums_)[2] = nullptr;
+};
+
+}  // namespace
+}  // namespace atb::kernels::amx
