@@ -63,17 +63,17 @@ struct Bench {
   double Run(const KernelTable& table, const PackedWeight& weight, int64_t m) {
     if (workspace.size() < MultiplyBytes(pool.threads(), table))
       workspace = Buffer(MultiplyBytes(pool.threads(), table));
-    const kernels::GemmCall call{.weight = &weight,
-                                 .x = x.data(),
-                                 .m = m,
-                                 .x_stride = weight.k,
-                                 .bias = nullptr,
-                                 .bias_dtype = DType::kF32,
-                                 .swiglu = false,
-                                 .residual = nullptr,
-                                 .out = out.data(),
-                                 .out_dtype = DType::kBF16,
-                                 .out_stride = weight.n};
+    const MultiplyCall call{.weight = &weight,
+                            .x = x.data(),
+                            .m = m,
+                            .x_stride = weight.k,
+                            .bias = nullptr,
+                            .bias_dtype = DType::kF32,
+                            .swiglu = false,
+                            .residual = nullptr,
+                            .out = out.data(),
+                            .out_dtype = DType::kBF16,
+                            .out_stride = weight.n};
     return Seconds([&] { Multiply(call, table, pool, workspace.data()); });
   }
 

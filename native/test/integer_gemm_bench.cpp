@@ -112,19 +112,19 @@ struct Bench {
   void Run(const KernelTable& table, const Format& format, const PackedWeight& weight, int64_t m) {
     const size_t bytes = MultiplyBytes(pool.threads(), table, m, weight.k, 3);
     if (workspace.size() < bytes) workspace = Buffer(bytes);
-    const kernels::GemmCall call{.weight = &weight,
-                                 .x = x.data(),
-                                 .m = m,
-                                 .x_stride = weight.k,
-                                 .bias = nullptr,
-                                 .bias_dtype = DType::kF32,
-                                 .swiglu = false,
-                                 .residual = nullptr,
-                                 .out = out.data(),
-                                 .out_dtype = DType::kBF16,
-                                 .out_stride = weight.n,
-                                 .x_dtype = DType::kBF16,
-                                 .planes = format.planes};
+    const MultiplyCall call{.weight = &weight,
+                            .x = x.data(),
+                            .m = m,
+                            .x_stride = weight.k,
+                            .bias = nullptr,
+                            .bias_dtype = DType::kF32,
+                            .swiglu = false,
+                            .residual = nullptr,
+                            .out = out.data(),
+                            .out_dtype = DType::kBF16,
+                            .out_stride = weight.n,
+                            .x_dtype = DType::kBF16,
+                            .planes = format.planes};
     Multiply(call, table, pool, workspace.data());
   }
 

@@ -106,8 +106,8 @@ struct Rows {
 
 /// Rows [row, row + count) as blocks.
 struct Digits {
-  Digits(const KernelTable& table, const Rows& x, int64_t row, int64_t count, int planes)
-      : scales(static_cast<size_t>(count)), memory(count * planes * Padded(x.k)) {
+  Digits(const KernelTable& table, const Rows& x, int64_t row, int64_t count, int digits)
+      : planes(digits), scales(static_cast<size_t>(count)), memory(count * digits * Padded(x.k)) {
     const int64_t block_rows = kBlockRows[planes];
     auto* blocks = reinterpret_cast<int8_t*>(memory.data);
     for (int64_t r = 0; r < count; ++r) {
@@ -119,6 +119,10 @@ struct Digits {
     }
   }
   static int64_t Padded(int64_t k) { return (k + kIntegerTileK - 1) / kIntegerTileK * kIntegerTileK; }
+  DigitMatrix Matrix() const {
+    return {reinterpret_cast<const int8_t*>(memory.data), planes, scales.data()};
+  }
+  int planes;
   std::vector<float> scales;
   Aligned memory;
 };
@@ -431,7 +435,7 @@ struct Product {
       const Digits digits(table, x, row, count, planes);
       const auto out_at = static_cast<size_t>(row * Stride()) * SizeOf(out_dtype);
       const GemmCall call{.weight = &w.packed,
-                          .x = digits.memory.data,
+                          .x = nullptr,
                           .m = count,
                           .x_stride = 0,
                           .bias = bias ? bias->bytes.data() : nullptr,
@@ -441,8 +445,7 @@ struct Product {
                           .out = out.data() + out_at,
                           .out_dtype = out_dtype,
                           .out_stride = Stride(),
-                          .planes = planes,
-                          .x_scales = digits.scales.data()};
+                          .digits = digits.Matrix()};
       for (int64_t panel = 0; panel < w.packed.panels; panel += panels)
         table.gemm(call, panel, std::min(panel + panels, w.packed.panels), scratch.data);
     }
@@ -672,7 +675,7 @@ void SumsOfTheLargestProductsDoNotOverflow() {
           std::memset(digits.data, 0x80, static_cast<size_t>(m * planes * 131072));
           std::vector<float> out(static_cast<size_t>(m * n));
           const GemmCall call{.weight = &w.packed,
-                              .x = digits.data,
+                              .x = nullptr,
                               .m = m,
                               .x_stride = 0,
                               .bias = nullptr,
@@ -682,8 +685,7 @@ void SumsOfTheLargestProductsDoNotOverflow() {
                               .out = out.data(),
                               .out_dtype = DType::kF32,
                               .out_stride = n,
-                              .planes = planes,
-                              .x_scales = ones.data()};
+                              .digits = {reinterpret_cast<const int8_t*>(digits.data), planes, ones.data()}};
           table->gemm(call, 0, 1, scratch.data);
           const double number = planes == 1 ? -128 : -128 * 256 - 128;
           for (int64_t i = 0; i < m * n; ++i) {

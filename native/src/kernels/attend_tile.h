@@ -1,5 +1,6 @@
 #pragma once
-// Which keys a piece of attention touches. For files compiled for one ISA: everything has internal linkage.
+// Which keys a piece of attention touches: at most kAttendChunk keys of one sequence. For files compiled for one ISA,
+// so that everything has internal linkage.
 #include "base/align.h"
 #include "kernels/kernel_table.h"
 
@@ -15,7 +16,7 @@ struct Span {
 inline int64_t Min(int64_t a, int64_t b) { return a < b ? a : b; }
 inline int64_t Max(int64_t a, int64_t b) { return a > b ? a : b; }
 
-/// Keys that a row of query token `token` may see.
+/// Keys that the rows of query token `token` may see.
 inline Span VisibleKeys(const AttendCall& c, int64_t token, int64_t key_begin, int64_t key_end) {
   const int64_t query = c.q_position + token;
   int64_t end = Min(key_end, c.context_len);
@@ -24,13 +25,13 @@ inline Span VisibleKeys(const AttendCall& c, int64_t token, int64_t key_begin, i
   return {begin - key_begin, end - key_begin};
 }
 
-/// Slots that the layout keeps together: products cover whole groups.
+/// Slots that the layout of the cache keeps together: a group. Products cover whole groups.
 inline int64_t GroupKeys(const AttendCall& c) {
   if (c.cache_dtype != DType::kI8) return kValueDepth;
   return c.block_size % kIntegerGroup == 0 ? kIntegerGroup : kIntegerGroup / 2;
 }
 
-/// Keys that some row may see, in whole groups: what the products of a tile cover.
+/// The whole groups with keys that some row may see: what the products of a tile cover.
 inline Span TileKeys(const AttendCall& c, int64_t key_begin, int64_t key_end) {
   const Span first = VisibleKeys(c, 0, key_begin, key_end);
   const Span last = VisibleKeys(c, c.q_tokens - 1, key_begin, key_end);
@@ -39,7 +40,7 @@ inline Span TileKeys(const AttendCall& c, int64_t key_begin, int64_t key_end) {
   return {first.begin / group * group, RoundUp(last.end, group)};
 }
 
-/// Steps through the groups of positions of one kv head. Blocks hold whole groups.
+/// Walks over the groups of slots that hold one kv head's keys, position after position. Blocks hold whole groups.
 class SlotGroups {
  public:
   SlotGroups(const AttendCall& c, int64_t position)
@@ -50,7 +51,8 @@ class SlotGroups {
         offset_(position % c.block_size) {}
 
   int64_t position() const { return position_; }
-  /// The group's first slot: of floats, keys lie slot * (stored head_dim) elements into the cache, values likewise.
+  /// The group's first slot, counted over all kv heads: in a cache of floats its key and its value begin
+  /// slot * (head_dim as stored) elements behind the caches' beginnings.
   int64_t slot() const {
     const int64_t block = c_->block_table ? c_->block_table[block_] : block_;
     return (c_->kv_head * c_->blocks + block) * c_->block_size + offset_;

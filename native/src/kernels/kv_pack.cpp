@@ -13,7 +13,7 @@ std::byte* Head(const KvStore& store, int64_t block, int64_t head) {
   return static_cast<std::byte*>(store.data) + (head * store.blocks + block) * store.HeadBytes();
 }
 
-/// Rows outside the cache: [count, head_dim], `stride` bytes apart.
+/// Rows outside of the cache: [count, head_dim], `stride` bytes apart. Byte is const when the cache is written.
 template <typename Byte>
 struct Rows {
   Byte* data;
@@ -29,8 +29,10 @@ void Copy(std::byte* stored, const std::byte* row) {
   std::memcpy(stored, row, kBytes);
 }
 
-/// Keys: [panel][unit][16 keys], a unit being one element of f32 or f16, or a pair of bf16. `Stored` is const when
-/// reading, `Row` when writing.
+// The Move functions below write slots from rows, or read slots into rows: `Stored` is const when they read, `Row` when
+// they write.
+
+/// Moves keys [panel][unit][16 keys], where a unit is one element of f32 or f16, a pair of bf16 or a quad of int8.
 template <size_t kUnit, typename Stored, typename Row>
 void MoveKeys(Stored* stored, Rows<Row> rows, int64_t units, int64_t padded_units, int64_t offset, int64_t count) {
   for (int64_t i = 0; i < count;) {
@@ -46,7 +48,7 @@ void MoveKeys(Stored* stored, Rows<Row> rows, int64_t units, int64_t padded_unit
   }
 }
 
-/// bf16 values: [32 keys][16 d][16 key-pairs][16 d][2].
+/// Moves bf16 values [32 keys][16 d][16 key-pairs][16 d][2].
 template <typename Stored, typename Row>
 void MoveTiledValues(Stored* stored, Rows<Row> rows, int64_t head_dim, int64_t offset, int64_t count) {
   constexpr int64_t kTile = kValueDepth * 16 * 2;  // Bytes.
@@ -83,7 +85,7 @@ void Move(const KvStore& s, Stored* stored, Rows<Row> rows, int64_t offset, int6
   MoveKeys<4>(stored, rows, s.head_dim, s.head_dim, offset, count);
 }
 
-/// int8 values of one group: [head_dim/16][slots/4][16 d][4 slots].
+/// Moves int8 values of one group, [head_dim/16][slots/4][16 d][4 slots].
 template <typename Stored, typename Row>
 void MoveIntegerValues(Stored* stored, Rows<Row> rows, int64_t head_dim, int64_t slots, int64_t offset, int64_t count) {
   for (int64_t i = 0; i < count; ++i) {
@@ -94,7 +96,7 @@ void MoveIntegerValues(Stored* stored, Rows<Row> rows, int64_t head_dim, int64_t
   }
 }
 
-/// Integers and scales, group by group. `Scale` is const when writing.
+/// Moves integers and scales, group by group. `Scale` is const when it writes.
 template <typename Stored, typename Row, typename Scale>
 void MoveIntegers(const KvStore& s, Stored* stored, Rows<Row> rows, Scale* scales, int64_t offset, int64_t count) {
   const int64_t slots = s.block_size % kIntegerGroup == 0 ? kIntegerGroup : kIntegerGroup / 2;
@@ -157,7 +159,7 @@ void ZeroHead(const KvStore& store, int64_t block, int64_t head) {
 }
 
 void PackHead(const KvStore& store, int64_t block, int64_t head, const void* rows, int64_t row_stride, int64_t count) {
-  // Whole slots of unpadded rows cover every byte.
+  // Unless all slots are written with rows that have no padding, some bytes would stay undefined.
   if (count < store.block_size ||
       store.HeadBytes() != store.block_size * store.head_dim * static_cast<int64_t>(SizeOf(store.dtype)))
     ZeroHead(store, block, head);

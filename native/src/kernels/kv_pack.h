@@ -17,8 +17,9 @@ struct KvStore {
   int64_t kv_heads;
   int64_t head_dim;
 
-  /// Of one (kv head, block), padding and scales included.
+  /// Bytes of one (kv head, block), with padding and scales.
   int64_t HeadBytes() const;
+  /// Bytes of one block of all kv heads.
   int64_t BlockBytes() const { return HeadBytes() * kv_heads; }
 };
 
@@ -26,10 +27,10 @@ struct KvStore {
 /// has head_dim elements.
 void WriteSlots(const KvStore& store, int64_t slot, int64_t head, const void* rows, int64_t row_stride, int64_t count);
 
-/// Reads `count` consecutive slots of one block: the inverse of WriteSlots.
+/// Reads `count` consecutive slots of one block for one kv head: the inverse of WriteSlots.
 void ReadSlots(const KvStore& store, int64_t slot, int64_t head, void* rows, int64_t row_stride, int64_t count);
 
-/// The same for a store of integers: row i is scales[i] times the integers at rows + i * row_stride.
+/// Like WriteSlots, for a store of integers: row i is scales[i] times the integers at rows + i * row_stride.
 void WriteIntegers(const KvStore& store, int64_t slot, int64_t head, const int8_t* rows, int64_t row_stride,
                    const float* scales, int64_t count);
 

@@ -12,7 +12,7 @@
 namespace atb::kernels {
 namespace {
 
-/// Rows of each of the interleaved matrices, or of the only one.
+/// Rows of each of the two interleaved matrices, or of the only matrix.
 int64_t MatrixRows(const PackedWeight& weight) { return weight.interleaved ? weight.n / 2 : weight.n; }
 
 struct Place {
@@ -42,7 +42,8 @@ int64_t ElementAt(const PackedWeight& weight, int64_t column, int64_t i) {
 constexpr int64_t kUnit = 4;
 constexpr int64_t kLine = kPanelColumns * kUnit;
 
-/// Lines of f16 hold one number of each column: units are pairs of them.
+/// A line of an f16 panel holds one number of each column, but pack_lines moves units of four bytes: pairs of f16,
+/// which are taken apart afterwards.
 void PackHalves(const std::byte* rows, int64_t row_bytes, int64_t k, std::byte* panel, const KernelTable& kernels) {
   constexpr int64_t kPairs = 32;
   alignas(64) uint32_t lines[kPairs * kPanelColumns];
@@ -62,7 +63,7 @@ void PackHalves(const std::byte* rows, int64_t row_bytes, int64_t k, std::byte* 
   for (int64_t c = 0; c < kPanelColumns; ++c) std::memcpy(to + c, rows + c * row_bytes + (k - 1) * 2, sizeof *to);
 }
 
-/// The fast path of PackRows for floats: a whole panel of rows that need no conversion. False when they do.
+/// The fast path of PackRows for floats: a whole panel of rows that need no conversion. It returns false when they do.
 bool PackWholePanel(const PackedWeight& weight, std::byte* panel, const std::byte* rows, const SourceMatrix& source,
                     const KernelTable& kernels) {
   if (source.column_stride != 1 || source.dtype != DTypeOf(weight.format)) return false;
@@ -96,7 +97,7 @@ void PackRow(const PackedWeight& weight, std::byte* panel, int64_t column, const
   for (int64_t i = weight.k; i < PaddedK(weight); ++i) StoreFloat(panel, dtype, ElementAt(weight, column, i), 0);
 }
 
-/// A row of a panel as it is.
+/// Copies a row out of a panel without conversion.
 void CopyRow(const PackedWeight& weight, const std::byte* panel, int64_t column, std::byte* out) {
   if (weight.format == WeightFormat::kF16) {
     const std::byte* from = panel + column * 2;
@@ -141,7 +142,7 @@ PackedWeight PackedGeometry(WeightFormat format, int64_t n, int64_t k, bool inte
   const int64_t panels = CeilDiv(MatrixRows(weight), kPanelColumns);
   weight.panels = interleaved ? 2 * panels : panels;
   const int64_t row_bytes = CheckedMul(CheckedAdd(k, kIntegerTileK), static_cast<int64_t>(SizeOf(DTypeOf(format))));
-  CheckedMul(CheckedAdd(n, 2 * kPanelColumns), row_bytes);  // An upper bound of the whole.
+  CheckedMul(CheckedAdd(n, 2 * kPanelColumns), row_bytes);  // This bounds the bytes of the whole weight from above.
   weight.panel_stride = PaddedK(weight) * kPanelColumns * static_cast<int64_t>(SizeOf(DTypeOf(format)));
   if (format == WeightFormat::kI4) weight.panel_stride /= 2;
   return weight;

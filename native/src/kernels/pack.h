@@ -8,28 +8,28 @@
 
 namespace atb::kernels {
 
-/// The format that holds f32, f16, bf16 or int8 weights, and the dtype of a format's numbers (int8 for int4), which of
-/// floats is also that of the x they multiply.
+/// The format that holds f32, f16, bf16 or int8 weights.
 WeightFormat FormatOf(DType dtype);
+/// The dtype of a format's numbers; int8 for int4. A format of floats is multiplied with activations of this dtype.
 DType DTypeOf(WeightFormat format);
 
-/// Input channels of integers at most: a sum of so many products of bytes fits an int32.
+/// The most input channels of a weight of integers: a sum of this many products of bytes fits an int32.
 constexpr int64_t kMaxIntegerChannels = (int64_t{1} << 17) - 1;
 
 /// The geometry of a matrix [n, k] in `format`; data is null. Throws NATIVE_SHAPE_MISMATCH when n or k is not positive
 /// or n is odd and interleaved or integers have too many channels, NATIVE_SIZE_OVERFLOW when its bytes do not fit an
 /// int64_t.
 PackedWeight PackedGeometry(WeightFormat format, int64_t n, int64_t k, bool interleaved = false);
-/// Bytes behind `data`: panels * panel_stride.
+/// The size of `data` in bytes: panels * panel_stride.
 int64_t PackedBytes(const PackedWeight& weight);
 
 /// The matrix row in column 0 of a panel, and how many of the panel's columns are rows of the matrix (1 .. 16).
 int64_t PanelRow(const PackedWeight& weight, int64_t panel);
 int64_t PanelWidth(const PackedWeight& weight, int64_t panel);
 
-/// A matrix in ordinary memory: element (row, i) is at row * row_stride + i * column_stride, in elements of `dtype`
-/// (f32, f16 or bf16; int8 for a weight of integers, of which a kI4 one keeps the lower half). [n, k] has strides
-/// (k, 1); [k, n] has strides (1, n).
+/// A matrix in ordinary memory: element (row, i) is at row * row_stride + i * column_stride, counted in elements of
+/// `dtype`. The dtype is f32, f16 or bf16; or int8 for a weight of integers, where kI4 keeps the lower four bits. A
+/// matrix stored as [n, k] has strides (k, 1), one stored as [k, n] has strides (1, n).
 struct SourceMatrix {
   const void* data;
   DType dtype;

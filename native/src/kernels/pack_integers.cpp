@@ -11,13 +11,13 @@
 namespace atb::kernels {
 namespace {
 
+/// A line of a panel, 64 bytes, holds four bytes of each of its 16 columns: a quad of int8, or two quads of int4.
 constexpr int64_t kQuad = 4;
-/// Bytes of one column in a panel's line, and of the line.
 constexpr int64_t kLineBytes = kPanelColumns * kQuad;
 
 int64_t PaddedChannels(int64_t k) { return (k + kIntegerTileK - 1) / kIntegerTileK * kIntegerTileK; }
 
-/// Channels that one line holds of each column.
+/// Channels of each column in one line.
 int64_t LineChannels(WeightFormat format) { return format == WeightFormat::kI4 ? 2 * kQuad : kQuad; }
 
 /// The int4 in the lower half of a byte.
@@ -32,7 +32,7 @@ uint32_t JoinQuads(const int8_t* from) {
   return (low & kLow) | (high & kLow) << 4;
 }
 
-/// `line` of a column of contiguous channels, all of them there.
+/// Writes one column of a line from contiguous channels.
 void PackLine(WeightFormat format, std::byte* to, const int8_t* from) {
   if (format == WeightFormat::kI8) {
     std::memcpy(to, from, kQuad);
@@ -42,7 +42,7 @@ void PackLine(WeightFormat format, std::byte* to, const int8_t* from) {
   std::memcpy(to, &joined, sizeof joined);
 }
 
-/// The first `lines` of a whole panel.
+/// Writes the first `lines` lines of a panel from sixteen rows, one for each column.
 void PackWholeLines(WeightFormat format, const int8_t* rows, int64_t row_stride, int64_t lines, std::byte* panel,
                     const KernelTable& kernels) {
   if (format == WeightFormat::kI8) return kernels.pack_lines(rows, row_stride, lines, panel);
@@ -146,7 +146,7 @@ void PackScales(const PackedScales& scales, float* data, int64_t row_begin, int6
   for (int64_t row = row_begin; row < row_end; ++row, source += row_stride) {
     const Place place = PlaceOf(scales.n, scales.interleaved, row);
     float* to = data + place.panel * scales.groups * kPanelColumns + place.column;
-    // The last row of a matrix brings the panel's padding along.
+    // The last row of a matrix also writes zeros to the columns behind it.
     const int64_t last = row % rows == rows - 1 ? kPanelColumns - place.column : 1;
     for (int64_t g = 0; g < scales.groups; ++g) {
       to[g * kPanelColumns] = source[g * column_stride];

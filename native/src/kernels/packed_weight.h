@@ -7,15 +7,15 @@ namespace atb::kernels {
 
 /// Output columns of one panel: one AVX-512 register of f32, one AMX tile of columns.
 constexpr int64_t kPanelColumns = 16;
-/// Input channels of one bf16 tile: 16 rows of K-pairs, 1 KB, one AMX B tile.
+/// Input channels of one bf16 tile: 16 rows of pairs of channels, 1 KB. It is one AMX B tile.
 constexpr int64_t kTileK = 32;
-/// Input channels of one int8 tile: 16 rows of four channels, 1 KB.
+/// Input channels of one int8 tile: 16 rows of four channels (a quad), 1 KB. It is one AMX B tile.
 constexpr int64_t kIntegerTileK = 64;
-/// Groups of channels that share a scale are multiples of this, and at most kMaxGroup.
+/// The size of a group of channels that share a scale is a multiple of this, and at most kMaxGroup.
 constexpr int64_t kGroupStep = 32;
 constexpr int64_t kMaxGroup = 1024;
 
-/// How the panels of a packed weight hold its numbers. n is padded to whole panels and k as stated, with zeros.
+/// How the panels of a packed weight hold its numbers. Zeros pad n to whole panels, and k as each format says.
 enum class WeightFormat : uint8_t {
   /// bf16 [n/16][k/32][16 k-pairs][16 columns][2]: an AMX tile per 1 KB; k padded to 32.
   kBF16,
@@ -40,22 +40,23 @@ struct PackedWeight {
   int64_t panel_stride;  ///< Bytes from one panel to the next.
   const void* data;      ///< 64-byte aligned.
   bool interleaved;      ///< Panels alternate between rows [0, n/2) and [n/2, n) (gate, up), for a fused SwiGLU.
-  // Of integers, and only while they are multiplied: a weight is scale * integer, or scale * multiplier * integer.
-  int64_t group = 0;              ///< Channels that share a scale; 0: all of an output's.
+  // For formats of integers, and only while they are multiplied: a weight is scale * integer, or
+  // scale * multiplier * integer.
+  int64_t group = 0;              ///< Channels that share a scale; 0: all channels of an output share one.
   const float* scales = nullptr;  ///< [n] when group is 0 or there are multipliers, else [panels][groups][16 columns].
-  /// Of kI4, from -15 to 15: [panels][groups][16 columns]. A multiplier times an integer is one of 8 bits, so that sums
-  /// over all channels stay integers.
+  /// For kI4 only, from -15 to 15: [panels][groups][16 columns], or null. A multiplier times an int4 is an integer of
+  /// 8 bits, so that sums over all channels stay integers.
   const int8_t* multipliers = nullptr;
 };
 
-/// Scales [n, groups] of a grouped weight in the order of its panels: each a float, or the product of an output's scale
-/// and a multiplier.
+/// The scales [n, groups] of a weight with groups, in the order of its panels. Each is a float; or, with multipliers,
+/// the product of its output's scale and a multiplier.
 struct PackedScales {
   int64_t n;
   int64_t groups;
   int64_t panels;
   bool interleaved;
-  const float* data = nullptr;          ///< [panels][groups][16 columns], zeros where a panel has no row; or [n].
+  const float* data = nullptr;  ///< [panels][groups][16 columns], zeros where a panel has no row; [n] with multipliers.
   const int8_t* multipliers = nullptr;  ///< [panels][groups][16 columns], or null.
 };
 

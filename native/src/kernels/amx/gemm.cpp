@@ -1,49 +1,46 @@
+// Products with bf16 weights through AMX tiles. The loops for many rows, from the outside in (Wide):
+//
+//   for rows of activations that stay in L2            1 MB of them
+//     for 32 panels whose sums are kept together       only where the channels take several blocks
+//       for blocks of up to 2048 channels
+//         for pairs of panels                          16 + 16 columns of the result
+//           for row pairs                              32 rows                        RunPair
+//             for steps of 32 channels                 one tile of each panel         PairBlock
+//
+// Up to 16 rows, or as many at the end, take one tile of rows and all channels in one go (Narrow). Every output element
+// is one chain of tdpbf16ps over the input channels in order on either path: f32 sums may be stored and loaded again
+// between blocks of channels, which changes no bit.
 #include "kernels/simd/gemm.h"
+#include "kernels/amx/gemm_tiles.h"
 #include "kernels/amx/kernels.h"
 #include "kernels/amx/tiles.h"
 #include "kernels/avx512/kernels.h"
-#include "kernels/avx512/vec.h"
 
 namespace atb::kernels::amx {
 namespace {
 
-using avx512::Vec;
-using simd::Min;
-
-// Every output element is one chain of tdpbf16ps over the input channels in order, on all of the paths below: f32
-// accumulators may be stored and reloaded between blocks of channels, which changes no bit.
-
-/// Panels that up to 32 rows multiply at once. Two streams, each fetched one tile ahead right after a tile was used,
-/// reach the whole of the memory's bandwidth; six, or fetching before a tile is used, nine tenths.
+/// Panels that up to 16 rows multiply at once. Two streams, each fetched one tile ahead right after a tile was used,
+/// reach the whole of the memory's bandwidth; six streams, or fetching before a tile is used, nine tenths.
 constexpr int64_t kNarrowPanels = kFloatStreams;
 
-/// Rows of a pair of tiles.
-constexpr int64_t kPairRows = 32;
-/// Activations that stay in L2 (2 MB) while panels stream past them, two at a time: rows x channels of bf16. Weights
-/// are read once per block of rows, activations once per group of panels; this takes 3/4 of the time of the opposite
-/// order.
+/// Activations that stay in L2 (2 MB) while panels stream past them, two at a time: rows x channels of bf16. So weights
+/// are read once for each block of rows, and activations once for each 32 panels. The opposite order takes 4/3 of the
+/// time.
 constexpr int64_t kBlockBytes = 1024 * 1024;
 constexpr int64_t kBlockChannels = 2048;
-/// Rows and panels whose accumulators are kept when the channels take several blocks.
+/// Rows and panels whose sums are kept when the channels take several blocks.
 constexpr int64_t kKeptRows = 256;
 constexpr int64_t kKeptPanels = 32;
 
 struct Scratch {
-  /// Accumulators [2 panels][32 rows][16] of each pair of panels and of rows; without several blocks only the first
-  /// two, in turn.
+  /// Sums [2 panels][32 rows][16] of each pair of panels and each row pair. Where the channels are one block, all use
+  /// the first.
   float c[kKeptPanels / 2][kKeptRows / kPairRows][2][kPairRows][kPanelColumns];
   /// The last channels of 32 rows, padded with zeros to a whole tile.
   uint16_t tail[kPairRows][kTileK];
 };
 
-/// Activations of a block of rows: whole tiles where they are, the rest in the scratch.
-struct Activations {
-  const char* x;
-  int64_t stride;  ///< Bytes.
-  int64_t whole;   ///< Tiles of 32 channels that x has completely.
-  const char* tail;
-};
-
+/// Rows [row, row + rows) of the call; `scratch` takes the copy.
 Activations Rows(const GemmCall& call, int64_t row, int64_t rows, Scratch& scratch) {
   const int64_t k = call.weight->k;
   const int64_t rest = k % kTileK;
@@ -53,68 +50,6 @@ Activations Rows(const GemmCall& call, int64_t row, int64_t rows, Scratch& scrat
     memcpy(scratch.tail[r], x + r * call.x_stride + k - rest, static_cast<size_t>(rest) * 2);
   }
   return {reinterpret_cast<const char*>(x), call.x_stride * 2, k / kTileK, reinterpret_cast<const char*>(scratch.tail)};
-}
-
-/// The epilogue of one block, which is done between the tiles of the next: there it takes hardly any time, because
-/// tiles wait for tiles, or for memory.
-class DeferredEpilogue {
- public:
-  /// Rows of `panels` panels; c holds one panel's sums after the other's.
-  void Start(const GemmCall& call, int64_t row, int64_t rows, int64_t panel, int64_t panels, const float* c) {
-    const float* second = c + kPairRows * kPanelColumns;
-    parts_[0] = simd::Epilogue<Vec>(call, row, rows, panel, c, second);
-    if (panels == 2 && !call.swiglu) parts_[1] = simd::Epilogue<Vec>(call, row, rows, panel + 1, second, second);
-  }
-
-  /// Rows at a time so that `steps` steps do all.
-  void Spread(int64_t steps) {
-    const int64_t rows = parts_[0].left() + parts_[1].left();
-    rows_ = steps > 0 ? (rows + steps - 1) / steps : rows;
-    // Of SwiGLU two at least: its polynomial is loaded once for both.
-    if (parts_[1].left() == 0 && rows_ < 2) rows_ = 2;
-  }
-
-  void Step() {
-    for (simd::Epilogue<Vec>& part : parts_) {
-      if (part.left() > 0) return part.Some(Min(rows_, part.left()));
-    }
-  }
-
-  void Rest() {
-    for (simd::Epilogue<Vec>& part : parts_) {
-      if (part.left() > 0) part.Some(part.left());
-    }
-  }
-
- private:
-  simd::Epilogue<Vec> parts_[2];
-  int64_t rows_ = 0;
-};
-
-// --- Up to 16 rows: tiles 0 and 1 accumulate one panel each, 6 holds activations, 7 weights. ---
-
-/// P panels. Those behind them are fetched at last, so that they do not start cold.
-template <int P>
-void NarrowBlock(const Activations& a, const char* w, int64_t panel_stride, float* c, DeferredEpilogue& pending) {
-  ForTiles<P>([]<int I>() { Zero<I>(); });
-  const char* const last = w + panel_stride - kTileBytes;
-  const auto step = [=](const char* x, int64_t stride, const char* tile) {
-    const char* const next = tile == last ? w + P * panel_stride : tile + kTileBytes;
-    LoadTile<6>(x, stride);
-    ForTiles<P>([=]<int I>() {
-      LoadTile<7>(tile + I * panel_stride, kTileRowBytes);
-      MultiplyBF16<I, 6, 7>();
-      PrefetchTile(next + I * panel_stride);
-    });
-  };
-  pending.Spread(a.whole);
-  for (int64_t t = 0; t < a.whole; ++t) {
-    step(a.x + t * kTileRowBytes, a.stride, w + t * kTileBytes);
-    pending.Step();
-  }
-  if (w + a.whole * kTileBytes <= last) step(a.tail, kTileRowBytes, last);
-  pending.Rest();
-  ForTiles<P>([=]<int I>() { StoreTile<I>(c + I * kPairRows * kPanelColumns, kTileRowBytes); });
 }
 
 /// Rows [row, row + rows), at most 16 of them.
@@ -141,95 +76,14 @@ void Narrow(const GemmCall& call, int64_t row, int64_t rows, int64_t panel_begin
   pending.Rest();
 }
 
-// --- 17 to 32 rows at a time: tiles 0-3 accumulate 2 row tiles x 2 panels, 4-5 hold activations, 6-7 weights. ---
-
-struct PairCall {
-  const char* x;
-  int64_t x_stride;
-  const char* w;
-  int64_t panel_stride;
-  int64_t whole;     ///< Tiles of channels that x has completely.
-  const char* tail;  ///< One more, or null.
-  bool resume;       ///< c holds the sum of the channels before.
-  float* c;          ///< [P][32][16]
-  const char* out;   ///< Where the sums will go, rows out_bytes apart.
-  int64_t out_bytes;
-  int64_t out_rows;  ///< 0 while there are more channels to come.
-  const char* next;  ///< Lines of the weights to come: see L.
-  /// The next pair's activations, which are fetched into L2 where nobody has used them yet; or null.
-  const char* next_x;
-};
-
-/// In place of L: fetch the panels themselves, a tile ahead, into L1; behind the last tile those at `next`.
-constexpr int kNear = -1;
-
-/// One panel when P is 1. Each step fetches L lines at `next` into L2, after its own tiles: lines from afar would hold
-/// those up.
-template <int P, int L>
-void PairBlock(const PairCall& call, DeferredEpilogue& pending) {
-  constexpr int64_t kTileFloats = kTileRows * kPanelColumns;
-  float* const c = call.c;
-  if (call.resume) {
-    LoadTile<0>(c, kTileRowBytes);
-    LoadTile<2>(c + kTileFloats, kTileRowBytes);
-    if constexpr (P == 2) LoadTile<1>(c + 2 * kTileFloats, kTileRowBytes);
-    if constexpr (P == 2) LoadTile<3>(c + 3 * kTileFloats, kTileRowBytes);
-  } else {
-    ForTiles<4>([]<int I>() { Zero<I>(); });
-  }
-  const char* const last = call.w + (call.whole + (call.tail != nullptr) - 1) * kTileBytes;
-  const char* next = call.next;
-  const auto step = [stride = call.panel_stride, last, &next](const char* x, int64_t x_stride, const char* w) {
-    const char* const near = w == last ? next : w + kTileBytes;
-    LoadTile<4>(x, x_stride);
-    LoadTile<5>(x + kTileRows * x_stride, x_stride);
-    LoadTile<6>(w, kTileRowBytes);
-    if constexpr (L == kNear) PrefetchTile(near);
-    MultiplyBF16<0, 4, 6>();
-    MultiplyBF16<2, 5, 6>();
-    if constexpr (P == 2) {
-      LoadTile<7>(w + stride, kTileRowBytes);
-      if constexpr (L == kNear) PrefetchTile(near + stride);
-      MultiplyBF16<1, 4, 7>();
-      MultiplyBF16<3, 5, 7>();
-    }
-    if constexpr (L > 0) {
-#pragma GCC unroll 8
-      for (int i = 0; i < L; ++i) __builtin_prefetch(next + i * 64, 0, 2);
-      next += L * 64;
-    }
-  };
-  const char* x = call.x;
-  const char* w = call.w;
-  const char* next_x = call.next_x;
-  pending.Spread(call.whole);
-  for (int64_t t = 0; t < call.whole; ++t, x += kTileRowBytes, w += kTileBytes) {
-    if (next_x) {
-#pragma GCC unroll 8
-      for (int64_t r = 0; r < kPairRows; ++r) __builtin_prefetch(next_x + r * call.x_stride, 0, 2);
-      next_x += kTileRowBytes;
-    }
-    // The lines that the sums go to are a row apart, each a miss: a twentieth of the time, were they fetched then.
-    if (t < call.out_rows) PrefetchForWrite(call.out + t * call.out_bytes);
-    step(x, call.x_stride, w);
-    pending.Step();
-  }
-  if (call.tail) step(call.tail, kTileRowBytes, w);
-  pending.Rest();
-  StoreTile<0>(c, kTileRowBytes);
-  StoreTile<2>(c + kTileFloats, kTileRowBytes);
-  if constexpr (P == 2) StoreTile<1>(c + 2 * kTileFloats, kTileRowBytes);
-  if constexpr (P == 2) StoreTile<3>(c + 3 * kTileFloats, kTileRowBytes);
-}
-
-/// Runs the block of row pair `pair` of `pairs`. Many pairs share the fetching of the two panels at `next` (null:
-/// none): 32 lines for each tile of channels, each pair a run of lines that follow each other. One or two are bound by
-/// the memory themselves.
+/// Multiplies row pair number `pair` of `pairs`. Many row pairs share the fetching of the two panels at `next` (null:
+/// none): for each tile of channels these have 32 cache lines, of which each row pair fetches some that follow each
+/// other. One or two row pairs are bound by memory, and fetch their own tiles.
 void RunPair(PairCall call, int64_t panels, const char* next, int64_t pair, int64_t pairs, DeferredEpilogue& pending) {
   if (panels == 1) return PairBlock<1, 0>(call, pending);
   if (pairs <= 2) {
     call.next = call.w + 2 * call.panel_stride;
-    return PairBlock<2, kNear>(call, pending);
+    return PairBlock<2, kOwnTiles>(call, pending);
   }
   const int64_t lines = pairs < 8 ? 8 : pairs < 16 ? 4 : 2;
   const int64_t first = pair * lines;
@@ -254,7 +108,7 @@ void ConfigurePair(int64_t rows) {
   Configure(config);
 }
 
-/// Rows and channels of one block of activations.
+/// Rows and channels of the activations that stay in L2 together.
 struct ActivationBlock {
   int64_t rows;
   int64_t channels;
@@ -268,12 +122,12 @@ ActivationBlock ActivationBlockOf(int64_t k) {
   return {blocks > 1 ? Min(rows, kKeptRows) : rows, channels};
 }
 
-/// Rows [row, row + rows) in pairs of row tiles: every pair but the last is whole, the last has more than 16 rows.
+/// Rows [row, row + rows) in row pairs: every pair but the last is whole, the last has more than 16 rows.
 void Wide(const GemmCall& call, int64_t row, int64_t rows, int64_t panel_begin, int64_t panel_end, Scratch& scratch) {
   const PackedWeight& weight = *call.weight;
   const int64_t pairs = (rows + kPairRows - 1) / kPairRows;
   const bool ragged = rows % kPairRows != 0;
-  // One pair of row tiles stays in L2 whatever its channels, and reads its panels in one go.
+  // A single row pair stays in L2 however many channels it has, and reads its panels in one go.
   const int64_t block = pairs == 1 ? weight.k : ActivationBlockOf(weight.k).channels;
   const bool several = block < weight.k;
   const int64_t out_size = call.out_dtype == DType::kF32 ? 4 : 2;

@@ -12,8 +12,8 @@ namespace {
 /// A step between tile instructions is inlined whatever its size, so that its state stays in registers.
 #define ATB_INLINE __attribute__((always_inline))
 
-/// How far ahead of its reader int4 is fetched. Without fetching, 8 activation rows of w4a16 read 12.6 GB/s, with 512 to
-/// 4096 bytes 13.1.
+/// How far ahead of its reader int4 is fetched. Without fetching, 8 activation rows of w4a16 read 12.6 GB/s, with 512
+/// to 4096 bytes 13.1.
 constexpr int64_t kPrefetchBytes = 1024;
 
 /// Makes tile rows that hold 16 times each weight out of `lines` lines of int4: a mask keeps the upper halves, a shift
@@ -29,8 +29,8 @@ inline void ExpandLines(const char* from, int64_t lines, int8_t* to) {
 }
 
 /// Multiplies int4 by the multipliers of sixteen columns. There is no product of bytes, so that a 16-bit product has to
-/// be two products of 8 bits, which needs factors from 0 to 15 (15 * 15 < 256). For a multiplier m >= 0 an int4 x becomes
-/// (x + 8) * m - 8 m; for m < 0 it becomes (7 - x) * -m - 7 * -m. Both have the value x * m.
+/// be two products of 8 bits, which needs factors from 0 to 15 (15 * 15 < 256). For a multiplier m >= 0 an int4 x
+/// becomes (x + 8) * m - 8 m; for m < 0 it becomes (7 - x) * -m - 7 * -m. Both have the value x * m.
 struct ColumnMultipliers {
   __m512i flip;    ///< xor turns the four bits of x into those of x + 8 or of 7 - x.
   __m512i factor;  ///< |m| in 16-bit words.

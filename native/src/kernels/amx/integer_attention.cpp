@@ -29,8 +29,8 @@ static_assert(sizeof(Scratch) <= kAttendScratchBytes);
 /// Tiles 2 to 5 keep digits of queries: so many, for each 64 of head_dim.
 constexpr int64_t kKeptTiles = 4;
 
-/// How rows of digits make tiles: up to eight queries, high and low digits in turns, are the rows of one tile; more take
-/// a tile of high digits and a tile of low ones.
+/// How rows of digits make tiles: up to eight queries, high and low digits in turns, are the rows of one tile; more
+/// take a tile of high digits and a tile of low ones.
 struct Shape {
   int64_t halves;  ///< Tiles.
   int64_t rows;    ///< Of a tile.

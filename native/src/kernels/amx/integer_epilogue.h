@@ -1,5 +1,6 @@
 #pragma once
-// What becomes of the sums that tiles leave behind. Included by integer_gemm.cpp alone; everything has internal linkage.
+// What becomes of the sums that tiles leave behind. Included by integer_gemm.cpp alone; everything has internal
+// linkage.
 #include "kernels/amx/integer_plan.h"
 #include "kernels/avx512/integers.h"
 
@@ -35,8 +36,8 @@ class DeferredIntegerEpilogue {
  public:
   DeferredIntegerEpilogue(const GemmCall& call, const simd::DigitBlocks& blocks) : call_(call), blocks_(blocks) {}
 
-  /// Takes the complete sums of blocks [first, last), two panels for each block. Nothing of an earlier call may be left.
-  /// `scales` are those of the panels, [2][16].
+  /// Takes the complete sums of blocks [first, last), two panels for each block. Nothing of an earlier call may be
+  /// left. `scales` are those of the panels, [2][16].
   void Start(int64_t first, int64_t last, int64_t panel, int64_t panels, const float* scales, DigitSums (*sums)[2]) {
     block_ = first;
     row_ = 0;
@@ -57,9 +58,9 @@ class DeferredIntegerEpilogue {
     for (int64_t p = 0; p < panels_; ++p) {
       if (!scales_) {
         simd::ScaleRows<Vec>(call_, block.row + first, rows, Values(p, first));
-      } else if (call_.planes == 1) {
+      } else if (call_.digits.planes == 1) {
         JoinAndScale<1>(block, p, first, rows);
-      } else if (call_.planes == 2) {
+      } else if (call_.digits.planes == 2) {
         JoinAndScale<2>(block, p, first, rows);
       } else {
         JoinAndScale<3>(block, p, first, rows);
@@ -93,7 +94,7 @@ class DeferredIntegerEpilogue {
       for (int plane = 0; plane < Planes; ++plane)
         digits[plane] = _mm512_load_si512((*sums_)[panel][plane * block.rows + r]);
       const Vec value = Fma(avx512::Join<Planes>(digits), scale, Vec::Zero());
-      (value * Vec::Set1(call_.x_scales[block.row + r] * factor)).Store(Values(panel, r));
+      (value * Vec::Set1(call_.digits.scales[block.row + r] * factor)).Store(Values(panel, r));
     }
   }
 

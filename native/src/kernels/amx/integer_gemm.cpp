@@ -217,7 +217,7 @@ class IntegerProduct {
         RunSteps<P, kHalf>(block, own, k / kStep, (end + kStep - 1) / kStep, false, side_work_, scratch_.group);
         for (int64_t p = 0; p < P; ++p) {
           const float* scales = pair.scales.data + p * pair.scales.stride + k / channels * kPanelColumns;
-          AddGroup(call_.planes, scratch_.group[p], block.rows, scales, reinterpret_cast<float*>(sums[p]));
+          AddGroup(call_.digits.planes, scratch_.group[p], block.rows, scales, reinterpret_cast<float*>(sums[p]));
         }
       }
     });
@@ -268,7 +268,7 @@ class IntegerProduct {
 static_assert(sizeof(Scratch) <= kGemmScratchBytes && avx512::kGemmScratchBytes <= kGemmScratchBytes);
 
 void IntegerGemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* memory) {
-  if (call.m * call.planes <= kVectorDigitRows) return avx512::IntegerGemm(call, panel_begin, panel_end, memory);
+  if (call.m * call.digits.planes <= kVectorDigitRows) return avx512::IntegerGemm(call, panel_begin, panel_end, memory);
   Scratch& scratch = *static_cast<Scratch*>(memory);
   const int64_t count = simd::DigitBlocks(call).count, most = MostBlocks(*call.weight);
   for (int64_t b = 0; b < count; b += most)

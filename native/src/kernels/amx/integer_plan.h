@@ -16,10 +16,10 @@ using simd::Min;
 /// Digit rows of a block: they fill two tiles.
 constexpr int64_t kBlockDigitRows = 2 * kTileRows;
 
-/// Up to this many digit rows the vector kernel of AVX-512 is as fast as tiles or faster: it reads int8 at 17.4 GB/s
-/// (1 row) to 16.9 (3 rows) and tiles at 16.8 to 16.2; with 2 rows it reads int4 at 17.0 and tiles at 14.5. Beyond, its
-/// time grows with each row while a tile takes 16 rows at once: with 6 rows of int4 it is 11.9 against 14.3, with 8 rows
-/// of int8 12.6 against 15.0.
+/// Up to this many digit rows the vector kernel of AVX-512 is as fast as tiles or faster: it reads int8 at 17.4 GB/s (1
+/// row) to 16.9 (3 rows) and tiles at 16.8 to 16.2; with 2 rows it reads int4 at 17.0 and tiles at 14.5. Beyond, its
+/// time grows with each row while a tile takes 16 rows at once: with 6 rows of int4 it is 11.9 against 14.3, with 8
+/// rows of int8 12.6 against 15.0.
 constexpr int64_t kVectorDigitRows = 3;
 
 /// Digits that are multiplied while a weight tile is in L1 or L2 come from L2 themselves, and may fill half of it; the
@@ -30,8 +30,9 @@ constexpr int64_t kDigitBytes = 1024 * 1024;
 /// sums of each pair of panels and block take 4 KB of the scratch.
 constexpr int64_t kMaxBlocks = 64;
 
-/// Channels that are multiplied before the next panels come, where k is larger: a slice of them. 32 digit rows of a slice
-/// are 128 KB, so that 8 blocks fill kDigitBytes; as many bytes are the tiles that a pair of panels of int4 expands to.
+/// Channels that are multiplied before the next panels come, where k is larger: a slice of them. 32 digit rows of a
+/// slice are 128 KB, so that 8 blocks fill kDigitBytes; as many bytes are the tiles that a pair of panels of int4
+/// expands to.
 constexpr int64_t kSliceChannels = 4096;
 /// While channels take several slices, the sums of this many blocks and panels are kept: 16 pairs of panels times
 /// 8 blocks times 4 KB are 512 KB.
@@ -42,16 +43,16 @@ static_assert(kKeptBlocks * kBlockDigitRows * kSliceChannels == kDigitBytes);
 /// Panels of a set, which one or two digit blocks fetch into L2 side by side. Two blocks of 16 w8a16 rows and a weight
 /// [9728, 896]: 2 panels 10.6 GB/s, 4 panels 12.1, 8 panels 13.0. A single stream from memory reaches 60 % of its speed.
 constexpr int64_t kSetPanels = 8;
-/// The most bytes of such a set: while it is used the next one comes, so that it takes this much of L2 twice. 64 KB (two
-/// panels of 2048 channels): 9.9 GB/s, 128 KB: 10.9, 256 KB: 11.8; more changes nothing.
+/// The most bytes of such a set: while it is used the next one comes, so that it takes this much of L2 twice. 64 KB
+/// (two panels of 2048 channels): 9.9 GB/s, 128 KB: 10.9, 256 KB: 11.8; more changes nothing.
 constexpr int64_t kSetBytes = 256 * 1024;
 
-/// Steps of int4 with multipliers after which the next block multiplies the same expanded tiles. All blocks together hide
-/// the expansion of a burst only when it is long enough: 4 steps 970 GFLOP/s, 16 steps 1070, 32 steps 1240, 128 steps
-/// 1250. The tiles of 32 steps, and of 2 more that are made ahead, of two panels are 68 KB.
+/// Steps of int4 with multipliers after which the next block multiplies the same expanded tiles. All blocks together
+/// hide the expansion of a burst only when it is long enough: 4 steps 970 GFLOP/s, 16 steps 1070, 32 steps 1240, 128
+/// steps 1250. The tiles of 32 steps, and of 2 more that are made ahead, of two panels are 68 KB.
 constexpr int64_t kExpandedBurst = 32;
-/// Steps after which the other one of two blocks multiplies the same tiles, so that neither waits for memory long: 1 step
-/// 9.7 GB/s, 2 steps 11.0, 4 or 8 steps 11.6. (16 steps are slower, 8 to 10, and 32 as fast as 8.)
+/// Steps after which the other one of two blocks multiplies the same tiles, so that neither waits for memory long: 1
+/// step 9.7 GB/s, 2 steps 11.0, 4 or 8 steps 11.6. (16 steps are slower, 8 to 10, and 32 as fast as 8.)
 constexpr int64_t kShortBurst = 8;
 
 /// How scales enter a product, which decides how tiles are multiplied.

@@ -4,16 +4,17 @@
 namespace atb::kernels::amx {
 
 void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);
-/// The same for a weight of integers.
+/// Gemm for a weight of integers.
 void IntegerGemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);
 constexpr int64_t kGemmScratchBytes = 680 * 1024;
-/// Panels of integers, and of bf16, that a few rows multiply side by side.
+/// Panels of integers that few rows multiply side by side.
 constexpr int64_t kGemmStreams = 6;
+/// Panels of bf16 that few rows multiply side by side.
 constexpr int64_t kFloatStreams = 2;
 
-/// bf16 and integers through tiles; other dtypes as in AVX-512.
+/// bf16 and integers go through tiles, other dtypes through AVX-512.
 void Attend(const AttendCall& call, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch);
-/// The same for a cache of integers.
+/// Attend for a cache of integers.
 void AttendIntegers(const AttendCall& call, int64_t key_begin, int64_t key_end, const AttendPartial& out,
                     void* scratch);
 constexpr int64_t kAttendScratchBytes = 64 * 1024;

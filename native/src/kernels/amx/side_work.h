@@ -3,8 +3,8 @@
 // other, and each takes 16 cycles or more; other instructions run beside them for nothing. Included by integer_gemm.cpp
 // alone; everything has internal linkage.
 //
-// A step (integer_steps.h) calls Between<I>() at its I-th of 8 places, of which a step with a single panel has the first
-// 5, and EndStep() after all of them.
+// A step (integer_steps.h) calls Between<I>() at its I-th of 8 places, of which a step with a single panel has the
+// first 5, and EndStep() after all of them.
 #include "kernels/amx/int4_tiles.h"
 #include "kernels/amx/integer_epilogue.h"
 
@@ -47,8 +47,8 @@ struct SideWork {
   }
 };
 
-/// Also fetches the weights of a pair of panels into L1: each tile right after the one before it has been used, and after
-/// the last one the first tile of the panels that follow.
+/// Also fetches the weights of a pair of panels into L1: each tile right after the one before it has been used, and
+/// after the last one the first tile of the panels that follow.
 struct FetchTilesAhead : SideWork {
   const char* tile;
   int64_t tile_panel_stride;

@@ -3,8 +3,8 @@
 
 namespace atb::kernels::amx {
 
-/// 2 x 2 blocks of tiles: four pairs of row tiles against four pairs of panels of 2048 channels. Each block's sums are
-/// stored.
+/// Blocks of 2 x 2 tiles of sums, as products have them: four row pairs times four pairs of panels, 2048 channels each.
+/// The sums of each block are stored.
 int64_t Yardstick(const void* memory) {
   constexpr int64_t kSteps = 64, kPanel = kSteps * kTileBytes, kPairs = 4, kBlocks = 200;
   static_assert(4 * kPairs * kPanel == kYardstickBytes);

@@ -2,8 +2,8 @@
 #include "kernels/avx2/kernels.h"
 #include "kernels/avx2/vec.h"
 
-// Digits and weights are widened to 16 bits, four channels of four columns to a register: vpmaddwd adds pairs of
-// products, which cannot overflow. An accumulator holds two partial sums of each column.
+// Digits and weights are widened to 16 bits, four channels of four columns in a register. vpmaddwd adds pairs of
+// products, which cannot overflow; so an accumulator holds two partial sums of each column.
 
 namespace atb::kernels::avx2 {
 namespace {
@@ -11,26 +11,28 @@ namespace {
 using simd::Min;
 
 constexpr int64_t kPanels = kGemmStreams;
-/// Rows of digits that are multiplied at once, at most: four accumulators each.
+/// The most digit rows that are multiplied at once: each takes four accumulators of the 16 registers.
 constexpr int kDigitRows = 3;
-/// Channels of one step, and of a piece of a panel: panels take turns piece by piece, so that several are read at a
-/// time.
+/// Channels of one step.
 constexpr int64_t kStep = kGroupStep;
+/// Steps of one panel after which the next panel is multiplied. Panels take turns, so that memory is read in several
+/// streams.
 constexpr int64_t kPieceSteps = 8;
 
+/// The sums of a digit row and one panel.
 struct PartialSums {
-  __m256i columns[4];  ///< Of columns 4 i .. 4 i + 3.
+  __m256i columns[4];  ///< Register i holds two partial sums of each of columns 4 i .. 4 i + 3.
 };
 
 struct alignas(64) Scratch {
   PartialSums sums[kPanels][kDigitRows];
-  int32_t totals[kPanels][kDigitRows][kPanelColumns];  ///< Of multiplied groups.
+  int32_t totals[kPanels][kDigitRows][kPanelColumns];  ///< Sums over groups, each times its multiplier.
   float c[kPanels][kDigitRows][kPanelColumns];
   float scales[kPanels][kPanelColumns];
   int16_t x[kDigitRows][kPieceSteps * kStep];
 };
 
-/// Widens four columns of the quads in a line of a panel.
+// I8 and I4 widen four columns of a line of a panel: kQuads registers with a quad of channels for each column.
 struct I8 {
   static constexpr int kQuads = 1;
   static void Load(const char* line, __m256i* quads) {
@@ -38,7 +40,8 @@ struct I8 {
   }
 };
 
-/// Sixteenfold: the upper half of each byte, then the lower one shifted there.
+/// The int4 become 16 times as large: the lower halves of the bytes are shifted to the upper halves, then the upper
+/// halves are taken as they are.
 struct I4 {
   static constexpr int kQuads = 2;
   static void Load(const char* line, __m256i* quads) {
@@ -94,7 +97,7 @@ struct Int32x16 {
   Vec Floats() const { return {_mm256_cvtepi32_ps(lo), _mm256_cvtepi32_ps(hi)}; }
 };
 
-/// Sums of columns i and i + 1 of four, each in order.
+/// The sums of the eight columns of two registers, in order.
 inline __m256i Columns(__m256i a, __m256i b) { return _mm256_permute4x64_epi64(_mm256_hadd_epi32(a, b), 0xD8); }
 
 inline Int32x16 Columns(const PartialSums& sums) {
@@ -112,7 +115,7 @@ void AddScaled(Digit digit, const float* scales, float (*c)[kPanelColumns]) {
   }
 }
 
-/// totals[t] += multipliers * the sums of a group, which are sixteenfold.
+/// totals[t] += multipliers * the sums of a group, which are 16 times too large.
 template <int T>
 void AddMultiplied(const PartialSums* sums, const int8_t* multipliers, int32_t (*totals)[kPanelColumns]) {
   const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(multipliers));
@@ -135,7 +138,7 @@ inline void Widen(const int8_t* digits, int16_t* out) {
   }
 }
 
-/// Rows [row, row + R) of a block against `panels` panels.
+/// Multiplies rows [row, row + R) of a block by `panels` panels.
 template <class F, int Planes, int R>
 void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t row, int64_t panel, int64_t panels,
                   Scratch& scratch) {
@@ -204,9 +207,9 @@ void Multiply(const GemmCall& call, int64_t panel_begin, int64_t panel_end, Scra
     const int64_t panels = Min(kPanels, panel_end - panel);
     for (int64_t b = 0; b < blocks.count; ++b) {
       const simd::DigitBlock block(call, blocks, b);
-      if (call.planes == 1) MultiplyBlock<F, 1>(call, block, panel, panels, scratch);
-      if (call.planes == 2) MultiplyBlock<F, 2>(call, block, panel, panels, scratch);
-      if (call.planes == 3) MultiplyBlock<F, 3>(call, block, panel, panels, scratch);
+      if (call.digits.planes == 1) MultiplyBlock<F, 1>(call, block, panel, panels, scratch);
+      if (call.digits.planes == 2) MultiplyBlock<F, 2>(call, block, panel, panels, scratch);
+      if (call.digits.planes == 3) MultiplyBlock<F, 3>(call, block, panel, panels, scratch);
     }
   }
 }

@@ -139,7 +139,8 @@ inline float ReduceMax(Vec a) {
   return _mm_cvtss_f32(_mm_max_ss(pair, _mm_movehdup_ps(pair)));
 }
 
-/// Lane i: the lanes of v[i] joined by `op`, i with i + 8 first, then with i + 4, i + 2 and i + 1: as ReduceAdd does it.
+/// Lane i: the lanes of v[i] joined by `op`, i with i + 8 first, then with i + 4, i + 2 and i + 1: as ReduceAdd does
+/// it.
 template <class Op>
 inline Vec ReduceEach(const Vec (&v)[16], Op op) {
   Vec eighths[4];  // In quarter q of the r-th: what is left of v[4 * q + r].

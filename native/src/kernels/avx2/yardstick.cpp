@@ -5,7 +5,7 @@
 
 namespace atb::kernels::avx2 {
 
-/// Six rows against a panel of f32: six sums of sixteen in registers, the rows broadcast.
+/// Six rows times a panel of f32: six sums of sixteen lanes in registers, and the rows are broadcast.
 int64_t Yardstick(const void* memory) {
   constexpr int kRows = 6;
   constexpr int64_t kSteps = 2048, kPanel = kSteps * 64, kRow = kSteps * 4, kBlocks = 64;
@@ -25,7 +25,7 @@ int64_t Yardstick(const void* memory) {
       }
     }
   }
-  float used = 0;  // The sums must be wanted.
+  float used = 0;  // Else the compiler would drop the sums.
   for (const Vec& sum : sums) used += _mm256_cvtss_f32(sum.lo) + _mm256_cvtss_f32(sum.hi);
   volatile float sink = used;
   (void)sink;

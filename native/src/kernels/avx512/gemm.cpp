@@ -5,8 +5,8 @@
 namespace atb::kernels::avx512 {
 namespace {
 
-/// Pairs of bf16 through vdpbf16ps, which adds the odd channel's product first, then the even one's, each step rounded,
-/// subnormals as zero.
+/// Pairs of bf16 through vdpbf16ps. It adds the product of the odd channel first and then that of the even channel; it
+/// rounds after each, and takes subnormals for zero.
 struct BF16Format {
   static constexpr int64_t kStep = 2;
   static constexpr int64_t kBytes = 64;
@@ -19,7 +19,7 @@ struct BF16Format {
     return {
         _mm512_dpbf16_ps(acc.v, reinterpret_cast<__m512bh>(w), reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair)))};
   }
-  /// The last channel of an odd number is copied, lest its pair reach into the next row.
+  /// An odd number of channels is copied, since the pair of the last channel would reach into the next row.
   static bool Direct(int64_t channels) { return channels % 2 == 0; }
   static void Convert(const char* x, int64_t channels, float* out) {
     char* to = reinterpret_cast<char*>(out);

@@ -1,8 +1,8 @@
 #include "kernels/avx512/integers.h"
 #include "kernels/avx512/kernels.h"
 
-// vpdpbusd multiplies unsigned bytes by signed ones. The weights are the unsigned ones, 128 too large; 128 times the
-// sum of the digits is what each accumulator starts below zero.
+// vpdpbusd multiplies unsigned bytes by signed ones. Weights are made unsigned by adding 128. So a sum of products
+// comes out too large by 128 times the sum of the digits, and each accumulator starts below zero by as much.
 
 namespace atb::kernels::avx512 {
 namespace {
@@ -10,9 +10,9 @@ namespace {
 using simd::Min;
 
 constexpr int64_t kPanels = kGemmStreams;
-/// Rows of digits that are multiplied at once, at most.
+/// The most digit rows that are multiplied at once.
 constexpr int kDigitRows = 6;
-/// Sixteen-lane accumulators beside weights and digits.
+/// Accumulators that fit the 32 registers beside weights and constants.
 constexpr int kAccumulators = 24;
 /// Channels of one step: half a tile.
 constexpr int64_t kStep = kGroupStep;
@@ -22,21 +22,22 @@ static_assert(kStep * 2 == kIntegerTileK);
 
 struct alignas(64) Scratch {
   float c[kPanels][kDigitRows][kPanelColumns];
-  int32_t sums[kPanels][kDigitRows][kPanelColumns];  ///< Of multiplied groups.
+  int32_t sums[kPanels][kDigitRows][kPanelColumns];  ///< Sums over groups, each times its multiplier.
   float scales[kPanels][kPanelColumns];
 };
 
-/// How a group of channels ends, of panels side by side: with its scales, or with its multipliers.
+/// What the sums of a group of channels are multiplied by, for panels side by side: scales, or multipliers.
 struct GroupEnd {
   const float* scales;
   int64_t scale_stride;
-  const int8_t* multipliers;  ///< Or null.
+  const int8_t* multipliers;  ///< Null where there are scales.
   int64_t multiplier_stride;
-  int64_t multipliers_ahead;  ///< What to fetch of them: so many bytes further.
-  int64_t next;               ///< Bytes from the end of a panel to that which is read in its place after it.
+  int64_t multipliers_ahead;  ///< Bytes from the multipliers to those that are fetched now.
+  int64_t next;               ///< Bytes from the end of a panel to the panel that is read in its place after it.
 };
 
-/// How a format's bytes become unsigned ones, 128 too large: one line of 64 bytes is kQuads quads of channels.
+// I8 and I4 say how a line of a panel, 64 bytes, becomes unsigned bytes, 128 too large: kQuads registers with a quad of
+// channels for each of 16 columns.
 struct I8 {
   static constexpr int kQuads = 1;
   static void Load(const char* line, __m512i* quads) {
@@ -44,7 +45,8 @@ struct I8 {
   }
 };
 
-/// Sixteenfold: the upper half of each byte, then the lower one shifted there. (x & 0xF0) ^ 0x80 is one instruction.
+/// The int4 become 16 times as large: the lower halves of the bytes are shifted to the upper halves, then the upper
+/// halves are taken as they are. (x & 0xF0) ^ 0x80 is one instruction.
 struct I4 {
   static constexpr int kQuads = 2;
   static void Load(const char* line, __m512i* quads) {
@@ -59,7 +61,7 @@ struct I4 {
   }
 };
 
-/// Digits of some rows of a block: line t of step s is 32 bytes at rows[t] + At(s).
+/// Some digit rows of a block: step s of row t is 32 bytes at rows[t] + At(s).
 template <int T>
 struct DigitRows {
   const int8_t* rows[T];
@@ -67,7 +69,7 @@ struct DigitRows {
   int64_t At(int64_t step) const { return step / 2 * stride + step % 2 * kStep; }
 };
 
-/// 128 times the sum of a line's digits over steps [begin, end), in every lane.
+/// 128 times the sum of the digits of row t over steps [begin, end), in every lane.
 template <int T>
 __m512i Excess(const DigitRows<T>& x, int t, int64_t begin, int64_t end) {
   __m256i sums = _mm256_setzero_si256();
@@ -80,7 +82,7 @@ __m512i Excess(const DigitRows<T>& x, int t, int64_t begin, int64_t end) {
   return _mm512_broadcastd_epi32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xB1)));
 }
 
-/// sums[p] += multipliers * the sums of a group, which are sixteenfold.
+/// sums[t] += multipliers * the sums of a group, which are 16 times too large.
 template <int T>
 inline void AddMultiplied(const __m512i (&acc)[T], const int8_t* multipliers, int32_t (*sums)[kPanelColumns]) {
   const __m512i multiplier = _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(multipliers)));
@@ -90,7 +92,7 @@ inline void AddMultiplied(const __m512i (&acc)[T], const int8_t* multipliers, in
   }
 }
 
-/// c[r] += scale * the numbers whose digits were summed: the first digits of R rows, then the second ones.
+/// c[r] += scale * the numbers whose digits were summed. `acc` has the highest digits of R rows, then the next digits.
 template <int Planes, int R>
 inline void AddScaled(const __m512i* acc, Vec scale, float (*c)[kPanelColumns]) {
   for (int r = 0; r < R; ++r) {
@@ -100,7 +102,7 @@ inline void AddScaled(const __m512i* acc, Vec scale, float (*c)[kPanelColumns]) 
   }
 }
 
-/// Adds the products of steps [begin, end), one group, of P panels from `first` on.
+/// Adds the products of steps [begin, end), which are one group, of P panels from `first` on.
 template <class F, int Planes, int R, int P>
 void Accumulate(const DigitRows<Planes * R>& x, const __m512i* excess, const char* w, int64_t panel_stride, int64_t begin,
                 int64_t end, const GroupEnd& group, int64_t first, Scratch& scratch) {
@@ -118,7 +120,7 @@ void Accumulate(const DigitRows<Planes * R>& x, const __m512i* excess, const cha
   }
   for (int64_t s = begin; s < end; ++s) {
     const int64_t at = x.At(s);
-    // Behind a panel's end, what comes after it is fetched: it would start cold.
+    // Near the end of a panel the panel that comes after it is fetched, which would start with misses otherwise.
     const bool ends = s * kLineSteps * 64 + kPrefetchBytes >= panel_stride;
     const int64_t ahead = kPrefetchBytes + (ends ? group.next : 0);
     for (int64_t line = 0; line < kLineSteps; ++line, w += 64) {
@@ -149,7 +151,7 @@ void Accumulate(const DigitRows<Planes * R>& x, const __m512i* excess, const cha
   }
 }
 
-/// Accumulate over panels [first, panels), as many at once as the registers hold.
+/// Accumulate for panels [first, panels), as many at once as the registers hold.
 template <class F, int Planes, int R, int P>
 void AccumulatePanels(const DigitRows<Planes * R>& x, const __m512i* excess, const char* w, int64_t panel_stride,
                       int64_t begin, int64_t end, const GroupEnd& group, int64_t first, int64_t panels,
@@ -159,14 +161,15 @@ void AccumulatePanels(const DigitRows<Planes * R>& x, const __m512i* excess, con
       Accumulate<F, Planes, R, P>(x, excess, w, panel_stride, begin, end, group, first, scratch);
   }
   if constexpr (P > 1) {
-    // Eight panels, six as tiles have them, or fewer.
+    // Eight panels; six, which AMX hands over; or fewer.
     constexpr int kFewer = P == 8 ? 6 : P == 6 ? 4 : P / 2;
     if (panels > first)
       AccumulatePanels<F, Planes, R, kFewer>(x, excess, w, panel_stride, begin, end, group, first, panels, scratch);
   }
 }
 
-/// Rows [row, row + R) of a block against `panels` panels, all groups; c and sums must be zero. `more`: panels follow.
+/// Multiplies rows [row, row + R) of a block by `panels` panels, all groups of them. c and sums must be zero. `more`
+/// says that panels follow.
 template <class F, int Planes, int R>
 void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t row, int64_t panel, int64_t panels,
                   bool more, Scratch& scratch) {
@@ -234,9 +237,9 @@ void Multiply(const GemmCall& call, int64_t panel_begin, int64_t panel_end, Scra
     const bool more = panel + panels < panel_end;
     for (int64_t b = 0; b < blocks.count; ++b) {
       const simd::DigitBlock block(call, blocks, b);
-      if (call.planes == 1) MultiplyBlock<F, 1>(call, block, panel, panels, more, scratch);
-      if (call.planes == 2) MultiplyBlock<F, 2>(call, block, panel, panels, more, scratch);
-      if (call.planes == 3) MultiplyBlock<F, 3>(call, block, panel, panels, more, scratch);
+      if (call.digits.planes == 1) MultiplyBlock<F, 1>(call, block, panel, panels, more, scratch);
+      if (call.digits.planes == 2) MultiplyBlock<F, 2>(call, block, panel, panels, more, scratch);
+      if (call.digits.planes == 3) MultiplyBlock<F, 3>(call, block, panel, panels, more, scratch);
     }
   }
 }

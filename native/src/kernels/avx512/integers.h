@@ -6,7 +6,7 @@
 namespace atb::kernels::avx512 {
 namespace {
 
-/// Numbers out of the sums of their digits: sums[plane].
+/// Joins the sums of digits, sums[plane], to the sums of the numbers: the digits are to base 256.
 template <int Planes>
 inline Vec Join(const __m512i* sums) {
   Vec value{_mm512_cvtepi32_ps(sums[0])};

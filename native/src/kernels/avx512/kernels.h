@@ -18,7 +18,7 @@ float Quantize(const void* x, DType dtype, int64_t k, int planes, int8_t* out, i
 float QuantizeInt4(const float* x, int64_t k, int64_t group, int8_t* out, int8_t* multipliers);
 void PackLines(const void* rows, int64_t row_stride, int64_t units, void* out);
 void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);
-/// The same for a weight of integers.
+/// Gemm for a weight of integers.
 void IntegerGemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);
 constexpr int64_t kGemmScratchBytes = 12 * 1024;
 constexpr int64_t kGemmStreams = 8;

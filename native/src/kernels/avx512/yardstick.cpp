@@ -5,7 +5,7 @@
 
 namespace atb::kernels::avx512 {
 
-/// Six rows against four panels by vdpbf16ps: 24 sums in registers, the rows broadcast.
+/// Six rows times four panels by vdpbf16ps: 24 sums in registers, and the rows are broadcast.
 int64_t Yardstick(const void* memory) {
   constexpr int kRows = 6, kPanels = 4;
   constexpr int64_t kSteps = 1024, kPanel = kSteps * 64, kRow = kSteps * 4, kBlocks = 64;
@@ -28,7 +28,7 @@ int64_t Yardstick(const void* memory) {
       }
     }
   }
-  float used = 0;  // The sums must be wanted.
+  float used = 0;  // Else the compiler would drop the sums.
   for (auto& panel : sums) {
     for (__m512 sum : panel) used += _mm512_cvtss_f32(sum);
   }

@@ -14,22 +14,22 @@ int32_t WeightAt(const PackedWeight& weight, int64_t panel, int64_t column, int6
   return (i % 8 < 4 ? static_cast<int8_t>(both * 16) : both) >> 4;
 }
 
-/// Digit `plane` of channel i of a row.
+/// Digit `plane` of channel i of an activation row.
 int32_t DigitAt(const GemmCall& call, int64_t row, int plane, int64_t i) {
-  const int64_t block_rows = kBlockRows[call.planes];
+  const int64_t block_rows = kBlockRows[call.digits.planes];
   const int64_t first = row / block_rows * block_rows;
   const int64_t rows = std::min(block_rows, call.m - first);
   const int64_t tiles = (call.weight->k + kIntegerTileK - 1) / kIntegerTileK;
-  const auto* block = static_cast<const int8_t*>(call.x) + first * call.planes * tiles * kIntegerTileK;
-  const int64_t digits = (i / kIntegerTileK * call.planes + plane) * rows + row - first;
+  const auto* block = call.digits.blocks + first * call.digits.planes * tiles * kIntegerTileK;
+  const int64_t digits = (i / kIntegerTileK * call.digits.planes + plane) * rows + row - first;
   return block[digits * kIntegerTileK + i % kIntegerTileK];
 }
 
 }  // namespace
 
-/// Sums are exact in integers, one for each digit. With multipliers there is one over all channels, else one for each
-/// group: digits are joined, scaled and added up group by group, in f32. Every table rounds at these places and no
-/// others, so that all give the same bits.
+/// The sums of each digit are exact integers: over all channels where an output has one scale, else over each group.
+/// The sums of the digits are joined to a number, which is multiplied by the scale and added to the groups before, in
+/// f32. Every table rounds at these places and at no others, so that all give the same bits.
 float IntegerDot(const GemmCall& call, int64_t row, int64_t panel, int64_t column) {
   const PackedWeight& weight = *call.weight;
   const int64_t groups = GroupsOf(weight.k, weight.group);
@@ -39,7 +39,7 @@ float IntegerDot(const GemmCall& call, int64_t row, int64_t panel, int64_t colum
   for (int64_t first = 0; first < weight.k; first += one ? weight.k : weight.group) {
     const int64_t end = one ? weight.k : std::min(weight.k, first + weight.group);
     float sum = 0;
-    for (int plane = 0; plane < call.planes; ++plane) {
+    for (int plane = 0; plane < call.digits.planes; ++plane) {
       int32_t products = 0;
       for (int64_t i = first; i < end; ++i) {
         const int32_t multiplier = weight.multipliers ? weight.multipliers[at(i / weight.group)] : 1;
@@ -50,7 +50,7 @@ float IntegerDot(const GemmCall& call, int64_t row, int64_t panel, int64_t colum
     const float scale = one ? weight.scales[PanelRow(weight, panel) + column] : weight.scales[at(first / weight.group)];
     value = std::fma(sum, scale, value);
   }
-  return value * call.x_scales[row];
+  return value * call.digits.scales[row];
 }
 
 }  // namespace atb::kernels::reference

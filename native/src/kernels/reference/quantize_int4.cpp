@@ -8,7 +8,8 @@
 namespace atb::kernels::reference {
 namespace {
 
-/// Sums are kept in so many parts, as vectors keep them, and these are added pairwise: then all tables choose alike.
+/// A sum of errors is kept in 16 parts, as vectors keep it, and the parts are added in pairs: so all tables round
+/// alike, and choose the same multipliers.
 constexpr int64_t kLanes = 16;
 constexpr float kTinyWeight = 0x1p-100f;
 constexpr float kExtremes[] = {-8.0f, -9.0f, 7.0f};

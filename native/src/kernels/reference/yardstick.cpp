@@ -2,7 +2,7 @@
 
 namespace atb::kernels::reference {
 
-/// A row against a panel of f32.
+/// A row times panels of f32.
 int64_t Yardstick(const void* memory) {
   constexpr int64_t kSteps = 1024, kBlocks = 16;
   static_assert(kBlocks * kSteps * 64 == kYardstickBytes);
@@ -14,7 +14,7 @@ int64_t Yardstick(const void* memory) {
       for (int c = 0; c < 16; ++c) sums[c] += row[s] * panel[s * 16 + c];
     }
   }
-  float used = 0;  // The sums must be wanted.
+  float used = 0;  // Else the compiler would drop the sums.
   for (float sum : sums) used += sum;
   volatile float sink = used;
   (void)sink;

@@ -66,8 +66,8 @@ struct Piece {
 
 /// Fetches memory in the order in which decode reads it: a piece's keys, its values, the next piece's keys. It begins
 /// P::kAhead cache lines before the products, which fetch P::kPart of 32 lines that they read; the rest comes while
-/// probabilities are made, when memory would be idle. The tiles of a prompt find keys and values in L2 and fetch nothing.
-/// P is a Piece.
+/// probabilities are made, when memory would be idle. The tiles of a prompt find keys and values in L2 and fetch
+/// nothing. P is a Piece.
 template <class P>
 class Stream {
  public:

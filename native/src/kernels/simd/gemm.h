@@ -11,7 +11,7 @@ namespace {
 
 inline int64_t Min(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/// The sums of one panel (with swiglu also of the next, `up`): f32 [rows][16], rows `stride` floats apart.
+/// The sums of one panel, and with swiglu those of the next panel, `up`: f32 [rows][16], rows `stride` floats apart.
 template <class V>
 struct PanelSums {
   const float* c;
@@ -21,7 +21,7 @@ struct PanelSums {
   V up_bias;
 };
 
-/// One kind of epilogue: out[at + r * out_stride ...] of `width` columns.
+/// One kind of epilogue: writes `width` columns of row r to element at + r * out_stride of the result.
 template <class V, DType kOut, bool kSwiglu, bool kResidual>
 void FinishRows(const GemmCall& call, int64_t rows, int64_t at, int64_t width, const PanelSums<V>& sums) {
   const int64_t out_stride = call.out_stride;
@@ -35,7 +35,7 @@ void FinishRows(const GemmCall& call, int64_t rows, int64_t at, int64_t width, c
       StoreAs(value, out, kOut, i, n);
     }
   };
-  // Whole panels get a loop of their own, without the masks.
+  // Whole panels get a loop of their own, which needs no masks.
   width == kLanes ? each(kLanes) : each(width);
 }
 
@@ -55,8 +55,9 @@ RowFinisher<V> FinisherOf(const GemmCall& call) {
   return FinisherAs<V, DType::kF32>(call);
 }
 
-/// Rounds rows [row, row + rows) of a finished panel into `out`, some rows at a time: + bias, SwiGLU with the next
-/// panel, + residual. `c` holds f32 [rows][16], rows c_stride floats apart; `up` likewise the next panel's, with swiglu.
+/// The epilogue of rows [row, row + rows) of a panel, some rows at a time: + bias, SwiGLU with the next panel, +
+/// residual, rounded into the call's `out`. `c` holds the sums as f32 [rows][16], rows c_stride floats apart; with
+/// swiglu `up` holds those of the next panel in the same way.
 template <class V>
 class Epilogue {
  public:
@@ -75,10 +76,10 @@ class Epilogue {
       sums_.up_bias = LoadAs<V>(call.bias, call.bias_dtype, PanelRow(weight, panel + 1), width_);
   }
 
-  /// Rows to come.
+  /// Rows that are left.
   int64_t left() const { return left_; }
 
-  /// The next n of them.
+  /// Finishes the next n rows.
   void Some(int64_t n) {
     finish_(*call_, n, at_, width_, sums_);
     left_ -= n;
@@ -96,20 +97,20 @@ class Epilogue {
   PanelSums<V> sums_{};
 };
 
-/// A whole Epilogue.
+/// The epilogue of all these rows at once.
 template <class V>
 void Finish(const GemmCall& call, int64_t row, int64_t rows, int64_t panel, const float* c, const float* up,
             int64_t c_stride = kPanelColumns) {
   Epilogue<V>(call, row, rows, panel, c, up, c_stride).Some(rows);
 }
 
-/// Input channels that one pass over the panels consumes: activations are converted to what a format multiplies this
-/// many at a time, and stay in L1 while the panels go by.
+/// Input channels that one pass over the panels multiplies. The activations of so few channels (6 KB of f32) stay in L1
+/// while the panels go by, and they are converted this many at a time to what a format multiplies.
 constexpr int64_t kChannels = 256;
-/// Rows and panels of one register block at most.
+/// The most rows and the most panels whose sums are in registers at once: never all of both, see V::kAccumulators.
 constexpr int64_t kRows = 6;
 constexpr int64_t kPanels = 8;
-/// How far ahead of its reader each panel is fetched: without this a single row reaches 3/4 of the bandwidth.
+/// How far ahead of its reader each panel is fetched. Without fetching a single row reaches 3/4 of the bandwidth.
 constexpr int64_t kPrefetchBytes = 1024;
 
 struct GemmScratch {
@@ -117,8 +118,9 @@ struct GemmScratch {
   float x[kRows][kChannels];
 };
 
-// A format says how one step multiplies: `kStep` input channels, `kBytes` of a panel, `kXBytes` of an activation row.
-// Direct(): whether activations are used where they are; else Convert() puts them into scratch first.
+// A format says how one step multiplies: kStep input channels, which take kBytes of a panel and kXBytes of an
+// activation row. Direct() says whether activations are used where they lie; if not, Convert() puts them into the
+// scratch first.
 
 template <class V>
 struct F32Format {
@@ -149,7 +151,8 @@ struct F16Format : F32Format<V> {
   }
 };
 
-/// c[p][r] += x[r] * panel p over `steps` steps: one chain per output, in the order of the channels, whatever R and P.
+/// c[p][r] += x[r] * panel p over `steps` steps. Whatever R and P are, each output is one chain of sums in the order of
+/// the channels.
 template <class V, class F, int R, int P>
 void Accumulate(const char* x, int64_t x_bytes, const char* w, int64_t panel_stride, int64_t steps,
                 float (*c)[kRows][kPanelColumns]) {
@@ -174,7 +177,7 @@ void Accumulate(const char* x, int64_t x_bytes, const char* w, int64_t panel_str
   }
 }
 
-/// Accumulate over `panels` panels, as many at once as the registers hold.
+/// Accumulate for `panels` panels, as many at once as the registers hold.
 template <class V, class F, int R, int P>
 void AccumulatePanels(const char* x, int64_t x_bytes, const char* w, int64_t panel_stride, int64_t steps,
                       int64_t panels, float (*c)[kRows][kPanelColumns]) {
@@ -188,6 +191,7 @@ void AccumulatePanels(const char* x, int64_t x_bytes, const char* w, int64_t pan
   }
 }
 
+/// AccumulatePanels for a number of rows that is known when the program runs.
 template <class V, class F>
 void AccumulateRows(int64_t rows, const char* x, int64_t x_bytes, const char* w, int64_t panel_stride, int64_t steps,
                     int64_t panels, float (*c)[kRows][kPanelColumns]) {

@@ -3,8 +3,8 @@
 // kernels/reference/attention.cpp says what is computed. Internal linkage, as in vec.h.
 //
 // Queries, and probabilities times the values' scales, become whole numbers of 16 bits with a scale per row or token:
-// 1/256 of the error that the cache's own 8 bits have. So products are sums of int32, which are exact in any order, and no phase can
-// disagree with another about them.
+// 1/256 of the error that the cache's own 8 bits have. So products are sums of int32, which are exact in any order, and
+// no phase can disagree with another about them.
 //
 // I has:
 //   V                  the vector type

@@ -2,11 +2,11 @@
 // What the products with weights of integers share over a vector type V. Everything here has internal linkage; vec.h
 // says why.
 //
-// An activation row is multiplied as one to three rows of digits (DigitRows in kernel_table.h). A product of digits and
-// integer weights is exact in int32 in whatever order it is summed, so that tiles and vector instructions may be mixed
-// freely. Rounding happens only in this file and in Join of each table, in the same way and in the same order: the sums
-// of the digits are joined to a number, which is multiplied by its group's scale and added to the sum of the groups
-// before. The scale of the activation row comes last.
+// An activation row is multiplied as one to three rows of digits (DigitMatrix in kernel_table.h). A product of digits
+// and integer weights is exact in int32 in whatever order it is summed, so that tiles and vector instructions may be
+// mixed freely. Rounding happens only in this file and in Join of each table, in the same way and in the same order:
+// the sums of the digits are joined to a number, which is multiplied by its group's scale and added to the sum of the
+// groups before. The scale of the activation row comes last.
 #include "kernels/simd/gemm.h"
 
 namespace atb::kernels::simd {
@@ -19,7 +19,7 @@ struct DigitBlocks {
   int64_t count;
 
   explicit DigitBlocks(const GemmCall& call)
-      : rows(kBlockRows[call.planes]),
+      : rows(kBlockRows[call.digits.planes]),
         tiles((call.weight->k + kIntegerTileK - 1) / kIntegerTileK),
         count((call.m + rows - 1) / rows) {}
 };
@@ -34,10 +34,10 @@ struct DigitBlock {
   int64_t tile_stride;  ///< Bytes from one tile of 64 channels to the next.
 
   DigitBlock(const GemmCall& call, const DigitBlocks& blocks, int64_t i)
-      : digits(static_cast<const int8_t*>(call.x) + i * blocks.rows * call.planes * blocks.tiles * kIntegerTileK),
+      : digits(call.digits.blocks + i * blocks.rows * call.digits.planes * blocks.tiles * kIntegerTileK),
         row(i * blocks.rows),
         rows(Min(blocks.rows, call.m - row)),
-        digit_rows(rows * call.planes),
+        digit_rows(rows * call.digits.planes),
         tile_stride(digit_rows * kIntegerTileK) {}
 };
 
@@ -59,8 +59,8 @@ struct Scales {
   const float* data;
   int64_t stride;
 
-  /// Of `panels` panels from `first` on. One scale for each output is copied to `copy`, [panels][16], since the weight's
-  /// array may end in the middle of a panel.
+  /// Of `panels` panels from `first` on. One scale for each output is copied to `copy`, [panels][16], since the
+  /// weight's array may end in the middle of a panel.
   template <class V>
   static Scales Of(const PackedWeight& weight, int64_t groups, int64_t first, int64_t panels, float* copy) {
     if (!HasOneScale(weight)) return {weight.scales + first * groups * kPanelColumns, groups * kPanelColumns};
@@ -84,7 +84,7 @@ template <class V>
 void ScaleRows(const GemmCall& call, int64_t row, int64_t rows, float* c) {
   const float factor = FormatFactor(*call.weight);
   for (int64_t r = 0; r < rows; ++r, c += kPanelColumns)
-    (V::Load(c) * V::Set1(call.x_scales[row + r] * factor)).Store(c);
+    (V::Load(c) * V::Set1(call.digits.scales[row + r] * factor)).Store(c);
 }
 
 /// Finishes rows of a panel (with swiglu also of the next panel, `up`): the scales of the rows, then the epilogue.

@@ -9,7 +9,8 @@ namespace {
 
 constexpr int64_t kLanes = 16;
 
-/// n lanes (16, or fewer at the end of a row) from element i of an array of f32, f16 or bf16; zeros in the others.
+/// Loads n lanes (16, or fewer at the end of a row) from element i of an array of f32, f16 or bf16; the other lanes are
+/// zeros. n above 16 counts as 16.
 template <class V>
 inline V LoadAs(const void* data, DType dtype, int64_t i, int64_t n) {
   if (dtype == DType::kF32) {
@@ -21,7 +22,7 @@ inline V LoadAs(const void* data, DType dtype, int64_t i, int64_t n) {
   return n >= kLanes ? V::LoadBF16(p) : V::LoadBF16Part(p, n);
 }
 
-/// Likewise to element i, rounded to nearest even.
+/// Stores the first n lanes from element i on, rounded to nearest even.
 template <class V>
 inline void StoreAs(V v, void* data, DType dtype, int64_t i, int64_t n) {
   if (dtype == DType::kF32) {

@@ -12,7 +12,6 @@
 namespace atb {
 namespace {
 
-using kernels::GemmCall;
 using kernels::PackedWeight;
 
 constexpr const char* kOp = "FusedLinear";
@@ -110,7 +109,7 @@ class FusedLinear : public Operation {
     }
 
     const int64_t columns = out[0].desc.dim(-1);
-    GemmCall call{
+    MultiplyCall call{
         .weight = &weight,
         .x = in[0].data,
         .m = space.m,

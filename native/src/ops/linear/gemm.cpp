@@ -42,7 +42,7 @@ struct Piece {
   int64_t most;  ///< Pieces that a thread takes at once while much is left.
 };
 
-Piece Cut(const GemmCall& call, const kernels::KernelTable& kernels, int threads) {
+Piece Cut(const MultiplyCall& call, const kernels::KernelTable& kernels, int threads) {
   const PackedWeight& weight = *call.weight;
   Piece piece{call.m, kernels.gemm_streams[static_cast<size_t>(weight.format)], 1};
   if (call.m > kFewRows) {
@@ -64,7 +64,24 @@ Piece Cut(const GemmCall& call, const kernels::KernelTable& kernels, int threads
   return piece;
 }
 
-/// The call's rows [row, row + rows), of row_bytes each.
+/// The call of a kernel for the product, without its digits.
+GemmCall KernelCall(const MultiplyCall& call) {
+  return {
+      .weight = call.weight,
+      .x = kernels::IsInteger(call.weight->format) ? nullptr : call.x,
+      .m = call.m,
+      .x_stride = call.x_stride,
+      .bias = call.bias,
+      .bias_dtype = call.bias_dtype,
+      .swiglu = call.swiglu,
+      .residual = call.residual,
+      .out = call.out,
+      .out_dtype = call.out_dtype,
+      .out_stride = call.out_stride,
+  };
+}
+
+/// The call's rows [row, row + rows), whose activations or digits take row_bytes each.
 GemmCall Rows(const GemmCall& call, int64_t row, int64_t rows, int64_t row_bytes) {
   const auto at = [](auto* base, int64_t element, DType dtype) {
     using Byte = std::conditional_t<std::is_const_v<std::remove_pointer_t<decltype(base)>>, const std::byte, std::byte>;
@@ -73,7 +90,10 @@ GemmCall Rows(const GemmCall& call, int64_t row, int64_t rows, int64_t row_bytes
   GemmCall part = call;
   part.m = rows;
   part.x = at(call.x, row * row_bytes, DType::kU8);
-  if (call.x_scales) part.x_scales += row;
+  if (call.digits.blocks) {
+    part.digits.blocks += row * row_bytes;
+    part.digits.scales += row;
+  }
   part.out = at(call.out, row * call.out_stride, call.out_dtype);
   part.residual = at(call.residual, row * call.out_stride, call.out_dtype);
   return part;
@@ -95,7 +115,7 @@ size_t MultiplyBytes(int threads, const kernels::KernelTable& kernels, int64_t m
 
 int PlanesOf(DType dtype) { return dtype == DType::kI8 ? 1 : dtype == DType::kF32 ? 3 : 2; }
 
-void Multiply(const GemmCall& call, const kernels::KernelTable& kernels, ThreadPool& pool,
+void Multiply(const MultiplyCall& call, const kernels::KernelTable& kernels, ThreadPool& pool,
               std::byte* workspace, const RowSource& source) noexcept {
   if (call.m <= 0) return;
   const Piece piece = Cut(call, kernels, pool.threads());
@@ -108,9 +128,9 @@ void Multiply(const GemmCall& call, const kernels::KernelTable& kernels, ThreadP
     row_bytes = integers->RowBytes();
   }
   const auto run = [&](int64_t row, int64_t begin, int64_t end, int worker) {
-    GemmCall own = call;
+    GemmCall own = KernelCall(call);
     if (integers) {
-      integers->Use(own, worker);
+      own.digits = integers->Of(worker);
     } else if (source.rows) {
       own.x = source.rows(source.context, worker);
     }

@@ -10,7 +10,6 @@
 namespace atb {
 namespace {
 
-using kernels::GemmCall;
 using kernels::kBlockRows;
 using kernels::kIntegerTileK;
 
@@ -33,7 +32,7 @@ size_t IntegerActivations::Bytes(int threads, int64_t m, int64_t k, int planes) 
   return static_cast<size_t>(std::max(own, CopyBytes(m, row_bytes)));
 }
 
-IntegerActivations::IntegerActivations(const GemmCall& call, const kernels::KernelTable& kernels, ThreadPool& pool,
+IntegerActivations::IntegerActivations(const MultiplyCall& call, const kernels::KernelTable& kernels, ThreadPool& pool,
                          std::byte* workspace, const RowSource& source)
     : call_(call),
       kernels_(kernels),
@@ -42,30 +41,29 @@ IntegerActivations::IntegerActivations(const GemmCall& call, const kernels::Kern
       row_bytes_(call.planes * Tiles(call.weight->k) * kIntegerTileK),
       own_(call.m <= kFewRows && (source.rows || AreFew(call.m, call.weight->k))) {
   if (own_) {
-    for (int worker = 0; worker < pool.threads(); ++worker) *Of(worker).ready = false;
+    for (int worker = 0; worker < pool.threads(); ++worker) *CopyOf(worker).ready = false;
     return;
   }
-  const Copy shared = Of(0);
+  const Copy shared = CopyOf(0);
   const void* x = source.rows ? source.rows(source.context, 0) : call.x;
   ForRows(pool, call.m, call.weight->k, [&](int64_t row, int) { Make(x, row, shared); });
 }
 
-IntegerActivations::Copy IntegerActivations::Of(int worker) const {
+IntegerActivations::Copy IntegerActivations::CopyOf(int worker) const {
   std::byte* at = workspace_ + (own_ ? worker : 0) * CopyBytes(call_.m, row_bytes_);
   std::byte* scales = at + call_.m * row_bytes_;
   const int64_t scale_bytes = Align(call_.m * static_cast<int64_t>(sizeof(float)));
   return {at, reinterpret_cast<float*>(scales), reinterpret_cast<bool*>(scales + scale_bytes)};
 }
 
-void IntegerActivations::Use(GemmCall& call, int worker) const {
-  const Copy copy = Of(worker);
+kernels::DigitMatrix IntegerActivations::Of(int worker) const {
+  const Copy copy = CopyOf(worker);
   if (own_ && !*copy.ready) {
     const void* x = source_.rows ? source_.rows(source_.context, worker) : call_.x;
     for (int64_t row = 0; row < call_.m; ++row) Make(x, row, copy);
     *copy.ready = true;
   }
-  call.x = copy.rows;
-  call.x_scales = copy.scales;
+  return {reinterpret_cast<const int8_t*>(copy.rows), call_.planes, copy.scales};
 }
 
 void IntegerActivations::Make(const void* x, int64_t row, const Copy& to) const {

@@ -8,7 +8,7 @@
 
 namespace atb {
 
-/// The rows of a product with a weight of integers, in the form that kernels take (see GemmCall). All threads make them
+/// The activation rows of a product with a weight of integers as digits (kernels::DigitMatrix). All threads make them
 /// together before the product. Where they are few, each thread makes a copy for itself before its first piece instead.
 class IntegerActivations {
  public:
@@ -18,13 +18,13 @@ class IntegerActivations {
   /// Bytes of the workspace, 64-byte aligned.
   static size_t Bytes(int threads, int64_t m, int64_t k, int planes);
 
-  /// Makes the rows, unless each thread makes a copy.
-  IntegerActivations(const kernels::GemmCall& call, const kernels::KernelTable& kernels, ThreadPool& pool,
+  /// Makes the digits where all threads share them.
+  IntegerActivations(const MultiplyCall& call, const kernels::KernelTable& kernels, ThreadPool& pool,
               std::byte* workspace, const RowSource& source);
 
-  /// Puts the rows into a call that is about all of them.
-  void Use(kernels::GemmCall& call, int worker) const;
-  /// Bytes that a row takes in its block: a block of R rows is R times as long.
+  /// The digits of all rows for a worker, which makes them now if each thread has its own.
+  kernels::DigitMatrix Of(int worker) const;
+  /// Bytes of a row's digits. A block of R rows takes R times as much.
   int64_t RowBytes() const { return row_bytes_; }
 
  private:
@@ -33,10 +33,10 @@ class IntegerActivations {
     float* scales;
     bool* ready;
   };
-  Copy Of(int worker) const;
+  Copy CopyOf(int worker) const;
   void Make(const void* x, int64_t row, const Copy& to) const;
 
-  const kernels::GemmCall& call_;
+  const MultiplyCall& call_;
   const kernels::KernelTable& kernels_;
   std::byte* workspace_;
   RowSource source_;

@@ -10,7 +10,6 @@
 namespace atb {
 namespace {
 
-using kernels::GemmCall;
 using kernels::PackedWeight;
 
 constexpr const char* kOp = "Linear";
@@ -94,7 +93,7 @@ class Linear : public Operation {
       if (!packed) Pack(in[1], s, batch, weight, panels, ctx);
       const int64_t rows = s.batches / s.weights * s.m;
       const int64_t at = batch * rows * s.n * out_element;
-      const GemmCall call{
+      const MultiplyCall call{
           .weight = &weight,
           .x = x + batch * rows * s.k * element,
           .m = rows,

@@ -12,7 +12,6 @@
 namespace atb {
 namespace {
 
-using kernels::GemmCall;
 using kernels::PackedWeight;
 
 constexpr const char* kOp = "W8A8MatMul";
@@ -74,7 +73,7 @@ class W8A8MatMul : public Operation {
     auto* const scaled_bias = reinterpret_cast<float*>(rest);
     rest += Align(n * static_cast<int64_t>(sizeof(float)));
     const PackedWeight weight = weight_.Resolve(in, ctx, rest);
-    GemmCall call{
+    MultiplyCall call{
         .weight = &weight,
         .x = in[kX].data,
         .m = m,

@@ -14,7 +14,6 @@
 namespace atb {
 namespace {
 
-using kernels::GemmCall;
 using kernels::PackedWeight;
 
 enum Input { kX, kWeight, kScale, kOffset, kBias };
@@ -22,7 +21,7 @@ enum Input { kX, kWeight, kScale, kOffset, kBias };
 
 /// out = x ((w + offset) * scale) + bias: x [.., m, k] of floats, w int8 or int4 with a scale and an offset for each
 /// output or for each group of its channels, bias [n] of x's dtype or f32. With offsets of 0 the products are those of
-/// integers (see GemmCall), x being taken as 16 bits (24 when it is f32) relative to a row's largest number. Other
+/// integers (see MultiplyCall), x being taken as 16 bits (24 when it is f32) relative to a row's largest number. Other
 /// offsets are for row-major weights only, which are then multiplied in f32.
 class WeightQuantMatMul : public Operation {
  public:
@@ -64,7 +63,7 @@ class WeightQuantMatMul : public Operation {
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
     if (out[0].desc.Elements() == 0) return;
     const int64_t m = Extent(in[kX].desc, 0, in[kX].desc.rank - 1), k = in[kX].desc.dim(-1);
-    GemmCall call{
+    MultiplyCall call{
         .weight = nullptr,
         .x = in[kX].data,
         .m = m,
@@ -107,7 +106,7 @@ class WeightQuantMatMul : public Operation {
   }
 
   /// The product of a weight with offsets. It is computed in f32, which is exact and slow.
-  void MultiplyFloats(std::span<const Tensor> in, GemmCall call, const Context& ctx, std::byte* workspace) const {
+  void MultiplyFloats(std::span<const Tensor> in, MultiplyCall call, const Context& ctx, std::byte* workspace) const {
     const IntegerWeight::Sizes s = weight_.SizesOf(in[kWeight].desc);
     PackedWeight weight = kernels::PackedGeometry(kernels::WeightFormat::kF32, s.n, s.k);
     std::byte* const panels = workspace;
