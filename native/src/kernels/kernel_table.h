@@ -31,13 +31,13 @@ struct DigitMatrix {
 /// Activation rows of a block, by the number of planes: the digits of all planes are the rows of at most two AMX tiles.
 constexpr int64_t kBlockRows[] = {0, 32, 16, 8};
 
-/// What a gemm kernel computes: out = epilogue(x * weight^T). The epilogue is, in this order and in f32: + bias,
-/// SwiGLU,
-/// + residual; then the result is rounded to out_dtype. (Operations ask for a product by a MultiplyCall, ops/linear/gemm.h.)
+/// What a gemm kernel computes: out = epilogue(x * weight^T). The epilogue, in f32, adds the bias, applies
+/// SwiGLU and adds the residual, in this order; then the result is rounded to out_dtype. (Operations ask for a product
+/// by a MultiplyCall, ops/linear/gemm.h.)
 struct GemmCall {
   const PackedWeight* weight;  ///< [n, k]
-  /// [m, k] of the dtype that a format of floats multiplies (bf16, f32 or f16), rows x_stride elements apart. Null for a
-  /// weight of integers, which `digits` are multiplied with.
+  /// [m, k] of the dtype that a format of floats multiplies (bf16, f32 or f16), rows x_stride elements apart. Null for
+  /// a weight of integers, which `digits` are multiplied with.
   const void* x;
   int64_t m;
   int64_t x_stride;
@@ -45,7 +45,7 @@ struct GemmCall {
   DType bias_dtype;
   bool swiglu;           ///< weight->interleaved: out[:, j] = silu(gate_j) * up_j, n/2 columns.
   const void* residual;  ///< [m, columns of out] of out_dtype, rows out_stride apart, or null. May be `out` itself.
-  void* out;             ///< [m, n] (n/2 with swiglu) in the order of the weight's rows, rows out_stride elements apart.
+  void* out;  ///< [m, n] (n/2 with swiglu) in the order of the weight's rows, rows out_stride elements apart.
   DType out_dtype;
   int64_t out_stride;
   DigitMatrix digits{};  ///< [m, k], for a weight of integers.
@@ -55,15 +55,16 @@ struct GemmCall {
 /// share one kv head. It has q_tokens * group rows, at most kAttendRows; row r is token r / group and head kv_head *
 /// group + r % group.
 struct AttendCall {
-  const void* q;  ///< First query token of the tile, head 0: [q_tokens, q_heads, head_dim], tokens q_stride elements apart.
-  DType dtype;    ///< Of q.
+  const void* q;  ///< From the tile's first token and head 0 on: [q_tokens, q_heads, head_dim], tokens q_stride apart.
+  DType dtype;    ///< Of q; q_stride counts its elements.
   int64_t q_tokens;
   int64_t q_stride;
   int64_t group;
   int64_t kv_head;
   int64_t blocks;  ///< Blocks of the whole cache; those of one kv head lie together.
   int64_t head_dim;
-  int64_t q_position;  ///< Position of the first query token; key j is visible to a query at p when p - window < j <= p.
+  /// Position of the first query token. A query at position p sees key j when p - window < j, and j <= p when causal.
+  int64_t q_position;
   int64_t window;      ///< Keys visible to a query, itself included; 0: no limit.
   bool causal;
   int64_t context_len;  ///< Keys of the sequence.
@@ -114,8 +115,8 @@ struct KernelTable {
 
   /// Makes a row of a DigitMatrix from k numbers (f32, f16 or bf16), and returns its scale. With one plane the scale is
   /// max |x| / 127, and the whole numbers are x / scale rounded to nearest even. With two or three planes the scale is
-  /// the smallest power of two, at least 2^-126, for which all round(x / scale) fit 2 or 3 digits. Channels
-  /// [64 i, 64 i + 64) of a plane go to out + i * step + plane * plane_stride, with zeros behind channel k. A row with an
+  /// the smallest power of two, at least 2^-126, for which all round(x / scale) fit 2 or 3 digits. The
+  /// 64 channels from 64 i on go to out + i * step + plane * plane_stride, with zeros behind channel k. A row with an
   /// infinity or a NaN has the scale NaN, a row of zeros the scale 0; both get zeros for digits.
   float (*quantize)(const void* x, DType dtype, int64_t k, int planes, int8_t* out, int64_t step, int64_t plane_stride);
   /// Quantises a row of k weights, and returns its scale: x[i] becomes out[i] * multipliers[i / group] * scale, where

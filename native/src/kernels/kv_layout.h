@@ -6,8 +6,8 @@ namespace atb::kernels {
 /// A KV cache is stored head by head, [kv_heads][blocks]. When the blocks of a sequence follow one another, the scan of
 /// a head is one stream, which memory delivers a third faster than pieces of 16 KB. Inside a (kv head, block):
 ///
-/// bf16 keys    [block_size/16][ceil(head_dim/32)][16 d-pairs][16 keys][2]   AMX tiles of Q K^T: 16 keys are the columns
-/// bf16 values  [block_size/32][ceil(head_dim/16)][16 key-pairs][16 d][2]    AMX tiles of P V: 32 keys are the depth
+/// bf16 keys    [block_size/16][ceil(head_dim/32)][16 d-pairs][16 keys][2]   tiles of Q K^T: 16 keys are the columns
+/// bf16 values  [block_size/32][ceil(head_dim/16)][16 key-pairs][16 d][2]    tiles of P V: 32 keys are the depth
 /// other keys   [block_size/16][head_dim][16 keys]
 /// other values [block_size][head_dim]
 ///

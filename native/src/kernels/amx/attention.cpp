@@ -13,7 +13,7 @@ using avx512::Vec;
 using simd::kQueryStride;
 using simd::kScoreStride;
 using Piece = simd::Piece<BF16Pairs>;
-using Stream = simd::Stream<Piece>;
+using Stream = simd::KvStream<Piece>;
 
 struct Scratch {
   simd::AttendScratch<uint16_t> s;
@@ -23,7 +23,7 @@ static_assert(sizeof(Scratch) <= kAttendScratchBytes);
 static_assert(kMaxHeadDim % 32 == 0 && kTileRows == kKeyPanel && kTileRowBytes / 2 == kValueDepth);
 
 constexpr int64_t kTileLines = kTileBytes / simd::kLine;
-/// Tiles 2 to 5 keep the queries of this many times 32 of head_dim.
+/// Tiles 2 to 5 keep queries, 32 elements of head_dim each.
 constexpr int64_t kKeptSteps = 4;
 /// Tiles 0 to 4 accumulate values, 16 columns each; tile 5 holds probabilities.
 constexpr int64_t kValueTiles = 5;
@@ -35,7 +35,7 @@ void ConfigureFor(int64_t rows) {
   Configure(config);
 }
 
-/// Queries as rows of whole tiles, and in tiles if they fit.
+/// Copies the queries to rows of whole tiles, and loads them into tiles 2 to 5 if they fit.
 void LoadQueries(const Piece& p, uint16_t* query) {
   simd::LoadQueries<BF16Pairs>(p.call, query);
   if (p.key_dim > p.call.head_dim) {
@@ -50,7 +50,7 @@ void LoadQueries(const Piece& p, uint16_t* query) {
   if (steps > 3) LoadTile<5>(query + 96, kQueryStride * 2);
 }
 
-/// Tile kAcc += kept queries [32 * kStep, ...) x keys, and so on for all steps.
+/// Adds the products of keys and kept queries from step kStep on to tile kAcc.
 template <int kAcc, int kStep = 0>
 inline void ScoreKept(const char* keys, int64_t steps, Stream& stream) {
   if constexpr (kStep < kKeptSteps) {
@@ -80,7 +80,7 @@ inline void ScorePanel(const uint16_t* query, const char* keys, int64_t steps, f
   StoreTile<kAcc>(scores, kScoreStride * 4);
 }
 
-/// Tile kTile += probabilities x values, and so on for kTiles tiles.
+/// Adds the products of probabilities and values to tiles kTile .. kTiles - 1.
 template <int kTiles, int kTile = 0>
 inline void WeighGroup(const char* values) {
   if constexpr (kTile < kTiles) {
@@ -99,7 +99,7 @@ inline void ZeroTiles() {
   }
 }
 
-/// Columns [0, columns) of the rows at `out`.
+/// Writes columns [0, columns) of the rows at `out`.
 template <int kTiles, int kTile = 0>
 inline void StoreTiles(float* out, int64_t stride, int64_t rows, int64_t columns, float* edge) {
   if constexpr (kTile < kTiles) {
@@ -115,7 +115,7 @@ inline void StoreTiles(float* out, int64_t stride, int64_t rows, int64_t columns
   }
 }
 
-/// Columns [d, d + columns) of the output, columns <= 16 * kTiles. The first pass fetches for all of them.
+/// Computes columns [d, d + columns) of the output, columns <= 16 * kTiles. The pass with d = 0 fetches for all passes.
 template <int kTiles>
 void Weigh(const Piece& p, const uint16_t* probs, int64_t d, int64_t columns, float* out, float* edge, Stream& stream) {
   ZeroTiles<kTiles>();

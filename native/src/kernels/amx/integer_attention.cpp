@@ -9,12 +9,12 @@ using avx512::Vec;
 using simd::IntegerPiece;
 using simd::kRowBytes;
 using simd::kScoreStride;
-using Stream = simd::Stream<IntegerPiece>;
+using Stream = simd::KvStream<IntegerPiece>;
 
 /// Tiles store the sums of high and of low digits apart.
 struct KvIntegers : avx512::KvIntegers {
   static constexpr int64_t kSumRows = 2;
-  static simd::Starts StartOf(const int8_t*, int64_t) { return {0, 0}; }
+  static simd::SumStarts StartOf(const int8_t*, int64_t) { return {0, 0}; }
   static Vec Total(const int32_t* sums) {
     return ToFloat({_mm512_loadu_si512(sums), _mm512_loadu_si512(sums + kScoreStride)});
   }
@@ -26,22 +26,22 @@ struct Scratch {
 };
 static_assert(sizeof(Scratch) <= kAttendScratchBytes);
 
-/// Tiles 2 to 5 keep digits of queries: so many, for each 64 of head_dim.
+/// Tiles 2 to 5 keep digits of queries, 64 elements of head_dim each.
 constexpr int64_t kKeptTiles = 4;
 
-/// How rows of digits make tiles: up to eight queries, high and low digits in turns, are the rows of one tile; more
+/// How digits of queries become rows of tiles: up to eight queries, high and low digits in turns, make one tile; more
 /// take a tile of high digits and a tile of low ones.
 struct Shape {
-  int64_t halves;  ///< Tiles.
-  int64_t rows;    ///< Of a tile.
-  int64_t stride;  ///< Rows of digits from one row of a tile to the next.
+  int64_t halves;  ///< Tiles: 1 or 2.
+  int64_t rows;    ///< Rows of each tile.
+  int64_t stride;  ///< Digit rows from one row of a tile to the next row.
 
   explicit Shape(int64_t queries)
       : halves(2 * queries <= kTileRows ? 1 : 2), rows(halves == 1 ? 2 * queries : queries), stride(halves) {}
 };
 
-/// For products of queries and keys: accumulators 0 and 1, queries 2 to 5, keys 6, and 7 for those of the last columns
-/// of a head_dim that is no multiple of 64.
+/// Shapes the tiles for products of queries and keys: 0 and 1 accumulate, 2 to 5 hold queries, 6 holds keys. Where
+/// head_dim is no multiple of 64, tile 7 holds the keys' last columns.
 void ConfigureScores(const Shape& shape, int64_t head_dim) {
   TileConfig config;
   const int64_t steps = (head_dim + 63) / 64;
@@ -49,7 +49,7 @@ void ConfigureScores(const Shape& shape, int64_t head_dim) {
   const bool kept = steps * shape.halves <= kKeptTiles;
   for (int t = 0; t < 6; ++t) config.Set(t, shape.rows);
   for (int64_t half = 0; rest != 0 && half < shape.halves; ++half) {
-    // Without room for all, the tiles behind the first ones are for the rest.
+    // Where the tiles do not keep all queries, tiles 2 and 3 are for whole steps, 4 and 5 for the last columns.
     const int64_t step = kept ? steps - 1 : 1;
     config.Set(static_cast<int>(2 + step * shape.halves + half), shape.rows, rest);
   }
@@ -58,7 +58,8 @@ void ConfigureScores(const Shape& shape, int64_t head_dim) {
   Configure(config);
 }
 
-/// For products of weights and values: accumulators 0 to 4, or 0 to 3 with two halves; weights 5, or 4 and 5; values.
+/// Shapes the tiles for products of weights and values: 0 to 4 accumulate and 5 holds weights; with two halves 0 to 3
+/// accumulate, 4 and 5 hold weights. 6 and 7 hold values.
 void ConfigureWeights(const Shape& shape, int64_t group) {
   TileConfig config;
   for (int t = 0; t < 6; ++t) config.Set(t, shape.rows);
@@ -87,7 +88,7 @@ inline void MultiplyQueries() {
   if constexpr (kHalves == 2) MultiplyI8<1, kQuery + 1, kKeys>();
 }
 
-/// Accumulators += kept queries [64 * kStep, ...) x keys, and so on for all steps.
+/// Adds the products of keys and kept queries from step kStep on.
 template <int kHalves, int kStep = 0>
 inline void ScoreKept(const char* keys, int64_t full, bool rest) {
   if constexpr ((kStep + 1) * kHalves <= kKeptTiles) {
@@ -102,7 +103,7 @@ inline void ScoreKept(const char* keys, int64_t full, bool rest) {
   }
 }
 
-/// The same with queries from memory: two halves and more than 128 of head_dim.
+/// ScoreKept with queries from memory, for two halves and head_dim > 128, which four tiles cannot keep.
 inline void ScoreLoaded(const int8_t* query, const char* keys, int64_t full, bool rest) {
   for (int64_t i = 0; i < full; ++i) {
     LoadTile<6>(keys + i * kTileBytes, kTileRowBytes);
@@ -145,7 +146,7 @@ inline void Score(const IntegerPiece& p, simd::IntegerScratch& s, Stream& stream
   }
 }
 
-/// Accumulators += weights x values, and so on for kTiles tiles of values.
+/// Adds the products of weights and values for kTiles tiles of values.
 template <int kHalves, int kTiles, int kTile = 0>
 inline void WeighGroup(const char* values, int64_t tile_bytes) {
   if constexpr (kTile < kTiles) {
@@ -169,7 +170,8 @@ inline void ZeroTiles() {
   }
 }
 
-/// Columns [0, columns) of the output: sums of high and low digits, high ones in even rows of `edge`, times scales.
+/// Writes columns [0, columns) of the output: sums of high and low digits are joined and multiplied by scales. `edge`
+/// gets the sums, those of high digits in its even rows.
 template <int kHalves, int kTiles, int kTile = 0>
 inline void StoreTiles(const IntegerPiece& p, const float* scales, int64_t columns, float* out, int32_t* edge) {
   if constexpr (kTile < kTiles) {
@@ -188,7 +190,7 @@ inline void StoreTiles(const IntegerPiece& p, const float* scales, int64_t colum
   }
 }
 
-/// Columns [d, d + columns) of the output, columns <= 16 * kTiles. The first pass fetches for all of them.
+/// Computes columns [d, d + columns) of the output, columns <= 16 * kTiles. The pass with d = 0 fetches for all passes.
 template <int kHalves, int kTiles>
 void Weigh(const IntegerPiece& p, Scratch& t, int64_t d, int64_t columns, float* out, Stream& stream) {
   ZeroTiles<kHalves * kTiles>();
@@ -206,7 +208,7 @@ void Weigh(const IntegerPiece& p, Scratch& t, int64_t d, int64_t columns, float*
   StoreTiles<kHalves, kTiles>(p, t.s.weight_scales, columns, out + d, t.edge);
 }
 
-/// Passes over the values, as many as the accumulators need, of equal width.
+/// All columns, in passes of equal width. There are as many passes as the accumulators need.
 template <int kHalves, int kMaxTiles>
 void WeighAll(const IntegerPiece& p, Scratch& t, float* out, Stream& stream) {
   const int64_t head_dim = p.call.head_dim;
@@ -228,7 +230,7 @@ void AttendIntegers(const AttendCall& c, int64_t key_begin, int64_t key_end, con
   const IntegerPiece p(c, key_begin, key_end);
   Stream stream(p);
   simd::FetchValueScales(p);
-  simd::LoadWholeQueries<KvIntegers>(c, t.s);
+  simd::QuantizeQueries<KvIntegers>(c, t.s);
   const Shape shape(p.rows);
   ConfigureScores(shape, c.head_dim);
   if (shape.halves == 1) {
@@ -239,7 +241,7 @@ void AttendIntegers(const AttendCall& c, int64_t key_begin, int64_t key_end, con
 
   simd::WeightsOfRows<KvIntegers>(p, key_begin, key_end, t.s, out, stream);
 
-  // Whole tiles of keys and of slots have one shape for both.
+  // Where both kinds of products have whole tiles, their shapes are alike, and configuring once is enough.
   if (c.head_dim % 64 != 0 || p.group != kIntegerGroup) ConfigureWeights(shape, p.group);
   if (shape.halves == 1) {
     WeighAll<1, 5>(p, t, out.out, stream);

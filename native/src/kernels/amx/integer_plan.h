@@ -41,7 +41,7 @@ constexpr int64_t kKeptPanels = 32;
 static_assert(kKeptBlocks * kBlockDigitRows * kSliceChannels == kDigitBytes);
 
 /// Panels of a set, which one or two digit blocks fetch into L2 side by side. Two blocks of 16 w8a16 rows and a weight
-/// [9728, 896]: 2 panels 10.6 GB/s, 4 panels 12.1, 8 panels 13.0. A single stream from memory reaches 60 % of its speed.
+/// [9728, 896]: 2 panels 10.6 GB/s, 4 panels 12.1, 8 panels 13.0. One stream from memory reaches 60 % of its speed.
 constexpr int64_t kSetPanels = 8;
 /// The most bytes of such a set: while it is used the next one comes, so that it takes this much of L2 twice. 64 KB
 /// (two panels of 2048 channels): 9.9 GB/s, 128 KB: 10.9, 256 KB: 11.8; more changes nothing.

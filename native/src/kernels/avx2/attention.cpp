@@ -1,15 +1,16 @@
 #include <string.h>
 
 #include "kernels/simd/integer_attention.h"
+#include "kernels/simd/attention_elements.h"
 #include "kernels/avx2/kernels.h"
 #include "kernels/avx2/vec.h"
 
 namespace atb::kernels::avx2 {
 namespace {
 
-/// Pairs of bf16, widened to f32: E of kernels/simd/attention.h.
+/// The E of kernels/simd/attention.h for bf16: pairs are widened to f32.
 struct BF16Pairs {
-  using Weight = float;
+  using Factor = float;
   struct Stored {
     Vec even;
     Vec odd;
@@ -37,11 +38,12 @@ struct BF16Pairs {
   }
 };
 
-/// Words in the order 0, 2, 1, 3 of each four, multiplied by vpmaddwd: I of kernels/simd/integer_attention.h.
+/// The I of kernels/simd/integer_attention.h: words of 16 bits, in the order 0, 2, 1, 3 of each four, are multiplied by
+/// vpmaddwd.
 struct KvIntegers {
   using V = Vec;
   using Exponential = simd::FullExp<Vec>;
-  /// Bytes 0 and 2, and 1 and 3, of each four as words; lanes 0 to 7, then 8 to 15.
+  /// Bytes 0 and 2 of each four as words, and bytes 1 and 3; each for lanes 0 to 7 and for lanes 8 to 15.
   struct Stored {
     __m256i even[2];
     __m256i odd[2];
@@ -68,8 +70,8 @@ struct KvIntegers {
   }
   static void StoreWeight(const Vec* x, int8_t* to, int64_t i) { StoreQuery(x, to, i); }
 
-  static simd::Starts StartOf(const int8_t*, int64_t) { return {0, 0}; }
-  static Sum Start(const simd::Starts&) { return Zero(); }
+  static simd::SumStarts StartOf(const int8_t*, int64_t) { return {0, 0}; }
+  static Sum Start(const simd::SumStarts&) { return Zero(); }
   static Sum Zero() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
   static Stored LoadKeys(const char* p) {
     Stored s;
@@ -99,10 +101,10 @@ struct KvIntegers {
   static Vec ToFloat(const Sum& sum) { return {_mm256_cvtepi32_ps(sum.lo), _mm256_cvtepi32_ps(sum.hi)}; }
 };
 
-// Sixteen registers: at most four accumulators of two registers each.
+// There are sixteen registers, so that at most four accumulators of two registers each fit.
 template <class E>
 void Run(const AttendCall& call, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch) {
-  static_assert(sizeof(simd::AttendScratch<typename E::Weight>) <= kAttendScratchBytes);
+  static_assert(sizeof(simd::AttendScratch<typename E::Factor>) <= kAttendScratchBytes);
   simd::Attend<Vec, E, 2, 2, 2>(call, key_begin, key_end, out, scratch);
 }
 

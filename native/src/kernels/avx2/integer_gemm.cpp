@@ -181,7 +181,8 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
 }
 
 template <class F, int Planes>
-void MultiplyBlock(const GemmCall& call, const simd::DigitBlock& block, int64_t panel, int64_t panels, Scratch& scratch) {
+void MultiplyBlock(const GemmCall& call, const simd::DigitBlock& block, int64_t panel, int64_t panels,
+                   Scratch& scratch) {
   constexpr int64_t kRows = kDigitRows / Planes;
   for (int64_t row = 0; row < block.rows; row += kRows) {
     const int64_t rows = Min(kRows, block.rows - row);

@@ -8,7 +8,7 @@ namespace {
 
 constexpr int kRows = 8;
 
-/// Eight units of eight rows, to halves of eight lines.
+/// Transposes eight units of eight rows into halves of eight lines.
 inline void TransposeHalf(const char* from, int64_t row_stride, char* to) {
   __m256i r[kRows], t[kRows];
   for (int i = 0; i < kRows; ++i) r[i] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + i * row_stride));
@@ -16,7 +16,7 @@ inline void TransposeHalf(const char* from, int64_t row_stride, char* to) {
     t[i] = _mm256_unpacklo_epi32(r[i], r[i + 1]);
     t[i + 1] = _mm256_unpackhi_epi32(r[i], r[i + 1]);
   }
-  // r[i + j]: unit j of each half, of rows i to i + 3.
+  // r[i + j] has unit j of each half, of rows i to i + 3.
   for (int i = 0; i < kRows; i += 4) {
     r[i] = _mm256_unpacklo_epi64(t[i], t[i + 2]);
     r[i + 1] = _mm256_unpackhi_epi64(t[i], t[i + 2]);

@@ -90,7 +90,7 @@ inline Vec operator-(Vec a) {
 }
 /// a * b + c, rounded once.
 inline Vec Fma(Vec a, Vec b, Vec c) { return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)}; }
-/// b where either is NaN.
+/// The larger of each two lanes; b where either is NaN.
 inline Vec Max(Vec a, Vec b) { return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)}; }
 inline Vec Min(Vec a, Vec b) { return {_mm256_min_ps(a.lo, b.lo), _mm256_min_ps(a.hi, b.hi)}; }
 inline Vec Abs(Vec a) {
@@ -131,7 +131,7 @@ inline float ReduceAdd(Vec a) {
   const __m128 pair = _mm_add_ps(quarter, _mm_movehl_ps(quarter, quarter));
   return _mm_cvtss_f32(_mm_add_ss(pair, _mm_movehdup_ps(pair)));
 }
-/// Of lanes without NaN.
+/// The largest lane. No lane may be NaN.
 inline float ReduceMax(Vec a) {
   const __m256 half = _mm256_max_ps(a.lo, a.hi);
   const __m128 quarter = _mm_max_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
@@ -139,11 +139,11 @@ inline float ReduceMax(Vec a) {
   return _mm_cvtss_f32(_mm_max_ss(pair, _mm_movehdup_ps(pair)));
 }
 
-/// Lane i: the lanes of v[i] joined by `op`, i with i + 8 first, then with i + 4, i + 2 and i + 1: as ReduceAdd does
-/// it.
+/// Lane i of the result is all lanes of v[i] joined by `op`. Lane j is joined with lane j + 8 first, then with j + 4,
+/// j + 2 and j + 1, as ReduceAdd does it.
 template <class Op>
 inline Vec ReduceEach(const Vec (&v)[16], Op op) {
-  Vec eighths[4];  // In quarter q of the r-th: what is left of v[4 * q + r].
+  Vec eighths[4];  // Quarter q of eighths[r] has what is left of v[4 * q + r]: four lanes.
   for (int r = 0; r < 4; ++r) {
     const auto halves = [&](int a, int b) { return op(Vec{v[a].lo, v[b].lo}, Vec{v[a].hi, v[b].hi}); };
     const auto quarters = [](Vec x, int which) {

@@ -3,6 +3,7 @@
 #include "kernels/avx512/kernels.h"
 #include "kernels/avx512/kv_integers.h"
 #include "kernels/avx512/bf16_pairs.h"
+#include "kernels/simd/attention_elements.h"
 
 namespace atb::kernels::avx512 {
 namespace {
@@ -10,7 +11,7 @@ namespace {
 // Sixteen accumulators in both products: vdpbf16ps and vfmadd need about ten to hide their latency.
 template <class E>
 void Run(const AttendCall& call, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch) {
-  static_assert(sizeof(simd::AttendScratch<typename E::Weight>) <= kAttendScratchBytes);
+  static_assert(sizeof(simd::AttendScratch<typename E::Factor>) <= kAttendScratchBytes);
   simd::Attend<Vec, E, 8, 4, 4>(call, key_begin, key_end, out, scratch);
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// bf16 as attention multiplies it in AVX-512 and AMX. Internal linkage, as in vec.h.
+// bf16 as attention multiplies it in AVX-512 and AMX. Everything has internal linkage; vec.h says why.
 #include <string.h>
 
 #include "kernels/avx512/vec.h"
@@ -28,9 +28,9 @@ struct ShortExp {
   }
 };
 
-/// Pairs of bf16, multiplied and added by vdpbf16ps: E of kernels/simd/attention.h.
+/// The E of kernels/simd/attention.h for bf16: vdpbf16ps multiplies and adds pairs.
 struct BF16Pairs {
-  using Weight = uint16_t;
+  using Factor = uint16_t;
   using Stored = __m512bh;
   using Exponential = ShortExp;
   static constexpr int kDepth = 2;

@@ -104,8 +104,8 @@ inline void AddScaled(const __m512i* acc, Vec scale, float (*c)[kPanelColumns]) 
 
 /// Adds the products of steps [begin, end), which are one group, of P panels from `first` on.
 template <class F, int Planes, int R, int P>
-void Accumulate(const DigitRows<Planes * R>& x, const __m512i* excess, const char* w, int64_t panel_stride, int64_t begin,
-                int64_t end, const GroupEnd& group, int64_t first, Scratch& scratch) {
+void Accumulate(const DigitRows<Planes * R>& x, const __m512i* excess, const char* w, int64_t panel_stride,
+                int64_t begin, int64_t end, const GroupEnd& group, int64_t first, Scratch& scratch) {
   constexpr int T = Planes * R;
   constexpr int64_t kLineSteps = kStep / 4 / F::kQuads;
   __m512i acc[P][T];

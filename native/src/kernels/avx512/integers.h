@@ -1,5 +1,5 @@
 #pragma once
-// Sums of digits as sixteen int32. Internal linkage, as in vec.h.
+// Sums of digits as sixteen int32. Everything has internal linkage; vec.h says why.
 #include "kernels/avx512/vec.h"
 #include "kernels/simd/integer_gemm.h"
 

@@ -1,5 +1,6 @@
 #pragma once
-// Integers of the KV cache as attention multiplies them in AVX-512 and AMX. Internal linkage, as in vec.h.
+// Integers of the KV cache as attention multiplies them in AVX-512 and AMX. Everything has internal linkage; vec.h says
+// why.
 #include <string.h>
 
 #include "kernels/avx512/bf16_pairs.h"
@@ -8,7 +9,8 @@
 namespace atb::kernels::avx512 {
 namespace {
 
-/// Rows of high digits and of low ones, kRowBytes apart, multiplied by vpdpbusd: I of kernels/simd/integer_attention.h.
+/// The I of kernels/simd/integer_attention.h: a row of high digits and a row of low digits, kRowBytes apart, are
+/// multiplied by vpdpbusd.
 struct KvIntegers {
   using V = Vec;
   using Exponential = ShortExp;
@@ -22,7 +24,7 @@ struct KvIntegers {
 
   static Vec Total(const int32_t* sums) { return {_mm512_cvtepi32_ps(_mm512_loadu_si512(sums))}; }
 
-  /// 64 numbers as words, sixteen bytes of one of each two vectors in turns.
+  /// 64 numbers as words of 16 bits: sixteen bytes of one vector and sixteen of the next one take turns.
   struct Words {
     __m512i first;
     __m512i second;
@@ -40,7 +42,7 @@ struct KvIntegers {
     const __m512i byte = _mm512_set1_epi16(0xFF);
     StoreOrdered(to, _mm512_packus_epi16(_mm512_and_si512(words.first, byte), _mm512_and_si512(words.second, byte)));
   }
-  /// Digits from -128 to 127: what is left of a number less its low one rounds half up.
+  /// Low digits go from -128 to 127, so that the high digit is the number divided by 256 and rounded, half up.
   static void StoreQuery(const Vec* x, int8_t* to, int64_t i) {
     const Words words = Pack(x);
     const auto high = [](__m512i word) {
@@ -49,15 +51,16 @@ struct KvIntegers {
     StoreOrdered(to + i, _mm512_packs_epi16(high(words.first), high(words.second)));
     StoreLow(to + simd::kRowBytes + i, words);
   }
-  /// Digits from 0 to 255.
+  /// Weights are not negative: both digits go from 0 to 255.
   static void StoreWeight(const Vec* x, int8_t* to, int64_t i) {
     const Words words = Pack(x);
     StoreOrdered(to + i, _mm512_packus_epi16(_mm512_srli_epi16(words.first, 8), _mm512_srli_epi16(words.second, 8)));
     StoreLow(to + simd::kRowBytes + i, words);
   }
 
-  /// One factor of vpdpbusd has no sign: keys are 128 too large there, and sums begin with what that adds.
-  static simd::Starts StartOf(const int8_t* query, int64_t n) {
+  /// One factor of vpdpbusd has no sign. Keys are made 128 too large for it, and sums begin below zero by what that
+  /// adds.
+  static simd::SumStarts StartOf(const int8_t* query, int64_t n) {
     return {-128 * SumOf(query, n), -128 * SumOf(query + simd::kRowBytes, n)};
   }
   static int32_t SumOf(const int8_t* bytes, int64_t n) {
@@ -68,7 +71,7 @@ struct KvIntegers {
     }
     return _mm512_reduce_add_epi32(sum);
   }
-  static Sum Start(const simd::Starts& from) { return {_mm512_set1_epi32(from.high), _mm512_set1_epi32(from.low)}; }
+  static Sum Start(const simd::SumStarts& from) { return {_mm512_set1_epi32(from.high), _mm512_set1_epi32(from.low)}; }
   static Sum Zero() { return {_mm512_setzero_si512(), _mm512_setzero_si512()}; }
 
   static Stored LoadKeys(const char* p) {

@@ -7,14 +7,14 @@ namespace {
 
 constexpr int kRows = 16;
 
-/// Transposes 16 x 16 units: pairs of units, then of pairs, then of quarters of a register.
+/// Transposes 16 x 16 units of four bytes: it swaps units of two rows, then pairs of units, then quarters of registers.
 inline void Transpose(__m512i (&r)[kRows]) {
   __m512i t[kRows];
   for (int i = 0; i < kRows; i += 2) {
     t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
     t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
   }
-  // r[i + j]: unit j of each quarter, of rows i to i + 3.
+  // r[i + j] has unit j of each quarter, of rows i to i + 3.
   for (int i = 0; i < kRows; i += 4) {
     r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
     r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
@@ -36,8 +36,8 @@ inline void Transpose(__m512i (&r)[kRows]) {
 
 }  // namespace
 
-/// Ordinary stores: streaming ones are faster into memory that is there, and slower into pages that the system has just
-/// zeroed, which is what weights are packed into.
+/// It uses ordinary stores. Streaming stores are faster into memory that has been used, but slower into pages that the
+/// system has just zeroed, which is what weights are packed into.
 void PackLines(const void* rows, int64_t row_stride, int64_t units, void* out) {
   const char* from = static_cast<const char*>(rows);
   char* to = static_cast<char*>(out);

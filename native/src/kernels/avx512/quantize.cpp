@@ -5,7 +5,7 @@
 namespace atb::kernels::avx512 {
 namespace {
 
-/// The largest magnitude of a row, or infinity or NaN when it is not finite: magnitudes compare as their bits do.
+/// The largest magnitude of a row, infinity or NaN included: magnitudes compare as their bits do.
 float Largest(const void* x, DType dtype, int64_t k) {
   __m512i max = _mm512_setzero_si512();
   if (dtype == DType::kF32) {
@@ -35,7 +35,7 @@ float Largest(const void* x, DType dtype, int64_t k) {
   return out;
 }
 
-/// Sixteen numbers as int32, rounded to nearest even.
+/// Sixteen numbers divided or multiplied by `by`, as int32 rounded to nearest even; zeros from number k on.
 template <DType kType, bool kDivide>
 inline __m512i Whole(const void* x, int64_t i, int64_t k, __m512 by) {
   const __m512 v = i < k ? simd::LoadAs<Vec>(x, kType, i, k - i).v : _mm512_setzero_ps();
@@ -48,13 +48,13 @@ inline __m512i Ordered(__m512i bytes) {
   return _mm512_permutexvar_epi32(order, bytes);
 }
 
-/// 64 numbers as digits; `by` is the scale with one plane, else its inverse.
+/// Writes the digits of 64 numbers. `by` is the scale with one plane, else its inverse.
 template <DType kType, int kPlanes>
 inline void StoreTile(const void* x, int64_t i, int64_t k, __m512 by, int8_t* out, int64_t plane_stride) {
   __m512i v[4];
   for (int j = 0; j < 4; ++j) v[j] = Whole<kType, kPlanes == 1>(x, i + 16 * j, k, by);
   if constexpr (kPlanes == 3) {
-    // The lowest digits first; what is left has 16 bits.
+    // The lowest digits are taken off first; 16 bits are left.
     __m512i low[4];
     for (int j = 0; j < 4; ++j) {
       low[j] = _mm512_srai_epi32(_mm512_slli_epi32(v[j], 24), 24);
@@ -68,7 +68,7 @@ inline void StoreTile(const void* x, int64_t i, int64_t k, __m512 by, int8_t* ou
     const __m512i byte = _mm512_set1_epi16(0xFF), half = _mm512_set1_epi16(128);
     const __m512i low = _mm512_packus_epi16(_mm512_and_si512(words[0], byte), _mm512_and_si512(words[1], byte));
     _mm512_storeu_si512(out + plane_stride, Ordered(low));
-    // (x - digit) / 256, as digits from -128 on round half up.
+    // Digits go from -128 to 127, so that (x - digit) / 256 is x / 256 rounded, half up.
     for (__m512i& word : words) word = _mm512_srai_epi16(_mm512_add_epi16(word, half), 8);
   }
   _mm512_storeu_si512(out, Ordered(_mm512_packs_epi16(words[0], words[1])));

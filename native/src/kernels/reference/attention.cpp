@@ -7,7 +7,8 @@
 namespace atb::kernels::reference {
 namespace {
 
-/// Where one position's key and value lie: elements before its (block, kv head) in either cache, slot in the block.
+/// Where the key and the value of a position lie: elements before its (block, kv head) in either cache, and its slot in
+/// the block.
 struct Place {
   int64_t keys;
   int64_t values;
@@ -28,9 +29,10 @@ Place Find(const AttendCall& c, int64_t position) {
   return {block * c.block_size * key_dim, block * c.block_size * value_dim, position % c.block_size};
 }
 
-// The functions below are kv_layout.h in code.
+// The functions below say in code what kv_layout.h says in words.
 
-/// The number that byte i of a group's integers and the scale of its slot `lane` stand for; `integers` are the group's.
+/// The number that byte i of a group and the scale of slot `lane` stand for. The group has `integers` bytes of integers
+/// before its scales.
 float Dequantize(const int8_t* group, int64_t integers, int64_t i, int64_t lane) {
   return reinterpret_cast<const float*>(group + integers)[lane] * group[i];
 }
@@ -101,9 +103,9 @@ float Round(float value, DType dtype) {
 
 }  // namespace
 
-/// Probabilities are rounded to the cache's dtype, as tile products need them, and the sum adds them as rounded:
+/// Probabilities are rounded to the cache's dtype, which products of tiles need, and the sum adds them as rounded: so
 /// the weights of a row add up to one, and a constant value comes out unchanged. With a cache of integers they are not
-/// rounded, and what other tables round is a 256th of the cache's own error.
+/// rounded here; other tables make an error of rounding there that is a 256th of the cache's own error.
 void Attend(const AttendCall& c, int64_t key_begin, int64_t key_end, const AttendPartial& out, void*) {
   for (int64_t row = 0; row < c.q_tokens * c.group; ++row) {
     const int64_t query = c.q_position + row / c.group;
@@ -114,7 +116,7 @@ void Attend(const AttendCall& c, int64_t key_begin, int64_t key_end, const Atten
       score = Visible(c, query, j) ? Score(c, row, j) : -INFINITY;
       if (score > max) max = score;
     }
-    if (max < kLeastScore) max = kLeastScore;  // Nothing to see: each exponential below is 0. A NaN score stays a NaN.
+    if (max < kLeastScore) max = kLeastScore;  // The row sees nothing: each exponential below is 0. A NaN stays.
 
     double sum = 0;
     double total[kMaxHeadDim] = {};

@@ -7,7 +7,7 @@
 namespace atb::kernels::reference {
 namespace {
 
-/// Column `column` of panel `panel`, input channel `i`.
+/// The weight of column `column` of panel `panel` and input channel i.
 float WeightAt(const PackedWeight& weight, int64_t panel, int64_t column, int64_t i) {
   const auto* data = static_cast<const char*>(weight.data) + panel * weight.panel_stride;
   switch (weight.format) {

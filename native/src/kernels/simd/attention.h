@@ -1,40 +1,47 @@
 #pragma once
-// Attention of one tile over one piece of keys, over a vector type V (vec.h) and a way E to multiply stored elements;
-// kernels/reference/attention.cpp says what is computed. Internal linkage, as in vec.h.
+// Attention of one query tile over one piece of keys, for a vector type V (vec.h) and a way E to multiply elements of
+// the cache; kernels/reference/attention.cpp says what is computed. Everything has internal linkage; vec.h says why.
+//
+// Attend goes through three phases for all rows of the tile and all keys of the piece:
+//
+//   ScoreKeys     scores [rows][keys]   = queries * keys
+//   SoftmaxRows   probs  [rows][keys]   = exp(scores - the row's largest), and their sum
+//   WeighValues   out    [rows][head_dim] = probs * values
 //
 // E has:
-//   Weight             the type of a query's or a probability's element as it is multiplied
+//   Factor             the type of a query's or a probability's element as it is multiplied
 //   kBytes             the size of a stored element
 //   kDepth             the stored elements that one product sums: 2 for bf16, which is stored in pairs
 //   Stored             sixteen lanes of kDepth elements; Load(p), Load(p, lanes)
-//   Mul(s, w, acc)     acc + the products of the lanes of s with the kDepth weights at w
-//   Exponential        Exponential(scale, shift)(x) = exp(x * scale - shift), as exact as the weights need
-//   Keep(p, q, to, sum)  writes two vectors of probabilities as weights, and returns sum + what it wrote
-//   LoadQuery(q, at, n, to)  writes n elements of a query as weights
+//   Mul(s, f, acc)     acc + the products of the lanes of s with the kDepth factors at f
+//   Exponential        Exponential(scale, shift)(x) = exp(x * scale - shift), as exact as the factors need
+//   Keep(p, q, to, sum)  writes two vectors of probabilities as factors, and returns sum + what it wrote
+//   LoadQuery(q, at, n, to)  writes n elements of a query as factors
 #include <math.h>
 
 #include "kernels/attend_tile.h"
+#include "kernels/simd/kv_stream.h"
 #include "kernels/simd/math.h"
 
 namespace atb::kernels::simd {
 namespace {
 
-// One vector more than the piece, so that the rows of a tile do not share cache sets.
+// Rows are longer by one vector than they need to be, so that the rows of a tile do not fall into the same cache sets.
 constexpr int64_t kScoreStride = kAttendChunk + kLanes;
 constexpr int64_t kQueryStride = kMaxHeadDim + kLanes;
-constexpr int64_t kLine = 64;
 
-template <class Weight>
+template <class Factor>
 struct AttendScratch {
   alignas(64) float scores[kAttendRows * kScoreStride];
-  alignas(64) Weight probs[kAttendRows * kScoreStride];
-  alignas(64) Weight query[kAttendRows * kQueryStride];
+  alignas(64) Factor probs[kAttendRows * kScoreStride];
+  alignas(64) Factor query[kAttendRows * kQueryStride];
 };
 
-/// One tile's and piece's extents, computed once.
+/// The extents of a query tile and a piece of keys, computed once.
 template <class E>
 struct Piece {
-  /// 1 to 2 KB let the hardware's own prefetching run along, 4 KB and more are a quarter slower.
+  /// How KvStream fetches: 2 KB ahead. With 1 to 2 KB the hardware's own prefetching runs along; 4 KB and more are a
+  /// quarter slower. All lines are fetched beside the products.
   static constexpr int64_t kAhead = 32, kPart = 32;
 
   const AttendCall& call;
@@ -64,81 +71,15 @@ struct Piece {
   int64_t ValueLines() const { return kValueDepth * value_dim * E::kBytes / kLine; }
 };
 
-/// Fetches memory in the order in which decode reads it: a piece's keys, its values, the next piece's keys. It begins
-/// P::kAhead cache lines before the products, which fetch P::kPart of 32 lines that they read; the rest comes while
-/// probabilities are made, when memory would be idle. The tiles of a prompt find keys and values in L2 and fetch
-/// nothing. P is a Piece.
-template <class P>
-class Stream {
- public:
-  explicit Stream(const P& p) : p_(p), at_(p.first) {
-    if (p.call.q_tokens != 1 || p.tile.begin >= p.tile.end) return;
-    const int64_t groups = (p.tile.end - p.tile.begin) / GroupKeys(p.call);
-    rest_ = groups * (p.KeyLines() + p.ValueLines()) * (32 - P::kPart) / 32 / (2 * p.rows);
-    Enter(kKeys);
-    Advance<false>(P::kAhead);
-  }
-
-  /// Products read so many lines.
-  void Step(int64_t lines) {
-    part_ += lines * P::kPart;
-    Advance<true>(part_ / 32);
-    part_ %= 32;
-  }
-  /// Half of a row's probabilities are made.
-  void Rest() { Advance<true>(rest_); }
-
- private:
-  enum Phase { kKeys, kValues, kNextKeys, kDone };
-
-  template <bool kFetch>
-  void Advance(int64_t lines) {
-    while (phase_ != kDone) {
-      const int64_t n = Min(lines, left_);
-      if (kFetch) {
-        for (int64_t i = 0; i < n; ++i) __builtin_prefetch(from_ + i * kLine, 0, 2);
-      }
-      from_ += n * kLine;
-      left_ -= n;
-      lines -= n;
-      if (lines == 0) return;
-      NextGroup();
-    }
-  }
-
-  void NextGroup() {
-    at_.Next();
-    const int64_t end = p_.first.position() + p_.tile.end - p_.tile.begin;
-    if (at_.position() < end || phase_ == kNextKeys) return Enter(phase_);
-    // The next piece follows when this one is whole.
-    if (phase_ == kKeys) at_ = p_.first;
-    Enter(phase_ == kKeys ? kValues : kNextKeys);
-  }
-
-  void Enter(Phase phase) {
-    phase_ = at_.position() < p_.call.context_len ? phase : kDone;
-    if (phase_ == kDone) return;
-    from_ = phase == kValues ? p_.Values(at_) : p_.Keys(at_);
-    left_ = phase == kValues ? p_.ValueLines() : p_.KeyLines();
-  }
-
-  const P& p_;
-  SlotGroups at_;
-  Phase phase_ = kDone;
-  const char* from_ = nullptr;
-  int64_t left_ = 0;  ///< Lines of the group.
-  int64_t part_ = 0;  ///< 32ths of a line that Step has not fetched yet.
-  int64_t rest_ = 0;
-};
-
-/// Turns a row of products into probabilities: rounded by E into `probs`, zero where the row cannot see.
+/// Turns a row of products into probabilities. E rounds them into `probs`; keys that the row cannot see get zero.
 template <class V, class E>
 inline void SoftmaxRow(const AttendCall& c, int64_t token, int64_t key_begin, const Span& tile, const Span& row,
-                       float* scores, typename E::Weight* probs, float* max_out, float* sum_out,
-                       Stream<Piece<E>>& stream) {
+                       float* scores, typename E::Factor* probs, float* max_out, float* sum_out,
+                       KvStream<Piece<E>>& stream) {
   const V none = V::Set1(-INFINITY);
   const float* mask = c.mask ? c.mask + token * c.mask_stride + key_begin : nullptr;
-  // Where only the scale is between products and scores, the largest product tells the largest score.
+  // Where scores are products times a positive scale, the largest product gives the largest score, and the scale is
+  // left to the exponential.
   const bool plain = !mask && c.scale > 0;
   V max = none;
   for (int64_t j = tile.begin; j < tile.end; j += kLanes) {
@@ -155,7 +96,7 @@ inline void SoftmaxRow(const AttendCall& c, int64_t token, int64_t key_begin, co
   }
   const float scale = plain ? c.scale : 1;
   float top = ReduceMax(max) * scale;
-  if (top < kLeastScore) top = kLeastScore;  // Nothing to see: each exponential is 0. A NaN score stays a NaN.
+  if (top < kLeastScore) top = kLeastScore;  // The row sees nothing: each exponential becomes 0. A NaN stays one.
   stream.Rest();
   const typename E::Exponential exp(scale, top);
   V sum = V::Zero();
@@ -167,10 +108,10 @@ inline void SoftmaxRow(const AttendCall& c, int64_t token, int64_t key_begin, co
   *max_out = *sum_out == 0 ? -INFINITY : top;
 }
 
-/// All rows of a tile. `out`: max and sum.
+/// SoftmaxRow for all rows of a tile. It sets max and sum of `out`.
 template <class V, class E>
 inline void SoftmaxRows(const Piece<E>& p, int64_t key_begin, int64_t key_end, float* scores,
-                        typename E::Weight* probs, const AttendPartial& out, Stream<Piece<E>>& stream) {
+                        typename E::Factor* probs, const AttendPartial& out, KvStream<Piece<E>>& stream) {
   const AttendCall& c = p.call;
   for (int64_t r = 0; r < p.rows; ++r) {
     const int64_t token = r / c.group;
@@ -179,7 +120,7 @@ inline void SoftmaxRows(const Piece<E>& p, int64_t key_begin, int64_t key_end, f
   }
 }
 
-/// f(IntConstant<n>) for 1 <= n <= kMax, so that loops over n unroll into registers.
+/// Calls f(IntConstant<n>) for 1 <= n <= kMax; a larger n counts as kMax. So loops over n unroll into registers.
 template <int kN>
 struct IntConstant {
   static constexpr int value = kN;
@@ -192,12 +133,12 @@ inline void WithCount(int64_t n, const F& f) {
   f(IntConstant<kMax>());
 }
 
-/// Products of kRows queries with the 32 keys of two panels, each `units` groups of kDepth elements of d.
+/// Products of kRows queries with the 32 keys of two panels. A panel has `units` units of kDepth elements of its keys.
 template <class V, class E, int kRows>
-__attribute__((noinline)) void Scores(Stream<Piece<E>>* stream, const typename E::Weight* query, const char* keys,
-                                      int64_t units, int64_t panel_bytes, float* scores) {
+__attribute__((noinline)) void ScoreKeys(KvStream<Piece<E>>* stream, const typename E::Factor* query, const char* keys,
+                                         int64_t units, int64_t panel_bytes, float* scores) {
   constexpr int64_t kUnitBytes = kLanes * E::kDepth * E::kBytes;
-  constexpr int64_t kUnits = 8;  // Between two fetches.
+  constexpr int64_t kUnits = 8;  // Units between two fetches.
   V acc[kRows][2];
   for (int r = 0; r < kRows; ++r) acc[r][0] = acc[r][1] = V::Zero();
   for (int64_t begin = 0; begin < units; begin += kUnits) {
@@ -207,7 +148,7 @@ __attribute__((noinline)) void Scores(Stream<Piece<E>>* stream, const typename E
       const typename E::Stored k0 = E::Load(keys + u * kUnitBytes);
       const typename E::Stored k1 = E::Load(keys + panel_bytes + u * kUnitBytes);
       for (int r = 0; r < kRows; ++r) {
-        const typename E::Weight* q = query + r * kQueryStride + u * E::kDepth;
+        const typename E::Factor* q = query + r * kQueryStride + u * E::kDepth;
         acc[r][0] = E::Mul(k0, q, acc[r][0]);
         acc[r][1] = E::Mul(k1, q, acc[r][1]);
       }
@@ -221,13 +162,13 @@ __attribute__((noinline)) void Scores(Stream<Piece<E>>* stream, const typename E
 
 /// out[r, d .. d + columns) = sum over the tile's keys of probs[r] * value, for kRows rows and columns <= 16 * kTiles.
 template <class V, class E, int kRows, int kTiles>
-__attribute__((noinline)) void Weigh(const Piece<E>& p, Stream<Piece<E>>* stream, const typename E::Weight* probs, int64_t d,
-                                     int64_t columns, float* out) {
+__attribute__((noinline)) void WeighValues(const Piece<E>& p, KvStream<Piece<E>>* stream,
+                                           const typename E::Factor* probs, int64_t d, int64_t columns, float* out) {
   V acc[kRows][kTiles];
   for (int r = 0; r < kRows; ++r) {
     for (int t = 0; t < kTiles; ++t) acc[r][t] = V::Zero();
   }
-  // Pairs are stored as whole tiles [16 d][2], single elements as rows of d.
+  // Pairs of elements are stored as tiles [16 d][2], single elements as rows of d.
   constexpr bool kTiled = E::kDepth == 2;
   constexpr int64_t kUnits = kValueDepth / E::kDepth;
   const int64_t unit = (kTiled ? kLanes * 2 : p.value_dim) * E::kBytes;
@@ -242,7 +183,7 @@ __attribute__((noinline)) void Weigh(const Piece<E>& p, Stream<Piece<E>>* stream
       for (int t = 0; t < kTiles - 1; ++t) value[t] = E::Load(values + u * unit + t * tile);
       value[kTiles - 1] = E::Load(values + u * unit + (kTiles - 1) * tile, last);
       for (int r = 0; r < kRows; ++r) {
-        const typename E::Weight* weight = probs + r * kScoreStride + j + u * E::kDepth;
+        const typename E::Factor* weight = probs + r * kScoreStride + j + u * E::kDepth;
         for (int t = 0; t < kTiles; ++t) acc[r][t] = E::Mul(value[t], weight, acc[r][t]);
       }
     }
@@ -255,27 +196,28 @@ __attribute__((noinline)) void Weigh(const Piece<E>& p, Stream<Piece<E>>* stream
 }
 
 template <class E>
-inline void LoadQueries(const AttendCall& c, typename E::Weight* query) {
+inline void LoadQueries(const AttendCall& c, typename E::Factor* query) {
   for (int64_t r = 0; r < c.q_tokens * c.group; ++r) {
     const int64_t head = c.kv_head * c.group + r % c.group;
     E::LoadQuery(c.q, r / c.group * c.q_stride + head * c.head_dim, c.head_dim, query + r * kQueryStride);
   }
 }
 
-/// KernelTable::attend. kScoreRows * 2 and kWeighRows * kWeighTiles accumulators live in registers.
+/// KernelTable::attend for a cache of floats. kScoreRows * 2 accumulators, then kWeighRows * kWeighTiles, are in
+/// registers.
 template <class V, class E, int kScoreRows, int kWeighRows, int kWeighTiles>
 inline void Attend(const AttendCall& c, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch) {
-  auto& s = *static_cast<AttendScratch<typename E::Weight>*>(scratch);
+  auto& s = *static_cast<AttendScratch<typename E::Factor>*>(scratch);
   const Piece<E> p(c, key_begin, key_end);
-  Stream<Piece<E>> stream(p);
+  KvStream<Piece<E>> stream(p);
   LoadQueries<E>(c, s.query);
   SlotGroups at = p.first;
   for (int64_t j = p.tile.begin; j < p.tile.end; j += kValueDepth, at.Next()) {
     for (int64_t r = 0; r < p.rows; r += kScoreRows) {
       WithCount<kScoreRows>(p.rows - r, [&](auto n) {
-        Scores<V, E, n.value>(r == 0 ? &stream : nullptr, s.query + r * kQueryStride, p.Keys(at),
-                              c.head_dim / E::kDepth, kKeyPanel * p.key_dim * E::kBytes,
-                              s.scores + r * kScoreStride + j);
+        ScoreKeys<V, E, n.value>(r == 0 ? &stream : nullptr, s.query + r * kQueryStride, p.Keys(at),
+                                 c.head_dim / E::kDepth, kKeyPanel * p.key_dim * E::kBytes,
+                                 s.scores + r * kScoreStride + j);
       });
     }
   }
@@ -287,8 +229,8 @@ inline void Attend(const AttendCall& c, int64_t key_begin, int64_t key_end, cons
       for (int64_t d = 0; d < c.head_dim; d += kWeighTiles * kLanes) {
         const int64_t columns = Min(c.head_dim - d, kWeighTiles * kLanes);
         WithCount<kWeighTiles>((columns + kLanes - 1) / kLanes, [&](auto tiles) {
-          Weigh<V, E, n.value, tiles.value>(p, r == 0 && d == 0 ? &stream : nullptr, s.probs + r * kScoreStride, d,
-                                            columns, out.out + r * c.head_dim);
+          WeighValues<V, E, n.value, tiles.value>(p, r == 0 && d == 0 ? &stream : nullptr, s.probs + r * kScoreStride,
+                                                  d, columns, out.out + r * c.head_dim);
         });
       }
     });
@@ -304,7 +246,7 @@ inline void Merge(const AttendPartial& acc, const AttendPartial& part, int64_t r
     const V a = Exp(V::Set1(acc.max[r] - max));
     const V b = Exp(V::Set1(part.max[r] - max));
     acc.max[r] = max;
-    // One lane through the same arithmetic as the rest.
+    // The sum goes through the same arithmetic as the outputs, in one lane.
     Fma(V::Set1(part.sum[r]), b, V::Set1(acc.sum[r]) * a).StorePart(acc.sum + r, 1);
     float* total = acc.out + r * head_dim;
     const float* more = part.out + r * head_dim;
@@ -315,55 +257,6 @@ inline void Merge(const AttendPartial& acc, const AttendPartial& part, int64_t r
     }
   }
 }
-
-/// exp(x * scale - shift) to f32.
-template <class V>
-struct FullExp {
-  V scale;
-  V shift;
-  FullExp(float by, float minus) : scale(V::Set1(by)), shift(V::Set1(-minus)) {}
-  V operator()(V x) const { return Exp(Fma(x, scale, shift)); }
-};
-
-/// Elements as f32 weights: to[0 .. n) = elements [at, at + n) of `from`.
-template <class V>
-inline void WidenRow(const void* from, DType dtype, int64_t at, int64_t n, float* to) {
-  for (int64_t i = 0; i < n; i += kLanes) {
-    const int64_t lanes = Min(n - i, kLanes);
-    StoreAs(LoadAs<V>(from, dtype, at + i, lanes), to, DType::kF32, i, lanes);
-  }
-}
-
-/// Probabilities, rounded to `kType`, as f32 weights. Returns sum + both.
-template <class V, DType kType>
-inline V KeepWide(V p, V q, float* to, V sum) {
-  if constexpr (kType != DType::kF32) {
-    uint16_t rounded[2 * kLanes];
-    StoreAs(p, rounded, kType, 0, kLanes);
-    StoreAs(q, rounded, kType, kLanes, kLanes);
-    p = LoadAs<V>(rounded, kType, 0, kLanes);
-    q = LoadAs<V>(rounded, kType, kLanes, kLanes);
-  }
-  p.Store(to);
-  q.Store(to + kLanes);
-  return sum + p + q;
-}
-
-/// E for f32 and f16 elements, one at a time, times f32.
-template <class V, DType kType>
-struct Single {
-  using Weight = float;
-  using Stored = V;
-  using Exponential = FullExp<V>;
-  static constexpr int kDepth = 1;
-  static constexpr int64_t kBytes = kType == DType::kF32 ? 4 : 2;
-
-  static V Load(const char* p) { return LoadAs<V>(p, kType, 0, kLanes); }
-  static V Load(const char* p, int64_t lanes) { return LoadAs<V>(p, kType, 0, lanes); }
-  static V Mul(V stored, const float* weight, V acc) { return Fma(stored, V::Set1(*weight), acc); }
-  static V Keep(V p, V q, float* to, V sum) { return KeepWide<V, kType>(p, q, to, sum); }
-  static void LoadQuery(const void* q, int64_t at, int64_t n, float* to) { WidenRow<V>(q, kType, at, n, to); }
-};
 
 }  // namespace
 }  // namespace atb::kernels::simd

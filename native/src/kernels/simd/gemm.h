@@ -1,5 +1,6 @@
 #pragma once
-// Products with packed weights over a vector type V. Internal linkage, as in vec.h.
+// Products with packed weights of floats, and the epilogue of all products, for a vector type V. Everything has
+// internal linkage; vec.h says why.
 #include <string.h>
 
 #include "kernels/kernel_table.h"

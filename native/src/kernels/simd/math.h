@@ -1,5 +1,6 @@
 #pragma once
-// Functions over a vector type V of sixteen f32 lanes (avx2/vec.h, avx512/vec.h). Internal linkage, as in vec.h.
+// Functions for a vector type V of sixteen f32 lanes (avx2/vec.h, avx512/vec.h). Everything has internal linkage; vec.h
+// says why.
 #include <stdint.h>
 
 #include "tensor/dtype.h"

@@ -1,6 +1,6 @@
 #pragma once
-// Activations as whole numbers over a vector type V; kernel_table.h says what is computed. Internal linkage, as in
-// vec.h.
+// Quantises activations to digits, for a vector type V; kernel_table.h says what is computed. Everything has internal
+// linkage; vec.h says why.
 #include <math.h>
 #include <string.h>
 
@@ -12,7 +12,8 @@ namespace {
 
 constexpr float kSmallestNormal = 0x1p-126f;
 
-/// The smallest power of two from 2^-126 for which max / scale rounds to a whole number that `planes` digits express.
+/// The smallest power of two, at least 2^-126, for which max / scale rounds to a whole number of at most `planes`
+/// digits.
 inline float PowerScale(float max, int planes) {
   const float largest = planes == 2 ? 127 * 256 + 127 : (127 * 256 + 127) * 256 + 127;
   int exponent = 0;
@@ -23,7 +24,7 @@ inline float PowerScale(float max, int planes) {
   return scale;
 }
 
-/// The scale of a row by its largest magnitude, a finite one; 0 when the row is taken for zeros.
+/// The scale of a row whose largest magnitude, a finite one, is `max`; 0 when the row counts as zeros.
 inline float ScaleOf(float max, int planes) {
   const float scale = max == 0 ? 0 : planes == 1 ? max / 127 : PowerScale(max, planes);
   return scale < kSmallestNormal ? 0 : scale;
@@ -35,11 +36,11 @@ inline void StoreZeros(int64_t k, int planes, int8_t* out, int64_t step, int64_t
   }
 }
 
-/// Digits::Store(v, planes, out, plane_stride): the digits of sixteen whole numbers.
+/// KernelTable::quantize. Digits::Store(v, planes, out, plane_stride) writes the digits of sixteen whole numbers.
 template <class V, class Digits>
 float Quantize(const void* x, DType dtype, int64_t k, int planes, int8_t* out, int64_t step, int64_t plane_stride) {
   const int64_t padded = (k + kIntegerTileK - 1) / kIntegerTileK * kIntegerTileK;
-  V largest = V::Zero(), sum = V::Zero();  // The sum of zeros, or NaN when a number is not finite.
+  V largest = V::Zero(), sum = V::Zero();  // `sum` adds up zeros, and becomes NaN with a number that is not finite.
   for (int64_t i = 0; i < k; i += kLanes) {
     const V v = LoadAs<V>(x, dtype, i, k - i);
     largest = Max(Abs(v), largest);

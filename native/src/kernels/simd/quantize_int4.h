@@ -1,5 +1,6 @@
 #pragma once
-// Weights as int4 over a vector type V; kernel_table.h says what is computed. Internal linkage, as in vec.h.
+// Quantises weights to int4, for a vector type V; kernel_table.h says what is computed. Everything has internal
+// linkage; vec.h says why.
 #include <math.h>
 #include <string.h>
 
@@ -8,7 +9,7 @@
 namespace atb::kernels::simd {
 namespace {
 
-/// Rows of smaller numbers are taken for zeros, so that all reciprocals stay finite.
+/// Rows whose numbers are all smaller count as zeros, so that all reciprocals stay finite.
 constexpr float kTinyWeight = 0x1p-100f;
 /// What the number of largest magnitude in a group may become: with its sign, clipped a little, or at the shorter end.
 /// The best of the three loses 1 to 2 % more squares than the best of all scales, the first alone 6 to 10 % (weights of
@@ -23,18 +24,18 @@ inline V ToInt4(V x, V inverse) {
   return Min(Max(Round(x * inverse), V::Set1(-8.0f)), V::Set1(7.0f));
 }
 
-/// Up to sixteen groups of a row: what is known of group g lies in lane g.
+/// Up to sixteen groups of a row. Vectors have what belongs to group g in lane g.
 struct RowGroups {
   const float* x;  ///< The first group.
   int64_t count;
   int64_t group;
-  int64_t channels;  ///< Of all groups: the last one may be shorter.
+  int64_t channels;  ///< All channels of the groups; the last group may be shorter.
 
   const float* Group(int64_t g) const { return x + g * group; }
   int64_t Size(int64_t g) const { return channels - g * group < group ? channels - g * group : group; }
 };
 
-/// Each group's number of largest magnitude, a negative one among equals.
+/// The number with the largest magnitude of each group. Among equals a negative number wins.
 template <class V>
 inline V Extremes(const RowGroups& row_groups) {
   V highs[kLanes], lows[kLanes];
@@ -83,7 +84,7 @@ inline void SquareErrors(const RowGroups& row_groups, const float* scales, const
   for (int end = 0; end < kExtremeCount; ++end) out[end] = ReduceEach(sums[end], [](V a, V b) { return a + b; });
 }
 
-/// The multipliers with the least errors, the first among equals; 0 for groups of zeros.
+/// The multipliers with the least errors. Among equals the first wins; groups of zeros get 0.
 template <class V>
 inline V BestMultipliers(const RowGroups& row_groups, float scale) {
   const V extremes = Extremes<V>(row_groups) / V::Set1(scale);
@@ -109,6 +110,7 @@ inline V BestMultipliers(const RowGroups& row_groups, float scale) {
   return WhereNegative(-Abs(extremes), best, V::Zero());
 }
 
+/// KernelTable::quantize_int4.
 template <class V, class Digits>
 float QuantizeInt4(const float* x, int64_t k, int64_t group, int8_t* out, int8_t* multipliers) {
   V high = V::Zero(), low = V::Zero(), sum = V::Zero();
@@ -125,7 +127,7 @@ float QuantizeInt4(const float* x, int64_t k, int64_t group, int8_t* out, int8_t
     memset(multipliers, 0, static_cast<size_t>((k + group - 1) / group));
     return not_finite == 0 ? 0 : not_finite;
   }
-  // Four bits of the scale are free, so that its products with multipliers are exact.
+  // The last four bits of the scale are zeros, so that its products with multipliers, of four bits, are exact.
   float scale = max / (8 * kLargestMultiplier);
   uint32_t bits;
   memcpy(&bits, &scale, sizeof bits);

@@ -1,5 +1,6 @@
 #pragma once
-// Row kernels over a vector type V; kernel_table.h says what each computes. Internal linkage, as in vec.h.
+// Row kernels for a vector type V; kernel_table.h says what each computes. Everything has internal linkage; vec.h says
+// why.
 #include <math.h>
 
 #include "kernels/kernel_table.h"
@@ -8,7 +9,7 @@
 namespace atb::kernels::simd {
 namespace {
 
-/// body(i, n) for each group of sixteen elements; n < 16 in the last one of a ragged row.
+/// Calls body(i, n) for each sixteen elements; n < 16 for the last ones where size is no multiple of 16.
 template <class F>
 inline void ForEach(int64_t size, F body) {
   int64_t i = 0;
@@ -86,7 +87,7 @@ void Unary(UnaryOp op, const float* x, float* out, int64_t size, float arg) {
   const auto each = [=](auto f) {
     ForEach(size, [=](int64_t i, int64_t n) { Store(f(Load<V>(x, i, n)), out, i, n); });
   };
-  // Logarithms, sines and hyperbolic tangents make tables; no model calls them in a hot loop.
+  // Models use logarithms, sines and hyperbolic tangents to make tables, not in hot loops.
   const auto scalar = [=](float (*f)(float)) {
     for (int64_t i = 0; i < size; ++i) out[i] = f(x[i]);
   };
@@ -167,7 +168,7 @@ void BlockMaxima(const float* x, int64_t size, float* maxima) {
     for (; i + kLanes <= begin + n; i += kLanes) {
       const V v = V::Load(x + i);
       max = Max(max, v);
-      bad = Fma(Max(V::Zero(), v), V::Zero(), bad);  // NaN from NaN and +inf, then for good; 0 else.
+      bad = Fma(Max(V::Zero(), v), V::Zero(), bad);  // NaN and +inf make a NaN, which stays; else 0.
     }
     float largest = ReduceMax(max), sum = ReduceAdd(bad);
     for (; i < begin + n; ++i) {

@@ -1,0 +1,223 @@
+#pragma once
+// Queries and probabilities of attention over a cache of integers, as whole numbers. V and I are those of
+// integer_attention.h. Everything has internal linkage; vec.h says why.
+#include "kernels/simd/attention.h"
+
+namespace atb::kernels::simd {
+namespace {
+
+/// Bytes of a row's high digits, of its low digits, or of half of its words. A line more than needed keeps the rows of
+/// a tile out of the same cache sets.
+constexpr int64_t kRowBytes = kMaxHeadDim + kLine;
+/// The largest queries and weights: the high digit of a query is signed, that of a weight fits either way.
+constexpr float kMaxQuery = 127 * 256;
+constexpr float kMaxWeight = 127 * 256 + 255;
+/// Numbers that are quantised together.
+constexpr int64_t kQuantizeStep = 64;
+/// Where all queries, or all scales, are smaller than this, they count as zeros.
+constexpr float kLeastWeight = 1e-34f;
+
+/// What the sums of a row of queries begin with, of high and of low digits: see I::StartOf.
+struct SumStarts {
+  int32_t high;
+  int32_t low;
+};
+
+/// The extents of a query tile and a piece of keys, computed once.
+struct IntegerPiece {
+  /// How KvStream fetches: 6 KB ahead, and 25 of 32 lines beside the products. Integers are read in half of the time of
+  /// bf16, while probabilities take as long as before; memory must not wait for these.
+  static constexpr int64_t kAhead = 96, kPart = 25;
+
+  const AttendCall& call;
+  int64_t rows;
+  int64_t group;  ///< Slots of a group, 32 or 64.
+  int shift;      ///< The logarithm of `group` to base 2.
+  SlotGroups first;   ///< The first group that some row sees.
+  Span tile;
+  int64_t key_bytes;    ///< Bytes of a group's keys without their scales.
+  int64_t value_bytes;  ///< Bytes of a group's values without their scales.
+
+  IntegerPiece(const AttendCall& c, int64_t key_begin, int64_t key_end)
+      : call(c),
+        rows(c.q_tokens * c.group),
+        group(GroupKeys(c)),
+        shift(group == 64 ? 6 : 5),
+        first(c, 0),
+        tile(TileKeys(c, key_begin, key_end)),
+        key_bytes(group * c.head_dim),
+        value_bytes(group * RoundUp(c.head_dim, kLanes)) {
+    first = SlotGroups(c, key_begin + tile.begin);
+  }
+
+  const char* Keys(const SlotGroups& at) const {
+    return static_cast<const char*>(call.k_cache) + (at.slot() >> shift) * (key_bytes + ScaleBytes());
+  }
+  const char* Values(const SlotGroups& at) const {
+    return static_cast<const char*>(call.v_cache) + (at.slot() >> shift) * (value_bytes + ScaleBytes());
+  }
+  const float* KeyScales(const SlotGroups& at) const { return reinterpret_cast<const float*>(Keys(at) + key_bytes); }
+  const float* ValueScales(const SlotGroups& at) const {
+    return reinterpret_cast<const float*>(Values(at) + value_bytes);
+  }
+  int64_t ScaleBytes() const { return group * 4; }
+  int64_t KeyLines() const { return (key_bytes + ScaleBytes()) / kLine; }  ///< Of a group, scales included.
+  int64_t ValueLines() const { return (value_bytes + ScaleBytes()) / kLine; }
+};
+
+struct IntegerScratch {
+  alignas(64) int32_t sums[2 * kAttendRows * kScoreStride];
+  alignas(64) int8_t query[2 * kAttendRows * kRowBytes];
+  alignas(64) int8_t weights[2 * kAttendRows * kRowBytes];
+  alignas(64) float key_scales[kAttendChunk];
+  alignas(64) float value_scales[kAttendChunk];
+  alignas(64) float value_factors[kAttendChunk];
+  float query_scales[kAttendRows];
+  float weight_scales[kAttendRows];
+  SumStarts starts[kAttendRows];
+};
+
+/// Quantises a row of n numbers to whole numbers up to kMaxQuery, and returns the scale: NaN when a number is not
+/// finite.
+template <class I>
+inline float QuantizeQuery(const void* q, DType dtype, int64_t at, int64_t n, int8_t* to) {
+  using V = typename I::V;
+  V largest = V::Zero(), broken = V::Zero();  // `broken` becomes NaN with a number that is not finite.
+  for (int64_t i = 0; i < n; i += kLanes) {
+    const V x = LoadAs<V>(q, dtype, at + i, n - i);
+    largest = Max(Abs(x), largest);
+    broken = Fma(x, V::Zero(), broken);
+  }
+  const float max = ReduceMax(largest);
+  const V by = V::Set1(max >= kLeastWeight ? kMaxQuery / max : 0);
+  for (int64_t i = 0; i < n; i += kQuantizeStep) {
+    V x[kQuantizeStep / kLanes];
+    for (int64_t k = 0; k < kQuantizeStep; k += kLanes)
+      x[k / kLanes] = k < n - i ? LoadAs<V>(q, dtype, at + i + k, n - i - k) * by : V::Zero();
+    I::StoreQuery(x, to, i);
+  }
+  return max / kMaxQuery + ReduceAdd(broken);
+}
+
+/// QuantizeQuery for all rows of a tile.
+template <class I>
+inline void QuantizeQueries(const AttendCall& c, IntegerScratch& s) {
+  for (int64_t r = 0; r < c.q_tokens * c.group; ++r) {
+    const int64_t at = r / c.group * c.q_stride + (c.kv_head * c.group + r % c.group) * c.head_dim;
+    int8_t* to = s.query + 2 * r * kRowBytes;
+    s.query_scales[r] = QuantizeQuery<I>(c.q, c.dtype, at, c.head_dim, to);
+    s.starts[r] = I::StartOf(to, c.head_dim);
+  }
+}
+
+/// Copies the scales of a piece's groups to one array for keys and one for values.
+inline void GatherScales(const IntegerPiece& p, IntegerScratch& s) {
+  SlotGroups at = p.first;
+  for (int64_t j = p.tile.begin; j < p.tile.end; j += p.group, at.Next()) {
+    const float* keys = p.KeyScales(at);
+    const float* values = p.ValueScales(at);
+    for (int64_t i = 0; i < p.group; i += kLanes) {
+      __builtin_memcpy(s.key_scales + j + i, keys + i, kLine);
+      __builtin_memcpy(s.value_scales + j + i, values + i, kLine);
+    }
+  }
+}
+
+/// Fetches the scales of values, which are read before the values are.
+inline void FetchValueScales(const IntegerPiece& p) {
+  SlotGroups at = p.first;
+  for (int64_t j = p.tile.begin; j < p.tile.end; j += p.group, at.Next()) {
+    const char* scales = reinterpret_cast<const char*>(p.ValueScales(at));
+    for (int64_t i = 0; i < p.ScaleBytes(); i += kLine) __builtin_prefetch(scales + i, 0, 3);
+  }
+}
+
+/// The lanes of v, which begins at key j, whose keys are in [row.begin, row.end); the other lanes get `other`.
+template <class V>
+inline V Seen(V v, int64_t j, const Span& row, V other) {
+  if (j + kLanes > row.end) v = First(v, Max(Min(row.end - j, kLanes), 0), other);
+  if (j < row.begin) v = First(other, Min(row.begin - j, kLanes), v);
+  return v;
+}
+
+/// Sets value_factors, which turn a token's probabilities into weights: the scales of the values, enlarged so that the
+/// largest weight fills 16 bits; zero where the token cannot see. Returns the scale of the weights: NaN when the scale
+/// of a value that the token sees is not finite.
+template <class V>
+inline float SetValueFactors(const Span& row, const Span& keys, IntegerScratch& s) {
+  V largest = V::Zero(), broken = V::Zero();
+  for (int64_t j = keys.begin; j < keys.end; j += kLanes) {
+    const V x = Seen(V::Load(s.value_scales + j), j, row, V::Zero());
+    x.Store(s.value_factors + j);
+    largest = Max(x, largest);
+    broken = Fma(x, V::Zero(), broken);
+  }
+  const float max = ReduceMax(largest);
+  const bool counts = max >= kLeastWeight;
+  const V by = V::Set1(counts ? kMaxWeight / max : 0);
+  for (int64_t j = keys.begin; j < keys.end; j += kLanes)
+    (V::Load(s.value_factors + j) * by).Store(s.value_factors + j);
+  return (counts ? max / kMaxWeight : 0) + ReduceAdd(broken);
+}
+
+/// Turns a row of products into weights: probabilities times value_factors, as whole numbers. It also sums the
+/// probabilities.
+template <class I>
+inline void WeightsOfRow(const AttendCall& c, int64_t r, int64_t key_begin, const Span& row, const Span& keys,
+                         IntegerScratch& s, const AttendPartial& out, KvStream<IntegerPiece>& stream) {
+  using V = typename I::V;
+  int32_t* sums = s.sums + r * I::kSumRows * kScoreStride;
+  auto* scores = reinterpret_cast<float*>(sums);
+  const float factor = s.query_scales[r] * c.scale;
+  const float* mask = c.mask ? c.mask + r / c.group * c.mask_stride + key_begin : nullptr;
+  // Where scores are products times a positive factor, the largest product gives the largest score, and the factor is
+  // left to the exponential.
+  const bool plain = !mask && factor > 0;
+  V max = V::Set1(-INFINITY);
+  for (int64_t j = keys.begin; j < keys.end; j += kLanes) {
+    V x = I::Total(sums + j) * V::Load(s.key_scales + j);
+    if (!plain) x = x * V::Set1(factor);
+    if (mask) x = x + V::LoadPart(mask + j, Max(Min(row.end - j, kLanes), 0));
+    x = Seen(x, j, row, V::Set1(-INFINITY));
+    x.Store(scores + j);
+    max = Max(x, max);
+  }
+  float top = ReduceMax(max) * (plain ? factor : 1);
+  if (top < kLeastScore) top = kLeastScore;  // The row sees nothing: each exponential becomes 0. A NaN stays one.
+  stream.Rest();
+  const typename I::Exponential exp(plain ? factor : 1, top);
+  int8_t* to = s.weights + 2 * r * kRowBytes;
+  V sum = V::Zero();
+  for (int64_t j = keys.begin; j < keys.end; j += kQuantizeStep) {
+    V x[kQuantizeStep / kLanes];
+    for (int64_t k = 0; k < kQuantizeStep; k += kLanes) {
+      const V p = exp(V::Load(scores + j + k));
+      sum = sum + p;
+      x[k / kLanes] = p * V::Load(s.value_factors + j + k);
+    }
+    I::StoreWeight(x, to, j);
+  }
+  stream.Rest();
+  out.sum[r] = ReduceAdd(sum);
+  out.max[r] = out.sum[r] == 0 ? -INFINITY : top;
+}
+
+/// WeightsOfRow for all rows of a tile. It sets max and sum of `out`.
+template <class I>
+inline void WeightsOfRows(const IntegerPiece& p, int64_t key_begin, int64_t key_end, IntegerScratch& s,
+                          const AttendPartial& out, KvStream<IntegerPiece>& stream) {
+  GatherScales(p, s);
+  // Keys beside the tile's are seen by no row, so that their weights are zero.
+  const Span keys = {p.tile.begin / kQuantizeStep * kQuantizeStep, RoundUp(p.tile.end, kQuantizeStep)};
+  for (int64_t token = 0; token < p.call.q_tokens; ++token) {
+    const Span row = VisibleKeys(p.call, token, key_begin, key_end);
+    const float scale = SetValueFactors<typename I::V>(row, keys, s);
+    for (int64_t r = token * p.call.group; r < (token + 1) * p.call.group; ++r) {
+      WeightsOfRow<I>(p.call, r, key_begin, row, keys, s, out, stream);
+      s.weight_scales[r] = scale;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace atb::kernels::simd

@@ -1,0 +1,79 @@
+#pragma once
+// Fetching of a KV cache ahead of attention. Everything has internal linkage; vec.h says why.
+#include "kernels/attend_tile.h"
+
+namespace atb::kernels::simd {
+namespace {
+
+/// Bytes of a cache line.
+constexpr int64_t kLine = 64;
+
+/// Fetches a cache into L2 in the order in which decode reads it: the keys of a piece, its values, the keys of the next
+/// piece. It begins P::kAhead cache lines ahead of the products. Of 32 lines that these read, P::kPart are fetched
+/// meanwhile; the rest is fetched while probabilities are made, when memory would be idle. The query tiles of a prompt
+/// find keys and values in L2, and fetch nothing. P is a Piece or an IntegerPiece.
+template <class P>
+class KvStream {
+ public:
+  explicit KvStream(const P& p) : p_(p), at_(p.first) {
+    if (p.call.q_tokens != 1 || p.tile.begin >= p.tile.end) return;
+    const int64_t groups = (p.tile.end - p.tile.begin) / GroupKeys(p.call);
+    rest_ = groups * (p.KeyLines() + p.ValueLines()) * (32 - P::kPart) / 32 / (2 * p.rows);
+    Enter(kKeys);
+    Advance<false>(P::kAhead);
+  }
+
+  /// Tells that products read `lines` cache lines.
+  void Step(int64_t lines) {
+    part_ += lines * P::kPart;
+    Advance<true>(part_ / 32);
+    part_ %= 32;
+  }
+  /// Tells that half of a row's probabilities are made.
+  void Rest() { Advance<true>(rest_); }
+
+ private:
+  enum Phase { kKeys, kValues, kNextKeys, kDone };
+
+  template <bool kFetch>
+  void Advance(int64_t lines) {
+    while (phase_ != kDone) {
+      const int64_t n = Min(lines, left_);
+      if (kFetch) {
+        for (int64_t i = 0; i < n; ++i) __builtin_prefetch(from_ + i * kLine, 0, 2);
+      }
+      from_ += n * kLine;
+      left_ -= n;
+      lines -= n;
+      if (lines == 0) return;
+      NextGroup();
+    }
+  }
+
+  void NextGroup() {
+    at_.Next();
+    const int64_t end = p_.first.position() + p_.tile.end - p_.tile.begin;
+    if (at_.position() < end || phase_ == kNextKeys) return Enter(phase_);
+    // Behind the keys of a piece come its values, and behind these the keys of the next piece.
+    if (phase_ == kKeys) at_ = p_.first;
+    Enter(phase_ == kKeys ? kValues : kNextKeys);
+  }
+
+  void Enter(Phase phase) {
+    phase_ = at_.position() < p_.call.context_len ? phase : kDone;
+    if (phase_ == kDone) return;
+    from_ = phase == kValues ? p_.Values(at_) : p_.Keys(at_);
+    left_ = phase == kValues ? p_.ValueLines() : p_.KeyLines();
+  }
+
+  const P& p_;
+  SlotGroups at_;
+  Phase phase_ = kDone;
+  const char* from_ = nullptr;
+  int64_t left_ = 0;  ///< Lines of the group that are still to be fetched.
+  int64_t part_ = 0;  ///< 32ths of a line that Step owes.
+  int64_t rest_ = 0;  ///< Lines that Rest fetches.
+};
+
+}  // namespace
+}  // namespace atb::kernels::simd
