@@ -1,9 +1,9 @@
 // Products with bf16 weights through AMX tiles. The loops for many rows, from the outside in (Wide):
 //
-//   for rows of activations that stay in L2            1 MB of them
-//     for 32 panels whose sums are kept together       only where the channels take several blocks
-//       for blocks of up to 2048 channels
-//         for pairs of panels                          16 + 16 columns of the result
+//   for rows of activations that stay in L2            1 MB of them                   Gemm
+//     for 32 panels whose sums are kept together                                      Wide
+//       for blocks of up to 2048 channels              one block where k is smaller   Wide
+//         for pairs of panels                          16 + 16 columns of the result  Wide
 //           for row pairs                              32 rows                        RunPair
 //             for steps of 32 channels                 one tile of each panel         PairBlock
 //

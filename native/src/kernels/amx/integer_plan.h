@@ -26,7 +26,7 @@ constexpr int64_t kVectorDigitRows = 3;
 /// panels that stream past them take the rest. 128 KB: 910 GFLOP/s, 256 KB: 1150, 512 KB: 1260, 1 MB: 1300; 2 MB, the
 /// whole of L2: 1240.
 constexpr int64_t kDigitBytes = 1024 * 1024;
-/// The most digit blocks that are multiplied together. With k = 512 or less they would be more by kDigitBytes, but the
+/// The most digit blocks that are multiplied together. With k below 512 kDigitBytes would allow more, but the
 /// sums of each pair of panels and block take 4 KB of the scratch.
 constexpr int64_t kMaxBlocks = 64;
 
