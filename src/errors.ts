@@ -202,7 +202,9 @@ const MESSAGES = {
   TOKENIZER_PATTERN: (d: { file: string; part: string; pattern: string; reason: string }) =>
     `${d.file}: the regular expression ${describeValue(d.pattern)} of its ${d.part} cannot be used: ${d.reason}`,
   TOKENIZER_TOO_SLOW: (d: { file: string; textLen: number; limitMs: number }) =>
-    `${d.file}: its regular expressions take longer than ${d.limitMs} ms for a text of ${d.textLen} characters`,
+    `${d.file}: it takes longer than ${d.limitMs} ms for a text of ${d.textLen} characters`,
+  TOKENIZER_CRASHED: (d: { file: string; textLen: number; reason: string }) =>
+    `${d.file}: the tokenizer's process ended over a text of ${d.textLen} characters: ${d.reason}`,
   TEMPLATE_MISSING: (d: { looked: readonly string[] }) =>
     `no chat template in ${d.looked.join(', ')}; give one with --chat_template, or send plain text instead of messages`,
   TEMPLATE_INVALID: (d: { source: string; reason: string }) =>

@@ -1,22 +1,32 @@
 import { refuseRequest } from '../errors.js';
 import type { ChatMessage } from './chat-template.js';
 
-/** Variables that a caller may set for a template, besides the conversation, tools and documents. */
-export const TEMPLATE_KWARGS: readonly string[] = [
-  'add_vision_id',
-  'builtin_tools',
-  'controls',
-  'custom_tools',
-  'date_string',
-  'enable_thinking',
-  'keep_all_reasoning',
-  'model_identity',
-  'preserve_thinking',
-  'reasoning_effort',
-  'thinking',
-  'thinking_budget',
-  'tools_in_user_message',
-];
+/** Variables that templates rely on: a caller cannot hide them behind others. */
+const RESERVED_VARIABLES: ReadonlySet<string> = new Set([
+  'messages',
+  'tools',
+  'documents',
+  'add_generation_prompt',
+  'bos_token',
+  'eos_token',
+  'unk_token',
+  'sep_token',
+  'pad_token',
+  'cls_token',
+  'mask_token',
+  'range',
+  'dict',
+  'namespace',
+  'cycler',
+  'joiner',
+  'raise_exception',
+  'strftime_now',
+  'loop',
+  'caller',
+]);
+const VARIABLE_NAME = /^[a-z][a-z0-9_]{0,63}$/i;
+/** Names of a message's reasoning, by precedence. */
+const REASONING_FIELDS = ['reasoning_content', 'thinking', 'reasoning'] as const;
 
 const MAX_ROLE_LEN = 64;
 const MAX_DEPTH = 64;
@@ -41,19 +51,29 @@ export function checkConversation(messages: unknown): asserts messages is readon
   }
 }
 
-/** @throws REQUEST_INVALID for a name that is not in `TEMPLATE_KWARGS`: others could hide what templates rely on */
-export function checkKwargs(kwargs: unknown): void {
+/** @throws REQUEST_INVALID for a name that templates are given anyway, or that is no name of a variable */
+export function checkKwargs(kwargs: unknown): asserts kwargs is Readonly<Record<string, unknown>> {
   if (typeof kwargs !== 'object' || kwargs === null || Array.isArray(kwargs))
     refuseRequest('chatTemplateKwargs', 'an object', kwargs);
   for (const [name, value] of Object.entries(kwargs)) {
-    if (!TEMPLATE_KWARGS.includes(name)) {
-      refuseRequest(
-        `chatTemplateKwargs.${name.slice(0, 64)}`,
-        `absent; known are ${TEMPLATE_KWARGS.join(', ')}`,
-        value,
-      );
-    }
+    if (VARIABLE_NAME.test(name) && !RESERVED_VARIABLES.has(name)) continue;
+    const expected = VARIABLE_NAME.test(name)
+      ? 'absent: templates get this variable from the conversation or the tokenizer'
+      : 'a name of letters, digits and "_"';
+    refuseRequest(`chatTemplateKwargs.${name.slice(0, 64)}`, expected, value);
   }
+}
+
+/**
+ * A message as `transformers` hands it to templates: fields that are null are absent, so that `"content": null` beside
+ * tool calls is no text, and reasoning has all the names that templates read it by.
+ */
+export function forTemplates(message: ChatMessage): ChatMessage {
+  const given = Object.entries(message).filter(([, value]) => value !== null && value !== undefined);
+  const plain = Object.fromEntries(given) as ChatMessage;
+  const reasoning = REASONING_FIELDS.map((name) => plain[name]).find((value) => value !== undefined);
+  if (reasoning === undefined) return plain;
+  return { thinking: reasoning, ...plain, reasoning_content: reasoning };
 }
 
 /**

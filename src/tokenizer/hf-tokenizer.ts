@@ -1,26 +1,31 @@
 import { join } from 'node:path';
-import { AtbError, describeValue } from '../errors.js';
+import { AtbError } from '../errors.js';
+import { factsOf } from './added-tokens.js';
 import { runWithin, TimeLimitExceeded } from './bounded.js';
-import { type PackageTokenizer, Tokenizer } from './hf-package.js';
-import { readModelJson, readModelText } from './model-files.js';
-import { areLinear, probePatterns } from './pre-tokenizer-patterns.js';
+import { buildDecoder } from './decoder.js';
+import { EncoderClient } from './encoder-client.js';
+import type { EncoderReply, EncoderRequest } from './encoder-protocol.js';
 import type { TokenDecoder } from './stream-decoder.js';
-import { type EncodeOptions, TokenEncoder } from './token-encoder.js';
-import { checkTokenizerJson } from './tokenizer-json.js';
+import { TokenScanner } from './token-scanner.js';
+import { checkTokenizerJson, patternsOf, stepTypesOf } from './tokenizer-json.js';
+import {
+  checkConfig,
+  completeToken,
+  readTokenizerFiles,
+  type TokenizerSource,
+  unknownIdOf,
+} from './tokenizer-source.js';
 
 export interface DecodeOptions {
   /** Leave special tokens out. Default true. */
   readonly skipSpecialTokens?: boolean;
 }
 
-/** Parsed files of a tokenizer. */
-export interface TokenizerSource {
-  /** Path of tokenizer.json, for messages. */
-  readonly file: string;
-  /** Its content. */
-  readonly tokenizer: unknown;
-  /** tokenizer_config.json's content. */
-  readonly config?: unknown;
+export interface EncodeOptions {
+  /** Add what the tokenizer puts around a text (BOS, …). Default true. */
+  readonly addSpecialTokens?: boolean;
+  /** Read "<|im_end|>" and the like as the token that it names; false: as mere text. Default true. */
+  readonly parseSpecialTokens?: boolean;
 }
 
 export interface HfTokenizerOptions {
@@ -31,25 +36,21 @@ export interface HfTokenizerOptions {
 /** The texts of the tokens that templates know by name. */
 export type NamedTokens = Readonly<Record<string, string>>;
 
-const NAMED_TOKENS = [
-  'bos_token',
-  'eos_token',
-  'unk_token',
-  'sep_token',
-  'pad_token',
-  'cls_token',
-  'mask_token',
-];
-/** Characters of one text. A million take 1–2 s; what is longer fits no model's window. */
+/** Characters of one text. A million take some 2 s; what is longer fits no model's window. */
 const MAX_TEXT_LEN = 4 * 2 ** 20;
-/** Time for patterns that are not known to be linear; ten times what known ones take. */
-const SLOW_BASE_MS = 1000;
-const SLOW_MS_PER_CHARACTER = 0.02;
+/** Time for a text: well-behaved tokenizers need a fiftieth of it; a machine may be busy. */
+const ENCODE_BASE_MS = 5000;
+const ENCODE_MS_PER_CHARACTER = 0.05;
+/** Gemma's tokenizer.json, the largest that we know, takes 2 s. */
+const OPEN_LIMIT_MS = 60_000;
+const BYTE_TOKEN = /^<0x[\da-fA-F]{2}>$/;
+/** Control tokens are looked for in this thread. */
+const SCAN_LIMIT_MS = 2000;
 
 /**
- * A Hugging Face tokenizer.json as `@huggingface/tokenizers` runs it (the same ids as the Rust library), behind
- * validation of the file, bounds on time and growth, and with decoding that never "cleans up" spaces.
- * Encoding is synchronous: about 1 ms per thousand words.
+ * A checkpoint's tokenizer, with the same ids as in Python: Hugging Face's Rust library encodes, in a process of its
+ * own. So neither this thread waits for it, nor can a tokenizer that one should not trust end or block this process.
+ * Decoding, which every generated token needs, happens here, and never "cleans up" spaces.
  */
 export class HfTokenizer implements TokenDecoder {
   readonly file: string;
@@ -58,94 +59,153 @@ export class HfTokenizer implements TokenDecoder {
   readonly bosTokenId: number | undefined;
   readonly padTokenId: number | undefined;
   readonly unkTokenId: number | undefined;
-  /** Tokens that end a text, as tokenizer_config.json and the options name them. */
+  /** Tokens that end a text, as the tokenizer's files and the options name them. */
   readonly eosTokenIds: readonly number[];
   readonly namedTokens: NamedTokens;
   /** tokenizer_config.json, {} when there was none. */
   readonly config: Readonly<Record<string, unknown>>;
-  readonly #tokenizer: PackageTokenizer;
-  readonly #encoder: TokenEncoder;
+  readonly #ids = new Map<string, number>();
+  readonly #tokens: (string | undefined)[] = [];
   readonly #specialIds = new Set<number>();
-  readonly #isLinear: boolean;
+  readonly #decode: (tokens: readonly string[]) => string;
+  readonly #hasByteFallback: boolean;
+  readonly #scanner: TokenScanner;
+  readonly #encoder = new EncoderClient();
+  readonly #patterns: ReturnType<typeof patternsOf>;
+  /** What opens the tokenizer in the encoder's process, until it did. */
+  #opening: (EncoderRequest & { readonly kind: 'open' }) | undefined;
+  #isOpen: Promise<void> | undefined;
 
-  /** Reads `dir`/tokenizer.json and tokenizer_config.json. @throws TOKENIZER_*, WEIGHT_FILE_* for unreadable files */
+  /**
+   * Reads `dir`'s tokenizer.json, tokenizer_config.json, special_tokens_map.json and added_tokens.json.
+   * @throws TOKENIZER_*, WEIGHT_FILE_* for unreadable files
+   */
   static async load(dir: string, options: HfTokenizerOptions = {}): Promise<HfTokenizer> {
-    const [tokenizer, config] = await Promise.all([
-      readModelJson(dir, 'tokenizer.json'),
-      readModelJson(dir, 'tokenizer_config.json'),
-    ]);
-    if (tokenizer === undefined)
-      throw new AtbError('TOKENIZER_MISSING', { dir, advice: await adviceFor(dir) });
-    return new HfTokenizer({ file: join(dir, 'tokenizer.json'), tokenizer, config }, options);
+    const loaded = new HfTokenizer(await readTokenizerFiles(dir), options);
+    await loaded.open();
+    return loaded;
   }
 
-  /** @throws TOKENIZER_INVALID, TOKENIZER_PATTERN */
+  /** Checks the files; what only the library can tell is told by `open`. @throws TOKENIZER_INVALID */
   constructor(
-    { file, tokenizer, config = {} }: TokenizerSource,
+    { file, tokenizer, config = {}, specialTokensMap, addedTokens }: TokenizerSource,
     { eosTokenIds = [] }: HfTokenizerOptions = {},
   ) {
     this.file = file;
-    const configFile = join(file, '..', 'tokenizer_config.json');
-    this.config = checkConfig(config, configFile);
+    const fileOf = (name: string): string => join(file, '..', name);
+    this.config = checkConfig(config, fileOf('tokenizer_config.json'));
     const json = checkTokenizerJson(tokenizer, file);
-    this.#isLinear = areLinear(json, file);
-    this.#tokenizer = this.#guarded(
-      () => new Tokenizer(json, { ...this.config, additional_special_tokens: [] }),
-    );
-    if (!this.#isLinear) probePatterns(json, file);
+    const facts = factsOf(json, { config: this.config, specialTokensMap, addedTokens }, fileOf);
+    this.#decode = buildDecoder(json.decoder, file);
+    this.#hasByteFallback = stepTypesOf(json.decoder).includes('ByteFallback');
+    this.#patterns = patternsOf(json);
 
-    const specials = new Set(
-      json.added_tokens.filter(({ special }) => special).map(({ content }) => content),
-    );
-    for (const token of asList(this.config.additional_special_tokens)) specials.add(contentOf(token) ?? '');
-    specials.delete('');
-    for (const special of specials) {
-      const id = this.tokenToId(special);
-      if (id !== undefined) this.#specialIds.add(id);
+    for (const [token, id] of json.idByToken) this.#setToken(token, id);
+    for (const { content, id, special } of facts.added) {
+      this.#setToken(content, id);
+      if (special) this.#specialIds.add(id);
     }
-    this.#encoder = this.#guarded(() => new TokenEncoder(this.#tokenizer, json.added_tokens, specials));
-    this.vocabSize = this.#tokenizer.model.vocab.length;
+    this.vocabSize = this.#tokens.length;
+    const specials = facts.added.filter(({ special }) => special).map(({ content }) => content);
+    this.#scanner = new TokenScanner(specials);
+    const { named, added } = facts;
+    const { model, normalizer, pre_tokenizer, post_processor, decoder } = json;
+    const whole = {
+      version: '1.0',
+      truncation: null,
+      padding: null,
+      added_tokens: added.map(completeToken),
+      normalizer,
+      pre_tokenizer,
+      post_processor,
+      decoder,
+      model,
+    };
+    this.#opening = {
+      kind: 'open',
+      json: JSON.stringify(whole),
+      patterns: this.#patterns.map(({ pattern }) => pattern),
+      specials,
+    };
 
-    const named = NAMED_TOKENS.map((name) => [name, contentOf(this.config[name])] as const);
-    this.namedTokens = Object.fromEntries(
-      named.filter((entry): entry is [string, string] => entry[1] !== undefined),
-    );
-    const idOf = (name: string): number | undefined => this.tokenToId(this.namedTokens[name] ?? '');
+    this.namedTokens = named;
+    const idOf = (name: string): number | undefined => this.tokenToId(named[name] ?? '');
     this.bosTokenId = idOf('bos_token');
     this.padTokenId = idOf('pad_token');
-    this.unkTokenId = idOf('unk_token') ?? this.#tokenizer.model.unk_token_id;
+    this.unkTokenId = idOf('unk_token') ?? unknownIdOf(json.model, (token) => this.tokenToId(token));
     const eos = idOf('eos_token');
     this.eosTokenIds = [...new Set(eos === undefined ? eosTokenIds : [eos, ...eosTokenIds])];
   }
 
+  /** Loads the tokenizer into the encoder's process. Encoding does it by itself. @throws TOKENIZER_* */
+  async open(): Promise<void> {
+    if (this.#opening === undefined) return;
+    const { length } = this.#opening.json;
+    this.#isOpen ??= this.#encoder
+      .call(this.#opening, OPEN_LIMIT_MS)
+      .then((reply) => void this.#idsOf(reply, length, OPEN_LIMIT_MS))
+      .then(() => {
+        this.#opening = undefined;
+      });
+    await this.#isOpen;
+  }
+
   /**
-   * Ids of a text.
+   * Ids of a text, while this thread does other things.
    * @throws REQUEST_INVALID for a text of more than 4 Mi characters, TOKENIZER_TOO_SLOW, TOKENIZER_INVALID when the
-   * tokenizer cannot tokenize it.
+   * tokenizer cannot tokenize it, TOKENIZER_CRASHED when its process ended over it
    */
+  async encodeAsync(text: string, options: EncodeOptions = {}): Promise<number[]> {
+    const request = this.#encodeRequest(text, options);
+    await this.open();
+    const limitMs = limitFor(text);
+    return this.#idsOf(await this.#encoder.call(request, limitMs), text.length, limitMs);
+  }
+
+  /** The same, but this thread waits: for programs that do nothing else meanwhile. @throws as `encodeAsync` */
   encode(text: string, options: EncodeOptions = {}): number[] {
-    return this.#encode(text, options, undefined);
+    return this.#encodeSync(this.#encodeRequest(text, options));
   }
 
   /** Ids of a text in which `mark` stands before special tokens that are mere text (see `markSpecials`). */
+  async encodeMarkedAsync(text: string, mark: string): Promise<number[]> {
+    const request = this.#markedRequest(text, mark);
+    await this.open();
+    const limitMs = limitFor(text);
+    return this.#idsOf(await this.#encoder.call(request, limitMs), text.length, limitMs);
+  }
+
+  /** The same, but this thread waits. */
   encodeMarked(text: string, mark: string): number[] {
-    return this.#encode(text, { addSpecialTokens: false }, mark);
+    return this.#encodeSync(this.#markedRequest(text, mark));
   }
 
   /** Puts `mark` before every special token's text, so that `encodeMarked` takes it as text. */
   markSpecials(text: string, mark: string): string {
-    return this.#encoder.markSpecials(text, mark);
+    try {
+      return runWithin(SCAN_LIMIT_MS, () => this.#scanner.mark(text, mark));
+    } catch (error) {
+      if (!(error instanceof TimeLimitExceeded)) throw error;
+      const detail = { file: this.file, textLen: text.length, limitMs: SCAN_LIMIT_MS };
+      throw new AtbError('TOKENIZER_TOO_SLOW', detail, { cause: error });
+    }
   }
 
   /** The text of the ids. Ids without a token (logits may be wider than the vocabulary) have no text. */
   decode(ids: readonly number[], { skipSpecialTokens = true }: DecodeOptions = {}): string {
-    const visible = ids.filter(
-      (id) => this.idToToken(id) !== undefined && !(skipSpecialTokens && this.isSpecial(id)),
-    );
-    if (visible.length === 0) return '';
-    const decode = (): string =>
-      this.#tokenizer.decode(visible, { skip_special_tokens: false, clean_up_tokenization_spaces: false });
-    return this.#guarded(decode);
+    const tokens: string[] = [];
+    for (const id of ids) {
+      const token = this.#tokens[id];
+      if (token !== undefined && !(skipSpecialTokens && this.#specialIds.has(id))) tokens.push(token);
+    }
+    if (tokens.length === 0) return '';
+    try {
+      return this.#decode(tokens);
+    } catch (error) {
+      if (!(error instanceof TimeLimitExceeded)) throw error;
+      const detail = { file: this.file, textLen: tokens.length, limitMs: error.limitMs };
+      throw new AtbError('TOKENIZER_TOO_SLOW', detail, { cause: error });
+    }
   }
 
   isSpecial(id: number): boolean {
@@ -153,77 +213,74 @@ export class HfTokenizer implements TokenDecoder {
   }
 
   tokenToId(token: string): number | undefined {
-    return this.#tokenizer.token_to_id(token);
+    return this.#ids.get(token);
+  }
+
+  isByte(id: number): boolean {
+    return this.#hasByteFallback && BYTE_TOKEN.test(this.#tokens[id] ?? '');
   }
 
   idToToken(id: number): string | undefined {
-    return this.#tokenizer.id_to_token(id);
+    return this.#tokens[id];
   }
 
-  #encode(text: string, options: EncodeOptions, mark: string | undefined): number[] {
-    if (typeof text !== 'string' || text.length > MAX_TEXT_LEN) {
-      const found = typeof text === 'string' ? `${text.length} characters` : text;
-      throw new AtbError('REQUEST_INVALID', {
-        field: 'text',
-        expected: `a string of up to ${MAX_TEXT_LEN} characters`,
-        found,
-      });
-    }
-    const encode = (): number[] => this.#guarded(() => this.#encoder.encode(text, options, mark));
-    if (this.#isLinear) return encode();
-    const limitMs = SLOW_BASE_MS + Math.ceil(SLOW_MS_PER_CHARACTER * text.length);
-    try {
-      return runWithin(limitMs, encode);
-    } catch (error) {
-      if (!(error instanceof TimeLimitExceeded)) throw error;
-      throw new AtbError(
-        'TOKENIZER_TOO_SLOW',
-        { file: this.file, textLen: text.length, limitMs },
-        { cause: error },
-      );
-    }
+  #setToken(token: string, id: number): void {
+    while (this.#tokens.length <= id) this.#tokens.push(undefined);
+    this.#tokens[id] = token;
+    this.#ids.set(token, id);
   }
 
-  /** Whatever the package throws is the file's fault: what it takes for granted was not so. */
-  #guarded<T>(run: () => T): T {
-    try {
-      return run();
-    } catch (error) {
-      if (error instanceof AtbError) throw error;
-      const problem = error instanceof Error ? error.message : String(error);
-      throw new AtbError('TOKENIZER_INVALID', { file: this.file, problem }, { cause: error });
+  #encodeRequest(text: string, options: EncodeOptions): EncoderRequest {
+    const { addSpecialTokens = true, parseSpecialTokens = true } = options;
+    checkText(text);
+    return { kind: 'encode', text, addSpecialTokens, mark: parseSpecialTokens ? undefined : null };
+  }
+
+  #markedRequest(text: string, mark: string): EncoderRequest {
+    checkText(text);
+    return { kind: 'encode', text, addSpecialTokens: false, mark };
+  }
+
+  #encodeSync(request: EncoderRequest): number[] {
+    const opening = this.#opening;
+    if (opening !== undefined) {
+      this.#idsOf(this.#encoder.callSync(opening, OPEN_LIMIT_MS), opening.json.length, OPEN_LIMIT_MS);
+      this.#opening = undefined;
+    }
+    const text = request.kind === 'encode' ? request.text : '';
+    const limitMs = limitFor(text);
+    return this.#idsOf(this.#encoder.callSync(request, limitMs), text.length, limitMs);
+  }
+
+  #idsOf(reply: EncoderReply, textLen: number, limitMs: number): number[] {
+    if (reply.problem === undefined) return Array.from(reply.ids);
+    const { problem } = reply;
+    const { file } = this;
+    switch (problem.kind) {
+      case 'slow':
+        throw new AtbError('TOKENIZER_TOO_SLOW', { file, textLen, limitMs });
+      case 'died':
+        throw new AtbError('TOKENIZER_CRASHED', { file, textLen, reason: problem.message });
+      case 'pattern': {
+        const { part = 'tokenizer', pattern = '' } = this.#patterns[problem.index] ?? {};
+        throw new AtbError('TOKENIZER_PATTERN', { file, part, pattern, reason: problem.message });
+      }
+      case 'refused':
+        throw new AtbError('TOKENIZER_INVALID', { file, problem: problem.message });
     }
   }
 }
 
-/** A token of tokenizer_config.json: its text, or an object with its text. */
-function contentOf(token: unknown): string | undefined {
-  const content = typeof token === 'object' && token !== null && 'content' in token ? token.content : token;
-  return typeof content === 'string' ? content : undefined;
+function limitFor(text: string): number {
+  return ENCODE_BASE_MS + Math.ceil(ENCODE_MS_PER_CHARACTER * text.length);
 }
 
-function asList(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
-}
-
-function checkConfig(config: unknown, file: string): Record<string, unknown> {
-  if (typeof config !== 'object' || config === null || Array.isArray(config)) {
-    throw new AtbError('TOKENIZER_INVALID', {
-      file,
-      problem: `must be an object, found ${describeValue(config)}`,
-    });
-  }
-  for (const flag of ['remove_space', 'do_lowercase_and_remove_accent']) {
-    if ((config as Record<string, unknown>)[flag] === true) {
-      throw new AtbError('TOKENIZER_INVALID', { file, problem: `${flag} is not supported` });
-    }
-  }
-  return config as Record<string, unknown>;
-}
-
-async function adviceFor(dir: string): Promise<string> {
-  const hasSentencePiece = (await readModelText(dir, 'tokenizer.model', 0).catch(() => '')) !== undefined;
-  return hasSentencePiece
-    ? 'its tokenizer.model must be converted first: AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR) in Python'
-    : 'copy it from where the checkpoint comes from, or use token ids only (--load_tokenizer False --input_ids …)';
+function checkText(text: unknown): void {
+  if (typeof text === 'string' && text.length <= MAX_TEXT_LEN) return;
+  const found = typeof text === 'string' ? `${text.length} characters` : text;
+  throw new AtbError('REQUEST_INVALID', {
+    field: 'text',
+    expected: `a string of up to ${MAX_TEXT_LEN} characters`,
+    found,
+  });
 }

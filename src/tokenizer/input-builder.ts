@@ -1,7 +1,14 @@
 import { AtbError } from '../errors.js';
-import { type ChatMessage, ChatTemplate } from './chat-template.js';
+import { type ChatMessage, ChatTemplate, type TemplateVariables } from './chat-template.js';
 import { type ChatTemplateSources, findChatTemplates } from './chat-template-source.js';
-import { checkConversation, checkKwargs, copyJson, joinTextParts, unusedMark } from './conversation.js';
+import {
+  checkConversation,
+  checkKwargs,
+  copyJson,
+  forTemplates,
+  joinTextParts,
+  unusedMark,
+} from './conversation.js';
 import type { HfTokenizer } from './hf-tokenizer.js';
 
 export interface ChatTemplateOptions {
@@ -10,7 +17,7 @@ export interface ChatTemplateOptions {
   /** Descriptions of tools, as OpenAI's API has them. */
   readonly tools?: readonly unknown[] | undefined;
   readonly documents?: readonly unknown[] | undefined;
-  /** Further variables for the template, by the names that `TEMPLATE_KWARGS` lists. */
+  /** Further variables for the template, as `enable_thinking`; none that templates are given anyway. */
   readonly chatTemplateKwargs?: Readonly<Record<string, unknown>> | undefined;
   /** Let special tokens' text in messages ("<|im_end|>") be those tokens. Default false: it is mere text. */
   readonly allowSpecialTokens?: boolean | undefined;
@@ -26,6 +33,12 @@ export interface InputBuilderOptions {
   readonly chatTemplate?: string | undefined;
   /** Tokens of a context for `adaptToMaxLength`, as MindIE's default. */
   readonly maxLength?: number | undefined;
+}
+
+/** A rendered conversation. Where `mark` stands before a special token's text, that is mere text. */
+interface Prompt {
+  readonly text: string;
+  readonly mark: string | undefined;
 }
 
 const DEFAULT_MAX_LENGTH = 2048;
@@ -79,27 +92,52 @@ export class InputBuilder {
 
   /**
    * The prompt's token ids. What users wrote never becomes a control token, unless `allowSpecialTokens` says so.
-   * @throws TEMPLATE_MISSING, TEMPLATE_REFUSED and other TEMPLATE_* errors, REQUEST_INVALID for malformed messages
+   * @throws TEMPLATE_MISSING, TEMPLATE_REFUSED and other TEMPLATE_* errors, REQUEST_INVALID for malformed messages,
+   * TOKENIZER_* as `HfTokenizer.encodeAsync`
    */
+  async applyChatTemplateAsync(
+    messages: readonly ChatMessage[],
+    options: ChatTemplateOptions = {},
+  ): Promise<number[]> {
+    return await this.#encodeAsync(this.#prompt(messages, options));
+  }
+
+  /** The same, but this thread waits for the tokenizer. */
   applyChatTemplate(messages: readonly ChatMessage[], options: ChatTemplateOptions = {}): number[] {
-    if (options.allowSpecialTokens) {
-      return this.#tokenizer.encode(this.renderChatTemplate(messages, options), { addSpecialTokens: false });
-    }
-    const { tools, documents, chatTemplateKwargs } = options;
-    const mark = unusedMark({ messages, tools, documents, chatTemplateKwargs });
-    const text = this.#render(messages, options, (part) => this.#tokenizer.markSpecials(part, mark));
-    return this.#tokenizer.encodeMarked(text, mark);
+    return this.#encode(this.#prompt(messages, options));
   }
 
   /**
    * A conversation's context. With `adaptToMaxLength`, the oldest turns after the system message are left out, from a
    * user's turn on, until it fits.
-   * @throws REQUEST_INVALID when even the last turn alone does not fit, and as `applyChatTemplate`
+   * @throws REQUEST_INVALID when even the last turn alone does not fit, and as `applyChatTemplateAsync`
    */
+  async makeContextAsync(
+    conversation: readonly ChatMessage[],
+    options: ContextOptions = {},
+  ): Promise<number[]> {
+    const contexts = this.#contexts(conversation, options);
+    let step = contexts.next();
+    while (!step.done) step = contexts.next(await this.#encodeAsync(step.value));
+    return step.value;
+  }
+
+  /** The same, but this thread waits for the tokenizer. */
   makeContext(conversation: readonly ChatMessage[], options: ContextOptions = {}): number[] {
+    const contexts = this.#contexts(conversation, options);
+    let step = contexts.next();
+    while (!step.done) step = contexts.next(this.#encode(step.value));
+    return step.value;
+  }
+
+  /** Yields prompts to be encoded, and returns the ids of the one that fits. */
+  *#contexts(
+    conversation: readonly ChatMessage[],
+    options: ContextOptions,
+  ): Generator<Prompt, number[], number[]> {
     const { adaptToMaxLength = false } = options;
     checkConversation(conversation);
-    let ids = this.applyChatTemplate(conversation, options);
+    let ids = yield this.#prompt(conversation, options);
     if (!adaptToMaxLength || ids.length <= this.#maxLength) return ids;
     const numSystem = conversation[0]?.role === SYSTEM ? 1 : 0;
     // Contexts that begin at a user's turn, from the one with the most turns; the last turn always stays.
@@ -108,13 +146,13 @@ export class InputBuilder {
     );
     const lastTurn = conversation.length - 1;
     if (lastTurn > numSystem && starts.at(-1) !== lastTurn) starts.push(lastTurn);
-    const contextFrom = (start: number): number[] =>
-      this.applyChatTemplate([...conversation.slice(0, numSystem), ...conversation.slice(start)], options);
+    const from = (start: number): Prompt =>
+      this.#prompt([...conversation.slice(0, numSystem), ...conversation.slice(start)], options);
     // Fewer turns never make it longer: the first start that fits, by bisection.
     let [low, high] = [0, starts.length];
     while (low < high) {
       const middle = (low + high) >> 1;
-      const shorter = contextFrom(starts[middle] as number);
+      const shorter = yield from(starts[middle] as number);
       if (shorter.length > this.#maxLength) low = middle + 1;
       else {
         high = middle;
@@ -122,12 +160,33 @@ export class InputBuilder {
       }
     }
     if (ids.length <= this.#maxLength) return ids;
-    const found = `${contextFrom(starts.at(-1) ?? numSystem).length} tokens`;
+    const last = yield from(starts.at(-1) ?? numSystem);
     throw new AtbError('REQUEST_INVALID', {
       field: 'messages',
       expected: `a last turn of at most ${this.#maxLength} tokens`,
-      found,
+      found: `${last.length} tokens`,
     });
+  }
+
+  #prompt(messages: readonly ChatMessage[], options: ChatTemplateOptions): Prompt {
+    if (options.allowSpecialTokens)
+      return { text: this.renderChatTemplate(messages, options), mark: undefined };
+    const { tools, documents, chatTemplateKwargs } = options;
+    const mark = unusedMark({ messages, tools, documents, chatTemplateKwargs });
+    const text = this.#render(messages, options, (part) => this.#tokenizer.markSpecials(part, mark));
+    return { text, mark };
+  }
+
+  #encode({ text, mark }: Prompt): number[] {
+    return mark === undefined
+      ? this.#tokenizer.encode(text, { addSpecialTokens: false })
+      : this.#tokenizer.encodeMarked(text, mark);
+  }
+
+  #encodeAsync({ text, mark }: Prompt): Promise<number[]> {
+    return mark === undefined
+      ? this.#tokenizer.encodeAsync(text, { addSpecialTokens: false })
+      : this.#tokenizer.encodeMarkedAsync(text, mark);
   }
 
   #render(
@@ -141,16 +200,20 @@ export class InputBuilder {
     const template = this.#template(
       tools !== undefined && this.#sources.has('tool_use') ? 'tool_use' : 'default',
     );
-    const parts = template.handlesParts ? messages : messages.map(joinTextParts);
     const copy = (field: string, value: unknown): unknown => copyJson(value, field, mapText);
-    return template.render({
+    const variables = {
       ...this.#tokenizer.namedTokens,
       ...(copy('chatTemplateKwargs', chatTemplateKwargs) as object),
-      messages: copy('messages', parts),
       tools: copy('tools', tools ?? null),
       documents: copy('documents', documents ?? null),
       add_generation_prompt: addGenerationPrompt,
+    };
+    const withMessages = (given: readonly ChatMessage[]): TemplateVariables => ({
+      ...variables,
+      messages: given.map((message, index) => copy(`messages[${index}]`, message)),
     });
+    const given = messages.map(forTemplates);
+    return template.render(withMessages(given), () => withMessages(given.map(joinTextParts)));
   }
 
   #template(name: string): ChatTemplate {

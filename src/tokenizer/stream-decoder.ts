@@ -6,11 +6,15 @@ export interface TokenDecoder {
   isSpecial(id: number): boolean;
   /** Undefined: no such token (vocabularies are padded); it has no text. */
   idToToken(id: number): string | undefined;
+  /** Whether the token is one of a run of bytes, the whole of which says what text it is. Absent: none is. */
+  isByte?(id: number): boolean;
 }
 
 const REPLACEMENT = '\uFFFD';
 /** Tokens in view at which the oldest are let go; UTF-8 needs 4 bytes of context, some decoders a token. */
 const LONG_WINDOW = 12;
+/** Places that are tried, so that a long run of tokens costs no time. */
+const MAX_CUTS = 32;
 /** Tokens that stay in view: more than the 4 bytes of a character, each of which may be a token. */
 const SHORT_WINDOW = 5;
 
@@ -40,6 +44,8 @@ export class StreamDecoder {
     if ((this.#isSkipping && this.#decoder.isSpecial(id)) || this.#decoder.idToToken(id) === undefined)
       return '';
     this.#window.push(id);
+    // One byte that is no UTF-8 makes all of its run unreadable: nothing is certain before the run ends.
+    if (this.#decoder.isByte?.(id)) return '';
     const text = this.#decode(this.#window);
     // At most one trailing U+FFFD can still become a character; those before it are final.
     const stableLen = text.endsWith(REPLACEMENT) ? text.length - 1 : text.length;
@@ -73,7 +79,10 @@ export class StreamDecoder {
    * this blank was dropped already and is not dropped from a token to come.
    */
   #shorten(text: string): boolean {
-    for (let cut = this.#window.length - SHORT_WINDOW; cut > 0; cut--) {
+    const last = this.#window.length - SHORT_WINDOW;
+    for (let cut = last; cut > 0 && cut > last - MAX_CUTS; cut--) {
+      // A run of bytes is not cut: its parts may read otherwise.
+      if (this.#decoder.isByte?.(this.#window[cut] ?? -1)) continue;
       const left = this.#decode(this.#window.slice(0, cut));
       const right = this.#decode(this.#window.slice(cut));
       const gap = text.length - left.length - right.length;

@@ -1,13 +1,17 @@
 import { AtbError, describeValue } from '../errors.js';
 
-/** A tokenizer.json that was checked: what the tokenizer package takes for granted holds. */
+/** A tokenizer.json that was checked. */
 export interface TokenizerJson {
+  /** Of the model's vocabulary. */
+  readonly idByToken: ReadonlyMap<string, number>;
   readonly model: Record<string, unknown>;
   readonly added_tokens: readonly AddedTokenJson[];
   readonly normalizer: Record<string, unknown> | null;
   readonly pre_tokenizer: Record<string, unknown> | null;
   readonly post_processor: Record<string, unknown> | null;
   readonly decoder: Record<string, unknown> | null;
+  /** Which token its padding names. */
+  readonly padToken: string | undefined;
 }
 
 export interface AddedTokenJson {
@@ -15,6 +19,7 @@ export interface AddedTokenJson {
   readonly content: string;
   readonly special?: boolean;
   readonly normalized?: boolean;
+  readonly single_word?: boolean;
   readonly lstrip?: boolean;
   readonly rstrip?: boolean;
 }
@@ -25,8 +30,52 @@ export const MAX_VOCAB = 2 ** 20;
 const MAX_ADDED_LEN = 512;
 /** Steps of a normaliser, a pre-tokeniser, a decoder; real ones have up to 8. */
 const MAX_STEPS = 32;
-/** Characters that a step may put in place of one; real ones put in one. Bounds how much a text can grow. */
+/** Characters that a step may put in place of one; real ones put in one. */
 const MAX_CONTENT_LEN = 16;
+/** How many times as long the steps of a normaliser together may make a text. */
+const MAX_GROWTH = 64;
+
+/** The types of steps that the library knows. */
+const STEP_TYPES: Readonly<Record<string, ReadonlySet<string>>> = {
+  normalizer: new Set([
+    'BertNormalizer',
+    'ByteLevel',
+    'Lowercase',
+    'NFC',
+    'NFD',
+    'NFKC',
+    'NFKD',
+    'Nmt',
+    'Precompiled',
+    'Prepend',
+    'Replace',
+    'Sequence',
+    'Strip',
+    'StripAccents',
+  ]),
+  pre_tokenizer: new Set([
+    'BertPreTokenizer',
+    'ByteLevel',
+    'CharDelimiterSplit',
+    'Delimiter',
+    'Digits',
+    'FixedLength',
+    'Metaspace',
+    'Punctuation',
+    'Sequence',
+    'Split',
+    'UnicodeScripts',
+    'Whitespace',
+    'WhitespaceSplit',
+  ]),
+  post_processor: new Set([
+    'BertProcessing',
+    'ByteLevel',
+    'RobertaProcessing',
+    'Sequence',
+    'TemplateProcessing',
+  ]),
+};
 
 /**
  * Checks a parsed tokenizer.json: the vocabulary's ids, that merges are between tokens, added tokens, and the steps
@@ -56,16 +105,28 @@ export function checkTokenizerJson(value: unknown, file: string): TokenizerJson 
     decoder: part('decoder'),
   };
   for (const [name, found] of Object.entries(parts)) checkSteps(name, found, fail);
-  return { model, added_tokens: added, ...parts };
+  const padToken = isObject(root.padding) ? root.padding.pad_token : undefined;
+  return {
+    idByToken,
+    model,
+    added_tokens: added,
+    ...parts,
+    padToken: typeof padToken === 'string' ? padToken : undefined,
+  };
 }
 
-/** Every regular expression of the file, in `{"pattern": {"Regex": …}}`, with the part that it belongs to. */
+/** Every regular expression of the normaliser and the pre-tokeniser, with the part that it belongs to. */
 export function patternsOf(json: TokenizerJson): Array<{ readonly part: string; readonly pattern: string }> {
-  return (['normalizer', 'pre_tokenizer', 'decoder'] as const).flatMap((part) =>
+  return (['normalizer', 'pre_tokenizer'] as const).flatMap((part) =>
     stepsOf(json[part]).flatMap(({ pattern }) =>
       isObject(pattern) && typeof pattern.Regex === 'string' ? [{ part, pattern: pattern.Regex }] : [],
     ),
   );
+}
+
+/** The types of a part's steps, those inside `Sequence`s too. */
+export function stepTypesOf(part: Record<string, unknown> | null): unknown[] {
+  return stepsOf(part).map(({ type }) => type);
 }
 
 type Fail = (problem: string) => never;
@@ -85,8 +146,8 @@ function checkVocab(model: Record<string, unknown>, fail: Fail): Map<string, num
       fail(`model.unk_id ${describeValue(unk)} is not a piece`);
     return new Map(vocab.map(([piece]: [string, number], id) => [piece, id]));
   }
-  if (type !== 'BPE' && type !== 'WordPiece')
-    fail(`model.type must be BPE, Unigram or WordPiece, found ${describeValue(type)}`);
+  if (type !== 'BPE' && type !== 'WordPiece' && type !== 'WordLevel')
+    fail(`model.type must be BPE, Unigram, WordPiece or WordLevel, found ${describeValue(type)}`);
   if (!isObject(vocab)) return fail('model.vocab must be an object of token ids');
   // Entries of a million keys take ten times as long as the keys.
   const tokens = Object.keys(vocab);
@@ -171,8 +232,11 @@ function checkSteps(name: string, part: unknown, fail: Fail): void {
   const steps = stepsOf(part);
   if (steps.length > MAX_STEPS) fail(`${name} has ${steps.length} steps, at most ${MAX_STEPS} are allowed`);
   for (const step of steps) {
-    const { type } = step;
-    if (typeof type !== 'string') fail(`${name} has a step without a type: ${describeValue(step)}`);
+    const type =
+      typeof step.type === 'string'
+        ? step.type
+        : fail(`${name} has a step without a type: ${describeValue(step)}`);
+    if (STEP_TYPES[name]?.has(type) === false) fail(`${name}: unknown type ${describeValue(type)}`);
     for (const key of ['content', 'prepend', 'replacement', 'str_rep', 'suffix', 'prefix']) {
       const text = step[key];
       if (typeof text === 'string' && text.length > MAX_CONTENT_LEN) {
@@ -199,9 +263,13 @@ function checkSteps(name: string, part: unknown, fail: Fail): void {
   }
   const repeated = name === 'pre_tokenizer' && steps.filter(({ type }) => type === 'ByteLevel').length > 1;
   if (repeated) fail(`${name} has ByteLevel more than once`);
-  // The package knows one, the format does not; it could make a text of any length.
-  if (name === 'pre_tokenizer' && steps.some(({ type }) => type === 'Replace'))
-    fail('pre_tokenizer must not have Replace');
+  const growth = steps.reduce(
+    (product, { type, content }) =>
+      product * (type === 'Replace' && typeof content === 'string' ? Math.max(1, content.length) : 1),
+    1,
+  );
+  if (name === 'normalizer' && growth > MAX_GROWTH)
+    fail(`normalizer may make a text ${growth} times as long, at most ${MAX_GROWTH} times are allowed`);
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -9,7 +9,7 @@ const LIMIT_MS = 2000;
 const NOW = new Date(2024, 6, 26, 14, 5, 9);
 
 function render(source: string, variables: Record<string, unknown> = {}): string {
-  return new ChatTemplate(source, 'test.jinja').render(variables, NOW);
+  return new ChatTemplate(source, 'test.jinja').render(variables, undefined, NOW);
 }
 
 /** The code of the error, and what it says is exceeded or wrong. */
@@ -50,7 +50,7 @@ describe('ChatTemplate', () => {
       '{{- ns.count }}{{ tools is none }}{{ {"a": [1, "é"]} | tojson }}{{ strftime_now("%d %b %Y") }}',
     ].join('\n');
     expect(render(source, { messages, bos_token: '<s>', tools: null })).to.equal(
-      '<s>Be brief.<|user|>Hitrue1true{"a": [1, "é"]}26 Jul 2024',
+      '<s>Be brief.<|user|>HiTrue1True{"a": [1, "é"]}26 Jul 2024',
     );
   });
 
@@ -110,11 +110,11 @@ describe('a hostile chat template', () => {
   it('cannot nest loops', () => {
     expectLimit(
       '{% for i in range(30000) %}{% for j in range(30000) %}{% endfor %}{% endfor %}',
-      /steps|milliseconds/,
+      /steps|characters made in all|milliseconds/,
     );
     expectLimit(
       `${'{% for i in range(90000) %}'.repeat(20)}${'{% endfor %}'.repeat(20)}`,
-      /steps|milliseconds/,
+      /steps|characters made in all|milliseconds/,
     );
   });
 
@@ -135,7 +135,7 @@ describe('a hostile chat template', () => {
       `{{ ${'-'.repeat(50_000)}1 }}`,
       `{{ ${'not '.repeat(50_000)}1 }}`,
     ]) {
-      expectLimit(source, /nesting|levels|milliseconds/);
+      expectLimit(source, /nesting|levels|tokens|milliseconds/);
     }
   });
 
@@ -152,7 +152,9 @@ describe('a hostile chat template', () => {
   it('cannot reach or change prototypes', () => {
     expect(render('{{ x.__proto__ }}{{ x["__proto__"] }}{{ "".__proto__ }}', { x: {} })).to.equal('');
     expect(failure('{% set x.__proto__ = 1 %}', { x: {} }).code).to.equal('TEMPLATE_FAILED');
-    expect(render('{% set ns = namespace() %}{% set ns.__proto__ = "p" %}{{ ns.__proto__ }}')).to.equal('p');
+    expect(failure('{% set ns = namespace() %}{% set ns.__proto__ = "p" %}{{ ns.__proto__ }}').code).to.equal(
+      'TEMPLATE_FAILED',
+    );
     expect(({} as Record<string, unknown>).p).to.equal(undefined);
   });
 
@@ -170,9 +172,9 @@ describe('a hostile chat template', () => {
     });
   });
 
-  it('cannot be longer than 256 KiB or of 50,000 nodes', () => {
+  it('cannot be longer than 256 KiB or of 50,000 tokens', () => {
     expectLimit(' '.repeat(256 * 1024 + 1), /characters of its text/);
-    expectLimit('{{x}}'.repeat(52_000), /nodes of its syntax tree|milliseconds/);
+    expectLimit('{{x}}'.repeat(52_000), /tokens|milliseconds/);
   });
 
   it('cannot multiply a text through replace, join, indent, tojson or split', () => {
@@ -186,34 +188,34 @@ describe('a hostile chat template', () => {
       '{% filter replace("a", x) %}{{ x }}{% endfilter %}',
       '{{ x | join(x) }}',
       '{{ range(90000) | join(x) }}',
-      '{{ range(90000) | join(separator=x) }}',
+      '{{ range(90000) | join(d=x) }}',
       '{{ x.replace("a", "\n") | indent(100000) }}',
       '{{ "a\nb" | indent(1000000000) }}',
       '{{ "a\nb" | indent(width=1000000000) }}',
-      '{{ range(90000) | tojson(indent=100000) }}',
+      '{{ range(90000) | list | tojson(indent=100000) }}',
       '{{ {"a": 1} | tojson(indent=1000000000) }}',
-      '{{ range(90000) | tojson(separators=[x, x]) }}',
-      '{{ range(90000) | tojson(**{"indent": 100000}) }}',
+      '{{ range(90000) | list | tojson(separators=[x, x]) }}',
+      '{{ range(90000) | list | tojson(**{"indent": 100000}) }}',
       '{{ (x + x).split("a") }}',
       '{{ (x + x).replace("a", " a").split() }}',
     ]) {
-      expectLimit(source, /characters of|items of/, { x });
+      expectLimit(source, /characters of|characters made|items of|milliseconds/, { x });
     }
   });
 
   it('cannot write out a small value that refers to itself many times', () => {
-    const shared = `{% set x = ["0123456789"] %}${'{% set x = [x, x] %}'.repeat(60)}`;
-    for (const use of ['{{ x }}', '{{ x | tojson }}', '{{ x | string }}', '{{ "" ~ x }}', '{{ x == "a" }}']) {
-      expectLimit(shared + use, /list or mapping/);
+    const shared = `{% set x = ["0123456789"] %}{% set y = ["0123456789"] %}${'{% set x = [x, x] %}{% set y = [y, y] %}'.repeat(60)}`;
+    for (const use of ['{{ x }}', '{{ x | tojson }}', '{{ x | string }}', '{{ "" ~ x }}', '{{ x == y }}']) {
+      expectLimit(shared + use, /steps|characters made in all|milliseconds/);
     }
-    expectLimit('{% set ns = namespace() %}{% set ns.a = ns %}{{ ns }}', /namespaces/);
-    expectLimit('{% set ns = namespace() %}{% set x = [ns, ns] %}{{ x }}', /namespaces/);
+    expectLimit('{% set ns = namespace() %}{% set ns.a = ns %}{{ ns }}', /inside one another/);
+    expect(render('{% set ns = namespace() %}{{ [ns, ns] }}')).to.equal('[<Namespace {}>, <Namespace {}>]');
   });
 
   it('cannot nest data without end', () => {
     expectLimit(
-      '{% set ns = namespace(x=[]) %}{% for i in range(1000) %}{% set ns.x = [ns.x] %}{% endfor %}',
-      /lists inside one another/,
+      '{% set ns = namespace(x=[]) %}{% for i in range(1000) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x }}',
+      /inside one another/,
     );
   });
 

@@ -9,7 +9,7 @@ const nested = (loop: string, depth: number): string => loop.repeat(depth) + '{%
 
 const TEMPLATES: Record<string, string> = {
   'a long range': '{% for i in range(1000000000) %}{% endfor %}',
-  'many ranges': many(2000, (i) => `{% set a${i} = range(90000) %}`),
+  'many ranges': many(2000, (i) => `{% set a${i} = range(90000) | list %}`),
   'loops within loops': nested('{% for i in range(90000) %}', 40),
   'doubled strings': `{% set x = "ab" %}${many(28, () => '{% set x = (x + x) | upper %}')}`,
   'doubled lists': `{% set x = [0] %}${many(28, () => '{% set x = x + x %}')}`,
@@ -19,11 +19,11 @@ const TEMPLATES: Record<string, string> = {
   'a product by the replace filter': '{{ x[:20000] | replace("a", x[:20000]) | upper }}',
   'a product by join': '{{ x[:20000] | join(x[:20000]) | upper }}',
   'a product by indent': '{{ x[:20000].replace("a", "\n") | indent(20000) | upper }}',
-  'a product by tojson': '{{ range(20000) | tojson(indent=20000) | upper }}',
+  'a product by tojson': '{{ range(20000) | list | tojson(indent=20000) | upper }}',
   'shared lists': `{% set y = [x] %}${many(12, () => '{% set y = [y, y] %}')}{{ y | tojson | upper }}`,
   'a captured block': '{% set y %}{% for i in range(4000) %}{{ x }}{% endfor %}{% endset %}{{ y | upper }}',
   'macros that call themselves': '{% macro f(n) %}{{ f(n ~ n) }}{% endmacro %}{{ f("ab") }}',
-  'a cycle': '{% set ns = namespace() %}{% set ns.a = ns %}{{ ns | tojson }}',
+  'a cycle': '{% set ns = namespace() %}{% set ns.a = ns %}{{ ns }}',
 };
 
 for (const [name, source] of Object.entries(TEMPLATES)) {

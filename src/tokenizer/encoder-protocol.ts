@@ -1,0 +1,62 @@
+/** What the encoder's process is asked for. */
+export type EncoderRequest =
+  | {
+      readonly kind: 'open';
+      /** A tokenizer.json. */
+      readonly json: string;
+      /** Its regular expressions, to be named when one does not compile. */
+      readonly patterns: readonly string[];
+      /** Texts of the tokens that are control tokens. */
+      readonly specials: readonly string[];
+    }
+  | {
+      readonly kind: 'encode';
+      readonly text: string;
+      /** Put around the text what the tokenizer puts around one. */
+      readonly addSpecialTokens: boolean;
+      /**
+       * Undefined: control tokens' texts are those tokens. A string: where it stands before one, that is mere text.
+       * `null`: all of them are mere text.
+       */
+      readonly mark: string | null | undefined;
+    };
+
+/** Why there is no answer. */
+export type EncoderProblem =
+  /** The tokenizer cannot do it: the library's own message. */
+  | { readonly kind: 'refused'; readonly message: string }
+  /** The pattern of this index does not compile. */
+  | { readonly kind: 'pattern'; readonly index: number; readonly message: string }
+  /** It took too long, and its process was ended. */
+  | { readonly kind: 'slow' }
+  /** Its process ended by itself. */
+  | { readonly kind: 'died'; readonly message: string };
+
+/** Ids of a text; none for `open`. */
+export type EncoderReply =
+  | { readonly ids: Uint32Array; readonly problem?: undefined }
+  | { readonly problem: EncoderProblem };
+
+/** From the main thread to the relay. */
+export type RelayMessage =
+  | { readonly kind: 'close'; readonly tokenizer: number }
+  | {
+      readonly kind: 'call';
+      readonly call: number;
+      readonly tokenizer: number;
+      readonly request: EncoderRequest;
+      readonly limitMs: number;
+      /** Set and notified when the reply was posted, for a caller that blocks. */
+      readonly signal: Int32Array | undefined;
+    };
+
+/** From the relay to the main thread. */
+export interface RelayReply {
+  readonly call: number;
+  readonly reply: EncoderReply;
+}
+
+/** From the relay to the encoder's process. */
+export type ServerMessage =
+  | { readonly kind: 'close'; readonly tokenizer: number }
+  | { readonly kind: 'request'; readonly tokenizer: number; readonly request: EncoderRequest };

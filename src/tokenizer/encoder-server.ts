@@ -1,0 +1,53 @@
+import type { EncoderProblem, EncoderReply, EncoderRequest, ServerMessage } from './encoder-protocol.js';
+import { messageOf, OpenFailure, RustTokenizer } from './rust-tokenizer.js';
+
+// The process in which tokenizers run. It answers one request after another, and may be ended at any time.
+
+/** What one text may need: tokenizers need some 200 bytes per character. */
+const BASE_BYTES = 2 ** 30;
+const BYTES_PER_CHARACTER = 512;
+const WATCH_MS = 20;
+
+const tokenizers = new Map<number, RustTokenizer>();
+
+async function answer(tokenizer: number, request: EncoderRequest): Promise<EncoderReply> {
+  try {
+    if (request.kind === 'open') {
+      tokenizers.set(tokenizer, new RustTokenizer(request));
+      return { ids: new Uint32Array() };
+    }
+    const found = tokenizers.get(tokenizer);
+    if (found === undefined) throw new Error('the tokenizer is not loaded');
+    const watch = watchMemory(request.text.length);
+    try {
+      return { ids: await found.encode(request) };
+    } finally {
+      clearInterval(watch);
+    }
+  } catch (error) {
+    const problem: EncoderProblem =
+      error instanceof OpenFailure ? error.problem : { kind: 'refused', message: messageOf(error) };
+    return { problem };
+  }
+}
+
+/** Ends this process when a text takes too much memory; the library itself works in another thread meanwhile. */
+function watchMemory(textLen: number): NodeJS.Timeout {
+  const limit = process.memoryUsage.rss() + BASE_BYTES + BYTES_PER_CHARACTER * textLen;
+  return setInterval(() => {
+    if (process.memoryUsage.rss() < limit) return;
+    const problem: EncoderProblem = { kind: 'died', message: `it needs more than ${limit} bytes of memory` };
+    process.send?.({ problem } satisfies EncoderReply, () => end());
+  }, WATCH_MS);
+}
+
+/** At once: a thread that hangs would keep a usual exit waiting. */
+function end(): void {
+  process.kill(process.pid, 'SIGKILL');
+}
+
+process.on('disconnect', end);
+process.on('message', (message: ServerMessage) => {
+  if (message.kind === 'close') tokenizers.delete(message.tokenizer);
+  else void answer(message.tokenizer, message.request).then((reply) => process.send?.(reply));
+});

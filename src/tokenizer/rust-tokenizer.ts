@@ -1,0 +1,134 @@
+import { randomUUID } from 'node:crypto';
+import { Tokenizer } from 'tokenizers';
+import type { EncoderProblem, EncoderRequest } from './encoder-protocol.js';
+import { TokenScanner } from './token-scanner.js';
+
+type OpenRequest = EncoderRequest & { readonly kind: 'open' };
+type EncodeRequest = EncoderRequest & { readonly kind: 'encode' };
+
+interface AddedToken {
+  readonly content: string;
+  readonly special?: boolean;
+}
+
+/** A tokenizer in which a control token is one only behind a key that no text contains. */
+interface KeyedTokenizer {
+  readonly tokenizer: Tokenizer;
+  readonly key: string;
+  /** Ids of the original tokenizer, by those of this one, where they differ. */
+  readonly originalIds: ReadonlyMap<number, number>;
+  /** What stands in place of a control token that the model itself makes of plain text. */
+  readonly spelledIds: ReadonlyMap<number, readonly number[]>;
+}
+
+/** Why a tokenizer was not loaded. */
+export class OpenFailure extends Error {
+  constructor(readonly problem: EncoderProblem) {
+    super('the tokenizer was not loaded');
+  }
+}
+
+/**
+ * Hugging Face's Rust tokenizer, with control tokens that can be taken as text, in all of it or in marked places. It
+ * runs in a process of its own: whatever the library cannot cope with ends that process only.
+ */
+export class RustTokenizer {
+  readonly #tokenizer: Tokenizer;
+  readonly #json: string;
+  readonly #specials: readonly string[];
+  readonly #scanner: TokenScanner;
+  #keyed: KeyedTokenizer | undefined;
+
+  /** @throws OpenFailure */
+  constructor({ json, specials, patterns }: OpenRequest) {
+    this.#json = json;
+    this.#specials = specials;
+    this.#scanner = new TokenScanner(specials);
+    try {
+      this.#tokenizer = Tokenizer.fromString(json);
+    } catch (error) {
+      throw new OpenFailure(badPattern(patterns) ?? { kind: 'refused', message: messageOf(error) });
+    }
+  }
+
+  async encode({ text, addSpecialTokens, mark }: EncodeRequest): Promise<Uint32Array> {
+    const options = { addSpecialTokens };
+    const isPlain = mark === null || (mark !== undefined && text.includes(mark));
+    if (!isPlain) return Uint32Array.from((await this.#tokenizer.encode(text, null, options)).getIds());
+    this.#keyed ??= this.#buildKeyed();
+    const { tokenizer, key, originalIds, spelledIds } = this.#keyed;
+    const marked = mark === null ? text : this.#scanner.mapUnmarked(text, mark, (special) => key + special);
+    const encoding = await tokenizer.encode(marked, null, options);
+    // What the post-processor puts around the text has its own ids already.
+    const isAround = encoding.getSpecialTokensMask();
+    const ids = encoding
+      .getIds()
+      .flatMap((id, at) => (isAround[at] === 1 ? id : (originalIds.get(id) ?? spelledIds.get(id) ?? id)));
+    return Uint32Array.from(ids);
+  }
+
+  #buildKeyed(): KeyedTokenizer {
+    // Nobody can guess it, so no text has it.
+    const key = randomUUID();
+    const specials = new Set(this.#specials);
+    const json = JSON.parse(this.#json) as { added_tokens: AddedToken[] };
+    const { added_tokens: added } = json;
+    const renamed = added.map((token) =>
+      specials.has(token.content) ? { ...token, content: key + token.content, normalized: false } : token,
+    );
+    const tokenizer = Tokenizer.fromString(JSON.stringify({ ...json, added_tokens: renamed }));
+    const originalIds = new Map<number, number>();
+    for (const [index, { content }] of added.entries()) {
+      const [id, original] = [
+        tokenizer.tokenToId((renamed[index] as AddedToken).content),
+        this.#tokenizer.tokenToId(content),
+      ];
+      if (id !== null && original !== null) originalIds.set(id, original);
+    }
+    const spelledIds = new Map<number, readonly number[]>();
+    const unknown = this.#unknownId(json);
+    for (const content of specials) {
+      const id = this.#tokenizer.tokenToId(content);
+      if (id !== null && id !== unknown && !originalIds.has(id)) spelledIds.set(id, this.#spell(content));
+    }
+    return { tokenizer, key, originalIds, spelledIds };
+  }
+
+  /** The token for what is unknown is special, too, but plain text may have it. */
+  #unknownId(json: object): number | undefined {
+    const { unk_token: token, unk_id: id } = (json as { readonly model: Readonly<Record<string, unknown>> })
+      .model;
+    if (typeof token === 'string') return this.#tokenizer.tokenToId(token) ?? undefined;
+    return typeof id === 'number' ? id : undefined;
+  }
+
+  /** A control token as the tokens of its characters, or of their bytes. */
+  #spell(content: string): number[] {
+    return Array.from(content).flatMap((character) => {
+      const whole = this.#tokenizer.tokenToId(character);
+      if (whole !== null && !this.#specials.includes(character)) return [whole];
+      const bytes = Array.from(Buffer.from(character), (byte) =>
+        this.#tokenizer.tokenToId(`<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`),
+      );
+      return bytes.filter((id) => id !== null);
+    });
+  }
+}
+
+/** The first pattern that the library's regular expressions do not take; undefined when all compile. */
+function badPattern(patterns: readonly string[]): EncoderProblem | undefined {
+  for (const [index, pattern] of patterns.entries()) {
+    const split = { type: 'Split', pattern: { Regex: pattern }, behavior: 'Isolated', invert: false };
+    const model = { type: 'WordLevel', vocab: { a: 0 }, unk_token: 'a' };
+    try {
+      Tokenizer.fromString(JSON.stringify({ version: '1.0', added_tokens: [], pre_tokenizer: split, model }));
+    } catch (error) {
+      return { kind: 'pattern', index, message: messageOf(error) };
+    }
+  }
+  return undefined;
+}
+
+export function messageOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).slice(0, 300);
+}

@@ -1,0 +1,70 @@
+import { join } from 'node:path';
+import { AtbError, describeValue } from '../errors.js';
+import type { TokenFacts, TokenizerFiles } from './added-tokens.js';
+import { readModelJson, readModelText } from './model-files.js';
+
+/** Parsed files of a tokenizer. */
+export interface TokenizerSource extends Partial<Omit<TokenizerFiles, 'config'>> {
+  /** Path of tokenizer.json, for messages. */
+  readonly file: string;
+  /** Its content. */
+  readonly tokenizer: unknown;
+  /** tokenizer_config.json's content. */
+  readonly config?: unknown;
+}
+
+/**
+ * Reads the files of `dir`.
+ * @throws TOKENIZER_MISSING, TOKENIZER_INVALID, WEIGHT_FILE_* for unreadable files
+ */
+export async function readTokenizerFiles(dir: string): Promise<TokenizerSource> {
+  const [tokenizer, config, specialTokensMap, addedTokens] = await Promise.all(
+    ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json'].map((name) =>
+      readModelJson(dir, name),
+    ),
+  );
+  if (tokenizer === undefined) throw new AtbError('TOKENIZER_MISSING', { dir, advice: await adviceFor(dir) });
+  return { file: join(dir, 'tokenizer.json'), tokenizer, config, specialTokensMap, addedTokens };
+}
+
+/** All fields that the library asks for, with its own defaults. */
+export function completeToken(token: TokenFacts['added'][number]): object {
+  const { id, content, special = false, single_word = false, lstrip = false, rstrip = false } = token;
+  return { id, content, special, single_word, lstrip, rstrip, normalized: token.normalized ?? !special };
+}
+
+export function unknownIdOf(
+  model: Readonly<Record<string, unknown>>,
+  idOf: (token: string) => number | undefined,
+): number | undefined {
+  if (typeof model.unk_token === 'string') return idOf(model.unk_token);
+  return typeof model.unk_id === 'number' ? model.unk_id : undefined;
+}
+
+export function checkConfig(config: unknown, file: string): Record<string, unknown> {
+  const fail = (problem: string): never => {
+    throw new AtbError('TOKENIZER_INVALID', { file, problem });
+  };
+  if (typeof config !== 'object' || config === null || Array.isArray(config))
+    return fail(`must be an object, found ${describeValue(config)}`);
+  const checked: Record<string, unknown> = { ...config };
+  for (const flag of ['remove_space', 'do_lowercase_and_remove_accent'])
+    if (checked[flag] === true) fail(`${flag} is not supported`);
+  return checked;
+}
+
+async function adviceFor(dir: string): Promise<string> {
+  const exists = async (name: string): Promise<boolean> =>
+    (await readModelText(dir, name, 0).catch(() => '')) !== undefined;
+  const convert =
+    'AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR) in Python, with transformers, writes one';
+  for (const [name, what] of [
+    ['tokenizer.model', 'its tokenizer.model must be converted first'],
+    ['tekken.json', "its tekken.json is in Mistral's own format"],
+    ['merges.txt', 'its vocab.json and merges.txt must be converted first'],
+    ['vocab.txt', 'its vocab.txt must be converted first'],
+  ] as const) {
+    if (await exists(name)) return `${what}: ${convert}`;
+  }
+  return 'copy it from where the checkpoint comes from, or use token ids only (--load_tokenizer False --input_ids …)';
+}
