@@ -30,8 +30,8 @@ export async function evaluate({ text, contextLen, ...options }: EvalArguments):
   const { tokenizer } = await model.text();
   if (!tokenizer) return refuseRequest('loadTokenizer', 'true: texts are scored', false);
   const { bosTokenId } = tokenizer;
-  const startsWithBos = bosTokenId !== undefined && tokenizer.encode('').at(0) === bosTokenId;
-  const tokens = tokenizer.encode(text, { addSpecialTokens: false });
+  const startsWithBos = bosTokenId !== undefined && (await tokenizer.encodeAsync('')).at(0) === bosTokenId;
+  const tokens = await tokenizer.encodeAsync(text, { addSpecialTokens: false });
   const size = contextLen ?? Math.min(DEFAULT_CONTEXT, maxPositionEmbeddings);
   if (!Number.isSafeInteger(size) || size < 2 || size > maxPositionEmbeddings)
     refuseRequest('--context', `an integer from 2 to the model's context of ${maxPositionEmbeddings}`, size);

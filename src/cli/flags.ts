@@ -103,7 +103,7 @@ const PROMPTS = {
     default: ["What's deep learning?"],
   }),
   input_ids: text('ids', 'prompts as token ids joined by commas', { array: true }),
-  input_file: text('file', 'JSON lines of dialogues [{"role","content"}]', { needs: 'is_chat_model' }),
+  input_file: text('file', 'dialogues [{"role","content"}], one per line', { needs: 'is_chat_model' }),
   input_dict: text('dict', 'JSON [{"prompt","adapter"}]'),
   is_chat_model: boolean('isChatModel', 'put prompts through the chat template', { default: false }),
   chat_template: text('chatTemplate', 'Jinja: a file or the text itself', { needs: 'is_chat_model' }),

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import type { PAInputs } from '../engine/pa-runner.js';
 import { AtbError, refuseRequest } from '../errors.js';
-import type { ChatMessage } from '../tokenizer/chat-template.js';
 import type { OptionsOf } from './command-line.js';
+import { readDialogueFile } from './dialogue-file.js';
 
 /** The flags that say what to answer. */
 export const INPUT_FLAGS = ['input_texts', 'input_ids', 'input_file', 'input_dict'] as const;
@@ -35,27 +35,7 @@ export function parseJson(flag: string, text: string): unknown {
 
 function readDialogues(file: string): PAInputs {
   if (!isFile(file)) refuseRequest('--input_file', 'an existing file', file);
-  const lines = readFileSync(file, 'utf8')
-    .split('\n')
-    .filter((line) => line.trim() !== '');
-  const dialogues = lines.map((line, i) => {
-    const value = parseJson('--input_file', line);
-    return isDialogue(value)
-      ? value
-      : refuseRequest('--input_file', `a list of {"role","content"} in line ${i + 1}`, line);
-  });
-  return { kind: 'dialogues', dialogues };
-}
-
-function isDialogue(value: unknown): value is ChatMessage[] {
-  const isMessage = (message: unknown): boolean =>
-    typeof message === 'object' &&
-    message !== null &&
-    'role' in message &&
-    typeof message.role === 'string' &&
-    'content' in message &&
-    typeof message.content === 'string';
-  return Array.isArray(value) && value.every(isMessage);
+  return { kind: 'dialogues', dialogues: readDialogueFile(file) };
 }
 
 function readIds(lists: readonly string[]): PAInputs {

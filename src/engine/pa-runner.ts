@@ -6,6 +6,8 @@ import type { TextProcessing } from '../runner/text-processing.js';
 import { mergeSampling, type SamplingOptions } from '../sampling/sampling-params.js';
 import type { FinishReason } from '../scheduler/sequence.js';
 import type { ChatMessage } from '../tokenizer/chat-template.js';
+import type { HfTokenizer } from '../tokenizer/hf-tokenizer.js';
+import type { InputBuilder } from '../tokenizer/input-builder.js';
 import type { Generation, GenerationResult } from './generation.js';
 import type { GenerateOptions, LLMEngine, StepReport } from './llm-engine.js';
 import { type EngineLimits, type OpenEngine, type OpenEngineOptions, openEngine } from './open-engine.js';
@@ -115,7 +117,7 @@ export class PARunner {
     sampling: SamplingOptions = {},
     options: InferOptions = {},
   ): Promise<PAResult> {
-    const given = this.#prompts(inputs, options.isChatModel ?? false);
+    const given = await this.#prompts(inputs, options.isChatModel ?? false);
     const copies = given.length === 1 ? this.limits.maxBatchSize : 1;
     const prompts = given.flatMap((prompt) => new Array<Prompt>(copies).fill(prompt));
     this.#steps.length = 0;
@@ -162,32 +164,51 @@ export class PARunner {
   }
 
   /**
-   * Token ids of a text, or of a dialogue through the chat template.
+   * Token ids of a text, or of a dialogue through the chat template, while this thread does other things.
    * @throws TOKENIZER_*, TEMPLATE_*, REQUEST_INVALID when the tokenizer was not loaded
    */
+  async encodeAsync(prompt: string | readonly ChatMessage[]): Promise<Int32Array> {
+    const { tokenizer, inputBuilder } = this.#encoders();
+    return Int32Array.from(
+      typeof prompt === 'string'
+        ? await tokenizer.encodeAsync(prompt)
+        : await inputBuilder.makeContextAsync(prompt),
+    );
+  }
+
+  /** The same, but this thread waits; a server takes `encodeAsync`, and hands the ids to `generate`. */
   encode(prompt: string | readonly ChatMessage[]): Int32Array {
-    const { tokenizer, inputBuilder } = this.text;
-    if (!tokenizer || !inputBuilder)
-      return refuseRequest('prompt', 'token ids, because the tokenizer was not loaded', 'text');
+    const { tokenizer, inputBuilder } = this.#encoders();
     return Int32Array.from(
       typeof prompt === 'string' ? tokenizer.encode(prompt) : inputBuilder.makeContext(prompt),
     );
   }
 
-  #prompts(inputs: PAInputs, isChatModel: boolean): Prompt[] {
+  #encoders(): { readonly tokenizer: HfTokenizer; readonly inputBuilder: InputBuilder } {
+    const { tokenizer, inputBuilder } = this.text;
+    if (!tokenizer || !inputBuilder)
+      return refuseRequest('prompt', 'token ids, because the tokenizer was not loaded', 'text');
+    return { tokenizer, inputBuilder };
+  }
+
+  async #prompts(inputs: PAInputs, isChatModel: boolean): Promise<Prompt[]> {
     switch (inputs.kind) {
       case 'tokens':
         return inputs.prompts.map((tokens) => ({ shown: tokens.join(','), tokens }));
       case 'dialogues':
-        return inputs.dialogues.map((dialogue) => ({
-          shown: String(dialogue.at(-1)?.content ?? ''),
-          tokens: this.encode(dialogue),
-        }));
+        return await Promise.all(
+          inputs.dialogues.map(async (dialogue) => ({
+            shown: String(dialogue.at(-1)?.content ?? ''),
+            tokens: await this.encodeAsync(dialogue),
+          })),
+        );
       case 'texts':
-        return inputs.prompts.map((prompt) => ({
-          shown: prompt,
-          tokens: this.encode(isChatModel ? [{ role: 'user', content: prompt }] : prompt),
-        }));
+        return await Promise.all(
+          inputs.prompts.map(async (prompt) => ({
+            shown: prompt,
+            tokens: await this.encodeAsync(isChatModel ? [{ role: 'user', content: prompt }] : prompt),
+          })),
+        );
     }
   }
 
