@@ -28,6 +28,7 @@ async function main(): Promise<void> {
     await runner.warmUp();
     const result = await runner.infer(args.inputs, args.sampling, {
       isChatModel: args.isChatModel,
+      chatTemplateKwargs: args.chatTemplateKwargs,
       ...(args.stream && { onText: (_index: number, text: string) => process.stdout.write(text) }),
     });
     if (args.stream) process.stdout.write('\n\n');

@@ -53,6 +53,18 @@ const atLeast =
       ? value
       : refuseRequest(`--${name}`, `an integer >= ${min}`, value);
 
+function readObject(value: string, name: string): Record<string, unknown> {
+  let found: unknown;
+  try {
+    found = JSON.parse(value);
+  } catch {
+    return refuseRequest(name, 'a JSON object', value);
+  }
+  if (typeof found !== 'object' || found === null || Array.isArray(found))
+    return refuseRequest(name, 'a JSON object', value);
+  return { ...found };
+}
+
 const UNITS: Readonly<Record<string, number>> = {
   '': 1,
   k: 1e3,
@@ -107,6 +119,10 @@ const PROMPTS = {
   input_dict: text('dict', 'JSON [{"prompt","adapter"}]'),
   is_chat_model: boolean('isChatModel', 'put prompts through the chat template', { default: false }),
   chat_template: text('chatTemplate', 'Jinja: a file or the text itself', { needs: 'is_chat_model' }),
+  chat_template_kwargs: text('chatTemplateKwargs', 'JSON of variables for it: {"enable_thinking": false}', {
+    needs: 'is_chat_model',
+    read: (value: string, name: string) => readObject(value, `--${name}`),
+  }),
   text: text('textFile', 'file of text that the model did not see', { required: true }),
 };
 

@@ -25,6 +25,7 @@ export interface RunPaArguments {
   /** Of every prompt. */
   readonly sampling: SamplingOptions;
   readonly isChatModel: boolean;
+  readonly chatTemplateKwargs: Readonly<Record<string, unknown>> | undefined;
   readonly stream: boolean;
   readonly json: boolean;
   readonly perfCsv: string | undefined;
@@ -54,7 +55,15 @@ const RUNNER_FLAGS = [
   'isa',
   'passes',
 ] as const satisfies readonly FlagName[];
-const COMMAND_FLAGS = ['is_chat_model', 'stream', 'json', 'perf_csv', 'profile', 'kw_args'] as const;
+const COMMAND_FLAGS = [
+  'is_chat_model',
+  'chat_template_kwargs',
+  'stream',
+  'json',
+  'perf_csv',
+  'profile',
+  'kw_args',
+] as const;
 const SHAPE: CommandShape = {
   command: 'run-pa',
   flags: [...RUNNER_FLAGS, ...INPUT_FLAGS, ...SAMPLING_FLAGS, ...COMMAND_FLAGS],
@@ -63,7 +72,10 @@ const SHAPE: CommandShape = {
 
 function toArguments(parsed: Parsed): RunPaArguments {
   refuseUnsupported(parsed);
-  const { isChatModel, stream, json, perfCsv, profile } = optionsOf(parsed, COMMAND_FLAGS);
+  const { isChatModel, chatTemplateKwargs, stream, json, perfCsv, profile } = optionsOf(
+    parsed,
+    COMMAND_FLAGS,
+  );
   return {
     runner: {
       ...optionsOf(parsed, RUNNER_FLAGS),
@@ -73,6 +85,7 @@ function toArguments(parsed: Parsed): RunPaArguments {
     inputs: readInputs(optionsOf(parsed, INPUT_FLAGS)),
     sampling: optionsOf(parsed, SAMPLING_FLAGS),
     isChatModel,
+    chatTemplateKwargs,
     stream,
     json,
     perfCsv,

@@ -7,7 +7,7 @@ import { mergeSampling, type SamplingOptions } from '../sampling/sampling-params
 import type { FinishReason } from '../scheduler/sequence.js';
 import type { ChatMessage } from '../tokenizer/chat-template.js';
 import type { HfTokenizer } from '../tokenizer/hf-tokenizer.js';
-import type { InputBuilder } from '../tokenizer/input-builder.js';
+import type { ChatTemplateOptions, InputBuilder } from '../tokenizer/input-builder.js';
 import type { Generation, GenerationResult } from './generation.js';
 import type { GenerateOptions, LLMEngine, StepReport } from './llm-engine.js';
 import { type EngineLimits, type OpenEngine, type OpenEngineOptions, openEngine } from './open-engine.js';
@@ -24,6 +24,8 @@ export type PARunnerOptions = Omit<OpenEngineOptions, 'onStep'>;
 export interface InferOptions {
   /** Texts go through the chat template as one user message. */
   readonly isChatModel?: boolean;
+  /** Further variables for the chat template, as `enable_thinking`. */
+  readonly chatTemplateKwargs?: ChatTemplateOptions['chatTemplateKwargs'];
   readonly onText?: (index: number, text: string) => void;
   /** Ends all requests; `infer` then rejects with REQUEST_ABORTED. */
   readonly signal?: AbortSignal;
@@ -117,7 +119,7 @@ export class PARunner {
     sampling: SamplingOptions = {},
     options: InferOptions = {},
   ): Promise<PAResult> {
-    const given = await this.#prompts(inputs, options.isChatModel ?? false);
+    const given = await this.#prompts(inputs, options);
     const copies = given.length === 1 ? this.limits.maxBatchSize : 1;
     const prompts = given.flatMap((prompt) => new Array<Prompt>(copies).fill(prompt));
     this.#steps.length = 0;
@@ -167,20 +169,23 @@ export class PARunner {
    * Token ids of a text, or of a dialogue through the chat template, while this thread does other things.
    * @throws TOKENIZER_*, TEMPLATE_*, REQUEST_INVALID when the tokenizer was not loaded
    */
-  async encodeAsync(prompt: string | readonly ChatMessage[]): Promise<Int32Array> {
+  async encodeAsync(
+    prompt: string | readonly ChatMessage[],
+    options: ChatTemplateOptions = {},
+  ): Promise<Int32Array> {
     const { tokenizer, inputBuilder } = this.#encoders();
     return Int32Array.from(
       typeof prompt === 'string'
         ? await tokenizer.encodeAsync(prompt)
-        : await inputBuilder.makeContextAsync(prompt),
+        : await inputBuilder.makeContextAsync(prompt, options),
     );
   }
 
   /** The same, but this thread waits; a server takes `encodeAsync`, and hands the ids to `generate`. */
-  encode(prompt: string | readonly ChatMessage[]): Int32Array {
+  encode(prompt: string | readonly ChatMessage[], options: ChatTemplateOptions = {}): Int32Array {
     const { tokenizer, inputBuilder } = this.#encoders();
     return Int32Array.from(
-      typeof prompt === 'string' ? tokenizer.encode(prompt) : inputBuilder.makeContext(prompt),
+      typeof prompt === 'string' ? tokenizer.encode(prompt) : inputBuilder.makeContext(prompt, options),
     );
   }
 
@@ -191,22 +196,27 @@ export class PARunner {
     return { tokenizer, inputBuilder };
   }
 
-  async #prompts(inputs: PAInputs, isChatModel: boolean): Promise<Prompt[]> {
+  async #prompts(
+    inputs: PAInputs,
+    { isChatModel = false, chatTemplateKwargs }: InferOptions,
+  ): Promise<Prompt[]> {
     switch (inputs.kind) {
       case 'tokens':
         return inputs.prompts.map((tokens) => ({ shown: tokens.join(','), tokens }));
       case 'dialogues':
         return await Promise.all(
           inputs.dialogues.map(async (dialogue) => ({
-            shown: String(dialogue.at(-1)?.content ?? ''),
-            tokens: await this.encodeAsync(dialogue),
+            shown: shownContent(dialogue.at(-1)?.content),
+            tokens: await this.encodeAsync(dialogue, { chatTemplateKwargs }),
           })),
         );
       case 'texts':
         return await Promise.all(
           inputs.prompts.map(async (prompt) => ({
             shown: prompt,
-            tokens: await this.encodeAsync(isChatModel ? [{ role: 'user', content: prompt }] : prompt),
+            tokens: await this.encodeAsync(isChatModel ? [{ role: 'user', content: prompt }] : prompt, {
+              chatTemplateKwargs,
+            }),
           })),
         );
     }
@@ -270,4 +280,9 @@ export class PARunner {
       threads: this.runner.threads,
     };
   }
+}
+
+/** A message's content as it is shown to people: a text, or its parts as they were given. */
+function shownContent(content: unknown): string {
+  return typeof content === 'string' ? content : content == null ? '' : JSON.stringify(content);
 }
