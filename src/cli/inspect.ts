@@ -14,7 +14,8 @@ import { weightStorage } from '../runner/weight-storage.js';
 import { isLengthDependent } from '../step-inputs/rotary/rope-config.js';
 import { ChatTemplate } from '../tokenizer/chat-template.js';
 import { findChatTemplates } from '../tokenizer/chat-template-source.js';
-import { readModelJson } from '../tokenizer/model-files.js';
+import { HfTokenizer } from '../tokenizer/hf-tokenizer.js';
+import { readModelJson, readModelText } from '../tokenizer/model-files.js';
 import { Checkpoint } from '../weights/checkpoint.js';
 import { unreadTensors } from '../weights/unread-tensors.js';
 import { declareFlags, optionsOf } from './command-line.js';
@@ -46,6 +47,8 @@ export interface Inspection {
   readonly memory: MemoryEstimate | undefined;
   /** What and where the chat templates are; absent when they are broken. */
   readonly chatTemplates: readonly string[] | undefined;
+  /** Undefined: it is among the problems. */
+  readonly tokenizer: 'tokenizer.json' | 'none' | undefined;
   /** Everything that is wrong with the checkpoint, or that this engine cannot do; none when it runs. */
   readonly problems: ReadonlyArray<{ readonly code: ErrorCode; readonly message: string }>;
 }
@@ -98,6 +101,7 @@ export async function inspectModel(args: InspectArguments): Promise<Inspection> 
   const checkpoint = await attempt(() => Checkpoint.open(modelPath));
   const model = plan && checkpoint && (await attempt(() => modelOf(plan, checkpoint)));
   const chatTemplates = await attempt(() => chatTemplateNames(modelPath));
+  const tokenizer = await attempt(() => tokenizerName(modelPath));
   return {
     directory: resolve(modelPath),
     modelType: typeof dict?.model_type === 'string' ? dict.model_type : undefined,
@@ -108,6 +112,7 @@ export async function inspectModel(args: InspectArguments): Promise<Inspection> 
     weights: checkpoint && summarise(checkpoint, model),
     memory: plan && model && estimateMemory(plan, model, args),
     chatTemplates,
+    tokenizer,
     problems: errors.map(({ code, message }) => ({ code, message })),
   };
 }
@@ -185,6 +190,13 @@ function estimateMemory(plan: ModelPlan, model: CausalLM, args: InspectArguments
   };
 }
 
+/** Loaded once to see that it can be. Without one, a model takes token ids only, which is no problem of the checkpoint. */
+async function tokenizerName(modelPath: string): Promise<'tokenizer.json' | 'none'> {
+  if ((await readModelText(modelPath, 'tokenizer.json')) === undefined) return 'none';
+  await HfTokenizer.load(modelPath);
+  return 'tokenizer.json';
+}
+
 /** Where each template is, compiled once to see that it can be. */
 async function chatTemplateNames(modelPath: string): Promise<string[]> {
   const tokenizerConfig = await readModelJson(modelPath, 'tokenizer_config.json');
@@ -252,6 +264,7 @@ export function inspectionText(found: Inspection, machineBytes = totalmem()): st
       `about ${bytesText(totalBytes)} in ${dtype} (${parts}); this machine has ${bytesText(machineBytes)}`,
     ]);
   }
+  lines.push(['tokenizer', found.tokenizer ?? 'broken']);
   lines.push(['chat template', found.chatTemplates?.map((name) => describeValue(name)).join(', ') || 'none']);
   if (found.problems.length === 0) lines.push(['problems', 'none']);
   for (const { message } of found.problems) lines.push(['problem', message]);

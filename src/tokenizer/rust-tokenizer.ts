@@ -34,14 +34,15 @@ export class OpenFailure extends Error {
  */
 export class RustTokenizer {
   readonly #tokenizer: Tokenizer;
-  readonly #json: string;
+  /** In UTF-8, which takes half the memory; parsed again only when a text has to be told from control tokens. */
+  readonly #json: Buffer;
   readonly #specials: readonly string[];
   readonly #scanner: TokenScanner;
   #keyed: KeyedTokenizer | undefined;
 
   /** @throws OpenFailure */
   constructor({ json, specials, patterns }: OpenRequest) {
-    this.#json = json;
+    this.#json = Buffer.from(json);
     this.#specials = specials;
     this.#scanner = new TokenScanner(specials);
     try {
@@ -71,7 +72,7 @@ export class RustTokenizer {
     // Nobody can guess it, so no text has it.
     const key = randomUUID();
     const specials = new Set(this.#specials);
-    const json = JSON.parse(this.#json) as { added_tokens: AddedToken[] };
+    const json = JSON.parse(this.#json.toString()) as { added_tokens: AddedToken[] };
     const { added_tokens: added } = json;
     const renamed = added.map((token) =>
       specials.has(token.content) ? { ...token, content: key + token.content, normalized: false } : token,

@@ -129,6 +129,18 @@ describe('atb-models inspect', () => {
     expect(broken.problems.map(({ code }) => code)).to.deep.equal(['TEMPLATE_INVALID']);
   });
 
+  it('says whether there is a tokenizer, and what is wrong with it', async () => {
+    const whole = await inspectModel({ modelPath: 'examples/models/tiny-stories' });
+    expect([whole.tokenizer, whole.problems]).to.deep.equal(['tokenizer.json', []]);
+    const none = await inspectModel({ modelPath: copyOf('llama') });
+    expect([none.tokenizer, none.problems]).to.deep.equal(['none', []]);
+    const broken = await inspectModel({
+      modelPath: copyOf('llama', {}, { 'tokenizer.json': '{"model":{}}' }),
+    });
+    expect(broken.problems.map(({ code }) => code)).to.deep.equal(['TOKENIZER_INVALID']);
+    expect(inspectionText(broken)).to.match(/tokenizer +broken/);
+  });
+
   it('reports every problem of a broken directory', async () => {
     const folder = path('broken');
     mkdirSync(folder);

@@ -32,7 +32,7 @@ interface TemplateFixture {
 }
 
 function fixture<T>(name: string): T {
-  const file = join(import.meta.dirname, '../../../test/fixtures/oracle/text', name);
+  const file = join(import.meta.dirname, '../../../test/fixtures/text', name);
   return JSON.parse(readFileSync(file, 'utf8')) as T;
 }
 

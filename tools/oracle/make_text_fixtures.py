@@ -1,4 +1,4 @@
-"""Writes test/fixtures/oracle/text/: what Hugging Face's tokenizers and transformers make of texts and conversations.
+"""Writes test/fixtures/text/: what Hugging Face's tokenizers and transformers make of texts and conversations.
 
 Needs no torch. Texts and ids are kept as hashes, so that the files stay small; the tokenizers and templates are our own.
 """
@@ -20,7 +20,7 @@ import transformers.utils.chat_template_utils as chat  # noqa: E402
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers  # noqa: E402
 from transformers import PreTrainedTokenizerFast  # noqa: E402
 
-OUT = Path(__file__).parents[2] / "test/fixtures/oracle/text"
+OUT = Path(__file__).parents[2] / "test/fixtures/text"
 CORPUS = [
     "The quick brown fox jumps over the lazy dog, and the dog sleeps on. It's 12 o'clock; we'll see 345 of them!",
     "once upon a time there was a little house in the woods; the house had a door and the door had a key",
