@@ -4,26 +4,27 @@ import { runWithin } from './bounded.js';
 /** Tokens to pieces of text, all of them at once: some steps look at the neighbours. */
 type Step = (tokens: readonly string[]) => string[];
 
-/** Time for a pattern in a decoder, which no tokenizer that we know has. */
-const PATTERN_LIMIT_MS = 1000;
+/** No tokenizer that we know has a pattern in its decoder. One that runs here must be unable to backtrack far. */
+const PATTERN_LIMIT_MS = 100;
+const SIMPLE_PATTERN = /^(?:[^\\()*+?{]|\\.)*(?:[*+?]|\{\d+(?:,\d*)?\})?(?:[^\\()*+?{]|\\.)*$/s;
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const utf8Lossy = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /**
  * The decoder of a tokenizer.json, step by step as the Rust library has it. It runs here and not beside the encoder:
  * every generated token is decoded at once.
- * @throws TOKENIZER_INVALID for an unknown or malformed step
+ * @throws TOKENIZER_INVALID for an unknown or malformed step, TOKENIZER_PATTERN
  */
 export function buildDecoder(json: unknown, file: string): (tokens: readonly string[]) => string {
   const fail = (problem: string): never => {
     throw new AtbError('TOKENIZER_INVALID', { file, problem });
   };
   if (json === null || json === undefined) return (tokens) => tokens.join(' ');
-  const step = stepOf(json, fail, 0);
+  const step = stepOf(json, file, fail, 0);
   return (tokens) => step(tokens).join('');
 }
 
-function stepOf(json: unknown, fail: (problem: string) => never, depth: number): Step {
+function stepOf(json: unknown, file: string, fail: (problem: string) => never, depth: number): Step {
   const step = (typeof json === 'object' && json !== null ? json : {}) as Record<string, unknown>;
   const { type } = step;
   const text = (key: string, fallback?: string): string => {
@@ -56,13 +57,13 @@ function stepOf(json: unknown, fail: (problem: string) => never, depth: number):
     case 'CTC':
       return ctc(text('pad_token', '<pad>'), text('word_delimiter_token', '|'), flag('cleanup', true));
     case 'Replace':
-      return replace(step.pattern, text('content'), fail);
+      return replace(step.pattern, text('content'), file, fail);
     case 'Strip':
       return strip(text('content'), count('start'), count('stop'));
     case 'Sequence': {
       if (!Array.isArray(step.decoders) || depth > 8)
         return fail('decoder: Sequence needs a list of decoders');
-      const steps = step.decoders.map((inner) => stepOf(inner, fail, depth + 1));
+      const steps = step.decoders.map((inner) => stepOf(inner, file, fail, depth + 1));
       return (tokens) => steps.reduce<string[]>((pieces, inner) => inner(pieces), [...tokens]);
     }
     default:
@@ -164,13 +165,17 @@ function ctc(pad: string, delimiter: string, isCleaned: boolean): Step {
       .filter((piece) => piece !== '');
 }
 
-function replace(pattern: unknown, content: string, fail: (problem: string) => never): Step {
+function replace(pattern: unknown, content: string, file: string, fail: (problem: string) => never): Step {
   const { String: plain, Regex: regex } = (pattern ?? {}) as Record<string, unknown>;
   if (typeof plain === 'string')
     return plain === ''
       ? (tokens) => [...tokens]
       : (tokens) => tokens.map((token) => token.replaceAll(plain, () => content));
   if (typeof regex !== 'string') return fail('decoder: pattern of Replace must be a Regex or a String');
+  if (!SIMPLE_PATTERN.test(regex)) {
+    const reason = 'the pattern of a decoder may have one repetition, and no groups';
+    throw new AtbError('TOKENIZER_PATTERN', { file, part: 'decoder', pattern: regex, reason });
+  }
   let compiled: RegExp;
   try {
     compiled = new RegExp(regex, 'gu');

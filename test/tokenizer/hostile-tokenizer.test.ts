@@ -188,6 +188,18 @@ describe('a hostile tokenizer.json', () => {
     }
   }).timeout(120_000);
 
+  it('is refused when its decoder has a pattern that can backtrack: it would run in this thread', async () => {
+    const decoder = (regex: string): Json => ({ type: 'Replace', pattern: { Regex: regex }, content: '' });
+    for (const regex of ['(?:[α-ω]+)+$', 'a*a*a*b', '(a|a)*', '(?:[\\u03b1-\\u03c9]+)+$']) {
+      const error = await errorOf(() => make((json) => (json.decoder = decoder(regex))));
+      expect([error.code, error.message]).to.satisfy(
+        ([code, message]: [string, string]) => code === 'TOKENIZER_PATTERN' && /of its decoder/.test(message),
+      );
+    }
+    const simple = await make((json) => (json.decoder = decoder('l+o$')));
+    expect(simple.decode(await simple.encodeAsync('hello'))).to.equal('he');
+  });
+
   it('takes no other request with it when it ends its process', async () => {
     const evil = withPattern('^(a+)+$');
     const good = byteLevel();
