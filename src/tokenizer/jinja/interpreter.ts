@@ -125,15 +125,19 @@ export class Interpreter extends Evaluator {
       this.budget.nested(() => this.#loop(statement, inner, scope, text, depth + 1));
       return text.toString();
     };
+    let hasEnded = false;
     const loop = new Loop(items, depth, statement.isRecursive ? recurse : undefined);
     for (const [index, item] of items.entries()) {
       loop.index0 = index;
       const inner = new Scope(scope);
       inner.set('loop', loop);
       this.#assign(target, item, inner);
-      if (this.#execute(body, inner, output) === 'break') return;
+      const ending = this.#execute(body, inner, output);
+      if (ending === 'break') break;
+      // As Jinja counts: a turn that `break` or `continue` cut short leaves the loop as if it had not run.
+      hasEnded ||= ending === 'end';
     }
-    if (items.length === 0) this.#execute(otherwise, new Scope(scope), output);
+    if (!hasEnded) this.#execute(otherwise, new Scope(scope), output);
   }
 
   #assign(target: Target, value: Value, scope: Scope): void {

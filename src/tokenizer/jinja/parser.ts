@@ -19,6 +19,8 @@ export function parse(template: string): Statement[] {
 
 class Parser {
   readonly #expressions: ExpressionParser;
+  /** Loops around this place, up to the macro that it belongs to. */
+  #numLoops = 0;
 
   constructor(private readonly stream: TokenStream) {
     this.#expressions = new ExpressionParser(stream);
@@ -66,11 +68,12 @@ class Parser {
       case 'print':
         return [{ kind: 'output', expressions: this.#printed() }];
       case 'generation':
-        return [{ kind: 'scope', body: this.#body('endgeneration') }];
+        return [{ kind: 'scope', body: this.#ownBody('endgeneration') }];
       case 'block':
         return [this.#block()];
       case 'break':
       case 'continue':
+        if (this.#numLoops === 0) stream.fail(`'${name}' outside loop`);
         return [{ kind: name }];
       case 'include':
       case 'import':
@@ -90,6 +93,15 @@ class Parser {
     return body;
   }
 
+  /** A body that is called: it cannot end a loop around it. */
+  #ownBody(endName: string): Statement[] {
+    const numLoops = this.#numLoops;
+    this.#numLoops = 0;
+    const body = this.#body(endName);
+    this.#numLoops = numLoops;
+    return body;
+  }
+
   #for(): Statement {
     const { stream } = this;
     const target = this.#target({ endNames: ['in'] });
@@ -98,7 +110,9 @@ class Parser {
     const test = stream.skip('name', 'if') ? this.#expressions.expression() : undefined;
     const isRecursive = stream.skip('name', 'recursive');
     stream.expect('block_end');
+    this.#numLoops++;
     const body = this.statements(['endfor', 'else']);
+    this.#numLoops--;
     const otherwise = stream.expect('name').value === 'else' ? this.#body('endfor') : [];
     return { kind: 'for', target, iterable, test, isRecursive, body, otherwise };
   }
@@ -127,14 +141,14 @@ class Parser {
   #macro(): Statement {
     const name = this.stream.expect('name').value;
     const parameters = this.#parameters();
-    return { kind: 'macro', macro: { name, parameters, body: this.#body('endmacro') } };
+    return { kind: 'macro', macro: { name, parameters, body: this.#ownBody('endmacro') } };
   }
 
   #call(): Statement {
     const parameters = this.stream.is('operator', '(') ? this.#parameters() : [];
     const call = this.#expressions.expression();
     if (call.kind !== 'call') return this.stream.fail('expected call');
-    return { kind: 'call', call, caller: { name: 'caller', parameters, body: this.#body('endcall') } };
+    return { kind: 'call', call, caller: { name: 'caller', parameters, body: this.#ownBody('endcall') } };
   }
 
   #with(): Statement {

@@ -93,10 +93,10 @@ export function stripText(text: string, side: Side, characters: string | undefin
   let [start, end] = [0, points.length];
   if (side !== 'rstrip') while (start < end && set.has(points[start] as string)) start++;
   if (side !== 'lstrip') while (end > start && set.has(points[end - 1] as string)) end--;
-  return join_(points.slice(start, end));
+  return joined(points.slice(start, end));
 }
 
-function join_(points: string | readonly string[]): string {
+function joined(points: string | readonly string[]): string {
   return typeof points === 'string' ? points : points.join('');
 }
 
@@ -227,7 +227,7 @@ function window(text: string, start: Value | undefined, end: Value | undefined):
     return Math.min(Math.max(at < 0 ? at + points.length : at, 0), points.length);
   };
   const first = place(start, 0);
-  return [join_(points.slice(first, place(end, points.length))), first];
+  return [joined(points.slice(first, place(end, points.length))), first];
 }
 
 /** Where a part is found, in code points; -1 where it is not. */

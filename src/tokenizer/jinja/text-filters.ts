@@ -9,6 +9,7 @@ import { type JsonStyle, toJson, toText } from './text.js';
 import {
   codePoints,
   Dict,
+  DictView,
   List,
   Markup,
   TemplateRuntimeError,
@@ -162,13 +163,17 @@ function urlQuote(found: string, isQuery: boolean): string {
 const urlencode: Filter = (operand, _args, { budget }) => {
   const text = textOf(operand);
   const pairs =
-    text !== undefined ? undefined : operand instanceof Dict ? operand.entries() : itemsOf(operand, budget);
+    text !== undefined
+      ? undefined
+      : operand instanceof Dict
+        ? new DictView('items', operand).items()
+        : itemsOf(operand, budget);
   if (pairs === undefined) return urlQuote(toText(operand, budget), false);
   return pairs
     .map((pair) => {
-      const parts = Array.isArray(pair) ? pair : iterate(pair as Value, budget);
+      const parts = iterate(pair, budget);
       if (parts.length !== 2) throw new TemplateRuntimeError('urlencode takes pairs of a name and a value');
-      return parts.map((part: Value) => urlQuote(toText(part, budget), true)).join('=');
+      return parts.map((part) => urlQuote(toText(part, budget), true)).join('=');
     })
     .join('&');
 };
