@@ -4,8 +4,15 @@
  */
 const MESSAGES = {
   // Router and configuration
-  ROUTER_UNKNOWN_MODEL: (d: { modelType: string; known: readonly string[]; nearest?: string | undefined }) =>
-    `no router for model_type ${describeValue(d.modelType)}${d.nearest ? `; nearest: ${d.nearest}` : ''}; known: ${d.known.join(', ')}`,
+  /** `modelType` is undefined when config.json has none. */
+  ROUTER_UNKNOWN_MODEL: (d: {
+    modelType: string | undefined;
+    known: readonly string[];
+    nearest?: string | undefined;
+  }) =>
+    d.modelType === undefined
+      ? `config.json has no model_type, which says what architecture it is; copy config.json from where the checkpoint comes from (known: ${d.known.join(', ')})`
+      : `no router for model_type ${describeValue(d.modelType)}${d.nearest ? `; nearest: ${d.nearest}` : ''}; known: ${d.known.join(', ')}`,
   ROUTER_DUPLICATE_MODEL: (d: { modelType: string }) => `model_type "${d.modelType}" is registered twice`,
   ROUTER_MODEL_DIR_INVALID: (d: { path: string; reason: string }) => `model directory ${d.path}: ${d.reason}`,
   MODEL_INCOMPLETE: (d: { className: string; member: string; kind: 'function' | 'string' | 'object' }) =>
@@ -17,8 +24,9 @@ const MESSAGES = {
     expected?: readonly number[] | undefined;
     where?: string | undefined;
     nearest?: string | undefined;
+    remedy?: string | undefined;
   }) =>
-    `weight "${d.name}"${d.expected ? ` of shape [${d.expected}]` : ''} is not in ${d.where ?? 'the checkpoint'}${d.nearest ? `; nearest: ${describeValue(d.nearest)}` : ''}`,
+    `weight "${d.name}"${d.expected ? ` of shape [${d.expected}]` : ''} is not in ${d.where ?? 'the checkpoint'}${d.nearest ? `; nearest: ${describeValue(d.nearest)}` : ''}${d.remedy ? `; ${d.remedy}` : ''}`,
   WEIGHT_SHAPE_MISMATCH: (d: { name: string; expected: readonly number[]; found: readonly number[] }) =>
     `weight "${d.name}" must be [${d.expected}], found [${d.found}]`,
   WEIGHT_DTYPE_UNSUPPORTED: (d: {
@@ -37,7 +45,9 @@ const MESSAGES = {
   WEIGHT_FILE_NOT_REGULAR: (d: { file: string; found: string }) =>
     `${d.file} must be a regular file, found ${d.found}`,
   WEIGHT_FILE_LINK_REFUSED: (d: { file: string; target: string; root: string }) =>
-    `${d.file} is a link to ${d.target}, which is neither below ${d.root} nor in a Hugging Face cache`,
+    `${d.file} is a link to ${d.target}, which is neither below ${d.root} nor in a Hugging Face cache; copy the file there, or allow links with --allow_links (allowLinks: true)`,
+  WEIGHT_FILE_STAND_IN: (d: { file: string; target: string; remedy: string }) =>
+    `${d.file} holds only the path ${describeValue(d.target)}, not the file itself; ${d.remedy}`,
   WEIGHT_FILE_LFS_POINTER: (d: { file: string; missingBytes?: number | undefined }) =>
     `${d.file} is a Git-LFS pointer, not the file itself${d.missingBytes === undefined ? '' : ` (${d.missingBytes} bytes)`}; run \`git lfs pull\` in its folder`,
   WEIGHT_FILE_CHANGED: (d: { file: string; reason: string }) =>
@@ -99,11 +109,9 @@ const MESSAGES = {
   WEIGHT_SHARD_MISSING: (d: { file: string; shard: string; tensors: number }) =>
     `${d.file} places ${d.tensors} tensors in ${describeValue(d.shard)}, which is not there; download it too`,
   WEIGHT_SHARD_LACKS_TENSOR: (d: { file: string; shard: string; tensor: string }) =>
-    `${d.file} places tensor ${describeValue(d.tensor)} in ${describeValue(d.shard)}, which does not hold it`,
-  WEIGHT_SHARD_UNLISTED_TENSOR: (d: { file: string; shard: string; tensor: string }) =>
-    `${d.file} does not list tensor ${describeValue(d.tensor)}, which is in ${describeValue(d.shard)}`,
+    `${d.file} places tensor ${describeValue(d.tensor)} in ${describeValue(d.shard)}, which does not hold it; download both again`,
   WEIGHT_SHARD_TENSOR_TWICE: (d: { file: string; tensor: string; shards: readonly string[] }) =>
-    `tensor ${describeValue(d.tensor)} is in two files of ${d.file}: ${d.shards.map(describeValue).join(', ')}`,
+    `tensor ${describeValue(d.tensor)} is in several files of ${d.file}, of which the index names none: ${d.shards.map(describeValue).join(', ')}`,
   WEIGHT_CHECKPOINT_MISSING: (d: { directory: string; found: string }) =>
     `${d.directory} must hold model.safetensors or model.safetensors.index.json, found ${d.found}`,
   WEIGHT_CHECKPOINT_FORMAT: (d: { directory: string; found: string; remedy: string }) =>
@@ -122,6 +130,8 @@ const MESSAGES = {
     `the weights are integers already (${d.file} says ${describeValue(d.found)}): quantize a float checkpoint, or load this one as it is`,
   WEIGHT_UNREAD: (d: { directory: string; modelClass: string; tensors: readonly string[] }) =>
     `${d.modelClass} does not read ${d.tensors.length} tensors of ${d.directory} that belong to what it reads: ${d.tensors.slice(0, 5).map(describeValue).join(', ')}${d.tensors.length > 5 ? ', …' : ''}; its answers would be wrong. Read them in the model class, or allow it (--allow_unread)`,
+  WEIGHT_QUANT_METHOD: (d: { name: string; where: string; method: string }) =>
+    `weight "${d.name}" in ${d.where} is stored as ${d.method}, which this engine does not read; take the float checkpoint that it was made of, and quantise it at load with --quantize`,
   WEIGHT_NOT_FINITE: (d: { name: string; file: string }) =>
     `weight "${d.name}" in ${d.file} has numbers that are not finite, which cannot be quantised`,
   // Builders

@@ -17,13 +17,14 @@ import { findChatTemplates } from '../tokenizer/chat-template-source.js';
 import { HfTokenizer } from '../tokenizer/hf-tokenizer.js';
 import { readModelJson, readModelText } from '../tokenizer/model-files.js';
 import { Checkpoint } from '../weights/checkpoint.js';
+import type { LinkOptions } from '../weights/regular-file.js';
 import { unreadTensors } from '../weights/unread-tensors.js';
 import { declareFlags, optionsOf } from './command-line.js';
 
 /** Contexts that people start with; the model's own limit where that is less. */
 const DEFAULT_TOKENS = 4096;
 
-export interface InspectArguments extends KvQuantOptions {
+export interface InspectArguments extends KvQuantOptions, LinkOptions {
   readonly modelPath: string;
   /** Override of the model's dtype. */
   readonly dtype?: FloatDType;
@@ -49,6 +50,8 @@ export interface Inspection {
   readonly chatTemplates: readonly string[] | undefined;
   /** Undefined: it is among the problems. */
   readonly tokenizer: 'tokenizer.json' | 'none' | undefined;
+  /** What references read in different ways, and how it is read here. */
+  readonly warnings: readonly string[];
   /** Everything that is wrong with the checkpoint, or that this engine cannot do; none when it runs. */
   readonly problems: ReadonlyArray<{ readonly code: ErrorCode; readonly message: string }>;
 }
@@ -95,11 +98,15 @@ export async function inspectModel(args: InspectArguments): Promise<Inspection> 
   await loadModels(args.modelDirs);
   const errors: AtbError[] = [];
   const attempt = collector(errors);
-  const dict = await attempt(() => readConfigDict(modelPath));
+  const dict = await attempt(() => readConfigDict(modelPath, args));
   const router = dict && (await attempt(() => new (getRouter(dict.model_type))(modelPath, dict)));
-  const plan = router && (await attempt(() => planModel(router, args)));
-  const checkpoint = await attempt(() => Checkpoint.open(modelPath));
-  const model = plan && checkpoint && (await attempt(() => modelOf(plan, checkpoint)));
+  const planned = router && (await attempt(() => planModel(router, args)));
+  const warnings: string[] = [];
+  const onWarning = (text: string) => warnings.push(text);
+  const checkpoint = await attempt(() => Checkpoint.open(modelPath, { ...args, onWarning }));
+  const plan = planned && planModel(planned.router, args, checkpoint?.floatDType);
+  const model =
+    plan && checkpoint && (await attempt(async () => (await modelOf(plan, checkpoint, { onWarning })).model));
   const chatTemplates = await attempt(() => chatTemplateNames(modelPath));
   const tokenizer = await attempt(() => tokenizerName(modelPath));
   return {
@@ -113,6 +120,7 @@ export async function inspectModel(args: InspectArguments): Promise<Inspection> 
     memory: plan && model && estimateMemory(plan, model, args),
     chatTemplates,
     tokenizer,
+    warnings,
     problems: errors.map(({ code, message }) => ({ code, message })),
   };
 }
@@ -266,6 +274,7 @@ export function inspectionText(found: Inspection, machineBytes = totalmem()): st
   }
   lines.push(['tokenizer', found.tokenizer ?? 'broken']);
   lines.push(['chat template', found.chatTemplates?.map((name) => describeValue(name)).join(', ') || 'none']);
+  for (const warning of found.warnings) lines.push(['warning', warning]);
   if (found.problems.length === 0) lines.push(['problems', 'none']);
   for (const { message } of found.problems) lines.push(['problem', message]);
   return lines.map(([subject, text]) => `${subject.padEnd(14)} ${text}\n`).join('');

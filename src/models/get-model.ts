@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { discoverModels, getRouter, type Router, readConfigDict } from '../router/index.js';
+import type { LinkOptions } from '../weights/regular-file.js';
 
 let builtIn: Promise<string[]> | undefined;
 
@@ -16,10 +17,10 @@ export async function loadModels(modelDirs: readonly string[] = []): Promise<voi
  */
 export async function getModel(
   modelPath: string,
-  options: { readonly modelDirs?: readonly string[] } = {},
+  options: LinkOptions & { readonly modelDirs?: readonly string[] } = {},
 ): Promise<Router> {
   await loadModels(options.modelDirs);
-  const configDict = await readConfigDict(modelPath);
+  const configDict = await readConfigDict(modelPath, options);
   const Router = getRouter(configDict.model_type);
   return new Router(modelPath, configDict);
 }

@@ -1,24 +1,25 @@
 import { randomUUID } from 'node:crypto';
-import { stat } from 'node:fs/promises';
+import { lstat, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AtbError } from '../errors.js';
 import { type ConfigDict, isDict } from '../layers/config/index.js';
-import { readExactly, readRegularFile } from '../weights/regular-file.js';
+import { followAllowed, type LinkOptions, readExactly, readRegularFile } from '../weights/regular-file.js';
+import { describeNoConfig, describeNoFolder } from './model-folder.js';
 
 /** Published ones have a few kilobytes. */
 const MAX_CONFIG_BYTES = 4 * 1024 * 1024;
 
 /** A model directory's config.json, as Python reads it. Throws CONFIG_INVALID that says what is wrong with the directory or the file. */
-export async function readConfigDict(modelPath: string): Promise<ConfigDict> {
+export async function readConfigDict(modelPath: string, options: LinkOptions = {}): Promise<ConfigDict> {
   const file = join(modelPath, 'config.json');
-  const fail = (problem: string, cause?: unknown): AtbError =>
-    new AtbError('CONFIG_INVALID', { file, problems: [problem] }, { cause });
+  const fail = (problem: string, cause?: unknown, at = file): AtbError =>
+    new AtbError('CONFIG_INVALID', { file: at, problems: [problem] }, { cause });
   const folder = await stat(modelPath).catch(() => undefined);
-  if (!folder?.isDirectory()) throw fail(`"${modelPath}" is not a folder`);
-  if (!(await stat(file).catch(() => undefined))) throw fail('does not exist');
+  if (!folder?.isDirectory()) throw fail(await describeNoFolder(modelPath), undefined, modelPath);
+  if (!(await lstat(file).catch(() => undefined))) throw fail(await describeNoConfig(modelPath));
   let text: string;
   try {
-    text = await readRegularFile(file, modelPath, async (handle, stamp) => {
+    text = await readRegularFile(await followAllowed(file, options), modelPath, async (handle, stamp) => {
       if (stamp.size > MAX_CONFIG_BYTES) throw fail(`has ${stamp.size} bytes, more than ${MAX_CONFIG_BYTES}`);
       const bytes = Buffer.alloc(stamp.size);
       await readExactly(handle, stamp, bytes, 0, stamp.size, 0);

@@ -1,5 +1,4 @@
 import { AtbError, describeValue } from '../errors.js';
-import { nearestName } from '../nearest-name.js';
 import { MODEL_TYPE_ALIASES } from './aliases.js';
 import type { RouterClass } from './base-router.js';
 
@@ -33,7 +32,23 @@ export function getRouter(modelType: unknown): RouterClass {
   const router = named === undefined ? undefined : routers.get(MODEL_TYPE_ALIASES.get(named) ?? named);
   if (router) return router;
   const known = knownModelTypes();
-  const nearest = named === undefined ? undefined : nearestName(named, known);
+  if (modelType === undefined || modelType === null)
+    throw new AtbError('ROUTER_UNKNOWN_MODEL', { modelType: undefined, known });
+  const nearest = named === undefined ? undefined : nearestType(named, known);
   const shown = named !== undefined && named.length <= 100 ? named : describeValue(modelType);
   throw new AtbError('ROUTER_UNKNOWN_MODEL', { modelType: shown, known, nearest });
+}
+
+/**
+ * The known type that a misspelt one means. Types that differ by a letter or a digit are other architectures (llava and
+ * llama, ministral and mistral, qwen2 and qwen3), whose weights would fail or, worse, run: only case, separators and
+ * repeated characters are a slip.
+ */
+function nearestType(named: string, known: readonly string[]): string | undefined {
+  const plain = (text: string): string =>
+    text
+      .toLowerCase()
+      .replace(/[^a-z0-9]/g, '')
+      .replace(/(.)\1+/g, '$1');
+  return known.find((candidate) => plain(candidate) === plain(named));
 }

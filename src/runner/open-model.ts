@@ -6,7 +6,9 @@ import { getModel } from '../models/get-model.js';
 import type { CausalLM, Router } from '../router/index.js';
 import { Checkpoint } from '../weights/checkpoint.js';
 import { type QuantizationPlan, type QuantizeOptions, quantizationPlan } from '../weights/quantization.js';
+import type { LinkOptions } from '../weights/regular-file.js';
 import { loadTextProcessing, type TextProcessing, type TextProcessingOptions } from './text-processing.js';
+import { settleTiedHead } from './tied-head.js';
 import { refuseUnread, unreadWeights } from './unread-weights.js';
 
 /** How a model runs, where that is not as its config.json says. */
@@ -17,7 +19,7 @@ export interface PlanOptions extends QuantizeOptions, KvQuantOptions {
   readonly dtype?: FloatDType;
 }
 
-export interface OpenModelOptions extends PlanOptions, TextProcessingOptions {
+export interface OpenModelOptions extends PlanOptions, TextProcessingOptions, LinkOptions {
   /** Directory of a Hugging Face checkpoint. */
   readonly modelPath: string;
   /** Folders with model directories of the user's own, beside this package's. */
@@ -41,10 +43,13 @@ export interface ModelPlan {
   readonly quantization: QuantizationPlan | undefined;
 }
 
-/** @throws CONFIG_INVALID for config.json, REQUEST_INVALID for the options */
-export function planModel(router: Router, options: PlanOptions): ModelPlan {
+/**
+ * `storedDType`: of the weights in the files, which counts where neither the options nor config.json name one.
+ * @throws CONFIG_INVALID for config.json, REQUEST_INVALID for the options
+ */
+export function planModel(router: Router, options: PlanOptions, storedDType?: FloatDType): ModelPlan {
   const config = configAsRun(router.config, options.maxPositionEmbeddings);
-  const dtype = options.dtype ?? config.dtype ?? 'bf16';
+  const dtype = options.dtype ?? config.dtype ?? storedDType ?? 'bf16';
   const cacheDType = kvCacheDType(dtype, options);
   return { router, config, dtype, cacheDType, quantization: quantizationPlan(options) };
 }
@@ -77,9 +82,12 @@ export interface OpenModel extends ModelPlan {
  */
 export async function openModel(options: OpenModelOptions): Promise<OpenModel> {
   const start = performance.now();
-  const plan = planModel(await getModel(options.modelPath, options), options);
-  const checkpoint = await Checkpoint.open(options.modelPath);
-  const model = modelOf(plan, checkpoint);
+  const router = await getModel(options.modelPath, options);
+  // What is wrong with the options is said before any weights are looked at.
+  planModel(router, options);
+  const checkpoint = await Checkpoint.open(options.modelPath, options);
+  const planned = planModel(router, options, checkpoint.floatDType);
+  const { plan, model } = await modelOf(planned, checkpoint, options);
   checkUnread(plan, checkpoint, model, options);
   let text: Promise<TextProcessing> | undefined;
   return {
@@ -106,7 +114,14 @@ function checkUnread(
     onWarning?.(`${describeValue(name)} of ${checkpoint.directory} is not read`);
 }
 
-/** The model over its weights' headers. @throws WEIGHT_* for weights that are not what it needs */
-export function modelOf(plan: ModelPlan, checkpoint: Checkpoint): CausalLM {
-  return plan.router.createModel(checkpoint.weights(plan), plan.config);
+/** A model over its weights' headers, and the plan as the weights have it. @throws WEIGHT_* for weights that are not what it needs */
+export async function modelOf(
+  planned: ModelPlan,
+  checkpoint: Checkpoint,
+  { onWarning }: Pick<OpenModelOptions, 'onWarning'> = {},
+): Promise<{ readonly plan: ModelPlan; readonly model: CausalLM }> {
+  const { tieWordEmbeddings, otherNames } = await settleTiedHead(planned.config, checkpoint, onWarning);
+  const isAsPlanned = tieWordEmbeddings === planned.config.tieWordEmbeddings;
+  const plan = isAsPlanned ? planned : { ...planned, config: { ...planned.config, tieWordEmbeddings } };
+  return { plan, model: plan.router.createModel(checkpoint.weights(plan, otherNames), plan.config) };
 }

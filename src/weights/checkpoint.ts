@@ -1,13 +1,16 @@
-import { lstat, readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import type { DType } from '../dtype.js';
+import { type DType, type FloatDType, isFloat } from '../dtype.js';
 import { AtbError, describeValue } from '../errors.js';
+import { describeMissing, exists, INDEX_FILE, SINGLE_FILE } from './checkpoint-files.js';
+import { foreignMethod } from './foreign-quantization.js';
+import { remedyOf } from './missing-weight.js';
 import { type QuantDescription, readQuantDescription } from './quant-description.js';
 import type { LinearQuant } from './quantization.js';
-import { checkUnchanged, type FileStamp } from './regular-file.js';
+import { checkUnchanged, type FileStamp, followAllowed, type LinkOptions } from './regular-file.js';
 import { openSafetensors, type SafetensorsFile, type StoredTensor } from './safetensors-file.js';
 import { readShardIndex, type ShardIndex } from './shard-index.js';
-import { type RunNumbers, type TensorRef, type WeightSource, Weights } from './weights.js';
+import { StoredNames } from './stored-names.js';
+import { type RunNumbers, renamed, type TensorRef, type WeightSource, Weights } from './weights.js';
 
 /** The element types that the engine reads, by the names that the safetensors format gives them. */
 const ENGINE_DTYPE: ReadonlyMap<string, DType> = new Map<string, DType>([
@@ -21,27 +24,28 @@ const ENGINE_DTYPE: ReadonlyMap<string, DType> = new Map<string, DType>([
   ['I64', 'i64'],
 ]);
 
-const SINGLE_FILE = 'model.safetensors';
-const INDEX_FILE = 'model.safetensors.index.json';
-const RESAVE =
-  'load it once with transformers and write it with `model.save_pretrained(folder, safe_serialization=True)`';
-
-/** Files of other formats that a model directory may hold instead, and what the user can do about each. */
-const FOREIGN_FORMATS: ReadonlyArray<readonly [pattern: RegExp, remedy: string]> = [
-  [/^adapter_model\./, 'it is an adapter; the checkpoint of its base model is needed'],
-  [
-    /\.safetensors$/,
-    `rename it to ${SINGLE_FILE} if it is the whole model; of several files, ${INDEX_FILE} is missing`,
-  ],
-  [/\.safetensors\.index\.json$/, `rename it to ${INDEX_FILE}, and fetch the files that it names`],
-  [/\.gguf$/i, 'it is a conversion for another engine; use the Hugging Face checkpoint that it was made of'],
-  [/\.(bin|pt|pth|ckpt)$/i, `pickled files can run code and are not read; ${RESAVE}`],
-  [/\.(h5|msgpack|onnx|onnx_data)$/i, `this format is not read; ${RESAVE}`],
-];
-
 /** A tensor and the file that holds it. */
 export interface CheckpointTensor extends StoredTensor {
   readonly file: string;
+}
+
+export interface CheckpointOptions extends LinkOptions {
+  /** Told once of each thing in the files that somebody may have meant otherwise. */
+  readonly onWarning?: ((text: string) => void) | undefined;
+}
+
+/** A file of the checkpoint and its name in the directory, which may be a link's. */
+interface NamedFile {
+  readonly name: string;
+  readonly file: SafetensorsFile;
+}
+
+interface CheckpointParts {
+  readonly directory: string;
+  readonly files: readonly NamedFile[];
+  readonly index?: ShardIndex;
+  readonly description?: QuantDescription | undefined;
+  readonly onWarning?: CheckpointOptions['onWarning'];
 }
 
 /**
@@ -49,60 +53,77 @@ export interface CheckpointTensor extends StoredTensor {
  * Only headers are read; the engine reads the data, once, from the places that `TensorRef.parts` name.
  */
 export class Checkpoint implements WeightSource {
-  private constructor(
-    /** The model directory; the file itself for one opened with `openFile`. */
-    readonly directory: string,
-    readonly files: readonly SafetensorsFile[],
-    /** Every tensor by its name in the files. */
-    readonly tensors: ReadonlyMap<string, CheckpointTensor>,
-    private readonly stamps: readonly FileStamp[],
-    /** How the tensors of a quantised checkpoint are stored. */
-    readonly quantDescription?: QuantDescription,
-  ) {}
+  /** The model directory; the file itself for one opened with `openFile`. */
+  readonly directory: string;
+  readonly files: readonly SafetensorsFile[];
+  /** Every tensor by its name in the files. */
+  readonly tensors: ReadonlyMap<string, CheckpointTensor>;
+  /** How the tensors of a quantised checkpoint are stored. */
+  readonly quantDescription: QuantDescription | undefined;
+  readonly #names: StoredNames;
+  readonly #index: ShardIndex | undefined;
+  /** Tensors that several files hold. */
+  readonly #repeated: ReadonlyMap<string, RepeatedTensor>;
+  readonly #stamps: readonly FileStamp[];
+  readonly #onWarning: (text: string) => void;
+
+  private constructor({ directory, files, index, description, onWarning = () => {} }: CheckpointParts) {
+    this.directory = directory;
+    this.files = files.map(({ file }) => file);
+    const { tensors, repeated } = mergeTensors(files, index);
+    this.tensors = tensors;
+    this.quantDescription = description;
+    this.#names = new StoredNames(tensors.keys());
+    this.#index = index;
+    this.#repeated = repeated;
+    this.#stamps = [index, ...this.files, description].flatMap((read) => (read ? [read.stamp] : []));
+    this.#onWarning = onWarning;
+  }
 
   /**
-   * Opens and checks all headers, and the description of a quantised checkpoint. Throws WEIGHT_CHECKPOINT_* when the
-   * directory has no such weights, WEIGHT_INDEX_* and WEIGHT_SHARD_* when index and files disagree, WEIGHT_FILE_* when a
-   * file is not what it should be.
+   * Opens and checks all headers, and the description of a quantised checkpoint. Where the index and the files disagree,
+   * the files say what there is, as with transformers: a tensor that no model asks for matters to nobody.
+   * Throws WEIGHT_CHECKPOINT_* when the directory has no such weights, WEIGHT_INDEX_* for a broken index,
+   * WEIGHT_SHARD_MISSING, and WEIGHT_FILE_* when a file is not what it should be.
    */
-  static async open(modelDirectory: string): Promise<Checkpoint> {
+  static async open(modelDirectory: string, options: CheckpointOptions = {}): Promise<Checkpoint> {
+    const { onWarning } = options;
     const directory = resolve(modelDirectory);
-    const single = join(directory, SINGLE_FILE);
-    const description = await readQuantDescription(directory);
-    if (await exists(single)) {
-      return Checkpoint.ofFile(await openSafetensors(single, directory), directory, description);
+    const description = await readQuantDescription(directory, options);
+    const open = async (name: string): Promise<NamedFile> => {
+      const path = await followAllowed(join(directory, name), options);
+      return { name, file: await openSafetensors(path, directory) };
+    };
+    if (await exists(join(directory, SINGLE_FILE))) {
+      return new Checkpoint({ directory, files: [await open(SINGLE_FILE)], description, onWarning });
     }
     if (!(await exists(join(directory, INDEX_FILE)))) throw await describeMissing(directory);
-    const index = await readShardIndex(join(directory, INDEX_FILE), directory);
-    const files: SafetensorsFile[] = [];
+    const index = await readShardIndex(await followAllowed(join(directory, INDEX_FILE), options), directory);
+    const files: NamedFile[] = [];
     for (const shard of index.shards) {
-      const path = join(directory, shard);
-      if (!(await exists(path))) throw missingShard(index, shard);
-      files.push(await openSafetensors(path, directory));
+      if (!(await exists(join(directory, shard)))) throw missingShard(index, shard);
+      files.push(await open(shard));
     }
-    const tensors = mergeTensors(directory, files);
-    checkAgreement(index, directory, tensors);
-    const stamps = [index.stamp, ...files.map(({ stamp }) => stamp)];
-    return new Checkpoint(directory, files, tensors, withStamp(stamps, description), description);
+    return new Checkpoint({ directory, files, index, description, onWarning });
   }
 
   /** Any one safetensors file as a checkpoint of its own. Throws WEIGHT_FILE_*. */
   static async openFile(path: string): Promise<Checkpoint> {
     const file = await openSafetensors(resolve(path));
-    return Checkpoint.ofFile(file, file.path);
-  }
-
-  private static ofFile(
-    file: SafetensorsFile,
-    directory: string,
-    description?: QuantDescription,
-  ): Checkpoint {
-    const tensors = mergeTensors(directory, [file]);
-    return new Checkpoint(directory, [file], tensors, withStamp([file.stamp], description), description);
+    return new Checkpoint({ directory: file.path, files: [{ name: file.path, file }] });
   }
 
   get label(): string {
     return this.directory;
+  }
+
+  /** The dtype of the first tensor of floats; undefined where the engine reads none. */
+  get floatDType(): FloatDType | undefined {
+    for (const { dtype } of this.tensors.values()) {
+      const found = ENGINE_DTYPE.get(dtype);
+      if (found !== undefined && isFloat(found)) return found;
+    }
+    return undefined;
   }
 
   /** Bytes of all tensors. */
@@ -114,27 +135,45 @@ export class Checkpoint implements WeightSource {
 
   /**
    * A cursor at the root of the tensors' names, for a model that runs in these numbers. Throws WEIGHT_QUANT_AGAIN when
-   * the checkpoint is quantised already and the run would quantise it again.
+   * the checkpoint is quantised already and the run would quantise it again. `otherNames`: weights to be read under
+   * other names than the model's.
    */
-  weights(numbers: RunNumbers = {}): Weights {
+  weights(numbers: RunNumbers = {}, otherNames: ReadonlyMap<string, string> = new Map()): Weights {
     if (numbers.quantization && this.quantDescription) {
       const { file, modelType = 'nothing' } = this.quantDescription;
       throw new AtbError('WEIGHT_QUANT_AGAIN', { file, found: modelType });
     }
-    return new Weights(this, '', numbers);
+    return new Weights(otherNames.size === 0 ? this : renamed(this, otherNames), '', numbers);
   }
 
+  /** Throws WEIGHT_QUANT_TYPE for what this engine lacks. */
   quantOf(linear: string): LinearQuant | undefined {
-    return this.quantDescription?.quantOf(linear);
+    const stored = this.#names.find(`${linear}.weight`);
+    return this.quantDescription?.quantOf(stored?.replace(/\.weight$/, '') ?? linear);
   }
 
   has(name: string): boolean {
-    return this.tensors.has(name);
+    return this.#names.find(name) !== undefined;
   }
 
-  find(name: string): TensorRef | undefined {
-    const found = this.tensors.get(name);
-    if (found === undefined) return undefined;
+  /** The tensor that the files hold for a name, be it under another one. */
+  stored(name: string): CheckpointTensor | undefined {
+    return this.tensors.get(this.#names.find(name) ?? name);
+  }
+
+  /**
+   * Throws WEIGHT_DTYPE_UNSUPPORTED; WEIGHT_QUANT_METHOD for what another tool has quantised; WEIGHT_SHARD_LACKS_TENSOR
+   * and WEIGHT_SHARD_TENSOR_TWICE where the index does not say which file holds the tensor.
+   */
+  find(name: string, expected?: readonly number[]): TensorRef | undefined {
+    const found = this.stored(name);
+    this.#refuseForeign(name, found, expected);
+    if (found === undefined) {
+      const shard = this.#index?.shardOf.get(name);
+      if (this.#index === undefined || shard === undefined) return undefined;
+      throw new AtbError('WEIGHT_SHARD_LACKS_TENSOR', { file: this.#index.path, shard, tensor: name });
+    }
+    this.#settleRepeated(this.#names.find(name) ?? name);
     const { file, offset, shape } = found;
     const dtype = ENGINE_DTYPE.get(found.dtype);
     if (dtype === undefined) {
@@ -148,6 +187,39 @@ export class Checkpoint implements WeightSource {
     return { name, dtype, shape, parts: [{ file, offset, dtype, shape }] };
   }
 
+  /** @throws WEIGHT_QUANT_METHOD when the tensor cannot be read as it is, and another tool's tensors say why */
+  #refuseForeign(name: string, found: CheckpointTensor | undefined, expected?: readonly number[]): void {
+    const linear = /^(.+)\.weight$/.exec(name)?.[1];
+    if (linear === undefined || this.quantOf(linear)) return;
+    const isAsExpected =
+      expected?.length === found?.shape.length &&
+      expected?.every((size, axis) => size === found?.shape[axis]);
+    if (isAsExpected && isFloat(ENGINE_DTYPE.get(found?.dtype ?? '') ?? 'u8')) return;
+    const method = foreignMethod(
+      {
+        has: (suffix) => this.has(`${linear}.${suffix}`),
+        shape: (suffix) => this.stored(`${linear}.${suffix}`)?.shape,
+        weightDtype: found?.dtype,
+      },
+      expected?.[1],
+    );
+    if (method !== undefined)
+      throw new AtbError('WEIGHT_QUANT_METHOD', { name, where: this.directory, method });
+  }
+
+  /** Of a tensor in several files, the index says which one is meant. */
+  #settleRepeated(tensor: string): void {
+    const repeated = this.#repeated.get(tensor);
+    if (repeated === undefined) return;
+    const { files, placedIn } = repeated;
+    if (placedIn === undefined)
+      throw new AtbError('WEIGHT_SHARD_TENSOR_TWICE', { file: this.directory, tensor, shards: files });
+    const others = files.filter((file) => file !== placedIn).map(describeValue);
+    this.#onWarning(
+      `tensor ${describeValue(tensor)} is read from ${describeValue(placedIn)}, where the index places it; it is also in ${others.join(', ')}`,
+    );
+  }
+
   /**
    * A tensor whose name is the same but for its prefix. A model that was saved without its head, or inside another model,
    * has the same tensors under names that begin otherwise.
@@ -159,88 +231,54 @@ export class Checkpoint implements WeightSource {
     return undefined;
   }
 
+  remedy(name: string): string | undefined {
+    return remedyOf(name, new Set(this.tensors.keys()), this.nearest(name));
+  }
+
   /**
    * Throws WEIGHT_FILE_CHANGED when a file was replaced, written or removed since `open`. Call it after the engine has
    * read the weights: then what was read is what was checked.
    */
   async checkUnchanged(): Promise<void> {
-    for (const stamp of this.stamps) await checkUnchanged(stamp);
+    for (const stamp of this.#stamps) await checkUnchanged(stamp);
   }
 }
 
-const withStamp = (stamps: readonly FileStamp[], description: QuantDescription | undefined): FileStamp[] =>
-  description ? [...stamps, description.stamp] : [...stamps];
-
-function mergeTensors(directory: string, files: readonly SafetensorsFile[]): Map<string, CheckpointTensor> {
-  const merged = new Map<string, CheckpointTensor>();
-  for (const { path, tensors } of files) {
-    for (const [name, tensor] of tensors) {
-      const first = merged.get(name)?.file;
-      if (first !== undefined) {
-        throw new AtbError('WEIGHT_SHARD_TENSOR_TWICE', {
-          file: directory,
-          tensor: name,
-          shards: [first, path],
-        });
-      }
-      merged.set(name, { ...tensor, file: path });
-    }
-  }
-  return merged;
+interface RepeatedTensor {
+  readonly files: string[];
+  /** The one of these files where the index places it. */
+  placedIn: string | undefined;
 }
 
-/** Every listed tensor is in the file that the index names, and every tensor is listed. */
-function checkAgreement(
-  index: ShardIndex,
-  directory: string,
-  tensors: ReadonlyMap<string, CheckpointTensor>,
-): void {
-  for (const [tensor, shard] of index.shardOf) {
-    if (tensors.get(tensor)?.file !== join(directory, shard)) {
-      throw new AtbError('WEIGHT_SHARD_LACKS_TENSOR', { file: index.path, shard, tensor });
+/** Every tensor once. Of one that several files hold, the file where the index places it counts. */
+function mergeTensors(
+  files: readonly NamedFile[],
+  index: ShardIndex | undefined,
+): {
+  readonly tensors: ReadonlyMap<string, CheckpointTensor>;
+  readonly repeated: ReadonlyMap<string, RepeatedTensor>;
+} {
+  const tensors = new Map<string, CheckpointTensor>();
+  const repeated = new Map<string, RepeatedTensor>();
+  const isPlaced = (name: string, shard: string): boolean => index?.shardOf.get(name) === shard;
+  for (const { name: shard, file } of files) {
+    for (const [name, tensor] of file.tensors) {
+      const first = tensors.get(name);
+      if (first === undefined || isPlaced(name, shard)) tensors.set(name, { ...tensor, file: file.path });
+      if (first === undefined) continue;
+      const known = repeated.get(name) ?? { files: [first.file], placedIn: undefined };
+      known.files.push(file.path);
+      repeated.set(name, known);
     }
   }
-  if (tensors.size === index.shardOf.size) return;
-  for (const [tensor, { file }] of tensors) {
-    if (!index.shardOf.has(tensor)) {
-      throw new AtbError('WEIGHT_SHARD_UNLISTED_TENSOR', { file: index.path, shard: file, tensor });
-    }
+  for (const { name: shard, file } of files) {
+    for (const [name, known] of repeated)
+      if (isPlaced(name, shard) && file.tensors.has(name)) known.placedIn = file.path;
   }
+  return { tensors, repeated };
 }
 
 function missingShard(index: ShardIndex, shard: string): AtbError {
   const tensors = [...index.shardOf.values()].filter((name) => name === shard).length;
   return new AtbError('WEIGHT_SHARD_MISSING', { file: index.path, shard, tensors });
-}
-
-async function describeMissing(directory: string): Promise<AtbError> {
-  let names: string[];
-  try {
-    names = (await readdir(directory)).sort();
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    return new AtbError('WEIGHT_FILE_UNREADABLE', { file: directory, reason }, { cause: error });
-  }
-  for (const [pattern, remedy] of FOREIGN_FORMATS) {
-    const found = names.find((name) => pattern.test(name));
-    if (found !== undefined) return new AtbError('WEIGHT_CHECKPOINT_FORMAT', { directory, found, remedy });
-  }
-  const shown = names.slice(0, 8).map((name) => describeValue(name));
-  const more = names.length > shown.length ? ` and ${names.length - shown.length} more` : '';
-  return new AtbError('WEIGHT_CHECKPOINT_MISSING', {
-    directory,
-    found: names.length === 0 ? 'an empty directory' : `${shown.join(', ')}${more}`,
-  });
-}
-
-/** Whether the directory has an entry of this name, even if it is a link whose target is gone. */
-async function exists(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return false;
-    return true;
-  }
 }

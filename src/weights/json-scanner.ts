@@ -7,6 +7,8 @@ export interface JsonLimits {
   readonly depth: number;
   /** How many members an object, or items an array, may have. */
   readonly entries: number;
+  /** Python writes NaN, Infinity and -Infinity, which JSON lacks. */
+  readonly isPython?: boolean;
 }
 
 const TAB = 0x09;
@@ -23,6 +25,7 @@ const BACKSLASH = 0x5c;
 const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/;
 /** Messages show at most so many characters of a number. */
 const LONGEST_NUMBER = 64;
+const LITERALS: readonly string[] = ['true', 'false', 'null'];
 const FEW_KEYS = 8;
 /** Integers of up to 15 digits are below 2^53, so JavaScript holds them exactly. */
 const EXACT_DIGITS = 15;
@@ -66,8 +69,14 @@ export class JsonScanner {
       case 0x66:
       case 0x6e:
         return 'literal';
+      case 0x4e:
+      case 0x49:
+        if (this.limits.isPython) return 'literal';
+        throw this.unexpected('a value');
+      case 0x2d:
+        return this.limits.isPython && this.bytes[this.at + 1] === 0x49 ? 'literal' : 'number';
       default:
-        if (byte !== undefined && (byte === 0x2d || isDigit(byte))) return 'number';
+        if (byte !== undefined && isDigit(byte)) return 'number';
         throw this.unexpected('a value');
     }
   }
@@ -213,9 +222,8 @@ export class JsonScanner {
 
   private literal(): string {
     const start = this.at;
-    const text = ['true', 'false', 'null'].find(
-      (word) => this.bytes.toString('latin1', start, start + word.length) === word,
-    );
+    const words = this.limits.isPython ? [...LITERALS, 'NaN', 'Infinity', '-Infinity'] : LITERALS;
+    const text = words.find((word) => this.bytes.toString('latin1', start, start + word.length) === word);
     if (text === undefined) throw this.unexpected('a value');
     this.at += text.length;
     return text;

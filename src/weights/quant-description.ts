@@ -3,7 +3,13 @@ import { join } from 'node:path';
 import { AtbError } from '../errors.js';
 import { JsonScanner } from './json-scanner.js';
 import { type LinearQuant, QUANT_DESCS, type QuantDesc } from './quantization.js';
-import { type FileStamp, readExactly, readRegularFile } from './regular-file.js';
+import {
+  type FileStamp,
+  followAllowed,
+  type LinkOptions,
+  readExactly,
+  readRegularFile,
+} from './regular-file.js';
 import { MAX_TENSORS } from './safetensors-header.js';
 
 /** MindIE's name of the file that says how each tensor of a quantised checkpoint is stored. */
@@ -31,8 +37,11 @@ export interface QuantDescription {
  * Reads a model directory's description; undefined when there is none, as of a float checkpoint.
  * Throws WEIGHT_FILE_* and WEIGHT_QUANT_DESCRIPTION.
  */
-export async function readQuantDescription(directory: string): Promise<QuantDescription | undefined> {
-  const file = join(directory, QUANT_DESCRIPTION_FILE);
+export async function readQuantDescription(
+  directory: string,
+  options: LinkOptions = {},
+): Promise<QuantDescription | undefined> {
+  const file = await followAllowed(join(directory, QUANT_DESCRIPTION_FILE), options);
   if (!(await lstat(file).catch(() => undefined))) return undefined;
   return readRegularFile(file, directory, async (handle, stamp) => {
     if (stamp.size > MAX_BYTES) {

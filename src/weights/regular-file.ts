@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { type FileHandle, lstat, open, realpath, stat } from 'node:fs/promises';
-import { basename, dirname, isAbsolute, relative, sep } from 'node:path';
+import { basename, dirname, isAbsolute, relative, resolve, sep } from 'node:path';
 import { AtbError } from '../errors.js';
 
 /** What shows later whether a file is still the one that was read. */
@@ -14,13 +14,27 @@ export interface FileStamp {
 /** A Git-LFS pointer is a text of about 130 bytes; the specification allows fewer than 1024. */
 const LFS_POINTER_BYTES = 1024;
 const LFS_POINTER_START = 'version https://git-lfs.github.com/spec/';
+/** The longest path that Linux takes. Where links cannot be made, Git writes the path of the target into a text file. */
+const PATH_BYTES = 4096;
+const ANNEX_POINTER = /^\S*annex[\\/]objects[\\/]/;
+
+export interface LinkOptions {
+  /** Follow symbolic links wherever they lead; only below the model directory and into a Hugging Face cache when absent. */
+  readonly allowLinks?: boolean | undefined;
+}
+
+/** The file to open in place of a link that the user allows; the path itself otherwise. */
+export async function followAllowed(path: string, { allowLinks = false }: LinkOptions): Promise<string> {
+  // Of a link without a target, reading says what is wrong.
+  return allowLinks ? realpath(path).catch(() => path) : path;
+}
 
 /**
  * Opens a regular file for reading, calls `read`, closes. Refuses what could hang, or lead out of the model directory:
  * directories, FIFOs, sockets and devices (WEIGHT_FILE_NOT_REGULAR), and symbolic links whose target is neither below
  * `root` nor in a Hugging Face cache, whose snapshots are links into `models--<name>/blobs`
- * (WEIGHT_FILE_LINK_REFUSED). A file that holds a Git-LFS pointer is WEIGHT_FILE_LFS_POINTER; whatever the system
- * reports is WEIGHT_FILE_UNREADABLE.
+ * (WEIGHT_FILE_LINK_REFUSED). A file that holds a Git-LFS pointer is WEIGHT_FILE_LFS_POINTER, other texts that stand for
+ * a file are WEIGHT_FILE_STAND_IN; whatever the system reports is WEIGHT_FILE_UNREADABLE.
  */
 export async function readRegularFile<T>(
   path: string,
@@ -37,7 +51,7 @@ export async function readRegularFile<T>(
     // Checked again on the open file, because the path may have been replaced between the two calls.
     refuseIrregular(path, await handle.stat());
     const stamp = await stampOf(path, handle);
-    await refuseLfsPointer(handle, stamp);
+    await refuseStandIn(handle, stamp);
     return await read(handle, stamp);
   } catch (error) {
     if (error instanceof AtbError || !hasCode(error)) throw error;
@@ -124,15 +138,29 @@ function refuseIrregular(file: string, found: FileKind): void {
   throw new AtbError('WEIGHT_FILE_NOT_REGULAR', { file, found: kind });
 }
 
-async function refuseLfsPointer(handle: FileHandle, stamp: FileStamp): Promise<void> {
-  if (stamp.size >= LFS_POINTER_BYTES || stamp.size < LFS_POINTER_START.length) return;
-  const head = Buffer.alloc(stamp.size);
-  await readExactly(handle, stamp, head, 0, stamp.size, 0);
+/** Refuses a text that only says where the file is. */
+async function refuseStandIn(handle: FileHandle, stamp: FileStamp): Promise<void> {
+  const { path, size } = stamp;
+  if (size === 0 || size > PATH_BYTES) return;
+  const head = Buffer.alloc(size);
+  await readExactly(handle, stamp, head, 0, size, 0);
   const text = head.toString('latin1');
-  if (!text.startsWith(LFS_POINTER_START)) return;
-  const size = /^size (\d{1,15})$/m.exec(text)?.[1];
-  const missingBytes = size === undefined ? undefined : Number(size);
-  throw new AtbError('WEIGHT_FILE_LFS_POINTER', { file: stamp.path, missingBytes });
+  if (text.startsWith(LFS_POINTER_START) && size < LFS_POINTER_BYTES) {
+    const bytes = /^size (\d{1,15})$/m.exec(text)?.[1];
+    const missingBytes = bytes === undefined ? undefined : Number(bytes);
+    throw new AtbError('WEIGHT_FILE_LFS_POINTER', { file: path, missingBytes });
+  }
+  const target = head.toString('utf8').trim();
+  if (/[\p{Cc}{}[\]]/u.test(target) || !/[\\/]/.test(target)) return;
+  if (ANNEX_POINTER.test(target)) {
+    const remedy = 'run `git annex get` in its folder';
+    throw new AtbError('WEIGHT_FILE_STAND_IN', { file: path, target, remedy });
+  }
+  const isThere = (await stat(resolve(dirname(path), target)).catch(() => undefined))?.isFile();
+  if (isThere) {
+    const remedy = 'copy that file here; it was a link until a copy without links was made of it';
+    throw new AtbError('WEIGHT_FILE_STAND_IN', { file: path, target, remedy });
+  }
 }
 
 interface BigStatOf {

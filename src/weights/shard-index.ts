@@ -17,8 +17,9 @@ export interface ShardIndex {
 const MAX_INDEX_BYTES = 100_000_000;
 /** Far above the few hundred files of the largest published checkpoints. */
 const MAX_SHARDS = 10_000;
-/** The index itself, its `metadata`, and a level or two that other tools put inside. */
-const MAX_DEPTH = 4;
+/** The index itself, its `metadata`, and what other tools put inside: a history, a whole configuration. */
+const MAX_DEPTH = 32;
+const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 /** The name of a file in the folder itself: no separators, drive letters or control characters, and not hidden. */
 const SHARD_NAME = /^[^./\\:\p{Cc}][^/\\:\p{Cc}]{0,242}\.safetensors$/u;
 
@@ -42,7 +43,9 @@ export function readShardIndex(path: string, root: string): Promise<ShardIndex> 
 }
 
 function parseIndex(file: string, bytes: Buffer): Pick<ShardIndex, 'shardOf' | 'shards'> {
-  const scanner = new JsonScanner(file, bytes, 0, { depth: MAX_DEPTH, entries: MAX_TENSORS });
+  const start = bytes.subarray(0, 3).equals(BYTE_ORDER_MARK) ? 3 : 0;
+  const limits = { depth: MAX_DEPTH, entries: MAX_TENSORS, isPython: true };
+  const scanner = new JsonScanner(file, bytes, start, limits);
   const invalid = (field: string, expected: string): AtbError =>
     new AtbError('WEIGHT_INDEX_INVALID', { file, field, expected, found: scanner.skip() });
   const shardOf = new Map<string, string>();

@@ -51,6 +51,8 @@ export interface WeightSource {
   find(name: string, expected: readonly number[]): TensorRef | undefined;
   /** An existing name that resembles a missing one. */
   nearest?(name: string): string | undefined;
+  /** What the user can do about a missing name. */
+  remedy?(name: string): string | undefined;
   /** How the files hold the linear of this full name; undefined for floats. */
   quantOf?(linear: string): LinearQuant | undefined;
 }
@@ -108,12 +110,12 @@ export class Weights {
     const full = this.path(name);
     const found = this.source.find(full, shape);
     if (found === undefined) {
-      const nearest = this.source.nearest?.(full);
       throw new AtbError('WEIGHT_NOT_FOUND', {
         name: full,
         expected: shape,
         where: this.source.label,
-        nearest,
+        nearest: this.source.nearest?.(full),
+        remedy: this.source.remedy?.(full),
       });
     }
     if (!sameShape(found.shape, shape)) {
@@ -139,6 +141,22 @@ export function declaredWeights(dtype: FloatDType, quantization?: QuantizationPl
     find: (name, shape) => ({ name, dtype, shape: [...shape], parts: [] }),
   };
   return new Weights(source, '', { dtype, quantization });
+}
+
+/** The same weights, some of which are found under other names. */
+export function renamed(source: WeightSource, names: ReadonlyMap<string, string>): WeightSource {
+  const other = (name: string): string => names.get(name) ?? name;
+  return {
+    label: source.label,
+    has: (name) => source.has(other(name)),
+    find(name, expected) {
+      const found = source.find(other(name), expected);
+      return found && { ...found, name };
+    },
+    nearest: (name) => source.nearest?.(other(name)),
+    remedy: (name) => source.remedy?.(other(name)),
+    quantOf: (linear) => source.quantOf?.(other(`${linear}.weight`).replace(/\.weight$/, '')),
+  };
 }
 
 /**

@@ -1,0 +1,37 @@
+import type { BaseConfig } from '../layers/config/index.js';
+import type { Checkpoint } from '../weights/checkpoint.js';
+import { haveSameNumbers } from '../weights/same-numbers.js';
+
+const EMBEDDING = 'model.embed_tokens.weight';
+const HEAD = 'lm_head.weight';
+
+/** What the files hold of a head that the configuration ties to the embedding. */
+export interface TiedHead {
+  readonly tieWordEmbeddings: boolean;
+  /** Names of weights that are read under other names. */
+  readonly otherNames: ReadonlyMap<string, string>;
+}
+
+/**
+ * Whether the head is the embedding, for a model that config.json ties. As transformers 5 (`tie_weights`): a head in the
+ * files that differs from the embedding is used, with a warning; where the files hold the head alone, it is the embedding,
+ * too. Transformers 4 and vLLM take the embedding in any case. Throws WEIGHT_FILE_*.
+ */
+export async function settleTiedHead(
+  { tieWordEmbeddings }: Pick<BaseConfig, 'tieWordEmbeddings'>,
+  checkpoint: Checkpoint,
+  onWarning: (text: string) => void = () => {},
+): Promise<TiedHead> {
+  const otherNames = new Map<string, string>();
+  const [embedding, head] = [EMBEDDING, HEAD].map((name) => checkpoint.stored(name));
+  if (!tieWordEmbeddings || head === undefined) return { tieWordEmbeddings, otherNames };
+  if (embedding === undefined) {
+    otherNames.set(EMBEDDING, HEAD);
+    return { tieWordEmbeddings, otherNames };
+  }
+  if (await haveSameNumbers(embedding, head)) return { tieWordEmbeddings, otherNames };
+  onWarning(
+    `config.json says that the head is the embedding ("tie_word_embeddings": true), but the files hold "${HEAD}", which differs: it is used, as transformers 5 does; say "tie_word_embeddings": false if that is meant, or remove the tensor`,
+  );
+  return { tieWordEmbeddings: false, otherNames };
+}

@@ -1,0 +1,58 @@
+import { lstat, readdir } from 'node:fs/promises';
+import { AtbError, describeValue } from '../errors.js';
+
+export const SINGLE_FILE = 'model.safetensors';
+export const INDEX_FILE = 'model.safetensors.index.json';
+const RESAVE =
+  'load it once with transformers and write it with `model.save_pretrained(folder, safe_serialization=True)`';
+
+/** Files of other formats that a model directory may hold instead, and what the user can do about each. */
+const FOREIGN_FORMATS: ReadonlyArray<readonly [pattern: RegExp, remedy: string]> = [
+  [/\.(incomplete|part|crdownload|aria2)$/, 'its download is not complete; download it again'],
+  [/^adapter_model\./, 'it is an adapter; the checkpoint of its base model is needed'],
+  [
+    /^consolidated.*\.safetensors$/,
+    `it is in Mistral's own format, whose names and rows are others; fetch the files of the same model in Hugging Face's format (${SINGLE_FILE}, or ${INDEX_FILE} and what it names), or convert it with transformers`,
+  ],
+  [
+    /\.safetensors$/,
+    `rename it to ${SINGLE_FILE} if it is the whole model; of several files, ${INDEX_FILE} is missing`,
+  ],
+  [/\.safetensors\.index\.json$/, `rename it to ${INDEX_FILE}, and fetch the files that it names`],
+  [/\.gguf$/i, 'it is a conversion for another engine; use the Hugging Face checkpoint that it was made of'],
+  [/\.(bin|pt|pth|ckpt)$/i, `pickled files can run code and are not read; ${RESAVE}`],
+  [/\.(h5|msgpack|onnx|onnx_data|npz)$/i, `this format is not read; ${RESAVE}`],
+];
+
+/** Why a model directory without weights that are read has none. */
+export async function describeMissing(directory: string): Promise<AtbError> {
+  let names: string[];
+  try {
+    names = (await readdir(directory)).sort();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return new AtbError('WEIGHT_FILE_UNREADABLE', { file: directory, reason }, { cause: error });
+  }
+  for (const [pattern, remedy] of FOREIGN_FORMATS) {
+    const found = names.find((name) => pattern.test(name));
+    if (found !== undefined) return new AtbError('WEIGHT_CHECKPOINT_FORMAT', { directory, found, remedy });
+  }
+  const shown = names.slice(0, 8).map((name) => describeValue(name));
+  const more = names.length > shown.length ? ` and ${names.length - shown.length} more` : '';
+  return new AtbError('WEIGHT_CHECKPOINT_MISSING', {
+    directory,
+    found: names.length === 0 ? 'an empty directory' : `${shown.join(', ')}${more}`,
+  });
+}
+
+/** Whether the directory has an entry of this name, even if it is a link whose target is gone. */
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return false;
+    return true;
+  }
+}

@@ -1,0 +1,42 @@
+import { unwrappedName } from './stored-names.js';
+
+/** Names that only other formats have, and what to do about each. */
+const FOREIGN_NAMES: ReadonlyArray<readonly [pattern: RegExp, remedy: string]> = [
+  [
+    /\.lora_(?:[AB]|embedding_[AB])\.|\.base_layer\./,
+    'the files hold a LoRA adapter beside the weights of its model: merge it with `merge_and_unload()` of peft, and save the result',
+  ],
+  [
+    /^(?:tok_embeddings|layers\.\d+\.attention\.w[qkvo])\.weight$/,
+    "these are the names of Mistral's and Meta's own format; take the checkpoint in Hugging Face's format, or convert this one with transformers",
+  ],
+  [
+    /^(?:token_embd|blk\.\d+\.attn_q)\.weight$/,
+    'these are the names of llama.cpp; take the Hugging Face checkpoint that it was made of',
+  ],
+  [
+    /^(?:decoder|encoder|language_model\.(?:decoder|encoder))\.layers\.\d+\.self_attention\.(?:linear_qkv|query_key_value)\./,
+    'these are the names of Megatron; export the checkpoint in the format of Hugging Face',
+  ],
+];
+
+/** What the user can do about a weight that is not in the files, going by the names that are. */
+export function remedyOf(
+  missing: string,
+  stored: ReadonlySet<string>,
+  nearest: string | undefined,
+): string | undefined {
+  for (const [pattern, remedy] of FOREIGN_NAMES) {
+    for (const name of stored) if (pattern.test(name)) return remedy;
+  }
+  if (missing === 'lm_head.weight') {
+    return 'if the head of the model is its embedding, config.json must say "tie_word_embeddings": true; otherwise the model was saved without its head: save the one for causal language modelling';
+  }
+  if (nearest === undefined) return undefined;
+  const inner = unwrappedName(nearest);
+  if (inner.endsWith(`.${missing}`)) {
+    const prefix = inner.slice(0, -missing.length);
+    return `the names in the files begin with "${prefix}", as of a model inside another one: save the inner model by itself, or rename its tensors`;
+  }
+  return 'a part of the names in the files is missing: save the model again with `save_pretrained`';
+}
