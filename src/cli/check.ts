@@ -30,14 +30,19 @@ const STEP = { batch: 2, tokens: 300, blockSize: 128 } as const;
  */
 export async function checkModel(options: OpenModelOptions): Promise<Finding[]> {
   await loadModels(options.modelDirs);
-  const dict = await readConfigDict(options.modelPath);
+  const dict = await readConfigDict(options.modelPath, options);
   const router = new (getRouter(dict.model_type))(options.modelPath, dict);
   const found = new Findings();
   const plan = found.attempt('config', () => planModel(router, options));
   if (!plan) return found.list;
-  const checkpoint = await found.attemptAsync('weights', () => Checkpoint.open(options.modelPath));
-  const model = found.attempt('weights', () =>
-    checkpoint ? modelOf(plan, checkpoint) : router.createModel(declaredWeights(plan.dtype), plan.config),
+  const onWarning = (text: string) => found.add('warning', 'weights', text);
+  const checkpoint = await found.attemptAsync('weights', () =>
+    Checkpoint.open(options.modelPath, { ...options, onWarning }),
+  );
+  const model = await found.attemptAsync('weights', async () =>
+    checkpoint
+      ? (await modelOf(plan, checkpoint, { onWarning })).model
+      : router.createModel(declaredWeights(plan.dtype), plan.config),
   );
   if (!model) return found.list;
   for (const { key, value } of plan.config.unreadKeys ?? [])
