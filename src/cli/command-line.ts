@@ -25,12 +25,39 @@ export type OptionsOf<N extends FlagName> = {
 /** Values by the names of flags, as yargs reads them. */
 export type Parsed = Readonly<Record<string, unknown>>;
 
-/** Underscore names are the original's; the same names with dashes are accepted too. */
+/** A flag, with its value or without. Whatever else begins with two dashes is a text, as `--what is this`. */
+const FLAG = /^--([a-z][a-z0-9_-]*)(?:=|$)/;
+
+/**
+ * Arguments as yargs takes them. Underscore names are the original's; the same names with dashes are accepted too. A text
+ * that begins with a dash belongs to the list flag before it: `--input_texts "- a list"`.
+ * @throws REQUEST_INVALID for a flag that is given twice and takes one value, of which yargs makes a list or a sum
+ */
 export function underscored(args: readonly string[]): string[] {
-  return args.map((arg) =>
-    /^--[a-z]/.test(arg) ? arg.replace(/^--[^=]+/, (name) => `--${name.slice(2).replaceAll('-', '_')}`) : arg,
-  );
+  const result: string[] = [];
+  const seen = new Set<string>();
+  let list = '';
+  for (const arg of args) {
+    const [given, name = ''] = FLAG.exec(arg) ?? [];
+    if (given !== undefined) {
+      const flag = name.replaceAll('-', '_');
+      list = takesTexts(flag) ? flag : '';
+      if (seen.has(flag) && !isList(flag)) refuseRequest(`--${flag}`, 'given once', 'twice');
+      seen.add(flag);
+      result.push(`--${flag}${arg.slice(name.length + 2)}`);
+    } else if (list !== '' && arg.startsWith('-') && arg !== '--') {
+      // yargs takes no value for a list that is named and then named again.
+      if (result.at(-1) === `--${list}`) result.pop();
+      result.push(`--${list}=${arg}`);
+    } else result.push(arg);
+  }
+  return result;
 }
+
+const flagOf = (name: string): Flag | undefined =>
+  Object.hasOwn(FLAGS, name) ? FLAGS[name as FlagName] : undefined;
+const isList = (name: string): boolean => flagOf(name)?.array === true;
+const takesTexts = (name: string): boolean => isList(name) && flagOf(name)?.type === 'string';
 
 export interface CommandShape {
   /** The command whose `--help` lists its flags. */

@@ -105,6 +105,7 @@ const MODEL = {
     read: (value: string) => value.toLowerCase() === 'true',
   }),
   like: text('like', 'model_type of the family that it begins as', { required: true }),
+  allow_links: boolean('allowLinks', 'follow links out of the model directory'),
   allow_unread: boolean('allowUnread', 'run although the model leaves out weights'),
   phase: text('phase', "which of the model's graphs", { choices: PHASES, required: true }),
 };
@@ -126,14 +127,15 @@ const PROMPTS = {
   text: text('textFile', 'file of text that the model did not see', { required: true }),
 };
 
+// Without a default here: what generation_config.json presets holds where a flag is not given, as in the library.
 const SAMPLING = {
-  temperature: number('temperature', '0: always the best token', { default: 0 }),
-  top_k: number('topK', '0: all', { default: 0 }),
-  top_p: number('topP', '1: all', { default: 1 }),
-  min_p: number('minP', '0: all', { default: 0 }),
-  repetition_penalty: number('repetitionPenalty', '1: off', { default: 1 }),
-  frequency_penalty: number('frequencyPenalty', '0: off', { default: 0 }),
-  presence_penalty: number('presencePenalty', '0: off', { default: 0 }),
+  temperature: number('temperature', '0: always the best token (0)'),
+  top_k: number('topK', "0: all (the checkpoint's)"),
+  top_p: number('topP', "1: all, 0: the best (the checkpoint's)"),
+  min_p: number('minP', "0: all (the checkpoint's)"),
+  repetition_penalty: number('repetitionPenalty', "1: off (the checkpoint's)"),
+  frequency_penalty: number('frequencyPenalty', '0: off (0)'),
+  presence_penalty: number('presencePenalty', '0: off (0)'),
   seed: number('seed', 'of the random draws; prompt i uses seed + i'),
   stop: text('stop', 'strings that end an answer', { array: true }),
   ignore_eos: boolean('ignoreEos', 'go on to max_output_length whatever comes', { default: false }),

@@ -14,8 +14,6 @@ interface Range {
   readonly min: number;
   readonly max: number;
   readonly isInteger?: boolean;
-  /** `min` itself is not allowed. */
-  readonly isMinOpen?: boolean;
 }
 
 interface NumberRule extends Range {
@@ -34,8 +32,8 @@ const DISTRIBUTION = {
   temperature: { min: 0, max: 100, initial: 0, preset: 'temperature' },
   /** The most likely tokens that may be chosen; 0: all. */
   topK: { min: -1, max: MAX_COUNT, isInteger: true, initial: 0, preset: 'top_k' },
-  /** The most likely tokens whose probabilities sum up to this may be chosen; 1: all. */
-  topP: { min: 0, max: 1, isMinOpen: true, initial: 1, preset: 'top_p' },
+  /** The most likely tokens whose probabilities sum up to this may be chosen; 1: all, 0: the most likely one. */
+  topP: { min: 0, max: 1, initial: 1, preset: 'top_p' },
   /** Tokens at least this times as likely as the best may be chosen; 0: all. */
   minP: { min: 0, max: 1, initial: 0, preset: 'min_p' },
   /** Over 1: tokens of the prompt and the text so far become less likely; 1: off. */
@@ -211,14 +209,14 @@ function checkNumber(field: string, value: unknown, range: Range): number {
   return isWithin(value, range) ? value : refuseRequest(field, describeRange(range), value);
 }
 
-function isWithin(value: unknown, { min, max, isInteger, isMinOpen }: Range): value is number {
+function isWithin(value: unknown, { min, max, isInteger }: Range): value is number {
   // Comparisons with NaN are false, so it is never within.
   if (typeof value !== 'number' || !(value >= min && value <= max)) return false;
-  return !(isMinOpen && value === min) && (!isInteger || Number.isInteger(value));
+  return !isInteger || Number.isInteger(value);
 }
 
-function describeRange({ min, max, isInteger, isMinOpen }: Range): string {
-  return `${isInteger ? 'an integer' : 'a number'} in ${isMinOpen ? '(' : '['}${min}, ${max}]`;
+function describeRange({ min, max, isInteger }: Range): string {
+  return `${isInteger ? 'an integer' : 'a number'} in [${min}, ${max}]`;
 }
 
 function checkTokenId(field: string, id: unknown, vocabSize: number): number {

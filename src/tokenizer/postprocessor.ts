@@ -49,6 +49,7 @@ export class Postprocessor {
 /** The text of one request as its tokens come. */
 export class OutputText {
   readonly #options: StopOptions;
+  readonly #decoder: TokenDecoder | undefined;
   readonly #stopTokens: ReadonlySet<number>;
   readonly #stream: StreamDecoder | undefined;
   readonly #stops: StopStrings;
@@ -56,6 +57,7 @@ export class OutputText {
 
   constructor(decoder: TokenDecoder | undefined, eosTokenIds: ReadonlySet<number>, options: StopOptions) {
     this.#options = options;
+    this.#decoder = decoder;
     this.#stopTokens = new Set([...options.stopTokenIds, ...(options.ignoreEos ? [] : eosTokenIds)]);
     this.#stream = decoder && new StreamDecoder(decoder, options);
     this.#stops = new StopStrings(options.stop, options.includeStopStrInOutput);
@@ -70,6 +72,11 @@ export class OutputText {
       const text = includeStopStrInOutput ? (this.#stream?.push(token) ?? '') : '';
       return { text: this.#rest(text), finishReason: 'stop', stopReason: token };
     }
+    const special = mayStop ? this.#specialStop(token) : undefined;
+    if (special !== undefined) {
+      const text = this.#rest('') + (includeStopStrInOutput ? special : '');
+      return { text, finishReason: 'stop', stopReason: special };
+    }
     const piece = this.#stream?.push(token) ?? '';
     // What came before minTokens is not searched: a stop string that began there is not one.
     const { text, stop } = mayStop ? this.#stops.push(piece) : { text: piece, stop: undefined };
@@ -83,6 +90,14 @@ export class OutputText {
   /** The sequence ended from outside (aborted, failed): what was held back. */
   end(): string {
     return this.#rest('');
+  }
+
+  /** The stop string that is this special token's own text, which the answer's text leaves out. */
+  #specialStop(token: number): string | undefined {
+    const { stop, skipSpecialTokens } = this.#options;
+    if (!skipSpecialTokens || stop.length === 0 || !this.#decoder?.isSpecial(token)) return undefined;
+    const text = this.#decoder.idToToken(token);
+    return stop.find((candidate) => candidate === text);
   }
 
   #rest(piece: string): string {

@@ -20,7 +20,8 @@ describe("run-pa's command line", () => {
     const { runner, inputs, sampling } = await parse();
     expect(runner).to.deep.equal({ modelPath: 'x', profile: false });
     expect(inputs).to.deep.equal({ kind: 'texts', prompts: ["What's deep learning?"] });
-    expect(sampling).to.include({ temperature: 0, topK: 0, topP: 1, repetitionPenalty: 1, ignoreEos: false });
+    // What generation_config.json presets holds where the command line says nothing.
+    expect(sampling).to.deep.equal({ ignoreEos: false });
   });
 
   it('makes every sampling flag a field of the request', async () => {
@@ -49,6 +50,38 @@ describe("run-pa's command line", () => {
     });
     expect(Object.keys(sampling)).to.have.length(SAMPLING_FLAGS.length);
     expect(resolveSamplingParams(sampling, { vocabSize: 10 })).to.deep.include(sampling);
+  });
+
+  it('takes texts that begin with dashes for texts', async () => {
+    const { inputs } = await parse(
+      '--input-texts',
+      '-5 apples',
+      'a',
+      '- b',
+      '--what is this?',
+      '---',
+      '-7',
+      'c',
+    );
+    const prompts = ['-5 apples', 'a', '- b', '--what is this?', '---', '-7', 'c'];
+    expect(inputs).to.deep.equal({ kind: 'texts', prompts });
+    const { sampling, runner } = await parse('--stop', '-', '--input_texts=-h', '--max_prefill_tokens', '-1');
+    expect(sampling.stop).to.deep.equal(['-']);
+    expect(runner).to.not.have.property('maxPrefillTokens');
+    expect(await refused('OPTION_UNKNOWN', '--input_texts', 'a', '--tempratur=1')).to.contain(
+      '--temperature',
+    );
+  });
+
+  it('takes each flag once, but for lists', async () => {
+    for (const args of [
+      ['--max_output_length', '6', '--max-output-length', '0'],
+      ['--seed=1', '--seed=1'],
+      ['--dtype', 'f32', '--dtype', 'bf16'],
+    ])
+      expect(await refused('REQUEST_INVALID', ...args)).to.match(/--\w+ must be given once/);
+    const { inputs } = await parse('--input_texts', 'a', '--input_texts', 'b');
+    expect(inputs).to.deep.equal({ kind: 'texts', prompts: ['a', 'b'] });
   });
 
   it('makes the others options of the runner', async () => {

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { PARunner } from '../../src/index.js';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const MODEL = join(ROOT, 'examples/models/tiny-stories');
@@ -130,6 +131,21 @@ describe('run-pa', function () {
       ).answers[0]?.tokens;
     expect(sample('1')).to.deep.equal(sample('1'));
     expect(sample('1')).to.not.deep.equal(sample('2'));
+  });
+
+  it('gives the tokens that the library gives, with what generation_config.json presets', async () => {
+    const request = { temperature: 1, seed: 5, maxTokens: 20, ignoreEos: true };
+    const runner = await PARunner.load({ modelPath: MODEL });
+    const ofLibrary = await runner.generate('Once upon a time', request).result;
+    const plain = await runner.generate('Once upon a time', { ...request, topK: 0, topP: 1, minP: 0 }).result;
+    await runner.dispose();
+    expect(ofLibrary.tokens).to.not.deep.equal(plain.tokens);
+    const args = ['--temperature', '1', '--seed', '5', '--max_output_length', '20', '--ignore_eos'];
+    const [answer] = json('--input_texts', 'Once upon a time', ...args).answers;
+    expect(answer?.tokens).to.deep.equal(ofLibrary.tokens);
+    const off = ['--top_k', '0', '--top_p', '1', '--min_p', '0'];
+    const [unset] = json('--input_texts', 'Once upon a time', ...args, ...off).answers;
+    expect(unset?.tokens).to.deep.equal(plain.tokens);
   });
 
   it('gives log-probs, stops at stop strings', () => {

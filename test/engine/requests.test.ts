@@ -44,6 +44,17 @@ describe('a request', function () {
     expect(asked[0]).to.have.length(12).and.not.to.deep.equal(asked[1]);
   });
 
+  it('is the best token each time wherever its numbers leave one token', async () => {
+    const greedy = await infer({}, { ...SAMPLED, temperature: 0 });
+    for (const one of [{ topP: 0 }, { topP: 1e-30 }, { topK: 1 }, { minP: 1 }, { temperature: 1e-6 }])
+      expect(await infer({}, { ...SAMPLED, ...one }), JSON.stringify(one)).to.deep.equal(greedy);
+    expect(await infer({}, SAMPLED)).to.not.deep.equal(greedy);
+    const off = { ...SAMPLED, topK: 0, topP: 1, minP: 0 };
+    const all = await infer({}, off);
+    for (const none of [{ topP: 1 }, { topK: 0 }, { topK: -1 }, { topK: 2 ** 31 - 1 }, { minP: 0 }])
+      expect(await infer({}, { ...off, ...none }), JSON.stringify(none)).to.deep.equal(all);
+  });
+
   it('of prompt i draws with the seed of a request alone that has seed + i', async () => {
     const [, second] = await infer({}, SAMPLED);
     const alone = await withRunner({}, (runner) => runner.generate(PROMPT, { ...SAMPLED, seed: 4 }).result);

@@ -75,6 +75,70 @@ describe('getModel', () => {
     );
   });
 
+  it('suggests no other architecture, whose name differs by a letter or a digit', async () => {
+    for (const modelType of ['mistral3', 'ministral', 'llava', 'llama4', 'qwen4', 'qwen2_vl', 'llama_moe']) {
+      const { message } = await rejection(getModel(checkpoint({ ...SMALL, model_type: modelType })));
+      expect(message, modelType)
+        .to.contain(`"${modelType}"`)
+        .and.not.match(/nearest/);
+    }
+    for (const slip of ['LLaMA', 'lama', 'Qwen-2', 'mistral ']) {
+      const { message } = await rejection(getModel(checkpoint({ ...SMALL, model_type: slip })));
+      expect(message, slip).to.match(/nearest: (llama|qwen2|mistral);/);
+    }
+  });
+
+  it('says that config.json names no model_type', async () => {
+    for (const config of [SMALL, { ...SMALL, model_type: null }]) {
+      const error = await rejection(getModel(checkpoint(config)));
+      expect(error.code).to.equal('ROUTER_UNKNOWN_MODEL');
+      expect(error.message).to.contain('config.json has no model_type').and.contain('llama');
+    }
+  });
+
+  it('says what to give in place of a path that is no model directory', async () => {
+    const file = (name: string, text = 'x'): void => {
+      mkdirSync(join(folder, name, '..'), { recursive: true });
+      writeFileSync(join(folder, name), text);
+    };
+    file('a.gguf');
+    file('b/model.safetensors');
+    file('lora/adapter_config.json', '{"base_model_name_or_path": "meta-llama/Llama-3.2-1B"}');
+    file('plain-lora/adapter_config.json', '{}');
+    file('models--o--n/refs/main', 'beef');
+    for (const revision of ['abcd', 'beef']) file(`models--o--n/snapshots/${revision}/config.json`, '{}');
+    mkdirSync(join(folder, 'models--o--empty/snapshots'), { recursive: true });
+    file('meta/params.json', '{}');
+    file('mistral/params.json', '{}');
+    file('mistral/consolidated.safetensors');
+    file('converted/model-Q4_K_M.gguf');
+    file('outer/inner/config.json', '{}');
+    file('outer/README.md');
+    const cases: [string, RegExp][] = [
+      ['a.gguf', /a\.gguf: is a conversion for another engine \(GGUF\); give the folder/],
+      ['b/model.safetensors', /model\.safetensors: is a file; give the folder that holds it/],
+      ['b', /config.json: does not exist beside the weights/],
+      ['lora', /adapter of "meta-llama\/Llama-3\.2-1B", not a model; .*merge_and_unload/],
+      ['plain-lora', /holds an adapter, not a model/],
+      ['models--o--n', /Hugging Face cache; give ".*models--o--n\/snapshots\/beef"/],
+      ['models--o--n/snapshots', /give ".*snapshots\/beef"/],
+      ['models--o--empty', /Hugging Face cache; .*download the model again/],
+      ['meta', /Meta's or Mistral's own format/],
+      ['mistral', /Meta's or Mistral's own format/],
+      ['converted', /GGUF/],
+      ['outer', /give ".*outer\/inner"/],
+      ['nowhere', /is not a folder: there is nothing of this name/],
+    ];
+    for (const [path, message] of cases) {
+      const error = await rejection(getModel(join(folder, path)));
+      expect(error.code, path).to.equal('CONFIG_INVALID');
+      expect(error.message, path).to.match(message);
+    }
+    expect((await rejection(getModel('meta-llama/Llama-3.2-1B'))).message).to.contain(
+      'hf download meta-llama/Llama-3.2-1B --local-dir Llama-3.2-1B',
+    );
+  });
+
   it('only ever looks a model_type up', async () => {
     for (const modelType of [
       '__proto__',

@@ -58,7 +58,7 @@ describe('sampling parameters', () => {
     ['minTokens', [-1, 0.5, 21]],
     ['temperature', [-1, -1e-9, Number.NaN, 1e9, Number.POSITIVE_INFINITY, '1']],
     ['topK', [-2, 1.5, Number.NaN]],
-    ['topP', [0, -0.1, 1.1, Number.NaN]],
+    ['topP', [-0.1, 1.1, Number.NaN]],
     ['minP', [-0.1, 1.1]],
     ['repetitionPenalty', [0, -1, 1e-40, 11]],
     ['frequencyPenalty', [-2.1, 2.1, Number.NaN]],
@@ -106,6 +106,12 @@ describe('sampling parameters', () => {
       '__proto__',
     );
     expect(refusedField(() => resolve([]))).to.equal('sampling parameters');
+  });
+
+  it('accept top_p 0, which leaves the best token, also as a preset', () => {
+    expect(resolve({ topP: 0 }).topP).to.equal(0);
+    const { sampling } = parseGenerationConfig({ do_sample: true, top_p: 0.0 }, 'generation_config.json');
+    expect(sampling).to.deep.equal({ temperature: 1, topP: 0 });
   });
 
   it('accept what stands exactly at the limits', () => {

@@ -73,6 +73,23 @@ describe('Postprocessor', () => {
     expect(run({ stop: ['ld, t'], includeStopStrInOutput: true }, tokens).text).to.equal('hello world, t');
   });
 
+  it('ends at a stop string that is a special token, which the text leaves out', () => {
+    const found = { reason: 'stop', stop: '<|im_end|>', numTokens: HELLO.length + 1 };
+    const stop = ['never', '<|im_end|>'];
+    const tokens = [...HELLO, EOS, ...HELLO];
+    expect(run({ ignoreEos: true, stop }, tokens)).to.deep.equal({ text: 'hello world', ...found });
+    expect(run({ ignoreEos: true, stop, includeStopStrInOutput: true }, tokens)).to.deep.equal({
+      text: 'hello world<|im_end|>',
+      ...found,
+    });
+    expect(run({ ignoreEos: true, stop, skipSpecialTokens: false }, tokens)).to.include({
+      reason: 'stop',
+      numTokens: HELLO.length + 1,
+    });
+    expect(run({ ignoreEos: true, stop, minTokens: HELLO.length + 2 }, tokens).reason).to.equal(undefined);
+    expect(run({ ignoreEos: true, stop: ['<|im_start|>'] }, tokens).reason).to.equal(undefined);
+  });
+
   it('shows what looked like the beginning of a stop string when an end token follows', () => {
     expect(run({ stop: ['world!'] }, [...HELLO, EOS])).to.include({
       text: 'hello world',
