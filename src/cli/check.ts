@@ -131,7 +131,15 @@ export function findingsText(found: readonly Finding[]): string {
   return `${lines.join('')}${errors.length} errors, ${warnings.length} warnings\n`;
 }
 
-const FLAGS = ['model_path', 'model_dirs', 'allow_unread', 'dtype', 'quantize', 'json'] as const;
+const FLAGS = [
+  'model_path',
+  'model_dirs',
+  'allow_unread',
+  'allow_links',
+  'dtype',
+  'quantize',
+  'json',
+] as const;
 
 /** `atb-models check`: what is wrong with a model before it runs. Ends with 1 when something is. */
 export const checkCommand: CommandModule = {

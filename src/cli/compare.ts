@@ -24,6 +24,7 @@ const FLAGS = [
   'threads',
   'json',
   'allow_unread',
+  'allow_links',
 ] as const;
 
 /** `atb-models compare`: the first tensor that differs from the reference implementation's. Ends with 1 when one does. */

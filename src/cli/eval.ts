@@ -59,6 +59,7 @@ function reportText(found: EvalReport): string {
 
 const FLAGS = [
   'model_path',
+  'allow_links',
   'text',
   'quantize',
   'quant_group_size',

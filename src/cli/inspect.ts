@@ -289,7 +289,7 @@ function modelText({ modelType, architectures, modelClass, nearest }: Inspection
   return `${type}${names === '' ? '' : ` (${names})`}, ${runs}`;
 }
 
-const FLAGS = ['model_path', 'json', 'dtype', 'kv_quant', 'tokens', 'model_dirs'] as const;
+const FLAGS = ['model_path', 'json', 'dtype', 'kv_quant', 'tokens', 'model_dirs', 'allow_links'] as const;
 
 /** `atb-models inspect`: whether a checkpoint can run here, and what it needs. Ends with 1 when it cannot. */
 export const inspectCommand: CommandModule = {

@@ -5,7 +5,7 @@ import { declareFlags, optionsOf } from './command-line.js';
 import { environmentOptions } from './environment.js';
 import { loadProgress } from './progress.js';
 
-const FLAGS = ['quantize', 'quant_group_size', 'threads', 'model_dirs'] as const;
+const FLAGS = ['quantize', 'quant_group_size', 'threads', 'model_dirs', 'allow_links'] as const;
 
 interface Directories {
   readonly input: string;

@@ -37,6 +37,7 @@ const RUNNER_FLAGS = [
   'model_path',
   'model_dirs',
   'allow_unread',
+  'allow_links',
   'dtype',
   'quantize',
   'quant_group_size',

@@ -14,12 +14,12 @@ import {
   QUANT_DESCRIPTION_FILE,
 } from '../weights/quant-description.js';
 import { type QuantizeMode, type QuantizeOptions, quantDesc } from '../weights/quantization.js';
-import { readExactly, readRegularFile } from '../weights/regular-file.js';
+import { followAllowed, type LinkOptions, readExactly, readRegularFile } from '../weights/regular-file.js';
 import { SafetensorsWriter, type TensorEntry } from '../weights/safetensors-writer.js';
 import { openModel } from './open-model.js';
 import { type FloatTensor, quantizedTensors } from './quantized-tensors.js';
 
-export interface QuantizeCheckpointOptions extends QuantizeOptions {
+export interface QuantizeCheckpointOptions extends QuantizeOptions, LinkOptions {
   readonly quantize: QuantizeMode;
   /** Directory of a float checkpoint. */
   readonly input: string;
@@ -64,7 +64,7 @@ export async function quantizeCheckpoint(options: QuantizeCheckpointOptions): Pr
     await writeWeights(join(folder, 'model.safetensors'), checkpoint, forms, engine, options.onProgress);
     await checkpoint.checkUnchanged();
     await writeFile(join(folder, QUANT_DESCRIPTION_FILE), description(checkpoint, forms, options));
-    await copyOthers(checkpoint.directory, folder);
+    await copyOthers(checkpoint.directory, folder, options);
     await rename(folder, output);
     return { keptFloat };
   } catch (error) {
@@ -183,10 +183,11 @@ function description(
   return `${JSON.stringify(types, null, 2)}\n`;
 }
 
-async function copyOthers(from: string, to: string): Promise<void> {
+async function copyOthers(from: string, to: string, links: LinkOptions): Promise<void> {
   for (const name of await readdir(from)) {
     if (!COPIED.test(name)) continue;
-    const bytes = await readRegularFile(join(from, name), from, (handle) => handle.readFile());
+    const file = await followAllowed(join(from, name), links);
+    const bytes = await readRegularFile(file, from, (handle) => handle.readFile());
     await writeFile(join(to, name), bytes);
   }
 }

@@ -244,7 +244,12 @@ describe('config.json', () => {
     [
       'a quantised checkpoint',
       { quantization_config: { quant_method: 'gptq' } },
-      /quantization_config: quantised checkpoints are not supported/,
+      /quantization_config: the checkpoint is quantised \("gptq"\) in a format that is not read; .*--quantize/,
+    ],
+    [
+      'a checkpoint that MLX quantised',
+      { quantization: { group_size: 64, bits: 4 } },
+      /quantization: the checkpoint is quantised .*--quantize/,
     ],
     [
       'an unknown dtype',

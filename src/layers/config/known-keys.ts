@@ -1,3 +1,4 @@
+import { describeValue } from '../../errors.js';
 import { sameMeaning } from './config-reader.js';
 
 /** Keys of config.json that change no result of any family, by reason. */
@@ -273,15 +274,27 @@ export type Verdict = 'harmless' | 'unknown' | { readonly refused: string };
 
 export function judgeUnread(key: string, value: unknown): Verdict {
   if (irrelevant.has(key)) return 'harmless';
-  if (key === 'quantization_config' || key === 'compression_config') {
-    const wayOut = 'take the unquantised one, and quantise it at load with --quantize';
-    return { refused: `quantised checkpoints are not supported in this format; ${wayOut}` };
+  if (key === 'quantization_config' || key === 'compression_config' || isMlx(key, value)) {
+    const wayOut = 'take the float checkpoint that it was made of, and quantise it at load with --quantize';
+    return {
+      refused: `the checkpoint is quantised (${methodOf(value)}) in a format that is not read; ${wayOut}`,
+    };
   }
   const meaning = meanings.get(key);
   if (meaning === undefined) return 'unknown';
   if (isNeutral(key, value, meaning.neutral)) return 'harmless';
   return { refused: `${meaning.does}, and this family does not read it` };
 }
+
+/** What MLX writes beside, or in place of, a `quantization_config`. */
+const isMlx = (key: string, value: unknown): boolean =>
+  key === 'quantization' && typeof value === 'object' && value !== null;
+
+/** The name of the method that a `quantization_config` states. */
+const methodOf = (value: unknown): string =>
+  typeof value === 'object' && value !== null && 'quant_method' in value
+    ? describeValue(value.quant_method)
+    : 'by a method that it does not name';
 
 const isNeutral = (key: string, value: unknown, neutral: readonly unknown[]): boolean =>
   key === 'layer_types' && Array.isArray(value)
