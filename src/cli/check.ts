@@ -39,16 +39,23 @@ export async function checkModel(options: OpenModelOptions): Promise<Finding[]> 
   const checkpoint = await found.attemptAsync('weights', () =>
     Checkpoint.open(options.modelPath, { ...options, onWarning }),
   );
-  const model = await found.attemptAsync('weights', async () =>
+  const made = await found.attemptAsync('weights', async () =>
     checkpoint
-      ? (await modelOf(plan, checkpoint, { onWarning })).model
-      : router.createModel(declaredWeights(plan.dtype), plan.config),
+      ? await modelOf(plan, checkpoint, { onWarning })
+      : { model: router.createModel(declaredWeights(plan.dtype), plan.config), copies: [] },
   );
-  if (!model) return found.list;
+  if (!made) return found.list;
+  const { model, copies } = made;
   for (const { key, value } of plan.config.unreadKeys ?? [])
     found.add('warning', 'config', `${key} (${value}) is read by nobody`);
   if (checkpoint)
-    reportUnread(found, router.harmlessTensors, checkpoint, model, options.allowUnread ?? false);
+    reportUnread(
+      found,
+      [...router.harmlessTensors, ...copies],
+      checkpoint,
+      model,
+      options.allowUnread ?? false,
+    );
   for (const kind of model.graphKinds ?? []) checkGraph(found, model, kind);
   return found.list;
 }

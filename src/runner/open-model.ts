@@ -87,8 +87,8 @@ export async function openModel(options: OpenModelOptions): Promise<OpenModel> {
   planModel(router, options);
   const checkpoint = await Checkpoint.open(options.modelPath, options);
   const planned = planModel(router, options, checkpoint.floatDType);
-  const { plan, model } = await modelOf(planned, checkpoint, options);
-  checkUnread(plan, checkpoint, model, options);
+  const { plan, model, copies } = await modelOf(planned, checkpoint, options);
+  checkUnread(checkpoint, model, [...router.harmlessTensors, ...copies], router.modelClass.name, options);
   let text: Promise<TextProcessing> | undefined;
   return {
     ...plan,
@@ -103,15 +103,24 @@ export async function openModel(options: OpenModelOptions): Promise<OpenModel> {
 }
 
 function checkUnread(
-  { router }: ModelPlan,
   checkpoint: Checkpoint,
   model: CausalLM,
+  harmless: readonly RegExp[],
+  modelClass: string,
   { allowUnread = false, onWarning }: OpenModelOptions,
 ): void {
-  const unread = unreadWeights(checkpoint, model.getWeights(), router.harmlessTensors);
-  if (!allowUnread) refuseUnread(unread, checkpoint.directory, router.modelClass.name);
+  const unread = unreadWeights(checkpoint, model.getWeights(), harmless);
+  if (!allowUnread) refuseUnread(unread, checkpoint.directory, modelClass);
   for (const name of [...unread.errors, ...unread.warnings])
     onWarning?.(`${describeValue(name)} of ${checkpoint.directory} is not read`);
+}
+
+/** A planned model, as the files have it. */
+export interface ModelOfFiles {
+  readonly plan: ModelPlan;
+  readonly model: CausalLM;
+  /** Names of tensors that need not be read, because they repeat another one. */
+  readonly copies: readonly RegExp[];
 }
 
 /** A model over its weights' headers, and the plan as the weights have it. @throws WEIGHT_* for weights that are not what it needs */
@@ -119,9 +128,13 @@ export async function modelOf(
   planned: ModelPlan,
   checkpoint: Checkpoint,
   { onWarning }: Pick<OpenModelOptions, 'onWarning'> = {},
-): Promise<{ readonly plan: ModelPlan; readonly model: CausalLM }> {
-  const { tieWordEmbeddings, otherNames } = await settleTiedHead(planned.config, checkpoint, onWarning);
+): Promise<ModelOfFiles> {
+  const { tieWordEmbeddings, otherNames, copies } = await settleTiedHead(
+    planned.config,
+    checkpoint,
+    onWarning,
+  );
   const isAsPlanned = tieWordEmbeddings === planned.config.tieWordEmbeddings;
   const plan = isAsPlanned ? planned : { ...planned, config: { ...planned.config, tieWordEmbeddings } };
-  return { plan, model: plan.router.createModel(checkpoint.weights(plan, otherNames), plan.config) };
+  return { plan, model: plan.router.createModel(checkpoint.weights(plan, otherNames), plan.config), copies };
 }

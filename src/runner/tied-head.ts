@@ -10,6 +10,8 @@ export interface TiedHead {
   readonly tieWordEmbeddings: boolean;
   /** Names of weights that are read under other names. */
   readonly otherNames: ReadonlyMap<string, string>;
+  /** Names of tensors that need not be read, because they repeat another one. */
+  readonly copies: readonly RegExp[];
 }
 
 /**
@@ -22,16 +24,13 @@ export async function settleTiedHead(
   checkpoint: Checkpoint,
   onWarning: (text: string) => void = () => {},
 ): Promise<TiedHead> {
-  const otherNames = new Map<string, string>();
+  const asSaid = { tieWordEmbeddings, otherNames: new Map<string, string>(), copies: [] };
   const [embedding, head] = [EMBEDDING, HEAD].map((name) => checkpoint.stored(name));
-  if (!tieWordEmbeddings || head === undefined) return { tieWordEmbeddings, otherNames };
-  if (embedding === undefined) {
-    otherNames.set(EMBEDDING, HEAD);
-    return { tieWordEmbeddings, otherNames };
-  }
-  if (await haveSameNumbers(embedding, head)) return { tieWordEmbeddings, otherNames };
+  if (!tieWordEmbeddings || head === undefined) return asSaid;
+  if (embedding === undefined) return { ...asSaid, otherNames: new Map([[EMBEDDING, HEAD]]) };
+  if (await haveSameNumbers(embedding, head)) return { ...asSaid, copies: [/(^|\.)lm_head\.weight$/] };
   onWarning(
     `config.json says that the head is the embedding ("tie_word_embeddings": true), but the files hold "${HEAD}", which differs: it is used, as transformers 5 does; say "tie_word_embeddings": false if that is meant, or remove the tensor`,
   );
-  return { tieWordEmbeddings: false, otherNames };
+  return { ...asSaid, tieWordEmbeddings: false };
 }

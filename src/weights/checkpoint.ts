@@ -64,6 +64,7 @@ export class Checkpoint implements WeightSource {
   readonly #index: ShardIndex | undefined;
   /** Tensors that several files hold. */
   readonly #repeated: ReadonlyMap<string, RepeatedTensor>;
+  #saysRepeated = false;
   readonly #stamps: readonly FileStamp[];
   readonly #onWarning: (text: string) => void;
 
@@ -214,9 +215,12 @@ export class Checkpoint implements WeightSource {
     const { files, placedIn } = repeated;
     if (placedIn === undefined)
       throw new AtbError('WEIGHT_SHARD_TENSOR_TWICE', { file: this.directory, tensor, shards: files });
+    if (this.#saysRepeated) return;
+    this.#saysRepeated = true;
     const others = files.filter((file) => file !== placedIn).map(describeValue);
+    const all = this.#repeated.size === 1 ? '' : `, as are ${this.#repeated.size - 1} other tensors`;
     this.#onWarning(
-      `tensor ${describeValue(tensor)} is read from ${describeValue(placedIn)}, where the index places it; it is also in ${others.join(', ')}`,
+      `tensor ${describeValue(tensor)} is read from ${describeValue(placedIn)}, where the index places it, and is also in ${others.join(', ')}${all}`,
     );
   }
 

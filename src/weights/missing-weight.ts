@@ -29,14 +29,15 @@ export function remedyOf(
   for (const [pattern, remedy] of FOREIGN_NAMES) {
     for (const name of stored) if (pattern.test(name)) return remedy;
   }
-  if (missing === 'lm_head.weight') {
-    return 'if the head of the model is its embedding, config.json must say "tie_word_embeddings": true; otherwise the model was saved without its head: save the one for causal language modelling';
-  }
-  if (nearest === undefined) return undefined;
-  const inner = unwrappedName(nearest);
+  const inner = unwrappedName(nearest ?? '');
   if (inner.endsWith(`.${missing}`)) {
     const prefix = inner.slice(0, -missing.length);
     return `the names in the files begin with "${prefix}", as of a model inside another one: save the inner model by itself, or rename its tensors`;
   }
-  return 'a part of the names in the files is missing: save the model again with `save_pretrained`';
+  if (missing === 'lm_head.weight') {
+    return 'if the head of the model is its embedding, config.json must say "tie_word_embeddings": true; otherwise the model was saved without its head: save the one for causal language modelling';
+  }
+  return (
+    nearest && 'a part of the names in the files is missing: save the model again with `save_pretrained`'
+  );
 }

@@ -244,12 +244,12 @@ describe('config.json', () => {
     [
       'a quantised checkpoint',
       { quantization_config: { quant_method: 'gptq' } },
-      /quantization_config: the checkpoint is quantised \("gptq"\) in a format that is not read; .*--quantize/,
+      /quantization_config: the checkpoint is quantised by "gptq" in a format that is not read; .*--quantize/,
     ],
     [
       'a checkpoint that MLX quantised',
       { quantization: { group_size: 64, bits: 4 } },
-      /quantization: the checkpoint is quantised .*--quantize/,
+      /quantization: the checkpoint is quantised by .*--quantize/,
     ],
     [
       'an unknown dtype',

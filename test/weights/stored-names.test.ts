@@ -127,5 +127,8 @@ describe('a weight that the files hold in another way', () => {
     const weights = (await checkpoint({ 'model.embed_tokens.weight': ['F32', 8, 4] })).weights();
     const error = await failure('WEIGHT_NOT_FOUND', () => weights.get('lm_head.weight', [8, 4]));
     expect(error.message).to.contain('"tie_word_embeddings": true');
+    const inner = (await checkpoint({ 'vlm.lm_head.weight': ['F32', 8, 4] })).weights();
+    const other = await failure('WEIGHT_NOT_FOUND', () => inner.get('lm_head.weight', [8, 4]));
+    expect(other.message).to.contain('"vlm."').and.not.contain('tie_word_embeddings');
   });
 });

@@ -1,5 +1,6 @@
 import { describeValue } from '../../errors.js';
 import { sameMeaning } from './config-reader.js';
+import { isDict } from './fields.js';
 
 /** Keys of config.json that change no result of any family, by reason. */
 const IRRELEVANT: Readonly<Record<string, readonly string[]>> = {
@@ -269,15 +270,19 @@ const meanings = new Map(
   ),
 );
 
+/** `quantization` is how MLX calls it. */
+const QUANTISED = ['quantization_config', 'compression_config', 'quantization'];
+
 /** What an unread key is to a family that does not mention it: harmless, unknown, or a reason to refuse it. */
 export type Verdict = 'harmless' | 'unknown' | { readonly refused: string };
 
 export function judgeUnread(key: string, value: unknown): Verdict {
   if (irrelevant.has(key)) return 'harmless';
-  if (key === 'quantization_config' || key === 'compression_config' || isMlx(key, value)) {
+  if (QUANTISED.includes(key)) {
+    const method = describeValue(isDict(value) ? (value.quant_method ?? 'a method without a name') : value);
     const wayOut = 'take the float checkpoint that it was made of, and quantise it at load with --quantize';
     return {
-      refused: `the checkpoint is quantised (${methodOf(value)}) in a format that is not read; ${wayOut}`,
+      refused: `the checkpoint is quantised by ${method} in a format that is not read; ${wayOut}`,
     };
   }
   const meaning = meanings.get(key);
@@ -285,16 +290,6 @@ export function judgeUnread(key: string, value: unknown): Verdict {
   if (isNeutral(key, value, meaning.neutral)) return 'harmless';
   return { refused: `${meaning.does}, and this family does not read it` };
 }
-
-/** What MLX writes beside, or in place of, a `quantization_config`. */
-const isMlx = (key: string, value: unknown): boolean =>
-  key === 'quantization' && typeof value === 'object' && value !== null;
-
-/** The name of the method that a `quantization_config` states. */
-const methodOf = (value: unknown): string =>
-  typeof value === 'object' && value !== null && 'quant_method' in value
-    ? describeValue(value.quant_method)
-    : 'by a method that it does not name';
 
 const isNeutral = (key: string, value: unknown, neutral: readonly unknown[]): boolean =>
   key === 'layer_types' && Array.isArray(value)
