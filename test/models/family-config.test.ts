@@ -155,7 +155,9 @@ describe("families' configurations", () => {
   for (const { name, dict, means } of PUBLISHED) {
     if (means === undefined) {
       it(`refuses ${name}, which is quantised`, () => {
-        expect(() => read(dict)).to.throw(/quantization_config: the checkpoint is quantised by .* --quantize/);
+        expect(() => read(dict)).to.throw(
+          /quantization_config: the checkpoint is quantised by .* --quantize/,
+        );
       });
       continue;
     }
