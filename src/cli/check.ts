@@ -31,7 +31,9 @@ const STEP = { batch: 2, tokens: 300, blockSize: 128 } as const;
 export async function checkModel(options: OpenModelOptions): Promise<Finding[]> {
   await loadModels(options.modelDirs);
   const dict = await readConfigDict(options.modelPath, options);
-  const router = new (getRouter(dict.model_type))(options.modelPath, dict);
+  const router = new (getRouter(dict.model_type))(options.modelPath, dict, {
+    allowLinks: options.allowLinks,
+  });
   const found = new Findings();
   const plan = found.attempt('config', () => planModel(router, options));
   if (!plan) return found.list;

@@ -1,8 +1,7 @@
-import { totalmem } from 'node:os';
 import { join, resolve, sep } from 'node:path';
 import type { CommandModule } from 'yargs';
 import { DTYPE_BYTES, elementCount, type FloatDType } from '../dtype.js';
-import { AtbError, describeValue, type ErrorCode, refuseRequest } from '../errors.js';
+import { AtbError, type ErrorCode, refuseRequest } from '../errors.js';
 import type { KvQuantMode, KvQuantOptions } from '../kv-cache/kv-quant.js';
 import { type BaseConfig, isDict } from '../layers/config/index.js';
 import { loadModels } from '../models/get-model.js';
@@ -20,6 +19,7 @@ import { Checkpoint } from '../weights/checkpoint.js';
 import type { LinkOptions } from '../weights/regular-file.js';
 import { unreadTensors } from '../weights/unread-tensors.js';
 import { declareFlags, optionsOf } from './command-line.js';
+import { inspectionText } from './inspection-text.js';
 
 /** Contexts that people start with; the model's own limit where that is less. */
 const DEFAULT_TOKENS = 4096;
@@ -99,7 +99,9 @@ export async function inspectModel(args: InspectArguments): Promise<Inspection> 
   const errors: AtbError[] = [];
   const attempt = collector(errors);
   const dict = await attempt(() => readConfigDict(modelPath, args));
-  const router = dict && (await attempt(() => new (getRouter(dict.model_type))(modelPath, dict)));
+  const router =
+    dict &&
+    (await attempt(() => new (getRouter(dict.model_type))(modelPath, dict, { allowLinks: args.allowLinks })));
   const planned = router && (await attempt(() => planModel(router, args)));
   const warnings: string[] = [];
   const onWarning = (text: string) => warnings.push(text);
@@ -107,8 +109,8 @@ export async function inspectModel(args: InspectArguments): Promise<Inspection> 
   const plan = planned && planModel(planned.router, args, checkpoint?.floatDType);
   const model =
     plan && checkpoint && (await attempt(async () => (await modelOf(plan, checkpoint, { onWarning })).model));
-  const chatTemplates = await attempt(() => chatTemplateNames(modelPath));
-  const tokenizer = await attempt(() => tokenizerName(modelPath));
+  const chatTemplates = await attempt(() => chatTemplateNames(modelPath, args));
+  const tokenizer = await attempt(() => tokenizerName(modelPath, args));
   return {
     directory: resolve(modelPath),
     modelType: typeof dict?.model_type === 'string' ? dict.model_type : undefined,
@@ -199,94 +201,25 @@ function estimateMemory(plan: ModelPlan, model: CausalLM, args: InspectArguments
 }
 
 /** Loaded once to see that it can be. Without one, a model takes token ids only, which is no problem of the checkpoint. */
-async function tokenizerName(modelPath: string): Promise<'tokenizer.json' | 'none'> {
-  if ((await readModelText(modelPath, 'tokenizer.json')) === undefined) return 'none';
-  await HfTokenizer.load(modelPath);
+async function tokenizerName(modelPath: string, links: LinkOptions): Promise<'tokenizer.json' | 'none'> {
+  if ((await readModelText(modelPath, 'tokenizer.json', undefined, links)) === undefined) return 'none';
+  await HfTokenizer.load(modelPath, { allowLinks: links.allowLinks });
   return 'tokenizer.json';
 }
 
 /** Where each template is, compiled once to see that it can be. */
-async function chatTemplateNames(modelPath: string): Promise<string[]> {
-  const tokenizerConfig = await readModelJson(modelPath, 'tokenizer_config.json');
-  const found = await findChatTemplates(modelPath, isDict(tokenizerConfig) ? tokenizerConfig : {});
+async function chatTemplateNames(modelPath: string, links: LinkOptions): Promise<string[]> {
+  const tokenizerConfig = await readModelJson(modelPath, 'tokenizer_config.json', links);
+  const found = await findChatTemplates(
+    modelPath,
+    isDict(tokenizerConfig) ? tokenizerConfig : {},
+    undefined,
+    links,
+  );
   return [...found.values()].map(({ source, name }) => {
     new ChatTemplate(source, name);
     return name.replace(join(modelPath, sep), '');
   });
-}
-
-const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
-
-/** `2.30 GiB`; whole bytes below a KiB. */
-function bytesText(bytes: number): string {
-  const unit = Math.min(UNITS.length - 1, bytes < 1 ? 0 : Math.floor(Math.log2(bytes) / 10));
-  return `${unit === 0 ? bytes : (bytes / 2 ** (10 * unit)).toFixed(2)} ${UNITS[unit]}`;
-}
-
-/** An inspection for a terminal: one line a subject. */
-export function inspectionText(found: Inspection, machineBytes = totalmem()): string {
-  const lines: Array<readonly [subject: string, text: string]> = [
-    ['directory', found.directory],
-    ['model', modelText(found)],
-  ];
-  const { config, weights, memory } = found;
-  if (config) {
-    const heads = `${config.numAttentionHeads} heads over ${config.numKeyValueHeads} of keys and values, each of ${config.headDim}`;
-    lines.push([
-      'shape',
-      `${config.numHiddenLayers} layers, hidden ${config.hiddenSize}, ${heads}, vocabulary ${config.vocabSize}, context ${config.maxPositionEmbeddings}`,
-    ]);
-  }
-  if (config && config.unreadKeys.length > 0) {
-    lines.push(['unread keys', config.unreadKeys.map(({ key }) => describeValue(key)).join(', ')]);
-  }
-  if (weights) {
-    const dtypes = Object.entries(weights.dtypes).map(
-      ([dtype, { tensors, bytes }]) => `${dtype} ${tensors} (${bytesText(bytes)})`,
-    );
-    const files = `${weights.files} ${weights.files === 1 ? 'file' : 'files'}`;
-    const quantised =
-      weights.quantType === undefined ? '' : `; quantised: ${describeValue(weights.quantType)}`;
-    lines.push([
-      'weights',
-      `${weights.tensors} tensors in ${files}, ${bytesText(weights.bytes)}: ${dtypes.join(', ')}${quantised}`,
-    ]);
-    for (const [subject, names] of [
-      ['unused', weights.unused],
-      ['partly read', weights.partlyRead],
-    ] as const) {
-      const [first, ...others] = names ?? [];
-      if (first === undefined) continue;
-      lines.push([
-        subject,
-        `${describeValue(first)}${others.length > 0 ? ` and ${others.length} more` : ''}`,
-      ]);
-    }
-  }
-  if (memory) {
-    const { weightBytes, cacheBytes, positionBytes, totalBytes, tokens, dtype } = memory;
-    const parts = `weights ${bytesText(weightBytes)}, cache of ${tokens} tokens ${bytesText(cacheBytes)}, position tables ${bytesText(positionBytes)}`;
-    lines.push(['KV cache', `${bytesText(memory.kvBytesPerToken)} per token in ${memory.kvQuant ?? dtype}`]);
-    lines.push([
-      'memory',
-      `about ${bytesText(totalBytes)} in ${dtype} (${parts}); this machine has ${bytesText(machineBytes)}`,
-    ]);
-  }
-  lines.push(['tokenizer', found.tokenizer ?? 'broken']);
-  lines.push(['chat template', found.chatTemplates?.map((name) => describeValue(name)).join(', ') || 'none']);
-  for (const warning of found.warnings) lines.push(['warning', warning]);
-  if (found.problems.length === 0) lines.push(['problems', 'none']);
-  for (const { message } of found.problems) lines.push(['problem', message]);
-  return lines.map(([subject, text]) => `${subject.padEnd(14)} ${text}\n`).join('');
-}
-
-function modelText({ modelType, architectures, modelClass, nearest }: Inspection): string {
-  const names = architectures.map((name) => describeValue(name)).join(', ');
-  const type = modelType === undefined ? 'no model_type' : describeValue(modelType);
-  const runs = modelClass
-    ? `runs as ${modelClass}`
-    : `not supported${nearest ? `; the nearest that is: ${nearest}` : ''}`;
-  return `${type}${names === '' ? '' : ` (${names})`}, ${runs}`;
 }
 
 const FLAGS = ['model_path', 'json', 'dtype', 'kv_quant', 'tokens', 'model_dirs', 'allow_links'] as const;

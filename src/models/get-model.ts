@@ -22,5 +22,5 @@ export async function getModel(
   await loadModels(options.modelDirs);
   const configDict = await readConfigDict(modelPath, options);
   const Router = getRouter(configDict.model_type);
-  return new Router(modelPath, configDict);
+  return new Router(modelPath, configDict, { allowLinks: options.allowLinks });
 }

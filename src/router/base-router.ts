@@ -9,6 +9,7 @@ import { HfTokenizer } from '../tokenizer/hf-tokenizer.js';
 import { InputBuilder, type InputBuilderOptions } from '../tokenizer/input-builder.js';
 import { readModelJson } from '../tokenizer/model-files.js';
 import { Postprocessor } from '../tokenizer/postprocessor.js';
+import type { LinkOptions } from '../weights/regular-file.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
 
 /** What a runner needs of a model, and all that it may know. */
@@ -38,6 +39,8 @@ export abstract class BaseRouter<C extends BaseConfig = BaseConfig> {
     readonly modelPath: string,
     /** config.json as it is. */
     readonly configDict: ConfigDict,
+    /** Which links the files of the directory may be. */
+    readonly links: LinkOptions = {},
   ) {
     requireMember(this, 'getConfig', 'function');
     requireMember(this, 'getModelClass', 'function');
@@ -73,7 +76,7 @@ export abstract class BaseRouter<C extends BaseConfig = BaseConfig> {
    */
   async getGenerationConfig(): Promise<GenerationConfig> {
     const file = 'generation_config.json';
-    const found = await readModelJson(this.modelPath, file);
+    const found = await readModelJson(this.modelPath, file, this.links);
     const generation = parseGenerationConfig(found === undefined ? {} : found, file);
     const eosTokenIds = [...new Set([...generation.eosTokenIds, ...this.config.eosTokenIds])];
     return { ...generation, eosTokenIds };
@@ -81,12 +84,12 @@ export abstract class BaseRouter<C extends BaseConfig = BaseConfig> {
 
   /** @throws TOKENIZER_* */
   getTokenizer({ eosTokenIds }: GenerationConfig): Promise<HfTokenizer> {
-    return HfTokenizer.load(this.modelPath, { eosTokenIds });
+    return HfTokenizer.load(this.modelPath, { ...this.links, eosTokenIds });
   }
 
   /** @throws TEMPLATE_* */
   getInputBuilder(tokenizer: HfTokenizer, options: InputBuilderOptions): Promise<InputBuilder> {
-    return InputBuilder.load(this.modelPath, tokenizer, options);
+    return InputBuilder.load(this.modelPath, tokenizer, { ...this.links, ...options });
   }
 
   /** Without a tokenizer it follows token ids alone. */
@@ -98,4 +101,4 @@ export abstract class BaseRouter<C extends BaseConfig = BaseConfig> {
 /** A router of whatever family: its public side, which asks for no more of a configuration than all have. */
 export type Router = Pick<BaseRouter, keyof BaseRouter>;
 
-export type RouterClass = new (modelPath: string, configDict: ConfigDict) => Router;
+export type RouterClass = new (modelPath: string, configDict: ConfigDict, links?: LinkOptions) => Router;

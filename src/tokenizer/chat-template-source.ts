@@ -1,5 +1,6 @@
 import { basename, dirname, join } from 'node:path';
 import { AtbError } from '../errors.js';
+import type { LinkOptions } from '../weights/regular-file.js';
 import { readModelJson, readModelText } from './model-files.js';
 
 /** Templates by name ("default", "tool_use", …), each with where it came from. */
@@ -17,11 +18,12 @@ export async function findChatTemplates(
   dir: string,
   tokenizerConfig: Readonly<Record<string, unknown>>,
   option?: string,
+  links: LinkOptions = {},
 ): Promise<ChatTemplateSources> {
   if (option !== undefined) return named(await readOption(option), '--chat_template');
-  const text = await readModelText(dir, 'chat_template.jinja', MAX_FILE_BYTES);
+  const text = await readModelText(dir, 'chat_template.jinja', MAX_FILE_BYTES, links);
   if (text !== undefined) return named(text, join(dir, 'chat_template.jinja'));
-  const json = await readModelJson(dir, 'chat_template.json');
+  const json = await readModelJson(dir, 'chat_template.json', links);
   const fromJson =
     typeof json === 'object' && json !== null && 'chat_template' in json ? json.chat_template : undefined;
   if (fromJson !== undefined) return namedEntries(fromJson, join(dir, 'chat_template.json'));

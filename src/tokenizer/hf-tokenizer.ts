@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { AtbError } from '../errors.js';
+import type { LinkOptions } from '../weights/regular-file.js';
 import { factsOf } from './added-tokens.js';
 import { runWithin, TimeLimitExceeded } from './bounded.js';
 import { buildDecoder } from './decoder.js';
@@ -28,7 +29,7 @@ export interface EncodeOptions {
   readonly parseSpecialTokens?: boolean;
 }
 
-export interface HfTokenizerOptions {
+export interface HfTokenizerOptions extends LinkOptions {
   /** End-of-sequence tokens of generation_config.json or config.json, besides the tokenizer's own. */
   readonly eosTokenIds?: readonly number[];
 }
@@ -81,7 +82,7 @@ export class HfTokenizer implements TokenDecoder {
    * @throws TOKENIZER_*, WEIGHT_FILE_* for unreadable files
    */
   static async load(dir: string, options: HfTokenizerOptions = {}): Promise<HfTokenizer> {
-    const loaded = new HfTokenizer(await readTokenizerFiles(dir), options);
+    const loaded = new HfTokenizer(await readTokenizerFiles(dir, options), options);
     await loaded.open();
     return loaded;
   }

@@ -1,4 +1,5 @@
 import { AtbError } from '../errors.js';
+import type { LinkOptions } from '../weights/regular-file.js';
 import { type ChatMessage, ChatTemplate, type TemplateVariables } from './chat-template.js';
 import { type ChatTemplateSources, findChatTemplates } from './chat-template-source.js';
 import {
@@ -28,7 +29,7 @@ export interface ContextOptions extends ChatTemplateOptions {
   readonly adaptToMaxLength?: boolean | undefined;
 }
 
-export interface InputBuilderOptions {
+export interface InputBuilderOptions extends LinkOptions {
   /** A template, or a path of one, in place of the checkpoint's. */
   readonly chatTemplate?: string | undefined;
   /** Tokens of a context for `adaptToMaxLength`, as MindIE's default. */
@@ -59,7 +60,7 @@ export class InputBuilder {
     tokenizer: HfTokenizer,
     options: InputBuilderOptions = {},
   ): Promise<InputBuilder> {
-    const sources = await findChatTemplates(dir, tokenizer.config, options.chatTemplate);
+    const sources = await findChatTemplates(dir, tokenizer.config, options.chatTemplate, options);
     return new InputBuilder(tokenizer, sources, options, [
       `${dir}/tokenizer_config.json`,
       `${dir}/chat_template.jinja`,

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { AtbError } from '../errors.js';
-import { readExactly, readRegularFile } from '../weights/regular-file.js';
+import { followAllowed, type LinkOptions, readExactly, readRegularFile } from '../weights/regular-file.js';
 
 /** Gemma 3's tokenizer.json, the largest that we know, has 33 MB. */
 export const MAX_FILE_BYTES = 64 * 2 ** 20;
@@ -15,10 +15,11 @@ export async function readModelText(
   dir: string,
   name: string,
   maxBytes = MAX_FILE_BYTES,
+  links: LinkOptions = {},
 ): Promise<string | undefined> {
   const file = join(dir, name);
   try {
-    return await readRegularFile(file, dir, async (handle, stamp) => {
+    return await readRegularFile(await followAllowed(file, links), dir, async (handle, stamp) => {
       if (stamp.size > maxBytes) {
         throw new AtbError('TOKENIZER_INVALID', {
           file,
@@ -36,8 +37,8 @@ export async function readModelText(
 }
 
 /** A JSON file of a model directory; undefined when there is none. @throws TOKENIZER_INVALID when it is not JSON. */
-export async function readModelJson(dir: string, name: string): Promise<unknown> {
-  const text = await readModelText(dir, name);
+export async function readModelJson(dir: string, name: string, links: LinkOptions = {}): Promise<unknown> {
+  const text = await readModelText(dir, name, MAX_FILE_BYTES, links);
   if (text === undefined) return undefined;
   const file = join(dir, name);
   if (hasMoreThan(text, ':', MAX_MEMBERS)) {

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { AtbError, describeValue } from '../errors.js';
+import type { LinkOptions } from '../weights/regular-file.js';
 import type { TokenFacts, TokenizerFiles } from './added-tokens.js';
 import { readModelJson, readModelText } from './model-files.js';
 
@@ -17,10 +18,10 @@ export interface TokenizerSource extends Partial<Omit<TokenizerFiles, 'config'>>
  * Reads the files of `dir`.
  * @throws TOKENIZER_MISSING, TOKENIZER_INVALID, WEIGHT_FILE_* for unreadable files
  */
-export async function readTokenizerFiles(dir: string): Promise<TokenizerSource> {
+export async function readTokenizerFiles(dir: string, links: LinkOptions = {}): Promise<TokenizerSource> {
   const [tokenizer, config, specialTokensMap, addedTokens] = await Promise.all(
     ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json'].map((name) =>
-      readModelJson(dir, name),
+      readModelJson(dir, name, links),
     ),
   );
   if (tokenizer === undefined) throw new AtbError('TOKENIZER_MISSING', { dir, advice: await adviceFor(dir) });

@@ -1,7 +1,8 @@
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { inspectionText, inspectModel } from '../../src/cli/inspect.js';
+import { inspectModel } from '../../src/cli/inspect.js';
+import { inspectionText } from '../../src/cli/inspection-text.js';
 import { failure, safetensorsBytes, someBytes, temporaryFolder } from '../weights/safetensors-writer.js';
 
 const oracle = 'test/fixtures/oracle';

@@ -141,6 +141,10 @@ describe('a checkpoint that is stored in another way', () => {
     const error = await failure('CONFIG_INVALID', () => openModel({ modelPath: folder }));
     expect(error.message).to.contain('--allow_links').and.contain('allowLinks');
     const { model } = await openModel({ modelPath: folder, allowLinks: true });
+    writeFileSync(join(real, 'generation_config.json'), '{"do_sample": true, "temperature": 0.5}');
+    symlinkSync(join(real, 'generation_config.json'), join(folder, 'generation_config.json'));
+    const text = await openModel({ modelPath: folder, allowLinks: true, loadTokenizer: false });
+    expect((await text.text()).samplingDefaults).to.include({ temperature: 0.5 });
     expect((await readTensor(model.getWeights()[0] ?? expect.fail('no weights'))).dtype).to.equal('f32');
     symlinkSync(join(real, 'nothing'), join(folder, 'quant_model_description.json'));
     await failure('WEIGHT_FILE_UNREADABLE', () => openModel({ modelPath: folder, allowLinks: true }));

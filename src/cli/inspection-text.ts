@@ -1,0 +1,77 @@
+import { totalmem } from 'node:os';
+import { describeValue } from '../errors.js';
+import type { Inspection } from './inspect.js';
+
+const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
+
+/** `2.30 GiB`; whole bytes below a KiB. */
+function bytesText(bytes: number): string {
+  const unit = Math.min(UNITS.length - 1, bytes < 1 ? 0 : Math.floor(Math.log2(bytes) / 10));
+  return `${unit === 0 ? bytes : (bytes / 2 ** (10 * unit)).toFixed(2)} ${UNITS[unit]}`;
+}
+
+/** An inspection for a terminal: one line a subject. */
+export function inspectionText(found: Inspection, machineBytes = totalmem()): string {
+  const lines: Array<readonly [subject: string, text: string]> = [
+    ['directory', found.directory],
+    ['model', modelText(found)],
+  ];
+  const { config, weights, memory } = found;
+  if (config) {
+    const heads = `${config.numAttentionHeads} heads over ${config.numKeyValueHeads} of keys and values, each of ${config.headDim}`;
+    lines.push([
+      'shape',
+      `${config.numHiddenLayers} layers, hidden ${config.hiddenSize}, ${heads}, vocabulary ${config.vocabSize}, context ${config.maxPositionEmbeddings}`,
+    ]);
+  }
+  if (config && config.unreadKeys.length > 0) {
+    lines.push(['unread keys', config.unreadKeys.map(({ key }) => describeValue(key)).join(', ')]);
+  }
+  if (weights) {
+    const dtypes = Object.entries(weights.dtypes).map(
+      ([dtype, { tensors, bytes }]) => `${dtype} ${tensors} (${bytesText(bytes)})`,
+    );
+    const files = `${weights.files} ${weights.files === 1 ? 'file' : 'files'}`;
+    const quantised =
+      weights.quantType === undefined ? '' : `; quantised: ${describeValue(weights.quantType)}`;
+    lines.push([
+      'weights',
+      `${weights.tensors} tensors in ${files}, ${bytesText(weights.bytes)}: ${dtypes.join(', ')}${quantised}`,
+    ]);
+    for (const [subject, names] of [
+      ['unused', weights.unused],
+      ['partly read', weights.partlyRead],
+    ] as const) {
+      const [first, ...others] = names ?? [];
+      if (first === undefined) continue;
+      lines.push([
+        subject,
+        `${describeValue(first)}${others.length > 0 ? ` and ${others.length} more` : ''}`,
+      ]);
+    }
+  }
+  if (memory) {
+    const { weightBytes, cacheBytes, positionBytes, totalBytes, tokens, dtype } = memory;
+    const parts = `weights ${bytesText(weightBytes)}, cache of ${tokens} tokens ${bytesText(cacheBytes)}, position tables ${bytesText(positionBytes)}`;
+    lines.push(['KV cache', `${bytesText(memory.kvBytesPerToken)} per token in ${memory.kvQuant ?? dtype}`]);
+    lines.push([
+      'memory',
+      `about ${bytesText(totalBytes)} in ${dtype} (${parts}); this machine has ${bytesText(machineBytes)}`,
+    ]);
+  }
+  lines.push(['tokenizer', found.tokenizer ?? 'broken']);
+  lines.push(['chat template', found.chatTemplates?.map((name) => describeValue(name)).join(', ') || 'none']);
+  for (const warning of found.warnings) lines.push(['warning', warning]);
+  if (found.problems.length === 0) lines.push(['problems', 'none']);
+  for (const { message } of found.problems) lines.push(['problem', message]);
+  return lines.map(([subject, text]) => `${subject.padEnd(14)} ${text}\n`).join('');
+}
+
+function modelText({ modelType, architectures, modelClass, nearest }: Inspection): string {
+  const names = architectures.map((name) => describeValue(name)).join(', ');
+  const type = modelType === undefined ? 'no model_type' : describeValue(modelType);
+  const runs = modelClass
+    ? `runs as ${modelClass}`
+    : `not supported${nearest ? `; the nearest that is: ${nearest}` : ''}`;
+  return `${type}${names === '' ? '' : ` (${names})`}, ${runs}`;
+}
