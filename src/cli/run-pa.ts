@@ -120,19 +120,17 @@ export function runPaHelp(): string {
   return [
     'run-pa --model_path DIR [options]',
     ...lines,
-    `Of the original, refused unless they ask for nothing (--tp 1):`,
-    wrapped(Object.keys(ORIGINAL_FLAGS)),
+    wrapped(['Refused unless they ask for nothing (--tp 1):', ...Object.keys(ORIGINAL_FLAGS)]),
     'Example:\n  run-pa --model_path DIR --input_texts "Once upon a time" --temperature 0.8 --stream\n',
   ].join('\n');
 }
 
-/** Words in lines of at most 100 characters, indented. */
-function wrapped(words: readonly string[]): string {
-  return words
+/** Words in lines of at most 110 characters, as the other commands' help has. */
+const wrapped = (words: readonly string[]): string =>
+  words
     .join(' ')
-    .replace(/(.{1,98})(?: |$)/g, '  $1\n')
+    .replace(/(.{1,110})(?: |$)/g, '$1\n')
     .trimEnd();
-}
 
 /**
  * `run-pa`'s options: the original's under their own names, and ours. Undefined: `--help` is asked for.
