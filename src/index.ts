@@ -120,7 +120,7 @@ export type { ChatMessage } from './tokenizer/chat-template.js';
 export { HfTokenizer } from './tokenizer/hf-tokenizer.js';
 export { InputBuilder, type InputBuilderOptions } from './tokenizer/input-builder.js';
 export { OutputText, Postprocessor } from './tokenizer/postprocessor.js';
-export { Checkpoint } from './weights/checkpoint.js';
+export { Checkpoint, type CheckpointOptions } from './weights/checkpoint.js';
 export { Linear, type LinearOptions } from './weights/linear.js';
 export type { LinearPart } from './weights/linear-part.js';
 export type { QuantizeMode, QuantizeOptions } from './weights/quantization.js';
