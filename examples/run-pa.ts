@@ -36,6 +36,8 @@ async function main(): Promise<void> {
     else printResult(result, (text) => process.stdout.write(text));
     if (args.profile) await saveProfile(runner, args.profile);
     if (args.perfCsv) appendPerfCsv(args.perfCsv, result, runner.limits.maxOutputLength);
+    // A prompt that failed stands beside the answers of the others; the command has failed all the same.
+    for (const { error } of result.answers) if (error) throw error;
   } finally {
     await runner.dispose();
   }

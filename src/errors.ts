@@ -239,6 +239,8 @@ const MESSAGES = {
     `the KV cache needs ${d.neededBytes} bytes, ${d.availableBytes} are available; ${d.remedy}`,
   REQUEST_ABORTED: (d: { text: string; tokens: readonly number[] }) =>
     `the request was aborted after ${d.tokens.length} tokens`,
+  REQUEST_FAILED: (d: { during: string; reason: string }) =>
+    `the request failed while ${d.during}: ${d.reason}`,
   REQUEST_NOT_FINITE: (d: { step: number }) =>
     `the model's logits are not finite at generated token ${d.step}; the checkpoint or its dtype is at fault`,
   OPTION_UNKNOWN: (d: { option: string; nearest?: string | undefined; help: string }) =>
@@ -265,10 +267,17 @@ function renderValue(value: unknown): string {
   if (typeof value === 'bigint') return `${value}n`;
   if (typeof value === 'function') return 'a function';
   try {
-    return JSON.stringify(value) ?? String(value);
+    return JSON.stringify(value, shortened) ?? String(value);
   } catch {
     return 'a value that JSON cannot say'; // a cycle, a BigInt inside, a toJSON that throws
   }
+}
+
+/** Of lists and texts only their beginning: a message about a billion numbers must not be built of them all. */
+function shortened(_key: string, value: unknown): unknown {
+  if (typeof value === 'string') return value.slice(0, 200);
+  if (Array.isArray(value)) return value.slice(0, 120);
+  return ArrayBuffer.isView(value) ? `${value.constructor.name} of ${value.byteLength} bytes` : value;
 }
 
 export type ErrorCode = keyof typeof MESSAGES;
@@ -283,6 +292,18 @@ export class AtbError<C extends ErrorCode = ErrorCode> extends Error {
     options?: ErrorOptions,
   ) {
     super(`${code}: ${(MESSAGES[code] as (d: ErrorDetail<C>) => string)(detail)}`, options);
+  }
+}
+
+/** What was thrown, as an AtbError: anything else becomes REQUEST_FAILED with the original as its `cause`. */
+export function requestError(during: string, thrown: unknown): AtbError {
+  try {
+    if (thrown instanceof AtbError) return thrown;
+    const reason = thrown instanceof Error ? String(thrown.message) : describeValue(thrown);
+    return new AtbError('REQUEST_FAILED', { during, reason }, { cause: thrown });
+  } catch {
+    // Looking at a foreign object may throw as well.
+    return new AtbError('REQUEST_FAILED', { during, reason: 'an error that cannot be read' });
   }
 }
 

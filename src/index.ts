@@ -4,7 +4,13 @@ import './native/register.js';
 export * from './common-op-builders/index.js';
 export type { DType, FloatDType, Tensor } from './dtype.js';
 export { Generation, type GenerationChunk, type GenerationResult } from './engine/generation.js';
-export { type GenerateOptions, LLMEngine, type LLMEngineOptions } from './engine/llm-engine.js';
+export {
+  type GenerateOptions,
+  LLMEngine,
+  type LLMEngineOptions,
+  type StepReport,
+  type StepRunner,
+} from './engine/llm-engine.js';
 export {
   type EngineLimits,
   type OpenEngine,
@@ -112,7 +118,8 @@ export {
   type SamplingOptions,
   type SamplingParams,
 } from './sampling/sampling-params.js';
-export { type Batch, type BatchEntry, Scheduler, type SchedulerOptions } from './scheduler/scheduler.js';
+export type { SchedulerOptions } from './scheduler/limits.js';
+export { type Batch, type BatchEntry, Scheduler } from './scheduler/scheduler.js';
 export { type FinishReason, Sequence } from './scheduler/sequence.js';
 export * from './step-inputs/index.js';
 export { type RotaryHeads, rotaryRowOrder } from './step-inputs/rotary/rotary-row-order.js';

@@ -1,4 +1,3 @@
-import { AtbError } from '../errors.js';
 import type { SampledLogprobs } from '../native/binding.js';
 import type { FinishReason } from '../scheduler/sequence.js';
 
@@ -14,40 +13,28 @@ export interface GenerationChunk {
 export interface GenerationResult extends GenerationChunk {
   readonly promptTokens: number;
   readonly finishReason: FinishReason;
+  /** The request's seed, or the one that was drawn for it: asked for with it, the same tokens come. Absent: greedy. */
+  readonly seed?: number;
   /** Milliseconds from the request to its first token. */
   readonly ttftMs: number;
 }
 
-/** Grows in place: an answer of many tokens is not copied with each of them. */
-class Collected implements GenerationChunk {
-  text = '';
-  readonly tokens: number[] = [];
-  readonly logprobs: SampledLogprobs[] = [];
-
-  add(chunk: GenerationChunk): this {
-    this.text += chunk.text;
-    this.tokens.push(...chunk.tokens);
-    this.logprobs.push(...chunk.logprobs);
-    return this;
-  }
-}
-
 /**
- * One request's answer: iterate it for chunks as they come, or await `result`. A reader that falls behind gets larger
- * chunks; one that stops iterating aborts the request. Failures and aborts (REQUEST_ABORTED, with the text so far)
- * reject both.
+ * One request's answer: iterate it for chunks as they come, or await `result`. Every iterator gives the whole answer; one
+ * that falls behind gets larger chunks. When the last of them stops before the end, the request is aborted. Failures and
+ * aborts (REQUEST_ABORTED, with the text so far) reject iterators and `result`.
  */
 export class Generation implements AsyncIterable<GenerationChunk> {
   readonly result: Promise<GenerationResult>;
   readonly #settle: { resolve(result: GenerationResult): void; reject(error: unknown): void };
-  readonly #abort: () => void;
-  readonly #all = new Collected();
-  #pending: Collected | undefined;
+  readonly #abort: (reason: unknown) => void;
+  readonly #chunks: GenerationChunk[] = [];
+  readonly #asleep = new Set<() => void>();
+  #readers = 0;
   #ended = false;
-  #wake: (() => void) | undefined;
 
-  /** `abort` is called when the reader gives up. */
-  constructor(abort: () => void) {
+  /** `abort` ends the request; it is called when the last reader gives up, too. */
+  constructor(abort: (reason: unknown) => void) {
     this.#abort = abort;
     let settle: { resolve(result: GenerationResult): void; reject(error: unknown): void } | undefined;
     this.result = new Promise((resolve, reject) => {
@@ -60,20 +47,27 @@ export class Generation implements AsyncIterable<GenerationChunk> {
 
   /** What has been generated so far. */
   get soFar(): GenerationChunk {
-    return this.#all;
+    return joined(this.#chunks, 0);
   }
 
+  /** Ends the request with REQUEST_ABORTED, whose `cause` is the reason. Of no effect on one that has ended. */
+  abort(reason?: unknown): void {
+    if (!this.#ended) this.#abort(reason);
+  }
+
+  /** The engine's: more of the answer. */
   push(chunk: GenerationChunk): void {
     if (this.#ended || (chunk.text === '' && chunk.tokens.length === 0)) return;
-    this.#all.add(chunk);
-    this.#pending = (this.#pending ?? new Collected()).add(chunk);
-    this.#wake?.();
+    this.#chunks.push(chunk);
+    this.#wake();
   }
 
+  /** The engine's: the answer is complete. */
   finish(outcome: Omit<GenerationResult, keyof GenerationChunk>): void {
-    this.#end(() => this.#settle.resolve({ ...this.#all, ...outcome }));
+    this.#end(() => this.#settle.resolve({ ...this.soFar, ...outcome }));
   }
 
+  /** The engine's: there will be no more of it. */
   fail(error: unknown): void {
     this.#end(() => this.#settle.reject(error));
   }
@@ -82,30 +76,40 @@ export class Generation implements AsyncIterable<GenerationChunk> {
     if (this.#ended) return;
     this.#ended = true;
     settle();
-    this.#wake?.();
+    this.#wake();
+  }
+
+  #wake(): void {
+    for (const wake of this.#asleep) wake();
+    this.#asleep.clear();
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<GenerationChunk, void, void> {
+    this.#readers++;
+    let read = 0;
     try {
       while (true) {
-        const chunk = this.#pending;
-        this.#pending = undefined;
-        if (chunk) yield chunk;
-        else if (this.#ended) break;
-        else
-          await new Promise<void>((resolve) => {
-            this.#wake = resolve;
-          });
+        if (read < this.#chunks.length) {
+          const chunk = joined(this.#chunks, read);
+          read = this.#chunks.length;
+          yield chunk;
+        } else if (this.#ended) break;
+        else await new Promise<void>((resolve) => this.#asleep.add(resolve));
       }
       await this.result;
     } finally {
-      if (!this.#ended) this.#abort();
+      this.#readers--;
+      if (this.#readers === 0) this.abort();
     }
   }
 }
 
-/** The error of a request that its caller ended. */
-export function abortError(generation: Generation, reason: unknown): AtbError<'REQUEST_ABORTED'> {
-  const { text, tokens } = generation.soFar;
-  return new AtbError('REQUEST_ABORTED', { text, tokens: [...tokens] }, { cause: reason });
+/** The chunks from one on, as one. */
+function joined(chunks: readonly GenerationChunk[], from: number): GenerationChunk {
+  const rest = chunks.slice(from);
+  return {
+    text: rest.map(({ text }) => text).join(''),
+    tokens: rest.flatMap(({ tokens }) => tokens),
+    logprobs: rest.flatMap(({ logprobs }) => logprobs),
+  };
 }

@@ -1,19 +1,26 @@
-import { AtbError } from '../errors.js';
+import assert from 'node:assert/strict';
+import { AtbError, requestError } from '../errors.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import { BlockManager } from '../kv-cache/block-manager.js';
-import type { SampledLogprobs } from '../native/index.js';
+import type { SampledLogprobs, StepResult } from '../native/index.js';
 import type { ModelRunner } from '../runner/model-runner.js';
+import { observer } from '../runner/observer.js';
+import { checkOptions } from '../runner/options.js';
 import {
-  checkTokenIds,
   resolveSamplingParams,
   type SamplingOptions,
   type SamplingParams,
   toSamplerOptions,
 } from '../sampling/sampling-params.js';
-import { type Batch, Scheduler, type SchedulerOptions } from '../scheduler/scheduler.js';
-import { type FinishReason, Sequence } from '../scheduler/sequence.js';
-import { type OutputText, Postprocessor } from '../tokenizer/postprocessor.js';
-import { abortError, Generation } from './generation.js';
+import { checkTokenIds } from '../sampling/token-ids.js';
+import type { SchedulerOptions } from '../scheduler/limits.js';
+import { type Batch, Scheduler } from '../scheduler/scheduler.js';
+import type { Sequence } from '../scheduler/sequence.js';
+import { Postprocessor } from '../tokenizer/postprocessor.js';
+import { AbortSignals } from './abort-signals.js';
+import type { Generation } from './generation.js';
+import { GENERATE_OPTIONS, LLM_ENGINE_OPTIONS } from './options.js';
+import { Request } from './request.js';
 
 /** One step as it was run, for figures. */
 export interface StepReport {
@@ -23,6 +30,12 @@ export interface StepReport {
   readonly durationMs: number;
 }
 
+/** What the step loop needs of a runner; `ModelRunner` is one. */
+export type StepRunner = Pick<ModelRunner, 'numBlocks' | 'blockSize' | 'addSequence' | 'removeSequence'> & {
+  readonly config: Pick<ModelRunner['config'], 'vocabSize' | 'eosTokenIds'>;
+  run(batch: Batch): Promise<Pick<StepResult, 'tokens' | 'logprobs'>>;
+};
+
 export interface LLMEngineOptions extends SchedulerOptions {
   /**
    * Makes text of tokens and says when it ends. Absent: token ids in, token ids out, which end at the end tokens of the
@@ -31,78 +44,84 @@ export interface LLMEngineOptions extends SchedulerOptions {
   readonly postprocessor?: Postprocessor;
   /** What holds where a request says nothing. */
   readonly samplingDefaults?: SamplingOptions;
+  /** Called after each step. What it throws is a warning of the process and ends the calls. */
   readonly onStep?: (step: StepReport) => void;
 }
 
 export interface GenerateOptions {
   /** Ends the request: its iterator and its result reject with REQUEST_ABORTED. */
-  readonly signal?: AbortSignal;
-}
-
-interface Request {
-  readonly sequence: Sequence;
-  readonly generation: Generation;
-  readonly output: OutputText;
-  readonly startMs: number;
-  ttftMs: number | undefined;
-  onAbort(): void;
-  removeAbortListener(): void;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
  * The step loop: requests in, tokens and text out. Requests run together, step by step; which ones share a step never
  * changes their tokens.
+ *
+ * A request fails alone: what its decoder or its signal throws ends that request; what a step throws, those that were
+ * part of it; what the scheduler throws, which would be a defect, those that were running. Others go on, and so does the
+ * loop. Every failure is an AtbError.
  */
 export class LLMEngine {
-  readonly #runner: ModelRunner;
+  readonly #runner: StepRunner;
   readonly #postprocessor: Postprocessor;
   readonly #options: LLMEngineOptions;
-  readonly #scheduler: Scheduler;
+  readonly #onStep: (step: StepReport) => void;
+  readonly #signals = new AbortSignals();
+  /** In order of arrival. */
   readonly #requests = new Map<Sequence, Request>();
-  /** What holds where a request says nothing. */
-  readonly samplingDefaults: SamplingOptions;
+  #scheduler: Scheduler;
+  /** What left the scheduler half-way through its work; it is replaced before the next step. */
+  #fault: { readonly error: unknown } | undefined;
+  /** Of schedulers before the present one. */
+  #pastPreemptions = 0;
   #lastId = 0;
   #loop: Promise<void> | undefined;
   #disposed = false;
+  /** What holds where a request says nothing. */
+  readonly samplingDefaults: SamplingOptions;
 
-  /** @throws REQUEST_INVALID when a limit makes no sense */
-  constructor(runner: ModelRunner, options: LLMEngineOptions) {
+  /** @throws REQUEST_INVALID when a limit makes no sense, OPTION_UNKNOWN */
+  constructor(runner: StepRunner, options: LLMEngineOptions) {
+    checkOptions(options, LLM_ENGINE_OPTIONS, 'LLMEngineOptions');
     this.#runner = runner;
     this.#postprocessor = options.postprocessor ?? new Postprocessor(undefined, runner.config.eosTokenIds);
     this.samplingDefaults = options.samplingDefaults ?? {};
     this.#options = options;
-    const { numBlocks, blockSize } = runner;
-    this.#scheduler = new Scheduler(options, new BlockManager({ numBlocks, blockSize }));
+    this.#onStep = observer('onStep', options.onStep);
+    this.#scheduler = this.#newScheduler();
   }
 
   /** Times that a sequence had to give its cache blocks back and was computed anew. */
   get numPreemptions(): number {
-    return this.#scheduler.numPreemptions;
+    return this.#pastPreemptions + this.#scheduler.numPreemptions;
   }
 
   /**
-   * Queues a prompt of token ids.
+   * Queues a prompt of token ids: an array or a typed array.
    * @throws REQUEST_INVALID, REQUEST_TOO_LONG before any work; ENGINE_DISPOSED
    */
   generate(
     promptTokens: ArrayLike<number>,
     sampling: SamplingOptions = {},
-    { signal }: GenerateOptions = {},
+    options: GenerateOptions = {},
   ): Generation {
     if (this.#disposed) throw new AtbError('ENGINE_DISPOSED', { object: 'the engine' });
-    const { vocabSize } = this.#runner.config;
-    const params = resolveSamplingParams(sampling, { vocabSize, defaults: this.samplingDefaults });
-    const prompt = checkTokenIds('prompt', Int32Array.from(promptTokens), vocabSize);
-    const sequence = new Sequence({ id: ++this.#lastId, promptTokens: prompt, maxTokens: params.maxTokens });
-    const request = this.#newRequest(sequence, params, signal);
+    checkOptions(options, GENERATE_OPTIONS, 'GenerateOptions');
+    const { signal } = options;
+    const params = this.#resolve(promptTokens, sampling);
+    const request = new Request({
+      id: ++this.#lastId,
+      promptTokens,
+      params,
+      postprocessor: this.#postprocessor,
+      signal,
+      abort: (aborted, reason) => this.#abort(aborted, reason),
+    });
     if (signal?.aborted) {
-      request.generation.fail(abortError(request.generation, signal.reason));
+      request.abort(signal.reason);
       return request.generation;
     }
-    this.#scheduler.add(sequence);
-    signal?.addEventListener('abort', request.onAbort, { once: true });
-    this.#runner.addSequence(sequence, toSamplerOptions(params, prompt, sequence.id));
-    this.#requests.set(sequence, request);
+    this.#start(request, params);
     // Starts after the caller's own turn, so that requests made together share their first step.
     this.#loop ??= Promise.resolve().then(() => this.#run());
     return request.generation;
@@ -116,85 +135,168 @@ export class LLMEngine {
     await this.#loop;
   }
 
-  #newRequest(sequence: Sequence, params: SamplingParams, signal: AbortSignal | undefined): Request {
-    const onAbort = () => this.#abort(request, signal?.reason);
-    const request: Request = {
-      sequence,
-      generation: new Generation(onAbort),
-      output: this.#postprocessor.start(params),
-      startMs: performance.now(),
-      ttftMs: undefined,
-      onAbort,
-      removeAbortListener: () => signal?.removeEventListener('abort', onAbort),
-    };
-    return request;
+  /** Checks everything about a request before anything is copied. */
+  #resolve(promptTokens: ArrayLike<number>, sampling: SamplingOptions): SamplingParams {
+    const { vocabSize } = this.#runner.config;
+    const params = resolveSamplingParams(sampling, { vocabSize, defaults: this.samplingDefaults });
+    const { maxTokens } = params;
+    // Nobody looks at each of a billion tokens.
+    if (ArrayBuffer.isView(promptTokens) || Array.isArray(promptTokens))
+      this.#scheduler.refuseImpossible({ promptLen: promptTokens.length, maxTokens });
+    checkTokenIds('prompt', promptTokens, vocabSize);
+    return params;
   }
 
-  #abort(request: Request, reason: unknown): void {
-    if (!this.#scheduler.abort(request.sequence)) return;
-    request.generation.push({ text: request.output.end(), tokens: [], logprobs: [] });
-    request.generation.fail(abortError(request.generation, reason));
-    this.#forget(request);
+  /** All of it or, when somebody throws, nothing. */
+  #start(request: Request, params: SamplingParams): void {
+    const { sequence, seed, signal, onAbort } = request;
+    try {
+      this.#scheduler.add(sequence);
+      this.#requests.set(sequence, request);
+      this.#runner.addSequence(sequence, toSamplerOptions(params, sequence.tokens, seed ?? 0));
+      if (signal) this.#signals.add(signal, onAbort);
+    } catch (error) {
+      if (this.#requests.has(sequence)) {
+        this.#guard(() => this.#scheduler.abort(sequence));
+        this.#forget(request);
+      }
+      throw requestError('starting', error);
+    }
   }
 
-  #forget({ sequence, removeAbortListener }: Request): void {
-    removeAbortListener();
-    this.#requests.delete(sequence);
-    this.#runner.removeSequence(sequence);
+  #newScheduler(): Scheduler {
+    const { numBlocks, blockSize } = this.#runner;
+    return new Scheduler(this.#options, new BlockManager({ numBlocks, blockSize }));
   }
 
+  /** Runs steps while there are requests. Never rejects. */
   async #run(): Promise<void> {
-    for (let batch = this.#scheduler.schedule(); batch !== undefined; batch = this.#scheduler.schedule()) {
-      const start = performance.now();
+    for (let batch = this.#nextBatch(); batch !== undefined; batch = this.#nextBatch())
+      await this.#step(batch);
+    this.#loop = undefined;
+  }
+
+  /** Undefined when no request is left, which comes to pass: each failure ends a request. */
+  #nextBatch(): Batch | undefined {
+    if (this.#fault) this.#restart(this.#fault.error);
+    while (this.#requests.size > 0) {
       try {
-        const { tokens, logprobs } = await this.#runner.run(batch);
-        this.#report(batch, performance.now() - start);
-        this.#settle(batch, tokens, logprobs);
+        const batch = this.#scheduler.schedule();
+        assert(batch !== undefined, 'there are requests, but no step for them');
+        return batch;
       } catch (error) {
-        // The step failed as a whole; sequences that were not part of it go on.
-        for (const sequence of this.#scheduler.fail(batch)) this.#fail(sequence, error);
+        const ended = this.#restart(error);
+        const [oldest] = this.#requests.keys();
+        if (ended === 0 && oldest !== undefined) {
+          this.#guard(() => this.#scheduler.abort(oldest));
+          this.#fail(oldest, requestError('planning a step', error));
+        }
       }
     }
-    this.#loop = undefined;
+    return undefined;
+  }
+
+  /** A new scheduler with every block free, for those that held none; the others fail. Returns how many failed. */
+  #restart(error: unknown): number {
+    this.#fault = undefined;
+    this.#pastPreemptions += this.#scheduler.numPreemptions;
+    this.#scheduler = this.#newScheduler();
+    const before = this.#requests.size;
+    for (const sequence of [...this.#requests.keys()]) {
+      try {
+        if (sequence.hasStarted) throw error;
+        this.#scheduler.add(sequence);
+      } catch (failure) {
+        this.#fail(sequence, requestError('planning a step', failure));
+      }
+    }
+    return before - this.#requests.size;
+  }
+
+  async #step(batch: Batch): Promise<void> {
+    const start = performance.now();
+    let result: Pick<StepResult, 'tokens' | 'logprobs'>;
+    try {
+      result = await this.#runner.run(batch);
+      assert(result.tokens.length >= batch.entries.length, 'a step without a token for each entry');
+    } catch (error) {
+      // The step failed as a whole; sequences that were not part of it go on.
+      const failure = requestError('computing a step', error);
+      this.#guard(() => {
+        for (const sequence of this.#scheduler.fail(batch)) this.#fail(sequence, failure);
+      });
+      return;
+    }
+    this.#report(batch, performance.now() - start);
+    this.#guard(() => this.#settle(batch, result.tokens, result.logprobs));
   }
 
   #report({ kind, entries }: Batch, durationMs: number): void {
     const tokens = entries.reduce((sum, { count }) => sum + count, 0);
-    this.#options.onStep?.({ kind, sequences: entries.length, tokens, durationMs });
+    this.#onStep({ kind, sequences: entries.length, tokens, durationMs });
   }
 
   #settle(batch: Batch, tokens: Int32Array, logprobs: readonly (SampledLogprobs | undefined)[]): void {
     const logprobsOf = new Map(batch.entries.map(({ sequence }, index) => [sequence, logprobs[index]]));
+    const failures = new Map<Sequence, AtbError>();
     const finished = this.#scheduler.postprocess(batch, tokens, (sequence) => {
       const request = this.#requests.get(sequence);
-      return request && this.#take(request, sequence.tokens.at(-1) as number, logprobsOf.get(sequence));
+      try {
+        return request?.take(logprobsOf.get(sequence));
+      } catch (error) {
+        failures.set(sequence, requestError('making text of tokens', error));
+        return 'error';
+      }
     });
     for (const sequence of finished) {
-      if (sequence.finishReason === 'error')
-        this.#fail(sequence, new AtbError('REQUEST_NOT_FINITE', { step: sequence.outputLen }));
-      else this.#finish(sequence);
+      const notFinite = () => new AtbError('REQUEST_NOT_FINITE', { step: sequence.outputLen });
+      if (sequence.finishReason !== 'error') this.#finish(sequence);
+      else this.#fail(sequence, failures.get(sequence) ?? notFinite());
     }
-  }
-
-  #take(request: Request, token: number, logprob: SampledLogprobs | undefined): FinishReason | undefined {
-    request.ttftMs ??= performance.now() - request.startMs;
-    const { text, finishReason } = request.output.push(token);
-    request.generation.push({ text, tokens: [token], logprobs: logprob ? [logprob] : [] });
-    return finishReason;
   }
 
   #finish(sequence: Sequence): void {
     const request = this.#requests.get(sequence);
     if (!request) return;
-    const { promptLen, finishReason = 'stop' } = sequence;
-    request.generation.finish({ promptTokens: promptLen, finishReason, ttftMs: request.ttftMs ?? 0 });
     this.#forget(request);
+    request.finish();
   }
 
-  #fail(sequence: Sequence, error: unknown): void {
+  #fail(sequence: Sequence, error: AtbError): void {
     const request = this.#requests.get(sequence);
     if (!request) return;
-    request.generation.fail(error);
     this.#forget(request);
+    request.generation.fail(error);
+  }
+
+  #abort(request: Request, reason: unknown): void {
+    if (!this.#requests.has(request.sequence)) return;
+    this.#guard(() => this.#scheduler.abort(request.sequence));
+    this.#forget(request);
+    request.abort(reason);
+  }
+
+  #forget({ sequence, signal, onAbort }: Request): void {
+    this.#requests.delete(sequence);
+    // The request has ended, whatever these say; a runner that was disposed has no samplers any more.
+    if (signal) ignoringErrors(() => this.#signals.delete(signal, onAbort));
+    ignoringErrors(() => this.#runner.removeSequence(sequence));
+  }
+
+  /** The scheduler's work: when it is left half-way, its accounts are not to be trusted. */
+  #guard(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#fault ??= { error };
+    }
+  }
+}
+
+function ignoringErrors(work: () => void): void {
+  try {
+    work();
+  } catch {
+    // What could be said about it, nobody could act on.
   }
 }

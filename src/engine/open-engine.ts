@@ -3,9 +3,11 @@ import { AtbError } from '../errors.js';
 import { kvBlockBytes } from '../runner/kv-block-bytes.js';
 import { DEFAULT_BLOCK_SIZE, ModelRunner, type RunnerOptions } from '../runner/model-runner.js';
 import { type OpenModelOptions, openModel } from '../runner/open-model.js';
+import { checkOptions } from '../runner/options.js';
 import type { TextProcessing } from '../runner/text-processing.js';
-import { mergeSampling, type SamplingOptions } from '../sampling/sampling-params.js';
+import { mergeSampling, resolveSamplingParams, type SamplingOptions } from '../sampling/sampling-params.js';
 import { LLMEngine, type LLMEngineOptions } from './llm-engine.js';
+import { OPEN_ENGINE_OPTIONS } from './options.js';
 
 /** The original's limits, with its defaults. */
 export interface OpenEngineOptions extends OpenModelOptions, Omit<RunnerOptions, 'numBlocks'> {
@@ -47,14 +49,20 @@ export interface OpenEngine {
 
 /**
  * From a directory to an engine: opens the model, sizes its cache, loads its weights.
- * @throws ROUTER_*, CONFIG_*, WEIGHT_*, TOKENIZER_*, TEMPLATE_*, NATIVE_*, REQUEST_INVALID, CACHE_TOO_SMALL
+ * @throws ROUTER_*, CONFIG_*, WEIGHT_*, TOKENIZER_*, TEMPLATE_*, NATIVE_*, REQUEST_INVALID, OPTION_UNKNOWN,
+ * CACHE_TOO_SMALL
  */
 export async function openEngine(options: OpenEngineOptions): Promise<OpenEngine> {
+  checkOptions(options, OPEN_ENGINE_OPTIONS, 'OpenEngineOptions');
   const { maxBatchSize = 1, maxInputLength = 1024, maxOutputLength = 20 } = options;
   const { blockSize = DEFAULT_BLOCK_SIZE } = options;
   const model = await openModel(options);
   const text = await model.text();
-  const maxModelLen = Math.min(maxInputLength + maxOutputLength, model.config.maxPositionEmbeddings);
+  // As early as that, a mistake in what holds for every request costs nobody the weights' loading.
+  const { sampling = {} } = options;
+  const { vocabSize, maxPositionEmbeddings } = model.config;
+  resolveSamplingParams(sampling, { vocabSize, defaults: { maxTokens: 2 ** 31 - 1 } });
+  const maxModelLen = Math.min(maxInputLength + maxOutputLength, maxPositionEmbeddings);
   const wanted = maxBatchSize * Math.ceil(maxModelLen / blockSize);
   const blockBytes = kvBlockBytes(model.model.caches(), model.cacheDType, blockSize);
   const numBlocks = cacheBlocks(options.cacheBytes, wanted, blockBytes);
@@ -67,11 +75,13 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenEngine
       maxPrefillBatchSize: options.maxPrefillBatchSize ?? maxBatchSize,
       maxPrefillTokens,
       maxModelLen,
+      maxModelLenName:
+        maxModelLen < maxPositionEmbeddings ? 'maxInputLength + maxOutputLength' : 'max_position_embeddings',
       chunkedPrefill: maxPrefillTokens < maxModelLen,
       samplingDefaults: mergeSampling(
         text.samplingDefaults,
         { temperature: 0, maxTokens: maxOutputLength },
-        options.sampling ?? {},
+        sampling,
       ),
       ...(options.onStep && { onStep: options.onStep }),
     });

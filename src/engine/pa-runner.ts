@@ -1,22 +1,22 @@
-import { refuseRequest } from '../errors.js';
+import { type AtbError, refuseRequest, requestError } from '../errors.js';
 import { DECODE } from '../graph/graph-kind.js';
 import type { SampledLogprobs } from '../native/index.js';
 import type { ModelRunner } from '../runner/model-runner.js';
+import { observer } from '../runner/observer.js';
+import { checkOptions } from '../runner/options.js';
 import type { TextProcessing } from '../runner/text-processing.js';
 import { mergeSampling, type SamplingOptions } from '../sampling/sampling-params.js';
 import type { FinishReason } from '../scheduler/sequence.js';
 import type { ChatMessage } from '../tokenizer/chat-template.js';
 import type { HfTokenizer } from '../tokenizer/hf-tokenizer.js';
 import type { ChatTemplateOptions, InputBuilder } from '../tokenizer/input-builder.js';
-import type { Generation, GenerationResult } from './generation.js';
+import type { Generation, GenerationChunk, GenerationResult } from './generation.js';
 import type { GenerateOptions, LLMEngine, StepReport } from './llm-engine.js';
 import { type EngineLimits, type OpenEngine, type OpenEngineOptions, openEngine } from './open-engine.js';
+import { INFER_OPTIONS, PA_RUNNER_OPTIONS } from './options.js';
+import { type PAInputs, type Prompt, promptsOf } from './pa-inputs.js';
 
-/** Prompts of `infer`, all of one kind. */
-export type PAInputs =
-  | { readonly kind: 'texts'; readonly prompts: readonly string[] }
-  | { readonly kind: 'tokens'; readonly prompts: readonly Int32Array[] }
-  | { readonly kind: 'dialogues'; readonly dialogues: readonly (readonly ChatMessage[])[] };
+export type { PAInputs };
 
 /** How a checkpoint is loaded and what fits at once: the original's limits, with its defaults. */
 export type PARunnerOptions = Omit<OpenEngineOptions, 'onStep'>;
@@ -26,11 +26,16 @@ export interface InferOptions {
   readonly isChatModel?: boolean;
   /** Further variables for the chat template, as `enable_thinking`. */
   readonly chatTemplateKwargs?: ChatTemplateOptions['chatTemplateKwargs'];
+  /**
+   * Called with each piece of an answer's text, never after `infer` has settled. What it throws is a warning of the
+   * process and ends the calls.
+   */
   readonly onText?: (index: number, text: string) => void;
-  /** Ends all requests; `infer` then rejects with REQUEST_ABORTED. */
-  readonly signal?: AbortSignal;
+  /** Ends all requests: answers that are not finished then fail with REQUEST_ABORTED. */
+  readonly signal?: AbortSignal | undefined;
 }
 
+/** An answer, or what there is of one that failed. */
 export interface PAAnswer {
   readonly index: number;
   /** The prompt as it was given: text, ids joined by commas, or the last message. */
@@ -39,14 +44,19 @@ export interface PAAnswer {
   readonly text?: string;
   readonly tokens: readonly number[];
   readonly promptTokens: number;
+  /** `error` and `abort` come with an `error`, and only they. */
   readonly finishReason: FinishReason;
+  /** Why it failed: REQUEST_ABORTED, REQUEST_NOT_FINITE, REQUEST_FAILED, NATIVE_ERROR, ENGINE_DISPOSED. */
+  readonly error?: AtbError;
+  /** Its own, with which a request alone gives the same tokens; absent for a greedy answer and for one that failed. */
+  readonly seed?: number;
   readonly logprobs?: readonly SampledLogprobs[];
 }
 
 export interface PAMetrics {
   readonly loadMs: number;
   readonly endToEndMs: number;
-  /** From the start of `infer` to each answer's first token. */
+  /** From the start of `infer` to the first token of each answer that did not fail. */
   readonly ttftMs: readonly number[];
   readonly prefillStepMs: readonly number[];
   readonly decodeStepMs: readonly number[];
@@ -60,11 +70,10 @@ export interface PAMetrics {
 }
 
 export interface PAResult {
+  /** One for each prompt, in their order. */
   readonly answers: readonly PAAnswer[];
   readonly metrics: PAMetrics;
 }
-
-type Prompt = { readonly shown: string; readonly tokens: Int32Array };
 
 /** The original's runner: loads a checkpoint, answers a list of prompts by continuous batching. */
 export class PARunner {
@@ -74,9 +83,10 @@ export class PARunner {
   /** Its tokenizer is absent with `loadTokenizer: false`. */
   readonly text: TextProcessing;
   readonly limits: EngineLimits;
-  readonly #steps: StepReport[];
+  /** Steps of each `infer` that runs. */
+  readonly #steps: Set<StepReport[]>;
 
-  private constructor({ runner, engine, text, limits }: OpenEngine, steps: StepReport[]) {
+  private constructor({ runner, engine, text, limits }: OpenEngine, steps: Set<StepReport[]>) {
     this.runner = runner;
     this.engine = engine;
     this.text = text;
@@ -84,10 +94,14 @@ export class PARunner {
     this.#steps = steps;
   }
 
-  /** @throws ROUTER_*, CONFIG_*, WEIGHT_*, TOKENIZER_*, NATIVE_*, REQUEST_INVALID, CACHE_TOO_SMALL */
+  /** @throws ROUTER_*, CONFIG_*, WEIGHT_*, TOKENIZER_*, NATIVE_*, REQUEST_INVALID, OPTION_UNKNOWN, CACHE_TOO_SMALL */
   static async load(options: PARunnerOptions): Promise<PARunner> {
-    const steps: StepReport[] = [];
-    return new PARunner(await openEngine({ ...options, onStep: (step) => steps.push(step) }), steps);
+    checkOptions(options, PA_RUNNER_OPTIONS, 'PARunnerOptions');
+    const steps = new Set<StepReport[]>();
+    const onStep = (step: StepReport): void => {
+      for (const list of steps) list.push(step);
+    };
+    return new PARunner(await openEngine({ ...options, onStep }), steps);
   }
 
   /** Runs prefill and decode once, so that memory is planned and touched before figures are taken. */
@@ -105,45 +119,43 @@ export class PARunner {
     await Promise.all(
       Array.from({ length: maxBatchSize }, () => this.engine.generate(prompt, options).result),
     );
-    this.#steps.length = 0;
     this.runner.profiler?.clear();
   }
 
   /**
    * Answers all prompts alike: `sampling` over what `load` was given. One prompt is answered maxBatchSize times, as the
-   * original does; prompt i draws with the seed `seed + i`. Answers end where the model's context does.
-   * @throws REQUEST_TOO_LONG, REQUEST_INVALID before any work; REQUEST_ABORTED, REQUEST_NOT_FINITE
+   * original does; prompt i draws with the seed `seed + i`. Answers end where the model's context does. Every prompt gets
+   * its answer or its error, side by side; this rejects only for what is wrong before any work.
+   * @throws REQUEST_TOO_LONG, REQUEST_INVALID, TOKENIZER_*, TEMPLATE_*, OPTION_UNKNOWN, ENGINE_DISPOSED
    */
   async infer(
     inputs: PAInputs,
     sampling: SamplingOptions = {},
     options: InferOptions = {},
   ): Promise<PAResult> {
-    const given = await this.#prompts(inputs, options);
+    checkOptions(options, INFER_OPTIONS, 'InferOptions');
+    const { isChatModel = false, chatTemplateKwargs, signal } = options;
+    const limits = { vocabSize: this.runner.config.vocabSize, maxInputLength: this.limits.maxInputLength };
+    const encode = (prompt: string | readonly ChatMessage[]) => this.encodeAsync(prompt, { chatTemplateKwargs });
+    const given = await promptsOf(inputs, isChatModel, encode, limits);
     const copies = given.length === 1 ? this.limits.maxBatchSize : 1;
     const prompts = given.flatMap((prompt) => new Array<Prompt>(copies).fill(prompt));
-    this.#steps.length = 0;
-    const start = performance.now();
-    const generations = this.#startAll(prompts, sampling, options.signal);
-    const streams = generations.map((generation, index) => this.#stream(generation, index, options));
-    const results = await Promise.all(streams);
-    const endToEndMs = performance.now() - start;
-    const answers = results.map(({ text, tokens, promptTokens, finishReason, logprobs }, index) => ({
-      index,
-      prompt: (prompts[index] as Prompt).shown,
-      ...(this.text.tokenizer && { text }),
-      tokens,
-      promptTokens,
-      finishReason,
-      ...(logprobs.length > 0 && { logprobs }),
-    }));
-    return {
-      answers,
-      metrics: this.#metrics(
-        endToEndMs,
-        results.map(({ ttftMs }) => ttftMs),
-      ),
-    };
+    const steps: StepReport[] = [];
+    this.#steps.add(steps);
+    try {
+      const start = performance.now();
+      const generations = this.#startAll(prompts, sampling, signal);
+      const onText = observer('onText', options.onText);
+      const settled = await Promise.all(
+        generations.map((generation, index) => settle(generation, (text) => onText(index, text))),
+      );
+      const endToEndMs = performance.now() - start;
+      const answers = settled.map((outcome, index) => this.#answer(index, prompts[index] as Prompt, outcome));
+      const ttftMs = settled.flatMap((outcome) => ('error' in outcome ? [] : [outcome.ttftMs]));
+      return { answers, metrics: this.#metrics(steps, endToEndMs, ttftMs) };
+    } finally {
+      this.#steps.delete(steps);
+    }
   }
 
   /**
@@ -155,14 +167,17 @@ export class PARunner {
     sampling: SamplingOptions = {},
     options: GenerateOptions = {},
   ): Generation {
-    const tokens = prompt instanceof Int32Array ? prompt : this.encode(prompt);
+    const tokens = ArrayBuffer.isView(prompt) ? prompt : this.encode(prompt);
     return this.engine.generate(tokens, sampling, options);
   }
 
   /** Ends requests, then the native engine. Idempotent. */
   async dispose(): Promise<void> {
-    await this.engine.dispose();
-    this.runner.dispose();
+    try {
+      await this.engine.dispose();
+    } finally {
+      this.runner.dispose();
+    }
   }
 
   /**
@@ -173,7 +188,7 @@ export class PARunner {
     prompt: string | readonly ChatMessage[],
     options: ChatTemplateOptions = {},
   ): Promise<Int32Array> {
-    const { tokenizer, inputBuilder } = this.#encoders();
+    const { tokenizer, inputBuilder } = this.#encoders(prompt);
     return Int32Array.from(
       typeof prompt === 'string'
         ? await tokenizer.encodeAsync(prompt)
@@ -183,43 +198,19 @@ export class PARunner {
 
   /** The same, but this thread waits; a server takes `encodeAsync`, and hands the ids to `generate`. */
   encode(prompt: string | readonly ChatMessage[], options: ChatTemplateOptions = {}): Int32Array {
-    const { tokenizer, inputBuilder } = this.#encoders();
+    const { tokenizer, inputBuilder } = this.#encoders(prompt);
     return Int32Array.from(
       typeof prompt === 'string' ? tokenizer.encode(prompt) : inputBuilder.makeContext(prompt, options),
     );
   }
 
-  #encoders(): { readonly tokenizer: HfTokenizer; readonly inputBuilder: InputBuilder } {
+  #encoders(prompt: unknown): { readonly tokenizer: HfTokenizer; readonly inputBuilder: InputBuilder } {
     const { tokenizer, inputBuilder } = this.text;
+    if (typeof prompt !== 'string' && !Array.isArray(prompt))
+      return refuseRequest('prompt', 'a text, an Int32Array of token ids, or a list of messages', prompt);
     if (!tokenizer || !inputBuilder)
       return refuseRequest('prompt', 'token ids, because the tokenizer was not loaded', 'text');
     return { tokenizer, inputBuilder };
-  }
-
-  async #prompts(
-    inputs: PAInputs,
-    { isChatModel = false, chatTemplateKwargs }: InferOptions,
-  ): Promise<Prompt[]> {
-    switch (inputs.kind) {
-      case 'tokens':
-        return inputs.prompts.map((tokens) => ({ shown: tokens.join(','), tokens }));
-      case 'dialogues':
-        return await Promise.all(
-          inputs.dialogues.map(async (dialogue) => ({
-            shown: shownContent(dialogue.at(-1)?.content),
-            tokens: await this.encodeAsync(dialogue, { chatTemplateKwargs }),
-          })),
-        );
-      case 'texts':
-        return await Promise.all(
-          inputs.prompts.map(async (prompt) => ({
-            shown: prompt,
-            tokens: await this.encodeAsync(isChatModel ? [{ role: 'user', content: prompt }] : prompt, {
-              chatTemplateKwargs,
-            }),
-          })),
-        );
-    }
   }
 
   /** Queues all prompts, or none: what cannot fit is refused before anything runs. */
@@ -228,14 +219,8 @@ export class PARunner {
     sampling: SamplingOptions,
     signal: AbortSignal | undefined,
   ): Generation[] {
-    const { maxInputLength } = this.limits;
     const { maxPositionEmbeddings } = this.runner.config;
-    for (const { tokens } of prompts) {
-      if (tokens.length > maxInputLength)
-        refuseRequest('prompt', `at most max_input_length (${maxInputLength}) tokens`, tokens.length);
-    }
     const all = mergeSampling(this.engine.samplingDefaults, sampling);
-    const stop = new AbortController();
     const started: Generation[] = [];
     try {
       for (const [index, { tokens }] of prompts.entries()) {
@@ -245,27 +230,33 @@ export class PARunner {
           maxTokens: Math.min(maxTokens, Math.max(1, maxPositionEmbeddings - tokens.length)),
           ...(seed !== undefined && { seed: seed + index }),
         };
-        started.push(
-          this.engine.generate(tokens, request, {
-            signal: signal ? AbortSignal.any([signal, stop.signal]) : stop.signal,
-          }),
-        );
+        started.push(this.engine.generate(tokens, request, { signal }));
       }
     } catch (error) {
-      stop.abort(error);
+      for (const generation of started) generation.abort(error);
       throw error;
     }
     return started;
   }
 
-  async #stream(generation: Generation, index: number, { onText }: InferOptions): Promise<GenerationResult> {
-    if (onText) for await (const { text } of generation) if (text) onText(index, text);
-    return generation.result;
+  #answer(index: number, { shown, tokens: promptTokens }: Prompt, outcome: Outcome): PAAnswer {
+    const { text, tokens, logprobs } = outcome;
+    return {
+      index,
+      prompt: shown,
+      ...(this.text.tokenizer && { text }),
+      tokens,
+      promptTokens: promptTokens.length,
+      finishReason: outcome.finishReason,
+      ...('error' in outcome && { error: outcome.error }),
+      ...('seed' in outcome && { seed: outcome.seed }),
+      ...(logprobs.length > 0 && { logprobs }),
+    };
   }
 
-  #metrics(endToEndMs: number, ttftMs: readonly number[]): PAMetrics {
-    const prefill = this.#steps.filter(({ kind }) => kind !== DECODE);
-    const decode = this.#steps.filter(({ kind }) => kind === DECODE);
+  #metrics(all: readonly StepReport[], endToEndMs: number, ttftMs: readonly number[]): PAMetrics {
+    const prefill = all.filter(({ kind }) => kind !== DECODE);
+    const decode = all.filter(({ kind }) => kind === DECODE);
     const sum = (steps: readonly StepReport[]) => steps.reduce((total, { tokens }) => total + tokens, 0);
     return {
       loadMs: this.runner.loadMs,
@@ -282,7 +273,17 @@ export class PARunner {
   }
 }
 
-/** A message's content as it is shown to people: a text, or its parts as they were given. */
-function shownContent(content: unknown): string {
-  return typeof content === 'string' ? content : content == null ? '' : JSON.stringify(content);
+/** A finished answer, or what there is of one that failed. */
+type Outcome = GenerationResult | (GenerationChunk & Required<Pick<PAAnswer, 'finishReason' | 'error'>>);
+
+/** Never rejects; `onText` has been called for all of it. */
+async function settle(generation: Generation, onText: (text: string) => void): Promise<Outcome> {
+  try {
+    for await (const { text } of generation) if (text) onText(text);
+    return await generation.result;
+  } catch (thrown) {
+    const error = requestError('generating', thrown);
+    const finishReason = error.code === 'REQUEST_ABORTED' ? 'abort' : 'error';
+    return { ...generation.soFar, finishReason, error };
+  }
 }

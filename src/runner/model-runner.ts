@@ -17,7 +17,9 @@ import type { Batch } from '../scheduler/scheduler.js';
 import type { Sequence } from '../scheduler/sequence.js';
 import type { Step } from '../step-inputs/index.js';
 import { kvBlockBytes } from './kv-block-bytes.js';
+import { observer } from './observer.js';
 import { type OpenModel, type OpenModelOptions, openModel } from './open-model.js';
+import { checkOptions, MODEL_RUNNER_OPTIONS } from './options.js';
 import { matrixSizes, Profiler } from './profiler.js';
 import { ServedInputs } from './served-inputs.js';
 import { type ForwardInputs, stepOfBatch, stepOfForward } from './steps.js';
@@ -42,7 +44,10 @@ export interface RunnerOptions {
   /** The addon's file; this package's own when absent. */
   readonly nativePath?: string;
   readonly onProgress?: (loadedBytes: number, totalBytes: number) => void;
-  /** Called when a graph needs a new memory plan, as for its first step; a warm decode needs none. */
+  /**
+   * Called when a graph needs a new memory plan, as for its first step; a warm decode needs none. What it throws is a
+   * warning of the process and ends the calls.
+   */
   readonly onPlan?: (kind: GraphKind, reason: string) => void;
 }
 
@@ -66,7 +71,7 @@ interface Loaded {
   readonly inputs: ServedInputs;
   readonly graphs: ReadonlyMap<GraphKind, GraphSpec>;
   readonly graphIds: ReadonlyMap<GraphKind, number>;
-  readonly onPlan: RunnerOptions['onPlan'];
+  readonly onPlan: (kind: GraphKind, reason: string) => void;
 }
 
 /**
@@ -100,12 +105,16 @@ export class ModelRunner {
 
   /**
    * Puts a model on an engine: one that is open, or that of a directory.
-   * @throws WEIGHT_*, NATIVE_*, OPTION_UNSUPPORTED; for a directory also what `openModel` throws
+   * @throws WEIGHT_*, NATIVE_*, OPTION_UNSUPPORTED; for a directory also what `openModel` throws, and
+   * REQUEST_INVALID, OPTION_UNKNOWN
    */
   static async load(
     ...given: [open: OpenModel, options: RunnerOptions] | [options: ModelRunnerOptions]
   ): Promise<ModelRunner> {
-    if (given.length === 1) return ModelRunner.load(await openModel(given[0]), given[0]);
+    if (given.length === 1) {
+      checkOptions(given[0], MODEL_RUNNER_OPTIONS, 'ModelRunnerOptions');
+      return ModelRunner.load(await openModel(given[0]), given[0]);
+    }
     const [{ config, dtype, cacheDType, checkpoint, model, openMs }, options] = given;
     const start = performance.now() - openMs;
     const {
@@ -153,7 +162,7 @@ export class ModelRunner {
         graphIds: new Map([...graphs].map(([kind, spec]) => [kind, engine.loadGraph(spec)])),
         loadMs: performance.now() - start,
         profiler,
-        onPlan: options.onPlan,
+        onPlan: observer('onPlan', options.onPlan),
       });
     } catch (error) {
       engine.dispose();
@@ -190,8 +199,8 @@ export class ModelRunner {
 
   removeSequence(sequence: Sequence): void {
     const sampler = this.#samplers.get(sequence);
-    if (sampler !== undefined) this.#loaded.engine.freeSampler(sampler);
     this.#samplers.delete(sequence);
+    if (sampler !== undefined) this.#loaded.engine.freeSampler(sampler);
   }
 
   /** Computes a batch. `tokens[i]` is entry i's next token where it samples, -1 elsewhere, -2 where logits are not finite. */
@@ -206,10 +215,11 @@ export class ModelRunner {
 
   /**
    * The original's `forward`: one step of a runner that schedules for itself. Returns logits [rows, vocab] in f32.
-   * @throws REQUEST_INVALID when the arrays do not fit together, NATIVE_ERROR for ids out of range
+   * @throws REQUEST_INVALID when the arrays do not fit together, or not the model and its cache
    */
   async forward(inputs: ForwardInputs): Promise<Tensor<'f32'>> {
-    const { logits } = await this.#run(stepOfForward(inputs), { logits: true });
+    const limits = { vocabSize: this.config.vocabSize, cacheTokens: this.numBlocks * this.blockSize };
+    const { logits } = await this.#run(stepOfForward(inputs, limits), { logits: true });
     return logits as Tensor<'f32'>;
   }
 
@@ -250,7 +260,7 @@ export class ModelRunner {
     const profile = this.profiler !== undefined;
     const id = this.#graphId(step.kind);
     const result = await engine.run(id, inputs.make(step), { ...options, profile });
-    if (result.planReason !== undefined) onPlan?.(step.kind, result.planReason);
+    if (result.planReason !== undefined) onPlan(step.kind, result.planReason);
     this.profiler?.add(step.kind, step.queryLens, step.seqLens, result.timings ?? []);
     return result;
   }

@@ -1,5 +1,6 @@
 import { refuseRequest } from '../errors.js';
 import { DECODE, PREFILL } from '../graph/graph-kind.js';
+import { checkTokenIds } from '../sampling/token-ids.js';
 import type { Batch } from '../scheduler/scheduler.js';
 import type { Step } from '../step-inputs/index.js';
 
@@ -53,24 +54,49 @@ export function stepOfBatch({ kind, entries }: Batch, everyToken: boolean): Step
   };
 }
 
-/** What a runner with a scheduler of its own asks for, as a step. Throws REQUEST_INVALID when its arrays do not fit together. */
-export function stepOfForward(inputs: ForwardInputs): Step {
-  const { inputIds, positionIds, isPrefill, blockTables, slots, inputLengths } = inputs;
-  const queryLens = isPrefill ? inputLengths : new Int32Array(inputLengths.length).fill(1);
-  for (const length of inputLengths) if (length < 1) refuseRequest('inputLengths', 'at least 1 each', length);
-  const total = queryLens.reduce((sum, count) => sum + count, 0);
+/** What bounds a step of `forward`. */
+export interface ForwardLimits {
+  readonly vocabSize: number;
+  /** Tokens that the whole KV cache holds. */
+  readonly cacheTokens: number;
+}
+
+/**
+ * What a runner with a scheduler of its own asks for, as a step. Lengths are compared before anything is made as long as
+ * they say.
+ * @throws REQUEST_INVALID when the arrays do not fit together, or not the limits
+ */
+export function stepOfForward(inputs: ForwardInputs, limits: ForwardLimits): Step {
+  const { inputIds, positionIds, isPrefill, blockTables, slots, inputLengths, lmHeadIndices } = inputs;
+  for (const [field, array] of Object.entries({ inputIds, positionIds, slots, inputLengths }))
+    if (!(array instanceof Int32Array)) refuseRequest(field, 'an Int32Array', array);
+  if (typeof isPrefill !== 'boolean') refuseRequest('isPrefill', 'true or false', isPrefill);
+  if (!Array.isArray(blockTables)) refuseRequest('blockTables', 'a list of block tables', blockTables);
+  const { cacheTokens, vocabSize } = limits;
+  requireEach(
+    'inputLengths',
+    inputLengths,
+    1,
+    cacheTokens,
+    `at least 1 each, and at most ${cacheTokens}, which the KV cache holds`,
+  );
+  const total = isPrefill ? inputLengths.reduce((sum, count) => sum + count, 0) : inputLengths.length;
   const what = isPrefill ? `${total} tokens of inputLengths` : `${total} sequences`;
   for (const [field, { length }] of Object.entries({ inputIds, positionIds, slots })) {
     if (length !== total) refuseRequest(field, `one entry for each of the ${what}`, length);
   }
+  checkTokenIds('inputIds', inputIds, vocabSize);
+  if (lmHeadIndices !== undefined) {
+    if (!(lmHeadIndices instanceof Int32Array) || lmHeadIndices.length > total)
+      refuseRequest('lmHeadIndices', `an Int32Array of at most ${total} tokens`, lmHeadIndices);
+    requireEach('lmHeadIndices', lmHeadIndices, 0, total - 1, `from 0 to ${total - 1}`);
+  }
+  const queryLens = isPrefill ? inputLengths : new Int32Array(total).fill(1);
   let end = -1;
   const lastTokens = queryLens.map((count) => {
     end += count;
     return end;
   });
-  for (const row of inputs.lmHeadIndices ?? []) {
-    if (row < 0 || row >= total) refuseRequest('lmHeadIndices', `from 0 to ${total - 1}`, row);
-  }
   return {
     kind: isPrefill ? PREFILL : DECODE,
     tokenIds: inputIds,
@@ -81,6 +107,11 @@ export function stepOfForward(inputs: ForwardInputs): Step {
     promptLens: inputLengths,
     blockTables,
     slots,
-    headRows: inputs.lmHeadIndices ?? lastTokens,
+    headRows: lmHeadIndices ?? lastTokens,
   };
+}
+
+function requireEach(field: string, array: Int32Array, min: number, max: number, expected: string): void {
+  const index = array.findIndex((value) => value < min || value > max);
+  if (index >= 0) refuseRequest(`${field}[${index}]`, expected, array[index]);
 }

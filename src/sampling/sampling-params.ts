@@ -1,5 +1,6 @@
 import { refuseRequest } from '../errors.js';
 import type { SamplerOptions } from '../native/binding.js';
+import { checkTokenId, checkTokenIds } from './token-ids.js';
 
 /** Bounds of what a request can make the engine compare at each token. */
 const MAX_STOPS = 64;
@@ -129,7 +130,10 @@ export function mergeSampling(...layers: readonly SamplingOptions[]): SamplingOp
  * Checks every field of a request and fills in what it leaves open: the caller's value, else the checkpoint's, else ours.
  * @throws REQUEST_INVALID with the field, also for a field that does not exist.
  */
-export function resolveSamplingParams(options: SamplingOptions, context: SamplingContext): SamplingParams {
+export function resolveSamplingParams(
+  options: SamplingOptions,
+  { vocabSize, defaults = {} }: SamplingContext,
+): SamplingParams {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     refuseRequest('sampling parameters', 'an object', options);
   }
@@ -139,7 +143,7 @@ export function resolveSamplingParams(options: SamplingOptions, context: Samplin
       refuseRequest(field, expected, (options as Record<string, unknown>)[field]);
     }
   }
-  const raw = mergeSampling(INITIAL, context.defaults ?? {}, options);
+  const raw = mergeSampling(INITIAL, defaults, options);
   const numbers = checkNumbers(NUMBERS, raw);
   const { maxTokens, minTokens } = numbers;
   if (minTokens > maxTokens) refuseRequest('minTokens', `at most maxTokens (${maxTokens})`, minTokens);
@@ -150,24 +154,21 @@ export function resolveSamplingParams(options: SamplingOptions, context: Samplin
   return {
     ...numbers,
     // −1 is another spelling of "all", and more than all are all.
-    topK: Math.min(Math.max(numbers.topK, 0), context.vocabSize),
-    logitBias: checkLogitBias(raw.logitBias, context.vocabSize),
+    topK: Math.min(Math.max(numbers.topK, 0), vocabSize),
+    logitBias: checkLogitBias(raw.logitBias, vocabSize),
     seed: raw.seed === undefined ? undefined : checkNumber('seed', raw.seed, SEED),
     logprobs: raw.logprobs === undefined ? undefined : checkNumber('logprobs', raw.logprobs, LOGPROBS),
     stop: checkStops(raw.stop),
-    stopTokenIds: checkTokenIds('stopTokenIds', raw.stopTokenIds, context.vocabSize),
+    stopTokenIds: Array.from(checkTokenIds('stopTokenIds', raw.stopTokenIds, vocabSize, vocabSize)),
     ignoreEos: boolean('ignoreEos'),
     includeStopStrInOutput: boolean('includeStopStrInOutput'),
     skipSpecialTokens: boolean('skipSpecialTokens'),
   };
 }
 
-/** Token ids of any field of a request, all checked the same way. @throws REQUEST_INVALID naming the bad one's place. */
-export function checkTokenIds(field: string, ids: unknown, vocabSize: number): readonly number[] {
-  const isList = Array.isArray(ids) || ids instanceof Int32Array;
-  if (!isList) refuseRequest(field, 'a list of token ids', ids);
-  for (const [index, id] of ids.entries()) checkTokenId(`${field}[${index}]`, id, vocabSize);
-  return Array.from(ids);
+/** Whether the request draws tokens at random, and hence has a use for a seed. */
+export function isSampled({ temperature }: SamplingParams): boolean {
+  return temperature >= MIN_TEMPERATURE;
 }
 
 /** What the native sampler needs; `fallbackSeed` stands in when the request names no seed. */
@@ -178,7 +179,7 @@ export function toSamplerOptions(
 ): SamplerOptions {
   return {
     ...pick(params, Object.keys(DISTRIBUTION) as DistributionField[]),
-    temperature: params.temperature < MIN_TEMPERATURE ? 0 : params.temperature,
+    temperature: isSampled(params) ? params.temperature : 0,
     logitBias: [...params.logitBias],
     seed: params.seed ?? fallbackSeed,
     topLogprobs: params.logprobs ?? -1,
@@ -217,10 +218,6 @@ function isWithin(value: unknown, { min, max, isInteger }: Range): value is numb
 
 function describeRange({ min, max, isInteger }: Range): string {
   return `${isInteger ? 'an integer' : 'a number'} in [${min}, ${max}]`;
-}
-
-function checkTokenId(field: string, id: unknown, vocabSize: number): number {
-  return checkNumber(field, id, { min: 0, max: vocabSize - 1, isInteger: true });
 }
 
 function checkLogitBias(value: unknown, vocabSize: number): ReadonlyMap<number, number> {

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
-import { AtbError, refuseRequest } from '../errors.js';
 import { DECODE, type GraphKind, PREFILL, SPLITFUSE } from '../graph/graph-kind.js';
 import type { BlockManager } from '../kv-cache/block-manager.js';
+import {
+  type FilledOptions,
+  fillOptions,
+  type RequestLengths,
+  refuseImpossible,
+  type SchedulerOptions,
+} from './limits.js';
 import type { FinishReason, Sequence } from './sequence.js';
 
 /** Tokens `[start, start + count)` of a sequence. */
@@ -20,19 +26,6 @@ export interface Batch {
   readonly entries: readonly BatchEntry[];
 }
 
-export interface SchedulerOptions {
-  /** Sequences that run at the same time. */
-  readonly maxBatchSize: number;
-  /** Sequences whose prompts share a step; `maxBatchSize` when absent. */
-  readonly maxPrefillBatchSize?: number;
-  /** Tokens of a step that computes prompts, those that decode beside them included. */
-  readonly maxPrefillTokens: number;
-  /** Prompt and new tokens of one sequence. */
-  readonly maxModelLen: number;
-  /** Cut prompts to fill steps exactly, and let running sequences decode in the same steps. */
-  readonly chunkedPrefill: boolean;
-}
-
 /**
  * Continuous batching, step by step: `schedule` says what to compute, `postprocess` takes the tokens. Pure: no clock,
  * no I/O, no native code, so the same calls give the same steps.
@@ -43,7 +36,7 @@ export interface SchedulerOptions {
  */
 export class Scheduler {
   readonly #blocks: BlockManager;
-  readonly #options: Required<SchedulerOptions>;
+  readonly #options: FilledOptions;
   /** In order of arrival, as are all three together: running, preempted (from its end), waiting. */
   #running: Sequence[] = [];
   readonly #preempted: Sequence[] = [];
@@ -55,23 +48,8 @@ export class Scheduler {
 
   /** @throws REQUEST_INVALID when a limit makes no sense. */
   constructor(options: SchedulerOptions, blocks: BlockManager) {
-    this.#options = { maxPrefillBatchSize: options.maxBatchSize, ...options };
+    this.#options = fillOptions(options);
     this.#blocks = blocks;
-    const { maxBatchSize, maxPrefillBatchSize, maxPrefillTokens, maxModelLen, chunkedPrefill } =
-      this.#options;
-    for (const [field, found] of Object.entries({
-      maxBatchSize,
-      maxPrefillBatchSize,
-      maxPrefillTokens,
-      maxModelLen,
-    })) {
-      if (!Number.isSafeInteger(found) || found < 1) refuseRequest(field, 'an integer of at least 1', found);
-    }
-    // Otherwise those that decode could use up every step and a prompt begun would never end.
-    if (chunkedPrefill && maxPrefillTokens < maxBatchSize) {
-      const expected = `at least maxBatchSize (${maxBatchSize}) with chunked prefill`;
-      refuseRequest('maxPrefillTokens', expected, maxPrefillTokens);
-    }
   }
 
   get hasWork(): boolean {
@@ -94,6 +72,14 @@ export class Scheduler {
   }
 
   /**
+   * Refuses what `add` would refuse, before anybody copies the prompt.
+   * @throws REQUEST_INVALID for an empty prompt or no new tokens, REQUEST_TOO_LONG for one that could never end
+   */
+  refuseImpossible(lengths: RequestLengths): void {
+    refuseImpossible(lengths, this.#options, this.#blocks.numBlocks * this.#blocks.blockSize);
+  }
+
+  /**
    * Queues a new sequence.
    * @throws REQUEST_INVALID for an empty prompt or no new tokens, REQUEST_TOO_LONG for one that could never end.
    */
@@ -102,7 +88,7 @@ export class Scheduler {
       sequence.status === 'waiting' && !this.#waiting.has(sequence),
       `sequence ${sequence.id} was added before`,
     );
-    this.#refuseImpossible(sequence);
+    this.refuseImpossible(sequence);
     this.#waiting.add(sequence);
   }
 
@@ -178,12 +164,13 @@ export class Scheduler {
     for (const [index, entry] of batch.entries.entries()) {
       const { sequence } = entry;
       sequence.scheduledLen = 0;
-      if (sequence.status === 'finished') {
+      if (isFinished(sequence)) {
         this.#blocks.release(sequence.blockTable);
         continue;
       }
       const reason = outcome(entry, index);
-      if (reason === undefined) continue;
+      // Whoever looked at the new token may have aborted the sequence.
+      if (reason === undefined || isFinished(sequence)) continue;
       this.#finish(sequence, reason);
       finished.push(sequence);
     }
@@ -259,22 +246,11 @@ export class Scheduler {
     sequence.finishReason = reason;
     if (sequence.scheduledLen === 0) this.#blocks.release(sequence.blockTable);
   }
+}
 
-  #refuseImpossible(sequence: Sequence): void {
-    const { promptLen, maxTokens, maxCachedLen } = sequence;
-    const { maxModelLen, maxPrefillTokens, chunkedPrefill } = this.#options;
-    if (promptLen === 0) refuseRequest('prompt', 'at least one token', []);
-    if (!Number.isSafeInteger(maxTokens) || maxTokens < 1)
-      refuseRequest('maxTokens', 'an integer of at least 1', maxTokens);
-    const refuse = (neededLen: number, limit: number, what: string): void => {
-      if (neededLen > limit)
-        throw new AtbError('REQUEST_TOO_LONG', { promptLen, maxTokens, neededLen, limit, what });
-    };
-    refuse(promptLen + maxTokens, maxModelLen, 'the model length');
-    refuse(maxCachedLen, this.#blocks.numBlocks * this.#blocks.blockSize, 'the KV cache');
-    if (!chunkedPrefill)
-      refuse(promptLen, maxPrefillTokens, 'a prefill step (maxPrefillTokens, without chunked prefill)');
-  }
+/** Asked anew after foreign code ran, which the type checker does not know of. */
+function isFinished({ status }: Sequence): boolean {
+  return status === 'finished';
 }
 
 /** Of a sequence that runs: everything but the newest token is in the cache. */

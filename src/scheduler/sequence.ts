@@ -41,6 +41,11 @@ export class Sequence {
     this.maxTokens = maxTokens;
   }
 
+  /** Whether it holds blocks, or did and came to its end. */
+  get hasStarted(): boolean {
+    return this.status !== 'waiting' || this.blockTable.blocks.length > 0;
+  }
+
   get outputLen(): number {
     return this.tokens.length - this.promptLen;
   }

@@ -3,11 +3,11 @@ import fc from 'fast-check';
 import { AtbError } from '../../src/errors.js';
 import { parseGenerationConfig } from '../../src/sampling/generation-config.js';
 import {
-  checkTokenIds,
   resolveSamplingParams,
   type SamplingOptions,
   toSamplerOptions,
 } from '../../src/sampling/sampling-params.js';
+import { checkTokenIds } from '../../src/sampling/token-ids.js';
 
 const VOCAB = 1000;
 
@@ -155,7 +155,7 @@ describe('sampling parameters', () => {
   });
 
   it('check prompt ids like every other token id', () => {
-    expect(checkTokenIds('prompt', Int32Array.of(0, 999), VOCAB)).to.deep.equal([0, 999]);
+    expect(Array.from(checkTokenIds('prompt', Int32Array.of(0, 999), VOCAB))).to.deep.equal([0, 999]);
     expect(refusedField(() => checkTokenIds('prompt', [1, VOCAB], VOCAB))).to.equal('prompt[1]');
     expect(refusedField(() => checkTokenIds('prompt', 'abc', VOCAB))).to.equal('prompt');
   });

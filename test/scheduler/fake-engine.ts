@@ -16,7 +16,7 @@ export function nextToken(tokens: readonly number[]): number {
 export class FakeEngine {
   readonly #slots: Array<{ sequence: Sequence; position: number; token: number } | undefined>;
 
-  constructor(readonly blocks: BlockManager) {
+  constructor(readonly blocks: Pick<BlockManager, 'numBlocks' | 'blockSize'>) {
     this.#slots = new Array(blocks.numBlocks * blocks.blockSize);
   }
 

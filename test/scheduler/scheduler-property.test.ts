@@ -2,7 +2,8 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { DECODE, PREFILL } from '../../src/graph/graph-kind.js';
 import { BlockManager } from '../../src/kv-cache/block-manager.js';
-import { type Batch, Scheduler, type SchedulerOptions } from '../../src/scheduler/scheduler.js';
+import type { SchedulerOptions } from '../../src/scheduler/limits.js';
+import { type Batch, Scheduler } from '../../src/scheduler/scheduler.js';
 import { Sequence } from '../../src/scheduler/sequence.js';
 import { FakeEngine, tokensAlone } from './fake-engine.js';
 

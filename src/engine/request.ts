@@ -1,0 +1,75 @@
+import { randomInt } from 'node:crypto';
+import { AtbError, requestError } from '../errors.js';
+import type { SampledLogprobs } from '../native/index.js';
+import { isSampled, type SamplingParams } from '../sampling/sampling-params.js';
+import { type FinishReason, Sequence } from '../scheduler/sequence.js';
+import type { OutputText, Postprocessor } from '../tokenizer/postprocessor.js';
+import { Generation } from './generation.js';
+
+/** Seeds that are drawn for requests without one are below this. */
+const SEEDS = 2 ** 47;
+
+export interface RequestOptions {
+  readonly id: number;
+  readonly promptTokens: ArrayLike<number>;
+  readonly params: SamplingParams;
+  readonly postprocessor: Postprocessor;
+  readonly signal: AbortSignal | undefined;
+  /** Ends this request. */
+  readonly abort: (request: Request, reason: unknown) => void;
+}
+
+/** A request while it is alive: what it computes, what it has answered, and who may end it. */
+export class Request {
+  readonly sequence: Sequence;
+  readonly generation: Generation;
+  /** Of its random draws; undefined: it is greedy. */
+  readonly seed: number | undefined;
+  readonly signal: AbortSignal | undefined;
+  readonly onAbort: (reason: unknown) => void;
+  readonly #output: OutputText;
+  readonly #startMs = performance.now();
+  #ttftMs: number | undefined;
+
+  /** @throws REQUEST_FAILED when the postprocessor throws */
+  constructor({ id, promptTokens, params, postprocessor, signal, abort }: RequestOptions) {
+    this.sequence = new Sequence({ id, promptTokens, maxTokens: params.maxTokens });
+    this.onAbort = (reason) => abort(this, reason);
+    this.generation = new Generation(this.onAbort);
+    // Who asks for random tokens without a seed wants others each time, and to be told how to get these again.
+    this.seed = params.seed ?? (isSampled(params) ? randomInt(SEEDS) : undefined);
+    this.signal = signal;
+    try {
+      this.#output = postprocessor.start(params);
+    } catch (error) {
+      throw requestError('starting its text', error);
+    }
+  }
+
+  /** Takes the newest token of the sequence. @throws whatever the postprocessor throws */
+  take(logprob: SampledLogprobs | undefined): FinishReason | undefined {
+    this.#ttftMs ??= performance.now() - this.#startMs;
+    const token = this.sequence.tokens.at(-1) as number;
+    const { text, finishReason } = this.#output.push(token);
+    this.generation.push({ text, tokens: [token], logprobs: logprob ? [logprob] : [] });
+    return finishReason;
+  }
+
+  /** The sequence came to its end. */
+  finish(): void {
+    const { promptLen: promptTokens, finishReason = 'stop' } = this.sequence;
+    const seed = this.seed === undefined ? {} : { seed: this.seed };
+    this.generation.finish({ promptTokens, finishReason, ttftMs: this.#ttftMs ?? 0, ...seed });
+  }
+
+  /** Somebody ended it: what was held back of its text comes first. */
+  abort(reason: unknown): void {
+    try {
+      this.generation.push({ text: this.#output.end(), tokens: [], logprobs: [] });
+    } catch {
+      // Then its text is what it was.
+    }
+    const { text, tokens } = this.generation.soFar;
+    this.generation.fail(new AtbError('REQUEST_ABORTED', { text, tokens }, { cause: reason }));
+  }
+}

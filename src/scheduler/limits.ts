@@ -1,0 +1,65 @@
+import { AtbError, refuseRequest } from '../errors.js';
+
+export interface SchedulerOptions {
+  /** Sequences that run at the same time. */
+  readonly maxBatchSize: number;
+  /** Sequences whose prompts share a step; `maxBatchSize` when absent. */
+  readonly maxPrefillBatchSize?: number;
+  /** Tokens of a step that computes prompts, those that decode beside them included. */
+  readonly maxPrefillTokens: number;
+  /** Prompt and new tokens of one sequence. */
+  readonly maxModelLen: number;
+  /** What sets `maxModelLen`, for messages: "maxInputLength + maxOutputLength"; its own name when absent. */
+  readonly maxModelLenName?: string;
+  /** Cut prompts to fill steps exactly, and let running sequences decode in the same steps. */
+  readonly chunkedPrefill: boolean;
+}
+
+export type FilledOptions = Required<SchedulerOptions>;
+
+/** Options with their defaults. @throws REQUEST_INVALID when a limit makes no sense. */
+export function fillOptions(options: SchedulerOptions): FilledOptions {
+  const filled = {
+    ...options,
+    maxPrefillBatchSize: options.maxPrefillBatchSize ?? options.maxBatchSize,
+    maxModelLenName: options.maxModelLenName ?? 'maxModelLen',
+  };
+  const { maxBatchSize, maxPrefillBatchSize, maxPrefillTokens, maxModelLen, chunkedPrefill } = filled;
+  const counts = { maxBatchSize, maxPrefillBatchSize, maxPrefillTokens, maxModelLen };
+  for (const [field, found] of Object.entries(counts))
+    if (!Number.isSafeInteger(found) || found < 1) refuseRequest(field, 'an integer of at least 1', found);
+  if (typeof chunkedPrefill !== 'boolean') refuseRequest('chunkedPrefill', 'true or false', chunkedPrefill);
+  // Otherwise those that decode could use up every step and a prompt begun would never end.
+  if (chunkedPrefill && maxPrefillTokens < maxBatchSize) {
+    const expected = `at least maxBatchSize (${maxBatchSize}) with chunked prefill`;
+    refuseRequest('maxPrefillTokens', expected, maxPrefillTokens);
+  }
+  return filled;
+}
+
+/** What a request needs room for; a `Sequence` is one. */
+export interface RequestLengths {
+  readonly promptLen: number;
+  /** New tokens at most. */
+  readonly maxTokens: number;
+}
+
+/** @throws REQUEST_INVALID for an empty prompt or no new tokens, REQUEST_TOO_LONG for a request that could never end */
+export function refuseImpossible(
+  { promptLen, maxTokens }: RequestLengths,
+  { maxModelLen, maxModelLenName, maxPrefillTokens, chunkedPrefill }: FilledOptions,
+  cacheTokens: number,
+): void {
+  if (promptLen === 0) refuseRequest('prompt', 'at least one token', []);
+  if (!Number.isSafeInteger(maxTokens) || maxTokens < 1)
+    refuseRequest('maxTokens', 'an integer of at least 1', maxTokens);
+  const refuse = (neededLen: number, limit: number, what: string): void => {
+    if (neededLen > limit)
+      throw new AtbError('REQUEST_TOO_LONG', { promptLen, maxTokens, neededLen, limit, what });
+  };
+  refuse(promptLen + maxTokens, maxModelLen, `the model length (${maxModelLenName})`);
+  // The last new token's keys and values are never needed.
+  refuse(promptLen + maxTokens - 1, cacheTokens, 'the KV cache');
+  if (!chunkedPrefill)
+    refuse(promptLen, maxPrefillTokens, 'a prefill step (maxPrefillTokens, without chunked prefill)');
+}
