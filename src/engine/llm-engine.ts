@@ -227,13 +227,10 @@ export class LLMEngine {
       });
       return;
     }
-    this.#report(batch, performance.now() - start);
-    this.#guard(() => this.#settle(batch, result.tokens, result.logprobs));
-  }
-
-  #report({ kind, entries }: Batch, durationMs: number): void {
+    const { kind, entries } = batch;
     const tokens = entries.reduce((sum, { count }) => sum + count, 0);
-    this.#onStep({ kind, sequences: entries.length, tokens, durationMs });
+    this.#onStep({ kind, sequences: entries.length, tokens, durationMs: performance.now() - start });
+    this.#guard(() => this.#settle(batch, result.tokens, result.logprobs));
   }
 
   #settle(batch: Batch, tokens: Int32Array, logprobs: readonly (SampledLogprobs | undefined)[]): void {

@@ -2,6 +2,7 @@ import { AtbError, refuseRequest } from '../errors.js';
 import { PREFILL, SPLITFUSE } from '../graph/graph-kind.js';
 import { BlockManager } from '../kv-cache/block-manager.js';
 import type { ModelRunner } from '../runner/model-runner.js';
+import { checkTokenIds } from '../sampling/token-ids.js';
 import { Sequence } from '../scheduler/sequence.js';
 
 export interface PerplexityOptions {
@@ -26,7 +27,8 @@ export interface Perplexity {
  * Perplexity by windows that do not overlap: the text is cut into windows of `contextLen` tokens, the last one shorter;
  * each is computed on its own, and every token but its window's first is scored given those before it in the window.
  * Log-softmax in double precision, over logits as the engine returns them.
- * Throws REQUEST_INVALID for too few tokens or a window that the runner's cache cannot hold, REQUEST_NOT_FINITE.
+ * Throws REQUEST_INVALID for too few tokens, for what are none, or for a window that the runner's cache cannot hold;
+ * REQUEST_NOT_FINITE.
  */
 export async function perplexity(
   runner: ModelRunner,
@@ -37,6 +39,7 @@ export async function perplexity(
   const limit = Math.min(numBlocks * blockSize, config.maxPositionEmbeddings);
   if (!Number.isSafeInteger(contextLen) || contextLen < 2 || contextLen > limit)
     refuseRequest('context', `an integer from 2 to ${limit}`, contextLen);
+  checkTokenIds('text', tokens, config.vocabSize);
   const blocks = new BlockManager({ numBlocks, blockSize });
   const chunk = Math.max(1, Math.floor(maxLogits / config.vocabSize));
   let [nll, scoredTokens, windows] = [0, 0, 0];

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { DECODE, DECODER_KINDS, type GraphKind, PREFILL, SPLITFUSE } from '../../src/graph/graph-kind.js';
 import { distinctGraphs, type GraphSpec, type NodeSpec } from '../../src/graph/graph-spec.js';
 import { applyPass, applyPasses, PASSES } from '../../src/graph/passes/index.js';
+import { normLinear } from '../../src/graph/passes/norm-linear.js';
 import { validateGraph } from '../../src/graph/validate.js';
 import { FAMILIES, type Family, familyModel, flat } from '../models/family-models.js';
 
@@ -177,6 +178,25 @@ describe('the passes that add to products', () => {
     const layer = layerOf(await run('llama', DECODE, []));
     const watched = { ...layer, outputs: [...layer.outputs, 'input_layernorm_out'] };
     expect(named(applyPasses(watched, ['norm-linear']), 'qkv')?.op).to.deep.equal(named(layer, 'qkv')?.op);
+  });
+
+  it('leave norms alone that are not as LLaMA has them: gamma + 1, quantised, or sums as well', async () => {
+    const layer = layerOf(await run('llama', DECODE, []));
+    const norm = { epsilon: 1e-6 };
+    const others = [
+      { layerType: 'RMS_NORM_NORM', normParam: { ...norm, modelType: 'GEMMA_MODEL' } },
+      { layerType: 'RMS_NORM_NORM', normParam: { ...norm, quantType: 'QUANT_INT8' } },
+      { layerType: 'RMS_NORM_PRENORM', preNormParam: norm },
+    ];
+    for (const param of others) {
+      const changed = {
+        ...layer,
+        nodes: layer.nodes.map((node) =>
+          typeOf(node) === 'RmsNorm' ? { ...node, op: { type: 'RmsNorm', param } } : node,
+        ),
+      } as GraphSpec;
+      expect(applyPass(changed, normLinear), JSON.stringify(param)).to.equal(changed);
+    }
   });
 
   it('add SwiGLU behind gate and up', async () => {
