@@ -258,6 +258,20 @@ describe('Scheduler', () => {
     for (const { finishReason } of [old, young, waiting]) expect(finishReason).to.equal('abort');
   });
 
+  it('takes a sequence as ended that was aborted while somebody looked at its new token', () => {
+    const bench = new Bench();
+    const [aborted, other] = [bench.add(3, 5), bench.add(3, 1)];
+    const batch = bench.scheduler.schedule() as Batch;
+    const finished = bench.scheduler.postprocess(batch, bench.engine.run(batch), (sequence) => {
+      if (sequence === aborted) bench.scheduler.abort(sequence);
+      return 'stop';
+    });
+    expect(finished).to.deep.equal([other]);
+    expect([aborted.finishReason, other.finishReason]).to.deep.equal(['abort', 'stop']);
+    expect(bench.blocks.usedBlocks).to.equal(0);
+    expect(bench.scheduler.hasWork).to.equal(false);
+  });
+
   it('keeps the blocks of an aborted sequence until the step that writes them is over', () => {
     const bench = new Bench();
     const sequence = bench.add(3, 4);
