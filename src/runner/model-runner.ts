@@ -22,7 +22,7 @@ import { type OpenModel, type OpenModelOptions, openModel } from './open-model.j
 import { checkOptions, MODEL_RUNNER_OPTIONS } from './options.js';
 import { matrixSizes, Profiler } from './profiler.js';
 import { ServedInputs } from './served-inputs.js';
-import { type ForwardInputs, stepOfBatch, stepOfForward } from './steps.js';
+import { type ForwardInputs, type ForwardLimits, stepOfBatch, stepOfForward } from './steps.js';
 import { loadWeights, weightStorage, withStandIns } from './weight-storage.js';
 
 /** Tokens of a KV block when nobody says. */
@@ -218,8 +218,7 @@ export class ModelRunner {
    * @throws REQUEST_INVALID when the arrays do not fit together, or not the model and its cache
    */
   async forward(inputs: ForwardInputs): Promise<Tensor<'f32'>> {
-    const limits = { vocabSize: this.config.vocabSize, cacheTokens: this.numBlocks * this.blockSize };
-    const { logits } = await this.#run(stepOfForward(inputs, limits), { logits: true });
+    const { logits } = await this.#run(stepOfForward(inputs, this.#forwardLimits), { logits: true });
     return logits as Tensor<'f32'>;
   }
 
@@ -237,15 +236,18 @@ export class ModelRunner {
     if (spec === undefined) return { tensors: {}, logits: undefined };
     const blocks = Array.from({ length: Math.ceil(tokenIds.length / this.blockSize) }, (_, block) => block);
     const positionIds = Int32Array.from(tokenIds.keys());
-    const step = stepOfForward({
-      inputIds: tokenIds,
-      positionIds,
-      isPrefill: true,
-      blockTables: [blocks],
-      slots: positionIds,
-      inputLengths: Int32Array.of(tokenIds.length),
-      lmHeadIndices: positionIds,
-    });
+    const step = stepOfForward(
+      {
+        inputIds: tokenIds,
+        positionIds,
+        isPrefill: true,
+        blockTables: [blocks],
+        slots: positionIds,
+        inputLengths: Int32Array.of(tokenIds.length),
+        lmHeadIndices: positionIds,
+      },
+      this.#forwardLimits,
+    );
     const { outputs, intermediates } = await engine.forward(spec, inputs.make(step), paths);
     return { tensors: intermediates, logits: outputs[spec.outputs[0] ?? ''] };
   }
@@ -253,6 +255,10 @@ export class ModelRunner {
   /** Waits for nothing: pending steps settle first, later calls throw ENGINE_DISPOSED. */
   dispose(): void {
     this.#loaded.engine.dispose();
+  }
+
+  get #forwardLimits(): ForwardLimits {
+    return { vocabSize: this.config.vocabSize, cacheTokens: this.numBlocks * this.blockSize };
   }
 
   async #run(step: Step, options: { samplers?: Int32Array; logits: boolean }): Promise<StepResult> {

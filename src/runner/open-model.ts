@@ -7,6 +7,7 @@ import type { CausalLM, Router } from '../router/index.js';
 import { Checkpoint } from '../weights/checkpoint.js';
 import { type QuantizationPlan, type QuantizeOptions, quantizationPlan } from '../weights/quantization.js';
 import type { LinkOptions } from '../weights/regular-file.js';
+import { observer } from './observer.js';
 import { loadTextProcessing, type TextProcessing, type TextProcessingOptions } from './text-processing.js';
 import { settleTiedHead } from './tied-head.js';
 import { refuseUnread, unreadWeights } from './unread-weights.js';
@@ -26,7 +27,10 @@ export interface OpenModelOptions extends PlanOptions, TextProcessingOptions, Li
   readonly modelDirs?: readonly string[];
   /** Load a checkpoint although the model leaves out tensors that belong to what it reads. */
   readonly allowUnread?: boolean;
-  /** Called with each thing that is odd about the checkpoint but does not keep it from running. */
+  /**
+   * Called with each thing that is odd about the checkpoint but does not keep it from running. What it throws is a warning
+   * of the process and ends the calls.
+   */
   readonly onWarning?: (text: string) => void;
 }
 
@@ -80,8 +84,9 @@ export interface OpenModel extends ModelPlan {
  * class that its family has for it. The result holds no file open and nothing native; hand it on.
  * @throws ROUTER_*, CONFIG_*, WEIGHT_*, REQUEST_INVALID
  */
-export async function openModel(options: OpenModelOptions): Promise<OpenModel> {
+export async function openModel(given: OpenModelOptions): Promise<OpenModel> {
   const start = performance.now();
+  const options = { ...given, onWarning: observer('onWarning', given.onWarning) };
   const router = await getModel(options.modelPath, options);
   // What is wrong with the options is said before any weights are looked at.
   planModel(router, options);

@@ -62,6 +62,8 @@ export function checkOptions<T>(given: unknown, checks: OptionChecks<T>, type: s
 export const OPEN_MODEL_OPTIONS: OptionChecks<OpenModelOptions> = {
   modelPath: { required: true, expected: is('the directory of a checkpoint', (path) => isPath(path)) },
   modelDirs: CHECKS.texts,
+  allowUnread: CHECKS.flag,
+  onWarning: CHECKS.callback,
   dtype: oneOf('bf16', 'f16', 'f32'),
   maxPositionEmbeddings: CHECKS.elsewhere,
   quantize: CHECKS.elsewhere,
