@@ -5,7 +5,7 @@ import type { ModelRunner } from '../runner/model-runner.js';
 import { observer } from '../runner/observer.js';
 import { checkOptions } from '../runner/options.js';
 import type { TextProcessing } from '../runner/text-processing.js';
-import { mergeSampling, type SamplingOptions } from '../sampling/sampling-params.js';
+import { mergeSampling, resolveSamplingParams, type SamplingOptions } from '../sampling/sampling-params.js';
 import type { FinishReason } from '../scheduler/sequence.js';
 import type { ChatMessage } from '../tokenizer/chat-template.js';
 import type { HfTokenizer } from '../tokenizer/hf-tokenizer.js';
@@ -219,8 +219,11 @@ export class PARunner {
     sampling: SamplingOptions,
     signal: AbortSignal | undefined,
   ): Generation[] {
-    const { maxPositionEmbeddings } = this.runner.config;
-    const all = mergeSampling(this.engine.samplingDefaults, sampling);
+    const { vocabSize, maxPositionEmbeddings } = this.runner.config;
+    const defaults = this.engine.samplingDefaults;
+    // Of its own, because what follows calculates with numbers.
+    resolveSamplingParams(sampling, { vocabSize, defaults });
+    const all = mergeSampling(defaults, sampling);
     const started: Generation[] = [];
     try {
       for (const [index, { tokens }] of prompts.entries()) {

@@ -136,6 +136,27 @@ describe('what callers give', function () {
     await refusal('REQUEST_INVALID', () => runner.generate({ length: 1e9 } as unknown as string));
   });
 
+  it('as sampling parameters is refused by its name, by infer as by generate', async () => {
+    const cases: readonly (readonly [sampling: unknown, field: string])[] = [
+      [null, 'sampling parameters'],
+      [5, 'sampling parameters'],
+      ['x', 'sampling parameters'],
+      [{ seed: 1n }, 'seed'],
+      [{ seed: '5' }, 'seed'],
+      [{ maxTokens: Symbol('5') }, 'maxTokens'],
+      [{ maxTokens: Number.NaN }, 'maxTokens'],
+      [{ maxOutputLength: 5 }, 'maxOutputLength'],
+    ];
+    for (const [sampling, field] of cases) {
+      const inputs: PAInputs = { kind: 'tokens', prompts: [Int32Array.of(1)] };
+      for (const action of [
+        () => runner.infer(inputs, sampling as object),
+        () => runner.generate(Int32Array.of(1), sampling as object),
+      ])
+        expect(await refusal('REQUEST_INVALID', action)).to.include({ field });
+    }
+  });
+
   it('as options of a request is refused by its name', async () => {
     const generate = (options: unknown) => runner.engine.generate([1], {}, options as object);
     for (const signal of [5, 'abort', {}, { aborted: false }, null, new EventTarget()]) {
