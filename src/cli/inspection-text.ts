@@ -1,5 +1,5 @@
 import { totalmem } from 'node:os';
-import { describeValue } from '../errors.js';
+import { describeValue } from '../describe-value.js';
 import type { Inspection } from './inspect.js';
 
 const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];

@@ -1,5 +1,5 @@
 import type { CommandModule } from 'yargs';
-import { describeValue } from '../errors.js';
+import { describeValue } from '../describe-value.js';
 import { quantizeCheckpoint } from '../runner/quantize-checkpoint.js';
 import { declareFlags, optionsOf } from './command-line.js';
 import { environmentOptions } from './environment.js';

@@ -136,7 +136,8 @@ export class PARunner {
     checkOptions(options, INFER_OPTIONS, 'InferOptions');
     const { isChatModel = false, chatTemplateKwargs, signal } = options;
     const limits = { vocabSize: this.runner.config.vocabSize, maxInputLength: this.limits.maxInputLength };
-    const encode = (prompt: string | readonly ChatMessage[]) => this.encodeAsync(prompt, { chatTemplateKwargs });
+    const encode = (prompt: string | readonly ChatMessage[]) =>
+      this.encodeAsync(prompt, { chatTemplateKwargs });
     const given = await promptsOf(inputs, isChatModel, encode, limits);
     const copies = given.length === 1 ? this.limits.maxBatchSize : 1;
     const prompts = given.flatMap((prompt) => new Array<Prompt>(copies).fill(prompt));

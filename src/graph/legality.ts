@@ -1,5 +1,6 @@
+import { describeValue } from '../describe-value.js';
 import { ATB_DTYPE_NAME, type DType } from '../dtype.js';
-import { AtbError, describeValue } from '../errors.js';
+import { AtbError } from '../errors.js';
 import { DTYPE_ROWS } from './atb-rules/dtype-rows.js';
 import { type FlatGraph, type FlatNode, flatten } from './flatten.js';
 import { distinctGraphs, type GraphSpec } from './graph-spec.js';

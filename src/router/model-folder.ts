@@ -1,6 +1,6 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { describeValue } from '../errors.js';
+import { describeValue } from '../describe-value.js';
 
 const WEIGHTS_FILE = /\.(safetensors|bin|pt|pth|ckpt|gguf)$/i;
 /** `owner/name` of Hugging Face, which might as well be a path. */

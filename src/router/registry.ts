@@ -1,4 +1,5 @@
-import { AtbError, describeValue } from '../errors.js';
+import { describeValue } from '../describe-value.js';
+import { AtbError } from '../errors.js';
 import { MODEL_TYPE_ALIASES } from './aliases.js';
 import type { RouterClass } from './base-router.js';
 

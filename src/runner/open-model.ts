@@ -1,5 +1,6 @@
+import { describeValue } from '../describe-value.js';
 import type { FloatDType } from '../dtype.js';
-import { describeValue, refuseRequest } from '../errors.js';
+import { refuseRequest } from '../errors.js';
 import { type KvQuantOptions, kvCacheDType } from '../kv-cache/kv-quant.js';
 import type { BaseConfig } from '../layers/config/index.js';
 import { getModel } from '../models/get-model.js';

@@ -1,4 +1,5 @@
-import { AtbError, describeValue } from '../errors.js';
+import { describeValue } from '../describe-value.js';
+import { AtbError } from '../errors.js';
 import { PRESETS, problemOfDefault, type SamplingDefaults } from './sampling-params.js';
 
 /** What generation_config.json (or config.json, where it lacks) says about generating. */

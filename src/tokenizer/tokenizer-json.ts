@@ -1,4 +1,5 @@
-import { AtbError, describeValue } from '../errors.js';
+import { describeValue } from '../describe-value.js';
+import { AtbError } from '../errors.js';
 
 /** A tokenizer.json that was checked. */
 export interface TokenizerJson {

@@ -1,5 +1,6 @@
 import { lstat, readdir } from 'node:fs/promises';
-import { AtbError, describeValue } from '../errors.js';
+import { describeValue } from '../describe-value.js';
+import { AtbError } from '../errors.js';
 
 export const SINGLE_FILE = 'model.safetensors';
 export const INDEX_FILE = 'model.safetensors.index.json';

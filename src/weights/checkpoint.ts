@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path';
 import { type DType, type FloatDType, isFloat } from '../dtype.js';
-import { AtbError, describeValue } from '../errors.js';
+import { describeValue } from '../describe-value.js';
+import { AtbError } from '../errors.js';
 import { describeMissing, exists, INDEX_FILE, SINGLE_FILE } from './checkpoint-files.js';
 import { foreignMethod } from './foreign-quantization.js';
 import { remedyOf } from './missing-weight.js';

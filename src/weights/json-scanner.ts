@@ -1,4 +1,5 @@
-import { AtbError, describeValue } from '../errors.js';
+import { describeValue } from '../describe-value.js';
+import { AtbError } from '../errors.js';
 
 export type JsonKind = 'object' | 'array' | 'string' | 'number' | 'literal';
 

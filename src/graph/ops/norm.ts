@@ -1,4 +1,4 @@
-import { describeValue } from '../../errors.js';
+import { describeValue } from '../../describe-value.js';
 import { lacking, type ParamLack, unless } from './definition.js';
 import type { Inputs, TensorDesc } from './inputs.js';
 

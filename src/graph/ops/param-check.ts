@@ -1,4 +1,5 @@
-import { AtbError, describeValue } from '../../errors.js';
+import { describeValue } from '../../describe-value.js';
+import { AtbError } from '../../errors.js';
 import { nearestName } from '../../nearest-name.js';
 import { ENUM_STRINGS } from '../atb-rules/enum-strings.js';
 import type { KeyType, KeyTypes } from '../atb-rules/key-types.js';

@@ -1,4 +1,5 @@
-import { AtbError, describeValue } from '../../errors.js';
+import { describeValue } from '../../describe-value.js';
+import { AtbError } from '../../errors.js';
 import { nearestName } from '../../nearest-name.js';
 import type { OpDefinition } from './definition.js';
 import type { AtbOpParams, AtbOpType } from './op-params.js';

@@ -1,4 +1,4 @@
-import { describeValue } from '../../errors.js';
+import { describeValue } from '../../describe-value.js';
 import { type Check, type ConfigDict, isDict, type Names } from './fields.js';
 
 /** Thrown where a value cannot be had; its problem has been reported already. */

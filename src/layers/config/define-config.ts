@@ -1,4 +1,5 @@
-import { AtbError, describeValue } from '../../errors.js';
+import { describeValue } from '../../describe-value.js';
+import { AtbError } from '../../errors.js';
 import { ConfigReader, Unreadable, type UnreadKey } from './config-reader.js';
 import type { ConfigDict, Field } from './fields.js';
 import { judgeUnread } from './known-keys.js';

@@ -1,4 +1,4 @@
-import { describeValue } from '../../errors.js';
+import { describeValue } from '../../describe-value.js';
 import { sameMeaning } from './config-reader.js';
 import { isDict } from './fields.js';
 

@@ -1,4 +1,4 @@
-import { describeValue } from '../../errors.js';
+import { describeValue } from '../../describe-value.js';
 import type { RopeConfig, RopeScaling } from '../../step-inputs/index.js';
 import type { ConfigReader } from './config-reader.js';
 import { type Check, flag, integer, listOf, MAX_POSITIONS, type Names, positive } from './fields.js';

@@ -1,4 +1,4 @@
-import { describeValue } from '../../errors.js';
+import { describeValue } from '../../describe-value.js';
 import type { RopeConfig, RopeScaling } from '../../step-inputs/index.js';
 import { type ConfigReader, sameMeaning } from './config-reader.js';
 import { type Default, type Field, isDict, type Names, required } from './fields.js';
