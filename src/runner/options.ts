@@ -63,6 +63,7 @@ export const OPEN_MODEL_OPTIONS: OptionChecks<OpenModelOptions> = {
   modelPath: { required: true, expected: is('the directory of a checkpoint', (path) => isPath(path)) },
   modelDirs: CHECKS.texts,
   allowUnread: CHECKS.flag,
+  allowLinks: CHECKS.flag,
   onWarning: CHECKS.callback,
   dtype: oneOf('bf16', 'f16', 'f32'),
   maxPositionEmbeddings: CHECKS.elsewhere,

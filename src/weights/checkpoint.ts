@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path';
-import { type DType, type FloatDType, isFloat } from '../dtype.js';
 import { describeValue } from '../describe-value.js';
+import { type DType, type FloatDType, isFloat } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import { describeMissing, exists, INDEX_FILE, SINGLE_FILE } from './checkpoint-files.js';
 import { foreignMethod } from './foreign-quantization.js';
