@@ -1,6 +1,5 @@
 import { join, resolve, sep } from 'node:path';
 import type { CommandModule } from 'yargs';
-import { describeValue } from '../describe-value.js';
 import { DTYPE_BYTES, elementCount, type FloatDType } from '../dtype.js';
 import { AtbError, type ErrorCode, refuseRequest } from '../errors.js';
 import type { KvQuantMode, KvQuantOptions } from '../kv-cache/kv-quant.js';
