@@ -119,7 +119,8 @@ describe('infer', function () {
     const overflowing = { ...SAMPLED, seed: Number.MAX_SAFE_INTEGER };
     const { detail } = await failure('REQUEST_INVALID', () => runner.infer(inputs, overflowing));
     expect(detail).to.include({ field: 'seed' });
-    // What went on would be counted among the steps of the next.
+    // A step that is in flight still ends; what went on after it would be counted among the steps of the last.
+    await runner.infer(inputs, { ...ENDLESS, maxTokens: 1 });
     const { metrics } = await runner.infer(inputs, { ...ENDLESS, maxTokens: 2 });
     expect(metrics).to.include({ prefillTokens: 9, decodeTokens: 3 });
   });
