@@ -137,8 +137,10 @@ export function findingsText(found: readonly Finding[]): string {
   const lines = [...errors, ...warnings].map(
     ({ level, subject, text, where }) => `${level}: ${subject}: ${text}${where ? `\n  at ${where}` : ''}\n`,
   );
-  return `${lines.join('')}${errors.length} errors, ${warnings.length} warnings\n`;
+  return `${lines.join('')}${count(errors.length, 'error')}, ${count(warnings.length, 'warning')}\n`;
 }
+
+const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
 
 const FLAGS = [
   'model_path',
