@@ -1,12 +1,15 @@
 import {
+  AnswerPrinter,
   appendPerfCsv,
+  endWithReader,
   loadProgress,
   logPlan,
+  metricsTable,
   parseRunPaArguments,
-  printResult,
+  printAnswers,
+  profileTable,
   reportFailure,
   resultToJson,
-  runPaHelp,
   saveProfile,
 } from '../src/cli/index.js';
 import { PARunner } from '../src/index.js';
@@ -14,27 +17,35 @@ import { PARunner } from '../src/index.js';
 /** Generates text from a Hugging Face checkpoint: `npm run -s run-pa -- --model_path DIR --input_texts "…"`. */
 async function main(): Promise<void> {
   const args = await parseRunPaArguments();
-  if (args === undefined) {
-    process.stdout.write(runPaHelp());
+  const print = (text: string) => process.stdout.write(text);
+  if (typeof args === 'string') {
+    print(args);
     return;
   }
+  const warn = (text: string) => console.error(`warning: ${text}`);
+  for (const text of args.warnings) warn(text);
   const runner = await PARunner.load({
     ...args.runner,
     onProgress: loadProgress(process.stderr),
-    onWarning: (text) => console.error(`warning: ${text}`),
+    onWarning: warn,
     ...(args.profile && { onPlan: logPlan(process.stderr) }),
   });
   try {
     await runner.warmUp();
+    // Standard output holds one JSON object or the text, so beside JSON text is streamed to where messages go.
+    const stream = new AnswerPrinter(args.json ? (text) => process.stderr.write(text) : print);
     const result = await runner.infer(args.inputs, args.sampling, {
       isChatModel: args.isChatModel,
       chatTemplateKwargs: args.chatTemplateKwargs,
-      ...(args.stream && { onText: (_index: number, text: string) => process.stdout.write(text) }),
+      ...(args.stream && { onText: stream.text, onAnswer: stream.answer }),
     });
-    if (args.stream) process.stdout.write('\n\n');
-    if (args.json) process.stdout.write(`${resultToJson(result)}\n`);
-    else printResult(result, (text) => process.stdout.write(text));
-    if (args.profile) await saveProfile(runner, args.profile);
+    const profile = args.profile && (await saveProfile(runner, args.profile));
+    if (args.json) print(`${resultToJson(result, profile)}\n`);
+    else {
+      if (!args.stream) printAnswers(result, print);
+      print(`${metricsTable(result.metrics)}\n`);
+      if (profile) print(`${profileTable(profile)}\n`);
+    }
     if (args.perfCsv) appendPerfCsv(args.perfCsv, result, runner.limits.maxOutputLength);
     // A prompt that failed stands beside the answers of the others; the command has failed all the same.
     for (const { error } of result.answers) if (error) throw error;
@@ -43,4 +54,5 @@ async function main(): Promise<void> {
   }
 }
 
+endWithReader();
 await main().catch(reportFailure);

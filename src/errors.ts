@@ -202,8 +202,8 @@ const MESSAGES = {
   GRAPH_ILLEGAL: (d: { graph: string; problems: readonly string[] }) =>
     `${d.graph} is not legal in ATB: ${d.problems.join('; ')}`,
   // Native engine: `reason` is the engine's own text, which names the operation and the tensors.
-  NATIVE_MISSING: (d: { looked: readonly string[]; reason?: string | undefined }) =>
-    `the native addon ${d.reason ? `cannot be loaded (${d.reason})` : 'is not built'}; run \`npm run build:native\`. Looked in:\n  ${d.looked.join('\n  ')}`,
+  NATIVE_MISSING: (d: { looked: readonly string[]; reason?: string | undefined; remedy: string }) =>
+    `the native addon ${d.reason ? `cannot be loaded (${d.reason})` : 'is not there'}; ${d.remedy}. Looked in:\n  ${d.looked.join('\n  ')}`,
   NATIVE_OP_MISSING: (d: { graph: string; node: string; type: string }) =>
     `${d.graph}: the engine cannot run ${describeValue(d.node)}: ${d.type} was made known by registerOp, but has no native operation; add one (docs/adding-an-op.md), or say it with operations that supportedOps() lists`,
   NATIVE_ERROR: (d: { nativeCode: string; reason: string }) => `${d.nativeCode}: ${d.reason}`,
@@ -245,6 +245,8 @@ const MESSAGES = {
     `the request failed while ${d.during}: ${d.reason}`,
   REQUEST_NOT_FINITE: (d: { step: number }) =>
     `the model's logits are not finite at generated token ${d.step}; the checkpoint or its dtype is at fault`,
+  OUTPUT_UNWRITABLE: (d: { flag: string; file: string; reason: string }) =>
+    `${d.flag}: ${describeValue(d.file)} cannot be written: ${d.reason}`,
   OPTION_UNKNOWN: (d: { option: string; nearest?: string | undefined; help: string }) =>
     `there is no ${d.option}${d.nearest ? `; nearest: ${d.nearest}` : ''}; \`${d.help}\` lists all`,
   OPTION_UNSUPPORTED: (d: { option: string; found: unknown; reason: string }) =>

@@ -156,7 +156,12 @@ const FLAGS = [
 export const checkCommand: CommandModule = {
   command: 'check',
   describe: 'say what is wrong with a model: its config, unread weights, its graphs',
-  builder: (argv) => declareFlags(argv, { command: 'atb-models check', flags: FLAGS }),
+  builder: (argv) =>
+    declareFlags(argv, {
+      command: 'atb-models check',
+      example: '--model_path DIR --model_dirs my-models',
+      flags: FLAGS,
+    }),
   async handler(argv) {
     const { json, ...options } = optionsOf(argv, FLAGS);
     const found = await checkModel(options);

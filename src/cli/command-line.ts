@@ -62,6 +62,8 @@ const takesTexts = (name: string): boolean => isList(name) && flagOf(name)?.type
 export interface CommandShape {
   /** The command whose `--help` lists its flags. */
   readonly command: string;
+  /** Arguments with which it does something useful. */
+  readonly example: string;
   readonly flags: readonly FlagName[];
   /** Names beside the table's: of positional arguments, of flags that the command declares by itself. */
   readonly alsoKnown?: readonly string[];
@@ -74,23 +76,27 @@ export function declareFlags<T>(argv: Argv<T>, shape: CommandShape): Argv<T> {
   argv
     .parserConfiguration({ 'camel-case-expansion': false, 'strip-dashed': true, 'greedy-arrays': true })
     .options(Object.fromEntries(shape.flags.map((name) => [name, yargsOptions(name)])))
+    .example(`${shape.command} ${shape.example}`, '')
     .check((parsed) => {
       refuseUnknown(parsed, shape);
-      if (!parsed.help) requireGiven(parsed, shape);
+      if (!parsed.help && !parsed.version) requireGiven(parsed, shape);
       return true;
     });
   return argv;
 }
 
-/** yargs is not told of choices and of what is required: its complaints would name neither the flag nor the way out. */
+/**
+ * yargs is not told of choices and of what is required: its complaints would name neither the flag nor the way out. Nor of
+ * defaults, with which it takes a flag without its value for one that was not given.
+ */
 function yargsOptions(name: FlagName): Options {
-  const { type, array, default: initial }: Flag = FLAGS[name];
+  const { type, array }: Flag = FLAGS[name];
   return {
     group: groupOf(name),
     type,
     describe: helpOf(name),
+    requiresArg: type !== 'boolean',
     ...(array && { array }),
-    ...(initial !== undefined && { default: initial }),
   };
 }
 
@@ -100,13 +106,13 @@ export function helpOf(name: FlagName): string {
   const notes = [
     required && 'required',
     needs && `with --${needs}`,
-    typeof initial === 'number' && `${initial}`,
+    (typeof initial === 'number' || typeof initial === 'string') && initial !== '' && `${initial}`,
   ].filter((note) => typeof note === 'string');
   return `${describe}${choices ? `: ${choices.join(', ')}` : ''}${notes.map((note) => ` (${note})`).join('')}`;
 }
 
 /** What yargs itself puts beside the flags. */
-const YARGS_KEYS = ['_', '$0', 'help', 'version'];
+export const YARGS_KEYS = ['_', '$0', 'help', 'h', 'version'];
 
 /** @throws OPTION_UNKNOWN naming the first flag that the command has not, and the nearest that it has */
 export function refuseUnknown(parsed: Parsed, { command, flags, alsoKnown = [] }: CommandShape): void {
@@ -135,9 +141,9 @@ function requireGiven(parsed: Parsed, { flags, required = [] }: CommandShape): v
  */
 export function optionsOf<N extends FlagName>(parsed: Parsed, names: readonly N[]): OptionsOf<N> {
   const entries = names.flatMap((name) => {
-    const given = parsed[name];
-    if (given === undefined) return [];
     const flag: Flag = FLAGS[name];
+    const given = parsed[name] === undefined ? flag.default : parsed[name];
+    if (given === undefined) return [];
     checkValue(name, flag, given);
     if (flag.needs !== undefined && !parsed[flag.needs])
       refuseRequest(`--${name}`, `used together with --${flag.needs}`, given);
@@ -160,6 +166,11 @@ function checkValue(name: string, { type, array, choices }: Flag, given: unknown
 
 /** How yargs' own complaints end a command. */
 export function usageError(message: string | undefined, error: Error | undefined, help: string): Error {
+  const [, bare] = /^Not enough arguments following: (\S+)$/.exec(message ?? '') ?? [];
+  if (bare !== undefined) {
+    const field = `--${bare}`;
+    return new AtbError('REQUEST_INVALID', { field, expected: 'followed by a value', found: undefined });
+  }
   if (error) return error;
   return new AtbError('REQUEST_INVALID', {
     field: 'the command line',

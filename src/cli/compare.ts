@@ -31,7 +31,12 @@ const FLAGS = [
 export const compareCommand: CommandModule = {
   command: 'compare',
   describe: 'find the first tensor that differs from a recorded reference',
-  builder: (argv) => declareFlags(argv, { command: 'atb-models compare', flags: FLAGS }),
+  builder: (argv) =>
+    declareFlags(argv, {
+      command: 'atb-models compare',
+      example: '--model_path DIR --reference recorded',
+      flags: FLAGS,
+    }),
   async handler(argv) {
     const { json, reference, tolerance, threads, isa, ...options } = optionsOf(argv, FLAGS);
     const all: TensorComparison[] = [];

@@ -5,7 +5,7 @@ import { AtbError, refuseRequest } from '../errors.js';
 import { DEFAULT_BLOCK_SIZE, ModelRunner, type ModelRunnerOptions } from '../runner/model-runner.js';
 import { openModel } from '../runner/open-model.js';
 import { declareFlags, optionsOf } from './command-line.js';
-import { environmentOptions } from './environment.js';
+import { environmentOptions, threadWarnings } from './environment.js';
 import { loadProgress } from './progress.js';
 
 const DEFAULT_CONTEXT = 512;
@@ -88,9 +88,15 @@ async function readText(file: string): Promise<string> {
 export const evalCommand: CommandModule = {
   command: 'eval',
   describe: 'perplexity of a text, in windows that do not overlap',
-  builder: (argv) => declareFlags(argv, { command: 'atb-models eval', flags: FLAGS }),
+  builder: (argv) =>
+    declareFlags(argv, {
+      command: 'atb-models eval',
+      example: '--model_path DIR --text FILE --quantize w8a16',
+      flags: FLAGS,
+    }),
   async handler(argv) {
     const { textFile, json, ...options } = optionsOf(argv, FLAGS);
+    for (const warning of threadWarnings(options.threads)) process.stderr.write(`warning: ${warning}\n`);
     const found = await evaluate({
       ...options,
       text: await readText(textFile),

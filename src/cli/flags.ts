@@ -111,14 +111,14 @@ const MODEL = {
 };
 
 const PROMPTS = {
-  input_texts: text('texts', 'prompts; the path of a file is read whole', {
+  input_texts: text('texts', 'prompts, or files of one', {
     array: true,
     default: ["What's deep learning?"],
   }),
-  input_ids: text('ids', 'prompts as token ids joined by commas', { array: true }),
+  input_ids: text('ids', 'or ids joined by commas', { array: true }),
   input_file: text('file', 'dialogues [{"role","content"}], one per line', { needs: 'is_chat_model' }),
   input_dict: text('dict', 'JSON [{"prompt","adapter"}]'),
-  is_chat_model: boolean('isChatModel', 'put prompts through the chat template', { default: false }),
+  is_chat_model: boolean('isChatModel', 'use the chat template', { default: false }),
   chat_template: text('chatTemplate', 'Jinja: a file or the text itself', { needs: 'is_chat_model' }),
   chat_template_kwargs: text('chatTemplateKwargs', 'JSON of variables for it: {"enable_thinking": false}', {
     needs: 'is_chat_model',
@@ -129,14 +129,17 @@ const PROMPTS = {
 
 // Without a default here: what generation_config.json presets holds where a flag is not given, as in the library.
 const SAMPLING = {
-  temperature: number('temperature', '0: always the best token (0)'),
-  top_k: number('topK', "0: all (the checkpoint's)"),
-  top_p: number('topP', "1: all, 0: the best (the checkpoint's)"),
-  min_p: number('minP', "0: all (the checkpoint's)"),
-  repetition_penalty: number('repetitionPenalty', "1: off (the checkpoint's)"),
-  frequency_penalty: number('frequencyPenalty', '0: off (0)'),
-  presence_penalty: number('presencePenalty', '0: off (0)'),
-  seed: number('seed', 'of the random draws; prompt i uses seed + i'),
+  temperature: number('temperature', 'how random draws are; 0: always the best token (0)'),
+  top_k: number('topK', "draw among so many best tokens; 0: all (the checkpoint's)"),
+  top_p: number('topP', "draw among the best with this share of probability; 0: the best (the checkpoint's)"),
+  min_p: number('minP', "leave out those below this share of the best's (the checkpoint's)"),
+  repetition_penalty: number(
+    'repetitionPenalty',
+    "divides logits of tokens that came before; 1: off (the checkpoint's)",
+  ),
+  frequency_penalty: number('frequencyPenalty', 'taken off for each time that a token came (0)'),
+  presence_penalty: number('presencePenalty', 'taken off once for a token that came (0)'),
+  seed: number('seed', 'of draws; prompt i: seed + i'),
   stop: text('stop', 'strings that end an answer', { array: true }),
   ignore_eos: boolean('ignoreEos', 'go on to max_output_length whatever comes', { default: false }),
   logprobs: number('logprobs', 'of each token and of this many best', { needs: 'json' }),
@@ -163,18 +166,18 @@ const LIMITS = {
 
 const ENGINE = {
   threads: number('threads', 'compute threads (all cores)', { read: atLeast(1) }),
-  isa: text('isa', 'kernels: amx, avx512, avx2, reference (the best)'),
-  passes: text('passes', 'of graphs: all, none, or names (run-pa: all; graph: none)', { read: parsePasses }),
-  kw_args: text('kwArgs', 'more options as a JSON object', { default: '' }),
+  kw_args: text('kwArgs', 'more flags as a JSON object', { default: '' }),
+  isa: text('isa', 'kernels: amx, avx512, avx2, reference'),
+  passes: text('passes', 'all (run-pa), none (graph), or names', { read: parsePasses }),
 };
 
 const OUTPUT = {
   reference: text('reference', 'what tools/oracle/reference.py recorded', { required: true }),
   tolerance: number('tolerance', "share of a tensor's largest number that may differ"),
-  stream: boolean('stream', 'print text as it comes', { default: false }),
+  stream: boolean('stream', 'text as it comes; with --json on stderr', { default: false }),
   json: boolean('json', 'one JSON object instead of text', { default: false }),
-  perf_csv: text('perfCsv', "append the original's benchmark columns to a file"),
-  profile: text('profile', 'time operations: a table, and a Chrome trace in a file'),
+  perf_csv: text('perfCsv', "file for the original's benchmark columns"),
+  profile: text('profile', 'time operations; file for a Chrome trace'),
   format: text('format', 'json: flat, with the shapes of one step', {
     choices: ['text', 'dot', 'svg', 'json'],
     default: 'text',

@@ -1,4 +1,3 @@
-import { writeFile } from 'node:fs/promises';
 import type { CommandModule } from 'yargs';
 import type { FloatDType } from '../dtype.js';
 import { AtbError, refuseRequest } from '../errors.js';
@@ -13,6 +12,7 @@ import { readQuantDescription } from '../weights/quant-description.js';
 import type { QuantizeOptions } from '../weights/quantization.js';
 import { declaredWeights } from '../weights/weights.js';
 import { declareFlags, optionsOf } from './command-line.js';
+import { OutputFile } from './output-file.js';
 
 export interface GraphArguments extends QuantizeOptions {
   readonly modelPath: string;
@@ -91,12 +91,15 @@ export const graphCommand: CommandModule = {
   describe: "print a model's graph as text, dot, svg or json",
   builder: (argv) => {
     const names = PASSES.map(({ name, summary }) => `  ${name}: ${summary}`).join('\n');
-    return declareFlags(argv, { command: 'atb-models graph', flags: FLAGS }).epilogue(
-      `--passes names some of:\n${names}`,
-    );
+    return declareFlags(argv, {
+      command: 'atb-models graph',
+      example: '--model_path DIR --phase decode --format svg --output decode.svg',
+      flags: FLAGS,
+    }).epilogue(`--passes names some of:\n${names}`);
   },
   async handler(argv) {
     const { output, ...options } = optionsOf(argv, FLAGS);
+    const file = output === undefined ? undefined : new OutputFile('--output', output);
     const text = await renderGraph({
       batch: 1,
       tokens: 128,
@@ -106,7 +109,7 @@ export const graphCommand: CommandModule = {
       modelDirs: [],
       ...options,
     });
-    if (output === undefined) process.stdout.write(text);
-    else await writeFile(output, text);
+    if (file === undefined) process.stdout.write(text);
+    else file.write(text);
   },
 };

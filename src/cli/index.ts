@@ -1,10 +1,11 @@
-export { reportFailure } from './failure.js';
+export { AnswerPrinter } from './answer-printer.js';
+export { endWithReader, reportFailure } from './failure.js';
 export { loadProgress } from './progress.js';
 export {
   appendPerfCsv,
   metricsTable,
   percentile,
-  printResult,
+  printAnswers,
   profileTable,
   resultToJson,
 } from './report.js';

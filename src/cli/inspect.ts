@@ -228,7 +228,12 @@ const FLAGS = ['model_path', 'json', 'dtype', 'kv_quant', 'tokens', 'model_dirs'
 export const inspectCommand: CommandModule = {
   command: 'inspect',
   describe: 'say what a checkpoint holds and needs, from its headers alone',
-  builder: (argv) => declareFlags(argv, { command: 'atb-models inspect', flags: FLAGS }),
+  builder: (argv) =>
+    declareFlags(argv, {
+      command: 'atb-models inspect',
+      example: '--model_path DIR --tokens 32768',
+      flags: FLAGS,
+    }),
   async handler(argv) {
     const { json, ...options } = optionsOf(argv, FLAGS);
     const found = await inspectModel(options);

@@ -6,11 +6,12 @@ import { checkCommand } from './check.js';
 import { underscored, usageError } from './command-line.js';
 import { compareCommand } from './compare.js';
 import { evalCommand } from './eval.js';
-import { reportFailure } from './failure.js';
+import { endWithReader, reportFailure } from './failure.js';
 import { graphCommand } from './graph.js';
 import { inspectCommand } from './inspect.js';
 import { newCommand } from './new.js';
 import { quantizeCommand } from './quantize.js';
+import { packageVersion } from './version.js';
 
 const COMMANDS = ['check', 'compare', 'eval', 'graph', 'inspect', 'new', 'quantize'];
 
@@ -35,6 +36,9 @@ async function main(): Promise<void> {
     .demandCommand(1, 'a command is missing')
     .strictCommands()
     .example('$0 inspect --model_path DIR', 'whether a checkpoint runs here, and what it needs')
+    .alias('help', 'h')
+    .version(packageVersion())
+    .epilogue('Text comes from a program of its own: run-pa --model_path DIR (run-pa --help)')
     .locale('en')
     .wrap(110)
     .fail((message, error) => {
@@ -43,4 +47,5 @@ async function main(): Promise<void> {
     .parseAsync();
 }
 
+endWithReader();
 await main().catch(reportFailure);

@@ -78,7 +78,12 @@ export const newCommand: CommandModule = {
         type: 'string',
         describe: 'folder to make; its name is the model_type',
       }),
-      { command: 'atb-models new', flags: FLAGS, alsoKnown: ['directory'] },
+      {
+        command: 'atb-models new',
+        example: 'my-models/my_llama --like llama',
+        flags: FLAGS,
+        alsoKnown: ['directory'],
+      },
     ),
   async handler(argv) {
     const file = await writeNewModel({ directory: String(argv.directory), ...optionsOf(argv, FLAGS) });

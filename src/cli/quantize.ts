@@ -27,6 +27,7 @@ export const quantizeCommand: CommandModule<object, Directories> = {
         .positional('output', { type: 'string', demandOption: true, describe: 'directory to make' }),
       {
         command: 'atb-models quantize',
+        example: 'DIR OUT --quantize w4a16',
         flags: FLAGS,
         alsoKnown: ['input', 'output'],
         required: ['quantize'],

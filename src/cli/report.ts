@@ -1,7 +1,8 @@
-import { appendFileSync, existsSync } from 'node:fs';
 import Table from 'cli-table3';
 import type { PAMetrics, PAResult } from '../engine/pa-runner.js';
 import type { ProfileRow } from '../runner/profiler.js';
+import { AnswerPrinter } from './answer-printer.js';
+import type { OutputFile } from './output-file.js';
 
 const ms = (value: number) => `${value.toFixed(value < 10 ? 2 : 1)} ms`;
 const rate = (value: number) => `${value.toFixed(1)} tokens/s`;
@@ -35,8 +36,8 @@ export function metricsTable(m: PAMetrics): string {
   return table.toString();
 }
 
-/** The benchmark columns of the original's run_pa, one row a run; the header is written once. */
-export function appendPerfCsv(file: string, result: PAResult, maxOutputLength: number): void {
+/** The benchmark columns of the original's run_pa, one row a run; the header is written once. @throws OUTPUT_UNWRITABLE */
+export function appendPerfCsv(file: OutputFile, result: PAResult, maxOutputLength: number): void {
   const columns = [
     'batch_size',
     'input_seq_len',
@@ -63,10 +64,13 @@ export function appendPerfCsv(file: string, result: PAResult, maxOutputLength: n
     list(m.decodeStepMs),
     (sum(m.prefillStepMs) / Math.max(1, m.prefillStepMs.length)).toFixed(2),
   ];
-  appendFileSync(file, `${existsSync(file) ? '' : `${columns.join(',')}\n`}${row.join(',')}\n`);
+  file.append(`${file.bytes > 0 ? '' : `${columns.join(',')}\n`}${row.join(',')}\n`);
 }
 
-/** The profiled operations as a table. */
+/**
+ * The profiled operations as a table. The bound is that of memory, which data in a processor's cache need not obey: where
+ * an operation beats it, the table says so.
+ */
 export function profileTable(rows: readonly ProfileRow[]): string {
   const table = new Table({
     head: ['phase', 'operation', 'calls', 'total', 'share', 'read', 'arithmetic', 'of the bound'],
@@ -82,26 +86,30 @@ export function profileTable(rows: readonly ProfileRow[]): string {
       `${(100 * share).toFixed(1)} %`,
       bytesPerSecond === undefined ? '' : `${(bytesPerSecond / 1e9).toFixed(2)} GB/s`,
       flops === undefined ? '' : `${(flops / 1e9).toFixed(1)} GFLOP/s`,
-      ofBound === undefined ? '' : `${(100 * ofBound).toFixed(0)} %`,
+      boundText(ofBound),
     ]);
   }
-  return table.toString();
+  const isCached = rows.some(({ ofBound = 0 }) => ofBound > 1);
+  return `${table.toString()}${isCached ? `\n${CACHED}: read from the processor's cache, faster than memory, whose speed is the bound` : ''}`;
 }
 
-/** Questions, answers and token counts as the original prints them, then the table. */
-export function printResult(result: PAResult, write: (text: string) => void): void {
-  for (const { index, prompt, text, tokens } of result.answers) {
-    write(`Question[${index}]: ${prompt}\n`);
-    write(`Answer[${index}]: ${text ?? `[${[...tokens].join(', ')}]`}\n`);
-    write(`Generate[${index}] token num: (${index}, ${tokens.length})\n\n`);
-  }
-  write(`${metricsTable(result.metrics)}\n`);
+const CACHED = 'in cache';
+
+function boundText(ofBound: number | undefined): string {
+  if (ofBound === undefined) return '';
+  return ofBound > 1 ? CACHED : `${(100 * ofBound).toFixed(0)} %`;
 }
 
-/** The same as one JSON object. */
-export function resultToJson(result: PAResult): string {
+/** Questions, answers and token counts as the original prints them. */
+export function printAnswers({ answers }: PAResult, write: (text: string) => void): void {
+  const printer = new AnswerPrinter(write);
+  for (const answer of answers) printer.answer(answer);
+}
+
+/** Answers and figures as one JSON object, with the rows of a profile where there is one. */
+export function resultToJson(result: PAResult, profile?: readonly ProfileRow[]): string {
   return JSON.stringify(
-    result,
+    profile === undefined ? result : { ...result, profile },
     (_, value) => (ArrayBuffer.isView(value) ? Array.from(value as Int32Array) : value),
     2,
   );

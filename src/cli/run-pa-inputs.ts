@@ -51,7 +51,8 @@ function readIds(lists: readonly string[]): PAInputs {
 
 function readDict(text: string): PAInputs {
   const entries = parseJson('--input_dict', text);
-  if (!Array.isArray(entries)) return refuseRequest('--input_dict', 'a list of {"prompt","adapter"}', text);
+  if (!Array.isArray(entries) || entries.length === 0)
+    return refuseRequest('--input_dict', 'a list of at least one {"prompt","adapter"}', text);
   return { kind: 'texts', prompts: entries.map(promptOf) };
 }
 

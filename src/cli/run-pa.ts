@@ -12,11 +12,14 @@ import {
   refuseUnknown,
   underscored,
   usageError,
+  YARGS_KEYS,
 } from './command-line.js';
-import { environmentOptions } from './environment.js';
+import { environmentOptions, threadWarnings } from './environment.js';
 import { type FlagName, GROUPS, groupOf, SAMPLING_FLAGS } from './flags.js';
 import { ORIGINAL_FLAGS, refuseUnsupported } from './original-flags.js';
+import { OutputFile } from './output-file.js';
 import { INPUT_FLAGS, parseJson, readInputs } from './run-pa-inputs.js';
+import { packageVersion } from './version.js';
 
 /** What `run-pa` was asked to do. */
 export interface RunPaArguments {
@@ -28,9 +31,11 @@ export interface RunPaArguments {
   readonly chatTemplateKwargs: Readonly<Record<string, unknown>> | undefined;
   readonly stream: boolean;
   readonly json: boolean;
-  readonly perfCsv: string | undefined;
+  readonly perfCsv: OutputFile | undefined;
   /** Where to write the Chrome trace. */
-  readonly profile: string | undefined;
+  readonly profile: OutputFile | undefined;
+  /** What was asked for and will be done, although it is hardly what was meant. */
+  readonly warnings: readonly string[];
 }
 
 const RUNNER_FLAGS = [
@@ -67,6 +72,7 @@ const COMMAND_FLAGS = [
 ] as const;
 const SHAPE: CommandShape = {
   command: 'run-pa',
+  example: '--model_path DIR --input_texts "Once upon a time" --temperature 0.8 --stream',
   flags: [...RUNNER_FLAGS, ...INPUT_FLAGS, ...SAMPLING_FLAGS, ...COMMAND_FLAGS],
   alsoKnown: Object.keys(ORIGINAL_FLAGS),
 };
@@ -77,9 +83,10 @@ function toArguments(parsed: Parsed): RunPaArguments {
     parsed,
     COMMAND_FLAGS,
   );
+  const runner = optionsOf(parsed, RUNNER_FLAGS);
   return {
     runner: {
-      ...optionsOf(parsed, RUNNER_FLAGS),
+      ...runner,
       profile: profile !== undefined,
       ...environmentOptions(),
     },
@@ -89,8 +96,9 @@ function toArguments(parsed: Parsed): RunPaArguments {
     chatTemplateKwargs,
     stream,
     json,
-    perfCsv,
-    profile,
+    perfCsv: perfCsv === undefined ? undefined : new OutputFile('--perf_csv', perfCsv),
+    profile: profile === undefined ? undefined : new OutputFile('--profile', profile),
+    warnings: threadWarnings(runner.threads),
   };
 }
 
@@ -103,46 +111,74 @@ function moreFlags({ kw_args: text }: Parsed): Parsed {
   const more = parseJson(field, text);
   if (typeof more !== 'object' || more === null || Array.isArray(more))
     return refuseRequest(field, 'a JSON object', text);
-  const flags = { ...more };
-  refuseUnknown(flags, SHAPE);
-  return flags;
+  // Names that ask for text, or for nothing that a second time could give.
+  for (const name of [...YARGS_KEYS, 'kw_args'])
+    if (Object.hasOwn(more, name)) refuseRequest(field, 'an object of other flags', text);
+  refuseUnknown({ ...more }, SHAPE);
+  return { ...more };
 }
 
-/** Its many flags on one screen: groups without empty lines, no types. */
+/** Its many flags on one screen: groups without empty lines, no types, two flags on a line where they are short. */
 export function runPaHelp(): string {
-  const width = Math.max(...SHAPE.flags.map((name) => name.length));
-  const lines = GROUPS.flatMap((group) => [
-    group,
-    ...SHAPE.flags
-      .filter((name) => groupOf(name) === group)
-      .map((name) => `  --${name.padEnd(width)}  ${helpOf(name)}`),
-  ]);
+  const lines = GROUPS.flatMap((group) => {
+    const names = SHAPE.flags.filter((name) => groupOf(name) === group);
+    const width = Math.max(...names.map((name) => name.length));
+    return [group, ...inPairs(names.map((name) => `  --${name.padEnd(width)}  ${helpOf(name)}`))];
+  });
   return [
     'run-pa --model_path DIR [options]',
+    `Example: ${SHAPE.command} ${SHAPE.example}`,
     ...lines,
-    wrapped(['Refused unless they ask for nothing (--tp 1):', ...Object.keys(ORIGINAL_FLAGS)]),
-    'Example:\n  run-pa --model_path DIR --input_texts "Once upon a time" --temperature 0.8 --stream\n',
+    '  -h, --help, --version',
+    'Of the original, refused unless they ask for nothing (--tp 1):',
+    wrapped(Object.keys(ORIGINAL_FLAGS)),
+    '',
   ].join('\n');
 }
 
-/** Words in lines of at most 110 characters, as the other commands' help has. */
-const wrapped = (words: readonly string[]): string =>
-  words
+const LINE_WIDTH = 110;
+
+/** Neighbours that fit into half a line share one. */
+function inPairs(cells: readonly string[]): string[] {
+  const half = LINE_WIDTH / 2;
+  const lines: string[] = [];
+  for (let i = 0; i < cells.length; i++) {
+    const [cell = '', next = ''] = cells.slice(i);
+    const isPair = next !== '' && cell.length < half && next.length <= half;
+    lines.push(isPair ? `${cell.padEnd(half)}${next}` : cell);
+    if (isPair) i++;
+  }
+  return lines;
+}
+
+/** Words in indented lines. */
+function wrapped(words: readonly string[]): string {
+  return words
     .join(' ')
-    .replace(/(.{1,110})(?: |$)/g, '$1\n')
+    .replace(/(.{1,106})(?: |$)/g, '  $1\n')
     .trimEnd();
+}
 
 /**
- * `run-pa`'s options: the original's under their own names, and ours. Undefined: `--help` is asked for.
- * @throws REQUEST_INVALID for a bad value, OPTION_UNKNOWN, OPTION_UNSUPPORTED for what this engine does not do.
+ * `run-pa`'s options: the original's under their own names, and ours; or the text that `--help` or `--version` asks for.
+ * @throws REQUEST_INVALID for a bad value, OPTION_UNKNOWN, OPTION_UNSUPPORTED for what this engine does not do,
+ *   OUTPUT_UNWRITABLE for a file that could not be written in the end
  */
 export async function parseRunPaArguments(
   argv: readonly string[] = process.argv,
-): Promise<RunPaArguments | undefined> {
+): Promise<RunPaArguments | string> {
   const args = underscored(hideBin([...argv]));
+  if (args.includes('--help') || args.includes('-h')) return runPaHelp();
+  if (args.includes('--version')) return `${packageVersion()}\n`;
   const parser = declareFlags(yargs(args), SHAPE)
-    .options(Object.fromEntries(Object.entries(ORIGINAL_FLAGS).map(([name, { type }]) => [name, { type }])))
-    .option('help', { type: 'boolean' })
+    .options(
+      Object.fromEntries(
+        Object.entries(ORIGINAL_FLAGS).map(([name, { type }]) => [
+          name,
+          { type, requiresArg: type !== 'boolean' },
+        ]),
+      ),
+    )
     .help(false)
     .version(false)
     .exitProcess(false)
@@ -150,7 +186,6 @@ export async function parseRunPaArguments(
       throw usageError(message, error, 'run-pa --help');
     });
   const parsed = await parser.parse();
-  if (parsed.help) return undefined;
   const [stray] = parsed._;
   if (stray !== undefined) refuseRequest('the command line', 'made of options only', stray);
   return toArguments({ ...parsed, ...moreFlags(parsed) });

@@ -15,6 +15,7 @@ export const INFER_OPTIONS: OptionChecks<InferOptions> = {
   // The input builder knows which there are.
   chatTemplateKwargs: CHECKS.elsewhere,
   onText: CHECKS.callback,
+  onAnswer: CHECKS.callback,
   signal,
 };
 

@@ -27,10 +27,12 @@ export interface InferOptions {
   /** Further variables for the chat template, as `enable_thinking`. */
   readonly chatTemplateKwargs?: ChatTemplateOptions['chatTemplateKwargs'];
   /**
-   * Called with each piece of an answer's text, never after `infer` has settled. What it throws is a warning of the
-   * process and ends the calls.
+   * Called with each piece of an answer's text, and its prompt as the answer will show it; never after `infer` has
+   * settled. What it throws is a warning of the process and ends the calls.
    */
-  readonly onText?: (index: number, text: string) => void;
+  readonly onText?: (index: number, text: string, prompt: string) => void;
+  /** Called when an answer is complete or has failed, whatever becomes of the others. What it throws likewise. */
+  readonly onAnswer?: (answer: PAAnswer) => void;
   /** Ends all requests: answers that are not finished then fail with REQUEST_ABORTED. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -147,12 +149,19 @@ export class PARunner {
       const start = performance.now();
       const generations = this.#startAll(prompts, sampling, signal);
       const onText = observer('onText', options.onText);
+      const onAnswer = observer('onAnswer', options.onAnswer);
       const settled = await Promise.all(
-        generations.map((generation, index) => settle(generation, (text) => onText(index, text))),
+        generations.map(async (generation, index) => {
+          const prompt = prompts[index] as Prompt;
+          const outcome = await settle(generation, (text) => onText(index, text, prompt.shown));
+          const answer = this.#answer(index, prompt, outcome);
+          onAnswer(answer);
+          return { answer, ttftMs: 'error' in outcome ? [] : [outcome.ttftMs] };
+        }),
       );
       const endToEndMs = performance.now() - start;
-      const answers = settled.map((outcome, index) => this.#answer(index, prompts[index] as Prompt, outcome));
-      const ttftMs = settled.flatMap((outcome) => ('error' in outcome ? [] : [outcome.ttftMs]));
+      const answers = settled.map(({ answer }) => answer);
+      const ttftMs = settled.flatMap((one) => one.ttftMs);
       return { answers, metrics: this.#metrics(steps, endToEndMs, ttftMs) };
     } finally {
       this.#steps.delete(steps);

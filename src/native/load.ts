@@ -22,16 +22,36 @@ export function addonCandidates(nativePath?: string): string[] {
  * The addon itself, whose errors are plain Errors with a `code`; `createEngine` wraps it.
  *
  * @param nativePath the addon's file; build/release, then prebuilds/<platform>-<arch> when absent.
- * @throws AtbError NATIVE_MISSING when it is in none of the places, or cannot be loaded.
+ * @throws AtbError NATIVE_MISSING when it is in none of the places, cannot be loaded, or is something else.
  */
 export function loadBinding(nativePath?: string): NativeBinding {
   const looked = addonCandidates(nativePath);
+  const remedy = remedyFor(nativePath);
   const file = looked.find((candidate) => existsSync(candidate));
-  if (file === undefined) throw new AtbError('NATIVE_MISSING', { looked });
+  if (file === undefined) throw new AtbError('NATIVE_MISSING', { looked, remedy });
   try {
-    return require(file) as NativeBinding;
+    return bindingOf(file);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new AtbError('NATIVE_MISSING', { looked: [file], reason }, { cause });
+    throw new AtbError('NATIVE_MISSING', { looked: [file], reason, remedy }, { cause });
   }
+}
+
+function bindingOf(file: string): NativeBinding {
+  // Anything else would be run as JavaScript.
+  if (!file.endsWith('.node')) throw new Error('its name does not end in .node');
+  const found: unknown = require(file);
+  if (!isBinding(found)) throw new Error("it is another program's addon");
+  return found;
+}
+
+const isBinding = (found: unknown): found is NativeBinding =>
+  typeof found === 'object' && found !== null && 'Engine' in found && 'supportedOps' in found;
+
+/** What brings the addon: where this package is a dependency of another, its own scripts are out of reach. */
+function remedyFor(nativePath: string | undefined): string {
+  const isDependency = /[\\/]node_modules[\\/]/.test(fileURLToPath(ROOT));
+  const build = isDependency ? 'npm rebuild atb-models' : 'npm run build:native';
+  if (nativePath === undefined) return `run \`${build}\``;
+  return `correct nativePath (the command line's ATB_MODELS_NATIVE), or leave it out for what \`${build}\` makes`;
 }

@@ -1,3 +1,6 @@
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { FLAGS, parseBytes, SAMPLING_FLAGS } from '../../src/cli/flags.js';
 import { ORIGINAL_FLAGS } from '../../src/cli/original-flags.js';
@@ -8,7 +11,7 @@ import { failure } from '../weights/safetensors-writer.js';
 
 async function parse(...args: string[]): Promise<RunPaArguments> {
   const found = await parseRunPaArguments(['node', 'run-pa', '--model_path', 'x', ...args]);
-  if (found === undefined) throw new Error('--help was not asked for');
+  if (typeof found === 'string') throw new Error('--help was not asked for');
   return found;
 }
 
@@ -154,6 +157,37 @@ describe("run-pa's command line", () => {
       expect(await refused('REQUEST_INVALID', `--${flag}`, value)).to.contain(`--${flag} must be`);
   });
 
+  it('refuses a flag without its value', async () => {
+    for (const flag of ['temperature', 'stop', 'input_texts', 'model_dirs', 'perf_csv', 'tp']) {
+      expect(await refused('REQUEST_INVALID', `--${flag}`)).to.contain(
+        `--${flag} must be followed by a value`,
+      );
+      await refused('REQUEST_INVALID', `--${flag}`, '--json');
+    }
+    expect(await refused('REQUEST_INVALID', '--input_dict', '[]')).to.contain('at least one');
+  });
+
+  it('warns of more threads than cores', async () => {
+    expect((await parse('--threads', '1')).warnings).to.deep.equal([]);
+    expect((await parse('--threads', '1000')).warnings[0]).to.contain('--threads 1000 is more than the');
+  });
+
+  it('looks at once whether it will be able to write its files', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'atb-outputs-'));
+    const good = join(folder, 'new.csv');
+    const { perfCsv, profile } = await parse('--perf_csv', good, '--profile', good);
+    expect([perfCsv?.path, profile?.path]).to.deep.equal([good, good]);
+    expect(existsSync(good)).to.equal(false);
+    for (const flag of ['--perf_csv', '--profile'])
+      for (const bad of [folder, join(folder, 'absent', 'x'), join('/dev/null', 'x'), ''])
+        expect(await refused('OUTPUT_UNWRITABLE', `${flag}=${bad}`)).to.contain(`${flag}: "${bad}"`);
+    rmSync(folder, { recursive: true });
+  });
+
+  it('says which version it is', async () => {
+    expect(await parseRunPaArguments(['node', 'run-pa', '--version'])).to.match(/^\d+\.\d+\.\d+\n$/);
+  });
+
   it('refuses a flag that would have no effect', async () => {
     expect(await refused('REQUEST_INVALID', '--logprobs', '2')).to.contain('together with --json');
     for (const flag of ['--chat_template', '--input_file'])
@@ -185,12 +219,30 @@ describe("run-pa's command line", () => {
       await refused('REQUEST_INVALID', ...more(wrong));
     expect(await refused('OPTION_UNKNOWN', ...more({ top_q: 1 }))).to.contain('nearest: --top_k');
     await refused('OPTION_UNSUPPORTED', ...more({ tp: 2 }));
+    const undeclared = { seed: 3, threads: 1, quantize: 'w8a16', dtype: 'f32', input_texts: ['x'] };
+    const taken = await parse(...more(undeclared));
+    expect(taken.runner).to.include({ threads: 1, quantize: 'w8a16', dtype: 'f32' });
+    expect(taken.sampling).to.include({ seed: 3 });
+    expect(taken.inputs).to.deep.equal({ kind: 'texts', prompts: ['x'] });
+    for (const name of ['__proto__', 'constructor', 'toString'])
+      expect(await refused('OPTION_UNKNOWN', ...more(`{"${name}":1}`))).to.contain(`--${name}`);
+    for (const wrong of [
+      { input_texts: 'x' },
+      { load_tokenizer: true },
+      { passes: 3 },
+      { seed: null },
+      { help: true },
+      { kw_args: '' },
+      { _: ['x'] },
+    ])
+      await refused('REQUEST_INVALID', ...more(wrong));
   });
 
   it('has a help that fits a screen, in groups, with an example', async () => {
-    expect(await parseRunPaArguments(['node', 'run-pa', '--help'])).to.equal(undefined);
+    for (const flag of ['--help', '-h'])
+      expect(await parseRunPaArguments(['node', 'run-pa', flag])).to.equal(runPaHelp());
     const lines = runPaHelp().split('\n');
-    expect(lines.length).to.be.at.most(55);
+    expect(lines.length).to.be.at.most(50);
     for (const line of lines) expect(line.length, line).to.be.at.most(110);
     const text = runPaHelp();
     const {
@@ -206,9 +258,9 @@ describe("run-pa's command line", () => {
       tolerance: _q,
       ...flags
     } = FLAGS;
-    for (const name of Object.keys(flags)) expect(text).to.match(new RegExp(`^ {2}--${name} `, 'm'));
+    for (const name of Object.keys(flags)) expect(text).to.match(new RegExp(`(^| ) --${name} `, 'm'));
     for (const name of Object.keys(ORIGINAL_FLAGS)) expect(text).to.contain(name);
-    expect(text).to.contain('Example:\n  run-pa --model_path DIR');
+    expect(text).to.contain('Example: run-pa --model_path DIR');
   });
 
   it('reads sizes in bytes, decimal and binary', () => {

@@ -101,18 +101,44 @@ describe('run-pa', function () {
     expect(answers[0]?.text).to.match(/[A-Z]\w+.*\./s);
   });
 
-  it('streams exactly what it answers', () => {
-    const { stdout } = runPa(
-      '--model_path',
-      MODEL,
-      '--input_texts',
-      'Once upon a time',
-      '--max_output_length',
-      '30',
-      '--stream',
-    );
-    const [streamed, rest] = stdout.split('\n\nQuestion[0]') as [string, string];
-    expect(rest).to.include(`Answer[0]: ${streamed}`);
+  it('streams the text that it prints at the end, answer by answer', () => {
+    const prompts = ['--input_texts', 'Once upon a time', 'One day', 'The', '--max_batch_size', '3'];
+    const answers = (...args: string[]): string | undefined => {
+      const { status, stdout, stderr } = runPa(
+        ...['--model_path', MODEL, '--max_output_length', '30'],
+        ...args,
+      );
+      expect(status, stderr).to.equal(0);
+      return stdout.split('┌')[0];
+    };
+    expect(answers(...prompts))
+      .to.match(
+        /^Question\[0\]: Once upon a time\nAnswer\[0\]: .{30,}\nGenerate\[0\] token num: \(0, 30\)\n\n/s,
+      )
+      .and.to.equal(answers(...prompts, '--stream'));
+  });
+
+  it('prints one JSON object whatever else is asked for', () => {
+    const profile = join(folder, 'json-trace.json');
+    const args = ['--json', '--stream', '--profile', profile, '--max_output_length', '4'];
+    const { status, stdout, stderr } = runPa('--model_path', MODEL, '--input_texts', 'Once', ...args);
+    expect(status, stderr).to.equal(0);
+    const { answers, profile: rows } = JSON.parse(stdout);
+    expect(stderr).to.include(`Answer[0]: ${answers[0].text}\n`);
+    expect(rows[0]).to.include.keys('phase', 'name', 'calls', 'totalMs', 'share');
+  });
+
+  it('ends without a word when its reader has seen enough', () => {
+    const command = `"${process.execPath}" scripts/run-pa.mjs --model_path "${MODEL}" --input_texts Once | head -1`;
+    const { status, stdout, stderr } = spawnSync('bash', ['-o', 'pipefail', '-c', command], {
+      cwd: ROOT,
+      encoding: 'utf8',
+    });
+    expect({ status, stdout, stderr }).to.deep.equal({
+      status: 0,
+      stdout: 'Question[0]: Once\n',
+      stderr: '',
+    });
   });
 
   it('samples the same text from the same seed, and another from another', () => {
@@ -191,9 +217,11 @@ describe('run-pa', function () {
       .to.match(/prefill planned: first run\n/)
       .and.to.match(/decode planned: first run\n/);
     expect(stdout)
-      .to.match(/decode +│ gate_up \(FusedLinear\) +│ +18 │.* GB\/s +│ +\d+\.\d GFLOP\/s +│ +\d+ % │/)
+      .to.match(
+        /decode +│ gate_up \(FusedLinear\) +│ +18 │.* GB\/s +│ +\d+\.\d GFLOP\/s +│ +(\d+ %|in cache) │/,
+      )
       .and.to.match(
-        /decode +│ attention \(PagedAttention\) +│ +18 │.* GB\/s +│ +\d+\.\d GFLOP\/s +│ +\d+ % │/,
+        /decode +│ attention \(PagedAttention\) +│ +18 │.* GB\/s +│ +\d+\.\d GFLOP\/s +│ +(\d+ %|in cache) │/,
       );
     const { traceEvents } = JSON.parse(readFileSync(file, 'utf8'));
     expect(traceEvents.filter(({ cat }: { cat: string }) => cat === 'decode').length % 3).to.equal(0);
@@ -284,6 +312,11 @@ describe('run-pa', function () {
     ['a budget below one block', ['--model_path', MODEL, '--memory_budget', '1KiB'], /CACHE_TOO_SMALL/],
     ['an unknown ISA', ['--model_path', MODEL, '--isa', 'mmx'], /NATIVE_ISA_UNSUPPORTED.*amx|avx|reference/],
     ['a token id beyond the vocabulary', ['--model_path', MODEL, '--input_ids', '0,99999'], /99999/],
+    [
+      'a file that it could not write in the end',
+      ['--model_path', MODEL, '--profile', '/nowhere/trace.json'],
+      /OUTPUT_UNWRITABLE: --profile: "\/nowhere\/trace.json" cannot be written/,
+    ],
     ['a temperature below 0', ['--model_path', MODEL, '--temperature=-1'], /temperature/],
   ] as const) {
     it(`refuses ${what} in one line`, () => {

@@ -32,7 +32,11 @@ describe('finding the native addon', () => {
     const nativePath = folder.path('absent.node');
     expect(() => createEngine({ threads: 1, nativePath }))
       .to.throw(AtbError, /npm run build:native/)
-      .that.deep.includes({ code: 'NATIVE_MISSING', detail: { looked: [nativePath] } });
+      .that.has.property('detail')
+      .that.deep.includes({ looked: [nativePath] });
+    expect(() => createEngine({ threads: 1, nativePath }))
+      .to.throw(AtbError, /correct nativePath \(the command line's ATB_MODELS_NATIVE\)/)
+      .with.property('code', 'NATIVE_MISSING');
   });
 
   it('says why a file cannot be loaded', () => {
@@ -40,6 +44,14 @@ describe('finding the native addon', () => {
     writeFileSync(nativePath, 'not a library');
     expect(() => createEngine({ threads: 1, nativePath }))
       .to.throw(AtbError, /cannot be loaded/)
+      .with.property('code', 'NATIVE_MISSING');
+  });
+
+  it('runs no other file as JavaScript', () => {
+    const script = folder.path('script.cjs');
+    writeFileSync(script, 'throw new Error("it ran");');
+    expect(() => createEngine({ threads: 1, nativePath: script }))
+      .to.throw(AtbError, /cannot be loaded \(its name does not end in .node\)/)
       .with.property('code', 'NATIVE_MISSING');
   });
 
