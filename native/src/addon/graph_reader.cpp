@@ -10,7 +10,6 @@ namespace {
 // Far beyond any model. These limits bound the time and the stack that a malicious object can take.
 constexpr int kMaxGraphDepth = 16;
 constexpr int kMaxParamDepth = 8;
-constexpr uint32_t kMaxTensors = 1 << 16;
 constexpr uint32_t kMaxNodes = 1 << 18;
 constexpr uint32_t kMaxNumbers = 1 << 16;
 constexpr uint32_t kMaxKeys = 256;

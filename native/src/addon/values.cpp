@@ -8,7 +8,6 @@
 namespace atb::addon {
 namespace {
 
-constexpr uint32_t kMaxTensors = 1 << 16;
 /// The largest integer up to which all of JavaScript's numbers are exact.
 constexpr int64_t kMaxDim = (int64_t{1} << 53) - 1;
 /// A larger typed array is refused, because V8 ends the process when it cannot allocate a buffer.

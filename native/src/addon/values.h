@@ -12,6 +12,9 @@
 
 namespace atb::addon {
 
+/// Of a graph, and of what one call is given.
+constexpr uint32_t kMaxTensors = 1 << 16;
+
 /// Where a value stands among the arguments ("options.caches[2].key"). It becomes text only when a message needs it.
 struct Where {
   const Where* parent = nullptr;

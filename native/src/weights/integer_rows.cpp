@@ -3,18 +3,13 @@
 #include <algorithm>
 
 #include "kernels/pack_integers.h"
+#include "weights/staging.h"
 
 namespace atb {
 namespace {
 
 using kernels::PackedWeight;
 using kernels::WeightFormat;
-
-template <typename T>
-T* Grow(std::vector<T>& memory, int64_t count) {
-  if (memory.size() < static_cast<size_t>(count)) memory.resize(static_cast<size_t>(count));
-  return memory.data();
-}
 
 /// Room for a row's integers and for what a kernel writes behind them: it fills whole tiles from the start of the last
 /// group on.

@@ -12,6 +12,7 @@
 #include "kernels/pack_integers.h"
 #include "ops/check.h"
 #include "weights/integer_rows.h"
+#include "weights/staging.h"
 
 namespace atb {
 namespace {
@@ -217,11 +218,6 @@ struct Staging {
   std::vector<std::byte> converted;
   IntegerStaging integers;
 };
-
-std::byte* Grow(std::vector<std::byte>& memory, int64_t bytes) {
-  if (memory.size() < static_cast<size_t>(bytes)) memory.resize(static_cast<size_t>(bytes));
-  return memory.data();
-}
 
 /// Reads elements [begin, end) of the parts, converted, to `to`. Returns the bytes read.
 int64_t ReadElements(const Plan& plan, int64_t begin, int64_t end, std::byte* to, Staging& staging,

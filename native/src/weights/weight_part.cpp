@@ -7,6 +7,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "ops/check.h"
+#include "weights/staging.h"
 
 namespace atb {
 namespace {
@@ -19,12 +20,6 @@ constexpr int64_t kFreeBytes = int64_t{16} << 10;
 constexpr int64_t kFreeRowBytes = 256;
 /// A window may hold so many times the bytes that are wanted of it.
 constexpr int64_t kWindowWaste = 4;
-
-template <typename T>
-T* Grow(std::vector<T>& memory, int64_t count) {
-  if (memory.size() < static_cast<size_t>(count)) memory.resize(static_cast<size_t>(count));
-  return memory.data();
-}
 
 /// Which row of the tensor, or of its transpose, is row `row` of the part.
 int64_t SourceRow(const WeightPart& part, int64_t row) {
