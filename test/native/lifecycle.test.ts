@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
 import { createEngine } from '../../src/native/index.js';
 import { add, f32, greedy, products, sameCaches, temporaryFolder } from './graphs.js';
@@ -26,20 +27,44 @@ async function longRun(seconds: number): Promise<{ run: () => Promise<unknown>; 
   return { run: () => engine.run(graph, { x }), dispose: () => engine.dispose() };
 }
 
-/** The largest gap between two ticks of a timer while `work` runs, and how long it ran, in ms. */
-async function largestGap(work: () => Promise<unknown>): Promise<{ gapMs: number; wallMs: number }> {
+/** Keeps the largest gap between two ticks of a timer, in ms. Runs in this thread and, as text, in another. */
+function watchTicks(): () => number {
   let gapMs = 0;
-  const started = performance.now();
-  let last = started;
-  const timer = setInterval(() => {
+  let last = performance.now();
+  const tick = () => {
     const now = performance.now();
     gapMs = Math.max(gapMs, now - last);
     last = now;
-  }, 1);
-  await work();
-  clearInterval(timer);
-  const now = performance.now();
-  return { gapMs: Math.max(gapMs, now - last), wallMs: now - started };
+  };
+  const timer = setInterval(tick, 1);
+  return () => {
+    clearInterval(timer);
+    tick();
+    return gapMs;
+  };
+}
+
+/** A thread that watches its own ticks, as a measure of how long this machine keeps a thread waiting. */
+function controlThread(): { start(): Promise<void>; stop(): Promise<number>; end(): Promise<number> } {
+  const source = `
+    const { parentPort } = require('node:worker_threads');
+    ${watchTicks}
+    let stop;
+    parentPort.on('message', (message) => {
+      if (message === 'start') { stop = watchTicks(); parentPort.postMessage(0); }
+      else parentPort.postMessage(stop());
+    });`;
+  const worker = new Worker(source, { eval: true });
+  const ask = (message: string): Promise<number> =>
+    new Promise((resolve) => {
+      worker.once('message', resolve);
+      worker.postMessage(message);
+    });
+  return {
+    start: async () => void (await ask('start')),
+    stop: () => ask('stop'),
+    end: () => worker.terminate(),
+  };
 }
 
 /** Runs a module in a process of its own, with the engine's module as `native` and the test graphs as `graphs`. */
@@ -47,7 +72,6 @@ function runChild(source: string): {
   status: number | null;
   signal: string | null;
   output: string;
-  ms: number;
 } {
   const native = new URL('../../src/native/index.js', import.meta.url).href;
   const prelude = `
@@ -66,27 +90,36 @@ function runChild(source: string): {
   `;
   const file = folder.path(`child-${children++}.mjs`);
   writeFileSync(file, prelude + source);
-  const started = performance.now();
-  const child = spawnSync(process.execPath, [file], { encoding: 'utf8', timeout: 20000 });
+  // One that hangs is killed, whose status is null; no busy machine takes so long.
+  const child = spawnSync(process.execPath, [file], { encoding: 'utf8', timeout: 120_000 });
   const output = child.stdout + child.stderr;
-  return { status: child.status, signal: child.signal, output, ms: performance.now() - started };
+  return { status: child.status, signal: child.signal, output };
 }
 let children = 0;
 const folder = temporaryFolder();
 
 describe('the life of an engine', () => {
-  it('leaves the event loop alone: a timer ticks at least every 20 ms during a run of a second', async () => {
+  it('leaves the event loop alone: its timer ticks as often as one of a thread of its own, during a run of a second', async () => {
     const { run, dispose } = await longRun(1);
-    // A busy machine may keep any process waiting once; an engine that blocks does so every time.
-    const gaps: number[] = [];
-    for (let attempt = 0; attempt < 10 && !gaps.some((gap) => gap <= 20); attempt++) {
-      const { gapMs, wallMs } = await largestGap(run);
-      expect(wallMs).to.be.above(300);
-      gaps.push(gapMs);
+    const control = controlThread();
+    // A busy machine keeps any thread waiting now and then; an engine that blocks does so every time, and one thread only.
+    const seen: string[] = [];
+    let isFree = false;
+    for (let attempt = 0; attempt < 10 && !isFree; attempt++) {
+      await control.start();
+      const stop = watchTicks();
+      const started = performance.now();
+      await run();
+      expect(performance.now() - started).to.be.above(300);
+      const gapMs = stop();
+      const controlMs = await control.stop();
+      isFree = gapMs <= Math.max(20, 2 * controlMs);
+      seen.push(`${gapMs.toFixed(1)} of ${controlMs.toFixed(1)}`);
     }
     dispose();
-    expect(Math.min(...gaps), `gaps ${gaps.map((gap) => gap.toFixed(1))} ms`).to.be.at.most(20);
-  });
+    await control.end();
+    expect(isFree, `gaps of this thread and of the control, in ms: ${seen}`).to.equal(true);
+  }).timeout(300_000);
 
   it('settles what was posted before dispose, in order', async () => {
     const engine = createEngine({ threads: 2 });
@@ -136,7 +169,7 @@ describe('the life of an engine', () => {
   });
 
   it('does not keep the process alive when nobody waits, disposed or not', () => {
-    const { status, output, ms } = runChild(`
+    const { status, output } = runChild(`
       const { engine } = start({});
       const other = start({}).engine;
       other.dispose();
@@ -144,7 +177,6 @@ describe('the life of an engine', () => {
       console.log('done');
     `);
     expect({ status, output }).to.deep.equal({ status: 0, output: 'done\n' });
-    expect(ms).to.be.below(10000);
   });
 
   it('keeps the process alive while a promise waits', () => {
@@ -203,7 +235,7 @@ describe('the life of an engine', () => {
         registry.register(engine);
         await engine.forward(spec(1), { x: zeros(1, 4), w: zeros(2, 4) });
       }
-      for (let i = 0; i < 20; i++) { gc(); await new Promise((resolve) => setTimeout(resolve, 5)); }
+      for (let i = 0; i < 2000 && collected < 4; i++) { gc(); await new Promise((resolve) => setTimeout(resolve, 5)); }
       console.log(collected >= 4 ? 'collected' : collected);
     `);
     expect({ status, signal, output }).to.deep.equal({ status: 0, signal: null, output: 'collected\n' });

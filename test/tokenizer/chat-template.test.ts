@@ -14,13 +14,14 @@ function render(source: string, variables: Record<string, unknown> = {}): string
 
 /** The code of the error, and what it says is exceeded or wrong. */
 function failure(source: string, variables: Record<string, unknown> = {}): { code: string; message: string } {
-  const start = performance.now();
+  // Of computing: a busy machine takes longer by the clock.
+  const start = process.cpuUsage();
   try {
     const text = render(source, variables);
     return { code: 'none', message: text.slice(0, 200) };
   } catch (error) {
     if (!(error instanceof AtbError)) throw error;
-    const elapsedMs = performance.now() - start;
+    const elapsedMs = process.cpuUsage(start).user / 1000;
     if (elapsedMs > LIMIT_MS) throw new Error(`took ${elapsedMs} ms`);
     return { code: error.code, message: error.message };
   }

@@ -86,8 +86,9 @@ describe('StopStrings', () => {
 
   it('needs little time for long stop strings that nearly match', () => {
     const stops = Array.from({ length: 64 }, (_, i) => `${'a'.repeat(1023 - i)}b`);
-    const start = performance.now();
+    const start = process.cpuUsage();
     run(stops, ['a'.repeat(20_000)]);
-    expect(performance.now() - start).to.be.lessThan(2000);
+    // Of computing: a busy machine takes longer by the clock.
+    expect(process.cpuUsage(start).user, 'µs').to.be.lessThan(2e6);
   });
 });
