@@ -64,7 +64,7 @@ void CastBlock(const kernels::KernelTable& kernels, const Tensor& in, const Tens
   });
 }
 
-constexpr const char* kOp = "Cast";
+constexpr const char* kCastOp = "Cast";
 
 class Cast : public Operation {
  public:
@@ -73,7 +73,7 @@ class Cast : public Operation {
   int NumOutputs() const override { return 1; }
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
-    RequireDense(kOp, 0, in[0]);
+    RequireDense(kCastOp, 0, in[0]);
     out[0] = in[0];
     out[0].dtype = dtype_;
   }
@@ -121,7 +121,7 @@ void CastTensor(const Tensor& in, const Tensor& out, const Context& ctx) {
 }
 
 std::unique_ptr<Operation> CreateCast(const ParamObject& param) {
-  ParamReader reader(kOp, param);
+  ParamReader reader(kCastOp, param);
   const std::optional<DType> dtype = ReadDType(reader, "dtype");
   if (!dtype) reader.Fail("dtype", "an aclDataType other than ACL_DT_UNDEFINED");
   reader.Done();

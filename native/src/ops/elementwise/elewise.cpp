@@ -14,7 +14,7 @@ namespace {
 using kernels::BinaryOp;
 using kernels::UnaryOp;
 
-constexpr const char* kOp = "Elewise";
+constexpr const char* kElewiseOp = "Elewise";
 
 /// i8 -> 1 where it is 0, else 0.
 class LogicalNot : public Operation {
@@ -24,7 +24,7 @@ class LogicalNot : public Operation {
   bool InPlace(int, int) const override { return true; }
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
-    RequireDType(kOp, 0, in[0], DType::kI8);
+    RequireDType(kElewiseOp, 0, in[0], DType::kI8);
     out[0] = in[0];
   }
 
@@ -41,12 +41,12 @@ class ElewiseCast : public Operation {
   int NumOutputs() const override { return 1; }
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
-    RequireDense(kOp, 0, in[0]);
+    RequireDense(kElewiseOp, 0, in[0]);
     const DType from = in[0].dtype;
     const DType to = dtype_.value_or(from == DType::kF32 ? DType::kF16 : DType::kF32);
     const bool integers = (from == DType::kI32 && to == DType::kI64) || (from == DType::kI64 && to == DType::kI32);
     if (!integers && !(IsFloat(from) && IsFloat(to)))
-      FailDType(kOp, 0, std::string("a type that casts to ") + ToString(to) + " (float to float, or i32 and i64)",
+      FailDType(kElewiseOp, 0, std::string("a type that casts to ") + ToString(to) + " (float to float, or i32 and i64)",
                 in[0]);
     out[0] = in[0];
     out[0].dtype = to;
@@ -89,26 +89,26 @@ class ElewiseBinary : public Operation {
   bool InPlace(int, int) const override { return !IsCompare(op_); }
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
-    for (int i = 0; i < 2; ++i) RequireDense(kOp, i, in[static_cast<size_t>(i)]);
+    for (int i = 0; i < 2; ++i) RequireDense(kElewiseOp, i, in[static_cast<size_t>(i)]);
     const DType dtype = in[0].dtype;
     const bool integer = dtype == DType::kI32 || dtype == DType::kI64;
     if (IsLogical(op_)) {
-      RequireDType(kOp, 0, in[0], DType::kI8);
+      RequireDType(kElewiseOp, 0, in[0], DType::kI8);
     } else if (!IsFloat(dtype) && !(integer && op_ != Pair::kDiv)) {
-      FailDType(kOp, 0, op_ == Pair::kDiv ? "f32, f16 or bf16" : "f32, f16, bf16, i32 or i64", in[0]);
+      FailDType(kElewiseOp, 0, op_ == Pair::kDiv ? "f32, f16 or bf16" : "f32, f16, bf16, i32 or i64", in[0]);
     }
-    if (in[1].dtype != dtype) FailDType(kOp, 1, std::string("of in0's type ") + ToString(dtype), in[1]);
+    if (in[1].dtype != dtype) FailDType(kElewiseOp, 1, std::string("of in0's type ") + ToString(dtype), in[1]);
     out[0].layout = Layout::kRowMajor;
     out[0].dtype = IsCompare(op_) ? DType::kI8 : dtype;
     if (out_dtype_ && *out_dtype_ != out[0].dtype)
-      throw Error("NATIVE_DTYPE_MISMATCH", std::string(kOp) + ": outTensorType must be " + ToString(out[0].dtype) +
+      throw Error("NATIVE_DTYPE_MISMATCH", std::string(kElewiseOp) + ": outTensorType must be " + ToString(out[0].dtype) +
                                                " here, found " + ToString(*out_dtype_));
-    Broadcast(kOp, in).SetShape(out[0]);
+    Broadcast(kElewiseOp, in).SetShape(out[0]);
   }
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
     const TensorDesc descs[] = {in[0].desc, in[1].desc};
-    const Broadcast shape(kOp, descs);
+    const Broadcast shape(kElewiseOp, descs);
     ForRows(ctx.pool, shape.rows(), shape.row_size(), [&](int64_t row, int) {
       const Operand a{in[0], shape.Offset(0, row), shape.Step(0)};
       const Operand b{in[1], shape.Offset(1, row), shape.Step(1)};
@@ -189,7 +189,7 @@ class ElewiseBinary : public Operation {
 }  // namespace
 
 std::unique_ptr<Operation> CreateElewise(const ParamObject& param) {
-  ParamReader reader(kOp, param);
+  ParamReader reader(kElewiseOp, param);
   enum Type { kUndefined, kCast, kMuls, kCos, kSin, kNeg, kTanh, kNot, kFirstPair };
   const int type = reader.Enum(
       "elewiseType",
@@ -215,15 +215,15 @@ std::unique_ptr<Operation> CreateElewise(const ParamObject& param) {
   if (out_dtype) reader.Fail("outTensorType", "absent, except for ELEWISE_CAST and operations on two inputs");
   switch (type) {
     case kMuls:
-      return std::make_unique<Unary>(kOp, UnaryOp::kMuls, factor);
+      return std::make_unique<Unary>(kElewiseOp, UnaryOp::kMuls, factor);
     case kCos:
-      return std::make_unique<Unary>(kOp, UnaryOp::kCos);
+      return std::make_unique<Unary>(kElewiseOp, UnaryOp::kCos);
     case kSin:
-      return std::make_unique<Unary>(kOp, UnaryOp::kSin);
+      return std::make_unique<Unary>(kElewiseOp, UnaryOp::kSin);
     case kNeg:
-      return std::make_unique<Unary>(kOp, UnaryOp::kNeg);
+      return std::make_unique<Unary>(kElewiseOp, UnaryOp::kNeg);
     case kTanh:
-      return std::make_unique<Unary>(kOp, UnaryOp::kTanh);
+      return std::make_unique<Unary>(kElewiseOp, UnaryOp::kTanh);
     default:
       return std::make_unique<LogicalNot>();
   }

@@ -10,7 +10,7 @@
 namespace atb {
 namespace {
 
-constexpr const char* kOp = "GatherDequant";
+constexpr const char* kGatherDequantOp = "GatherDequant";
 enum Input { kWeight, kIndices, kScale };
 
 /// Our extension: rows of a weight [n, k] of integers as floats, integer * scale, for an embedding that is the
@@ -23,8 +23,8 @@ class GatherDequant : public Operation {
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
     const IntegerWeight::Sizes sizes = weight_.Check(in, 0);
-    RequireIndex(kOp, kIndices, in[kIndices]);
-    RequireRank(kOp, kIndices, in[kIndices], 0, kMaxRank - 1);
+    RequireIndex(kGatherDequantOp, kIndices, in[kIndices]);
+    RequireRank(kGatherDequantOp, kIndices, in[kIndices], 0, kMaxRank - 1);
     out[0] = in[kIndices];
     out[0].dtype = out_;
     out[0].dims[out[0].rank++] = sizes.k;
@@ -40,7 +40,7 @@ class GatherDequant : public Operation {
     for (int64_t i = 0; i < in[kIndices].desc.Elements(); ++i) {
       const int64_t index = IndexAt(in[kIndices], i);
       if (index < 0 || index >= n)
-        FailValue(kOp, kIndices, "indices from 0 to " + std::to_string(n - 1),
+        FailValue(kGatherDequantOp, kIndices, "indices from 0 to " + std::to_string(n - 1),
                   std::to_string(index) + " at " + std::to_string(i));
     }
   }
@@ -78,10 +78,10 @@ class GatherDequant : public Operation {
 }  // namespace
 
 std::unique_ptr<Operation> CreateGatherDequant(const ParamObject& object) {
-  ParamReader reader(kOp, object);
+  ParamReader reader(kGatherDequantOp, object);
   const auto bits = static_cast<int>(reader.Int("weightBits", 8, 4, 8));
   if (bits != 4 && bits != 8) reader.Fail("weightBits", "4 or 8");
-  const IntegerWeight weight{kOp, bits, true, IntegerWeight::ReadGroup(reader), kWeight, kScale};
+  const IntegerWeight weight{kGatherDequantOp, bits, true, IntegerWeight::ReadGroup(reader), kWeight, kScale};
   const std::optional<DType> out = ReadDType(reader, "outDataType");
   if (!out || !IsFloat(*out)) reader.Fail("outDataType", "ACL_FLOAT, ACL_FLOAT16 or ACL_BF16");
   reader.Done();
