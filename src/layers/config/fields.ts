@@ -7,8 +7,17 @@ export type ConfigDict = Readonly<Record<string, unknown>>;
 export const isDict = (value: unknown): value is ConfigDict =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** What a value of config.json must be. */
-export type Check<T> = z.ZodType<T>;
+/**
+ * What a value of config.json must be. A schema of zod is one; its own type stays out of this package's, because it asks
+ * of whoever uses them for a newer TypeScript.
+ */
+export interface Check<T> {
+  safeParse(
+    value: unknown,
+  ):
+    | { readonly success: true; readonly data: T }
+    | { readonly success: false; readonly error: { readonly issues: readonly { readonly message: string }[] } };
+}
 
 /** An integer within bounds; JSON's 3.0 is one, 2^53 + 1 is not. */
 export const integer = (min: number, max: number): Check<number> =>
