@@ -6,14 +6,17 @@
 //   --debug              into build/debug, with assertions and without optimisation
 //   --sanitize a,b       into build/sanitize-a-b, e.g. address,undefined or thread
 //   --prebuild           copy the addon to prebuilds/<platform>-<arch>/, where --if-needed and the loader find it
-//   --if-needed          do nothing when that prebuilt addon is there or ATB_SKIP_NATIVE_BUILD=1
+//   --arch arm64         with --prebuild on Linux: for another machine, by g++-aarch64-linux-gnu (x64: g++-x86-64-linux-gnu)
+//   --if-needed          do nothing when an addon of these sources is there, or ATB_SKIP_NATIVE_BUILD=1
 //   --verbose            show what CMake and the compiler print
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import {
   copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   writeFileSync,
@@ -24,9 +27,9 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
-const platform = `${process.platform}-${process.arch}`;
-const prebuilt = join(root, 'prebuilds', platform, 'atb_models.node');
 const windows = process.platform === 'win32';
+/** Then this package's own scripts are out of reach. */
+const isDependency = /[\\/]node_modules[\\/]/.test(fileURLToPath(import.meta.url));
 const { values: options } = parseArgs({
   options: {
     tests: { type: 'boolean', default: false },
@@ -34,14 +37,50 @@ const { values: options } = parseArgs({
     debug: { type: 'boolean', default: false },
     sanitize: { type: 'string', default: '' },
     prebuild: { type: 'boolean', default: false },
+    arch: { type: 'string', default: process.arch },
     'if-needed': { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
   },
 });
 
+/** What GNU calls the machines that an addon can be compiled for on another one. */
+const CROSS = { arm64: 'aarch64', x64: 'x86_64' };
+const isCross = options.arch !== process.arch;
+if (isCross && !(options.prebuild && process.platform === 'linux' && Object.hasOwn(CROSS, options.arch)))
+  fail([
+    `atb-models: --arch ${options.arch} goes with --prebuild on Linux; it is one of ${Object.keys(CROSS)}`,
+  ]);
+const platform = `${process.platform}-${options.arch}`;
+const prebuilt = join(root, 'prebuilds', platform, 'atb_models.node');
+
+/** A hash of everything that the addon is made of. Beside an addon it says which sources that came from. */
+function sourcesHash() {
+  const hash = createHash('sha256');
+  const files = readdirSync(join(root, 'native/src'), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(root, join(entry.parentPath ?? entry.path, entry.name)));
+  for (const file of ['native/CMakeLists.txt', ...files.sort()])
+    hash
+      .update(`${file}\0`)
+      .update(readFileSync(join(root, file)))
+      .update('\0');
+  return hash.digest('hex');
+}
+
+const stampOf = (file) => join(dirname(file), 'sources.sha256');
+
+/** A published addon has no stamp; it was made of the sources beside it. */
+function isUpToDate(file, withoutStamp) {
+  if (!existsSync(file)) return false;
+  const stamp = stampOf(file);
+  return existsSync(stamp) ? readFileSync(stamp, 'utf8') === sourcesHash() : withoutStamp;
+}
+
 if (options['if-needed']) {
   if (process.env.ATB_SKIP_NATIVE_BUILD === '1') process.exit(0);
-  if (existsSync(prebuilt)) process.exit(0);
+  // npx in a clone installs the package into a folder of its own, by a link: without this check it would compile again.
+  if (isUpToDate(join(root, 'build/release/atb_models.node'), false)) process.exit(0);
+  if (isUpToDate(prebuilt, true)) process.exit(0);
 }
 
 /** Standard output of a command, or undefined when it cannot be run or fails. */
@@ -93,7 +132,14 @@ function checkTools() {
   else if (Number(cmake[1]) < 3 || (Number(cmake[1]) === 3 && Number(cmake[2]) < 20))
     missing.push(`CMake 3.20 or newer (found ${cmake[0].slice(8)})`);
   const args = [];
-  if (!windows) {
+  if (isCross) {
+    const compiler = `${CROSS[options.arch]}-linux-gnu-g++`;
+    if (output(compiler, ['--version']) === undefined)
+      missing.push(`${compiler}, the compiler for ${platform}`);
+    args.push('-DCMAKE_SYSTEM_NAME=Linux', `-DCMAKE_SYSTEM_PROCESSOR=${CROSS[options.arch]}`);
+    args.push(`-DCMAKE_CXX_COMPILER=${compiler}`);
+    if (output('ninja', ['--version']) !== undefined) args.push('-G', 'Ninja');
+  } else if (!windows) {
     const { compiler, rejected } = findCompiler();
     if (compiler) args.push(`-DCMAKE_CXX_COMPILER=${compiler}`);
     else
@@ -107,7 +153,7 @@ function checkTools() {
     fail([
       `atb-models: cannot build the native addon for ${platform}. Missing:`,
       ...missing.map((what) => `  - ${what}`),
-      'Install what is missing, then run `npm run build:native`:',
+      `Install what is missing, then run \`${isDependency ? 'npm rebuild atb-models' : 'npm run build:native'}\`:`,
       '  Debian/Ubuntu  sudo apt-get install cmake g++ make',
       '  Fedora         sudo dnf install cmake gcc-c++ make',
       '  macOS          xcode-select --install && brew install cmake',
@@ -127,7 +173,8 @@ function run(what, args) {
 
 const sanitizers = options.sanitize.split(',').filter(Boolean);
 const type = options.debug ? 'Debug' : sanitizers.length > 0 ? 'RelWithDebInfo' : 'Release';
-const folder = sanitizers.length > 0 ? `sanitize-${sanitizers.join('-')}` : type.toLowerCase();
+const kind = sanitizers.length > 0 ? `sanitize-${sanitizers.join('-')}` : type.toLowerCase();
+const folder = isCross ? `${kind}-${platform}` : kind;
 const build = join(root, 'build', folder);
 const addon = join(build, 'atb_models.node');
 const started = process.hrtime.bigint();
@@ -150,9 +197,11 @@ run('compiling', [
   ...['--build', build, '--config', type, '--parallel', String(availableParallelism())],
   ...(options.tests || options.bench ? [] : ['--target', 'atb_models']),
 ]);
+writeFileSync(stampOf(addon), sourcesHash());
 if (options.prebuild) {
   mkdirSync(dirname(prebuilt), { recursive: true });
   copyFileSync(addon, prebuilt);
+  copyFileSync(stampOf(addon), stampOf(prebuilt));
 }
 const seconds = Number(process.hrtime.bigint() - started) / 1e9;
 console.log(`native addon: ${relative(root, options.prebuild ? prebuilt : addon)} (${seconds.toFixed(1)} s)`);

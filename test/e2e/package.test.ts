@@ -1,5 +1,15 @@
-import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -22,7 +32,8 @@ console.log(JSON.stringify({ streamed, answer: answers[0].text, sum: [...out0.da
 `;
 
 const TYPED = `
-import { PARunner, type PAResult, registerModel, BaseRouter, AtbGraph, ModelRunner, CommonOpBuilderManager, FlashForCausalLMATB } from 'atb-models';
+import { PARunner, type PAResult, registerModel, BaseRouter, AtbGraph, ModelRunner, CommonOpBuilderManager, FlashForCausalLMATB, type OpBuilder, type ParamOf } from 'atb-models';
+export type BuilderOfOnesOwn = [OpBuilder, ParamOf<'LINEAR'>];
 const names = [registerModel, BaseRouter, AtbGraph, ModelRunner, CommonOpBuilderManager, FlashForCausalLMATB];
 export async function answer(): Promise<PAResult> {
   const runner = await PARunner.load({ modelPath: 'x' });
@@ -81,7 +92,6 @@ describe('the packed package', function () {
       'nodenext',
       '--target',
       'es2023',
-      '--skipLibCheck',
       '--types',
       'node',
       '--typeRoots',
@@ -90,6 +100,68 @@ describe('the packed package', function () {
     expect(
       execFileSync(process.execPath, [tsc, ...flags, 'typed.mts'], { cwd: project, encoding: 'utf8' }),
     ).to.equal('');
+  });
+
+  it('has types that ask for no newer TypeScript than other packages do', () => {
+    const root = join(project, 'node_modules/atb-models');
+    const declared = readdirSync(join(root, 'dist/src'), { recursive: true, encoding: 'utf8' })
+      .filter((file) => file.endsWith('.d.ts'))
+      .filter((file) =>
+        /from 'zod'|import\("zod"\)/.test(readFileSync(join(root, 'dist/src', file), 'utf8')),
+      );
+    expect(declared).to.deep.equal([]);
+  });
+
+  it('has what its README leads to, and the sources of its source maps', () => {
+    const root = join(project, 'node_modules/atb-models');
+    const readme = readFileSync(join(root, 'README.md'), 'utf8');
+    const links = [...readme.matchAll(/\]\((?!https?:)([^)#]+)|(examples\/models\/[a-z-]+)/g)].map(
+      ([, link, model]) => link ?? model ?? '',
+    );
+    expect(links).to.include('docs/architecture.md').and.to.include('examples/models/tiny-stories');
+    expect(links.filter((link) => !existsSync(join(root, link)))).to.deep.equal([]);
+    const maps = readdirSync(join(root, 'dist'), { recursive: true, encoding: 'utf8' }).filter((file) =>
+      file.endsWith('.map'),
+    );
+    expect(maps).to.not.be.empty;
+    for (const map of maps) {
+      const { sources, sourcesContent } = JSON.parse(readFileSync(join(root, 'dist', map), 'utf8'));
+      expect(sourcesContent, map).to.have.length(sources.length);
+    }
+  });
+
+  it('says which Node.js it needs, in one line', () => {
+    const old = "Object.defineProperty(process.versions, 'node', { value: '18.20.4' });";
+    const run = (bin: string) =>
+      spawnSync(
+        process.execPath,
+        [
+          '--import',
+          `data:text/javascript,${encodeURIComponent(old)}`,
+          join(project, 'node_modules/.bin', bin),
+        ],
+        { encoding: 'utf8' },
+      );
+    for (const bin of ['run-pa', 'atb-models']) {
+      const { status, stderr } = run(bin);
+      expect({ status, stderr }).to.deep.equal({
+        status: 1,
+        stderr: 'atb-models: Node.js 20.19 or newer is needed, this is 18.20.4\n',
+      });
+    }
+  });
+
+  it('says how to get the addon that a dependent project lacks', () => {
+    const prebuilds = join(project, 'node_modules/atb-models/prebuilds');
+    renameSync(prebuilds, `${prebuilds}-away`);
+    try {
+      const args = [join(project, 'node_modules/.bin/run-pa'), '--model_path', MODEL];
+      const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+      expect(status).to.equal(1);
+      expect(stderr).to.match(/^NATIVE_MISSING: the native addon is not there; run `npm rebuild atb-models`/);
+    } finally {
+      renameSync(`${prebuilds}-away`, prebuilds);
+    }
   });
 
   it('has both commands', () => {
