@@ -127,6 +127,47 @@ describe("run-pa's command line", () => {
     });
   });
 
+  it('hands on every flag that the runner has an option for, and no other', async () => {
+    const given: Readonly<Record<string, readonly [string, unknown, ...string[]]>> = {
+      modelDirs: ['model_dirs', ['m', 'n'], 'm', 'n'],
+      allowUnread: ['allow_unread', true],
+      allowLinks: ['allow_links', true],
+      dtype: ['dtype', 'f32', 'f32'],
+      quantize: ['quantize', 'w8a8_dynamic', 'w8a8_dynamic'],
+      quantGroupSize: ['quant_group_size', 128, '128'],
+      kvQuant: ['kv_quant', 'int8', 'int8'],
+      maxPositionEmbeddings: ['max_position_embeddings', 77, '77'],
+      loadTokenizer: ['load_tokenizer', false, 'False'],
+      maxBatchSize: ['max_batch_size', 3, '3'],
+      maxInputLength: ['max_input_length', 5, '5'],
+      maxOutputLength: ['max_output_length', 6, '6'],
+      maxPrefillBatchSize: ['max_prefill_batch_size', 2, '2'],
+      maxPrefillTokens: ['max_prefill_tokens', 9, '9'],
+      blockSize: ['block_size', 32, '32'],
+      cacheBytes: ['memory_budget', 4096, '4KiB'],
+      threads: ['threads', 1, '1'],
+      isa: ['isa', 'reference', 'reference'],
+      passes: ['passes', 'none', 'none'],
+    };
+    const all = Object.entries(given).map(([option, [flag, value, ...words]]) => ({
+      option,
+      flag,
+      value,
+      words,
+    }));
+    for (const { option, flag, value, words } of all) {
+      const { runner } = await parse(`--${flag}`, ...words);
+      expect(runner, flag).to.deep.equal({ modelPath: 'x', profile: false, [option]: value });
+    }
+    const { runner } = await parse(...all.flatMap(({ flag, words }) => [`--${flag}`, ...words]));
+    expect(runner).to.deep.equal({
+      modelPath: 'x',
+      profile: false,
+      ...Object.fromEntries(all.map(({ option, value }) => [option, value])),
+    });
+    expect((await parse('--profile', join(tmpdir(), 'trace.json'))).runner.profile).to.equal(true);
+  });
+
   it('names the nearest flag of one that does not exist', async () => {
     const misspelt = { max_batch: 'max_batch_size', temprature: 'temperature', 'quantise=w8a16': 'quantize' };
     for (const [written, meant] of Object.entries(misspelt))

@@ -101,6 +101,65 @@ describe('run-pa', function () {
     expect(answers[0]?.text).to.match(/[A-Z]\w+.*\./s);
   });
 
+  it('does what its flags say, down to the steps', () => {
+    const prompts = [
+      '--input_texts',
+      'Once upon a time',
+      'One day',
+      'The',
+      '--max_output_length',
+      '3',
+      '--max_batch_size',
+      '3',
+    ];
+    const metrics = (...args: string[]) => {
+      const { status, stdout, stderr } = runPa('--model_path', MODEL, '--json', ...prompts, ...args);
+      expect(status, stderr).to.equal(0);
+      return JSON.parse(stdout).metrics as {
+        readonly prefillStepMs: number[];
+        readonly decodeStepMs: number[];
+        readonly decodeTokens: number;
+        readonly threads: number;
+        readonly isa: string;
+      };
+    };
+    const together = metrics('--threads', '1', '--isa', 'reference');
+    expect(together).to.include({ threads: 1, isa: 'reference', decodeTokens: 6 });
+    expect([together.prefillStepMs.length, together.decodeStepMs.length]).to.deep.equal([1, 2]);
+    const more = JSON.stringify({ max_prefill_batch_size: 1, threads: 2 });
+    const apart = metrics('--kw_args', more);
+    expect(apart).to.include({ threads: 2 });
+    expect(apart.prefillStepMs).to.have.length(3);
+  });
+
+  it('reads prompts from input_dict, in the dtype and with the passes that it is told', () => {
+    const dict = JSON.stringify([{ prompt: 'Once upon a time' }, { prompt: 'One day', adapter: 'base' }]);
+    const length = ['--max_output_length', '8'];
+    const texts = json('--input_texts', 'Once upon a time', 'One day', ...length).answers;
+    expect(json('--input_dict', dict, ...length).answers).to.deep.equal(texts);
+    const args = ['--input_texts', 'Once', '--passes', 'none', '--dtype', 'f32', ...length];
+    const profile = join(folder, 'unfused.json');
+    const { stdout } = runPa('--model_path', MODEL, ...args, '--profile', profile);
+    expect(stdout).to.include('gate_up (Linear)').and.to.not.include('FusedLinear');
+    const unfused = json(...args).answers[0]?.tokens;
+    expect(unfused).to.deep.equal(
+      json('--input_texts', 'Once', '--dtype', 'f32', ...length).answers[0]?.tokens,
+    );
+  });
+
+  it('draws by its penalties and min_p, and reads no further than max_position_embeddings', () => {
+    const tokens = (...args: string[]) =>
+      json('--input_texts', 'Once upon a time', '--max_output_length', '24', '--ignore_eos', ...args)
+        .answers[0]?.tokens;
+    const greedy = tokens();
+    for (const flag of ['repetition_penalty', 'frequency_penalty', 'presence_penalty'])
+      expect(tokens(`--${flag}`, '1.9'), flag).to.not.deep.equal(greedy);
+    // Of the best token alone nothing is left to draw.
+    expect(tokens('--temperature', '1', '--seed', '3', '--min_p', '1')).to.deep.equal(greedy);
+    expect(tokens('--temperature', '1', '--seed', '3')).to.not.deep.equal(greedy);
+    expect(tokens('--max_position_embeddings', '16')?.length).to.be.below(16);
+  });
+
   it('streams the text that it prints at the end, answer by answer', () => {
     const prompts = ['--input_texts', 'Once upon a time', 'One day', 'The', '--max_batch_size', '3'];
     const answers = (...args: string[]): string | undefined => {

@@ -16,7 +16,10 @@ export interface Check<T> {
     value: unknown,
   ):
     | { readonly success: true; readonly data: T }
-    | { readonly success: false; readonly error: { readonly issues: readonly { readonly message: string }[] } };
+    | {
+        readonly success: false;
+        readonly error: { readonly issues: readonly { readonly message: string }[] };
+      };
 }
 
 /** An integer within bounds; JSON's 3.0 is one, 2^53 + 1 is not. */
