@@ -3,7 +3,7 @@ import { describeValue } from '../describe-value.js';
 import { quantizeCheckpoint } from '../runner/quantize-checkpoint.js';
 import { declareFlags, optionsOf } from './command-line.js';
 import { environmentOptions } from './environment.js';
-import { loadProgress } from './progress.js';
+import { longProgress } from './progress.js';
 
 const FLAGS = ['quantize', 'quant_group_size', 'threads', 'model_dirs', 'allow_links'] as const;
 
@@ -42,7 +42,7 @@ export const quantizeCommand: CommandModule<object, Directories> = {
       input: argv.input,
       output: argv.output,
       ...environmentOptions(),
-      onProgress: loadProgress(process.stderr),
+      onProgress: longProgress(process.stderr, 'quantising'),
     });
     for (const { name, reason } of keptFloat)
       process.stderr.write(`${describeValue(name)} stays floats: ${reason}\n`);

@@ -1,4 +1,4 @@
-import { type AtbError, refuseRequest, requestError } from '../errors.js';
+import { type AtbError, refuseRequest } from '../errors.js';
 import { DECODE } from '../graph/graph-kind.js';
 import type { SampledLogprobs } from '../native/index.js';
 import type { ModelRunner } from '../runner/model-runner.js';
@@ -10,10 +10,11 @@ import type { FinishReason } from '../scheduler/sequence.js';
 import type { ChatMessage } from '../tokenizer/chat-template.js';
 import type { HfTokenizer } from '../tokenizer/hf-tokenizer.js';
 import type { ChatTemplateOptions, InputBuilder } from '../tokenizer/input-builder.js';
-import type { Generation, GenerationChunk, GenerationResult } from './generation.js';
+import type { Generation } from './generation.js';
 import type { GenerateOptions, LLMEngine, StepReport } from './llm-engine.js';
 import { type EngineLimits, type OpenEngine, type OpenEngineOptions, openEngine } from './open-engine.js';
 import { INFER_OPTIONS, PA_RUNNER_OPTIONS } from './options.js';
+import { type Outcome, settle } from './outcome.js';
 import { type PAInputs, type Prompt, promptsOf } from './pa-inputs.js';
 
 export type { PAInputs };
@@ -283,20 +284,5 @@ export class PARunner {
       isa: this.runner.isa,
       threads: this.runner.threads,
     };
-  }
-}
-
-/** A finished answer, or what there is of one that failed. */
-type Outcome = GenerationResult | (GenerationChunk & Required<Pick<PAAnswer, 'finishReason' | 'error'>>);
-
-/** Never rejects; `onText` has been called for all of it. */
-async function settle(generation: Generation, onText: (text: string) => void): Promise<Outcome> {
-  try {
-    for await (const { text } of generation) if (text) onText(text);
-    return await generation.result;
-  } catch (thrown) {
-    const error = requestError('generating', thrown);
-    const finishReason = error.code === 'REQUEST_ABORTED' ? 'abort' : 'error';
-    return { ...generation.soFar, finishReason, error };
   }
 }

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import type { FloatDType, Tensor } from '../dtype.js';
-import { AtbError, refuseRequest } from '../errors.js';
+import { refuseRequest } from '../errors.js';
 import type { GraphSpec } from '../graph/atb-graph.js';
 import { type GraphKind, PREFILL } from '../graph/graph-kind.js';
 import { applyPasses, type PassSelection } from '../graph/passes/index.js';
@@ -16,12 +16,14 @@ import {
 import type { Batch } from '../scheduler/scheduler.js';
 import type { Sequence } from '../scheduler/sequence.js';
 import type { Step } from '../step-inputs/index.js';
+import { requireCachedAttention } from './cached-attention.js';
 import { kvBlockBytes } from './kv-block-bytes.js';
 import { observer } from './observer.js';
 import { type OpenModel, type OpenModelOptions, openModel } from './open-model.js';
 import { checkOptions, MODEL_RUNNER_OPTIONS } from './options.js';
 import { matrixSizes, Profiler } from './profiler.js';
 import { ServedInputs } from './served-inputs.js';
+import { steadyMs } from './step-trace.js';
 import { type ForwardInputs, type ForwardLimits, stepOfBatch, stepOfForward } from './steps.js';
 import { loadWeights, weightStorage, withStandIns } from './weight-storage.js';
 
@@ -265,9 +267,13 @@ export class ModelRunner {
     const { engine, inputs, onPlan } = this.#loaded;
     const profile = this.profiler !== undefined;
     const id = this.#graphId(step.kind);
-    const result = await engine.run(id, inputs.make(step), { ...options, profile });
+    const startedMs = steadyMs();
+    const made = inputs.make(step);
+    const calledMs = steadyMs();
+    const result = await engine.run(id, made, { ...options, profile });
     if (result.planReason !== undefined) onPlan(step.kind, result.planReason);
-    this.profiler?.add(step.kind, step.queryLens, step.seqLens, result.timings ?? []);
+    const times = { startedMs, calledMs, endedMs: steadyMs() };
+    this.profiler?.add(step.kind, step.queryLens, step.seqLens, result.timings ?? [], times);
     return result;
   }
 
@@ -279,20 +285,4 @@ export class ModelRunner {
     }
     return id;
   }
-}
-
-/**
- * Attention over a prompt's own keys sees them before they are rounded, where a later step reads them rounded: results
- * would depend on how a prompt is cut.
- */
-function requireCachedAttention(prefill: GraphSpec | undefined): void {
-  const attends = ({ nodes }: GraphSpec): boolean =>
-    nodes.some(({ op }) => ('graph' in op ? attends(op.graph) : op.type === 'SelfAttention'));
-  if (prefill === undefined || !attends(prefill)) return;
-  const passes = 'implicit-masks and attention-from-cache';
-  throw new AtbError('OPTION_UNSUPPORTED', {
-    option: 'kv_quant',
-    found: 'int8',
-    reason: `without the graph passes ${passes}, prefill attends to keys and values before they are rounded`,
-  });
 }

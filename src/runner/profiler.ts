@@ -6,6 +6,7 @@ import { type PlacedOperation, placedOperations, productsOf } from '../graph/pla
 import type { BaseConfig } from '../layers/config/index.js';
 import type { MachineLimits, NodeTiming } from '../native/index.js';
 import type { TensorRef } from '../weights/weights.js';
+import { type StepTimes, StepTrace } from './step-trace.js';
 
 /** The operations of one name in graphs of one kind, over all layers and steps. */
 export interface ProfileRow {
@@ -69,14 +70,10 @@ interface Work {
   readonly operations: number;
 }
 
-interface TraceEvent extends NodeTiming {
-  readonly phase: string;
-}
-
 /** Adds up the times of steps that ran with `profile`. */
 export class Profiler {
   readonly #sums = new Map<string, Sum>();
-  readonly #events: TraceEvent[] = [];
+  readonly #trace = new StepTrace();
   readonly #products: ReadonlyMap<GraphKind, ReadonlyMap<string, ProductSize>>;
   readonly #windows: ReadonlyMap<GraphKind, ReadonlyMap<string, number>>;
 
@@ -96,9 +93,16 @@ export class Profiler {
     this.#windows = new Map([...graphs].map(([kind, spec]) => [kind, windows(spec)]));
   }
 
-  /** `queryLens`: tokens of each sequence in the step; `seqLens`: its tokens that they may see. */
-  add(kind: GraphKind, queryLens: Int32Array, seqLens: Int32Array, timings: readonly NodeTiming[]): void {
+  /** `queryLens`: tokens of each sequence in the step; `seqLens`: its tokens that they may see. `times` of the step's call. */
+  add(
+    kind: GraphKind,
+    queryLens: Int32Array,
+    seqLens: Int32Array,
+    timings: readonly NodeTiming[],
+    times?: StepTimes,
+  ): void {
     const { name: phase } = kind;
+    this.#trace.add(phase, timings, times);
     const tokens = queryLens.reduce((sum, len) => sum + len, 0);
     const ofWindow = new Map<number | undefined, Work>();
     for (const timing of timings) {
@@ -129,14 +133,13 @@ export class Profiler {
         sum.bytes += work.bytes;
         sum.operations += work.operations;
       }
-      this.#events.push({ ...timing, phase });
     }
   }
 
   /** Forgets what was added, such as warm-up steps. */
   clear(): void {
     this.#sums.clear();
-    this.#events.length = 0;
+    this.#trace.clear();
   }
 
   /** Slowest first, phase by phase; with shares of the bound where the machine's limits are given. */
@@ -156,19 +159,9 @@ export class Profiler {
       }));
   }
 
-  /** For chrome://tracing and Perfetto: one complete event an operation, in microseconds. */
+  /** For chrome://tracing and Perfetto: operations, steps, the sampler and JavaScript in lanes of their own. */
   chromeTrace(): { readonly traceEvents: readonly object[] } {
-    const traceEvents = this.#events.map(({ name, type, phase, startMs, durationMs }) => ({
-      name,
-      cat: phase,
-      ph: 'X',
-      ts: startMs * 1000,
-      dur: durationMs * 1000,
-      pid: 1,
-      tid: 1,
-      args: { type },
-    }));
-    return { traceEvents };
+    return { traceEvents: this.#trace.events() };
   }
 
   #attentionWork(queryLens: Int32Array, seqLens: Int32Array, window = Number.POSITIVE_INFINITY): Work {

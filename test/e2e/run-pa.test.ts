@@ -285,6 +285,25 @@ describe('run-pa', function () {
     const { traceEvents } = JSON.parse(readFileSync(file, 'utf8'));
     expect(traceEvents.filter(({ cat }: { cat: string }) => cat === 'decode').length % 3).to.equal(0);
     expect(traceEvents[0]).to.include({ name: 'word_embedding', cat: 'prefill', ph: 'X' });
+    type TraceEvent = {
+      name: string;
+      cat?: string;
+      tid: number;
+      ts: number;
+      dur: number;
+      args: { name?: string };
+    };
+    const events = traceEvents as TraceEvent[];
+    const lane = (name: string): TraceEvent[] => {
+      const tid = events.find(({ args }) => args.name === name)?.tid;
+      return events.filter((event) => event.tid === tid && event.cat !== undefined);
+    };
+    expect(lane('steps').map(({ name }) => name)).to.deep.equal(['prefill', 'decode', 'decode', 'decode']);
+    expect(lane('sampler and return')).to.have.length(4);
+    expect(lane('JavaScript').map(({ name }) => name)).to.include.members(['make inputs', 'between steps']);
+    // Clocks agree: each operation lies within a step.
+    for (const { ts, dur } of lane('operations'))
+      expect(lane('steps').some((step) => step.ts <= ts && ts + dur <= step.ts + step.dur)).to.equal(true);
   });
 
   it('keeps its tokens when the cache is too small for all', () => {

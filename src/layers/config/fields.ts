@@ -12,9 +12,7 @@ export const isDict = (value: unknown): value is ConfigDict =>
  * of whoever uses them for a newer TypeScript.
  */
 export interface Check<T> {
-  safeParse(
-    value: unknown,
-  ):
+  safeParse(value: unknown):
     | { readonly success: true; readonly data: T }
     | {
         readonly success: false;

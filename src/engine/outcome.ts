@@ -1,0 +1,20 @@
+import { requestError } from '../errors.js';
+import type { Generation, GenerationChunk, GenerationResult } from './generation.js';
+import type { PAAnswer } from './pa-runner.js';
+
+/** A finished answer, or what there is of one that failed. */
+export type Outcome =
+  | GenerationResult
+  | (GenerationChunk & Required<Pick<PAAnswer, 'finishReason' | 'error'>>);
+
+/** Never rejects; `onText` has been called for all of it. */
+export async function settle(generation: Generation, onText: (text: string) => void): Promise<Outcome> {
+  try {
+    for await (const { text } of generation) if (text) onText(text);
+    return await generation.result;
+  } catch (thrown) {
+    const error = requestError('generating', thrown);
+    const finishReason = error.code === 'REQUEST_ABORTED' ? 'abort' : 'error';
+    return { ...generation.soFar, finishReason, error };
+  }
+}
