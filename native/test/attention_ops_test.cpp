@@ -127,13 +127,14 @@ void MasksMeanWhatAtbSays() {
   for (DType dtype : kDTypes) {
     const double tolerance = dtype == DType::kF32 ? 4e-6 : dtype == DType::kF16 ? 2e-3 : 2e-2;
     Prompt p(heads, dtype, n, 3);
-    // 1 or -inf where attention is forbidden: what the kernels of the dtype take.
-    Array mask(dtype, 2 * n * n);
+    // What forbids attention to the kernels of the dtype: SelfAttention multiplies bf16 masks, PagedAttention adds any.
+    Array mask(dtype, 2 * n * n), added(dtype, n * n);
     for (int64_t i = 0; i < n; ++i) {
       for (int64_t j = 0; j < n; ++j) {
         const bool hidden = j > i || j <= i - window;
         mask.Set(i * n + j, !hidden ? 0.0f : dtype == DType::kBF16 ? 1.0f : -INFINITY);
         mask.Set((n + i) * n + j, mask[i * n + j]);
+        added.Set(i * n + j, !hidden ? 0.0f : dtype == DType::kBF16 ? -10000.0f : -INFINITY);
       }
     }
     const auto expected = Textbook(heads, p.q, p.k, p.v, n, n, 0, {.causal = true, .window = window});
@@ -176,17 +177,17 @@ void MasksMeanWhatAtbSays() {
         ParamObject spec = param;
         spec["calcType"] = "CALC_TYPE_SPEC";
         Run(*CreateOperation("PagedAttention", spec),
-            {pq, kc, vc, tables, Ints(lengths), Floats(mask, {n, n}), Ints(q_lens)}, {pout}, *t, pool);
+            {pq, kc, vc, tables, Ints(lengths), Floats(added, {n, n}), Ints(q_lens)}, {pout}, *t, pool);
         check(part_out, n - queries);
         spec["maskType"] = "MASK_TYPE_SPEC";
-        Array rows = mask.Slice((n - queries) * n, n * n);
+        Array rows = added.Slice((n - queries) * n, n * n);
         Run(*CreateOperation("PagedAttention", spec),
             {pq, kc, vc, tables, Ints(lengths), Floats(rows, {queries, n}), Ints(q_lens)}, {pout}, *t, pool);
         check(part_out, n - queries);
       }
       // Decode: one row of the mask, for all or for each.
       Array last = p.q.Slice((n - 1) * 4 * 32, n * 4 * 32), last_out(dtype, 4 * 32);
-      Array row = mask.Slice((n - 1) * n, n * n);
+      Array row = added.Slice((n - 1) * n, n * n);
       for (const Tensor& m : {Floats(row, {1, n}), Floats(row, {1, 1, n})}) {
         Run(*CreateOperation("PagedAttention", param), {Floats(last, {1, 4, 32}), kc, vc, tables, Ints(lengths), m},
             {Floats(last_out, {1, 4, 32})}, *t, pool);

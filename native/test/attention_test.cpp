@@ -215,10 +215,13 @@ void MasksAreAddedToScaledScores() {
     CheckTile(p, 296, 4, {}, mask);
     for (size_t i = 0; i < 300; ++i) mask[i] = -INFINITY;  // One row that sees nothing.
     CheckTile(p, 296, 4, {}, mask);
-    for (float& x : mask) x = x == 0 ? 0 : -3e38f;
-    for (size_t i = 0; i < 256; ++i) mask[300 + i] = -3e38f;  // A whole piece that counts for nothing.
-    std::fill_n(mask.begin(), 300, 0.0f);
-    CheckTile(p, 296, 4, {}, mask);
+    // What ATB's two attentions come to in bf16.
+    for (float least : {-3e38f, -10000.0f}) {
+      for (float& x : mask) x = x == 0 ? 0 : least;
+      for (size_t i = 0; i < 256; ++i) mask[300 + i] = least;  // A whole piece that counts for nothing.
+      std::fill_n(mask.begin(), 300, 0.0f);
+      CheckTile(p, 296, 4, {}, mask);
+    }
   }
 }
 

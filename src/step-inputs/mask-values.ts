@@ -3,11 +3,31 @@ import { type FloatDType, type Tensor, toDType } from '../dtype.js';
 /** Rows and columns of the triangle that stands for "causal" at any length: ATB's `isTriuMask`. */
 export const TRIANGLE = 128;
 
+/** The operations that read masks. One tensor must not serve both: in bf16 they take it for different things. */
+export type MaskReader = 'SelfAttention' | 'PagedAttention';
+
+const LOWEST_F32 = -3.4028234663852886e38;
+
 /**
- * What a mask holds where a query must not look. ATB multiplies bf16 masks by -3e38, so there it is 1; f16 and f32
- * masks are added as they are, and hold the lowest finite number.
+ * What a mask holds where a query must not look; elsewhere it holds 0. Exported graphs come with the same numbers.
+ *
+ * SelfAttention in bf16 multiplies its mask by -3e38 (ATB, unpad_flashattention_bf16_mix.cce), so there it is 1.
+ * PagedAttention adds its mask as it is in every dtype (ATB, paged_attention_decoder_nd_common.cce); ATB's own tests have
+ * -10000 in bf16 (test_paged_attention_operation_BSND_910B.py), and MindIE multiplies by it (memory_decoding_plugin.py).
+ * f16 masks are added by both: the lowest finite number. ATB has no f32 here, so that is ours: as in f16.
  */
-const BLOCKED: Readonly<Record<FloatDType, number>> = { bf16: 1, f16: -65504, f32: -3.4028234663852886e38 };
+export const BLOCKED: Readonly<Record<MaskReader, Readonly<Record<FloatDType, number>>>> = {
+  SelfAttention: { bf16: 1, f16: -65504, f32: LOWEST_F32 },
+  PagedAttention: { bf16: -10000, f16: -65504, f32: LOWEST_F32 },
+};
+
+/** What a mask is for. */
+export interface MaskUse {
+  readonly reader: MaskReader;
+  readonly dtype: FloatDType;
+  /** A query sees so many keys, its own included; all before it when absent. */
+  readonly windowSize?: number;
+}
 
 /** Whether a query at position `query` sees the key at position `key`, as `sliding_window` in transformers. */
 const sees = (query: number, key: number, windowSize = Number.POSITIVE_INFINITY): boolean =>
@@ -17,11 +37,11 @@ const sees = (query: number, key: number, windowSize = Number.POSITIVE_INFINITY)
  * [size, size], rows and columns are positions: `attention_mask` of split-fuse, `sliding_attention_mask` of prefill and
  * split-fuse. With size 128 and no window it is the triangle that prefill's `isTriuMask` wants.
  */
-export function causalMask(size: number, dtype: FloatDType, windowSize?: number): Tensor {
+export function causalMask(size: number, { reader, dtype, windowSize }: MaskUse): Tensor {
   const values = new Float32Array(size * size);
   for (let query = 0; query < size; query++) {
     for (let key = 0; key < size; key++) {
-      if (!sees(query, key, windowSize)) values[query * size + key] = BLOCKED[dtype];
+      if (!sees(query, key, windowSize)) values[query * size + key] = BLOCKED[reader][dtype];
     }
   }
   return toDType(values, [size, size], dtype);
@@ -31,14 +51,13 @@ export function causalMask(size: number, dtype: FloatDType, windowSize?: number)
 export function decodeMask(
   contextLens: ArrayLike<number>,
   size: number,
-  dtype: FloatDType,
-  windowSize: number,
+  { reader, dtype, windowSize }: MaskUse,
 ): Tensor {
   const values = new Float32Array(contextLens.length * size);
   for (let row = 0; row < contextLens.length; row++) {
     const query = (contextLens[row] ?? 0) - 1;
     for (let key = 0; key < size; key++) {
-      if (!sees(query, key, windowSize)) values[row * size + key] = BLOCKED[dtype];
+      if (!sees(query, key, windowSize)) values[row * size + key] = BLOCKED[reader][dtype];
     }
   }
   return toDType(values, [contextLens.length, 1, size], dtype);

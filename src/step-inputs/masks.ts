@@ -1,11 +1,15 @@
 import type { GraphKind } from '../graph/graph-kind.js';
-import { causalMask, decodeMask, TRIANGLE } from './mask-values.js';
+import { causalMask, decodeMask, type MaskReader, TRIANGLE } from './mask-values.js';
 import type { StepInput } from './step-input.js';
 
 /** The mask of attention over the whole context. Decode needs none. */
 export const FULL_MASK = 'attention_mask';
 /** The mask of attention with a sliding window. */
 export const SLIDING_MASK = 'sliding_attention_mask';
+
+/** The operation by which a graph of this kind attends: it decides what the numbers of a mask mean. */
+export const maskReader = ({ readsCache }: GraphKind): MaskReader =>
+  readsCache ? 'PagedAttention' : 'SelfAttention';
 
 // The engine computes masks itself where passes may rewrite its graphs, so that in general nobody reads these.
 
@@ -20,7 +24,8 @@ export const fullMask: StepInput = {
     return { [FULL_MASK]: { dtype, shape: [size, size] } };
   },
   make({ kind, seqLens }, { dtype }) {
-    return { [FULL_MASK]: causalMask(kind.readsCache ? Math.max(...seqLens) : TRIANGLE, dtype) };
+    const size = kind.readsCache ? Math.max(...seqLens) : TRIANGLE;
+    return { [FULL_MASK]: causalMask(size, { reader: maskReader(kind), dtype }) };
   },
 };
 
@@ -51,9 +56,8 @@ export function slidingMask(windowSize: number, name: string = SLIDING_MASK): St
     },
     make({ kind, seqLens }, { dtype }) {
       const contextLen = Math.max(...seqLens);
-      const mask = hasOneQuery(kind)
-        ? decodeMask(seqLens, contextLen, dtype, windowSize)
-        : causalMask(contextLen, dtype, windowSize);
+      const use = { reader: maskReader(kind), dtype, windowSize };
+      const mask = hasOneQuery(kind) ? decodeMask(seqLens, contextLen, use) : causalMask(contextLen, use);
       return { [name]: mask };
     },
   };

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { toFloat32 } from '../../src/dtype.js';
-import { causalMask, decodeMask } from '../../src/step-inputs/mask-values.js';
+import { causalMask, decodeMask, type MaskReader } from '../../src/step-inputs/mask-values.js';
 
 /** Rows of a mask: "." where a query looks. */
 const drawn = (mask: Parameters<typeof toFloat32>[0], columns: number): string[] => {
@@ -8,23 +8,42 @@ const drawn = (mask: Parameters<typeof toFloat32>[0], columns: number): string[]
   return cells.match(new RegExp(`.{${columns}}`, 'g')) ?? [];
 };
 
+const reader = 'PagedAttention';
+
 describe('masks', () => {
   it('hide the future', () => {
-    expect(drawn(causalMask(4, 'bf16'), 4)).to.deep.equal(['.xxx', '..xx', '...x', '....']);
+    const mask = causalMask(4, { reader, dtype: 'bf16' });
+    expect(drawn(mask, 4)).to.deep.equal(['.xxx', '..xx', '...x', '....']);
   });
 
   it('hide what is outside the window; the query itself counts', () => {
-    expect(drawn(causalMask(4, 'f32', 2), 4)).to.deep.equal(['.xxx', '..xx', 'x..x', 'xx..']);
-    expect(drawn(decodeMask([2, 4], 5, 'f16', 3), 5)).to.deep.equal(['..xxx', 'x...x']);
-    expect(decodeMask([2, 4], 5, 'f16', 3).shape).to.deep.equal([2, 1, 5]);
+    const square = causalMask(4, { reader, dtype: 'f32', windowSize: 2 });
+    expect(drawn(square, 4)).to.deep.equal(['.xxx', '..xx', 'x..x', 'xx..']);
+    const rows = decodeMask([2, 4], 5, { reader, dtype: 'f16', windowSize: 3 });
+    expect(drawn(rows, 5)).to.deep.equal(['..xxx', 'x...x']);
+    expect(rows.shape).to.deep.equal([2, 1, 5]);
   });
 
-  it('hold 1 in bf16, which ATB multiplies, and the lowest number in f16 and f32, which it adds', () => {
-    const blocked = (dtype: 'bf16' | 'f16' | 'f32') => toFloat32(causalMask(2, dtype))[1];
-    expect([blocked('bf16'), blocked('f16'), blocked('f32')]).to.deep.equal([
-      1,
-      -65504,
-      Math.fround(-3.4028234663852886e38),
+  const blocked = (of: MaskReader) =>
+    (['bf16', 'f16', 'f32'] as const).map((dtype) => [
+      toFloat32(causalMask(2, { reader: of, dtype }))[1],
+      toFloat32(decodeMask([1], 2, { reader: of, dtype, windowSize: 1 }))[1],
+    ]);
+  const lowest = Math.fround(-3.4028234663852886e38);
+
+  it('of SelfAttention hold 1 in bf16, which ATB multiplies, and the lowest number where it adds', () => {
+    expect(blocked('SelfAttention')).to.deep.equal([
+      [1, 1],
+      [-65504, -65504],
+      [lowest, lowest],
+    ]);
+  });
+
+  it('of PagedAttention hold -10000 in bf16, rounded, because ATB adds them in every dtype', () => {
+    expect(blocked('PagedAttention')).to.deep.equal([
+      [-9984, -9984],
+      [-65504, -65504],
+      [lowest, lowest],
     ]);
   });
 });

@@ -32,7 +32,7 @@ constexpr int64_t kAttendChunk = 256;
 /// Head dimensions are multiples of 8 up to this.
 constexpr int64_t kMaxHeadDim = 256;
 
-/// A key whose score is below this counts as masked by -infinity: ATB's bf16 masks forbid a key with -3e38.
+/// A key whose score is below this counts as masked by -infinity: ATB's SelfAttention forbids a key with -3e38 in bf16.
 constexpr float kLeastScore = -1e38f;
 
 /// Query rows that share one piece of work: one AMX tile of rows.

@@ -354,6 +354,4 @@ int64_t RequireQuery(const char* op, int input, const TensorDesc& desc, int64_t 
   return head_dim;
 }
 
-float MaskFactor(DType dtype, bool high_precision) { return dtype == DType::kBF16 || high_precision ? -3e38f : 1.0f; }
-
 }  // namespace atb

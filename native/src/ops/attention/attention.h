@@ -105,8 +105,5 @@ class KvPacker {
 
 /// Input `input` must be [tokens, heads, D] or [tokens, heads * D] of floats, D a multiple of 8 up to 256. Returns D.
 int64_t RequireQuery(const char* op, int input, const TensorDesc& desc, int64_t heads);
-/// The factor that ATB's kernels apply to a mask of type NORM or SPEC: those of bf16 and of high precision take 0
-/// and 1.
-float MaskFactor(DType dtype, bool high_precision);
 
 }  // namespace atb

@@ -126,8 +126,8 @@ class PagedAttention : public Operation {
     work.cache_dtype = in[kKeys].desc.dtype;
     work.head_dim = s.extents.head_dim;
     work.block_size = packs ? KvPacker::kBlock : block_size;
-    if (mask_ != MaskType::kNone)
-      work.mask = {in[kFirstOptional].data, in[kFirstOptional].desc.dim(-1), MaskFactor(work.dtype, false)};
+    // Unlike SelfAttention, ATB adds this mask as it is in every dtype (paged_attention_decoder_nd_common.cce).
+    if (mask_ != MaskType::kNone) work.mask = {in[kFirstOptional].data, in[kFirstOptional].desc.dim(-1)};
     work.sequences = sequences;
     work.count = batch;
     Attend(work, s.extents, ctx, ctx.workspace + s.attend_at);
