@@ -5,7 +5,8 @@ import { DTYPE_ROWS } from './atb-rules/dtype-rows.js';
 import { type FlatGraph, type FlatNode, flatten } from './flatten.js';
 import { distinctGraphs, type GraphSpec } from './graph-spec.js';
 import { inferShapes, type TensorDesc } from './infer-shapes.js';
-import { findOp, type OpDefinition } from './ops/index.js';
+import { hasMask } from './ops/attention.js';
+import { type Arity, findOp, type OpDefinition } from './ops/index.js';
 import { atbKeysOf, paramProblems } from './ops/param-check.js';
 
 /** What of ATB's a graph breaks: the kind of a problem, to count or filter by. */
@@ -29,7 +30,9 @@ export type LegalityRule =
   | 'count'
   | 'view'
   | 'shape'
-  | 'dtype';
+  | 'dtype'
+  /** One tensor as mask of two operations that take it for different things. */
+  | 'mask';
 
 export interface LegalityProblem {
   readonly rule: LegalityRule;
@@ -88,11 +91,31 @@ export function legalityProblems(graph: FlatGraph): LegalityProblem[] {
     const where = `node ${index} (${node.type} -> ${node.out.join(', ')})`;
     for (const [rule, text] of nodeProblems(graph.name, node, tensors)) problems.push({ rule, where, text });
   });
+  problems.push(...maskProblems(graph, tensors));
   for (const output of graph.outputs) {
     if (!tensors.has(output))
       problems.push({ rule: 'tensor', where: `output "${output}"`, text: 'is never written' });
   }
   return problems;
+}
+
+/** Where each operation reads its mask, if it reads one. */
+const MASK_INPUT: Readonly<Record<string, number>> = { SelfAttention: 3, PagedAttention: 5 };
+
+/** In bf16 SelfAttention multiplies its mask and PagedAttention adds it, so one tensor cannot serve both. */
+function maskProblems({ nodes }: FlatGraph, tensors: Known): LegalityProblem[] {
+  const readers = new Map<string, string>();
+  return nodes.flatMap((node, index) => {
+    const at = MASK_INPUT[node.type];
+    const { maskType } = node.param as { readonly maskType?: string };
+    const mask = at !== undefined && hasMask(maskType) ? node.in[at] : undefined;
+    if (mask === undefined || tensors.get(mask)?.dtype !== 'bf16') return [];
+    const first = readers.get(mask) ?? node.type;
+    readers.set(mask, first);
+    if (first === node.type) return [];
+    const text = `reads the mask "${mask}", which in bf16 means something else to ${first}`;
+    return [{ rule: 'mask', where: `node ${index} (${node.type} -> ${node.out.join(', ')})`, text }];
+  });
 }
 
 /** Throws GRAPH_ILLEGAL with all problems. */
@@ -229,14 +252,19 @@ const rowsOf = (node: FlatNode, definition: OpDefinition): readonly string[] =>
   DTYPE_ROWS[sectionOf(node, definition)] ?? [];
 
 function countProblems(node: FlatNode, definition: OpDefinition): NodeProblem[] {
-  const [row] = rowsOf(node, definition);
-  if (row === undefined) return [];
-  const [inputs = '', outputs = ''] = row.split(' > ');
-  const wrong = (verb: string, expected: string, found: readonly string[]): NodeProblem[] => {
-    const count = expected === '' ? 0 : expected.split(' ').length;
-    return count === found.length ? [] : [['count', `${verb} ${count} tensors, found ${found.length}`]];
-  };
+  const { inputs, outputs } = arityOf(node, definition);
+  const wrong = (verb: string, count: number, found: readonly string[]): NodeProblem[] =>
+    count === found.length ? [] : [['count', `${verb} ${count} tensors, found ${found.length}`]];
   return [...wrong('reads', inputs, node.in), ...wrong('writes', outputs, node.out)];
+}
+
+/** As ATB's table has it. Ops from aclnn have none: there MindIE counts (GetInputNum of its operations), and so do we. */
+function arityOf(node: FlatNode, definition: OpDefinition): Arity {
+  const [row] = rowsOf(node, definition);
+  if (row === undefined) return definition.arity(node.param);
+  const [inputs = '', outputs = ''] = row.split(' > ');
+  const count = (names: string): number => (names === '' ? 0 : names.split(' ').length);
+  return { inputs: count(inputs), outputs: count(outputs) };
 }
 
 /** All inputs and outputs must match one row of the operation's table. */

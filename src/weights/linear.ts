@@ -68,7 +68,8 @@ export class Linear {
     if (quant) {
       const tensors = loadQuantized(weights, name, parts, inFeatures, quant);
       const dtype = weights.dtype ?? 'bf16';
-      return new Linear(weights.path(name), quant.desc, dtype, quant.groupSize, { ...tensors, bias });
+      const added = bias && quant.desc !== 'W8A8_DYNAMIC' ? { ...bias, isIntegerBias: true as const } : bias;
+      return new Linear(weights.path(name), quant.desc, dtype, quant.groupSize, { ...tensors, bias: added });
     }
     const weight = packParts(weights, name, parts, {
       suffix: 'weight',

@@ -21,6 +21,8 @@ const xw = { x: bf16(5, 8), w: bf16(6, 8) };
 const LINEAR = { transposeB: true, hasBias: false };
 const WEIGHT_QUANT = { transposeB: true, hasBias: false, quantGroupSize: 0 };
 const integers = { x: bf16(5, 64), w: i8(6, 64), s: bf16(6, 1), o: bf16(6, 1) };
+const W8A8 = { transposeB: true, hasPerTokenScale: true };
+const perToken = { x: i8(5, 64), w: i8(6, 64), s: f32(6), t: f32(5) };
 const attention = { q: bf16(5, 4, 8), k: bf16(5, 2, 8), v: bf16(5, 2, 8) };
 const rotary = (size: number) => ({
   q: bf16(5, 4 * size),
@@ -30,6 +32,21 @@ const rotary = (size: number) => ({
   len: i32(2),
 });
 const HEADS = { headNum: 4, kvHeadNum: 2, qkScale: 0.5 };
+const one = { headNum: 1, kvHeadNum: 1, qkScale: 1 };
+const SPEC = { calcType: 'CALC_TYPE_SPEC', maskType: 'MASK_TYPE_NORM' };
+/** Tokens of one sequence, and what a step of split-fuse reads beside them. */
+const cached = (heads: number, size: number, blockSize: number) => ({
+  q: bf16(1, heads, size),
+  k: bf16(3, blockSize, 1, size),
+  v: bf16(3, blockSize, 1, size),
+  t: i32(1, 4),
+  len: i32(1),
+});
+const several = (heads: number, size: number, blockSize: number) => ({
+  ...cached(heads, size, blockSize),
+  m: bf16(8, 8),
+  ql: i32(1),
+});
 const paged = { q: bf16(2, 4, 8), k: bf16(3, 16, 2, 8), v: bf16(3, 16, 2, 8), t: i32(2, 4), len: i32(2) };
 
 const QUANTISATIONS = [
@@ -166,8 +183,121 @@ describe('legality in ATB', () => {
     ],
     [
       'a rotation by half the head size',
-      graph({ type: 'Rope', param: { rotaryCoeff: 6 } }, rotary(12), ['a', 'b']),
-      /rotaryCoeff must be one of 2, 4, 12, found 6/,
+      graph({ type: 'Rope', param: { rotaryCoeff: 16 } }, rotary(32), ['a', 'b']),
+      /rotaryCoeff must be one of 2, 4, 32, found 16/,
+    ],
+    [
+      'a rotation of quarters that are no whole numbers',
+      graph({ type: 'Rope', param: { rotaryCoeff: 4 } }, rotary(18), ['a', 'b']),
+      /the width of cos, 18, must be a multiple of 4/,
+    ],
+    [
+      'a rotation of heads below 16',
+      graph({ type: 'Rope', param: { rotaryCoeff: 2 } }, rotary(8), ['a', 'b']),
+      /width of cos must be from 16 to 4096, found 8/,
+    ],
+    [
+      'a rotation of heads above 4096',
+      graph({ type: 'Rope', param: { rotaryCoeff: 2 } }, rotary(4098), ['a', 'b']),
+      /width of cos must be from 16 to 4096, found 4098/,
+    ],
+    [
+      'a rotation of queries that are no groups of keys',
+      graph(
+        { type: 'Rope', param: { rotaryCoeff: 2 } },
+        { q: bf16(5, 48), k: bf16(5, 32), c: bf16(5, 16), s: bf16(5, 16), len: i32(2) },
+        ['a', 'b'],
+      ),
+      /the size of q, 48, must be a multiple of k's, 32/,
+    ],
+    [
+      'a cosFormat that is neither 0 nor 1',
+      graph({ type: 'Rope', param: { rotaryCoeff: 2, cosFormat: 2 } }, rotary(32), ['a', 'b']),
+      /cosFormat must be 0 or 1, found 2/,
+    ],
+    [
+      'a gate along another axis than the last',
+      graph(
+        { type: 'Activation', param: { activationType: 'ACTIVATION_SWIGLU_FORWARD', dim: 1 } },
+        { x: bf16(5, 8) },
+      ),
+      /dim must be -1, found 1/,
+    ],
+    [
+      'an activation of undefined type',
+      graph({ type: 'Activation', param: { activationType: 'ACTIVATION_UNDEFINED' } }, { x: bf16(5, 8) }),
+      /activationType must be defined/,
+    ],
+    [
+      'an elementwise operation of undefined type',
+      graph({ type: 'Elewise', param: { elewiseType: 'ELEWISE_UNDEFINED' } }, { x: bf16(5), z: bf16(5) }),
+      /elewiseType must be defined/,
+    ],
+    [
+      'a sum of one tensor',
+      graph({ type: 'Elewise', param: { elewiseType: 'ELEWISE_ADD' } }, { x: bf16(5) }),
+      /reads 2 tensors, found 1/,
+    ],
+    [
+      'a cosine of two tensors',
+      graph({ type: 'Elewise', param: { elewiseType: 'ELEWISE_COS' } }, { x: bf16(5), z: bf16(5) }),
+      /reads 1 tensors, found 2/,
+    ],
+    [
+      'quantising element by element',
+      graph(
+        { type: 'Elewise', param: { elewiseType: 'ELEWISE_QUANT_PER_CHANNEL' } },
+        { x: bf16(5), z: bf16(5) },
+      ),
+      /ELEWISE_QUANT_PER_CHANNEL reads scales and offsets/,
+    ],
+    [
+      'a norm into another integer type than int8',
+      graph(
+        {
+          type: 'RmsNorm',
+          param: { layerType: 'RMS_NORM_NORM', normParam: { epsilon: 1e-5, quantType: 'QUANT_INT4' } },
+        },
+        { x: bf16(5, 8), w: bf16(8) },
+      ),
+      /quantType must be QUANT_UNDEFINED or QUANT_INT8, found QUANT_INT4/,
+    ],
+    [
+      'a norm that gives its deviations, too',
+      graph(
+        { type: 'RmsNorm', param: { layerType: 'RMS_NORM_NORM', normParam: { epsilon: 1e-5, rstd: true } } },
+        { x: bf16(5, 8), w: bf16(8) },
+      ),
+      /rstd gives a second output/,
+    ],
+    [
+      'a norm that quantises each row',
+      graph(
+        {
+          type: 'RmsNorm',
+          param: {
+            layerType: 'RMS_NORM_NORM',
+            normParam: { epsilon: 1e-5, dynamicQuantType: 'DYNAMIC_QUANT_SYMMETRIC' },
+          },
+        },
+        { x: bf16(5, 8), w: bf16(8) },
+      ),
+      /DYNAMIC_QUANT_SYMMETRIC gives more outputs/,
+    ],
+    [
+      'a LayerNorm of a sum into int8',
+      graph(
+        {
+          type: 'LayerNorm',
+          param: {
+            layerType: 'LAYER_NORM_PRENORM',
+            preNormParam: { epsilon: 1e-5, quantType: 'QUANT_INT8' },
+          },
+        },
+        { x: bf16(5, 8), r: bf16(5, 8), w: bf16(8), b: bf16(8) },
+        ['y', 'sum'],
+      ),
+      /quantType must be QUANT_UNDEFINED, found QUANT_INT8/,
     ],
     [
       'a norm that needs its block',
@@ -235,6 +365,106 @@ describe('legality in ATB', () => {
       /head size 256 with blocks of 128 is too large/,
     ],
     [
+      'blocks of another size than multiples of 16',
+      graph({ type: 'PagedAttention', param: one }, cached(1, 64, 24)),
+      /the block size must be a multiple of 16, found 24/,
+    ],
+    [
+      'blocks that a core cannot hold in decode',
+      graph({ type: 'PagedAttention', param: one }, cached(1, 128, 256)),
+      /head size 128 with blocks of 256 is too large/,
+    ],
+    [
+      'blocks above 128 for several tokens',
+      graph({ type: 'PagedAttention', param: { ...one, ...SPEC } }, several(1, 32, 144)),
+      /CALC_TYPE_SPEC takes blocks of at most 128, found 144/,
+    ],
+    [
+      'more than 256 heads for several tokens',
+      graph({ type: 'PagedAttention', param: { ...one, headNum: 257, ...SPEC } }, several(257, 32, 64)),
+      /at most 256 heads, found 257/,
+    ],
+    [
+      'heads that are too large together for several tokens',
+      graph({ type: 'PagedAttention', param: { ...one, headNum: 129, ...SPEC } }, several(129, 128, 64)),
+      /heads of 16384 numbers together, found 129 of 128/,
+    ],
+    [
+      'the mask of several tokens for one of each sequence',
+      graph(
+        { type: 'PagedAttention', param: { ...one, maskType: 'MASK_TYPE_SPEC' } },
+        {
+          ...cached(1, 64, 64),
+          m: bf16(1, 8),
+        },
+      ),
+      /MASK_TYPE_SPEC needs CALC_TYPE_SPEC/,
+    ],
+    [
+      'a bf16 mask that serves both attentions',
+      {
+        name: 'g',
+        inputs: { ...several(1, 64, 64), ks: bf16(1, 1, 64) },
+        outputs: ['a', 'b'],
+        nodes: [
+          {
+            type: 'SelfAttention',
+            param: { calcType: 'PA_ENCODER', ...one, maskType: 'MASK_TYPE_NORM' },
+            in: ['q', 'ks', 'ks', 'm', 'len'],
+            out: ['a'],
+          },
+          {
+            type: 'PagedAttention',
+            param: { ...one, ...SPEC },
+            in: ['q', 'k', 'v', 't', 'len', 'm', 'ql'],
+            out: ['b'],
+          },
+        ],
+      },
+      /node 1 .*reads the mask "m", which in bf16 means something else to SelfAttention/,
+    ],
+    [
+      'a bias that is not there',
+      graph({ type: 'W8A16MatMul', param: { ...WEIGHT_QUANT, hasBias: true } }, integers),
+      /reads 5 tensors, found 4/,
+    ],
+    [
+      'a bias that nobody announced',
+      graph({ type: 'W4A16MatMul', param: WEIGHT_QUANT }, { ...integers, w: i8(6, 32), b: f32(6) }),
+      /reads 4 tensors, found 5/,
+    ],
+    [
+      'scales of tokens that nobody announced',
+      graph({ type: 'W8A8MatMul', param: { transposeB: true } }, perToken),
+      /reads 3 tensors, found 4/,
+    ],
+    [
+      'a bf16 bias of integers',
+      graph({ type: 'W8A16MatMul', param: { ...WEIGHT_QUANT, hasBias: true } }, { ...integers, b: bf16(6) }),
+      /input 4 must be f32, found bf16/,
+    ],
+    [
+      '4-bit integers that are not transposed',
+      graph(
+        { type: 'W4A16MatMul', param: { ...WEIGHT_QUANT, transposeB: false } },
+        { x: bf16(5, 64), w: i8(64, 3), s: bf16(1, 6), o: bf16(1, 6) },
+      ),
+      /W4A16MatMul needs transposeB true/,
+    ],
+    [
+      'scales in another order of axes than the weight has',
+      graph(
+        { type: 'W8A16MatMul', param: { ...WEIGHT_QUANT, transposeB: false } },
+        { ...integers, w: i8(64, 6) },
+      ),
+      /scale and offset must be \[1,6\]/,
+    ],
+    [
+      'scales of two axes beside int8 activations',
+      graph({ type: 'W8A8MatMul', param: W8A8 }, { ...perToken, s: f32(6, 1) }),
+      /the scale must be \[6\], found \[6,1\]/,
+    ],
+    [
       'scales of another dtype than the input has',
       graph({ type: 'W8A16MatMul', param: WEIGHT_QUANT }, { ...integers, s: f32(6, 1) }),
       /input 2 must be bf16, found f32/,
@@ -253,7 +483,7 @@ describe('legality in ATB', () => {
       'floats where integers are multiplied',
       graph(
         { type: 'W8A8MatMul', param: { transposeB: true, hasPerTokenScale: true } },
-        { x: bf16(5, 64), w: i8(6, 64), s: f32(6, 1), t: f32(5) },
+        { ...perToken, x: bf16(5, 64) },
       ),
       /input 0 must be i8, found bf16/,
     ],
@@ -261,7 +491,7 @@ describe('legality in ATB', () => {
       'a token without a scale',
       graph(
         { type: 'W8A8MatMul', param: { transposeB: true, hasPerTokenScale: true } },
-        { x: i8(5, 64), w: i8(6, 64), s: f32(6, 1), t: f32(4) },
+        { ...perToken, t: f32(4) },
       ),
       /one scale per token/,
     ],
@@ -320,11 +550,16 @@ describe('legality in ATB', () => {
     assertLegal(graph({ type: 'Linear', param: LINEAR }, xw));
     assertLegal(graph({ type: 'W8A16MatMul', param: WEIGHT_QUANT }, integers));
     assertLegal(graph({ type: 'PagedAttention', param: HEADS }, paged));
+    assertLegal(graph({ type: 'PagedAttention', param: one }, cached(1, 64, 64)));
+    assertLegal(graph({ type: 'PagedAttention', param: { ...one, ...SPEC } }, several(1, 64, 64)));
+    assertLegal(graph({ type: 'W8A8MatMul', param: W8A8 }, perToken));
+    const biased = { ...WEIGHT_QUANT, hasBias: true };
+    assertLegal(graph({ type: 'W8A16MatMul', param: biased }, { ...integers, b: f32(6) }));
   });
 
   it('admits the rotations that ATB has: of halves, of halves of halves, of pairs', () => {
-    for (const rotaryCoeff of [2, 4, 12]) {
-      assertLegal(graph({ type: 'Rope', param: { rotaryCoeff } }, rotary(12), ['a', 'b']));
+    for (const rotaryCoeff of [2, 4, 32]) {
+      assertLegal(graph({ type: 'Rope', param: { rotaryCoeff } }, rotary(32), ['a', 'b']));
     }
   });
 

@@ -56,7 +56,7 @@ describe('quantised linears', () => {
       'attn.query_key_value.weight i8[16,48]',
       'attn.query_key_value.weight_scale bf16[16,2]',
       'attn.query_key_value.weight_offset bf16[16,2]',
-      'attn.query_key_value.bias bf16[16]',
+      'attn.query_key_value.bias f32[16]',
     ]);
     expect(linear.weight.parts.map(({ shape }) => shape)).to.deep.equal([
       [8, 96],
@@ -104,7 +104,7 @@ describe('quantised linears', () => {
     const linear = Linear.load(weights, QKV);
     expect(shown(linear)).to.deep.equal([
       'query_key_value.weight i8[16,96]',
-      'query_key_value.weight_scale f32[16,1]',
+      'query_key_value.weight_scale f32[16]',
     ]);
     expect([linear.dtype, linear.isFloat]).to.deep.equal(['f16', false]);
   });

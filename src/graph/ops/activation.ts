@@ -44,6 +44,16 @@ export const activation: OpDefinition<'Activation', ActivationParam> = {
   atb: {
     section: ({ activationType }) =>
       `ActivationOperation${(activationType ?? '').slice('ACTIVATION_'.length).replaceAll('_', '')}`,
-    problems: ({ activationType }) => unless(activationType !== undefined, 'activationType must be defined'),
+    // activation_operation.cpp, CreateOperation: no type but -1 as dim, and none that is undefined.
+    problems: (param) => [
+      ...unless(isDefined(param.activationType), 'activationType must be defined'),
+      ...unless(
+        !('dim' in param) || param.dim === -1,
+        `dim must be -1, found ${'dim' in param ? param.dim : -1}`,
+      ),
+    ],
   },
 };
+
+const isDefined = (type: string | undefined): boolean =>
+  type !== undefined && type !== 'ACTIVATION_UNDEFINED' && type !== 'ACTIVATION_MAX';

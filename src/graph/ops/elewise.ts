@@ -39,7 +39,7 @@ export const elewise: OpDefinition<'Elewise', ElewiseParam> = {
     if (param.elewiseType === 'ELEWISE_MULS') return lacking(param, 'mulsParam', 'an object');
     return param.elewiseType === 'ELEWISE_CAST' ? lacking(param, 'outTensorType', 'a dtype') : [];
   },
-  arity: ({ elewiseType }) => ({ inputs: UNARY.has(elewiseType) ? 1 : 2, outputs: 1 }),
+  arity: ({ elewiseType }) => ({ inputs: inputsOf(elewiseType), outputs: 1 }),
   shapes(inputs, param) {
     const x = inputs.at(0);
     switch (param.elewiseType) {
@@ -67,9 +67,30 @@ export const elewise: OpDefinition<'Elewise', ElewiseParam> = {
   },
   atb: {
     section: ({ elewiseType }) => `ElewiseOperation${camel(elewiseType)}`,
-    problems: ({ elewiseType }) => unless(elewiseType !== undefined, 'elewiseType must be defined'),
+    // elewise_operation.cpp: a type that its tables lack has no inputs and no dtypes.
+    problems: ({ elewiseType }) => {
+      const type: string | undefined = elewiseType;
+      return [
+        ...unless(type !== undefined && type !== 'ELEWISE_UNDEFINED', 'elewiseType must be defined'),
+        ...unless(
+          !UNSUPPORTED.has(type),
+          `${elewiseType} reads scales and offsets that our graphs do not give it`,
+        ),
+      ];
+    },
   },
 };
+
+/** Types whose counts and results no graph of ours has: quantising and its inverse (1 or 3 inputs, up to 3 outputs). */
+const UNSUPPORTED: ReadonlySet<string | undefined> = new Set([
+  'ELEWISE_QUANT',
+  'ELEWISE_QUANT_PER_CHANNEL',
+  'ELEWISE_DEQUANT_PER_CHANNEL',
+  'ELEWISE_DYNAMIC_QUANT',
+]);
+
+/** elewise_operation.cpp, GetInputNum. */
+const inputsOf = (type: ElewiseParam['elewiseType']): number => (UNARY.has(type) ? 1 : 2);
 
 /** `ELEWISE_LOGICAL_NOT` is `LogicalNot` in the names of sections. */
 const camel = (type: string | undefined): string =>

@@ -1,5 +1,5 @@
 import type { OpDefinition } from './definition.js';
-import { epsilonProblems, type NormQuant, normLacks, quantised, residualOutputs, weightOf } from './norm.js';
+import { blockProblems, type NormQuant, normLacks, quantised, residualOutputs, weightOf } from './norm.js';
 
 /** x, gamma, beta -> (x - mean) / deviation * gamma + beta. `layerType` selects which of the nested blocks ATB reads. */
 export type LayerNormParam =
@@ -60,9 +60,9 @@ export const layerNorm: OpDefinition<'LayerNorm', LayerNormParam> = {
       return `LayerNormOperation${isPost ? 'Postnorm' : 'Norm'}${isQuant ? 'Quant' : ''}`;
     },
     problems(param) {
-      if (param.layerType === 'LAYER_NORM_NORM') return epsilonProblems(param.normParam.epsilon);
-      const isPre = param.layerType === 'LAYER_NORM_PRENORM';
-      return epsilonProblems((isPre ? param.preNormParam : param.postNormParam).epsilon);
+      if (param.layerType === 'LAYER_NORM_NORM') return blockProblems(param.normParam);
+      if (param.layerType === 'LAYER_NORM_POSTNORM') return blockProblems(param.postNormParam);
+      return blockProblems(param.preNormParam, ['QUANT_UNDEFINED']);
     },
   },
 };

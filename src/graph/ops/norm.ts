@@ -31,5 +31,23 @@ export function normLacks(param: { readonly layerType: string }, prefix: string)
   return [{ key: 'layerType', expected: `one of ${forms.join(', ')}`, found: describeValue(layerType) }];
 }
 
-export const epsilonProblems = (epsilon: number): string[] =>
-  unless(epsilon > 0, `epsilon must be positive, found ${epsilon}`);
+/** What the block that `layerType` selects says. */
+export interface NormBlock {
+  readonly epsilon: number;
+  readonly quantType?: string;
+}
+
+/**
+ * What ATB asks of a norm's block when it makes the operation: rms_norm_operation.cpp, EpsilonCheck and
+ * RmsNormTypeCheck; layer_norm_operation.cpp, NormParamCheck and its siblings.
+ */
+export const blockProblems = (
+  { epsilon, quantType = 'QUANT_UNDEFINED' }: NormBlock,
+  quants: readonly NormQuant[] = ['QUANT_UNDEFINED', 'QUANT_INT8'],
+): string[] => [
+  ...unless(epsilon > 0, `epsilon must be positive, found ${epsilon}`),
+  ...unless(
+    quants.some((known) => known === quantType),
+    `quantType must be ${quants.join(' or ')}, found ${quantType}`,
+  ),
+];

@@ -51,14 +51,41 @@ export const pagedAttention: OpDefinition<'PagedAttention', PagedAttentionParam>
       const masked = maskType === 'MASK_TYPE_NORM' || maskType === 'MASK_TYPE_SPEC';
       return [
         ...headProblems(heads, inputs),
+        // paged_attention_operation.cpp, CalcParamCheck.
         ...unless(!several || masked, 'CALC_TYPE_SPEC needs maskType NORM or SPEC'),
+        ...unless(several || maskType !== 'MASK_TYPE_SPEC', 'MASK_TYPE_SPEC needs CALC_TYPE_SPEC'),
+        // paged_attention_tiling.cpp, GetPagedAttentionInfo.
+        ...unless(blockSize % 16 === 0, `the block size must be a multiple of 16, found ${blockSize}`),
         ...unless(
-          several
-            ? size <= 256 && blockSize * size <= 16384
-            : size <= 576 && (size <= 256 || blockSize <= 128),
+          fits(size, blockSize, several),
           `head size ${size} with blocks of ${blockSize} is too large`,
         ),
+        ...(several ? parallelProblems(heads.headNum, size, blockSize, inputs[4]?.shape[0] ?? 0) : []),
       ];
     },
   },
 };
+
+/** What of a cache's block lies in a core's memory: 128 * 128 numbers. */
+const BLOCK_LIMIT = 16384;
+
+/** paged_attention_operation.cpp, KVCacheDimCheck910B; paged_attention_tiling.cpp, CheckPagedAttentionNdEnhance. */
+function fits(size: number, blockSize: number, several: boolean): boolean {
+  if (several) return size <= 256 && blockSize * size <= BLOCK_LIMIT;
+  if (size > 256) return size <= 576 && blockSize <= 128;
+  if (size === 256 && blockSize >= 128) return blockSize % 128 === 0;
+  return blockSize * size <= BLOCK_LIMIT;
+}
+
+/** paged_attention_tiling.cpp, GetPaParallelCheck: several tokens of each sequence. */
+function parallelProblems(headNum: number, size: number, blockSize: number, batch: number): string[] {
+  return [
+    ...unless(blockSize <= 128, `CALC_TYPE_SPEC takes blocks of at most 128, found ${blockSize}`),
+    ...unless(headNum <= 256, `CALC_TYPE_SPEC takes at most 256 heads, found ${headNum}`),
+    ...unless(
+      size * headNum <= BLOCK_LIMIT,
+      `CALC_TYPE_SPEC takes heads of ${BLOCK_LIMIT} numbers together, found ${headNum} of ${size}`,
+    ),
+    ...unless(batch <= 2000, `CALC_TYPE_SPEC takes at most 2000 sequences, found ${batch}`),
+  ];
+}

@@ -1,5 +1,13 @@
-import { count, type OpDefinition } from './definition.js';
-import { epsilonProblems, type NormQuant, normLacks, quantised, residualOutputs, weightOf } from './norm.js';
+import { count, type OpDefinition, unless } from './definition.js';
+import {
+  blockProblems,
+  type NormBlock,
+  type NormQuant,
+  normLacks,
+  quantised,
+  residualOutputs,
+  weightOf,
+} from './norm.js';
 
 /** x, gamma -> x / rms(x) * gamma over the last axis. `layerType` selects which of the nested blocks ATB reads. */
 export type RmsNormParam =
@@ -66,9 +74,26 @@ export const rmsNorm: OpDefinition<'RmsNorm', RmsNormParam> = {
       return `RmsNormOperation${isPre ? 'PRENORM' : 'POSTNORM'}${form}`;
     },
     problems(param) {
-      if (param.layerType === 'RMS_NORM_NORM') return epsilonProblems(param.normParam.epsilon);
+      if (param.layerType === 'RMS_NORM_NORM') {
+        const { rstd = false, dynamicQuantType = 'DYNAMIC_QUANT_UNDEFINED' }: NormBlock & MoreOutputs =
+          param.normParam;
+        return [
+          ...blockProblems(param.normParam),
+          ...unless(!rstd, 'rstd gives a second output, which our graphs do not have'),
+          ...unless(
+            dynamicQuantType === 'DYNAMIC_QUANT_UNDEFINED',
+            `${dynamicQuantType} gives more outputs, which our graphs do not have`,
+          ),
+        ];
+      }
       const isPre = param.layerType === 'RMS_NORM_PRENORM';
-      return epsilonProblems((isPre ? param.preNormParam : param.postNormParam).epsilon);
+      return blockProblems(isPre ? param.preNormParam : param.postNormParam);
     },
   },
 };
+
+/** Keys of ATB that change how many outputs there are (rms_norm_operation.cpp, GetOutputNum). */
+interface MoreOutputs {
+  readonly rstd?: boolean;
+  readonly dynamicQuantType?: string;
+}

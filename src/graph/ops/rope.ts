@@ -1,4 +1,5 @@
 import { fixed, type OpDefinition, unless } from './definition.js';
+import type { TensorDesc } from './inputs.js';
 
 /**
  * q[tokens, heads * headDim], k, cos[tokens, headDim], sin, seqLen[batch] -> q, k. `rotaryCoeff` 2: halves are rotated
@@ -28,13 +29,26 @@ export const rope: OpDefinition<'Rope', RopeParam> = {
     inputs.at(4, 1);
     return [q, k];
   },
-  atb: {
-    problems({ rotaryCoeff }, inputs) {
-      const known = [2, 4, inputs[2]?.shape.at(-1) ?? 0];
-      return unless(
-        known.includes(rotaryCoeff),
-        `rotaryCoeff must be one of ${known.join(', ')}, found ${rotaryCoeff}`,
-      );
-    },
-  },
+  atb: { problems },
 };
+
+/** ATB, rope_operation.cpp: ParamCheck, DimCheck, HiddenSizeCheck. What it calls headdim is the width of cos. */
+function problems({ rotaryCoeff, cosFormat = 0 }: RopeParam, inputs: readonly TensorDesc[]): string[] {
+  const width = inputs[2]?.shape.at(-1) ?? 0;
+  const [q = 0, k = 0] = inputs.slice(0, 2).map(({ shape }) => hiddenSize(shape));
+  const known = [2, 4, width];
+  return [
+    ...unless(
+      known.includes(rotaryCoeff),
+      `rotaryCoeff must be one of ${known.join(', ')}, found ${rotaryCoeff}`,
+    ),
+    ...unless(width % rotaryCoeff === 0, `the width of cos, ${width}, must be a multiple of ${rotaryCoeff}`),
+    ...unless(cosFormat === 0 || cosFormat === 1, `cosFormat must be 0 or 1, found ${cosFormat}`),
+    ...unless(width >= 16 && width <= 4096, `the width of cos must be from 16 to 4096, found ${width}`),
+    ...unless(q % k === 0, `the size of q, ${q}, must be a multiple of k's, ${k}`),
+  ];
+}
+
+/** Numbers of a token: of [tokens, hidden] or [batch, tokens, heads, size]. */
+const hiddenSize = (shape: readonly number[]): number =>
+  shape.slice(shape.length === 4 ? 2 : 1).reduce((product, size) => product * size, 1);

@@ -20,7 +20,12 @@ export const w8a8MatMul: OpDefinition<'W8A8MatMul', W8A8MatMulParam> = {
   },
   matrix: () => ({ input: 1, layout: 'linear' }),
   atb: {
-    problems: ({ hasPerTokenScale = false }, inputs) => [
+    // aclnnQuantMatmulV4: one scale of each output, [n]; MindIE flattens what its files have.
+    problems: ({ hasPerTokenScale = false, transposeB = false }, inputs) => [
+      ...unless(
+        inputs[2]?.shape.join() === `${inputs[1]?.shape[transposeB ? 0 : 1]}`,
+        `the scale must be [${inputs[1]?.shape[transposeB ? 0 : 1]}], found [${inputs[2]?.shape}]`,
+      ),
       ...dtypeProblems(inputs, 'i8', 'i8', 'f32', ...(hasPerTokenScale ? (['f32'] as const) : [])),
       ...unless(
         !hasPerTokenScale || inputs[3]?.shape.join() === inputs[0]?.shape.slice(0, -1).join(),

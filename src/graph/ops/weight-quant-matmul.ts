@@ -1,3 +1,4 @@
+import type { DType } from '../../dtype.js';
 import { count, type OpDefinition, unless } from './definition.js';
 import type { TensorDesc } from './inputs.js';
 import { dtypeProblems, halfInputProblems, UNROUNDED_KEY, type UnroundedKey } from './integer-matmul.js';
@@ -29,27 +30,37 @@ const weightQuantMatMul = <T extends string>(
     return [{ dtype, shape: [...x.shape.slice(0, -1), n] }];
   },
   matrix: () => ({ input: 1, layout: 'linear' }),
-  atb: { problems },
+  atb: { problems: (param, inputs) => problems(type, param, inputs) },
 });
 
-/** aclnnWeightQuantBatchMatmulV2: scales and offsets in the dtype of x, one per channel or per group of it. */
+/** Atlas A2 adds biases in f32 to products of bf16 (aclnn_weight_quant_batch_matmul_v2.cpp, CheckDtype); MindIE converts. */
+const biasDType = (x: DType | undefined): DType | undefined => (x === 'bf16' ? 'f32' : x);
+
+/**
+ * aclnnWeightQuantBatchMatmulV2: scales and offsets in the dtype of x, one per channel or per group of it; groups are
+ * smaller than the depth (aclnn_weight_quant_batch_matmul_v2.cpp, CheckAntiQuantGroupSize). MindIE takes the number of
+ * outputs from the offsets (quant_batch_matmul_operation.cpp, InferShape), so their axes are in the weight's order.
+ */
 function problems(
-  { quantGroupSize: size, transposeB }: WeightQuantMatMulParam,
+  type: string,
+  { quantGroupSize: size, transposeB, hasBias }: WeightQuantMatMulParam,
   inputs: readonly TensorDesc[],
 ): string[] {
   const [x, weight, scale, offset] = inputs;
   const k = x?.shape.at(-1) ?? 0;
   const groups = size > 0 ? Math.ceil(k / size) : 1;
-  const n = weight?.shape[0] ?? 0;
-  const shape = [n, groups].join();
-  const fits = (desc: TensorDesc | undefined): boolean => !transposeB || desc?.shape.join() === shape;
+  const n = weight?.shape[transposeB ? 0 : 1] ?? 0;
+  const shape = (transposeB ? [n, groups] : [groups, n]).join();
+  const fits = (desc: TensorDesc | undefined): boolean => desc?.shape.join() === shape;
   return [
     ...halfInputProblems(inputs),
-    ...dtypeProblems(inputs, x?.dtype, 'i8', x?.dtype, x?.dtype),
+    ...dtypeProblems(inputs, x?.dtype, 'i8', x?.dtype, x?.dtype, ...(hasBias ? [biasDType(x?.dtype)] : [])),
     ...unless(
       size === 0 || (size % 32 === 0 && size >= 32 && size < k),
       `quantGroupSize must be 0 or a multiple of 32 below ${k}, found ${size}`,
     ),
+    // Its bytes hold two numbers of a row, and rows have to be inputs' then.
+    ...unless(type !== 'W4A16MatMul' || transposeB, 'W4A16MatMul needs transposeB true'),
     ...unless(fits(scale) && fits(offset), `scale and offset must be [${shape}]`),
   ];
 }
