@@ -43,8 +43,17 @@ export {
   type LegalityRule,
   legalityProblems,
   problemText,
-  specProblems,
 } from './graph/legality.js';
+export {
+  formatNestedExport,
+  type NestedDim,
+  type NestedExport,
+  type NestedGraph,
+  type NestedNode,
+  type NestedReshape,
+  nestedExport,
+} from './graph/nested-graph.js';
+export { assertLegalSpec, specProblems } from './graph/nested-legality.js';
 export {
   type Arity,
   type AtbOpParams,

@@ -1,7 +1,8 @@
 import type { CommandModule } from 'yargs';
 import { AtbError } from '../errors.js';
 import type { GraphKind } from '../graph/graph-kind.js';
-import { problemText, specProblems } from '../graph/legality.js';
+import { problemText } from '../graph/legality.js';
+import { specProblems } from '../graph/nested-legality.js';
 import { inputDescs } from '../models/base/input-descs.js';
 import { loadModels } from '../models/get-model.js';
 import { type CausalLM, getRouter, readConfigDict } from '../router/index.js';

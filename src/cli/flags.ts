@@ -178,7 +178,8 @@ const OUTPUT = {
   json: boolean('json', 'one JSON object instead of text', { default: false }),
   perf_csv: text('perfCsv', "file for the original's benchmark columns"),
   profile: text('profile', 'time operations; file for a Chrome trace'),
-  format: text('format', 'json: flat, with the shapes of one step', {
+  flat: boolean('flat', 'json: one graph with the shapes of one step, for small models', { default: false }),
+  format: text('format', 'json: nested graphs, as ATB takes them', {
     choices: ['text', 'dot', 'svg', 'json'],
     default: 'text',
   }),

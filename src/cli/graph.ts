@@ -1,7 +1,12 @@
 import type { CommandModule } from 'yargs';
 import type { FloatDType } from '../dtype.js';
 import { AtbError, refuseRequest } from '../errors.js';
+import type { GraphSpec } from '../graph/atb-graph.js';
 import { flatten, formatFlatGraph } from '../graph/flatten.js';
+import type { TensorDesc } from '../graph/infer-shapes.js';
+import { assertLegal, type LegalityProblem, problemText } from '../graph/legality.js';
+import { formatNestedExport, nestedExport } from '../graph/nested-graph.js';
+import { assertLegalSpec, specProblems } from '../graph/nested-legality.js';
 import { applyPasses, PASSES, type PassSelection } from '../graph/passes/index.js';
 import { printDot, printSvg, printText } from '../graph/printers/index.js';
 import { inputDescs } from '../models/base/input-descs.js';
@@ -27,11 +32,16 @@ export interface GraphArguments extends QuantizeOptions {
   readonly passes: PassSelection;
   readonly dtype: FloatDType | undefined;
   readonly modelDirs: readonly string[];
+  /** With json: one graph without sub-graphs and with the shapes of one step, which ATB holds of small models only. */
+  readonly flat?: boolean;
+  /** Called with each rule of ATB's that a portable graph breaks, unless it is exported. */
+  readonly onWarning?: (text: string) => void;
 }
 
 /**
- * A model's graph as text, from config.json and, of a quantised checkpoint, its description; no weights are read.
- * Throws CONFIG_INVALID, ROUTER_*, REQUEST_INVALID, WEIGHT_QUANT_*, GRAPH_*.
+ * A model's graph as text, from config.json and, of a quantised checkpoint, its description; no weights are read. What is
+ * exported as json must be legal in ATB.
+ * Throws CONFIG_INVALID, ROUTER_*, REQUEST_INVALID, WEIGHT_QUANT_*, GRAPH_*; GRAPH_ILLEGAL for json that ATB refuses.
  */
 export async function renderGraph(args: GraphArguments): Promise<string> {
   for (const field of ['batch', 'tokens', 'blockSize'] as const) {
@@ -58,6 +68,10 @@ export async function renderGraph(args: GraphArguments): Promise<string> {
     return refuseRequest('--phase', expected, args.phase);
   }
   const spec = applyPasses(model.buildGraph(kind), args.passes);
+  const inputs = inputDescs(model, kind, dtype, args);
+  if (args.format === 'json') return exported(spec, inputs, args);
+  // Passes are for this engine: what they make is not meant for ATB.
+  if (args.passes === 'none') warn(specProblems(spec, inputs), args);
   switch (args.format) {
     case 'text':
       return printText(spec);
@@ -65,9 +79,31 @@ export async function renderGraph(args: GraphArguments): Promise<string> {
       return printDot(spec);
     case 'svg':
       return printSvg(spec);
-    case 'json':
-      return formatFlatGraph(flatten(spec, inputDescs(model, kind, dtype, args)).graph);
   }
+}
+
+function exported(
+  spec: GraphSpec,
+  inputs: ReadonlyMap<string, TensorDesc>,
+  { flat }: GraphArguments,
+): string {
+  if (!flat) {
+    assertLegalSpec(spec, inputs);
+    return formatNestedExport(nestedExport(spec, inputs));
+  }
+  const { graph } = flatten(spec, inputs);
+  assertLegal(graph);
+  return formatFlatGraph(graph);
+}
+
+/** Problems of many operations are often one. */
+const SHOWN_PROBLEMS = 5;
+
+function warn(problems: readonly LegalityProblem[], { onWarning }: GraphArguments): void {
+  for (const problem of problems.slice(0, SHOWN_PROBLEMS))
+    onWarning?.(`ATB would refuse this graph (rule ${problem.rule}): ${problemText(problem)}`);
+  const more = problems.length - SHOWN_PROBLEMS;
+  if (more > 0) onWarning?.(`ATB would refuse this graph: ${more} more problems`);
 }
 
 const FLAGS = [
@@ -82,6 +118,7 @@ const FLAGS = [
   'quant_group_size',
   'passes',
   'model_dirs',
+  'flat',
   'output',
 ] as const;
 
@@ -108,6 +145,7 @@ export const graphCommand: CommandModule = {
       passes: 'none',
       modelDirs: [],
       ...options,
+      onWarning: (text) => process.stderr.write(`${text}\n`),
     });
     if (file === undefined) process.stdout.write(text);
     else file.write(text);

@@ -2,8 +2,8 @@ import { describeValue } from '../describe-value.js';
 import { ATB_DTYPE_NAME, type DType } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import { DTYPE_ROWS } from './atb-rules/dtype-rows.js';
-import { type FlatGraph, type FlatNode, flatten } from './flatten.js';
-import { distinctGraphs, type GraphSpec } from './graph-spec.js';
+import type { FlatGraph, FlatNode } from './flatten.js';
+import { flatCounts, limitProblems } from './graph-limits.js';
 import { inferShapes, type TensorDesc } from './infer-shapes.js';
 import { hasMask } from './ops/attention.js';
 import { type Arity, findOp, type OpDefinition } from './ops/index.js';
@@ -49,9 +49,7 @@ const DTYPE_OF_NAME: ReadonlyMap<string, DType> = new Map(
   Object.entries(ATB_DTYPE_NAME).map(([dtype, name]) => [name, dtype as DType]),
 );
 
-/** What ATB's graph operation can hold, and its names (atb-ops 1.1: SVector, GraphParam). */
-const MAX_GRAPH_TENSORS = 256;
-const MAX_GRAPH_NODES = 1024;
+/** Axes of a tensor, and names of graphs (ATB: types.h, graph_operation.cpp). */
 const MAX_AXES = 8;
 const GRAPH_NAME = /^[A-Za-z0-9_]{1,128}$/;
 
@@ -61,18 +59,15 @@ const nameProblems = (name: string): LegalityProblem[] =>
     : [{ rule: 'graph', where: `graph ${describeValue(name)}`, text: `the name must match ${GRAPH_NAME}` }];
 
 /**
- * Everything in a graph that ATB would refuse, sub-graphs included, with the dtypes and shapes that its inputs have.
- * Empty: legal. Throws GRAPH_INPUT_MISSING, and GRAPH_SHAPE_MISMATCH and GRAPH_VIEW_INVALID where shapes do not fit.
- */
-export function specProblems(spec: GraphSpec, inputs: ReadonlyMap<string, TensorDesc>): LegalityProblem[] {
-  return [...legalityProblems(flatten(spec, inputs).graph), ...subGraphProblems(spec)];
-}
-
-/**
  * Everything in a flat graph that ATB would refuse, or would accept and silently take for something else: unknown ops,
  * keys and enum strings, tensor counts, dtypes, shapes, and the rules that its operations check when made. Empty: legal.
  */
 export function legalityProblems(graph: FlatGraph): LegalityProblem[] {
+  return [...operationProblems(graph), ...limitProblems(graph.name, flatCounts(graph))];
+}
+
+/** As `legalityProblems`, whatever a graph's numbers of nodes and tensors. */
+export function operationProblems(graph: FlatGraph): LegalityProblem[] {
   const problems = nameProblems(graph.name);
   const tensors: Known = new Map();
   for (const [name, { dtype, shape }] of Object.entries(graph.inputs)) {
@@ -122,30 +117,6 @@ function maskProblems({ nodes }: FlatGraph, tensors: Known): LegalityProblem[] {
 export function assertLegal(graph: FlatGraph): void {
   const problems = legalityProblems(graph).map(problemText);
   if (problems.length > 0) throw new AtbError('GRAPH_ILLEGAL', { graph: graph.name, problems });
-}
-
-/** What in the sub-graphs of `spec`, which ATB runs as single operations, exceeds its limits. */
-export function subGraphProblems(spec: GraphSpec): LegalityProblem[] {
-  return distinctGraphs(spec)
-    .slice(1)
-    .flatMap(({ name, inputs, outputs, nodes }) => {
-      const inner = new Set(nodes.flatMap((node) => node.outputs));
-      for (const tensor of [...inputs, ...outputs]) inner.delete(tensor);
-      const counts: readonly [string, number, number][] = [
-        ['nodes', nodes.length, MAX_GRAPH_NODES],
-        ['inputs', inputs.length, MAX_GRAPH_TENSORS],
-        ['outputs', outputs.length, MAX_GRAPH_TENSORS],
-        ['inner tensors', inner.size, MAX_GRAPH_TENSORS],
-      ];
-      const exceeded = counts
-        .filter(([, found, limit]) => found > limit)
-        .map(([what, found, limit]) => ({
-          rule: 'graph' as const,
-          where: `graph ${describeValue(name)}`,
-          text: `has ${found} ${what}, at most ${limit} are possible`,
-        }));
-      return [...nameProblems(name), ...exceeded];
-    });
 }
 
 /** What is known of each written tensor; nothing, after an operation that could not be checked. */

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -7,6 +7,7 @@ import { parsePasses } from '../../src/cli/flags.js';
 import { type GraphArguments, graphCommand, renderGraph } from '../../src/cli/graph.js';
 import type { FlatGraph } from '../../src/graph/flatten.js';
 import { assertLegal } from '../../src/graph/legality.js';
+import type { NestedExport, NestedGraph } from '../../src/graph/nested-graph.js';
 import { type Family, familyKinds, writeConfigs } from '../models/family-models.js';
 
 let folder = '';
@@ -26,7 +27,7 @@ const render = (args: Partial<GraphArguments>): Promise<string> =>
     ...args,
   });
 const exported = async (args: Partial<GraphArguments>): Promise<FlatGraph> =>
-  JSON.parse(await render({ ...args, format: 'json' }));
+  JSON.parse(await render({ ...args, format: 'json', flat: true }));
 
 describe('atb-models graph', () => {
   before(() => {
@@ -74,7 +75,79 @@ describe('atb-models graph', () => {
     expect(await dtypeOf({})).to.equal('float16');
     stored('float32');
     expect(await dtypeOf({})).to.equal('bf16');
-    expect(await dtypeOf({ dtype: 'f32' })).to.equal('float');
+    for (const flat of [true, false]) {
+      const error = await render({ dtype: 'f32', format: 'json', flat }).then(
+        () => '',
+        (failure: Error) => failure.message,
+      );
+      expect(error).to.match(/^GRAPH_ILLEGAL: .*has dtypes float/);
+    }
+    const warnings: string[] = [];
+    const onWarning = (text: string): void => {
+      warnings.push(text);
+    };
+    expect(await render({ dtype: 'f32', onWarning })).to.match(/^graph llama_prefill_graph/);
+    expect(warnings[0]).to.match(/^ATB would refuse this graph \(rule dtype\): .*has dtypes float/);
+    expect(warnings.at(-1)).to.match(/\d+ more problems$/);
+    expect(warnings).to.have.length(6);
+    warnings.length = 0;
+    await render({ onWarning });
+    expect(warnings).to.deep.equal([]);
+  });
+
+  for (const { family, phase } of familyKinds) {
+    it(`exports ${family} in ${phase} as nested graphs, equal layers once`, async () => {
+      const { name, inputs, graphs }: NestedExport = JSON.parse(
+        await render({ modelPath: familyPath(family), phase, format: 'json' }),
+      );
+      const outer = graphs.at(-1) as NestedGraph;
+      expect([outer.name, outer.executeAsSingle, outer.inputs]).to.deep.equal([
+        name,
+        false,
+        Object.keys(inputs),
+      ]);
+      const hasBothLayers = family === 'qwen2';
+      expect(graphs).to.have.length(hasBothLayers ? 3 : 2);
+      const placed = outer.nodes.filter((node) => 'graph' in node);
+      expect(placed).to.have.length(3);
+      for (const graph of graphs) {
+        const { inputs: given, outputs, nodes, reshapes } = graph;
+        const known = new Set([...given, ...nodes.flatMap((node) => node.out), ...Object.keys(reshapes)]);
+        for (const tensor of [...nodes.flatMap((node) => node.in), ...outputs])
+          expect(known).to.include(tensor);
+        for (const { tensor } of Object.values(reshapes)) expect(reshapes).not.to.have.property(tensor);
+        const lengths = phase === 'splitfuse' ? ['seq_len', 'q_len'] : ['seq_len'];
+        expect(graph.hostInputs).to.have.members(lengths);
+      }
+    });
+  }
+
+  it('exports reshapes by axes, so that a graph serves steps of any size', async () => {
+    const { graphs }: NestedExport = JSON.parse(await render({ format: 'json', phase: 'decode' }));
+    expect(graphs[0]?.reshapes).to.deep.equal({
+      attention_k: { tensor: 'k_rope', shape: [{ axes: [0] }, 2, 16] },
+      attention_v: { tensor: 'v', shape: [{ axes: [0] }, 2, 16] },
+      attention_q: { tensor: 'q_rope', shape: [{ axes: [0] }, 4, 16] },
+      attn_out: { tensor: 'attention_heads', shape: [{ axes: [0] }, { axes: [1, 2] }] },
+    });
+    expect(await render({ format: 'json', phase: 'decode', tokens: 512, batch: 3 })).to.include(
+      '{"tensor":"v","shape":[{"axes":[0]},2,16]}',
+    );
+  });
+
+  it('refuses a flat graph that has more tensors than ATB holds, and exports it nested', async () => {
+    const deep = join(folder, 'deep');
+    mkdirSync(deep);
+    const config = JSON.parse(readFileSync(join(familyPath('qwen3'), 'config.json'), 'utf8'));
+    writeFileSync(join(deep, 'config.json'), JSON.stringify({ ...config, num_hidden_layers: 32 }));
+    const options = { modelPath: deep, phase: 'decode', format: 'json' } as const;
+    const error = await render({ ...options, flat: true }).then(
+      () => '',
+      (failure: Error) => failure.message,
+    );
+    expect(error).to.match(/GRAPH_ILLEGAL: .*has \d{3} inputs, at most 256 are possible/);
+    expect(error).to.match(/has \d+ inner tensors, at most 256 are possible/);
+    expect((JSON.parse(await render(options)) as NestedExport).graphs).to.have.length(2);
   });
 
   it('applies the passes that are named', async () => {

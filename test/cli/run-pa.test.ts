@@ -297,6 +297,7 @@ describe("run-pa's command line", () => {
       like: _l,
       reference: _r,
       tolerance: _q,
+      flat: _a,
       ...flags
     } = FLAGS;
     for (const name of Object.keys(flags)) expect(text).to.match(new RegExp(`(^| ) --${name} `, 'm'));

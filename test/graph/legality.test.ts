@@ -1,10 +1,11 @@
 import { expect } from 'chai';
 import type { FlatGraph, FlatNode } from '../../src/graph/flatten.js';
 import { DECODE, SPLITFUSE } from '../../src/graph/graph-kind.js';
-import { assertLegal, legalityProblems, problemText, subGraphProblems } from '../../src/graph/legality.js';
+import { assertLegal, legalityProblems, problemText } from '../../src/graph/legality.js';
+import { specProblems } from '../../src/graph/nested-legality.js';
 import { applyPasses } from '../../src/graph/passes/index.js';
 import { QUANTIZE_MODES } from '../../src/weights/quantization.js';
-import { familyKinds, familyModel, flat } from '../models/family-models.js';
+import { familyKinds, familyModel, flat, stepDescs } from '../models/family-models.js';
 
 const bf16 = (...shape: number[]) => ({ dtype: 'bf16', shape });
 const i32 = (...shape: number[]) => ({ dtype: 'int32', shape });
@@ -65,7 +66,7 @@ describe('legality in ATB', () => {
           const model = await familyModel(family, dtype, options);
           const spec = model.buildGraph(kind);
           expect(legalityProblems(flat(model, spec, kind, dtype))).to.deep.equal([]);
-          expect(subGraphProblems(spec)).to.deep.equal([]);
+          expect(specProblems(spec, stepDescs(model, kind, dtype))).to.deep.equal([]);
         }
       });
     }

@@ -14,8 +14,8 @@ const CONFIG = {
   hidden_size: 32,
   intermediate_size: 48,
   num_hidden_layers: 2,
-  num_attention_heads: 4,
-  num_key_value_heads: 2,
+  num_attention_heads: 2,
+  num_key_value_heads: 1,
   vocab_size: 64,
   max_position_embeddings: 128,
 };

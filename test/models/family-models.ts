@@ -69,7 +69,11 @@ export const flat = (
   spec: GraphSpec,
   kind: GraphKind,
   dtype: FloatDType = 'bf16',
-): FlatGraph => flatten(spec, inputDescs(model, kind, dtype, { batch: 2, tokens: 40, blockSize: 16 })).graph;
+): FlatGraph => flatten(spec, stepDescs(model, kind, dtype)).graph;
+
+/** What a small step's graph may read. */
+export const stepDescs = (model: CausalLM, kind: GraphKind, dtype: FloatDType = 'bf16') =>
+  inputDescs(model, kind, dtype, { batch: 2, tokens: 40, blockSize: 16 });
 
 /** Every family with every kind of graph; `phase` is the kind's name. */
 export const familyKinds = FAMILIES.flatMap((family) =>

@@ -40,6 +40,9 @@ export const pagedAttention: OpDefinition<'PagedAttention', PagedAttentionParam>
     return attentionShapes(inputs, param);
   },
   atb: {
+    // ATB, param.cpp: contextLens, and qLens behind the mask.
+    hostInputs: ({ maskType, calcType }) =>
+      calcType === 'CALC_TYPE_SPEC' ? [4, 5 + count(hasMask(maskType))] : [4],
     section({ maskType, calcType }) {
       const [several, masked] = [calcType === 'CALC_TYPE_SPEC', hasMask(maskType)];
       const flags = `RazorOffset0QLens${several ? 1 : 0}Mask${masked ? 1 : 0}Batch0Quant0Offset0`;

@@ -39,6 +39,8 @@ export const selfAttention: OpDefinition<'SelfAttention', SelfAttentionParam> = 
     return attentionShapes(inputs, param);
   },
   atb: {
+    // ATB, param.cpp: seqLen.
+    hostInputs: ({ maskType }) => [3 + count(hasMask(maskType))],
     section: ({ maskType }) => `SelfAttentionOperationEncoder${hasMask(maskType) ? '' : 'Mask0'}`,
     problems: ({ maskType, isTriuMask = 0, ...heads }, inputs) => [
       ...headProblems(heads, inputs),
