@@ -98,6 +98,8 @@ export * from './models/mistral/index.js';
 export * from './models/qwen2/index.js';
 export * from './models/qwen3/index.js';
 export { availableIsas, createEngine, type NativeEngine, supportedOps } from './native/index.js';
+export { type ExportOptions, exportModel } from './npu-export/export-model.js';
+export type { Manifest, ManifestInput, ManifestPart, ManifestWeight } from './npu-export/manifest.js';
 export {
   BaseRouter,
   type CausalLM,

@@ -19,6 +19,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['kv-cache'],
   ['scheduler'],
   ['runner'],
+  ['npu-export'],
   ['engine'],
   ['server', 'cli'],
   ['index.ts'],

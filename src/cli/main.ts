@@ -6,6 +6,7 @@ import { checkCommand } from './check.js';
 import { underscored, usageError } from './command-line.js';
 import { compareCommand } from './compare.js';
 import { evalCommand } from './eval.js';
+import { exportCommand } from './export.js';
 import { endWithReader, reportFailure } from './failure.js';
 import { graphCommand } from './graph.js';
 import { inspectCommand } from './inspect.js';
@@ -13,7 +14,7 @@ import { newCommand } from './new.js';
 import { quantizeCommand } from './quantize.js';
 import { packageVersion } from './version.js';
 
-const COMMANDS = ['check', 'compare', 'eval', 'graph', 'inspect', 'new', 'quantize'];
+const COMMANDS = ['check', 'compare', 'eval', 'export', 'graph', 'inspect', 'new', 'quantize'];
 
 /** `atb-models <command>`; `run-pa` is a program of its own. */
 async function main(): Promise<void> {
@@ -29,6 +30,7 @@ async function main(): Promise<void> {
     .command(checkCommand)
     .command(compareCommand)
     .command(evalCommand)
+    .command(exportCommand)
     .command(graphCommand)
     .command(inspectCommand)
     .command(newCommand)

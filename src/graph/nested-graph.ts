@@ -18,7 +18,15 @@ export type NestedNode = {
   readonly name: string;
   readonly in: readonly string[];
   readonly out: readonly string[];
-} & ({ readonly type: AtbOpType; readonly param: object } | { readonly graph: string });
+} & (
+  | {
+      readonly type: AtbOpType;
+      readonly param: object;
+      /** Which of `in` ATB reads on the host, too. */
+      readonly hostIn?: readonly number[];
+    }
+  | { readonly graph: string }
+);
 
 /** One graph, as `AtbGraph` of MindIE takes it call by call. */
 export interface NestedGraph {
@@ -93,12 +101,20 @@ function nestedGraph(
       name,
       ...('graph' in op
         ? { graph: names.get(op.graph) ?? op.graph.name }
-        : { type: op.type, param: op.param }),
+        : { type: op.type, param: op.param, ...hostIn(op) }),
       in: ins,
       out: outs,
     })),
   };
 }
+
+/** The inputs that ATB reads on the host, by their places; nothing where it reads none. */
+function hostIn({ type, param }: BaseOp): { readonly hostIn?: readonly number[] } {
+  const indices = findOp(type)?.atb?.hostInputs?.(param) ?? [];
+  return indices.length > 0 ? { hostIn: indices } : {};
+}
+
+type BaseOp = { readonly type: AtbOpType; readonly param: object };
 
 /** Inputs of a graph that some operation reads on the host, directly or in a graph within it. */
 export function hostInputs(spec: GraphSpec): string[] {

@@ -78,8 +78,11 @@ function weightLoad(
   };
 }
 
-/** Other tools write offsets beside symmetric integers, too; then all of them are zero. */
-async function requireSymmetric({ name, quantized }: TensorRef): Promise<void> {
+/**
+ * Other tools write offsets beside symmetric integers, too; then all of them are zero. Throws WEIGHT_QUANT_OFFSET when they
+ * are not.
+ */
+export async function requireSymmetric({ name, quantized }: TensorRef): Promise<void> {
   if (quantized?.role !== 'weight') return;
   for (const part of quantized.mustBeZero) {
     const { data } = await readTensor({ name, dtype: part.dtype, shape: part.shape, parts: [part] });

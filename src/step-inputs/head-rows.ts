@@ -5,5 +5,6 @@ import type { StepInput } from './step-input.js';
 export const headRows: StepInput = {
   names: ['lm_head_indices'],
   describe: ({ batch }) => ({ lm_head_indices: { dtype: 'i64', shape: [batch] } }),
+  recipes: () => ({ lm_head_indices: { made: 'last_rows' } }),
   make: (step) => ({ lm_head_indices: int64(step.headRows) }),
 };

@@ -3,6 +3,7 @@ export { lengths } from './lengths.js';
 export { FULL_MASK, fullMask, slidingMask, slidingMaskName, slidingMasks } from './masks.js';
 export { paging } from './paging.js';
 export { positions } from './positions.js';
+export type { FrequencyRecipe, InputRecipe, RotaryRecipe } from './recipe.js';
 export type { RopeConfig, RopeScaling } from './rotary/rope-config.js';
 export { type RotaryTables, rotary } from './rotary.js';
 export type { Step } from './step.js';

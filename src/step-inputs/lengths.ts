@@ -8,5 +8,6 @@ export const lengths: StepInput = {
     const each = { dtype: 'i32', shape: [batch] } as const;
     return { seq_len: each, q_len: each };
   },
+  recipes: () => ({ seq_len: { made: 'context_lengths' }, q_len: { made: 'query_lengths' } }),
   make: ({ seqLens, queryLens }) => ({ seq_len: int32(seqLens), q_len: int32(queryLens) }),
 };

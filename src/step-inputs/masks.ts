@@ -23,6 +23,10 @@ export const fullMask: StepInput = {
     const size = kind.readsCache ? contextLen : TRIANGLE;
     return { [FULL_MASK]: { dtype, shape: [size, size] } };
   },
+  recipes(kind) {
+    const form = kind.readsCache ? 'positions' : 'triangle';
+    return { [FULL_MASK]: { made: 'mask', form, reader: maskReader(kind) } };
+  },
   make({ kind, seqLens }, { dtype }) {
     const size = kind.readsCache ? Math.max(...seqLens) : TRIANGLE;
     return { [FULL_MASK]: causalMask(size, { reader: maskReader(kind), dtype }) };
@@ -53,6 +57,10 @@ export function slidingMask(windowSize: number, name: string = SLIDING_MASK): St
     describe({ kind, dtype, batch, contextLen }) {
       const shape = hasOneQuery(kind) ? [batch, 1, contextLen] : [contextLen, contextLen];
       return { [name]: { dtype, shape } };
+    },
+    recipes(kind) {
+      const form = hasOneQuery(kind) ? 'last_positions' : 'positions';
+      return { [name]: { made: 'mask', form, reader: maskReader(kind), windowSize } };
     },
     make({ kind, seqLens }, { dtype }) {
       const contextLen = Math.max(...seqLens);

@@ -15,6 +15,7 @@ export const paging: StepInput = {
     slots_mapping: { dtype: 'i32', shape: [rows] },
     block_tables: { dtype: 'i32', shape: [batch, blocks] },
   }),
+  recipes: () => ({ slots_mapping: { made: 'slots' }, block_tables: { made: 'block_tables' } }),
   make(step, run) {
     const width = tableWidth(step, run);
     const tables = new Int32Array(step.seqLens.length * width);

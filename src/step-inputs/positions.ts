@@ -7,6 +7,7 @@ import type { RunFacts, StepInput } from './step-input.js';
 export const positions: StepInput = {
   names: ['position_ids'],
   describe: ({ rows }) => ({ position_ids: { dtype: 'i64', shape: [rows] } }),
+  recipes: () => ({ position_ids: { made: 'positions' } }),
   make(step, run) {
     requireWithin(step, run);
     return { position_ids: int64(step.positions) };

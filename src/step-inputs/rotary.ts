@@ -2,6 +2,8 @@ import type { Tensor } from '../dtype.js';
 import type { TensorDesc } from '../graph/infer-shapes.js';
 import { int64 } from './integers.js';
 import { requireWithin } from './positions.js';
+import type { InputRecipe } from './recipe.js';
+import { rotaryRecipe } from './rotary/frequencies.js';
 import { isLengthDependent, type RopeConfig } from './rotary/rope-config.js';
 import { fullRopeTable, ropeTable } from './rotary/rope-table.js';
 import type { Step } from './step.js';
@@ -35,6 +37,17 @@ export function rotary(rope: RopeConfig, others: readonly RotaryTables[] = []): 
         ];
       });
       return { position_ids, ...Object.fromEntries(descs) };
+    },
+    recipes() {
+      const recipes: Record<string, InputRecipe> = {
+        position_ids: { made: isPerStep ? 'row_numbers' : 'positions' },
+      };
+      for (const table of tables) {
+        const recipe = rotaryRecipe(table.rope);
+        recipes[table.cos] = { made: 'rotary', part: 'cos', ...recipe };
+        recipes[table.sin] = { made: 'rotary', part: 'sin', ...recipe };
+      }
+      return recipes;
     },
     hold({ maxPositionEmbeddings, numBlocks, blockSize, dtype }) {
       if (isPerStep) return {};

@@ -1,6 +1,7 @@
 import type { FloatDType, Tensor } from '../dtype.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import type { TensorDesc } from '../graph/infer-shapes.js';
+import type { InputRecipe } from './recipe.js';
 import type { Step } from './step.js';
 
 /** What stays the same from step to step of one run. */
@@ -40,6 +41,8 @@ export interface StepInput {
   readonly names: readonly string[];
   /** dtype and shape of each, by name. */
   describe(sizes: StepSizes): Readonly<Record<string, TensorDesc>>;
+  /** How each is made, as data: what `atb-models export` writes. Without it a program must know the input by name. */
+  recipes?(kind: GraphKind): Readonly<Record<string, InputRecipe>>;
   /** Those that stay for the whole run, by name. They are handed to the engine once. */
   hold?(run: RunFacts): Readonly<Record<string, Tensor>>;
   /** The others, for one step. Throws REQUEST_INVALID for a step that cannot be. */

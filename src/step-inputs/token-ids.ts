@@ -5,5 +5,6 @@ import type { StepInput } from './step-input.js';
 export const tokenIds: StepInput = {
   names: ['input_ids'],
   describe: ({ rows }) => ({ input_ids: { dtype: 'i64', shape: [rows] } }),
+  recipes: () => ({ input_ids: { made: 'token_ids' } }),
   make: (step) => ({ input_ids: int64(step.tokenIds) }),
 };

@@ -1,3 +1,4 @@
+import type { FrequencyRecipe, RotaryRecipe } from '../recipe.js';
 import type { RopeConfig, RopeScaling } from './rope-config.js';
 
 const f32 = Math.fround;
@@ -73,4 +74,27 @@ function yarn(rope: RopeConfig, scaling: Extract<RopeScaling, { type: 'yarn' }>)
     const interpolated = f32(1 / f32(factor * power));
     return f32(interpolated * f32(1 - kept)) + f32(f32(1 / power) * kept);
   });
+}
+
+/** The tables of an embedding as data. */
+export function rotaryRecipe(rope: RopeConfig): RotaryRecipe {
+  const { headDim, rotaryDim } = rope;
+  const { attentionFactor } = ropeFrequencies(rope, 1);
+  return { headDim, rotaryDim, attentionFactor, frequencies: frequencyRecipe(rope) };
+}
+
+function frequencyRecipe(rope: RopeConfig): FrequencyRecipe {
+  const { scaling, theta, maxPositionEmbeddings } = rope;
+  const inverse = (baseLen: number): number[] => [...ropeFrequencies(rope, baseLen).inverse];
+  switch (scaling.type) {
+    case 'dynamic':
+      return { by: 'dynamic_length', theta, factor: scaling.factor, maxPositionEmbeddings };
+    case 'longrope': {
+      const { originalMaxPositionEmbeddings } = scaling;
+      const long = inverse(originalMaxPositionEmbeddings + 1);
+      return { by: 'long_or_short', short: inverse(1), long, originalMaxPositionEmbeddings };
+    }
+    default:
+      return { by: 'position', inverse: inverse(1) };
+  }
 }

@@ -1,0 +1,106 @@
+"""Makes the inputs of a step as manifest.json's recipes say. One sequence, whose blocks are 0, 1, 2, ..."""
+import torch
+
+from weights import TORCH_DTYPES
+
+TRIANGLE = 128
+
+
+class Step:
+    """`count` tokens of one sequence, from position `start` on."""
+
+    def __init__(self, token_ids, start, prompt_length, block_size, num_blocks):
+        self.token_ids = token_ids
+        self.start = start
+        self.count = len(token_ids)
+        self.context = start + self.count
+        self.prompt_length = prompt_length
+        self.block_size = block_size
+        self.num_blocks = num_blocks
+        self.positions = torch.arange(start, self.context)
+
+    def blocks(self):
+        return torch.arange(self.num_blocks).reshape(1, -1)
+
+
+def hidden(queries, keys, window):
+    """Where a query must not look: keys after it, and keys a window or more before it."""
+    behind = queries.reshape(-1, 1) - torch.arange(keys)
+    blocked = behind < 0
+    return blocked if window is None else blocked | (behind >= window)
+
+
+def make_mask(recipe, step, blocked_value):
+    form, window = recipe["form"], recipe.get("windowSize")
+    if form == "triangle":
+        blocked = hidden(torch.arange(TRIANGLE), TRIANGLE, window)
+    elif form == "positions":
+        blocked = hidden(torch.arange(step.context), step.context, window)
+    else:
+        blocked = hidden(step.positions[-1:], step.context, window).unsqueeze(0)
+    return torch.zeros(blocked.shape).masked_fill(blocked, blocked_value)
+
+
+def rotary_rows(recipe, positions, lengths):
+    """cos or sin [rows, headDim] in float32; `lengths`: of the sequence, as far as each row knows it."""
+    frequencies, dim = recipe["frequencies"], recipe["rotaryDim"]
+    by = frequencies["by"]
+    if by == "position":
+        inverse = torch.tensor(frequencies["inverse"]).reshape(1, -1)
+    elif by == "long_or_short":
+        is_long = (lengths > frequencies["originalMaxPositionEmbeddings"]).reshape(-1, 1)
+        inverse = torch.where(is_long, torch.tensor(frequencies["long"]), torch.tensor(frequencies["short"]))
+    elif by == "dynamic_length":
+        limit, factor, theta = (frequencies[key] for key in ("maxPositionEmbeddings", "factor", "theta"))
+        stretch = (factor * lengths.float() / limit - (factor - 1)).clamp(min=1.0)
+        base = (theta * stretch ** (dim / (dim - 2))).reshape(-1, 1)
+        inverse = 1.0 / base ** (torch.arange(0, dim, 2).float() / dim)
+    else:
+        raise ValueError(f"unknown frequencies: {by}")
+    angles = positions.float().reshape(-1, 1) * inverse
+    turned = (angles.cos() if recipe["part"] == "cos" else angles.sin()) * recipe["attentionFactor"]
+    rest = (recipe["headDim"] - dim) // 2
+    still = torch.full((turned.shape[0], rest), 1.0 if recipe["part"] == "cos" else 0.0)
+    half = torch.cat([turned, still], dim=1)
+    return torch.cat([half, half], dim=1)
+
+
+def make_input(name, described, step, manifest, max_positions):
+    recipe = described.get("recipe")
+    if recipe is None:
+        raise ValueError(f"manifest.json does not say how {name} is made: make it in step_inputs.py")
+    made = recipe["made"]
+    if made == "token_ids":
+        return torch.tensor(step.token_ids)
+    if made == "positions":
+        return step.positions
+    if made == "row_numbers":
+        return torch.arange(step.count)
+    if made == "slots":
+        # Block i of the sequence is block i of the cache.
+        return step.positions
+    if made == "block_tables":
+        return step.blocks()
+    if made == "context_lengths":
+        return torch.tensor([step.context])
+    if made == "query_lengths":
+        return torch.tensor([step.count])
+    if made == "last_rows":
+        return torch.tensor([step.count - 1])
+    if made == "mask":
+        return make_mask(recipe, step, manifest["mask_values"][recipe["reader"]])
+    if made == "rotary":
+        if recipe["frequencies"]["by"] == "position":
+            return rotary_rows(recipe, torch.arange(max_positions), None)
+        lengths = torch.clamp(step.positions + 1, min=step.prompt_length)
+        return rotary_rows(recipe, step.positions, lengths)
+    raise ValueError(f"{name} is made by {made}, which this program does not know")
+
+
+def make_inputs(manifest, kind, step, max_positions, device):
+    """The step's inputs on the device, by name."""
+    inputs = {}
+    for name, described in manifest["step_inputs"][kind].items():
+        tensor = make_input(name, described, step, manifest, max_positions)
+        inputs[name] = tensor.to(TORCH_DTYPES[described["dtype"]]).contiguous().to(device)
+    return inputs

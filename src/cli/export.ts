@@ -1,0 +1,36 @@
+import type { CommandModule } from 'yargs';
+import { exportModel } from '../npu-export/export-model.js';
+import { declareFlags, optionsOf } from './command-line.js';
+
+const FLAGS = ['dtype', 'block_size', 'max_position_embeddings', 'model_dirs'] as const;
+
+interface Directories {
+  readonly input: string;
+  readonly output: string;
+}
+
+/** `atb-models export`: what an NPU needs to run a checkpoint. */
+export const exportCommand: CommandModule<object, Directories> = {
+  command: 'export <input> <output>',
+  describe: 'write graphs, a manifest and a Python program that run a checkpoint on an NPU',
+  builder: (argv) =>
+    declareFlags(
+      argv
+        .positional('input', {
+          type: 'string',
+          demandOption: true,
+          describe: 'directory of a checkpoint',
+        })
+        .positional('output', { type: 'string', demandOption: true, describe: 'directory to make' }),
+      { command: 'atb-models export', flags: FLAGS, alsoKnown: ['input', 'output'] },
+    ),
+  async handler(argv) {
+    const files = await exportModel({
+      ...optionsOf(argv, FLAGS),
+      modelPath: argv.input,
+      output: argv.output,
+      onWarning: (text) => process.stderr.write(`${text}\n`),
+    });
+    process.stdout.write(`${files.join('\n')}\n`);
+  },
+};

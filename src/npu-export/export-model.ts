@@ -1,0 +1,106 @@
+import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { FloatDType } from '../dtype.js';
+import { AtbError } from '../errors.js';
+import type { GraphSpec } from '../graph/atb-graph.js';
+import type { GraphKind } from '../graph/graph-kind.js';
+import { type LegalityProblem, problemText } from '../graph/legality.js';
+import { formatNestedExport, nestedExport } from '../graph/nested-graph.js';
+import { specProblems } from '../graph/nested-legality.js';
+import { inputDescs, type StepShape } from '../models/base/input-descs.js';
+import { getModel } from '../models/get-model.js';
+import { type OpenModel, openModel } from '../runner/open-model.js';
+import { requireSymmetric } from '../runner/weight-storage.js';
+import { manifestOf } from './manifest.js';
+
+/** The programs that build and run an export, beside this package's code. */
+const PROGRAM = join(import.meta.dirname, '../../../npu');
+
+export interface ExportOptions {
+  readonly modelPath: string;
+  /** The directory to write; it may not hold an export already. */
+  readonly output: string;
+  /** bf16 or f16. f32, which no NPU takes, for checking the programs without one. The checkpoint's, or bf16, when absent. */
+  readonly dtype?: FloatDType | undefined;
+  /** Tokens of a block of the KV cache; 128 when absent. */
+  readonly blockSize?: number | undefined;
+  /** Override of the model's context length. */
+  readonly maxPositionEmbeddings?: number | undefined;
+  readonly modelDirs?: readonly string[];
+  /** Called with what is odd but keeps nothing from running. */
+  readonly onWarning?: (text: string) => void;
+}
+
+/**
+ * Writes what the owner of an NPU needs to run a checkpoint there: nested graphs of every kind, a manifest of weights,
+ * step inputs and caches, and a Python program that builds them through MindIE's or ATB's own bindings. Returns the files.
+ * Throws CONFIG_*, ROUTER_*, WEIGHT_*, REQUEST_INVALID; GRAPH_ILLEGAL for a model that ATB refuses.
+ */
+export async function exportModel(options: ExportOptions): Promise<string[]> {
+  const { modelPath, modelDirs = [], blockSize = 128, maxPositionEmbeddings, onWarning } = options;
+  const router = await getModel(modelPath, { modelDirs });
+  const { dtype: stored = 'bf16' } = router.config;
+  const dtype = options.dtype ?? (stored === 'f32' ? 'bf16' : stored);
+  const open = await openModel({
+    modelPath,
+    modelDirs,
+    dtype,
+    ...(maxPositionEmbeddings !== undefined && { maxPositionEmbeddings }),
+    ...(onWarning && { onWarning }),
+  });
+  const { model } = open;
+  for (const weight of model.getWeights()) await requireSymmetric(weight);
+  const graphs = new Map(model.graphKinds.map((kind) => [kind, model.buildGraph(kind)]));
+  const step = { batch: 1, tokens: blockSize, blockSize };
+  for (const [kind, spec] of graphs) requireLegal(open, kind, spec, step, onWarning);
+  const directory = await emptyDirectory(options.output);
+  const graphFiles = new Map([...graphs.keys()].map((kind) => [kind, `${kind.name}.json`]));
+  const files: string[] = [];
+  const write = async (name: string, text: string): Promise<void> => {
+    await writeFile(join(directory, name), text, { flag: 'wx' });
+    files.push(join(directory, name));
+  };
+  for (const [kind, spec] of graphs) {
+    const nested = nestedExport(spec, inputDescs(model, kind, dtype, step));
+    await write(`${kind.name}.json`, formatNestedExport(nested));
+  }
+  const manifest = manifestOf(open, { blockSize, graphs, graphFiles });
+  await write('manifest.json', `${JSON.stringify(manifest, null, 1)}\n`);
+  for (const name of (await readdir(PROGRAM)).filter((file) => file.endsWith('.py'))) {
+    await copyFile(join(PROGRAM, name), join(directory, name));
+    files.push(join(directory, name));
+  }
+  return files;
+}
+
+/** Of f32 nothing but dtypes may be wrong; then the export is for a stub and no NPU. */
+function requireLegal(
+  { model, dtype }: OpenModel,
+  kind: GraphKind,
+  spec: GraphSpec,
+  step: StepShape,
+  onWarning: ExportOptions['onWarning'],
+): void {
+  const all = specProblems(spec, inputDescs(model, kind, dtype, step));
+  const isAboutF32 = ({ rule, text }: LegalityProblem): boolean =>
+    dtype === 'f32' && (rule === 'dtype' || text.includes('found f32'));
+  const problems = all.filter((problem) => !isAboutF32(problem)).map(problemText);
+  if (problems.length > 0) throw new AtbError('GRAPH_ILLEGAL', { graph: spec.name, problems });
+  const [first] = all;
+  if (first)
+    onWarning?.(
+      `no NPU takes f32 (rule dtype): ${problemText(first)}; this export is for checking the program`,
+    );
+}
+
+async function emptyDirectory(output: string): Promise<string> {
+  const directory = resolve(output);
+  try {
+    await mkdir(directory, { recursive: true });
+    if ((await readdir(directory)).length === 0) return directory;
+  } catch (cause) {
+    const expected = 'a directory that can be written';
+    throw new AtbError('REQUEST_INVALID', { field: 'OUTPUT', expected, found: output }, { cause });
+  }
+  throw new AtbError('REQUEST_INVALID', { field: 'OUTPUT', expected: 'an empty directory', found: output });
+}

@@ -1,0 +1,59 @@
+/** How frequencies of a rotary embedding come about, for whoever makes its tables without this package. */
+export type FrequencyRecipe =
+  /** The same for every length. [rotaryDim / 2] */
+  | { readonly by: 'position'; readonly inverse: readonly number[] }
+  /** NTK scaling: beyond `maxPositionEmbeddings`, theta grows with the length. */
+  | {
+      readonly by: 'dynamic_length';
+      readonly theta: number;
+      readonly factor: number;
+      readonly maxPositionEmbeddings: number;
+    }
+  /** Two sets; the long one for sequences longer than `originalMaxPositionEmbeddings`. [rotaryDim / 2] each */
+  | {
+      readonly by: 'long_or_short';
+      readonly short: readonly number[];
+      readonly long: readonly number[];
+      readonly originalMaxPositionEmbeddings: number;
+    };
+
+/**
+ * Row p: `cos(p * inverse) * attentionFactor` in f32, then 1 (sin: 0) up to headDim / 2, and all of that twice. With
+ * frequencies by position, rows are positions from 0; with others, the rows of a step's tokens.
+ */
+export interface RotaryRecipe {
+  readonly headDim: number;
+  readonly rotaryDim: number;
+  readonly attentionFactor: number;
+  readonly frequencies: FrequencyRecipe;
+}
+
+/** How an input of a step is made, as data for programs in other languages (`atb-models export`). */
+export type InputRecipe =
+  | {
+      readonly made:
+        | 'token_ids'
+        /** Each token's place in its sequence, from 0. */
+        | 'positions'
+        /** 0, 1, … over the step's tokens. */
+        | 'row_numbers'
+        /** `block * blockSize + offset` of each token. */
+        | 'slots'
+        /** [sequences, blocks], padded with 0. */
+        | 'block_tables'
+        /** Tokens of each sequence that may be seen, those of the step included. */
+        | 'context_lengths'
+        /** Tokens that each sequence brings. */
+        | 'query_lengths'
+        /** The row of each sequence's last token. */
+        | 'last_rows';
+    }
+  | {
+      readonly made: 'mask';
+      /** [128, 128]; or [context, context], rows and columns being positions; or [sequences, 1, context]. */
+      readonly form: 'triangle' | 'positions' | 'last_positions';
+      /** Whose mask it is: decides what it holds where a query must not look. */
+      readonly reader: 'SelfAttention' | 'PagedAttention';
+      readonly windowSize?: number;
+    }
+  | ({ readonly made: 'rotary'; readonly part: 'cos' | 'sin' } & RotaryRecipe);

@@ -1,0 +1,261 @@
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import yargs from 'yargs';
+import { exportCommand } from '../../src/cli/export.js';
+import type { NestedExport } from '../../src/graph/nested-graph.js';
+import { type ExportOptions, exportModel, type Manifest, type ManifestPart } from '../../src/index.js';
+import { openModel } from '../../src/runner/open-model.js';
+import { quantizeCheckpoint } from '../../src/runner/quantize-checkpoint.js';
+import { ropeTable } from '../../src/step-inputs/rotary/rope-table.js';
+import { readTensor } from '../../src/weights/read-tensor.js';
+import { ORACLE_DIR } from '../oracle/fixtures.js';
+
+const FAMILIES = ['llama', 'llama-tied', 'mistral', 'qwen2', 'qwen3'] as const;
+const KINDS = ['prefill', 'decode', 'splitfuse'];
+const PROGRAM = join(import.meta.dirname, '../../../npu');
+
+let folder = '';
+let count = 0;
+
+/** Exports a fixture to a new directory: its path, its manifest, its graphs. */
+async function exported(modelPath: string, options: Partial<ExportOptions> = {}) {
+  count++;
+  const output = join(folder, `${count}`);
+  await exportModel({ modelPath, output, ...options });
+  const json = <T>(name: string): T => JSON.parse(readFileSync(join(output, name), 'utf8'));
+  const manifest = json<Manifest>('manifest.json');
+  const graphs = KINDS.map((kind) => json<NestedExport>(manifest.graphs[kind] ?? ''));
+  return { output, manifest, graphs };
+}
+
+const fixture = (name: string): string => join(ORACLE_DIR, name);
+
+const failure = (promise: Promise<unknown>): Promise<string> =>
+  promise.then(
+    () => '',
+    (error: Error) => error.message,
+  );
+
+/** The bytes of parts that are taken as they lie. */
+const bytesOf = (parts: readonly ManifestPart[], directory: string): Buffer =>
+  Buffer.concat(
+    parts.map((part) => {
+      if (!('file' in part) || part.dtype !== 'float')
+        throw new Error(`not a part of f32: ${JSON.stringify(part)}`);
+      const length = part.shape.reduce((a, b) => a * b, 4);
+      return readFileSync(join(directory, part.file)).subarray(part.offset, part.offset + length);
+    }),
+  );
+
+describe('exporting a model for an NPU', () => {
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'atb-export-'));
+  });
+  after(() => rmSync(folder, { recursive: true }));
+
+  for (const family of FAMILIES) {
+    it(`says of ${family} where every input of every graph comes from, once`, async () => {
+      const { manifest, graphs } = await exported(fixture(family));
+      const weights = Object.keys(manifest.weights);
+      const caches = manifest.caches.flatMap(({ key, value }) =>
+        value === undefined ? [key] : [key, value],
+      );
+      const read = new Set<string>();
+      graphs.forEach((graph, index) => {
+        const step = manifest.step_inputs[KINDS[index] ?? ''] ?? {};
+        const known = [...weights, ...caches, ...Object.keys(step)];
+        expect(new Set(known).size).to.equal(known.length);
+        expect(known).to.include.members(Object.keys(graph.inputs));
+        for (const [name, { dtype, shape, recipe }] of Object.entries(step)) {
+          expect(graph.inputs).to.have.property(name);
+          expect(recipe, name).to.have.property('made');
+          expect([dtype, shape.length]).to.deep.equal([
+            graph.inputs[name]?.dtype,
+            graph.inputs[name]?.shape.length,
+          ]);
+        }
+        for (const name of weights) {
+          if (!(name in graph.inputs)) continue;
+          const { dtype, shape } = graph.inputs[name] as { dtype: string; shape: readonly number[] };
+          expect(manifest.weights[name]).to.deep.include({ dtype, shape });
+          read.add(name);
+        }
+      });
+      expect([...read]).to.have.members(weights);
+    });
+  }
+
+  it('gives weights as parts of files, in their order of packing', async () => {
+    const { manifest } = await exported(fixture('llama'));
+    const { model } = await openModel({ modelPath: fixture('llama') });
+    for (const weight of model.getWeights()) {
+      const { data } = await readTensor(weight);
+      const expected = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+      const found = bytesOf(manifest.weights[weight.name]?.parts ?? [], fixture('llama'));
+      expect(found.equals(expected), weight.name).to.equal(true);
+    }
+    const packed = manifest.weights['model.layers.0.self_attn.query_key_value.weight'];
+    expect(packed?.parts.map(({ shape }) => shape[0])).to.deep.equal([64, 32, 32]);
+  });
+
+  it('names the sizes of steps', async () => {
+    const { manifest } = await exported(fixture('mistral'));
+    const shapes = (kind: string) =>
+      Object.fromEntries(
+        Object.entries(manifest.step_inputs[kind] ?? {}).map(([name, { shape }]) => [name, shape]),
+      );
+    expect(shapes('decode')).to.deep.include({
+      input_ids: ['sequences'],
+      block_tables: ['sequences', 'blocks'],
+      sliding_attention_mask: ['sequences', 1, 'context'],
+    });
+    expect(shapes('splitfuse')).to.deep.include({
+      slots_mapping: ['tokens'],
+      q_len: ['sequences'],
+      sliding_attention_mask: ['context', 'context'],
+      cos_table: ['positions', 32],
+    });
+  });
+
+  it('gives masks by the operation that reads them, and their values by dtype', async () => {
+    const of = async (dtype: 'bf16' | 'f16') => (await exported(fixture('qwen2'), { dtype })).manifest;
+    const manifest = await of('bf16');
+    expect(manifest.mask_values).to.deep.equal({ SelfAttention: 1, PagedAttention: -10000 });
+    expect((await of('f16')).mask_values).to.deep.equal({ SelfAttention: -65504, PagedAttention: -65504 });
+    const recipe = (kind: string, name: string) => manifest.step_inputs[kind]?.[name]?.recipe;
+    expect(recipe('prefill', 'attention_mask')).to.deep.equal({
+      made: 'mask',
+      form: 'triangle',
+      reader: 'SelfAttention',
+    });
+    expect(recipe('splitfuse', 'attention_mask')).to.deep.equal({
+      made: 'mask',
+      form: 'positions',
+      reader: 'PagedAttention',
+    });
+    expect(recipe('decode', 'sliding_attention_mask')).to.deep.include({
+      form: 'last_positions',
+      reader: 'PagedAttention',
+    });
+    expect(manifest.step_inputs.decode).not.to.have.property('attention_mask');
+  });
+
+  it('gives rotary tables as frequencies from which they can be made', async () => {
+    const { manifest } = await exported(fixture('llama'));
+    const recipe = manifest.step_inputs.prefill?.cos_table?.recipe;
+    if (recipe?.made !== 'rotary' || recipe.frequencies.by !== 'position')
+      throw new Error('no table by position');
+    const { config } = await openModel({ modelPath: fixture('llama') });
+    const { rope } = config as unknown as { rope: Parameters<typeof ropeTable>[0] };
+    const expected = ropeTable(rope, [7], 'f32').cos.data as Float32Array;
+    const { inverse } = recipe.frequencies;
+    const half = inverse.map((value) =>
+      Math.fround(Math.cos(Math.fround(7 * value)) * recipe.attentionFactor),
+    );
+    expect([...half, ...half]).to.deep.equal([...expected]);
+    expect(manifest.step_inputs.prefill?.sin_table?.recipe).to.deep.include({ made: 'rotary', part: 'sin' });
+  });
+
+  it('gives rotary tables that depend on lengths as the rule that they follow', async () => {
+    const copy = join(folder, 'longrope');
+    cpSync(fixture('llama'), copy, { recursive: true });
+    const { rope_parameters: _, ...config } = JSON.parse(readFileSync(join(copy, 'config.json'), 'utf8'));
+    const factors = (value: number) => Array.from({ length: 8 }, () => value);
+    writeFileSync(
+      join(copy, 'config.json'),
+      JSON.stringify({
+        ...config,
+        max_position_embeddings: 256,
+        original_max_position_embeddings: 64,
+        rope_scaling: { rope_type: 'longrope', short_factor: factors(1), long_factor: factors(2) },
+      }),
+    );
+    const { manifest } = await exported(copy);
+    expect(manifest.step_inputs.decode?.position_ids?.recipe).to.deep.equal({ made: 'row_numbers' });
+    const recipe = manifest.step_inputs.decode?.cos_table?.recipe;
+    if (recipe?.made !== 'rotary' || recipe.frequencies.by !== 'long_or_short')
+      throw new Error('no rule by length');
+    const { short, long, originalMaxPositionEmbeddings } = recipe.frequencies;
+    expect(originalMaxPositionEmbeddings).to.equal(64);
+    expect(long.map((value, i) => (short[i] as number) / value)).to.deep.equal(factors(2));
+  });
+
+  it('gives integers, their scales and offsets, and an embedding that is tied to them', async () => {
+    const output = join(folder, 'quantised');
+    await quantizeCheckpoint({ input: fixture('llama-tied'), output, quantize: 'w8a16' });
+    const { manifest } = await exported(output);
+    const { weights } = manifest;
+    expect(weights['lm_head.weight']).to.deep.include({ dtype: 'int8', shape: [131, 64] });
+    expect(weights['lm_head.weight_scale']).to.deep.include({ dtype: 'bf16', shape: [131, 1] });
+    expect(weights['lm_head.weight_offset']).to.deep.equal({
+      dtype: 'bf16',
+      shape: [131, 1],
+      parts: [{ value: 0, dtype: 'float', shape: [131, 1] }],
+    });
+    const embedding = weights['model.embed_tokens.weight'];
+    expect(embedding).to.deep.include({ dtype: 'bf16', row_scales: 'lm_head.weight_scale' });
+    expect(embedding?.parts).to.deep.equal(weights['lm_head.weight']?.parts);
+  });
+
+  it('brings the programs that build and run it', async () => {
+    const { output } = await exported(fixture('qwen3'));
+    const programs = readdirSync(PROGRAM).filter((name) => name.endsWith('.py'));
+    expect(programs).to.include.members(['generate.py', 'mindie_graphs.py', 'torch_atb_graphs.py']);
+    expect(readdirSync(output)).to.have.members([
+      ...programs,
+      'manifest.json',
+      'prefill.json',
+      'decode.json',
+      'splitfuse.json',
+    ]);
+    for (const name of programs) {
+      const text = readFileSync(join(output, name), 'utf8');
+      expect(text).to.equal(readFileSync(join(PROGRAM, name), 'utf8'));
+    }
+    const generate = readFileSync(join(output, 'generate.py'), 'utf8');
+    expect(generate).to.include('python generate.py --input_ids');
+  });
+
+  it('knows in the program every way in which an input is made', () => {
+    const text = readFileSync(join(PROGRAM, 'step_inputs.py'), 'utf8');
+    const made = ['token_ids', 'positions', 'row_numbers', 'slots', 'block_tables', 'context_lengths'];
+    for (const way of [...made, 'query_lengths', 'last_rows', 'mask', 'rotary'])
+      expect(text).to.include(`made == "${way}"`);
+    for (const by of ['position', 'long_or_short', 'dynamic_length']) expect(text).to.include(`"${by}"`);
+  });
+
+  it('warns that no NPU takes f32, and makes bf16 of a checkpoint in f32', async () => {
+    const warnings: string[] = [];
+    const onWarning = (text: string): void => {
+      warnings.push(text);
+    };
+    const { manifest } = await exported(fixture('llama'), { onWarning });
+    expect([manifest.model.dtype, warnings]).to.deep.equal(['bf16', []]);
+    const f32 = await exported(fixture('llama'), { dtype: 'f32', onWarning });
+    expect(f32.manifest.model.dtype).to.equal('f32');
+    expect(warnings).to.have.length(3);
+    expect(warnings[0]).to.match(/^no NPU takes f32 \(rule dtype\): .*has dtypes float/);
+  });
+
+  it('refuses what ATB refuses, naming the rule', async () => {
+    const blocks = await failure(exported(fixture('llama'), { blockSize: 24 }));
+    expect(blocks).to.match(/^GRAPH_ILLEGAL: .*the block size must be a multiple of 16, found 24/);
+    const f32 = await failure(exported(fixture('llama'), { blockSize: 24, dtype: 'f32' }));
+    expect(f32).to.match(/^GRAPH_ILLEGAL: .*the block size must be a multiple of 16/);
+  });
+
+  it('refuses a directory with something in it', async () => {
+    const { output } = await exported(fixture('llama'));
+    const again = await failure(exportModel({ modelPath: fixture('llama'), output }));
+    expect(again).to.match(/^REQUEST_INVALID: OUTPUT must be an empty directory/);
+  });
+
+  it('is a command', async () => {
+    const output = join(folder, 'by-command');
+    const args = ['export', fixture('qwen3'), output, '--dtype', 'f16'];
+    await yargs(args).command(exportCommand).strict().exitProcess(false).parseAsync();
+    expect(JSON.parse(readFileSync(join(output, 'manifest.json'), 'utf8')).model.dtype).to.equal('f16');
+  });
+});

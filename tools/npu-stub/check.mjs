@@ -1,0 +1,122 @@
+// Exports the fixtures of every family, runs the exported program against the stub libraries of this folder, and compares
+// its logits with the engine's. Wants Python with PyTorch and NumPy:
+//
+//   npm run build && node tools/npu-stub/check.mjs .venv/bin/python        all
+//   npm run build && node tools/npu-stub/check.mjs .venv/bin/python w8a16  those whose names hold this
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { DECODE, PREFILL, SPLITFUSE } from '../../dist/src/graph/graph-kind.js';
+import { BlockManager, BlockTable } from '../../dist/src/kv-cache/block-manager.js';
+import { exportModel } from '../../dist/src/npu-export/export-model.js';
+import { ModelRunner } from '../../dist/src/runner/model-runner.js';
+import { quantizeCheckpoint } from '../../dist/src/runner/quantize-checkpoint.js';
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+const FIXTURES = join(HERE, '../../test/fixtures/oracle');
+const [python = 'python3', only = ''] = process.argv.slice(2);
+const BLOCK_SIZE = 32;
+const NEW_TOKENS = 8;
+// Longer than the windows and than a block; 40 tokens in prefill, 30 in split-fuse, then decode.
+const PROMPT = Int32Array.from({ length: 70 }, (_, i) => (i * 37 + 11) % 97);
+const FIRST = 40;
+const FAMILIES = ['llama', 'llama-tied', 'mistral', 'qwen2', 'qwen3'];
+const FLOAT = { libraries: ['_libatb_torch', 'torch_atb'] };
+const INTEGER = { libraries: ['_libatb_torch'] };
+
+/** Every kind of rotary scaling: the fixtures that override a checkpoint's configuration. */
+const ROPES = JSON.parse(readFileSync(join(FIXTURES, 'cases.json'), 'utf8'))
+  .cases.filter(({ config, dtype }) => dtype === 'float32' && Object.keys(config).length > 0)
+  .map(({ name, model, config }) => ({ name, model, config, dtype: 'f32', tolerance: 2e-4, ...INTEGER }));
+
+/** 16-bit logits are up to 16: a few roundings of 2^-4 (bf16) or 2^-7 (f16). */
+const CASES = [
+  ...FAMILIES.map((model) => ({ model, dtype: 'f32', tolerance: 2e-4, ...FLOAT })),
+  ...FAMILIES.map((model) => ({ model, dtype: 'bf16', tolerance: 0.25, ...FLOAT })),
+  ...ROPES,
+  { model: 'mistral-f16', dtype: 'f16', tolerance: 0.03, ...FLOAT },
+  { model: 'qwen2', dtype: 'bf16', quantize: 'w8a16', tolerance: 0.25, ...INTEGER },
+  { model: 'llama', dtype: 'bf16', quantize: 'w8a8_dynamic', tolerance: 0.25, ...INTEGER },
+  { model: 'qwen2', dtype: 'f16', quantize: 'w4a16', quantGroupSize: 32, tolerance: 0.05, ...INTEGER },
+];
+
+/** Logits of the last token of each step, for the tokens that the program chose. */
+async function engineLogits(modelPath, dtype, tokens) {
+  const runner = await ModelRunner.load({
+    modelPath,
+    dtype,
+    threads: 2,
+    blockSize: BLOCK_SIZE,
+    numBlocks: 8,
+    maxPositionEmbeddings: 256,
+    passes: 'none',
+  });
+  try {
+    const all = [...PROMPT, ...tokens];
+    const sequence = { tokens: all, promptLen: PROMPT.length, blockTable: new BlockTable() };
+    new BlockManager({ numBlocks: 8, blockSize: BLOCK_SIZE }).grow(sequence.blockTable, all.length);
+    const rows = [];
+    const step = async (kind, start, end) => {
+      const entries = [{ sequence, start, count: end - start, sample: false }];
+      const { logits } = await runner.run({ kind, entries }, { logits: 'last' });
+      rows.push(logits.data);
+    };
+    await step(PREFILL, 0, FIRST);
+    await step(SPLITFUSE, FIRST, PROMPT.length);
+    for (let at = PROMPT.length; at < all.length - 1; at++) await step(DECODE, at, at + 1);
+    return rows;
+  } finally {
+    runner.dispose();
+  }
+}
+
+let failures = 0;
+for (const { name, model, config, dtype, tolerance, libraries, quantize, quantGroupSize } of CASES) {
+  const title = [name ?? model, dtype, quantize].filter(Boolean).join(' ');
+  if (!title.includes(only)) continue;
+  const folder = mkdtempSync(join(tmpdir(), 'atb-stub-'));
+  try {
+    let modelPath = join(FIXTURES, model);
+    if (config !== undefined) {
+      cpSync(modelPath, join(folder, 'model'), { recursive: true });
+      modelPath = join(folder, 'model');
+      const file = join(modelPath, 'config.json');
+      const merged = { ...JSON.parse(readFileSync(file, 'utf8')), ...config };
+      const kept = Object.entries(merged).filter(([, value]) => value !== null);
+      writeFileSync(file, JSON.stringify(Object.fromEntries(kept)));
+    }
+    if (quantize !== undefined) {
+      const output = join(folder, 'quantised');
+      await quantizeCheckpoint({ input: modelPath, output, quantize, ...(quantGroupSize && { quantGroupSize }) });
+      modelPath = output;
+    }
+    const output = join(folder, 'export');
+    await exportModel({ modelPath, output, dtype, blockSize: BLOCK_SIZE, maxPositionEmbeddings: 256 });
+    for (const library of libraries) {
+      const logitsFile = join(folder, `${library}.f32`);
+      const args = ['--device', 'cpu', '--library', library, '--logits', logitsFile];
+      args.push('--input_ids', PROMPT.join(), '--max_new_tokens', `${NEW_TOKENS}`, '--prefill_tokens', `${FIRST}`);
+      const printed = execFileSync(python, [join(output, 'generate.py'), ...args], {
+        env: { ...process.env, PYTHONPATH: HERE, PYTHONDONTWRITEBYTECODE: '1' },
+        encoding: 'utf8',
+      });
+      const expected = await engineLogits(modelPath, dtype, printed.trim().split(',').map(Number));
+      const bytes = readFileSync(logitsFile);
+      const found = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+      const flat = expected.flatMap((row) => [...row]);
+      let worst = flat.length === found.length ? 0 : Number.POSITIVE_INFINITY;
+      flat.forEach((value, i) => {
+        worst = Math.max(worst, Math.abs(value - found[i]));
+      });
+      const ok = worst <= tolerance;
+      if (!ok) failures++;
+      const line = [ok ? 'ok  ' : 'FAIL', title.padEnd(40), library.padEnd(14), worst.toExponential(1)];
+      console.log(...line, `of at most ${tolerance}`);
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+process.exitCode = failures > 0 ? 1 : 0;

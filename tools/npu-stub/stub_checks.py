@@ -1,0 +1,179 @@
+"""What ATB's and MindIE's host code asks of operations: types, keys, enum strings, numbers of tensors, shapes, dtypes.
+
+Facts from MindIE's operation_register.cpp and ATB's infer_op_params.h and operations, written down independently of the
+tables in src/graph/, so that one checks the other. Only what exported text models use.
+"""
+import torch
+
+QUANT = ["QUANT_UNDEFINED", "QUANT_INT4", "QUANT_INT8", "QUANT_INT16", "QUANT_FLOAT8", "QUANT_FLOAT16"]
+DTYPES = ["ACL_DT_UNDEFINED", "ACL_FLOAT", "ACL_FLOAT16", "ACL_INT8", "ACL_INT32", "ACL_INT64", "ACL_BF16"]
+NORM = {"quantType": QUANT, "epsilon": float, "hasBias": bool}
+ATTENTION = {"headNum": int, "kvHeadNum": int, "qkScale": float, "batchRunStatusEnable": bool, "outDataType": DTYPES}
+PAGED_MASKS = ["MASK_TYPE_UNDEFINED", "MASK_TYPE_NORM", "MASK_TYPE_ALIBI", "MASK_TYPE_SPEC"]
+SELF_MASKS = ["MASK_TYPE_UNDEFINED", "MASK_TYPE_NORM", "MASK_TYPE_ALIBI", "MASK_TYPE_NORM_COMPRESS"]
+ACTIVATIONS = ["RELU", "GELU", "FAST_GELU", "SWISH", "LOG", "SWIGLU_FORWARD", "SWIGLU_BACKWARD", "SIGMOID"]
+
+# Keys of each operation's JSON: a type, a list of enum strings, or a block of keys.
+KEYS = {
+    "Activation": {
+        "activationType": ["ACTIVATION_" + name for name in ACTIVATIONS],
+        "scale": float,
+        "dim": int,
+        "geluMode": ["TANH_MODE", "NONE_MODE"],
+    },
+    "Concat": {"concatDim": int},
+    "DynamicQuant": {},
+    "Elewise": {
+        "elewiseType": ["ELEWISE_ADD", "ELEWISE_SUB", "ELEWISE_MUL", "ELEWISE_MULS", "ELEWISE_TANH"],
+        "mulsParam": {"varAttr": float},
+        "outTensorType": DTYPES,
+    },
+    "Gather": {"axis": int, "batchDims": int},
+    "Linear": {"transposeA": bool, "transposeB": bool, "hasBias": bool, "enAccum": bool, "outDataType": DTYPES},
+    "PagedAttention": {
+        **ATTENTION,
+        "maskType": PAGED_MASKS,
+        "calcType": ["CALC_TYPE_UNDEFINED", "CALC_TYPE_SPEC"],
+    },
+    "ReshapeAndCache": {"compressType": ["COMPRESS_TYPE_UNDEFINED"], "kvCacheCfg": ["K_CACHE_V_CACHE"]},
+    "RmsNorm": {
+        "layerType": ["RMS_NORM_NORM", "RMS_NORM_PRENORM", "RMS_NORM_POSTNORM"],
+        "normParam": {**NORM, "modelType": ["LLAMA_MODEL", "GEMMA_MODEL"], "rstd": bool},
+        "preNormParam": NORM,
+        "postNormParam": NORM,
+    },
+    "Rope": {"rotaryCoeff": int, "cosFormat": int},
+    "SelfAttention": {
+        **ATTENTION,
+        "calcType": ["UNDEFINED", "ENCODER", "DECODER", "PA_ENCODER"],
+        "maskType": SELF_MASKS,
+        "isTriuMask": int,
+        "kernelType": ["KERNELTYPE_DEFAULT", "KERNELTYPE_HIGH_PRECISION"],
+    },
+    "Split": {"splitDim": int, "splitNum": int, "splitSizes": list},
+    "W4A16MatMul": {"hasBias": bool, "quantGroupSize": int, "transposeB": bool},
+    "W8A16MatMul": {"hasBias": bool, "quantGroupSize": int, "transposeB": bool},
+    "W8A8MatMul": {"transposeB": bool, "hasBias": bool, "isBF16": bool, "hasPerTokenScale": bool},
+}
+
+
+class StubError(RuntimeError):
+    """A call that the real library would refuse, or would silently take for something else."""
+
+
+def require(condition, text):
+    if not condition:
+        raise StubError(text)
+
+
+def check_param(op, param, keys=None):
+    require(op in KEYS, f"no operation {op}")
+    for key, value in param.items():
+        known = (KEYS[op] if keys is None else keys).get(key)
+        require(known is not None, f"{op} reads no key {key}")
+        if isinstance(known, dict):
+            require(isinstance(value, dict), f"{op}.{key} must be a block")
+            check_param(op, value, known)
+        elif isinstance(known, list):
+            require(value in known, f"{op}.{key}: unknown enum string {value!r} would become {known[0]}")
+        elif known is float:
+            require(isinstance(value, (int, float)) and not isinstance(value, bool), f"{op}.{key} must be a number")
+        else:
+            require(type(value) is known, f"{op}.{key} must be {known.__name__}, found {value!r}")
+
+
+def counts(op, param):
+    """How many tensors an operation reads and writes: GetInputNum and GetOutputNum."""
+    masked = param.get("maskType", "MASK_TYPE_UNDEFINED") != "MASK_TYPE_UNDEFINED"
+    if op == "PagedAttention":
+        return 5 + masked + (param.get("calcType") == "CALC_TYPE_SPEC"), 1
+    if op == "RmsNorm":
+        require(param["layerType"] == "RMS_NORM_NORM", "the stub has plain norms only")
+        return 2, 1
+    fixed = {
+        "Activation": (1, 1),
+        "Concat": (2, 1),
+        "DynamicQuant": (1, 2),
+        "Elewise": (1 if param.get("elewiseType") in ("ELEWISE_MULS", "ELEWISE_TANH") else 2, 1),
+        "Gather": (2, 1),
+        "Linear": (2 + param.get("hasBias", True), 1),
+        "ReshapeAndCache": (5, 2),
+        "Rope": (5, 2),
+        "SelfAttention": (4 + masked, 1),
+        "Split": (1, param.get("splitNum", 2)),
+        "W4A16MatMul": (4 + param.get("hasBias", False), 1),
+        "W8A16MatMul": (4 + param.get("hasBias", False), 1),
+        "W8A8MatMul": (3 + param.get("hasPerTokenScale", False) + param.get("hasBias", False), 1),
+    }
+    return fixed[op]
+
+
+def host_inputs(op, param):
+    """Inputs whose values the host must have (param.cpp of ATB)."""
+    masked = param.get("maskType", "MASK_TYPE_UNDEFINED") != "MASK_TYPE_UNDEFINED"
+    if op == "SelfAttention":
+        return [3 + masked]
+    if op == "PagedAttention":
+        return [4, 5 + masked] if param.get("calcType") == "CALC_TYPE_SPEC" else [4]
+    return []
+
+
+def check_inputs(op, param, tensors):
+    """dtypes and shapes; float32, which ATB refuses, passes here, so that results can be compared."""
+    shapes = [list(tensor.shape) for tensor in tensors]
+    kinds = [tensor.dtype for tensor in tensors]
+    floats = (torch.float32, torch.float16, torch.bfloat16)
+
+    def ints(*indices):
+        for index in indices:
+            require(kinds[index] == torch.int32, f"{op}: input {index} must be int32, found {kinds[index]}")
+
+    def same(*indices):
+        require(len({kinds[index] for index in indices}) == 1, f"{op}: dtypes differ: {kinds}")
+        require(kinds[indices[0]] in floats, f"{op}: floats expected, found {kinds}")
+
+    if op == "Gather":
+        require(kinds[1] in (torch.int32, torch.int64), "Gather: indices must be integers")
+    elif op == "Linear":
+        same(*range(len(tensors)))
+        require(param.get("transposeB", True), "the stub has transposed weights only")
+        require(shapes[0][-1] == shapes[1][1], f"Linear: {shapes[0]} times {shapes[1]}")
+        require(len(shapes) == 2 or shapes[2] == [shapes[1][0]], f"Linear: bias {shapes[2:]}")
+    elif op == "RmsNorm":
+        same(0, 1)
+        require(shapes[0][-1] == shapes[1][0], f"RmsNorm: {shapes}")
+    elif op == "Rope":
+        same(0, 1)
+        same(2, 3)
+        ints(4)
+        require(all(len(shape) == 2 for shape in shapes[:4]), f"Rope: {shapes}")
+        require(shapes[0][0] == shapes[1][0] == shapes[2][0] and shapes[2] == shapes[3], f"Rope: {shapes}")
+        require(shapes[2][1] >= 16 and shapes[1][1] % shapes[2][1] == 0, f"Rope: {shapes}")
+    elif op == "ReshapeAndCache":
+        same(0, 1, 2, 3)
+        ints(4)
+        require(shapes[2][2:] == shapes[0][1:] and shapes[4] == [shapes[0][0]], f"ReshapeAndCache: {shapes}")
+    elif op == "SelfAttention":
+        same(*range(len(tensors) - 1))
+        ints(len(tensors) - 1)
+        require(param["calcType"] == "PA_ENCODER", "the stub has packed prompts only")
+        require(len(shapes[0]) == 3 and shapes[0][1] == param["headNum"], f"SelfAttention: {shapes}")
+        require(shapes[1][1] == param["kvHeadNum"], f"SelfAttention: {shapes}")
+        if param.get("isTriuMask") == 1:
+            require(shapes[3] == [128, 128], f"SelfAttention: triangle {shapes[3]}")
+    elif op == "PagedAttention":
+        same(0, 1, 2)
+        ints(3, *host_inputs(op, param))
+        require(len(shapes[0]) == 3 and shapes[0][1] == param["headNum"], f"PagedAttention: {shapes}")
+        require(shapes[1] == shapes[2] and shapes[1][1] % 16 == 0, f"PagedAttention: {shapes}")
+        require(shapes[1][2] == param["kvHeadNum"], f"PagedAttention: {shapes}")
+    elif op in ("W8A16MatMul", "W4A16MatMul"):
+        groups = -(-shapes[0][-1] // param["quantGroupSize"]) if param.get("quantGroupSize") else 1
+        require(param["transposeB"] and kinds[1] == torch.int8, f"{op}: {kinds}")
+        require(shapes[2] == shapes[3] == [shapes[1][0], groups], f"{op}: scales {shapes[2:4]}")
+        same(0, 2, 3)
+        wanted = torch.float32 if kinds[0] == torch.bfloat16 else kinds[0]
+        require(len(kinds) == 4 or kinds[4] == wanted, f"{op}: bias {kinds[4:]}")
+    elif op == "W8A8MatMul":
+        require(kinds[0] == kinds[1] == torch.int8 and kinds[2] == torch.float32, f"{op}: {kinds}")
+        require(shapes[2] == [shapes[1][0]] and shapes[3] == shapes[0][:-1], f"{op}: {shapes}")

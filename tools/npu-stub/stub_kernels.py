@@ -1,0 +1,177 @@
+"""What exported operations compute, with PyTorch on the CPU: in float32, rounded to the dtype of the result."""
+import torch
+
+from stub_checks import StubError, require
+
+
+def attend(q, k, v, scale, mask):
+    """q [tokens, heads, D], k and v [keys, kvHeads, D], mask [tokens, keys] or None."""
+    group = q.shape[1] // k.shape[1]
+    k, v = (x.float().repeat_interleave(group, dim=1) for x in (k, v))
+    scores = torch.einsum("thd,khd->htk", q.float(), k) * scale
+    if mask is not None:
+        scores = scores + mask
+    return torch.einsum("htk,khd->thd", scores.softmax(-1), v)
+
+
+def mask_factor(op, dtype, param):
+    # Only SelfAttention scales a mask (unpad_flashattention_bf16_mix.cce); PagedAttention adds it as it is.
+    precise = param.get("kernelType") == "KERNELTYPE_HIGH_PRECISION"
+    return -3e38 if op == "SelfAttention" and (dtype == torch.bfloat16 or precise) else 1.0
+
+
+def self_attention(param, tensors):
+    q, k, v, *mask, lengths = tensors
+    out, begin = torch.empty(q.shape), 0
+    for n in lengths.tolist():
+        rows = slice(begin, begin + n)
+        added = None
+        if param.get("isTriuMask") == 1:
+            blocked = mask_factor("SelfAttention", q.dtype, param) * mask[0][0, 1].float()
+            require(blocked < -1e4, "the triangle does not hide the future")
+            added = torch.zeros(n, n).masked_fill(torch.ones(n, n).triu(1).bool(), -torch.inf)
+        elif mask:
+            added = mask[0][:n, :n].float() * mask_factor("SelfAttention", q.dtype, param)
+        out[rows] = attend(q[rows], k[rows], v[rows], param["qkScale"], added)
+        begin += n
+    require(begin == q.shape[0], f"SelfAttention: lengths {lengths.tolist()} of {q.shape[0]} tokens")
+    return [out.to(q.dtype)]
+
+
+def paged_attention(param, tensors):
+    q, k_cache, v_cache, tables, contexts, *rest = tensors
+    several = param.get("calcType") == "CALC_TYPE_SPEC"
+    q_lens = rest.pop().tolist() if several else [1] * len(contexts)
+    mask = rest[0].float() * mask_factor("PagedAttention", q.dtype, param) if rest else None
+    require(not several or mask is not None, "CALC_TYPE_SPEC needs a mask")
+    out, begin = torch.empty(q.shape), 0
+    for row, (context, n) in enumerate(zip(contexts.tolist(), q_lens, strict=True)):
+        used = tables[row, : -(-context // k_cache.shape[1])].long()
+        k, v = (cache[used].flatten(0, 1)[:context] for cache in (k_cache, v_cache))
+        added = None
+        if mask is not None:
+            added = mask[context - n : context, :context] if several else mask[row, :, :context]
+        rows = slice(begin, begin + n)
+        out[rows] = attend(q[rows], k, v, param["qkScale"], added)
+        begin += n
+    require(begin == q.shape[0], f"PagedAttention: {begin} queries of {q.shape[0]}")
+    return [out.to(q.dtype)]
+
+
+def rope(param, tensors):
+    q, k, cos, sin, _ = tensors
+    require(param["rotaryCoeff"] == 2, "the stub turns halves only")
+
+    def turned(x):
+        heads = x.float().reshape(x.shape[0], -1, cos.shape[1])
+        first, second = heads.chunk(2, dim=-1)
+        c, s = (table.float().unsqueeze(1) for table in (cos, sin))
+        return (heads * c + torch.cat([-second, first], -1) * s).reshape(x.shape).to(x.dtype)
+
+    return [turned(q), turned(k)]
+
+
+def reshape_and_cache(param, tensors):
+    k, v, k_cache, v_cache, slots = tensors
+    for rows, cache in ((k, k_cache), (v, v_cache)):
+        cache.flatten(0, 1)[slots.long()] = rows
+    return [k_cache, v_cache]
+
+
+def rms_norm(param, tensors):
+    x, weight = tensors
+    block = param["normParam"]
+    gamma = weight.float() + (1 if block.get("modelType") == "GEMMA_MODEL" else 0)
+    normed = x.float() * torch.rsqrt(x.float().square().mean(-1, keepdim=True) + block["epsilon"])
+    return [(normed * gamma).to(x.dtype)]
+
+
+def linear(param, tensors):
+    x, weight, *bias = tensors
+    y = x.float() @ weight.float().t()
+    return [(y + bias[0].float() if bias else y).to(x.dtype)]
+
+
+def integers(weight, columns):
+    """[n, k] int8; of [n, k / 2] bytes the two 4-bit numbers of each, the low one first."""
+    if weight.shape[1] == columns:
+        return weight.float()
+    low, high = (weight.to(torch.int16) << 12).to(torch.int16) >> 12, weight.to(torch.int16) >> 4
+    return torch.stack([low, high], -1).flatten(1).float()
+
+
+def weight_quant(param, tensors):
+    x, weight, scale, offset, *bias = tensors
+    k = x.shape[-1]
+    size = param.get("quantGroupSize") or k
+    spread = [each.float().repeat_interleave(size, dim=1)[:, :k] for each in (scale, offset)]
+    y = x.float() @ ((integers(weight, k) + spread[1]) * spread[0]).t()
+    return [(y + bias[0].float() if bias else y).to(x.dtype)]
+
+
+def dynamic_quant(param, tensors):
+    x = tensors[0].float()
+    scale = x.abs().amax(-1) / 127
+    return [(x / scale.unsqueeze(-1)).round().clamp(-127, 127).to(torch.int8), scale]
+
+
+def w8a8(param, tensors):
+    x, weight, scale, row_scale, *bias = tensors
+    y = (x.double() @ weight.double().t()).float() * scale * row_scale.unsqueeze(-1)
+    return [(y + bias[0].float() if bias else y).to(torch.bfloat16 if param.get("isBF16", True) else torch.float16)]
+
+
+def activation(param, tensors):
+    x = tensors[0].float()
+    name = param["activationType"]
+    if name == "ACTIVATION_SWIGLU_FORWARD":
+        require(param.get("dim", -1) == -1, "dim must be -1")
+        gate, up = x.chunk(2, dim=-1)
+        y = torch.nn.functional.silu(gate) * up
+    elif name == "ACTIVATION_SWISH":
+        y = x * torch.sigmoid(x * param.get("scale", 1.0))
+    elif name == "ACTIVATION_GELU":
+        y = torch.nn.functional.gelu(x, approximate="tanh" if param.get("geluMode") != "NONE_MODE" else "none")
+    else:
+        raise StubError(f"the stub has no {name}")
+    return [y.to(tensors[0].dtype)]
+
+
+def elewise(param, tensors):
+    x = tensors[0].float()
+    name = param["elewiseType"]
+    if name == "ELEWISE_MULS":
+        y = x * param["mulsParam"]["varAttr"]
+    elif name == "ELEWISE_TANH":
+        y = x.tanh()
+    else:
+        other = tensors[1].float()
+        y = {"ELEWISE_ADD": x + other, "ELEWISE_SUB": x - other, "ELEWISE_MUL": x * other}[name]
+    return [y.to(tensors[0].dtype)]
+
+
+def split(param, tensors):
+    [x] = tensors
+    axis, parts = param.get("splitDim", 0), param.get("splitNum", 2)
+    sizes = param.get("splitSizes") or [x.shape[axis] // parts] * parts
+    require(len(sizes) == parts, f"Split: {sizes} for {parts}")
+    return [part.contiguous() for part in x.split(sizes, dim=axis)]
+
+
+KERNELS = {
+    "Activation": activation,
+    "Concat": lambda param, tensors: [torch.cat(tensors, dim=param.get("concatDim", 0))],
+    "DynamicQuant": dynamic_quant,
+    "Elewise": elewise,
+    "Gather": lambda param, tensors: [tensors[0].index_select(param.get("axis", 0), tensors[1].long())],
+    "Linear": linear,
+    "PagedAttention": paged_attention,
+    "ReshapeAndCache": reshape_and_cache,
+    "RmsNorm": rms_norm,
+    "Rope": rope,
+    "SelfAttention": self_attention,
+    "Split": split,
+    "W4A16MatMul": weight_quant,
+    "W8A16MatMul": weight_quant,
+    "W8A8MatMul": w8a8,
+}
