@@ -55,4 +55,6 @@ class MindieGraph:
         [output] = self.outer["outputs"]
         logits = torch.empty((rows, vocab_size), dtype=dtype, device=device)
         bind = {name: inputs[name].cpu() for name in self.outer["hostInputs"]}
+        # The library runs behind this call, and reads these until it is done.
+        self.kept = (inputs, bind)
         return self.model.forward(inputs, {output: logits}, bind)[output]

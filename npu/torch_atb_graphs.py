@@ -99,6 +99,8 @@ class TorchAtbGraph:
             results = operation.forward([tensors[name] for name in names])
             for name, result in zip(outputs, results, strict=True):
                 tensors[name] = result
+        # The library runs behind these calls, and reads these until it is done.
+        self.kept = tensors
         return tensors[self.outer["outputs"][0]]
 
 

@@ -161,6 +161,23 @@ describe('atb-models graph', () => {
     expect(parsePasses('a, b')).to.deep.equal(['a', 'b']);
   });
 
+  it('refuses json of integers in groups as large as the depth, and warns in text', async () => {
+    const options = { quantize: 'w4a16', quantGroupSize: 64 } as const;
+    const rule = /quantGroupSize must be 0 or a multiple of 32 below 64, found 64/;
+    for (const flat of [true, false]) {
+      const error = await render({ ...options, format: 'json', flat }).then(
+        () => '',
+        (failure: Error) => failure.message,
+      );
+      expect(error)
+        .to.match(/^GRAPH_ILLEGAL/)
+        .and.match(rule);
+    }
+    const warnings: string[] = [];
+    await render({ ...options, onWarning: (text) => warnings.push(text) });
+    expect(warnings[0]).to.match(rule);
+  });
+
   it('refuses sizes that make no step', async () => {
     const message = async (args: Partial<GraphArguments>) =>
       render(args).then(
