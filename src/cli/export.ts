@@ -22,7 +22,12 @@ export const exportCommand: CommandModule<object, Directories> = {
           describe: 'directory of a checkpoint',
         })
         .positional('output', { type: 'string', demandOption: true, describe: 'directory to make' }),
-      { command: 'atb-models export', flags: FLAGS, alsoKnown: ['input', 'output'] },
+      {
+        command: 'atb-models export',
+        example: 'DIR OUT',
+        flags: FLAGS,
+        alsoKnown: ['input', 'output'],
+      },
     ),
   async handler(argv) {
     const files = await exportModel({
