@@ -10,7 +10,7 @@ import { flat } from './family-models.js';
 
 const PACKAGE = join(import.meta.dirname, '../../..');
 const CONFIG = {
-  model_type: 'olmo2',
+  model_type: 'my_olmo2',
   hidden_size: 32,
   intermediate_size: 48,
   num_hidden_layers: 2,
@@ -26,8 +26,8 @@ describe('the model of docs/adding-a-model.md', () => {
     folder = mkdtempSync(join(tmpdir(), 'atb-documented-'));
     const [, example = ''] =
       /```js\n([\s\S]*?)```/.exec(readFileSync(join(PACKAGE, 'docs/adding-a-model.md'), 'utf8')) ?? [];
-    mkdirSync(join(folder, 'my-models/olmo2'), { recursive: true });
-    writeFileSync(join(folder, 'my-models/olmo2/index.mjs'), example);
+    mkdirSync(join(folder, 'my-models/my-olmo2'), { recursive: true });
+    writeFileSync(join(folder, 'my-models/my-olmo2/index.mjs'), example);
     mkdirSync(join(folder, 'node_modules'));
     symlinkSync(PACKAGE, join(folder, 'node_modules/atb-models'), 'dir');
     writeFileSync(join(folder, 'config.json'), JSON.stringify(CONFIG));
@@ -39,7 +39,7 @@ describe('the model of docs/adding-a-model.md', () => {
     const model = router.createModel(declaredWeights('bf16'));
     for (const kind of DECODER_KINDS) {
       const spec = model.buildGraph(kind);
-      expect(spec.name).to.equal(`olmo2_${kind.name}_graph`);
+      expect(spec.name).to.equal(`my_olmo2_${kind.name}_graph`);
       expect(legalityProblems(flat(model, spec, kind))).to.deep.equal([]);
       const layer = spec.nodes.flatMap(({ op }) => ('graph' in op ? [op.graph] : []))[0];
       const steps = layer?.nodes

@@ -1,0 +1,98 @@
+import type { AtbGraph } from '../../graph/atb-graph.js';
+import type { GraphKind } from '../../graph/graph-kind.js';
+import { BaseAttention } from '../../layers/base-attention.js';
+import { BaseLayer } from '../../layers/base-layer.js';
+import {
+  biases,
+  type DecoderConfig,
+  decoder,
+  defineConfig,
+  fullAttention,
+} from '../../layers/config/index.js';
+import { BaseMLP } from '../../layers/mlp.js';
+import { BaseRMSNorm } from '../../layers/norms.js';
+import { addResidual } from '../../layers/residual.js';
+import { registerModel, routerOf } from '../../router/index.js';
+import type { Weights } from '../../weights/weights.js';
+import { BaseModelATB } from '../base/base-model-atb.js';
+import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
+
+/** Defaults of transformers 5.24, Olmo2Config. */
+const OLMO2_CONFIG = defineConfig({
+  fields: {
+    ...decoder({
+      numKeyValueHeads: 'num_attention_heads',
+      headDim: 'hidden_size / num_attention_heads',
+      hiddenAct: 'silu',
+      rmsNormEps: 1e-5,
+      ropeTheta: 10_000,
+      tieWordEmbeddings: false,
+    }),
+    ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
+    slidingWindows: fullAttention,
+  },
+});
+
+/** Attention whose queries and keys are RMS-normalised over all heads at once, before they are rotated. */
+export class Olmo2Attention extends BaseAttention {
+  readonly qNorm: BaseRMSNorm;
+  readonly kNorm: BaseRMSNorm;
+
+  constructor(layerId: number, config: DecoderConfig, weights: Weights) {
+    super(layerId, config, weights);
+    const { numAttentionHeads, numKeyValueHeads, headDim, rmsNormEps } = config;
+    this.qNorm = new BaseRMSNorm(weights.at('q_norm'), numAttentionHeads * headDim, rmsNormEps);
+    this.kNorm = new BaseRMSNorm(weights.at('k_norm'), numKeyValueHeads * headDim, rmsNormEps);
+  }
+
+  buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
+    const { q, k, v } = this.buildQkvGraph(graph, input);
+    const [normedQ, normedK] = [this.qNorm.buildGraph(graph, q), this.kNorm.buildGraph(graph, k)];
+    const rotated = this.buildRopeGraph(graph, normedQ, normedK);
+    const attended = this.buildAttentionGraph(graph, kind, { ...rotated, v });
+    return this.buildDenseGraph(graph, kind, attended);
+  }
+}
+
+/** Norms are over the results of attention and MLP, not over what goes into them (arXiv:2501.00656, section 3). */
+export class Olmo2Layer extends BaseLayer {
+  readonly selfAttn: Olmo2Attention;
+  readonly postAttentionLayernorm: BaseRMSNorm;
+  readonly mlp: BaseMLP;
+  readonly postFeedforwardLayernorm: BaseRMSNorm;
+
+  constructor(layerId: number, config: DecoderConfig, weights: Weights) {
+    super(layerId, weights, config.slidingWindows[layerId] === undefined ? '' : 'sliding');
+    const norm = (name: string) => new BaseRMSNorm(weights.at(name), config.hiddenSize, config.rmsNormEps);
+    this.selfAttn = new Olmo2Attention(layerId, config, weights.at('self_attn'));
+    this.postAttentionLayernorm = norm('post_attention_layernorm');
+    this.mlp = new BaseMLP(config, weights.at('mlp'));
+    this.postFeedforwardLayernorm = norm('post_feedforward_layernorm');
+  }
+
+  protected buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
+    const attended = this.selfAttn.buildGraph(graph, kind, hidden);
+    const normed = this.postAttentionLayernorm.buildGraph(graph, attended);
+    const residual = addResidual(graph, hidden, normed, 'attn_residual');
+    const mixed = this.mlp.buildGraph(graph, kind, residual);
+    return addResidual(graph, residual, this.postFeedforwardLayernorm.buildGraph(graph, mixed), 'layer_out');
+  }
+}
+
+export class FlashOlmo2ForCausalLMATB<
+  C extends DecoderConfig = DecoderConfig,
+> extends FlashForCausalLMATB<C> {
+  readonly name: string = 'olmo2';
+  protected readonly model: BaseModelATB;
+
+  constructor(config: C, weights: Weights) {
+    super(config, weights);
+    const inner = weights.at('model');
+    this.model = new BaseModelATB(config, inner, {
+      layer: (layerId, at) => new Olmo2Layer(layerId, config, at),
+      norm: new BaseRMSNorm(inner.at('norm'), config.hiddenSize, config.rmsNormEps),
+    });
+  }
+}
+
+registerModel('olmo2', routerOf(OLMO2_CONFIG, FlashOlmo2ForCausalLMATB));
