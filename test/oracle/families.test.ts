@@ -1,0 +1,143 @@
+import { expect } from 'chai';
+import { checkModel } from '../../src/cli/check.js';
+import type { FloatDType } from '../../src/dtype.js';
+import { LLMEngine, type LLMEngineOptions } from '../../src/engine/llm-engine.js';
+import { getModel } from '../../src/models/get-model.js';
+import { availableIsas } from '../../src/native/index.js';
+import { ModelRunner } from '../../src/runner/model-runner.js';
+import { Postprocessor } from '../../src/tokenizer/postprocessor.js';
+import { type FamilyReference, familyCases, familyCheckpoint, familyReferences, rowsOf } from './families.js';
+import { largestDifference, promptLogits, smallestCosine } from './logits.js';
+
+const CONTEXT = 128;
+/** How far a logit in f32 may be off. */
+const TOLERANCE = 2e-4;
+
+const ALL_ISAS = availableIsas();
+const [BEST = 'reference'] = ALL_ISAS;
+/** The kernels that differ most; `npm run test:all` takes all. */
+const ISAS = process.env.ATB_TEST_ALL === '1' ? ALL_ISAS : [...new Set([BEST, 'reference'])];
+
+const load = (path: string, isa: string, dtype: FloatDType, numBlocks = 16) =>
+  ModelRunner.load({ modelPath: path, dtype, isa, threads: 2, blockSize: 32, numBlocks });
+
+/** The largest difference in f32, or the smallest cosine, of all prompts' logits from what transformers recorded. */
+async function logitsBeside(
+  runner: ModelRunner,
+  references: readonly FamilyReference[],
+  compare: (found: Float32Array, reference: FamilyReference) => number,
+): Promise<number[]> {
+  const results: number[] = [];
+  for (const reference of references) {
+    const logits = await promptLogits(runner, reference.prompt);
+    results.push(compare(rowsOf(logits, reference.rows, reference.vocabSize), reference));
+  }
+  return results;
+}
+
+interface Setting extends Partial<LLMEngineOptions> {
+  readonly numBlocks?: number;
+}
+
+/** Greedy tokens of all prompts with what tells their logits apart to the last bit. */
+async function generateAll(
+  path: string,
+  isa: string,
+  dtype: FloatDType,
+  references: readonly FamilyReference[],
+  { numBlocks, ...setting }: Setting,
+) {
+  const runner = await load(path, isa, dtype, numBlocks);
+  const engine = new LLMEngine(runner, {
+    postprocessor: new Postprocessor(undefined, []),
+    maxBatchSize: 8,
+    maxPrefillTokens: 512,
+    maxModelLen: CONTEXT,
+    chunkedPrefill: false,
+    ...setting,
+  });
+  try {
+    const options = { maxTokens: 8, ignoreEos: true, logprobs: 3 };
+    const results = await Promise.all(
+      references.map(({ prompt }) => engine.generate(prompt, options).result),
+    );
+    return results.map(({ tokens, logprobs }) => ({
+      tokens,
+      logprobs: logprobs.map(({ logprob, topTokens, topLogprobs }) => [logprob, topTokens, topLogprobs]),
+    }));
+  } finally {
+    await engine.dispose();
+    runner.dispose();
+  }
+}
+
+/** Up to the first token that rounding may decide. */
+function certain({ margins, greedy }: FamilyReference): readonly number[] {
+  const uncertain = margins.findIndex((margin) => margin <= 2 * TOLERANCE);
+  return greedy.slice(0, uncertain === -1 ? greedy.length : uncertain);
+}
+
+for (const name of familyCases) {
+  describe(`the family case ${name}`, function () {
+    this.timeout(120_000);
+    let checkpoint: ReturnType<typeof familyCheckpoint>;
+    let references: readonly FamilyReference[];
+    before(async () => {
+      checkpoint = familyCheckpoint(name);
+      references = await familyReferences(name);
+    });
+    after(() => checkpoint.remove());
+
+    it('has nothing that check finds fault with: each key and each tensor read, each graph legal', async () => {
+      expect(await checkModel({ modelPath: checkpoint.path })).to.deep.equal([]);
+      const router = await getModel(checkpoint.path);
+      expect(router.config.unreadKeys).to.deep.equal([]);
+    });
+
+    for (const isa of ISAS) {
+      it(`agrees with transformers in f32, ${isa} kernels`, async () => {
+        const runner = await load(checkpoint.path, isa, 'f32');
+        try {
+          const differences = await logitsBeside(runner, references, (found, { logits }) =>
+            largestDifference(found, logits),
+          );
+          expect(Math.max(...differences)).to.be.at.most(TOLERANCE);
+        } finally {
+          runner.dispose();
+        }
+      });
+
+      it(`agrees with f32 arithmetic on the same weights in bf16, ${isa} kernels`, async () => {
+        const runner = await load(checkpoint.path, isa, 'bf16');
+        try {
+          const cosines = await logitsBeside(runner, references, (found, { roundedLogits, vocabSize }) =>
+            smallestCosine(found, roundedLogits, vocabSize),
+          );
+          expect(Math.min(...cosines)).to.be.at.least(0.9995);
+        } finally {
+          runner.dispose();
+        }
+      });
+
+      it(`gives transformers' greedy tokens, and the same bits in any company, ${isa} kernels`, async () => {
+        const run = (setting: Setting) => generateAll(checkpoint.path, isa, 'f32', references, setting);
+        const alone = await run({ maxBatchSize: 1 });
+        for (const [i, reference] of references.entries()) {
+          const expected = certain(reference);
+          expect(alone[i]?.tokens.slice(0, expected.length)).to.deep.equal(expected);
+        }
+        expect(await run({}), 'batched').to.deep.equal(alone);
+        const chunked = { maxPrefillTokens: 24, chunkedPrefill: true };
+        expect(await run(chunked), 'in chunks beside decoding sequences').to.deep.equal(alone);
+      });
+    }
+
+    it('gives the same bits in any company in bf16, and when sequences are preempted', async () => {
+      const run = (setting: Setting) => generateAll(checkpoint.path, BEST, 'bf16', references, setting);
+      const alone = await run({ maxBatchSize: 1 });
+      const chunked = { maxPrefillTokens: 24, chunkedPrefill: true };
+      expect(await run(chunked), 'in chunks beside decoding sequences').to.deep.equal(alone);
+      expect(await run({ numBlocks: 3 }), 'with room for one long sequence').to.deep.equal(alone);
+    });
+  });
+}

@@ -1,0 +1,64 @@
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { AtbError } from '../../src/errors.js';
+import { readTensors } from './fixtures.js';
+import { type SeededWeights, seededSafetensors } from './seeded-weights.js';
+
+const FAMILIES_DIR = join(import.meta.dirname, '../../../test/fixtures/families');
+
+/** The cases of tools/oracle/make_family_fixture.py, by the names of their folders. */
+export const familyCases: readonly string[] = readdirSync(FAMILIES_DIR).sort();
+
+/** A case's checkpoint in a temporary folder, made of its recipe; call `remove` when done. */
+export function familyCheckpoint(name: string): { readonly path: string; remove(): void } {
+  const folder = join(FAMILIES_DIR, name);
+  const path = mkdtempSync(join(tmpdir(), 'atb-family-'));
+  cpSync(join(folder, 'config.json'), join(path, 'config.json'));
+  const recipe: SeededWeights = JSON.parse(readFileSync(join(folder, 'weights.json'), 'utf8'));
+  writeFileSync(join(path, 'model.safetensors'), seededSafetensors(recipe));
+  return { path, remove: () => rmSync(path, { recursive: true }) };
+}
+
+/** What transformers recorded for one prompt. */
+export interface FamilyReference {
+  readonly prompt: Int32Array;
+  /** The positions of the prompt whose logits were kept. */
+  readonly rows: readonly number[];
+  /** [rows, vocab] in f32. */
+  readonly logits: Float32Array;
+  /** The same with weights that were rounded to bf16. */
+  readonly roundedLogits: Float32Array;
+  readonly vocabSize: number;
+  /** Greedy continuation, and how far ahead each of its tokens was. */
+  readonly greedy: readonly number[];
+  readonly margins: readonly number[];
+}
+
+export async function familyReferences(name: string): Promise<FamilyReference[]> {
+  const tensors = await readTensors(join(FAMILIES_DIR, name, 'reference.safetensors'));
+  const get = (tensor: string) => {
+    const found = tensors.get(tensor);
+    if (!found) throw new AtbError('WEIGHT_NOT_FOUND', { name: tensor });
+    return found;
+  };
+  const numbers = (tensor: string) => Array.from(get(tensor).data as ArrayLike<number | bigint>, Number);
+  const prompts = [...tensors.keys()].filter((key) => key.endsWith('/tokens')).sort();
+  return prompts.map((key) => {
+    const of = (part: string) => key.replace(/tokens$/, part);
+    return {
+      prompt: Int32Array.from(numbers(key)),
+      rows: numbers(of('rows')),
+      logits: get(of('logits')).data as Float32Array,
+      roundedLogits: get(of('logits_bf16')).data as Float32Array,
+      vocabSize: get(of('logits')).shape[1] ?? 0,
+      greedy: numbers(of('greedy')),
+      margins: numbers(of('greedy_margin')),
+    };
+  });
+}
+
+/** Those rows of a matrix [..., width]. */
+export function rowsOf(matrix: Float32Array, rows: readonly number[], width: number): Float32Array {
+  return Float32Array.from(rows.flatMap((row) => [...matrix.subarray(row * width, (row + 1) * width)]));
+}
