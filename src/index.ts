@@ -67,6 +67,7 @@ export {
 export { applyPasses, type PassSelection } from './graph/passes/index.js';
 export { BlockManager, BlockTable } from './kv-cache/block-manager.js';
 export type { KvQuantMode } from './kv-cache/kv-quant.js';
+export { PositionFreeAttention, RotaryAttention } from './layers/attention-orders.js';
 export {
   type AttentionConfig,
   type AttentionOptions,
@@ -78,6 +79,15 @@ export {
 export { BaseLayer } from './layers/base-layer.js';
 export { type CacheRef, layerCache } from './layers/cache-ref.js';
 export * from './layers/config/index.js';
+export {
+  type LayerStep,
+  ParallelLayer,
+  type ParallelParts,
+  PreNormLayer,
+  type PreNormParts,
+  SandwichLayer,
+  type SandwichParts,
+} from './layers/decoder-layers.js';
 export { BaseMLP, type GatedMLPNames, type MLPConfig, type MLPOptions, UngatedMLP } from './layers/mlp.js';
 export { Module } from './layers/module.js';
 export {
@@ -95,6 +105,7 @@ export { FlashForCausalLMATB } from './models/base/flash-for-causal-lm-atb.js';
 export { getModel } from './models/get-model.js';
 export * from './models/llama/index.js';
 export * from './models/mistral/index.js';
+export * from './models/olmo2/index.js';
 export * from './models/qwen2/index.js';
 export * from './models/qwen3/index.js';
 export { availableIsas, createEngine, type NativeEngine, supportedOps } from './native/index.js';

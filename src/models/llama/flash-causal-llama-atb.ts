@@ -1,7 +1,7 @@
 import type { DecoderConfig } from '../../layers/config/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
-import { LlamaModelATB } from './modeling-llama-atb.js';
+import { LlamaModelATB, type MakeLayer } from './modeling-llama-atb.js';
 
 export class FlashLlamaForCausalLMATB<
   C extends DecoderConfig = DecoderConfig,
@@ -9,8 +9,9 @@ export class FlashLlamaForCausalLMATB<
   readonly name: string = 'llama';
   protected readonly model: LlamaModelATB;
 
-  constructor(config: C, weights: Weights) {
+  /** `layer` makes the layers of a variant. */
+  constructor(config: C, weights: Weights, layer?: MakeLayer) {
     super(config, weights);
-    this.model = new LlamaModelATB(config, weights.at('model'));
+    this.model = new LlamaModelATB(config, weights.at('model'), layer);
   }
 }

@@ -1,61 +1,48 @@
-import type { AtbGraph } from '../../graph/atb-graph.js';
-import type { GraphKind } from '../../graph/graph-kind.js';
-import { BaseAttention } from '../../layers/base-attention.js';
-import { BaseLayer } from '../../layers/base-layer.js';
+import { RotaryAttention } from '../../layers/attention-orders.js';
+import type { BaseLayer } from '../../layers/base-layer.js';
 import type { DecoderConfig } from '../../layers/config/index.js';
+import { type LayerStep, PreNormLayer } from '../../layers/decoder-layers.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
-import { addResidual } from '../../layers/residual.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';
 
-export class LlamaAttention extends BaseAttention {
-  buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
-    const { q, k, v } = this.buildQkvGraph(graph, input);
-    const rotated = this.buildRopeGraph(graph, q, k);
-    const attended = this.buildAttentionGraph(graph, kind, { ...rotated, v });
-    return this.buildDenseGraph(graph, kind, attended);
-  }
-}
+export class LlamaAttention extends RotaryAttention {}
 
 /** The parts of a layer that a variant may replace. */
 export interface LlamaLayerParts {
-  readonly selfAttn?: BaseAttention;
+  readonly selfAttn?: LayerStep;
+  readonly mlp?: LayerStep;
+  /** Tells layers of another structure apart, beside those with a window. */
+  readonly variant?: string;
 }
 
-export class LlamaLayer extends BaseLayer {
-  readonly inputLayernorm: BaseRMSNorm;
-  readonly selfAttn: BaseAttention;
-  readonly postAttentionLayernorm: BaseRMSNorm;
-  readonly mlp: BaseMLP;
-
+export class LlamaLayer extends PreNormLayer {
   constructor(layerId: number, config: DecoderConfig, weights: Weights, parts: LlamaLayerParts = {}) {
-    super(layerId, weights, config.slidingWindows[layerId] === undefined ? '' : 'sliding');
-    const { hiddenSize, rmsNormEps } = config;
-    this.inputLayernorm = new BaseRMSNorm(weights.at('input_layernorm'), hiddenSize, rmsNormEps);
-    this.selfAttn = parts.selfAttn ?? new LlamaAttention(layerId, config, weights.at('self_attn'));
-    this.postAttentionLayernorm = new BaseRMSNorm(
-      weights.at('post_attention_layernorm'),
-      hiddenSize,
-      rmsNormEps,
+    const norm = (name: string) => new BaseRMSNorm(weights.at(name), config.hiddenSize, config.rmsNormEps);
+    const slides = config.slidingWindows[layerId] !== undefined;
+    super(
+      layerId,
+      weights,
+      {
+        inputLayernorm: norm('input_layernorm'),
+        selfAttn: parts.selfAttn ?? new LlamaAttention(layerId, config, weights.at('self_attn')),
+        postAttentionLayernorm: norm('post_attention_layernorm'),
+        mlp: parts.mlp ?? new BaseMLP(config, weights.at('mlp')),
+      },
+      [parts.variant ?? '', slides ? 'sliding' : ''].filter((part) => part !== '').join('_'),
     );
-    this.mlp = new BaseMLP(config, weights.at('mlp'));
-  }
-
-  protected buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
-    const normed = this.inputLayernorm.buildGraph(graph, hidden);
-    const attended = this.selfAttn.buildGraph(graph, kind, normed);
-    const residual = addResidual(graph, hidden, attended, 'attn_residual');
-    const normedAgain = this.postAttentionLayernorm.buildGraph(graph, residual);
-    const mixed = this.mlp.buildGraph(graph, kind, normedAgain);
-    return addResidual(graph, residual, mixed, 'layer_out');
   }
 }
+
+/** Makes a layer of a variant of Llama; `weights` is its own window. */
+export type MakeLayer = (layerId: number, weights: Weights) => BaseLayer;
 
 export class LlamaModelATB extends BaseModelATB {
-  constructor(config: DecoderConfig, weights: Weights) {
+  /** `layer` makes layers that are not Llama's own. */
+  constructor(config: DecoderConfig, weights: Weights, layer?: MakeLayer) {
     super(config, weights, {
-      layer: (layerId, at) => new LlamaLayer(layerId, config, at),
+      layer: layer ?? ((layerId, at) => new LlamaLayer(layerId, config, at)),
       norm: new BaseRMSNorm(weights.at('norm'), config.hiddenSize, config.rmsNormEps),
     });
   }

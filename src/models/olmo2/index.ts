@@ -95,4 +95,5 @@ export class FlashOlmo2ForCausalLMATB<
   }
 }
 
-registerModel('olmo2', routerOf(OLMO2_CONFIG, FlashOlmo2ForCausalLMATB));
+export const Olmo2Router = routerOf(OLMO2_CONFIG, FlashOlmo2ForCausalLMATB);
+registerModel('olmo2', Olmo2Router);

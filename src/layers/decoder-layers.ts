@@ -1,0 +1,121 @@
+import type { AtbGraph } from '../graph/atb-graph.js';
+import type { GraphKind } from '../graph/graph-kind.js';
+import type { Weights } from '../weights/weights.js';
+import { BaseLayer } from './base-layer.js';
+import type { Module } from './module.js';
+import type { BaseNorm } from './norms.js';
+import { addResidual } from './residual.js';
+
+/** Attention or an MLP: `input` [tokens, hidden] -> the tensor whose name is returned, of the same shape. */
+export interface LayerStep extends Module {
+  buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string;
+}
+
+/** The parts of a layer that norms what goes into attention and MLP. */
+export interface PreNormParts {
+  readonly inputLayernorm: BaseNorm;
+  readonly selfAttn: LayerStep;
+  readonly postAttentionLayernorm: BaseNorm;
+  readonly mlp: LayerStep;
+}
+
+/** x += attention(norm(x)); x += mlp(norm(x)), as in Llama. */
+export class PreNormLayer extends BaseLayer {
+  readonly inputLayernorm: BaseNorm;
+  readonly selfAttn: LayerStep;
+  readonly postAttentionLayernorm: BaseNorm;
+  readonly mlp: LayerStep;
+
+  /** `variant`: see `BaseLayer`. */
+  constructor(layerId: number, weights: Weights, parts: PreNormParts, variant?: string) {
+    super(layerId, weights, variant);
+    this.inputLayernorm = parts.inputLayernorm;
+    this.selfAttn = parts.selfAttn;
+    this.postAttentionLayernorm = parts.postAttentionLayernorm;
+    this.mlp = parts.mlp;
+  }
+
+  protected buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
+    const normed = this.inputLayernorm.buildGraph(graph, hidden);
+    const attended = this.selfAttn.buildGraph(graph, kind, normed);
+    const residual = addResidual(graph, hidden, attended, 'attn_residual');
+    const normedAgain = this.postAttentionLayernorm.buildGraph(graph, residual);
+    const mixed = this.mlp.buildGraph(graph, kind, normedAgain);
+    return addResidual(graph, residual, mixed, 'layer_out');
+  }
+}
+
+/** The parts of a layer whose attention and MLP read the same input. */
+export interface ParallelParts {
+  readonly inputLayernorm: BaseNorm;
+  /** A norm of the MLP's own; it reads attention's when absent. */
+  readonly postAttentionLayernorm?: BaseNorm;
+  readonly selfAttn: LayerStep;
+  readonly mlp: LayerStep;
+}
+
+/** x += attention(norm(x)) + mlp(norm(x)), both of the same x (arXiv:2204.02311, section 2). */
+export class ParallelLayer extends BaseLayer {
+  readonly inputLayernorm: BaseNorm;
+  readonly selfAttn: LayerStep;
+  readonly postAttentionLayernorm: BaseNorm | undefined;
+  readonly mlp: LayerStep;
+
+  /** `variant`: see `BaseLayer`. */
+  constructor(layerId: number, weights: Weights, parts: ParallelParts, variant?: string) {
+    super(layerId, weights, variant);
+    this.inputLayernorm = parts.inputLayernorm;
+    this.selfAttn = parts.selfAttn;
+    this.postAttentionLayernorm = parts.postAttentionLayernorm;
+    this.mlp = parts.mlp;
+  }
+
+  protected buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
+    const normed = this.inputLayernorm.buildGraph(graph, hidden);
+    const attended = this.selfAttn.buildGraph(graph, kind, normed);
+    const normedForMlp = this.postAttentionLayernorm?.buildGraph(graph, hidden) ?? normed;
+    const mixed = this.mlp.buildGraph(graph, kind, normedForMlp);
+    const residual = addResidual(graph, hidden, attended, 'attn_residual');
+    return addResidual(graph, residual, mixed, 'layer_out');
+  }
+}
+
+/** The parts of a layer that norms what goes into attention and MLP, and what comes out of them. */
+export interface SandwichParts {
+  readonly beforeAttention: BaseNorm;
+  readonly selfAttn: LayerStep;
+  readonly afterAttention: BaseNorm;
+  readonly beforeMlp: BaseNorm;
+  readonly mlp: LayerStep;
+  readonly afterMlp: BaseNorm;
+}
+
+/** x += norm(attention(norm(x))); x += norm(mlp(norm(x))), as in Gemma 2. */
+export class SandwichLayer extends BaseLayer {
+  readonly beforeAttention: BaseNorm;
+  readonly selfAttn: LayerStep;
+  readonly afterAttention: BaseNorm;
+  readonly beforeMlp: BaseNorm;
+  readonly mlp: LayerStep;
+  readonly afterMlp: BaseNorm;
+
+  /** `variant`: see `BaseLayer`. */
+  constructor(layerId: number, weights: Weights, parts: SandwichParts, variant?: string) {
+    super(layerId, weights, variant);
+    this.beforeAttention = parts.beforeAttention;
+    this.selfAttn = parts.selfAttn;
+    this.afterAttention = parts.afterAttention;
+    this.beforeMlp = parts.beforeMlp;
+    this.mlp = parts.mlp;
+    this.afterMlp = parts.afterMlp;
+  }
+
+  protected buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
+    const normed = this.beforeAttention.buildGraph(graph, hidden);
+    const attended = this.afterAttention.buildGraph(graph, this.selfAttn.buildGraph(graph, kind, normed));
+    const residual = addResidual(graph, hidden, attended, 'attn_residual');
+    const normedAgain = this.beforeMlp.buildGraph(graph, residual);
+    const mixed = this.afterMlp.buildGraph(graph, this.mlp.buildGraph(graph, kind, normedAgain));
+    return addResidual(graph, residual, mixed, 'layer_out');
+  }
+}
