@@ -52,7 +52,7 @@ export class LayerNorm implements OpBuilder<'NORM'> {
   }
 
   build(graph: AtbGraph, param: Param, tensors: Tensors): void {
-    const { opName, epsilon, weight, enableAddNorm } = param;
+    const { opName, epsilon, weight, enableAddNorm, axis: beginNormAxis = 1 } = param;
     const { input, normOut } = tensors;
     const bias = tensorOf(param, { bias: param.bias }, 'bias');
     if (enableAddNorm) {
@@ -65,10 +65,9 @@ export class LayerNorm implements OpBuilder<'NORM'> {
       graph.addOperation(op, [input, residual, weight, bias], [normOut, sum]);
       return;
     }
-    // Hidden states are [tokens, hidden]: axis 1 is the last.
     const norm = {
       layerType: 'LAYER_NORM_NORM',
-      normParam: { epsilon, beginNormAxis: 1, beginParamsAxis: 0, quantType: 'QUANT_UNDEFINED' },
+      normParam: { epsilon, beginNormAxis, beginParamsAxis: 0, quantType: 'QUANT_UNDEFINED' },
     } as const;
     graph.addOperation(new BaseOperation('LayerNorm', norm, opName), [input, weight, bias], [normOut]);
   }

@@ -80,6 +80,8 @@ export interface CategoryParams {
     readonly weight: string;
     /** LayerNorm's beta. */
     readonly bias?: string;
+    /** Of LayerNorm: the input's last axis, over which it norms; 1 when absent, of [tokens, hidden]. */
+    readonly axis?: number;
     /** Of RmsNorm: what is added to the weight first; 0 when absent. */
     readonly weightOffset?: 0 | 1;
     /** Adds `residualInput` first and gives the sum as `addOut`. */

@@ -1,8 +1,8 @@
 import { CommonOpBuilderManager } from '../common-op-builders/index.js';
-import { type AtbGraph, dim } from '../graph/atb-graph.js';
+import { type AtbGraph, BaseOperation, dim } from '../graph/atb-graph.js';
 import type { RopeConfig } from '../step-inputs/index.js';
 import { constantWeight, withRowOrder } from '../weights/weight-changes.js';
-import type { TensorRef, Weights } from '../weights/weights.js';
+import { concatRows, type TensorRef, type Weights } from '../weights/weights.js';
 import { requireMember } from './complete.js';
 import { Module } from './module.js';
 import { rotaryOrder } from './projections.js';
@@ -124,5 +124,57 @@ export class BaseLayerNorm extends BaseNorm {
       enableAddNorm: false,
     }).build(graph, { input, normOut });
     return normOut;
+  }
+}
+
+/**
+ * LayerNorm without bias of each head of a projection, each with a weight of its own: `input` [tokens, heads * headDim] ->
+ * the same shape. ATB's norm has one weight for all heads, so this one's is multiplied by afterwards.
+ */
+export class PerHeadLayerNorm extends Module {
+  private readonly name: string;
+  private readonly weight: TensorRef;
+  private readonly ones: TensorRef;
+  private readonly zeros: TensorRef;
+
+  /** `ofHead` [headDim]: the weight of one head. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH. */
+  constructor(
+    weights: Weights,
+    private readonly sizes: NormedHeads,
+    private readonly epsilon: number,
+    ofHead: (head: number) => TensorRef,
+  ) {
+    super();
+    const { heads, headDim, rope } = sizes;
+    const order = rotaryOrder(1, rope);
+    const [first, ...others] = Array.from({ length: heads }, (_, head) => withRowOrder(ofHead(head), order));
+    if (first === undefined) throw new RangeError('a norm of heads needs at least one head');
+    this.name = weights.name;
+    this.weight = concatRows(weights.path('weight'), [first, ...others]);
+    this.ones = constantWeight(weights.path('ones'), [headDim], 1);
+    this.zeros = constantWeight(weights.path('zeros'), [headDim], 0);
+  }
+
+  override getWeights(): TensorRef[] {
+    return [this.weight, this.ones, this.zeros];
+  }
+
+  buildGraph(graph: AtbGraph, input: string): string {
+    const { name } = this;
+    graph.addReshape(input, `${name}_heads`, [dim(0), this.sizes.heads, this.sizes.headDim]);
+    CommonOpBuilderManager.getBuilder({
+      category: 'NORM',
+      opName: name,
+      normType: 'LayerNorm',
+      epsilon: this.epsilon,
+      weight: this.ones.name,
+      bias: this.zeros.name,
+      axis: 2,
+      enableAddNorm: false,
+    }).build(graph, { input: `${name}_heads`, normOut: `${name}_heads_out` });
+    graph.addReshape(`${name}_heads_out`, `${name}_unscaled`, [dim(0), dim(1, 2)]);
+    const multiply = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_MUL' }, `${name}_mul`);
+    graph.addOperation(multiply, [`${name}_unscaled`, this.weight.name], [`${name}_out`]);
+    return `${name}_out`;
   }
 }

@@ -19,7 +19,16 @@ const [BEST = 'reference'] = ALL_ISAS;
 const ISAS = process.env.ATB_TEST_ALL === '1' ? ALL_ISAS : [...new Set([BEST, 'reference'])];
 
 const load = (path: string, isa: string, dtype: FloatDType, numBlocks = 16) =>
-  ModelRunner.load({ modelPath: path, dtype, isa, threads: 2, blockSize: 32, numBlocks });
+  ModelRunner.load({
+    modelPath: path,
+    dtype,
+    isa,
+    threads: 2,
+    blockSize: 32,
+    numBlocks,
+    // Beyond the original context of scaled rotary embeddings.
+    maxPositionEmbeddings: CONTEXT,
+  });
 
 /** The largest difference in f32, or the smallest cosine, of all prompts' logits from what transformers recorded. */
 async function logitsBeside(

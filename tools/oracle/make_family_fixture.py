@@ -5,6 +5,7 @@
     make_family_fixture.py CONFIG OUT                      # CONFIG: a config.json, published or small already
     make_family_fixture.py CONFIG OUT --set use_qk_norm=true --set rope_scaling=null --set head_dim=
     make_family_fixture.py OUT/config.json OUT             # records the case anew
+    make_family_fixture.py CONFIG OUT --as qwen2           # mimo, which transformers does not have, is a qwen2
 
 --set puts a value (JSON) in the place of the file's before it is made small, or without a value removes the key. OUT gets
 
@@ -45,6 +46,8 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=pathlib.Path)
     parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--as", dest="stand_in", metavar="MODEL_TYPE",
+                        help="a class of transformers that computes the same, for a model_type that it does not have")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=JSON")
     return parser.parse_args()
 
@@ -84,7 +87,11 @@ def main():
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    raw, changes = shrink(changed(json.loads(args.config.read_text()), args.set))
+    raw = changed(json.loads(args.config.read_text()), args.set)
+    model_type = raw["model_type"]
+    if args.stand_in:
+        raw |= {"model_type": args.stand_in}
+    raw, changes = shrink(raw)
     print("\n".join(changes))
     config, model_class = config_of(raw), class_of(raw)
     write_tiny(raw, config, model_class, args.out, SEED, "float32")
@@ -94,6 +101,10 @@ def main():
         tensors.update({f"{i}/{name}": value.contiguous() for name, value in found.items()})
     check(tensors)
     (args.out / "model.safetensors").unlink()
+    if args.stand_in:
+        config_file = args.out / "config.json"
+        config_file.write_text(config_file.read_text().replace(f'"model_type": "{args.stand_in}"',
+                                                               f'"model_type": "{model_type}"'))
     file = args.out / "reference.safetensors"
     save_file(tensors, file, metadata={"transformers": transformers.__version__, "model_type": raw["model_type"],
                                        "torch": torch.__version__.split("+")[0]})

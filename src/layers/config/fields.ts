@@ -41,6 +41,10 @@ export const oneOf = <T extends string>(...choices: readonly T[]): Check<T> =>
     error: `must be one of ${choices.join(', ')}`,
   });
 
+/** The one value that is built: any other is refused by name. */
+export const only = <T extends string | number | boolean>(value: T): Check<T> =>
+  z.custom<T>((v) => v === value, { error: `must be ${value}: nothing else is supported by this family` });
+
 export const listOf = <T>(item: Check<T>, what: string): Check<readonly T[]> =>
   z.custom<readonly T[]>((v) => Array.isArray(v) && v.every((entry) => item.safeParse(entry).success), {
     error: `must be a list of ${what}`,

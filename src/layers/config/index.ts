@@ -13,6 +13,7 @@ export {
   isDict,
   listOf,
   oneOf,
+  only,
   positive,
   required,
   text,

@@ -23,23 +23,25 @@ export const slidingEverywhere = (defaults: {
 });
 
 /** Which layers slide where `layer_types` does not say. */
-type Pattern =
+type Pattern<N> =
   /** From the one that `max_window_layers` counts to. */
   | { readonly maxWindowLayers: number }
   /** All but every n-th, as `sliding_window_pattern` has it. */
-  | { readonly slidingWindowPattern: number };
+  | { readonly slidingWindowPattern: number }
+  /** As other properties of the configuration have it. */
+  | { readonly slides: (layer: number, config: N) => boolean };
 
 /** Windows in some layers, which `layer_types` names, or a pattern where it is absent. */
-export const slidingByLayer = (
+export const slidingByLayer = <N extends Layers = Layers>(
   defaults: {
     readonly window: Default<number | undefined>;
     /** What `use_sliding_window` is when absent, in families that have it; without it windows are always used. */
     readonly useSlidingWindow?: boolean;
-  } & Pattern,
-): Field<Windows, Layers> => ({
+  } & Pattern<N>,
+): Field<Windows, N> => ({
   read(json, config) {
     const types = json.optional('layer_types', LAYER_TYPES);
-    const slides = pattern(json, defaults);
+    const slides = pattern(json, config, defaults);
     const { useSlidingWindow } = defaults;
     const used =
       useSlidingWindow === undefined || (json.optional('use_sliding_window', flag) ?? useSlidingWindow);
@@ -55,7 +57,8 @@ export const slidingByLayer = (
   },
 });
 
-function pattern(json: ConfigReader, defaults: Pattern): (layer: number) => boolean {
+function pattern<N>(json: ConfigReader, config: N, defaults: Pattern<N>): (layer: number) => boolean {
+  if ('slides' in defaults) return (layer) => defaults.slides(layer, config);
   if ('maxWindowLayers' in defaults) {
     const first = json.optional('max_window_layers', integer(0, 1000)) ?? defaults.maxWindowLayers;
     return (layer) => layer >= first;

@@ -31,7 +31,7 @@ const QWEN2_CONFIG = defineConfig({
 
 /** Llama with biased q, k and v projections, and windows in some layers (arXiv:2407.10671, section 2.2). */
 export class FlashQwen2ForCausalLMATB extends FlashLlamaForCausalLMATB {
-  override readonly name = 'qwen2';
+  override readonly name: string = 'qwen2';
 }
 
 @RegisterRouter('qwen2')

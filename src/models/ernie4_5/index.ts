@@ -1,0 +1,30 @@
+import { biases, decoder, defineConfig, fullAttention, rotaryConfig } from '../../layers/config/index.js';
+import { registerModel, routerOf } from '../../router/index.js';
+import { FlashLlamaForCausalLMATB } from '../llama/index.js';
+
+const THETA = 500_000;
+
+/** Defaults of transformers 5.24, Ernie4_5Config. */
+const ERNIE4_5_CONFIG = defineConfig({
+  fields: {
+    ...decoder({
+      numKeyValueHeads: 2,
+      headDim: 128,
+      hiddenAct: 'silu',
+      rmsNormEps: 1e-5,
+      ropeTheta: THETA,
+      tieWordEmbeddings: true,
+    }),
+    ...biases({ qkv: 'use_bias', dense: 'use_bias', mlp: 'use_bias' }),
+    rope: rotaryConfig({ theta: THETA, interleaved: true }),
+    slidingWindows: fullAttention,
+  },
+});
+
+/** Llama of which neighbouring elements of a head turn together. */
+export class FlashErnie45ForCausalLMATB extends FlashLlamaForCausalLMATB {
+  override readonly name = 'ernie4_5';
+}
+
+export const Ernie45Router = routerOf(ERNIE4_5_CONFIG, FlashErnie45ForCausalLMATB);
+registerModel('ernie4_5', Ernie45Router);

@@ -1,0 +1,53 @@
+import {
+  biases,
+  type DecoderConfig,
+  decoder,
+  defineConfig,
+  field,
+  flag,
+  fullAttention,
+  rotaryConfig,
+} from '../../layers/config/index.js';
+import { BaseMLP } from '../../layers/mlp.js';
+import { registerModel, routerOf } from '../../router/index.js';
+import type { Weights } from '../../weights/weights.js';
+import { FlashLlamaForCausalLMATB, LlamaLayer } from '../llama/index.js';
+
+const THETA = 10_000;
+
+/** Defaults of transformers 5.24, GlmConfig and Glm4Config. */
+export const GLM_CONFIG = defineConfig({
+  fields: {
+    ...decoder({
+      numKeyValueHeads: 2,
+      headDim: 128,
+      hiddenAct: 'silu',
+      rmsNormEps: 1.5625e-7,
+      ropeTheta: THETA,
+      tieWordEmbeddings: false,
+    }),
+    ...biases({ qkv: true, dense: false, mlp: false }),
+    qkvBias: field('attention_bias', flag, true),
+    // Half of each head turns also where config.json does not say so.
+    rope: rotaryConfig({ theta: THETA, factor: 0.5, interleaved: true }),
+    slidingWindows: fullAttention,
+  },
+});
+
+/** GLM's MLP: Llama's, whose gate and up projections are one tensor. */
+export const glmMlp = (config: DecoderConfig, weights: Weights): BaseMLP =>
+  new BaseMLP(config, weights, { names: { gateUp: 'gate_up_proj', down: 'down_proj' } });
+
+/** Llama of which neighbouring elements of half a head turn together (arXiv:2406.12793, section 2). */
+export class FlashGlmForCausalLMATB extends FlashLlamaForCausalLMATB {
+  override readonly name = 'glm';
+
+  constructor(config: DecoderConfig, weights: Weights) {
+    super(config, weights, (layerId, at) => {
+      return new LlamaLayer(layerId, config, at, { mlp: glmMlp(config, at.at('mlp')) });
+    });
+  }
+}
+
+export const GlmRouter = routerOf(GLM_CONFIG, FlashGlmForCausalLMATB);
+registerModel('glm', GlmRouter);

@@ -1,0 +1,100 @@
+import type { AtbGraph } from '../../graph/atb-graph.js';
+import type { GraphKind } from '../../graph/graph-kind.js';
+import { BaseAttention } from '../../layers/base-attention.js';
+import {
+  biases,
+  type DecoderConfig,
+  decoder,
+  defineConfig,
+  field,
+  fullAttention,
+  only,
+  rotaryConfig,
+} from '../../layers/config/index.js';
+import { HeadNorm } from '../../layers/norms.js';
+import { registerModel, routerOf } from '../../router/index.js';
+import type { Weights } from '../../weights/weights.js';
+import { FlashLlamaForCausalLMATB, LlamaLayer } from '../llama/index.js';
+
+const THETA = 10_000;
+const ALPHA = 'alpha stretches the base once and for all, and nothing else counts';
+const IDS = 'is an id that the tokenizer knows';
+const CLASSES = 'belongs to a head that classifies';
+
+/** Defaults of transformers 5.24, HunYuanDenseV1Config. */
+const HUNYUAN_CONFIG = defineConfig({
+  fields: {
+    ...decoder({
+      numKeyValueHeads: 'num_attention_heads',
+      headDim: 'hidden_size / num_attention_heads',
+      hiddenAct: 'silu',
+      rmsNormEps: 1e-5,
+      ropeTheta: THETA,
+      tieWordEmbeddings: false,
+    }),
+    ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
+    rope: rotaryConfig({ theta: THETA, readsAlpha: true }),
+    slidingWindows: fullAttention,
+    hasQkNorm: field('use_qk_norm', only(true), true),
+    hasRotary: field('use_rotary_pos_emb', only(true), true),
+    normType: field('norm_type', only('rms'), 'rms'),
+  },
+  irrelevant: {
+    mlp_bias: 'HunYuanDenseV1MLP has no biases',
+    cla_share_factor: 'use_cla alone shares keys and values between layers, and is refused',
+    attention_head_dim: 'head_dim is what the model reads',
+    org_vocab_size: 'vocab_size is what the model has',
+    ...Object.fromEntries(
+      ['factor', 'beta_fast', 'beta_slow', 'mscale', 'mscale_all_dim'].flatMap((key) => [
+        [`rope_scaling.${key}`, ALPHA],
+        [`rope_parameters.${key}`, ALPHA],
+      ]),
+    ),
+    ...Object.fromEntries(
+      ['add_classification_head', 'class_num', 'dense_list', 'pool_type'].map((key) => [key, CLASSES]),
+    ),
+    ...Object.fromEntries(
+      ['im_start_id', 'im_end_id', 'im_newline_id', 'mask_init_id', 'text_start_id', 'text_end_id']
+        .concat(['pad_id', 'eod_token_id', 'image_token_id'])
+        .map((key) => [key, IDS]),
+    ),
+  },
+});
+
+/** Attention whose queries and keys are RMS-normalised per head after they are rotated. */
+export class HunyuanAttention extends BaseAttention {
+  readonly queryNorm: HeadNorm;
+  readonly keyNorm: HeadNorm;
+
+  constructor(layerId: number, config: DecoderConfig, weights: Weights) {
+    super(layerId, config, weights);
+    const norm = (name: string, heads: number) =>
+      new HeadNorm(weights.at(name), { ...config, heads }, config.rmsNormEps);
+    this.queryNorm = norm('query_layernorm', config.numAttentionHeads);
+    this.keyNorm = norm('key_layernorm', config.numKeyValueHeads);
+  }
+
+  buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
+    const { q, k, v } = this.buildQkvGraph(graph, input);
+    const rotated = this.buildRopeGraph(graph, q, k);
+    const normedQ = this.queryNorm.buildGraph(graph, rotated.q);
+    const normedK = this.keyNorm.buildGraph(graph, rotated.k);
+    const attended = this.buildAttentionGraph(graph, kind, { q: normedQ, k: normedK, v });
+    return this.buildDenseGraph(graph, kind, attended);
+  }
+}
+
+/** Llama with that attention, and a base of the rotary embedding that `alpha` stretches. */
+export class FlashHunyuanForCausalLMATB extends FlashLlamaForCausalLMATB {
+  override readonly name = 'hunyuan_v1_dense';
+
+  constructor(config: DecoderConfig, weights: Weights) {
+    super(config, weights, (layerId, at) => {
+      const selfAttn = new HunyuanAttention(layerId, config, at.at('self_attn'));
+      return new LlamaLayer(layerId, config, at, { selfAttn });
+    });
+  }
+}
+
+export const HunyuanRouter = routerOf(HUNYUAN_CONFIG, FlashHunyuanForCausalLMATB);
+registerModel('hunyuan_v1_dense', HunyuanRouter);

@@ -1,0 +1,53 @@
+import {
+  biases,
+  type DecoderConfig,
+  decoder,
+  defineConfig,
+  rotaryConfig,
+  slidingEverywhere,
+} from '../../layers/config/index.js';
+import { BaseMLP } from '../../layers/mlp.js';
+import { registerModel, routerOf } from '../../router/index.js';
+import type { Weights } from '../../weights/weights.js';
+import { FlashLlamaForCausalLMATB, LlamaAttention, LlamaLayer } from '../llama/index.js';
+
+const THETA = 10_000;
+
+/** Defaults of transformers 5.24, Phi3Config. */
+const PHI3_CONFIG = defineConfig({
+  fields: {
+    ...decoder({
+      numKeyValueHeads: 'num_attention_heads',
+      headDim: 'hidden_size / num_attention_heads',
+      hiddenAct: 'silu',
+      rmsNormEps: 1e-5,
+      ropeTheta: THETA,
+      tieWordEmbeddings: false,
+    }),
+    ...biases({ qkv: false, dense: false, mlp: false }),
+    rope: rotaryConfig({ theta: THETA, factor: 1 }),
+    slidingWindows: slidingEverywhere({ window: undefined }),
+  },
+  irrelevant: {
+    attention_bias: 'Phi3Attention has no biases',
+    original_max_position_embeddings: 'only LongRoPE has an original length, and reads it',
+  },
+});
+
+/** Llama with projections that are packed in the checkpoint, and a window in every layer (arXiv:2404.14219). */
+export class FlashPhi3ForCausalLMATB extends FlashLlamaForCausalLMATB {
+  override readonly name = 'phi3';
+
+  constructor(config: DecoderConfig, weights: Weights) {
+    super(config, weights, (layerId, at) => {
+      const qkv = { packed: 'qkv_proj', order: 'blocks' } as const;
+      const selfAttn = new LlamaAttention(layerId, config, at.at('self_attn'), { qkv });
+      const names = { gateUp: 'gate_up_proj', down: 'down_proj' };
+      const mlp = new BaseMLP(config, at.at('mlp'), { names });
+      return new LlamaLayer(layerId, config, at, { selfAttn, mlp });
+    });
+  }
+}
+
+export const Phi3Router = routerOf(PHI3_CONFIG, FlashPhi3ForCausalLMATB);
+registerModel('phi3', Phi3Router);
