@@ -97,17 +97,37 @@ export {
   HeadNorm,
   type NormedHeads,
   OffsetRMSNorm,
+  PerHeadLayerNorm,
 } from './layers/norms.js';
 export { type QkvNames, rotaryOrder } from './layers/projections.js';
 export { addResidual, addScaled } from './layers/residual.js';
 export { BaseModelATB, type ModelParts } from './models/base/base-model-atb.js';
 export { FlashForCausalLMATB } from './models/base/flash-for-causal-lm-atb.js';
+export {
+  buildSlidingRotaryGraph,
+  SLIDING_ROTARY_ROWS,
+  slidingRotaryTables,
+} from './models/base/sliding-rotary.js';
+export * from './models/cohere/index.js';
+export * from './models/cohere2/index.js';
+export * from './models/ernie4_5/index.js';
 export { getModel } from './models/get-model.js';
+export * from './models/glm/index.js';
+export * from './models/glm4/index.js';
+export * from './models/granite/index.js';
+export * from './models/hunyuan_v1_dense/index.js';
 export * from './models/llama/index.js';
+export * from './models/mimo/index.js';
 export * from './models/mistral/index.js';
 export * from './models/olmo2/index.js';
+export * from './models/olmo3/index.js';
+export * from './models/phi3/index.js';
 export * from './models/qwen2/index.js';
 export * from './models/qwen3/index.js';
+export * from './models/seed_oss/index.js';
+export * from './models/smollm3/index.js';
+export * from './models/stablelm/index.js';
+export * from './models/starcoder2/index.js';
 export { availableIsas, createEngine, type NativeEngine, supportedOps } from './native/index.js';
 export { type ExportOptions, exportModel } from './npu-export/export-model.js';
 export type { Manifest, ManifestInput, ManifestPart, ManifestWeight } from './npu-export/manifest.js';

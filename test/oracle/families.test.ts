@@ -10,6 +10,13 @@ import { type FamilyReference, familyCases, familyCheckpoint, familyReferences, 
 import { largestDifference, promptLogits, smallestCosine } from './logits.js';
 
 const CONTEXT = 128;
+/** The smallest cosine of a row of logits in bf16. */
+const COSINE = 0.9995;
+/** Where it is smaller for a reason. */
+const COSINES: Readonly<Record<string, number>> = {
+  // Olmo3RotaryEmbedding keeps cos and sin in f32; tables of ATB have the dtype of what they turn.
+  olmo3: 0.999,
+};
 /** How far a logit in f32 may be off. */
 const TOLERANCE = 2e-4;
 
@@ -122,7 +129,7 @@ for (const name of familyCases) {
           const cosines = await logitsBeside(runner, references, (found, { roundedLogits, vocabSize }) =>
             smallestCosine(found, roundedLogits, vocabSize),
           );
-          expect(Math.min(...cosines)).to.be.at.least(0.9995);
+          expect(Math.min(...cosines)).to.be.at.least(COSINES[name] ?? COSINE);
         } finally {
           runner.dispose();
         }

@@ -45,6 +45,8 @@ const IRRELEVANT: Readonly<Record<string, readonly string[]>> = {
     'output_hidden_states',
     'return_dict',
     'torchscript',
+    'tf_legacy_loss',
+    'use_bfloat16',
     'attn_implementation',
     '_attn_implementation',
     '_attn_implementation_autoset',
@@ -259,6 +261,7 @@ const MEANINGS: ReadonlyArray<{
     },
   },
   { does: 'adds an encoder', keys: { add_cross_attention: [false], is_encoder_decoder: [false] } },
+  { does: 'makes a decoder of an encoder', keys: { is_decoder: [false] } },
   {
     does: 'adds pictures, sound or a model within the model',
     keys: { audio_config: [], text_config: [], vision_config: [] },

@@ -10,6 +10,7 @@ import {
   headRows,
   lengths,
   paging,
+  type RotaryTables,
   rotary,
   type StepInput,
   slidingMasks,
@@ -47,13 +48,18 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
     const { rope, slidingWindows = [] } = this.config;
     return [
       tokenIds,
-      ...(rope ? [rotary(rope)] : []),
+      ...(rope ? [rotary(rope, this.otherRotaryTables)] : []),
       paging,
       lengths,
       fullMask,
       ...slidingMasks(slidingWindows),
       headRows,
     ];
+  }
+
+  /** Rotary embeddings beside `config.rope`, for some of the layers. */
+  protected get otherRotaryTables(): readonly RotaryTables[] {
+    return [];
   }
 
   /** Every weight once, in graph order. Throws WEIGHT_NAME_TWICE. */

@@ -9,6 +9,7 @@ import {
   defineConfig,
   fullAttention,
 } from '../../layers/config/index.js';
+import type { LayerStep } from '../../layers/decoder-layers.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
 import { addResidual } from '../../layers/residual.js';
@@ -56,15 +57,15 @@ export class Olmo2Attention extends BaseAttention {
 
 /** Norms are over the results of attention and MLP, not over what goes into them (arXiv:2501.00656, section 3). */
 export class Olmo2Layer extends BaseLayer {
-  readonly selfAttn: Olmo2Attention;
+  readonly selfAttn: LayerStep;
   readonly postAttentionLayernorm: BaseRMSNorm;
   readonly mlp: BaseMLP;
   readonly postFeedforwardLayernorm: BaseRMSNorm;
 
-  constructor(layerId: number, config: DecoderConfig, weights: Weights) {
+  constructor(layerId: number, config: DecoderConfig, weights: Weights, selfAttn: LayerStep) {
     super(layerId, weights, config.slidingWindows[layerId] === undefined ? '' : 'sliding');
     const norm = (name: string) => new BaseRMSNorm(weights.at(name), config.hiddenSize, config.rmsNormEps);
-    this.selfAttn = new Olmo2Attention(layerId, config, weights.at('self_attn'));
+    this.selfAttn = selfAttn;
     this.postAttentionLayernorm = norm('post_attention_layernorm');
     this.mlp = new BaseMLP(config, weights.at('mlp'));
     this.postFeedforwardLayernorm = norm('post_feedforward_layernorm');
@@ -79,17 +80,18 @@ export class Olmo2Layer extends BaseLayer {
   }
 }
 
-export class FlashOlmo2ForCausalLMATB<
-  C extends DecoderConfig = DecoderConfig,
-> extends FlashForCausalLMATB<C> {
-  readonly name: string = 'olmo2';
+export class FlashOlmo2ForCausalLMATB extends FlashForCausalLMATB {
+  readonly name = 'olmo2';
   protected readonly model: BaseModelATB;
 
-  constructor(config: C, weights: Weights) {
+  constructor(config: DecoderConfig, weights: Weights) {
     super(config, weights);
     const inner = weights.at('model');
     this.model = new BaseModelATB(config, inner, {
-      layer: (layerId, at) => new Olmo2Layer(layerId, config, at),
+      layer(layerId, at) {
+        const selfAttn = new Olmo2Attention(layerId, config, at.at('self_attn'));
+        return new Olmo2Layer(layerId, config, at, selfAttn);
+      },
       norm: new BaseRMSNorm(inner.at('norm'), config.hiddenSize, config.rmsNormEps),
     });
   }

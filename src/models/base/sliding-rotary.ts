@@ -1,0 +1,28 @@
+import { CommonOpBuilderManager } from '../../common-op-builders/index.js';
+import type { AtbGraph } from '../../graph/atb-graph.js';
+import type { RotaryRows } from '../../layers/base-attention.js';
+import type { RopeConfig, RotaryTables } from '../../step-inputs/index.js';
+
+/** The rows for layers with a window, where these have a rotary embedding of their own: [tokens, headDim] each. */
+export const SLIDING_ROTARY_ROWS: RotaryRows = { cos: 'sliding_cos_embedding', sin: 'sliding_sin_embedding' };
+
+/** The tables of that embedding. */
+export const slidingRotaryTables = (rope: RopeConfig): RotaryTables => ({
+  rope,
+  cos: 'sliding_cos_table',
+  sin: 'sliding_sin_table',
+});
+
+/** `position_ids` [tokens] -> SLIDING_ROTARY_ROWS. */
+export function buildSlidingRotaryGraph(graph: AtbGraph): void {
+  CommonOpBuilderManager.getBuilder({
+    category: 'POSITIONAL_EMBEDDING',
+    opName: 'sliding_positional_embedding',
+  }).build(graph, {
+    positionIds: 'position_ids',
+    cosTable: 'sliding_cos_table',
+    sinTable: 'sliding_sin_table',
+    cosEmbedding: SLIDING_ROTARY_ROWS.cos,
+    sinEmbedding: SLIDING_ROTARY_ROWS.sin,
+  });
+}

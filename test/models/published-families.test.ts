@@ -1,0 +1,138 @@
+import { expect } from 'chai';
+import { DECODER_KINDS } from '../../src/graph/graph-kind.js';
+import { specProblems } from '../../src/graph/legality.js';
+import { inputDescs } from '../../src/models/base/input-descs.js';
+import { loadModels } from '../../src/models/get-model.js';
+import { getRouter } from '../../src/router/index.js';
+import { declaredWeights } from '../../src/weights/weights.js';
+
+type Dict = Readonly<Record<string, unknown>>;
+
+/** Hidden and intermediate size, layers, heads, heads of keys, vocabulary, positions. */
+type Sizes = readonly [number, number, number, number, number, number, number];
+
+const olmo3Layers = Array.from({ length: 64 }, (_, layer) =>
+  layer % 4 === 3 ? 'full_attention' : 'sliding_attention',
+);
+const yarn = { rope_type: 'yarn', factor: 8, beta_fast: 32, beta_slow: 1 };
+const alpha = {
+  type: 'dynamic',
+  alpha: 100_000,
+  factor: 1,
+  beta_fast: 32,
+  beta_slow: 1,
+  mscale: 1,
+  mscale_all_dim: 1,
+};
+const hunyuanIds = { im_start_id: 4, im_end_id: 5, im_newline_id: 11, mask_init_id: 12, pad_id: 127_961 };
+const hunyuanRest = {
+  class_num: 0,
+  add_classification_head: false,
+  dense_list: [4096, 0],
+  pool_type: 'last',
+};
+const factors = (largest: number) => Array.from({ length: 48 }, (_, i) => 1 + ((largest - 1) * i) / 47);
+
+/** What published files say beside their sizes and what all have, and a part of what that means. */
+// biome-ignore format: one checkpoint a paragraph
+const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, sizes: Sizes, says: Dict, means: Dict]> = [
+  ['OLMo-2-7B-Instruct', 'olmo2', [4096, 11_008, 32, 32, 32, 100_352, 4096],
+    { attention_bias: false, eos_token_id: 100_257, pad_token_id: 100_277, rms_norm_eps: 1e-6, rope_scaling: null, rope_theta: 500_000, tie_word_embeddings: false },
+    { headDim: 128, rmsNormEps: 1e-6, qkvBias: false }],
+  ['Olmo-3.1-32B-Instruct', 'olmo3', [5120, 27_648, 64, 40, 8, 100_278, 65_536],
+    { attention_bias: false, eos_token_id: 100_257, layer_types: olmo3Layers, rms_norm_eps: 1e-6, rope_theta: 500_000, sliding_window: 4096, tie_word_embeddings: false,
+      rope_scaling: { ...yarn, attention_factor: 1.2079441541679836, original_max_position_embeddings: 8192 } },
+    { headDim: 128, slidingWindows: olmo3Layers.map((type) => (type === 'full_attention' ? undefined : 4096)) }],
+  ['Phi-3-mini-4k-instruct', 'phi3', [3072, 8192, 32, 32, 32, 32_064, 4096],
+    { attention_bias: false, bos_token_id: 1, eos_token_id: 32_000, embd_pdrop: 0, resid_pdrop: 0, original_max_position_embeddings: 4096, rms_norm_eps: 1e-5, rope_scaling: null, rope_theta: 10_000, sliding_window: 2047, tie_word_embeddings: false },
+    { headDim: 96, slidingWindows: Array(32).fill(2047) }],
+  ['Phi-4-mini-instruct, its rotary embedding', 'phi3', [3072, 8192, 32, 24, 8, 200_064, 131_072],
+    { partial_rotary_factor: 0.75, original_max_position_embeddings: 4096, rms_norm_eps: 1e-5, rope_theta: 10_000, sliding_window: 262_144, tie_word_embeddings: true,
+      rope_scaling: { type: 'longrope', short_factor: factors(1), long_factor: factors(64) } },
+    { headDim: 128, tieWordEmbeddings: true }],
+  ['phi-4', 'phi3', [5120, 17_920, 40, 40, 10, 100_352, 16_384],
+    { attention_bias: false, original_max_position_embeddings: 16_384, rms_norm_eps: 1e-5, rope_scaling: null, rope_theta: 250_000, sliding_window: null, tie_word_embeddings: false },
+    { headDim: 128, slidingWindows: Array(40).fill(undefined) }],
+  ['starcoder2-15b', 'starcoder2', [6144, 24_576, 40, 48, 4, 49_152, 16_384],
+    { hidden_act: 'gelu_pytorch_tanh', mlp_type: 'default', norm_epsilon: 1e-5, norm_type: 'layer_norm', rms_norm_eps: 1e-5, rope_theta: 100_000, sliding_window: 4096, tie_word_embeddings: false, use_bias: true },
+    { headDim: 128, qkvBias: true, denseBias: true, mlpBias: true, hiddenAct: 'gelu_tanh' }],
+  ['ERNIE-4.5-0.3B-PT', 'ernie4_5', [1024, 3072, 18, 16, 2, 103_424, 131_072],
+    { head_dim: 128, rms_norm_eps: 1e-5, rope_scaling: null, rope_theta: 500_000, use_bias: false },
+    { headDim: 128, tieWordEmbeddings: true, qkvBias: false }],
+  ['Hunyuan-MT-7B', 'hunyuan_v1_dense', [4096, 14_336, 32, 32, 8, 128_256, 32_768],
+    { ...hunyuanIds, ...hunyuanRest, attention_bias: false, attention_head_dim: 128, cla_share_factor: 2, head_dim: 128, mlp_bias: false, norm_type: 'rms', org_vocab_size: 290_943, rms_norm_eps: 1e-5, rope_scaling: alpha, rope_theta: 10_000, text_end_id: 7, text_start_id: 6, tie_word_embeddings: true, use_cla: false, use_qk_norm: true, use_rotary_pos_emb: true },
+    { headDim: 128, tieWordEmbeddings: true }],
+  ['MiMo-7B-Base', 'mimo', [4096, 11_008, 36, 32, 8, 151_680, 32_768],
+    { attention_bias: true, head_dim: 128, max_window_layers: 32, num_nextn_predict_layers: 1, rms_norm_eps: 1e-5, rope_theta: 640_000, sliding_window: 32_768, tie_word_embeddings: false, use_mrope: false, use_sliding_window: false },
+    { qkvBias: true, denseBias: false, slidingWindows: Array(36).fill(undefined) }],
+];
+
+const dictOf = (
+  family: string,
+  [hidden, inner, layers, heads, kvHeads, vocab, positions]: Sizes,
+  says: Dict,
+) => ({
+  model_type: family,
+  architectures: ['ForCausalLM'],
+  transformers_version: '4.50.0',
+  attention_dropout: 0,
+  initializer_range: 0.02,
+  use_cache: true,
+  torch_dtype: 'bfloat16',
+  hidden_act: 'silu',
+  hidden_size: hidden,
+  intermediate_size: inner,
+  num_hidden_layers: layers,
+  num_attention_heads: heads,
+  num_key_value_heads: kvHeads,
+  vocab_size: vocab,
+  max_position_embeddings: positions,
+  ...says,
+});
+
+const SMALL: Sizes = [64, 96, 3, 4, 2, 131, 256];
+
+describe('published configurations of families', () => {
+  before(() => loadModels());
+
+  for (const [name, family, sizes, says, means] of PUBLISHED) {
+    it(`are read to the last key, and give legal graphs of each kind: ${name}`, () => {
+      const dict = dictOf(family, sizes, says);
+      const router = new (getRouter(family))('', dict);
+      expect(router.config).to.deep.include({ ...means, unreadKeys: [] });
+      const model = router.createModel(declaredWeights('bf16'));
+      expect(model.name).to.equal(family);
+      for (const kind of DECODER_KINDS) {
+        const descs = inputDescs(model, kind, 'bf16', { batch: 2, tokens: 300, blockSize: 128 });
+        expect(specProblems(model.buildGraph(kind), descs)).to.deep.equal([]);
+      }
+    });
+  }
+
+  // biome-ignore format: one branch a line
+  const REFUSED: ReadonlyArray<readonly [family: string, says: Dict, problem: RegExp]> = [
+    ['hunyuan_v1_dense', { use_cla: true }, /use_cla: shapes queries, keys and values in another way.*found true/],
+    ['hunyuan_v1_dense', { use_qk_norm: false }, /use_qk_norm must be true: .*found false/],
+    ['hunyuan_v1_dense', { use_rotary_pos_emb: false }, /use_rotary_pos_emb must be true: .*found false/],
+    ['hunyuan_v1_dense', { norm_type: 'layer' }, /norm_type must be rms: .*found "layer"/],
+    ['starcoder2', { mlp_type: 'gated' }, /mlp_type must be default: .*found "gated"/],
+    ['starcoder2', { norm_type: 'rms_norm' }, /norm_type must be layer_norm: .*found "rms_norm"/],
+    ['mimo', { attention_bias: false }, /attention_bias must be true: .*found false/],
+    ['mimo', { use_mrope: true }, /use_mrope: turns queries and keys .*found true/],
+    ['smollm3', { no_rope_layers: [1, 0] }, /no_rope_layers must have one entry for each of the 3 layers, found 2/],
+    ['smollm3', { no_rope_layers: [1, 0, 2] }, /no_rope_layers must be a list of 0 and 1/],
+    ['olmo3', { rope_parameters: { chunked_attention: { rope_type: 'default' } } }, /chunked_attention: this family has a RoPE for each of/],
+    ['cohere2', { layer_types: ['full_attention', 'full_attention', 'chunked_attention'] }, /layer_types must be a list of/],
+    ['phi3', { num_local_experts: 16 }, /num_local_experts: makes experts of the MLPs.*found 16/],
+    ['glm', { partial_rotary_factor: 1.5 }, /partial_rotary_factor must be a number .*found 1.5/],
+    ['granite', { residual_multiplier: 0 }, /residual_multiplier must be a number greater than 0.*found 0/],
+  ];
+  for (const [family, says, problem] of REFUSED) {
+    it(`are refused by name where a branch is not built: ${family} ${JSON.stringify(says)}`, () => {
+      const router = new (getRouter(family))('', dictOf(family, SMALL, says));
+      expect(() => router.config)
+        .to.throw(problem)
+        .with.property('code', 'CONFIG_INVALID');
+    });
+  }
+});
