@@ -67,7 +67,13 @@ export {
 export { applyPasses, type PassSelection } from './graph/passes/index.js';
 export { BlockManager, BlockTable } from './kv-cache/block-manager.js';
 export type { KvQuantMode } from './kv-cache/kv-quant.js';
-export { PositionFreeAttention, RotaryAttention } from './layers/attention-orders.js';
+export {
+  NormedRotaryAttention,
+  PositionFreeAttention,
+  type ProjectionNorm,
+  type ProjectionNorms,
+  RotaryAttention,
+} from './layers/attention-orders.js';
 export {
   type AttentionConfig,
   type AttentionOptions,

@@ -1,6 +1,8 @@
 import type { AtbGraph } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
-import { BaseAttention } from './base-attention.js';
+import type { Weights } from '../weights/weights.js';
+import { type AttentionConfig, type AttentionOptions, BaseAttention } from './base-attention.js';
+import type { Module } from './module.js';
 
 /** Attention whose queries and keys are rotated by their positions, as Llama's. */
 export class RotaryAttention extends BaseAttention {
@@ -16,6 +18,45 @@ export class RotaryAttention extends BaseAttention {
 export class PositionFreeAttention extends BaseAttention {
   buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
     const attended = this.buildAttentionGraph(graph, kind, this.buildQkvGraph(graph, input));
+    return this.buildDenseGraph(graph, kind, attended);
+  }
+}
+
+/** A norm of queries or keys: `input` [tokens, heads * headDim] -> the tensor whose name is returned, of the same shape. */
+export interface ProjectionNorm extends Module {
+  buildGraph(graph: AtbGraph, input: string): string;
+}
+
+/** The norms of queries and keys. */
+export interface ProjectionNorms {
+  readonly q: ProjectionNorm;
+  readonly k: ProjectionNorm;
+}
+
+/** Attention whose queries and keys are normalised before they are rotated, in models that have norms for them. */
+export class NormedRotaryAttention extends BaseAttention {
+  readonly qNorm: ProjectionNorm | undefined;
+  readonly kNorm: ProjectionNorm | undefined;
+
+  /** Throws what `BaseAttention` throws. */
+  constructor(
+    layerId: number,
+    config: AttentionConfig,
+    weights: Weights,
+    norms: ProjectionNorms | undefined,
+    options?: AttentionOptions,
+  ) {
+    super(layerId, config, weights, options);
+    this.qNorm = norms?.q;
+    this.kNorm = norms?.k;
+  }
+
+  buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
+    const { q, k, v } = this.buildQkvGraph(graph, input);
+    const normedQ = this.qNorm?.buildGraph(graph, q) ?? q;
+    const normedK = this.kNorm?.buildGraph(graph, k) ?? k;
+    const rotated = this.buildRopeGraph(graph, normedQ, normedK);
+    const attended = this.buildAttentionGraph(graph, kind, { ...rotated, v });
     return this.buildDenseGraph(graph, kind, attended);
   }
 }

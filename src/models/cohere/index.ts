@@ -1,3 +1,4 @@
+import { NormedRotaryAttention, type ProjectionNorms } from '../../layers/attention-orders.js';
 import {
   biases,
   type ConfigOf,
@@ -11,9 +12,11 @@ import {
   rotaryConfig,
   textModel,
 } from '../../layers/config/index.js';
+import { PerHeadLayerNorm } from '../../layers/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
+import { expertOf } from '../../weights/weight-changes.js';
 import type { Weights } from '../../weights/weights.js';
-import { CohereAttention, FlashParallelCohereATB } from './modeling-cohere-atb.js';
+import { FlashParallelCohereATB } from './modeling-cohere-atb.js';
 
 export * from './modeling-cohere-atb.js';
 
@@ -36,12 +39,30 @@ const COHERE_CONFIG = defineConfig({
 });
 type CohereConfig = ConfigOf<typeof COHERE_CONFIG>;
 
+/** The norms of queries and keys, one for each head, in models that have them. */
+function projectionNorms(config: CohereConfig, weights: Weights): ProjectionNorms | undefined {
+  if (!config.useQkNorm) return undefined;
+  const norm = (at: Weights, heads: number) => {
+    const ofHeads = at.get('weight', [heads, config.headDim]);
+    const ofHead = (head: number) => expertOf(ofHeads, head);
+    return new PerHeadLayerNorm(at, { ...config, heads }, config.layerNormEps, ofHead);
+  };
+  return {
+    q: norm(weights.at('q_norm'), config.numAttentionHeads),
+    k: norm(weights.at('k_norm'), config.numKeyValueHeads),
+  };
+}
+
 /** Command R. */
 export class FlashCohereForCausalLMATB extends FlashParallelCohereATB<CohereConfig> {
   readonly name = 'cohere';
 
   constructor(config: CohereConfig, weights: Weights) {
-    super(config, weights, (layerId, at) => new CohereAttention(layerId, config, at));
+    super(
+      config,
+      weights,
+      (layerId, at) => new NormedRotaryAttention(layerId, config, at, projectionNorms(config, at)),
+    );
   }
 }
 

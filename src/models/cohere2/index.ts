@@ -33,7 +33,7 @@ const COHERE2_CONFIG = defineConfig({
 });
 type Cohere2Config = ConfigOf<typeof COHERE2_CONFIG>;
 
-/** Command R7B and A: layers with a window know positions, the others do not (arXiv:2504.00698, section 2). */
+/** Command R7B and A: layers with a window know positions, the others do not (arXiv:2504.00698). */
 export class FlashCohere2ForCausalLMATB extends FlashParallelCohereATB<Cohere2Config> {
   readonly name = 'cohere2';
 

@@ -38,7 +38,7 @@ export const GLM_CONFIG = defineConfig({
 export const glmMlp = (config: DecoderConfig, weights: Weights): BaseMLP =>
   new BaseMLP(config, weights, { names: { gateUp: 'gate_up_proj', down: 'down_proj' } });
 
-/** Llama of which neighbouring elements of half a head turn together (arXiv:2406.12793, section 2). */
+/** Llama of which neighbouring elements of half a head turn together (arXiv:2406.12793). */
 export class FlashGlmForCausalLMATB extends FlashLlamaForCausalLMATB {
   override readonly name = 'glm';
 

@@ -59,7 +59,7 @@ export class GraniteModelATB extends LlamaModelATB {
   }
 }
 
-/** Llama with scales for embeddings, scores, residuals and logits (arXiv:2408.13359 has their reasons). */
+/** Llama with scales for embeddings, scores, residuals and logits. */
 export class FlashGraniteForCausalLMATB extends FlashForCausalLMATB<GraniteConfig> {
   readonly name = 'granite';
   protected readonly model: GraniteModelATB;

@@ -1,6 +1,6 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { BaseAttention } from '../../layers/base-attention.js';
+import { NormedRotaryAttention, type ProjectionNorms } from '../../layers/attention-orders.js';
 import { BaseLayer } from '../../layers/base-layer.js';
 import {
   biases,
@@ -34,25 +34,12 @@ const OLMO2_CONFIG = defineConfig({
   },
 });
 
-/** Attention whose queries and keys are RMS-normalised over all heads at once, before they are rotated. */
-export class Olmo2Attention extends BaseAttention {
-  readonly qNorm: BaseRMSNorm;
-  readonly kNorm: BaseRMSNorm;
-
-  constructor(layerId: number, config: DecoderConfig, weights: Weights) {
-    super(layerId, config, weights);
-    const { numAttentionHeads, numKeyValueHeads, headDim, rmsNormEps } = config;
-    this.qNorm = new BaseRMSNorm(weights.at('q_norm'), numAttentionHeads * headDim, rmsNormEps);
-    this.kNorm = new BaseRMSNorm(weights.at('k_norm'), numKeyValueHeads * headDim, rmsNormEps);
-  }
-
-  buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
-    const { q, k, v } = this.buildQkvGraph(graph, input);
-    const [normedQ, normedK] = [this.qNorm.buildGraph(graph, q), this.kNorm.buildGraph(graph, k)];
-    const rotated = this.buildRopeGraph(graph, normedQ, normedK);
-    const attended = this.buildAttentionGraph(graph, kind, { ...rotated, v });
-    return this.buildDenseGraph(graph, kind, attended);
-  }
+/** The norms of queries and keys of an attention module, each over all heads at once. */
+export function olmo2Norms(config: DecoderConfig, weights: Weights): ProjectionNorms {
+  const { numAttentionHeads, numKeyValueHeads, headDim, rmsNormEps } = config;
+  const norm = (name: string, heads: number) =>
+    new BaseRMSNorm(weights.at(name), heads * headDim, rmsNormEps);
+  return { q: norm('q_norm', numAttentionHeads), k: norm('k_norm', numKeyValueHeads) };
 }
 
 /** Norms are over the results of attention and MLP, not over what goes into them (arXiv:2501.00656, section 3). */
@@ -89,7 +76,8 @@ export class FlashOlmo2ForCausalLMATB extends FlashForCausalLMATB {
     const inner = weights.at('model');
     this.model = new BaseModelATB(config, inner, {
       layer(layerId, at) {
-        const selfAttn = new Olmo2Attention(layerId, config, at.at('self_attn'));
+        const own = at.at('self_attn');
+        const selfAttn = new NormedRotaryAttention(layerId, config, own, olmo2Norms(config, own));
         return new Olmo2Layer(layerId, config, at, selfAttn);
       },
       norm: new BaseRMSNorm(inner.at('norm'), config.hiddenSize, config.rmsNormEps),

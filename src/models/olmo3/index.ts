@@ -1,4 +1,5 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
+import { NormedRotaryAttention } from '../../layers/attention-orders.js';
 import {
   biases,
   type ConfigOf,
@@ -15,7 +16,7 @@ import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
 import { buildSlidingRotaryGraph, SLIDING_ROTARY_ROWS, slidingRotaryTables } from '../base/sliding-rotary.js';
-import { Olmo2Attention, Olmo2Layer } from '../olmo2/index.js';
+import { Olmo2Layer, olmo2Norms } from '../olmo2/index.js';
 
 const THETA = 500_000;
 interface Ropes {
@@ -47,7 +48,7 @@ const OLMO3_CONFIG = defineConfig({
 type Olmo3Config = ConfigOf<typeof OLMO3_CONFIG>;
 
 /** The attention of layers with a window, which have a rotary embedding of their own. */
-export class Olmo3SlidingAttention extends Olmo2Attention {
+export class Olmo3SlidingAttention extends NormedRotaryAttention {
   override buildRopeGraph(graph: AtbGraph, q: string, k: string) {
     return super.buildRopeGraph(graph, q, k, SLIDING_ROTARY_ROWS);
   }
@@ -58,8 +59,14 @@ export class Olmo3ModelATB extends BaseModelATB {
     super(config, weights, {
       layer(layerId, at) {
         const slides = config.slidingWindows[layerId] !== undefined;
-        const Attention = slides ? Olmo3SlidingAttention : Olmo2Attention;
-        return new Olmo2Layer(layerId, config, at, new Attention(layerId, config, at.at('self_attn')));
+        const Attention = slides ? Olmo3SlidingAttention : NormedRotaryAttention;
+        const own = at.at('self_attn');
+        return new Olmo2Layer(
+          layerId,
+          config,
+          at,
+          new Attention(layerId, config, own, olmo2Norms(config, own)),
+        );
       },
       norm: new BaseRMSNorm(weights.at('norm'), config.hiddenSize, config.rmsNormEps),
     });
@@ -71,7 +78,7 @@ export class Olmo3ModelATB extends BaseModelATB {
   }
 }
 
-/** OLMo 2 with windows in three of four layers, and with another rotary embedding in these (arXiv:2512.13961). */
+/** OLMo 2 with windows in three of four layers, and with another rotary embedding in these. */
 export class FlashOlmo3ForCausalLMATB extends FlashForCausalLMATB<Olmo3Config> {
   readonly name = 'olmo3';
   protected readonly model: Olmo3ModelATB;

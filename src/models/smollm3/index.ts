@@ -55,7 +55,7 @@ const SMOLLM3_CONFIG = defineConfig({
 });
 type SmolLM3Config = ConfigOf<typeof SMOLLM3_CONFIG>;
 
-/** Llama in which some layers do not know positions (arXiv:2501.18795, section 3). */
+/** Llama in which some layers do not know positions (arXiv:2501.18795). */
 export class FlashSmolLM3ForCausalLMATB extends FlashLlamaForCausalLMATB<SmolLM3Config> {
   override readonly name = 'smollm3';
 

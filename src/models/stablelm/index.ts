@@ -1,6 +1,4 @@
-import type { AtbGraph } from '../../graph/atb-graph.js';
-import type { GraphKind } from '../../graph/graph-kind.js';
-import { BaseAttention } from '../../layers/base-attention.js';
+import { NormedRotaryAttention, type ProjectionNorms } from '../../layers/attention-orders.js';
 import type { BaseLayer } from '../../layers/base-layer.js';
 import {
   biases,
@@ -39,34 +37,20 @@ const STABLELM_CONFIG = defineConfig({
 });
 type StableLmConfig = ConfigOf<typeof STABLELM_CONFIG>;
 
-/** Attention whose queries and keys may have a LayerNorm for each head. */
-export class StableLmAttention extends BaseAttention {
-  readonly qNorm: PerHeadLayerNorm | undefined;
-  readonly kNorm: PerHeadLayerNorm | undefined;
-
-  constructor(layerId: number, config: StableLmConfig, weights: Weights) {
-    super(layerId, config, weights);
-    const norm = (name: string, heads: number) => {
-      const at = weights.at(name);
-      const ofHead = (head: number) => at.at('norms').at(head).get('weight', [config.headDim]);
-      return new PerHeadLayerNorm(at, { ...config, heads }, config.layerNormEps, ofHead);
-    };
-    if (!config.qkLayernorm) return;
-    this.qNorm = norm('q_layernorm', config.numAttentionHeads);
-    this.kNorm = norm('k_layernorm', config.numKeyValueHeads);
-  }
-
-  buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
-    const { q, k, v } = this.buildQkvGraph(graph, input);
-    const normedQ = this.qNorm?.buildGraph(graph, q) ?? q;
-    const normedK = this.kNorm?.buildGraph(graph, k) ?? k;
-    const rotated = this.buildRopeGraph(graph, normedQ, normedK);
-    const attended = this.buildAttentionGraph(graph, kind, { ...rotated, v });
-    return this.buildDenseGraph(graph, kind, attended);
-  }
+/** The norms of queries and keys, one for each head, in models that have them. */
+function projectionNorms(config: StableLmConfig, weights: Weights): ProjectionNorms | undefined {
+  if (!config.qkLayernorm) return undefined;
+  const norm = (at: Weights, heads: number) =>
+    new PerHeadLayerNorm(at, { ...config, heads }, config.layerNormEps, (head) =>
+      at.at('norms').at(head).get('weight', [config.headDim]),
+    );
+  return {
+    q: norm(weights.at('q_layernorm'), config.numAttentionHeads),
+    k: norm(weights.at('k_layernorm'), config.numKeyValueHeads),
+  };
 }
 
-/** LayerNorm, a quarter of each head that turns, layers sequential or parallel (arXiv:2402.17834, section 3). */
+/** LayerNorm, a quarter of each head that turns, layers sequential or parallel (arXiv:2402.17834). */
 export class FlashStableLmForCausalLMATB extends FlashForCausalLMATB<StableLmConfig> {
   readonly name = 'stablelm';
   protected readonly model: BaseModelATB;
@@ -77,7 +61,8 @@ export class FlashStableLmForCausalLMATB extends FlashForCausalLMATB<StableLmCon
       new BaseLayerNorm(at, config.hiddenSize, config.layerNormEps, { hasBias: true });
     const layer = (layerId: number, at: Weights): BaseLayer => {
       const inputLayernorm = norm(at.at('input_layernorm'));
-      const selfAttn = new StableLmAttention(layerId, config, at.at('self_attn'));
+      const own = at.at('self_attn');
+      const selfAttn = new NormedRotaryAttention(layerId, config, own, projectionNorms(config, own));
       const parts = { inputLayernorm, selfAttn, mlp: new BaseMLP(config, at.at('mlp')) };
       if (config.useParallelResidual) return new ParallelLayer(layerId, at, parts);
       const postAttentionLayernorm = norm(at.at('post_attention_layernorm'));

@@ -43,7 +43,7 @@ const STARCODER2_CONFIG = defineConfig({
 });
 type Starcoder2Config = ConfigOf<typeof STARCODER2_CONFIG>;
 
-/** LayerNorm, an MLP without a gate, biases everywhere, a window in every layer (arXiv:2402.19173, section 6). */
+/** LayerNorm, an MLP without a gate, biases everywhere, a window in every layer (arXiv:2402.19173). */
 export class FlashStarcoder2ForCausalLMATB extends FlashForCausalLMATB<Starcoder2Config> {
   readonly name = 'starcoder2';
   protected readonly model: BaseModelATB;
