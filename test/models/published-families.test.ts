@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { DECODER_KINDS } from '../../src/graph/graph-kind.js';
-import { specProblems } from '../../src/graph/legality.js';
+import { specProblems } from '../../src/graph/nested-legality.js';
 import { inputDescs } from '../../src/models/base/input-descs.js';
 import { loadModels } from '../../src/models/get-model.js';
 import { getRouter } from '../../src/router/index.js';
