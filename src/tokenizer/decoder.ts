@@ -1,5 +1,6 @@
 import { AtbError } from '../errors.js';
 import { runWithin } from './bounded.js';
+import { BYTE_OF_CHARACTER } from './byte-level.js';
 
 /** Tokens to pieces of text, all of them at once: some steps look at the neighbours. */
 type Step = (tokens: readonly string[]) => string[];
@@ -70,16 +71,6 @@ function stepOf(json: unknown, file: string, fail: (problem: string) => never, d
       return fail(`Unknown Decoder type: ${typeof type === 'string' ? type : 'none'}`);
   }
 }
-
-/** GPT-2's spelling of bytes: printable ones as themselves, the others from U+0100 on. */
-const BYTE_OF_CHARACTER: ReadonlyMap<string, number> = (() => {
-  const isPrintable = (byte: number): boolean =>
-    (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || (byte >= 0xae && byte <= 0xff);
-  let next = 256;
-  return new Map(
-    Array.from({ length: 256 }, (_, byte) => [String.fromCharCode(isPrintable(byte) ? byte : next++), byte]),
-  );
-})();
 
 /** A token with a character that spells no byte stands for its own text. */
 function decodeByteLevel(tokens: readonly string[]): string[] {

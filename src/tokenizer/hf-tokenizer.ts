@@ -78,7 +78,8 @@ export class HfTokenizer implements TokenDecoder {
   #isOpen: Promise<void> | undefined;
 
   /**
-   * Reads `dir`'s tokenizer.json, tokenizer_config.json, special_tokens_map.json and added_tokens.json.
+   * Reads `dir`'s tokenizer.json, or a SentencePiece model or tiktoken file where it has none, and
+   * tokenizer_config.json, special_tokens_map.json and added_tokens.json.
    * @throws TOKENIZER_*, WEIGHT_FILE_* for unreadable files
    */
   static async load(dir: string, options: HfTokenizerOptions = {}): Promise<HfTokenizer> {
@@ -89,7 +90,7 @@ export class HfTokenizer implements TokenDecoder {
 
   /** Checks the files; what only the library can tell is told by `open`. @throws TOKENIZER_INVALID */
   constructor(
-    { file, tokenizer, config = {}, specialTokensMap, addedTokens }: TokenizerSource,
+    { file, tokenizer, charsmap, config = {}, specialTokensMap, addedTokens }: TokenizerSource,
     { eosTokenIds = [] }: HfTokenizerOptions = {},
   ) {
     this.file = file;
@@ -127,6 +128,7 @@ export class HfTokenizer implements TokenDecoder {
       json: JSON.stringify(whole),
       patterns: this.#patterns.map(({ pattern }) => pattern),
       specials,
+      charsmap: charsmap && Buffer.from(charsmap).toString('base64'),
     };
 
     this.namedTokens = named;

@@ -8,15 +8,15 @@ export const MAX_FILE_BYTES = 64 * 2 ** 20;
 const MAX_MEMBERS = 2 ** 21;
 
 /**
- * A text file of a model directory; undefined when there is none.
- * @throws WEIGHT_FILE_* for what is no regular file, and TOKENIZER_INVALID when it is too long or not UTF-8.
+ * A file of a model directory; undefined when there is none.
+ * @throws WEIGHT_FILE_* for what is no regular file, and TOKENIZER_INVALID when it is too long.
  */
-export async function readModelText(
+export async function readModelBytes(
   dir: string,
   name: string,
-  maxBytes = MAX_FILE_BYTES,
   links: LinkOptions = {},
-): Promise<string | undefined> {
+  maxBytes = MAX_FILE_BYTES,
+): Promise<Buffer | undefined> {
   const file = join(dir, name);
   try {
     return await readRegularFile(await followAllowed(file, links), dir, async (handle, stamp) => {
@@ -28,12 +28,23 @@ export async function readModelText(
       }
       const bytes = Buffer.alloc(stamp.size);
       await readExactly(handle, stamp, bytes, 0, stamp.size, 0);
-      return decodeUtf8(bytes, file);
+      return bytes;
     });
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw error;
   }
+}
+
+/** A text file of a model directory, as `readModelBytes`. @throws TOKENIZER_INVALID when it is not UTF-8, too. */
+export async function readModelText(
+  dir: string,
+  name: string,
+  maxBytes = MAX_FILE_BYTES,
+  links: LinkOptions = {},
+): Promise<string | undefined> {
+  const bytes = await readModelBytes(dir, name, links, maxBytes);
+  return bytes === undefined ? undefined : decodeUtf8(bytes, join(dir, name));
 }
 
 /** A JSON file of a model directory; undefined when there is none. @throws TOKENIZER_INVALID when it is not JSON. */

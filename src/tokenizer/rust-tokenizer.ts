@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Tokenizer } from 'tokenizers';
+import { Charsmap } from './charsmap.js';
 import type { EncoderProblem, EncoderRequest } from './encoder-protocol.js';
 import { TokenScanner } from './token-scanner.js';
 
@@ -38,15 +39,17 @@ export class RustTokenizer {
   readonly #json: Buffer;
   readonly #specials: readonly string[];
   readonly #scanner: TokenScanner;
+  readonly #charsmap: Charsmap | undefined;
   #keyed: KeyedTokenizer | undefined;
 
   /** @throws OpenFailure */
-  constructor({ json, specials, patterns }: OpenRequest) {
+  constructor({ json, specials, patterns, charsmap }: OpenRequest) {
     this.#json = Buffer.from(json);
     this.#specials = specials;
     this.#scanner = new TokenScanner(specials);
     try {
       this.#tokenizer = Tokenizer.fromString(json);
+      this.#charsmap = charsmap === undefined ? undefined : new Charsmap(Buffer.from(charsmap, 'base64'));
     } catch (error) {
       throw new OpenFailure(badPattern(patterns) ?? { kind: 'refused', message: messageOf(error) });
     }
@@ -55,17 +58,35 @@ export class RustTokenizer {
   async encode({ text, addSpecialTokens, mark }: EncodeRequest): Promise<Uint32Array> {
     const options = { addSpecialTokens };
     const isPlain = mark === null || (mark !== undefined && text.includes(mark));
-    if (!isPlain) return Uint32Array.from((await this.#tokenizer.encode(text, null, options)).getIds());
+    if (!isPlain && this.#charsmap === undefined)
+      return Uint32Array.from((await this.#tokenizer.encode(text, null, options)).getIds());
     this.#keyed ??= this.#buildKeyed();
     const { tokenizer, key, originalIds, spelledIds } = this.#keyed;
-    const marked = mark === null ? text : this.#scanner.mapUnmarked(text, mark, (special) => key + special);
-    const encoding = await tokenizer.encode(marked, null, options);
+    const marked =
+      mark === null
+        ? text
+        : mark === undefined
+          ? this.#scanner.mark(text, key)
+          : this.#scanner.mapUnmarked(text, mark, (special) => key + special);
+    const encoding = await tokenizer.encode(this.#replaceCharacters(marked, key), null, options);
     // What the post-processor puts around the text has its own ids already.
     const isAround = encoding.getSpecialTokensMask();
     const ids = encoding
       .getIds()
       .flatMap((id, at) => (isAround[at] === 1 ? id : (originalIds.get(id) ?? spelledIds.get(id) ?? id)));
     return Uint32Array.from(ids);
+  }
+
+  /** All but control tokens, before which the key stands. A text that a replacement makes is never one. */
+  #replaceCharacters(text: string, key: string): string {
+    const charsmap = this.#charsmap;
+    if (charsmap === undefined) return text;
+    const [first = '', ...others] = text.split(key);
+    const behind = others.map((segment) => {
+      const end = this.#scanner.longestAt(segment, 0);
+      return key + segment.slice(0, end) + charsmap.replace(segment.slice(end));
+    });
+    return charsmap.replace(first) + behind.join('');
   }
 
   #buildKeyed(): KeyedTokenizer {

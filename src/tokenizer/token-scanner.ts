@@ -37,7 +37,7 @@ export class TokenScanner {
     const pieces: string[] = [];
     let start = 0;
     for (let at = 0; at < text.length; ) {
-      const end = this.#longestAt(text, at);
+      const end = this.longestAt(text, at);
       if (end === at) {
         at++;
         continue;
@@ -51,7 +51,7 @@ export class TokenScanner {
   }
 
   /** Where the longest token that begins here ends; `at` when none does. */
-  #longestAt(text: string, at: number): number {
+  longestAt(text: string, at: number): number {
     let longest = at;
     let node = this.#root.next.get(text.charCodeAt(at));
     for (let end = at + 1; node !== undefined; end++) {

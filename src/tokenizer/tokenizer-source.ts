@@ -4,19 +4,22 @@ import { AtbError } from '../errors.js';
 import type { LinkOptions } from '../weights/regular-file.js';
 import type { TokenFacts, TokenizerFiles } from './added-tokens.js';
 import { readModelJson, readModelText } from './model-files.js';
+import { readSlowTokenizer } from './slow-tokenizer-files.js';
 
 /** Parsed files of a tokenizer. */
 export interface TokenizerSource extends Partial<Omit<TokenizerFiles, 'config'>> {
-  /** Path of tokenizer.json, for messages. */
+  /** Path of tokenizer.json, or of the file that it was made of, for messages. */
   readonly file: string;
   /** Its content. */
   readonly tokenizer: unknown;
+  /** A SentencePiece model's `precompiled_charsmap`, by which characters are replaced before all else. */
+  readonly charsmap?: Uint8Array | undefined;
   /** tokenizer_config.json's content. */
   readonly config?: unknown;
 }
 
 /**
- * Reads the files of `dir`.
+ * Reads the files of `dir`. Without a tokenizer.json, one is made of its SentencePiece model or tiktoken file.
  * @throws TOKENIZER_MISSING, TOKENIZER_INVALID, WEIGHT_FILE_* for unreadable files
  */
 export async function readTokenizerFiles(dir: string, links: LinkOptions = {}): Promise<TokenizerSource> {
@@ -25,7 +28,19 @@ export async function readTokenizerFiles(dir: string, links: LinkOptions = {}): 
       readModelJson(dir, name, links),
     ),
   );
-  if (tokenizer === undefined) throw new AtbError('TOKENIZER_MISSING', { dir, advice: await adviceFor(dir) });
+  if (tokenizer === undefined) {
+    const own = checkConfig(config ?? {}, join(dir, 'tokenizer_config.json'));
+    const converted = await readSlowTokenizer(
+      dir,
+      own,
+      isObject(specialTokensMap) ? specialTokensMap : {},
+      links,
+    );
+    if (converted === undefined)
+      throw new AtbError('TOKENIZER_MISSING', { dir, advice: await adviceFor(dir) });
+    const { file, tokenizer: made, charsmap, named } = converted;
+    return { file, tokenizer: made, charsmap, config: { ...named, ...own }, specialTokensMap, addedTokens };
+  }
   return { file: join(dir, 'tokenizer.json'), tokenizer, config, specialTokensMap, addedTokens };
 }
 
@@ -55,13 +70,16 @@ export function checkConfig(config: unknown, file: string): Record<string, unkno
   return checked;
 }
 
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 async function adviceFor(dir: string): Promise<string> {
   const exists = async (name: string): Promise<boolean> =>
     (await readModelText(dir, name, 0).catch(() => '')) !== undefined;
   const convert =
     'AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR) in Python, with transformers, writes one';
   for (const [name, what] of [
-    ['tokenizer.model', 'its tokenizer.model must be converted first'],
     ['tekken.json', "its tekken.json is in Mistral's own format"],
     ['merges.txt', 'its vocab.json and merges.txt must be converted first'],
     ['vocab.txt', 'its vocab.txt must be converted first'],

@@ -63,11 +63,11 @@ def token(content, **flags):
     return {"content": content, **base, **flags}
 
 
-def trained(model, trainer, pre=None):
+def trained(model, trainer, pre=None, corpus=CORPUS):
     tokenizer = Tokenizer(model)
     if pre is not None:
         tokenizer.pre_tokenizer = pre
-    tokenizer.train_from_iterator(CORPUS, trainer)
+    tokenizer.train_from_iterator(corpus, trainer)
     return json.loads(tokenizer.to_str())
 
 
