@@ -39,7 +39,7 @@ export interface QuantizedCheckpoint {
 
 /** Everything beside weights that a checkpoint needs or should keep. */
 const COPIED =
-  /^(config|generation_config|special_tokens_map|added_tokens|vocab)\.json$|^tokenizer|^chat_template|\.model$|^(merges|vocab)\.txt$|^(LICENSE|NOTICE|USE_POLICY)/i;
+  /^(config|generation_config|special_tokens_map|added_tokens|vocab)\.json$|^tokenizer|^chat_template|\.(model|tiktoken)$|^(merges|vocab)\.txt$|^(LICENSE|NOTICE|USE_POLICY)/i;
 const COPY_BYTES = 8 * 2 ** 20;
 
 /**

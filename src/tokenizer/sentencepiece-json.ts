@@ -82,26 +82,29 @@ function dummyPrefix(scheme: 'always' | 'first'): object[] {
 }
 
 /**
- * Cuts at user-defined pieces, which never merge with their neighbours. Besides, texts of byte and unknown pieces never
- * become these pieces in SentencePiece. In the library they do where nothing else can be made of the text: a whole
- * word that is a token, and characters that no piece has.
+ * Cuts at user-defined pieces, which never merge with their neighbours. Besides, texts of byte, control and unknown
+ * pieces never become these pieces in SentencePiece. In the library they do where nothing else can be made of the
+ * text: a whole word that is a token, and characters that no piece has.
  */
 function cuts({ pieces, algorithm }: SentencePieceModel): object[] {
   const textsOf = (...types: readonly PieceType[]): string[] =>
     pieces.filter(({ type }) => types.includes(type)).map(({ text }) => text);
-  const reserved = textsOf('unknown', 'byte');
+  const reserved = textsOf('unknown', 'byte', 'control');
   const userDefined = textsOf('userDefined')
     .sort((left, right) => right.length - left.length)
     .map(literal)
     .join('|');
   if (algorithm === 'bpe') {
     if (userDefined === '') return [];
-    const whole = reserved.map((text) => `${literal(text.slice(0, 1))}(?=${literal(text.slice(1))}\\z)`);
+    const whole = reserved.map((text) => {
+      const [first = '', ...rest] = text;
+      return `${literal(first)}(?=${literal(rest.join(''))}\\z)`;
+    });
     return [isolate(userDefined), isolate(`\\A(?:${whole.join('|')})`)];
   }
   const known = new Set(textsOf('normal').flatMap((text) => [...text]));
   const hasAll = reserved.every((text) => [...text].every((character) => known.has(character)));
-  const others = `[^${[...known].map(literal).join('')}]`;
+  const others = known.size > 0 ? `[^${[...known].map(literal).join('')}]` : '[\\s\\S]';
   if (userDefined === '') return hasAll ? [] : [isolate(`${others}+`)];
   return [isolate(hasAll ? userDefined : `${userDefined}|(?:(?!${userDefined})${others})+`)];
 }

@@ -234,9 +234,13 @@ describe('HfTokenizer.load', () => {
       ([code, message]: [string, string]) =>
         code === 'TOKENIZER_MISSING' && /copy it from where the checkpoint comes from/.test(message),
     );
+    await write('merges.txt', Uint8Array.of(10, 255, 0));
+    expect((await errorOf(() => HfTokenizer.load(dir))).message).to.match(
+      /merges\.txt must be converted first/,
+    );
     await write('tokenizer.model', Uint8Array.of(10, 255, 0));
     expect((await errorOf(() => HfTokenizer.load(dir))).message).to.match(
-      /tokenizer\.model must be converted/,
+      /tokenizer\.model: is not a SentencePiece model: a field reaches beyond its end/,
     );
   });
 

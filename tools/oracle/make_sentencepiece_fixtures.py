@@ -1,5 +1,5 @@
-"""Writes test/fixtures/text/sentencepiece.json: small SentencePiece models and tiktoken ranks, and what the libraries
-`sentencepiece` and `tiktoken` make of hard texts with them. Needs neither torch nor transformers.
+"""Writes small SentencePiece models to test/fixtures/text/, and to sentencepiece.json what the library `sentencepiece`
+makes of hard texts with them. Needs no torch.
 """
 
 import io
@@ -20,11 +20,11 @@ OUT = ROOT / "test/fixtures/text"
 RULES = {
     "ﬁ": "fi", "ﬀ": "ff", "Ａ": "A", "ｱ": "ア", "ｶﾞ": "ガ", "ｷﾞ": "ギ", "e\u0301": "é", "A\u030a": "Å", "½": "1⁄2", "²": "2", "™": "TM",
     "…": "...", "⑳": "20", "㌀": "アパート", "１": "1", "２": "2", "\u00a0": " ", "\u3000": " ", "\t": " ", "\n": " ", "\r": " ",
-    "\u0001": "", "\u0002": "", "\u001f": "", "\u007f": "", "\u00ad": "", "\u200b": " ", "\ufeff": "", "\u1100\u1161": "가",
+    "\u0001": "", "\u0002": "", "\u001f": "", "\u007f": "", "\u00ad": "", "\u200b": " ", "\ufeff": "", "\u1100\u1161": "가", "＜": "<", "＞": ">",
 }
 MORE_TEXTS = [
     "▁", "▁▁", " ▁ ", "a▁", "▁a", "hello▁ ", "  ▁x", "\n", " \n ", "x  \n  y", "\t\tx\t", "\r\n", "\u00a0 x \u00a0", "\u3000全角\u3000",
-    "<s> </s> <unk> <0x41><0xE2><0x96>", "<0x41>", "<s>", "<sep>", "a<sep>b", "  <sep>  <sep>x", "<sep> <sep><br>", "<br",
+    "＜s＞ <s>", "<s> </s> <unk> <0x41><0xE2><0x96>", "<0x41>", "<s>", "<sep>", "a<sep>b", "  <sep>  <sep>x", "<sep> <sep><br>", "<br",
     "ﬁ\u0301 e\u0301\u0301 A\u030a\u0301 ｶﾞ ｷﾞｬ", "각 힣 \u1100\u1161\u11a8", "ÀÈÌ Ǆ ㌀ ㍿ ⑳ ™ ℃ …", "नमस्ते क्षत्रिय ਪੰਜਾਬੀ বাংলা தமிழ் తెలుగు ಕನ್ನಡ മലയാളം",
     "ภาษาไทย ພາສາລາວ မြန်မာ ខ្មែរ ქართული հայերեն አማርኛ ᠮᠣᠩᠭᠣᠯ བོད་", "\U00010348\U0001f600\U0002070e\U0001d4d0 \u202egnp.exe\u202c",
     "🏳️‍🌈🏴\U000e0067\U000e0062\U000e007f 👩🏿‍🚒", "aaaaaaa bbbbb    cccc", "." * 50, "=-" * 20, "the the the  the   the    the",
