@@ -92,6 +92,11 @@ function f16Bits(x: number): number {
   return sign | ((magnitude + 0xfff + ((magnitude >>> 13) & 1) - (112 << 23)) >>> 13);
 }
 
+/** The number of a float dtype that is nearest to `value`. */
+export function rounded(value: number, dtype: FloatDType): number {
+  return toFloat32(toDType(Float32Array.of(value), [1], dtype))[0] as number;
+}
+
 /** Values rounded once to a float dtype. */
 export function toDType(
   values: Float32Array,

@@ -94,6 +94,7 @@ export {
   SandwichLayer,
   type SandwichParts,
 } from './layers/decoder-layers.js';
+export { type LearnedPositionSizes, LearnedPositions } from './layers/learned-positions.js';
 export { BaseMLP, type GatedMLPNames, type MLPConfig, type MLPOptions, UngatedMLP } from './layers/mlp.js';
 export { Module } from './layers/module.js';
 export {
@@ -108,10 +109,15 @@ export {
 export { type QkvNames, rotaryOrder } from './layers/projections.js';
 export { addResidual, addScaled } from './layers/residual.js';
 export { BaseModelATB, type ModelParts } from './models/base/base-model-atb.js';
-export { FlashForCausalLMATB } from './models/base/flash-for-causal-lm-atb.js';
+export { FlashForCausalLMATB, type HeadOptions } from './models/base/flash-for-causal-lm-atb.js';
+export {
+  LearnedPositionModelATB,
+  type LearnedPositionParts,
+} from './models/base/learned-position-model-atb.js';
 export {
   buildSlidingRotaryGraph,
   SLIDING_ROTARY_ROWS,
+  SlidingRotaryAttention,
   slidingRotaryTables,
 } from './models/base/sliding-rotary.js';
 export * from './models/cohere/index.js';
@@ -120,6 +126,8 @@ export * from './models/ernie4_5/index.js';
 export { getModel } from './models/get-model.js';
 export * from './models/glm/index.js';
 export * from './models/glm4/index.js';
+export * from './models/gpt_bigcode/index.js';
+export * from './models/gpt2/index.js';
 export * from './models/granite/index.js';
 export * from './models/hunyuan_v1_dense/index.js';
 export * from './models/llama/index.js';
@@ -143,8 +151,10 @@ export {
   type CausalLMClass,
   discoverModels,
   getRouter,
+  type HeadNames,
   RegisterRouter,
   type Router,
+  type RouterOptions,
   registerModel,
   routerOf,
 } from './router/index.js';

@@ -26,6 +26,14 @@ export interface CausalLM {
   buildGraph(kind: GraphKind): GraphSpec;
 }
 
+/** The checkpoint's names of the embedding, which a tied head is, and of the head. */
+export interface HeadNames {
+  readonly embedding: string;
+  readonly head: string;
+}
+
+export const LLAMA_HEAD: HeadNames = { embedding: 'model.embed_tokens', head: 'lm_head' };
+
 export type CausalLMClass<C extends BaseConfig> = new (config: C, weights: Weights) => CausalLM;
 
 /**
@@ -53,6 +61,11 @@ export abstract class BaseRouter<C extends BaseConfig = BaseConfig> {
   /** Names of tensors that a model of this family need not read: they hold what is computed anyway. */
   get harmlessTensors(): readonly RegExp[] {
     return [/\.rotary_emb\.inv_freq$/];
+  }
+
+  /** What the model class calls its embedding and its head. */
+  get headNames(): HeadNames {
+    return LLAMA_HEAD;
   }
 
   get config(): C {

@@ -3,10 +3,12 @@ export {
   BaseRouter,
   type CausalLM,
   type CausalLMClass,
+  type HeadNames,
+  LLAMA_HEAD,
   type Router,
   type RouterClass,
 } from './base-router.js';
 export { readConfigDict } from './config-file.js';
 export { discoverModels } from './discover.js';
 export { getRouter, knownModelTypes, RegisterRouter, registerModel } from './registry.js';
-export { routerOf } from './router-of.js';
+export { type RouterOptions, routerOf } from './router-of.js';

@@ -1,5 +1,13 @@
 import type { BaseConfig, ConfigDict } from '../layers/config/index.js';
-import { BaseRouter, type CausalLMClass } from './base-router.js';
+import { BaseRouter, type CausalLMClass, type HeadNames, LLAMA_HEAD } from './base-router.js';
+
+/** What a family's router knows beside its configuration and its model class. */
+export interface RouterOptions {
+  /** Names of tensors that need not be read, beside those of every family: they hold what is computed anyway. */
+  readonly harmlessTensors?: readonly RegExp[];
+  /** What the model class calls its embedding and its head; Llama's names when absent. */
+  readonly headNames?: HeadNames;
+}
 
 /**
  * The router of a family that has nothing but a configuration and a model class of its own:
@@ -8,8 +16,17 @@ import { BaseRouter, type CausalLMClass } from './base-router.js';
 export function routerOf<C extends BaseConfig>(
   definition: { read(dict: ConfigDict): C },
   model: CausalLMClass<C>,
+  { harmlessTensors = [], headNames = LLAMA_HEAD }: RouterOptions = {},
 ): { new (...args: ConstructorParameters<typeof BaseRouter>): BaseRouter<C> } {
   return class extends BaseRouter<C> {
+    override get headNames(): HeadNames {
+      return headNames;
+    }
+
+    override get harmlessTensors(): readonly RegExp[] {
+      return [...super.harmlessTensors, ...harmlessTensors];
+    }
+
     protected getConfig(): C {
       return definition.read(this.configDict);
     }

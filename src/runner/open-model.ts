@@ -64,6 +64,11 @@ function configAsRun(config: BaseConfig, maxPositionEmbeddings: number | undefin
   if (maxPositionEmbeddings === undefined) return config;
   if (!Number.isSafeInteger(maxPositionEmbeddings) || maxPositionEmbeddings < 1)
     refuseRequest('maxPositionEmbeddings', 'an integer >= 1', maxPositionEmbeddings);
+  const { learnedPositions = maxPositionEmbeddings } = config;
+  if (maxPositionEmbeddings > learnedPositions) {
+    const expected = `at most ${learnedPositions}, as many positions as the model has learned`;
+    refuseRequest('maxPositionEmbeddings', expected, maxPositionEmbeddings);
+  }
   return { ...config, maxPositionEmbeddings };
 }
 
@@ -138,6 +143,7 @@ export async function modelOf(
   const { tieWordEmbeddings, otherNames, copies } = await settleTiedHead(
     planned.config,
     checkpoint,
+    planned.router.headNames,
     onWarning,
   );
   const isAsPlanned = tieWordEmbeddings === planned.config.tieWordEmbeddings;

@@ -1,9 +1,7 @@
 import type { BaseConfig } from '../layers/config/index.js';
+import type { HeadNames } from '../router/index.js';
 import type { Checkpoint } from '../weights/checkpoint.js';
 import { haveSameNumbers } from '../weights/same-numbers.js';
-
-const EMBEDDING = 'model.embed_tokens.weight';
-const HEAD = 'lm_head.weight';
 
 /** What the files hold of a head that the configuration ties to the embedding. */
 export interface TiedHead {
@@ -22,15 +20,20 @@ export interface TiedHead {
 export async function settleTiedHead(
   { tieWordEmbeddings }: Pick<BaseConfig, 'tieWordEmbeddings'>,
   checkpoint: Checkpoint,
+  names: HeadNames,
   onWarning: (text: string) => void = () => {},
 ): Promise<TiedHead> {
   const asSaid = { tieWordEmbeddings, otherNames: new Map<string, string>(), copies: [] };
-  const [embedding, head] = [EMBEDDING, HEAD].map((name) => checkpoint.stored(name));
+  const [embeddingName, headName] = [`${names.embedding}.weight`, `${names.head}.weight`];
+  const [embedding, head] = [checkpoint.stored(embeddingName), checkpoint.stored(headName)];
   if (!tieWordEmbeddings || head === undefined) return asSaid;
-  if (embedding === undefined) return { ...asSaid, otherNames: new Map([[EMBEDDING, HEAD]]) };
-  if (await haveSameNumbers(embedding, head)) return { ...asSaid, copies: [/(^|\.)lm_head\.weight$/] };
+  if (embedding === undefined) return { ...asSaid, otherNames: new Map([[embeddingName, headName]]) };
+  if (await haveSameNumbers(embedding, head)) return { ...asSaid, copies: [endingIn(headName)] };
   onWarning(
-    `config.json says that the head is the embedding ("tie_word_embeddings": true), but the files hold "${HEAD}", which differs: it is used, as transformers 5 does; say "tie_word_embeddings": false if that is meant, or remove the tensor`,
+    `config.json says that the head is the embedding ("tie_word_embeddings": true), but the files hold "${headName}", which differs: it is used, as transformers 5 does; say "tie_word_embeddings": false if that is meant, or remove the tensor`,
   );
   return { ...asSaid, tieWordEmbeddings: false };
 }
+
+/** A name of a tensor, whatever stands before it. */
+const endingIn = (name: string): RegExp => new RegExp(`(^|\\.)${name.replaceAll('.', '\\.')}$`);

@@ -4,6 +4,7 @@ import { expect } from 'chai';
 import { openModel } from '../../src/runner/open-model.js';
 import { Checkpoint } from '../../src/weights/checkpoint.js';
 import { readTensor } from '../../src/weights/read-tensor.js';
+import { familyCheckpoint } from '../oracle/families.js';
 import { failure, safetensorsBytes, temporaryFolder } from '../weights/safetensors-writer.js';
 
 const ORACLE = 'test/fixtures/oracle';
@@ -17,7 +18,11 @@ interface Stored {
 
 /** All tensors of a fixture, with their bytes. */
 async function tensorsOf(fixture: string): Promise<Stored[]> {
-  const checkpoint = await Checkpoint.open(join(ORACLE, fixture));
+  return tensorsIn(join(ORACLE, fixture));
+}
+
+async function tensorsIn(folder: string): Promise<Stored[]> {
+  const checkpoint = await Checkpoint.open(folder);
   return [...checkpoint.tensors].map(([name, { file, offset, bytes, dtype, shape }]) => ({
     name,
     dtype,
@@ -115,6 +120,29 @@ describe('a checkpoint that is stored in another way', () => {
       expect((await numbersOf(folder)).weights).to.deep.equal(
         (await numbersOf(join(ORACLE, 'llama-tied'))).weights,
       );
+    });
+
+    it('under names of the family’s own is tied, from the bare model or not', async () => {
+      const { path: gpt2, remove } = familyCheckpoint('gpt2');
+      try {
+        const tensors = await tensorsIn(gpt2);
+        const embedding = tensors.find(({ name }) => name === 'transformer.wte.weight');
+        if (embedding === undefined) throw new Error('no embedding');
+        const expected = await numbersOf(gpt2);
+        for (const bare of [false, true]) {
+          const named = renamed(tensors, (name) => (bare ? name.replace(/^transformer\./, '') : name));
+          const folder = path(`gpt2-${bare}`);
+          mkdirSync(folder);
+          copyFileSync(join(gpt2, 'config.json'), join(folder, 'config.json'));
+          const all = [...named, { ...embedding, name: HEAD }];
+          writeFileSync(join(folder, 'model.safetensors'), safetensorsBytes(all));
+          const opened = await openModel({ modelPath: folder });
+          expect(opened.config.tieWordEmbeddings).to.equal(true);
+          expect((await numbersOf(folder)).weights).to.deep.equal(expected.weights);
+        }
+      } finally {
+        remove();
+      }
     });
 
     it('that is not said to be tied is missing, and the message names the setting', async () => {

@@ -13,6 +13,8 @@ export interface BaseConfig {
   readonly numHiddenLayers: number;
   readonly vocabSize: number;
   readonly maxPositionEmbeddings: number;
+  /** Positions that the model has learned embeddings of: a run's context may be shorter, not longer. */
+  readonly learnedPositions?: number;
   /** Whether the head multiplies by the embedding's weight. */
   readonly tieWordEmbeddings: boolean;
   readonly bosTokenId: number | undefined;

@@ -31,6 +31,7 @@ export {
   decoder,
   type GroupedQueryDefaults,
   groupedQueryAttention,
+  learnedPositions,
   mlp,
   type TextModelDefaults,
   textModel,

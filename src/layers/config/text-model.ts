@@ -132,6 +132,11 @@ const maxPositionEmbeddings: Field<number> = {
   },
 };
 
+/** As many as `max_position_embeddings` says, whatever context a run is given. */
+export const learnedPositions: Field<number, { readonly maxPositionEmbeddings: number }> = {
+  read: (_, config) => config.maxPositionEmbeddings,
+};
+
 /** A token's id; -1, as Llama's first checkpoints have it, stands for none. */
 export const tokenField = (name: string, fallback: number | undefined): Field<number | undefined> => ({
   read(json) {

@@ -5,11 +5,13 @@ import { DECODER_KINDS, type GraphKind } from '../../graph/graph-kind.js';
 import { requireMember } from '../../layers/complete.js';
 import type { BaseConfig, DecoderConfig } from '../../layers/config/index.js';
 import type { KvCacheDesc } from '../../native/binding.js';
+import { type HeadNames, LLAMA_HEAD } from '../../router/index.js';
 import {
   fullMask,
   headRows,
   lengths,
   paging,
+  positions,
   type RotaryTables,
   rotary,
   type StepInput,
@@ -20,6 +22,14 @@ import { Linear } from '../../weights/linear.js';
 import { uniqueWeights } from '../../weights/weight-identity.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
 import type { BaseModelATB } from './base-model-atb.js';
+
+/** How a family's head differs from LLaMA's. */
+export interface HeadOptions {
+  /** Llama's when absent. A family's router knows them, too. */
+  readonly names?: HeadNames;
+  /** False when absent. */
+  readonly hasBias?: boolean;
+}
 
 /** A causal language model, as one graph of each kind: they differ only where a step reads the kind. */
 export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> {
@@ -33,12 +43,14 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
   constructor(
     readonly config: C,
     weights: Weights,
+    { names = LLAMA_HEAD, hasBias = false }: HeadOptions = {},
   ) {
     const { tieWordEmbeddings, vocabSize, hiddenSize } = config;
     this.lmHead = Linear.load(weights, {
       name: 'lm_head',
-      parts: [{ name: tieWordEmbeddings ? 'model.embed_tokens' : 'lm_head', outFeatures: vocabSize }],
+      parts: [{ name: tieWordEmbeddings ? names.embedding : names.head, outFeatures: vocabSize }],
       inFeatures: hiddenSize,
+      hasBias,
       role: 'head',
     });
   }
@@ -48,7 +60,7 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
     const { rope, slidingWindows = [] } = this.config;
     return [
       tokenIds,
-      ...(rope ? [rotary(rope, this.otherRotaryTables)] : []),
+      rope ? rotary(rope, this.otherRotaryTables) : positions,
       paging,
       lengths,
       fullMask,

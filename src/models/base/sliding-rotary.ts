@@ -1,5 +1,6 @@
 import { CommonOpBuilderManager } from '../../common-op-builders/index.js';
 import type { AtbGraph } from '../../graph/atb-graph.js';
+import { NormedRotaryAttention } from '../../layers/attention-orders.js';
 import type { RotaryRows } from '../../layers/base-attention.js';
 import type { RopeConfig, RotaryTables } from '../../step-inputs/index.js';
 
@@ -25,4 +26,11 @@ export function buildSlidingRotaryGraph(graph: AtbGraph): void {
     cosEmbedding: SLIDING_ROTARY_ROWS.cos,
     sinEmbedding: SLIDING_ROTARY_ROWS.sin,
   });
+}
+
+/** The attention of layers with a window, which turn by rows of their own. */
+export class SlidingRotaryAttention extends NormedRotaryAttention {
+  override buildRopeGraph(graph: AtbGraph, q: string, k: string) {
+    return super.buildRopeGraph(graph, q, k, SLIDING_ROTARY_ROWS);
+  }
 }

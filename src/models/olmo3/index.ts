@@ -15,7 +15,11 @@ import type { RopeConfig, RotaryTables } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
-import { buildSlidingRotaryGraph, SLIDING_ROTARY_ROWS, slidingRotaryTables } from '../base/sliding-rotary.js';
+import {
+  buildSlidingRotaryGraph,
+  SlidingRotaryAttention,
+  slidingRotaryTables,
+} from '../base/sliding-rotary.js';
 import { Olmo2Layer, olmo2Norms } from '../olmo2/index.js';
 
 const THETA = 500_000;
@@ -47,19 +51,12 @@ const OLMO3_CONFIG = defineConfig({
 });
 type Olmo3Config = ConfigOf<typeof OLMO3_CONFIG>;
 
-/** The attention of layers with a window, which have a rotary embedding of their own. */
-export class Olmo3SlidingAttention extends NormedRotaryAttention {
-  override buildRopeGraph(graph: AtbGraph, q: string, k: string) {
-    return super.buildRopeGraph(graph, q, k, SLIDING_ROTARY_ROWS);
-  }
-}
-
 export class Olmo3ModelATB extends BaseModelATB {
   constructor(config: Olmo3Config, weights: Weights) {
     super(config, weights, {
       layer(layerId, at) {
         const slides = config.slidingWindows[layerId] !== undefined;
-        const Attention = slides ? Olmo3SlidingAttention : NormedRotaryAttention;
+        const Attention = slides ? SlidingRotaryAttention : NormedRotaryAttention;
         const own = at.at('self_attn');
         return new Olmo2Layer(
           layerId,

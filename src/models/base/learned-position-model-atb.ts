@@ -1,0 +1,37 @@
+import type { AtbGraph } from '../../graph/atb-graph.js';
+import { LearnedPositions } from '../../layers/learned-positions.js';
+import type { Weights } from '../../weights/weights.js';
+import { BaseModelATB, type ModelParts } from './base-model-atb.js';
+
+/** The parts of a model that learns its positions. */
+export interface LearnedPositionParts extends ModelParts {
+  readonly positions: {
+    /** The checkpoint's name of the table. */
+    readonly name: string;
+    /** Its row of position 0: 0 when absent. */
+    readonly firstRow?: number;
+  };
+}
+
+/** A model that adds a learned embedding of each position to that of the token, and turns nothing. */
+export class LearnedPositionModelATB extends BaseModelATB {
+  readonly positions: LearnedPositions;
+
+  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
+  constructor(
+    config: ConstructorParameters<typeof BaseModelATB>[0] & { readonly learnedPositions: number },
+    weights: Weights,
+    { positions: { name, firstRow }, ...parts }: LearnedPositionParts,
+  ) {
+    super(config, weights, parts);
+    const { learnedPositions: count, hiddenSize } = config;
+    this.positions = new LearnedPositions(weights.at(name), { count, hiddenSize, firstRow });
+  }
+
+  override buildWordEmbeddingGraph(graph: AtbGraph): string {
+    return this.positions.buildGraph(graph, super.buildWordEmbeddingGraph(graph));
+  }
+
+  // Layers read no rotary tables.
+  override buildPositionalEmbeddingGraph(): void {}
+}

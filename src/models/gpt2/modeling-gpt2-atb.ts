@@ -1,0 +1,59 @@
+import { PositionFreeAttention } from '../../layers/attention-orders.js';
+import type { AttentionConfig } from '../../layers/base-attention.js';
+import type { BaseConfig } from '../../layers/config/index.js';
+import { PreNormLayer } from '../../layers/decoder-layers.js';
+import { type MLPConfig, UngatedMLP } from '../../layers/mlp.js';
+import { BaseLayerNorm } from '../../layers/norms.js';
+import type { HeadNames } from '../../router/index.js';
+import type { Weights } from '../../weights/weights.js';
+import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
+import { LearnedPositionModelATB } from '../base/learned-position-model-atb.js';
+
+/** What GPT-2 and its relatives are told by their configuration. */
+export type Gpt2LikeConfig = BaseConfig &
+  AttentionConfig &
+  MLPConfig & { readonly layerNormEps: number; readonly learnedPositions: number };
+
+export const GPT2_HEAD: HeadNames = { embedding: 'transformer.wte', head: 'lm_head' };
+
+/** What older files hold beside the weights. */
+export const CAUSAL_MASKS: readonly RegExp[] = [/(^|\.)h\.\d+\.attn\.(masked_)?bias$/];
+
+/** How a relative of GPT-2 differs in its layers. */
+export interface Gpt2LayerOptions {
+  readonly order: 'blocks' | 'groups';
+  /** Whether the checkpoint's weights are [in, out]. */
+  readonly transposed: boolean;
+  readonly scale: number;
+  /** Tells layers apart that differ. */
+  readonly variant?: string;
+}
+
+/** A causal model with learned positions and LayerNorm before attention and MLP (GPT-2, section 2.3). */
+export abstract class FlashGpt2LikeATB<C extends Gpt2LikeConfig> extends FlashForCausalLMATB<C> {
+  protected readonly model: LearnedPositionModelATB;
+
+  constructor(config: C, weights: Weights, optionsOf: (layerId: number) => Gpt2LayerOptions) {
+    super(config, weights, { names: GPT2_HEAD });
+    const norm = (at: Weights) =>
+      new BaseLayerNorm(at, config.hiddenSize, config.layerNormEps, { hasBias: true });
+    const inner = weights.at('transformer');
+    this.model = new LearnedPositionModelATB(config, inner, {
+      layer(layerId, at) {
+        const { order, transposed, scale, variant } = optionsOf(layerId);
+        const qkv = { packed: 'c_attn', order };
+        const attention = { qkv, dense: 'c_proj', transposed, scale };
+        const parts = {
+          inputLayernorm: norm(at.at('ln_1')),
+          selfAttn: new PositionFreeAttention(layerId, config, at.at('attn'), attention),
+          postAttentionLayernorm: norm(at.at('ln_2')),
+          mlp: new UngatedMLP(config, at.at('mlp'), { names: { up: 'c_fc', down: 'c_proj' }, transposed }),
+        };
+        return new PreNormLayer(layerId, at, parts, variant);
+      },
+      norm: norm(inner.at('ln_f')),
+      names: { embedding: 'wte', layers: 'h' },
+      positions: { name: 'wpe' },
+    });
+  }
+}

@@ -1,0 +1,51 @@
+import { type ConfigOf, defineConfig, type Field, field, flag } from '../../layers/config/index.js';
+import { registerModel, routerOf } from '../../router/index.js';
+import type { Weights } from '../../weights/weights.js';
+import { CAUSAL_MASKS, FlashGpt2LikeATB, GPT2_HEAD, GPT2_IRRELEVANT, gpt2Fields } from '../gpt2/index.js';
+
+/** One for all heads, or one each. */
+const keyValueHeads: Field<number, { readonly multiQuery: boolean; readonly numAttentionHeads: number }> = {
+  read: (_, { multiQuery, numAttentionHeads }) => (multiQuery ? 1 : numAttentionHeads),
+};
+const INFERENCE = 'is about kernels of another program';
+
+/** Defaults of transformers 5.24, GPTBigCodeConfig. */
+const GPT_BIGCODE_CONFIG = defineConfig({
+  fields: {
+    ...gpt2Fields({ activation: 'gelu_tanh' }),
+    multiQuery: field('multi_query', flag, true),
+    numKeyValueHeads: keyValueHeads,
+  },
+  irrelevant: {
+    ...GPT2_IRRELEVANT,
+    num_key_value_heads: 'multi_query decides',
+    attention_softmax_in_fp32: 'scores are computed in f32 here anyway',
+    scale_attention_softmax_in_fp32: 'scores are computed in f32 here anyway',
+    inference_runner: INFERENCE,
+    validate_runner_input: INFERENCE,
+    pre_allocate_kv_cache: INFERENCE,
+    pad_key_length: INFERENCE,
+    max_sequence_length: INFERENCE,
+    max_batch_size: INFERENCE,
+  },
+});
+type GptBigCodeConfig = ConfigOf<typeof GPT_BIGCODE_CONFIG>;
+
+/** GPT-2 whose heads may share one key and value (arXiv:2301.03988, section 4). */
+export class FlashGptBigCodeForCausalLMATB extends FlashGpt2LikeATB<GptBigCodeConfig> {
+  readonly name = 'gpt_bigcode';
+
+  constructor(config: GptBigCodeConfig, weights: Weights) {
+    super(config, weights, () => ({
+      order: config.multiQuery ? 'blocks' : 'groups',
+      transposed: false,
+      scale: config.scalesScores ? 1 / Math.sqrt(config.headDim) : 1,
+    }));
+  }
+}
+
+export const GptBigCodeRouter = routerOf(GPT_BIGCODE_CONFIG, FlashGptBigCodeForCausalLMATB, {
+  harmlessTensors: CAUSAL_MASKS,
+  headNames: GPT2_HEAD,
+});
+registerModel('gpt_bigcode', GptBigCodeRouter);
