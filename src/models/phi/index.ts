@@ -1,0 +1,73 @@
+import { RotaryAttention } from '../../layers/attention-orders.js';
+import {
+  biases,
+  type ConfigOf,
+  defineConfig,
+  type Field,
+  field,
+  fullAttention,
+  groupedQueryAttention,
+  mlp,
+  only,
+  positive,
+  rotaryConfig,
+  textModel,
+} from '../../layers/config/index.js';
+import { ParallelLayer } from '../../layers/decoder-layers.js';
+import { UngatedMLP } from '../../layers/mlp.js';
+import { BaseLayerNorm } from '../../layers/norms.js';
+import { registerModel, routerOf } from '../../router/index.js';
+import type { RopeConfig } from '../../step-inputs/index.js';
+import type { Weights } from '../../weights/weights.js';
+import { BaseModelATB } from '../base/base-model-atb.js';
+import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
+
+/** How many elements of a head turn, which older files say beside the share of it that does. */
+const rotaryDim: Field<number, { readonly rope: RopeConfig }> = {
+  read: (json, { rope }) => field('rotary_dim', only(rope.rotaryDim), rope.rotaryDim).read(json, {}),
+};
+
+/** Defaults of transformers 5.24, PhiConfig. Its norms of queries and keys, which no published model has, are not built. */
+const PHI_CONFIG = defineConfig({
+  fields: {
+    ...textModel({ tieWordEmbeddings: false }),
+    // The head has a bias of its own, and so is never the embedding.
+    tieWordEmbeddings: field('tie_word_embeddings', only(false), false),
+    ...groupedQueryAttention({
+      numKeyValueHeads: 'num_attention_heads',
+      headDim: 'hidden_size / num_attention_heads',
+    }),
+    ...mlp({ hiddenAct: 'gelu_tanh' }),
+    ...biases({ qkv: true, dense: true, mlp: true }),
+    layerNormEps: field('layer_norm_eps', positive(1), 1e-5),
+    rope: rotaryConfig({ theta: 10_000, factor: 0.5 }),
+    rotaryDim,
+    slidingWindows: fullAttention,
+  },
+});
+type PhiConfig = ConfigOf<typeof PHI_CONFIG>;
+
+/** Attention and MLP read the same normed input; the head has a bias (arXiv:2309.05463, section 2.2). */
+export class FlashPhiForCausalLMATB extends FlashForCausalLMATB<PhiConfig> {
+  readonly name = 'phi';
+  protected readonly model: BaseModelATB;
+
+  constructor(config: PhiConfig, weights: Weights) {
+    super(config, weights, { hasBias: true });
+    const norm = (at: Weights) =>
+      new BaseLayerNorm(at, config.hiddenSize, config.layerNormEps, { hasBias: true });
+    const inner = weights.at('model');
+    this.model = new BaseModelATB(config, inner, {
+      layer: (layerId, at) =>
+        new ParallelLayer(layerId, at, {
+          inputLayernorm: norm(at.at('input_layernorm')),
+          selfAttn: new RotaryAttention(layerId, config, at.at('self_attn'), { dense: 'dense' }),
+          mlp: new UngatedMLP(config, at.at('mlp'), { names: { up: 'fc1', down: 'fc2' } }),
+        }),
+      norm: norm(inner.at('final_layernorm')),
+    });
+  }
+}
+
+export const PhiRouter = routerOf(PHI_CONFIG, FlashPhiForCausalLMATB);
+registerModel('phi', PhiRouter);
