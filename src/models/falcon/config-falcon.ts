@@ -1,0 +1,81 @@
+import {
+  activation,
+  biases,
+  type ConfigOf,
+  defineConfig,
+  type Field,
+  field,
+  flag,
+  fullAttention,
+  groupedQueryAttention,
+  integer,
+  only,
+  positive,
+  required,
+  rotaryConfig,
+  textModel,
+} from '../../layers/config/index.js';
+
+type Architecture = {
+  readonly isNewArchitecture: boolean;
+  readonly isMultiQuery: boolean;
+  readonly numAttentionHeads: number;
+};
+
+/** 40B's packing says how many heads share keys and values; 7B's has one, and that of before one for each. */
+const keyValueHeads: Field<number, Architecture> = {
+  read(json, { isNewArchitecture, isMultiQuery, numAttentionHeads: heads }) {
+    const said = field('num_kv_heads', integer(1, 10_000), heads).read(json, {});
+    const kvHeads = isNewArchitecture ? said : isMultiQuery ? 1 : heads;
+    if (heads % kvHeads !== 0)
+      json.problem(`num_attention_heads (${heads}) must be a multiple of num_kv_heads (${kvHeads})`);
+    return kvHeads;
+  },
+};
+
+/** The new architecture has no other order of steps. */
+const isParallel: Field<boolean, Architecture> = {
+  read(json, { isNewArchitecture }) {
+    return field('parallel_attn', isNewArchitecture ? only(true) : flag, true).read(json, {});
+  },
+};
+
+/** Two norms in front of a layer are the new architecture's, which has them where nothing is said. */
+const parallelNorms: Field<number, Architecture> = {
+  read(json, { isNewArchitecture }) {
+    const check = isNewArchitecture ? integer(1, 2) : only(1);
+    return field('num_ln_in_parallel_attn', check, isNewArchitecture ? 2 : 1).read(json, {});
+  },
+};
+
+/** Defaults of transformers 5.24, FalconConfig. */
+export const FALCON_CONFIG = defineConfig({
+  fields: {
+    ...textModel({ tieWordEmbeddings: true }),
+    ...groupedQueryAttention({
+      numKeyValueHeads: 'num_attention_heads',
+      headDim: 'hidden_size / num_attention_heads',
+    }),
+    hiddenSize: field(['hidden_size', 'n_embed'], integer(1, 2 ** 24), required),
+    numHiddenLayers: field(['num_hidden_layers', 'n_layer'], integer(1, 1000), required),
+    numAttentionHeads: field(['num_attention_heads', 'n_head'], integer(1, 10_000), required),
+    maxPositionEmbeddings: field('max_position_embeddings', integer(1, 2 ** 24), 2048),
+    intermediateSize: field(
+      'ffn_hidden_size',
+      integer(1, 2 ** 24),
+      ({ hiddenSize }: { hiddenSize: number }) => 4 * hiddenSize,
+    ),
+    hiddenAct: activation('activation', 'gelu'),
+    ...biases({ qkv: 'bias', dense: 'bias', mlp: 'bias' }),
+    layerNormEps: field('layer_norm_epsilon', positive(1), 1e-5),
+    isNewArchitecture: field('new_decoder_architecture', flag, false),
+    isMultiQuery: field('multi_query', flag, true),
+    numKeyValueHeads: keyValueHeads,
+    isParallel,
+    parallelNorms,
+    usesAlibi: field('alibi', only(false), false),
+    rope: rotaryConfig({ theta: 10_000 }),
+    slidingWindows: fullAttention,
+  },
+});
+export type FalconConfig = ConfigOf<typeof FALCON_CONFIG>;
