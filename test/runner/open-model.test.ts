@@ -6,6 +6,7 @@ import { LlamaRouter } from '../../src/models/llama/index.js';
 import { registerModel } from '../../src/router/index.js';
 import { ModelRunner } from '../../src/runner/model-runner.js';
 import { openModel } from '../../src/runner/open-model.js';
+import { familyCheckpoint } from '../oracle/families.js';
 import { failure, temporaryFolder } from '../weights/safetensors-writer.js';
 
 const LLAMA = 'test/fixtures/oracle/llama';
@@ -62,6 +63,22 @@ describe('openModel', () => {
     expect(asked).to.include({ dtype: 'bf16', cacheDType: 'i8' });
     expect(asked.quantization?.('model.layers.0.mlp.down_proj', 'projection')?.desc).to.equal('W8A16');
     expect(asked.model.getWeights().some(({ quantized }) => quantized !== undefined)).to.equal(true);
+  });
+
+  it('runs a model that has learned its positions in a shorter context, and in no longer one', async () => {
+    for (const name of ['gpt2', 'opt']) {
+      const { path: modelPath, remove } = familyCheckpoint(name);
+      try {
+        const { config } = await openModel({ modelPath, maxPositionEmbeddings: 64 });
+        expect(config.maxPositionEmbeddings).to.equal(64);
+        const error = await failure('REQUEST_INVALID', () =>
+          openModel({ modelPath, maxPositionEmbeddings: 257 }),
+        );
+        expect(error.message).to.match(/maxPositionEmbeddings must be at most 256, .* learned, found 257/);
+      } finally {
+        remove();
+      }
+    }
   });
 
   it('refuses options that make no sense before it looks at weights', async () => {
