@@ -23,7 +23,7 @@ export interface Finding {
 }
 
 /** Sizes of the step for which graphs are checked: more than one sequence, block and mask. */
-const STEP = { batch: 2, tokens: 300, blockSize: 128 } as const;
+const STEP = { batch: 2, tokens: 300 } as const;
 
 /**
  * Looks at a model as far as that goes without running it: its configuration, what it reads of its checkpoint, its graphs
@@ -78,12 +78,17 @@ function reportUnread(
     found.add('warning', 'weights', `${name} is not read, nor anything else of its module`);
 }
 
+/** Tokens of a block: ATB takes several queries of a sequence only where a block has 16384 numbers of a head at most. */
+const blockSizeOf = (model: CausalLM): number =>
+  model.caches().some(({ keySize }) => keySize > 128) ? 64 : 128;
+
 function checkGraph(found: Findings, model: CausalLM, kind: GraphKind): void {
   const spec = found.attempt(`graph ${kind.name}`, () => model.buildGraph(kind));
   if (!spec) return;
   // ATB takes no f32: what runs in f32 here would run in bf16 there.
+  const step = { ...STEP, blockSize: blockSizeOf(model) };
   const subject = `legality ${kind.name}`;
-  const problems = found.attempt(subject, () => specProblems(spec, inputDescs(model, kind, 'bf16', STEP)));
+  const problems = found.attempt(subject, () => specProblems(spec, inputDescs(model, kind, 'bf16', step)));
   for (const problem of problems ?? []) found.add('error', subject, problemText(problem));
 }
 
