@@ -1,3 +1,4 @@
+import { DTYPE_BYTES, elementCount } from '../dtype.js';
 import type { GraphSpec, NodeSpec } from '../graph/graph-spec.js';
 import { viewRoot } from '../graph/graph-spec.js';
 import type { Checkpoint } from '../weights/checkpoint.js';
@@ -23,6 +24,8 @@ interface Source {
   readonly module: string;
   /** Row i of these is row order[i] of the tensor. */
   readonly order: Int32Array;
+  /** Whether the numbers are multiplied at load, so that the result is a multiple of the module's. */
+  readonly isScaled: boolean;
 }
 
 /**
@@ -48,7 +51,9 @@ export function tracePoints(spec: GraphSpec, { model, checkpoint }: OpenModel): 
     const [out = ''] = node.outputs;
     if (module !== undefined) points.push({ reference: module, tensor: out });
   }
-  return points;
+  // A tied head multiplies by the embedding's weight, but is another module.
+  const tables = new Set(points.filter(({ columns }) => !columns).map(({ reference }) => reference));
+  return points.filter(({ reference, columns }) => !columns || !tables.has(reference));
 }
 
 function sourcesOf(
@@ -64,14 +69,18 @@ function sourcesOf(
     if (part.file === undefined || owner === undefined || tensor === undefined) return undefined;
     const rows =
       part.rowOrder ?? new Int32Array(part.shape[part.transposed ? 1 : 0] ?? 0).map((_, row) => row);
-    // A part may begin below the tensor's first row; of a transposed one, rows lie side by side.
-    const rowBytes = part.transposed ? Number.POSITIVE_INFINITY : tensor.bytes / (tensor.shape[0] ?? 1);
+    // A part may begin below the tensor's first row; of a transposed one, rows lie side by side. The part's own shape
+    // counts: of a stack of vectors, each number of a vector is a row.
+    const rowBytes = part.transposed
+      ? Number.POSITIVE_INFINITY
+      : elementCount(part.shape.slice(1)) * DTYPE_BYTES[part.dtype];
     const first = Math.floor((part.offset - tensor.offset) / rowBytes);
     const order = rows.map((row) => first + row);
     const module = owner.slice(0, owner.lastIndexOf('.'));
     const last = sources.at(-1);
-    if (last?.module !== module) sources.push({ module, order });
-    else sources[sources.length - 1] = { module, order: Int32Array.of(...last.order, ...order) };
+    const isScaled = part.times !== undefined;
+    if (last?.module !== module) sources.push({ module, order, isScaled });
+    else sources[sources.length - 1] = { module, order: Int32Array.of(...last.order, ...order), isScaled };
   }
   return sources;
 }
@@ -94,11 +103,12 @@ function nodePoints(
   if (first && !spec.inputs.includes(input))
     points.push({ reference: `${first.module}:input`, tensor: `${prefix}${input}` });
   let from = 0;
-  for (const { module, order } of sources) {
+  for (const { module, order, isScaled } of sources) {
     // An embedding's rows are looked up, not multiplied by.
     const isTable = inputs[0] !== undefined && sourcesOfInput(inputs[0]) !== undefined;
     const columns = { from, count: order.length };
-    points.push({ reference: module, tensor: `${prefix}${out}`, ...(!isTable && { columns, order }) });
+    const point = { reference: module, tensor: `${prefix}${out}`, ...(!isTable && { columns, order }) };
+    if (!isScaled) points.push(point);
     from += order.length;
   }
   return points;
