@@ -6,7 +6,14 @@ import { getModel } from '../../src/models/get-model.js';
 import { availableIsas } from '../../src/native/index.js';
 import { ModelRunner } from '../../src/runner/model-runner.js';
 import { Postprocessor } from '../../src/tokenizer/postprocessor.js';
-import { type FamilyReference, familyCases, familyCheckpoint, familyReferences, rowsOf } from './families.js';
+import {
+  computedBy,
+  type FamilyReference,
+  familyCases,
+  familyCheckpoint,
+  familyReferences,
+  rowsOf,
+} from './families.js';
 import { largestDifference, promptLogits, smallestCosine } from './logits.js';
 
 const CONTEXT = 128;
@@ -94,7 +101,9 @@ function certain({ margins, greedy }: FamilyReference): readonly number[] {
 }
 
 for (const name of familyCases) {
-  describe(`the family case ${name}`, function () {
+  const { own, modelType } = computedBy(name);
+  const standIn = own === modelType ? '' : `, which is a ${modelType} to transformers`;
+  describe(`the family case ${name}${standIn}`, function () {
     this.timeout(120_000);
     let checkpoint: ReturnType<typeof familyCheckpoint>;
     let references: readonly FamilyReference[];

@@ -10,6 +10,18 @@ const FAMILIES_DIR = join(import.meta.dirname, '../../../test/fixtures/families'
 /** The cases of tools/oracle/make_family_fixture.py, by the names of their folders. */
 export const familyCases: readonly string[] = readdirSync(FAMILIES_DIR).sort();
 
+/**
+ * What transformers calls the class that computed a case: another model_type than the case's own where transformers has
+ * no class of that name, but one that computes the same.
+ */
+export function computedBy(name: string): { readonly own: string; readonly modelType: string } {
+  const folder = join(FAMILIES_DIR, name);
+  const bytes = readFileSync(join(folder, 'reference.safetensors'));
+  const header = JSON.parse(bytes.toString('utf8', 8, 8 + Number(bytes.readBigUInt64LE(0))));
+  const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
+  return { own: config.model_type, modelType: header.__metadata__.model_type };
+}
+
 /** A case's checkpoint in a temporary folder, made of its recipe; call `remove` when done. */
 export function familyCheckpoint(name: string): { readonly path: string; remove(): void } {
   const folder = join(FAMILIES_DIR, name);
