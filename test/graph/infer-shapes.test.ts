@@ -66,6 +66,17 @@ describe('shape inference', () => {
     expect(infer('LayerNorm', norm, bf16(5, 8), bf16(8), bf16(8))).to.deep.equal(['bf16[5,8]']);
   });
 
+  it('wants a weight for all axes that LayerNorm normalises together', () => {
+    const from = (beginNormAxis: number) =>
+      ({ layerType: 'LAYER_NORM_NORM', normParam: { epsilon: 1e-5, beginNormAxis } }) as const;
+    const heads = bf16(5, 4, 8);
+    expect(infer('LayerNorm', from(2), heads, bf16(8), bf16(8))).to.deep.equal(['bf16[5,4,8]']);
+    expect(infer('LayerNorm', from(1), heads, bf16(32), bf16(32))).to.deep.equal(['bf16[5,4,8]']);
+    expect(() => infer('LayerNorm', from(1), heads, bf16(8), bf16(8))).to.throw(
+      /size of input 1 must be 32, found 8/,
+    );
+  });
+
   it('knows attention in every phase', () => {
     const encoder = { calcType: 'PA_ENCODER', ...HEADS, maskType: 'MASK_TYPE_NORM', isTriuMask: 1 } as const;
     expect(infer('SelfAttention', encoder, q, k, k, bf16(128, 128), lens)).to.deep.equal(['bf16[5,4,8]']);

@@ -1,3 +1,4 @@
+import { elementCount } from '../../dtype.js';
 import type { OpDefinition } from './definition.js';
 import { blockProblems, type NormQuant, normLacks, quantised, residualOutputs, weightOf } from './norm.js';
 
@@ -42,8 +43,10 @@ export const layerNorm: OpDefinition<'LayerNorm', LayerNormParam> = {
   shapes(inputs, param) {
     const x = inputs.at(0);
     if (param.layerType === 'LAYER_NORM_NORM') {
-      weightOf(inputs, 1);
-      weightOf(inputs, 2);
+      // Gamma and beta belong to all axes that are normalised together.
+      const size = elementCount(x.shape.slice(param.normParam.beginNormAxis));
+      for (const index of [1, 2])
+        inputs.equal(`the size of input ${index}`, elementCount(inputs.at(index).shape), size);
       return [param.normParam.quantType === 'QUANT_INT8' ? quantised(x) : x];
     }
     const isPre = param.layerType === 'LAYER_NORM_PRENORM';
