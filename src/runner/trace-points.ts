@@ -88,7 +88,7 @@ function sourcesOf(
 /** What one operation computes and reads, by the weight that it reads. */
 function nodePoints(
   spec: GraphSpec,
-  { inputs, outputs }: NodeSpec,
+  { op, inputs, outputs }: NodeSpec,
   prefix: string,
   sourcesOfInput: (name: string) => Source[] | undefined,
 ): TracePoint[] {
@@ -99,8 +99,10 @@ function nodePoints(
   const points: TracePoint[] = [];
   const input = viewRoot(spec.views, x);
   const [first] = sources;
-  // What a graph is given cannot be asked for, and an embedding reads its weight first.
-  if (first && !spec.inputs.includes(input))
+  // What a graph is given cannot be asked for, and an embedding reads its weight first. A product of elements ends what
+  // other operations of the module began.
+  const isStart = 'graph' in op || op.type !== 'Elewise';
+  if (first && isStart && !spec.inputs.includes(input))
     points.push({ reference: `${first.module}:input`, tensor: `${prefix}${input}` });
   let from = 0;
   for (const { module, order, isScaled } of sources) {

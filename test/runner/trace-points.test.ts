@@ -38,6 +38,11 @@ describe('trace points', () => {
     expect(order.toSorted((a, b) => a - b)).to.deep.equal(Array.from(order.keys()));
   });
 
+  it('do not take what a norm has not multiplied yet for what goes into it', () => {
+    const references = points.map(({ reference }) => reference);
+    expect(references).to.not.include('model.layers.0.self_attn.q_norm:input');
+  });
+
   it('leave out results of weights that are multiplied at load, and keep what goes into them', async () => {
     const references = (await pointsOf('granite')).map(({ reference }) => reference);
     expect(references).to.include('model.layers.0.self_attn.o_proj:input');
