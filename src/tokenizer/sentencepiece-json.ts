@@ -8,6 +8,9 @@ const BLANK = '▁';
 /** More blanks than any text begins with. */
 const MAX_BLANKS = 2 ** 24;
 
+/** User-defined pieces that one pattern looks for. More of them are found as added tokens are. */
+const MAX_CUT_AT = 512;
+
 export interface SentencePieceJsonOptions {
   /** Tokens behind the pieces. */
   readonly added: readonly AddedTokenJson[];
@@ -27,13 +30,16 @@ export function sentencePieceJson(
   { added, edges, prefixesEverySegment }: SentencePieceJsonOptions,
 ): object {
   const { pieces, addsDummyPrefix } = model;
+  const areAdded = userDefinedOf(model).length > MAX_CUT_AT;
   return {
     version: '1.0',
     added_tokens: [
       ...pieces.flatMap(({ text, type }, id) =>
         type === 'control' || type === 'unknown'
           ? [{ id, content: text, special: true, normalized: false }]
-          : [],
+          : type === 'userDefined' && areAdded
+            ? [{ id, content: text, special: false, normalized: false }]
+            : [],
       ),
       ...added,
     ],
@@ -90,10 +96,12 @@ function cuts({ pieces, algorithm }: SentencePieceModel): object[] {
   const textsOf = (...types: readonly PieceType[]): string[] =>
     pieces.filter(({ type }) => types.includes(type)).map(({ text }) => text);
   const reserved = textsOf('unknown', 'byte', 'control');
-  const userDefined = textsOf('userDefined')
-    .sort((left, right) => right.length - left.length)
-    .map(literal)
-    .join('|');
+  const all = userDefinedOf({ pieces });
+  const marked = all.length > MAX_CUT_AT ? [] : all.sort((left, right) => right.length - left.length);
+  // The characters with which they begin come first: most places of a text have none of them.
+  const firsts = new Set(marked.map((text) => literal([...text][0] ?? '')));
+  const userDefined =
+    marked.length === 0 ? '' : `(?=[${[...firsts].join('')}])(?:${marked.map(literal).join('|')})`;
   if (algorithm === 'bpe') {
     if (userDefined === '') return [];
     const whole = reserved.map((text) => {
@@ -107,6 +115,10 @@ function cuts({ pieces, algorithm }: SentencePieceModel): object[] {
   const others = known.size > 0 ? `[^${[...known].map(literal).join('')}]` : '[\\s\\S]';
   if (userDefined === '') return hasAll ? [] : [isolate(`${others}+`)];
   return [isolate(hasAll ? userDefined : `${userDefined}|(?:(?!${userDefined})${others})+`)];
+}
+
+function userDefinedOf({ pieces }: Pick<SentencePieceModel, 'pieces'>): string[] {
+  return pieces.flatMap(({ text, type }) => (type === 'userDefined' ? [text] : []));
 }
 
 function isolate(pattern: string): object {
