@@ -269,28 +269,32 @@ void LoadedWeightsAreBoundAndCounted() {
 }
 
 void TasksRunInOrderAndFinishDrainsThem() {
-  EngineThread thread(2, {});
   std::vector<int> order;
   std::mutex mutex;
   std::condition_variable wake;
   bool finished = false;
-  for (int i = 0; i < 100; ++i) thread.Post([&, i](Engine&) { order.push_back(i); });
-  thread.Finish([&] {
+  EngineThread thread(2, {}, [&] {
     const std::lock_guard lock(mutex);
     finished = true;
     wake.notify_one();
   });
+  for (int i = 0; i < 100; ++i) thread.Post([&, i](Engine&) { order.push_back(i); });
+  EngineThread::Tasks prepared;
+  prepared.push_back([&](Engine&) { order.push_back(100); });
+  thread.Post(prepared);
+  CHECK(prepared.empty());
+  thread.Finish();
   thread.Post([&](Engine&) { order.push_back(-1); });  // Too late.
   std::unique_lock lock(mutex);
   wake.wait(lock, [&] { return finished; });
-  CHECK(order.size() == 100);
-  for (int i = 0; i < 100; ++i) CHECK(order[static_cast<size_t>(i)] == i);
+  CHECK(order.size() == 101);
+  for (int i = 0; i <= 100; ++i) CHECK(order[static_cast<size_t>(i)] == i);
   thread.Stop();
   thread.Stop();
 }
 
 void StopDropsWhatHasNotBegunAndEndsARun() {
-  EngineThread thread(1, {});
+  EngineThread thread(1, {}, {});
   std::atomic<bool> began{false};
   std::atomic<bool> stopped{false};
   bool dropped = true;
@@ -317,8 +321,8 @@ void StopDropsWhatHasNotBegunAndEndsARun() {
 }
 
 void EnginesWithImpossibleOptionsAreRefused() {
-  CheckThrows("NATIVE_ISA_UNSUPPORTED", [] { EngineThread(1, "sse9"); });
-  CheckThrows("NATIVE_THREADS_INVALID", [] { EngineThread(0, {}); });
+  CheckThrows("NATIVE_ISA_UNSUPPORTED", [] { EngineThread(1, "sse9", {}); });
+  CheckThrows("NATIVE_THREADS_INVALID", [] { EngineThread(0, {}, {}); });
 }
 
 }  // namespace

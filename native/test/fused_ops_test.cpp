@@ -234,7 +234,7 @@ void FusedLinearRefusesWhatDoesNotFit() {
   CHECK(Has(error(swiglu, {x.tensor(), plain.tensor()}), {"NATIVE_LAYOUT_MISMATCH", "in1", "alternate"}));
   for (const auto& [key, value] : std::map<std::string, Param>{
            {"transposeB", false}, {"normEpsilon", -1.0}, {"activation", "gelu"}, {"outDataType", "ACL_BF16"}, {"other", 1}})
-    CHECK(Has(ErrorOf([&] { CreateOperation("FusedLinear", {{key, value}}); }), {"NATIVE_PARAM_INVALID", key}));
+    CHECK(Has(ErrorOf([key = key, value = value] { CreateOperation("FusedLinear", {{key, value}}); }), {"NATIVE_PARAM_INVALID", key}));
 }
 
 constexpr int64_t kHeads = 6, kKvHeads = 2, kBlocks = 6, kBlockSize = 32;

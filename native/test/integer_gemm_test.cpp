@@ -561,7 +561,7 @@ void LargeProductsAreRight() {
         const Product p(x, w, planes, DType::kF32);
         const std::vector<std::byte> first = p.Run(*Available().front());
         // The reference takes too long for all of it.
-        const Rows last = [&] {
+        const Rows last = [&, m = m, k = k] {
           Rows rows(DType::kBF16, 2, k, 2);
           for (int64_t i = 0; i < 2 * k; ++i) rows.Set(i / k, i % k, x.At(m - 2 + i / k, i % k));
           return rows;

@@ -1,7 +1,7 @@
 #include <napi.h>
 
 #include "addon/engine_wrap.h"
-#include "addon/values.h"
+#include "addon/guard.h"
 #include "kernels/dispatch.h"
 #include "ops/operation.h"
 
@@ -9,17 +9,21 @@ namespace atb::addon {
 namespace {
 
 Napi::Value AvailableIsas(const Napi::CallbackInfo& info) {
-  Napi::Array names = Napi::Array::New(info.Env());
-  uint32_t i = 0;
-  for (const kernels::KernelTable* table : kernels::Available()) names.Set(i++, table->isa);
-  return names;
+  return Guard(info.Env(), [&] {
+    Napi::Array names = Napi::Array::New(info.Env());
+    uint32_t i = 0;
+    for (const kernels::KernelTable* table : kernels::Available()) names.Set(i++, table->isa);
+    return names;
+  });
 }
 
 Napi::Value SupportedOps(const Napi::CallbackInfo& info) {
-  Napi::Array names = Napi::Array::New(info.Env());
-  uint32_t i = 0;
-  for (const std::string& type : SupportedOperations()) names.Set(i++, type);
-  return names;
+  return Guard(info.Env(), [&] {
+    Napi::Array names = Napi::Array::New(info.Env());
+    uint32_t i = 0;
+    for (const std::string& type : SupportedOperations()) names.Set(i++, type);
+    return names;
+  });
 }
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {

@@ -3,9 +3,9 @@
 #include <exception>
 #include <future>
 #include <limits>
-#include <new>
 
 #include "addon/graph_reader.h"
+#include "addon/guard.h"
 #include "addon/requests.h"
 #include "addon/values.h"
 #include "base/align.h"
@@ -15,41 +15,13 @@ namespace {
 
 constexpr int64_t kMaxThreads = 1024;
 
-/// Calls `body`; what it throws becomes a JavaScript exception with a code.
-template <typename Body>
-Napi::Value Guard(Napi::Env env, Body&& body) {
-  try {
-    return body();
-  } catch (const Napi::Error&) {
-    throw;
-  } catch (...) {
-    const Failure failure = CurrentFailure();
-    const Napi::Value error = MakeError(env, failure.code.c_str(), failure.message);
-    throw Napi::Error(env, error);
-  }
-}
-
-/// Calls `body`, which returns a promise; when it throws instead, the result is a promise that rejects with that.
-template <typename Body>
-Napi::Value GuardPromise(Napi::Env env, Body&& body) {
-  napi_value error;
-  try {
-    return body();
-  } catch (const Napi::Error& thrown) {
-    error = thrown.Value();
-  } catch (...) {
-    const Failure failure = CurrentFailure();
-    error = MakeError(env, failure.code.c_str(), failure.message);
-  }
-  const auto rejected = Napi::Promise::Deferred::New(env);
-  rejected.Reject(error);
-  return rejected.Promise();
-}
-
 /// The reader of methods without arguments.
 std::monostate NoArguments() { return {}; }
 
-int ReadId(const std::set<int>& ids, const Napi::Value& value, const char* what, const char* code) {
+/// The environment of this thread. `new` needs it and cannot be given it.
+thread_local napi_env thread_env = nullptr;
+
+int ReadId(const std::map<int, EngineThread::Tasks>& ids, const Napi::Value& value, const char* what, const char* code) {
   const auto id = static_cast<int>(ReadInteger(value, what, 0, std::numeric_limits<int>::max()));
   if (!ids.contains(id)) throw Error(code, "there is no " + std::string(what) + " " + std::to_string(id));
   return id;
@@ -57,21 +29,8 @@ int ReadId(const std::set<int>& ids, const Napi::Value& value, const char* what,
 
 }  // namespace
 
-Failure CurrentFailure() {
-  try {
-    throw;
-  } catch (const Error& error) {
-    return {error.code(), error.what()};
-  } catch (const std::bad_alloc&) {
-    return {"NATIVE_OUT_OF_MEMORY", "the system gives no more memory"};
-  } catch (const std::exception& error) {
-    return {"NATIVE_INTERNAL", error.what()};
-  } catch (...) {
-    return {"NATIVE_INTERNAL", "an exception of unknown type"};
-  }
-}
-
 Napi::Function EngineWrap::Define(Napi::Env env) {
+  thread_env = env;
   return DefineClass(env, "Engine",
                      {
                          InstanceAccessor<&EngineWrap::Isa>("isa", napi_enumerable),
@@ -94,6 +53,14 @@ Napi::Function EngineWrap::Define(Napi::Env env) {
                      });
 }
 
+void* EngineWrap::operator new(size_t bytes) {
+  try {
+    return ::operator new(bytes);
+  } catch (...) {
+    throw Napi::Error(thread_env, MakeError(thread_env, std::current_exception()));
+  }
+}
+
 EngineWrap::EngineWrap(const Info& info) : Napi::ObjectWrap<EngineWrap>(info) {
   const Napi::Env env = info.Env();
   Guard(env, [&] {
@@ -101,7 +68,10 @@ EngineWrap::EngineWrap(const Info& info) : Napi::ObjectWrap<EngineWrap>(info) {
     const Napi::Object options = ReadObject(info[0], where);
     threads_ = static_cast<int>(ReadInteger(options.Get("threads"), Where(where, "threads"), 1, kMaxThreads));
     const Napi::Value isa = options.Get("isa");
-    thread_ = std::make_unique<EngineThread>(threads_, isa.IsUndefined() ? "" : ReadString(isa, Where(where, "isa")));
+    mailbox_ = std::make_shared<Mailbox>();
+    broken_ = std::make_shared<std::exception_ptr>();
+    thread_ = std::make_unique<EngineThread>(threads_, isa.IsUndefined() ? "" : ReadString(isa, Where(where, "isa")),
+                                             [mailbox = mailbox_] { mailbox->Finish(); });
     isa_ = thread_->engine().isa();
     OpenBell(env);
     return env.Undefined();
@@ -194,7 +164,7 @@ Napi::Value EngineWrap::ExportTensor(const Info& info) {
     std::promise<TensorBundle> exported;
     thread_->Post([&](Engine& engine) {
       try {
-        if (!broken_->code.empty()) throw Error(broken_->code.c_str(), broken_->message);
+        if (*broken_) std::rethrow_exception(*broken_);
         exported.set_value(engine.Export(name));
       } catch (...) {
         exported.set_exception(std::current_exception());
@@ -220,15 +190,15 @@ Napi::Value EngineWrap::LoadGraph(const Info& info) {
   const auto read = [&] { return std::make_shared<Graph>(ReadGraph(info[0], "spec")); };
   return Call(info, read, [&](std::shared_ptr<Graph> graph) {
     const int id = NewId(graphs_);
-    Post([id, graph = std::move(graph)](Engine& engine) { engine.AddGraph(id, graph); });
-    return Napi::Number::New(info.Env(), id);
+    return Create(
+        info.Env(), graphs_, id, [id, graph = std::move(graph)](Engine& engine) { engine.AddGraph(id, graph); },
+        [id](Engine& engine) { engine.RemoveGraph(id); });
   });
 }
 
 Napi::Value EngineWrap::UnloadGraph(const Info& info) {
   return Call(info, [&] { return ReadGraphId(info[0]); }, [&](int id) {
-    graphs_.erase(id);
-    Post([id](Engine& engine) { engine.RemoveGraph(id); });
+    Remove(graphs_, id);
     return info.Env().Undefined();
   });
 }
@@ -243,8 +213,10 @@ Napi::Value EngineWrap::CreateSampler(const Info& info) {
   const auto read = [&] { return std::make_shared<Sampler>(ReadSamplerOptions(info[0])); };
   return Call(info, read, [&](std::shared_ptr<Sampler> sampler) {
     const int id = NewId(samplers_);
-    Post([id, sampler = std::move(sampler)](Engine& engine) { engine.AddSampler(id, std::move(*sampler)); });
-    return Napi::Number::New(info.Env(), id);
+    return Create(
+        info.Env(), samplers_, id,
+        [id, sampler = std::move(sampler)](Engine& engine) { engine.AddSampler(id, std::move(*sampler)); },
+        [id](Engine& engine) { engine.RemoveSampler(id); });
   });
 }
 
@@ -269,8 +241,7 @@ Napi::Value EngineWrap::AppendTokens(const Info& info) {
 
 Napi::Value EngineWrap::FreeSampler(const Info& info) {
   return Call(info, [&] { return ReadSamplerId(info[0]); }, [&](int id) {
-    samplers_.erase(id);
-    Post([id](Engine& engine) { engine.RemoveSampler(id); });
+    Remove(samplers_, id);
     return info.Env().Undefined();
   });
 }
@@ -323,7 +294,7 @@ Napi::Value EngineWrap::Dispose(const Info& info) {
   disposed_ = true;
   for (auto& [call, pending] : pending_)
     if (pending.cancelled) *pending.cancelled = true;
-  thread_->Finish([mailbox = mailbox_] { mailbox->Finish(); });
+  thread_->Finish();
   return info.Env().Undefined();
 }
 
@@ -335,11 +306,29 @@ int EngineWrap::ReadSamplerId(const Napi::Value& value) const {
   return ReadId(samplers_, value, "sampler", "NATIVE_SAMPLER_UNKNOWN");
 }
 
-int EngineWrap::NewId(std::set<int>& ids) {
+int EngineWrap::NewId(const Removals& removals) {
   do {
     latest_id_ = latest_id_ == std::numeric_limits<int>::max() ? 1 : latest_id_ + 1;
-  } while (!ids.insert(latest_id_).second);
+  } while (removals.contains(latest_id_));
   return latest_id_;
+}
+
+Napi::Value EngineWrap::Create(Napi::Env env, Removals& removals, int id, EngineThread::Task create,
+                               EngineThread::Task remove) {
+  try {
+    removals[id].push_back(std::move(remove));
+    Post(std::move(create));
+  } catch (...) {
+    removals.erase(id);
+    throw;
+  }
+  return Napi::Number::New(env, id);
+}
+
+void EngineWrap::Remove(Removals& removals, int id) noexcept {
+  const auto found = removals.find(id);
+  thread_->Post(found->second);
+  removals.erase(found);
 }
 
 void EngineWrap::Post(EngineThread::Task task) {
@@ -347,34 +336,45 @@ void EngineWrap::Post(EngineThread::Task task) {
     try {
       task(engine);
     } catch (...) {
-      if (broken->code.empty()) *broken = CurrentFailure();
+      if (!*broken) *broken = std::current_exception();
     }
   });
 }
 
 template <typename Task>
 Napi::Value EngineWrap::Submit(Napi::Env env, Task task, Napi::Function progress) {
+  const uint64_t call = next_call_;
+  // What answers the call is made before the task is posted: once it runs, nothing may be missing to say how it ended.
+  auto answer = std::make_shared<std::list<Completion>>();
+  answer->push_back({call, {}});
+  EngineThread::Task posted = [task = std::move(task), answer, broken = broken_, mailbox = mailbox_](Engine& engine) {
+    Completion& completion = answer->front();
+    try {
+      if (*broken) std::rethrow_exception(*broken);
+      completion.result = task(engine);
+    } catch (...) {
+      completion.result = std::current_exception();
+    }
+    mailbox->Complete(*answer);
+  };
+  Pending& pending = pending_[call];
   napi_value promise;
-  Pending pending;
-  if (napi_create_promise(env, &pending.deferred, &promise) != napi_ok) throw Napi::Error::New(env);
-  if (!progress.IsEmpty()) pending.progress = Napi::Persistent(progress);
-  if (pending_.empty()) {
+  try {
+    if (!progress.IsEmpty()) pending.progress = Napi::Persistent(progress);
+    if (napi_create_promise(env, &pending.deferred, &promise) != napi_ok) throw Napi::Error::New(env);
+    thread_->Post(std::move(posted));
+  } catch (...) {
+    // Nobody has seen the promise; settling it frees what it holds.
+    if (pending.deferred != nullptr) napi_resolve_deferred(env, pending.deferred, env.Undefined());
+    pending_.erase(call);
+    throw;
+  }
+  ++next_call_;
+  if (pending_.size() == 1) {
     // As long as a promise is pending, the process must not end and this object must not be collected.
     napi_ref_threadsafe_function(env, bell_);
     Ref();
   }
-  const uint64_t call = next_call_++;
-  pending_.emplace(call, std::move(pending));
-  thread_->Post([call, task = std::move(task), broken = broken_, mailbox = mailbox_](Engine& engine) {
-    Completion completion{call, {}};
-    try {
-      if (!broken->code.empty()) throw Error(broken->code.c_str(), broken->message);
-      completion.result = task(engine);
-    } catch (...) {
-      completion.result = CurrentFailure();
-    }
-    mailbox->Complete(std::move(completion));
-  });
   return Napi::Value(env, promise);
 }
 
@@ -460,9 +460,9 @@ void EngineWrap::Settle(Napi::Env env, Completion& completion) {
     if (pending.thrown) {
       failed = true;
       value = pending.thrown->Value();
-    } else if (const auto* failure = std::get_if<Failure>(&completion.result)) {
+    } else if (const auto* failure = std::get_if<std::exception_ptr>(&completion.result)) {
       failed = true;
-      value = MakeError(env, failure->code.c_str(), failure->message);
+      value = MakeError(env, *failure);
     } else if (const auto* step = std::get_if<StepResult>(&completion.result)) {
       value = MakeStepResult(env, *step);
     } else if (const auto* forward = std::get_if<ForwardResult>(&completion.result)) {
@@ -477,8 +477,7 @@ void EngineWrap::Settle(Napi::Env env, Completion& completion) {
     value = error.Value();
   } catch (...) {
     failed = true;
-    const Failure failure = CurrentFailure();
-    value = MakeError(env, failure.code.c_str(), failure.message);
+    value = MakeError(env, std::current_exception());
   }
   if (failed) {
     napi_reject_deferred(env, pending.deferred, value);

@@ -2,9 +2,10 @@
 #include <napi.h>
 
 #include <atomic>
+#include <exception>
+#include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <unordered_map>
 
@@ -22,8 +23,14 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   explicit EngineWrap(const Napi::CallbackInfo& info);
   ~EngineWrap() override;
 
+  /// The class has its own so that a JavaScript constructor which finds no memory throws an Error with a code, too.
+  static void* operator new(size_t bytes);
+  static void operator delete(void* memory) { ::operator delete(memory); }
+
  private:
   using Info = Napi::CallbackInfo;
+  /// For each graph or sampler that exists, the task that removes it: made with it, so that removing takes no memory.
+  using Removals = std::map<int, EngineThread::Tasks>;
 
   /// What the bell holds instead of the wrap itself, because it may ring once more after the wrap is gone.
   struct Channel {
@@ -32,7 +39,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
 
   /// A promise that is not settled yet.
   struct Pending {
-    napi_deferred deferred;
+    napi_deferred deferred = nullptr;
     Napi::FunctionReference progress;
     std::shared_ptr<std::atomic<bool>> cancelled;  ///< Null unless the call loads weights.
     std::optional<Napi::Error> thrown;             ///< What the progress callback threw: the promise rejects with it.
@@ -71,8 +78,11 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   /// The id of a graph or a sampler that exists. Throws NATIVE_GRAPH_UNKNOWN, NATIVE_SAMPLER_UNKNOWN.
   int ReadGraphId(const Napi::Value& value) const;
   int ReadSamplerId(const Napi::Value& value) const;
-  /// Adds a new id to `ids` and returns it. After 2^31 - 1 they begin again at 1, so that an engine may live longer.
-  int NewId(std::set<int>& ids);
+  /// An id that none has. After 2^31 - 1 they begin again at 1, so that an engine may live longer.
+  int NewId(const Removals& removals);
+  /// Posts what makes the graph or the sampler `id`, and keeps what removes it. Returns the id.
+  Napi::Value Create(Napi::Env env, Removals& removals, int id, EngineThread::Task create, EngineThread::Task remove);
+  void Remove(Removals& removals, int id) noexcept;
   /// Runs `task` on the engine's thread; a failure there makes every later call fail.
   void Post(EngineThread::Task task);
   /// Runs `task` on the engine's thread and settles a promise with what it returns.
@@ -89,8 +99,8 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
 
   std::string isa_;
   int threads_ = 0;
-  std::shared_ptr<Mailbox> mailbox_ = std::make_shared<Mailbox>();
-  std::shared_ptr<Failure> broken_ = std::make_shared<Failure>();  ///< Of the first posted task that failed.
+  std::shared_ptr<Mailbox> mailbox_;
+  std::shared_ptr<std::exception_ptr> broken_;  ///< What the first posted task that failed threw; null before.
   std::unique_ptr<EngineThread> thread_;
   napi_threadsafe_function bell_ = nullptr;
   Channel* channel_ = nullptr;
@@ -98,8 +108,8 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   uint64_t next_call_ = 0;
   std::unordered_map<uint64_t, Pending> pending_;
   int latest_id_ = 0;
-  std::set<int> graphs_;
-  std::set<int> samplers_;
+  Removals graphs_;
+  Removals samplers_;
 };
 
 }  // namespace atb::addon

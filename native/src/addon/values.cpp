@@ -226,10 +226,26 @@ TensorBundle ReadTensors(const Napi::Value& value, const Where& where) {
   return bundle;
 }
 
-Napi::Value MakeError(Napi::Env env, const char* code, const std::string& message) {
-  const Napi::Error error = Napi::Error::New(env, message);
-  error.Set("code", Napi::String::New(env, code));
-  return error.Value();
+Napi::Value MakeError(Napi::Env env, const std::exception_ptr& failure) {
+  const auto make = [env](const char* code, const char* message) {
+    napi_value code_value, text, error;
+    if (napi_create_string_utf8(env, code, NAPI_AUTO_LENGTH, &code_value) != napi_ok ||
+        napi_create_string_utf8(env, message, NAPI_AUTO_LENGTH, &text) != napi_ok ||
+        napi_create_error(env, code_value, text, &error) != napi_ok)
+      throw Napi::Error::New(env);
+    return Napi::Value(env, error);
+  };
+  try {
+    std::rethrow_exception(failure);
+  } catch (const Error& error) {
+    return make(error.code(), error.what());
+  } catch (const std::bad_alloc&) {
+    return make("NATIVE_OUT_OF_MEMORY", "the system gives no more memory");
+  } catch (const std::exception& error) {
+    return make("NATIVE_INTERNAL", error.what());
+  } catch (...) {
+    return make("NATIVE_INTERNAL", "an exception of unknown type");
+  }
 }
 
 const char* DTypeName(DType dtype) { return RowOf(dtype).name; }

@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include <cstdint>
+#include <exception>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -65,8 +66,9 @@ TensorBundle ReadTensors(const Napi::Value& value, const Where& where);
 
 // Makers of JavaScript values.
 
-/// An Error with `code`.
-Napi::Value MakeError(Napi::Env env, const char* code, const std::string& message);
+/// An Error with `code`: that of an atb::Error, NATIVE_OUT_OF_MEMORY, or NATIVE_INTERNAL for what nobody expected.
+/// Takes no memory but JavaScript's.
+Napi::Value MakeError(Napi::Env env, const std::exception_ptr& failure);
 const char* DTypeName(DType dtype);
 /// A copy of a row-major tensor, {dtype, shape, data}.
 Napi::Value MakeTensor(Napi::Env env, const Tensor& tensor);

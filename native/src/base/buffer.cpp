@@ -1,12 +1,13 @@
 #include "base/buffer.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <limits>
 #include <new>
 #include <string>
@@ -25,9 +26,15 @@ bool IsMapped(size_t bytes) { return bytes >= kMapBytes; }
 
 /// The number in a cgroup file, or the largest number when the file says "max" or does not exist.
 uint64_t ReadLimit(const char* path) {
-  uint64_t limit = 0;
-  std::ifstream file(path);
-  return file >> limit ? limit : std::numeric_limits<uint64_t>::max();
+  uint64_t limit = std::numeric_limits<uint64_t>::max();
+  const int file = open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return limit;
+  // Read without streams: those take memory, and say "no limit" when there is none.
+  char text[32];
+  const ssize_t length = read(file, text, sizeof text);
+  close(file);
+  if (length > 0) std::from_chars(text, text + length, limit);
+  return limit;
 }
 
 std::byte* Map(size_t bytes) {

@@ -109,7 +109,8 @@ struct ThreadPool::State {
     if (sleepers.load(std::memory_order_seq_cst) > 0) alarm.notify_all();
   }
 
-  void Stop() {
+  /// Ends the threads, also those of a pool whose construction failed halfway.
+  ~State() {
     stop.store(true, std::memory_order_release);
     Ring();
     for (std::thread& thread : threads) thread.join();
@@ -127,12 +128,11 @@ ThreadPool::ThreadPool(int threads) : threads_(threads) {
     for (int worker = 1; worker < threads; ++worker)
       state_->threads.emplace_back([state = state_.get(), worker] { state->Loop(worker); });
   } catch (const std::system_error& e) {
-    state_->Stop();
     throw Error("NATIVE_THREADS_FAILED", std::string("the system gives no more threads: ") + e.what());
   }
 }
 
-ThreadPool::~ThreadPool() { state_->Stop(); }
+ThreadPool::~ThreadPool() = default;
 
 void ThreadPool::Run(int64_t chunks, int64_t most, Body body, void* context) {
   State& s = *state_;

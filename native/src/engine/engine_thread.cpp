@@ -7,8 +7,8 @@
 
 namespace atb {
 
-EngineThread::EngineThread(int threads, std::string_view isa)
-    : engine_(std::make_unique<Engine>(threads, isa, shared_)) {
+EngineThread::EngineThread(int threads, std::string_view isa, std::function<void()> last)
+    : engine_(std::make_unique<Engine>(threads, isa, shared_)), last_(std::move(last)) {
   try {
     thread_ = std::thread([this] { Loop(); });
   } catch (const std::system_error& e) {
@@ -19,22 +19,27 @@ EngineThread::EngineThread(int threads, std::string_view isa)
 EngineThread::~EngineThread() { Stop(); }
 
 void EngineThread::Post(Task task) {
+  Tasks tasks;
+  tasks.push_back(std::move(task));
+  Post(tasks);
+}
+
+void EngineThread::Post(Tasks& tasks) noexcept {
   const std::lock_guard lock(mutex_);
   if (closed_) return;
-  tasks_.push_back(std::move(task));
+  tasks_.splice(tasks_.end(), tasks);
   wake_.notify_one();
 }
 
-void EngineThread::Finish(std::function<void()> last) {
+void EngineThread::Finish() noexcept {
   const std::lock_guard lock(mutex_);
   if (closed_) return;
   closed_ = true;
-  last_ = std::move(last);
   wake_.notify_one();
 }
 
 void EngineThread::Stop() noexcept {
-  std::deque<Task> dropped;
+  Tasks dropped;
   {
     const std::lock_guard lock(mutex_);
     closed_ = true;

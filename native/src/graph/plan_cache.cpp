@@ -55,7 +55,10 @@ const BucketPlan& PlanCache::Fit(std::span<const Lifetime> tensors, size_t works
   for (size_t i = 0; i < plans_.size(); ++i)
     if (Fits(plans_[i], tensors, workspace_bytes)) return plans_[current_ = i];
   BucketPlan plan = Make(tensors, workspace_bytes, inputs);
-  reason_ = Reason(inputs, names);
+  std::string reason = Reason(inputs, names);
+  // From here on nothing may fail, or the current plan would be one that is not there.
+  plans_.reserve(kMaxPlans);
+  reason_ = std::move(reason);
   ++made_;
   // Plans that the new one covers are not needed any more, and looking through them would take time.
   std::erase_if(plans_, [&](const BucketPlan& old) { return Covers(plan, old); });

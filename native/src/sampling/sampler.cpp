@@ -42,14 +42,21 @@ Sampler::Sampler(SamplerOptions options) : options_(std::move(options)) {
 }
 
 Sampler::Seen& Sampler::Find(int32_t token) {
-  const auto [it, added] = index_.try_emplace(token, seen_.size());
-  if (added) seen_.push_back({token, 0});
-  return seen_[it->second];
+  const auto found = index_.find(token);
+  if (found != index_.end()) return seen_[found->second];
+  seen_.push_back({token, 0});
+  try {
+    index_.emplace(token, seen_.size() - 1);
+  } catch (...) {
+    seen_.pop_back();
+    throw;
+  }
+  return seen_.back();
 }
 
 void Sampler::Append(int32_t token) {
-  ++generated_;
   if (penalizes_) ++Find(token).generated;
+  ++generated_;
 }
 
 void Sampler::CheckVocabulary(int64_t vocabulary) const {

@@ -86,7 +86,7 @@ class Epilogue {
     left_ -= n;
     at_ += n * call_->out_stride;
     sums_.c += n * sums_.stride;
-    sums_.up += n * sums_.stride;
+    if (sums_.up) sums_.up += n * sums_.stride;
   }
 
  private:
