@@ -20,18 +20,21 @@ export interface CreateEngineOptions extends EngineOptions {
 export function createEngine(options: CreateEngineOptions): NativeEngine {
   const { nativePath, ...engineOptions } = options;
   const binding = loadBinding(nativePath);
-  const engine = translated(() => new binding.Engine(engineOptions));
-  return translating(engine, new Set(binding.supportedOps()));
+  const supported = new Set(translated(() => binding.supportedOps()));
+  return translating(
+    translated(() => new binding.Engine(engineOptions)),
+    supported,
+  );
 }
 
 /** ISAs that this machine can run, best first. */
 export function availableIsas(nativePath?: string): string[] {
-  return loadBinding(nativePath).availableIsas();
+  return translated(() => loadBinding(nativePath).availableIsas());
 }
 
 /** Op types that the engine executes, sorted. */
 export function supportedOps(nativePath?: string): string[] {
-  return loadBinding(nativePath).supportedOps();
+  return translated(() => loadBinding(nativePath).supportedOps());
 }
 
 /** The addon's engine, each of whose methods fails with what `translate` makes of its failure. */

@@ -1,0 +1,894 @@
+#include "op_recipes.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <numeric>
+
+#include "cache/kv_cache.h"
+
+namespace atb::fuzz {
+namespace {
+
+using Strings = std::vector<std::string>;
+using Sizes = std::vector<int64_t>;
+using Numbers = std::vector<double>;
+
+constexpr DType kFloats[] = {DType::kF32, DType::kBF16, DType::kF16};
+constexpr DType kIndices[] = {DType::kI32, DType::kI64};
+constexpr DType kMasks[] = {DType::kI8, DType::kU8};
+constexpr DType kAll[] = {DType::kF32, DType::kBF16, DType::kF16, DType::kI8, DType::kU8, DType::kI32, DType::kI64};
+constexpr int64_t kDims[] = {1, 2, 3, 4, 5, 8, 16, 17, 32, 33, 64, 65};
+
+const char* NameOf(DType dtype) { return dtype == DType::kF32 ? "f32" : dtype == DType::kF16 ? "f16" : "bf16"; }
+const char* AclOf(DType dtype) {
+  return dtype == DType::kF32   ? "ACL_FLOAT"
+         : dtype == DType::kF16 ? "ACL_FLOAT16"
+         : dtype == DType::kBF16 ? "ACL_BF16"
+         : dtype == DType::kI8  ? "ACL_INT8"
+         : dtype == DType::kU8  ? "ACL_UINT8"
+         : dtype == DType::kI32 ? "ACL_INT32"
+                                : "ACL_INT64";
+}
+double Num(int64_t number) { return static_cast<double>(number); }
+
+/// Draws that recipes share.
+struct Draw {
+  Case& c;
+  int64_t Int(int64_t low, int64_t high) { return c.bytes.Int(low, high); }
+  bool Flag() { return c.bytes.Flag(); }
+  DType Float() { return c.bytes.Of(kFloats); }
+  int64_t Dim() { return c.bytes.Of(kDims); }
+  /// A shape of this rank whose last axis is the longest, so that nothing takes long.
+  Sizes Shape(int64_t rank) {
+    Sizes shape;
+    for (int64_t i = 0; i + 1 < rank; ++i) shape.push_back(Int(1, 4));
+    if (rank > 0) shape.push_back(Dim());
+    return shape;
+  }
+  std::string Vector(DType dtype, int64_t size) {
+    return c.Input(dtype, Flag() ? Sizes{1, size} : Sizes{size});
+  }
+  DType BiasDType(DType dtype) { return Flag() ? DType::kF32 : dtype; }
+};
+
+// Elementwise operations.
+
+void Activation(Case& c) {
+  Draw d{c};
+  constexpr const char* kTypes[] = {"ACTIVATION_RELU", "ACTIVATION_GELU", "ACTIVATION_FAST_GELU", "ACTIVATION_SWISH",
+                                    "ACTIVATION_LOG", "ACTIVATION_SIGMOID", "ACTIVATION_SWIGLU_FORWARD",
+                                    "ACTIVATION_SWIGLU_BACKWARD"};
+  const std::string type = c.bytes.Of(kTypes);
+  ParamObject param{{"activationType", type}};
+  Sizes shape = d.Shape(d.Int(1, 4));
+  const DType dtype = d.Float();
+  Strings inputs;
+  if (type == "ACTIVATION_SWISH") param.emplace("scale", Num(d.Int(-8, 8)) / 4);
+  if (type == "ACTIVATION_GELU" && d.Flag()) param.emplace("geluMode", "NONE_MODE");
+  const bool forward = type == "ACTIVATION_SWIGLU_FORWARD", backward = type == "ACTIVATION_SWIGLU_BACKWARD";
+  if (forward || backward) {
+    const int64_t axis = d.Int(0, static_cast<int64_t>(shape.size()) - 1);
+    param.emplace("dim", Num(d.Flag() ? axis : axis - static_cast<int64_t>(shape.size())));
+    Sizes whole = shape;
+    whole[static_cast<size_t>(axis)] *= 2;
+    if (backward) inputs.push_back(c.Input(dtype, shape));
+    inputs.push_back(c.Input(dtype, whole));
+  } else {
+    inputs.push_back(c.Input(dtype, shape));
+  }
+  c.Node("Activation", param, inputs, 1);
+}
+
+void Sigmoid(Case& c) {
+  Draw d{c};
+  const Sizes shape = d.Shape(d.Int(0, 4));
+  c.Node("Sigmoid", {}, {c.Input(d.Float(), shape)}, 1);
+}
+
+void Cast(Case& c) {
+  Draw d{c};
+  const DType from = c.bytes.Of(kAll), to = c.bytes.Of(kAll);
+  c.Node("Cast", {{"dtype", AclOf(to)}}, {c.Input(from, d.Shape(d.Int(0, 4)))}, 1);
+}
+
+void Elewise(Case& c) {
+  Draw d{c};
+  constexpr const char* kTypes[] = {"ADD", "SUB", "MUL", "REALDIV", "LESS", "GREATER", "EQUAL", "LOGICAL_AND", "LOGICAL_OR",
+                                    "CAST", "MULS", "COS", "SIN", "NEG", "TANH", "LOGICAL_NOT"};
+  const auto kind = static_cast<size_t>(d.Int(0, std::size(kTypes) - 1));
+  ParamObject param{{"elewiseType", std::string("ELEWISE_") + kTypes[kind]}};
+  const Sizes shape = d.Shape(d.Int(0, 4));
+  DType dtype = d.Float();
+  if (kind < 7 && kind != 3 && d.Flag()) dtype = c.bytes.Of(kIndices);
+  if (kind == 7 || kind == 8 || kind == 15) dtype = DType::kI8;
+  if (kind < 9) {
+    Sizes other = shape;
+    for (int64_t& size : other)
+      if (d.Int(0, 3) == 0) size = 1;
+    if (d.Int(0, 3) == 0 && !other.empty()) other.erase(other.begin());
+    Strings inputs{c.Input(dtype, shape), c.Input(dtype, other)};
+    if (d.Flag()) std::swap(inputs[0], inputs[1]);
+    c.Node("Elewise", param, inputs, 1);
+    return;
+  }
+  if (kind == 9) {
+    dtype = c.bytes.Of(kAll);
+    param.emplace("outTensorType", AclOf(c.bytes.Of(kAll)));
+  }
+  if (kind == 10) param.emplace("mulsParam", ParamObject{{"varAttr", Num(d.Int(-9, 9)) / 2}});
+  c.Node("Elewise", param, {c.Input(dtype, shape)}, 1);
+}
+
+void Fill(Case& c) {
+  Draw d{c};
+  ParamObject param{{"value", Numbers{Num(d.Int(-9, 9))}}};
+  if (d.Flag()) {
+    Numbers dims;
+    for (int64_t size : d.Shape(d.Int(1, 3))) dims.push_back(Num(size));
+    param.emplace("withMask", false);
+    param.emplace("outDim", dims);
+    c.Node("Fill", param, {}, 1);
+    return;
+  }
+  const Sizes shape = d.Shape(d.Int(1, 4));
+  Sizes mask = shape;
+  for (int64_t& size : mask)
+    if (d.Flag()) size = 1;
+  param.emplace("withMask", true);
+  const DType dtype = d.Flag() ? d.Float() : DType::kI32;
+  c.Node("Fill", param, {c.Input(dtype, shape), c.Input(c.bytes.Of(kMasks), mask, {0, 1})}, 1);
+}
+
+void Where(Case& c) {
+  Draw d{c};
+  const Sizes shape = d.Shape(d.Int(1, 4));
+  const DType dtype = c.bytes.Of(kAll);
+  const auto broadcast = [&] {
+    Sizes own = shape;
+    for (int64_t& size : own)
+      if (d.Int(0, 3) == 0) size = 1;
+    return own;
+  };
+  const std::string condition = c.Input(c.bytes.Of(kMasks), broadcast(), {0, 1});
+  const std::string x = c.Input(dtype, broadcast());
+  c.Node("Where", {}, {condition, x, c.Input(dtype, broadcast())}, 1);
+}
+
+// Norms.
+
+void RmsNorm(Case& c) {
+  Draw d{c};
+  const DType dtype = d.Float();
+  const Sizes shape = d.Shape(d.Int(1, 4));
+  const int64_t width = shape.back();
+  const std::string x = c.Input(dtype, shape);
+  switch (d.Int(0, 2)) {
+    case 0:
+      c.Node("RmsNorm",
+             {{"layerType", "RMS_NORM_NORM"},
+              {"normParam", ParamObject{{"epsilon", 1e-5}, {"modelType", d.Flag() ? "GEMMA_MODEL" : "LLAMA_MODEL"}}}},
+             {x, d.Vector(dtype, width)}, 1);
+      return;
+    case 1: {
+      const bool bias = d.Flag();
+      Strings inputs{x};
+      if (bias) inputs.push_back(d.Vector(dtype, width));
+      inputs.push_back(c.Input(dtype, shape));
+      inputs.push_back(d.Vector(dtype, width));
+      c.Node("RmsNorm",
+             {{"layerType", "RMS_NORM_PRENORM"}, {"preNormParam", ParamObject{{"epsilon", 1e-6}, {"hasBias", bias}}}},
+             inputs, 2);
+      return;
+    }
+    default: {
+      const bool bias = d.Flag();
+      Strings inputs{x};
+      if (bias) inputs.push_back(d.Vector(dtype, width));
+      inputs.push_back(c.Input(dtype, shape));
+      inputs.push_back(d.Vector(dtype, width));
+      c.Node("RmsNorm",
+             {{"layerType", "RMS_NORM_POSTNORM"}, {"postNormParam", ParamObject{{"epsilon", 1e-6}, {"hasBias", bias}}}},
+             inputs, 1);
+    }
+  }
+}
+
+void LayerNorm(Case& c) {
+  Draw d{c};
+  const DType dtype = d.Float();
+  const Sizes shape = d.Shape(d.Int(1, 4));
+  const std::string x = c.Input(dtype, shape);
+  if (d.Flag()) {
+    const int64_t axis = d.Int(0, static_cast<int64_t>(shape.size()) - 1);
+    const Sizes weight(shape.begin() + axis, shape.end());
+    const ParamObject norm{{"epsilon", 1e-5}, {"beginNormAxis", Num(axis)}, {"beginParamsAxis", Num(0)}};
+    const std::string gamma = c.Input(dtype, weight);
+    c.Node("LayerNorm", {{"layerType", "LAYER_NORM_NORM"}, {"normParam", norm}}, {x, gamma, c.Input(dtype, weight)}, 1);
+    return;
+  }
+  const bool pre = d.Flag();
+  const std::string residual = c.Input(dtype, shape);
+  const std::string gamma = c.Input(dtype, {shape.back()});
+  c.Node("LayerNorm",
+         {{"layerType", pre ? "LAYER_NORM_PRENORM" : "LAYER_NORM_POSTNORM"},
+          {pre ? "preNormParam" : "postNormParam", ParamObject{{"epsilon", 1e-5}, {"zoomScaleValue", 2.0}}}},
+         {x, residual, gamma, c.Input(dtype, {shape.back()})}, pre ? 2 : 1);
+}
+
+// Movement.
+
+void Concat(Case& c) {
+  Draw d{c};
+  const DType dtype = c.bytes.Of(kAll);
+  Sizes shape = d.Shape(d.Int(1, 4));
+  const int64_t axis = d.Int(0, static_cast<int64_t>(shape.size()) - 1);
+  const std::string first = c.Input(dtype, shape);
+  shape[static_cast<size_t>(axis)] = d.Dim();
+  c.Node("Concat", {{"concatDim", Num(axis)}}, {first, c.Input(dtype, shape)}, 1);
+}
+
+void Split(Case& c) {
+  Draw d{c};
+  Sizes shape = d.Shape(d.Int(1, 4));
+  const int64_t axis = d.Int(0, static_cast<int64_t>(shape.size()) - 1), parts = d.Int(2, 3);
+  int64_t& size = shape[static_cast<size_t>(axis)];
+  ParamObject param{{"splitDim", Num(axis)}, {"splitNum", Num(parts)}};
+  if (d.Flag()) {
+    Numbers sizes;
+    size = 0;
+    for (int64_t i = 0; i < parts; ++i) {
+      sizes.push_back(Num(d.Int(1, 33)));
+      size += static_cast<int64_t>(sizes.back());
+    }
+    param.emplace("splitSizes", sizes);
+  } else {
+    size *= parts;
+  }
+  c.Node("Split", param, {c.Input(c.bytes.Of(kAll), shape)}, static_cast<int>(parts));
+}
+
+void Slice(Case& c) {
+  Draw d{c};
+  const Sizes shape = d.Shape(d.Int(1, 4));
+  Numbers offsets, sizes;
+  for (int64_t extent : shape) {
+    const int64_t offset = d.Int(0, extent - 1);
+    offsets.push_back(Num(offset));
+    sizes.push_back(d.Flag() ? -1 : Num(d.Int(1, extent - offset)));
+  }
+  c.Node("Slice", {{"offsets", offsets}, {"size", sizes}}, {c.Input(c.bytes.Of(kAll), shape)}, 1);
+}
+
+void SetValue(Case& c) {
+  Draw d{c};
+  const Sizes shape = d.Shape(d.Int(1, 4));
+  Numbers starts, ends, strides;
+  Sizes box;
+  for (int64_t extent : shape) {
+    const int64_t start = d.Int(0, extent - 1), end = d.Int(start, extent), stride = d.Int(1, 3);
+    starts.push_back(Num(start));
+    ends.push_back(Num(end));
+    strides.push_back(Num(stride));
+    box.push_back((end - start + stride - 1) / stride);
+  }
+  const DType dtype = c.bytes.Of(kAll);
+  const std::string target = c.Input(dtype, shape);
+  c.Node("SetValue", {{"starts", starts}, {"ends", ends}, {"strides", strides}}, {target, c.Input(dtype, box)}, 0);
+}
+
+void Transpose(Case& c) {
+  Draw d{c};
+  const Sizes shape = d.Shape(d.Int(1, 5));
+  Numbers perm(shape.size());
+  std::iota(perm.begin(), perm.end(), 0.0);
+  for (size_t i = perm.size(); i > 1; --i) std::swap(perm[i - 1], perm[static_cast<size_t>(d.Int(0, static_cast<int64_t>(i) - 1))]);
+  c.Node("Transpose", {{"perm", perm}}, {c.Input(c.bytes.Of(kAll), shape)}, 1);
+}
+
+void Repeat(Case& c) {
+  Draw d{c};
+  const Sizes shape = d.Shape(d.Int(1, 4));
+  Numbers multiples;
+  for (size_t i = 0; i < shape.size(); ++i) multiples.push_back(Num(d.Int(1, 3)));
+  c.Node("Repeat", {{"multiples", multiples}}, {c.Input(c.bytes.Of(kAll), shape)}, 1);
+}
+
+void Gather(Case& c) {
+  Draw d{c};
+  if (d.Int(0, 2) == 0) {
+    const std::string weight = c.Own(std::string("linear_") + NameOf(d.Float()));
+    c.Node("Gather", {{"axis", 0}}, {weight, c.Input(c.bytes.Of(kIndices), {d.Int(1, 9)}, {0, 47})}, 1);
+    return;
+  }
+  const Sizes shape = d.Shape(d.Int(1, 4));
+  const bool batched = shape.size() > 1 && d.Flag();
+  const int64_t axis = d.Int(batched ? 1 : 0, static_cast<int64_t>(shape.size()) - 1);
+  Sizes indices = d.Shape(d.Int(batched ? 1 : 0, 2));
+  if (batched) indices[0] = shape[0];
+  const std::string x = c.Input(c.bytes.Of(kAll), shape);
+  const Filling rows{0, shape[static_cast<size_t>(axis)] - 1, {}};
+  c.Node("Gather", {{"axis", Num(axis)}, {"batchDims", batched ? 1 : 0}},
+         {x, c.Input(c.bytes.Of(kIndices), indices, rows)}, 1);
+}
+
+// Reductions.
+
+void Reduce(Case& c) {
+  Draw d{c};
+  constexpr const char* kTypes[] = {"REDUCE_MAX", "REDUCE_MIN", "REDUCE_SUM"};
+  const Sizes shape = d.Shape(d.Int(1, 4));
+  Numbers axes;
+  for (size_t i = 0; i < shape.size(); ++i)
+    if (axes.empty() || d.Flag()) axes.push_back(Num(static_cast<int64_t>(i)));
+  c.Node("Reduce", {{"reduceType", c.bytes.Of(kTypes)}, {"axis", axes}}, {c.Input(d.Float(), shape)}, 1);
+}
+
+void Softmax(Case& c) {
+  Draw d{c};
+  const Sizes shape = d.Shape(d.Int(1, 4));
+  c.Node("Softmax", {{"axes", Numbers{Num(d.Int(0, static_cast<int64_t>(shape.size()) - 1))}}}, {c.Input(d.Float(), shape)}, 1);
+}
+
+void Cumsum(Case& c) {
+  Draw d{c};
+  const Sizes shape = d.Shape(d.Int(1, 4));
+  const double axis = Num(d.Int(0, static_cast<int64_t>(shape.size()) - 1));
+  c.Node("Cumsum", {{"axes", Numbers{axis}}, {"exclusive", d.Flag()}, {"reverse", d.Flag()}}, {c.Input(d.Float(), shape)}, 1);
+}
+
+void Sort(Case& c) {
+  Draw d{c};
+  const Sizes shape = d.Shape(d.Int(1, 3));
+  c.Node("Sort", {{"num", Numbers{Num(d.Int(1, shape.back()))}}}, {c.Input(d.Float(), shape)}, 2);
+}
+
+void DynamicQuant(Case& c) {
+  Draw d{c};
+  const Sizes shape = d.Shape(d.Int(1, 4));
+  c.Node("DynamicQuant", {}, {c.Input(d.Float(), shape)}, 2);
+}
+
+// Products. The weights of LoadTensors are [48, 64], interleaved ones [64, 64].
+
+constexpr int64_t kRows = 48, kInterleavedRows = 64, kChannels = 64;
+
+Sizes RowsOf(Draw& d, int64_t k) {
+  Sizes shape{d.Int(1, 20), k};
+  if (d.Int(0, 3) == 0) shape.insert(shape.begin(), d.Int(1, 3));
+  return shape;
+}
+
+void Linear(Case& c) {
+  Draw d{c};
+  const DType dtype = d.Float();
+  const bool packed = d.Flag();
+  const int64_t n = packed ? kRows : d.Dim(), k = packed ? kChannels : d.Dim();
+  const bool transposed = packed || d.Flag();
+  Sizes rows{d.Int(1, 20), k};
+  const bool transpose_a = d.Int(0, 3) == 0;
+  const int64_t m = rows[0];
+  if (transpose_a) std::swap(rows[0], rows[1]);
+  const bool batched = d.Int(0, 3) == 0;
+  Sizes weight = transposed ? Sizes{n, k} : Sizes{k, n};
+  if (batched) {
+    rows.insert(rows.begin(), 2);
+    if (!packed) weight.insert(weight.begin(), 2);
+  }
+  Strings inputs{c.Input(dtype, rows), packed ? c.Own(std::string("linear_") + NameOf(dtype)) : c.Input(dtype, weight)};
+  const bool bias = d.Flag() && weight.size() == 2, accumulate = !bias && d.Int(0, 3) == 0;
+  if (bias) inputs.push_back(d.Vector(d.BiasDType(dtype), n));
+  if (accumulate) inputs.push_back(c.Input(DType::kF32, batched ? Sizes{2, m, n} : Sizes{m, n}));
+  ParamObject param{{"transposeA", transpose_a}, {"transposeB", transposed}, {"hasBias", bias}, {"enAccum", accumulate}};
+  if (!accumulate && d.Flag()) param.emplace("outDataType", "ACL_FLOAT");
+  c.Node("Linear", param, inputs, 1);
+}
+
+struct IntegerWeightChoice {
+  Strings inputs;  ///< The weight and its scales.
+  int64_t n, k;
+};
+
+/// A weight of integers: packed, or as row-major tensors.
+IntegerWeightChoice IntegerWeightOf(Draw& d, int bits, int64_t group, bool transposed, bool packed, bool interleaved) {
+  if (packed) {
+    const std::string name = std::string(interleaved ? "interleaved" : "linear") + "_w" + std::to_string(bits) +
+                             (group ? "_g" + std::to_string(group) : "");
+    return {{d.c.Own(name), d.c.Own(name + "_scales")}, interleaved ? kInterleavedRows : kRows, kChannels};
+  }
+  const int64_t n = 2 * d.Int(1, 33), k = 2 * d.Int(1, 70);
+  const Sizes shape = transposed ? Sizes{n, k / (8 / bits)} : Sizes{k, n / (8 / bits)};
+  const std::string weight = d.c.Input(DType::kI8, shape, {-128, 127, {}});
+  const int64_t groups = group ? (k + group - 1) / group : 1;
+  const Sizes scales = group == 0 ? Sizes{n} : transposed ? Sizes{n, groups} : Sizes{groups, n};
+  return {{weight, d.c.Input(d.Float(), scales)}, n, k};
+}
+
+void WeightQuantMatMul(Case& c, const char* type, int bits) {
+  Draw d{c};
+  const DType dtype = d.Float();
+  const int64_t group = d.Flag() ? 32 : 0;
+  const bool packed = d.Flag(), transposed = packed || d.Flag();
+  const IntegerWeightChoice weight = IntegerWeightOf(d, bits, group, transposed, packed, packed && d.Flag());
+  const Sizes shape = RowsOf(d, weight.k);
+  const bool bias = d.Flag(), zero = packed || d.Flag();
+  Strings inputs{c.Input(dtype, shape), weight.inputs[0], weight.inputs[1]};
+  // One offset for all, which is 0 unless the weight is row-major.
+  inputs.push_back(c.Input(DType::kF32, {1}, zero ? Filling{0, 0, {0}} : Filling{}));
+  if (bias) inputs.push_back(d.Vector(d.BiasDType(dtype), weight.n));
+  ParamObject param{{"transposeB", transposed}, {"quantGroupSize", Num(group)}, {"hasBias", bias}};
+  if (d.Flag()) param.emplace("outDataType", "ACL_FLOAT");
+  c.Node(type, param, inputs, 1);
+}
+
+void W8A16MatMul(Case& c) { WeightQuantMatMul(c, "W8A16MatMul", 8); }
+void W4A16MatMul(Case& c) { WeightQuantMatMul(c, "W4A16MatMul", 4); }
+
+void W8A8MatMul(Case& c) {
+  Draw d{c};
+  const bool packed = d.Flag(), transposed = packed || d.Flag();
+  const IntegerWeightChoice weight = IntegerWeightOf(d, 8, 0, transposed, packed, packed && d.Flag());
+  const Sizes shape = RowsOf(d, weight.k);
+  const bool bias = d.Flag(), row_scale = d.Flag(), bf16 = d.Flag();
+  Strings inputs{c.Input(DType::kI8, shape, {-128, 127, {}}), weight.inputs[0], weight.inputs[1]};
+  if (row_scale) inputs.push_back(c.Input(DType::kF32, Sizes(shape.begin(), shape.end() - 1)));
+  if (bias) {
+    const bool integers = !row_scale && d.Flag();
+    inputs.push_back(d.Vector(integers ? DType::kI32 : d.BiasDType(bf16 ? DType::kBF16 : DType::kF16), weight.n));
+  }
+  c.Node("W8A8MatMul",
+         {{"transposeB", transposed}, {"hasBias", bias}, {"hasPerTokenScale", row_scale}, {"isBF16", bf16}}, inputs, 1);
+}
+
+void FusedLinear(Case& c) {
+  Draw d{c};
+  const DType dtype = d.Float();
+  constexpr int kBits[] = {0, 8, 4};
+  const int bits = c.bytes.Of(kBits);
+  const int64_t group = bits && d.Flag() ? 32 : 0;
+  const bool swiglu = d.Flag(), norm = d.Flag(), bias = d.Flag(), residual = d.Flag(), f32 = d.Flag();
+  IntegerWeightChoice weight;
+  if (bits) {
+    weight = IntegerWeightOf(d, bits, group, true, true, swiglu);
+  } else {
+    weight = {{c.Own(std::string(swiglu ? "interleaved_" : "linear_") + NameOf(dtype))},
+              swiglu ? kInterleavedRows : kRows, kChannels};
+  }
+  Sizes shape = RowsOf(d, weight.k);
+  Strings inputs{c.Input(dtype, shape)};
+  if (norm) inputs.push_back(d.Vector(dtype, weight.k));
+  inputs.insert(inputs.end(), weight.inputs.begin(), weight.inputs.end());
+  if (bias) inputs.push_back(d.Vector(d.BiasDType(dtype), weight.n));
+  shape.back() = swiglu ? weight.n / 2 : weight.n;
+  if (residual) inputs.push_back(c.Input(f32 ? DType::kF32 : dtype, shape));
+  ParamObject param{{"hasBias", bias},
+                    {"activation", swiglu ? "swiglu" : "none"},
+                    {"hasResidual", residual},
+                    {"outDataType", f32 ? "ACL_FLOAT" : "ACL_DT_UNDEFINED"},
+                    {"weightBits", bits},
+                    {"quantGroupSize", Num(group)},
+                    {"int8Activations", bits == 8 && group == 0 && d.Flag()}};
+  if (norm) param.emplace("normEpsilon", 1e-5);
+  c.Node("FusedLinear", param, inputs, 1);
+}
+
+void GatherDequant(Case& c) {
+  Draw d{c};
+  const int bits = d.Flag() ? 4 : 8;
+  const int64_t group = d.Flag() ? 32 : 0;
+  const IntegerWeightChoice weight = IntegerWeightOf(d, bits, group, true, d.Flag(), false);
+  const std::string indices = c.Input(c.bytes.Of(kIndices), d.Shape(d.Int(0, 2)), {0, weight.n - 1, {}});
+  c.Node("GatherDequant",
+         {{"weightBits", bits}, {"quantGroupSize", Num(group)}, {"outDataType", AclOf(d.Float())}},
+         {weight.inputs[0], indices, weight.inputs[1]}, 1);
+}
+
+// Attention. The caches of LoadTensors are [4, 32, 2, 16].
+
+constexpr int64_t kBlocks = 4, kBlockSize = 32, kKvHeads = 2, kHeadDim = 16;
+
+/// Names of a cache of keys and one of values: the engine's own, or row-major ones that are given.
+Strings Caches(Draw& d, DType dtype) {
+  if (d.Int(0, 2) == 0)
+    return {d.c.Input(dtype, {kBlocks, kBlockSize, kKvHeads, kHeadDim}), d.c.Input(dtype, {kBlocks, kBlockSize, kKvHeads, kHeadDim})};
+  const std::string kind = d.Flag() ? "i8" : NameOf(dtype);
+  return {d.c.Own("keys_" + kind), d.c.Own("values_" + kind)};
+}
+
+void Rope(Case& c) {
+  Draw d{c};
+  const DType dtype = d.Float(), table = d.Float();
+  constexpr int64_t kWidths[] = {4, 8, 16, 32, 64};
+  const int64_t width = c.bytes.Of(kWidths), tokens = d.Int(1, 9);
+  const int64_t coefficient = d.Flag() ? 2 : 4;
+  const std::string q = c.Input(dtype, {tokens, width * d.Int(1, 4)});
+  const std::string k = c.Input(dtype, {tokens, width * d.Int(1, 2)});
+  const std::string cos = c.Input(table, {tokens, width});
+  const std::string sin = c.Input(table, {tokens, width});
+  c.Node("Rope", {{"rotaryCoeff", Num(width % (2 * coefficient) == 0 ? coefficient : 2)}},
+         {q, k, cos, sin, c.Input(DType::kI32, {1}, {tokens, tokens, {tokens}})}, 2);
+}
+
+void SelfAttention(Case& c) {
+  Draw d{c};
+  const DType dtype = d.Float();
+  const int64_t kv_heads = d.Int(1, 3), heads = kv_heads * d.Int(1, 3), head_dim = 8 * d.Int(1, 4);
+  Sizes lengths;
+  int64_t tokens = 0, longest = 0;
+  for (int64_t i = d.Int(1, 3); i > 0; --i) {
+    lengths.push_back(d.Int(0, 40));
+    tokens += lengths.back();
+    longest = std::max(longest, lengths.back());
+  }
+  const auto rows = [&](int64_t count) {
+    return d.c.Input(dtype, d.c.bytes.Flag() ? Sizes{tokens, count, head_dim} : Sizes{tokens, count * head_dim});
+  };
+  ParamObject param{{"headNum", Num(heads)}, {"kvHeadNum", Num(kv_heads)}, {"qkScale", 0.25}, {"calcType", "PA_ENCODER"}};
+  if (d.Flag()) param.emplace("kernelType", "KERNELTYPE_HIGH_PRECISION");
+  Strings inputs{rows(heads), rows(kv_heads), rows(kv_heads)};
+  switch (d.Int(0, 2)) {
+    case 0:
+      param.emplace("causal", d.Flag());
+      if (d.Flag()) param.emplace("windowSize", Num(d.Int(0, 50)));
+      break;
+    case 1:
+      param.emplace("maskType", "MASK_TYPE_NORM");
+      inputs.push_back(c.Input(dtype, {longest, longest}));
+      break;
+    default:
+      param.emplace("maskType", "MASK_TYPE_NORM");
+      param.emplace("isTriuMask", 1);
+      inputs.push_back(c.Input(dtype, {128, 128}));
+  }
+  inputs.push_back(c.Input(DType::kI32, {static_cast<int64_t>(lengths.size())}, {0, 0, lengths}));
+  c.Node("SelfAttention", param, inputs, 1);
+}
+
+void PagedAttention(Case& c) {
+  Draw d{c};
+  const DType dtype = d.Float();
+  const int64_t heads = kKvHeads * d.Int(1, 4), batch = d.Int(1, 3), columns = d.Int(1, 3);
+  const bool spec = d.Flag();
+  Sizes contexts, queries, tables;
+  int64_t tokens = 0;
+  for (int64_t i = 0; i < batch; ++i) {
+    contexts.push_back(d.Int(0, columns * kBlockSize));
+    queries.push_back(spec ? d.Int(0, contexts.back()) % 24 : 1);
+    tokens += queries.back();
+    for (int64_t j = 0; j < columns; ++j) tables.push_back(d.Int(0, kBlocks - 1));
+  }
+  ParamObject param{{"headNum", Num(heads)}, {"kvHeadNum", Num(kKvHeads)}, {"qkScale", 0.25}};
+  Strings inputs{c.Input(dtype, {tokens, heads, kHeadDim})};
+  const Strings caches = Caches(d, dtype);
+  inputs.insert(inputs.end(), caches.begin(), caches.end());
+  inputs.push_back(c.Input(DType::kI32, {batch, columns}, {0, 0, tables}));
+  inputs.push_back(c.Input(DType::kI32, {batch}, {0, 0, contexts}));
+  if (spec) {
+    param.emplace("calcType", "CALC_TYPE_SPEC");
+    if (d.Flag()) {
+      param.emplace("maskType", "MASK_TYPE_SPEC");
+      inputs.push_back(c.Input(dtype, {tokens, columns * kBlockSize}));
+    } else {
+      param.emplace("causal", true);
+      if (d.Flag()) param.emplace("windowSize", Num(d.Int(0, 50)));
+    }
+    inputs.push_back(c.Input(DType::kI32, {batch}, {0, 0, queries}));
+  } else if (d.Flag()) {
+    param.emplace("windowSize", Num(d.Int(0, 50)));
+  }
+  c.Node("PagedAttention", param, inputs, 1);
+}
+
+std::string Slots(Draw& d, int64_t tokens) {
+  Sizes slots;
+  for (int64_t i = 0; i < tokens; ++i) slots.push_back(d.Int(-1, kBlocks * kBlockSize - 1));
+  return d.c.Input(DType::kI32, {tokens}, {0, 0, slots});
+}
+
+void ReshapeAndCache(Case& c) {
+  Draw d{c};
+  const DType dtype = d.Float();
+  const int64_t tokens = d.Int(1, 9);
+  Strings inputs{c.Input(dtype, {tokens, kKvHeads, kHeadDim}), c.Input(dtype, {tokens, kKvHeads, kHeadDim})};
+  const Strings caches = Caches(d, dtype);
+  inputs.insert(inputs.end(), caches.begin(), caches.end());
+  inputs.push_back(Slots(d, tokens));
+  c.Node("ReshapeAndCache", {}, inputs, 0, caches);
+}
+
+void QkvRopeCache(Case& c) {
+  Draw d{c};
+  const DType dtype = d.Float();
+  const int64_t heads = kKvHeads * d.Int(1, 4), tokens = d.Int(1, 9);
+  const bool norm = d.Flag();
+  Strings inputs{c.Input(dtype, {tokens, (heads + 2 * kKvHeads) * kHeadDim})};
+  const DType table = d.Float();
+  for (int i = 0; i < 2; ++i) inputs.push_back(c.Input(table, {tokens, kHeadDim}));
+  const Strings caches = Caches(d, dtype);
+  inputs.insert(inputs.end(), caches.begin(), caches.end());
+  inputs.push_back(Slots(d, tokens));
+  ParamObject param{{"headNum", Num(heads)}, {"kvHeadNum", Num(kKvHeads)}, {"headDim", Num(kHeadDim)}, {"rotaryCoeff", 2}};
+  if (norm) {
+    param.emplace("normEpsilon", 1e-6);
+    for (int i = 0; i < 2; ++i) inputs.push_back(d.Vector(dtype, kHeadDim));
+  }
+  c.Node("QkvRopeCache", param, inputs, 1, caches);
+}
+
+Param AnyParam(Bytes& bytes) {
+  switch (bytes.Int(0, 7)) {
+    case 0:
+      return bytes.Flag();
+    case 1:
+      return static_cast<double>(bytes.Float());
+    case 2:
+      return Num(bytes.Raw<int64_t>() >> 8);
+    case 3: {
+      Numbers numbers;
+      for (int64_t i = bytes.Int(0, 9); i > 0; --i) numbers.push_back(Num(bytes.Int(-9, 40)));
+      return numbers;
+    }
+    case 4:
+      return ParamObject{{"epsilon", Num(bytes.Int(-2, 2))}};
+    case 5:
+      return "MASK_TYPE_NORM";
+    default:
+      return Num(bytes.Int(-9, 300));
+  }
+}
+
+}  // namespace
+
+std::string Case::Input(DType dtype, std::vector<int64_t> shape, Filling filling) {
+  const std::string name = "i" + std::to_string(names_++);
+  TensorDesc desc(dtype, {});
+  desc.rank = static_cast<uint8_t>(shape.size());
+  std::copy(shape.begin(), shape.end(), desc.dims.begin());
+  given_.push_back({name, desc, std::move(filling)});
+  request.spec.inputs.push_back(name);
+  return name;
+}
+
+std::string Case::Own(const std::string& name) {
+  Strings& inputs = request.spec.inputs;
+  if (std::find(inputs.begin(), inputs.end(), name) == inputs.end()) inputs.push_back(name);
+  return name;
+}
+
+void Case::Node(const std::string& type, ParamObject param, std::vector<std::string> inputs, int outputs,
+                std::vector<std::string> in_place) {
+  NodeSpec node{"n" + std::to_string(names_++), type, std::move(param), nullptr, std::move(inputs), {}};
+  for (int i = 0; i < outputs; ++i) {
+    node.outputs.push_back("o" + std::to_string(names_++));
+    request.spec.outputs.push_back(node.outputs.back());
+  }
+  node.outputs.insert(node.outputs.end(), in_place.begin(), in_place.end());
+  request.spec.nodes.push_back(std::move(node));
+  types.push_back(type);
+}
+
+void Case::Spoil() {
+  GraphSpec& spec = request.spec;
+  NodeSpec& node = spec.nodes[static_cast<size_t>(bytes.Int(0, static_cast<int64_t>(spec.nodes.size()) - 1))];
+  const auto pick = [&](auto& list) -> auto& {
+    return list[static_cast<size_t>(bytes.Int(0, static_cast<int64_t>(list.size()) - 1))];
+  };
+  switch (bytes.Int(0, 9)) {
+    case 0:
+      if (node.param.empty()) return;
+      std::next(node.param.begin(), bytes.Int(0, static_cast<int64_t>(node.param.size()) - 1))->second = AnyParam(bytes);
+      return;
+    case 1:
+      if (!node.param.empty()) node.param.erase(node.param.begin());
+      return;
+    case 2: {
+      constexpr const char* kKeys[] = {"windowSize", "causal", "hasBias", "axes", "axis", "quantGroupSize", "transposeB", "x"};
+      node.param.insert_or_assign(bytes.Of(kKeys), AnyParam(bytes));
+      return;
+    }
+    case 3: {
+      if (given_.empty()) return;
+      TensorDesc& desc = pick(given_).desc;
+      if (desc.rank == 0) return;
+      constexpr int64_t kSizes[] = {0, 1, 2, 7, 31, 32, 64, 100};
+      desc.dims[static_cast<size_t>(bytes.Int(0, desc.rank - 1))] = bytes.Of(kSizes);
+      return;
+    }
+    case 4: {
+      if (given_.empty()) return;
+      TensorDesc& desc = pick(given_).desc;
+      if (bytes.Flag()) {
+        desc.dtype = bytes.Of(kAll);
+      } else if (desc.rank < kMaxRank) {
+        desc.dims[desc.rank++] = 1;
+      }
+      return;
+    }
+    case 5:
+      if (given_.empty()) return;
+      pick(given_).filling = {bytes.Flag() ? -3 : INT32_MIN, bytes.Flag() ? 200 : INT32_MAX, {}};
+      return;
+    case 6:
+      if (node.inputs.empty()) return;
+      pick(node.inputs) = pick(spec.inputs);
+      return;
+    case 7:
+      if (node.inputs.empty()) return;
+      if (bytes.Flag()) {
+        node.inputs.pop_back();
+      } else {
+        node.inputs.push_back(node.inputs.front());
+      }
+      return;
+    case 8: {
+      // A view that flattens, splits or adds an axis, in place of an input.
+      if (node.inputs.empty()) return;
+      std::string& input = pick(node.inputs);
+      ViewSpec view{"v" + std::to_string(names_++), input, {}};
+      for (int64_t i = bytes.Int(1, 4); i > 0; --i) {
+        ViewDim dim;
+        if (bytes.Flag()) {
+          dim.constant = bytes.OneIn(20) ? bytes.Raw<int64_t>() & ((int64_t{1} << 53) - 1) : bytes.Int(0, 64);
+        } else {
+          for (int64_t j = bytes.Int(1, 3); j > 0; --j) dim.axes.push_back(static_cast<int>(bytes.Int(0, 5)));
+        }
+        view.shape.push_back(std::move(dim));
+      }
+      input = view.name;
+      spec.views.push_back(std::move(view));
+      return;
+    }
+    default: {
+      // The node as a graph of its own, which changes nothing.
+      if (node.graph) return;
+      auto inner = std::make_shared<GraphSpec>();
+      inner->name = "inner";
+      for (const std::string& input : node.inputs)
+        if (std::find(inner->inputs.begin(), inner->inputs.end(), input) == inner->inputs.end()) inner->inputs.push_back(input);
+      inner->outputs = node.outputs;
+      inner->nodes.push_back(node);
+      node.inputs = inner->inputs;
+      node.op_type.clear();
+      node.param.clear();
+      node.graph = std::move(inner);
+    }
+  }
+}
+
+void Case::Allocate() {
+  // Spoiled sizes multiply; what takes too long says nothing.
+  constexpr int64_t kMostElements = 1 << 16;
+  for (Given& given : given_) {
+    int64_t elements = 1;
+    for (int i = 0; i < given.desc.rank; ++i) {
+      if (elements * std::max<int64_t>(1, given.desc.dims[i]) > kMostElements) given.desc.dims[i] = 1;
+      elements *= std::max<int64_t>(1, given.desc.dims[i]);
+    }
+    request.inputs.Add(given.name, given.desc);
+  }
+  request.inputs.Allocate();
+  for (size_t i = 0; i < given_.size(); ++i) Fill(given_[i], request.inputs[i]);
+}
+
+void Case::Fill(const Given& given, const Tensor& tensor) {
+  const auto elements = static_cast<size_t>(given.desc.Elements());
+  const Filling& filling = given.filling;
+  float floats[4];
+  int64_t integers[4];
+  for (int i = 0; i < 4; ++i) {
+    floats[i] = bytes.Float();
+    integers[i] = bytes.Int(filling.low, filling.high);
+  }
+  for (size_t i = 0; i < elements; ++i) {
+    const int64_t integer = i < filling.exact.size() ? filling.exact[i] : integers[(i + i / 4) % 4];
+    const float number = filling.exact.empty() ? floats[(i + i / 4) % 4] : static_cast<float>(integer);
+    switch (given.desc.dtype) {
+      case DType::kF32:
+        tensor.As<float>()[i] = number;
+        break;
+      case DType::kF16:
+        // Half of these bits are large numbers, some are NaN: what they are does not matter, that they vary does.
+        tensor.As<uint16_t>()[i] = filling.exact.empty() ? static_cast<uint16_t>(integers[i % 4] * 4099 + 0x3000) : 0;
+        break;
+      case DType::kBF16: {
+        uint32_t bits;
+        std::memcpy(&bits, &number, sizeof bits);
+        tensor.As<uint16_t>()[i] = static_cast<uint16_t>(bits >> 16);
+        break;
+      }
+      case DType::kI32:
+        tensor.As<int32_t>()[i] = static_cast<int32_t>(integer);
+        break;
+      case DType::kI64:
+        tensor.As<int64_t>()[i] = integer;
+        break;
+      default:
+        tensor.As<int8_t>()[i] = static_cast<int8_t>(integer);
+    }
+  }
+}
+
+const std::map<std::string, std::function<void(Case&)>>& Recipes() {
+  static const std::map<std::string, std::function<void(Case&)>> recipes = {
+      {"Activation", Activation},
+      {"Cast", Cast},
+      {"Concat", Concat},
+      {"Cumsum", Cumsum},
+      {"DynamicQuant", DynamicQuant},
+      {"Elewise", Elewise},
+      {"Fill", fuzz::Fill},
+      {"FusedLinear", FusedLinear},
+      {"Gather", Gather},
+      {"GatherDequant", GatherDequant},
+      {"LayerNorm", LayerNorm},
+      {"Linear", Linear},
+      {"PagedAttention", PagedAttention},
+      {"QkvRopeCache", QkvRopeCache},
+      {"Reduce", Reduce},
+      {"Repeat", Repeat},
+      {"ReshapeAndCache", ReshapeAndCache},
+      {"RmsNorm", RmsNorm},
+      {"Rope", Rope},
+      {"SelfAttention", SelfAttention},
+      {"SetValue", SetValue},
+      {"Sigmoid", Sigmoid},
+      {"Slice", Slice},
+      {"Softmax", Softmax},
+      {"Sort", Sort},
+      {"Split", Split},
+      {"Transpose", Transpose},
+      {"W4A16MatMul", W4A16MatMul},
+      {"W8A16MatMul", W8A16MatMul},
+      {"W8A8MatMul", W8A8MatMul},
+      {"Where", Where},
+  };
+  return recipes;
+}
+
+void LoadTensors(Engine& engine) {
+  const std::filesystem::path file = std::filesystem::temp_directory_path() / ("atb-fuzz-weights-" + std::to_string(getpid()));
+  {
+    std::ofstream out(file, std::ios::binary);
+    // Ordinary numbers in every float dtype: the byte that holds the exponent repeats.
+    for (int i = 0; i < 1 << 16; ++i) out.put(static_cast<char>(i % 2 ? 0x3c + i / 64 % 3 : i * 37));
+  }
+  std::vector<WeightLoad> loads;
+  const auto add = [&](const std::string& name, DType dtype, int64_t rows, WeightLayout layout) -> WeightLoad& {
+    WeightPart part;
+    part.file = file.string();
+    part.dtype = dtype;
+    part.shape = {rows, kChannels};
+    WeightLoad load;
+    load.name = name;
+    load.dtype = dtype;
+    load.shape = part.shape;
+    load.layout = layout;
+    load.parts.push_back(std::move(part));
+    return loads.emplace_back(std::move(load));
+  };
+  for (const auto& [prefix, rows, layout] : {std::tuple{"linear_", kRows, WeightLayout::kLinear},
+                                             std::tuple{"interleaved_", kInterleavedRows, WeightLayout::kLinearInterleaved}}) {
+    for (DType dtype : kFloats) add(std::string(prefix) + NameOf(dtype), dtype, rows, layout);
+    for (const int bits : {8, 4}) {
+      for (const int64_t group : {0, 32}) {
+        const std::string name = prefix + ("w" + std::to_string(bits)) + (group ? "_g" + std::to_string(group) : "");
+        add(name, DType::kBF16, rows, layout).quantize = WeightQuantize{bits, group, Activations::kFloat, name + "_scales"};
+      }
+    }
+  }
+  engine.Load(loads, {}, std::atomic<bool>(false));
+  std::filesystem::remove(file);
+  for (const auto& [name, dtype] : {std::pair{"f32", DType::kF32}, std::pair{"f16", DType::kF16},
+                                    std::pair{"bf16", DType::kBF16}, std::pair{"i8", DType::kI8}}) {
+    const auto cache = std::make_shared<const KvCache>(KvCacheOptions{
+        kBlocks, kBlockSize, dtype, {{std::string("keys_") + name, std::string("values_") + name, kKvHeads, kHeadDim, kHeadDim}}});
+    engine.Put(std::string("keys_") + name, {cache->Keys(0), cache});
+    engine.Put(std::string("values_") + name, {cache->Values(0), cache});
+  }
+}
+
+}  // namespace atb::fuzz

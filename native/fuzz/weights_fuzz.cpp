@@ -1,0 +1,146 @@
+// Loading weights: any dtypes, shapes, layouts, row orders, transposes, arithmetic, constants, quantisation, files that
+// are short or no files. What loads is exported again, which reads every byte that was packed.
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "bytes.h"
+#include "engine/engine.h"
+#include "kernels/dispatch.h"
+
+using namespace atb;
+
+namespace {
+
+constexpr DType kDTypes[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kI8, DType::kU8, DType::kI32, DType::kI64};
+constexpr DType kFloats[] = {DType::kF32, DType::kF16, DType::kBF16};
+constexpr int64_t kMaxSafe = (int64_t{1} << 53) - 1;
+
+/// Files of several sizes, and paths that are no files. They are gone when the program ends.
+struct FuzzFiles {
+  std::filesystem::path folder = std::filesystem::temp_directory_path() / ("atb-fuzz-" + std::to_string(getpid()));
+  std::vector<std::string> paths;
+  FuzzFiles() {
+    std::filesystem::create_directories(folder);
+    for (const size_t size : {40000u, 4096u, 1u, 0u}) {
+      paths.push_back((folder / std::to_string(size)).string());
+      std::ofstream file(paths.back(), std::ios::binary);
+      for (size_t i = 0; i < size; ++i) file.put(static_cast<char>(i * 31 + (i >> 8)));
+    }
+    for (const char* path : {"/nonexistent", "/dev", "/dev/zero"}) paths.emplace_back(path);
+  }
+  ~FuzzFiles() { std::filesystem::remove_all(folder); }
+};
+
+int64_t Dim(fuzz::Bytes& bytes) {
+  constexpr int64_t kUsual[] = {32, 64, 1, 2, 16, 33, 48, 70};
+  if (bytes.OneIn(40)) return bytes.Raw<int64_t>() & kMaxSafe;
+  return bytes.OneIn(20) ? 0 : bytes.Of(kUsual);
+}
+
+std::string Name(fuzz::Bytes& bytes) { return "w" + std::to_string(bytes.Int(0, 5)); }
+
+WeightPart Part(fuzz::Bytes& bytes, const WeightLoad& load, int64_t rows, const FuzzFiles& files) {
+  WeightPart part;
+  const bool integers = load.quantize && bytes.Flag();
+  part.dtype = integers ? DType::kI8 : bytes.OneIn(8) ? bytes.Of(kDTypes) : bytes.OneIn(3) ? bytes.Of(kFloats) : load.dtype;
+  part.shape = load.shape;
+  if (!part.shape.empty()) part.shape[0] = rows;
+  if (bytes.OneIn(5)) {
+    part.value = bytes.Float();
+    return part;
+  }
+  if (bytes.OneIn(4)) part.times = bytes.Float();
+  if (bytes.OneIn(4)) part.plus = bytes.Float();
+  if (bytes.OneIn(4)) {
+    // A permutation, a choice with repetitions, or wrong rows.
+    const int64_t stored = bytes.Int(1, 80);
+    std::vector<int32_t> order;
+    const int64_t step = bytes.Int(1, 7);
+    const int64_t wanted = rows >= 0 && rows <= 128 ? rows : 3;
+    for (int64_t i = 0; i < wanted; ++i)
+      order.push_back(static_cast<int32_t>(bytes.OneIn(200) ? bytes.Int(-2, 200) : i * step % stored));
+    part.row_order = std::move(order);
+    if (!part.shape.empty()) part.shape[0] = stored;
+  }
+  if (bytes.OneIn(4)) {
+    part.transposed = true;
+    if (part.shape.size() == 2) std::swap(part.shape[0], part.shape[1]);
+  }
+  if (bytes.OneIn(12)) part.shape = {Dim(bytes), Dim(bytes)};
+  part.file = files.paths[bytes.OneIn(12) ? static_cast<size_t>(bytes.Int(0, static_cast<int64_t>(files.paths.size()) - 1)) : 0];
+  part.offset = bytes.OneIn(20) ? bytes.Raw<int64_t>() & kMaxSafe : bytes.Int(0, 300);
+  return part;
+}
+
+WeightLoad Load(fuzz::Bytes& bytes, const FuzzFiles& files) {
+  WeightLoad load;
+  load.name = Name(bytes);
+  load.dtype = bytes.OneIn(4) ? bytes.Of(kDTypes) : bytes.Of(kFloats);
+  const int64_t rank = bytes.OneIn(10) ? bytes.Int(0, 10) : 2;
+  for (int64_t i = 0; i < rank; ++i) load.shape.push_back(Dim(bytes));
+  constexpr WeightLayout kLayouts[] = {WeightLayout::kLinear, WeightLayout::kLinearInterleaved, WeightLayout::kPlain};
+  load.layout = bytes.Of(kLayouts);
+  if (bytes.Flag()) {
+    WeightQuantize quantize;
+    quantize.bits = bytes.OneIn(20) ? static_cast<int>(bytes.Int(0, 9)) : bytes.Flag() ? 4 : 8;
+    quantize.group_size = bytes.OneIn(20) ? bytes.Raw<uint32_t>() : bytes.Int(0, 4) * 32;
+    if (bytes.OneIn(4)) quantize.activations = Activations::kInt8;
+    quantize.scale_name = Name(bytes) + "s";
+    load.quantize = quantize;
+  }
+  const int64_t rows = load.shape.empty() ? 0 : load.shape[0];
+  const int64_t parts = bytes.OneIn(4) ? bytes.Int(0, 3) : 1;
+  for (int64_t i = 0; i < parts; ++i) {
+    const int64_t first = rows * i / parts, end = rows > (int64_t{1} << 40) ? rows : rows * (i + 1) / parts;
+    load.parts.push_back(Part(bytes, load, end - first, files));
+  }
+  return load;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  static const FuzzFiles files;
+  static EngineShared shared;
+  static const std::vector<std::unique_ptr<Engine>> engines = [] {
+    std::vector<std::unique_ptr<Engine>> made;
+    for (const kernels::KernelTable* table : kernels::Available())
+      made.push_back(std::make_unique<Engine>(2, table->isa, shared));
+    return made;
+  }();
+  fuzz::Bytes bytes(data, size);
+  Engine& engine = *engines[static_cast<size_t>(bytes.Int(0, static_cast<int64_t>(engines.size()) - 1))];
+  std::vector<WeightLoad> loads;
+  for (int64_t i = bytes.Int(1, 3); i > 0; --i) {
+    loads.push_back(Load(bytes, files));
+    // Stored integers need their scales beside them.
+    const WeightLoad& weight = loads.back();
+    if (!weight.quantize || weight.shape.size() != 2 || !bytes.Flag()) continue;
+    const int64_t group = weight.quantize->group_size, bits = weight.quantize->bits;
+    if (weight.shape[1] > 4096 || weight.shape[0] > 4096 || bits < 1) continue;
+    const int64_t k = weight.shape[1] * (8 / bits);
+    WeightLoad scales;
+    scales.name = weight.quantize->scale_name;
+    scales.dtype = DType::kF32;
+    scales.shape = {weight.shape[0], group == 0 ? 1 : (k + group - 1) / group};
+    scales.parts.push_back(Part(bytes, scales, scales.shape[0], files));
+    loads.push_back(std::move(scales));
+  }
+  const std::atomic<bool> cancelled{bytes.OneIn(50)};
+  try {
+    engine.Load(loads, {}, cancelled);
+  } catch (const Error&) {
+    return 0;
+  }
+  for (const WeightLoad& load : loads) {
+    engine.Export(load.name);
+    if (load.quantize) engine.Export(load.quantize->scale_name);
+  }
+  return 0;
+}
