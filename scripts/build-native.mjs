@@ -4,7 +4,8 @@
 //   --tests              build the C++ tests too (native/test/*_test.cpp)
 //   --bench              build the C++ benchmarks too (native/test/*_bench.cpp)
 //   --debug              into build/debug, with assertions and without optimisation
-//   --sanitize a,b       into build/sanitize-a-b, e.g. address,undefined or thread
+//   --sanitize a,b       into build/sanitize-a-b, e.g. address,undefined or thread; without the addon
+//   --fuzz               the fuzz targets (native/fuzz/*_fuzz.cpp) into build/fuzz, with address,undefined
 //   --prebuild           copy the addon to prebuilds/<platform>-<arch>/, where --if-needed and the loader find it
 //   --arch arm64         with --prebuild on Linux: for another machine, by g++-aarch64-linux-gnu (x64: g++-x86-64-linux-gnu)
 //   --if-needed          do nothing when an addon of these sources is there, or ATB_SKIP_NATIVE_BUILD=1
@@ -22,7 +23,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
-import { dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
@@ -36,6 +37,7 @@ const { values: options } = parseArgs({
     bench: { type: 'boolean', default: false },
     debug: { type: 'boolean', default: false },
     sanitize: { type: 'string', default: '' },
+    fuzz: { type: 'boolean', default: false },
     prebuild: { type: 'boolean', default: false },
     arch: { type: 'string', default: process.arch },
     'if-needed': { type: 'boolean', default: false },
@@ -110,7 +112,10 @@ function findCompiler() {
   try {
     const probe = join(folder, 'probe.cpp');
     writeFileSync(probe, CXX20_PROBE);
-    const names = process.env.CXX ? [process.env.CXX] : ['c++', 'g++', 'clang++'];
+    const usual = ['c++', 'g++', 'clang++'];
+    // Only clang has libFuzzer; Debian's packages give it a name with a version.
+    const clangs = ['clang++', ...[19, 18, 17, 16, 15, 14].map((version) => `clang++-${version}`)];
+    const names = process.env.CXX ? [process.env.CXX] : options.fuzz ? [...clangs, ...usual] : usual;
     for (const name of names) {
       const version = output(name, ['--version'])?.split('\n')[0];
       if (version === undefined) continue;
@@ -171,9 +176,15 @@ function run(what, args) {
     fail([result.stdout ?? '', result.stderr ?? '', `atb-models: ${what} failed (see above)`]);
 }
 
-const sanitizers = options.sanitize.split(',').filter(Boolean);
-const type = options.debug ? 'Debug' : sanitizers.length > 0 ? 'RelWithDebInfo' : 'Release';
-const kind = sanitizers.length > 0 ? `sanitize-${sanitizers.join('-')}` : type.toLowerCase();
+const sanitizers = options.fuzz ? ['address', 'undefined'] : options.sanitize.split(',').filter(Boolean);
+const type = options.debug ? 'Debug' : sanitizers.length > 0 ? 'None' : 'Release';
+// Two compilers do not share a folder.
+const compiler = process.env.CXX ? `-${basename(process.env.CXX)}` : '';
+const kind = options.fuzz
+  ? `fuzz${compiler}`
+  : sanitizers.length > 0
+    ? `sanitize-${sanitizers.join('-')}${compiler}`
+    : type.toLowerCase();
 const folder = isCross ? `${kind}-${platform}` : kind;
 const build = join(root, 'build', folder);
 const addon = join(build, 'atb_models.node');
@@ -191,17 +202,26 @@ run('configuring', [
   ...toolArgs,
   ...(options.tests ? ['-DATB_TESTS=ON'] : []),
   ...(options.bench ? ['-DATB_BENCH=ON'] : []),
-  ...(sanitizers.length > 0 ? [`-DATB_SANITIZE=${sanitizers.join(',')}`] : []),
+  ...(options.fuzz ? ['-DATB_FUZZ=ON'] : []),
+  // Enough optimisation to be quick, and the lines that a finding is on.
+  ...(sanitizers.length > 0
+    ? [`-DATB_SANITIZE=${sanitizers.join(',')}`, '-DATB_ADDON=OFF', '-DCMAKE_CXX_FLAGS=-O1 -g1']
+    : []),
 ]);
 run('compiling', [
   ...['--build', build, '--config', type, '--parallel', String(availableParallelism())],
-  ...(options.tests || options.bench ? [] : ['--target', 'atb_models']),
+  ...(options.tests || options.bench || options.fuzz
+    ? []
+    : ['--target', sanitizers.length > 0 ? 'atb_engine' : 'atb_models']),
 ]);
-writeFileSync(stampOf(addon), sourcesHash());
+if (sanitizers.length === 0) writeFileSync(stampOf(addon), sourcesHash());
 if (options.prebuild) {
   mkdirSync(dirname(prebuilt), { recursive: true });
   copyFileSync(addon, prebuilt);
   copyFileSync(stampOf(addon), stampOf(prebuilt));
 }
 const seconds = Number(process.hrtime.bigint() - started) / 1e9;
-console.log(`native addon: ${relative(root, options.prebuild ? prebuilt : addon)} (${seconds.toFixed(1)} s)`);
+const built = sanitizers.length > 0 ? build : options.prebuild ? prebuilt : addon;
+console.log(
+  `native ${sanitizers.length > 0 ? 'programs' : 'addon'}: ${relative(root, built)} (${seconds.toFixed(1)} s)`,
+);

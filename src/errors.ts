@@ -243,6 +243,7 @@ const MESSAGES = {
     `the request was aborted after ${d.tokens.length} tokens`,
   REQUEST_FAILED: (d: { during: string; reason: string }) =>
     `the request failed while ${d.during}: ${d.reason}`,
+  OUTPUT_ABORTED: (d: { file: string }) => `${d.file} was not written, because the work was stopped`,
   REQUEST_NOT_FINITE: (d: { step: number }) =>
     `the model's logits are not finite at generated token ${d.step}; the checkpoint or its dtype is at fault`,
   OUTPUT_UNWRITABLE: (d: { flag: string; file: string; reason: string }) =>

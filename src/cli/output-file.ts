@@ -1,4 +1,17 @@
-import { accessSync, appendFileSync, constants, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { AtbError } from '../errors.js';
 
@@ -22,25 +35,44 @@ export class OutputFile {
     return statSync(this.path, { throwIfNoEntry: false })?.size ?? 0;
   }
 
-  /** Makes or replaces the file, as a whole: no reader sees half of it. @throws OUTPUT_UNWRITABLE */
+  /**
+   * Makes or replaces the file, as a whole: readers see the old text or the new one, also after a crash.
+   * @throws OUTPUT_UNWRITABLE
+   */
   write(text: string): void {
     this.#attempt(() => {
       // Devices and pipes (`/dev/stdout`) are written to, not replaced.
-      if (!(statSync(this.path, { throwIfNoEntry: false })?.isFile() ?? true))
-        return writeFileSync(this.path, text);
-      const unfinished = `${this.path}.${process.pid}.tmp`;
+      const found = statSync(this.path, { throwIfNoEntry: false });
+      if (found && !found.isFile()) return writeFileSync(this.path, text);
+      // A link stays a link: what it points to is replaced.
+      const target = found ? realpathSync(this.path) : this.path;
+      const unfinished = `${target}.${process.pid}.tmp`;
       try {
-        writeFileSync(unfinished, text);
-        renameSync(unfinished, this.path);
+        withFile(unfinished, 'w', found?.mode, (file) => {
+          writeFileSync(file, text);
+          fsyncSync(file);
+        });
+        renameSync(unfinished, target);
       } finally {
         rmSync(unfinished, { force: true });
       }
     });
   }
 
-  /** @throws OUTPUT_UNWRITABLE */
+  /** Appends the text, whole or not at all. @throws OUTPUT_UNWRITABLE */
   append(text: string): void {
-    this.#attempt(() => appendFileSync(this.path, text));
+    this.#attempt(() =>
+      withFile(this.path, 'a', undefined, (file) => {
+        const before = fstatSync(file);
+        try {
+          writeFileSync(file, text);
+          if (before.isFile()) fsyncSync(file);
+        } catch (error) {
+          if (before.isFile()) ftruncateSync(file, before.size);
+          throw error;
+        }
+      }),
+    );
   }
 
   #attempt(step: () => void): void {
@@ -50,5 +82,14 @@ export class OutputFile {
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new AtbError('OUTPUT_UNWRITABLE', { flag: this.flag, file: this.path, reason }, { cause });
     }
+  }
+}
+
+function withFile(path: string, flags: string, mode: number | undefined, use: (file: number) => void): void {
+  const file = openSync(path, flags, mode);
+  try {
+    use(file);
+  } finally {
+    closeSync(file);
   }
 }

@@ -4,6 +4,7 @@ import { quantizeCheckpoint } from '../runner/quantize-checkpoint.js';
 import { declareFlags, optionsOf } from './command-line.js';
 import { environmentOptions } from './environment.js';
 import { longProgress } from './progress.js';
+import { stoppable } from './stop-signals.js';
 
 const FLAGS = ['quantize', 'quant_group_size', 'threads', 'model_dirs', 'allow_links'] as const;
 
@@ -36,14 +37,17 @@ export const quantizeCommand: CommandModule<object, Directories> = {
   async handler(argv) {
     const { quantize, ...options } = optionsOf(argv, FLAGS);
     if (quantize === undefined) throw new TypeError('declareFlags requires it');
-    const { keptFloat } = await quantizeCheckpoint({
-      ...options,
-      quantize,
-      input: argv.input,
-      output: argv.output,
-      ...environmentOptions(),
-      onProgress: longProgress(process.stderr, 'quantising'),
-    });
+    const { keptFloat } = await stoppable((signal) =>
+      quantizeCheckpoint({
+        ...options,
+        quantize,
+        input: argv.input,
+        output: argv.output,
+        ...environmentOptions(),
+        onProgress: longProgress(process.stderr, 'quantising'),
+        signal,
+      }),
+    );
     for (const { name, reason } of keptFloat)
       process.stderr.write(`${describeValue(name)} stays floats: ${reason}\n`);
   },

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Tensor } from '../dtype.js';
@@ -7,6 +7,7 @@ import { AtbError, refuseRequest } from '../errors.js';
 import type { IntegerForm } from '../native/binding.js';
 import { createEngine, type NativeEngine } from '../native/index.js';
 import type { Checkpoint, CheckpointTensor } from '../weights/checkpoint.js';
+import { syncFolder, writeSynced, writing } from '../weights/durable-output.js';
 import {
   FLOAT_TYPE,
   GROUP_SIZE_KEY,
@@ -29,6 +30,8 @@ export interface QuantizeCheckpointOptions extends QuantizeOptions, LinkOptions 
   readonly threads?: number;
   readonly nativePath?: string;
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+  /** Stops the work between two tensors: it throws OUTPUT_ABORTED and leaves nothing behind. */
+  readonly signal?: AbortSignal;
 }
 
 /** What became of the tensors beside those that were quantised. */
@@ -46,8 +49,8 @@ const COPY_BYTES = 8 * 2 ** 20;
  * Writes a quantised checkpoint beside a float one: `model.safetensors` with integers and their scales under the names of
  * the projections, `quant_model_description.json`, and copies of what is not weights. The engine quantises one tensor at a
  * time, as it does when a model is loaded: so loading the result gives the same bits as quantising while loading, save for
- * the tensors that have to stay floats, which it returns. The directory appears when it is complete.
- * Throws ROUTER_*, CONFIG_*, WEIGHT_*, NATIVE_*, REQUEST_INVALID.
+ * the tensors that have to stay floats, which it returns. The directory appears when it is complete and on the disk.
+ * Throws ROUTER_*, CONFIG_*, WEIGHT_*, NATIVE_*, REQUEST_INVALID, OUTPUT_UNWRITABLE, OUTPUT_ABORTED.
  */
 export async function quantizeCheckpoint(options: QuantizeCheckpointOptions): Promise<QuantizedCheckpoint> {
   const output = resolve(options.output);
@@ -55,20 +58,29 @@ export async function quantizeCheckpoint(options: QuantizeCheckpointOptions): Pr
   const { checkpoint, model } = await openModel({ ...options, modelPath: options.input });
   const { forms, keptFloat } = quantizedTensors(checkpoint, model.getWeights());
   const folder = join(dirname(output), `.${basename(output)}-${randomUUID()}`);
-  await mkdir(folder, { recursive: true });
+  await writing('OUT', output, () => mkdir(folder, { recursive: true }));
   const engine = createEngine({
     threads: options.threads ?? availableParallelism(),
     ...(options.nativePath !== undefined && { nativePath: options.nativePath }),
   });
+  const onTensor = (doneBytes: number): void => {
+    options.onProgress?.(doneBytes, checkpoint.totalBytes);
+    if (options.signal?.aborted) throw new AtbError('OUTPUT_ABORTED', { file: output });
+  };
   try {
-    await writeWeights(join(folder, 'model.safetensors'), checkpoint, forms, engine, options.onProgress);
-    await checkpoint.checkUnchanged();
-    await writeFile(join(folder, QUANT_DESCRIPTION_FILE), description(checkpoint, forms, options));
-    await copyOthers(checkpoint.directory, folder, options);
-    await rename(folder, output);
+    await writing('OUT', output, async () => {
+      await writeWeights(join(folder, 'model.safetensors'), checkpoint, forms, engine, onTensor);
+      await checkpoint.checkUnchanged();
+      await writeSynced(join(folder, QUANT_DESCRIPTION_FILE), description(checkpoint, forms, options));
+      await copyOthers(checkpoint.directory, folder, options);
+      await syncFolder(folder);
+      await rename(folder, output);
+      await syncFolder(dirname(output));
+    });
     return { keptFloat };
   } catch (error) {
-    await rm(folder, { recursive: true, force: true });
+    // What went wrong first is what to say, also when nothing can be removed.
+    await rm(folder, { recursive: true, force: true }).catch(() => undefined);
     throw error;
   } finally {
     engine.dispose();
@@ -108,9 +120,9 @@ async function writeWeights(
   checkpoint: Checkpoint,
   forms: ReadonlyMap<string, IntegerForm>,
   engine: NativeEngine,
-  onProgress: QuantizeCheckpointOptions['onProgress'],
+  onTensor: (doneBytes: number) => void,
 ): Promise<void> {
-  const { tensors, totalBytes } = checkpoint;
+  const { tensors } = checkpoint;
   const entries = [...tensors].flatMap(([name, tensor]) => entriesOf(name, tensor, forms.get(name)));
   const writer = await SafetensorsWriter.create(path, entries, { format: 'pt' });
   try {
@@ -120,8 +132,9 @@ async function writeWeights(
       if (form) await writeQuantized(writer, engine, checkpoint, name, form);
       else await copyTensor(writer, checkpoint.directory, name, tensor);
       done += tensor.bytes;
-      onProgress?.(done, totalBytes);
+      onTensor(done);
     }
+    await writer.sync();
   } finally {
     await writer.close();
   }
@@ -188,6 +201,6 @@ async function copyOthers(from: string, to: string, links: LinkOptions): Promise
     if (!COPIED.test(name)) continue;
     const file = await followAllowed(join(from, name), links);
     const bytes = await readRegularFile(file, from, (handle) => handle.readFile());
-    await writeFile(join(to, name), bytes);
+    await writeSynced(join(to, name), bytes);
   }
 }

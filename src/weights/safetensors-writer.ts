@@ -66,6 +66,11 @@ export class SafetensorsWriter {
     await this.#writeAt(bytes, offset + from);
   }
 
+  /** Waits until the disk has what was written. */
+  async sync(): Promise<void> {
+    await this.handle.sync();
+  }
+
   async close(): Promise<void> {
     await this.handle.close();
   }

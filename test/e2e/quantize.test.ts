@@ -1,4 +1,5 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -52,6 +53,41 @@ describe('quantising from the command line', function () {
       expect(status).to.equal(1);
       expect(stderr).to.match(message);
     }
+  });
+
+  /** Names that begin like `name`, finished or not. */
+  const traces = (name: string): string[] => readdirSync(folder).filter((found) => found.includes(name));
+
+  it('leaves nothing behind when a signal stops it, and ends by that signal', async () => {
+    const args = [join(ROOT, 'scripts/atb-models.mjs'), 'quantize', MODEL, join(folder, 'stopped')];
+    const child = spawn(process.execPath, [...args, '--quantize', 'w8a16', '--threads', '1']);
+    let stderr = '';
+    child.stderr.on('data', (text) => {
+      stderr += text;
+    });
+    const ended = once(child, 'close');
+    while (child.exitCode === null && traces('.stopped-').length === 0)
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    child.kill('SIGINT');
+    const [code, signal] = await ended;
+    // A machine may be quick enough to finish first.
+    if (code === 0) expect(traces('stopped')).to.deep.equal(['stopped']);
+    else {
+      expect([code, signal], stderr).to.deep.equal([null, 'SIGINT']);
+      expect(stderr).to.match(/stopped was not written, because the work was stopped/);
+      expect(traces('stopped')).to.deep.equal([]);
+    }
+  });
+
+  it('says in one line that a disk is full, and leaves nothing behind', () => {
+    // A limit on the size of files stands for a disk: the system refuses in the same way, in the middle of a file.
+    const program = `trap '' XFSZ; ulimit -f 256; exec "$0" "$@"`;
+    const command = [process.execPath, join(ROOT, 'scripts/atb-models.mjs'), 'quantize', MODEL];
+    const args = [...command, join(folder, 'too-large'), '--quantize', 'w8a16'];
+    const { status, stderr } = spawnSync('bash', ['-c', program, ...args], { encoding: 'utf8' });
+    expect(status).to.equal(1);
+    expect(stderr).to.match(/^OUTPUT_UNWRITABLE: [^\n]*too-large[^\n]*EFBIG[^\n]*\n$/m);
+    expect(traces('too-large')).to.deep.equal([]);
   });
 
   it('is measured by the perplexity of a text', () => {
