@@ -3,8 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
-import { createEngine } from '../../src/native/index.js';
-import { add, f32, greedy, products, sameCaches, temporaryFolder } from './graphs.js';
+import { createEngine, type NativeEngine } from '../../src/native/index.js';
+import { add, expectCode, f32, greedy, products, sameCaches, temporaryFolder } from './graphs.js';
 
 const SIZE = 1024;
 
@@ -143,6 +143,79 @@ describe('the life of an engine', () => {
       .catch((error: { code?: string }) => error.code);
     engine.dispose();
     expect(await load).to.equal('ENGINE_DISPOSED');
+  });
+
+  it('fails with ENGINE_DISPOSED where a getter of an argument disposes it', async () => {
+    const part = { dtype: 'f32', shape: [1, 2], value: 1 } as const;
+    const ways: Record<string, (engine: NativeEngine, dispose: <T>(value: T) => T) => unknown> = {
+      loadWeights: (engine, dispose) =>
+        engine.loadWeights([
+          {
+            ...{ name: 'w', dtype: 'f32', shape: [1, 2], parts: [part] },
+            get layout() {
+              return dispose('plain' as const);
+            },
+          },
+        ]),
+      setTensor: (engine, dispose) =>
+        engine.setTensor('t', {
+          ...{ dtype: 'f32', shape: [1, 2] },
+          get data() {
+            return dispose(new Float32Array(2));
+          },
+        }),
+      forward: (engine, dispose) =>
+        engine.forward(add, {
+          a: f32([1, 2], [1, 2]),
+          get b() {
+            return dispose(f32([1, 2], [1, 2]));
+          },
+        }),
+      loadGraph: (engine, dispose) =>
+        engine.loadGraph({
+          ...add,
+          get name() {
+            return dispose('add');
+          },
+        }),
+      createSampler: (engine, dispose) =>
+        engine.createSampler({
+          ...greedy,
+          get seed() {
+            return dispose(1);
+          },
+        }),
+    };
+    for (const way of Object.values(ways)) {
+      const engine = createEngine({ threads: 1 });
+      const dispose = <T>(value: T): T => {
+        engine.dispose();
+        return value;
+      };
+      await expectCode('ENGINE_DISPOSED', () => way(engine, dispose));
+    }
+  });
+
+  it('settles a load of weights whose report of progress disposes it, throws, or does both', async () => {
+    writeFileSync(folder.path('reported'), Buffer.alloc(1 << 16));
+    const part = { file: folder.path('reported'), offset: 0, dtype: 'f32', shape: [128, 128] } as const;
+    const weight = { name: 'w', dtype: 'f32', shape: part.shape, layout: 'plain', parts: [part] } as const;
+    const thrown = new Error('mine');
+    const fail = (): never => {
+      throw thrown;
+    };
+    const failDisposed = (engine: NativeEngine): never => {
+      engine.dispose();
+      throw thrown;
+    };
+    for (const report of [(engine: NativeEngine) => engine.dispose(), fail, failDisposed]) {
+      const engine = createEngine({ threads: 1 });
+      const first = engine.loadWeights([weight], () => report(engine)).catch((error: unknown) => error);
+      const second = engine.loadWeights([weight]).catch((error: unknown) => error);
+      const [found] = await Promise.all([first, second]);
+      if (report === fail || report === failDisposed) expect(found).to.equal(thrown);
+      engine.dispose();
+    }
   });
 
   it('gives its memory back: 50 engines with weights, caches and graphs leave nothing behind', async () => {

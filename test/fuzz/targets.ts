@@ -1,0 +1,315 @@
+import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { loadModels } from '../../src/models/get-model.js';
+import { createEngine, type NativeEngine } from '../../src/native/index.js';
+import { getRouter } from '../../src/router/index.js';
+import { resolveSamplingParams, type SamplingOptions } from '../../src/sampling/sampling-params.js';
+import { ChatTemplate } from '../../src/tokenizer/chat-template.js';
+import { Checkpoint } from '../../src/weights/checkpoint.js';
+import { mutate, nasty, type Random, spliced } from './mutate.js';
+
+/** One execution. Throws AtbErrors for what it refuses; anything else is a finding. */
+export type Target = (random: Random) => unknown;
+
+const MODEL = join(import.meta.dirname, '../../../examples/models/tiny-stories-draft');
+const json = (name: string): Record<string, unknown> => JSON.parse(readFileSync(join(MODEL, name), 'utf8'));
+
+/** A safetensors file whose header is changed as JSON or as text, whose length lies, or whose end is missing. */
+function headers(folder: string): Target {
+  const whole = readFileSync(join(MODEL, 'model.safetensors'));
+  const length = Number(whole.readBigUInt64LE());
+  const header: object = JSON.parse(whole.toString('utf8', 8, 8 + length));
+  const dataBytes = whole.length - 8 - length;
+  const pieces = ['"', '{', '}', '[', ']', ',', ':', '0', '9', '-', 'e', '.', '\\', '\u0000', 'null', 'F64'];
+  const directory = join(folder, 'header');
+  const file = join(directory, 'model.safetensors');
+  mkdirSync(directory, { recursive: true });
+  return async (random) => {
+    const text = random.chance(0.5)
+      ? JSON.stringify(mutate(structuredClone(header), random))
+      : spliced(JSON.stringify(header), random, [
+          ...pieces,
+          '__metadata__',
+          '18446744073709551615',
+          '\ufeff',
+        ]);
+    const bytes = Buffer.from(text);
+    const start = Buffer.alloc(8);
+    const lies = [0n, 1n, 2n ** 64n - 1n, 2n ** 63n, BigInt(bytes.length + 1), BigInt(bytes.length - 1)];
+    start.writeBigUInt64LE(random.chance(0.1) ? random.pick(lies) : BigInt(bytes.length));
+    writeFileSync(file, Buffer.concat([start, bytes]));
+    const more = random.chance(0.2) ? random.int(-2000, 2000) : 0;
+    truncateSync(file, Math.max(0, 8 + bytes.length + dataBytes + more));
+    const checkpoint = await Checkpoint.open(directory);
+    for (const name of checkpoint.tensors.keys()) checkpoint.find(name);
+  };
+}
+
+/** An index of shards, changed as JSON or as text. */
+function indexes(folder: string): Target {
+  const index = {
+    metadata: { total_size: 5 },
+    weight_map: { a: 'm1.safetensors', b: 'm1.safetensors', c: 'm2.safetensors' },
+  };
+  const pieces = [
+    '"',
+    '{',
+    '}',
+    '[',
+    ']',
+    ',',
+    ':',
+    '../',
+    '/etc/passwd',
+    '\\u002e',
+    '\\',
+    '\u0000',
+    'null',
+    '[[[',
+  ];
+  const directory = join(folder, 'index');
+  mkdirSync(directory, { recursive: true });
+  return (random) => {
+    const text = JSON.stringify(random.chance(0.6) ? mutate(structuredClone(index), random) : index);
+    writeFileSync(
+      join(directory, 'model.safetensors.index.json'),
+      random.chance(0.5) ? spliced(text, random, pieces) : text,
+    );
+    return Checkpoint.open(directory);
+  };
+}
+
+/** config.json of each family. */
+async function configs(): Promise<Target> {
+  await loadModels();
+  const config = {
+    ...{ hidden_size: 64, intermediate_size: 112, num_hidden_layers: 2, num_attention_heads: 4 },
+    ...{ num_key_value_heads: 2, vocab_size: 131, max_position_embeddings: 256, rms_norm_eps: 1e-6 },
+    ...{ rope_theta: 1e4, hidden_act: 'silu', tie_word_embeddings: false, torch_dtype: 'bfloat16' },
+  };
+  const ropes = [
+    { rope_type: 'yarn', factor: 4, original_max_position_embeddings: 64 },
+    { type: 'linear', factor: 2 },
+    {
+      ...{ rope_type: 'llama3', factor: 8, low_freq_factor: 1 },
+      ...{ high_freq_factor: 4, original_max_position_embeddings: 64 },
+    },
+    { type: 'dynamic', factor: 2 },
+    { type: 'longrope', short_factor: Array(16).fill(1), long_factor: Array(16).fill(2) },
+  ];
+  return (random) => {
+    const type = random.pick(['llama', 'mistral', 'qwen2', 'qwen3']);
+    const changed = mutate(
+      {
+        ...config,
+        ...(random.chance(0.4) && { rope_scaling: structuredClone(random.pick(ropes)) }),
+        ...(random.chance(0.3) && {
+          layer_types: ['full_attention', 'sliding_attention'],
+          sliding_window: 16,
+        }),
+      },
+      random,
+    );
+    return new (getRouter(type))('', { ...JSON.parse(JSON.stringify(changed)), model_type: type }).config;
+  };
+}
+
+/** Chat templates put together from pieces. */
+function templates(): Target {
+  const own = json('tokenizer_config.json').chat_template;
+  const whole = [
+    ...(typeof own === 'string' ? [own] : []),
+    "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] | trim }}{% endfor %}",
+    '{% set ns = namespace(a=[]) %}{% macro f(x, y=2) %}{{ x * y }}{% endmacro %}{% for i in range(10) %}{{ f(i) }}{% endfor %}',
+    "{{ messages | tojson(indent=4) }}{{ messages | map(attribute='content') | join(', ') | upper }}",
+    "{% if tools is defined %}{{ tools | tojson }}{% else %}{{ strftime_now('%d %b') }}{% endif %}",
+  ];
+  const pieces = [
+    ...[
+      '{{',
+      '}}',
+      '{%',
+      '%}',
+      'for x in ',
+      'range(',
+      '99999',
+      ')',
+      '|',
+      'join',
+      'tojson',
+      'indent(',
+      "'",
+      '"',
+    ],
+    ...[
+      '[',
+      ']',
+      'messages',
+      '.content',
+      '* ',
+      '~',
+      '+',
+      'namespace(',
+      'macro f()',
+      'endmacro',
+      'f()',
+      'set a = ',
+    ],
+    ...[
+      'endfor',
+      'if',
+      'endif',
+      'else',
+      'is defined',
+      '.split("")',
+      '.replace("", "aa")',
+      'recursive',
+      'loop',
+      '(',
+    ],
+    ...[
+      '**',
+      '//',
+      '%',
+      '-',
+      '|list',
+      '|sort',
+      '|unique',
+      '|map("upper")',
+      '{#',
+      '#}',
+      '\u0000',
+      '__proto__',
+    ],
+    ...[
+      '.constructor',
+      '.items()',
+      '|dictsort',
+      '|string',
+      '|int',
+      '|length',
+      'break',
+      'not',
+      '"x" * 1000000',
+    ],
+  ];
+  return (random) => {
+    const source =
+      spliced(random.pick(whole), random, pieces) + (random.chance(0.1) ? random.pick(whole) : '');
+    const content = `hello ${'x'.repeat(random.int(0, 50))}`;
+    const template = new ChatTemplate(source, 'fuzz');
+    template.render({ messages: [{ role: 'user', content }], add_generation_prompt: true, bos_token: '<s>' });
+  };
+}
+
+/** Sampling options of any type. */
+function sampling(): Target {
+  const fields = [
+    ...[
+      'maxTokens',
+      'minTokens',
+      'temperature',
+      'topK',
+      'topP',
+      'minP',
+      'repetitionPenalty',
+      'frequencyPenalty',
+    ],
+    ...['presencePenalty', 'logitBias', 'seed', 'logprobs', 'stop', 'stopTokenIds', 'ignoreEos'],
+    ...['includeStopStrInOutput', 'skipSpecialTokens', 'x', '__proto__', 'constructor'],
+  ];
+  return (random) => {
+    const options: Record<string, unknown> = {};
+    for (const field of fields) {
+      if (!random.chance(0.25)) continue;
+      options[field] = random.chance(0.5)
+        ? nasty(random)
+        : random.pick<unknown>([
+            ...[
+              random.next(),
+              random.int(0, 100),
+              1,
+              { [random.int(0, 200)]: 1 },
+              ['a', 'b'],
+              'abc',
+              Number.NaN,
+            ],
+            ...[Number.POSITIVE_INFINITY, 10n, Symbol.iterator, () => 1, new Date(), new Map([[1, 2]])],
+          ]);
+    }
+    const params = resolveSamplingParams(options as SamplingOptions, { vocabSize: 100 });
+    if (!(params.maxTokens >= 1)) throw new Error(`accepted maxTokens ${params.maxTokens}`);
+  };
+}
+
+/** Methods of the native engine with hostile values. The engine must go on after each of them. */
+function engineMethods(): Target {
+  const tensor = () => ({ dtype: 'f32', shape: [1, 2], data: Float32Array.of(1, 2) });
+  const node = { name: 'n', op: { type: 'Elewise', param: { elewiseType: 'ELEWISE_ADD' } } };
+  const spec = () => ({
+    ...{ name: 'add', inputs: ['a', 'b'], outputs: ['c'], views: {} },
+    nodes: [{ ...structuredClone(node), inputs: ['a', 'b'], outputs: ['c'] }],
+  });
+  const sampler = () => ({
+    ...{
+      temperature: 1,
+      topK: 0,
+      topP: 1,
+      minP: 0,
+      repetitionPenalty: 1,
+      frequencyPenalty: 0,
+      presencePenalty: 0,
+    },
+    ...{ logitBias: [[1, 1]], seed: 1, topLogprobs: 2, promptTokens: Int32Array.of(1) },
+  });
+  const cache = () => ({
+    ...{ numBlocks: 2, blockSize: 32, dtype: 'f32' },
+    caches: [{ key: 'k', value: 'v', heads: 1, keySize: 16, valueSize: 16 }],
+  });
+  const weight = () => ({
+    ...{ name: 'w', dtype: 'f32', shape: [2, 4], layout: 'plain' },
+    parts: [{ dtype: 'f32', shape: [2, 4], value: 1 }],
+  });
+  const calls: readonly (() => [keyof NativeEngine, ...object[]])[] = [
+    () => ['setTensor', ['t', tensor()]],
+    () => ['loadGraph', [spec()]],
+    () => ['forward', [spec(), { a: tensor(), b: tensor() }, ['n/c']]],
+    () => ['createSampler', [sampler()]],
+    () => ['allocateKvCache', [cache()]],
+    () => ['loadWeights', [[weight()]]],
+    () => ['appendTokens', [1, Int32Array.of(1)]],
+    () => ['run', [1, { a: tensor(), b: tensor() }, { logits: true }]],
+    () => ['exportTensor', ['t']],
+  ];
+  let engine = createEngine({ threads: 1 });
+  return async (random) => {
+    const [method, args = []] = random.pick(calls)();
+    const changed = random.chance(0.9) ? mutate(args, random) : args;
+    try {
+      const call: unknown = Reflect.get(engine, method);
+      if (typeof call !== 'function') throw new TypeError(`no method ${method}`);
+      await Reflect.apply(call, engine, changed as unknown[]);
+    } finally {
+      // A task that failed on the engine's thread makes later calls fail: then another engine takes its place.
+      const usable = await engine
+        .forward(spec() as never, { a: tensor(), b: tensor() } as never)
+        .catch(() => undefined);
+      if (!usable) {
+        engine.dispose();
+        engine = createEngine({ threads: 1 });
+      }
+    }
+  };
+}
+
+/** The targets by name. `folder` is theirs to write in. */
+export async function targets(folder: string): Promise<ReadonlyMap<string, Target>> {
+  return new Map([
+    ['headers', headers(folder)],
+    ['indexes', indexes(folder)],
+    ['configs', await configs()],
+    ['templates', templates()],
+    ['sampling', sampling()],
+    ['engine', engineMethods()],
+  ]);
+}
