@@ -3,6 +3,7 @@
 //
 //   --tests              build the C++ tests too (native/test/*_test.cpp)
 //   --bench              build the C++ benchmarks too (native/test/*_bench.cpp)
+//   --only a,b           build only these of CMake's targets
 //   --debug              into build/debug, with assertions and without optimisation
 //   --sanitize a,b       into build/sanitize-a-b, e.g. address,undefined or thread; without the addon
 //   --fuzz               the fuzz targets (native/fuzz/*_fuzz.cpp) into build/fuzz, with address,undefined
@@ -35,6 +36,7 @@ const { values: options } = parseArgs({
   options: {
     tests: { type: 'boolean', default: false },
     bench: { type: 'boolean', default: false },
+    only: { type: 'string', default: '' },
     debug: { type: 'boolean', default: false },
     sanitize: { type: 'string', default: '' },
     fuzz: { type: 'boolean', default: false },
@@ -208,11 +210,15 @@ run('configuring', [
     ? [`-DATB_SANITIZE=${sanitizers.join(',')}`, '-DATB_ADDON=OFF', '-DCMAKE_CXX_FLAGS=-O1 -g1']
     : []),
 ]);
+const everything = options.tests || options.bench || options.fuzz;
+const targets = options.only
+  ? options.only.split(',')
+  : everything
+    ? []
+    : [sanitizers.length > 0 ? 'atb_engine' : 'atb_models'];
 run('compiling', [
   ...['--build', build, '--config', type, '--parallel', String(availableParallelism())],
-  ...(options.tests || options.bench || options.fuzz
-    ? []
-    : ['--target', sanitizers.length > 0 ? 'atb_engine' : 'atb_models']),
+  ...(targets.length > 0 ? ['--target', ...targets] : []),
 ]);
 if (sanitizers.length === 0) writeFileSync(stampOf(addon), sourcesHash());
 if (options.prebuild) {

@@ -28,6 +28,7 @@ let failed = 0;
 for (const [sanitizers, tests] of suites) {
   if (chosen !== undefined && chosen !== sanitizers) continue;
   const flags = [join(root, 'scripts/build-native.mjs'), '--sanitize', sanitizers, '--tests'];
+  flags.push('--only', tests.join(','));
   const build = spawnSync(process.execPath, flags, { stdio: 'inherit' });
   if (build.status !== 0) process.exit(1);
   const folder = join(root, 'build', `sanitize-${sanitizers.replaceAll(',', '-')}${compiler}`);

@@ -51,7 +51,10 @@ WeightPart Part(fuzz::Bytes& bytes, const WeightLoad& load, int64_t rows, const 
   part.dtype = integers ? DType::kI8 : bytes.OneIn(8) ? bytes.Of(kDTypes) : bytes.OneIn(3) ? bytes.Of(kFloats) : load.dtype;
   part.shape = load.shape;
   if (!part.shape.empty()) part.shape[0] = rows;
-  if (bytes.OneIn(5)) {
+  // Constants need no file, so that nothing but memory bounds their size: large ones would only fill it.
+  double elements = 1;
+  for (int64_t size : part.shape) elements *= static_cast<double>(size);
+  if (bytes.OneIn(5) && elements < 1e6) {
     part.value = bytes.Float();
     return part;
   }

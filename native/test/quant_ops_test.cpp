@@ -332,6 +332,10 @@ void WrongShapesAndDtypesAreRefused() {
   CHECK(code("W8A16MatMul", transposed, {{b, {2, 64}}, {i, {6, 64}}, {b, {6}}, {b, {6, 1}}}) == "nothing");
   CHECK(code("W8A16MatMul", {}, {{b, {2, 64}}, {i, {64, 6}}, {b, {1, 6}}, {b, {1}}}) == "nothing");
   CHECK(code("W8A16MatMul", {}, {{b, {2, 64}}, {i, {6, 64}}, {b, {6}}, {b, {6}}}) == "NATIVE_SHAPE_MISMATCH");
+  // Rows without channels do not fit a weight that has some.
+  CHECK(code("W8A16MatMul", transposed, {{b, {2, 0}}, {i, {6, 64}}, {b, {6}}, {b, {6}}}) == "NATIVE_SHAPE_MISMATCH");
+  CHECK(code("W4A16MatMul", transposed, {{b, {2, 0}}, {i, {6, 32}}, {b, {6}}, {b, {6}}}) == "NATIVE_SHAPE_MISMATCH");
+  CHECK(code("W8A8MatMul", transposed, {{i, {2, 0}}, {i, {6, 64}}, {b, {6}}}) == "NATIVE_SHAPE_MISMATCH");
   CHECK(code("W8A16MatMul", transposed, {{b, {2, 64}}, {b, {6, 64}}, {b, {6}}, {b, {6}}}) == "NATIVE_DTYPE_MISMATCH");
   CHECK(code("W8A16MatMul", transposed, {{i, {2, 64}}, {i, {6, 64}}, {b, {6}}, {b, {6}}}) == "NATIVE_DTYPE_MISMATCH");
   CHECK(code("W8A16MatMul", transposed, {{b, {64}}, {i, {6, 64}}, {b, {6}}, {b, {6}}}) == "NATIVE_SHAPE_MISMATCH");

@@ -39,14 +39,14 @@ IntegerWeight::Sizes IntegerWeight::SizesOf(const TensorDesc& weight) const {
   return {n, k, kernels::GroupsOf(k, group), rows_are_outputs};
 }
 
-IntegerWeight::Sizes IntegerWeight::Check(std::span<const TensorDesc> in, int64_t k) const {
+IntegerWeight::Sizes IntegerWeight::Check(std::span<const TensorDesc> in, std::optional<int64_t> k) const {
   const TensorDesc& weight = in[static_cast<size_t>(weight_input)];
   if (weight.layout != Layout::kPackedLinear) RequireDense(op, weight_input, weight);
   if (weight.dtype != DType::kI8) FailDType(op, weight_input, "i8", weight);
   RequireRank(op, weight_input, weight, 2, 2);
   const Sizes sizes = SizesOf(weight);
-  if (k != 0 && sizes.k != k)
-    FailShape(op, weight_input, "a weight of " + std::to_string(k) + " input channels, as in0 has", weight);
+  if (k && sizes.k != *k)
+    FailShape(op, weight_input, "a weight of " + std::to_string(*k) + " input channels, as in0 has", weight);
   if (sizes.k < 1 || sizes.n < 1 || sizes.k > kernels::kMaxIntegerChannels) {
     FailShape(op, weight_input, "of 1 to " + std::to_string(kernels::kMaxIntegerChannels) + " input channels", weight);
   }

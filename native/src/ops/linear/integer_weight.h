@@ -1,5 +1,7 @@
 #pragma once
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <span>
 
 #include "kernels/pack_integers.h"
@@ -27,9 +29,9 @@ struct IntegerWeight {
   /// Reads the key quantGroupSize: 0, or a multiple of 32 up to 1024. Throws NATIVE_PARAM_INVALID.
   static int64_t ReadGroup(ParamReader& reader);
 
-  /// Throws what InferShape throws unless the weight is int8, of k input channels (0: any number), and the scales fit:
+  /// Throws what InferShape throws unless the weight is int8, of k input channels where k is given, and the scales fit:
   /// [n], [n, 1] or [1, n] without groups, else [n, groups] ([groups, n] like a weight [k, n]).
-  Sizes Check(std::span<const TensorDesc> in, int64_t k) const;
+  Sizes Check(std::span<const TensorDesc> in, std::optional<int64_t> k) const;
   /// Throws unless another input has the shape of the scales.
   void CheckLikeScales(int input, const TensorDesc& desc, const Sizes& sizes) const;
   /// Throws NATIVE_LAYOUT_MISMATCH unless what is packed was packed for this operation.

@@ -22,7 +22,7 @@ class GatherDequant : public Operation {
   int NumOutputs() const override { return 1; }
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
-    const IntegerWeight::Sizes sizes = weight_.Check(in, 0);
+    const IntegerWeight::Sizes sizes = weight_.Check(in, std::nullopt);
     RequireIndex(kGatherDequantOp, kIndices, in[kIndices]);
     RequireRank(kGatherDequantOp, kIndices, in[kIndices], 0, kMaxRank - 1);
     out[0] = in[kIndices];
