@@ -31,9 +31,12 @@ struct World {
   uint64_t refused = 0;
 
   World() {
-    for (const kernels::KernelTable* table : kernels::Available()) {
-      engines.push_back(std::make_unique<Engine>(2, table->isa, shared));
-      LoadTensors(*engines.back());
+    // Mostly one thread: two wait for each other, which takes long on a busy machine and finds little that one does not.
+    for (const int threads : {1, 1, 1, 2}) {
+      for (const kernels::KernelTable* table : kernels::Available()) {
+        engines.push_back(std::make_unique<Engine>(threads, table->isa, shared));
+        LoadTensors(*engines.back());
+      }
     }
     CheckRecipes();
   }

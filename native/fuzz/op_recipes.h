@@ -19,7 +19,7 @@ struct Filling {
 /// A graph that is being made, with the tensors it is given.
 class Case {
  public:
-  explicit Case(Bytes& bytes) : bytes(bytes) { request.spec.name = "fuzz"; }
+  explicit Case(Bytes& drawn) : bytes(drawn) { request.spec.name = "fuzz"; }
 
   /// A new input of the graph. Returns its name.
   std::string Input(DType dtype, std::vector<int64_t> shape, Filling filling = {});
