@@ -79,6 +79,7 @@ class ReshapeAndCache : public Operation {
 
   static void WriteHead(const Tensor& rows, const Tensor& cache, int64_t head, const int32_t* slots, int64_t tokens,
                         const kernels::KernelTable& kernels, std::byte* buffer) {
+    if (tokens == 0) return;  // Rows without elements may have no address.
     const int64_t heads = rows.desc.dim(1);
     const int64_t head_dim = rows.desc.dim(2);
     const int64_t block_size = cache.desc.dim(1);
