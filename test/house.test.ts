@@ -6,7 +6,7 @@ const ROOT = join(import.meta.dirname, '../..');
 
 /** The floors of the house: a folder imports only from floors below its own. */
 const FLOORS: readonly (readonly string[])[] = [
-  ['errors.ts', 'describe-value.ts', 'nearest-name.ts', 'dtype.ts', 'di.ts'],
+  ['errors.ts', 'describe-value.ts', 'nearest-name.ts', 'dtype.ts', 'di.ts', 'make-folder.ts'],
   ['graph'],
   ['native'],
   ['weights'],

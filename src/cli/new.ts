@@ -1,7 +1,8 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import type { CommandModule } from 'yargs';
 import { AtbError, refuseRequest } from '../errors.js';
+import { makeFolder } from '../make-folder.js';
 import { loadModels } from '../models/get-model.js';
 import { getRouter, knownModelTypes, MODEL_TYPE_ALIASES } from '../router/index.js';
 import { declareFlags, optionsOf } from './command-line.js';
@@ -29,7 +30,7 @@ export async function writeNewModel({ directory, like: given }: NewModelArgument
   const Router = getRouter(like);
   const file = join(folder, 'index.mjs');
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     await writeFile(file, sourceOf(modelType, like, Router.name), { flag: 'wx' });
   } catch (cause) {
     const expected = 'a folder that can be written and has no index.mjs yet';

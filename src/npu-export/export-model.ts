@@ -1,4 +1,4 @@
-import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { copyFile, readdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { FloatDType } from '../dtype.js';
 import { AtbError } from '../errors.js';
@@ -7,6 +7,7 @@ import type { GraphKind } from '../graph/graph-kind.js';
 import { type LegalityProblem, problemText } from '../graph/legality.js';
 import { formatNestedExport, nestedExport } from '../graph/nested-graph.js';
 import { specProblems } from '../graph/nested-legality.js';
+import { makeFolder } from '../make-folder.js';
 import { inputDescs, type StepShape } from '../models/base/input-descs.js';
 import { getModel } from '../models/get-model.js';
 import { type OpenModel, openModel } from '../runner/open-model.js';
@@ -96,7 +97,7 @@ function requireLegal(
 async function emptyDirectory(output: string): Promise<string> {
   const directory = resolve(output);
   try {
-    await mkdir(directory, { recursive: true });
+    await makeFolder(directory);
     if ((await readdir(directory)).length === 0) return directory;
   } catch (cause) {
     const expected = 'a directory that can be written';

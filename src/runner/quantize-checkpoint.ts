@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { readdir, rename, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Tensor } from '../dtype.js';
 import { AtbError, refuseRequest } from '../errors.js';
+import { makeFolder } from '../make-folder.js';
 import type { IntegerForm } from '../native/binding.js';
 import { createEngine, type NativeEngine } from '../native/index.js';
 import type { Checkpoint, CheckpointTensor } from '../weights/checkpoint.js';
@@ -58,7 +59,7 @@ export async function quantizeCheckpoint(options: QuantizeCheckpointOptions): Pr
   const { checkpoint, model } = await openModel({ ...options, modelPath: options.input });
   const { forms, keptFloat } = quantizedTensors(checkpoint, model.getWeights());
   const folder = join(dirname(output), `.${basename(output)}-${randomUUID()}`);
-  await writing('OUT', output, () => mkdir(folder, { recursive: true }));
+  await writing('OUT', output, () => makeFolder(folder));
   const engine = createEngine({
     threads: options.threads ?? availableParallelism(),
     ...(options.nativePath !== undefined && { nativePath: options.nativePath }),

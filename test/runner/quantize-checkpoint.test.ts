@@ -174,6 +174,16 @@ describe('a quantised checkpoint', function () {
     expect(readdirSync(folder)).to.deep.equal(before);
   });
 
+  it('is refused where nobody can make a folder', async function () {
+    if (process.platform !== 'linux') this.skip();
+    const options = {
+      input: source.path,
+      output: '/proc/nowhere/out',
+      quantize: 'w8a16',
+    } as const;
+    await failure('OUTPUT_UNWRITABLE', () => quantizeCheckpoint(options));
+  });
+
   it('cannot be made of weights that are not finite', async () => {
     const broken = join(folder, 'broken');
     mkdirSync(broken);
