@@ -2,7 +2,7 @@ import type { AtbGraph } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import type { Weights } from '../weights/weights.js';
 import { BaseLayer } from './base-layer.js';
-import type { Module } from './module.js';
+import { Module } from './module.js';
 import type { BaseNorm } from './norms.js';
 import { addResidual } from './residual.js';
 
@@ -90,32 +90,30 @@ export interface SandwichParts {
   readonly afterMlp: BaseNorm;
 }
 
-/** x += norm(attention(norm(x))); x += norm(mlp(norm(x))), as in Gemma 2. */
-export class SandwichLayer extends BaseLayer {
-  readonly beforeAttention: BaseNorm;
-  readonly selfAttn: LayerStep;
-  readonly afterAttention: BaseNorm;
-  readonly beforeMlp: BaseNorm;
-  readonly mlp: LayerStep;
-  readonly afterMlp: BaseNorm;
-
-  /** `variant`: see `BaseLayer`. */
-  constructor(layerId: number, weights: Weights, parts: SandwichParts, variant?: string) {
-    super(layerId, weights, variant);
-    this.beforeAttention = parts.beforeAttention;
-    this.selfAttn = parts.selfAttn;
-    this.afterAttention = parts.afterAttention;
-    this.beforeMlp = parts.beforeMlp;
-    this.mlp = parts.mlp;
-    this.afterMlp = parts.afterMlp;
+/** A step whose result is normed. */
+class NormedStep extends Module implements LayerStep {
+  constructor(
+    readonly step: LayerStep,
+    readonly norm: BaseNorm,
+  ) {
+    super();
   }
 
-  protected buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
-    const normed = this.beforeAttention.buildGraph(graph, hidden);
-    const attended = this.afterAttention.buildGraph(graph, this.selfAttn.buildGraph(graph, kind, normed));
-    const residual = addResidual(graph, hidden, attended, 'attn_residual');
-    const normedAgain = this.beforeMlp.buildGraph(graph, residual);
-    const mixed = this.afterMlp.buildGraph(graph, this.mlp.buildGraph(graph, kind, normedAgain));
-    return addResidual(graph, residual, mixed, 'layer_out');
+  buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
+    return this.norm.buildGraph(graph, this.step.buildGraph(graph, kind, input));
+  }
+}
+
+/** x += norm(attention(norm(x))); x += norm(mlp(norm(x))), as in Gemma 2. */
+export class SandwichLayer extends PreNormLayer {
+  /** `variant`: see `BaseLayer`. */
+  constructor(layerId: number, weights: Weights, parts: SandwichParts, variant?: string) {
+    const steps = {
+      inputLayernorm: parts.beforeAttention,
+      selfAttn: new NormedStep(parts.selfAttn, parts.afterAttention),
+      postAttentionLayernorm: parts.beforeMlp,
+      mlp: new NormedStep(parts.mlp, parts.afterMlp),
+    };
+    super(layerId, weights, steps, variant);
   }
 }

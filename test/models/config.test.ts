@@ -1,5 +1,4 @@
 import { expect } from 'chai';
-import { AtbError } from '../../src/errors.js';
 import {
   type ConfigDict,
   constant,
@@ -15,6 +14,7 @@ import {
   slidingByLayer,
   slidingEverywhere,
 } from '../../src/layers/config/index.js';
+import { problemsOf } from './config-problems.js';
 
 const DEFAULTS: DecoderDefaults = {
   numKeyValueHeads: 'num_attention_heads',
@@ -62,16 +62,6 @@ function config(extra: ConfigDict = {}, family: Family = {}): DecoderConfig {
   return definition.read({ ...SMALL, ...extra });
 }
 
-function problemsOf(read: () => unknown): readonly string[] {
-  try {
-    read();
-  } catch (error) {
-    if (error instanceof AtbError && error.code === 'CONFIG_INVALID')
-      return (error.detail as { problems: string[] }).problems;
-    throw error;
-  }
-  return [];
-}
 const problems = (extra: ConfigDict, family: Family = {}): readonly string[] =>
   problemsOf(() => config(extra, family));
 

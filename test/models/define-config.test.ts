@@ -1,5 +1,4 @@
 import { expect } from 'chai';
-import { AtbError } from '../../src/errors.js';
 import {
   activation,
   type BaseConfig,
@@ -27,6 +26,7 @@ import {
 import { FlashLlamaForCausalLMATB } from '../../src/models/llama/index.js';
 import { BaseRouter, getRouter, RegisterRouter } from '../../src/router/index.js';
 import { declaredWeights } from '../../src/weights/weights.js';
+import { problemsOf } from './config-problems.js';
 
 const size = integer(1, 2 ** 20);
 
@@ -56,17 +56,6 @@ const gpt2 = (extra: ConfigDict = {}) =>
     n_positions: 32,
     ...extra,
   });
-
-function problemsOf(read: () => unknown): readonly string[] {
-  try {
-    read();
-  } catch (error) {
-    if (error instanceof AtbError && error.code === 'CONFIG_INVALID')
-      return (error.detail as { problems: string[] }).problems;
-    throw error;
-  }
-  return [];
-}
 
 describe('defineConfig', () => {
   it('reads names of the family, and defaults that depend on other properties', () => {
