@@ -115,7 +115,7 @@ export {
   type LearnedPositionParts,
 } from './models/base/learned-position-model-atb.js';
 export {
-  buildSlidingRotaryGraph,
+  buildRotaryGraphs,
   SLIDING_ROTARY_ROWS,
   SlidingRotaryAttention,
   slidingRotaryTables,

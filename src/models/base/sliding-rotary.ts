@@ -14,8 +14,17 @@ export const slidingRotaryTables = (rope: RopeConfig): RotaryTables => ({
   sin: 'sliding_sin_table',
 });
 
-/** `position_ids` [tokens] -> SLIDING_ROTARY_ROWS. */
-export function buildSlidingRotaryGraph(graph: AtbGraph): void {
+/**
+ * `position_ids` [tokens] -> the rows that layers read: those of `buildFullGraph` when one has no window,
+ * SLIDING_ROTARY_ROWS when one has. Rows that no layer reads have no place in a graph.
+ */
+export function buildRotaryGraphs(
+  graph: AtbGraph,
+  slidingWindows: readonly (number | undefined)[],
+  buildFullGraph: () => void,
+): void {
+  if (slidingWindows.includes(undefined)) buildFullGraph();
+  if (slidingWindows.every((size) => size === undefined)) return;
   CommonOpBuilderManager.getBuilder({
     category: 'POSITIONAL_EMBEDDING',
     opName: 'sliding_positional_embedding',

@@ -4,7 +4,7 @@ import { SandwichLayer } from '../../layers/decoder-layers.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { HeadNorm, OffsetRMSNorm } from '../../layers/norms.js';
 import type { Weights } from '../../weights/weights.js';
-import { buildSlidingRotaryGraph, SlidingRotaryAttention } from '../base/sliding-rotary.js';
+import { buildRotaryGraphs, SlidingRotaryAttention } from '../base/sliding-rotary.js';
 import { GemmaModelATB } from '../gemma/index.js';
 import type { Gemma3Config } from './config-gemma3.js';
 
@@ -41,9 +41,6 @@ export class Gemma3ModelATB extends GemmaModelATB {
   }
 
   override buildPositionalEmbeddingGraph(graph: AtbGraph): void {
-    const { slidingWindows } = this.config;
-    // Rows that no layer reads have no place in a graph.
-    if (slidingWindows.includes(undefined)) super.buildPositionalEmbeddingGraph(graph);
-    if (slidingWindows.some((size) => size !== undefined)) buildSlidingRotaryGraph(graph);
+    buildRotaryGraphs(graph, this.config.slidingWindows, () => super.buildPositionalEmbeddingGraph(graph));
   }
 }

@@ -15,11 +15,7 @@ import type { RopeConfig, RotaryTables } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
-import {
-  buildSlidingRotaryGraph,
-  SlidingRotaryAttention,
-  slidingRotaryTables,
-} from '../base/sliding-rotary.js';
+import { buildRotaryGraphs, SlidingRotaryAttention, slidingRotaryTables } from '../base/sliding-rotary.js';
 import { Olmo2Layer, olmo2Norms } from '../olmo2/index.js';
 
 const THETA = 500_000;
@@ -52,7 +48,10 @@ const OLMO3_CONFIG = defineConfig({
 type Olmo3Config = ConfigOf<typeof OLMO3_CONFIG>;
 
 export class Olmo3ModelATB extends BaseModelATB {
-  constructor(config: Olmo3Config, weights: Weights) {
+  constructor(
+    private readonly config: Olmo3Config,
+    weights: Weights,
+  ) {
     super(config, weights, {
       layer(layerId, at) {
         const slides = config.slidingWindows[layerId] !== undefined;
@@ -70,8 +69,7 @@ export class Olmo3ModelATB extends BaseModelATB {
   }
 
   override buildPositionalEmbeddingGraph(graph: AtbGraph): void {
-    super.buildPositionalEmbeddingGraph(graph);
-    buildSlidingRotaryGraph(graph);
+    buildRotaryGraphs(graph, this.config.slidingWindows, () => super.buildPositionalEmbeddingGraph(graph));
   }
 }
 
