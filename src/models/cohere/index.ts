@@ -1,39 +1,26 @@
 import { NormedRotaryAttention, type ProjectionNorms } from '../../layers/attention-orders.js';
 import {
-  biases,
   type ConfigOf,
   defineConfig,
   field,
   flag,
   fullAttention,
-  groupedQueryAttention,
-  mlp,
-  positive,
   rotaryConfig,
-  textModel,
 } from '../../layers/config/index.js';
 import { PerHeadLayerNorm } from '../../layers/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { expertOf } from '../../weights/weight-changes.js';
 import type { Weights } from '../../weights/weights.js';
-import { FlashParallelCohereATB } from './modeling-cohere-atb.js';
+import { COMMAND_FIELDS, FlashParallelCohereATB } from './modeling-cohere-atb.js';
 
 export * from './modeling-cohere-atb.js';
 
 /** Defaults of transformers 5.24, CohereConfig. */
 const COHERE_CONFIG = defineConfig({
   fields: {
-    ...textModel({ tieWordEmbeddings: true }),
-    ...groupedQueryAttention({
-      numKeyValueHeads: 'num_attention_heads',
-      headDim: 'hidden_size / num_attention_heads',
-    }),
-    ...mlp({ hiddenAct: 'silu' }),
-    ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
-    layerNormEps: field('layer_norm_eps', positive(1), 1e-5),
+    ...COMMAND_FIELDS,
     rope: rotaryConfig({ theta: 500_000, interleaved: true }),
     slidingWindows: fullAttention,
-    logitScale: field('logit_scale', positive(1e6), 0.0625),
     useQkNorm: field('use_qk_norm', flag, false),
   },
 });

@@ -1,7 +1,15 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import type { AttentionConfig } from '../../layers/base-attention.js';
-import type { BaseConfig } from '../../layers/config/index.js';
+import {
+  type BaseConfig,
+  biases,
+  field,
+  groupedQueryAttention,
+  mlp,
+  positive,
+  textModel,
+} from '../../layers/config/index.js';
 import { type LayerStep, ParallelLayer } from '../../layers/decoder-layers.js';
 import { BaseMLP, type MLPConfig } from '../../layers/mlp.js';
 import { BaseLayerNorm } from '../../layers/norms.js';
@@ -20,6 +28,19 @@ export interface CommandConfig extends BaseConfig, AttentionConfig, MLPConfig {
   readonly layerNormEps: number;
   readonly logitScale: number;
 }
+
+/** What the configurations of the Command series share, with the defaults of transformers 5.24. */
+export const COMMAND_FIELDS = {
+  ...textModel({ tieWordEmbeddings: true }),
+  ...groupedQueryAttention({
+    numKeyValueHeads: 'num_attention_heads',
+    headDim: 'hidden_size / num_attention_heads',
+  }),
+  ...mlp({ hiddenAct: 'silu' }),
+  ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
+  layerNormEps: field('layer_norm_eps', positive(1), 1e-5),
+  logitScale: field('logit_scale', positive(1e6), 0.0625),
+};
 
 /** Parallel layers, LayerNorm without bias, neighbouring elements of heads that turn together, scaled logits. */
 export abstract class FlashParallelCohereATB<C extends CommandConfig> extends FlashForCausalLMATB<C> {
