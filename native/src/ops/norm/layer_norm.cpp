@@ -8,10 +8,8 @@ namespace {
 
 constexpr const char* kOp = "LayerNorm";
 
-enum class Form { kNorm, kPreNorm, kPostNorm };
-
 struct LayerNormParam {
-  Form form = Form::kNorm;
+  NormForm form = NormForm::kNorm;
   float epsilon = 1e-5f;
   int64_t begin_axis = -1;  ///< First of the axes normalised together.
   float zoom = 1.0f;        ///< Factor of the residual.
@@ -25,24 +23,24 @@ struct LayerNormParam {
 class LayerNorm : public Operation {
  public:
   explicit LayerNorm(const LayerNormParam& param) : param_(param) {}
-  int NumInputs() const override { return param_.form == Form::kNorm ? 3 : 4; }
-  int NumOutputs() const override { return param_.form == Form::kPreNorm ? 2 : 1; }
+  int NumInputs() const override { return param_.form == NormForm::kNorm ? 3 : 4; }
+  int NumOutputs() const override { return param_.form == NormForm::kPreNorm ? 2 : 1; }
   /// In place is allowed, because a row of x and of the residual is read as a whole before anything is written.
-  bool InPlace(int input, int) const override { return param_.form != Form::kNorm && input <= 1; }
+  bool InPlace(int input, int) const override { return param_.form != NormForm::kNorm && input <= 1; }
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
     const TensorDesc& x = in[0];
     RequireFloat(kOp, 0, x);
     const int axis = RequireAxis(kOp, param_.begin_axis, x);
     if (Extent(x, axis, x.rank) == 0) FailShape(kOp, 0, "of at least one element to normalise", x);
-    if (param_.form != Form::kNorm) RequireSame(kOp, 1, in[1], x);
+    if (param_.form != NormForm::kNorm) RequireSame(kOp, 1, in[1], x);
     RequireWeight(NumInputs() - 2, in, axis);
     RequireWeight(NumInputs() - 1, in, axis);
     for (TensorDesc& desc : out) desc = x;
   }
 
   size_t WorkspaceBytes(std::span<const TensorDesc> in, int threads, const kernels::KernelTable&) const override {
-    return RowBuffers::Bytes(2 + threads * kBuffers, 1, RowSize(in[0]));
+    return RowBuffers::Bytes(2 + threads * kNormBuffers, 1, RowSize(in[0]));
   }
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
@@ -52,21 +50,15 @@ class LayerNorm : public Operation {
     const RowBuffers weights(ctx.workspace, 2, size);
     const float* gamma = LoadFloats(kernels, in[in.size() - 2], 0, size, weights(0, 0));
     const float* beta = LoadFloats(kernels, in[in.size() - 1], 0, size, weights(0, 1));
-    const RowBuffers buffers(ctx.workspace + RowBuffers::Bytes(1, 2, size), kBuffers, size);
-    const NormSum sum{
-        .x = &in[0], .bias = nullptr, .residual = param_.form == Form::kNorm ? nullptr : &in[1], .scale = param_.zoom};
-    ForRows(ctx.pool, x.Elements() / size, size, [&](int64_t row, int worker) {
-      const float* s = sum.Row(kernels, row, size, buffers(worker, 0), buffers(worker, 1));
-      float* y = FloatTarget(out[0], row * size, buffers(worker, 2));
-      kernels.layer_norm(s, gamma, beta, y, size, param_.epsilon);
-      StoreFloats(kernels, out[0], row * size, size, y);
-      if (param_.form == Form::kPreNorm) StoreFloats(kernels, out[1], row * size, size, s);
-    });
+    const NormSum sum{.x = &in[0],
+                      .bias = nullptr,
+                      .residual = param_.form == NormForm::kNorm ? nullptr : &in[1],
+                      .scale = param_.zoom};
+    NormRows(sum, size, out, ctx, ctx.workspace + RowBuffers::Bytes(1, 2, size),
+             [&](const float* s, float* y) { kernels.layer_norm(s, gamma, beta, y, size, param_.epsilon); });
   }
 
  private:
-  static constexpr int kBuffers = 3;
-
   int64_t RowSize(const TensorDesc& x) const { return Extent(x, RequireAxis(kOp, param_.begin_axis, x), x.rank); }
 
   static void RequireWeight(int input, std::span<const TensorDesc> in, int axis) {
@@ -87,13 +79,8 @@ class LayerNorm : public Operation {
 std::unique_ptr<Operation> CreateLayerNorm(const ParamObject& param) {
   ParamReader reader(kOp, param);
   LayerNormParam p;
-  const auto read_common = [&](ParamReader& block) {
-    block.Require("quantType", "QUANT_UNDEFINED");
-    p.epsilon = static_cast<float>(block.Number("epsilon", 1e-5));
-    if (p.epsilon < 0.0f) block.Fail("epsilon", "at least 0");
-  };
   const auto read_residual = [&](ParamReader block) {
-    read_common(block);
+    p.epsilon = ReadEpsilon(block);
     block.Require("opMode", 0);
     p.zoom = static_cast<float>(block.Number("zoomScaleValue", 1.0));
     block.Done();
@@ -104,7 +91,7 @@ std::unique_ptr<Operation> CreateLayerNorm(const ParamObject& param) {
       reader.Fail("layerType", "one of LAYER_NORM_NORM, LAYER_NORM_PRENORM, LAYER_NORM_POSTNORM");
     case 1: {
       ParamReader block = reader.Object("normParam");
-      read_common(block);
+      p.epsilon = ReadEpsilon(block);
       p.begin_axis = block.Int("beginNormAxis", 0, -kMaxRank, kMaxRank - 1);
       // Gamma and beta always belong to the normalised axes; the device ignores this one.
       block.Int("beginParamsAxis", 0, -kMaxRank, kMaxRank - 1);
@@ -113,11 +100,11 @@ std::unique_ptr<Operation> CreateLayerNorm(const ParamObject& param) {
       break;
     }
     case 2:
-      p.form = Form::kPreNorm;
+      p.form = NormForm::kPreNorm;
       read_residual(reader.Object("preNormParam"));
       break;
     default:
-      p.form = Form::kPostNorm;
+      p.form = NormForm::kPostNorm;
       read_residual(reader.Object("postNormParam"));
   }
   reader.Done();

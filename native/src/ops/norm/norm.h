@@ -1,7 +1,22 @@
 #pragma once
+#include "ops/check.h"
 #include "ops/rows.h"
 
 namespace atb {
+
+/// What a norm reads and gives back: norm(x); norm(s) and s, the sum of x and a residual; norm(s).
+enum class NormForm { kNorm, kPreNorm, kPostNorm };
+
+/// Reads what the blocks of both norms have: epsilon, and the one value of quantType that runs.
+inline float ReadEpsilon(ParamReader& block) {
+  block.Require("quantType", "QUANT_UNDEFINED");
+  const auto epsilon = static_cast<float>(block.Number("epsilon", 1e-5));
+  if (epsilon < 0.0f) block.Fail("epsilon", "at least 0");
+  return epsilon;
+}
+
+/// Rows of working memory that a thread takes.
+constexpr int kNormBuffers = 3;
 
 /// The sum x + bias + scale * residual, which is computed row by row in f32. Bias and residual may be null.
 struct NormSum {
@@ -30,5 +45,21 @@ struct NormSum {
     return s;
   }
 };
+
+/// Calls norm(s, y) for each row s [size] of the sum, and stores y in the first output, s in the second where there is
+/// one. `workspace` has kNormBuffers rows for each thread.
+template <typename Norm>
+void NormRows(const NormSum& sum, int64_t size, std::span<const Tensor> out, const Context& ctx, std::byte* workspace,
+              const Norm& norm) {
+  const kernels::KernelTable& kernels = ctx.kernels;
+  const RowBuffers buffers(workspace, kNormBuffers, size);
+  ForRows(ctx.pool, sum.x->desc.Elements() / size, size, [&](int64_t row, int worker) {
+    const float* s = sum.Row(kernels, row, size, buffers(worker, 0), buffers(worker, 1));
+    float* y = FloatTarget(out[0], row * size, buffers(worker, 2));
+    norm(s, y);
+    StoreFloats(kernels, out[0], row * size, size, y);
+    if (out.size() > 1) StoreFloats(kernels, out[1], row * size, size, s);
+  });
+}
 
 }  // namespace atb

@@ -8,10 +8,8 @@ namespace {
 
 constexpr const char* kOp = "RmsNorm";
 
-enum class Form { kNorm, kPreNorm, kPostNorm };
-
 struct RmsNormParam {
-  Form form = Form::kNorm;
+  NormForm form = NormForm::kNorm;
   float epsilon = 1e-5f;
   bool has_bias = false;
   bool gemma = false;  ///< The weight is gamma + 1.
@@ -24,11 +22,11 @@ struct RmsNormParam {
 class RmsNorm : public Operation {
  public:
   explicit RmsNorm(const RmsNormParam& param) : param_(param) {}
-  int NumInputs() const override { return param_.form == Form::kNorm ? 2 : param_.has_bias ? 4 : 3; }
-  int NumOutputs() const override { return param_.form == Form::kPreNorm ? 2 : 1; }
+  int NumInputs() const override { return param_.form == NormForm::kNorm ? 2 : param_.has_bias ? 4 : 3; }
+  int NumOutputs() const override { return param_.form == NormForm::kPreNorm ? 2 : 1; }
   /// In place is allowed, because a row of x and of the residual is read as a whole before anything is written.
   bool InPlace(int input, int) const override {
-    return param_.form != Form::kNorm && (input == 0 || input == Residual());
+    return param_.form != NormForm::kNorm && (input == 0 || input == Residual());
   }
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
@@ -37,13 +35,13 @@ class RmsNorm : public Operation {
     RequireRank(kOp, 0, x, 1, kMaxRank);
     if (x.dim(-1) == 0) FailShape(kOp, 0, "of at least one element along its last axis", x);
     if (param_.has_bias) RequireVector(kOp, 1, in[1], x.dtype, x.dim(-1));
-    if (param_.form != Form::kNorm) RequireSame(kOp, Residual(), in[static_cast<size_t>(Residual())], x);
+    if (param_.form != NormForm::kNorm) RequireSame(kOp, Residual(), in[static_cast<size_t>(Residual())], x);
     RequireVector(kOp, Gamma(), in[static_cast<size_t>(Gamma())], x.dtype, x.dim(-1));
     for (TensorDesc& desc : out) desc = x;
   }
 
   size_t WorkspaceBytes(std::span<const TensorDesc> in, int threads, const kernels::KernelTable&) const override {
-    return RowBuffers::Bytes(1 + threads * kBuffers, 1, in[0].dim(-1));
+    return RowBuffers::Bytes(1 + threads * kNormBuffers, 1, in[0].dim(-1));
   }
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
@@ -56,22 +54,15 @@ class RmsNorm : public Operation {
       for (int64_t i = 0; i < size; ++i) weight_buffer[i] = weight[i] + 1.0f;
       weight = weight_buffer;
     }
-    const RowBuffers buffers(ctx.workspace + RowBuffers::Bytes(1, 1, size), kBuffers, size);
     const NormSum sum{.x = &in[0],
                       .bias = param_.has_bias ? &in[1] : nullptr,
-                      .residual = param_.form == Form::kNorm ? nullptr : &in[static_cast<size_t>(Residual())],
+                      .residual = param_.form == NormForm::kNorm ? nullptr : &in[static_cast<size_t>(Residual())],
                       .scale = 1.0f};
-    ForRows(ctx.pool, Extent(x, 0, x.rank - 1), size, [&](int64_t row, int worker) {
-      const float* s = sum.Row(kernels, row, size, buffers(worker, 0), buffers(worker, 1));
-      float* y = FloatTarget(out[0], row * size, buffers(worker, 2));
-      kernels.rms_norm(s, weight, y, size, param_.epsilon);
-      StoreFloats(kernels, out[0], row * size, size, y);
-      if (param_.form == Form::kPreNorm) StoreFloats(kernels, out[1], row * size, size, s);
-    });
+    NormRows(sum, size, out, ctx, ctx.workspace + RowBuffers::Bytes(1, 1, size),
+             [&](const float* s, float* y) { kernels.rms_norm(s, weight, y, size, param_.epsilon); });
   }
 
  private:
-  static constexpr int kBuffers = 3;
   int Residual() const { return param_.has_bias ? 2 : 1; }
   int Gamma() const { return NumInputs() - 1; }
 
@@ -83,18 +74,13 @@ class RmsNorm : public Operation {
 std::unique_ptr<Operation> CreateRmsNorm(const ParamObject& param) {
   ParamReader reader(kOp, param);
   RmsNormParam p;
-  const auto read_common = [&](ParamReader& block) {
-    block.Require("quantType", "QUANT_UNDEFINED");
-    p.epsilon = static_cast<float>(block.Number("epsilon", 1e-5));
-    if (p.epsilon < 0.0f) block.Fail("epsilon", "at least 0");
-  };
   switch (
       reader.Enum("layerType", {"RMS_NORM_UNDEFINED", "RMS_NORM_NORM", "RMS_NORM_PRENORM", "RMS_NORM_POSTNORM"}, 0)) {
     case 0:
       reader.Fail("layerType", "one of RMS_NORM_NORM, RMS_NORM_PRENORM, RMS_NORM_POSTNORM");
     case 1: {
       ParamReader block = reader.Object("normParam");
-      read_common(block);
+      p.epsilon = ReadEpsilon(block);
       block.Number("layerNormEps", 1e-5);  // ATB reads it for training only.
       block.Require("rstd", false);
       block.Require("precisionMode", "HIGH_PRECISION_MODE");
@@ -104,17 +90,17 @@ std::unique_ptr<Operation> CreateRmsNorm(const ParamObject& param) {
       break;
     }
     case 2: {
-      p.form = Form::kPreNorm;
+      p.form = NormForm::kPreNorm;
       ParamReader block = reader.Object("preNormParam");
-      read_common(block);
+      p.epsilon = ReadEpsilon(block);
       p.has_bias = block.Bool("hasBias", false);
       block.Done();
       break;
     }
     default: {
-      p.form = Form::kPostNorm;
+      p.form = NormForm::kPostNorm;
       ParamReader block = reader.Object("postNormParam");
-      read_common(block);
+      p.epsilon = ReadEpsilon(block);
       p.has_bias = block.Bool("hasBias", false);
       block.Done();
     }
