@@ -2,7 +2,9 @@ import { expect } from 'chai';
 import { DECODE, DECODER_KINDS, type GraphKind, PREFILL, SPLITFUSE } from '../../src/graph/graph-kind.js';
 import type { GraphSpec } from '../../src/graph/graph-spec.js';
 import { inputDescs } from '../../src/models/base/input-descs.js';
-import type { CausalLM } from '../../src/router/index.js';
+import { loadModels } from '../../src/models/get-model.js';
+import { type CausalLM, getRouter } from '../../src/router/index.js';
+import { declaredWeights } from '../../src/weights/weights.js';
 import { FAMILIES, type Family, familyKinds, familyModel, flat } from './family-models.js';
 
 /** Types of a graph's operations, a run of equal layers in brackets with its length. */
@@ -75,6 +77,32 @@ describe('model graphs', () => {
     expect(await masks('mistral')).to.deep.equal(Array(3).fill(['sliding_attention_mask']));
     const both = ['attention_mask', 'sliding_attention_mask'];
     expect(await masks('qwen2')).to.deep.equal([both, ['sliding_attention_mask'], both]);
+  });
+
+  it('look up the rows of a rotary table only where a layer turns by them', async () => {
+    await loadModels();
+    const tables = (modelType: string, layerTypes: readonly string[]) => {
+      const dict = {
+        model_type: modelType,
+        layer_types: layerTypes,
+        hidden_size: 64,
+        intermediate_size: 112,
+        num_hidden_layers: 2,
+        num_attention_heads: 4,
+        num_key_value_heads: 2,
+        head_dim: 16,
+        max_position_embeddings: 256,
+        vocab_size: 131,
+      };
+      const model = new (getRouter(modelType))('', dict).createModel(declaredWeights('bf16'));
+      return broughtBy(model, DECODE).filter((name) => name.endsWith('cos_table'));
+    };
+    for (const family of ['gemma3_text', 'olmo3']) {
+      const [full, sliding] = ['full_attention', 'sliding_attention'];
+      expect(tables(family, [full, full]), family).to.deep.equal(['cos_table']);
+      expect(tables(family, [sliding, sliding]), family).to.deep.equal(['sliding_cos_table']);
+      expect(tables(family, [full, sliding]), family).to.have.members(['cos_table', 'sliding_cos_table']);
+    }
   });
 
   it('name weights as the checkpoint does, packed ones as MindIE does', async () => {
