@@ -167,35 +167,24 @@ void RmsNorm(Case& c) {
   const Sizes shape = d.Shape(d.Int(1, 4));
   const int64_t width = shape.back();
   const std::string x = c.Input(dtype, shape);
-  switch (d.Int(0, 2)) {
-    case 0:
-      c.Node("RmsNorm",
-             {{"layerType", "RMS_NORM_NORM"},
-              {"normParam", ParamObject{{"epsilon", 1e-5}, {"modelType", d.Flag() ? "GEMMA_MODEL" : "LLAMA_MODEL"}}}},
-             {x, d.Vector(dtype, width)}, 1);
-      return;
-    case 1: {
-      const bool bias = d.Flag();
-      Strings inputs{x};
-      if (bias) inputs.push_back(d.Vector(dtype, width));
-      inputs.push_back(c.Input(dtype, shape));
-      inputs.push_back(d.Vector(dtype, width));
-      c.Node("RmsNorm",
-             {{"layerType", "RMS_NORM_PRENORM"}, {"preNormParam", ParamObject{{"epsilon", 1e-6}, {"hasBias", bias}}}},
-             inputs, 2);
-      return;
-    }
-    default: {
-      const bool bias = d.Flag();
-      Strings inputs{x};
-      if (bias) inputs.push_back(d.Vector(dtype, width));
-      inputs.push_back(c.Input(dtype, shape));
-      inputs.push_back(d.Vector(dtype, width));
-      c.Node("RmsNorm",
-             {{"layerType", "RMS_NORM_POSTNORM"}, {"postNormParam", ParamObject{{"epsilon", 1e-6}, {"hasBias", bias}}}},
-             inputs, 1);
-    }
+  const int64_t form = d.Int(0, 2);
+  if (form == 0) {
+    c.Node("RmsNorm",
+           {{"layerType", "RMS_NORM_NORM"},
+            {"normParam", ParamObject{{"epsilon", 1e-5}, {"modelType", d.Flag() ? "GEMMA_MODEL" : "LLAMA_MODEL"}}}},
+           {x, d.Vector(dtype, width)}, 1);
+    return;
   }
+  const bool pre = form == 1;
+  const bool bias = d.Flag();
+  Strings inputs{x};
+  if (bias) inputs.push_back(d.Vector(dtype, width));
+  inputs.push_back(c.Input(dtype, shape));
+  inputs.push_back(d.Vector(dtype, width));
+  c.Node("RmsNorm",
+         {{"layerType", pre ? "RMS_NORM_PRENORM" : "RMS_NORM_POSTNORM"},
+          {pre ? "preNormParam" : "postNormParam", ParamObject{{"epsilon", 1e-6}, {"hasBias", bias}}}},
+         inputs, pre ? 2 : 1);
 }
 
 void LayerNorm(Case& c) {
