@@ -246,6 +246,15 @@ const MESSAGES = {
   OUTPUT_ABORTED: (d: { file: string }) => `${d.file} was not written, because the work was stopped`,
   REQUEST_NOT_FINITE: (d: { step: number }) =>
     `the model's logits are not finite at generated token ${d.step}; the checkpoint or its dtype is at fault`,
+  // Guided output
+  GUIDE_INVALID: (d: { what: string; problem: string }) => `${d.what}: ${d.problem}`,
+  GUIDE_UNSUPPORTED: (d: { what: string; found: string }) =>
+    `${d.what}: guided output cannot keep ${d.found}; leave it out, or check the answer afterwards`,
+  GUIDE_TOO_LARGE: (d: { what: string; limit: number }) =>
+    `the grammar for guided output has more than ${d.limit} ${d.what}; ask for less at once`,
+  GUIDE_NO_ROOM: (d: { reason: string }) => `guided output has no room: ${d.reason}; raise maxTokens`,
+  GUIDE_STUCK: (d: { step: number }) =>
+    `no token may follow at generated token ${d.step}: the vocabulary cannot write what the grammar wants, or a logit bias forbids it`,
   OUTPUT_UNWRITABLE: (d: { flag: string; file: string; reason: string }) =>
     `${d.flag}: ${describeValue(d.file)} cannot be written: ${d.reason}`,
   OPTION_UNKNOWN: (d: { option: string; nearest?: string | undefined; help: string }) =>

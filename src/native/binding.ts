@@ -114,6 +114,32 @@ export interface KvCacheOptions {
   readonly caches: readonly KvCacheDesc[];
 }
 
+/**
+ * Which texts are allowed: a context-free grammar over bytes. Each rule is an automaton whose edges read a byte, read what
+ * another rule allows, or read nothing. Rule 0 is the whole text.
+ */
+export interface GrammarSpec {
+  /** Nodes are numbered from 0. */
+  readonly nodes: number;
+  /** For each rule: its start and its end. */
+  readonly rules: Int32Array;
+  /** For each edge: from, to, and the first and last of the bytes that it reads. */
+  readonly bytes: Int32Array;
+  /** For each edge: from, to, rule. */
+  readonly calls: Int32Array;
+  /** For each edge: from, to. */
+  readonly empty: Int32Array;
+}
+
+/** The bytes that each token writes. */
+export interface Vocabulary {
+  readonly bytes: Uint8Array;
+  /** Token t writes bytes[offsets[t]] up to bytes[offsets[t + 1]]. One that writes none is never allowed. */
+  readonly offsets: Int32Array;
+  /** Tokens that end a text. */
+  readonly ends: Int32Array;
+}
+
 /** Sampling of one sequence. Counters and random numbers depend only on this, its tokens and the step. */
 export interface SamplerOptions {
   readonly temperature: number;
@@ -131,6 +157,10 @@ export interface SamplerOptions {
   readonly topLogprobs: number;
   /** Tokens of the prompt, for the repetition penalty. */
   readonly promptTokens: Int32Array;
+  /** An id of `compileGrammar` that the generated text must obey. It is whole after at most `maxTokens` tokens. */
+  readonly grammar?: number;
+  /** With `grammar`. Throws NATIVE_GRAMMAR_NO_ROOM when the shortest text has more bytes. */
+  readonly maxTokens?: number;
 }
 
 /** Log-softmax of the logits as the model made them: before bias, penalties and temperature. */
@@ -163,7 +193,10 @@ export interface NodeTiming {
 }
 
 export interface StepResult {
-  /** Token per row; -1 where not sampled, -2 where the row's logits are not finite. Empty without samplers. */
+  /**
+   * Token per row; -1 where not sampled, -2 where the row's logits are not finite, -3 where a grammar leaves no token.
+   * Empty without samplers.
+   */
   readonly tokens: Int32Array;
   readonly logprobs: ReadonlyArray<SampledLogprobs | undefined>;
   /** [rows, vocab] when asked for. */
@@ -229,6 +262,17 @@ export interface NativeEngine {
   loadGraph(spec: GraphSpec): number;
   unloadGraph(graph: number): void;
   graphStats(graph: number): GraphStats;
+  /** What grammars are written in; before the first of them. Other work goes on meanwhile. */
+  setVocabulary(vocabulary: Vocabulary): Promise<void>;
+  /**
+   * Prepares a grammar on a thread of its own; its masks are made as texts need them. Returns its id. Rejects with
+   * NATIVE_GRAMMAR_INVALID when no text ends or rules begin with one another in a circle, NATIVE_GRAMMAR_TOO_LARGE.
+   */
+  compileGrammar(grammar: GrammarSpec): Promise<number>;
+  /** Whether the grammar allows a text, as UTF-8. */
+  grammarAllows(grammar: number, text: Uint8Array): boolean;
+  /** Samplers that use the grammar keep it. */
+  freeGrammar(grammar: number): void;
   createSampler(options: SamplerOptions): number;
   /** Records tokens as generated although this engine did not sample them. */
   appendTokens(sampler: number, tokens: Int32Array): void;

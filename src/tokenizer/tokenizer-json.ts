@@ -126,8 +126,8 @@ export function patternsOf(json: TokenizerJson): Array<{ readonly part: string; 
 }
 
 /** The types of a part's steps, those inside `Sequence`s too. */
-export function stepTypesOf(part: Record<string, unknown> | null): unknown[] {
-  return stepsOf(part).map(({ type }) => type);
+export function stepTypesOf(part: Record<string, unknown> | null): string[] {
+  return stepsOf(part).map(({ type }) => String(type));
 }
 
 type Fail = (problem: string) => never;

@@ -270,6 +270,10 @@ function engineMethods(): Target {
     ...{ name: 'w', dtype: 'f32', shape: [2, 4], layout: 'plain' },
     parts: [{ dtype: 'f32', shape: [2, 4], value: 1 }],
   });
+  const letter = () => ({
+    ...{ nodes: 2, rules: Int32Array.of(0, 1), bytes: Int32Array.of(0, 1, 97, 98) },
+    ...{ calls: Int32Array.of(), empty: Int32Array.of(1, 1) },
+  });
   const calls: readonly (() => [keyof NativeEngine, ...object[]])[] = [
     () => ['setTensor', ['t', tensor()]],
     () => ['loadGraph', [spec()]],
@@ -280,6 +284,13 @@ function engineMethods(): Target {
     () => ['appendTokens', [1, Int32Array.of(1)]],
     () => ['run', [1, { a: tensor(), b: tensor() }, { logits: true }]],
     () => ['exportTensor', ['t']],
+    () => [
+      'setVocabulary',
+      [{ bytes: Uint8Array.of(97, 98), offsets: Int32Array.of(0, 1, 2), ends: Int32Array.of(1) }],
+    ],
+    () => ['compileGrammar', [letter()]],
+    () => ['grammarAllows', [1, Uint8Array.of(97)]],
+    () => ['createSampler', [{ ...sampler(), grammar: 1, maxTokens: 4 }]],
   ];
   let engine = createEngine({ threads: 1 });
   return async (random) => {

@@ -42,6 +42,10 @@ Napi::Function EngineWrap::Define(Napi::Env env) {
                          InstanceMethod<&EngineWrap::LoadGraph>("loadGraph"),
                          InstanceMethod<&EngineWrap::UnloadGraph>("unloadGraph"),
                          InstanceMethod<&EngineWrap::GraphStats>("graphStats"),
+                         InstanceMethod<&EngineWrap::SetVocabulary>("setVocabulary"),
+                         InstanceMethod<&EngineWrap::CompileGrammar>("compileGrammar"),
+                         InstanceMethod<&EngineWrap::GrammarAllows>("grammarAllows"),
+                         InstanceMethod<&EngineWrap::FreeGrammar>("freeGrammar"),
                          InstanceMethod<&EngineWrap::CreateSampler>("createSampler"),
                          InstanceMethod<&EngineWrap::AppendTokens>("appendTokens"),
                          InstanceMethod<&EngineWrap::FreeSampler>("freeSampler"),
@@ -68,6 +72,7 @@ EngineWrap::EngineWrap(const Info& info) : Napi::ObjectWrap<EngineWrap>(info) {
     const Napi::Object options = ReadObject(info[0], where);
     threads_ = static_cast<int>(ReadInteger(options.Get("threads"), Where(where, "threads"), 1, kMaxThreads));
     const Napi::Value isa = options.Get("isa");
+    grammars_ = std::make_shared<Grammars>();
     mailbox_ = std::make_shared<Mailbox>();
     broken_ = std::make_shared<std::exception_ptr>();
     thread_ = std::make_unique<EngineThread>(threads_, isa.IsUndefined() ? "" : ReadString(isa, Where(where, "isa")),
@@ -85,28 +90,6 @@ EngineWrap::~EngineWrap() { Close(Env()); }
 Napi::Value EngineWrap::Isa(const Info& info) { return Napi::String::New(info.Env(), isa_); }
 
 Napi::Value EngineWrap::Threads(const Info& info) { return Napi::Number::New(info.Env(), threads_); }
-
-/// Both checks are needed: an argument is read by asking JavaScript's objects, whose getters may dispose the engine.
-template <typename Read, typename Act>
-Napi::Value EngineWrap::WhileAlive(Read&& read, Act&& act) const {
-  const auto check = [this] {
-    if (disposed_) throw Error("NATIVE_DISPOSED", "the engine was disposed");
-  };
-  check();
-  auto arguments = read();
-  check();
-  return act(std::move(arguments));
-}
-
-template <typename Read, typename Act>
-Napi::Value EngineWrap::Call(const Info& info, Read&& read, Act&& act) const {
-  return Guard(info.Env(), [&] { return WhileAlive(read, act); });
-}
-
-template <typename Read, typename Act>
-Napi::Value EngineWrap::CallAsync(const Info& info, Read&& read, Act&& act) const {
-  return GuardPromise(info.Env(), [&] { return WhileAlive(read, act); });
-}
 
 Napi::Value EngineWrap::LoadWeights(const Info& info) {
   struct Arguments {
@@ -209,43 +192,6 @@ Napi::Value EngineWrap::GraphStats(const Info& info) {
   });
 }
 
-Napi::Value EngineWrap::CreateSampler(const Info& info) {
-  const auto read = [&] { return std::make_shared<Sampler>(ReadSamplerOptions(info[0])); };
-  return Call(info, read, [&](std::shared_ptr<Sampler> sampler) {
-    const int id = NewId(samplers_);
-    return Create(
-        info.Env(), samplers_, id,
-        [id, sampler = std::move(sampler)](Engine& engine) { engine.AddSampler(id, std::move(*sampler)); },
-        [id](Engine& engine) { engine.RemoveSampler(id); });
-  });
-}
-
-Napi::Value EngineWrap::AppendTokens(const Info& info) {
-  struct Arguments {
-    int sampler;
-    std::vector<int32_t> tokens;
-  };
-  const auto read = [&] {
-    Arguments arguments{ReadSamplerId(info[0]), ReadInt32s(info[1], "tokens")};
-    for (int32_t token : arguments.tokens)
-      if (token < 0) FailArgument("tokens", "without negative tokens", info[1]);
-    return arguments;
-  };
-  return Call(info, read, [&](Arguments arguments) {
-    Post([arguments = std::move(arguments)](Engine& engine) {
-      engine.AppendTokens(arguments.sampler, arguments.tokens);
-    });
-    return info.Env().Undefined();
-  });
-}
-
-Napi::Value EngineWrap::FreeSampler(const Info& info) {
-  return Call(info, [&] { return ReadSamplerId(info[0]); }, [&](int id) {
-    Remove(samplers_, id);
-    return info.Env().Undefined();
-  });
-}
-
 Napi::Value EngineWrap::Run(const Info& info) {
   const auto read = [&] {
     const int id = ReadGraphId(info[0]);
@@ -292,6 +238,7 @@ Napi::Value EngineWrap::Memory(const Info& info) {
 Napi::Value EngineWrap::Dispose(const Info& info) {
   if (disposed_) return info.Env().Undefined();
   disposed_ = true;
+  grammars_->Clear();
   for (auto& [call, pending] : pending_)
     if (pending.cancelled) *pending.cancelled = true;
   thread_->Finish();

@@ -8,7 +8,10 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
+#include "addon/grammars.h"
+#include "addon/guard.h"
 #include "addon/mailbox.h"
 #include "engine/engine_thread.h"
 
@@ -55,6 +58,10 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   Napi::Value LoadGraph(const Info& info);
   Napi::Value UnloadGraph(const Info& info);
   Napi::Value GraphStats(const Info& info);
+  Napi::Value SetVocabulary(const Info& info);
+  Napi::Value CompileGrammar(const Info& info);
+  Napi::Value GrammarAllows(const Info& info);
+  Napi::Value FreeGrammar(const Info& info);
   Napi::Value CreateSampler(const Info& info);
   Napi::Value AppendTokens(const Info& info);
   Napi::Value FreeSampler(const Info& info);
@@ -110,6 +117,29 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   int latest_id_ = 0;
   Removals graphs_;
   Removals samplers_;
+  std::shared_ptr<Grammars> grammars_;
 };
+
+/// Both checks are needed: an argument is read by asking JavaScript's objects, whose getters may dispose the engine.
+template <typename Read, typename Act>
+Napi::Value EngineWrap::WhileAlive(Read&& read, Act&& act) const {
+  const auto check = [this] {
+    if (disposed_) throw Error("NATIVE_DISPOSED", "the engine was disposed");
+  };
+  check();
+  auto arguments = read();
+  check();
+  return act(std::move(arguments));
+}
+
+template <typename Read, typename Act>
+Napi::Value EngineWrap::Call(const Info& info, Read&& read, Act&& act) const {
+  return Guard(info.Env(), [&] { return WhileAlive(read, act); });
+}
+
+template <typename Read, typename Act>
+Napi::Value EngineWrap::CallAsync(const Info& info, Read&& read, Act&& act) const {
+  return GuardPromise(info.Env(), [&] { return WhileAlive(read, act); });
+}
 
 }  // namespace atb::addon

@@ -138,7 +138,7 @@ KvCacheOptions ReadKvCacheOptions(const Napi::Value& value) {
   return options;
 }
 
-SamplerOptions ReadSamplerOptions(const Napi::Value& value) {
+SamplerOptions ReadSamplerOptions(const Napi::Value& value, const Grammars& grammars) {
   const Where where("options");
   const Napi::Object object = ReadObject(value, where);
   SamplerOptions options;
@@ -153,6 +153,11 @@ SamplerOptions ReadSamplerOptions(const Napi::Value& value) {
   options.top_logprobs =
       static_cast<int32_t>(ReadInteger(object.Get("topLogprobs"), Where(where, "topLogprobs"), -1, kMaxInt32));
   options.prompt_tokens = ReadInt32s(object.Get("promptTokens"), Where(where, "promptTokens"));
+  const Napi::Value grammar = object.Get("grammar");
+  if (!grammar.IsUndefined()) {
+    options.grammar = grammars.Of(grammar);
+    options.max_tokens = ReadInteger(object.Get("maxTokens"), Where(where, "maxTokens"), 0, kMaxSafe);
+  }
   const Where bias_where(where, "logitBias");
   const Napi::Array biases = ReadArray(object.Get("logitBias"), bias_where, kMaxBiases);
   const uint32_t count = biases.Length();

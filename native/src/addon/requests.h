@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "cache/kv_cache.h"
+#include "addon/grammars.h"
 #include "engine/engine.h"
 
 namespace atb::addon {
@@ -13,7 +14,7 @@ namespace atb::addon {
 
 std::vector<WeightLoad> ReadWeightLoads(const Napi::Value& value);
 KvCacheOptions ReadKvCacheOptions(const Napi::Value& value);
-SamplerOptions ReadSamplerOptions(const Napi::Value& value);
+SamplerOptions ReadSamplerOptions(const Napi::Value& value, const Grammars& grammars);
 /// Inputs and options of a step.
 StepRequest ReadStep(int graph, const Napi::Value& inputs, const Napi::Value& options);
 

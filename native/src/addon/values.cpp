@@ -84,6 +84,15 @@ std::string Describe(const Napi::Value& value) {
   }
 }
 
+template <typename T>
+std::vector<T> ReadNumbers(const Napi::Value& value, const Where& where, napi_typedarray_type type,
+                           const char* expected) {
+  ArrayView view;
+  if (!Look(value, view) || view.type != type) FailArgument(where, expected, value);
+  const auto* values = static_cast<const T*>(view.data);
+  return view.length == 0 ? std::vector<T>() : std::vector<T>(values, values + view.length);
+}
+
 }  // namespace
 
 std::string Where::Text() const {
@@ -170,11 +179,12 @@ std::vector<int64_t> ReadShape(const Napi::Value& value, const Where& where) {
   return shape;
 }
 
+std::vector<uint8_t> ReadBytes(const Napi::Value& value, const Where& where) {
+  return ReadNumbers<uint8_t>(value, where, napi_uint8_array, "a Uint8Array");
+}
+
 std::vector<int32_t> ReadInt32s(const Napi::Value& value, const Where& where) {
-  ArrayView view;
-  if (!Look(value, view) || view.type != napi_int32_array) FailArgument(where, "an Int32Array", value);
-  const auto* values = static_cast<const int32_t*>(view.data);
-  return view.length == 0 ? std::vector<int32_t>() : std::vector<int32_t>(values, values + view.length);
+  return ReadNumbers<int32_t>(value, where, napi_int32_array, "an Int32Array");
 }
 
 JsTensor ReadTensor(const Napi::Value& value, const Where& where) {

@@ -50,6 +50,8 @@ std::vector<std::string> ReadKeys(const Napi::Object& object, const Where& where
 std::vector<std::string> ReadStrings(const Napi::Value& value, const Where& where, uint32_t max_length);
 DType ReadDType(const Napi::Value& value, const Where& where);
 std::vector<int64_t> ReadShape(const Napi::Value& value, const Where& where);
+/// A copy of a Uint8Array.
+std::vector<uint8_t> ReadBytes(const Napi::Value& value, const Where& where);
 /// A copy of an Int32Array.
 std::vector<int32_t> ReadInt32s(const Napi::Value& value, const Where& where);
 

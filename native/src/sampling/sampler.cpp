@@ -39,6 +39,7 @@ Sampler::Sampler(SamplerOptions options) : options_(std::move(options)) {
     if (o.repetition_penalty != 1) Find(token);
   }
   options_.prompt_tokens = {};
+  if (o.grammar) guide_.emplace(std::exchange(options_.grammar, {}), o.max_tokens);
 }
 
 Sampler::Seen& Sampler::Find(int32_t token) {
@@ -56,6 +57,7 @@ Sampler::Seen& Sampler::Find(int32_t token) {
 
 void Sampler::Append(int32_t token) {
   if (penalizes_) ++Find(token).generated;
+  if (guide_) guide_->Append(token);
   ++generated_;
 }
 
@@ -69,17 +71,27 @@ Sampled Sampler::Sample(std::span<const float> logits, SamplerScratch& scratch) 
   if (!std::isfinite(raw_max)) return {kNotFinite, {}};
 
   std::span<const float> adjusted = logits;
-  float max = raw_max;
   if (AdjustsLogits()) {
     scratch.adjusted.assign(logits.begin(), logits.end());
     Adjust(scratch.adjusted);
     adjusted = scratch.adjusted;
+  }
+  if (guide_) {
+    guide_->Restrict(adjusted, scratch.allowed, scratch.allowed_tokens);
+    if (scratch.allowed.empty()) return {kNoneAllowed, {}};
+    adjusted = scratch.allowed;
+  }
+  float max = raw_max;
+  const bool is_changed = adjusted.data() != logits.data();
+  if (is_changed) {
     max = Maxima(scratch.work, adjusted, scratch.block_max);
-    if (!std::isfinite(max)) return {kNotFinite, {}};
+    if (!std::isfinite(max)) return {guide_ && max < 0 ? kNoneAllowed : kNotFinite, {}};
   }
   Sampled sampled{Choose(adjusted, max, scratch), {}};
+  if (guide_ && !scratch.allowed_tokens.empty())
+    sampled.token = scratch.allowed_tokens[static_cast<size_t>(sampled.token)];
   if (options_.top_logprobs >= 0) {
-    if (AdjustsLogits()) Maxima(scratch.work, logits, scratch.block_max);
+    if (is_changed) Maxima(scratch.work, logits, scratch.block_max);
     sampled.logprobs = Logprobs(logits, raw_max, sampled.token, scratch);
   }
   Append(sampled.token);

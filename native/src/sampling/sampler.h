@@ -1,17 +1,19 @@
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "guided/guide.h"
 #include "sampling/row.h"
 
 namespace atb {
 
 /// How one sequence chooses its tokens. Steps in order: logit bias, repetition penalty (prompt and output tokens),
-/// frequency and presence penalty (output tokens), temperature, top-k, top-p, min-p, draw.
+/// frequency and presence penalty (output tokens), grammar, temperature, top-k, top-p, min-p, draw.
 struct SamplerOptions {
   float temperature = 1;  ///< 0 chooses the largest logit, and the first token among equals.
   int64_t top_k = 0;      ///< Keeps exactly this many tokens, the lower ones among equals; 0: off.
@@ -24,6 +26,8 @@ struct SamplerOptions {
   uint64_t seed = 0;
   int32_t top_logprobs = -1;  ///< Log-probs of the sampled token and of this many best; -1: none.
   std::vector<int32_t> prompt_tokens = {};
+  std::shared_ptr<guided::TokenMasks> grammar = {};  ///< What the generated text must obey; null: nothing.
+  int64_t max_tokens = 0;                            ///< With a grammar: the most tokens that are generated.
 };
 
 /// Log-softmax of the logits as the model made them, before bias, penalties and temperature (as vLLM reports by
@@ -40,11 +44,15 @@ struct Sampled {
 
 /// Stands for a token where the row has a NaN or +inf, or nothing but -inf.
 constexpr int32_t kNotFinite = -2;
+/// Stands for a token where the grammar leaves none.
+constexpr int32_t kNoneAllowed = -3;
 
 /// What samples a row, and the working memory for it, which grows to the size of a row and is kept.
 struct SamplerScratch {
   RowWork work;
   std::vector<float> adjusted = {};
+  std::vector<float> allowed = {};
+  std::vector<int32_t> allowed_tokens = {};
   std::vector<float> mass = {};
   std::vector<float> block_max = {};
   std::vector<double> block_sums = {};
@@ -55,12 +63,12 @@ struct SamplerScratch {
 /// the logits, and on how many tokens were generated before.
 class Sampler {
  public:
-  /// Throws NATIVE_OPTION_INVALID.
+  /// Throws NATIVE_OPTION_INVALID, NATIVE_GRAMMAR_NO_ROOM.
   explicit Sampler(SamplerOptions options);
 
   /// Throws NATIVE_OPTION_INVALID when the bias names a token beyond the logits.
   void CheckVocabulary(int64_t vocabulary) const;
-  /// Chooses from one row of logits and records the choice, unless the row is not finite. CheckVocabulary must have
+  /// Chooses from one row of logits and records the choice, unless there is none. CheckVocabulary must have
   /// accepted the size of the row.
   Sampled Sample(std::span<const float> logits, SamplerScratch& scratch);
   /// Records a token as generated.
@@ -84,6 +92,7 @@ class Sampler {
   SamplerOptions options_;
   bool penalizes_;
   uint64_t generated_ = 0;
+  std::optional<guided::Guide> guide_;
   std::vector<Seen> seen_;
   std::unordered_map<int32_t, size_t> index_;
 };
