@@ -255,6 +255,19 @@ const MESSAGES = {
   GUIDE_NO_ROOM: (d: { reason: string }) => `guided output has no room: ${d.reason}; raise maxTokens`,
   GUIDE_STUCK: (d: { step: number }) =>
     `no token may follow at generated token ${d.step}: the vocabulary cannot write what the grammar wants, or a logit bias forbids it`,
+  // Models by name
+  MODEL_NOT_CACHED: (d: { given: string; folder: string; cacheDir: string }) =>
+    `there is no folder ${describeValue(d.folder)}, and no model ${describeValue(d.given)} in the cache ${d.cacheDir}; \`atb-models pull ${d.given}\` fetches it`,
+  HUB_OFFLINE: (d: { model: string; cacheDir: string }) =>
+    `${d.model} is not in the cache ${d.cacheDir}, and nothing is fetched while HF_HUB_OFFLINE is set`,
+  HUB_NOT_FOUND: (d: { model: string; what: string }) =>
+    `${d.model}: the hub has no ${d.what}; a model that is not public needs HF_TOKEN`,
+  HUB_REFUSED: (d: { model: string; status: number }) =>
+    `${d.model}: the hub refused access (HTTP ${d.status}); set HF_TOKEN to a token that may read it, and accept its licence on its page`,
+  HUB_UNREACHABLE: (d: { model: string; endpoint: string; reason: string }) =>
+    `${d.model} cannot be fetched from ${d.endpoint}: ${d.reason}; call again to go on where this ended`,
+  HUB_FILE_DAMAGED: (d: { model: string; file: string; expected: string; found: string }) =>
+    `${d.model}: ${d.file} must be ${d.expected}, received ${d.found}; call again to fetch it anew`,
   OUTPUT_UNWRITABLE: (d: { flag: string; file: string; reason: string }) =>
     `${d.flag}: ${describeValue(d.file)} cannot be written: ${d.reason}`,
   OPTION_UNKNOWN: (d: { option: string; nearest?: string | undefined; help: string }) =>

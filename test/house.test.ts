@@ -20,7 +20,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['kv-cache'],
   ['scheduler'],
   ['runner'],
-  ['npu-export'],
+  ['npu-export', 'hub'],
   ['engine'],
   ['server', 'cli'],
   ['index.ts'],

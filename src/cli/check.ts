@@ -11,6 +11,7 @@ import { unreadWeights } from '../runner/unread-weights.js';
 import { Checkpoint } from '../weights/checkpoint.js';
 import { declaredWeights } from '../weights/weights.js';
 import { declareFlags, optionsOf } from './command-line.js';
+import { withModelFolder } from './model-folder.js';
 
 /** Something about a model that its author should know. */
 export interface Finding {
@@ -169,7 +170,7 @@ export const checkCommand: CommandModule = {
       flags: FLAGS,
     }),
   async handler(argv) {
-    const { json, ...options } = optionsOf(argv, FLAGS);
+    const { json, ...options } = await withModelFolder(optionsOf(argv, FLAGS));
     const found = await checkModel(options);
     process.stdout.write(json ? `${JSON.stringify(found, null, 2)}\n` : findingsText(found));
     if (found.some(({ level }) => level === 'error')) process.exitCode = 1;

@@ -3,6 +3,7 @@ import { compareWithReference, type TensorComparison } from '../runner/compare.j
 import { openModel } from '../runner/open-model.js';
 import { declareFlags, optionsOf } from './command-line.js';
 import { environmentOptions } from './environment.js';
+import { withModelFolder } from './model-folder.js';
 
 /** One line of the table: what differs, by how much, and where first. */
 export function comparisonText({ reference, tensor, ...found }: TensorComparison): string {
@@ -38,7 +39,9 @@ export const compareCommand: CommandModule = {
       flags: FLAGS,
     }),
   async handler(argv) {
-    const { json, reference, tolerance, threads, isa, ...options } = optionsOf(argv, FLAGS);
+    const { json, reference, tolerance, threads, isa, ...options } = await withModelFolder(
+      optionsOf(argv, FLAGS),
+    );
     const all: TensorComparison[] = [];
     const open = await openModel(options);
     const different = await compareWithReference(open, {

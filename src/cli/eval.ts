@@ -6,6 +6,7 @@ import { DEFAULT_BLOCK_SIZE, ModelRunner, type ModelRunnerOptions } from '../run
 import { openModel } from '../runner/open-model.js';
 import { declareFlags, optionsOf } from './command-line.js';
 import { environmentOptions, threadWarnings } from './environment.js';
+import { withModelFolder } from './model-folder.js';
 import { loadProgress } from './progress.js';
 
 const DEFAULT_CONTEXT = 512;
@@ -95,7 +96,7 @@ export const evalCommand: CommandModule = {
       flags: FLAGS,
     }),
   async handler(argv) {
-    const { textFile, json, ...options } = optionsOf(argv, FLAGS);
+    const { textFile, json, ...options } = await withModelFolder(optionsOf(argv, FLAGS));
     for (const warning of threadWarnings(options.threads)) process.stderr.write(`warning: ${warning}\n`);
     const found = await evaluate({
       ...options,

@@ -1,6 +1,7 @@
 import type { CommandModule } from 'yargs';
 import { exportModel } from '../npu-export/export-model.js';
 import { declareFlags, optionsOf } from './command-line.js';
+import { withModelFolder } from './model-folder.js';
 
 const FLAGS = ['dtype', 'block_size', 'max_position_embeddings', 'model_dirs'] as const;
 
@@ -32,7 +33,7 @@ export const exportCommand: CommandModule<object, Directories> = {
   async handler(argv) {
     const files = await exportModel({
       ...optionsOf(argv, FLAGS),
-      modelPath: argv.input,
+      ...(await withModelFolder({ modelPath: argv.input })),
       output: argv.output,
       onWarning: (text) => process.stderr.write(`${text}\n`),
     });

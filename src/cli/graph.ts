@@ -17,6 +17,7 @@ import { readQuantDescription } from '../weights/quant-description.js';
 import type { QuantizeOptions } from '../weights/quantization.js';
 import { declaredWeights } from '../weights/weights.js';
 import { declareFlags, optionsOf } from './command-line.js';
+import { withModelFolder } from './model-folder.js';
 import { OutputFile } from './output-file.js';
 
 export interface GraphArguments extends QuantizeOptions {
@@ -135,7 +136,7 @@ export const graphCommand: CommandModule = {
     }).epilogue(`--passes names some of:\n${names}`);
   },
   async handler(argv) {
-    const { output, ...options } = optionsOf(argv, FLAGS);
+    const { output, ...options } = await withModelFolder(optionsOf(argv, FLAGS));
     const file = output === undefined ? undefined : new OutputFile('--output', output);
     const text = await renderGraph({
       batch: 1,

@@ -20,6 +20,7 @@ import type { LinkOptions } from '../weights/regular-file.js';
 import { unreadTensors } from '../weights/unread-tensors.js';
 import { declareFlags, optionsOf } from './command-line.js';
 import { inspectionText } from './inspection-text.js';
+import { withModelFolder } from './model-folder.js';
 
 /** Contexts that people start with; the model's own limit where that is less. */
 const DEFAULT_TOKENS = 4096;
@@ -235,7 +236,7 @@ export const inspectCommand: CommandModule = {
       flags: FLAGS,
     }),
   async handler(argv) {
-    const { json, ...options } = optionsOf(argv, FLAGS);
+    const { json, ...options } = await withModelFolder(optionsOf(argv, FLAGS));
     const found = await inspectModel(options);
     process.stdout.write(json ? `${JSON.stringify(found, null, 2)}\n` : inspectionText(found));
     if (found.problems.length > 0) process.exitCode = 1;

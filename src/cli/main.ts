@@ -11,10 +11,11 @@ import { endWithReader, reportFailure } from './failure.js';
 import { graphCommand } from './graph.js';
 import { inspectCommand } from './inspect.js';
 import { newCommand } from './new.js';
+import { pullCommand } from './pull.js';
 import { quantizeCommand } from './quantize.js';
 import { packageVersion } from './version.js';
 
-const COMMANDS = ['check', 'compare', 'eval', 'export', 'graph', 'inspect', 'new', 'quantize'];
+const COMMANDS = ['check', 'compare', 'eval', 'export', 'graph', 'inspect', 'new', 'pull', 'quantize'];
 
 /** `atb-models <command>`; `run-pa` is a program of its own. */
 async function main(): Promise<void> {
@@ -34,6 +35,7 @@ async function main(): Promise<void> {
     .command(graphCommand)
     .command(inspectCommand)
     .command(newCommand)
+    .command(pullCommand)
     .command(quantizeCommand)
     .demandCommand(1, 'a command is missing')
     .strictCommands()

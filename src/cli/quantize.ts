@@ -3,6 +3,7 @@ import { describeValue } from '../describe-value.js';
 import { quantizeCheckpoint } from '../runner/quantize-checkpoint.js';
 import { declareFlags, optionsOf } from './command-line.js';
 import { environmentOptions } from './environment.js';
+import { withModelFolder } from './model-folder.js';
 import { longProgress } from './progress.js';
 import { stoppable } from './stop-signals.js';
 
@@ -37,11 +38,12 @@ export const quantizeCommand: CommandModule<object, Directories> = {
   async handler(argv) {
     const { quantize, ...options } = optionsOf(argv, FLAGS);
     if (quantize === undefined) throw new TypeError('declareFlags requires it');
+    const { modelPath } = await withModelFolder({ modelPath: argv.input });
     const { keptFloat } = await stoppable((signal) =>
       quantizeCheckpoint({
         ...options,
         quantize,
-        input: argv.input,
+        input: modelPath,
         output: argv.output,
         ...environmentOptions(),
         onProgress: longProgress(process.stderr, 'quantising'),

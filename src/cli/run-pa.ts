@@ -16,6 +16,7 @@ import {
 } from './command-line.js';
 import { environmentOptions, threadWarnings } from './environment.js';
 import { type FlagName, GROUPS, groupOf, SAMPLING_FLAGS } from './flags.js';
+import { withModelFolder } from './model-folder.js';
 import { ORIGINAL_FLAGS, refuseUnsupported } from './original-flags.js';
 import { OutputFile } from './output-file.js';
 import { INPUT_FLAGS, parseJson, readInputs } from './run-pa-inputs.js';
@@ -188,5 +189,6 @@ export async function parseRunPaArguments(
   const parsed = await parser.parse();
   const [stray] = parsed._;
   if (stray !== undefined) refuseRequest('the command line', 'made of options only', stray);
-  return toArguments({ ...parsed, ...moreFlags(parsed) });
+  const found = toArguments({ ...parsed, ...moreFlags(parsed) });
+  return { ...found, runner: await withModelFolder(found.runner) };
 }
