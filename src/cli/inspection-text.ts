@@ -1,14 +1,7 @@
 import { totalmem } from 'node:os';
 import { describeValue } from '../describe-value.js';
+import { bytesText } from './bytes-text.js';
 import type { Inspection } from './inspect.js';
-
-const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
-
-/** `2.30 GiB`; whole bytes below a KiB. */
-function bytesText(bytes: number): string {
-  const unit = Math.min(UNITS.length - 1, bytes < 1 ? 0 : Math.floor(Math.log2(bytes) / 10));
-  return `${unit === 0 ? bytes : (bytes / 2 ** (10 * unit)).toFixed(2)} ${UNITS[unit]}`;
-}
 
 /** An inspection for a terminal: one line a subject. */
 export function inspectionText(found: Inspection, machineBytes = totalmem()): string {

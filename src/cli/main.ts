@@ -5,6 +5,7 @@ import { nearestName } from '../nearest-name.js';
 import { checkCommand } from './check.js';
 import { underscored, usageError } from './command-line.js';
 import { compareCommand } from './compare.js';
+import { doctorCommand } from './doctor.js';
 import { evalCommand } from './eval.js';
 import { exportCommand } from './export.js';
 import { endWithReader, reportFailure } from './failure.js';
@@ -15,7 +16,18 @@ import { pullCommand } from './pull.js';
 import { quantizeCommand } from './quantize.js';
 import { packageVersion } from './version.js';
 
-const COMMANDS = ['check', 'compare', 'eval', 'export', 'graph', 'inspect', 'new', 'pull', 'quantize'];
+const COMMANDS = [
+  'check',
+  'compare',
+  'doctor',
+  'eval',
+  'export',
+  'graph',
+  'inspect',
+  'new',
+  'pull',
+  'quantize',
+];
 
 /** `atb-models <command>`; `run-pa` is a program of its own. */
 async function main(): Promise<void> {
@@ -30,6 +42,7 @@ async function main(): Promise<void> {
     .usage('$0 <command> [options]')
     .command(checkCommand)
     .command(compareCommand)
+    .command(doctorCommand)
     .command(evalCommand)
     .command(exportCommand)
     .command(graphCommand)

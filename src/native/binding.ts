@@ -5,9 +5,17 @@ import type { GraphSpec } from '../graph/atb-graph.js';
 export interface NativeBinding {
   /** ISAs that this machine can run, best first: `amx`, `avx512`, `avx2`, `reference`. */
   availableIsas(): string[];
+  /** Every kernel table of this build, best first, and what this machine lacks for it. */
+  kernelTables(): KernelTableState[];
   /** ATB op types (and our extension ops) that the engine executes, sorted. */
   supportedOps(): string[];
   readonly Engine: new (options: EngineOptions) => NativeEngine;
+}
+
+export interface KernelTableState {
+  readonly isa: string;
+  /** Features of the CPU, or what the operating system must grant; empty for a table that runs here. */
+  readonly missing: readonly string[];
 }
 
 export interface EngineOptions {

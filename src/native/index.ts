@@ -1,7 +1,7 @@
 import { AtbError } from '../errors.js';
 import { distinctGraphs, type GraphSpec } from '../graph/graph-spec.js';
 import { isRegisteredOp } from '../graph/ops/index.js';
-import type { EngineOptions, NativeEngine } from './binding.js';
+import type { EngineOptions, KernelTableState, NativeEngine } from './binding.js';
 import { loadBinding } from './load.js';
 
 export type * from './binding.js';
@@ -30,6 +30,11 @@ export function createEngine(options: CreateEngineOptions): NativeEngine {
 /** ISAs that this machine can run, best first. */
 export function availableIsas(nativePath?: string): string[] {
   return translated(() => loadBinding(nativePath).availableIsas());
+}
+
+/** Every kernel table, best first, and what this machine lacks for it. */
+export function kernelTables(nativePath?: string): KernelTableState[] {
+  return translated(() => loadBinding(nativePath).kernelTables());
 }
 
 /** Op types that the engine executes, sorted. */

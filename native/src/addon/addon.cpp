@@ -17,6 +17,24 @@ Napi::Value AvailableIsas(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value KernelTables(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return Guard(env, [&] {
+    Napi::Array tables = Napi::Array::New(env);
+    uint32_t i = 0;
+    for (const kernels::TableState& state : kernels::States()) {
+      Napi::Array missing = Napi::Array::New(env);
+      uint32_t j = 0;
+      for (std::string_view name : state.missing) missing.Set(j++, std::string(name));
+      Napi::Object table = Napi::Object::New(env);
+      table.Set("isa", std::string(state.isa));
+      table.Set("missing", missing);
+      tables.Set(i++, table);
+    }
+    return tables;
+  });
+}
+
 Napi::Value SupportedOps(const Napi::CallbackInfo& info) {
   return Guard(info.Env(), [&] {
     Napi::Array names = Napi::Array::New(info.Env());
@@ -28,6 +46,7 @@ Napi::Value SupportedOps(const Napi::CallbackInfo& info) {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("availableIsas", Napi::Function::New(env, AvailableIsas, "availableIsas"));
+  exports.Set("kernelTables", Napi::Function::New(env, KernelTables, "kernelTables"));
   exports.Set("supportedOps", Napi::Function::New(env, SupportedOps, "supportedOps"));
   exports.Set("Engine", EngineWrap::Define(env));
   return exports;

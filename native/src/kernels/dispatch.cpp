@@ -1,5 +1,6 @@
 #include "kernels/dispatch.h"
 
+#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -45,20 +46,37 @@ constexpr uint64_t kYmmState = 0x6;
 constexpr uint64_t kZmmState = 0xE6;
 constexpr uint64_t kTileState = 0x60000;
 
-bool HasAvx2() {
-  const Registers one = Cpuid(1, 0);
-  const bool fma = Bit(one.ecx, 12);
-  const bool f16c = Bit(one.ecx, 29);
-  const bool avx2 = Bit(Cpuid(7, 0).ebx, 5);
-  return fma && f16c && avx2 && (SavedState() & kYmmState) == kYmmState;
+using Names = std::vector<std::string_view>;
+
+struct Need {
+  bool is_there;
+  std::string_view name;
+};
+
+/// Adds the names of what is not there.
+Names Missing(Names missing, std::initializer_list<Need> needs) {
+  for (const Need& need : needs)
+    if (!need.is_there) missing.push_back(need.name);
+  return missing;
 }
 
-bool HasAvx512() {
+Names MissingForAvx2() {
+  const Registers one = Cpuid(1, 0);
+  return Missing({}, {{Bit(one.ecx, 12), "fma"},
+                      {Bit(one.ecx, 29), "f16c"},
+                      {Bit(Cpuid(7, 0).ebx, 5), "avx2"},
+                      {(SavedState() & kYmmState) == kYmmState, "the system saves no ymm registers"}});
+}
+
+Names MissingForAvx512() {
   const uint32_t ebx = Cpuid(7, 0).ebx;
-  const uint32_t ecx = Cpuid(7, 0).ecx;
-  const bool f = Bit(ebx, 16), dq = Bit(ebx, 17), bw = Bit(ebx, 30), vl = Bit(ebx, 31), vnni = Bit(ecx, 11);
-  const bool bf16 = Bit(Cpuid(7, 1).eax, 5);
-  return HasAvx2() && f && dq && bw && vl && vnni && bf16 && (SavedState() & kZmmState) == kZmmState;
+  return Missing(MissingForAvx2(), {{Bit(ebx, 16), "avx512f"},
+                                    {Bit(ebx, 17), "avx512dq"},
+                                    {Bit(ebx, 30), "avx512bw"},
+                                    {Bit(ebx, 31), "avx512vl"},
+                                    {Bit(Cpuid(7, 0).ecx, 11), "avx512_vnni"},
+                                    {Bit(Cpuid(7, 1).eax, 5), "avx512_bf16"},
+                                    {(SavedState() & kZmmState) == kZmmState, "the system saves no zmm registers"}});
 }
 
 /// Linux gives a process its 8 KB of tile state on request only.
@@ -72,27 +90,32 @@ bool RequestTiles() {
 #endif
 }
 
-bool HasAmx() {
+Names MissingForAmx() {
   const uint32_t edx = Cpuid(7, 0).edx;
-  const bool bf16 = Bit(edx, 22), tile = Bit(edx, 24), int8 = Bit(edx, 25);
-  return HasAvx512() && bf16 && tile && int8 && (SavedState() & kTileState) == kTileState && RequestTiles();
+  Names missing = Missing(MissingForAvx512(), {{Bit(edx, 22), "amx_bf16"},
+                                               {Bit(edx, 24), "amx_tile"},
+                                               {Bit(edx, 25), "amx_int8"},
+                                               {(SavedState() & kTileState) == kTileState, "the system saves no tiles"}});
+  // Asked for only where it would be of use.
+  if (missing.empty() && !RequestTiles()) missing.push_back("the system grants this process no tiles");
+  return missing;
 }
 
 #endif  // ATB_X86
 
 struct Candidate {
   const KernelTable* table;
-  bool (*supported)();
+  std::vector<std::string_view> (*missing)();
 };
 
 /// Best first. Adding an ISA is one folder and one line here.
 constexpr Candidate kCandidates[] = {
 #ifdef ATB_X86
-    {&kAmx, HasAmx},
-    {&kAvx512, HasAvx512},
-    {&kAvx2, HasAvx2},
+    {&kAmx, MissingForAmx},
+    {&kAvx512, MissingForAvx512},
+    {&kAvx2, MissingForAvx2},
 #endif
-    {&kReference, [] { return true; }},
+    {&kReference, [] { return std::vector<std::string_view>(); }},
 };
 
 }  // namespace
@@ -101,11 +124,17 @@ std::span<const KernelTable* const> Available() {
   static const std::vector<const KernelTable*> tables = [] {
     std::vector<const KernelTable*> found;
     for (const Candidate& candidate : kCandidates) {
-      if (candidate.supported()) found.push_back(candidate.table);
+      if (candidate.missing().empty()) found.push_back(candidate.table);
     }
     return found;
   }();
   return tables;
+}
+
+std::vector<TableState> States() {
+  std::vector<TableState> states;
+  for (const Candidate& candidate : kCandidates) states.push_back({candidate.table->isa, candidate.missing()});
+  return states;
 }
 
 const KernelTable& Select(std::string_view isa) {
