@@ -6,7 +6,15 @@ const ROOT = join(import.meta.dirname, '../..');
 
 /** The floors of the house: a folder imports only from floors below its own. */
 const FLOORS: readonly (readonly string[])[] = [
-  ['errors.ts', 'describe-value.ts', 'nearest-name.ts', 'dtype.ts', 'di.ts', 'make-folder.ts'],
+  [
+    'errors.ts',
+    'describe-value.ts',
+    'weight-messages.ts',
+    'nearest-name.ts',
+    'dtype.ts',
+    'di.ts',
+    'make-folder.ts',
+  ],
   ['graph'],
   ['native'],
   ['weights'],

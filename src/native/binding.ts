@@ -1,5 +1,8 @@
 import type { DType, FloatDType, Tensor } from '../dtype.js';
 import type { GraphSpec } from '../graph/atb-graph.js';
+import type { GrammarSpec, Vocabulary } from './grammar-spec.js';
+
+export type * from './grammar-spec.js';
 
 /** The addon's whole surface. Only this folder touches the `.node` file. */
 export interface NativeBinding {
@@ -120,32 +123,6 @@ export interface KvCacheOptions {
   readonly dtype: 'f32' | 'f16' | 'bf16' | 'i8';
   /** None for a model without caches. No two tensors have the same name. */
   readonly caches: readonly KvCacheDesc[];
-}
-
-/**
- * Which texts are allowed: a context-free grammar over bytes. Each rule is an automaton whose edges read a byte, read what
- * another rule allows, or read nothing. Rule 0 is the whole text.
- */
-export interface GrammarSpec {
-  /** Nodes are numbered from 0. */
-  readonly nodes: number;
-  /** For each rule: its start and its end. */
-  readonly rules: Int32Array;
-  /** For each edge: from, to, and the first and last of the bytes that it reads. */
-  readonly bytes: Int32Array;
-  /** For each edge: from, to, rule. */
-  readonly calls: Int32Array;
-  /** For each edge: from, to. */
-  readonly empty: Int32Array;
-}
-
-/** The bytes that each token writes. */
-export interface Vocabulary {
-  readonly bytes: Uint8Array;
-  /** Token t writes bytes[offsets[t]] up to bytes[offsets[t + 1]]. One that writes none is never allowed. */
-  readonly offsets: Int32Array;
-  /** Tokens that end a text. */
-  readonly ends: Int32Array;
 }
 
 /** Sampling of one sequence. Counters and random numbers depend only on this, its tokens and the step. */
