@@ -18,7 +18,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['graph'],
   ['native'],
   ['weights'],
-  ['tokenizer', 'sampling'],
+  ['tokenizer', 'sampling', 'answers'],
   ['guided'],
   ['common-op-builders'],
   ['step-inputs'],

@@ -1,0 +1,174 @@
+import type { AnswerEvent } from './answer-event.js';
+import { REASONING_FORMATS, type ReasoningFormat } from './reasoning-formats.js';
+import { TOOL_FORMATS, type ToolFormat } from './tool-formats.js';
+
+/** How the answers of a model are read. */
+export interface AnswerFormat {
+  readonly reasoning: ReasoningFormat | undefined;
+  readonly tools: ToolFormat | undefined;
+}
+
+/** The format of a chat template's answers: its template shows the model how it is to write. */
+export function answerFormat(template: string): AnswerFormat {
+  return {
+    reasoning: REASONING_FORMATS.find(({ begin, end }) => template.includes(begin) || template.includes(end)),
+    tools: TOOL_FORMATS.find(({ isIn }) => isIn(template)),
+  };
+}
+
+export interface AnswerParserOptions extends AnswerFormat {
+  /** The text before the answer. Where it ends inside reasoning, the answer begins there. */
+  readonly prompt?: string;
+}
+
+type Mode = 'text' | 'reasoning' | 'call' | 'whole';
+
+/**
+ * Splits an answer, piece by piece as it comes, into text, reasoning and calls of tools. What may be the beginning of a
+ * mark waits for the next piece; what looks like a call and cannot be read as one is text. However an answer is cut into
+ * pieces, the joined events are the same.
+ */
+export class AnswerParser {
+  readonly #reasoning: ReasoningFormat | undefined;
+  readonly #tools: ToolFormat | undefined;
+  #mode: Mode = 'text';
+  #waiting = '';
+  #isAtStart = true;
+  /** White space after reasoning and after a call belongs to the format, not to the text. */
+  #skipsSpace = false;
+
+  constructor({ reasoning, tools, prompt = '' }: AnswerParserOptions) {
+    this.#reasoning = reasoning;
+    this.#tools = tools;
+    if (reasoning !== undefined && endsInside(prompt, reasoning)) this.#mode = 'reasoning';
+  }
+
+  push(piece: string): AnswerEvent[] {
+    this.#waiting += piece;
+    const events: AnswerEvent[] = [];
+    while (this.#step(events));
+    return events;
+  }
+
+  /** What was held back. The answer is over. */
+  end(): AnswerEvent[] {
+    const rest = this.#waiting;
+    this.#waiting = '';
+    if (this.#mode === 'reasoning') return rest === '' ? [] : [{ kind: 'reasoning', text: rest }];
+    if (this.#mode === 'call') return this.#callsOf(rest, this.#tools?.begin ?? '', '');
+    if (this.#mode === 'whole') return this.#callsOf(rest, '', '');
+    return textEvents(this.#skipsSpace ? rest.trimStart() : rest);
+  }
+
+  /** Takes what is certain from what waits. False when nothing more is. */
+  #step(events: AnswerEvent[]): boolean {
+    switch (this.#mode) {
+      case 'whole':
+        return false;
+      case 'call':
+        return this.#stepCall(events);
+      case 'reasoning':
+        return this.#stepReasoning(events);
+      case 'text':
+        return this.#stepText(events);
+    }
+  }
+
+  #stepText(events: AnswerEvent[]): boolean {
+    if (this.#skipsSpace) this.#waiting = this.#waiting.trimStart();
+    if (this.#isAtStart && this.#tools !== undefined && this.#tools.begin === undefined) {
+      const start = this.#waiting.trimStart();
+      if (start === '') return false;
+      // A call is the whole answer, which begins as one; reasoning may stand before it.
+      if (this.#mayBeCall(start)) {
+        this.#mode = 'whole';
+        return false;
+      }
+    }
+    const marks = [this.#reasoning?.begin, this.#tools?.begin].filter((mark) => mark !== undefined);
+    const found = firstOf(this.#waiting, marks);
+    if (found === undefined) {
+      this.#emit(events, 'text', this.#waiting.length - heldBack(this.#waiting, marks));
+      return false;
+    }
+    this.#emit(events, 'text', found.at);
+    this.#waiting = this.#waiting.slice(found.mark.length);
+    this.#mode = found.mark === this.#reasoning?.begin ? 'reasoning' : 'call';
+    return true;
+  }
+
+  #stepReasoning(events: AnswerEvent[]): boolean {
+    const { end } = this.#reasoning as ReasoningFormat;
+    const at = this.#waiting.indexOf(end);
+    this.#emit(events, 'reasoning', at === -1 ? this.#waiting.length - heldBack(this.#waiting, [end]) : at);
+    if (at === -1) return false;
+    this.#leave(end.length);
+    return true;
+  }
+
+  #stepCall(events: AnswerEvent[]): boolean {
+    const { begin = '', end } = this.#tools as ToolFormat;
+    const at = end === undefined ? -1 : this.#waiting.indexOf(end);
+    if (at === -1 || end === undefined) return false;
+    const found = this.#callsOf(this.#waiting.slice(0, at), begin, end);
+    events.push(...found);
+    this.#leave(at + end.length);
+    this.#skipsSpace = found.some(({ kind }) => kind === 'tool-call');
+    return true;
+  }
+
+  #leave(length: number): void {
+    this.#waiting = this.#waiting.slice(length);
+    this.#mode = 'text';
+    this.#skipsSpace = true;
+  }
+
+  /** The calls of a body, or all of it as text. */
+  #callsOf(body: string, begin: string, end: string): AnswerEvent[] {
+    const calls = this.#tools?.read(body);
+    if (calls === undefined) return textEvents(begin + body + end);
+    return calls.map((call) => ({ kind: 'tool-call', call }));
+  }
+
+  #mayBeCall(start: string): boolean {
+    if (this.#tools?.name === 'glm') return /^[\w.-]+(?:\n|$)/.test(start);
+    return start.startsWith('{') || '<|python_tag|>'.startsWith(start.slice(0, 14));
+  }
+
+  #emit(events: AnswerEvent[], kind: 'text' | 'reasoning', length: number): void {
+    if (length <= 0) return;
+    events.push({ kind, text: this.#waiting.slice(0, length) });
+    this.#waiting = this.#waiting.slice(length);
+    if (kind !== 'text') return;
+    this.#isAtStart = false;
+    this.#skipsSpace = false;
+  }
+}
+
+const textEvents = (text: string): AnswerEvent[] => (text === '' ? [] : [{ kind: 'text', text }]);
+
+/** The mark that stands first in a text. */
+function firstOf(text: string, marks: readonly string[]): { at: number; mark: string } | undefined {
+  let first: { at: number; mark: string } | undefined;
+  for (const mark of marks) {
+    const at = text.indexOf(mark);
+    if (at !== -1 && (first === undefined || at < first.at)) first = { at, mark };
+  }
+  return first;
+}
+
+/** Characters at the end of a text that may be the beginning of a mark. */
+function heldBack(text: string, marks: readonly string[]): number {
+  const most = Math.max(0, ...marks.map((mark) => mark.length - 1));
+  for (let length = Math.min(most, text.length); length > 0; length--) {
+    const tail = text.slice(-length);
+    if (marks.some((mark) => mark.startsWith(tail))) return length;
+  }
+  return 0;
+}
+
+/** Whether the latest mark of a prompt opens reasoning: many templates end with `<think>`. */
+function endsInside(prompt: string, { begin, end }: ReasoningFormat): boolean {
+  const at = prompt.lastIndexOf(begin);
+  return at !== -1 && at > prompt.lastIndexOf(end) && prompt.slice(at + begin.length).trim() === '';
+}

@@ -1,0 +1,205 @@
+import type { ToolCall } from './answer-event.js';
+
+/** How a family writes calls of tools, as its published template shows them to the model. */
+export interface ToolFormat {
+  readonly name: string;
+  /** What a template of the family has in it; the first format that a template fits is taken. */
+  readonly isIn: (template: string) => boolean;
+  /** What a call begins with; undefined: a call is the whole answer, if it reads as one. */
+  readonly begin: string | undefined;
+  /** What it ends with; undefined: the end of the answer. */
+  readonly end: string | undefined;
+  /** The calls in what stands between; undefined when it is none. */
+  readonly read: (body: string) => readonly ToolCall[] | undefined;
+}
+
+const has =
+  (...parts: readonly string[]) =>
+  (template: string): boolean =>
+    parts.every((part) => template.includes(part));
+
+/** A call as JSON: the name, and its arguments under one of the keys that families give them. */
+function readCall(value: unknown): ToolCall | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { name, tool_name, arguments: args, parameters = {} } = value as Record<string, unknown>;
+  const called = name ?? tool_name;
+  const given = args ?? parameters;
+  if (typeof called !== 'string' || called === '') return undefined;
+  if (typeof given === 'string') return isJsonObject(given) ? { name: called, arguments: given } : undefined;
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) return undefined;
+  return { name: called, arguments: JSON.stringify(given) };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function isJsonObject(text: string): boolean {
+  const value = parseJson(text);
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** One call, or a list of them. */
+function readJson(body: string): readonly ToolCall[] | undefined {
+  const value = parseJson(body.trim());
+  const calls = (Array.isArray(value) ? value : [value]).map(readCall);
+  return calls.length > 0 && calls.every((call) => call !== undefined) ? calls : undefined;
+}
+
+/** Calls one after another, with `;` between them, as Llama 3.1 writes several. */
+function readJsonSequence(body: string): readonly ToolCall[] | undefined {
+  const whole = readJson(body);
+  if (whole !== undefined) return whole;
+  const parts = body.split(/;\s*(?=\{)/).map(readJson);
+  return parts.length > 1 && parts.every((part) => part !== undefined) ? parts.flat() : undefined;
+}
+
+/** `name[ARGS]{…}`, as Mistral's newer tokenizers write it, or a list. Several follow one another. */
+function readMistral(body: string): readonly ToolCall[] | undefined {
+  const list = readJson(body);
+  if (list !== undefined) return list;
+  const calls = body.split('[TOOL_CALLS]').map((part) => {
+    const [, name, args = ''] = /^\s*([\w.-]+)(?:\[ARGS\])?\s*(\{[\s\S]*\})\s*$/.exec(part) ?? [];
+    return name !== undefined && isJsonObject(args) ? { name, arguments: args } : undefined;
+  });
+  return calls.every((call) => call !== undefined) ? calls : undefined;
+}
+
+/** A name on its own line, then its arguments (GLM-4, ChatGLM3). */
+function readNameAndJson(body: string): readonly ToolCall[] | undefined {
+  const [, name, args = ''] = /^\s*([\w.-]+)\s*\n\s*(\{[\s\S]*\})\s*$/.exec(body) ?? [];
+  return name !== undefined && isJsonObject(args) ? [{ name, arguments: args }] : undefined;
+}
+
+/** A value that stands without quotes in XML: JSON where it is that, otherwise a text. */
+function looseValue(text: string): unknown {
+  const value = parseJson(text);
+  return value === undefined ? text : value;
+}
+
+/** `name`, then pairs of `<arg_key>` and `<arg_value>` (GLM-4.5). */
+function readArgPairs(body: string): readonly ToolCall[] | undefined {
+  const [, name] = /^\s*([\w.-]+)\s*(?:<arg_key>|$)/.exec(body) ?? [];
+  if (name === undefined) return undefined;
+  const pairs = body.matchAll(/<arg_key>([\s\S]*?)<\/arg_key>\s*<arg_value>([\s\S]*?)<\/arg_value>/g);
+  const args = Array.from(pairs, ([, key = '', value = '']) => [key.trim(), looseValue(value)] as const);
+  return [{ name, arguments: JSON.stringify(Object.fromEntries(args)) }];
+}
+
+/** `<function=name><parameter=key>value</parameter>…</function>` (Qwen3-Coder, Seed-OSS). */
+function readFunctionXml(body: string): readonly ToolCall[] | undefined {
+  const calls = Array.from(
+    body.matchAll(/<function=([\w.-]+)>([\s\S]*?)<\/function>/g),
+    ([, name = '', inner = '']) => {
+      const pairs = inner.matchAll(/<parameter=([^>]+)>\n?([\s\S]*?)\n?<\/parameter>/g);
+      const args = Array.from(pairs, ([, key = '', value = '']) => [key, looseValue(value)] as const);
+      return { name, arguments: JSON.stringify(Object.fromEntries(args)) };
+    },
+  );
+  return calls.length > 0 ? calls : undefined;
+}
+
+/** A name, then JSON in a block of code (Hunyuan). */
+function readFencedJson(body: string): readonly ToolCall[] | undefined {
+  const [, name, args = ''] = /^\s*([\w.-]+)\s*\n```json\n([\s\S]*?)\n```\s*$/.exec(body) ?? [];
+  return name !== undefined && isJsonObject(args) ? [{ name, arguments: args }] : undefined;
+}
+
+/** Formats by what their templates have in them, the more particular first. */
+export const TOOL_FORMATS: readonly ToolFormat[] = [
+  {
+    name: 'function xml of Seed',
+    isIn: has('<seed:tool_call>'),
+    begin: '<seed:tool_call>',
+    end: '</seed:tool_call>',
+    read: readFunctionXml,
+  },
+  {
+    name: 'function xml',
+    isIn: has('<tool_call>', '<function='),
+    begin: '<tool_call>',
+    end: '</tool_call>',
+    read: readFunctionXml,
+  },
+  {
+    name: 'argument pairs',
+    isIn: has('<tool_call>', '<arg_key>'),
+    begin: '<tool_call>',
+    end: '</tool_call>',
+    read: readArgPairs,
+  },
+  {
+    name: 'fenced json',
+    isIn: has('<tool_call>', '```json'),
+    begin: '<tool_call>',
+    end: '</tool_call>',
+    read: (body) => readFencedJson(body) ?? readJson(body),
+  },
+  {
+    name: 'hermes',
+    isIn: has('<tool_call>'),
+    begin: '<tool_call>',
+    end: '</tool_call>',
+    read: readJson,
+  },
+  {
+    name: 'mistral',
+    isIn: has('[TOOL_CALLS]'),
+    begin: '[TOOL_CALLS]',
+    end: undefined,
+    read: readMistral,
+  },
+  {
+    name: 'cohere',
+    isIn: has('<|START_ACTION|>'),
+    begin: '<|START_ACTION|>',
+    end: '<|END_ACTION|>',
+    read: readJson,
+  },
+  {
+    name: 'internlm',
+    isIn: has('<|action_start|>'),
+    begin: '<|action_start|><|plugin|>',
+    end: '<|action_end|>',
+    read: readJson,
+  },
+  {
+    name: 'functools',
+    isIn: has('functools['),
+    begin: 'functools',
+    end: undefined,
+    read: readJson,
+  },
+  {
+    name: 'phi',
+    isIn: has('<|tool_call|>', '<|/tool_call|>'),
+    begin: '<|tool_call|>',
+    end: '<|/tool_call|>',
+    read: readJson,
+  },
+  {
+    name: 'granite',
+    isIn: has('<|tool_call|>'),
+    begin: '<|tool_call|>',
+    end: undefined,
+    read: readJson,
+  },
+  {
+    name: 'glm',
+    isIn: has('<|observation|>'),
+    begin: undefined,
+    end: undefined,
+    read: readNameAndJson,
+  },
+  {
+    name: 'llama json',
+    isIn: (template) => template.includes('<|python_tag|>') || /"parameters"/.test(template),
+    begin: undefined,
+    end: undefined,
+    read: (body) => readJsonSequence(body.replace(/^\s*<\|python_tag\|>/, '')),
+  },
+];

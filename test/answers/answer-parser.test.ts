@@ -1,0 +1,205 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { AnswerParser, answerFormat } from '../../src/answers/answer-parser.js';
+
+/** Answers joined: text, reasoning, and calls in their order. */
+function read(template: string, pieces: readonly string[], prompt = ''): object {
+  const parser = new AnswerParser({ ...answerFormat(template), prompt });
+  const events = [...pieces.flatMap((piece) => parser.push(piece)), ...parser.end()];
+  const joined = (kind: 'text' | 'reasoning'): string =>
+    events.map((event) => (event.kind === kind ? event.text : '')).join('');
+  const calls = events.flatMap((event) => (event.kind === 'tool-call' ? [event.call] : []));
+  return {
+    text: joined('text'),
+    ...(joined('reasoning') && { reasoning: joined('reasoning') }),
+    ...(calls.length > 0 && { calls: calls.map(({ name, arguments: args }) => [name, JSON.parse(args)]) }),
+  };
+}
+
+interface Case {
+  readonly what: string;
+  /** What of the family's template shows the format. */
+  readonly template: string;
+  readonly answer: string;
+  readonly prompt?: string;
+  readonly expected: object;
+}
+
+const weather = ['get_weather', { city: 'Paris' }];
+const cases: readonly Case[] = [
+  {
+    what: 'Qwen 3: reasoning, text and two calls',
+    template: '<think></think> <tool_call>\n{"name": …}\n</tool_call>',
+    answer:
+      '<think>\nHm, 1 < 2.\n</think>\n\nI look.\n<tool_call>\n{"name": "get_weather", "arguments": {"city": "Paris"}}\n</tool_call>\n<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>',
+    expected: { text: 'I look.\n', reasoning: '\nHm, 1 < 2.\n', calls: [weather, ['now', {}]] },
+  },
+  {
+    what: 'DeepSeek R1: the prompt opens the reasoning',
+    template: '<think>',
+    prompt: '<|Assistant|><think>\n',
+    answer: 'First …\n</think>\n\nFour.',
+    expected: { text: 'Four.', reasoning: 'First …\n' },
+  },
+  {
+    what: 'Qwen 3 without thinking: the prompt closes it',
+    template: '<think>',
+    prompt: '<|im_start|>assistant\n<think>\n\n</think>\n\n',
+    answer: 'Four.',
+    expected: { text: 'Four.' },
+  },
+  {
+    what: 'reasoning that never ends',
+    template: '<think>',
+    answer: '<think>on and on </thin',
+    expected: { text: '', reasoning: 'on and on </thin' },
+  },
+  {
+    what: 'Llama 3.1: the answer is the call',
+    template: 'Respond in the format {"name": function name, "parameters": …}',
+    answer: '{"name": "get_weather", "parameters": {"city": "Paris"}}',
+    expected: { text: '', calls: [weather] },
+  },
+  {
+    what: 'Llama 3.1: several, after its tag',
+    template: '<|python_tag|>',
+    answer:
+      '<|python_tag|>{"name": "get_weather", "parameters": {"city": "Paris"}}; {"name": "now", "parameters": {}}',
+    expected: { text: '', calls: [weather, ['now', {}]] },
+  },
+  {
+    what: 'Llama 3.1: JSON that is no call is text',
+    template: '<|python_tag|>',
+    answer: '{"city": "Paris"} is JSON',
+    expected: { text: '{"city": "Paris"} is JSON' },
+  },
+  {
+    what: 'Mistral: a list',
+    template: '[TOOL_CALLS]',
+    answer: 'Yes. [TOOL_CALLS][{"name": "get_weather", "arguments": {"city": "Paris"}, "id": "abc123def"}]',
+    expected: { text: 'Yes. ', calls: [weather] },
+  },
+  {
+    what: 'Mistral: names and arguments',
+    template: '[THINK] [TOOL_CALLS]name[ARGS]',
+    answer: '[THINK]so[/THINK][TOOL_CALLS]get_weather[ARGS]{"city": "Paris"}[TOOL_CALLS]now[ARGS]{}',
+    expected: { text: '', reasoning: 'so', calls: [weather, ['now', {}]] },
+  },
+  {
+    what: 'Qwen3-Coder: XML',
+    template: '<tool_call>\n<function=example>',
+    answer:
+      '<tool_call>\n<function=get_weather>\n<parameter=city>\nParis\n</parameter>\n<parameter=days>\n3\n</parameter>\n</function>\n</tool_call>',
+    expected: { text: '', calls: [['get_weather', { city: 'Paris', days: 3 }]] },
+  },
+  {
+    what: 'Seed-OSS: XML and its own thinking',
+    template: '<seed:think> <seed:tool_call>',
+    answer:
+      '<seed:think>hm</seed:think><seed:tool_call>\n<function=get_weather>\n<parameter=city>Paris</parameter>\n</function>\n</seed:tool_call>',
+    expected: { text: '', reasoning: 'hm', calls: [weather] },
+  },
+  {
+    what: 'GLM-4.5: pairs',
+    template: '<tool_call>{function-name}\n<arg_key>',
+    answer: '<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>Paris</arg_value>\n</tool_call>',
+    expected: { text: '', calls: [weather] },
+  },
+  {
+    what: 'GLM-4: a name, then JSON',
+    template: '<|observation|>',
+    answer: 'get_weather\n{"city": "Paris"}',
+    expected: { text: '', calls: [weather] },
+  },
+  {
+    what: 'GLM-4: a text of one line and more',
+    template: '<|observation|>',
+    answer: 'Paris\nis sunny.',
+    expected: { text: 'Paris\nis sunny.' },
+  },
+  {
+    what: 'InternLM 2',
+    template: '<|action_start|>',
+    answer:
+      'I look.<|action_start|><|plugin|>\n{"name": "get_weather", "parameters": {"city": "Paris"}}<|action_end|>',
+    expected: { text: 'I look.', calls: [weather] },
+  },
+  {
+    what: 'Command R7B',
+    template: '<|START_THINKING|> <|START_ACTION|>',
+    answer:
+      '<|START_THINKING|>hm<|END_THINKING|><|START_ACTION|>[\n{"tool_call_id": "0", "tool_name": "get_weather", "parameters": {"city": "Paris"}}\n]<|END_ACTION|>',
+    expected: { text: '', reasoning: 'hm', calls: [weather] },
+  },
+  {
+    what: 'Granite',
+    template: '<|tool_call|>',
+    answer: '<|tool_call|>[{"name": "get_weather", "arguments": {"city": "Paris"}}]',
+    expected: { text: '', calls: [weather] },
+  },
+  {
+    what: 'Phi-4-mini',
+    template: 'functools[',
+    answer: 'functools[{"name": "get_weather", "arguments": {"city": "Paris"}}]',
+    expected: { text: '', calls: [weather] },
+  },
+  {
+    what: 'Hunyuan',
+    template: '<tool_calls><tool_call>name\n```json',
+    answer: '<tool_call>get_weather\n```json\n{"city": "Paris"}\n```</tool_call>',
+    expected: { text: '', calls: [weather] },
+  },
+  {
+    what: 'a call that cannot be read is text, as it was written',
+    template: '<tool_call>',
+    answer: 'a <tool_call>{"name": </tool_call> b',
+    expected: { text: 'a <tool_call>{"name": </tool_call> b' },
+  },
+  {
+    what: 'arguments as a text of JSON',
+    template: '<tool_call>',
+    answer: '<tool_call>{"name": "get_weather", "arguments": "{\\"city\\": \\"Paris\\"}"}</tool_call>',
+    expected: { text: '', calls: [weather] },
+  },
+  {
+    what: 'a template without either',
+    template: '{{ messages }}',
+    answer: 'a <think> b <tool_call>',
+    expected: { text: 'a <think> b <tool_call>' },
+  },
+];
+
+describe('answers', () => {
+  for (const { what, template, answer, prompt, expected } of cases) {
+    it(`split into text, reasoning and calls: ${what}`, () => {
+      expect(read(template, [answer], prompt)).to.deep.equal(expected);
+    });
+  }
+
+  it('read the same however they are cut into pieces', () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...cases),
+        fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 40 }),
+        ({ template, answer, prompt, expected }, lengths) => {
+          const pieces: string[] = [];
+          let at = 0;
+          for (let i = 0; at < answer.length; i++) {
+            const length = lengths[i % lengths.length] as number;
+            pieces.push(answer.slice(at, at + length));
+            at += length;
+          }
+          expect(read(template, pieces, prompt)).to.deep.equal(expected);
+        },
+      ),
+      { numRuns: 2000, seed: 1 },
+    );
+  });
+
+  it('come out as soon as they are certain', () => {
+    const parser = new AnswerParser(answerFormat('<think> <tool_call>'));
+    expect(parser.push('Hello <')).to.deep.equal([{ kind: 'text', text: 'Hello ' }]);
+    expect(parser.push('b>')).to.deep.equal([{ kind: 'text', text: '<b>' }]);
+    expect(parser.push('<think>so')).to.deep.equal([{ kind: 'reasoning', text: 'so' }]);
+  });
+});
