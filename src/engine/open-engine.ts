@@ -6,7 +6,9 @@ import { type OpenModelOptions, openModel } from '../runner/open-model.js';
 import { checkOptions } from '../runner/options.js';
 import type { TextProcessing } from '../runner/text-processing.js';
 import { mergeSampling, resolveSamplingParams, type SamplingOptions } from '../sampling/sampling-params.js';
-import { LLMEngine, type LLMEngineOptions } from './llm-engine.js';
+import type { PolicyName } from '../scheduler/policies/index.js';
+import { LLMEngine } from './llm-engine.js';
+import type { LLMEngineOptions } from './llm-engine-options.js';
 import { OPEN_ENGINE_OPTIONS } from './options.js';
 
 /** The original's limits, with its defaults. */
@@ -21,6 +23,12 @@ export interface OpenEngineOptions extends OpenModelOptions, Omit<RunnerOptions,
   readonly maxPrefillBatchSize?: number;
   /** Tokens of one prefill step; a batch of longest sequences when absent. Longer prompts are cut into chunks. */
   readonly maxPrefillTokens?: number;
+  /** Cut prompts so that running sequences go on beside them; when absent, only where a prompt is longer than a step. */
+  readonly chunkedPrefill?: boolean;
+  /** Share blocks of the cache among sequences that begin alike; true when absent. */
+  readonly prefixCaching?: boolean;
+  /** Who goes first; `fcfs` when absent. */
+  readonly policy?: PolicyName;
   /** Bytes for the KV cache; enough for maxBatchSize sequences of full length when absent. */
   readonly cacheBytes?: number;
   /**
@@ -77,7 +85,9 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenEngine
       maxModelLen,
       maxModelLenName:
         maxModelLen < maxPositionEmbeddings ? 'maxInputLength + maxOutputLength' : 'max_position_embeddings',
-      chunkedPrefill: maxPrefillTokens < maxModelLen,
+      chunkedPrefill: options.chunkedPrefill ?? maxPrefillTokens < maxModelLen,
+      ...(options.prefixCaching !== undefined && { prefixCaching: options.prefixCaching }),
+      ...(options.policy !== undefined && { policy: options.policy }),
       samplingDefaults: mergeSampling(
         text.samplingDefaults,
         { temperature: 0, maxTokens: maxOutputLength },

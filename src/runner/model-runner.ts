@@ -13,7 +13,7 @@ import {
   type SamplerOptions,
   type StepResult,
 } from '../native/index.js';
-import type { Batch } from '../scheduler/scheduler.js';
+import type { Batch } from '../scheduler/batch.js';
 import type { Sequence } from '../scheduler/sequence.js';
 import type { Step } from '../step-inputs/index.js';
 import { requireCachedAttention } from './cached-attention.js';
@@ -73,6 +73,7 @@ interface Loaded {
   readonly inputs: ServedInputs;
   readonly graphs: ReadonlyMap<GraphKind, GraphSpec>;
   readonly graphIds: ReadonlyMap<GraphKind, number>;
+  readonly prefixesDependOnPromptLen: boolean;
   readonly onPlan: (kind: GraphKind, reason: string) => void;
 }
 
@@ -91,6 +92,8 @@ export class ModelRunner {
   readonly loadMs: number;
   /** With the option `profile`. */
   readonly profiler: Profiler | undefined;
+  /** Keys of a token depend on its prompt's length, as with dynamic rotary scaling. */
+  readonly prefixesDependOnPromptLen: boolean;
   readonly #loaded: Loaded;
   readonly #samplers = new Map<Sequence, number>();
 
@@ -102,6 +105,7 @@ export class ModelRunner {
     this.blockBytes = loaded.blockBytes;
     this.loadMs = loaded.loadMs;
     this.profiler = loaded.profiler;
+    this.prefixesDependOnPromptLen = loaded.prefixesDependOnPromptLen;
     this.#loaded = loaded;
   }
 
@@ -164,6 +168,7 @@ export class ModelRunner {
         graphIds: new Map([...graphs].map(([kind, spec]) => [kind, engine.loadGraph(spec)])),
         loadMs: performance.now() - start,
         profiler,
+        prefixesDependOnPromptLen: model.stepInputs.some(({ dependsOnPromptLen }) => dependsOnPromptLen),
         onPlan: observer('onPlan', options.onPlan),
       });
     } catch (error) {

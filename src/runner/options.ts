@@ -22,6 +22,8 @@ export const CHECKS = {
   elsewhere: { expected: () => undefined },
   count: { expected: is('an integer >= 1', (value) => Number.isSafeInteger(value) && Number(value) >= 1) },
   bytes: { expected: is('a number of bytes', (value) => Number.isFinite(value) && Number(value) >= 0) },
+  positive: { expected: is('a number above 0', (value) => typeof value === 'number' && value > 0) },
+  integer: { expected: is('an integer', (value) => Number.isSafeInteger(value)) },
   text: { expected: is('a text', (value) => typeof value === 'string') },
   texts: {
     expected: is(
