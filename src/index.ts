@@ -3,7 +3,11 @@ import './native/register.js';
 
 export * from './common-op-builders/index.js';
 export type { DType, FloatDType, Tensor } from './dtype.js';
+export { ChatSession, type ChatSessionOptions } from './engine/chat-session.js';
+export type { Completion, CompletionOptions } from './engine/completion.js';
+export type { LLMPrompt } from './engine/encode-prompt.js';
 export { Generation, type GenerationChunk, type GenerationResult } from './engine/generation.js';
+export { LLM } from './engine/llm.js';
 export { LLMEngine } from './engine/llm-engine.js';
 export type {
   EngineStats,
@@ -12,6 +16,7 @@ export type {
   StepReport,
   StepRunner,
 } from './engine/llm-engine-options.js';
+export type { LLMOptions, StreamOptions } from './engine/llm-options.js';
 export {
   type EngineLimits,
   type OpenEngine,
@@ -188,6 +193,7 @@ export type { SchedulerOptions } from './scheduler/limits.js';
 export type { PolicyName } from './scheduler/policies/index.js';
 export { Scheduler } from './scheduler/scheduler.js';
 export { type FinishReason, Sequence } from './scheduler/sequence.js';
+export type { SchedulerStats } from './scheduler/stats.js';
 export * from './step-inputs/index.js';
 export { type RotaryHeads, rotaryRowOrder } from './step-inputs/rotary/rotary-row-order.js';
 export type { ChatMessage } from './tokenizer/chat-template.js';

@@ -1,7 +1,9 @@
 import { CHECKS, MODEL_RUNNER_OPTIONS, type OptionChecks, oneOf } from '../runner/options.js';
 import { POLICY_NAMES } from '../scheduler/policies/index.js';
 import { isAbortSignal } from './abort-signals.js';
+import type { ChatSessionOptions } from './chat-session.js';
 import type { GenerateOptions, LLMEngineOptions } from './llm-engine-options.js';
+import type { LLMOptions } from './llm-options.js';
 import type { OpenEngineOptions } from './open-engine.js';
 import type { InferOptions, PARunnerOptions } from './pa-runner.js';
 
@@ -54,10 +56,37 @@ export const PA_RUNNER_OPTIONS: OptionChecks<PARunnerOptions> = {
   prefixCaching: CHECKS.flag,
   policy: oneOf(...POLICY_NAMES),
   cacheBytes: CHECKS.bytes,
+  memoryBudget: CHECKS.bytes,
+  maxModelLen: CHECKS.count,
   sampling: CHECKS.object,
 };
 
 export const OPEN_ENGINE_OPTIONS: OptionChecks<OpenEngineOptions> = {
   ...PA_RUNNER_OPTIONS,
   onStep: CHECKS.callback,
+};
+
+const {
+  modelPath: _path,
+  maxBatchSize: maxNumSeqs,
+  maxInputLength: _input,
+  maxOutputLength: _output,
+  maxPrefillBatchSize: _prefills,
+  maxPrefillTokens: maxNumBatchedTokens,
+  chunkedPrefill: _chunked,
+  cacheBytes: _cache,
+  ...engineOptions
+} = OPEN_ENGINE_OPTIONS;
+
+export const LLM_OPTIONS: OptionChecks<LLMOptions> = {
+  ...engineOptions,
+  maxNumSeqs,
+  maxNumBatchedTokens,
+  // A text is read where it is used.
+  memoryBudget: CHECKS.elsewhere,
+};
+
+export const CHAT_SESSION_OPTIONS: OptionChecks<ChatSessionOptions> = {
+  system: CHECKS.text,
+  messages: CHECKS.list,
 };

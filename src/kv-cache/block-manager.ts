@@ -38,6 +38,8 @@ export class BlockManager {
   readonly #index = new PrefixIndex();
   /** Blocks that nobody holds and that keep their content, least recently used first. */
   readonly #idle = new Set<number>();
+  /** Digests of full blocks that some table's owner is about to compute. */
+  readonly #announced = new Map<string, BlockTable>();
   #free: number;
 
   constructor({ numBlocks, blockSize }: BlockManagerOptions) {
@@ -106,6 +108,8 @@ export class BlockManager {
     }
     table.blocks.length = 0;
     table.publishedBlocks = 0;
+    for (const digest of table.digests)
+      if (this.#announced.get(digest) === table) this.#announced.delete(digest);
   }
 
   /**
@@ -130,12 +134,29 @@ export class BlockManager {
     return table.blocks.length * this.blockSize;
   }
 
+  /** The table's owner computes these tokens from now on; whoever begins alike does well to wait for `publish`. */
+  announce(table: BlockTable, tokens: readonly number[]): void {
+    const full = Math.floor(tokens.length / this.blockSize);
+    for (let index = table.publishedBlocks; index < full; index++) {
+      const { digest } = this.#contentOf(table, tokens, index);
+      if (!this.#announced.has(digest)) this.#announced.set(digest, table);
+    }
+  }
+
+  /** Whether another table's owner is computing the full block that comes next in this one. */
+  isAnnounced(table: BlockTable, tokens: readonly number[]): boolean {
+    const index = table.blocks.length;
+    if (index >= Math.floor((tokens.length - 1) / this.blockSize)) return false;
+    return this.#announced.has(this.#contentOf(table, tokens, index).digest);
+  }
+
   /** The table's blocks that `cachedLen` tokens fill can be found from now on: their keys and values are written. */
   publish(table: BlockTable, tokens: readonly number[], cachedLen: number): void {
     const full = Math.floor(cachedLen / this.blockSize);
     for (; table.publishedBlocks < full; table.publishedBlocks++) {
       const { parent, digest, own } = this.#contentOf(table, tokens, table.publishedBlocks);
       this.#index.add(table.blocks[table.publishedBlocks] as number, digest, parent, own);
+      if (this.#announced.get(digest) === table) this.#announced.delete(digest);
     }
   }
 

@@ -37,8 +37,8 @@ export interface RunnerOptions {
   readonly isa?: string;
   /** Tokens of a KV block, a multiple of 32; 128 when absent. */
   readonly blockSize?: number;
-  /** KV blocks to allocate. */
-  readonly numBlocks: number;
+  /** KV blocks to allocate: how many, or how many beside weights of so many bytes. */
+  readonly numBlocks: number | ((weightBytes: number) => number);
   /** Graph passes; all when absent. */
   readonly passes?: PassSelection;
   /** Time each operation of each step; see `profiler`. */
@@ -123,12 +123,7 @@ export class ModelRunner {
     }
     const [{ config, dtype, cacheDType, checkpoint, model, openMs }, options] = given;
     const start = performance.now() - openMs;
-    const {
-      blockSize = DEFAULT_BLOCK_SIZE,
-      numBlocks,
-      threads = availableParallelism(),
-      passes = 'all',
-    } = options;
+    const { blockSize = DEFAULT_BLOCK_SIZE, threads = availableParallelism(), passes = 'all' } = options;
     const storage = weightStorage(model.getWeights());
     const graphs = new Map(
       model.graphKinds.map((kind) => [
@@ -146,6 +141,10 @@ export class ModelRunner {
       await loadWeights(engine, storage, [...graphs.values()], dtype, options.onProgress);
       await checkpoint.checkUnchanged();
       const { maxPositionEmbeddings } = config;
+      const numBlocks =
+        typeof options.numBlocks === 'number'
+          ? options.numBlocks
+          : options.numBlocks(engine.memory().weightBytes);
       const run = { dtype, blockSize, numBlocks, maxPositionEmbeddings };
       const inputs = new ServedInputs(model.stepInputs, graphs, run, engine);
       const caches = model.caches();

@@ -226,11 +226,17 @@ export class Scheduler {
     const wantedLen =
       preemptions < MAX_PREEMPTIONS ? Math.min(tokens.length + 1, maxCachedLen) : maxCachedLen;
     if (this.#options.prefixCaching) sequence.cachedLen = this.#blocks.reuse(blockTable, tokens);
-    if (this.#chunkLen(sequence, budget) === 0 || !this.#blocks.grow(blockTable, wantedLen)) {
+    const mustWait =
+      this.#chunkLen(sequence, budget) === 0 ||
+      // What another sequence is computing is there soon.
+      this.#blocks.isAnnounced(blockTable, tokens) ||
+      !this.#blocks.grow(blockTable, wantedLen);
+    if (mustWait) {
       this.#blocks.release(blockTable);
       sequence.cachedLen = 0;
       return false;
     }
+    if (this.#options.prefixCaching) this.#blocks.announce(blockTable, tokens);
     sequence.reusedLen = sequence.cachedLen;
     this.#queriedTokens += tokens.length;
     this.#hitTokens += sequence.reusedLen;

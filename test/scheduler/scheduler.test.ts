@@ -375,6 +375,16 @@ describe('Scheduler', () => {
     expect([prefixQueriedTokens, prefixHitTokens]).to.deep.equal([60, 16]);
   });
 
+  it('waits for a beginning that another sequence is computing, and then computes only its own end', () => {
+    const bench = new Bench({ maxPrefillTokens: 8, chunkedPrefill: true });
+    const prompt = Array.from({ length: 16 }, (_, i) => i);
+    const all = [1, 2, 3].map((tail) => bench.addPrompt([...prompt, 100 + tail], 2));
+    bench.drain();
+    expect(all.map(({ reusedLen }) => reusedLen)).to.deep.equal([0, 16, 16]);
+    expect(bench.engine.computedTokens).to.equal(17 + 1 + 1 + 3);
+    for (const sequence of all) expectAlone(sequence);
+  });
+
   it('finds a finished answer when the next turn of its dialogue comes', () => {
     const bench = new Bench();
     const first = bench.add(10, 12);
