@@ -127,6 +127,8 @@ const MESSAGES = {
     `the KV cache needs ${d.neededBytes} bytes, ${d.availableBytes} are available; ${d.remedy}`,
   REQUEST_ABORTED: (d: { text: string; tokens: readonly number[] }) =>
     `the request was aborted after ${d.tokens.length} tokens`,
+  /** The `cause` of a REQUEST_ABORTED. */
+  REQUEST_TIMEOUT: (d: { timeoutMs: number }) => `the request did not end within ${d.timeoutMs} ms`,
   REQUEST_FAILED: (d: { during: string; reason: string }) =>
     `the request failed while ${d.during}: ${d.reason}`,
   OUTPUT_ABORTED: (d: { file: string }) => `${d.file} was not written, because the work was stopped`,

@@ -3,14 +3,20 @@ import './native/register.js';
 
 export * from './common-op-builders/index.js';
 export type { DType, FloatDType, Tensor } from './dtype.js';
+export { ChatSession, type ChatSessionOptions } from './engine/chat-session.js';
+export type { Completion, CompletionOptions } from './engine/completion.js';
+export type { LLMPrompt } from './engine/encode-prompt.js';
 export { Generation, type GenerationChunk, type GenerationResult } from './engine/generation.js';
-export {
-  type GenerateOptions,
-  LLMEngine,
-  type LLMEngineOptions,
-  type StepReport,
-  type StepRunner,
-} from './engine/llm-engine.js';
+export { LLM } from './engine/llm.js';
+export { LLMEngine } from './engine/llm-engine.js';
+export type {
+  EngineStats,
+  GenerateOptions,
+  LLMEngineOptions,
+  StepReport,
+  StepRunner,
+} from './engine/llm-engine-options.js';
+export type { LLMOptions, StreamOptions } from './engine/llm-options.js';
 export {
   type EngineLimits,
   type OpenEngine,
@@ -182,9 +188,12 @@ export {
   type SamplingOptions,
   type SamplingParams,
 } from './sampling/sampling-params.js';
+export type { Batch, BatchEntry } from './scheduler/batch.js';
 export type { SchedulerOptions } from './scheduler/limits.js';
-export { type Batch, type BatchEntry, Scheduler } from './scheduler/scheduler.js';
+export type { PolicyName } from './scheduler/policies/index.js';
+export { Scheduler } from './scheduler/scheduler.js';
 export { type FinishReason, Sequence } from './scheduler/sequence.js';
+export type { SchedulerStats } from './scheduler/stats.js';
 export * from './step-inputs/index.js';
 export { type RotaryHeads, rotaryRowOrder } from './step-inputs/rotary/rotary-row-order.js';
 export type { ChatMessage } from './tokenizer/chat-template.js';

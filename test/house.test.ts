@@ -14,6 +14,7 @@ const FLOORS: readonly (readonly string[])[] = [
     'dtype.ts',
     'di.ts',
     'make-folder.ts',
+    'bytes.ts',
   ],
   ['graph'],
   ['native'],

@@ -1,3 +1,4 @@
+import { parseBytes } from '../bytes.js';
 import type { FloatDType } from '../dtype.js';
 import { refuseRequest } from '../errors.js';
 import { DECODER_KINDS, ENCODE } from '../graph/graph-kind.js';
@@ -63,23 +64,6 @@ function readObject(value: string, name: string): Record<string, unknown> {
   if (typeof found !== 'object' || found === null || Array.isArray(found))
     return refuseRequest(name, 'a JSON object', value);
   return { ...found };
-}
-
-const UNITS: Readonly<Record<string, number>> = {
-  '': 1,
-  k: 1e3,
-  m: 1e6,
-  g: 1e9,
-  ki: 2 ** 10,
-  mi: 2 ** 20,
-  gi: 2 ** 30,
-};
-
-/** "2GiB", "512MB", "1000000" → bytes. */
-export function parseBytes(text: string, name: string): number {
-  const [, amount, unit = ''] = /^\s*(\d+(?:\.\d+)?)\s*([kmg]i?)?b?\s*$/i.exec(text) ?? [];
-  if (amount === undefined) return refuseRequest(`--${name}`, 'bytes such as 2GiB or 512MB', text);
-  return Math.floor(Number(amount) * (UNITS[unit.toLowerCase()] as number));
 }
 
 /** `all`, `none`, or names separated by commas. */
@@ -160,7 +144,9 @@ const LIMITS = {
     read: (value: number, name: string) => (value === -1 ? undefined : atLeast(1)(value, name)),
   }),
   block_size: number('blockSize', 'tokens of a KV block, a multiple of 32 (128)', { read: atLeast(1) }),
-  memory_budget: text('cacheBytes', 'bytes for the KV cache, e.g. 2GiB', { read: parseBytes }),
+  memory_budget: text('cacheBytes', 'bytes for the KV cache, e.g. 2GiB', {
+    read: (value: string, name: string) => parseBytes(`--${name}`, value),
+  }),
   batch: number('batch', 'sequences of the step (1)'),
   tokens: number('tokens', 'graph: of the step or of its contexts (128); inspect: of the cache (4096)'),
   context: number('contextLen', 'tokens of a window (512)'),

@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
 import { AtbError, requestError } from '../errors.js';
-import type { GraphKind } from '../graph/graph-kind.js';
 import { BlockManager } from '../kv-cache/block-manager.js';
 import type { SampledLogprobs, StepResult } from '../native/index.js';
-import type { ModelRunner } from '../runner/model-runner.js';
 import { observer } from '../runner/observer.js';
 import { checkOptions } from '../runner/options.js';
 import {
@@ -13,45 +11,22 @@ import {
   toSamplerOptions,
 } from '../sampling/sampling-params.js';
 import { checkTokenIds } from '../sampling/token-ids.js';
-import type { SchedulerOptions } from '../scheduler/limits.js';
-import { type Batch, Scheduler } from '../scheduler/scheduler.js';
+import type { Batch } from '../scheduler/batch.js';
+import { PromptBudget } from '../scheduler/prompt-budget.js';
+import { Scheduler } from '../scheduler/scheduler.js';
 import type { Sequence } from '../scheduler/sequence.js';
 import { Postprocessor } from '../tokenizer/postprocessor.js';
 import { AbortSignals } from './abort-signals.js';
 import type { Generation } from './generation.js';
+import type {
+  EngineStats,
+  GenerateOptions,
+  LLMEngineOptions,
+  StepReport,
+  StepRunner,
+} from './llm-engine-options.js';
 import { GENERATE_OPTIONS, LLM_ENGINE_OPTIONS } from './options.js';
 import { Request } from './request.js';
-
-/** One step as it was run, for figures. */
-export interface StepReport {
-  readonly kind: GraphKind;
-  readonly sequences: number;
-  readonly tokens: number;
-  readonly durationMs: number;
-}
-
-/** What the step loop needs of a runner; `ModelRunner` is one. */
-export type StepRunner = Pick<ModelRunner, 'numBlocks' | 'blockSize' | 'addSequence' | 'removeSequence'> & {
-  readonly config: Pick<ModelRunner['config'], 'vocabSize' | 'eosTokenIds'>;
-  run(batch: Batch): Promise<Pick<StepResult, 'tokens' | 'logprobs'>>;
-};
-
-export interface LLMEngineOptions extends SchedulerOptions {
-  /**
-   * Makes text of tokens and says when it ends. Absent: token ids in, token ids out, which end at the end tokens of the
-   * model's configuration.
-   */
-  readonly postprocessor?: Postprocessor;
-  /** What holds where a request says nothing. */
-  readonly samplingDefaults?: SamplingOptions;
-  /** Called after each step. What it throws is a warning of the process and ends the calls. */
-  readonly onStep?: (step: StepReport) => void;
-}
-
-export interface GenerateOptions {
-  /** Ends the request: its iterator and its result reject with REQUEST_ABORTED. */
-  readonly signal?: AbortSignal | undefined;
-}
 
 /**
  * The step loop: requests in, tokens and text out. Requests run together, step by step; which ones share a step never
@@ -73,7 +48,8 @@ export class LLMEngine {
   /** What left the scheduler half-way through its work; it is replaced before the next step. */
   #fault: { readonly error: unknown } | undefined;
   /** Of schedulers before the present one. */
-  #pastPreemptions = 0;
+  #past = { preemptions: 0, prefixQueriedTokens: 0, prefixHitTokens: 0 };
+  readonly #promptBudget = new PromptBudget();
   #lastId = 0;
   #loop: Promise<void> | undefined;
   #disposed = false;
@@ -91,9 +67,8 @@ export class LLMEngine {
     this.#scheduler = this.#newScheduler();
   }
 
-  /** Times that a sequence had to give its cache blocks back and was computed anew. */
-  get numPreemptions(): number {
-    return this.#pastPreemptions + this.#scheduler.numPreemptions;
+  get stats(): EngineStats {
+    return { ...this.#scheduler.stats, ...this.#sums() };
   }
 
   /**
@@ -114,7 +89,7 @@ export class LLMEngine {
       promptTokens,
       params,
       postprocessor: this.#postprocessor,
-      signal,
+      options: { ...options, cacheSalt: this.#saltOf(promptTokens.length, options.cacheSalt) },
       abort: (aborted, reason) => this.#abort(aborted, reason),
     });
     if (signal?.aborted) {
@@ -164,6 +139,20 @@ export class LLMEngine {
     }
   }
 
+  /** Where keys depend on the length of the prompt, only prompts of one length have anything in common. */
+  #saltOf(promptLen: number, given = ''): string {
+    return this.#runner.prefixesDependOnPromptLen ? `${promptLen} ${given}` : given;
+  }
+
+  #sums(): Pick<EngineStats, 'preemptions' | 'prefixQueriedTokens' | 'prefixHitTokens'> {
+    const { preemptions, prefixQueriedTokens, prefixHitTokens } = this.#scheduler.stats;
+    return {
+      preemptions: this.#past.preemptions + preemptions,
+      prefixQueriedTokens: this.#past.prefixQueriedTokens + prefixQueriedTokens,
+      prefixHitTokens: this.#past.prefixHitTokens + prefixHitTokens,
+    };
+  }
+
   #newScheduler(): Scheduler {
     const { numBlocks, blockSize } = this.#runner;
     return new Scheduler(this.#options, new BlockManager({ numBlocks, blockSize }));
@@ -181,7 +170,9 @@ export class LLMEngine {
     if (this.#fault) this.#restart(this.#fault.error);
     while (this.#requests.size > 0) {
       try {
-        const batch = this.#scheduler.schedule();
+        this.#endOverdue();
+        if (this.#requests.size === 0) return undefined;
+        const batch = this.#scheduler.schedule(this.#promptBudget.tokens);
         assert(batch !== undefined, 'there are requests, but no step for them');
         return batch;
       } catch (error) {
@@ -199,7 +190,7 @@ export class LLMEngine {
   /** A new scheduler with every block free, for those that held none; the others fail. Returns how many failed. */
   #restart(error: unknown): number {
     this.#fault = undefined;
-    this.#pastPreemptions += this.#scheduler.numPreemptions;
+    this.#past = this.#sums();
     this.#scheduler = this.#newScheduler();
     const before = this.#requests.size;
     for (const sequence of [...this.#requests.keys()]) {
@@ -229,7 +220,9 @@ export class LLMEngine {
     }
     const { kind, entries } = batch;
     const tokens = entries.reduce((sum, { count }) => sum + count, 0);
-    this.#onStep({ kind, sequences: entries.length, tokens, durationMs: performance.now() - start });
+    const durationMs = performance.now() - start;
+    this.#promptBudget.observe(batch, durationMs);
+    this.#onStep({ kind, sequences: entries.length, tokens, durationMs });
     this.#guard(() => this.#settle(batch, result.tokens, result.logprobs));
   }
 
@@ -264,6 +257,14 @@ export class LLMEngine {
     if (!request) return;
     this.#forget(request);
     request.generation.fail(error);
+  }
+
+  #endOverdue(): void {
+    for (const sequence of this.#scheduler.overdue(performance.now())) {
+      const request = this.#requests.get(sequence);
+      if (request)
+        this.#abort(request, new AtbError('REQUEST_TIMEOUT', { timeoutMs: request.timeoutMs ?? 0 }));
+    }
   }
 
   #abort(request: Request, reason: unknown): void {

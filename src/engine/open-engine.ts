@@ -6,7 +6,9 @@ import { type OpenModelOptions, openModel } from '../runner/open-model.js';
 import { checkOptions } from '../runner/options.js';
 import type { TextProcessing } from '../runner/text-processing.js';
 import { mergeSampling, resolveSamplingParams, type SamplingOptions } from '../sampling/sampling-params.js';
-import { LLMEngine, type LLMEngineOptions } from './llm-engine.js';
+import type { PolicyName } from '../scheduler/policies/index.js';
+import { LLMEngine } from './llm-engine.js';
+import type { LLMEngineOptions } from './llm-engine-options.js';
 import { OPEN_ENGINE_OPTIONS } from './options.js';
 
 /** The original's limits, with its defaults. */
@@ -15,14 +17,24 @@ export interface OpenEngineOptions extends OpenModelOptions, Omit<RunnerOptions,
   readonly maxBatchSize?: number;
   /** Longest prompt, in tokens; 1024 when absent. */
   readonly maxInputLength?: number;
+  /** Prompt and new tokens of one request; the sum of the two others, or the model's context if that is less, when absent. */
+  readonly maxModelLen?: number;
   /** New tokens of a request that says nothing else, and for the size of the cache; 20 when absent. */
   readonly maxOutputLength?: number;
   /** Prompts of one prefill step; maxBatchSize when absent. */
   readonly maxPrefillBatchSize?: number;
   /** Tokens of one prefill step; a batch of longest sequences when absent. Longer prompts are cut into chunks. */
   readonly maxPrefillTokens?: number;
+  /** Cut prompts so that running sequences go on beside them; when absent, only where a prompt is longer than a step. */
+  readonly chunkedPrefill?: boolean;
+  /** Share blocks of the cache among sequences that begin alike; true when absent. */
+  readonly prefixCaching?: boolean;
+  /** Who goes first; `fcfs` when absent. */
+  readonly policy?: PolicyName;
   /** Bytes for the KV cache; enough for maxBatchSize sequences of full length when absent. */
   readonly cacheBytes?: number;
+  /** Bytes for weights and KV cache together; the cache takes what it needs of what the weights leave. */
+  readonly memoryBudget?: number;
   /**
    * Of every request that says nothing else. Greedy when absent, as the original; with a temperature, what else
    * generation_config.json presets applies.
@@ -36,6 +48,7 @@ export interface EngineLimits {
   readonly maxBatchSize: number;
   readonly maxInputLength: number;
   readonly maxOutputLength: number;
+  readonly maxModelLen: number;
 }
 
 /** A model that is ready for requests. Whoever opened it disposes the engine, then the runner. */
@@ -62,10 +75,13 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenEngine
   const { sampling = {} } = options;
   const { vocabSize, maxPositionEmbeddings } = model.config;
   resolveSamplingParams(sampling, { vocabSize, defaults: { maxTokens: 2 ** 31 - 1 } });
-  const maxModelLen = Math.min(maxInputLength + maxOutputLength, maxPositionEmbeddings);
+  const maxModelLen = Math.min(
+    options.maxModelLen ?? maxInputLength + maxOutputLength,
+    maxPositionEmbeddings,
+  );
   const wanted = maxBatchSize * Math.ceil(maxModelLen / blockSize);
   const blockBytes = kvBlockBytes(model.model.caches(), model.cacheDType, blockSize);
-  const numBlocks = cacheBlocks(options.cacheBytes, wanted, blockBytes);
+  const numBlocks = cacheBlocks(options, wanted, blockBytes);
   const runner = await ModelRunner.load(model, { ...options, blockSize, numBlocks });
   const { maxPrefillTokens = maxBatchSize * maxModelLen } = options;
   try {
@@ -75,9 +91,10 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenEngine
       maxPrefillBatchSize: options.maxPrefillBatchSize ?? maxBatchSize,
       maxPrefillTokens,
       maxModelLen,
-      maxModelLenName:
-        maxModelLen < maxPositionEmbeddings ? 'maxInputLength + maxOutputLength' : 'max_position_embeddings',
-      chunkedPrefill: maxPrefillTokens < maxModelLen,
+      maxModelLenName: lengthName(options, maxModelLen, maxPositionEmbeddings),
+      chunkedPrefill: options.chunkedPrefill ?? maxPrefillTokens < maxModelLen,
+      ...(options.prefixCaching !== undefined && { prefixCaching: options.prefixCaching }),
+      ...(options.policy !== undefined && { policy: options.policy }),
       samplingDefaults: mergeSampling(
         text.samplingDefaults,
         { temperature: 0, maxTokens: maxOutputLength },
@@ -85,16 +102,30 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenEngine
       ),
       ...(options.onStep && { onStep: options.onStep }),
     });
-    return { engine, runner, text, limits: { maxBatchSize, maxInputLength, maxOutputLength } };
+    return { engine, runner, text, limits: { maxBatchSize, maxInputLength, maxOutputLength, maxModelLen } };
   } catch (error) {
     runner.dispose();
     throw error;
   }
 }
 
+/** What sets the length of the model, for messages. */
+function lengthName(
+  { maxModelLen }: OpenEngineOptions,
+  found: number,
+  maxPositionEmbeddings: number,
+): string {
+  if (found === maxPositionEmbeddings) return 'max_position_embeddings';
+  return maxModelLen === undefined ? 'maxInputLength + maxOutputLength' : 'maxModelLen';
+}
+
 /** Blocks of the KV cache: as many as wanted, within the budget or, without one, within the machine's free memory. */
-function cacheBlocks(cacheBytes: number | undefined, wanted: number, blockBytes: number): number {
-  if (cacheBytes === undefined) {
+function cacheBlocks(
+  { cacheBytes, memoryBudget }: OpenEngineOptions,
+  wanted: number,
+  blockBytes: number,
+): (weightBytes: number) => number {
+  if (cacheBytes === undefined && memoryBudget === undefined) {
     // Weights come out of the same memory, so the cache may not take it all.
     const affordable = Math.floor((freemem() * 0.8) / blockBytes);
     if (wanted > affordable)
@@ -103,14 +134,17 @@ function cacheBlocks(cacheBytes: number | undefined, wanted: number, blockBytes:
         availableBytes: Math.floor(freemem() * 0.8),
         remedy: 'lower max_batch_size or the lengths, or give a memory budget',
       });
-    return wanted;
+    return () => wanted;
   }
-  const blocks = Math.floor(cacheBytes / blockBytes);
-  if (blocks < 1)
-    throw new AtbError('CACHE_TOO_SMALL', {
-      neededBytes: blockBytes,
-      availableBytes: cacheBytes,
-      remedy: 'raise the memory budget',
-    });
-  return Math.min(blocks, wanted);
+  return (weightBytes) => {
+    const availableBytes = Math.min(cacheBytes ?? Infinity, (memoryBudget ?? Infinity) - weightBytes);
+    const blocks = Math.floor(availableBytes / blockBytes);
+    if (blocks < 1)
+      throw new AtbError('CACHE_TOO_SMALL', {
+        neededBytes: blockBytes,
+        availableBytes: Math.max(0, availableBytes),
+        remedy: 'raise the memory budget',
+      });
+    return Math.min(blocks, wanted);
+  };
 }

@@ -1,6 +1,9 @@
-import { CHECKS, MODEL_RUNNER_OPTIONS, type OptionChecks } from '../runner/options.js';
+import { CHECKS, MODEL_RUNNER_OPTIONS, type OptionChecks, oneOf } from '../runner/options.js';
+import { POLICY_NAMES } from '../scheduler/policies/index.js';
 import { isAbortSignal } from './abort-signals.js';
-import type { GenerateOptions, LLMEngineOptions } from './llm-engine.js';
+import type { ChatSessionOptions } from './chat-session.js';
+import type { GenerateOptions, LLMEngineOptions } from './llm-engine-options.js';
+import type { LLMOptions } from './llm-options.js';
 import type { OpenEngineOptions } from './open-engine.js';
 import type { InferOptions, PARunnerOptions } from './pa-runner.js';
 
@@ -8,7 +11,13 @@ const signal = {
   expected: (value: unknown) => (isAbortSignal(value) ? undefined : 'an AbortSignal'),
 };
 
-export const GENERATE_OPTIONS: OptionChecks<GenerateOptions> = { signal };
+export const GENERATE_OPTIONS: OptionChecks<GenerateOptions> = {
+  signal,
+  timeoutMs: CHECKS.positive,
+  client: CHECKS.text,
+  priority: CHECKS.integer,
+  cacheSalt: CHECKS.text,
+};
 
 export const INFER_OPTIONS: OptionChecks<InferOptions> = {
   isChatModel: CHECKS.flag,
@@ -27,6 +36,8 @@ export const LLM_ENGINE_OPTIONS: OptionChecks<LLMEngineOptions> = {
   maxModelLen: CHECKS.elsewhere,
   maxModelLenName: CHECKS.text,
   chunkedPrefill: CHECKS.elsewhere,
+  policy: CHECKS.elsewhere,
+  prefixCaching: CHECKS.elsewhere,
   postprocessor: CHECKS.object,
   samplingDefaults: CHECKS.object,
   onStep: CHECKS.callback,
@@ -41,11 +52,41 @@ export const PA_RUNNER_OPTIONS: OptionChecks<PARunnerOptions> = {
   maxOutputLength: CHECKS.count,
   maxPrefillBatchSize: CHECKS.count,
   maxPrefillTokens: CHECKS.count,
+  chunkedPrefill: CHECKS.flag,
+  prefixCaching: CHECKS.flag,
+  policy: oneOf(...POLICY_NAMES),
   cacheBytes: CHECKS.bytes,
+  memoryBudget: CHECKS.bytes,
+  maxModelLen: CHECKS.count,
   sampling: CHECKS.object,
 };
 
 export const OPEN_ENGINE_OPTIONS: OptionChecks<OpenEngineOptions> = {
   ...PA_RUNNER_OPTIONS,
   onStep: CHECKS.callback,
+};
+
+const {
+  modelPath: _path,
+  maxBatchSize: maxNumSeqs,
+  maxInputLength: _input,
+  maxOutputLength: _output,
+  maxPrefillBatchSize: _prefills,
+  maxPrefillTokens: maxNumBatchedTokens,
+  chunkedPrefill: _chunked,
+  cacheBytes: _cache,
+  ...engineOptions
+} = OPEN_ENGINE_OPTIONS;
+
+export const LLM_OPTIONS: OptionChecks<LLMOptions> = {
+  ...engineOptions,
+  maxNumSeqs,
+  maxNumBatchedTokens,
+  // A text is read where it is used.
+  memoryBudget: CHECKS.elsewhere,
+};
+
+export const CHAT_SESSION_OPTIONS: OptionChecks<ChatSessionOptions> = {
+  system: CHECKS.text,
+  messages: CHECKS.list,
 };

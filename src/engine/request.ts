@@ -5,6 +5,7 @@ import { isSampled, type SamplingParams } from '../sampling/sampling-params.js';
 import { type FinishReason, Sequence } from '../scheduler/sequence.js';
 import type { OutputText, Postprocessor } from '../tokenizer/postprocessor.js';
 import { Generation } from './generation.js';
+import type { GenerateOptions } from './llm-engine-options.js';
 
 /** Seeds that are drawn for requests without one are below this. */
 const SEEDS = 2 ** 47;
@@ -14,7 +15,7 @@ export interface RequestOptions {
   readonly promptTokens: ArrayLike<number>;
   readonly params: SamplingParams;
   readonly postprocessor: Postprocessor;
-  readonly signal: AbortSignal | undefined;
+  readonly options: GenerateOptions;
   /** Ends this request. */
   readonly abort: (request: Request, reason: unknown) => void;
 }
@@ -26,19 +27,30 @@ export class Request {
   /** Of its random draws; undefined: it is greedy. */
   readonly seed: number | undefined;
   readonly signal: AbortSignal | undefined;
+  readonly timeoutMs: number | undefined;
   readonly onAbort: (reason: unknown) => void;
   readonly #output: OutputText;
   readonly #startMs = performance.now();
   #ttftMs: number | undefined;
 
   /** @throws REQUEST_FAILED when the postprocessor throws */
-  constructor({ id, promptTokens, params, postprocessor, signal, abort }: RequestOptions) {
-    this.sequence = new Sequence({ id, promptTokens, maxTokens: params.maxTokens });
+  constructor({ id, promptTokens, params, postprocessor, options, abort }: RequestOptions) {
+    const { signal, timeoutMs, client, priority, cacheSalt } = options;
+    this.sequence = new Sequence({
+      id,
+      promptTokens,
+      maxTokens: params.maxTokens,
+      client,
+      priority,
+      deadlineMs: timeoutMs === undefined ? undefined : this.#startMs + timeoutMs,
+      cacheSalt,
+    });
     this.onAbort = (reason) => abort(this, reason);
     this.generation = new Generation(this.onAbort);
     // Who asks for random tokens without a seed wants others each time, and to be told how to get these again.
     this.seed = params.seed ?? (isSampled(params) ? randomInt(SEEDS) : undefined);
     this.signal = signal;
+    this.timeoutMs = timeoutMs;
     try {
       this.#output = postprocessor.start(params);
     } catch (error) {

@@ -13,7 +13,7 @@ import {
   type SamplerOptions,
   type StepResult,
 } from '../native/index.js';
-import type { Batch } from '../scheduler/scheduler.js';
+import type { Batch } from '../scheduler/batch.js';
 import type { Sequence } from '../scheduler/sequence.js';
 import type { Step } from '../step-inputs/index.js';
 import { requireCachedAttention } from './cached-attention.js';
@@ -37,8 +37,8 @@ export interface RunnerOptions {
   readonly isa?: string;
   /** Tokens of a KV block, a multiple of 32; 128 when absent. */
   readonly blockSize?: number;
-  /** KV blocks to allocate. */
-  readonly numBlocks: number;
+  /** KV blocks to allocate: how many, or how many beside weights of so many bytes. */
+  readonly numBlocks: number | ((weightBytes: number) => number);
   /** Graph passes; all when absent. */
   readonly passes?: PassSelection;
   /** Time each operation of each step; see `profiler`. */
@@ -73,6 +73,7 @@ interface Loaded {
   readonly inputs: ServedInputs;
   readonly graphs: ReadonlyMap<GraphKind, GraphSpec>;
   readonly graphIds: ReadonlyMap<GraphKind, number>;
+  readonly prefixesDependOnPromptLen: boolean;
   readonly onPlan: (kind: GraphKind, reason: string) => void;
 }
 
@@ -91,6 +92,8 @@ export class ModelRunner {
   readonly loadMs: number;
   /** With the option `profile`. */
   readonly profiler: Profiler | undefined;
+  /** Keys of a token depend on its prompt's length, as with dynamic rotary scaling. */
+  readonly prefixesDependOnPromptLen: boolean;
   readonly #loaded: Loaded;
   readonly #samplers = new Map<Sequence, number>();
 
@@ -102,6 +105,7 @@ export class ModelRunner {
     this.blockBytes = loaded.blockBytes;
     this.loadMs = loaded.loadMs;
     this.profiler = loaded.profiler;
+    this.prefixesDependOnPromptLen = loaded.prefixesDependOnPromptLen;
     this.#loaded = loaded;
   }
 
@@ -119,12 +123,7 @@ export class ModelRunner {
     }
     const [{ config, dtype, cacheDType, checkpoint, model, openMs }, options] = given;
     const start = performance.now() - openMs;
-    const {
-      blockSize = DEFAULT_BLOCK_SIZE,
-      numBlocks,
-      threads = availableParallelism(),
-      passes = 'all',
-    } = options;
+    const { blockSize = DEFAULT_BLOCK_SIZE, threads = availableParallelism(), passes = 'all' } = options;
     const storage = weightStorage(model.getWeights());
     const graphs = new Map(
       model.graphKinds.map((kind) => [
@@ -142,6 +141,10 @@ export class ModelRunner {
       await loadWeights(engine, storage, [...graphs.values()], dtype, options.onProgress);
       await checkpoint.checkUnchanged();
       const { maxPositionEmbeddings } = config;
+      const numBlocks =
+        typeof options.numBlocks === 'number'
+          ? options.numBlocks
+          : options.numBlocks(engine.memory().weightBytes);
       const run = { dtype, blockSize, numBlocks, maxPositionEmbeddings };
       const inputs = new ServedInputs(model.stepInputs, graphs, run, engine);
       const caches = model.caches();
@@ -164,6 +167,7 @@ export class ModelRunner {
         graphIds: new Map([...graphs].map(([kind, spec]) => [kind, engine.loadGraph(spec)])),
         loadMs: performance.now() - start,
         profiler,
+        prefixesDependOnPromptLen: model.stepInputs.some(({ dependsOnPromptLen }) => dependsOnPromptLen),
         onPlan: observer('onPlan', options.onPlan),
       });
     } catch (error) {

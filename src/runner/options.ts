@@ -17,11 +17,15 @@ const is =
   (value) =>
     holds(value) ? undefined : expected;
 
+export const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 1;
+
 export const CHECKS = {
   /** Whoever uses the option checks it. */
   elsewhere: { expected: () => undefined },
-  count: { expected: is('an integer >= 1', (value) => Number.isSafeInteger(value) && Number(value) >= 1) },
+  count: { expected: is('an integer >= 1', isCount) },
   bytes: { expected: is('a number of bytes', (value) => Number.isFinite(value) && Number(value) >= 0) },
+  positive: { expected: is('a number above 0', (value) => typeof value === 'number' && value > 0) },
+  integer: { expected: is('an integer', (value) => Number.isSafeInteger(value)) },
   text: { expected: is('a text', (value) => typeof value === 'string') },
   texts: {
     expected: is(
@@ -29,6 +33,7 @@ export const CHECKS = {
       (value) => Array.isArray(value) && value.every((each) => typeof each === 'string'),
     ),
   },
+  list: { expected: is('a list', Array.isArray) },
   flag: { expected: is('true or false', (value) => typeof value === 'boolean') },
   callback: { expected: is('a function', (value) => typeof value === 'function') },
   object: { expected: is('an object', (value) => typeof value === 'object' && value !== null) },
@@ -88,7 +93,10 @@ const RUNNER_OPTIONS: OptionChecks<RunnerOptions> = {
       (value) => Number.isSafeInteger(value) && Number(value) > 0 && Number(value) % 32 === 0,
     ),
   },
-  numBlocks: { required: true, ...CHECKS.count },
+  numBlocks: {
+    required: true,
+    expected: is('an integer >= 1', (value) => isCount(value) || typeof value === 'function'),
+  },
   passes: { expected: is('all, none or a list of names', isPassSelection) },
   profile: CHECKS.flag,
   nativePath: CHECKS.text,

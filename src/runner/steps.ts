@@ -1,7 +1,7 @@
 import { refuseRequest } from '../errors.js';
 import { DECODE, PREFILL } from '../graph/graph-kind.js';
 import { checkTokenIds } from '../sampling/token-ids.js';
-import type { Batch } from '../scheduler/scheduler.js';
+import type { Batch } from '../scheduler/batch.js';
 import type { Step } from '../step-inputs/index.js';
 
 /** One step in the terms of the original's `forward`: packed token ids against block tables, logits out. */

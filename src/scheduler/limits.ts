@@ -1,4 +1,5 @@
 import { AtbError, refuseRequest } from '../errors.js';
+import { POLICY_NAMES, type PolicyName } from './policies/index.js';
 
 export interface SchedulerOptions {
   /** Sequences that run at the same time. */
@@ -13,6 +14,10 @@ export interface SchedulerOptions {
   readonly maxModelLenName?: string;
   /** Cut prompts to fill steps exactly, and let running sequences decode in the same steps. */
   readonly chunkedPrefill: boolean;
+  /** Who goes first; `fcfs` when absent. */
+  readonly policy?: PolicyName;
+  /** Share blocks of the cache among sequences that begin alike; true when absent. */
+  readonly prefixCaching?: boolean;
 }
 
 export type FilledOptions = Required<SchedulerOptions>;
@@ -23,12 +28,17 @@ export function fillOptions(options: SchedulerOptions): FilledOptions {
     ...options,
     maxPrefillBatchSize: options.maxPrefillBatchSize ?? options.maxBatchSize,
     maxModelLenName: options.maxModelLenName ?? 'maxModelLen',
+    policy: options.policy ?? 'fcfs',
+    prefixCaching: options.prefixCaching ?? true,
   };
   const { maxBatchSize, maxPrefillBatchSize, maxPrefillTokens, maxModelLen, chunkedPrefill } = filled;
   const counts = { maxBatchSize, maxPrefillBatchSize, maxPrefillTokens, maxModelLen };
   for (const [field, found] of Object.entries(counts))
     if (!Number.isSafeInteger(found) || found < 1) refuseRequest(field, 'an integer of at least 1', found);
-  if (typeof chunkedPrefill !== 'boolean') refuseRequest('chunkedPrefill', 'true or false', chunkedPrefill);
+  for (const field of ['chunkedPrefill', 'prefixCaching'] as const)
+    if (typeof filled[field] !== 'boolean') refuseRequest(field, 'true or false', filled[field]);
+  if (!POLICY_NAMES.includes(filled.policy))
+    refuseRequest('policy', `one of ${POLICY_NAMES.join(', ')}`, filled.policy);
   // Otherwise those that decode could use up every step and a prompt begun would never end.
   if (chunkedPrefill && maxPrefillTokens < maxBatchSize) {
     const expected = `at least maxBatchSize (${maxBatchSize}) with chunked prefill`;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { DECODE, type GraphKind, PREFILL, SPLITFUSE } from '../graph/graph-kind.js';
 import type { BlockManager } from '../kv-cache/block-manager.js';
+import { type Batch, type BatchEntry, entryOf, kindOf } from './batch.js';
 import {
   type FilledOptions,
   fillOptions,
@@ -8,67 +8,75 @@ import {
   refuseImpossible,
   type SchedulerOptions,
 } from './limits.js';
-import type { FinishReason, Sequence } from './sequence.js';
+import { policyOf } from './policies/index.js';
+import { compareRank, type FinishReason, type Sequence } from './sequence.js';
+import type { SchedulerStats } from './stats.js';
+import { WaitingLine } from './waiting-line.js';
 
-/** Tokens `[start, start + count)` of a sequence. */
-export interface BatchEntry {
-  readonly sequence: Sequence;
-  readonly start: number;
-  readonly count: number;
-  /** Its last token's logits choose the next token; false for a chunk that is not the prompt's last. */
-  readonly sample: boolean;
-}
-
-/** One step. Blocks for every entry's tokens are in its sequence's table. */
-export interface Batch {
-  /** The graph that computes it. */
-  readonly kind: GraphKind;
-  readonly entries: readonly BatchEntry[];
-}
+/** So often a sequence may be preempted; then it comes back when every block that it may ever need is free, and keeps them. */
+const MAX_PREEMPTIONS = 3;
 
 /**
  * Continuous batching, step by step: `schedule` says what to compute, `postprocess` takes the tokens. Pure: no clock,
  * no I/O, no native code, so the same calls give the same steps.
  *
- * Sequences start in order of arrival and nobody overtakes. When blocks run out, the newest running sequence gives
- * its blocks back, keeps its tokens and is computed anew later: the oldest always advances, hence everybody ends. It
- * comes back only when blocks for all of its tokens and one more are free, which takes another sequence's end: no thrash.
+ * Sequences start in the order of a policy. When blocks run out, the running sequence that ranks last gives its blocks
+ * back, keeps its tokens and is computed anew later: the first always advances, hence everybody ends. It comes back, before
+ * any new one, only when blocks for all of its tokens and one more are free, which takes another sequence's end: no thrash.
+ * And nobody is preempted more than MAX_PREEMPTIONS times.
  */
 export class Scheduler {
   readonly #blocks: BlockManager;
   readonly #options: FilledOptions;
-  /** In order of arrival, as are all three together: running, preempted (from its end), waiting. */
+  /** By rank, as are those that were preempted. */
   #running: Sequence[] = [];
   readonly #preempted: Sequence[] = [];
-  readonly #waiting = new Set<Sequence>();
+  readonly #waiting: WaitingLine;
   #inFlight: Batch | undefined;
   /** Prefill steps in a row. */
   #prefillStreak = 0;
   #numPreemptions = 0;
+  #queriedTokens = 0;
+  #hitTokens = 0;
 
   /** @throws REQUEST_INVALID when a limit makes no sense. */
   constructor(options: SchedulerOptions, blocks: BlockManager) {
     this.#options = fillOptions(options);
     this.#blocks = blocks;
+    this.#waiting = new WaitingLine(policyOf(this.#options.policy));
   }
 
   get hasWork(): boolean {
     return this.#running.length + this.#preempted.length + this.#waiting.size > 0;
   }
 
-  /** Sequences that hold blocks, oldest first. */
+  /** Sequences that hold blocks, by rank. */
   get running(): readonly Sequence[] {
     return this.#running;
   }
 
   /** Sequences that hold none, in the order in which they will start. */
   get waiting(): readonly Sequence[] {
-    return [...this.#preempted.toReversed(), ...this.#waiting];
+    return [...this.#preempted, ...this.#waiting];
   }
 
-  /** Preemptions so far, of all sequences. */
-  get numPreemptions(): number {
-    return this.#numPreemptions;
+  get stats(): SchedulerStats {
+    return {
+      running: this.#running.length,
+      waiting: this.#preempted.length + this.#waiting.size,
+      preemptions: this.#numPreemptions,
+      prefixQueriedTokens: this.#queriedTokens,
+      prefixHitTokens: this.#hitTokens,
+      usedBlocks: this.#blocks.usedBlocks,
+      freeBlocks: this.#blocks.freeBlocks,
+    };
+  }
+
+  /** Those whose deadline has passed. Their owner aborts them. */
+  overdue(nowMs: number): Sequence[] {
+    return [...this.#running, ...this.#preempted, ...this.#waiting].filter(
+      ({ deadlineMs }) => deadlineMs <= nowMs,
+    );
   }
 
   /**
@@ -108,8 +116,11 @@ export class Scheduler {
     return true;
   }
 
-  /** The next step; undefined when there is nothing to do. Every step is answered before the next is asked for. */
-  schedule(): Batch | undefined {
+  /**
+   * The next step; undefined when there is nothing to do. Every step is answered before the next is asked for. Beside
+   * sequences that decode, it takes at most `promptBudget` tokens of prompts: longer steps would make those wait.
+   */
+  schedule(promptBudget = Number.POSITIVE_INFINITY): Batch | undefined {
     assert(this.#inFlight === undefined, 'the step in flight has not been postprocessed');
     if (!this.hasWork) return undefined;
     const { chunkedPrefill, maxBatchSize } = this.#options;
@@ -117,10 +128,9 @@ export class Scheduler {
     // Prompts go first. A streak as long as the batch means that slots turn over without anybody decoding (requests
     // for one token each): then those that run get a step, or an endless stream would starve them.
     if (chunkedPrefill || this.#prefillStreak >= maxBatchSize) this.#addDecodes(entries);
-    if (chunkedPrefill || entries.length === 0) this.#addPrefills(entries);
-    this.#prefillStreak = entries.some((entry) => entry.count > 1 || entry.start === 0)
-      ? this.#prefillStreak + 1
-      : 0;
+    const numDecodes = entries.length;
+    if (chunkedPrefill || numDecodes === 0) this.#addPrefills(entries, promptBudget);
+    this.#prefillStreak = entries.length > numDecodes ? this.#prefillStreak + 1 : 0;
     if (entries.length === 0) this.#addDecodes(entries);
     assert(entries.length > 0, 'there is work, but nothing could be scheduled');
     for (const { sequence, count } of entries) sequence.scheduledLen = count;
@@ -169,6 +179,8 @@ export class Scheduler {
         continue;
       }
       const reason = outcome(entry, index);
+      if (reason !== 'error' && this.#options.prefixCaching && !isFinished(sequence))
+        this.#blocks.publish(sequence.blockTable, sequence.tokens, sequence.cachedLen);
       // Whoever looked at the new token may have aborted the sequence.
       if (reason === undefined || isFinished(sequence)) continue;
       this.#finish(sequence, reason);
@@ -178,18 +190,19 @@ export class Scheduler {
     return finished;
   }
 
-  /** One token of each running sequence whose prompt is in the cache, oldest first. */
+  /** One token of each running sequence whose prompt is in the cache, by rank. */
   #addDecodes(entries: BatchEntry[]): void {
-    // Preemption shortens #running from its end, while this walks from its start.
-    for (let i = 0; i < this.#running.length; i++) {
-      const sequence = this.#running[i] as Sequence;
-      if (isDecoding(sequence) && this.#makeRoom(sequence)) entries.push(entryOf(sequence, 1));
-    }
+    // Preemption takes away from #running, while this walks over it.
+    for (const sequence of [...this.#running])
+      if (sequence.status === 'running' && isDecoding(sequence) && this.#makeRoom(sequence))
+        entries.push(entryOf(sequence, 1));
   }
 
   /** Prompts begun before, then those that start now. */
-  #addPrefills(entries: BatchEntry[]): void {
-    let budget = this.#options.maxPrefillTokens - entries.length;
+  #addPrefills(entries: BatchEntry[], promptBudget: number): void {
+    const { maxPrefillTokens, maxPrefillBatchSize, maxBatchSize } = this.#options;
+    let budget = maxPrefillTokens - entries.length;
+    if (entries.length > 0) budget = Math.min(budget, Math.max(1, promptBudget));
     let numPrompts = 0;
     const take = (sequence: Sequence, count: number): void => {
       entries.push(entryOf(sequence, count));
@@ -200,20 +213,38 @@ export class Scheduler {
       const count = isDecoding(sequence) ? 0 : this.#chunkLen(sequence, budget);
       if (count > 0) take(sequence, count);
     }
-    while (
-      numPrompts < this.#options.maxPrefillBatchSize &&
-      this.#running.length < this.#options.maxBatchSize
-    ) {
-      const sequence = this.#preempted.at(-1) ?? this.#waiting.values().next().value;
-      if (sequence === undefined) return;
-      const count = this.#chunkLen(sequence, budget);
-      const wantedLen = Math.min(sequence.tokens.length + 1, sequence.maxCachedLen);
-      if (count === 0 || !this.#blocks.grow(sequence.blockTable, wantedLen)) return;
-      if (!this.#waiting.delete(sequence)) this.#preempted.pop();
-      sequence.status = 'running';
-      this.#running.push(sequence);
-      take(sequence, count);
+    while (numPrompts < maxPrefillBatchSize && this.#running.length < maxBatchSize) {
+      const sequence = this.#preempted[0] ?? this.#waiting.next();
+      if (sequence === undefined || budget <= 0 || !this.#start(sequence, budget)) return;
+      take(sequence, this.#chunkLen(sequence, budget));
     }
+  }
+
+  /** Gives it the blocks that it needs for now, those with its first tokens in them if there are. False: it must wait. */
+  #start(sequence: Sequence, budget: number): boolean {
+    const { blockTable, tokens, maxCachedLen, preemptions } = sequence;
+    const wantedLen =
+      preemptions < MAX_PREEMPTIONS ? Math.min(tokens.length + 1, maxCachedLen) : maxCachedLen;
+    if (this.#options.prefixCaching) sequence.cachedLen = this.#blocks.reuse(blockTable, tokens);
+    const mustWait =
+      this.#chunkLen(sequence, budget) === 0 ||
+      // What another sequence is computing is there soon.
+      this.#blocks.isAnnounced(blockTable, tokens) ||
+      !this.#blocks.grow(blockTable, wantedLen);
+    if (mustWait) {
+      this.#blocks.release(blockTable);
+      sequence.cachedLen = 0;
+      return false;
+    }
+    if (this.#options.prefixCaching) this.#blocks.announce(blockTable, tokens);
+    sequence.reusedLen = sequence.cachedLen;
+    this.#queriedTokens += tokens.length;
+    this.#hitTokens += sequence.reusedLen;
+    if (this.#preempted[0] === sequence) this.#preempted.shift();
+    else this.#waiting.start(sequence);
+    sequence.status = 'running';
+    insert(this.#running, sequence);
+    return true;
   }
 
   /** Tokens of a prompt that this step computes; 0: it waits for the next. */
@@ -225,18 +256,19 @@ export class Scheduler {
     return chunkedPrefill || remainingLen > maxPrefillTokens ? Math.max(0, budget) : 0;
   }
 
-  /** Gives `sequence` the block of its next token, from newer sequences if need be. False: it was the newest. */
+  /** Gives `sequence` the block of its next token, from those that rank behind it if need be. False: it was the last. */
   #makeRoom(sequence: Sequence): boolean {
     while (!this.#blocks.grow(sequence.blockTable, sequence.tokens.length)) {
-      const newest = this.#running.pop();
-      assert(newest !== undefined, 'a sequence that runs alone always has room');
-      this.#blocks.release(newest.blockTable);
-      newest.status = 'waiting';
-      newest.cachedLen = 0;
-      newest.preemptions++;
+      const index = this.#running.findLastIndex(({ preemptions }) => preemptions < MAX_PREEMPTIONS);
+      const [last] = this.#running.splice(index, 1);
+      assert(index >= 0 && last !== undefined, 'a sequence that runs alone always has room');
+      this.#blocks.release(last.blockTable);
+      last.status = 'waiting';
+      last.cachedLen = 0;
+      last.preemptions++;
       this.#numPreemptions++;
-      this.#preempted.push(newest);
-      if (newest === sequence) return false;
+      insert(this.#preempted, last);
+      if (last === sequence) return false;
     }
     return true;
   }
@@ -258,12 +290,7 @@ function isDecoding(sequence: Sequence): boolean {
   return sequence.remainingLen === 1;
 }
 
-function entryOf(sequence: Sequence, count: number): BatchEntry {
-  return { sequence, start: sequence.cachedLen, count, sample: count === sequence.remainingLen };
-}
-
-/** Split-fuse where a prompt is cut into chunks, or somebody decodes beside it. */
-function kindOf(entries: readonly BatchEntry[]): GraphKind {
-  if (entries.every(({ start, sample }) => start === 0 && sample)) return PREFILL;
-  return entries.every(({ count, sample }) => count === 1 && sample) ? DECODE : SPLITFUSE;
+/** Keeps the order of ranks. */
+function insert(sequences: Sequence[], sequence: Sequence): void {
+  sequences.splice(sequences.findLastIndex((other) => compareRank(other, sequence) < 0) + 1, 0, sequence);
 }

@@ -16,6 +16,14 @@ export interface SequenceOptions {
   readonly promptTokens: ArrayLike<number>;
   /** New tokens at most, at least 1. */
   readonly maxTokens: number;
+  /** Whose request it is: clients take turns with the policy `round_robin`. */
+  readonly client?: string | undefined;
+  /** With the policy `priority`: lower numbers first; 0 when absent. */
+  readonly priority?: number | undefined;
+  /** On the clock that the scheduler is asked with; none when absent. */
+  readonly deadlineMs?: number | undefined;
+  /** Sequences of different salts share no blocks of the cache. */
+  readonly cacheSalt?: string | undefined;
 }
 
 /** One request being run. The scheduler changes it, everybody else reads. */
@@ -25,7 +33,16 @@ export class Sequence {
   readonly maxTokens: number;
   /** The prompt and what was generated so far. */
   readonly tokens: number[];
-  readonly blockTable = new BlockTable();
+  readonly client: string;
+  readonly priority: number;
+  readonly deadlineMs: number;
+  readonly blockTable: BlockTable;
+  /** Its place among others, smaller first; the policy's. */
+  rank = 0;
+  /** Among those of one rank. */
+  arrival = 0;
+  /** Leading tokens whose keys and values it found in the cache when it last started. */
+  reusedLen = 0;
   /** Leading tokens whose keys and values are in the cache; 0 after a preemption. */
   cachedLen = 0;
   /** Tokens of the step in flight; 0 between steps. */
@@ -34,11 +51,24 @@ export class Sequence {
   finishReason: FinishReason | undefined;
   preemptions = 0;
 
-  constructor({ id, promptTokens, maxTokens }: SequenceOptions) {
+  constructor(options: SequenceOptions) {
+    const {
+      id,
+      promptTokens,
+      maxTokens,
+      client = '',
+      priority = 0,
+      deadlineMs = Infinity,
+      cacheSalt,
+    } = options;
     this.id = id;
     this.tokens = Array.from(promptTokens);
     this.promptLen = this.tokens.length;
     this.maxTokens = maxTokens;
+    this.client = client;
+    this.priority = priority;
+    this.deadlineMs = deadlineMs;
+    this.blockTable = new BlockTable(cacheSalt);
   }
 
   /** Whether it holds blocks, or did and came to its end. */
@@ -63,4 +93,9 @@ export class Sequence {
   get maxCachedLen(): number {
     return this.promptLen + this.maxTokens - 1;
   }
+}
+
+/** The order in which sequences start and keep what they hold. */
+export function compareRank(a: Sequence, b: Sequence): number {
+  return a.rank - b.rank || a.arrival - b.arrival;
 }

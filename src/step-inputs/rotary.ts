@@ -27,6 +27,7 @@ export function rotary(rope: RopeConfig, others: readonly RotaryTables[] = []): 
   const names = ['position_ids', ...tables.flatMap(({ cos, sin }) => [cos, sin])];
   return {
     names,
+    dependsOnPromptLen: isPerStep,
     describe({ rows, dtype, maxPositionEmbeddings }) {
       const position_ids: TensorDesc = { dtype: 'i64', shape: [rows] };
       const descs = tables.flatMap((table): [string, TensorDesc][] => {

@@ -41,6 +41,8 @@ export interface StepInput {
   readonly names: readonly string[];
   /** dtype and shape of each, by name. */
   describe(sizes: StepSizes): Readonly<Record<string, TensorDesc>>;
+  /** What it makes of a token depends on the length of the prompt: blocks of the cache are not shared among lengths. */
+  readonly dependsOnPromptLen?: boolean;
   /** How each is made, as data: what `atb-models export` writes. Without it a program must know the input by name. */
   recipes?(kind: GraphKind): Readonly<Record<string, InputRecipe>>;
   /** Those that stay for the whole run, by name. They are handed to the engine once. */

@@ -2,7 +2,8 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { FLAGS, parseBytes, SAMPLING_FLAGS } from '../../src/cli/flags.js';
+import { parseBytes } from '../../src/bytes.js';
+import { FLAGS, SAMPLING_FLAGS } from '../../src/cli/flags.js';
 import { ORIGINAL_FLAGS } from '../../src/cli/original-flags.js';
 import { parseRunPaArguments, type RunPaArguments, runPaHelp } from '../../src/cli/run-pa.js';
 import type { ErrorCode } from '../../src/errors.js';
@@ -308,6 +309,6 @@ describe("run-pa's command line", () => {
   it('reads sizes in bytes, decimal and binary', () => {
     const sizes = { '2GiB': 2 ** 31, '512MB': 512e6, '1000': 1000, '1.5k': 1500, ' 3 KiB ': 3072 };
     for (const [text, bytes] of Object.entries(sizes))
-      expect(parseBytes(text, 'memory_budget')).to.equal(bytes);
+      expect(parseBytes('memory_budget', text)).to.equal(bytes);
   });
 });

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { expect } from 'chai';
 import type { Generation } from '../../src/engine/generation.js';
-import { LLMEngine, type LLMEngineOptions, type StepReport } from '../../src/engine/llm-engine.js';
+import { LLMEngine } from '../../src/engine/llm-engine.js';
+import type { LLMEngineOptions, StepReport } from '../../src/engine/llm-engine-options.js';
 import { type OpenEngine, type OpenEngineOptions, openEngine } from '../../src/engine/open-engine.js';
 import { PARunner } from '../../src/engine/pa-runner.js';
 import type { AtbError } from '../../src/errors.js';
@@ -209,6 +210,31 @@ describe('an engine on a model', function () {
     expect((await start(10, wild).result).tokens).not.to.deep.equal(greedy);
   });
 
+  it('ends a request whose time is up, whether it runs or waits, and frees its blocks', async () => {
+    const free = open.engine.stats.freeBlocks;
+    const running = [10, 11, 12, 13].map((token) => start(token));
+    const late = open.engine.generate([0, 14], { maxTokens: 60, ignoreEos: true }, { timeoutMs: 1e-3 });
+    const { cause } = await failure('REQUEST_ABORTED', () => late.result);
+    expect(cause).to.have.property('code', 'REQUEST_TIMEOUT');
+    expect(await outcomes(running)).to.deep.equal(new Array(4).fill('answered'));
+    expect(open.engine.stats).to.include({ running: 0, waiting: 0, freeBlocks: free });
+  });
+
+  it('computes a beginning that it has seen only once, and gives the same answer', async () => {
+    const system = Array.from({ length: 400 }, (_, i) => 3 + ((i * 29) % 100));
+    const ask = (token: number) =>
+      open.engine.generate([...system, token], { maxTokens: 8, ignoreEos: true, temperature: 1, seed: 5 });
+    const computed = () => steps.splice(0).reduce((sum, { tokens }) => sum + tokens, 0);
+    const cold = await ask(7).result;
+    expect(computed()).to.equal(401 + 7);
+    const warm = await ask(7).result;
+    expect(computed()).to.equal(401 - 3 * 128 + 7);
+    expect(warm.tokens).to.deep.equal(cold.tokens);
+    await ask(8).result;
+    expect(computed()).to.equal(401 - 3 * 128 + 7);
+    expect(open.engine.stats.prefixHitTokens).to.equal(2 * 3 * 128);
+  });
+
   it('names an option that does not exist, and those of a wrong value', async () => {
     const { message } = await failure('OPTION_UNKNOWN', () =>
       openEngine({ ...options, maxBatchsize: 2 } as OpenEngineOptions),
@@ -231,6 +257,9 @@ describe('an engine on a model', function () {
       maxPrefillBatchSize: [0],
       maxPrefillTokens: [0, -1],
       cacheBytes: [-1, '2GiB', Number.NaN],
+      chunkedPrefill: ['yes'],
+      prefixCaching: [1],
+      policy: ['lifo', 5],
       blockSize: [-128, 0, 33, 31.5],
       threads: [0, -1, 1.5],
       isa: [5],

@@ -1,7 +1,7 @@
-import type { StepRunner } from '../../src/engine/llm-engine.js';
+import type { StepRunner } from '../../src/engine/llm-engine-options.js';
 import { AtbError } from '../../src/errors.js';
 import { BlockManager } from '../../src/kv-cache/block-manager.js';
-import type { Batch } from '../../src/scheduler/scheduler.js';
+import type { Batch } from '../../src/scheduler/batch.js';
 import { Scheduler } from '../../src/scheduler/scheduler.js';
 import type { Sequence } from '../../src/scheduler/sequence.js';
 import { OutputText, Postprocessor, type StopOptions } from '../../src/tokenizer/postprocessor.js';

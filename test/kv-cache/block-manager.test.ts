@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { BlockManager, BlockTable } from '../../src/kv-cache/block-manager.js';
+import { PrefixIndex } from '../../src/kv-cache/prefix-index.js';
 
 /** The specification: nothing is counted, everything is derived from who holds what. */
 class ReferenceModel {
@@ -99,6 +100,75 @@ describe('BlockManager', () => {
     expect(manager.grow(table, 5)).to.equal(true);
     expect(table.blocks).to.deep.equal([4, 5, 6, 1, 8]);
     expect(manager.grow(table, 6)).to.equal(false);
+  });
+
+  it('finds published blocks by their content, and keeps them when nobody holds them', () => {
+    const manager = new BlockManager({ numBlocks: 4, blockSize: 2 });
+    const tokens = [1, 2, 3, 4, 5];
+    const [first, second] = [new BlockTable(), new BlockTable()];
+    manager.grow(first, 5);
+    manager.publish(first, tokens, 3);
+    expect(manager.publishedBlocks).to.equal(1);
+    manager.publish(first, tokens, 5);
+    expect(manager.reuse(second, [1, 2, 3, 4, 9])).to.equal(4);
+    expect(second.blocks).to.deep.equal(first.blocks.slice(0, 2));
+    expect([manager.usedBlocks, manager.freeBlocks]).to.deep.equal([3, 1]);
+    manager.release(first);
+    expect([manager.usedBlocks, manager.freeBlocks]).to.deep.equal([2, 2]);
+    manager.release(second);
+    expect([manager.usedBlocks, manager.publishedBlocks]).to.deep.equal([0, 2]);
+    expect(manager.reuse(second, [1, 2, 3, 4, 9])).to.equal(4);
+    expect(manager.reuse(first, [1, 2, 9, 4, 5])).to.equal(2);
+  });
+
+  it('leaves at least one token to compute', () => {
+    const manager = new BlockManager({ numBlocks: 4, blockSize: 2 });
+    const table = new BlockTable();
+    manager.grow(table, 4);
+    manager.publish(table, [1, 2, 3, 4], 4);
+    expect(manager.reuse(new BlockTable(), [1, 2, 3, 4])).to.equal(2);
+  });
+
+  it('shares nothing among different salts', () => {
+    const manager = new BlockManager({ numBlocks: 4, blockSize: 2 });
+    const table = new BlockTable('one');
+    manager.grow(table, 2);
+    manager.publish(table, [1, 2], 2);
+    expect(manager.reuse(new BlockTable('two'), [1, 2, 3])).to.equal(0);
+    expect(manager.reuse(new BlockTable('one'), [1, 2, 3])).to.equal(2);
+  });
+
+  it('gives up what was used least recently first, and the end of a text before its beginning', () => {
+    const manager = new BlockManager({ numBlocks: 4, blockSize: 1 });
+    const [old, young] = [new BlockTable(), new BlockTable()];
+    for (const [table, tokens] of [
+      [old, [1, 2]],
+      [young, [3, 4]],
+    ] as const) {
+      manager.grow(table, 2);
+      manager.publish(table, tokens, 2);
+    }
+    manager.release(old);
+    manager.release(young);
+    const other = new BlockTable();
+    manager.grow(other, 1);
+    const found = (...tokens: number[]): number => {
+      const table = new BlockTable();
+      const length = manager.reuse(table, tokens);
+      manager.release(table);
+      return length;
+    };
+    expect([found(1, 2, 9), found(3, 4, 9)]).to.deep.equal([1, 2]);
+    manager.grow(other, 3);
+    expect([found(1, 2, 9), found(3, 4, 9)]).to.deep.equal([0, 1]);
+  });
+
+  it('does not trust a digest: what it finds must be those very tokens', () => {
+    const index = new PrefixIndex();
+    index.add(7, 'digest', 'parent', Int32Array.of(1, 2));
+    expect(index.find('digest', 'parent', Int32Array.of(1, 2))).to.equal(7);
+    expect(index.find('digest', 'parent', Int32Array.of(1, 3))).to.equal(undefined);
+    expect(index.find('digest', 'another', Int32Array.of(1, 2))).to.equal(undefined);
   });
 
   it('agrees with the reference model over 100,000 random operations', () => {

@@ -1,7 +1,8 @@
 import { expect } from 'chai';
 import { checkModel } from '../../src/cli/check.js';
 import type { FloatDType } from '../../src/dtype.js';
-import { LLMEngine, type LLMEngineOptions } from '../../src/engine/llm-engine.js';
+import { LLMEngine } from '../../src/engine/llm-engine.js';
+import type { LLMEngineOptions } from '../../src/engine/llm-engine-options.js';
 import { getModel } from '../../src/models/get-model.js';
 import { availableIsas } from '../../src/native/index.js';
 import { ModelRunner } from '../../src/runner/model-runner.js';

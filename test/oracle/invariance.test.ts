@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import type { GenerationResult } from '../../src/engine/generation.js';
-import { LLMEngine, type LLMEngineOptions } from '../../src/engine/llm-engine.js';
+import { LLMEngine } from '../../src/engine/llm-engine.js';
+import type { LLMEngineOptions } from '../../src/engine/llm-engine-options.js';
 import type { KvQuantOptions } from '../../src/kv-cache/kv-quant.js';
 import { availableIsas } from '../../src/native/index.js';
 import { ModelRunner } from '../../src/runner/model-runner.js';
@@ -23,6 +24,8 @@ interface Setting extends Partial<LLMEngineOptions>, Quantization {
   readonly numBlocks?: number;
   readonly threads?: number;
   readonly blockSize?: number;
+  /** How often the same prompts are asked, one time after the other. */
+  readonly rounds?: number;
 }
 
 /** Runs the prompts together under a setting; each has a seed of its own. */
@@ -37,6 +40,7 @@ async function generateAll(
     numBlocks = 64,
     threads = 2,
     blockSize = 32,
+    rounds = 1,
     quantize,
     quantGroupSize,
     kvQuant,
@@ -61,10 +65,12 @@ async function generateAll(
     ...engineOptions,
   });
   try {
-    const results = await Promise.all(
-      prompts.map((prompt, i) => engine.generate(prompt, { ...SAMPLING, seed: 1000 + i }).result),
-    );
-    return { results: results.map(bits), preemptions: engine.numPreemptions };
+    let results: GenerationResult[] = [];
+    for (let round = 0; round < rounds; round++)
+      results = await Promise.all(
+        prompts.map((prompt, i) => engine.generate(prompt, { ...SAMPLING, seed: 1000 + i }).result),
+      );
+    return { results: results.map(bits), stats: engine.stats };
   } finally {
     await engine.dispose();
     runner.dispose();
@@ -117,9 +123,9 @@ for (const isa of availableIsas()) {
             generateAll(directory.path, oracleCase, isa, prompts, { ...options, ...setting });
           const { results: alone } = await run({ maxBatchSize: 1 });
           const expectSame = async (what: string, setting: Setting) => {
-            const { results, preemptions } = await run(setting);
+            const { results, stats } = await run(setting);
             expect(results, what).to.deep.equal(alone);
-            return preemptions;
+            return stats;
           };
           await expectSame('batched', {});
           await expectSame('one thread', { threads: 1 });
@@ -128,8 +134,14 @@ for (const isa of availableIsas()) {
             chunkedPrefill: true,
           });
           await expectSame('larger blocks', { blockSize: 128, numBlocks: 16 });
+          const { prefixHitTokens } = await expectSame('prompts found in the cache', {
+            rounds: 2,
+            maxPrefillTokens: 24,
+            chunkedPrefill: true,
+          });
+          expect(prefixHitTokens).to.be.greaterThan(0);
           // Room for the longest sequence and little more: the others are preempted and computed anew.
-          const preemptions = await expectSame('preempted', { numBlocks: 8 });
+          const { preemptions } = await expectSame('preempted', { numBlocks: 8 });
           expect(preemptions).to.be.greaterThan(0);
         } finally {
           directory.remove();

@@ -2,13 +2,15 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { DECODE, PREFILL } from '../../src/graph/graph-kind.js';
 import { BlockManager } from '../../src/kv-cache/block-manager.js';
+import type { Batch } from '../../src/scheduler/batch.js';
 import type { SchedulerOptions } from '../../src/scheduler/limits.js';
-import { type Batch, Scheduler } from '../../src/scheduler/scheduler.js';
+import { POLICY_NAMES } from '../../src/scheduler/policies/index.js';
+import { Scheduler } from '../../src/scheduler/scheduler.js';
 import { Sequence } from '../../src/scheduler/sequence.js';
 import { FakeEngine, tokensAlone } from './fake-engine.js';
 
 type Operation =
-  | { do: 'add'; promptLen: number; maxTokens: number }
+  | { do: 'add'; promptLen: number; maxTokens: number; commonLen: number; client: number }
   | { do: 'abort'; victim: number; inFlight: boolean }
   | { do: 'fail' }
   | { do: 'step' };
@@ -20,6 +22,8 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
       do: fc.constant('add' as const),
       promptLen: fc.integer({ min: 1, max: 24 }),
       maxTokens: fc.integer({ min: 1, max: 16 }),
+      commonLen: fc.nat(24),
+      client: fc.nat(2),
     }),
   },
   {
@@ -37,6 +41,8 @@ const setup = fc.record({
   chunkedPrefill: fc.boolean(),
   numBlocks: fc.integer({ min: 6, max: 24 }),
   blockSize: fc.integer({ min: 1, max: 8 }),
+  policy: fc.constantFrom(...POLICY_NAMES),
+  prefixCaching: fc.boolean(),
 });
 
 /** Runs one random program and checks every invariant after every operation. */
@@ -55,10 +61,15 @@ class World {
     this.engine = new FakeEngine(this.blocks);
   }
 
-  add(promptLen: number, maxTokens: number): void {
+  /** The first `commonLen` tokens are those of every prompt. */
+  add(promptLen: number, maxTokens: number, commonLen = 0, client = 0): void {
     const id = this.all.length;
-    const promptTokens = Array.from({ length: promptLen }, (_, i) => (id * 131 + i * 17) % 1000);
-    const sequence = new Sequence({ id, promptTokens, maxTokens });
+    const promptTokens = Array.from(
+      { length: promptLen },
+      (_, i) => ((i < commonLen ? 0 : id + 1) * 131 + i * 17) % 1000,
+    );
+    const of = { client: String(client), priority: -client, cacheSalt: client === 2 ? 'secret' : '' };
+    const sequence = new Sequence({ id, promptTokens, maxTokens, ...of });
     try {
       this.scheduler.add(sequence);
     } catch (error) {
@@ -75,6 +86,10 @@ class World {
     if (sequence === undefined) return;
     if (!this.scheduler.abort(sequence)) throw new Error('a living sequence could not be aborted');
     this.alive.delete(sequence);
+  }
+
+  get isFcfs(): boolean {
+    return (this.options.policy ?? 'fcfs') === 'fcfs';
   }
 
   step(between: () => void = () => undefined, isFailing = false): void {
@@ -134,19 +149,37 @@ class World {
   check(): void {
     const { scheduler, blocks } = this;
     if (blocks.freeBlocks + blocks.usedBlocks !== blocks.numBlocks) throw new Error('blocks leak');
-    const owned = scheduler.running.flatMap(({ blockTable }) => blockTable.blocks);
-    if (new Set(owned).size !== owned.length) throw new Error('two sequences own one block');
-    if (owned.length !== blocks.usedBlocks) throw new Error('a block is used by nobody that runs');
+    const holders = new Map<number, Sequence[]>();
+    for (const sequence of scheduler.running)
+      for (const block of sequence.blockTable.blocks)
+        holders.set(block, [...(holders.get(block) ?? []), sequence]);
+    if (holders.size !== blocks.usedBlocks) throw new Error('a block is used by nobody that runs');
+    for (const [block, [first, ...others]] of holders) {
+      for (const other of others) {
+        if (!this.options.prefixCaching) throw new Error('two sequences own one block');
+        if (other.blockTable.salt !== first?.blockTable.salt)
+          throw new Error('a block is shared across salts');
+        const end = (other.blockTable.blocks.indexOf(block) + 1) * blocks.blockSize;
+        if (other.tokens.slice(0, end).join() !== first?.tokens.slice(0, end).join())
+          throw new Error('two sequences that differ own one block');
+      }
+    }
     if (scheduler.running.length > this.options.maxBatchSize) throw new Error('too many run');
     const order = [...scheduler.running, ...scheduler.waiting];
     if (order.length !== this.alive.size) throw new Error('a sequence was lost');
     for (const [index, sequence] of order.entries()) {
-      if (index > 0 && sequence.id < (order[index - 1] as Sequence).id) throw new Error('somebody overtook');
+      // Who was preempted too often keeps its blocks, whoever came first.
+      const before = order[index - 1];
+      if (this.isFcfs && before && before.preemptions < 3 && sequence.id < before.id)
+        throw new Error('somebody overtook');
+      if (sequence.preemptions > 3) throw new Error('preempted too often');
       if (sequence.scheduledLen !== 0) throw new Error('a token is still in flight');
     }
     for (const { blockTable, cachedLen } of scheduler.waiting) {
       if (blockTable.blocks.length > 0 || cachedLen > 0) throw new Error('a waiting sequence holds blocks');
     }
+    // Who finds all but one token in the cache may answer before others that began earlier.
+    if (!this.isFcfs || this.options.prefixCaching) return;
     for (let i = 1; i < this.firstTokens.length; i++) {
       if ((this.firstTokens[i] as number) < (this.firstTokens[i - 1] as number))
         throw new Error('first tokens out of order');
@@ -154,17 +187,21 @@ class World {
   }
 }
 
+/** `ATB_TEST_ALL=1` runs ten times as many. */
+const OPERATIONS = process.env.ATB_TEST_ALL ? 1_000_000 : 100_000;
+
 describe('Scheduler over random programs', () => {
-  it('keeps every invariant, changes no token and ends every sequence (100,000 operations)', () => {
+  it(`keeps every invariant, changes no token and ends every sequence (${OPERATIONS} operations)`, () => {
     let operations = 0;
     let preemptions = 0;
     let splitfuse = 0;
+    let hits = 0;
     fc.assert(
       fc.property(setup, fc.array(operation, { minLength: 150, maxLength: 350 }), (options, program) => {
         const world = new World({ ...options, maxModelLen: 36 });
         for (const op of program) {
           operations++;
-          if (op.do === 'add') world.add(op.promptLen, op.maxTokens);
+          if (op.do === 'add') world.add(op.promptLen, op.maxTokens, op.commonLen, op.client);
           else if (op.do === 'abort' && !op.inFlight) world.abort(op.victim);
           else if (op.do === 'abort') world.step(() => world.abort(op.victim));
           else world.step(undefined, op.do === 'fail');
@@ -184,14 +221,16 @@ describe('Scheduler over random programs', () => {
         }
         if (world.alive.size > 0 || world.blocks.usedBlocks > 0) throw new Error('something is left over');
         for (const sequence of world.all) if (sequence.status !== 'finished') throw new Error('not finished');
-        preemptions += world.scheduler.numPreemptions;
+        hits += world.scheduler.stats.prefixHitTokens;
+        preemptions += world.scheduler.stats.preemptions;
       }),
-      { numRuns: 450, seed: 9 },
+      { numRuns: Math.ceil(OPERATIONS / 220), seed: 9 },
     );
-    expect(operations).to.be.greaterThan(100_000);
+    expect(operations).to.be.greaterThan(OPERATIONS);
+    expect(hits).to.be.greaterThan(10_000);
     expect(preemptions).to.be.greaterThan(500);
     expect(splitfuse).to.be.greaterThan(1000);
-  }).timeout(60_000);
+  }).timeout(600_000);
 
   it('preempts a sequence at most once for each end of another', () => {
     fc.assert(

@@ -2,9 +2,11 @@ import { expect } from 'chai';
 import { AtbError } from '../../src/errors.js';
 import { PREFILL } from '../../src/graph/graph-kind.js';
 import { BlockManager } from '../../src/kv-cache/block-manager.js';
+import type { Batch } from '../../src/scheduler/batch.js';
 import type { SchedulerOptions } from '../../src/scheduler/limits.js';
-import { type Batch, Scheduler } from '../../src/scheduler/scheduler.js';
-import { Sequence } from '../../src/scheduler/sequence.js';
+import type { PolicyName } from '../../src/scheduler/policies/index.js';
+import { Scheduler } from '../../src/scheduler/scheduler.js';
+import { Sequence, type SequenceOptions } from '../../src/scheduler/sequence.js';
 import { FakeEngine, tokensAlone } from './fake-engine.js';
 
 const DEFAULTS: SchedulerOptions = {
@@ -26,10 +28,14 @@ class Bench {
     this.engine = new FakeEngine(this.blocks);
   }
 
-  add(promptLen: number, maxTokens: number): Sequence {
-    const id = this.#nextId++;
+  add(promptLen: number, maxTokens: number, of: Partial<SequenceOptions> = {}): Sequence {
+    const id = this.#nextId;
     const promptTokens = Array.from({ length: promptLen }, (_, i) => (id * 31 + i * 7) % 1000);
-    const sequence = new Sequence({ id, promptTokens, maxTokens });
+    return this.addPrompt(promptTokens, maxTokens, of);
+  }
+
+  addPrompt(promptTokens: number[], maxTokens: number, of: Partial<SequenceOptions> = {}): Sequence {
+    const sequence = new Sequence({ id: this.#nextId++, promptTokens, maxTokens, ...of });
     this.scheduler.add(sequence);
     return sequence;
   }
@@ -122,7 +128,7 @@ describe('Scheduler', () => {
   });
 
   it('preempts the newest when blocks run out, and its tokens stay the same', () => {
-    const bench = new Bench({}, 6, 4);
+    const bench = new Bench({ prefixCaching: false }, 6, 4);
     const old = bench.add(8, 12);
     const young = bench.add(8, 12);
     bench.step();
@@ -294,6 +300,112 @@ describe('Scheduler', () => {
     }
     expect(long.finishReason).to.equal('length');
     expect(steps).to.be.lessThan(3 * 20 + 3);
+  });
+
+  it('lets those of a lower priority number go first, and shorter ones with sjf', () => {
+    const starts = (policy: PolicyName): number[] => {
+      const bench = new Bench({ maxBatchSize: 1, policy });
+      bench.add(5, 1, { priority: 2 });
+      bench.add(9, 1, { priority: 0 });
+      bench.add(3, 1, { priority: 1 });
+      return bench.drain().map(({ entries }) => entries[0]?.sequence.id ?? -1);
+    };
+    expect(starts('fcfs')).to.deep.equal([0, 1, 2]);
+    expect(starts('priority')).to.deep.equal([1, 2, 0]);
+    expect(starts('sjf')).to.deep.equal([2, 0, 1]);
+  });
+
+  it('lets clients take turns with round_robin, however many requests one of them has queued', () => {
+    const bench = new Bench({ maxBatchSize: 1, policy: 'round_robin' });
+    for (let i = 0; i < 4; i++) bench.add(3, 1, { client: 'greedy' });
+    bench.step();
+    for (let i = 0; i < 2; i++) bench.add(3, 1, { client: 'modest' });
+    const order = bench.drain().map(({ entries }) => entries[0]?.sequence.client);
+    expect(order).to.deep.equal(['modest', 'greedy', 'modest', 'greedy', 'greedy']);
+  });
+
+  it('lets nobody starve, whatever the policy: one start in sixteen is that of who has waited longest', () => {
+    const bench = new Bench({ maxBatchSize: 1, policy: 'sjf' });
+    const long = bench.add(9, 2);
+    let numStarts = 0;
+    while (long.status === 'waiting') {
+      bench.add(1, 1);
+      bench.step();
+      numStarts++;
+    }
+    expect(numStarts).to.equal(16);
+  });
+
+  it('lets the sequence that ranks last give its blocks back, not the one that began last', () => {
+    const bench = new Bench({ policy: 'priority' }, 6, 4);
+    const humble = bench.add(8, 12, { priority: 1 });
+    bench.step();
+    const urgent = bench.add(8, 12, { priority: 0 });
+    bench.drain();
+    expect([humble.preemptions, urgent.preemptions]).to.deep.equal([1, 0]);
+    for (const sequence of [humble, urgent]) expectAlone(sequence);
+  });
+
+  it('names those whose deadline has passed, whether they run or wait', () => {
+    const bench = new Bench({ maxBatchSize: 1 });
+    const running = bench.add(3, 9, { deadlineMs: 10 });
+    const waiting = bench.add(3, 9, { deadlineMs: 20 });
+    bench.add(3, 9);
+    bench.step();
+    expect(bench.scheduler.overdue(9)).to.deep.equal([]);
+    expect(bench.scheduler.overdue(10)).to.deep.equal([running]);
+    expect(bench.scheduler.overdue(20)).to.deep.equal([running, waiting]);
+  });
+
+  it('computes a beginning that another prompt had only once', () => {
+    const bench = new Bench();
+    const prompt = Array.from({ length: 19 }, (_, i) => i);
+    const add = (tail: number, cacheSalt?: string) => bench.addPrompt([...prompt, tail], 2, { cacheSalt });
+    add(100);
+    bench.drain();
+    const before = bench.engine.computedTokens;
+    const second = add(101);
+    bench.drain();
+    // Four blocks of four are found; four tokens are computed, and the first new one.
+    expect([second.reusedLen, bench.engine.computedTokens - before]).to.deep.equal([16, 5]);
+    expectAlone(second);
+    expect(add(101, 'of somebody else').reusedLen).to.equal(0);
+    bench.drain();
+    const { prefixQueriedTokens, prefixHitTokens } = bench.scheduler.stats;
+    expect([prefixQueriedTokens, prefixHitTokens]).to.deep.equal([60, 16]);
+  });
+
+  it('waits for a beginning that another sequence is computing, and then computes only its own end', () => {
+    const bench = new Bench({ maxPrefillTokens: 8, chunkedPrefill: true });
+    const prompt = Array.from({ length: 16 }, (_, i) => i);
+    const all = [1, 2, 3].map((tail) => bench.addPrompt([...prompt, 100 + tail], 2));
+    bench.drain();
+    expect(all.map(({ reusedLen }) => reusedLen)).to.deep.equal([0, 16, 16]);
+    expect(bench.engine.computedTokens).to.equal(17 + 1 + 1 + 3);
+    for (const sequence of all) expectAlone(sequence);
+  });
+
+  it('finds a finished answer when the next turn of its dialogue comes', () => {
+    const bench = new Bench();
+    const first = bench.add(10, 12);
+    bench.drain();
+    const second = bench.addPrompt([...first.tokens, 1, 2, 3], 2);
+    bench.drain();
+    expect(second.reusedLen).to.equal(20);
+    expectAlone(second);
+  });
+
+  it('takes at most the budget of prompt tokens beside those that decode', () => {
+    const bench = new Bench({ chunkedPrefill: true });
+    bench.add(4, 6);
+    bench.step();
+    bench.add(40, 2);
+    const batch = bench.scheduler.schedule(16) as Batch;
+    expect(shape(batch)).to.deep.equal(['splitfuse', [0, 4, 1], [1, 0, 16]]);
+    bench.scheduler.postprocess(batch, bench.engine.run(batch));
+    bench.drain();
+    bench.add(40, 2);
+    expect(shape(bench.scheduler.schedule(16) as Batch)).to.deep.equal(['prefill', [2, 0, 40]]);
   });
 
   it('asks for the outcome of one step before the next', () => {

@@ -1,0 +1,123 @@
+import { AtbError, refuseRequest } from '../errors.js';
+import { checkOptions } from '../runner/options.js';
+import type { ChatMessage } from '../tokenizer/chat-template.js';
+import type { GenerationChunk } from './generation.js';
+import type { LLM } from './llm.js';
+import type { StreamOptions } from './llm-options.js';
+import { CHAT_SESSION_OPTIONS } from './options.js';
+
+export interface ChatSessionOptions {
+  /** The first message, which is never left out. */
+  readonly system?: string | undefined;
+  /** What was said before. */
+  readonly messages?: readonly ChatMessage[] | undefined;
+}
+
+/** Of the model's length, what a dialogue keeps when it has become too long. */
+const KEPT_SHARE = 0.5;
+/** Tokens that are kept free for an answer without `maxTokens`, as a share of the model's length. */
+const ANSWER_SHARE = 0.25;
+
+/**
+ * A dialogue with a model. It keeps all messages; what the cache holds of earlier turns is not computed again.
+ *
+ * When the messages and the room for an answer exceed the model's length, the oldest turns after the system message are
+ * left out of the prompt, whole turns from one user message to the next, until half of the length is free: so this happens
+ * seldom, and the turns between compute only what is new. The last user message is never left out.
+ */
+export class ChatSession {
+  readonly #llm: LLM;
+  readonly #system: readonly ChatMessage[];
+  readonly #messages: ChatMessage[];
+  /** How many of the messages are left out of prompts by now. */
+  #leftOut = 0;
+  #isBusy = false;
+
+  /** @throws REQUEST_INVALID, OPTION_UNKNOWN */
+  constructor(llm: LLM, options: ChatSessionOptions = {}) {
+    checkOptions(options, CHAT_SESSION_OPTIONS, 'ChatSessionOptions');
+    const { system, messages = [] } = options;
+    this.#llm = llm;
+    this.#system = system === undefined ? [] : [{ role: 'system', content: system }];
+    this.#messages = [...messages];
+  }
+
+  /** Everything that was said, with the system message. */
+  get messages(): readonly ChatMessage[] {
+    return [...this.#system, ...this.#messages];
+  }
+
+  /** How many messages are not part of the prompt any more. */
+  get leftOut(): number {
+    return this.#leftOut;
+  }
+
+  /** Forgets everything but the system message. */
+  reset(): void {
+    this.#messages.length = 0;
+    this.#leftOut = 0;
+  }
+
+  /**
+   * Says something and streams the answer. An answer that is broken off stays in the history as far as it came; a message
+   * whose answer failed does not, so that it can be sent again.
+   * @throws what `LLM.start` throws; REQUEST_INVALID while another answer is under way
+   */
+  async *send(
+    message: string | ChatMessage,
+    options: StreamOptions = {},
+  ): AsyncGenerator<GenerationChunk, void, undefined> {
+    if (this.#isBusy) refuseRequest('send', 'called when the answer before has ended', 'an answer under way');
+    this.#isBusy = true;
+    this.#messages.push(typeof message === 'string' ? { role: 'user', content: message } : message);
+    const length = this.#messages.length;
+    let answer = '';
+    let isKept = true;
+    try {
+      const tokens = await this.#prompt(options);
+      for await (const chunk of this.#llm.startTokens(tokens, withoutTemplate(options))) {
+        answer += chunk.text;
+        yield chunk;
+      }
+    } catch (error) {
+      isKept = error instanceof AtbError && error.code === 'REQUEST_ABORTED' && answer !== '';
+      throw error;
+    } finally {
+      if (this.#messages.length === length) {
+        if (isKept) this.#messages.push({ role: 'assistant', content: answer });
+        else this.#messages.pop();
+      }
+      this.#isBusy = false;
+    }
+  }
+
+  /** The whole answer as text. */
+  async ask(message: string | ChatMessage, options: StreamOptions = {}): Promise<string> {
+    let answer = '';
+    for await (const { text } of this.send(message, options)) answer += text;
+    return answer;
+  }
+
+  /** The messages as token ids, shortened when they have become too long. */
+  async #prompt({ maxTokens, template }: StreamOptions): Promise<Int32Array> {
+    const { maxModelLen } = this.#llm;
+    const encode = (leftOut: number) =>
+      this.#llm.encode([...this.#system, ...this.#messages.slice(leftOut)], template);
+    let tokens = await encode(this.#leftOut);
+    if (tokens.length + (maxTokens ?? Math.floor(maxModelLen * ANSWER_SHARE)) <= maxModelLen) return tokens;
+    const limit = Math.min(maxModelLen * KEPT_SHARE, maxModelLen - (maxTokens ?? 0));
+    let leftOut = this.#leftOut;
+    while (tokens.length > limit) {
+      const next = this.#messages.findIndex(({ role }, index) => index > leftOut && role === 'user');
+      if (next < 0) break;
+      leftOut = next;
+      tokens = await encode(leftOut);
+    }
+    this.#leftOut = leftOut;
+    return tokens;
+  }
+}
+
+function withoutTemplate({ template: _, ...rest }: StreamOptions): Omit<StreamOptions, 'template'> {
+  return rest;
+}

@@ -1,0 +1,51 @@
+import type { GraphKind } from '../graph/graph-kind.js';
+import type { StepResult } from '../native/index.js';
+import type { ModelRunner } from '../runner/model-runner.js';
+import type { SamplingOptions } from '../sampling/sampling-params.js';
+import type { Batch } from '../scheduler/batch.js';
+import type { SchedulerOptions } from '../scheduler/limits.js';
+import type { SchedulerStats } from '../scheduler/stats.js';
+import type { Postprocessor } from '../tokenizer/postprocessor.js';
+
+/** One step as it was run, for figures. */
+export interface StepReport {
+  readonly kind: GraphKind;
+  readonly sequences: number;
+  readonly tokens: number;
+  readonly durationMs: number;
+}
+
+/** What the step loop needs of a runner; `ModelRunner` is one. */
+export type StepRunner = Pick<ModelRunner, 'numBlocks' | 'blockSize' | 'addSequence' | 'removeSequence'> & {
+  readonly prefixesDependOnPromptLen?: boolean;
+  readonly config: Pick<ModelRunner['config'], 'vocabSize' | 'eosTokenIds'>;
+  run(batch: Batch): Promise<Pick<StepResult, 'tokens' | 'logprobs'>>;
+};
+
+export interface LLMEngineOptions extends SchedulerOptions {
+  /**
+   * Makes text of tokens and says when it ends. Absent: token ids in, token ids out, which end at the end tokens of the
+   * model's configuration.
+   */
+  readonly postprocessor?: Postprocessor;
+  /** What holds where a request says nothing. */
+  readonly samplingDefaults?: SamplingOptions;
+  /** Called after each step. What it throws is a warning of the process and ends the calls. */
+  readonly onStep?: (step: StepReport) => void;
+}
+
+/** What an engine has done so far, and what it is about. */
+export type EngineStats = SchedulerStats;
+
+export interface GenerateOptions {
+  /** Ends the request: its iterator and its result reject with REQUEST_ABORTED. */
+  readonly signal?: AbortSignal | undefined;
+  /** Milliseconds after which it is aborted with the cause REQUEST_TIMEOUT, whether it runs or waits; never when absent. */
+  readonly timeoutMs?: number | undefined;
+  /** Whose request it is; with the policy `round_robin` clients take turns. */
+  readonly client?: string | undefined;
+  /** With the policy `priority`: lower numbers go first; 0 when absent. */
+  readonly priority?: number | undefined;
+  /** Requests with different salts share nothing in the cache, and hence cannot tell by time what others asked. */
+  readonly cacheSalt?: string | undefined;
+}

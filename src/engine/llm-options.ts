@@ -1,0 +1,48 @@
+import type { SamplingOptions } from '../sampling/sampling-params.js';
+import type { ChatTemplateOptions } from '../tokenizer/input-builder.js';
+import type { GenerateOptions } from './llm-engine-options.js';
+import type { OpenEngineOptions } from './open-engine.js';
+import { GENERATE_OPTIONS } from './options.js';
+
+/** How a model is loaded and what runs at once. Names are vLLM's, where it has them. */
+export interface LLMOptions
+  extends Omit<
+    OpenEngineOptions,
+    | 'modelPath'
+    | 'maxBatchSize'
+    | 'maxInputLength'
+    | 'maxOutputLength'
+    | 'maxPrefillBatchSize'
+    | 'maxPrefillTokens'
+    | 'chunkedPrefill'
+    | 'cacheBytes'
+    | 'memoryBudget'
+  > {
+  /** Requests that run at once, the others wait; 8 when absent. */
+  readonly maxNumSeqs?: number;
+  /** Tokens of one step; 512 when absent. Beside requests that decode, prompts get fewer: see docs/library.md. */
+  readonly maxNumBatchedTokens?: number;
+  /**
+   * Bytes for weights and KV cache together, as a number or as "6GiB"; 80 % of the free memory when absent. No more is
+   * taken than maxNumSeqs requests of full length need.
+   */
+  readonly memoryBudget?: number | string;
+}
+
+/** Everything about one request but its prompt. */
+export interface StreamOptions extends SamplingOptions, GenerateOptions {
+  /** For dialogues: tools, documents and further variables of the chat template. */
+  readonly template?: ChatTemplateOptions | undefined;
+}
+
+/** What is about its tokens, and what is about the request. */
+export function samplingOf(
+  options: SamplingOptions & GenerateOptions,
+): [sampling: SamplingOptions, generate: GenerateOptions] {
+  const entries = Object.entries(options);
+  const isOfRequest = ([name]: [string, unknown]) => Object.hasOwn(GENERATE_OPTIONS, name);
+  return [
+    Object.fromEntries(entries.filter((entry) => !isOfRequest(entry))),
+    Object.fromEntries(entries.filter(isOfRequest)),
+  ];
+}

@@ -1,0 +1,152 @@
+import { freemem } from 'node:os';
+import { parseBytes } from '../bytes.js';
+import { refuseRequest } from '../errors.js';
+import type { ModelRunner } from '../runner/model-runner.js';
+import { checkOptions } from '../runner/options.js';
+import type { TextProcessing } from '../runner/text-processing.js';
+import type { ChatTemplateOptions } from '../tokenizer/input-builder.js';
+import { ChatSession, type ChatSessionOptions } from './chat-session.js';
+import { type Completion, type CompletionOptions, complete } from './completion.js';
+import { encodePrompt, isPrompts, type LLMPrompt } from './encode-prompt.js';
+import type { Generation, GenerationChunk } from './generation.js';
+import type { LLMEngine } from './llm-engine.js';
+import type { EngineStats } from './llm-engine-options.js';
+import { type LLMOptions, type StreamOptions, samplingOf } from './llm-options.js';
+import { openEngine } from './open-engine.js';
+import { LLM_OPTIONS } from './options.js';
+
+/** Requests that run at once when nobody says. */
+const DEFAULT_NUM_SEQS = 8;
+/** Tokens of a step when nobody says; more of them do not make matrix products faster. */
+const DEFAULT_BATCHED_TOKENS = 512;
+/** Of the memory that is free, for weights and cache together. */
+const MEMORY_SHARE = 0.8;
+
+/**
+ * A model that answers many requests at once: load it, stream or generate, dispose it. Requests run together whenever they
+ * come, and which ones do never changes an answer.
+ *
+ *     await using llm = await LLM.load(dir, { maxNumSeqs: 32 });
+ *     for await (const { text } of llm.stream('Once upon a time')) process.stdout.write(text);
+ */
+export class LLM implements AsyncDisposable {
+  /** The step loop, for requests of token ids. */
+  readonly engine: LLMEngine;
+  readonly runner: ModelRunner;
+  /** Its tokenizer is absent with `loadTokenizer: false`; prompts are token ids then. */
+  readonly text: TextProcessing;
+  /** Prompt and new tokens of one request at most. */
+  readonly maxModelLen: number;
+  #disposal: Promise<void> | undefined;
+
+  private constructor(engine: LLMEngine, runner: ModelRunner, text: TextProcessing, maxModelLen: number) {
+    this.engine = engine;
+    this.runner = runner;
+    this.text = text;
+    this.maxModelLen = maxModelLen;
+  }
+
+  /**
+   * Loads the checkpoint of a directory.
+   * @throws ROUTER_*, CONFIG_*, WEIGHT_*, TOKENIZER_*, TEMPLATE_*, NATIVE_*, REQUEST_INVALID, OPTION_UNKNOWN,
+   * CACHE_TOO_SMALL
+   */
+  static async load(modelPath: string, options: LLMOptions = {}): Promise<LLM> {
+    checkOptions(options, LLM_OPTIONS, 'LLMOptions');
+    const {
+      maxNumSeqs = DEFAULT_NUM_SEQS,
+      maxNumBatchedTokens = Math.max(DEFAULT_BATCHED_TOKENS, maxNumSeqs),
+      memoryBudget = Math.floor(freemem() * MEMORY_SHARE),
+      ...rest
+    } = options;
+    const { engine, runner, text, limits } = await openEngine({
+      ...rest,
+      modelPath,
+      maxBatchSize: maxNumSeqs,
+      maxPrefillTokens: maxNumBatchedTokens,
+      chunkedPrefill: true,
+      memoryBudget: parseBytes('memoryBudget', memoryBudget),
+    });
+    const maxModelLen = Math.min(limits.maxModelLen, runner.numBlocks * runner.blockSize);
+    return new LLM(engine, runner, text, maxModelLen);
+  }
+
+  get stats(): EngineStats {
+    return this.engine.stats;
+  }
+
+  /**
+   * Token ids of a text, or of a dialogue through the chat template.
+   * @throws TOKENIZER_*, TEMPLATE_*, REQUEST_INVALID when the tokenizer was not loaded
+   */
+  encode(prompt: LLMPrompt, template: ChatTemplateOptions = {}): Promise<Int32Array> {
+    return encodePrompt(prompt, this.text, template);
+  }
+
+  /** The text of token ids, without special tokens. @throws REQUEST_INVALID when the tokenizer was not loaded */
+  decode(tokens: ArrayLike<number>): string {
+    const { tokenizer } = this.text;
+    if (!tokenizer) return refuseRequest('tokenizer', 'loaded', 'loadTokenizer: false');
+    return tokenizer.decode(Array.from(tokens));
+  }
+
+  /**
+   * Queues one request: iterate the generation for chunks, or await its `result`. Without `maxTokens` the answer ends where
+   * the model does, or the model's length.
+   * @throws TOKENIZER_*, TEMPLATE_*, REQUEST_INVALID, REQUEST_TOO_LONG, OPTION_UNKNOWN, ENGINE_DISPOSED
+   */
+  async start(prompt: LLMPrompt, options: StreamOptions = {}): Promise<Generation> {
+    const { template, ...rest } = options;
+    return this.startTokens(await this.encode(prompt, template), rest);
+  }
+
+  /** The same of token ids, at once. */
+  startTokens(tokens: ArrayLike<number>, options: Omit<StreamOptions, 'template'> = {}): Generation {
+    const [sampling, generate] = samplingOf(options);
+    const { maxTokens = Math.max(1, this.maxModelLen - tokens.length) } = sampling;
+    return this.engine.generate(tokens, { ...sampling, maxTokens }, generate);
+  }
+
+  /**
+   * The answer to one prompt as it comes. Leaving the loop early ends the request; a failure or an abort is thrown
+   * (REQUEST_ABORTED with the text so far).
+   * @throws what `start` throws
+   */
+  async *stream(
+    prompt: LLMPrompt,
+    options: StreamOptions = {},
+  ): AsyncGenerator<GenerationChunk, void, undefined> {
+    yield* await this.start(prompt, options);
+  }
+
+  /**
+   * Complete answers: of one prompt, or of each of several, which run together. When one of them fails or is aborted, the
+   * others end too and this rejects.
+   * @throws what `start` throws, REQUEST_ABORTED, REQUEST_FAILED, REQUEST_NOT_FINITE
+   */
+  generate(prompt: LLMPrompt, options?: CompletionOptions): Promise<Completion>;
+  generate(prompts: readonly LLMPrompt[], options?: CompletionOptions): Promise<Completion[]>;
+  async generate(
+    given: LLMPrompt | readonly LLMPrompt[],
+    options: CompletionOptions = {},
+  ): Promise<Completion | Completion[]> {
+    if (isPrompts(given)) return complete(this, given, options);
+    const [completion] = await complete(this, [given], options);
+    return completion as Completion;
+  }
+
+  /** A dialogue that keeps its history. @throws REQUEST_INVALID, OPTION_UNKNOWN */
+  chat(options: ChatSessionOptions = {}): ChatSession {
+    return new ChatSession(this, options);
+  }
+
+  /** Aborts what runs, waits for the step in flight, then frees the native engine. Idempotent. */
+  dispose(): Promise<void> {
+    this.#disposal ??= this.engine.dispose().finally(() => this.runner.dispose());
+    return this.#disposal;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+}

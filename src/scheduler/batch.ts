@@ -1,0 +1,29 @@
+import { DECODE, type GraphKind, PREFILL, SPLITFUSE } from '../graph/graph-kind.js';
+import type { Sequence } from './sequence.js';
+
+/** Tokens `[start, start + count)` of a sequence. */
+export interface BatchEntry {
+  readonly sequence: Sequence;
+  readonly start: number;
+  readonly count: number;
+  /** Its last token's logits choose the next token; false for a chunk that is not the prompt's last. */
+  readonly sample: boolean;
+}
+
+/** One step. Blocks for every entry's tokens are in its sequence's table. */
+export interface Batch {
+  /** The graph that computes it. */
+  readonly kind: GraphKind;
+  readonly entries: readonly BatchEntry[];
+}
+
+/** The next `count` tokens of a sequence. */
+export function entryOf(sequence: Sequence, count: number): BatchEntry {
+  return { sequence, start: sequence.cachedLen, count, sample: count === sequence.remainingLen };
+}
+
+/** Split-fuse where a prompt is cut into chunks, or somebody decodes beside it. */
+export function kindOf(entries: readonly BatchEntry[]): GraphKind {
+  if (entries.every(({ start, sample }) => start === 0 && sample)) return PREFILL;
+  return entries.every(({ count, sample }) => count === 1 && sample) ? DECODE : SPLITFUSE;
+}
