@@ -1,5 +1,5 @@
-// Runs a fuzz target without libFuzzer, on random bytes: for compilers that have none. Knows the three of libFuzzer's
-// flags that scripts/fuzz.mjs uses: -max_total_time=SECONDS -seed=N -print_final_stats=1.
+// Runs a fuzz target without libFuzzer, on random bytes: for compilers that have none. Of libFuzzer's flags it
+// knows -max_total_time=SECONDS and -seed=N, and passes over all others.
 #include <chrono>
 #include <cstdint>
 #include <cstdio>

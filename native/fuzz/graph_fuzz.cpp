@@ -1,23 +1,24 @@
 // Graphs: every operation, with params and tensors made so that it accepts them, and then now and then one thing made
-// wrong. What is refused must be refused with an atb::Error; what is accepted runs under the sanitizers.
+// wrong. What is refused must be refused with an atb::Error; what is accepted runs under the sanitizers, and some of it
+// again and with other sizes, as an engine runs the graphs that it keeps.
 //
 // That each recipe is accepted is checked when the program starts, so that no operation is reached by luck only. At the
 // end it prints how often each was accepted.
 #include <algorithm>
-#include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "bytes.h"
-#include "cache/kv_cache.h"
-#include "engine/engine.h"
-#include "kernels/dispatch.h"
+#include "engines.h"
 #include "op_recipes.h"
+#include "ops/check.h"
 
 using namespace atb;
 using namespace atb::fuzz;
@@ -25,29 +26,23 @@ using namespace atb::fuzz;
 namespace {
 
 struct World {
-  EngineShared shared;
-  std::vector<std::unique_ptr<Engine>> engines;
+  Engines engines;
+  Buffer taken;
   std::map<std::string, uint64_t> accepted;
   uint64_t refused = 0;
 
   World() {
-    // Mostly one thread: two wait for each other, which takes long on a busy machine and finds little that one does not.
-    for (const int threads : {1, 1, 1, 2}) {
-      for (const kernels::KernelTable* table : kernels::Available()) {
-        engines.push_back(std::make_unique<Engine>(threads, table->isa, shared));
-        LoadTensors(*engines.back());
-      }
-    }
+    for (const auto& engine : engines.all()) LoadTensors(*engine);
     CheckRecipes();
+    // A spoiled param may ask for a result of any size. The engine gives what the machine has, which takes long to fill
+    // and would end the fuzzer. So most of the memory is taken, without touching it, and the engine must refuse.
+    constexpr size_t kLeftBytes = size_t{32} << 20;
+    taken = Buffer(PhysicalMemoryBytes() - kLeftBytes);
   }
   ~World() {
     for (const auto& [type, count] : accepted)
       std::fprintf(stderr, "accepted %s %llu\n", type.c_str(), static_cast<unsigned long long>(count));
     std::fprintf(stderr, "refused %llu\n", static_cast<unsigned long long>(refused));
-  }
-
-  Engine& Choose(Bytes& bytes) {
-    return *engines[static_cast<size_t>(bytes.Int(0, static_cast<int64_t>(engines.size()) - 1))];
   }
 
   /// Every operation the engine has must have a recipe, and every recipe must be accepted with any bytes.
@@ -69,7 +64,7 @@ struct World {
         Recipes().at(type)(made);
         try {
           made.Allocate();
-          engines[static_cast<size_t>(i) % engines.size()]->Forward(made.request);
+          engines.all()[static_cast<size_t>(i) % engines.all().size()]->Forward(made.request);
         } catch (const Error& error) {
           std::fprintf(stderr, "the recipe of %s was refused: %s: %s\n", type.c_str(), error.code(), error.what());
           all = false;
@@ -80,13 +75,58 @@ struct World {
   }
 };
 
+bool WritesInputs(const Case& made) {
+  return std::ranges::any_of(made.types, [](const std::string& type) {
+    return type == "SetValue" || type == "ReshapeAndCache" || type == "QkvRopeCache";
+  });
+}
+
+[[noreturn]] void Fail(const Case& made, const std::string& problem) {
+  for (const std::string& type : made.types) std::fprintf(stderr, "%s ", type.c_str());
+  std::fprintf(stderr, "when it runs again: %s\n", problem.c_str());
+  std::abort();
+}
+
+/// Runs an accepted graph as an engine keeps it: bound once, with the tensors of the case, with resized ones, which it
+/// may refuse, and with the first ones again. Where `sure`, these must be accepted both times, with the same result.
+void RunKept(Engine& engine, Case& made, const ForwardResult& forward, bool sure) {
+  constexpr int kId = 1;
+  const auto request = [&] {
+    StepRequest step;
+    step.graph = kId;
+    step.inputs = std::move(made.request.inputs);
+    return step;
+  };
+  StepRequest first = request();
+  // Of a step's results, only the first one can be had, and only where it could be logits.
+  const TensorDesc* desc = forward.outputs.size() > 0 ? &forward.outputs[0].desc : nullptr;
+  first.logits = desc && desc->rank == 2 && IsFloat(desc->dtype) && desc->Elements() > 0;
+  engine.AddGraph(kId, std::make_shared<Graph>(made.request.spec));
+  try {
+    const StepResult once = engine.Run(first);
+    try {
+      made.Resize();
+      made.Allocate();
+      engine.Run(request());
+    } catch (const Error&) {
+    }
+    const StepResult again = engine.Run(first);
+    if (sure && first.logits && !WritesInputs(made) &&
+        std::memcmp(once.logits[0].data, again.logits[0].data, once.logits[0].desc.Bytes()) != 0)
+      Fail(made, "another result");
+  } catch (const Error& error) {
+    if (sure && std::string_view(error.code()) != "NATIVE_OUT_OF_MEMORY") Fail(made, error.what());
+  }
+  engine.RemoveGraph(kId);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static World world;
   static const std::vector<std::string> types = SupportedOperations();
   Bytes bytes(data, size);
-  Engine& engine = world.Choose(bytes);
+  Engine& engine = world.engines.Choose(bytes);
   Case made(bytes);
   const int64_t nodes = bytes.OneIn(4) ? bytes.Int(2, 4) : 1;
   const int64_t spoils = bytes.Flag() ? bytes.Int(1, 3) : 0;
@@ -95,8 +135,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (int64_t i = 0; i < spoils; ++i) made.Spoil();
   try {
     made.Allocate();
-    engine.Forward(made.request);
+    const ForwardResult result = engine.Forward(made.request);
     for (const std::string& type : made.types) ++world.accepted[type];
+    if (bytes.OneIn(4)) RunKept(engine, made, result, spoils == 0);
   } catch (const Error&) {
     ++world.refused;
   }

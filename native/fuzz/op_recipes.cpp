@@ -679,14 +679,9 @@ void Case::Spoil() {
       node.param.insert_or_assign(bytes.Of(kKeys), AnyParam(bytes));
       return;
     }
-    case 3: {
-      if (given_.empty()) return;
-      TensorDesc& desc = pick(given_).desc;
-      if (desc.rank == 0) return;
-      constexpr int64_t kSizes[] = {0, 1, 2, 7, 31, 32, 64, 100};
-      desc.dims[static_cast<size_t>(bytes.Int(0, desc.rank - 1))] = bytes.Of(kSizes);
+    case 3:
+      Resize();
       return;
-    }
     case 4: {
       if (given_.empty()) return;
       TensorDesc& desc = pick(given_).desc;
@@ -748,7 +743,16 @@ void Case::Spoil() {
   }
 }
 
+void Case::Resize() {
+  if (given_.empty()) return;
+  TensorDesc& desc = given_[static_cast<size_t>(bytes.Int(0, static_cast<int64_t>(given_.size()) - 1))].desc;
+  if (desc.rank == 0) return;
+  constexpr int64_t kSizes[] = {0, 1, 2, 7, 31, 32, 64, 100};
+  desc.dims[static_cast<size_t>(bytes.Int(0, desc.rank - 1))] = bytes.Of(kSizes);
+}
+
 void Case::Allocate() {
+  request.inputs = {};
   // Spoiled sizes multiply; what takes too long says nothing.
   constexpr int64_t kMostElements = 1 << 16;
   for (Given& given : given_) {

@@ -32,7 +32,9 @@ class Case {
   /// Makes one thing wrong, or other than the recipe made it: a param, a tensor, an input, a name; or places a view or a
   /// sub-graph, which may be right.
   void Spoil();
-  /// Gives the inputs their bytes.
+  /// Gives an input another size along one axis.
+  void Resize();
+  /// Gives the inputs their bytes, new ones when it is called again.
   void Allocate();
 
   Bytes& bytes;

@@ -10,8 +10,7 @@
 
 #include "base/error.h"
 #include "bytes.h"
-#include "engine/engine.h"
-#include "kernels/dispatch.h"
+#include "engines.h"
 
 using namespace atb;
 
@@ -110,15 +109,9 @@ WeightLoad Load(fuzz::Bytes& bytes, const FuzzFiles& files) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const FuzzFiles files;
-  static EngineShared shared;
-  static const std::vector<std::unique_ptr<Engine>> engines = [] {
-    std::vector<std::unique_ptr<Engine>> made;
-    for (const kernels::KernelTable* table : kernels::Available())
-      made.push_back(std::make_unique<Engine>(2, table->isa, shared));
-    return made;
-  }();
+  static const fuzz::Engines engines;
   fuzz::Bytes bytes(data, size);
-  Engine& engine = *engines[static_cast<size_t>(bytes.Int(0, static_cast<int64_t>(engines.size()) - 1))];
+  Engine& engine = engines.Choose(bytes);
   std::vector<WeightLoad> loads;
   for (int64_t i = bytes.Int(1, 3); i > 0; --i) {
     loads.push_back(Load(bytes, files));

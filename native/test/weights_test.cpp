@@ -260,12 +260,24 @@ void BuffersAreZeroedAlignedAndCounted() {
   CheckThrows("NATIVE_OUT_OF_MEMORY", [] { Buffer(~size_t{0}); });
 }
 
+/// A graph's memory and a copy of its result are such buffers: together they may be more than there is.
+void BuffersTogetherFitTheMachine() {
+  const size_t most = PhysicalMemoryBytes() / 4 * 3;
+  {
+    const Buffer untouched(most);
+    CheckThrows("NATIVE_OUT_OF_MEMORY", [&] { Buffer(most / 2); });
+    CheckThrows("NATIVE_OUT_OF_MEMORY", [&] { RequireMemory(static_cast<int64_t>(most / 2)); });
+  }
+  CHECK(Buffer(most).size() == most);
+}
+
 }  // namespace
 }  // namespace atb
 
 int main() {
   using namespace atb;
   RUN(BuffersAreZeroedAlignedAndCounted);
+  RUN(BuffersTogetherFitTheMachine);
   RUN(FloatsConvertIntoEachOther);
   RUN(OtherDtypesAreReadAsTheyAre);
   RUN(MatricesArePackedFromTheirParts);

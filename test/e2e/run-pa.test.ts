@@ -200,6 +200,14 @@ describe('run-pa', function () {
     });
   });
 
+  it('says in one line that standard output cannot be written', function () {
+    if (process.platform !== 'linux') this.skip();
+    const command = `"${process.execPath}" scripts/run-pa.mjs --model_path "${MODEL}" --input_texts Once > /dev/full`;
+    const { status, stderr } = spawnSync('bash', ['-c', command], { cwd: ROOT, encoding: 'utf8' });
+    expect(status).to.equal(1);
+    expect(stderr).to.match(/^OUTPUT_UNWRITABLE: standard output: [^\n]*ENOSPC[^\n]*\n$/);
+  });
+
   it('samples the same text from the same seed, and another from another', () => {
     const sample = (seed: string) =>
       json(

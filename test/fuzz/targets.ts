@@ -6,6 +6,7 @@ import { getRouter } from '../../src/router/index.js';
 import { resolveSamplingParams, type SamplingOptions } from '../../src/sampling/sampling-params.js';
 import { ChatTemplate } from '../../src/tokenizer/chat-template.js';
 import { Checkpoint } from '../../src/weights/checkpoint.js';
+import { safetensorsBytes } from '../weights/safetensors-writer.js';
 import { mutate, nasty, type Random, spliced } from './mutate.js';
 
 /** One execution. Throws AtbErrors for what it refuses; anything else is a finding. */
@@ -18,8 +19,12 @@ const json = (name: string): Record<string, unknown> => JSON.parse(readFileSync(
 function headers(folder: string): Target {
   const whole = readFileSync(join(MODEL, 'model.safetensors'));
   const length = Number(whole.readBigUInt64LE());
-  const header: object = JSON.parse(whole.toString('utf8', 8, 8 + length));
-  const dataBytes = whole.length - 8 - length;
+  const stored: Record<string, { data_offsets: number[] }> = JSON.parse(
+    whole.toString('utf8', 8, 8 + length),
+  );
+  // Few tensors, so that a change of one is likely to meet what another one says. The first is `__metadata__`.
+  const header = Object.fromEntries(Object.entries(stored).slice(0, 7));
+  const dataBytes = Object.values(header).at(-1)?.data_offsets[1] ?? 0;
   const pieces = ['"', '{', '}', '[', ']', ',', ':', '0', '9', '-', 'e', '.', '\\', '\u0000', 'null', 'F64'];
   const directory = join(folder, 'header');
   const file = join(directory, 'model.safetensors');
@@ -45,10 +50,10 @@ function headers(folder: string): Target {
   };
 }
 
-/** An index of shards, changed as JSON or as text. */
+/** An index of shards, changed as JSON or as text. Its shards are there, and one of them holds a tensor of the other. */
 function indexes(folder: string): Target {
   const index = {
-    metadata: { total_size: 5 },
+    metadata: { total_size: 20 },
     weight_map: { a: 'm1.safetensors', b: 'm1.safetensors', c: 'm2.safetensors' },
   };
   const pieces = [
@@ -69,13 +74,20 @@ function indexes(folder: string): Target {
   ];
   const directory = join(folder, 'index');
   mkdirSync(directory, { recursive: true });
-  return (random) => {
+  const write = (shard: string, names: string) => {
+    const tensors = [...names].map((name) => ({ name, dtype: 'F32', shape: [1], data: Buffer.alloc(4) }));
+    writeFileSync(join(directory, shard), safetensorsBytes(tensors));
+  };
+  write('m1.safetensors', 'ab');
+  write('m2.safetensors', 'bcd');
+  return async (random) => {
     const text = JSON.stringify(random.chance(0.6) ? mutate(structuredClone(index), random) : index);
     writeFileSync(
       join(directory, 'model.safetensors.index.json'),
       random.chance(0.5) ? spliced(text, random, pieces) : text,
     );
-    return Checkpoint.open(directory);
+    const checkpoint = await Checkpoint.open(directory);
+    for (const name of ['a', 'b', 'c', 'd', 'e', ...checkpoint.tensors.keys()]) checkpoint.find(name);
   };
 }
 
@@ -220,8 +232,10 @@ function sampling(): Target {
   ];
   return (random) => {
     const options: Record<string, unknown> = {};
+    // Few at a time are accepted now and then; many meet one another.
+    const share = random.pick([0.06, 0.25]);
     for (const field of fields) {
-      if (!random.chance(0.25)) continue;
+      if (!random.chance(share)) continue;
       options[field] = random.chance(0.5)
         ? nasty(random)
         : random.pick<unknown>([

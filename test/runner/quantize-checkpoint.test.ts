@@ -1,6 +1,17 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { PARunner } from '../../src/engine/pa-runner.js';
 import type { DecoderConfig } from '../../src/layers/config/index.js';
@@ -172,6 +183,31 @@ describe('a quantised checkpoint', function () {
     const again = { ...options, input: once, output: join(folder, 'twice') };
     await failure('WEIGHT_QUANT_AGAIN', () => quantizeCheckpoint(again));
     expect(readdirSync(folder)).to.deep.equal(before);
+  });
+
+  it('has its name only when the disk has all of its files', async function () {
+    if (process.platform !== 'linux') this.skip();
+    const output = join(folder, 'synced');
+    const before: string[] = [];
+    const after: string[] = [];
+    const handle = await open(folder);
+    await handle.close();
+    const prototype: Pick<FileHandle, 'sync'> = Object.getPrototypeOf(handle);
+    const { sync } = prototype;
+    prototype.sync = function (this: FileHandle) {
+      (existsSync(output) ? after : before).push(readlinkSync(`/proc/self/fd/${this.fd}`));
+      return sync.call(this);
+    };
+    try {
+      await quantize(source.path, 'synced', MODES[0]);
+    } finally {
+      prototype.sync = sync;
+    }
+    expect(after).to.deep.equal([folder]);
+    const [unfinished = ''] = before.slice(-1);
+    expect(dirname(unfinished)).to.equal(folder);
+    const files = readdirSync(output).map((name) => join(unfinished, name));
+    expect(before.slice(0, -1)).to.have.members(files).and.to.include(join(unfinished, 'model.safetensors'));
   });
 
   it('is refused where nobody can make a folder', async function () {

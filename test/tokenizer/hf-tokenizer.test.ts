@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { Tokenizer } from 'tokenizers';
+import { AtbError } from '../../src/errors.js';
 import { HfTokenizer } from '../../src/tokenizer/hf-tokenizer.js';
 import { errorOf } from './error-of.js';
 import {
@@ -182,6 +183,12 @@ describe('HfTokenizer', () => {
     });
     expect(unigram.encode('ab b')).to.deep.equal([4, 1, 3]);
     expect(unigram.decode([4, 1, 3])).to.equal('ab b');
+    // Without a token for what the vocabulary lacks, there is no text to fall back to, nor an id.
+    const closed = load({ model: { type: 'Unigram', unk_id: null, vocab: [['a', -1]] } });
+    expect(closed.encode('aa')).to.deep.equal([0, 0]);
+    expect(() => closed.encode('axa'))
+      .to.throw(AtbError, /unk_id/)
+      .with.property('code', 'TOKENIZER_INVALID');
     const wordPiece = load({
       pre_tokenizer: { type: 'Whitespace' },
       decoder: { type: 'WordPiece', prefix: '##', cleanup: false },

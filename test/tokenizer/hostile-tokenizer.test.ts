@@ -76,6 +76,11 @@ describe('a hostile tokenizer.json', () => {
     ],
     ['has an unknown decoder', (j) => (j.decoder = { type: 'Evil' }), /Unknown Decoder type: Evil/],
     [
+      'has a null among its decoders',
+      (j) => (j.decoder = { type: 'Sequence', decoders: [{ type: 'Fuse' }, null] }),
+      /Unknown Decoder type: none/,
+    ],
+    [
       'has a step without a type',
       (j) => (j.normalizer = { type: 'Sequence', normalizers: [{}] }),
       /step without a type/,

@@ -24,6 +24,23 @@ constexpr size_t kHugePage = size_t{2} << 20;
 
 bool IsMapped(size_t bytes) { return bytes >= kMapBytes; }
 
+/// Bytes of all buffers of this process.
+std::atomic<uint64_t> held{0};
+
+void RequireBeside(uint64_t bytes, uint64_t others) {
+  const uint64_t limit = PhysicalMemoryBytes();
+  if (others <= limit && bytes <= limit - others) return;
+  throw Error("NATIVE_OUT_OF_MEMORY", std::to_string(bytes) + " bytes are needed beside " + std::to_string(others) +
+                                          " held; this machine has " + std::to_string(limit));
+}
+
+/// Counts the bytes as held. One step checks and counts, so that two threads are not both given the last of them.
+void Hold(uint64_t bytes) {
+  uint64_t others = held.load();
+  do RequireBeside(bytes, others);
+  while (!held.compare_exchange_weak(others, others + bytes));
+}
+
 /// The number in a cgroup file, or the largest number when the file says "max" or does not exist.
 uint64_t ReadLimit(const char* path) {
   uint64_t limit = std::numeric_limits<uint64_t>::max();
@@ -68,17 +85,11 @@ uint64_t PhysicalMemoryBytes() {
   return bytes;
 }
 
-void RequireMemory(int64_t bytes, const std::atomic<int64_t>* meter) {
-  const auto held = static_cast<uint64_t>(meter != nullptr ? std::max<int64_t>(0, meter->load()) : 0);
-  const uint64_t limit = PhysicalMemoryBytes();
-  if (bytes >= 0 && held <= limit && static_cast<uint64_t>(bytes) <= limit - held) return;
-  throw Error("NATIVE_OUT_OF_MEMORY", std::to_string(bytes) + " bytes are needed beside " + std::to_string(held) +
-                                          " held; this machine has " + std::to_string(limit));
-}
+void RequireMemory(int64_t bytes) { RequireBeside(static_cast<uint64_t>(bytes), held.load()); }
 
 Buffer::Buffer(size_t bytes, std::atomic<int64_t>* meter) {
   if (bytes == 0) return;
-  RequireMemory(static_cast<int64_t>(bytes));
+  Hold(bytes);
   if (IsMapped(bytes)) {
     data_ = Map(bytes);
   } else {
@@ -86,6 +97,7 @@ Buffer::Buffer(size_t bytes, std::atomic<int64_t>* meter) {
     if (data_ != nullptr) std::memset(data_, 0, bytes);
   }
   if (data_ == nullptr) {
+    held.fetch_sub(bytes);
     throw Error("NATIVE_OUT_OF_MEMORY", "the system does not give " + std::to_string(bytes) + " bytes");
   }
   bytes_ = bytes;
@@ -104,6 +116,7 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
 
 void Buffer::Free() noexcept {
   if (data_ == nullptr) return;
+  held.fetch_sub(bytes_);
   if (meter_ != nullptr) meter_->fetch_sub(static_cast<int64_t>(bytes_), std::memory_order_relaxed);
   if (IsMapped(bytes_)) {
     munmap(data_, bytes_);

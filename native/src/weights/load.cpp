@@ -374,7 +374,7 @@ std::vector<LoadedWeight> LoadWeights(std::span<const WeightLoad> loads, const L
     result_bytes = CheckedAdd(result_bytes, plan.bytes);
     if (plan.makes_scales) result_bytes = CheckedAdd(result_bytes, ScaleBytes(plan));
   }
-  RequireMemory(result_bytes, context.meter);
+  RequireMemory(result_bytes);
 
   std::vector<LoadedWeight> results;
   std::vector<Piece> pieces;
