@@ -301,6 +301,17 @@ describe('legality in ATB', () => {
       /quantType must be QUANT_UNDEFINED, found QUANT_INT8/,
     ],
     [
+      'a LayerNorm over two axes whose weight has one',
+      graph(
+        {
+          type: 'LayerNorm',
+          param: { layerType: 'LAYER_NORM_NORM', normParam: { epsilon: 1e-5, beginNormAxis: 1 } },
+        },
+        { x: bf16(5, 2, 4), w: bf16(8), b: bf16(8) },
+      ),
+      /beginNormAxis must leave gamma's 1 axes of x's 3, found 1/,
+    ],
+    [
       'a norm that needs its block',
       graph(
         { type: 'RmsNorm', param: { layerType: 'RMS_NORM_NORM', preNormParam: { epsilon: 1 } } },

@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -10,17 +10,25 @@ import { openModel } from '../../src/runner/open-model.js';
 import { quantizeCheckpoint } from '../../src/runner/quantize-checkpoint.js';
 import { ropeTable } from '../../src/step-inputs/rotary/rope-table.js';
 import { readTensor } from '../../src/weights/read-tensor.js';
+import { familyCases, familyCheckpoint } from '../oracle/families.js';
 import { ORACLE_DIR } from '../oracle/fixtures.js';
 
 const FAMILIES = ['llama', 'llama-tied', 'mistral', 'qwen2', 'qwen3'] as const;
 const KINDS = ['prefill', 'decode', 'splitfuse'];
 const PROGRAM = join(import.meta.dirname, '../../../npu');
+const MODELS = join(import.meta.dirname, '../../src/models');
 
 let folder = '';
 let count = 0;
 
-/** Exports a fixture to a new directory: its path, its manifest, its graphs. */
-async function exported(modelPath: string, options: Partial<ExportOptions> = {}) {
+interface Exported {
+  readonly output: string;
+  readonly manifest: Manifest;
+  readonly graphs: readonly NestedExport[];
+}
+
+/** Exports a fixture to a new directory. */
+async function exported(modelPath: string, options: Partial<ExportOptions> = {}): Promise<Exported> {
   count++;
   const output = join(folder, `${count}`);
   await exportModel({ modelPath, output, ...options });
@@ -49,6 +57,53 @@ const bytesOf = (parts: readonly ManifestPart[], directory: string): Buffer =>
     }),
   );
 
+/** Each input of each graph is a weight whose bytes are in a file, a step's input with a recipe, or a cache; all are read. */
+function requireComplete({ manifest, graphs }: Exported, checkpoint: string): void {
+  const weights = Object.keys(manifest.weights);
+  const caches = manifest.caches.flatMap(({ key, value }) => (value === undefined ? [key] : [key, value]));
+  const read = new Set<string>();
+  graphs.forEach((graph, index) => {
+    const step = manifest.step_inputs[KINDS[index] ?? ''] ?? {};
+    const known = [...weights, ...caches, ...Object.keys(step)];
+    expect(new Set(known).size).to.equal(known.length);
+    expect(known).to.include.members(Object.keys(graph.inputs));
+    for (const [name, { dtype, shape, recipe }] of Object.entries(step)) {
+      expect(graph.inputs).to.have.property(name);
+      expect(recipe, name).to.have.property('made');
+      if (recipe?.made === 'mask') expect(manifest.mask_values).to.have.property(recipe.reader);
+      expect([dtype, shape.length]).to.deep.equal([
+        graph.inputs[name]?.dtype,
+        graph.inputs[name]?.shape.length,
+      ]);
+    }
+    for (const name of [...weights, ...caches].filter((each) => each in graph.inputs)) {
+      read.add(name);
+      if (!(name in manifest.weights)) continue;
+      const { dtype, shape } = graph.inputs[name] as { dtype: string; shape: readonly number[] };
+      expect(manifest.weights[name]).to.deep.include({ dtype, shape });
+    }
+  });
+  expect([...read]).to.have.members([...weights, ...caches]);
+  for (const [name, { shape, parts }] of Object.entries(manifest.weights)) {
+    const numbers = parts.map(numbersOf).reduce((sum, count) => sum + count, 0);
+    expect(numbers, name).to.equal(product(shape));
+    for (const part of parts) {
+      if (!('file' in part)) continue;
+      const end = part.offset + product(part.shape) * (part.dtype === 'float' ? 4 : 2);
+      expect(end, name).to.be.at.most(statSync(join(checkpoint, part.file)).size);
+    }
+  }
+}
+
+const product = (sizes: readonly number[]): number => sizes.reduce((all, size) => all * size, 1);
+
+/** Rows may be chosen, or repeat. */
+function numbersOf(part: ManifestPart): number {
+  if (!('file' in part) || part.row_order === undefined) return product(part.shape);
+  const [rows = 1] = part.transposed ? part.shape.toReversed() : part.shape;
+  return (product(part.shape) / rows) * part.row_order.length;
+}
+
 describe('exporting a model for an NPU', () => {
   before(() => {
     folder = mkdtempSync(join(tmpdir(), 'atb-export-'));
@@ -57,35 +112,27 @@ describe('exporting a model for an NPU', () => {
 
   for (const family of FAMILIES) {
     it(`says of ${family} where every input of every graph comes from, once`, async () => {
-      const { manifest, graphs } = await exported(fixture(family));
-      const weights = Object.keys(manifest.weights);
-      const caches = manifest.caches.flatMap(({ key, value }) =>
-        value === undefined ? [key] : [key, value],
-      );
-      const read = new Set<string>();
-      graphs.forEach((graph, index) => {
-        const step = manifest.step_inputs[KINDS[index] ?? ''] ?? {};
-        const known = [...weights, ...caches, ...Object.keys(step)];
-        expect(new Set(known).size).to.equal(known.length);
-        expect(known).to.include.members(Object.keys(graph.inputs));
-        for (const [name, { dtype, shape, recipe }] of Object.entries(step)) {
-          expect(graph.inputs).to.have.property(name);
-          expect(recipe, name).to.have.property('made');
-          expect([dtype, shape.length]).to.deep.equal([
-            graph.inputs[name]?.dtype,
-            graph.inputs[name]?.shape.length,
-          ]);
-        }
-        for (const name of weights) {
-          if (!(name in graph.inputs)) continue;
-          const { dtype, shape } = graph.inputs[name] as { dtype: string; shape: readonly number[] };
-          expect(manifest.weights[name]).to.deep.include({ dtype, shape });
-          read.add(name);
-        }
-      });
-      expect([...read]).to.have.members(weights);
+      requireComplete(await exported(fixture(family)), fixture(family));
     });
   }
+
+  for (const name of familyCases) {
+    it(`says of ${name} where every input of every graph comes from, once`, async () => {
+      const checkpoint = familyCheckpoint(name);
+      try {
+        requireComplete(await exported(checkpoint.path), checkpoint.path);
+      } finally {
+        checkpoint.remove();
+      }
+    });
+  }
+
+  it('has every family among these', () => {
+    const known = [...FAMILIES, ...familyCases].map((name) => name.split('-')[0]);
+    const entries = readdirSync(MODELS, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    const families = entries.map(({ name }) => name).filter((name) => name !== 'base');
+    expect(known).to.include.members(families);
+  });
 
   it('gives weights as parts of files, in their order of packing', async () => {
     const { manifest } = await exported(fixture('llama'));

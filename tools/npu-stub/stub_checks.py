@@ -8,6 +8,7 @@ import torch
 QUANT = ["QUANT_UNDEFINED", "QUANT_INT4", "QUANT_INT8", "QUANT_INT16", "QUANT_FLOAT8", "QUANT_FLOAT16"]
 DTYPES = ["ACL_DT_UNDEFINED", "ACL_FLOAT", "ACL_FLOAT16", "ACL_INT8", "ACL_INT32", "ACL_INT64", "ACL_BF16"]
 NORM = {"quantType": QUANT, "epsilon": float, "hasBias": bool}
+LAYER_NORM = {"quantType": QUANT, "epsilon": float, "zoomScaleValue": float}
 ATTENTION = {"headNum": int, "kvHeadNum": int, "qkScale": float, "batchRunStatusEnable": bool, "outDataType": DTYPES}
 PAGED_MASKS = ["MASK_TYPE_UNDEFINED", "MASK_TYPE_NORM", "MASK_TYPE_ALIBI", "MASK_TYPE_SPEC"]
 SELF_MASKS = ["MASK_TYPE_UNDEFINED", "MASK_TYPE_NORM", "MASK_TYPE_ALIBI", "MASK_TYPE_NORM_COMPRESS"]
@@ -29,6 +30,12 @@ KEYS = {
         "outTensorType": DTYPES,
     },
     "Gather": {"axis": int, "batchDims": int},
+    "LayerNorm": {
+        "layerType": ["LAYER_NORM_NORM", "LAYER_NORM_PRENORM", "LAYER_NORM_POSTNORM"],
+        "normParam": {"quantType": QUANT, "epsilon": float, "beginNormAxis": int, "beginParamsAxis": int},
+        "preNormParam": LAYER_NORM,
+        "postNormParam": LAYER_NORM,
+    },
     "Linear": {"transposeA": bool, "transposeB": bool, "hasBias": bool, "enAccum": bool, "outDataType": DTYPES},
     "PagedAttention": {
         **ATTENTION,
@@ -84,12 +91,19 @@ def check_param(op, param, keys=None):
 
 def counts(op, param):
     """How many tensors an operation reads and writes: GetInputNum and GetOutputNum."""
+    if op in ("SelfAttention", "PagedAttention"):
+        check_heads(op, param)
     masked = param.get("maskType", "MASK_TYPE_UNDEFINED") != "MASK_TYPE_UNDEFINED"
     if op == "PagedAttention":
         return 5 + masked + (param.get("calcType") == "CALC_TYPE_SPEC"), 1
     if op == "RmsNorm":
         require(param["layerType"] == "RMS_NORM_NORM", "the stub has plain norms only")
+        require(param["normParam"]["epsilon"] > 0, "RmsNorm: epsilon must be positive")
         return 2, 1
+    if op == "LayerNorm":
+        require(param["layerType"] == "LAYER_NORM_NORM", "the stub has plain norms only")
+        require(param["normParam"]["epsilon"] > 0, "LayerNorm: epsilon must be positive")
+        return 3, 1
     fixed = {
         "Activation": (1, 1),
         "Concat": (2, 1),
@@ -118,6 +132,12 @@ def host_inputs(op, param):
     return []
 
 
+def check_heads(op, param):
+    """self_attention_operation.cpp and paged_attention_operation.cpp, when an operation is made."""
+    heads, groups = param.get("headNum", 0), param.get("kvHeadNum", 0)
+    require(heads > 0 and groups > 0 and heads % groups == 0, f"{op}: {heads} heads, {groups} of keys")
+
+
 def check_inputs(op, param, tensors):
     """dtypes and shapes; float32, which ATB refuses, passes here, so that results can be compared."""
     shapes = [list(tensor.shape) for tensor in tensors]
@@ -134,6 +154,36 @@ def check_inputs(op, param, tensors):
 
     if op == "Gather":
         require(kinds[1] in (torch.int32, torch.int64), "Gather: indices must be integers")
+    elif op == "Activation":
+        same(0)
+        name = param["activationType"]
+        # atb_ops_info.ini: float and bf16 only.
+        require(name != "ACTIVATION_RELU" or kinds[0] != torch.float16, "Activation: RELU has no float16")
+        require(param.get("dim", -1) == -1, "Activation: dim must be -1")
+        require(name != "ACTIVATION_SWIGLU_FORWARD" or shapes[0][-1] % 2 == 0, f"Activation: halves of {shapes[0]}")
+    elif op == "Elewise":
+        same(*range(len(tensors)))
+        aligned = [shape[::-1] for shape in shapes]
+        fits = all(len({1, *sizes}) <= 2 for sizes in zip(*aligned))
+        require(fits, f"Elewise: {shapes} do not broadcast")
+    elif op == "Concat":
+        same(0, 1)
+        require(len(shapes[0]) == len(shapes[1]), f"Concat: {shapes}")
+    elif op == "Split":
+        same(0)
+        axis, parts, sizes = param.get("splitDim", 0), param.get("splitNum", 2), param.get("splitSizes", [])
+        require(parts in (2, 3), f"Split: into {parts}")
+        if sizes:
+            require(axis >= 0 and len(sizes) == parts and sum(sizes) == shapes[0][axis], f"Split: {shapes[0]} into {sizes}")
+        else:
+            require(shapes[0][axis] % parts == 0, f"Split: {shapes[0]} into {parts}")
+    elif op == "LayerNorm":
+        same(0, 1, 2)
+        axis = param["normParam"].get("beginNormAxis", 0)
+        # layer_norm_operation.cpp, ParamCheck; norm_operation.cpp of its kernels.
+        fits = axis + len(shapes[1]) == len(shapes[0]) if axis >= 0 else -axis == len(shapes[1])
+        require(fits, f"LayerNorm: beginNormAxis {axis} of {shapes[0]}, gamma {shapes[1]}")
+        require(shapes[1] == shapes[2] == shapes[0][axis:], f"LayerNorm: {shapes}")
     elif op == "Linear":
         same(*range(len(tensors)))
         require(param.get("transposeB", True), "the stub has transposed weights only")
@@ -148,7 +198,11 @@ def check_inputs(op, param, tensors):
         ints(4)
         require(all(len(shape) == 2 for shape in shapes[:4]), f"Rope: {shapes}")
         require(shapes[0][0] == shapes[1][0] == shapes[2][0] and shapes[2] == shapes[3], f"Rope: {shapes}")
-        require(shapes[2][1] >= 16 and shapes[1][1] % shapes[2][1] == 0, f"Rope: {shapes}")
+        width = shapes[2][1]
+        # rope_operation.cpp, ParamCheck and DimCheck.
+        require(param["rotaryCoeff"] in (2, 4, width), f"Rope: rotaryCoeff {param['rotaryCoeff']}, cos of {width}")
+        require(16 <= width <= 4096 and shapes[1][1] % width == 0, f"Rope: {shapes}")
+        require(shapes[0][1] % shapes[1][1] == 0, f"Rope: {shapes}")
     elif op == "ReshapeAndCache":
         same(0, 1, 2, 3)
         ints(4)
@@ -167,6 +221,10 @@ def check_inputs(op, param, tensors):
         require(len(shapes[0]) == 3 and shapes[0][1] == param["headNum"], f"PagedAttention: {shapes}")
         require(shapes[1] == shapes[2] and shapes[1][1] % 16 == 0, f"PagedAttention: {shapes}")
         require(shapes[1][2] == param["kvHeadNum"], f"PagedAttention: {shapes}")
+        if param.get("calcType") == "CALC_TYPE_SPEC":
+            # paged_attention_tiling.cpp.
+            heads, size = shapes[0][1:]
+            require(shapes[1][1] <= 128 and heads <= 256 and heads * size <= 16384, f"PagedAttention: {shapes}")
     elif op in ("W8A16MatMul", "W4A16MatMul"):
         groups = -(-shapes[0][-1] // param["quantGroupSize"]) if param.get("quantGroupSize") else 1
         require(param["transposeB"] and kinds[1] == torch.int8, f"{op}: {kinds}")

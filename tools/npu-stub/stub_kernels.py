@@ -86,6 +86,12 @@ def rms_norm(param, tensors):
     return [(normed * gamma).to(x.dtype)]
 
 
+def layer_norm(param, tensors):
+    x, gamma, beta = (tensor.float() for tensor in tensors)
+    normed = torch.nn.functional.layer_norm(x, gamma.shape, gamma, beta, param["normParam"]["epsilon"])
+    return [normed.to(tensors[0].dtype)]
+
+
 def linear(param, tensors):
     x, weight, *bias = tensors
     y = x.float() @ weight.float().t()
@@ -125,9 +131,10 @@ def activation(param, tensors):
     x = tensors[0].float()
     name = param["activationType"]
     if name == "ACTIVATION_SWIGLU_FORWARD":
-        require(param.get("dim", -1) == -1, "dim must be -1")
         gate, up = x.chunk(2, dim=-1)
         y = torch.nn.functional.silu(gate) * up
+    elif name == "ACTIVATION_RELU":
+        y = x.relu()
     elif name == "ACTIVATION_SWISH":
         y = x * torch.sigmoid(x * param.get("scale", 1.0))
     elif name == "ACTIVATION_GELU":
@@ -154,7 +161,6 @@ def split(param, tensors):
     [x] = tensors
     axis, parts = param.get("splitDim", 0), param.get("splitNum", 2)
     sizes = param.get("splitSizes") or [x.shape[axis] // parts] * parts
-    require(len(sizes) == parts, f"Split: {sizes} for {parts}")
     return [part.contiguous() for part in x.split(sizes, dim=axis)]
 
 
@@ -164,6 +170,7 @@ KERNELS = {
     "DynamicQuant": dynamic_quant,
     "Elewise": elewise,
     "Gather": lambda param, tensors: [tensors[0].index_select(param.get("axis", 0), tensors[1].long())],
+    "LayerNorm": layer_norm,
     "Linear": linear,
     "PagedAttention": paged_attention,
     "ReshapeAndCache": reshape_and_cache,

@@ -62,6 +62,9 @@ _GeLUMode = _enum("GeLUMode", "TANH_MODE", "NONE_MODE")
 _RmsNormType = _enum("RmsNormType", "RMS_NORM_UNDEFINED", "RMS_NORM_NORM", "RMS_NORM_PRENORM", "RMS_NORM_POSTNORM")
 _ModelType = _enum("ModelType", "LLAMA_MODEL", "GEMMA_MODEL")
 _NormParam = _param("NormParam", {"quant_type": QuantType, "epsilon": float, "rstd": bool, "model_type": _ModelType})
+_LayerNormType = _enum("LayerNormType", *("LAYER_NORM_" + name for name in ("UNDEFINED", "NORM", "PRENORM", "POSTNORM", "MAX")))
+_LayerNorm = {"quant_type": QuantType, "epsilon": float, "begin_norm_axis": int, "begin_params_axis": int}
+_LayerNormParam = _param("NormParam", _LayerNorm)
 _SelfCalc = _enum("CalcType", "UNDEFINED", "ENCODER", "DECODER", "PA_ENCODER", "PREFIX_ENCODER")
 _SelfMask = _enum("MaskType", "MASK_TYPE_UNDEFINED", "MASK_TYPE_NORM", "MASK_TYPE_ALIBI", "MASK_TYPE_NORM_COMPRESS")
 _PagedCalc = _enum("CalcType", "CALC_TYPE_UNDEFINED", "CALC_TYPE_SPEC")
@@ -88,6 +91,12 @@ RmsNormParam = _param(
     RmsNormType=_RmsNormType,
     ModelType=_ModelType,
     NormParam=_NormParam,
+)
+LayerNormParam = _param(
+    "LayerNormParam",
+    {"layer_type": _LayerNormType, "norm_param": _LayerNormParam},
+    LayerNormType=_LayerNormType,
+    NormParam=_LayerNormParam,
 )
 SelfAttentionParam = _param(
     "SelfAttentionParam",

@@ -1,17 +1,13 @@
 import { elementCount } from '../../dtype.js';
-import type { OpDefinition } from './definition.js';
+import { type OpDefinition, unless } from './definition.js';
+import type { TensorDesc } from './inputs.js';
 import { blockProblems, type NormQuant, normLacks, quantised, residualOutputs, weightOf } from './norm.js';
 
 /** x, gamma, beta -> (x - mean) / deviation * gamma + beta. `layerType` selects which of the nested blocks ATB reads. */
 export type LayerNormParam =
   | {
       readonly layerType: 'LAYER_NORM_NORM';
-      readonly normParam: {
-        readonly epsilon: number;
-        readonly beginNormAxis: number;
-        readonly beginParamsAxis?: number;
-        readonly quantType?: NormQuant;
-      };
+      readonly normParam: NormForm;
     }
   | {
       readonly layerType: 'LAYER_NORM_PRENORM';
@@ -21,6 +17,13 @@ export type LayerNormParam =
       readonly layerType: 'LAYER_NORM_POSTNORM';
       readonly postNormParam: ResidualLayerNorm;
     };
+
+interface NormForm {
+  readonly epsilon: number;
+  readonly beginNormAxis: number;
+  readonly beginParamsAxis?: number;
+  readonly quantType?: NormQuant;
+}
 
 /** x, residual, gamma, beta -> norm of x + zoomScaleValue * residual. PRENORM gives the sum as well. */
 interface ResidualLayerNorm {
@@ -62,10 +65,22 @@ export const layerNorm: OpDefinition<'LayerNorm', LayerNormParam> = {
       const isQuant = (isPost ? param.postNormParam : param.normParam).quantType === 'QUANT_INT8';
       return `LayerNormOperation${isPost ? 'Postnorm' : 'Norm'}${isQuant ? 'Quant' : ''}`;
     },
-    problems(param) {
-      if (param.layerType === 'LAYER_NORM_NORM') return blockProblems(param.normParam);
+    problems(param, inputs) {
+      if (param.layerType === 'LAYER_NORM_NORM')
+        return [...blockProblems(param.normParam), ...axisProblems(param.normParam, inputs)];
       if (param.layerType === 'LAYER_NORM_POSTNORM') return blockProblems(param.postNormParam);
       return blockProblems(param.preNormParam, ['QUANT_UNDEFINED']);
     },
   },
 };
+
+/** ATB, layer_norm_operation.cpp, ParamCheck: gamma has the axes of x from `beginNormAxis` on. Not asked of norms into int8. */
+function axisProblems(
+  { beginNormAxis, quantType = 'QUANT_UNDEFINED' }: NormForm,
+  [x, gamma]: readonly TensorDesc[],
+): string[] {
+  if (x === undefined || gamma === undefined || quantType === 'QUANT_INT8') return [];
+  const [axes, own] = [x.shape.length, gamma.shape.length];
+  const fits = beginNormAxis < 0 ? -beginNormAxis === own : beginNormAxis + own === axes;
+  return unless(fits, `beginNormAxis must leave gamma's ${own} axes of x's ${axes}, found ${beginNormAxis}`);
+}

@@ -1,0 +1,190 @@
+"""The stubs go red for what ATB and MindIE refuse, or would take for something else. Needs PyTorch, no NPU:
+
+    python tools/npu-stub/test_stub.py
+"""
+import json
+import unittest
+
+import torch
+
+import _libatb_torch as mindie
+import torch_atb
+from stub_checks import StubError
+from stub_graph import StubOperation
+
+NORM = {"layerType": "RMS_NORM_NORM", "normParam": {"epsilon": 1e-5}}
+LAYER_NORM = {"layerType": "LAYER_NORM_NORM", "normParam": {"epsilon": 1e-5, "beginNormAxis": 1}}
+LINEAR = {"transposeB": True, "hasBias": False}
+ENCODER = {"calcType": "PA_ENCODER", "headNum": 2, "kvHeadNum": 1, "qkScale": 0.25}
+PAGED = {"headNum": 2, "kvHeadNum": 1, "qkScale": 0.25}
+SPEC = {**PAGED, "maskType": "MASK_TYPE_NORM", "calcType": "CALC_TYPE_SPEC"}
+
+
+def f16(*shape):
+    return torch.zeros(shape, dtype=torch.float16)
+
+
+def bf16(*shape):
+    return torch.zeros(shape, dtype=torch.bfloat16)
+
+
+def int32(*shape):
+    return torch.zeros(shape, dtype=torch.int32)
+
+
+def int8(*shape):
+    return torch.zeros(shape, dtype=torch.int8)
+
+
+def run(op, param, *tensors, on_host=True):
+    return StubOperation(op, param).execute(list(tensors), [on_host] * len(tensors))
+
+
+def packed(**changes):
+    """What SelfAttention reads: 3 tokens of one prompt."""
+    tensors = {"q": f16(3, 2, 16), "k": f16(3, 1, 16), "v": f16(3, 1, 16), "lengths": int32(1) + 3, **changes}
+    return list(tensors.values())
+
+
+def cached(**changes):
+    """What PagedAttention reads: one token of each of 2 sequences, in blocks of 16."""
+    cache = f16(4, 16, 1, 16)
+    tensors = {"q": f16(2, 2, 16), "k": cache, "v": cache, "tables": int32(2, 1), "lengths": int32(2) + 1, **changes}
+    return list(tensors.values())
+
+
+def turned(width=16, **changes):
+    tensors = {"q": f16(3, 2 * width), "k": f16(3, width), "cos": f16(3, width), "sin": f16(3, width), **changes}
+    return [*tensors.values(), int32(1)]
+
+
+class Legal(unittest.TestCase):
+    def test_what_exports_write_is_accepted(self):
+        for op, param, tensors in [
+            ("RmsNorm", NORM, [f16(3, 8), f16(8)]),
+            ("LayerNorm", LAYER_NORM, [f16(3, 8), f16(8), f16(8)]),
+            ("Linear", LINEAR, [f16(3, 8), f16(5, 8)]),
+            ("Rope", {"rotaryCoeff": 2}, turned()),
+            ("SelfAttention", ENCODER, packed()),
+            ("PagedAttention", PAGED, cached()),
+            ("Activation", {"activationType": "ACTIVATION_RELU"}, [bf16(3, 8)]),
+            ("Elewise", {"elewiseType": "ELEWISE_MUL"}, [f16(3, 8), f16(8)]),
+            ("Split", {"splitDim": 1, "splitNum": 3, "splitSizes": [4, 2, 2]}, [f16(3, 8)]),
+        ]:
+            with self.subTest(op):
+                run(op, param, *tensors)
+
+    def test_results_are_those_of_pytorch(self):
+        x, gamma, beta = torch.randn(3, 8), torch.randn(8), torch.randn(8)
+        [normed] = run("LayerNorm", LAYER_NORM, x, gamma, beta)
+        centred = x - x.mean(-1, keepdim=True)
+        expected = centred / (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt() * gamma + beta
+        torch.testing.assert_close(normed, expected)
+        q, k, v = torch.randn(3, 2, 16), torch.randn(3, 1, 16), torch.randn(3, 1, 16)
+        mask = torch.zeros(128, 128).masked_fill(torch.ones(128, 128).triu(1).bool(), -65504)
+        param = {**ENCODER, "maskType": "MASK_TYPE_NORM", "isTriuMask": 1}
+        [out] = run("SelfAttention", param, q, k, v, mask, int32(1) + 3)
+        heads = [each.transpose(0, 1) for each in (q, k.expand(3, 2, 16), v.expand(3, 2, 16))]
+        expected = torch.nn.functional.scaled_dot_product_attention(*heads, is_causal=True, scale=0.25)
+        torch.testing.assert_close(out, expected.transpose(0, 1))
+
+
+class Refused(unittest.TestCase):
+    def refused(self, pattern, call, *args, **kwargs):
+        with self.subTest(pattern), self.assertRaisesRegex(StubError, pattern):
+            call(*args, **kwargs)
+
+    def test_names_keys_and_enum_strings(self):
+        make = StubOperation
+        self.refused("no operation RMSNorm", make, "RMSNorm", NORM)
+        self.refused("Linear reads no key transpose_b", make, "Linear", {"transpose_b": True})
+        self.refused("reads no key eps", make, "RmsNorm", {**NORM, "normParam": {"eps": 1e-5}})
+        self.refused("unknown enum string", make, "Activation", {"activationType": "ACTIVATION_SILU"})
+        self.refused("unknown enum string", make, "SelfAttention", {**ENCODER, "maskType": "MASK_TYPE_SLIDING_WINDOW_NORM"})
+        self.refused("unknown enum string", make, "PagedAttention", {**PAGED, "maskType": "UNDEFINED"})
+        self.refused("hasBias must be bool", make, "Linear", {"hasBias": 1})
+        self.refused("qkScale must be a number", make, "PagedAttention", {**PAGED, "qkScale": "0.25"})
+        self.refused("heads, 3 of keys", make, "PagedAttention", {**PAGED, "headNum": 4, "kvHeadNum": 3})
+        self.refused("epsilon must be positive", make, "LayerNorm", {**LAYER_NORM, "normParam": {"epsilon": 0}})
+
+    def test_counts(self):
+        graph = mindie.GraphOperation("layer")
+        graph.add_input_output(["x", "w", "b"], ["y"])
+        for inputs, outputs in [(["x"], ["y"]), (["x", "w", "b"], ["y"]), (["x", "w"], ["y", "z"])]:
+            operation = mindie.BaseOperation("Linear", json.dumps(LINEAR), "linear")
+            self.refused("reads 2|writes 1", graph.add_operation, operation, inputs, outputs)
+        # Linear's parser takes a bias for granted.
+        without = mindie.BaseOperation("Linear", json.dumps({"transposeB": True}), "linear")
+        self.refused("reads 3", graph.add_operation, without, ["x", "w"], ["y"])
+        spec = mindie.BaseOperation("PagedAttention", json.dumps(SPEC), "attention")
+        self.refused("reads 7", graph.add_operation, spec, ["x"] * 6, ["y"])
+        operation = torch_atb.Operation(torch_atb.LinearParam(transpose_b=True, has_bias=False))
+        self.refused("3 tensors for 2 inputs", operation.forward, [f16(3, 8), f16(5, 8), f16(5)])
+
+    def test_dtypes(self):
+        self.refused("dtypes differ", run, "Linear", LINEAR, f16(3, 8), bf16(5, 8))
+        self.refused("floats expected", run, "Linear", LINEAR, int8(3, 8), int8(5, 8))
+        self.refused("dtypes differ", run, "RmsNorm", NORM, bf16(3, 8), f16(8))
+        self.refused("dtypes differ", run, "LayerNorm", LAYER_NORM, f16(3, 8), f16(8), bf16(8))
+        self.refused("dtypes differ", run, "Elewise", {"elewiseType": "ELEWISE_ADD"}, f16(3, 8), bf16(8))
+        self.refused("RELU has no float16", run, "Activation", {"activationType": "ACTIVATION_RELU"}, f16(3, 8))
+        self.refused("floats expected", run, "Split", {"splitDim": 1, "splitNum": 2}, int32(3, 8))
+        self.refused("must be int32", run, "SelfAttention", ENCODER, *packed(lengths=int32(1).long()))
+        self.refused("must be int32", run, "PagedAttention", PAGED, *cached(tables=int32(2, 1).long()))
+        self.refused("indices must be integers", run, "Gather", {"axis": 0}, f16(8, 2), f16(3))
+        w8a16 = {"transposeB": True, "hasBias": True}
+        scales = bf16(5, 1)
+        self.refused("bias", run, "W8A16MatMul", w8a16, bf16(3, 8), int8(5, 8), scales, scales, bf16(5))
+
+    def test_shapes(self):
+        self.refused("times", run, "Linear", LINEAR, f16(3, 8), f16(5, 4))
+        self.refused("RmsNorm", run, "RmsNorm", NORM, f16(3, 8), f16(4))
+        self.refused("beginNormAxis 1", run, "LayerNorm", LAYER_NORM, f16(3, 2, 8), f16(8), f16(8))
+        self.refused("LayerNorm", run, "LayerNorm", LAYER_NORM, f16(3, 8), f16(8), f16(1))
+        self.refused("do not broadcast", run, "Elewise", {"elewiseType": "ELEWISE_ADD"}, f16(3, 8), f16(4))
+        self.refused("into 3", run, "Split", {"splitDim": 1, "splitNum": 3}, f16(3, 8))
+        self.refused("into", run, "Split", {"splitDim": -1, "splitNum": 2, "splitSizes": [4, 4]}, f16(3, 8))
+        self.refused("dim must be -1", run, "Activation", {"activationType": "ACTIVATION_SWIGLU_FORWARD", "dim": 1}, f16(3, 8))
+        self.refused("rotaryCoeff 8", run, "Rope", {"rotaryCoeff": 8}, *turned())
+        self.refused("Rope", run, "Rope", {"rotaryCoeff": 2}, *turned(width=8))
+        self.refused("Rope", run, "Rope", {"rotaryCoeff": 2}, *turned(cos=f16(2, 16)))
+        self.refused("SelfAttention", run, "SelfAttention", ENCODER, *packed(q=f16(3, 4, 16)))
+        self.refused("lengths", run, "SelfAttention", ENCODER, *packed(lengths=int32(1) + 2))
+        blocks = f16(4, 24, 1, 16)
+        self.refused("PagedAttention", run, "PagedAttention", PAGED, *cached(k=blocks, v=blocks))
+        blocks = f16(4, 144, 1, 16)
+        spec = [*cached(k=blocks, v=blocks), f16(16, 16), int32(2) + 1]
+        self.refused("PagedAttention", run, "PagedAttention", SPEC, *spec)
+
+    def test_the_host(self):
+        self.refused("needs input 3 on the host", run, "SelfAttention", ENCODER, *packed(), on_host=False)
+        self.refused("needs input 4 on the host", run, "PagedAttention", PAGED, *cached(), on_host=False)
+
+    def test_graphs(self):
+        self.refused("no name of a graph", mindie.GraphOperation, "layer 0")
+        graph = mindie.GraphOperation("layer")
+        graph.add_input_output(["x", "w"], ["y"])
+        inner = mindie.BaseOperation("Linear", json.dumps(LINEAR), "linear")
+        graph.add_operation(inner, ["h", "w"], ["y"])
+        self.refused("h is read before it is written", graph.build)
+        self.refused("one place", graph.add_operation, inner, ["x", "w"], ["y"])
+        wide = mindie.GraphOperation("wide")
+        wide.add_input_output([f"x{i}" for i in range(257)], [])
+        self.refused("257 tensors", wide.build)
+        outer = mindie.GraphOperation("outer")
+        outer.execute_as_single = False
+        outer.add_input_output(["x"], ["a", "b", "c"])
+        split = mindie.BaseOperation("Split", json.dumps({"splitDim": 1, "splitNum": 3}), "split")
+        outer.add_operation(split, ["x"], ["a", "b", "c"])
+        self.refused("more outputs than inputs", outer.build)
+
+    def test_keywords_and_enum_objects_of_torch_atb(self):
+        self.refused("no keyword epsilon", torch_atb.RmsNormParam, epsilon=1e-5)
+        self.refused("must be ActivationType", torch_atb.ActivationParam, activation_type="ACTIVATION_RELU")
+        other = torch_atb.PagedAttentionParam.MaskType.MASK_TYPE_NORM
+        self.refused("must be MaskType", torch_atb.SelfAttentionParam, mask_type=other)
+        self.assertFalse(hasattr(torch_atb, "W8A16MatMulParam"))
+
+
+if __name__ == "__main__":
+    unittest.main()
