@@ -1,4 +1,4 @@
-export type { BaseConfig, DecoderConfig } from './base-config.js';
+export type { BaseConfig, DecoderConfig, LongestContext } from './base-config.js';
 export type { ConfigReader, UnreadKey } from './config-reader.js';
 export { type ConfigDefinition, type ConfigOf, defineConfig } from './define-config.js';
 export {

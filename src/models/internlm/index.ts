@@ -1,0 +1,45 @@
+import {
+  biases,
+  decoder,
+  defineConfig,
+  type Field,
+  fullAttention,
+  type LongestContext,
+} from '../../layers/config/index.js';
+import { registerModel, routerOf } from '../../router/index.js';
+import { FlashLlamaForCausalLMATB } from '../llama/index.js';
+
+/** `rotary` stretches frequencies for longer contexts than the model was trained with. */
+const longestContext: Field<LongestContext, { readonly maxPositionEmbeddings: number }> = {
+  read: (_, { maxPositionEmbeddings: tokens }) => ({
+    tokens,
+    because: 'max_position_embeddings of config.json: what "rotary" does beyond it is not built',
+  }),
+};
+
+/** What all versions with code of their own have, with the defaults of the published configuration_internlm.py. */
+export const INTERNLM_FIELDS = {
+  ...decoder({
+    numKeyValueHeads: 'num_attention_heads',
+    headDim: 'hidden_size / num_attention_heads',
+    hiddenAct: 'silu',
+    rmsNormEps: 1e-6,
+    ropeTheta: 10_000,
+    tieWordEmbeddings: false,
+  }),
+  ...biases({ qkv: 'bias', dense: 'bias', mlp: false }),
+  slidingWindows: fullAttention,
+};
+
+const INTERNLM_CONFIG = defineConfig({
+  fields: { ...INTERNLM_FIELDS, longestContext },
+  irrelevant: { rotary: 'does nothing within max_position_embeddings, and no context is longer' },
+});
+
+/** Llama with biases in attention. */
+export class FlashInternlmForCausalLMATB extends FlashLlamaForCausalLMATB {
+  override readonly name = 'internlm';
+}
+
+export const InternlmRouter = routerOf(INTERNLM_CONFIG, FlashInternlmForCausalLMATB);
+registerModel('internlm', InternlmRouter);
