@@ -211,12 +211,7 @@ async function tokenizerName(modelPath: string, links: LinkOptions): Promise<'to
 /** Where each template is, compiled once to see that it can be. */
 async function chatTemplateNames(modelPath: string, links: LinkOptions): Promise<string[]> {
   const tokenizerConfig = await readModelJson(modelPath, 'tokenizer_config.json', links);
-  const found = await findChatTemplates(
-    modelPath,
-    isDict(tokenizerConfig) ? tokenizerConfig : {},
-    undefined,
-    links,
-  );
+  const found = await findChatTemplates(modelPath, isDict(tokenizerConfig) ? tokenizerConfig : {}, links);
   return [...found.values()].map(({ source, name }) => {
     new ChatTemplate(source, name);
     return name.replace(join(modelPath, sep), '');

@@ -8,6 +8,8 @@ export type EncoderRequest =
       readonly patterns: readonly string[];
       /** Texts of the tokens that are control tokens. */
       readonly specials: readonly string[];
+      /** Those of them that are none within a word. */
+      readonly words: readonly string[];
       /** A SentencePiece model's `precompiled_charsmap` in base64, if its library's way of replacing is wanted. */
       readonly charsmap: string | undefined;
     }

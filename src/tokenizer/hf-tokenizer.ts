@@ -109,8 +109,10 @@ export class HfTokenizer implements TokenDecoder {
       if (special) this.#specialIds.add(id);
     }
     this.vocabSize = this.#tokens.length;
-    const specials = facts.added.filter(({ special }) => special).map(({ content }) => content);
-    this.#scanner = new TokenScanner(specials);
+    const special = facts.added.filter((token) => token.special);
+    const specials = special.map(({ content }) => content);
+    const words = special.filter((token) => token.single_word === true).map(({ content }) => content);
+    this.#scanner = new TokenScanner(specials, words);
     const { named, added } = facts;
     const { model, normalizer, pre_tokenizer, post_processor, decoder } = json;
     const whole = {
@@ -129,6 +131,7 @@ export class HfTokenizer implements TokenDecoder {
       json: JSON.stringify(whole),
       patterns: this.#patterns.map(({ pattern }) => pattern),
       specials,
+      words,
       charsmap: charsmap && Buffer.from(charsmap).toString('base64'),
     };
 

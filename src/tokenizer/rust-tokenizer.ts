@@ -43,10 +43,10 @@ export class RustTokenizer {
   #keyed: KeyedTokenizer | undefined;
 
   /** @throws OpenFailure */
-  constructor({ json, specials, patterns, charsmap }: OpenRequest) {
+  constructor({ json, specials, words, patterns, charsmap }: OpenRequest) {
     this.#json = Buffer.from(json);
     this.#specials = specials;
-    this.#scanner = new TokenScanner(specials);
+    this.#scanner = new TokenScanner(specials, words);
     try {
       this.#tokenizer = Tokenizer.fromString(json);
       this.#charsmap = charsmap === undefined ? undefined : new Charsmap(Buffer.from(charsmap, 'base64'));
@@ -96,7 +96,10 @@ export class RustTokenizer {
     const json = JSON.parse(this.#json.toString()) as { added_tokens: AddedToken[] };
     const { added_tokens: added } = json;
     const renamed = added.map((token) =>
-      specials.has(token.content) ? { ...token, content: key + token.content, normalized: false } : token,
+      // The key tells what is a token, also of those that must be a word.
+      specials.has(token.content)
+        ? { ...token, content: key + token.content, normalized: false, single_word: false }
+        : token,
     );
     const tokenizer = Tokenizer.fromString(JSON.stringify({ ...json, added_tokens: renamed }));
     const originalIds = new Map<number, number>();

@@ -2,6 +2,7 @@ import { BaseLayerNorm, BaseRMSNorm } from '../../layers/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashRenamedLlamaATB, type LlamaNames } from '../llama/index.js';
+import { chatglmChat } from './chat-format.js';
 import { CHATGLM_CONFIG, type ChatglmConfig } from './config-chatglm.js';
 
 const HEAD = { embedding: 'transformer.embedding.word_embeddings', head: 'transformer.output_layer' };
@@ -36,6 +37,7 @@ export class FlashChatglmForCausalLMATB extends FlashRenamedLlamaATB<ChatglmConf
 }
 
 export const ChatglmRouter = routerOf(CHATGLM_CONFIG, FlashChatglmForCausalLMATB, {
+  chatFormat: chatglmChat,
   headNames: HEAD,
   harmlessTensors: [/\.rotary_pos_emb\.inv_freq$/],
 });

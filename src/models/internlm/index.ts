@@ -1,21 +1,7 @@
-import {
-  biases,
-  decoder,
-  defineConfig,
-  type Field,
-  fullAttention,
-  type LongestContext,
-} from '../../layers/config/index.js';
+import { biases, decoder, defineConfig, fullAttention, longestContext } from '../../layers/config/index.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { FlashLlamaForCausalLMATB } from '../llama/index.js';
-
-/** `rotary` stretches frequencies for longer contexts than the model was trained with. */
-const longestContext: Field<LongestContext, { readonly maxPositionEmbeddings: number }> = {
-  read: (_, { maxPositionEmbeddings: tokens }) => ({
-    tokens,
-    because: 'max_position_embeddings of config.json: what "rotary" does beyond it is not built',
-  }),
-};
+import { INTERNLM_CHAT } from './chat-format.js';
 
 /** What all versions with code of their own have, with the defaults of the published configuration_internlm.py. */
 export const INTERNLM_FIELDS = {
@@ -32,7 +18,13 @@ export const INTERNLM_FIELDS = {
 };
 
 const INTERNLM_CONFIG = defineConfig({
-  fields: { ...INTERNLM_FIELDS, longestContext },
+  fields: {
+    ...INTERNLM_FIELDS,
+    longestContext: longestContext(
+      'max_position_embeddings of config.json: what "rotary" does beyond it is not built',
+      ({ maxPositionEmbeddings }: { readonly maxPositionEmbeddings: number }) => maxPositionEmbeddings,
+    ),
+  },
   irrelevant: { rotary: 'does nothing within max_position_embeddings, and no context is longer' },
 });
 
@@ -41,5 +33,7 @@ export class FlashInternlmForCausalLMATB extends FlashLlamaForCausalLMATB {
   override readonly name = 'internlm';
 }
 
-export const InternlmRouter = routerOf(INTERNLM_CONFIG, FlashInternlmForCausalLMATB);
+export const InternlmRouter = routerOf(INTERNLM_CONFIG, FlashInternlmForCausalLMATB, {
+  chatFormat: () => INTERNLM_CHAT,
+});
 registerModel('internlm', InternlmRouter);

@@ -3,6 +3,7 @@ import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { INTERNLM_FIELDS } from '../internlm/index.js';
 import { FlashRenamedLlamaATB, type LlamaNames } from '../llama/index.js';
+import { INTERNLM2_CHAT } from './chat-format.js';
 
 const INTERNLM2_CONFIG = defineConfig({ fields: INTERNLM_FIELDS });
 
@@ -31,5 +32,8 @@ export class FlashInternlm2ForCausalLMATB extends FlashRenamedLlamaATB {
   }
 }
 
-export const Internlm2Router = routerOf(INTERNLM2_CONFIG, FlashInternlm2ForCausalLMATB, { headNames: NAMES });
+export const Internlm2Router = routerOf(INTERNLM2_CONFIG, FlashInternlm2ForCausalLMATB, {
+  chatFormat: () => INTERNLM2_CHAT,
+  headNames: NAMES,
+});
 registerModel('internlm2', Internlm2Router);

@@ -1,6 +1,7 @@
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashRenamedLlamaATB, type LlamaNames } from '../llama/index.js';
+import { QWEN_CHAT } from './chat-format.js';
 import { QWEN_CONFIG, type QwenConfig } from './config-qwen.js';
 
 const NAMES: LlamaNames = {
@@ -29,6 +30,7 @@ export class FlashQwenForCausalLMATB extends FlashRenamedLlamaATB<QwenConfig> {
 }
 
 export const QwenRouter = routerOf(QWEN_CONFIG, FlashQwenForCausalLMATB, {
+  chatFormat: () => QWEN_CHAT,
   headNames: NAMES,
   harmlessTensors: [/\.attn\.masked_bias$/],
 });

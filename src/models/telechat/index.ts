@@ -1,6 +1,7 @@
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashRenamedLlamaATB, type LlamaNames } from '../llama/index.js';
+import { TELECHAT_CHAT } from './chat-format.js';
 import { TELECHAT_CONFIG, type TelechatConfig } from './config-telechat.js';
 
 /** `prefix` stands before all names but the head's. */
@@ -32,5 +33,8 @@ export class FlashTelechatForCausalLMATB extends FlashRenamedLlamaATB<TelechatCo
   }
 }
 
-export const TelechatRouter = routerOf(TELECHAT_CONFIG, FlashTelechatForCausalLMATB, { headNames: NAMES });
+export const TelechatRouter = routerOf(TELECHAT_CONFIG, FlashTelechatForCausalLMATB, {
+  chatFormat: () => TELECHAT_CHAT,
+  headNames: NAMES,
+});
 registerModel(['telechat', 'telechat2'], TelechatRouter);
