@@ -59,9 +59,11 @@ async function drain(): Promise<void> {
 }
 
 async function answer({ tokenizer, request, limitMs }: Call): Promise<EncoderReply> {
-  if (request.kind === 'open') {
+  if (request.kind !== 'encode') {
     const reply = await ask(tokenizer, request, limitMs);
-    if (reply.problem === undefined) opened.set(tokenizer, request);
+    if (reply.problem !== undefined) return reply;
+    const digest = reply.loaded?.digest;
+    opened.set(tokenizer, request.kind === 'load' && digest !== undefined ? { ...request, digest } : request);
     return reply;
   }
   const opening = opened.get(tokenizer);
@@ -87,7 +89,7 @@ async function ask(tokenizer: number, request: EncoderRequest, limitMs: number):
     };
     child.send({ kind: 'request', tokenizer, request } satisfies ServerMessage);
   });
-  if (request.kind === 'open' && reply.problem === undefined) loaded.add(tokenizer);
+  if (request.kind !== 'encode' && reply.problem === undefined) loaded.add(tokenizer);
   return reply;
 }
 

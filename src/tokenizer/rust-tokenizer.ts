@@ -1,11 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { Tokenizer } from 'tokenizers';
 import { Charsmap } from './charsmap.js';
-import type { EncoderProblem, EncoderRequest } from './encoder-protocol.js';
+import type { EncodeRequest, EncoderProblem, OpenRequest } from './encoder-protocol.js';
 import { TokenScanner } from './token-scanner.js';
-
-type OpenRequest = EncoderRequest & { readonly kind: 'open' };
-type EncodeRequest = EncoderRequest & { readonly kind: 'encode' };
 
 interface AddedToken {
   readonly content: string;
