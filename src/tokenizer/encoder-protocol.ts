@@ -1,6 +1,7 @@
 import type { ErrorCode, ErrorDetail } from '../errors.js';
 import type { LinkOptions } from '../weights/regular-file.js';
 import type { PreparedTokenizer } from './prepared-tokenizer.js';
+import type { UnigramSpec } from './unigram-encoder.js';
 
 /** Opens a tokenizer of the library. */
 export interface OpenRequest {
@@ -15,6 +16,8 @@ export interface OpenRequest {
   readonly words: readonly string[];
   /** A SentencePiece model's `precompiled_charsmap` in base64, if its library's way of replacing is wanted. */
   readonly charsmap: string | undefined;
+  /** The unigram model that tokenizer.json was made of, if all its added tokens are control tokens. */
+  readonly unigram: UnigramSpec | undefined;
 }
 
 /** Reads the files of a model directory, makes a tokenizer of them, and opens it. */

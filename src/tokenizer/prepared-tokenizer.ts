@@ -1,7 +1,12 @@
 import { join } from 'node:path';
 import { factsOf } from './added-tokens.js';
 import type { OpenRequest } from './encoder-protocol.js';
-import { checkTokenizerJson, patternsOf, type TokenizerPattern } from './tokenizer-json.js';
+import {
+  type AddedTokenJson,
+  checkTokenizerJson,
+  patternsOf,
+  type TokenizerPattern,
+} from './tokenizer-json.js';
 import { checkConfig, completeToken, type TokenizerSource, unknownIdOf } from './tokenizer-source.js';
 
 /** What a tokenizer's files come to, without what only the library needs: data that processes can give each other. */
@@ -22,11 +27,16 @@ export interface PreparedTokenizer {
   readonly patterns: readonly TokenizerPattern[];
 }
 
+/** A control token that takes nothing of the text beside it. */
+const isPlainSpecial = ({ special, lstrip, rstrip }: AddedTokenJson): boolean =>
+  special === true && lstrip !== true && rstrip !== true;
+
 /** Checks the files and makes of them what decoding needs, and what opens the library's tokenizer. @throws TOKENIZER_INVALID */
 export function prepareTokenizer({
   file,
   tokenizer,
   charsmap,
+  unigram,
   config: given = {},
   specialTokensMap,
   addedTokens,
@@ -78,6 +88,7 @@ export function prepareTokenizer({
       specials,
       words,
       charsmap: charsmap && Buffer.from(charsmap).toString('base64'),
+      unigram: added.every(isPlainSpecial) ? unigram : undefined,
     },
   };
 }

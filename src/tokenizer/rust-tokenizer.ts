@@ -3,6 +3,7 @@ import { Tokenizer } from 'tokenizers';
 import { Charsmap } from './charsmap.js';
 import type { EncodeRequest, EncoderProblem, OpenRequest } from './encoder-protocol.js';
 import { TokenScanner } from './token-scanner.js';
+import { UnigramEncoder } from './unigram-encoder.js';
 
 interface AddedToken {
   readonly content: string;
@@ -37,13 +38,15 @@ export class RustTokenizer {
   readonly #specials: readonly string[];
   readonly #scanner: TokenScanner;
   readonly #charsmap: Charsmap | undefined;
+  readonly #unigram: UnigramEncoder | undefined;
   #keyed: KeyedTokenizer | undefined;
 
   /** @throws OpenFailure */
-  constructor({ json, specials, words, patterns, charsmap }: OpenRequest) {
+  constructor({ json, specials, words, patterns, charsmap, unigram }: OpenRequest) {
     this.#json = Buffer.from(json);
     this.#specials = specials;
     this.#scanner = new TokenScanner(specials, words);
+    this.#unigram = unigram && new UnigramEncoder(unigram);
     try {
       this.#tokenizer = Tokenizer.fromString(json);
       this.#charsmap = charsmap === undefined ? undefined : new Charsmap(Buffer.from(charsmap, 'base64'));
@@ -54,17 +57,14 @@ export class RustTokenizer {
 
   async encode({ text, addSpecialTokens, mark }: EncodeRequest): Promise<Uint32Array> {
     const options = { addSpecialTokens };
+    if (this.#unigram !== undefined)
+      return Uint32Array.from(this.#encodeUnigram(this.#unigram, text, mark, addSpecialTokens));
     const isPlain = mark === null || (mark !== undefined && text.includes(mark));
     if (!isPlain && this.#charsmap === undefined)
       return Uint32Array.from((await this.#tokenizer.encode(text, null, options)).getIds());
     this.#keyed ??= this.#buildKeyed();
     const { tokenizer, key, originalIds, spelledIds } = this.#keyed;
-    const marked =
-      mark === null
-        ? text
-        : mark === undefined
-          ? this.#scanner.mark(text, key)
-          : this.#scanner.mapUnmarked(text, mark, (special) => key + special);
+    const marked = this.#markedWith(key, text, mark);
     const encoding = await tokenizer.encode(this.#replaceCharacters(marked, key), null, options);
     // What the post-processor puts around the text has its own ids already.
     const isAround = encoding.getSpecialTokensMask();
@@ -72,6 +72,36 @@ export class RustTokenizer {
       .getIds()
       .flatMap((id, at) => (isAround[at] === 1 ? id : (originalIds.get(id) ?? spelledIds.get(id) ?? id)));
     return Uint32Array.from(ids);
+  }
+
+  /** The text with a key before every control token that counts as one. */
+  #markedWith(key: string, text: string, mark: string | null | undefined): string {
+    if (mark === null) return text;
+    return mark === undefined
+      ? this.#scanner.mark(text, key)
+      : this.#scanner.mapUnmarked(text, mark, (special) => key + special);
+  }
+
+  #encodeUnigram(
+    unigram: UnigramEncoder,
+    text: string,
+    mark: string | null | undefined,
+    addsEdges: boolean,
+  ): number[] {
+    const { before, behind } = unigram.spec.edges;
+    const replace = (segment: string): string => this.#charsmap?.replace(segment) ?? segment;
+    // Nobody can guess it, so no text has it.
+    const key = randomUUID();
+    const [first = '', ...others] = this.#markedWith(key, text, mark).split(key);
+    const ids = [
+      ...unigram.encode(replace(first), true),
+      ...others.flatMap((segment) => {
+        const end = this.#scanner.longestAt(segment, 0);
+        const id = this.#tokenizer.tokenToId(segment.slice(0, end));
+        return [...(id === null ? [] : [id]), ...unigram.encode(replace(segment.slice(end)), false)];
+      }),
+    ];
+    return addsEdges ? [...before.map(({ id }) => id), ...ids, ...behind.map(({ id }) => id)] : ids;
   }
 
   /** All but control tokens, before which the key stands. A text that a replacement makes is never one. */

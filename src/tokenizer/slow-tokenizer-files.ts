@@ -9,6 +9,7 @@ import { type Piece, readSentencePieceModel } from './sentencepiece-model.js';
 import { isTiktoken, readTiktoken, tiktokenJson } from './tiktoken-json.js';
 import { TIKTOKEN_CLASSES, type TokenizerClass, tokenizerClassOf } from './tokenizer-class.js';
 import type { AddedTokenJson } from './tokenizer-json.js';
+import type { UnigramSpec } from './unigram-encoder.js';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -17,6 +18,7 @@ export interface ConvertedTokenizer {
   readonly file: string;
   readonly tokenizer: object;
   readonly charsmap: Uint8Array | undefined;
+  readonly unigram: UnigramSpec | undefined;
   readonly named: Json;
 }
 
@@ -71,7 +73,13 @@ function convertSentencePiece(
   const edges = edgesOf(found, { ...named, ...texts }, new Map([...ids, ...byContent(added)]));
   const prefixesEverySegment = found.prefixes === 'every';
   const tokenizer = sentencePieceJson(model, file, { added, edges, prefixesEverySegment });
-  return { file, tokenizer, charsmap: model.charsmap.length > 0 ? model.charsmap : undefined, named };
+  return {
+    file,
+    tokenizer,
+    charsmap: model.charsmap.length > 0 ? model.charsmap : undefined,
+    unigram: model.algorithm === 'unigram' ? { ...model, edges, prefixesEverySegment } : undefined,
+    named,
+  };
 }
 
 function convertTiktoken(
@@ -94,6 +102,7 @@ function convertTiktoken(
     file,
     tokenizer: tiktokenJson(tokens, file, { pattern, isNfc, added, edges }),
     charsmap: undefined,
+    unigram: undefined,
     named: {},
   };
 }

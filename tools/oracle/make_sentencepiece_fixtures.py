@@ -29,6 +29,9 @@ MORE_TEXTS = [
     "ภาษาไทย ພາສາລາວ မြန်မာ ខ្មែរ ქართული հայերեն አማርኛ ᠮᠣᠩᠭᠣᠯ བོད་", "\U00010348\U0001f600\U0002070e\U0001d4d0 \u202egnp.exe\u202c",
     "🏳️‍🌈🏴\U000e0067\U000e0062\U000e007f 👩🏿‍🚒", "aaaaaaa bbbbb    cccc", "." * 50, "=-" * 20, "the the the  the   the    the",
     "\u0001\u0002 \u0008\u000b\u000c\u001b[0m", "１２３４５ 12345678901234567890", "ſ ẞ ß ŉ ĳ ﬀ", "hello world " * 20,
+    # Several ways to cut these have the same score, up to rounding.
+    "l" * 25 + "=" * 30, "9" * 13 + "l" * 11 + "t", "e" * 24 + "l" * 25 + "o" * 20, "*" * 17 + "." * 31 + "l" * 15,
+    "hidhnd sassrheoh trtrh tlld ttunsa neillt tllltehrh hias dhdtl oitditsis an tnonlth thnelh d iiih rnrrtrdhs duss",
 ]
 
 
