@@ -161,6 +161,7 @@ export {
   BaseRouter,
   type CausalLM,
   type CausalLMClass,
+  type ChatFormat,
   discoverModels,
   getRouter,
   type HeadNames,

@@ -1,4 +1,4 @@
-import { join, resolve, sep } from 'node:path';
+import { basename, join, resolve, sep } from 'node:path';
 import type { CommandModule } from 'yargs';
 import { DTYPE_BYTES, elementCount, type FloatDType } from '../dtype.js';
 import { AtbError, type ErrorCode, refuseRequest } from '../errors.js';
@@ -14,7 +14,7 @@ import { isLengthDependent } from '../step-inputs/rotary/rope-config.js';
 import { ChatTemplate } from '../tokenizer/chat-template.js';
 import { findChatTemplates } from '../tokenizer/chat-template-source.js';
 import { HfTokenizer } from '../tokenizer/hf-tokenizer.js';
-import { readModelJson, readModelText } from '../tokenizer/model-files.js';
+import { readModelJson } from '../tokenizer/model-files.js';
 import { Checkpoint } from '../weights/checkpoint.js';
 import type { LinkOptions } from '../weights/regular-file.js';
 import { unreadTensors } from '../weights/unread-tensors.js';
@@ -50,7 +50,7 @@ export interface Inspection {
   /** What and where the chat templates are; absent when they are broken. */
   readonly chatTemplates: readonly string[] | undefined;
   /** Undefined: it is among the problems. */
-  readonly tokenizer: 'tokenizer.json' | 'none' | undefined;
+  readonly tokenizer: string | undefined;
   /** What references read in different ways, and how it is read here. */
   readonly warnings: readonly string[];
   /** Everything that is wrong with the checkpoint, or that this engine cannot do; none when it runs. */
@@ -135,7 +135,8 @@ function collector(errors: AtbError[]) {
       return await step();
     } catch (error) {
       if (!(error instanceof AtbError) || error.code === 'REQUEST_INVALID') throw error;
-      errors.push(error);
+      // Two steps may read one broken file.
+      if (errors.every(({ message }) => message !== error.message)) errors.push(error);
       return undefined;
     }
   };
@@ -202,21 +203,19 @@ function estimateMemory(plan: ModelPlan, model: CausalLM, args: InspectArguments
 }
 
 /** Loaded once to see that it can be. Without one, a model takes token ids only, which is no problem of the checkpoint. */
-async function tokenizerName(modelPath: string, links: LinkOptions): Promise<'tokenizer.json' | 'none'> {
-  if ((await readModelText(modelPath, 'tokenizer.json', undefined, links)) === undefined) return 'none';
-  await HfTokenizer.load(modelPath, { allowLinks: links.allowLinks });
-  return 'tokenizer.json';
+async function tokenizerName(modelPath: string, { allowLinks }: LinkOptions): Promise<string> {
+  try {
+    return basename((await HfTokenizer.load(modelPath, { allowLinks })).file);
+  } catch (error) {
+    if (error instanceof AtbError && error.code === 'TOKENIZER_MISSING') return 'none';
+    throw error;
+  }
 }
 
 /** Where each template is, compiled once to see that it can be. */
 async function chatTemplateNames(modelPath: string, links: LinkOptions): Promise<string[]> {
   const tokenizerConfig = await readModelJson(modelPath, 'tokenizer_config.json', links);
-  const found = await findChatTemplates(
-    modelPath,
-    isDict(tokenizerConfig) ? tokenizerConfig : {},
-    undefined,
-    links,
-  );
+  const found = await findChatTemplates(modelPath, isDict(tokenizerConfig) ? tokenizerConfig : {}, links);
   return [...found.values()].map(({ source, name }) => {
     new ChatTemplate(source, name);
     return name.replace(join(modelPath, sep), '');

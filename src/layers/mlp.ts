@@ -12,6 +12,8 @@ export interface MLPConfig {
   readonly intermediateSize: number;
   readonly hiddenAct: ActivationKind;
   readonly mlpBias: boolean;
+  /** Whether the last projection has one, where that differs from the others. */
+  readonly downBias?: boolean;
 }
 
 /** How a family's MLP differs from LLaMA's. */
@@ -36,7 +38,7 @@ export class BaseMLP extends Module {
   private readonly hiddenAct: ActivationKind;
 
   constructor(
-    { hiddenSize, intermediateSize, hiddenAct, mlpBias: hasBias }: MLPConfig,
+    { hiddenSize, intermediateSize, hiddenAct, mlpBias: hasBias, downBias = hasBias }: MLPConfig,
     weights: Weights,
     {
       names = { gate: 'gate_proj', up: 'up_proj', down: 'down_proj' },
@@ -67,7 +69,7 @@ export class BaseMLP extends Module {
     this.down = Linear.load(weights, {
       parts: [{ name: names.down, outFeatures: hiddenSize, transposed, times: outputScale }],
       inFeatures: intermediateSize,
-      hasBias,
+      hasBias: downBias,
     });
   }
 

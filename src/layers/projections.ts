@@ -7,6 +7,8 @@ import { consecutiveRows, groupedRows, type PackedRows } from '../weights/row-or
 export type QkvNames =
   /** One tensor each. */
   | { readonly q: string; readonly k: string; readonly v: string }
+  /** One tensor for queries, one that holds of each key head its key and value. */
+  | { readonly q: string; readonly keyValue: string }
   /** One tensor for all. `blocks`: queries, then keys, then values. `groups`: of each key head its queries, key and value. */
   | { readonly packed: string; readonly order: 'blocks' | 'groups' };
 
@@ -29,8 +31,8 @@ export function projectionsOf(
   transposed: boolean,
 ): readonly [LinearPart, LinearPart, LinearPart] {
   const { numAttentionHeads: heads, numKeyValueHeads: kvHeads, headDim, rope } = sizes;
-  const [qRows, kRows, vRows] = 'packed' in names ? packedRows(sizes, names.order) : [];
-  const { q, k, v } = 'packed' in names ? { q: names.packed, k: names.packed, v: names.packed } : names;
+  const [qRows, kRows, vRows] = rowsOfParts(sizes, names);
+  const { q, k, v } = namesOfParts(names);
   const [queries, keys] = [heads * headDim, kvHeads * headDim];
   return [
     { name: q, outFeatures: queries, rows: qRows, rowOrder: rotaryOrder(heads, rope), transposed },
@@ -39,11 +41,20 @@ export function projectionsOf(
   ];
 }
 
-function packedRows(
+function namesOfParts(names: QkvNames): { readonly q: string; readonly k: string; readonly v: string } {
+  if ('packed' in names) return { q: names.packed, k: names.packed, v: names.packed };
+  return 'keyValue' in names ? { q: names.q, k: names.keyValue, v: names.keyValue } : names;
+}
+
+/** Which rows of their tensors queries, keys and values are; undefined for all of them. */
+function rowsOfParts(
   { numAttentionHeads: heads, numKeyValueHeads: kvHeads, headDim }: ProjectionSizes,
-  order: 'blocks' | 'groups',
-): PackedRows[] {
-  return order === 'blocks'
+  names: QkvNames,
+): readonly (PackedRows | undefined)[] {
+  if ('keyValue' in names)
+    return [undefined, ...groupedRows({ groups: kvHeads, headsPerGroup: [1, 1], headDim })];
+  if (!('packed' in names)) return [];
+  return names.order === 'blocks'
     ? consecutiveRows([heads, kvHeads, kvHeads].map((count) => count * headDim))
     : groupedRows({ groups: kvHeads, headsPerGroup: [heads / kvHeads, 1, 1], headDim });
 }

@@ -2,4 +2,8 @@
 export const MODEL_TYPE_ALIASES: ReadonlyMap<string, string> = new Map([
   // transformers maps it to LlamaConfig.
   ['code_llama', 'llama'],
+  // Published with code of their own, which vLLM's registry maps to its llama: the same steps under the same names.
+  ['aquila', 'llama'],
+  ['telechat3', 'llama'],
+  ['xverse', 'llama'],
 ]);

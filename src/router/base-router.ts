@@ -34,6 +34,14 @@ export interface HeadNames {
 
 export const LLAMA_HEAD: HeadNames = { embedding: 'model.embed_tokens', head: 'lm_head' };
 
+/** How a family writes conversations where its checkpoints bring no template: in the original that is Python code. */
+export interface ChatFormat {
+  /** The same as a Jinja template. */
+  readonly template: string;
+  /** Texts of the tokens that end an answer, beside those that configurations name; those that a tokenizer lacks never come. */
+  readonly stops?: readonly string[];
+}
+
 export type CausalLMClass<C extends BaseConfig> = new (config: C, weights: Weights) => CausalLM;
 
 /**
@@ -66,6 +74,11 @@ export abstract class BaseRouter<C extends BaseConfig = BaseConfig> {
   /** What the model class calls its embedding and its head. */
   get headNames(): HeadNames {
     return LLAMA_HEAD;
+  }
+
+  /** Undefined where checkpoints bring their templates. */
+  protected getChatFormat(): ChatFormat | undefined {
+    return undefined;
   }
 
   get config(): C {
@@ -102,12 +115,15 @@ export abstract class BaseRouter<C extends BaseConfig = BaseConfig> {
 
   /** @throws TEMPLATE_* */
   getInputBuilder(tokenizer: HfTokenizer, options: InputBuilderOptions): Promise<InputBuilder> {
-    return InputBuilder.load(this.modelPath, tokenizer, { ...this.links, ...options });
+    const familyTemplate = this.getChatFormat()?.template;
+    return InputBuilder.load(this.modelPath, tokenizer, { ...this.links, familyTemplate, ...options });
   }
 
   /** Without a tokenizer it follows token ids alone. */
   getPostprocessor(tokenizer: HfTokenizer | undefined, { eosTokenIds }: GenerationConfig): Postprocessor {
-    return new Postprocessor(tokenizer, tokenizer?.eosTokenIds ?? eosTokenIds);
+    const stops = this.getChatFormat()?.stops ?? [];
+    const stopIds = stops.flatMap((token) => tokenizer?.tokenToId(token) ?? []);
+    return new Postprocessor(tokenizer, [...(tokenizer?.eosTokenIds ?? eosTokenIds), ...stopIds]);
   }
 }
 

@@ -3,6 +3,7 @@ export {
   BaseRouter,
   type CausalLM,
   type CausalLMClass,
+  type ChatFormat,
   type HeadNames,
   LLAMA_HEAD,
   type Router,

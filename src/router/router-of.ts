@@ -1,5 +1,11 @@
 import type { BaseConfig, ConfigDict } from '../layers/config/index.js';
-import { BaseRouter, type CausalLMClass, type HeadNames, LLAMA_HEAD } from './base-router.js';
+import {
+  BaseRouter,
+  type CausalLMClass,
+  type ChatFormat,
+  type HeadNames,
+  LLAMA_HEAD,
+} from './base-router.js';
 
 /** What a family's router knows beside its configuration and its model class. */
 export interface RouterOptions {
@@ -7,6 +13,8 @@ export interface RouterOptions {
   readonly harmlessTensors?: readonly RegExp[];
   /** What the model class calls its embedding and its head; Llama's names when absent. */
   readonly headNames?: HeadNames;
+  /** What config.json says decides where versions of a family write otherwise. */
+  readonly chatFormat?: (configDict: ConfigDict) => ChatFormat;
 }
 
 /**
@@ -16,7 +24,7 @@ export interface RouterOptions {
 export function routerOf<C extends BaseConfig>(
   definition: { read(dict: ConfigDict): C },
   model: CausalLMClass<C>,
-  { harmlessTensors = [], headNames = LLAMA_HEAD }: RouterOptions = {},
+  { harmlessTensors = [], headNames = LLAMA_HEAD, chatFormat }: RouterOptions = {},
 ): { new (...args: ConstructorParameters<typeof BaseRouter>): BaseRouter<C> } {
   return class extends BaseRouter<C> {
     override get headNames(): HeadNames {
@@ -25,6 +33,10 @@ export function routerOf<C extends BaseConfig>(
 
     override get harmlessTensors(): readonly RegExp[] {
       return [...super.harmlessTensors, ...harmlessTensors];
+    }
+
+    protected override getChatFormat(): ChatFormat | undefined {
+      return chatFormat?.(this.configDict);
     }
 
     protected getConfig(): C {

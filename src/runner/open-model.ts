@@ -64,9 +64,10 @@ function configAsRun(config: BaseConfig, maxPositionEmbeddings: number | undefin
   if (maxPositionEmbeddings === undefined) return config;
   if (!Number.isSafeInteger(maxPositionEmbeddings) || maxPositionEmbeddings < 1)
     refuseRequest('maxPositionEmbeddings', 'an integer >= 1', maxPositionEmbeddings);
-  const { learnedPositions = maxPositionEmbeddings } = config;
-  if (maxPositionEmbeddings > learnedPositions) {
-    const expected = `at most ${learnedPositions}, as many positions as the model has learned`;
+  const { learnedPositions: tokens = Infinity, longestContext } = config;
+  for (const limit of [{ tokens, because: 'as many positions as the model has learned' }, longestContext]) {
+    if (limit === undefined || maxPositionEmbeddings <= limit.tokens) continue;
+    const expected = `at most ${limit.tokens}, ${limit.because}`;
     refuseRequest('maxPositionEmbeddings', expected, maxPositionEmbeddings);
   }
   return { ...config, maxPositionEmbeddings };

@@ -6,19 +6,26 @@ import { readModelJson, readModelText } from './model-files.js';
 /** Templates by name ("default", "tool_use", …), each with where it came from. */
 export type ChatTemplateSources = ReadonlyMap<string, { readonly source: string; readonly name: string }>;
 
+export interface ChatTemplateChoice extends LinkOptions {
+  /** A template, or a path of one, in place of the checkpoint's. */
+  readonly chatTemplate?: string | undefined;
+  /** What the Python code of the checkpoint's family writes, for a checkpoint without a template. */
+  readonly familyTemplate?: string | undefined;
+}
+
 /** Far above what compiles; a longer file is refused without being read. */
 const MAX_FILE_BYTES = 2 ** 20;
 
 /**
  * The chat templates of a model directory, the first that exists: `option` (a template, or a path of one),
- * chat_template.jinja, chat_template.json, tokenizer_config.json. Empty when there is none.
+ * chat_template.jinja, chat_template.json, tokenizer_config.json, and what its family has for checkpoints without one.
+ * Empty when there is none.
  * @throws TEMPLATE_MISSING when `option` is neither a template nor a file, TEMPLATE_INVALID for a malformed entry
  */
 export async function findChatTemplates(
   dir: string,
   tokenizerConfig: Readonly<Record<string, unknown>>,
-  option?: string,
-  links: LinkOptions = {},
+  { chatTemplate: option, familyTemplate, ...links }: ChatTemplateChoice = {},
 ): Promise<ChatTemplateSources> {
   if (option !== undefined) return named(await readOption(option), '--chat_template');
   const text = await readModelText(dir, 'chat_template.jinja', MAX_FILE_BYTES, links);
@@ -27,7 +34,8 @@ export async function findChatTemplates(
   const fromJson =
     typeof json === 'object' && json !== null && 'chat_template' in json ? json.chat_template : undefined;
   if (fromJson !== undefined) return namedEntries(fromJson, join(dir, 'chat_template.json'));
-  return namedEntries(tokenizerConfig.chat_template ?? [], join(dir, 'tokenizer_config.json'));
+  const inConfig = namedEntries(tokenizerConfig.chat_template ?? [], join(dir, 'tokenizer_config.json'));
+  return inConfig.size === 0 && familyTemplate !== undefined ? named(familyTemplate, 'its family') : inConfig;
 }
 
 async function readOption(option: string): Promise<string> {

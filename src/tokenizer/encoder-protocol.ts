@@ -1,27 +1,48 @@
+import type { ErrorCode, ErrorDetail } from '../errors.js';
+import type { LinkOptions } from '../weights/regular-file.js';
+import type { PreparedTokenizer } from './prepared-tokenizer.js';
+import type { UnigramSpec } from './unigram-encoder.js';
+
+/** Opens a tokenizer of the library. */
+export interface OpenRequest {
+  readonly kind: 'open';
+  /** A tokenizer.json. */
+  readonly json: string;
+  /** Its regular expressions, to be named when one does not compile. */
+  readonly patterns: readonly string[];
+  /** Texts of the tokens that are control tokens. */
+  readonly specials: readonly string[];
+  /** Those of them that are none within a word. */
+  readonly words: readonly string[];
+  /** A SentencePiece model's `precompiled_charsmap` in base64, if its library's way of replacing is wanted. */
+  readonly charsmap: string | undefined;
+  /** The unigram model that tokenizer.json was made of, if all its added tokens are control tokens. */
+  readonly unigram: UnigramSpec | undefined;
+}
+
+/** Reads the files of a model directory, makes a tokenizer of them, and opens it. */
+export interface LoadRequest {
+  readonly kind: 'load';
+  readonly dir: string;
+  readonly links: LinkOptions;
+  /** Of the tokenizer that the files came to before; when they come to another one now, that is an error. */
+  readonly digest?: string;
+}
+
+export interface EncodeRequest {
+  readonly kind: 'encode';
+  readonly text: string;
+  /** Put around the text what the tokenizer puts around one. */
+  readonly addSpecialTokens: boolean;
+  /**
+   * Undefined: control tokens' texts are those tokens. A string: where it stands before one, that is mere text.
+   * `null`: all of them are mere text.
+   */
+  readonly mark: string | null | undefined;
+}
+
 /** What the encoder's process is asked for. */
-export type EncoderRequest =
-  | {
-      readonly kind: 'open';
-      /** A tokenizer.json. */
-      readonly json: string;
-      /** Its regular expressions, to be named when one does not compile. */
-      readonly patterns: readonly string[];
-      /** Texts of the tokens that are control tokens. */
-      readonly specials: readonly string[];
-      /** A SentencePiece model's `precompiled_charsmap` in base64, if its library's way of replacing is wanted. */
-      readonly charsmap: string | undefined;
-    }
-  | {
-      readonly kind: 'encode';
-      readonly text: string;
-      /** Put around the text what the tokenizer puts around one. */
-      readonly addSpecialTokens: boolean;
-      /**
-       * Undefined: control tokens' texts are those tokens. A string: where it stands before one, that is mere text.
-       * `null`: all of them are mere text.
-       */
-      readonly mark: string | null | undefined;
-    };
+export type EncoderRequest = OpenRequest | LoadRequest | EncodeRequest;
 
 /** Why there is no answer. */
 export type EncoderProblem =
@@ -32,11 +53,19 @@ export type EncoderProblem =
   /** It took too long, and its process was ended. */
   | { readonly kind: 'slow' }
   /** Its process ended by itself. */
-  | { readonly kind: 'died'; readonly message: string };
+  | { readonly kind: 'died'; readonly message: string }
+  /** An error of ours. */
+  | { readonly kind: 'error'; readonly code: ErrorCode; readonly detail: ErrorDetail<ErrorCode> };
 
-/** Ids of a text; none for `open`. */
+/** What `load` made of the files. */
+export interface LoadedTokenizer {
+  readonly prepared: PreparedTokenizer;
+  readonly digest: string;
+}
+
+/** Ids of a text; none for `open` and `load`. */
 export type EncoderReply =
-  | { readonly ids: Uint32Array; readonly problem?: undefined }
+  | { readonly ids: Uint32Array; readonly loaded?: LoadedTokenizer; readonly problem?: undefined }
   | { readonly problem: EncoderProblem };
 
 /** From the main thread to the relay. */

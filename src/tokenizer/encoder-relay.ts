@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { type MessagePort, workerData } from 'node:worker_threads';
 import type {
+  EncodeRequest,
   EncoderReply,
   EncoderRequest,
   RelayMessage,
@@ -10,6 +11,13 @@ import type {
 
 // A thread between the main thread and the encoder's process: a caller that blocks still gets its answer, and a text
 // that takes too long ends the process while nobody else can.
+
+/** The process, the tokenizers that it has loaded, and those of them that tell control tokens from text. */
+interface Server {
+  readonly child: ChildProcess;
+  readonly loaded: Set<number>;
+  readonly keyed: Set<number>;
+}
 
 interface Call {
   readonly call: number;
@@ -30,13 +38,14 @@ const port = workerData as MessagePort;
 const opened = new Map<number, EncoderRequest>();
 const queue: Call[] = [];
 let isBusy = false;
-let server: { readonly child: ChildProcess; readonly loaded: Set<number> } | undefined;
+let server: Server | undefined;
 let settle: ((reply: EncoderReply) => void) | undefined;
 
 port.on('message', (message: RelayMessage) => {
   if (message.kind === 'close') {
     opened.delete(message.tokenizer);
     server?.loaded.delete(message.tokenizer);
+    server?.keyed.delete(message.tokenizer);
     server?.child.send(message satisfies ServerMessage);
     return;
   }
@@ -59,9 +68,11 @@ async function drain(): Promise<void> {
 }
 
 async function answer({ tokenizer, request, limitMs }: Call): Promise<EncoderReply> {
-  if (request.kind === 'open') {
+  if (request.kind !== 'encode') {
     const reply = await ask(tokenizer, request, limitMs);
-    if (reply.problem === undefined) opened.set(tokenizer, request);
+    if (reply.problem !== undefined) return reply;
+    const digest = reply.loaded?.digest;
+    opened.set(tokenizer, request.kind === 'load' && digest !== undefined ? { ...request, digest } : request);
     return reply;
   }
   const opening = opened.get(tokenizer);
@@ -69,8 +80,19 @@ async function answer({ tokenizer, request, limitMs }: Call): Promise<EncoderRep
     const reply = await ask(tokenizer, opening, OPEN_LIMIT_MS);
     if (reply.problem !== undefined) return reply;
   }
+  if (needsKeys(request) && server?.keyed.has(tokenizer) !== true) {
+    // A second tokenizer is made, once, which takes as long as the first and is no fault of the text.
+    const reply = await ask(tokenizer, MAKE_KEYS, OPEN_LIMIT_MS);
+    if (reply.problem !== undefined) return reply;
+    server?.keyed.add(tokenizer);
+  }
   return ask(tokenizer, request, limitMs);
 }
+
+/** Whether control tokens of the text are told from mere text. */
+const needsKeys = ({ mark, text }: EncodeRequest): boolean =>
+  mark === null || (mark !== undefined && text.includes(mark));
+const MAKE_KEYS: EncodeRequest = { kind: 'encode', text: '', addSpecialTokens: false, mark: null };
 
 async function ask(tokenizer: number, request: EncoderRequest, limitMs: number): Promise<EncoderReply> {
   server ??= start();
@@ -87,11 +109,11 @@ async function ask(tokenizer: number, request: EncoderRequest, limitMs: number):
     };
     child.send({ kind: 'request', tokenizer, request } satisfies ServerMessage);
   });
-  if (request.kind === 'open' && reply.problem === undefined) loaded.add(tokenizer);
+  if (request.kind !== 'encode' && reply.problem === undefined) loaded.add(tokenizer);
   return reply;
 }
 
-function start(): { readonly child: ChildProcess; readonly loaded: Set<number> } {
+function start(): Server {
   const child = fork(SERVER, {
     serialization: 'advanced',
     execArgv: [],
@@ -113,7 +135,7 @@ function start(): { readonly child: ChildProcess; readonly loaded: Set<number> }
     const [, panic] = /panicked at [^\n]*\n([^\n]+)/.exec(printed) ?? [];
     onEnd(panic ?? `it ended with ${signal ?? `exit status ${code}`}`);
   });
-  return { child, loaded: new Set() };
+  return { child, loaded: new Set(), keyed: new Set() };
 }
 
 function end(): void {

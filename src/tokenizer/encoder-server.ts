@@ -1,5 +1,16 @@
-import type { EncoderProblem, EncoderReply, EncoderRequest, ServerMessage } from './encoder-protocol.js';
+import { createHash } from 'node:crypto';
+import { AtbError } from '../errors.js';
+import { encoderError } from './encoder-problem.js';
+import type {
+  EncoderProblem,
+  EncoderReply,
+  EncoderRequest,
+  LoadRequest,
+  ServerMessage,
+} from './encoder-protocol.js';
+import { prepareTokenizer } from './prepared-tokenizer.js';
 import { messageOf, OpenFailure, RustTokenizer } from './rust-tokenizer.js';
+import { readTokenizerFiles } from './tokenizer-source.js';
 
 // The process in which tokenizers run. It answers one request after another, and may be ended at any time.
 
@@ -16,6 +27,7 @@ async function answer(tokenizer: number, request: EncoderRequest): Promise<Encod
       tokenizers.set(tokenizer, new RustTokenizer(request));
       return { ids: new Uint32Array() };
     }
+    if (request.kind === 'load') return await load(tokenizer, request);
     const found = tokenizers.get(tokenizer);
     if (found === undefined) throw new Error('the tokenizer is not loaded');
     const watch = watchMemory(request.text.length);
@@ -25,10 +37,33 @@ async function answer(tokenizer: number, request: EncoderRequest): Promise<Encod
       clearInterval(watch);
     }
   } catch (error) {
-    const problem: EncoderProblem =
-      error instanceof OpenFailure ? error.problem : { kind: 'refused', message: messageOf(error) };
-    return { problem };
+    return { problem: problemOf(error) };
   }
+}
+
+async function load(tokenizer: number, { dir, links, digest: before }: LoadRequest): Promise<EncoderReply> {
+  const { prepared, opening } = prepareTokenizer(await readTokenizerFiles(dir, links));
+  const { file, patterns } = prepared;
+  const digest = createHash('sha256').update(opening.json).digest('hex');
+  if (before !== undefined && digest !== before)
+    throw new AtbError('TOKENIZER_INVALID', {
+      file,
+      problem: 'is another tokenizer than the one that was loaded',
+    });
+  try {
+    tokenizers.set(tokenizer, new RustTokenizer(opening));
+  } catch (error) {
+    if (!(error instanceof OpenFailure)) throw error;
+    throw encoderError(error.problem, { file, patterns, textLen: opening.json.length, limitMs: 0 });
+  }
+  return { ids: new Uint32Array(), loaded: { prepared, digest } };
+}
+
+function problemOf(error: unknown): EncoderProblem {
+  if (error instanceof OpenFailure) return error.problem;
+  if (!(error instanceof AtbError)) return { kind: 'refused', message: messageOf(error) };
+  const { code, detail }: AtbError = error;
+  return { kind: 'error', code, detail };
 }
 
 /** Ends this process when a text takes too much memory; the library itself works in another thread meanwhile. */

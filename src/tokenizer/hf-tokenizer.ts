@@ -1,22 +1,17 @@
 import { join } from 'node:path';
 import { AtbError } from '../errors.js';
 import type { LinkOptions } from '../weights/regular-file.js';
-import { factsOf } from './added-tokens.js';
 import { runWithin, TimeLimitExceeded } from './bounded.js';
 import { buildDecoder } from './decoder.js';
 import { EncoderClient } from './encoder-client.js';
-import type { EncoderReply, EncoderRequest } from './encoder-protocol.js';
+import { encoderError } from './encoder-problem.js';
+import type { EncoderReply, EncoderRequest, OpenRequest } from './encoder-protocol.js';
+import { type PreparedTokenizer, prepareTokenizer } from './prepared-tokenizer.js';
 import type { TokenDecoder } from './stream-decoder.js';
 import { type TokenBytes, tokenBytes } from './token-bytes.js';
 import { TokenScanner } from './token-scanner.js';
-import { checkTokenizerJson, patternsOf, stepTypesOf } from './tokenizer-json.js';
-import {
-  checkConfig,
-  completeToken,
-  readTokenizerFiles,
-  type TokenizerSource,
-  unknownIdOf,
-} from './tokenizer-source.js';
+import { stepTypesOf } from './tokenizer-json.js';
+import type { TokenizerSource } from './tokenizer-source.js';
 
 export interface DecodeOptions {
   /** Leave special tokens out. Default true. */
@@ -67,15 +62,15 @@ export class HfTokenizer implements TokenDecoder {
   /** tokenizer_config.json, {} when there was none. */
   readonly config: Readonly<Record<string, unknown>>;
   readonly #ids = new Map<string, number>();
-  readonly #tokens: (string | undefined)[] = [];
-  readonly #specialIds = new Set<number>();
+  readonly #tokens: readonly (string | undefined)[];
+  readonly #specialIds: ReadonlySet<number>;
   readonly #decode: (tokens: readonly string[]) => string;
   readonly #decoderSteps: readonly string[];
   readonly #scanner: TokenScanner;
-  readonly #encoder = new EncoderClient();
-  readonly #patterns: ReturnType<typeof patternsOf>;
+  readonly #encoder: EncoderClient;
+  readonly #patterns: PreparedTokenizer['patterns'];
   /** What opens the tokenizer in the encoder's process, until it did. */
-  #opening: (EncoderRequest & { readonly kind: 'open' }) | undefined;
+  #opening: OpenRequest | undefined;
   #isOpen: Promise<void> | undefined;
 
   /**
@@ -84,59 +79,45 @@ export class HfTokenizer implements TokenDecoder {
    * @throws TOKENIZER_*, WEIGHT_FILE_* for unreadable files
    */
   static async load(dir: string, options: HfTokenizerOptions = {}): Promise<HfTokenizer> {
-    const loaded = new HfTokenizer(await readTokenizerFiles(dir, options), options);
-    await loaded.open();
-    return loaded;
+    const { allowLinks } = options;
+    const encoder = new EncoderClient();
+    const reply = await encoder.call({ kind: 'load', dir, links: { allowLinks } }, OPEN_LIMIT_MS);
+    if (reply.problem !== undefined || reply.loaded === undefined) {
+      const file = join(dir, 'tokenizer.json');
+      const task = { file, textLen: 0, limitMs: OPEN_LIMIT_MS, patterns: [] };
+      throw encoderError(reply.problem ?? { kind: 'died', message: 'it loaded nothing' }, task);
+    }
+    return new HfTokenizer({ prepared: reply.loaded.prepared, encoder }, options);
   }
 
-  /** Checks the files; what only the library can tell is told by `open`. @throws TOKENIZER_INVALID */
+  /**
+   * Of files' content, which is checked here; what only the library can tell is told by `open`. Or of a tokenizer that
+   * the encoder's process has loaded. @throws TOKENIZER_INVALID
+   */
   constructor(
-    { file, tokenizer, charsmap, config = {}, specialTokensMap, addedTokens }: TokenizerSource,
+    source: TokenizerSource | { readonly prepared: PreparedTokenizer; readonly encoder: EncoderClient },
     { eosTokenIds = [] }: HfTokenizerOptions = {},
   ) {
+    const isLoaded = 'prepared' in source;
+    const { prepared, opening } = isLoaded ? { ...source, opening: undefined } : prepareTokenizer(source);
+    this.#encoder = isLoaded ? source.encoder : new EncoderClient();
+    this.#opening = opening;
+    const { file, config, tokens, specialIds, specials, words, namedTokens, decoder, patterns } = prepared;
     this.file = file;
-    const fileOf = (name: string): string => join(file, '..', name);
-    this.config = checkConfig(config, fileOf('tokenizer_config.json'));
-    const json = checkTokenizerJson(tokenizer, file);
-    const facts = factsOf(json, { config: this.config, specialTokensMap, addedTokens }, fileOf);
-    this.#decode = buildDecoder(json.decoder, file);
-    this.#decoderSteps = stepTypesOf(json.decoder);
-    this.#patterns = patternsOf(json);
-
-    for (const [token, id] of json.idByToken) this.#setToken(token, id);
-    for (const { content, id, special } of facts.added) {
-      this.#setToken(content, id);
-      if (special) this.#specialIds.add(id);
-    }
-    this.vocabSize = this.#tokens.length;
-    const specials = facts.added.filter(({ special }) => special).map(({ content }) => content);
-    this.#scanner = new TokenScanner(specials);
-    const { named, added } = facts;
-    const { model, normalizer, pre_tokenizer, post_processor, decoder } = json;
-    const whole = {
-      version: '1.0',
-      truncation: null,
-      padding: null,
-      added_tokens: added.map(completeToken),
-      normalizer,
-      pre_tokenizer,
-      post_processor,
-      decoder,
-      model,
-    };
-    this.#opening = {
-      kind: 'open',
-      json: JSON.stringify(whole),
-      patterns: this.#patterns.map(({ pattern }) => pattern),
-      specials,
-      charsmap: charsmap && Buffer.from(charsmap).toString('base64'),
-    };
-
-    this.namedTokens = named;
-    const idOf = (name: string): number | undefined => this.tokenToId(named[name] ?? '');
+    this.config = config;
+    this.namedTokens = namedTokens;
+    this.#tokens = tokens;
+    for (const [id, token] of tokens.entries()) if (token !== undefined) this.#ids.set(token, id);
+    this.#specialIds = new Set(specialIds);
+    this.#scanner = new TokenScanner(specials, words);
+    this.#patterns = patterns;
+    this.#decode = buildDecoder(decoder, file);
+    this.#decoderSteps = stepTypesOf(decoder);
+    this.vocabSize = tokens.length;
+    const idOf = (name: string): number | undefined => this.tokenToId(namedTokens[name] ?? '');
     this.bosTokenId = idOf('bos_token');
     this.padTokenId = idOf('pad_token');
-    this.unkTokenId = idOf('unk_token') ?? unknownIdOf(json.model, (token) => this.tokenToId(token));
+    this.unkTokenId = idOf('unk_token') ?? prepared.unknownId;
     const eos = idOf('eos_token');
     this.eosTokenIds = [...new Set(eos === undefined ? eosTokenIds : [eos, ...eosTokenIds])];
   }
@@ -233,12 +214,6 @@ export class HfTokenizer implements TokenDecoder {
     return tokenBytes(this.#tokens, (id) => this.#specialIds.has(id), this.#decoderSteps);
   }
 
-  #setToken(token: string, id: number): void {
-    while (this.#tokens.length <= id) this.#tokens.push(undefined);
-    this.#tokens[id] = token;
-    this.#ids.set(token, id);
-  }
-
   #encodeRequest(text: string, options: EncodeOptions): EncoderRequest {
     const { addSpecialTokens = true, parseSpecialTokens = true } = options;
     checkText(text);
@@ -263,20 +238,7 @@ export class HfTokenizer implements TokenDecoder {
 
   #idsOf(reply: EncoderReply, textLen: number, limitMs: number): number[] {
     if (reply.problem === undefined) return Array.from(reply.ids);
-    const { problem } = reply;
-    const { file } = this;
-    switch (problem.kind) {
-      case 'slow':
-        throw new AtbError('TOKENIZER_TOO_SLOW', { file, textLen, limitMs });
-      case 'died':
-        throw new AtbError('TOKENIZER_CRASHED', { file, textLen, reason: problem.message });
-      case 'pattern': {
-        const { part = 'tokenizer', pattern = '' } = this.#patterns[problem.index] ?? {};
-        throw new AtbError('TOKENIZER_PATTERN', { file, part, pattern, reason: problem.message });
-      }
-      case 'refused':
-        throw new AtbError('TOKENIZER_INVALID', { file, problem: problem.message });
-    }
+    throw encoderError(reply.problem, { file: this.file, textLen, limitMs, patterns: this.#patterns });
   }
 }
 

@@ -1,7 +1,10 @@
 import { AtbError } from '../errors.js';
-import type { LinkOptions } from '../weights/regular-file.js';
 import { type ChatMessage, ChatTemplate, type TemplateVariables } from './chat-template.js';
-import { type ChatTemplateSources, findChatTemplates } from './chat-template-source.js';
+import {
+  type ChatTemplateChoice,
+  type ChatTemplateSources,
+  findChatTemplates,
+} from './chat-template-source.js';
 import {
   checkConversation,
   checkKwargs,
@@ -29,9 +32,7 @@ export interface ContextOptions extends ChatTemplateOptions {
   readonly adaptToMaxLength?: boolean | undefined;
 }
 
-export interface InputBuilderOptions extends LinkOptions {
-  /** A template, or a path of one, in place of the checkpoint's. */
-  readonly chatTemplate?: string | undefined;
+export interface InputBuilderOptions extends ChatTemplateChoice {
   /** Tokens of a context for `adaptToMaxLength`, as MindIE's default. */
   readonly maxLength?: number | undefined;
 }
@@ -60,7 +61,7 @@ export class InputBuilder {
     tokenizer: HfTokenizer,
     options: InputBuilderOptions = {},
   ): Promise<InputBuilder> {
-    const sources = await findChatTemplates(dir, tokenizer.config, options.chatTemplate, options);
+    const sources = await findChatTemplates(dir, tokenizer.config, options);
     return new InputBuilder(tokenizer, sources, options, [
       `${dir}/tokenizer_config.json`,
       `${dir}/chat_template.jinja`,

@@ -1,11 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { Tokenizer } from 'tokenizers';
 import { Charsmap } from './charsmap.js';
-import type { EncoderProblem, EncoderRequest } from './encoder-protocol.js';
+import type { EncodeRequest, EncoderProblem, OpenRequest } from './encoder-protocol.js';
 import { TokenScanner } from './token-scanner.js';
-
-type OpenRequest = EncoderRequest & { readonly kind: 'open' };
-type EncodeRequest = EncoderRequest & { readonly kind: 'encode' };
+import { UnigramEncoder } from './unigram-encoder.js';
 
 interface AddedToken {
   readonly content: string;
@@ -40,13 +38,15 @@ export class RustTokenizer {
   readonly #specials: readonly string[];
   readonly #scanner: TokenScanner;
   readonly #charsmap: Charsmap | undefined;
+  readonly #unigram: UnigramEncoder | undefined;
   #keyed: KeyedTokenizer | undefined;
 
   /** @throws OpenFailure */
-  constructor({ json, specials, patterns, charsmap }: OpenRequest) {
+  constructor({ json, specials, words, patterns, charsmap, unigram }: OpenRequest) {
     this.#json = Buffer.from(json);
     this.#specials = specials;
-    this.#scanner = new TokenScanner(specials);
+    this.#scanner = new TokenScanner(specials, words);
+    this.#unigram = unigram && new UnigramEncoder(unigram);
     try {
       this.#tokenizer = Tokenizer.fromString(json);
       this.#charsmap = charsmap === undefined ? undefined : new Charsmap(Buffer.from(charsmap, 'base64'));
@@ -57,17 +57,14 @@ export class RustTokenizer {
 
   async encode({ text, addSpecialTokens, mark }: EncodeRequest): Promise<Uint32Array> {
     const options = { addSpecialTokens };
+    if (this.#unigram !== undefined)
+      return Uint32Array.from(this.#encodeUnigram(this.#unigram, text, mark, addSpecialTokens));
     const isPlain = mark === null || (mark !== undefined && text.includes(mark));
     if (!isPlain && this.#charsmap === undefined)
       return Uint32Array.from((await this.#tokenizer.encode(text, null, options)).getIds());
     this.#keyed ??= this.#buildKeyed();
     const { tokenizer, key, originalIds, spelledIds } = this.#keyed;
-    const marked =
-      mark === null
-        ? text
-        : mark === undefined
-          ? this.#scanner.mark(text, key)
-          : this.#scanner.mapUnmarked(text, mark, (special) => key + special);
+    const marked = this.#markedWith(key, text, mark);
     const encoding = await tokenizer.encode(this.#replaceCharacters(marked, key), null, options);
     // What the post-processor puts around the text has its own ids already.
     const isAround = encoding.getSpecialTokensMask();
@@ -75,6 +72,36 @@ export class RustTokenizer {
       .getIds()
       .flatMap((id, at) => (isAround[at] === 1 ? id : (originalIds.get(id) ?? spelledIds.get(id) ?? id)));
     return Uint32Array.from(ids);
+  }
+
+  /** The text with a key before every control token that counts as one. */
+  #markedWith(key: string, text: string, mark: string | null | undefined): string {
+    if (mark === null) return text;
+    return mark === undefined
+      ? this.#scanner.mark(text, key)
+      : this.#scanner.mapUnmarked(text, mark, (special) => key + special);
+  }
+
+  #encodeUnigram(
+    unigram: UnigramEncoder,
+    text: string,
+    mark: string | null | undefined,
+    addsEdges: boolean,
+  ): number[] {
+    const { before, behind } = unigram.spec.edges;
+    const replace = (segment: string): string => this.#charsmap?.replace(segment) ?? segment;
+    // Nobody can guess it, so no text has it.
+    const key = randomUUID();
+    const [first = '', ...others] = this.#markedWith(key, text, mark).split(key);
+    const ids = [
+      ...unigram.encode(replace(first), true),
+      ...others.flatMap((segment) => {
+        const end = this.#scanner.longestAt(segment, 0);
+        const id = this.#tokenizer.tokenToId(segment.slice(0, end));
+        return [...(id === null ? [] : [id]), ...unigram.encode(replace(segment.slice(end)), false)];
+      }),
+    ];
+    return addsEdges ? [...before.map(({ id }) => id), ...ids, ...behind.map(({ id }) => id)] : ids;
   }
 
   /** All but control tokens, before which the key stands. A text that a replacement makes is never one. */
@@ -96,7 +123,10 @@ export class RustTokenizer {
     const json = JSON.parse(this.#json.toString()) as { added_tokens: AddedToken[] };
     const { added_tokens: added } = json;
     const renamed = added.map((token) =>
-      specials.has(token.content) ? { ...token, content: key + token.content, normalized: false } : token,
+      // The key tells what is a token, also of those that must be a word.
+      specials.has(token.content)
+        ? { ...token, content: key + token.content, normalized: false, single_word: false }
+        : token,
     );
     const tokenizer = Tokenizer.fromString(JSON.stringify({ ...json, added_tokens: renamed }));
     const originalIds = new Map<number, number>();

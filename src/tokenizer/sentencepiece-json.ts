@@ -61,7 +61,7 @@ export function sentencePieceJson(
           : []),
       ],
     },
-    model: model.algorithm === 'bpe' ? bpeOf(model, file) : unigramOf(model),
+    model: model.algorithm === 'bpe' ? bpeOf(model, file, areAdded) : unigramOf(model),
   };
 }
 
@@ -132,7 +132,7 @@ function literal(text: string): string {
   );
 }
 
-function bpeOf(model: SentencePieceModel, file: string): object {
+function bpeOf(model: SentencePieceModel, file: string, areAdded: boolean): object {
   const { pieces, hasByteFallback } = model;
   // A stable sort: of pieces with the same score the one with the lower id comes first.
   const normal = pieces
@@ -146,8 +146,8 @@ function bpeOf(model: SentencePieceModel, file: string): object {
     end_of_word_suffix: null,
     fuse_unk: true,
     byte_fallback: hasByteFallback,
-    // User-defined pieces are not made by merges: an isolated one is looked up as a whole.
-    ignore_merges: pieces.some(({ type }) => type === 'userDefined'),
+    // User-defined pieces are not made by merges: an isolated one is looked up as a whole, an added one is found before.
+    ignore_merges: userDefinedOf(model).length > 0 && !areAdded,
     vocab: Object.fromEntries(pieces.map(({ text }, id) => [text, id])),
     merges: mergesOf(
       normal.map(({ text }) => text),

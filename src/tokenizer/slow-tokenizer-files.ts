@@ -5,10 +5,11 @@ import type { LinkOptions } from '../weights/regular-file.js';
 import type { EdgeToken, EdgeTokens } from './edge-tokens.js';
 import { readModelBytes } from './model-files.js';
 import { sentencePieceJson } from './sentencepiece-json.js';
-import { readSentencePieceModel } from './sentencepiece-model.js';
+import { type Piece, readSentencePieceModel } from './sentencepiece-model.js';
 import { isTiktoken, readTiktoken, tiktokenJson } from './tiktoken-json.js';
 import { TIKTOKEN_CLASSES, type TokenizerClass, tokenizerClassOf } from './tokenizer-class.js';
 import type { AddedTokenJson } from './tokenizer-json.js';
+import type { UnigramSpec } from './unigram-encoder.js';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -17,6 +18,7 @@ export interface ConvertedTokenizer {
   readonly file: string;
   readonly tokenizer: object;
   readonly charsmap: Uint8Array | undefined;
+  readonly unigram: UnigramSpec | undefined;
   readonly named: Json;
 }
 
@@ -57,7 +59,7 @@ function convertSentencePiece(
   texts: Json,
 ): ConvertedTokenizer {
   const read = readSentencePieceModel(bytes, file);
-  const model = { ...read, pieces: found.arrange?.(read, config) ?? read.pieces };
+  const model = { ...read, pieces: renamed(found.arrange?.(read, config) ?? read.pieces, config) };
   const ids = new Map(model.pieces.map(({ text }, id) => [text, id]));
   const known = (text: string | undefined): string | undefined =>
     text !== undefined && ids.has(text) ? text : undefined;
@@ -67,11 +69,17 @@ function convertSentencePiece(
     eos_token: known(model.eosPiece),
     pad_token: known(model.padPiece),
   };
-  const added = addedBehind(ids.size, config, [], file);
+  const added = addedBehind(ids.size, config, found.specials, file);
   const edges = edgesOf(found, { ...named, ...texts }, new Map([...ids, ...byContent(added)]));
   const prefixesEverySegment = found.prefixes === 'every';
   const tokenizer = sentencePieceJson(model, file, { added, edges, prefixesEverySegment });
-  return { file, tokenizer, charsmap: model.charsmap.length > 0 ? model.charsmap : undefined, named };
+  return {
+    file,
+    tokenizer,
+    charsmap: model.charsmap.length > 0 ? model.charsmap : undefined,
+    unigram: model.algorithm === 'unigram' ? { ...model, edges, prefixesEverySegment } : undefined,
+    named,
+  };
 }
 
 function convertTiktoken(
@@ -86,20 +94,40 @@ function convertTiktoken(
     const advice = `${file} has ranks only, and the pattern that cuts words is known for the tokenizer_class ${TIKTOKEN_CLASSES.join(', ')}, not for ${JSON.stringify(config.tokenizer_class ?? null)}: set it in tokenizer_config.json if it is one of these, or write a tokenizer.json with transformers.convert_slow_tokenizer.TikTokenConverter(vocab_file=…, pattern=…).converted().save('tokenizer.json') in Python`;
     throw new AtbError('TOKENIZER_MISSING', { dir, advice });
   }
-  const { pattern, isNfc, specials } = found.tiktoken;
+  const { pattern, isNfc } = found.tiktoken;
   const tokens = readTiktoken(bytes, file);
-  const added = addedBehind(tokens.length, config, specials, file);
+  const added = addedBehind(tokens.length, config, found.specials, file);
   const edges = edgesOf(found, texts, byContent(added));
   return {
     file,
     tokenizer: tiktokenJson(tokens, file, { pattern, isNfc, added, edges }),
     charsmap: undefined,
+    unigram: undefined,
     named: {},
   };
 }
 
 function byContent(added: readonly AddedTokenJson[]): Map<string, number> {
   return new Map(added.map(({ content, id }) => [content, id]));
+}
+
+/** Ids and texts of `added_tokens_decoder`. */
+function decoderEntries({ added_tokens_decoder: decoder }: Json): (readonly [number, string])[] {
+  const entries = Object.entries(typeof decoder === 'object' && decoder !== null ? decoder : {});
+  return entries.flatMap(([key, token]) => {
+    const content: unknown = typeof token === 'object' && token !== null ? token.content : undefined;
+    return typeof content === 'string' ? [[Number(key), content] as const] : [];
+  });
+}
+
+/** Pieces that were kept free for it become the special tokens that `added_tokens_decoder` has at their ids. */
+function renamed(pieces: readonly Piece[], config: Json): readonly Piece[] {
+  const known = new Set(pieces.map(({ text }) => text));
+  const names = new Map(decoderEntries(config).filter(([, content]) => !known.has(content)));
+  return pieces.map((piece, id) => {
+    const text = names.get(id);
+    return text === undefined ? piece : { text, score: 0, type: 'control' };
+  });
 }
 
 /**
@@ -109,15 +137,13 @@ function byContent(added: readonly AddedTokenJson[]): Map<string, number> {
 function addedBehind(
   size: number,
   config: Json,
-  specials: readonly string[],
+  specials: readonly string[] | undefined,
   file: string,
 ): AddedTokenJson[] {
-  const contentById = new Map(specials.map((content, index) => [size + index, content]));
-  const decoder = config.added_tokens_decoder;
-  for (const [key, token] of Object.entries(typeof decoder === 'object' && decoder !== null ? decoder : {})) {
-    const content: unknown = typeof token === 'object' && token !== null ? token.content : undefined;
-    if (Number(key) >= size && typeof content === 'string') contentById.set(Number(key), content);
-  }
+  const behind = decoderEntries(config).filter(([id]) => id >= size);
+  const named = new Set(behind.map(([, content]) => content));
+  const own = (specials ?? []).map((content, index) => [size + index, content] as const);
+  const contentById = new Map([...own.filter(([, content]) => !named.has(content)), ...behind]);
   const end = Math.max(size - 1, ...contentById.keys()) + 1;
   const numReserved = end - size - contentById.size;
   if (!Number.isInteger(end) || numReserved > MAX_RESERVED) {
@@ -126,12 +152,8 @@ function addedBehind(
   }
   return Array.from({ length: end - size }, (_, index) => {
     const id = size + index;
-    return {
-      id,
-      content: contentById.get(id) ?? `<|reserved_token_${id}|>`,
-      special: true,
-      normalized: false,
-    };
+    const content = contentById.get(id) ?? `<|reserved_token_${id}|>`;
+    return { id, content, special: true, normalized: false, single_word: /^\p{L}+$/u.test(content) };
   });
 }
 

@@ -3,11 +3,18 @@ interface TrieNode {
   isEnd: boolean;
 }
 
+/** The characters of words, as the library's regular expressions have them. */
+const BEGINS_WITH_WORD = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u;
+const ENDS_IN_WORD = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]$/u;
+
 /** Finds tokens in a text, from the left, at each place the longest. */
 export class TokenScanner {
   readonly #root: TrieNode = { next: new Map(), isEnd: false };
+  readonly #words: ReadonlySet<string>;
 
-  constructor(tokens: Iterable<string>) {
+  /** `words`: those of the tokens that are none within a word ("single_word"). */
+  constructor(tokens: Iterable<string>, words: Iterable<string> = []) {
+    this.#words = new Set(words);
     for (const token of tokens) {
       let node = this.#root;
       for (let at = 0; at < token.length; at++) {
@@ -38,7 +45,7 @@ export class TokenScanner {
     let start = 0;
     for (let at = 0; at < text.length; ) {
       const end = this.longestAt(text, at);
-      if (end === at) {
+      if (end === at || this.#isWithinWord(text, at, end)) {
         at++;
         continue;
       }
@@ -48,6 +55,14 @@ export class TokenScanner {
       start = end;
     }
     return pieces.join('') + text.slice(start);
+  }
+
+  #isWithinWord(text: string, at: number, end: number): boolean {
+    if (!this.#words.has(text.slice(at, end))) return false;
+    return (
+      ENDS_IN_WORD.test(text.slice(Math.max(at - 2, 0), at)) ||
+      BEGINS_WITH_WORD.test(text.slice(end, end + 2))
+    );
   }
 
   /** Where the longest token that begins here ends; `at` when none does. */

@@ -15,14 +15,14 @@ export interface TokenizerClass {
     model: SentencePieceModel,
     config: Readonly<Record<string, unknown>>,
   ) => readonly Piece[];
+  /** Special tokens behind pieces or ranks that no file names. One of letters alone must be a word to be found. */
+  readonly specials?: readonly string[];
   readonly tiktoken?: TiktokenClass;
 }
 
 export interface TiktokenClass {
   readonly pattern: string;
   readonly isNfc: boolean;
-  /** Special tokens behind the ranks that no file names. */
-  readonly specials: readonly string[];
 }
 
 /** GPT-4's pattern, with up to `digits` digits in one word. */
@@ -53,7 +53,16 @@ const CLASSES: Readonly<Record<string, TokenizerClass>> = {
   InternLM2Tokenizer: WITH_BOS,
   InternLM3Tokenizer: WITH_BOS,
   BaichuanTokenizer: WITH_BOS,
-  ChatGLMTokenizer: { ...PLAIN, before: ['[gMASK]', 'sop'] },
+  ChatGLMTokenizer: {
+    ...PLAIN,
+    before: ['[gMASK]', 'sop'],
+    specials: [
+      ...['[MASK]', '[gMASK]', '[sMASK]', 'sop', 'eop'],
+      // ChatGLM3's; ChatGLM2 has no use for them.
+      ...['<|system|>', '<|user|>', '<|assistant|>', '<|observation|>'],
+    ],
+  },
+  TelechatTokenizer: WITH_BOS,
   T5Tokenizer: { ...PLAIN, behind: ['eos_token'], arrange: withSentinels },
   XLMRobertaTokenizer: {
     ...PLAIN,
@@ -71,23 +80,20 @@ const CLASSES: Readonly<Record<string, TokenizerClass>> = {
   },
   QWenTokenizer: {
     ...PLAIN,
-    tiktoken: {
-      pattern: gpt4Pattern(''),
-      isNfc: true,
-      specials: [
-        '<|endoftext|>',
-        '<|im_start|>',
-        '<|im_end|>',
-        ...Array.from({ length: 205 }, (_, index) => `<|extra_${index}|>`),
-      ],
-    },
+    specials: [
+      '<|endoftext|>',
+      '<|im_start|>',
+      '<|im_end|>',
+      ...Array.from({ length: 205 }, (_, index) => `<|extra_${index}|>`),
+    ],
+    tiktoken: { pattern: gpt4Pattern(''), isNfc: true },
   },
   ChatGLM4Tokenizer: {
     ...PLAIN,
     before: ['[gMASK]', '<sop>'],
-    tiktoken: { pattern: gpt4Pattern('{1,3}'), isNfc: false, specials: [] },
+    tiktoken: { pattern: gpt4Pattern('{1,3}'), isNfc: false },
   },
-  TikTokenTokenizer: { ...PLAIN, tiktoken: { pattern: KIMI_PATTERN, isNfc: false, specials: [] } },
+  TikTokenTokenizer: { ...PLAIN, tiktoken: { pattern: KIMI_PATTERN, isNfc: false } },
 };
 
 /** The classes whose tiktoken files can be read. */

@@ -116,8 +116,14 @@ export function checkTokenizerJson(value: unknown, file: string): TokenizerJson 
   };
 }
 
-/** Every regular expression of the normaliser and the pre-tokeniser, with the part that it belongs to. */
-export function patternsOf(json: TokenizerJson): Array<{ readonly part: string; readonly pattern: string }> {
+/** A regular expression, and the part of tokenizer.json that has it. */
+export interface TokenizerPattern {
+  readonly part: string;
+  readonly pattern: string;
+}
+
+/** Every regular expression of the normaliser and the pre-tokeniser. */
+export function patternsOf(json: TokenizerJson): TokenizerPattern[] {
   return (['normalizer', 'pre_tokenizer'] as const).flatMap((part) =>
     stepsOf(json[part]).flatMap(({ pattern }) =>
       isObject(pattern) && typeof pattern.Regex === 'string' ? [{ part, pattern: pattern.Regex }] : [],

@@ -5,6 +5,7 @@ import type { LinkOptions } from '../weights/regular-file.js';
 import type { TokenFacts, TokenizerFiles } from './added-tokens.js';
 import { readModelJson, readModelText } from './model-files.js';
 import { readSlowTokenizer } from './slow-tokenizer-files.js';
+import type { UnigramSpec } from './unigram-encoder.js';
 
 /** Parsed files of a tokenizer. */
 export interface TokenizerSource extends Partial<Omit<TokenizerFiles, 'config'>> {
@@ -14,6 +15,8 @@ export interface TokenizerSource extends Partial<Omit<TokenizerFiles, 'config'>>
   readonly tokenizer: unknown;
   /** A SentencePiece model's `precompiled_charsmap`, by which characters are replaced before all else. */
   readonly charsmap?: Uint8Array | undefined;
+  /** The SentencePiece unigram model that it was made of. */
+  readonly unigram?: UnigramSpec | undefined;
   /** tokenizer_config.json's content. */
   readonly config?: unknown;
 }
@@ -38,8 +41,8 @@ export async function readTokenizerFiles(dir: string, links: LinkOptions = {}): 
     );
     if (converted === undefined)
       throw new AtbError('TOKENIZER_MISSING', { dir, advice: await adviceFor(dir) });
-    const { file, tokenizer: made, charsmap, named } = converted;
-    return { file, tokenizer: made, charsmap, config: { ...named, ...own }, specialTokensMap, addedTokens };
+    const { tokenizer: made, named, ...others } = converted;
+    return { ...others, tokenizer: made, config: { ...named, ...own }, specialTokensMap, addedTokens };
   }
   return { file: join(dir, 'tokenizer.json'), tokenizer, config, specialTokensMap, addedTokens };
 }

@@ -135,6 +135,9 @@ describe('atb-models inspect', () => {
     expect([whole.tokenizer, whole.problems]).to.deep.equal(['tokenizer.json', []]);
     const none = await inspectModel({ modelPath: copyOf('llama') });
     expect([none.tokenizer, none.problems]).to.deep.equal(['none', []]);
+    const pieces = copyOf('llama');
+    cpSync('test/fixtures/text/bpe-as-llama-2.model', join(pieces, 'tokenizer.model'));
+    expect((await inspectModel({ modelPath: pieces })).tokenizer).to.equal('tokenizer.model');
     const broken = await inspectModel({
       modelPath: copyOf('llama', {}, { 'tokenizer.json': '{"model":{}}' }),
     });

@@ -1,13 +1,8 @@
 import { expect } from 'chai';
-import { AtbError } from '../../src/errors.js';
-import { DECODER_KINDS, PREFILL } from '../../src/graph/graph-kind.js';
-import { specProblems } from '../../src/graph/nested-legality.js';
-import { inputDescs } from '../../src/models/base/input-descs.js';
+import { PREFILL } from '../../src/graph/graph-kind.js';
 import { loadModels } from '../../src/models/get-model.js';
-import { getRouter, type Router } from '../../src/router/index.js';
 import { declaredWeights } from '../../src/weights/weights.js';
-
-type Dict = Readonly<Record<string, unknown>>;
+import { type Dict, itIsRead, itIsRefused, problemsOf, routerOf } from './published-checks.js';
 
 const GEMMA = {
   model_type: 'gemma',
@@ -210,19 +205,6 @@ const REFUSED: ReadonlyArray<readonly [what: string, dict: Dict, names: RegExp]>
   ],
 ];
 
-function routerOf(dict: Dict): Router {
-  return new (getRouter(dict.model_type))('/nowhere', dict);
-}
-
-function problemsOf(dict: Dict): string {
-  try {
-    return JSON.stringify(routerOf(dict).config);
-  } catch (error) {
-    if (error instanceof AtbError && error.code === 'CONFIG_INVALID') return error.message;
-    throw error;
-  }
-}
-
 /** By how much Gemma multiplies its embeddings. */
 function embeddingScale(dtype: 'bf16' | 'f32'): unknown {
   const spec = routerOf(GEMMA).createModel(declaredWeights(dtype)).buildGraph(PREFILL);
@@ -233,23 +215,8 @@ function embeddingScale(dtype: 'bf16' | 'f32'): unknown {
 describe('published configurations', () => {
   before(() => loadModels());
 
-  for (const [name, dict] of Object.entries(PUBLISHED)) {
-    it(`have legal graphs of every kind, and no key that nobody reads: ${name}`, () => {
-      const router = routerOf(dict);
-      const model = router.createModel(declaredWeights('bf16'));
-      expect(router.config.unreadKeys).to.deep.equal([]);
-      for (const kind of DECODER_KINDS) {
-        const descs = inputDescs(model, kind, 'bf16', { batch: 2, tokens: 300, blockSize: 64 });
-        expect(specProblems(model.buildGraph(kind), descs), kind.name).to.deep.equal([]);
-      }
-    });
-  }
-
-  for (const [what, dict, names] of REFUSED) {
-    it(`are refused by field and value: ${what}`, () => {
-      expect(problemsOf(dict)).to.match(names);
-    });
-  }
+  for (const [name, dict] of Object.entries(PUBLISHED)) itIsRead(name, dict);
+  for (const [what, dict, names] of REFUSED) itIsRefused(what, dict, names);
 
   it('give Gemma a scale of embeddings that is a number of the run’s dtype', () => {
     expect(embeddingScale('bf16')).to.deep.include({ mulsParam: { varAttr: 55.5 } });

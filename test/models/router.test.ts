@@ -150,7 +150,7 @@ describe('getModel', () => {
     ]) {
       const error = await rejection(getModel(checkpoint({ ...SMALL, model_type: modelType })));
       expect(error.code).to.equal('ROUTER_UNKNOWN_MODEL');
-      expect(error.message.length).to.be.below(500);
+      expect(error.message.length).to.be.below(1000);
     }
   });
 

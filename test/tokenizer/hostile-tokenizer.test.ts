@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { AtbError } from '../../src/errors.js';
@@ -192,6 +195,51 @@ describe('a hostile tokenizer.json', () => {
       expect(await tokenizer.encodeAsync('a'), pattern).to.have.length(1);
     }
   }).timeout(120_000);
+
+  describe('in a model directory', () => {
+    let dir: string;
+    beforeEach(async () => {
+      dir = await mkdtemp(join(tmpdir(), 'atb-hostile-'));
+    });
+    afterEach(() => rm(dir, { recursive: true }));
+    const write = (json: Json) => writeFile(join(dir, 'tokenizer.json'), JSON.stringify(json));
+
+    it('is read, checked and made in that process, so that this thread is free meanwhile', async () => {
+      const large = byteLevelJson();
+      for (let n = 0; n < 200_000; n++) model(large).vocab[`token ${n}`] = 1000 + n;
+      await write(large);
+      const before = performance.eventLoopUtilization();
+      const tokenizer = await HfTokenizer.load(dir);
+      expect(performance.eventLoopUtilization(before).utilization).to.be.below(0.5);
+      expect(tokenizer.tokenToId('token 7')).to.equal(1007);
+    });
+
+    it('is read anew in a new process, and refused there when the files have changed', async () => {
+      await write(byteLevelJson('(?:[a-z]+[a-z]+)+!'));
+      const tokenizer = await HfTokenizer.load(dir);
+      const crash = () => errorOf(() => tokenizer.encodeAsync(`${'a'.repeat(3000)}1`));
+      expect((await crash()).code).to.be.oneOf(['TOKENIZER_CRASHED', 'TOKENIZER_TOO_SLOW']);
+      expect(await tokenizer.encodeAsync('a')).to.have.length(1);
+      await crash();
+      await write(byteLevelJson());
+      expect((await errorOf(() => tokenizer.encodeAsync('a'))).message).to.match(
+        /is another tokenizer than the one that was loaded/,
+      );
+    }).timeout(60_000);
+
+    it('is refused with the pattern that does not compile, or the file that is malformed', async () => {
+      await write(byteLevelJson('(?<a'));
+      const error = (await errorOf(() => HfTokenizer.load(dir))) as AtbError<'TOKENIZER_PATTERN'>;
+      expect(error.detail).to.include({ part: 'pre_tokenizer', pattern: '(?<a' });
+      expect(error.detail.file).to.equal(join(dir, 'tokenizer.json'));
+      await write({ ...byteLevelJson(), normalizer: { type: 'Evil' } });
+      const other = await errorOf(() => HfTokenizer.load(dir));
+      expect([other.code, other.message]).to.satisfy(
+        ([code, message]: [string, string]) =>
+          code === 'TOKENIZER_INVALID' && /normalizer: unknown type "Evil"/.test(message),
+      );
+    });
+  });
 
   it('is refused when its decoder has a pattern that can backtrack: it would run in this thread', async () => {
     const decoder = (regex: string): Json => ({ type: 'Replace', pattern: { Regex: regex }, content: '' });

@@ -110,6 +110,30 @@ describe('a tokenizer.model without tokenizer.json', () => {
     expect(error.message).to.match(/names the id 9560, the vocabulary has 560 tokens/);
   });
 
+  it('has special tokens that only the code of ChatGLM names, and none of them within a word', async () => {
+    for (const [file, size] of [
+      [LLAMA, 560],
+      // Characters are replaced first, so that every token is looked for before the library sees the text.
+      [T5, 400],
+    ] as const) {
+      const tokenizer = await load(file, { tokenizer_class: 'ChatGLMTokenizer' });
+      const [mask, sop, user] = [size + 1, size + 3, size + 6];
+      expect(tokenizer.encode('').slice(0, 2)).to.deep.equal([mask, sop]);
+      const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
+      expect(encode('[gMASK]sop<|user|>')).to.deep.equal([mask, sop, user]);
+      expect(encode('philosophy')).to.not.include(sop);
+      expect(tokenizer.decode(encode('philosophy eops'))).to.equal('philosophy eops');
+    }
+  });
+
+  it('has the special tokens of added_tokens_decoder in the places of pieces that were kept for them', async () => {
+    const tokenizer = await load('bpe-marked-words.model', {
+      added_tokens_decoder: { 3: { content: '<|im_start|>', special: true } },
+    });
+    expect(tokenizer.encode('<|im_start|>', { addSpecialTokens: false })).to.deep.equal([3]);
+    expect(tokenizer.decode([3])).to.equal('');
+  });
+
   it('has the sentinels of T5 behind the pieces, the first one last, and EOS behind a text', async () => {
     const tokenizer = await load(T5, { tokenizer_class: 'T5Tokenizer' });
     expect(tokenizer.vocabSize).to.equal(500);

@@ -7,6 +7,9 @@
     make_family_fixture.py OUT/config.json OUT             # records the case anew
     make_family_fixture.py CONFIG OUT --as qwen2           # mimo, which transformers does not have, is a qwen2
 
+Families of remote code whose tensors have other names or packings than any class of transformers are computed by a class
+that is told where each of them stands (remote_families.py); their CONFIG must be small already.
+
 --set puts a value (JSON) in the place of the file's before it is made small, or without a value removes the key. OUT gets
 
     config.json              the small configuration (tiny_config.py)
@@ -28,11 +31,12 @@ import pathlib
 
 import torch
 import transformers
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from recording import forward, greedy, random_prompt
+from recording import forward, free_generation, greedy, random_prompt
 from reference import check, class_of, load
-from tiny_checkpoint import write_tiny
+from remote_families import FAMILIES
+from tiny_checkpoint import write_stand_in, write_tiny
 from tiny_config import config_of, shrink
 
 PROMPTS = (3, 40, 70)
@@ -73,10 +77,9 @@ def rounded(model):
     return model
 
 
-def record(folder, model_class, ids):
+def record(fresh, ids):
+    """fresh: loads the model. Each time anew: some rotary embeddings remember the longest sequence that they saw."""
     rows = rows_of(len(ids))
-    # Loaded anew each time: some rotary embeddings remember the longest sequence that they saw.
-    fresh = lambda: load(folder, model_class, "f32")
     tokens, margins = greedy(fresh(), ids, NEW_TOKENS)
     return {"tokens": ids, "rows": rows, "logits": forward(fresh(), ids)[rows],
             "logits_bf16": forward(rounded(fresh()), ids)[rows], "greedy": tokens, "greedy_margin": margins}
@@ -91,13 +94,22 @@ def main():
     model_type = raw["model_type"]
     if args.stand_in:
         raw |= {"model_type": args.stand_in}
-    raw, changes = shrink(raw)
-    print("\n".join(changes))
-    config, model_class = config_of(raw), class_of(raw)
-    write_tiny(raw, config, model_class, args.out, SEED, "float32")
+    if model_type in FAMILIES:
+        # Shrunk by hand: nobody else knows what such a file means.
+        stand_in, vocab = FAMILIES[model_type](raw), raw.get("padded_vocab_size", raw.get("vocab_size"))
+        write_stand_in(raw, stand_in, args.out, SEED)
+        computed_by = stand_in.name
+        fresh = lambda: free_generation(stand_in.model(load_file(args.out / "model.safetensors")))
+    else:
+        raw, changes = shrink(raw)
+        print("\n".join(changes))
+        config, model_class = config_of(raw), class_of(raw)
+        write_tiny(raw, config, model_class, args.out, SEED, "float32")
+        computed_by, vocab = raw["model_type"], config.vocab_size
+        fresh = lambda: load(args.out, model_class, "f32")
     tensors = {}
     for i, length in enumerate(PROMPTS):
-        found = record(args.out, model_class, random_prompt(length, config.vocab_size))
+        found = record(fresh, random_prompt(length, vocab))
         tensors.update({f"{i}/{name}": value.contiguous() for name, value in found.items()})
     check(tensors)
     (args.out / "model.safetensors").unlink()
@@ -106,7 +118,7 @@ def main():
         config_file.write_text(config_file.read_text().replace(f'"model_type": "{args.stand_in}"',
                                                                f'"model_type": "{model_type}"'))
     file = args.out / "reference.safetensors"
-    save_file(tensors, file, metadata={"transformers": transformers.__version__, "model_type": raw["model_type"],
+    save_file(tensors, file, metadata={"transformers": transformers.__version__, "model_type": computed_by,
                                        "torch": torch.__version__.split("+")[0]})
     file.chmod(0o644)
     size = sum(path.stat().st_size for path in args.out.iterdir())

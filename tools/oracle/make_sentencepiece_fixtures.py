@@ -29,6 +29,10 @@ MORE_TEXTS = [
     "ภาษาไทย ພາສາລາວ မြန်မာ ខ្មែរ ქართული հայերեն አማርኛ ᠮᠣᠩᠭᠣᠯ བོད་", "\U00010348\U0001f600\U0002070e\U0001d4d0 \u202egnp.exe\u202c",
     "🏳️‍🌈🏴\U000e0067\U000e0062\U000e007f 👩🏿‍🚒", "aaaaaaa bbbbb    cccc", "." * 50, "=-" * 20, "the the the  the   the    the",
     "\u0001\u0002 \u0008\u000b\u000c\u001b[0m", "１２３４５ 12345678901234567890", "ſ ẞ ß ŉ ĳ ﬀ", "hello world " * 20,
+    "\t<0x41>\t<0x41><br><0x41>x<r7><0xE2>", "<r1><r12><r123>",
+    # Several ways to cut these have the same score, up to rounding.
+    "l" * 25 + "=" * 30, "9" * 13 + "l" * 11 + "t", "e" * 24 + "l" * 25 + "o" * 20, "*" * 17 + "." * 31 + "l" * 15,
+    "hidhnd sassrheoh trtrh tlld ttunsa neillt tllltehrh hias dhdtl oitditsis an tnonlth thnelh d iiih rnrrtrdhs duss",
 ]
 
 
@@ -60,6 +64,8 @@ def models():
     yield "BPE as gemma", {**llama, "add_dummy_prefix": False, "user_defined_symbols": ["<sep>", "\n", "\n\n", "<br>", "\t", *spaces],
                            "pad_id": 0, "eos_id": 1, "bos_id": 2, "unk_id": 3}
     yield "BPE, marked words", {**llama, "user_defined_symbols": ["<sep>", "<br>", "C++"], "control_symbols": ["<ctl>"]}
+    # More of them than one pattern looks for, as Baichuan and MiniCPM have.
+    yield "BPE, many marked words", {**llama, "vocab_size": 1160, "add_dummy_prefix": False, "user_defined_symbols": ["<sep>", "<br>", "\t", *[f"<r{at}>" for at in range(597)]]}
     yield "BPE without bytes", {"model_type": "bpe", "vocab_size": 320, "normalization_rule_name": "identity"}
     yield "BPE, NMT's NFKC", {"model_type": "bpe", "vocab_size": 300, "split_by_whitespace": False, "rules": RULES}
     yield "unigram as T5", {"model_type": "unigram", "vocab_size": 400, "pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1, "rules": RULES}

@@ -91,32 +91,64 @@ def logits_std(model):
     return logits.float().std().item() if logits is not None and logits.ndim == 3 else None
 
 
-def write_tiny(raw, config, model_class, folder, seed, dtype):
-    """raw: the content of config.json, config: the configuration that transformers makes of it."""
+def write_config(raw, folder, dtype):
     folder.mkdir(parents=True, exist_ok=True)
     raw = {k: v for k, v in raw.items() if k not in ("dtype", "torch_dtype")}
     raw["torch_dtype"] = dtype
     (folder / "config.json").write_text(json.dumps(raw, indent=2) + "\n")
+
+
+def write_recipe(recipe, folder, make, head, last, stored_zero=False):
+    """Settles the scales of a recipe and writes it.
+
+    make: writes the weights of a recipe and returns their model.  head: the name of the head, None where it is the
+    embedding; last: that of the last norm; stored_zero: its weights lie around 0.
+    """
+    tensors = recipe["tensors"]
+    if head is None and last is not None:
+        # A tied head would repeat its input for ever; weights of both signs part the two.
+        tensors[last]["mean"] -= 1.0
+        tensors[last]["std"] = 1.0
+    # Logits are linear in the head, or in the last norm where the head is the embedding, up to a softcap.
+    std, scaled = logits_std(make(recipe)), head or last
+    if std is not None and scaled is not None and not 1.5 < std < 4.0:
+        t, factor = tensors[scaled], LOGITS_STD / std
+        zero = -1.0 if stored_zero and head is None else 0.0
+        t["mean"] = rounded(zero + (t["mean"] - zero) * factor)
+        t["std"] = rounded(t["std"] * factor)
+        make(recipe)
+    rows = ",\n".join(f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in tensors.items())
+    (folder / "weights.json").write_text(
+        f'{{"seed": {recipe["seed"]}, "dtype": "{recipe["dtype"]}", "tensors": {{\n{rows}\n}}}}\n')
+
+
+def write_tiny(raw, config, model_class, folder, seed, dtype):
+    """raw: the content of config.json, config: the configuration that transformers makes of it."""
+    write_config(raw, folder, dtype)
     torch.manual_seed(0)
     model = model_class.from_config(config, attn_implementation="eager").float().eval()
     with tempfile.TemporaryDirectory() as scratch:
         tensors = saved(model, scratch)
-    tied = model.get_output_embeddings() is not None and not any(k.endswith(HEADS) for k in tensors)
+    head = next((k for k in tensors if k.endswith(HEADS)), None)
+    tied = model.get_output_embeddings() is not None and head is None
     recipe = {"seed": seed, "dtype": dtype, "tensors": draw(tensors, model, tied)}
-    last = final_norm(model, list(tensors))
-    if tied and last is not None:
-        # A tied head would repeat its input for ever; weights of both signs part the two.
-        recipe["tensors"][last]["mean"] -= 1.0
-        recipe["tensors"][last]["std"] = 1.0
-    model = put(recipe, model_class, folder, config, dtype)
-    # Logits are linear in the head, or in the last norm where the head is the embedding, up to a softcap.
-    std = logits_std(model)
-    scaled = next((k for k in tensors if k.endswith(HEADS)), last)
-    if std is not None and scaled is not None and not 1.5 < std < 4.0:
-        t, factor = recipe["tensors"][scaled], LOGITS_STD / std
-        zero = -1.0 if tied and tensors[scaled].float().abs().max() == 0 else 0.0
-        t["mean"] = rounded(zero + (t["mean"] - zero) * factor)
-        t["std"] = rounded(t["std"] * factor)
-        put(recipe, model_class, folder, config, dtype)
-    rows = ",\n".join(f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in recipe["tensors"].items())
-    (folder / "weights.json").write_text(f'{{"seed": {seed}, "dtype": "{dtype}", "tensors": {{\n{rows}\n}}}}\n')
+    last = final_norm(model, list(tensors)) if head is None else None
+    stored_zero = last is not None and tensors[last].float().abs().max() == 0
+    write_recipe(recipe, folder, lambda found: put(found, model_class, folder, config, dtype), head,
+                 last if tied else None, stored_zero)
+
+
+def write_stand_in(raw, stand_in, folder, seed):
+    """The same of a family that transformers has under other names (remote_families.py), in float32."""
+    write_config(raw, folder, "float32")
+    tensors = {name: torch.ones(shape) for name, (shape, _) in stand_in.tensors.items()}
+    head = stand_in.head if stand_in.head in tensors else None
+    recipe = {"seed": seed, "dtype": "float32", "tensors": draw(tensors, torch.nn.Module(), head is None)}
+    last = next(name for name, (_, there) in stand_in.tensors.items() if "model.norm.weight" in there)
+
+    def make(found):
+        weights = {name: torch.from_numpy(value) for name, value in recipe_weights(found).items()}
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+        return stand_in.model(weights)
+
+    write_recipe(recipe, folder, make, head, last)

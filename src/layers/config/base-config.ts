@@ -4,6 +4,12 @@ import type { AttentionConfig } from '../base-attention.js';
 import type { MLPConfig } from '../mlp.js';
 import type { UnreadKey } from './config-reader.js';
 
+/** How far what is built of a family goes. */
+export interface LongestContext {
+  readonly tokens: number;
+  readonly because: string;
+}
+
 /** What runners and tools need to know of every model. */
 export interface BaseConfig {
   readonly modelType: string;
@@ -15,6 +21,8 @@ export interface BaseConfig {
   readonly maxPositionEmbeddings: number;
   /** Positions that the model has learned embeddings of: a run's context may be shorter, not longer. */
   readonly learnedPositions?: number;
+  /** Where a run's context may not be longer for another reason, which `because` names. */
+  readonly longestContext?: LongestContext | undefined;
   /** Whether the head multiplies by the embedding's weight. */
   readonly tieWordEmbeddings: boolean;
   readonly bosTokenId: number | undefined;

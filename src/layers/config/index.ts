@@ -1,4 +1,4 @@
-export type { BaseConfig, DecoderConfig } from './base-config.js';
+export type { BaseConfig, DecoderConfig, LongestContext } from './base-config.js';
 export type { ConfigReader, UnreadKey } from './config-reader.js';
 export { type ConfigDefinition, type ConfigOf, defineConfig } from './define-config.js';
 export {
@@ -11,13 +11,16 @@ export {
   flag,
   integer,
   isDict,
+  LENGTH,
   listOf,
   oneOf,
   only,
   positive,
   required,
   text,
+  WIDTH,
 } from './fields.js';
+export { contextLength, longestContext } from './longest-context.js';
 export { type RotaryConfigOptions, rotaryConfig, rotaryConfigByLayerType } from './rotary-config.js';
 export {
   fullAttention,
@@ -27,10 +30,12 @@ export {
 export {
   activation,
   biases,
+  bothSpellings,
   type DecoderDefaults,
   decoder,
   type GroupedQueryDefaults,
   groupedQueryAttention,
+  keyValueHeads,
   learnedPositions,
   mlp,
   type TextModelDefaults,

@@ -1,101 +1,7 @@
 import { describeValue } from '../../describe-value.js';
 import { sameMeaning } from './config-reader.js';
 import { isDict } from './fields.js';
-
-/** Keys of config.json that change no result of any family, by reason. */
-const IRRELEVANT: Readonly<Record<string, readonly string[]>> = {
-  'says who made the files, and with what': [
-    'architectures',
-    'model_type',
-    '_name_or_path',
-    'name_or_path',
-    '_commit_hash',
-    '_from_model_config',
-    'transformers_version',
-    'auto_map',
-    'custom_pipelines',
-    'tokenizer_class',
-  ],
-  'is used in training alone': [
-    'initializer_range',
-    'init_std',
-    'attention_dropout',
-    'attention_probs_dropout_prob',
-    'attn_pdrop',
-    'activation_dropout',
-    'classifier_dropout',
-    'dropout',
-    'embd_pdrop',
-    'embedding_dropout',
-    'hidden_dropout',
-    'hidden_dropout_prob',
-    'layerdrop',
-    'resid_pdrop',
-    'residual_dropout',
-    'gradient_checkpointing',
-    'aux_loss_alpha',
-    'seq_aux',
-    'output_router_logits',
-    'router_aux_loss_coef',
-  ],
-  'splits products as training did; their sum is the same up to rounding': ['pretraining_tp'],
-  'says what a call returns, whether it keeps a cache, or which of its kernels another program takes': [
-    'use_cache',
-    'output_attentions',
-    'output_hidden_states',
-    'return_dict',
-    'torchscript',
-    'tf_legacy_loss',
-    'use_bfloat16',
-    'attn_implementation',
-    '_attn_implementation',
-    '_attn_implementation_autoset',
-    'use_flash_attn',
-    'chunk_size_feed_forward',
-    'pruned_heads',
-  ],
-  'belongs to a head that classifies': [
-    'id2label',
-    'label2id',
-    'num_labels',
-    'problem_type',
-    'finetuning_task',
-    'task_specific_params',
-  ],
-  'is an option of generation, which is read from generation_config.json': [
-    'bad_words_ids',
-    'begin_suppress_tokens',
-    'decoder_start_token_id',
-    'diversity_penalty',
-    'do_sample',
-    'early_stopping',
-    'encoder_no_repeat_ngram_size',
-    'exponential_decay_length_penalty',
-    'forced_bos_token_id',
-    'forced_eos_token_id',
-    'length_penalty',
-    'max_length',
-    'min_length',
-    'no_repeat_ngram_size',
-    'num_beam_groups',
-    'num_beams',
-    'num_return_sequences',
-    'output_scores',
-    'prefix',
-    'remove_invalid_values',
-    'repetition_penalty',
-    'return_dict_in_generate',
-    'sep_token_id',
-    'suppress_tokens',
-    'temperature',
-    'top_k',
-    'top_p',
-    'typical_p',
-    'unk_token_id',
-  ],
-  'belongs to models of two halves': ['tie_encoder_decoder', 'cross_attention_hidden_size'],
-};
-const irrelevant = new Set(Object.values(IRRELEVANT).flat());
+import { IRRELEVANT_KEYS } from './irrelevant-keys.js';
 
 /** What keys do in the families that have them, and the values with which they do nothing; null never does. */
 const MEANINGS: ReadonlyArray<{
@@ -158,6 +64,7 @@ const MEANINGS: ReadonlyArray<{
   {
     does: 'turns queries and keys by position in another way',
     keys: {
+      position_encoding_2d: [false],
       mrope_section: [],
       no_rope_layer_interval: [0],
       no_rope_layers: [[]],
@@ -189,6 +96,8 @@ const MEANINGS: ReadonlyArray<{
   {
     does: 'says which keys a query sees',
     keys: {
+      semi_causal: [false],
+      sparse_config: [],
       attention_chunk_size: [],
       is_causal: [true],
       layer_types: [],
@@ -245,6 +154,7 @@ const MEANINGS: ReadonlyArray<{
   {
     does: 'orders the steps of a layer in another way',
     keys: {
+      post_layer_norm: [true],
       apply_residual_connection_post_layernorm: [false],
       parallel_attn: [false],
       use_parallel_residual: [false],
@@ -260,6 +170,9 @@ const MEANINGS: ReadonlyArray<{
       swiglu_limit: [],
     },
   },
+  { does: 'adds a norm behind the embedding', keys: { embed_layernorm: [false] } },
+  { does: 'adds a tuned prefix', keys: { pre_seq_len: [0], prefix_projection: [false] } },
+  { does: 'quantises the weights at load', keys: { quantization_bit: [0] } },
   { does: 'adds an encoder', keys: { add_cross_attention: [false], is_encoder_decoder: [false] } },
   { does: 'makes a decoder of an encoder', keys: { is_decoder: [false] } },
   {
@@ -280,7 +193,7 @@ const QUANTISED = ['quantization_config', 'compression_config', 'quantization'];
 export type Verdict = 'harmless' | 'unknown' | { readonly refused: string };
 
 export function judgeUnread(key: string, value: unknown): Verdict {
-  if (irrelevant.has(key)) return 'harmless';
+  if (IRRELEVANT_KEYS.has(key)) return 'harmless';
   if (QUANTISED.includes(key)) {
     const method = describeValue(isDict(value) ? (value.quant_method ?? 'a method without a name') : value);
     const wayOut = 'take the float checkpoint that it was made of, and quantise it at load with --quantize';

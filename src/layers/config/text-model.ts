@@ -46,6 +46,13 @@ export const textModel = (defaults: TextModelDefaults) => ({
   padTokenId: tokenField('pad_token_id', undefined),
 });
 
+/** Sizes under transformers' names, or under those of GPT-2 and its relatives. */
+export const bothSpellings = {
+  hiddenSize: field(['hidden_size', 'n_embd', 'n_embed'], SIZE, required),
+  numHiddenLayers: field(['num_hidden_layers', 'n_layer'], LAYERS, required),
+  numAttentionHeads: field(['num_attention_heads', 'n_head'], HEADS, required),
+};
+
 export interface GroupedQueryDefaults {
   /** As many as heads of queries, or a number. Null in config.json always stands for the first. */
   readonly numKeyValueHeads: 'num_attention_heads' | Default<number>;
@@ -186,10 +193,11 @@ export const activation = (names: Names, fallback: Default<ActivationKind>): Fie
   },
 });
 
-function keyValueHeads(
+/** Heads of keys and values by their name in config.json. */
+export function keyValueHeads(
   fallback: GroupedQueryDefaults['numKeyValueHeads'],
+  name = 'num_key_value_heads',
 ): Field<number, { readonly numAttentionHeads: number }> {
-  const name = 'num_key_value_heads';
   return {
     read(json, config) {
       const found = json.value(name, HEADS);

@@ -1,6 +1,7 @@
 import {
   activation,
   biases,
+  bothSpellings,
   type ConfigOf,
   defineConfig,
   type Field,
@@ -11,7 +12,6 @@ import {
   integer,
   only,
   positive,
-  required,
   rotaryConfig,
   textModel,
 } from '../../layers/config/index.js';
@@ -56,9 +56,7 @@ export const FALCON_CONFIG = defineConfig({
       numKeyValueHeads: 'num_attention_heads',
       headDim: 'hidden_size / num_attention_heads',
     }),
-    hiddenSize: field(['hidden_size', 'n_embed'], integer(1, 2 ** 24), required),
-    numHiddenLayers: field(['num_hidden_layers', 'n_layer'], integer(1, 1000), required),
-    numAttentionHeads: field(['num_attention_heads', 'n_head'], integer(1, 10_000), required),
+    ...bothSpellings,
     maxPositionEmbeddings: field('max_position_embeddings', integer(1, 2 ** 24), 2048),
     intermediateSize: field(
       'ffn_hidden_size',

@@ -61,7 +61,7 @@ export class GraniteModelATB extends LlamaModelATB {
 
 /** Llama with scales for embeddings, scores, residuals and logits. */
 export class FlashGraniteForCausalLMATB extends FlashForCausalLMATB<GraniteConfig> {
-  readonly name = 'granite';
+  readonly name: string = 'granite';
   protected readonly model: GraniteModelATB;
 
   constructor(config: GraniteConfig, weights: Weights) {

@@ -1,0 +1,29 @@
+import { decoder, defineConfig, field, flag, fullAttention } from '../../layers/config/index.js';
+import { registerModel, routerOf } from '../../router/index.js';
+import { FlashLlamaForCausalLMATB } from '../llama/index.js';
+
+/** Defaults of transformers 5.24, InternLM3Config, which spells biases in its own way; published files in the other. */
+const INTERNLM3_CONFIG = defineConfig({
+  fields: {
+    ...decoder({
+      numKeyValueHeads: 2,
+      headDim: 128,
+      hiddenAct: 'silu',
+      rmsNormEps: 1e-5,
+      ropeTheta: 10_000,
+      tieWordEmbeddings: false,
+    }),
+    qkvBias: field(['qkv_bias', 'attention_bias'], flag, false),
+    denseBias: field(['bias', 'mlp_bias'], flag, false),
+    mlpBias: field(['bias', 'mlp_bias'], flag, false),
+    slidingWindows: fullAttention,
+  },
+});
+
+/** Llama. */
+export class FlashInternlm3ForCausalLMATB extends FlashLlamaForCausalLMATB {
+  override readonly name = 'internlm3';
+}
+
+export const Internlm3Router = routerOf(INTERNLM3_CONFIG, FlashInternlm3ForCausalLMATB);
+registerModel('internlm3', Internlm3Router);

@@ -1,0 +1,94 @@
+import { join } from 'node:path';
+import { factsOf } from './added-tokens.js';
+import type { OpenRequest } from './encoder-protocol.js';
+import {
+  type AddedTokenJson,
+  checkTokenizerJson,
+  patternsOf,
+  type TokenizerPattern,
+} from './tokenizer-json.js';
+import { checkConfig, completeToken, type TokenizerSource, unknownIdOf } from './tokenizer-source.js';
+
+/** What a tokenizer's files come to, without what only the library needs: data that processes can give each other. */
+export interface PreparedTokenizer {
+  readonly file: string;
+  /** tokenizer_config.json, {} when there was none. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Tokens by id; undefined where no token has the id. */
+  readonly tokens: readonly (string | undefined)[];
+  readonly specialIds: readonly number[];
+  /** Texts of the special tokens, and of those of them that are none within a word. */
+  readonly specials: readonly string[];
+  readonly words: readonly string[];
+  readonly namedTokens: Readonly<Record<string, string>>;
+  /** Of the model, where no token is named for what is unknown. */
+  readonly unknownId: number | undefined;
+  readonly decoder: Record<string, unknown> | null;
+  readonly patterns: readonly TokenizerPattern[];
+}
+
+/** A control token that takes nothing of the text beside it. */
+const isPlainSpecial = ({ special, lstrip, rstrip }: AddedTokenJson): boolean =>
+  special === true && lstrip !== true && rstrip !== true;
+
+/** Checks the files and makes of them what decoding needs, and what opens the library's tokenizer. @throws TOKENIZER_INVALID */
+export function prepareTokenizer({
+  file,
+  tokenizer,
+  charsmap,
+  unigram,
+  config: given = {},
+  specialTokensMap,
+  addedTokens,
+}: TokenizerSource): { readonly prepared: PreparedTokenizer; readonly opening: OpenRequest } {
+  const fileOf = (name: string): string => join(file, '..', name);
+  const config = checkConfig(given, fileOf('tokenizer_config.json'));
+  const json = checkTokenizerJson(tokenizer, file);
+  const { named, added } = factsOf(json, { config, specialTokensMap, addedTokens }, fileOf);
+  const tokens: (string | undefined)[] = [];
+  const setToken = (token: string, id: number): void => {
+    while (tokens.length < id) tokens.push(undefined);
+    tokens[id] = token;
+  };
+  for (const [token, id] of json.idByToken) setToken(token, id);
+  for (const { content, id } of added) setToken(content, id);
+  const special = added.filter((token) => token.special);
+  const specials = special.map(({ content }) => content);
+  const words = special.filter((token) => token.single_word === true).map(({ content }) => content);
+  const patterns = patternsOf(json);
+  const { model, normalizer, pre_tokenizer, post_processor, decoder } = json;
+  const whole = {
+    version: '1.0',
+    truncation: null,
+    padding: null,
+    added_tokens: added.map(completeToken),
+    normalizer,
+    pre_tokenizer,
+    post_processor,
+    decoder,
+    model,
+  };
+  return {
+    prepared: {
+      file,
+      config,
+      tokens,
+      specialIds: special.map(({ id }) => id),
+      specials,
+      words,
+      namedTokens: named,
+      unknownId: unknownIdOf(model, (token) => json.idByToken.get(token)),
+      decoder,
+      patterns,
+    },
+    opening: {
+      kind: 'open',
+      json: JSON.stringify(whole),
+      patterns: patterns.map(({ pattern }) => pattern),
+      specials,
+      words,
+      charsmap: charsmap && Buffer.from(charsmap).toString('base64'),
+      unigram: added.every(isPlainSpecial) ? unigram : undefined,
+    },
+  };
+}

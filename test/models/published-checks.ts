@@ -1,0 +1,43 @@
+import { expect } from 'chai';
+import { AtbError } from '../../src/errors.js';
+import { DECODER_KINDS } from '../../src/graph/graph-kind.js';
+import { specProblems } from '../../src/graph/nested-legality.js';
+import { inputDescs } from '../../src/models/base/input-descs.js';
+import { getRouter, type Router } from '../../src/router/index.js';
+import { declaredWeights } from '../../src/weights/weights.js';
+
+/** What a config.json says. */
+export type Dict = Readonly<Record<string, unknown>>;
+
+export function routerOf(dict: Dict): Router {
+  return new (getRouter(dict.model_type))('/nowhere', dict);
+}
+
+/** Why a config.json is refused; what is read of it where it is not. */
+export function problemsOf(dict: Dict): string {
+  try {
+    return JSON.stringify(routerOf(dict).config);
+  } catch (error) {
+    if (error instanceof AtbError && error.code === 'CONFIG_INVALID') return error.message;
+    throw error;
+  }
+}
+
+/** Blocks of 64 tokens: ATB has no room for larger ones with heads of more than 128 elements. */
+export function itIsRead(name: string, dict: Dict): void {
+  it(`have legal graphs of every kind, and no key that nobody reads: ${name}`, () => {
+    const router = routerOf(dict);
+    const model = router.createModel(declaredWeights('bf16'));
+    expect(router.config.unreadKeys).to.deep.equal([]);
+    for (const kind of DECODER_KINDS) {
+      const descs = inputDescs(model, kind, 'bf16', { batch: 2, tokens: 300, blockSize: 64 });
+      expect(specProblems(model.buildGraph(kind), descs), kind.name).to.deep.equal([]);
+    }
+  });
+}
+
+export function itIsRefused(what: string, dict: Dict, names: RegExp): void {
+  it(`are refused by field and value: ${what}`, () => {
+    expect(problemsOf(dict)).to.match(names);
+  });
+}

@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Families that transformers does not have, because their classes come as code beside the checkpoint: which tensors their
+checkpoints hold, and where each stands in a class of transformers that computes the same.
+
+A family is a function of config.json's content that returns a StandIn. Shapes, packings and scales are facts of the
+published code; the arithmetic is that of transformers.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM
+
+LAYER = "model.layers.{}."
+
+
+@dataclass
+class StandIn:
+    """config: of the class in transformers. tensors: by name on disk its shape and, of one row order or split, what it is
+    there: {name: (shape, {name there: function of the tensor})}. head: what logits are linear in."""
+    config: dict
+    tensors: dict = field(default_factory=dict)
+    head: str = "lm_head.weight"
+    # What the class lacks and is put into it.
+    layer_norm_eps: float | None = None
+    has_biases: bool = False
+
+    @property
+    def name(self):
+        extras = [what for what, has in (("LayerNorm", self.layer_norm_eps), ("biases", self.has_biases)) if has]
+        return self.config["model_type"] + (f" with {' and '.join(extras)}" if extras else "")
+
+    def add(self, name, shape, **there):
+        """there: by a key of no meaning (name, function) pairs, or names alone for the tensor as it is."""
+        self.tensors[name] = (shape, dict(pair if isinstance(pair, tuple) else (pair, whole) for pair in there.values()))
+
+    def model(self, weights):
+        """The model of transformers with these weights (by their names on disk)."""
+        raw = dict(self.config)
+        config = CONFIG_MAPPING[raw["model_type"]].from_dict(raw)
+        model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").float()
+        if self.layer_norm_eps:
+            put_layer_norms(model, self.layer_norm_eps)
+        if self.has_biases:
+            put_biases(model)
+        state = {}
+        for name, (_, there) in self.tensors.items():
+            state |= {target: change(weights[name]) for target, change in there.items()}
+        missing, unexpected = model.load_state_dict(state, strict=False)
+        # A tied head is its embedding; biases that the family lacks stay zero.
+        left = [name for name in missing if not name.endswith(".bias") and name != "lm_head.weight"]
+        assert not left and not unexpected, (left, unexpected)
+        with torch.no_grad():
+            for name in missing:
+                if name.endswith(".bias"):
+                    model.get_parameter(name).zero_()
+        model.tie_weights()
+        return model.eval()
+
+
+def whole(tensor):
+    return tensor
+
+
+def rows(start, end):
+    return lambda tensor: tensor[start:end].contiguous()
+
+
+def order(indices):
+    return lambda tensor: tensor[indices].contiguous()
+
+
+def put_layer_norms(model, eps):
+    for path, module in list(model.named_modules()):
+        if type(module).__name__.endswith("RMSNorm"):
+            parent, _, name = path.rpartition(".")
+            setattr(model.get_submodule(parent), name, nn.LayerNorm(module.weight.shape, eps=eps))
+
+
+def put_biases(model):
+    for path, module in model.named_modules():
+        if isinstance(module, nn.Linear) and path != "lm_head" and module.bias is None:
+            module.bias = nn.Parameter(torch.zeros(module.out_features))
+
+
+def grouped(groups, heads, size):
+    """Of a tensor [groups, sum(heads), size, ...] the rows of each part, group by group."""
+    index = torch.arange(groups * sum(heads) * size).view(groups, sum(heads), size)
+    return [part.reshape(-1) for part in index.split(heads, dim=1)]
+
+
+def common(raw, **there):
+    """The sizes of a decoder under transformers' names. there: others, and those that raw spells in its own way."""
+    same = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
+            "vocab_size", "max_position_embeddings", "rms_norm_eps", "rope_theta", "rope_scaling")
+    found = {key: raw[key] for key in same if raw.get(key) is not None}
+    return {**found, "tie_word_embeddings": raw.get("tie_word_embeddings", False), **there}
+
+
+def linear(stand_in, name, there, shape, has_bias):
+    stand_in.add(f"{name}.weight", shape, w=f"{there}.weight")
+    if has_bias:
+        stand_in.add(f"{name}.bias", shape[:1], b=f"{there}.bias")
+
+
+def internlm2(raw):
+    has_bias = raw.get("bias", True)
+    out = StandIn(common(raw, model_type="llama", attention_bias=has_bias), head="output.weight")
+    hidden, inner, vocab = raw["hidden_size"], raw["intermediate_size"], raw["vocab_size"]
+    heads, kv = raw["num_attention_heads"], raw["num_key_value_heads"]
+    size = hidden // heads
+    parts = dict(zip("qkv", grouped(kv, [heads // kv, 1, 1], size)))
+    out.add("model.tok_embeddings.weight", [vocab, hidden], w="model.embed_tokens.weight")
+    for i in range(raw["num_hidden_layers"]):
+        at, own = LAYER.format(i), f"model.layers.{i}."
+        for kind in ("weight", "bias") if has_bias else ("weight",):
+            shape = [(heads + 2 * kv) * size, hidden][:2 if kind == "weight" else 1]
+            out.add(f"{own}attention.wqkv.{kind}", shape, **{p: (f"{at}self_attn.{p}_proj.{kind}", order(index))
+                                                               for p, index in parts.items()})
+        linear(out, f"{own}attention.wo", f"{at}self_attn.o_proj", [hidden, heads * size], has_bias)
+        for own_name, name, shape in (("w1", "gate", [inner, hidden]), ("w3", "up", [inner, hidden]),
+                                      ("w2", "down", [hidden, inner])):
+            linear(out, f"{own}feed_forward.{own_name}", f"{at}mlp.{name}_proj", shape, False)
+        out.add(f"{own}attention_norm.weight", [hidden], w=f"{at}input_layernorm.weight")
+        out.add(f"{own}ffn_norm.weight", [hidden], w=f"{at}post_attention_layernorm.weight")
+    out.add("model.norm.weight", [hidden], w="model.norm.weight")
+    out.add("output.weight", [vocab, hidden], w="lm_head.weight")
+    return out
+
+
+def llama_names(raw, out, biased):
+    """Tensors under Llama's own names; biased: names of the projections that have biases."""
+    hidden, inner, vocab = raw["hidden_size"], raw["intermediate_size"], raw["vocab_size"]
+    heads = raw["num_attention_heads"]
+    keys = raw.get("num_key_value_heads", heads) * (hidden // heads)
+    out.add("model.embed_tokens.weight", [vocab, hidden], w="model.embed_tokens.weight")
+    for i in range(raw["num_hidden_layers"]):
+        at = LAYER.format(i)
+        for name, shape in (("self_attn.q_proj", [hidden, hidden]), ("self_attn.k_proj", [keys, hidden]),
+                            ("self_attn.v_proj", [keys, hidden]), ("self_attn.o_proj", [hidden, hidden]),
+                            ("mlp.gate_proj", [inner, hidden]), ("mlp.up_proj", [inner, hidden]),
+                            ("mlp.down_proj", [hidden, inner])):
+            linear(out, at + name, at + name, shape, name.rpartition(".")[2] in biased)
+        for name in ("input_layernorm", "post_attention_layernorm"):
+            out.add(f"{at}{name}.weight", [hidden], w=f"{at}{name}.weight")
+    out.add("model.norm.weight", [hidden], w="model.norm.weight")
+    if not out.config["tie_word_embeddings"]:
+        out.add("lm_head.weight", [vocab, hidden], w="lm_head.weight")
+    return out
+
+
+ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
+
+
+def internlm(raw):
+    has_bias = raw.get("bias", True)
+    return llama_names(raw, StandIn(common(raw, model_type="llama", attention_bias=has_bias)),
+                       ATTENTION if has_bias else ())
+
+
+def minicpm(raw):
+    layers, hidden = raw["num_hidden_layers"], raw["hidden_size"]
+    size = hidden // raw["num_attention_heads"]
+    has_bias = raw.get("attention_bias", False)
+    scales = {"embedding_multiplier": raw["scale_emb"], "residual_multiplier": raw["scale_depth"] / math.sqrt(layers),
+              "attention_multiplier": size ** -0.5, "logits_scaling": hidden / raw["dim_model_base"]}
+    config = common({"tie_word_embeddings": True, **raw}, model_type="granite", attention_bias=has_bias, **scales)
+    return llama_names(raw, StandIn(config), ATTENTION if has_bias else ())
+
+
+def chatglm(raw):
+    hidden, inner, layers = raw["hidden_size"], raw["ffn_hidden_size"], raw["num_layers"]
+    heads, size, vocab = raw["num_attention_heads"], raw["kv_channels"], raw["padded_vocab_size"]
+    is_packed = raw.get("multi_query_attention", False)
+    kv = raw["multi_query_group_num"] if is_packed else heads
+    bias = raw.get("add_bias_linear", False)
+    qkv_bias = bias or raw.get("add_qkv_bias", False)
+    config = {"model_type": "glm", "hidden_size": hidden, "intermediate_size": inner, "num_hidden_layers": layers,
+              "num_attention_heads": heads, "num_key_value_heads": kv, "head_dim": size, "vocab_size": vocab,
+              "max_position_embeddings": raw["seq_length"], "rms_norm_eps": raw["layernorm_epsilon"],
+              "rope_theta": 10_000.0 * raw.get("rope_ratio", 1), "partial_rotary_factor": 0.5,
+              "attention_bias": qkv_bias, "tie_word_embeddings": False, "pad_token_id": None}
+    has_norm_bias = not raw.get("rmsnorm", True)
+    out = StandIn(config, head="transformer.output_layer.weight", has_biases=bias,
+                  layer_norm_eps=raw["layernorm_epsilon"] if has_norm_bias else None)
+    parts = dict(zip("qkv", grouped(kv, [heads // kv, 1, 1], size) if not is_packed else
+                     torch.arange((heads + 2 * kv) * size).split([heads * size, kv * size, kv * size])))
+    if not raw.get("original_rope", True):
+        # Pairs (i, i + half) of the part that turns become neighbours, which glm turns together.
+        turned = torch.stack(torch.arange(size // 2).chunk(2), dim=1).reshape(-1)
+        head = torch.cat([turned, torch.arange(size // 2, size)])
+        for part in "qk":
+            parts[part] = parts[part].view(-1, size)[:, head].reshape(-1)
+    norms = ("weight", "bias") if has_norm_bias else ("weight",)
+    out.add("transformer.embedding.word_embeddings.weight", [vocab, hidden], w="model.embed_tokens.weight")
+    for i in range(layers):
+        at, own = LAYER.format(i), f"transformer.encoder.layers.{i}."
+        for kind in ("weight", "bias") if qkv_bias else ("weight",):
+            shape = [(heads + 2 * kv) * size, hidden][:2 if kind == "weight" else 1]
+            out.add(f"{own}self_attention.query_key_value.{kind}", shape,
+                    **{p: (f"{at}self_attn.{p}_proj.{kind}", order(index)) for p, index in parts.items()})
+        linear(out, f"{own}self_attention.dense", f"{at}self_attn.o_proj", [hidden, heads * size], bias)
+        linear(out, f"{own}mlp.dense_h_to_4h", f"{at}mlp.gate_up_proj", [2 * inner, hidden], bias)
+        linear(out, f"{own}mlp.dense_4h_to_h", f"{at}mlp.down_proj", [hidden, inner], bias)
+        for name in ("input_layernorm", "post_attention_layernorm"):
+            for kind in norms:
+                out.add(f"{own}{name}.{kind}", [hidden], w=f"{at}{name}.{kind}")
+    for kind in norms:
+        out.add(f"transformer.encoder.final_layernorm.{kind}", [hidden], w=f"model.norm.{kind}")
+    out.add("transformer.output_layer.weight", [vocab, hidden], w="lm_head.weight")
+    return out
+
+
+def telechat(raw):
+    hidden, inner, layers, heads = raw["hidden_size"], raw["ffn_hidden_size"], raw["n_layer"], raw["n_head"]
+    kv, vocab, size = raw.get("num_key_value_heads") or heads, raw["vocab_size"], hidden // heads
+    tied = raw.get("tie_word_embeddings", True)
+    trained = raw.get("training_seqlen", 8192)
+    # Published code has 4096 or 8192 in place of base_seqlen where config.json does not say it.
+    base = raw.get("base_seqlen", 4096 if tied else 8192)
+    alpha = max(2 ** math.ceil(math.log(trained / base, 2) + 1) - 1, 1)
+    config = {"model_type": "llama", "hidden_size": hidden, "intermediate_size": inner, "num_hidden_layers": layers,
+              "num_attention_heads": heads, "num_key_value_heads": kv, "vocab_size": vocab,
+              "max_position_embeddings": trained, "rms_norm_eps": raw["layer_norm_epsilon"],
+              "rope_theta": 10_000.0 * alpha ** (size / (size - 2)), "attention_bias": True, "mlp_bias": True,
+              "tie_word_embeddings": tied}
+    out = StandIn(config)
+    # TeleChat-7B, whose head is its embedding, was saved without it.
+    prefix = "" if tied else "transformer."
+    keys, values = grouped(kv, [1, 1], size)
+    out.add(f"{prefix}word_embeddings.weight", [vocab, hidden], w="model.embed_tokens.weight")
+    for i in range(layers):
+        at, own = LAYER.format(i), f"{prefix}h.{i}."
+        linear(out, f"{own}self_attention.query", f"{at}self_attn.q_proj", [hidden, hidden], False)
+        out.add(f"{own}self_attention.key_value.weight", [2 * kv * size, hidden],
+                k=(f"{at}self_attn.k_proj.weight", order(keys)), v=(f"{at}self_attn.v_proj.weight", order(values)))
+        linear(out, f"{own}self_attention.dense", f"{at}self_attn.o_proj", [hidden, hidden], True)
+        linear(out, f"{own}mlp.gate_proj", f"{at}mlp.gate_proj", [inner, hidden], False)
+        linear(out, f"{own}mlp.up_proj", f"{at}mlp.up_proj", [inner, hidden], False)
+        linear(out, f"{own}mlp.down_proj", f"{at}mlp.down_proj", [hidden, inner], True)
+        for name in ("input_layernorm", "post_attention_layernorm"):
+            out.add(f"{own}{name}.weight", [hidden], w=f"{at}{name}.weight")
+    out.add(f"{prefix}ln_f.weight", [hidden], w="model.norm.weight")
+    if not tied:
+        out.add("lm_head.weight", [vocab, hidden], w="lm_head.weight")
+    return out
+
+
+def qwen(raw):
+    hidden, inner, layers = raw["hidden_size"], raw["intermediate_size"] // 2, raw["num_hidden_layers"]
+    heads, size, vocab = raw["num_attention_heads"], raw["kv_channels"], raw["vocab_size"]
+    bias, tied = not raw.get("no_bias", True), raw.get("tie_word_embeddings", False)
+    config = {"model_type": "llama", "hidden_size": hidden, "intermediate_size": inner, "num_hidden_layers": layers,
+              "num_attention_heads": heads, "num_key_value_heads": heads, "head_dim": size, "vocab_size": vocab,
+              "max_position_embeddings": raw["seq_length"], "rms_norm_eps": raw["layer_norm_epsilon"],
+              "rope_theta": float(raw["rotary_emb_base"]), "attention_bias": True, "mlp_bias": bias,
+              "tie_word_embeddings": tied}
+    out = StandIn(config)
+    width = heads * size
+    out.add("transformer.wte.weight", [vocab, hidden], w="model.embed_tokens.weight")
+    for i in range(layers):
+        at, own = LAYER.format(i), f"transformer.h.{i}."
+        for kind in ("weight", "bias"):
+            out.add(f"{own}attn.c_attn.{kind}", [3 * width, hidden][:2 if kind == "weight" else 1],
+                    **{p: (f"{at}self_attn.{p}_proj.{kind}", rows(n * width, (n + 1) * width))
+                       for n, p in enumerate("qkv")})
+        linear(out, f"{own}attn.c_proj", f"{at}self_attn.o_proj", [hidden, width], bias)
+        linear(out, f"{own}mlp.w1", f"{at}mlp.up_proj", [inner, hidden], bias)
+        linear(out, f"{own}mlp.w2", f"{at}mlp.gate_proj", [inner, hidden], bias)
+        linear(out, f"{own}mlp.c_proj", f"{at}mlp.down_proj", [hidden, inner], bias)
+        out.add(f"{own}ln_1.weight", [hidden], w=f"{at}input_layernorm.weight")
+        out.add(f"{own}ln_2.weight", [hidden], w=f"{at}post_attention_layernorm.weight")
+    out.add("transformer.ln_f.weight", [hidden], w="model.norm.weight")
+    if not tied:
+        out.add("lm_head.weight", [vocab, hidden], w="lm_head.weight")
+    return out
+
+
+FAMILIES = {"internlm": internlm, "internlm2": internlm2, "minicpm": minicpm, "chatglm": chatglm, "telechat": telechat,
+            "qwen": qwen}
