@@ -112,6 +112,8 @@ export async function inspectModel(args: InspectArguments): Promise<Inspection> 
     plan && checkpoint && (await attempt(async () => (await modelOf(plan, checkpoint, { onWarning })).model));
   const chatTemplates = await attempt(() => chatTemplateNames(modelPath, args));
   const tokenizer = await attempt(() => tokenizerName(modelPath, args));
+  const generation = planned && (await attempt(() => planned.router.getGenerationConfig()));
+  warnings.push(...(generation?.warnings ?? []));
   return {
     directory: resolve(modelPath),
     modelType: typeof dict?.model_type === 'string' ? dict.model_type : undefined,
