@@ -167,6 +167,7 @@ const OUTPUT = {
   tolerance: number('tolerance', "share of a tensor's largest number that may differ"),
   stream: boolean('stream', 'text as it comes; with --json on stderr', { default: false }),
   json: boolean('json', 'one JSON object instead of text', { default: false }),
+  markdown: boolean('markdown', "the table of this project's README", { default: false }),
   perf_csv: text('perfCsv', "file for the original's benchmark columns"),
   profile: text('profile', 'time operations; file for a Chrome trace'),
   flat: boolean('flat', 'json: one graph with the shapes of one step, for small models', { default: false }),

@@ -1,5 +1,6 @@
 import type { BaseConfig, ConfigDict } from '../layers/config/index.js';
 import { BaseRouter, type CausalLMClass, type HeadNames, LLAMA_HEAD } from './base-router.js';
+import { type ModelAbout, NOTHING_SAID } from './model-about.js';
 
 /** What a family's router knows beside its configuration and its model class. */
 export interface RouterOptions {
@@ -7,6 +8,8 @@ export interface RouterOptions {
   readonly harmlessTensors?: readonly RegExp[];
   /** What the model class calls its embedding and its head; Llama's names when absent. */
   readonly headNames?: HeadNames;
+  /** For tables of families. */
+  readonly about?: ModelAbout;
 }
 
 /**
@@ -16,9 +19,13 @@ export interface RouterOptions {
 export function routerOf<C extends BaseConfig>(
   definition: { read(dict: ConfigDict): C },
   model: CausalLMClass<C>,
-  { harmlessTensors = [], headNames = LLAMA_HEAD }: RouterOptions = {},
+  { harmlessTensors = [], headNames = LLAMA_HEAD, about = NOTHING_SAID }: RouterOptions = {},
 ): { new (...args: ConstructorParameters<typeof BaseRouter>): BaseRouter<C> } {
   return class extends BaseRouter<C> {
+    override get about(): ModelAbout {
+      return about;
+    }
+
     override get headNames(): HeadNames {
       return headNames;
     }

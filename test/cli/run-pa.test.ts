@@ -319,6 +319,7 @@ describe("run-pa's command line", () => {
       reference: _r,
       tolerance: _q,
       flat: _a,
+      markdown: _m,
       ...flags
     } = FLAGS;
     for (const name of Object.keys(flags)) expect(text).to.match(new RegExp(`(^| ) --${name} `, 'm'));
