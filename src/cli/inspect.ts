@@ -49,8 +49,8 @@ export interface Inspection {
   readonly memory: MemoryEstimate | undefined;
   /** What and where the chat templates are; absent when they are broken. */
   readonly chatTemplates: readonly string[] | undefined;
-  /** Undefined: it is among the problems. */
-  readonly tokenizer: 'tokenizer.json' | 'none' | undefined;
+  /** What it is read from: also a SentencePiece model or a tiktoken file. Undefined: it is among the problems. */
+  readonly tokenizer: 'tokenizer.json' | 'another file' | 'none' | undefined;
   /** What references read in different ways, and how it is read here. */
   readonly warnings: readonly string[];
   /** Everything that is wrong with the checkpoint, or that this engine cannot do; none when it runs. */
@@ -111,7 +111,7 @@ export async function inspectModel(args: InspectArguments): Promise<Inspection> 
   const model =
     plan && checkpoint && (await attempt(async () => (await modelOf(plan, checkpoint, { onWarning })).model));
   const chatTemplates = await attempt(() => chatTemplateNames(modelPath, args));
-  const tokenizer = await attempt(() => tokenizerName(modelPath, args));
+  const tokenizer = await attempt(() => tokenizerName(modelPath, args, onWarning));
   const generation = planned && (await attempt(() => planned.router.getGenerationConfig()));
   warnings.push(...(generation?.warnings ?? []));
   return {
@@ -137,7 +137,8 @@ function collector(errors: AtbError[]) {
       return await step();
     } catch (error) {
       if (!(error instanceof AtbError) || error.code === 'REQUEST_INVALID') throw error;
-      errors.push(error);
+      // Two steps may read one broken file.
+      if (errors.every(({ message }) => message !== error.message)) errors.push(error);
       return undefined;
     }
   };
@@ -203,11 +204,21 @@ function estimateMemory(plan: ModelPlan, model: CausalLM, args: InspectArguments
   };
 }
 
-/** Loaded once to see that it can be. Without one, a model takes token ids only, which is no problem of the checkpoint. */
-async function tokenizerName(modelPath: string, links: LinkOptions): Promise<'tokenizer.json' | 'none'> {
-  if ((await readModelText(modelPath, 'tokenizer.json', undefined, links)) === undefined) return 'none';
-  await HfTokenizer.load(modelPath, { allowLinks: links.allowLinks });
-  return 'tokenizer.json';
+/** Loaded once to see that it can be. Without one, a model takes token ids only: no problem, but nothing to be silent about. */
+async function tokenizerName(
+  modelPath: string,
+  links: LinkOptions,
+  onWarning: (text: string) => void,
+): Promise<'tokenizer.json' | 'another file' | 'none'> {
+  const found = await readModelText(modelPath, 'tokenizer.json', undefined, links);
+  try {
+    await HfTokenizer.load(modelPath, { allowLinks: links.allowLinks });
+  } catch (error) {
+    if (!(error instanceof AtbError && error.code === 'TOKENIZER_MISSING')) throw error;
+    onWarning(error.message);
+    return 'none';
+  }
+  return found === undefined ? 'another file' : 'tokenizer.json';
 }
 
 /** Where each template is, compiled once to see that it can be. */

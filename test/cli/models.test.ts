@@ -17,7 +17,7 @@ function models(...args: string[]): string {
 }
 
 describe('atb-models models', function () {
-  this.timeout(30_000);
+  this.timeout(120_000);
   let known: KnownModel[] = [];
   before(() => {
     known = JSON.parse(models('--json'));
