@@ -14,7 +14,7 @@ function run([command, args], stdio = 'inherit') {
 }
 
 run(node('scripts/build-native.mjs', '--bench'));
-run(node('node_modules/typescript/bin/tsc', '-p', '.'));
+run(node('scripts/build-js.mjs'));
 if (!existsSync(`${root}bench/node_modules`)) {
   // The peer's binaries come inside its packages; its install scripts would only look for a GPU.
   run([

@@ -56,7 +56,7 @@ for (const name of chosen(NATIVE)) {
 }
 const mutators = join(root, 'dist/test/fuzz/run.js');
 if (chosen(MUTATORS).length > 0 && !existsSync(mutators)) {
-  console.error('the JavaScript mutators are not built: npm run build');
+  console.error('the JavaScript mutators are not built: npm run build:js');
   process.exit(1);
 }
 for (const name of chosen(MUTATORS)) {

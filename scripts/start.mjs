@@ -10,7 +10,7 @@ export async function start(path) {
   if (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1]))
     fail(`Node.js ${OLDEST.join('.')} or newer is needed, this is ${process.versions.node}`);
   const entry = new URL(`../${path}`, import.meta.url);
-  if (!existsSync(entry)) fail('dist/ is missing; run `npm run build`');
+  if (!existsSync(entry)) fail('dist/ is missing; run `npm run build:js`');
   await import(entry.href);
 }
 

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 
@@ -42,5 +42,31 @@ describe('the sources', function () {
       .map((file) => join('native', file));
     const { status, output } = run('clang-format', ['--dry-run', '--Werror', ...files]);
     expect(status, output).to.equal(0);
+  });
+});
+
+describe("the package's scripts", function () {
+  this.timeout(120_000);
+
+  it('start no other one behind their back, but for the build before the tests', () => {
+    const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+    const hooks = Object.keys(scripts).filter((name) => {
+      const [, of] = /^(?:pre|post)(.+)$/.exec(name) ?? [];
+      return of !== undefined && of in scripts;
+    });
+    expect(hooks).to.deep.equal(['pretest']);
+    expect(scripts).to.have.property('prebuild');
+  });
+
+  it('leave nothing in dist/ of sources that are gone', () => {
+    const folder = join(ROOT, `dist/src/gone-${process.pid}`);
+    mkdirSync(folder);
+    const files = ['a.js', 'a.js.map', 'a.d.ts'].map((name) => join(folder, name));
+    for (const file of files) writeFileSync(file, '');
+    const kept = join(ROOT, 'dist/src/index.js');
+    const { status, output } = run(process.execPath, ['scripts/build-js.mjs']);
+    expect(status, output).to.equal(0);
+    expect([...files, folder].filter((path) => existsSync(path))).to.deep.equal([]);
+    expect(existsSync(kept)).to.equal(true);
   });
 });

@@ -705,7 +705,8 @@ def export(model, path):
         "tie_word_embeddings": True, "torch_dtype": "bfloat16", "use_cache": True, "vocab_size": c.vocab_size,
     }
     (path / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    generation = {"bos_token_id": BOS, "do_sample": True, "eos_token_id": [EOS, END], "pad_token_id": PAD,
+    # Greedy until somebody asks for a temperature, so that the first command prints the same story everywhere.
+    generation = {"bos_token_id": BOS, "do_sample": False, "eos_token_id": [EOS, END], "pad_token_id": PAD,
                   "temperature": 0.7, "top_k": 40, "top_p": 0.95}
     (path / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n")
 

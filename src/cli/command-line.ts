@@ -40,11 +40,14 @@ export function underscored(args: readonly string[]): string[] {
   for (const arg of args) {
     const [given, name = ''] = FLAG.exec(arg) ?? [];
     if (given !== undefined) {
-      const flag = name.replaceAll('-', '_');
+      const said = name.replaceAll('-', '_');
+      const isNegated = isNegation(said);
+      const flag = isNegated ? said.slice('no_'.length) : said;
       list = takesTexts(flag) ? flag : '';
       if (seen.has(flag) && !isList(flag)) refuseRequest(`--${flag}`, 'given once', 'twice');
       seen.add(flag);
-      result.push(`--${flag}${arg.slice(name.length + 2)}`);
+      // The only dash that yargs itself gives a meaning.
+      result.push(`--${isNegated ? 'no-' : ''}${flag}${arg.slice(name.length + 2)}`);
     } else if (list !== '' && arg.startsWith('-') && arg !== '--') {
       // yargs takes no value for a list that is named and then named again.
       if (result.at(-1) === `--${list}`) result.pop();
@@ -57,6 +60,9 @@ export function underscored(args: readonly string[]): string[] {
 const flagOf = (name: string): Flag | undefined =>
   Object.hasOwn(FLAGS, name) ? FLAGS[name as FlagName] : undefined;
 const isList = (name: string): boolean => flagOf(name)?.array === true;
+/** `no_stream`: the opposite of a flag that is true or false. */
+const isNegation = (name: string): boolean =>
+  name.startsWith('no_') && flagOf(name.slice('no_'.length))?.type === 'boolean';
 const takesTexts = (name: string): boolean => isList(name) && flagOf(name)?.type === 'string';
 
 export interface CommandShape {

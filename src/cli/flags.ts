@@ -110,12 +110,15 @@ const PROMPTS = {
     needs: 'is_chat_model',
     read: (value: string, name: string) => readObject(value, `--${name}`),
   }),
+  enable_thinking: boolean('enableThinking', 'or --no-enable_thinking: its variable of that name', {
+    needs: 'is_chat_model',
+  }),
   text: text('textFile', 'file of text that the model did not see', { required: true }),
 };
 
 // Without a default here: what generation_config.json presets holds where a flag is not given, as in the library.
 const SAMPLING = {
-  temperature: number('temperature', 'how random draws are; 0: always the best token (0)'),
+  temperature: number('temperature', "how random draws are; 0: always the best token (the checkpoint's)"),
   top_k: number('topK', "draw among so many best tokens; 0: all (the checkpoint's)"),
   top_p: number('topP', "draw among the best with this share of probability; 0: the best (the checkpoint's)"),
   min_p: number('minP', "leave out those below this share of the best's (the checkpoint's)"),
@@ -123,8 +126,8 @@ const SAMPLING = {
     'repetitionPenalty',
     "divides logits of tokens that came before; 1: off (the checkpoint's)",
   ),
-  frequency_penalty: number('frequencyPenalty', 'taken off for each time that a token came (0)'),
-  presence_penalty: number('presencePenalty', 'taken off once for a token that came (0)'),
+  frequency_penalty: number('frequencyPenalty', 'off per time a token came (0)'),
+  presence_penalty: number('presencePenalty', 'off once where a token came (0)'),
   seed: number('seed', 'of draws; prompt i: seed + i'),
   stop: text('stop', 'strings that end an answer', { array: true }),
   ignore_eos: boolean('ignoreEos', 'go on to max_output_length whatever comes', { default: false }),
@@ -164,6 +167,7 @@ const OUTPUT = {
   tolerance: number('tolerance', "share of a tensor's largest number that may differ"),
   stream: boolean('stream', 'text as it comes; with --json on stderr', { default: false }),
   json: boolean('json', 'one JSON object instead of text', { default: false }),
+  markdown: boolean('markdown', "the table of this project's README", { default: false }),
   perf_csv: text('perfCsv', "file for the original's benchmark columns"),
   profile: text('profile', 'time operations; file for a Chrome trace'),
   flat: boolean('flat', 'json: one graph with the shapes of one step, for small models', { default: false }),

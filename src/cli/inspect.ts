@@ -111,7 +111,9 @@ export async function inspectModel(args: InspectArguments): Promise<Inspection> 
   const model =
     plan && checkpoint && (await attempt(async () => (await modelOf(plan, checkpoint, { onWarning })).model));
   const chatTemplates = await attempt(() => chatTemplateNames(modelPath, args));
-  const tokenizer = await attempt(() => tokenizerName(modelPath, args));
+  const tokenizer = await attempt(() => tokenizerName(modelPath, args, onWarning));
+  const generation = planned && (await attempt(() => planned.router.getGenerationConfig()));
+  warnings.push(...(generation?.warnings ?? []));
   return {
     directory: resolve(modelPath),
     modelType: typeof dict?.model_type === 'string' ? dict.model_type : undefined,
@@ -202,13 +204,18 @@ function estimateMemory(plan: ModelPlan, model: CausalLM, args: InspectArguments
   };
 }
 
-/** Loaded once to see that it can be. Without one, a model takes token ids only, which is no problem of the checkpoint. */
-async function tokenizerName(modelPath: string, { allowLinks }: LinkOptions): Promise<string> {
+/** Loaded once to see that it can be. Without one, a model takes token ids only: no problem, but nothing to be silent about. */
+async function tokenizerName(
+  modelPath: string,
+  { allowLinks }: LinkOptions,
+  onWarning: (text: string) => void,
+): Promise<string> {
   try {
     return basename((await HfTokenizer.load(modelPath, { allowLinks })).file);
   } catch (error) {
-    if (error instanceof AtbError && error.code === 'TOKENIZER_MISSING') return 'none';
-    throw error;
+    if (!(error instanceof AtbError && error.code === 'TOKENIZER_MISSING')) throw error;
+    onWarning(error.message);
+    return 'none';
   }
 }
 

@@ -11,6 +11,7 @@ import { exportCommand } from './export.js';
 import { endWithReader, reportFailure } from './failure.js';
 import { graphCommand } from './graph.js';
 import { inspectCommand } from './inspect.js';
+import { modelsCommand } from './models.js';
 import { newCommand } from './new.js';
 import { pullCommand } from './pull.js';
 import { quantizeCommand } from './quantize.js';
@@ -24,6 +25,7 @@ const COMMANDS = [
   'export',
   'graph',
   'inspect',
+  'models',
   'new',
   'pull',
   'quantize',
@@ -47,6 +49,7 @@ async function main(): Promise<void> {
     .command(exportCommand)
     .command(graphCommand)
     .command(inspectCommand)
+    .command(modelsCommand)
     .command(newCommand)
     .command(pullCommand)
     .command(quantizeCommand)

@@ -7,6 +7,7 @@ import {
   type CommandShape,
   declareFlags,
   helpOf,
+  type OptionsOf,
   optionsOf,
   type Parsed,
   refuseUnknown,
@@ -65,6 +66,7 @@ const RUNNER_FLAGS = [
 const COMMAND_FLAGS = [
   'is_chat_model',
   'chat_template_kwargs',
+  'enable_thinking',
   'stream',
   'json',
   'perf_csv',
@@ -80,10 +82,7 @@ const SHAPE: CommandShape = {
 
 function toArguments(parsed: Parsed): RunPaArguments {
   refuseUnsupported(parsed);
-  const { isChatModel, chatTemplateKwargs, stream, json, perfCsv, profile } = optionsOf(
-    parsed,
-    COMMAND_FLAGS,
-  );
+  const { isChatModel, stream, json, perfCsv, profile, ...template } = optionsOf(parsed, COMMAND_FLAGS);
   const runner = optionsOf(parsed, RUNNER_FLAGS);
   return {
     runner: {
@@ -94,13 +93,24 @@ function toArguments(parsed: Parsed): RunPaArguments {
     inputs: readInputs(optionsOf(parsed, INPUT_FLAGS)),
     sampling: optionsOf(parsed, SAMPLING_FLAGS),
     isChatModel,
-    chatTemplateKwargs,
+    chatTemplateKwargs: templateVariables(template),
     stream,
     json,
     perfCsv: perfCsv === undefined ? undefined : new OutputFile('--perf_csv', perfCsv),
     profile: profile === undefined ? undefined : new OutputFile('--profile', profile),
     warnings: threadWarnings(runner.threads),
   };
+}
+
+/** What the chat template is given beside the dialogue; undefined: nothing. */
+function templateVariables({
+  chatTemplateKwargs,
+  enableThinking,
+}: OptionsOf<'chat_template_kwargs' | 'enable_thinking'>): RunPaArguments['chatTemplateKwargs'] {
+  if (enableThinking === undefined) return chatTemplateKwargs;
+  if (chatTemplateKwargs && Object.hasOwn(chatTemplateKwargs, 'enable_thinking'))
+    refuseRequest('--enable_thinking', 'absent, as --chat_template_kwargs says it', enableThinking);
+  return { ...chatTemplateKwargs, enable_thinking: enableThinking };
 }
 
 /** What `--kw_args` adds: names of other flags with their values. */

@@ -36,8 +36,8 @@ export interface OpenEngineOptions extends OpenModelOptions, Omit<RunnerOptions,
   /** Bytes for weights and KV cache together; the cache takes what it needs of what the weights leave. */
   readonly memoryBudget?: number;
   /**
-   * Of every request that says nothing else. Greedy when absent, as the original; with a temperature, what else
-   * generation_config.json presets applies.
+   * Of every request that says nothing else, over what generation_config.json presets: without `do_sample` there, and
+   * without a temperature here, the best token each time.
    */
   readonly sampling?: SamplingOptions;
   readonly onStep?: LLMEngineOptions['onStep'];
@@ -95,11 +95,7 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenEngine
       chunkedPrefill: options.chunkedPrefill ?? maxPrefillTokens < maxModelLen,
       ...(options.prefixCaching !== undefined && { prefixCaching: options.prefixCaching }),
       ...(options.policy !== undefined && { policy: options.policy }),
-      samplingDefaults: mergeSampling(
-        text.samplingDefaults,
-        { temperature: 0, maxTokens: maxOutputLength },
-        sampling,
-      ),
+      samplingDefaults: mergeSampling(text.samplingDefaults, { maxTokens: maxOutputLength }, sampling),
       ...(options.onStep && { onStep: options.onStep }),
     });
     return { engine, runner, text, limits: { maxBatchSize, maxInputLength, maxOutputLength, maxModelLen } };

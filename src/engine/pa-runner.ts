@@ -119,7 +119,7 @@ export class PARunner {
       512,
     );
     const prompt = new Int32Array(Math.max(1, Math.floor(longest / maxBatchSize))).fill(1);
-    const options = { maxTokens: 2, minTokens: 0, ignoreEos: true };
+    const options = { maxTokens: 2, minTokens: 0, ignoreEos: true, temperature: 0, repetitionPenalty: 1 };
     await Promise.all(
       Array.from({ length: maxBatchSize }, () => this.engine.generate(prompt, options).result),
     );
@@ -235,13 +235,12 @@ export class PARunner {
     const defaults = this.engine.samplingDefaults;
     // Of its own, because what follows calculates with numbers.
     resolveSamplingParams(sampling, { vocabSize, defaults });
-    const all = mergeSampling(defaults, sampling);
+    const { maxTokens = this.limits.maxOutputLength, seed } = mergeSampling(defaults, sampling);
     const started: Generation[] = [];
     try {
       for (const [index, { tokens }] of prompts.entries()) {
-        const { maxTokens = this.limits.maxOutputLength, seed } = all;
         const request: SamplingOptions = {
-          ...all,
+          ...sampling,
           maxTokens: Math.min(maxTokens, Math.max(1, maxPositionEmbeddings - tokens.length)),
           ...(seed !== undefined && { seed: seed + index }),
         };

@@ -2,6 +2,7 @@ import { container } from '../di.js';
 import { type DType, elementCount, type Tensor } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import { type GraphSpec, writtenInputs } from './graph-spec.js';
+import { oneByOne } from './one-by-one.js';
 
 export type Tensors = Readonly<Record<string, Tensor>>;
 
@@ -47,6 +48,8 @@ export interface ForwardRequest {
   /** Host copies of inputs (sequence lengths). ATB reads both; here they must agree with the input of their name. */
   readonly bind: Tensors;
   readonly intermediates: readonly string[];
+  /** False: node by node. */
+  readonly executeAsSingle?: boolean;
 }
 
 /**
@@ -58,7 +61,7 @@ export async function runForward(
   request: ForwardRequest,
   executor: () => GraphExecutor = () => graphExecutor(request.spec.name),
 ): Promise<Record<string, Tensor>> {
-  const { spec, weights, inputs, outputs, bind, intermediates } = request;
+  const { spec, weights, inputs, outputs, bind, intermediates, executeAsSingle = true } = request;
   checkNames(spec, 'input', inputs, spec.inputs);
   checkNames(spec, 'output', outputs, spec.outputs);
   checkNames(spec, 'bind', bind, spec.inputs);
@@ -70,7 +73,8 @@ export async function runForward(
 
   const inPlace = writtenInputs(spec);
   const asked = { ...spec, outputs: [...new Set([...spec.outputs, ...inPlace])] };
-  const result = await executor().forward(asked, given, intermediates);
+  const whole = executor();
+  const result = await (executeAsSingle ? whole : oneByOne(whole)).forward(asked, given, intermediates);
   for (const name of inPlace) copyInto(spec, name, result.outputs[name], given[name]);
   const tensors: Record<string, Tensor> = {};
   for (const name of spec.outputs) {

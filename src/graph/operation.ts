@@ -7,6 +7,11 @@ import { checkParam } from './ops/param-check.js';
 /** Something that runs: one operation, or a graph of them. */
 export abstract class Operation {
   #weights: Record<string, Tensor> = {};
+  /**
+   * MindIE's `execute_as_single`. False: `forward` runs the nodes one by one, slower and with the same results, so that what
+   * throws names its node.
+   */
+  executeAsSingle = true;
 
   constructor(readonly opName: string) {}
 
@@ -37,7 +42,15 @@ export abstract class Operation {
     bind: Tensors = {},
     { intermediates = [] }: ForwardOptions = {},
   ): Promise<Record<string, Tensor>> {
-    return runForward({ spec: this.spec(), weights: this.#weights, inputs, outputs, bind, intermediates });
+    return runForward({
+      spec: this.spec(),
+      weights: this.#weights,
+      inputs,
+      outputs,
+      bind,
+      intermediates,
+      executeAsSingle: this.executeAsSingle,
+    });
   }
 }
 

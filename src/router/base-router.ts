@@ -11,6 +11,7 @@ import { readModelJson } from '../tokenizer/model-files.js';
 import { Postprocessor } from '../tokenizer/postprocessor.js';
 import type { LinkOptions } from '../weights/regular-file.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
+import { type ModelAbout, NOTHING_SAID } from './model-about.js';
 
 /** What a runner needs of a model, and all that it may know. */
 export interface CausalLM {
@@ -65,6 +66,11 @@ export abstract class BaseRouter<C extends BaseConfig = BaseConfig> {
   /** Reads `configDict`. Throws CONFIG_INVALID. */
   protected abstract getConfig(): C;
   protected abstract getModelClass(): CausalLMClass<C>;
+
+  /** For tables of families. It depends on no configuration. */
+  get about(): ModelAbout {
+    return NOTHING_SAID;
+  }
 
   /** Names of tensors that a model of this family need not read: they hold what is computed anyway. */
   get harmlessTensors(): readonly RegExp[] {

@@ -6,6 +6,7 @@ import {
   type HeadNames,
   LLAMA_HEAD,
 } from './base-router.js';
+import { type ModelAbout, NOTHING_SAID } from './model-about.js';
 
 /** What a family's router knows beside its configuration and its model class. */
 export interface RouterOptions {
@@ -15,6 +16,8 @@ export interface RouterOptions {
   readonly headNames?: HeadNames;
   /** What config.json says decides where versions of a family write otherwise. */
   readonly chatFormat?: (configDict: ConfigDict) => ChatFormat;
+  /** For tables of families. */
+  readonly about?: ModelAbout;
 }
 
 /**
@@ -24,9 +27,13 @@ export interface RouterOptions {
 export function routerOf<C extends BaseConfig>(
   definition: { read(dict: ConfigDict): C },
   model: CausalLMClass<C>,
-  { harmlessTensors = [], headNames = LLAMA_HEAD, chatFormat }: RouterOptions = {},
+  { harmlessTensors = [], headNames = LLAMA_HEAD, chatFormat, about = NOTHING_SAID }: RouterOptions = {},
 ): { new (...args: ConstructorParameters<typeof BaseRouter>): BaseRouter<C> } {
   return class extends BaseRouter<C> {
+    override get about(): ModelAbout {
+      return about;
+    }
+
     override get headNames(): HeadNames {
       return headNames;
     }

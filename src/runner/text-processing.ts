@@ -9,6 +9,8 @@ export interface TextProcessingOptions {
   readonly loadTokenizer?: boolean;
   /** A chat template or the path of a file with one, instead of the checkpoint's. */
   readonly chatTemplate?: string;
+  /** Called with each thing of generation_config.json that cannot be used. */
+  readonly onWarning?: (text: string) => void;
 }
 
 /** What turns text into a model's tokens and back; without a tokenizer only token ids work. */
@@ -26,9 +28,10 @@ export interface TextProcessing {
  */
 export async function loadTextProcessing(
   router: Router,
-  { loadTokenizer = true, chatTemplate }: TextProcessingOptions,
+  { loadTokenizer = true, chatTemplate, onWarning }: TextProcessingOptions,
 ): Promise<TextProcessing> {
   const generation = await router.getGenerationConfig();
+  for (const warning of generation.warnings) onWarning?.(warning);
   const tokenizer = loadTokenizer ? await router.getTokenizer(generation) : undefined;
   return {
     tokenizer,

@@ -86,6 +86,9 @@ export type SamplingOptions = {
   readonly logitBias?: ReadonlyMap<number, number> | Readonly<Record<string, number>> | undefined;
 };
 
+/** Numbers that a request uses only where it draws tokens at random. */
+const DRAWS = ['topK', 'topP', 'minP'] as const satisfies readonly DistributionField[];
+
 type PresetField = {
   [K in NumberField]: (typeof NUMBERS)[K] extends { readonly preset: string } ? K : never;
 }[NumberField];
@@ -143,8 +146,8 @@ export function resolveSamplingParams(
       refuseRequest(field, expected, (options as Record<string, unknown>)[field]);
     }
   }
-  const raw = mergeSampling(INITIAL, defaults, options);
-  const numbers = checkNumbers(NUMBERS, raw);
+  const raw = withoutUnused(mergeSampling(INITIAL, defaults, options), options);
+  const numbers = checkNumbers(NUMBERS, raw, options);
   const { maxTokens, minTokens } = numbers;
   if (minTokens > maxTokens) refuseRequest('minTokens', `at most maxTokens (${maxTokens})`, minTokens);
   const boolean = (field: keyof SamplingParams): boolean => {
@@ -164,6 +167,19 @@ export function resolveSamplingParams(
     includeStopStrInOutput: boolean('includeStopStrInOutput'),
     skipSpecialTokens: boolean('skipSpecialTokens'),
   };
+}
+
+/**
+ * A greedy request draws nothing, so what defaults say of draws cannot harm it, out of range or not; what it says itself
+ * is checked all the same.
+ */
+function withoutUnused(merged: SamplingOptions, options: SamplingOptions): SamplingOptions {
+  const { temperature } = merged;
+  if (typeof temperature !== 'number' || !(temperature >= 0 && temperature < MIN_TEMPERATURE)) return merged;
+  const unused = DRAWS.filter(
+    (field) => options[field] === undefined && !isWithin(merged[field], NUMBERS[field]),
+  );
+  return { ...merged, ...pick(INITIAL, unused) };
 }
 
 /** Whether the request draws tokens at random, and hence has a use for a seed. */
@@ -196,14 +212,26 @@ export function problemOfDefault(field: PresetField, value: unknown): string | u
   return isWithin(value, NUMBERS[field]) ? undefined : describeRange(NUMBERS[field]);
 }
 
-function checkNumbers<F extends string>(
-  rules: Readonly<Record<F, Range>>,
-  raw: Readonly<Record<string, unknown>>,
+/** `options`: what the request says itself; what it leaves to defaults that are out of range is named as theirs. */
+function checkNumbers<F extends NumberField>(
+  rules: Readonly<Record<F, NumberRule>>,
+  raw: SamplingOptions,
+  options: SamplingOptions,
 ): Record<F, number> {
+  const check = (field: F): number => {
+    const rule = rules[field];
+    if (options[field] !== undefined || isWithin(raw[field], rule))
+      return checkNumber(field, raw[field], rule);
+    const source =
+      rule.preset === undefined ? 'defaults' : `defaults (${rule.preset} of generation_config.json)`;
+    return refuseRequest(
+      field,
+      `given, as what the model's ${source} say is not ${describeRange(rule)}`,
+      raw[field],
+    );
+  };
   const fields = Object.keys(rules) as F[];
-  return Object.fromEntries(
-    fields.map((field) => [field, checkNumber(field, raw[field], rules[field])]),
-  ) as Record<F, number>;
+  return Object.fromEntries(fields.map((field) => [field, check(field)])) as Record<F, number>;
 }
 
 function checkNumber(field: string, value: unknown, range: Range): number {

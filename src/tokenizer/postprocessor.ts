@@ -1,4 +1,4 @@
-import { StopStrings } from './stop-strings.js';
+import { type StopScan, StopStrings } from './stop-strings.js';
 import { StreamDecoder, type TokenDecoder } from './stream-decoder.js';
 
 /** When a text ends; `SamplingParams` is one. */
@@ -72,14 +72,9 @@ export class OutputText {
       const text = includeStopStrInOutput ? (this.#stream?.push(token) ?? '') : '';
       return { text: this.#rest(text), finishReason: 'stop', stopReason: token };
     }
-    const special = mayStop ? this.#specialStop(token) : undefined;
-    if (special !== undefined) {
-      const text = this.#rest('') + (includeStopStrInOutput ? special : '');
-      return { text, finishReason: 'stop', stopReason: special };
-    }
     const piece = this.#stream?.push(token) ?? '';
     // What came before minTokens is not searched: a stop string that began there is not one.
-    const { text, stop } = mayStop ? this.#stops.push(piece) : { text: piece, stop: undefined };
+    const { text, stop } = mayStop ? this.#search(piece, token) : { text: piece, stop: undefined };
     if (stop !== undefined) return { text, finishReason: 'stop', stopReason: stop };
     if (this.#numTokens < maxTokens) return { text, finishReason: undefined, stopReason: undefined };
     const { text: rest, stop: lastStop } = this.#restOf();
@@ -92,12 +87,12 @@ export class OutputText {
     return this.#rest('');
   }
 
-  /** The stop string that is this special token's own text, which the answer's text leaves out. */
-  #specialStop(token: number): string | undefined {
-    const { stop, skipSpecialTokens } = this.#options;
-    if (!skipSpecialTokens || stop.length === 0 || !this.#decoder?.isSpecial(token)) return undefined;
-    const text = this.#decoder.idToToken(token);
-    return stop.find((candidate) => candidate === text);
+  /** Special tokens are searched for stop strings also where the answer's text leaves them out. */
+  #search(piece: string, token: number): StopScan {
+    const isLeftOut = this.#options.skipSpecialTokens && this.#decoder?.isSpecial(token);
+    return isLeftOut
+      ? this.#stops.push(this.#decoder?.idToToken(token) ?? '', true)
+      : this.#stops.push(piece);
   }
 
   #rest(piece: string): string {

@@ -11,6 +11,12 @@ interface Matcher {
   matchedLen: number;
 }
 
+/** A part of the text: one that is only searched is never shown. */
+interface Run {
+  readonly text: string;
+  readonly isHidden: boolean;
+}
+
 /**
  * Finds stop strings in a text that comes in pieces. Text that may be the beginning of one is held back. The match
  * that is complete first ends the text; of those that are complete at the same character, the longest. So the outcome
@@ -19,7 +25,8 @@ interface Matcher {
 export class StopStrings {
   readonly #matchers: readonly Matcher[];
   readonly #isIncluded: boolean;
-  #held = '';
+  #held: Run[] = [];
+  #heldLen = 0;
   #hasStopped = false;
 
   /** `isIncluded`: the stop string is part of the text. */
@@ -30,28 +37,40 @@ export class StopStrings {
     this.#isIncluded = isIncluded;
   }
 
-  push(piece: string): StopScan {
+  /** `isHidden`: the piece is searched like any other, and not shown. */
+  push(piece: string, isHidden = false): StopScan {
     if (this.#hasStopped) return { text: '', stop: undefined };
-    if (this.#matchers.length === 0) return { text: piece, stop: undefined };
-    const text = this.#held + piece;
-    for (let at = this.#held.length; at < text.length; at++) {
-      const stop = this.#advance(text.charCodeAt(at));
+    const heldLen = this.#heldLen;
+    if (piece !== '') this.#held.push({ text: piece, isHidden });
+    this.#heldLen += piece.length;
+    for (let at = 0; at < piece.length; at++) {
+      const stop = this.#advance(piece.charCodeAt(at));
       if (stop === undefined) continue;
-      this.#hasStopped = true;
-      this.#held = '';
-      return { text: text.slice(0, this.#isIncluded ? at + 1 : at + 1 - stop.length), stop };
+      const text = this.#take(heldLen + at + 1 - stop.length);
+      this.end();
+      return { text: this.#isIncluded ? text + stop : text, stop };
     }
-    const heldLen = Math.max(...this.#matchers.map(({ matchedLen }) => matchedLen));
-    this.#held = text.slice(text.length - heldLen);
-    return { text: text.slice(0, text.length - heldLen), stop: undefined };
+    const matchedLen = Math.max(0, ...this.#matchers.map((matcher) => matcher.matchedLen));
+    return { text: this.#take(this.#heldLen - matchedLen), stop: undefined };
   }
 
   /** The text ended otherwise: what was held back. */
   end(): string {
-    const held = this.#held;
-    this.#held = '';
     this.#hasStopped = true;
-    return held;
+    return this.#take(this.#heldLen);
+  }
+
+  /** What is shown of the first characters that are held, which are let go. */
+  #take(length: number): string {
+    this.#heldLen -= length;
+    let shown = '';
+    for (let left = length; left > 0; ) {
+      const { text, isHidden } = this.#held.shift() as Run;
+      if (!isHidden) shown += text.slice(0, left);
+      if (text.length > left) this.#held.unshift({ text: text.slice(left), isHidden });
+      left -= Math.min(left, text.length);
+    }
+    return shown;
   }
 
   #advance(character: number): string | undefined {

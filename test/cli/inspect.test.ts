@@ -135,14 +135,23 @@ describe('atb-models inspect', () => {
     expect([whole.tokenizer, whole.problems]).to.deep.equal(['tokenizer.json', []]);
     const none = await inspectModel({ modelPath: copyOf('llama') });
     expect([none.tokenizer, none.problems]).to.deep.equal(['none', []]);
-    const pieces = copyOf('llama');
-    cpSync('test/fixtures/text/bpe-as-llama-2.model', join(pieces, 'tokenizer.model'));
-    expect((await inspectModel({ modelPath: pieces })).tokenizer).to.equal('tokenizer.model');
+    expect(none.warnings.join()).to.match(/has no tokenizer\.json; .*--load_tokenizer False/);
+    const piecesDir = copyOf('llama');
+    cpSync('test/fixtures/text/bpe-as-llama-2.model', join(piecesDir, 'tokenizer.model'));
+    const pieces = await inspectModel({ modelPath: piecesDir });
+    expect([pieces.tokenizer, pieces.problems]).to.deep.equal(['tokenizer.model', []]);
     const broken = await inspectModel({
       modelPath: copyOf('llama', {}, { 'tokenizer.json': '{"model":{}}' }),
     });
     expect(broken.problems.map(({ code }) => code)).to.deep.equal(['TOKENIZER_INVALID']);
     expect(inspectionText(broken)).to.match(/tokenizer +broken/);
+  });
+
+  it('warns of what generation_config.json says that cannot be used', async () => {
+    const presets = { 'generation_config.json': '{"do_sample": true, "top_p": 3}' };
+    const { warnings, problems } = await inspectModel({ modelPath: copyOf('llama', {}, presets) });
+    expect(problems).to.deep.equal([]);
+    expect(warnings.join()).to.match(/generation_config\.json: top_p must be .* found 3/);
   });
 
   it('reports every problem of a broken directory', async () => {

@@ -77,6 +77,26 @@ describe("run-pa's command line", () => {
     );
   });
 
+  it('hands variables to the chat template, thinking by a flag of its own', async () => {
+    const chat = async (...args: string[]) => (await parse('--is_chat_model', ...args)).chatTemplateKwargs;
+    expect(await chat()).to.equal(undefined);
+    expect(await chat('--enable_thinking')).to.deep.equal({ enable_thinking: true });
+    for (const off of ['--no-enable_thinking', '--no-enable-thinking', '--no_enable_thinking'])
+      expect(await chat(off), off).to.deep.equal({ enable_thinking: false });
+    expect(await chat('--enable_thinking=false', '--chat_template_kwargs', '{"a": 1}')).to.deep.equal({
+      a: 1,
+      enable_thinking: false,
+    });
+    const kwargs = ['--is_chat_model', '--chat_template_kwargs', '{"enable_thinking": true}'];
+    expect(await refused('REQUEST_INVALID', ...kwargs, '--no-enable_thinking')).to.contain(
+      '--enable_thinking',
+    );
+    expect(await refused('REQUEST_INVALID', '--enable_thinking')).to.contain('--is_chat_model');
+    const twice = ['--enable_thinking', '--no-enable_thinking'];
+    expect(await refused('REQUEST_INVALID', '--is_chat_model', ...twice)).to.contain('given once');
+    expect(await refused('OPTION_UNKNOWN', '--no-seed')).to.contain('--');
+  });
+
   it('takes each flag once, but for lists', async () => {
     for (const args of [
       ['--max_output_length', '6', '--max-output-length', '0'],
@@ -299,6 +319,7 @@ describe("run-pa's command line", () => {
       reference: _r,
       tolerance: _q,
       flat: _a,
+      markdown: _m,
       ...flags
     } = FLAGS;
     for (const name of Object.keys(flags)) expect(text).to.match(new RegExp(`(^| ) --${name} `, 'm'));

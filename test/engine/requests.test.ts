@@ -1,3 +1,5 @@
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { LLMEngine } from '../../src/engine/llm-engine.js';
@@ -26,6 +28,18 @@ describe('a request', function () {
       return await use(runner);
     } finally {
       await runner.dispose();
+    }
+  }
+  /** A copy of the model with another generation_config.json. */
+  async function withPresets<T>(presets: object, use: (modelPath: string) => Promise<T>): Promise<T> {
+    const folder = mkdtempSync(join(tmpdir(), 'atb-presets-'));
+    try {
+      for (const name of ['config.json', 'model.safetensors'])
+        copyFileSync(join(TINY_STORIES, name), join(folder, name));
+      writeFileSync(join(folder, 'generation_config.json'), JSON.stringify(presets));
+      return await use(folder);
+    } finally {
+      rmSync(folder, { recursive: true });
     }
   }
   const inputs: PAInputs = { kind: 'tokens', prompts: [PROMPT, PROMPT] };
@@ -75,6 +89,48 @@ describe('a request', function () {
     await withRunner({ sampling: { minP: 0.1 } }, async ({ engine }) => {
       expect(engine.samplingDefaults).to.include({ temperature: 0, topK: 40, topP: 0.95, minP: 0.1 });
     });
+  });
+
+  it('draws where generation_config.json samples, unless it or load says otherwise', async () => {
+    const asked = { seed: 3, maxTokens: 12, ignoreEos: true };
+    const presets = { do_sample: true, temperature: 0.9, top_p: 0.9 };
+    const tokens = (sampling: SamplingOptions, defaults: SamplingOptions = {}) =>
+      withPresets(presets, (modelPath) =>
+        withRunner({ modelPath, sampling: defaults }, async (runner) => {
+          const { answers } = await runner.infer({ kind: 'tokens', prompts: [PROMPT] }, sampling);
+          const alone = await runner.generate(PROMPT, sampling).result;
+          expect(answers[0]?.tokens).to.deep.equal(alone.tokens);
+          return alone.tokens;
+        }),
+      );
+    const drawn = await infer({}, { ...asked, temperature: 0.9, topP: 0.9, topK: 50 });
+    const greedy = await infer({}, { ...asked, temperature: 0 });
+    expect(await tokens(asked))
+      .to.deep.equal(drawn[0])
+      .and.not.to.deep.equal(greedy[0]);
+    expect(await tokens({ ...asked, temperature: 0 })).to.deep.equal(greedy[0]);
+    expect(await tokens(asked, { temperature: 0 })).to.deep.equal(greedy[0]);
+  });
+
+  it('fails at a preset out of range that it would use; loading and others do not', async () => {
+    const warnings: string[] = [];
+    await withPresets({ do_sample: true, top_p: 3, repetition_penalty: 1.1 }, (modelPath) =>
+      withRunner({ modelPath, onWarning: (text) => warnings.push(text) }, async (runner) => {
+        await runner.warmUp();
+        for (const start of [runner.generate, runner.infer] as const) {
+          const given = start === runner.infer ? inputs : PROMPT;
+          const { detail } = await failure('REQUEST_INVALID', async () =>
+            (start as (given: unknown) => unknown).call(runner, given),
+          );
+          expect(detail).to.include({ field: 'topP', found: 3 });
+        }
+        for (const sampling of [{ topP: 0.9 }, { temperature: 0 }]) {
+          const { answers } = await runner.infer(inputs, { ...sampling, maxTokens: 3, ignoreEos: true });
+          expect(answers.map(({ tokens }) => tokens.length)).to.deep.equal([3, 3]);
+        }
+      }),
+    );
+    expect(warnings.join()).to.match(/generation_config\.json: top_p must be .* found 3/);
   });
 
   it('of the warm-up is short, whatever load says of requests', async () => {

@@ -84,6 +84,22 @@ describe('forward', () => {
     expect(result.in3).to.equal(tensors.in3);
   });
 
+  it('runs the nodes one by one where the graph is not to be executed as one', async () => {
+    const ran: string[][] = [];
+    const watched: GraphExecutor = {
+      forward(spec, ...rest) {
+        ran.push(spec.nodes.map(({ name }) => name));
+        return adder.forward(spec, ...rest);
+      },
+    };
+    const request = { weights: {}, outputs: {}, bind: {}, intermediates: ['s'] };
+    const inputs = { x: f32(1, 2), w: f32(10, 20) };
+    const once = (executeAsSingle: boolean) =>
+      runForward({ ...request, spec: graph.build(), inputs, executeAsSingle }, () => watched);
+    expect(await once(false)).to.deep.equal(await once(true));
+    expect(ran).to.deep.equal([['first'], ['second'], ['first', 'second']]);
+  });
+
   it('updates caches that are no outputs of the graph', async () => {
     const input = ['k', 'v', 'k_cache', 'v_cache', 'slots'];
     const writer = new AtbGraph('writer');

@@ -1,7 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { expect } from 'chai';
+import { AtbGraph, BaseOperation, dim } from '../../src/graph/atb-graph.js';
 import type { GraphSpec } from '../../src/graph/graph-spec.js';
 import { availableIsas, createEngine, type NativeEngine, supportedOps } from '../../src/native/index.js';
+import '../../src/native/register.js';
 import {
   add,
   expectNative,
@@ -54,6 +56,53 @@ describe('the native engine', () => {
     expect(intermediates['product_1/y1']).to.deep.equal(f32([1, 1], [12]));
     const none = await engine.forward(add, { a: f32([0, 4], []), b: f32([0, 4], []) });
     expect(none.outputs.sum).to.deep.equal(f32([0, 4], []));
+  });
+
+  it('runs a graph with sub-graphs, views and caches node by node with the same bits', async () => {
+    const layer = new AtbGraph('layer');
+    layer.addInputOutput({ input: ['x', 'w'], output: ['y'] });
+    layer.addOperation(
+      new BaseOperation('Linear', { hasBias: false, transposeB: true }, 'product'),
+      ['x', 'w'],
+      ['p'],
+    );
+    layer.addOperation(
+      new BaseOperation('Elewise', { elewiseType: 'ELEWISE_ADD' }, 'add'),
+      ['p', 'x'],
+      ['y'],
+    );
+    const input = ['x', 'w', 'k_cache', 'v_cache', 'slots'];
+    const graph = new AtbGraph('model');
+    graph.addInputOutput({ input, output: ['flat', 'y'] });
+    for (const [index, [from, to]] of [
+      ['x', 'h'],
+      ['h', 'y'],
+    ].entries())
+      graph.addOperation(layer.build(), [from ?? '', 'w'], [to ?? ''], { name: `layer_${index}` });
+    graph.addReshape('y', 'heads', [dim(0), 1, dim(1)]);
+    graph.addReshape('heads', 'flat', [dim(0, 1, 2)]);
+    const caches = ['k_cache', 'v_cache'];
+    const write = new BaseOperation('ReshapeAndCache', {}, 'write');
+    graph.addOperation(write, ['heads', 'heads', ...caches, 'slots'], caches);
+    const wave = (count: number) => Array.from({ length: count }, (_, i) => Math.sin(i));
+    const run = async (executeAsSingle: boolean) => {
+      graph.executeAsSingle = executeAsSingle;
+      const cache = () => f32([1, 32, 1, 32], new Array(1024).fill(0));
+      const given = {
+        x: f32([2, 32], wave(64)),
+        w: f32([32, 32], wave(1024)),
+        k_cache: cache(),
+        v_cache: cache(),
+        slots: i32([3, 1]),
+      };
+      const made = await graph.forward(given, {}, {}, { intermediates: ['h', 'layer_1/p'] });
+      return { made, k: given.k_cache, v: given.v_cache };
+    };
+    const whole = await run(true);
+    expect(whole.made.flat?.shape).to.deep.equal([64]);
+    expect(Object.keys(whole.made)).to.have.members(['flat', 'y', 'h', 'layer_1/p']);
+    expect(whole.k.data.some((value) => value !== 0)).to.equal(true);
+    expect(await run(false)).to.deep.equal(whole);
   });
 
   it('returns each dtype in its typed array', async () => {

@@ -111,7 +111,7 @@ describe('sampling parameters', () => {
   it('accept top_p 0, which leaves the best token, also as a preset', () => {
     expect(resolve({ topP: 0 }).topP).to.equal(0);
     const { sampling } = parseGenerationConfig({ do_sample: true, top_p: 0.0 }, 'generation_config.json');
-    expect(sampling).to.deep.equal({ temperature: 1, topP: 0 });
+    expect(sampling).to.deep.equal({ temperature: 1, topP: 0, topK: 50 });
   });
 
   it('accept what stands exactly at the limits', () => {
@@ -215,10 +215,59 @@ describe('generation_config.json', () => {
     });
   });
 
-  it('is refused with every problem at once', () => {
-    expect(() => parse({ do_sample: 'yes', top_p: 3, eos_token_id: ['a'], temperature: 'hot' })).to.throw(
-      /g\.json: do_sample must be true or false.*temperature must be.*top_p must be.*eos_token_id must be/,
-    );
+  it('samples among 50 tokens where it says no top_k, as transformers does', () => {
+    expect(parse({ do_sample: true, top_k: null }).sampling).to.deep.equal({ temperature: 1, topK: 50 });
+    expect(parse({ do_sample: true, top_k: 0 }).sampling.topK).to.equal(0);
+    expect(parse({ do_sample: false }).sampling).to.deep.equal({ temperature: 0 });
+  });
+
+  const outOfRange: Array<[key: string, field: keyof SamplingOptions, value: unknown, good: number]> = [
+    ['temperature', 'temperature', -1, 1],
+    ['temperature', 'temperature', 'hot', 1],
+    ['top_p', 'topP', 3, 0.9],
+    ['top_k', 'topK', -5, 4],
+    ['min_p', 'minP', 2, 0.1],
+    ['repetition_penalty', 'repetitionPenalty', 0, 1],
+    ['max_new_tokens', 'maxTokens', 0, 9],
+  ];
+  for (const [key, field, value, good] of outOfRange) {
+    it(`warns of ${key} ${JSON.stringify(value)}, at which only requests fail that would use it`, () => {
+      const { sampling, warnings } = parse({ do_sample: true, [key]: value });
+      expect(warnings).to.have.length(1);
+      expect(warnings[0]).to.match(new RegExp(`^g\\.json: ${key} must be .* says ${field} itself$`));
+      expect(refusedField(() => resolve({}, sampling))).to.equal(field);
+      expect(() => resolve({}, sampling)).to.throw(new RegExp(`${key} of generation_config\\.json`));
+      expect(resolve({ [field]: good }, sampling)).to.include({ [field]: good });
+      const isDrawn = ['topP', 'topK', 'minP'].includes(field);
+      const greedy = refusedField(() => resolve({ temperature: 0 }, sampling));
+      expect(greedy).to.equal(isDrawn || field === 'temperature' ? undefined : field);
+      // What a request says itself is checked, drawn or not.
+      expect(refusedField(() => resolve({ temperature: 0, [field]: value }, sampling))).to.equal(field);
+    });
+  }
+
+  it('warns of what it asks for and is not applied, unless it asks for nothing', () => {
+    const asked = { num_beams: 4, no_repeat_ngram_size: 3, stop_strings: ['x'], typical_p: 0.9 };
+    const { warnings } = parse(asked);
+    expect(warnings).to.have.length(4);
+    for (const key of Object.keys(asked)) expect(warnings.join()).to.contain(`${key} is not applied here`);
+    const nothing = { num_beams: 1, bad_words_ids: [], sequence_bias: {}, typical_p: 1, stop_strings: null };
+    expect(parse({ ...nothing, transformers_version: '5.24.0' }).warnings).to.deep.equal([]);
+  });
+
+  it('warns of ids and switches that are none, which count as absent', () => {
+    const { warnings, sampling, ...ids } = parse({ do_sample: 'yes', bos_token_id: 'a', pad_token_id: -2 });
+    expect(warnings.map((text) => text.split(' ')[1])).to.deep.equal([
+      'do_sample',
+      'bos_token_id',
+      'pad_token_id',
+    ]);
+    expect(sampling.temperature).to.equal(0);
+    expect(ids).to.deep.equal({ eosTokenIds: [], bosTokenId: undefined, padTokenId: undefined });
+  });
+
+  it('is refused where it is no object, and with every end token that is none', () => {
+    expect(() => parse({ eos_token_id: ['a', 2.5, 7] })).to.throw(/g\.json: .*"a".*2\.5/);
     expect(() => parse([])).to.throw(/CONFIG_INVALID/);
   });
 });

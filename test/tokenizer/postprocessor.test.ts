@@ -90,6 +90,21 @@ describe('Postprocessor', () => {
     expect(run({ ignoreEos: true, stop: ['<|im_start|>'] }, tokens).reason).to.equal(undefined);
   });
 
+  it('ends at a stop string of text and special tokens, which the text leaves out', () => {
+    const tokens = [...HELLO, EOS, ...HELLO];
+    const run1 = (stop: string, options: Partial<StopOptions> = {}) =>
+      run({ ignoreEos: true, stop: [stop], ...options }, tokens);
+    expect(run1('world<|im_end|>')).to.include({ text: 'hello ', numTokens: HELLO.length + 1 });
+    expect(run1('<|im_end|>hel')).to.include({ text: 'hello world', stop: '<|im_end|>hel' });
+    expect(run1('d<|im_end|>hel')).to.include({ text: 'hello worl', reason: 'stop' });
+    expect(run1('d<|im_end|>hel', { includeStopStrInOutput: true }).text).to.equal(
+      'hello world<|im_end|>hel',
+    );
+    // What was held back in vain is shown without the special token.
+    expect(run1('d<|im_end|>help')).to.include({ text: 'hello worldhello world', reason: undefined });
+    expect(run1('worldhello')).to.include({ text: 'hello worldhello world', reason: undefined });
+  });
+
   it('shows what looked like the beginning of a stop string when an end token follows', () => {
     expect(run({ stop: ['world!'] }, [...HELLO, EOS])).to.include({
       text: 'hello world',

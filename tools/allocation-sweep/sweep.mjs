@@ -1,6 +1,6 @@
 // Fails every allocation of the addon in a load and two requests: one at a time, and all from one on. Each must end in
 // a typed error, and in an engine that can be used or disposed; a process that ends, hangs, or throws anything else is
-// a finding. Linux with glibc; needs the built addon (npm run build:native) and dist/ (npm run build).
+// a finding. Linux with glibc; needs the built addon (npm run build:native) and dist/ (npm run build:js).
 //
 //   npm run test:allocations -- [--every N] [--from N] [--to N] [--mode one|all|both] [--model DIR]
 import { spawn, spawnSync } from 'node:child_process';

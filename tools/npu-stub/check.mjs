@@ -1,8 +1,8 @@
 // Exports the fixtures of every family, runs the exported program against the stub libraries of this folder, and compares
 // its logits and greedy tokens with the engine's. Wants Python with PyTorch and NumPy:
 //
-//   npm run build && node tools/npu-stub/check.mjs .venv/bin/python        all
-//   npm run build && node tools/npu-stub/check.mjs .venv/bin/python w8a16  those whose names hold this
+//   npm run build:js && node tools/npu-stub/check.mjs .venv/bin/python        all
+//   npm run build:js && node tools/npu-stub/check.mjs .venv/bin/python w8a16  those whose names hold this
 import { spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -195,7 +195,8 @@ export type Verdict = 'harmless' | 'unknown' | { readonly refused: string };
 export function judgeUnread(key: string, value: unknown): Verdict {
   if (IRRELEVANT_KEYS.has(key)) return 'harmless';
   if (QUANTISED.includes(key)) {
-    const method = describeValue(isDict(value) ? (value.quant_method ?? 'a method without a name') : value);
+    const unnamed = key === 'quantization' ? 'MLX' : 'a method without a name';
+    const method = describeValue(isDict(value) ? (value.quant_method ?? unnamed) : value);
     const wayOut = 'take the float checkpoint that it was made of, and quantise it at load with --quantize';
     return {
       refused: `the checkpoint is quantised by ${method} in a format that is not read; ${wayOut}`,

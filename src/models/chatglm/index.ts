@@ -37,6 +37,15 @@ export class FlashChatglmForCausalLMATB extends FlashRenamedLlamaATB<ChatglmConf
 }
 
 export const ChatglmRouter = routerOf(CHATGLM_CONFIG, FlashChatglmForCausalLMATB, {
+  about: {
+    kind: 'remote',
+    features: [
+      'interleaved rotary on half of a head',
+      'few keys and values for many heads',
+      'RMSNorm or LayerNorm',
+    ],
+    reference: 'transformers, as glm',
+  },
   chatFormat: chatglmChat,
   headNames: HEAD,
   harmlessTensors: [/\.rotary_pos_emb\.inv_freq$/],

@@ -53,5 +53,11 @@ export class FlashCohereForCausalLMATB extends FlashParallelCohereATB<CohereConf
   }
 }
 
-export const CohereRouter = routerOf(COHERE_CONFIG, FlashCohereForCausalLMATB);
+export const CohereRouter = routerOf(COHERE_CONFIG, FlashCohereForCausalLMATB, {
+  about: {
+    kind: 'variant',
+    features: ['LayerNorm', 'parallel steps', 'interleaved rotary', 'scaled logits'],
+    reference: 'transformers',
+  },
+});
 registerModel('cohere', CohereRouter);

@@ -27,5 +27,11 @@ export class FlashCohere2ForCausalLMATB extends FlashParallelCohereATB<Cohere2Co
   }
 }
 
-export const Cohere2Router = routerOf(COHERE2_CONFIG, FlashCohere2ForCausalLMATB);
+export const Cohere2Router = routerOf(COHERE2_CONFIG, FlashCohere2ForCausalLMATB, {
+  about: {
+    kind: 'variant',
+    features: ['as cohere', 'windows by layer', 'layers without rotary'],
+    reference: 'transformers',
+  },
+});
 registerModel('cohere2', Cohere2Router);

@@ -26,5 +26,7 @@ export class FlashErnie45ForCausalLMATB extends FlashLlamaForCausalLMATB {
   override readonly name = 'ernie4_5';
 }
 
-export const Ernie45Router = routerOf(ERNIE4_5_CONFIG, FlashErnie45ForCausalLMATB);
+export const Ernie45Router = routerOf(ERNIE4_5_CONFIG, FlashErnie45ForCausalLMATB, {
+  about: { kind: 'variant', features: ['interleaved rotary'], reference: 'transformers' },
+});
 registerModel('ernie4_5', Ernie45Router);

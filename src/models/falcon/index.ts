@@ -51,5 +51,12 @@ export class FlashFalconForCausalLMATB extends FlashForCausalLMATB<FalconConfig>
   }
 }
 
-export const FalconRouter = routerOf(FALCON_CONFIG, FlashFalconForCausalLMATB, { headNames: HEAD });
+export const FalconRouter = routerOf(FALCON_CONFIG, FlashFalconForCausalLMATB, {
+  headNames: HEAD,
+  about: {
+    kind: 'positions',
+    features: ['three packings of q, k and v', 'parallel or sequential steps'],
+    reference: 'transformers',
+  },
+});
 registerModel('falcon', FalconRouter);

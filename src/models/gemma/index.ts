@@ -63,5 +63,7 @@ export class FlashGemmaForCausalLMATB extends FlashForCausalLMATB {
   }
 }
 
-export const GemmaRouter = routerOf(GEMMA_CONFIG, FlashGemmaForCausalLMATB);
+export const GemmaRouter = routerOf(GEMMA_CONFIG, FlashGemmaForCausalLMATB, {
+  about: { kind: 'gemma', features: ['norms of 1 + weight', 'scaled embeddings'], reference: 'transformers' },
+});
 registerModel('gemma', GemmaRouter);

@@ -23,5 +23,11 @@ export class FlashGemma3ForCausalLMATB extends FlashForCausalLMATB<Gemma3Config>
   }
 }
 
-export const Gemma3Router = routerOf(GEMMA3_CONFIG, FlashGemma3ForCausalLMATB);
+export const Gemma3Router = routerOf(GEMMA3_CONFIG, FlashGemma3ForCausalLMATB, {
+  about: {
+    kind: 'gemma',
+    features: ['sandwich norms', 'norms of q and k', 'two rotary embeddings', 'windows by layer'],
+    reference: 'transformers',
+  },
+});
 registerModel('gemma3_text', Gemma3Router);

@@ -49,5 +49,11 @@ export class FlashGlmForCausalLMATB extends FlashLlamaForCausalLMATB {
   }
 }
 
-export const GlmRouter = routerOf(GLM_CONFIG, FlashGlmForCausalLMATB);
+export const GlmRouter = routerOf(GLM_CONFIG, FlashGlmForCausalLMATB, {
+  about: {
+    kind: 'variant',
+    features: ['partial interleaved rotary', 'packed gate and up'],
+    reference: 'transformers',
+  },
+});
 registerModel('glm', GlmRouter);

@@ -31,5 +31,7 @@ export class FlashGlm4ForCausalLMATB extends FlashLlamaForCausalLMATB {
   }
 }
 
-export const Glm4Router = routerOf(GLM_CONFIG, FlashGlm4ForCausalLMATB);
+export const Glm4Router = routerOf(GLM_CONFIG, FlashGlm4ForCausalLMATB, {
+  about: { kind: 'variant', features: ['as glm', 'sandwich norms'], reference: 'transformers' },
+});
 registerModel('glm4', Glm4Router);

@@ -38,5 +38,10 @@ export class FlashGpt2ForCausalLMATB extends FlashGpt2LikeATB<Gpt2Config> {
 export const Gpt2Router = routerOf(GPT2_CONFIG, FlashGpt2ForCausalLMATB, {
   harmlessTensors: CAUSAL_MASKS,
   headNames: GPT2_HEAD,
+  about: {
+    kind: 'positions',
+    features: ['learned positions', 'MLP without a gate'],
+    reference: 'transformers',
+  },
 });
 registerModel('gpt2', Gpt2Router);

@@ -47,5 +47,10 @@ export class FlashGptBigCodeForCausalLMATB extends FlashGpt2LikeATB<GptBigCodeCo
 export const GptBigCodeRouter = routerOf(GPT_BIGCODE_CONFIG, FlashGptBigCodeForCausalLMATB, {
   harmlessTensors: CAUSAL_MASKS,
   headNames: GPT2_HEAD,
+  about: {
+    kind: 'positions',
+    features: ['as gpt2', 'one key and value for all heads'],
+    reference: 'transformers',
+  },
 });
 registerModel('gpt_bigcode', GptBigCodeRouter);

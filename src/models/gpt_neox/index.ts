@@ -80,5 +80,10 @@ export class FlashGptNeoXForCausalLMATB extends FlashForCausalLMATB<GptNeoXConfi
 export const GptNeoXRouter = routerOf(GPT_NEOX_CONFIG, FlashGptNeoXForCausalLMATB, {
   headNames: HEAD,
   harmlessTensors: [/\.attention\.(masked_)?bias$/],
+  about: {
+    kind: 'positions',
+    features: ['packing head by head', 'partial rotary', 'parallel or sequential steps'],
+    reference: 'transformers',
+  },
 });
 registerModel('gpt_neox', GptNeoXRouter);

@@ -75,5 +75,11 @@ export class FlashGraniteForCausalLMATB extends FlashForCausalLMATB<GraniteConfi
   }
 }
 
-export const GraniteRouter = routerOf(GRANITE_CONFIG, FlashGraniteForCausalLMATB);
+export const GraniteRouter = routerOf(GRANITE_CONFIG, FlashGraniteForCausalLMATB, {
+  about: {
+    kind: 'llama',
+    features: ['scaled embeddings, scores, residuals and logits'],
+    reference: 'transformers',
+  },
+});
 registerModel('granite', GraniteRouter);

@@ -96,5 +96,7 @@ export class FlashHunyuanForCausalLMATB extends FlashLlamaForCausalLMATB {
   }
 }
 
-export const HunyuanRouter = routerOf(HUNYUAN_CONFIG, FlashHunyuanForCausalLMATB);
+export const HunyuanRouter = routerOf(HUNYUAN_CONFIG, FlashHunyuanForCausalLMATB, {
+  about: { kind: 'llama', features: ['norms of q and k after rotary'], reference: 'transformers' },
+});
 registerModel('hunyuan_v1_dense', HunyuanRouter);

@@ -34,6 +34,11 @@ export class FlashInternlmForCausalLMATB extends FlashLlamaForCausalLMATB {
 }
 
 export const InternlmRouter = routerOf(INTERNLM_CONFIG, FlashInternlmForCausalLMATB, {
+  about: {
+    kind: 'remote',
+    features: ['biases of all projections of attention'],
+    reference: 'transformers, as llama',
+  },
   chatFormat: () => INTERNLM_CHAT,
 });
 registerModel('internlm', InternlmRouter);

@@ -25,5 +25,11 @@ export class FlashInternlm3ForCausalLMATB extends FlashLlamaForCausalLMATB {
   override readonly name = 'internlm3';
 }
 
-export const Internlm3Router = routerOf(INTERNLM3_CONFIG, FlashInternlm3ForCausalLMATB);
+export const Internlm3Router = routerOf(INTERNLM3_CONFIG, FlashInternlm3ForCausalLMATB, {
+  about: {
+    kind: 'remote',
+    features: ['biases of q, k and v and of the MLP'],
+    reference: 'transformers, as llama',
+  },
+});
 registerModel('internlm3', Internlm3Router);

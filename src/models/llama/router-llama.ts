@@ -5,7 +5,7 @@ import {
   defineConfig,
   fullAttention,
 } from '../../layers/config/index.js';
-import { BaseRouter, RegisterRouter } from '../../router/index.js';
+import { BaseRouter, type ModelAbout, RegisterRouter } from '../../router/index.js';
 import { FlashLlamaForCausalLMATB } from './flash-causal-llama-atb.js';
 
 /** Defaults of transformers 5.24, LlamaConfig. */
@@ -33,6 +33,10 @@ const LLAMA_CONFIG = defineConfig({
 /** Llama 1 to 3.x. */
 @RegisterRouter('llama')
 export class LlamaRouter extends BaseRouter<DecoderConfig> {
+  override get about(): ModelAbout {
+    return { kind: 'llama', features: [], reference: 'transformers' };
+  }
+
   protected getConfig(): DecoderConfig {
     return LLAMA_CONFIG.read(this.configDict);
   }

@@ -7,7 +7,7 @@ import {
   only,
   slidingByLayer,
 } from '../../layers/config/index.js';
-import { BaseRouter, RegisterRouter } from '../../router/index.js';
+import { BaseRouter, type ModelAbout, RegisterRouter } from '../../router/index.js';
 import { FlashQwen2ForCausalLMATB } from '../qwen2/index.js';
 
 /** MiMo-7B's config.json says all that matters; for the rest, defaults of the Qwen2Config that its own class extends. */
@@ -37,6 +37,14 @@ export class FlashMimoForCausalLMATB extends FlashQwen2ForCausalLMATB {
 
 @RegisterRouter('mimo')
 export class MimoRouter extends BaseRouter<DecoderConfig> {
+  override get about(): ModelAbout {
+    return {
+      kind: 'llama',
+      features: ['biases of q, k and v', 'windows by layer'],
+      reference: 'transformers, as qwen2',
+    };
+  }
+
   override get harmlessTensors(): readonly RegExp[] {
     return [...super.harmlessTensors, /^model\.mtp_layers\./];
   }

@@ -54,5 +54,11 @@ export class FlashMinicpmForCausalLMATB extends FlashGraniteForCausalLMATB {
   override readonly name: string = 'minicpm';
 }
 
-export const MinicpmRouter = routerOf(MINICPM_CONFIG, FlashMinicpmForCausalLMATB);
+export const MinicpmRouter = routerOf(MINICPM_CONFIG, FlashMinicpmForCausalLMATB, {
+  about: {
+    kind: 'remote',
+    features: ['scaled embeddings, residuals and logits'],
+    reference: 'transformers, as granite',
+  },
+});
 registerModel('minicpm', MinicpmRouter);

@@ -5,7 +5,7 @@ import {
   defineConfig,
   slidingEverywhere,
 } from '../../layers/config/index.js';
-import { BaseRouter, RegisterRouter } from '../../router/index.js';
+import { BaseRouter, type ModelAbout, RegisterRouter } from '../../router/index.js';
 import { FlashLlamaForCausalLMATB } from '../llama/index.js';
 
 /** Defaults of transformers 5.24, MistralConfig. */
@@ -38,6 +38,10 @@ export class FlashMistralForCausalLMATB extends FlashLlamaForCausalLMATB {
 
 @RegisterRouter('mistral')
 export class MistralRouter extends BaseRouter<DecoderConfig> {
+  override get about(): ModelAbout {
+    return { kind: 'llama', features: ['a window in every layer'], reference: 'transformers' };
+  }
+
   protected getConfig(): DecoderConfig {
     return MISTRAL_CONFIG.read(this.configDict);
   }

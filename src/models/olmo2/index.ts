@@ -85,5 +85,11 @@ export class FlashOlmo2ForCausalLMATB extends FlashForCausalLMATB {
   }
 }
 
-export const Olmo2Router = routerOf(OLMO2_CONFIG, FlashOlmo2ForCausalLMATB);
+export const Olmo2Router = routerOf(OLMO2_CONFIG, FlashOlmo2ForCausalLMATB, {
+  about: {
+    kind: 'variant',
+    features: ['norms behind each step', 'norms of q and k over all heads'],
+    reference: 'transformers',
+  },
+});
 registerModel('olmo2', Olmo2Router);

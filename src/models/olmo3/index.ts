@@ -88,5 +88,11 @@ export class FlashOlmo3ForCausalLMATB extends FlashForCausalLMATB<Olmo3Config> {
   }
 }
 
-export const Olmo3Router = routerOf(OLMO3_CONFIG, FlashOlmo3ForCausalLMATB);
+export const Olmo3Router = routerOf(OLMO3_CONFIG, FlashOlmo3ForCausalLMATB, {
+  about: {
+    kind: 'variant',
+    features: ['as olmo2', 'windows by layer', 'two rotary embeddings'],
+    reference: 'transformers',
+  },
+});
 registerModel('olmo3', Olmo3Router);

@@ -83,5 +83,13 @@ export class FlashOptForCausalLMATB extends FlashForCausalLMATB<OptConfig> {
 // The rows of padding, before that of position 0.
 const harmlessTensors = [/\.embed_positions\.weight$/];
 
-export const OptRouter = routerOf(OPT_CONFIG, FlashOptForCausalLMATB, { headNames: HEAD, harmlessTensors });
+export const OptRouter = routerOf(OPT_CONFIG, FlashOptForCausalLMATB, {
+  headNames: HEAD,
+  harmlessTensors,
+  about: {
+    kind: 'positions',
+    features: ['learned positions', 'MLP without a gate'],
+    reference: 'transformers',
+  },
+});
 registerModel('opt', OptRouter);

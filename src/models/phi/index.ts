@@ -69,5 +69,11 @@ export class FlashPhiForCausalLMATB extends FlashForCausalLMATB<PhiConfig> {
   }
 }
 
-export const PhiRouter = routerOf(PHI_CONFIG, FlashPhiForCausalLMATB);
+export const PhiRouter = routerOf(PHI_CONFIG, FlashPhiForCausalLMATB, {
+  about: {
+    kind: 'positions',
+    features: ['parallel steps', 'partial rotary', 'MLP without a gate'],
+    reference: 'transformers',
+  },
+});
 registerModel('phi', PhiRouter);

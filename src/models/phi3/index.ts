@@ -49,5 +49,11 @@ export class FlashPhi3ForCausalLMATB extends FlashLlamaForCausalLMATB {
   }
 }
 
-export const Phi3Router = routerOf(PHI3_CONFIG, FlashPhi3ForCausalLMATB);
+export const Phi3Router = routerOf(PHI3_CONFIG, FlashPhi3ForCausalLMATB, {
+  about: {
+    kind: 'variant',
+    features: ['packed projections', 'partial rotary', 'LongRoPE', 'a window in every layer'],
+    reference: 'transformers',
+  },
+});
 registerModel('phi3', Phi3Router);

@@ -30,6 +30,11 @@ export class FlashQwenForCausalLMATB extends FlashRenamedLlamaATB<QwenConfig> {
 }
 
 export const QwenRouter = routerOf(QWEN_CONFIG, FlashQwenForCausalLMATB, {
+  about: {
+    kind: 'remote',
+    features: ['q, k and v packed', 'biases of q, k and v'],
+    reference: 'transformers, as llama',
+  },
   chatFormat: () => QWEN_CHAT,
   headNames: NAMES,
   harmlessTensors: [/\.attn\.masked_bias$/],

@@ -5,7 +5,7 @@ import {
   defineConfig,
   slidingByLayer,
 } from '../../layers/config/index.js';
-import { BaseRouter, RegisterRouter } from '../../router/index.js';
+import { BaseRouter, type ModelAbout, RegisterRouter } from '../../router/index.js';
 import { FlashLlamaForCausalLMATB } from '../llama/index.js';
 
 /** Defaults of transformers 5.24, Qwen2Config. */
@@ -36,6 +36,14 @@ export class FlashQwen2ForCausalLMATB extends FlashLlamaForCausalLMATB {
 
 @RegisterRouter('qwen2')
 export class Qwen2Router extends BaseRouter<DecoderConfig> {
+  override get about(): ModelAbout {
+    return {
+      kind: 'llama',
+      features: ['biases of q, k and v', 'windows by layer'],
+      reference: 'transformers',
+    };
+  }
+
   protected getConfig(): DecoderConfig {
     return QWEN2_CONFIG.read(this.configDict);
   }

@@ -5,7 +5,7 @@ import {
   defineConfig,
   slidingByLayer,
 } from '../../layers/config/index.js';
-import { BaseRouter, RegisterRouter } from '../../router/index.js';
+import { BaseRouter, type ModelAbout, RegisterRouter } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
 import { Qwen3ModelATB } from './modeling-qwen3-atb.js';
@@ -41,6 +41,10 @@ export class FlashQwen3ForCausalLMATB extends FlashForCausalLMATB {
 
 @RegisterRouter('qwen3')
 export class Qwen3Router extends BaseRouter<DecoderConfig> {
+  override get about(): ModelAbout {
+    return { kind: 'llama', features: ['norms of q and k', 'windows by layer'], reference: 'transformers' };
+  }
+
   protected getConfig(): DecoderConfig {
     return QWEN3_CONFIG.read(this.configDict);
   }

@@ -24,5 +24,7 @@ export class FlashSeedOssForCausalLMATB extends FlashLlamaForCausalLMATB {
   override readonly name = 'seed_oss';
 }
 
-export const SeedOssRouter = routerOf(SEED_OSS_CONFIG, FlashSeedOssForCausalLMATB);
+export const SeedOssRouter = routerOf(SEED_OSS_CONFIG, FlashSeedOssForCausalLMATB, {
+  about: { kind: 'llama', features: ['biases of q, k and v'], reference: 'transformers' },
+});
 registerModel('seed_oss', SeedOssRouter);

@@ -68,5 +68,11 @@ export class FlashSmolLM3ForCausalLMATB extends FlashLlamaForCausalLMATB<SmolLM3
   }
 }
 
-export const SmolLM3Router = routerOf(SMOLLM3_CONFIG, FlashSmolLM3ForCausalLMATB);
+export const SmolLM3Router = routerOf(SMOLLM3_CONFIG, FlashSmolLM3ForCausalLMATB, {
+  about: {
+    kind: 'llama',
+    features: ['layers without rotary', 'windows by layer'],
+    reference: 'transformers',
+  },
+});
 registerModel('smollm3', SmolLM3Router);

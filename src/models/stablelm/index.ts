@@ -73,5 +73,11 @@ export class FlashStableLmForCausalLMATB extends FlashForCausalLMATB<StableLmCon
   }
 }
 
-export const StableLmRouter = routerOf(STABLELM_CONFIG, FlashStableLmForCausalLMATB);
+export const StableLmRouter = routerOf(STABLELM_CONFIG, FlashStableLmForCausalLMATB, {
+  about: {
+    kind: 'variant',
+    features: ['LayerNorm', 'partial rotary', 'parallel or sequential steps'],
+    reference: 'transformers',
+  },
+});
 registerModel('stablelm', StableLmRouter);

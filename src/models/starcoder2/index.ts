@@ -66,5 +66,11 @@ export class FlashStarcoder2ForCausalLMATB extends FlashForCausalLMATB<Starcoder
   }
 }
 
-export const Starcoder2Router = routerOf(STARCODER2_CONFIG, FlashStarcoder2ForCausalLMATB);
+export const Starcoder2Router = routerOf(STARCODER2_CONFIG, FlashStarcoder2ForCausalLMATB, {
+  about: {
+    kind: 'variant',
+    features: ['LayerNorm', 'MLP without a gate', 'a window in every layer'],
+    reference: 'transformers',
+  },
+});
 registerModel('starcoder2', Starcoder2Router);

@@ -34,6 +34,11 @@ export class FlashTelechatForCausalLMATB extends FlashRenamedLlamaATB<TelechatCo
 }
 
 export const TelechatRouter = routerOf(TELECHAT_CONFIG, FlashTelechatForCausalLMATB, {
+  about: {
+    kind: 'remote',
+    features: ['keys and values packed head by head', 'a gate with biases'],
+    reference: 'transformers, as llama',
+  },
   chatFormat: () => TELECHAT_CHAT,
   headNames: NAMES,
 });

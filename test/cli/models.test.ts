@@ -1,0 +1,88 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import type { KnownModel } from '../../src/router/index.js';
+import { computedBy, familyCases } from '../oracle/families.js';
+import { oracleCases } from '../oracle/fixtures.js';
+
+const ROOT = join(import.meta.dirname, '../../..');
+
+function models(...args: string[]): string {
+  const program = join(ROOT, 'scripts/atb-models.mjs');
+  const { stdout, stderr } = spawnSync(process.execPath, [program, 'models', ...args], { encoding: 'utf8' });
+  expect(stderr).to.equal('');
+  return stdout;
+}
+
+describe('atb-models models', function () {
+  this.timeout(120_000);
+  let known: KnownModel[] = [];
+  before(() => {
+    known = JSON.parse(models('--json'));
+  });
+
+  it('lists each family with its other names, its class and what it is beside Llama', () => {
+    expect(known.find(({ modelType }) => modelType === 'llama')).to.deep.equal({
+      modelType: 'llama',
+      aliases: ['code_llama'],
+      modelClass: 'FlashLlamaForCausalLMATB',
+      kind: 'llama',
+      features: [],
+      reference: 'transformers',
+    });
+    const table = models();
+    for (const { modelType, modelClass, features } of known) {
+      expect(table).to.contain(modelType).and.to.contain(modelClass);
+      if (modelType !== 'llama') expect(features, modelType).to.not.have.length(0);
+    }
+  });
+
+  it('says of each what computed the logits that the tests compare with', () => {
+    const computed = new Map<string, Set<string>>();
+    const add = (own: string, by: string) => computed.set(own, (computed.get(own) ?? new Set()).add(by));
+    // Folders of these are named after their families: llama-tied.
+    for (const { model } of oracleCases) {
+      const [family = ''] = model.split('-');
+      add(family, family);
+    }
+    for (const name of familyCases) {
+      const { own, modelType } = computedBy(name);
+      add(own, modelType);
+    }
+    for (const { modelType, reference } of known.filter(
+      (model) => model.reference !== 'published formulas',
+    )) {
+      const others = [...(computed.get(modelType) ?? [])].filter((by) => by !== modelType);
+      expect(computed.has(modelType), modelType).to.equal(true);
+      expect(reference, modelType).to.equal(['transformers', ...others.map((by) => `as ${by}`)].join(', '));
+    }
+  });
+
+  it('writes the table of README.md', () => {
+    expect(readFileSync(join(ROOT, 'README.md'), 'utf8')).to.contain(`\n\n${models('--markdown')}\n`);
+  });
+
+  it('says nothing of a family of the user that its parent said of itself', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'atb-known-'));
+    try {
+      mkdirSync(join(folder, 'mine'));
+      const source = `import { Olmo2Router, registerModel } from 'atb-models';
+registerModel('mine', class extends Olmo2Router {});`;
+      writeFileSync(join(folder, 'mine/index.mjs'), source);
+      const mine = JSON.parse(models('--json', '--model_dirs', folder)).find(
+        ({ modelType }: KnownModel) => modelType === 'mine',
+      );
+      expect(mine).to.deep.equal({
+        modelType: 'mine',
+        aliases: [],
+        modelClass: 'FlashOlmo2ForCausalLMATB',
+        kind: 'other',
+        features: [],
+      });
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
