@@ -29,7 +29,7 @@ export const Internlm3Router = routerOf(INTERNLM3_CONFIG, FlashInternlm3ForCausa
   about: {
     kind: 'remote',
     features: ['biases of q, k and v and of the MLP'],
-    reference: 'transformers, as llama',
+    reference: 'transformers',
   },
 });
 registerModel('internlm3', Internlm3Router);
