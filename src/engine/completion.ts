@@ -29,19 +29,24 @@ export async function complete(
   prompts: readonly LLMPrompt[],
   options: CompletionOptions,
 ): Promise<Completion[]> {
-  const { n = 1, bestOf = n, template, ...rest } = options;
+  const { n = 1, bestOf = n, template, guide, ...rest } = options;
   for (const [field, value] of Object.entries({ n, bestOf }))
     if (!isCount(value) || value > MAX_ANSWERS)
       refuseRequest(field, `an integer in [1, ${MAX_ANSWERS}]`, value);
   if (bestOf < n) refuseRequest('bestOf', `at least n (${n})`, bestOf);
   const { seed, logprobs = bestOf > n ? 0 : undefined } = rest;
   const encoded = await Promise.all(prompts.map((prompt) => llm.encode(prompt, template)));
+  const grammar = guide && (await llm.compileGuide(guide));
   const started: Generation[] = [];
   try {
     for (const tokens of encoded)
       for (let i = 0; i < bestOf; i++)
         started.push(
-          llm.startTokens(tokens, { ...rest, logprobs, ...(seed !== undefined && { seed: seed + i }) }),
+          llm.startTokens(tokens, {
+            ...{ ...rest, logprobs },
+            ...(grammar !== undefined && { grammar }),
+            ...(seed !== undefined && { seed: seed + i }),
+          }),
         );
     const results = await Promise.all(started.map(({ result }) => result));
     return encoded.map((_, index) => {

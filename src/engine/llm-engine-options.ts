@@ -46,6 +46,8 @@ export interface GenerateOptions {
   readonly client?: string | undefined;
   /** With the policy `priority`: lower numbers go first; 0 when absent. */
   readonly priority?: number | undefined;
+  /** A grammar of the runner's `grammars` that the answer obeys, also when `maxTokens` ends it. */
+  readonly grammar?: number | undefined;
   /** Requests with different salts share nothing in the cache, and hence cannot tell by time what others asked. */
   readonly cacheSalt?: string | undefined;
 }

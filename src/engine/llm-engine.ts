@@ -28,6 +28,9 @@ import type {
 import { GENERATE_OPTIONS, LLM_ENGINE_OPTIONS } from './options.js';
 import { Request } from './request.js';
 
+/** Stands for a token where a grammar leaves none. */
+const NONE_ALLOWED = -3;
+
 /**
  * The step loop: requests in, tokens and text out. Requests run together, step by step; which ones share a step never
  * changes their tokens.
@@ -124,11 +127,14 @@ export class LLMEngine {
 
   /** All of it or, when somebody throws, nothing. */
   #start(request: Request, params: SamplingParams): void {
-    const { sequence, seed, signal, onAbort } = request;
+    const { sequence, seed, grammar, signal, onAbort } = request;
     try {
       this.#scheduler.add(sequence);
       this.#requests.set(sequence, request);
-      this.#runner.addSequence(sequence, toSamplerOptions(params, sequence.tokens, seed ?? 0));
+      this.#runner.addSequence(sequence, {
+        ...toSamplerOptions(params, sequence.tokens, seed ?? 0),
+        ...(grammar !== undefined && { grammar, maxTokens: params.maxTokens }),
+      });
       if (signal) this.#signals.add(signal, onAbort);
     } catch (error) {
       if (this.#requests.has(sequence)) {
@@ -229,6 +235,9 @@ export class LLMEngine {
   #settle(batch: Batch, tokens: Int32Array, logprobs: readonly (SampledLogprobs | undefined)[]): void {
     const logprobsOf = new Map(batch.entries.map(({ sequence }, index) => [sequence, logprobs[index]]));
     const failures = new Map<Sequence, AtbError>();
+    for (const [index, { sequence }] of batch.entries.entries())
+      if (tokens[index] === NONE_ALLOWED)
+        failures.set(sequence, new AtbError('GUIDE_STUCK', { step: sequence.outputLen }));
     const finished = this.#scheduler.postprocess(batch, tokens, (sequence) => {
       const request = this.#requests.get(sequence);
       try {

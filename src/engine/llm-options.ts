@@ -1,3 +1,4 @@
+import type { Guide } from '../guided/index.js';
 import type { SamplingOptions } from '../sampling/sampling-params.js';
 import type { ChatTemplateOptions } from '../tokenizer/input-builder.js';
 import type { GenerateOptions } from './llm-engine-options.js';
@@ -33,6 +34,8 @@ export interface LLMOptions
 export interface StreamOptions extends SamplingOptions, GenerateOptions {
   /** For dialogues: tools, documents and further variables of the chat template. */
   readonly template?: ChatTemplateOptions | undefined;
+  /** What the answer's text must be: a JSON schema, a regular expression, one of some texts, a grammar. */
+  readonly guide?: Guide | undefined;
 }
 
 /** What is about its tokens, and what is about the request. */

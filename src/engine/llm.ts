@@ -1,6 +1,8 @@
 import { freemem } from 'node:os';
 import { parseBytes } from '../bytes.js';
 import { refuseRequest } from '../errors.js';
+import type { Guide } from '../guided/index.js';
+import type { Grammars } from '../runner/grammars.js';
 import type { ModelRunner } from '../runner/model-runner.js';
 import { checkOptions } from '../runner/options.js';
 import type { TextProcessing } from '../runner/text-processing.js';
@@ -14,6 +16,7 @@ import type { EngineStats } from './llm-engine-options.js';
 import { type LLMOptions, type StreamOptions, samplingOf } from './llm-options.js';
 import { openEngine } from './open-engine.js';
 import { LLM_OPTIONS } from './options.js';
+import { completeAs, type SchemaOptions } from './structured.js';
 
 /** Requests that run at once when nobody says. */
 const DEFAULT_NUM_SEQS = 8;
@@ -38,6 +41,7 @@ export class LLM implements AsyncDisposable {
   /** Prompt and new tokens of one request at most. */
   readonly maxModelLen: number;
   #disposal: Promise<void> | undefined;
+  #grammars: Grammars | undefined;
 
   private constructor(engine: LLMEngine, runner: ModelRunner, text: TextProcessing, maxModelLen: number) {
     this.engine = engine;
@@ -96,12 +100,30 @@ export class LLM implements AsyncDisposable {
    * @throws TOKENIZER_*, TEMPLATE_*, REQUEST_INVALID, REQUEST_TOO_LONG, OPTION_UNKNOWN, ENGINE_DISPOSED
    */
   async start(prompt: LLMPrompt, options: StreamOptions = {}): Promise<Generation> {
-    const { template, ...rest } = options;
-    return this.startTokens(await this.encode(prompt, template), rest);
+    const { template, guide, ...rest } = options;
+    const tokens = await this.encode(prompt, template);
+    return this.startTokens(tokens, { ...rest, ...(guide && { grammar: await this.compileGuide(guide) }) });
+  }
+
+  /**
+   * A guide made ready, as the option `grammar` of what is started next; `guide` does that by itself.
+   * @throws GUIDE_INVALID, GUIDE_UNSUPPORTED, GUIDE_TOO_LARGE, REQUEST_INVALID when the tokenizer was not loaded
+   */
+  async compileGuide(guide: Guide): Promise<number> {
+    const { tokenizer, postprocessor } = this.text;
+    if (!tokenizer) return refuseRequest('guide', 'absent, because the tokenizer was not loaded', guide);
+    this.#grammars ??= this.runner.grammars({
+      ends: [...postprocessor.eosTokenIds],
+      tokenBytes: () => tokenizer.tokenBytes(),
+    });
+    return this.#grammars.compile(guide);
   }
 
   /** The same of token ids, at once. */
-  startTokens(tokens: ArrayLike<number>, options: Omit<StreamOptions, 'template'> = {}): Generation {
+  startTokens(
+    tokens: ArrayLike<number>,
+    options: Omit<StreamOptions, 'template' | 'guide'> = {},
+  ): Generation {
     const [sampling, generate] = samplingOf(options);
     const { maxTokens = Math.max(1, this.maxModelLen - tokens.length) } = sampling;
     return this.engine.generate(tokens, { ...sampling, maxTokens }, generate);
@@ -120,16 +142,18 @@ export class LLM implements AsyncDisposable {
   }
 
   /**
-   * Complete answers: of one prompt, or of each of several, which run together. When one of them fails or is aborted, the
+   * Complete answers: of one prompt (with a `schema`, the value that it describes), or of each of several, which run together. When one of them fails or is aborted, the
    * others end too and this rejects.
    * @throws what `start` throws, REQUEST_ABORTED, REQUEST_FAILED, REQUEST_NOT_FINITE
    */
+  generate<T>(prompt: LLMPrompt, options: SchemaOptions<T>): Promise<T>;
   generate(prompt: LLMPrompt, options?: CompletionOptions): Promise<Completion>;
   generate(prompts: readonly LLMPrompt[], options?: CompletionOptions): Promise<Completion[]>;
   async generate(
     given: LLMPrompt | readonly LLMPrompt[],
-    options: CompletionOptions = {},
-  ): Promise<Completion | Completion[]> {
+    options: CompletionOptions | SchemaOptions<unknown> = {},
+  ): Promise<unknown> {
+    if ('schema' in options) return completeAs(this, given as LLMPrompt, options);
     if (isPrompts(given)) return complete(this, given, options);
     const [completion] = await complete(this, [given], options);
     return completion as Completion;

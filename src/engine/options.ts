@@ -16,6 +16,7 @@ export const GENERATE_OPTIONS: OptionChecks<GenerateOptions> = {
   timeoutMs: CHECKS.positive,
   client: CHECKS.text,
   priority: CHECKS.integer,
+  grammar: CHECKS.integer,
   cacheSalt: CHECKS.text,
 };
 

@@ -28,6 +28,7 @@ export class Request {
   readonly seed: number | undefined;
   readonly signal: AbortSignal | undefined;
   readonly timeoutMs: number | undefined;
+  readonly grammar: number | undefined;
   readonly onAbort: (reason: unknown) => void;
   readonly #output: OutputText;
   readonly #startMs = performance.now();
@@ -35,7 +36,7 @@ export class Request {
 
   /** @throws REQUEST_FAILED when the postprocessor throws */
   constructor({ id, promptTokens, params, postprocessor, options, abort }: RequestOptions) {
-    const { signal, timeoutMs, client, priority, cacheSalt } = options;
+    const { signal, timeoutMs, client, priority, grammar, cacheSalt } = options;
     this.sequence = new Sequence({
       id,
       promptTokens,
@@ -51,6 +52,7 @@ export class Request {
     this.seed = params.seed ?? (isSampled(params) ? randomInt(SEEDS) : undefined);
     this.signal = signal;
     this.timeoutMs = timeoutMs;
+    this.grammar = grammar;
     try {
       this.#output = postprocessor.start(params);
     } catch (error) {

@@ -98,12 +98,19 @@ async function translatedAsync<T>(call: () => Promise<T>, explain = NO_EXPLANATI
   }
 }
 
+/** What the engine finds wrong with a grammar, which came from a request. */
+function ofGrammar(nativeCode: string, problem: string): AtbError | undefined {
+  if (nativeCode === 'NATIVE_GRAMMAR_NO_ROOM') return new AtbError('GUIDE_NO_ROOM', { reason: problem });
+  const isWrong = nativeCode === 'NATIVE_GRAMMAR_INVALID' || nativeCode === 'NATIVE_GRAMMAR_TOO_LARGE';
+  return isWrong ? new AtbError('GUIDE_INVALID', { what: 'the grammar', problem }) : undefined;
+}
+
 function translate(error: unknown, explain: Explanation): unknown {
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return error;
   if (!error.code.startsWith('NATIVE_')) return error;
   if (error.code === 'NATIVE_DISPOSED')
     return new AtbError('ENGINE_DISPOSED', { object: 'the engine' }, { cause: error });
-  const explained = explain(error.code);
+  const explained = explain(error.code) ?? ofGrammar(error.code, error.message);
   if (explained) return explained;
   return new AtbError('NATIVE_ERROR', { nativeCode: error.code, reason: error.message }, { cause: error });
 }

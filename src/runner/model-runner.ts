@@ -17,6 +17,7 @@ import type { Batch } from '../scheduler/batch.js';
 import type { Sequence } from '../scheduler/sequence.js';
 import type { Step } from '../step-inputs/index.js';
 import { requireCachedAttention } from './cached-attention.js';
+import { Grammars, type GrammarVocabulary } from './grammars.js';
 import { kvBlockBytes } from './kv-block-bytes.js';
 import { observer } from './observer.js';
 import { type OpenModel, type OpenModelOptions, openModel } from './open-model.js';
@@ -198,6 +199,11 @@ export class ModelRunner {
     return this.#loaded.engine.graphStats(this.#graphId(kind));
   }
 
+  /** What makes guides of answers ready for this runner's sequences. */
+  grammars(vocabulary: GrammarVocabulary): Grammars {
+    return new Grammars(this.#loaded.engine, vocabulary);
+  }
+
   /** Gives a sequence a sampler; its draws depend on `options` and its tokens alone. */
   addSequence(sequence: Sequence, options: SamplerOptions): void {
     this.#samplers.set(sequence, this.#loaded.engine.createSampler(options));
@@ -209,7 +215,7 @@ export class ModelRunner {
     if (sampler !== undefined) this.#loaded.engine.freeSampler(sampler);
   }
 
-  /** Computes a batch. `tokens[i]` is entry i's next token where it samples, -1 elsewhere, -2 where logits are not finite. */
+  /** Computes a batch. `tokens[i]` is entry i's next token where it samples, -1 elsewhere, or why there is none (`StepResult`). */
   async run(batch: Batch, { logits = 'none' }: RunOptions = {}): Promise<StepResult> {
     const everyToken = logits === 'all' && batch.kind.gathersRows;
     const samplers = Int32Array.from(batch.entries, ({ sequence, sample }) =>

@@ -1,3 +1,4 @@
+import { AtbError } from '../../errors.js';
 import {
   type CodePoints,
   characters,
@@ -84,14 +85,24 @@ export function stringExpression(schema: SchemaObject, place: Place): Expression
   if (pattern !== undefined && typeof pattern !== 'string') place.fail('pattern must be a string');
   const known = typeof format === 'string' ? FORMATS[format] : undefined;
   const hasLength = min > 0 || max !== undefined;
-  if (pattern !== undefined && known !== undefined) place.refuse('pattern together with format');
   if (hasLength && pattern !== undefined)
     place.refuse('a length together with pattern, which can count itself');
   if (hasLength && known !== undefined) place.refuse('a length together with format');
   if (max !== undefined && max < min) place.fail('maxLength is below minLength');
-  const wanted = known ?? pattern;
-  if (wanted !== undefined) return quoted(parseRegex(wanted, { isSearch: true, write: inJson }));
+  if (pattern !== undefined || known !== undefined) return quoted(patternOf(pattern, known));
   return hasLength ? quoted(repeat(CHARACTER, min, max)) : STRING;
+}
+
+/** A pattern says more than a format beside it, unless a grammar cannot say it: then the format means the same. */
+function patternOf(pattern: string | undefined, format: string | undefined): Expression {
+  const options = { isSearch: true, write: inJson };
+  try {
+    return parseRegex(pattern ?? (format as string), options);
+  } catch (error) {
+    const isKnown = error instanceof AtbError && error.code === 'GUIDE_UNSUPPORTED';
+    if (format === undefined || !isKnown) throw error;
+    return parseRegex(format, options);
+  }
 }
 
 /** One of these characters inside a JSON string: as it is where it may be, otherwise by its escape. */

@@ -1,0 +1,96 @@
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { z } from 'zod';
+import { LLM } from '../../src/engine/llm.js';
+import type { ErrorCode } from '../../src/errors.js';
+import type { Guide } from '../../src/guided/index.js';
+import { failure } from '../weights/safetensors-writer.js';
+
+const TINY_STORIES = join(import.meta.dirname, '../../../examples/models/tiny-stories');
+const PROMPT = 'Once upon a time';
+const person = z.object({
+  name: z.string().max(12),
+  age: z.int().min(0).max(99),
+  likes: z.array(z.string()),
+});
+
+describe('guided answers', function () {
+  this.timeout(60_000);
+  let llm: LLM;
+  before(async () => {
+    llm = await LLM.load(TINY_STORIES, { threads: 2, blockSize: 32, maxNumSeqs: 8 });
+  });
+  after(() => llm.dispose());
+
+  it('are values of a schema, also of a model that never saw JSON', async () => {
+    for (const seed of [1, 2, 3]) {
+      const value = await llm.generate(PROMPT, { schema: person, maxTokens: 120, temperature: 1, seed });
+      expect(value.name).to.be.a('string');
+      expect(value.age).to.be.within(0, 99);
+      expect(value.likes).to.be.an('array');
+    }
+  });
+
+  it('are whole however soon the tokens run out', async () => {
+    const guide = { jsonSchema: z.toJSONSchema(person) };
+    // Forty bytes are enough: {"name":"","age":0,"likes":[]}
+    for (const maxTokens of [30, 34, 40, 60]) {
+      const options = { guide, maxTokens, temperature: 1.5, n: 6, seed: maxTokens };
+      const { outputs } = await llm.generate(PROMPT, options);
+      for (const { text, tokens } of outputs) {
+        expect(tokens.length).to.be.at.most(maxTokens);
+        expect(person.safeParse(JSON.parse(text)).success, text).to.equal(true);
+      }
+    }
+    await failure('GUIDE_NO_ROOM', () => llm.generate(PROMPT, { guide, maxTokens: 10 }));
+  });
+
+  it('follow expressions, choices and grammars, in any company', async () => {
+    const options = { maxTokens: 40, temperature: 1, seed: 4 };
+    const date = { regex: '\\d{4}-\\d{2}-\\d{2}' };
+    const animal = { choice: ['a cat', 'a dog', 'a frog'] };
+    const sum = { grammar: 'root ::= root "+" [0-9] | [0-9]' };
+    const run = () =>
+      Promise.all([
+        llm.generate(PROMPT, { ...options, guide: date }),
+        llm.generate(PROMPT, { ...options, guide: animal }),
+        llm.generate(PROMPT, { ...options, guide: sum }),
+        llm.generate(PROMPT, options),
+      ]);
+    const [dated, chosen, summed, free] = await run();
+    expect(dated.text).to.match(/^\d{4}-\d{2}-\d{2}$/);
+    expect(animal.choice).to.include(chosen.text);
+    expect(summed.text).to.match(/^\d(\+\d)*$/);
+    expect(free.text).to.equal((await llm.generate(PROMPT, options)).text);
+    expect((await run()).map(({ tokens }) => tokens)).to.deep.equal(
+      [dated, chosen, summed, free].map(({ tokens }) => tokens),
+    );
+  });
+
+  it('end a request with what is wrong, and no other', async () => {
+    const wrong: readonly (readonly [ErrorCode, Guide])[] = [
+      ['GUIDE_UNSUPPORTED', { jsonSchema: { not: {} } }],
+      ['GUIDE_INVALID', { regex: '(' }],
+      ['GUIDE_INVALID', { grammar: 'root ::= root' }],
+      ['GUIDE_INVALID', { regex: 'a', choice: ['a'] }],
+    ];
+    const free = llm.generate(PROMPT, { maxTokens: 8 });
+    for (const [code, guide] of wrong) await failure(code, () => llm.generate(PROMPT, { guide }));
+    // A bias makes tokens unlikely; the grammar leaves nothing else.
+    const digits = Array.from(
+      { length: 10 },
+      (_, digit) => llm.text.tokenizer?.tokenToId(String(digit)) ?? 0,
+    );
+    const logitBias = Object.fromEntries(digits.map((token) => [token, -100]));
+    const answer = await llm.generate(PROMPT, { guide: { regex: '[0-9]' }, maxTokens: 2, logitBias });
+    expect(answer.text).to.match(/^[0-9]$/);
+    expect((await free).tokens).to.have.length(8);
+  });
+
+  it('keep lately asked for grammars, and forget others', async () => {
+    for (let i = 0; i < 40; i++) {
+      const { text } = await llm.generate(PROMPT, { guide: { choice: [`number ${i}`] }, maxTokens: 20 });
+      expect(text).to.equal(`number ${i}`);
+    }
+  });
+});
