@@ -57,7 +57,7 @@ describe('guides by grammars', () => {
       const failure: unknown = await engine
         .compileGrammar(compileGuide({ grammar }))
         .catch((error: unknown) => error);
-      expect(failure, grammar).to.be.instanceOf(AtbError).with.property('code', 'NATIVE_ERROR');
+      expect(failure, grammar).to.be.instanceOf(AtbError).with.property('code', 'GUIDE_INVALID');
     }
   });
 
