@@ -1,4 +1,5 @@
 import { MODEL_TYPE_ALIASES } from './aliases.js';
+import type { RouterClass } from './base-router.js';
 import { type ModelAbout, NOTHING_SAID } from './model-about.js';
 import { getRouter, knownModelTypes } from './registry.js';
 
@@ -10,14 +11,18 @@ export interface KnownModel extends ModelAbout {
   readonly modelClass: string;
 }
 
-/** Every family that is registered by now, in order of name. */
+/** Every family that is registered by now, in order of name. A router that is registered twice has another name, too. */
 export function knownModels(): KnownModel[] {
-  return knownModelTypes().map((modelType) => {
+  const names = new Map<RouterClass, string[]>();
+  for (const modelType of knownModelTypes()) {
     const Router = getRouter(modelType);
+    names.set(Router, [...(names.get(Router) ?? []), modelType]);
+  }
+  return [...names].map(([Router, [modelType = '', ...others]]) => {
     const router = new Router('', { model_type: modelType });
     // A family that is made of another one inherits how it works, not what was seen of it.
     const about = Object.hasOwn(Router.prototype, 'about') ? router.about : NOTHING_SAID;
     const aliases = [...MODEL_TYPE_ALIASES].flatMap(([alias, of]) => (of === modelType ? [alias] : []));
-    return { modelType, aliases, modelClass: router.modelClass.name, ...about };
+    return { modelType, aliases: [...others, ...aliases], modelClass: router.modelClass.name, ...about };
   });
 }
