@@ -9,6 +9,12 @@ export function environmentOptions(): { readonly nativePath?: string } {
   return nativePath ? { nativePath } : {};
 }
 
+/** The key of a server's clients, so that it stands in no list of processes. */
+export function apiKeyOfEnvironment(): string[] {
+  const key = process.env['ATB_API_KEY'];
+  return key ? [key] : [];
+}
+
 /** Where models by name come from, by the variables of huggingface_hub. */
 export function hubEnvironment(): HubOptions {
   const { env } = process;

@@ -5,54 +5,10 @@ import { DECODER_KINDS, ENCODE } from '../graph/graph-kind.js';
 import type { PassSelection } from '../graph/passes/index.js';
 import { KV_QUANT_MODES } from '../kv-cache/kv-quant.js';
 import { GROUP_SIZES, QUANTIZE_MODES } from '../weights/quantization.js';
+import { atLeast, boolean, type Flag, number, text } from './flag-rows.js';
+import { SERVER } from './server-flags.js';
 
-type FlagType = 'string' | 'number' | 'boolean';
-
-/** What only some flags say of themselves. */
-interface FlagDetails {
-  /** It takes several values. */
-  readonly array?: true;
-  readonly choices?: readonly (string | number)[];
-  /** What the command line itself decides; absent where the library's default applies, which `describe` names. */
-  readonly default?: string | number | boolean | readonly string[];
-  readonly required?: true;
-  /** Another flag without which it would have no effect. */
-  readonly needs?: string;
-  /** Makes the option's value of the flag's; undefined leaves the option out. Throws REQUEST_INVALID by the flag's name. */
-  readonly read?: (value: never, name: string) => unknown;
-}
-
-export interface Flag extends FlagDetails {
-  readonly type: FlagType;
-  /** The option, of the library or of its command, that it sets. */
-  readonly option: string;
-  readonly describe: string;
-}
-
-type Row<T extends FlagType, O extends string, D> = {
-  readonly type: T;
-  readonly option: O;
-  readonly describe: string;
-} & D;
-
-const row =
-  <T extends FlagType>(type: T) =>
-  <const O extends string, const D extends FlagDetails = object>(
-    option: O,
-    describe: string,
-    details: D = {} as D,
-  ): Row<T, O, D> => ({ type, option, describe, ...details });
-
-const text = row('string');
-const number = row('number');
-const boolean = row('boolean');
-
-const atLeast =
-  (min: number) =>
-  (value: number, name: string): number =>
-    Number.isSafeInteger(value) && value >= min
-      ? value
-      : refuseRequest(`--${name}`, `an integer >= ${min}`, value);
+export type { Flag } from './flag-rows.js';
 
 function readObject(value: string, name: string): Record<string, unknown> {
   let found: unknown;
@@ -179,7 +135,7 @@ const OUTPUT = {
 };
 
 /** Every flag of every command, once. A command lists by name what it takes. */
-export const FLAGS = { ...MODEL, ...PROMPTS, ...SAMPLING, ...LIMITS, ...ENGINE, ...OUTPUT };
+export const FLAGS = { ...MODEL, ...PROMPTS, ...SAMPLING, ...LIMITS, ...ENGINE, ...SERVER, ...OUTPUT };
 export type FlagName = keyof typeof FLAGS;
 
 export const SAMPLING_FLAGS = keysOf(SAMPLING);
@@ -190,6 +146,7 @@ const FLAGS_BY_GROUP: Readonly<Record<string, object>> = {
   'Sampling:': SAMPLING,
   'Batch and cache:': LIMITS,
   'Engine:': ENGINE,
+  'Server:': SERVER,
   'Output:': OUTPUT,
 };
 

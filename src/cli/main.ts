@@ -15,6 +15,7 @@ import { modelsCommand } from './models.js';
 import { newCommand } from './new.js';
 import { pullCommand } from './pull.js';
 import { quantizeCommand } from './quantize.js';
+import { serveCommand } from './serve.js';
 import { packageVersion } from './version.js';
 
 const COMMANDS = [
@@ -29,6 +30,7 @@ const COMMANDS = [
   'new',
   'pull',
   'quantize',
+  'serve',
 ];
 
 /** `atb-models <command>`; `run-pa` is a program of its own. */
@@ -53,6 +55,7 @@ async function main(): Promise<void> {
     .command(newCommand)
     .command(pullCommand)
     .command(quantizeCommand)
+    .command(serveCommand)
     .demandCommand(1, 'a command is missing')
     .strictCommands()
     .example('$0 inspect --model_path DIR', 'whether a checkpoint runs here, and what it needs')

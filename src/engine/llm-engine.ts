@@ -8,7 +8,6 @@ import {
   resolveSamplingParams,
   type SamplingOptions,
   type SamplingParams,
-  toSamplerOptions,
 } from '../sampling/sampling-params.js';
 import { checkTokenIds } from '../sampling/token-ids.js';
 import type { Batch } from '../scheduler/batch.js';
@@ -26,10 +25,8 @@ import type {
   StepRunner,
 } from './llm-engine-options.js';
 import { GENERATE_OPTIONS, LLM_ENGINE_OPTIONS } from './options.js';
+import { noTokenError } from './outcome.js';
 import { Request } from './request.js';
-
-/** Stands for a token where a grammar leaves none. */
-const NONE_ALLOWED = -3;
 
 /**
  * The step loop: requests in, tokens and text out. Requests run together, step by step; which ones share a step never
@@ -127,14 +124,11 @@ export class LLMEngine {
 
   /** All of it or, when somebody throws, nothing. */
   #start(request: Request, params: SamplingParams): void {
-    const { sequence, seed, grammar, signal, onAbort } = request;
+    const { sequence, signal, onAbort } = request;
     try {
       this.#scheduler.add(sequence);
       this.#requests.set(sequence, request);
-      this.#runner.addSequence(sequence, {
-        ...toSamplerOptions(params, sequence.tokens, seed ?? 0),
-        ...(grammar !== undefined && { grammar, maxTokens: params.maxTokens }),
-      });
+      this.#runner.addSequence(sequence, request.samplerOptions(params));
       if (signal) this.#signals.add(signal, onAbort);
     } catch (error) {
       if (this.#requests.has(sequence)) {
@@ -233,24 +227,21 @@ export class LLMEngine {
   }
 
   #settle(batch: Batch, tokens: Int32Array, logprobs: readonly (SampledLogprobs | undefined)[]): void {
-    const logprobsOf = new Map(batch.entries.map(({ sequence }, index) => [sequence, logprobs[index]]));
+    const indexOf = new Map(batch.entries.map(({ sequence }, index) => [sequence, index]));
     const failures = new Map<Sequence, AtbError>();
-    for (const [index, { sequence }] of batch.entries.entries())
-      if (tokens[index] === NONE_ALLOWED)
-        failures.set(sequence, new AtbError('GUIDE_STUCK', { step: sequence.outputLen }));
     const finished = this.#scheduler.postprocess(batch, tokens, (sequence) => {
       const request = this.#requests.get(sequence);
       try {
-        return request?.take(logprobsOf.get(sequence));
+        return request?.take(logprobs[indexOf.get(sequence) ?? 0]);
       } catch (error) {
         failures.set(sequence, requestError('making text of tokens', error));
         return 'error';
       }
     });
     for (const sequence of finished) {
-      const notFinite = () => new AtbError('REQUEST_NOT_FINITE', { step: sequence.outputLen });
+      const noToken = () => noTokenError(tokens[indexOf.get(sequence) ?? 0], sequence.outputLen);
       if (sequence.finishReason !== 'error') this.#finish(sequence);
-      else this.#fail(sequence, failures.get(sequence) ?? notFinite());
+      else this.#fail(sequence, failures.get(sequence) ?? noToken());
     }
   }
 

@@ -14,7 +14,7 @@ import type { Generation, GenerationChunk } from './generation.js';
 import type { LLMEngine } from './llm-engine.js';
 import type { EngineStats } from './llm-engine-options.js';
 import { type LLMOptions, type StreamOptions, samplingOf } from './llm-options.js';
-import { openEngine } from './open-engine.js';
+import { type OpenEngine, openEngine } from './open-engine.js';
 import { LLM_OPTIONS } from './options.js';
 import { completeAs, type SchemaOptions } from './structured.js';
 
@@ -38,16 +38,19 @@ export class LLM implements AsyncDisposable {
   readonly runner: ModelRunner;
   /** Its tokenizer is absent with `loadTokenizer: false`; prompts are token ids then. */
   readonly text: TextProcessing;
+  /** Requests that run at once. */
+  readonly maxNumSeqs: number;
   /** Prompt and new tokens of one request at most. */
   readonly maxModelLen: number;
   #disposal: Promise<void> | undefined;
   #grammars: Grammars | undefined;
 
-  private constructor(engine: LLMEngine, runner: ModelRunner, text: TextProcessing, maxModelLen: number) {
+  private constructor({ engine, runner, text, limits }: OpenEngine) {
     this.engine = engine;
     this.runner = runner;
     this.text = text;
-    this.maxModelLen = maxModelLen;
+    this.maxNumSeqs = limits.maxBatchSize;
+    this.maxModelLen = Math.min(limits.maxModelLen, runner.numBlocks * runner.blockSize);
   }
 
   /**
@@ -63,7 +66,7 @@ export class LLM implements AsyncDisposable {
       memoryBudget = Math.floor(freemem() * MEMORY_SHARE),
       ...rest
     } = options;
-    const { engine, runner, text, limits } = await openEngine({
+    const open = await openEngine({
       ...rest,
       modelPath,
       maxBatchSize: maxNumSeqs,
@@ -71,8 +74,7 @@ export class LLM implements AsyncDisposable {
       chunkedPrefill: true,
       memoryBudget: parseBytes('memoryBudget', memoryBudget),
     });
-    const maxModelLen = Math.min(limits.maxModelLen, runner.numBlocks * runner.blockSize);
-    return new LLM(engine, runner, text, maxModelLen);
+    return new LLM(open);
   }
 
   get stats(): EngineStats {

@@ -1,4 +1,4 @@
-import { requestError } from '../errors.js';
+import { AtbError, requestError } from '../errors.js';
 import type { Generation, GenerationChunk, GenerationResult } from './generation.js';
 import type { PAAnswer } from './pa-runner.js';
 
@@ -17,4 +17,12 @@ export async function settle(generation: Generation, onText: (text: string) => v
     const finishReason = error.code === 'REQUEST_ABORTED' ? 'abort' : 'error';
     return { ...generation.soFar, finishReason, error };
   }
+}
+
+/** Stands for a token where a grammar leaves none; other negative ones where logits are not finite. */
+const NONE_ALLOWED = -3;
+
+/** Why a step gave a sequence no token. */
+export function noTokenError(token: number | undefined, step: number): AtbError {
+  return new AtbError(token === NONE_ALLOWED ? 'GUIDE_STUCK' : 'REQUEST_NOT_FINITE', { step });
 }

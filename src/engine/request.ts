@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { AtbError, requestError } from '../errors.js';
-import type { SampledLogprobs } from '../native/index.js';
-import { isSampled, type SamplingParams } from '../sampling/sampling-params.js';
+import type { SampledLogprobs, SamplerOptions } from '../native/index.js';
+import { isSampled, type SamplingParams, toSamplerOptions } from '../sampling/sampling-params.js';
 import { type FinishReason, Sequence } from '../scheduler/sequence.js';
 import type { OutputText, Postprocessor } from '../tokenizer/postprocessor.js';
 import { Generation } from './generation.js';
@@ -28,8 +28,8 @@ export class Request {
   readonly seed: number | undefined;
   readonly signal: AbortSignal | undefined;
   readonly timeoutMs: number | undefined;
-  readonly grammar: number | undefined;
   readonly onAbort: (reason: unknown) => void;
+  readonly #grammar: number | undefined;
   readonly #output: OutputText;
   readonly #startMs = performance.now();
   #ttftMs: number | undefined;
@@ -52,12 +52,21 @@ export class Request {
     this.seed = params.seed ?? (isSampled(params) ? randomInt(SEEDS) : undefined);
     this.signal = signal;
     this.timeoutMs = timeoutMs;
-    this.grammar = grammar;
+    this.#grammar = grammar;
     try {
       this.#output = postprocessor.start(params);
     } catch (error) {
       throw requestError('starting its text', error);
     }
+  }
+
+  /** How its tokens are chosen. */
+  samplerOptions(params: SamplingParams): SamplerOptions {
+    const grammar = this.#grammar;
+    return {
+      ...toSamplerOptions(params, this.sequence.tokens, this.seed ?? 0),
+      ...(grammar !== undefined && { grammar, maxTokens: params.maxTokens }),
+    };
   }
 
   /** Takes the newest token of the sequence. @throws whatever the postprocessor throws */

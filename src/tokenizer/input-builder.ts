@@ -84,6 +84,11 @@ export class InputBuilder {
     return this.#sources.size > 0;
   }
 
+  /** The templates' sources, one after another: what they show a model is how it answers. Empty without one. */
+  get templateSource(): string {
+    return [...this.#sources.values()].map(({ source }) => source).join('\n');
+  }
+
   /**
    * The prompt's text. Special tokens in messages are not told from the template's own here; `applyChatTemplate` does.
    * @throws TEMPLATE_*, REQUEST_INVALID

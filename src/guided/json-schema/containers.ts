@@ -1,4 +1,4 @@
-import { runWithin } from '../../tokenizer/bounded.js';
+import { runWithin, TimeLimitExceeded } from '../../tokenizer/bounded.js';
 import { choice, type Expression, NOTHING, optional, repeat, sequence, text } from '../expression.js';
 import { parseRegex } from '../regex.js';
 import type { Place, SchemaObject } from './schema.js';
@@ -64,7 +64,7 @@ function furtherMember(
   const options: Expression[] = [];
   for (const [pattern, inner] of patterns) {
     const key = quoted(parseRegex(pattern, { isSearch: true, write: inJson }));
-    const matching = findMatch(pattern, names);
+    const matching = findMatch(pattern, names, place);
     if (matching !== undefined) place.refuse(`patternProperties that match "${matching}", a property`);
     const value = writer.value(inner, place.at('patternProperties', pattern));
     if (value !== undefined) options.push(member(key, value, writer));
@@ -87,11 +87,17 @@ function furtherMember(
 }
 
 /** A pattern of a schema that one should not trust may take for ever. */
-function findMatch(pattern: string, names: readonly string[]): string | undefined {
-  return runWithin(PATTERN_LIMIT_MS, () => {
-    const regex = new RegExp(pattern, 'u');
-    return names.find((name) => regex.test(name));
-  });
+function findMatch(pattern: string, names: readonly string[], place: Place): string | undefined {
+  try {
+    return runWithin(PATTERN_LIMIT_MS, () => {
+      const regex = new RegExp(pattern, 'u');
+      return names.find((name) => regex.test(name));
+    });
+  } catch (error) {
+    if (error instanceof TimeLimitExceeded)
+      place.refuse('patternProperties that take long to compare with properties');
+    return place.fail(`patternProperties: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
 
 function keyExpression(schema: unknown, names: readonly string[], place: Place): Expression {

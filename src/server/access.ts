@@ -1,0 +1,48 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { isIP } from 'node:net';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { HttpError } from './http-error.js';
+
+/** Paths that say only whether the server lives. */
+const OPEN = new Set(['/health/live', '/health/ready', '/health']);
+
+const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+
+/**
+ * Lets in who has one of the keys, as `Authorization: Bearer KEY` or `x-api-key`. Without keys, only requests that name
+ * this machine as their host: a page in a browser could otherwise reach the server under a name of its own.
+ */
+export function guardAccess(app: FastifyInstance, keys: readonly string[]): void {
+  const digests = keys.map(digest);
+  app.addHook('onRequest', async (request) => {
+    if (digests.length === 0) {
+      if (!isLocalName(request.hostname))
+        throw new HttpError(403, 'the host is not this machine', 'permission_error');
+      return;
+    }
+    if (request.routeOptions.url !== undefined && OPEN.has(request.routeOptions.url)) return;
+    const key = keyOf(request);
+    const given = digest(key ?? '');
+    // All are compared, each in constant time.
+    const fits = digests.filter((known) => timingSafeEqual(known, given)).length > 0;
+    if (key === undefined || !fits)
+      throw new HttpError(401, 'a valid API key is needed', 'authentication_error', 'invalid_api_key');
+  });
+}
+
+/** Whose request it is: each key is a client, whose name is no secret. */
+export function clientOf(request: FastifyRequest): string | undefined {
+  const key = keyOf(request);
+  return key === undefined ? undefined : digest(key).toString('hex').slice(0, 16);
+}
+
+function keyOf({ headers }: FastifyRequest): string | undefined {
+  const [, bearer] = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '') ?? [];
+  const own = headers['x-api-key'];
+  return bearer ?? (typeof own === 'string' && own !== '' ? own : undefined);
+}
+
+function isLocalName(host: string): boolean {
+  const name = host.replace(/^\[|\]$/g, '');
+  return name === 'localhost' || name.endsWith('.localhost') || isIP(name) !== 0;
+}

@@ -1,0 +1,60 @@
+import { HttpError, unavailable } from './http-error.js';
+
+/**
+ * Says who may come in. Those who wait make everybody wait, so only as many as will start soon are let in, and the others
+ * are told at once to come back.
+ */
+export class Admission {
+  readonly #capacity: number;
+  readonly #whenEmpty: (() => void)[] = [];
+  #inside = 0;
+  #isDraining = false;
+
+  /** @param capacity answers that run or wait at once. */
+  constructor(capacity: number) {
+    this.#capacity = capacity;
+  }
+
+  get inside(): number {
+    return this.#inside;
+  }
+
+  get isDraining(): boolean {
+    return this.#isDraining;
+  }
+
+  /**
+   * Lets a request in that wants so many answers, and returns what lets it out; of no effect a second time.
+   * @throws HttpError 429 when there is no room, 503 when the server is stopping
+   */
+  enter(answers: number): () => void {
+    if (this.#isDraining) throw unavailable('the server is stopping');
+    // A request larger than all there is would never come in.
+    if (this.#inside > 0 && this.#inside + answers > this.#capacity) {
+      const message = `${this.#inside} answers are being written, and ${this.#capacity} at most: try again later`;
+      throw new HttpError(429, message, 'rate_limit_error', 'rate_limit_exceeded', null, 1);
+    }
+    this.#inside += answers;
+    let isInside = true;
+    return () => {
+      if (!isInside) return;
+      isInside = false;
+      this.#inside -= answers;
+      if (this.#inside === 0) for (const tell of this.#whenEmpty.splice(0)) tell();
+    };
+  }
+
+  /** Lets nobody in any more, and waits until all are out, or for so long. */
+  async drain(timeoutMs: number): Promise<void> {
+    this.#isDraining = true;
+    if (this.#inside === 0) return;
+    let timer: NodeJS.Timeout | undefined;
+    await Promise.race([
+      new Promise<void>((resolve) => this.#whenEmpty.push(resolve)),
+      new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, timeoutMs);
+      }),
+    ]);
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,115 @@
+import { z } from 'zod';
+import type { ChatMessage } from '../../tokenizer/chat-template.js';
+import { invalidRequest } from '../http-error.js';
+import type { Tool, ToolChoice } from '../openai/conversation.js';
+
+const block = z.looseObject({ type: z.string() });
+type Block = z.infer<typeof block>;
+const content = z.union([z.string(), z.array(block)]);
+
+export const conversationFields = {
+  model: z.string().nullish(),
+  messages: z.array(z.object({ role: z.enum(['user', 'assistant', 'system']), content })).min(1),
+  system: content.nullish(),
+  tools: z
+    .array(
+      z.looseObject({
+        type: z.string().nullish(),
+        name: z.string().regex(/^[\w.-]{1,64}$/, 'must be 1 to 64 letters, digits, _, - or .'),
+        description: z.string().nullish(),
+        input_schema: z.record(z.string(), z.unknown()).nullish(),
+      }),
+    )
+    .max(128)
+    .nullish(),
+  tool_choice: z
+    .looseObject({ type: z.enum(['auto', 'any', 'tool', 'none']), name: z.string().nullish() })
+    .nullish(),
+};
+const fields = z.object(conversationFields);
+type Conversation = z.infer<typeof fields>;
+
+/** Anthropic's messages as chat templates take them: results of tools are messages, calls stand beside the text. */
+export function messagesOf({ messages, system }: Conversation): ChatMessage[] {
+  const begin = system ? [{ role: 'system', content: textOf(system, 'system') }] : [];
+  return [
+    ...begin,
+    ...messages.flatMap(({ role, content: given }, i) => {
+      const place = `messages.${i}.content`;
+      if (typeof given === 'string') return [{ role, content: given }];
+      return role === 'assistant' ? [assistantMessage(given, place)] : userMessages(role, given, place);
+    }),
+  ];
+}
+
+export function toolsOf({ tools }: Conversation): Tool[] {
+  return (tools ?? []).map(({ type, name, description, input_schema: parameters }) => {
+    if (type && type !== 'custom')
+      throw invalidRequest(`the tool ${name} of type "${type}" runs nowhere here`, 'tools');
+    return { type: 'function', function: { name, description, parameters } };
+  });
+}
+
+export function toolChoiceOf({ tool_choice: choice }: Conversation): ToolChoice {
+  if (choice?.type === 'any') return 'required';
+  if (choice?.type === 'tool') return { type: 'function', function: { name: choice.name ?? '' } };
+  return choice?.type ?? 'auto';
+}
+
+function assistantMessage(blocks: readonly Block[], place: string): ChatMessage {
+  const texts: string[] = [];
+  const thoughts: string[] = [];
+  const calls: object[] = [];
+  for (const [at, given] of blocks.entries()) {
+    const { type, id, name, input } = given;
+    if (type === 'text') texts.push(stringOf(given.text, `${place}.${at}.text`));
+    else if (type === 'thinking') thoughts.push(stringOf(given.thinking, `${place}.${at}.thinking`));
+    else if (type === 'tool_use')
+      calls.push({ id, type: 'function', function: { name, arguments: input ?? {} } });
+    else if (type !== 'redacted_thinking') refuse(type, `${place}.${at}`);
+  }
+  return {
+    role: 'assistant',
+    content: texts.join('\n'),
+    ...(thoughts.length > 0 && { reasoning_content: thoughts.join('\n') }),
+    ...(calls.length > 0 && { tool_calls: calls }),
+  };
+}
+
+/** Results come before what the user says with them. */
+function userMessages(role: string, blocks: readonly Block[], place: string): ChatMessage[] {
+  const results: ChatMessage[] = [];
+  const texts: string[] = [];
+  for (const [at, given] of blocks.entries()) {
+    const { type, tool_use_id: id } = given;
+    const inner = `${place}.${at}`;
+    if (type === 'text') texts.push(stringOf(given.text, `${inner}.text`));
+    else if (type === 'tool_result') {
+      const found = content.nullish().safeParse(given.content);
+      if (!found.success) throw invalidRequest('must be a text or blocks', `${inner}.content`);
+      const text = found.data ? textOf(found.data, `${inner}.content`) : '';
+      results.push({ role: 'tool', tool_call_id: id, content: text });
+    } else refuse(type, inner);
+  }
+  return texts.length > 0 || results.length === 0
+    ? [...results, { role, content: texts.join('\n') }]
+    : results;
+}
+
+function textOf(given: string | readonly Block[], place: string): string {
+  if (typeof given === 'string') return given;
+  return given
+    .map((part, at) =>
+      part.type === 'text' ? stringOf(part.text, `${place}.${at}`) : refuse(part.type, `${place}.${at}`),
+    )
+    .join('\n');
+}
+
+function stringOf(value: unknown, place: string): string {
+  if (typeof value !== 'string') throw invalidRequest('must be a text', place);
+  return value;
+}
+
+function refuse(type: string, place: string): never {
+  throw invalidRequest(`a block of type "${type}": this model reads text only`, place);
+}

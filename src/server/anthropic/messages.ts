@@ -1,0 +1,169 @@
+import type { FastifyReply } from 'fastify';
+import { z } from 'zod';
+import type { Generation, GenerationResult } from '../../engine/generation.js';
+import { AnswerBlocks, type BlockEvent, wholeBlocks } from '../answer-blocks.js';
+import { EventStream } from '../event-stream.js';
+import { type HttpError, httpErrorOf } from '../http-error.js';
+import { newId, type ServerContext, withAnswers } from '../openai/answers.js';
+import { readBody } from '../openai/fields.js';
+import { type AnswerReader, prepareChat } from '../openai/prepare-chat.js';
+import type { ServedModel } from '../served-model.js';
+import { conversationFields, messagesOf, toolChoiceOf, toolsOf } from './conversation.js';
+
+const messagesBody = z.object({
+  ...conversationFields,
+  max_tokens: z.int().min(1),
+  stop_sequences: z.array(z.string()).nullish(),
+  stream: z.boolean().nullish(),
+  temperature: z.number().nullish(),
+  top_p: z.number().nullish(),
+  top_k: z.int().nullish(),
+  thinking: z.looseObject({ type: z.string() }).nullish(),
+});
+type MessagesBody = z.infer<typeof messagesBody>;
+const countBody = z.object(conversationFields);
+
+const KINDS: Readonly<Record<number, string>> = {
+  400: 'invalid_request_error',
+  401: 'authentication_error',
+  403: 'permission_error',
+  404: 'not_found_error',
+  408: 'timeout_error',
+  413: 'request_too_large',
+  429: 'rate_limit_error',
+  503: 'overloaded_error',
+};
+
+/** An error in the shape that Anthropic's clients read. */
+export function anthropicError({ status, message }: HttpError): object {
+  return { type: 'error', error: { type: KINDS[status] ?? 'api_error', message } };
+}
+
+/** `POST /v1/messages/count_tokens`. */
+export async function countTokens(model: ServedModel, given: unknown): Promise<object> {
+  const body = readBody(countBody, given);
+  const request = { messages: messagesOf(body), tools: toolsOf(body), toolChoice: toolChoiceOf(body) };
+  const { promptTokens } = await prepareChat(model, request);
+  return { input_tokens: promptTokens.length };
+}
+
+/** `POST /v1/messages`. Fields that it does not know, as coding agents send them, are left alone. */
+export async function createMessage(
+  context: ServerContext,
+  model: ServedModel,
+  given: unknown,
+  client: string | undefined,
+  reply: FastifyReply,
+): Promise<object | undefined> {
+  const body = readBody(messagesBody, given);
+  const chat = await prepareChat(model, {
+    messages: messagesOf(body),
+    tools: toolsOf(body),
+    toolChoice: toolChoiceOf(body),
+    ...(body.thinking && { kwargs: { enable_thinking: body.thinking.type !== 'disabled' } }),
+  });
+  const { promptTokens, reader, forced, mayCall } = chat;
+  const sampling = {
+    maxTokens: body.max_tokens,
+    stop: body.stop_sequences ?? undefined,
+    temperature: body.temperature ?? undefined,
+    topP: body.top_p ?? undefined,
+    topK: body.top_k ?? undefined,
+    ...(mayCall && { skipSpecialTokens: false }),
+  };
+  const options = client === undefined ? {} : { client };
+  const work = { model, promptTokens, sampling, options, guide: forced?.guide, n: 1 };
+  return withAnswers(context, reply, [work], async (answers) => {
+    const generation = answers[0]?.[0] as Generation;
+    const head = { id: newId('msg'), type: 'message', role: 'assistant', model: model.name };
+    const usage = { input_tokens: promptTokens.length };
+    if (body.stream) {
+      await streamed(generation, reader(), { ...head, usage }, body, new EventStream(reply));
+      return undefined;
+    }
+    const result = await generation.result;
+    const own = reader();
+    const blocks = wholeBlocks([...own.push(result.text), ...own.end()]);
+    const content = blocks.map((block) => {
+      if (block.kind === 'text') return { type: 'text', text: block.text };
+      if (block.kind === 'reasoning') return { type: 'thinking', thinking: block.text, signature: '' };
+      const { name, arguments: args } = block.call;
+      return { type: 'tool_use', id: newId('toolu'), name, input: JSON.parse(args) as object };
+    });
+    const calls = blocks.some(({ kind }) => kind === 'tool-call');
+    return {
+      ...head,
+      content,
+      ...stopOf(result, calls, body),
+      usage: { ...usage, output_tokens: result.tokens.length },
+    };
+  });
+}
+
+/** Which stop sequence ended it is known where there was only one. */
+function stopOf(
+  { finishReason, tokens }: GenerationResult,
+  calls: boolean,
+  { stop_sequences: stops, max_tokens: most }: MessagesBody,
+): { stop_reason: string; stop_sequence: string | null } {
+  if (calls) return { stop_reason: 'tool_use', stop_sequence: null };
+  if (finishReason === 'length' || tokens.length >= most)
+    return { stop_reason: 'max_tokens', stop_sequence: null };
+  const [only, ...others] = stops ?? [];
+  const isSure = only !== undefined && others.length === 0 && finishReason === 'stop';
+  return isSure
+    ? { stop_reason: 'stop_sequence', stop_sequence: only }
+    : { stop_reason: 'end_turn', stop_sequence: null };
+}
+
+async function streamed(
+  generation: Generation,
+  reader: AnswerReader,
+  head: object,
+  body: MessagesBody,
+  events: EventStream,
+): Promise<void> {
+  const send = (data: { readonly type: string } & Record<string, unknown>): Promise<void> =>
+    events.send(data, data.type);
+  const blocks = new AnswerBlocks();
+  let calls = false;
+  const sendBlocks = async (found: readonly BlockEvent[]): Promise<void> => {
+    for (const event of found) {
+      calls ||= event.kind === 'tool-call';
+      await send(wireBlock(event));
+    }
+  };
+  try {
+    const message = { ...head, content: [], stop_reason: null, stop_sequence: null };
+    await send({ type: 'message_start', message });
+    for await (const { text } of generation) await sendBlocks(blocks.take(reader.push(text)));
+    await sendBlocks([...blocks.take(reader.end()), ...blocks.end()]);
+    const result = await generation.result;
+    const usage = { output_tokens: result.tokens.length };
+    await send({ type: 'message_delta', delta: stopOf(result, calls, body), usage });
+    await send({ type: 'message_stop' });
+  } catch (error) {
+    await events.send(anthropicError(httpErrorOf(error)), 'error').catch(() => {});
+  } finally {
+    events.end();
+  }
+}
+
+function wireBlock(event: BlockEvent): { readonly type: string } & Record<string, unknown> {
+  const { index, kind } = event;
+  if (event.type === 'close') return { type: 'content_block_stop', index };
+  if (event.type === 'open') {
+    const empty = {
+      text: { type: 'text', text: '' },
+      reasoning: { type: 'thinking', thinking: '', signature: '' },
+      'tool-call': { type: 'tool_use', id: newId('toolu'), name: event.call?.name, input: {} },
+    };
+    return { type: 'content_block_start', index, content_block: empty[kind] };
+  }
+  const deltas = {
+    text: { type: 'text_delta', text: event.text },
+    reasoning: { type: 'thinking_delta', thinking: event.text },
+    'tool-call': { type: 'input_json_delta', partial_json: event.text },
+  };
+  return { type: 'content_block_delta', index, delta: deltas[kind] };
+}

@@ -1,0 +1,182 @@
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { clientOf, guardAccess } from './access.js';
+import { Admission } from './admission.js';
+import { anthropicError, countTokens, createMessage } from './anthropic/messages.js';
+import { HttpError, httpErrorOf, openAiError, unavailable } from './http-error.js';
+import { acceptJson } from './json-body.js';
+import { Metrics } from './metrics.js';
+import { nowSeconds, type ServerContext } from './openai/answers.js';
+import { completeChat } from './openai/chat-completions.js';
+import { complete } from './openai/completions.js';
+import { readBody } from './openai/fields.js';
+import { detokenize, tokenize } from './openai/tokenize.js';
+import type { ServedModel } from './served-model.js';
+
+export interface ServerOptions {
+  /** At least one; requests that name none get the first. */
+  readonly models: readonly ServedModel[];
+  /** Keys that let a client in; none: everybody on this machine. */
+  readonly apiKeys?: readonly string[];
+  /** Answers that wait while as many as fit run, beyond which requests are refused; a batch more when absent. */
+  readonly maxWaiting?: number;
+  /** Bytes of a body; 4 MiB when absent. */
+  readonly maxBodyBytes?: number;
+  /** Milliseconds that a request may take; ten minutes when absent. */
+  readonly requestTimeoutMs?: number;
+  /** Serve the page to chat at `/`; true when absent. */
+  readonly hasPage?: boolean;
+  /** Pino's level of the log on standard error; nothing is logged when absent. Prompts and answers never are. */
+  readonly logLevel?: string;
+}
+
+export interface Server {
+  readonly app: FastifyInstance;
+  /** Refuses new requests, waits for those that run, or for so long, and closes. */
+  close(timeoutMs: number): Promise<void>;
+}
+
+const DEFAULT_BODY_BYTES = 4 * 2 ** 20;
+const DEFAULT_TIMEOUT_MS = 600_000;
+/** A client that takes longer to send its request is none. */
+const SLOW_REQUEST_MS = 30_000;
+const SLOW_HEADERS_MS = 10_000;
+/** An engine that gives no token for so long does not answer. */
+const PROOF_MS = 10_000;
+
+type Answer = (
+  context: ServerContext,
+  model: ServedModel,
+  body: unknown,
+  client: string | undefined,
+  reply: FastifyReply,
+) => Promise<object | undefined>;
+
+/** OpenAI's API for models that are ready. Whoever made the models disposes them, after `close`. */
+export function createServer(options: ServerOptions): Server {
+  const { models, apiKeys = [], maxBodyBytes = DEFAULT_BODY_BYTES, logLevel } = options;
+  const batch = models.reduce((sum, { llm }) => sum + llm.maxNumSeqs, 0);
+  const admission = new Admission(batch + (options.maxWaiting ?? batch));
+  const context: ServerContext = {
+    models: new Map(models.map((model) => [model.name, model])),
+    admission,
+    metrics: new Metrics(models),
+    requestTimeoutMs: options.requestTimeoutMs ?? DEFAULT_TIMEOUT_MS,
+  };
+  const app = Fastify({
+    bodyLimit: maxBodyBytes,
+    requestTimeout: SLOW_REQUEST_MS,
+    connectionTimeout: SLOW_REQUEST_MS,
+    http: { headersTimeout: SLOW_HEADERS_MS },
+    routerOptions: { maxParamLength: 200 },
+    logger: logLevel === undefined ? false : { level: logLevel, stream: process.stderr },
+  });
+  // Streams last longer than a connection without traffic may.
+  app.server.on('connection', (socket) => socket.setNoDelay(true));
+  acceptJson(app);
+  guardAccess(app, apiKeys);
+  app.setErrorHandler((error, request, reply) => sendError(error, request, reply));
+  app.setNotFoundHandler((request, reply) =>
+    sendError(
+      new HttpError(404, `there is no ${request.method} ${request.url}`, 'invalid_request_error'),
+      request,
+      reply,
+    ),
+  );
+  addRoutes(app, context);
+  return {
+    app,
+    async close(timeoutMs) {
+      await admission.drain(timeoutMs);
+      app.server.closeIdleConnections();
+      const forced = setTimeout(() => app.server.closeAllConnections(), 1000);
+      await app.close();
+      clearTimeout(forced);
+    },
+  };
+}
+
+function addRoutes(app: FastifyInstance, context: ServerContext): void {
+  const { models, admission, metrics } = context;
+  const answering = (answer: Answer) => async (request: FastifyRequest, reply: FastifyReply) => {
+    const found = await answer(
+      context,
+      modelOf(models, request.body),
+      request.body,
+      clientOf(request),
+      reply,
+    );
+    return found === undefined ? reply : found;
+  };
+  app.post('/v1/chat/completions', answering(completeChat));
+  app.post('/v1/completions', answering(complete));
+  app.post('/v1/messages', answering(createMessage));
+  app.post(
+    '/v1/messages/count_tokens',
+    answering(async (_, model, body) => countTokens(model, body)),
+  );
+  app.post(
+    '/tokenize',
+    answering(async (_, model, body) => tokenize(model, body)),
+  );
+  app.post(
+    '/detokenize',
+    answering(async (_, model, body) => detokenize(model, body)),
+  );
+
+  const started = nowSeconds();
+  const card = ({ name, llm }: ServedModel): object => ({
+    ...{
+      id: name,
+      object: 'model',
+      created: started,
+      owned_by: 'atb-models',
+      max_model_len: llm.maxModelLen,
+    },
+  });
+  app.get('/v1/models', async () => ({ object: 'list', data: [...models.values()].map(card) }));
+  app.get<{ Params: { '*': string } }>('/v1/models/*', async ({ params }) =>
+    card(modelNamed(models, params['*'])),
+  );
+
+  app.get('/health/live', async () => ({ status: 'alive' }));
+  const ready = async (): Promise<object> => {
+    if (admission.isDraining) throw unavailable('the server is stopping');
+    await Promise.all([...models.values()].map(proveAnswering));
+    return { status: 'ready' };
+  };
+  app.get('/health/ready', ready);
+  app.get('/health', ready);
+  app.get('/metrics', async (_, reply) => reply.type(metrics.contentType).send(await metrics.text()));
+}
+
+/** A token from each engine, unless it is writing some anyway. */
+async function proveAnswering({ llm }: ServedModel): Promise<void> {
+  if (llm.stats.running > 0) return;
+  await llm.startTokens([0], { maxTokens: 1, temperature: 0, timeoutMs: PROOF_MS }).result;
+}
+
+const named = z.object({ model: z.string().nullish() });
+
+function modelOf(models: ReadonlyMap<string, ServedModel>, body: unknown): ServedModel {
+  const { model } = readBody(named, body);
+  if (model) return modelNamed(models, model);
+  const [first] = models.values();
+  return first ?? modelNamed(models, '');
+}
+
+function modelNamed(models: ReadonlyMap<string, ServedModel>, name: string): ServedModel {
+  const found = models.get(name);
+  if (found !== undefined) return found;
+  const known = [...models.keys()].map((known) => JSON.stringify(known)).join(', ');
+  const message = `there is no model ${JSON.stringify(name.slice(0, 200))}; there is ${known}`;
+  throw new HttpError(404, message, 'invalid_request_error', 'model_not_found', 'model');
+}
+
+function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const found = httpErrorOf(error);
+  if (found.status >= 500) request.log.error(error);
+  if (found.retryAfter !== undefined) reply.header('retry-after', found.retryAfter);
+  const isAnthropic = request.url.startsWith('/v1/messages');
+  return reply.status(found.status).send(isAnthropic ? anthropicError(found) : openAiError(found));
+}

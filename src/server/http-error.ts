@@ -1,0 +1,74 @@
+import { AtbError, type ErrorCode } from '../errors.js';
+
+/** A request that is answered with an error. */
+export class HttpError extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+    /** As OpenAI names kinds of errors: `invalid_request_error`, `rate_limit_error`, … */
+    readonly type: string,
+    readonly code: string | null = null,
+    /** The field at fault. */
+    readonly param: string | null = null,
+    /** Seconds after which another try makes sense. */
+    readonly retryAfter?: number,
+  ) {
+    super(message);
+  }
+}
+
+export const invalidRequest = (
+  message: string,
+  param: string | null = null,
+  code: string | null = null,
+): HttpError => new HttpError(400, message, 'invalid_request_error', code, param);
+
+/** Codes of errors that the request itself is to blame for, with the code that clients know them by. */
+const OF_REQUESTS: Partial<Record<ErrorCode, string | null>> = {
+  REQUEST_INVALID: null,
+  REQUEST_TOO_LONG: 'context_length_exceeded',
+  CACHE_TOO_SMALL: 'context_length_exceeded',
+  TEMPLATE_MISSING: null,
+  TEMPLATE_REFUSED: null,
+  TEMPLATE_LIMIT: null,
+  TEMPLATE_FAILED: null,
+  TOKENIZER_TOO_SLOW: null,
+  TOKENIZER_CRASHED: null,
+  GUIDE_INVALID: 'invalid_schema',
+  GUIDE_UNSUPPORTED: 'invalid_schema',
+  GUIDE_TOO_LARGE: 'invalid_schema',
+  GUIDE_NO_ROOM: null,
+  OPTION_UNSUPPORTED: null,
+};
+
+/** What was thrown, as an answer. What nobody expected says no more than that. */
+export function httpErrorOf(thrown: unknown): HttpError {
+  if (thrown instanceof HttpError) return thrown;
+  if (thrown instanceof AtbError) {
+    const { message, cause } = thrown;
+    const code: ErrorCode = thrown.code;
+    if (Object.hasOwn(OF_REQUESTS, code)) {
+      const field = code === 'REQUEST_INVALID' ? (thrown as AtbError<'REQUEST_INVALID'>).detail.field : null;
+      return invalidRequest(message, field, OF_REQUESTS[code] ?? null);
+    }
+    if (code === 'REQUEST_ABORTED' && cause !== undefined && cause !== thrown) return httpErrorOf(cause);
+    if (code === 'REQUEST_TIMEOUT') return new HttpError(408, message, 'timeout_error', 'timeout');
+    if (code === 'ENGINE_DISPOSED') return unavailable('the server is stopping');
+  }
+  const { statusCode, message } = (typeof thrown === 'object' && thrown !== null ? thrown : {}) as {
+    statusCode?: unknown;
+    message?: unknown;
+  };
+  // What Fastify found wrong with the request before anybody read it.
+  if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500)
+    return new HttpError(statusCode, String(message), 'invalid_request_error');
+  return new HttpError(500, 'the server failed; its log says more', 'server_error');
+}
+
+export const unavailable = (message: string): HttpError =>
+  new HttpError(503, message, 'server_error', 'unavailable', null, 5);
+
+/** An error in the shape that OpenAI's clients read. */
+export function openAiError({ message, type, param, code }: HttpError): object {
+  return { error: { message, type, param, code } };
+}

@@ -1,0 +1,50 @@
+import type { FastifyInstance } from 'fastify';
+import { HttpError, invalidRequest } from './http-error.js';
+
+/** Tools and schemas nest a dozen levels; deeper ones only take time. */
+const MAX_DEPTH = 128;
+
+/** Reads bodies as JSON, whatever their media type says of charsets: bounded in depth, without keys that harm. */
+export function acceptJson(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  const parse = app.getDefaultJsonParser('error', 'error');
+  app.addContentTypeParser(
+    /^application\/(?:[\w.+-]+\+)?json\b/i,
+    { parseAs: 'string' },
+    (request, body, done) => {
+      const text = String(body).replace(/^\uFEFF/, '');
+      const { 'content-encoding': encoding } = request.headers;
+      if (encoding !== undefined && encoding !== 'identity')
+        return done(new HttpError(415, 'bodies must not be compressed', 'invalid_request_error'));
+      if (depthOf(text) > MAX_DEPTH)
+        return done(invalidRequest(`the body is nested more than ${MAX_DEPTH} levels deep`));
+      void parse(request, text, (error, value) => {
+        if (error) done(invalidRequest(`the body is no JSON: ${error.message}`));
+        else if (typeof value !== 'object' || value === null || Array.isArray(value))
+          done(invalidRequest('the body must be a JSON object'));
+        else done(null, value);
+      });
+    },
+  );
+}
+
+/** How deep brackets outside strings are nested, counted before anything is made of them. */
+function depthOf(text: string): number {
+  let [depth, deepest] = [0, 0];
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === 0x22) at = endOfString(text, at);
+    else if (code === 0x5b || code === 0x7b) deepest = Math.max(deepest, ++depth);
+    else if (code === 0x5d || code === 0x7d) depth--;
+  }
+  return deepest;
+}
+
+function endOfString(text: string, from: number): number {
+  for (let at = from + 1; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === 0x5c) at++;
+    else if (code === 0x22) return at;
+  }
+  return text.length;
+}

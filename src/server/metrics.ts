@@ -1,0 +1,89 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { Generation } from '../engine/generation.js';
+import type { ServedModel } from './served-model.js';
+
+const LATENCY_BUCKETS = [
+  0.001, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.5, 5, 10, 20, 40, 80,
+];
+
+/** Figures for Prometheus under vLLM's names, so that dashboards and gateways which know those work. */
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #promptTokens = this.#counter('vllm:prompt_tokens_total', 'Tokens of prompts');
+  readonly #generationTokens = this.#counter('vllm:generation_tokens_total', 'Generated tokens');
+  readonly #finished = this.#counter('vllm:request_success_total', 'Finished answers', 'finished_reason');
+  readonly #failed = this.#counter('vllm:request_failure_total', 'Answers that failed or were aborted');
+  readonly #firstToken = this.#histogram('vllm:time_to_first_token_seconds', 'Time to the first token');
+  readonly #betweenTokens = this.#histogram('vllm:time_per_output_token_seconds', 'Time between tokens');
+  readonly #whole = this.#histogram('vllm:e2e_request_latency_seconds', 'Time of a whole answer');
+
+  constructor(models: Iterable<ServedModel>) {
+    const all = [...models];
+    const gauge = (name: string, help: string, read: (model: ServedModel) => number): void => {
+      new Gauge({
+        ...{ name, help, labelNames: ['model_name'], registers: [this.#registry] },
+        collect(): void {
+          for (const model of all) this.set({ model_name: model.name }, read(model));
+        },
+      });
+    };
+    gauge('vllm:num_requests_running', 'Sequences that run', ({ llm: { stats } }) => stats.running);
+    gauge('vllm:num_requests_waiting', 'Sequences that wait', ({ llm: { stats } }) => stats.waiting);
+    gauge('vllm:num_preemptions_total', 'Preemptions so far', ({ llm: { stats } }) => stats.preemptions);
+    gauge(
+      'vllm:kv_cache_usage_perc',
+      'Share of the cache in use',
+      ({
+        llm: {
+          stats: { usedBlocks, freeBlocks },
+        },
+      }) => (usedBlocks + freeBlocks === 0 ? 0 : usedBlocks / (usedBlocks + freeBlocks)),
+    );
+    gauge(
+      'vllm:prefix_cache_queries_total',
+      'Tokens looked for in the cache',
+      ({ llm: { stats } }) => stats.prefixQueriedTokens,
+    );
+    gauge(
+      'vllm:prefix_cache_hits_total',
+      'Tokens found in the cache',
+      ({ llm: { stats } }) => stats.prefixHitTokens,
+    );
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  text(): Promise<string> {
+    return this.#registry.metrics();
+  }
+
+  /** Takes the figures of an answer when it has ended. */
+  watch(model: string, { result }: Generation): void {
+    const labels = { model_name: model };
+    const started = performance.now();
+    result.then(
+      ({ promptTokens, tokens, ttftMs, finishReason }) => {
+        const totalMs = performance.now() - started;
+        this.#promptTokens.inc(labels, promptTokens);
+        this.#generationTokens.inc(labels, tokens.length);
+        this.#finished.inc({ ...labels, finished_reason: finishReason });
+        this.#firstToken.observe(labels, ttftMs / 1000);
+        this.#whole.observe(labels, totalMs / 1000);
+        if (tokens.length > 1)
+          this.#betweenTokens.observe(labels, (totalMs - ttftMs) / (tokens.length - 1) / 1000);
+      },
+      () => this.#failed.inc(labels),
+    );
+  }
+
+  #counter(name: string, help: string, ...labels: string[]): Counter {
+    return new Counter({ name, help, labelNames: ['model_name', ...labels], registers: [this.#registry] });
+  }
+
+  #histogram(name: string, help: string): Histogram {
+    const [labelNames, registers, buckets] = [['model_name'], [this.#registry], LATENCY_BUCKETS];
+    return new Histogram({ name, help, labelNames, registers, buckets });
+  }
+}

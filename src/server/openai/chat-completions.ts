@@ -1,0 +1,162 @@
+import type { FastifyReply } from 'fastify';
+import { z } from 'zod';
+import type { AnswerEvent, ToolCall } from '../../answers/answer-event.js';
+import type { Generation, GenerationResult } from '../../engine/generation.js';
+import { EventStream } from '../event-stream.js';
+import { httpErrorOf, openAiError } from '../http-error.js';
+import type { ServedModel } from '../served-model.js';
+import { finishReasonOf, newId, nowSeconds, type ServerContext, usageOf, withAnswers } from './answers.js';
+import { forTemplate, message, toolChoice, tools } from './conversation.js';
+import { generateOptionsOf, guideOf, readBody, SAMPLING_FIELDS, samplingOf } from './fields.js';
+import { chatLogprobs } from './logprobs.js';
+import { mergeStreams } from './merge-streams.js';
+import { type AnswerReader, prepareChat, room } from './prepare-chat.js';
+
+export const chatBody = z.object({
+  ...SAMPLING_FIELDS,
+  messages: z.array(message).min(1),
+  max_completion_tokens: z.int().nullish(),
+  logprobs: z.boolean().nullish(),
+  top_logprobs: z.int().min(0).nullish(),
+  tools: tools.nullish(),
+  tool_choice: toolChoice.nullish(),
+  parallel_tool_calls: z.boolean().nullish(),
+  chat_template_kwargs: z.record(z.string(), z.unknown()).nullish(),
+  add_generation_prompt: z.boolean().nullish(),
+  reasoning_effort: z.string().nullish(),
+});
+type ChatBody = z.infer<typeof chatBody>;
+
+/** `POST /v1/chat/completions`. */
+export async function completeChat(
+  context: ServerContext,
+  model: ServedModel,
+  given: unknown,
+  client: string | undefined,
+  reply: FastifyReply,
+): Promise<object | undefined> {
+  const body = readBody(chatBody, given);
+  const chat = await prepareChat(model, {
+    messages: forTemplate(body.messages),
+    tools: body.tools ?? [],
+    toolChoice: body.tool_choice ?? 'auto',
+    addGenerationPrompt: body.add_generation_prompt ?? undefined,
+    kwargs: {
+      ...(body.reasoning_effort && { reasoning_effort: body.reasoning_effort }),
+      ...body.chat_template_kwargs,
+    },
+  });
+  const { promptTokens, reader, forced } = chat;
+  const sampling = {
+    ...samplingOf(body),
+    maxTokens: body.max_completion_tokens ?? body.max_tokens ?? room(model, chat),
+    ...(body.logprobs && { logprobs: body.top_logprobs ?? 0 }),
+    ...(chat.mayCall && body.skip_special_tokens == null && { skipSpecialTokens: false }),
+  };
+  const guide = forced?.guide ?? guideOf(body);
+  const work = {
+    model,
+    promptTokens,
+    sampling,
+    options: generateOptionsOf(body, client),
+    guide,
+    n: body.n ?? 1,
+  };
+  return withAnswers(context, reply, [work], async ([answers = []]) => {
+    const head = { id: newId('chatcmpl'), created: nowSeconds(), model: model.name };
+    if (body.stream) {
+      await streamed(model, body, answers, reader, head, promptTokens.length, new EventStream(reply));
+      return undefined;
+    }
+    const results = await Promise.all(answers.map(({ result }) => result));
+    const choices = results.map((result, index) => choiceOf(model, body, result, index, reader()));
+    const usage = usageOf(
+      promptTokens.length,
+      results.map(({ tokens }) => tokens.length),
+    );
+    return { ...head, object: 'chat.completion', choices, usage };
+  });
+}
+
+function choiceOf(
+  { tokenizer }: ServedModel,
+  body: ChatBody,
+  result: GenerationResult,
+  index: number,
+  reader: AnswerReader,
+): object {
+  const events = [...reader.push(result.text), ...reader.end()];
+  const joined = (kind: 'text' | 'reasoning'): string =>
+    events.map((event) => (event.kind === kind ? event.text : '')).join('');
+  const calls = events.flatMap((event) => (event.kind === 'tool-call' ? [toolCall(event.call)] : []));
+  const [text, reasoning] = [joined('text'), joined('reasoning')];
+  return {
+    index,
+    message: {
+      role: 'assistant',
+      content: text === '' && calls.length > 0 ? null : text,
+      refusal: null,
+      ...(reasoning !== '' && { reasoning_content: reasoning }),
+      ...(calls.length > 0 && { tool_calls: calls }),
+    },
+    logprobs: body.logprobs ? chatLogprobs(tokenizer, result.tokens, result.logprobs) : null,
+    finish_reason: calls.length > 0 ? 'tool_calls' : finishReasonOf(result),
+  };
+}
+
+const toolCall = (call: ToolCall): object => ({ id: newId('call'), type: 'function', function: call });
+
+async function streamed(
+  { tokenizer }: ServedModel,
+  body: ChatBody,
+  answers: readonly Generation[],
+  reader: () => AnswerReader,
+  head: object,
+  promptTokens: number,
+  events: EventStream,
+): Promise<void> {
+  const withUsage = body.stream_options?.include_usage === true;
+  const readers = answers.map(reader);
+  const calls = answers.map(() => 0);
+  const chunk = (index: number, delta: object, more: object = {}): object => ({
+    ...head,
+    object: 'chat.completion.chunk',
+    choices: [{ index, delta, logprobs: null, finish_reason: null, ...more }],
+    ...(withUsage && { usage: null }),
+  });
+  const deltaOf = (index: number, event: AnswerEvent): object => {
+    if (event.kind === 'text') return { content: event.text };
+    if (event.kind === 'reasoning') return { reasoning_content: event.text };
+    const at = calls[index] ?? 0;
+    calls[index] = at + 1;
+    return { tool_calls: [{ index: at, ...toolCall(event.call) }] };
+  };
+  try {
+    for (const index of answers.keys()) await events.send(chunk(index, { role: 'assistant', content: '' }));
+    for await (const [index, { text, tokens, logprobs }] of mergeStreams(answers)) {
+      const found = readers[index]?.push(text) ?? [];
+      const more = body.logprobs ? { logprobs: chatLogprobs(tokenizer, tokens, logprobs) } : {};
+      const deltas = found.length === 0 && body.logprobs ? [{}] : found.map((event) => deltaOf(index, event));
+      for (const [at, delta] of deltas.entries())
+        await events.send(chunk(index, delta, at === 0 ? more : {}));
+    }
+    const results = await Promise.all(answers.map(({ result }) => result));
+    for (const [index, result] of results.entries()) {
+      for (const event of readers[index]?.end() ?? []) await events.send(chunk(index, deltaOf(index, event)));
+      const reason = (calls[index] ?? 0) > 0 ? 'tool_calls' : finishReasonOf(result);
+      await events.send(chunk(index, {}, { finish_reason: reason }));
+    }
+    if (withUsage) {
+      const usage = usageOf(
+        promptTokens,
+        results.map(({ tokens }) => tokens.length),
+      );
+      await events.send({ ...head, object: 'chat.completion.chunk', choices: [], usage });
+    }
+    await events.send('[DONE]');
+  } catch (error) {
+    await events.send(openAiError(httpErrorOf(error))).catch(() => {});
+  } finally {
+    events.end();
+  }
+}

@@ -1,0 +1,132 @@
+import { z } from 'zod';
+import type { GenerateOptions } from '../../engine/llm-engine-options.js';
+import type { Guide } from '../../guided/index.js';
+import type { SamplingOptions } from '../../sampling/sampling-params.js';
+import { invalidRequest } from '../http-error.js';
+
+/** Clients write null for what they leave to the server. */
+const maybe = <T extends z.ZodType>(schema: T) => schema.nullish();
+const number = maybe(z.number());
+const integer = maybe(z.int());
+
+/** Of one request; each is a sequence of its own. */
+const MAX_ANSWERS = 64;
+
+/** Fields of completions and chat completions: OpenAI's, then those that vLLM adds. Ranges are the engine's to check. */
+export const SAMPLING_FIELDS = {
+  model: z.string().nullish(),
+  max_tokens: integer,
+  temperature: number,
+  top_p: number,
+  n: maybe(z.int().min(1).max(MAX_ANSWERS)),
+  stop: maybe(z.union([z.string(), z.array(z.string())])),
+  seed: integer,
+  presence_penalty: number,
+  frequency_penalty: number,
+  logit_bias: maybe(z.record(z.string(), z.number())),
+  stream: maybe(z.boolean()),
+  stream_options: maybe(
+    z.object({ include_usage: maybe(z.boolean()), continuous_usage_stats: maybe(z.boolean()) }),
+  ),
+  user: maybe(z.string()),
+  top_k: integer,
+  min_p: number,
+  repetition_penalty: number,
+  min_tokens: integer,
+  stop_token_ids: maybe(z.array(z.int())),
+  ignore_eos: maybe(z.boolean()),
+  include_stop_str_in_output: maybe(z.boolean()),
+  skip_special_tokens: maybe(z.boolean()),
+  priority: integer,
+  cache_salt: maybe(z.string().min(1).max(256)),
+  response_format: maybe(
+    z.object({
+      type: z.enum(['text', 'json_object', 'json_schema']),
+      json_schema: maybe(
+        z.object({ name: z.string().nullish(), schema: z.unknown().optional(), strict: maybe(z.boolean()) }),
+      ),
+    }),
+  ),
+  guided_json: z.unknown().optional(),
+  guided_regex: maybe(z.string()),
+  guided_choice: maybe(z.array(z.string())),
+  guided_grammar: maybe(z.string()),
+};
+
+const fields = z.object(SAMPLING_FIELDS);
+export type SamplingFields = z.infer<typeof fields>;
+
+/** The body of a request, or an error that names the field. Fields that nobody knows are left alone, as OpenAI does. */
+export function readBody<T>(schema: z.ZodType<T>, body: unknown): T {
+  const { success, data, error } = schema.safeParse(body ?? {});
+  if (success) return data;
+  const [issue] = error.issues;
+  const param = issue?.path.join('.') || null;
+  throw invalidRequest(`${param ?? 'the body'}: ${issue?.message ?? 'is malformed'}`, param);
+}
+
+/** Null and undefined are absent. */
+function present<T extends object>(options: T): { [K in keyof T]?: NonNullable<T[K]> } {
+  const given = Object.entries(options).filter(([, value]) => value !== null && value !== undefined);
+  return Object.fromEntries(given) as { [K in keyof T]?: NonNullable<T[K]> };
+}
+
+/** OpenAI's and vLLM's names to the engine's. Seeds may be negative there. */
+export function samplingOf(body: SamplingFields): SamplingOptions {
+  const { seed, logit_bias: bias } = body;
+  return present({
+    maxTokens: body.max_tokens,
+    minTokens: body.min_tokens,
+    // OpenAI samples unless it is told otherwise; what the checkpoint presets comes first.
+    temperature: body.temperature,
+    topP: body.top_p,
+    topK: body.top_k,
+    minP: body.min_p,
+    repetitionPenalty: body.repetition_penalty,
+    frequencyPenalty: body.frequency_penalty,
+    presencePenalty: body.presence_penalty,
+    logitBias: bias,
+    seed: typeof seed === 'number' ? Math.abs(seed) : undefined,
+    stop: body.stop,
+    stopTokenIds: body.stop_token_ids,
+    ignoreEos: body.ignore_eos,
+    includeStopStrInOutput: body.include_stop_str_in_output,
+    skipSpecialTokens: body.skip_special_tokens,
+  });
+}
+
+export function generateOptionsOf(
+  body: SamplingFields,
+  client: string | undefined,
+): Partial<GenerateOptions> {
+  return present({ priority: body.priority, cacheSalt: body.cache_salt, client });
+}
+
+/** What the answer must be. @throws HttpError 400 when it is said in two ways */
+export function guideOf(body: SamplingFields): Guide | undefined {
+  const { response_format: format } = body;
+  const guides: Guide[] = [];
+  if (format?.type === 'json_object') guides.push({ jsonSchema: { type: 'object' } });
+  if (format?.type === 'json_schema') {
+    const schema = format.json_schema?.schema;
+    if (schema === undefined || schema === null)
+      throw invalidRequest('response_format.json_schema.schema is missing', 'response_format');
+    guides.push({ jsonSchema: schema });
+  }
+  const { guided_json: json, guided_regex: regex, guided_choice: choice, guided_grammar: grammar } = body;
+  if (json !== undefined && json !== null)
+    guides.push({ jsonSchema: typeof json === 'string' ? parseSchema(json) : json });
+  if (typeof regex === 'string') guides.push({ regex });
+  if (choice) guides.push({ choice });
+  if (typeof grammar === 'string') guides.push({ grammar });
+  if (guides.length > 1) throw invalidRequest('the answer is guided in more than one way', 'response_format');
+  return guides[0];
+}
+
+function parseSchema(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw invalidRequest('guided_json must be a JSON schema', 'guided_json');
+  }
+}

@@ -1,0 +1,78 @@
+import type { AnswerEvent } from '../../answers/answer-event.js';
+import { AnswerParser, answerFormat } from '../../answers/answer-parser.js';
+import type { ChatMessage } from '../../tokenizer/chat-template.js';
+import type { ServedModel } from '../served-model.js';
+import type { Tool, ToolChoice } from './conversation.js';
+import { type ToolGuide, toolGuide } from './tool-guides.js';
+
+/** A conversation that is to be answered, whatever API it came by. */
+export interface ChatRequest {
+  readonly messages: readonly ChatMessage[];
+  readonly tools: readonly Tool[];
+  readonly toolChoice: ToolChoice;
+  readonly addGenerationPrompt?: boolean | undefined;
+  /** Further variables of the chat template. */
+  readonly kwargs?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** How the pieces of one answer become events. */
+export interface AnswerReader {
+  push(text: string): AnswerEvent[];
+  end(): AnswerEvent[];
+}
+
+/** A conversation made ready: its prompt, and what reads its answers. */
+export interface PreparedChat {
+  readonly promptTokens: readonly number[];
+  /** Whether answers may call tools: then marks of calls, which may be special tokens, must be seen. */
+  readonly mayCall: boolean;
+  /** Set where the answer must be calls. */
+  readonly forced: ToolGuide | undefined;
+  readonly reader: () => AnswerReader;
+}
+
+/** @throws REQUEST_INVALID, TEMPLATE_*, HttpError for a choice of tools that makes no sense */
+export async function prepareChat(model: ServedModel, request: ChatRequest): Promise<PreparedChat> {
+  const { messages, toolChoice, kwargs, addGenerationPrompt = true } = request;
+  const forced = toolGuide(request.tools, toolChoice);
+  const tools = toolChoice !== 'none' && request.tools.length > 0 ? request.tools : undefined;
+  const options = { tools, addGenerationPrompt, ...(kwargs && { chatTemplateKwargs: kwargs }) };
+  const promptTokens = await model.inputBuilder.applyChatTemplateAsync(messages, options);
+  const format = answerFormat(model.inputBuilder.templateSource);
+  // Some templates end inside reasoning.
+  const prompt = format.reasoning && model.inputBuilder.renderChatTemplate(messages, options);
+  const reader = (): AnswerReader =>
+    forced === undefined
+      ? new AnswerParser({ ...format, tools: tools && format.tools, ...(prompt !== undefined && { prompt }) })
+      : new ForcedReader(forced);
+  return { promptTokens, mayCall: tools !== undefined, forced, reader };
+}
+
+/** Tokens that an answer may have when nobody says: all that the context still holds. */
+export function room(model: ServedModel, { promptTokens }: PreparedChat): number {
+  return Math.max(1, model.llm.maxModelLen - promptTokens.length);
+}
+
+/** The answer as a whole is calls. */
+class ForcedReader implements AnswerReader {
+  readonly #guide: ToolGuide;
+  #text = '';
+
+  constructor(guide: ToolGuide) {
+    this.#guide = guide;
+  }
+
+  push(text: string): AnswerEvent[] {
+    this.#text += text;
+    return [];
+  }
+
+  end(): AnswerEvent[] {
+    try {
+      return this.#guide.read(this.#text).map((call) => ({ kind: 'tool-call', call }));
+    } catch {
+      // A stop string ended it half-way.
+      return [{ kind: 'text', text: this.#text }];
+    }
+  }
+}

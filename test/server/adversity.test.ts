@@ -1,0 +1,199 @@
+import { connect } from 'node:net';
+import { expect } from 'chai';
+import { type Served, serveTiny } from './served.js';
+
+/** Sends bytes as they are and returns all that comes back before the connection ends, or for so long. */
+function raw(port: number, bytes: string, forMs = 3000): Promise<string> {
+  return new Promise((resolve) => {
+    let received = '';
+    const socket = connect(port, '127.0.0.1', () => socket.write(bytes));
+    const end = (): void => {
+      socket.destroy();
+      resolve(received);
+    };
+    socket.on('data', (data) => {
+      received += data.toString();
+    });
+    socket.on('close', end).on('error', end);
+    setTimeout(end, forMs);
+  });
+}
+
+describe('the server under adversity', function () {
+  this.timeout(120_000);
+  let served: Served;
+  let port: number;
+  before(async () => {
+    served = await serveTiny({ maxBodyBytes: 1 << 20, maxWaiting: 2 });
+    port = Number(new URL(served.address).port);
+  });
+  after(() => served.stop());
+
+  const post = (body: string, headers: Record<string, string> = {}, path = '/v1/chat/completions') =>
+    fetch(served.address + path, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body,
+    });
+  const statusOf = async (body: unknown): Promise<number> =>
+    (await post(typeof body === 'string' ? body : JSON.stringify(body))).status;
+  const chat = (more: object = {}): object => ({
+    ...{ model: 'tiny', max_tokens: 2, messages: [{ role: 'user', content: 'Hi' }] },
+    ...more,
+  });
+
+  it('answers what is no JSON, too large, too deep or of another kind with its status', async () => {
+    for (const body of ['', '{', 'null', '[]', '1', '{"a":1}{', `\uFEFF{"messages":}`, '{"messages":1e999}'])
+      expect(await statusOf(body), body).to.equal(400);
+    expect(await statusOf(`\uFEFF${JSON.stringify(chat())}`)).to.equal(200);
+    expect(await statusOf(`{"messages":${'['.repeat(5000)}${']'.repeat(5000)}}`)).to.equal(400);
+    expect(await statusOf('{"__proto__":{"polluted":1},"messages":[]}')).to.equal(400);
+    expect(await statusOf(chat({ messages: [{ role: 'user', content: 'x'.repeat(2 << 20) }] }))).to.equal(
+      413,
+    );
+    expect((await post(JSON.stringify(chat()), { 'content-type': 'text/plain' })).status).to.equal(415);
+    expect((await post(JSON.stringify(chat()), { 'content-encoding': 'gzip' })).status).to.equal(415);
+    expect((await fetch(`${served.address}/v1/nothing`)).status).to.equal(404);
+    expect((await fetch(`${served.address}/v1/chat/completions`)).status).to.equal(404);
+    expect({}).to.not.have.property('polluted');
+  });
+
+  it('refuses every field out of its range, each by its name', async () => {
+    const ids = [-1, 2 ** 32 + 5, 1e9, 0.5];
+    const wrong: readonly (readonly [field: string, value: unknown])[] = [
+      ...[-1, 1e9, 'x', []].map((value) => ['temperature', value] as const),
+      ...[-0.1, 1.1].map((value) => ['top_p', value] as const),
+      ...[-2, 0.5].map((value) => ['top_k', value] as const),
+      ...[0, -1, 65, 2 ** 53].map((value) => ['n', value] as const),
+      ...[0, -5, 0.5].map((value) => ['max_tokens', value] as const),
+      ...[-3, 3].map((value) => ['presence_penalty', value] as const),
+      ...ids.map((id) => ['stop_token_ids', [id]] as const),
+      ...ids.map((id) => ['logit_bias', { [id]: 1 }] as const),
+      ['stop', ['']],
+      ['stop', 'x'.repeat(1 << 16)],
+      ['stop', Array.from({ length: 100 }, (_, i) => `s${i}`)],
+      ['logit_bias', { 5: 1000 }],
+      ['top_logprobs', 10_000],
+      ['cache_salt', ''],
+      ['chat_template_kwargs', { messages: [] }],
+      ['response_format', { type: 'json_schema', json_schema: {} }],
+      ['guided_regex', '('],
+      ['tools', [{ type: 'function', function: { name: 'a b' } }]],
+    ];
+    for (const [field, value] of wrong) {
+      const answer = await post(JSON.stringify(chat({ logprobs: true, [field]: value })));
+      const body = (await answer.json()) as { error: { message: string } };
+      expect(
+        answer.status,
+        `${field}: ${JSON.stringify(value).slice(0, 60)}: ${body.error?.message}`,
+      ).to.equal(400);
+    }
+  });
+
+  it('bounds schemas and expressions in time', async () => {
+    const deep = JSON.parse(`${'{"items":'.repeat(100)}{}${'}'.repeat(100)}`) as object;
+    const wide = { properties: Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`p${i}`, {}])) };
+    const started = performance.now();
+    for (const guide of [
+      { guided_json: deep },
+      { guided_json: wide },
+      { guided_json: { $ref: '#' } },
+      { guided_json: { allOf: [{ $ref: '#' }] } },
+      { guided_regex: '(a+)+$'.repeat(50) },
+      { guided_regex: '(a{1000}){1000}' },
+      { guided_regex: '('.repeat(9000) },
+      { guided_json: { type: 'string', pattern: '^(a|a)*$' } },
+      { guided_json: { patternProperties: { '(x+x+)+y': {} }, properties: { ['x'.repeat(40)]: {} } } },
+      { guided_grammar: `root ::= ${'a '.repeat(5000)}\na ::= "x"?` },
+    ])
+      expect(
+        await statusOf(chat({ ...guide, max_tokens: 64 })),
+        JSON.stringify(guide).slice(0, 80),
+      ).to.be.oneOf([200, 400]);
+    expect(performance.now() - started).to.be.below(60_000);
+  });
+
+  it('outlives clients that talk nonsense, stop half-way or vanish', async () => {
+    expect(await raw(port, 'GET / HTTP/9.9\r\n\r\n')).to.match(/^HTTP\/1\.1 4\d\d|^$/);
+    expect(await raw(port, `GET / HTTP/1.1\r\nHost: localhost\r\nX: ${'x'.repeat(40_000)}\r\n\r\n`)).to.match(
+      / 431 /,
+    );
+    expect(
+      await raw(
+        port,
+        'POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"a"',
+        300,
+      ),
+    ).to.equal('');
+    expect(await raw(port, 'GET /v1/models HTTP/1.1\r\nHost: attacker.example\r\n\r\n', 500)).to.match(
+      / 403 /,
+    );
+    for (let i = 0; i < 10; i++) {
+      const body = JSON.stringify(chat({ stream: true, max_tokens: 200 }));
+      const head = `POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n`;
+      void raw(port, head + body, 20 * i);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    for (let i = 0; i < 200 && served.llm.stats.running > 0; i++)
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(served.llm.stats.running).to.equal(0);
+    expect(await statusOf(chat())).to.equal(200);
+  });
+
+  it('lets in as many as it can serve, and tells the others at once when to come back', async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 60 }, async () => {
+        const started = performance.now();
+        const answer = await post(JSON.stringify(chat({ max_tokens: 100, ignore_eos: true })));
+        await answer.text();
+        return {
+          status: answer.status,
+          retryAfter: answer.headers.get('retry-after'),
+          ms: performance.now() - started,
+        };
+      }),
+    );
+    const refused = answers.filter(({ status }) => status === 429);
+    const admitted = answers.filter(({ status }) => status === 200);
+    expect(admitted.length + refused.length).to.equal(60);
+    expect(admitted.length).to.be.within(10, 40);
+    for (const { retryAfter } of refused) expect(retryAfter).to.equal('1');
+    const middle = refused.map(({ ms }) => ms).sort((a, b) => a - b)[refused.length >> 1] ?? 0;
+    const slowest = Math.max(...admitted.map(({ ms }) => ms));
+    expect(middle).to.be.below(slowest);
+  });
+
+  it('reports figures under the names that dashboards know', async () => {
+    const text = await (await fetch(`${served.address}/metrics`)).text();
+    for (const name of [
+      'num_requests_running',
+      'num_requests_waiting',
+      'kv_cache_usage_perc',
+      'generation_tokens_total',
+    ])
+      expect(text).to.match(new RegExp(`^vllm:${name}\\{model_name="tiny"[^}]*\\} \\d`, 'm'));
+    expect((await fetch(`${served.address}/health/ready`)).status).to.equal(200);
+  });
+
+  it('finishes what it has begun when it is told to stop, and takes nothing new', async () => {
+    const own = await serveTiny();
+    const begun = fetch(`${own.address}/v1/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ prompt: 'Once', max_tokens: 150, ignore_eos: true }),
+    });
+    while (own.llm.stats.running === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    const closing = own.server.close(30_000);
+    const late = await fetch(`${own.address}/v1/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ prompt: 'Late' }),
+    });
+    expect(late.status).to.equal(503);
+    expect((await fetch(`${own.address}/health/ready`)).status).to.equal(503);
+    const answer = (await (await begun).json()) as { usage: { completion_tokens: number } };
+    expect(answer.usage.completion_tokens).to.equal(150);
+    await closing;
+    await own.llm.dispose();
+  });
+});
