@@ -31,7 +31,8 @@ const FLOORS: readonly (readonly string[])[] = [
   ['runner'],
   ['npu-export', 'hub'],
   ['engine'],
-  ['server', 'cli'],
+  ['server'],
+  ['cli'],
   ['index.ts'],
 ];
 

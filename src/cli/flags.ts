@@ -31,7 +31,7 @@ const DTYPES = ['bf16', 'f16', 'f32'] as const satisfies readonly FloatDType[];
 const PHASES = [...DECODER_KINDS, ENCODE].map(({ name }) => name);
 
 const MODEL = {
-  model_path: text('modelPath', 'directory of a Hugging Face checkpoint, or org/name in the cache', {
+  model_path: text('modelPath', "checkpoint's directory, or org/name in the cache", {
     required: true,
   }),
   model_dirs: text('modelDirs', 'folders with model directories of your own', { array: true }),

@@ -133,6 +133,7 @@ function moreFlags({ kw_args: text }: Parsed): Parsed {
 export function runPaHelp(): string {
   const lines = GROUPS.flatMap((group) => {
     const names = SHAPE.flags.filter((name) => groupOf(name) === group);
+    if (names.length === 0) return [];
     const width = Math.max(...names.map((name) => name.length));
     return [group, ...inPairs(names.map((name) => `  --${name.padEnd(width)}  ${helpOf(name)}`))];
   });
