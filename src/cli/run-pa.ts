@@ -73,10 +73,16 @@ const COMMAND_FLAGS = [
   'profile',
   'kw_args',
 ] as const;
+export const RUN_PA_FLAGS: readonly FlagName[] = [
+  ...RUNNER_FLAGS,
+  ...INPUT_FLAGS,
+  ...SAMPLING_FLAGS,
+  ...COMMAND_FLAGS,
+];
 const SHAPE: CommandShape = {
   command: 'run-pa',
   example: '--model_path DIR --input_texts "Once upon a time" --temperature 0.8 --stream',
-  flags: [...RUNNER_FLAGS, ...INPUT_FLAGS, ...SAMPLING_FLAGS, ...COMMAND_FLAGS],
+  flags: RUN_PA_FLAGS,
   alsoKnown: Object.keys(ORIGINAL_FLAGS),
 };
 
