@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { LLM } from '../../src/engine/llm.js';
@@ -134,6 +135,20 @@ describe('LLM', function () {
     expect(cause).to.have.property('code', 'ENGINE_DISPOSED');
     await failure('ENGINE_DISPOSED', () => other.generate(PROMPT));
     await other.dispose();
+  });
+});
+
+describe('loading and disposing', function () {
+  const isAll = process.env.ATB_TEST_ALL !== undefined;
+  this.timeout(1_200_000);
+
+  it(`leaves nothing behind: ${isAll ? 1000 : 40} loads with an answer each grow the process by less than 5 MiB`, () => {
+    const program = join(import.meta.dirname, 'load-many.js');
+    const { stdout, stderr } = spawnSync(process.execPath, ['--expose-gc', program, isAll ? '1000' : '40'], {
+      encoding: 'utf8',
+    });
+    expect(stdout, stderr).to.match(/^-?\d+\n$/);
+    expect(Number(stdout)).to.be.lessThan(5 * 2 ** 20);
   });
 });
 
