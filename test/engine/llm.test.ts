@@ -74,6 +74,24 @@ describe('LLM', function () {
     await failure('REQUEST_INVALID', () => llm.generate(PROMPT, { n: 0 }));
   });
 
+  it('says how likely the tokens of a prompt are, as it says of those that it generates', async () => {
+    const prompt = await llm.encode(PROMPT);
+    const { tokens, logprobs } = await llm.generate(prompt, { maxTokens: 20, logprobs: 3 });
+    const { promptLogprobs = [] } = await llm.generate([...prompt, ...tokens], {
+      maxTokens: 1,
+      promptLogprobs: 3,
+    });
+    expect(promptLogprobs).to.have.length(prompt.length + tokens.length);
+    expect(promptLogprobs[0]).to.equal(undefined);
+    for (const [index, expected] of logprobs.entries()) {
+      const found = promptLogprobs[prompt.length + index];
+      expect(found?.logprob).to.be.closeTo(expected.logprob, 1e-4);
+      expect(found?.topTokens).to.deep.equal(expected.topTokens);
+      for (const [rank, logprob] of expected.topLogprobs.entries())
+        expect(found?.topLogprobs[rank]).to.be.closeTo(logprob, 1e-4);
+    }
+  });
+
   it('leaves nothing behind when a loop is left early, a signal aborts or a time is up', async () => {
     for await (const { tokens } of llm.stream(PROMPT, { ignoreEos: true })) if (tokens.length > 0) break;
     const aborter = new AbortController();
