@@ -19,6 +19,7 @@ import { sumStats } from '../scheduler/stats.js';
 import { Postprocessor } from '../tokenizer/postprocessor.js';
 import { AbortSignals } from './abort-signals.js';
 import type { Generation } from './generation.js';
+import { ignoringErrors } from './ignoring-errors.js';
 import type {
   EngineStats,
   GenerateOptions,
@@ -294,13 +295,5 @@ export class LLMEngine {
     } catch (error) {
       this.#fault ??= { error };
     }
-  }
-}
-
-function ignoringErrors(work: () => void): void {
-  try {
-    work();
-  } catch {
-    // What could be said about it, nobody could act on.
   }
 }

@@ -5,6 +5,7 @@ import { isSampled, type SamplingParams } from '../sampling/sampling-params.js';
 import { type FinishReason, Sequence } from '../scheduler/sequence.js';
 import type { OutputText, Postprocessor } from '../tokenizer/postprocessor.js';
 import { Generation } from './generation.js';
+import { ignoringErrors } from './ignoring-errors.js';
 import type { GenerateOptions } from './llm-engine-options.js';
 import type { PromptScores } from './prompt-logprobs.js';
 
@@ -90,11 +91,8 @@ export class Request {
 
   /** Somebody ended it: what was held back of its text comes first. */
   abort(reason: unknown): void {
-    try {
-      this.generation.push({ text: this.#output.end(), tokens: [], logprobs: [] });
-    } catch {
-      // Then its text is what it was.
-    }
+    // When it cannot be made text, the text is what it was.
+    ignoringErrors(() => this.generation.push({ text: this.#output.end(), tokens: [], logprobs: [] }));
     const { text, tokens } = this.generation.soFar;
     this.generation.fail(new AtbError('REQUEST_ABORTED', { text, tokens }, { cause: reason }));
   }

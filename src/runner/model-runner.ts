@@ -25,7 +25,7 @@ import { checkOptions, MODEL_RUNNER_OPTIONS } from './options.js';
 import { matrixSizes, Profiler } from './profiler.js';
 import { ServedInputs } from './served-inputs.js';
 import { steadyMs } from './step-trace.js';
-import { type ForwardInputs, type ForwardLimits, headRowsOf, stepOfBatch, stepOfForward } from './steps.js';
+import { type ForwardInputs, type ForwardLimits, lastRowsOf, stepOfBatch, stepOfForward } from './steps.js';
 import { loadWeights, weightStorage, withStandIns } from './weight-storage.js';
 
 /** Tokens of a KV block when nobody says. */
@@ -142,10 +142,8 @@ export class ModelRunner {
       await loadWeights(engine, storage, [...graphs.values()], dtype, options.onProgress);
       await checkpoint.checkUnchanged();
       const { maxPositionEmbeddings } = config;
-      const numBlocks =
-        typeof options.numBlocks === 'number'
-          ? options.numBlocks
-          : options.numBlocks(engine.memory().weightBytes);
+      const { numBlocks: count } = options;
+      const numBlocks = typeof count === 'number' ? count : count(engine.memory().weightBytes);
       const run = { dtype, blockSize, numBlocks, maxPositionEmbeddings };
       const inputs = new ServedInputs(model.stepInputs, graphs, run, engine);
       const caches = model.caches();
@@ -217,12 +215,8 @@ export class ModelRunner {
 
   /** Computes a batch. `tokens[i]` is entry i's next token where it samples, -1 elsewhere, or why there is none (`StepResult`). */
   async run(batch: Batch, { logits = false }: RunOptions = {}): Promise<StepResult> {
-    let row = -1;
-    const lastRows = batch.entries.map((entry) => {
-      row += headRowsOf(entry);
-      return row;
-    });
-    const samplers = new Int32Array(row + 1).fill(-1);
+    const lastRows = lastRowsOf(batch.entries);
+    const samplers = new Int32Array((lastRows.at(-1) ?? -1) + 1).fill(-1);
     for (const [index, { sequence, sample }] of batch.entries.entries())
       if (sample) samplers[lastRows[index] as number] = this.#samplers.get(sequence) ?? -1;
     const result = await this.#run(stepOfBatch(batch), { samplers, logits });

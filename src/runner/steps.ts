@@ -60,6 +60,15 @@ export function headRowsOf({ count, scores }: BatchEntry): number {
   return scores ? count : 1;
 }
 
+/** Which of a step's rows of logits is that of each entry's last token. */
+export function lastRowsOf(entries: readonly BatchEntry[]): number[] {
+  let row = -1;
+  return entries.map((entry) => {
+    row += headRowsOf(entry);
+    return row;
+  });
+}
+
 /** What bounds a step of `forward`. */
 export interface ForwardLimits {
   readonly vocabSize: number;
