@@ -1,5 +1,5 @@
 // `npm run bench -- --suite quick|full [--peer node-llama-cpp] [--json FILE] [--svg FILE]`: builds what the benchmark
-// needs, in its own package under bench/, and runs it.
+// needs, in its own package under bench/, and runs it. `npm run bench -- serving …` runs bench/src/serving.ts.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -23,4 +23,6 @@ if (!existsSync(`${root}bench/node_modules`)) {
   ]);
 }
 run(node('node_modules/typescript/bin/tsc', '-p', 'bench'));
-run(node('bench/dist/main.js', ...process.argv.slice(2)));
+const [first, ...others] = process.argv.slice(2);
+if (first === 'serving') run(node('bench/dist/serving.js', ...others));
+else run(node('bench/dist/main.js', ...process.argv.slice(2)));

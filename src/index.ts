@@ -3,6 +3,7 @@ import './native/register.js';
 
 export * from './common-op-builders/index.js';
 export type { DType, FloatDType, Tensor } from './dtype.js';
+export type { BeamOutput, BeamSearchOptions } from './engine/beam-search.js';
 export { ChatSession, type ChatSessionOptions } from './engine/chat-session.js';
 export type { Completion, CompletionOptions } from './engine/completion.js';
 export type { LLMPrompt } from './engine/encode-prompt.js';

@@ -75,7 +75,7 @@ export class ChatSession {
     let isKept = true;
     try {
       const tokens = await this.#prompt(options);
-      for await (const chunk of this.#llm.startTokens(tokens, withoutTemplate(options))) {
+      for await (const chunk of await this.#llm.start(tokens, options)) {
         answer += chunk.text;
         yield chunk;
       }
@@ -116,8 +116,4 @@ export class ChatSession {
     this.#leftOut = leftOut;
     return tokens;
   }
-}
-
-function withoutTemplate({ template: _, ...rest }: StreamOptions): Omit<StreamOptions, 'template'> {
-  return rest;
 }

@@ -15,6 +15,8 @@ export interface GenerationResult extends GenerationChunk {
   readonly finishReason: FinishReason;
   /** The request's seed, or the one that was drawn for it: asked for with it, the same tokens come. Absent: greedy. */
   readonly seed?: number;
+  /** With `promptLogprobs`: one for each token of the prompt; none for the first, which nothing comes before. */
+  readonly promptLogprobs?: readonly (SampledLogprobs | undefined)[];
   /** Milliseconds from the request to its first token. */
   readonly ttftMs: number;
 }

@@ -1,6 +1,6 @@
 import type { GraphKind } from '../graph/graph-kind.js';
 import type { StepResult } from '../native/index.js';
-import type { ModelRunner } from '../runner/model-runner.js';
+import type { ModelRunner, RunOptions } from '../runner/model-runner.js';
 import type { SamplingOptions } from '../sampling/sampling-params.js';
 import type { Batch } from '../scheduler/batch.js';
 import type { SchedulerOptions } from '../scheduler/limits.js';
@@ -19,7 +19,10 @@ export interface StepReport {
 export type StepRunner = Pick<ModelRunner, 'numBlocks' | 'blockSize' | 'addSequence' | 'removeSequence'> & {
   readonly prefixesDependOnPromptLen?: boolean;
   readonly config: Pick<ModelRunner['config'], 'vocabSize' | 'eosTokenIds'>;
-  run(batch: Batch): Promise<Pick<StepResult, 'tokens' | 'logprobs'>>;
+  run(
+    batch: Batch,
+    options?: RunOptions,
+  ): Promise<Pick<StepResult, 'tokens' | 'logprobs'> & Partial<Pick<StepResult, 'logits'>>>;
 };
 
 export interface LLMEngineOptions extends SchedulerOptions {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { AtbError, requestError } from '../errors.js';
 import { BlockManager } from '../kv-cache/block-manager.js';
-import type { SampledLogprobs, StepResult } from '../native/index.js';
+import type { SampledLogprobs } from '../native/index.js';
 import { observer } from '../runner/observer.js';
 import { checkOptions } from '../runner/options.js';
 import {
@@ -14,9 +14,11 @@ import type { Batch } from '../scheduler/batch.js';
 import { PromptBudget } from '../scheduler/prompt-budget.js';
 import { Scheduler } from '../scheduler/scheduler.js';
 import type { Sequence } from '../scheduler/sequence.js';
+import { sumStats } from '../scheduler/stats.js';
 import { Postprocessor } from '../tokenizer/postprocessor.js';
 import { AbortSignals } from './abort-signals.js';
 import type { Generation } from './generation.js';
+import { ignoringErrors } from './ignoring-errors.js';
 import type {
   EngineStats,
   GenerateOptions,
@@ -26,6 +28,7 @@ import type {
 } from './llm-engine-options.js';
 import { GENERATE_OPTIONS, LLM_ENGINE_OPTIONS } from './options.js';
 import { noTokenError } from './outcome.js';
+import { scoredChunkLen, takePromptLogprobs } from './prompt-logprobs.js';
 import { Request } from './request.js';
 
 /**
@@ -48,7 +51,7 @@ export class LLMEngine {
   /** What left the scheduler half-way through its work; it is replaced before the next step. */
   #fault: { readonly error: unknown } | undefined;
   /** Of schedulers before the present one. */
-  #past = { preemptions: 0, prefixQueriedTokens: 0, prefixHitTokens: 0 };
+  #past: EngineStats | undefined;
   readonly #promptBudget = new PromptBudget();
   #lastId = 0;
   #loop: Promise<void> | undefined;
@@ -68,7 +71,7 @@ export class LLMEngine {
   }
 
   get stats(): EngineStats {
-    return { ...this.#scheduler.stats, ...this.#sums() };
+    return sumStats(this.#past, this.#scheduler.stats);
   }
 
   /**
@@ -89,6 +92,7 @@ export class LLMEngine {
       promptTokens,
       params,
       postprocessor: this.#postprocessor,
+      maxScoredLen: scoredChunkLen(this.#runner.config.vocabSize),
       options: { ...options, cacheSalt: this.#saltOf(promptTokens.length, options.cacheSalt) },
       abort: (aborted, reason) => this.#abort(aborted, reason),
     });
@@ -144,15 +148,6 @@ export class LLMEngine {
     return this.#runner.prefixesDependOnPromptLen ? `${promptLen} ${given}` : given;
   }
 
-  #sums(): Pick<EngineStats, 'preemptions' | 'prefixQueriedTokens' | 'prefixHitTokens'> {
-    const { preemptions, prefixQueriedTokens, prefixHitTokens } = this.#scheduler.stats;
-    return {
-      preemptions: this.#past.preemptions + preemptions,
-      prefixQueriedTokens: this.#past.prefixQueriedTokens + prefixQueriedTokens,
-      prefixHitTokens: this.#past.prefixHitTokens + prefixHitTokens,
-    };
-  }
-
   #newScheduler(): Scheduler {
     const { numBlocks, blockSize } = this.#runner;
     return new Scheduler(this.#options, new BlockManager({ numBlocks, blockSize }));
@@ -190,7 +185,7 @@ export class LLMEngine {
   /** A new scheduler with every block free, for those that held none; the others fail. Returns how many failed. */
   #restart(error: unknown): number {
     this.#fault = undefined;
-    this.#past = this.#sums();
+    this.#past = this.stats;
     this.#scheduler = this.#newScheduler();
     const before = this.#requests.size;
     for (const sequence of [...this.#requests.keys()]) {
@@ -206,9 +201,12 @@ export class LLMEngine {
 
   async #step(batch: Batch): Promise<void> {
     const start = performance.now();
-    let result: Pick<StepResult, 'tokens' | 'logprobs'>;
+    let result: Awaited<ReturnType<StepRunner['run']>>;
     try {
-      result = await this.#runner.run(batch);
+      const scores = batch.entries.some((entry) => entry.scores);
+      result = await this.#runner.run(batch, { logits: scores });
+      if (scores && result.logits)
+        takePromptLogprobs(batch.entries, result.logits, (of) => this.#requests.get(of)?.promptLogprobs);
       assert(result.tokens.length >= batch.entries.length, 'a step without a token for each entry');
     } catch (error) {
       // The step failed as a whole; sequences that were not part of it go on.
@@ -288,13 +286,5 @@ export class LLMEngine {
     } catch (error) {
       this.#fault ??= { error };
     }
-  }
-}
-
-function ignoringErrors(work: () => void): void {
-  try {
-    work();
-  } catch {
-    // What could be said about it, nobody could act on.
   }
 }

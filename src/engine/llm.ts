@@ -7,6 +7,7 @@ import type { ModelRunner } from '../runner/model-runner.js';
 import { checkOptions } from '../runner/options.js';
 import type { TextProcessing } from '../runner/text-processing.js';
 import type { ChatTemplateOptions } from '../tokenizer/input-builder.js';
+import { type BeamOutput, type BeamSearchOptions, beamSearch } from './beam-search.js';
 import { ChatSession, type ChatSessionOptions } from './chat-session.js';
 import { type Completion, type CompletionOptions, complete } from './completion.js';
 import { encodePrompt, isPrompts, type LLMPrompt } from './encode-prompt.js';
@@ -159,6 +160,14 @@ export class LLM implements AsyncDisposable {
     if (isPrompts(given)) return complete(this, given, options);
     const [completion] = await complete(this, [given], options);
     return completion as Completion;
+  }
+
+  /**
+   * The likeliest answers to a prompt, best first.
+   * @throws what `start` throws, REQUEST_ABORTED
+   */
+  async beamSearch(prompt: LLMPrompt, options: BeamSearchOptions): Promise<BeamOutput[]> {
+    return beamSearch(this, await this.encode(prompt), options);
   }
 
   /** A dialogue that keeps its history. @throws REQUEST_INVALID, OPTION_UNKNOWN */

@@ -4,6 +4,7 @@ import { BlockManager } from '../kv-cache/block-manager.js';
 import type { ModelRunner } from '../runner/model-runner.js';
 import { checkTokenIds } from '../sampling/token-ids.js';
 import { Sequence } from '../scheduler/sequence.js';
+import { logSumExp } from './prompt-logprobs.js';
 
 export interface PerplexityOptions {
   /** Tokens of a window, a leading `bosTokenId` included; at least 2. */
@@ -49,15 +50,13 @@ export async function perplexity(
     // The last token has none after it to predict.
     for (let start = 0; start < window.length - 1; start += chunk) {
       const count = Math.min(chunk, window.length - 1 - start);
-      const entries = [{ sequence, start, count, sample: false }];
-      const { logits } = await runner.run(
-        { kind: start === 0 ? PREFILL : SPLITFUSE, entries },
-        { logits: 'all' },
-      );
-      const [rows, width] = [logits?.data ?? new Float32Array(), logits?.shape[1] ?? 0];
+      const entries = [{ sequence, start, count, sample: false, scores: true }];
+      const result = await runner.run({ kind: start === 0 ? PREFILL : SPLITFUSE, entries }, { logits: true });
+      const [rows, width] = [result.logits?.data ?? new Float32Array(), result.logits?.shape[1] ?? 0];
       for (let row = 0; row < count; row++) {
         const next = window[start + row + 1] as number;
-        nll -= logProbability(rows.subarray(row * width, (row + 1) * width), next);
+        const logits = rows.subarray(row * width, (row + 1) * width);
+        nll -= (logits[next] ?? Number.NaN) - logSumExp(logits);
         scoredTokens++;
       }
     }
@@ -84,13 +83,4 @@ function windowsOf(
     ...all.slice(i * step, (i + 1) * step),
   ]);
   return windows.filter((window) => window.length >= 2);
-}
-
-/** Log-softmax of one row at one place. */
-function logProbability(logits: Float32Array, token: number): number {
-  let max = Number.NEGATIVE_INFINITY;
-  for (const logit of logits) if (!(logit <= max)) max = logit;
-  let sum = 0;
-  for (const logit of logits) sum += Math.exp(logit - max);
-  return (logits[token] ?? Number.NaN) - max - Math.log(sum);
 }

@@ -5,7 +5,9 @@ import { isSampled, type SamplingParams, toSamplerOptions } from '../sampling/sa
 import { type FinishReason, Sequence } from '../scheduler/sequence.js';
 import type { OutputText, Postprocessor } from '../tokenizer/postprocessor.js';
 import { Generation } from './generation.js';
+import { ignoringErrors } from './ignoring-errors.js';
 import type { GenerateOptions } from './llm-engine-options.js';
+import type { PromptScores } from './prompt-logprobs.js';
 
 /** Seeds that are drawn for requests without one are below this. */
 const SEEDS = 2 ** 47;
@@ -16,6 +18,8 @@ export interface RequestOptions {
   readonly params: SamplingParams;
   readonly postprocessor: Postprocessor;
   readonly options: GenerateOptions;
+  /** Tokens of one step while the prompt is scored. */
+  readonly maxScoredLen: number;
   /** Ends this request. */
   readonly abort: (request: Request, reason: unknown) => void;
 }
@@ -30,12 +34,13 @@ export class Request {
   readonly timeoutMs: number | undefined;
   readonly onAbort: (reason: unknown) => void;
   readonly #grammar: number | undefined;
+  readonly promptLogprobs: PromptScores;
   readonly #output: OutputText;
   readonly #startMs = performance.now();
   #ttftMs: number | undefined;
 
   /** @throws REQUEST_FAILED when the postprocessor throws */
-  constructor({ id, promptTokens, params, postprocessor, options, abort }: RequestOptions) {
+  constructor({ id, promptTokens, params, postprocessor, options, maxScoredLen, abort }: RequestOptions) {
     const { signal, timeoutMs, client, priority, grammar, cacheSalt } = options;
     this.sequence = new Sequence({
       id,
@@ -45,7 +50,13 @@ export class Request {
       priority,
       deadlineMs: timeoutMs === undefined ? undefined : this.#startMs + timeoutMs,
       cacheSalt,
+      scoresPrompt: params.promptLogprobs !== undefined,
+      maxChunkLen: params.promptLogprobs === undefined ? undefined : maxScoredLen,
     });
+    this.promptLogprobs = {
+      count: params.promptLogprobs ?? 0,
+      into: params.promptLogprobs === undefined ? [] : [undefined],
+    };
     this.onAbort = (reason) => abort(this, reason);
     this.generation = new Generation(this.onAbort);
     // Who asks for random tokens without a seed wants others each time, and to be told how to get these again.
@@ -82,16 +93,15 @@ export class Request {
   finish(): void {
     const { promptLen: promptTokens, finishReason = 'stop' } = this.sequence;
     const seed = this.seed === undefined ? {} : { seed: this.seed };
-    this.generation.finish({ promptTokens, finishReason, ttftMs: this.#ttftMs ?? 0, ...seed });
+    const { into } = this.promptLogprobs;
+    const scored = into.length > 0 && { promptLogprobs: into };
+    this.generation.finish({ promptTokens, finishReason, ttftMs: this.#ttftMs ?? 0, ...seed, ...scored });
   }
 
   /** Somebody ended it: what was held back of its text comes first. */
   abort(reason: unknown): void {
-    try {
-      this.generation.push({ text: this.#output.end(), tokens: [], logprobs: [] });
-    } catch {
-      // Then its text is what it was.
-    }
+    // When it cannot be made text, the text is what it was.
+    ignoringErrors(() => this.generation.push({ text: this.#output.end(), tokens: [], logprobs: [] }));
     const { text, tokens } = this.generation.soFar;
     this.generation.fail(new AtbError('REQUEST_ABORTED', { text, tokens }, { cause: reason }));
   }

@@ -25,7 +25,7 @@ import { checkOptions, MODEL_RUNNER_OPTIONS } from './options.js';
 import { matrixSizes, Profiler } from './profiler.js';
 import { ServedInputs } from './served-inputs.js';
 import { steadyMs } from './step-trace.js';
-import { type ForwardInputs, type ForwardLimits, stepOfBatch, stepOfForward } from './steps.js';
+import { type ForwardInputs, type ForwardLimits, lastRowsOf, stepOfBatch, stepOfForward } from './steps.js';
 import { loadWeights, weightStorage, withStandIns } from './weight-storage.js';
 
 /** Tokens of a KV block when nobody says. */
@@ -57,8 +57,8 @@ export interface RunnerOptions {
 export interface ModelRunnerOptions extends OpenModelOptions, RunnerOptions {}
 
 export interface RunOptions {
-  /** Rows of logits to return: none, each entry's last token, or every token of the step. */
-  readonly logits?: 'none' | 'last' | 'all';
+  /** Return logits, those of all tokens of an entry that scores, else of its last one. */
+  readonly logits?: boolean;
 }
 
 /** What a runner holds once its model is loaded. */
@@ -142,10 +142,8 @@ export class ModelRunner {
       await loadWeights(engine, storage, [...graphs.values()], dtype, options.onProgress);
       await checkpoint.checkUnchanged();
       const { maxPositionEmbeddings } = config;
-      const numBlocks =
-        typeof options.numBlocks === 'number'
-          ? options.numBlocks
-          : options.numBlocks(engine.memory().weightBytes);
+      const { numBlocks: count } = options;
+      const numBlocks = typeof count === 'number' ? count : count(engine.memory().weightBytes);
       const run = { dtype, blockSize, numBlocks, maxPositionEmbeddings };
       const inputs = new ServedInputs(model.stepInputs, graphs, run, engine);
       const caches = model.caches();
@@ -216,13 +214,17 @@ export class ModelRunner {
   }
 
   /** Computes a batch. `tokens[i]` is entry i's next token where it samples, -1 elsewhere, or why there is none (`StepResult`). */
-  async run(batch: Batch, { logits = 'none' }: RunOptions = {}): Promise<StepResult> {
-    const everyToken = logits === 'all' && batch.kind.gathersRows;
-    const samplers = Int32Array.from(batch.entries, ({ sequence, sample }) =>
-      sample ? (this.#samplers.get(sequence) ?? -1) : -1,
-    );
-    const options = { ...(everyToken ? {} : { samplers }), logits: logits !== 'none' };
-    return this.#run(stepOfBatch(batch, everyToken), options);
+  async run(batch: Batch, { logits = false }: RunOptions = {}): Promise<StepResult> {
+    const lastRows = lastRowsOf(batch.entries);
+    const samplers = new Int32Array((lastRows.at(-1) ?? -1) + 1).fill(-1);
+    for (const [index, { sequence, sample }] of batch.entries.entries())
+      if (sample) samplers[lastRows[index] as number] = this.#samplers.get(sequence) ?? -1;
+    const result = await this.#run(stepOfBatch(batch), { samplers, logits });
+    return {
+      ...result,
+      tokens: Int32Array.from(lastRows, (at) => result.tokens[at] ?? -1),
+      logprobs: lastRows.map((at) => result.logprobs[at]),
+    };
   }
 
   /**

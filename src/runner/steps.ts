@@ -1,7 +1,7 @@
 import { refuseRequest } from '../errors.js';
 import { DECODE, PREFILL } from '../graph/graph-kind.js';
 import { checkTokenIds } from '../sampling/token-ids.js';
-import type { Batch } from '../scheduler/batch.js';
+import type { Batch, BatchEntry } from '../scheduler/batch.js';
 import type { Step } from '../step-inputs/index.js';
 
 /** One step in the terms of the original's `forward`: packed token ids against block tables, logits out. */
@@ -22,25 +22,26 @@ export interface ForwardInputs {
   readonly lmHeadIndices?: Int32Array;
 }
 
-/** A scheduled batch as a step; with `everyToken`, the logits of all its tokens are wanted, not those of the last ones. */
-export function stepOfBatch({ kind, entries }: Batch, everyToken: boolean): Step {
+/** A scheduled batch as a step. */
+export function stepOfBatch({ kind, entries }: Batch): Step {
   const total = entries.reduce((sum, { count }) => sum + count, 0);
   const tokenIds = new Int32Array(total);
   const positions = new Int32Array(total);
-  const [queryLens, seqLens, promptLens, lastTokens] = Array.from(
-    { length: 4 },
+  const [queryLens, seqLens, promptLens] = Array.from(
+    { length: 3 },
     () => new Int32Array(entries.length),
-  ) as [Int32Array, Int32Array, Int32Array, Int32Array];
+  ) as [Int32Array, Int32Array, Int32Array];
+  const headRows: number[] = [];
   let at = 0;
-  for (const [row, { sequence, start, count }] of entries.entries()) {
+  for (const [row, { sequence, start, count, scores }] of entries.entries()) {
     for (let position = start; position < start + count; position++, at++) {
       tokenIds[at] = sequence.tokens[position] as number;
       positions[at] = position;
+      if (scores || position === start + count - 1) headRows.push(at);
     }
     queryLens[row] = count;
     seqLens[row] = start + count;
     promptLens[row] = sequence.promptLen;
-    lastTokens[row] = at - 1;
   }
   return {
     kind,
@@ -50,8 +51,22 @@ export function stepOfBatch({ kind, entries }: Batch, everyToken: boolean): Step
     seqLens,
     promptLens,
     blockTables: entries.map(({ sequence }) => sequence.blockTable.blocks),
-    headRows: everyToken ? Int32Array.from(tokenIds.keys()) : lastTokens,
+    headRows: Int32Array.from(headRows),
   };
+}
+
+/** How many rows of logits an entry has among those of its step. */
+export function headRowsOf({ count, scores }: BatchEntry): number {
+  return scores ? count : 1;
+}
+
+/** Which of a step's rows of logits is that of each entry's last token. */
+export function lastRowsOf(entries: readonly BatchEntry[]): number[] {
+  let row = -1;
+  return entries.map((entry) => {
+    row += headRowsOf(entry);
+    return row;
+  });
 }
 
 /** What bounds a step of `forward`. */

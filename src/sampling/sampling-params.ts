@@ -68,6 +68,8 @@ export type SamplingParams = { readonly [K in keyof typeof NUMBERS]: number } & 
   readonly seed: number | undefined;
   /** Log-probability of each chosen token and of this many best; undefined: none at all. */
   readonly logprobs: number | undefined;
+  /** The same of each token of the prompt but the first, given those before it; they are computed even if the cache has them. */
+  readonly promptLogprobs: number | undefined;
   /** Texts that end the generation. */
   readonly stop: readonly string[];
   /** Tokens that end the generation, besides the model's own. */
@@ -109,6 +111,7 @@ const INITIAL: SamplingParams = {
   logitBias: new Map(),
   seed: undefined,
   logprobs: undefined,
+  promptLogprobs: undefined,
   stop: [],
   stopTokenIds: [],
   ignoreEos: false,
@@ -154,13 +157,16 @@ export function resolveSamplingParams(
     const value = raw[field];
     return typeof value === 'boolean' ? value : refuseRequest(field, 'true or false', value);
   };
+  const count = (field: 'logprobs' | 'promptLogprobs'): number | undefined =>
+    raw[field] === undefined ? undefined : checkNumber(field, raw[field], LOGPROBS);
   return {
     ...numbers,
     // −1 is another spelling of "all", and more than all are all.
     topK: Math.min(Math.max(numbers.topK, 0), vocabSize),
     logitBias: checkLogitBias(raw.logitBias, vocabSize),
     seed: raw.seed === undefined ? undefined : checkNumber('seed', raw.seed, SEED),
-    logprobs: raw.logprobs === undefined ? undefined : checkNumber('logprobs', raw.logprobs, LOGPROBS),
+    logprobs: count('logprobs'),
+    promptLogprobs: count('promptLogprobs'),
     stop: checkStops(raw.stop),
     stopTokenIds: Array.from(checkTokenIds('stopTokenIds', raw.stopTokenIds, vocabSize, vocabSize)),
     ignoreEos: boolean('ignoreEos'),

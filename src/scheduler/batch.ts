@@ -8,6 +8,8 @@ export interface BatchEntry {
   readonly count: number;
   /** Its last token's logits choose the next token; false for a chunk that is not the prompt's last. */
   readonly sample: boolean;
+  /** The logits of all its tokens are wanted, because they say how likely the prompt's next ones are. */
+  readonly scores?: boolean;
 }
 
 /** One step. Blocks for every entry's tokens are in its sequence's table. */
@@ -19,7 +21,9 @@ export interface Batch {
 
 /** The next `count` tokens of a sequence. */
 export function entryOf(sequence: Sequence, count: number): BatchEntry {
-  return { sequence, start: sequence.cachedLen, count, sample: count === sequence.remainingLen };
+  const { cachedLen, promptLen, remainingLen, scoresPrompt } = sequence;
+  const scores = scoresPrompt && cachedLen < promptLen - 1;
+  return { sequence, start: cachedLen, count, sample: count === remainingLen, scores };
 }
 
 /** Split-fuse where a prompt is cut into chunks, or somebody decodes beside it. */

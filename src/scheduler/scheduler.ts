@@ -225,11 +225,12 @@ export class Scheduler {
     const { blockTable, tokens, maxCachedLen, preemptions } = sequence;
     const wantedLen =
       preemptions < MAX_PREEMPTIONS ? Math.min(tokens.length + 1, maxCachedLen) : maxCachedLen;
-    if (this.#options.prefixCaching) sequence.cachedLen = this.#blocks.reuse(blockTable, tokens);
+    const mayReuse = this.#options.prefixCaching && !sequence.scoresPrompt;
+    if (mayReuse) sequence.cachedLen = this.#blocks.reuse(blockTable, tokens);
     const mustWait =
       this.#chunkLen(sequence, budget) === 0 ||
       // What another sequence is computing is there soon.
-      this.#blocks.isAnnounced(blockTable, tokens) ||
+      (mayReuse && this.#blocks.isAnnounced(blockTable, tokens)) ||
       !this.#blocks.grow(blockTable, wantedLen);
     if (mustWait) {
       this.#blocks.release(blockTable);
@@ -250,10 +251,11 @@ export class Scheduler {
   /** Tokens of a prompt that this step computes; 0: it waits for the next. */
   #chunkLen(sequence: Sequence, budget: number): number {
     const { chunkedPrefill, maxPrefillTokens } = this.#options;
-    const { remainingLen } = sequence;
-    if (remainingLen <= budget) return remainingLen;
+    const { remainingLen, maxChunkLen } = sequence;
+    if (remainingLen <= Math.min(budget, maxChunkLen)) return remainingLen;
     // A preempted sequence may have outgrown every step; it is computed in chunks in any case.
-    return chunkedPrefill || remainingLen > maxPrefillTokens ? Math.max(0, budget) : 0;
+    const isCut = chunkedPrefill || remainingLen > Math.min(maxPrefillTokens, maxChunkLen);
+    return isCut ? Math.max(0, Math.min(budget, maxChunkLen)) : 0;
   }
 
   /** Gives `sequence` the block of its next token, from those that rank behind it if need be. False: it was the last. */

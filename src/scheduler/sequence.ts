@@ -24,6 +24,10 @@ export interface SequenceOptions {
   readonly deadlineMs?: number | undefined;
   /** Sequences of different salts share no blocks of the cache. */
   readonly cacheSalt?: string | undefined;
+  /** Its prompt's tokens are scored: it finds nothing in the cache, because whatever is found is not computed. */
+  readonly scoresPrompt?: boolean | undefined;
+  /** Tokens of one step at most. */
+  readonly maxChunkLen?: number | undefined;
 }
 
 /** One request being run. The scheduler changes it, everybody else reads. */
@@ -36,6 +40,8 @@ export class Sequence {
   readonly client: string;
   readonly priority: number;
   readonly deadlineMs: number;
+  readonly scoresPrompt: boolean;
+  readonly maxChunkLen: number;
   readonly blockTable: BlockTable;
   /** Its place among others, smaller first; the policy's. */
   rank = 0;
@@ -68,6 +74,8 @@ export class Sequence {
     this.client = client;
     this.priority = priority;
     this.deadlineMs = deadlineMs;
+    this.scoresPrompt = options.scoresPrompt ?? false;
+    this.maxChunkLen = options.maxChunkLen ?? Number.POSITIVE_INFINITY;
     this.blockTable = new BlockTable(cacheSalt);
   }
 

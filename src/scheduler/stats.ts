@@ -10,3 +10,14 @@ export interface SchedulerStats {
   readonly usedBlocks: number;
   readonly freeBlocks: number;
 }
+
+/** What schedulers have done one after the other: counts add up, states are the present one's. */
+export function sumStats(past: SchedulerStats | undefined, present: SchedulerStats): SchedulerStats {
+  if (past === undefined) return present;
+  return {
+    ...present,
+    preemptions: past.preemptions + present.preemptions,
+    prefixQueriedTokens: past.prefixQueriedTokens + present.prefixQueriedTokens,
+    prefixHitTokens: past.prefixHitTokens + present.prefixHitTokens,
+  };
+}

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { LLM } from '../../src/engine/llm.js';
@@ -73,6 +74,24 @@ describe('LLM', function () {
     await failure('REQUEST_INVALID', () => llm.generate(PROMPT, { n: 0 }));
   });
 
+  it('says how likely the tokens of a prompt are, as it says of those that it generates', async () => {
+    const prompt = await llm.encode(PROMPT);
+    const { tokens, logprobs } = await llm.generate(prompt, { maxTokens: 20, logprobs: 3 });
+    const { promptLogprobs = [] } = await llm.generate([...prompt, ...tokens], {
+      maxTokens: 1,
+      promptLogprobs: 3,
+    });
+    expect(promptLogprobs).to.have.length(prompt.length + tokens.length);
+    expect(promptLogprobs[0]).to.equal(undefined);
+    for (const [index, expected] of logprobs.entries()) {
+      const found = promptLogprobs[prompt.length + index];
+      expect(found?.logprob).to.be.closeTo(expected.logprob, 1e-4);
+      expect(found?.topTokens).to.deep.equal(expected.topTokens);
+      for (const [rank, logprob] of expected.topLogprobs.entries())
+        expect(found?.topLogprobs[rank]).to.be.closeTo(logprob, 1e-4);
+    }
+  });
+
   it('leaves nothing behind when a loop is left early, a signal aborts or a time is up', async () => {
     for await (const { tokens } of llm.stream(PROMPT, { ignoreEos: true })) if (tokens.length > 0) break;
     const aborter = new AbortController();
@@ -134,6 +153,20 @@ describe('LLM', function () {
     expect(cause).to.have.property('code', 'ENGINE_DISPOSED');
     await failure('ENGINE_DISPOSED', () => other.generate(PROMPT));
     await other.dispose();
+  });
+});
+
+describe('loading and disposing', function () {
+  const isAll = process.env.ATB_TEST_ALL !== undefined;
+  this.timeout(1_200_000);
+
+  it(`leaves nothing behind: ${isAll ? 1000 : 40} loads with an answer each grow the process by less than 5 MiB`, () => {
+    const program = join(import.meta.dirname, 'load-many.js');
+    const { stdout, stderr } = spawnSync(process.execPath, ['--expose-gc', program, isAll ? '1000' : '40'], {
+      encoding: 'utf8',
+    });
+    expect(stdout, stderr).to.match(/^-?\d+\n$/);
+    expect(Number(stdout)).to.be.lessThan(5 * 2 ** 20);
   });
 });
 

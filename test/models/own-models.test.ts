@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -81,6 +82,16 @@ describe("a model directory of one's own: Persimmon, of examples/my-models", fun
       }
     });
   }
+
+  it('runs in the example of the library', async () => {
+    const prompt = Array.from(await recorded('tokens'), Number);
+    const greedy = Array.from(await recorded('greedy'), Number).slice(0, 8);
+    const example = join(ROOT, 'dist/examples/own-model.js');
+    const { stdout, stderr } = spawnSync(process.execPath, [example, modelPath, ...prompt.map(String)], {
+      encoding: 'utf8',
+    });
+    expect(stdout, stderr).to.equal(`persimmon: ${greedy.join(' ')}\n`);
+  });
 
   it('has nothing that check finds fault with', async () => {
     expect(await checkModel({ modelPath, modelDirs })).to.deep.equal([]);

@@ -28,8 +28,8 @@ async function logitsWith(path: string, dtype: 'bf16' | 'f16' | 'f32', isa: stri
     new BlockManager({ numBlocks: 16, blockSize }).grow(sequence.blockTable, PROMPT.length);
     const rows: number[] = [];
     const step = async (kind: GraphKind, start: number, end: number): Promise<void> => {
-      const entries = [{ sequence, start, count: end - start, sample: false }];
-      const { logits } = await runner.run({ kind, entries }, { logits: 'all' });
+      const entries = [{ sequence, start, count: end - start, sample: false, scores: true }];
+      const { logits } = await runner.run({ kind, entries }, { logits: true });
       rows.push(...(logits as { data: Float32Array }).data);
     };
     await step(PREFILL, 0, 270);

@@ -30,8 +30,8 @@ const load = (
 
 /** Computes tokens [start, end) of a sequence in one step: their logits, or in decode those of the only one. */
 async function step(runner: ModelRunner, kind: GraphKind, sequence: Sequence, start: number, end: number) {
-  const entry = { sequence, start, count: end - start, sample: false };
-  const { logits } = await runner.run({ kind, entries: [entry] }, { logits: 'all' });
+  const entry = { sequence, start, count: end - start, sample: false, scores: true };
+  const { logits } = await runner.run({ kind, entries: [entry] }, { logits: true });
   return [...(logits as { data: Float32Array }).data];
 }
 

@@ -10,8 +10,8 @@ export async function promptLogits(runner: ModelRunner, prompt: Int32Array): Pro
   const sequence = new Sequence({ id: 1, promptTokens: prompt, maxTokens: 1 });
   blocks.grow(sequence.blockTable, prompt.length);
   const { logits } = await runner.run(
-    { kind: PREFILL, entries: [{ sequence, start: 0, count: prompt.length, sample: false }] },
-    { logits: 'all' },
+    { kind: PREFILL, entries: [{ sequence, start: 0, count: prompt.length, sample: false, scores: true }] },
+    { logits: true },
   );
   return (logits as { data: Float32Array }).data;
 }

@@ -64,7 +64,7 @@ describe('ModelRunner.forward', function () {
       const start = isDecode ? prompt.length : 0;
       return { sequence, start, count: promptTokens.length - start, sample: false };
     });
-    const { logits } = await runner.run({ kind, entries }, { logits: 'last' });
+    const { logits } = await runner.run({ kind, entries }, { logits: true });
     return [...(logits?.data ?? [])];
   }
 

@@ -72,7 +72,7 @@ async function engineLogits(modelPath, dtype, tokens) {
     const rows = [];
     const step = async (kind, start, end) => {
       const entries = [{ sequence, start, count: end - start, sample: false }];
-      const { logits } = await runner.run({ kind, entries }, { logits: 'last' });
+      const { logits } = await runner.run({ kind, entries }, { logits: true });
       rows.push(logits.data);
     };
     await step(PREFILL, 0, FIRST);
