@@ -5,10 +5,7 @@ import { LLM } from '../src/index.js';
 /** A dialogue, line by line, until the input ends: `node dist/examples/chat.js [DIR]`. */
 const [dir = join(import.meta.dirname, '../../examples/models/tiny-stories')] = process.argv.slice(2);
 
-const llm = await LLM.load(dir, {
-  // The bundled model was not trained for dialogues and has no chat template: it tells on.
-  ...(process.argv.length < 3 && { chatTemplate: "{% for m in messages %}{{ m['content'] }} {% endfor %}" }),
-});
+const llm = await LLM.load(dir);
 const chat = llm.chat();
 const lines = createInterface({ input: process.stdin });
 try {

@@ -1,6 +1,13 @@
 /** What users import. */
 import './native/register.js';
 
+export type { AnswerEvent, ToolCall } from './answers/answer-event.js';
+export {
+  type AnswerFormat,
+  AnswerParser,
+  type AnswerParserOptions,
+  answerFormat,
+} from './answers/answer-parser.js';
 export * from './common-op-builders/index.js';
 export type { DType, FloatDType, Tensor } from './dtype.js';
 export type { BeamOutput, BeamSearchOptions } from './engine/beam-search.js';
@@ -34,6 +41,7 @@ export {
   type PARunnerOptions,
 } from './engine/pa-runner.js';
 export { type Perplexity, type PerplexityOptions, perplexity } from './engine/perplexity.js';
+export type { SchemaOptions } from './engine/structured.js';
 export { AtbError, type ErrorCode, type ErrorDetail } from './errors.js';
 export { AtbGraph, BaseOperation, dim, type GraphSpec } from './graph/atb-graph.js';
 export {
@@ -72,6 +80,7 @@ export {
   type TensorDesc,
 } from './graph/ops/index.js';
 export { applyPasses, type PassSelection } from './graph/passes/index.js';
+export type { Guide } from './guided/index.js';
 export { BlockManager, BlockTable } from './kv-cache/block-manager.js';
 export type { KvQuantMode } from './kv-cache/kv-quant.js';
 export {

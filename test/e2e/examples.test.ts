@@ -29,6 +29,17 @@ describe('examples', function () {
     }
   });
 
+  it('structured gets a value of a schema, and a text of an expression', () => {
+    const [value, text] = run('structured.js').stdout.trimEnd().split('\n');
+    expect(value).to.match(/, ([1-9]|1[0-2]) years old, is (happy|sad|brave)$/);
+    expect(text).to.match(/^(Once|One day), [a-z ]{10,30}\.$/);
+  });
+
+  it('tools runs the tool that the model called, and tells on', () => {
+    const { stdout } = run('tools.js');
+    expect(stdout).to.match(/^(look: a .+|count: \d+ .*)\n[^]{20,}\n$/);
+  });
+
   it('chat answers line by line, and computes each turn only what is new', () => {
     const { stdout, stderr } = run('chat.js', [], 'Once upon a time there was a dog.\nAnd then?\nThe end?\n');
     expect(stdout.trimEnd().split('\n').length).to.be.at.least(3);

@@ -1,0 +1,3 @@
+/** What `atb-models/server` gives: servers of one's own. The main entry leaves them out, because few programs need HTTP. */
+export { createServer, type Server, type ServerOptions } from './app.js';
+export { type ServedModel, serveModel } from './served-model.js';
