@@ -33,7 +33,11 @@ export class FlashInternlm2ForCausalLMATB extends FlashRenamedLlamaATB {
 }
 
 export const Internlm2Router = routerOf(INTERNLM2_CONFIG, FlashInternlm2ForCausalLMATB, {
-  about: { kind: 'remote', features: ['q, k and v packed in groups'], reference: 'transformers, as llama' },
+  about: {
+    kind: 'remote',
+    features: ['q, k and v packed by key heads'],
+    reference: 'transformers, as llama',
+  },
   chatFormat: () => INTERNLM2_CHAT,
   headNames: NAMES,
 });

@@ -28,7 +28,7 @@ export class FlashInternlm3ForCausalLMATB extends FlashLlamaForCausalLMATB {
 export const Internlm3Router = routerOf(INTERNLM3_CONFIG, FlashInternlm3ForCausalLMATB, {
   about: {
     kind: 'remote',
-    features: ['biases of q, k and v and of the MLP'],
+    features: ['biases of all projections'],
     reference: 'transformers',
   },
 });

@@ -36,7 +36,7 @@ export class FlashTelechatForCausalLMATB extends FlashRenamedLlamaATB<TelechatCo
 export const TelechatRouter = routerOf(TELECHAT_CONFIG, FlashTelechatForCausalLMATB, {
   about: {
     kind: 'remote',
-    features: ['keys and values packed head by head', 'a gate with biases'],
+    features: ['keys and values packed head by head', 'biases where attention and MLP end'],
     reference: 'transformers, as llama',
   },
   chatFormat: () => TELECHAT_CHAT,
