@@ -96,12 +96,14 @@ export {
   type LayerStep,
   ParallelLayer,
   type ParallelParts,
+  PostNormLayer,
+  type PostNormParts,
   PreNormLayer,
   type PreNormParts,
   SandwichLayer,
   type SandwichParts,
 } from './layers/decoder-layers.js';
-export { type LearnedPositionSizes, LearnedPositions } from './layers/learned-positions.js';
+export { type LearnedPositionSizes, LearnedPositions, TokenTypes } from './layers/learned-positions.js';
 export { BaseMLP, type GatedMLPNames, type MLPConfig, type MLPOptions, UngatedMLP } from './layers/mlp.js';
 export { Module } from './layers/module.js';
 export {
@@ -115,6 +117,12 @@ export {
 } from './layers/norms.js';
 export { type QkvNames, rotaryOrder } from './layers/projections.js';
 export { addResidual, addScaled } from './layers/residual.js';
+export {
+  ClassificationHead,
+  type ClassificationSizes,
+  HiddenRows,
+  type RowHead,
+} from './layers/row-heads.js';
 export { BaseModelATB, type ModelParts } from './models/base/base-model-atb.js';
 export { FlashForCausalLMATB, type HeadOptions } from './models/base/flash-for-causal-lm-atb.js';
 export {
@@ -127,6 +135,8 @@ export {
   SlidingRotaryAttention,
   slidingRotaryTables,
 } from './models/base/sliding-rotary.js';
+export { EncoderModelATB, TextEncoderATB, type TextEncoderParts } from './models/base/text-encoder-atb.js';
+export * from './models/bert/index.js';
 export * from './models/cohere/index.js';
 export * from './models/cohere2/index.js';
 export * from './models/ernie4_5/index.js';
@@ -140,6 +150,7 @@ export * from './models/gpt_bigcode/index.js';
 export * from './models/gpt_neox/index.js';
 export * from './models/gpt2/index.js';
 export * from './models/granite/index.js';
+export * from './models/gte/index.js';
 export * from './models/hunyuan_v1_dense/index.js';
 export * from './models/llama/index.js';
 export * from './models/mimo/index.js';
@@ -151,6 +162,7 @@ export * from './models/phi/index.js';
 export * from './models/phi3/index.js';
 export * from './models/qwen2/index.js';
 export * from './models/qwen3/index.js';
+export * from './models/roberta/index.js';
 export * from './models/seed_oss/index.js';
 export * from './models/smollm3/index.js';
 export * from './models/stablelm/index.js';
@@ -164,11 +176,13 @@ export {
   type CausalLMClass,
   type ChatFormat,
   discoverModels,
+  type EncoderUse,
   getRouter,
   type HeadNames,
   type KnownModel,
   knownModels,
   type ModelAbout,
+  type ModelUse,
   RegisterRouter,
   type Router,
   type RouterOptions,

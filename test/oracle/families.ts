@@ -23,8 +23,10 @@ export function computedBy(name: string): { readonly own: string; readonly model
 }
 
 /** A case's checkpoint in a temporary folder, made of its recipe; call `remove` when done. */
-export function familyCheckpoint(name: string): { readonly path: string; remove(): void } {
-  const folder = join(FAMILIES_DIR, name);
+export const familyCheckpoint = (name: string) => seededCheckpoint(join(FAMILIES_DIR, name));
+
+/** The checkpoint of a folder with config.json and weights.json, the recipe of its weights. */
+export function seededCheckpoint(folder: string): { readonly path: string; remove(): void } {
   const path = mkdtempSync(join(tmpdir(), 'atb-family-'));
   cpSync(join(folder, 'config.json'), join(path, 'config.json'));
   const recipe: SeededWeights = JSON.parse(readFileSync(join(folder, 'weights.json'), 'utf8'));

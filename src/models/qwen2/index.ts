@@ -3,6 +3,8 @@ import {
   type DecoderConfig,
   decoder,
   defineConfig,
+  field,
+  flag,
   slidingByLayer,
 } from '../../layers/config/index.js';
 import { BaseRouter, type ModelAbout, RegisterRouter } from '../../router/index.js';
@@ -20,6 +22,7 @@ const QWEN2_CONFIG = defineConfig({
       tieWordEmbeddings: false,
     }),
     ...biases({ qkv: true, dense: false, mlp: false }),
+    isCausal: field('is_causal', flag, true),
     slidingWindows: slidingByLayer({ useSlidingWindow: false, window: 4096, maxWindowLayers: 28 }),
   },
   irrelevant: {
