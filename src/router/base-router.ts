@@ -10,6 +10,7 @@ import { HfTokenizer } from '../tokenizer/hf-tokenizer.js';
 import { InputBuilder, type InputBuilderOptions } from '../tokenizer/input-builder.js';
 import { readModelJson } from '../tokenizer/model-files.js';
 import { Postprocessor } from '../tokenizer/postprocessor.js';
+import type { HfTokenizerOptions } from '../tokenizer/tokenizer-options.js';
 import type { LinkOptions } from '../weights/regular-file.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
 import { type ModelAbout, NOTHING_SAID } from './model-about.js';
@@ -131,9 +132,12 @@ export abstract class BaseRouter<C extends BaseConfig = BaseConfig> {
     return { ...generation, eosTokenIds };
   }
 
-  /** @throws TOKENIZER_* */
-  getTokenizer({ eosTokenIds }: GenerationConfig): Promise<HfTokenizer> {
-    return HfTokenizer.load(this.modelPath, { ...this.links, eosTokenIds });
+  /** `options`: how texts are cut. @throws TOKENIZER_* */
+  getTokenizer(
+    { eosTokenIds }: Pick<GenerationConfig, 'eosTokenIds'>,
+    options: Pick<HfTokenizerOptions, 'truncation' | 'lowercase'> = {},
+  ): Promise<HfTokenizer> {
+    return HfTokenizer.load(this.modelPath, { ...this.links, ...options, eosTokenIds });
   }
 
   /** @throws TEMPLATE_* */
