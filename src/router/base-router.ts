@@ -33,6 +33,8 @@ export interface CausalLM {
   /** The KV caches of all layers; none for models that keep nothing. */
   caches(): KvCacheDesc[];
   buildGraph(kind: GraphKind): GraphSpec;
+  /** Which token of a text stands for it to an encoder's head; the first when absent. */
+  readonly textRow?: 'first' | 'last' | undefined;
   /** The model as an encoder, whose one graph is of the kind `encode`; undefined for what it cannot be used for. */
   encoder?(use: EncoderUse, labels: number | undefined): CausalLM | undefined;
 }

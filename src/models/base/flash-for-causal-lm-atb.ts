@@ -158,6 +158,7 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
       config,
       stepInputs,
       body: this.model,
+      textRow: 'last',
       ...(use === 'rank' && { head }),
     });
   }

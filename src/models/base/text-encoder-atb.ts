@@ -18,6 +18,8 @@ export interface TextEncoderParts<C extends BaseConfig> {
   readonly body: Pick<BaseModelATB, 'getWeights' | 'buildGraph'>;
   /** What its results are; hidden states when absent. */
   readonly head?: RowHead | undefined;
+  /** Which token stands for its text to a head; the first when absent. */
+  readonly textRow?: 'first' | 'last';
 }
 
 /** A model that reads whole texts and keeps nothing, as one graph: hidden states, or what a head makes of them. */
@@ -26,15 +28,24 @@ export class TextEncoderATB<C extends BaseConfig = BaseConfig> implements Causal
   readonly config: C;
   readonly graphKinds: readonly GraphKind[] = [ENCODE];
   readonly stepInputs: readonly StepInput[];
+  readonly textRow: 'first' | 'last';
   private readonly body: TextEncoderParts<C>['body'];
   private readonly head: RowHead;
 
-  constructor({ name, config, stepInputs, body, head = new HiddenRows() }: TextEncoderParts<C>) {
+  constructor({
+    name,
+    config,
+    stepInputs,
+    body,
+    head = new HiddenRows(),
+    textRow = 'first',
+  }: TextEncoderParts<C>) {
     this.name = name;
     this.config = config;
     this.stepInputs = stepInputs;
     this.body = body;
     this.head = head;
+    this.textRow = textRow;
   }
 
   /** Every weight once, in graph order. Throws WEIGHT_NAME_TWICE. */
