@@ -118,5 +118,8 @@ export class FlashGteModelATB extends TextEncoderATB<GteConfig> {
 }
 
 const options = { harmlessTensors: HARMLESS_IN_ENCODERS };
-registerModel('gte', routerOf(GTE_CONFIG, FlashGteModelATB, options));
-registerModel('new', routerOf(gteConfig(10_000), FlashGteModelATB, options));
+export const GteRouter = routerOf(GTE_CONFIG, FlashGteModelATB, options);
+registerModel('gte', GteRouter);
+/** What the remote code calls itself. */
+export const NewRouter = routerOf(gteConfig(10_000), FlashGteModelATB, options);
+registerModel('new', NewRouter);
