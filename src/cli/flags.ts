@@ -47,8 +47,8 @@ const MODEL = {
     read: (value: string) => value.toLowerCase() === 'true',
   }),
   like: text('like', 'model_type of the family that it begins as', { required: true }),
-  allow_links: boolean('allowLinks', 'follow links out of the model directory'),
-  allow_unread: boolean('allowUnread', 'run although the model leaves out weights'),
+  allow_links: boolean('allowLinks', 'follow links to elsewhere'),
+  allow_unread: boolean('allowUnread', 'run without some weights'),
   phase: text('phase', "which of the model's graphs", { choices: PHASES, required: true }),
 };
 

@@ -5,7 +5,7 @@ import type { EncodedText } from '../../src/runner/steps.js';
 import { seededCheckpoint } from './families.js';
 import { readTensors } from './fixtures.js';
 
-const ENCODERS_DIR = join(import.meta.dirname, '../../../test/fixtures/encoders');
+export const ENCODERS_DIR = join(import.meta.dirname, '../../../test/fixtures/encoders');
 
 /** The cases of tools/oracle/make_encoder_fixture.py, by the names of their folders. */
 export const encoderCases: readonly string[] = readdirSync(ENCODERS_DIR).sort();

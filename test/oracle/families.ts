@@ -14,8 +14,11 @@ export const familyCases: readonly string[] = readdirSync(FAMILIES_DIR).sort();
  * What transformers calls the class that computed a case: another model_type than the case's own where transformers has
  * no class of that name, but one that computes the same.
  */
-export function computedBy(name: string): { readonly own: string; readonly modelType: string } {
-  const folder = join(FAMILIES_DIR, name);
+export function computedBy(
+  name: string,
+  directory = FAMILIES_DIR,
+): { readonly own: string; readonly modelType: string } {
+  const folder = join(directory, name);
   const bytes = readFileSync(join(folder, 'reference.safetensors'));
   const header = JSON.parse(bytes.toString('utf8', 8, 8 + Number(bytes.readBigUInt64LE(0))));
   const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));

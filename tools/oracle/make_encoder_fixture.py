@@ -7,7 +7,10 @@ small random checkpoint of it.
     make_encoder_fixture.py CONFIG OUT --set type_vocab_size=0 --set id2label=
     make_encoder_fixture.py OUT/config.json OUT             # records the case anew
 
---set as in make_family_fixture.py. OUT gets config.json and weights.json as there, and
+    make_encoder_fixture.py GTE OUT --written NEW           # `new`, which transformers does not have, computes as a gte
+
+--set as in make_family_fixture.py; --written: the config.json that OUT gets in place of the one that transformers read.
+OUT gets config.json and weights.json as there, and
 
     reference.safetensors    for each text i of TEXTS
         i/tokens      int64 [T]     random ids; one of them is that of padding, which counts as a token like any other
@@ -45,6 +48,7 @@ def arguments():
     parser.add_argument("config", type=pathlib.Path)
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=JSON")
+    parser.add_argument("--written", type=pathlib.Path, metavar="CONFIG")
     return parser.parse_args()
 
 
@@ -100,6 +104,8 @@ def main():
         tensors.update({f"{i}/{name}": value.contiguous() for name, value in found.items()})
     assert all(value.isfinite().all() for value in tensors.values())
     (args.out / "model.safetensors").unlink()
+    if args.written:
+        (args.out / "config.json").write_text(args.written.read_text())
     file = args.out / "reference.safetensors"
     save_file(tensors, file, metadata={"transformers": transformers.__version__, "model_type": raw["model_type"],
                                        "sentence-transformers": sentence_transformers.__version__,

@@ -9,5 +9,12 @@ export const HARMLESS_IN_ENCODERS: readonly RegExp[] = [
   /\.embeddings\.position_ids$/,
 ];
 
-export const BertRouter = routerOf(BERT_CONFIG, FlashBertModelATB, { harmlessTensors: HARMLESS_IN_ENCODERS });
+export const BertRouter = routerOf(BERT_CONFIG, FlashBertModelATB, {
+  harmlessTensors: HARMLESS_IN_ENCODERS,
+  about: {
+    kind: 'encoder',
+    features: ['learned positions', 'types of tokens', 'norms of sums'],
+    reference: 'transformers',
+  },
+});
 registerModel('bert', BertRouter);

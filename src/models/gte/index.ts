@@ -117,9 +117,15 @@ export class FlashGteModelATB extends TextEncoderATB<GteConfig> {
   }
 }
 
-const options = { harmlessTensors: HARMLESS_IN_ENCODERS };
-export const GteRouter = routerOf(GTE_CONFIG, FlashGteModelATB, options);
+const FEATURES = ['BERT with rotary positions and gated MLPs'];
+export const GteRouter = routerOf(GTE_CONFIG, FlashGteModelATB, {
+  harmlessTensors: HARMLESS_IN_ENCODERS,
+  about: { kind: 'encoder', features: FEATURES, reference: 'transformers' },
+});
 registerModel('gte', GteRouter);
 /** What the remote code calls itself. */
-export const NewRouter = routerOf(gteConfig(10_000), FlashGteModelATB, options);
+export const NewRouter = routerOf(gteConfig(10_000), FlashGteModelATB, {
+  harmlessTensors: HARMLESS_IN_ENCODERS,
+  about: { kind: 'encoder', features: FEATURES, reference: 'transformers, as gte' },
+});
 registerModel('new', NewRouter);

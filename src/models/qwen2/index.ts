@@ -3,8 +3,6 @@ import {
   type DecoderConfig,
   decoder,
   defineConfig,
-  field,
-  flag,
   slidingByLayer,
 } from '../../layers/config/index.js';
 import { BaseRouter, type ModelAbout, RegisterRouter } from '../../router/index.js';
@@ -22,7 +20,6 @@ const QWEN2_CONFIG = defineConfig({
       tieWordEmbeddings: false,
     }),
     ...biases({ qkv: true, dense: false, mlp: false }),
-    isCausal: field('is_causal', flag, true),
     slidingWindows: slidingByLayer({ useSlidingWindow: false, window: 4096, maxWindowLayers: 28 }),
   },
   irrelevant: {

@@ -3,8 +3,6 @@ import {
   type DecoderConfig,
   decoder,
   defineConfig,
-  field,
-  flag,
   slidingByLayer,
 } from '../../layers/config/index.js';
 import { BaseRouter, type ModelAbout, RegisterRouter } from '../../router/index.js';
@@ -26,7 +24,6 @@ const QWEN3_CONFIG = defineConfig({
       tieWordEmbeddings: false,
     }),
     ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
-    isCausal: field('is_causal', flag, true),
     slidingWindows: slidingByLayer({ useSlidingWindow: false, window: 4096, maxWindowLayers: 28 }),
   },
   irrelevant: { mlp_bias: 'Qwen3MLP has no biases' },

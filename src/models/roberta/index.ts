@@ -34,5 +34,6 @@ export class FlashRobertaModelATB extends FlashBertModelATB {
 
 export const RobertaRouter = routerOf(ROBERTA_CONFIG, FlashRobertaModelATB, {
   harmlessTensors: HARMLESS_IN_ENCODERS,
+  about: { kind: 'encoder', features: ['BERT, positions behind that of padding'], reference: 'transformers' },
 });
 registerModel(['roberta', 'xlm-roberta'], RobertaRouter);
