@@ -7,6 +7,7 @@ import {
   metricsTable,
   parseRunPaArguments,
   printAnswers,
+  printEmbeddings,
   profileTable,
   reportFailure,
   resultToJson,
@@ -24,10 +25,14 @@ async function main(): Promise<void> {
   }
   const warn = (text: string) => console.error(`warning: ${text}`);
   for (const text of args.warnings) warn(text);
+  const observers = { onProgress: loadProgress(process.stderr), onWarning: warn };
+  if (args.isEmbeddingModel) {
+    await printEmbeddings(args, observers, print);
+    return;
+  }
   const runner = await PARunner.load({
     ...args.runner,
-    onProgress: loadProgress(process.stderr),
-    onWarning: warn,
+    ...observers,
     ...(args.profile && { onPlan: logPlan(process.stderr) }),
   });
   try {

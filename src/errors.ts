@@ -20,6 +20,8 @@ const MESSAGES = {
   ROUTER_MODEL_DIR_INVALID: (d: { path: string; reason: string }) => `model directory ${d.path}: ${d.reason}`,
   MODEL_INCOMPLETE: (d: { className: string; member: string; kind: 'function' | 'string' | 'object' }) =>
     `the class ${d.className} of a model lacks ${d.kind === 'function' ? `the method "${d.member}"` : `the property "${d.member}", ${d.kind === 'string' ? 'a name' : 'a part of it'}`}; docs/adding-a-model.md shows it`,
+  MODEL_USE_UNSUPPORTED: (d: { use: string; modelType: unknown; architectures: unknown }) =>
+    `a checkpoint of model_type ${describeValue(d.modelType)} and architectures ${describeValue(d.architectures)} cannot be used to ${d.use}; decoders generate and embed, encoders embed, classifiers (…ForSequenceClassification) rank`,
   CONFIG_INVALID: (d: { file: string; problems: readonly string[] }) => `${d.file}: ${d.problems.join('; ')}`,
   ...WEIGHT_MESSAGES,
   // Builders

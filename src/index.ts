@@ -14,6 +14,9 @@ export type { BeamOutput, BeamSearchOptions } from './engine/beam-search.js';
 export { ChatSession, type ChatSessionOptions } from './engine/chat-session.js';
 export type { Completion, CompletionOptions } from './engine/completion.js';
 export type { LLMPrompt } from './engine/encode-prompt.js';
+export { type Embedding, EmbeddingModel, type EmbedOptions } from './engine/encoding/embedding-model.js';
+export type { EncoderOptions } from './engine/encoding/open-encoder.js';
+export { type RankedDocument, Reranker, type RerankOptions } from './engine/encoding/reranker.js';
 export { Generation, type GenerationChunk, type GenerationResult } from './engine/generation.js';
 export { LLM } from './engine/llm.js';
 export { LLMEngine } from './engine/llm-engine.js';
@@ -105,12 +108,14 @@ export {
   type LayerStep,
   ParallelLayer,
   type ParallelParts,
+  PostNormLayer,
+  type PostNormParts,
   PreNormLayer,
   type PreNormParts,
   SandwichLayer,
   type SandwichParts,
 } from './layers/decoder-layers.js';
-export { type LearnedPositionSizes, LearnedPositions } from './layers/learned-positions.js';
+export { type LearnedPositionSizes, LearnedPositions, TokenTypes } from './layers/learned-positions.js';
 export { BaseMLP, type GatedMLPNames, type MLPConfig, type MLPOptions, UngatedMLP } from './layers/mlp.js';
 export { Module } from './layers/module.js';
 export {
@@ -124,6 +129,12 @@ export {
 } from './layers/norms.js';
 export { type QkvNames, rotaryOrder } from './layers/projections.js';
 export { addResidual, addScaled } from './layers/residual.js';
+export {
+  ClassificationHead,
+  type ClassificationSizes,
+  HiddenRows,
+  type RowHead,
+} from './layers/row-heads.js';
 export { BaseModelATB, type ModelParts } from './models/base/base-model-atb.js';
 export { FlashForCausalLMATB, type HeadOptions } from './models/base/flash-for-causal-lm-atb.js';
 export {
@@ -136,6 +147,8 @@ export {
   SlidingRotaryAttention,
   slidingRotaryTables,
 } from './models/base/sliding-rotary.js';
+export { EncoderModelATB, TextEncoderATB, type TextEncoderParts } from './models/base/text-encoder-atb.js';
+export * from './models/bert/index.js';
 export * from './models/cohere/index.js';
 export * from './models/cohere2/index.js';
 export * from './models/ernie4_5/index.js';
@@ -149,6 +162,7 @@ export * from './models/gpt_bigcode/index.js';
 export * from './models/gpt_neox/index.js';
 export * from './models/gpt2/index.js';
 export * from './models/granite/index.js';
+export * from './models/gte/index.js';
 export * from './models/hunyuan_v1_dense/index.js';
 export * from './models/llama/index.js';
 export * from './models/mimo/index.js';
@@ -160,6 +174,7 @@ export * from './models/phi/index.js';
 export * from './models/phi3/index.js';
 export * from './models/qwen2/index.js';
 export * from './models/qwen3/index.js';
+export * from './models/roberta/index.js';
 export * from './models/seed_oss/index.js';
 export * from './models/smollm3/index.js';
 export * from './models/stablelm/index.js';
@@ -173,11 +188,13 @@ export {
   type CausalLMClass,
   type ChatFormat,
   discoverModels,
+  type EncoderUse,
   getRouter,
   type HeadNames,
   type KnownModel,
   knownModels,
   type ModelAbout,
+  type ModelUse,
   RegisterRouter,
   type Router,
   type RouterOptions,

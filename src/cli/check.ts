@@ -45,17 +45,17 @@ export async function checkModel(options: OpenModelOptions): Promise<Finding[]> 
   );
   const made = await found.attemptAsync('weights', async () =>
     checkpoint
-      ? await modelOf(plan, checkpoint, { onWarning })
-      : { model: router.createModel(declaredWeights(plan.dtype), plan.config), copies: [] },
+      ? await modelOf(plan, checkpoint, { onWarning, use: options.use })
+      : { model: router.createModel(declaredWeights(plan.dtype), plan.config, options.use), spare: [] },
   );
   if (!made) return found.list;
-  const { model, copies } = made;
+  const { model, spare } = made;
   for (const { key, value } of plan.config.unreadKeys ?? [])
     found.add('warning', 'config', `${key} (${value}) is read by nobody`);
   if (checkpoint)
     reportUnread(
       found,
-      [...router.harmlessTensors, ...copies],
+      [...router.harmlessTensors, ...spare],
       checkpoint,
       model,
       options.allowUnread ?? false,

@@ -47,8 +47,8 @@ const MODEL = {
     read: (value: string) => value.toLowerCase() === 'true',
   }),
   like: text('like', 'model_type of the family that it begins as', { required: true }),
-  allow_links: boolean('allowLinks', 'follow links out of the model directory'),
-  allow_unread: boolean('allowUnread', 'run although the model leaves out weights'),
+  allow_links: boolean('allowLinks', 'follow links to elsewhere'),
+  allow_unread: boolean('allowUnread', 'run without some weights'),
   phase: text('phase', "which of the model's graphs", { choices: PHASES, required: true }),
 };
 
@@ -61,6 +61,7 @@ const PROMPTS = {
   input_file: text('file', 'dialogues [{"role","content"}], one per line', { needs: 'is_chat_model' }),
   input_dict: text('dict', 'JSON [{"prompt","adapter"}]'),
   is_chat_model: boolean('isChatModel', 'use the chat template', { default: false }),
+  is_embedding_model: boolean('isEmbeddingModel', 'print vectors of the prompts', { default: false }),
   chat_template: text('chatTemplate', 'Jinja: a file or the text itself', { needs: 'is_chat_model' }),
   chat_template_kwargs: text('chatTemplateKwargs', 'JSON of variables for it: {"enable_thinking": false}', {
     needs: 'is_chat_model',

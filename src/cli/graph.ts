@@ -3,6 +3,7 @@ import type { FloatDType } from '../dtype.js';
 import { AtbError, refuseRequest } from '../errors.js';
 import type { GraphSpec } from '../graph/atb-graph.js';
 import { flatten, formatFlatGraph } from '../graph/flatten.js';
+import { ENCODE } from '../graph/graph-kind.js';
 import type { TensorDesc } from '../graph/infer-shapes.js';
 import { assertLegal, type LegalityProblem, problemText } from '../graph/legality.js';
 import { formatNestedExport, nestedExport } from '../graph/nested-graph.js';
@@ -62,7 +63,10 @@ export async function renderGraph(args: GraphArguments): Promise<string> {
     const { file, modelType = 'nothing' } = description;
     throw new AtbError('WEIGHT_QUANT_AGAIN', { file, found: modelType });
   }
-  const model = router.createModel(declaredWeights(dtype, quantization ?? description?.quantOf));
+  const weights = declaredWeights(dtype, quantization ?? description?.quantOf);
+  const whole = router.createModel(weights);
+  const isEncoder = args.phase !== ENCODE.name || whole.graphKinds.includes(ENCODE);
+  const model = isEncoder ? whole : router.createModel(weights, router.config, 'embed');
   const kind = model.graphKinds.find(({ name }) => name === args.phase);
   if (kind === undefined) {
     const expected = `a graph of ${model.name}: ${model.graphKinds.map(({ name }) => name).join(', ')}`;

@@ -1,4 +1,5 @@
 export { AnswerPrinter } from './answer-printer.js';
+export { printEmbeddings } from './embed.js';
 export { endWithReader, reportFailure } from './failure.js';
 export { loadProgress } from './progress.js';
 export {

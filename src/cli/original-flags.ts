@@ -35,7 +35,6 @@ export const ORIGINAL_FLAGS: Readonly<Record<string, OriginalFlag>> = {
   lora_modules: { ...noLora, type: 'string', allowed: [] },
   max_loras: noLora,
   max_lora_rank: noLora,
-  is_embedding_model: { type: 'boolean', allowed: [false], reason: 'embedding models are not built yet' },
   trust_remote_code: {
     type: 'boolean',
     allowed: [false],

@@ -30,6 +30,8 @@ export interface RunPaArguments {
   /** Of every prompt. */
   readonly sampling: SamplingOptions;
   readonly isChatModel: boolean;
+  /** Vectors of the prompts are wanted, not answers. */
+  readonly isEmbeddingModel: boolean;
   readonly chatTemplateKwargs: Readonly<Record<string, unknown>> | undefined;
   readonly stream: boolean;
   readonly json: boolean;
@@ -65,6 +67,7 @@ const RUNNER_FLAGS = [
 ] as const satisfies readonly FlagName[];
 const COMMAND_FLAGS = [
   'is_chat_model',
+  'is_embedding_model',
   'chat_template_kwargs',
   'enable_thinking',
   'stream',
@@ -88,7 +91,10 @@ const SHAPE: CommandShape = {
 
 function toArguments(parsed: Parsed): RunPaArguments {
   refuseUnsupported(parsed);
-  const { isChatModel, stream, json, perfCsv, profile, ...template } = optionsOf(parsed, COMMAND_FLAGS);
+  const { isChatModel, isEmbeddingModel, stream, json, perfCsv, profile, ...template } = optionsOf(
+    parsed,
+    COMMAND_FLAGS,
+  );
   const runner = optionsOf(parsed, RUNNER_FLAGS);
   return {
     runner: {
@@ -99,6 +105,7 @@ function toArguments(parsed: Parsed): RunPaArguments {
     inputs: readInputs(optionsOf(parsed, INPUT_FLAGS)),
     sampling: optionsOf(parsed, SAMPLING_FLAGS),
     isChatModel,
+    isEmbeddingModel,
     chatTemplateKwargs: templateVariables(template),
     stream,
     json,

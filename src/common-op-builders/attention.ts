@@ -60,7 +60,8 @@ function flattenHeads(graph: AtbGraph, heads: string, out: string): void {
 export class ATBEncoderPagedAttention implements OpBuilder<'ATTENTION'> {
   readonly category = 'ATTENTION';
 
-  isMatch({ kind }: Param): true | string {
+  isMatch({ kind, isCausal, windowSize }: Param): true | string {
+    if (!isCausal && windowSize !== undefined) return 'has no windows in which tokens see later ones';
     return wants(false, false, kind);
   }
 

@@ -1,5 +1,6 @@
 import { freemem } from 'node:os';
 import { AtbError } from '../errors.js';
+import { PREFILL } from '../graph/graph-kind.js';
 import { kvBlockBytes } from '../runner/kv-block-bytes.js';
 import { DEFAULT_BLOCK_SIZE, ModelRunner, type RunnerOptions } from '../runner/model-runner.js';
 import { type OpenModelOptions, openModel } from '../runner/open-model.js';
@@ -12,7 +13,7 @@ import type { LLMEngineOptions } from './llm-engine-options.js';
 import { OPEN_ENGINE_OPTIONS } from './options.js';
 
 /** The original's limits, with its defaults. */
-export interface OpenEngineOptions extends OpenModelOptions, Omit<RunnerOptions, 'numBlocks'> {
+export interface OpenEngineOptions extends Omit<OpenModelOptions, 'use'>, Omit<RunnerOptions, 'numBlocks'> {
   /** Sequences that run at once; 1 when absent. */
   readonly maxBatchSize?: number;
   /** Longest prompt, in tokens; 1024 when absent. */
@@ -70,6 +71,10 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenEngine
   const { maxBatchSize = 1, maxInputLength = 1024, maxOutputLength = 20 } = options;
   const { blockSize = DEFAULT_BLOCK_SIZE } = options;
   const model = await openModel(options);
+  if (!model.model.graphKinds.includes(PREFILL)) {
+    const { architectures, model_type: modelType } = model.router.configDict;
+    throw new AtbError('MODEL_USE_UNSUPPORTED', { use: 'generate', modelType, architectures });
+  }
   const text = await model.text();
   // As early as that, a mistake in what holds for every request costs nobody the weights' loading.
   const { sampling = {} } = options;

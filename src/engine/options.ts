@@ -2,6 +2,9 @@ import { CHECKS, MODEL_RUNNER_OPTIONS, type OptionChecks, oneOf } from '../runne
 import { POLICY_NAMES } from '../scheduler/policies/index.js';
 import { isAbortSignal } from './abort-signals.js';
 import type { ChatSessionOptions } from './chat-session.js';
+import type { EmbedOptions } from './encoding/embedding-model.js';
+import type { EncoderOptions } from './encoding/open-encoder.js';
+import type { RerankOptions } from './encoding/reranker.js';
 import type { GenerateOptions, LLMEngineOptions } from './llm-engine-options.js';
 import type { LLMOptions } from './llm-options.js';
 import type { OpenEngineOptions } from './open-engine.js';
@@ -44,7 +47,7 @@ export const LLM_ENGINE_OPTIONS: OptionChecks<LLMEngineOptions> = {
   onStep: CHECKS.callback,
 };
 
-const { numBlocks: _, ...runnerOptions } = MODEL_RUNNER_OPTIONS;
+const { numBlocks: _, use: _use, ...runnerOptions } = MODEL_RUNNER_OPTIONS;
 
 export const PA_RUNNER_OPTIONS: OptionChecks<PARunnerOptions> = {
   ...runnerOptions,
@@ -61,6 +64,28 @@ export const PA_RUNNER_OPTIONS: OptionChecks<PARunnerOptions> = {
   maxModelLen: CHECKS.count,
   sampling: CHECKS.object,
 };
+
+const {
+  chatTemplate: _chatTemplate,
+  kvQuant: _kvQuant,
+  blockSize: _blockSize,
+  profile: _profile,
+  ...encoderOptions
+} = runnerOptions;
+
+export const ENCODER_OPTIONS: OptionChecks<EncoderOptions> = {
+  ...encoderOptions,
+  maxBatchTokens: CHECKS.count,
+  maxSeqLength: CHECKS.count,
+};
+
+export const EMBED_OPTIONS: OptionChecks<EmbedOptions> = {
+  promptName: CHECKS.text,
+  prompt: CHECKS.text,
+  signal,
+};
+
+export const RERANK_OPTIONS: OptionChecks<RerankOptions> = { instruction: CHECKS.text, signal };
 
 export const OPEN_ENGINE_OPTIONS: OptionChecks<OpenEngineOptions> = {
   ...PA_RUNNER_OPTIONS,

@@ -6,8 +6,10 @@ export interface GraphKind {
   readonly readsCache: boolean;
   /** Each sequence may bring several tokens against its cache; the input `q_len` says how many. */
   readonly hasQueryLens: boolean;
-  /** Only the rows that `lm_head_indices` names reach the head. Otherwise every row of the step does. */
+  /** Only the rows that `lm_head_indices` names are results. Otherwise every row of the step is. */
   readonly gathersRows: boolean;
+  /** Keys and values of the step go to the caches, for the steps after it. */
+  readonly fillsCache: boolean;
 }
 
 /** Whole prompts, each from its first token. */
@@ -16,6 +18,7 @@ export const PREFILL: GraphKind = {
   readsCache: false,
   hasQueryLens: false,
   gathersRows: true,
+  fillsCache: true,
 };
 
 /** One token of each sequence, against its cache. */
@@ -24,6 +27,7 @@ export const DECODE: GraphKind = {
   readsCache: true,
   hasQueryLens: false,
   gathersRows: false,
+  fillsCache: true,
 };
 
 /** Several tokens of each sequence, against its cache: a chunk of a long prompt, or drafted tokens to verify. */
@@ -32,14 +36,16 @@ export const SPLITFUSE: GraphKind = {
   readsCache: true,
   hasQueryLens: true,
   gathersRows: true,
+  fillsCache: true,
 };
 
-/** Whole texts whose tokens all see each other; nothing is generated and nothing is kept. */
+/** Whole texts, of which vectors or scores come; nothing is generated and nothing is kept. */
 export const ENCODE: GraphKind = {
   name: 'encode',
   readsCache: false,
   hasQueryLens: false,
-  gathersRows: false,
+  gathersRows: true,
+  fillsCache: false,
 };
 
 /** The graphs of a model that generates text. */

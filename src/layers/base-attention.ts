@@ -22,6 +22,8 @@ export interface AttentionConfig {
   readonly rope?: RopeConfig;
   /** For each layer, how many keys a query sees with its own; undefined: all before it. */
   readonly slidingWindows: readonly (number | undefined)[];
+  /** Whether a token sees only itself and those before it; true when absent. */
+  readonly isCausal?: boolean;
 }
 
 const SEPARATE: QkvNames = { q: 'q_proj', k: 'k_proj', v: 'v_proj' };
@@ -38,7 +40,7 @@ export interface AttentionOptions {
   readonly outputScale?: number;
   /** What scores are multiplied by: 1 / sqrt(headDim) when absent. */
   readonly scale?: number;
-  /** False for encoders, whose tokens all see each other and which keep nothing; true when absent. */
+  /** False for encoders, whose tokens all see each other and which keep nothing; the configuration's when absent. */
   readonly isCausal?: boolean;
 }
 
@@ -79,7 +81,7 @@ export abstract class BaseAttention extends Module {
       qkv = SEPARATE,
       dense = 'o_proj',
       scale = 1 / Math.sqrt(config.headDim),
-      isCausal = true,
+      isCausal = config.isCausal ?? true,
       transposed = false,
       outputScale = 1,
     }: AttentionOptions = {},
@@ -144,7 +146,7 @@ export abstract class BaseAttention extends Module {
   buildAttentionGraph(graph: AtbGraph, kind: GraphKind, { q, k, v }: Qkv): string {
     const { numAttentionHeads: headNum, numKeyValueHeads: kvHeadNum, headDim } = this.config;
     const { windowSize, scale, isCausal } = this;
-    const [cache] = this.caches();
+    const [cache] = kind.fillsCache ? this.caches() : [];
     CommonOpBuilderManager.getBuilder({
       category: 'ATTENTION',
       opName: 'attention',

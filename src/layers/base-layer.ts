@@ -34,7 +34,7 @@ export abstract class BaseLayer extends Module {
     const name = [kind.name, this.variant, 'layer_graph'].filter((part) => part !== '').join('_');
     const layer = new AtbGraph(name, `${this.scope}.`);
     const weights = [...new Set(this.getWeights().map((weight) => weight.name))];
-    const outer = new Map([...this.cacheTensors(), [HIDDEN, hidden]]);
+    const outer = new Map([...(kind.fillsCache ? this.cacheTensors() : []), [HIDDEN, hidden]]);
     const own = [...weights, ...outer.keys()];
     layer.addOptionalInputs(graph.names().filter((tensor) => !own.includes(tensor)));
     const out = this.buildLayerGraph(layer, kind, HIDDEN);

@@ -117,3 +117,36 @@ export class SandwichLayer extends PreNormLayer {
     super(layerId, weights, steps, variant);
   }
 }
+
+/** The parts of a layer that norms the sums of its residuals. */
+export interface PostNormParts {
+  readonly selfAttn: LayerStep;
+  readonly afterAttention: BaseNorm;
+  readonly mlp: LayerStep;
+  readonly afterMlp: BaseNorm;
+}
+
+/** x = norm(x + attention(x)); x = norm(x + mlp(x)) (arXiv:1706.03762, section 3.1). */
+export class PostNormLayer extends BaseLayer {
+  readonly selfAttn: LayerStep;
+  readonly afterAttention: BaseNorm;
+  readonly mlp: LayerStep;
+  readonly afterMlp: BaseNorm;
+
+  /** `variant`: see `BaseLayer`. */
+  constructor(layerId: number, weights: Weights, parts: PostNormParts, variant?: string) {
+    super(layerId, weights, variant);
+    this.selfAttn = parts.selfAttn;
+    this.afterAttention = parts.afterAttention;
+    this.mlp = parts.mlp;
+    this.afterMlp = parts.afterMlp;
+  }
+
+  protected buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
+    const attended = this.selfAttn.buildGraph(graph, kind, hidden);
+    const residual = addResidual(graph, hidden, attended, 'attn_residual');
+    const normed = this.afterAttention.buildGraph(graph, residual);
+    const mixed = this.mlp.buildGraph(graph, kind, normed);
+    return this.afterMlp.buildGraph(graph, addResidual(graph, normed, mixed, 'mlp_residual'));
+  }
+}

@@ -13,27 +13,51 @@ export interface LearnedPositionSizes {
   readonly firstRow?: number | undefined;
 }
 
-/** An embedding of each position, which is added to that of the token (arXiv:1810.04805, section 3). */
-export class LearnedPositions extends Module {
-  /** [positions, hidden]. */
-  readonly weight: TensorRef;
+/** A table of vectors whose rows are added to the embeddings of tokens. */
+abstract class AddedEmbedding extends Module {
+  /** [rows, hidden]. */
+  abstract readonly weight: TensorRef;
 
-  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH. */
-  constructor(weights: Weights, { count, hiddenSize, firstRow = 0 }: LearnedPositionSizes) {
+  /** `indices` is the input [tokens] that says which row each token gets; `name` names what is added, `sum` the result. */
+  protected constructor(
+    private readonly indices: string,
+    private readonly name: string,
+    private readonly sum: string,
+  ) {
     super();
-    const table = weights.get('weight', [firstRow + count, hiddenSize]);
-    this.weight = firstRow === 0 ? table : rowsOf(table, firstRow, count, table.name);
   }
 
   override getWeights(): TensorRef[] {
     return [this.weight];
   }
 
-  /** Adds the rows of `position_ids` [tokens] to `hidden` [tokens, hidden]: the same shape. */
+  /** Adds a row for each token to `hidden` [tokens, hidden]: the same shape. */
   buildGraph(graph: AtbGraph, hidden: string): string {
-    const rows = 'position_embedding';
-    const gather = new BaseOperation('Gather', { axis: 0 }, rows);
-    graph.addOperation(gather, [this.weight.name, 'position_ids'], [rows]);
-    return addResidual(graph, hidden, rows, 'positioned_hidden_states');
+    const gather = new BaseOperation('Gather', { axis: 0 }, this.name);
+    graph.addOperation(gather, [this.weight.name, this.indices], [this.name]);
+    return addResidual(graph, hidden, this.name, this.sum);
+  }
+}
+
+/** An embedding of each position, by `position_ids` (arXiv:1810.04805, section 3). */
+export class LearnedPositions extends AddedEmbedding {
+  readonly weight: TensorRef;
+
+  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH. */
+  constructor(weights: Weights, { count, hiddenSize, firstRow = 0 }: LearnedPositionSizes) {
+    super('position_ids', 'position_embedding', 'positioned_hidden_states');
+    const table = weights.get('weight', [firstRow + count, hiddenSize]);
+    this.weight = firstRow === 0 ? table : rowsOf(table, firstRow, count, table.name);
+  }
+}
+
+/** An embedding of each type of token, by `token_type_ids`: which text of a pair it belongs to (the same section). */
+export class TokenTypes extends AddedEmbedding {
+  readonly weight: TensorRef;
+
+  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH. */
+  constructor(weights: Weights, { count, hiddenSize }: Pick<LearnedPositionSizes, 'count' | 'hiddenSize'>) {
+    super('token_type_ids', 'token_type_embedding', 'typed_hidden_states');
+    this.weight = weights.get('weight', [count, hiddenSize]);
   }
 }

@@ -1,7 +1,8 @@
 import { type ActivationKind, CommonOpBuilderManager } from '../common-op-builders/index.js';
 import type { AtbGraph } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
-import { Linear } from '../weights/linear.js';
+import { Linear, type LinearOptions } from '../weights/linear.js';
+import type { LinearPart } from '../weights/linear-part.js';
 import type { Weights } from '../weights/weights.js';
 import { buildRowParallelLinear } from './linear-steps.js';
 import { Module } from './module.js';
@@ -26,10 +27,11 @@ export interface MLPOptions<Names> {
   readonly outputScale?: number;
 }
 
-/** The checkpoint's names of a gated MLP's projections, or of one that holds gate over up. */
+/** The checkpoint's names of a gated MLP's projections, or of one that holds gate over up, or up over gate. */
 export type GatedMLPNames =
   | { readonly gate: string; readonly up: string; readonly down: string }
-  | { readonly gateUp: string; readonly down: string };
+  | { readonly gateUp: string; readonly down: string }
+  | { readonly upGate: string; readonly down: string };
 
 /** down(act(gate(x)) * up(x)), gate and up being one matrix product (arXiv:2002.05202). */
 export class BaseMLP extends Module {
@@ -50,22 +52,11 @@ export class BaseMLP extends Module {
     const inFeatures = hiddenSize;
     const outFeatures = intermediateSize;
     this.hiddenAct = hiddenAct;
-    this.gateUp =
-      'gateUp' in names
-        ? Linear.load(weights, {
-            parts: [{ name: names.gateUp, outFeatures: 2 * outFeatures, transposed }],
-            inFeatures,
-            hasBias,
-          })
-        : Linear.load(weights, {
-            name: 'gate_up_proj',
-            parts: [
-              { name: names.gate, outFeatures, transposed },
-              { name: names.up, outFeatures, transposed },
-            ],
-            inFeatures,
-            hasBias,
-          });
+    this.gateUp = Linear.load(weights, {
+      ...gateUpParts(names, outFeatures, transposed),
+      inFeatures,
+      hasBias,
+    });
     this.down = Linear.load(weights, {
       parts: [{ name: names.down, outFeatures: hiddenSize, transposed, times: outputScale }],
       inFeatures: intermediateSize,
@@ -105,6 +96,33 @@ export class BaseMLP extends Module {
   buildDownGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
     return buildRowParallelLinear(graph, kind, 'down', this.down, input, 'mlp_out');
   }
+}
+
+type GateOrUp = Pick<LinearPart, 'name' | 'rows'>;
+
+/** Gate over up as parts of one linear, whatever the checkpoint's packing. */
+function gateUpParts(
+  names: GatedMLPNames,
+  outFeatures: number,
+  transposed: boolean,
+): Pick<LinearOptions, 'name' | 'parts'> {
+  if ('gateUp' in names) {
+    return { parts: [{ name: names.gateUp, outFeatures: 2 * outFeatures, transposed }] };
+  }
+  const [gate, up]: readonly [GateOrUp, GateOrUp] =
+    'upGate' in names
+      ? [
+          { name: names.upGate, rows: { of: 2 * outFeatures, from: outFeatures } },
+          { name: names.upGate, rows: { of: 2 * outFeatures, from: 0 } },
+        ]
+      : [{ name: names.gate }, { name: names.up }];
+  return {
+    name: 'gate_up_proj',
+    parts: [
+      { ...gate, outFeatures, transposed },
+      { ...up, outFeatures, transposed },
+    ],
+  };
 }
 
 /** down(act(up(x))). */

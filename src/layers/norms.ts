@@ -15,10 +15,11 @@ export abstract class BaseNorm extends Module {
   constructor(
     weights: Weights,
     readonly epsilon: number,
+    name = weights.name,
   ) {
     super();
     requireMember(this, 'buildGraph', 'function');
-    this.name = weights.name;
+    this.name = name;
   }
 
   /** `input` [..., size] -> the tensor whose name is returned, of the same shape. */
@@ -101,9 +102,14 @@ export class BaseLayerNorm extends BaseNorm {
   readonly weight: TensorRef;
   readonly bias: TensorRef;
 
-  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH. */
-  constructor(weights: Weights, size: number, epsilon: number, { hasBias }: { readonly hasBias: boolean }) {
-    super(weights, epsilon);
+  /** `name`: in graphs, where the checkpoint's is not its layer's only one. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH. */
+  constructor(
+    weights: Weights,
+    size: number,
+    epsilon: number,
+    { hasBias, name }: { readonly hasBias: boolean; readonly name?: string },
+  ) {
+    super(weights, epsilon, name);
     this.weight = weights.get('weight', [size]);
     this.bias = hasBias ? weights.get('bias', [size]) : constantWeight(weights.path('bias'), [size], 0);
   }

@@ -1,7 +1,8 @@
+import { AtbError } from '../errors.js';
 import type { GraphSpec } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import { requireMember } from '../layers/complete.js';
-import type { BaseConfig, ConfigDict } from '../layers/config/index.js';
+import { type BaseConfig, type ConfigDict, ConfigReader, labelsOf } from '../layers/config/index.js';
 import type { KvCacheDesc } from '../native/binding.js';
 import { type GenerationConfig, parseGenerationConfig } from '../sampling/generation-config.js';
 import type { StepInput } from '../step-inputs/index.js';
@@ -9,9 +10,16 @@ import { HfTokenizer } from '../tokenizer/hf-tokenizer.js';
 import { InputBuilder, type InputBuilderOptions } from '../tokenizer/input-builder.js';
 import { readModelJson } from '../tokenizer/model-files.js';
 import { Postprocessor } from '../tokenizer/postprocessor.js';
+import type { HfTokenizerOptions } from '../tokenizer/tokenizer-options.js';
 import type { LinkOptions } from '../weights/regular-file.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
 import { type ModelAbout, NOTHING_SAID } from './model-about.js';
+
+/** What a reader of whole texts is asked for: a vector of each text, or a score of each pair of texts. */
+export type EncoderUse = 'embed' | 'rank';
+
+/** What a model is run for. */
+export type ModelUse = 'generate' | EncoderUse;
 
 /** What a runner needs of a model, and all that it may know. */
 export interface CausalLM {
@@ -25,6 +33,10 @@ export interface CausalLM {
   /** The KV caches of all layers; none for models that keep nothing. */
   caches(): KvCacheDesc[];
   buildGraph(kind: GraphKind): GraphSpec;
+  /** Which token of a text stands for it to an encoder's head; the first when absent. */
+  readonly textRow?: 'first' | 'last' | undefined;
+  /** The model as an encoder, whose one graph is of the kind `encode`; undefined for what it cannot be used for. */
+  encoder?(use: EncoderUse, labels: number | undefined): CausalLM | undefined;
 }
 
 /** The checkpoint's names of the embedding, which a tied head is, and of the head. */
@@ -97,9 +109,17 @@ export abstract class BaseRouter<C extends BaseConfig = BaseConfig> {
     return this.getModelClass();
   }
 
-  /** `config`: as the model runs, where that differs from config.json. */
-  createModel(weights: Weights, config: C = this.config): CausalLM {
-    return new (this.getModelClass())(config, weights);
+  /**
+   * `config`: as the model runs, where that differs from config.json.
+   * @throws MODEL_USE_UNSUPPORTED, WEIGHT_*
+   */
+  createModel(weights: Weights, config: C = this.config, use: ModelUse = 'generate'): CausalLM {
+    const model = new (this.getModelClass())(config, weights);
+    if (use === 'generate') return model;
+    const encoder = model.encoder?.(use, labelsOf(new ConfigReader(this.configDict)));
+    if (encoder) return encoder;
+    const { architectures, model_type: modelType } = this.configDict;
+    throw new AtbError('MODEL_USE_UNSUPPORTED', { use, modelType, architectures });
   }
 
   /**
@@ -114,9 +134,12 @@ export abstract class BaseRouter<C extends BaseConfig = BaseConfig> {
     return { ...generation, eosTokenIds };
   }
 
-  /** @throws TOKENIZER_* */
-  getTokenizer({ eosTokenIds }: GenerationConfig): Promise<HfTokenizer> {
-    return HfTokenizer.load(this.modelPath, { ...this.links, eosTokenIds });
+  /** `options`: how texts are cut. @throws TOKENIZER_* */
+  getTokenizer(
+    { eosTokenIds }: Pick<GenerationConfig, 'eosTokenIds'>,
+    options: Pick<HfTokenizerOptions, 'truncation' | 'lowercase'> = {},
+  ): Promise<HfTokenizer> {
+    return HfTokenizer.load(this.modelPath, { ...this.links, ...options, eosTokenIds });
   }
 
   /** @throws TEMPLATE_* */

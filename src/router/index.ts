@@ -4,8 +4,10 @@ export {
   type CausalLM,
   type CausalLMClass,
   type ChatFormat,
+  type EncoderUse,
   type HeadNames,
   LLAMA_HEAD,
+  type ModelUse,
   type Router,
   type RouterClass,
 } from './base-router.js';

@@ -25,7 +25,8 @@ import { checkOptions, MODEL_RUNNER_OPTIONS } from './options.js';
 import { matrixSizes, Profiler } from './profiler.js';
 import { ServedInputs } from './served-inputs.js';
 import { steadyMs } from './step-trace.js';
-import { type ForwardInputs, type ForwardLimits, lastRowsOf, stepOfBatch, stepOfForward } from './steps.js';
+import type { EncodedText, ForwardInputs, ForwardLimits, WantedRows } from './steps.js';
+import { lastRowsOf, promptInputs, stepOfBatch, stepOfForward, stepOfTexts } from './steps.js';
 import { loadWeights, weightStorage, withStandIns } from './weight-storage.js';
 
 /** Tokens of a KV block when nobody says. */
@@ -237,6 +238,16 @@ export class ModelRunner {
   }
 
   /**
+   * Whole texts through the graph of an encoder: [rows, width] in f32, of each text its first or last row or all of them.
+   * A text's rows do not depend on the others.
+   * @throws REQUEST_INVALID for a model without that graph, and for texts that are longer than the model's positions
+   */
+  async encode(texts: readonly EncodedText[], rows: WantedRows): Promise<Tensor<'f32'>> {
+    const { logits } = await this.#run(stepOfTexts(texts, rows), { logits: true });
+    return logits as Tensor<'f32'>;
+  }
+
+  /**
    * One prompt through the prefill graph, with inner tensors by their paths (`layer_0/attn_out`): for experiments and for
    * comparing. `logits` are those of every token, [tokens, vocab]. A graph after passes has fewer tensors to ask for.
    * @throws NATIVE_ERROR for a path that the graph does not have
@@ -248,20 +259,7 @@ export class ModelRunner {
     const { engine, inputs, graphs } = this.#loaded;
     const spec = graphs.get(PREFILL);
     if (spec === undefined) return { tensors: {}, logits: undefined };
-    const blocks = Array.from({ length: Math.ceil(tokenIds.length / this.blockSize) }, (_, block) => block);
-    const positionIds = Int32Array.from(tokenIds.keys());
-    const step = stepOfForward(
-      {
-        inputIds: tokenIds,
-        positionIds,
-        isPrefill: true,
-        blockTables: [blocks],
-        slots: positionIds,
-        inputLengths: Int32Array.of(tokenIds.length),
-        lmHeadIndices: positionIds,
-      },
-      this.#forwardLimits,
-    );
+    const step = stepOfForward(promptInputs(tokenIds, this.blockSize), this.#forwardLimits);
     const { outputs, intermediates } = await engine.forward(spec, inputs.make(step), paths);
     return { tensors: intermediates, logits: outputs[spec.outputs[0] ?? ''] };
   }

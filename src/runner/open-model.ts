@@ -4,13 +4,13 @@ import { refuseRequest } from '../errors.js';
 import { type KvQuantOptions, kvCacheDType } from '../kv-cache/kv-quant.js';
 import type { BaseConfig } from '../layers/config/index.js';
 import { getModel } from '../models/get-model.js';
-import type { CausalLM, Router } from '../router/index.js';
+import type { CausalLM, ModelUse, Router } from '../router/index.js';
 import { Checkpoint } from '../weights/checkpoint.js';
 import { type QuantizationPlan, type QuantizeOptions, quantizationPlan } from '../weights/quantization.js';
 import type { LinkOptions } from '../weights/regular-file.js';
 import { observer } from './observer.js';
 import { loadTextProcessing, type TextProcessing, type TextProcessingOptions } from './text-processing.js';
-import { settleTiedHead } from './tied-head.js';
+import { endingIn, settleTiedHead } from './tied-head.js';
 import { refuseUnread, unreadWeights } from './unread-weights.js';
 
 /** How a model runs, where that is not as its config.json says. */
@@ -26,6 +26,8 @@ export interface OpenModelOptions extends PlanOptions, TextProcessingOptions, Li
   readonly modelPath: string;
   /** Folders with model directories of the user's own, beside this package's. */
   readonly modelDirs?: readonly string[];
+  /** What the model is run for: to generate text, to embed texts or to rank pairs of them; to generate when absent. */
+  readonly use?: ModelUse;
   /** Load a checkpoint although the model leaves out tensors that belong to what it reads. */
   readonly allowUnread?: boolean;
   /**
@@ -99,8 +101,8 @@ export async function openModel(given: OpenModelOptions): Promise<OpenModel> {
   planModel(router, options);
   const checkpoint = await Checkpoint.open(options.modelPath, options);
   const planned = planModel(router, options, checkpoint.floatDType);
-  const { plan, model, copies } = await modelOf(planned, checkpoint, options);
-  checkUnread(checkpoint, model, [...router.harmlessTensors, ...copies], router.modelClass.name, options);
+  const { plan, model, spare } = await modelOf(planned, checkpoint, options);
+  checkUnread(checkpoint, model, [...router.harmlessTensors, ...spare], router.modelClass.name, options);
   let text: Promise<TextProcessing> | undefined;
   return {
     ...plan,
@@ -131,15 +133,18 @@ function checkUnread(
 export interface ModelOfFiles {
   readonly plan: ModelPlan;
   readonly model: CausalLM;
-  /** Names of tensors that need not be read, because they repeat another one. */
-  readonly copies: readonly RegExp[];
+  /** Names of tensors that need not be read: they repeat another one, or are a head that the model is run without. */
+  readonly spare: readonly RegExp[];
 }
 
 /** A model over its weights' headers, and the plan as the weights have it. @throws WEIGHT_* for weights that are not what it needs */
 export async function modelOf(
   planned: ModelPlan,
   checkpoint: Checkpoint,
-  { onWarning }: Pick<OpenModelOptions, 'onWarning'> = {},
+  {
+    onWarning,
+    use = 'generate',
+  }: Pick<OpenModelOptions, 'onWarning'> & { readonly use?: ModelUse | undefined } = {},
 ): Promise<ModelOfFiles> {
   const { tieWordEmbeddings, otherNames, copies } = await settleTiedHead(
     planned.config,
@@ -149,5 +154,7 @@ export async function modelOf(
   );
   const isAsPlanned = tieWordEmbeddings === planned.config.tieWordEmbeddings;
   const plan = isAsPlanned ? planned : { ...planned, config: { ...planned.config, tieWordEmbeddings } };
-  return { plan, model: plan.router.createModel(checkpoint.weights(plan, otherNames), plan.config), copies };
+  const model = plan.router.createModel(checkpoint.weights(plan, otherNames), plan.config, use);
+  const heads = use === 'embed' ? [endingIn(`${plan.router.headNames.head}.weight`)] : [];
+  return { plan, model, spare: [...copies, ...heads] };
 }

@@ -67,6 +67,7 @@ export function checkOptions<T>(given: unknown, checks: OptionChecks<T>, type: s
 export const OPEN_MODEL_OPTIONS: OptionChecks<OpenModelOptions> = {
   modelPath: { required: true, expected: is('the directory of a checkpoint', (path) => isPath(path)) },
   modelDirs: CHECKS.texts,
+  use: oneOf('generate', 'embed', 'rank'),
   allowUnread: CHECKS.flag,
   allowLinks: CHECKS.flag,
   onWarning: CHECKS.callback,

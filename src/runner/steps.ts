@@ -1,8 +1,50 @@
 import { refuseRequest } from '../errors.js';
-import { DECODE, PREFILL } from '../graph/graph-kind.js';
+import { DECODE, ENCODE, PREFILL } from '../graph/graph-kind.js';
 import { checkTokenIds } from '../sampling/token-ids.js';
 import type { Batch, BatchEntry } from '../scheduler/batch.js';
 import type { Step } from '../step-inputs/index.js';
+
+/** One text, or a pair of texts as one, in tokens. */
+export interface EncodedText {
+  readonly tokenIds: Int32Array;
+  /** Which text of a pair each token belongs to, from 0; all to the first when absent. */
+  readonly tokenTypes?: Int32Array | undefined;
+}
+
+/** Which rows of a text's result are wanted. */
+export type WantedRows = 'first' | 'last' | 'all';
+
+/** Whole texts as a step that reads them. */
+export function stepOfTexts(texts: readonly EncodedText[], rows: WantedRows): Step {
+  const lens = Int32Array.from(texts, ({ tokenIds }) => tokenIds.length);
+  const total = lens.reduce((sum, length) => sum + length, 0);
+  const [tokenIds, positions, tokenTypes] = [
+    new Int32Array(total),
+    new Int32Array(total),
+    new Int32Array(total),
+  ];
+  const wanted: number[] = [];
+  let at = 0;
+  for (const text of texts) {
+    const { length } = text.tokenIds;
+    tokenIds.set(text.tokenIds, at);
+    if (text.tokenTypes) tokenTypes.set(text.tokenTypes, at);
+    for (let position = 0; position < length; position++) positions[at + position] = position;
+    if (rows !== 'all') wanted.push(rows === 'first' ? at : at + length - 1);
+    at += length;
+  }
+  return {
+    kind: ENCODE,
+    tokenIds,
+    positions,
+    tokenTypes,
+    queryLens: lens,
+    seqLens: lens,
+    promptLens: lens,
+    blockTables: [],
+    headRows: rows === 'all' ? Int32Array.from(tokenIds.keys()) : Int32Array.from(wanted),
+  };
+}
 
 /** One step in the terms of the original's `forward`: packed token ids against block tables, logits out. */
 export interface ForwardInputs {
@@ -20,6 +62,20 @@ export interface ForwardInputs {
   readonly inputLengths: Int32Array;
   /** Tokens whose logits to return; each prompt's last when absent. Decode returns those of every sequence. */
   readonly lmHeadIndices?: Int32Array;
+}
+
+/** A whole prompt in the first blocks of the cache, with the logits of every token. */
+export function promptInputs(inputIds: Int32Array, blockSize: number): ForwardInputs {
+  const positionIds = Int32Array.from(inputIds.keys());
+  return {
+    inputIds,
+    positionIds,
+    isPrefill: true,
+    blockTables: [[...Array(Math.ceil(inputIds.length / blockSize)).keys()]],
+    slots: positionIds,
+    inputLengths: Int32Array.of(inputIds.length),
+    lmHeadIndices: positionIds,
+  };
 }
 
 /** A scheduled batch as a step. */

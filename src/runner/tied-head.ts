@@ -36,4 +36,4 @@ export async function settleTiedHead(
 }
 
 /** A name of a tensor, whatever stands before it. */
-const endingIn = (name: string): RegExp => new RegExp(`(^|\\.)${name.replaceAll('.', '\\.')}$`);
+export const endingIn = (name: string): RegExp => new RegExp(`(^|\\.)${name.replaceAll('.', '\\.')}$`);

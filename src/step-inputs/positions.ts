@@ -14,6 +14,28 @@ export const positions: StepInput = {
   },
 };
 
+/**
+ * The same for RoBERTa: tokens that are not padding are counted from the row behind that of the padding's id, which each
+ * token of padding gets (transformers 5.24, `create_position_ids_from_input_ids`).
+ */
+export function positionsPastPadding(padTokenId: number): StepInput {
+  const { recipes: _, ...rest } = positions;
+  return {
+    ...rest,
+    make(step, run) {
+      requireWithin(step, run);
+      const rows = new Int32Array(step.tokenIds.length);
+      let at = 0;
+      for (const count of step.queryLens) {
+        let last = padTokenId;
+        for (const end = at + count; at < end; at++)
+          rows[at] = step.tokenIds[at] === padTokenId ? padTokenId : ++last;
+      }
+      return { position_ids: int64(rows) };
+    },
+  };
+}
+
 /** Throws REQUEST_INVALID for a position that a table of all positions does not have. */
 export function requireWithin({ positions: found }: Step, { maxPositionEmbeddings }: RunFacts): void {
   for (const position of found) {

@@ -7,6 +7,8 @@ export interface Step {
   readonly tokenIds: Int32Array;
   /** [tokens]: each token's place in its sequence, from 0. */
   readonly positions: Int32Array;
+  /** [tokens]: which text of a pair each token belongs to, from 0; all to the first when absent. */
+  readonly tokenTypes?: Int32Array;
   /** [batch]: how many of the tokens each sequence brings. */
   readonly queryLens: Int32Array;
   /** [batch]: how many tokens of each sequence may be seen, those of this step included. */

@@ -1,6 +1,7 @@
 import type { ErrorCode, ErrorDetail } from '../errors.js';
 import type { LinkOptions } from '../weights/regular-file.js';
 import type { PreparedTokenizer } from './prepared-tokenizer.js';
+import type { Truncation } from './tokenizer-options.js';
 import type { UnigramSpec } from './unigram-encoder.js';
 
 /** Opens a tokenizer of the library. */
@@ -25,6 +26,8 @@ export interface LoadRequest {
   readonly kind: 'load';
   readonly dir: string;
   readonly links: LinkOptions;
+  /** Texts are lowercased before anything else. */
+  readonly lowercase: boolean;
   /** Of the tokenizer that the files came to before; when they come to another one now, that is an error. */
   readonly digest?: string;
 }
@@ -32,6 +35,13 @@ export interface LoadRequest {
 export interface EncodeRequest {
   readonly kind: 'encode';
   readonly text: string;
+  /** Types are wanted, too; what is told here is about texts that get them. */
+  readonly typed?: {
+    /** The second text of a pair. */
+    readonly pair: string | undefined;
+    /** Where longer ones are cut; nowhere when absent. */
+    readonly truncation: Truncation | undefined;
+  };
   /** Put around the text what the tokenizer puts around one. */
   readonly addSpecialTokens: boolean;
   /**
@@ -63,9 +73,14 @@ export interface LoadedTokenizer {
   readonly digest: string;
 }
 
-/** Ids of a text; none for `open` and `load`. */
+/** Ids of a text, and where they were wanted types; none for `open` and `load`. */
 export type EncoderReply =
-  | { readonly ids: Uint32Array; readonly loaded?: LoadedTokenizer; readonly problem?: undefined }
+  | {
+      readonly ids: Uint32Array;
+      readonly types?: Uint32Array;
+      readonly loaded?: LoadedTokenizer;
+      readonly problem?: undefined;
+    }
   | { readonly problem: EncoderProblem };
 
 /** From the main thread to the relay. */

@@ -30,9 +30,9 @@ async function answer(tokenizer: number, request: EncoderRequest): Promise<Encod
     if (request.kind === 'load') return await load(tokenizer, request);
     const found = tokenizers.get(tokenizer);
     if (found === undefined) throw new Error('the tokenizer is not loaded');
-    const watch = watchMemory(request.text.length);
+    const watch = watchMemory(request.text.length + (request.typed?.pair?.length ?? 0));
     try {
-      return { ids: await found.encode(request) };
+      return await found.encode(request);
     } finally {
       clearInterval(watch);
     }
@@ -41,8 +41,11 @@ async function answer(tokenizer: number, request: EncoderRequest): Promise<Encod
   }
 }
 
-async function load(tokenizer: number, { dir, links, digest: before }: LoadRequest): Promise<EncoderReply> {
-  const { prepared, opening } = prepareTokenizer(await readTokenizerFiles(dir, links));
+async function load(
+  tokenizer: number,
+  { dir, links, lowercase, digest: before }: LoadRequest,
+): Promise<EncoderReply> {
+  const { prepared, opening } = prepareTokenizer(await readTokenizerFiles(dir, links), lowercase);
   const { file, patterns } = prepared;
   const digest = createHash('sha256').update(opening.json).digest('hex');
   if (before !== undefined && digest !== before)

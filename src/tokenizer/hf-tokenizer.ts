@@ -1,37 +1,24 @@
 import { join } from 'node:path';
 import { AtbError } from '../errors.js';
-import type { LinkOptions } from '../weights/regular-file.js';
 import { runWithin, TimeLimitExceeded } from './bounded.js';
 import { buildDecoder } from './decoder.js';
 import { EncoderClient } from './encoder-client.js';
 import { encoderError } from './encoder-problem.js';
-import type { EncoderReply, EncoderRequest, OpenRequest } from './encoder-protocol.js';
+import type { EncodeRequest, EncoderReply, EncoderRequest, OpenRequest } from './encoder-protocol.js';
 import { type PreparedTokenizer, prepareTokenizer } from './prepared-tokenizer.js';
 import type { TokenDecoder } from './stream-decoder.js';
 import { type TokenBytes, tokenBytes } from './token-bytes.js';
 import { TokenScanner } from './token-scanner.js';
 import { stepTypesOf } from './tokenizer-json.js';
+import type {
+  DecodeOptions,
+  EncodeOptions,
+  HfTokenizerOptions,
+  NamedTokens,
+  Truncation,
+  TypedTokens,
+} from './tokenizer-options.js';
 import type { TokenizerSource } from './tokenizer-source.js';
-
-export interface DecodeOptions {
-  /** Leave special tokens out. Default true. */
-  readonly skipSpecialTokens?: boolean;
-}
-
-export interface EncodeOptions {
-  /** Add what the tokenizer puts around a text (BOS, …). Default true. */
-  readonly addSpecialTokens?: boolean;
-  /** Read "<|im_end|>" and the like as the token that it names; false: as mere text. Default true. */
-  readonly parseSpecialTokens?: boolean;
-}
-
-export interface HfTokenizerOptions extends LinkOptions {
-  /** End-of-sequence tokens of generation_config.json or config.json, besides the tokenizer's own. */
-  readonly eosTokenIds?: readonly number[];
-}
-
-/** The texts of the tokens that templates know by name. */
-export type NamedTokens = Readonly<Record<string, string>>;
 
 /** Characters of one text. A million take some 2 s; what is longer fits no model's window. */
 const MAX_TEXT_LEN = 4 * 2 ** 20;
@@ -69,6 +56,7 @@ export class HfTokenizer implements TokenDecoder {
   readonly #scanner: TokenScanner;
   readonly #encoder: EncoderClient;
   readonly #patterns: PreparedTokenizer['patterns'];
+  readonly #truncation: Truncation | undefined;
   /** What opens the tokenizer in the encoder's process, until it did. */
   #opening: OpenRequest | undefined;
   #isOpen: Promise<void> | undefined;
@@ -79,9 +67,10 @@ export class HfTokenizer implements TokenDecoder {
    * @throws TOKENIZER_*, WEIGHT_FILE_* for unreadable files
    */
   static async load(dir: string, options: HfTokenizerOptions = {}): Promise<HfTokenizer> {
-    const { allowLinks } = options;
+    const { allowLinks, lowercase = false } = options;
     const encoder = new EncoderClient();
-    const reply = await encoder.call({ kind: 'load', dir, links: { allowLinks } }, OPEN_LIMIT_MS);
+    const request = { kind: 'load', dir, links: { allowLinks }, lowercase } as const;
+    const reply = await encoder.call(request, OPEN_LIMIT_MS);
     if (reply.problem !== undefined || reply.loaded === undefined) {
       const file = join(dir, 'tokenizer.json');
       const task = { file, textLen: 0, limitMs: OPEN_LIMIT_MS, patterns: [] };
@@ -96,12 +85,15 @@ export class HfTokenizer implements TokenDecoder {
    */
   constructor(
     source: TokenizerSource | { readonly prepared: PreparedTokenizer; readonly encoder: EncoderClient },
-    { eosTokenIds = [] }: HfTokenizerOptions = {},
+    { eosTokenIds = [], truncation, lowercase = false }: HfTokenizerOptions = {},
   ) {
     const isLoaded = 'prepared' in source;
-    const { prepared, opening } = isLoaded ? { ...source, opening: undefined } : prepareTokenizer(source);
+    const { prepared, opening } = isLoaded
+      ? { ...source, opening: undefined }
+      : prepareTokenizer(source, lowercase);
     this.#encoder = isLoaded ? source.encoder : new EncoderClient();
     this.#opening = opening;
+    this.#truncation = truncation;
     const { file, config, tokens, specialIds, specials, words, namedTokens, decoder, patterns } = prepared;
     this.file = file;
     this.config = config;
@@ -143,8 +135,25 @@ export class HfTokenizer implements TokenDecoder {
   async encodeAsync(text: string, options: EncodeOptions = {}): Promise<number[]> {
     const request = this.#encodeRequest(text, options);
     await this.open();
-    const limitMs = limitFor(text);
+    const limitMs = limitFor(text.length);
     return this.#idsOf(await this.#encoder.call(request, limitMs), text.length, limitMs);
+  }
+
+  /**
+   * Ids and types of a text, or of a pair as the tokenizer joins one, while this thread does other things. What is longer
+   * than the option `truncation` allows is cut.
+   * @throws as `encodeAsync`
+   */
+  async encodeTyped(text: string, pair?: string): Promise<TypedTokens> {
+    if (pair !== undefined) checkText(pair);
+    const typed = { pair, truncation: this.#truncation };
+    const request = { ...this.#encodeRequest(text, {}), typed };
+    await this.open();
+    const length = text.length + (pair?.length ?? 0);
+    const limitMs = limitFor(length);
+    const reply = await this.#encoder.call(request, limitMs);
+    const tokenIds = Int32Array.from(this.#idsOf(reply, length, limitMs));
+    return { tokenIds, tokenTypes: Int32Array.from(reply.problem ? [] : (reply.types ?? [])) };
   }
 
   /** The same, but this thread waits: for programs that do nothing else meanwhile. @throws as `encodeAsync` */
@@ -156,7 +165,7 @@ export class HfTokenizer implements TokenDecoder {
   async encodeMarkedAsync(text: string, mark: string): Promise<number[]> {
     const request = this.#markedRequest(text, mark);
     await this.open();
-    const limitMs = limitFor(text);
+    const limitMs = limitFor(text.length);
     return this.#idsOf(await this.#encoder.call(request, limitMs), text.length, limitMs);
   }
 
@@ -214,7 +223,7 @@ export class HfTokenizer implements TokenDecoder {
     return tokenBytes(this.#tokens, (id) => this.#specialIds.has(id), this.#decoderSteps);
   }
 
-  #encodeRequest(text: string, options: EncodeOptions): EncoderRequest {
+  #encodeRequest(text: string, options: EncodeOptions): EncodeRequest {
     const { addSpecialTokens = true, parseSpecialTokens = true } = options;
     checkText(text);
     return { kind: 'encode', text, addSpecialTokens, mark: parseSpecialTokens ? undefined : null };
@@ -232,7 +241,7 @@ export class HfTokenizer implements TokenDecoder {
       this.#opening = undefined;
     }
     const text = request.kind === 'encode' ? request.text : '';
-    const limitMs = limitFor(text);
+    const limitMs = limitFor(text.length);
     return this.#idsOf(this.#encoder.callSync(request, limitMs), text.length, limitMs);
   }
 
@@ -242,8 +251,8 @@ export class HfTokenizer implements TokenDecoder {
   }
 }
 
-function limitFor(text: string): number {
-  return ENCODE_BASE_MS + Math.ceil(ENCODE_MS_PER_CHARACTER * text.length);
+function limitFor(textLen: number): number {
+  return ENCODE_BASE_MS + Math.ceil(ENCODE_MS_PER_CHARACTER * textLen);
 }
 
 function checkText(text: unknown): void {

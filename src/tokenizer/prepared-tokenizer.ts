@@ -7,6 +7,7 @@ import {
   patternsOf,
   type TokenizerPattern,
 } from './tokenizer-json.js';
+import { lowercased } from './tokenizer-options.js';
 import { checkConfig, completeToken, type TokenizerSource, unknownIdOf } from './tokenizer-source.js';
 
 /** What a tokenizer's files come to, without what only the library needs: data that processes can give each other. */
@@ -31,16 +32,14 @@ export interface PreparedTokenizer {
 const isPlainSpecial = ({ special, lstrip, rstrip }: AddedTokenJson): boolean =>
   special === true && lstrip !== true && rstrip !== true;
 
-/** Checks the files and makes of them what decoding needs, and what opens the library's tokenizer. @throws TOKENIZER_INVALID */
-export function prepareTokenizer({
-  file,
-  tokenizer,
-  charsmap,
-  unigram,
-  config: given = {},
-  specialTokensMap,
-  addedTokens,
-}: TokenizerSource): { readonly prepared: PreparedTokenizer; readonly opening: OpenRequest } {
+/**
+ * Checks the files and makes of them what decoding needs, and what opens the library's tokenizer. `lowercase`: see
+ * `HfTokenizerOptions`. @throws TOKENIZER_INVALID
+ */
+export function prepareTokenizer(
+  { file, tokenizer, charsmap, unigram, config: given = {}, specialTokensMap, addedTokens }: TokenizerSource,
+  lowercase = false,
+): { readonly prepared: PreparedTokenizer; readonly opening: OpenRequest } {
   const fileOf = (name: string): string => join(file, '..', name);
   const config = checkConfig(given, fileOf('tokenizer_config.json'));
   const json = checkTokenizerJson(tokenizer, file);
@@ -62,7 +61,7 @@ export function prepareTokenizer({
     truncation: null,
     padding: null,
     added_tokens: added.map(completeToken),
-    normalizer,
+    normalizer: lowercase ? lowercased(normalizer) : normalizer,
     pre_tokenizer,
     post_processor,
     decoder,
@@ -88,7 +87,7 @@ export function prepareTokenizer({
       specials,
       words,
       charsmap: charsmap && Buffer.from(charsmap).toString('base64'),
-      unigram: added.every(isPlainSpecial) ? unigram : undefined,
+      unigram: added.every(isPlainSpecial) && !lowercase ? unigram : undefined,
     },
   };
 }

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { Tokenizer } from 'tokenizers';
+import { type Encoding, Tokenizer } from 'tokenizers';
 import { Charsmap } from './charsmap.js';
 import type { EncodeRequest, EncoderProblem, OpenRequest } from './encoder-protocol.js';
 import { TokenScanner } from './token-scanner.js';
+import type { Truncation } from './tokenizer-options.js';
+import { type PlacedToken, truncated } from './truncate.js';
 import { UnigramEncoder } from './unigram-encoder.js';
 
 interface AddedToken {
@@ -18,6 +20,12 @@ interface KeyedTokenizer {
   readonly originalIds: ReadonlyMap<number, number>;
   /** What stands in place of a control token that the model itself makes of plain text. */
   readonly spelledIds: ReadonlyMap<number, readonly number[]>;
+}
+
+/** Ids of a text or a pair, and which of the two each belongs to. */
+interface EncodedIds {
+  readonly ids: Uint32Array;
+  readonly types?: Uint32Array;
 }
 
 /** Why a tokenizer was not loaded. */
@@ -55,23 +63,29 @@ export class RustTokenizer {
     }
   }
 
-  async encode({ text, addSpecialTokens, mark }: EncodeRequest): Promise<Uint32Array> {
+  /** Ids, and where they are wanted types. */
+  async encode({ text, typed, addSpecialTokens, mark }: EncodeRequest): Promise<EncodedIds> {
     const options = { addSpecialTokens };
-    if (this.#unigram !== undefined)
-      return Uint32Array.from(this.#encodeUnigram(this.#unigram, text, mark, addSpecialTokens));
+    if (this.#unigram !== undefined) {
+      if (typed?.pair !== undefined)
+        throw new Error('pairs of texts need a tokenizer.json, which joins them');
+      const tokens = this.#encodeUnigram(this.#unigram, text, mark, addSpecialTokens);
+      return idsAndTypes(tokens, typed?.truncation);
+    }
     const isPlain = mark === null || (mark !== undefined && text.includes(mark));
-    if (!isPlain && this.#charsmap === undefined)
-      return Uint32Array.from((await this.#tokenizer.encode(text, null, options)).getIds());
+    if (!isPlain && this.#charsmap === undefined) {
+      const encoding = await this.#tokenizer.encode(text, typed?.pair ?? null, options);
+      return typed
+        ? idsAndTypes(placed(encoding), typed.truncation)
+        : { ids: Uint32Array.from(encoding.getIds()) };
+    }
     this.#keyed ??= this.#buildKeyed();
     const { tokenizer, key, originalIds, spelledIds } = this.#keyed;
-    const marked = this.#markedWith(key, text, mark);
-    const encoding = await tokenizer.encode(this.#replaceCharacters(marked, key), null, options);
-    // What the post-processor puts around the text has its own ids already.
-    const isAround = encoding.getSpecialTokensMask();
-    const ids = encoding
-      .getIds()
-      .flatMap((id, at) => (isAround[at] === 1 ? id : (originalIds.get(id) ?? spelledIds.get(id) ?? id)));
-    return Uint32Array.from(ids);
+    const [first = '', second = null] = [text, typed?.pair].map((each) =>
+      each === undefined ? undefined : this.#replaceCharacters(this.#markedWith(key, each, mark), key),
+    );
+    const idsOf = (id: number): readonly number[] => [originalIds.get(id) ?? spelledIds.get(id) ?? id].flat();
+    return idsAndTypes(placed(await tokenizer.encode(first, second, options), idsOf), typed?.truncation);
   }
 
   /** The text with a key before every control token that counts as one. */
@@ -87,7 +101,7 @@ export class RustTokenizer {
     text: string,
     mark: string | null | undefined,
     addsEdges: boolean,
-  ): number[] {
+  ): PlacedToken[] {
     const { before, behind } = unigram.spec.edges;
     const replace = (segment: string): string => this.#charsmap?.replace(segment) ?? segment;
     // Nobody can guess it, so no text has it.
@@ -101,7 +115,10 @@ export class RustTokenizer {
         return [...(id === null ? [] : [id]), ...unigram.encode(replace(segment.slice(end)), false)];
       }),
     ];
-    return addsEdges ? [...before.map(({ id }) => id), ...ids, ...behind.map(({ id }) => id)] : ids;
+    const around = (edges: typeof before): PlacedToken[] =>
+      addsEdges ? edges.map(({ id }) => ({ id, type: 0, text: undefined })) : [];
+    const own = ids.map((id): PlacedToken => ({ id, type: 0, text: 0 }));
+    return [...around(before), ...own, ...around(behind)];
   }
 
   /** All but control tokens, before which the key stands. A text that a replacement makes is never one. */
@@ -165,6 +182,29 @@ export class RustTokenizer {
       return bytes.filter((id) => id !== null);
     });
   }
+}
+
+/** `idsOf`: what stands for an id of a text; what the post-processor puts around it has its own ids already. */
+function placed(encoding: Encoding, idsOf: (id: number) => readonly number[] = (id) => [id]): PlacedToken[] {
+  const [types, isAround, texts] = [
+    encoding.getTypeIds(),
+    encoding.getSpecialTokensMask(),
+    encoding.getSequenceIds(),
+  ];
+  return encoding.getIds().flatMap((id, at): PlacedToken[] => {
+    const type = types[at] as number;
+    if (isAround[at] === 1) return [{ id, type, text: undefined }];
+    const text = texts[at] === 1 ? 1 : 0;
+    return idsOf(id).map((each) => ({ id: each, type, text }));
+  });
+}
+
+function idsAndTypes(all: readonly PlacedToken[], truncation: Truncation | undefined): EncodedIds {
+  const tokens = truncation ? truncated(all, truncation) : all;
+  return {
+    ids: Uint32Array.from(tokens, ({ id }) => id),
+    types: Uint32Array.from(tokens, ({ type }) => type),
+  };
 }
 
 /** The first pattern that the library's regular expressions do not take; undefined when all compile. */

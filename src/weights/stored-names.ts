@@ -8,9 +8,15 @@ const WRAPPING_PREFIX = /^(?:module\.|base_model\.model\.)+/;
 export const unwrappedName = (name: string): string =>
   name.replace(WRAPPING_MODULES, '').replace(WRAPPING_PREFIX, '');
 
+/** What BERT's first checkpoints, made by TensorFlow, call the weight and the bias of a norm. */
+const TENSORFLOW_NAMES: Readonly<Record<string, string>> = { gamma: 'weight', beta: 'bias' };
+
+const presentName = (name: string): string =>
+  unwrappedName(name).replace(/(?<=LayerNorm\.)(gamma|beta)$/, (part) => TENSORFLOW_NAMES[part] ?? part);
+
 /**
  * Under which name the files hold what a model asks for. The name itself counts first. Names that training wrapped are
- * found unwrapped. A checkpoint of the bare model, none of whose names begins with the model's first part (`model.`), is
+ * found unwrapped, those that TensorFlow gave to norms by the present ones. A checkpoint of the bare model, none of whose names begins with the model's first part (`model.`), is
  * found without that part, as transformers finds it by `base_model_prefix`.
  */
 export class StoredNames {
@@ -22,7 +28,7 @@ export class StoredNames {
   constructor(names: Iterable<string>) {
     this.#names = new Set(names);
     for (const name of this.#names) {
-      const bare = unwrappedName(name);
+      const bare = presentName(name);
       this.#firstParts.add(bare.slice(0, bare.indexOf('.')));
       if (bare !== name) this.#unwrapped.set(bare, this.#unwrapped.has(bare) ? undefined : name);
     }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import type { KnownModel } from '../../src/router/index.js';
+import { ENCODERS_DIR, encoderCases } from '../oracle/encoders.js';
 import { computedBy, familyCases } from '../oracle/families.js';
 import { oracleCases } from '../oracle/fixtures.js';
 
@@ -53,6 +54,10 @@ describe('atb-models models', function () {
       const { own, modelType } = computedBy(name);
       // "glm with LayerNorm and biases" is that class with parts exchanged.
       add(own, modelType.replace(/ with .*/, ''));
+    }
+    for (const name of encoderCases) {
+      const { own, modelType } = computedBy(name, ENCODERS_DIR);
+      add(own, modelType);
     }
     for (const { modelType, reference } of known.filter(
       (model) => model.reference !== 'published formulas',

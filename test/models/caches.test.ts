@@ -115,6 +115,7 @@ describe('the caches of a model', () => {
       'cos_table',
       'sin_table',
       'seq_len',
+      'lm_head_indices',
     ]);
     const [layer] = spec.nodes.flatMap(({ op }) => ('graph' in op ? [op.graph] : []));
     const types = layer?.nodes.flatMap(({ op }) => ('type' in op ? [op.type] : []));
@@ -147,12 +148,14 @@ describe('the caches of a model', () => {
   it('may hold keys alone, whose first numbers are the values', () => {
     const model = new OneOfItsKind(
       config,
-      [ENCODE],
+      [PREFILL],
       (id, at) => new AttentionLayer(id, at, new LatentAttention(id, config, at.at('self_attn'))),
     );
     const caches = model.caches();
     expect(caches[0]).to.deep.equal({ key: 'layer_0_kv_cache', heads: 1, keySize: 96, valueSize: 64 });
-    expect(model.buildGraph(ENCODE).inputs).to.include('layer_2_kv_cache').and.not.include('layer_2_v_cache');
+    expect(model.buildGraph(PREFILL).inputs)
+      .to.include('layer_2_kv_cache')
+      .and.not.include('layer_2_v_cache');
     const engine = createEngine({ threads: 1 });
     try {
       // bf16, a multiple of 32 numbers a key; nothing for values.

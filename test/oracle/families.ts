@@ -14,8 +14,11 @@ export const familyCases: readonly string[] = readdirSync(FAMILIES_DIR).sort();
  * What transformers calls the class that computed a case: another model_type than the case's own where transformers has
  * no class of that name, but one that computes the same.
  */
-export function computedBy(name: string): { readonly own: string; readonly modelType: string } {
-  const folder = join(FAMILIES_DIR, name);
+export function computedBy(
+  name: string,
+  directory = FAMILIES_DIR,
+): { readonly own: string; readonly modelType: string } {
+  const folder = join(directory, name);
   const bytes = readFileSync(join(folder, 'reference.safetensors'));
   const header = JSON.parse(bytes.toString('utf8', 8, 8 + Number(bytes.readBigUInt64LE(0))));
   const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
@@ -23,8 +26,10 @@ export function computedBy(name: string): { readonly own: string; readonly model
 }
 
 /** A case's checkpoint in a temporary folder, made of its recipe; call `remove` when done. */
-export function familyCheckpoint(name: string): { readonly path: string; remove(): void } {
-  const folder = join(FAMILIES_DIR, name);
+export const familyCheckpoint = (name: string) => seededCheckpoint(join(FAMILIES_DIR, name));
+
+/** The checkpoint of a folder with config.json and weights.json, the recipe of its weights. */
+export function seededCheckpoint(folder: string): { readonly path: string; remove(): void } {
   const path = mkdtempSync(join(tmpdir(), 'atb-family-'));
   cpSync(join(folder, 'config.json'), join(path, 'config.json'));
   const recipe: SeededWeights = JSON.parse(readFileSync(join(folder, 'weights.json'), 'utf8'));

@@ -1,4 +1,5 @@
-import { HfTokenizer, type HfTokenizerOptions } from '../../src/tokenizer/hf-tokenizer.js';
+import { HfTokenizer } from '../../src/tokenizer/hf-tokenizer.js';
+import type { HfTokenizerOptions } from '../../src/tokenizer/tokenizer-options.js';
 
 export type Json = Record<string, unknown>;
 

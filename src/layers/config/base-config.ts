@@ -38,6 +38,12 @@ export interface BaseConfig {
   /** For each layer, how many keys a query sees with its own; undefined: all before it. */
   readonly slidingWindows?: readonly (number | undefined)[];
   readonly rope?: RopeConfig;
+  /** Types of tokens that have an embedding of their own. */
+  readonly typeVocabSize?: number;
+  /** Labels of a classifier. */
+  readonly labels?: number | undefined;
+  /** False where all tokens of a text see each other; true when absent. */
+  readonly isCausal?: boolean;
 }
 
 /** A decoder of Llama's kind: rotary grouped-query attention, an MLP, RMSNorm. */

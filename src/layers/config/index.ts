@@ -1,6 +1,14 @@
 export type { BaseConfig, DecoderConfig, LongestContext } from './base-config.js';
-export type { ConfigReader, UnreadKey } from './config-reader.js';
+export { ConfigReader, type UnreadKey } from './config-reader.js';
 export { type ConfigDefinition, type ConfigOf, defineConfig } from './define-config.js';
+export {
+  ENCODER_IRRELEVANT,
+  type EncoderDefaults,
+  encoder,
+  isClassifier,
+  labelsOf,
+  tablePositions,
+} from './encoder.js';
 export {
   type Check,
   type ConfigDict,

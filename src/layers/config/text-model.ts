@@ -89,9 +89,13 @@ export interface DecoderDefaults extends TextModelDefaults, GroupedQueryDefaults
   readonly ropeTheta: Default<number>;
 }
 
-/** A decoder with Llama's names; biases and windows are left to the family. */
+/**
+ * A decoder with Llama's names; biases and windows are left to the family. With `is_causal` false, as embedding models
+ * have it, all tokens of a text see each other (transformers 5.24, `create_causal_mask`).
+ */
 export const decoder = (defaults: DecoderDefaults) => ({
   ...textModel(defaults),
+  isCausal: field('is_causal', flag, true),
   ...groupedQueryAttention(defaults),
   ...mlp(defaults),
   rmsNormEps: field('rms_norm_eps', EPSILON, defaults.rmsNormEps),

@@ -1,11 +1,12 @@
 import { CommonOpBuilderManager, SINGLE_RANK } from '../../common-op-builders/index.js';
 import { AtbError } from '../../errors.js';
 import { AtbGraph, type GraphSpec } from '../../graph/atb-graph.js';
-import { DECODER_KINDS, type GraphKind } from '../../graph/graph-kind.js';
+import { DECODER_KINDS, ENCODE, type GraphKind } from '../../graph/graph-kind.js';
 import { requireMember } from '../../layers/complete.js';
 import type { BaseConfig, DecoderConfig } from '../../layers/config/index.js';
+import { ClassificationHead, type RowHead } from '../../layers/row-heads.js';
 import type { KvCacheDesc } from '../../native/binding.js';
-import { type HeadNames, LLAMA_HEAD } from '../../router/index.js';
+import { type CausalLM, type EncoderUse, type HeadNames, LLAMA_HEAD } from '../../router/index.js';
 import {
   fullMask,
   headRows,
@@ -22,6 +23,7 @@ import { Linear } from '../../weights/linear.js';
 import { uniqueWeights } from '../../weights/weight-identity.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
 import type { BaseModelATB } from './base-model-atb.js';
+import { TextEncoderATB } from './text-encoder-atb.js';
 
 /** How a family's head differs from LLaMA's. */
 export interface HeadOptions {
@@ -36,8 +38,11 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
   /** Names the graphs: `llama_prefill_graph`. */
   abstract readonly name: string;
   protected abstract readonly model: BaseModelATB;
-  readonly graphKinds: readonly GraphKind[] = DECODER_KINDS;
-  readonly lmHead: Linear;
+  readonly graphKinds: readonly GraphKind[];
+  private readonly weights: Weights;
+  private readonly headNames: HeadNames;
+  private readonly hasHeadBias: boolean;
+  private head: Linear | undefined;
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
   constructor(
@@ -45,14 +50,24 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
     weights: Weights,
     { names = LLAMA_HEAD, hasBias = false }: HeadOptions = {},
   ) {
-    const { tieWordEmbeddings, vocabSize, hiddenSize } = config;
-    this.lmHead = Linear.load(weights, {
+    this.weights = weights;
+    this.headNames = names;
+    this.hasHeadBias = hasBias;
+    this.graphKinds = config.isCausal === false ? [ENCODE] : DECODER_KINDS;
+  }
+
+  /** Read when it is first asked for: checkpoints of encoders have none. */
+  get lmHead(): Linear {
+    const { tieWordEmbeddings, vocabSize, hiddenSize } = this.config;
+    const { embedding, head } = this.headNames;
+    this.head ??= Linear.load(this.weights, {
       name: 'lm_head',
-      parts: [{ name: tieWordEmbeddings ? names.embedding : names.head, outFeatures: vocabSize }],
+      parts: [{ name: tieWordEmbeddings ? embedding : head, outFeatures: vocabSize }],
       inFeatures: hiddenSize,
-      hasBias,
+      hasBias: this.hasHeadBias,
       role: 'head',
     });
+    return this.head;
   }
 
   /** What a step brings. Graphs have those of these inputs that they read. */
@@ -107,13 +122,45 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
   buildGraph(kind: GraphKind): GraphSpec {
     const graph = new AtbGraph(`${this.name}_${kind.name}_graph`);
     const weights = this.getWeights().map((weight) => weight.name);
-    const caches = this.caches().flatMap(({ key, value }) => (value === undefined ? [key] : [key, value]));
+    const caches = (kind.fillsCache ? this.caches() : []).flatMap(({ key, value }) =>
+      value === undefined ? [key] : [key, value],
+    );
     const input = [...weights, ...caches];
     graph.addInputOutput({ input, output: [] });
     graph.addOptionalInputs(this.stepInputs.flatMap(({ names }) => names));
     const logits = this.buildHeadGraph(graph, kind, this.model.buildGraph(graph, kind));
     graph.addInputOutput({ input, output: [logits] });
     return graph.build();
+  }
+
+  /**
+   * The model as a reader of whole texts that keeps nothing. To embed: hidden states. To rank: the scores of a classifier's
+   * labels, or without any labels logits. Undefined where it cannot be.
+   */
+  encoder(use: EncoderUse, labels: number | undefined): CausalLM | undefined {
+    if (use === 'embed' && labels !== undefined) return undefined;
+    const { name, config, stepInputs } = this;
+    const logits: RowHead = {
+      getWeights: () => this.lmHead.getWeights(),
+      buildGraph: (graph, kind, hidden) => this.buildHeadGraph(graph, kind, hidden),
+    };
+    const head =
+      labels === undefined
+        ? logits
+        : new ClassificationHead(this.weights, {
+            hiddenSize: config.hiddenSize,
+            labels,
+            names: { out: 'score' },
+            hasBias: false,
+          });
+    return new TextEncoderATB({
+      name,
+      config,
+      stepInputs,
+      body: this.model,
+      textRow: 'last',
+      ...(use === 'rank' && { head }),
+    });
   }
 
   /** `hidden` [tokens, hidden] -> `model_out` [rows, vocab]. */

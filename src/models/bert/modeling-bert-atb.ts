@@ -1,0 +1,91 @@
+import { PositionFreeAttention } from '../../layers/attention-orders.js';
+import {
+  type ConfigOf,
+  defineConfig,
+  ENCODER_IRRELEVANT,
+  encoder,
+  tablePositions,
+} from '../../layers/config/index.js';
+import { PostNormLayer } from '../../layers/decoder-layers.js';
+import { LearnedPositions, TokenTypes } from '../../layers/learned-positions.js';
+import { UngatedMLP } from '../../layers/mlp.js';
+import { BaseLayerNorm } from '../../layers/norms.js';
+import { ClassificationHead, type ClassificationSizes } from '../../layers/row-heads.js';
+import {
+  headRows,
+  lengths,
+  positions,
+  type StepInput,
+  tokenIds,
+  tokenTypes,
+} from '../../step-inputs/index.js';
+import type { Weights } from '../../weights/weights.js';
+import { EncoderModelATB, TextEncoderATB } from '../base/text-encoder-atb.js';
+
+/** Defaults of transformers 5.24, BertConfig. */
+export const BERT_CONFIG = defineConfig({
+  fields: {
+    ...encoder({ typeVocabSize: 2, padTokenId: 0, biases: { qkv: true, dense: true, mlp: true } }),
+    ...tablePositions({ count: 512, first: () => 0 }),
+  },
+  irrelevant: ENCODER_IRRELEVANT,
+});
+export type BertConfig = ConfigOf<typeof BERT_CONFIG>;
+
+/** What a variant of BERT calls by other names, and how it numbers positions. */
+export interface BertVariant {
+  readonly name: string;
+  /** The checkpoint's name of the model within a classifier. */
+  readonly root: string;
+  readonly positions: StepInput;
+  readonly classifier: ClassificationSizes['names'];
+}
+
+const BERT: BertVariant = {
+  name: 'bert',
+  root: 'bert',
+  positions,
+  classifier: { dense: 'bert.pooler.dense', out: 'classifier' },
+};
+
+/** An encoder with learned positions whose layers norm the sums of their residuals (arXiv:1810.04805, section 3). */
+export class FlashBertModelATB extends TextEncoderATB<BertConfig> {
+  constructor(
+    config: BertConfig,
+    weights: Weights,
+    { name, root, positions, classifier }: BertVariant = BERT,
+  ) {
+    const { hiddenSize, positionTable, typeVocabSize, layerNormEps, labels } = config;
+    const inner = weights.at(root);
+    const embeddings = inner.at('embeddings');
+    const norm = (at: Weights, as: string) =>
+      new BaseLayerNorm(at.at('LayerNorm'), hiddenSize, layerNormEps, { hasBias: true, name: as });
+    super({
+      name,
+      config,
+      stepInputs: [tokenIds, positions, tokenTypes, lengths, headRows],
+      body: new EncoderModelATB(config, inner, {
+        names: { embedding: 'embeddings.word_embeddings', layers: 'encoder.layer' },
+        added: [
+          new LearnedPositions(embeddings.at('position_embeddings'), { count: positionTable, hiddenSize }),
+          new TokenTypes(embeddings.at('token_type_embeddings'), { count: typeVocabSize, hiddenSize }),
+        ],
+        norm: norm(embeddings, 'embedding_norm'),
+        layer: (layerId, at) =>
+          new PostNormLayer(layerId, at, {
+            selfAttn: new PositionFreeAttention(layerId, config, at.at('attention'), {
+              qkv: { q: 'self.query', k: 'self.key', v: 'self.value' },
+              dense: 'output.dense',
+            }),
+            afterAttention: norm(at.at('attention').at('output'), 'attention_norm'),
+            mlp: new UngatedMLP(config, at, { names: { up: 'intermediate.dense', down: 'output.dense' } }),
+            afterMlp: norm(at.at('output'), 'output_norm'),
+          }),
+      }),
+      head:
+        labels === undefined
+          ? undefined
+          : new ClassificationHead(weights, { hiddenSize, labels, names: classifier, hasBias: true }),
+    });
+  }
+}

@@ -1,0 +1,159 @@
+import { expect } from 'chai';
+import { ENCODE } from '../../src/graph/graph-kind.js';
+import { specProblems } from '../../src/graph/nested-legality.js';
+import { inputDescs } from '../../src/models/base/input-descs.js';
+import { loadModels } from '../../src/models/get-model.js';
+import { getRouter } from '../../src/router/index.js';
+import { declaredWeights } from '../../src/weights/weights.js';
+
+type Dict = Readonly<Record<string, unknown>>;
+
+/** Hidden and intermediate size, layers, heads, vocabulary, rows of the table of positions. */
+type Sizes = readonly [number, number, number, number, number, number];
+
+const trained = {
+  attention_probs_dropout_prob: 0.1,
+  classifier_dropout: null,
+  hidden_act: 'gelu',
+  hidden_dropout_prob: 0.1,
+  initializer_range: 0.02,
+  position_embedding_type: 'absolute',
+  use_cache: true,
+};
+const oneLabel = { id2label: { 0: 'LABEL_0' }, label2id: { LABEL_0: 0 } };
+const xlm = {
+  bos_token_id: 0,
+  eos_token_id: 2,
+  layer_norm_eps: 1e-5,
+  output_past: true,
+  pad_token_id: 1,
+  type_vocab_size: 1,
+};
+const pooler = {
+  pooler_fc_size: 768,
+  pooler_num_attention_heads: 12,
+  pooler_num_fc_layers: 3,
+  pooler_size_per_head: 128,
+  pooler_type: 'first_token_transform',
+};
+
+/** What published files say beside their sizes and what all have, and a part of what that means. */
+// biome-ignore format: one checkpoint a paragraph
+const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, architecture: string, sizes: Sizes, says: Dict, means: Dict]> = [
+  ['bert-base-uncased', 'bert', 'BertForMaskedLM', [768, 3072, 12, 12, 30_522, 512],
+    { gradient_checkpointing: false, layer_norm_eps: 1e-12, pad_token_id: 0, type_vocab_size: 2 },
+    { maxPositionEmbeddings: 512, typeVocabSize: 2, headDim: 64, labels: undefined }],
+  ['bge-base-zh-v1.5', 'bert', 'BertModel', [768, 3072, 12, 12, 21_128, 512],
+    { ...pooler, ...oneLabel, bos_token_id: 0, directionality: 'bidi', eos_token_id: 2, layer_norm_eps: 1e-12, output_past: true, pad_token_id: 0, torch_dtype: 'float32', type_vocab_size: 2 },
+    { dtype: 'f32', labels: undefined }],
+  ['all-roberta-large-v1', 'roberta', 'RobertaForMaskedLM', [1024, 4096, 24, 16, 50_265, 514],
+    { ...xlm, output_past: undefined, gradient_checkpointing: false },
+    { maxPositionEmbeddings: 512, positionTable: 514, learnedPositions: 512, layerNormEps: 1e-5 }],
+  ['multilingual-e5-large', 'xlm-roberta', 'XLMRobertaModel', [1024, 4096, 24, 16, 250_002, 514],
+    xlm, { maxPositionEmbeddings: 512, typeVocabSize: 1, padTokenId: 1 }],
+  ['bge-reranker-v2-m3', 'xlm-roberta', 'XLMRobertaForSequenceClassification', [1024, 4096, 24, 16, 250_002, 8194],
+    { ...xlm, ...oneLabel, torch_dtype: 'float32' },
+    { maxPositionEmbeddings: 8192, labels: 1 }],
+];
+
+function routerOf(family: string, architecture: string, sizes: Sizes, says: Dict) {
+  const [hidden_size, intermediate_size, num_hidden_layers, num_attention_heads, vocab_size, positions] =
+    sizes;
+  const dict = {
+    ...trained,
+    model_type: family,
+    architectures: [architecture],
+    hidden_size,
+    intermediate_size,
+    num_hidden_layers,
+    num_attention_heads,
+    vocab_size,
+    max_position_embeddings: positions,
+    ...says,
+  };
+  return new (getRouter(family))('', JSON.parse(JSON.stringify(dict)));
+}
+
+describe('published encoders', () => {
+  before(() => loadModels());
+
+  for (const [name, family, architecture, sizes, says, means] of PUBLISHED) {
+    it(`are read and build a legal graph without cache: ${name}`, () => {
+      const router = routerOf(family, architecture, sizes, says);
+      expect(router.config).to.deep.include(means);
+      expect(router.config.unreadKeys).to.deep.equal([]);
+      const model = router.createModel(declaredWeights('bf16'));
+      expect(model.graphKinds).to.deep.equal([ENCODE]);
+      expect(model.caches()).to.deep.equal([]);
+      const step = { batch: 2, tokens: 300, blockSize: 128 };
+      expect(specProblems(model.buildGraph(ENCODE), inputDescs(model, ENCODE, 'bf16', step))).to.deep.equal(
+        [],
+      );
+    });
+  }
+
+  it('embed or rank as their architecture says, and refuse the other', () => {
+    for (const [, family, architecture, sizes, says] of PUBLISHED) {
+      const router = routerOf(family, architecture, sizes, says);
+      const ranks = architecture.endsWith('ForSequenceClassification');
+      const make = (use: 'embed' | 'rank') => router.createModel(declaredWeights('bf16'), router.config, use);
+      expect(make(ranks ? 'rank' : 'embed').graphKinds).to.deep.equal([ENCODE]);
+      expect(() => make(ranks ? 'embed' : 'rank')).to.throw(/MODEL_USE_UNSUPPORTED: .*cannot be used to/);
+    }
+  });
+
+  const SMALL: Sizes = [64, 128, 2, 4, 100, 64];
+  // biome-ignore format: one branch a line
+  const REFUSED: ReadonlyArray<readonly [family: string, says: Dict, problem: RegExp]> = [
+    ['bert', { is_decoder: true }, /is_decoder must be false: .*found true/],
+    ['bert', { position_embedding_type: 'relative_key' }, /position_embedding_type must be absolute: .*"relative_key"/],
+    ['bert', { add_cross_attention: true }, /add_cross_attention: adds an encoder/],
+    ['xlm-roberta', { pad_token_id: 63 }, /max_position_embeddings \(64\) leaves no position behind pad_token_id/],
+    ['new', { position_embedding_type: 'rope', logn_attention_scale: true }, /logn_attention_scale must be false/],
+    ['new', { position_embedding_type: 'rope', layer_norm_type: 'rms_norm' }, /layer_norm_type must be layer_norm/],
+    ['new', { position_embedding_type: 'rope', pack_qkv: false }, /pack_qkv must be true/],
+    ['new', { position_embedding_type: 'rope', rope_scaling: { type: 'ntk', factor: 2, mixed_b: 0.5 } }, /mixed_b/],
+    ['new', { position_embedding_type: 'absolute' }, /position_embedding_type must be rope/],
+  ];
+  for (const [family, says, problem] of REFUSED) {
+    it(`are refused by name where a branch is not built: ${family} ${JSON.stringify(says)}`, () => {
+      const router = routerOf(family, 'BertModel', SMALL, says);
+      expect(() => router.config)
+        .to.throw(problem)
+        .with.property('code', 'CONFIG_INVALID');
+    });
+  }
+
+  it('scale frequencies of type ntk as the remote code of gte does, whatever the length', () => {
+    const says = {
+      position_embedding_type: 'rope',
+      rope_theta: 500_000,
+      rope_scaling: { type: 'ntk', factor: 2 },
+    };
+    const { rope } = routerOf('new', 'NewModel', SMALL, says).config;
+    expect(rope).to.deep.include({ theta: 1_000_000, scaling: { type: 'linear', factor: 2 ** (2 / 16) } });
+  });
+
+  it('decoders whose tokens all see each other have no other graph', () => {
+    const says = {
+      is_causal: false,
+      rms_norm_eps: 1e-6,
+      rope_theta: 10_000,
+      hidden_act: 'silu',
+      position_embedding_type: undefined,
+    };
+    const router = routerOf('qwen2', 'Qwen2Model', SMALL, { ...says, num_key_value_heads: 2 });
+    expect(router.createModel(declaredWeights('bf16')).graphKinds).to.deep.equal([ENCODE]);
+    const windows = {
+      use_sliding_window: true,
+      sliding_window: 8,
+      max_window_layers: 0,
+      num_key_value_heads: 2,
+    };
+    const sliding = routerOf('qwen2', 'Qwen2Model', SMALL, { ...says, ...windows });
+    const model = sliding.createModel(declaredWeights('bf16'));
+    expect(() => model.buildGraph(ENCODE)).to.throw(
+      /BUILDER_NOT_FOUND.*no windows in which tokens see later ones/,
+    );
+  });
+});
