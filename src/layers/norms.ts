@@ -68,7 +68,7 @@ export interface NormedHeads {
   readonly heads: number;
   readonly headDim: number;
   /** Of queries and keys that are rotated afterwards. */
-  readonly rope?: RopeConfig;
+  readonly rope?: RopeConfig | undefined;
 }
 
 /** RMSNorm of each head of a projection: `input` [tokens, heads * headDim] -> the same shape, normalised head by head. */

@@ -25,6 +25,8 @@ const COSINES: Readonly<Record<string, number>> = {
   // Olmo3RotaryEmbedding keeps cos and sin in f32; tables of ATB have the dtype of what they turn.
   olmo3: 0.999,
 };
+/** What ATB cannot say, by the case that needs it. */
+const EXTENSIONS: Readonly<Record<string, RegExp>> = { gemma2: /softcap is an extension key$/ };
 /** How far a logit in f32 may be off. */
 const TOLERANCE = 2e-4;
 
@@ -115,7 +117,10 @@ for (const name of familyCases) {
     after(() => checkpoint.remove());
 
     it('has nothing that check finds fault with: each key and each tensor read, each graph legal', async () => {
-      expect(await checkModel({ modelPath: checkpoint.path })).to.deep.equal([]);
+      const findings = await checkModel({ modelPath: checkpoint.path });
+      const others = findings.filter(({ level, text }) => level === 'error' || !EXTENSIONS[name]?.test(text));
+      expect(others).to.deep.equal([]);
+      expect(findings.length > 0).to.equal(name in EXTENSIONS);
       const router = await getModel(checkpoint.path);
       expect(router.config.unreadKeys).to.deep.equal([]);
     });

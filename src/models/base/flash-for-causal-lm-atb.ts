@@ -7,6 +7,7 @@ import type { BaseConfig, DecoderConfig } from '../../layers/config/index.js';
 import type { KvCacheDesc } from '../../native/binding.js';
 import { type HeadNames, LLAMA_HEAD } from '../../router/index.js';
 import {
+  alibiMask,
   fullMask,
   headRows,
   lengths,
@@ -17,6 +18,7 @@ import {
   type StepInput,
   slidingMasks,
   tokenIds,
+  tokenSequences,
 } from '../../step-inputs/index.js';
 import { Linear } from '../../weights/linear.js';
 import { uniqueWeights } from '../../weights/weight-identity.js';
@@ -57,7 +59,7 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
 
   /** What a step brings. Graphs have those of these inputs that they read. */
   get stepInputs(): readonly StepInput[] {
-    const { rope, slidingWindows = [] } = this.config;
+    const { rope, alibiSlopes, slidingWindows = [] } = this.config;
     return [
       tokenIds,
       rope ? rotary(rope, this.otherRotaryTables) : positions,
@@ -65,6 +67,7 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
       lengths,
       fullMask,
       ...slidingMasks(slidingWindows),
+      ...(alibiSlopes ? [alibiMask(alibiSlopes), tokenSequences] : []),
       headRows,
     ];
   }
