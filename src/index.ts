@@ -93,8 +93,10 @@ export { type CacheRef, layerCache } from './layers/cache-ref.js';
 export * from './layers/config/index.js';
 export {
   type LayerStep,
+  NormedResidualLayer,
   ParallelLayer,
   type ParallelParts,
+  PostNormLayer,
   PreNormLayer,
   type PreNormParts,
   SandwichLayer,
@@ -114,23 +116,27 @@ export {
 } from './layers/norms.js';
 export { type QkvNames, rotaryOrder } from './layers/projections.js';
 export { addResidual, addScaled } from './layers/residual.js';
+export { addSoftcap } from './layers/softcap.js';
 export { BaseModelATB, type ModelParts } from './models/base/base-model-atb.js';
 export { FlashForCausalLMATB, type HeadOptions } from './models/base/flash-for-causal-lm-atb.js';
 export {
   LearnedPositionModelATB,
   type LearnedPositionParts,
 } from './models/base/learned-position-model-atb.js';
+export { PositionFreeModelATB } from './models/base/position-free-model-atb.js';
 export {
   buildRotaryGraphs,
   SLIDING_ROTARY_ROWS,
   SlidingRotaryAttention,
   slidingRotaryTables,
 } from './models/base/sliding-rotary.js';
+export * from './models/bloom/index.js';
 export * from './models/cohere/index.js';
 export * from './models/cohere2/index.js';
 export * from './models/ernie4_5/index.js';
 export * from './models/falcon/index.js';
 export * from './models/gemma/index.js';
+export * from './models/gemma2/index.js';
 export * from './models/gemma3_text/index.js';
 export { getModel } from './models/get-model.js';
 export * from './models/glm/index.js';

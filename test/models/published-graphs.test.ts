@@ -140,7 +140,6 @@ const PUBLISHED: Readonly<Record<string, Dict>> = {
 };
 
 const REFUSED: ReadonlyArray<readonly [what: string, dict: Dict, names: RegExp]> = [
-  ['ALiBi', { ...FALCON, alibi: true }, /alibi must be false: .*, found true/],
   [
     'sequential steps of the new architecture',
     { ...FALCON, parallel_attn: false },
