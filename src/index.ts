@@ -110,6 +110,7 @@ export {
   BaseNorm,
   BaseRMSNorm,
   HeadNorm,
+  LayerNormOfHead,
   type NormedHeads,
   OffsetRMSNorm,
   PerHeadLayerNorm,
@@ -117,7 +118,7 @@ export {
 export { type QkvNames, rotaryOrder } from './layers/projections.js';
 export { addResidual, addScaled } from './layers/residual.js';
 export { addSoftcap } from './layers/softcap.js';
-export { BaseModelATB, type ModelParts } from './models/base/base-model-atb.js';
+export { BaseModelATB, type LastStep, type ModelParts } from './models/base/base-model-atb.js';
 export { FlashForCausalLMATB, type HeadOptions } from './models/base/flash-for-causal-lm-atb.js';
 export {
   LearnedPositionModelATB,
