@@ -31,6 +31,8 @@ export interface HeadOptions {
   readonly names?: HeadNames;
   /** False when absent. */
   readonly hasBias?: boolean;
+  /** Of what it reads: hiddenSize when absent. */
+  readonly inFeatures?: number | undefined;
 }
 
 /** A causal language model, as one graph of each kind: they differ only where a step reads the kind. */
@@ -45,13 +47,13 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
   constructor(
     readonly config: C,
     weights: Weights,
-    { names = LLAMA_HEAD, hasBias = false }: HeadOptions = {},
+    { names = LLAMA_HEAD, hasBias = false, inFeatures = config.hiddenSize }: HeadOptions = {},
   ) {
-    const { tieWordEmbeddings, vocabSize, hiddenSize } = config;
+    const { tieWordEmbeddings, vocabSize } = config;
     this.lmHead = Linear.load(weights, {
       name: 'lm_head',
       parts: [{ name: tieWordEmbeddings ? names.embedding : names.head, outFeatures: vocabSize }],
-      inFeatures: hiddenSize,
+      inFeatures,
       hasBias,
       role: 'head',
     });

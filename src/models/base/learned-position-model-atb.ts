@@ -30,6 +30,11 @@ export class LearnedPositionModelATB extends PositionFreeModelATB {
   }
 
   override buildWordEmbeddingGraph(graph: AtbGraph): string {
-    return this.positions.buildGraph(graph, super.buildWordEmbeddingGraph(graph));
+    return this.positions.buildGraph(graph, this.buildTokenEmbeddingGraph(graph));
+  }
+
+  /** `input_ids` [tokens] -> what positions are added to, [tokens, hidden]. */
+  protected buildTokenEmbeddingGraph(graph: AtbGraph): string {
+    return super.buildWordEmbeddingGraph(graph);
   }
 }
