@@ -33,6 +33,8 @@ export interface HeadOptions {
   readonly hasBias?: boolean;
   /** Of what it reads: hiddenSize when absent. */
   readonly inFeatures?: number | undefined;
+  /** Whether each row of its weight is divided by its length; false when absent. */
+  readonly unitRows?: boolean;
 }
 
 /** A causal language model, as one graph of each kind: they differ only where a step reads the kind. */
@@ -47,12 +49,17 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
   constructor(
     readonly config: C,
     weights: Weights,
-    { names = LLAMA_HEAD, hasBias = false, inFeatures = config.hiddenSize }: HeadOptions = {},
+    {
+      names = LLAMA_HEAD,
+      hasBias = false,
+      inFeatures = config.hiddenSize,
+      unitRows = false,
+    }: HeadOptions = {},
   ) {
     const { tieWordEmbeddings, vocabSize } = config;
     this.lmHead = Linear.load(weights, {
       name: 'lm_head',
-      parts: [{ name: tieWordEmbeddings ? names.embedding : names.head, outFeatures: vocabSize }],
+      parts: [{ name: tieWordEmbeddings ? names.embedding : names.head, outFeatures: vocabSize, unitRows }],
       inFeatures,
       hasBias,
       role: 'head',
