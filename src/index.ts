@@ -118,6 +118,7 @@ export {
 export { type QkvNames, rotaryOrder } from './layers/projections.js';
 export { addResidual, addScaled } from './layers/residual.js';
 export { addSoftcap } from './layers/softcap.js';
+export * from './models/baichuan/index.js';
 export { BaseModelATB, type LastStep, type ModelParts } from './models/base/base-model-atb.js';
 export { FlashForCausalLMATB, type HeadOptions } from './models/base/flash-for-causal-lm-atb.js';
 export {
@@ -225,6 +226,7 @@ export {
   rowsOf,
   times,
   transposed,
+  unitRows,
   withRowOrder,
 } from './weights/weight-changes.js';
 export { concatRows, type TensorRef, Weights } from './weights/weights.js';

@@ -65,7 +65,38 @@ const FALCON_RW = {
   vocab_size: 50_304,
 };
 
+const BAICHUAN_7B = {
+  model_type: 'baichuan',
+  hidden_act: 'silu',
+  hidden_size: 4096,
+  intermediate_size: 11_008,
+  max_position_embeddings: 4096,
+  model_max_length: 4096,
+  num_attention_heads: 32,
+  num_hidden_layers: 32,
+  rms_norm_eps: 1e-6,
+  tie_word_embeddings: false,
+  vocab_size: 125_696,
+};
+const { max_position_embeddings: _, ...SAYS_LENGTH_ALONE } = BAICHUAN_7B;
+const BAICHUAN_13B = {
+  ...SAYS_LENGTH_ALONE,
+  hidden_size: 5120,
+  intermediate_size: 13_696,
+  num_attention_heads: 40,
+  num_hidden_layers: 40,
+  vocab_size: 64_000,
+  z_loss_weight: 0,
+};
+
 const routerOf = (dict: Dict): Router => new (getRouter(dict.model_type))('/nowhere', dict);
+
+const LEGAL: Readonly<Record<string, Dict>> = {
+  'bloom-560m': BLOOM,
+  'falcon-rw-1b': FALCON_RW,
+  'Baichuan2-7B-Chat': BAICHUAN_7B,
+  'Baichuan-13B-Chat': BAICHUAN_13B,
+};
 
 /** What ATB would refuse of the graphs of each kind. */
 function graphProblems(dict: Dict): string[] {
@@ -79,7 +110,7 @@ function graphProblems(dict: Dict): string[] {
 describe('published configurations of models with ALiBi or softcaps', () => {
   before(() => loadModels());
 
-  for (const [name, dict] of Object.entries<Dict>({ 'bloom-560m': BLOOM, 'falcon-rw-1b': FALCON_RW })) {
+  for (const [name, dict] of Object.entries(LEGAL)) {
     it(`have legal graphs of every kind, and no key that nobody reads: ${name}`, () => {
       expect(routerOf(dict).config.unreadKeys).to.deep.equal([]);
       expect(graphProblems(dict)).to.deep.equal([]);
@@ -90,6 +121,15 @@ describe('published configurations of models with ALiBi or softcaps', () => {
     expect(routerOf(GEMMA2).config.unreadKeys).to.deep.equal([]);
     expect([...new Set(graphProblems(GEMMA2))]).to.deep.equal(['softcap is an extension key']);
     expect(graphProblems({ ...GEMMA2, attn_logit_softcapping: null })).to.deep.equal([]);
+  });
+
+  it('tell the models of Baichuan apart as MindIE does, or by the length that 13B does not limit', () => {
+    const of = (dict: Dict) => routerOf(dict).config;
+    expect(of(BAICHUAN_7B)).to.include({ usesAlibi: false, alibiSlopes: undefined, hasUnitHead: true });
+    expect(of(BAICHUAN_13B)).to.include({ usesAlibi: true, rope: undefined, hasUnitHead: false });
+    expect(of(BAICHUAN_13B).alibiSlopes).to.have.length(40);
+    expect(of({ ...BAICHUAN_13B, max_position_embeddings: 4096 })).to.include({ usesAlibi: true });
+    expect(of({ ...BAICHUAN_13B, num_hidden_layers: 4 })).to.include({ usesAlibi: true });
   });
 
   it('say a softcap as a positive number, or null for none', () => {
