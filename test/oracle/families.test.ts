@@ -3,6 +3,7 @@ import { checkModel } from '../../src/cli/check.js';
 import type { FloatDType } from '../../src/dtype.js';
 import { LLMEngine } from '../../src/engine/llm-engine.js';
 import type { LLMEngineOptions } from '../../src/engine/llm-engine-options.js';
+import type { KvQuantOptions } from '../../src/kv-cache/kv-quant.js';
 import { getModel } from '../../src/models/get-model.js';
 import { availableIsas } from '../../src/native/index.js';
 import { ModelRunner } from '../../src/runner/model-runner.js';
@@ -35,7 +36,10 @@ const [BEST = 'reference'] = ALL_ISAS;
 /** The kernels that differ most; `npm run test:all` takes all. */
 const ISAS = process.env.ATB_TEST_ALL === '1' ? ALL_ISAS : [...new Set([BEST, 'reference'])];
 
-const load = (path: string, isa: string, dtype: FloatDType, numBlocks = 16) =>
+/** Cases with what is in the kernels of attention alone; over a cache of integers these are others. */
+const BENT_SCORES = ['gemma2', 'bloom', 'falcon-alibi', 'baichuan-alibi'];
+
+const load = (path: string, isa: string, dtype: FloatDType, { numBlocks = 16, kvQuant }: CacheSetting = {}) =>
   ModelRunner.load({
     modelPath: path,
     dtype,
@@ -43,6 +47,7 @@ const load = (path: string, isa: string, dtype: FloatDType, numBlocks = 16) =>
     threads: 2,
     blockSize: 32,
     numBlocks,
+    ...(kvQuant && { kvQuant }),
     // Beyond the original context of scaled rotary embeddings.
     maxPositionEmbeddings: CONTEXT,
   });
@@ -61,9 +66,11 @@ async function logitsBeside(
   return results;
 }
 
-interface Setting extends Partial<LLMEngineOptions> {
-  readonly numBlocks?: number;
+interface CacheSetting extends KvQuantOptions {
+  readonly numBlocks?: number | undefined;
 }
+
+type Setting = Partial<LLMEngineOptions> & CacheSetting;
 
 /** Greedy tokens of all prompts with what tells their logits apart to the last bit. */
 async function generateAll(
@@ -71,9 +78,9 @@ async function generateAll(
   isa: string,
   dtype: FloatDType,
   references: readonly FamilyReference[],
-  { numBlocks, ...setting }: Setting,
+  { numBlocks, kvQuant, ...setting }: Setting,
 ) {
-  const runner = await load(path, isa, dtype, numBlocks);
+  const runner = await load(path, isa, dtype, { numBlocks, kvQuant });
   const engine = new LLMEngine(runner, {
     postprocessor: new Postprocessor(undefined, []),
     maxBatchSize: 8,
@@ -159,6 +166,25 @@ for (const name of familyCases) {
         expect(await run({}), 'batched').to.deep.equal(alone);
         const chunked = { maxPrefillTokens: 24, chunkedPrefill: true };
         expect(await run(chunked), 'in chunks beside decoding sequences').to.deep.equal(alone);
+      });
+    }
+
+    for (const isa of BENT_SCORES.includes(name) ? ISAS : []) {
+      it(`has a cache of int8 that rounds alone, and the same bits in any company, ${isa} kernels`, async () => {
+        const run = (setting: Setting) =>
+          generateAll(checkpoint.path, isa, 'bf16', references, { ...setting, kvQuant: 'int8' });
+        const alone = await run({ maxBatchSize: 1 });
+        const chunked = { maxPrefillTokens: 24, chunkedPrefill: true };
+        expect(await run(chunked)).to.deep.equal(alone);
+        const runner = await load(checkpoint.path, isa, 'bf16', { kvQuant: 'int8' });
+        try {
+          const cosines = await logitsBeside(runner, references, (found, { roundedLogits, width }) =>
+            smallestCosine(found, roundedLogits, width),
+          );
+          expect(Math.min(...cosines)).to.be.at.least(0.998);
+        } finally {
+          runner.dispose();
+        }
       });
     }
 
