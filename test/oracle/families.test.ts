@@ -111,8 +111,10 @@ function certain({ margins, greedy }: FamilyReference): readonly number[] {
 }
 
 for (const name of familyCases) {
-  const other = computedBy(name);
-  describe(`the family case ${name}${other ? `, computed by ${other}` : ''}`, function () {
+  const { own, modelType, formulas } = computedBy(name);
+  const standIn = own === modelType ? '' : `, which is a ${modelType} to transformers`;
+  const by = formulas === undefined ? standIn : `, computed by ${formulas}`;
+  describe(`the family case ${name}${by}`, function () {
     this.timeout(120_000);
     let checkpoint: ReturnType<typeof familyCheckpoint>;
     let references: readonly FamilyReference[];

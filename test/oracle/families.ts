@@ -11,16 +11,20 @@ const FAMILIES_DIR = join(import.meta.dirname, '../../../test/fixtures/families'
 export const familyCases: readonly string[] = readdirSync(FAMILIES_DIR).sort();
 
 /**
- * What computed a case, where it is not the class of transformers of the case's own model_type: one of another name, which
- * computes the same, or formulas.
+ * What transformers calls the class that computed a case: another model_type than the case's own where transformers has
+ * no class of that name, but one that computes the same. `formulas`: it was no class of transformers, but these.
  */
-export function computedBy(name: string): string | undefined {
+export function computedBy(name: string): {
+  readonly own: string;
+  readonly modelType: string;
+  readonly formulas: string | undefined;
+} {
   const folder = join(FAMILIES_DIR, name);
   const bytes = readFileSync(join(folder, 'reference.safetensors'));
   const header = JSON.parse(bytes.toString('utf8', 8, 8 + Number(bytes.readBigUInt64LE(0))));
   const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
   const { model_type: modelType, computed_by: formulas } = header.__metadata__;
-  return formulas ?? (modelType === config.model_type ? undefined : `a ${modelType} of transformers`);
+  return { own: config.model_type, modelType, formulas };
 }
 
 /** A case's checkpoint in a temporary folder, made of its recipe; call `remove` when done. */

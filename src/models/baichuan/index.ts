@@ -36,5 +36,11 @@ export class FlashBaichuanForCausalLMATB extends FlashForCausalLMATB<BaichuanCon
   }
 }
 
-export const BaichuanRouter = routerOf(BAICHUAN_CONFIG, FlashBaichuanForCausalLMATB);
+export const BaichuanRouter = routerOf(BAICHUAN_CONFIG, FlashBaichuanForCausalLMATB, {
+  about: {
+    kind: 'remote',
+    features: ['q, k and v packed', 'ALiBi in 13B', 'a head of unit rows in the second generation'],
+    reference: 'published formulas',
+  },
+});
 registerModel('baichuan', BaichuanRouter);

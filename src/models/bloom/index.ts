@@ -55,5 +55,12 @@ export class FlashBloomForCausalLMATB extends FlashForCausalLMATB<BloomConfig> {
   }
 }
 
-export const BloomRouter = routerOf(BLOOM_CONFIG, FlashBloomForCausalLMATB, { headNames: HEAD });
+export const BloomRouter = routerOf(BLOOM_CONFIG, FlashBloomForCausalLMATB, {
+  headNames: HEAD,
+  about: {
+    kind: 'positions',
+    features: ['ALiBi', 'a norm of the embeddings', 'packing head by head'],
+    reference: 'transformers',
+  },
+});
 registerModel('bloom', BloomRouter);

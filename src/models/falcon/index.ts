@@ -58,7 +58,7 @@ export const FalconRouter = routerOf(FALCON_CONFIG, FlashFalconForCausalLMATB, {
   headNames: HEAD,
   about: {
     kind: 'positions',
-    features: ['three packings of q, k and v', 'parallel or sequential steps'],
+    features: ['three packings of q, k and v', 'rotary or ALiBi', 'parallel or sequential steps'],
     reference: 'transformers',
   },
 });

@@ -41,5 +41,11 @@ export class FlashGemma2ForCausalLMATB extends FlashForCausalLMATB<Gemma2Config>
   }
 }
 
-export const Gemma2Router = routerOf(GEMMA2_CONFIG, FlashGemma2ForCausalLMATB);
+export const Gemma2Router = routerOf(GEMMA2_CONFIG, FlashGemma2ForCausalLMATB, {
+  about: {
+    kind: 'gemma',
+    features: ['sandwich norms', 'bounded scores and logits', 'windows by layer'],
+    reference: 'transformers',
+  },
+});
 registerModel('gemma2', Gemma2Router);
