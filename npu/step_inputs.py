@@ -41,6 +41,15 @@ def make_mask(recipe, step, blocked_value):
     return torch.zeros(blocked.shape).masked_fill(blocked, blocked_value)
 
 
+def make_alibi_mask(recipe, step, blocked_value):
+    """Of each head slope * (key - query): [heads, context, context], or of each token [tokens, heads, 1, context]."""
+    queries = step.positions if recipe["form"] == "tokens" else torch.arange(step.context)
+    distances = torch.arange(step.context) - queries.reshape(-1, 1)
+    slopes = torch.tensor(recipe["slopes"]).reshape(-1, 1, 1)
+    mask = (slopes * distances).masked_fill(hidden(queries, step.context, None), blocked_value)
+    return mask.transpose(0, 1).unsqueeze(2) if recipe["form"] == "tokens" else mask
+
+
 def rotary_rows(recipe, positions, lengths):
     """cos or sin [rows, headDim] in float32; `lengths`: of the sequence, as far as each row knows it."""
     frequencies, dim = recipe["frequencies"], recipe["rotaryDim"]
@@ -81,6 +90,10 @@ def make_input(name, described, step, manifest, max_positions):
         return step.positions
     if made == "block_tables":
         return step.blocks()
+    if made == "block_tables_of_tokens":
+        return step.blocks().expand(step.count, -1)
+    if made == "context_lengths_of_tokens":
+        return step.positions + 1
     if made == "context_lengths":
         return torch.tensor([step.context])
     if made == "query_lengths":
@@ -89,6 +102,9 @@ def make_input(name, described, step, manifest, max_positions):
         return torch.tensor([step.count - 1])
     if made == "mask":
         return make_mask(recipe, step, manifest["mask_values"][recipe["reader"]])
+    if made == "alibi_mask":
+        # SelfAttention, too, adds these masks as they are.
+        return make_alibi_mask(recipe, step, manifest["mask_values"]["PagedAttention"])
     if made == "rotary":
         if recipe["frequencies"]["by"] == "position":
             return rotary_rows(recipe, torch.arange(max_positions), None)

@@ -44,6 +44,8 @@ def read_part(part, directory):
         tensor = tensor.t()
     if "row_order" in part:
         tensor = tensor[torch.tensor(part["row_order"])]
+    if part.get("unit_rows"):
+        tensor = torch.nn.functional.normalize(tensor.float(), dim=1)
     if "times" in part or "plus" in part:
         tensor = tensor.float() * part.get("times", 1.0) + part.get("plus", 0.0)
     return tensor.contiguous()

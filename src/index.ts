@@ -106,10 +106,10 @@ export { type CacheRef, layerCache } from './layers/cache-ref.js';
 export * from './layers/config/index.js';
 export {
   type LayerStep,
+  NormedResidualLayer,
   ParallelLayer,
   type ParallelParts,
   PostNormLayer,
-  type PostNormParts,
   PreNormLayer,
   type PreNormParts,
   SandwichLayer,
@@ -123,6 +123,7 @@ export {
   BaseNorm,
   BaseRMSNorm,
   HeadNorm,
+  LayerNormOfHead,
   type NormedHeads,
   OffsetRMSNorm,
   PerHeadLayerNorm,
@@ -135,12 +136,15 @@ export {
   HiddenRows,
   type RowHead,
 } from './layers/row-heads.js';
-export { BaseModelATB, type ModelParts } from './models/base/base-model-atb.js';
+export { addSoftcap } from './layers/softcap.js';
+export * from './models/baichuan/index.js';
+export { BaseModelATB, type LastStep, type ModelParts } from './models/base/base-model-atb.js';
 export { FlashForCausalLMATB, type HeadOptions } from './models/base/flash-for-causal-lm-atb.js';
 export {
   LearnedPositionModelATB,
   type LearnedPositionParts,
 } from './models/base/learned-position-model-atb.js';
+export { PositionFreeModelATB } from './models/base/position-free-model-atb.js';
 export {
   buildRotaryGraphs,
   SLIDING_ROTARY_ROWS,
@@ -149,11 +153,13 @@ export {
 } from './models/base/sliding-rotary.js';
 export { EncoderModelATB, TextEncoderATB, type TextEncoderParts } from './models/base/text-encoder-atb.js';
 export * from './models/bert/index.js';
+export * from './models/bloom/index.js';
 export * from './models/cohere/index.js';
 export * from './models/cohere2/index.js';
 export * from './models/ernie4_5/index.js';
 export * from './models/falcon/index.js';
 export * from './models/gemma/index.js';
+export * from './models/gemma2/index.js';
 export * from './models/gemma3_text/index.js';
 export { getModel } from './models/get-model.js';
 export * from './models/glm/index.js';
@@ -245,6 +251,7 @@ export {
   rowsOf,
   times,
   transposed,
+  unitRows,
   withRowOrder,
 } from './weights/weight-changes.js';
 export { concatRows, type TensorRef, Weights } from './weights/weights.js';

@@ -502,6 +502,12 @@ void Rope(Case& c) {
          {q, k, cos, sin, c.Input(DType::kI32, {1}, {tokens, tokens, {tokens}})}, 2);
 }
 
+/// What scores become beside a scale and a mask.
+void Bend(Draw& d, int64_t heads, ParamObject& param) {
+  if (d.Flag()) param.emplace("softcap", Num(d.Int(0, 9)));
+  if (d.Flag()) param.emplace("slopes", std::vector<double>(static_cast<size_t>(heads), 0.5));
+}
+
 void SelfAttention(Case& c) {
   Draw d{c};
   const DType dtype = d.Float();
@@ -519,7 +525,8 @@ void SelfAttention(Case& c) {
   ParamObject param{{"headNum", Num(heads)}, {"kvHeadNum", Num(kv_heads)}, {"qkScale", 0.25}, {"calcType", "PA_ENCODER"}};
   if (d.Flag()) param.emplace("kernelType", "KERNELTYPE_HIGH_PRECISION");
   Strings inputs{rows(heads), rows(kv_heads), rows(kv_heads)};
-  switch (d.Int(0, 2)) {
+  Bend(d, heads, param);
+  switch (d.Int(0, 3)) {
     case 0:
       param.emplace("causal", d.Flag());
       if (d.Flag()) param.emplace("windowSize", Num(d.Int(0, 50)));
@@ -527,6 +534,10 @@ void SelfAttention(Case& c) {
     case 1:
       param.emplace("maskType", "MASK_TYPE_NORM");
       inputs.push_back(c.Input(dtype, {longest, longest}));
+      break;
+    case 2:
+      param.emplace("maskType", "MASK_TYPE_ALIBI");
+      inputs.push_back(c.Input(dtype, {heads, longest, longest}));
       break;
     default:
       param.emplace("maskType", "MASK_TYPE_NORM");
@@ -567,8 +578,12 @@ void PagedAttention(Case& c) {
     }
     inputs.push_back(c.Input(DType::kI32, {batch}, {0, 0, queries}));
   } else if (d.Flag()) {
+    param.emplace("maskType", "MASK_TYPE_ALIBI");
+    inputs.push_back(c.Input(dtype, {batch, heads, 1, columns * kBlockSize}));
+  } else if (d.Flag()) {
     param.emplace("windowSize", Num(d.Int(0, 50)));
   }
+  Bend(d, heads, param);
   c.Node("PagedAttention", param, inputs, 1);
 }
 

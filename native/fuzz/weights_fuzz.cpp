@@ -57,6 +57,7 @@ WeightPart Part(fuzz::Bytes& bytes, const WeightLoad& load, int64_t rows, const 
     part.value = bytes.Float();
     return part;
   }
+  part.unit_rows = bytes.OneIn(8);
   if (bytes.OneIn(4)) part.times = bytes.Float();
   if (bytes.OneIn(4)) part.plus = bytes.Float();
   if (bytes.OneIn(4)) {

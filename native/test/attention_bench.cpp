@@ -1,8 +1,8 @@
 // Attention over the cache against what the machine gives: decode at a depth against streamed reading of memory, prefill
 // in operations per second. Queries are bf16, the cache is bf16 or int8. Build with -DATB_BENCH=ON. Usage: attention_bench
-// [threads = 2] [isa,... = all] [depth = 8192] [rounds = 5] [kv heads = 8] [queries of each = 4]; those are
-// Llama-3.2-1B's heads of 64, 2 and 7 are Qwen2.5-0.5B's. Bounds and kernels take turns, because a shared machine's speed
-// changes from second to second; medians are printed.
+// [threads = 2] [isa,... = all] [depth = 8192] [rounds = 5] [kv heads = 8] [queries of each = 4] [none, softcap or slopes];
+// those are Llama-3.2-1B's heads of 64, 2 and 7 are Qwen2.5-0.5B's. Bounds and kernels take turns, because a shared
+// machine's speed changes from second to second; medians are printed.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -68,6 +68,7 @@ int Main(int argc, char** argv) {
   const int rounds = argc > 4 ? std::atoi(argv[4]) : 5;
   const int64_t kv_heads = argc > 5 ? std::atoll(argv[5]) : 8;
   const int64_t group = argc > 6 ? std::atoll(argv[6]) : 4;
+  const std::string bent = argc > 7 ? argv[7] : "none";
   const int64_t row = kv_heads * group * kHeadDim;
   one_thread = threads == 1;
   ThreadPool pool(threads);
@@ -87,10 +88,12 @@ int Main(int argc, char** argv) {
     return Tensor{TensorDesc(DType::kI32, {int64_t(v.size())}), v.data()};
   };
   const Tensor tables{TensorDesc(DType::kI32, {1, blocks}), table.data()};
-  const ParamObject param = {{"headNum", double(kv_heads * group)},
+  ParamObject param = {{"headNum", double(kv_heads * group)},
                              {"kvHeadNum", double(kv_heads)},
                              {"qkScale", 0.125},
                              {"causal", true}};
+  if (bent == "softcap") param["softcap"] = 50;
+  if (bent == "slopes") param["slopes"] = std::vector<double>(static_cast<size_t>(kv_heads * group), 0.01);
   ParamObject several = param;
   several["calcType"] = "CALC_TYPE_SPEC";
   Bound decode = {CreateOperation("PagedAttention", param), {}, rows(out, 1), {}};

@@ -47,13 +47,22 @@ struct Heads {
   float scale() const { return 1 / std::sqrt(static_cast<float>(head_dim)); }
 };
 
-/// Which keys a query at a position sees, beside what a mask adds.
+/// Which keys a query at a position sees, and what becomes of scaled scores before a mask is added.
 struct Sight {
   bool causal = false;
   int64_t window = 0;
+  float softcap = 0;
+  std::vector<float> slopes = {};  ///< [q_heads] or none.
 };
 
-/// softmax(q k^T * scale + mask) v in double; q [tokens, q_heads, D] at positions first, first + 1, ...; k, v [context,
+/// Slopes of some heads, no two alike.
+inline std::vector<float> Slopes(const Heads& h) {
+  std::vector<float> slopes;
+  for (int64_t i = 0; i < h.q_heads(); ++i) slopes.push_back(0.7f / static_cast<float>(i + 1));
+  return slopes;
+}
+
+/// softmax(bent(q k^T * scale) + mask) v in double; q [tokens, q_heads, D] at positions first, first + 1, ...; k, v [context,
 /// kv_heads, D]; mask [tokens, context] or empty. Rows that see nothing are zeros.
 inline std::vector<double> Textbook(const Heads& h, const Array& q, const Array& k, const Array& v, int64_t tokens,
                                     int64_t context, int64_t first, const Sight& sight,
@@ -71,7 +80,10 @@ inline std::vector<double> Textbook(const Heads& h, const Array& q, const Array&
         for (int64_t i = 0; i < d; ++i) {
           s += double{q[(t * h.q_heads() + head) * d + i]} * k[(j * h.kv_heads + kv) * d + i];
         }
-        s = s * h.scale() + (mask.empty() ? 0.0 : mask[static_cast<size_t>(t * context + j)]);
+        s *= h.scale();
+        if (sight.softcap != 0) s = sight.softcap * std::tanh(s / sight.softcap);
+        if (!sight.slopes.empty()) s += sight.slopes[static_cast<size_t>(head)] * static_cast<double>(j - first - t);
+        if (!mask.empty()) s += mask[static_cast<size_t>(t * context + j)];
         p[static_cast<size_t>(j)] = seen ? s : -INFINITY;
         max = std::max(max, p[static_cast<size_t>(j)]);
       }

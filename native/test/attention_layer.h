@@ -62,13 +62,21 @@ struct Prompt {
   }
 };
 
+/// The keys of what a sight says beside `causal`.
+inline ParamObject KeysOf(const Sight& sight) {
+  return {{"windowSize", double(sight.window)},
+          {"softcap", double(sight.softcap)},
+          {"slopes", std::vector<double>(sight.slopes.begin(), sight.slopes.end())}};
+}
+
 /// A model's attention layer: a cache, and the two phases over it.
 class Layer {
  public:
-  Layer(const Heads& heads, DType dtype, const KernelTable& kernels, ThreadPool& pool, int64_t window = 0)
-      : Layer(heads, dtype, dtype, kernels, pool, window) {}
+  /// `more`: keys of both attentions.
+  Layer(const Heads& heads, DType dtype, const KernelTable& kernels, ThreadPool& pool, const ParamObject& more = {})
+      : Layer(heads, dtype, dtype, kernels, pool, more) {}
   Layer(const Heads& heads, DType dtype, DType cache_dtype, const KernelTable& kernels, ThreadPool& pool,
-        int64_t window)
+        const ParamObject& more = {})
       : heads_(heads),
         dtype_(dtype),
         kernels_(kernels),
@@ -79,8 +87,8 @@ class Layer {
     ParamObject param = {{"headNum", double(heads.q_heads())},
                          {"kvHeadNum", double(heads.kv_heads)},
                          {"qkScale", double(heads.scale())},
-                         {"causal", true},
-                         {"windowSize", double(window)}};
+                         {"causal", true}};
+    param.insert(more.begin(), more.end());
     decode_ = CreateOperation("PagedAttention", param);
     ParamObject spec = param;
     spec["calcType"] = "CALC_TYPE_SPEC";

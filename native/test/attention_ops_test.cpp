@@ -16,15 +16,16 @@ void PromptsMayBeCutAnywhere() {
   ThreadPool one(1), two(2);
   for (DType dtype : kDTypes) {
     for (const Heads heads : {Heads{2, 1, 32}, Heads{2, 4, 64}, Heads{1, 7, 80}, Heads{1, 20, 16}}) {
-      for (int64_t window : {0, 70}) {
+      for (const ParamObject& keys :
+           {ParamObject{}, KeysOf({.window = 70}), KeysOf({.softcap = 3, .slopes = Slopes(heads)})}) {
         Prompt p(heads, dtype, 330, 7);
         const std::vector<int32_t> table = {40, 3, 17, 63, 0, 9};
         for (const KernelTable* t : kernels::Available()) {
           // The reference computes row by row and is slow: one shape is enough.
           if (t == &kernels::Select("reference") && heads.head_dim != 32) continue;
-          Layer layer(heads, dtype, *t, one, window);
+          Layer layer(heads, dtype, *t, one, keys);
           const Array whole = layer.Prefill({&p});
-          Layer threaded(heads, dtype, *t, two, window);
+          Layer threaded(heads, dtype, *t, two, keys);
           CHECK(SameBits(whole, threaded.Prefill({&p})));
 
           Array chunked(dtype, 0);
@@ -89,14 +90,15 @@ void SplittingKeysOverThreadsChangesNoBit() {
   const Heads heads{1, 3, 64};
   for (DType dtype : kDTypes) {
     for (const KernelTable* t : kernels::Available()) {
-      for (int64_t window : {0, 700}) {
+      for (const ParamObject& keys :
+           {ParamObject{}, KeysOf({.window = 700}), KeysOf({.softcap = 3, .slopes = Slopes(heads)})}) {
         for (int64_t n : {1, 255, 257, 2000, 2049}) {
           Prompt p(heads, dtype, n, 11);
           std::vector<int32_t> table(static_cast<size_t>((n + 63) / 64));
           std::iota(table.rbegin(), table.rend(), 0);
           Array q = p.q.Slice((n - 1) * 3 * 64, n * 3 * 64);
-          Layer first(heads, dtype, *t, one, window), second(heads, dtype, *t, two, window),
-              third(heads, dtype, *t, many, window);
+          Layer first(heads, dtype, *t, one, keys), second(heads, dtype, *t, two, keys),
+              third(heads, dtype, *t, many, keys);
           for (Layer* layer : {&first, &second, &third}) layer->Write(p, table, 0, n);
           const Array expected = first.Paged(q, {table}, {int32_t(n)}, {}, false);
           CHECK(SameBits(expected, second.Paged(q, {table}, {int32_t(n)}, {}, false)));
@@ -197,6 +199,82 @@ void MasksMeanWhatAtbSays() {
   }
 }
 
+/// Masks of ALiBi, which each head has one of, in prefill and in decode of several sequences.
+void AlibiMasksAreOfEachHead() {
+  ThreadPool pool(2);
+  const Heads heads{2, 2, 32};
+  const int64_t n = 40;
+  for (DType dtype : kDTypes) {
+    const double tolerance = dtype == DType::kF32 ? 4e-6 : dtype == DType::kF16 ? 2e-3 : 2e-2;
+    Prompt p(heads, dtype, n, 3);
+    // Numbers that every dtype has.
+    const std::vector<float> slopes = {0.5f, 0.25f, 0.125f, 0.0625f};
+    const auto expected = Textbook(heads, p.q, p.k, p.v, n, n, 0, {.causal = true, .slopes = slopes});
+    Array mask(dtype, 4 * n * n);
+    for (int64_t i = 0; i < 4 * n * n; ++i) {
+      const int64_t query = i / n % n, key = i % n;
+      mask.Set(i, key > query ? -10000.0f : slopes[static_cast<size_t>(i / (n * n))] * static_cast<float>(key - query));
+    }
+    const ParamObject param = {
+        {"headNum", 4}, {"kvHeadNum", 2}, {"qkScale", double(heads.scale())}, {"maskType", "MASK_TYPE_ALIBI"}};
+    ParamObject encoder = param;
+    encoder["calcType"] = "PA_ENCODER";
+    const Tensor q = Floats(p.q, {n, 4, 32}), k = Floats(p.k, {n, 2, 32}), v = Floats(p.v, {n, 2, 32});
+    std::vector<int32_t> lengths = {int32_t(n)};
+    for (const KernelTable* t : kernels::Available()) {
+      const auto check = [&](const Array& out, std::vector<int64_t> tokens) {
+        for (int64_t i = 0; i < out.size(); ++i) {
+          const int64_t at = tokens[static_cast<size_t>(i / 128)] * 128 + i % 128;
+          CHECK(std::abs(out[i] - expected[static_cast<size_t>(at)]) <= tolerance);
+        }
+      };
+      std::vector<int64_t> all(static_cast<size_t>(n));
+      std::iota(all.begin(), all.end(), 0);
+      Array out(dtype, p.q.size());
+      for (const Tensor& m : {Floats(mask, {4, n, n}), Floats(mask, {1, 4, n, n})}) {
+        Run(*CreateOperation("SelfAttention", encoder), {q, k, v, m, Ints(lengths)}, {Floats(out, {n, 4, 32})}, *t,
+            pool);
+        check(out, all);
+      }
+
+      // Three contexts of the same tokens, the last of each being its query: one row of the mask for each and each head.
+      std::vector<int32_t> slots(static_cast<size_t>(n)), contexts = {7, 40, 33}, tables = {1, 1, 1};
+      std::iota(slots.begin(), slots.end(), 48);
+      Array keys(dtype, 2 * 48 * 64), values(dtype, 2 * 48 * 64);
+      const Tensor kc = Floats(keys, {2, 48, 2, 32}), vc = Floats(values, {2, 48, 2, 32});
+      Run(*CreateOperation("ReshapeAndCache", {}), {k, v, kc, vc, Ints(slots)}, {kc, vc}, *t, pool);
+      Array last(dtype, 3 * 128), rows(dtype, 3 * 4 * n), last_out(dtype, 3 * 128);
+      for (int64_t i = 0; i < 3; ++i) {
+        const int64_t token = contexts[static_cast<size_t>(i)] - 1;
+        for (int64_t d = 0; d < 128; ++d) last.Set(i * 128 + d, p.q[token * 128 + d]);
+        for (int64_t j = 0; j < 4 * n; ++j) rows.Set(i * 4 * n + j, mask[(j / n * n + token) * n + j % n]);
+      }
+      Run(*CreateOperation("PagedAttention", param),
+          {Floats(last, {3, 4, 32}), kc, vc, Ints(tables, {3, 1}), Ints(contexts), Floats(rows, {3, 4, 1, n})},
+          {Floats(last_out, {3, 4, 32})}, *t, pool);
+      check(last_out, {6, 39, 32});
+      // One for all of the same length.
+      Array second = last.Slice(128, 256), second_row = rows.Slice(4 * n, 8 * n), second_out(dtype, 128);
+      std::vector<int32_t> one_table = {1};
+      for (const Tensor& m : {Floats(second_row, {4, 1, n}), Floats(second_row, {1, 4, 1, n})}) {
+        Run(*CreateOperation("PagedAttention", param),
+            {Floats(second, {1, 4, 32}), kc, vc, Ints(one_table, {1, 1}), Ints(lengths), m},
+            {Floats(second_out, {1, 4, 32})}, *t, pool);
+        check(second_out, {39});
+      }
+      CHECK(CodeOf([&] {
+              Run(*CreateOperation("PagedAttention", param),
+                  {Floats(last, {3, 4, 32}), kc, vc, Ints(tables, {3, 1}), Ints(contexts), Floats(rows, {3, 2, 2, n})},
+                  {Floats(last_out, {3, 4, 32})}, *t, pool);
+            }) == "NATIVE_SHAPE_MISMATCH");
+      CHECK(CodeOf([&] {
+              Run(*CreateOperation("SelfAttention", encoder), {q, k, v, Floats(mask, {2, 2 * n, n}), Ints(lengths)},
+                  {Floats(out, {n, 4, 32})}, *t, pool);
+            }) == "NATIVE_SHAPE_MISMATCH");
+    }
+  }
+}
+
 void TriangleMeansCausalAtAnyLength() {
   ThreadPool pool(1);
   const Heads heads{1, 2, 16};
@@ -254,7 +332,6 @@ void BadParamsAreRefused() {
   CHECK(code("PagedAttention", {}) == "NATIVE_PARAM_INVALID");
   for (const auto& [key, value] : Keys{{"kvHeadNum", 3},
                                        {"headNum", 0},
-                                       {"maskType", "MASK_TYPE_ALIBI"},
                                        {"maskType", "MASK_TYPE_SPEC"},
                                        {"calcType", "CALC_TYPE_SPEC"},
                                        {"quantType", "TYPE_DEQUANT_FUSION"},
@@ -265,11 +342,16 @@ void BadParamsAreRefused() {
                                        {"batchRunStatusEnable", true},
                                        {"inputLayout", "TYPE_BNSD"},
                                        {"windowSize", -1},
+                                       {"softcap", -1},
+                                       {"slopes", std::vector<double>{1, 0.5, 0.25}},
                                        {"surprise", 1}}) {
     CHECK(code("PagedAttention", with(paged, key, value)) == "NATIVE_PARAM_INVALID");
   }
+  // The masks of CALC_TYPE_SPEC are of all heads.
+  CHECK(code("PagedAttention", with(with(paged, "calcType", "CALC_TYPE_SPEC"), "maskType", "MASK_TYPE_ALIBI")) ==
+        "NATIVE_PARAM_INVALID");
   for (const auto& [key, value] : Keys{{"calcType", "DECODER"},
-                                       {"maskType", "MASK_TYPE_ALIBI"},
+                                       {"maskType", "MASK_TYPE_ALIBI_COMPRESS"},
                                        {"isTriuMask", 1},
                                        {"qScale", 2},
                                        {"clampType", "CLAMP_TYPE_MIN_MAX"},
@@ -329,6 +411,7 @@ int main() {
   RUN(SplittingKeysOverThreadsChangesNoBit);
   RUN(PaddedSequencesGiveZeros);
   RUN(MasksMeanWhatAtbSays);
+  RUN(AlibiMasksAreOfEachHead);
   RUN(TriangleMeansCausalAtAnyLength);
   RUN(HighPrecisionScalesF16Masks);
   RUN(BadParamsAreRefused);

@@ -77,6 +77,8 @@ struct Problem {
     c.q_position = first;
     c.window = sight.window;
     c.causal = sight.causal;
+    c.softcap = sight.softcap;
+    c.slopes = sight.slopes.empty() ? nullptr : sight.slopes.data() + kv_head * heads.group;
     c.context_len = context;
     c.scale = heads.scale();
     c.k_cache = cache.keys().data;
@@ -225,6 +227,45 @@ void MasksAreAddedToScaledScores() {
   }
 }
 
+/// A softcap, slopes and a mask, in this order.
+void ScoresAreBentBeforeMasksAreAdded() {
+  for (Kind kind : kKinds) {
+    for (const Heads heads : {Heads{2, 1, 64}, Heads{1, 3, 80}, Heads{2, 4, 40}}) {
+      Problem p(heads, kind, 530, 64);
+      std::vector<float> mask = Random(6).Normal<float>(4 * 530, 1);
+      for (const Sight& sight : {Sight{.softcap = 1.5f}, Sight{.causal = true, .slopes = Slopes(heads)},
+                                 Sight{.causal = true, .window = 100, .softcap = 2, .slopes = Slopes(heads)}}) {
+        for (int64_t first : {0, 29, 254, 526}) {
+          CheckTile(p, first, 4, sight);
+          CheckTile(p, first, 4, sight, mask);
+        }
+      }
+    }
+  }
+}
+
+/// Each head of the tile adds a mask of its own.
+void HeadsMayHaveMasksOfTheirOwn() {
+  for (Kind kind : kKinds) {
+    const Heads heads{1, 3, 32};
+    Problem p(heads, kind, 300, 64);
+    const std::vector<float> slopes = Slopes(heads);
+    std::vector<float> masks;
+    for (float slope : slopes) {
+      for (int64_t i = 0; i < 4 * 300; ++i) masks.push_back(slope * static_cast<float>(i % 300 - (296 + i / 300)));
+    }
+    for (const KernelTable* t : kernels::Available()) {
+      AttendCall masked = p.Call(296, 4, 0, {.causal = true});
+      masked.mask = masks.data();
+      masked.mask_stride = 300;
+      masked.mask_head_stride = 4 * 300;
+      const auto expected = Attend(*t, p.Call(296, 4, 0, {.causal = true, .slopes = slopes}));
+      CheckClose(t->isa, p, Attend(*t, masked), std::vector<double>(expected.begin(), expected.end()).data(),
+                 TableTolerance(kind));
+    }
+  }
+}
+
 void LargeScoresDoNotOverflow() {
   for (Kind kind : kKinds) {
     Problem p({1, 4, 64}, kind, 300, 128);
@@ -239,7 +280,8 @@ void RowsDoNotDependOnTheirTile() {
   for (Kind kind : kKinds) {
     for (const Heads heads : {Heads{2, 1, 64}, Heads{1, 3, 80}, Heads{1, 7, 128}, Heads{2, 4, 40}}) {
       Problem p(heads, kind, 530, 64);
-      for (const Sight sight : {Sight{.causal = true}, Sight{.causal = true, .window = 100}}) {
+      for (const Sight& sight : {Sight{.causal = true}, Sight{.causal = true, .window = 100},
+                                 Sight{.causal = true, .softcap = 3, .slopes = Slopes(heads)}}) {
         const int64_t tokens = kAttendRows / heads.group;
         for (const KernelTable* t : kernels::Available()) {
           for (int64_t first : {0, 29, 254, 510}) {
@@ -377,6 +419,8 @@ int main() {
   RUN(AttentionAgreesForEveryContextLength);
   RUN(WindowsHideWhatIsBehind);
   RUN(MasksAreAddedToScaledScores);
+  RUN(ScoresAreBentBeforeMasksAreAdded);
+  RUN(HeadsMayHaveMasksOfTheirOwn);
   RUN(LargeScoresDoNotOverflow);
   RUN(RowsDoNotDependOnTheirTile);
   RUN(BlockSizeDoesNotChangeBits);

@@ -62,15 +62,15 @@ void PromptsMayBeCutAnywhere() {
   ThreadPool one(1), two(2);
   for (DType dtype : kDTypes) {
     for (const Heads heads : {Heads{2, 1, 32}, Heads{2, 4, 64}, Heads{1, 7, 80}, Heads{1, 20, 16}, Heads{1, 2, 192}}) {
-      for (int64_t window : {0, 70}) {
+      for (const Sight& sight : {Sight{.causal = true}, Sight{.causal = true, .window = 70},
+                                 Sight{.causal = true, .softcap = 3, .slopes = Slopes(heads)}}) {
         Prompt p(heads, dtype, 330, 7);
         const std::vector<double> expected =
-            Textbook(heads, p.q, Rounded(p.k, heads.head_dim), Rounded(p.v, heads.head_dim), 330, 330, 0,
-                     {.causal = true, .window = window});
+            Textbook(heads, p.q, Rounded(p.k, heads.head_dim), Rounded(p.v, heads.head_dim), 330, 330, 0, sight);
         for (const KernelTable* t : kernels::Available()) {
           // The reference computes row by row and is slow: one shape is enough.
           if (t == &kernels::Select("reference") && heads.head_dim != 32) continue;
-          Layer layer(heads, dtype, DType::kI8, *t, one, window), threaded(heads, dtype, DType::kI8, *t, two, window);
+          Layer layer(heads, dtype, DType::kI8, *t, one, KeysOf(sight)), threaded(heads, dtype, DType::kI8, *t, two, KeysOf(sight));
           layer.Write(p, kTable, 0, 330);
           const Array whole = layer.Paged(p.q, {kTable}, {330}, {330}, true);
           // The output's rounding, and that of queries and weights to 16 bits.
@@ -88,7 +88,7 @@ void PromptsMayBeCutAnywhere() {
             begin = end;
           }
           CHECK(SameBits(whole, chunked));
-          Layer stepped(heads, dtype, DType::kI8, *t, two, window);
+          Layer stepped(heads, dtype, DType::kI8, *t, two, KeysOf(sight));
           for (int64_t i = 0; i < p.tokens; ++i) {
             stepped.Write(p, kTable, i, i + 1);
             Array q = p.q.Slice(i * layer.QRow(), (i + 1) * layer.QRow());
@@ -106,7 +106,7 @@ void BatchesEqualTheirSequencesAlone() {
   ThreadPool one(1), many(7);
   const Heads heads{2, 3, 64};
   for (const KernelTable* t : kernels::Available()) {
-    Layer alone(heads, DType::kBF16, DType::kI8, *t, one, 0), together(heads, DType::kBF16, DType::kI8, *t, many, 0);
+    Layer alone(heads, DType::kBF16, DType::kI8, *t, one), together(heads, DType::kBF16, DType::kI8, *t, many);
     const std::vector<std::vector<int32_t>> tables = {{5}, {1, 2, 3, 4, 6}, {7}, {20, 19, 18, 17, 16, 15, 14, 13, 12, 11}};
     std::vector<int32_t> contexts;
     Array last(DType::kBF16, 0), expected(DType::kBF16, 0);
@@ -130,7 +130,7 @@ void BrokenRowsReachThoseWhoSeeThem() {
   const Heads heads{2, 2, 32};
   for (const KernelTable* t : kernels::Available()) {
     for (bool values : {false, true}) {
-      Layer clean(heads, DType::kBF16, DType::kI8, *t, pool, 0), broken(heads, DType::kBF16, DType::kI8, *t, pool, 0);
+      Layer clean(heads, DType::kBF16, DType::kI8, *t, pool), broken(heads, DType::kBF16, DType::kI8, *t, pool);
       Prompt p(heads, DType::kBF16, 20, 3);
       clean.Write(p, kTable, 0, 20);
       (values ? p.v : p.k).Set((9 * 2 + 1) * 32 + 4, INFINITY);  // Token 9, head 1.

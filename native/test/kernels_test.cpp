@@ -218,7 +218,7 @@ const UnaryCase kUnary[] = {
     {UnaryOp::kSigmoid, -86, 86, 0, 4, 0},  {UnaryOp::kLog, 0.01f, 50, 0, 2, 0},
     {UnaryOp::kMuls, -5, 5, 0.37f, 0, 0},   {UnaryOp::kCos, -100, 100, 0, 2, 1e-7},
     {UnaryOp::kSin, -100, 100, 0, 2, 1e-7}, {UnaryOp::kNeg, -5, 5, 0, 0, 0},
-    {UnaryOp::kTanh, -5, 5, 0, 3, 0},
+    {UnaryOp::kTanh, -9, 9, 0, 5, 0},
 };
 
 void UnaryAgrees() {

@@ -1,6 +1,7 @@
 // Weights that are changed while they are read, against the change made by hand: element by element, in every layout
 // and format.
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <map>
@@ -76,20 +77,26 @@ struct Case {
   bool transposed = false;
   std::optional<Order> order = std::nullopt;
   float times = 1, plus = 0;
+  bool unit_rows = false;
 
   int64_t N() const { return order ? static_cast<int64_t>(order->size()) : transposed ? columns : rows; }
   int64_t K() const { return transposed ? rows : columns; }
   WeightPart Part(const std::string& file, DType dtype, int64_t offset = 0) const {
-    return {file, offset, dtype, {rows, columns}, transposed, order, times, plus};
+    return {file, offset, dtype, {rows, columns}, transposed, order, times, plus, unit_rows};
   }
   /// `numbers` as the file has them, rounded to its dtype.
   std::vector<float> Changed(const std::vector<float>& numbers) const {
     std::vector<float> result;
     for (int64_t row = 0; row < N(); ++row) {
       const int64_t from = order ? (*order)[static_cast<size_t>(row)] : row;
+      const auto number = [&](int64_t i) {
+        return numbers[static_cast<size_t>(transposed ? i * columns + from : from * columns + i)];
+      };
+      double squares = 0;
+      for (int64_t i = 0; i < K(); ++i) squares += double{number(i)} * number(i);
+      const float length = unit_rows ? static_cast<float>(std::sqrt(squares)) : 1;
       for (int64_t i = 0; i < K(); ++i) {
-        const int64_t at = transposed ? i * columns + from : from * columns + i;
-        const float product = numbers[static_cast<size_t>(at)] * times;
+        const float product = number(i) / length * times;
         result.push_back(product + plus);
       }
     }
@@ -134,6 +141,8 @@ void FloatsAreChangedInEveryLayout() {
         CheckFloats(folder, {37, 50, true}, from, to, layout);
         CheckFloats(folder, {36, 33, false, {}, 0.3f, 1.0f}, from, to, layout);
         CheckFloats(folder, {36, 34, true, {}, -2.0f, 0.1f}, from, to, layout);
+        CheckFloats(folder, {36, 33, false, {}, 1.0f, 0.0f, true}, from, to, layout);
+        CheckFloats(folder, {34, 36, true, Orders(36)[1], 3.0f, 0.5f, true}, from, to, layout);
         for (const Order& order : Orders(36)) {
           CheckFloats(folder, {36, 33, false, order}, from, to, layout);
           CheckFloats(folder, {33, 36, true, order, 1.5f, -1.0f}, from, to, layout);
@@ -155,6 +164,7 @@ void LargeMatricesAreChangedPieceByPiece() {
     CheckFloats(folder, {400, 3000, true, order}, DType::kF32, DType::kBF16, WeightLayout::kLinear, 3);
   }
   // Rows that are larger than a piece, and many that are tiny.
+  CheckFloats(folder, {3, 1 << 19, false, {}, 1.0f, 0.0f, true}, DType::kBF16, DType::kF32, WeightLayout::kPlain);
   CheckFloats(folder, {3, 1 << 19, false, Order{2, 0}}, DType::kF32, DType::kF32, WeightLayout::kPlain);
   CheckFloats(folder, {1 << 20, 3, true, Order{2, 0}}, DType::kBF16, DType::kBF16, WeightLayout::kPlain);
   CheckFloats(folder, {70000, 1, false, Orders(70000)[3]}, DType::kBF16, DType::kF32, WeightLayout::kPlain);

@@ -43,10 +43,22 @@ function cacheOf({ opName }: Param, { cache }: Tensors): AttentionCache {
 }
 
 /** What the mask says, for engines that need no mask tensor. */
-const hintOf = ({ windowSize }: Param): NodeHint => ({ causal: true, ...(windowSize && { windowSize }) });
+const hintOf = ({ windowSize, slopes }: Param): NodeHint => ({
+  causal: true,
+  ...(windowSize && { windowSize }),
+  ...(slopes && { slopes }),
+});
 
 /** What all attention operations are told. */
-const common = ({ headNum, kvHeadNum, scale }: Param) => ({ headNum, kvHeadNum, qkScale: scale });
+const common = ({ headNum, kvHeadNum, scale, softcap }: Param) => ({
+  headNum,
+  kvHeadNum,
+  qkScale: scale,
+  ...(softcap !== undefined && { softcap }),
+});
+
+/** A mask with slopes is one of each head. */
+const maskTypeOf = ({ slopes }: Param) => (slopes ? 'MASK_TYPE_ALIBI' : 'MASK_TYPE_NORM');
 
 function flattenHeads(graph: AtbGraph, heads: string, out: string): void {
   graph.addReshape(heads, out, [dim(0), dim(1, 2)]);
@@ -66,14 +78,14 @@ export class ATBEncoderPagedAttention implements OpBuilder<'ATTENTION'> {
   }
 
   build(graph: AtbGraph, param: Param, tensors: Tensors): void {
-    const { opName, windowSize, isCausal } = param;
+    const { opName, windowSize, slopes, isCausal } = param;
     const { q, k, v } = viewHeads(graph, param, tensors);
     if (tensors.cache) writeCache(graph, param, { k, v }, tensors.cache);
     const heads = `${opName}_heads`;
     const selfAttention = { calcType: 'PA_ENCODER', ...common(param) } as const;
     if (isCausal) {
-      const isTriuMask = windowSize === undefined ? 1 : 0;
-      const masked = { ...selfAttention, maskType: 'MASK_TYPE_NORM', isTriuMask } as const;
+      const isTriuMask = windowSize === undefined && slopes === undefined ? 1 : 0;
+      const masked = { ...selfAttention, maskType: maskTypeOf(param), isTriuMask } as const;
       const op = new BaseOperation('SelfAttention', masked, opName);
       const inputs = [q, k, v, tensors.attentionMask, tensors.seqLen];
       graph.addOperation(op, inputs, [heads], { hint: hintOf(param) });
@@ -86,7 +98,10 @@ export class ATBEncoderPagedAttention implements OpBuilder<'ATTENTION'> {
   }
 }
 
-/** Decode: one token of each sequence against the cache. A window needs a mask [batch, 1, context]. */
+/**
+ * Decode: one token of each sequence against the cache. A window needs a mask [batch, 1, context], slopes
+ * [batch, heads, 1, context].
+ */
 @CommonOpBuilder()
 export class ATBDecoderPagedAttention implements OpBuilder<'ATTENTION'> {
   readonly category = 'ATTENTION';
@@ -96,13 +111,13 @@ export class ATBDecoderPagedAttention implements OpBuilder<'ATTENTION'> {
   }
 
   build(graph: AtbGraph, param: Param, tensors: Tensors): void {
-    const { opName, windowSize } = param;
+    const { opName, windowSize, slopes } = param;
     const cache = cacheOf(param, tensors);
     const { q, ...rows } = viewHeads(graph, param, tensors);
     writeCache(graph, param, rows, cache);
     const heads = `${opName}_heads`;
     const inputs = [q, cache.key, cache.value, cache.blockTables, tensors.seqLen];
-    if (windowSize === undefined) {
+    if (windowSize === undefined && slopes === undefined) {
       const op = new BaseOperation(
         'PagedAttention',
         { ...common(param), maskType: 'MASK_TYPE_UNDEFINED' },
@@ -112,7 +127,7 @@ export class ATBDecoderPagedAttention implements OpBuilder<'ATTENTION'> {
     } else {
       const op = new BaseOperation(
         'PagedAttention',
-        { ...common(param), maskType: 'MASK_TYPE_NORM' },
+        { ...common(param), maskType: maskTypeOf(param) },
         opName,
       );
       graph.addOperation(op, [...inputs, tensors.attentionMask], [heads], { hint: hintOf(param) });
@@ -126,7 +141,8 @@ export class ATBDecoderPagedAttention implements OpBuilder<'ATTENTION'> {
 export class ATBSplitFusePagedAttention implements OpBuilder<'ATTENTION'> {
   readonly category = 'ATTENTION';
 
-  isMatch({ kind, isCausal }: Param): true | string {
+  isMatch({ kind, isCausal, slopes }: Param): true | string {
+    if (slopes) return 'is for attention whose heads share a mask';
     return isCausal ? wants(true, true, kind) : 'is for causal attention';
   }
 
@@ -144,6 +160,40 @@ export class ATBSplitFusePagedAttention implements OpBuilder<'ATTENTION'> {
     const { seqLen, attentionMask, qLen } = tensors;
     const inputs = [q, key, value, blockTables, seqLen, attentionMask, qLen];
     graph.addOperation(op, inputs, [heads], { hint: hintOf(param) });
+    flattenHeads(graph, heads, tensors.attentionOut);
+  }
+}
+
+/**
+ * The same with slopes. ATB takes masks of single heads for one token of each sequence alone, so each token stands as a
+ * sequence of its own, whose context ends with it; the mask is [tokens, heads, 1, context].
+ */
+@CommonOpBuilder()
+export class ATBSplitFuseAlibiPagedAttention implements OpBuilder<'ATTENTION'> {
+  readonly category = 'ATTENTION';
+
+  isMatch({ kind, isCausal, slopes }: Param): true | string {
+    if (!slopes) return 'is for attention with slopes';
+    return isCausal ? wants(true, true, kind) : 'is for causal attention';
+  }
+
+  build(graph: AtbGraph, param: Param, tensors: Tensors): void {
+    const { opName } = param;
+    const { seqLen, qLen, attentionMask, tokenSequences: tokens } = tensors;
+    const cache = cacheOf(param, tensors);
+    if (!tokens)
+      throw new AtbError('BUILDER_TENSOR_MISSING', {
+        category: 'ATTENTION',
+        opName,
+        tensor: 'tokenSequences',
+      });
+    const { q, ...rows } = viewHeads(graph, param, tensors);
+    writeCache(graph, param, rows, cache);
+    const heads = `${opName}_heads`;
+    const op = new BaseOperation('PagedAttention', { ...common(param), maskType: 'MASK_TYPE_ALIBI' }, opName);
+    const inputs = [q, cache.key, cache.value, tokens.blockTables, tokens.seqLen, attentionMask];
+    const sequences = { blockTables: cache.blockTables, seqLen, qLen };
+    graph.addOperation(op, inputs, [heads], { hint: { ...hintOf(param), sequences } });
     flattenHeads(graph, heads, tensors.attentionOut);
   }
 }

@@ -105,6 +105,10 @@ export interface CategoryParams {
     readonly isCausal: boolean;
     /** Keys that a query sees, its own included; all before it when absent. */
     readonly windowSize?: number;
+    /** Of ALiBi, one for each head; none when absent. */
+    readonly slopes?: readonly number[];
+    /** Scaled scores s become `softcap * tanh(s / softcap)`; they stay when absent. */
+    readonly softcap?: number;
   };
   ACTIVATION: {
     readonly kind: ActivationKind;
@@ -144,6 +148,12 @@ export interface AttentionCache {
   readonly blockTables: string;
 }
 
+/** A step's tokens as sequences of one token each, by the names of their tensors. */
+export interface TokenSequences {
+  readonly blockTables: string;
+  readonly seqLen: string;
+}
+
 /** The tensors that each category reads and writes, by graph name. */
 export interface BuilderTensors {
   LINEAR: { input: string; linearOut: string };
@@ -175,6 +185,8 @@ export interface BuilderTensors {
     attentionMask: string;
     /** Read in split-fuse. */
     qLen: string;
+    /** Read in split-fuse with slopes. */
+    tokenSequences?: TokenSequences;
     attentionOut: string;
   };
   /** Of one tensor, or of a gate and up that are not packed. */

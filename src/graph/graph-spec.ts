@@ -1,3 +1,4 @@
+import type { MaskMeaning } from './ops/attention.js';
 import { type AtbOpType, writtenInputsOf } from './ops/index.js';
 
 /** One dimension of a view: a constant, or the product of some axes of its source. */
@@ -13,12 +14,17 @@ export interface ViewSpec {
   readonly shape: readonly ViewDim[];
 }
 
+/** The tensors that say which tokens of a step belong to which sequence, by name. */
+export interface Sequences {
+  readonly blockTables: string;
+  readonly seqLen: string;
+  readonly qLen: string;
+}
+
 /** What the inputs of a node mean. ATB never sees it; passes act on it. */
-export interface NodeHint {
-  /** Of attention: its mask lets a query see keys at its own position and before. */
-  readonly causal?: true;
-  /** A query at position p sees keys in (p - windowSize, p]. */
-  readonly windowSize?: number;
+export interface NodeHint extends MaskMeaning {
+  /** Of attention whose tokens stand as sequences of one token each: the sequences that they are of. */
+  readonly sequences?: Sequences;
   /** Of a product of integers: offsets are zero, and the result has the dtype of the floats that it stands for. */
   readonly symmetric?: true;
 }

@@ -1,7 +1,13 @@
 import { CommonOpBuilderManager } from '../common-op-builders/index.js';
 import type { AtbGraph } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
-import { FULL_MASK, type RopeConfig, slidingMaskName } from '../step-inputs/index.js';
+import {
+  ALIBI_MASK,
+  FULL_MASK,
+  type RopeConfig,
+  slidingMaskName,
+  TOKEN_SEQUENCES,
+} from '../step-inputs/index.js';
 import { Linear } from '../weights/linear.js';
 import type { Weights } from '../weights/weights.js';
 import { type CacheRef, layerCache } from './cache-ref.js';
@@ -19,7 +25,9 @@ export interface AttentionConfig {
   readonly qkvBias: boolean;
   readonly denseBias: boolean;
   /** Absent without rotary embedding. */
-  readonly rope?: RopeConfig;
+  readonly rope?: RopeConfig | undefined;
+  /** Of ALiBi, one for each head; absent without it. */
+  readonly alibiSlopes?: readonly number[] | undefined;
   /** For each layer, how many keys a query sees with its own; undefined: all before it. */
   readonly slidingWindows: readonly (number | undefined)[];
   /** Whether a token sees only itself and those before it; true when absent. */
@@ -40,6 +48,8 @@ export interface AttentionOptions {
   readonly outputScale?: number;
   /** What scores are multiplied by: 1 / sqrt(headDim) when absent. */
   readonly scale?: number;
+  /** Scaled scores s become `softcap * tanh(s / softcap)`; they stay when absent. */
+  readonly softcap?: number | undefined;
   /** False for encoders, whose tokens all see each other and which keep nothing; the configuration's when absent. */
   readonly isCausal?: boolean;
 }
@@ -69,6 +79,7 @@ export abstract class BaseAttention extends Module {
   readonly dense: Linear;
   protected readonly windowSize: number | undefined;
   private readonly scale: number;
+  private readonly softcap: number | undefined;
   private readonly isCausal: boolean;
   private readonly cache: CacheRef;
 
@@ -81,6 +92,7 @@ export abstract class BaseAttention extends Module {
       qkv = SEPARATE,
       dense = 'o_proj',
       scale = 1 / Math.sqrt(config.headDim),
+      softcap,
       isCausal = config.isCausal ?? true,
       transposed = false,
       outputScale = 1,
@@ -91,6 +103,7 @@ export abstract class BaseAttention extends Module {
     const { hiddenSize, numAttentionHeads, numKeyValueHeads, headDim } = config;
     this.windowSize = config.slidingWindows[layerId];
     this.scale = scale;
+    this.softcap = softcap;
     this.isCausal = isCausal;
     this.qkv = Linear.load(weights, {
       name: 'query_key_value',
@@ -144,8 +157,13 @@ export abstract class BaseAttention extends Module {
 
   /** Writes keys and values to the cache, if there is one, and attends: -> `attn_out` [tokens, heads * headDim]. */
   buildAttentionGraph(graph: AtbGraph, kind: GraphKind, { q, k, v }: Qkv): string {
-    const { numAttentionHeads: headNum, numKeyValueHeads: kvHeadNum, headDim } = this.config;
-    const { windowSize, scale, isCausal } = this;
+    const {
+      numAttentionHeads: headNum,
+      numKeyValueHeads: kvHeadNum,
+      headDim,
+      alibiSlopes: slopes,
+    } = this.config;
+    const { windowSize, scale, softcap, isCausal } = this;
     const [cache] = kind.fillsCache ? this.caches() : [];
     CommonOpBuilderManager.getBuilder({
       category: 'ATTENTION',
@@ -158,6 +176,8 @@ export abstract class BaseAttention extends Module {
       scale,
       isCausal,
       ...(windowSize !== undefined && { windowSize }),
+      ...(slopes && { slopes }),
+      ...(softcap !== undefined && { softcap }),
     }).build(graph, {
       q,
       k,
@@ -171,12 +191,19 @@ export abstract class BaseAttention extends Module {
         },
       }),
       seqLen: 'seq_len',
-      attentionMask:
-        windowSize === undefined ? FULL_MASK : slidingMaskName(windowSize, this.config.slidingWindows),
+      attentionMask: this.maskName,
       qLen: 'q_len',
+      ...(slopes && { tokenSequences: TOKEN_SEQUENCES }),
       attentionOut: 'attn_out',
     });
     return 'attn_out';
+  }
+
+  private get maskName(): string {
+    if (this.config.alibiSlopes) return ALIBI_MASK;
+    return this.windowSize === undefined
+      ? FULL_MASK
+      : slidingMaskName(this.windowSize, this.config.slidingWindows);
   }
 
   /** `input` [tokens, heads * headDim] -> `dense_out` [tokens, hidden]. */

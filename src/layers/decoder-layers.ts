@@ -45,6 +45,29 @@ export class PreNormLayer extends BaseLayer {
   }
 }
 
+/** x = norm(x) + attention(norm(x)); x = norm(x) + mlp(norm(x)): what goes into a step is also what it is added to. */
+export class NormedResidualLayer extends PreNormLayer {
+  protected override buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
+    const normed = this.inputLayernorm.buildGraph(graph, hidden);
+    const attended = this.selfAttn.buildGraph(graph, kind, normed);
+    const residual = addResidual(graph, normed, attended, 'attn_residual');
+    const normedAgain = this.postAttentionLayernorm.buildGraph(graph, residual);
+    const mixed = this.mlp.buildGraph(graph, kind, normedAgain);
+    return addResidual(graph, normedAgain, mixed, 'layer_out');
+  }
+}
+
+/** x = norm(x + attention(x)); x = norm(x + mlp(x)) (arXiv:1706.03762, section 3.1). */
+export class PostNormLayer extends PreNormLayer {
+  protected override buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
+    const attended = this.selfAttn.buildGraph(graph, kind, hidden);
+    const residual = addResidual(graph, hidden, attended, 'attn_residual');
+    const normed = this.inputLayernorm.buildGraph(graph, residual);
+    const mixed = this.mlp.buildGraph(graph, kind, normed);
+    return this.postAttentionLayernorm.buildGraph(graph, addResidual(graph, normed, mixed, 'mlp_residual'));
+  }
+}
+
 /** The parts of a layer whose attention and MLP read the same input. */
 export interface ParallelParts {
   readonly inputLayernorm: BaseNorm;
@@ -115,38 +138,5 @@ export class SandwichLayer extends PreNormLayer {
       mlp: new NormedStep(parts.mlp, parts.afterMlp),
     };
     super(layerId, weights, steps, variant);
-  }
-}
-
-/** The parts of a layer that norms the sums of its residuals. */
-export interface PostNormParts {
-  readonly selfAttn: LayerStep;
-  readonly afterAttention: BaseNorm;
-  readonly mlp: LayerStep;
-  readonly afterMlp: BaseNorm;
-}
-
-/** x = norm(x + attention(x)); x = norm(x + mlp(x)) (arXiv:1706.03762, section 3.1). */
-export class PostNormLayer extends BaseLayer {
-  readonly selfAttn: LayerStep;
-  readonly afterAttention: BaseNorm;
-  readonly mlp: LayerStep;
-  readonly afterMlp: BaseNorm;
-
-  /** `variant`: see `BaseLayer`. */
-  constructor(layerId: number, weights: Weights, parts: PostNormParts, variant?: string) {
-    super(layerId, weights, variant);
-    this.selfAttn = parts.selfAttn;
-    this.afterAttention = parts.afterAttention;
-    this.mlp = parts.mlp;
-    this.afterMlp = parts.afterMlp;
-  }
-
-  protected buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
-    const attended = this.selfAttn.buildGraph(graph, kind, hidden);
-    const residual = addResidual(graph, hidden, attended, 'attn_residual');
-    const normed = this.afterAttention.buildGraph(graph, residual);
-    const mixed = this.mlp.buildGraph(graph, kind, normed);
-    return this.afterMlp.buildGraph(graph, addResidual(graph, normed, mixed, 'mlp_residual'));
   }
 }

@@ -69,19 +69,27 @@ export interface NormedHeads {
   readonly heads: number;
   readonly headDim: number;
   /** Of queries and keys that are rotated afterwards. */
-  readonly rope?: RopeConfig;
+  readonly rope?: RopeConfig | undefined;
 }
 
-/** RMSNorm of each head of a projection: `input` [tokens, heads * headDim] -> the same shape, normalised head by head. */
+/** A norm over the last of three axes, whose weight is in the order of rows that were reordered at load. */
+type NormOfHead = new (
+  weights: Weights,
+  size: number,
+  epsilon: number,
+  rowOrder?: Int32Array,
+) => BaseNorm & { buildGraph(graph: AtbGraph, input: string, normOut: string): string };
+
+/** A norm of each head of a projection: `input` [tokens, heads * headDim] -> the same shape, normalised head by head. */
 export class HeadNorm extends Module {
-  private readonly norm: BaseRMSNorm;
+  private readonly norm: InstanceType<NormOfHead>;
 
   /** `Norm` is over the elements of one head. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH. */
   constructor(
     weights: Weights,
     private readonly sizes: NormedHeads,
     epsilon: number,
-    Norm: typeof BaseRMSNorm = BaseRMSNorm,
+    Norm: NormOfHead = BaseRMSNorm,
   ) {
     super();
     this.norm = new Norm(weights, sizes.headDim, epsilon, rotaryOrder(1, sizes.rope));
@@ -101,25 +109,39 @@ export class HeadNorm extends Module {
 export class BaseLayerNorm extends BaseNorm {
   readonly weight: TensorRef;
   readonly bias: TensorRef;
+  /** Of the input, the axis over which it norms. */
+  protected readonly axis: number = 1;
 
-  /** `name`: in graphs, where the checkpoint's is not its layer's only one. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH. */
+  /**
+   * `name`: in graphs, where the checkpoint's is not its layer's only one. `rowOrder`: see `BaseRMSNorm`. Throws
+   * WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH.
+   */
   constructor(
     weights: Weights,
     size: number,
     epsilon: number,
-    { hasBias, name }: { readonly hasBias: boolean; readonly name?: string },
+    {
+      hasBias,
+      name,
+      rowOrder,
+    }: {
+      readonly hasBias: boolean;
+      readonly name?: string | undefined;
+      readonly rowOrder?: Int32Array | undefined;
+    },
   ) {
     super(weights, epsilon, name);
-    this.weight = weights.get('weight', [size]);
-    this.bias = hasBias ? weights.get('bias', [size]) : constantWeight(weights.path('bias'), [size], 0);
+    this.weight = withRowOrder(weights.get('weight', [size]), rowOrder);
+    this.bias = hasBias
+      ? withRowOrder(weights.get('bias', [size]), rowOrder)
+      : constantWeight(weights.path('bias'), [size], 0);
   }
 
   override getWeights(): TensorRef[] {
     return [this.weight, this.bias];
   }
 
-  buildGraph(graph: AtbGraph, input: string): string {
-    const normOut = `${this.name}_out`;
+  buildGraph(graph: AtbGraph, input: string, normOut = `${this.name}_out`): string {
     CommonOpBuilderManager.getBuilder({
       category: 'NORM',
       opName: this.name,
@@ -127,9 +149,19 @@ export class BaseLayerNorm extends BaseNorm {
       epsilon: this.epsilon,
       weight: this.weight.name,
       bias: this.bias.name,
+      axis: this.axis,
       enableAddNorm: false,
     }).build(graph, { input, normOut });
     return normOut;
+  }
+}
+
+/** The LayerNorm that all heads of a projection share, for `HeadNorm`. */
+export class LayerNormOfHead extends BaseLayerNorm {
+  protected override readonly axis = 2;
+
+  constructor(weights: Weights, size: number, epsilon: number, rowOrder?: Int32Array) {
+    super(weights, size, epsilon, { hasBias: true, rowOrder });
   }
 }
 

@@ -18,7 +18,7 @@ export interface ProjectionSizes {
   readonly numKeyValueHeads: number;
   readonly headDim: number;
   /** Absent without rotary embedding. */
-  readonly rope?: RopeConfig;
+  readonly rope?: RopeConfig | undefined;
 }
 
 /**

@@ -46,7 +46,9 @@ export interface FilePart {
   readonly transposed?: boolean;
   /** Row i of the part is row rowOrder[i] of the tensor, or of its transpose where that is wanted. Rows may repeat. */
   readonly rowOrder?: Int32Array;
-  /** Each number x becomes times * x + plus: in f32, and rounded once, after it. Floats only; 1 and 0 when absent. */
+  /** Each row is divided by its length, its Euclidean norm, which counts as 1e-12 where it is less. Floats only. */
+  readonly unitRows?: boolean;
+  /** Then each number x becomes times * x + plus: in f32, and rounded once, after it. Floats only; 1 and 0 when absent. */
   readonly times?: number;
   readonly plus?: number;
   readonly value?: undefined;

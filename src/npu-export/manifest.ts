@@ -9,7 +9,7 @@ import type { InputRecipe, StepInput } from '../step-inputs/index.js';
 import { BLOCKED } from '../step-inputs/mask-values.js';
 import { type TensorRef, weightDesc } from '../weights/weights.js';
 
-/** Rows of a weight: from a file, or all of one value. Changes come in this order: transpose, row order, times, plus. */
+/** Rows of a weight: from a file, or all of one value. Changes come in this order: transpose, row order, unit rows, times, plus. */
 export type ManifestPart =
   | {
       /** Within the checkpoint's directory. */
@@ -22,7 +22,8 @@ export type ManifestPart =
       readonly transposed?: true;
       /** Row i is row row_order[i] of the tensor, or of its transpose. */
       readonly row_order?: readonly number[];
-      /** In f32, rounded once afterwards. */
+      /** In f32, rounded once afterwards: each row is divided by its length. */
+      readonly unit_rows?: true;
       readonly times?: number;
       readonly plus?: number;
     }
@@ -142,7 +143,7 @@ function manifestPart(part: WeightPart, directory: string): ManifestPart {
   const { dtype: stored, shape } = part;
   const dtype = ATB_DTYPE_NAME[stored];
   if (part.file === undefined) return { value: part.value, dtype, shape };
-  const { file, offset, transposed, rowOrder, times, plus } = part;
+  const { file, offset, transposed, rowOrder, unitRows, times, plus } = part;
   const inside = relative(directory, file);
   return {
     // A checkpoint in the Hugging Face cache consists of links to files elsewhere.
@@ -152,6 +153,7 @@ function manifestPart(part: WeightPart, directory: string): ManifestPart {
     shape,
     ...(transposed && { transposed }),
     ...(rowOrder && { row_order: [...rowOrder] }),
+    ...(unitRows && { unit_rows: true }),
     ...(times !== undefined && { times }),
     ...(plus !== undefined && { plus }),
   };

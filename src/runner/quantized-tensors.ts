@@ -66,8 +66,8 @@ export function quantizedTensors({ tensors }: Checkpoint, weights: readonly Tens
 function change(part: WeightPart): string | undefined {
   if (part.file === undefined) return undefined;
   if (part.transposed) return 'it is transposed while it is loaded';
-  const { times = 1, plus = 0 } = part;
-  return times !== 1 || plus !== 0 ? 'its numbers are changed while it is loaded' : undefined;
+  const { unitRows = false, times = 1, plus = 0 } = part;
+  return unitRows || times !== 1 || plus !== 0 ? 'its numbers are changed while it is loaded' : undefined;
 }
 
 const sameForm = (a: IntegerForm, b: IntegerForm): boolean =>

@@ -1,3 +1,4 @@
+export { ALIBI_MASK, alibiMask, TOKEN_SEQUENCES, tokenSequences } from './alibi.js';
 export { headRows } from './head-rows.js';
 export { lengths } from './lengths.js';
 export { FULL_MASK, fullMask, slidingMask, slidingMaskName, slidingMasks } from './masks.js';

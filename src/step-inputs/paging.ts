@@ -17,14 +17,10 @@ export const paging: StepInput = {
   }),
   recipes: () => ({ slots_mapping: { made: 'slots' }, block_tables: { made: 'block_tables' } }),
   make(step, run) {
-    const width = tableWidth(step, run);
-    const tables = new Int32Array(step.seqLens.length * width);
+    const { data: tables, width } = blockTables(step, run);
     const slots = new Int32Array(step.tokenIds.length);
     let at = 0;
-    step.blockTables.forEach((blocks, row) => {
-      const seqLen = step.seqLens[row] as number;
-      const used = Math.ceil(seqLen / run.blockSize);
-      for (let i = 0; i < used; i++) tables[row * width + i] = checkedBlock(blocks[i], row, run);
+    step.seqLens.forEach((seqLen, row) => {
       // A token's place in its sequence, which need not be its position: pictures share positions.
       for (let place = seqLen - (step.queryLens[row] as number); place < seqLen; place++, at++) {
         const block = tables[row * width + Math.floor(place / run.blockSize)] as number;
@@ -35,6 +31,20 @@ export const paging: StepInput = {
     return { slots_mapping: int32(slots), block_tables: int32(tables, [step.seqLens.length, width]) };
   },
 };
+
+/** [batch, width], padded with 0. */
+export function blockTables(
+  step: Step,
+  run: RunFacts,
+): { readonly data: Int32Array; readonly width: number } {
+  const width = tableWidth(step, run);
+  const data = new Int32Array(step.seqLens.length * width);
+  step.blockTables.forEach((blocks, row) => {
+    const used = Math.ceil((step.seqLens[row] as number) / run.blockSize);
+    for (let i = 0; i < used; i++) data[row * width + i] = checkedBlock(blocks[i], row, run);
+  });
+  return { data, width };
+}
 
 /** Blocks of the widest table, as the next power of two: tables that grow by a block keep their shape. */
 function tableWidth({ seqLens, blockTables }: Step, { blockSize }: RunFacts): number {

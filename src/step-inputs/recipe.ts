@@ -43,6 +43,9 @@ export type InputRecipe =
         | 'block_tables'
         /** Tokens of each sequence that may be seen, those of the step included. */
         | 'context_lengths'
+        /** The same of each token: [tokens, blocks], [tokens]. */
+        | 'block_tables_of_tokens'
+        | 'context_lengths_of_tokens'
         /** Tokens that each sequence brings. */
         | 'query_lengths'
         /** The row of each sequence's last token. */
@@ -55,5 +58,12 @@ export type InputRecipe =
       /** Whose mask it is: decides what it holds where a query must not look. */
       readonly reader: 'SelfAttention' | 'PagedAttention';
       readonly windowSize?: number;
+    }
+  | {
+      readonly made: 'alibi_mask';
+      /** [heads, context, context], rows and columns being positions; or [tokens, heads, 1, context]. */
+      readonly form: 'positions' | 'tokens';
+      /** One for each head. Where a query must not look, it holds what PagedAttention's masks hold there. */
+      readonly slopes: readonly number[];
     }
   | ({ readonly made: 'rotary'; readonly part: 'cos' | 'sin' } & RotaryRecipe);

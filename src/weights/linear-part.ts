@@ -1,6 +1,14 @@
 import { AtbError } from '../errors.js';
 import type { PackedRows } from './row-orders.js';
-import { constantWeight, named, rowsOf, times, transposed, withRowOrder } from './weight-changes.js';
+import {
+  constantWeight,
+  named,
+  rowsOf,
+  times,
+  transposed,
+  unitRows,
+  withRowOrder,
+} from './weight-changes.js';
 import { concatRows, type TensorRef, type Weights } from './weights.js';
 
 /**
@@ -17,6 +25,8 @@ export interface LinearPart {
   readonly rowOrder?: Int32Array | undefined;
   /** The checkpoint holds [inFeatures, outFeatures], as GPT-2's Conv1D. Refused for stored integers of 4 bits. */
   readonly transposed?: boolean | undefined;
+  /** Each row of the weight is divided by its length. Refused for stored integers. */
+  readonly unitRows?: boolean | undefined;
   /** Multiplies what the projection gives: its weight (the scales of stored integers) and its bias. */
   readonly times?: number | undefined;
   /** Whether this part has a bias, where that differs from the others of a linear. The outputs of one without get 0. */
@@ -74,8 +84,12 @@ export function packBiases(
   return concatRows(weights.path(`${name}.bias`), [bias(first), ...others.map(bias)]);
 }
 
-const isChanged = ({ rows, rowOrder, transposed: isTransposed, times: factor }: LinearPart): boolean =>
-  rows !== undefined || rowOrder !== undefined || isTransposed === true || (factor ?? 1) !== 1;
+const isChanged = (part: LinearPart): boolean =>
+  part.rows !== undefined ||
+  part.rowOrder !== undefined ||
+  part.transposed === true ||
+  part.unitRows === true ||
+  (part.times ?? 1) !== 1;
 
 function partTensor(weights: Weights, part: LinearPart, tensor: PartTensor): TensorRef {
   const { outFeatures, rows, rowOrder, times: factor = 1 } = part;
@@ -90,6 +104,7 @@ function partTensor(weights: Weights, part: LinearPart, tensor: PartTensor): Ten
   if (rows && 'from' in rows) ref = rowsOf(ref, rows.from, outFeatures);
   if (rows && 'order' in rows) ref = withRowOrder(ref, ofLength(outFeatures, rows.order, 'rows', ref));
   if (rowOrder) ref = withRowOrder(ref, ofLength(outFeatures, rowOrder, 'rowOrder', ref));
+  if (part.unitRows && suffix === 'weight') ref = unitRows(ref);
   return isScalable && factor !== 1 ? times(ref, factor) : ref;
 }
 

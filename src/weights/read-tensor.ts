@@ -52,12 +52,22 @@ async function readPart(part: FilePart, { name, dtype }: TensorRef): Promise<Ten
     shape: partShape(part),
     data: VIEW[dtype](arranged(part, stored).buffer),
   };
-  const { times = 1, plus = 0 } = part;
-  if (!isFloat(dtype) || (times === 1 && plus === 0)) return tensor;
+  const { unitRows = false, times = 1, plus = 0 } = part;
+  if (!isFloat(dtype) || (!unitRows && times === 1 && plus === 0)) return tensor;
   // As the engine does it: f32, rounded after each operation.
   const [factor, addend] = [Math.fround(times), Math.fround(plus)];
-  const changed = toFloat32(tensor).map((value) => Math.fround(value * factor) + addend);
+  const stored32 = toFloat32(tensor);
+  const values = unitRows ? withUnitRows(stored32, elementCount(tensor.shape.slice(1))) : stored32;
+  const changed = values.map((value) => Math.fround(value * factor) + addend);
   return toDType(changed, tensor.shape, dtype);
+}
+
+function withUnitRows(values: Float32Array, columns: number): Float32Array {
+  return values.map((value, i) => {
+    const first = i - (i % columns);
+    const squares = values.subarray(first, first + columns).reduce((sum, x) => sum + x * x, 0);
+    return value / Math.max(Math.fround(Math.sqrt(squares)), Math.fround(1e-12));
+  });
 }
 
 /** The bytes of a part's rows, in their order, out of those of its tensor. */

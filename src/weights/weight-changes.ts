@@ -58,9 +58,24 @@ export function transposed(ref: TensorRef): TensorRef {
     return refuse('transposed', ref, 'a matrix', shape);
   const [part, ...others] = parts;
   if (others.length > 0) refuse('transposed', ref, 'one tensor of a file', `${parts.length} tensors`);
-  if (part?.file !== undefined && part.rowOrder !== undefined)
-    refuse('transposed', ref, 'to come before row orders', 'a row order');
+  if (part?.file !== undefined && (part.rowOrder !== undefined || part.unitRows))
+    refuse('transposed', ref, 'to come before row orders and unit rows', 'one of them');
   return { ...ref, shape: [columns, rows], parts: part === undefined ? [] : [transposePart(part)] };
+}
+
+/**
+ * Divides each row of a matrix by its length (its Euclidean norm, at least 1e-12), in f32, before it is rounded. It comes
+ * after transposes, and before factors and addends.
+ */
+export function unitRows(ref: TensorRef): TensorRef {
+  if (!isFloat(changeable('unitRows', ref).dtype)) refuse('unitRows', ref, 'floats', ref.dtype);
+  if (ref.shape.length !== 2) refuse('unitRows', ref, 'a matrix', ref.shape);
+  const parts = ref.parts.map((part): WeightPart => {
+    if (part.file === undefined || part.times !== undefined || part.plus !== undefined)
+      return refuse('unitRows', ref, 'to come before factors, and of a file', 'one of them');
+    return { ...part, unitRows: true };
+  });
+  return { ...ref, parts };
 }
 
 /** Adds a number to every element, in f32, before it is rounded: `plus(norm, 1)` for norms that store weight - 1. */

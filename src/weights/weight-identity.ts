@@ -7,7 +7,10 @@ export function contentKey({ parts, shape }: TensorRef): string | undefined {
   const keys = parts.map((part) => {
     if (part.file === undefined) return `${part.value} [${part.shape}]`;
     const { file, offset, dtype, transposed = false, rowOrder = '', times = 1, plus = 0 } = part;
-    return [offset, dtype, `[${part.shape}]`, transposed, times, plus, `[${rowOrder}]`, file].join(' ');
+    const { unitRows = false } = part;
+    return [offset, dtype, `[${part.shape}]`, transposed, unitRows, times, plus, `[${rowOrder}]`, file].join(
+      ' ',
+    );
   });
   return `[${shape}] ${keys.join('\n')}`;
 }

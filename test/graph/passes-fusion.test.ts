@@ -247,6 +247,27 @@ describe('the passes that add to products', () => {
     }
   });
 
+  it('keep logits in f32 that are scaled or bounded, unless somebody else reads the product', async () => {
+    const spec = (await familyModel('llama')).buildGraph(DECODE);
+    const [logits = ''] = spec.outputs;
+    const elewise = (name: string, param: object, input: string): NodeSpec => ({
+      name,
+      op: { type: 'Elewise', param },
+      inputs: [input],
+      outputs: [name],
+    });
+    const scale = { elewiseType: 'ELEWISE_MULS', mulsParam: { varAttr: 0.1 } };
+    const scaled = elewise('scaled', scale, logits);
+    const bounded = elewise('bounded', { elewiseType: 'ELEWISE_TANH' }, 'scaled');
+    const graph = { ...spec, outputs: ['bounded'], nodes: [...spec.nodes, scaled, bounded] };
+    const wide = (found: GraphSpec) =>
+      operations(applyPasses(found, ['logits-f32']))
+        .filter((node) => 'outDataType' in paramOf(node))
+        .map(({ name }) => name);
+    expect(wide(graph)).to.deep.equal(['lm_head']);
+    expect(wide({ ...graph, outputs: ['bounded', logits] })).to.deep.equal([]);
+  });
+
   it('normalise only the rows whose logits are wanted', async () => {
     const spec = await run('llama', PREFILL, ['gather-first']);
     expect(spec.nodes.slice(-3).map(typeOf)).to.deep.equal(['Gather', 'RmsNorm', 'Linear']);

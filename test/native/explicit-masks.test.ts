@@ -5,6 +5,7 @@ import { BlockManager } from '../../src/kv-cache/block-manager.js';
 import { availableIsas } from '../../src/native/index.js';
 import { ModelRunner } from '../../src/runner/model-runner.js';
 import { Sequence } from '../../src/scheduler/sequence.js';
+import { familyCheckpoint } from '../oracle/families.js';
 import { caseDirectory, type OracleCase, oracleCases } from '../oracle/fixtures.js';
 
 /** More than the engine attends to in one piece, so that windows hide whole pieces. */
@@ -72,5 +73,21 @@ describe('graphs with explicit masks', function () {
         }
       });
     }
+  }
+
+  for (const isa of availableIsas()) {
+    it(`give bloom, whose heads have masks of their own, its slopes, ${isa} kernels`, async () => {
+      const checkpoint = familyCheckpoint('bloom');
+      try {
+        for (const dtype of ['bf16', 'f16', 'f32'] as const) {
+          const implicit = await logitsWith(checkpoint.path, dtype, isa, ['implicit-masks']);
+          const explicit = await logitsWith(checkpoint.path, dtype, isa, 'none');
+          // A mask is rounded before it is added; a slope times a distance is not.
+          expect(largestDifference(explicit, implicit), dtype).to.be.at.most(SUM_ORDER[dtype]);
+        }
+      } finally {
+        checkpoint.remove();
+      }
+    });
   }
 });

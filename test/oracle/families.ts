@@ -12,17 +12,18 @@ export const familyCases: readonly string[] = readdirSync(FAMILIES_DIR).sort();
 
 /**
  * What transformers calls the class that computed a case: another model_type than the case's own where transformers has
- * no class of that name, but one that computes the same.
+ * no class of that name, but one that computes the same. `formulas`: it was no class of transformers, but these.
  */
 export function computedBy(
   name: string,
   directory = FAMILIES_DIR,
-): { readonly own: string; readonly modelType: string } {
+): { readonly own: string; readonly modelType: string; readonly formulas: string | undefined } {
   const folder = join(directory, name);
   const bytes = readFileSync(join(folder, 'reference.safetensors'));
   const header = JSON.parse(bytes.toString('utf8', 8, 8 + Number(bytes.readBigUInt64LE(0))));
   const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
-  return { own: config.model_type, modelType: header.__metadata__.model_type };
+  const { model_type: modelType, computed_by: formulas } = header.__metadata__;
+  return { own: config.model_type, modelType, formulas };
 }
 
 /** A case's checkpoint in a temporary folder, made of its recipe; call `remove` when done. */
@@ -42,11 +43,14 @@ export interface FamilyReference {
   readonly prompt: Int32Array;
   /** The positions of the prompt whose logits were kept. */
   readonly rows: readonly number[];
-  /** [rows, vocab] in f32. */
+  /** The tokens whose logits were kept; all of them when absent. */
+  readonly columns?: readonly number[];
+  /** [rows, columns] in f32. */
   readonly logits: Float32Array;
   /** The same with weights that were rounded to bf16. */
   readonly roundedLogits: Float32Array;
-  readonly vocabSize: number;
+  /** Logits that were kept of each row. */
+  readonly width: number;
   /** Greedy continuation, and how far ahead each of its tokens was. */
   readonly greedy: readonly number[];
   readonly margins: readonly number[];
@@ -66,13 +70,24 @@ export async function familyReferences(name: string): Promise<FamilyReference[]>
     return {
       prompt: Int32Array.from(numbers(key)),
       rows: numbers(of('rows')),
+      ...(tensors.has(of('columns')) && { columns: numbers(of('columns')) }),
       logits: get(of('logits')).data as Float32Array,
       roundedLogits: get(of('logits_bf16')).data as Float32Array,
-      vocabSize: get(of('logits')).shape[1] ?? 0,
+      width: get(of('logits')).shape[1] ?? 0,
       greedy: numbers(of('greedy')),
       margins: numbers(of('greedy_margin')),
     };
   });
+}
+
+/** Those of a prompt's logits [tokens, vocab] that a reference has. */
+export function keptLogits(logits: Float32Array, { prompt, rows, columns }: FamilyReference): Float32Array {
+  const width = logits.length / prompt.length;
+  const kept = rowsOf(logits, rows, width);
+  if (columns === undefined) return kept;
+  return Float32Array.from(
+    rows.flatMap((_, at) => columns.map((column) => kept[at * width + column] ?? Number.NaN)),
+  );
 }
 
 /** Those rows of a matrix [..., width]. */

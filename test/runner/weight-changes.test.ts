@@ -25,6 +25,7 @@ import {
   plus,
   rowsOf,
   transposed,
+  unitRows,
   withRowOrder,
 } from '../../src/weights/weight-changes.js';
 import type { TensorRef } from '../../src/weights/weights.js';
@@ -255,6 +256,7 @@ describe('linears that are changed at load', () => {
       'c.weight': numbers([32, K], 3),
       'd.weight': numbers([32, K], 4),
       'e.weight': numbers([32, K], 5),
+      'f.weight': numbers([32, K], 6),
     };
     const checkpoint = await checkpointOf(tensors);
     const weights = checkpoint.weights({ dtype: 'bf16', quantization: plan('w8a16') });
@@ -265,6 +267,7 @@ describe('linears that are changed at load', () => {
       load('a', [part('a', { transposed: true })]),
       load('bc', [part('b', { times: 3 }), part('c')]),
       load('d', [part('d')]),
+      load('f', [part('f', { unitRows: true })]),
       load('e', [part('e')]),
     ];
     const table = plus(weights.get('e.weight', [32, K]), 1);
@@ -276,6 +279,7 @@ describe('linears that are changed at load', () => {
       'b.weight': 'its numbers are changed while it is loaded',
       'c.weight': 'it is packed with "b.weight", which stays floats',
       'e.weight': '"e.weight" reads it as floats',
+      'f.weight': 'its numbers are changed while it is loaded',
     });
   });
 });
@@ -286,12 +290,14 @@ describe('weights beside linears', () => {
     const file = folder('model.safetensors');
     const experts = numbers([3, 8, 5], 6);
     const norm = numbers([8], 7);
+    const head = numbers([4, 5], 8);
     const data = ({ data: values }: Tensor) => new Uint8Array(values.buffer);
     writeFileSync(
       file,
       safetensorsBytes([
         { name: 'experts', dtype: 'BF16', shape: [3, 8, 5], data: data(experts) },
         { name: 'norm', dtype: 'BF16', shape: [8], data: data(norm) },
+        { name: 'head', dtype: 'BF16', shape: [4, 5], data: data(head) },
       ]),
     );
     const weights = (await Checkpoint.openFile(file)).weights({ dtype: 'f32' });
@@ -299,17 +305,22 @@ describe('weights beside linears', () => {
       transposed(expertOf(weights.get('experts', [3, 8, 5]), 1)),
       plus(weights.get('norm', [8]), 1),
       constantWeight('beta', [8], 0.5),
+      unitRows(weights.get('head', [4, 5])),
     ];
     const engine = createEngine({ threads: 1 });
     try {
       await loadWeights(engine, weightStorage(refs), [], 'f32');
-      const [expert, gain, beta] = refs.map(({ name }) => engine.exportTensor(name).data as Float32Array);
+      const [expert, gain, beta, unit] = refs.map(
+        ({ name }) => engine.exportTensor(name).data as Float32Array,
+      );
       const stored = toFloat32(experts);
       expect(expert).to.deep.equal(
         Float32Array.from({ length: 40 }, (_, i) => stored[40 + (i % 8) * 5 + Math.floor(i / 8)] as number),
       );
       expect(gain).to.deep.equal(toFloat32(norm).map((x) => Math.fround(x) + 1));
       expect(beta).to.deep.equal(new Float32Array(8).fill(0.5));
+      for (let row = 0; row < 4; row++)
+        expect(Math.hypot(...(unit as Float32Array).subarray(5 * row, 5 * row + 5))).to.be.closeTo(1, 1e-6);
       for (const ref of refs) {
         const { dtype, data: read } = await readTensor(ref);
         const bits = toDType(

@@ -9,6 +9,7 @@ import {
   rowsOf,
   times,
   transposed,
+  unitRows,
   withRowOrder,
 } from '../../src/weights/weight-changes.js';
 import { uniqueWeights } from '../../src/weights/weight-identity.js';
@@ -86,6 +87,19 @@ describe('changes of a weight at load', () => {
     expect(error.message).to.match(/times of weight "w" wants floats, found "?i8/);
     await failure('WEIGHT_CHANGE_INVALID', () => plus(ref([4]), Number.NaN));
     await failure('WEIGHT_CHANGE_INVALID', () => constantWeight('c', [1], Infinity));
+  });
+
+  it('make rows of length 1, before factors and after transposes', async () => {
+    expect(partsOf(unitRows(transposed(ref([6, 4]))))[0]).to.include({ transposed: true, unitRows: true });
+    expect(partsOf(times(unitRows(ref([6, 4])), 3))[0]).to.include({ times: 3, unitRows: true });
+    for (const change of [
+      () => unitRows(ref([6])),
+      () => unitRows(ref([6, 4], 0, 'i8')),
+      () => unitRows(times(ref([6, 4]), 3)),
+      () => unitRows(constantWeight('c', [6, 4], 2)),
+      () => transposed(unitRows(ref([6, 4]))),
+    ])
+      await failure('WEIGHT_CHANGE_INVALID', change);
   });
 
   it('take one expert of a stack, its bias, and one that is stored transposed', async () => {

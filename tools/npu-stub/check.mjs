@@ -36,12 +36,15 @@ const ROPES = JSON.parse(readFileSync(join(FIXTURES, 'cases.json'), 'utf8'))
   .map(({ name, model, config }) => ({ name, model, config, dtype: 'f32', tolerance: 2e-4, ...MINDIE_ONLY }));
 
 /** 16-bit logits are up to 16: a few roundings of 2^-4 (bf16) or 2^-7 (f16). */
+// gemma2 bounds its scores, which ATB cannot say: export refuses it.
+const EXPORTED = familyCases.filter((family) => family !== 'gemma2');
+
 const CASES = [
   ...FAMILIES.map((model) => ({ model, dtype: 'f32', tolerance: 2e-4, ...FLOAT })),
   ...FAMILIES.map((model) => ({ model, dtype: 'bf16', tolerance: 0.25, ...FLOAT })),
   ...ROPES,
-  ...familyCases.map((family) => ({ family, dtype: 'f32', tolerance: 2e-4, ...FLOAT })),
-  ...familyCases.map((family) => ({ family, dtype: 'bf16', tolerance: 0.25, ...MINDIE_ONLY })),
+  ...EXPORTED.map((family) => ({ family, dtype: 'f32', tolerance: 2e-4, ...FLOAT })),
+  ...EXPORTED.map((family) => ({ family, dtype: 'bf16', tolerance: 0.25, ...MINDIE_ONLY })),
   ...QUANTISED.flatMap((family) => [
     { family, dtype: 'bf16', quantize: 'w8a16', tolerance: 0.25, ...MINDIE_ONLY },
     // Half a unit in the last place of f16, before activations become integers, moves gemma's logits by 0.32.

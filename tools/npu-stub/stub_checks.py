@@ -215,6 +215,8 @@ def check_inputs(op, param, tensors):
         require(shapes[1][1] == param["kvHeadNum"], f"SelfAttention: {shapes}")
         if param.get("isTriuMask") == 1:
             require(shapes[3] == [128, 128], f"SelfAttention: triangle {shapes[3]}")
+        if param.get("maskType") == "MASK_TYPE_ALIBI":
+            require(shapes[3][-3:-1] == [param["headNum"], shapes[3][-1]], f"SelfAttention: {shapes[3]}")
     elif op == "PagedAttention":
         same(0, 1, 2)
         ints(3, *host_inputs(op, param))
@@ -225,6 +227,9 @@ def check_inputs(op, param, tensors):
             # paged_attention_tiling.cpp.
             heads, size = shapes[0][1:]
             require(shapes[1][1] <= 128 and heads <= 256 and heads * size <= 16384, f"PagedAttention: {shapes}")
+        if param.get("maskType") == "MASK_TYPE_ALIBI":
+            require(param.get("calcType") != "CALC_TYPE_SPEC", "masks of CALC_TYPE_SPEC are of all heads")
+            require(shapes[5][:3] == [shapes[4][0], param["headNum"], 1], f"PagedAttention: {shapes}")
     elif op in ("W8A16MatMul", "W4A16MatMul"):
         groups = -(-shapes[0][-1] // param["quantGroupSize"]) if param.get("quantGroupSize") else 1
         require(param["transposeB"] and kinds[1] == torch.int8, f"{op}: {kinds}")

@@ -5,7 +5,7 @@ from stub_checks import StubError, require
 
 
 def attend(q, k, v, scale, mask):
-    """q [tokens, heads, D], k and v [keys, kvHeads, D], mask [tokens, keys] or None."""
+    """q [tokens, heads, D], k and v [keys, kvHeads, D], mask [tokens, keys] or of each head, or None."""
     group = q.shape[1] // k.shape[1]
     k, v = (x.float().repeat_interleave(group, dim=1) for x in (k, v))
     scores = torch.einsum("thd,khd->htk", q.float(), k) * scale
@@ -15,7 +15,9 @@ def attend(q, k, v, scale, mask):
 
 
 def mask_factor(op, dtype, param):
-    # Only SelfAttention scales a mask (unpad_flashattention_bf16_mix.cce); PagedAttention adds it as it is.
+    # Only SelfAttention scales a mask (unpad_flashattention_bf16_mix.cce), and none of ALiBi; PagedAttention adds it.
+    if param["maskType"] == "MASK_TYPE_ALIBI":
+        return 1.0
     precise = param.get("kernelType") == "KERNELTYPE_HIGH_PRECISION"
     return -3e38 if op == "SelfAttention" and (dtype == torch.bfloat16 or precise) else 1.0
 
@@ -31,7 +33,7 @@ def self_attention(param, tensors):
             require(blocked < -1e4, "the triangle does not hide the future")
             added = torch.zeros(n, n).masked_fill(torch.ones(n, n).triu(1).bool(), -torch.inf)
         elif mask:
-            added = mask[0][:n, :n].float() * mask_factor("SelfAttention", q.dtype, param)
+            added = mask[0][..., :n, :n].float() * mask_factor("SelfAttention", q.dtype, param)
         out[rows] = attend(q[rows], k[rows], v[rows], param["qkScale"], added)
         begin += n
     require(begin == q.shape[0], f"SelfAttention: lengths {lengths.tolist()} of {q.shape[0]} tokens")
@@ -50,7 +52,7 @@ def paged_attention(param, tensors):
         k, v = (cache[used].flatten(0, 1)[:context] for cache in (k_cache, v_cache))
         added = None
         if mask is not None:
-            added = mask[context - n : context, :context] if several else mask[row, :, :context]
+            added = mask[context - n : context, :context] if several else mask[row, ..., :context]
         rows = slice(begin, begin + n)
         out[rows] = attend(q[rows], k, v, param["qkScale"], added)
         begin += n

@@ -6,6 +6,7 @@
     make_family_fixture.py CONFIG OUT --set use_qk_norm=true --set rope_scaling=null --set head_dim=
     make_family_fixture.py OUT/config.json OUT             # records the case anew
     make_family_fixture.py CONFIG OUT --as qwen2           # mimo, which transformers does not have, is a qwen2
+    make_family_fixture.py CONFIG OUT --attention sdpa     # falcon with ALiBi, which the eager class of 5.24 adds twice
 
 Families of remote code whose tensors have other names or packings than any class of transformers are computed by a class
 that is told where each of them stands (remote_families.py); their CONFIG must be small already.
@@ -52,6 +53,7 @@ def arguments():
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--as", dest="stand_in", metavar="MODEL_TYPE",
                         help="a class of transformers that computes the same, for a model_type that it does not have")
+    parser.add_argument("--attention", default="eager", help="implementation of attention in transformers")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=JSON")
     return parser.parse_args()
 
@@ -106,7 +108,7 @@ def main():
         config, model_class = config_of(raw), class_of(raw)
         write_tiny(raw, config, model_class, args.out, SEED, "float32")
         computed_by, vocab = raw["model_type"], config.vocab_size
-        fresh = lambda: load(args.out, model_class, "f32")
+        fresh = lambda: load(args.out, model_class, "f32", args.attention)
     tensors = {}
     for i, length in enumerate(PROMPTS):
         found = record(fresh, random_prompt(length, vocab))

@@ -100,8 +100,8 @@ def make_tiny(args, raw):
     return folder
 
 
-def load(folder, model_class, dtype):
-    model = model_class.from_pretrained(folder, dtype=DTYPES[STORED[dtype]], attn_implementation="eager")
+def load(folder, model_class, dtype, attention="eager"):
+    model = model_class.from_pretrained(folder, dtype=DTYPES[STORED[dtype]], attn_implementation=attention)
     return free_generation(model) if model.can_generate() else model.eval()
 
 

@@ -38,6 +38,8 @@ WeightPart ReadPart(const Napi::Value& value, const Where& where) {
   if (!transposed.IsUndefined()) part.transposed = ReadBool(transposed, Where(where, "transposed"));
   const Napi::Value order = object.Get("rowOrder");
   if (!order.IsUndefined()) part.row_order = ReadInt32s(order, Where(where, "rowOrder"));
+  const Napi::Value unit = object.Get("unitRows");
+  if (!unit.IsUndefined()) part.unit_rows = ReadBool(unit, Where(where, "unitRows"));
   const Napi::Value times = object.Get("times");
   if (!times.IsUndefined()) part.times = static_cast<float>(ReadNumber(times, Where(where, "times")));
   const Napi::Value plus = object.Get("plus");

@@ -69,14 +69,17 @@ struct AttendCall {
   bool causal;
   int64_t context_len;  ///< Keys of the sequence.
   float scale;
+  float softcap;        ///< Scaled scores s become softcap * tanh(s / softcap); 0: they stay.
+  const float* slopes;  ///< [group], added then: slope * (j - p) for a query at position p and key j; or null.
   DType cache_dtype;    ///< dtype or i8.
   const void* k_cache;  ///< In the layout of kv_layout.h.
   const void* v_cache;
   const int32_t* block_table;  ///< Block of keys [i * block_size, ...); null: block i is i.
   int64_t block_size;
-  const float* mask;  ///< Added to the scaled scores: [q_tokens, context_len] rows mask_stride apart, or null. A key is
-                      ///< not seen where the sum is below kLeastScore.
+  const float* mask;  ///< Added last: [q_tokens, context_len] rows mask_stride apart, or null. A key is not seen where
+                      ///< the sum is below kLeastScore.
   int64_t mask_stride;
+  int64_t mask_head_stride;  ///< From a mask of one of the tile's heads to that of the next; 0: they share one.
 };
 
 /// Attention of some rows over some keys before it is normalised: a key with score s has the weight exp(s - max). When

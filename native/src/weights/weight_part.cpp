@@ -139,18 +139,47 @@ void ReadUnconverted(const PlannedPart& planned, int64_t begin, int64_t end, std
   ReadOrdered(planned, first, last, to, staging);
 }
 
-/// `from` may be `to` when the dtypes are the same.
-void Convert(const kernels::KernelTable& kernels, const WeightPart& part, const std::byte* from, std::byte* to,
-             DType dtype, int64_t count) {
-  constexpr int64_t kStep = 2048;
-  float widened[kStep];
-  for (int64_t i = 0; i < count; i += kStep) {
-    const int64_t n = std::min(kStep, count - i);
+/// Numbers that are widened at a time.
+constexpr int64_t kConvertStep = 2048;
+
+/// The Euclidean norm of a row.
+float LengthOf(const kernels::KernelTable& kernels, DType dtype, const std::byte* row, int64_t columns) {
+  constexpr float kLeastLength = 1e-12f;  // As torch.nn.functional.normalize has it.
+  float widened[kConvertStep];
+  double squares = 0;
+  for (int64_t i = 0; i < columns; i += kConvertStep) {
+    const int64_t n = std::min(kConvertStep, columns - i);
+    kernels.to_f32(row + i * static_cast<int64_t>(SizeOf(dtype)), dtype, widened, n);
+    for (int64_t j = 0; j < n; ++j) squares += static_cast<double>(widened[j]) * widened[j];
+  }
+  return std::max(static_cast<float>(std::sqrt(squares)), kLeastLength);
+}
+
+/// Elements of rows that are divided by `length`. `from` may be `to` when the dtypes are the same.
+void ConvertBy(float length, const kernels::KernelTable& kernels, const WeightPart& part, const std::byte* from,
+               std::byte* to, DType dtype, int64_t count) {
+  float widened[kConvertStep];
+  for (int64_t i = 0; i < count; i += kConvertStep) {
+    const int64_t n = std::min(kConvertStep, count - i);
     kernels.to_f32(from + i * static_cast<int64_t>(SizeOf(part.dtype)), part.dtype, widened, n);
+    if (part.unit_rows) {
+      for (int64_t j = 0; j < n; ++j) widened[j] /= length;
+    }
     if (part.HasArithmetic()) {
       for (int64_t j = 0; j < n; ++j) widened[j] = widened[j] * part.times + part.plus;
     }
     kernels.from_f32(widened, to + i * static_cast<int64_t>(SizeOf(dtype)), dtype, n);
+  }
+}
+
+void Convert(const kernels::KernelTable& kernels, const PlannedPart& planned, const std::byte* from, std::byte* to,
+             DType dtype, int64_t count) {
+  const WeightPart& part = *planned.part;
+  if (!part.unit_rows) return ConvertBy(1, kernels, part, from, to, dtype, count);
+  for (int64_t i = 0; i < count; i += planned.columns) {
+    const std::byte* row = from + i * static_cast<int64_t>(SizeOf(part.dtype));
+    ConvertBy(LengthOf(kernels, part.dtype, row, planned.columns), kernels, part, row,
+              to + i * static_cast<int64_t>(SizeOf(dtype)), dtype, planned.columns);
   }
 }
 
@@ -208,7 +237,7 @@ PlannedPart PlanPart(const WeightPart& part, const std::string& name, Files& fil
     fail("NATIVE_ARGUMENT_INVALID", "times and plus must be finite");
   if (!IsFloat(part.dtype) && (part.HasArithmetic() || part.value)) {
     fail("NATIVE_ARGUMENT_INVALID",
-         std::string("times, plus and value are for floats, found ") + ToString(part.dtype, part.shape));
+         std::string("unit rows, times, plus and value are for floats, found ") + ToString(part.dtype, part.shape));
   }
   if (part.transposed && part.shape.size() != 2) {
     fail("NATIVE_SHAPE_MISMATCH",
@@ -253,7 +282,7 @@ int64_t ReadPart(const PlannedPart& planned, int64_t begin, int64_t end, DType d
   const bool as_it_is = part.dtype == dtype || SizeOf(part.dtype) == 1;
   std::byte* read = as_it_is ? to : Grow(staging.unconverted, bytes);
   ReadUnconverted(planned, begin, end, read, staging);
-  if (!as_it_is || part.HasArithmetic()) Convert(kernels, part, read, to, dtype, count);
+  if (!as_it_is || part.HasArithmetic()) Convert(kernels, planned, read, to, dtype, count);
   return bytes;
 }
 

@@ -27,10 +27,13 @@ struct WeightPart {
   /// Each number x becomes times * x + plus, computed in f32. Floats only.
   float times = 1;
   float plus = 0;
+  /// Before that, each row is divided by its length, its Euclidean norm, which counts as 1e-12 where it is less. Floats
+  /// only.
+  bool unit_rows = false;
   /// Every element is this number, and there is no file.
   std::optional<float> value = std::nullopt;
 
-  bool HasArithmetic() const { return times != 1 || plus != 0; }
+  bool HasArithmetic() const { return unit_rows || times != 1 || plus != 0; }
 };
 
 /// What one thread reads at a time of tensors that are read as they lie: large enough that a call into the system costs
@@ -58,7 +61,7 @@ struct PlannedPart {
   int64_t columns = 0;  ///< Elements of a row.
 
   /// Whether reading it wants whole rows; otherwise any range of elements will do.
-  bool WantsRows() const { return part->transposed || part->row_order; }
+  bool WantsRows() const { return part->transposed || part->row_order || part->unit_rows; }
   int64_t FileBytes() const;  ///< Of its elements in the file; one that is taken twice counts twice.
 };
 

@@ -1,15 +1,28 @@
 import { unless } from './definition.js';
 import type { Inputs, TensorDesc } from './inputs.js';
 
-/** Extension keys of attention: what a mask means, for an engine that then needs no mask tensor. */
-export interface CausalKeys {
+/** What a mask of attention means, for an engine that then needs no mask tensor. */
+export interface MaskMeaning {
   /** A query sees keys at its own position and before: replaces a mask tensor. */
   readonly causal?: true;
   /** With `causal`: a query at position p sees keys in (p - windowSize, p], as `sliding_window` in transformers. */
   readonly windowSize?: number;
+  /** [heads]. With `causal`: `slope * (j - p)` is added to the score of a query at position p and a key at j (ALiBi). */
+  readonly slopes?: readonly number[];
 }
 
-export const CAUSAL_KEYS = { causal: [true], windowSize: 'number' } as const;
+/** Extension keys of attention. */
+export interface AttentionKeys extends MaskMeaning {
+  /** A scaled score s becomes `softcap * tanh(s / softcap)` before the mask. Masks cannot say it, nor can ATB. */
+  readonly softcap?: number;
+}
+
+export const ATTENTION_KEYS = {
+  causal: [true],
+  windowSize: 'number',
+  slopes: 'numbers',
+  softcap: 'number',
+} as const;
 
 interface Heads {
   readonly headNum: number;
@@ -19,6 +32,14 @@ interface Heads {
 /** Whether an attention operation reads a mask. */
 export const hasMask = (maskType: string | undefined): boolean =>
   maskType !== undefined && maskType !== 'MASK_TYPE_UNDEFINED';
+
+/** Those that a param has. */
+export const attentionKeysOf = ({ causal, windowSize, slopes, softcap }: AttentionKeys): AttentionKeys => ({
+  ...(causal && { causal }),
+  ...(windowSize !== undefined && { windowSize }),
+  ...(slopes !== undefined && { slopes }),
+  ...(softcap !== undefined && { softcap }),
+});
 
 /** Values may have a head size of their own, and then so has the result. */
 export function attentionShapes(inputs: Inputs, { headNum, kvHeadNum }: Heads): TensorDesc[] {

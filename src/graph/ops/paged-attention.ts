@@ -1,7 +1,7 @@
 import {
+  ATTENTION_KEYS,
+  type AttentionKeys,
   attentionShapes,
-  CAUSAL_KEYS,
-  type CausalKeys,
   hasMask,
   headProblems,
   headSize,
@@ -12,17 +12,18 @@ import { count, type OpDefinition, unless } from './definition.js';
  * Attention against the paged cache: q[tokens, heads, headDim], kCache, vCache, blockTables[batch, maxBlocks],
  * contextLens[batch], (mask), (qLens[batch] with CALC_TYPE_SPEC, where a sequence may bring several tokens).
  */
-export interface PagedAttentionParam extends CausalKeys {
+export interface PagedAttentionParam extends AttentionKeys {
   readonly headNum: number;
   readonly kvHeadNum: number;
   readonly qkScale: number;
-  readonly maskType?: 'MASK_TYPE_UNDEFINED' | 'MASK_TYPE_NORM' | 'MASK_TYPE_SPEC';
+  /** One of ALiBi is [heads, 1, S] or [batch, heads, 1, S], and not for CALC_TYPE_SPEC. */
+  readonly maskType?: 'MASK_TYPE_UNDEFINED' | 'MASK_TYPE_NORM' | 'MASK_TYPE_ALIBI' | 'MASK_TYPE_SPEC';
   readonly calcType?: 'CALC_TYPE_UNDEFINED' | 'CALC_TYPE_SPEC';
 }
 
 export const pagedAttention: OpDefinition<'PagedAttention', PagedAttentionParam> = {
   type: 'PagedAttention',
-  keys: CAUSAL_KEYS,
+  keys: ATTENTION_KEYS,
   arity: ({ maskType, calcType }) => ({
     inputs: 5 + count(hasMask(maskType), calcType === 'CALC_TYPE_SPEC'),
     outputs: 1,
@@ -36,6 +37,7 @@ export const pagedAttention: OpDefinition<'PagedAttention', PagedAttentionParam>
     if (!isSpec) inputs.equal('query tokens', inputs.size(0, 0), batch);
     const isMasked = hasMask(param.maskType);
     if (isMasked) inputs.sameDtype(0, 5);
+    if (param.maskType === 'MASK_TYPE_ALIBI') inputs.equal('masks', inputs.size(5, -3), param.headNum);
     if (isSpec) inputs.sameShape(isMasked ? 6 : 5, [batch]);
     return attentionShapes(inputs, param);
   },

@@ -1,7 +1,7 @@
 import {
+  ATTENTION_KEYS,
+  type AttentionKeys,
   attentionShapes,
-  CAUSAL_KEYS,
-  type CausalKeys,
   hasMask,
   headProblems,
   headSize,
@@ -12,12 +12,13 @@ import { count, type OpDefinition, unless } from './definition.js';
  * Prefill over packed sequences: q[tokens, heads, headDim], k[tokens, kvHeads, headDim], v, (mask), seqLen[batch].
  * Without a mask every token of a sequence sees every other.
  */
-export interface SelfAttentionParam extends CausalKeys {
+export interface SelfAttentionParam extends AttentionKeys {
   readonly calcType: 'PA_ENCODER';
   readonly headNum: number;
   readonly kvHeadNum: number;
   readonly qkScale: number;
-  readonly maskType?: 'MASK_TYPE_UNDEFINED' | 'MASK_TYPE_NORM';
+  /** A mask is [S, S] or [batch, S, S], one of ALiBi [heads, S, S] or [batch, heads, S, S]. */
+  readonly maskType?: 'MASK_TYPE_UNDEFINED' | 'MASK_TYPE_NORM' | 'MASK_TYPE_ALIBI';
   /** 1: the mask is a [128, 128] triangle that stands for "causal" at any length. */
   readonly isTriuMask?: 0 | 1;
   /** HIGH_PRECISION scales f16 masks as bf16 masks are scaled. */
@@ -26,7 +27,7 @@ export interface SelfAttentionParam extends CausalKeys {
 
 export const selfAttention: OpDefinition<'SelfAttention', SelfAttentionParam> = {
   type: 'SelfAttention',
-  keys: CAUSAL_KEYS,
+  keys: ATTENTION_KEYS,
   arity: ({ maskType }) => ({ inputs: 4 + count(hasMask(maskType)), outputs: 1 }),
   shapes(inputs, param) {
     inputs.at(1, 3);
@@ -35,6 +36,7 @@ export const selfAttention: OpDefinition<'SelfAttention', SelfAttentionParam> = 
       inputs.sameDtype(0, 3);
       if (param.isTriuMask === 1) inputs.sameShape(3, [128, 128]);
       else inputs.equal('columns of the mask', inputs.size(3, -1), inputs.size(3, -2));
+      if (param.maskType === 'MASK_TYPE_ALIBI') inputs.equal('masks', inputs.size(3, -3), param.headNum);
     }
     return attentionShapes(inputs, param);
   },

@@ -68,7 +68,7 @@ export const ATB_OPS = [
 
 /**
  * What our graphs can say and ATB cannot. Models never use these: engine passes introduce them, and the legality check
- * refuses them, so a graph for export never holds one. Two other extensions are the `keys` of ATB's operations, and fp32
- * activations.
+ * refuses them, so a graph for export never holds one. Two other extensions are the `keys` of ATB's operations, of which
+ * models use `softcap` alone, and fp32 activations.
  */
 export const EXTENSION_OPS = [fusedLinear, gatherDequant, qkvRopeCache] as const;

@@ -1,4 +1,5 @@
 import type { NodeSpec } from '../graph-spec.js';
+import { attentionKeysOf } from '../ops/attention.js';
 import type { PagedAttentionParam } from '../ops/paged-attention.js';
 import type { GraphPass } from './pass.js';
 import { type Pattern, paramOf, type Rewriting, rewriteMatches } from './pattern.js';
@@ -35,15 +36,14 @@ function match(pattern: Pattern, node: NodeSpec, at: number): Rewriting | undefi
     );
   if (!cached || !pattern.canMove(cached.at, at)) return undefined;
   const [, , kCache, vCache] = cached.node.inputs as [string, string, string, string];
-  const { headNum, kvHeadNum, qkScale, causal, windowSize } = param;
+  const { headNum, kvHeadNum, qkScale } = param;
   const paged: PagedAttentionParam = {
     headNum,
     kvHeadNum,
     qkScale,
     maskType: 'MASK_TYPE_UNDEFINED',
     calcType: 'CALC_TYPE_SPEC',
-    causal,
-    ...(windowSize !== undefined && { windowSize }),
+    ...attentionKeysOf(param),
   };
   const inputs = [q, kCache, vCache, BLOCK_TABLES, seqLen, seqLen];
   return new Map([[node, [{ ...node, op: { type: 'PagedAttention', param: paged }, inputs }]]]);

@@ -1,16 +1,19 @@
 import type { NodeSpec } from '../graph-spec.js';
+import { hasMask } from '../ops/attention.js';
 import type { GraphPass } from './pass.js';
 
 /**
- * Where a hint says what a mask means, the engine needs no mask tensor: the input goes, and the meaning becomes the
- * extension keys `causal` and `windowSize`.
+ * Where a hint says what a mask means, the engine needs no mask tensor: the input goes, and the meaning becomes extension
+ * keys. Tokens that stood as sequences of their own, because a mask could not be said otherwise, become sequences again.
  */
 export const implicitMasks: GraphPass = {
   name: 'implicit-masks',
-  summary: 'replaces causal and sliding-window mask tensors by params',
+  summary: 'replaces causal, sliding-window and ALiBi mask tensors by params',
   rewrite(spec) {
     const nodes = spec.nodes.map(withoutMask);
-    return nodes.every((node, index) => node === spec.nodes[index]) ? spec : { ...spec, nodes };
+    if (nodes.every((node, index) => node === spec.nodes[index])) return spec;
+    const added = spec.nodes.flatMap(({ hint }) => Object.values(hint?.sequences ?? {}));
+    return { ...spec, inputs: [...new Set([...spec.inputs, ...added])], nodes };
   },
 };
 
@@ -28,10 +31,14 @@ function withoutMask(node: NodeSpec): NodeSpec {
   const at = MASK_INPUT[op.type];
   if (at === undefined) return node;
   const { isTriuMask: _, maskType, ...param } = op.param as MaskParam;
-  const masked = maskType !== undefined && maskType !== 'MASK_TYPE_UNDEFINED';
+  const { sequences, ...meaning } = hint;
+  const implicit = { ...param, maskType: 'MASK_TYPE_UNDEFINED', ...meaning };
+  const inputs = hasMask(maskType) ? rest.inputs.toSpliced(at, 1) : rest.inputs;
+  if (!sequences) return { ...rest, op: { type: op.type, param: implicit }, inputs };
+  const { blockTables, seqLen, qLen } = sequences;
   return {
     ...rest,
-    op: { type: op.type, param: { ...param, maskType: 'MASK_TYPE_UNDEFINED', ...hint } },
-    inputs: masked ? rest.inputs.toSpliced(at, 1) : rest.inputs,
+    op: { type: op.type, param: { ...implicit, calcType: 'CALC_TYPE_SPEC' } },
+    inputs: [...inputs.slice(0, 3), blockTables, seqLen, qLen],
   };
 }

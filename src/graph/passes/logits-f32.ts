@@ -12,13 +12,22 @@ export const logitsF32: GraphPass = {
   rewrite(spec, { isRoot }) {
     const [logits] = spec.outputs;
     if (!isRoot || logits === undefined) return spec;
-    const head = new Pattern(spec).producer(logits)?.node;
+    const head = headOf(new Pattern(spec), logits);
     if (!head || !('type' in head.op) || !canWiden(spec, head)) return spec;
     const { type, param } = head.op;
     const op = { type, param: { ...param, outDataType: 'ACL_FLOAT' } };
     return { ...spec, nodes: spec.nodes.map((node) => (node === head ? { ...node, op } : node)) };
   },
 };
+
+/** What logits come from, before they are scaled or bounded: those operations compute in the dtype of their input. */
+function headOf(pattern: Pattern, logits: string): NodeSpec | undefined {
+  const node = pattern.producer(logits)?.node;
+  const type = paramOf(node, 'Elewise')?.elewiseType;
+  const [input] = node?.inputs ?? [];
+  if (input === undefined || (type !== 'ELEWISE_MULS' && type !== 'ELEWISE_TANH')) return node;
+  return pattern.soleReading(input) && headOf(pattern, input);
+}
 
 function canWiden(spec: GraphSpec, head: NodeSpec): boolean {
   const integers = PRODUCTS_OF_INTEGERS.map((type) => paramOf(head, type)).find((param) => param);

@@ -37,7 +37,9 @@ export interface BaseConfig {
   readonly headDim?: number;
   /** For each layer, how many keys a query sees with its own; undefined: all before it. */
   readonly slidingWindows?: readonly (number | undefined)[];
-  readonly rope?: RopeConfig;
+  readonly rope?: RopeConfig | undefined;
+  /** Of ALiBi, one for each head; absent without it. */
+  readonly alibiSlopes?: readonly number[] | undefined;
   /** Types of tokens that have an embedding of their own. */
   readonly typeVocabSize?: number;
   /** Labels of a classifier. */

@@ -1,3 +1,4 @@
+export { alibi, alibiSlopes } from './alibi.js';
 export type { BaseConfig, DecoderConfig, LongestContext } from './base-config.js';
 export { ConfigReader, type UnreadKey } from './config-reader.js';
 export { type ConfigDefinition, type ConfigOf, defineConfig } from './define-config.js';
@@ -29,12 +30,18 @@ export {
   WIDTH,
 } from './fields.js';
 export { contextLength, longestContext } from './longest-context.js';
-export { type RotaryConfigOptions, rotaryConfig, rotaryConfigByLayerType } from './rotary-config.js';
+export {
+  type RotaryConfigOptions,
+  type RotarySizes,
+  rotaryConfig,
+  rotaryConfigByLayerType,
+} from './rotary-config.js';
 export {
   fullAttention,
   slidingByLayer,
   slidingEverywhere,
 } from './sliding-windows.js';
+export { softcap } from './softcap.js';
 export {
   activation,
   biases,

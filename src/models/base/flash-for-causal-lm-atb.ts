@@ -8,6 +8,7 @@ import { ClassificationHead, type RowHead } from '../../layers/row-heads.js';
 import type { KvCacheDesc } from '../../native/binding.js';
 import { type CausalLM, type EncoderUse, type HeadNames, LLAMA_HEAD } from '../../router/index.js';
 import {
+  alibiMask,
   fullMask,
   headRows,
   lengths,
@@ -18,6 +19,7 @@ import {
   type StepInput,
   slidingMasks,
   tokenIds,
+  tokenSequences,
 } from '../../step-inputs/index.js';
 import { Linear } from '../../weights/linear.js';
 import { uniqueWeights } from '../../weights/weight-identity.js';
@@ -31,6 +33,10 @@ export interface HeadOptions {
   readonly names?: HeadNames;
   /** False when absent. */
   readonly hasBias?: boolean;
+  /** Of what it reads: hiddenSize when absent. */
+  readonly inFeatures?: number | undefined;
+  /** Whether each row of its weight is divided by its length; false when absent. */
+  readonly unitRows?: boolean;
 }
 
 /** A causal language model, as one graph of each kind: they differ only where a step reads the kind. */
@@ -40,31 +46,34 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
   protected abstract readonly model: BaseModelATB;
   readonly graphKinds: readonly GraphKind[];
   private readonly weights: Weights;
-  private readonly headNames: HeadNames;
-  private readonly hasHeadBias: boolean;
+  private readonly headOptions: Required<HeadOptions> & { readonly inFeatures: number };
   private head: Linear | undefined;
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
   constructor(
     readonly config: C,
     weights: Weights,
-    { names = LLAMA_HEAD, hasBias = false }: HeadOptions = {},
+    {
+      names = LLAMA_HEAD,
+      hasBias = false,
+      inFeatures = config.hiddenSize,
+      unitRows = false,
+    }: HeadOptions = {},
   ) {
     this.weights = weights;
-    this.headNames = names;
-    this.hasHeadBias = hasBias;
+    this.headOptions = { names, hasBias, inFeatures, unitRows };
     this.graphKinds = config.isCausal === false ? [ENCODE] : DECODER_KINDS;
   }
 
   /** Read when it is first asked for: checkpoints of encoders have none. */
   get lmHead(): Linear {
-    const { tieWordEmbeddings, vocabSize, hiddenSize } = this.config;
-    const { embedding, head } = this.headNames;
+    const { tieWordEmbeddings, vocabSize } = this.config;
+    const { names, hasBias, inFeatures, unitRows } = this.headOptions;
     this.head ??= Linear.load(this.weights, {
       name: 'lm_head',
-      parts: [{ name: tieWordEmbeddings ? embedding : head, outFeatures: vocabSize }],
-      inFeatures: hiddenSize,
-      hasBias: this.hasHeadBias,
+      parts: [{ name: tieWordEmbeddings ? names.embedding : names.head, outFeatures: vocabSize, unitRows }],
+      inFeatures,
+      hasBias,
       role: 'head',
     });
     return this.head;
@@ -72,7 +81,7 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
 
   /** What a step brings. Graphs have those of these inputs that they read. */
   get stepInputs(): readonly StepInput[] {
-    const { rope, slidingWindows = [] } = this.config;
+    const { rope, alibiSlopes, slidingWindows = [] } = this.config;
     return [
       tokenIds,
       rope ? rotary(rope, this.otherRotaryTables) : positions,
@@ -80,6 +89,7 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
       lengths,
       fullMask,
       ...slidingMasks(slidingWindows),
+      ...(alibiSlopes ? [alibiMask(alibiSlopes), tokenSequences] : []),
       headRows,
     ];
   }

@@ -1,7 +1,8 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import { LearnedPositions } from '../../layers/learned-positions.js';
 import type { Weights } from '../../weights/weights.js';
-import { BaseModelATB, type ModelParts } from './base-model-atb.js';
+import type { BaseModelATB, ModelParts } from './base-model-atb.js';
+import { PositionFreeModelATB } from './position-free-model-atb.js';
 
 /** The parts of a model that learns its positions. */
 export interface LearnedPositionParts extends ModelParts {
@@ -14,7 +15,7 @@ export interface LearnedPositionParts extends ModelParts {
 }
 
 /** A model that adds a learned embedding of each position to that of the token, and turns nothing. */
-export class LearnedPositionModelATB extends BaseModelATB {
+export class LearnedPositionModelATB extends PositionFreeModelATB {
   readonly positions: LearnedPositions;
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
@@ -29,9 +30,11 @@ export class LearnedPositionModelATB extends BaseModelATB {
   }
 
   override buildWordEmbeddingGraph(graph: AtbGraph): string {
-    return this.positions.buildGraph(graph, super.buildWordEmbeddingGraph(graph));
+    return this.positions.buildGraph(graph, this.buildTokenEmbeddingGraph(graph));
   }
 
-  // Layers read no rotary tables.
-  override buildPositionalEmbeddingGraph(): void {}
+  /** `input_ids` [tokens] -> what positions are added to, [tokens, hidden]. */
+  protected buildTokenEmbeddingGraph(graph: AtbGraph): string {
+    return super.buildWordEmbeddingGraph(graph);
+  }
 }

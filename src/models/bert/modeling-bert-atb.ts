@@ -77,9 +77,9 @@ export class FlashBertModelATB extends TextEncoderATB<BertConfig> {
               qkv: { q: 'self.query', k: 'self.key', v: 'self.value' },
               dense: 'output.dense',
             }),
-            afterAttention: norm(at.at('attention').at('output'), 'attention_norm'),
+            inputLayernorm: norm(at.at('attention').at('output'), 'attention_norm'),
             mlp: new UngatedMLP(config, at, { names: { up: 'intermediate.dense', down: 'output.dense' } }),
-            afterMlp: norm(at.at('output'), 'output_norm'),
+            postAttentionLayernorm: norm(at.at('output'), 'output_norm'),
           }),
       }),
       head:

@@ -1,5 +1,6 @@
 import {
   activation,
+  alibi,
   biases,
   bothSpellings,
   type ConfigOf,
@@ -12,9 +13,11 @@ import {
   integer,
   only,
   positive,
+  type RotarySizes,
   rotaryConfig,
   textModel,
 } from '../../layers/config/index.js';
+import type { RopeConfig } from '../../step-inputs/index.js';
 
 type Architecture = {
   readonly isNewArchitecture: boolean;
@@ -48,6 +51,22 @@ const parallelNorms: Field<number, Architecture> = {
   },
 };
 
+type Positions = { readonly usesAlibi: boolean };
+
+/** Files may say how heads turn where ALiBi leaves them as they are. */
+const rope: Field<RopeConfig | undefined, Positions & RotarySizes> = {
+  read(json, config) {
+    const said = rotaryConfig({ theta: 10_000 }).read(json, config);
+    return config.usesAlibi ? undefined : said;
+  },
+};
+
+/** They are scaled as scores are: softmax((q k + slope * distance) / sqrt(headDim)). */
+const alibiSlopes: Field<readonly number[] | undefined, Positions & RotarySizes & Architecture> = {
+  read: (json, config) =>
+    config.usesAlibi ? alibi.read(json, config).map((slope) => slope / Math.sqrt(config.headDim)) : undefined,
+};
+
 /** Defaults of transformers 5.24, FalconConfig. */
 export const FALCON_CONFIG = defineConfig({
   fields: {
@@ -71,8 +90,9 @@ export const FALCON_CONFIG = defineConfig({
     numKeyValueHeads: keyValueHeads,
     isParallel,
     parallelNorms,
-    usesAlibi: field('alibi', only(false), false),
-    rope: rotaryConfig({ theta: 10_000 }),
+    usesAlibi: field('alibi', flag, false),
+    rope,
+    alibiSlopes,
     slidingWindows: fullAttention,
   },
 });

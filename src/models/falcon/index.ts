@@ -1,4 +1,4 @@
-import { RotaryAttention } from '../../layers/attention-orders.js';
+import { PositionFreeAttention, RotaryAttention } from '../../layers/attention-orders.js';
 import type { BaseLayer } from '../../layers/base-layer.js';
 import { ParallelLayer, PreNormLayer } from '../../layers/decoder-layers.js';
 import { UngatedMLP } from '../../layers/mlp.js';
@@ -7,6 +7,7 @@ import { type HeadNames, registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
+import { PositionFreeModelATB } from '../base/position-free-model-atb.js';
 import { FALCON_CONFIG, type FalconConfig } from './config-falcon.js';
 
 const HEAD: HeadNames = { embedding: 'transformer.word_embeddings', head: 'lm_head' };
@@ -16,9 +17,10 @@ function falconLayer(layerId: number, config: FalconConfig, weights: Weights): B
   const { isNewArchitecture, isMultiQuery, isParallel, parallelNorms, hiddenSize, layerNormEps } = config;
   const norm = (name: string) =>
     new BaseLayerNorm(weights.at(name), hiddenSize, layerNormEps, { hasBias: true });
+  const Attention = config.usesAlibi ? PositionFreeAttention : RotaryAttention;
   const order = isMultiQuery && !isNewArchitecture ? 'blocks' : 'groups';
   const steps = {
-    selfAttn: new RotaryAttention(layerId, config, weights.at('self_attention'), {
+    selfAttn: new Attention(layerId, config, weights.at('self_attention'), {
       qkv: { packed: 'query_key_value', order },
       dense: 'dense',
     }),
@@ -34,7 +36,7 @@ function falconLayer(layerId: number, config: FalconConfig, weights: Weights): B
   return new PreNormLayer(layerId, weights, { inputLayernorm, postAttentionLayernorm, ...steps });
 }
 
-/** Falcon with rotary embedding (arXiv:2311.16867, section 4). */
+/** Falcon (arXiv:2311.16867, section 4), and RefinedWeb's models with ALiBi (arXiv:2306.01116, section 4.1). */
 export class FlashFalconForCausalLMATB extends FlashForCausalLMATB<FalconConfig> {
   readonly name = 'falcon';
   protected readonly model: BaseModelATB;
@@ -43,7 +45,8 @@ export class FlashFalconForCausalLMATB extends FlashForCausalLMATB<FalconConfig>
     super(config, weights, { names: HEAD });
     const inner = weights.at('transformer');
     const { hiddenSize, layerNormEps } = config;
-    this.model = new BaseModelATB(config, inner, {
+    const Model = config.usesAlibi ? PositionFreeModelATB : BaseModelATB;
+    this.model = new Model(config, inner, {
       layer: (layerId, at) => falconLayer(layerId, config, at),
       norm: new BaseLayerNorm(inner.at('ln_f'), hiddenSize, layerNormEps, { hasBias: true }),
       names: { embedding: 'word_embeddings', layers: 'h' },
@@ -55,7 +58,7 @@ export const FalconRouter = routerOf(FALCON_CONFIG, FlashFalconForCausalLMATB, {
   headNames: HEAD,
   about: {
     kind: 'positions',
-    features: ['three packings of q, k and v', 'parallel or sequential steps'],
+    features: ['three packings of q, k and v', 'rotary or ALiBi', 'parallel or sequential steps'],
     reference: 'transformers',
   },
 });

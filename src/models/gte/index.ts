@@ -97,11 +97,11 @@ export class FlashGteModelATB extends TextEncoderATB<GteConfig> {
             selfAttn: new RotaryAttention(layerId, config, at.at('attention'), {
               qkv: { packed: 'qkv_proj', order: 'blocks' },
             }),
-            afterAttention: norm(at.at('attn_ln')),
+            inputLayernorm: norm(at.at('attn_ln')),
             mlp: new BaseMLP(config, at.at('mlp'), {
               names: { upGate: 'up_gate_proj', down: 'down_proj' },
             }),
-            afterMlp: norm(at.at('mlp_ln')),
+            postAttentionLayernorm: norm(at.at('mlp_ln')),
           }),
       }),
       head:

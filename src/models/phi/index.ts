@@ -1,10 +1,11 @@
-import { RotaryAttention } from '../../layers/attention-orders.js';
+import { NormedRotaryAttention, type ProjectionNorms } from '../../layers/attention-orders.js';
 import {
   biases,
   type ConfigOf,
   defineConfig,
   type Field,
   field,
+  flag,
   fullAttention,
   groupedQueryAttention,
   mlp,
@@ -15,7 +16,7 @@ import {
 } from '../../layers/config/index.js';
 import { ParallelLayer } from '../../layers/decoder-layers.js';
 import { UngatedMLP } from '../../layers/mlp.js';
-import { BaseLayerNorm } from '../../layers/norms.js';
+import { BaseLayerNorm, HeadNorm, LayerNormOfHead } from '../../layers/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { RopeConfig } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
@@ -27,7 +28,7 @@ const rotaryDim: Field<number, { readonly rope: RopeConfig }> = {
   read: (json, { rope }) => field('rotary_dim', only(rope.rotaryDim), rope.rotaryDim).read(json, {}),
 };
 
-/** Defaults of transformers 5.24, PhiConfig. Its norms of queries and keys, which no published model has, are not built. */
+/** Defaults of transformers 5.24, PhiConfig. */
 const PHI_CONFIG = defineConfig({
   fields: {
     ...textModel({ tieWordEmbeddings: false }),
@@ -43,9 +44,21 @@ const PHI_CONFIG = defineConfig({
     rope: rotaryConfig({ theta: 10_000, factor: 0.5 }),
     rotaryDim,
     slidingWindows: fullAttention,
+    normsHeads: field('qk_layernorm', flag, false),
   },
 });
 type PhiConfig = ConfigOf<typeof PHI_CONFIG>;
+
+/** The norms of queries and keys, one for all heads, in models that have them. */
+function projectionNorms(config: PhiConfig, weights: Weights): ProjectionNorms | undefined {
+  if (!config.normsHeads) return undefined;
+  const norm = (name: string, heads: number) =>
+    new HeadNorm(weights.at(name), { ...config, heads }, config.layerNormEps, LayerNormOfHead);
+  return {
+    q: norm('q_layernorm', config.numAttentionHeads),
+    k: norm('k_layernorm', config.numKeyValueHeads),
+  };
+}
 
 /** Attention and MLP read the same normed input; the head has a bias (arXiv:2309.05463, section 2.2). */
 export class FlashPhiForCausalLMATB extends FlashForCausalLMATB<PhiConfig> {
@@ -58,12 +71,15 @@ export class FlashPhiForCausalLMATB extends FlashForCausalLMATB<PhiConfig> {
       new BaseLayerNorm(at, config.hiddenSize, config.layerNormEps, { hasBias: true });
     const inner = weights.at('model');
     this.model = new BaseModelATB(config, inner, {
-      layer: (layerId, at) =>
-        new ParallelLayer(layerId, at, {
+      layer(layerId, at) {
+        const own = at.at('self_attn');
+        const norms = projectionNorms(config, own);
+        return new ParallelLayer(layerId, at, {
           inputLayernorm: norm(at.at('input_layernorm')),
-          selfAttn: new RotaryAttention(layerId, config, at.at('self_attn'), { dense: 'dense' }),
+          selfAttn: new NormedRotaryAttention(layerId, config, own, norms, { dense: 'dense' }),
           mlp: new UngatedMLP(config, at.at('mlp'), { names: { up: 'fc1', down: 'fc2' } }),
-        }),
+        });
+      },
       norm: norm(inner.at('final_layernorm')),
     });
   }

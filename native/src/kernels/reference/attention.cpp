@@ -91,8 +91,11 @@ float Score(const AttendCall& c, int64_t row, int64_t position) {
   const Place at = Find(c, position);
   double product = 0;
   for (int64_t d = 0; d < c.head_dim; ++d) product += static_cast<double>(Query(c, row, d)) * Key(c, at, d);
-  const float score = static_cast<float>(product) * c.scale;
-  return c.mask ? score + c.mask[row / c.group * c.mask_stride + position] : score;
+  const int64_t token = row / c.group, head = row % c.group;
+  float score = static_cast<float>(product) * c.scale;
+  if (c.softcap != 0) score = c.softcap * std::tanh(score / c.softcap);
+  if (c.slopes) score += c.slopes[head] * static_cast<float>(position - (c.q_position + token));
+  return c.mask ? score + c.mask[head * c.mask_head_stride + token * c.mask_stride + position] : score;
 }
 
 float Round(float value, DType dtype) {

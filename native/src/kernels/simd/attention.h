@@ -71,22 +71,54 @@ struct Piece {
   int64_t ValueLines() const { return kValueDepth * value_dim * E::kBytes / kLine; }
 };
 
-/// Turns a row of products into probabilities. E rounds them into `probs`; keys that the row cannot see get zero.
+constexpr float kLaneNumbers[kLanes] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
+/// Whether scores are more than products times a scale, beside a mask.
+inline bool IsBent(const AttendCall& c) { return c.softcap != 0 || c.slopes != nullptr; }
+
+/// Turns products of row r and the tile's keys into scores, with the softcap and the row's slope; `by` is their scale.
+/// Not inlined, so that its constants take no registers from rows without either.
+template <class V>
+__attribute__((noinline)) void BendScores(const AttendCall& c, int64_t r, int64_t key_begin, const Span& tile, float by,
+                                          float* scores) {
+  const V slope = V::Set1(c.slopes ? c.slopes[r % c.group] : 0);
+  const int64_t query = c.q_position + r / c.group;
+  // Whole numbers below 2^24, which are exact.
+  V distance = V::Load(kLaneNumbers) + V::Set1(static_cast<float>(key_begin + tile.begin - query));
+  const V inverse = V::Set1(c.softcap != 0 ? 1 / c.softcap : 0);
+  for (int64_t j = tile.begin; j < tile.end; j += kLanes) {
+    V s = V::Load(scores + j) * V::Set1(by);
+    if (c.softcap != 0) s = V::Set1(c.softcap) * Tanh(s * inverse);
+    Fma(slope, distance, s).Store(scores + j);
+    distance = distance + V::Set1(kLanes);
+  }
+}
+
+/// The mask of row r from key `key_begin` on; null: none.
+inline const float* MaskOf(const AttendCall& c, int64_t r, int64_t key_begin) {
+  if (c.mask == nullptr) return nullptr;
+  return c.mask + r % c.group * c.mask_head_stride + r / c.group * c.mask_stride + key_begin;
+}
+
+/// Turns row r of products into probabilities. E rounds them into `probs`; keys that the row cannot see get zero.
 template <class V, class E>
-inline void SoftmaxRow(const AttendCall& c, int64_t token, int64_t key_begin, const Span& tile, const Span& row,
+inline void SoftmaxRow(const AttendCall& c, int64_t r, int64_t key_begin, const Span& tile, const Span& row,
                        float* scores, typename E::Factor* probs, float* max_out, float* sum_out,
                        KvStream<Piece<E>>& stream) {
   const V none = V::Set1(-INFINITY);
-  const float* mask = c.mask ? c.mask + token * c.mask_stride + key_begin : nullptr;
+  const float* mask = MaskOf(c, r, key_begin);
+  const bool bent = IsBent(c);
+  if (bent) BendScores<V>(c, r, key_begin, tile, c.scale, scores);
+  const float factor = bent ? 1 : c.scale;
   // Where scores are products times a positive scale, the largest product gives the largest score, and the scale is
   // left to the exponential.
-  const bool plain = !mask && c.scale > 0;
+  const bool plain = !mask && factor > 0;
   V max = none;
   for (int64_t j = tile.begin; j < tile.end; j += kLanes) {
     V s = V::Load(scores + j);
     if (!plain || j < row.begin || j + kLanes > row.end) {
       const int64_t lanes = Max(Min(row.end - j, kLanes), 0);
-      if (!plain) s = s * V::Set1(c.scale);
+      if (!plain) s = s * V::Set1(factor);
       if (mask) s = s + (lanes == kLanes ? V::Load(mask + j) : V::LoadPart(mask + j, lanes));
       if (lanes < kLanes) s = First(s, lanes, none);
       if (j < row.begin) s = First(none, Min(row.begin - j, kLanes), s);
@@ -94,7 +126,7 @@ inline void SoftmaxRow(const AttendCall& c, int64_t token, int64_t key_begin, co
     }
     max = Max(s, max);
   }
-  const float scale = plain ? c.scale : 1;
+  const float scale = plain ? factor : 1;
   float top = ReduceMax(max) * scale;
   if (top < kLeastScore) top = kLeastScore;  // The row sees nothing: each exponential becomes 0. A NaN stays one.
   stream.Rest();
@@ -114,9 +146,8 @@ inline void SoftmaxRows(const Piece<E>& p, int64_t key_begin, int64_t key_end, f
                         typename E::Factor* probs, const AttendPartial& out, KvStream<Piece<E>>& stream) {
   const AttendCall& c = p.call;
   for (int64_t r = 0; r < p.rows; ++r) {
-    const int64_t token = r / c.group;
-    SoftmaxRow<V, E>(c, token, key_begin, p.tile, VisibleKeys(c, token, key_begin, key_end), scores + r * kScoreStride,
-                     probs + r * kScoreStride, out.max + r, out.sum + r, stream);
+    SoftmaxRow<V, E>(c, r, key_begin, p.tile, VisibleKeys(c, r / c.group, key_begin, key_end),
+                     scores + r * kScoreStride, probs + r * kScoreStride, out.max + r, out.sum + r, stream);
   }
 }
 

@@ -161,21 +161,27 @@ inline float SetValueFactors(const Span& row, const Span& keys, IntegerScratch& 
 }
 
 /// Turns a row of products into weights: probabilities times value_factors, as whole numbers. It also sums the
-/// probabilities.
-template <class I>
+/// probabilities. kBent: see IsBent; a template, so that rows without it pay nothing for it.
+template <class I, bool kBent>
 inline void WeightsOfRow(const AttendCall& c, int64_t r, int64_t key_begin, const Span& row, const Span& keys,
                          IntegerScratch& s, const AttendPartial& out, KvStream<IntegerPiece>& stream) {
   using V = typename I::V;
   int32_t* sums = s.sums + r * I::kSumRows * kScoreStride;
   auto* scores = reinterpret_cast<float*>(sums);
-  const float factor = s.query_scales[r] * c.scale;
-  const float* mask = c.mask ? c.mask + r / c.group * c.mask_stride + key_begin : nullptr;
+  float factor = s.query_scales[r] * c.scale;
+  if constexpr (kBent) {
+    for (int64_t j = keys.begin; j < keys.end; j += kLanes)
+      (I::Total(sums + j) * V::Load(s.key_scales + j)).Store(scores + j);
+    BendScores<V>(c, r, key_begin, keys, factor, scores);
+    factor = 1;
+  }
+  const float* mask = MaskOf(c, r, key_begin);
   // Where scores are products times a positive factor, the largest product gives the largest score, and the factor is
   // left to the exponential.
   const bool plain = !mask && factor > 0;
   V max = V::Set1(-INFINITY);
   for (int64_t j = keys.begin; j < keys.end; j += kLanes) {
-    V x = I::Total(sums + j) * V::Load(s.key_scales + j);
+    V x = kBent ? V::Load(scores + j) : I::Total(sums + j) * V::Load(s.key_scales + j);
     if (!plain) x = x * V::Set1(factor);
     if (mask) x = x + V::LoadPart(mask + j, Max(Min(row.end - j, kLanes), 0));
     x = Seen(x, j, row, V::Set1(-INFINITY));
@@ -203,9 +209,12 @@ inline void WeightsOfRow(const AttendCall& c, int64_t r, int64_t key_begin, cons
 }
 
 /// WeightsOfRow for all rows of a tile. It sets max and sum of `out`.
-template <class I>
+template <class I, bool kBent = false>
 inline void WeightsOfRows(const IntegerPiece& p, int64_t key_begin, int64_t key_end, IntegerScratch& s,
                           const AttendPartial& out, KvStream<IntegerPiece>& stream) {
+  if constexpr (!kBent) {
+    if (IsBent(p.call)) return WeightsOfRows<I, true>(p, key_begin, key_end, s, out, stream);
+  }
   GatherScales(p, s);
   // Keys beside the tile's are seen by no row, so that their weights are zero.
   const Span keys = {p.tile.begin / kQuantizeStep * kQuantizeStep, RoundUp(p.tile.end, kQuantizeStep)};
@@ -213,7 +222,7 @@ inline void WeightsOfRows(const IntegerPiece& p, int64_t key_begin, int64_t key_
     const Span row = VisibleKeys(p.call, token, key_begin, key_end);
     const float scale = SetValueFactors<typename I::V>(row, keys, s);
     for (int64_t r = token * p.call.group; r < (token + 1) * p.call.group; ++r) {
-      WeightsOfRow<I>(p.call, r, key_begin, row, keys, s, out, stream);
+      WeightsOfRow<I, kBent>(p.call, r, key_begin, row, keys, s, out, stream);
       s.weight_scales[r] = scale;
     }
   }

@@ -56,6 +56,27 @@ inline V Exp(V x) {
   return Scale(Fma(p * r, r, r) + V::Set1(1.0f), n);
 }
 
+/// tanh(x) within 5 ulp (kernels_test measures it); NaN and -0 stay. x P(x^2) / Q(x^2), fitted to the least relative error
+/// over [0, 8], where tanh becomes 1 in f32: a division, and fewer products than by an exponential.
+template <class V>
+inline V Tanh(V x) {
+  // The order of operands keeps a NaN.
+  x = Max(V::Set1(-8.0f), Min(V::Set1(8.0f), x));
+  const V z = x * x;
+  V p = V::Set1(-1.15642752e-13f);
+  p = Fma(p, z, V::Set1(6.36552339e-11f));
+  p = Fma(p, z, V::Set1(-2.23146461e-8f));
+  p = Fma(p, z, V::Set1(1.16424399e-5f));
+  p = Fma(p, z, V::Set1(3.14936438e-3f));
+  p = Fma(p, z, V::Set1(1.31243497e-1f));
+  p = Fma(p, z, V::Set1(1.0f));
+  V q = V::Set1(2.61297391e-4f);
+  q = Fma(q, z, V::Set1(2.46749986e-2f));
+  q = Fma(q, z, V::Set1(4.64576811e-1f));
+  q = Fma(q, z, V::Set1(1.0f));
+  return x * p / q;
+}
+
 /// 1 / (1 + e^-x).
 template <class V>
 inline V Sigmoid(V x) {

@@ -87,7 +87,7 @@ void Unary(UnaryOp op, const float* x, float* out, int64_t size, float arg) {
   const auto each = [=](auto f) {
     ForEach(size, [=](int64_t i, int64_t n) { Store(f(Load<V>(x, i, n)), out, i, n); });
   };
-  // Models use logarithms, sines and hyperbolic tangents to make tables, not in hot loops.
+  // Models use logarithms and sines to make tables, not in hot loops.
   const auto scalar = [=](float (*f)(float)) {
     for (int64_t i = 0; i < size; ++i) out[i] = f(x[i]);
   };
@@ -115,7 +115,7 @@ void Unary(UnaryOp op, const float* x, float* out, int64_t size, float arg) {
     case UnaryOp::kNeg:
       return each([](V v) { return -v; });
     case UnaryOp::kTanh:
-      return scalar(tanhf);
+      return each([](V v) { return Tanh(v); });
   }
 }
 

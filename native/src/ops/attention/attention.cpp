@@ -52,6 +52,7 @@ struct WorkLayout {
   Tiling tiling;
   int64_t partial;      ///< Floats.
   int64_t mask_row;     ///< Floats of one converted row; 0 when none is converted.
+  bool mask_by_head;    ///< Then heads of a tile have rows of their own.
   size_t thread_bytes;  ///< Scratch of the kernel, two partials, mask rows.
   int64_t split_items;  ///< The most items that are split; there is room for their pieces.
   int64_t max_chunks;
@@ -61,9 +62,10 @@ struct WorkLayout {
       : tiling(param.group(), e.decode),
         partial(PartialFloats(tiling.rows(), e.head_dim)),
         mask_row(RoundUp(e.mask_columns, 16)),
+        mask_by_head(e.mask_by_head),
         max_chunks(CeilDiv(e.max_context, kAttendChunk)) {
     thread_bytes = Align(static_cast<size_t>(kernels.attend_scratch_bytes)) +
-                   Align(static_cast<size_t>(2 * partial + mask_row * tiling.tokens) * sizeof(float));
+                   Align(static_cast<size_t>(2 * partial + mask_row * MaskRows()) * sizeof(float));
     // Every token alone in a tile is the worst case.
     const int64_t items = param.kv_heads * tiling.splits * (e.decode ? e.sequences : e.tokens);
     split_items = threads > 1 && max_chunks > 1 ? std::min(items, kItemsPerThread * threads - 1) : 0;
@@ -72,6 +74,7 @@ struct WorkLayout {
     pieces_at = counters_at + Align(static_cast<size_t>(split_items) * sizeof(std::atomic<int64_t>));
     bytes = pieces_at + static_cast<size_t>(split_items * max_chunks * partial) * sizeof(float);
   }
+  int64_t MaskRows() const { return tiling.tokens * (mask_by_head ? tiling.heads : 1); }
 };
 
 /// One (sequence, kv head, tile) and the pieces of keys that some of its rows see.
@@ -139,6 +142,8 @@ class Runner {
     c.causal = work_.param.causal;
     c.context_len = s->context_len;
     c.scale = work_.param.scale;
+    c.softcap = work_.param.softcap;
+    c.slopes = work_.param.slopes.empty() ? nullptr : work_.param.slopes.data() + item.first_head;
     c.k_cache = s->k_cache;
     c.v_cache = s->v_cache;
     c.block_table = s->block_table;
@@ -163,21 +168,25 @@ class Runner {
   void SetMask(Item& item, int64_t begin, int64_t end, int worker) const {
     const AttentionMask& mask = work_.mask;
     if (mask.data == nullptr) return;
-    const int64_t row = item.sequence->mask_row + item.first_token;
+    const int64_t row = item.sequence->mask_row + item.first_token + item.first_head * mask.head_rows;
     if (layout_.mask_row == 0) {
       item.call.mask = static_cast<const float*>(mask.data) + row * mask.columns;
       item.call.mask_stride = mask.columns;
+      item.call.mask_head_stride = mask.head_rows * mask.columns;
       return;
     }
     float* rows = Floats(worker) + 2 * layout_.partial;
-    for (int64_t t = 0; t < item.call.q_tokens; ++t) {
-      const int64_t from = ((row + t) * mask.columns + begin) * static_cast<int64_t>(SizeOf(work_.dtype));
-      float* to = rows + t * layout_.mask_row + begin;
+    item.call.mask = rows;
+    item.call.mask_stride = layout_.mask_row;
+    item.call.mask_head_stride = mask.head_rows == 0 ? 0 : layout_.mask_row * item.call.q_tokens;
+    const int64_t heads = mask.head_rows == 0 ? 1 : item.call.group;
+    for (int64_t i = 0; i < heads * item.call.q_tokens; ++i) {
+      const int64_t from_row = row + i / item.call.q_tokens * mask.head_rows + i % item.call.q_tokens;
+      const int64_t from = (from_row * mask.columns + begin) * static_cast<int64_t>(SizeOf(work_.dtype));
+      float* to = rows + i * layout_.mask_row + begin;
       ctx_.kernels.to_f32(static_cast<const std::byte*>(mask.data) + from, work_.dtype, to, end - begin);
       for (int64_t j = 0; j < end - begin; ++j) to[j] *= mask.factor;
     }
-    item.call.mask = rows;
-    item.call.mask_stride = layout_.mask_row;
   }
 
   void Piece(const Item& item, int64_t chunk, const AttendPartial& out, int worker) const {
@@ -274,6 +283,11 @@ AttentionParam AttentionParam::Read(ParamReader& reader) {
   p.window = reader.Int("windowSize", 0, 0, int64_t{1} << 40);
   // A window ends at the query, so it implies a causal mask.
   p.causal = reader.Bool("causal", false) || p.window > 0;
+  for (double slope : reader.Numbers("slopes")) p.slopes.push_back(static_cast<float>(slope));
+  if (!p.slopes.empty() && p.slopes.size() != static_cast<size_t>(p.heads))
+    reader.Fail("slopes", "one number for each of the " + std::to_string(p.heads) + " heads");
+  p.softcap = static_cast<float>(reader.Number("softcap", 0));
+  if (p.softcap < 0) reader.Fail("softcap", "at least 0");
   reader.Require("batchRunStatusEnable", false);
   reader.Require("quantType", "TYPE_QUANT_UNDEFINED");
   reader.Require("outDataType", "ACL_DT_UNDEFINED");

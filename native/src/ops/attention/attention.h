@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "ops/operation.h"
 #include "ops/param.h"
@@ -13,12 +14,16 @@ struct AttentionParam {
   int64_t heads = 0;
   int64_t kv_heads = 0;
   float scale = 1;
-  // Our extensions, which stand for a mask. With `causal` a query does not see later keys. With a window it does not
-  // see keys that are `window` or more positions before it either.
+  // Our extensions, the first three of which stand for a mask. With `causal` a query does not see later keys. With a
+  // window it does not see keys that are `window` or more positions before it either. Slopes, if there are any, are one
+  // for each head: times the distance from a query to an earlier key it lowers that key's score (ALiBi).
   bool causal = false;
   int64_t window = 0;
+  std::vector<float> slopes;
+  float softcap = 0;  ///< Scaled scores s become softcap * tanh(s / softcap); 0: they stay.
 
-  /// Reads headNum, kvHeadNum, qkScale, causal, windowSize, and the keys that must hold their defaults in both.
+  /// Reads headNum, kvHeadNum, qkScale, causal, windowSize, slopes, softcap, and the keys that must hold their defaults
+  /// in both.
   static AttentionParam Read(ParamReader& reader);
   int64_t group() const { return heads / kv_heads; }
 };
@@ -38,12 +43,13 @@ struct AttentionSequence {
 struct AttentionMask {
   const void* data = nullptr;  ///< Rows of `columns`, a row per query; null: no mask.
   int64_t columns = 0;
-  float factor = 1;  ///< Multiplies the mask before it is added.
+  float factor = 1;       ///< Multiplies the mask before it is added.
+  int64_t head_rows = 0;  ///< Rows from the mask of one head to that of the next; 0: all heads share one.
 };
 
 /// Queries [tokens, heads, head_dim] of sequences over caches in the layout of kernels/kv_layout.h.
 struct AttentionWork {
-  AttentionParam param;
+  const AttentionParam& param;
   const void* q;
   void* out;  ///< Like q.
   DType dtype;
@@ -64,6 +70,7 @@ struct AttentionExtents {
   int64_t head_dim;
   int64_t max_context;
   int64_t mask_columns;  ///< 0 when there is no mask, or it needs no conversion.
+  bool mask_by_head;     ///< Each head has a mask of its own.
   bool decode;           ///< One query per sequence.
 };
 

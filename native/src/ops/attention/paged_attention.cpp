@@ -11,14 +11,14 @@ namespace {
 
 constexpr const char* kOp = "PagedAttention";
 enum Input { kQuery, kKeys, kValues, kTables, kContexts, kFirstOptional };
-enum class MaskType { kNone, kNorm, kSpec };
+enum class MaskType { kNone, kNorm, kAlibi, kSpec };
 
 /// Queries [tokens, heads, D] over the paged cache. Inputs: query, keyCache, valueCache, blockTables i32 [batch, W],
 /// contextLens i32 [batch], mask unless maskType is MASK_TYPE_UNDEFINED, qLens i32 [batch] with CALC_TYPE_SPEC; without
 /// it each sequence has one query. Queries are the last tokens of their context, whose keys the cache holds already.
 class PagedAttention : public Operation {
  public:
-  PagedAttention(const AttentionParam& param, MaskType mask, bool spec) : param_(param), mask_(mask), spec_(spec) {}
+  PagedAttention(AttentionParam param, MaskType mask, bool spec) : param_(std::move(param)), mask_(mask), spec_(spec) {}
   int NumInputs() const override { return kFirstOptional + (mask_ != MaskType::kNone) + spec_; }
   int NumOutputs() const override { return 1; }
 
@@ -113,13 +113,12 @@ class PagedAttention : public Operation {
       if (packs) rows[i] = {in[kKeys].data, in[kValues].data, table, block_size};
       begin += queries;
     }
-    AttentionWork work = {};
+    AttentionWork work{param_};
     work.blocks = in[kKeys].desc.dim(0);
     if (packs) {
       work.blocks = KvPacker(in[kQuery].desc.dtype, param_.kv_heads, s.extents.head_dim)
                         .Pack(sequences, rows, batch, ctx.pool, ctx.workspace + s.packed_at);
     }
-    work.param = param_;
     work.q = in[kQuery].data;
     work.out = out[0].data;
     work.dtype = in[kQuery].desc.dtype;
@@ -127,7 +126,8 @@ class PagedAttention : public Operation {
     work.head_dim = s.extents.head_dim;
     work.block_size = packs ? KvPacker::kBlock : block_size;
     // Unlike SelfAttention, ATB adds this mask as it is in every dtype (paged_attention_decoder_nd_common.cce).
-    if (mask_ != MaskType::kNone) work.mask = {in[kFirstOptional].data, in[kFirstOptional].desc.dim(-1)};
+    if (mask_ != MaskType::kNone)
+      work.mask = {in[kFirstOptional].data, in[kFirstOptional].desc.dim(-1), 1, mask_ == MaskType::kAlibi};
     work.sequences = sequences;
     work.count = batch;
     Attend(work, s.extents, ctx, ctx.workspace + s.attend_at);
@@ -145,7 +145,8 @@ class PagedAttention : public Operation {
       const int64_t batch = in[kTables].dim(0);
       const int64_t max_context = in[kTables].dim(1) * keys.dim(1);
       const bool converts = op.mask_ != MaskType::kNone && q.dtype != DType::kF32;
-      extents = {q.dim(0), batch, keys.dim(3), max_context, converts ? in[kFirstOptional].dim(-1) : 0, !op.spec_};
+      extents = {q.dim(0), batch, keys.dim(3), max_context, converts ? in[kFirstOptional].dim(-1) : 0,
+                 op.mask_ == MaskType::kAlibi, !op.spec_};
       const bool packs = keys.layout == Layout::kRowMajor;
       rows_at = Align(static_cast<size_t>(batch) * sizeof(AttentionSequence));
       packed_at = rows_at + (packs ? Align(static_cast<size_t>(batch) * sizeof(KvRows)) : 0);
@@ -164,6 +165,7 @@ class PagedAttention : public Operation {
     if (mask_ == MaskType::kNone) return 0;
     if (mask_ == MaskType::kSpec) return token;
     const TensorDesc& mask = in[kFirstOptional].desc;
+    if (mask_ == MaskType::kAlibi) return mask.rank == 4 && mask.dim(0) > 1 ? sequence * param_.heads : 0;
     const int64_t own = mask.rank == 3 && mask.dim(0) > 1 ? sequence * mask.dim(1) : 0;
     // Padding has no context and reads no mask.
     return own + (spec_ ? std::max<int64_t>(position, 0) : 0);
@@ -171,9 +173,14 @@ class PagedAttention : public Operation {
 
   void CheckMask(const TensorDesc& mask, const TensorDesc& q, int64_t batch) const {
     RequireDType(kOp, kFirstOptional, mask, q.dtype);
-    RequireRank(kOp, kFirstOptional, mask, 2, 3);
-    const bool batched = mask.rank == 2 || mask.dim(0) == 1 || mask.dim(0) == batch;
-    if (mask_ == MaskType::kSpec) {
+    const int least = mask_ == MaskType::kAlibi ? 3 : 2;
+    RequireRank(kOp, kFirstOptional, mask, least, least + 1);
+    const bool batched = mask.rank == least || mask.dim(0) == 1 || mask.dim(0) == batch;
+    if (mask_ == MaskType::kAlibi) {
+      const std::string heads = std::to_string(param_.heads);
+      if (!batched || mask.dim(-3) != param_.heads || mask.dim(-2) != 1)
+        FailShape(kOp, kFirstOptional, "[" + heads + ",1,S] or [batch," + heads + ",1,S]", mask);
+    } else if (mask_ == MaskType::kSpec) {
       if (mask.rank != 2 || mask.dim(0) != q.dim(0)) FailShape(kOp, kFirstOptional, "[tokens,S]", mask);
     } else if (spec_) {
       if (!batched || mask.dim(-2) != mask.dim(-1)) FailShape(kOp, kFirstOptional, "[S,S] or [batch,S,S]", mask);
@@ -191,18 +198,20 @@ class PagedAttention : public Operation {
 
 std::unique_ptr<Operation> CreatePagedAttention(const ParamObject& param) {
   ParamReader reader(kOp, param);
-  const AttentionParam common = AttentionParam::Read(reader);
-  const auto mask =
-      static_cast<MaskType>(reader.Enum("maskType", {"MASK_TYPE_UNDEFINED", "MASK_TYPE_NORM", "MASK_TYPE_SPEC"}, 0));
+  AttentionParam common = AttentionParam::Read(reader);
+  const auto mask = static_cast<MaskType>(reader.Enum(
+      "maskType", {"MASK_TYPE_UNDEFINED", "MASK_TYPE_NORM", "MASK_TYPE_ALIBI", "MASK_TYPE_SPEC"}, 0));
   const bool spec = reader.Enum("calcType", {"CALC_TYPE_UNDEFINED", "CALC_TYPE_SPEC"}, 0) == 1;
   if (mask == MaskType::kSpec && !spec) reader.Fail("maskType", "another one unless calcType is CALC_TYPE_SPEC");
+  if (mask == MaskType::kAlibi && spec)
+    reader.Fail("maskType", "MASK_TYPE_NORM or MASK_TYPE_SPEC with CALC_TYPE_SPEC, whose masks are of all heads");
   // It is a mistake if several queries of one sequence all see each other's keys. ATB asks for a mask as well.
   if (mask == MaskType::kNone && spec && !common.causal)
     reader.Fail("maskType", "MASK_TYPE_NORM or MASK_TYPE_SPEC with CALC_TYPE_SPEC, unless `causal` is true");
   reader.Require("hasQuantOffset", false);
   reader.Require("compressType", "COMPRESS_TYPE_UNDEFINED");
   reader.Done();
-  return std::make_unique<PagedAttention>(common, mask, spec);
+  return std::make_unique<PagedAttention>(std::move(common), mask, spec);
 }
 
 }  // namespace atb
