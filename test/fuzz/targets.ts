@@ -6,6 +6,9 @@ import { getRouter } from '../../src/router/index.js';
 import { resolveSamplingParams, type SamplingOptions } from '../../src/sampling/sampling-params.js';
 import { ChatTemplate } from '../../src/tokenizer/chat-template.js';
 import { Checkpoint } from '../../src/weights/checkpoint.js';
+import { quantizationPlan } from '../../src/weights/quantization.js';
+import { declaredWeights } from '../../src/weights/weights.js';
+import { familyCases, familyConfig } from '../oracle/families.js';
 import { safetensorsBytes } from '../weights/safetensors-writer.js';
 import { mutate, nasty, type Random, spliced } from './mutate.js';
 
@@ -91,14 +94,18 @@ function indexes(folder: string): Target {
   };
 }
 
-/** config.json of each family. */
+/** config.json of each family, and the graphs of the models that it is taken for. */
 async function configs(): Promise<Target> {
   await loadModels();
-  const config = {
+  const common = {
     ...{ hidden_size: 64, intermediate_size: 112, num_hidden_layers: 2, num_attention_heads: 4 },
     ...{ num_key_value_heads: 2, vocab_size: 131, max_position_embeddings: 256, rms_norm_eps: 1e-6 },
     ...{ rope_theta: 1e4, hidden_act: 'silu', tie_word_embeddings: false, torch_dtype: 'bfloat16' },
   };
+  const bases = [
+    ...['llama', 'mistral', 'qwen2', 'qwen3'].map((model_type) => ({ ...common, model_type })),
+    ...familyCases.map((name) => familyConfig(name)),
+  ];
   const ropes = [
     { rope_type: 'yarn', factor: 4, original_max_position_embeddings: 64 },
     { type: 'linear', factor: 2 },
@@ -110,19 +117,25 @@ async function configs(): Promise<Target> {
     { type: 'longrope', short_factor: Array(16).fill(1), long_factor: Array(16).fill(2) },
   ];
   return (random) => {
-    const type = random.pick(['llama', 'mistral', 'qwen2', 'qwen3']);
+    const base = random.pick(bases);
     const changed = mutate(
       {
-        ...config,
-        ...(random.chance(0.4) && { rope_scaling: structuredClone(random.pick(ropes)) }),
-        ...(random.chance(0.3) && {
+        ...structuredClone(base),
+        ...(random.chance(0.3) && { rope_scaling: structuredClone(random.pick(ropes)) }),
+        ...(random.chance(0.2) && {
           layer_types: ['full_attention', 'sliding_attention'],
           sliding_window: 16,
         }),
       },
       random,
     );
-    return new (getRouter(type))('', { ...JSON.parse(JSON.stringify(changed)), model_type: type }).config;
+    const Router = getRouter(base.model_type);
+    const router = new Router('', { ...JSON.parse(JSON.stringify(changed)), model_type: base.model_type });
+    // Thousands of layers say no more than a few, and take long.
+    if (router.config.numHiddenLayers > 8) return;
+    const model = router.createModel(declaredWeights('f32', quantizationPlan({})));
+    model.caches();
+    for (const kind of model.graphKinds) model.buildGraph(kind);
   };
 }
 

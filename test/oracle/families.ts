@@ -10,6 +10,10 @@ const FAMILIES_DIR = join(import.meta.dirname, '../../../test/fixtures/families'
 /** The cases of tools/oracle/make_family_fixture.py, by the names of their folders. */
 export const familyCases: readonly string[] = readdirSync(FAMILIES_DIR).sort();
 
+/** A case's config.json. */
+export const familyConfig = (name: string, directory = FAMILIES_DIR): { readonly model_type: string } =>
+  JSON.parse(readFileSync(join(directory, name, 'config.json'), 'utf8'));
+
 /**
  * What transformers calls the class that computed a case: another model_type than the case's own where transformers has
  * no class of that name, but one that computes the same. `formulas`: it was no class of transformers, but these.
@@ -18,12 +22,10 @@ export function computedBy(
   name: string,
   directory = FAMILIES_DIR,
 ): { readonly own: string; readonly modelType: string; readonly formulas: string | undefined } {
-  const folder = join(directory, name);
-  const bytes = readFileSync(join(folder, 'reference.safetensors'));
+  const bytes = readFileSync(join(directory, name, 'reference.safetensors'));
   const header = JSON.parse(bytes.toString('utf8', 8, 8 + Number(bytes.readBigUInt64LE(0))));
-  const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
   const { model_type: modelType, computed_by: formulas } = header.__metadata__;
-  return { own: config.model_type, modelType, formulas };
+  return { own: familyConfig(name, directory).model_type, modelType, formulas };
 }
 
 /** A case's checkpoint in a temporary folder, made of its recipe; call `remove` when done. */
