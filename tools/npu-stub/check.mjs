@@ -92,7 +92,7 @@ const programs = spawn(python, [join(HERE, 'run_programs.py')], {
   stdio: ['pipe', 'pipe', 'inherit'],
 });
 const printedLines = createInterface({ input: programs.stdout })[Symbol.asyncIterator]();
-const greedy = (row) => row.indexOf(Math.max(...row));
+const greedy = (row) => row.reduce((best, logit, id) => (logit > row[best] ? id : best), 0);
 
 let failures = 0;
 for (const { name, model, family, config, dtype, tolerance, libraries, quantize, quantGroupSize } of CASES) {
