@@ -84,6 +84,19 @@ describe('vectors and scores of texts', function () {
     expect(sideBySide).to.deep.equal(alone);
   });
 
+  it('come in turns: a caller with few texts does not wait for one with many', () =>
+    withModel(
+      (options) => EmbeddingModel.load({ ...options, maxBatchTokens: 16 }),
+      'bert-cls',
+      async (model) => {
+        const ended: string[] = [];
+        const many = model.embed(new Array(300).fill('the dog')).then(() => ended.push('many'));
+        const few = model.embed(['the dog', 'a key']).then(() => ended.push('few'));
+        await Promise.all([many, few]);
+        expect(ended).to.deep.equal(['few', 'many']);
+      },
+    ));
+
   it('come of token ids, too, which are taken as they are', () =>
     withModel(EmbeddingModel.load, 'qwen3-last', async (model) => {
       const ids = [17, 4, 200, 0];
