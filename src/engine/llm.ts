@@ -73,6 +73,8 @@ export class LLM implements AsyncDisposable {
       memoryBudget,
       ...rest
     } = options;
+    if (maxNumBatchedTokens < maxNumSeqs)
+      refuseRequest('maxNumBatchedTokens', `at least maxNumSeqs (${maxNumSeqs})`, maxNumBatchedTokens);
     const open = await openEngine({
       ...rest,
       modelPath,

@@ -112,6 +112,7 @@ describe('LLM', function () {
     const { message } = await failure('OPTION_UNKNOWN', () => load({ maxNumSeq: 4 } as LLMOptions));
     expect(message).to.match(/nearest: maxNumSeqs; `LLMOptions`/);
     await failure('REQUEST_INVALID', () => load({ memoryBudget: 'a lot' }));
+    await failure('REQUEST_INVALID', () => load({ maxNumSeqs: 4, maxNumBatchedTokens: 3 }));
     await failure('CACHE_TOO_SMALL', () => load({ memoryBudget: '1MiB' }));
     await failure('REQUEST_INVALID', () => llm.generate(5 as never));
     const wrong = await failure('REQUEST_INVALID', () => llm.generate(PROMPT, { temprature: 1 } as never));
