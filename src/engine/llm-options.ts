@@ -17,6 +17,7 @@ export interface LLMOptions
     | 'maxPrefillTokens'
     | 'chunkedPrefill'
     | 'cacheBytes'
+    | 'usualModelLen'
     | 'memoryBudget'
   > {
   /** Requests that run at once, the others wait; 8 when absent. */
@@ -24,8 +25,9 @@ export interface LLMOptions
   /** Tokens of one step; 512 when absent. Beside requests that decode, prompts get fewer: see docs/library.md. */
   readonly maxNumBatchedTokens?: number;
   /**
-   * Bytes for weights and KV cache together, as a number or as "6GiB"; 80 % of the free memory when absent. No more is
-   * taken than maxNumSeqs requests of full length need.
+   * Bytes for weights and KV cache together, as a number or as "6GiB"; no more is taken than maxNumSeqs requests of full
+   * length need. When absent: what maxNumSeqs requests of 4096 tokens need, and one of full length, within 80 % of the free
+   * memory.
    */
   readonly memoryBudget?: number | string;
 }

@@ -6,6 +6,7 @@ import type { Grammars } from '../runner/grammars.js';
 import type { ModelRunner } from '../runner/model-runner.js';
 import { checkOptions } from '../runner/options.js';
 import type { TextProcessing } from '../runner/text-processing.js';
+import { mergeSampling, type SamplingOptions } from '../sampling/sampling-params.js';
 import type { ChatTemplateOptions } from '../tokenizer/input-builder.js';
 import { type BeamOutput, type BeamSearchOptions, beamSearch } from './beam-search.js';
 import { ChatSession, type ChatSessionOptions } from './chat-session.js';
@@ -23,6 +24,8 @@ import { completeAs, type SchemaOptions } from './structured.js';
 const DEFAULT_NUM_SEQS = 8;
 /** Tokens of a step when nobody says; more of them do not make matrix products faster. */
 const DEFAULT_BATCHED_TOKENS = 512;
+/** Tokens of a request that the cache is made for when nobody gives a budget. */
+const USUAL_MODEL_LEN = 4096;
 /** Of the memory that is free, for weights and cache together. */
 const MEMORY_SHARE = 0.8;
 
@@ -43,13 +46,15 @@ export class LLM implements AsyncDisposable {
   readonly maxNumSeqs: number;
   /** Prompt and new tokens of one request at most. */
   readonly maxModelLen: number;
+  readonly #sampling: SamplingOptions;
   #disposal: Promise<void> | undefined;
   #grammars: Grammars | undefined;
 
-  private constructor({ engine, runner, text, limits }: OpenEngine) {
+  private constructor({ engine, runner, text, limits }: OpenEngine, sampling: SamplingOptions) {
     this.engine = engine;
     this.runner = runner;
     this.text = text;
+    this.#sampling = sampling;
     this.maxNumSeqs = limits.maxBatchSize;
     this.maxModelLen = Math.min(limits.maxModelLen, runner.numBlocks * runner.blockSize);
   }
@@ -64,18 +69,24 @@ export class LLM implements AsyncDisposable {
     const {
       maxNumSeqs = DEFAULT_NUM_SEQS,
       maxNumBatchedTokens = Math.max(DEFAULT_BATCHED_TOKENS, maxNumSeqs),
-      memoryBudget = Math.floor(freemem() * MEMORY_SHARE),
+      maxModelLen = Number.MAX_SAFE_INTEGER,
+      memoryBudget,
       ...rest
     } = options;
+    if (maxNumBatchedTokens < maxNumSeqs)
+      refuseRequest('maxNumBatchedTokens', `at least maxNumSeqs (${maxNumSeqs})`, maxNumBatchedTokens);
     const open = await openEngine({
       ...rest,
       modelPath,
       maxBatchSize: maxNumSeqs,
       maxPrefillTokens: maxNumBatchedTokens,
       chunkedPrefill: true,
-      memoryBudget: parseBytes('memoryBudget', memoryBudget),
+      maxModelLen,
+      ...(memoryBudget === undefined
+        ? { usualModelLen: USUAL_MODEL_LEN, memoryBudget: Math.floor(freemem() * MEMORY_SHARE) }
+        : { memoryBudget: parseBytes('memoryBudget', memoryBudget) }),
     });
-    return new LLM(open);
+    return new LLM(open, options.sampling ?? {});
   }
 
   get stats(): EngineStats {
@@ -128,8 +139,17 @@ export class LLM implements AsyncDisposable {
     options: Omit<StreamOptions, 'template' | 'guide'> = {},
   ): Generation {
     const [sampling, generate] = samplingOf(options);
-    const { maxTokens = Math.max(1, this.maxModelLen - tokens.length) } = sampling;
+    const { maxTokens = this.#longestAnswer(tokens.length) } = sampling;
     return this.engine.generate(tokens, { ...sampling, maxTokens }, generate);
+  }
+
+  /** New tokens of a request that says nothing: what `sampling` or generation_config.json says, within the model's length. */
+  #longestAnswer(promptLen: number): number {
+    const { maxTokens = Number.POSITIVE_INFINITY } = mergeSampling(
+      this.text.samplingDefaults,
+      this.#sampling,
+    );
+    return Math.max(1, Math.min(maxTokens, this.maxModelLen - promptLen));
   }
 
   /**

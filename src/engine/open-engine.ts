@@ -20,6 +20,8 @@ export interface OpenEngineOptions extends Omit<OpenModelOptions, 'use'>, Omit<R
   readonly maxInputLength?: number;
   /** Prompt and new tokens of one request; the sum of the two others, or the model's context if that is less, when absent. */
   readonly maxModelLen?: number;
+  /** The cache is made for `maxBatchSize` sequences of this length, and for one of full length; maxModelLen when absent. */
+  readonly usualModelLen?: number;
   /** New tokens of a request that says nothing else, and for the size of the cache; 20 when absent. */
   readonly maxOutputLength?: number;
   /** Prompts of one prefill step; maxBatchSize when absent. */
@@ -84,7 +86,9 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenEngine
     options.maxModelLen ?? maxInputLength + maxOutputLength,
     maxPositionEmbeddings,
   );
-  const wanted = maxBatchSize * Math.ceil(maxModelLen / blockSize);
+  const { usualModelLen = maxModelLen } = options;
+  const blocksOf = (tokens: number) => Math.ceil(Math.min(tokens, maxModelLen) / blockSize);
+  const wanted = Math.max(maxBatchSize * blocksOf(usualModelLen), blocksOf(maxModelLen));
   const blockBytes = kvBlockBytes(model.model.caches(), model.cacheDType, blockSize);
   const numBlocks = cacheBlocks(options, wanted, blockBytes);
   const runner = await ModelRunner.load(model, { ...options, blockSize, numBlocks });

@@ -62,6 +62,7 @@ export const PA_RUNNER_OPTIONS: OptionChecks<PARunnerOptions> = {
   cacheBytes: CHECKS.bytes,
   memoryBudget: CHECKS.bytes,
   maxModelLen: CHECKS.count,
+  usualModelLen: CHECKS.count,
   sampling: CHECKS.object,
 };
 
@@ -101,6 +102,7 @@ const {
   maxPrefillTokens: maxNumBatchedTokens,
   chunkedPrefill: _chunked,
   cacheBytes: _cache,
+  usualModelLen: _usual,
   ...engineOptions
 } = OPEN_ENGINE_OPTIONS;
 

@@ -1,4 +1,4 @@
-import { type AtbError, refuseRequest } from '../errors.js';
+import type { AtbError } from '../errors.js';
 import { DECODE } from '../graph/graph-kind.js';
 import type { SampledLogprobs } from '../native/index.js';
 import type { ModelRunner } from '../runner/model-runner.js';
@@ -8,8 +8,8 @@ import type { TextProcessing } from '../runner/text-processing.js';
 import { mergeSampling, resolveSamplingParams, type SamplingOptions } from '../sampling/sampling-params.js';
 import type { FinishReason } from '../scheduler/sequence.js';
 import type { ChatMessage } from '../tokenizer/chat-template.js';
-import type { HfTokenizer } from '../tokenizer/hf-tokenizer.js';
-import type { ChatTemplateOptions, InputBuilder } from '../tokenizer/input-builder.js';
+import type { ChatTemplateOptions } from '../tokenizer/input-builder.js';
+import { encodePrompt, encodePromptNow } from './encode-prompt.js';
 import type { Generation } from './generation.js';
 import type { LLMEngine } from './llm-engine.js';
 import type { GenerateOptions, StepReport } from './llm-engine-options.js';
@@ -196,33 +196,16 @@ export class PARunner {
    * Token ids of a text, or of a dialogue through the chat template, while this thread does other things.
    * @throws TOKENIZER_*, TEMPLATE_*, REQUEST_INVALID when the tokenizer was not loaded
    */
-  async encodeAsync(
+  encodeAsync(
     prompt: string | readonly ChatMessage[],
     options: ChatTemplateOptions = {},
   ): Promise<Int32Array> {
-    const { tokenizer, inputBuilder } = this.#encoders(prompt);
-    return Int32Array.from(
-      typeof prompt === 'string'
-        ? await tokenizer.encodeAsync(prompt)
-        : await inputBuilder.makeContextAsync(prompt, options),
-    );
+    return encodePrompt(prompt, this.text, options);
   }
 
   /** The same, but this thread waits; a server takes `encodeAsync`, and hands the ids to `generate`. */
   encode(prompt: string | readonly ChatMessage[], options: ChatTemplateOptions = {}): Int32Array {
-    const { tokenizer, inputBuilder } = this.#encoders(prompt);
-    return Int32Array.from(
-      typeof prompt === 'string' ? tokenizer.encode(prompt) : inputBuilder.makeContext(prompt, options),
-    );
-  }
-
-  #encoders(prompt: unknown): { readonly tokenizer: HfTokenizer; readonly inputBuilder: InputBuilder } {
-    const { tokenizer, inputBuilder } = this.text;
-    if (typeof prompt !== 'string' && !Array.isArray(prompt))
-      return refuseRequest('prompt', 'a text, an Int32Array of token ids, or a list of messages', prompt);
-    if (!tokenizer || !inputBuilder)
-      return refuseRequest('prompt', 'token ids, because the tokenizer was not loaded', 'text');
-    return { tokenizer, inputBuilder };
+    return encodePromptNow(prompt, this.text, options);
   }
 
   /** Queues all prompts, or none: what cannot fit is refused before anything runs. */

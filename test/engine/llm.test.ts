@@ -112,12 +112,32 @@ describe('LLM', function () {
     const { message } = await failure('OPTION_UNKNOWN', () => load({ maxNumSeq: 4 } as LLMOptions));
     expect(message).to.match(/nearest: maxNumSeqs; `LLMOptions`/);
     await failure('REQUEST_INVALID', () => load({ memoryBudget: 'a lot' }));
+    await failure('REQUEST_INVALID', () => load({ maxNumSeqs: 4, maxNumBatchedTokens: 3 }));
     await failure('CACHE_TOO_SMALL', () => load({ memoryBudget: '1MiB' }));
     await failure('REQUEST_INVALID', () => llm.generate(5 as never));
     const wrong = await failure('REQUEST_INVALID', () => llm.generate(PROMPT, { temprature: 1 } as never));
     expect(wrong.message).to.match(/temprature/);
     const long = await failure('REQUEST_TOO_LONG', () => llm.generate(PROMPT, { maxTokens: 5000 }));
     expect(long.message).to.match(/max_position_embeddings/);
+  });
+
+  it('takes requests as long as the model, with a cache for those that are usual', async () => {
+    const long = await load({ maxPositionEmbeddings: 10_000, maxNumSeqs: 2 });
+    try {
+      expect(long.maxModelLen).to.equal(10_000);
+      expect(long.runner.numBlocks).to.equal(Math.ceil(10_000 / 32));
+    } finally {
+      await long.dispose();
+    }
+    const usual = await load({ maxPositionEmbeddings: 10_000, maxNumSeqs: 3 });
+    expect(usual.runner.numBlocks).to.equal((3 * 4096) / 32);
+    await usual.dispose();
+    const short = await load({ maxModelLen: 100, sampling: { maxTokens: 7 } });
+    expect(short.maxModelLen).to.equal(100);
+    expect((await short.generate(PROMPT, { ignoreEos: true })).tokens).to.have.length(7);
+    const { message } = await failure('REQUEST_TOO_LONG', () => short.generate(PROMPT, { maxTokens: 100 }));
+    expect(message).to.match(/maxModelLen/);
+    await short.dispose();
   });
 
   it('keeps weights and cache within the budget', async () => {
@@ -145,11 +165,10 @@ describe('LLM', function () {
 
   it('disposes with work under way: requests reject, and nothing is called afterwards', async () => {
     const other = await load();
-    const running = other.generate(PROMPT, { ignoreEos: true });
-    running.catch(() => undefined);
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    const running = await other.start(PROMPT, { ignoreEos: true });
+    await running[Symbol.asyncIterator]().next();
     await other[Symbol.asyncDispose]();
-    const { cause } = await failure('REQUEST_ABORTED', () => running);
+    const { cause } = await failure('REQUEST_ABORTED', () => running.result);
     expect(cause).to.have.property('code', 'ENGINE_DISPOSED');
     await failure('ENGINE_DISPOSED', () => other.generate(PROMPT));
     await other.dispose();
