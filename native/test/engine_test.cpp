@@ -93,6 +93,28 @@ void AStepSamplesTheRowsThatHaveASampler() {
   CHECK(f.shared.arenas == 0);
 }
 
+/// A row that takes a token for granted is sampled only when the row before gave that token.
+void DraftsAreVerifiedRowByRow() {
+  Fixture f;
+  f.engine.AddSampler(7, Sampler({.temperature = 0}));
+  f.engine.AddSampler(8, Sampler({.temperature = 0, .repetition_penalty = 5}));
+  const std::vector<float> rows = {0, 9, 0, 0, /**/ 0, 0, 9, 0, /**/ 9, 0, 0, 0, /**/ 0, 0, 0, 2, /**/ 0, 0, 1, 2};
+  const auto run = [&](std::vector<int32_t> samplers, std::vector<int32_t> drafts) {
+    StepRequest request = f.Step(rows, std::move(samplers));
+    request.drafts = std::move(drafts);
+    return f.engine.Run(request).tokens;
+  };
+  CHECK((run({7, 7, 7, kUnsampled, kUnsampled}, {1, 2, -1, -1, -1}) == std::vector<int32_t>{1, 2, 0, -1, -1}));
+  CHECK((run({7, 7, 7, kUnsampled, kUnsampled}, {1, 3, -1, -1, -1}) == std::vector<int32_t>{1, 2, -1, -1, -1}));
+  CHECK((run({7, 7, 7, kUnsampled, kUnsampled}, {0, 2, -1, -1, -1}) == std::vector<int32_t>{1, -1, -1, -1, -1}));
+  // The second of these rows knows what the first gave: token 3 counts less by then.
+  CHECK((run({7, kUnsampled, kUnsampled, 8, 8}, {-1, -1, -1, 3, -1}) == std::vector<int32_t>{1, -1, -1, 3, 2}));
+  CheckThrows("NATIVE_SHAPE_MISMATCH", [&] { run({7, 7, -1, -1, -1}, {1}); });
+  CheckThrows("NATIVE_VALUE_OUT_OF_RANGE", [&] { run({7, 8, -1, -1, -1}, {1, -1, -1, -1, -1}); });
+  CheckThrows("NATIVE_VALUE_OUT_OF_RANGE", [&] { run({-1, -1, -1, -1, 7}, {-1, -1, -1, -1, 1}); });
+  CheckThrows("NATIVE_VALUE_OUT_OF_RANGE", [&] { run({7, 7, 7, -1, -1}, {1, -1, -1, -1, -1}); });
+}
+
 void HalfPrecisionLogitsAreWidened() {
   EngineShared shared;
   Engine engine(1, "reference", shared);
@@ -331,6 +353,7 @@ void EnginesWithImpossibleOptionsAreRefused() {
 int main() {
   using namespace atb;
   RUN(AStepSamplesTheRowsThatHaveASampler);
+  RUN(DraftsAreVerifiedRowByRow);
   RUN(HalfPrecisionLogitsAreWidened);
   RUN(WrongStepsThrowAndChangeNothing);
   RUN(GraphsFollowTheTensorsTheyAreBoundTo);

@@ -21,7 +21,7 @@ const LOAD_FLAGS = [
     'allow_links',
     'allow_unread',
   ] as const),
-  ...(['max_num_seqs', 'max_model_len', 'memory', 'policy', 'threads', 'isa'] as const),
+  ...(['max_num_seqs', 'max_model_len', 'memory', 'draft_tokens', 'policy', 'threads', 'isa'] as const),
 ] as const;
 const SERVER_FLAGS = [
   ...(['model', 'host', 'port', 'api_key', 'max_waiting', 'request_timeout', 'drain_timeout'] as const),

@@ -10,6 +10,9 @@ export const SERVER = {
   max_waiting: number('maxWaiting', 'answers that wait beside them (as many)', { read: atLeast(0) }),
   max_model_len: number('maxModelLen', "tokens of prompt and answer (the model's)", { read: atLeast(1) }),
   memory: text('memoryBudget', 'bytes for weights and cache together, e.g. 6GiB (80 % of what is free)'),
+  draft_tokens: number('draftTokens', 'guess so many tokens ahead from the text so far, verified (0)', {
+    read: atLeast(0),
+  }),
   policy: text('policy', 'who goes first (fcfs)', { choices: ['fcfs', 'priority', 'sjf', 'round_robin'] }),
   request_timeout: number('requestTimeoutS', 'seconds that a request may take (600)', { read: atLeast(1) }),
   drain_timeout: number('drainTimeoutS', 'seconds for answers that run when it stops', { default: 45 }),

@@ -1,6 +1,7 @@
 import type { GraphKind } from '../graph/graph-kind.js';
 import type { StepResult } from '../native/index.js';
 import type { ModelRunner, RunOptions } from '../runner/model-runner.js';
+import type { BatchTokens } from '../runner/sampling-rows.js';
 import type { SamplingOptions } from '../sampling/sampling-params.js';
 import type { Batch } from '../scheduler/batch.js';
 import type { SchedulerOptions } from '../scheduler/limits.js';
@@ -19,10 +20,7 @@ export interface StepReport {
 export type StepRunner = Pick<ModelRunner, 'numBlocks' | 'blockSize' | 'addSequence' | 'removeSequence'> & {
   readonly prefixesDependOnPromptLen?: boolean;
   readonly config: Pick<ModelRunner['config'], 'vocabSize' | 'eosTokenIds'>;
-  run(
-    batch: Batch,
-    options?: RunOptions,
-  ): Promise<Pick<StepResult, 'tokens' | 'logprobs'> & Partial<Pick<StepResult, 'logits'>>>;
+  run(batch: Batch, options?: RunOptions): Promise<BatchTokens & Partial<Pick<StepResult, 'logits'>>>;
 };
 
 export interface LLMEngineOptions extends SchedulerOptions {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { AtbError, requestError } from '../errors.js';
 import { BlockManager } from '../kv-cache/block-manager.js';
-import type { SampledLogprobs } from '../native/index.js';
 import { observer } from '../runner/observer.js';
 import { checkOptions } from '../runner/options.js';
+import type { BatchTokens } from '../runner/sampling-rows.js';
 import {
   resolveSamplingParams,
   type SamplingOptions,
@@ -221,16 +221,16 @@ export class LLMEngine {
     const durationMs = performance.now() - start;
     this.#promptBudget.observe(batch, durationMs);
     this.#onStep({ kind, sequences: entries.length, tokens, durationMs });
-    this.#guard(() => this.#settle(batch, result.tokens, result.logprobs));
+    this.#guard(() => this.#settle(batch, result));
   }
 
-  #settle(batch: Batch, tokens: Int32Array, logprobs: readonly (SampledLogprobs | undefined)[]): void {
+  #settle(batch: Batch, { tokens, logprobs }: BatchTokens): void {
     const indexOf = new Map(batch.entries.map(({ sequence }, index) => [sequence, index]));
     const failures = new Map<Sequence, AtbError>();
-    const finished = this.#scheduler.postprocess(batch, tokens, (sequence) => {
+    const finished = this.#scheduler.postprocess(batch, tokens, (sequence, at) => {
       const request = this.#requests.get(sequence);
       try {
-        return request?.take(logprobs[indexOf.get(sequence) ?? 0]);
+        return request?.take(logprobs[indexOf.get(sequence) ?? 0]?.[at]);
       } catch (error) {
         failures.set(sequence, requestError('making text of tokens', error));
         return 'error';

@@ -32,6 +32,8 @@ export interface OpenEngineOptions extends Omit<OpenModelOptions, 'use'>, Omit<R
   readonly chunkedPrefill?: boolean;
   /** Share blocks of the cache among sequences that begin alike; true when absent. */
   readonly prefixCaching?: boolean;
+  /** Tokens that each request guesses ahead by looking them up in its own text, verified in the same step; 0 when absent. */
+  readonly draftTokens?: number;
   /** Who goes first; `fcfs` when absent. */
   readonly policy?: PolicyName;
   /** Bytes for the KV cache; enough for maxBatchSize sequences of full length when absent. */
@@ -103,6 +105,7 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenEngine
       maxModelLenName: lengthName(options, maxModelLen, maxPositionEmbeddings),
       chunkedPrefill: options.chunkedPrefill ?? maxPrefillTokens < maxModelLen,
       ...(options.prefixCaching !== undefined && { prefixCaching: options.prefixCaching }),
+      ...(options.draftTokens !== undefined && { draftTokens: options.draftTokens }),
       ...(options.policy !== undefined && { policy: options.policy }),
       samplingDefaults: mergeSampling(text.samplingDefaults, { maxTokens: maxOutputLength }, sampling),
       ...(options.onStep && { onStep: options.onStep }),

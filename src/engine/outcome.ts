@@ -1,4 +1,5 @@
 import { AtbError, requestError } from '../errors.js';
+import type { NewTokens } from '../scheduler/batch.js';
 import type { Generation, GenerationChunk, GenerationResult } from './generation.js';
 import type { PAAnswer } from './pa-runner.js';
 
@@ -23,6 +24,7 @@ export async function settle(generation: Generation, onText: (text: string) => v
 const NONE_ALLOWED = -3;
 
 /** Why a step gave a sequence no token. */
-export function noTokenError(token: number | undefined, step: number): AtbError {
+export function noTokenError(tokens: NewTokens | undefined, step: number): AtbError {
+  const token = typeof tokens === 'number' ? tokens : tokens?.at(-1);
   return new AtbError(token === NONE_ALLOWED ? 'GUIDE_STUCK' : 'REQUEST_NOT_FINITE', { step });
 }

@@ -163,6 +163,11 @@ export type StepInputs = Readonly<Record<string, Tensor>>;
 export interface StepOptions {
   /** One sampler id per row of the first output; -1 leaves that row unsampled. Absent: nothing is sampled. */
   readonly samplers?: Int32Array;
+  /**
+   * For each row a token that the next row takes for granted, or -1: both have the same sampler, and the next row is
+   * sampled only when this one gives that token. So a sequence's guesses are verified as if its tokens had come one by one.
+   */
+  readonly drafts?: Int32Array;
   /** Return the first output as f32 rows. */
   readonly logits?: boolean;
   /** Time each operation. */

@@ -23,10 +23,11 @@ import { observer } from './observer.js';
 import { type OpenModel, type OpenModelOptions, openModel } from './open-model.js';
 import { checkOptions, MODEL_RUNNER_OPTIONS } from './options.js';
 import { matrixSizes, Profiler } from './profiler.js';
+import { type BatchTokens, newTokensOf, samplingRowsOf } from './sampling-rows.js';
 import { ServedInputs } from './served-inputs.js';
 import { steadyMs } from './step-trace.js';
 import type { EncodedText, ForwardInputs, ForwardLimits, WantedRows } from './steps.js';
-import { lastRowsOf, promptInputs, stepOfBatch, stepOfForward, stepOfTexts } from './steps.js';
+import { promptInputs, stepOfBatch, stepOfForward, stepOfTexts } from './steps.js';
 import { loadWeights, weightStorage, withStandIns } from './weight-storage.js';
 
 /** Tokens of a KV block when nobody says. */
@@ -214,18 +215,14 @@ export class ModelRunner {
     if (sampler !== undefined) this.#loaded.engine.freeSampler(sampler);
   }
 
-  /** Computes a batch. `tokens[i]` is entry i's next token where it samples, -1 elsewhere, or why there is none (`StepResult`). */
-  async run(batch: Batch, { logits = false }: RunOptions = {}): Promise<StepResult> {
-    const lastRows = lastRowsOf(batch.entries);
-    const samplers = new Int32Array((lastRows.at(-1) ?? -1) + 1).fill(-1);
-    for (const [index, { sequence, sample }] of batch.entries.entries())
-      if (sample) samplers[lastRows[index] as number] = this.#samplers.get(sequence) ?? -1;
-    const result = await this.#run(stepOfBatch(batch), { samplers, logits });
-    return {
-      ...result,
-      tokens: Int32Array.from(lastRows, (at) => result.tokens[at] ?? -1),
-      logprobs: lastRows.map((at) => result.logprobs[at]),
-    };
+  /** Computes a batch. */
+  async run(
+    batch: Batch,
+    { logits = false }: RunOptions = {},
+  ): Promise<BatchTokens & Omit<StepResult, keyof BatchTokens>> {
+    const rows = samplingRowsOf(batch.entries, (sequence) => this.#samplers.get(sequence));
+    const result = await this.#run(stepOfBatch(batch), { ...rows, logits });
+    return { ...result, ...newTokensOf(batch.entries, result) };
   }
 
   /**
@@ -273,7 +270,10 @@ export class ModelRunner {
     return { vocabSize: this.config.vocabSize, cacheTokens: this.numBlocks * this.blockSize };
   }
 
-  async #run(step: Step, options: { samplers?: Int32Array; logits: boolean }): Promise<StepResult> {
+  async #run(
+    step: Step,
+    options: { samplers?: Int32Array; drafts?: Int32Array; logits: boolean },
+  ): Promise<StepResult> {
     const { engine, inputs, onPlan } = this.#loaded;
     const profile = this.profiler !== undefined;
     const id = this.#graphId(step.kind);

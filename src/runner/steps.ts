@@ -89,11 +89,12 @@ export function stepOfBatch({ kind, entries }: Batch): Step {
   ) as [Int32Array, Int32Array, Int32Array];
   const headRows: number[] = [];
   let at = 0;
-  for (const [row, { sequence, start, count, scores }] of entries.entries()) {
+  for (const [row, { sequence, start, count, scores, drafts }] of entries.entries()) {
+    const { tokens } = sequence;
     for (let position = start; position < start + count; position++, at++) {
-      tokenIds[at] = sequence.tokens[position] as number;
+      tokenIds[at] = (tokens[position] ?? drafts?.[position - tokens.length]) as number;
       positions[at] = position;
-      if (scores || position === start + count - 1) headRows.push(at);
+      if (scores || drafts || position === start + count - 1) headRows.push(at);
     }
     queryLens[row] = count;
     seqLens[row] = start + count;
@@ -112,17 +113,8 @@ export function stepOfBatch({ kind, entries }: Batch): Step {
 }
 
 /** How many rows of logits an entry has among those of its step. */
-export function headRowsOf({ count, scores }: BatchEntry): number {
-  return scores ? count : 1;
-}
-
-/** Which of a step's rows of logits is that of each entry's last token. */
-export function lastRowsOf(entries: readonly BatchEntry[]): number[] {
-  let row = -1;
-  return entries.map((entry) => {
-    row += headRowsOf(entry);
-    return row;
-  });
+export function headRowsOf({ count, scores, drafts }: BatchEntry): number {
+  return scores || drafts ? count : 1;
 }
 
 /** What bounds a step of `forward`. */

@@ -10,13 +10,24 @@ export interface BatchEntry {
   readonly sample: boolean;
   /** The logits of all its tokens are wanted, because they say how likely the prompt's next ones are. */
   readonly scores?: boolean;
+  /** Tokens that are guessed to follow: the last of its `count`. All that the step says of them is verified. */
+  readonly drafts?: readonly number[];
 }
+
+/** What a step says of an entry that samples: its next token, or of one with drafts all tokens that follow. */
+export type NewTokens = number | readonly number[];
 
 /** One step. Blocks for every entry's tokens are in its sequence's table. */
 export interface Batch {
   /** The graph that computes it. */
   readonly kind: GraphKind;
   readonly entries: readonly BatchEntry[];
+}
+
+/** The newest token of a sequence that decodes, and guesses of those after it. */
+export function decodeEntryOf(sequence: Sequence, drafts: readonly number[]): BatchEntry {
+  const { cachedLen: start } = sequence;
+  return { sequence, start, count: 1 + drafts.length, sample: true, ...(drafts.length > 0 && { drafts }) };
 }
 
 /** The next `count` tokens of a sequence. */

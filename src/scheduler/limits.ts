@@ -1,6 +1,9 @@
 import { AtbError, refuseRequest } from '../errors.js';
 import { POLICY_NAMES, type PolicyName } from './policies/index.js';
 
+/** More tokens in a row are never right. */
+const MAX_DRAFT = 15;
+
 export interface SchedulerOptions {
   /** Sequences that run at the same time. */
   readonly maxBatchSize: number;
@@ -18,6 +21,11 @@ export interface SchedulerOptions {
   readonly policy?: PolicyName;
   /** Share blocks of the cache among sequences that begin alike; true when absent. */
   readonly prefixCaching?: boolean;
+  /**
+   * Tokens that a sequence guesses ahead at most, from where its last tokens stood before; verified in the same step. 0 when
+   * absent: none.
+   */
+  readonly draftTokens?: number;
 }
 
 export type FilledOptions = Required<SchedulerOptions>;
@@ -30,11 +38,15 @@ export function fillOptions(options: SchedulerOptions): FilledOptions {
     maxModelLenName: options.maxModelLenName ?? 'maxModelLen',
     policy: options.policy ?? 'fcfs',
     prefixCaching: options.prefixCaching ?? true,
+    draftTokens: options.draftTokens ?? 0,
   };
   const { maxBatchSize, maxPrefillBatchSize, maxPrefillTokens, maxModelLen, chunkedPrefill } = filled;
   const counts = { maxBatchSize, maxPrefillBatchSize, maxPrefillTokens, maxModelLen };
   for (const [field, found] of Object.entries(counts))
     if (!Number.isSafeInteger(found) || found < 1) refuseRequest(field, 'an integer of at least 1', found);
+  const { draftTokens } = filled;
+  if (!Number.isSafeInteger(draftTokens) || draftTokens < 0 || draftTokens > MAX_DRAFT)
+    refuseRequest('draftTokens', `an integer in [0, ${MAX_DRAFT}]`, draftTokens);
   for (const field of ['chunkedPrefill', 'prefixCaching'] as const)
     if (typeof filled[field] !== 'boolean') refuseRequest(field, 'true or false', filled[field]);
   if (!POLICY_NAMES.includes(filled.policy))

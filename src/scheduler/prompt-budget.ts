@@ -35,7 +35,7 @@ export class PromptBudget {
       this.#decodeMs = mixed(this.#decodeMs, durationMs);
       return;
     }
-    const prompts = entries.filter(({ count }) => count > 1);
+    const prompts = entries.filter(({ count, drafts }) => count > 1 && !drafts);
     const tokens = prompts.reduce((sum, { count }) => sum + count, 0);
     // Without anybody who decodes, a step says nothing about what is added to one that does.
     if (this.#decodeMs === undefined || tokens === 0 || prompts.length === entries.length) return;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { BlockManager } from '../kv-cache/block-manager.js';
-import { type Batch, type BatchEntry, entryOf, kindOf } from './batch.js';
+import { type Batch, type BatchEntry, decodeEntryOf, entryOf, kindOf, type NewTokens } from './batch.js';
+import { Drafting } from './drafting.js';
 import {
   type FilledOptions,
   fillOptions,
@@ -9,7 +10,7 @@ import {
   type SchedulerOptions,
 } from './limits.js';
 import { policyOf } from './policies/index.js';
-import { compareRank, type FinishReason, type Sequence } from './sequence.js';
+import { type FinishReason, insertByRank, isDecoding, isFinished, type Sequence } from './sequence.js';
 import type { SchedulerStats } from './stats.js';
 import { WaitingLine } from './waiting-line.js';
 
@@ -38,11 +39,13 @@ export class Scheduler {
   #numPreemptions = 0;
   #queriedTokens = 0;
   #hitTokens = 0;
+  readonly #drafting: Drafting;
 
   /** @throws REQUEST_INVALID when a limit makes no sense. */
   constructor(options: SchedulerOptions, blocks: BlockManager) {
     this.#options = fillOptions(options);
     this.#blocks = blocks;
+    this.#drafting = new Drafting(this.#options.draftTokens);
     this.#waiting = new WaitingLine(policyOf(this.#options.policy));
   }
 
@@ -67,6 +70,7 @@ export class Scheduler {
       preemptions: this.#numPreemptions,
       prefixQueriedTokens: this.#queriedTokens,
       prefixHitTokens: this.#hitTokens,
+      ...this.#drafting.stats,
       usedBlocks: this.#blocks.usedBlocks,
       freeBlocks: this.#blocks.freeBlocks,
     };
@@ -139,26 +143,32 @@ export class Scheduler {
   }
 
   /**
-   * Takes the step's outcome: `tokens[i]` is entry i's next token, and is read only where it samples; a negative one
-   * says that its logits were not finite. `stopReason` sees each sequence with its new token appended. Returns the
-   * sequences that this step ended; they hold no blocks any more.
+   * Takes the step's outcome: `tokens[i]` is read where entry i samples; a negative token says that there is none.
+   * `stopReason` sees each sequence with each new token appended, and which of the step's it is. Returns the sequences that
+   * this step ended; they hold no blocks any more.
    */
   postprocess(
     batch: Batch,
-    tokens: ArrayLike<number>,
-    stopReason: (sequence: Sequence) => FinishReason | undefined = () => undefined,
+    tokens: ArrayLike<NewTokens>,
+    stopReason: (sequence: Sequence, index: number) => FinishReason | undefined = () => undefined,
   ): Sequence[] {
-    assert(
-      tokens.length >= batch.entries.length,
-      `${tokens.length} tokens for ${batch.entries.length} entries`,
-    );
-    return this.#settle(batch, ({ sequence, count, sample }, index) => {
-      sequence.cachedLen += count;
+    assert(tokens.length >= batch.entries.length, 'a token for each entry');
+    return this.#settle(batch, (entry, index) => {
+      const { sequence, count, sample, drafts = [] } = entry;
+      sequence.cachedLen += count - drafts.length;
       if (!sample) return undefined;
-      const token = tokens[index] as number;
-      if (token < 0) return 'error';
-      sequence.tokens.push(token);
-      return stopReason(sequence) ?? (sequence.outputLen >= sequence.maxTokens ? 'length' : undefined);
+      const fresh = [tokens[index] as NewTokens].flat();
+      this.#drafting.learn(entry, fresh.length - 1);
+      for (const [at, token] of fresh.entries()) {
+        if (token < 0) return 'error';
+        // The draft before it was right, so its keys and values are those of the sequence.
+        if (at > 0) sequence.cachedLen++;
+        sequence.tokens.push(token);
+        const reason = stopReason(sequence, at);
+        if (reason !== undefined || isFinished(sequence)) return reason;
+        if (sequence.outputLen >= sequence.maxTokens) return 'length';
+      }
+      return undefined;
     });
   }
 
@@ -193,9 +203,16 @@ export class Scheduler {
   /** One token of each running sequence whose prompt is in the cache, by rank. */
   #addDecodes(entries: BatchEntry[]): void {
     // Preemption takes away from #running, while this walks over it.
-    for (const sequence of [...this.#running])
-      if (sequence.status === 'running' && isDecoding(sequence) && this.#makeRoom(sequence))
-        entries.push(entryOf(sequence, 1));
+    const decoding = this.#running.filter(isDecoding);
+    for (const sequence of decoding)
+      if (sequence.status === 'running' && this.#makeRoom(sequence))
+        entries.push(decodeEntryOf(sequence, this.#draftsOf(sequence, decoding.length - 1)));
+  }
+
+  /** Guesses that there are free blocks for: nobody gives any back for them. */
+  #draftsOf(sequence: Sequence, others: number): readonly number[] {
+    const drafts = this.#drafting.guess(sequence, others);
+    return this.#blocks.grow(sequence.blockTable, sequence.tokens.length + drafts.length) ? drafts : [];
   }
 
   /** Prompts begun before, then those that start now. */
@@ -244,7 +261,7 @@ export class Scheduler {
     if (this.#preempted[0] === sequence) this.#preempted.shift();
     else this.#waiting.start(sequence);
     sequence.status = 'running';
-    insert(this.#running, sequence);
+    insertByRank(this.#running, sequence);
     return true;
   }
 
@@ -269,7 +286,7 @@ export class Scheduler {
       last.cachedLen = 0;
       last.preemptions++;
       this.#numPreemptions++;
-      insert(this.#preempted, last);
+      insertByRank(this.#preempted, last);
       if (last === sequence) return false;
     }
     return true;
@@ -280,19 +297,4 @@ export class Scheduler {
     sequence.finishReason = reason;
     if (sequence.scheduledLen === 0) this.#blocks.release(sequence.blockTable);
   }
-}
-
-/** Asked anew after foreign code ran, which the type checker does not know of. */
-function isFinished({ status }: Sequence): boolean {
-  return status === 'finished';
-}
-
-/** Of a sequence that runs: everything but the newest token is in the cache. */
-function isDecoding(sequence: Sequence): boolean {
-  return sequence.remainingLen === 1;
-}
-
-/** Keeps the order of ranks. */
-function insert(sequences: Sequence[], sequence: Sequence): void {
-  sequences.splice(sequences.findLastIndex((other) => compareRank(other, sequence) < 0) + 1, 0, sequence);
 }

@@ -107,3 +107,18 @@ export class Sequence {
 export function compareRank(a: Sequence, b: Sequence): number {
   return a.rank - b.rank || a.arrival - b.arrival;
 }
+
+/** Puts a sequence into its place among others. */
+export function insertByRank(sequences: Sequence[], sequence: Sequence): void {
+  sequences.splice(sequences.findLastIndex((other) => compareRank(other, sequence) < 0) + 1, 0, sequence);
+}
+
+/** Asked anew after foreign code ran, which the type checker does not know of. */
+export function isFinished({ status }: Sequence): boolean {
+  return status === 'finished';
+}
+
+/** Of a sequence that runs: everything but the newest token is in the cache. */
+export function isDecoding({ remainingLen }: Sequence): boolean {
+  return remainingLen === 1;
+}

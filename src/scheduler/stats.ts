@@ -7,6 +7,9 @@ export interface SchedulerStats {
   /** Tokens that sequences brought when they started, and how many of those were found in the cache. */
   readonly prefixQueriedTokens: number;
   readonly prefixHitTokens: number;
+  /** Tokens that were guessed ahead, and how many of those were right. */
+  readonly draftedTokens: number;
+  readonly acceptedTokens: number;
   readonly usedBlocks: number;
   readonly freeBlocks: number;
 }
@@ -19,5 +22,7 @@ export function sumStats(past: SchedulerStats | undefined, present: SchedulerSta
     preemptions: past.preemptions + present.preemptions,
     prefixQueriedTokens: past.prefixQueriedTokens + present.prefixQueriedTokens,
     prefixHitTokens: past.prefixHitTokens + present.prefixHitTokens,
+    draftedTokens: past.draftedTokens + present.draftedTokens,
+    acceptedTokens: past.acceptedTokens + present.acceptedTokens,
   };
 }

@@ -1,5 +1,5 @@
 import type { BlockManager } from '../../src/kv-cache/block-manager.js';
-import type { Batch } from '../../src/scheduler/batch.js';
+import type { Batch, NewTokens } from '../../src/scheduler/batch.js';
 import type { Sequence } from '../../src/scheduler/sequence.js';
 
 /** A hash of tokens that goes on from token to token. */
@@ -7,8 +7,8 @@ const hashed = (hash: number, token: number): number => Math.imul(hash ^ token, 
 const NOTHING = 2166136261;
 
 /** The rule by which tokens follow: a hash of all tokens before, as a model's next token depends on all of them. */
-export function nextToken(tokens: readonly number[]): number {
-  return tokens.reduce(hashed, NOTHING) % 1000;
+export function nextToken(tokens: readonly number[], vocabulary = 1000): number {
+  return tokens.reduce(hashed, NOTHING) % vocabulary;
 }
 
 /**
@@ -21,27 +21,38 @@ export class FakeEngine {
   readonly #slots: (number | undefined)[];
   computedTokens = 0;
 
-  constructor(readonly blocks: Pick<BlockManager, 'numBlocks' | 'blockSize'>) {
+  constructor(
+    readonly blocks: Pick<BlockManager, 'numBlocks' | 'blockSize'>,
+    readonly vocabulary = 1000,
+  ) {
     this.#slots = new Array(blocks.numBlocks * blocks.blockSize);
   }
 
-  run(batch: Batch): number[] {
-    for (const { sequence, start, count } of batch.entries) {
+  run(batch: Batch): NewTokens[] {
+    for (const { sequence, start, count, drafts = [] } of batch.entries) {
+      const tokens = [...sequence.tokens, ...drafts];
       this.computedTokens += count;
       let hash = NOTHING;
       for (let position = 0; position < start + count; position++) {
-        hash = hashed(hash, sequence.tokens[position] as number);
+        hash = hashed(hash, tokens[position] as number);
         if (position >= start) this.#slots[this.#slotOf(sequence, position)] = hash;
       }
     }
-    return batch.entries.map(({ sequence, start, count, sample }) => {
+    return batch.entries.map(({ sequence, start, count, sample, drafts = [] }) => {
+      const tokens = [...sequence.tokens, ...drafts];
+      const fresh: number[] = [];
       let hash = NOTHING;
       for (let position = 0; position < start + count; position++) {
-        hash = hashed(hash, sequence.tokens[position] as number);
+        hash = hashed(hash, tokens[position] as number);
         if (this.#slots[this.#slotOf(sequence, position)] !== hash)
           throw new Error(`sequence ${sequence.id} reads a slot of position ${position} that is not its own`);
+        if (position < start + count - 1 - drafts.length) continue;
+        // From here on each position gives a token, as long as it is the one that was guessed.
+        fresh.push(hash % this.vocabulary);
+        if (fresh.at(-1) !== drafts[fresh.length - 1]) break;
       }
-      return sample ? hash % 1000 : -1;
+      if (!sample) return -1;
+      return drafts.length > 0 ? fresh : (fresh[0] as number);
     });
   }
 
@@ -54,8 +65,8 @@ export class FakeEngine {
 }
 
 /** What a sequence generates when it runs alone. */
-export function tokensAlone(prompt: readonly number[], maxTokens: number): number[] {
+export function tokensAlone(prompt: readonly number[], maxTokens: number, vocabulary = 1000): number[] {
   const tokens = [...prompt];
-  for (let i = 0; i < maxTokens; i++) tokens.push(nextToken(tokens));
+  for (let i = 0; i < maxTokens; i++) tokens.push(nextToken(tokens, vocabulary));
   return tokens.slice(prompt.length);
 }

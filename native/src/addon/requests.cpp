@@ -182,6 +182,8 @@ StepRequest ReadStep(int graph, const Napi::Value& inputs, const Napi::Value& op
     const Napi::Object object = ReadObject(options, where);
     const Napi::Value samplers = object.Get("samplers");
     if (!samplers.IsUndefined()) request.samplers = ReadInt32s(samplers, Where(where, "samplers"));
+    const Napi::Value drafts = object.Get("drafts");
+    if (!drafts.IsUndefined()) request.drafts = ReadInt32s(drafts, Where(where, "drafts"));
     const Napi::Value logits = object.Get("logits");
     if (!logits.IsUndefined()) request.logits = ReadBool(logits, Where(where, "logits"));
     const Napi::Value profile = object.Get("profile");

@@ -160,14 +160,25 @@ std::vector<BoundTensor> Engine::Match(const Entry& entry, const TensorBundle& i
   return matched;
 }
 
-/// Runs before the graph does, so that a wrong id changes nothing. A sampler may have one row only, since its tokens
-/// follow one another.
-void Engine::CheckSamplers(const std::vector<int32_t>& ids) {
+/// Runs before the graph does, so that a wrong id changes nothing. A sampler may have several rows only where each but
+/// the last is followed by the next, since its tokens follow one another.
+void Engine::CheckSamplers(const StepRequest& request) {
+  const std::vector<int32_t>& ids = request.samplers;
+  const std::vector<int32_t>& drafts = request.drafts;
+  if (!drafts.empty() && drafts.size() != ids.size())
+    throw Error("NATIVE_SHAPE_MISMATCH", std::to_string(drafts.size()) + " drafts are given for " +
+                                             std::to_string(ids.size()) + " samplers");
+  for (size_t row = 0; row < drafts.size(); ++row) {
+    if (drafts[row] == kUnsampled) continue;
+    if (ids[row] == kUnsampled || row + 1 == ids.size() || ids[row + 1] != ids[row])
+      throw Error("NATIVE_VALUE_OUT_OF_RANGE", "row " + std::to_string(row) + " has a draft, and no row after it");
+  }
   std::vector<int32_t> used;
-  for (int32_t id : ids) {
-    if (id == kUnsampled) continue;
-    SamplerOf(id);
-    used.push_back(id);
+  for (size_t row = 0; row < ids.size(); ++row) {
+    if (ids[row] == kUnsampled) continue;
+    SamplerOf(ids[row]);
+    const bool goes_on = row > 0 && !drafts.empty() && drafts[row - 1] != kUnsampled;
+    if (!goes_on) used.push_back(ids[row]);
   }
   std::sort(used.begin(), used.end());
   const auto twice = std::adjacent_find(used.begin(), used.end());
@@ -177,7 +188,7 @@ void Engine::CheckSamplers(const std::vector<int32_t>& ids) {
 
 StepResult Engine::Run(const StepRequest& request) {
   Entry& entry = GraphOf(request.graph);
-  CheckSamplers(request.samplers);
+  CheckSamplers(request);
   const std::vector<BoundTensor> inputs = Match(entry, request.inputs);
   const uint64_t barriers = pool_.barriers();
   const uint64_t plans = entry.graph->counters().plans;
@@ -196,7 +207,7 @@ StepResult Engine::Run(const StepRequest& request) {
   if (entry.graph->Outputs().empty()) throw Error("NATIVE_OUTPUT_INVALID", "the graph has no outputs");
   const Tensor& logits = entry.graph->Output(0);
   CheckLogits(logits);
-  if (!request.samplers.empty()) Sample(logits, request.samplers, result);
+  if (!request.samplers.empty()) Sample(logits, request, result);
   if (request.logits) {
     TensorDesc desc = logits.desc;
     desc.dtype = DType::kF32;
@@ -207,7 +218,9 @@ StepResult Engine::Run(const StepRequest& request) {
   return result;
 }
 
-void Engine::Sample(const Tensor& logits, const std::vector<int32_t>& ids, StepResult& result) {
+void Engine::Sample(const Tensor& logits, const StepRequest& request, StepResult& result) {
+  const std::vector<int32_t>& ids = request.samplers;
+  const std::vector<int32_t>& drafts = request.drafts;
   const int64_t vocabulary = logits.desc.dim(1);
   if (static_cast<int64_t>(ids.size()) != logits.desc.dim(0))
     throw Error("NATIVE_SHAPE_MISMATCH",
@@ -230,9 +243,18 @@ void Engine::Sample(const Tensor& logits, const std::vector<int32_t>& ids, StepR
     result.tokens[row] = sampled.token;
     result.logprobs[row] = std::move(sampled.logprobs);
   };
+  const auto has_draft = [&](size_t row) { return !drafts.empty() && drafts[row] != kUnsampled; };
+  // One row, and those after it as long as each gives what the next takes for granted.
+  const auto sample_from = [&](size_t first, std::vector<float>& widened, SamplerScratch& scratch) {
+    if (first > 0 && has_draft(first - 1)) return;
+    for (size_t row = first;; ++row) {
+      sample(row, widened, scratch);
+      if (!has_draft(row) || result.tokens[row] != drafts[row]) return;
+    }
+  };
   // With fewer rows than threads, all threads work on one row after another.
   if (ids.size() < static_cast<size_t>(pool_.threads())) {
-    for (size_t row = 0; row < ids.size(); ++row) sample(row, rows_[0], shared_scratch_);
+    for (size_t row = 0; row < ids.size(); ++row) sample_from(row, rows_[0], shared_scratch_);
     return;
   }
   std::mutex mutex;
@@ -240,7 +262,7 @@ void Engine::Sample(const Tensor& logits, const std::vector<int32_t>& ids, StepR
   pool_.ParallelFor(static_cast<int64_t>(ids.size()), [&](int64_t row, int worker) {
     const auto own = static_cast<size_t>(worker);
     try {
-      sample(static_cast<size_t>(row), rows_[own], scratch_[own]);
+      sample_from(static_cast<size_t>(row), rows_[own], scratch_[own]);
     } catch (...) {
       const std::lock_guard lock(mutex);
       error = std::current_exception();

@@ -28,6 +28,9 @@ struct StepRequest {
   int graph = 0;
   TensorBundle inputs;
   std::vector<int32_t> samplers;  ///< For each row of the first output, or kUnsampled. Empty: nothing is sampled.
+  /// For each row the token that the next row's logits take for granted, or kUnsampled. Then both rows have the same
+  /// sampler, and the next is sampled only when this one gives that token. Empty: no row depends on another.
+  std::vector<int32_t> drafts;
   bool logits = false;            ///< Copy the first output, as f32.
   bool profile = false;           ///< Time each operation.
 };
@@ -132,8 +135,8 @@ class Engine {
   Sampler& SamplerOf(int id);
   void UpdateStats(Entry& entry, uint64_t barriers);
   std::vector<BoundTensor> Match(const Entry& entry, const TensorBundle& inputs) const;
-  void CheckSamplers(const std::vector<int32_t>& ids);
-  void Sample(const Tensor& logits, const std::vector<int32_t>& ids, StepResult& result);
+  void CheckSamplers(const StepRequest& request);
+  void Sample(const Tensor& logits, const StepRequest& request, StepResult& result);
 
   EngineShared& shared_;
   const kernels::KernelTable& kernels_;
