@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import type { FloatDType } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import type { GraphSpec } from '../graph/atb-graph.js';
-import type { GraphKind } from '../graph/graph-kind.js';
+import { type GraphKind, PREFILL } from '../graph/graph-kind.js';
 import { type LegalityProblem, problemText } from '../graph/legality.js';
 import { formatNestedExport, nestedExport } from '../graph/nested-graph.js';
 import { specProblems } from '../graph/nested-legality.js';
@@ -35,7 +35,8 @@ export interface ExportOptions {
 /**
  * Writes what the owner of an NPU needs to run a checkpoint there: nested graphs of every kind, a manifest of weights,
  * step inputs and caches, and a Python program that builds them through MindIE's or ATB's own bindings. Returns the files.
- * Throws CONFIG_*, ROUTER_*, WEIGHT_*, REQUEST_INVALID; GRAPH_ILLEGAL for a model that ATB refuses.
+ * Throws CONFIG_*, ROUTER_*, WEIGHT_*, REQUEST_INVALID; GRAPH_ILLEGAL for a model that ATB refuses,
+ * MODEL_USE_UNSUPPORTED for an encoder, of which `atb-models graph --format json` gives the graph.
  */
 export async function exportModel(options: ExportOptions): Promise<string[]> {
   const { modelPath, modelDirs = [], blockSize = 128, maxPositionEmbeddings, onWarning } = options;
@@ -50,6 +51,11 @@ export async function exportModel(options: ExportOptions): Promise<string[]> {
     ...(onWarning && { onWarning }),
   });
   const { model } = open;
+  // The program that goes with the graphs generates text.
+  if (!model.graphKinds.includes(PREFILL)) {
+    const { architectures, model_type: modelType } = router.configDict;
+    throw new AtbError('MODEL_USE_UNSUPPORTED', { use: 'generate', modelType, architectures });
+  }
   for (const weight of model.getWeights()) await requireSymmetric(weight);
   const graphs = new Map(model.graphKinds.map((kind) => [kind, model.buildGraph(kind)]));
   const step = { batch: 1, tokens: blockSize, blockSize };

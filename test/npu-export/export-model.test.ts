@@ -10,6 +10,7 @@ import { openModel } from '../../src/runner/open-model.js';
 import { quantizeCheckpoint } from '../../src/runner/quantize-checkpoint.js';
 import { ropeTable } from '../../src/step-inputs/rotary/rope-table.js';
 import { readTensor } from '../../src/weights/read-tensor.js';
+import { encoderCases, encoderCheckpoint } from '../oracle/encoders.js';
 import { familyCases, familyCheckpoint } from '../oracle/families.js';
 import { ORACLE_DIR } from '../oracle/fixtures.js';
 
@@ -141,8 +142,18 @@ describe('exporting a model for an NPU', () => {
     });
   }
 
+  it('refuses encoders, because the program that goes with an export generates text', async () => {
+    const checkpoint = encoderCheckpoint('bert');
+    try {
+      const error = await exported(checkpoint.path).catch((reason: unknown) => reason);
+      expect(String(error)).to.contain('MODEL_USE_UNSUPPORTED').and.to.contain('cannot be used to generate');
+    } finally {
+      checkpoint.remove();
+    }
+  });
+
   it('has every family among these', () => {
-    const known = [...FAMILIES, ...familyCases].map((name) => name.split('-')[0]);
+    const known = [...FAMILIES, ...familyCases, ...encoderCases].map((name) => name.split('-')[0]);
     const entries = readdirSync(MODELS, { withFileTypes: true }).filter((entry) => entry.isDirectory());
     const families = entries.map(({ name }) => name).filter((name) => name !== 'base');
     expect(known).to.include.members(families);

@@ -120,3 +120,33 @@ for (const name of encoderCases) {
       });
   });
 }
+
+describe('a text that is longer than a chunk of attention', function () {
+  this.timeout(120_000);
+
+  it('has the same bits in any company, and the numbers of the reference kernels', async () => {
+    const checkpoint = encoderCheckpoint('gte');
+    const tokenIds = Int32Array.from({ length: 700 }, (_, i) => (i * i * 7 + i * 13) % 131);
+    const run = async (isa: string, before: number): Promise<Float32Array> => {
+      const setting = { modelPath: checkpoint.path, isa, dtype: 'f32', use: 'embed' } as const;
+      const runner = await ModelRunner.load({ ...setting, numBlocks: 8, maxPositionEmbeddings: 1024 });
+      try {
+        const texts = [{ tokenIds: tokenIds.subarray(0, before) }, { tokenIds }];
+        const { data, shape } = await runner.encode(before === 0 ? texts.slice(1) : texts, 'all');
+        return data.subarray(before * (shape[1] ?? 0));
+      } finally {
+        runner.dispose();
+      }
+    };
+    try {
+      const expected = await run('reference', 0);
+      for (const isa of ISAS) {
+        const alone = await run(isa, 0);
+        expect(largestDifference(alone, expected)).to.be.at.most(TOLERANCE);
+        expect([...(await run(isa, 33))]).to.deep.equal([...alone]);
+      }
+    } finally {
+      checkpoint.remove();
+    }
+  });
+});
