@@ -67,6 +67,7 @@ const PROMPTS = {
     needs: 'is_chat_model',
     read: (value: string, name: string) => readObject(value, `--${name}`),
   }),
+  system: text('system', "the dialogue's first message, which says how to answer"),
   enable_thinking: boolean('enableThinking', 'or --no-enable_thinking: its variable of that name', {
     needs: 'is_chat_model',
   }),
@@ -91,12 +92,25 @@ const SAMPLING = {
   logprobs: number('logprobs', 'of each token and of this many best', { needs: 'json' }),
 };
 
+const GUIDES = {
+  json_schema: text('jsonSchema', 'answers are JSON by this schema: a file or the JSON itself'),
+  regex: text('regex', "answers match this expression, in JavaScript's syntax"),
+  choice: text('choice', 'each answer is one of these texts', { array: true }),
+  grammar: text('grammar', 'answers obey this grammar in GBNF: a file or the text itself'),
+};
+
 const LIMITS = {
   max_batch_size: number('maxBatchSize', 'sequences at once; copies of a single prompt (1)', {
     read: atLeast(1),
   }),
   max_input_length: number('maxInputLength', 'longest prompt, in tokens (1024)', { read: atLeast(1) }),
   max_output_length: number('maxOutputLength', 'most tokens to generate (20)', { read: atLeast(1) }),
+  n: number('n', 'answers to each prompt', { default: 1, read: atLeast(1) }),
+  max_tokens: number('maxTokens', "most tokens of an answer (to the end of the model's length)", {
+    read: atLeast(1),
+  }),
+  max_model_len: number('maxModelLen', "tokens of prompt and answer (the model's)", { read: atLeast(1) }),
+  memory: text('memoryBudget', 'bytes for weights and cache together, e.g. 6GiB (80 % of what is free)'),
   max_prefill_batch_size: number('maxPrefillBatchSize', 'prompts of a step (max_batch_size)', {
     read: atLeast(1),
   }),
@@ -136,7 +150,16 @@ const OUTPUT = {
 };
 
 /** Every flag of every command, once. A command lists by name what it takes. */
-export const FLAGS = { ...MODEL, ...PROMPTS, ...SAMPLING, ...LIMITS, ...ENGINE, ...SERVER, ...OUTPUT };
+export const FLAGS = {
+  ...MODEL,
+  ...PROMPTS,
+  ...SAMPLING,
+  ...GUIDES,
+  ...LIMITS,
+  ...ENGINE,
+  ...SERVER,
+  ...OUTPUT,
+};
 export type FlagName = keyof typeof FLAGS;
 
 export const SAMPLING_FLAGS = keysOf(SAMPLING);
@@ -145,6 +168,7 @@ const FLAGS_BY_GROUP: Readonly<Record<string, object>> = {
   'Model:': MODEL,
   'Prompts:': PROMPTS,
   'Sampling:': SAMPLING,
+  'Form of answers:': GUIDES,
   'Batch and cache:': LIMITS,
   'Engine:': ENGINE,
   'Server:': SERVER,

@@ -2,6 +2,7 @@ import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { AtbError } from '../errors.js';
 import { nearestName } from '../nearest-name.js';
+import { chatCommand } from './chat.js';
 import { checkCommand } from './check.js';
 import { underscored, usageError } from './command-line.js';
 import { compareCommand } from './compare.js';
@@ -9,6 +10,7 @@ import { doctorCommand } from './doctor.js';
 import { evalCommand } from './eval.js';
 import { exportCommand } from './export.js';
 import { endWithReader, reportFailure } from './failure.js';
+import { generateCommand, generateHelp } from './generate.js';
 import { graphCommand } from './graph.js';
 import { inspectCommand } from './inspect.js';
 import { modelsCommand } from './models.js';
@@ -19,11 +21,13 @@ import { serveCommand } from './serve.js';
 import { packageVersion } from './version.js';
 
 const COMMANDS = [
+  'chat',
   'check',
   'compare',
   'doctor',
   'eval',
   'export',
+  'generate',
   'graph',
   'inspect',
   'models',
@@ -33,6 +37,9 @@ const COMMANDS = [
   'serve',
 ];
 
+/** Of the commands with many flags. */
+const LONG_HELP: Readonly<Record<string, () => string>> = { generate: generateHelp };
+
 /** `atb-models <command>`; `run-pa` is a program of its own. */
 async function main(): Promise<void> {
   const args = underscored(hideBin(process.argv));
@@ -41,14 +48,21 @@ async function main(): Promise<void> {
     const nearest = nearestName(first, COMMANDS);
     throw new AtbError('OPTION_UNKNOWN', { option: first, nearest, help: 'atb-models --help' });
   }
+  const help = LONG_HELP[first];
+  if (help && args.some((arg) => arg === '--help' || arg === '-h')) {
+    process.stdout.write(help());
+    return;
+  }
   await yargs(args)
     .scriptName('atb-models')
     .usage('$0 <command> [options]')
+    .command(chatCommand)
     .command(checkCommand)
     .command(compareCommand)
     .command(doctorCommand)
     .command(evalCommand)
     .command(exportCommand)
+    .command(generateCommand)
     .command(graphCommand)
     .command(inspectCommand)
     .command(modelsCommand)
