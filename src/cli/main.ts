@@ -2,7 +2,7 @@ import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { AtbError } from '../errors.js';
 import { nearestName } from '../nearest-name.js';
-import { chatCommand } from './chat.js';
+import { chatCommand, chatHelp } from './chat.js';
 import { checkCommand } from './check.js';
 import { underscored, usageError } from './command-line.js';
 import { compareCommand } from './compare.js';
@@ -38,7 +38,10 @@ const COMMANDS = [
 ];
 
 /** Of the commands with many flags. */
-const LONG_HELP: Readonly<Record<string, () => string>> = { generate: generateHelp };
+const LONG_HELP: Readonly<Record<string, () => string>> = {
+  chat: chatHelp,
+  generate: generateHelp,
+};
 
 /** `atb-models <command>`; `run-pa` is a program of its own. */
 async function main(): Promise<void> {
