@@ -110,7 +110,10 @@ const LIMITS = {
     read: atLeast(1),
   }),
   max_model_len: number('maxModelLen', "tokens of prompt and answer (the model's)", { read: atLeast(1) }),
-  memory: text('memoryBudget', 'bytes for weights and cache together, e.g. 6GiB (80 % of what is free)'),
+  memory: text(
+    'memoryBudget',
+    'bytes for weights and cache together, e.g. 6GiB (80 % of what is free; inspect: all)',
+  ),
   max_prefill_batch_size: number('maxPrefillBatchSize', 'prompts of a step (max_batch_size)', {
     read: atLeast(1),
   }),
@@ -121,9 +124,11 @@ const LIMITS = {
   memory_budget: text('cacheBytes', 'bytes for the KV cache, e.g. 2GiB', {
     read: (value: string, name: string) => parseBytes(`--${name}`, value),
   }),
-  batch: number('batch', 'sequences of the step (1)'),
-  tokens: number('tokens', 'graph: of the step or of its contexts (128); inspect: of the cache (4096)'),
-  context: number('contextLen', 'tokens of a window (512)'),
+  batch: number('batch', 'sequences of the step (1)', { read: atLeast(1) }),
+  tokens: number('tokens', 'of the step; in decode, of its contexts (128)'),
+  context: number('contextLen', 'tokens of a window (512); inspect: of a sequence (4096)', {
+    read: atLeast(1),
+  }),
 };
 
 const ENGINE = {
