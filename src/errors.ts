@@ -147,6 +147,7 @@ const MESSAGES = {
   GUIDE_NO_ROOM: (d: { reason: string }) => `guided output has no room: ${d.reason}; raise maxTokens`,
   GUIDE_STUCK: (d: { step: number }) =>
     `no token may follow at generated token ${d.step}: the vocabulary cannot write what the grammar wants, or a logit bias forbids it`,
+  SERVER_UNREACHABLE: (d: { address: string; reason: string }) => `${d.address} gives no answer: ${d.reason}`,
   SERVER_FAILED: (d: { address: string; reason: string }) => `no server at ${d.address}: ${d.reason}`,
   // Models by name
   MODEL_NOT_CACHED: (d: { given: string; folder: string; cacheDir: string }) =>

@@ -6,6 +6,7 @@ import type { PassSelection } from '../graph/passes/index.js';
 import { KV_QUANT_MODES } from '../kv-cache/kv-quant.js';
 import { GROUP_SIZES, QUANTIZE_MODES } from '../weights/quantization.js';
 import { atLeast, boolean, type Flag, number, text } from './flag-rows.js';
+import { LOAD } from './load-flags.js';
 import { SERVER } from './server-flags.js';
 
 export type { Flag } from './flag-rows.js';
@@ -151,6 +152,7 @@ const OUTPUT = {
     choices: ['text', 'dot', 'svg', 'json'],
     default: 'text',
   }),
+  svg: text('svg', 'file for a chart of latencies'),
   output: text('output', 'file to write; standard output when absent'),
 };
 
@@ -163,6 +165,7 @@ export const FLAGS = {
   ...LIMITS,
   ...ENGINE,
   ...SERVER,
+  ...LOAD,
   ...OUTPUT,
 };
 export type FlagName = keyof typeof FLAGS;
@@ -177,6 +180,7 @@ const FLAGS_BY_GROUP: Readonly<Record<string, object>> = {
   'Batch and cache:': LIMITS,
   'Engine:': ENGINE,
   'Server:': SERVER,
+  'Load:': LOAD,
   'Output:': OUTPUT,
 };
 

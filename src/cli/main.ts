@@ -2,6 +2,7 @@ import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { AtbError } from '../errors.js';
 import { nearestName } from '../nearest-name.js';
+import { benchServeCommand } from './bench-serve/command.js';
 import { chatCommand, chatHelp } from './chat.js';
 import { checkCommand } from './check.js';
 import { underscored, usageError } from './command-line.js';
@@ -21,6 +22,7 @@ import { serveCommand } from './serve.js';
 import { packageVersion } from './version.js';
 
 const COMMANDS = [
+  'bench-serve',
   'chat',
   'check',
   'compare',
@@ -59,6 +61,7 @@ async function main(): Promise<void> {
   await yargs(args)
     .scriptName('atb-models')
     .usage('$0 <command> [options]')
+    .command(benchServeCommand)
     .command(chatCommand)
     .command(checkCommand)
     .command(compareCommand)
