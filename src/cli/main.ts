@@ -7,6 +7,13 @@ import { chatCommand, chatHelp } from './chat.js';
 import { checkCommand } from './check.js';
 import { underscored, usageError } from './command-line.js';
 import { compareCommand } from './compare.js';
+import {
+  ASKS_COMPLETIONS,
+  COMPLETION,
+  COMPLETION_DESCRIBE,
+  completionHelp,
+  completions,
+} from './completion.js';
 import { doctorCommand } from './doctor.js';
 import { evalCommand } from './eval.js';
 import { exportCommand } from './export.js';
@@ -26,6 +33,7 @@ const COMMANDS = [
   'chat',
   'check',
   'compare',
+  COMPLETION,
   'doctor',
   'eval',
   'export',
@@ -42,12 +50,14 @@ const COMMANDS = [
 /** Of the commands with many flags. */
 const LONG_HELP: Readonly<Record<string, () => string>> = {
   chat: chatHelp,
+  completion: completionHelp,
   generate: generateHelp,
 };
 
 /** `atb-models <command>`; `run-pa` is a program of its own. */
 async function main(): Promise<void> {
-  const args = underscored(hideBin(process.argv));
+  const words = hideBin(process.argv);
+  const args = words.includes(ASKS_COMPLETIONS) ? words : underscored(words);
   const [first = '-'] = args;
   if (!first.startsWith('-') && !COMMANDS.includes(first)) {
     const nearest = nearestName(first, COMMANDS);
@@ -76,12 +86,13 @@ async function main(): Promise<void> {
     .command(pullCommand)
     .command(quantizeCommand)
     .command(serveCommand)
+    .completion(COMPLETION, COMPLETION_DESCRIBE, completions(words))
     .demandCommand(1, 'a command is missing')
     .strictCommands()
     .example('$0 inspect --model_path DIR', 'whether a checkpoint runs here, and what it needs')
     .alias('help', 'h')
     .version(packageVersion())
-    .epilogue('Text comes from a program of its own: run-pa --model_path DIR (run-pa --help)')
+    .epilogue("The original's command is a program of its own: run-pa --model_path DIR (run-pa --help)")
     .locale('en')
     .wrap(110)
     .fail((message, error) => {
