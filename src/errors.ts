@@ -107,6 +107,8 @@ const MESSAGES = {
     `${d.file}: the tokenizer's process ended over a text of ${d.textLen} characters: ${d.reason}`,
   TEMPLATE_MISSING: (d: { looked: readonly string[] }) =>
     `no chat template in ${d.looked.join(', ')}; give one with --chat_template, or send plain text instead of messages`,
+  CHAT_TEMPLATE_NEEDED: (d: { directory: string }) =>
+    `${d.directory} has no chat template, so nobody can talk with it: have it go on with a text by \`atb-models generate\`, or give a template with --chat_template`,
   TEMPLATE_INVALID: (d: { source: string; reason: string }) =>
     `${d.source} is not a chat template: ${d.reason}`,
   TEMPLATE_LIMIT: (d: { source: string; what: string; limit: number }) =>
@@ -145,6 +147,7 @@ const MESSAGES = {
   GUIDE_NO_ROOM: (d: { reason: string }) => `guided output has no room: ${d.reason}; raise maxTokens`,
   GUIDE_STUCK: (d: { step: number }) =>
     `no token may follow at generated token ${d.step}: the vocabulary cannot write what the grammar wants, or a logit bias forbids it`,
+  SERVER_UNREACHABLE: (d: { address: string; reason: string }) => `${d.address} gives no answer: ${d.reason}`,
   SERVER_FAILED: (d: { address: string; reason: string }) => `no server at ${d.address}: ${d.reason}`,
   // Models by name
   MODEL_NOT_CACHED: (d: { given: string; folder: string; cacheDir: string }) =>

@@ -208,6 +208,7 @@ export {
   routerOf,
 } from './router/index.js';
 export { type CompareOptions, compareWithReference, type TensorComparison } from './runner/compare.js';
+export { estimateMemory, type MemoryEstimate, type MemoryOptions } from './runner/estimate-memory.js';
 export { ModelRunner, type ModelRunnerOptions, type RunnerOptions } from './runner/model-runner.js';
 export { type OpenModel, type OpenModelOptions, openModel } from './runner/open-model.js';
 export {

@@ -81,7 +81,7 @@ export interface CommandShape {
 export function declareFlags<T>(argv: Argv<T>, shape: CommandShape): Argv<T> {
   argv
     .parserConfiguration({ 'camel-case-expansion': false, 'strip-dashed': true, 'greedy-arrays': true })
-    .options(Object.fromEntries(shape.flags.map((name) => [name, yargsOptions(name)])))
+    .options(Object.fromEntries(shape.flags.map((name) => [name, yargsOptions(name, shape.flags)])))
     .example(`${shape.command} ${shape.example}`, '')
     .check((parsed) => {
       refuseUnknown(parsed, shape);
@@ -95,23 +95,26 @@ export function declareFlags<T>(argv: Argv<T>, shape: CommandShape): Argv<T> {
  * yargs is not told of choices and of what is required: its complaints would name neither the flag nor the way out. Nor of
  * defaults, with which it takes a flag without its value for one that was not given.
  */
-function yargsOptions(name: FlagName): Options {
+function yargsOptions(name: FlagName, all: readonly FlagName[]): Options {
   const { type, array }: Flag = FLAGS[name];
   return {
     group: groupOf(name),
     type,
-    describe: helpOf(name),
+    describe: helpOf(name, all),
     requiresArg: type !== 'boolean',
     ...(array && { array }),
   };
 }
 
-/** What `--help` says of a flag: `of weights and activations (the checkpoint's): bf16, f16, f32`. */
-export function helpOf(name: FlagName): string {
+/**
+ * What `--help` says of a flag: `of weights and activations (the checkpoint's): bf16, f16, f32`. That it needs another is
+ * not said where the command takes that one for granted.
+ */
+export function helpOf(name: FlagName, all: readonly FlagName[]): string {
   const { describe, choices, required, needs, default: initial }: Flag = FLAGS[name];
   const notes = [
     required && 'required',
-    needs && `with --${needs}`,
+    needs && (all as readonly string[]).includes(needs) && `with --${needs}`,
     (typeof initial === 'number' || typeof initial === 'string') && initial !== '' && `${initial}`,
   ].filter((note) => typeof note === 'string');
   return `${describe}${choices ? `: ${choices.join(', ')}` : ''}${notes.map((note) => ` (${note})`).join('')}`;
@@ -138,7 +141,7 @@ function requireGiven(parsed: Parsed, { flags, required = [] }: CommandShape): v
     const flag: Flag = FLAGS[name];
     return (flag.required || required.includes(name)) && parsed[name] === undefined;
   });
-  if (missing !== undefined) refuseRequest(`--${missing}`, `given: ${helpOf(missing)}`, undefined);
+  if (missing !== undefined) refuseRequest(`--${missing}`, `given: ${helpOf(missing, flags)}`, undefined);
 }
 
 /**

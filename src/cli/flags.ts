@@ -6,6 +6,7 @@ import type { PassSelection } from '../graph/passes/index.js';
 import { KV_QUANT_MODES } from '../kv-cache/kv-quant.js';
 import { GROUP_SIZES, QUANTIZE_MODES } from '../weights/quantization.js';
 import { atLeast, boolean, type Flag, number, text } from './flag-rows.js';
+import { LOAD } from './load-flags.js';
 import { SERVER } from './server-flags.js';
 
 export type { Flag } from './flag-rows.js';
@@ -67,6 +68,7 @@ const PROMPTS = {
     needs: 'is_chat_model',
     read: (value: string, name: string) => readObject(value, `--${name}`),
   }),
+  system: text('system', "the dialogue's first message, which says how to answer"),
   enable_thinking: boolean('enableThinking', 'or --no-enable_thinking: its variable of that name', {
     needs: 'is_chat_model',
   }),
@@ -91,12 +93,28 @@ const SAMPLING = {
   logprobs: number('logprobs', 'of each token and of this many best', { needs: 'json' }),
 };
 
+const GUIDES = {
+  json_schema: text('jsonSchema', 'answers are JSON by this schema: a file or the JSON itself'),
+  regex: text('regex', "answers match this expression, in JavaScript's syntax"),
+  choice: text('choice', 'each answer is one of these texts', { array: true }),
+  grammar: text('grammar', 'answers obey this grammar in GBNF: a file or the text itself'),
+};
+
 const LIMITS = {
   max_batch_size: number('maxBatchSize', 'sequences at once; copies of a single prompt (1)', {
     read: atLeast(1),
   }),
   max_input_length: number('maxInputLength', 'longest prompt, in tokens (1024)', { read: atLeast(1) }),
   max_output_length: number('maxOutputLength', 'most tokens to generate (20)', { read: atLeast(1) }),
+  n: number('n', 'answers to each prompt', { default: 1, read: atLeast(1) }),
+  max_tokens: number('maxTokens', "most tokens of an answer (to the end of the model's length)", {
+    read: atLeast(1),
+  }),
+  max_model_len: number('maxModelLen', "tokens of prompt and answer (the model's)", { read: atLeast(1) }),
+  memory: text(
+    'memoryBudget',
+    'bytes for weights and cache together, e.g. 6GiB (80 % of what is free; inspect: all)',
+  ),
   max_prefill_batch_size: number('maxPrefillBatchSize', 'prompts of a step (max_batch_size)', {
     read: atLeast(1),
   }),
@@ -107,9 +125,11 @@ const LIMITS = {
   memory_budget: text('cacheBytes', 'bytes for the KV cache, e.g. 2GiB', {
     read: (value: string, name: string) => parseBytes(`--${name}`, value),
   }),
-  batch: number('batch', 'sequences of the step (1)'),
-  tokens: number('tokens', 'graph: of the step or of its contexts (128); inspect: of the cache (4096)'),
-  context: number('contextLen', 'tokens of a window (512)'),
+  batch: number('batch', 'sequences of the step (1)', { read: atLeast(1) }),
+  tokens: number('tokens', 'of the step; in decode, of its contexts (128)'),
+  context: number('contextLen', 'tokens of a window (512); inspect: of a sequence (4096)', {
+    read: atLeast(1),
+  }),
 };
 
 const ENGINE = {
@@ -132,11 +152,22 @@ const OUTPUT = {
     choices: ['text', 'dot', 'svg', 'json'],
     default: 'text',
   }),
+  svg: text('svg', 'file for a chart of latencies'),
   output: text('output', 'file to write; standard output when absent'),
 };
 
 /** Every flag of every command, once. A command lists by name what it takes. */
-export const FLAGS = { ...MODEL, ...PROMPTS, ...SAMPLING, ...LIMITS, ...ENGINE, ...SERVER, ...OUTPUT };
+export const FLAGS = {
+  ...MODEL,
+  ...PROMPTS,
+  ...SAMPLING,
+  ...GUIDES,
+  ...LIMITS,
+  ...ENGINE,
+  ...SERVER,
+  ...LOAD,
+  ...OUTPUT,
+};
 export type FlagName = keyof typeof FLAGS;
 
 export const SAMPLING_FLAGS = keysOf(SAMPLING);
@@ -145,9 +176,11 @@ const FLAGS_BY_GROUP: Readonly<Record<string, object>> = {
   'Model:': MODEL,
   'Prompts:': PROMPTS,
   'Sampling:': SAMPLING,
+  'Form of answers:': GUIDES,
   'Batch and cache:': LIMITS,
   'Engine:': ENGINE,
   'Server:': SERVER,
+  'Load:': LOAD,
   'Output:': OUTPUT,
 };
 

@@ -1,16 +1,15 @@
 import { basename, join, resolve, sep } from 'node:path';
 import type { CommandModule } from 'yargs';
-import { DTYPE_BYTES, elementCount, type FloatDType } from '../dtype.js';
-import { AtbError, type ErrorCode, refuseRequest } from '../errors.js';
-import type { KvQuantMode, KvQuantOptions } from '../kv-cache/kv-quant.js';
+import { parseBytes } from '../bytes.js';
+import type { FloatDType } from '../dtype.js';
+import { AtbError, type ErrorCode } from '../errors.js';
+import type { KvQuantOptions } from '../kv-cache/kv-quant.js';
 import { type BaseConfig, isDict } from '../layers/config/index.js';
 import { loadModels } from '../models/get-model.js';
 import type { CausalLM } from '../router/index.js';
 import { getRouter, readConfigDict } from '../router/index.js';
-import { kvBlockBytes } from '../runner/kv-block-bytes.js';
-import { type ModelPlan, modelOf, planModel } from '../runner/open-model.js';
-import { weightStorage } from '../runner/weight-storage.js';
-import { isLengthDependent } from '../step-inputs/rotary/rope-config.js';
+import { type MemoryEstimate, memoryOf } from '../runner/estimate-memory.js';
+import { modelOf, planModel } from '../runner/open-model.js';
 import { ChatTemplate } from '../tokenizer/chat-template.js';
 import { findChatTemplates } from '../tokenizer/chat-template-source.js';
 import { HfTokenizer } from '../tokenizer/hf-tokenizer.js';
@@ -19,18 +18,19 @@ import { Checkpoint } from '../weights/checkpoint.js';
 import type { LinkOptions } from '../weights/regular-file.js';
 import { unreadTensors } from '../weights/unread-tensors.js';
 import { declareFlags, optionsOf } from './command-line.js';
+import { environmentOptions } from './environment.js';
 import { inspectionText } from './inspection-text.js';
 import { withModelFolder } from './model-folder.js';
-
-/** Contexts that people start with; the model's own limit where that is less. */
-const DEFAULT_TOKENS = 4096;
 
 export interface InspectArguments extends KvQuantOptions, LinkOptions {
   readonly modelPath: string;
   /** Override of the model's dtype. */
   readonly dtype?: FloatDType;
-  /** Tokens of KV cache to count. */
-  readonly tokens?: number;
+  /** Tokens of each sequence, and how many sequences there are, for the memory that it takes. */
+  readonly contextLen?: number;
+  readonly batch?: number;
+  /** What everything is to fit into: bytes, or "6GiB"; the machine's memory when absent. */
+  readonly memoryBudget?: string;
   readonly modelDirs?: readonly string[];
 }
 
@@ -71,31 +71,14 @@ export interface WeightSummary {
   readonly partlyRead?: readonly string[];
 }
 
-export interface MemoryEstimate {
-  /** Of weights and activations when it runs. */
-  readonly dtype: FloatDType;
-  readonly weightBytes: number;
-  /** What keys and values are stored as, when it is not `dtype`. */
-  readonly kvQuant?: KvQuantMode;
-  readonly kvBytesPerToken: number;
-  /** Tokens that `cacheBytes` counts. */
-  readonly tokens: number;
-  readonly cacheBytes: number;
-  /** Tables of the rotary embedding. */
-  readonly positionBytes: number;
-  /** Without the intermediate tensors of a step. */
-  readonly totalBytes: number;
-}
-
 /**
  * Looks at a model directory without loading it: config.json, the headers of its weights, its chat template. What is
  * wrong with the checkpoint goes into `problems`. Throws REQUEST_INVALID and ROUTER_MODEL_DIR_INVALID for what is wrong
  * with the arguments.
  */
 export async function inspectModel(args: InspectArguments): Promise<Inspection> {
-  const { modelPath, tokens } = args;
-  if (tokens !== undefined && (!Number.isSafeInteger(tokens) || tokens < 1))
-    refuseRequest('--tokens', 'an integer >= 1', tokens);
+  const { modelPath, contextLen: context, batch, memoryBudget } = args;
+  const budgetBytes = memoryBudget === undefined ? undefined : parseBytes('--memory', memoryBudget);
   await loadModels(args.modelDirs);
   const errors: AtbError[] = [];
   const attempt = collector(errors);
@@ -110,6 +93,10 @@ export async function inspectModel(args: InspectArguments): Promise<Inspection> 
   const plan = planned && planModel(planned.router, args, checkpoint?.floatDType);
   const model =
     plan && checkpoint && (await attempt(async () => (await modelOf(plan, checkpoint, { onWarning })).model));
+  const memory =
+    plan &&
+    model &&
+    (await attempt(() => memoryOf(plan, model, { context, batch, budgetBytes, ...environmentOptions() })));
   const chatTemplates = await attempt(() => chatTemplateNames(modelPath, args));
   const tokenizer = await attempt(() => tokenizerName(modelPath, args, onWarning));
   const generation = planned && (await attempt(() => planned.router.getGenerationConfig()));
@@ -122,7 +109,7 @@ export async function inspectModel(args: InspectArguments): Promise<Inspection> 
     nearest: nearestModel(errors),
     config: plan && withoutRope(plan.config),
     weights: checkpoint && summarise(checkpoint, model),
-    memory: plan && model && estimateMemory(plan, model, args),
+    memory,
     chatTemplates,
     tokenizer,
     warnings,
@@ -175,35 +162,6 @@ function summarise(checkpoint: Checkpoint, model: CausalLM | undefined): WeightS
   };
 }
 
-function estimateMemory(plan: ModelPlan, model: CausalLM, args: InspectArguments): MemoryEstimate {
-  const { dtype } = plan;
-  const { kvQuant } = args;
-  const { maxPositionEmbeddings, rope } = plan.config;
-  const tokens = args.tokens ?? Math.min(DEFAULT_TOKENS, maxPositionEmbeddings);
-  const { refs } = weightStorage(model.getWeights());
-  const weightBytes = refs.reduce(
-    (sum, { shape, dtype: stored, quantized }) =>
-      sum + elementCount(shape) * DTYPE_BYTES[quantized ? stored : dtype],
-    0,
-  );
-  const kvBytesPerToken = kvBlockBytes(model.caches(), plan.cacheDType, 1);
-  const cacheBytes = tokens * kvBytesPerToken;
-  // Where frequencies depend on the length, only the rows of a step are made.
-  const rows = rope === undefined || isLengthDependent(rope) ? 0 : maxPositionEmbeddings;
-  const positionBytes = 2 * rows * (rope?.headDim ?? 0) * DTYPE_BYTES[dtype];
-  const totalBytes = weightBytes + cacheBytes + positionBytes;
-  return {
-    dtype,
-    weightBytes,
-    ...(kvQuant !== undefined && { kvQuant }),
-    kvBytesPerToken,
-    tokens,
-    cacheBytes,
-    positionBytes,
-    totalBytes,
-  };
-}
-
 /** Loaded once to see that it can be. Without one, a model takes token ids only: no problem, but nothing to be silent about. */
 async function tokenizerName(
   modelPath: string,
@@ -229,7 +187,17 @@ async function chatTemplateNames(modelPath: string, links: LinkOptions): Promise
   });
 }
 
-const FLAGS = ['model_path', 'json', 'dtype', 'kv_quant', 'tokens', 'model_dirs', 'allow_links'] as const;
+const FLAGS = [
+  'model_path',
+  'json',
+  'dtype',
+  'kv_quant',
+  'context',
+  'batch',
+  'memory',
+  'model_dirs',
+  'allow_links',
+] as const;
 
 /** `atb-models inspect`: whether a checkpoint can run here, and what it needs. Ends with 1 when it cannot. */
 export const inspectCommand: CommandModule = {
@@ -238,7 +206,7 @@ export const inspectCommand: CommandModule = {
   builder: (argv) =>
     declareFlags(argv, {
       command: 'atb-models inspect',
-      example: '--model_path DIR --tokens 32768',
+      example: '--model_path DIR --context 8192 --batch 8',
       flags: FLAGS,
     }),
   async handler(argv) {

@@ -1,10 +1,10 @@
-import { totalmem } from 'node:os';
 import { describeValue } from '../describe-value.js';
+import type { MemoryEstimate } from '../runner/estimate-memory.js';
 import { bytesText } from './bytes-text.js';
 import type { Inspection } from './inspect.js';
 
 /** An inspection for a terminal: one line a subject. */
-export function inspectionText(found: Inspection, machineBytes = totalmem()): string {
+export function inspectionText(found: Inspection): string {
   const lines: Array<readonly [subject: string, text: string]> = [
     ['directory', found.directory],
     ['model', modelText(found)],
@@ -43,21 +43,38 @@ export function inspectionText(found: Inspection, machineBytes = totalmem()): st
       ]);
     }
   }
-  if (memory) {
-    const { weightBytes, cacheBytes, positionBytes, totalBytes, tokens, dtype } = memory;
-    const parts = `weights ${bytesText(weightBytes)}, cache of ${tokens} tokens ${bytesText(cacheBytes)}, position tables ${bytesText(positionBytes)}`;
-    lines.push(['KV cache', `${bytesText(memory.kvBytesPerToken)} per token in ${memory.kvQuant ?? dtype}`]);
-    lines.push([
-      'memory',
-      `about ${bytesText(totalBytes)} in ${dtype} (${parts}); this machine has ${bytesText(machineBytes)}`,
-    ]);
-  }
+  if (memory) lines.push(...memoryLines(memory));
   lines.push(['tokenizer', found.tokenizer ?? 'broken']);
   lines.push(['chat template', found.chatTemplates?.map((name) => describeValue(name)).join(', ') || 'none']);
   for (const warning of found.warnings) lines.push(['warning', warning]);
   if (found.problems.length === 0) lines.push(['problems', 'none']);
   for (const { message } of found.problems) lines.push(['problem', message]);
   return lines.map(([subject, text]) => `${subject.padEnd(14)} ${text}\n`).join('');
+}
+
+function memoryLines(memory: MemoryEstimate): Array<readonly [subject: string, text: string]> {
+  const { dtype, cacheDType, context, batch, budgetBytes, longestContext, largestBatch } = memory;
+  const sequences = (count: number) => (count === 1 ? '1 sequence' : `${count} sequences`);
+  const parts = [
+    `weights ${bytesText(memory.weightBytes)}`,
+    `cache of ${sequences(batch)} of ${context} tokens ${bytesText(memory.cacheBytes)}`,
+    `position tables ${bytesText(memory.positionBytes)}`,
+    `activations ${bytesText(memory.activationBytes)}`,
+  ];
+  const most = [
+    `${sequences(batch)} of up to ${longestContext} tokens`,
+    `up to ${sequences(largestBatch)} of ${context}`,
+  ];
+  return [
+    ['KV cache', `${bytesText(memory.kvBytesPerToken)} per token in ${cacheDType}`],
+    ['memory', `${bytesText(memory.totalBytes)} in ${dtype}: ${parts.join(', ')}`],
+    [
+      'fits',
+      longestContext === 0 && largestBatch === 0
+        ? `not into ${bytesText(budgetBytes)}`
+        : `into ${bytesText(budgetBytes)}: ${most.join(', or ')}`,
+    ],
+  ];
 }
 
 function modelText({ modelType, architectures, modelClass, nearest }: Inspection): string {

@@ -22,7 +22,9 @@ export function readInputs({ texts, ids, file, dict }: OptionsOf<(typeof INPUT_F
   };
 }
 
-const isFile = (path: string): boolean => path.length < 4096 && existsSync(path) && statSync(path).isFile();
+/** Whether a text is the name of a file that is there. */
+export const isFile = (path: string): boolean =>
+  path.length < 4096 && existsSync(path) && statSync(path).isFile();
 
 /** @throws REQUEST_INVALID naming the flag */
 export function parseJson(flag: string, text: string): unknown {

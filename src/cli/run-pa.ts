@@ -6,8 +6,6 @@ import type { SamplingOptions } from '../sampling/sampling-params.js';
 import {
   type CommandShape,
   declareFlags,
-  helpOf,
-  type OptionsOf,
   optionsOf,
   type Parsed,
   refuseUnknown,
@@ -16,11 +14,13 @@ import {
   YARGS_KEYS,
 } from './command-line.js';
 import { environmentOptions, threadWarnings } from './environment.js';
-import { type FlagName, GROUPS, groupOf, SAMPLING_FLAGS } from './flags.js';
+import { type FlagName, SAMPLING_FLAGS } from './flags.js';
+import { flagLines } from './long-help.js';
 import { withModelFolder } from './model-folder.js';
 import { ORIGINAL_FLAGS, refuseUnsupported } from './original-flags.js';
 import { OutputFile } from './output-file.js';
 import { INPUT_FLAGS, parseJson, readInputs } from './run-pa-inputs.js';
+import { TEMPLATE_FLAGS, templateVariables } from './template-variables.js';
 import { packageVersion } from './version.js';
 
 /** What `run-pa` was asked to do. */
@@ -68,8 +68,7 @@ const RUNNER_FLAGS = [
 const COMMAND_FLAGS = [
   'is_chat_model',
   'is_embedding_model',
-  'chat_template_kwargs',
-  'enable_thinking',
+  ...TEMPLATE_FLAGS,
   'stream',
   'json',
   'perf_csv',
@@ -115,17 +114,6 @@ function toArguments(parsed: Parsed): RunPaArguments {
   };
 }
 
-/** What the chat template is given beside the dialogue; undefined: nothing. */
-function templateVariables({
-  chatTemplateKwargs,
-  enableThinking,
-}: OptionsOf<'chat_template_kwargs' | 'enable_thinking'>): RunPaArguments['chatTemplateKwargs'] {
-  if (enableThinking === undefined) return chatTemplateKwargs;
-  if (chatTemplateKwargs && Object.hasOwn(chatTemplateKwargs, 'enable_thinking'))
-    refuseRequest('--enable_thinking', 'absent, as --chat_template_kwargs says it', enableThinking);
-  return { ...chatTemplateKwargs, enable_thinking: enableThinking };
-}
-
 /** What `--kw_args` adds: names of other flags with their values. */
 function moreFlags({ kw_args: text }: Parsed): Parsed {
   if (text === undefined || text === '') return {};
@@ -142,38 +130,16 @@ function moreFlags({ kw_args: text }: Parsed): Parsed {
   return { ...more };
 }
 
-/** Its many flags on one screen: groups without empty lines, no types, two flags on a line where they are short. */
+/** Its many flags on one screen, and those of the original that it refuses. */
 export function runPaHelp(): string {
-  const lines = GROUPS.flatMap((group) => {
-    const names = SHAPE.flags.filter((name) => groupOf(name) === group);
-    if (names.length === 0) return [];
-    const width = Math.max(...names.map((name) => name.length));
-    return [group, ...inPairs(names.map((name) => `  --${name.padEnd(width)}  ${helpOf(name)}`))];
-  });
   return [
     'run-pa --model_path DIR [options]',
     `Example: ${SHAPE.command} ${SHAPE.example}`,
-    ...lines,
-    '  -h, --help, --version',
+    ...flagLines(SHAPE),
     'Of the original, refused unless they ask for nothing (--tp 1):',
     wrapped(Object.keys(ORIGINAL_FLAGS)),
     '',
   ].join('\n');
-}
-
-const LINE_WIDTH = 110;
-
-/** Neighbours that fit into half a line share one. */
-function inPairs(cells: readonly string[]): string[] {
-  const half = LINE_WIDTH / 2;
-  const lines: string[] = [];
-  for (let i = 0; i < cells.length; i++) {
-    const [cell = '', next = ''] = cells.slice(i);
-    const isPair = next !== '' && cell.length < half && next.length <= half;
-    lines.push(isPair ? `${cell.padEnd(half)}${next}` : cell);
-    if (isPair) i++;
-  }
-  return lines;
 }
 
 /** Words in indented lines. */

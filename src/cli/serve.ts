@@ -1,4 +1,3 @@
-import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import type { CommandModule } from 'yargs';
 import { LLM } from '../engine/llm.js';
@@ -8,6 +7,7 @@ import { createServer, type Server } from '../server/app.js';
 import { type ServedModel, serveModel } from '../server/served-model.js';
 import { declareFlags, optionsOf } from './command-line.js';
 import { apiKeyOfEnvironment, environmentOptions } from './environment.js';
+import { isLoopback } from './loopback.js';
 import { withModelFolder } from './model-folder.js';
 import { loadProgress } from './progress.js';
 
@@ -77,8 +77,7 @@ export const serveCommand: CommandModule<object, { readonly model_path: string |
 
 /** Whoever can reach another address than loopback could use the models, or fill the machine's memory. */
 function checkAddress(host: string, keys: readonly string[]): void {
-  const isLoopback = host === 'localhost' || (isIP(host) === 4 ? host.startsWith('127.') : host === '::1');
-  if (!isLoopback && keys.length === 0)
+  if (!isLoopback(host) && keys.length === 0)
     refuseRequest('--api_key', `given, because ${host} can be reached from other machines`, undefined);
 }
 

@@ -8,8 +8,6 @@ export const SERVER = {
   api_key: text('apiKeys', 'keys that let clients in; ATB_API_KEY when absent', { array: true }),
   max_num_seqs: number('maxNumSeqs', 'answers at once (8)', { read: atLeast(1) }),
   max_waiting: number('maxWaiting', 'answers that wait beside them (as many)', { read: atLeast(0) }),
-  max_model_len: number('maxModelLen', "tokens of prompt and answer (the model's)", { read: atLeast(1) }),
-  memory: text('memoryBudget', 'bytes for weights and cache together, e.g. 6GiB (80 % of what is free)'),
   draft_tokens: number('draftTokens', 'guess so many tokens ahead from the text so far, verified (0)', {
     read: atLeast(0),
   }),

@@ -12,7 +12,20 @@ export interface NativeBinding {
   kernelTables(): KernelTableState[];
   /** ATB op types (and our extension ops) that the engine executes, sorted. */
   supportedOps(): string[];
+  /**
+   * Bytes that a step of a graph takes beside its inputs, from their descriptions: nothing is allocated and nothing runs.
+   * Throws as `run` does for a graph and shapes that do not fit together.
+   */
+  planGraph(spec: GraphSpec, inputs: Readonly<Record<string, PlannedInput>>, options: EngineOptions): number;
   readonly Engine: new (options: EngineOptions) => NativeEngine;
+}
+
+/** A tensor by its description alone: row-major, or as the engine stores weights, their scales and caches. */
+export interface PlannedInput {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** `plain` when absent. */
+  readonly layout?: 'plain' | 'linear' | 'scales' | 'keys' | 'values';
 }
 
 export interface KernelTableState {

@@ -1,7 +1,7 @@
 import { AtbError } from '../errors.js';
 import { distinctGraphs, type GraphSpec } from '../graph/graph-spec.js';
 import { isRegisteredOp } from '../graph/ops/index.js';
-import type { EngineOptions, KernelTableState, NativeEngine } from './binding.js';
+import type { EngineOptions, KernelTableState, NativeEngine, PlannedInput } from './binding.js';
 import { loadBinding } from './load.js';
 
 export type * from './binding.js';
@@ -35,6 +35,21 @@ export function availableIsas(nativePath?: string): string[] {
 /** Every kernel table, best first, and what this machine lacks for it. */
 export function kernelTables(nativePath?: string): KernelTableState[] {
   return translated(() => loadBinding(nativePath).kernelTables());
+}
+
+/**
+ * Bytes that a step of a graph takes beside its inputs, as the engine would lay them out: it is planned and not run.
+ *
+ * @throws AtbError NATIVE_MISSING, NATIVE_OP_MISSING, NATIVE_ERROR
+ */
+export function planGraph(
+  spec: GraphSpec,
+  inputs: Readonly<Record<string, PlannedInput>>,
+  { nativePath, ...options }: CreateEngineOptions,
+): number {
+  const binding = loadBinding(nativePath);
+  const supported = new Set(translated(() => binding.supportedOps()));
+  return translated(() => binding.planGraph(spec, inputs, options), missingOp(spec, supported));
 }
 
 /** Op types that the engine executes, sorted. */

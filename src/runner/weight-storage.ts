@@ -10,7 +10,7 @@ import { contentKey } from '../weights/weight-identity.js';
 import type { TensorRef } from '../weights/weights.js';
 
 /** Symmetric integers share one offset: a zero, which the engine takes for as many as it needs. */
-const ZERO_OFFSET = 'zero_offset';
+export const ZERO_OFFSET = 'zero_offset';
 
 /** Which tensors the engine must hold for a model's weights. */
 export interface WeightStorage {
@@ -44,6 +44,16 @@ export function weightStorage(weights: readonly TensorRef[]): WeightStorage {
 export const withStandIns = (spec: GraphSpec, { standIns }: WeightStorage, dtype: FloatDType): GraphSpec =>
   applyPass(spec, standInPass(standIns, dtype));
 
+/** Every weight with the layout that the graphs want it in. */
+export function weightLoads(
+  refs: readonly TensorRef[],
+  graphs: readonly GraphSpec[],
+  dtype: FloatDType,
+): WeightLoad[] {
+  const layouts = matrixLayouts(graphs);
+  return refs.map((ref) => weightLoad(ref, layouts.get(ref.name) ?? 'plain', dtype));
+}
+
 /** Reads, converts, quantises and packs weights into the engine. Throws NATIVE_ERROR, WEIGHT_QUANT_OFFSET, WEIGHT_FILE_*. */
 export async function loadWeights(
   engine: NativeEngine,
@@ -53,8 +63,7 @@ export async function loadWeights(
   onProgress?: (loadedBytes: number, totalBytes: number) => void,
 ): Promise<void> {
   for (const ref of refs) await requireSymmetric(ref);
-  const layouts = matrixLayouts(graphs);
-  const loads = refs.map((ref) => weightLoad(ref, layouts.get(ref.name) ?? 'plain', dtype));
+  const loads = weightLoads(refs, graphs, dtype);
   await engine.loadWeights(loads, onProgress);
   engine.setTensor(ZERO_OFFSET, { dtype: 'f32', shape: [1], data: new Float32Array(1) });
 }

@@ -12,7 +12,7 @@ function atbModels(...args: string[]): { readonly status: number | null; readonl
 
 describe('the help of atb-models', () => {
   const overview = atbModels('--help').text;
-  const commands = [...overview.matchAll(/^ {2}atb-models ([a-z]+)/gm)].map(([, name = '']) => name);
+  const commands = [...overview.matchAll(/^ {2}atb-models ([a-z-]+)/gm)].map(([, name = '']) => name);
 
   it('lists its commands, and leads to run-pa', () => {
     expect(commands).to.include.members(['check', 'compare', 'eval', 'graph', 'inspect', 'new', 'quantize']);

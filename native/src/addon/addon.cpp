@@ -2,6 +2,7 @@
 
 #include "addon/engine_wrap.h"
 #include "addon/guard.h"
+#include "addon/plan_graph.h"
 #include "kernels/dispatch.h"
 #include "ops/operation.h"
 
@@ -48,6 +49,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("availableIsas", Napi::Function::New(env, AvailableIsas, "availableIsas"));
   exports.Set("kernelTables", Napi::Function::New(env, KernelTables, "kernelTables"));
   exports.Set("supportedOps", Napi::Function::New(env, SupportedOps, "supportedOps"));
+  exports.Set("planGraph", Napi::Function::New(env, PlanGraph, "planGraph"));
   exports.Set("Engine", EngineWrap::Define(env));
   return exports;
 }

@@ -13,8 +13,6 @@
 namespace atb::addon {
 namespace {
 
-constexpr int64_t kMaxThreads = 1024;
-
 /// The reader of methods without arguments.
 std::monostate NoArguments() { return {}; }
 

@@ -304,6 +304,20 @@ void Graph::Run(std::span<const BoundTensor> inputs, std::span<const BoundTensor
   outputs_valid_ = true;
 }
 
+size_t Graph::PlannedBytes(std::span<const TensorDesc> inputs, const kernels::KernelTable& kernels, int threads) {
+  if (inputs.size() != given_.size())
+    throw Error("NATIVE_INPUT_INVALID", "the graph has " + std::to_string(given_.size()) + " inputs, described are " +
+                                            std::to_string(inputs.size()));
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    CheckedBytes(inputs[i]);
+    given_[i] = {inputs[i], nullptr};
+    is_given_[i] = true;
+  }
+  RefreshShapes(kernels, threads);
+  PlanCache plan;
+  return plan.Fit(lifetimes_, workspace_bytes_, inputs, flat_.inputs).arena_bytes;
+}
+
 const Tensor& Graph::Output(int index) const {
   if (!outputs_valid_)
     throw Error("NATIVE_GRAPH_NOT_RUN", "the graph has no outputs: its latest run did not end");

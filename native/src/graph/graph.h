@@ -67,6 +67,10 @@ class Graph {
   void Run(std::span<const BoundTensor> inputs, std::span<const BoundTensor> outputs, std::span<const std::string> keep,
            const kernels::KernelTable& kernels, ThreadPool& pool);
 
+  /// Bytes of memory that a run with such inputs takes beside them, one description for each input: nothing is bound,
+  /// allocated or run. Throws NATIVE_INPUT_INVALID for another number of inputs, and what Run throws for their shapes.
+  size_t PlannedBytes(std::span<const TensorDesc> inputs, const kernels::KernelTable& kernels, int threads);
+
   /// Once the flag, which is the caller's, is true, a run ends before its next operation: Run throws NATIVE_DISPOSED.
   void SetStop(const std::atomic<bool>* stop) { stop_ = stop; }
 

@@ -1,0 +1,52 @@
+import { LLM } from '../engine/llm.js';
+import type { LLMOptions } from '../engine/llm-options.js';
+import { environmentOptions, threadWarnings } from './environment.js';
+import { type FlagName, SAMPLING_FLAGS } from './flags.js';
+import { withModelFolder } from './model-folder.js';
+import { loadProgress } from './progress.js';
+
+/** How a command that answers loads its model. */
+export const LLM_FLAGS = [
+  'model_path',
+  'model_dirs',
+  'allow_unread',
+  'allow_links',
+  'dtype',
+  'quantize',
+  'quant_group_size',
+  'kv_quant',
+  'max_model_len',
+  'memory',
+  'threads',
+  'isa',
+] as const satisfies readonly FlagName[];
+
+/** How it draws tokens; log-probs and what comes after an end are for programs. */
+export const ANSWER_FLAGS = [
+  'max_tokens',
+  ...SAMPLING_FLAGS.filter((name) => name !== 'logprobs' && name !== 'ignore_eos'),
+] as const;
+
+const warn = (text: string): void => {
+  process.stderr.write(`warning: ${text}\n`);
+};
+
+/** Loads a model, with a progress bar and warnings on standard error, and disposes it when the work is done. */
+export async function withLlm<T>(
+  { modelPath, ...options }: LLMOptions & { readonly modelPath: string },
+  work: (llm: LLM) => Promise<T>,
+): Promise<T> {
+  for (const warning of threadWarnings(options.threads)) warn(warning);
+  const { modelPath: folder } = await withModelFolder({ modelPath });
+  const llm = await LLM.load(folder, {
+    onProgress: loadProgress(process.stderr),
+    onWarning: warn,
+    ...environmentOptions(),
+    ...options,
+  });
+  try {
+    return await work(llm);
+  } finally {
+    await llm.dispose();
+  }
+}

@@ -1,0 +1,53 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { expect } from 'chai';
+
+const PROGRAM = join(import.meta.dirname, '../../../scripts/atb-models.mjs');
+
+function atbModels(args: readonly string[], shell = '/bin/bash'): string {
+  const env = { ...process.env, SHELL: shell, ZSH_NAME: '' };
+  const { stdout, stderr, status } = spawnSync(process.execPath, [PROGRAM, ...args], {
+    encoding: 'utf8',
+    env,
+  });
+  expect(status, stderr).to.equal(0);
+  return stdout;
+}
+
+const offered = (...words: string[]): string[] =>
+  atbModels(['--get-yargs-completions', 'atb-models', ...words])
+    .trim()
+    .split('\n');
+
+describe('atb-models completion', function () {
+  this.timeout(60_000);
+
+  it('knows every command that the help lists', () => {
+    const overview = atbModels(['--help']);
+    const commands = [...overview.matchAll(/^ {2}atb-models ([a-z-]+)/gm)].map(([, name = '']) => name);
+    expect(commands).to.include.members(['bench-serve', 'chat', 'completion', 'generate', 'serve']);
+    expect(offered('')).to.include.members(commands);
+  });
+
+  it("knows a command's flags, and what a flag may be", () => {
+    expect(offered('inspect', '--')).to.include.members(['--model_path', '--context', '--batch', '--json']);
+    expect(offered('chat', '--')).to.include('--system').and.not.to.include('--rate');
+    expect(offered('chat', '--dtype', '')).to.deep.equal(['bf16', 'f16', 'f32']);
+    expect(offered('serve', '--policy', 's')).to.deep.equal(['sjf']);
+  });
+
+  it('prints a script for bash, which completes, and one for zsh', function () {
+    expect(atbModels(['completion'], '/bin/zsh')).to.match(/^#compdef atb-models\n/);
+    const script = atbModels(['completion']);
+    expect(script).to.match(/complete .* atb-models\n/);
+    if (process.platform === 'win32') this.skip();
+    const ask = [
+      `atb-models() { '${process.execPath}' '${PROGRAM}' "$@"; }`,
+      script,
+      'COMP_WORDS=(atb-models inspect --con); COMP_CWORD=2',
+      '_atb-models_yargs_completions; echo "${COMPREPLY[@]}"',
+    ].join('\n');
+    const { stdout, stderr } = spawnSync('bash', ['-c', ask], { encoding: 'utf8' });
+    expect(stdout, stderr).to.equal('--context\n');
+  });
+});

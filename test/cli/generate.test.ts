@@ -1,0 +1,113 @@
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { temporaryFolder } from '../weights/safetensors-writer.js';
+
+const ROOT = join(import.meta.dirname, '../../..');
+const MODEL = join(ROOT, 'examples/models/tiny-stories');
+const PROMPT = 'Once upon a time';
+
+function generate(args: readonly string[], input = '') {
+  return spawnSync(
+    process.execPath,
+    [
+      join(ROOT, 'scripts/atb-models.mjs'),
+      'generate',
+      ...args,
+      '--model_path',
+      MODEL,
+      '--threads',
+      '2',
+      ...(args.includes('--max_tokens') ? [] : ['--max_tokens', '10']),
+    ],
+    { encoding: 'utf8', input },
+  );
+}
+
+interface Answer {
+  readonly index: number;
+  readonly prompt: string;
+  readonly text: string;
+  readonly tokens: readonly number[];
+  readonly finishReason: string;
+  readonly seed?: number;
+}
+
+function answers(args: readonly string[], input = ''): Answer[] {
+  const { status, stdout, stderr } = generate([...args, '--json'], input);
+  expect(status, stderr).to.equal(0);
+  return stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Answer);
+}
+
+describe('atb-models generate', function () {
+  this.timeout(120_000);
+  const path = temporaryFolder();
+
+  it('goes on with one text, an argument or standard input, and prints nothing else', () => {
+    const { status, stdout, stderr } = generate([PROMPT]);
+    expect(status, stderr).to.equal(0);
+    expect(stdout).to.match(/^[\w ,."'!?-]{20,}\n$/);
+    expect(generate([], `${PROMPT}\n`).stdout).to.equal(stdout);
+    const [answer] = answers([PROMPT]);
+    expect(`${answer?.text}\n`).to.equal(stdout);
+    expect(answer).to.include({ index: 0, prompt: PROMPT, finishReason: 'length' });
+    expect(answer?.tokens).to.have.length(10);
+  });
+
+  it('gives n answers to each prompt, in their order, each with its own seed', () => {
+    const prompts = [PROMPT, 'The dog'];
+    const found = answers([...prompts, '--n', '2', '--temperature', '1.2', '--seed', '7']);
+    expect(found.map(({ prompt, seed }) => [prompt, seed])).to.deep.equal([
+      [PROMPT, 7],
+      [PROMPT, 8],
+      ['The dog', 9],
+      ['The dog', 10],
+    ]);
+    const [alone] = answers([PROMPT, '--temperature', '1.2', '--seed', '8']);
+    expect(alone?.text).to.equal(found[1]?.text);
+    const { stdout } = generate([...prompts, '--temperature', '0']);
+    expect(stdout).to.match(/^\[0\] Once upon a time\n.+\n\n\[1\] The dog\n.+\n$/);
+  });
+
+  it('keeps to a schema, an expression, a choice or a grammar', () => {
+    const schema = path('schema.json');
+    writeFileSync(
+      schema,
+      JSON.stringify({ type: 'object', properties: { age: { type: 'integer' } }, required: ['age'] }),
+    );
+    for (const given of [
+      schema,
+      '{"type":"object","properties":{"age":{"type":"integer"}},"required":["age"]}',
+    ]) {
+      const [answer] = answers(['Tom is', '--json_schema', given, '--max_tokens', '40']);
+      expect((JSON.parse(answer?.text ?? '') as { age: number }).age).to.be.a('number');
+    }
+    expect(answers(['Tom is', '--regex', '[0-9]{3}'])[0]?.text).to.match(/^\d{3}$/);
+    expect(answers(['Tom is', '--choice', 'happy', 'sad'])[0]?.text).to.be.oneOf(['happy', 'sad']);
+    expect(answers(['Tom is', '--grammar', 'root ::= "a"+ "b"'])[0]?.text).to.match(/^a+b$/);
+  });
+
+  it('refuses two guides, a schema that is no JSON, and a missing prompt', () => {
+    const refused = (args: readonly string[], expected: RegExp): void => {
+      const { status, stderr } = generate(args);
+      expect(status).to.equal(1);
+      expect(stderr).to.match(expected);
+    };
+    refused(['x', '--regex', 'a', '--choice', 'b'], /REQUEST_INVALID: --\w+ must be absent beside --\w+/);
+    refused(['x', '--json_schema', '{'], /--json_schema must be valid JSON/);
+    refused(['x', '--regex', '('], /GUIDE_INVALID/);
+    refused([], /the prompt must be an argument, or standard input/);
+    refused(['x', '--n', '0'], /--n must be an integer >= 1/);
+  });
+
+  it('sends a prompt through the chat template where it is asked to', () => {
+    const template = "{{ bos_token }}{% for m in messages %}{{ m['content'] }}{% endfor %}";
+    const [plain] = answers([PROMPT]);
+    const [said] = answers([PROMPT, '--is_chat_model', '--chat_template', template]);
+    expect(said?.text).to.equal(plain?.text);
+  });
+});
