@@ -44,7 +44,7 @@ export {
   type PARunnerOptions,
 } from './engine/pa-runner.js';
 export { type Perplexity, type PerplexityOptions, perplexity } from './engine/perplexity.js';
-export type { SchemaOptions } from './engine/structured.js';
+export type { SchemaOptions, ValueSchema } from './engine/structured.js';
 export { AtbError, type ErrorCode, type ErrorDetail } from './errors.js';
 export { AtbGraph, BaseOperation, dim, type GraphSpec } from './graph/atb-graph.js';
 export {
