@@ -29,9 +29,9 @@ describe('PromptBudget', () => {
     expect(new PromptBudget().tokens).to.equal(64);
   });
 
-  it('keeps a step with prompts below 1.75 times one that only decodes, in powers of two', () => {
-    expect(learned(100, 1)).to.equal(64);
-    expect(learned(100, 0.5)).to.equal(128);
+  it('keeps a step with prompts below 1.5 times one that only decodes, in powers of two', () => {
+    expect(learned(100, 1)).to.equal(32);
+    expect(learned(100, 0.5)).to.equal(64);
     expect(learned(100, 0.01)).to.equal(4096);
   });
 
