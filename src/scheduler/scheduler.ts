@@ -78,9 +78,8 @@ export class Scheduler {
 
   /** Those whose deadline has passed. Their owner aborts them. */
   overdue(nowMs: number): Sequence[] {
-    return [...this.#running, ...this.#preempted, ...this.#waiting].filter(
-      ({ deadlineMs }) => deadlineMs <= nowMs,
-    );
+    const all = [...this.#running, ...this.#preempted, ...this.#waiting];
+    return all.filter(({ deadlineMs }) => deadlineMs <= nowMs);
   }
 
   /**
@@ -212,7 +211,8 @@ export class Scheduler {
   /** Guesses that there are free blocks for: nobody gives any back for them. */
   #draftsOf(sequence: Sequence, others: number): readonly number[] {
     const drafts = this.#drafting.guess(sequence, others);
-    return this.#blocks.grow(sequence.blockTable, sequence.tokens.length + drafts.length) ? drafts : [];
+    const length = sequence.tokens.length + drafts.length;
+    return drafts.length > 0 && this.#blocks.grow(sequence.blockTable, length) ? drafts : [];
   }
 
   /** Prompts begun before, then those that start now. */
