@@ -1,0 +1,82 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { expect } from 'chai';
+
+const ROOT = join(import.meta.dirname, '../../..');
+const MODELS = join(ROOT, 'examples/models');
+const PROGRAM = join(ROOT, 'scripts/atb-models.mjs');
+
+interface Started {
+  readonly process: ChildProcess;
+  readonly address: string;
+}
+
+/** Starts the command on a free port and waits for its address. */
+async function serve(...args: readonly string[]): Promise<Started> {
+  const started = spawn(process.execPath, [
+    PROGRAM,
+    'serve',
+    ...(args.includes('--port') ? [] : ['--port', '0']),
+    ...['--log_level', 'warn', ...args],
+  ]);
+  let said = '';
+  for await (const piece of started.stderr) {
+    said += String(piece);
+    const [, address] = / at (http:\S+)/.exec(said) ?? [];
+    if (address !== undefined) return { process: started, address };
+  }
+  throw new Error(said);
+}
+
+const post = (address: string, path: string, body: object): Promise<Response> =>
+  fetch(address + path, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+
+describe('atb-models serve', function () {
+  this.timeout(120_000);
+
+  it('serves several models by name, finishes what runs when it is stopped, and ends with 0', async () => {
+    const { process: server, address } = await serve(
+      ...['--model', `big=${join(MODELS, 'tiny-stories')}`, `small=${join(MODELS, 'tiny-stories-draft')}`],
+    );
+    const listed = (await (await fetch(`${address}/v1/models`)).json()) as { data: { id: string }[] };
+    expect(listed.data.map(({ id }) => id)).to.deep.equal(['big', 'small']);
+    const short = await post(address, '/v1/completions', { model: 'small', prompt: 'Once', max_tokens: 4 });
+    expect(await short.json()).to.have.nested.property('usage.completion_tokens', 4);
+    const running = post(address, '/v1/completions', {
+      ...{ model: 'big', prompt: 'Once upon a time', max_tokens: 200, ignore_eos: true, stream: true },
+    });
+    const stream = await running;
+    const ended = once(server, 'exit');
+    server.kill('SIGTERM');
+    const text = await stream.text();
+    expect(text.trimEnd().endsWith('data: [DONE]')).to.equal(true);
+    expect(text.match(/"finish_reason":"length"/g)).to.have.length(1);
+    expect(await ended).to.deep.equal([0, null]);
+  });
+
+  it('refuses an address that others reach without a key, and a port that is taken', async () => {
+    const model = ['--model_path', join(MODELS, 'tiny-stories-draft')];
+    const failed = async (...args: readonly string[]): Promise<string> =>
+      serve(...model, ...args).then(
+        ({ process: server }) => {
+          server.kill('SIGKILL');
+          return 'started';
+        },
+        (error: unknown) => String(error),
+      );
+    expect(await failed('--host', '0.0.0.0')).to.contain('--api_key must be given');
+    expect(await failed('--model', 'nothing')).to.contain('--model must be name=DIR');
+    const { process: server, address } = await serve(...model);
+    try {
+      const taken = await failed('--port', new URL(address).port);
+      expect(taken).to.match(/SERVER_FAILED: no server at 127.0.0.1/);
+    } finally {
+      server.kill('SIGKILL');
+    }
+  });
+});
