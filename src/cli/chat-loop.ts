@@ -30,6 +30,8 @@ const HELP = `/reset         forget what was said
 A line that begins with a space is said as it is. Ctrl-C stops an answer; twice, it ends the chat.
 `;
 
+export type Interruption = 'stops' | 'warns' | 'ends';
+
 /** A dialogue line by line: what is said is answered as the answer comes, and lines that begin with `/` steer it. */
 export class ChatLoop {
   readonly #llm: LLM;
@@ -63,12 +65,13 @@ export class ChatLoop {
     return true;
   }
 
-  /** Ctrl-C: stops the answer that is under way. True: nothing was, or it came twice, and the chat is to end. */
-  interrupt(): boolean {
+  /** Ctrl-C: stops the answer that is under way; the second one, with no line between them, ends the chat. */
+  interrupt(): Interruption {
     const isSecond = this.#isInterrupted;
     this.#isInterrupted = true;
     this.#answer?.abort();
-    return isSecond;
+    if (isSecond) return 'ends';
+    return this.#answer ? 'stops' : 'warns';
   }
 
   #command(text: string): void {

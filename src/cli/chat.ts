@@ -29,9 +29,11 @@ async function talk(llm: LLM, options: ChatLoopOptions): Promise<void> {
     terminal: isTerminal,
   });
   const interrupt = (): void => {
-    if (loop.interrupt()) lines.close();
-    else if (isTerminal) process.stdout.write('\n(Ctrl-C once more, or /exit, ends)\n');
-    if (isTerminal) lines.prompt();
+    const interruption = loop.interrupt();
+    if (interruption === 'ends') lines.close();
+    if (interruption !== 'warns' || !isTerminal) return;
+    process.stdout.write('\n(Ctrl-C once more, or /exit, ends)\n');
+    lines.prompt();
   };
   // A terminal gives Ctrl-C to whoever reads lines, everybody else sends a signal.
   lines.on('SIGINT', interrupt);

@@ -4,6 +4,7 @@ import { openModel } from '../runner/open-model.js';
 import { declareFlags, optionsOf } from './command-line.js';
 import { environmentOptions } from './environment.js';
 import { withModelFolder } from './model-folder.js';
+import { loadProgress } from './progress.js';
 
 /** One line of the table: what differs, by how much, and where first. */
 export function comparisonText({ reference, tensor, ...found }: TensorComparison): string {
@@ -50,6 +51,7 @@ export const compareCommand: CommandModule = {
       ...(threads !== undefined && { threads }),
       ...(isa !== undefined && { isa }),
       ...environmentOptions(),
+      onProgress: loadProgress(process.stderr),
       onTensor(compared) {
         all.push(compared);
         if (!json) process.stdout.write(comparisonText(compared));

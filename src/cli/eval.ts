@@ -1,17 +1,19 @@
 import { readFile } from 'node:fs/promises';
 import type { CommandModule } from 'yargs';
-import { type Perplexity, perplexity } from '../engine/perplexity.js';
+import { type Perplexity, type PerplexityOptions, perplexity } from '../engine/perplexity.js';
 import { AtbError, refuseRequest } from '../errors.js';
 import { DEFAULT_BLOCK_SIZE, ModelRunner, type ModelRunnerOptions } from '../runner/model-runner.js';
 import { openModel } from '../runner/open-model.js';
 import { declareFlags, optionsOf } from './command-line.js';
 import { environmentOptions, threadWarnings } from './environment.js';
 import { withModelFolder } from './model-folder.js';
-import { loadProgress } from './progress.js';
+import { countProgress, loadProgress } from './progress.js';
 
 const DEFAULT_CONTEXT = 512;
 
-export interface EvalArguments extends Omit<ModelRunnerOptions, 'numBlocks' | 'blockSize'> {
+export interface EvalArguments
+  extends Omit<ModelRunnerOptions, 'numBlocks' | 'blockSize'>,
+    Pick<PerplexityOptions, 'onWindow'> {
   /** Of natural text, as the model writes it. */
   readonly text: string;
   /** Tokens of a window; 512, or the model's context where that is less, when absent. */
@@ -25,7 +27,12 @@ export interface EvalReport extends Perplexity {
 }
 
 /** Perplexity of a text. Throws what `ModelRunner.load` and `perplexity` throw, and TOKENIZER_*. */
-export async function evaluate({ text, contextLen, ...options }: EvalArguments): Promise<EvalReport> {
+export async function evaluate({
+  text,
+  contextLen,
+  onWindow,
+  ...options
+}: EvalArguments): Promise<EvalReport> {
   const model = await openModel(options);
   const { maxPositionEmbeddings } = model.config;
   const { tokenizer } = await model.text();
@@ -42,6 +49,7 @@ export async function evaluate({ text, contextLen, ...options }: EvalArguments):
     const found = await perplexity(runner, tokens, {
       contextLen: size,
       bosTokenId: startsWithBos ? bosTokenId : undefined,
+      onWindow,
     });
     return { ...found, contextLen: size, weightBytes: runner.memory().weightBytes, isa: runner.isa };
   } finally {
@@ -103,6 +111,7 @@ export const evalCommand: CommandModule = {
       text: await readText(textFile),
       ...environmentOptions(),
       onProgress: loadProgress(process.stderr),
+      onWindow: countProgress(process.stderr, 'windows'),
     });
     process.stdout.write(json ? `${JSON.stringify(found, null, 2)}\n` : reportText(found));
   },

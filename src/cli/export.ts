@@ -3,7 +3,7 @@ import { exportModel } from '../npu-export/export-model.js';
 import { declareFlags, optionsOf } from './command-line.js';
 import { withModelFolder } from './model-folder.js';
 
-const FLAGS = ['dtype', 'block_size', 'max_position_embeddings', 'model_dirs'] as const;
+const FLAGS = ['dtype', 'block_size', 'max_position_embeddings', 'model_dirs', 'json'] as const;
 
 interface Directories {
   readonly input: string;
@@ -31,12 +31,13 @@ export const exportCommand: CommandModule<object, Directories> = {
       },
     ),
   async handler(argv) {
+    const { json, ...options } = optionsOf(argv, FLAGS);
     const files = await exportModel({
-      ...optionsOf(argv, FLAGS),
+      ...options,
       ...(await withModelFolder({ modelPath: argv.input })),
       output: argv.output,
       onWarning: (text) => process.stderr.write(`${text}\n`),
     });
-    process.stdout.write(`${files.join('\n')}\n`);
+    process.stdout.write(json ? `${JSON.stringify({ files })}\n` : `${files.join('\n')}\n`);
   },
 };

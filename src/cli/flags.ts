@@ -133,6 +133,9 @@ const LIMITS = {
 };
 
 const ENGINE = {
+  draft_tokens: number('draftTokens', 'guess so many tokens ahead from the text so far, verified (0)', {
+    read: atLeast(0),
+  }),
   threads: number('threads', 'compute threads (all cores)', { read: atLeast(1) }),
   kw_args: text('kwArgs', 'more flags as a JSON object', { default: '' }),
   isa: text('isa', 'kernels: amx, avx512, avx2, reference'),

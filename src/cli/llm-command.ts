@@ -17,6 +17,7 @@ export const LLM_FLAGS = [
   'kv_quant',
   'max_model_len',
   'memory',
+  'draft_tokens',
   'threads',
   'isa',
 ] as const satisfies readonly FlagName[];

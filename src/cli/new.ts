@@ -67,7 +67,7 @@ registerModel('${modelType}', ${name}Router);
 `;
 }
 
-const FLAGS = ['like'] as const;
+const FLAGS = ['like', 'json'] as const;
 
 /** `atb-models new`: a model directory to begin with. */
 export const newCommand: CommandModule = {
@@ -87,10 +87,15 @@ export const newCommand: CommandModule = {
       },
     ),
   async handler(argv) {
-    const file = await writeNewModel({ directory: String(argv.directory), ...optionsOf(argv, FLAGS) });
+    const { json, like } = optionsOf(argv, FLAGS);
+    const directory = String(argv.directory);
+    const file = await writeNewModel({ directory, like });
+    const modelType = basename(resolve(directory));
     process.stdout.write(
-      `${file}\nSet "model_type": "${basename(resolve(String(argv.directory)))}" in config.json, then:\n` +
-        '  npx atb-models check --model_dirs DIR --model_path CHECKPOINT\n',
+      json
+        ? `${JSON.stringify({ file, modelType })}\n`
+        : `${file}\nSet "model_type": "${modelType}" in config.json, then:\n` +
+            '  npx atb-models check --model_dirs DIR --model_path CHECKPOINT\n',
     );
   },
 };

@@ -7,7 +7,7 @@ import { withModelFolder } from './model-folder.js';
 import { longProgress } from './progress.js';
 import { stoppable } from './stop-signals.js';
 
-const FLAGS = ['quantize', 'quant_group_size', 'threads', 'model_dirs', 'allow_links'] as const;
+const FLAGS = ['quantize', 'quant_group_size', 'threads', 'model_dirs', 'allow_links', 'json'] as const;
 
 interface Directories {
   readonly input: string;
@@ -36,7 +36,7 @@ export const quantizeCommand: CommandModule<object, Directories> = {
       },
     ),
   async handler(argv) {
-    const { quantize, ...options } = optionsOf(argv, FLAGS);
+    const { quantize, json, ...options } = optionsOf(argv, FLAGS);
     if (quantize === undefined) throw new TypeError('declareFlags requires it');
     const { modelPath } = await withModelFolder({ modelPath: argv.input });
     const { keptFloat } = await stoppable((signal) =>
@@ -50,7 +50,9 @@ export const quantizeCommand: CommandModule<object, Directories> = {
         signal,
       }),
     );
-    for (const { name, reason } of keptFloat)
-      process.stderr.write(`${describeValue(name)} stays floats: ${reason}\n`);
+    if (json) process.stdout.write(`${JSON.stringify({ output: argv.output, keptFloat })}\n`);
+    else
+      for (const { name, reason } of keptFloat)
+        process.stderr.write(`${describeValue(name)} stays floats: ${reason}\n`);
   },
 };

@@ -8,9 +8,6 @@ export const SERVER = {
   api_key: text('apiKeys', 'keys that let clients in; ATB_API_KEY when absent', { array: true }),
   max_num_seqs: number('maxNumSeqs', 'answers at once (8)', { read: atLeast(1) }),
   max_waiting: number('maxWaiting', 'answers that wait beside them (as many)', { read: atLeast(0) }),
-  draft_tokens: number('draftTokens', 'guess so many tokens ahead from the text so far, verified (0)', {
-    read: atLeast(0),
-  }),
   policy: text('policy', 'who goes first (fcfs)', { choices: ['fcfs', 'priority', 'sjf', 'round_robin'] }),
   request_timeout: number('requestTimeoutS', 'seconds that a request may take (600)', { read: atLeast(1) }),
   drain_timeout: number('drainTimeoutS', 'seconds for answers that run when it stops', { default: 45 }),

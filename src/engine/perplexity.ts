@@ -13,6 +13,8 @@ export interface PerplexityOptions {
   readonly bosTokenId?: number | undefined;
   /** Logits that one step may return; 2^24, which are 64 MB, when absent. */
   readonly maxLogits?: number;
+  /** Called with windows that are scored, and how many there are. */
+  readonly onWindow?: ((done: number, total: number) => void) | undefined;
 }
 
 export interface Perplexity {
@@ -34,7 +36,7 @@ export interface Perplexity {
 export async function perplexity(
   runner: ModelRunner,
   tokens: ArrayLike<number>,
-  { contextLen, bosTokenId, maxLogits = 2 ** 24 }: PerplexityOptions,
+  { contextLen, bosTokenId, maxLogits = 2 ** 24, onWindow }: PerplexityOptions,
 ): Promise<Perplexity> {
   const { blockSize, numBlocks, config } = runner;
   const limit = Math.min(numBlocks * blockSize, config.maxPositionEmbeddings);
@@ -44,7 +46,8 @@ export async function perplexity(
   const blocks = new BlockManager({ numBlocks, blockSize });
   const chunk = Math.max(1, Math.floor(maxLogits / config.vocabSize));
   let [nll, scoredTokens, windows] = [0, 0, 0];
-  for (const window of windowsOf(tokens, contextLen, bosTokenId)) {
+  const all = windowsOf(tokens, contextLen, bosTokenId);
+  for (const window of all) {
     const sequence = new Sequence({ id: windows, promptTokens: window, maxTokens: 1 });
     blocks.grow(sequence.blockTable, window.length);
     // The last token has none after it to predict.
@@ -63,6 +66,7 @@ export async function perplexity(
     blocks.release(sequence.blockTable);
     if (!Number.isFinite(nll)) throw new AtbError('REQUEST_NOT_FINITE', { step: scoredTokens });
     windows++;
+    onWindow?.(windows, all.length);
   }
   if (scoredTokens === 0) refuseRequest('text', 'at least two tokens', tokens.length);
   const meanNll = nll / scoredTokens;

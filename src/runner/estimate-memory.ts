@@ -6,7 +6,7 @@ import type { GraphSpec } from '../graph/graph-spec.js';
 import { applyPasses } from '../graph/passes/index.js';
 import { type PlannedInput, planGraph } from '../native/index.js';
 import type { CausalLM } from '../router/index.js';
-import type { StepSizes } from '../step-inputs/index.js';
+import type { StepInput, StepSizes } from '../step-inputs/index.js';
 import { kvBlockBytes } from './kv-block-bytes.js';
 import { DEFAULT_BLOCK_SIZE, type RunnerOptions } from './model-runner.js';
 import { type ModelPlan, type OpenModelOptions, openModel } from './open-model.js';
@@ -93,7 +93,7 @@ export function memoryOf(plan: ModelPlan, model: CausalLM, options: MemoryOption
     context,
     batch,
     weightBytes: planned.weightBytes,
-    positionBytes: planned.positionBytes,
+    positionBytes: planned.positionBytes(context, batch),
     kvBytesPerToken: kvBlockBytes(model.caches(), plan.cacheDType, 1),
     cacheBytes: planned.cacheBytes(context, batch),
     activationBytes: planned.activationBytes(context, batch),
@@ -117,12 +117,18 @@ function largest(most: number, holds: (count: number) => boolean): number {
   return low;
 }
 
+/** An input of steps, and those of its names that stay for the run. */
+interface HeldInput {
+  readonly input: StepInput;
+  readonly names: readonly string[];
+}
+
 /** A model's graphs and the descriptions of what they read, for whichever step is asked about. */
 class PlannedModel {
   readonly weightBytes: number;
-  readonly positionBytes: number;
   readonly #graphs: ReadonlyMap<GraphKind, GraphSpec>;
   readonly #weights: Readonly<Record<string, PlannedInput>>;
+  readonly #held: readonly HeldInput[];
 
   constructor(
     private readonly plan: ModelPlan,
@@ -148,11 +154,11 @@ class PlannedModel {
       ...Object.fromEntries(tensors.map(({ name, desc }) => [name, desc])),
       [ZERO_OFFSET]: { dtype: 'f32', shape: [1] },
     };
-    this.positionBytes = this.#positionBytes();
+    this.#held = this.#heldInputs();
   }
 
   totalBytes(context: number, batch: number): number {
-    const steady = this.weightBytes + this.positionBytes + this.cacheBytes(context, batch);
+    const steady = this.weightBytes + this.positionBytes(context, batch) + this.cacheBytes(context, batch);
     return steady + this.activationBytes(context, batch);
   }
 
@@ -212,20 +218,27 @@ class PlannedModel {
     };
   }
 
-  /** Tables that graphs read and that stay for the run. One row of each is made, to see which there are. */
-  #positionBytes(): number {
-    const read = new Set([...this.#graphs.values()].flatMap((spec) => spec.inputs));
-    const { dtype, config } = this.plan;
-    const run = { dtype, blockSize: this.options.blockSize, numBlocks: 1, maxPositionEmbeddings: 1 };
-    const kind = this.model.graphKinds[0];
+  /** Tables have a row for each position, but for no more than the cache has tokens (src/step-inputs/rotary.ts). */
+  positionBytes(context: number, batch: number): number {
+    const [kind] = this.#graphs.keys();
     if (kind === undefined) return 0;
-    const sizes = { ...this.#sizes(kind, 1, 1), maxPositionEmbeddings: config.maxPositionEmbeddings };
+    const { blockSize } = this.options;
+    const sizes = this.#sizes(kind, context, batch);
+    const cacheTokens = batch * Math.ceil(context / blockSize) * blockSize;
+    const maxPositionEmbeddings = Math.min(sizes.maxPositionEmbeddings, cacheTokens);
+    let bytes = 0;
+    for (const { input, names } of this.#held)
+      for (const [name, desc] of Object.entries(input.describe({ ...sizes, maxPositionEmbeddings })))
+        if (names.includes(name)) bytes += elementCount(desc.shape) * DTYPE_BYTES[desc.dtype];
+    return bytes;
+  }
+
+  /** What graphs read and stays for the run. One row of each is made, to see which there are. */
+  #heldInputs(): HeldInput[] {
+    const read = new Set([...this.#graphs.values()].flatMap((spec) => spec.inputs));
+    const run = { dtype: this.plan.dtype, blockSize: 1, numBlocks: 1, maxPositionEmbeddings: 1 };
     return this.model.stepInputs
       .filter(({ names }) => names.some((name) => read.has(name)))
-      .flatMap((input) => {
-        const held = Object.keys(input.hold?.(run) ?? {});
-        return Object.entries(input.describe(sizes)).filter(([name]) => held.includes(name));
-      })
-      .reduce((sum, [, desc]) => sum + elementCount(desc.shape) * DTYPE_BYTES[desc.dtype], 0);
+      .map((input) => ({ input, names: Object.keys(input.hold?.(run) ?? {}) }));
   }
 }

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { ChatLoop, type ChatLoopOptions } from '../../src/cli/chat-loop.js';
+import { ChatLoop, type ChatLoopOptions, type Interruption } from '../../src/cli/chat-loop.js';
 import { LLM } from '../../src/engine/llm.js';
 import { temporaryFolder } from '../weights/safetensors-writer.js';
 
@@ -116,17 +116,17 @@ describe('a chat', function () {
 
   it('stops an answer at the first Ctrl-C, and itself at the second', async () => {
     await using llm = await load(PLAIN);
-    const asked: boolean[] = [];
+    const asked: Interruption[] = [];
     const { loop, text } = start(llm, {
       json: false,
       write: () => void (asked.length === 0 && asked.push(loop.interrupt())),
     });
     expect(await loop.line('Once upon a time')).to.equal(true);
-    expect(asked).to.deep.equal([false]);
+    expect(asked).to.deep.equal(['stops']);
     expect(text().length).to.be.within(1, 200);
-    expect(loop.interrupt()).to.equal(true);
+    expect(loop.interrupt()).to.equal('ends');
     await loop.line('/reset');
-    expect(loop.interrupt()).to.equal(false);
+    expect(loop.interrupt()).to.equal('warns');
   });
 
   it('shows reasoning dimmed, from where the template begins it', async () => {

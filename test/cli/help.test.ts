@@ -27,6 +27,8 @@ describe('the help of atb-models', () => {
       expect(status).to.equal(0);
       expect(text).to.match(new RegExp(`Examples:\n  atb-models ${command} [^\n]+\n`));
       expect(text.split('\n').length).to.be.at.most(50);
+      // A server logs JSON anyway, a script is for a shell, and graphs are JSON by --format.
+      if (!['serve', 'completion', 'graph'].includes(command)) expect(text).to.match(/^ +--json /m);
     });
   }
 

@@ -8,6 +8,7 @@ import {
   type OpenModelOptions,
 } from '../../src/index.js';
 import { createEngine, planGraph } from '../../src/native/index.js';
+import { familyCases, familyCheckpoint } from '../oracle/families.js';
 import { failure } from '../weights/safetensors-writer.js';
 
 const MODEL = 'examples/models/tiny-stories';
@@ -36,6 +37,25 @@ describe('estimateMemory', function () {
         expect(found.weightBytes + found.positionBytes).to.equal(weightBytes - 64);
         expect(found.cacheBytes).to.equal(cacheBytes);
       });
+
+  it('knows them of every family', async () => {
+    for (const name of familyCases) {
+      const { path: modelPath, remove } = familyCheckpoint(name);
+      try {
+        const options = { modelPath, loadTokenizer: false, threads: 2, dtype: 'bf16' } as const;
+        const found = await estimateMemory({ ...options, context: 40, batch: 2 });
+        const runner = await ModelRunner.load({ ...options, numBlocks: 2 });
+        const { weightBytes, cacheBytes } = runner.memory();
+        runner.dispose();
+        // Tensors are rounded up to cache lines.
+        expect(weightBytes - found.weightBytes - found.positionBytes, name).to.be.within(0, 64 * 64);
+        expect(found.cacheBytes, name).to.equal(cacheBytes);
+        expect(found.activationBytes, name).to.be.above(0);
+      } finally {
+        remove();
+      }
+    }
+  });
 
   it('is within 3 % of what is held when as many answers of that length have run', async () => {
     const rssBefore = process.memoryUsage().rss;
