@@ -11,6 +11,7 @@ import { completeChat } from './openai/chat-completions.js';
 import { complete } from './openai/completions.js';
 import { readBody } from './openai/fields.js';
 import { detokenize, tokenize } from './openai/tokenize.js';
+import { createResponse } from './responses/create.js';
 import type { ServedModel } from './served-model.js';
 
 export interface ServerOptions {
@@ -110,6 +111,7 @@ function addRoutes(app: FastifyInstance, context: ServerContext): void {
   };
   app.post('/v1/chat/completions', answering(completeChat));
   app.post('/v1/completions', answering(complete));
+  app.post('/v1/responses', answering(createResponse));
   app.post('/v1/messages', answering(createMessage));
   app.post(
     '/v1/messages/count_tokens',

@@ -62,7 +62,10 @@ export function forTemplate(messages: readonly Message[]): ChatMessage[] {
           type: 'function',
           function: {
             name: call.function.name,
-            arguments: parseArguments(call.function.arguments, `messages.${i}.tool_calls.${at}`),
+            arguments: parseArguments(
+              call.function.arguments,
+              `messages.${i}.tool_calls.${at}.function.arguments`,
+            ),
           },
         })),
       }),
@@ -70,7 +73,7 @@ export function forTemplate(messages: readonly Message[]): ChatMessage[] {
   });
 }
 
-function parseArguments(text: string | null | undefined, place: string): object {
+export function parseArguments(text: string | null | undefined, place: string): object {
   if (!text) return {};
   try {
     const value: unknown = JSON.parse(text);
@@ -78,5 +81,5 @@ function parseArguments(text: string | null | undefined, place: string): object 
   } catch {
     // Said below.
   }
-  throw invalidRequest('arguments must be a JSON object, as text', `${place}.function.arguments`);
+  throw invalidRequest('arguments must be a JSON object, as text', place);
 }

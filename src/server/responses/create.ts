@@ -1,0 +1,164 @@
+import type { FastifyReply } from 'fastify';
+import { z } from 'zod';
+import type { Generation, GenerationResult } from '../../engine/generation.js';
+import type { Guide } from '../../guided/index.js';
+import { AnswerBlocks, wholeBlocks } from '../answer-blocks.js';
+import { EventStream } from '../event-stream.js';
+import { httpErrorOf, invalidRequest, openAiError } from '../http-error.js';
+import { newId, nowSeconds, type ServerContext, withAnswers } from '../openai/answers.js';
+import { readBody } from '../openai/fields.js';
+import { type AnswerReader, prepareChat, room } from '../openai/prepare-chat.js';
+import type { ServedModel } from '../served-model.js';
+import { conversationFields, messagesOf, toolChoiceOf, toolsOf } from './items.js';
+import { type Output, OutputEvents, outputOf } from './output.js';
+
+const responseBody = z.object({
+  ...conversationFields,
+  model: z.string().nullish(),
+  max_output_tokens: z.int().min(1).nullish(),
+  temperature: z.number().nullish(),
+  top_p: z.number().nullish(),
+  stream: z.boolean().nullish(),
+  text: z
+    .object({
+      format: z
+        .looseObject({ type: z.enum(['text', 'json_object', 'json_schema']), schema: z.unknown().optional() })
+        .nullish(),
+    })
+    .nullish(),
+  reasoning: z.looseObject({ effort: z.string().nullish() }).nullish(),
+  metadata: z.record(z.string(), z.string()).nullish(),
+  parallel_tool_calls: z.boolean().nullish(),
+  previous_response_id: z.string().nullish(),
+  conversation: z.unknown().optional(),
+  background: z.boolean().nullish(),
+  prompt: z.unknown().optional(),
+});
+type ResponseBody = z.infer<typeof responseBody>;
+
+/** What would need a memory of earlier requests: nothing is stored here. */
+const STATE = ['previous_response_id', 'conversation', 'background', 'prompt'] as const;
+
+/** `POST /v1/responses`: the part of the Responses API that needs no state. */
+export async function createResponse(
+  context: ServerContext,
+  model: ServedModel,
+  given: unknown,
+  client: string | undefined,
+  reply: FastifyReply,
+): Promise<object | undefined> {
+  const body = readBody(responseBody, given);
+  for (const field of STATE)
+    if (body[field])
+      throw invalidRequest(`${field}: responses are not stored here; send the whole input`, field);
+  const chat = await prepareChat(model, {
+    messages: messagesOf(body),
+    tools: toolsOf(body),
+    toolChoice: toolChoiceOf(body),
+    ...(body.reasoning?.effort && { kwargs: { reasoning_effort: body.reasoning.effort } }),
+  });
+  const { promptTokens, reader, forced, mayCall } = chat;
+  const sampling = {
+    maxTokens: body.max_output_tokens ?? room(model, chat),
+    temperature: body.temperature ?? undefined,
+    topP: body.top_p ?? undefined,
+    ...(mayCall && { skipSpecialTokens: false }),
+  };
+  const guide = forced?.guide ?? guideOf(body);
+  const work = { model, promptTokens, sampling, options: client ? { client } : {}, guide, n: 1 };
+  return withAnswers(context, reply, [work], async (answers) => {
+    const generation = answers[0]?.[0] as Generation;
+    const head = headOf(model, body);
+    if (body.stream) {
+      await streamed(generation, reader(), head, promptTokens.length, new EventStream(reply));
+      return undefined;
+    }
+    const result = await generation.result;
+    const own = reader();
+    const output = outputOf(wholeBlocks([...own.push(result.text), ...own.end()]));
+    return finished(head, output, result, promptTokens.length);
+  });
+}
+
+function guideOf({ text }: ResponseBody): Guide | undefined {
+  const format = text?.format;
+  if (format?.type === 'json_object') return { jsonSchema: { type: 'object' } };
+  return format?.type === 'json_schema' ? { jsonSchema: format.schema } : undefined;
+}
+
+/** What a response says of its request. */
+function headOf(model: ServedModel, body: ResponseBody): object {
+  return {
+    id: newId('resp'),
+    object: 'response',
+    created_at: nowSeconds(),
+    model: model.name,
+    error: null,
+    incomplete_details: null,
+    instructions: body.instructions ?? null,
+    max_output_tokens: body.max_output_tokens ?? null,
+    metadata: body.metadata ?? {},
+    parallel_tool_calls: true,
+    previous_response_id: null,
+    store: false,
+    temperature: body.temperature ?? null,
+    text: body.text ?? { format: { type: 'text' } },
+    tool_choice: body.tool_choice ?? 'auto',
+    tools: body.tools ?? [],
+    top_p: body.top_p ?? null,
+    truncation: 'disabled',
+  };
+}
+
+function finished(
+  head: object,
+  output: readonly Output[],
+  result: GenerationResult,
+  promptTokens: number,
+): object {
+  const isCut = result.finishReason === 'length';
+  const { length } = result.tokens;
+  return {
+    ...head,
+    status: isCut ? 'incomplete' : 'completed',
+    ...(isCut && { incomplete_details: { reason: 'max_output_tokens' } }),
+    output,
+    usage: {
+      input_tokens: promptTokens,
+      input_tokens_details: { cached_tokens: 0 },
+      output_tokens: length,
+      output_tokens_details: { reasoning_tokens: 0 },
+      total_tokens: promptTokens + length,
+    },
+  };
+}
+
+async function streamed(
+  generation: Generation,
+  reader: AnswerReader,
+  head: object,
+  promptTokens: number,
+  events: EventStream,
+): Promise<void> {
+  let number = 0;
+  const send = (data: { readonly type: string }): Promise<void> =>
+    events.send({ ...data, sequence_number: number++ }, data.type);
+  const blocks = new AnswerBlocks();
+  const output = new OutputEvents();
+  try {
+    const begun = { ...head, status: 'in_progress', output: [], usage: null };
+    await send({ type: 'response.created', response: begun } as { type: string });
+    await send({ type: 'response.in_progress', response: begun } as { type: string });
+    for await (const { text } of generation)
+      for (const event of output.take(blocks.take(reader.push(text)))) await send(event);
+    for (const event of output.take([...blocks.take(reader.end()), ...blocks.end()])) await send(event);
+    const result = await generation.result;
+    const response = finished(head, output.items, result, promptTokens);
+    const type = result.finishReason === 'length' ? 'response.incomplete' : 'response.completed';
+    await send({ type, response } as { type: string });
+  } catch (error) {
+    await events.send({ type: 'error', ...openAiError(httpErrorOf(error)) }, 'error').catch(() => {});
+  } finally {
+    events.end();
+  }
+}

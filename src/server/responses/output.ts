@@ -1,0 +1,105 @@
+import type { BlockEvent, BlockKind, WholeBlock } from '../answer-blocks.js';
+import { newId } from '../openai/answers.js';
+
+/** An item of a response's output, in the shape that OpenAI's clients read. */
+export type Output = Readonly<Record<string, unknown>> & { readonly id: string };
+
+const textPart = (text: string): object => ({ type: 'output_text', text, annotations: [], logprobs: [] });
+const reasoningPart = (text: string): object => ({ type: 'reasoning_text', text });
+
+/** The items of an answer that is there as a whole. */
+export function outputOf(blocks: readonly WholeBlock[]): Output[] {
+  return blocks.map((block) => {
+    if (block.kind === 'tool-call')
+      return callItem(newId('fc'), block.call.name, block.call.arguments, 'completed');
+    return block.kind === 'text'
+      ? messageItem(newId('msg'), block.text, 'completed')
+      : reasoningItem(newId('rs'), block.text, 'completed');
+  });
+}
+
+const messageItem = (id: string, text: string | undefined, status: string): Output => ({
+  ...{ id, type: 'message', role: 'assistant', status },
+  content: text === undefined ? [] : [textPart(text)],
+});
+
+const reasoningItem = (id: string, text: string | undefined, status: string): Output => ({
+  ...{ id, type: 'reasoning', summary: [], status },
+  content: text === undefined ? [] : [reasoningPart(text)],
+});
+
+const callItem = (id: string, name: string, args: string, status: string): Output => ({
+  ...{ id, type: 'function_call', call_id: newId('call'), name, arguments: args, status },
+});
+
+/** What is open: an item that grows. */
+interface Open {
+  readonly item: Output;
+  readonly kind: BlockKind;
+  text: string;
+}
+
+/** The named events by which a streamed response tells of its items, in OpenAI's order. */
+export class OutputEvents {
+  /** Those that are complete. */
+  readonly items: Output[] = [];
+  #open: Open | undefined;
+
+  take(events: readonly BlockEvent[]): ({ readonly type: string } & Record<string, unknown>)[] {
+    return events.flatMap((event) => {
+      if (event.type === 'open') return this.#opened(event);
+      const open = this.#open as Open;
+      const place = { item_id: open.item.id, output_index: this.items.length };
+      if (event.type === 'close') return this.#closed(open, place);
+      open.text += event.text;
+      return [{ type: `${names[open.kind]}.delta`, ...place, ...indexOf(open.kind), delta: event.text }];
+    });
+  }
+
+  #opened({ kind, call }: BlockEvent & { readonly type: 'open' }): ReturnType<OutputEvents['take']> {
+    const item =
+      kind === 'tool-call'
+        ? callItem(newId('fc'), call?.name ?? '', '', 'in_progress')
+        : kind === 'text'
+          ? messageItem(newId('msg'), undefined, 'in_progress')
+          : reasoningItem(newId('rs'), undefined, 'in_progress');
+    this.#open = { item, kind, text: '' };
+    const output_index = this.items.length;
+    const added = { type: 'response.output_item.added', output_index, item };
+    if (kind === 'tool-call') return [added];
+    const part = kind === 'text' ? textPart('') : reasoningPart('');
+    return [
+      added,
+      { type: 'response.content_part.added', item_id: item.id, output_index, content_index: 0, part },
+    ];
+  }
+
+  #closed(open: Open, place: object): ReturnType<OutputEvents['take']> {
+    const { kind, text, item } = open;
+    const isCall = kind === 'tool-call';
+    const whole: Output = isCall
+      ? { ...item, arguments: text, status: 'completed' }
+      : { ...item, content: [kind === 'text' ? textPart(text) : reasoningPart(text)], status: 'completed' };
+    const output_index = this.items.length;
+    this.items.push(whole);
+    this.#open = undefined;
+    const done = { type: `${names[kind]}.done`, ...place, ...indexOf(kind) };
+    const item_done = { type: 'response.output_item.done', output_index, item: whole };
+    if (isCall) return [{ ...done, arguments: text, name: whole.name }, item_done];
+    const part = kind === 'text' ? textPart(text) : reasoningPart(text);
+    return [
+      { ...done, text },
+      { type: 'response.content_part.done', ...place, content_index: 0, part },
+      item_done,
+    ];
+  }
+}
+
+const names: Readonly<Record<BlockKind, string>> = {
+  text: 'response.output_text',
+  reasoning: 'response.reasoning_text',
+  'tool-call': 'response.function_call_arguments',
+};
+
+const indexOf = (kind: BlockKind): object =>
+  kind === 'tool-call' ? {} : { content_index: 0, ...(kind === 'text' && { logprobs: [] }) };
