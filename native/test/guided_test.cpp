@@ -340,6 +340,12 @@ void RefusesWhatIsNoGrammar() {
   outside = Sums();
   outside.calls[0].rule = -1;
   CheckThrows("NATIVE_GRAMMAR_INVALID", [&] { Refused(outside); });
+  Builder shared;
+  shared.Rule();
+  shared.Rule();
+  shared.Byte(shared.Start(0), shared.End(0), 'a', 'a');
+  shared.Empty(shared.Start(1), shared.End(0));
+  CheckThrows("NATIVE_GRAMMAR_INVALID", [&] { Refused(shared.spec); });
   outside = Sums();
   outside.nodes = kMaxGrammarSize + 1;
   CheckThrows("NATIVE_GRAMMAR_TOO_LARGE", [&] { Refused(outside); });

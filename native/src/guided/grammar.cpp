@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 #include <queue>
 #include <string>
 #include <utility>
@@ -49,6 +50,27 @@ void CheckNumbers(const GrammarSpec& spec) {
     if (edge.rule < 0 || edge.rule >= static_cast<int32_t>(spec.rules.size()))
       FailInvalid("rule " + std::to_string(edge.rule) + " does not exist");
   }
+}
+
+/// No edge leads from one rule's nodes to another's, or a rule could end where the other does.
+void CheckApart(const GrammarSpec& spec) {
+  std::vector<int32_t> parent(static_cast<size_t>(spec.nodes));
+  std::iota(parent.begin(), parent.end(), 0);
+  const auto root = [&](int32_t node) {
+    while (parent[static_cast<size_t>(node)] != node) {
+      int32_t& above = parent[static_cast<size_t>(node)];
+      node = above = parent[static_cast<size_t>(above)];
+    }
+    return node;
+  };
+  const auto join = [&](int32_t a, int32_t b) { parent[static_cast<size_t>(root(a))] = root(b); };
+  for (const auto& rule : spec.rules) join(rule.start, rule.end);
+  for (const auto& edge : spec.bytes) join(edge.from, edge.to);
+  for (const auto& edge : spec.calls) join(edge.from, edge.to);
+  for (const auto& edge : spec.empty) join(edge.from, edge.to);
+  std::vector<uint8_t> taken(parent.size(), 0);
+  for (const auto& rule : spec.rules)
+    if (std::exchange(taken[static_cast<size_t>(root(rule.start))], 1)) FailInvalid("two rules share nodes");
 }
 
 /// Numbers of edges by the node that they leave, or that they enter.
@@ -227,6 +249,7 @@ int ByteGroup(uint8_t byte) {
 
 Grammar::Grammar(GrammarSpec spec) {
   CheckNumbers(spec);
+  CheckApart(spec);
   DropDeadEnds(spec);
   SkipEmptyRules(spec);
   UnrollLeftRecursion(spec);

@@ -7,7 +7,8 @@
 namespace atb::guided {
 
 /// Which texts are allowed: a context-free grammar over bytes. Each rule is an automaton from its start to its end,
-/// whose edges read a byte, read what another rule allows, or read nothing. Rule 0 is the whole text.
+/// whose edges read a byte, read what another rule allows, or read nothing; rules share no nodes. Rule 0 is the whole
+/// text.
 struct GrammarSpec {
   struct Rule {
     int32_t start;
