@@ -3,8 +3,8 @@ import { isIP } from 'node:net';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { HttpError } from './http-error.js';
 
-/** Paths that say only whether the server lives. */
-const OPEN = new Set(['/health/live', '/health/ready', '/health']);
+/** Paths that say only whether the server lives, and the page, which asks for a key itself. */
+const OPEN = new Set(['/', '/health/live', '/health/ready', '/health']);
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
 

@@ -11,6 +11,7 @@ import { completeChat } from './openai/chat-completions.js';
 import { complete } from './openai/completions.js';
 import { readBody } from './openai/fields.js';
 import { detokenize, tokenize } from './openai/tokenize.js';
+import { addPage } from './page.js';
 import { createResponse } from './responses/create.js';
 import type { ServedModel } from './served-model.js';
 
@@ -85,6 +86,7 @@ export function createServer(options: ServerOptions): Server {
     ),
   );
   addRoutes(app, context);
+  addPage(app, options.hasPage ?? true);
   return {
     app,
     async close(timeoutMs) {
