@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { clientOf, guardAccess } from './access.js';
 import { Admission } from './admission.js';
 import { anthropicError, countTokens, createMessage } from './anthropic/messages.js';
+import { addDocumentation } from './documentation.js';
 import { HttpError, httpErrorOf, openAiError, unavailable } from './http-error.js';
 import { acceptJson } from './json-body.js';
 import { Metrics } from './metrics.js';
@@ -86,6 +87,7 @@ export function createServer(options: ServerOptions): Server {
     ),
   );
   addRoutes(app, context);
+  addDocumentation(app);
   addPage(app, options.hasPage ?? true);
   return {
     app,
