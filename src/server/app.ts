@@ -44,6 +44,8 @@ const DEFAULT_TIMEOUT_MS = 600_000;
 /** A client that takes longer to send its request is none. */
 const SLOW_REQUEST_MS = 30_000;
 const SLOW_HEADERS_MS = 10_000;
+/** How often Node.js looks for such clients; by itself each half minute, three times as long as headers may take. */
+const LOOK_FOR_SLOW_MS = 2000;
 /** An engine that gives no token for so long does not answer. */
 const PROOF_MS = 10_000;
 
@@ -70,7 +72,7 @@ export function createServer(options: ServerOptions): Server {
     bodyLimit: maxBodyBytes,
     requestTimeout: SLOW_REQUEST_MS,
     connectionTimeout: SLOW_REQUEST_MS,
-    http: { headersTimeout: SLOW_HEADERS_MS },
+    http: { headersTimeout: SLOW_HEADERS_MS, connectionsCheckingInterval: LOOK_FOR_SLOW_MS },
     routerOptions: { maxParamLength: 200 },
     logger: logLevel === undefined ? false : { level: logLevel, stream: process.stderr },
   });
