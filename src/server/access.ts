@@ -3,8 +3,8 @@ import { isIP } from 'node:net';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { HttpError } from './http-error.js';
 
-/** Paths that say only whether the server lives. */
-const OPEN = new Set(['/health/live', '/health/ready', '/health']);
+/** Paths that say whether the server lives, or what it takes; and the page, which asks for a key itself. */
+const OPEN = /^(?:\/|\/health(?:\/live|\/ready)?|\/openapi\.json|\/docs(?:\/.*)?)$/;
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
 
@@ -20,7 +20,7 @@ export function guardAccess(app: FastifyInstance, keys: readonly string[]): void
         throw new HttpError(403, 'the host is not this machine', 'permission_error');
       return;
     }
-    if (request.routeOptions.url !== undefined && OPEN.has(request.routeOptions.url)) return;
+    if (request.routeOptions.url !== undefined && OPEN.test(request.routeOptions.url)) return;
     const key = keyOf(request);
     const given = digest(key ?? '');
     // All are compared, each in constant time.

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { clientOf, guardAccess } from './access.js';
 import { Admission } from './admission.js';
 import { anthropicError, countTokens, createMessage } from './anthropic/messages.js';
+import { addDocumentation } from './documentation.js';
 import { HttpError, httpErrorOf, openAiError, unavailable } from './http-error.js';
 import { acceptJson } from './json-body.js';
 import { Metrics } from './metrics.js';
@@ -11,6 +12,7 @@ import { completeChat } from './openai/chat-completions.js';
 import { complete } from './openai/completions.js';
 import { readBody } from './openai/fields.js';
 import { detokenize, tokenize } from './openai/tokenize.js';
+import { addPage } from './page.js';
 import { createResponse } from './responses/create.js';
 import type { ServedModel } from './served-model.js';
 
@@ -42,6 +44,8 @@ const DEFAULT_TIMEOUT_MS = 600_000;
 /** A client that takes longer to send its request is none. */
 const SLOW_REQUEST_MS = 30_000;
 const SLOW_HEADERS_MS = 10_000;
+/** How often Node.js looks for such clients; by itself each half minute, three times as long as headers may take. */
+const LOOK_FOR_SLOW_MS = 2000;
 /** An engine that gives no token for so long does not answer. */
 const PROOF_MS = 10_000;
 
@@ -68,7 +72,7 @@ export function createServer(options: ServerOptions): Server {
     bodyLimit: maxBodyBytes,
     requestTimeout: SLOW_REQUEST_MS,
     connectionTimeout: SLOW_REQUEST_MS,
-    http: { headersTimeout: SLOW_HEADERS_MS },
+    http: { headersTimeout: SLOW_HEADERS_MS, connectionsCheckingInterval: LOOK_FOR_SLOW_MS },
     routerOptions: { maxParamLength: 200 },
     logger: logLevel === undefined ? false : { level: logLevel, stream: process.stderr },
   });
@@ -85,6 +89,8 @@ export function createServer(options: ServerOptions): Server {
     ),
   );
   addRoutes(app, context);
+  addDocumentation(app);
+  addPage(app, options.hasPage ?? true);
   return {
     app,
     async close(timeoutMs) {

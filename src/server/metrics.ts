@@ -16,6 +16,8 @@ export class Metrics {
   readonly #firstToken = this.#histogram('vllm:time_to_first_token_seconds', 'Time to the first token');
   readonly #betweenTokens = this.#histogram('vllm:time_per_output_token_seconds', 'Time between tokens');
   readonly #whole = this.#histogram('vllm:e2e_request_latency_seconds', 'Time of a whole answer');
+  /** Counts what has come of an answer since it was last asked; one for each that runs. */
+  readonly #running = new Set<() => void>();
 
   constructor(models: Iterable<ServedModel>) {
     const all = [...models];
@@ -56,25 +58,40 @@ export class Metrics {
   }
 
   text(): Promise<string> {
+    for (const count of this.#running) count();
     return this.#registry.metrics();
   }
 
-  /** Takes the figures of an answer when it has ended. */
-  watch(model: string, { result }: Generation): void {
+  /** Takes the figures of an answer when it has ended, and counts its tokens while it runs. */
+  watch(model: string, generation: Generation): void {
     const labels = { model_name: model };
     const started = performance.now();
-    result.then(
+    let counted = 0;
+    const count = (): void => {
+      const { length } = generation.soFar.tokens;
+      this.#generationTokens.inc(labels, length - counted);
+      counted = length;
+    };
+    const end = (): void => {
+      count();
+      this.#running.delete(count);
+    };
+    this.#running.add(count);
+    generation.result.then(
       ({ promptTokens, tokens, ttftMs, finishReason }) => {
         const totalMs = performance.now() - started;
+        end();
         this.#promptTokens.inc(labels, promptTokens);
-        this.#generationTokens.inc(labels, tokens.length);
         this.#finished.inc({ ...labels, finished_reason: finishReason });
         this.#firstToken.observe(labels, ttftMs / 1000);
         this.#whole.observe(labels, totalMs / 1000);
         if (tokens.length > 1)
           this.#betweenTokens.observe(labels, (totalMs - ttftMs) / (tokens.length - 1) / 1000);
       },
-      () => this.#failed.inc(labels),
+      () => {
+        end();
+        this.#failed.inc(labels);
+      },
     );
   }
 

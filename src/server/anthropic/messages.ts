@@ -10,7 +10,7 @@ import { type AnswerReader, prepareChat } from '../openai/prepare-chat.js';
 import type { ServedModel } from '../served-model.js';
 import { conversationFields, messagesOf, toolChoiceOf, toolsOf } from './conversation.js';
 
-const messagesBody = z.object({
+export const messagesBody = z.object({
   ...conversationFields,
   max_tokens: z.int().min(1),
   stop_sequences: z.array(z.string()).nullish(),
@@ -21,7 +21,7 @@ const messagesBody = z.object({
   thinking: z.looseObject({ type: z.string() }).nullish(),
 });
 type MessagesBody = z.infer<typeof messagesBody>;
-const countBody = z.object(conversationFields);
+export const countBody = z.object(conversationFields);
 
 const KINDS: Readonly<Record<number, string>> = {
   400: 'invalid_request_error',

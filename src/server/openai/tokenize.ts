@@ -3,11 +3,11 @@ import type { ServedModel } from '../served-model.js';
 import { forTemplate, message } from './conversation.js';
 import { readBody } from './fields.js';
 
-const tokenizeBody = z.union([
+export const tokenizeBody = z.union([
   z.object({ prompt: z.string(), add_special_tokens: z.boolean().nullish() }),
   z.object({ messages: z.array(message).min(1), add_generation_prompt: z.boolean().nullish() }),
 ]);
-const detokenizeBody = z.object({ tokens: z.array(z.int().min(0)) });
+export const detokenizeBody = z.object({ tokens: z.array(z.int().min(0)) });
 
 /** `POST /tokenize`, as vLLM has it: the ids of a text or of a conversation. */
 export async function tokenize(model: ServedModel, given: unknown): Promise<object> {

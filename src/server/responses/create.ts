@@ -12,7 +12,7 @@ import type { ServedModel } from '../served-model.js';
 import { conversationFields, messagesOf, toolChoiceOf, toolsOf } from './items.js';
 import { type Output, OutputEvents, outputOf } from './output.js';
 
-const responseBody = z.object({
+export const responseBody = z.object({
   ...conversationFields,
   model: z.string().nullish(),
   max_output_tokens: z.int().min(1).nullish(),
