@@ -449,7 +449,10 @@ void FusedLinear(Case& c) {
   }
   Sizes shape = RowsOf(d, weight.k);
   Strings inputs{c.Input(dtype, shape)};
+  constexpr const char* kNorms[] = {"rms", "rms-plus-one", "layer"};
+  const std::string norm_type = norm ? c.bytes.Of(kNorms) : "rms";
   if (norm) inputs.push_back(d.Vector(dtype, weight.k));
+  if (norm_type == "layer") inputs.push_back(d.Vector(dtype, weight.k));
   inputs.insert(inputs.end(), weight.inputs.begin(), weight.inputs.end());
   if (bias) inputs.push_back(d.Vector(d.BiasDType(dtype), weight.n));
   shape.back() = swiglu ? weight.n / 2 : weight.n;
@@ -462,6 +465,7 @@ void FusedLinear(Case& c) {
                     {"quantGroupSize", Num(group)},
                     {"int8Activations", bits == 8 && group == 0 && d.Flag()}};
   if (norm) param.emplace("normEpsilon", 1e-5);
+  if (norm) param.emplace("normType", norm_type);
   c.Node("FusedLinear", param, inputs, 1);
 }
 

@@ -96,28 +96,48 @@ std::vector<Value> Run(std::string_view type, const ParamObject& param, const st
 const ParamObject kPlainLinear = {{"hasBias", false}};
 const ParamObject kNorm = {{"layerType", "RMS_NORM_NORM"}, {"normParam", ParamObject{{"epsilon", 1e-5}}}};
 
+/// A norm, and the name by which FusedLinear knows it.
+struct NamedNorm {
+  std::string name;
+  std::string op;
+  ParamObject param;
+};
+
+std::vector<NamedNorm> Norms() {
+  const ParamObject gemma = {{"epsilon", 1e-5}, {"modelType", "GEMMA_MODEL"}};
+  const ParamObject layer = {{"epsilon", 1e-5}, {"beginNormAxis", 1}};
+  return {{"rms", "RmsNorm", kNorm},
+          {"rms-plus-one", "RmsNorm", {{"layerType", "RMS_NORM_NORM"}, {"normParam", gemma}}},
+          {"layer", "LayerNorm", {{"layerType", "LAYER_NORM_NORM"}, {"normParam", layer}}}};
+}
+
 template <typename F>
 void ForKernels(F&& f) {
   for (const KernelTable* kernels : kernels::Available()) f(*kernels);
 }
 
-void NormalisedRowsAreThoseOfRmsNorm() {
+void NormalisedRowsAreThoseOfTheNorms() {
   // Fewer and more rows than each thread normalises for itself; k is no multiple of a tile.
   ForKernels([](const KernelTable& kernels) {
     for (DType dtype : kFloats)
-      for (int64_t m : {1, 5, 32, 33, 70}) {
-        Numbers x(dtype, {m, 72}, 1), gamma(dtype, {72}, 2), w(dtype, {200, 72}, 3);
-        Value normed = Run("RmsNorm", kNorm, {x.tensor(), gamma.tensor()}, kernels, 2)[0];
-        const Value expected = Run("Linear", kPlainLinear, {normed.tensor(), w.tensor()}, kernels, 2)[0];
-        const PackedMatrix packed(w.tensor(), false);
-        for (int threads : {1, 2, 5}) {
-          for (const Tensor& weight : {w.tensor(), packed.tensor()}) {
-            const ParamObject param = {{"normEpsilon", 1e-5}};
-            const Value found = Run("FusedLinear", param, {x.tensor(), gamma.tensor(), weight}, kernels, threads)[0];
-            CHECK(SameDesc(found.desc, expected.desc) && found.bytes == expected.bytes);
+      for (int64_t m : {1, 5, 32, 33, 70})
+        for (const NamedNorm& norm : Norms()) {
+          Numbers x(dtype, {m, 72}, 1), gamma(dtype, {72}, 2), beta(dtype, {72}, 4), w(dtype, {200, 72}, 3);
+          std::vector<Tensor> in = {x.tensor(), gamma.tensor()};
+          if (norm.name == "layer") in.push_back(beta.tensor());
+          Value normed = Run(norm.op, norm.param, in, kernels, 2)[0];
+          const Value expected = Run("Linear", kPlainLinear, {normed.tensor(), w.tensor()}, kernels, 2)[0];
+          const PackedMatrix packed(w.tensor(), false);
+          in.push_back(w.tensor());
+          for (int threads : {1, 2, 5}) {
+            for (const Tensor& weight : {w.tensor(), packed.tensor()}) {
+              const ParamObject param = {{"normEpsilon", 1e-5}, {"normType", norm.name}};
+              in.back() = weight;
+              const Value found = Run("FusedLinear", param, in, kernels, threads)[0];
+              CHECK(SameDesc(found.desc, expected.desc) && found.bytes == expected.bytes);
+            }
           }
         }
-      }
   });
 }
 
@@ -436,7 +456,7 @@ void QkvRopeCacheRefusesWhatDoesNotFit() {
 
 int main() {
   using namespace atb::test;
-  RUN(NormalisedRowsAreThoseOfRmsNorm);
+  RUN(NormalisedRowsAreThoseOfTheNorms);
   RUN(EveryFormIsItsSum);
   RUN(RowsDoNotDependOnTheirCompany);
   RUN(FusedLinearRefusesWhatDoesNotFit);

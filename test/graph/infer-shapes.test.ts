@@ -121,6 +121,13 @@ describe('shape inference', () => {
     const inputs = [bf16(5, 8), bf16(8), bf16(12, 8), bf16(12), bf16(5, 6)];
     expect(infer('FusedLinear', fused, ...inputs)).to.deep.equal(['bf16[5,6]']);
     expect(infer('FusedLinear', {}, bf16(5, 8), bf16(12, 8))).to.deep.equal(['bf16[5,12]']);
+    const layer = { normEpsilon: 1e-6, normType: 'layer' } as const;
+    expect(infer('FusedLinear', layer, bf16(5, 8), bf16(8), bf16(8), bf16(12, 8))).to.deep.equal([
+      'bf16[5,12]',
+    ]);
+    expect(() => infer('FusedLinear', layer, bf16(5, 8), bf16(8), bf16(7), bf16(12, 8))).to.throw(
+      /beta's size must be 8, found 7/,
+    );
     const int4 = { weightBits: 4, quantGroupSize: 32, hasBias: true, activation: 'swiglu' } as const;
     const quantized = [bf16(5, 64), of('i8', 12, 32), of('f32', 12, 2), bf16(12)];
     expect(infer('FusedLinear', int4, ...quantized)).to.deep.equal(['bf16[5,6]']);

@@ -180,11 +180,38 @@ describe('the passes that add to products', () => {
     expect(named(applyPasses(watched, ['norm-linear']), 'qkv')?.op).to.deep.equal(named(layer, 'qkv')?.op);
   });
 
-  it('leave norms alone that are not as LLaMA has them: gamma + 1, quantised, or sums as well', async () => {
+  it('say which norm they add: RmsNorm, RmsNorm with gamma + 1, or LayerNorm with its beta', async () => {
+    const layer = layerOf(await run('llama', DECODE, []));
+    const fusedWith = (op: NodeSpec['op'], weights: readonly string[]): NodeSpec | undefined => {
+      const nodes = layer.nodes.map((node) =>
+        typeOf(node) === 'RmsNorm' ? { ...node, op, inputs: [...node.inputs.slice(0, 2), ...weights] } : node,
+      );
+      const inputs = [...layer.inputs, ...weights];
+      return named(applyPass({ ...layer, inputs, nodes } as GraphSpec, normLinear), 'gate_up');
+    };
+    const base = { transposeB: true, hasBias: true, normEpsilon: 1e-6 };
+    const normParam = { epsilon: 1e-6, modelType: 'GEMMA_MODEL' } as const;
+    const gemma = fusedWith({ type: 'RmsNorm', param: { layerType: 'RMS_NORM_NORM', normParam } }, []);
+    expect(paramOf(gemma)).to.deep.equal({ ...base, normType: 'rms-plus-one' });
+    const layerNorm = (beginNormAxis: number) =>
+      fusedWith(
+        {
+          type: 'LayerNorm',
+          param: { layerType: 'LAYER_NORM_NORM', normParam: { epsilon: 1e-6, beginNormAxis } },
+        },
+        ['beta'],
+      );
+    for (const axis of [-1, 1]) {
+      expect(paramOf(layerNorm(axis))).to.deep.equal({ ...base, normType: 'layer' });
+      expect(layerNorm(axis)?.inputs[2]).to.equal('beta');
+    }
+    expect(layerNorm(0)?.op, 'rows that are normalised together').to.have.property('type', 'Linear');
+  });
+
+  it('leave norms alone that are quantised, or sums as well', async () => {
     const layer = layerOf(await run('llama', DECODE, []));
     const norm = { epsilon: 1e-6 };
     const others = [
-      { layerType: 'RMS_NORM_NORM', normParam: { ...norm, modelType: 'GEMMA_MODEL' } },
       { layerType: 'RMS_NORM_NORM', normParam: { ...norm, quantType: 'QUANT_INT8' } },
       { layerType: 'RMS_NORM_PRENORM', preNormParam: norm },
     ];
@@ -237,6 +264,12 @@ describe('the passes that add to products', () => {
       ],
     };
     expect(applyPasses(shifted, ['residual-epilogue'])).to.deep.equal(shifted);
+    const other = { ...(shifted.nodes[0] as NodeSpec), name: 'other', outputs: ['shift'] };
+    const parallel = { ...shifted, inputs: ['x', 'w'], nodes: [other, ...shifted.nodes] };
+    expect(applyPasses(parallel, ['residual-epilogue']).nodes.map(typeOf)).to.deep.equal([
+      'Linear',
+      'FusedLinear',
+    ]);
   });
 
   it('keep logits in f32, and nothing else', async () => {

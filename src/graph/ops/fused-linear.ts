@@ -1,14 +1,19 @@
 import { count, type OpDefinition } from './definition.js';
 
+/** RmsNorm, RmsNorm with gamma + 1 as Gemma has it, or LayerNorm. */
+export type RowNormType = 'rms' | 'rms-plus-one' | 'layer';
+
 /**
- * act(norm(x) w + bias) + residual. x[tokens, k], (gamma[k] with `normEpsilon`), w[n, k], (scale[n, groups] with
- * `weightBits`, w being integers), (bias[n]), (residual) -> [tokens, n], or n / 2 columns with swiglu, whose weight is
- * gate over up.
+ * act(norm(x) w + bias) + residual. x[tokens, k], (gamma[k] with `normEpsilon`), (beta[k] with `normType` "layer"),
+ * w[n, k], (scale[n, groups] with `weightBits`, w being integers), (bias[n]), (residual) -> [tokens, n], or n / 2 columns
+ * with swiglu, whose weight is gate over up.
  */
 export interface FusedLinearParam {
   readonly transposeB?: true;
   readonly hasBias?: boolean;
   readonly normEpsilon?: number;
+  /** What normalises rows; "rms" when absent. It needs `normEpsilon`. */
+  readonly normType?: RowNormType;
   readonly activation?: 'none' | 'swiglu';
   readonly hasResidual?: boolean;
   readonly outDataType?: 'ACL_DT_UNDEFINED' | 'ACL_FLOAT';
@@ -25,6 +30,7 @@ export const fusedLinear: OpDefinition<'FusedLinear', FusedLinearParam> = {
     transposeB: [true],
     hasBias: 'bool',
     normEpsilon: 'number',
+    normType: ['rms', 'rms-plus-one', 'layer'],
     activation: ['none', 'swiglu'],
     hasResidual: 'bool',
     outDataType: ['ACL_DT_UNDEFINED', 'ACL_FLOAT'],
@@ -32,15 +38,16 @@ export const fusedLinear: OpDefinition<'FusedLinear', FusedLinearParam> = {
     quantGroupSize: 'number',
     int8Activations: 'bool',
   },
-  arity: ({ normEpsilon, weightBits, hasBias, hasResidual }) => ({
-    inputs: 2 + count(normEpsilon !== undefined, weightBits !== undefined, hasBias, hasResidual),
+  arity: (param) => ({
+    inputs: 1 + weightInput(param) + count(param.weightBits !== undefined, param.hasBias, param.hasResidual),
     outputs: 1,
   }),
   shapes(inputs, param) {
-    const { normEpsilon, hasBias = false, hasResidual = false, activation, outDataType, weightBits } = param;
+    const { hasBias = false, hasResidual = false, activation, outDataType, weightBits } = param;
     const x = inputs.at(0, 2, 3);
-    const weight = normEpsilon === undefined ? 1 : 2;
-    if (weight === 2) inputs.equal("gamma's size", inputs.size(1, -1), inputs.size(0, -1));
+    const weight = weightInput(param);
+    for (let index = 1; index < weight; index++)
+      inputs.equal(index === 1 ? "gamma's size" : "beta's size", inputs.size(index, -1), inputs.size(0, -1));
     inputs.at(weight, 2);
     const features = inputs.size(weight, 0);
     if (weightBits) inputs.equal('rows of scales', inputs.size(weight + 1, 0), features);
@@ -55,8 +62,13 @@ export const fusedLinear: OpDefinition<'FusedLinear', FusedLinearParam> = {
     if (hasResidual) inputs.sameShape(bias + (hasBias ? 1 : 0), shape);
     return [{ dtype: outDataType === 'ACL_FLOAT' ? 'f32' : x.dtype, shape }];
   },
-  matrix: ({ normEpsilon, activation }) => ({
-    input: normEpsilon === undefined ? 1 : 2,
-    layout: activation === 'swiglu' ? 'linear-interleaved' : 'linear',
+  matrix: (param) => ({
+    input: weightInput(param),
+    layout: param.activation === 'swiglu' ? 'linear-interleaved' : 'linear',
   }),
 };
+
+/** The weight follows x and what normalises it. */
+function weightInput({ normEpsilon, normType }: FusedLinearParam): number {
+  return 1 + count(normEpsilon !== undefined, normType === 'layer');
+}

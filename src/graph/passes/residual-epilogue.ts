@@ -37,8 +37,10 @@ const READS_ROWS = [
   'LayerNorm',
 ] as const;
 
-/** Whether a tensor is the residual stream, which others normalise or multiply, and not a vector added to each row. */
+/** Whether a tensor is made by a product or is the residual stream, which others normalise or multiply: no vector. */
 function hasRows(pattern: Pattern, name: string): boolean {
+  const made = pattern.producer(name)?.node;
+  if (made?.outputs.includes(name) && productOf(pattern.spec, made)) return true;
   return pattern
     .readings(name)
     .some(

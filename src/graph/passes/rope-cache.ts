@@ -1,6 +1,6 @@
 import type { NodeSpec } from '../graph-spec.js';
 import type { AtbOpParams } from '../ops/index.js';
-import { plainNorm } from './norm-linear.js';
+import { normOf } from './norm-linear.js';
 import type { GraphPass } from './pass.js';
 import { type Pattern, paramOf, type Rewriting, rewriteMatches } from './pattern.js';
 
@@ -80,10 +80,11 @@ function rotated(pattern: Pattern, name: string): Rotated | undefined {
   const normed = pattern.rowsView(name);
   if (normed === undefined) return { rows: name };
   const node = pattern.producer(normed)?.node;
-  const norm = plainNorm(node);
-  const heads = norm && pattern.headsView(norm.x);
-  if (!node || !norm || !heads || !pattern.soleReading(normed)) return undefined;
-  return { rows: heads.source, norm: { node, ...norm, ...heads } };
+  const { x, norm } = normOf(pattern, node) ?? {};
+  const heads = x === undefined ? undefined : pattern.headsView(x);
+  if (!node || norm?.type !== 'rms' || !heads || !pattern.soleReading(normed)) return undefined;
+  const { gamma, epsilon } = norm;
+  return { rows: heads.source, norm: { node, gamma, epsilon, ...heads } };
 }
 
 /** Query heads, where a split cuts rows into queries, keys and values. */

@@ -15,6 +15,15 @@ inline float ReadEpsilon(ParamReader& block) {
   return epsilon;
 }
 
+/// The factors of an RmsNorm or LayerNorm: gamma, or gamma + 1. `buffer` has `size` elements.
+inline const float* LoadGamma(const kernels::KernelTable& kernels, const Tensor& gamma, int64_t size, bool plus_one,
+                              float* buffer) {
+  const float* factors = LoadFloats(kernels, gamma, 0, size, buffer);
+  if (!plus_one) return factors;
+  for (int64_t i = 0; i < size; ++i) buffer[i] = factors[i] + 1.0f;
+  return buffer;
+}
+
 /// Rows of working memory that a thread takes.
 constexpr int kNormBuffers = 3;
 

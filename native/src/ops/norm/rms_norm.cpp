@@ -48,12 +48,8 @@ class RmsNorm : public Operation {
     const kernels::KernelTable& kernels = ctx.kernels;
     const TensorDesc& x = in[0].desc;
     const int64_t size = x.dim(-1);
-    float* const weight_buffer = reinterpret_cast<float*>(ctx.workspace);
-    const float* weight = LoadFloats(kernels, in[static_cast<size_t>(Gamma())], 0, size, weight_buffer);
-    if (param_.gemma) {
-      for (int64_t i = 0; i < size; ++i) weight_buffer[i] = weight[i] + 1.0f;
-      weight = weight_buffer;
-    }
+    const float* weight = LoadGamma(kernels, in[static_cast<size_t>(Gamma())], size, param_.gemma,
+                                    reinterpret_cast<float*>(ctx.workspace));
     const NormSum sum{.x = &in[0],
                       .bias = param_.has_bias ? &in[1] : nullptr,
                       .residual = param_.form == NormForm::kNorm ? nullptr : &in[static_cast<size_t>(Residual())],
