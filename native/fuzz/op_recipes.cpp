@@ -439,13 +439,17 @@ void FusedLinear(Case& c) {
   constexpr int kBits[] = {0, 8, 4};
   const int bits = c.bytes.Of(kBits);
   const int64_t group = bits && d.Flag() ? 32 : 0;
-  const bool swiglu = d.Flag(), norm = d.Flag(), bias = d.Flag(), residual = d.Flag(), f32 = d.Flag();
+  constexpr const char* kActivations[] = {"none",  "relu",   "gelu",  "gelu-tanh", "fast-gelu",
+                                          "swish", "swiglu", "geglu", "geglu-tanh"};
+  const std::string activation = c.bytes.Of(kActivations);
+  const bool gated = activation.find("glu") != std::string::npos;
+  const bool norm = d.Flag(), bias = d.Flag(), residual = d.Flag(), f32 = d.Flag();
   IntegerWeightChoice weight;
   if (bits) {
-    weight = IntegerWeightOf(d, bits, group, true, true, swiglu);
+    weight = IntegerWeightOf(d, bits, group, true, true, gated);
   } else {
-    weight = {{c.Own(std::string(swiglu ? "interleaved_" : "linear_") + NameOf(dtype))},
-              swiglu ? kInterleavedRows : kRows, kChannels};
+    weight = {{c.Own(std::string(gated ? "interleaved_" : "linear_") + NameOf(dtype))},
+              gated ? kInterleavedRows : kRows, kChannels};
   }
   Sizes shape = RowsOf(d, weight.k);
   Strings inputs{c.Input(dtype, shape)};
@@ -455,10 +459,10 @@ void FusedLinear(Case& c) {
   if (norm_type == "layer") inputs.push_back(d.Vector(dtype, weight.k));
   inputs.insert(inputs.end(), weight.inputs.begin(), weight.inputs.end());
   if (bias) inputs.push_back(d.Vector(d.BiasDType(dtype), weight.n));
-  shape.back() = swiglu ? weight.n / 2 : weight.n;
+  shape.back() = gated ? weight.n / 2 : weight.n;
   if (residual) inputs.push_back(c.Input(f32 ? DType::kF32 : dtype, shape));
   ParamObject param{{"hasBias", bias},
-                    {"activation", swiglu ? "swiglu" : "none"},
+                    {"activation", activation},
                     {"hasResidual", residual},
                     {"outDataType", f32 ? "ACL_FLOAT" : "ACL_DT_UNDEFINED"},
                     {"weightBits", bits},

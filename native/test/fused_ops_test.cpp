@@ -177,6 +177,52 @@ std::vector<double> Expected(Numbers& x, Numbers* gamma, Numbers& w, Numbers* bi
   return out;
 }
 
+void ActivationsAreThoseOfTheOperation() {
+  constexpr int64_t m = 37, n = 2 * 24, k = 40;
+  const auto activation = [](const char* type, const char* mode = "TANH_MODE") {
+    return ParamObject{{"activationType", type}, {"geluMode", mode}};
+  };
+  const ParamObject relu = activation("ACTIVATION_RELU"), swish = activation("ACTIVATION_SWISH");
+  const ParamObject erf = activation("ACTIVATION_GELU", "NONE_MODE"), tanh = activation("ACTIVATION_GELU");
+  const std::map<std::string, ParamObject> forms = {
+      {"relu", relu},   {"gelu", erf},     {"gelu-tanh", tanh}, {"fast-gelu", activation("ACTIVATION_FAST_GELU")},
+      {"swish", swish}, {"swiglu", swish}, {"geglu", erf},      {"geglu-tanh", tanh}};
+  ForKernels([&](const KernelTable& kernels) {
+    for (DType dtype : kFloats) {
+      Numbers x(dtype, {m, k}, 1), w(dtype, {n, k}, 2), bias(dtype, {n}, 3);
+      const ParamObject wide = {{"hasBias", true}, {"outDataType", "ACL_FLOAT"}};
+      Value product = Run("Linear", wide, {x.tensor(), w.tensor(), bias.tensor()}, kernels, 2)[0];
+      for (const auto& [name, param] : forms) {
+        const bool gated = name.find("glu") != std::string::npos;
+        const int64_t columns = gated ? n / 2 : n;
+        Numbers residual(DType::kF32, {m, columns}, 4);
+        const std::vector<float> added = residual.Floats();
+        const std::vector<double> sums = product.Numbers();
+        const std::vector<double> activated = Run("Activation", param, {product.tensor()}, kernels, 2)[0].Numbers();
+        const PackedMatrix packed(w.tensor(), gated);
+        ParamObject fused = wide;
+        fused["activation"] = name;
+        for (bool has_residual : {false, true}) {
+          std::vector<double> expected;
+          for (int64_t r = 0; r < m; ++r)
+            for (int64_t c = 0; c < columns; ++c) {
+              const double up = gated ? sums[size_t(r * n + n / 2 + c)] : 1;
+              expected.push_back(activated[size_t(r * n + c)] * up +
+                                 (has_residual ? added[size_t(r * columns + c)] : 0));
+            }
+          fused["hasResidual"] = has_residual;
+          for (const Tensor& weight : {w.tensor(), packed.tensor()}) {
+            std::vector<Tensor> in = {x.tensor(), weight, bias.tensor()};
+            if (has_residual) in.push_back(residual.tensor());
+            const Value found = Run("FusedLinear", fused, in, kernels, 2)[0];
+            CHECK(HasShape(found, {m, columns}) && Distance(found.Numbers(), expected) <= 1e-6);
+          }
+        }
+      }
+    }
+  });
+}
+
 void EveryFormIsItsSum() {
   constexpr int64_t n = 2 * 24, k = 40;  // Neither gate nor up fills its last panel.
   ForKernels([](const KernelTable& kernels) {
@@ -253,7 +299,8 @@ void FusedLinearRefusesWhatDoesNotFit() {
   CHECK(Has(error({}, {x.tensor(), f32.tensor()}), {"NATIVE_DTYPE_MISMATCH", "in1"}));
   CHECK(Has(error(swiglu, {x.tensor(), plain.tensor()}), {"NATIVE_LAYOUT_MISMATCH", "in1", "alternate"}));
   for (const auto& [key, value] : std::map<std::string, Param>{
-           {"transposeB", false}, {"normEpsilon", -1.0}, {"activation", "gelu"}, {"outDataType", "ACL_BF16"}, {"other", 1}})
+           {"transposeB", false}, {"normEpsilon", -1.0}, {"normType", "layer"}, {"activation", "tanh"},
+           {"outDataType", "ACL_BF16"}, {"other", 1}})
     CHECK(Has(ErrorOf([key = key, value = value] { CreateOperation("FusedLinear", {{key, value}}); }), {"NATIVE_PARAM_INVALID", key}));
 }
 
@@ -457,6 +504,7 @@ void QkvRopeCacheRefusesWhatDoesNotFit() {
 int main() {
   using namespace atb::test;
   RUN(NormalisedRowsAreThoseOfTheNorms);
+  RUN(ActivationsAreThoseOfTheOperation);
   RUN(EveryFormIsItsSum);
   RUN(RowsDoNotDependOnTheirCompany);
   RUN(FusedLinearRefusesWhatDoesNotFit);

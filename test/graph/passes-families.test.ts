@@ -13,8 +13,8 @@ const FUSED = ['FusedLinear', 'QkvRopeCache', 'PagedAttention'];
 
 /** What the passes leave in a layer's graph beside Llama's operations, in order, and whose layers those are. */
 const LEFT: Readonly<Record<string, readonly string[]>> = {
-  'Split ReshapeAndCache': ['baichuan-alibi', 'smollm3', 'smollm3-window'],
-  'Split ReshapeAndCache Activation': [
+  'Split ReshapeAndCache': [
+    'baichuan-alibi',
     'bloom',
     'falcon-alibi',
     'gpt2',
@@ -24,29 +24,29 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'opt',
     'opt-no-bias',
     'opt-no-last-norm',
+    'smollm3',
+    'smollm3-window',
   ],
-  'LayerNorm Linear Split ReshapeAndCache LayerNorm Linear Activation': ['bloom-normed-residual'],
-  'LayerNorm Linear': ['cohere', 'cohere2', 'cohere2-bias'],
+  'LayerNorm Linear Split ReshapeAndCache LayerNorm': ['bloom-normed-residual'],
+  'LayerNorm Linear': [
+    'cohere',
+    'cohere2',
+    'cohere2-bias',
+    'falcon-multi-query',
+    'falcon-one-norm',
+    'phi',
+    'phi-grouped',
+  ],
   'LayerNorm Linear Split LayerNorm Elewise LayerNorm Elewise Rope ReshapeAndCache': [
     'cohere-qk-norm',
     'stablelm-parallel',
   ],
-  'LayerNorm Linear Split ReshapeAndCache': ['cohere2', 'cohere2-bias'],
-  Activation: [
-    'falcon',
-    'falcon-sequential',
-    'gpt_neox',
-    'gpt_neox-sequential',
-    'starcoder2',
-    'starcoder2-no-bias',
+  'LayerNorm Linear Split ReshapeAndCache': ['cohere2', 'cohere2-bias', 'falcon-alibi-parallel'],
+  'Linear RmsNorm Elewise Linear RmsNorm Elewise': ['gemma2', 'gemma2-unbounded', 'glm4', 'glm4-bias'],
+  'Split RmsNorm RmsNorm Rope ReshapeAndCache Linear RmsNorm Elewise Linear RmsNorm Elewise': [
+    'gemma3_text',
+    'gemma3_text-scaled',
   ],
-  'LayerNorm Linear Split ReshapeAndCache Linear Activation': ['falcon-alibi-parallel'],
-  'LayerNorm Linear Linear Activation': ['falcon-multi-query', 'falcon-one-norm', 'phi', 'phi-grouped'],
-  'Split Activation Elewise': ['gemma', 'gemma-multi-query'],
-  'Linear RmsNorm Elewise Split Activation Elewise Linear RmsNorm Elewise': ['gemma2', 'gemma2-unbounded'],
-  'Split RmsNorm RmsNorm Rope ReshapeAndCache Linear RmsNorm Elewise Split Activation Elewise Linear RmsNorm Elewise':
-    ['gemma3_text', 'gemma3_text-scaled'],
-  'Linear RmsNorm Elewise Linear RmsNorm Elewise': ['glm4', 'glm4-bias'],
   'Split Rope RmsNorm RmsNorm ReshapeAndCache': ['hunyuan_v1_dense', 'hunyuan_v1_dense-bias'],
   'Linear Split RmsNorm RmsNorm Rope ReshapeAndCache Linear RmsNorm Elewise Linear RmsNorm Elewise': [
     'olmo2',
@@ -54,8 +54,8 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'olmo3',
     'olmo3-one-rope',
   ],
-  'Linear Split ReshapeAndCache LayerNorm Linear Activation LayerNorm': ['opt-post-norm'],
-  'LayerNorm Linear Split LayerNorm LayerNorm Rope ReshapeAndCache Linear Activation': ['phi-qk-norm'],
+  'Linear Split ReshapeAndCache LayerNorm LayerNorm': ['opt-post-norm'],
+  'LayerNorm Linear Split LayerNorm LayerNorm Rope ReshapeAndCache': ['phi-qk-norm'],
 };
 
 const typeOf = ({ op }: NodeSpec): string => ('type' in op ? op.type : 'graph');

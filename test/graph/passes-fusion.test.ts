@@ -227,7 +227,7 @@ describe('the passes that add to products', () => {
   });
 
   it('add SwiGLU behind gate and up', async () => {
-    const spec = await run('qwen2', PREFILL, ['swiglu-epilogue']);
+    const spec = await run('qwen2', PREFILL, ['activation-epilogue']);
     expect(ofType(spec, 'Activation')).to.deep.equal([]);
     expect(named(spec, 'gate_up')?.outputs).to.deep.equal(['mul_out']);
     expect(paramOf(named(spec, 'gate_up'))).to.deep.equal({
@@ -235,6 +235,47 @@ describe('the passes that add to products', () => {
       hasBias: false,
       activation: 'swiglu',
     });
+  });
+
+  it('add other activations, and gates of them', () => {
+    const node = (type: string, param: object, inputs: string[], outputs: string[]) =>
+      ({ name: type, op: { type, param }, inputs, outputs }) as unknown as NodeSpec;
+    const linear = node('Linear', { transposeB: true, hasBias: false }, ['x', 'w'], ['y']);
+    const found = (...nodes: NodeSpec[]): NodeSpec[] => [
+      ...applyPasses(
+        { name: 'mlp', inputs: ['x', 'w'], outputs: ['out'], views: {}, nodes: [linear, ...nodes] },
+        ['activation-epilogue'],
+      ).nodes,
+    ];
+    const gelu = { activationType: 'ACTIVATION_GELU', geluMode: 'TANH_MODE' };
+    for (const [param, activation] of [
+      [{ activationType: 'ACTIVATION_RELU' }, 'relu'],
+      [gelu, 'gelu-tanh'],
+      [{ ...gelu, geluMode: 'NONE_MODE' }, 'gelu'],
+      [{ activationType: 'ACTIVATION_FAST_GELU' }, 'fast-gelu'],
+      [{ activationType: 'ACTIVATION_SWISH' }, 'swish'],
+    ] as const) {
+      const [fused, ...others] = found(node('Activation', param, ['y'], ['out']));
+      expect(paramOf(fused)).to.deep.include({ activation });
+      expect(others).to.deep.equal([]);
+    }
+    const scaled = { activationType: 'ACTIVATION_SWISH', scale: 1.7 };
+    expect(found(node('Activation', scaled, ['y'], ['out'])).map(typeOf)).to.deep.equal([
+      'Linear',
+      'Activation',
+    ]);
+    const gate = (splitSizes: number[], param: object = gelu) =>
+      found(
+        node('Split', { splitDim: 1, splitNum: 2, splitSizes }, ['y'], ['gate', 'up']),
+        node('Activation', param, ['gate'], ['act']),
+        node('Elewise', { elewiseType: 'ELEWISE_MUL' }, ['act', 'up'], ['out']),
+      );
+    expect(gate([]).map(paramOf)).to.deep.equal([
+      { transposeB: true, hasBias: false, activation: 'geglu-tanh' },
+    ]);
+    expect(gate([4, 4]).map(typeOf)).to.deep.equal(['FusedLinear']);
+    for (const kept of [gate([4, 8]), gate([], { activationType: 'ACTIVATION_RELU' })])
+      expect(kept.map(typeOf)).to.deep.equal(['Linear', 'Split', 'Activation', 'Elewise']);
   });
 
   it('add the residual stream, but no vector', async () => {

@@ -3,10 +3,28 @@ import { count, type OpDefinition } from './definition.js';
 /** RmsNorm, RmsNorm with gamma + 1 as Gemma has it, or LayerNorm. */
 export type RowNormType = 'rms' | 'rms-plus-one' | 'layer';
 
+/** Behind a product, each on its own numbers; those with "glu" on gates, whose results are multiplied with up. */
+const ACTIVATIONS = [
+  'none',
+  'relu',
+  'gelu',
+  'gelu-tanh',
+  'fast-gelu',
+  'swish',
+  'swiglu',
+  'geglu',
+  'geglu-tanh',
+] as const;
+
+export type ProductActivation = Exclude<(typeof ACTIVATIONS)[number], 'none'>;
+
+/** Whether the rows of the weight are gate over up. */
+const isGated = (activation: FusedLinearParam['activation'] = 'none'): boolean => activation.includes('glu');
+
 /**
  * act(norm(x) w + bias) + residual. x[tokens, k], (gamma[k] with `normEpsilon`), (beta[k] with `normType` "layer"),
  * w[n, k], (scale[n, groups] with `weightBits`, w being integers), (bias[n]), (residual) -> [tokens, n], or n / 2 columns
- * with swiglu, whose weight is gate over up.
+ * with a gated activation, whose weight is gate over up.
  */
 export interface FusedLinearParam {
   readonly transposeB?: true;
@@ -14,7 +32,7 @@ export interface FusedLinearParam {
   readonly normEpsilon?: number;
   /** What normalises rows; "rms" when absent. It needs `normEpsilon`. */
   readonly normType?: RowNormType;
-  readonly activation?: 'none' | 'swiglu';
+  readonly activation?: 'none' | ProductActivation;
   readonly hasResidual?: boolean;
   readonly outDataType?: 'ACL_DT_UNDEFINED' | 'ACL_FLOAT';
   readonly weightBits?: 8 | 4;
@@ -31,7 +49,7 @@ export const fusedLinear: OpDefinition<'FusedLinear', FusedLinearParam> = {
     hasBias: 'bool',
     normEpsilon: 'number',
     normType: ['rms', 'rms-plus-one', 'layer'],
-    activation: ['none', 'swiglu'],
+    activation: ACTIVATIONS,
     hasResidual: 'bool',
     outDataType: ['ACL_DT_UNDEFINED', 'ACL_FLOAT'],
     weightBits: [8, 4],
@@ -56,7 +74,7 @@ export const fusedLinear: OpDefinition<'FusedLinear', FusedLinearParam> = {
     inputs.equal("the weight's inner size", inputs.size(weight, 1) * perByte, inputs.size(0, -1));
     const bias = weight + (weightBits ? 2 : 1);
     if (hasBias) inputs.equal('the bias size', inputs.size(bias, -1), features);
-    const columns = activation === 'swiglu' ? features / 2 : features;
+    const columns = isGated(activation) ? features / 2 : features;
     if (!Number.isInteger(columns)) inputs.fail(`gate over up has ${features} rows, which must be even`);
     const shape = x.shape.with(-1, columns);
     if (hasResidual) inputs.sameShape(bias + (hasBias ? 1 : 0), shape);
@@ -64,7 +82,7 @@ export const fusedLinear: OpDefinition<'FusedLinear', FusedLinearParam> = {
   },
   matrix: (param) => ({
     input: weightInput(param),
-    layout: param.activation === 'swiglu' ? 'linear-interleaved' : 'linear',
+    layout: isGated(param.activation) ? 'linear-interleaved' : 'linear',
   }),
 };
 

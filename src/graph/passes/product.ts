@@ -1,5 +1,5 @@
 import type { GraphSpec, NodeSpec } from '../graph-spec.js';
-import type { RowNormType } from '../ops/fused-linear.js';
+import type { ProductActivation, RowNormType } from '../ops/fused-linear.js';
 import type { AtbOpParams } from '../ops/index.js';
 import { paramOf } from './pattern.js';
 
@@ -27,7 +27,7 @@ export interface Product {
     readonly int8Activations?: boolean;
   };
   readonly bias?: string;
-  readonly activation?: 'swiglu';
+  readonly activation?: ProductActivation;
   readonly residual?: string;
   readonly outDataType?: 'ACL_FLOAT';
 }
@@ -71,7 +71,7 @@ export function productOf(spec: GraphSpec, node: NodeSpec): Product | undefined 
     weight: next(),
     ...(bits && { integers: { scale: next(), bits, groupSize, int8Activations } }),
     ...(hasBias && { bias: next() }),
-    ...(activation === 'swiglu' && { activation }),
+    ...(activation && activation !== 'none' && { activation }),
     ...(hasResidual && { residual: next() }),
     ...(outDataType === 'ACL_FLOAT' && { outDataType }),
   };

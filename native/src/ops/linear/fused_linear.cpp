@@ -28,7 +28,8 @@ struct FusedLinearParam {
   RowNorm norm;
   float epsilon;
   bool has_bias;
-  bool swiglu;
+  kernels::UnaryOp activation;
+  bool gated;  ///< The weight is gate over up.
   bool has_residual;
   bool f32_out;
   int weight_bits;        ///< 0: floats.
@@ -39,11 +40,11 @@ struct FusedLinearParam {
   int NormInputs() const { return norm == RowNorm::kNone ? 0 : norm == RowNorm::kLayer ? 2 : 1; }
 };
 
-/// Our extension: out = act(norm(x) w + bias) + residual, what RmsNorm or LayerNorm, Linear, Activation (SwiGLU, the
-/// weight being gate over up) and Elewise (add) compute one after another, rounded only where a product reads its rows
-/// and at the end. Inputs: x [.., m, k], gamma [k] with normEpsilon, beta [k] with normType "layer", w [n, k], bias [n]
-/// with hasBias, residual like out with hasResidual. out: [.., m, n], or n / 2 columns with activation "swiglu". With
-/// weightBits w is integers and its scales follow it, as in W8A16MatMul and W4A16MatMul without offsets; with
+/// Our extension: out = act(norm(x) w + bias) + residual, what RmsNorm or LayerNorm, Linear, Activation and Elewise
+/// (add) compute one after another, rounded only where a product reads its rows and at the end. With the activations
+/// "swiglu", "geglu" and "geglu-tanh" the weight is gate over up, and act(x) is act(gate(x)) * up(x). Inputs:
+/// x [.., m, k], gamma [k] with normEpsilon, beta [k] with normType "layer", w [n, k], bias [n] with hasBias, residual
+/// like out with hasResidual. out: [.., m, n], or n / 2 columns where they are gated. With weightBits w is integers and its scales follow it, as in W8A16MatMul and W4A16MatMul without offsets; with
 /// int8Activations the product is that of DynamicQuant and W8A8MatMul.
 class FusedLinear : public Operation {
  public:
@@ -55,7 +56,7 @@ class FusedLinear : public Operation {
                   param.group,
                   1 + param.NormInputs(),
                   2 + param.NormInputs(),
-                  param.swiglu} {}
+                  param.gated} {}
   int NumInputs() const override { return Residual() + param_.has_residual; }
   int NumOutputs() const override { return 1; }
 
@@ -73,12 +74,12 @@ class FusedLinear : public Operation {
     }
     const int64_t n = weight.dim(0);
     const int64_t k = param_.weight_bits ? integers_.SizesOf(weight).k : weight.dim(1);
-    if (k != x.dim(-1) || k < 1 || n < 1 || (param_.swiglu && n % 2 != 0)) {
-      const char* halves = param_.swiglu ? "[n, k] with an even n and k " : "[n, k] with k ";
+    if (k != x.dim(-1) || k < 1 || n < 1 || (param_.gated && n % 2 != 0)) {
+      const char* halves = param_.gated ? "[n, k] with an even n and k " : "[n, k] with k ";
       FailShape(kOp, Weight(), halves + std::to_string(x.dim(-1)) + ", as in0 " + ToString(x) + " has", weight);
     }
     out[0] = x;
-    out[0].dims[static_cast<size_t>(x.rank - 1)] = param_.swiglu ? n / 2 : n;
+    out[0].dims[static_cast<size_t>(x.rank - 1)] = param_.gated ? n / 2 : n;
     if (param_.f32_out) out[0].dtype = DType::kF32;
     for (int i = 1; i < Weight(); ++i) RequireVector(kOp, i, At(in, i), x.dtype, k);
     if (param_.has_bias) {
@@ -96,7 +97,7 @@ class FusedLinear : public Operation {
   void Validate(std::span<const Tensor> in) const override {
     const Tensor& weight = in[static_cast<size_t>(Weight())];
     if (param_.weight_bits) integers_.Validate(in);
-    if (!param_.swiglu || weight.desc.layout != Layout::kPackedLinear) return;
+    if (!param_.gated || weight.desc.layout != Layout::kPackedLinear) return;
     if (!weight.As<const PackedWeight>()->interleaved) {
       throw InputError("NATIVE_LAYOUT_MISMATCH", kOp, Weight(), "a weight whose gate and up panels alternate",
                        "one packed as a single matrix");
@@ -128,7 +129,8 @@ class FusedLinear : public Operation {
         .x_stride = space.k,
         .bias = param_.has_bias ? in[static_cast<size_t>(Bias())].data : nullptr,
         .bias_dtype = param_.has_bias ? in[static_cast<size_t>(Bias())].desc.dtype : DType::kF32,
-        .swiglu = param_.swiglu,
+        .activation = param_.activation,
+        .gated = param_.gated,
         .residual = param_.has_residual ? in[static_cast<size_t>(Residual())].data : nullptr,
         .out = out[0].data,
         .out_dtype = out[0].desc.dtype,
@@ -159,7 +161,7 @@ class FusedLinear : public Operation {
   static const TensorDesc& At(std::span<const TensorDesc> in, int index) { return in[static_cast<size_t>(index)]; }
   int Planes(const TensorDesc& x) const { return param_.int8_activations ? 1 : PlanesOf(x.dtype); }
   PackedWeight Geometry(const TensorDesc& weight) const {
-    return kernels::PackedGeometry(kernels::FormatOf(weight.dtype), weight.dim(0), weight.dim(1), param_.swiglu);
+    return kernels::PackedGeometry(kernels::FormatOf(weight.dtype), weight.dim(0), weight.dim(1), param_.gated);
   }
 
   /// A row-major weight is packed for each call, as in Linear. Models have packed weights.
@@ -270,7 +272,15 @@ std::unique_ptr<Operation> CreateFusedLinear(const ParamObject& object) {
   param.norm = has_norm ? static_cast<RowNorm>(1 + norm_type) : RowNorm::kNone;
   param.epsilon = static_cast<float>(reader.Number("normEpsilon", 0));
   if (param.epsilon < 0.0f) reader.Fail("normEpsilon", "at least 0");
-  param.swiglu = reader.Enum("activation", {"none", "swiglu"}, 0) == 1;
+  constexpr int kFirstGated = 6;
+  using kernels::UnaryOp;
+  constexpr UnaryOp kActivations[] = {UnaryOp::kNone,     UnaryOp::kRelu,  UnaryOp::kGeluErf,
+                                      UnaryOp::kGeluTanh, UnaryOp::kFastGelu, UnaryOp::kSwish,
+                                      UnaryOp::kSwish,    UnaryOp::kGeluErf,  UnaryOp::kGeluTanh};
+  const int activation = reader.Enum(
+      "activation", {"none", "relu", "gelu", "gelu-tanh", "fast-gelu", "swish", "swiglu", "geglu", "geglu-tanh"}, 0);
+  param.activation = kActivations[activation];
+  param.gated = activation >= kFirstGated;
   param.has_residual = reader.Bool("hasResidual", false);
   param.f32_out = reader.Enum("outDataType", {"ACL_DT_UNDEFINED", "ACL_FLOAT"}, 0) == 1;
   param.weight_bits = static_cast<int>(reader.Int("weightBits", 0, 0, 8));
