@@ -618,13 +618,16 @@ void QkvRopeCache(Case& c) {
   const int64_t heads = kKvHeads * d.Int(1, 4), tokens = d.Int(1, 9);
   const bool norm = d.Flag();
   Strings inputs{c.Input(dtype, {tokens, (heads + 2 * kKvHeads) * kHeadDim})};
-  const DType table = d.Float();
-  for (int i = 0; i < 2; ++i) inputs.push_back(c.Input(table, {tokens, kHeadDim}));
   const Strings caches = Caches(d, dtype);
   inputs.insert(inputs.end(), caches.begin(), caches.end());
   inputs.push_back(Slots(d, tokens));
-  ParamObject param{{"headNum", Num(heads)}, {"kvHeadNum", Num(kKvHeads)}, {"headDim", Num(kHeadDim)}, {"rotaryCoeff", 2}};
+  const bool rotate = d.Flag();
+  const DType table = d.Float();
+  for (int i = 0; rotate && i < 2; ++i) inputs.push_back(c.Input(table, {tokens, kHeadDim}));
+  ParamObject param{{"headNum", Num(heads)}, {"kvHeadNum", Num(kKvHeads)}, {"headDim", Num(kHeadDim)},
+                    {"rotaryCoeff", rotate ? 2 : 0}};
   if (norm) {
+    param.emplace("normType", d.Flag() ? "rms-plus-one" : "rms");
     param.emplace("normEpsilon", 1e-6);
     for (int i = 0; i < 2; ++i) inputs.push_back(d.Vector(dtype, kHeadDim));
   }

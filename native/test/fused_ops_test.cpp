@@ -354,26 +354,36 @@ std::vector<int32_t> SlotsOf(const std::string& kind, int64_t tokens) {
 
 Tensor Ints(std::vector<int32_t>& v) { return {TensorDesc(DType::kI32, {static_cast<int64_t>(v.size())}), v.data()}; }
 
-/// Queries and caches as Split, (RmsNorm,) Rope and ReshapeAndCache make them; norms are rounded as they round them.
+/// What happens to heads between Split and ReshapeAndCache.
+struct HeadForm {
+  bool rotate = true;
+  const ParamObject* norm = &kNorm;
+};
+
+/// Queries and caches as Split, (RmsNorm,) (Rope) and ReshapeAndCache make them; norms are rounded as they round them.
 Value Unfused(Numbers& qkv, Numbers& cos, Numbers& sin, Caches& caches, std::vector<int32_t>& slots, Numbers* gammas[2],
-              int64_t d, const KernelTable& kernels) {
+              int64_t d, const KernelTable& kernels, const HeadForm& form = {}) {
   const int64_t tokens = qkv.tensor().desc.dim(0);
   const std::vector<double> sizes = {double(kHeads * d), double(kKvHeads * d), double(kKvHeads * d)};
   std::vector<Value> parts = Run("Split", {{"splitDim", 1}, {"splitNum", 3}, {"splitSizes", sizes}}, {qkv.tensor()}, kernels, 1);
   for (size_t i = 0; i < 2 && gammas; ++i) {
     Tensor heads = parts[i].tensor();
     heads.desc = TensorDesc(heads.desc.dtype, {tokens, i == 0 ? kHeads : kKvHeads, d});
-    Value normed = Run("RmsNorm", kNorm, {heads, gammas[i]->tensor()}, kernels, 1)[0];
+    Value normed = Run("RmsNorm", *form.norm, {heads, gammas[i]->tensor()}, kernels, 1)[0];
     parts[i].bytes = normed.bytes;
   }
   std::vector<int32_t> lengths = {static_cast<int32_t>(tokens)};
-  std::vector<Value> rotated = Run("Rope", {{"rotaryCoeff", 2}},
-                                   {parts[0].tensor(), parts[1].tensor(), cos.tensor(), sin.tensor(), Ints(lengths)}, kernels, 1);
-  Tensor k = rotated[1].tensor(), v = parts[2].tensor();
+  if (form.rotate) {
+    std::vector<Value> rotated =
+        Run("Rope", {{"rotaryCoeff", 2}},
+            {parts[0].tensor(), parts[1].tensor(), cos.tensor(), sin.tensor(), Ints(lengths)}, kernels, 1);
+    for (size_t i = 0; i < 2; ++i) parts[i].bytes = rotated[i].bytes;
+  }
+  Tensor k = parts[1].tensor(), v = parts[2].tensor();
   k.desc = v.desc = TensorDesc(k.desc.dtype, {tokens, kKvHeads, d});
   Run("ReshapeAndCache", {}, {k, v, caches.keys, caches.values, Ints(slots)}, kernels, 1,
       {{0, caches.keys}, {1, caches.values}});
-  return rotated[0];
+  return parts[0];
 }
 
 ParamObject RopeParam(int64_t d) {
@@ -395,7 +405,7 @@ void RotatedKeysReachTheCacheBitForBit() {
                 Caches found(dtype, own, d);
                 const std::vector<Value> made =
                     Run("QkvRopeCache", RopeParam(d),
-                        {qkv.tensor(), cos.tensor(), sin.tensor(), found.keys, found.values, Ints(slots)}, kernels, threads,
+                        {qkv.tensor(), found.keys, found.values, Ints(slots), cos.tensor(), sin.tensor()}, kernels, threads,
                         {{1, found.keys}, {2, found.values}});
                 CHECK(SameDesc(made[0].desc, queries.desc) && made[0].bytes == queries.bytes);
                 CHECK(found.Same(expected));
@@ -418,7 +428,7 @@ void RotatedKeysBecomeTheSameIntegers() {
           for (int threads : {1, 3}) {
             Caches found(DType::kI8, true, d);
             Run("QkvRopeCache", RopeParam(d),
-                {qkv.tensor(), cos.tensor(), sin.tensor(), found.keys, found.values, Ints(slots)}, kernels, threads,
+                {qkv.tensor(), found.keys, found.values, Ints(slots), cos.tensor(), sin.tensor()}, kernels, threads,
                 {{1, found.keys}, {2, found.values}});
             CHECK(found.Same(expected));
           }
@@ -438,8 +448,8 @@ void HeadNormsAreRoundedOnceWithTheRotation() {
       const Value queries = Unfused(qkv, cos, sin, expected, slots, gammas, d, kernels);
       ParamObject param = RopeParam(d);
       param["normEpsilon"] = 1e-5;
-      const std::vector<Tensor> in = {qkv.tensor(), cos.tensor(),   sin.tensor(),     found.keys,
-                                      found.values, Ints(slots), q_gamma.tensor(), k_gamma.tensor()};
+      const std::vector<Tensor> in = {qkv.tensor(), found.keys,   found.values,     Ints(slots),
+                                      cos.tensor(), sin.tensor(), q_gamma.tensor(), k_gamma.tensor()};
       const Value made = Run("QkvRopeCache", param, in, kernels, 2, {{1, found.keys}, {2, found.values}})[0];
       // The unfused norm is rounded before the rotation, which adds two of its products.
       const double tolerance = 4 * Tolerance(dtype);
@@ -448,6 +458,39 @@ void HeadNormsAreRoundedOnceWithTheRotation() {
       CHECK(found.plain[1].bytes == expected.plain[1].bytes);
       if (dtype == DType::kF32) CHECK(made.bytes == queries.bytes && found.Same(expected));
     }
+  });
+}
+
+void HeadsTakeEveryForm() {
+  const NamedNorm gemma = Norms()[1];
+  ForKernels([&](const KernelTable& kernels) {
+    for (DType dtype : kFloats)
+      for (int bits = 0; bits < 8; ++bits) {
+        const bool norm = bits & 1, plus_one = bits & 2;
+        const HeadForm form{.rotate = (bits & 4) != 0, .norm = plus_one ? &gemma.param : &kNorm};
+        if (!norm && plus_one) continue;
+        constexpr int64_t d = 24, tokens = 50;
+        Numbers qkv(dtype, {tokens, Width(d)}, 1), cos(dtype, {tokens, d}, 2), sin(dtype, {tokens, d}, 3);
+        Numbers q_gamma(dtype, {d}, 4), k_gamma(dtype, {d}, 5);
+        Numbers* gammas[] = {&q_gamma, &k_gamma};
+        std::vector<int32_t> slots = SlotsOf("scattered", tokens);
+        Caches expected(dtype, true, d), found(dtype, true, d);
+        const Value queries = Unfused(qkv, cos, sin, expected, slots, norm ? gammas : nullptr, d, kernels, form);
+        ParamObject param = RopeParam(d);
+        std::vector<Tensor> in = {qkv.tensor(), found.keys, found.values, Ints(slots)};
+        if (form.rotate) in.insert(in.end(), {cos.tensor(), sin.tensor()});
+        if (!form.rotate) param["rotaryCoeff"] = 0;
+        if (norm) {
+          param["normEpsilon"] = 1e-5;
+          param["normType"] = plus_one ? gemma.name : "rms";
+          in.insert(in.end(), {q_gamma.tensor(), k_gamma.tensor()});
+        }
+        const Value made = Run("QkvRopeCache", param, in, kernels, 2, {{1, found.keys}, {2, found.values}})[0];
+        // As above, where there are norm and rotation.
+        CHECK(Distance(made.Numbers(), queries.Numbers()) <= 4 * Tolerance(dtype));
+        if (dtype == DType::kF32 || !norm || !form.rotate)
+          CHECK(made.bytes == queries.bytes && found.Same(expected));
+      }
   });
 }
 
@@ -463,7 +506,7 @@ void EachTakesOneBarrierInDecode() {
   Numbers qkv(DType::kBF16, {batch, Width(d)}, 1), cos(DType::kBF16, {batch, d}, 2), sin(DType::kBF16, {batch, d}, 3);
   Caches caches(DType::kBF16, true, d);
   std::vector<int32_t> slots = SlotsOf("scattered", batch);
-  Run("QkvRopeCache", RopeParam(d), {qkv.tensor(), cos.tensor(), sin.tensor(), caches.keys, caches.values, Ints(slots)},
+  Run("QkvRopeCache", RopeParam(d), {qkv.tensor(), caches.keys, caches.values, Ints(slots), cos.tensor(), sin.tensor()},
       kernels, 2, {{1, caches.keys}, {2, caches.values}}, &barriers);
   CHECK(barriers == 1);
 }
@@ -477,23 +520,26 @@ void QkvRopeCacheRefusesWhatDoesNotFit() {
   std::vector<int32_t> slots = {0, 1}, three = {0, 1, 2}, beyond = {0, kBlocks * kBlockSize};
   const auto error = [&](Tensor x, Tensor table, Caches& cache, std::vector<int32_t>& at) {
     return ErrorOf([&] {
-      Run("QkvRopeCache", RopeParam(d), {x, table, table, cache.keys, cache.values, Ints(at)}, kernels, 1,
+      Run("QkvRopeCache", RopeParam(d), {x, cache.keys, cache.values, Ints(at), table, table}, kernels, 1,
           {{1, cache.keys}, {2, cache.values}});
     });
   };
   CHECK(error(qkv.tensor(), cos.tensor(), caches, slots) == "nothing");
   CHECK(Has(error(other.tensor(), cos.tensor(), caches, slots), {"NATIVE_SHAPE_MISMATCH", "in0"}));
-  CHECK(Has(error(qkv.tensor(), wide.tensor(), caches, slots), {"NATIVE_SHAPE_MISMATCH", "in1", "[2,16]"}));
-  CHECK(Has(error(qkv.tensor(), cos.tensor(), f32, slots), {"NATIVE_DTYPE_MISMATCH", "in3"}));
-  CHECK(Has(error(qkv.tensor(), cos.tensor(), deep, slots), {"NATIVE_SHAPE_MISMATCH", "in3"}));
-  CHECK(Has(error(qkv.tensor(), cos.tensor(), caches, three), {"NATIVE_SHAPE_MISMATCH", "in5"}));
-  CHECK(Has(error(qkv.tensor(), cos.tensor(), caches, beyond), {"NATIVE_VALUE_OUT_OF_RANGE", "in5", "192"}));
+  CHECK(Has(error(qkv.tensor(), wide.tensor(), caches, slots), {"NATIVE_SHAPE_MISMATCH", "in4", "[2,16]"}));
+  CHECK(Has(error(qkv.tensor(), cos.tensor(), f32, slots), {"NATIVE_DTYPE_MISMATCH", "in1"}));
+  CHECK(Has(error(qkv.tensor(), cos.tensor(), deep, slots), {"NATIVE_SHAPE_MISMATCH", "in1"}));
+  CHECK(Has(error(qkv.tensor(), cos.tensor(), caches, three), {"NATIVE_SHAPE_MISMATCH", "in3"}));
+  CHECK(Has(error(qkv.tensor(), cos.tensor(), caches, beyond), {"NATIVE_VALUE_OUT_OF_RANGE", "in3", "192"}));
   for (const char* key : {"headNum", "kvHeadNum", "headDim"}) {
     ParamObject param = RopeParam(d);
     param.erase(key);
     CHECK(Has(ErrorOf([&] { CreateOperation("QkvRopeCache", param); }), {"NATIVE_PARAM_INVALID", key}));
   }
   ParamObject interleaved = RopeParam(d);
+  ParamObject without_norm = RopeParam(d);
+  without_norm["normType"] = "rms-plus-one";
+  CHECK(Has(ErrorOf([&] { CreateOperation("QkvRopeCache", without_norm); }), {"NATIVE_PARAM_INVALID", "normType"}));
   interleaved["rotaryCoeff"] = 4;
   CHECK(Has(ErrorOf([&] { CreateOperation("QkvRopeCache", interleaved); }), {"NATIVE_PARAM_INVALID", "rotaryCoeff"}));
 }
@@ -511,6 +557,7 @@ int main() {
   RUN(RotatedKeysReachTheCacheBitForBit);
   RUN(RotatedKeysBecomeTheSameIntegers);
   RUN(HeadNormsAreRoundedOnceWithTheRotation);
+  RUN(HeadsTakeEveryForm);
   RUN(EachTakesOneBarrierInDecode);
   RUN(QkvRopeCacheRefusesWhatDoesNotFit);
 }

@@ -134,9 +134,12 @@ describe('shape inference', () => {
     expect(() => infer('FusedLinear', { weightBits: 8 }, ...quantized.slice(0, 3))).to.throw(
       /inner size must be 64, found 32/,
     );
-    const qkv = [bf16(5, 64), bf16(5, 8), bf16(5, 8), cache, cache, of('i32', 5)];
+    const unrotated = [bf16(5, 64), cache, cache, of('i32', 5)];
+    const qkv = [...unrotated, bf16(5, 8), bf16(5, 8)];
     const out = ['bf16[5,32]', 'bf16[3,16,2,8]', 'bf16[3,16,2,8]'];
     expect(infer('QkvRopeCache', { headNum: 4, kvHeadNum: 2, headDim: 8 }, ...qkv)).to.deep.equal(out);
+    const still = { headNum: 4, kvHeadNum: 2, headDim: 8, rotaryCoeff: 0 } as const;
+    expect(infer('QkvRopeCache', still, ...unrotated)).to.deep.equal(out);
     expect(() => infer('QkvRopeCache', { headNum: 5, kvHeadNum: 2, headDim: 8 }, ...qkv)).to.throw(
       /columns of qkv must be 72, found 64/,
     );

@@ -13,25 +13,12 @@ const FUSED = ['FusedLinear', 'QkvRopeCache', 'PagedAttention'];
 
 /** What the passes leave in a layer's graph beside Llama's operations, in order, and whose layers those are. */
 const LEFT: Readonly<Record<string, readonly string[]>> = {
-  'Split ReshapeAndCache': [
-    'baichuan-alibi',
-    'bloom',
-    'falcon-alibi',
-    'gpt2',
-    'gpt2-scaled-by-layer',
-    'gpt_bigcode',
-    'gpt_bigcode-multi-head',
-    'opt',
-    'opt-no-bias',
-    'opt-no-last-norm',
-    'smollm3',
-    'smollm3-window',
-  ],
-  'LayerNorm Linear Split ReshapeAndCache LayerNorm': ['bloom-normed-residual'],
+  'LayerNorm Linear LayerNorm': ['bloom-normed-residual'],
   'LayerNorm Linear': [
     'cohere',
     'cohere2',
     'cohere2-bias',
+    'falcon-alibi-parallel',
     'falcon-multi-query',
     'falcon-one-norm',
     'phi',
@@ -41,11 +28,13 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'cohere-qk-norm',
     'stablelm-parallel',
   ],
-  'LayerNorm Linear Split ReshapeAndCache': ['cohere2', 'cohere2-bias', 'falcon-alibi-parallel'],
-  'Linear RmsNorm Elewise Linear RmsNorm Elewise': ['gemma2', 'gemma2-unbounded', 'glm4', 'glm4-bias'],
-  'Split RmsNorm RmsNorm Rope ReshapeAndCache Linear RmsNorm Elewise Linear RmsNorm Elewise': [
+  'Linear RmsNorm Elewise Linear RmsNorm Elewise': [
+    'gemma2',
+    'gemma2-unbounded',
     'gemma3_text',
     'gemma3_text-scaled',
+    'glm4',
+    'glm4-bias',
   ],
   'Split Rope RmsNorm RmsNorm ReshapeAndCache': ['hunyuan_v1_dense', 'hunyuan_v1_dense-bias'],
   'Linear Split RmsNorm RmsNorm Rope ReshapeAndCache Linear RmsNorm Elewise Linear RmsNorm Elewise': [
@@ -54,7 +43,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'olmo3',
     'olmo3-one-rope',
   ],
-  'Linear Split ReshapeAndCache LayerNorm LayerNorm': ['opt-post-norm'],
+  'Linear LayerNorm LayerNorm': ['opt-post-norm'],
   'LayerNorm Linear Split LayerNorm LayerNorm Rope ReshapeAndCache': ['phi-qk-norm'],
 };
 

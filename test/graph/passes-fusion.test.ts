@@ -146,6 +146,35 @@ describe('the pass rope-cache', () => {
     ]);
   });
 
+  it('takes norms with gamma + 1 along, but no others', async () => {
+    const layer = layerOf(await run('qwen3', DECODE, []));
+    const withParam = (normParam: object): GraphSpec => {
+      const op = { type: 'RmsNorm', param: { layerType: 'RMS_NORM_NORM', normParam } };
+      const nodes = layer.nodes.map((node) => (/[qk]_norm/.test(node.name) ? { ...node, op } : node));
+      return applyPasses({ ...layer, nodes } as GraphSpec, passes);
+    };
+    const [node] = ofType(withParam({ epsilon: 1e-6, modelType: 'GEMMA_MODEL' }), 'QkvRopeCache');
+    expect(paramOf(node)).to.deep.include({ normEpsilon: 1e-6, normType: 'rms-plus-one' });
+    expect(ofType(withParam({ epsilon: 1e-6, quantType: 'QUANT_INT8' }), 'QkvRopeCache')).to.deep.equal([]);
+  });
+
+  it('splits and writes in layers that rotate nothing', async () => {
+    const layer = layerOf(await run('llama', DECODE, []));
+    const views = Object.fromEntries(
+      Object.entries(layer.views).map(([name, view]) => [
+        name,
+        { ...view, source: view.source.replace(/^([qk])_rope$/, '$1') },
+      ]),
+    );
+    const still = { ...layer, views, nodes: layer.nodes.filter((node) => typeOf(node) !== 'Rope') };
+    const spec = applyPasses(still, passes);
+    const [node] = ofType(spec, 'QkvRopeCache');
+    expect(paramOf(node)).to.deep.equal({ headNum: 4, kvHeadNum: 2, headDim: 16, rotaryCoeff: 0 });
+    expect(node?.inputs).to.deep.equal(['qkv_mixed', 'k_cache', 'v_cache', 'slots_mapping']);
+    expect(node?.outputs[0]).to.equal('q');
+    expect(ofType(spec, 'Split')).to.deep.equal([]);
+  });
+
   it('keeps rows that attention still reads', async () => {
     const spec = await run('llama', PREFILL, ['implicit-masks', 'rope-cache']);
     expect(ofType(spec, 'QkvRopeCache')).to.deep.equal([]);
