@@ -169,10 +169,14 @@ void RmsNorm(Case& c) {
   const std::string x = c.Input(dtype, shape);
   const int64_t form = d.Int(0, 2);
   if (form == 0) {
+    const bool residual = d.Flag();
+    Strings inputs{x, d.Vector(dtype, width)};
+    if (residual) inputs.push_back(c.Input(dtype, shape));
     c.Node("RmsNorm",
            {{"layerType", "RMS_NORM_NORM"},
-            {"normParam", ParamObject{{"epsilon", 1e-5}, {"modelType", d.Flag() ? "GEMMA_MODEL" : "LLAMA_MODEL"}}}},
-           {x, d.Vector(dtype, width)}, 1);
+            {"normParam", ParamObject{{"epsilon", 1e-5}, {"modelType", d.Flag() ? "GEMMA_MODEL" : "LLAMA_MODEL"}}},
+            {"hasResidual", residual}},
+           inputs, 1);
     return;
   }
   const bool pre = form == 1;

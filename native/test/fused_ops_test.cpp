@@ -141,6 +141,25 @@ void NormalisedRowsAreThoseOfTheNorms() {
   });
 }
 
+void NormsAddTheResidualBeforeTheyRound() {
+  ForKernels([](const KernelTable& kernels) {
+    for (DType dtype : kFloats)
+      for (const NamedNorm& norm : {Norms()[0], Norms()[1]}) {
+        Numbers x(dtype, {37, 72}, 1), gamma(dtype, {72}, 2), residual(dtype, {37, 72}, 3);
+        ParamObject adding = norm.param;
+        adding["hasResidual"] = true;
+        const Value found = Run(norm.op, adding, {x.tensor(), gamma.tensor(), residual.tensor()}, kernels, 2)[0];
+        std::vector<double> expected = Run(norm.op, norm.param, {x.tensor(), gamma.tensor()}, kernels, 2)[0].Numbers();
+        const std::vector<float> added = residual.Floats();
+        for (size_t i = 0; i < expected.size(); ++i) expected[i] += added[i];
+        // The norm alone is rounded once more.
+        CHECK(Distance(found.Numbers(), expected) <= (dtype == DType::kF32 ? 1e-6 : 2 * Tolerance(dtype)));
+      }
+  });
+  const ParamObject sum = {{"layerType", "RMS_NORM_PRENORM"}, {"hasResidual", true}};
+  CHECK(Has(ErrorOf([&] { CreateOperation("RmsNorm", sum); }), {"NATIVE_PARAM_INVALID", "hasResidual"}));
+}
+
 /// What FusedLinear should give, in double from the rounded inputs.
 std::vector<double> Expected(Numbers& x, Numbers* gamma, Numbers& w, Numbers* bias, Numbers* residual, bool swiglu,
                              DType dtype, int64_t m, int64_t n, int64_t k) {
@@ -550,6 +569,7 @@ void QkvRopeCacheRefusesWhatDoesNotFit() {
 int main() {
   using namespace atb::test;
   RUN(NormalisedRowsAreThoseOfTheNorms);
+  RUN(NormsAddTheResidualBeforeTheyRound);
   RUN(ActivationsAreThoseOfTheOperation);
   RUN(EveryFormIsItsSum);
   RUN(RowsDoNotDependOnTheirCompany);

@@ -121,6 +121,8 @@ describe('shape inference', () => {
     const inputs = [bf16(5, 8), bf16(8), bf16(12, 8), bf16(12), bf16(5, 6)];
     expect(infer('FusedLinear', fused, ...inputs)).to.deep.equal(['bf16[5,6]']);
     expect(infer('FusedLinear', {}, bf16(5, 8), bf16(12, 8))).to.deep.equal(['bf16[5,12]']);
+    const adding = { layerType: 'RMS_NORM_NORM', normParam: { epsilon: 1e-6 }, hasResidual: true } as const;
+    expect(infer('RmsNorm', adding, bf16(5, 8), bf16(8), bf16(5, 8))).to.deep.equal(['bf16[5,8]']);
     const layer = { normEpsilon: 1e-6, normType: 'layer' } as const;
     expect(infer('FusedLinear', layer, bf16(5, 8), bf16(8), bf16(8), bf16(12, 8))).to.deep.equal([
       'bf16[5,12]',

@@ -28,7 +28,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'cohere-qk-norm',
     'stablelm-parallel',
   ],
-  'Linear RmsNorm Elewise Linear RmsNorm Elewise': [
+  'Linear RmsNorm Linear RmsNorm': [
     'gemma2',
     'gemma2-unbounded',
     'gemma3_text',
@@ -37,7 +37,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'glm4-bias',
   ],
   'Split Rope RmsNorm RmsNorm ReshapeAndCache': ['hunyuan_v1_dense', 'hunyuan_v1_dense-bias'],
-  'Linear Split RmsNorm RmsNorm Rope ReshapeAndCache Linear RmsNorm Elewise Linear RmsNorm Elewise': [
+  'Linear Split RmsNorm RmsNorm Rope ReshapeAndCache Linear RmsNorm Linear RmsNorm': [
     'olmo2',
     'olmo2-grouped',
     'olmo3',

@@ -342,6 +342,23 @@ describe('the passes that add to products', () => {
     ]);
   });
 
+  it('add the residual stream to a norm of what a layer computed', async () => {
+    const layer = layerOf(await run('llama', DECODE, []));
+    const norm = layer.nodes.find((node) => typeOf(node) === 'RmsNorm') as NodeSpec;
+    const dense = layer.nodes.find(({ name }) => name === 'dense') as NodeSpec;
+    const [out = ''] = dense.outputs;
+    const after = { ...norm, name: 'after', inputs: norm.inputs.with(0, 'dense_raw'), outputs: [out] };
+    const nodes = layer.nodes.flatMap((node) =>
+      node === dense ? [{ ...dense, outputs: ['dense_raw'] }, after] : [node],
+    );
+    const spec = applyPasses({ ...layer, nodes }, ['residual-epilogue', 'norm-linear']);
+    const fused = named(spec, 'after');
+    expect(fused?.inputs).to.deep.equal(['dense_raw', norm.inputs[1], 'hidden_states']);
+    expect(fused?.outputs).to.deep.equal(['attn_residual']);
+    expect(paramOf(fused)).to.deep.equal({ ...paramOf(norm), hasResidual: true });
+    expect(typeOf(named(spec, 'dense') as NodeSpec)).to.equal('Linear');
+  });
+
   it('keep logits in f32, and nothing else', async () => {
     for (const passes of [['logits-f32'], NAMES]) {
       const spec = await run('llama', DECODE, passes);

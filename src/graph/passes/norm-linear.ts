@@ -35,7 +35,7 @@ export function normOf(
   if (!node) return undefined;
   const [x, gamma, beta] = node.inputs as [string, string, string?];
   const rms = paramOf(node, 'RmsNorm');
-  if (rms?.layerType === 'RMS_NORM_NORM') {
+  if (rms?.layerType === 'RMS_NORM_NORM' && !rms.hasResidual) {
     const { epsilon, quantType, modelType } = rms.normParam;
     const type = modelType === 'GEMMA_MODEL' ? 'rms-plus-one' : 'rms';
     return isQuantised(quantType) ? undefined : { x, norm: { type, gamma, epsilon } };

@@ -56,16 +56,20 @@ struct NormSum {
 };
 
 /// Calls norm(s, y) for each row s [size] of the sum, and stores y in the first output, s in the second where there is
-/// one. `workspace` has kNormBuffers rows for each thread.
+/// one. Rows of `added`, unless it is null, are added to y before it is rounded. `workspace` has kNormBuffers rows for each thread.
 template <typename Norm>
 void NormRows(const NormSum& sum, int64_t size, std::span<const Tensor> out, const Context& ctx, std::byte* workspace,
-              const Norm& norm) {
+              const Norm& norm, const Tensor* added = nullptr) {
   const kernels::KernelTable& kernels = ctx.kernels;
   const RowBuffers buffers(workspace, kNormBuffers, size);
   ForRows(ctx.pool, sum.x->desc.Elements() / size, size, [&](int64_t row, int worker) {
     const float* s = sum.Row(kernels, row, size, buffers(worker, 0), buffers(worker, 1));
     float* y = FloatTarget(out[0], row * size, buffers(worker, 2));
     norm(s, y);
+    if (added) {
+      const float* r = LoadFloats(kernels, *added, row * size, size, buffers(worker, 1));
+      kernels.binary(kernels::BinaryOp::kAdd, y, r, y, size);
+    }
     StoreFloats(kernels, out[0], row * size, size, y);
     if (out.size() > 1) StoreFloats(kernels, out[1], row * size, size, s);
   });
