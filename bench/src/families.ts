@@ -44,6 +44,10 @@ function widened(config: Config): Config {
   const wide: Record<string, unknown> = { ...config, torch_dtype: 'bfloat16' };
   for (const [keys, size] of WIDTHS)
     for (const key of keys) if (typeof wide[key] === 'number') wide[key] = size;
+  // Its lists have a factor for each pair of a head's elements.
+  if (Object.values(config.rope_scaling ?? {}).some(Array.isArray)) delete wide.rope_scaling;
+  // Part of a narrow head may be an odd part of a wide one.
+  for (const key of ['partial_rotary_factor', 'rotary_pct']) if (Number(wide[key]) < 1) wide[key] = 0.5;
   const heads = config.num_attention_heads ?? config.n_head;
   for (const key of KV_HEADS) {
     if (config[key] === heads) wide[key] = L1.heads;
