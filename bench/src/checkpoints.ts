@@ -6,8 +6,11 @@ import { CONTEXT, type ModelShape, type TensorPlan, tensorPlans } from './shapes
 /** Number formats of a peer's file: what its own tool would choose for the matrices. */
 export type GgufFormat = 'bf16' | 'q8_0' | 'q4_0';
 
-const numel = (t: TensorPlan) => t.shape.reduce((a, b) => a * b, 1);
-const std = (t: TensorPlan) => (t.kind === 'bias' ? 0.125 : 1 / Math.sqrt(t.shape.at(-1) as number));
+/** A tensor of a Hugging Face directory. */
+export type CheckpointTensor = Pick<TensorPlan, 'hf' | 'shape' | 'kind'>;
+
+const numel = (t: CheckpointTensor) => t.shape.reduce((a, b) => a * b, 1);
+const std = (t: CheckpointTensor) => (t.kind === 'bias' ? 0.125 : 1 / Math.sqrt(t.shape.at(-1) as number));
 
 function* ones(count: number, bytes: 2 | 4): Generator<Buffer> {
   const out = Buffer.alloc(count * bytes);
@@ -26,10 +29,18 @@ function writeAll(fd: number, pieces: Iterable<Buffer>): number {
 
 /** A Hugging Face directory of this shape with random bf16 weights; made once per folder. */
 export function writeCheckpoint(shape: ModelShape, pool: RandomPool, folder: string): string {
-  const dir = join(folder, `${shape.name}-hf`);
+  return writeHuggingFace(join(folder, `${shape.name}-hf`), tensorPlans(shape), configOf(shape), pool);
+}
+
+/** A directory of these tensors, random in bf16, and this configuration, unless it is there. */
+export function writeHuggingFace(
+  dir: string,
+  plans: readonly CheckpointTensor[],
+  config: object,
+  pool: RandomPool,
+): string {
   if (existsSync(join(dir, 'config.json'))) return dir;
   mkdirSync(dir, { recursive: true });
-  const plans = tensorPlans(shape);
   let offset = 0;
   const header: Record<string, unknown> = { __metadata__: { format: 'pt' } };
   for (const t of plans) {
@@ -47,28 +58,29 @@ export function writeCheckpoint(shape: ModelShape, pool: RandomPool, folder: str
     writeAll(fd, t.kind === 'norm' ? ones(numel(t), 2) : pool.cut('bf16', numel(t), std(t), i));
   });
   closeSync(fd);
-  const config = {
-    architectures: [shape.modelType === 'llama' ? 'LlamaForCausalLM' : 'Qwen2ForCausalLM'],
-    model_type: shape.modelType,
-    hidden_size: shape.hidden,
-    intermediate_size: shape.intermediate,
-    num_hidden_layers: shape.layers,
-    num_attention_heads: shape.heads,
-    num_key_value_heads: shape.kvHeads,
-    head_dim: shape.headDim,
-    vocab_size: shape.vocab,
-    max_position_embeddings: CONTEXT,
-    rms_norm_eps: 1e-5,
-    rope_theta: shape.ropeTheta,
-    hidden_act: 'silu',
-    tie_word_embeddings: true,
-    torch_dtype: 'bfloat16',
-    bos_token_id: 1,
-    eos_token_id: 2,
-  };
   writeFileSync(join(dir, 'config.json'), JSON.stringify(config, null, 2));
   return dir;
 }
+
+const configOf = (shape: ModelShape): object => ({
+  architectures: [shape.modelType === 'llama' ? 'LlamaForCausalLM' : 'Qwen2ForCausalLM'],
+  model_type: shape.modelType,
+  hidden_size: shape.hidden,
+  intermediate_size: shape.intermediate,
+  num_hidden_layers: shape.layers,
+  num_attention_heads: shape.heads,
+  num_key_value_heads: shape.kvHeads,
+  head_dim: shape.headDim,
+  vocab_size: shape.vocab,
+  max_position_embeddings: CONTEXT,
+  rms_norm_eps: 1e-5,
+  rope_theta: shape.ropeTheta,
+  hidden_act: 'silu',
+  tie_word_embeddings: true,
+  torch_dtype: 'bfloat16',
+  bos_token_id: 1,
+  eos_token_id: 2,
+});
 
 /** Writes GGUF's little-endian key-value header. */
 class GgufHeader {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { availableIsas } from '../../dist/src/index.js';
 import { drawChart } from './chart.js';
+import { benchFamilies } from './families.js';
 import { type Format, type Subject, SubjectBench } from './measure.js';
 import { RandomPool } from './random-pool.js';
 import { type Row, table } from './results.js';
@@ -12,14 +13,14 @@ import { type ModelShape, SHAPES } from './shapes.js';
 const ROOT = join(import.meta.dirname, '../..');
 const { values: flags } = parseArgs({
   options: {
-    /** quick or full: more rounds, models and depths. */
+    /** quick, full (more rounds, models and depths) or families (each beside Llama). */
     suite: { type: 'string', default: 'quick' },
     /** none or node-llama-cpp. */
     peer: { type: 'string', default: 'none' },
     json: { type: 'string' },
     svg: { type: 'string' },
     threads: { type: 'string', default: String(availableParallelism()) },
-    /** A part of a subject's name, such as l1-w4a16. */
+    /** A part of a subject's name, such as l1-w4a16, or of a family's. */
     only: { type: 'string' },
     /** Where checkpoints lie, to be used again; a temporary folder when absent. */
     folder: { type: 'string' },
@@ -27,10 +28,11 @@ const { values: flags } = parseArgs({
 });
 const threads = Number(flags.threads);
 const full = flags.suite === 'full';
+const families = flags.suite === 'families';
 const rounds = full ? 5 : 3;
 
-if (!['quick', 'full'].includes(flags.suite))
-  throw new Error(`--suite is quick or full, found ${flags.suite}`);
+if (!['quick', 'full', 'families'].includes(flags.suite))
+  throw new Error(`--suite is quick, full or families, found ${flags.suite}`);
 if (!['none', 'node-llama-cpp'].includes(flags.peer))
   throw new Error(`--peer is none or node-llama-cpp, found ${flags.peer}`);
 if (!Number.isInteger(threads) || threads < 1)
@@ -50,8 +52,8 @@ const all: Subject[] = [
   { shape: l1, format: 'w4a16', depths: full ? [2048, 8192] : [2048], batches },
 ];
 const nameOf = ({ shape, format }: Subject) => `${shape.name}-${format}`;
-const subjects = all.filter((subject) => nameOf(subject).includes(flags.only ?? ''));
-if (subjects.length === 0)
+const subjects = families ? [] : all.filter((subject) => nameOf(subject).includes(flags.only ?? ''));
+if (subjects.length === 0 && !families)
   throw new Error(`--only is a part of one of ${all.map(nameOf).join(', ')}; found ${flags.only}`);
 
 const folder = flags.folder ?? mkdtempSync(join(tmpdir(), 'atb-bench-'));
@@ -60,6 +62,8 @@ const limits = { readBytesPerSecond: [] as number[], flops: [] as number[] };
 try {
   const pool = new RandomPool();
   const log = (text: string) => process.stderr.write(`${text}\n`);
+  if (families)
+    rows.push(...(await benchFamilies({ threads, rounds, folder, pool, log, only: flags.only ?? '' })));
   for (const subject of subjects) {
     const bench = new SubjectBench(subject, {
       threads,
@@ -79,10 +83,14 @@ try {
 }
 const range = (values: readonly number[]) =>
   `${Math.min(...values).toFixed(0)}-${Math.max(...values).toFixed(0)}`;
-const machine = `${cpus()[0]?.model.trim()}, ${threads} threads; streamed read ${range(limits.readBytesPerSecond)} GB/s, matrix products ${range(limits.flops)} GFLOP/s`;
+const measured = families
+  ? ''
+  : `; streamed read ${range(limits.readBytesPerSecond)} GB/s, matrix products ${range(limits.flops)} GFLOP/s`;
+const machine = `${cpus()[0]?.model.trim()}, ${threads} threads${measured}`;
+const noPeer = families ? 'peer: Llama, as wide, on the same engine' : 'no peer';
 const peerVersion =
   flags.peer === 'none'
-    ? 'no peer'
+    ? noPeer
     : `node-llama-cpp ${JSON.parse(readFileSync(join(ROOT, 'bench/package.json'), 'utf8')).dependencies['node-llama-cpp']}`;
 console.log(`${machine}\n${peerVersion}; medians of ${rounds} interleaved rounds\n`);
 console.log(table(rows));

@@ -169,10 +169,14 @@ void RmsNorm(Case& c) {
   const std::string x = c.Input(dtype, shape);
   const int64_t form = d.Int(0, 2);
   if (form == 0) {
+    const bool residual = d.Flag();
+    Strings inputs{x, d.Vector(dtype, width)};
+    if (residual) inputs.push_back(c.Input(dtype, shape));
     c.Node("RmsNorm",
            {{"layerType", "RMS_NORM_NORM"},
-            {"normParam", ParamObject{{"epsilon", 1e-5}, {"modelType", d.Flag() ? "GEMMA_MODEL" : "LLAMA_MODEL"}}}},
-           {x, d.Vector(dtype, width)}, 1);
+            {"normParam", ParamObject{{"epsilon", 1e-5}, {"modelType", d.Flag() ? "GEMMA_MODEL" : "LLAMA_MODEL"}}},
+            {"hasResidual", residual}},
+           inputs, 1);
     return;
   }
   const bool pre = form == 1;
@@ -439,29 +443,37 @@ void FusedLinear(Case& c) {
   constexpr int kBits[] = {0, 8, 4};
   const int bits = c.bytes.Of(kBits);
   const int64_t group = bits && d.Flag() ? 32 : 0;
-  const bool swiglu = d.Flag(), norm = d.Flag(), bias = d.Flag(), residual = d.Flag(), f32 = d.Flag();
+  constexpr const char* kActivations[] = {"none",  "relu",   "gelu",  "gelu-tanh", "fast-gelu",
+                                          "swish", "swiglu", "geglu", "geglu-tanh"};
+  const std::string activation = c.bytes.Of(kActivations);
+  const bool gated = activation.find("glu") != std::string::npos;
+  const bool norm = d.Flag(), bias = d.Flag(), residual = d.Flag(), f32 = d.Flag();
   IntegerWeightChoice weight;
   if (bits) {
-    weight = IntegerWeightOf(d, bits, group, true, true, swiglu);
+    weight = IntegerWeightOf(d, bits, group, true, true, gated);
   } else {
-    weight = {{c.Own(std::string(swiglu ? "interleaved_" : "linear_") + NameOf(dtype))},
-              swiglu ? kInterleavedRows : kRows, kChannels};
+    weight = {{c.Own(std::string(gated ? "interleaved_" : "linear_") + NameOf(dtype))},
+              gated ? kInterleavedRows : kRows, kChannels};
   }
   Sizes shape = RowsOf(d, weight.k);
   Strings inputs{c.Input(dtype, shape)};
+  constexpr const char* kNorms[] = {"rms", "rms-plus-one", "layer"};
+  const std::string norm_type = norm ? c.bytes.Of(kNorms) : "rms";
   if (norm) inputs.push_back(d.Vector(dtype, weight.k));
+  if (norm_type == "layer") inputs.push_back(d.Vector(dtype, weight.k));
   inputs.insert(inputs.end(), weight.inputs.begin(), weight.inputs.end());
   if (bias) inputs.push_back(d.Vector(d.BiasDType(dtype), weight.n));
-  shape.back() = swiglu ? weight.n / 2 : weight.n;
+  shape.back() = gated ? weight.n / 2 : weight.n;
   if (residual) inputs.push_back(c.Input(f32 ? DType::kF32 : dtype, shape));
   ParamObject param{{"hasBias", bias},
-                    {"activation", swiglu ? "swiglu" : "none"},
+                    {"activation", activation},
                     {"hasResidual", residual},
                     {"outDataType", f32 ? "ACL_FLOAT" : "ACL_DT_UNDEFINED"},
                     {"weightBits", bits},
                     {"quantGroupSize", Num(group)},
                     {"int8Activations", bits == 8 && group == 0 && d.Flag()}};
   if (norm) param.emplace("normEpsilon", 1e-5);
+  if (norm) param.emplace("normType", norm_type);
   c.Node("FusedLinear", param, inputs, 1);
 }
 
@@ -610,13 +622,16 @@ void QkvRopeCache(Case& c) {
   const int64_t heads = kKvHeads * d.Int(1, 4), tokens = d.Int(1, 9);
   const bool norm = d.Flag();
   Strings inputs{c.Input(dtype, {tokens, (heads + 2 * kKvHeads) * kHeadDim})};
-  const DType table = d.Float();
-  for (int i = 0; i < 2; ++i) inputs.push_back(c.Input(table, {tokens, kHeadDim}));
   const Strings caches = Caches(d, dtype);
   inputs.insert(inputs.end(), caches.begin(), caches.end());
   inputs.push_back(Slots(d, tokens));
-  ParamObject param{{"headNum", Num(heads)}, {"kvHeadNum", Num(kKvHeads)}, {"headDim", Num(kHeadDim)}, {"rotaryCoeff", 2}};
+  const bool rotate = d.Flag();
+  const DType table = d.Float();
+  for (int i = 0; rotate && i < 2; ++i) inputs.push_back(c.Input(table, {tokens, kHeadDim}));
+  ParamObject param{{"headNum", Num(heads)}, {"kvHeadNum", Num(kKvHeads)}, {"headDim", Num(kHeadDim)},
+                    {"rotaryCoeff", rotate ? 2 : 0}};
   if (norm) {
+    param.emplace("normType", d.Flag() ? "rms-plus-one" : "rms");
     param.emplace("normEpsilon", 1e-6);
     for (int i = 0; i < 2; ++i) inputs.push_back(d.Vector(dtype, kHeadDim));
   }

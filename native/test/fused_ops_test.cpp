@@ -96,29 +96,68 @@ std::vector<Value> Run(std::string_view type, const ParamObject& param, const st
 const ParamObject kPlainLinear = {{"hasBias", false}};
 const ParamObject kNorm = {{"layerType", "RMS_NORM_NORM"}, {"normParam", ParamObject{{"epsilon", 1e-5}}}};
 
+/// A norm, and the name by which FusedLinear knows it.
+struct NamedNorm {
+  std::string name;
+  std::string op;
+  ParamObject param;
+};
+
+std::vector<NamedNorm> Norms() {
+  const ParamObject gemma = {{"epsilon", 1e-5}, {"modelType", "GEMMA_MODEL"}};
+  const ParamObject layer = {{"epsilon", 1e-5}, {"beginNormAxis", 1}};
+  return {{"rms", "RmsNorm", kNorm},
+          {"rms-plus-one", "RmsNorm", {{"layerType", "RMS_NORM_NORM"}, {"normParam", gemma}}},
+          {"layer", "LayerNorm", {{"layerType", "LAYER_NORM_NORM"}, {"normParam", layer}}}};
+}
+
 template <typename F>
 void ForKernels(F&& f) {
   for (const KernelTable* kernels : kernels::Available()) f(*kernels);
 }
 
-void NormalisedRowsAreThoseOfRmsNorm() {
+void NormalisedRowsAreThoseOfTheNorms() {
   // Fewer and more rows than each thread normalises for itself; k is no multiple of a tile.
   ForKernels([](const KernelTable& kernels) {
     for (DType dtype : kFloats)
-      for (int64_t m : {1, 5, 32, 33, 70}) {
-        Numbers x(dtype, {m, 72}, 1), gamma(dtype, {72}, 2), w(dtype, {200, 72}, 3);
-        Value normed = Run("RmsNorm", kNorm, {x.tensor(), gamma.tensor()}, kernels, 2)[0];
-        const Value expected = Run("Linear", kPlainLinear, {normed.tensor(), w.tensor()}, kernels, 2)[0];
-        const PackedMatrix packed(w.tensor(), false);
-        for (int threads : {1, 2, 5}) {
-          for (const Tensor& weight : {w.tensor(), packed.tensor()}) {
-            const ParamObject param = {{"normEpsilon", 1e-5}};
-            const Value found = Run("FusedLinear", param, {x.tensor(), gamma.tensor(), weight}, kernels, threads)[0];
-            CHECK(SameDesc(found.desc, expected.desc) && found.bytes == expected.bytes);
+      for (int64_t m : {1, 5, 32, 33, 70})
+        for (const NamedNorm& norm : Norms()) {
+          Numbers x(dtype, {m, 72}, 1), gamma(dtype, {72}, 2), beta(dtype, {72}, 4), w(dtype, {200, 72}, 3);
+          std::vector<Tensor> in = {x.tensor(), gamma.tensor()};
+          if (norm.name == "layer") in.push_back(beta.tensor());
+          Value normed = Run(norm.op, norm.param, in, kernels, 2)[0];
+          const Value expected = Run("Linear", kPlainLinear, {normed.tensor(), w.tensor()}, kernels, 2)[0];
+          const PackedMatrix packed(w.tensor(), false);
+          in.push_back(w.tensor());
+          for (int threads : {1, 2, 5}) {
+            for (const Tensor& weight : {w.tensor(), packed.tensor()}) {
+              const ParamObject param = {{"normEpsilon", 1e-5}, {"normType", norm.name}};
+              in.back() = weight;
+              const Value found = Run("FusedLinear", param, in, kernels, threads)[0];
+              CHECK(SameDesc(found.desc, expected.desc) && found.bytes == expected.bytes);
+            }
           }
         }
+  });
+}
+
+void NormsAddTheResidualBeforeTheyRound() {
+  ForKernels([](const KernelTable& kernels) {
+    for (DType dtype : kFloats)
+      for (const NamedNorm& norm : {Norms()[0], Norms()[1]}) {
+        Numbers x(dtype, {37, 72}, 1), gamma(dtype, {72}, 2), residual(dtype, {37, 72}, 3);
+        ParamObject adding = norm.param;
+        adding["hasResidual"] = true;
+        const Value found = Run(norm.op, adding, {x.tensor(), gamma.tensor(), residual.tensor()}, kernels, 2)[0];
+        std::vector<double> expected = Run(norm.op, norm.param, {x.tensor(), gamma.tensor()}, kernels, 2)[0].Numbers();
+        const std::vector<float> added = residual.Floats();
+        for (size_t i = 0; i < expected.size(); ++i) expected[i] += added[i];
+        // The norm alone is rounded once more.
+        CHECK(Distance(found.Numbers(), expected) <= (dtype == DType::kF32 ? 1e-6 : 2 * Tolerance(dtype)));
       }
   });
+  const ParamObject sum = {{"layerType", "RMS_NORM_PRENORM"}, {"hasResidual", true}};
+  CHECK(Has(ErrorOf([&] { CreateOperation("RmsNorm", sum); }), {"NATIVE_PARAM_INVALID", "hasResidual"}));
 }
 
 /// What FusedLinear should give, in double from the rounded inputs.
@@ -155,6 +194,52 @@ std::vector<double> Expected(Numbers& x, Numbers* gamma, Numbers& w, Numbers* bi
       out.push_back(value);
     }
   return out;
+}
+
+void ActivationsAreThoseOfTheOperation() {
+  constexpr int64_t m = 37, n = 2 * 24, k = 40;
+  const auto activation = [](const char* type, const char* mode = "TANH_MODE") {
+    return ParamObject{{"activationType", type}, {"geluMode", mode}};
+  };
+  const ParamObject relu = activation("ACTIVATION_RELU"), swish = activation("ACTIVATION_SWISH");
+  const ParamObject erf = activation("ACTIVATION_GELU", "NONE_MODE"), tanh = activation("ACTIVATION_GELU");
+  const std::map<std::string, ParamObject> forms = {
+      {"relu", relu},   {"gelu", erf},     {"gelu-tanh", tanh}, {"fast-gelu", activation("ACTIVATION_FAST_GELU")},
+      {"swish", swish}, {"swiglu", swish}, {"geglu", erf},      {"geglu-tanh", tanh}};
+  ForKernels([&](const KernelTable& kernels) {
+    for (DType dtype : kFloats) {
+      Numbers x(dtype, {m, k}, 1), w(dtype, {n, k}, 2), bias(dtype, {n}, 3);
+      const ParamObject wide = {{"hasBias", true}, {"outDataType", "ACL_FLOAT"}};
+      Value product = Run("Linear", wide, {x.tensor(), w.tensor(), bias.tensor()}, kernels, 2)[0];
+      for (const auto& [name, param] : forms) {
+        const bool gated = name.find("glu") != std::string::npos;
+        const int64_t columns = gated ? n / 2 : n;
+        Numbers residual(DType::kF32, {m, columns}, 4);
+        const std::vector<float> added = residual.Floats();
+        const std::vector<double> sums = product.Numbers();
+        const std::vector<double> activated = Run("Activation", param, {product.tensor()}, kernels, 2)[0].Numbers();
+        const PackedMatrix packed(w.tensor(), gated);
+        ParamObject fused = wide;
+        fused["activation"] = name;
+        for (bool has_residual : {false, true}) {
+          std::vector<double> expected;
+          for (int64_t r = 0; r < m; ++r)
+            for (int64_t c = 0; c < columns; ++c) {
+              const double up = gated ? sums[size_t(r * n + n / 2 + c)] : 1;
+              expected.push_back(activated[size_t(r * n + c)] * up +
+                                 (has_residual ? added[size_t(r * columns + c)] : 0));
+            }
+          fused["hasResidual"] = has_residual;
+          for (const Tensor& weight : {w.tensor(), packed.tensor()}) {
+            std::vector<Tensor> in = {x.tensor(), weight, bias.tensor()};
+            if (has_residual) in.push_back(residual.tensor());
+            const Value found = Run("FusedLinear", fused, in, kernels, 2)[0];
+            CHECK(HasShape(found, {m, columns}) && Distance(found.Numbers(), expected) <= 1e-6);
+          }
+        }
+      }
+    }
+  });
 }
 
 void EveryFormIsItsSum() {
@@ -233,7 +318,8 @@ void FusedLinearRefusesWhatDoesNotFit() {
   CHECK(Has(error({}, {x.tensor(), f32.tensor()}), {"NATIVE_DTYPE_MISMATCH", "in1"}));
   CHECK(Has(error(swiglu, {x.tensor(), plain.tensor()}), {"NATIVE_LAYOUT_MISMATCH", "in1", "alternate"}));
   for (const auto& [key, value] : std::map<std::string, Param>{
-           {"transposeB", false}, {"normEpsilon", -1.0}, {"activation", "gelu"}, {"outDataType", "ACL_BF16"}, {"other", 1}})
+           {"transposeB", false}, {"normEpsilon", -1.0}, {"normType", "layer"}, {"activation", "tanh"},
+           {"outDataType", "ACL_BF16"}, {"other", 1}})
     CHECK(Has(ErrorOf([key = key, value = value] { CreateOperation("FusedLinear", {{key, value}}); }), {"NATIVE_PARAM_INVALID", key}));
 }
 
@@ -287,26 +373,36 @@ std::vector<int32_t> SlotsOf(const std::string& kind, int64_t tokens) {
 
 Tensor Ints(std::vector<int32_t>& v) { return {TensorDesc(DType::kI32, {static_cast<int64_t>(v.size())}), v.data()}; }
 
-/// Queries and caches as Split, (RmsNorm,) Rope and ReshapeAndCache make them; norms are rounded as they round them.
+/// What happens to heads between Split and ReshapeAndCache.
+struct HeadForm {
+  bool rotate = true;
+  const ParamObject* norm = &kNorm;
+};
+
+/// Queries and caches as Split, (RmsNorm,) (Rope) and ReshapeAndCache make them; norms are rounded as they round them.
 Value Unfused(Numbers& qkv, Numbers& cos, Numbers& sin, Caches& caches, std::vector<int32_t>& slots, Numbers* gammas[2],
-              int64_t d, const KernelTable& kernels) {
+              int64_t d, const KernelTable& kernels, const HeadForm& form = {}) {
   const int64_t tokens = qkv.tensor().desc.dim(0);
   const std::vector<double> sizes = {double(kHeads * d), double(kKvHeads * d), double(kKvHeads * d)};
   std::vector<Value> parts = Run("Split", {{"splitDim", 1}, {"splitNum", 3}, {"splitSizes", sizes}}, {qkv.tensor()}, kernels, 1);
   for (size_t i = 0; i < 2 && gammas; ++i) {
     Tensor heads = parts[i].tensor();
     heads.desc = TensorDesc(heads.desc.dtype, {tokens, i == 0 ? kHeads : kKvHeads, d});
-    Value normed = Run("RmsNorm", kNorm, {heads, gammas[i]->tensor()}, kernels, 1)[0];
+    Value normed = Run("RmsNorm", *form.norm, {heads, gammas[i]->tensor()}, kernels, 1)[0];
     parts[i].bytes = normed.bytes;
   }
   std::vector<int32_t> lengths = {static_cast<int32_t>(tokens)};
-  std::vector<Value> rotated = Run("Rope", {{"rotaryCoeff", 2}},
-                                   {parts[0].tensor(), parts[1].tensor(), cos.tensor(), sin.tensor(), Ints(lengths)}, kernels, 1);
-  Tensor k = rotated[1].tensor(), v = parts[2].tensor();
+  if (form.rotate) {
+    std::vector<Value> rotated =
+        Run("Rope", {{"rotaryCoeff", 2}},
+            {parts[0].tensor(), parts[1].tensor(), cos.tensor(), sin.tensor(), Ints(lengths)}, kernels, 1);
+    for (size_t i = 0; i < 2; ++i) parts[i].bytes = rotated[i].bytes;
+  }
+  Tensor k = parts[1].tensor(), v = parts[2].tensor();
   k.desc = v.desc = TensorDesc(k.desc.dtype, {tokens, kKvHeads, d});
   Run("ReshapeAndCache", {}, {k, v, caches.keys, caches.values, Ints(slots)}, kernels, 1,
       {{0, caches.keys}, {1, caches.values}});
-  return rotated[0];
+  return parts[0];
 }
 
 ParamObject RopeParam(int64_t d) {
@@ -328,7 +424,7 @@ void RotatedKeysReachTheCacheBitForBit() {
                 Caches found(dtype, own, d);
                 const std::vector<Value> made =
                     Run("QkvRopeCache", RopeParam(d),
-                        {qkv.tensor(), cos.tensor(), sin.tensor(), found.keys, found.values, Ints(slots)}, kernels, threads,
+                        {qkv.tensor(), found.keys, found.values, Ints(slots), cos.tensor(), sin.tensor()}, kernels, threads,
                         {{1, found.keys}, {2, found.values}});
                 CHECK(SameDesc(made[0].desc, queries.desc) && made[0].bytes == queries.bytes);
                 CHECK(found.Same(expected));
@@ -351,7 +447,7 @@ void RotatedKeysBecomeTheSameIntegers() {
           for (int threads : {1, 3}) {
             Caches found(DType::kI8, true, d);
             Run("QkvRopeCache", RopeParam(d),
-                {qkv.tensor(), cos.tensor(), sin.tensor(), found.keys, found.values, Ints(slots)}, kernels, threads,
+                {qkv.tensor(), found.keys, found.values, Ints(slots), cos.tensor(), sin.tensor()}, kernels, threads,
                 {{1, found.keys}, {2, found.values}});
             CHECK(found.Same(expected));
           }
@@ -371,8 +467,8 @@ void HeadNormsAreRoundedOnceWithTheRotation() {
       const Value queries = Unfused(qkv, cos, sin, expected, slots, gammas, d, kernels);
       ParamObject param = RopeParam(d);
       param["normEpsilon"] = 1e-5;
-      const std::vector<Tensor> in = {qkv.tensor(), cos.tensor(),   sin.tensor(),     found.keys,
-                                      found.values, Ints(slots), q_gamma.tensor(), k_gamma.tensor()};
+      const std::vector<Tensor> in = {qkv.tensor(), found.keys,   found.values,     Ints(slots),
+                                      cos.tensor(), sin.tensor(), q_gamma.tensor(), k_gamma.tensor()};
       const Value made = Run("QkvRopeCache", param, in, kernels, 2, {{1, found.keys}, {2, found.values}})[0];
       // The unfused norm is rounded before the rotation, which adds two of its products.
       const double tolerance = 4 * Tolerance(dtype);
@@ -381,6 +477,39 @@ void HeadNormsAreRoundedOnceWithTheRotation() {
       CHECK(found.plain[1].bytes == expected.plain[1].bytes);
       if (dtype == DType::kF32) CHECK(made.bytes == queries.bytes && found.Same(expected));
     }
+  });
+}
+
+void HeadsTakeEveryForm() {
+  const NamedNorm gemma = Norms()[1];
+  ForKernels([&](const KernelTable& kernels) {
+    for (DType dtype : kFloats)
+      for (int bits = 0; bits < 8; ++bits) {
+        const bool norm = bits & 1, plus_one = bits & 2;
+        const HeadForm form{.rotate = (bits & 4) != 0, .norm = plus_one ? &gemma.param : &kNorm};
+        if (!norm && plus_one) continue;
+        constexpr int64_t d = 24, tokens = 50;
+        Numbers qkv(dtype, {tokens, Width(d)}, 1), cos(dtype, {tokens, d}, 2), sin(dtype, {tokens, d}, 3);
+        Numbers q_gamma(dtype, {d}, 4), k_gamma(dtype, {d}, 5);
+        Numbers* gammas[] = {&q_gamma, &k_gamma};
+        std::vector<int32_t> slots = SlotsOf("scattered", tokens);
+        Caches expected(dtype, true, d), found(dtype, true, d);
+        const Value queries = Unfused(qkv, cos, sin, expected, slots, norm ? gammas : nullptr, d, kernels, form);
+        ParamObject param = RopeParam(d);
+        std::vector<Tensor> in = {qkv.tensor(), found.keys, found.values, Ints(slots)};
+        if (form.rotate) in.insert(in.end(), {cos.tensor(), sin.tensor()});
+        if (!form.rotate) param["rotaryCoeff"] = 0;
+        if (norm) {
+          param["normEpsilon"] = 1e-5;
+          param["normType"] = plus_one ? gemma.name : "rms";
+          in.insert(in.end(), {q_gamma.tensor(), k_gamma.tensor()});
+        }
+        const Value made = Run("QkvRopeCache", param, in, kernels, 2, {{1, found.keys}, {2, found.values}})[0];
+        // As above, where there are norm and rotation.
+        CHECK(Distance(made.Numbers(), queries.Numbers()) <= 4 * Tolerance(dtype));
+        if (dtype == DType::kF32 || !norm || !form.rotate)
+          CHECK(made.bytes == queries.bytes && found.Same(expected));
+      }
   });
 }
 
@@ -396,7 +525,7 @@ void EachTakesOneBarrierInDecode() {
   Numbers qkv(DType::kBF16, {batch, Width(d)}, 1), cos(DType::kBF16, {batch, d}, 2), sin(DType::kBF16, {batch, d}, 3);
   Caches caches(DType::kBF16, true, d);
   std::vector<int32_t> slots = SlotsOf("scattered", batch);
-  Run("QkvRopeCache", RopeParam(d), {qkv.tensor(), cos.tensor(), sin.tensor(), caches.keys, caches.values, Ints(slots)},
+  Run("QkvRopeCache", RopeParam(d), {qkv.tensor(), caches.keys, caches.values, Ints(slots), cos.tensor(), sin.tensor()},
       kernels, 2, {{1, caches.keys}, {2, caches.values}}, &barriers);
   CHECK(barriers == 1);
 }
@@ -410,23 +539,26 @@ void QkvRopeCacheRefusesWhatDoesNotFit() {
   std::vector<int32_t> slots = {0, 1}, three = {0, 1, 2}, beyond = {0, kBlocks * kBlockSize};
   const auto error = [&](Tensor x, Tensor table, Caches& cache, std::vector<int32_t>& at) {
     return ErrorOf([&] {
-      Run("QkvRopeCache", RopeParam(d), {x, table, table, cache.keys, cache.values, Ints(at)}, kernels, 1,
+      Run("QkvRopeCache", RopeParam(d), {x, cache.keys, cache.values, Ints(at), table, table}, kernels, 1,
           {{1, cache.keys}, {2, cache.values}});
     });
   };
   CHECK(error(qkv.tensor(), cos.tensor(), caches, slots) == "nothing");
   CHECK(Has(error(other.tensor(), cos.tensor(), caches, slots), {"NATIVE_SHAPE_MISMATCH", "in0"}));
-  CHECK(Has(error(qkv.tensor(), wide.tensor(), caches, slots), {"NATIVE_SHAPE_MISMATCH", "in1", "[2,16]"}));
-  CHECK(Has(error(qkv.tensor(), cos.tensor(), f32, slots), {"NATIVE_DTYPE_MISMATCH", "in3"}));
-  CHECK(Has(error(qkv.tensor(), cos.tensor(), deep, slots), {"NATIVE_SHAPE_MISMATCH", "in3"}));
-  CHECK(Has(error(qkv.tensor(), cos.tensor(), caches, three), {"NATIVE_SHAPE_MISMATCH", "in5"}));
-  CHECK(Has(error(qkv.tensor(), cos.tensor(), caches, beyond), {"NATIVE_VALUE_OUT_OF_RANGE", "in5", "192"}));
+  CHECK(Has(error(qkv.tensor(), wide.tensor(), caches, slots), {"NATIVE_SHAPE_MISMATCH", "in4", "[2,16]"}));
+  CHECK(Has(error(qkv.tensor(), cos.tensor(), f32, slots), {"NATIVE_DTYPE_MISMATCH", "in1"}));
+  CHECK(Has(error(qkv.tensor(), cos.tensor(), deep, slots), {"NATIVE_SHAPE_MISMATCH", "in1"}));
+  CHECK(Has(error(qkv.tensor(), cos.tensor(), caches, three), {"NATIVE_SHAPE_MISMATCH", "in3"}));
+  CHECK(Has(error(qkv.tensor(), cos.tensor(), caches, beyond), {"NATIVE_VALUE_OUT_OF_RANGE", "in3", "192"}));
   for (const char* key : {"headNum", "kvHeadNum", "headDim"}) {
     ParamObject param = RopeParam(d);
     param.erase(key);
     CHECK(Has(ErrorOf([&] { CreateOperation("QkvRopeCache", param); }), {"NATIVE_PARAM_INVALID", key}));
   }
   ParamObject interleaved = RopeParam(d);
+  ParamObject without_norm = RopeParam(d);
+  without_norm["normType"] = "rms-plus-one";
+  CHECK(Has(ErrorOf([&] { CreateOperation("QkvRopeCache", without_norm); }), {"NATIVE_PARAM_INVALID", "normType"}));
   interleaved["rotaryCoeff"] = 4;
   CHECK(Has(ErrorOf([&] { CreateOperation("QkvRopeCache", interleaved); }), {"NATIVE_PARAM_INVALID", "rotaryCoeff"}));
 }
@@ -436,13 +568,16 @@ void QkvRopeCacheRefusesWhatDoesNotFit() {
 
 int main() {
   using namespace atb::test;
-  RUN(NormalisedRowsAreThoseOfRmsNorm);
+  RUN(NormalisedRowsAreThoseOfTheNorms);
+  RUN(NormsAddTheResidualBeforeTheyRound);
+  RUN(ActivationsAreThoseOfTheOperation);
   RUN(EveryFormIsItsSum);
   RUN(RowsDoNotDependOnTheirCompany);
   RUN(FusedLinearRefusesWhatDoesNotFit);
   RUN(RotatedKeysReachTheCacheBitForBit);
   RUN(RotatedKeysBecomeTheSameIntegers);
   RUN(HeadNormsAreRoundedOnceWithTheRotation);
+  RUN(HeadsTakeEveryForm);
   RUN(EachTakesOneBarrierInDecode);
   RUN(QkvRopeCacheRefusesWhatDoesNotFit);
 }

@@ -118,7 +118,6 @@ struct Bench {
                             .x_stride = weight.k,
                             .bias = nullptr,
                             .bias_dtype = DType::kF32,
-                            .swiglu = false,
                             .residual = nullptr,
                             .out = out.data(),
                             .out_dtype = DType::kBF16,

@@ -121,15 +121,27 @@ describe('shape inference', () => {
     const inputs = [bf16(5, 8), bf16(8), bf16(12, 8), bf16(12), bf16(5, 6)];
     expect(infer('FusedLinear', fused, ...inputs)).to.deep.equal(['bf16[5,6]']);
     expect(infer('FusedLinear', {}, bf16(5, 8), bf16(12, 8))).to.deep.equal(['bf16[5,12]']);
+    const adding = { layerType: 'RMS_NORM_NORM', normParam: { epsilon: 1e-6 }, hasResidual: true } as const;
+    expect(infer('RmsNorm', adding, bf16(5, 8), bf16(8), bf16(5, 8))).to.deep.equal(['bf16[5,8]']);
+    const layer = { normEpsilon: 1e-6, normType: 'layer' } as const;
+    expect(infer('FusedLinear', layer, bf16(5, 8), bf16(8), bf16(8), bf16(12, 8))).to.deep.equal([
+      'bf16[5,12]',
+    ]);
+    expect(() => infer('FusedLinear', layer, bf16(5, 8), bf16(8), bf16(7), bf16(12, 8))).to.throw(
+      /beta's size must be 8, found 7/,
+    );
     const int4 = { weightBits: 4, quantGroupSize: 32, hasBias: true, activation: 'swiglu' } as const;
     const quantized = [bf16(5, 64), of('i8', 12, 32), of('f32', 12, 2), bf16(12)];
     expect(infer('FusedLinear', int4, ...quantized)).to.deep.equal(['bf16[5,6]']);
     expect(() => infer('FusedLinear', { weightBits: 8 }, ...quantized.slice(0, 3))).to.throw(
       /inner size must be 64, found 32/,
     );
-    const qkv = [bf16(5, 64), bf16(5, 8), bf16(5, 8), cache, cache, of('i32', 5)];
+    const unrotated = [bf16(5, 64), cache, cache, of('i32', 5)];
+    const qkv = [...unrotated, bf16(5, 8), bf16(5, 8)];
     const out = ['bf16[5,32]', 'bf16[3,16,2,8]', 'bf16[3,16,2,8]'];
     expect(infer('QkvRopeCache', { headNum: 4, kvHeadNum: 2, headDim: 8 }, ...qkv)).to.deep.equal(out);
+    const still = { headNum: 4, kvHeadNum: 2, headDim: 8, rotaryCoeff: 0 } as const;
+    expect(infer('QkvRopeCache', still, ...unrotated)).to.deep.equal(out);
     expect(() => infer('QkvRopeCache', { headNum: 5, kvHeadNum: 2, headDim: 8 }, ...qkv)).to.throw(
       /columns of qkv must be 72, found 64/,
     );

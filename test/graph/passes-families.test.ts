@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { DECODE } from '../../src/graph/graph-kind.js';
+import { DECODE, type GraphKind, PREFILL } from '../../src/graph/graph-kind.js';
 import { distinctGraphs, type NodeSpec } from '../../src/graph/graph-spec.js';
 import { applyPasses } from '../../src/graph/passes/index.js';
 import { loadModels } from '../../src/models/get-model.js';
@@ -11,82 +11,63 @@ import { familyCases, familyConfig } from '../oracle/families.js';
 /** What a layer of Llama is made of once every pass has run. */
 const FUSED = ['FusedLinear', 'QkvRopeCache', 'PagedAttention'];
 
-/** What the passes leave in a layer's decode graph beside Llama's operations, in order, and whose layers those are. */
+/** What the passes leave in a layer's graph beside Llama's operations, in order, and whose layers those are. */
 const LEFT: Readonly<Record<string, readonly string[]>> = {
-  'Split ReshapeAndCache': ['baichuan-alibi', 'smollm3', 'smollm3-window'],
-  'LayerNorm Linear Split ReshapeAndCache LayerNorm Linear Activation': [
-    'bloom',
-    'bloom-normed-residual',
-    'falcon-alibi',
-    'gpt2',
-    'gpt2-scaled-by-layer',
-    'gpt_bigcode',
-    'gpt_bigcode-multi-head',
-    'opt',
-    'opt-no-bias',
-    'opt-no-last-norm',
-  ],
-  'LayerNorm Linear LayerNorm': ['chatglm-layer-norm', 'stablelm'],
-  'LayerNorm Linear Linear Elewise': ['cohere', 'cohere2', 'cohere2-bias'],
-  'LayerNorm Linear Split LayerNorm Elewise LayerNorm Elewise Rope ReshapeAndCache Linear Elewise': [
-    'cohere-qk-norm',
-    'stablelm-parallel',
-  ],
-  'LayerNorm Linear Split ReshapeAndCache Linear Elewise': ['cohere2', 'cohere2-bias'],
-  'LayerNorm Linear LayerNorm Linear Activation Linear Elewise': ['falcon', 'gpt_neox'],
-  'LayerNorm Linear Split ReshapeAndCache Linear Activation Linear Elewise': ['falcon-alibi-parallel'],
-  'LayerNorm Linear Linear Activation Linear Elewise': [
+  'LayerNorm Linear LayerNorm': ['bloom-normed-residual'],
+  'LayerNorm Linear': [
+    'cohere',
+    'cohere2',
+    'cohere2-bias',
+    'falcon-alibi-parallel',
     'falcon-multi-query',
     'falcon-one-norm',
     'phi',
     'phi-grouped',
   ],
-  'LayerNorm Linear LayerNorm Linear Activation': [
-    'falcon-sequential',
-    'gpt_neox-sequential',
-    'starcoder2',
-    'starcoder2-no-bias',
+  'LayerNorm Linear Split LayerNorm Elewise LayerNorm Elewise Rope ReshapeAndCache': [
+    'cohere-qk-norm',
+    'stablelm-parallel',
   ],
-  'RmsNorm Linear RmsNorm Linear Split Activation Elewise': ['gemma', 'gemma-multi-query'],
-  'RmsNorm Linear Linear RmsNorm Elewise RmsNorm Linear Split Activation Elewise Linear RmsNorm Elewise': [
+  'Linear RmsNorm Linear RmsNorm': [
     'gemma2',
     'gemma2-unbounded',
+    'gemma3_text',
+    'gemma3_text-scaled',
+    'glm4',
+    'glm4-bias',
   ],
-  'RmsNorm Linear Split RmsNorm RmsNorm Rope ReshapeAndCache Linear RmsNorm Elewise RmsNorm Linear Split Activation Elewise Linear RmsNorm Elewise':
-    ['gemma3_text', 'gemma3_text-scaled'],
-  'Linear RmsNorm Elewise Linear RmsNorm Elewise': ['glm4', 'glm4-bias'],
   'Split Rope RmsNorm RmsNorm ReshapeAndCache': ['hunyuan_v1_dense', 'hunyuan_v1_dense-bias'],
-  'Linear Split RmsNorm RmsNorm Rope ReshapeAndCache Linear RmsNorm Elewise Linear RmsNorm Elewise': [
+  'Linear Split RmsNorm RmsNorm Rope ReshapeAndCache Linear RmsNorm Linear RmsNorm': [
     'olmo2',
     'olmo2-grouped',
     'olmo3',
     'olmo3-one-rope',
   ],
-  'Linear Split ReshapeAndCache LayerNorm Linear Activation LayerNorm': ['opt-post-norm'],
-  'LayerNorm Linear Split LayerNorm LayerNorm Rope ReshapeAndCache Linear Activation Linear Elewise': [
-    'phi-qk-norm',
-  ],
+  'Linear LayerNorm LayerNorm': ['opt-post-norm'],
+  'LayerNorm Linear Split LayerNorm LayerNorm Rope ReshapeAndCache': ['phi-qk-norm'],
 };
 
 const typeOf = ({ op }: NodeSpec): string => ('type' in op ? op.type : 'graph');
 
 /** What the passes leave in the layers of a case, each distinct list once. */
-async function leftIn(name: string): Promise<string[]> {
+async function leftIn(name: string, kind: GraphKind): Promise<string[]> {
   await loadModels();
   const config = familyConfig(name);
   const Router = getRouter(config.model_type);
   const model = new Router('', config).createModel(declaredWeights('bf16', quantizationPlan({})));
-  const [root, ...layers] = distinctGraphs(applyPasses(model.buildGraph(DECODE), 'all'));
+  const [root, ...layers] = distinctGraphs(applyPasses(model.buildGraph(kind), 'all'));
   expect(root?.nodes.map(typeOf), 'the graph places its layers').to.include('graph');
   const lists = layers.map(({ nodes }) => nodes.map(typeOf).filter((type) => !FUSED.includes(type)));
   return [...new Set(lists.map((list) => list.join(' ')))];
 }
 
-describe('the passes on the decode graph of every family', () => {
-  it('leave nothing but what is stated', async () => {
-    const found: Record<string, string[]> = {};
-    for (const name of familyCases)
-      for (const left of await leftIn(name)) if (left !== '') found[left] = [...(found[left] ?? []), name];
-    expect(found).to.deep.equal(LEFT);
-  });
+describe('the passes on the graphs of every family', () => {
+  for (const kind of [DECODE, PREFILL])
+    it(`leave nothing but what is stated in ${kind.name}`, async () => {
+      const found: Record<string, string[]> = {};
+      for (const name of familyCases)
+        for (const left of await leftIn(name, kind))
+          if (left !== '') found[left] = [...(found[left] ?? []), name];
+      expect(found).to.deep.equal(LEFT);
+    });
 });

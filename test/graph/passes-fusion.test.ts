@@ -146,6 +146,35 @@ describe('the pass rope-cache', () => {
     ]);
   });
 
+  it('takes norms with gamma + 1 along, but no others', async () => {
+    const layer = layerOf(await run('qwen3', DECODE, []));
+    const withParam = (normParam: object): GraphSpec => {
+      const op = { type: 'RmsNorm', param: { layerType: 'RMS_NORM_NORM', normParam } };
+      const nodes = layer.nodes.map((node) => (/[qk]_norm/.test(node.name) ? { ...node, op } : node));
+      return applyPasses({ ...layer, nodes } as GraphSpec, passes);
+    };
+    const [node] = ofType(withParam({ epsilon: 1e-6, modelType: 'GEMMA_MODEL' }), 'QkvRopeCache');
+    expect(paramOf(node)).to.deep.include({ normEpsilon: 1e-6, normType: 'rms-plus-one' });
+    expect(ofType(withParam({ epsilon: 1e-6, quantType: 'QUANT_INT8' }), 'QkvRopeCache')).to.deep.equal([]);
+  });
+
+  it('splits and writes in layers that rotate nothing', async () => {
+    const layer = layerOf(await run('llama', DECODE, []));
+    const views = Object.fromEntries(
+      Object.entries(layer.views).map(([name, view]) => [
+        name,
+        { ...view, source: view.source.replace(/^([qk])_rope$/, '$1') },
+      ]),
+    );
+    const still = { ...layer, views, nodes: layer.nodes.filter((node) => typeOf(node) !== 'Rope') };
+    const spec = applyPasses(still, passes);
+    const [node] = ofType(spec, 'QkvRopeCache');
+    expect(paramOf(node)).to.deep.equal({ headNum: 4, kvHeadNum: 2, headDim: 16, rotaryCoeff: 0 });
+    expect(node?.inputs).to.deep.equal(['qkv_mixed', 'k_cache', 'v_cache', 'slots_mapping']);
+    expect(node?.outputs[0]).to.equal('q');
+    expect(ofType(spec, 'Split')).to.deep.equal([]);
+  });
+
   it('keeps rows that attention still reads', async () => {
     const spec = await run('llama', PREFILL, ['implicit-masks', 'rope-cache']);
     expect(ofType(spec, 'QkvRopeCache')).to.deep.equal([]);
@@ -180,11 +209,38 @@ describe('the passes that add to products', () => {
     expect(named(applyPasses(watched, ['norm-linear']), 'qkv')?.op).to.deep.equal(named(layer, 'qkv')?.op);
   });
 
-  it('leave norms alone that are not as LLaMA has them: gamma + 1, quantised, or sums as well', async () => {
+  it('say which norm they add: RmsNorm, RmsNorm with gamma + 1, or LayerNorm with its beta', async () => {
+    const layer = layerOf(await run('llama', DECODE, []));
+    const fusedWith = (op: NodeSpec['op'], weights: readonly string[]): NodeSpec | undefined => {
+      const nodes = layer.nodes.map((node) =>
+        typeOf(node) === 'RmsNorm' ? { ...node, op, inputs: [...node.inputs.slice(0, 2), ...weights] } : node,
+      );
+      const inputs = [...layer.inputs, ...weights];
+      return named(applyPass({ ...layer, inputs, nodes } as GraphSpec, normLinear), 'gate_up');
+    };
+    const base = { transposeB: true, hasBias: true, normEpsilon: 1e-6 };
+    const normParam = { epsilon: 1e-6, modelType: 'GEMMA_MODEL' } as const;
+    const gemma = fusedWith({ type: 'RmsNorm', param: { layerType: 'RMS_NORM_NORM', normParam } }, []);
+    expect(paramOf(gemma)).to.deep.equal({ ...base, normType: 'rms-plus-one' });
+    const layerNorm = (beginNormAxis: number) =>
+      fusedWith(
+        {
+          type: 'LayerNorm',
+          param: { layerType: 'LAYER_NORM_NORM', normParam: { epsilon: 1e-6, beginNormAxis } },
+        },
+        ['beta'],
+      );
+    for (const axis of [-1, 1]) {
+      expect(paramOf(layerNorm(axis))).to.deep.equal({ ...base, normType: 'layer' });
+      expect(layerNorm(axis)?.inputs[2]).to.equal('beta');
+    }
+    expect(layerNorm(0)?.op, 'rows that are normalised together').to.have.property('type', 'Linear');
+  });
+
+  it('leave norms alone that are quantised, or sums as well', async () => {
     const layer = layerOf(await run('llama', DECODE, []));
     const norm = { epsilon: 1e-6 };
     const others = [
-      { layerType: 'RMS_NORM_NORM', normParam: { ...norm, modelType: 'GEMMA_MODEL' } },
       { layerType: 'RMS_NORM_NORM', normParam: { ...norm, quantType: 'QUANT_INT8' } },
       { layerType: 'RMS_NORM_PRENORM', preNormParam: norm },
     ];
@@ -200,7 +256,7 @@ describe('the passes that add to products', () => {
   });
 
   it('add SwiGLU behind gate and up', async () => {
-    const spec = await run('qwen2', PREFILL, ['swiglu-epilogue']);
+    const spec = await run('qwen2', PREFILL, ['activation-epilogue']);
     expect(ofType(spec, 'Activation')).to.deep.equal([]);
     expect(named(spec, 'gate_up')?.outputs).to.deep.equal(['mul_out']);
     expect(paramOf(named(spec, 'gate_up'))).to.deep.equal({
@@ -208,6 +264,47 @@ describe('the passes that add to products', () => {
       hasBias: false,
       activation: 'swiglu',
     });
+  });
+
+  it('add other activations, and gates of them', () => {
+    const node = (type: string, param: object, inputs: string[], outputs: string[]) =>
+      ({ name: type, op: { type, param }, inputs, outputs }) as unknown as NodeSpec;
+    const linear = node('Linear', { transposeB: true, hasBias: false }, ['x', 'w'], ['y']);
+    const found = (...nodes: NodeSpec[]): NodeSpec[] => [
+      ...applyPasses(
+        { name: 'mlp', inputs: ['x', 'w'], outputs: ['out'], views: {}, nodes: [linear, ...nodes] },
+        ['activation-epilogue'],
+      ).nodes,
+    ];
+    const gelu = { activationType: 'ACTIVATION_GELU', geluMode: 'TANH_MODE' };
+    for (const [param, activation] of [
+      [{ activationType: 'ACTIVATION_RELU' }, 'relu'],
+      [gelu, 'gelu-tanh'],
+      [{ ...gelu, geluMode: 'NONE_MODE' }, 'gelu'],
+      [{ activationType: 'ACTIVATION_FAST_GELU' }, 'fast-gelu'],
+      [{ activationType: 'ACTIVATION_SWISH' }, 'swish'],
+    ] as const) {
+      const [fused, ...others] = found(node('Activation', param, ['y'], ['out']));
+      expect(paramOf(fused)).to.deep.include({ activation });
+      expect(others).to.deep.equal([]);
+    }
+    const scaled = { activationType: 'ACTIVATION_SWISH', scale: 1.7 };
+    expect(found(node('Activation', scaled, ['y'], ['out'])).map(typeOf)).to.deep.equal([
+      'Linear',
+      'Activation',
+    ]);
+    const gate = (splitSizes: number[], param: object = gelu) =>
+      found(
+        node('Split', { splitDim: 1, splitNum: 2, splitSizes }, ['y'], ['gate', 'up']),
+        node('Activation', param, ['gate'], ['act']),
+        node('Elewise', { elewiseType: 'ELEWISE_MUL' }, ['act', 'up'], ['out']),
+      );
+    expect(gate([]).map(paramOf)).to.deep.equal([
+      { transposeB: true, hasBias: false, activation: 'geglu-tanh' },
+    ]);
+    expect(gate([4, 4]).map(typeOf)).to.deep.equal(['FusedLinear']);
+    for (const kept of [gate([4, 8]), gate([], { activationType: 'ACTIVATION_RELU' })])
+      expect(kept.map(typeOf)).to.deep.equal(['Linear', 'Split', 'Activation', 'Elewise']);
   });
 
   it('add the residual stream, but no vector', async () => {
@@ -237,6 +334,29 @@ describe('the passes that add to products', () => {
       ],
     };
     expect(applyPasses(shifted, ['residual-epilogue'])).to.deep.equal(shifted);
+    const other = { ...(shifted.nodes[0] as NodeSpec), name: 'other', outputs: ['shift'] };
+    const parallel = { ...shifted, inputs: ['x', 'w'], nodes: [other, ...shifted.nodes] };
+    expect(applyPasses(parallel, ['residual-epilogue']).nodes.map(typeOf)).to.deep.equal([
+      'Linear',
+      'FusedLinear',
+    ]);
+  });
+
+  it('add the residual stream to a norm of what a layer computed', async () => {
+    const layer = layerOf(await run('llama', DECODE, []));
+    const norm = layer.nodes.find((node) => typeOf(node) === 'RmsNorm') as NodeSpec;
+    const dense = layer.nodes.find(({ name }) => name === 'dense') as NodeSpec;
+    const [out = ''] = dense.outputs;
+    const after = { ...norm, name: 'after', inputs: norm.inputs.with(0, 'dense_raw'), outputs: [out] };
+    const nodes = layer.nodes.flatMap((node) =>
+      node === dense ? [{ ...dense, outputs: ['dense_raw'] }, after] : [node],
+    );
+    const spec = applyPasses({ ...layer, nodes }, ['residual-epilogue', 'norm-linear']);
+    const fused = named(spec, 'after');
+    expect(fused?.inputs).to.deep.equal(['dense_raw', norm.inputs[1], 'hidden_states']);
+    expect(fused?.outputs).to.deep.equal(['attn_residual']);
+    expect(paramOf(fused)).to.deep.equal({ ...paramOf(norm), hasResidual: true });
+    expect(typeOf(named(spec, 'dense') as NodeSpec)).to.equal('Linear');
   });
 
   it('keep logits in f32, and nothing else', async () => {

@@ -12,7 +12,7 @@ namespace atb::kernels {
 enum class BinaryOp : uint8_t { kAdd, kSub, kMul, kDiv };
 
 enum class UnaryOp : uint8_t {
-  kRelu, kGeluTanh, kGeluErf, kFastGelu, kSwish, kSigmoid, kLog, kMuls, kCos, kSin, kNeg, kTanh,
+  kNone, kRelu, kGeluTanh, kGeluErf, kFastGelu, kSwish, kSigmoid, kLog, kMuls, kCos, kSin, kNeg, kTanh,
 };
 
 /// Activations [m, k] as kernels multiply them with weights of integers; `quantize` makes them. Row r is scales[r]
@@ -31,8 +31,8 @@ struct DigitMatrix {
 /// Activation rows of a block, by the number of planes: the digits of all planes are the rows of at most two AMX tiles.
 constexpr int64_t kBlockRows[] = {0, 32, 16, 8};
 
-/// What a gemm kernel computes: out = epilogue(x * weight^T). The epilogue, in f32, adds the bias, applies
-/// SwiGLU and adds the residual, in this order; then the result is rounded to out_dtype. (Operations ask for a product
+/// What a gemm kernel computes: out = epilogue(x * weight^T). The epilogue, in f32, adds the bias, applies the
+/// activation, multiplies gates with what they gate and adds the residual, in this order; then the result is rounded to out_dtype. (Operations ask for a product
 /// by a MultiplyCall, ops/linear/gemm.h.)
 struct GemmCall {
   const PackedWeight* weight;  ///< [n, k]
@@ -43,9 +43,11 @@ struct GemmCall {
   int64_t x_stride;
   const void* bias;  ///< [n] in the order of the weight's rows, or null.
   DType bias_dtype;
-  bool swiglu;           ///< weight->interleaved: out[:, j] = silu(gate_j) * up_j, n/2 columns.
+  /// None, ReLU, a GELU or Swish of scale 1.
+  UnaryOp activation = UnaryOp::kNone;
+  bool gated = false;    ///< weight->interleaved: out[:, j] = activation(gate_j) * up_j, n/2 columns.
   const void* residual;  ///< [m, columns of out] of out_dtype, rows out_stride apart, or null. May be `out` itself.
-  void* out;  ///< [m, n] (n/2 with swiglu) in the order of the weight's rows, rows out_stride elements apart.
+  void* out;  ///< [m, n] (n/2 when gated) in the order of the weight's rows, rows out_stride elements apart.
   DType out_dtype;
   int64_t out_stride;
   DigitMatrix digits{};  ///< [m, k], for a weight of integers.
@@ -131,7 +133,7 @@ struct KernelTable {
   /// Puts sixteen rows side by side, in units of four bytes: unit i of row r, at rows + r * row_stride + i * 4, goes to
   /// out + (i * 16 + r) * 4, for i < units. Rows may have any alignment, `out` is 64-byte aligned.
   void (*pack_lines)(const void* rows, int64_t row_stride, int64_t units, void* out);
-  /// Computes the columns of panels [panel_begin, panel_end) of the call; with swiglu both are even. Each thread has
+  /// Computes the columns of panels [panel_begin, panel_end) of the call; when gated both are even. Each thread has
   /// its own `scratch` of gemm_scratch_bytes, 64-byte aligned.
   void (*gemm)(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);
   int64_t gemm_scratch_bytes;

@@ -9,7 +9,10 @@ import {
   weightOf,
 } from './norm.js';
 
-/** x, gamma -> x / rms(x) * gamma over the last axis. `layerType` selects which of the nested blocks ATB reads. */
+/**
+ * x, gamma, (residual) -> x / rms(x) * gamma over the last axis, (+ residual). `layerType` selects which of the nested
+ * blocks ATB reads.
+ */
 export type RmsNormParam =
   | {
       readonly layerType: 'RMS_NORM_NORM';
@@ -19,6 +22,8 @@ export type RmsNormParam =
         /** GEMMA_MODEL: gamma + 1. */
         readonly modelType?: 'LLAMA_MODEL' | 'GEMMA_MODEL';
       };
+      /** Adds a residual to what was normalised, before it is rounded. */
+      readonly hasResidual?: boolean;
     }
   | {
       readonly layerType: 'RMS_NORM_PRENORM';
@@ -38,10 +43,12 @@ interface ResidualRmsNorm {
 
 export const rmsNorm: OpDefinition<'RmsNorm', RmsNormParam> = {
   type: 'RmsNorm',
+  keys: { hasResidual: 'bool' },
   lacks: (param) => normLacks(param, 'RMS_NORM_'),
   arity(param) {
     if (param.layerType === 'RMS_NORM_NORM') {
-      return { inputs: param.normParam.quantType === 'QUANT_INT8' ? 5 : 2, outputs: 1 };
+      const { quantType } = param.normParam;
+      return { inputs: quantType === 'QUANT_INT8' ? 5 : 2 + count(param.hasResidual), outputs: 1 };
     }
     const isPre = param.layerType === 'RMS_NORM_PRENORM';
     const { quantType, hasBias } = isPre ? param.preNormParam : param.postNormParam;
@@ -53,6 +60,7 @@ export const rmsNorm: OpDefinition<'RmsNorm', RmsNormParam> = {
     const x = inputs.at(0);
     if (param.layerType === 'RMS_NORM_NORM') {
       weightOf(inputs, 1);
+      if (param.hasResidual) inputs.sameShape(2, x.shape);
       return [param.normParam.quantType === 'QUANT_INT8' ? quantised(x) : x];
     }
     const isPre = param.layerType === 'RMS_NORM_PRENORM';

@@ -1,5 +1,5 @@
 import type { NodeSpec } from '../graph-spec.js';
-import { plainNorm } from './norm-linear.js';
+import { normOf } from './norm-linear.js';
 import type { GraphPass } from './pass.js';
 import { type Pattern, paramOf, type Rewriting, rewriteMatches } from './pattern.js';
 import { productOf } from './product.js';
@@ -12,7 +12,7 @@ export const gatherFirst: GraphPass = {
 };
 
 function match(pattern: Pattern, node: NodeSpec, at: number): Rewriting | undefined {
-  const norm = plainNorm(node);
+  const norm = normOf(pattern, node);
   const [normed] = node.outputs;
   if (!norm || normed === undefined) return undefined;
   const reading = pattern.soleReading(normed);
@@ -31,7 +31,7 @@ function match(pattern: Pattern, node: NodeSpec, at: number): Rewriting | undefi
       reading.node,
       [
         { ...reading.node, inputs: [norm.x, ...reading.node.inputs.slice(1)], outputs: [gathered] },
-        { ...node, inputs: [gathered, norm.gamma], outputs: [rows] },
+        { ...node, inputs: node.inputs.with(0, gathered), outputs: [rows] },
       ],
     ],
   ]);

@@ -1,6 +1,7 @@
 import { AtbError } from '../../errors.js';
 import { GraphInterner, type GraphSpec, type NodeSpec, readNames } from '../graph-spec.js';
 import { validateGraph } from '../validate.js';
+import { activationEpilogue } from './activation-epilogue.js';
 import { attentionFromCache } from './attention-from-cache.js';
 import { dynamicQuant } from './dynamic-quant.js';
 import { gatherFirst } from './gather-first.js';
@@ -10,7 +11,6 @@ import { normLinear } from './norm-linear.js';
 import type { GraphPass } from './pass.js';
 import { residualEpilogue } from './residual-epilogue.js';
 import { ropeCache } from './rope-cache.js';
-import { swigluEpilogue } from './swiglu-epilogue.js';
 
 export type { GraphPass } from './pass.js';
 
@@ -21,7 +21,7 @@ export const PASSES: readonly GraphPass[] = [
   ropeCache,
   gatherFirst,
   dynamicQuant,
-  swigluEpilogue,
+  activationEpilogue,
   residualEpilogue,
   normLinear,
   logitsF32,

@@ -1,11 +1,21 @@
 import type { GraphSpec, NodeSpec } from '../graph-spec.js';
+import type { ProductActivation, RowNormType } from '../ops/fused-linear.js';
 import type { AtbOpParams } from '../ops/index.js';
 import { paramOf } from './pattern.js';
+
+/** What normalises the rows of a product. */
+export interface RowNorm {
+  readonly type: RowNormType;
+  readonly gamma: string;
+  /** Of LayerNorm. */
+  readonly beta?: string;
+  readonly epsilon: number;
+}
 
 /** A Linear, product of integers or FusedLinear taken apart, so that passes can add to it in any order. */
 export interface Product {
   readonly x: string;
-  readonly norm?: { readonly gamma: string; readonly epsilon: number };
+  readonly norm?: RowNorm;
   readonly weight: string;
   /** Of a weight of symmetric integers. */
   readonly integers?: {
@@ -17,7 +27,7 @@ export interface Product {
     readonly int8Activations?: boolean;
   };
   readonly bias?: string;
-  readonly activation?: 'swiglu';
+  readonly activation?: ProductActivation;
   readonly residual?: string;
   readonly outDataType?: 'ACL_FLOAT';
 }
@@ -44,15 +54,24 @@ export function productOf(spec: GraphSpec, node: NodeSpec): Product | undefined 
   if (integers || !fused) return integers;
   const [x, ...rest] = node.inputs as [string, ...string[]];
   const next = (): string => rest.shift() as string;
-  const { normEpsilon: epsilon, hasBias, activation, hasResidual, outDataType } = fused;
+  const {
+    normEpsilon: epsilon,
+    normType: type = 'rms',
+    hasBias,
+    activation,
+    hasResidual,
+    outDataType,
+  } = fused;
   const { weightBits: bits, quantGroupSize: groupSize = 0, int8Activations = false } = fused;
   return {
     x,
-    ...(epsilon !== undefined && { norm: { gamma: next(), epsilon } }),
+    ...(epsilon !== undefined && {
+      norm: { type, gamma: next(), ...(type === 'layer' && { beta: next() }), epsilon },
+    }),
     weight: next(),
     ...(bits && { integers: { scale: next(), bits, groupSize, int8Activations } }),
     ...(hasBias && { bias: next() }),
-    ...(activation === 'swiglu' && { activation }),
+    ...(activation && activation !== 'none' && { activation }),
     ...(hasResidual && { residual: next() }),
     ...(outDataType === 'ACL_FLOAT' && { outDataType }),
   };
@@ -80,6 +99,7 @@ export function fusedLinear(name: string, product: Product, output: string): Nod
     transposeB: true,
     hasBias: bias !== undefined,
     ...(norm && { normEpsilon: norm.epsilon }),
+    ...(norm && norm.type !== 'rms' && { normType: norm.type }),
     ...(activation && { activation }),
     ...(residual !== undefined && { hasResidual: true }),
     ...(outDataType && { outDataType }),
@@ -87,7 +107,7 @@ export function fusedLinear(name: string, product: Product, output: string): Nod
     ...(integers?.groupSize && { quantGroupSize: integers.groupSize }),
     ...(integers?.int8Activations && { int8Activations: true }),
   };
-  const inputs = [x, norm?.gamma, weight, integers?.scale, bias, residual].filter(
+  const inputs = [x, norm?.gamma, norm?.beta, weight, integers?.scale, bias, residual].filter(
     (input) => input !== undefined,
   );
   return { name, op: { type: 'FusedLinear', param }, inputs, outputs: [output] };

@@ -30,7 +30,7 @@ class DeferredEpilogue {
   void Start(const GemmCall& call, int64_t row, int64_t rows, int64_t panel, int64_t panels, const float* c) {
     const float* second = c + kPairRows * kPanelColumns;
     parts_[0] = simd::Epilogue<Vec>(call, row, rows, panel, c, second);
-    if (panels == 2 && !call.swiglu) parts_[1] = simd::Epilogue<Vec>(call, row, rows, panel + 1, second, second);
+    if (panels == 2 && !call.gated) parts_[1] = simd::Epilogue<Vec>(call, row, rows, panel + 1, second, second);
   }
 
   /// Chooses the rows of a step so that `steps` steps finish all.

@@ -67,8 +67,8 @@ class DeferredIntegerEpilogue {
       }
     }
     const int64_t row = block.row + first;
-    simd::Finish<Vec>(call_, row, rows, panel_, Values(0, first), call_.swiglu ? Values(1, first) : nullptr);
-    if (panels_ == 2 && !call_.swiglu)
+    simd::Finish<Vec>(call_, row, rows, panel_, Values(0, first), call_.gated ? Values(1, first) : nullptr);
+    if (panels_ == 2 && !call_.gated)
       simd::Finish<Vec>(call_, row, rows, panel_ + 1, Values(1, first), nullptr);
     row_ += rows;
     if (row_ < block.rows) return;

@@ -222,8 +222,8 @@ void MultiplyBlock(const GemmCall& call, const simd::DigitBlock& block, int64_t 
     }
     if (rows == 2) MultiplyRows<F, Planes, 2>(call, block, row, panel, panels, more, scratch);
     if (rows == 1) MultiplyRows<F, Planes, 1>(call, block, row, panel, panels, more, scratch);
-    for (int64_t p = 0; p < panels; p += call.swiglu ? 2 : 1) {
-      float* up = call.swiglu ? scratch.c[p + 1][0] : nullptr;
+    for (int64_t p = 0; p < panels; p += call.gated ? 2 : 1) {
+      float* up = call.gated ? scratch.c[p + 1][0] : nullptr;
       simd::FinishInteger<Vec>(call, block.row + row, rows, panel + p, scratch.c[p][0], up);
     }
   }

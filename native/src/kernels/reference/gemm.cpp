@@ -42,19 +42,18 @@ float Dot(const GemmCall& call, int64_t row, int64_t panel, int64_t column) {
   return sum;
 }
 
-float Silu(float x) { return x / (1 + std::exp(-x)); }
-
 }  // namespace
 
 void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* /*scratch*/) {
   const PackedWeight& weight = *call.weight;
-  const int64_t step = call.swiglu ? 2 : 1;
+  const int64_t step = call.gated ? 2 : 1;
   for (int64_t panel = panel_begin; panel < panel_end; panel += step) {
-    const int64_t begin = PanelRow(weight, panel);  // With swiglu a panel pair's outputs start where its gates do.
+    const int64_t begin = PanelRow(weight, panel);  // Where panels are gated a pair's outputs start where its gates do.
     for (int64_t row = 0; row < call.m; ++row) {
       for (int64_t column = 0; column < PanelWidth(weight, panel); ++column) {
         float value = Dot(call, row, panel, column);
-        if (call.swiglu) value = Silu(value) * Dot(call, row, panel + 1, column);
+        if (call.activation != UnaryOp::kNone) Unary(call.activation, &value, &value, 1, 1);
+        if (call.gated) value *= Dot(call, row, panel + 1, column);
         const int64_t at = row * call.out_stride + begin + column;
         if (call.residual) value += LoadFloat(call.residual, call.out_dtype, at);
         StoreFloat(call.out, call.out_dtype, at, value);

@@ -55,6 +55,8 @@ namespace {
 // In double: a specification has no rounding of its own but the last one.
 double Apply(UnaryOp op, double x, double arg) {
   switch (op) {
+    case UnaryOp::kNone:
+      return x;
     case UnaryOp::kRelu:
       return x < 0 ? 0 : x;  // A NaN stays.
     case UnaryOp::kGeluTanh:

@@ -12,7 +12,7 @@ namespace {
 
 inline int64_t Min(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/// The sums of one panel, and with swiglu those of the next panel, `up`: f32 [rows][16], rows `stride` floats apart.
+/// The sums of one panel, and where they are gates those of the next panel, `up`: f32 [rows][16], rows `stride` floats apart.
 template <class V>
 struct PanelSums {
   const float* c;
@@ -22,16 +22,25 @@ struct PanelSums {
   V up_bias;
 };
 
+/// The kinds of epilogue that have code of their own: others choose the function for each vector, which takes little
+/// time beside computing it.
+enum class EpilogueKind { kPlain, kSwiglu, kOther };
+
 /// One kind of epilogue: writes `width` columns of row r to element at + r * out_stride of the result.
-template <class V, DType kOut, bool kSwiglu, bool kResidual>
+template <class V, DType kOut, EpilogueKind kKind, bool kResidual>
 void FinishRows(const GemmCall& call, int64_t rows, int64_t at, int64_t width, const PanelSums<V>& sums) {
   const int64_t out_stride = call.out_stride;
   void* const out = call.out;
   const void* const residual = call.residual;
+  const UnaryOp activation = call.activation;
+  const bool gated = call.gated;
   const auto each = [=](int64_t n) __attribute__((always_inline)) {
     for (int64_t r = 0, i = at; r < rows; ++r, i += out_stride) {
       V value = V::Load(sums.c + r * sums.stride) + sums.bias;
-      if constexpr (kSwiglu) value = Swish(value, 1.0f) * (V::Load(sums.up + r * sums.stride) + sums.up_bias);
+      if constexpr (kKind == EpilogueKind::kSwiglu) value = Swish(value, 1.0f);
+      if constexpr (kKind == EpilogueKind::kOther) value = Activate(value, activation);
+      if (kKind == EpilogueKind::kSwiglu || (kKind == EpilogueKind::kOther && gated))
+        value = value * (V::Load(sums.up + r * sums.stride) + sums.up_bias);
       if constexpr (kResidual) value = value + LoadAs<V>(residual, kOut, i, n);
       StoreAs(value, out, kOut, i, n);
     }
@@ -43,10 +52,17 @@ void FinishRows(const GemmCall& call, int64_t rows, int64_t at, int64_t width, c
 template <class V>
 using RowFinisher = void (*)(const GemmCall& call, int64_t rows, int64_t at, int64_t width, const PanelSums<V>& sums);
 
+template <class V, DType kOut, EpilogueKind kKind>
+RowFinisher<V> FinisherOfKind(const GemmCall& call) {
+  return call.residual ? FinishRows<V, kOut, kKind, true> : FinishRows<V, kOut, kKind, false>;
+}
+
 template <class V, DType kOut>
 RowFinisher<V> FinisherAs(const GemmCall& call) {
-  if (call.swiglu) return call.residual ? FinishRows<V, kOut, true, true> : FinishRows<V, kOut, true, false>;
-  return call.residual ? FinishRows<V, kOut, false, true> : FinishRows<V, kOut, false, false>;
+  const bool swish = call.activation == UnaryOp::kSwish;
+  if (call.gated && swish) return FinisherOfKind<V, kOut, EpilogueKind::kSwiglu>(call);
+  if (call.gated || call.activation != UnaryOp::kNone) return FinisherOfKind<V, kOut, EpilogueKind::kOther>(call);
+  return FinisherOfKind<V, kOut, EpilogueKind::kPlain>(call);
 }
 
 template <class V>
@@ -56,9 +72,9 @@ RowFinisher<V> FinisherOf(const GemmCall& call) {
   return FinisherAs<V, DType::kF32>(call);
 }
 
-/// The epilogue of rows [row, row + rows) of a panel, some rows at a time: + bias, SwiGLU with the next panel, +
-/// residual, rounded into the call's `out`. `c` holds the sums as f32 [rows][16], rows c_stride floats apart; with
-/// swiglu `up` holds those of the next panel in the same way.
+/// The epilogue of rows [row, row + rows) of a panel, some rows at a time: + bias, activation, times the next panel
+/// where this one holds gates, + residual, rounded into the call's `out`. `c` holds the sums as f32 [rows][16], rows
+/// c_stride floats apart; `up` holds those of the next panel in the same way.
 template <class V>
 class Epilogue {
  public:
@@ -73,7 +89,7 @@ class Epilogue {
         sums_{c, up, c_stride, V::Zero(), V::Zero()} {
     const PackedWeight& weight = *call.weight;
     if (call.bias) sums_.bias = LoadAs<V>(call.bias, call.bias_dtype, PanelRow(weight, panel), width_);
-    if (call.bias && call.swiglu)
+    if (call.bias && call.gated)
       sums_.up_bias = LoadAs<V>(call.bias, call.bias_dtype, PanelRow(weight, panel + 1), width_);
   }
 
@@ -235,8 +251,8 @@ void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, int64_t 
         const int64_t steps = (channels + F::kStep - 1) / F::kStep;
         AccumulateRows<V, F>(rows, x, x_bytes, w, weight.panel_stride, steps, panels, scratch.c);
       }
-      for (int64_t p = 0; p < panels; p += call.swiglu ? 2 : 1) {
-        const float* up = call.swiglu ? scratch.c[p + 1][0] : nullptr;
+      for (int64_t p = 0; p < panels; p += call.gated ? 2 : 1) {
+        const float* up = call.gated ? scratch.c[p + 1][0] : nullptr;
         Finish<V>(call, row, rows, panel + p, scratch.c[p][0], up);
       }
     }

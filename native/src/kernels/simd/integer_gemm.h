@@ -87,7 +87,7 @@ void ScaleRows(const GemmCall& call, int64_t row, int64_t rows, float* c) {
     (V::Load(c) * V::Set1(call.digits.scales[row + r] * factor)).Store(c);
 }
 
-/// Finishes rows of a panel (with swiglu also of the next panel, `up`): the scales of the rows, then the epilogue.
+/// Finishes rows of a panel (where they are gates also of the next panel, `up`): the scales of the rows, then the epilogue.
 template <class V>
 void FinishInteger(const GemmCall& call, int64_t row, int64_t rows, int64_t panel, float* c, float* up) {
   ScaleRows<V>(call, row, rows, c);

@@ -3,7 +3,7 @@
 // says why.
 #include <stdint.h>
 
-#include "tensor/dtype.h"
+#include "kernels/kernel_table.h"
 
 namespace atb::kernels::simd {
 namespace {
@@ -126,6 +126,25 @@ template <class V>
 inline V FastGelu(V x) {
   const V a = Abs(x);
   return x * Exp(V::Set1(0.851f) * (x - a)) / (V::Set1(1.0f) + Exp(V::Set1(-1.702f) * a));
+}
+
+/// The activation of a product; kNone leaves it as it is.
+template <class V>
+inline V Activate(V x, UnaryOp activation) {
+  switch (activation) {
+    case UnaryOp::kRelu:
+      return WhereNegative(x, V::Zero(), x);
+    case UnaryOp::kGeluTanh:
+      return GeluTanh(x);
+    case UnaryOp::kGeluErf:
+      return GeluErf(x);
+    case UnaryOp::kFastGelu:
+      return FastGelu(x);
+    case UnaryOp::kSwish:
+      return Swish(x, 1.0f);
+    default:
+      return x;
+  }
 }
 
 }  // namespace

@@ -92,6 +92,8 @@ void Unary(UnaryOp op, const float* x, float* out, int64_t size, float arg) {
     for (int64_t i = 0; i < size; ++i) out[i] = f(x[i]);
   };
   switch (op) {
+    case UnaryOp::kNone:
+      return each([](V v) { return v; });
     case UnaryOp::kRelu:
       return each([](V v) { return WhereNegative(v, V::Zero(), v); });
     case UnaryOp::kGeluTanh:

@@ -6,13 +6,14 @@
 #include "ops/attention/kv_tensor.h"
 #include "ops/check.h"
 #include "ops/factories.h"
+#include "ops/norm/norm.h"
 #include "ops/rows.h"
 
 namespace atb {
 namespace {
 
 constexpr const char* kOp = "QkvRopeCache";
-enum Input { kQkv, kCos, kSin, kKeyCache, kValueCache, kSlots, kQueryGamma, kKeyGamma };
+enum Input { kQkv, kKeyCache, kValueCache, kSlots, kCos, kSin };
 
 /// How many keys are rotated before they are written together: whole panels of the cache's layout.
 constexpr int64_t kRun = 32;
@@ -21,18 +22,23 @@ struct QkvRopeCacheParam {
   int64_t heads;
   int64_t kv_heads;
   int64_t head_dim;
+  bool rotate;
   bool norm;
+  bool plus_one;  ///< The norms multiply with gamma + 1.
   float epsilon;
+
+  /// The gamma of queries, which that of keys follows.
+  int Gamma() const { return rotate ? kSin + 1 : kSlots + 1; }
 };
 
 /// Our extension: what Split, RmsNorm of each head (Qwen3), Rope and ReshapeAndCache compute one after another, without
-/// rounding in between. Inputs: qkv [T, (heads + 2 kv_heads) D], cos and sin [T, D], the two caches
-/// [blocks, block_size, kv_heads, D], slots i32 [T], with normEpsilon also the gammas [D] of queries and keys. Outputs:
-/// rotated queries [T, heads D]; the caches, in place, as ReshapeAndCache leaves them.
+/// rounding in between. Inputs: qkv [T, (heads + 2 kv_heads) D], the two caches [blocks, block_size, kv_heads, D], slots
+/// i32 [T], unless rotaryCoeff is 0 cos and sin [T, D], with normEpsilon also the gammas [D] of queries and keys.
+/// Outputs: rotated queries [T, heads D]; the caches, in place, as ReshapeAndCache leaves them.
 class QkvRopeCache : public Operation {
  public:
   explicit QkvRopeCache(const QkvRopeCacheParam& param) : param_(param) {}
-  int NumInputs() const override { return param_.norm ? 8 : 6; }
+  int NumInputs() const override { return param_.Gamma() + (param_.norm ? 2 : 0); }
   int NumOutputs() const override { return 3; }
   bool InPlace(int input, int output) const override { return output > 0 && input == kKeyCache + output - 1; }
 
@@ -41,7 +47,7 @@ class QkvRopeCache : public Operation {
     RequireFloat(kOp, kQkv, qkv);
     RequireRank(kOp, kQkv, qkv, 2, 2);
     if (qkv.dim(1) != Width()) FailShape(kOp, kQkv, "[tokens," + std::to_string(Width()) + "]", qkv);
-    for (int i = kCos; i <= kSin; ++i) {
+    for (int i = kCos; i < param_.Gamma(); ++i) {
       const TensorDesc& table = in[static_cast<size_t>(i)];
       RequireFloat(kOp, i, table);
       RequireRank(kOp, i, table, 2, 2);
@@ -60,7 +66,7 @@ class QkvRopeCache : public Operation {
       out[static_cast<size_t>(i - kKeyCache + 1)] = cache;
     }
     RequireVector(kOp, kSlots, in[kSlots], DType::kI32, qkv.dim(0));
-    for (int i = kQueryGamma; i < NumInputs(); ++i)
+    for (int i = param_.Gamma(); i < NumInputs(); ++i)
       RequireVector(kOp, i, in[static_cast<size_t>(i)], qkv.dtype, param_.head_dim);
     out[0] = qkv;
     out[0].dims[1] = param_.heads * param_.head_dim;
@@ -132,11 +138,16 @@ class QkvRopeCache : public Operation {
           slot_buffers_(ctx.workspace + op.SlotBuffersAt(ctx.pool.threads())) {
       const RowBuffers gammas(ctx.workspace, 1, p_.head_dim);
       for (int i = 0; p_.norm && i < 2; ++i)
-        gamma_[i] = LoadFloats(kernels_, in[static_cast<size_t>(kQueryGamma + i)], 0, p_.head_dim, gammas(i, 0));
+        gamma_[i] = LoadGamma(kernels_, in[static_cast<size_t>(p_.Gamma() + i)], p_.head_dim, p_.plus_one, gammas(i, 0));
     }
 
     void Query(int64_t token, int worker) const {
       const int64_t size = p_.heads * p_.head_dim;
+      if (!p_.rotate && !p_.norm) {
+        const size_t bytes = static_cast<size_t>(size) * SizeOf(in_[kQkv].desc.dtype);
+        std::memcpy(ElementAt(out_[0], token * size), ElementAt(in_[kQkv], token * op_.Width()), bytes);
+        return;
+      }
       const float* x = LoadFloats(kernels_, in_[kQkv], token * op_.Width(), size, buffers_(worker, 0));
       float* y = FloatTarget(out_[0], token * size, buffers_(worker, 1));
       Rotate(x, y, p_.heads, token, gamma_[0], worker);
@@ -173,7 +184,7 @@ class QkvRopeCache : public Operation {
       const void* rows = ElementAt(in_[kQkv], first);
       DType dtype = in_[kQkv].desc.dtype;
       int64_t stride = op_.Width();
-      if (head < p_.kv_heads) {
+      if (head < p_.kv_heads && (p_.rotate || p_.norm)) {
         // Keys that become integers are not rounded to the dtype of qkv first.
         if (cache.desc.dtype == DType::kI8) dtype = DType::kF32;
         const Tensor keys{TensorDesc(dtype, {n, p_.head_dim}), buffers_(worker, 1)};
@@ -197,14 +208,18 @@ class QkvRopeCache : public Operation {
       }
     }
 
-    /// Rotates heads of one token, after it has normalised them where there is a gamma. `y` may be `x`.
+    /// Normalises heads of one token where there is a gamma, and rotates them. `y` may be `x`.
     void Rotate(const float* x, float* y, int64_t heads, int64_t token, const float* gamma, int worker) const {
       const int64_t d = p_.head_dim;
-      const float* cos = LoadFloats(kernels_, in_[kCos], token * d, d, buffers_(worker, 2));
-      const float* sin = LoadFloats(kernels_, in_[kSin], token * d, d, buffers_(worker, 3));
+      const float* cos = p_.rotate ? LoadFloats(kernels_, in_[kCos], token * d, d, buffers_(worker, 2)) : nullptr;
+      const float* sin = p_.rotate ? LoadFloats(kernels_, in_[kSin], token * d, d, buffers_(worker, 3)) : nullptr;
       for (int64_t at = 0; at < heads * d; at += d) {
-        if (gamma) kernels_.rms_norm(x + at, gamma, y + at, d, p_.epsilon);
-        kernels_.rope(gamma ? y + at : x + at, cos, sin, y + at, d);
+        const float* head = x + at;
+        if (gamma) {
+          kernels_.rms_norm(head, gamma, y + at, d, p_.epsilon);
+          head = y + at;
+        }
+        if (p_.rotate) kernels_.rope(head, cos, sin, y + at, d);
       }
     }
 
@@ -233,10 +248,14 @@ std::unique_ptr<Operation> CreateQkvRopeCache(const ParamObject& object) {
   if (param.heads < 1) reader.Fail("headNum", "at least 1");
   if (param.kv_heads < 1) reader.Fail("kvHeadNum", "at least 1");
   if (param.head_dim < 2 || param.head_dim % 2 != 0) reader.Fail("headDim", "even and at least 2");
-  reader.Require("rotaryCoeff", 2);
+  const int64_t rotary = reader.Int("rotaryCoeff", 2, 0, 2);
+  if (rotary == 1) reader.Fail("rotaryCoeff", "0 or 2");
+  param.rotate = rotary == 2;
   param.norm = object.contains("normEpsilon");
   param.epsilon = static_cast<float>(reader.Number("normEpsilon", 0));
   if (param.epsilon < 0.0f) reader.Fail("normEpsilon", "at least 0");
+  param.plus_one = reader.Enum("normType", {"rms", "rms-plus-one"}, 0) == 1;
+  if (param.plus_one && !param.norm) reader.Fail("normType", "rms without normEpsilon");
   reader.Done();
   return std::make_unique<QkvRopeCache>(param);
 }

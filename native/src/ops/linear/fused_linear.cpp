@@ -7,6 +7,7 @@
 #include "ops/factories.h"
 #include "ops/linear/gemm.h"
 #include "ops/linear/integer_weight.h"
+#include "ops/norm/norm.h"
 #include "ops/rows.h"
 
 namespace atb {
@@ -20,30 +21,42 @@ constexpr const char* kOp = "FusedLinear";
 /// saves a barrier, and such a product is bound by reading its weights anyway.
 constexpr int64_t kFewRows = 32;
 
+/// What normalises the rows: nothing, RmsNorm, RmsNorm with gamma + 1, or LayerNorm.
+enum class RowNorm { kNone, kRms, kRmsPlusOne, kLayer };
+
 struct FusedLinearParam {
-  bool norm;
+  RowNorm norm;
   float epsilon;
   bool has_bias;
-  bool swiglu;
+  kernels::UnaryOp activation;
+  bool gated;  ///< The weight is gate over up.
   bool has_residual;
   bool f32_out;
   int weight_bits;        ///< 0: floats.
   int64_t group;          ///< Of integers: channels that share a scale, or 0.
   bool int8_activations;  ///< Rows become int8 with a scale each, as DynamicQuant makes them.
+
+  /// Inputs between x and the weight: gamma, and LayerNorm's beta.
+  int NormInputs() const { return norm == RowNorm::kNone ? 0 : norm == RowNorm::kLayer ? 2 : 1; }
 };
 
-
-/// Our extension: out = act(norm(x) w + bias) + residual, what RmsNorm, Linear, Activation (SwiGLU, the weight being
-/// gate over up) and Elewise (add) compute one after another, rounded only where a product reads its rows and at the
-/// end. Inputs: x [.., m, k], gamma [k] with normEpsilon, w [n, k], bias [n] with hasBias, residual like out with
-/// hasResidual. out: [.., m, n], or n / 2 columns with activation "swiglu". With weightBits w is integers and its
-/// scales follow it, as in W8A16MatMul and W4A16MatMul without offsets; with int8Activations the product is that of
-/// DynamicQuant and W8A8MatMul.
+/// Our extension: out = act(norm(x) w + bias) + residual, what RmsNorm or LayerNorm, Linear, Activation and Elewise
+/// (add) compute one after another, rounded only where a product reads its rows and at the end. With the activations
+/// "swiglu", "geglu" and "geglu-tanh" the weight is gate over up, and act(x) is act(gate(x)) * up(x). Inputs:
+/// x [.., m, k], gamma [k] with normEpsilon, beta [k] with normType "layer", w [n, k], bias [n] with hasBias, residual
+/// like out with hasResidual. out: [.., m, n], or n / 2 columns where they are gated. With weightBits w is integers and its scales follow it, as in W8A16MatMul and W4A16MatMul without offsets; with
+/// int8Activations the product is that of DynamicQuant and W8A8MatMul.
 class FusedLinear : public Operation {
  public:
   explicit FusedLinear(const FusedLinearParam& param)
       : param_(param),
-        integers_{kOp, param.weight_bits, true, param.group, 1 + param.norm, 2 + param.norm, param.swiglu} {}
+        integers_{kOp,
+                  param.weight_bits,
+                  true,
+                  param.group,
+                  1 + param.NormInputs(),
+                  2 + param.NormInputs(),
+                  param.gated} {}
   int NumInputs() const override { return Residual() + param_.has_residual; }
   int NumOutputs() const override { return 1; }
 
@@ -61,14 +74,14 @@ class FusedLinear : public Operation {
     }
     const int64_t n = weight.dim(0);
     const int64_t k = param_.weight_bits ? integers_.SizesOf(weight).k : weight.dim(1);
-    if (k != x.dim(-1) || k < 1 || n < 1 || (param_.swiglu && n % 2 != 0)) {
-      const char* halves = param_.swiglu ? "[n, k] with an even n and k " : "[n, k] with k ";
+    if (k != x.dim(-1) || k < 1 || n < 1 || (param_.gated && n % 2 != 0)) {
+      const char* halves = param_.gated ? "[n, k] with an even n and k " : "[n, k] with k ";
       FailShape(kOp, Weight(), halves + std::to_string(x.dim(-1)) + ", as in0 " + ToString(x) + " has", weight);
     }
     out[0] = x;
-    out[0].dims[static_cast<size_t>(x.rank - 1)] = param_.swiglu ? n / 2 : n;
+    out[0].dims[static_cast<size_t>(x.rank - 1)] = param_.gated ? n / 2 : n;
     if (param_.f32_out) out[0].dtype = DType::kF32;
-    if (param_.norm) RequireVector(kOp, 1, in[1], x.dtype, k);
+    for (int i = 1; i < Weight(); ++i) RequireVector(kOp, i, At(in, i), x.dtype, k);
     if (param_.has_bias) {
       const TensorDesc& bias = At(in, Bias());
       RequireVector(kOp, Bias(), bias, bias.dtype == DType::kF32 ? DType::kF32 : x.dtype, n);
@@ -84,7 +97,7 @@ class FusedLinear : public Operation {
   void Validate(std::span<const Tensor> in) const override {
     const Tensor& weight = in[static_cast<size_t>(Weight())];
     if (param_.weight_bits) integers_.Validate(in);
-    if (!param_.swiglu || weight.desc.layout != Layout::kPackedLinear) return;
+    if (!param_.gated || weight.desc.layout != Layout::kPackedLinear) return;
     if (!weight.As<const PackedWeight>()->interleaved) {
       throw InputError("NATIVE_LAYOUT_MISMATCH", kOp, Weight(), "a weight whose gate and up panels alternate",
                        "one packed as a single matrix");
@@ -116,7 +129,8 @@ class FusedLinear : public Operation {
         .x_stride = space.k,
         .bias = param_.has_bias ? in[static_cast<size_t>(Bias())].data : nullptr,
         .bias_dtype = param_.has_bias ? in[static_cast<size_t>(Bias())].desc.dtype : DType::kF32,
-        .swiglu = param_.swiglu,
+        .activation = param_.activation,
+        .gated = param_.gated,
         .residual = param_.has_residual ? in[static_cast<size_t>(Residual())].data : nullptr,
         .out = out[0].data,
         .out_dtype = out[0].desc.dtype,
@@ -124,9 +138,9 @@ class FusedLinear : public Operation {
         .x_dtype = in[0].desc.dtype,
         .planes = Planes(in[0].desc),
     };
-    if (!param_.norm) return Multiply(call, ctx.kernels, ctx.pool, ctx.workspace);
+    if (param_.norm == RowNorm::kNone) return Multiply(call, ctx.kernels, ctx.pool, ctx.workspace);
 
-    const Norm norm(in[0], in[1], param_.epsilon, space, ctx);
+    const Norm norm(in, param_, space, ctx);
     if (space.m > kFewRows) {
       call.x = norm.rows;
       ForRows(ctx.pool, space.m, space.k, [&](int64_t row, int worker) { norm.Row(row, norm.rows, worker); });
@@ -138,16 +152,16 @@ class FusedLinear : public Operation {
   }
 
  private:
-  static constexpr int kMaxInputs = 6;
+  static constexpr int kMaxInputs = 7;
 
-  int Weight() const { return 1 + param_.norm; }
+  int Weight() const { return 1 + param_.NormInputs(); }
   int Bias() const { return Weight() + 1 + (param_.weight_bits != 0); }
   int Residual() const { return Bias() + param_.has_bias; }
 
   static const TensorDesc& At(std::span<const TensorDesc> in, int index) { return in[static_cast<size_t>(index)]; }
   int Planes(const TensorDesc& x) const { return param_.int8_activations ? 1 : PlanesOf(x.dtype); }
   PackedWeight Geometry(const TensorDesc& weight) const {
-    return kernels::PackedGeometry(kernels::FormatOf(weight.dtype), weight.dim(0), weight.dim(1), param_.swiglu);
+    return kernels::PackedGeometry(kernels::FormatOf(weight.dtype), weight.dim(0), weight.dim(1), param_.gated);
   }
 
   /// A row-major weight is packed for each call, as in Linear. Models have packed weights.
@@ -174,8 +188,8 @@ class FusedLinear : public Operation {
       const bool integers = op.param_.weight_bits != 0;
       gamma_at = integers ? MultiplyBytes(threads, kernels, m, k, op.Planes(in[0])) : MultiplyBytes(threads, kernels);
       buffers_at = rows_at = ready_at = panels_at = gamma_at;
-      if (op.param_.norm) {
-        buffers_at = gamma_at + RowBuffers::Bytes(1, 1, k);
+      if (op.param_.norm != RowNorm::kNone) {
+        buffers_at = gamma_at + RowBuffers::Bytes(1, 2, k);
         ready_at = buffers_at + RowBuffers::Bytes(threads, 2, k);
         rows_at = ready_at + Align(static_cast<size_t>(threads));
         // The larger of both forms. A copy of few rows for each thread may take more than a few more rows that are
@@ -194,14 +208,16 @@ class FusedLinear : public Operation {
     }
   };
 
-  /// Normalises rows as RmsNorm does: in f32, rounded once to the dtype of x.
+  /// Normalises rows as RmsNorm and LayerNorm do: in f32, rounded once to the dtype of x.
   struct Norm {
-    Norm(const Tensor& input, const Tensor& weight, float norm_epsilon, const Space& layout, const Context& context)
-        : x(input),
-          epsilon(norm_epsilon),
+    Norm(std::span<const Tensor> in, const FusedLinearParam& fused, const Space& layout, const Context& context)
+        : x(in[0]),
+          param(fused),
           space(layout),
           ctx(context),
-          gamma(LoadFloats(ctx.kernels, weight, 0, space.k, reinterpret_cast<float*>(ctx.workspace + space.gamma_at))),
+          weights(ctx.workspace + space.gamma_at, 2, space.k),
+          gamma(LoadGamma(ctx.kernels, in[1], space.k, param.norm == RowNorm::kRmsPlusOne, weights(0, 0))),
+          beta(param.norm == RowNorm::kLayer ? LoadFloats(ctx.kernels, in[2], 0, space.k, weights(0, 1)) : nullptr),
           buffers(ctx.workspace + space.buffers_at, 2, space.k),
           ready(reinterpret_cast<bool*>(ctx.workspace + space.ready_at)),
           rows(ctx.workspace + space.rows_at) {}
@@ -211,7 +227,11 @@ class FusedLinear : public Operation {
       const int64_t first = row * space.k;
       const float* values = LoadFloats(ctx.kernels, x, first, space.k, buffers(worker, 0));
       float* normed = FloatTarget(target, first, buffers(worker, 1));
-      ctx.kernels.rms_norm(values, gamma, normed, space.k, epsilon);
+      if (beta) {
+        ctx.kernels.layer_norm(values, gamma, beta, normed, space.k, param.epsilon);
+      } else {
+        ctx.kernels.rms_norm(values, gamma, normed, space.k, param.epsilon);
+      }
       StoreFloats(ctx.kernels, target, first, space.k, normed);
     }
 
@@ -224,10 +244,12 @@ class FusedLinear : public Operation {
     }
 
     const Tensor& x;
-    float epsilon;
+    const FusedLinearParam& param;
     const Space& space;
     const Context& ctx;
+    RowBuffers weights;
     const float* gamma;
+    const float* beta;  ///< Of LayerNorm, else null.
     RowBuffers buffers;
     bool* ready;  ///< Per worker.
     std::byte* rows;
@@ -244,10 +266,21 @@ std::unique_ptr<Operation> CreateFusedLinear(const ParamObject& object) {
   FusedLinearParam param{};
   reader.Require("transposeB", true);
   param.has_bias = reader.Bool("hasBias", false);
-  param.norm = object.contains("normEpsilon");
+  const bool has_norm = object.contains("normEpsilon");
+  const int norm_type = reader.Enum("normType", {"rms", "rms-plus-one", "layer"}, 0);
+  if (norm_type != 0 && !has_norm) reader.Fail("normType", "rms without normEpsilon");
+  param.norm = has_norm ? static_cast<RowNorm>(1 + norm_type) : RowNorm::kNone;
   param.epsilon = static_cast<float>(reader.Number("normEpsilon", 0));
   if (param.epsilon < 0.0f) reader.Fail("normEpsilon", "at least 0");
-  param.swiglu = reader.Enum("activation", {"none", "swiglu"}, 0) == 1;
+  constexpr int kFirstGated = 6;
+  using kernels::UnaryOp;
+  constexpr UnaryOp kActivations[] = {UnaryOp::kNone,     UnaryOp::kRelu,  UnaryOp::kGeluErf,
+                                      UnaryOp::kGeluTanh, UnaryOp::kFastGelu, UnaryOp::kSwish,
+                                      UnaryOp::kSwish,    UnaryOp::kGeluErf,  UnaryOp::kGeluTanh};
+  const int activation = reader.Enum(
+      "activation", {"none", "relu", "gelu", "gelu-tanh", "fast-gelu", "swish", "swiglu", "geglu", "geglu-tanh"}, 0);
+  param.activation = kActivations[activation];
+  param.gated = activation >= kFirstGated;
   param.has_residual = reader.Bool("hasResidual", false);
   param.f32_out = reader.Enum("outDataType", {"ACL_DT_UNDEFINED", "ACL_FLOAT"}, 0) == 1;
   param.weight_bits = static_cast<int>(reader.Int("weightBits", 0, 0, 8));

@@ -59,7 +59,7 @@ Piece Cut(const MultiplyCall& call, const kernels::KernelTable& kernels, int thr
       piece.most = kMaxPanels / kLeastPanels;
     }
   }
-  if (call.swiglu) piece.panels = CeilDiv(piece.panels, 2) * 2;
+  if (call.gated) piece.panels = CeilDiv(piece.panels, 2) * 2;
   if (call.m <= kFewRows) piece.most = kRangeBytes / (piece.panels * weight.panel_stride);
   return piece;
 }
@@ -73,7 +73,8 @@ GemmCall KernelCall(const MultiplyCall& call) {
       .x_stride = call.x_stride,
       .bias = call.bias,
       .bias_dtype = call.bias_dtype,
-      .swiglu = call.swiglu,
+      .activation = call.activation,
+      .gated = call.gated,
       .residual = call.residual,
       .out = call.out,
       .out_dtype = call.out_dtype,

@@ -18,9 +18,10 @@ struct MultiplyCall {
   // The epilogue, as in GemmCall.
   const void* bias;  ///< [n] of bias_dtype, or null.
   DType bias_dtype;
-  bool swiglu;
+  kernels::UnaryOp activation = kernels::UnaryOp::kNone;
+  bool gated = false;
   const void* residual;  ///< [m, columns of out] of out_dtype, rows out_stride apart, or null.
-  void* out;             ///< [m, n] (n/2 with swiglu), rows out_stride elements apart.
+  void* out;             ///< [m, n] (n/2 when gated), rows out_stride elements apart.
   DType out_dtype;
   int64_t out_stride;
   // For a weight of integers: Multiply quantises each row to whole numbers and a scale.

@@ -100,7 +100,6 @@ class Linear : public Operation {
           .x_stride = s.k,
           .bias = param_.has_bias ? in[2].data : nullptr,
           .bias_dtype = param_.has_bias ? in[2].desc.dtype : DType::kF32,
-          .swiglu = false,
           .residual = param_.accumulate ? in[2].As<std::byte>() + at : nullptr,
           .out = out[0].As<std::byte>() + at,
           .out_dtype = out[0].desc.dtype,

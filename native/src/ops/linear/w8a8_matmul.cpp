@@ -80,7 +80,6 @@ class W8A8MatMul : public Operation {
         .x_stride = k,
         .bias = param_.has_bias ? in[static_cast<size_t>(Bias())].data : nullptr,
         .bias_dtype = param_.has_bias ? in[static_cast<size_t>(Bias())].desc.dtype : DType::kF32,
-        .swiglu = false,
         .residual = nullptr,
         .out = out[0].data,
         .out_dtype = out[0].desc.dtype,

@@ -70,7 +70,6 @@ class WeightQuantMatMul : public Operation {
         .x_stride = k,
         .bias = has_bias_ ? in[kBias].data : nullptr,
         .bias_dtype = has_bias_ ? in[kBias].desc.dtype : DType::kF32,
-        .swiglu = false,
         .residual = nullptr,
         .out = out[0].data,
         .out_dtype = out[0].desc.dtype,

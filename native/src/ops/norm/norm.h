@@ -15,6 +15,15 @@ inline float ReadEpsilon(ParamReader& block) {
   return epsilon;
 }
 
+/// The factors of an RmsNorm or LayerNorm: gamma, or gamma + 1. `buffer` has `size` elements.
+inline const float* LoadGamma(const kernels::KernelTable& kernels, const Tensor& gamma, int64_t size, bool plus_one,
+                              float* buffer) {
+  const float* factors = LoadFloats(kernels, gamma, 0, size, buffer);
+  if (!plus_one) return factors;
+  for (int64_t i = 0; i < size; ++i) buffer[i] = factors[i] + 1.0f;
+  return buffer;
+}
+
 /// Rows of working memory that a thread takes.
 constexpr int kNormBuffers = 3;
 
@@ -47,16 +56,20 @@ struct NormSum {
 };
 
 /// Calls norm(s, y) for each row s [size] of the sum, and stores y in the first output, s in the second where there is
-/// one. `workspace` has kNormBuffers rows for each thread.
+/// one. Rows of `added`, unless it is null, are added to y before it is rounded. `workspace` has kNormBuffers rows for each thread.
 template <typename Norm>
 void NormRows(const NormSum& sum, int64_t size, std::span<const Tensor> out, const Context& ctx, std::byte* workspace,
-              const Norm& norm) {
+              const Norm& norm, const Tensor* added = nullptr) {
   const kernels::KernelTable& kernels = ctx.kernels;
   const RowBuffers buffers(workspace, kNormBuffers, size);
   ForRows(ctx.pool, sum.x->desc.Elements() / size, size, [&](int64_t row, int worker) {
     const float* s = sum.Row(kernels, row, size, buffers(worker, 0), buffers(worker, 1));
     float* y = FloatTarget(out[0], row * size, buffers(worker, 2));
     norm(s, y);
+    if (added) {
+      const float* r = LoadFloats(kernels, *added, row * size, size, buffers(worker, 1));
+      kernels.binary(kernels::BinaryOp::kAdd, y, r, y, size);
+    }
     StoreFloats(kernels, out[0], row * size, size, y);
     if (out.size() > 1) StoreFloats(kernels, out[1], row * size, size, s);
   });

@@ -12,17 +12,18 @@ struct RmsNormParam {
   NormForm form = NormForm::kNorm;
   float epsilon = 1e-5f;
   bool has_bias = false;
-  bool gemma = false;  ///< The weight is gamma + 1.
+  bool gemma = false;         ///< The weight is gamma + 1.
+  bool adds_residual = false;  ///< To what was normalised; only with kNorm. Our extension.
 };
 
-/// kNorm:     x, gamma -> norm(x)
+/// kNorm:     x, gamma, [residual] -> norm(x) + residual
 /// kPreNorm:  x, [bias], residual, gamma -> norm(s), s     with s = x + bias + residual
 /// kPostNorm: x, [bias], residual, gamma -> norm(s)
 /// norm(s) = s / sqrt(mean(s^2) + epsilon) * gamma over the last axis; x [..., H], gamma and bias [H] or [1, H].
 class RmsNorm : public Operation {
  public:
   explicit RmsNorm(const RmsNormParam& param) : param_(param) {}
-  int NumInputs() const override { return param_.form == NormForm::kNorm ? 2 : param_.has_bias ? 4 : 3; }
+  int NumInputs() const override { return 2 + param_.has_bias + (param_.form != NormForm::kNorm || param_.adds_residual); }
   int NumOutputs() const override { return param_.form == NormForm::kPreNorm ? 2 : 1; }
   /// In place is allowed, because a row of x and of the residual is read as a whole before anything is written.
   bool InPlace(int input, int) const override {
@@ -35,7 +36,7 @@ class RmsNorm : public Operation {
     RequireRank(kOp, 0, x, 1, kMaxRank);
     if (x.dim(-1) == 0) FailShape(kOp, 0, "of at least one element along its last axis", x);
     if (param_.has_bias) RequireVector(kOp, 1, in[1], x.dtype, x.dim(-1));
-    if (param_.form != NormForm::kNorm) RequireSame(kOp, Residual(), in[static_cast<size_t>(Residual())], x);
+    if (param_.form != NormForm::kNorm || param_.adds_residual) RequireSame(kOp, Residual(), in[static_cast<size_t>(Residual())], x);
     RequireVector(kOp, Gamma(), in[static_cast<size_t>(Gamma())], x.dtype, x.dim(-1));
     for (TensorDesc& desc : out) desc = x;
   }
@@ -48,23 +49,21 @@ class RmsNorm : public Operation {
     const kernels::KernelTable& kernels = ctx.kernels;
     const TensorDesc& x = in[0].desc;
     const int64_t size = x.dim(-1);
-    float* const weight_buffer = reinterpret_cast<float*>(ctx.workspace);
-    const float* weight = LoadFloats(kernels, in[static_cast<size_t>(Gamma())], 0, size, weight_buffer);
-    if (param_.gemma) {
-      for (int64_t i = 0; i < size; ++i) weight_buffer[i] = weight[i] + 1.0f;
-      weight = weight_buffer;
-    }
+    const float* weight = LoadGamma(kernels, in[static_cast<size_t>(Gamma())], size, param_.gemma,
+                                    reinterpret_cast<float*>(ctx.workspace));
     const NormSum sum{.x = &in[0],
                       .bias = param_.has_bias ? &in[1] : nullptr,
                       .residual = param_.form == NormForm::kNorm ? nullptr : &in[static_cast<size_t>(Residual())],
                       .scale = 1.0f};
-    NormRows(sum, size, out, ctx, ctx.workspace + RowBuffers::Bytes(1, 1, size),
-             [&](const float* s, float* y) { kernels.rms_norm(s, weight, y, size, param_.epsilon); });
+    NormRows(
+        sum, size, out, ctx, ctx.workspace + RowBuffers::Bytes(1, 1, size),
+        [&](const float* s, float* y) { kernels.rms_norm(s, weight, y, size, param_.epsilon); },
+        param_.adds_residual ? &in[static_cast<size_t>(Residual())] : nullptr);
   }
 
  private:
-  int Residual() const { return param_.has_bias ? 2 : 1; }
-  int Gamma() const { return NumInputs() - 1; }
+  int Residual() const { return param_.form == NormForm::kNorm ? 2 : 1 + param_.has_bias; }
+  int Gamma() const { return param_.form == NormForm::kNorm ? 1 : NumInputs() - 1; }
 
   RmsNormParam param_;
 };
@@ -105,6 +104,8 @@ std::unique_ptr<Operation> CreateRmsNorm(const ParamObject& param) {
       block.Done();
     }
   }
+  p.adds_residual = reader.Bool("hasResidual", false);
+  if (p.adds_residual && p.form != NormForm::kNorm) reader.Fail("hasResidual", "false unless layerType is RMS_NORM_NORM");
   reader.Done();
   return std::make_unique<RmsNorm>(p);
 }

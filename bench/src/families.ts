@@ -1,0 +1,178 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DECODE } from '../../dist/src/index.js';
+import { loadModels } from '../../dist/src/models/get-model.js';
+import { getRouter } from '../../dist/src/router/index.js';
+import { quantizationPlan } from '../../dist/src/weights/quantization.js';
+import { Weights } from '../../dist/src/weights/weights.js';
+import { type CheckpointTensor, writeHuggingFace } from './checkpoints.js';
+import { EngineProcess, type OurCommands } from './driver.js';
+import type { RandomPool } from './random-pool.js';
+import { median, type Row, Sample } from './results.js';
+import { type ModelShape, SHAPES } from './shapes.js';
+
+type Config = Readonly<Record<string, unknown>> & { readonly model_type: string };
+type Ours = EngineProcess<OurCommands>;
+
+export interface FamilySettings {
+  readonly threads: number;
+  readonly rounds: number;
+  readonly folder: string;
+  readonly pool: RandomPool;
+  readonly log: (text: string) => void;
+  /** A part of the names of the families to measure. */
+  readonly only: string;
+}
+
+const FIXTURES = join(import.meta.dirname, '../../test/fixtures/families');
+const POSITIONS = 1024;
+const PREFILL_TOKENS = 256;
+const L1 = SHAPES.l1 as ModelShape;
+
+/** What families call the sizes of a decoder, and the sizes of l1. Layers and vocabulary stay as few as they are. */
+const WIDTHS: readonly (readonly [keys: readonly string[], size: number])[] = [
+  [['hidden_size', 'n_embd', 'word_embed_proj_dim'], L1.hidden],
+  [['intermediate_size', 'ffn_hidden_size', 'n_inner', 'ffn_dim'], L1.intermediate],
+  [['num_attention_heads', 'n_head'], L1.heads],
+  [['head_dim', 'kv_channels'], L1.headDim],
+  [['max_position_embeddings', 'n_positions', 'n_ctx', 'seq_length', 'model_max_length'], POSITIONS],
+];
+const KV_HEADS = ['num_key_value_heads', 'num_kv_heads', 'multi_query_group_num'];
+
+/** A fixture's configuration as wide as l1. A model of as many heads of keys as of queries, or of one, stays so. */
+function widened(config: Config): Config {
+  const wide: Record<string, unknown> = { ...config, torch_dtype: 'bfloat16' };
+  for (const [keys, size] of WIDTHS)
+    for (const key of keys) if (typeof wide[key] === 'number') wide[key] = size;
+  // Its lists have a factor for each pair of a head's elements.
+  if (Object.values(config.rope_scaling ?? {}).some(Array.isArray)) delete wide.rope_scaling;
+  // Part of a narrow head may be an odd part of a wide one.
+  for (const key of ['partial_rotary_factor', 'rotary_pct']) if (Number(wide[key]) < 1) wide[key] = 0.5;
+  const heads = config.num_attention_heads ?? config.n_head;
+  for (const key of KV_HEADS) {
+    if (config[key] === heads) wide[key] = L1.heads;
+    else if (typeof config[key] === 'number' && config[key] !== 1) wide[key] = L1.kvHeads;
+  }
+  return wide as Config;
+}
+
+const LLAMA: Config = {
+  model_type: 'llama',
+  hidden_size: L1.hidden,
+  intermediate_size: L1.intermediate,
+  num_hidden_layers: 3,
+  num_attention_heads: L1.heads,
+  num_key_value_heads: L1.kvHeads,
+  head_dim: L1.headDim,
+  max_position_embeddings: POSITIONS,
+  vocab_size: 131,
+  rms_norm_eps: 1e-5,
+  rope_theta: L1.ropeTheta,
+  hidden_act: 'silu',
+  torch_dtype: 'bfloat16',
+  bos_token_id: 1,
+  eos_token_id: 2,
+};
+
+/** The tensors that a model of this configuration asks for, of which those that it need not have are in `names`. */
+function tensorsOf(config: Config, names: ReadonlySet<string>): CheckpointTensor[] {
+  const asked = new Map<string, readonly number[]>();
+  const source = {
+    label: 'config.json',
+    has: (name: string) => names.has(name),
+    find(name: string, shape: readonly number[]) {
+      asked.set(name, [...shape]);
+      return { name, dtype: 'bf16' as const, shape: [...shape], parts: [] };
+    },
+  };
+  const weights = new Weights(source, '', { dtype: 'bf16', quantization: quantizationPlan({}) });
+  const Router = getRouter(config.model_type);
+  new Router('', config).createModel(weights).buildGraph(DECODE);
+  return [...asked].map(([hf, shape]) => {
+    const vector = hf.endsWith('bias') ? 'bias' : 'norm';
+    return { hf, shape, kind: shape.length === 1 ? vector : 'matrix' };
+  });
+}
+
+/** One configuration of each model_type: its first case. */
+function firstCases(): { readonly name: string; readonly config: Config; readonly names: Set<string> }[] {
+  const read = (name: string, file: string) => JSON.parse(readFileSync(join(FIXTURES, name, file), 'utf8'));
+  const cases = readdirSync(FIXTURES).sort();
+  const configs = new Map<string, { name: string; config: Config; names: Set<string> }>();
+  for (const name of cases) {
+    const config = read(name, 'config.json');
+    if (configs.has(config.model_type)) continue;
+    const names = new Set(Object.keys(read(name, 'weights.json').tensors));
+    configs.set(config.model_type, { name, config, names });
+  }
+  return [...configs.values()];
+}
+
+/** An engine that has loaded a checkpoint, and what turns its times into rates. */
+interface Loaded {
+  readonly engine: Ours;
+  /** Of matrices that every token is multiplied with. */
+  readonly matrixBytes: number;
+}
+
+async function load(name: string, config: Config, names: ReadonlySet<string>, settings: FamilySettings) {
+  const { folder, pool, threads } = settings;
+  const tensors = tensorsOf(config, names);
+  const model = writeHuggingFace(join(folder, `family-${name}`), tensors, config, pool);
+  const engine: Ours = new EngineProcess<OurCommands>(new URL('./ours.js', import.meta.url));
+  await engine.call('load', { model, threads, context: POSITIONS, sequences: 1 });
+  // A row of a table, and not the table, is read for each token; the head, which is as small, is left out with it.
+  const matrices = tensors.filter(({ kind, shape }) => kind === 'matrix' && !isTable(shape, config));
+  const elements = matrices.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  return { engine, matrixBytes: 2 * elements };
+}
+
+/** Of tokens or positions. */
+const isTable = ([rows = 0]: readonly number[], { vocab_size, padded_vocab_size }: Config): boolean =>
+  rows === vocab_size || rows === padded_vocab_size || (rows >= POSITIONS && rows <= POSITIONS + 2);
+
+/**
+ * A row for each family in decode and in prefill: the bytes and the operations of its matrices a second, beside those of
+ * Llama in turns ("peer").
+ */
+export async function benchFamilies(settings: FamilySettings): Promise<Row[]> {
+  await loadModels();
+  const rows: Row[] = [];
+  const llama = await load('llama', LLAMA, new Set(['lm_head.weight']), settings);
+  try {
+    for (const { name, config, names } of firstCases()) {
+      if (!name.includes(settings.only)) continue;
+      settings.log(name);
+      const family = await load(name, widened(config), names, settings);
+      try {
+        rows.push(...(await compare(name, family, llama, settings.rounds)));
+      } finally {
+        await family.engine.stop();
+      }
+    }
+  } finally {
+    await llama.engine.stop();
+  }
+  return rows;
+}
+
+async function compare(name: string, family: Loaded, llama: Loaded, rounds: number): Promise<Row[]> {
+  const decode = async ({ engine, matrixBytes }: Loaded): Promise<number> =>
+    matrixBytes / 1e6 / median(await engine.call('decode', { depth: 0, steps: 12 }));
+  const prefill = async ({ engine, matrixBytes }: Loaded): Promise<number> =>
+    (matrixBytes * PREFILL_TOKENS) / 1e6 / (await engine.call('prefill', { tokens: PREFILL_TOKENS }));
+  const measure = async (what: string, unit: string, of: (loaded: Loaded) => Promise<number>) => {
+    // The first step of a size plans and takes memory.
+    for (const loaded of [family, llama]) await of(loaded);
+    const rates: [number[], number[]] = [[], []];
+    for (let round = 0; round < rounds; round++) {
+      rates[0].push(await of(family));
+      rates[1].push(await of(llama));
+    }
+    return { model: name, what, unit, sample: new Sample(...rates, 'more') };
+  };
+  return [
+    await measure('decode', 'GB/s', decode),
+    await measure(`prefill ${PREFILL_TOKENS}`, 'GFLOP/s', prefill),
+  ];
+}
