@@ -12,7 +12,8 @@ namespace {
 
 inline int64_t Min(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/// The sums of one panel, and where they are gates those of the next panel, `up`: f32 [rows][16], rows `stride` floats apart.
+/// The sums of one panel, and where they are gates those of the next panel, `up`: f32 [rows][16], rows `stride` floats
+/// apart.
 template <class V>
 struct PanelSums {
   const float* c;

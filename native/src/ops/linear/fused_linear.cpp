@@ -44,8 +44,9 @@ struct FusedLinearParam {
 /// (add) compute one after another, rounded only where a product reads its rows and at the end. With the activations
 /// "swiglu", "geglu" and "geglu-tanh" the weight is gate over up, and act(x) is act(gate(x)) * up(x). Inputs:
 /// x [.., m, k], gamma [k] with normEpsilon, beta [k] with normType "layer", w [n, k], bias [n] with hasBias, residual
-/// like out with hasResidual. out: [.., m, n], or n / 2 columns where they are gated. With weightBits w is integers and its scales follow it, as in W8A16MatMul and W4A16MatMul without offsets; with
-/// int8Activations the product is that of DynamicQuant and W8A8MatMul.
+/// like out with hasResidual. out: [.., m, n], or n / 2 columns where they are gated. With weightBits w is integers and
+/// its scales follow it, as in W8A16MatMul and W4A16MatMul without offsets; with int8Activations the product is that of
+/// DynamicQuant and W8A8MatMul.
 class FusedLinear : public Operation {
  public:
   explicit FusedLinear(const FusedLinearParam& param)
