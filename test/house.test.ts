@@ -9,6 +9,7 @@ const FLOORS: readonly (readonly string[])[] = [
   [
     'errors.ts',
     'describe-value.ts',
+    'is-object.ts',
     'weight-messages.ts',
     'nearest-name.ts',
     'dtype.ts',

@@ -1,3 +1,4 @@
+import { isObject } from '../is-object.js';
 import type { ToolCall } from './answer-event.js';
 
 /** How a family writes calls of tools, as its published template shows them to the model. */
@@ -26,7 +27,7 @@ function readCall(value: unknown): ToolCall | undefined {
   const given = args ?? parameters;
   if (typeof called !== 'string' || called === '') return undefined;
   if (typeof given === 'string') return isJsonObject(given) ? { name: called, arguments: given } : undefined;
-  if (typeof given !== 'object' || given === null || Array.isArray(given)) return undefined;
+  if (!isObject(given)) return undefined;
   return { name: called, arguments: JSON.stringify(given) };
 }
 
@@ -39,8 +40,7 @@ function parseJson(text: string): unknown {
 }
 
 function isJsonObject(text: string): boolean {
-  const value = parseJson(text);
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  return isObject(parseJson(text));
 }
 
 /** One call, or a list of them. */

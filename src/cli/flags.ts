@@ -3,6 +3,7 @@ import type { FloatDType } from '../dtype.js';
 import { refuseRequest } from '../errors.js';
 import { DECODER_KINDS, ENCODE } from '../graph/graph-kind.js';
 import type { PassSelection } from '../graph/passes/index.js';
+import { isObject } from '../is-object.js';
 import { KV_QUANT_MODES } from '../kv-cache/kv-quant.js';
 import { GROUP_SIZES, QUANTIZE_MODES } from '../weights/quantization.js';
 import { atLeast, boolean, type Flag, number, text } from './flag-rows.js';
@@ -18,8 +19,7 @@ function readObject(value: string, name: string): Record<string, unknown> {
   } catch {
     return refuseRequest(name, 'a JSON object', value);
   }
-  if (typeof found !== 'object' || found === null || Array.isArray(found))
-    return refuseRequest(name, 'a JSON object', value);
+  if (!isObject(found)) return refuseRequest(name, 'a JSON object', value);
   return { ...found };
 }
 

@@ -3,8 +3,9 @@ import type { CommandModule } from 'yargs';
 import { parseBytes } from '../bytes.js';
 import type { FloatDType } from '../dtype.js';
 import { AtbError, type ErrorCode } from '../errors.js';
+import { isObject } from '../is-object.js';
 import type { KvQuantOptions } from '../kv-cache/kv-quant.js';
-import { type BaseConfig, isDict } from '../layers/config/index.js';
+import type { BaseConfig } from '../layers/config/index.js';
 import { loadModels } from '../models/get-model.js';
 import type { CausalLM } from '../router/index.js';
 import { getRouter, readConfigDict } from '../router/index.js';
@@ -180,7 +181,7 @@ async function tokenizerName(
 /** Where each template is, compiled once to see that it can be. */
 async function chatTemplateNames(modelPath: string, links: LinkOptions): Promise<string[]> {
   const tokenizerConfig = await readModelJson(modelPath, 'tokenizer_config.json', links);
-  const found = await findChatTemplates(modelPath, isDict(tokenizerConfig) ? tokenizerConfig : {}, links);
+  const found = await findChatTemplates(modelPath, isObject(tokenizerConfig) ? tokenizerConfig : {}, links);
   return [...found.values()].map(({ source, name }) => {
     new ChatTemplate(source, name);
     return name.replace(join(modelPath, sep), '');

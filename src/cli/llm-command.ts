@@ -32,19 +32,23 @@ const warn = (text: string): void => {
   process.stderr.write(`warning: ${text}\n`);
 };
 
-/** Loads a model, with a progress bar and warnings on standard error, and disposes it when the work is done. */
-export async function withLlm<T>(
-  { modelPath, ...options }: LLMOptions & { readonly modelPath: string },
-  work: (llm: LLM) => Promise<T>,
-): Promise<T> {
-  for (const warning of threadWarnings(options.threads)) warn(warning);
+type LoadOptions = LLMOptions & { readonly modelPath: string };
+
+/** Loads a model, with a progress bar and warnings on standard error. */
+export async function loadLlm({ modelPath, ...options }: LoadOptions): Promise<LLM> {
   const { modelPath: folder } = await withModelFolder({ modelPath });
-  const llm = await LLM.load(folder, {
+  return LLM.load(folder, {
     onProgress: loadProgress(process.stderr),
     onWarning: warn,
     ...environmentOptions(),
     ...options,
   });
+}
+
+/** Loads a model, and disposes it when the work is done. */
+export async function withLlm<T>(options: LoadOptions, work: (llm: LLM) => Promise<T>): Promise<T> {
+  for (const warning of threadWarnings(options.threads)) warn(warning);
+  const llm = await loadLlm(options);
   try {
     return await work(llm);
   } finally {

@@ -2,6 +2,7 @@ import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import type { PAInputs, PARunnerOptions } from '../engine/pa-runner.js';
 import { refuseRequest } from '../errors.js';
+import { isObject } from '../is-object.js';
 import type { SamplingOptions } from '../sampling/sampling-params.js';
 import {
   type CommandShape,
@@ -121,8 +122,7 @@ function moreFlags({ kw_args: text }: Parsed): Parsed {
   if (typeof text !== 'string' || text.length > 4096)
     return refuseRequest(field, 'at most 4096 characters', text);
   const more = parseJson(field, text);
-  if (typeof more !== 'object' || more === null || Array.isArray(more))
-    return refuseRequest(field, 'a JSON object', text);
+  if (!isObject(more)) return refuseRequest(field, 'a JSON object', text);
   // Names that ask for text, or for nothing that a second time could give.
   for (const name of [...YARGS_KEYS, 'kw_args'])
     if (Object.hasOwn(more, name)) refuseRequest(field, 'an object of other flags', text);

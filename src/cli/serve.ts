@@ -1,15 +1,12 @@
-import { resolve } from 'node:path';
 import type { CommandModule } from 'yargs';
-import { LLM } from '../engine/llm.js';
 import type { LLMOptions } from '../engine/llm-options.js';
 import { AtbError, refuseRequest } from '../errors.js';
 import { createServer, type Server } from '../server/app.js';
 import { type ServedModel, serveModel } from '../server/served-model.js';
 import { declareFlags, optionsOf } from './command-line.js';
-import { apiKeyOfEnvironment, environmentOptions } from './environment.js';
+import { apiKeyOfEnvironment } from './environment.js';
+import { loadLlm } from './llm-command.js';
 import { isLoopback } from './loopback.js';
-import { withModelFolder } from './model-folder.js';
-import { loadProgress } from './progress.js';
 
 const LOAD_FLAGS = [
   ...([
@@ -103,14 +100,7 @@ async function loadModels(folders: ReadonlyMap<string, string>, options: LLMOpti
   const served: ServedModel[] = [];
   try {
     for (const [name, folder] of folders) {
-      const { modelPath } = await withModelFolder({ modelPath: folder });
-      const llm = await LLM.load(resolve(modelPath), {
-        ...options,
-        ...environmentOptions(),
-        onProgress: loadProgress(process.stderr),
-        onWarning: (text) => process.stderr.write(`warning: ${text}\n`),
-      });
-      served.push(serveModel(name, llm));
+      served.push(serveModel(name, await loadLlm({ ...options, modelPath: folder })));
     }
     return served;
   } catch (error) {

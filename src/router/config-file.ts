@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { lstat, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AtbError } from '../errors.js';
-import { type ConfigDict, isDict } from '../layers/config/index.js';
+import { isObject } from '../is-object.js';
+import type { ConfigDict } from '../layers/config/index.js';
 import { followAllowed, type LinkOptions, readExactly, readRegularFile } from '../weights/regular-file.js';
 import { describeNoConfig, describeNoFolder } from './model-folder.js';
 
@@ -35,7 +36,7 @@ export async function readConfigDict(modelPath: string, options: LinkOptions = {
   } catch (error) {
     throw fail(`is not JSON: ${error instanceof Error ? error.message : error}`, error);
   }
-  if (!isDict(parsed)) throw fail('must hold an object');
+  if (!isObject(parsed)) throw fail('must hold an object');
   return parsed;
 }
 

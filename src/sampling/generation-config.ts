@@ -1,5 +1,6 @@
 import { describeValue } from '../describe-value.js';
 import { AtbError } from '../errors.js';
+import { isObject } from '../is-object.js';
 import { PRESETS, problemOfDefault, type SamplingDefaults } from './sampling-params.js';
 
 /** What generation_config.json (or config.json, where it lacks) says about generating. */
@@ -47,7 +48,7 @@ const NOT_APPLIED: Readonly<Record<string, unknown>> = {
  * @throws CONFIG_INVALID for what is no object, and for end tokens that are none
  */
 export function parseGenerationConfig(value: unknown, file: string): GenerationConfig {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+  if (!isObject(value)) {
     throw new AtbError('CONFIG_INVALID', {
       file,
       problems: [`must be an object, found ${describeValue(value)}`],

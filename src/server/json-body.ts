@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import { isObject } from '../is-object.js';
 import { HttpError, invalidRequest } from './http-error.js';
 
 /** Tools and schemas nest a dozen levels; deeper ones only take time. */
@@ -20,8 +21,7 @@ export function acceptJson(app: FastifyInstance): void {
         return done(invalidRequest(`the body is nested more than ${MAX_DEPTH} levels deep`));
       void parse(request, text, (error, value) => {
         if (error) done(invalidRequest(`the body is no JSON: ${error.message}`));
-        else if (typeof value !== 'object' || value === null || Array.isArray(value))
-          done(invalidRequest('the body must be a JSON object'));
+        else if (!isObject(value)) done(invalidRequest('the body must be a JSON object'));
         else done(null, value);
       });
     },

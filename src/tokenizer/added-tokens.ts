@@ -1,4 +1,5 @@
 import { AtbError } from '../errors.js';
+import { isObject } from '../is-object.js';
 import type { AddedTokenJson, TokenizerJson } from './tokenizer-json.js';
 
 /** The files of a tokenizer besides tokenizer.json, parsed; undefined where there is none. */
@@ -170,8 +171,4 @@ function entryOf(token: unknown, defaults: { readonly special?: boolean }): Toke
     lstrip: flag('lstrip') ?? false,
     rstrip: flag('rstrip') ?? false,
   };
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

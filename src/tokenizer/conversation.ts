@@ -1,4 +1,5 @@
 import { refuseRequest } from '../errors.js';
+import { isObject } from '../is-object.js';
 import type { ChatMessage } from './chat-template.js';
 
 /** Variables that templates rely on: a caller cannot hide them behind others. */
@@ -41,7 +42,7 @@ export function checkConversation(messages: unknown): asserts messages is readon
   if (!Array.isArray(messages) || messages.length === 0)
     refuseRequest('messages', 'a list of at least one message', messages);
   for (const [index, message] of messages.entries()) {
-    if (typeof message !== 'object' || message === null || Array.isArray(message)) {
+    if (!isObject(message)) {
       refuseRequest(`messages[${index}]`, 'an object with role and content', message);
     }
     const { role } = message as ChatMessage;
@@ -53,8 +54,7 @@ export function checkConversation(messages: unknown): asserts messages is readon
 
 /** @throws REQUEST_INVALID for a name that templates are given anyway, or that is no name of a variable */
 export function checkKwargs(kwargs: unknown): asserts kwargs is Readonly<Record<string, unknown>> {
-  if (typeof kwargs !== 'object' || kwargs === null || Array.isArray(kwargs))
-    refuseRequest('chatTemplateKwargs', 'an object', kwargs);
+  if (!isObject(kwargs)) refuseRequest('chatTemplateKwargs', 'an object', kwargs);
   for (const [name, value] of Object.entries(kwargs)) {
     if (VARIABLE_NAME.test(name) && !RESERVED_VARIABLES.has(name)) continue;
     const expected = VARIABLE_NAME.test(name)

@@ -1,5 +1,6 @@
 import { describeValue } from '../describe-value.js';
 import { AtbError } from '../errors.js';
+import { isObject } from '../is-object.js';
 
 /** A tokenizer.json that was checked. */
 export interface TokenizerJson {
@@ -277,10 +278,6 @@ function checkSteps(name: string, part: unknown, fail: Fail): void {
   );
   if (name === 'normalizer' && growth > MAX_GROWTH)
     fail(`normalizer may make a text ${growth} times as long, at most ${MAX_GROWTH} times are allowed`);
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isIdBelow(value: unknown, limit: number): value is number {

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { describeValue } from '../describe-value.js';
 import { AtbError } from '../errors.js';
+import { isObject } from '../is-object.js';
 import type { LinkOptions } from '../weights/regular-file.js';
 import type { TokenFacts, TokenizerFiles } from './added-tokens.js';
 import { readModelJson, readModelText } from './model-files.js';
@@ -65,16 +66,11 @@ export function checkConfig(config: unknown, file: string): Record<string, unkno
   const fail = (problem: string): never => {
     throw new AtbError('TOKENIZER_INVALID', { file, problem });
   };
-  if (typeof config !== 'object' || config === null || Array.isArray(config))
-    return fail(`must be an object, found ${describeValue(config)}`);
+  if (!isObject(config)) return fail(`must be an object, found ${describeValue(config)}`);
   const checked: Record<string, unknown> = { ...config };
   for (const flag of ['remove_space', 'do_lowercase_and_remove_accent'])
     if (checked[flag] === true) fail(`${flag} is not supported`);
   return checked;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 async function adviceFor(dir: string): Promise<string> {

@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { type ConfigDict, isDict } from '../../src/layers/config/index.js';
+import { isObject } from '../../src/is-object.js';
+import type { ConfigDict } from '../../src/layers/config/index.js';
 import { loadModels } from '../../src/models/get-model.js';
 import { getRouter } from '../../src/router/index.js';
 import { PUBLISHED } from './published-configs.js';
@@ -179,7 +180,7 @@ describe("families' configurations", () => {
     );
     const unread = folders.map((file) => {
       const dict: unknown = JSON.parse(readFileSync(file, 'utf8'));
-      return isDict(dict) ? read(dict).unreadKeys : ['no object'];
+      return isObject(dict) ? read(dict).unreadKeys : ['no object'];
     });
     expect(unread.length).to.be.at.least(8);
     expect(unread.flat()).to.deep.equal([]);

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { describeValue } from '../../describe-value.js';
 import { AtbError } from '../../errors.js';
-import { isDict } from '../../layers/config/index.js';
+import { isObject } from '../../is-object.js';
 import { readModelJson } from '../../tokenizer/model-files.js';
 import type { LinkOptions } from '../../weights/regular-file.js';
 
@@ -25,7 +25,7 @@ export class ModuleFile {
     const found = await readModelJson(dir, name, links);
     if (found === undefined) return undefined;
     const path = join(dir, name);
-    if (!isDict(found))
+    if (!isObject(found))
       throw new AtbError('CONFIG_INVALID', { file: path, problems: ['must hold an object'] });
     return new ModuleFile(path, found);
   }

@@ -1,5 +1,6 @@
 import { AtbError, refuseRequest } from '../../errors.js';
-import { isClassifier, isDict } from '../../layers/config/index.js';
+import { isObject } from '../../is-object.js';
+import { isClassifier } from '../../layers/config/index.js';
 import type { OpenModel } from '../../runner/open-model.js';
 import { checkOptions } from '../../runner/options.js';
 import { ENCODER_OPTIONS, RERANK_OPTIONS } from '../options.js';
@@ -144,7 +145,7 @@ function rankingOf({ router, config }: OpenModel): Ranking {
     fail(`a classifier must have one label to rank by it, found ${labels}`);
   const own = configDict.sentence_transformers;
   const name =
-    (isDict(own) ? own.activation_fn : undefined) ?? configDict.sbert_ce_default_activation_function;
+    (isObject(own) ? own.activation_fn : undefined) ?? configDict.sbert_ce_default_activation_function;
   const known = Object.keys(ACTIVATIONS);
   if (name === undefined || name === null)
     return { activation: sigmoid, maxSeqLength: undefined, lowercase: false };

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { toFloat32 } from '../../dtype.js';
 import { AtbError } from '../../errors.js';
-import { isDict } from '../../layers/config/index.js';
+import { isObject } from '../../is-object.js';
 import { readModelJson } from '../../tokenizer/model-files.js';
 import { Checkpoint } from '../../weights/checkpoint.js';
 import { readTensor } from '../../weights/read-tensor.js';
@@ -95,7 +95,7 @@ async function readModuleList(
   if (list === undefined) return undefined;
   if (!Array.isArray(list)) throw unsupported(folder, 'must hold a list of modules');
   return list.map((entry: unknown) => {
-    const { type, path } = isDict(entry) ? entry : {};
+    const { type, path } = isObject(entry) ? entry : {};
     // Paths that lead out of the folder are nobody's modules.
     if (!isText(type) || !isText(path) || !/^[\w-]*$/.test(path))
       throw unsupported(folder, 'each module must have a type and a path within the folder');
@@ -136,7 +136,7 @@ async function readPrompts(
   ]);
   const file = await ModuleFile.open(folder, 'config_sentence_transformers.json');
   const isPrompts = (value: unknown): value is Record<string, string> =>
-    isDict(value) && Object.values(value).every(isText);
+    isObject(value) && Object.values(value).every(isText);
   const given = file?.get('prompts', 'an object of texts', isPrompts) ?? {};
   for (const [name, prompt] of Object.entries(given)) prompts.set(name, prompt);
   const defaultPromptName = file?.text('default_prompt_name');

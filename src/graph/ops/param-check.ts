@@ -1,5 +1,6 @@
 import { describeValue } from '../../describe-value.js';
 import { AtbError } from '../../errors.js';
+import { isObject } from '../../is-object.js';
 import { nearestName } from '../../nearest-name.js';
 import { ENUM_STRINGS } from '../atb-rules/enum-strings.js';
 import type { KeyType, KeyTypes } from '../atb-rules/key-types.js';
@@ -66,9 +67,6 @@ function blockProblems(block: object, keys: KeyTypes, prefix: string): ParamProb
 }
 
 const isBlock = (type: KeyType): type is KeyTypes => typeof type === 'object' && !Array.isArray(type);
-
-const isObject = (value: unknown): value is object =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** The values that a key may have, where they are listed. */
 function choices(type: KeyType): readonly (string | number | boolean)[] | undefined {

@@ -1,10 +1,11 @@
 import { AtbError } from '../../errors.js';
+import { isObject } from '../../is-object.js';
 import { choice, type Expression, NOTHING, type Rules, repeat, rule, sequence, text } from '../expression.js';
 import { arrayExpression, objectExpression, type SchemaWriter } from './containers.js';
 import { areAllDisjoint } from './disjoint.js';
 import { isAnnotation, merge } from './merge.js';
 import { NUMBER, numberExpression } from './numbers.js';
-import { isObject, type JsonType, Place, type Schema, type SchemaObject } from './schema.js';
+import { type JsonType, Place, type Schema, type SchemaObject } from './schema.js';
 import { STRING, STRING_RULES, stringExpression } from './strings.js';
 
 /** Schemas that one may consist of, references followed, and how deep they may lie in one another. */

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import { isObject, type Place, type Schema, type SchemaObject } from './schema.js';
+import { isObject } from '../../is-object.js';
+import type { Place, Schema, SchemaObject } from './schema.js';
 
 export const areAllDisjoint = (schemas: readonly Schema[], place: Place): boolean =>
   schemas.every((one, i) => schemas.slice(i + 1).every((other) => areDisjoint(one, other, place)));

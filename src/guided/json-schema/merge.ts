@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import { isObject, type Place, type Schema, type SchemaObject } from './schema.js';
+import { isObject } from '../../is-object.js';
+import type { Place, Schema, SchemaObject } from './schema.js';
 
 /** Keywords of which the larger, or the smaller, holds for both. */
 const LARGER = ['minimum', 'exclusiveMinimum', 'minLength', 'minItems', 'minProperties'];

@@ -1,4 +1,5 @@
 import { AtbError } from '../../errors.js';
+import { isObject } from '../../is-object.js';
 
 /** A JSON schema: an object of keywords, or whether anything is allowed at all. */
 export type Schema = boolean | SchemaObject;
@@ -20,9 +21,6 @@ const UNSUPPORTED = [
   '$dynamicRef',
   '$recursiveRef',
 ];
-
-export const isObject = (value: unknown): value is SchemaObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** Where a schema stands in the whole one, as a JSON pointer: "#/properties/name". */
 export class Place {

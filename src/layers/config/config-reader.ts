@@ -1,5 +1,6 @@
 import { describeValue } from '../../describe-value.js';
-import { type Check, type ConfigDict, isDict, type Names } from './fields.js';
+import { isObject } from '../../is-object.js';
+import type { Check, ConfigDict, Names } from './fields.js';
 
 /** Thrown where a value cannot be had; its problem has been reported already. */
 export class Unreadable extends Error {}
@@ -99,7 +100,7 @@ export class ConfigReader {
   section(name: string): ConfigReader | undefined {
     const found = this.raw(name);
     if (found === undefined || found === null) return undefined;
-    if (!isDict(found)) {
+    if (!isObject(found)) {
       this.problem(`${name} must be an object, found ${describeValue(found)}`);
       return undefined;
     }
@@ -126,7 +127,7 @@ const listOfNames = (names: Names): readonly string[] => (typeof names === 'stri
 export function sameMeaning(a: unknown, b: unknown): boolean {
   if (Array.isArray(a) && Array.isArray(b))
     return a.length === b.length && a.every((entry, index) => sameMeaning(entry, b[index]));
-  if (!isDict(a) || !isDict(b)) return Object.is(a, b);
+  if (!isObject(a) || !isObject(b)) return Object.is(a, b);
   const names = new Set([...Object.keys(a), ...Object.keys(b)]);
   return [...names].every((name) => sameMeaning(a[name], b[name]));
 }

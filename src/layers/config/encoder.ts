@@ -1,5 +1,6 @@
+import { isObject } from '../../is-object.js';
 import type { ConfigReader } from './config-reader.js';
-import { type ConfigDict, EPSILON, type Field, field, integer, isDict, LENGTH, only } from './fields.js';
+import { type ConfigDict, EPSILON, type Field, field, integer, LENGTH, only } from './fields.js';
 import { fullAttention } from './sliding-windows.js';
 import { biases, groupedQueryAttention, learnedPositions, mlp, textModel, tokenField } from './text-model.js';
 
@@ -78,7 +79,7 @@ const labels: Field<number | undefined> = { read: (json) => labelsOf(json) };
 export function labelsOf(json: ConfigReader): number | undefined {
   const [names, count] = [json.raw('id2label'), json.value('num_labels', integer(1, 2 ** 20))];
   if (!isClassifier(json.dict)) return undefined;
-  const named = isDict(names) ? Object.keys(names).length : undefined;
+  const named = isObject(names) ? Object.keys(names).length : undefined;
   if (named !== undefined && count !== undefined && named !== count)
     json.fail(`id2label and num_labels contradict each other: ${named} and ${count}`);
   return named ?? count ?? 2;

@@ -4,9 +4,6 @@ import type { ConfigReader } from './config-reader.js';
 /** A parsed JSON object: config.json, or a part of it. */
 export type ConfigDict = Readonly<Record<string, unknown>>;
 
-export const isDict = (value: unknown): value is ConfigDict =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 /**
  * What a value of config.json must be. A schema of zod is one; its own type stays out of this package's, because it asks
  * of whoever uses them for a newer TypeScript.

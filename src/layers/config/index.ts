@@ -19,7 +19,6 @@ export {
   field,
   flag,
   integer,
-  isDict,
   LENGTH,
   listOf,
   oneOf,

@@ -1,6 +1,6 @@
 import { describeValue } from '../../describe-value.js';
+import { isObject } from '../../is-object.js';
 import { sameMeaning } from './config-reader.js';
-import { isDict } from './fields.js';
 import { IRRELEVANT_KEYS } from './irrelevant-keys.js';
 
 /** What keys do in the families that have them, and the values with which they do nothing; null never does. */
@@ -196,7 +196,7 @@ export function judgeUnread(key: string, value: unknown): Verdict {
   if (IRRELEVANT_KEYS.has(key)) return 'harmless';
   if (QUANTISED.includes(key)) {
     const unnamed = key === 'quantization' ? 'MLX' : 'a method without a name';
-    const method = describeValue(isDict(value) ? (value.quant_method ?? unnamed) : value);
+    const method = describeValue(isObject(value) ? (value.quant_method ?? unnamed) : value);
     const wayOut = 'take the float checkpoint that it was made of, and quantise it at load with --quantize';
     return {
       refused: `the checkpoint is quantised by ${method} in a format that is not read; ${wayOut}`,

@@ -1,7 +1,8 @@
 import { describeValue } from '../../describe-value.js';
+import { isObject } from '../../is-object.js';
 import type { RopeConfig, RopeScaling } from '../../step-inputs/index.js';
 import { type ConfigReader, sameMeaning } from './config-reader.js';
-import { type Default, type Field, isDict, type Names, required } from './fields.js';
+import { type Default, type Field, type Names, required } from './fields.js';
 import { RopeParameters } from './rope-parameters.js';
 
 /** How a family turns queries and keys by their positions. */
@@ -39,7 +40,7 @@ export const rotaryConfig = (options: RotaryConfigOptions): Field<RopeConfig, Ro
       const section = json.section(name);
       // An empty object says nothing.
       if (section === undefined || Object.keys(section.dict).length === 0) return [];
-      const nested = Object.keys(section.dict).find((key) => isDict(section.dict[key]));
+      const nested = Object.keys(section.dict).find((key) => isObject(section.dict[key]));
       if (nested === undefined) return section;
       return section.fail(`${nested}: RoPE that differs between layers is not supported by this family`);
     });

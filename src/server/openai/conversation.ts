@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isObject } from '../../is-object.js';
 import type { ChatMessage } from '../../tokenizer/chat-template.js';
 import { invalidRequest } from '../http-error.js';
 
@@ -77,7 +78,7 @@ export function parseArguments(text: string | null | undefined, place: string): 
   if (!text) return {};
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+    if (isObject(value)) return value;
   } catch {
     // Said below.
   }
