@@ -220,14 +220,15 @@ run('compiling', [
   ...['--build', build, '--config', type, '--parallel', String(availableParallelism())],
   ...(targets.length > 0 ? ['--target', ...targets] : []),
 ]);
-if (sanitizers.length === 0) writeFileSync(stampOf(addon), sourcesHash());
+const buildsAddon = sanitizers.length === 0 && (targets.length === 0 || targets.includes('atb_models'));
+if (buildsAddon) writeFileSync(stampOf(addon), sourcesHash());
 if (options.prebuild) {
   mkdirSync(dirname(prebuilt), { recursive: true });
   copyFileSync(addon, prebuilt);
   copyFileSync(stampOf(addon), stampOf(prebuilt));
 }
 const seconds = Number(process.hrtime.bigint() - started) / 1e9;
-const built = sanitizers.length > 0 ? build : options.prebuild ? prebuilt : addon;
+const built = options.prebuild ? prebuilt : buildsAddon ? addon : build;
 console.log(
-  `native ${sanitizers.length > 0 ? 'programs' : 'addon'}: ${relative(root, built)} (${seconds.toFixed(1)} s)`,
+  `native ${buildsAddon ? 'addon' : 'programs'}: ${relative(root, built)} (${seconds.toFixed(1)} s)`,
 );
