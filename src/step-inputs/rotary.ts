@@ -16,13 +16,27 @@ export interface RotaryTables {
   readonly sin: string;
 }
 
+/** The tables of a model's rotary embedding. */
+export const rotaryTables = (rope: RopeConfig): RotaryTables => ({
+  rope,
+  cos: 'cos_table',
+  sin: 'sin_table',
+});
+
+/** Those of its layers with a window, where these have a rotary embedding of their own. */
+export const slidingRotaryTables = (rope: RopeConfig): RotaryTables => ({
+  rope,
+  cos: 'sliding_cos_table',
+  sin: 'sliding_sin_table',
+});
+
 /**
  * `position_ids` i64 [tokens], and the tables whose rows they choose: `cos_table` and `sin_table`, or those of several
  * rotary embeddings in one model. Tables of all positions are made once for the run. Where cos and sin depend on the
  * length of a sequence ("dynamic", "longrope"), each step brings the rows of its own tokens, in their order.
  */
 export function rotary(rope: RopeConfig, others: readonly RotaryTables[] = []): StepInput {
-  const tables = [{ rope, cos: 'cos_table', sin: 'sin_table' }, ...others];
+  const tables = [rotaryTables(rope), ...others];
   const isPerStep = tables.some((table) => isLengthDependent(table.rope));
   const names = ['position_ids', ...tables.flatMap(({ cos, sin }) => [cos, sin])];
   return {

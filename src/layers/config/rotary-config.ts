@@ -87,6 +87,34 @@ export const rotaryConfigByLayerType = <T extends string>(
   },
 });
 
+/** Whether a model that could rotate has ALiBi instead. */
+export interface UsesAlibi {
+  readonly usesAlibi: boolean;
+}
+
+/** A RoPE in models without ALiBi. Files may say how heads turn where ALiBi leaves them as they are. */
+export const rotaryOrAlibi = (
+  options: RotaryConfigOptions,
+): Field<RopeConfig | undefined, UsesAlibi & RotarySizes> => ({
+  read(json, config) {
+    const said = rotaryConfig(options).read(json, config);
+    return config.usesAlibi ? undefined : said;
+  },
+});
+
+type ByWindow = 'full_attention' | 'sliding_attention';
+type RopesByWindow = { readonly ropes: Readonly<Record<ByWindow, RopeConfig>> };
+const ropeOf = (type: ByWindow): Field<RopeConfig, RopesByWindow> => ({
+  read: (_, { ropes }) => ropes[type],
+});
+
+/** One RoPE for layers that see all keys, and one for those with a window. */
+export const rotaryByWindow = (types: Readonly<Record<ByWindow, LayerTypeRotary>>) => ({
+  ropes: rotaryConfigByLayerType(types),
+  rope: ropeOf('full_attention'),
+  slidingRope: ropeOf('sliding_attention'),
+});
+
 function readRope(
   json: ConfigReader,
   section: ConfigReader | undefined,
