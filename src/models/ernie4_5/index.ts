@@ -12,7 +12,7 @@ const ERNIE4_5_CONFIG = defineConfig({
       rmsNormEps: 1e-5,
       ropeTheta: 500_000,
       tieWordEmbeddings: true,
-      rotary: { interleaved: true },
+      rotary: { interleaved: true, keepsF32: true },
     }),
     ...biases({ qkv: 'use_bias', dense: 'use_bias', mlp: 'use_bias' }),
     slidingWindows: fullAttention,

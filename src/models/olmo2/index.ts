@@ -22,7 +22,7 @@ import { FlashLlamaForCausalLMATB } from '../llama/index.js';
 /** Defaults of transformers 5.24, Olmo2Config. */
 const OLMO2_CONFIG = defineConfig({
   fields: {
-    ...decoder({ ...LLAMA_DEFAULTS, rmsNormEps: 1e-5 }),
+    ...decoder({ ...LLAMA_DEFAULTS, rmsNormEps: 1e-5, rotary: { keepsF32: true } }),
     ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
     slidingWindows: fullAttention,
   },

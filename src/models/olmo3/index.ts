@@ -17,8 +17,8 @@ const OLMO3_CONFIG = defineConfig({
     ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
     // Layers with a window never look beyond the original context, and are not scaled.
     ...rotaryByWindow({
-      full_attention: { theta: 500_000, isScaled: true },
-      sliding_attention: { theta: 500_000, isScaled: false },
+      full_attention: { theta: 500_000, isScaled: true, keepsF32: true },
+      sliding_attention: { theta: 500_000, isScaled: false, keepsF32: true },
     }),
     slidingWindows: slidingByLayer({ window: 4096, slidingWindowPattern: 4 }),
   },
