@@ -91,6 +91,7 @@ export {
   PositionFreeAttention,
   type ProjectionNorm,
   type ProjectionNorms,
+  projectionNorms,
   RotaryAttention,
 } from './layers/attention-orders.js';
 export {
@@ -100,13 +101,16 @@ export {
   type Qkv,
   ROTARY_ROWS,
   type RotaryRows,
+  SLIDING_ROTARY_ROWS,
 } from './layers/base-attention.js';
-export { BaseLayer } from './layers/base-layer.js';
+export { BaseLayer, slidingVariant } from './layers/base-layer.js';
 export { type CacheRef, layerCache } from './layers/cache-ref.js';
 export * from './layers/config/index.js';
 export {
   type LayerStep,
   NormedResidualLayer,
+  NormedResultLayer,
+  type NormedResultParts,
   ParallelLayer,
   type ParallelParts,
   PostNormLayer,
@@ -138,22 +142,21 @@ export {
 } from './layers/row-heads.js';
 export { addSoftcap } from './layers/softcap.js';
 export * from './models/baichuan/index.js';
-export { BaseModelATB, type LastStep, type ModelParts } from './models/base/base-model-atb.js';
+export {
+  BaseModelATB,
+  type LastStep,
+  type ModelParts,
+  type ModelSizes,
+} from './models/base/base-model-atb.js';
 export { FlashForCausalLMATB, type HeadOptions } from './models/base/flash-for-causal-lm-atb.js';
 export {
   LearnedPositionModelATB,
   type LearnedPositionParts,
 } from './models/base/learned-position-model-atb.js';
-export { PositionFreeModelATB } from './models/base/position-free-model-atb.js';
-export {
-  buildRotaryGraphs,
-  SLIDING_ROTARY_ROWS,
-  SlidingRotaryAttention,
-  slidingRotaryTables,
-} from './models/base/sliding-rotary.js';
 export { EncoderModelATB, TextEncoderATB, type TextEncoderParts } from './models/base/text-encoder-atb.js';
 export * from './models/bert/index.js';
 export * from './models/bloom/index.js';
+export * from './models/chatglm/index.js';
 export * from './models/cohere/index.js';
 export * from './models/cohere2/index.js';
 export * from './models/ernie4_5/index.js';
@@ -170,14 +173,19 @@ export * from './models/gpt2/index.js';
 export * from './models/granite/index.js';
 export * from './models/gte/index.js';
 export * from './models/hunyuan_v1_dense/index.js';
+export * from './models/internlm/index.js';
+export * from './models/internlm2/index.js';
+export * from './models/internlm3/index.js';
 export * from './models/llama/index.js';
 export * from './models/mimo/index.js';
+export * from './models/minicpm/index.js';
 export * from './models/mistral/index.js';
 export * from './models/olmo2/index.js';
 export * from './models/olmo3/index.js';
 export * from './models/opt/index.js';
 export * from './models/phi/index.js';
 export * from './models/phi3/index.js';
+export * from './models/qwen/index.js';
 export * from './models/qwen2/index.js';
 export * from './models/qwen3/index.js';
 export * from './models/roberta/index.js';
@@ -185,6 +193,7 @@ export * from './models/seed_oss/index.js';
 export * from './models/smollm3/index.js';
 export * from './models/stablelm/index.js';
 export * from './models/starcoder2/index.js';
+export * from './models/telechat/index.js';
 export { availableIsas, createEngine, type NativeEngine, supportedOps } from './native/index.js';
 export { type ExportOptions, exportModel } from './npu-export/export-model.js';
 export type { Manifest, ManifestInput, ManifestPart, ManifestWeight } from './npu-export/manifest.js';

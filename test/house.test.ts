@@ -199,4 +199,17 @@ describe('the house', () => {
     const lines = files.reduce((sum, { text }) => sum + text.split('\n').length - 1, 0);
     expect(lines).to.be.within(1, 99);
   });
+
+  it('keeps families small: the median 60 lines beside imports and blank ones, none over 150', () => {
+    const lines = new Map<string, number>();
+    for (const { path, text } of TS) {
+      const [, family] = /^src\/models\/(\w+)\/./.exec(path) ?? [];
+      if (family === undefined || family === 'base') continue;
+      const own = text.replace(/^import[^;]*;$/gm, '').split('\n');
+      lines.set(family, (lines.get(family) ?? 0) + own.filter((line) => line.trim() !== '').length);
+    }
+    const sorted = [...lines.values()].sort((a, b) => a - b);
+    expect(sorted[Math.floor(sorted.length / 2)]).to.be.at.most(60);
+    expect([...lines].filter(([, count]) => count > 150)).to.deep.equal([]);
+  });
 });

@@ -94,16 +94,17 @@ function tensorsOf(config: Config, names: ReadonlySet<string>): CheckpointTensor
   });
 }
 
-/** One configuration of each model_type: its first case. */
+/** One configuration of each family, whatever its names: its first case. */
 function firstCases(): { readonly name: string; readonly config: Config; readonly names: Set<string> }[] {
   const read = (name: string, file: string) => JSON.parse(readFileSync(join(FIXTURES, name, file), 'utf8'));
   const cases = readdirSync(FIXTURES).sort();
-  const configs = new Map<string, { name: string; config: Config; names: Set<string> }>();
+  const configs = new Map<unknown, { name: string; config: Config; names: Set<string> }>();
   for (const name of cases) {
     const config = read(name, 'config.json');
-    if (configs.has(config.model_type)) continue;
+    const router = getRouter(config.model_type);
+    if (configs.has(router)) continue;
     const names = new Set(Object.keys(read(name, 'weights.json').tensors));
-    configs.set(config.model_type, { name, config, names });
+    configs.set(router, { name, config, names });
   }
   return [...configs.values()];
 }
@@ -120,7 +121,12 @@ async function load(name: string, config: Config, names: ReadonlySet<string>, se
   const tensors = tensorsOf(config, names);
   const model = writeHuggingFace(join(folder, `family-${name}`), tensors, config, pool);
   const engine: Ours = new EngineProcess<OurCommands>(new URL('./ours.js', import.meta.url));
-  await engine.call('load', { model, threads, context: POSITIONS, sequences: 1 });
+  try {
+    await engine.call('load', { model, threads, context: POSITIONS, sequences: 1 });
+  } catch (error) {
+    await engine.stop();
+    throw error;
+  }
   // A row of a table, and not the table, is read for each token; the head, which is as small, is left out with it.
   const matrices = tensors.filter(({ kind, shape }) => kind === 'matrix' && !isTable(shape, config));
   const elements = matrices.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
@@ -131,29 +137,50 @@ async function load(name: string, config: Config, names: ReadonlySet<string>, se
 const isTable = ([rows = 0]: readonly number[], { vocab_size, padded_vocab_size }: Config): boolean =>
   rows === vocab_size || rows === padded_vocab_size || (rows >= POSITIONS && rows <= POSITIONS + 2);
 
+/** What was measured, and what went wrong with families that could not be. */
+export interface FamilyResults {
+  readonly rows: Row[];
+  readonly failures: { readonly name: string; readonly error: unknown }[];
+}
+
 /**
  * A row for each family in decode and in prefill: the bytes and the operations of its matrices a second, beside those of
- * Llama in turns ("peer").
+ * Llama in turns ("peer"). A family that fails does not keep others from being measured.
  */
-export async function benchFamilies(settings: FamilySettings): Promise<Row[]> {
+export async function benchFamilies(settings: FamilySettings): Promise<FamilyResults> {
   await loadModels();
   const rows: Row[] = [];
+  const failures: FamilyResults['failures'] = [];
   const llama = await load('llama', LLAMA, new Set(['lm_head.weight']), settings);
   try {
     for (const { name, config, names } of firstCases()) {
       if (!name.includes(settings.only)) continue;
       settings.log(name);
-      const family = await load(name, widened(config), names, settings);
       try {
-        rows.push(...(await compare(name, family, llama, settings.rounds)));
-      } finally {
-        await family.engine.stop();
+        rows.push(...(await measured(name, widened(config), names, llama, settings)));
+      } catch (error) {
+        failures.push({ name, error });
       }
     }
   } finally {
     await llama.engine.stop();
   }
-  return rows;
+  return { rows, failures };
+}
+
+async function measured(
+  name: string,
+  config: Config,
+  names: ReadonlySet<string>,
+  llama: Loaded,
+  settings: FamilySettings,
+): Promise<Row[]> {
+  const family = await load(name, config, names, settings);
+  try {
+    return await compare(name, family, llama, settings.rounds);
+  } finally {
+    await family.engine.stop();
+  }
 }
 
 async function compare(name: string, family: Loaded, llama: Loaded, rounds: number): Promise<Row[]> {

@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { inspect, parseArgs } from 'node:util';
 import { availableIsas } from '../../dist/src/index.js';
 import { drawChart } from './chart.js';
 import { benchFamilies } from './families.js';
@@ -62,8 +62,12 @@ const limits = { readBytesPerSecond: [] as number[], flops: [] as number[] };
 try {
   const pool = new RandomPool();
   const log = (text: string) => process.stderr.write(`${text}\n`);
-  if (families)
-    rows.push(...(await benchFamilies({ threads, rounds, folder, pool, log, only: flags.only ?? '' })));
+  if (families) {
+    const results = await benchFamilies({ threads, rounds, folder, pool, log, only: flags.only ?? '' });
+    rows.push(...results.rows);
+    for (const { name, error } of results.failures) log(`${name} failed: ${inspect(error)}`);
+    if (results.failures.length > 0) process.exitCode = 1;
+  }
   for (const subject of subjects) {
     const bench = new SubjectBench(subject, {
       threads,

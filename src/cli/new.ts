@@ -27,11 +27,11 @@ export async function writeNewModel({ directory, like: given }: NewModelArgument
   if (knownModelTypes().includes(modelType))
     refuseRequest('DIRECTORY', 'the name of a model_type that is not known yet', modelType);
   const like = MODEL_TYPE_ALIASES.get(given) ?? given;
-  const Router = getRouter(like);
+  const { name: modelClass } = new (getRouter(like))('', { model_type: like }).modelClass;
   const file = join(folder, 'index.mjs');
   try {
     await makeFolder(folder);
-    await writeFile(file, sourceOf(modelType, like, Router.name), { flag: 'wx' });
+    await writeFile(file, sourceOf(modelType, like, modelClass), { flag: 'wx' });
   } catch (cause) {
     const expected = 'a folder that can be written and has no index.mjs yet';
     throw new AtbError('REQUEST_INVALID', { field: 'DIRECTORY', expected, found: folder }, { cause });
@@ -43,21 +43,20 @@ const camel = (name: string): string =>
   name.replace(/(?:^|_)([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 
 /** The file of a family that differs from another in its name so far. */
-function sourceOf(modelType: string, like: string, router: string): string {
+function sourceOf(modelType: string, like: string, modelClass: string): string {
   const name = camel(modelType);
-  const model = `Flash${camel(like)}ForCausalLMATB`;
-  return `import { ${[model, router, 'registerModel'].sort().join(', ')} } from 'atb-models';
+  return `import { ${modelClass}, getRouter, registerModel } from 'atb-models';
 
 /**
  * ${modelType}: ${like} so far. What differs goes here: docs/adding-a-model.md has a table of differences and their pieces.
  * \`npx atb-models check\` says what is left over, \`npx atb-models compare\` which tensor differs first.
  */
-export class Flash${name}ForCausalLMATB extends ${model} {
+export class Flash${name}ForCausalLMATB extends ${modelClass} {
   name = '${modelType}';
 }
 
 /** Reads config.json, and says which class runs it. */
-export class ${name}Router extends ${router} {
+export class ${name}Router extends getRouter('${like}') {
   getModelClass() {
     return Flash${name}ForCausalLMATB;
   }

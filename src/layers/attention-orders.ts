@@ -33,6 +33,12 @@ export interface ProjectionNorms {
   readonly k: ProjectionNorm;
 }
 
+/** The norms of queries and keys, each of which `norm` makes for so many heads. */
+export const projectionNorms = (
+  config: Pick<AttentionConfig, 'numAttentionHeads' | 'numKeyValueHeads'>,
+  norm: (of: 'q' | 'k', heads: number) => ProjectionNorm,
+): ProjectionNorms => ({ q: norm('q', config.numAttentionHeads), k: norm('k', config.numKeyValueHeads) });
+
 /** Attention whose queries and keys are normalised before they are rotated, in models that have norms for them. */
 export class NormedRotaryAttention extends BaseAttention {
   readonly qNorm: ProjectionNorm | undefined;

@@ -26,6 +26,8 @@ export interface AttentionConfig {
   readonly denseBias: boolean;
   /** Absent without rotary embedding. */
   readonly rope?: RopeConfig | undefined;
+  /** The rotary embedding of layers with a window, where it is another one than `rope`. */
+  readonly slidingRope?: RopeConfig | undefined;
   /** Of ALiBi, one for each head; absent without it. */
   readonly alibiSlopes?: readonly number[] | undefined;
   /** For each layer, how many keys a query sees with its own; undefined: all before it. */
@@ -70,6 +72,9 @@ export interface RotaryRows {
 /** What `buildPositionalEmbeddingGraph` of a model gives its layers. */
 export const ROTARY_ROWS: RotaryRows = { cos: 'cos_embedding', sin: 'sin_embedding' };
 
+/** The same for layers with a window, where these have a rotary embedding of their own. */
+export const SLIDING_ROTARY_ROWS: RotaryRows = { cos: 'sliding_cos_embedding', sin: 'sliding_sin_embedding' };
+
 /**
  * The steps of grouped-query attention over a paged KV cache. A model puts them in order in `buildGraph`, so its file
  * shows its architecture: each step takes names of tensors and returns those that it writes.
@@ -81,6 +86,7 @@ export abstract class BaseAttention extends Module {
   private readonly scale: number;
   private readonly softcap: number | undefined;
   private readonly isCausal: boolean;
+  private readonly rotaryRows: RotaryRows;
   private readonly cache: CacheRef;
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_QUANT_*. */
@@ -105,9 +111,11 @@ export abstract class BaseAttention extends Module {
     this.scale = scale;
     this.softcap = softcap;
     this.isCausal = isCausal;
+    const slidingRope = this.windowSize === undefined ? undefined : config.slidingRope;
+    this.rotaryRows = slidingRope ? SLIDING_ROTARY_ROWS : ROTARY_ROWS;
     this.qkv = Linear.load(weights, {
       name: 'query_key_value',
-      parts: projectionsOf(config, qkv, transposed),
+      parts: projectionsOf({ ...config, rope: slidingRope ?? config.rope }, qkv, transposed),
       inFeatures: hiddenSize,
       hasBias: config.qkvBias,
     });
@@ -142,7 +150,7 @@ export abstract class BaseAttention extends Module {
   }
 
   /** Rotates queries and keys by their positions: the same shapes. */
-  buildRopeGraph(graph: AtbGraph, q: string, k: string, { cos, sin } = ROTARY_ROWS): Omit<Qkv, 'v'> {
+  buildRopeGraph(graph: AtbGraph, q: string, k: string, { cos, sin } = this.rotaryRows): Omit<Qkv, 'v'> {
     CommonOpBuilderManager.getBuilder({ category: 'ROPE', opName: 'rope', rotaryCoeff: 2 }).build(graph, {
       q,
       k,

@@ -7,6 +7,12 @@ import { Module } from './module.js';
 /** What a layer's graph calls its input. */
 const HIDDEN = 'hidden_states';
 
+/** Tells layers with a window apart from those without. */
+export const slidingVariant = (
+  config: { readonly slidingWindows: readonly (number | undefined)[] },
+  layerId: number,
+): string => (config.slidingWindows[layerId] === undefined ? '' : 'sliding');
+
 /**
  * One layer as a graph of its own, placed in the model's graph by position, so that equal layers share it. Its inputs
  * are what its steps read: its weights and caches, and whatever the model's graph has by then.

@@ -127,6 +127,29 @@ class NormedStep extends Module implements LayerStep {
   }
 }
 
+/** The parts of a layer that norms nothing but what comes out of attention and MLP. */
+export type NormedResultParts = Omit<SandwichParts, 'beforeAttention' | 'beforeMlp'>;
+
+/** x += norm(attention(x)); x += norm(mlp(x)) (arXiv:2501.00656, section 3). */
+export class NormedResultLayer extends BaseLayer {
+  readonly selfAttn: LayerStep;
+  readonly mlp: LayerStep;
+
+  /** `variant`: see `BaseLayer`. */
+  constructor(layerId: number, weights: Weights, parts: NormedResultParts, variant?: string) {
+    super(layerId, weights, variant);
+    this.selfAttn = new NormedStep(parts.selfAttn, parts.afterAttention);
+    this.mlp = new NormedStep(parts.mlp, parts.afterMlp);
+  }
+
+  protected buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
+    const attended = this.selfAttn.buildGraph(graph, kind, hidden);
+    const residual = addResidual(graph, hidden, attended, 'attn_residual');
+    const mixed = this.mlp.buildGraph(graph, kind, residual);
+    return addResidual(graph, residual, mixed, 'layer_out');
+  }
+}
+
 /** x += norm(attention(norm(x))); x += norm(mlp(norm(x))), as in Gemma 2. */
 export class SandwichLayer extends PreNormLayer {
   /** `variant`: see `BaseLayer`. */

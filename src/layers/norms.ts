@@ -113,7 +113,7 @@ export class BaseLayerNorm extends BaseNorm {
   protected readonly axis: number = 1;
 
   /**
-   * `name`: in graphs, where the checkpoint's is not its layer's only one. `rowOrder`: see `BaseRMSNorm`. Throws
+   * `hasBias`: true when absent. `name`: in graphs, where the checkpoint's is not its layer's only one. `rowOrder`: see `BaseRMSNorm`. Throws
    * WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH.
    */
   constructor(
@@ -121,14 +121,14 @@ export class BaseLayerNorm extends BaseNorm {
     size: number,
     epsilon: number,
     {
-      hasBias,
+      hasBias = true,
       name,
       rowOrder,
     }: {
-      readonly hasBias: boolean;
+      readonly hasBias?: boolean;
       readonly name?: string | undefined;
       readonly rowOrder?: Int32Array | undefined;
-    },
+    } = {},
   ) {
     super(weights, epsilon, name);
     this.weight = withRowOrder(weights.get('weight', [size]), rowOrder);
@@ -161,7 +161,7 @@ export class LayerNormOfHead extends BaseLayerNorm {
   protected override readonly axis = 2;
 
   constructor(weights: Weights, size: number, epsilon: number, rowOrder?: Int32Array) {
-    super(weights, size, epsilon, { hasBias: true, rowOrder });
+    super(weights, size, epsilon, { rowOrder });
   }
 }
 

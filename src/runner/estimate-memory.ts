@@ -1,5 +1,5 @@
 import { availableParallelism, totalmem } from 'node:os';
-import { DTYPE_BYTES, elementCount, type FloatDType } from '../dtype.js';
+import { DTYPE_BYTES, type DType, elementCount, type FloatDType } from '../dtype.js';
 import { refuseRequest } from '../errors.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import type { GraphSpec } from '../graph/graph-spec.js';
@@ -120,7 +120,7 @@ function largest(most: number, holds: (count: number) => boolean): number {
 /** An input of steps, and those of its names that stay for the run. */
 interface HeldInput {
   readonly input: StepInput;
-  readonly names: readonly string[];
+  readonly dtypes: ReadonlyMap<string, DType>;
 }
 
 /** A model's graphs and the descriptions of what they read, for whichever step is asked about. */
@@ -227,18 +227,23 @@ class PlannedModel {
     const cacheTokens = batch * Math.ceil(context / blockSize) * blockSize;
     const maxPositionEmbeddings = Math.min(sizes.maxPositionEmbeddings, cacheTokens);
     let bytes = 0;
-    for (const { input, names } of this.#held)
-      for (const [name, desc] of Object.entries(input.describe({ ...sizes, maxPositionEmbeddings })))
-        if (names.includes(name)) bytes += elementCount(desc.shape) * DTYPE_BYTES[desc.dtype];
+    for (const { input, dtypes } of this.#held)
+      for (const [name, { shape }] of Object.entries(input.describe({ ...sizes, maxPositionEmbeddings }))) {
+        const dtype = dtypes.get(name);
+        if (dtype) bytes += elementCount(shape) * DTYPE_BYTES[dtype];
+      }
     return bytes;
   }
 
-  /** What graphs read and stays for the run. One row of each is made, to see which there are. */
+  /** What graphs read and stays for the run. One row of each is made, to see which there are, and in which dtype. */
   #heldInputs(): HeldInput[] {
     const read = new Set([...this.#graphs.values()].flatMap((spec) => spec.inputs));
     const run = { dtype: this.plan.dtype, blockSize: 1, numBlocks: 1, maxPositionEmbeddings: 1 };
     return this.model.stepInputs
       .filter(({ names }) => names.some((name) => read.has(name)))
-      .map((input) => ({ input, names: Object.keys(input.hold?.(run) ?? {}) }));
+      .map((input) => {
+        const held = Object.entries(input.hold?.(run) ?? {});
+        return { input, dtypes: new Map(held.map(([name, { dtype }]) => [name, dtype])) };
+      });
   }
 }

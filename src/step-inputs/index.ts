@@ -6,7 +6,7 @@ export { paging } from './paging.js';
 export { positions, positionsPastPadding } from './positions.js';
 export type { FrequencyRecipe, InputRecipe, RotaryRecipe } from './recipe.js';
 export type { RopeConfig, RopeScaling } from './rotary/rope-config.js';
-export { type RotaryTables, rotary } from './rotary.js';
+export { type RotaryTables, rotary, rotaryTables, slidingRotaryTables } from './rotary.js';
 export type { Step } from './step.js';
 export type { RunFacts, StepInput, StepSizes } from './step-input.js';
 export { tokenIds } from './token-ids.js';

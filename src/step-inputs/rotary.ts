@@ -1,4 +1,4 @@
-import type { Tensor } from '../dtype.js';
+import type { FloatDType, Tensor } from '../dtype.js';
 import type { TensorDesc } from '../graph/infer-shapes.js';
 import { int64 } from './integers.js';
 import { requireWithin } from './positions.js';
@@ -16,13 +16,28 @@ export interface RotaryTables {
   readonly sin: string;
 }
 
+/** The tables of a model's rotary embedding. */
+export const rotaryTables = (rope: RopeConfig): RotaryTables => ({
+  rope,
+  cos: 'cos_table',
+  sin: 'sin_table',
+});
+
+/** Those of its layers with a window, where these have a rotary embedding of their own. */
+export const slidingRotaryTables = (rope: RopeConfig): RotaryTables => ({
+  rope,
+  cos: 'sliding_cos_table',
+  sin: 'sliding_sin_table',
+});
+
 /**
  * `position_ids` i64 [tokens], and the tables whose rows they choose: `cos_table` and `sin_table`, or those of several
  * rotary embeddings in one model. Tables of all positions are made once for the run. Where cos and sin depend on the
- * length of a sequence ("dynamic", "longrope"), each step brings the rows of its own tokens, in their order.
+ * length of a sequence ("dynamic", "longrope"), each step brings the rows of its own tokens, in their order. They are
+ * described as ATB takes them, in the model's dtype; our engine reads them in f32, too, and gets those of `keepsF32` so.
  */
 export function rotary(rope: RopeConfig, others: readonly RotaryTables[] = []): StepInput {
-  const tables = [{ rope, cos: 'cos_table', sin: 'sin_table' }, ...others];
+  const tables = [rotaryTables(rope), ...others];
   const isPerStep = tables.some((table) => isLengthDependent(table.rope));
   const names = ['position_ids', ...tables.flatMap(({ cos, sin }) => [cos, sin])];
   return {
@@ -54,7 +69,7 @@ export function rotary(rope: RopeConfig, others: readonly RotaryTables[] = []): 
       if (isPerStep) return {};
       // No sequence is longer than the whole cache.
       const length = Math.min(maxPositionEmbeddings, numBlocks * blockSize);
-      return byName(tables, (table) => fullRopeTable(table.rope, length, dtype));
+      return byName(tables, ({ rope }) => fullRopeTable(rope, length, tableDType(rope, dtype)));
     },
     make(step, run) {
       if (!isPerStep) {
@@ -64,11 +79,15 @@ export function rotary(rope: RopeConfig, others: readonly RotaryTables[] = []): 
       const promptLens = promptLenOfTokens(step);
       return {
         position_ids: int64(Int32Array.from(step.positions.keys())),
-        ...byName(tables, (table) => ropeTable(table.rope, step.positions, run.dtype, promptLens)),
+        ...byName(tables, ({ rope }) =>
+          ropeTable(rope, step.positions, tableDType(rope, run.dtype), promptLens),
+        ),
       };
     },
   };
 }
+
+const tableDType = ({ keepsF32 }: RopeConfig, dtype: FloatDType): FloatDType => (keepsF32 ? 'f32' : dtype);
 
 function byName(
   tables: readonly RotaryTables[],

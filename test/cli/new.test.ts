@@ -1,16 +1,30 @@
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { checkModel } from '../../src/cli/check.js';
 import { writeNewModel } from '../../src/cli/new.js';
 import { AtbError } from '../../src/errors.js';
-import { PARunner } from '../../src/index.js';
+import * as api from '../../src/index.js';
 import { discoverModels } from '../../src/router/index.js';
 import { ORACLE_DIR } from '../oracle/fixtures.js';
 
+const MODELS_DIR = join(import.meta.dirname, '../../src/models');
+
 describe('atb-models new', () => {
   let folder = '';
+  const families = readdirSync(MODELS_DIR).filter(
+    (name) => name !== 'base' && existsSync(join(MODELS_DIR, name, 'index.js')),
+  );
   before(() => {
     folder = mkdtempSync(join(tmpdir(), 'atb-new-'));
   });
@@ -33,12 +47,25 @@ describe('atb-models new', () => {
     expect(await checkModel({ modelPath, modelDirs })).to.deep.equal([]);
     const prompts = [Int32Array.of(1, 2, 3)];
     const answers = async (path: string) => {
-      const runner = await PARunner.load({ modelPath: path, modelDirs, loadTokenizer: false, threads: 1 });
+      const runner = await api.PARunner.load({
+        modelPath: path,
+        modelDirs,
+        loadTokenizer: false,
+        threads: 1,
+      });
       const result = await runner.infer({ kind: 'tokens', prompts });
       await runner.dispose();
       return result.answers.map(({ tokens }) => tokens);
     };
     expect(await answers(modelPath)).to.deep.equal(await answers(join(ORACLE_DIR, 'qwen3')));
+  });
+
+  it('can begin as any family, whose class is one that users import', async () => {
+    for (const like of families) {
+      const file = await writeNewModel({ directory: join(folder, `like_${like.replace(/\W/g, '_')}`), like });
+      const [, modelClass = ''] = /extends (Flash\w+)/.exec(readFileSync(file, 'utf8')) ?? [];
+      expect(api, like).to.have.property(modelClass);
+    }
   });
 
   it('refuses names that are taken or no names, and writes over nothing', async () => {

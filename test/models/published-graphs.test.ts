@@ -220,7 +220,7 @@ describe('published configurations', () => {
     const { n_embd: _, ...others } = GPT2;
     expect(routerOf({ ...others, hidden_size: 1280 }).config.hiddenSize).to.equal(1280);
     expect(problemsOf({ ...GPT2, hidden_size: 640 })).to.match(
-      /n_embd and hidden_size contradict each other/,
+      /hidden_size and n_embd contradict each other/,
     );
   });
 });

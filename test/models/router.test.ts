@@ -50,7 +50,6 @@ describe('getModel', () => {
     writeConfigs(folder);
     for (const family of ['llama', 'mistral', 'qwen2', 'qwen3'] as const) {
       const router = await getModel(join(folder, family));
-      expect(router.constructor.name.toLowerCase()).to.equal(`${family}router`);
       const model = router.createModel(declaredWeights('bf16'));
       expect(model.constructor.name).to.match(new RegExp(`^Flash${family}ForCausalLMATB$`, 'i'));
       expect(model.name).to.equal(family);

@@ -38,6 +38,8 @@ export interface BaseConfig {
   /** For each layer, how many keys a query sees with its own; undefined: all before it. */
   readonly slidingWindows?: readonly (number | undefined)[];
   readonly rope?: RopeConfig | undefined;
+  /** The rotary embedding of layers with a window, where it is another one than `rope`. */
+  readonly slidingRope?: RopeConfig | undefined;
   /** Of ALiBi, one for each head; absent without it. */
   readonly alibiSlopes?: readonly number[] | undefined;
   /** Types of tokens that have an embedding of their own. */

@@ -52,6 +52,10 @@ export function defineConfig<F extends Fields>(definition: {
   };
 }
 
+/** Keys for `irrelevant` that have one reason in common. */
+export const keysBecause = (reason: string, ...keys: readonly string[]): Readonly<Record<string, string>> =>
+  Object.fromEntries(keys.map((key) => [key, reason]));
+
 /** Reads each field once, when it or a field that needs it is reached. Reports all problems to `json`. */
 function readFields<F extends Fields>(fields: F, json: ConfigReader): Values<F> {
   const values = new Map<string, unknown>();

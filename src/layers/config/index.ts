@@ -1,7 +1,7 @@
 export { alibi, alibiSlopes } from './alibi.js';
 export type { BaseConfig, DecoderConfig, LongestContext } from './base-config.js';
 export { ConfigReader, type UnreadKey } from './config-reader.js';
-export { type ConfigDefinition, type ConfigOf, defineConfig } from './define-config.js';
+export { type ConfigDefinition, type ConfigOf, defineConfig, keysBecause } from './define-config.js';
 export {
   ENCODER_IRRELEVANT,
   type EncoderDefaults,
@@ -19,6 +19,7 @@ export {
   field,
   flag,
   integer,
+  LAYERS,
   LENGTH,
   listOf,
   oneOf,
@@ -32,8 +33,11 @@ export { contextLength, longestContext } from './longest-context.js';
 export {
   type RotaryConfigOptions,
   type RotarySizes,
+  rotaryByWindow,
   rotaryConfig,
   rotaryConfigByLayerType,
+  rotaryOrAlibi,
+  type UsesAlibi,
 } from './rotary-config.js';
 export {
   fullAttention,
@@ -50,8 +54,11 @@ export {
   type GroupedQueryDefaults,
   groupedQueryAttention,
   keyValueHeads,
+  LLAMA_DEFAULTS,
   learnedPositions,
   mlp,
+  mlpWidth,
+  multiHeadAttention,
   type TextModelDefaults,
   textModel,
   tokenField,

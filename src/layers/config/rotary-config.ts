@@ -20,6 +20,8 @@ export interface RotaryConfigOptions {
   readonly factorNames?: Names;
   /** Whether elements 2i and 2i + 1 turn together. */
   readonly interleaved?: boolean;
+  /** Whether cos and sin stay f32 whatever is turned by them; they are rounded to its dtype when absent. */
+  readonly keepsF32?: boolean;
   /** Whether `alpha` beside type "dynamic" stretches the base once and for all, as Hunyuan has it. */
   readonly readsAlpha?: boolean;
 }
@@ -87,6 +89,34 @@ export const rotaryConfigByLayerType = <T extends string>(
   },
 });
 
+/** Whether a model that could rotate has ALiBi instead. */
+export interface UsesAlibi {
+  readonly usesAlibi: boolean;
+}
+
+/** A RoPE in models without ALiBi. Files may say how heads turn where ALiBi leaves them as they are. */
+export const rotaryOrAlibi = (
+  options: RotaryConfigOptions,
+): Field<RopeConfig | undefined, UsesAlibi & RotarySizes> => ({
+  read(json, config) {
+    const said = rotaryConfig(options).read(json, config);
+    return config.usesAlibi ? undefined : said;
+  },
+});
+
+type ByWindow = 'full_attention' | 'sliding_attention';
+type RopesByWindow = { readonly ropes: Readonly<Record<ByWindow, RopeConfig>> };
+const ropeOf = (type: ByWindow): Field<RopeConfig, RopesByWindow> => ({
+  read: (_, { ropes }) => ropes[type],
+});
+
+/** One RoPE for layers that see all keys, and one for those with a window. */
+export const rotaryByWindow = (types: Readonly<Record<ByWindow, LayerTypeRotary>>) => ({
+  ropes: rotaryConfigByLayerType(types),
+  rope: ropeOf('full_attention'),
+  slidingRope: ropeOf('sliding_attention'),
+});
+
 function readRope(
   json: ConfigReader,
   section: ConfigReader | undefined,
@@ -108,7 +138,8 @@ function readRope(
   else if (rotaryDim % 2 !== 0 || rotaryDim === 0) {
     json.problem(`an even number of a head's ${headDim} elements must turn, found ${rotaryDim}`);
   }
-  const rope = { headDim, rotaryDim, interleaved: options.interleaved ?? false, maxPositionEmbeddings };
+  const { interleaved = false, keepsF32 } = options;
+  const rope = { headDim, rotaryDim, interleaved, maxPositionEmbeddings, ...(keepsF32 && { keepsF32 }) };
   if (alpha !== undefined) {
     if (rotaryDim <= 2) parameters.problem('alpha needs head_dim above 2');
     const stretched = theta * alpha ** (rotaryDim / (rotaryDim - 2));

@@ -22,7 +22,7 @@ import {
   text,
   WIDTH,
 } from './fields.js';
-import { rotaryConfig } from './rotary-config.js';
+import { type RotaryConfigOptions, rotaryConfig } from './rotary-config.js';
 
 export interface TextModelDefaults {
   /** Whether the head shares the embedding's weight. */
@@ -66,15 +66,33 @@ export const groupedQueryAttention = (defaults: GroupedQueryDefaults) => ({
   headDim: headSize(defaults.headDim),
 });
 
-/** Which projections have biases: all models of the family, none, or those whose config.json sets the flag of that name. */
-export const biases = (has: Readonly<Record<'qkv' | 'dense' | 'mlp', boolean | string>>) => ({
+/** Of a family whose attention has as many heads of keys and values as of queries where config.json says nothing. */
+const EQUAL_HEADS: GroupedQueryDefaults = {
+  numKeyValueHeads: 'num_attention_heads',
+  headDim: 'hidden_size / num_attention_heads',
+};
+export const multiHeadAttention = groupedQueryAttention(EQUAL_HEADS);
+
+/**
+ * Which projections have biases: all models of the family, none, those whose config.json sets the flag of that name, or
+ * as a field says.
+ */
+export const biases = (
+  has: Readonly<Record<'qkv' | 'dense' | 'mlp', boolean | string | Field<boolean>>>,
+) => ({
   qkvBias: bias(has.qkv),
   denseBias: bias(has.dense),
   mlpBias: bias(has.mlp),
 });
 
-const bias = (has: boolean | string): Field<boolean> =>
-  typeof has === 'string' ? field(has, flag, false) : constant(has);
+function bias(has: boolean | string | Field<boolean>): Field<boolean> {
+  if (typeof has === 'string') return field(has, flag, false);
+  return typeof has === 'boolean' ? constant(has) : has;
+}
+
+/** The width of an MLP by its name in config.json: four times that of hidden states where it says nothing. */
+export const mlpWidth = (name: string): Field<number, { readonly hiddenSize: number }> =>
+  field(name, WIDTH, ({ hiddenSize }) => 4 * hiddenSize);
 
 /** The width of an MLP and its activation. */
 export const mlp = (defaults: { readonly hiddenAct: Default<ActivationKind> }) => ({
@@ -87,7 +105,18 @@ export interface DecoderDefaults extends TextModelDefaults, GroupedQueryDefaults
   readonly hiddenAct: Default<ActivationKind>;
   readonly rmsNormEps: Default<number>;
   readonly ropeTheta: Default<number>;
+  /** How heads turn, where it is not as wholes and by halves. */
+  readonly rotary?: Omit<RotaryConfigOptions, 'theta'>;
 }
+
+/** Those of Llama in transformers 5.24; most relatives say in what theirs differ. */
+export const LLAMA_DEFAULTS: DecoderDefaults = {
+  ...EQUAL_HEADS,
+  hiddenAct: 'silu',
+  rmsNormEps: 1e-6,
+  ropeTheta: 10_000,
+  tieWordEmbeddings: false,
+};
 
 /**
  * A decoder with Llama's names; biases and windows are left to the family. With `is_causal` false, as embedding models
@@ -99,7 +128,7 @@ export const decoder = (defaults: DecoderDefaults) => ({
   ...groupedQueryAttention(defaults),
   ...mlp(defaults),
   rmsNormEps: field('rms_norm_eps', EPSILON, defaults.rmsNormEps),
-  rope: rotaryConfig({ theta: defaults.ropeTheta }),
+  rope: rotaryConfig({ ...defaults.rotary, theta: defaults.ropeTheta }),
 });
 
 const DTYPES: Readonly<Record<string, FloatDType>> = {

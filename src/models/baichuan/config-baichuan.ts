@@ -7,12 +7,12 @@ import {
   type Field,
   field,
   fullAttention,
-  integer,
-  type RotarySizes,
+  LLAMA_DEFAULTS,
   required,
-  rotaryConfig,
+  rotaryOrAlibi,
+  type UsesAlibi,
+  WIDTH,
 } from '../../layers/config/index.js';
-import type { RopeConfig } from '../../step-inputs/index.js';
 
 /** Of 13B, as MindIE's router tells it. */
 const ALIBI_LAYERS = 40;
@@ -20,7 +20,6 @@ const ALIBI_LAYERS = 40;
 const SECOND_VOCABULARY = 125_696;
 
 type Layers = { readonly numHiddenLayers: number };
-type Positions = { readonly usesAlibi: boolean };
 
 /** 7B says max_position_embeddings; 13B, which needs none, says model_max_length alone. */
 const usesAlibi: Field<boolean, Layers> = {
@@ -28,14 +27,7 @@ const usesAlibi: Field<boolean, Layers> = {
     numHiddenLayers === ALIBI_LAYERS || json.isAbsent('max_position_embeddings'),
 };
 
-const rope: Field<RopeConfig | undefined, Positions & RotarySizes> = {
-  read(json, config) {
-    const said = rotaryConfig({ theta: 10_000 }).read(json, config);
-    return config.usesAlibi ? undefined : said;
-  },
-};
-
-const alibiSlopes: Field<readonly number[] | undefined, Positions & { readonly numAttentionHeads: number }> =
+const alibiSlopes: Field<readonly number[] | undefined, UsesAlibi & { readonly numAttentionHeads: number }> =
   {
     read: (json, config) => (config.usesAlibi ? alibi.read(json, config) : undefined),
   };
@@ -47,22 +39,11 @@ const hasUnitHead: Field<boolean, { readonly vocabSize: number }> = {
 /** Defaults of the configurations that come with the checkpoints. */
 export const BAICHUAN_CONFIG = defineConfig({
   fields: {
-    ...decoder({
-      numKeyValueHeads: 'num_attention_heads',
-      headDim: 'hidden_size / num_attention_heads',
-      hiddenAct: 'silu',
-      rmsNormEps: 1e-6,
-      ropeTheta: 10_000,
-      tieWordEmbeddings: false,
-    }),
-    maxPositionEmbeddings: field(
-      ['max_position_embeddings', 'model_max_length'],
-      integer(1, 2 ** 24),
-      required,
-    ),
+    ...decoder(LLAMA_DEFAULTS),
+    maxPositionEmbeddings: field(['max_position_embeddings', 'model_max_length'], WIDTH, required),
     ...biases({ qkv: false, dense: false, mlp: false }),
     usesAlibi,
-    rope,
+    rope: rotaryOrAlibi({ theta: 10_000 }),
     alibiSlopes,
     hasUnitHead,
     slidingWindows: fullAttention,

@@ -6,7 +6,6 @@ import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
-import { PositionFreeModelATB } from '../base/position-free-model-atb.js';
 import { BAICHUAN_CONFIG, type BaichuanConfig } from './config-baichuan.js';
 
 /** Llama with packed projections; 13B has ALiBi, the second generation a head of unit rows (arXiv:2309.10305, section 2). */
@@ -18,10 +17,8 @@ export class FlashBaichuanForCausalLMATB extends FlashForCausalLMATB<BaichuanCon
     super(config, weights, { unitRows: config.hasUnitHead });
     const norm = (at: Weights) => new BaseRMSNorm(at, config.hiddenSize, config.rmsNormEps);
     const inner = weights.at('model');
-    const [Model, Attention] = config.usesAlibi
-      ? [PositionFreeModelATB, PositionFreeAttention]
-      : [BaseModelATB, RotaryAttention];
-    this.model = new Model(config, inner, {
+    const Attention = config.usesAlibi ? PositionFreeAttention : RotaryAttention;
+    this.model = new BaseModelATB(config, inner, {
       layer: (layerId, at) =>
         new PreNormLayer(layerId, at, {
           inputLayernorm: norm(at.at('input_layernorm')),

@@ -1,9 +1,12 @@
 import { CommonOpBuilderManager, SINGLE_RANK } from '../../common-op-builders/index.js';
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { ROTARY_ROWS } from '../../layers/base-attention.js';
+import { ROTARY_ROWS, type RotaryRows, SLIDING_ROTARY_ROWS } from '../../layers/base-attention.js';
 import type { BaseLayer } from '../../layers/base-layer.js';
+import type { BaseConfig } from '../../layers/config/index.js';
 import { Module } from '../../layers/module.js';
+import { addScaled } from '../../layers/residual.js';
+import { type RotaryTables, rotaryTables, slidingRotaryTables } from '../../step-inputs/index.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
 
 /** What a model is made of between its token ids and its head. */
@@ -15,7 +18,15 @@ export interface ModelParts {
   readonly names?: { readonly embedding: string; readonly layers: string };
   /** Of an embedding's row: hiddenSize when absent. */
   readonly embeddingSize?: number | undefined;
+  /** What embeddings are multiplied by; they stay when absent. */
+  readonly embeddingScale?: number | undefined;
 }
+
+/** What a model is told by the configuration, beside what its parts are told. */
+export type ModelSizes = Pick<
+  BaseConfig,
+  'vocabSize' | 'hiddenSize' | 'numHiddenLayers' | 'rope' | 'slidingRope' | 'slidingWindows'
+>;
 
 /** What follows the last layer: `input` [tokens, hidden] -> what the head reads. */
 export interface LastStep extends Module {
@@ -27,16 +38,24 @@ export class BaseModelATB extends Module {
   readonly embedTokens: TensorRef;
   readonly layers: readonly BaseLayer[];
   readonly norm: LastStep;
+  private readonly embeddingScale: number | undefined;
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
   constructor(
-    config: { readonly vocabSize: number; readonly hiddenSize: number; readonly numHiddenLayers: number },
+    private readonly sizes: ModelSizes,
     weights: Weights,
-    { layer, norm, names = { embedding: 'embed_tokens', layers: 'layers' }, embeddingSize }: ModelParts,
+    {
+      layer,
+      norm,
+      names = { embedding: 'embed_tokens', layers: 'layers' },
+      embeddingSize = sizes.hiddenSize,
+      embeddingScale,
+    }: ModelParts,
   ) {
     super();
-    const { vocabSize, hiddenSize, numHiddenLayers } = config;
-    this.embedTokens = weights.at(names.embedding).get('weight', [vocabSize, embeddingSize ?? hiddenSize]);
+    const { vocabSize, numHiddenLayers } = sizes;
+    this.embedTokens = weights.at(names.embedding).get('weight', [vocabSize, embeddingSize]);
+    this.embeddingScale = embeddingScale;
     this.layers = Array.from({ length: numHiddenLayers }, (_, layerId) =>
       layer(layerId, weights.at(names.layers).at(layerId)),
     );
@@ -66,20 +85,33 @@ export class BaseModelATB extends Module {
       inputIds: 'input_ids',
       wordEmbeddingOut: 'hidden_states',
     });
-    return 'hidden_states';
+    if (this.embeddingScale === undefined) return 'hidden_states';
+    return addScaled(graph, 'hidden_states', this.embeddingScale, 'scaled_hidden_states');
   }
 
-  /** `position_ids` [tokens] -> the rows of the rotary tables that all layers read, [tokens, headDim] each. */
+  /**
+   * `position_ids` [tokens] -> the rows of rotary tables that layers read, [tokens, headDim] each: none without rotary
+   * embedding, and those of layers with a window apart where these have one of their own.
+   */
   buildPositionalEmbeddingGraph(graph: AtbGraph): void {
-    CommonOpBuilderManager.getBuilder({
-      category: 'POSITIONAL_EMBEDDING',
-      opName: 'positional_embedding',
-    }).build(graph, {
-      positionIds: 'position_ids',
-      cosTable: 'cos_table',
-      sinTable: 'sin_table',
-      cosEmbedding: ROTARY_ROWS.cos,
-      sinEmbedding: ROTARY_ROWS.sin,
-    });
+    const { rope, slidingRope, slidingWindows = [] } = this.sizes;
+    if (rope === undefined) return;
+    // Rows that no layer reads have no place in a graph.
+    const isRead = slidingRope === undefined || slidingWindows.includes(undefined);
+    if (isRead) buildRotaryRows(graph, 'positional_embedding', rotaryTables(rope), ROTARY_ROWS);
+    if (slidingRope === undefined || slidingWindows.every((size) => size === undefined)) return;
+    const tables = slidingRotaryTables(slidingRope);
+    buildRotaryRows(graph, 'sliding_positional_embedding', tables, SLIDING_ROTARY_ROWS);
   }
+}
+
+/** `position_ids` [tokens] -> their rows of `tables`. */
+function buildRotaryRows(graph: AtbGraph, opName: string, tables: RotaryTables, rows: RotaryRows): void {
+  CommonOpBuilderManager.getBuilder({ category: 'POSITIONAL_EMBEDDING', opName }).build(graph, {
+    positionIds: 'position_ids',
+    cosTable: tables.cos,
+    sinTable: tables.sin,
+    cosEmbedding: rows.cos,
+    sinEmbedding: rows.sin,
+  });
 }

@@ -4,7 +4,9 @@ import { AtbGraph, type GraphSpec } from '../../graph/atb-graph.js';
 import { DECODER_KINDS, ENCODE, type GraphKind } from '../../graph/graph-kind.js';
 import { requireMember } from '../../layers/complete.js';
 import type { BaseConfig, DecoderConfig } from '../../layers/config/index.js';
+import { addScaled } from '../../layers/residual.js';
 import { ClassificationHead, type RowHead } from '../../layers/row-heads.js';
+import { addSoftcap } from '../../layers/softcap.js';
 import type { KvCacheDesc } from '../../native/binding.js';
 import { type CausalLM, type EncoderUse, type HeadNames, LLAMA_HEAD } from '../../router/index.js';
 import {
@@ -18,6 +20,7 @@ import {
   rotary,
   type StepInput,
   slidingMasks,
+  slidingRotaryTables,
   tokenIds,
   tokenSequences,
 } from '../../step-inputs/index.js';
@@ -37,6 +40,10 @@ export interface HeadOptions {
   readonly inFeatures?: number | undefined;
   /** Whether each row of its weight is divided by its length; false when absent. */
   readonly unitRows?: boolean;
+  /** What logits are multiplied by; they stay when absent. */
+  readonly scale?: number | undefined;
+  /** Scaled logits x become `softcap * tanh(x / softcap)`; they stay when absent. */
+  readonly softcap?: number | undefined;
 }
 
 /** A causal language model, as one graph of each kind: they differ only where a step reads the kind. */
@@ -46,29 +53,24 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
   protected abstract readonly model: BaseModelATB;
   readonly graphKinds: readonly GraphKind[];
   private readonly weights: Weights;
-  private readonly headOptions: Required<HeadOptions> & { readonly inFeatures: number };
+  private readonly headOptions: HeadOptions;
   private head: Linear | undefined;
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
   constructor(
     readonly config: C,
     weights: Weights,
-    {
-      names = LLAMA_HEAD,
-      hasBias = false,
-      inFeatures = config.hiddenSize,
-      unitRows = false,
-    }: HeadOptions = {},
+    head: HeadOptions = {},
   ) {
     this.weights = weights;
-    this.headOptions = { names, hasBias, inFeatures, unitRows };
+    this.headOptions = head;
     this.graphKinds = config.isCausal === false ? [ENCODE] : DECODER_KINDS;
   }
 
   /** Read when it is first asked for: checkpoints of encoders have none. */
   get lmHead(): Linear {
-    const { tieWordEmbeddings, vocabSize } = this.config;
-    const { names, hasBias, inFeatures, unitRows } = this.headOptions;
+    const { tieWordEmbeddings, vocabSize, hiddenSize } = this.config;
+    const { names = LLAMA_HEAD, hasBias = false, inFeatures = hiddenSize, unitRows } = this.headOptions;
     this.head ??= Linear.load(this.weights, {
       name: 'lm_head',
       parts: [{ name: tieWordEmbeddings ? names.embedding : names.head, outFeatures: vocabSize, unitRows }],
@@ -96,7 +98,8 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
 
   /** Rotary embeddings beside `config.rope`, for some of the layers. */
   protected get otherRotaryTables(): readonly RotaryTables[] {
-    return [];
+    const { slidingRope } = this.config;
+    return slidingRope ? [slidingRotaryTables(slidingRope)] : [];
   }
 
   /** Every weight once, in graph order. Throws WEIGHT_NAME_TWICE. */
@@ -173,7 +176,7 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
     });
   }
 
-  /** `hidden` [tokens, hidden] -> `model_out` [rows, vocab]. */
+  /** `hidden` [tokens, hidden] -> the tensor whose name it returns, [rows, vocab]. */
   protected buildHeadGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
     CommonOpBuilderManager.getBuilder({
       category: 'LM_HEAD',
@@ -182,6 +185,8 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
       gatherAhead: kind.gathersRows,
       parallelInfo: SINGLE_RANK,
     }).build(graph, { input: hidden, indices: 'lm_head_indices', linearOut: 'model_out' });
-    return 'model_out';
+    const { scale, softcap } = this.headOptions;
+    const scaled = scale === undefined ? 'model_out' : addScaled(graph, 'model_out', scale, 'scaled_logits');
+    return softcap === undefined ? scaled : addSoftcap(graph, scaled, softcap, 'bounded_logits');
   }
 }

@@ -1,8 +1,7 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import { LearnedPositions } from '../../layers/learned-positions.js';
 import type { Weights } from '../../weights/weights.js';
-import type { BaseModelATB, ModelParts } from './base-model-atb.js';
-import { PositionFreeModelATB } from './position-free-model-atb.js';
+import { BaseModelATB, type ModelParts, type ModelSizes } from './base-model-atb.js';
 
 /** The parts of a model that learns its positions. */
 export interface LearnedPositionParts extends ModelParts {
@@ -15,12 +14,12 @@ export interface LearnedPositionParts extends ModelParts {
 }
 
 /** A model that adds a learned embedding of each position to that of the token, and turns nothing. */
-export class LearnedPositionModelATB extends PositionFreeModelATB {
+export class LearnedPositionModelATB extends BaseModelATB {
   readonly positions: LearnedPositions;
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
   constructor(
-    config: ConstructorParameters<typeof BaseModelATB>[0] & { readonly learnedPositions: number },
+    config: ModelSizes & { readonly learnedPositions: number },
     weights: Weights,
     { positions: { name, firstRow }, ...parts }: LearnedPositionParts,
   ) {

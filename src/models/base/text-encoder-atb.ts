@@ -7,7 +7,7 @@ import type { CausalLM, EncoderUse } from '../../router/index.js';
 import type { StepInput } from '../../step-inputs/index.js';
 import { uniqueWeights } from '../../weights/weight-identity.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
-import { BaseModelATB, type ModelParts } from './base-model-atb.js';
+import { BaseModelATB, type ModelParts, type ModelSizes } from './base-model-atb.js';
 
 /** What a reader of whole texts is made of. */
 export interface TextEncoderParts<C extends BaseConfig> {
@@ -83,24 +83,22 @@ interface AddedEmbeddings {
 /** Embeddings, their norm, layers: `input_ids` [tokens] -> [tokens, hidden], which no norm follows. */
 export class EncoderModelATB extends BaseModelATB {
   private readonly added: readonly AddedEmbeddings[];
-  private readonly isRotary: boolean;
 
   /** `parts.norm` is that of the embeddings. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
   constructor(
-    config: ConstructorParameters<typeof BaseModelATB>[0] & Pick<BaseConfig, 'rope'>,
+    sizes: ModelSizes,
     weights: Weights,
     { added, ...parts }: ModelParts & { readonly added: readonly AddedEmbeddings[] },
   ) {
-    super(config, weights, parts);
+    super(sizes, weights, parts);
     this.added = added;
-    this.isRotary = config.rope !== undefined;
   }
 
   override buildGraph(graph: AtbGraph, kind: GraphKind): string {
     let hidden = this.buildWordEmbeddingGraph(graph);
     for (const embedding of this.added) hidden = embedding.buildGraph(graph, hidden);
     hidden = this.norm.buildGraph(graph, hidden);
-    if (this.isRotary) this.buildPositionalEmbeddingGraph(graph);
+    this.buildPositionalEmbeddingGraph(graph);
     for (const layer of this.layers) hidden = layer.buildGraph(graph, kind, hidden);
     return hidden;
   }

@@ -5,17 +5,17 @@ import { UngatedMLP } from '../../layers/mlp.js';
 import { BaseLayerNorm } from '../../layers/norms.js';
 import { type HeadNames, registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
+import { BaseModelATB } from '../base/base-model-atb.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
-import { PositionFreeModelATB } from '../base/position-free-model-atb.js';
 import { BLOOM_CONFIG, type BloomConfig } from './config-bloom.js';
 
 const HEAD: HeadNames = { embedding: 'transformer.word_embeddings', head: 'lm_head' };
 
 const norm = (config: BloomConfig, weights: Weights): BaseLayerNorm =>
-  new BaseLayerNorm(weights, config.hiddenSize, config.layerNormEps, { hasBias: true });
+  new BaseLayerNorm(weights, config.hiddenSize, config.layerNormEps);
 
 /** A decoder that norms its embeddings, too (arXiv:2211.05100, section 3.2.3). */
-class BloomModelATB extends PositionFreeModelATB {
+class BloomModelATB extends BaseModelATB {
   readonly wordEmbeddingsLayernorm: BaseLayerNorm;
 
   constructor(config: BloomConfig, weights: Weights) {

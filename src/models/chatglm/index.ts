@@ -29,9 +29,7 @@ export class FlashChatglmForCausalLMATB extends FlashRenamedLlamaATB<ChatglmConf
   constructor(config: ChatglmConfig, weights: Weights) {
     const { hiddenSize, rmsNormEps: eps, isRmsNorm } = config;
     super(config, weights, namesOf(config), (at) =>
-      isRmsNorm
-        ? new BaseRMSNorm(at, hiddenSize, eps)
-        : new BaseLayerNorm(at, hiddenSize, eps, { hasBias: true }),
+      isRmsNorm ? new BaseRMSNorm(at, hiddenSize, eps) : new BaseLayerNorm(at, hiddenSize, eps),
     );
   }
 }

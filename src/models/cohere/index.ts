@@ -1,4 +1,8 @@
-import { NormedRotaryAttention, type ProjectionNorms } from '../../layers/attention-orders.js';
+import {
+  NormedRotaryAttention,
+  type ProjectionNorms,
+  projectionNorms,
+} from '../../layers/attention-orders.js';
 import {
   type ConfigOf,
   defineConfig,
@@ -26,30 +30,24 @@ const COHERE_CONFIG = defineConfig({
 });
 type CohereConfig = ConfigOf<typeof COHERE_CONFIG>;
 
-/** The norms of queries and keys, one for each head, in models that have them. */
-function projectionNorms(config: CohereConfig, weights: Weights): ProjectionNorms | undefined {
-  if (!config.useQkNorm) return undefined;
-  const norm = (at: Weights, heads: number) => {
-    const ofHeads = at.get('weight', [heads, config.headDim]);
-    const ofHead = (head: number) => expertOf(ofHeads, head);
+/** The norms of queries and keys, one for each head. */
+const normsOf = (config: CohereConfig, weights: Weights): ProjectionNorms =>
+  projectionNorms(config, (of, heads) => {
+    const at = weights.at(`${of}_norm`);
+    const all = at.get('weight', [heads, config.headDim]);
+    const ofHead = (head: number) => expertOf(all, head);
     return new PerHeadLayerNorm(at, { ...config, heads }, config.layerNormEps, ofHead);
-  };
-  return {
-    q: norm(weights.at('q_norm'), config.numAttentionHeads),
-    k: norm(weights.at('k_norm'), config.numKeyValueHeads),
-  };
-}
+  });
 
 /** Command R. */
 export class FlashCohereForCausalLMATB extends FlashParallelCohereATB<CohereConfig> {
   readonly name = 'cohere';
 
   constructor(config: CohereConfig, weights: Weights) {
-    super(
-      config,
-      weights,
-      (layerId, at) => new NormedRotaryAttention(layerId, config, at, projectionNorms(config, at)),
-    );
+    super(config, weights, (layerId, at) => {
+      const norms = config.useQkNorm ? normsOf(config, at) : undefined;
+      return new NormedRotaryAttention(layerId, config, at, norms);
+    });
   }
 }
 

@@ -1,41 +1,30 @@
-import type { AtbGraph } from '../../graph/atb-graph.js';
-import type { GraphKind } from '../../graph/graph-kind.js';
 import type { AttentionConfig } from '../../layers/base-attention.js';
+import { slidingVariant } from '../../layers/base-layer.js';
 import {
   type BaseConfig,
   biases,
   field,
-  groupedQueryAttention,
   mlp,
+  multiHeadAttention,
   positive,
   textModel,
 } from '../../layers/config/index.js';
 import { type LayerStep, ParallelLayer } from '../../layers/decoder-layers.js';
 import { BaseMLP, type MLPConfig } from '../../layers/mlp.js';
 import { BaseLayerNorm } from '../../layers/norms.js';
-import { addScaled } from '../../layers/residual.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
 
 /** What all models of the Command series have. */
-export interface CommandConfig extends BaseConfig, AttentionConfig, MLPConfig {
-  readonly hiddenSize: number;
-  readonly numAttentionHeads: number;
-  readonly numKeyValueHeads: number;
-  readonly headDim: number;
-  readonly slidingWindows: readonly (number | undefined)[];
-  readonly layerNormEps: number;
-  readonly logitScale: number;
-}
+export type CommandConfig = BaseConfig &
+  AttentionConfig &
+  MLPConfig & { readonly layerNormEps: number; readonly logitScale: number };
 
 /** What the configurations of the Command series share, with the defaults of transformers 5.24. */
 export const COMMAND_FIELDS = {
   ...textModel({ tieWordEmbeddings: true }),
-  ...groupedQueryAttention({
-    numKeyValueHeads: 'num_attention_heads',
-    headDim: 'hidden_size / num_attention_heads',
-  }),
+  ...multiHeadAttention,
   ...mlp({ hiddenAct: 'silu' }),
   ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
   layerNormEps: field('layer_norm_eps', positive(1), 1e-5),
@@ -47,7 +36,7 @@ export abstract class FlashParallelCohereATB<C extends CommandConfig> extends Fl
   protected readonly model: BaseModelATB;
 
   constructor(config: C, weights: Weights, attention: (layerId: number, weights: Weights) => LayerStep) {
-    super(config, weights);
+    super(config, weights, { scale: config.logitScale });
     const norm = (at: Weights) =>
       new BaseLayerNorm(at, config.hiddenSize, config.layerNormEps, { hasBias: false });
     const inner = weights.at('model');
@@ -58,14 +47,9 @@ export abstract class FlashParallelCohereATB<C extends CommandConfig> extends Fl
           selfAttn: attention(layerId, at.at('self_attn')),
           mlp: new BaseMLP(config, at.at('mlp')),
         };
-        return new ParallelLayer(layerId, at, parts, config.slidingWindows[layerId] ? 'sliding' : '');
+        return new ParallelLayer(layerId, at, parts, slidingVariant(config, layerId));
       },
       norm: norm(inner.at('norm')),
     });
-  }
-
-  protected override buildHeadGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
-    const logits = super.buildHeadGraph(graph, kind, hidden);
-    return addScaled(graph, logits, this.config.logitScale, 'scaled_logits');
   }
 }

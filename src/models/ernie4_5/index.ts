@@ -1,22 +1,20 @@
-import { biases, decoder, defineConfig, fullAttention, rotaryConfig } from '../../layers/config/index.js';
+import { biases, decoder, defineConfig, fullAttention, LLAMA_DEFAULTS } from '../../layers/config/index.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { FlashLlamaForCausalLMATB } from '../llama/index.js';
-
-const THETA = 500_000;
 
 /** Defaults of transformers 5.24, Ernie4_5Config. */
 const ERNIE4_5_CONFIG = defineConfig({
   fields: {
     ...decoder({
+      ...LLAMA_DEFAULTS,
       numKeyValueHeads: 2,
       headDim: 128,
-      hiddenAct: 'silu',
       rmsNormEps: 1e-5,
-      ropeTheta: THETA,
+      ropeTheta: 500_000,
       tieWordEmbeddings: true,
+      rotary: { interleaved: true, keepsF32: true },
     }),
     ...biases({ qkv: 'use_bias', dense: 'use_bias', mlp: 'use_bias' }),
-    rope: rotaryConfig({ theta: THETA, interleaved: true }),
     slidingWindows: fullAttention,
   },
 });

@@ -9,15 +9,17 @@ import {
   field,
   flag,
   fullAttention,
-  groupedQueryAttention,
   integer,
+  mlpWidth,
+  multiHeadAttention,
   only,
   positive,
   type RotarySizes,
-  rotaryConfig,
+  rotaryOrAlibi,
   textModel,
+  type UsesAlibi,
+  WIDTH,
 } from '../../layers/config/index.js';
-import type { RopeConfig } from '../../step-inputs/index.js';
 
 type Architecture = {
   readonly isNewArchitecture: boolean;
@@ -51,18 +53,8 @@ const parallelNorms: Field<number, Architecture> = {
   },
 };
 
-type Positions = { readonly usesAlibi: boolean };
-
-/** Files may say how heads turn where ALiBi leaves them as they are. */
-const rope: Field<RopeConfig | undefined, Positions & RotarySizes> = {
-  read(json, config) {
-    const said = rotaryConfig({ theta: 10_000 }).read(json, config);
-    return config.usesAlibi ? undefined : said;
-  },
-};
-
 /** They are scaled as scores are: softmax((q k + slope * distance) / sqrt(headDim)). */
-const alibiSlopes: Field<readonly number[] | undefined, Positions & RotarySizes & Architecture> = {
+const alibiSlopes: Field<readonly number[] | undefined, UsesAlibi & RotarySizes & Architecture> = {
   read: (json, config) =>
     config.usesAlibi ? alibi.read(json, config).map((slope) => slope / Math.sqrt(config.headDim)) : undefined,
 };
@@ -71,17 +63,10 @@ const alibiSlopes: Field<readonly number[] | undefined, Positions & RotarySizes 
 export const FALCON_CONFIG = defineConfig({
   fields: {
     ...textModel({ tieWordEmbeddings: true }),
-    ...groupedQueryAttention({
-      numKeyValueHeads: 'num_attention_heads',
-      headDim: 'hidden_size / num_attention_heads',
-    }),
+    ...multiHeadAttention,
     ...bothSpellings,
-    maxPositionEmbeddings: field('max_position_embeddings', integer(1, 2 ** 24), 2048),
-    intermediateSize: field(
-      'ffn_hidden_size',
-      integer(1, 2 ** 24),
-      ({ hiddenSize }: { hiddenSize: number }) => 4 * hiddenSize,
-    ),
+    maxPositionEmbeddings: field('max_position_embeddings', WIDTH, 2048),
+    intermediateSize: mlpWidth('ffn_hidden_size'),
     hiddenAct: activation('activation', 'gelu'),
     ...biases({ qkv: 'bias', dense: 'bias', mlp: 'bias' }),
     layerNormEps: field('layer_norm_epsilon', positive(1), 1e-5),
@@ -91,7 +76,7 @@ export const FALCON_CONFIG = defineConfig({
     isParallel,
     parallelNorms,
     usesAlibi: field('alibi', flag, false),
-    rope,
+    rope: rotaryOrAlibi({ theta: 10_000 }),
     alibiSlopes,
     slidingWindows: fullAttention,
   },

@@ -7,7 +7,6 @@ import { type HeadNames, registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
-import { PositionFreeModelATB } from '../base/position-free-model-atb.js';
 import { FALCON_CONFIG, type FalconConfig } from './config-falcon.js';
 
 const HEAD: HeadNames = { embedding: 'transformer.word_embeddings', head: 'lm_head' };
@@ -15,8 +14,7 @@ const HEAD: HeadNames = { embedding: 'transformer.word_embeddings', head: 'lm_he
 /** Parallel layers, with one norm or two, or sequential ones, over three packings of queries, keys and values. */
 function falconLayer(layerId: number, config: FalconConfig, weights: Weights): BaseLayer {
   const { isNewArchitecture, isMultiQuery, isParallel, parallelNorms, hiddenSize, layerNormEps } = config;
-  const norm = (name: string) =>
-    new BaseLayerNorm(weights.at(name), hiddenSize, layerNormEps, { hasBias: true });
+  const norm = (name: string) => new BaseLayerNorm(weights.at(name), hiddenSize, layerNormEps);
   const Attention = config.usesAlibi ? PositionFreeAttention : RotaryAttention;
   const order = isMultiQuery && !isNewArchitecture ? 'blocks' : 'groups';
   const steps = {
@@ -45,10 +43,9 @@ export class FlashFalconForCausalLMATB extends FlashForCausalLMATB<FalconConfig>
     super(config, weights, { names: HEAD });
     const inner = weights.at('transformer');
     const { hiddenSize, layerNormEps } = config;
-    const Model = config.usesAlibi ? PositionFreeModelATB : BaseModelATB;
-    this.model = new Model(config, inner, {
+    this.model = new BaseModelATB(config, inner, {
       layer: (layerId, at) => falconLayer(layerId, config, at),
-      norm: new BaseLayerNorm(inner.at('ln_f'), hiddenSize, layerNormEps, { hasBias: true }),
+      norm: new BaseLayerNorm(inner.at('ln_f'), hiddenSize, layerNormEps),
       names: { embedding: 'word_embeddings', layers: 'h' },
     });
   }

@@ -7,6 +7,7 @@ import {
   defineConfig,
   type Field,
   fullAttention,
+  LLAMA_DEFAULTS,
 } from '../../layers/config/index.js';
 import { PreNormLayer } from '../../layers/decoder-layers.js';
 import { BaseMLP } from '../../layers/mlp.js';
@@ -30,11 +31,10 @@ const hiddenAct: Field<DecoderConfig['hiddenAct']> = {
 const GEMMA_CONFIG = defineConfig({
   fields: {
     ...decoder({
+      ...LLAMA_DEFAULTS,
       numKeyValueHeads: 16,
       headDim: 256,
       hiddenAct: 'gelu_tanh',
-      rmsNormEps: 1e-6,
-      ropeTheta: 10_000,
       tieWordEmbeddings: true,
     }),
     hiddenAct,

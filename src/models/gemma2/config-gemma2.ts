@@ -5,6 +5,7 @@ import {
   decoder,
   defineConfig,
   field,
+  LLAMA_DEFAULTS,
   positive,
   slidingByLayer,
   softcap,
@@ -14,11 +15,10 @@ import {
 export const GEMMA2_CONFIG = defineConfig({
   fields: {
     ...decoder({
+      ...LLAMA_DEFAULTS,
       numKeyValueHeads: 4,
       headDim: 256,
       hiddenAct: 'gelu_tanh',
-      rmsNormEps: 1e-6,
-      ropeTheta: 10_000,
       tieWordEmbeddings: true,
     }),
     hiddenAct: activation('hidden_activation', 'gelu_tanh'),

@@ -1,15 +1,30 @@
-import type { AtbGraph } from '../../graph/atb-graph.js';
-import type { GraphKind } from '../../graph/graph-kind.js';
 import { RotaryAttention } from '../../layers/attention-orders.js';
-import { SandwichLayer } from '../../layers/decoder-layers.js';
+import { slidingVariant } from '../../layers/base-layer.js';
+import type { DecoderConfig } from '../../layers/config/index.js';
+import { type LayerStep, SandwichLayer } from '../../layers/decoder-layers.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { OffsetRMSNorm } from '../../layers/norms.js';
-import { addSoftcap } from '../../layers/softcap.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
 import { GemmaModelATB } from '../gemma/index.js';
 import { GEMMA2_CONFIG, type Gemma2Config } from './config-gemma2.js';
+
+/** A sandwich around attention of whatever kind. */
+export class Gemma2Layer extends SandwichLayer {
+  constructor(layerId: number, config: DecoderConfig, weights: Weights, selfAttn: LayerStep) {
+    const norm = (name: string) => new OffsetRMSNorm(weights.at(name), config.hiddenSize, config.rmsNormEps);
+    const parts = {
+      beforeAttention: norm('input_layernorm'),
+      selfAttn,
+      afterAttention: norm('post_attention_layernorm'),
+      beforeMlp: norm('pre_feedforward_layernorm'),
+      mlp: new BaseMLP(config, weights.at('mlp')),
+      afterMlp: norm('post_feedforward_layernorm'),
+    };
+    super(layerId, weights, parts, slidingVariant(config, layerId));
+  }
+}
 
 /** Gemma in sandwiches, every other layer with a window; scores and logits are bounded (arXiv:2408.00118, section 2). */
 export class FlashGemma2ForCausalLMATB extends FlashForCausalLMATB<Gemma2Config> {
@@ -17,27 +32,12 @@ export class FlashGemma2ForCausalLMATB extends FlashForCausalLMATB<Gemma2Config>
   protected readonly model: GemmaModelATB;
 
   constructor(config: Gemma2Config, weights: Weights) {
-    super(config, weights);
-    const norm = (at: Weights) => new OffsetRMSNorm(at, config.hiddenSize, config.rmsNormEps);
+    super(config, weights, { softcap: config.logitSoftcap });
     const options = { scale: 1 / Math.sqrt(config.queryPreAttnScalar), softcap: config.scoreSoftcap };
     this.model = new GemmaModelATB(config, weights.at('model'), (layerId, at) => {
-      const parts = {
-        beforeAttention: norm(at.at('input_layernorm')),
-        selfAttn: new RotaryAttention(layerId, config, at.at('self_attn'), options),
-        afterAttention: norm(at.at('post_attention_layernorm')),
-        beforeMlp: norm(at.at('pre_feedforward_layernorm')),
-        mlp: new BaseMLP(config, at.at('mlp')),
-        afterMlp: norm(at.at('post_feedforward_layernorm')),
-      };
-      const slides = config.slidingWindows[layerId] !== undefined;
-      return new SandwichLayer(layerId, at, parts, slides ? 'sliding' : '');
+      const selfAttn = new RotaryAttention(layerId, config, at.at('self_attn'), options);
+      return new Gemma2Layer(layerId, config, at, selfAttn);
     });
-  }
-
-  protected override buildHeadGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
-    const logits = super.buildHeadGraph(graph, kind, hidden);
-    const { logitSoftcap } = this.config;
-    return logitSoftcap === undefined ? logits : addSoftcap(graph, logits, logitSoftcap, 'bounded_logits');
   }
 }
 

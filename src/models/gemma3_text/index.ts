@@ -1,25 +1,30 @@
+import { NormedRotaryAttention, projectionNorms } from '../../layers/attention-orders.js';
+import { HeadNorm, OffsetRMSNorm } from '../../layers/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
-import type { RotaryTables } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
-import { slidingRotaryTables } from '../base/sliding-rotary.js';
+import { GemmaModelATB } from '../gemma/index.js';
+import { Gemma2Layer } from '../gemma2/index.js';
 import { GEMMA3_CONFIG, type Gemma3Config } from './config-gemma3.js';
-import { Gemma3ModelATB } from './modeling-gemma3-atb.js';
 
-export * from './modeling-gemma3-atb.js';
-
-/** The text model of Gemma 3 (arXiv:2503.19786). */
+/** The text model of Gemma 3: queries and keys are normed head by head, then turned as the layer has it (arXiv:2503.19786). */
 export class FlashGemma3ForCausalLMATB extends FlashForCausalLMATB<Gemma3Config> {
   readonly name = 'gemma3_text';
-  protected readonly model: Gemma3ModelATB;
+  protected readonly model: GemmaModelATB;
 
   constructor(config: Gemma3Config, weights: Weights) {
     super(config, weights);
-    this.model = new Gemma3ModelATB(config, weights.at('model'));
-  }
-
-  protected override get otherRotaryTables(): readonly RotaryTables[] {
-    return [slidingRotaryTables(this.config.ropes.sliding_attention)];
+    const options = { scale: 1 / Math.sqrt(config.queryPreAttnScalar) };
+    this.model = new GemmaModelATB(config, weights.at('model'), (layerId, at) => {
+      const own = at.at('self_attn');
+      const norms = projectionNorms(
+        config,
+        (of, heads) =>
+          new HeadNorm(own.at(`${of}_norm`), { ...config, heads }, config.rmsNormEps, OffsetRMSNorm),
+      );
+      const selfAttn = new NormedRotaryAttention(layerId, config, own, norms, options);
+      return new Gemma2Layer(layerId, config, at, selfAttn);
+    });
   }
 }
 

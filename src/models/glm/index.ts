@@ -6,30 +6,24 @@ import {
   field,
   flag,
   fullAttention,
-  rotaryConfig,
+  LLAMA_DEFAULTS,
 } from '../../layers/config/index.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashLlamaForCausalLMATB, LlamaLayer } from '../llama/index.js';
 
-const THETA = 10_000;
-
 /** Defaults of transformers 5.24, GlmConfig and Glm4Config. */
 export const GLM_CONFIG = defineConfig({
   fields: {
     ...decoder({
+      ...LLAMA_DEFAULTS,
       numKeyValueHeads: 2,
       headDim: 128,
-      hiddenAct: 'silu',
       rmsNormEps: 1.5625e-7,
-      ropeTheta: THETA,
-      tieWordEmbeddings: false,
+      rotary: { factor: 0.5, interleaved: true },
     }),
-    ...biases({ qkv: true, dense: false, mlp: false }),
-    qkvBias: field('attention_bias', flag, true),
-    // Half of each head turns also where config.json does not say so.
-    rope: rotaryConfig({ theta: THETA, factor: 0.5, interleaved: true }),
+    ...biases({ qkv: field('attention_bias', flag, true), dense: false, mlp: false }),
     slidingWindows: fullAttention,
   },
 });

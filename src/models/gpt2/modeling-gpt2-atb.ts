@@ -35,8 +35,7 @@ export abstract class FlashGpt2LikeATB<C extends Gpt2LikeConfig> extends FlashFo
 
   constructor(config: C, weights: Weights, optionsOf: (layerId: number) => Gpt2LayerOptions) {
     super(config, weights, { names: GPT2_HEAD });
-    const norm = (at: Weights) =>
-      new BaseLayerNorm(at, config.hiddenSize, config.layerNormEps, { hasBias: true });
+    const norm = (at: Weights) => new BaseLayerNorm(at, config.hiddenSize, config.layerNormEps);
     const inner = weights.at('transformer');
     this.model = new LearnedPositionModelATB(config, inner, {
       layer(layerId, at) {

@@ -1,4 +1,11 @@
-import { type ConfigOf, defineConfig, type Field, field, flag } from '../../layers/config/index.js';
+import {
+  type ConfigOf,
+  defineConfig,
+  type Field,
+  field,
+  flag,
+  keysBecause,
+} from '../../layers/config/index.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { CAUSAL_MASKS, FlashGpt2LikeATB, GPT2_HEAD, GPT2_IRRELEVANT, gpt2Fields } from '../gpt2/index.js';
@@ -7,7 +14,6 @@ import { CAUSAL_MASKS, FlashGpt2LikeATB, GPT2_HEAD, GPT2_IRRELEVANT, gpt2Fields 
 const keyValueHeads: Field<number, { readonly multiQuery: boolean; readonly numAttentionHeads: number }> = {
   read: (_, { multiQuery, numAttentionHeads }) => (multiQuery ? 1 : numAttentionHeads),
 };
-const INFERENCE = 'is about kernels of another program';
 
 /** Defaults of transformers 5.24, GPTBigCodeConfig. */
 const GPT_BIGCODE_CONFIG = defineConfig({
@@ -19,14 +25,15 @@ const GPT_BIGCODE_CONFIG = defineConfig({
   irrelevant: {
     ...GPT2_IRRELEVANT,
     num_key_value_heads: 'multi_query decides',
-    attention_softmax_in_fp32: 'scores are computed in f32 here anyway',
-    scale_attention_softmax_in_fp32: 'scores are computed in f32 here anyway',
-    inference_runner: INFERENCE,
-    validate_runner_input: INFERENCE,
-    pre_allocate_kv_cache: INFERENCE,
-    pad_key_length: INFERENCE,
-    max_sequence_length: INFERENCE,
-    max_batch_size: INFERENCE,
+    ...keysBecause(
+      'scores are computed in f32 here anyway',
+      ...['attention_softmax_in_fp32', 'scale_attention_softmax_in_fp32'],
+    ),
+    ...keysBecause(
+      'is about kernels of another program',
+      ...['inference_runner', 'validate_runner_input', 'pre_allocate_kv_cache', 'pad_key_length'],
+      ...['max_sequence_length', 'max_batch_size'],
+    ),
   },
 });
 type GptBigCodeConfig = ConfigOf<typeof GPT_BIGCODE_CONFIG>;

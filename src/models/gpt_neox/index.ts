@@ -1,13 +1,13 @@
 import { RotaryAttention } from '../../layers/attention-orders.js';
 import {
+  biases,
   type ConfigOf,
-  constant,
   defineConfig,
   field,
   flag,
   fullAttention,
-  groupedQueryAttention,
   mlp,
+  multiHeadAttention,
   positive,
   rotaryConfig,
   textModel,
@@ -20,19 +20,16 @@ import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
 
+const attentionBias = field('attention_bias', flag, true);
+
 /** Defaults of transformers 5.24, GPTNeoXConfig. */
 const GPT_NEOX_CONFIG = defineConfig({
   fields: {
     ...textModel({ tieWordEmbeddings: false }),
-    ...groupedQueryAttention({
-      numKeyValueHeads: 'num_attention_heads',
-      headDim: 'hidden_size / num_attention_heads',
-    }),
+    ...multiHeadAttention,
     ...mlp({ hiddenAct: 'gelu' }),
     layerNormEps: field('layer_norm_eps', positive(1), 1e-5),
-    qkvBias: field('attention_bias', flag, true),
-    denseBias: field('attention_bias', flag, true),
-    mlpBias: constant(true),
+    ...biases({ qkv: attentionBias, dense: attentionBias, mlp: true }),
     rope: rotaryConfig({
       theta: 10_000,
       thetaNames: ['rope_theta', 'rotary_emb_base'],
@@ -53,8 +50,7 @@ export class FlashGptNeoXForCausalLMATB extends FlashForCausalLMATB<GptNeoXConfi
 
   constructor(config: GptNeoXConfig, weights: Weights) {
     super(config, weights, { names: HEAD });
-    const norm = (at: Weights) =>
-      new BaseLayerNorm(at, config.hiddenSize, config.layerNormEps, { hasBias: true });
+    const norm = (at: Weights) => new BaseLayerNorm(at, config.hiddenSize, config.layerNormEps);
     const inner = weights.at('gpt_neox');
     const Layer = config.isParallel ? ParallelLayer : PreNormLayer;
     this.model = new BaseModelATB(config, inner, {

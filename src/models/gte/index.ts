@@ -82,7 +82,7 @@ export class FlashGteModelATB extends TextEncoderATB<GteConfig> {
     const root = weights.has('new.embeddings.word_embeddings.weight') ? 'new' : 'gte';
     const inner = weights.at(root);
     const embeddings = inner.at('embeddings');
-    const norm = (at: Weights) => new BaseLayerNorm(at, hiddenSize, layerNormEps, { hasBias: true });
+    const norm = (at: Weights) => new BaseLayerNorm(at, hiddenSize, layerNormEps);
     super({
       name: 'gte',
       config,

@@ -1,5 +1,6 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
+import { type ProjectionNorm, projectionNorms } from '../../layers/attention-orders.js';
 import { BaseAttention } from '../../layers/base-attention.js';
 import {
   biases,
@@ -8,32 +9,20 @@ import {
   defineConfig,
   field,
   fullAttention,
+  keysBecause,
+  LLAMA_DEFAULTS,
   only,
-  rotaryConfig,
 } from '../../layers/config/index.js';
 import { HeadNorm } from '../../layers/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashLlamaForCausalLMATB, LlamaLayer } from '../llama/index.js';
 
-const THETA = 10_000;
-const ALPHA = 'alpha stretches the base once and for all, and nothing else counts';
-const IDS = 'is an id that the tokenizer knows';
-const CLASSES = 'belongs to a head that classifies';
-
 /** Defaults of transformers 5.24, HunYuanDenseV1Config. */
 const HUNYUAN_CONFIG = defineConfig({
   fields: {
-    ...decoder({
-      numKeyValueHeads: 'num_attention_heads',
-      headDim: 'hidden_size / num_attention_heads',
-      hiddenAct: 'silu',
-      rmsNormEps: 1e-5,
-      ropeTheta: THETA,
-      tieWordEmbeddings: false,
-    }),
+    ...decoder({ ...LLAMA_DEFAULTS, rmsNormEps: 1e-5, rotary: { readsAlpha: true } }),
     ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
-    rope: rotaryConfig({ theta: THETA, readsAlpha: true }),
     slidingWindows: fullAttention,
     hasQkNorm: field('use_qk_norm', only(true), true),
     hasRotary: field('use_rotary_pos_emb', only(true), true),
@@ -44,34 +33,37 @@ const HUNYUAN_CONFIG = defineConfig({
     cla_share_factor: 'use_cla alone shares keys and values between layers, and is refused',
     attention_head_dim: 'head_dim is what the model reads',
     org_vocab_size: 'vocab_size is what the model has',
-    ...Object.fromEntries(
-      ['factor', 'beta_fast', 'beta_slow', 'mscale', 'mscale_all_dim'].flatMap((key) => [
-        [`rope_scaling.${key}`, ALPHA],
-        [`rope_parameters.${key}`, ALPHA],
-      ]),
+    ...keysBecause(
+      'alpha stretches the base once and for all, and nothing else counts',
+      ...['rope_scaling', 'rope_parameters'].flatMap((section) =>
+        ['factor', 'beta_fast', 'beta_slow', 'mscale', 'mscale_all_dim'].map((key) => `${section}.${key}`),
+      ),
     ),
-    ...Object.fromEntries(
-      ['add_classification_head', 'class_num', 'dense_list', 'pool_type'].map((key) => [key, CLASSES]),
+    ...keysBecause(
+      'belongs to a head that classifies',
+      ...['add_classification_head', 'class_num', 'dense_list', 'pool_type'],
     ),
-    ...Object.fromEntries(
-      ['im_start_id', 'im_end_id', 'im_newline_id', 'mask_init_id', 'text_start_id', 'text_end_id']
-        .concat(['pad_id', 'eod_token_id', 'image_token_id'])
-        .map((key) => [key, IDS]),
+    ...keysBecause(
+      'is an id that the tokenizer knows',
+      ...['im_start_id', 'im_end_id', 'im_newline_id', 'mask_init_id', 'text_start_id', 'text_end_id'],
+      ...['pad_id', 'eod_token_id', 'image_token_id'],
     ),
   },
 });
 
 /** Attention whose queries and keys are RMS-normalised per head after they are rotated. */
 export class HunyuanAttention extends BaseAttention {
-  readonly queryNorm: HeadNorm;
-  readonly keyNorm: HeadNorm;
+  readonly queryNorm: ProjectionNorm;
+  readonly keyNorm: ProjectionNorm;
 
   constructor(layerId: number, config: DecoderConfig, weights: Weights) {
     super(layerId, config, weights);
-    const norm = (name: string, heads: number) =>
-      new HeadNorm(weights.at(name), { ...config, heads }, config.rmsNormEps);
-    this.queryNorm = norm('query_layernorm', config.numAttentionHeads);
-    this.keyNorm = norm('key_layernorm', config.numKeyValueHeads);
+    const { q, k } = projectionNorms(config, (of, heads) => {
+      const name = of === 'q' ? 'query_layernorm' : 'key_layernorm';
+      return new HeadNorm(weights.at(name), { ...config, heads }, config.rmsNormEps);
+    });
+    this.queryNorm = q;
+    this.keyNorm = k;
   }
 
   buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {

@@ -1,18 +1,18 @@
-import { biases, decoder, defineConfig, fullAttention, longestContext } from '../../layers/config/index.js';
+import {
+  biases,
+  decoder,
+  defineConfig,
+  fullAttention,
+  LLAMA_DEFAULTS,
+  longestContext,
+} from '../../layers/config/index.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { FlashLlamaForCausalLMATB } from '../llama/index.js';
 import { INTERNLM_CHAT } from './chat-format.js';
 
 /** What all versions with code of their own have, with the defaults of the published configuration_internlm.py. */
 export const INTERNLM_FIELDS = {
-  ...decoder({
-    numKeyValueHeads: 'num_attention_heads',
-    headDim: 'hidden_size / num_attention_heads',
-    hiddenAct: 'silu',
-    rmsNormEps: 1e-6,
-    ropeTheta: 10_000,
-    tieWordEmbeddings: false,
-  }),
+  ...decoder(LLAMA_DEFAULTS),
   ...biases({ qkv: 'bias', dense: 'bias', mlp: false }),
   slidingWindows: fullAttention,
 };

@@ -1,21 +1,22 @@
-import { decoder, defineConfig, field, flag, fullAttention } from '../../layers/config/index.js';
+import {
+  biases,
+  decoder,
+  defineConfig,
+  field,
+  flag,
+  fullAttention,
+  LLAMA_DEFAULTS,
+} from '../../layers/config/index.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { FlashLlamaForCausalLMATB } from '../llama/index.js';
+
+const otherBias = field(['bias', 'mlp_bias'], flag, false);
 
 /** Defaults of transformers 5.24, InternLM3Config, which spells biases in its own way; published files in the other. */
 const INTERNLM3_CONFIG = defineConfig({
   fields: {
-    ...decoder({
-      numKeyValueHeads: 2,
-      headDim: 128,
-      hiddenAct: 'silu',
-      rmsNormEps: 1e-5,
-      ropeTheta: 10_000,
-      tieWordEmbeddings: false,
-    }),
-    qkvBias: field(['qkv_bias', 'attention_bias'], flag, false),
-    denseBias: field(['bias', 'mlp_bias'], flag, false),
-    mlpBias: field(['bias', 'mlp_bias'], flag, false),
+    ...decoder({ ...LLAMA_DEFAULTS, numKeyValueHeads: 2, headDim: 128, rmsNormEps: 1e-5 }),
+    ...biases({ qkv: field(['qkv_bias', 'attention_bias'], flag, false), dense: otherBias, mlp: otherBias }),
     slidingWindows: fullAttention,
   },
 });

@@ -1,5 +1,5 @@
 import { RotaryAttention } from '../../layers/attention-orders.js';
-import type { BaseLayer } from '../../layers/base-layer.js';
+import { type BaseLayer, slidingVariant } from '../../layers/base-layer.js';
 import type { DecoderConfig } from '../../layers/config/index.js';
 import { type LayerStep, PreNormLayer } from '../../layers/decoder-layers.js';
 import { BaseMLP } from '../../layers/mlp.js';
@@ -20,7 +20,6 @@ export interface LlamaLayerParts {
 export class LlamaLayer extends PreNormLayer {
   constructor(layerId: number, config: DecoderConfig, weights: Weights, parts: LlamaLayerParts = {}) {
     const norm = (name: string) => new BaseRMSNorm(weights.at(name), config.hiddenSize, config.rmsNormEps);
-    const slides = config.slidingWindows[layerId] !== undefined;
     super(
       layerId,
       weights,
@@ -30,7 +29,7 @@ export class LlamaLayer extends PreNormLayer {
         postAttentionLayernorm: norm('post_attention_layernorm'),
         mlp: parts.mlp ?? new BaseMLP(config, weights.at('mlp')),
       },
-      [parts.variant ?? '', slides ? 'sliding' : ''].filter((part) => part !== '').join('_'),
+      [parts.variant ?? '', slidingVariant(config, layerId)].filter((part) => part !== '').join('_'),
     );
   }
 }
@@ -39,11 +38,12 @@ export class LlamaLayer extends PreNormLayer {
 export type MakeLayer = (layerId: number, weights: Weights) => BaseLayer;
 
 export class LlamaModelATB extends BaseModelATB {
-  /** `layer` makes layers that are not Llama's own. */
-  constructor(config: DecoderConfig, weights: Weights, layer?: MakeLayer) {
+  /** `layer` makes layers that are not Llama's own. `embeddingScale`: see `ModelParts`. */
+  constructor(config: DecoderConfig, weights: Weights, layer?: MakeLayer, embeddingScale?: number) {
     super(config, weights, {
       layer: layer ?? ((layerId, at) => new LlamaLayer(layerId, config, at)),
       norm: new BaseRMSNorm(weights.at('norm'), config.hiddenSize, config.rmsNormEps),
+      embeddingScale,
     });
   }
 }

@@ -4,6 +4,8 @@ import {
   decoder,
   defineConfig,
   fullAttention,
+  keysBecause,
+  LLAMA_DEFAULTS,
 } from '../../layers/config/index.js';
 import { BaseRouter, type ModelAbout, RegisterRouter } from '../../router/index.js';
 import { FlashLlamaForCausalLMATB } from './flash-causal-llama-atb.js';
@@ -11,23 +13,14 @@ import { FlashLlamaForCausalLMATB } from './flash-causal-llama-atb.js';
 /** Defaults of transformers 5.24, LlamaConfig. */
 const LLAMA_CONFIG = defineConfig({
   fields: {
-    ...decoder({
-      numKeyValueHeads: 'num_attention_heads',
-      headDim: 'hidden_size / num_attention_heads',
-      hiddenAct: 'silu',
-      rmsNormEps: 1e-6,
-      ropeTheta: 10_000,
-      tieWordEmbeddings: false,
-    }),
+    ...decoder(LLAMA_DEFAULTS),
     ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: 'mlp_bias' }),
     slidingWindows: fullAttention,
   },
-  irrelevant: {
-    sliding_window: 'LlamaModel attends to all keys',
-    use_sliding_window: 'LlamaModel attends to all keys',
-    max_window_layers: 'LlamaModel attends to all keys',
-    layer_types: 'LlamaModel attends to all keys',
-  },
+  irrelevant: keysBecause(
+    'LlamaModel attends to all keys',
+    ...['sliding_window', 'use_sliding_window', 'max_window_layers', 'layer_types'],
+  ),
 });
 
 /** Llama 1 to 3.x. */

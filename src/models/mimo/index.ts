@@ -1,26 +1,19 @@
 import {
   biases,
-  type DecoderConfig,
   decoder,
   defineConfig,
   field,
+  LLAMA_DEFAULTS,
   only,
   slidingByLayer,
 } from '../../layers/config/index.js';
-import { BaseRouter, type ModelAbout, RegisterRouter } from '../../router/index.js';
+import { registerModel, routerOf } from '../../router/index.js';
 import { FlashQwen2ForCausalLMATB } from '../qwen2/index.js';
 
 /** MiMo-7B's config.json says all that matters; for the rest, defaults of the Qwen2Config that its own class extends. */
 const MIMO_CONFIG = defineConfig({
   fields: {
-    ...decoder({
-      numKeyValueHeads: 32,
-      headDim: 'hidden_size / num_attention_heads',
-      hiddenAct: 'silu',
-      rmsNormEps: 1e-6,
-      ropeTheta: 10_000,
-      tieWordEmbeddings: false,
-    }),
+    ...decoder({ ...LLAMA_DEFAULTS, numKeyValueHeads: 32 }),
     ...biases({ qkv: true, dense: false, mlp: false }),
     hasBiases: field('attention_bias', only(true), true),
     slidingWindows: slidingByLayer({ useSlidingWindow: false, window: 4096, maxWindowLayers: 28 }),
@@ -35,25 +28,12 @@ export class FlashMimoForCausalLMATB extends FlashQwen2ForCausalLMATB {
   override readonly name = 'mimo';
 }
 
-@RegisterRouter('mimo')
-export class MimoRouter extends BaseRouter<DecoderConfig> {
-  override get about(): ModelAbout {
-    return {
-      kind: 'llama',
-      features: ['biases of q, k and v', 'windows by layer'],
-      reference: 'transformers, as qwen2',
-    };
-  }
-
-  override get harmlessTensors(): readonly RegExp[] {
-    return [...super.harmlessTensors, /^model\.mtp_layers\./];
-  }
-
-  protected getConfig(): DecoderConfig {
-    return MIMO_CONFIG.read(this.configDict);
-  }
-
-  protected getModelClass(): typeof FlashMimoForCausalLMATB {
-    return FlashMimoForCausalLMATB;
-  }
-}
+export const MimoRouter = routerOf(MIMO_CONFIG, FlashMimoForCausalLMATB, {
+  about: {
+    kind: 'llama',
+    features: ['biases of q, k and v', 'windows by layer'],
+    reference: 'transformers, as qwen2',
+  },
+  harmlessTensors: [/^model\.mtp_layers\./],
+});
+registerModel('mimo', MimoRouter);

@@ -5,6 +5,7 @@ import {
   type Field,
   field,
   fullAttention,
+  LLAMA_DEFAULTS,
   positive,
 } from '../../layers/config/index.js';
 import { registerModel, routerOf } from '../../router/index.js';
@@ -31,14 +32,7 @@ const attentionMultiplier: Field<number, { readonly headDim: number }> = {
 /** Defaults of the published configuration_minicpm.py. */
 const MINICPM_CONFIG = defineConfig({
   fields: {
-    ...decoder({
-      numKeyValueHeads: 'num_attention_heads',
-      headDim: 'hidden_size / num_attention_heads',
-      hiddenAct: 'silu',
-      rmsNormEps: 1e-6,
-      ropeTheta: 10_000,
-      tieWordEmbeddings: true,
-    }),
+    ...decoder({ ...LLAMA_DEFAULTS, tieWordEmbeddings: true }),
     ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
     slidingWindows: fullAttention,
     embeddingMultiplier: field('scale_emb', FACTOR, 1),

@@ -1,17 +1,18 @@
 import {
   activation,
+  biases,
   type ConfigOf,
   defineConfig,
   type Field,
   field,
   flag,
   fullAttention,
-  groupedQueryAttention,
-  integer,
   learnedPositions,
+  multiHeadAttention,
   only,
   required,
   textModel,
+  WIDTH,
 } from '../../layers/config/index.js';
 
 /** Nothing norms the last layer's result where layers do so themselves, nor in the first files. */
@@ -22,7 +23,8 @@ const hasLastNorm: Field<boolean, { readonly normsBefore: boolean }> = {
   },
 };
 
-const WIDTH = integer(1, 2 ** 24);
+type Hidden = { readonly hiddenSize: number };
+const enableBias = field('enable_bias', flag, true);
 
 /** Defaults of transformers 5.24, OPTConfig. */
 export const OPT_CONFIG = defineConfig({
@@ -30,21 +32,12 @@ export const OPT_CONFIG = defineConfig({
     ...textModel({ tieWordEmbeddings: true }),
     maxPositionEmbeddings: field('max_position_embeddings', WIDTH, 2048),
     learnedPositions,
-    ...groupedQueryAttention({
-      numKeyValueHeads: 'num_attention_heads',
-      headDim: 'hidden_size / num_attention_heads',
-    }),
+    ...multiHeadAttention,
     intermediateSize: field('ffn_dim', WIDTH, required),
     hiddenAct: activation('activation_function', 'relu'),
-    qkvBias: field('enable_bias', flag, true),
-    denseBias: field('enable_bias', flag, true),
-    mlpBias: field('enable_bias', flag, true),
+    ...biases({ qkv: enableBias, dense: enableBias, mlp: enableBias }),
     slidingWindows: fullAttention,
-    embeddingSize: field(
-      'word_embed_proj_dim',
-      WIDTH,
-      ({ hiddenSize }: { readonly hiddenSize: number }) => hiddenSize,
-    ),
+    embeddingSize: field('word_embed_proj_dim', WIDTH, ({ hiddenSize }: Hidden) => hiddenSize),
     normsBefore: field('do_layer_norm_before', flag, true),
     hasLastNorm,
     hasNormWeights: field('layer_norm_elementwise_affine', only(true), true),

@@ -14,7 +14,7 @@ import type { OptConfig } from './config-opt.js';
 const LAYER_NORM_EPS = 1e-5;
 
 const norm = (config: OptConfig, weights: Weights): BaseLayerNorm =>
-  new BaseLayerNorm(weights, config.hiddenSize, LAYER_NORM_EPS, { hasBias: true });
+  new BaseLayerNorm(weights, config.hiddenSize, LAYER_NORM_EPS);
 
 /** A projection between rows of the embedding and hidden states, in models where their widths differ. */
 class WidthChange extends Module {

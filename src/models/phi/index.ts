@@ -1,4 +1,8 @@
-import { NormedRotaryAttention, type ProjectionNorms } from '../../layers/attention-orders.js';
+import {
+  NormedRotaryAttention,
+  type ProjectionNorms,
+  projectionNorms,
+} from '../../layers/attention-orders.js';
 import {
   biases,
   type ConfigOf,
@@ -7,8 +11,8 @@ import {
   field,
   flag,
   fullAttention,
-  groupedQueryAttention,
   mlp,
+  multiHeadAttention,
   only,
   positive,
   rotaryConfig,
@@ -34,10 +38,7 @@ const PHI_CONFIG = defineConfig({
     ...textModel({ tieWordEmbeddings: false }),
     // The head has a bias of its own, and so is never the embedding.
     tieWordEmbeddings: field('tie_word_embeddings', only(false), false),
-    ...groupedQueryAttention({
-      numKeyValueHeads: 'num_attention_heads',
-      headDim: 'hidden_size / num_attention_heads',
-    }),
+    ...multiHeadAttention,
     ...mlp({ hiddenAct: 'gelu_tanh' }),
     ...biases({ qkv: true, dense: true, mlp: true }),
     layerNormEps: field('layer_norm_eps', positive(1), 1e-5),
@@ -49,16 +50,12 @@ const PHI_CONFIG = defineConfig({
 });
 type PhiConfig = ConfigOf<typeof PHI_CONFIG>;
 
-/** The norms of queries and keys, one for all heads, in models that have them. */
-function projectionNorms(config: PhiConfig, weights: Weights): ProjectionNorms | undefined {
-  if (!config.normsHeads) return undefined;
-  const norm = (name: string, heads: number) =>
-    new HeadNorm(weights.at(name), { ...config, heads }, config.layerNormEps, LayerNormOfHead);
-  return {
-    q: norm('q_layernorm', config.numAttentionHeads),
-    k: norm('k_layernorm', config.numKeyValueHeads),
-  };
-}
+/** The norms of queries and keys, one for all heads. */
+const normsOf = (config: PhiConfig, weights: Weights): ProjectionNorms =>
+  projectionNorms(config, (of, heads) => {
+    const at = weights.at(`${of}_layernorm`);
+    return new HeadNorm(at, { ...config, heads }, config.layerNormEps, LayerNormOfHead);
+  });
 
 /** Attention and MLP read the same normed input; the head has a bias (arXiv:2309.05463, section 2.2). */
 export class FlashPhiForCausalLMATB extends FlashForCausalLMATB<PhiConfig> {
@@ -67,13 +64,12 @@ export class FlashPhiForCausalLMATB extends FlashForCausalLMATB<PhiConfig> {
 
   constructor(config: PhiConfig, weights: Weights) {
     super(config, weights, { hasBias: true });
-    const norm = (at: Weights) =>
-      new BaseLayerNorm(at, config.hiddenSize, config.layerNormEps, { hasBias: true });
+    const norm = (at: Weights) => new BaseLayerNorm(at, config.hiddenSize, config.layerNormEps);
     const inner = weights.at('model');
     this.model = new BaseModelATB(config, inner, {
       layer(layerId, at) {
         const own = at.at('self_attn');
-        const norms = projectionNorms(config, own);
+        const norms = config.normsHeads ? normsOf(config, own) : undefined;
         return new ParallelLayer(layerId, at, {
           inputLayernorm: norm(at.at('input_layernorm')),
           selfAttn: new NormedRotaryAttention(layerId, config, own, norms, { dense: 'dense' }),

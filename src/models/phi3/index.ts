@@ -3,7 +3,7 @@ import {
   type DecoderConfig,
   decoder,
   defineConfig,
-  rotaryConfig,
+  LLAMA_DEFAULTS,
   slidingEverywhere,
 } from '../../layers/config/index.js';
 import { BaseMLP } from '../../layers/mlp.js';
@@ -11,21 +11,11 @@ import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashLlamaForCausalLMATB, LlamaAttention, LlamaLayer } from '../llama/index.js';
 
-const THETA = 10_000;
-
 /** Defaults of transformers 5.24, Phi3Config. */
 const PHI3_CONFIG = defineConfig({
   fields: {
-    ...decoder({
-      numKeyValueHeads: 'num_attention_heads',
-      headDim: 'hidden_size / num_attention_heads',
-      hiddenAct: 'silu',
-      rmsNormEps: 1e-5,
-      ropeTheta: THETA,
-      tieWordEmbeddings: false,
-    }),
+    ...decoder({ ...LLAMA_DEFAULTS, rmsNormEps: 1e-5, rotary: { factor: 1 } }),
     ...biases({ qkv: false, dense: false, mlp: false }),
-    rope: rotaryConfig({ theta: THETA, factor: 1 }),
     slidingWindows: slidingEverywhere({ window: undefined }),
   },
   irrelevant: {

@@ -9,6 +9,7 @@ import {
   flag,
   fullAttention,
   integer,
+  keysBecause,
   longestContext,
   only,
   positive,
@@ -68,8 +69,6 @@ export const QWEN_CONFIG = defineConfig({
     slidingWindows: fullAttention,
     scalesScores: field('scale_attn_weights', only(true), true),
   },
-  irrelevant: Object.fromEntries(
-    ['bf16', 'fp16', 'fp32'].map((key) => [key, 'is a dtype that the published code casts to']),
-  ),
+  irrelevant: keysBecause('is a dtype that the published code casts to', 'bf16', 'fp16', 'fp32'),
 });
 export type QwenConfig = ConfigOf<typeof QWEN_CONFIG>;

@@ -1,24 +1,11 @@
-import {
-  biases,
-  type DecoderConfig,
-  decoder,
-  defineConfig,
-  slidingByLayer,
-} from '../../layers/config/index.js';
-import { BaseRouter, type ModelAbout, RegisterRouter } from '../../router/index.js';
+import { biases, decoder, defineConfig, LLAMA_DEFAULTS, slidingByLayer } from '../../layers/config/index.js';
+import { registerModel, routerOf } from '../../router/index.js';
 import { FlashLlamaForCausalLMATB } from '../llama/index.js';
 
 /** Defaults of transformers 5.24, Qwen2Config. */
 const QWEN2_CONFIG = defineConfig({
   fields: {
-    ...decoder({
-      numKeyValueHeads: 32,
-      headDim: 'hidden_size / num_attention_heads',
-      hiddenAct: 'silu',
-      rmsNormEps: 1e-6,
-      ropeTheta: 10_000,
-      tieWordEmbeddings: false,
-    }),
+    ...decoder({ ...LLAMA_DEFAULTS, numKeyValueHeads: 32 }),
     ...biases({ qkv: true, dense: false, mlp: false }),
     slidingWindows: slidingByLayer({ useSlidingWindow: false, window: 4096, maxWindowLayers: 28 }),
   },
@@ -34,21 +21,7 @@ export class FlashQwen2ForCausalLMATB extends FlashLlamaForCausalLMATB {
   override readonly name: string = 'qwen2';
 }
 
-@RegisterRouter('qwen2')
-export class Qwen2Router extends BaseRouter<DecoderConfig> {
-  override get about(): ModelAbout {
-    return {
-      kind: 'llama',
-      features: ['biases of q, k and v', 'windows by layer'],
-      reference: 'transformers',
-    };
-  }
-
-  protected getConfig(): DecoderConfig {
-    return QWEN2_CONFIG.read(this.configDict);
-  }
-
-  protected getModelClass(): typeof FlashQwen2ForCausalLMATB {
-    return FlashQwen2ForCausalLMATB;
-  }
-}
+export const Qwen2Router = routerOf(QWEN2_CONFIG, FlashQwen2ForCausalLMATB, {
+  about: { kind: 'llama', features: ['biases of q, k and v', 'windows by layer'], reference: 'transformers' },
+});
+registerModel('qwen2', Qwen2Router);

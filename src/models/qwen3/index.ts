@@ -1,55 +1,49 @@
+import { NormedRotaryAttention, projectionNorms } from '../../layers/attention-orders.js';
 import {
   biases,
   type DecoderConfig,
   decoder,
   defineConfig,
+  LLAMA_DEFAULTS,
   slidingByLayer,
 } from '../../layers/config/index.js';
-import { BaseRouter, type ModelAbout, RegisterRouter } from '../../router/index.js';
+import { HeadNorm } from '../../layers/norms.js';
+import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
-import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
-import { Qwen3ModelATB } from './modeling-qwen3-atb.js';
-
-export * from './modeling-qwen3-atb.js';
+import { FlashLlamaForCausalLMATB, LlamaLayer } from '../llama/index.js';
 
 /** Defaults of transformers 5.24, Qwen3Config. */
 const QWEN3_CONFIG = defineConfig({
   fields: {
-    ...decoder({
-      numKeyValueHeads: 32,
-      headDim: 128,
-      hiddenAct: 'silu',
-      rmsNormEps: 1e-6,
-      ropeTheta: 10_000,
-      tieWordEmbeddings: false,
-    }),
+    ...decoder({ ...LLAMA_DEFAULTS, numKeyValueHeads: 32, headDim: 128 }),
     ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
     slidingWindows: slidingByLayer({ useSlidingWindow: false, window: 4096, maxWindowLayers: 28 }),
   },
   irrelevant: { mlp_bias: 'Qwen3MLP has no biases' },
 });
 
-export class FlashQwen3ForCausalLMATB extends FlashForCausalLMATB {
-  readonly name = 'qwen3';
-  protected readonly model: Qwen3ModelATB;
+/** Llama's attention, with q and k RMS-normalised per head before RoPE (arXiv:2505.09388, section 2). */
+export class Qwen3Attention extends NormedRotaryAttention {
+  constructor(layerId: number, config: DecoderConfig, weights: Weights) {
+    const norms = projectionNorms(config, (of, heads) => {
+      return new HeadNorm(weights.at(`${of}_norm`), { ...config, heads }, config.rmsNormEps);
+    });
+    super(layerId, config, weights, norms);
+  }
+}
+
+export class FlashQwen3ForCausalLMATB extends FlashLlamaForCausalLMATB {
+  override readonly name = 'qwen3';
 
   constructor(config: DecoderConfig, weights: Weights) {
-    super(config, weights);
-    this.model = new Qwen3ModelATB(config, weights.at('model'));
+    super(config, weights, (layerId, at) => {
+      const selfAttn = new Qwen3Attention(layerId, config, at.at('self_attn'));
+      return new LlamaLayer(layerId, config, at, { selfAttn });
+    });
   }
 }
 
-@RegisterRouter('qwen3')
-export class Qwen3Router extends BaseRouter<DecoderConfig> {
-  override get about(): ModelAbout {
-    return { kind: 'llama', features: ['norms of q and k', 'windows by layer'], reference: 'transformers' };
-  }
-
-  protected getConfig(): DecoderConfig {
-    return QWEN3_CONFIG.read(this.configDict);
-  }
-
-  protected getModelClass(): typeof FlashQwen3ForCausalLMATB {
-    return FlashQwen3ForCausalLMATB;
-  }
-}
+export const Qwen3Router = routerOf(QWEN3_CONFIG, FlashQwen3ForCausalLMATB, {
+  about: { kind: 'llama', features: ['norms of q and k', 'windows by layer'], reference: 'transformers' },
+});
+registerModel('qwen3', Qwen3Router);

@@ -1,20 +1,20 @@
-import { biases, decoder, defineConfig, field, flag, fullAttention } from '../../layers/config/index.js';
+import {
+  biases,
+  decoder,
+  defineConfig,
+  field,
+  flag,
+  fullAttention,
+  LLAMA_DEFAULTS,
+} from '../../layers/config/index.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { FlashLlamaForCausalLMATB } from '../llama/index.js';
 
 /** Defaults of transformers 5.24, SeedOssConfig. */
 const SEED_OSS_CONFIG = defineConfig({
   fields: {
-    ...decoder({
-      numKeyValueHeads: 8,
-      headDim: 128,
-      hiddenAct: 'silu',
-      rmsNormEps: 1e-6,
-      ropeTheta: 10_000,
-      tieWordEmbeddings: false,
-    }),
-    ...biases({ qkv: true, dense: 'attention_out_bias', mlp: 'mlp_bias' }),
-    qkvBias: field('attention_bias', flag, true),
+    ...decoder({ ...LLAMA_DEFAULTS, numKeyValueHeads: 8, headDim: 128 }),
+    ...biases({ qkv: field('attention_bias', flag, true), dense: 'attention_out_bias', mlp: 'mlp_bias' }),
     slidingWindows: fullAttention,
   },
 });

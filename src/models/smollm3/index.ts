@@ -6,6 +6,7 @@ import {
   defineConfig,
   type Field,
   integer,
+  LLAMA_DEFAULTS,
   listOf,
   slidingByLayer,
 } from '../../layers/config/index.js';
@@ -32,14 +33,7 @@ const rotaryLayers: Field<readonly boolean[], { readonly numHiddenLayers: number
 /** Defaults of transformers 5.24, SmolLM3Config. */
 const SMOLLM3_CONFIG = defineConfig({
   fields: {
-    ...decoder({
-      numKeyValueHeads: 4,
-      headDim: 'hidden_size / num_attention_heads',
-      hiddenAct: 'silu',
-      rmsNormEps: 1e-6,
-      ropeTheta: 2_000_000,
-      tieWordEmbeddings: true,
-    }),
+    ...decoder({ ...LLAMA_DEFAULTS, numKeyValueHeads: 4, ropeTheta: 2_000_000, tieWordEmbeddings: true }),
     ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: 'mlp_bias' }),
     rotaryLayers,
     slidingWindows: slidingByLayer({

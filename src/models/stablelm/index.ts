@@ -1,4 +1,8 @@
-import { NormedRotaryAttention, type ProjectionNorms } from '../../layers/attention-orders.js';
+import {
+  NormedRotaryAttention,
+  type ProjectionNorms,
+  projectionNorms,
+} from '../../layers/attention-orders.js';
 import type { BaseLayer } from '../../layers/base-layer.js';
 import {
   biases,
@@ -37,18 +41,13 @@ const STABLELM_CONFIG = defineConfig({
 });
 type StableLmConfig = ConfigOf<typeof STABLELM_CONFIG>;
 
-/** The norms of queries and keys, one for each head, in models that have them. */
-function projectionNorms(config: StableLmConfig, weights: Weights): ProjectionNorms | undefined {
-  if (!config.qkLayernorm) return undefined;
-  const norm = (at: Weights, heads: number) =>
-    new PerHeadLayerNorm(at, { ...config, heads }, config.layerNormEps, (head) =>
-      at.at('norms').at(head).get('weight', [config.headDim]),
-    );
-  return {
-    q: norm(weights.at('q_layernorm'), config.numAttentionHeads),
-    k: norm(weights.at('k_layernorm'), config.numKeyValueHeads),
-  };
-}
+/** The norms of queries and keys, one for each head. */
+const normsOf = (config: StableLmConfig, weights: Weights): ProjectionNorms =>
+  projectionNorms(config, (of, heads) => {
+    const at = weights.at(`${of}_layernorm`);
+    const ofHead = (head: number) => at.at('norms').at(head).get('weight', [config.headDim]);
+    return new PerHeadLayerNorm(at, { ...config, heads }, config.layerNormEps, ofHead);
+  });
 
 /** LayerNorm, a quarter of each head that turns, layers sequential or parallel (arXiv:2402.17834). */
 export class FlashStableLmForCausalLMATB extends FlashForCausalLMATB<StableLmConfig> {
@@ -57,12 +56,12 @@ export class FlashStableLmForCausalLMATB extends FlashForCausalLMATB<StableLmCon
 
   constructor(config: StableLmConfig, weights: Weights) {
     super(config, weights);
-    const norm = (at: Weights) =>
-      new BaseLayerNorm(at, config.hiddenSize, config.layerNormEps, { hasBias: true });
+    const norm = (at: Weights) => new BaseLayerNorm(at, config.hiddenSize, config.layerNormEps);
     const layer = (layerId: number, at: Weights): BaseLayer => {
       const inputLayernorm = norm(at.at('input_layernorm'));
       const own = at.at('self_attn');
-      const selfAttn = new NormedRotaryAttention(layerId, config, own, projectionNorms(config, own));
+      const norms = config.qkLayernorm ? normsOf(config, own) : undefined;
+      const selfAttn = new NormedRotaryAttention(layerId, config, own, norms);
       const parts = { inputLayernorm, selfAttn, mlp: new BaseMLP(config, at.at('mlp')) };
       if (config.useParallelResidual) return new ParallelLayer(layerId, at, parts);
       const postAttentionLayernorm = norm(at.at('post_attention_layernorm'));

@@ -29,10 +29,7 @@ const STARCODER2_CONFIG = defineConfig({
     ...textModel({ tieWordEmbeddings: true }),
     ...groupedQueryAttention({ numKeyValueHeads: 2, headDim: 'hidden_size / num_attention_heads' }),
     ...mlp({ hiddenAct: 'gelu_tanh' }),
-    ...biases({ qkv: true, dense: true, mlp: true }),
-    qkvBias: useBias,
-    denseBias: useBias,
-    mlpBias: useBias,
+    ...biases({ qkv: useBias, dense: useBias, mlp: useBias }),
     normEpsilon: field('norm_epsilon', positive(1), 1e-5),
     rope: rotaryConfig({ theta: 10_000 }),
     slidingWindows: slidingEverywhere({ window: undefined }),
@@ -50,8 +47,7 @@ export class FlashStarcoder2ForCausalLMATB extends FlashForCausalLMATB<Starcoder
 
   constructor(config: Starcoder2Config, weights: Weights) {
     super(config, weights);
-    const norm = (at: Weights) =>
-      new BaseLayerNorm(at, config.hiddenSize, config.normEpsilon, { hasBias: true });
+    const norm = (at: Weights) => new BaseLayerNorm(at, config.hiddenSize, config.normEpsilon);
     const inner = weights.at('model');
     this.model = new BaseModelATB(config, inner, {
       layer: (layerId, at) =>

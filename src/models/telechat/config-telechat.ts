@@ -8,8 +8,9 @@ import {
   type Field,
   field,
   fullAttention,
-  groupedQueryAttention,
+  keysBecause,
   longestContext,
+  multiHeadAttention,
   positive,
   required,
   rotaryConfig,
@@ -46,10 +47,7 @@ const rope: Field<
 export const TELECHAT_CONFIG = defineConfig({
   fields: {
     ...textModel({ tieWordEmbeddings: true }),
-    ...groupedQueryAttention({
-      numKeyValueHeads: 'num_attention_heads',
-      headDim: 'hidden_size / num_attention_heads',
-    }),
+    ...multiHeadAttention,
     ...bothSpellings,
     trainedLength: field('training_seqlen', WIDTH, 8192),
     maxPositionEmbeddings: contextLength(['seq_length', 'max_position_embeddings'], 8192),
@@ -69,8 +67,7 @@ export const TELECHAT_CONFIG = defineConfig({
     hidden_act: 'TelechatMLP has silu whatever it says',
     logn: 'the published code does not read it where it computes',
     offset_alibi: 'the model has no ALiBi',
-    skip_bias_add: 'says where training adds biases',
-    skip_bias_add_qkv: 'says where training adds biases',
+    ...keysBecause('says where training adds biases', 'skip_bias_add', 'skip_bias_add_qkv'),
     slow_but_exact: 'splits products as training did; their sum is the same up to rounding',
   },
 });

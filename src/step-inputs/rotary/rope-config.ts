@@ -12,6 +12,8 @@ export interface RopeConfig {
   readonly interleaved: boolean;
   readonly maxPositionEmbeddings: number;
   readonly scaling: RopeScaling;
+  /** Whether cos and sin stay f32 whatever is turned by them; they are rounded to its dtype when absent. */
+  readonly keepsF32?: boolean;
 }
 
 export type RopeScaling =
