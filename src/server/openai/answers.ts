@@ -4,13 +4,13 @@ import type { Generation, GenerationResult } from '../../engine/generation.js';
 import type { GenerateOptions } from '../../engine/llm-engine-options.js';
 import type { Guide } from '../../guided/index.js';
 import type { SamplingOptions } from '../../sampling/sampling-params.js';
-import type { Admission } from '../admission.js';
+import { type Admission, whileInside } from '../admission.js';
 import type { Metrics } from '../metrics.js';
-import type { ServedModel } from '../served-model.js';
+import type { Served, ServedModel } from '../served-model.js';
 
 /** What the routes of all APIs share. */
 export interface ServerContext {
-  readonly models: ReadonlyMap<string, ServedModel>;
+  readonly models: ReadonlyMap<string, Served>;
   readonly admission: Admission;
   readonly metrics: Metrics;
   /** Milliseconds that a request may take. */
@@ -51,19 +51,12 @@ export async function withAnswers<T>(
   works: readonly Work[],
   use: (generations: readonly (readonly Generation[])[]) => Promise<T>,
 ): Promise<T> {
-  const leave = context.admission.enter(works.reduce((sum, { n }) => sum + n, 0));
-  const controller = new AbortController();
-  const onClose = (): void => controller.abort(new Error('the client is gone'));
-  reply.raw.once('close', onClose);
-  try {
+  const answers = works.reduce((sum, { n }) => sum + n, 0);
+  return whileInside(context.admission, reply, answers, async ({ signal }) => {
     const generations: Generation[][] = [];
-    for (const work of works) generations.push(await startAll(context, work, controller.signal));
-    return await use(generations);
-  } finally {
-    reply.raw.off('close', onClose);
-    controller.abort(new Error('the request is over'));
-    leave();
-  }
+    for (const work of works) generations.push(await startAll(context, work, signal));
+    return use(generations);
+  });
 }
 
 /** Answers of one request differ by their seeds, which follow one another where the request has one. */
