@@ -37,7 +37,7 @@ export async function rerank(
   );
   const tokens = ranked.reduce((sum, one) => sum + one.tokens, 0);
   return {
-    id: newId('rerank'),
+    id: newId('rerank-'),
     object: 'list',
     model: name,
     results: ranked.slice(0, topN ?? ranked.length).map(({ index, score }) => ({

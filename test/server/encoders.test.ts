@@ -22,7 +22,7 @@ describe('models that embed and rank behind the server', function () {
   let served: Listening;
   let client: OpenAI;
   before(async () => {
-    served = await serveEncoders({ writes: true, embeds: ['bert-cls', 'qwen3-last'], ranks: ['bert-ranks'] });
+    served = await serveEncoders({ writes: {}, embeds: ['bert-cls', 'qwen3-last'], ranks: ['bert-ranks'] });
     client = new OpenAI({ baseURL: `${served.address}/v1`, apiKey: 'none', maxRetries: 0 });
   });
   after(() => served.stop());

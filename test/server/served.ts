@@ -48,11 +48,7 @@ export async function serveTiny(
 
 /** Checkpoints that sentence-transformers has embedded with, or ranked with, by the names of their cases. */
 export async function serveEncoders(
-  {
-    embeds = [],
-    ranks = [],
-    writes = false,
-  }: Readonly<{ embeds?: string[]; ranks?: string[]; writes?: boolean }>,
+  { embeds = [], ranks = [], writes }: Readonly<{ embeds?: string[]; ranks?: string[]; writes?: LLMOptions }>,
   options: Omit<ServerOptions, 'models'> = {},
 ): Promise<Listening> {
   const load = async (name: string, Model: typeof EmbeddingModel | typeof Reranker) => {
@@ -65,7 +61,7 @@ export async function serveEncoders(
   };
   return listen({
     models: [
-      ...(writes ? [serveModel('tiny', await loadTiny())] : []),
+      ...(writes ? [serveModel('tiny', await loadTiny(writes))] : []),
       ...(await Promise.all(embeds.map((name) => load(name, EmbeddingModel)))),
       ...(await Promise.all(ranks.map((name) => load(name, Reranker)))),
     ],

@@ -4,22 +4,14 @@ import { encoding } from '../encoding.js';
 import { invalidRequest } from '../http-error.js';
 import type { ServedEmbedder } from '../served-model.js';
 import type { ServerContext } from './answers.js';
-import { readBody } from './fields.js';
+import { readBody, texts, textsOf } from './fields.js';
 
 /** As many as OpenAI takes. */
 const MAX_TEXTS = 2048;
-const tokenIds = z.array(z.int().min(0)).min(1);
 
 export const embeddingBody = z.object({
   model: z.string().nullish(),
-  input: z.union([
-    z.string(),
-    tokenIds,
-    z
-      .array(z.union([z.string(), tokenIds]))
-      .min(1)
-      .max(MAX_TEXTS),
-  ]),
+  input: texts(MAX_TEXTS),
   encoding_format: z.enum(['float', 'base64']).nullish(),
   dimensions: z.int().nullish(),
   /** The name of one of the model's prompts, as text-embeddings-inference has it. */
@@ -48,9 +40,8 @@ export async function embed(
     );
   if (promptName != null && !embedder.promptNames.includes(promptName))
     throw invalidRequest(`prompt_name must be one of ${embedder.promptNames.join(', ')}`, 'prompt_name');
-  const texts = typeof input === 'string' || isTokenIds(input) ? [input] : input;
   const embeddings = await encoding(context, reply, name, (signal) =>
-    embedder.embed(texts, { signal, ...(promptName != null && { promptName }) }),
+    embedder.embed(textsOf(input), { signal, ...(promptName != null && { promptName }) }),
   );
   const tokens = embeddings.reduce((sum, one) => sum + one.tokens, 0);
   return {
@@ -64,8 +55,6 @@ export async function embed(
     usage: { prompt_tokens: tokens, total_tokens: tokens },
   };
 }
-
-const isTokenIds = (input: readonly unknown[]): input is readonly number[] => typeof input[0] === 'number';
 
 /** The bytes of the numbers as they lie in memory: f32, little-endian on every machine that the engine runs on. */
 const base64Of = ({ buffer, byteOffset, byteLength }: Float32Array): string =>
