@@ -34,12 +34,14 @@ const warn = (text: string): void => {
 
 type LoadOptions = LLMOptions & { readonly modelPath: string };
 
+/** A progress bar and warnings on standard error. */
+export const loadObservers = () => ({ onProgress: loadProgress(process.stderr), onWarning: warn });
+
 /** Loads a model, with a progress bar and warnings on standard error. */
 export async function loadLlm({ modelPath, ...options }: LoadOptions): Promise<LLM> {
   const { modelPath: folder } = await withModelFolder({ modelPath });
   return LLM.load(folder, {
-    onProgress: loadProgress(process.stderr),
-    onWarning: warn,
+    ...loadObservers(),
     ...environmentOptions(),
     ...options,
   });

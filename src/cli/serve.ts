@@ -1,12 +1,11 @@
 import type { CommandModule } from 'yargs';
-import type { LLMOptions } from '../engine/llm-options.js';
 import { AtbError, refuseRequest } from '../errors.js';
 import { createServer, type Server } from '../server/app.js';
-import { type ServedModel, serveModel } from '../server/served-model.js';
+import { disposeServed } from '../server/served-model.js';
 import { declareFlags, optionsOf } from './command-line.js';
 import { apiKeyOfEnvironment } from './environment.js';
-import { loadLlm } from './llm-command.js';
 import { isLoopback } from './loopback.js';
+import { loadServed, wantedModels } from './served-models.js';
 
 const LOAD_FLAGS = [
   ...([
@@ -21,7 +20,16 @@ const LOAD_FLAGS = [
   ...(['max_num_seqs', 'max_model_len', 'memory', 'draft_tokens', 'policy', 'threads', 'isa'] as const),
 ] as const;
 const SERVER_FLAGS = [
-  ...(['model', 'host', 'port', 'api_key', 'max_waiting', 'request_timeout', 'drain_timeout'] as const),
+  ...([
+    'model',
+    'use',
+    'host',
+    'port',
+    'api_key',
+    'max_waiting',
+    'request_timeout',
+    'drain_timeout',
+  ] as const),
   ...(['log_level', 'page'] as const),
 ] as const;
 
@@ -46,13 +54,13 @@ export const serveCommand: CommandModule<object, { readonly model_path: string |
       },
     ),
   async handler(argv) {
-    const { models, host, port, apiKeys, requestTimeoutS, drainTimeoutS, ...options } = optionsOf(
+    const { models, uses, host, port, apiKeys, requestTimeoutS, drainTimeoutS, ...options } = optionsOf(
       argv,
       SERVER_FLAGS,
     );
     const keys = apiKeys ?? apiKeyOfEnvironment();
     checkAddress(host, keys);
-    const served = await loadModels(foldersOf(argv.model_path, models), optionsOf(argv, LOAD_FLAGS));
+    const served = await loadServed(wantedModels(argv.model_path, models, uses), optionsOf(argv, LOAD_FLAGS));
     const server = createServer({
       ...options,
       models: served,
@@ -67,7 +75,7 @@ export const serveCommand: CommandModule<object, { readonly model_path: string |
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new AtbError('SERVER_FAILED', { address: `${host}:${port}`, reason }, { cause });
     } finally {
-      for (const { llm } of served) await llm.dispose();
+      for (const model of served) await disposeServed(model);
     }
   },
 };
@@ -76,37 +84,6 @@ export const serveCommand: CommandModule<object, { readonly model_path: string |
 function checkAddress(host: string, keys: readonly string[]): void {
   if (!isLoopback(host) && keys.length === 0)
     refuseRequest('--api_key', `given, because ${host} can be reached from other machines`, undefined);
-}
-
-/** Folders by the names that requests call them by. */
-function foldersOf(path: string | undefined, given: readonly string[] = []): Map<string, string> {
-  const folders = new Map<string, string>();
-  const add = (name: string, folder: string): void => {
-    if (name === '' || folder === '') refuseRequest('--model', 'name=DIR', `${name}=${folder}`);
-    if (folders.has(name)) refuseRequest('--model', 'names that differ', name);
-    folders.set(name, folder);
-  };
-  // As it was given: clients name org/model, too.
-  if (path !== undefined) add(path, path);
-  for (const text of given) {
-    const at = text.indexOf('=');
-    add(text.slice(0, Math.max(0, at)), text.slice(at + 1));
-  }
-  if (folders.size === 0) refuseRequest('--model_path', 'given: what is served', undefined);
-  return folders;
-}
-
-async function loadModels(folders: ReadonlyMap<string, string>, options: LLMOptions): Promise<ServedModel[]> {
-  const served: ServedModel[] = [];
-  try {
-    for (const [name, folder] of folders) {
-      served.push(serveModel(name, await loadLlm({ ...options, modelPath: folder })));
-    }
-    return served;
-  } catch (error) {
-    for (const { llm } of served) await llm.dispose();
-    throw error;
-  }
 }
 
 /** Waits for a signal, then for the answers that run. A second signal ends it at once. */

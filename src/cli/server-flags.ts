@@ -3,6 +3,9 @@ import { atLeast, boolean, number, text } from './flag-rows.js';
 /** Flags of `serve`. */
 export const SERVER = {
   model: text('models', 'or several: name=DIR, each once', { array: true }),
+  use: text('uses', 'what it is for, where its files do not say: [name=]generate, embed or rank', {
+    array: true,
+  }),
   host: text('host', 'address to listen at; others than loopback need --api_key', { default: '127.0.0.1' }),
   port: number('port', 'to listen at', { default: 8000 }),
   api_key: text('apiKeys', 'keys that let clients in; ATB_API_KEY when absent', { array: true }),

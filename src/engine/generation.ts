@@ -12,6 +12,8 @@ export interface GenerationChunk {
 /** A finished answer. */
 export interface GenerationResult extends GenerationChunk {
   readonly promptTokens: number;
+  /** Those of the prompt that were found in the cache. */
+  readonly cachedTokens: number;
   readonly finishReason: FinishReason;
   /** The request's seed, or the one that was drawn for it: asked for with it, the same tokens come. Absent: greedy. */
   readonly seed?: number;

@@ -38,6 +38,8 @@ export class Request {
   readonly #output: OutputText;
   readonly #startMs = performance.now();
   #ttftMs: number | undefined;
+  /** Of the prompt, found in the cache before the first token. */
+  #cachedTokens = 0;
 
   /** @throws REQUEST_FAILED when the postprocessor throws */
   constructor({ id, promptTokens, params, postprocessor, options, maxScoredLen, abort }: RequestOptions) {
@@ -82,7 +84,10 @@ export class Request {
 
   /** Takes the newest token of the sequence. @throws whatever the postprocessor throws */
   take(logprob: SampledLogprobs | undefined): FinishReason | undefined {
-    this.#ttftMs ??= performance.now() - this.#startMs;
+    if (this.#ttftMs === undefined) {
+      this.#ttftMs = performance.now() - this.#startMs;
+      this.#cachedTokens = this.sequence.reusedLen;
+    }
     const token = this.sequence.tokens.at(-1) as number;
     const { text, finishReason } = this.#output.push(token);
     this.generation.push({ text, tokens: [token], logprobs: logprob ? [logprob] : [] });
@@ -95,7 +100,8 @@ export class Request {
     const seed = this.seed === undefined ? {} : { seed: this.seed };
     const { into } = this.promptLogprobs;
     const scored = into.length > 0 && { promptLogprobs: into };
-    this.generation.finish({ promptTokens, finishReason, ttftMs: this.#ttftMs ?? 0, ...seed, ...scored });
+    const figures = { promptTokens, cachedTokens: this.#cachedTokens, ttftMs: this.#ttftMs ?? 0 };
+    this.generation.finish({ ...figures, finishReason, ...seed, ...scored });
   }
 
   /** Somebody ended it: what was held back of its text comes first. */

@@ -1,3 +1,4 @@
+import type { FastifyReply } from 'fastify';
 import { HttpError, unavailable } from './http-error.js';
 
 /**
@@ -56,5 +57,25 @@ export class Admission {
       }),
     ]);
     clearTimeout(timer);
+  }
+}
+
+/** Lets a request in, calls `use`, whose work the controller ends when the client is gone, and lets it out. */
+export async function whileInside<T>(
+  admission: Admission,
+  reply: FastifyReply,
+  answers: number,
+  use: (controller: AbortController) => Promise<T>,
+): Promise<T> {
+  const leave = admission.enter(answers);
+  const controller = new AbortController();
+  const onClose = (): void => controller.abort(new Error('the client is gone'));
+  reply.raw.once('close', onClose);
+  try {
+    return await use(controller);
+  } finally {
+    reply.raw.off('close', onClose);
+    controller.abort(new Error('the request is over'));
+    leave();
   }
 }

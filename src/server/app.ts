@@ -10,15 +10,25 @@ import { Metrics } from './metrics.js';
 import { nowSeconds, type ServerContext } from './openai/answers.js';
 import { completeChat } from './openai/chat-completions.js';
 import { complete } from './openai/completions.js';
+import { embed } from './openai/embeddings.js';
 import { readBody } from './openai/fields.js';
 import { detokenize, tokenize } from './openai/tokenize.js';
 import { addPage } from './page.js';
+import { rerank } from './rerank.js';
 import { createResponse } from './responses/create.js';
-import type { ServedModel } from './served-model.js';
+import {
+  CAPABILITIES,
+  maxLenOf,
+  modelFor,
+  modelNamed,
+  roomOf,
+  type Served,
+  type ServedModel,
+} from './served-model.js';
 
 export interface ServerOptions {
-  /** At least one; requests that name none get the first. */
-  readonly models: readonly ServedModel[];
+  /** At least one; requests that name none get the first that does what they ask for. */
+  readonly models: readonly Served[];
   /** Keys that let a client in; none: everybody on this machine. */
   readonly apiKeys?: readonly string[];
   /** Answers that wait while as many as fit run, beyond which requests are refused; a batch more when absent. */
@@ -49,6 +59,9 @@ const LOOK_FOR_SLOW_MS = 2000;
 /** An engine that gives no token for so long does not answer. */
 const PROOF_MS = 10_000;
 
+/** Cohere's clients and Jina's differ in it. */
+const RERANK_PATHS = ['/v1/rerank', '/v2/rerank', '/rerank'] as const;
+
 type Answer = (
   context: ServerContext,
   model: ServedModel,
@@ -60,7 +73,7 @@ type Answer = (
 /** OpenAI's API for models that are ready. Whoever made the models disposes them, after `close`. */
 export function createServer(options: ServerOptions): Server {
   const { models, apiKeys = [], maxBodyBytes = DEFAULT_BODY_BYTES, logLevel } = options;
-  const batch = models.reduce((sum, { llm }) => sum + llm.maxNumSeqs, 0);
+  const batch = models.reduce((sum, model) => sum + roomOf(model), 0);
   const admission = new Admission(batch + (options.maxWaiting ?? batch));
   const context: ServerContext = {
     models: new Map(models.map((model) => [model.name, model])),
@@ -106,13 +119,9 @@ export function createServer(options: ServerOptions): Server {
 function addRoutes(app: FastifyInstance, context: ServerContext): void {
   const { models, admission, metrics } = context;
   const answering = (answer: Answer) => async (request: FastifyRequest, reply: FastifyReply) => {
-    const found = await answer(
-      context,
-      modelOf(models, request.body),
-      request.body,
-      clientOf(request),
-      reply,
-    );
+    const { body } = request;
+    const model = modelFor(models, nameIn(body), 'generate');
+    const found = await answer(context, model, body, clientOf(request), reply);
     return found === undefined ? reply : found;
   };
   app.post('/v1/chat/completions', answering(completeChat));
@@ -131,16 +140,20 @@ function addRoutes(app: FastifyInstance, context: ServerContext): void {
     '/detokenize',
     answering(async (_, model, body) => detokenize(model, body)),
   );
+  app.post('/v1/embeddings', ({ body }, reply) =>
+    embed(context, modelFor(models, nameIn(body), 'embed'), body, reply),
+  );
+  for (const path of RERANK_PATHS)
+    app.post(path, ({ body }, reply) => rerank(context, modelFor(models, nameIn(body), 'rank'), body, reply));
 
   const started = nowSeconds();
-  const card = ({ name, llm }: ServedModel): object => ({
-    ...{
-      id: name,
-      object: 'model',
-      created: started,
-      owned_by: 'atb-models',
-      max_model_len: llm.maxModelLen,
-    },
+  const card = (model: Served): object => ({
+    id: model.name,
+    object: 'model',
+    created: started,
+    owned_by: 'atb-models',
+    max_model_len: maxLenOf(model),
+    capabilities: [CAPABILITIES[model.use]],
   });
   app.get('/v1/models', async () => ({ object: 'list', data: [...models.values()].map(card) }));
   app.get<{ Params: { '*': string } }>('/v1/models/*', async ({ params }) =>
@@ -158,28 +171,21 @@ function addRoutes(app: FastifyInstance, context: ServerContext): void {
   app.get('/metrics', async (_, reply) => reply.type(metrics.contentType).send(await metrics.text()));
 }
 
-/** A token from each engine, unless it is writing some anyway. */
-async function proveAnswering({ llm }: ServedModel): Promise<void> {
-  if (llm.stats.running > 0) return;
-  await llm.startTokens([0], { maxTokens: 1, temperature: 0, timeoutMs: PROOF_MS }).result;
+/** A token, a vector or a score from each engine, unless it is writing tokens anyway. */
+async function proveAnswering(model: Served): Promise<void> {
+  if (model.use === 'generate') {
+    const { llm } = model;
+    if (llm.stats.running > 0) return;
+    await llm.startTokens([0], { maxTokens: 1, temperature: 0, timeoutMs: PROOF_MS }).result;
+    return;
+  }
+  const signal = AbortSignal.timeout(PROOF_MS);
+  if (model.use === 'embed') await model.embedder.embed(['a'], { signal });
+  else await model.reranker.rerank('a', ['a'], { signal });
 }
 
 const named = z.object({ model: z.string().nullish() });
-
-function modelOf(models: ReadonlyMap<string, ServedModel>, body: unknown): ServedModel {
-  const { model } = readBody(named, body);
-  if (model) return modelNamed(models, model);
-  const [first] = models.values();
-  return first ?? modelNamed(models, '');
-}
-
-function modelNamed(models: ReadonlyMap<string, ServedModel>, name: string): ServedModel {
-  const found = models.get(name);
-  if (found !== undefined) return found;
-  const known = [...models.keys()].map((known) => JSON.stringify(known)).join(', ');
-  const message = `there is no model ${JSON.stringify(name.slice(0, 200))}; there is ${known}`;
-  throw new HttpError(404, message, 'invalid_request_error', 'model_not_found', 'model');
-}
+const nameIn = (body: unknown): string | null | undefined => readBody(named, body).model;
 
 function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const found = httpErrorOf(error);

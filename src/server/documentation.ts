@@ -5,7 +5,9 @@ import { z } from 'zod';
 import { countBody, messagesBody } from './anthropic/messages.js';
 import { chatBody } from './openai/chat-completions.js';
 import { completionBody } from './openai/completions.js';
+import { embeddingBody } from './openai/embeddings.js';
 import { detokenizeBody, tokenizeBody } from './openai/tokenize.js';
+import { rerankBody } from './rerank.js';
 import { responseBody } from './responses/create.js';
 
 /** What each path takes, by the very schemas that requests are read by. */
@@ -13,6 +15,8 @@ const BODIES: Readonly<Record<string, readonly [tag: string, summary: string, bo
   '/v1/chat/completions': ['OpenAI', 'Answers messages', chatBody],
   '/v1/completions': ['OpenAI', 'Continues texts', completionBody],
   '/v1/responses': ['OpenAI', 'Answers items, without state', responseBody],
+  '/v1/embeddings': ['OpenAI', 'Makes vectors of texts', embeddingBody],
+  '/v1/rerank': ['Cohere, Jina', 'Ranks documents by a query', rerankBody],
   '/v1/messages': ['Anthropic', 'Answers messages', messagesBody],
   '/v1/messages/count_tokens': ['Anthropic', 'Counts the tokens of messages', countBody],
   '/tokenize': ['Tokens', 'Texts or messages to ids', tokenizeBody],

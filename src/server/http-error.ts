@@ -25,7 +25,6 @@ export const invalidRequest = (
 
 /** Codes of errors that the request itself is to blame for, with the code that clients know them by. */
 const OF_REQUESTS: Partial<Record<ErrorCode, string | null>> = {
-  REQUEST_INVALID: null,
   REQUEST_TOO_LONG: 'context_length_exceeded',
   CACHE_TOO_SMALL: 'context_length_exceeded',
   TEMPLATE_MISSING: null,
@@ -41,16 +40,22 @@ const OF_REQUESTS: Partial<Record<ErrorCode, string | null>> = {
   OPTION_UNSUPPORTED: null,
 };
 
+/** The library's name of a field as requests have it: `maxTokens` is `max_tokens`. */
+const fieldOf = (field: string): string =>
+  field.replace(/^texts\b/, 'input').replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
 /** What was thrown, as an answer. What nobody expected says no more than that. */
 export function httpErrorOf(thrown: unknown): HttpError {
   if (thrown instanceof HttpError) return thrown;
   if (thrown instanceof AtbError) {
     const { message, cause } = thrown;
     const code: ErrorCode = thrown.code;
-    if (Object.hasOwn(OF_REQUESTS, code)) {
-      const field = code === 'REQUEST_INVALID' ? (thrown as AtbError<'REQUEST_INVALID'>).detail.field : null;
-      return invalidRequest(message, field, OF_REQUESTS[code] ?? null);
+    if (code === 'REQUEST_INVALID') {
+      const { detail } = thrown as AtbError<'REQUEST_INVALID'>;
+      const field = fieldOf(detail.field);
+      return invalidRequest(new AtbError('REQUEST_INVALID', { ...detail, field }).message, field);
     }
+    if (Object.hasOwn(OF_REQUESTS, code)) return invalidRequest(message, null, OF_REQUESTS[code] ?? null);
     if (code === 'REQUEST_ABORTED' && cause !== undefined && cause !== thrown) return httpErrorOf(cause);
     if (code === 'REQUEST_TIMEOUT') return new HttpError(408, message, 'timeout_error', 'timeout');
     if (code === 'ENGINE_DISPOSED') return unavailable('the server is stopping');

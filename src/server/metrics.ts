@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Generation } from '../engine/generation.js';
-import type { ServedModel } from './served-model.js';
+import type { Served, ServedModel } from './served-model.js';
 
 const LATENCY_BUCKETS = [
   0.001, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.5, 5, 10, 20, 40, 80,
@@ -19,22 +19,40 @@ export class Metrics {
   /** Counts what has come of an answer since it was last asked; one for each that runs. */
   readonly #running = new Set<() => void>();
 
-  constructor(models: Iterable<ServedModel>) {
-    const all = [...models];
-    const gauge = (name: string, help: string, read: (model: ServedModel) => number): void => {
+  /** Calls of models that embed or rank, by name. */
+  readonly #encoding = new Map<string, number>();
+
+  constructor(models: Iterable<Served>) {
+    const served = [...models];
+    const encoding = this.#encoding;
+    const writers = served.filter((model): model is ServedModel => model.use === 'generate');
+    const gauge = <M extends Served>(
+      name: string,
+      help: string,
+      models: readonly M[],
+      read: (model: M) => number,
+    ): void => {
       new Gauge({
         ...{ name, help, labelNames: ['model_name'], registers: [this.#registry] },
         collect(): void {
-          for (const model of all) this.set({ model_name: model.name }, read(model));
+          for (const model of models) this.set({ model_name: model.name }, read(model));
         },
       });
     };
-    gauge('vllm:num_requests_running', 'Sequences that run', ({ llm: { stats } }) => stats.running);
-    gauge('vllm:num_requests_waiting', 'Sequences that wait', ({ llm: { stats } }) => stats.waiting);
-    gauge('vllm:num_preemptions_total', 'Preemptions so far', ({ llm: { stats } }) => stats.preemptions);
+    gauge('vllm:num_requests_running', 'Sequences, or calls of an encoder, that run', served, (model) =>
+      model.use === 'generate' ? model.llm.stats.running : (encoding.get(model.name) ?? 0),
+    );
+    gauge('vllm:num_requests_waiting', 'Sequences that wait', writers, ({ llm: { stats } }) => stats.waiting);
+    gauge(
+      'vllm:num_preemptions_total',
+      'Preemptions so far',
+      writers,
+      ({ llm: { stats } }) => stats.preemptions,
+    );
     gauge(
       'vllm:kv_cache_usage_perc',
       'Share of the cache in use',
+      writers,
       ({
         llm: {
           stats: { usedBlocks, freeBlocks },
@@ -44,11 +62,13 @@ export class Metrics {
     gauge(
       'vllm:prefix_cache_queries_total',
       'Tokens looked for in the cache',
+      writers,
       ({ llm: { stats } }) => stats.prefixQueriedTokens,
     );
     gauge(
       'vllm:prefix_cache_hits_total',
       'Tokens found in the cache',
+      writers,
       ({ llm: { stats } }) => stats.prefixHitTokens,
     );
   }
@@ -93,6 +113,30 @@ export class Metrics {
         this.#failed.inc(labels);
       },
     );
+  }
+
+  /** Takes the figures of a call of a model that embeds or ranks. */
+  async measure<T extends readonly { readonly tokens: number }[]>(
+    name: string,
+    call: Promise<T>,
+  ): Promise<T> {
+    const labels = { model_name: name };
+    const started = performance.now();
+    const count = (more: number): Map<string, number> =>
+      this.#encoding.set(name, (this.#encoding.get(name) ?? 0) + more);
+    count(1);
+    try {
+      const texts = await call;
+      for (const { tokens } of texts) this.#promptTokens.inc(labels, tokens);
+      this.#finished.inc({ ...labels, finished_reason: 'stop' });
+      this.#whole.observe(labels, (performance.now() - started) / 1000);
+      return texts;
+    } catch (error) {
+      this.#failed.inc(labels);
+      throw error;
+    } finally {
+      count(-1);
+    }
   }
 
   #counter(name: string, help: string, ...labels: string[]): Counter {

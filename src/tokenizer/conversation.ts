@@ -118,6 +118,32 @@ export function joinTextParts(message: ChatMessage, index: number): ChatMessage 
   return { ...message, content: texts.join('\n') };
 }
 
+/** Stands at the end of a message that is to be continued; the space shows whether a template strips messages. */
+const TAG = 'CONTINUE_FINAL_MESSAGE_TAG ';
+
+/** The messages with a tag where the last one's text ends. @throws REQUEST_INVALID for one without text */
+export function tagLast(messages: readonly ChatMessage[]): readonly ChatMessage[] {
+  const last = messages.at(-1);
+  const parts: readonly unknown[] | undefined = Array.isArray(last?.content) ? last.content : undefined;
+  const at = parts?.findLastIndex((part) => isObject(part) && part.type === 'text') ?? -1;
+  const part = parts?.[at];
+  const text = isObject(part) ? part.text : last?.content;
+  if (typeof text !== 'string')
+    return refuseRequest('messages', 'ended by a text, which the answer goes on with', last?.content);
+  const tagged = text + TAG;
+  return messages.with(-1, {
+    ...last,
+    content: parts?.with(at, { ...(part as object), text: tagged }) ?? tagged,
+  } as ChatMessage);
+}
+
+/** A prompt up to the tag, as transformers 5 has it. @throws REQUEST_INVALID where the template does not show it */
+export function cutAtTag(prompt: string): string {
+  const at = prompt.lastIndexOf(TAG.trim());
+  if (at < 0) return refuseRequest('messages', 'ended by a message that the chat template shows', 'none');
+  return prompt.startsWith(TAG, at) ? prompt.slice(0, at) : prompt.slice(0, at).trimEnd();
+}
+
 /** A character that is nowhere in the data. @throws REQUEST_INVALID for data that uses all of Unicode's noncharacters */
 export function unusedMark(data: Readonly<Record<string, unknown>>): string {
   const used = new Set<string>();

@@ -1,4 +1,4 @@
-import { AtbError } from '../errors.js';
+import { AtbError, refuseRequest } from '../errors.js';
 import { type ChatMessage, ChatTemplate, type TemplateVariables } from './chat-template.js';
 import {
   type ChatTemplateChoice,
@@ -9,8 +9,10 @@ import {
   checkConversation,
   checkKwargs,
   copyJson,
+  cutAtTag,
   forTemplates,
   joinTextParts,
+  tagLast,
   unusedMark,
 } from './conversation.js';
 import type { HfTokenizer } from './hf-tokenizer.js';
@@ -18,6 +20,8 @@ import type { HfTokenizer } from './hf-tokenizer.js';
 export interface ChatTemplateOptions {
   /** End with the beginning of the assistant's turn. Default true. */
   readonly addGenerationPrompt?: boolean | undefined;
+  /** End inside the last message, so that the answer goes on with it, as transformers has it. Default false. */
+  readonly continueFinalMessage?: boolean | undefined;
   /** Descriptions of tools, as OpenAI's API has them. */
   readonly tools?: readonly unknown[] | undefined;
   readonly documents?: readonly unknown[] | undefined;
@@ -202,7 +206,10 @@ export class InputBuilder {
     mapText: (text: string) => string,
   ): string {
     checkConversation(messages);
-    const { addGenerationPrompt = true, tools, documents, chatTemplateKwargs = {} } = options;
+    const { continueFinalMessage = false, tools, documents, chatTemplateKwargs = {} } = options;
+    const { addGenerationPrompt = !continueFinalMessage } = options;
+    if (continueFinalMessage && addGenerationPrompt)
+      refuseRequest('addGenerationPrompt', 'false where the last message goes on', true);
     checkKwargs(chatTemplateKwargs);
     const template = this.#template(
       tools !== undefined && this.#sources.has('tool_use') ? 'tool_use' : 'default',
@@ -219,8 +226,9 @@ export class InputBuilder {
       ...variables,
       messages: given.map((message, index) => copy(`messages[${index}]`, message)),
     });
-    const given = messages.map(forTemplates);
-    return template.render(withMessages(given), () => withMessages(given.map(joinTextParts)));
+    const given = (continueFinalMessage ? tagLast(messages) : messages).map(forTemplates);
+    const text = template.render(withMessages(given), () => withMessages(given.map(joinTextParts)));
+    return continueFinalMessage ? cutAtTag(text) : text;
   }
 
   #template(name: string): ChatTemplate {

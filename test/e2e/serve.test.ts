@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { sentenceCase, sentenceCheckpoint } from '../engine/embedding-fixtures.js';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const MODELS = join(ROOT, 'examples/models');
@@ -59,6 +60,41 @@ describe('atb-models serve', function () {
     expect(await ended).to.deep.equal([0, null]);
   });
 
+  it('serves beside them what embeds and what ranks, as files or flags say', async () => {
+    const checkpoints = ['bert-cls', 'bert-ranks', 'qwen3-bare'].map((name) =>
+      sentenceCheckpoint(sentenceCase(name)),
+    );
+    const [vectors, scores, bare] = checkpoints.map(({ path }) => path);
+    try {
+      const { process: server, address } = await serve(
+        ...[
+          '--model',
+          `small=${join(MODELS, 'tiny-stories-draft')}`,
+          `vectors=${vectors}`,
+          `scores=${scores}`,
+        ],
+        ...['--model', `bare=${bare}`, '--use', 'bare=embed', '--kv_quant', 'int8', '--max_model_len', '128'],
+      );
+      const { data } = (await (await fetch(`${address}/v1/models`)).json()) as {
+        data: { capabilities: string[]; max_model_len: number }[];
+      };
+      expect(data.map(({ capabilities, max_model_len: length }) => [...capabilities, length])).to.deep.equal([
+        ['completion', 128],
+        ['embedding', 16],
+        ['rerank', 64],
+        ['embedding', 64],
+      ]);
+      const embedded = await post(address, '/v1/embeddings', { model: 'bare', input: 'The dog' });
+      expect(await embedded.json())
+        .to.have.nested.property('data[0].embedding')
+        .that.has.length(64);
+      server.kill('SIGTERM');
+      expect(await once(server, 'exit')).to.deep.equal([0, null]);
+    } finally {
+      for (const checkpoint of checkpoints) checkpoint.remove();
+    }
+  });
+
   it('refuses an address that others reach without a key, and a port that is taken', async () => {
     const model = ['--model_path', join(MODELS, 'tiny-stories-draft')];
     const failed = async (...args: readonly string[]): Promise<string> =>
@@ -71,6 +107,7 @@ describe('atb-models serve', function () {
       );
     expect(await failed('--host', '0.0.0.0')).to.contain('--api_key must be given');
     expect(await failed('--model', 'nothing')).to.contain('--model must be name=DIR');
+    expect(await failed('--use', 'talk')).to.contain('--use must be [name=]generate|embed|rank');
     const { process: server, address } = await serve(...model);
     try {
       const taken = await failed('--port', new URL(address).port);

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { Generation, type GenerationChunk } from '../../src/engine/generation.js';
 
 const piece = (text: string, token: number): GenerationChunk => ({ text, tokens: [token], logprobs: [] });
-const OUTCOME = { promptTokens: 1, finishReason: 'stop', ttftMs: 1 } as const;
+const OUTCOME = { promptTokens: 1, cachedTokens: 0, finishReason: 'stop', ttftMs: 1 } as const;
 
 async function readAll(generation: Generation): Promise<{ text: string; tokens: number[]; chunks: number }> {
   let text = '';

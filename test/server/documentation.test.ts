@@ -21,6 +21,8 @@ describe('the documentation of the API', () => {
       ['/v1/chat/completions', 'temperature'],
       ['/v1/completions', 'prompt'],
       ['/v1/responses', 'input'],
+      ['/v1/embeddings', 'encoding_format'],
+      ['/v1/rerank', 'top_n'],
       ['/v1/messages', 'max_tokens'],
       ['/detokenize', 'tokens'],
     ] as const)

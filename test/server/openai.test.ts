@@ -35,6 +35,7 @@ describe('the server, asked by the openai package', function () {
       prompt_tokens: alone.promptTokens,
       completion_tokens: 20,
       total_tokens: alone.promptTokens + 20,
+      prompt_tokens_details: { cached_tokens: 0 },
     });
     let streamed = '';
     for await (const chunk of await client.completions.create({ ...options, stream: true }))
@@ -52,7 +53,12 @@ describe('the server, asked by the openai package', function () {
       'A dog',
       'A dog',
     ]);
-    const { logprobs } = (await client.completions.create({ ...options, logprobs: 2 })).choices[0] ?? {};
+    const scored = { ...options, logprobs: 2, stop: ['never to be found'] };
+    const { logprobs } = (await client.completions.create(scored)).choices[0] ?? {};
+    const offsets: number[] = [];
+    for await (const { choices: found } of await client.completions.create({ ...scored, stream: true }))
+      offsets.push(...(found[0]?.logprobs?.text_offset ?? []));
+    expect(offsets).to.deep.equal(logprobs?.text_offset);
     expect(logprobs?.tokens?.join('')).to.equal(alone.text);
     expect(logprobs?.text_offset?.[1]).to.equal(logprobs?.tokens?.[0]?.length);
   });

@@ -70,6 +70,11 @@ export class EmbeddingModel {
     return this.#encoder.maxSeqLength;
   }
 
+  /** Numbers of a vector. */
+  get width(): number {
+    return this.#modules.width;
+  }
+
   /** The names that `promptName` may have. */
   get promptNames(): readonly string[] {
     return [...this.#modules.prompts.keys()];

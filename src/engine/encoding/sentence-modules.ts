@@ -18,6 +18,8 @@ export interface SentenceModules {
     /** Whether the tokens of a prompt count. */
     readonly includesPrompt: boolean;
   };
+  /** Numbers of a vector. */
+  readonly width: number;
   /** What becomes of the pooled vector, in order. */
   readonly steps: readonly ((vector: Float32Array) => Float32Array)[];
   /** What is put before a text, by name. */
@@ -52,7 +54,8 @@ export async function readSentenceModules(
   const modules = await readModuleList(folder);
   if (!modules) {
     const modes = [isCausalLM ? 'lasttoken' : 'mean'] as const;
-    return { ...transformer, ...prompts, pooling: { modes, includesPrompt: true }, steps: [] };
+    const pooling = { modes, includesPrompt: true };
+    return { ...transformer, ...prompts, pooling, width: hiddenSize, steps: [] };
   }
   const [first, second, ...rest] = modules;
   if (first?.type !== 'Transformer' || second?.type !== 'Pooling' || first.path !== '') {
@@ -77,7 +80,7 @@ export async function readSentenceModules(
       throw unsupported(folder, `${type} is not supported; Pooling, Dense and Normalize are`);
     }
   }
-  return { ...transformer, ...prompts, pooling, steps };
+  return { ...transformer, ...prompts, pooling, width, steps };
 }
 
 const within = ({ dir, links }: ModuleFolder, path: string): ModuleFolder => ({

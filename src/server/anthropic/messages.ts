@@ -75,9 +75,9 @@ export async function createMessage(
   const work = { model, promptTokens, sampling, options, guide: forced?.guide, n: 1 };
   return withAnswers(context, reply, [work], async (answers) => {
     const generation = answers[0]?.[0] as Generation;
-    const head = { id: newId('msg'), type: 'message', role: 'assistant', model: model.name };
-    const usage = { input_tokens: promptTokens.length };
+    const head = { id: newId('msg_'), type: 'message', role: 'assistant', model: model.name };
     if (body.stream) {
+      const usage = { input_tokens: promptTokens.length, cache_read_input_tokens: 0, output_tokens: 0 };
       await streamed(generation, reader(), { ...head, usage }, body, new EventStream(reply));
       return undefined;
     }
@@ -88,17 +88,24 @@ export async function createMessage(
       if (block.kind === 'text') return { type: 'text', text: block.text };
       if (block.kind === 'reasoning') return { type: 'thinking', thinking: block.text, signature: '' };
       const { name, arguments: args } = block.call;
-      return { type: 'tool_use', id: newId('toolu'), name, input: JSON.parse(args) as object };
+      return { type: 'tool_use', id: newId('toolu_'), name, input: JSON.parse(args) as object };
     });
     const calls = blocks.some(({ kind }) => kind === 'tool-call');
     return {
       ...head,
       content,
       ...stopOf(result, calls, body),
-      usage: { ...usage, output_tokens: result.tokens.length },
+      usage: usageOf(result),
     };
   });
 }
+
+/** What was found in the cache is counted apart. */
+const usageOf = ({ promptTokens, cachedTokens, tokens }: GenerationResult): object => ({
+  input_tokens: promptTokens - cachedTokens,
+  cache_read_input_tokens: cachedTokens,
+  output_tokens: tokens.length,
+});
 
 /** Which stop sequence ended it is known where there was only one. */
 function stopOf(
@@ -130,7 +137,7 @@ async function streamed(
   const sendBlocks = async (found: readonly BlockEvent[]): Promise<void> => {
     for (const event of found) {
       calls ||= event.kind === 'tool-call';
-      await send(wireBlock(event));
+      for (const wire of wireBlocks(event)) await send(wire);
     }
   };
   try {
@@ -139,8 +146,7 @@ async function streamed(
     for await (const { text } of generation) await sendBlocks(blocks.take(reader.push(text)));
     await sendBlocks([...blocks.take(reader.end()), ...blocks.end()]);
     const result = await generation.result;
-    const usage = { output_tokens: result.tokens.length };
-    await send({ type: 'message_delta', delta: stopOf(result, calls, body), usage });
+    await send({ type: 'message_delta', delta: stopOf(result, calls, body), usage: usageOf(result) });
     await send({ type: 'message_stop' });
   } catch (error) {
     await events.send(anthropicError(httpErrorOf(error)), 'error').catch(() => {});
@@ -149,21 +155,29 @@ async function streamed(
   }
 }
 
-function wireBlock(event: BlockEvent): { readonly type: string } & Record<string, unknown> {
+function wireBlocks(event: BlockEvent): ({ readonly type: string } & Record<string, unknown>)[] {
   const { index, kind } = event;
-  if (event.type === 'close') return { type: 'content_block_stop', index };
+  if (event.type === 'close') {
+    // Clients wait for it; nobody here checks thoughts that come back.
+    const signature = {
+      type: 'content_block_delta',
+      index,
+      delta: { type: 'signature_delta', signature: '' },
+    };
+    return [...(kind === 'reasoning' ? [signature] : []), { type: 'content_block_stop', index }];
+  }
   if (event.type === 'open') {
     const empty = {
       text: { type: 'text', text: '' },
       reasoning: { type: 'thinking', thinking: '', signature: '' },
-      'tool-call': { type: 'tool_use', id: newId('toolu'), name: event.call?.name, input: {} },
+      'tool-call': { type: 'tool_use', id: newId('toolu_'), name: event.call?.name, input: {} },
     };
-    return { type: 'content_block_start', index, content_block: empty[kind] };
+    return [{ type: 'content_block_start', index, content_block: empty[kind] }];
   }
   const deltas = {
     text: { type: 'text_delta', text: event.text },
     reasoning: { type: 'thinking_delta', thinking: event.text },
     'tool-call': { type: 'input_json_delta', partial_json: event.text },
   };
-  return { type: 'content_block_delta', index, delta: deltas[kind] };
+  return [{ type: 'content_block_delta', index, delta: deltas[kind] }];
 }

@@ -4,13 +4,14 @@ import type { Generation, GenerationResult } from '../../engine/generation.js';
 import type { GenerateOptions } from '../../engine/llm-engine-options.js';
 import type { Guide } from '../../guided/index.js';
 import type { SamplingOptions } from '../../sampling/sampling-params.js';
-import type { Admission } from '../admission.js';
+import { type Admission, whileInside } from '../admission.js';
 import type { Metrics } from '../metrics.js';
-import type { ServedModel } from '../served-model.js';
+import type { Served, ServedModel } from '../served-model.js';
+import type { SamplingFields } from './fields.js';
 
 /** What the routes of all APIs share. */
 export interface ServerContext {
-  readonly models: ReadonlyMap<string, ServedModel>;
+  readonly models: ReadonlyMap<string, Served>;
   readonly admission: Admission;
   readonly metrics: Metrics;
   /** Milliseconds that a request may take. */
@@ -21,14 +22,63 @@ export interface Usage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly total_tokens: number;
+  readonly prompt_tokens_details: { readonly cached_tokens: number };
 }
 
-export const newId = (prefix: string): string => `${prefix}-${randomUUID().replaceAll('-', '')}`;
+/** Ids begin as clients know them: `chatcmpl-`, `resp_`, …. */
+export const newId = (prefix: string): string => prefix + randomUUID().replaceAll('-', '');
 export const nowSeconds = (): number => Math.floor(Date.now() / 1000);
 
-export function usageOf(promptTokens: number, answerTokens: readonly number[]): Usage {
-  const completion_tokens = answerTokens.reduce((sum, count) => sum + count, 0);
-  return { prompt_tokens: promptTokens, completion_tokens, total_tokens: promptTokens + completion_tokens };
+/** What answers used; `prompts` has the answers to each prompt, which counts once. */
+export function usageOf(prompts: readonly (readonly GenerationResult[])[]): Usage {
+  const sum = (
+    all: readonly (GenerationResult | undefined)[],
+    of: (one: GenerationResult) => number,
+  ): number => all.reduce((total, one) => total + (one ? of(one) : 0), 0);
+  const firsts = prompts.map(([first]) => first);
+  return usage(
+    sum(firsts, (one) => one.promptTokens),
+    sum(prompts.flat(), ({ tokens }) => tokens.length),
+    sum(firsts, (one) => one.cachedTokens),
+  );
+}
+
+function usage(promptTokens: number, completionTokens: number, cachedTokens: number): Usage {
+  return {
+    prompt_tokens: promptTokens,
+    completion_tokens: completionTokens,
+    total_tokens: promptTokens + completionTokens,
+    prompt_tokens_details: { cached_tokens: cachedTokens },
+  };
+}
+
+/** What the chunks of a stream say of its usage: nothing, or only the last one, or each what came so far. */
+export class StreamUsage {
+  readonly #mode: 'none' | 'last' | 'each';
+  readonly #promptTokens: number;
+  #tokens = 0;
+
+  constructor({ stream_options: options }: SamplingFields, promptTokens: number) {
+    const each = options?.continuous_usage_stats ? 'each' : 'last';
+    this.#mode = options?.include_usage ? each : 'none';
+    this.#promptTokens = promptTokens;
+  }
+
+  /** More tokens have come. */
+  take(tokens: readonly number[]): void {
+    this.#tokens += tokens.length;
+  }
+
+  /** Fields of a chunk with choices. */
+  get fields(): { readonly usage?: Usage | null } {
+    if (this.#mode === 'none') return {};
+    return { usage: this.#mode === 'each' ? usage(this.#promptTokens, this.#tokens, 0) : null };
+  }
+
+  /** The chunk behind all answers, if there is to be one. */
+  last(head: object, prompts: readonly (readonly GenerationResult[])[]): object[] {
+    return this.#mode === 'none' ? [] : [{ ...head, choices: [], usage: usageOf(prompts) }];
+  }
 }
 
 export interface Work {
@@ -51,19 +101,12 @@ export async function withAnswers<T>(
   works: readonly Work[],
   use: (generations: readonly (readonly Generation[])[]) => Promise<T>,
 ): Promise<T> {
-  const leave = context.admission.enter(works.reduce((sum, { n }) => sum + n, 0));
-  const controller = new AbortController();
-  const onClose = (): void => controller.abort(new Error('the client is gone'));
-  reply.raw.once('close', onClose);
-  try {
+  const answers = works.reduce((sum, { n }) => sum + n, 0);
+  return whileInside(context.admission, reply, answers, async ({ signal }) => {
     const generations: Generation[][] = [];
-    for (const work of works) generations.push(await startAll(context, work, controller.signal));
-    return await use(generations);
-  } finally {
-    reply.raw.off('close', onClose);
-    controller.abort(new Error('the request is over'));
-    leave();
-  }
+    for (const work of works) generations.push(await startAll(context, work, signal));
+    return use(generations);
+  });
 }
 
 /** Answers of one request differ by their seeds, which follow one another where the request has one. */

@@ -5,12 +5,20 @@ import type { Generation, GenerationResult } from '../../engine/generation.js';
 import { EventStream } from '../event-stream.js';
 import { httpErrorOf, openAiError } from '../http-error.js';
 import type { ServedModel } from '../served-model.js';
-import { finishReasonOf, newId, nowSeconds, type ServerContext, usageOf, withAnswers } from './answers.js';
+import {
+  finishReasonOf,
+  newId,
+  nowSeconds,
+  type ServerContext,
+  StreamUsage,
+  usageOf,
+  withAnswers,
+} from './answers.js';
 import { forTemplate, message, toolChoice, tools } from './conversation.js';
-import { generateOptionsOf, guideOf, readBody, SAMPLING_FIELDS, samplingOf } from './fields.js';
-import { chatLogprobs } from './logprobs.js';
+import { generateOptionsOf, guideOf, readRequest, SAMPLING_FIELDS, samplingOf } from './fields.js';
+import { chatLogprobs, promptLogprobs } from './logprobs.js';
 import { mergeStreams } from './merge-streams.js';
-import { type AnswerReader, prepareChat, room } from './prepare-chat.js';
+import { type AnswerReader, type PreparedChat, prepareChat, room } from './prepare-chat.js';
 
 export const chatBody = z.object({
   ...SAMPLING_FIELDS,
@@ -23,6 +31,8 @@ export const chatBody = z.object({
   parallel_tool_calls: z.boolean().nullish(),
   chat_template_kwargs: z.record(z.string(), z.unknown()).nullish(),
   add_generation_prompt: z.boolean().nullish(),
+  continue_final_message: z.boolean().nullish(),
+  echo: z.boolean().nullish(),
   reasoning_effort: z.string().nullish(),
 });
 type ChatBody = z.infer<typeof chatBody>;
@@ -35,12 +45,13 @@ export async function completeChat(
   client: string | undefined,
   reply: FastifyReply,
 ): Promise<object | undefined> {
-  const body = readBody(chatBody, given);
+  const body = readRequest(chatBody, given);
   const chat = await prepareChat(model, {
     messages: forTemplate(body.messages),
     tools: body.tools ?? [],
     toolChoice: body.tool_choice ?? 'auto',
     addGenerationPrompt: body.add_generation_prompt ?? undefined,
+    continueFinalMessage: body.continue_final_message ?? undefined,
     kwargs: {
       ...(body.reasoning_effort && { reasoning_effort: body.reasoning_effort }),
       ...body.chat_template_kwargs,
@@ -63,18 +74,21 @@ export async function completeChat(
     n: body.n ?? 1,
   };
   return withAnswers(context, reply, [work], async ([answers = []]) => {
-    const head = { id: newId('chatcmpl'), created: nowSeconds(), model: model.name };
+    const head = { id: newId('chatcmpl-'), created: nowSeconds(), model: model.name };
     if (body.stream) {
-      await streamed(model, body, answers, reader, head, promptTokens.length, new EventStream(reply));
+      await streamed(model, body, answers, chat, head, new EventStream(reply));
       return undefined;
     }
     const results = await Promise.all(answers.map(({ result }) => result));
     const choices = results.map((result, index) => choiceOf(model, body, result, index, reader()));
-    const usage = usageOf(
-      promptTokens.length,
-      results.map(({ tokens }) => tokens.length),
-    );
-    return { ...head, object: 'chat.completion', choices, usage };
+    const [{ promptLogprobs: scores } = {}] = results;
+    return {
+      ...head,
+      object: 'chat.completion',
+      choices,
+      usage: usageOf([results]),
+      ...(scores && { prompt_logprobs: promptLogprobs(model.tokenizer, promptTokens, scores) }),
+    };
   });
 }
 
@@ -89,7 +103,7 @@ function choiceOf(
   const joined = (kind: 'text' | 'reasoning'): string =>
     events.map((event) => (event.kind === kind ? event.text : '')).join('');
   const calls = events.flatMap((event) => (event.kind === 'tool-call' ? [toolCall(event.call)] : []));
-  const [text, reasoning] = [joined('text'), joined('reasoning')];
+  const [text, reasoning] = [echoOf(body) + joined('text'), joined('reasoning')];
   return {
     index,
     message: {
@@ -104,25 +118,31 @@ function choiceOf(
   };
 }
 
-const toolCall = (call: ToolCall): object => ({ id: newId('call'), type: 'function', function: call });
+/** The message that the answer goes on with, where it is to be part of the answer. */
+function echoOf({ echo, continue_final_message: continues, messages }: ChatBody): string {
+  const content = echo && continues ? messages.at(-1)?.content : undefined;
+  if (!Array.isArray(content)) return content ?? '';
+  return content.map(({ text }) => (typeof text === 'string' ? text : '')).join('\n');
+}
+
+const toolCall = (call: ToolCall): object => ({ id: newId('call_'), type: 'function', function: call });
 
 async function streamed(
   { tokenizer }: ServedModel,
   body: ChatBody,
   answers: readonly Generation[],
-  reader: () => AnswerReader,
-  head: object,
-  promptTokens: number,
+  { reader, promptTokens }: PreparedChat,
+  given: object,
   events: EventStream,
 ): Promise<void> {
-  const withUsage = body.stream_options?.include_usage === true;
+  const usage = new StreamUsage(body, promptTokens.length);
+  const head = { ...given, object: 'chat.completion.chunk' };
   const readers = answers.map(reader);
   const calls = answers.map(() => 0);
   const chunk = (index: number, delta: object, more: object = {}): object => ({
     ...head,
-    object: 'chat.completion.chunk',
     choices: [{ index, delta, logprobs: null, finish_reason: null, ...more }],
-    ...(withUsage && { usage: null }),
+    ...usage.fields,
   });
   const deltaOf = (index: number, event: AnswerEvent): object => {
     if (event.kind === 'text') return { content: event.text };
@@ -132,8 +152,10 @@ async function streamed(
     return { tool_calls: [{ index: at, ...toolCall(event.call) }] };
   };
   try {
-    for (const index of answers.keys()) await events.send(chunk(index, { role: 'assistant', content: '' }));
+    for (const index of answers.keys())
+      await events.send(chunk(index, { role: 'assistant', content: echoOf(body) }));
     for await (const [index, { text, tokens, logprobs }] of mergeStreams(answers)) {
+      usage.take(tokens);
       const found = readers[index]?.push(text) ?? [];
       const more = body.logprobs ? { logprobs: chatLogprobs(tokenizer, tokens, logprobs) } : {};
       const deltas = found.length === 0 && body.logprobs ? [{}] : found.map((event) => deltaOf(index, event));
@@ -146,17 +168,11 @@ async function streamed(
       const reason = (calls[index] ?? 0) > 0 ? 'tool_calls' : finishReasonOf(result);
       await events.send(chunk(index, {}, { finish_reason: reason }));
     }
-    if (withUsage) {
-      const usage = usageOf(
-        promptTokens,
-        results.map(({ tokens }) => tokens.length),
-      );
-      await events.send({ ...head, object: 'chat.completion.chunk', choices: [], usage });
-    }
-    await events.send('[DONE]');
+    for (const last of usage.last(head, [results])) await events.send(last);
   } catch (error) {
     await events.send(openAiError(httpErrorOf(error))).catch(() => {});
   } finally {
+    await events.send('[DONE]').catch(() => {});
     events.end();
   }
 }

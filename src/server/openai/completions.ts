@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import type { Generation } from '../../engine/generation.js';
+import type { Generation, GenerationResult } from '../../engine/generation.js';
 import { EventStream } from '../event-stream.js';
 import { httpErrorOf, invalidRequest, openAiError } from '../http-error.js';
 import type { ServedModel } from '../served-model.js';
@@ -9,20 +9,28 @@ import {
   newId,
   nowSeconds,
   type ServerContext,
+  StreamUsage,
   usageOf,
   type Work,
   withAnswers,
 } from './answers.js';
-import { generateOptionsOf, guideOf, readBody, SAMPLING_FIELDS, samplingOf } from './fields.js';
-import { completionLogprobs } from './logprobs.js';
+import {
+  generateOptionsOf,
+  guideOf,
+  readRequest,
+  SAMPLING_FIELDS,
+  samplingOf,
+  texts,
+  textsOf,
+} from './fields.js';
+import { CompletionLogprobs, promptLogprobs } from './logprobs.js';
 import { mergeStreams } from './merge-streams.js';
 
 const MAX_PROMPTS = 128;
-const tokenIds = z.array(z.int().min(0)).min(1);
 
 export const completionBody = z.object({
   ...SAMPLING_FIELDS,
-  prompt: z.union([z.string(), tokenIds, z.array(z.string()).min(1), z.array(tokenIds).min(1)]),
+  prompt: texts(MAX_PROMPTS),
   logprobs: z.int().min(0).nullish(),
   echo: z.boolean().nullish(),
   suffix: z.string().nullish(),
@@ -38,14 +46,22 @@ export async function complete(
   client: string | undefined,
   reply: FastifyReply,
 ): Promise<object | undefined> {
-  const body = readBody(completionBody, given);
+  const body = readRequest(completionBody, given);
+  const { logprobs } = body;
   if (body.suffix)
     throw invalidRequest('suffix is not supported: this model completes what comes before', 'suffix');
   const n = body.n ?? 1;
   if (body.best_of && body.best_of !== n)
     throw invalidRequest('best_of must be n: answers are not ranked', 'best_of');
+  const scoresEcho = body.echo && logprobs != null;
+  if (scoresEcho && body.stream)
+    throw invalidRequest('logprobs of an echoed prompt are not streamed', 'echo');
   const prompts = await promptsOf(model, body.prompt);
-  const sampling = { ...samplingOf(body), ...(body.logprobs != null && { logprobs: body.logprobs }) };
+  const sampling = {
+    ...samplingOf(body),
+    ...(logprobs != null && { logprobs }),
+    ...(scoresEcho && { promptLogprobs: Math.max(logprobs, body.prompt_logprobs ?? 0) }),
+  };
   const works = prompts.map(
     ({ tokens }): Work => ({
       model,
@@ -57,79 +73,76 @@ export async function complete(
     }),
   );
   return withAnswers(context, reply, works, async (generations) => {
-    const answers = generations.flat();
-    const echoes = generations.flatMap((own, i) =>
-      own.map(() => (body.echo ? (prompts[i]?.text ?? '') : '')),
-    );
-    const id = newId('cmpl');
-    const head = { id, object: 'text_completion', created: nowSeconds(), model: model.name };
-    const promptTokens = prompts.reduce((sum, { tokens }) => sum + tokens.length, 0);
+    const head = { id: newId('cmpl-'), object: 'text_completion', created: nowSeconds(), model: model.name };
     if (body.stream) {
-      await streamed(model, body, answers, echoes, head, promptTokens, new EventStream(reply));
+      await streamed(model, body, generations, prompts, head, new EventStream(reply));
       return undefined;
     }
-    const results = await Promise.all(answers.map(({ result }) => result));
-    const choices = results.map((result, index) => ({
-      index,
-      text: `${echoes[index]}${result.text}`,
-      finish_reason: finishReasonOf(result),
-      logprobs:
-        body.logprobs == null
-          ? null
-          : completionLogprobs(model.tokenizer, result.tokens, result.logprobs, (echoes[index] ?? '').length),
-    }));
-    return {
-      ...head,
-      choices,
-      usage: usageOf(
-        promptTokens,
-        results.map(({ tokens }) => tokens.length),
-      ),
-    };
+    const results = await Promise.all(generations.map((own) => Promise.all(own.map(({ result }) => result))));
+    const choices = results.flatMap((own, i) =>
+      own.map((result, at) => ({
+        index: i * n + at,
+        ...choiceOf(model, body, result, prompts[i] as Prompt),
+      })),
+    );
+    return { ...head, choices, usage: usageOf(results) };
   });
 }
 
+function choiceOf(
+  { tokenizer }: ServedModel,
+  { echo, logprobs, prompt_logprobs: ofPrompt }: CompletionBody,
+  result: GenerationResult,
+  prompt: Prompt,
+): object {
+  const { promptLogprobs: scores = [] } = result;
+  const own = { tokens: result.tokens, scores: result.logprobs };
+  const all = echo ? { tokens: [...prompt.tokens, ...own.tokens], scores: [...scores, ...own.scores] } : own;
+  return {
+    text: `${echo ? prompt.text : ''}${result.text}`,
+    finish_reason: finishReasonOf(result),
+    logprobs: logprobs == null ? null : new CompletionLogprobs(tokenizer, 0).of(all.tokens, all.scores),
+    ...(ofPrompt != null && { prompt_logprobs: promptLogprobs(tokenizer, prompt.tokens, scores) }),
+  };
+}
+
 async function streamed(
-  model: ServedModel,
+  { tokenizer }: ServedModel,
   body: CompletionBody,
-  answers: readonly Generation[],
-  echoes: readonly string[],
+  generations: readonly (readonly Generation[])[],
+  prompts: readonly Prompt[],
   head: object,
-  promptTokens: number,
   events: EventStream,
 ): Promise<void> {
-  const withUsage = body.stream_options?.include_usage === true;
-  const offsets = echoes.map(({ length }) => length);
+  const usage = new StreamUsage(
+    body,
+    prompts.reduce((sum, { tokens }) => sum + tokens.length, 0),
+  );
+  const answers = generations.flat();
+  const scorers = answers.map(() => new CompletionLogprobs(tokenizer, 0));
   const choice = (index: number, text: string, more: object = {}): object => ({
     ...head,
     choices: [{ index, text, logprobs: null, finish_reason: null, ...more }],
-    ...(withUsage && { usage: null }),
+    ...usage.fields,
   });
   try {
-    for (const [index, echo] of echoes.entries()) if (echo !== '') await events.send(choice(index, echo));
+    if (body.echo) {
+      const echoes = generations.flatMap((own, i) => own.map(() => prompts[i]?.text ?? ''));
+      for (const [index, echo] of echoes.entries()) await events.send(choice(index, echo));
+    }
     for await (const [index, { text, tokens, logprobs }] of mergeStreams(answers)) {
-      const offset = offsets[index] ?? 0;
-      offsets[index] = offset + text.length;
-      const more =
-        body.logprobs == null
-          ? {}
-          : { logprobs: completionLogprobs(model.tokenizer, tokens, logprobs, offset) };
+      usage.take(tokens);
+      const more = body.logprobs == null ? {} : { logprobs: scorers[index]?.of(tokens, logprobs) };
       if (text !== '' || body.logprobs != null) await events.send(choice(index, text, more));
     }
-    const results = await Promise.all(answers.map(({ result }) => result));
-    for (const [index, result] of results.entries())
+    const results = await Promise.all(generations.map((own) => Promise.all(own.map(({ result }) => result))));
+    for (const [index, result] of results.flat().entries())
       await events.send(choice(index, '', { finish_reason: finishReasonOf(result) }));
-    if (withUsage) {
-      const usage = usageOf(
-        promptTokens,
-        results.map(({ tokens }) => tokens.length),
-      );
-      await events.send({ ...head, choices: [], usage });
-    }
-    await events.send('[DONE]');
+    for (const last of usage.last(head, results)) await events.send(last);
   } catch (error) {
     await events.send(openAiError(httpErrorOf(error))).catch(() => {});
   } finally {
+    await events.send('[DONE]').catch(() => {});
     events.end();
   }
 }
@@ -140,15 +153,9 @@ interface Prompt {
 }
 
 /** One prompt or several, as texts or as token ids. */
-async function promptsOf(model: ServedModel, prompt: CompletionBody['prompt']): Promise<Prompt[]> {
-  const { tokenizer } = model;
-  const list: readonly (string | readonly number[])[] =
-    typeof prompt === 'string' || typeof prompt[0] === 'number'
-      ? [prompt as string | number[]]
-      : (prompt as readonly (string | number[])[]);
-  if (list.length > MAX_PROMPTS) throw invalidRequest(`at most ${MAX_PROMPTS} prompts at once`, 'prompt');
+function promptsOf({ tokenizer }: ServedModel, prompt: CompletionBody['prompt']): Promise<Prompt[]> {
   return Promise.all(
-    list.map(async (given) => {
+    textsOf(prompt).map(async (given) => {
       const tokens = typeof given === 'string' ? await tokenizer.encodeAsync(given) : given;
       if (tokens.length === 0) throw invalidRequest('prompt must not be empty', 'prompt');
       return { tokens, text: typeof given === 'string' ? given : tokenizer.decode(given) };

@@ -38,13 +38,24 @@ export const SAMPLING_FIELDS = {
   include_stop_str_in_output: maybe(z.boolean()),
   skip_special_tokens: maybe(z.boolean()),
   priority: integer,
+  prompt_logprobs: maybe(z.int().min(0)),
   cache_salt: maybe(z.string().min(1).max(256)),
   response_format: maybe(
     z.object({
       type: z.enum(['text', 'json_object', 'json_schema']),
+      schema: z.unknown().optional(),
       json_schema: maybe(
         z.object({ name: z.string().nullish(), schema: z.unknown().optional(), strict: maybe(z.boolean()) }),
       ),
+    }),
+  ),
+  structured_outputs: maybe(
+    z.object({
+      json: z.unknown().optional(),
+      regex: maybe(z.string()),
+      choice: maybe(z.array(z.string())),
+      grammar: maybe(z.string()),
+      json_object: maybe(z.boolean()),
     }),
   ),
   guided_json: z.unknown().optional(),
@@ -56,6 +67,24 @@ export const SAMPLING_FIELDS = {
 const fields = z.object(SAMPLING_FIELDS);
 export type SamplingFields = z.infer<typeof fields>;
 
+const tokenIds = z.array(z.int().min(0)).min(1);
+
+/** One text or several, each as it is or as token ids. */
+export const texts = (max: number) =>
+  z.union([
+    z.string(),
+    tokenIds,
+    z
+      .array(z.union([z.string(), tokenIds]))
+      .min(1)
+      .max(max),
+  ]);
+
+export const textsOf = (given: z.infer<ReturnType<typeof texts>>): readonly (string | readonly number[])[] =>
+  typeof given === 'string' || given.every((one) => typeof one === 'number')
+    ? [given]
+    : (given as (string | number[])[]);
+
 /** The body of a request, or an error that names the field. Fields that nobody knows are left alone, as OpenAI does. */
 export function readBody<T>(schema: z.ZodType<T>, body: unknown): T {
   const { success, data, error } = schema.safeParse(body ?? {});
@@ -63,6 +92,19 @@ export function readBody<T>(schema: z.ZodType<T>, body: unknown): T {
   const [issue] = error.issues;
   const param = issue?.path.join('.') || null;
   throw invalidRequest(`${param ?? 'the body'}: ${issue?.message ?? 'is malformed'}`, param);
+}
+
+/** The same of a request for answers. @throws HttpError 400, also for fields that contradict each other */
+export function readRequest<T extends SamplingFields>(schema: z.ZodType<T>, given: unknown): T {
+  const body = readBody(schema, given);
+  if (body.stream_options && !body.stream)
+    throw invalidRequest('stream_options is only for streams', 'stream_options');
+  if (body.prompt_logprobs != null && body.stream)
+    throw invalidRequest(
+      'prompt_logprobs are there when an answer is complete, not streamed',
+      'prompt_logprobs',
+    );
+  return body;
 }
 
 /** Null and undefined are absent. */
@@ -92,6 +134,7 @@ export function samplingOf(body: SamplingFields): SamplingOptions {
     ignoreEos: body.ignore_eos,
     includeStopStrInOutput: body.include_stop_str_in_output,
     skipSpecialTokens: body.skip_special_tokens,
+    promptLogprobs: body.prompt_logprobs,
   });
 }
 
@@ -104,29 +147,51 @@ export function generateOptionsOf(
 
 /** What the answer must be. @throws HttpError 400 when it is said in two ways */
 export function guideOf(body: SamplingFields): Guide | undefined {
-  const { response_format: format } = body;
+  const { response_format: format, structured_outputs: outputs } = body;
   const guides: Guide[] = [];
-  if (format?.type === 'json_object') guides.push({ jsonSchema: { type: 'object' } });
+  // With a schema of its own, as llama.cpp has it.
+  if (format?.type === 'json_object') guides.push({ jsonSchema: format.schema ?? ANY_OBJECT });
   if (format?.type === 'json_schema') {
     const schema = format.json_schema?.schema;
     if (schema === undefined || schema === null)
       throw invalidRequest('response_format.json_schema.schema is missing', 'response_format');
     guides.push({ jsonSchema: schema });
   }
-  const { guided_json: json, guided_regex: regex, guided_choice: choice, guided_grammar: grammar } = body;
-  if (json !== undefined && json !== null)
-    guides.push({ jsonSchema: typeof json === 'string' ? parseSchema(json) : json });
-  if (typeof regex === 'string') guides.push({ regex });
-  if (choice) guides.push({ choice });
-  if (typeof grammar === 'string') guides.push({ grammar });
+  guides.push(
+    ...guidesIn({
+      json: body.guided_json,
+      regex: body.guided_regex,
+      choice: body.guided_choice,
+      grammar: body.guided_grammar,
+    }),
+    ...(outputs ? guidesIn(outputs) : []),
+    ...(outputs?.json_object ? [{ jsonSchema: ANY_OBJECT }] : []),
+  );
   if (guides.length > 1) throw invalidRequest('the answer is guided in more than one way', 'response_format');
   return guides[0];
+}
+
+const ANY_OBJECT = { type: 'object' };
+
+/** vLLM's ways to guide an answer, under the names that it had for them once, and has now. */
+function guidesIn({
+  json,
+  regex,
+  choice,
+  grammar,
+}: Omit<NonNullable<SamplingFields['structured_outputs']>, 'json_object'>): Guide[] {
+  return [
+    ...(json != null ? [{ jsonSchema: typeof json === 'string' ? parseSchema(json) : json }] : []),
+    ...(regex != null ? [{ regex }] : []),
+    ...(choice != null ? [{ choice }] : []),
+    ...(grammar != null ? [{ grammar }] : []),
+  ];
 }
 
 function parseSchema(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw invalidRequest('guided_json must be a JSON schema', 'guided_json');
+    throw invalidRequest('a schema that is a text must be JSON', 'structured_outputs.json');
   }
 }

@@ -11,6 +11,8 @@ export interface ChatRequest {
   readonly tools: readonly Tool[];
   readonly toolChoice: ToolChoice;
   readonly addGenerationPrompt?: boolean | undefined;
+  /** The answer goes on with the last message. */
+  readonly continueFinalMessage?: boolean | undefined;
   /** Further variables of the chat template. */
   readonly kwargs?: Readonly<Record<string, unknown>> | undefined;
 }
@@ -33,10 +35,15 @@ export interface PreparedChat {
 
 /** @throws REQUEST_INVALID, TEMPLATE_*, HttpError for a choice of tools that makes no sense */
 export async function prepareChat(model: ServedModel, request: ChatRequest): Promise<PreparedChat> {
-  const { messages, toolChoice, kwargs, addGenerationPrompt = true } = request;
+  const { messages, toolChoice, kwargs, addGenerationPrompt, continueFinalMessage } = request;
   const forced = toolGuide(request.tools, toolChoice);
   const tools = toolChoice !== 'none' && request.tools.length > 0 ? request.tools : undefined;
-  const options = { tools, addGenerationPrompt, ...(kwargs && { chatTemplateKwargs: kwargs }) };
+  const options = {
+    tools,
+    addGenerationPrompt,
+    continueFinalMessage,
+    ...(kwargs && { chatTemplateKwargs: kwargs }),
+  };
   const promptTokens = await model.inputBuilder.applyChatTemplateAsync(messages, options);
   const format = answerFormat(model.inputBuilder.templateSource);
   // Some templates end inside reasoning.

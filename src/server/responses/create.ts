@@ -70,26 +70,29 @@ export async function createResponse(
     const generation = answers[0]?.[0] as Generation;
     const head = headOf(model, body);
     if (body.stream) {
-      await streamed(generation, reader(), head, promptTokens.length, new EventStream(reply));
+      await streamed(generation, reader(), head, new EventStream(reply));
       return undefined;
     }
     const result = await generation.result;
     const own = reader();
     const output = outputOf(wholeBlocks([...own.push(result.text), ...own.end()]));
-    return finished(head, output, result, promptTokens.length);
+    return finished(head, output, result);
   });
 }
 
 function guideOf({ text }: ResponseBody): Guide | undefined {
   const format = text?.format;
   if (format?.type === 'json_object') return { jsonSchema: { type: 'object' } };
-  return format?.type === 'json_schema' ? { jsonSchema: format.schema } : undefined;
+  if (format?.type !== 'json_schema') return undefined;
+  if (format.schema === undefined)
+    throw invalidRequest('text.format.schema is missing', 'text.format.schema');
+  return { jsonSchema: format.schema };
 }
 
 /** What a response says of its request. */
 function headOf(model: ServedModel, body: ResponseBody): object {
   return {
-    id: newId('resp'),
+    id: newId('resp_'),
     object: 'response',
     created_at: nowSeconds(),
     model: model.name,
@@ -110,14 +113,9 @@ function headOf(model: ServedModel, body: ResponseBody): object {
   };
 }
 
-function finished(
-  head: object,
-  output: readonly Output[],
-  result: GenerationResult,
-  promptTokens: number,
-): object {
+function finished(head: object, output: readonly Output[], result: GenerationResult): object {
   const isCut = result.finishReason === 'length';
-  const { length } = result.tokens;
+  const { promptTokens, cachedTokens, tokens } = result;
   return {
     ...head,
     status: isCut ? 'incomplete' : 'completed',
@@ -125,10 +123,10 @@ function finished(
     output,
     usage: {
       input_tokens: promptTokens,
-      input_tokens_details: { cached_tokens: 0 },
-      output_tokens: length,
+      input_tokens_details: { cached_tokens: cachedTokens },
+      output_tokens: tokens.length,
       output_tokens_details: { reasoning_tokens: 0 },
-      total_tokens: promptTokens + length,
+      total_tokens: promptTokens + tokens.length,
     },
   };
 }
@@ -137,7 +135,6 @@ async function streamed(
   generation: Generation,
   reader: AnswerReader,
   head: object,
-  promptTokens: number,
   events: EventStream,
 ): Promise<void> {
   let number = 0;
@@ -153,7 +150,7 @@ async function streamed(
       for (const event of output.take(blocks.take(reader.push(text)))) await send(event);
     for (const event of output.take([...blocks.take(reader.end()), ...blocks.end()])) await send(event);
     const result = await generation.result;
-    const response = finished(head, output.items, result, promptTokens);
+    const response = finished(head, output.items, result);
     const type = result.finishReason === 'length' ? 'response.incomplete' : 'response.completed';
     await send({ type, response } as { type: string });
   } catch (error) {

@@ -11,10 +11,10 @@ const reasoningPart = (text: string): object => ({ type: 'reasoning_text', text 
 export function outputOf(blocks: readonly WholeBlock[]): Output[] {
   return blocks.map((block) => {
     if (block.kind === 'tool-call')
-      return callItem(newId('fc'), block.call.name, block.call.arguments, 'completed');
+      return callItem(newId('fc_'), block.call.name, block.call.arguments, 'completed');
     return block.kind === 'text'
-      ? messageItem(newId('msg'), block.text, 'completed')
-      : reasoningItem(newId('rs'), block.text, 'completed');
+      ? messageItem(newId('msg_'), block.text, 'completed')
+      : reasoningItem(newId('rs_'), block.text, 'completed');
   });
 }
 
@@ -29,7 +29,7 @@ const reasoningItem = (id: string, text: string | undefined, status: string): Ou
 });
 
 const callItem = (id: string, name: string, args: string, status: string): Output => ({
-  ...{ id, type: 'function_call', call_id: newId('call'), name, arguments: args, status },
+  ...{ id, type: 'function_call', call_id: newId('call_'), name, arguments: args, status },
 });
 
 /** What is open: an item that grows. */
@@ -59,10 +59,10 @@ export class OutputEvents {
   #opened({ kind, call }: BlockEvent & { readonly type: 'open' }): ReturnType<OutputEvents['take']> {
     const item =
       kind === 'tool-call'
-        ? callItem(newId('fc'), call?.name ?? '', '', 'in_progress')
+        ? callItem(newId('fc_'), call?.name ?? '', '', 'in_progress')
         : kind === 'text'
-          ? messageItem(newId('msg'), undefined, 'in_progress')
-          : reasoningItem(newId('rs'), undefined, 'in_progress');
+          ? messageItem(newId('msg_'), undefined, 'in_progress')
+          : reasoningItem(newId('rs_'), undefined, 'in_progress');
     this.#open = { item, kind, text: '' };
     const output_index = this.items.length;
     const added = { type: 'response.output_item.added', output_index, item };
