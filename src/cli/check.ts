@@ -41,7 +41,7 @@ export async function checkModel(options: OpenModelOptions): Promise<Finding[]> 
   if (!plan) return found.list;
   const onWarning = (text: string) => found.add('warning', 'weights', text);
   const checkpoint = await found.attemptAsync('weights', () =>
-    Checkpoint.open(options.modelPath, { ...options, onWarning }),
+    Checkpoint.open(options.modelPath, { ...options, config: dict, onWarning }),
   );
   const made = await found.attemptAsync('weights', async () =>
     checkpoint

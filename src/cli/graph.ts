@@ -1,6 +1,6 @@
 import type { CommandModule } from 'yargs';
 import type { FloatDType } from '../dtype.js';
-import { AtbError, refuseRequest } from '../errors.js';
+import { refuseRequest } from '../errors.js';
 import type { GraphSpec } from '../graph/atb-graph.js';
 import { flatten, formatFlatGraph } from '../graph/flatten.js';
 import { ENCODE } from '../graph/graph-kind.js';
@@ -14,7 +14,7 @@ import { inputDescs } from '../models/base/input-descs.js';
 import { getModel } from '../models/get-model.js';
 import { DEFAULT_BLOCK_SIZE } from '../runner/model-runner.js';
 import { planModel } from '../runner/open-model.js';
-import { readQuantDescription } from '../weights/quant-description.js';
+import { declaredQuantization } from '../weights/formats/index.js';
 import type { QuantizeOptions } from '../weights/quantization.js';
 import { declaredWeights } from '../weights/weights.js';
 import { declareFlags, optionsOf } from './command-line.js';
@@ -55,15 +55,12 @@ export async function renderGraph(args: GraphArguments): Promise<string> {
     refuseRequest('--tokens', `at least one for each of the ${args.batch} sequences`, args.tokens);
   const router = await getModel(args.modelPath, { modelDirs: args.modelDirs });
   // ATB's operations take no float32: such a checkpoint would run there as bf16. `--dtype f32` shows what runs here.
-  const { dtype: stored = 'bf16' } = router.config;
-  const dtype = args.dtype ?? (stored === 'f32' ? 'bf16' : stored);
+  const { dtype: ofConfig = 'bf16' } = router.config;
+  const dtype = args.dtype ?? (ofConfig === 'f32' ? 'bf16' : ofConfig);
   const { quantization } = planModel(router, { ...args, dtype });
-  const description = await readQuantDescription(args.modelPath);
-  if (quantization && description) {
-    const { file, modelType = 'nothing' } = description;
-    throw new AtbError('WEIGHT_QUANT_AGAIN', { file, found: modelType });
-  }
-  const weights = declaredWeights(dtype, quantization ?? description?.quantOf);
+  const willQuantize = quantization !== undefined;
+  const stored = await declaredQuantization(args.modelPath, router.configDict, { willQuantize });
+  const weights = declaredWeights(dtype, quantization ?? stored);
   const whole = router.createModel(weights);
   const isEncoder = args.phase !== ENCODE.name || whole.graphKinds.includes(ENCODE);
   const model = isEncoder ? whole : router.createModel(weights, router.config, 'embed');

@@ -62,7 +62,7 @@ export interface WeightSummary {
   readonly files: number;
   readonly tensors: number;
   readonly bytes: number;
-  /** What quant_model_description.json says of a quantised checkpoint as a whole. */
+  /** How a quantised checkpoint is stored, as it says itself. */
   readonly quantType?: string;
   /** By the format's own names of the element types. */
   readonly dtypes: Readonly<Record<string, { readonly tensors: number; readonly bytes: number }>>;
@@ -90,7 +90,7 @@ export async function inspectModel(args: InspectArguments): Promise<Inspection> 
   const planned = router && (await attempt(() => planModel(router, args)));
   const warnings: string[] = [];
   const onWarning = (text: string) => warnings.push(text);
-  const checkpoint = await attempt(() => Checkpoint.open(modelPath, { ...args, onWarning }));
+  const checkpoint = await attempt(() => Checkpoint.open(modelPath, { ...args, config: dict, onWarning }));
   const plan = planned && planModel(planned.router, args, checkpoint?.floatDType);
   const model =
     plan && checkpoint && (await attempt(async () => (await modelOf(plan, checkpoint, { onWarning })).model));
@@ -151,7 +151,7 @@ function summarise(checkpoint: Checkpoint, model: CausalLM | undefined): WeightS
   }
   const unread = model && unreadTensors(checkpoint, model.getWeights());
   const partlyRead = unread?.filter(({ bytes, unreadBytes }) => unreadBytes < bytes) ?? [];
-  const quantType = checkpoint.quantDescription?.modelType;
+  const quantType = checkpoint.format?.method;
   return {
     files: checkpoint.files.length,
     tensors: checkpoint.tensors.size,

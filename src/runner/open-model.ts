@@ -99,7 +99,7 @@ export async function openModel(given: OpenModelOptions): Promise<OpenModel> {
   const router = await getModel(options.modelPath, options);
   // What is wrong with the options is said before any weights are looked at.
   planModel(router, options);
-  const checkpoint = await Checkpoint.open(options.modelPath, options);
+  const checkpoint = await Checkpoint.open(options.modelPath, { ...options, config: router.configDict });
   const planned = planModel(router, options, checkpoint.floatDType);
   const { plan, model, spare } = await modelOf(planned, checkpoint, options);
   checkUnread(checkpoint, model, [...router.harmlessTensors, ...spare], router.modelClass.name, options);

@@ -14,7 +14,7 @@ import {
   GROUP_SIZE_KEY,
   MODEL_TYPE_KEY,
   QUANT_DESCRIPTION_FILE,
-} from '../weights/quant-description.js';
+} from '../weights/formats/msmodelslim.js';
 import { type QuantizeMode, type QuantizeOptions, quantDesc } from '../weights/quantization.js';
 import { followAllowed, type LinkOptions, readExactly, readRegularFile } from '../weights/regular-file.js';
 import { SafetensorsWriter, type TensorEntry } from '../weights/safetensors-writer.js';

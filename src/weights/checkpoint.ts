@@ -3,12 +3,15 @@ import { describeValue } from '../describe-value.js';
 import { type DType, type FloatDType, isFloat } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import { describeMissing, exists, INDEX_FILE, SINGLE_FILE } from './checkpoint-files.js';
-import { foreignMethod } from './foreign-quantization.js';
+import { foreignMethod } from './formats/foreign.js';
+import type { CheckpointTensor, OpenFormat, StoredLinear } from './formats/format.js';
+import { openFormat, quantisationOf, refuseQuantizingAgain } from './formats/index.js';
+import { mergeTensors, type NamedFile, type RepeatedTensor } from './merge-tensors.js';
 import { remedyOf } from './missing-weight.js';
-import { type QuantDescription, readQuantDescription } from './quant-description.js';
-import type { LinearQuant } from './quantization.js';
+import type { LinearQuant, LinearRole } from './quantization.js';
+import { readTensor } from './read-tensor.js';
 import { checkUnchanged, type FileStamp, followAllowed, type LinkOptions } from './regular-file.js';
-import { openSafetensors, type SafetensorsFile, type StoredTensor } from './safetensors-file.js';
+import { openSafetensors, type SafetensorsFile } from './safetensors-file.js';
 import { readShardIndex, type ShardIndex } from './shard-index.js';
 import { StoredNames } from './stored-names.js';
 import { type RunNumbers, renamed, type TensorRef, type WeightSource, Weights } from './weights.js';
@@ -25,27 +28,19 @@ const ENGINE_DTYPE: ReadonlyMap<string, DType> = new Map<string, DType>([
   ['I64', 'i64'],
 ]);
 
-/** A tensor and the file that holds it. */
-export interface CheckpointTensor extends StoredTensor {
-  readonly file: string;
-}
+export type { CheckpointTensor } from './formats/format.js';
 
 export interface CheckpointOptions extends LinkOptions {
+  /** config.json, which may say how the weights are quantised. */
+  readonly config?: Readonly<Record<string, unknown>> | undefined;
   /** Told once of each thing in the files that somebody may have meant otherwise. */
   readonly onWarning?: ((text: string) => void) | undefined;
-}
-
-/** A file of the checkpoint and its name in the directory, which may be a link's. */
-interface NamedFile {
-  readonly name: string;
-  readonly file: SafetensorsFile;
 }
 
 interface CheckpointParts {
   readonly directory: string;
   readonly files: readonly NamedFile[];
   readonly index?: ShardIndex;
-  readonly description?: QuantDescription | undefined;
   readonly onWarning?: CheckpointOptions['onWarning'];
 }
 
@@ -59,8 +54,7 @@ export class Checkpoint implements WeightSource {
   readonly files: readonly SafetensorsFile[];
   /** Every tensor by its name in the files. */
   readonly tensors: ReadonlyMap<string, CheckpointTensor>;
-  /** How the tensors of a quantised checkpoint are stored. */
-  readonly quantDescription: QuantDescription | undefined;
+  #format: OpenFormat | undefined;
   readonly #names: StoredNames;
   readonly #index: ShardIndex | undefined;
   /** Tensors that several files hold. */
@@ -69,35 +63,38 @@ export class Checkpoint implements WeightSource {
   readonly #stamps: readonly FileStamp[];
   readonly #onWarning: (text: string) => void;
 
-  private constructor({ directory, files, index, description, onWarning = () => {} }: CheckpointParts) {
+  private constructor({ directory, files, index, onWarning = () => {} }: CheckpointParts) {
     this.directory = directory;
     this.files = files.map(({ file }) => file);
     const { tensors, repeated } = mergeTensors(files, index);
     this.tensors = tensors;
-    this.quantDescription = description;
     this.#names = new StoredNames(tensors.keys());
     this.#index = index;
     this.#repeated = repeated;
-    this.#stamps = [index, ...this.files, description].flatMap((read) => (read ? [read.stamp] : []));
+    this.#stamps = [index, ...this.files].flatMap((read) => (read ? [read.stamp] : []));
     this.#onWarning = onWarning;
   }
 
   /**
-   * Opens and checks all headers, and the description of a quantised checkpoint. Where the index and the files disagree,
+   * Opens and checks all headers, and what says how the weights are quantised. Where the index and the files disagree,
    * the files say what there is, as with transformers: a tensor that no model asks for matters to nobody.
    * Throws WEIGHT_CHECKPOINT_* when the directory has no such weights, WEIGHT_INDEX_* for a broken index,
-   * WEIGHT_SHARD_MISSING, and WEIGHT_FILE_* when a file is not what it should be.
+   * WEIGHT_SHARD_MISSING, WEIGHT_FILE_* when a file is not what it should be, and WEIGHT_QUANT_*.
    */
   static async open(modelDirectory: string, options: CheckpointOptions = {}): Promise<Checkpoint> {
+    const checkpoint = await Checkpoint.#openFiles(resolve(modelDirectory), options);
+    await checkpoint.#openFormat(options);
+    return checkpoint;
+  }
+
+  static async #openFiles(directory: string, options: CheckpointOptions): Promise<Checkpoint> {
     const { onWarning } = options;
-    const directory = resolve(modelDirectory);
-    const description = await readQuantDescription(directory, options);
     const open = async (name: string): Promise<NamedFile> => {
       const path = await followAllowed(join(directory, name), options);
       return { name, file: await openSafetensors(path, directory) };
     };
     if (await exists(join(directory, SINGLE_FILE))) {
-      return new Checkpoint({ directory, files: [await open(SINGLE_FILE)], description, onWarning });
+      return new Checkpoint({ directory, files: [await open(SINGLE_FILE)], onWarning });
     }
     if (!(await exists(join(directory, INDEX_FILE)))) throw await describeMissing(directory);
     const index = await readShardIndex(await followAllowed(join(directory, INDEX_FILE), options), directory);
@@ -106,7 +103,7 @@ export class Checkpoint implements WeightSource {
       if (!(await exists(join(directory, shard)))) throw missingShard(index, shard);
       files.push(await open(shard));
     }
-    return new Checkpoint({ directory, files, index, description, onWarning });
+    return new Checkpoint({ directory, files, index, onWarning });
   }
 
   /** Any one safetensors file as a checkpoint of its own. Throws WEIGHT_FILE_*. */
@@ -115,8 +112,23 @@ export class Checkpoint implements WeightSource {
     return new Checkpoint({ directory: file.path, files: [{ name: file.path, file }] });
   }
 
+  async #openFormat({ config = {}, allowLinks }: CheckpointOptions): Promise<void> {
+    this.#format = await openFormat({
+      directory: this.directory,
+      links: { allowLinks },
+      config: quantisationOf(config),
+      tensors: this.tensors,
+      read: (name) => readTensor(this.find(name) as TensorRef),
+    });
+  }
+
   get label(): string {
     return this.directory;
+  }
+
+  /** How the weights are quantised; undefined for floats. */
+  get format(): OpenFormat | undefined {
+    return this.#format;
   }
 
   /** The dtype of the first tensor of floats; undefined where the engine reads none. */
@@ -141,17 +153,20 @@ export class Checkpoint implements WeightSource {
    * other names than the model's.
    */
   weights(numbers: RunNumbers = {}, otherNames: ReadonlyMap<string, string> = new Map()): Weights {
-    if (numbers.quantization && this.quantDescription) {
-      const { file, modelType = 'nothing' } = this.quantDescription;
-      throw new AtbError('WEIGHT_QUANT_AGAIN', { file, found: modelType });
-    }
+    if (numbers.quantization && this.#format) refuseQuantizingAgain(this.#format);
     return new Weights(otherNames.size === 0 ? this : renamed(this, otherNames), '', numbers);
   }
 
-  /** Throws WEIGHT_QUANT_TYPE for what this engine lacks. */
-  quantOf(linear: string): LinearQuant | undefined {
-    const stored = this.#names.find(`${linear}.weight`);
-    return this.quantDescription?.quantOf(stored?.replace(/\.weight$/, '') ?? linear);
+  /** Throws WEIGHT_QUANT_* for what this engine lacks. */
+  quantOf(linear: string, role: LinearRole): LinearQuant | undefined {
+    return this.#format?.quantOf(this.#storedLinear(linear), role);
+  }
+
+  #storedLinear(linear: string): StoredLinear {
+    const tensor = (suffix: string): CheckpointTensor | undefined => this.stored(`${linear}.${suffix}`);
+    const suffix = LINEAR_SUFFIXES.find((known) => this.has(`${linear}.${known}`)) ?? 'weight';
+    const name = this.#names.find(`${linear}.${suffix}`)?.slice(0, -suffix.length - 1) ?? linear;
+    return { name, tensor };
   }
 
   has(name: string): boolean {
@@ -192,7 +207,7 @@ export class Checkpoint implements WeightSource {
   /** @throws WEIGHT_QUANT_METHOD when the tensor cannot be read as it is, and another tool's tensors say why */
   #refuseForeign(name: string, found: CheckpointTensor | undefined, expected?: readonly number[]): void {
     const linear = /^(.+)\.weight$/.exec(name)?.[1];
-    if (linear === undefined || this.quantOf(linear)) return;
+    if (linear === undefined || this.quantOf(linear, 'projection')) return;
     const isAsExpected =
       expected?.length === found?.shape.length &&
       expected?.every((size, axis) => size === found?.shape[axis]);
@@ -245,43 +260,12 @@ export class Checkpoint implements WeightSource {
    * read the weights: then what was read is what was checked.
    */
   async checkUnchanged(): Promise<void> {
-    for (const stamp of this.#stamps) await checkUnchanged(stamp);
+    for (const stamp of [...this.#stamps, ...(this.#format?.stamps ?? [])]) await checkUnchanged(stamp);
   }
 }
 
-interface RepeatedTensor {
-  readonly files: string[];
-  /** The one of these files where the index places it. */
-  placedIn: string | undefined;
-}
-
-/** Every tensor once. Of one that several files hold, the file where the index places it counts. */
-function mergeTensors(
-  files: readonly NamedFile[],
-  index: ShardIndex | undefined,
-): {
-  readonly tensors: ReadonlyMap<string, CheckpointTensor>;
-  readonly repeated: ReadonlyMap<string, RepeatedTensor>;
-} {
-  const tensors = new Map<string, CheckpointTensor>();
-  const repeated = new Map<string, RepeatedTensor>();
-  const isPlaced = (name: string, shard: string): boolean => index?.shardOf.get(name) === shard;
-  for (const { name: shard, file } of files) {
-    for (const [name, tensor] of file.tensors) {
-      const first = tensors.get(name);
-      if (first === undefined || isPlaced(name, shard)) tensors.set(name, { ...tensor, file: file.path });
-      if (first === undefined) continue;
-      const known = repeated.get(name) ?? { files: [first.file], placedIn: undefined };
-      known.files.push(file.path);
-      repeated.set(name, known);
-    }
-  }
-  for (const { name: shard, file } of files) {
-    for (const [name, known] of repeated)
-      if (isPlaced(name, shard) && file.tensors.has(name)) known.placedIn = file.path;
-  }
-  return { tensors, repeated };
-}
+/** Tensors by one of which the files name every linear. */
+const LINEAR_SUFFIXES = ['weight', 'qweight', 'weight_packed'] as const;
 
 function missingShard(index: ShardIndex, shard: string): AtbError {
   const tensors = [...index.shardOf.values()].filter((name) => name === shard).length;

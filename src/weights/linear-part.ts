@@ -92,21 +92,30 @@ const isChanged = (part: LinearPart): boolean =>
   (part.times ?? 1) !== 1;
 
 function partTensor(weights: Weights, part: LinearPart, tensor: PartTensor): TensorRef {
-  const { outFeatures, rows, rowOrder, times: factor = 1 } = part;
   const { suffix, columns, isTransposable = false, isScalable = false } = tensor;
   const isTransposed = part.transposed === true && isTransposable;
-  const outputs = rows?.of ?? outFeatures;
-  const name = `${part.name}.${suffix}`;
-  let shape = columns === undefined ? [outputs] : [outputs, columns];
-  if (isTransposed) shape = shape.toReversed();
-  let ref = weights.get(name, shape);
-  if (isTransposed) ref = transposed(ref);
-  if (rows && 'from' in rows) ref = rowsOf(ref, rows.from, outFeatures);
-  if (rows && 'order' in rows) ref = withRowOrder(ref, ofLength(outFeatures, rows.order, 'rows', ref));
-  if (rowOrder) ref = withRowOrder(ref, ofLength(outFeatures, rowOrder, 'rowOrder', ref));
-  if (part.unitRows && suffix === 'weight') ref = unitRows(ref);
-  return isScalable && factor !== 1 ? times(ref, factor) : ref;
+  const outputs = storedOutputs(part);
+  const shape = columns === undefined ? [outputs] : [outputs, columns];
+  const ref = weights.get(`${part.name}.${suffix}`, isTransposed ? shape.toReversed() : shape);
+  const rows = takenRows(isTransposed ? transposed(ref) : ref, part);
+  const changed = part.unitRows && suffix === 'weight' ? unitRows(rows) : rows;
+  return isScalable ? scaledRows(changed, part) : changed;
 }
+
+/** Rows of the tensors that a part is taken from. */
+export const storedOutputs = ({ rows, outFeatures }: LinearPart): number => rows?.of ?? outFeatures;
+
+/** The rows of a tensor that are the part's, in its order. */
+export function takenRows(ref: TensorRef, { outFeatures, rows, rowOrder }: LinearPart): TensorRef {
+  let taken = ref;
+  if (rows && 'from' in rows) taken = rowsOf(taken, rows.from, outFeatures);
+  if (rows && 'order' in rows) taken = withRowOrder(taken, ofLength(outFeatures, rows.order, 'rows', taken));
+  return rowOrder ? withRowOrder(taken, ofLength(outFeatures, rowOrder, 'rowOrder', taken)) : taken;
+}
+
+/** A tensor that the part's `times` is about. */
+export const scaledRows = (ref: TensorRef, { times: factor = 1 }: LinearPart): TensorRef =>
+  factor === 1 ? ref : times(ref, factor);
 
 function ofLength(outFeatures: number, order: Int32Array, change: string, { name }: TensorRef): Int32Array {
   if (order.length === outFeatures) return order;

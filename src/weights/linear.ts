@@ -1,8 +1,8 @@
 import { type FloatDType, isFloat } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import { type LinearPart, packBiases, packParts } from './linear-part.js';
-import type { LinearQuant, LinearRole, QuantDesc } from './quantization.js';
-import { loadQuantized } from './quantized-linear.js';
+import type { LinearRole, QuantDesc } from './quantization.js';
+import { loadQuantized, type QuantizedPart } from './quantized-linear.js';
 import type { TensorRef, Weights } from './weights.js';
 
 /** How a linear's weight is stored; selects the builder. FLOAT32 is our extension. */
@@ -64,9 +64,10 @@ export class Linear {
     const { parts, inFeatures, hasBias = false, role = 'projection' } = options;
     const name = options.name ?? parts[0].name;
     const bias = packBiases(weights, name, parts, hasBias);
-    const quant = commonQuant(weights, name, parts, role);
-    if (quant) {
-      const tensors = loadQuantized(weights, name, parts, inFeatures, quant);
+    const quantized = commonQuant(weights, name, parts, role);
+    if (quantized) {
+      const [{ quant }] = quantized;
+      const tensors = loadQuantized(weights, name, quantized, inFeatures);
       const dtype = weights.dtype ?? 'bf16';
       const added = bias && quant.desc !== 'W8A8_DYNAMIC' ? { ...bias, isIntegerBias: true as const } : bias;
       return new Linear(weights.path(name), quant.desc, dtype, quant.groupSize, { ...tensors, bias: added });
@@ -112,18 +113,22 @@ export class Linear {
   }
 }
 
-/** How all parts are stored. Parts that are stored in different ways cannot be packed. */
+/** How the parts are stored; undefined for floats. Parts that are stored in different ways cannot be packed. */
 function commonQuant(
   weights: Weights,
   name: string,
   parts: readonly LinearPart[],
   role: LinearRole,
-): LinearQuant | undefined {
+): [QuantizedPart, ...QuantizedPart[]] | undefined {
   const quants = parts.map((part) => weights.quantOf(part.name, role));
   const shown = quants.map((quant) => (quant ? `${quant.desc}/${quant.groupSize}` : 'FLOAT'));
   if (new Set(shown).size > 1) {
     const found = parts.map((part, index) => `${part.name} ${shown[index]}`);
     throw new AtbError('WEIGHT_QUANT_MIXED', { name: weights.path(name), found });
   }
-  return quants[0];
+  const [first, ...others] = parts.flatMap((part, index) => {
+    const quant = quants[index];
+    return quant ? [{ part, quant }] : [];
+  });
+  return first && [first, ...others];
 }

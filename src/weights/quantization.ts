@@ -1,5 +1,6 @@
 import { refuseRequest } from '../errors.js';
 import type { IntegerForm } from '../native/binding.js';
+import type { TensorRef, Weights } from './weights.js';
 
 /** What a float checkpoint can be quantised to while it is loaded, by MindIE's names. */
 export const QUANTIZE_MODES = ['w8a16', 'w8a8_dynamic', 'w4a16'] as const;
@@ -20,7 +21,7 @@ const FORM_OF_DESC: Readonly<Record<QuantDesc, Omit<IntegerForm, 'groupSize'>>> 
 };
 
 /** What the engine calls the integers of a linear. */
-export const integerForm = ({ desc, groupSize }: LinearQuant): IntegerForm => ({
+export const integerForm = ({ desc, groupSize }: QuantForm): IntegerForm => ({
   ...FORM_OF_DESC[desc],
   groupSize,
 });
@@ -34,14 +35,43 @@ export function quantDesc({ bits, activations }: IntegerForm): QuantDesc {
 /** What a linear is to its model: one of the products inside layers, or the one that makes logits. */
 export type LinearRole = 'projection' | 'head';
 
-/** How one linear is made of integers. */
-export interface LinearQuant {
+/** How a linear's integers are multiplied, and how many input channels share a scale; 0: all of an output channel. */
+export interface QuantForm {
   readonly desc: QuantDesc;
-  /** How many input channels share a scale; 0: all of an output channel. */
   readonly groupSize: number;
-  /** The files hold the integers; otherwise floats, which the engine quantises while it packs them. */
-  readonly isStored: boolean;
 }
+
+/** How one linear is made of integers. */
+export interface LinearQuant extends QuantForm {
+  /** Reads the integers out of the files; absent where these hold floats, which the engine quantises while it packs them. */
+  readonly rows?: RowReader;
+}
+
+/** A linear of the files, with what its model knows of it. */
+export interface LinearToRead {
+  /** Without the prefix of the weights. */
+  readonly name: string;
+  readonly outFeatures: number;
+  readonly inFeatures: number;
+  /** The model has it as [inFeatures, outFeatures], as GPT-2's Conv1D. */
+  readonly transposed: boolean;
+}
+
+/** The tensors of a linear, a row for each output, whatever way round its files have them. */
+export interface LinearRows {
+  /** [n, k] integers, or [n, k / 2] with two 4-bit integers in each byte, the first in the low half. */
+  readonly weight: TensorRef;
+  /** [n, groups]: w is about integer * scale. */
+  readonly scale: TensorRef;
+  /** [n, groups] of what other tools write beside symmetric integers: all of them must be zero. */
+  readonly mustBeZero?: TensorRef | undefined;
+}
+
+/**
+ * Reads all rows of a linear. What its model makes of them (a part of the rows, an order, a factor) is not its business.
+ * Throws WEIGHT_*.
+ */
+export type RowReader = (weights: Weights, linear: LinearToRead) => LinearRows;
 
 /** Which linears are integers, by full name; undefined for floats. */
 export type QuantizationPlan = (linear: string, role: LinearRole) => LinearQuant | undefined;
@@ -79,8 +109,7 @@ export function quantizationPlan({
   const projection: LinearQuant = {
     desc: DESC_OF_MODE[quantize],
     groupSize: quantize === 'w4a16' ? size : 0,
-    isStored: false,
   };
-  const head: LinearQuant = { desc: 'W8A16', groupSize: 0, isStored: false };
+  const head: LinearQuant = { desc: 'W8A16', groupSize: 0 };
   return (_, role) => (role === 'head' ? head : projection);
 }

@@ -1,9 +1,9 @@
 import { AtbError } from '../errors.js';
-import type { WeightPart } from '../native/binding.js';
-import { type LinearPart, packParts } from './linear-part.js';
-import { integerForm, type LinearQuant } from './quantization.js';
+import { groupsOf } from './integer-rows.js';
+import { type LinearPart, packParts, scaledRows, storedOutputs, takenRows } from './linear-part.js';
+import { integerForm, type LinearQuant, type LinearRows } from './quantization.js';
 import { named } from './weight-changes.js';
-import type { TensorRef, Weights } from './weights.js';
+import { concatRows, type TensorRef, type Weights } from './weights.js';
 
 /** The tensors of a linear of integers. */
 export interface QuantizedTensors {
@@ -15,58 +15,55 @@ export interface QuantizedTensors {
   readonly offset: TensorRef | undefined;
 }
 
+/** A part of a linear, and how it is stored. */
+export interface QuantizedPart {
+  readonly part: LinearPart;
+  readonly quant: LinearQuant;
+}
+
 /**
  * The integers of projections packed by rows: those in the files, or floats with an order to quantise them. Rows and
- * groups do not know their neighbours, so neither packing nor an order of rows changes any number.
+ * groups do not know their neighbours, so neither packing nor an order of rows changes any number. All parts are stored
+ * alike.
  * Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_CHANGE_INVALID, WEIGHT_QUANT_SHAPE.
  */
 export function loadQuantized(
   weights: Weights,
   name: string,
-  parts: readonly [LinearPart, ...LinearPart[]],
+  parts: readonly [QuantizedPart, ...QuantizedPart[]],
   inFeatures: number,
-  quant: LinearQuant,
 ): QuantizedTensors {
-  const { isStored } = quant;
+  const [{ quant }] = parts;
   const form = integerForm(quant);
   const { bits, groupSize, activations } = form;
   const stem = weights.path(name);
   if ((inFeatures * bits) % 8 !== 0)
     throw new AtbError('WEIGHT_QUANT_SHAPE', { name: `${stem}.weight`, inFeatures, bits });
-  const columns = (inFeatures * bits) / 8;
-  const groups = groupSize === 0 ? 1 : Math.ceil(inFeatures / groupSize);
-  const rows = parts.reduce((sum, { outFeatures }) => sum + outFeatures, 0);
-  if (isStored && bits === 4) refuseTransposed(weights, parts);
-  const numbers = packParts(weights, name, parts, {
-    suffix: 'weight',
-    columns: isStored ? columns : inFeatures,
-    isTransposable: true,
-    isScalable: !isStored,
-  });
-  if (isStored) requireIntegers(numbers);
-  const scales = isStored
-    ? packParts(weights, name, parts, { suffix: 'weight_scale', columns: groups, isScalable: true }).parts
-    : [];
+  const rows = parts.reduce((sum, { part }) => sum + part.outFeatures, 0);
+  const groups = [rows, groupsOf(inFeatures, groupSize)];
   const scaleName = `${stem}.weight_scale`;
+  const { integers, scales, mustBeZero } = quant.rows
+    ? stored(weights, name, parts, inFeatures)
+    : floats(weights, name, parts, inFeatures);
   return {
     weight: {
-      ...named(numbers, `${stem}.weight`),
+      ...named(integers, `${stem}.weight`),
       dtype: 'i8',
-      shape: [rows, columns],
+      shape: [rows, (inFeatures * bits) / 8],
       quantized: {
         ...form,
         role: 'weight',
         inFeatures,
         scaleName,
-        isStored,
-        mustBeZero: isStored ? storedOffsets(weights, parts, groups) : [],
+        isStored: quant.rows !== undefined,
+        mustBeZero: mustBeZero.flatMap((ref) => ref.parts),
       },
     },
     scale: {
       name: scaleName,
       dtype: 'f32',
-      shape: [rows, groups],
-      parts: scales,
+      shape: groups,
+      parts: scales?.parts ?? [],
       quantized: { role: 'scale', activations },
     },
     offset:
@@ -75,36 +72,68 @@ export function loadQuantized(
         : {
             name: `${stem}.weight_offset`,
             dtype: 'f32',
-            shape: [rows, groups],
+            shape: groups,
             parts: [],
             quantized: { role: 'offset', activations },
           },
   };
 }
 
-/** A byte holds two integers of a row, which a transpose would tear apart. */
-function refuseTransposed(weights: Weights, parts: readonly LinearPart[]): void {
-  const part = parts.find(({ transposed }) => transposed === true);
-  if (part === undefined) return;
-  throw new AtbError('WEIGHT_CHANGE_INVALID', {
-    name: weights.path(`${part.name}.weight`),
-    change: 'transposed',
-    expected: 'floats or 8-bit integers',
-    found: '4-bit integers',
+interface Numbers {
+  readonly integers: TensorRef;
+  readonly scales: TensorRef | undefined;
+  readonly mustBeZero: readonly TensorRef[];
+}
+
+/** Floats to be quantised. */
+function floats(
+  weights: Weights,
+  name: string,
+  [first, ...others]: readonly [QuantizedPart, ...QuantizedPart[]],
+  columns: number,
+): Numbers {
+  const integers = packParts(weights, name, [first.part, ...others.map(({ part }) => part)], {
+    suffix: 'weight',
+    columns,
+    isTransposable: true,
+    isScalable: true,
   });
+  return { integers, scales: undefined, mustBeZero: [] };
 }
 
-function requireIntegers({ name, parts }: TensorRef): void {
-  const other = parts.find(({ dtype }) => dtype !== 'i8' && dtype !== 'u8');
-  if (other === undefined) return;
-  const { file = 'the checkpoint', dtype } = other;
-  throw new AtbError('WEIGHT_DTYPE_UNSUPPORTED', { name, file, found: dtype, supported: ['i8', 'u8'] });
+function stored(
+  weights: Weights,
+  name: string,
+  parts: readonly [QuantizedPart, ...QuantizedPart[]],
+  inFeatures: number,
+): Numbers {
+  const read = parts.map(({ part, quant }) => {
+    if (part.unitRows) refuseUnitRows(weights, part);
+    const linear = {
+      name: part.name,
+      outFeatures: storedOutputs(part),
+      inFeatures,
+      transposed: part.transposed ?? false,
+    };
+    return { part, rows: (quant.rows as NonNullable<typeof quant.rows>)(weights, linear) };
+  });
+  const packed = (suffix: string, of: (rows: LinearRows, part: LinearPart) => TensorRef): TensorRef => {
+    const [first, ...others] = read.map(({ part, rows }) => of(rows, part));
+    return concatRows(weights.path(`${name}.${suffix}`), [first as TensorRef, ...others]);
+  };
+  return {
+    integers: packed('weight', ({ weight }, part) => takenRows(weight, part)),
+    scales: packed('weight_scale', ({ scale }, part) => scaledRows(takenRows(scale, part), part)),
+    // Those of the whole tensors that parts are taken from.
+    mustBeZero: read.flatMap(({ rows }) => rows.mustBeZero ?? []),
+  };
 }
 
-/** Offsets that other tools write beside symmetric weights, too: those of the whole tensors that parts are taken from. */
-function storedOffsets(weights: Weights, parts: readonly LinearPart[], groups: number): WeightPart[] {
-  return parts.flatMap(
-    ({ name, outFeatures, rows }) =>
-      weights.getOptional(`${name}.weight_offset`, [rows?.of ?? outFeatures, groups])?.parts ?? [],
-  );
+function refuseUnitRows(weights: Weights, { name }: LinearPart): never {
+  throw new AtbError('WEIGHT_CHANGE_INVALID', {
+    name: weights.path(`${name}.weight`),
+    change: 'unitRows',
+    expected: 'floats',
+    found: 'integers',
+  });
 }

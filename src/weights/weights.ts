@@ -56,7 +56,7 @@ export interface WeightSource {
   /** What the user can do about a missing name. */
   remedy?(name: string): string | undefined;
   /** How the files hold the linear of this full name; undefined for floats. */
-  quantOf?(linear: string): LinearQuant | undefined;
+  quantOf?(linear: string, role: LinearRole): LinearQuant | undefined;
 }
 
 /** The numbers that a model runs in, where these are not the ones in the files. */
@@ -104,7 +104,7 @@ export class Weights {
   /** How the linear of this name is made of integers; undefined for floats. */
   quantOf(name: string, role: LinearRole): LinearQuant | undefined {
     const full = this.path(name);
-    return this.source.quantOf?.(full) ?? this.numbers.quantization?.(full, role);
+    return this.source.quantOf?.(full, role) ?? this.numbers.quantization?.(full, role);
   }
 
   /** The named tensor. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH or WEIGHT_DTYPE_UNSUPPORTED. */
@@ -157,7 +157,7 @@ export function renamed(source: WeightSource, names: ReadonlyMap<string, string>
     },
     nearest: (name) => source.nearest?.(other(name)),
     remedy: (name) => source.remedy?.(other(name)),
-    quantOf: (linear) => source.quantOf?.(other(`${linear}.weight`).replace(/\.weight$/, '')),
+    quantOf: (linear, role) => source.quantOf?.(other(`${linear}.weight`).replace(/\.weight$/, ''), role),
   };
 }
 

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
+import { integerRows } from '../../src/weights/integer-rows.js';
 import { Linear, type LinearOptions } from '../../src/weights/linear.js';
-import { type LinearQuant, quantizationPlan } from '../../src/weights/quantization.js';
+import { type LinearQuant, type QuantForm, quantizationPlan } from '../../src/weights/quantization.js';
 import { declaredWeights, type WeightSource, Weights, weightDesc } from '../../src/weights/weights.js';
 import { failure } from './safetensors-writer.js';
 
@@ -25,8 +26,9 @@ function stored(quants: (linear: string) => LinearQuant | undefined, offsets = f
   };
   return new Weights(source, '', { dtype: 'bf16' });
 }
-const int8: LinearQuant = { desc: 'W8A16', groupSize: 0, isStored: true };
-const int4: LinearQuant = { desc: 'W4A16', groupSize: 64, isStored: true };
+const storedAs = (form: QuantForm): LinearQuant => ({ ...form, rows: integerRows(form) });
+const int8 = storedAs({ desc: 'W8A16', groupSize: 0 });
+const int4 = storedAs({ desc: 'W4A16', groupSize: 64 });
 
 const shown = (linear: Linear): string[] =>
   linear.getWeights().map((ref) => {

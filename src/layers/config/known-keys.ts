@@ -1,5 +1,6 @@
 import { describeValue } from '../../describe-value.js';
 import { isObject } from '../../is-object.js';
+import { QUANTISATION_KEYS, readMethods } from '../../weights/formats/index.js';
 import { sameMeaning } from './config-reader.js';
 import { IRRELEVANT_KEYS } from './irrelevant-keys.js';
 
@@ -186,26 +187,30 @@ const meanings = new Map(
   ),
 );
 
-/** `quantization` is how MLX calls it. */
-const QUANTISED = ['quantization_config', 'compression_config', 'quantization'];
-
 /** What an unread key is to a family that does not mention it: harmless, unknown, or a reason to refuse it. */
 export type Verdict = 'harmless' | 'unknown' | { readonly refused: string };
 
 export function judgeUnread(key: string, value: unknown): Verdict {
   if (IRRELEVANT_KEYS.has(key)) return 'harmless';
-  if (QUANTISED.includes(key)) {
-    const unnamed = key === 'quantization' ? 'MLX' : 'a method without a name';
-    const method = describeValue(isObject(value) ? (value.quant_method ?? unnamed) : value);
-    const wayOut = 'take the float checkpoint that it was made of, and quantise it at load with --quantize';
-    return {
-      refused: `the checkpoint is quantised by ${method} in a format that is not read; ${wayOut}`,
-    };
-  }
+  if (QUANTISATION_KEYS.some((known) => known === key)) return judgeQuantisation(key, value);
   const meaning = meanings.get(key);
   if (meaning === undefined) return 'unknown';
   if (isNeutral(key, value, meaning.neutral)) return 'harmless';
   return { refused: `${meaning.does}, and this family does not read it` };
+}
+
+/** Which linears are quantised, and whether all of that is read, is said where the weights are opened. */
+function judgeQuantisation(key: string, value: unknown): Verdict {
+  const method = isObject(value) ? value.quant_method : value;
+  const methods = readMethods();
+  if (methods.some((known) => known === method)) return 'harmless';
+  const unnamed = key === 'quantization' ? 'MLX' : 'a method without a name';
+  const found = describeValue(method ?? unnamed);
+  const wayOut = 'take the float checkpoint that it was made of, and quantise it at load with --quantize';
+  const read = methods.length === 0 ? '' : `. What is read: ${methods.join(', ')}`;
+  return {
+    refused: `the checkpoint is quantised by ${found} in a format that is not read; ${wayOut}${read}`,
+  };
 }
 
 const isNeutral = (key: string, value: unknown, neutral: readonly unknown[]): boolean =>

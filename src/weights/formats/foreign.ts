@@ -1,5 +1,5 @@
 /** What the files have of one linear, without the name of the linear: `weight`, `qweight`, `scales`. */
-export interface StoredLinear {
+export interface ForeignLinear {
   /** Whether there is a tensor of this name. */
   has(suffix: string): boolean;
   /** The shape of a tensor of this name. */
@@ -8,7 +8,7 @@ export interface StoredLinear {
   readonly weightDtype: string | undefined;
 }
 
-type Sign = (linear: StoredLinear, inFeatures: number | undefined) => boolean;
+type Sign = (linear: ForeignLinear, inFeatures: number | undefined) => boolean;
 
 /** The methods of other tools, each by the tensors that only it has. None of them is read. */
 const METHODS: ReadonlyArray<readonly [method: string, sign: Sign]> = [
@@ -38,5 +38,5 @@ const METHODS: ReadonlyArray<readonly [method: string, sign: Sign]> = [
 ];
 
 /** The method by which another tool quantised a linear of so many inputs; undefined for floats, and for what is not known. */
-export const foreignMethod = (linear: StoredLinear, inFeatures: number | undefined): string | undefined =>
+export const foreignMethod = (linear: ForeignLinear, inFeatures: number | undefined): string | undefined =>
   METHODS.find(([, sign]) => sign(linear, inFeatures))?.[0];

@@ -1,16 +1,12 @@
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { AtbError } from '../errors.js';
-import { JsonScanner } from './json-scanner.js';
-import { type LinearQuant, QUANT_DESCS, type QuantDesc } from './quantization.js';
-import {
-  type FileStamp,
-  followAllowed,
-  type LinkOptions,
-  readExactly,
-  readRegularFile,
-} from './regular-file.js';
-import { MAX_TENSORS } from './safetensors-header.js';
+import { AtbError } from '../../errors.js';
+import { integerRows } from '../integer-rows.js';
+import { JsonScanner } from '../json-scanner.js';
+import { QUANT_DESCS, type QuantDesc } from '../quantization.js';
+import { followAllowed, readExactly, readRegularFile } from '../regular-file.js';
+import { MAX_TENSORS } from '../safetensors-header.js';
+import type { FormatSource, OpenFormat, QuantFormat } from './format.js';
 
 /** MindIE's name of the file that says how each tensor of a quantised checkpoint is stored. */
 export const QUANT_DESCRIPTION_FILE = 'quant_model_description.json';
@@ -23,25 +19,15 @@ const MAX_BYTES = 100_000_000;
 const MAX_DEPTH = 8;
 const KNOWN: readonly string[] = [...QUANT_DESCS, FLOAT_TYPE];
 
-/** What a quantised checkpoint says about its tensors. */
-export interface QuantDescription {
-  readonly file: string;
-  readonly stamp: FileStamp;
-  /** `model_quant_type`, which names the checkpoint as a whole. Single tensors may be of other types. */
-  readonly modelType: string | undefined;
-  /** How the linear of this full name is stored. Throws WEIGHT_QUANT_TYPE for what this engine lacks. */
-  quantOf(linear: string): LinearQuant | undefined;
-}
-
 /**
- * Reads a model directory's description; undefined when there is none, as of a float checkpoint.
- * Throws WEIGHT_FILE_* and WEIGHT_QUANT_DESCRIPTION.
+ * Checkpoints with a `quant_model_description.json`, as MindIE's msmodelslim writes them and `atb-models quantize` does: it
+ * names a type for each tensor, and the tensors have the names and shapes that `integerRows` reads.
  */
-export async function readQuantDescription(
-  directory: string,
-  options: LinkOptions = {},
-): Promise<QuantDescription | undefined> {
-  const file = await followAllowed(join(directory, QUANT_DESCRIPTION_FILE), options);
+export const msmodelslim: QuantFormat = { method: undefined, open };
+
+/** Throws WEIGHT_FILE_* and WEIGHT_QUANT_DESCRIPTION. */
+async function open({ directory, links }: FormatSource): Promise<OpenFormat | undefined> {
+  const file = await followAllowed(join(directory, QUANT_DESCRIPTION_FILE), links);
   if (!(await lstat(file).catch(() => undefined))) return undefined;
   return readRegularFile(file, directory, async (handle, stamp) => {
     if (stamp.size > MAX_BYTES) {
@@ -50,7 +36,7 @@ export async function readQuantDescription(
     const bytes = Buffer.allocUnsafeSlow(stamp.size);
     await readExactly(handle, stamp, bytes, 0, stamp.size, 0);
     const { types, groupSize } = parse(file, bytes);
-    const quantOf = (linear: string): LinearQuant | undefined => {
+    const quantOf: OpenFormat['quantOf'] = ({ name: linear }) => {
       const name = `${linear}.weight`;
       const found = types.get(name) ?? FLOAT_TYPE;
       if (!KNOWN.includes(found)) {
@@ -65,10 +51,12 @@ export async function readQuantDescription(
           found: 'nothing',
         });
       }
-      const desc = found as QuantDesc;
-      return { desc, groupSize: desc === 'W4A16' ? (groupSize ?? 0) : 0, isStored: true };
+      const form = { desc: found as QuantDesc, groupSize: found === 'W4A16' ? (groupSize ?? 0) : 0 };
+      return { ...form, rows: integerRows(form) };
     };
-    return { file, stamp, modelType: types.get(MODEL_TYPE_KEY), quantOf };
+    // The checkpoint as a whole has a type, too; single tensors may be of others.
+    const method = types.get(MODEL_TYPE_KEY) ?? QUANT_DESCRIPTION_FILE;
+    return { method, file, stamps: [stamp], quantOf };
   });
 }
 

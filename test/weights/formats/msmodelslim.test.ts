@@ -1,23 +1,35 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { expect } from 'chai';
-import { Checkpoint } from '../../src/weights/checkpoint.js';
-import { readQuantDescription } from '../../src/weights/quant-description.js';
-import { quantizationPlan } from '../../src/weights/quantization.js';
-import { failure, safetensorsBytes, temporaryFolder } from './safetensors-writer.js';
+import { Checkpoint } from '../../../src/weights/checkpoint.js';
+import type { OpenFormat } from '../../../src/weights/formats/format.js';
+import { openFormat } from '../../../src/weights/formats/index.js';
+import type { LinearQuant } from '../../../src/weights/quantization.js';
+import { quantizationPlan } from '../../../src/weights/quantization.js';
+import { failure, safetensorsBytes, temporaryFolder } from '../safetensors-writer.js';
 
 describe('the description of a quantised checkpoint', () => {
   const path = temporaryFolder();
   const file = () => path('quant_model_description.json');
   const write = (content: unknown) =>
     writeFileSync(file(), typeof content === 'string' ? content : JSON.stringify(content));
+  const open = () =>
+    openFormat({
+      directory: path(),
+      links: {},
+      config: undefined,
+      tensors: undefined,
+      read: () => Promise.reject(new RangeError('no tensor')),
+    });
   const read = async (content: unknown) => {
     write(content);
-    return readQuantDescription(path());
+    return open();
   };
+  const quantOf = (format: OpenFormat | undefined, name: string): LinearQuant | undefined =>
+    format?.quantOf({ name, tensor: () => undefined }, 'projection');
 
   it('is absent of a float one', async () => {
     rmSync(file(), { force: true });
-    expect(await readQuantDescription(path())).to.equal(undefined);
+    expect(await open()).to.equal(undefined);
   });
 
   it('says for each tensor how its linear is stored', async () => {
@@ -32,11 +44,15 @@ describe('the description of a quantised checkpoint', () => {
       version: '1.0.0',
       optional: { nested: [1, 2.5, null, { a: true }] },
     });
-    expect(found?.modelType).to.equal('W4A16');
-    expect(['a', 'b', 'c', 'd', 'unlisted'].map((linear) => found?.quantOf(linear))).to.deep.equal([
-      { desc: 'W4A16', groupSize: 128, isStored: true },
-      { desc: 'W8A16', groupSize: 0, isStored: true },
-      { desc: 'W8A8_DYNAMIC', groupSize: 0, isStored: true },
+    expect(found?.method).to.equal('W4A16');
+    const forms = ['a', 'b', 'c', 'd', 'unlisted'].map((linear) => {
+      const { desc, groupSize, rows } = quantOf(found, linear) ?? {};
+      return desc && `${desc}/${groupSize} ${typeof rows}`;
+    });
+    expect(forms).to.deep.equal([
+      'W4A16/128 function',
+      'W8A16/0 function',
+      'W8A8_DYNAMIC/0 function',
       undefined,
       undefined,
     ]);
@@ -44,8 +60,8 @@ describe('the description of a quantised checkpoint', () => {
 
   it('refuses types that the engine lacks, when they are needed', async () => {
     const found = await read({ 'a.weight': 'W8A8', 'b.weight': 'W8A16' });
-    expect(found?.quantOf('b')?.desc).to.equal('W8A16');
-    const error = await failure('WEIGHT_QUANT_TYPE', () => found?.quantOf('a'));
+    expect(quantOf(found, 'b')?.desc).to.equal('W8A16');
+    const error = await failure('WEIGHT_QUANT_TYPE', () => quantOf(found, 'a'));
     expect(error.message).to.match(
       /type of "a.weight" must be one of W8A16, W8A8_DYNAMIC, W4A16, FLOAT, found "W8A8"/,
     );
@@ -53,7 +69,7 @@ describe('the description of a quantised checkpoint', () => {
 
   it('refuses groups of no size or of a wild one', async () => {
     const found = await read({ 'a.weight': 'W4A16', group_size: 0 });
-    await failure('WEIGHT_QUANT_DESCRIPTION', () => found?.quantOf('a'));
+    await failure('WEIGHT_QUANT_DESCRIPTION', () => quantOf(found, 'a'));
     for (const size of [-64, 1.5, 2 ** 40]) {
       await failure('WEIGHT_QUANT_DESCRIPTION', () => read({ group_size: size }));
     }

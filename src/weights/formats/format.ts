@@ -1,0 +1,52 @@
+import type { Tensor } from '../../dtype.js';
+import type { LinearQuant, LinearRole } from '../quantization.js';
+import type { FileStamp, LinkOptions } from '../regular-file.js';
+import type { StoredTensor } from '../safetensors-file.js';
+
+/** A tensor and the file that holds it. */
+export interface CheckpointTensor extends StoredTensor {
+  readonly file: string;
+}
+
+/** What a format may look at to see whether it is in charge of a checkpoint, and how. */
+export interface FormatSource {
+  /** The model directory. */
+  readonly directory: string;
+  readonly links: LinkOptions;
+  /** What config.json says of quantisation; undefined when it says nothing. */
+  readonly config: Readonly<Record<string, unknown>> | undefined;
+  /** Every tensor by its name in the files; undefined where only the configuration is looked at. */
+  readonly tensors: ReadonlyMap<string, CheckpointTensor> | undefined;
+  /** Reads a small tensor, by its name in the files, while the checkpoint is opened. Throws WEIGHT_*. */
+  read(name: string): Promise<Tensor>;
+}
+
+/** One linear as the files hold it. Its tensors are asked for without its name: `weight`, `qweight`, `weight_scale`. */
+export interface StoredLinear {
+  /** Its full name in the files, or as the model asks for it where the files have no such linear. */
+  readonly name: string;
+  /** Undefined where there is no such tensor, and where only the configuration is looked at. */
+  tensor(suffix: string): CheckpointTensor | undefined;
+}
+
+/** How the weights of one checkpoint are quantised. */
+export interface OpenFormat {
+  /** What messages and `inspect` call it: `gptq`, `W8A16`. */
+  readonly method: string;
+  /** The file that says so. */
+  readonly file: string;
+  /** Of files that only the format reads. */
+  readonly stamps: readonly FileStamp[];
+  /** How a linear is stored; undefined for floats. Throws WEIGHT_QUANT_* for what this engine does not read. */
+  quantOf(linear: StoredLinear, role: LinearRole): LinearQuant | undefined;
+  /** Whether a tensor of the files has nothing that a model must read: it was read here, or says nothing. */
+  isSpare?(tensor: string): boolean;
+}
+
+/** A way in which quantised checkpoints are published. */
+export interface QuantFormat {
+  /** `quant_method` of config.json; undefined for a method that a file of its own declares. */
+  readonly method: string | undefined;
+  /** How the checkpoint is quantised; undefined when this format is not in charge of it. Throws WEIGHT_QUANT_*. */
+  open(source: FormatSource): Promise<OpenFormat | undefined>;
+}
