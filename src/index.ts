@@ -119,6 +119,15 @@ export {
   SandwichLayer,
   type SandwichParts,
 } from './layers/decoder-layers.js';
+export {
+  type Choice,
+  ExpertRouter,
+  Experts,
+  type ExpertsConfig,
+  type RouterConfig,
+  type RouterNames,
+  SparseMLP,
+} from './layers/experts.js';
 export { type LearnedPositionSizes, LearnedPositions, TokenTypes } from './layers/learned-positions.js';
 export { BaseMLP, type GatedMLPNames, type MLPConfig, type MLPOptions, UngatedMLP } from './layers/mlp.js';
 export { Module } from './layers/module.js';
@@ -248,6 +257,7 @@ export { HfTokenizer } from './tokenizer/hf-tokenizer.js';
 export { InputBuilder, type InputBuilderOptions } from './tokenizer/input-builder.js';
 export { OutputText, Postprocessor } from './tokenizer/postprocessor.js';
 export { Checkpoint, type CheckpointOptions } from './weights/checkpoint.js';
+export { ExpertLinear, type ExpertLinearOptions } from './weights/expert-linear.js';
 export { Linear, type LinearOptions } from './weights/linear.js';
 export type { LinearPart } from './weights/linear-part.js';
 export type { QuantizeMode, QuantizeOptions } from './weights/quantization.js';

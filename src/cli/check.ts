@@ -23,6 +23,9 @@ export interface Finding {
   readonly where?: string;
 }
 
+/** ATB takes no f32: what runs in f32 here would run in this there. */
+const LEGAL_DTYPE = 'bf16';
+
 /** Sizes of the step for which graphs are checked: more than one sequence, block and mask. */
 const STEP = { batch: 2, tokens: 300 } as const;
 
@@ -37,7 +40,7 @@ export async function checkModel(options: OpenModelOptions): Promise<Finding[]> 
     allowLinks: options.allowLinks,
   });
   const found = new Findings();
-  const plan = found.attempt('config', () => planModel(router, options));
+  const plan = found.attempt('config', () => planModel(router, { ...options, dtype: LEGAL_DTYPE }));
   if (!plan) return found.list;
   const onWarning = (text: string) => found.add('warning', 'weights', text);
   const checkpoint = await found.attemptAsync('weights', () =>
@@ -86,10 +89,11 @@ const blockSizeOf = (model: CausalLM): number =>
 function checkGraph(found: Findings, model: CausalLM, kind: GraphKind): void {
   const spec = found.attempt(`graph ${kind.name}`, () => model.buildGraph(kind));
   if (!spec) return;
-  // ATB takes no f32: what runs in f32 here would run in bf16 there.
   const step = { ...STEP, blockSize: blockSizeOf(model) };
   const subject = `legality ${kind.name}`;
-  const problems = found.attempt(subject, () => specProblems(spec, inputDescs(model, kind, 'bf16', step)));
+  const problems = found.attempt(subject, () =>
+    specProblems(spec, inputDescs(model, kind, LEGAL_DTYPE, step)),
+  );
   for (const problem of problems ?? []) {
     // What ATB cannot say runs here all the same.
     const isExtension = problem.rule === 'extension-key' || problem.rule === 'extension-op';

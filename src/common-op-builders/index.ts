@@ -6,6 +6,8 @@ import './gate-up.js';
 import './linear.js';
 import './linear-parallel.js';
 import './lm-head.js';
+import './moe.js';
+import './moe-router.js';
 import './norm.js';
 import './qkv.js';
 import './rope.js';

@@ -1,5 +1,7 @@
+import type { FloatDType } from '../dtype.js';
 import type { AtbGraph } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
+import type { ExpertLinear } from '../weights/expert-linear.js';
 import type { Linear } from '../weights/linear.js';
 
 /** The ranks that share a model's weights. */
@@ -42,6 +44,15 @@ export interface PositionalEmbeddingTypes {
   rope: true;
 }
 
+/** Groups of experts that a router chooses first. */
+export interface ExpertGroups {
+  readonly count: number;
+  /** Groups that each token may choose experts of. */
+  readonly kept: number;
+  /** A group's score is the sum of so many of its highest. */
+  readonly scored: number;
+}
+
 /**
  * What each category is told. A category of your own is an entry here and one in `BuilderTensors`, by declaration merging:
  *
@@ -55,6 +66,28 @@ export interface PositionalEmbeddingTypes {
  *     }
  */
 export interface CategoryParams {
+  MOE_ROUTER: {
+    readonly topK: number;
+    /** What scores the experts: softmax over all of them, or the sigmoid of each. */
+    readonly scoring: 'softmax' | 'sigmoid';
+    /** Whether the choice is by scores to which something is added, while weights are scores without it. */
+    readonly isCorrected: boolean;
+    /** Experts stand in groups of neighbours, of which only the best are chosen from. */
+    readonly groups?: ExpertGroups;
+    /** Whether the weights of a token are divided by their sum. */
+    readonly normalizes: boolean;
+    /** What weights are multiplied by; 1 leaves them as they are. */
+    readonly scale: number;
+    /** Of the model; scores are f32. */
+    readonly dtype: FloatDType;
+  };
+  MOE: {
+    readonly topK: number;
+    /** Gate over up of each expert. */
+    readonly gateUp: ExpertLinear;
+    readonly down: ExpertLinear;
+    readonly activation: ActivationKind;
+  };
   LINEAR: { readonly linear: Linear };
   LINEAR_PARALLEL: {
     readonly linear: Linear;
@@ -156,6 +189,17 @@ export interface TokenSequences {
 
 /** The tensors that each category reads and writes, by graph name. */
 export interface BuilderTensors {
+  /** `logits` f32 [tokens, experts] -> `chosenOut` i32 and `probsOut` f32, [tokens, topK] both. */
+  MOE_ROUTER: {
+    logits: string;
+    /** What `isCorrected` adds, f32 [experts]. */
+    correction?: string;
+    /** Read with groups: 0, 1, 2, … */
+    groupIndices?: string;
+    chosenOut: string;
+    probsOut: string;
+  };
+  MOE: { input: string; chosen: string; probs: string; expertsOut: string };
   LINEAR: { input: string; linearOut: string };
   LINEAR_PARALLEL: { input: string; linearOut: string };
   QKV: { input: string; qOut: string; kOut: string; vOut: string };

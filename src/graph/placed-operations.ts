@@ -75,9 +75,11 @@ export interface PlacedProduct extends PlacedOperation {
 export function productsOf(spec: GraphSpec): PlacedProduct[] {
   return placedOperations(spec).flatMap((operation) => {
     const { op } = operation.node;
-    const packed = 'type' in op ? findOp(op.type)?.matrix?.(op.param) : undefined;
-    const matrix = packed && operation.outerInputs[packed.input];
-    return matrix === undefined ? [] : [{ ...operation, matrix, layout: packed?.layout ?? 'linear' }];
+    const packed = ('type' in op && findOp(op.type)?.matrix?.(op.param)) || [];
+    return [packed].flat().flatMap(({ input, layout }) => {
+      const matrix = operation.outerInputs[input];
+      return matrix === undefined ? [] : [{ ...operation, matrix, layout }];
+    });
   });
 }
 

@@ -5,6 +5,7 @@ export const MODEL_KINDS = {
   remote: 'code beside the checkpoint',
   gemma: "Gemma's kind",
   positions: 'learned positions, packings head by head, MLPs without a gate',
+  experts: 'mixtures of experts',
   encoder: 'encoders',
   other: 'others',
 } as const;

@@ -21,12 +21,15 @@ export interface StoredTensor {
  */
 export function storedTensors(load: WeightLoad, isGroupScale: boolean): StoredTensor[] {
   const { name, dtype, shape, layout, quantize } = load;
-  const [n = 1, columns = 1] = shape;
+  const [n = 1, columns = 1] = shape.slice(-2);
+  // Matrices of a stack lie one behind the other.
+  const stack = shape.slice(0, -2);
+  const experts = elementCount(stack);
   if (quantize === undefined) {
-    if (isGroupScale) return [{ name, ...groupScales(n, columns, false) }];
+    if (isGroupScale) return [{ name, ...groupScales(stack, n, columns, false) }];
     const isPacked = layout !== 'plain';
     const width = dtype === 'bf16' ? roundUp(columns, BF16_TILE) : columns;
-    const elements = isPacked ? packedRows(load) * width : elementCount(shape);
+    const elements = isPacked ? experts * packedRows(load) * width : elementCount(shape);
     const desc: PlannedInput = { dtype, shape, layout: isPacked ? 'linear' : 'plain' };
     return [{ name, desc, bytes: elements * DTYPE_BYTES[dtype] }];
   }
@@ -35,27 +38,34 @@ export function storedTensors(load: WeightLoad, isGroupScale: boolean): StoredTe
   const inFeatures = isStored ? (columns * 8) / bits : columns;
   const weight: StoredTensor = {
     name,
-    desc: { dtype: 'i8', shape: [n, (inFeatures * bits) / 8], layout: 'linear' },
-    bytes: (packedRows(load) * roundUp(inFeatures, INTEGER_TILE) * bits) / 8,
+    desc: { dtype: 'i8', shape: [...stack, n, (inFeatures * bits) / 8], layout: 'linear' },
+    bytes: (experts * packedRows(load) * roundUp(inFeatures, INTEGER_TILE) * bits) / 8,
   };
   if (isStored) return [weight];
   const scales =
     groupSize === 0
-      ? { desc: { dtype: 'f32', shape: [n, 1] } as const, bytes: n * FLOAT_BYTES }
-      : groupScales(n, Math.ceil(inFeatures / groupSize), bits === 4);
+      ? { desc: { dtype: 'f32', shape: [...stack, n, 1] } as const, bytes: experts * n * FLOAT_BYTES }
+      : groupScales(stack, n, Math.ceil(inFeatures / groupSize), bits === 4);
   return [weight, { name: scaleName, ...scales }];
 }
 
-/** Scales [n, groups] in the order of panels. Of int4 made here, each is a float an output times a byte a group. */
-function groupScales(n: number, groups: number, areProducts: boolean): Omit<StoredTensor, 'name'> {
+/** Scales [n, groups] of each matrix in the order of panels. Of int4 made here, each is a float an output times a byte a group. */
+function groupScales(
+  stack: readonly number[],
+  n: number,
+  groups: number,
+  areProducts: boolean,
+): Omit<StoredTensor, 'name'> {
   const elements = roundUp(n, PANEL_ROWS) * groups;
+  const bytes = areProducts ? n * FLOAT_BYTES + elements : elements * FLOAT_BYTES;
   return {
-    desc: { dtype: 'f32', shape: [n, groups], layout: 'scales' },
-    bytes: areProducts ? n * FLOAT_BYTES + elements : elements * FLOAT_BYTES,
+    desc: { dtype: 'f32', shape: [...stack, n, groups], layout: 'scales' },
+    bytes: elementCount(stack) * bytes,
   };
 }
 
-function packedRows({ layout, shape: [n = 1] }: WeightLoad): number {
+function packedRows({ layout, shape }: WeightLoad): number {
+  const n = shape.at(-2) ?? 1;
   return layout === 'linear-interleaved' ? 2 * roundUp(n / 2, PANEL_ROWS) : roundUp(n, PANEL_ROWS);
 }
 

@@ -69,18 +69,18 @@ export async function loadWeights(
 }
 
 function weightLoad(
-  { name, dtype, shape, parts, quantized }: TensorRef,
+  { name, dtype, shape, parts, quantized, keptIn }: TensorRef,
   layout: WeightLoad['layout'],
   run: FloatDType,
 ): WeightLoad {
-  if (quantized === undefined) return { name, dtype: run, shape, parts, layout };
+  if (quantized === undefined) return { name, dtype: keptIn ?? run, shape, parts, layout };
   if (quantized.role !== 'weight') return { name, dtype, shape, parts, layout };
   const { bits, groupSize, activations, scaleName, inFeatures, isStored } = quantized;
-  const columns = isStored ? (shape[1] ?? 0) : inFeatures;
+  const columns = isStored ? (shape.at(-1) ?? 0) : inFeatures;
   return {
     name,
     dtype,
-    shape: [shape[0] ?? 0, columns],
+    shape: shape.with(-1, columns),
     parts,
     layout,
     quantize: { bits, groupSize, activations, scaleName },

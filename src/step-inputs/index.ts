@@ -1,4 +1,5 @@
 export { ALIBI_MASK, alibiMask, TOKEN_SEQUENCES, tokenSequences } from './alibi.js';
+export { GROUP_INDICES, groupIndices } from './group-indices.js';
 export { headRows } from './head-rows.js';
 export { lengths } from './lengths.js';
 export { FULL_MASK, fullMask, slidingMask, slidingMaskName, slidingMasks } from './masks.js';

@@ -13,6 +13,8 @@ export interface TensorRef {
   readonly shape: readonly number[];
   /** What its rows are made of, one part below the other: several for packed q/k/v or gate/up, none for a declared weight. */
   readonly parts: readonly WeightPart[];
+  /** What it is converted to whatever the model runs in: the matrix of a router, whose choices rounding would change. */
+  readonly keptIn?: FloatDType;
   /** A bias that is added to products of floats and integers: there Atlas A2 wants f32 where a model runs in bf16. */
   readonly isIntegerBias?: true;
   /** Present for the tensors of a linear of integers, which keep their dtype whatever the model computes in. */
@@ -83,6 +85,11 @@ export class Weights {
   /** The window one level down: `weights.at('layers').at(3)` sees `layers.3.…`. */
   at(name: string | number): Weights {
     return new Weights(this.source, this.path(String(name)), this.numbers);
+  }
+
+  /** The same window on another source, which is made of this one's. */
+  mapped(change: (source: WeightSource) => WeightSource): Weights {
+    return new Weights(change(this.source), this.prefix, this.numbers);
   }
 
   /** The full name of something inside this window, or of the window itself. */
@@ -185,14 +192,14 @@ export function concatRows(name: string, refs: readonly [TensorRef, ...TensorRef
 
 /** What a weight is to ATB as a graph's input, when the model runs in `dtype`. */
 export function weightDesc(
-  { dtype, shape, quantized, isIntegerBias }: TensorRef,
+  { dtype, shape, quantized, isIntegerBias, keptIn }: TensorRef,
   run: FloatDType,
 ): { readonly dtype: DType; readonly shape: readonly number[] } {
   if (isIntegerBias && run === 'bf16') return { dtype: 'f32', shape };
-  if (quantized === undefined) return { dtype: run, shape };
+  if (quantized === undefined) return { dtype: keptIn ?? run, shape };
   if (quantized.role !== 'weight' && quantized.activations === 'float') return { dtype: run, shape };
   // Scales of products of integers have one axis to ATB.
-  return { dtype, shape: quantized.role === 'scale' ? shape.slice(0, 1) : shape };
+  return { dtype, shape: quantized.role === 'scale' ? shape.slice(0, -1) : shape };
 }
 
 /** Bytes of a weight's elements in the dtypes of the checkpoint; of a declared one, as they would be. */

@@ -44,6 +44,8 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'olmo3-one-rope',
   ],
   'Linear LayerNorm LayerNorm': ['opt-post-norm'],
+  'RmsNorm Elewise Linear Softmax Sort FusedExperts Elewise': ['qwen3_moe-dense-layers'],
+  'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Elewise': ['qwen3_moe'],
   'LayerNorm Linear Split LayerNorm LayerNorm Rope ReshapeAndCache': ['phi-qk-norm'],
 };
 

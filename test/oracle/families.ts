@@ -2,8 +2,9 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AtbError } from '../../src/errors.js';
+import { safetensorsBytes } from '../weights/safetensors-writer.js';
 import { readTensors } from './fixtures.js';
-import { type SeededWeights, seededSafetensors } from './seeded-weights.js';
+import { type SeededWeights, seededData, seededSafetensors } from './seeded-weights.js';
 
 const FAMILIES_DIR = join(import.meta.dirname, '../../../test/fixtures/families');
 
@@ -40,6 +41,32 @@ export function seededCheckpoint(folder: string): { readonly path: string; remov
   return { path, remove: () => rmSync(path, { recursive: true }) };
 }
 
+/** The same checkpoint with the projections of all experts of a layer in stacks: `gate_up_proj` and `down_proj`. */
+export function stackedCheckpoint(name: string): ReturnType<typeof familyCheckpoint> {
+  const checkpoint = familyCheckpoint(name);
+  const recipe: SeededWeights = JSON.parse(readFileSync(join(FAMILIES_DIR, name, 'weights.json'), 'utf8'));
+  const stacks = new Map<string, { shape: number[]; data: Buffer[] }>();
+  for (const [tensor, how] of Object.entries(recipe.tensors)) {
+    const [, stem, projection = ''] = /^(.+\.experts)\.\d+\.(\w+)\.weight$/.exec(tensor) ?? [];
+    const isHalf = projection === 'gate_proj' || projection === 'up_proj';
+    const into = stem === undefined ? tensor : `${stem}.${isHalf ? 'gate_up_proj' : projection}`;
+    const [rows = 1, ...inner] = how.shape;
+    const whole = stem === undefined ? how.shape : [0, isHalf ? 2 * rows : rows, ...inner];
+    const stack = stacks.get(into) ?? { shape: [...whole], data: [] };
+    if (stem !== undefined && projection !== 'up_proj') stack.shape[0] = (stack.shape[0] ?? 0) + 1;
+    stack.data.push(Buffer.from(seededData(recipe.seed, tensor, how, recipe.dtype).buffer));
+    stacks.set(into, stack);
+  }
+  const tensors = [...stacks].map(([tensor, { shape, data }]) => ({
+    name: tensor,
+    dtype: 'F32',
+    shape,
+    data: Buffer.concat(data),
+  }));
+  writeFileSync(join(checkpoint.path, 'model.safetensors'), safetensorsBytes(tensors));
+  return checkpoint;
+}
+
 /** What transformers recorded for one prompt. */
 export interface FamilyReference {
   readonly prompt: Int32Array;
@@ -53,6 +80,8 @@ export interface FamilyReference {
   readonly roundedLogits: Float32Array;
   /** Logits that were kept of each row. */
   readonly width: number;
+  /** Of a case with experts: those that each layer with a router chose, best first, [layers, tokens, chosen]. */
+  readonly experts?: { readonly shape: readonly number[]; readonly chosen: readonly number[] };
   /** Greedy continuation, and how far ahead each of its tokens was. */
   readonly greedy: readonly number[];
   readonly margins: readonly number[];
@@ -76,6 +105,9 @@ export async function familyReferences(name: string): Promise<FamilyReference[]>
       logits: get(of('logits')).data as Float32Array,
       roundedLogits: get(of('logits_bf16')).data as Float32Array,
       width: get(of('logits')).shape[1] ?? 0,
+      ...(tensors.has(of('experts')) && {
+        experts: { shape: get(of('experts')).shape, chosen: numbers(of('experts')) },
+      }),
       greedy: numbers(of('greedy')),
       margins: numbers(of('greedy_margin')),
     };

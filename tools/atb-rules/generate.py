@@ -8,7 +8,8 @@ import re
 import sys
 
 OPS = """Gather Linear LinearParallel Split Slice Concat Transpose Elewise Activation RmsNorm LayerNorm Rope ReshapeAndCache
-SelfAttention PagedAttention AllReduce AllGather Softmax Sort Sigmoid Cast Reduce Cumsum Repeat Fill Where SetValue DynamicQuant W8A16MatMul W4A16MatMul W8A8MatMul""".split()
+SelfAttention PagedAttention AllReduce AllGather Softmax Sort Sigmoid Cast Reduce Cumsum Repeat Fill Where SetValue DynamicQuant W8A16MatMul W4A16MatMul W8A8MatMul
+GroupedMatmul GroupTopk VectorNorm MoeInitRouting MoeTokenUnpermute""".split()
 
 # Fields of the nested blocks (infer_op_params.h); the parser names the blocks only. "opMode " is the parser's own spelling.
 NORM = {"quantType": "enum:QuantType", "epsilon": "number"}
@@ -28,8 +29,11 @@ BLOCKS = {
 # Keys that the parser asks for by contains(), so that its extract has no default.
 REQUIRED = {"Cast": {"dtype": "enum:aclDataType"}}
 
+# Enums of which the parser takes integers only.
+INTEGERS = {"GroupTopk.groupMultiFlag", "GroupedMatmul.quantType"}
+
 SECTIONS = re.compile(
-    r"^(Gather|Concat|Rope|ReshapeAndCache|Slice|Softmax|Transpose|AllReduce|AllGather|Cumsum|Repeat|Where|SetValue)Operation$"
+    r"^(Gather|GroupTopk|Concat|Rope|ReshapeAndCache|Slice|Softmax|Transpose|AllReduce|AllGather|Cumsum|Repeat|Where|SetValue)Operation$"
     r"|^ReduceOperation(SUM)?$|^FillOperationWith(out)?Mask$"
     r"|^ActivationOperation(GELU|SWIGLUFORWARD|SWIGLUBACKWARD|LOG|RELU|FASTGELU|SIGMOID|SWISH)$"
     r"|^ElewiseOperation(Cast|Muls|Cos|Sin|Neg|Add|Sub|Mul|RealDiv|Tanh|LogicalNot|LogicalAnd|LogicalOr|Less|Greater|Equal)$"
@@ -53,6 +57,8 @@ def key_types(line, enums):
         name, default, enum = part
         if f"{op}.{name}" in BLOCKS:
             keys[name] = BLOCKS[f"{op}.{name}"]
+        elif f"{op}.{name}" in INTEGERS:
+            keys[name] = "number"
         elif enum:
             scoped = [e for e in (f"{op}Param::{enum}", enum) if e in enums]
             keys[name] = f"enum:{scoped[0]}"

@@ -20,6 +20,7 @@ that is told where each of them stands (remote_families.py); their CONFIG must b
         i/rows           int64 [R]     the positions whose logits follow: at most ROWS, first and last among them
         i/logits         f32 [R, vocab]
         i/logits_bf16    f32 [R, vocab]  the same in float32 arithmetic with all weights rounded to bfloat16
+        i/experts        i8 [L, T, k]  with experts: those that each layer with a router chose, best first
         i/greedy         int64 [N]     the continuation
         i/greedy_margin  f32 [N]       best minus second best logit of each of its tokens
 
@@ -44,7 +45,7 @@ PROMPTS = (3, 40, 70)
 ROWS = 12
 NEW_TOKENS = 8
 SEED = 1
-LARGEST = 40_000
+LARGEST = 50_000
 
 
 def arguments():
@@ -79,11 +80,23 @@ def rounded(model):
     return model
 
 
+def chosen_experts(model, ids):
+    """What routers chose [layers, tokens, chosen], which transformers hands to the modules that hold the experts."""
+    found, hooks = [], []
+    for name, module in model.named_modules():
+        if name.endswith(".experts"):
+            hooks.append(module.register_forward_pre_hook(lambda _, args: found.append(args[1].to(torch.int8))))
+    forward(model, ids)
+    for hook in hooks:
+        hook.remove()
+    return {"experts": torch.stack(found)} if found else {}
+
+
 def record(fresh, ids):
     """fresh: loads the model. Each time anew: some rotary embeddings remember the longest sequence that they saw."""
     rows = rows_of(len(ids))
     tokens, margins = greedy(fresh(), ids, NEW_TOKENS)
-    return {"tokens": ids, "rows": rows, "logits": forward(fresh(), ids)[rows],
+    return {"tokens": ids, "rows": rows, **chosen_experts(fresh(), ids), "logits": forward(fresh(), ids)[rows],
             "logits_bf16": forward(rounded(fresh()), ids)[rows], "greedy": tokens, "greedy_margin": margins}
 
 

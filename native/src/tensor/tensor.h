@@ -16,7 +16,8 @@ constexpr int kMaxRank = 8;
 /// How the bytes of a tensor lie in memory. Shapes are always the logical ones.
 enum class Layout : uint8_t {
   kRowMajor,      ///< Dense, the last dimension contiguous.
-  kPackedLinear,  ///< `data` points to a kernels::PackedWeight: a linear's weight [n, k], repacked when it was loaded.
+  kPackedLinear,  ///< `data` points to a kernels::PackedWeight: a linear's weight [n, k], repacked when it was loaded;
+                  ///< of [experts, n, k] to that of the first one (kernels/stack.h).
   kKeyCache,      ///< [blocks, block_size, kv_heads, head_dim], stored per (block, head) as kernels/kv_layout.h says.
   kValueCache,    ///< The same for values.
   kPackedScales,  ///< `data` points to kernels::PackedScales: the scales [n, groups] of a packed weight's integers.

@@ -10,6 +10,7 @@
 #include "base/checked.h"
 #include "kernels/pack.h"
 #include "kernels/pack_integers.h"
+#include "kernels/stack.h"
 #include "ops/check.h"
 #include "weights/integer_rows.h"
 #include "weights/staging.h"
@@ -26,6 +27,7 @@ struct Plan {
   int64_t elements = 0;
   int64_t bytes = 0;  ///< Of the loaded weight in memory.
   TensorDesc desc;
+  int64_t experts = 1;  ///< Matrices of a stack, which are packed one behind the other; what follows is the first one's.
   std::optional<kernels::PackedWeight> packed;
   StoredTensor* target = nullptr;
   // For a weight of integers: whether its scales are made with it, and where they go. For groups of scales, also those
@@ -35,7 +37,8 @@ struct Plan {
   bool may_multiply = false;  ///< They are scales of int4, which FindMultipliers looks at.
   StoredTensor* scale_target = nullptr;
 
-  int64_t Columns() const { return load->shape[1]; }  ///< Of a matrix of parts: two int4 are one column.
+  int64_t Columns() const { return load->shape.back(); }  ///< Of a matrix of parts: two int4 are one column.
+  int64_t Rows() const { return load->shape[load->shape.size() - 2]; }
   bool WantsRows() const {
     return std::ranges::any_of(parts, [](const PlannedPart& planned) { return planned.WantsRows(); });
   }
@@ -45,7 +48,7 @@ struct Plan {
 };
 
 /// What one thread reads and lays out at a time: elements [begin, end) of a weight. Of a packed one they are whole
-/// panels, of an interleaved one those of one of its halves.
+/// panels of one matrix, of an interleaved one those of one of its halves.
 struct Piece {
   const Plan* plan;
   int64_t begin;
@@ -65,10 +68,14 @@ void AddPart(Plan& plan, const WeightPart& part, Files& files) {
     fail("NATIVE_ARGUMENT_INVALID", "as its rows are, because int4 cannot be transposed", part.shape);
   PlannedPart planned = PlanPart(part, load.name, files);
   const std::vector<int64_t> shape = ShapeOf(planned);
-  const bool fits = shape.size() == load.shape.size() &&
-                    (shape.empty() || std::equal(shape.begin() + 1, shape.end(), load.shape.begin() + 1));
+  const bool is_alike = shape.size() == load.shape.size() &&
+                        (shape.empty() || std::equal(shape.begin() + 1, shape.end(), load.shape.begin() + 1));
+  // A stack may come matrix by matrix.
+  const bool fits = is_alike || (load.shape.size() == 3 && shape.size() == 2 && shape[1] == load.shape[2]);
   if (!fits) fail("NATIVE_SHAPE_MISMATCH", "rows of " + ToString(load.dtype, load.shape), shape);
   planned.first_row = plan.rows;
+  if (!plan.parts.empty() && plan.parts.front().columns != planned.columns)
+    fail("NATIVE_SHAPE_MISMATCH", "rows as the other parts have", shape);
   plan.rows = CheckedAdd(plan.rows, planned.rows);
   plan.elements = CheckedAdd(plan.elements, CheckedMul(planned.rows, planned.columns));
   plan.parts.push_back(planned);
@@ -84,9 +91,10 @@ DType PartsDType(const WeightLoad& load) {
   return alike ? first : DType::kF32;
 }
 
+/// Of all experts.
 int64_t ScaleBytes(const Plan& plan) {
-  if (plan.order) return kernels::ScalesBytes(*plan.order);
-  return CheckedMul(plan.packed->n, static_cast<int64_t>(sizeof(float)));
+  if (plan.order) return CheckedMul(plan.experts, kernels::ScalesBytes(*plan.order));
+  return CheckedMul(CheckedMul(plan.experts, plan.packed->n), static_cast<int64_t>(sizeof(float)));
 }
 
 void PlanIntegers(Plan& plan) {
@@ -108,17 +116,17 @@ void PlanIntegers(Plan& plan) {
 
   plan.makes_scales = IsFloat(plan.dtype);
   const int64_t per_byte = 8 / quantize.bits;
-  const int64_t k = plan.makes_scales ? load.shape[1] : CheckedMul(load.shape[1], per_byte);
+  const int64_t k = plan.makes_scales ? plan.Columns() : CheckedMul(plan.Columns(), per_byte);
   if (k % per_byte != 0)
     throw Error("NATIVE_SHAPE_MISMATCH", "weight \"" + load.name + "\" has an odd number of input channels for int4");
   const bool interleaved = load.layout == WeightLayout::kLinearInterleaved;
   plan.packed = kernels::PackedGeometry(quantize.bits == 4 ? kernels::WeightFormat::kI4 : kernels::WeightFormat::kI8,
-                                        load.shape[0], k, interleaved);
+                                        plan.Rows(), k, interleaved);
   plan.packed->group = group;
   plan.desc.dtype = DType::kI8;
-  plan.desc.dims[1] = k / per_byte;
+  plan.desc.dims[plan.desc.rank - 1u] = k / per_byte;
   const int64_t groups = kernels::GroupsOf(k, group);
-  if (group) plan.order = kernels::ScalesGeometry(load.shape[0], groups, interleaved);
+  if (group) plan.order = kernels::ScalesGeometry(plan.Rows(), groups, interleaved);
   plan.may_multiply = group != 0 && quantize.bits == 4;
 }
 
@@ -127,24 +135,25 @@ void PlanIntegers(Plan& plan) {
 void PlanStoredScales(const Plan& weight, std::vector<Plan>& plans) {
   const std::string& name = weight.load->quantize->scale_name;
   const auto scales = std::ranges::find_if(plans, [&](const Plan& plan) { return plan.load->name == name; });
+  std::vector<int64_t> wanted = weight.load->shape;
+  wanted.back() = kernels::GroupsOf(weight.packed->k, weight.packed->group);
   const auto fail = [&](const char* code, const std::string& found) {
-    const int64_t groups = kernels::GroupsOf(weight.packed->k, weight.packed->group);
-    throw Error(code, "weight \"" + weight.load->name + "\" needs scales \"" + name + "\" as plain f32[" +
-                          std::to_string(weight.packed->n) + "," + std::to_string(groups) + "], found " + found);
+    throw Error(code, "weight \"" + weight.load->name + "\" needs scales \"" + name + "\" as plain " +
+                          ToString(DType::kF32, wanted) + ", found " + found);
   };
   if (scales == plans.end()) return fail("NATIVE_ARGUMENT_INVALID", "none among the loads");
   const WeightLoad& load = *scales->load;
   if (load.dtype != DType::kF32 || load.layout != WeightLayout::kPlain || load.quantize)
     fail("NATIVE_DTYPE_MISMATCH", ToString(load.dtype, load.shape));
-  const int64_t groups = kernels::GroupsOf(weight.packed->k, weight.packed->group);
-  const bool fits = load.shape == std::vector<int64_t>{weight.packed->n, groups} ||
-                    (weight.packed->group == 0 && load.shape == std::vector<int64_t>{weight.packed->n});
+  const bool fits =
+      load.shape == wanted || (weight.packed->group == 0 && load.shape == std::vector<int64_t>{weight.packed->n});
   if (!fits) fail("NATIVE_SHAPE_MISMATCH", ToString(load.dtype, load.shape));
   if (scales->order) fail("NATIVE_ARGUMENT_INVALID", "those of another weight");
   if (!weight.order) return;
   scales->order = weight.order;
   scales->may_multiply = weight.may_multiply;
-  scales->bytes = kernels::ScalesBytes(*weight.order);
+  scales->experts = weight.experts;
+  scales->bytes = ScaleBytes(*scales);
   scales->desc.layout = Layout::kPackedScales;
 }
 
@@ -178,24 +187,26 @@ Plan PlanWeight(const WeightLoad& load, Files& files) {
     plan.bytes = CheckedMul(elements, static_cast<int64_t>(SizeOf(load.dtype)));
     return plan;
   }
-  if (load.shape.size() != 2) wrong(" must be a matrix to be packed");
+  if (load.shape.size() != 2 && load.shape.size() != 3) wrong(" must be a matrix, or a stack of them, to be packed");
+  if (load.shape.size() == 3) plan.experts = load.shape[0];
+  if (plan.experts < 1) wrong(" is a stack of nothing");
   plan.desc.layout = Layout::kPackedLinear;
   if (load.quantize) {
     PlanIntegers(plan);
-    plan.bytes = kernels::PackedBytes(*plan.packed);
+    plan.bytes = CheckedMul(plan.experts, kernels::PackedBytes(*plan.packed));
     return plan;
   }
   if (!IsFloat(load.dtype))
     throw Error("NATIVE_DTYPE_MISMATCH", "weight \"" + load.name + "\" must be a float to be packed");
-  plan.packed = kernels::PackedGeometry(kernels::FormatOf(load.dtype), load.shape[0], load.shape[1],
+  plan.packed = kernels::PackedGeometry(kernels::FormatOf(load.dtype), plan.Rows(), plan.Columns(),
                                         load.layout == WeightLayout::kLinearInterleaved);
-  plan.bytes = kernels::PackedBytes(*plan.packed);
+  plan.bytes = CheckedMul(plan.experts, kernels::PackedBytes(*plan.packed));
   return plan;
 }
 
 void AddPieces(const Plan& plan, std::vector<Piece>& pieces) {
   int64_t unit = 1;
-  int64_t section = plan.elements;
+  int64_t section = plan.elements / plan.experts;  // A piece belongs to one matrix.
   // Scales are packed by whole rows.
   if ((plan.order && !plan.packed) || plan.WantsRows()) unit = std::max<int64_t>(1, plan.parts[0].columns);
   if (plan.packed) {
@@ -234,10 +245,14 @@ int64_t ReadElements(const Plan& plan, int64_t begin, int64_t end, std::byte* to
   return bytes;
 }
 
-IntegerTarget TargetOf(const Plan& plan) {
-  IntegerTarget target{*plan.packed, plan.target->bytes.data(), {}, nullptr};
+IntegerTarget TargetOf(const Plan& plan, int64_t expert) {
+  std::byte* panels = plan.target->bytes.data() + expert * kernels::PackedBytes(*plan.packed);
+  IntegerTarget target{*plan.packed, panels, {}, nullptr};
   if (plan.order) target.order = *plan.order;
-  if (plan.scale_target) target.scales = reinterpret_cast<float*>(plan.scale_target->bytes.data());
+  if (plan.scale_target) {
+    std::byte* scales = plan.scale_target->bytes.data() + expert * (ScaleBytes(plan) / plan.experts);
+    target.scales = reinterpret_cast<float*>(scales);
+  }
   return target;
 }
 
@@ -250,16 +265,19 @@ int64_t LoadPiece(const Piece& piece, Staging& staging, const kernels::KernelTab
 
   std::byte* rows = Grow(staging.converted, (piece.end - piece.begin) * size);
   const int64_t bytes = ReadElements(plan, piece.begin, piece.end, rows, staging, kernels);
-  const int64_t begin = piece.begin / plan.Columns(), end = piece.end / plan.Columns();
+  const int64_t count = (piece.end - piece.begin) / plan.Columns();
+  const int64_t expert = piece.begin / (plan.elements / plan.experts);
+  const int64_t begin = piece.begin / plan.Columns() - expert * plan.Rows(), end = begin + count;
   if (!plan.packed) {
-    kernels::PackScales(*plan.order, reinterpret_cast<float*>(data), begin, end, reinterpret_cast<const float*>(rows),
-                        plan.Columns());
+    auto* const scales = reinterpret_cast<float*>(data + expert * kernels::ScalesBytes(*plan.order));
+    kernels::PackScales(*plan.order, scales, begin, end, reinterpret_cast<const float*>(rows), plan.Columns());
   } else if (!plan.load->quantize) {
-    kernels::PackRows(*plan.packed, data, begin, end, {rows, plan.dtype, plan.packed->k}, kernels);
+    std::byte* const panels = data + expert * kernels::PackedBytes(*plan.packed);
+    kernels::PackRows(*plan.packed, panels, begin, end, {rows, plan.dtype, plan.packed->k}, kernels);
   } else if (plan.makes_scales) {
-    QuantizeRows(TargetOf(plan), kernels, rows, plan.dtype, begin, end - begin, staging.integers);
+    QuantizeRows(TargetOf(plan, expert), kernels, rows, plan.dtype, begin, count, staging.integers);
   } else {
-    PackIntegerRows(TargetOf(plan), kernels, rows, begin, end - begin, staging.integers);
+    PackIntegerRows(TargetOf(plan, expert), kernels, rows, begin, count, staging.integers);
   }
   return bytes;
 }
@@ -282,12 +300,14 @@ std::shared_ptr<StoredTensor> Allocate(const Plan& plan, std::atomic<int64_t>* m
   return stored;
 }
 
-/// The scales that are made with a weight of integers: [n, groups].
+/// The scales that are made with a weight of integers: [n, groups] of each matrix.
 std::shared_ptr<StoredTensor> AllocateScales(const Plan& plan, std::atomic<int64_t>* meter) {
   auto stored = std::make_shared<StoredTensor>();
   stored->bytes = Buffer(static_cast<size_t>(ScaleBytes(plan)), meter);
-  const int64_t groups = plan.order ? plan.order->groups : 1;
-  stored->tensor = {TensorDesc(DType::kF32, {plan.packed->n, groups}), stored->bytes.data()};
+  stored->tensor = {plan.desc, stored->bytes.data()};
+  stored->tensor.desc.dtype = DType::kF32;
+  stored->tensor.desc.layout = Layout::kRowMajor;
+  stored->tensor.desc.dims[plan.desc.rank - 1u] = plan.order ? plan.order->groups : 1;
   if (plan.order) {
     stored->scales = *plan.order;
     stored->scales.data = reinterpret_cast<const float*>(stored->bytes.data());
@@ -319,22 +339,27 @@ void RunAll(int64_t count, const LoadContext& context, F&& f) {
 
 /// Replaces the scales of int4 by one scale for each output and small multipliers, if they are exactly such products:
 /// they take fewer bytes, and multiplying by the weight needs no sums of groups.
-void FindMultipliers(StoredTensor& stored, std::atomic<int64_t>* meter) {
-  Buffer bytes(static_cast<size_t>(kernels::MultiplierBytes(stored.scales)), meter);
+void FindMultipliers(StoredTensor& stored, int64_t experts, std::atomic<int64_t>* meter) {
+  const int64_t stride = Align(kernels::MultiplierBytes(stored.scales));
+  Buffer bytes(static_cast<size_t>(CheckedMul(experts, stride)), meter);
   kernels::PackedScales products;
-  if (!kernels::PackMultipliers(stored.scales, bytes.data(), products)) return;
+  for (int64_t e = experts - 1; e >= 0; --e) {
+    if (!kernels::PackMultipliers(kernels::ExpertOf(stored.scales, e), bytes.data() + e * stride, products)) return;
+  }
   stored.scales = products;
   stored.bytes = std::move(bytes);
 }
 
 void FindAllMultipliers(std::span<const Plan> plans, const LoadContext& context) {
-  std::vector<StoredTensor*> scales;
+  std::vector<std::pair<StoredTensor*, int64_t>> scales;
   for (const Plan& plan : plans) {
     if (!plan.may_multiply || (plan.packed && !plan.makes_scales)) continue;
-    scales.push_back(plan.packed ? plan.scale_target : plan.target);
+    scales.emplace_back(plan.packed ? plan.scale_target : plan.target, plan.experts);
   }
-  RunAll(static_cast<int64_t>(scales.size()), context,
-         [&](int64_t i, int) { FindMultipliers(*scales[static_cast<size_t>(i)], context.meter); });
+  RunAll(static_cast<int64_t>(scales.size()), context, [&](int64_t i, int) {
+    const auto& [stored, experts] = scales[static_cast<size_t>(i)];
+    FindMultipliers(*stored, experts, context.meter);
+  });
 }
 
 /// Counts the bytes that were read, and reports about 200 times.

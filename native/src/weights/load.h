@@ -16,7 +16,7 @@ namespace atb {
 
 enum class WeightLayout : uint8_t {
   kPlain,              ///< Row-major.
-  kLinear,             ///< A matrix [n, k], packed for products.
+  kLinear,             ///< A matrix [n, k], or a stack [experts, n, k] of them, packed for products.
   kLinearInterleaved,  ///< Likewise, the panels of its upper and lower half of rows alternating.
 };
 

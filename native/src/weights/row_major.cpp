@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "kernels/pack.h"
 #include "kernels/pack_integers.h"
+#include "kernels/stack.h"
 
 namespace atb {
 namespace {
@@ -43,14 +44,21 @@ TensorDesc RowMajorDesc(const TensorDesc& desc) {
 }
 
 void CopyRowMajor(const Tensor& tensor, void* to, ThreadPool& pool) {
+  const int64_t experts = tensor.desc.rank == 3 ? tensor.desc.dim(0) : 1;
   if (tensor.desc.layout == Layout::kPackedLinear) {
-    CopyWeight(*tensor.As<const PackedWeight>(), tensor.desc.dtype, static_cast<std::byte*>(to), pool);
+    const auto each = static_cast<int64_t>(tensor.desc.Bytes()) / experts;
+    for (int64_t e = 0; e < experts; ++e) {
+      const PackedWeight weight = kernels::ExpertOf(*tensor.As<const PackedWeight>(), e);
+      CopyWeight(weight, tensor.desc.dtype, static_cast<std::byte*>(to) + e * each, pool);
+    }
   } else if (tensor.desc.layout == Layout::kPackedScales) {
-    const auto& scales = *tensor.As<const PackedScales>();
-    pool.ParallelFor(scales.n, [&](int64_t row, int) {
-      for (int64_t g = 0; g < scales.groups; ++g)
-        static_cast<float*>(to)[row * scales.groups + g] = kernels::ScaleOf(scales, row, g);
-    });
+    for (int64_t e = 0; e < experts; ++e) {
+      const PackedScales scales = kernels::ExpertOf(*tensor.As<const PackedScales>(), e);
+      auto* const own = static_cast<float*>(to) + e * scales.n * scales.groups;
+      pool.ParallelFor(scales.n, [&](int64_t row, int) {
+        for (int64_t g = 0; g < scales.groups; ++g) own[row * scales.groups + g] = kernels::ScaleOf(scales, row, g);
+      });
+    }
   } else if (tensor.desc.Bytes() > 0) {
     std::memcpy(to, tensor.data, tensor.desc.Bytes());
   }

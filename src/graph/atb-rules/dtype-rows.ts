@@ -203,4 +203,5 @@ export const DTYPE_ROWS: Readonly<Record<string, readonly string[]>> = {
     'float16 float16 float16 int32 int32 > float16',
     'bf16 bf16 bf16 int32 int32 > bf16',
   ],
+  GroupTopkOperation: ['float16 int32 > float16', 'bf16 int32 > bf16'],
 };

@@ -142,4 +142,14 @@ export const OP_KEYS: Readonly<Record<string, KeyTypes>> = {
   W8A16MatMul: { hasBias: 'bool', quantGroupSize: 'number', transposeB: 'bool' },
   W4A16MatMul: { hasBias: 'bool', quantGroupSize: 'number', transposeB: 'bool' },
   W8A8MatMul: { transposeB: 'bool', hasBias: 'bool', isBF16: 'bool', hasPerTokenScale: 'bool' },
+  GroupedMatmul: {
+    transposeB: 'bool',
+    quantType: 'number',
+    hasBias: 'bool',
+    outDataType: 'enum:aclDataType',
+  },
+  GroupTopk: { groupNum: 'number', k: 'number', groupMultiFlag: 'number', n: 'number' },
+  VectorNorm: {},
+  MoeInitRouting: { topkNum: 'number', expertNum: 'number' },
+  MoeTokenUnpermute: {},
 };

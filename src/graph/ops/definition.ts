@@ -60,8 +60,8 @@ export interface OpDefinition<T extends string = string, P extends object = obje
   readonly inPlace?: Readonly<Record<number, number>>;
   /** Inputs that change although they are no outputs. */
   readonly writes?: readonly number[];
-  /** Of a product: the matrix that the engine packs when it comes from outside. */
-  matrix?(param: P): PackedMatrix | undefined;
+  /** Of a product: the matrix, or the matrices, that the engine packs when they come from outside. */
+  matrix?(param: P): PackedMatrix | readonly PackedMatrix[];
   readonly atb?: AtbRules<P>;
 }
 

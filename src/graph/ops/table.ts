@@ -6,12 +6,17 @@ import { cumsum } from './cumsum.js';
 import { dynamicQuant } from './dynamic-quant.js';
 import { elewise } from './elewise.js';
 import { fill } from './fill.js';
+import { fusedExperts } from './fused-experts.js';
 import { fusedLinear } from './fused-linear.js';
 import { gather } from './gather.js';
 import { gatherDequant } from './gather-dequant.js';
+import { groupTopk } from './group-topk.js';
+import { groupedMatmul } from './grouped-matmul.js';
 import { layerNorm } from './layer-norm.js';
 import { linear } from './linear.js';
 import { linearParallel } from './linear-parallel.js';
+import { moeInitRouting } from './moe-init-routing.js';
+import { moeTokenUnpermute } from './moe-token-unpermute.js';
 import { pagedAttention } from './paged-attention.js';
 import { qkvRopeCache } from './qkv-rope-cache.js';
 import { reduce } from './reduce.js';
@@ -27,6 +32,7 @@ import { softmax } from './softmax.js';
 import { sort } from './sort.js';
 import { split } from './split.js';
 import { transpose } from './transpose.js';
+import { vectorNorm } from './vector-norm.js';
 import { w8a8MatMul } from './w8a8-matmul.js';
 import { w4a16MatMul, w8a16MatMul } from './weight-quant-matmul.js';
 import { where } from './where.js';
@@ -43,9 +49,13 @@ export const ATB_OPS = [
   elewise,
   fill,
   gather,
+  groupTopk,
+  groupedMatmul,
   layerNorm,
   linear,
   linearParallel,
+  moeInitRouting,
+  moeTokenUnpermute,
   pagedAttention,
   reduce,
   repeat,
@@ -60,6 +70,7 @@ export const ATB_OPS = [
   sort,
   split,
   transpose,
+  vectorNorm,
   w4a16MatMul,
   w8a16MatMul,
   w8a8MatMul,
@@ -71,4 +82,4 @@ export const ATB_OPS = [
  * refuses them, so a graph for export never holds one. Two other extensions are the `keys` of ATB's operations, of which
  * models use `softcap` alone, and fp32 activations.
  */
-export const EXTENSION_OPS = [fusedLinear, gatherDequant, qkvRopeCache] as const;
+export const EXTENSION_OPS = [fusedExperts, fusedLinear, gatherDequant, qkvRopeCache] as const;

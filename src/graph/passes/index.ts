@@ -4,6 +4,8 @@ import { validateGraph } from '../validate.js';
 import { activationEpilogue } from './activation-epilogue.js';
 import { attentionFromCache } from './attention-from-cache.js';
 import { dynamicQuant } from './dynamic-quant.js';
+import { exactGroups } from './exact-groups.js';
+import { fuseExperts } from './fused-experts.js';
 import { gatherFirst } from './gather-first.js';
 import { implicitMasks } from './implicit-masks.js';
 import { logitsF32 } from './logits-f32.js';
@@ -20,6 +22,8 @@ export const PASSES: readonly GraphPass[] = [
   attentionFromCache,
   ropeCache,
   gatherFirst,
+  exactGroups,
+  fuseExperts,
   dynamicQuant,
   activationEpilogue,
   residualEpilogue,

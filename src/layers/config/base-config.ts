@@ -1,3 +1,4 @@
+import type { ExpertGroups } from '../../common-op-builders/index.js';
 import type { FloatDType } from '../../dtype.js';
 import type { RopeConfig } from '../../step-inputs/index.js';
 import type { AttentionConfig } from '../base-attention.js';
@@ -42,6 +43,8 @@ export interface BaseConfig {
   readonly slidingRope?: RopeConfig | undefined;
   /** Of ALiBi, one for each head; absent without it. */
   readonly alibiSlopes?: readonly number[] | undefined;
+  /** Groups of experts that routers choose first; absent where experts stand in none. */
+  readonly expertGroups?: ExpertGroups | undefined;
   /** Types of tokens that have an embedding of their own. */
   readonly typeVocabSize?: number;
   /** Labels of a classifier. */

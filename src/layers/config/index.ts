@@ -11,6 +11,14 @@ export {
   tablePositions,
 } from './encoder.js';
 export {
+  type ExpertDefaults,
+  expertGroups,
+  experts,
+  expertsPerToken,
+  routedScalingFactor,
+  sparseBySteps,
+} from './experts.js';
+export {
   type Check,
   type ConfigDict,
   constant,

@@ -12,6 +12,7 @@ import { type CausalLM, type EncoderUse, type HeadNames, LLAMA_HEAD } from '../.
 import {
   alibiMask,
   fullMask,
+  groupIndices,
   headRows,
   lengths,
   paging,
@@ -83,7 +84,7 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
 
   /** What a step brings. Graphs have those of these inputs that they read. */
   get stepInputs(): readonly StepInput[] {
-    const { rope, alibiSlopes, slidingWindows = [] } = this.config;
+    const { rope, alibiSlopes, slidingWindows = [], expertGroups } = this.config;
     return [
       tokenIds,
       rope ? rotary(rope, this.otherRotaryTables) : positions,
@@ -92,6 +93,7 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
       fullMask,
       ...slidingMasks(slidingWindows),
       ...(alibiSlopes ? [alibiMask(alibiSlopes), tokenSequences] : []),
+      ...(expertGroups ? [groupIndices] : []),
       headRows,
     ];
   }

@@ -2,103 +2,17 @@
 
 #include <algorithm>
 #include <optional>
-#include <type_traits>
 
 #include "base/align.h"
 #include "kernels/pack.h"
 #include "kernels/pack_integers.h"
 #include "ops/linear/integer_activations.h"
+#include "ops/linear/pieces.h"
 
 namespace atb {
 namespace {
 
 using kernels::GemmCall;
-using kernels::PackedWeight;
-
-/// A product of at most 32 rows is bound by reading its weights. So they are read once, several panels side by side.
-constexpr int64_t kFewRows = 32;
-/// Bytes of weights that a thread then takes at once, about 200 microseconds of reading. They are many because a thread
-/// waits for memory each time it starts to read at another place.
-constexpr int64_t kRangeBytes = 4096 * 1024;
-/// Bytes of the activations of a piece. They stay in a core's L2 while the panels of the piece stream past them.
-constexpr int64_t kPieceBytes = 1024 * 1024;
-constexpr int64_t kPieceChannels = 2048;
-/// The most panels that a thread takes at once in a product of more rows: enough of them that bringing the activations
-/// into L2 is a small part of the time.
-constexpr int64_t kMaxPanels = 32;
-/// Panels of a piece where activations stay in L2 from one piece to the next.
-constexpr int64_t kLeastPanels = 2;
-/// Activations do not stay in L2 where they have several blocks of channels, or are integers that are made for the
-/// piece. Then a piece has at least kLargePanels panels, and as many as leave each thread 2 or 4 pieces, so that others
-/// can take over the pieces of a thread that the system holds up.
-constexpr int64_t kLargePanels = 8;
-constexpr int64_t kPiecesOfBlocks = 2;
-constexpr int64_t kPiecesOfIntegers = 4;
-
-/// One piece of work.
-struct Piece {
-  int64_t rows;
-  int64_t panels;
-  int64_t most;  ///< Pieces that a thread takes at once while much is left.
-};
-
-Piece Cut(const MultiplyCall& call, const kernels::KernelTable& kernels, int threads) {
-  const PackedWeight& weight = *call.weight;
-  Piece piece{call.m, kernels.gemm_streams[static_cast<size_t>(weight.format)], 1};
-  if (call.m > kFewRows) {
-    const int64_t bytes = kernels::IsInteger(weight.format) ? call.planes : 2;
-    const int64_t most = kPieceBytes / (std::min(weight.k, kPieceChannels) * bytes);
-    piece.rows = CeilDiv(CeilDiv(call.m, CeilDiv(call.m, most)), kFewRows) * kFewRows;
-    const bool integers = kernels::IsInteger(weight.format);
-    if (integers || weight.k > kPieceChannels) {
-      const int64_t pieces = (integers ? kPiecesOfIntegers : kPiecesOfBlocks) * threads;
-      const int64_t wanted = CeilDiv(pieces, CeilDiv(call.m, piece.rows));
-      piece.panels = std::clamp(weight.panels / wanted / 2 * 2, kLargePanels, kMaxPanels);
-    } else {
-      piece.panels = kLeastPanels;
-      piece.most = kMaxPanels / kLeastPanels;
-    }
-  }
-  if (call.gated) piece.panels = CeilDiv(piece.panels, 2) * 2;
-  if (call.m <= kFewRows) piece.most = kRangeBytes / (piece.panels * weight.panel_stride);
-  return piece;
-}
-
-/// The call of a kernel for the product, without its digits.
-GemmCall KernelCall(const MultiplyCall& call) {
-  return {
-      .weight = call.weight,
-      .x = kernels::IsInteger(call.weight->format) ? nullptr : call.x,
-      .m = call.m,
-      .x_stride = call.x_stride,
-      .bias = call.bias,
-      .bias_dtype = call.bias_dtype,
-      .activation = call.activation,
-      .gated = call.gated,
-      .residual = call.residual,
-      .out = call.out,
-      .out_dtype = call.out_dtype,
-      .out_stride = call.out_stride,
-  };
-}
-
-/// The call's rows [row, row + rows), whose activations or digits take row_bytes each.
-GemmCall Rows(const GemmCall& call, int64_t row, int64_t rows, int64_t row_bytes) {
-  const auto at = [](auto* base, int64_t element, DType dtype) {
-    using Byte = std::conditional_t<std::is_const_v<std::remove_pointer_t<decltype(base)>>, const std::byte, std::byte>;
-    return base ? static_cast<Byte*>(base) + element * static_cast<int64_t>(SizeOf(dtype)) : nullptr;
-  };
-  GemmCall part = call;
-  part.m = rows;
-  part.x = at(call.x, row * row_bytes, DType::kU8);
-  if (call.digits.blocks) {
-    part.digits.blocks += row * row_bytes;
-    part.digits.scales += row;
-  }
-  part.out = at(call.out, row * call.out_stride, call.out_dtype);
-  part.residual = at(call.residual, row * call.out_stride, call.out_dtype);
-  return part;
-}
 
 size_t ScratchBytes(const kernels::KernelTable& kernels) {
   return Align(static_cast<size_t>(kernels.gemm_scratch_bytes));
@@ -119,7 +33,7 @@ int PlanesOf(DType dtype) { return dtype == DType::kI8 ? 1 : dtype == DType::kF3
 void Multiply(const MultiplyCall& call, const kernels::KernelTable& kernels, ThreadPool& pool,
               std::byte* workspace, const RowSource& source) noexcept {
   if (call.m <= 0) return;
-  const Piece piece = Cut(call, kernels, pool.threads());
+  const Piece piece = CutPieces(call, kernels, pool.threads());
   const int64_t panel_pieces = CeilDiv(call.weight->panels, piece.panels);
   const size_t scratch = ScratchBytes(kernels);
   std::optional<IntegerActivations> integers;
@@ -135,7 +49,7 @@ void Multiply(const MultiplyCall& call, const kernels::KernelTable& kernels, Thr
     } else if (source.rows) {
       own.x = source.rows(source.context, worker);
     }
-    const GemmCall part = Rows(own, row, std::min(piece.rows, call.m - row), row_bytes);
+    const GemmCall part = RowsOf(own, row, std::min(piece.rows, call.m - row), row_bytes);
     kernels.gemm(part, begin * piece.panels, std::min(end * piece.panels, call.weight->panels),
                  workspace + static_cast<size_t>(worker) * scratch);
   };

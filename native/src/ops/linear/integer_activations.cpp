@@ -13,8 +13,6 @@ namespace {
 using kernels::kBlockRows;
 using kernels::kIntegerTileK;
 
-int64_t Tiles(int64_t k) { return CeilDiv(k, kIntegerTileK); }
-
 /// A thread's copy: the rows, their scales, and a line that says whether they are made.
 int64_t CopyBytes(int64_t m, int64_t row_bytes) {
   const int64_t scales = Align(CheckedMul(m, static_cast<int64_t>(sizeof(float))));
@@ -26,8 +24,10 @@ bool AreFew(int64_t m, int64_t k) { return m <= IntegerActivations::kFewRows && 
 
 }  // namespace
 
+int64_t DigitBytes(int64_t k, int planes) { return CheckedMul(planes, RoundUp(k, kIntegerTileK)); }
+
 size_t IntegerActivations::Bytes(int threads, int64_t m, int64_t k, int planes) {
-  const int64_t row_bytes = CheckedMul(planes, Tiles(k) * kIntegerTileK);
+  const int64_t row_bytes = DigitBytes(k, planes);
   const int64_t own = CheckedMul(threads, CopyBytes(std::min(m, kFewRows), row_bytes));
   return static_cast<size_t>(std::max(own, CopyBytes(m, row_bytes)));
 }
@@ -38,7 +38,7 @@ IntegerActivations::IntegerActivations(const MultiplyCall& call, const kernels::
       kernels_(kernels),
       workspace_(workspace),
       source_(source),
-      row_bytes_(call.planes * Tiles(call.weight->k) * kIntegerTileK),
+      row_bytes_(DigitBytes(call.weight->k, call.planes)),
       own_(call.m <= kFewRows && (source.rows || AreFew(call.m, call.weight->k))) {
   if (own_) {
     for (int worker = 0; worker < pool.threads(); ++worker) *CopyOf(worker).ready = false;
@@ -66,25 +66,31 @@ kernels::DigitMatrix IntegerActivations::Of(int worker) const {
   return {reinterpret_cast<const int8_t*>(copy.rows), call_.planes, copy.scales};
 }
 
-void IntegerActivations::Make(const void* x, int64_t row, const Copy& to) const {
-  const int64_t k = call_.weight->k;
-  const int64_t block_rows = kBlockRows[call_.planes];
+void MakeDigits(const MultiplyCall& call, const kernels::KernelTable& kernels, const void* x, int64_t row,
+                std::byte* blocks, float* scales) {
+  const int64_t k = call.weight->k;
+  const int64_t block_rows = kBlockRows[call.planes];
   const int64_t first = row / block_rows * block_rows;
-  const int64_t rows = std::min(block_rows, call_.m - first);
-  auto* out = reinterpret_cast<int8_t*>(to.rows + first * row_bytes_) + (row - first) * kIntegerTileK;
-  const int64_t step = rows * call_.planes * kIntegerTileK;
-  const auto* from =
-      static_cast<const std::byte*>(x) + row * call_.x_stride * static_cast<int64_t>(SizeOf(call_.x_dtype));
-  if (call_.x_dtype != DType::kI8) {
-    to.scales[row] = kernels_.quantize(from, call_.x_dtype, k, call_.planes, out, step, rows * kIntegerTileK);
+  const int64_t rows = std::min(block_rows, call.m - first);
+  auto* out = reinterpret_cast<int8_t*>(blocks + first * DigitBytes(k, call.planes)) + (row - first) * kIntegerTileK;
+  const int64_t step = rows * call.planes * kIntegerTileK;
+  if (call.x_dtype != DType::kI8) {
+    scales[row] = kernels.quantize(x, call.x_dtype, k, call.planes, out, step, rows * kIntegerTileK);
     return;
   }
+  const auto* from = static_cast<const std::byte*>(x);
   for (int64_t i = 0; i < k; i += kIntegerTileK, out += step) {
     const int64_t count = std::min(kIntegerTileK, k - i);
     std::memcpy(out, from + i, static_cast<size_t>(count));
     std::memset(out + count, 0, static_cast<size_t>(kIntegerTileK - count));
   }
-  to.scales[row] = call_.x_scales ? call_.x_scales[row] : 1.0f;
+  scales[row] = call.x_scales ? call.x_scales[row] : 1.0f;
+}
+
+void IntegerActivations::Make(const void* x, int64_t row, const Copy& to) const {
+  const auto* from =
+      static_cast<const std::byte*>(x) + row * call_.x_stride * static_cast<int64_t>(SizeOf(call_.x_dtype));
+  MakeDigits(call_, kernels_, from, row, to.rows, to.scales);
 }
 
 }  // namespace atb

@@ -8,6 +8,14 @@
 
 namespace atb {
 
+/// Bytes of the digits of a row of k channels.
+int64_t DigitBytes(int64_t k, int planes);
+
+/// Makes row `row` of the digits of a call's m rows, and its scale, out of the numbers of that row at `x`. `blocks` has
+/// m * DigitBytes, `scales` m numbers.
+void MakeDigits(const MultiplyCall& call, const kernels::KernelTable& kernels, const void* x, int64_t row,
+                std::byte* blocks, float* scales);
+
 /// The activation rows of a product with a weight of integers as digits (kernels::DigitMatrix). All threads make them
 /// together before the product. Where they are few, each thread makes a copy for itself before its first piece instead.
 class IntegerActivations {

@@ -1,0 +1,26 @@
+#include "kernels/stack.h"
+
+#include "base/align.h"
+#include "kernels/pack_integers.h"
+
+namespace atb::kernels {
+
+int64_t ScalesStride(const PackedScales& first) {
+  return first.multipliers ? Align(MultiplierBytes(first)) : ScalesBytes(first);
+}
+
+PackedWeight ExpertOf(const PackedWeight& first, int64_t expert) {
+  PackedWeight own = first;
+  own.data = static_cast<const std::byte*>(first.data) + expert * PackedBytes(first);
+  return own;
+}
+
+PackedScales ExpertOf(const PackedScales& first, int64_t expert) {
+  PackedScales own = first;
+  const int64_t offset = expert * ScalesStride(first);
+  own.data = reinterpret_cast<const float*>(reinterpret_cast<const std::byte*>(first.data) + offset);
+  if (first.multipliers) own.multipliers = first.multipliers + offset;
+  return own;
+}
+
+}  // namespace atb::kernels

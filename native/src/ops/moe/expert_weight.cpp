@@ -1,0 +1,90 @@
+#include "ops/moe/expert_weight.h"
+
+#include "kernels/pack.h"
+#include "kernels/pack_integers.h"
+#include "kernels/stack.h"
+#include "ops/check.h"
+
+namespace atb {
+
+using kernels::PackedScales;
+using kernels::PackedWeight;
+
+PackedWeight Experts::operator()(int64_t expert) const {
+  PackedWeight own = kernels::ExpertOf(first, expert);
+  const int64_t offset = expert * scales_stride;
+  if (first.scales)
+    own.scales = reinterpret_cast<const float*>(reinterpret_cast<const std::byte*>(first.scales) + offset);
+  if (first.multipliers) own.multipliers = first.multipliers + offset;
+  return own;
+}
+
+ExpertWeight::Sizes ExpertWeight::SizesOf(const TensorDesc& weight) const {
+  return {weight.dim(0), weight.dim(1), weight.dim(2) * (bits ? 8 / bits : 1)};
+}
+
+ExpertWeight::Sizes ExpertWeight::Check(std::span<const TensorDesc> in, DType x, int64_t k) const {
+  const TensorDesc& weight = in[static_cast<size_t>(input)];
+  if (weight.layout != Layout::kPackedLinear)
+    throw InputError("NATIVE_LAYOUT_MISMATCH", op, input, "a packed weight", ToString(weight));
+  const DType dtype = bits ? DType::kI8 : x;
+  if (weight.dtype != dtype) FailDType(op, input, ToString(dtype), weight);
+  RequireRank(op, input, weight, 3, 3);
+  const Sizes sizes = SizesOf(weight);
+  if (sizes.k != k || sizes.experts < 1 || (interleaved && sizes.n % 2 != 0)) {
+    const char* rows = interleaved ? "[experts, an even n, " : "[experts, n, ";
+    FailShape(op, input, rows + std::to_string(k) + " input channels]", weight);
+  }
+  if (bits == 0) return sizes;
+  const TensorDesc& scales = in[static_cast<size_t>(scale_input)];
+  RequireRank(op, scale_input, scales, 3, 3);
+  if (scales.layout != Layout::kPackedScales) RequireDense(op, scale_input, scales);
+  if (scales.dtype != DType::kF32) FailDType(op, scale_input, "f32", scales);
+  const bool is_one = scales.layout != Layout::kPackedScales;
+  if (scales.dim(0) != sizes.experts || scales.dim(1) != sizes.n || (is_one && scales.dim(2) != 1)) {
+    FailShape(op, scale_input, "[" + std::to_string(sizes.experts) + "," + std::to_string(sizes.n) + ",groups]",
+              scales);
+  }
+  return sizes;
+}
+
+void ExpertWeight::Validate(std::span<const Tensor> in) const {
+  const Tensor& tensor = in[static_cast<size_t>(input)];
+  const auto& packed = *tensor.As<const PackedWeight>();
+  const Sizes sizes = SizesOf(tensor.desc);
+  const bool fits = bits == 0 ? !kernels::IsInteger(packed.format)
+                              : packed.format == (bits == 8 ? kernels::WeightFormat::kI8 : kernels::WeightFormat::kI4);
+  if (!fits || packed.n != sizes.n || packed.k != sizes.k || packed.interleaved != interleaved) {
+    throw InputError("NATIVE_LAYOUT_MISMATCH", op, input,
+                     interleaved ? "packed with gate and up panels in turn" : "packed as matrices of its own shape",
+                     "another packed weight for " + ToString(tensor.desc));
+  }
+  if (bits == 0) return;
+  const Tensor& scales = in[static_cast<size_t>(scale_input)];
+  const bool are_packed = scales.desc.layout == Layout::kPackedScales;
+  const int64_t groups = kernels::GroupsOf(packed.k, packed.group);
+  const bool match = are_packed ? packed.group != 0 && scales.As<const PackedScales>()->groups == groups &&
+                                      scales.As<const PackedScales>()->interleaved == packed.interleaved
+                                : packed.group == 0;
+  if (match) return;
+  throw InputError("NATIVE_LAYOUT_MISMATCH", op, scale_input, "scales of the weight's groups",
+                   "others for " + ToString(scales.desc));
+}
+
+Experts ExpertWeight::Resolve(std::span<const Tensor> in) const {
+  Experts experts{*in[static_cast<size_t>(input)].As<const PackedWeight>()};
+  if (bits == 0) return experts;
+  const Tensor& scales = in[static_cast<size_t>(scale_input)];
+  if (scales.desc.layout == Layout::kPackedScales) {
+    const auto& packed = *scales.As<const PackedScales>();
+    experts.first.scales = packed.data;
+    experts.first.multipliers = packed.multipliers;
+    experts.scales_stride = kernels::ScalesStride(packed);
+  } else {
+    experts.first.scales = scales.As<const float>();
+    experts.scales_stride = experts.first.n * static_cast<int64_t>(sizeof(float));
+  }
+  return experts;
+}
+
+}  // namespace atb

@@ -1,0 +1,144 @@
+#include "base/align.h"
+#include "kernels/convert.h"
+#include "ops/check.h"
+#include "ops/elementwise/cast.h"
+#include "ops/factories.h"
+#include "ops/moe/grouped_product.h"
+
+namespace atb {
+namespace {
+
+constexpr const char* kOp = "GroupedMatmul";
+
+/// ATB's GmmQuantType, as far as it is built.
+enum QuantType { kNone = 0, kW8A16 = 2, kW4A16 = 3, kW8A8Token = 4 };
+
+struct GroupedMatmulParam {
+  QuantType quant;
+  bool has_bias;
+  DType out;
+
+  int Bits() const { return quant == kNone ? 0 : quant == kW4A16 ? 4 : 8; }
+};
+
+/// Each row of x times the matrix of its expert: x [m, k] sorted by expert, w packed [experts, n, k], bias [experts, n]
+/// with hasBias, for integers their scales and offsets (which must be zero) or the scales of int8 rows, and how many rows
+/// the experts up to each one have, i64 [experts] -> [m, n].
+class GroupedMatmul : public Operation {
+ public:
+  explicit GroupedMatmul(const GroupedMatmulParam& param)
+      : param_(param), weight_{kOp, 1, param.Bits(), 2 + param.has_bias} {}
+  int NumInputs() const override { return Ends() + 1; }
+  int NumOutputs() const override { return 1; }
+
+  void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
+    const TensorDesc& x = in[0];
+    if (param_.quant == kW8A8Token) {
+      RequireDType(kOp, 0, x, DType::kI8);
+    } else {
+      RequireFloat(kOp, 0, x);
+    }
+    RequireRank(kOp, 0, x, 2, 2);
+    const ExpertWeight::Sizes sizes = weight_.Check(in, x.dtype, x.dim(1));
+    if (param_.has_bias) {
+      RequireFloat(kOp, 2, in[2]);
+      if (in[2].rank != 2 || in[2].dim(0) != sizes.experts || in[2].dim(1) != sizes.n)
+        FailShape(kOp, 2, "[" + std::to_string(sizes.experts) + "," + std::to_string(sizes.n) + "]", in[2]);
+    }
+    const auto extra = static_cast<size_t>(Ends() - 1);
+    if (param_.quant == kW8A8Token) {
+      RequireDType(kOp, Ends() - 1, in[extra], DType::kF32);
+      if (in[extra].Elements() != x.dim(0)) FailShape(kOp, Ends() - 1, "one number for each row of in0", in[extra]);
+    } else if (param_.quant != kNone) {
+      RequireFloat(kOp, Ends() - 1, in[extra]);
+    }
+    RequireVector(kOp, Ends(), in[static_cast<size_t>(Ends())], DType::kI64, sizes.experts);
+    out[0] = TensorDesc(param_.out, {x.dim(0), sizes.n});
+  }
+
+  size_t WorkspaceBytes(std::span<const TensorDesc> in, int threads,
+                        const kernels::KernelTable& kernels) const override {
+    const ExpertWeight::Sizes sizes = weight_.SizesOf(in[1]);
+    return GroupsBytes(sizes.experts) + GroupedBytes(threads, kernels, in[0].dim(0), sizes.k, Planes(in[0].dtype),
+                                                     SizeOf(in[0].dtype), sizes.experts);
+  }
+
+  void Validate(std::span<const Tensor> in) const override {
+    weight_.Validate(in);
+    const Tensor& ends = in[static_cast<size_t>(Ends())];
+    int64_t last = 0;
+    for (int64_t e = 0; e < ends.desc.dim(0); ++e) {
+      const int64_t end = ends.As<const int64_t>()[e];
+      if (end < last || end > in[0].desc.dim(0))
+        FailValue(kOp, Ends(), "ascending up to " + std::to_string(in[0].desc.dim(0)), std::to_string(end));
+      last = end;
+    }
+    if (last != in[0].desc.dim(0))
+      FailValue(kOp, Ends(), "ending with " + std::to_string(in[0].desc.dim(0)), std::to_string(last));
+    if (param_.quant != kW8A16 && param_.quant != kW4A16) return;
+    const Tensor& offset = in[static_cast<size_t>(Ends() - 1)];
+    for (int64_t i = 0; i < offset.desc.Elements(); ++i) {
+      if (kernels::LoadFloat(offset.data, offset.desc.dtype, i) != 0)
+        FailValue(kOp, Ends() - 1, "all zeros: packed weights are symmetric", "other offsets");
+    }
+  }
+
+  void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
+    const ExpertWeight::Sizes sizes = weight_.SizesOf(in[1].desc);
+    auto* const groups = reinterpret_cast<ExpertRows*>(ctx.workspace);
+    const auto* ends = in[static_cast<size_t>(Ends())].As<const int64_t>();
+    size_t count = 0;
+    for (int64_t e = 0; e < sizes.experts; ++e) {
+      const int64_t first = e == 0 ? 0 : ends[e - 1];
+      if (ends[e] > first) groups[count++] = {e, first, ends[e] - first};
+    }
+    const Experts experts = weight_.Resolve(in);
+    const GroupedCall call{
+        .each =
+            {
+                .weight = nullptr,
+                .x = in[0].data,
+                .m = in[0].desc.dim(0),
+                .x_stride = sizes.k,
+                .bias = param_.has_bias ? in[2].data : nullptr,
+                .bias_dtype = param_.has_bias ? in[2].desc.dtype : DType::kF32,
+                .residual = nullptr,
+                .out = out[0].data,
+                .out_dtype = param_.out,
+                .out_stride = sizes.n,
+                .x_dtype = in[0].desc.dtype,
+                .planes = Planes(in[0].desc.dtype),
+                .x_scales = param_.quant == kW8A8Token ? in[static_cast<size_t>(Ends() - 1)].As<float>() : nullptr,
+            },
+        .experts = &experts,
+        .groups = {groups, count},
+    };
+    MultiplyGroups(call, ctx.kernels, ctx.pool, ctx.workspace + GroupsBytes(sizes.experts));
+  }
+
+ private:
+  /// The last input: where the rows of each expert end.
+  int Ends() const { return 2 + param_.has_bias + (param_.quant == kNone ? 0 : 2); }
+  int Planes(DType x) const { return param_.quant == kNone ? 0 : PlanesOf(x); }
+  static size_t GroupsBytes(int64_t experts) { return Align(static_cast<size_t>(experts) * sizeof(ExpertRows)); }
+
+  GroupedMatmulParam param_;
+  ExpertWeight weight_;
+};
+
+}  // namespace
+
+std::unique_ptr<Operation> CreateGroupedMatmul(const ParamObject& object) {
+  ParamReader reader(kOp, object);
+  reader.Require("transposeB", true);
+  GroupedMatmulParam param{};
+  param.quant = static_cast<QuantType>(reader.Int("quantType", kNone, kNone, kW8A8Token));
+  if (param.quant == 1) reader.Fail("quantType", "0, 2, 3 or 4");
+  param.has_bias = reader.Bool("hasBias", false);
+  param.out = ReadDType(reader, "outDataType").value_or(DType::kF16);
+  if (!IsFloat(param.out)) reader.Fail("outDataType", "ACL_FLOAT, ACL_FLOAT16 or ACL_BF16");
+  reader.Done();
+  return std::make_unique<GroupedMatmul>(param);
+}
+
+}  // namespace atb

@@ -1,0 +1,171 @@
+#include "ops/moe/grouped_product.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/align.h"
+#include "base/checked.h"
+#include "kernels/pack.h"
+#include "kernels/pack_integers.h"
+#include "ops/linear/integer_activations.h"
+#include "ops/linear/pieces.h"
+#include "ops/rows.h"
+
+namespace atb {
+namespace {
+
+using kernels::GemmCall;
+using kernels::PackedWeight;
+
+/// How the product of one expert is cut, and the number of its first piece among those of all experts.
+struct Cut {
+  int64_t first;
+  int64_t panel_pieces;
+  Piece piece;
+};
+
+/// The work of a call, with its workspace.
+class Groups {
+ public:
+  Groups(const GroupedCall& call, const kernels::KernelTable& kernels, int threads, std::byte* workspace)
+      : call_(call),
+        kernels_(kernels),
+        weight_(call.experts->first),
+        is_integer_(kernels::IsInteger(weight_.format)),
+        shares_row_(call.x_rows != nullptr && call.x_count == 1),
+        size_(is_integer_ ? SizeOf(call.each.x_dtype) : SizeOf(kernels::DTypeOf(weight_.format))),
+        row_bytes_(is_integer_ ? DigitBytes(weight_.k, call.each.planes)
+                               : weight_.k * static_cast<int64_t>(size_)),
+        scratch_(workspace),
+        cuts_(reinterpret_cast<Cut*>(workspace + MultiplyBytes(threads, kernels))),
+        rows_(reinterpret_cast<std::byte*>(cuts_) + Align(call.groups.size() * sizeof(Cut))),
+        scales_(reinterpret_cast<float*>(rows_ + Align(call.each.m * row_bytes_))) {}
+
+  void Run(ThreadPool& pool) {
+    MakeRows(pool);
+    int64_t pieces = 0, most = INT64_MAX;
+    for (size_t g = 0; g < call_.groups.size(); ++g) {
+      const MultiplyCall own = CallOf(call_.groups[g], weight_);
+      const Piece piece = CutPieces(own, kernels_, pool.threads());
+      const int64_t panel_pieces = CeilDiv(weight_.panels, piece.panels);
+      cuts_[g] = {pieces, panel_pieces, piece};
+      pieces += CeilDiv(own.m, piece.rows) * panel_pieces;
+      most = std::min(most, piece.most);
+    }
+    pool.ParallelRanges(pieces, std::max<int64_t>(1, most), [&](int64_t begin, int64_t end, int worker) {
+      const Cut* const cuts = cuts_;
+      const Cut* const last = cuts + call_.groups.size();
+      const Cut* cut = std::upper_bound(cuts, last, begin, [](int64_t at, const Cut& c) { return at < c.first; }) - 1;
+      for (; begin < end; ++cut) {
+        const int64_t stop = std::min(end, cut + 1 == last ? end : cut[1].first);
+        RunGroup(static_cast<size_t>(cut - cuts_), begin - cut->first, stop - cut->first, worker);
+        begin = stop;
+      }
+    });
+  }
+
+ private:
+  /// The product of an expert's rows.
+  MultiplyCall CallOf(const ExpertRows& group, const PackedWeight& weight) const {
+    MultiplyCall own = call_.each;
+    own.weight = &weight;
+    own.m = group.count;
+    if (own.x_scales) own.x_scales += group.first;
+    return own;
+  }
+
+  const std::byte* SourceRow(int64_t sorted) const {
+    const int64_t row = call_.x_rows ? call_.x_rows[sorted] : sorted;
+    return static_cast<const std::byte*>(call_.each.x) + row * call_.each.x_stride * static_cast<int64_t>(size_);
+  }
+
+  /// Rows of floats that lie in order already, or are alone, are taken as they are.
+  bool IsTaken(const ExpertRows& group) const { return call_.x_rows == nullptr || group.count == 1; }
+
+  /// Brings each expert's rows together: numbers, or the digits that they are for integers.
+  void MakeRows(ThreadPool& pool) {
+    const int64_t k = weight_.k;
+    if (is_integer_ && shares_row_) {
+      MakeDigits(CallOf({0, 0, 1}, weight_), kernels_, SourceRow(0), 0, rows_, scales_);
+      return;
+    }
+    const auto make = [&](int64_t g, int) {
+      const ExpertRows& group = call_.groups[static_cast<size_t>(g)];
+      std::byte* const to = rows_ + group.first * row_bytes_;
+      if (is_integer_) {
+        const MultiplyCall own = CallOf(group, weight_);
+        for (int64_t r = 0; r < group.count; ++r)
+          MakeDigits(own, kernels_, SourceRow(group.first + r), r, to, scales_ + group.first);
+      } else if (!IsTaken(group)) {
+        for (int64_t r = 0; r < group.count; ++r)
+          std::memcpy(to + r * row_bytes_, SourceRow(group.first + r), static_cast<size_t>(row_bytes_));
+      }
+    };
+    const auto count = static_cast<int64_t>(call_.groups.size());
+    if (call_.each.m * k > kPieceElements) return pool.ParallelFor(count, make);
+    for (int64_t g = 0; g < count; ++g) make(g, 0);
+  }
+
+  /// Pieces [begin, end) of an expert's own.
+  void RunGroup(size_t g, int64_t begin, int64_t end, int worker) const {
+    const ExpertRows& group = call_.groups[g];
+    const Cut& cut = cuts_[g];
+    const PackedWeight weight = (*call_.experts)(group.expert);
+    const MultiplyCall own = CallOf(group, weight);
+    GemmCall product = KernelCall(own);
+    const auto bytes_of = [](DType dtype) { return static_cast<int64_t>(SizeOf(dtype)); };
+    if (is_integer_) {
+      const int64_t first = shares_row_ ? 0 : group.first;
+      product.digits = {reinterpret_cast<const int8_t*>(rows_ + first * row_bytes_), own.planes, scales_ + first};
+    } else if (IsTaken(group)) {
+      product.x = SourceRow(group.first);
+    } else {
+      product.x = rows_ + group.first * row_bytes_;
+      product.x_stride = weight.k;
+    }
+    if (product.bias)
+      product.bias = static_cast<const std::byte*>(product.bias) + group.expert * weight.n * bytes_of(own.bias_dtype);
+    product.out = static_cast<std::byte*>(product.out) + group.first * own.out_stride * bytes_of(own.out_dtype);
+    const int64_t stride = is_integer_ ? row_bytes_ : product.x_stride * static_cast<int64_t>(size_);
+    std::byte* const scratch = scratch_ + static_cast<size_t>(worker) * (MultiplyBytes(1, kernels_));
+    while (begin < end) {
+      const int64_t block = begin / cut.panel_pieces;
+      const int64_t stop = std::min(end, (block + 1) * cut.panel_pieces);
+      const int64_t row = block * cut.piece.rows;
+      const GemmCall part = RowsOf(product, row, std::min(cut.piece.rows, group.count - row), stride);
+      const int64_t from = begin - block * cut.panel_pieces, to = stop - block * cut.panel_pieces;
+      kernels_.gemm(part, from * cut.piece.panels, std::min(to * cut.piece.panels, weight.panels), scratch);
+      begin = stop;
+    }
+  }
+
+  const GroupedCall& call_;
+  const kernels::KernelTable& kernels_;
+  const PackedWeight& weight_;
+  bool is_integer_;
+  bool shares_row_;  ///< All sorted rows are one row.
+  size_t size_;      ///< Of an element of x.
+  int64_t row_bytes_;
+  std::byte* scratch_;
+  Cut* cuts_;
+  std::byte* rows_;
+  float* scales_;
+};
+
+}  // namespace
+
+size_t GroupedBytes(int threads, const kernels::KernelTable& kernels, int64_t m, int64_t k, int planes, size_t size,
+                    int64_t experts) {
+  const int64_t row_bytes = planes ? DigitBytes(k, planes) : CheckedMul(k, static_cast<int64_t>(size));
+  const int64_t cuts = Align(CheckedMul(std::min(m, experts), static_cast<int64_t>(sizeof(Cut))));
+  const int64_t rows = CheckedAdd(Align(CheckedMul(m, row_bytes)), Align(m * static_cast<int64_t>(sizeof(float))));
+  return MultiplyBytes(threads, kernels) + static_cast<size_t>(CheckedAdd(cuts, rows));
+}
+
+void MultiplyGroups(const GroupedCall& call, const kernels::KernelTable& kernels, ThreadPool& pool,
+                    std::byte* workspace) noexcept {
+  if (call.groups.empty()) return;
+  Groups(call, kernels, pool.threads(), workspace).Run(pool);
+}
+
+}  // namespace atb

@@ -1,0 +1,121 @@
+import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
+import { GMM_QUANT, type GroupedMatmulParam } from '../graph/ops/grouped-matmul.js';
+import type { ExpertLinear } from '../weights/expert-linear.js';
+import { CommonOpBuilder, CommonOpBuilderManager } from './manager.js';
+import type { BuilderTensors, OpBuilder, ParamOf } from './types.js';
+
+type Param = ParamOf<'MOE'>;
+type Tensors = BuilderTensors['MOE'];
+
+/** One product of rows that are sorted by experts. */
+type AddProduct = (graph: AtbGraph, opName: string, linear: ExpertLinear, rows: Rows) => void;
+
+interface Rows {
+  readonly input: string;
+  /** i64 [experts] */
+  readonly ends: string;
+  readonly out: string;
+}
+
+const OUT_TYPE = { f32: 'ACL_FLOAT', f16: 'ACL_FLOAT16', bf16: 'ACL_BF16' } as const;
+
+/** The choices of all tokens, sorted by experts, pass through the products of their experts (MindIE: MoeMlp). */
+function addExperts(graph: AtbGraph, param: Param, tensors: Tensors, addProduct: AddProduct): void {
+  const { opName, topK, gateUp, down, activation } = param;
+  const [rows, places] = [`${opName}_rows`, `${opName}_places`];
+  const [counts, ends] = [`${opName}_counts`, `${opName}_ends`];
+  const routing = { topkNum: topK, expertNum: gateUp.experts };
+  graph.addOperation(
+    new BaseOperation('MoeInitRouting', routing, `${opName}_routing`),
+    [tensors.input, tensors.chosen],
+    [rows, places, counts],
+  );
+  const cast = { elewiseType: 'ELEWISE_CAST', outTensorType: 'ACL_INT64' } as const;
+  graph.addOperation(new BaseOperation('Elewise', cast, `${opName}_counts_i64`), [counts], [ends]);
+  const gateUpOut = `${opName}_gate_up_out`;
+  addProduct(graph, `${opName}_gate_up`, gateUp, { input: rows, ends, out: gateUpOut });
+  const actOut = `${opName}_act_out`;
+  CommonOpBuilderManager.getBuilder({
+    category: 'ACTIVATION',
+    opName: `${opName}_activation`,
+    kind: activation,
+    isGated: true,
+    isPack: true,
+  }).build(graph, { input: gateUpOut, actOut });
+  const downOut = `${opName}_down_out`;
+  addProduct(graph, `${opName}_down`, down, { input: actOut, ends, out: downOut });
+  graph.addOperation(
+    new BaseOperation('MoeTokenUnpermute', {}, `${opName}_unpermute`),
+    [downOut, places, tensors.probs],
+    [tensors.expertsOut],
+  );
+}
+
+const paramOf = (
+  { hasBias, dtype }: ExpertLinear,
+  quantType: GroupedMatmulParam['quantType'],
+): GroupedMatmulParam => ({ transposeB: true, hasBias, quantType, outDataType: OUT_TYPE[dtype] });
+
+/** Why experts are of no use to a builder of these forms; true when they are. */
+function wants({ gateUp, down }: Param, forms: readonly ExpertLinear['desc'][]): true | string {
+  const other = [gateUp, down].find(({ desc }) => !forms.includes(desc));
+  return other === undefined || `wants experts of ${forms.join(' or ')}, found ${other.desc}`;
+}
+
+@CommonOpBuilder()
+export class FpExperts implements OpBuilder<'MOE'> {
+  readonly category = 'MOE';
+
+  isMatch(param: Param): true | string {
+    return wants(param, ['FLOAT32', 'FLOAT16', 'BFLOAT16']);
+  }
+
+  build(graph: AtbGraph, param: Param, tensors: Tensors): void {
+    addExperts(graph, param, tensors, (to, opName, linear, { input, ends, out }) => {
+      const op = new BaseOperation('GroupedMatmul', paramOf(linear, GMM_QUANT.NONE), opName);
+      const [weight = '', ...bias] = linear.weightNames();
+      to.addOperation(op, [input, weight, ...bias, ends], [out]);
+    });
+  }
+}
+
+/** Integers that become floats where they are multiplied. */
+@CommonOpBuilder()
+export class WeightQuantExperts implements OpBuilder<'MOE'> {
+  readonly category = 'MOE';
+
+  isMatch(param: Param): true | string {
+    return wants(param, ['W8A16', 'W4A16']);
+  }
+
+  build(graph: AtbGraph, param: Param, tensors: Tensors): void {
+    addExperts(graph, param, tensors, (to, opName, linear, { input, ends, out }) => {
+      const type = linear.desc === 'W4A16' ? GMM_QUANT.W4A16_CHANNEL : GMM_QUANT.W8A16_CHANNEL;
+      const op = new BaseOperation('GroupedMatmul', paramOf(linear, type), opName);
+      const [weight = '', scale = '', offset = '', ...bias] = linear.weightNames();
+      const inputs = [input, weight, ...bias, scale, offset, ends];
+      to.addOperation(op, inputs, [out], { hint: { symmetric: true } });
+    });
+  }
+}
+
+/** Each row becomes int8 with a scale of its own. */
+@CommonOpBuilder()
+export class W8A8DynamicExperts implements OpBuilder<'MOE'> {
+  readonly category = 'MOE';
+
+  isMatch(param: Param): true | string {
+    return wants(param, ['W8A8_DYNAMIC']);
+  }
+
+  build(graph: AtbGraph, param: Param, tensors: Tensors): void {
+    addExperts(graph, param, tensors, (to, opName, linear, { input, ends, out }) => {
+      const [rows, rowScale] = [`${opName}_int8`, `${opName}_row_scale`];
+      to.addOperation(new BaseOperation('DynamicQuant', {}, `${opName}_quant`), [input], [rows, rowScale]);
+      const op = new BaseOperation('GroupedMatmul', paramOf(linear, GMM_QUANT.W8A8_TOKEN), opName);
+      const [weight = '', scale = '', ...bias] = linear.weightNames();
+      const inputs = [rows, weight, ...bias, scale, rowScale, ends];
+      to.addOperation(op, inputs, [out], { hint: { symmetric: true } });
+    });
+  }
+}

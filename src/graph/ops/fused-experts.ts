@@ -1,0 +1,52 @@
+import { count, type OpDefinition } from './definition.js';
+
+/**
+ * The sum of each token's chosen experts, weighted: x[tokens, k], chosen i32[tokens, top], probs[tokens, top], gate over
+ * up [experts, 2 * i, k], (its scale), down[experts, n, i], (its scale) -> [tokens, n]. An expert is
+ * down(act(gate(x)) * up(x)).
+ */
+export interface FusedExpertsParam {
+  readonly activation: 'swiglu' | 'geglu' | 'geglu-tanh';
+  /** Of integers; floats when absent. */
+  readonly gateUpBits?: 8 | 4;
+  readonly downBits?: 8 | 4;
+  /** Rows become int8 with a scale each, as DynamicQuant makes them. */
+  readonly int8Activations?: boolean;
+}
+
+export const fusedExperts: OpDefinition<'FusedExperts', FusedExpertsParam> = {
+  type: 'FusedExperts',
+  keys: {
+    activation: ['swiglu', 'geglu', 'geglu-tanh'],
+    gateUpBits: [8, 4],
+    downBits: [8, 4],
+    int8Activations: 'bool',
+  },
+  arity: ({ gateUpBits, downBits }) => ({
+    inputs: 5 + count(gateUpBits !== undefined, downBits !== undefined),
+    outputs: 1,
+  }),
+  shapes(inputs, { gateUpBits, downBits }) {
+    const { dtype } = inputs.at(0, 2);
+    const tokens = inputs.size(0, 0);
+    inputs.equal('rows of the choices', inputs.size(1, 0), tokens);
+    inputs.sameShape(2, inputs.at(1, 2).shape);
+    const down = downInput(gateUpBits);
+    inputs.at(GATE_UP, 3);
+    inputs.at(down, 3);
+    inputs.equal('experts of down', inputs.size(down, 0), inputs.size(GATE_UP, 0));
+    const width = (input: number, bits: number | undefined) => (inputs.size(input, 2) * 8) / (bits ?? 8);
+    inputs.equal("the experts' inner size", width(GATE_UP, gateUpBits), inputs.size(0, 1));
+    inputs.equal('the width of down', width(down, downBits) * 2, inputs.size(GATE_UP, 1));
+    return [{ dtype, shape: [tokens, inputs.size(down, 1)] }];
+  },
+  matrix: ({ gateUpBits }) => [
+    { input: GATE_UP, layout: 'linear-interleaved' },
+    { input: downInput(gateUpBits), layout: 'linear' },
+  ],
+};
+
+const GATE_UP = 3;
+
+const downInput = (gateUpBits: FusedExpertsParam['gateUpBits']): number =>
+  GATE_UP + 1 + count(gateUpBits !== undefined);

@@ -1,0 +1,94 @@
+import type { NodeSpec } from '../graph-spec.js';
+import type { FusedExpertsParam } from '../ops/fused-experts.js';
+import { GMM_QUANT } from '../ops/grouped-matmul.js';
+import type { GraphPass } from './pass.js';
+import { type Pattern, paramOf, type Rewriting, rewriteMatches } from './pattern.js';
+
+/** The choices of tokens, sorted and given to their experts, as one operation that keeps its sums in f32. */
+export const fuseExperts: GraphPass = {
+  name: 'fused-experts',
+  summary: 'computes chosen experts and the sum of their results in one operation',
+  rewrite: (spec) => rewriteMatches(spec, match),
+};
+
+/** A GroupedMatmul without bias, with what quantises its rows. */
+interface ExpertProduct {
+  readonly nodes: readonly NodeSpec[];
+  readonly at: number;
+  readonly x: string;
+  readonly ends: string;
+  /** The matrices, and the scales of integers. */
+  readonly weights: readonly string[];
+  readonly bits?: 8 | 4;
+  readonly int8Rows: boolean;
+}
+
+function match(pattern: Pattern, node: NodeSpec, at: number): Rewriting | undefined {
+  if (!paramOf(node, 'MoeTokenUnpermute')) return undefined;
+  const [results, places, probs] = node.inputs as [string, string, string];
+  const down = productOf(pattern, results);
+  const act = down && pattern.producer(down.x);
+  if (!act || !pattern.soleReading(down.x) || !isSwiglu(act.node)) return undefined;
+  const [gated] = act.node.inputs as [string];
+  const gateUp = pattern.soleReading(gated) && productOf(pattern, gated);
+  const routing = gateUp && pattern.producer(gateUp.x);
+  const ends = gateUp && pattern.producer(gateUp.ends);
+  if (!routing || !ends || !paramOf(routing.node, 'MoeInitRouting')) return undefined;
+  const [rows, ownPlaces, counts] = routing.node.outputs as [string, string, string];
+  if (
+    gateUp.x !== rows ||
+    gateUp.ends !== down.ends ||
+    places !== ownPlaces ||
+    ends.node.inputs[0] !== counts
+  )
+    return undefined;
+  if (gateUp.int8Rows !== down.int8Rows || !isAlone(pattern, rows, places, counts)) return undefined;
+  if (pattern.readings(gateUp.ends).length !== 2 || !pattern.canMove(routing.at, at)) return undefined;
+  const param: FusedExpertsParam = {
+    activation: 'swiglu',
+    ...(gateUp.bits && { gateUpBits: gateUp.bits }),
+    ...(down.bits && { downBits: down.bits }),
+    ...(gateUp.int8Rows && { int8Activations: true }),
+  };
+  const [x, chosen] = routing.node.inputs as [string, string];
+  const fused: NodeSpec = {
+    name: routing.node.name.replace(/_routing$/, ''),
+    op: { type: 'FusedExperts', param },
+    inputs: [x, chosen, probs, ...gateUp.weights, ...down.weights],
+    outputs: node.outputs,
+  };
+  const gone = [routing.node, ends.node, act.node, ...gateUp.nodes, ...down.nodes];
+  return new Map<NodeSpec, readonly NodeSpec[]>([
+    ...gone.map((each) => [each, []] as const),
+    [node, [fused]],
+  ]);
+}
+
+const isSwiglu = (node: NodeSpec): boolean => {
+  const param = paramOf(node, 'Activation');
+  return param?.activationType === 'ACTIVATION_SWIGLU_FORWARD' && (param.dim ?? -1) === -1;
+};
+
+const isAlone = (pattern: Pattern, ...names: readonly string[]): boolean =>
+  names.every((name) => pattern.soleReading(name) !== undefined);
+
+/** The product that makes a tensor which nobody else reads. */
+function productOf(pattern: Pattern, name: string): ExpertProduct | undefined {
+  const { node, at } = pattern.producer(name) ?? {};
+  const param = paramOf(node, 'GroupedMatmul');
+  if (!node || at === undefined || !param?.transposeB || param.hasBias || !pattern.soleReading(name))
+    return undefined;
+  const [x = '', weight = '', scale = '', rowScale = ''] = node.inputs;
+  const ends = node.inputs.at(-1) ?? '';
+  const product = { nodes: [node], at, x, ends, weights: [weight], int8Rows: false };
+  if (!pattern.spec.inputs.includes(weight)) return undefined;
+  if (param.quantType === GMM_QUANT.NONE) return product;
+  if (!node.hint?.symmetric) return undefined;
+  const weights = [weight, scale];
+  if (param.quantType !== GMM_QUANT.W8A8_TOKEN)
+    return { ...product, weights, bits: param.quantType === GMM_QUANT.W4A16_CHANNEL ? 4 : 8 };
+  const quant = pattern.producer(x);
+  if (!quant || !paramOf(quant.node, 'DynamicQuant') || !isAlone(pattern, x, rowScale)) return undefined;
+  const [floats = ''] = quant.node.inputs;
+  return { ...product, nodes: [node, quant.node], x: floats, weights, bits: 8, int8Rows: true };
+}

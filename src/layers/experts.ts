@@ -1,0 +1,223 @@
+import {
+  type ActivationKind,
+  CommonOpBuilderManager,
+  type ExpertGroups,
+} from '../common-op-builders/index.js';
+import type { FloatDType } from '../dtype.js';
+import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
+import type { GraphKind } from '../graph/graph-kind.js';
+import { GROUP_INDICES } from '../step-inputs/index.js';
+import { ExpertLinear } from '../weights/expert-linear.js';
+import { unstacked } from '../weights/expert-stacks.js';
+import type { TensorRef, Weights } from '../weights/weights.js';
+import type { LayerStep } from './decoder-layers.js';
+import { Module } from './module.js';
+import { addResidual } from './residual.js';
+
+/** How a family's router chooses experts. */
+export interface RouterConfig {
+  readonly hiddenSize: number;
+  readonly numExperts: number;
+  /** How many of them each token is given to. */
+  readonly numExpertsPerToken: number;
+  readonly scoring: 'softmax' | 'sigmoid';
+  /** Whether the weights of a token are divided by their sum. */
+  readonly normTopkProb: boolean;
+  /** What weights are multiplied by; 1 when absent. */
+  readonly routedScalingFactor?: number;
+  /** Absent where experts stand in no groups. */
+  readonly expertGroups?: ExpertGroups | undefined;
+}
+
+/** The checkpoint's names of a router's tensors. */
+export interface RouterNames {
+  readonly gate: string;
+  /** What is added to scores for the choice alone; absent where nothing is. */
+  readonly correction?: string;
+}
+
+/** What a router gives, by the names in the graph: [tokens, numExpertsPerToken] both. */
+export interface Choice {
+  /** i32 */
+  readonly chosen: string;
+  /** f32 */
+  readonly probs: string;
+}
+
+/**
+ * Which experts a token is given to, and with which weights. It computes in f32 whatever the model runs in: experts whose
+ * scores are close must not change places by rounding. Of equal scores the expert with the lower number is chosen.
+ */
+export class ExpertRouter extends Module {
+  private readonly gate: TensorRef;
+  private readonly correction: TensorRef | undefined;
+  private readonly config: RouterConfig;
+  private readonly dtype: FloatDType;
+
+  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
+  constructor(
+    config: RouterConfig,
+    weights: Weights,
+    { gate, correction }: RouterNames = { gate: 'gate.weight' },
+  ) {
+    super();
+    const { numExperts, hiddenSize } = config;
+    const kept = (name: string, shape: readonly number[]): TensorRef => ({
+      ...weights.get(name, shape),
+      keptIn: 'f32',
+    });
+    this.config = config;
+    this.gate = kept(gate, [numExperts, hiddenSize]);
+    this.correction = correction === undefined ? undefined : kept(correction, [numExperts]);
+    this.dtype = weights.dtype ?? 'bf16';
+  }
+
+  override getWeights(): TensorRef[] {
+    return [this.gate, ...(this.correction ? [this.correction] : [])];
+  }
+
+  /** `input` [tokens, hidden] -> the choice of each token. */
+  buildGraph(graph: AtbGraph, input: string): Choice {
+    const choice = { chosen: 'chosen_experts', probs: 'expert_probs' };
+    const {
+      numExpertsPerToken: topK,
+      scoring,
+      normTopkProb,
+      routedScalingFactor = 1,
+      expertGroups,
+    } = this.config;
+    let wide = input;
+    if (this.dtype !== 'f32') {
+      wide = 'router_input';
+      const cast = { elewiseType: 'ELEWISE_CAST', outTensorType: 'ACL_FLOAT' } as const;
+      graph.addOperation(new BaseOperation('Elewise', cast, 'router_widen'), [input], [wide]);
+    }
+    const linear = new BaseOperation('Linear', { transposeB: true, hasBias: false }, 'router');
+    graph.addOperation(linear, [wide, this.gate.name], ['router_logits']);
+    CommonOpBuilderManager.getBuilder({
+      category: 'MOE_ROUTER',
+      opName: 'router',
+      topK,
+      scoring,
+      isCorrected: this.correction !== undefined,
+      ...(expertGroups && { groups: expertGroups }),
+      normalizes: normTopkProb,
+      scale: routedScalingFactor,
+      dtype: this.dtype,
+    }).build(graph, {
+      logits: 'router_logits',
+      ...(this.correction && { correction: this.correction.name }),
+      groupIndices: GROUP_INDICES,
+      chosenOut: choice.chosen,
+      probsOut: choice.probs,
+    });
+    return choice;
+  }
+}
+
+/** What the experts of a layer are like. */
+export interface ExpertsConfig {
+  readonly hiddenSize: number;
+  readonly numExperts: number;
+  readonly numExpertsPerToken: number;
+  /** Of one expert. */
+  readonly moeIntermediateSize: number;
+  readonly hiddenAct: ActivationKind;
+}
+
+/** The checkpoint's names of an expert's projections: `experts.3.gate_proj`. */
+export interface ExpertNames {
+  readonly gate: string;
+  readonly up: string;
+  readonly down: string;
+}
+
+/**
+ * MLPs of which each token passes through a few: down(act(gate(x)) * up(x)) each. The checkpoint has the projections of
+ * single experts (`3.gate_proj.weight`), or stacks of all of them (`gate_up_proj` [experts, 2 * width, hidden], `down_proj`).
+ */
+export class Experts extends Module {
+  readonly gateUp: ExpertLinear;
+  readonly down: ExpertLinear;
+  private readonly config: ExpertsConfig;
+
+  /** Throws what `ExpertLinear.load` throws. */
+  constructor(
+    config: ExpertsConfig,
+    given: Weights,
+    { gate, up, down }: ExpertNames = { gate: 'gate_proj', up: 'up_proj', down: 'down_proj' },
+  ) {
+    super();
+    const { hiddenSize, moeIntermediateSize: width, numExperts: experts } = config;
+    this.config = config;
+    // transformers 5 holds them so in memory, and writes them one by one.
+    const weights = unstacked(given, {
+      [gate]: { tensor: 'gate_up_proj', rows: { from: 0, count: width } },
+      [up]: { tensor: 'gate_up_proj', rows: { from: width, count: width } },
+      [down]: { tensor: 'down_proj' },
+    });
+    this.gateUp = ExpertLinear.load(weights, {
+      name: 'gate_up_proj',
+      experts,
+      of: (expert) => ({
+        parts: [
+          { name: `${expert}.${gate}`, outFeatures: width },
+          { name: `${expert}.${up}`, outFeatures: width },
+        ],
+        inFeatures: hiddenSize,
+      }),
+    });
+    this.down = ExpertLinear.load(weights, {
+      name: down,
+      experts,
+      of: (expert) => ({
+        parts: [{ name: `${expert}.${down}`, outFeatures: hiddenSize }],
+        inFeatures: width,
+      }),
+    });
+  }
+
+  /** `input` [tokens, hidden] -> the weighted sum of each token's experts, `out` [tokens, hidden]. */
+  buildGraph(graph: AtbGraph, input: string, { chosen, probs }: Choice, out = 'experts_out'): string {
+    const { numExpertsPerToken: topK, hiddenAct: activation } = this.config;
+    const { gateUp, down } = this;
+    CommonOpBuilderManager.getBuilder({
+      category: 'MOE',
+      opName: 'experts',
+      topK,
+      gateUp,
+      down,
+      activation,
+    }).build(graph, { input, chosen, probs, expertsOut: out });
+    return out;
+  }
+}
+
+/** The parts of a layer of experts. */
+export interface SparseMLPParts {
+  readonly router: ExpertRouter;
+  readonly experts: Experts;
+  /** What every token passes through beside its experts. */
+  readonly shared?: LayerStep;
+}
+
+/** The sum of a token's experts, and of what all tokens share. */
+export class SparseMLP extends Module implements LayerStep {
+  readonly router: ExpertRouter;
+  readonly experts: Experts;
+  readonly shared: LayerStep | undefined;
+
+  constructor({ router, experts, shared }: SparseMLPParts) {
+    super();
+    this.router = router;
+    this.experts = experts;
+    this.shared = shared;
+  }
+
+  /** `input` [tokens, hidden] -> [tokens, hidden]. */
+  buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
+    const routed = this.experts.buildGraph(graph, input, this.router.buildGraph(graph, input));
+    if (this.shared === undefined) return routed;
+    return addResidual(graph, routed, this.shared.buildGraph(graph, kind, input), 'moe_out');
+  }
+}

@@ -1,0 +1,61 @@
+import {
+  biases,
+  type ConfigOf,
+  decoder,
+  defineConfig,
+  experts,
+  slidingByLayer,
+  sparseBySteps,
+} from '../../layers/config/index.js';
+import { ExpertRouter, Experts, SparseMLP } from '../../layers/experts.js';
+import { registerModel, routerOf } from '../../router/index.js';
+import type { Weights } from '../../weights/weights.js';
+import { FlashLlamaForCausalLMATB, LlamaLayer } from '../llama/index.js';
+import { Qwen3Attention } from '../qwen3/index.js';
+
+/** Defaults of transformers 5.24, Qwen3MoeConfig. */
+const QWEN3_MOE_CONFIG = defineConfig({
+  fields: {
+    ...decoder({
+      numKeyValueHeads: 4,
+      headDim: 'hidden_size / num_attention_heads',
+      hiddenAct: 'silu',
+      rmsNormEps: 1e-6,
+      ropeTheta: 10_000,
+      tieWordEmbeddings: false,
+    }),
+    ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
+    ...experts({ numExperts: 128, numExpertsPerToken: 8, moeIntermediateSize: 768, normTopkProb: false }),
+    sparseLayers: sparseBySteps,
+    slidingWindows: slidingByLayer({ useSlidingWindow: false, window: 4096, slides: () => true }),
+  },
+  irrelevant: { max_window_layers: 'Qwen3MoeModel has one window for all layers' },
+});
+
+type Qwen3MoeConfig = ConfigOf<typeof QWEN3_MOE_CONFIG>;
+
+/** Qwen3 with experts in place of some or all MLPs (arXiv:2505.09388, section 2). */
+export class FlashQwen3MoeForCausalLMATB extends FlashLlamaForCausalLMATB<Qwen3MoeConfig> {
+  override readonly name = 'qwen3_moe';
+
+  constructor(config: Qwen3MoeConfig, weights: Weights) {
+    super(config, weights, (layerId, at) => {
+      const selfAttn = new Qwen3Attention(layerId, config, at.at('self_attn'));
+      if (!config.sparseLayers[layerId])
+        return new LlamaLayer(layerId, config, at, { selfAttn, variant: 'dense' });
+      const own = at.at('mlp');
+      const router = new ExpertRouter({ ...config, scoring: 'softmax' }, own);
+      const mlp = new SparseMLP({ router, experts: new Experts(config, own.at('experts')) });
+      return new LlamaLayer(layerId, config, at, { selfAttn, mlp });
+    });
+  }
+}
+
+export const Qwen3MoeRouter = routerOf(QWEN3_MOE_CONFIG, FlashQwen3MoeForCausalLMATB, {
+  about: {
+    kind: 'experts',
+    features: ['norms of q and k', 'MLPs beside experts'],
+    reference: 'transformers',
+  },
+});
+registerModel('qwen3_moe', Qwen3MoeRouter);

@@ -1,0 +1,94 @@
+import { AtbError } from '../errors.js';
+import { Linear, type LinearOptions } from './linear.js';
+import type { QuantizedWeight, TensorRef, Weights } from './weights.js';
+
+export interface ExpertLinearOptions {
+  /** Name of the stack: `experts.gate_up_proj`. */
+  readonly name: string;
+  readonly experts: number;
+  /** The projection of one expert, as `Linear.load` takes it. */
+  of(expert: number): Omit<LinearOptions, 'name'>;
+}
+
+/** One projection of every expert: [experts, outFeatures, inFeatures], floats or integers, all in the same form. */
+export class ExpertLinear {
+  private constructor(
+    /** Of one expert; its tensors are the stack's. */
+    private readonly linear: Pick<Linear, 'name' | 'desc' | 'dtype' | 'groupSize'>,
+    readonly experts: number,
+    private readonly tensors: readonly TensorRef[],
+    readonly hasBias: boolean,
+  ) {}
+
+  /** Throws what `Linear.load` throws, and WEIGHT_QUANT_MIXED when experts differ in their form. */
+  static load(weights: Weights, { name, experts, of }: ExpertLinearOptions): ExpertLinear {
+    const linears = Array.from({ length: experts }, (_, expert) =>
+      Linear.load(weights, { ...of(expert), name: `${name}.${expert}` }),
+    );
+    const [first] = linears;
+    if (first === undefined) throw new RangeError(`${name}: a stack of ${experts} experts`);
+    const forms = linears.map(({ desc, groupSize }) => `${desc}/${groupSize}`);
+    const full = weights.path(name);
+    if (new Set(forms).size > 1) {
+      const found = forms.map((form, expert) => `${name}.${expert} ${form}`);
+      throw new AtbError('WEIGHT_QUANT_MIXED', { name: full, found });
+    }
+    const tensors = first.getWeights().map((ref, index) => {
+      const [, ...others] = linears.map((linear) => linear.getWeights()[index] ?? ref);
+      return stacked(`${full}${ref.name.slice(ref.name.lastIndexOf('.'))}`, [ref, ...others]);
+    });
+    const { desc, dtype, groupSize } = first;
+    return new ExpertLinear({ name: full, desc, dtype, groupSize }, experts, tensors, first.hasBias);
+  }
+
+  get name(): string {
+    return this.linear.name;
+  }
+
+  get desc(): Linear['desc'] {
+    return this.linear.desc;
+  }
+
+  /** The dtype of what it reads and writes. */
+  get dtype(): Linear['dtype'] {
+    return this.linear.dtype;
+  }
+
+  /** How many input channels share a scale; 0 as in `Linear`. */
+  get groupSize(): number {
+    return this.linear.groupSize;
+  }
+
+  get isFloat(): boolean {
+    return !['W8A16', 'W8A8_DYNAMIC', 'W4A16'].includes(this.desc);
+  }
+
+  /** weight, (scale, (offset)), (bias), as a Linear has them, each a stack. */
+  getWeights(): readonly TensorRef[] {
+    return this.tensors;
+  }
+
+  weightNames(): string[] {
+    return this.tensors.map((tensor) => tensor.name);
+  }
+}
+
+/** The same tensor of every expert, one behind the other: [experts, …]. */
+function stacked(name: string, refs: readonly [TensorRef, ...TensorRef[]]): TensorRef {
+  const [{ dtype, shape, quantized, isIntegerBias }] = refs;
+  const stem = name.slice(0, name.lastIndexOf('.'));
+  return {
+    name,
+    dtype,
+    shape: [refs.length, ...shape],
+    parts: refs.some(({ parts }) => parts.length === 0) ? [] : refs.flatMap(({ parts }) => parts),
+    ...(isIntegerBias && { isIntegerBias }),
+    ...(quantized && { quantized: quantized.role === 'weight' ? ofAll(stem, quantized, refs) : quantized }),
+  };
+}
+
+const ofAll = (stem: string, first: QuantizedWeight, refs: readonly TensorRef[]): QuantizedWeight => ({
+  ...first,
+  scaleName: `${stem}.weight_scale`,
+  mustBeZero: refs.flatMap(({ quantized }) => (quantized?.role === 'weight' ? quantized.mustBeZero : [])),
+});

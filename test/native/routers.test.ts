@@ -1,0 +1,140 @@
+import { expect } from 'chai';
+import { CommonOpBuilderManager, type ParamOf } from '../../src/common-op-builders/index.js';
+import type { FloatDType } from '../../src/dtype.js';
+import { AtbGraph } from '../../src/graph/atb-graph.js';
+import { GROUP_INDICES } from '../../src/graph/ops/group-topk.js';
+import { applyPasses, type PassSelection } from '../../src/graph/passes/index.js';
+import { availableIsas, createEngine } from '../../src/native/index.js';
+import { f32, i32, numbers } from './graphs.js';
+
+type Router = Omit<ParamOf<'MOE_ROUTER'>, 'category' | 'opName' | 'dtype'>;
+
+const TOKENS = 9;
+const EXPERTS = 16;
+
+/** Routers of published families; groups of 4. */
+const ROUTERS: Readonly<Record<string, Router>> = {
+  qwen2_moe: { topK: 4, scoring: 'softmax', isCorrected: false, normalizes: false, scale: 1 },
+  qwen3_moe: { topK: 4, scoring: 'softmax', isCorrected: false, normalizes: true, scale: 1 },
+  deepseek_v2: {
+    topK: 3,
+    scoring: 'softmax',
+    isCorrected: false,
+    groups: { count: 4, kept: 2, scored: 1 },
+    normalizes: false,
+    scale: 16,
+  },
+  deepseek_v3: {
+    topK: 5,
+    scoring: 'sigmoid',
+    isCorrected: true,
+    groups: { count: 4, kept: 2, scored: 2 },
+    normalizes: true,
+    scale: 2.5,
+  },
+  ernie4_5_moe: { topK: 2, scoring: 'softmax', isCorrected: true, normalizes: true, scale: 1 },
+};
+
+/** Repeatable numbers from -2 to 2 in steps of 1/4, of which many are equal. */
+const drawn = (count: number, seed: number): number[] =>
+  Array.from({ length: count }, (_, i) => ((Math.imul(i + seed, 2654435761) >>> 8) % 17) / 4 - 2);
+
+/** The places of the largest numbers, descending; of equal ones the first. */
+const best = (values: readonly number[], count: number): number[] =>
+  [...values.keys()].sort((a, b) => (values[b] ?? 0) - (values[a] ?? 0) || a - b).slice(0, count);
+
+/** What a router chooses for one token, by the published formulas in f64. */
+function expected(
+  { topK, scoring, isCorrected, groups, normalizes, scale }: Router,
+  logits: number[],
+  added: number[],
+) {
+  const largest = Math.max(...logits);
+  const sum = logits.reduce((total, x) => total + Math.exp(x - largest), 0);
+  const scores = logits.map((x) =>
+    scoring === 'softmax' ? Math.exp(x - largest) / sum : 1 / (1 + Math.exp(-x)),
+  );
+  let choice = scores.map((score, expert) => (isCorrected ? score + (added[expert] ?? 0) : score));
+  if (groups) {
+    const size = EXPERTS / groups.count;
+    const ofGroup = Array.from({ length: groups.count }, (_, g) => {
+      const own = choice.slice(g * size, (g + 1) * size);
+      return best(own, groups.scored).reduce((total, i) => total + (own[i] ?? 0), 0);
+    });
+    const kept = best(ofGroup, groups.kept);
+    choice = choice.map((value, expert) => (kept.includes(Math.floor(expert / size)) ? value : 0));
+  }
+  const chosen = best(choice, topK);
+  const weights = chosen.map((expert) => scores[expert] ?? 0);
+  const total = normalizes ? weights.reduce((all, weight) => all + weight, 0) : 1;
+  return { chosen, probs: weights.map((weight) => (weight / total) * scale) };
+}
+
+async function routed(router: Router, dtype: FloatDType, passes: PassSelection, isa: string) {
+  const graph = new AtbGraph('router');
+  const input = [
+    'logits',
+    ...(router.isCorrected ? ['correction'] : []),
+    ...(router.groups ? ['group_indices'] : []),
+  ];
+  graph.addInputOutput({ input, output: ['chosen', 'probs'] });
+  CommonOpBuilderManager.getBuilder({ category: 'MOE_ROUTER', opName: 'router', dtype, ...router }).build(
+    graph,
+    {
+      logits: 'logits',
+      correction: 'correction',
+      groupIndices: 'group_indices',
+      chosenOut: 'chosen',
+      probsOut: 'probs',
+    },
+  );
+  const engine = createEngine({ threads: 2, isa });
+  try {
+    const given = {
+      logits: f32([TOKENS, EXPERTS], LOGITS),
+      correction: f32([EXPERTS], CORRECTION),
+      group_indices: i32(Array.from({ length: GROUP_INDICES }, (_, i) => i)),
+    };
+    const inputs = Object.fromEntries(Object.entries(given).filter(([name]) => input.includes(name)));
+    const spec = applyPasses(graph.build(), passes);
+    const { outputs } = await engine.forward(spec, inputs);
+    return { outputs, operations: spec.nodes.map(({ name }) => name) };
+  } finally {
+    engine.dispose();
+  }
+}
+
+const LOGITS = drawn(TOKENS * EXPERTS, 5);
+const CORRECTION = drawn(EXPERTS, 91).map((value) => value / 16 + 0.25);
+
+for (const isa of availableIsas()) {
+  describe(`routers, ${isa} kernels`, () => {
+    for (const [family, router] of Object.entries(ROUTERS)) {
+      for (const passes of ['all', 'none'] as const) {
+        it(`choose and weigh experts as ${family} does, passes ${passes}`, async () => {
+          const { outputs } = await routed(router, 'f32', passes, isa);
+          const tokens = Array.from({ length: TOKENS }, (_, t) =>
+            expected(router, LOGITS.slice(t * EXPERTS, (t + 1) * EXPERTS), CORRECTION),
+          );
+          expect(numbers(outputs.chosen)).to.deep.equal(tokens.flatMap(({ chosen }) => chosen));
+          const probs = tokens.flatMap((token) => token.probs);
+          for (const [i, prob] of numbers(outputs.probs).entries())
+            expect(prob).to.be.closeTo(probs[i] ?? 0, 4e-6);
+        });
+      }
+    }
+
+    it('choose groups by scores that are not rounded, whatever the model runs in', async () => {
+      const router = ROUTERS.deepseek_v2 as Router;
+      const exact = await routed(router, 'f32', 'all', isa);
+      const found = await routed(router, 'bf16', 'all', isa);
+      expect(found.operations).to.deep.equal([
+        'router_softmax',
+        'router_groups',
+        'router_sort',
+        'router_scale',
+      ]);
+      expect(numbers(found.outputs.chosen)).to.deep.equal(numbers(exact.outputs.chosen));
+    });
+  });
+}

@@ -1,0 +1,200 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import type { FloatDType } from '../../src/dtype.js';
+import { LLMEngine } from '../../src/engine/llm-engine.js';
+import { availableIsas } from '../../src/native/index.js';
+import { ModelRunner } from '../../src/runner/model-runner.js';
+import { quantizeCheckpoint } from '../../src/runner/quantize-checkpoint.js';
+import { Postprocessor } from '../../src/tokenizer/postprocessor.js';
+import type { QuantizeOptions } from '../../src/weights/quantization.js';
+import { writeDequantized } from './dequantized.js';
+import {
+  type FamilyReference,
+  familyCases,
+  familyCheckpoint,
+  familyReferences,
+  stackedCheckpoint,
+} from './families.js';
+import { largestDifference, promptLogits } from './logits.js';
+
+/** Families with experts, by the beginnings of their cases' names. */
+const FAMILIES = ['qwen3_moe'];
+const cases = familyCases.filter((name) => FAMILIES.some((family) => name.startsWith(family)));
+
+const MODES: readonly (QuantizeOptions & { readonly name: string })[] = [
+  { name: 'floats' },
+  { name: 'w8a16', quantize: 'w8a16' },
+  { name: 'w8a8_dynamic', quantize: 'w8a8_dynamic' },
+  { name: 'w4a16', quantize: 'w4a16', quantGroupSize: 32 },
+];
+
+interface Setting extends QuantizeOptions {
+  readonly isa?: string;
+  readonly dtype?: FloatDType;
+  readonly passes?: 'all' | 'none';
+  readonly threads?: number;
+}
+
+const load = (modelPath: string, setting: Setting) =>
+  ModelRunner.load({
+    modelPath,
+    dtype: 'f32',
+    threads: 2,
+    blockSize: 32,
+    numBlocks: 16,
+    maxPositionEmbeddings: 128,
+    ...setting,
+  });
+
+/** What `use` makes of a runner, which is disposed of behind it. */
+async function withRunner<T>(
+  path: string,
+  setting: Setting,
+  use: (runner: ModelRunner) => Promise<T>,
+): Promise<T> {
+  const runner = await load(path, setting);
+  try {
+    return await use(runner);
+  } finally {
+    runner.dispose();
+  }
+}
+
+/** The experts that each layer with a router chose, [layers][tokens * chosen]. */
+async function chosenExperts(runner: ModelRunner, prompt: Int32Array, layers: number): Promise<number[][]> {
+  const all = Array.from(
+    { length: runner.config.numHiddenLayers },
+    (_, layer) => `layer_${layer}/chosen_experts`,
+  );
+  const { tensors } = await runner.trace(prompt, all.slice(-layers));
+  return all.slice(-layers).map((name) => Array.from(tensors[name]?.data as Int32Array));
+}
+
+/** Greedy tokens and their log-probs, to the last bit, of prompts that run together or one after another. */
+async function generated(
+  path: string,
+  references: readonly FamilyReference[],
+  setting: Setting,
+  batch: number,
+) {
+  return withRunner(path, setting, async (runner) => {
+    const engine = new LLMEngine(runner, {
+      postprocessor: new Postprocessor(undefined, []),
+      maxBatchSize: batch,
+      maxPrefillTokens: batch > 1 ? 16 : 128,
+      maxModelLen: 128,
+      chunkedPrefill: batch > 1,
+    });
+    const options = { maxTokens: 6, ignoreEos: true, logprobs: 2 };
+    const results = references.map(({ prompt }) => engine.generate(prompt, options).result);
+    const found = (await Promise.all(results)).map(({ tokens, logprobs }) => ({
+      tokens,
+      logprobs: logprobs.map(({ logprob, topLogprobs }) => [logprob, topLogprobs]),
+    }));
+    await engine.dispose();
+    return found;
+  });
+}
+
+for (const name of cases) {
+  describe(`the experts of ${name}`, function () {
+    this.timeout(120_000);
+    let checkpoint: ReturnType<typeof familyCheckpoint>;
+    let references: readonly FamilyReference[];
+    before(async () => {
+      checkpoint = familyCheckpoint(name);
+      references = await familyReferences(name);
+    });
+    after(() => checkpoint.remove());
+
+    for (const isa of availableIsas()) {
+      it(`are those that the reference chose, in its order, ${isa} kernels`, async () => {
+        await withRunner(checkpoint.path, { isa }, async (runner) => {
+          for (const { prompt, experts } of references) {
+            const [layers = 0] = experts?.shape ?? [];
+            const found = await chosenExperts(runner, prompt, layers);
+            expect(found.flat()).to.deep.equal(experts?.chosen);
+          }
+        });
+      });
+    }
+
+    it('are nearly always the same where the model runs in bf16', async () => {
+      await withRunner(checkpoint.path, { dtype: 'bf16' }, async (runner) => {
+        let [same, all] = [0, 0];
+        for (const { prompt, experts } of references) {
+          const [layers = 0, , top = 1] = experts?.shape ?? [];
+          const found = (await chosenExperts(runner, prompt, layers)).flat();
+          for (let at = 0; at < found.length; at += top) {
+            const choices = [found, experts?.chosen ?? []].map((list) =>
+              list
+                .slice(at, at + top)
+                .sort()
+                .join(),
+            );
+            same += choices[0] === choices[1] ? 1 : 0;
+            all++;
+          }
+        }
+        expect(same / all).to.be.at.least(0.9);
+      });
+    });
+
+    it('are the same out of stacks of all experts', async () => {
+      const stacks = stackedCheckpoint(name);
+      try {
+        const { prompt } = references[1] as FamilyReference;
+        const logits = (path: string) => withRunner(path, {}, (runner) => promptLogits(runner, prompt));
+        expect(await logits(stacks.path)).to.deep.equal(await logits(checkpoint.path));
+      } finally {
+        stacks.remove();
+      }
+    });
+
+    for (const { name: mode, ...options } of MODES) {
+      it(`give the same with and without graph passes, ${mode}`, async () => {
+        const { prompt } = references[1] as FamilyReference;
+        const logits = (passes: 'all' | 'none') =>
+          withRunner(checkpoint.path, { ...options, passes }, (runner) => promptLogits(runner, prompt));
+        // In f32 only the order of sums differs; int8 activations may round to a neighbour for it.
+        const bound = mode === 'w8a8_dynamic' ? 0.02 : 2e-4;
+        expect(largestDifference(await logits('all'), await logits('none'))).to.be.at.most(bound);
+      });
+
+      if (options.quantize !== undefined && mode !== 'w8a8_dynamic') {
+        const { quantize } = options;
+        it(`stand for the floats that they were stored for, ${mode}`, async () => {
+          const folder = mkdtempSync(join(tmpdir(), 'atb-experts-'));
+          const [quantized, dequantized] = [join(folder, 'q'), join(folder, 'f')];
+          try {
+            await quantizeCheckpoint({
+              ...options,
+              quantize,
+              input: checkpoint.path,
+              output: quantized,
+              threads: 2,
+            });
+            await writeDequantized(quantized, dequantized);
+            const { prompt } = references[1] as FamilyReference;
+            const logits = (path: string, setting: Setting) =>
+              withRunner(path, setting, (runner) => promptLogits(runner, prompt));
+            const expected = await logits(dequantized, {});
+            expect(largestDifference(await logits(quantized, {}), expected)).to.be.at.most(5e-4);
+            // What is stored is what is made at load.
+            expect(await logits(quantized, {})).to.deep.equal(await logits(checkpoint.path, options));
+          } finally {
+            rmSync(folder, { recursive: true });
+          }
+        });
+      }
+
+      it(`give the same bits in any company and on any number of threads, ${mode}`, async () => {
+        const alone = await generated(checkpoint.path, references, { ...options, threads: 1 }, 1);
+        const together = await generated(checkpoint.path, references, { ...options, threads: 3 }, 8);
+        expect(together).to.deep.equal(alone);
+      });
+    }
+  });
+}
