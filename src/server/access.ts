@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { isIP } from 'node:net';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { HttpError } from './http-error.js';
+import { HttpError, invalidRequest } from './http-error.js';
 
 /** Paths that say whether the server lives, or what it takes; and the page, which asks for a key itself. */
 const OPEN = /^(?:\/|\/health(?:\/live|\/ready)?|\/openapi\.json|\/docs(?:\/.*)?)$/;
@@ -15,6 +15,7 @@ const digest = (text: string): Buffer => createHash('sha256').update(text).diges
 export function guardAccess(app: FastifyInstance, keys: readonly string[]): void {
   const digests = keys.map(digest);
   app.addHook('onRequest', async (request) => {
+    if (!saysOneHost(request)) throw invalidRequest('a request must name one host, and a path');
     if (digests.length === 0) {
       if (!isLocalName(request.hostname))
         throw new HttpError(403, 'the host is not this machine', 'permission_error');
@@ -42,7 +43,13 @@ function keyOf({ headers }: FastifyRequest): string | undefined {
   return bearer ?? (typeof own === 'string' && own !== '' ? own : undefined);
 }
 
+/** Another host in a second header, or in the path, would be somebody else's to choose. */
+function saysOneHost({ raw: { rawHeaders, url = '' } }: FastifyRequest): boolean {
+  const hosts = rawHeaders.filter((name, at) => at % 2 === 0 && name.toLowerCase() === 'host');
+  return hosts.length <= 1 && url.startsWith('/');
+}
+
 function isLocalName(host: string): boolean {
-  const name = host.replace(/^\[|\]$/g, '');
+  const name = host.replace(/^\[|\]$/g, '').toLowerCase();
   return name === 'localhost' || name.endsWith('.localhost') || isIP(name) !== 0;
 }

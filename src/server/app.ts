@@ -87,6 +87,8 @@ export function createServer(options: ServerOptions): Server {
     connectionTimeout: SLOW_REQUEST_MS,
     http: { headersTimeout: SLOW_HEADERS_MS, connectionsCheckingInterval: LOOK_FOR_SLOW_MS },
     routerOptions: { maxParamLength: 200 },
+    // Of paths that mean nothing, which no route and no hook sees.
+    frameworkErrors: (error, request, reply) => sendError(error, request, reply),
     logger: logLevel === undefined ? false : { level: logLevel, stream: process.stderr },
   });
   // Streams last longer than a connection without traffic may.
