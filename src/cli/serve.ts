@@ -67,6 +67,8 @@ export const serveCommand: CommandModule<object, { readonly model_path: string |
       apiKeys: keys,
       ...(requestTimeoutS !== undefined && { requestTimeoutMs: 1000 * requestTimeoutS }),
     });
+    // A log that nobody reads any more is no reason to stop.
+    process.stderr.removeAllListeners('error').on('error', () => {});
     try {
       const address = await server.app.listen({ host, port });
       process.stderr.write(`${served.map(({ name }) => name).join(', ')} at ${address}\n`);

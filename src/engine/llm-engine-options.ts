@@ -43,7 +43,7 @@ export interface GenerateOptions {
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds after which it is aborted with the cause REQUEST_TIMEOUT, whether it runs or waits; never when absent. */
   readonly timeoutMs?: number | undefined;
-  /** Whose request it is; with the policy `round_robin` clients take turns. */
+  /** Whose request it is: among requests that rank alike, clients get equal shares; with `round_robin` they take turns. */
   readonly client?: string | undefined;
   /** With the policy `priority`: lower numbers go first; 0 when absent. */
   readonly priority?: number | undefined;

@@ -21,7 +21,7 @@ const MAX_PREEMPTIONS = 3;
  * Continuous batching, step by step: `schedule` says what to compute, `postprocess` takes the tokens. Pure: no clock,
  * no I/O, no native code, so the same calls give the same steps.
  *
- * Sequences start in the order of a policy. When blocks run out, the running sequence that ranks last gives its blocks
+ * Sequences start in the order of a policy, and where that is indifferent, clients get equal shares. When blocks run out, the running sequence that ranks last gives its blocks
  * back, keeps its tokens and is computed anew later: the first always advances, hence everybody ends. It comes back, before
  * any new one, only when blocks for all of its tokens and one more are free, which takes another sequence's end: no thrash.
  * And nobody is preempted more than MAX_PREEMPTIONS times.
@@ -58,12 +58,13 @@ export class Scheduler {
     return this.#running;
   }
 
-  /** Sequences that hold none, in the order in which they will start. */
+  /** Sequences that hold none: those that come back first, then those that have not started, by rank. */
   get waiting(): readonly Sequence[] {
     return [...this.#preempted, ...this.#waiting];
   }
 
   get stats(): SchedulerStats {
+    const { usedBlocks, freeBlocks } = this.#blocks;
     return {
       running: this.#running.length,
       waiting: this.#preempted.length + this.#waiting.size,
@@ -71,8 +72,7 @@ export class Scheduler {
       prefixQueriedTokens: this.#queriedTokens,
       prefixHitTokens: this.#hitTokens,
       ...this.#drafting.stats,
-      usedBlocks: this.#blocks.usedBlocks,
-      freeBlocks: this.#blocks.freeBlocks,
+      ...{ usedBlocks, freeBlocks },
     };
   }
 
@@ -95,10 +95,8 @@ export class Scheduler {
    * @throws REQUEST_INVALID for an empty prompt or no new tokens, REQUEST_TOO_LONG for one that could never end.
    */
   add(sequence: Sequence): void {
-    assert(
-      sequence.status === 'waiting' && !this.#waiting.has(sequence),
-      `sequence ${sequence.id} was added before`,
-    );
+    const isNew = sequence.status === 'waiting' && !this.#waiting.has(sequence);
+    assert(isNew, `sequence ${sequence.id} was added before`);
     this.refuseImpossible(sequence);
     this.#waiting.add(sequence);
   }
@@ -163,6 +161,7 @@ export class Scheduler {
         // The draft before it was right, so its keys and values are those of the sequence.
         if (at > 0) sequence.cachedLen++;
         sequence.tokens.push(token);
+        this.#waiting.share.chargeNew(sequence.client);
         const reason = stopReason(sequence, at);
         if (reason !== undefined || isFinished(sequence)) return reason;
         if (sequence.outputLen >= sequence.maxTokens) return 'length';
@@ -295,6 +294,7 @@ export class Scheduler {
   #finish(sequence: Sequence, reason: FinishReason): void {
     sequence.status = 'finished';
     sequence.finishReason = reason;
+    this.#waiting.share.leave(sequence.client);
     if (sequence.scheduledLen === 0) this.#blocks.release(sequence.blockTable);
   }
 }

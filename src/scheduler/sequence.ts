@@ -16,7 +16,7 @@ export interface SequenceOptions {
   readonly promptTokens: ArrayLike<number>;
   /** New tokens at most, at least 1. */
   readonly maxTokens: number;
-  /** Whose request it is: clients take turns with the policy `round_robin`. */
+  /** Whose request it is: among those of one rank, clients are served alike. */
   readonly client?: string | undefined;
   /** With the policy `priority`: lower numbers first; 0 when absent. */
   readonly priority?: number | undefined;

@@ -1,7 +1,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { isIP } from 'node:net';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { HttpError } from './http-error.js';
+import { z } from 'zod';
+import { HttpError, invalidRequest } from './http-error.js';
 
 /** Paths that say whether the server lives, or what it takes; and the page, which asks for a key itself. */
 const OPEN = /^(?:\/|\/health(?:\/live|\/ready)?|\/openapi\.json|\/docs(?:\/.*)?)$/;
@@ -15,6 +16,7 @@ const digest = (text: string): Buffer => createHash('sha256').update(text).diges
 export function guardAccess(app: FastifyInstance, keys: readonly string[]): void {
   const digests = keys.map(digest);
   app.addHook('onRequest', async (request) => {
+    if (!saysOneHost(request)) throw invalidRequest('a request must name one host, and a path');
     if (digests.length === 0) {
       if (!isLocalName(request.hostname))
         throw new HttpError(403, 'the host is not this machine', 'permission_error');
@@ -30,11 +32,35 @@ export function guardAccess(app: FastifyInstance, keys: readonly string[]): void
   });
 }
 
-/** Whose request it is: each key is a client, whose name is no secret. */
-export function clientOf(request: FastifyRequest): string | undefined {
-  const key = keyOf(request);
-  return key === undefined ? undefined : digest(key).toString('hex').slice(0, 16);
+const named = z.object({
+  user: z.string().nullish(),
+  metadata: z.object({ user_id: z.string().nullish() }).nullish(),
+});
+
+/** Whose requests are whose. Names are digests: no secrets, and short. */
+export class Clients {
+  readonly #hasSeveralKeys: boolean;
+
+  /** Of a server with these keys. */
+  constructor(keys: readonly string[]) {
+    this.#hasSeveralKeys = keys.length > 1;
+  }
+
+  /** By its key where there are several; users of one key are not told apart, as they could call themselves anything. */
+  tenantOf(request: FastifyRequest): string {
+    return this.#hasSeveralKeys ? nameOf(keyOf(request) ?? '') : '';
+  }
+
+  /** By its key where there are several; else by the `user` that it names, or Anthropic's `metadata.user_id`. */
+  of(request: FastifyRequest): string | undefined {
+    if (this.#hasSeveralKeys) return this.tenantOf(request);
+    const { data } = named.safeParse(request.body);
+    const user = data?.user ?? data?.metadata?.user_id;
+    return user ? nameOf(user) : undefined;
+  }
 }
+
+const nameOf = (text: string): string => digest(text).toString('hex').slice(0, 16);
 
 function keyOf({ headers }: FastifyRequest): string | undefined {
   const [, bearer] = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '') ?? [];
@@ -42,7 +68,13 @@ function keyOf({ headers }: FastifyRequest): string | undefined {
   return bearer ?? (typeof own === 'string' && own !== '' ? own : undefined);
 }
 
+/** Another host in a second header, or in the path, would be somebody else's to choose. */
+function saysOneHost({ raw: { rawHeaders, url = '' } }: FastifyRequest): boolean {
+  const hosts = rawHeaders.filter((name, at) => at % 2 === 0 && name.toLowerCase() === 'host');
+  return hosts.length <= 1 && url.startsWith('/');
+}
+
 function isLocalName(host: string): boolean {
-  const name = host.replace(/^\[|\]$/g, '');
+  const name = host.replace(/^\[|\]$/g, '').toLowerCase();
   return name === 'localhost' || name.endsWith('.localhost') || isIP(name) !== 0;
 }

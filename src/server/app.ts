@@ -1,6 +1,6 @@
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { clientOf, guardAccess } from './access.js';
+import { Clients, guardAccess } from './access.js';
 import { Admission } from './admission.js';
 import { anthropicError, countTokens, createMessage } from './anthropic/messages.js';
 import { addDocumentation } from './documentation.js';
@@ -78,6 +78,7 @@ export function createServer(options: ServerOptions): Server {
   const context: ServerContext = {
     models: new Map(models.map((model) => [model.name, model])),
     admission,
+    clients: new Clients(apiKeys),
     metrics: new Metrics(models),
     requestTimeoutMs: options.requestTimeoutMs ?? DEFAULT_TIMEOUT_MS,
   };
@@ -87,6 +88,8 @@ export function createServer(options: ServerOptions): Server {
     connectionTimeout: SLOW_REQUEST_MS,
     http: { headersTimeout: SLOW_HEADERS_MS, connectionsCheckingInterval: LOOK_FOR_SLOW_MS },
     routerOptions: { maxParamLength: 200 },
+    // Of paths that mean nothing, which no route and no hook sees.
+    frameworkErrors: (error, request, reply) => sendError(error, request, reply),
     logger: logLevel === undefined ? false : { level: logLevel, stream: process.stderr },
   });
   // Streams last longer than a connection without traffic may.
@@ -117,11 +120,11 @@ export function createServer(options: ServerOptions): Server {
 }
 
 function addRoutes(app: FastifyInstance, context: ServerContext): void {
-  const { models, admission, metrics } = context;
+  const { models, admission, clients, metrics } = context;
   const answering = (answer: Answer) => async (request: FastifyRequest, reply: FastifyReply) => {
     const { body } = request;
     const model = modelFor(models, nameIn(body), 'generate');
-    const found = await answer(context, model, body, clientOf(request), reply);
+    const found = await answer(context, model, body, clients.of(request), reply);
     return found === undefined ? reply : found;
   };
   app.post('/v1/chat/completions', answering(completeChat));

@@ -5,12 +5,13 @@ import type { ServerContext } from './openai/answers.js';
 
 /** One call of a model that embeds or ranks: let in, ended when the client is gone or time is up, and counted. */
 export function encoding<T extends readonly { readonly tokens: number }[]>(
-  { admission, metrics, requestTimeoutMs }: ServerContext,
+  context: ServerContext,
   reply: FastifyReply,
   name: string,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  return whileInside(admission, reply, 1, async (controller) => {
+  const { metrics, requestTimeoutMs } = context;
+  return whileInside(context, reply, 1, async (controller) => {
     const timeout = new AtbError('REQUEST_TIMEOUT', { timeoutMs: requestTimeoutMs });
     const timer = setTimeout(() => controller.abort(timeout), requestTimeoutMs);
     try {

@@ -1,5 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { sentenceCase, sentenceCheckpoint } from '../engine/embedding-fixtures.js';
@@ -19,12 +20,12 @@ async function serve(...args: readonly string[]): Promise<Started> {
     PROGRAM,
     'serve',
     ...(args.includes('--port') ? [] : ['--port', '0']),
-    ...['--log_level', 'warn', ...args],
+    ...(args.includes('--log_level') ? args : ['--log_level', 'warn', ...args]),
   ]);
   let said = '';
-  for await (const piece of started.stderr) {
+  for await (const piece of started.stderr.iterator({ destroyOnReturn: false })) {
     said += String(piece);
-    const [, address] = / at (http:\S+)/.exec(said) ?? [];
+    const [, address] = / at (http:[^\s"]+)/.exec(said) ?? [];
     if (address !== undefined) return { process: started, address };
   }
   throw new Error(said);
@@ -93,6 +94,33 @@ describe('atb-models serve', function () {
     } finally {
       for (const checkpoint of checkpoints) checkpoint.remove();
     }
+  });
+
+  it('outlives a log that nobody reads and a want of files, and ends at once at a second signal', async () => {
+    const { process: server, address } = await serve(
+      ...['--model_path', join(MODELS, 'tiny-stories-draft'), '--log_level', 'info'],
+    );
+    const completes = async (more: object = {}): Promise<Response> =>
+      post(address, '/v1/completions', { prompt: 'Once', max_tokens: 2, ...more });
+    server.stderr?.destroy();
+    // Of each the log has a line.
+    for (let i = 0; i < 3; i++) expect((await completes({ prompt: [] })).status).to.equal(400);
+    const limit = spawnSync('prlimit', ['--nofile=64:64', '--pid', String(server.pid)]);
+    if (limit.status === 0) {
+      const sockets = Array.from({ length: 200 }, () => connect(Number(new URL(address).port), '127.0.0.1'));
+      const tried = (socket: Socket) =>
+        new Promise((resolve) => socket.on('connect', resolve).on('error', resolve));
+      await Promise.all(sockets.map(tried));
+      for (const socket of sockets) socket.destroy();
+    }
+    expect((await completes()).status).to.equal(200);
+    const running = await completes({ max_tokens: 400, ignore_eos: true, stream: true });
+    const ended = once(server, 'exit');
+    server.kill('SIGTERM');
+    while ((await fetch(`${address}/health/ready`).catch(() => undefined))?.status === 200);
+    server.kill('SIGTERM');
+    expect(await ended).to.deep.equal([1, null]);
+    expect(await running.text().catch((error: unknown) => error)).to.be.instanceOf(Error);
   });
 
   it('refuses an address that others reach without a key, and a port that is taken', async () => {

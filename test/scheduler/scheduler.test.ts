@@ -324,6 +324,32 @@ describe('Scheduler', () => {
     expect(order).to.deep.equal(['modest', 'greedy', 'modest', 'greedy', 'greedy']);
   });
 
+  it('shares among clients of one rank what it computes: who brings less starts more', () => {
+    const bench = new Bench({ maxBatchSize: 1 });
+    for (let i = 0; i < 4; i++) bench.add(9, 2, { client: 'long' });
+    for (let i = 0; i < 6; i++) bench.add(3, 1, { client: 'short' });
+    const order = bench.drain().flatMap(({ entries }) => entries.map(({ sequence }) => sequence));
+    const starts = [...new Set(order)].map(({ client, id }) => `${client}${id}`);
+    // 9 tokens and 2 new ones weigh 13; 3 and 1 weigh 5.
+    expect(starts).to.deep.equal([
+      ...['long0', 'short4', 'short5', 'short6', 'long1', 'short7', 'short8', 'short9', 'long2', 'long3'],
+    ]);
+  });
+
+  it('forgets what a client was served when it leaves, and saves up nothing for one that was away', () => {
+    const bench = new Bench({ maxBatchSize: 1 });
+    for (let i = 0; i < 3; i++) bench.add(9, 3, { client: 'a' });
+    bench.step();
+    bench.add(1, 1, { client: 'late' });
+    bench.add(1, 1, { client: 'late' });
+    bench.add(20, 1, { client: 'later' });
+    const order = bench.drain().map(({ entries }) => entries[0]?.sequence.client);
+    expect([...new Set(order)]).to.deep.equal(['a', 'late', 'later']);
+    bench.add(1, 1, { client: 'new' });
+    bench.add(1, 1, { client: 'a' });
+    expect(bench.drain().map(({ entries }) => entries[0]?.sequence.client)).to.deep.equal(['new', 'a']);
+  });
+
   it('lets nobody starve, whatever the policy: one start in sixteen is that of who has waited longest', () => {
     const bench = new Bench({ maxBatchSize: 1, policy: 'sjf' });
     const long = bench.add(9, 2);

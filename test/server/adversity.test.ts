@@ -1,23 +1,6 @@
-import { connect } from 'node:net';
 import { expect } from 'chai';
+import { rawRequest } from './raw-request.js';
 import { type Served, serveTiny } from './served.js';
-
-/** Sends bytes as they are and returns all that comes back before the connection ends, or for so long. */
-function raw(port: number, bytes: string, forMs = 3000): Promise<string> {
-  return new Promise((resolve) => {
-    let received = '';
-    const socket = connect(port, '127.0.0.1', () => socket.write(bytes));
-    const end = (): void => {
-      socket.destroy();
-      resolve(received);
-    };
-    socket.on('data', (data) => {
-      received += data.toString();
-    });
-    socket.on('close', end).on('error', end);
-    setTimeout(end, forMs);
-  });
-}
 
 describe('the server under adversity', function () {
   this.timeout(120_000);
@@ -114,24 +97,24 @@ describe('the server under adversity', function () {
   });
 
   it('outlives clients that talk nonsense, stop half-way or vanish', async () => {
-    expect(await raw(port, 'GET / HTTP/9.9\r\n\r\n')).to.match(/^HTTP\/1\.1 4\d\d|^$/);
-    expect(await raw(port, `GET / HTTP/1.1\r\nHost: localhost\r\nX: ${'x'.repeat(40_000)}\r\n\r\n`)).to.match(
-      / 431 /,
-    );
+    expect(await rawRequest(port, 'GET / HTTP/9.9\r\n\r\n')).to.match(/^HTTP\/1\.1 4\d\d|^$/);
     expect(
-      await raw(
+      await rawRequest(port, `GET / HTTP/1.1\r\nHost: localhost\r\nX: ${'x'.repeat(40_000)}\r\n\r\n`),
+    ).to.match(/ 431 /);
+    expect(
+      await rawRequest(
         port,
         'POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"a"',
         300,
       ),
     ).to.equal('');
-    expect(await raw(port, 'GET /v1/models HTTP/1.1\r\nHost: attacker.example\r\n\r\n', 500)).to.match(
+    expect(await rawRequest(port, 'GET /v1/models HTTP/1.1\r\nHost: attacker.example\r\n\r\n', 500)).to.match(
       / 403 /,
     );
     for (let i = 0; i < 10; i++) {
       const body = JSON.stringify(chat({ stream: true, max_tokens: 200 }));
       const head = `POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n`;
-      void raw(port, head + body, 20 * i);
+      void rawRequest(port, head + body, 20 * i);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     for (let i = 0; i < 200 && served.llm.stats.running > 0; i++)

@@ -4,6 +4,7 @@ import type { Generation, GenerationResult } from '../../engine/generation.js';
 import type { GenerateOptions } from '../../engine/llm-engine-options.js';
 import type { Guide } from '../../guided/index.js';
 import type { SamplingOptions } from '../../sampling/sampling-params.js';
+import type { Clients } from '../access.js';
 import { type Admission, whileInside } from '../admission.js';
 import type { Metrics } from '../metrics.js';
 import type { Served, ServedModel } from '../served-model.js';
@@ -13,6 +14,7 @@ import type { SamplingFields } from './fields.js';
 export interface ServerContext {
   readonly models: ReadonlyMap<string, Served>;
   readonly admission: Admission;
+  readonly clients: Clients;
   readonly metrics: Metrics;
   /** Milliseconds that a request may take. */
   readonly requestTimeoutMs: number;
@@ -102,7 +104,7 @@ export async function withAnswers<T>(
   use: (generations: readonly (readonly Generation[])[]) => Promise<T>,
 ): Promise<T> {
   const answers = works.reduce((sum, { n }) => sum + n, 0);
-  return whileInside(context.admission, reply, answers, async ({ signal }) => {
+  return whileInside(context, reply, answers, async ({ signal }) => {
     const generations: Generation[][] = [];
     for (const work of works) generations.push(await startAll(context, work, signal));
     return use(generations);
