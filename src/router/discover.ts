@@ -29,6 +29,8 @@ export async function discoverModels(dir: string): Promise<string[]> {
   return found;
 }
 
+/** Where this package's own families lie, which import each other's files. */
+const OWN = new URL('../', import.meta.url).href;
 /** This package, for whoever imports it by its name. */
 const SELF = new URL('../index.js', import.meta.url).href;
 let resolvesSelf = false;
@@ -40,7 +42,7 @@ let resolvesSelf = false;
 function resolveSelf(): void {
   if (resolvesSelf) return;
   resolvesSelf = true;
-  // Hooks live in a module of their own.
+  // Hooks live in a module of their own, in a thread that takes 50 ms to start.
   const source = `export async function resolve(name, context, next) {
     return name === 'atb-models' ? { url: ${JSON.stringify(SELF)}, shortCircuit: true } : next(name, context);
   }`;
@@ -49,11 +51,12 @@ function resolveSelf(): void {
 
 async function importModel(file: string): Promise<void> {
   if (imported.has(file)) return;
-  resolveSelf();
+  const { href } = pathToFileURL(file);
+  if (!href.startsWith(OWN)) resolveSelf();
   const before = knownModelTypes().length;
   let model: object;
   try {
-    model = await import(pathToFileURL(file).href);
+    model = await import(href);
   } catch (cause) {
     if (cause instanceof AtbError) throw cause;
     throw fail(file, `cannot be imported: ${importProblem(file, cause)}`, cause);

@@ -48,17 +48,40 @@ void MoveKeys(Stored* stored, Rows<Row> rows, int64_t units, int64_t padded_unit
   }
 }
 
+constexpr int64_t kValueColumns = 16;
+constexpr int64_t kValueTile = kValueDepth * kValueColumns * 2;  ///< Bytes.
+
+/// Interleaves two rows of bf16 values, a cache line of each tile at a time. head_dim is a multiple of 8.
+void WriteValuePair(std::byte* stored, const std::byte* first, const std::byte* second, int64_t head_dim) {
+  constexpr int64_t kHalf = kValueColumns / 2;
+  for (int64_t d = 0; d < head_dim; d += kHalf) {
+    uint16_t a[kHalf], b[kHalf];
+    uint32_t pairs[kHalf];  // Words, which compilers make of many pairs at once.
+    std::memcpy(a, first + d * 2, sizeof a);
+    std::memcpy(b, second + d * 2, sizeof b);
+    for (int64_t i = 0; i < kHalf; ++i) pairs[i] = a[i] | uint32_t{b[i]} << 16;
+    std::memcpy(stored + d / kValueColumns * kValueTile + d % kValueColumns * 4, pairs, sizeof pairs);
+  }
+}
+
 /// Moves bf16 values [32 keys][16 d][16 key-pairs][16 d][2].
 template <typename Stored, typename Row>
 void MoveTiledValues(Stored* stored, Rows<Row> rows, int64_t head_dim, int64_t offset, int64_t count) {
-  constexpr int64_t kTile = kValueDepth * 16 * 2;  // Bytes.
-  const int64_t tiles = RoundUp(head_dim, 16) / 16;
+  const int64_t tiles = RoundUp(head_dim, kValueColumns) / kValueColumns;
   for (int64_t i = 0; i < count; ++i) {
     const int64_t slot = offset + i;
     const int64_t inside = slot % kValueDepth;
-    Stored* at = stored + slot / kValueDepth * tiles * kTile + (inside / 2 * 32 + inside % 2) * 2;
+    Stored* at = stored + slot / kValueDepth * tiles * kValueTile + (inside / 2 * 32 + inside % 2) * 2;
     Row* row = rows.data + i * rows.stride;
-    for (int64_t d = 0; d < head_dim; ++d) Copy<2>(at + d / 16 * kTile + d % 16 * 4, row + d * 2);
+    if constexpr (!std::is_const_v<Stored>) {
+      if (inside % 2 == 0 && i + 1 < count && head_dim % 8 == 0) {
+        WriteValuePair(at, row, row + rows.stride, head_dim);
+        ++i;
+        continue;
+      }
+    }
+    for (int64_t d = 0; d < head_dim; ++d)
+      Copy<2>(at + d / kValueColumns * kValueTile + d % kValueColumns * 4, row + d * 2);
   }
 }
 

@@ -37,28 +37,40 @@ void FromF32(const float* src, void* dst, DType dtype, int64_t size) {
   ForEach(size, [=](int64_t i, int64_t n) { StoreAs(Load<V>(src, i, n), dst, dtype, i, n); });
 }
 
+/// The sum over a row: add(sum, i, n) adds the elements from i on. Four chains at a time, because an addition waits for
+/// the one before it in its chain.
+template <class V, class F>
+inline float SumOf(int64_t size, F add) {
+  constexpr int kChains = 4;
+  V sums[kChains] = {V::Zero(), V::Zero(), V::Zero(), V::Zero()};
+  int64_t i = 0;
+  for (; i + kChains * kLanes <= size; i += kChains * kLanes) {
+#pragma GCC unroll 4
+    for (int chain = 0; chain < kChains; ++chain) sums[chain] = add(sums[chain], i + chain * kLanes, kLanes);
+  }
+  ForEach(size - i, [&](int64_t at, int64_t n) { sums[0] = add(sums[0], i + at, n); });
+  return ReduceAdd((sums[0] + sums[1]) + (sums[2] + sums[3]));
+}
+
 template <class V>
 void RmsNorm(const float* x, const float* weight, float* out, int64_t size, float epsilon) {
-  V squares = V::Zero();
-  ForEach(size, [&](int64_t i, int64_t n) {
+  const float squares = SumOf<V>(size, [=](V sum, int64_t i, int64_t n) {
     const V v = Load<V>(x, i, n);
-    squares = Fma(v, v, squares);
+    return Fma(v, v, sum);
   });
-  const V scale = V::Set1(1.0f / sqrtf(ReduceAdd(squares) / static_cast<float>(size) + epsilon));
+  const V scale = V::Set1(1.0f / sqrtf(squares / static_cast<float>(size) + epsilon));
   ForEach(size, [=](int64_t i, int64_t n) { Store(Load<V>(x, i, n) * scale * Load<V>(weight, i, n), out, i, n); });
 }
 
 template <class V>
 void LayerNorm(const float* x, const float* weight, const float* bias, float* out, int64_t size, float epsilon) {
-  V sum = V::Zero();
-  ForEach(size, [&](int64_t i, int64_t n) { sum = sum + Load<V>(x, i, n); });
-  const V mean = V::Set1(ReduceAdd(sum) / static_cast<float>(size));
-  V squares = V::Zero();
-  ForEach(size, [&](int64_t i, int64_t n) {
+  const float total = SumOf<V>(size, [=](V sum, int64_t i, int64_t n) { return sum + Load<V>(x, i, n); });
+  const V mean = V::Set1(total / static_cast<float>(size));
+  const float squares = SumOf<V>(size, [=](V sum, int64_t i, int64_t n) {
     const V d = First(Load<V>(x, i, n) - mean, n, V::Zero());
-    squares = Fma(d, d, squares);
+    return Fma(d, d, sum);
   });
-  const V scale = V::Set1(1.0f / sqrtf(ReduceAdd(squares) / static_cast<float>(size) + epsilon));
+  const V scale = V::Set1(1.0f / sqrtf(squares / static_cast<float>(size) + epsilon));
   ForEach(size, [=](int64_t i, int64_t n) {
     const V normed = (Load<V>(x, i, n) - mean) * scale;
     Store(Fma(normed, Load<V>(weight, i, n), Load<V>(bias, i, n)), out, i, n);
