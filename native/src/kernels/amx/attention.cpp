@@ -125,7 +125,7 @@ void Weigh(const Piece& p, const uint16_t* probs, int64_t d, int64_t columns, fl
     if (d == 0) stream.Step(p.ValueLines());
     WeighGroup<kTiles>(p.Values(at) + d * kValueDepth * 2);
   }
-  StoreTiles<kTiles>(out + d, p.call.head_dim, p.rows, columns, edge);
+  StoreTiles<kTiles>(out + d, p.call.value_dim, p.rows, columns, edge);
 }
 
 }  // namespace
@@ -155,7 +155,7 @@ void Attend(const AttendCall& c, int64_t key_begin, int64_t key_end, const Atten
   for (int64_t first = 0; first < tiles; first += width) {
     simd::WithCount<kValueTiles>(Min(tiles - first, width), [&](auto n) {
       const int64_t d = first * 16;
-      Weigh<n.value>(p, t.s.probs, d, Min(c.head_dim - d, width * 16), out.out, t.edge, stream);
+      Weigh<n.value>(p, t.s.probs, d, Min(c.value_dim - d, width * 16), out.out, t.edge, stream);
     });
   }
   Release();
