@@ -43,6 +43,8 @@ struct Heads {
   int64_t kv_heads;
   int64_t group;
   int64_t head_dim;
+  int64_t latent = 0;  ///< Where values are the first so many numbers of keys.
+  int64_t value_dim() const { return latent > 0 ? latent : head_dim; }
   int64_t q_heads() const { return kv_heads * group; }
   float scale() const { return 1 / std::sqrt(static_cast<float>(head_dim)); }
 };
@@ -62,13 +64,14 @@ inline std::vector<float> Slopes(const Heads& h) {
   return slopes;
 }
 
-/// softmax(bent(q k^T * scale) + mask) v in double; q [tokens, q_heads, D] at positions first, first + 1, ...; k, v [context,
-/// kv_heads, D]; mask [tokens, context] or empty. Rows that see nothing are zeros.
+/// softmax(bent(q k^T * scale) + mask) v in double; q [tokens, q_heads, D] at positions first, first + 1, ...; k [context,
+/// kv_heads, D], v [context, kv_heads, value_dim]; mask [tokens, context] or empty. Rows that see nothing are zeros.
 inline std::vector<double> Textbook(const Heads& h, const Array& q, const Array& k, const Array& v, int64_t tokens,
                                     int64_t context, int64_t first, const Sight& sight,
                                     const std::vector<float>& mask = {}) {
   const int64_t d = h.head_dim;
-  std::vector<double> out(static_cast<size_t>(tokens * h.q_heads() * d));
+  const int64_t dv = h.value_dim();
+  std::vector<double> out(static_cast<size_t>(tokens * h.q_heads() * dv));
   std::vector<double> p(static_cast<size_t>(context));
   for (int64_t t = 0; t < tokens; ++t) {
     for (int64_t head = 0; head < h.q_heads(); ++head) {
@@ -91,9 +94,9 @@ inline std::vector<double> Textbook(const Heads& h, const Array& q, const Array&
       double sum = 0;
       for (double& x : p) sum += x = std::exp(x - max);
       for (int64_t j = 0; j < context; ++j) {
-        for (int64_t i = 0; i < d; ++i) {
-          out[static_cast<size_t>((t * h.q_heads() + head) * d + i)] +=
-              p[static_cast<size_t>(j)] / sum * v[(j * h.kv_heads + kv) * d + i];
+        for (int64_t i = 0; i < dv; ++i) {
+          out[static_cast<size_t>((t * h.q_heads() + head) * dv + i)] +=
+              p[static_cast<size_t>(j)] / sum * v[(j * h.kv_heads + kv) * dv + i];
         }
       }
     }
@@ -106,7 +109,7 @@ class PagedCache {
  public:
   PagedCache(DType dtype, const Heads& heads, int64_t block_size, int64_t blocks)
       : keys_{nullptr, dtype, false, blocks, block_size, heads.kv_heads, heads.head_dim},
-        values_{nullptr, dtype, true, blocks, block_size, heads.kv_heads, heads.head_dim},
+        values_{nullptr, dtype, true, blocks, block_size, heads.kv_heads, heads.value_dim()},
         key_bytes_(static_cast<size_t>(keys_.BlockBytes() * blocks) + 64, std::byte{0xFF}),
         value_bytes_(static_cast<size_t>(values_.BlockBytes() * blocks) + 64, std::byte{0xFF}),
         order_(static_cast<size_t>(blocks)) {
@@ -157,13 +160,14 @@ class PagedCache {
 
   /// Rows [context, kv_heads, D] into blocks of a table, which may hold anything before.
   void Fill(const std::vector<int32_t>& table, Array& k, Array& v, int64_t context) {
-    const int64_t stride = keys_.kv_heads * keys_.head_dim;
-    for (int64_t begin = 0; begin < context; begin += keys_.block_size) {
-      const int64_t n = std::min(keys_.block_size, context - begin);
-      const int64_t block = table[static_cast<size_t>(begin / keys_.block_size)];
-      for (int64_t head = 0; head < keys_.kv_heads; ++head) {
-        PackHead(keys_, block, head, k.At(begin * stride + head * keys_.head_dim), stride, n);
-        PackHead(values_, block, head, v.At(begin * stride + head * keys_.head_dim), stride, n);
+    for (const kernels::KvStore& store : {keys_, values_}) {
+      Array& rows = store.values ? v : k;
+      const int64_t stride = store.kv_heads * store.head_dim;
+      for (int64_t begin = 0; begin < context; begin += store.block_size) {
+        const int64_t n = std::min(store.block_size, context - begin);
+        const int64_t block = table[static_cast<size_t>(begin / store.block_size)];
+        for (int64_t head = 0; head < store.kv_heads; ++head)
+          PackHead(store, block, head, rows.At(begin * stride + head * store.head_dim), stride, n);
       }
     }
   }

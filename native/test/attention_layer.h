@@ -62,6 +62,14 @@ struct Prompt {
   }
 };
 
+/// Keys and values of one layer, or keys alone.
+inline KvCache CacheOf(const Heads& h, DType dtype, int64_t blocks, int64_t block_size) {
+  KvCacheOptions options = SameCaches(1, blocks, block_size, h.kv_heads, h.head_dim, dtype);
+  options.caches[0].value_size = h.value_dim();
+  if (h.latent > 0) options.caches[0].value.reset();
+  return KvCache(options);
+}
+
 /// The keys of what a sight says beside `causal`.
 inline ParamObject KeysOf(const Sight& sight) {
   return {{"windowSize", double(sight.window)},
@@ -81,12 +89,13 @@ class Layer {
         dtype_(dtype),
         kernels_(kernels),
         pool_(pool),
-        cache_(SameCaches(1, kBlocks, kBlockSize, heads.kv_heads, heads.head_dim, cache_dtype)) {
+        cache_(CacheOf(heads, cache_dtype, kBlocks, kBlockSize)) {
     // What earlier sequences may have left: NaN, also as scales.
     std::memset(cache_.Keys(0).data, 0xFF, cache_.bytes());
     ParamObject param = {{"headNum", double(heads.q_heads())},
                          {"kvHeadNum", double(heads.kv_heads)},
                          {"qkScale", double(heads.scale())},
+                         {"mlaVHeadSize", double(heads.latent)},
                          {"causal", true}};
     param.insert(more.begin(), more.end());
     decode_ = CreateOperation("PagedAttention", param);
@@ -96,7 +105,8 @@ class Layer {
     ParamObject prefill = param;
     prefill["calcType"] = "PA_ENCODER";
     prefill_ = CreateOperation("SelfAttention", prefill);
-    write_ = CreateOperation("ReshapeAndCache", {});
+    write_ = CreateOperation("ReshapeAndCache",
+                             {{"kvCacheCfg", HasValues() ? "K_CACHE_V_CACHE" : "K_CACHE_V_BYPASS"}});
   }
 
   static constexpr int64_t kBlockSize = 64;
@@ -110,6 +120,8 @@ class Layer {
     Array k = p.k.Slice(begin * KvRow(), end * KvRow());
     Array v = p.v.Slice(begin * KvRow(), end * KvRow());
     const std::initializer_list<int64_t> shape = {end - begin, heads_.kv_heads, heads_.head_dim};
+    if (!HasValues())
+      return Run(*write_, {Floats(k, shape), cache_.Keys(0), Ints(slots)}, {cache_.Keys(0)}, kernels_, pool_);
     Run(*write_, {Floats(k, shape), Floats(v, shape), cache_.Keys(0), cache_.Values(0), Ints(slots)},
         {cache_.Keys(0), cache_.Values(0)}, kernels_, pool_);
   }
@@ -125,13 +137,14 @@ class Layer {
       flat.insert(flat.end(), t.begin(), t.end());
     }
     const int64_t tokens = q.size() / (heads_.q_heads() * heads_.head_dim);
-    Array out(dtype_, q.size());
-    const auto shape = {tokens, heads_.q_heads(), heads_.head_dim};
-    std::vector<Tensor> in = {Floats(q, shape), cache_.Keys(0), cache_.Values(0),
-                              Ints(flat, {static_cast<int64_t>(tables.size()), static_cast<int64_t>(width)}),
-                              Ints(contexts)};
+    Array out(dtype_, tokens * heads_.q_heads() * heads_.value_dim());
+    std::vector<Tensor> in = {Floats(q, {tokens, heads_.q_heads(), heads_.head_dim}), cache_.Keys(0)};
+    if (HasValues()) in.push_back(cache_.Values(0));
+    in.push_back(Ints(flat, {static_cast<int64_t>(tables.size()), static_cast<int64_t>(width)}));
+    in.push_back(Ints(contexts));
     if (spec) in.push_back(Ints(q_lens));
-    Run(spec ? *split_fuse_ : *decode_, in, {Floats(out, shape)}, kernels_, pool_);
+    Run(spec ? *split_fuse_ : *decode_, in, {Floats(out, {tokens, heads_.q_heads(), heads_.value_dim()})}, kernels_,
+        pool_);
     return out;
   }
 
@@ -146,11 +159,12 @@ class Layer {
       lengths.push_back(static_cast<int32_t>(p->tokens));
     }
     const int64_t tokens = k.size() / KvRow();
-    Array out(dtype_, q.size());
-    const int64_t row = heads_.q_heads() * heads_.head_dim;
-    Run(*prefill_,
-        {Floats(q, {tokens, row}), Floats(k, {tokens, KvRow()}), Floats(v, {tokens, KvRow()}), Ints(lengths)},
-        {Floats(out, {tokens, row})}, kernels_, pool_);
+    const int64_t out_row = heads_.q_heads() * heads_.value_dim();
+    Array out(dtype_, tokens * out_row);
+    std::vector<Tensor> in = {Floats(q, {tokens, QRow()}), Floats(k, {tokens, KvRow()})};
+    if (HasValues()) in.push_back(Floats(v, {tokens, KvRow()}));
+    in.push_back(Ints(lengths));
+    Run(*prefill_, in, {Floats(out, {tokens, out_row})}, kernels_, pool_);
     return out;
   }
 
@@ -158,6 +172,8 @@ class Layer {
   int64_t QRow() const { return heads_.q_heads() * heads_.head_dim; }
 
  private:
+  bool HasValues() const { return heads_.latent == 0; }
+
   Heads heads_;
   DType dtype_;
   const KernelTable& kernels_;

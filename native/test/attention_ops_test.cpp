@@ -15,7 +15,8 @@ constexpr DType kDTypes[] = {DType::kF32, DType::kF16, DType::kBF16};
 void PromptsMayBeCutAnywhere() {
   ThreadPool one(1), two(2);
   for (DType dtype : kDTypes) {
-    for (const Heads heads : {Heads{2, 1, 32}, Heads{2, 4, 64}, Heads{1, 7, 80}, Heads{1, 20, 16}}) {
+    for (const Heads heads : {Heads{2, 1, 32}, Heads{2, 4, 64}, Heads{1, 7, 80}, Heads{1, 20, 16},
+                              Heads{1, 5, 40, 24}, Heads{1, 20, 48, 32}}) {
       for (const ParamObject& keys :
            {ParamObject{}, KeysOf({.window = 70}), KeysOf({.softcap = 3, .slopes = Slopes(heads)})}) {
         Prompt p(heads, dtype, 330, 7);
@@ -53,9 +54,8 @@ void PromptsMayBeCutAnywhere() {
   }
 }
 
-void BatchesEqualTheirSequencesAlone() {
+void BatchesEqualTheirSequencesAlone(const Heads& heads) {
   ThreadPool one(1), three(3);
-  const Heads heads{2, 2, 32};
   for (DType dtype : kDTypes) {
     for (const KernelTable* t : kernels::Available()) {
       std::vector<Prompt> prompts;
@@ -84,10 +84,14 @@ void BatchesEqualTheirSequencesAlone() {
   }
 }
 
+void BatchesEqualTheirSequencesAlone() {
+  BatchesEqualTheirSequencesAlone({2, 2, 32});
+  BatchesEqualTheirSequencesAlone({1, 18, 48, 32});
+}
+
 /// Batch 1 with more threads than heads: pieces of the keys go to several threads.
-void SplittingKeysOverThreadsChangesNoBit() {
+void SplittingKeysOverThreadsChangesNoBit(const Heads& heads) {
   ThreadPool one(1), two(2), many(7);
-  const Heads heads{1, 3, 64};
   for (DType dtype : kDTypes) {
     for (const KernelTable* t : kernels::Available()) {
       for (const ParamObject& keys :
@@ -96,7 +100,7 @@ void SplittingKeysOverThreadsChangesNoBit() {
           Prompt p(heads, dtype, n, 11);
           std::vector<int32_t> table(static_cast<size_t>((n + 63) / 64));
           std::iota(table.rbegin(), table.rend(), 0);
-          Array q = p.q.Slice((n - 1) * 3 * 64, n * 3 * 64);
+          Array q = p.q.Slice((n - 1) * heads.q_heads() * heads.head_dim, n * heads.q_heads() * heads.head_dim);
           Layer first(heads, dtype, *t, one, keys), second(heads, dtype, *t, two, keys),
               third(heads, dtype, *t, many, keys);
           for (Layer* layer : {&first, &second, &third}) layer->Write(p, table, 0, n);
@@ -107,6 +111,11 @@ void SplittingKeysOverThreadsChangesNoBit() {
       }
     }
   }
+}
+
+void SplittingKeysOverThreadsChangesNoBit() {
+  SplittingKeysOverThreadsChangesNoBit({1, 3, 64});
+  SplittingKeysOverThreadsChangesNoBit({1, 18, 24, 16});
 }
 
 void PaddedSequencesGiveZeros() {
@@ -359,7 +368,9 @@ void BadParamsAreRefused() {
                                        {"kernelType", 1}}) {
     CHECK(code("SelfAttention", with(self, key, value)) == "NATIVE_PARAM_INVALID");
   }
-  CHECK(code("ReshapeAndCache", {{"kvCacheCfg", "K_CACHE_V_BYPASS"}}) == "NATIVE_PARAM_INVALID");
+  CHECK(code("PagedAttention", with(with(paged, "kvHeadNum", 1), "mlaVHeadSize", 512)) == "nothing thrown");
+  CHECK(code("PagedAttention", with(with(paged, "kvHeadNum", 1), "mlaVHeadSize", 12)) == "NATIVE_PARAM_INVALID");
+  CHECK(code("ReshapeAndCache", {{"kvCacheCfg", "K_CACHE_V_OTHER"}}) == "NATIVE_PARAM_INVALID");
 }
 
 void BadDataIsRefused() {

@@ -37,6 +37,7 @@ struct Problem {
   Array v;
   PagedCache cache;
   std::vector<int32_t> table;
+  std::vector<std::byte> staged;  ///< Where values are staged that are parts of keys.
 
   Problem(const Heads& h, Kind types, int64_t keys, int64_t block, uint64_t seed = 1)
       : heads(h),
@@ -52,12 +53,17 @@ struct Problem {
     const DType stored = integers() ? DType::kF32 : kind.dtype;
     q = Normal(random, kind.dtype, context * heads.q_heads() * heads.head_dim, 1.5f);
     k = Normal(random, stored, context * heads.kv_heads * heads.head_dim, 1.2f);
-    v = Normal(random, stored, context * heads.kv_heads * heads.head_dim);
+    v = Normal(random, stored, context * heads.kv_heads * heads.value_dim());
     table = cache.Take(context);
     if (integers()) {
       cache.FillIntegers(table, k, v, context);
     } else {
       cache.Fill(table, k, v, context);
+    }
+    if (heads.latent == 0) return;
+    staged = std::vector<std::byte>(static_cast<size_t>(kAttendChunk * (heads.latent + 16) * 4 + 64), std::byte{0xFF});
+    for (int64_t j = 0; j < context; ++j) {
+      for (int64_t d = 0; d < heads.latent; ++d) v.Set(j * heads.latent + d, k[j * heads.head_dim + d]);
     }
   }
 
@@ -74,6 +80,7 @@ struct Problem {
     c.kv_head = kv_head;
     c.blocks = cache.keys().blocks;
     c.head_dim = heads.head_dim;
+    c.value_dim = heads.value_dim();
     c.q_position = first;
     c.window = sight.window;
     c.causal = sight.causal;
@@ -82,7 +89,8 @@ struct Problem {
     c.context_len = context;
     c.scale = heads.scale();
     c.k_cache = cache.keys().data;
-    c.v_cache = cache.values().data;
+    c.v_cache = heads.latent > 0 ? nullptr : cache.values().data;
+    c.values = staged.data() + (64 - reinterpret_cast<uintptr_t>(staged.data()) % 64) % 64;
     c.block_table = table.data();
     c.block_size = block_size;
     return c;
@@ -100,10 +108,11 @@ struct Partial {
 };
 
 Partial Piece(const KernelTable& t, const AttendCall& c, int64_t begin, int64_t end) {
-  Partial part(c.q_tokens * c.group, c.head_dim);
+  Partial part(c.q_tokens * c.group, c.value_dim);
   for (float& x : part.out) x = NAN;
   std::vector<std::byte> scratch(static_cast<size_t>(t.attend_scratch_bytes) + 64, std::byte{0xFF});
   auto* aligned = scratch.data() + (64 - reinterpret_cast<uintptr_t>(scratch.data()) % 64) % 64;
+  if (c.v_cache == nullptr) t.stage_values(c, begin, end);
   t.attend(c, begin, end, part.View(), aligned);
   return part;
 }
@@ -111,13 +120,13 @@ Partial Piece(const KernelTable& t, const AttendCall& c, int64_t begin, int64_t 
 /// All keys in order; [rows, D], normalised. `skip`: leave out pieces that a table need not be called for.
 std::vector<float> Attend(const KernelTable& t, const AttendCall& c) {
   const int64_t rows = c.q_tokens * c.group;
-  Partial acc(rows, c.head_dim);
+  Partial acc(rows, c.value_dim);
   for (int64_t begin = 0; begin < c.context_len; begin += kAttendChunk) {
     Partial part = Piece(t, c, begin, std::min(begin + kAttendChunk, c.context_len));
-    t.merge(acc.View(), part.View(), rows, c.head_dim);
+    t.merge(acc.View(), part.View(), rows, c.value_dim);
   }
   for (size_t i = 0; i < acc.out.size(); ++i) {
-    const float sum = acc.sum[i / static_cast<size_t>(c.head_dim)];
+    const float sum = acc.sum[i / static_cast<size_t>(c.value_dim)];
     acc.out[i] = (sum == 0 ? 0 : acc.out[i] / sum) + 0.0f;
   }
   return acc.out;
@@ -158,8 +167,8 @@ void CheckTile(Problem& p, int64_t first, int64_t tokens, const Sight& sight, co
     std::vector<double> expected;
     for (int64_t r = 0; r < tokens * p.heads.group; ++r) {
       const int64_t row = r / p.heads.group * p.heads.q_heads() + kv * p.heads.group + r % p.heads.group;
-      const auto* begin = textbook.data() + row * p.heads.head_dim;
-      expected.insert(expected.end(), begin, begin + p.heads.head_dim);
+      const auto* begin = textbook.data() + row * p.heads.value_dim();
+      expected.insert(expected.end(), begin, begin + p.heads.value_dim());
     }
     const auto reference = Attend(kernels::Select("reference"), c);
     CheckClose("reference", p, reference, expected.data(), Tolerance(p.kind));
@@ -194,6 +203,28 @@ void AttentionAgreesForEveryContextLength() {
       CheckTile(p, 0, std::min<int64_t>(3, context), {.causal = true});
     }
   }
+}
+
+/// MLA: one head of keys for all queries, whose first numbers are the values.
+void ValuesMayBePartsOfKeys() {
+  for (Kind kind : kKinds) {
+    for (const Heads heads : {Heads{1, 16, 576, 512}, Heads{1, 8, 288, 256}, Heads{1, 3, 40, 24}, Heads{1, 1, 24, 8}}) {
+      Problem p(heads, kind, 270, heads.group == 3 ? 32 : 128);
+      const int64_t tokens = kAttendRows / heads.group;
+      CheckTile(p, 270 - tokens, tokens, {.causal = true});
+      if (heads.head_dim < 100) CheckTile(p, 269, 1, {.causal = true, .window = 37});
+    }
+  }
+}
+
+/// All numbers as large as integers get, so that sums over the longest head are as large as they get.
+void SumsOfTheLongestHeadFit() {
+  Problem p({1, 16, 576, 512}, {DType::kBF16, DType::kI8}, 64, 64);
+  for (int64_t i = 0; i < p.q.size(); ++i) p.q.Set(i, 1);
+  for (int64_t i = 0; i < p.k.size(); ++i) p.k.Set(i, 0.01f);
+  for (int64_t i = 0; i < p.v.size(); ++i) p.v.Set(i, 0.01f);
+  p.cache.FillIntegers(p.table, p.k, p.v, p.context);
+  CheckTile(p, 63, 1, {.causal = true});
 }
 
 void WindowsHideWhatIsBehind() {
@@ -278,7 +309,8 @@ void LargeScoresDoNotOverflow() {
 /// Bits of a row, whoever shares its tile, wherever the tile begins.
 void RowsDoNotDependOnTheirTile() {
   for (Kind kind : kKinds) {
-    for (const Heads heads : {Heads{2, 1, 64}, Heads{1, 3, 80}, Heads{1, 7, 128}, Heads{2, 4, 40}}) {
+    for (const Heads heads :
+         {Heads{2, 1, 64}, Heads{1, 3, 80}, Heads{1, 7, 128}, Heads{2, 4, 40}, Heads{1, 5, 288, 256}}) {
       Problem p(heads, kind, 530, 64);
       for (const Sight& sight : {Sight{.causal = true}, Sight{.causal = true, .window = 100},
                                  Sight{.causal = true, .softcap = 3, .slopes = Slopes(heads)}}) {
@@ -291,7 +323,7 @@ void RowsDoNotDependOnTheirTile() {
               // As in decode: later keys do not exist yet.
               alone_call.context_len = first + i + 1;
               const auto alone = Attend(*t, alone_call);
-              CHECK(std::memcmp(alone.data(), together.data() + i * heads.group * heads.head_dim,
+              CHECK(std::memcmp(alone.data(), together.data() + i * heads.group * heads.value_dim(),
                                 alone.size() * sizeof(float)) == 0);
             }
           }
@@ -417,6 +449,8 @@ int main() {
   RUN(CacheLayoutsReadBackWhatWasWritten);
   RUN(AttentionAgreesForEveryHeadShape);
   RUN(AttentionAgreesForEveryContextLength);
+  RUN(ValuesMayBePartsOfKeys);
+  RUN(SumsOfTheLongestHeadFit);
   RUN(WindowsHideWhatIsBehind);
   RUN(MasksAreAddedToScaledScores);
   RUN(ScoresAreBentBeforeMasksAreAdded);

@@ -17,6 +17,14 @@ Array Rounded(const Array& rows, int64_t head_dim) {
   return wide;
 }
 
+/// The values that are parts of keys.
+Array Prefixes(const Array& keys, const Heads& heads) {
+  Array values(keys.dtype, keys.size() / heads.head_dim * heads.latent);
+  for (int64_t i = 0; i < values.size(); ++i)
+    values.Set(i, keys[i / heads.latent * heads.head_dim + i % heads.latent]);
+  return values;
+}
+
 void RowsBecomeIntegersTimesAScale() {
   ThreadPool pool(2);
   for (const KernelTable* t : kernels::Available()) {
@@ -61,12 +69,14 @@ void RowsBecomeIntegersTimesAScale() {
 void PromptsMayBeCutAnywhere() {
   ThreadPool one(1), two(2);
   for (DType dtype : kDTypes) {
-    for (const Heads heads : {Heads{2, 1, 32}, Heads{2, 4, 64}, Heads{1, 7, 80}, Heads{1, 20, 16}, Heads{1, 2, 192}}) {
+    for (const Heads heads : {Heads{2, 1, 32}, Heads{2, 4, 64}, Heads{1, 7, 80}, Heads{1, 20, 16}, Heads{1, 2, 192},
+                              Heads{1, 20, 72, 64}}) {
       for (const Sight& sight : {Sight{.causal = true}, Sight{.causal = true, .window = 70},
                                  Sight{.causal = true, .softcap = 3, .slopes = Slopes(heads)}}) {
         Prompt p(heads, dtype, 330, 7);
-        const std::vector<double> expected =
-            Textbook(heads, p.q, Rounded(p.k, heads.head_dim), Rounded(p.v, heads.head_dim), 330, 330, 0, sight);
+        const Array keys = Rounded(p.k, heads.head_dim);
+        const Array values = heads.latent > 0 ? Prefixes(keys, heads) : Rounded(p.v, heads.head_dim);
+        const std::vector<double> expected = Textbook(heads, p.q, keys, values, 330, 330, 0, sight);
         for (const KernelTable* t : kernels::Available()) {
           // The reference computes row by row and is slow: one shape is enough.
           if (t == &kernels::Select("reference") && heads.head_dim != 32) continue;

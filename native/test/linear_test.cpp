@@ -43,8 +43,9 @@ struct Buffer {
 
 struct PackedBuffer {
   explicit PackedBuffer(const Buffer& source)
-      : weight(kernels::PackedGeometry(kernels::FormatOf(source.tensor.desc.dtype), source.tensor.desc.dim(0),
-                                       source.tensor.desc.dim(1))),
+      : weight(kernels::PackedGeometry(kernels::FormatOf(source.tensor.desc.dtype),
+                                       source.tensor.desc.Elements() / source.tensor.desc.dim(-1),
+                                       source.tensor.desc.dim(-1))),
         memory(TensorDesc(DType::kU8, {kernels::PackedBytes(weight)})) {
     kernels::PackRows(weight, memory.tensor.As<std::byte>(), 0, weight.n,
                       {source.tensor.data, source.tensor.desc.dtype, weight.k});
@@ -172,6 +173,31 @@ void BatchesShareAWeightOrBringTheirOwn() {
   });
 }
 
+/// Packed matrices of batches, one below the other: batches of x in front, or behind its rows, as ATB's einsum has them.
+void PackedBatchesAreMultipliedWhereTheyLie() {
+  ForEachTableAndDType([](const KernelTable& table, DType dtype) {
+    const int64_t b = 3, n = 48, k = 24;
+    for (int64_t m : {1, 5, 300}) {
+      if (std::string(table.isa) == "reference" && m > 100) continue;
+      const Buffer x(TensorDesc(dtype, {b, m, k}), 1), w(TensorDesc(dtype, {b, n, k}), 2);
+      const PackedBuffer packed(w);
+      const ParamObject bare{{"hasBias", false}};
+      const Buffer plain = Run(bare, {x.tensor, w.tensor}, table);
+      const Buffer in_front = Run(bare, {x.tensor, packed.tensor}, table);
+      CHECK(SameBits(plain, in_front));
+      Buffer swapped(TensorDesc(dtype, {m, b, k}));
+      for (int64_t i = 0; i < b * m * k; ++i)
+        StoreFloat(swapped.tensor.data, dtype, ((i / k % m) * b + i / k / m) * k + i % k, x[i]);
+      const ParamObject einsum{{"hasBias", false}, {"matmulType", "MATMUL_EIN_SUM"}};
+      for (int threads : {1, 2, 7}) {
+        const Buffer y = Run(einsum, {swapped.tensor, packed.tensor}, table, threads);
+        CHECK(y.tensor.desc.SameShape(TensorDesc(dtype, {m, b, n})));
+        for (int64_t i = 0; i < b * m * n; ++i) CHECK(y[((i / n % m) * b + i / n / m) * n + i % n] == plain[i]);
+      }
+    }
+  });
+}
+
 void AccumulationAddsToAnF32Tensor() {
   for (const KernelTable* table : kernels::Available()) {
     const int64_t m = 4, n = 18, k = 32;
@@ -213,7 +239,8 @@ void WrongParamsAreRefused() {
   CHECK(code({{"enAccum", true}}) == "NATIVE_PARAM_INVALID");  // hasBias is true by default.
   CHECK(code({{"transposeB", 1}}) == "NATIVE_PARAM_INVALID");
   CHECK(code({{"transposeC", true}}) == "NATIVE_PARAM_INVALID");
-  CHECK(code({{"matmulType", "MATMUL_EIN_SUM"}}) == "NATIVE_PARAM_INVALID");
+  CHECK(code({{"matmulType", "MATMUL_EIN_SUM"}}) == "NATIVE_PARAM_INVALID");  // hasBias is true by default.
+  CHECK(code({{"matmulType", "MATMUL_EIN_SUM"}, {"hasBias", false}}).empty());
 }
 
 void WrongShapesAndDtypesAreRefused() {
@@ -252,6 +279,7 @@ int main() {
   RUN(ThreadsDoNotChangeABit);
   RUN(TransposedOperandsAreTakenAsTheyLie);
   RUN(BatchesShareAWeightOrBringTheirOwn);
+  RUN(PackedBatchesAreMultipliedWhereTheyLie);
   RUN(AccumulationAddsToAnF32Tensor);
   RUN(NoRowsAreNoWork);
   RUN(WrongParamsAreRefused);

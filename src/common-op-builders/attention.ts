@@ -8,7 +8,7 @@ type Param = ParamOf<'ATTENTION'>;
 type Tensors = BuilderTensors['ATTENTION'];
 
 /** True when a graph is of the kind that a builder is for, or why not. */
-function wants(readsCache: boolean, hasQueryLens: boolean, found: GraphKind): true | string {
+export function wantsGraph(readsCache: boolean, hasQueryLens: boolean, found: GraphKind): true | string {
   if (readsCache !== found.readsCache) {
     return `is for graphs that ${readsCache ? 'read' : 'do not read'} the cache, found ${found.name}`;
   }
@@ -74,7 +74,7 @@ export class ATBEncoderPagedAttention implements OpBuilder<'ATTENTION'> {
 
   isMatch({ kind, isCausal, windowSize }: Param): true | string {
     if (!isCausal && windowSize !== undefined) return 'has no windows in which tokens see later ones';
-    return wants(false, false, kind);
+    return wantsGraph(false, false, kind);
   }
 
   build(graph: AtbGraph, param: Param, tensors: Tensors): void {
@@ -107,7 +107,7 @@ export class ATBDecoderPagedAttention implements OpBuilder<'ATTENTION'> {
   readonly category = 'ATTENTION';
 
   isMatch({ kind, isCausal }: Param): true | string {
-    return isCausal ? wants(true, false, kind) : 'is for causal attention';
+    return isCausal ? wantsGraph(true, false, kind) : 'is for causal attention';
   }
 
   build(graph: AtbGraph, param: Param, tensors: Tensors): void {
@@ -143,7 +143,7 @@ export class ATBSplitFusePagedAttention implements OpBuilder<'ATTENTION'> {
 
   isMatch({ kind, isCausal, slopes }: Param): true | string {
     if (slopes) return 'is for attention whose heads share a mask';
-    return isCausal ? wants(true, true, kind) : 'is for causal attention';
+    return isCausal ? wantsGraph(true, true, kind) : 'is for causal attention';
   }
 
   build(graph: AtbGraph, param: Param, tensors: Tensors): void {
@@ -174,7 +174,7 @@ export class ATBSplitFuseAlibiPagedAttention implements OpBuilder<'ATTENTION'> {
 
   isMatch({ kind, isCausal, slopes }: Param): true | string {
     if (!slopes) return 'is for attention with slopes';
-    return isCausal ? wants(true, true, kind) : 'is for causal attention';
+    return isCausal ? wantsGraph(true, true, kind) : 'is for causal attention';
   }
 
   build(graph: AtbGraph, param: Param, tensors: Tensors): void {

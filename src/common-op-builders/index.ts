@@ -3,6 +3,7 @@ import './activation.js';
 import './attention.js';
 import './embedding.js';
 import './gate-up.js';
+import './latent-attention.js';
 import './linear.js';
 import './linear-parallel.js';
 import './lm-head.js';

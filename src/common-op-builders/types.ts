@@ -143,6 +143,20 @@ export interface CategoryParams {
     /** Scaled scores s become `softcap * tanh(s / softcap)`; they stay when absent. */
     readonly softcap?: number;
   };
+  /** Latent attention (arXiv:2405.04434, section 2.1): causal, over a cache of one latent vector for each token. */
+  MLA: {
+    /** Of the graph that it stands in. */
+    readonly kind: GraphKind;
+    readonly headNum: number;
+    /** Numbers of a latent vector. */
+    readonly kvLoraRank: number;
+    /** Of a head: sizes that do not turn, sizes that turn, and sizes of a value. */
+    readonly qkNopeHeadDim: number;
+    readonly qkRopeHeadDim: number;
+    readonly vHeadDim: number;
+    /** What scores are multiplied by. */
+    readonly scale: number;
+  };
   ACTIVATION: {
     readonly kind: ActivationKind;
     /** act(gate) * up, not act(x). */
@@ -180,6 +194,9 @@ export interface AttentionCache {
   /** Read where attention reads the cache. */
   readonly blockTables: string;
 }
+
+/** The cache of latent attention, whose values are parts of its keys. */
+export type LatentCache = Omit<AttentionCache, 'value'>;
 
 /** A step's tokens as sequences of one token each, by the names of their tensors. */
 export interface TokenSequences {
@@ -231,6 +248,26 @@ export interface BuilderTensors {
     qLen: string;
     /** Read in split-fuse with slopes. */
     tokenSequences?: TokenSequences;
+    attentionOut: string;
+  };
+  MLA: {
+    /** [tokens, heads * qkNopeHeadDim] and, rotated, [tokens, heads * qkRopeHeadDim]. */
+    qNope: string;
+    qRope: string;
+    /** [tokens, kvLoraRank] after its norm and, rotated, [tokens, qkRopeHeadDim], which all heads share. */
+    latent: string;
+    kRope: string;
+    /** For each head what takes its query to the latent space, [heads, kvLoraRank, qkNopeHeadDim], and what takes latent vectors to its values, [heads, vHeadDim, kvLoraRank]. */
+    keyUp: string;
+    valueUp: string;
+    /** Where keys are kept; absent where nothing is. */
+    cache?: LatentCache;
+    seqLen: string;
+    /** Read in prefill and in split-fuse. */
+    attentionMask: string;
+    /** Read in split-fuse. */
+    qLen: string;
+    /** [tokens, heads * vHeadDim] */
     attentionOut: string;
   };
   /** Of one tensor, or of a gate and up that are not packed. */

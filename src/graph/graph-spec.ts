@@ -77,7 +77,7 @@ export function writtenInputs(spec: GraphSpec): string[] {
   for (const { op, inputs } of spec.nodes) {
     const indices =
       'type' in op
-        ? writtenInputsOf(op.type)
+        ? writtenInputsOf(op)
         : writtenInputs(op.graph).map((name) => op.graph.inputs.indexOf(name));
     for (const index of indices) written.add(viewRoot(spec.views, inputs[index] ?? ''));
   }

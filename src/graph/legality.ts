@@ -5,7 +5,7 @@ import { DTYPE_ROWS } from './atb-rules/dtype-rows.js';
 import type { FlatGraph, FlatNode } from './flatten.js';
 import { flatCounts, limitProblems } from './graph-limits.js';
 import { inferShapes, type TensorDesc } from './infer-shapes.js';
-import { hasMask } from './ops/attention.js';
+import { hasMask, maskInputOf } from './ops/attention.js';
 import { type Arity, findOp, type OpDefinition } from './ops/index.js';
 import { atbKeysOf, paramProblems } from './ops/param-check.js';
 
@@ -94,14 +94,11 @@ export function operationProblems(graph: FlatGraph): LegalityProblem[] {
   return problems;
 }
 
-/** Where each operation reads its mask, if it reads one. */
-const MASK_INPUT: Readonly<Record<string, number>> = { SelfAttention: 3, PagedAttention: 5 };
-
 /** In bf16 SelfAttention multiplies its mask and PagedAttention adds it, so one tensor cannot serve both. */
 function maskProblems({ nodes }: FlatGraph, tensors: Known): LegalityProblem[] {
   const readers = new Map<string, string>();
   return nodes.flatMap((node, index) => {
-    const at = MASK_INPUT[node.type];
+    const at = maskInputOf(node.type, node.param);
     const { maskType } = node.param as { readonly maskType?: string };
     const mask = at !== undefined && hasMask(maskType) ? node.in[at] : undefined;
     if (mask === undefined || tensors.get(mask)?.dtype !== 'bf16') return [];

@@ -71,7 +71,7 @@ export class BaseOperation<T extends AtbOpType = AtbOpType> extends Operation {
 
   override spec(): GraphSpec {
     const arity = opOf(this.opType).arity(this.opParam);
-    const inPlace = inPlaceOutputs(this.opType);
+    const inPlace = inPlaceOutputs({ type: this.opType, param: this.opParam });
     const inputs = Array.from({ length: arity.inputs }, (_, index) => `in${index}`);
     const outputs = Array.from({ length: arity.outputs }, (_, index) =>
       inPlace[index] === undefined ? `out${index}` : `in${inPlace[index]}`,
@@ -82,7 +82,8 @@ export class BaseOperation<T extends AtbOpType = AtbOpType> extends Operation {
 
   override async forward(...args: Parameters<Operation['forward']>): Promise<Record<string, Tensor>> {
     const result = await super.forward(...args);
-    for (const [output, input] of Object.entries(inPlaceOutputs(this.opType))) {
+    const inPlace = inPlaceOutputs({ type: this.opType, param: this.opParam });
+    for (const [output, input] of Object.entries(inPlace)) {
       const tensor = result[`in${input}`];
       if (tensor) result[`out${output}`] = tensor;
     }

@@ -38,7 +38,7 @@ export function validateGraph(spec: GraphSpec, offered: readonly string[] = []):
     if (names.has(name)) throw new AtbError('GRAPH_DUPLICATE_NODE', { graph, node: name });
     names.add(name);
     for (const tensor of inputs) use(name, tensor);
-    const inPlace = 'type' in op ? inPlaceOutputs(op.type) : {};
+    const inPlace = 'type' in op ? inPlaceOutputs(op) : {};
     for (const [index, tensor] of outputs.entries()) {
       const source = inPlace[index];
       const expected = source === undefined ? undefined : inputs[source];

@@ -108,6 +108,15 @@ export class Weights {
     return this.source.has(this.path(name));
   }
 
+  /** Throws WEIGHT_QUANT_METHOD where the files hold the linear of this name as integers. */
+  requireFloats(name: string): void {
+    const full = this.path(name);
+    const stored = this.source.quantOf?.(full, 'projection');
+    if (stored === undefined) return;
+    const method = `${stored.desc} where floats are needed`;
+    throw new AtbError('WEIGHT_QUANT_METHOD', { name: full, where: this.source.label, method });
+  }
+
   /** How the linear of this name is made of integers; undefined for floats. */
   quantOf(name: string, role: LinearRole): LinearQuant | undefined {
     const full = this.path(name);

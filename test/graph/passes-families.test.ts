@@ -43,6 +43,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'olmo3',
     'olmo3-one-rope',
   ],
+  'Split Split RmsNorm Rope Linear Concat Concat ReshapeAndCache Linear': ['minicpm3', 'minicpm3-direct'],
   'Linear LayerNorm LayerNorm': ['opt-post-norm'],
   'RmsNorm Elewise Linear Softmax Sort FusedExperts Elewise': ['qwen3_moe-dense-layers'],
   'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Elewise': ['qwen3_moe'],

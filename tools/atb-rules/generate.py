@@ -42,7 +42,9 @@ SECTIONS = re.compile(
     r"|^RmsNormOperation(NORMAndQUANTUNDEFINEDWithoutRSTD|NORMAndQUANTParamInTensor|PRENORM|PRENORMNoBias|PRENORMAndQUANT|POSTNORM|POSTNORMNoBias|POSTNORMAndQUANT)$"
     r"|^LinearOperationMatmul((WithBias)?Atlas800IA2|Accum)$"
     r"|^LinearParallel(Cover)?Operation(WithResidual|WithoutResidual)(Lcoc)?$"
-    r"|^SelfAttentionOperationEncoder(Mask0)?$"
+    r"|^ReshapeAndCacheOperationSISO$"
+    r"|^SelfAttentionOperation(Encoder(Mask0)?|MLA(Mask)?)$"
+    r"|^PagedAttentionOperationMla(Mask)?(Qlens)?$"
     r"|^PagedAttentionOperationQKVQuantOnline0QKVQuantOffline0RazorOffset0QLens[01]Mask[01]Batch0Quant0Offset0$")
 
 

@@ -43,8 +43,8 @@ void Check(const KvCacheOptions& options) {
     if (cache.value) RequireNewName(*cache.value, names);
     const std::string of = " of \"" + cache.key + '"';
     Require("heads" + of, cache.heads, 1, kMaxOption);
-    Require("keySize" + of, cache.key_size, 8, kMaxCacheHeadSize);
-    Require("valueSize" + of, cache.value_size, 8, cache.value ? kMaxCacheHeadSize : cache.key_size);
+    Require("keySize" + of, cache.key_size, 8, kernels::kMaxHeadDim);
+    Require("valueSize" + of, cache.value_size, 8, cache.value ? kernels::kMaxHeadDim : cache.key_size);
   }
 }
 

@@ -11,17 +11,13 @@
 
 namespace atb {
 
-/// The largest head that a cache holds: MLA's latent vector of 512 numbers with 64 rotated ones behind it. Attention
-/// operations have smaller limits of their own.
-constexpr int64_t kMaxCacheHeadSize = 576;
-
 /// The keys and values of one attention layer, or of several layers that share them.
 struct KvCacheDesc {
   std::string key;                   ///< Name of the keys, [num_blocks, block_size, heads, key_size].
   std::optional<std::string> value;  ///< Name of the values, [num_blocks, block_size, heads, value_size]. Absent where
                                      ///< the values are the first value_size numbers of each key, as in MLA.
   int64_t heads = 0;
-  int64_t key_size = 0;    ///< A multiple of 8 up to kMaxCacheHeadSize.
+  int64_t key_size = 0;    ///< A multiple of 8 up to kMaxHeadDim.
   int64_t value_size = 0;  ///< The same, and at most key_size where the values are a part of the keys.
 };
 

@@ -40,6 +40,12 @@ inline Span TileKeys(const AttendCall& c, int64_t key_begin, int64_t key_end) {
   return {first.begin / group * group, RoundUp(last.end, group)};
 }
 
+/// Where the values of a piece's group lie behind call.values: groups follow one another from the piece's first key on.
+/// `bytes`: of a group of the cache.
+inline int64_t StagedAt(int64_t position, int64_t group, int64_t bytes) {
+  return position % kAttendChunk / group * bytes;
+}
+
 /// Walks over the groups of slots that hold one kv head's keys, position after position. Blocks hold whole groups.
 class SlotGroups {
  public:

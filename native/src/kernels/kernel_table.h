@@ -64,7 +64,8 @@ struct AttendCall {
   int64_t group;
   int64_t kv_head;
   int64_t blocks;  ///< Blocks of the whole cache; those of one kv head lie together.
-  int64_t head_dim;
+  int64_t head_dim;   ///< Of queries and keys.
+  int64_t value_dim;  ///< Of values and of what comes out.
   /// Position of the first query token. A query at position p sees key j when p - window < j, and j <= p when causal.
   int64_t q_position;
   int64_t window;      ///< Keys visible to a query, itself included; 0: no limit.
@@ -75,7 +76,8 @@ struct AttendCall {
   const float* slopes;  ///< [group], added then: slope * (j - p) for a query at position p and key j; or null.
   DType cache_dtype;    ///< dtype or i8.
   const void* k_cache;  ///< In the layout of kv_layout.h.
-  const void* v_cache;
+  const void* v_cache;  ///< The same; null where values are the first value_dim numbers of each key (MLA).
+  void* values;  ///< Without a v_cache: where `stage_values` puts the values of the piece. There is one kv head then.
   const int32_t* block_table;  ///< Block of keys [i * block_size, ...); null: block i is i.
   int64_t block_size;
   const float* mask;  ///< Added last: [q_tokens, context_len] rows mask_stride apart, or null. A key is not seen where
@@ -90,7 +92,7 @@ struct AttendCall {
 struct AttendPartial {
   float* max;  ///< [rows], -inf where no key is visible.
   float* sum;  ///< [rows]
-  float* out;  ///< [rows, head_dim]
+  float* out;  ///< [rows, value_dim]
 };
 
 /// One pointer for every hot loop, one table for every ISA. Kernels take pointers and extents; they allocate nothing,
@@ -140,12 +142,16 @@ struct KernelTable {
   /// For each WeightFormat, the panels that gemm reads side by side when rows are few. A thread should get no fewer.
   int64_t gemm_streams[kWeightFormats];
 
+  /// Where values are parts of keys, writes those of keys [key_begin, key_end) to call.values, as attend reads them;
+  /// attend then takes the same keys, for any number of tiles. The piece is as attend's. A kernel that reads values out of
+  /// the keys does nothing here.
+  void (*stage_values)(const AttendCall& call, int64_t key_begin, int64_t key_end);
   /// Attention of the tile's rows over keys [key_begin, key_end): key_begin is a multiple of kAttendChunk, and there
   /// are at most kAttendChunk keys. Each thread has its own `scratch` of attend_scratch_bytes.
   void (*attend)(const AttendCall& call, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch);
   /// Merges the partial results of `part` into `acc`, whose keys come before. A part without visible keys changes
   /// nothing; an acc of (-inf, 0, zeros) becomes part.
-  void (*merge)(const AttendPartial& acc, const AttendPartial& part, int64_t rows, int64_t head_dim);
+  void (*merge)(const AttendPartial& acc, const AttendPartial& part, int64_t rows, int64_t value_dim);
   int64_t attend_scratch_bytes;
 
   /// Multiplies as fast as the table can, to measure what the machine allows: products of bf16, or of f32 where the ISA

@@ -29,8 +29,8 @@ constexpr int64_t kMinBlockSize = 32;
 /// batch.
 constexpr int64_t kAttendChunk = 256;
 
-/// Head dimensions are multiples of 8 up to this.
-constexpr int64_t kMaxHeadDim = 256;
+/// Head dimensions are multiples of 8 up to this: MLA's latent vector of 512 numbers with 64 rotated ones behind it.
+constexpr int64_t kMaxHeadDim = 576;
 
 /// A key whose score is below this counts as masked by -infinity: ATB's SelfAttention forbids a key with -3e38 in bf16.
 constexpr float kLeastScore = -1e38f;

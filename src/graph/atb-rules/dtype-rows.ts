@@ -97,6 +97,11 @@ export const DTYPE_ROWS: Readonly<Record<string, readonly string[]>> = {
     'int8 int8 int8 int8 int32 > int8 int8',
     'bf16 bf16 bf16 bf16 int32 > bf16 bf16',
   ],
+  ReshapeAndCacheOperationSISO: [
+    'float16 float16 int32 > float16',
+    'int8 int8 int32 > int8',
+    'bf16 bf16 int32 > bf16',
+  ],
   RopeOperation: [
     'float16 float16 float16 float16 int32 > float16 float16',
     'float16 float16 float16 float16 uint32 > float16 float16',
@@ -191,6 +196,8 @@ export const DTYPE_ROWS: Readonly<Record<string, readonly string[]>> = {
     'float16 float16 float16 int32 > float16',
     'bf16 bf16 bf16 int32 > bf16',
   ],
+  SelfAttentionOperationMLAMask: ['float16 float16 float16 int32 > float16', 'bf16 bf16 bf16 int32 > bf16'],
+  SelfAttentionOperationMLA: ['float16 float16 int32 > float16', 'bf16 bf16 int32 > bf16'],
   PagedAttentionOperationQKVQuantOnline0QKVQuantOffline0RazorOffset0QLens1Mask1Batch0Quant0Offset0: [
     'float16 float16 float16 int32 int32 float16 int32 > float16',
     'bf16 bf16 bf16 int32 int32 bf16 int32 > bf16',
@@ -202,6 +209,19 @@ export const DTYPE_ROWS: Readonly<Record<string, readonly string[]>> = {
   PagedAttentionOperationQKVQuantOnline0QKVQuantOffline0RazorOffset0QLens0Mask0Batch0Quant0Offset0: [
     'float16 float16 float16 int32 int32 > float16',
     'bf16 bf16 bf16 int32 int32 > bf16',
+  ],
+  PagedAttentionOperationMlaMask: [
+    'float16 float16 int32 int32 float16 > float16',
+    'bf16 bf16 int32 int32 bf16 > bf16',
+  ],
+  PagedAttentionOperationMla: ['float16 float16 int32 int32 > float16', 'bf16 bf16 int32 int32 > bf16'],
+  PagedAttentionOperationMlaQlens: [
+    'float16 float16 int32 int32 int32 > float16',
+    'bf16 bf16 int32 int32 int32 > bf16',
+  ],
+  PagedAttentionOperationMlaMaskQlens: [
+    'float16 float16 int32 int32 float16 int32 > float16',
+    'bf16 bf16 int32 int32 bf16 int32 > bf16',
   ],
   GroupTopkOperation: ['float16 int32 > float16', 'bf16 int32 > bf16'],
 };

@@ -11,6 +11,18 @@ export interface MaskMeaning {
   readonly slopes?: readonly number[];
 }
 
+/** The key of latent attention (MLA), which ATB has. */
+export interface LatentKeys {
+  /** Values are the first so many numbers of each key, so that there is no input of them; `kvHeadNum` is 1. */
+  readonly mlaVHeadSize?: number;
+}
+
+/** Whether values are inputs of their own. */
+export const hasValues = ({ mlaVHeadSize = 0 }: LatentKeys): boolean => mlaVHeadSize === 0;
+
+/** Which input follows queries, keys and values: a mask or lengths of SelfAttention, block tables of PagedAttention. */
+export const valuesEnd = (latent: LatentKeys): number => (hasValues(latent) ? 3 : 2);
+
 /** Extension keys of attention. */
 export interface AttentionKeys extends MaskMeaning {
   /** A scaled score s becomes `softcap * tanh(s / softcap)` before the mask. Masks cannot say it, nor can ATB. */
@@ -33,6 +45,12 @@ interface Heads {
 export const hasMask = (maskType: string | undefined): boolean =>
   maskType !== undefined && maskType !== 'MASK_TYPE_UNDEFINED';
 
+/** Which input of an operation is its mask, where it has one. */
+export function maskInputOf(type: string, param: LatentKeys): number | undefined {
+  if (type === 'SelfAttention') return valuesEnd(param);
+  return type === 'PagedAttention' ? valuesEnd(param) + 2 : undefined;
+}
+
 /** Those that a param has. */
 export const attentionKeysOf = ({ causal, windowSize, slopes, softcap }: AttentionKeys): AttentionKeys => ({
   ...(causal && { causal }),
@@ -42,24 +60,30 @@ export const attentionKeysOf = ({ causal, windowSize, slopes, softcap }: Attenti
 });
 
 /** Values may have a head size of their own, and then so has the result. */
-export function attentionShapes(inputs: Inputs, { headNum, kvHeadNum }: Heads): TensorDesc[] {
+export function attentionShapes(
+  inputs: Inputs,
+  { headNum, kvHeadNum, mlaVHeadSize = 0 }: Heads & LatentKeys,
+): TensorDesc[] {
   const { dtype, shape } = inputs.at(0, 3);
   const [tokens = 0] = shape;
   inputs.equal('query heads', inputs.size(0, 1), headNum);
   inputs.equal('head size of keys', inputs.size(1, -1), inputs.size(0, 2));
   inputs.equal('key heads', inputs.size(1, -2), kvHeadNum);
-  inputs.sameShape(2, inputs.at(1).shape.with(-1, inputs.size(2, -1)));
-  inputs.sameDtype(0, 1, 2);
+  const isLatent = mlaVHeadSize > 0;
+  if (!isLatent) inputs.sameShape(2, inputs.at(1).shape.with(-1, inputs.size(2, -1)));
+  inputs.sameDtype(0, 1, ...(isLatent ? [] : [2]));
+  if (mlaVHeadSize > inputs.size(1, -1))
+    inputs.fail(`mlaVHeadSize ${mlaVHeadSize} is more than a key has, ${inputs.size(1, -1)}`);
   if (kvHeadNum < 1 || headNum % kvHeadNum !== 0) {
     inputs.fail(`headNum ${headNum} is not a multiple of kvHeadNum ${kvHeadNum}`);
   }
-  return [{ dtype, shape: [tokens, headNum, inputs.size(2, -1)] }];
+  return [{ dtype, shape: [tokens, headNum, isLatent ? mlaVHeadSize : inputs.size(2, -1)] }];
 }
 
 export const headSize = (inputs: readonly TensorDesc[]): number => inputs[0]?.shape.at(-1) ?? 0;
 
 export function headProblems(
-  { headNum, kvHeadNum, qkScale }: Heads & { readonly qkScale: number },
+  { headNum, kvHeadNum, qkScale, ...latent }: Heads & LatentKeys & { readonly qkScale: number },
   inputs: readonly TensorDesc[],
 ): string[] {
   return [
@@ -68,6 +92,7 @@ export function headProblems(
       kvHeadNum >= 0 && headNum % (kvHeadNum || headNum) === 0,
       `headNum ${headNum} must be a multiple of kvHeadNum ${kvHeadNum}`,
     ),
+    ...unless(hasValues(latent) || kvHeadNum === 1, `mlaVHeadSize needs kvHeadNum 1, found ${kvHeadNum}`),
     ...unless(qkScale > 0, `qkScale must be positive, found ${qkScale}`),
     ...unless(inputs[0]?.shape.length === 3, 'the query must be [tokens, heads, headSize]'),
   ];

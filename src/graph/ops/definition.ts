@@ -57,7 +57,7 @@ export interface OpDefinition<T extends string = string, P extends object = obje
   /** What comes out; names what does not fit by `inputs.fail`, which throws GRAPH_SHAPE_MISMATCH. */
   shapes(inputs: Inputs, param: P): TensorDesc[];
   /** Output index -> input index, for outputs that are written into what the operation reads. */
-  readonly inPlace?: Readonly<Record<number, number>>;
+  inPlace?(param: P): Readonly<Record<number, number>>;
   /** Inputs that change although they are no outputs. */
   readonly writes?: readonly number[];
   /** Of a product: the matrix, or the matrices, that the engine packs when they come from outside. */

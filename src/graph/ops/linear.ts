@@ -1,8 +1,8 @@
 import { count, type OpDefinition } from './definition.js';
-import { type AclDataType, DTYPE_OF_ACL } from './inputs.js';
+import { type AclDataType, DTYPE_OF_ACL, type Inputs, type TensorDesc } from './inputs.js';
 import { matmulShapes } from './matmul.js';
 
-/** x[tokens, k], weight[n, k] (`transposeB`), (bias[n]) -> [tokens, n]. */
+/** x[tokens, k], weight[n, k] (`transposeB`), (bias[n]) -> [tokens, n]; or with batches in front: weight[batch, n, k]. */
 export interface LinearParam {
   readonly transposeA?: boolean;
   /** ATB's default is true: the weight is [n, k]. */
@@ -12,14 +12,18 @@ export interface LinearParam {
   /** Adds to the third input, f32, and gives f32. */
   readonly enAccum?: boolean;
   readonly outDataType?: AclDataType;
+  /** Batches are axis 1 of x[tokens, batch, k] and of the result. ATB has it (LinearParam::matmulType), its JSON has not. */
+  readonly matmulType?: 'MATMUL_EIN_SUM';
 }
 
 export const linear: OpDefinition<'Linear', LinearParam> = {
   type: 'Linear',
+  keys: { matmulType: ['MATMUL_EIN_SUM'] },
   arity: ({ hasBias, enAccum }) => ({ inputs: 2 + count(hasBias || enAccum), outputs: 1 }),
-  shapes(inputs, { transposeA, transposeB, hasBias, enAccum, outDataType }) {
+  shapes(inputs, { transposeA, transposeB, hasBias, enAccum, outDataType, matmulType }) {
     if (transposeA) inputs.fail('transposeA is not supported');
     inputs.sameDtype(0, 1);
+    if (matmulType) return einsumShapes(inputs);
     const given = (outDataType && DTYPE_OF_ACL[outDataType]) ?? inputs.at(0).dtype;
     const [out = inputs.at(0)] = matmulShapes(inputs, transposeB, enAccum ? 'f32' : given);
     if (enAccum) inputs.sameShape(2, out.shape);
@@ -32,3 +36,12 @@ export const linear: OpDefinition<'Linear', LinearParam> = {
       enAccum ? 'LinearOperationMatmulAccum' : `LinearOperationMatmul${hasBias ? 'WithBias' : ''}Atlas800IA2`,
   },
 };
+
+/** x[tokens, batch, k] times weight[batch, n, k] of each batch. */
+function einsumShapes(inputs: Inputs): TensorDesc[] {
+  const { dtype, shape } = inputs.at(0, 3);
+  inputs.at(1, 3);
+  inputs.equal("the weight's batch", inputs.size(1, 0), inputs.size(0, 1));
+  inputs.equal("the weight's inner size", inputs.size(1, 2), inputs.size(0, 2));
+  return [{ dtype, shape: shape.with(2, inputs.size(1, 1)) }];
+}

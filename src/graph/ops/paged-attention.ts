@@ -3,16 +3,19 @@ import {
   type AttentionKeys,
   attentionShapes,
   hasMask,
+  hasValues,
   headProblems,
   headSize,
+  type LatentKeys,
+  valuesEnd,
 } from './attention.js';
 import { count, type OpDefinition, unless } from './definition.js';
 
 /**
- * Attention against the paged cache: q[tokens, heads, headDim], kCache, vCache, blockTables[batch, maxBlocks],
+ * Attention against the paged cache: q[tokens, heads, headDim], kCache, (vCache without `mlaVHeadSize`), blockTables[batch, maxBlocks],
  * contextLens[batch], (mask), (qLens[batch] with CALC_TYPE_SPEC, where a sequence may bring several tokens).
  */
-export interface PagedAttentionParam extends AttentionKeys {
+export interface PagedAttentionParam extends AttentionKeys, LatentKeys {
   readonly headNum: number;
   readonly kvHeadNum: number;
   readonly qkScale: number;
@@ -24,35 +27,43 @@ export interface PagedAttentionParam extends AttentionKeys {
 export const pagedAttention: OpDefinition<'PagedAttention', PagedAttentionParam> = {
   type: 'PagedAttention',
   keys: ATTENTION_KEYS,
-  arity: ({ maskType, calcType }) => ({
-    inputs: 5 + count(hasMask(maskType), calcType === 'CALC_TYPE_SPEC'),
+  arity: ({ maskType, calcType, ...latent }) => ({
+    inputs: 4 + count(hasValues(latent), hasMask(maskType), calcType === 'CALC_TYPE_SPEC'),
     outputs: 1,
   }),
   shapes(inputs, param) {
     inputs.at(1, 4);
-    const batch = inputs.size(4, 0);
-    inputs.at(3, 2);
-    inputs.equal('rows of the block table', inputs.size(3, 0), batch);
+    const tables = valuesEnd(param);
+    const batch = inputs.size(tables + 1, 0);
+    inputs.at(tables, 2);
+    inputs.equal('rows of the block table', inputs.size(tables, 0), batch);
     const isSpec = param.calcType === 'CALC_TYPE_SPEC';
     if (!isSpec) inputs.equal('query tokens', inputs.size(0, 0), batch);
     const isMasked = hasMask(param.maskType);
-    if (isMasked) inputs.sameDtype(0, 5);
-    if (param.maskType === 'MASK_TYPE_ALIBI') inputs.equal('masks', inputs.size(5, -3), param.headNum);
-    if (isSpec) inputs.sameShape(isMasked ? 6 : 5, [batch]);
+    const mask = tables + 2;
+    if (isMasked) inputs.sameDtype(0, mask);
+    if (param.maskType === 'MASK_TYPE_ALIBI') inputs.equal('masks', inputs.size(mask, -3), param.headNum);
+    if (isSpec) inputs.sameShape(mask + count(isMasked), [batch]);
     return attentionShapes(inputs, param);
   },
   atb: {
     // ATB, param.cpp: contextLens, and qLens behind the mask.
-    hostInputs: ({ maskType, calcType }) =>
-      calcType === 'CALC_TYPE_SPEC' ? [4, 5 + count(hasMask(maskType))] : [4],
-    section({ maskType, calcType }) {
+    hostInputs({ maskType, calcType, ...latent }) {
+      const contexts = valuesEnd(latent) + 1;
+      return calcType === 'CALC_TYPE_SPEC' ? [contexts, contexts + 1 + count(hasMask(maskType))] : [contexts];
+    },
+    section({ maskType, calcType, ...latent }) {
       const [several, masked] = [calcType === 'CALC_TYPE_SPEC', hasMask(maskType)];
+      if (!hasValues(latent))
+        return `PagedAttentionOperationMla${masked ? 'Mask' : ''}${several ? 'Qlens' : ''}`;
       const flags = `RazorOffset0QLens${several ? 1 : 0}Mask${masked ? 1 : 0}Batch0Quant0Offset0`;
       return `PagedAttentionOperationQKVQuantOnline0QKVQuantOffline0${flags}`;
     },
     problems({ maskType, calcType = 'CALC_TYPE_UNDEFINED', ...heads }, inputs) {
       const [size, blockSize] = [headSize(inputs), inputs[1]?.shape[1] ?? 0];
       const several = calcType === 'CALC_TYPE_SPEC';
+      // The kernel of latent attention takes heads of up to 576 for several tokens as for one.
+      const isEnhanced = several && hasValues(heads);
       const masked = maskType === 'MASK_TYPE_NORM' || maskType === 'MASK_TYPE_SPEC';
       return [
         ...headProblems(heads, inputs),
@@ -62,10 +73,10 @@ export const pagedAttention: OpDefinition<'PagedAttention', PagedAttentionParam>
         // paged_attention_tiling.cpp, GetPagedAttentionInfo.
         ...unless(blockSize % 16 === 0, `the block size must be a multiple of 16, found ${blockSize}`),
         ...unless(
-          fits(size, blockSize, several),
+          fits(size, blockSize, isEnhanced),
           `head size ${size} with blocks of ${blockSize} is too large`,
         ),
-        ...(several ? parallelProblems(heads.headNum, size, blockSize, inputs[4]?.shape[0] ?? 0) : []),
+        ...(isEnhanced ? parallelProblems(heads.headNum, size, blockSize, inputs[4]?.shape[0] ?? 0) : []),
       ];
     },
   },

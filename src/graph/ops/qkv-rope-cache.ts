@@ -31,7 +31,7 @@ export const qkvRopeCache: OpDefinition<'QkvRopeCache', QkvRopeCacheParam> = {
     inputs: 4 + 2 * count(rotaryCoeff !== 0, normEpsilon !== undefined),
     outputs: 3,
   }),
-  inPlace: { 1: 1, 2: 2 },
+  inPlace: () => ({ 1: 1, 2: 2 }),
   shapes(inputs, { headNum, kvHeadNum, headDim, rotaryCoeff }) {
     const { dtype } = inputs.at(0, 2);
     const tokens = inputs.size(0, 0);

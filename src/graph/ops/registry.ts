@@ -52,10 +52,17 @@ export function opOf(type: string): OpDefinition {
 /** Whether an op type was added by `registerOp`. */
 export const isRegisteredOp = (type: string): boolean => registered.has(type);
 
+/** An operation as a graph holds it. */
+interface PlacedOp {
+  readonly type: string;
+  readonly param: object;
+}
+
 /** Output index -> input index, for operations that write into what they read; those outputs have no other place. */
-export const inPlaceOutputs = (type: string): Readonly<Record<number, number>> => findOp(type)?.inPlace ?? {};
+export const inPlaceOutputs = ({ type, param }: PlacedOp): Readonly<Record<number, number>> =>
+  findOp(type)?.inPlace?.(param) ?? {};
 
 /** Inputs that an operation changes. */
-export function writtenInputsOf(type: string): readonly number[] {
-  return findOp(type)?.writes ?? Object.values(inPlaceOutputs(type));
+export function writtenInputsOf(op: PlacedOp): readonly number[] {
+  return findOp(op.type)?.writes ?? Object.values(inPlaceOutputs(op));
 }

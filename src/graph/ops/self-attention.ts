@@ -3,16 +3,20 @@ import {
   type AttentionKeys,
   attentionShapes,
   hasMask,
+  hasValues,
   headProblems,
   headSize,
+  type LatentKeys,
+  valuesEnd,
 } from './attention.js';
 import { count, type OpDefinition, unless } from './definition.js';
 
 /**
- * Prefill over packed sequences: q[tokens, heads, headDim], k[tokens, kvHeads, headDim], v, (mask), seqLen[batch].
+ * Prefill over packed sequences: q[tokens, heads, headDim], k[tokens, kvHeads, headDim], (v without `mlaVHeadSize`),
+ * (mask), seqLen[batch].
  * Without a mask every token of a sequence sees every other.
  */
-export interface SelfAttentionParam extends AttentionKeys {
+export interface SelfAttentionParam extends AttentionKeys, LatentKeys {
   readonly calcType: 'PA_ENCODER';
   readonly headNum: number;
   readonly kvHeadNum: number;
@@ -28,22 +32,29 @@ export interface SelfAttentionParam extends AttentionKeys {
 export const selfAttention: OpDefinition<'SelfAttention', SelfAttentionParam> = {
   type: 'SelfAttention',
   keys: ATTENTION_KEYS,
-  arity: ({ maskType }) => ({ inputs: 4 + count(hasMask(maskType)), outputs: 1 }),
+  arity: ({ maskType, ...latent }) => ({
+    inputs: 3 + count(hasValues(latent), hasMask(maskType)),
+    outputs: 1,
+  }),
   shapes(inputs, param) {
     inputs.at(1, 3);
     inputs.equal('key tokens', inputs.size(1, 0), inputs.size(0, 0));
     if (hasMask(param.maskType)) {
-      inputs.sameDtype(0, 3);
-      if (param.isTriuMask === 1) inputs.sameShape(3, [128, 128]);
-      else inputs.equal('columns of the mask', inputs.size(3, -1), inputs.size(3, -2));
-      if (param.maskType === 'MASK_TYPE_ALIBI') inputs.equal('masks', inputs.size(3, -3), param.headNum);
+      const mask = valuesEnd(param);
+      inputs.sameDtype(0, mask);
+      if (param.isTriuMask === 1) inputs.sameShape(mask, [128, 128]);
+      else inputs.equal('columns of the mask', inputs.size(mask, -1), inputs.size(mask, -2));
+      if (param.maskType === 'MASK_TYPE_ALIBI') inputs.equal('masks', inputs.size(mask, -3), param.headNum);
     }
     return attentionShapes(inputs, param);
   },
   atb: {
     // ATB, param.cpp: seqLen.
-    hostInputs: ({ maskType }) => [3 + count(hasMask(maskType))],
-    section: ({ maskType }) => `SelfAttentionOperationEncoder${hasMask(maskType) ? '' : 'Mask0'}`,
+    hostInputs: ({ maskType, ...latent }) => [valuesEnd(latent) + count(hasMask(maskType))],
+    section({ maskType, ...latent }) {
+      if (!hasValues(latent)) return `SelfAttentionOperationMLA${hasMask(maskType) ? 'Mask' : ''}`;
+      return `SelfAttentionOperationEncoder${hasMask(maskType) ? '' : 'Mask0'}`;
+    },
     problems: ({ maskType, isTriuMask = 0, ...heads }, inputs) => [
       ...headProblems(heads, inputs),
       ...unless(isTriuMask === 0 || isTriuMask === 1, `isTriuMask must be 0 or 1, found ${isTriuMask}`),

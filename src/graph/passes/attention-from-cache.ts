@@ -24,27 +24,31 @@ export const attentionFromCache: GraphPass = {
 
 function match(pattern: Pattern, node: NodeSpec, at: number): Rewriting | undefined {
   const param = paramOf(node, 'SelfAttention');
-  // Without a mask, the inputs are q, k, v and the lengths.
+  // Without a mask, the inputs are q, k, v where it is one, and the lengths.
   if (!param?.causal || (param.maskType ?? 'MASK_TYPE_UNDEFINED') !== 'MASK_TYPE_UNDEFINED') return undefined;
-  const [q, k, v, seqLen] = node.inputs as [string, string, string, string];
+  const [q, ...rest] = node.inputs as [string, ...string[]];
+  const [rows, seqLen] = [rest.slice(0, -1), rest.at(-1) as string];
   if (!pattern.spec.inputs.includes(BLOCK_TABLES) && pattern.isDefined(BLOCK_TABLES)) return undefined;
   const cached = pattern
-    .readings(k)
+    .readings(rows[0] as string)
     .find(
       ({ node: writer, at: place }) =>
-        paramOf(writer, 'ReshapeAndCache') && place < at && writer.inputs[0] === k && writer.inputs[1] === v,
+        paramOf(writer, 'ReshapeAndCache') &&
+        place < at &&
+        writer.outputs.length === rows.length &&
+        rows.every((name, index) => writer.inputs[index] === name),
     );
   if (!cached || !pattern.canMove(cached.at, at)) return undefined;
-  const [, , kCache, vCache] = cached.node.inputs as [string, string, string, string];
-  const { headNum, kvHeadNum, qkScale } = param;
+  const { headNum, kvHeadNum, qkScale, mlaVHeadSize } = param;
   const paged: PagedAttentionParam = {
     headNum,
     kvHeadNum,
     qkScale,
     maskType: 'MASK_TYPE_UNDEFINED',
     calcType: 'CALC_TYPE_SPEC',
+    ...(mlaVHeadSize !== undefined && { mlaVHeadSize }),
     ...attentionKeysOf(param),
   };
-  const inputs = [q, kCache, vCache, BLOCK_TABLES, seqLen, seqLen];
+  const inputs = [q, ...cached.node.outputs, BLOCK_TABLES, seqLen, seqLen];
   return new Map([[node, [{ ...node, op: { type: 'PagedAttention', param: paged }, inputs }]]]);
 }

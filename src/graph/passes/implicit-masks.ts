@@ -1,5 +1,5 @@
 import type { NodeSpec } from '../graph-spec.js';
-import { hasMask } from '../ops/attention.js';
+import { hasMask, maskInputOf } from '../ops/attention.js';
 import type { GraphPass } from './pass.js';
 
 /**
@@ -17,9 +17,6 @@ export const implicitMasks: GraphPass = {
   },
 };
 
-/** Where each operation reads its mask. */
-const MASK_INPUT: Readonly<Record<string, number>> = { SelfAttention: 3, PagedAttention: 5 };
-
 interface MaskParam {
   readonly maskType?: string;
   readonly isTriuMask?: 0 | 1;
@@ -28,7 +25,7 @@ interface MaskParam {
 function withoutMask(node: NodeSpec): NodeSpec {
   const { op, hint, ...rest } = node;
   if (hint?.causal === undefined || 'graph' in op) return node;
-  const at = MASK_INPUT[op.type];
+  const at = maskInputOf(op.type, op.param);
   if (at === undefined) return node;
   const { isTriuMask: _, maskType, ...param } = op.param as MaskParam;
   const { sequences, ...meaning } = hint;

@@ -7,6 +7,7 @@ import { dynamicQuant } from './dynamic-quant.js';
 import { exactGroups } from './exact-groups.js';
 import { fuseExperts } from './fused-experts.js';
 import { gatherFirst } from './gather-first.js';
+import { headProducts } from './head-products.js';
 import { implicitMasks } from './implicit-masks.js';
 import { logitsF32 } from './logits-f32.js';
 import { normLinear } from './norm-linear.js';
@@ -21,6 +22,7 @@ export const PASSES: readonly GraphPass[] = [
   implicitMasks,
   attentionFromCache,
   ropeCache,
+  headProducts,
   gatherFirst,
   exactGroups,
   fuseExperts,

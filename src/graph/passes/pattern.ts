@@ -102,9 +102,7 @@ const isAxes = (dim: ViewSpec['shape'][number] | undefined, ...axes: number[]): 
 /** Tensors that a node changes in place. */
 function writtenBy({ op, inputs }: NodeSpec): string[] {
   const indices =
-    'type' in op
-      ? writtenInputsOf(op.type)
-      : writtenInputs(op.graph).map((name) => op.graph.inputs.indexOf(name));
+    'type' in op ? writtenInputsOf(op) : writtenInputs(op.graph).map((name) => op.graph.inputs.indexOf(name));
   return indices.map((index) => inputs[index] as string);
 }
 

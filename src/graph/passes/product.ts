@@ -37,8 +37,8 @@ export function productOf(spec: GraphSpec, node: NodeSpec): Product | undefined 
   const linear = paramOf(node, 'Linear');
   const fused = paramOf(node, 'FusedLinear');
   if (linear) {
-    const { transposeA, transposeB, hasBias, enAccum, outDataType = 'ACL_DT_UNDEFINED' } = linear;
-    if (transposeA || !transposeB || enAccum) return undefined;
+    const { transposeA, transposeB, hasBias, enAccum, outDataType = 'ACL_DT_UNDEFINED', matmulType } = linear;
+    if (transposeA || !transposeB || enAccum || matmulType) return undefined;
     if (outDataType !== 'ACL_DT_UNDEFINED' && outDataType !== 'ACL_FLOAT') return undefined;
     const [x, weight, bias] = node.inputs as [string, string, string?];
     // A matrix that the graph itself computes may be one for each batch, which FusedLinear does not take.

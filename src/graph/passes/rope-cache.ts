@@ -28,7 +28,7 @@ interface Rotated {
 }
 
 function match(pattern: Pattern, write: NodeSpec, at: number): Rewriting | undefined {
-  if (!paramOf(write, 'ReshapeAndCache')) return undefined;
+  if (!paramOf(write, 'ReshapeAndCache') || write.outputs.length !== 2) return undefined;
   const [keyHeads, valueHeads, kCache, vCache, slots] = write.inputs as [
     string,
     string,

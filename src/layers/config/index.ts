@@ -37,6 +37,7 @@ export {
   text,
   WIDTH,
 } from './fields.js';
+export { type LatentAttentionDefaults, latentAttention } from './latent.js';
 export { contextLength, longestContext } from './longest-context.js';
 export {
   type RotaryConfigOptions,

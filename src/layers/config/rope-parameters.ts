@@ -134,6 +134,7 @@ const SCALINGS: {
       betaSlow: json.optional('beta_slow', POSITIVE) ?? 1,
       truncate: json.optional('truncate', flag) ?? true,
       attentionFactor: json.optional('attention_factor', POSITIVE) ?? inferred,
+      ...(allDim && { scoreFactor: magnitude(factor, allDim) ** 2 }),
     };
   },
   longrope(json, rope) {

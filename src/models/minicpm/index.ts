@@ -13,17 +13,31 @@ import { FlashGraniteForCausalLMATB } from '../granite/index.js';
 
 const FACTOR = positive(1e6);
 
-/** What attention and MLP are multiplied by before they are added: the deeper the model, the smaller. */
-const residualMultiplier: Field<number, { readonly numHiddenLayers: number }> = {
-  read: (json, { numHiddenLayers }) => {
-    return field('scale_depth', FACTOR, 1).read(json, {}) / Math.sqrt(numHiddenLayers);
-  },
-};
+/** The defaults of a family with MiniCPM's scales. Null takes a scale away. */
+export interface MinicpmScaleDefaults {
+  readonly scaleEmb: number;
+  readonly scaleDepth: number;
+  readonly dimModelBase: number;
+}
 
-/** What logits are divided by: how much wider the model is than the one that its head was tuned with. */
-const logitsScaling: Field<number, { readonly hiddenSize: number }> = {
-  read: (json, { hiddenSize }) => hiddenSize / field('dim_model_base', FACTOR, 1).read(json, {}),
-};
+/** The scales of embeddings, residuals and logits, which MiniCPM names by how a model grows. */
+export const minicpmScales = ({ scaleEmb, scaleDepth, dimModelBase }: MinicpmScaleDefaults) => ({
+  embeddingMultiplier: field('scale_emb', FACTOR, scaleEmb),
+  // What attention and MLP are multiplied by before they are added: the deeper the model, the smaller.
+  residualMultiplier: {
+    read: (json, { numHiddenLayers }) =>
+      json.isNull('scale_depth')
+        ? 1
+        : field('scale_depth', FACTOR, scaleDepth).read(json, {}) / Math.sqrt(numHiddenLayers),
+  } satisfies Field<number, { readonly numHiddenLayers: number }>,
+  // What logits are divided by: how much wider the model is than the one that its head was tuned with.
+  logitsScaling: {
+    read: (json, { hiddenSize }) =>
+      json.isNull('dim_model_base')
+        ? 1
+        : hiddenSize / field('dim_model_base', FACTOR, dimModelBase).read(json, {}),
+  } satisfies Field<number, { readonly hiddenSize: number }>,
+});
 
 const attentionMultiplier: Field<number, { readonly headDim: number }> = {
   read: (_, { headDim }) => 1 / Math.sqrt(headDim),
@@ -35,10 +49,8 @@ const MINICPM_CONFIG = defineConfig({
     ...decoder({ ...LLAMA_DEFAULTS, tieWordEmbeddings: true }),
     ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
     slidingWindows: fullAttention,
-    embeddingMultiplier: field('scale_emb', FACTOR, 1),
+    ...minicpmScales({ scaleEmb: 1, scaleDepth: 1, dimModelBase: 1 }),
     attentionMultiplier,
-    residualMultiplier,
-    logitsScaling,
   },
   irrelevant: { mup_denominator: 'scales layers of drafts for speculation, not those of the model' },
 });

@@ -36,6 +36,8 @@ export type RopeScaling =
       readonly truncate: boolean;
       /** What cos and sin are multiplied by. */
       readonly attentionFactor: number;
+      /** What scores of latent attention are multiplied by, beside their scale; 1 when absent. */
+      readonly scoreFactor?: number;
     }
   | {
       readonly type: 'longrope';

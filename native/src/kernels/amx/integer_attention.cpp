@@ -103,19 +103,20 @@ inline void ScoreKept(const char* keys, int64_t full, bool rest) {
   }
 }
 
-/// ScoreKept with queries from memory, for two halves and head_dim > 128, which four tiles cannot keep.
+/// ScoreKept with queries from memory, where four tiles cannot keep them: head_dim > 256, or > 128 with two halves.
+template <int kHalves>
 inline void ScoreLoaded(const int8_t* query, const char* keys, int64_t full, bool rest) {
   for (int64_t i = 0; i < full; ++i) {
     LoadTile<6>(keys + i * kTileBytes, kTileRowBytes);
-    LoadTile<2>(query + i * 64, 2 * kRowBytes);
-    LoadTile<3>(Half(query, 1) + i * 64, 2 * kRowBytes);
-    MultiplyQueries<2, 2, 6>();
+    LoadTile<2>(query + i * 64, kHalves * kRowBytes);
+    if constexpr (kHalves == 2) LoadTile<3>(Half(query, 1) + i * 64, 2 * kRowBytes);
+    MultiplyQueries<kHalves, 2, 6>();
   }
   if (!rest) return;
   LoadTile<7>(keys + full * kTileBytes, kTileRowBytes);
-  LoadTile<4>(query + full * 64, 2 * kRowBytes);
-  LoadTile<5>(Half(query, 1) + full * 64, 2 * kRowBytes);
-  MultiplyQueries<2, 4, 7>();
+  LoadTile<2 + kHalves>(query + full * 64, kHalves * kRowBytes);
+  if constexpr (kHalves == 2) LoadTile<5>(Half(query, 1) + full * 64, 2 * kRowBytes);
+  MultiplyQueries<kHalves, 2 + kHalves, 7>();
 }
 
 /// Products of all rows with all keys of the tile.
@@ -137,7 +138,7 @@ inline void Score(const IntegerPiece& p, simd::IntegerScratch& s, Stream& stream
       if (kept) {
         ScoreKept<kHalves>(keys, full, rest);
       } else {
-        ScoreLoaded(s.query, keys, full, rest);
+        ScoreLoaded<kHalves>(s.query, keys, full, rest);
       }
       int32_t* sums = s.sums + j + panel;
       StoreTile<0>(sums, kHalves * kScoreStride * 4);
@@ -184,7 +185,7 @@ inline void StoreTiles(const IntegerPiece& p, const float* scales, int64_t colum
     for (int64_t r = 0; r < p.rows; ++r) {
       const int32_t* sums = edge + r * 32;
       const Vec x = KvIntegers::ToFloat({_mm512_load_si512(sums), _mm512_load_si512(sums + 16)});
-      simd::StoreAs(x * Vec::Set1(scales[r]), out + r * p.call.head_dim, DType::kF32, kTile * 16, columns - kTile * 16);
+      simd::StoreAs(x * Vec::Set1(scales[r]), out + r * p.call.value_dim, DType::kF32, kTile * 16, columns - kTile * 16);
     }
     StoreTiles<kHalves, kTiles, kTile + 1>(p, scales, columns, out, edge);
   }
@@ -211,14 +212,14 @@ void Weigh(const IntegerPiece& p, Scratch& t, int64_t d, int64_t columns, float*
 /// All columns, in passes of equal width. There are as many passes as the accumulators need.
 template <int kHalves, int kMaxTiles>
 void WeighAll(const IntegerPiece& p, Scratch& t, float* out, Stream& stream) {
-  const int64_t head_dim = p.call.head_dim;
-  const int64_t tiles = (head_dim + 15) / 16;
+  const int64_t value_dim = p.call.value_dim;
+  const int64_t tiles = (value_dim + 15) / 16;
   const int64_t passes = (tiles + kMaxTiles - 1) / kMaxTiles;
   const int64_t width = (tiles + passes - 1) / passes;
   for (int64_t first = 0; first < tiles; first += width) {
     simd::WithCount<kMaxTiles>(Min(tiles - first, width), [&](auto n) {
       const int64_t d = first * 16;
-      Weigh<kHalves, n.value>(p, t, d, Min(head_dim - d, width * 16), out, stream);
+      Weigh<kHalves, n.value>(p, t, d, Min(value_dim - d, width * 16), out, stream);
     });
   }
 }

@@ -4,6 +4,7 @@
 #include "kernels/avx512/kv_integers.h"
 #include "kernels/avx512/bf16_pairs.h"
 #include "kernels/simd/attention_elements.h"
+#include "kernels/simd/stage_values.h"
 
 namespace atb::kernels::avx512 {
 namespace {
@@ -27,8 +28,12 @@ void Attend(const AttendCall& call, int64_t key_begin, int64_t key_end, const At
   run(call, key_begin, key_end, out, scratch);
 }
 
-void Merge(const AttendPartial& acc, const AttendPartial& part, int64_t rows, int64_t head_dim) {
-  simd::Merge<Vec>(acc, part, rows, head_dim);
+void StageValues(const AttendCall& call, int64_t key_begin, int64_t key_end) {
+  simd::StageValues(call, key_begin, key_end);
+}
+
+void Merge(const AttendPartial& acc, const AttendPartial& part, int64_t rows, int64_t value_dim) {
+  simd::Merge<Vec>(acc, part, rows, value_dim);
 }
 
 }  // namespace atb::kernels::avx512

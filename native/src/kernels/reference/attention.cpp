@@ -22,10 +22,10 @@ Place Find(const AttendCall& c, int64_t position) {
   if (c.cache_dtype == DType::kI8) {
     const int64_t scales = c.block_size * static_cast<int64_t>(sizeof(float));
     return {block * (c.block_size * c.head_dim + scales),
-            block * (c.block_size * RoundUp(c.head_dim, 16) + scales), position % c.block_size};
+            block * (c.block_size * RoundUp(c.value_dim, 16) + scales), position % c.block_size};
   }
   const int64_t key_dim = tiled ? RoundUp(c.head_dim, 32) : c.head_dim;
-  const int64_t value_dim = tiled ? RoundUp(c.head_dim, 16) : c.head_dim;
+  const int64_t value_dim = tiled ? RoundUp(c.value_dim, 16) : c.value_dim;
   return {block * c.block_size * key_dim, block * c.block_size * value_dim, position % c.block_size};
 }
 
@@ -49,7 +49,7 @@ float IntegerKey(const AttendCall& c, const Place& at, int64_t d) {
 float IntegerValue(const AttendCall& c, const Place& at, int64_t d) {
   const int64_t slots = c.block_size % kIntegerGroup == 0 ? kIntegerGroup : kIntegerGroup / 2;
   const int64_t lane = at.slot % slots;
-  const int64_t integers = slots * RoundUp(c.head_dim, 16);
+  const int64_t integers = slots * RoundUp(c.value_dim, 16);
   const int8_t* group = static_cast<const int8_t*>(c.v_cache) + at.values + at.slot / slots * (integers + slots * 4);
   const int64_t quad = d / 16 * (slots / 4) + lane / 4;
   return Dequantize(group, integers, (quad * 16 + d % 16) * 4 + lane % 4, lane);
@@ -68,10 +68,11 @@ float Key(const AttendCall& c, const Place& at, int64_t d) {
 }
 
 float Value(const AttendCall& c, const Place& at, int64_t d) {
+  if (c.v_cache == nullptr) return Key(c, at, d);
   if (c.cache_dtype == DType::kI8) return IntegerValue(c, at, d);
-  int64_t i = at.slot * c.head_dim + d;
+  int64_t i = at.slot * c.value_dim + d;
   if (c.dtype == DType::kBF16) {
-    const int64_t tile = at.slot / kValueDepth * (RoundUp(c.head_dim, 16) / 16) + d / 16;
+    const int64_t tile = at.slot / kValueDepth * (RoundUp(c.value_dim, 16) / 16) + d / 16;
     i = ((tile * 16 + at.slot % kValueDepth / 2) * 16 + d % 16) * 2 + at.slot % 2;
   }
   return LoadFloat(c.v_cache, c.dtype, at.values + i);
@@ -130,15 +131,17 @@ void Attend(const AttendCall& c, int64_t key_begin, int64_t key_end, const Atten
       const float p = c.cache_dtype == DType::kI8 ? exact : Round(exact, c.dtype);
       sum += p;
       const Place at = Find(c, j);
-      for (int64_t d = 0; d < c.head_dim; ++d) total[d] += static_cast<double>(p) * Value(c, at, d);
+      for (int64_t d = 0; d < c.value_dim; ++d) total[d] += static_cast<double>(p) * Value(c, at, d);
     }
     out.max[row] = sum == 0 ? -INFINITY : max;
     out.sum[row] = static_cast<float>(sum);
-    for (int64_t d = 0; d < c.head_dim; ++d) out.out[row * c.head_dim + d] = static_cast<float>(total[d]);
+    for (int64_t d = 0; d < c.value_dim; ++d) out.out[row * c.value_dim + d] = static_cast<float>(total[d]);
   }
 }
 
-void Merge(const AttendPartial& acc, const AttendPartial& part, int64_t rows, int64_t head_dim) {
+void StageValues(const AttendCall&, int64_t, int64_t) {}
+
+void Merge(const AttendPartial& acc, const AttendPartial& part, int64_t rows, int64_t value_dim) {
   for (int64_t row = 0; row < rows; ++row) {
     if (part.max[row] == -INFINITY) continue;  // Not even a sign of zero changes: callers may skip such a piece.
     const float max = acc.max[row] > part.max[row] ? acc.max[row] : part.max[row];
@@ -146,9 +149,9 @@ void Merge(const AttendPartial& acc, const AttendPartial& part, int64_t rows, in
     const float b = std::exp(part.max[row] - max);
     acc.max[row] = max;
     acc.sum[row] = acc.sum[row] * a + part.sum[row] * b;
-    float* total = acc.out + row * head_dim;
-    const float* more = part.out + row * head_dim;
-    for (int64_t d = 0; d < head_dim; ++d) total[d] = total[d] * a + more[d] * b;
+    float* total = acc.out + row * value_dim;
+    const float* more = part.out + row * value_dim;
+    for (int64_t d = 0; d < value_dim; ++d) total[d] = total[d] * a + more[d] * b;
   }
 }
 

@@ -6,7 +6,7 @@
 //
 //   ScoreKeys     scores [rows][keys]   = queries * keys
 //   SoftmaxRows   probs  [rows][keys]   = exp(scores - the row's largest), and their sum
-//   WeighValues   out    [rows][head_dim] = probs * values
+//   WeighValues   out    [rows][value_dim] = probs * values
 //
 // E has:
 //   Factor             the type of a query's or a probability's element as it is multiplied
@@ -48,8 +48,8 @@ struct Piece {
   int64_t rows;
   SlotGroups first;  ///< The first group that some row sees.
   Span tile;
-  int64_t key_dim;  ///< head_dim as stored.
-  int64_t value_dim;
+  int64_t key_dim;    ///< head_dim as stored.
+  int64_t value_dim;  ///< call.value_dim as stored.
 
   Piece(const AttendCall& c, int64_t key_begin, int64_t key_end)
       : call(c),
@@ -57,7 +57,7 @@ struct Piece {
         first(c, 0),
         tile(TileKeys(c, key_begin, key_end)),
         key_dim(E::kDepth == 2 ? RoundUp(c.head_dim, 32) : c.head_dim),
-        value_dim(E::kDepth == 2 ? RoundUp(c.head_dim, 16) : c.head_dim) {
+        value_dim(E::kDepth == 2 ? RoundUp(c.value_dim, 16) : c.value_dim) {
     first = SlotGroups(c, key_begin + tile.begin);
   }
 
@@ -65,6 +65,10 @@ struct Piece {
     return static_cast<const char*>(call.k_cache) + at.slot() * key_dim * E::kBytes;
   }
   const char* Values(const SlotGroups& at) const {
+    if (call.v_cache == nullptr) {
+      return static_cast<const char*>(call.values) +
+             StagedAt(at.position(), kValueDepth, kValueDepth * value_dim * E::kBytes);
+    }
     return static_cast<const char*>(call.v_cache) + at.slot() * value_dim * E::kBytes;
   }
   int64_t KeyLines() const { return kValueDepth * key_dim * E::kBytes / kLine; }  ///< Of a group.
@@ -220,7 +224,7 @@ __attribute__((noinline)) void WeighValues(const Piece<E>& p, KvStream<Piece<E>>
     }
   }
   for (int r = 0; r < kRows; ++r) {
-    float* row = out + r * p.call.head_dim + d;
+    float* row = out + r * p.call.value_dim + d;
     for (int t = 0; t < kTiles - 1; ++t) acc[r][t].Store(row + t * kLanes);
     acc[r][kTiles - 1].StorePart(row + (kTiles - 1) * kLanes, columns - (kTiles - 1) * kLanes);
   }
@@ -257,11 +261,11 @@ inline void Attend(const AttendCall& c, int64_t key_begin, int64_t key_end, cons
 
   for (int64_t r = 0; r < p.rows; r += kWeighRows) {
     WithCount<kWeighRows>(p.rows - r, [&](auto n) {
-      for (int64_t d = 0; d < c.head_dim; d += kWeighTiles * kLanes) {
-        const int64_t columns = Min(c.head_dim - d, kWeighTiles * kLanes);
+      for (int64_t d = 0; d < c.value_dim; d += kWeighTiles * kLanes) {
+        const int64_t columns = Min(c.value_dim - d, kWeighTiles * kLanes);
         WithCount<kWeighTiles>((columns + kLanes - 1) / kLanes, [&](auto tiles) {
           WeighValues<V, E, n.value, tiles.value>(p, r == 0 && d == 0 ? &stream : nullptr, s.probs + r * kScoreStride,
-                                                  d, columns, out.out + r * c.head_dim);
+                                                  d, columns, out.out + r * c.value_dim);
         });
       }
     });
@@ -270,7 +274,7 @@ inline void Attend(const AttendCall& c, int64_t key_begin, int64_t key_end, cons
 
 /// KernelTable::merge.
 template <class V>
-inline void Merge(const AttendPartial& acc, const AttendPartial& part, int64_t rows, int64_t head_dim) {
+inline void Merge(const AttendPartial& acc, const AttendPartial& part, int64_t rows, int64_t value_dim) {
   for (int64_t r = 0; r < rows; ++r) {
     if (part.max[r] == -INFINITY) continue;
     const float max = acc.max[r] > part.max[r] ? acc.max[r] : part.max[r];
@@ -279,10 +283,10 @@ inline void Merge(const AttendPartial& acc, const AttendPartial& part, int64_t r
     acc.max[r] = max;
     // The sum goes through the same arithmetic as the outputs, in one lane.
     Fma(V::Set1(part.sum[r]), b, V::Set1(acc.sum[r]) * a).StorePart(acc.sum + r, 1);
-    float* total = acc.out + r * head_dim;
-    const float* more = part.out + r * head_dim;
-    for (int64_t d = 0; d < head_dim; d += kLanes) {
-      const int64_t n = Min(head_dim - d, kLanes);
+    float* total = acc.out + r * value_dim;
+    const float* more = part.out + r * value_dim;
+    for (int64_t d = 0; d < value_dim; d += kLanes) {
+      const int64_t n = Min(value_dim - d, kLanes);
       StoreAs(Fma(LoadAs<V>(more, DType::kF32, d, n), b, LoadAs<V>(total, DType::kF32, d, n) * a), total, DType::kF32,
               d, n);
     }

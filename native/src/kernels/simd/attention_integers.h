@@ -9,8 +9,12 @@ namespace {
 /// Bytes of a row's high digits, of its low digits, or of half of its words. A line more than needed keeps the rows of
 /// a tile out of the same cache sets.
 constexpr int64_t kRowBytes = kMaxHeadDim + kLine;
-/// The largest queries and weights: the high digit of a query is signed, that of a weight fits either way.
+/// The largest queries and weights: the high digit of a query is signed, that of a weight fits either way. Sums over a
+/// head of kMaxHeadDim keys of 127 stay below 2^31.
 constexpr float kMaxQuery = 127 * 256;
+constexpr float kMaxLongQuery = 112 * 256;
+constexpr int64_t kLongHead = 512;
+static_assert(int64_t{127} * 256 * 127 * kLongHead < INT32_MAX && int64_t{112} * 256 * 127 * kMaxHeadDim < INT32_MAX);
 constexpr float kMaxWeight = 127 * 256 + 255;
 /// Numbers that are quantised together.
 constexpr int64_t kQuantizeStep = 64;
@@ -46,7 +50,7 @@ struct IntegerPiece {
         first(c, 0),
         tile(TileKeys(c, key_begin, key_end)),
         key_bytes(group * c.head_dim),
-        value_bytes(group * RoundUp(c.head_dim, kLanes)) {
+        value_bytes(group * RoundUp(c.value_dim, kLanes)) {
     first = SlotGroups(c, key_begin + tile.begin);
   }
 
@@ -54,6 +58,8 @@ struct IntegerPiece {
     return static_cast<const char*>(call.k_cache) + (at.slot() >> shift) * (key_bytes + ScaleBytes());
   }
   const char* Values(const SlotGroups& at) const {
+    if (call.v_cache == nullptr)
+      return static_cast<const char*>(call.values) + StagedAt(at.position(), group, value_bytes + ScaleBytes());
     return static_cast<const char*>(call.v_cache) + (at.slot() >> shift) * (value_bytes + ScaleBytes());
   }
   const float* KeyScales(const SlotGroups& at) const { return reinterpret_cast<const float*>(Keys(at) + key_bytes); }
@@ -77,7 +83,7 @@ struct IntegerScratch {
   SumStarts starts[kAttendRows];
 };
 
-/// Quantises a row of n numbers to whole numbers up to kMaxQuery, and returns the scale: NaN when a number is not
+/// Quantises a row of n numbers to whole numbers up to kMaxQuery or kMaxLongQuery, and returns the scale: NaN when a number is not
 /// finite.
 template <class I>
 inline float QuantizeQuery(const void* q, DType dtype, int64_t at, int64_t n, int8_t* to) {
@@ -89,14 +95,15 @@ inline float QuantizeQuery(const void* q, DType dtype, int64_t at, int64_t n, in
     broken = Fma(x, V::Zero(), broken);
   }
   const float max = ReduceMax(largest);
-  const V by = V::Set1(max >= kLeastWeight ? kMaxQuery / max : 0);
+  const float most = n > kLongHead ? kMaxLongQuery : kMaxQuery;
+  const V by = V::Set1(max >= kLeastWeight ? most / max : 0);
   for (int64_t i = 0; i < n; i += kQuantizeStep) {
     V x[kQuantizeStep / kLanes];
     for (int64_t k = 0; k < kQuantizeStep; k += kLanes)
       x[k / kLanes] = k < n - i ? LoadAs<V>(q, dtype, at + i + k, n - i - k) * by : V::Zero();
     I::StoreQuery(x, to, i);
   }
-  return max / kMaxQuery + ReduceAdd(broken);
+  return max / most + ReduceAdd(broken);
 }
 
 /// QuantizeQuery for all rows of a tile.

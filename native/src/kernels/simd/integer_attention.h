@@ -66,7 +66,7 @@ __attribute__((noinline)) void WeighTiles(const IntegerPiece& p, KvStream<Intege
   for (int r = 0; r < kRows; ++r) {
     for (int t = 0; t < kTiles; ++t) {
       const V x = I::ToFloat(acc[r][t]) * V::Set1(scales[r]);
-      StoreAs(x, out + r * p.call.head_dim + d, DType::kF32, t * kLanes, columns - t * kLanes);
+      StoreAs(x, out + r * p.call.value_dim + d, DType::kF32, t * kLanes, columns - t * kLanes);
     }
   }
 }
@@ -98,11 +98,11 @@ inline void AttendIntegers(const AttendCall& c, int64_t key_begin, int64_t key_e
 
   for (int64_t r = 0; r < p.rows; r += kWeighRows) {
     WithCount<kWeighRows>(p.rows - r, [&](auto n) {
-      for (int64_t d = 0; d < c.head_dim; d += kWeighTiles * kLanes) {
-        const int64_t columns = Min(c.head_dim - d, kWeighTiles * kLanes);
+      for (int64_t d = 0; d < c.value_dim; d += kWeighTiles * kLanes) {
+        const int64_t columns = Min(c.value_dim - d, kWeighTiles * kLanes);
         WithCount<kWeighTiles>((columns + kLanes - 1) / kLanes, [&](auto tiles) {
           WeighTiles<I, n.value, tiles.value>(p, r == 0 && d == 0 ? &stream : nullptr, s.weights + 2 * r * kRowBytes,
-                                              s.weight_scales + r, d, columns, out.out + r * c.head_dim);
+                                              s.weight_scales + r, d, columns, out.out + r * c.value_dim);
         });
       }
     });

@@ -20,23 +20,37 @@ using kernels::kAttendRows;
 
 /// With fewer items per thread than this, items are split into pieces of their keys.
 constexpr int64_t kItemsPerThread = 4;
+/// Tiles of a prompt that share values out of keys, so that these are staged once for 128 rows.
+constexpr int64_t kLatentTiles = 8;
+/// Partials of split items take no more than this, unless those of one item do.
+constexpr int64_t kSplitBytes = int64_t{64} << 20;
 
-/// How heads and tokens make tiles of at most kAttendRows rows.
+/// How heads and tokens make tiles of at most kAttendRows rows, and tiles make items. Where values are parts of keys, all
+/// heads share them, so that an item has the tiles of all heads, and of several tokens of a prompt: each piece of keys is
+/// read, and its values staged, once for all of them. Elsewhere an item is a tile.
 struct Tiling {
-  int64_t heads;   ///< Query heads of a tile; a larger group takes several tiles for the same tokens.
-  int64_t splits;  ///< Tiles with the same tokens that a group takes.
-  int64_t tokens;  ///< Query tokens of a tile.
+  int64_t heads;        ///< Query heads of a tile; a larger group takes several tiles for the same tokens.
+  int64_t splits;       ///< Tiles with the same tokens that a group takes.
+  int64_t tokens;       ///< Query tokens of a tile.
+  int64_t head_tiles;   ///< Of an item.
+  int64_t token_tiles;  ///< Of an item.
 
-  Tiling(int64_t group, bool decode)
-      : heads(std::min(group, kAttendRows)),
-        splits(CeilDiv(group, kAttendRows)),
-        tokens(decode ? 1 : kAttendRows / heads) {}
+  Tiling(const AttentionParam& param, bool decode)
+      : heads(std::min(param.group(), kAttendRows)),
+        splits(CeilDiv(param.group(), kAttendRows)),
+        tokens(decode ? 1 : kAttendRows / heads),
+        head_tiles(param.latent > 0 ? splits : 1),
+        token_tiles(param.latent > 0 && !decode ? std::max<int64_t>(1, kLatentTiles / splits) : 1) {}
   int64_t rows() const { return heads * tokens; }
+  int64_t tiles() const { return head_tiles * token_tiles; }
+  int64_t item_tokens() const { return tokens * token_tiles; }
+  /// Items with the same tokens.
+  int64_t HeadItems(const AttentionParam& param) const { return param.kv_heads * splits / head_tiles; }
 };
 
 /// How many floats a partial takes, in whole cache lines.
-int64_t PartialFloats(int64_t rows, int64_t head_dim) {
-  return static_cast<int64_t>(Align(static_cast<size_t>(rows * (head_dim + 2)) * sizeof(float)) / sizeof(float));
+int64_t PartialFloats(int64_t rows, int64_t value_dim) {
+  return static_cast<int64_t>(Align(static_cast<size_t>(rows * (value_dim + 2)) * sizeof(float)) / sizeof(float));
 }
 
 AttendPartial PartialAt(float* base, int64_t rows) { return {base, base + rows, base + 2 * rows}; }
@@ -47,42 +61,66 @@ const AttentionSequence* FindSequence(const AttentionSequence* sequences, int64_
   return std::upper_bound(sequences, sequences + count, item, after) - 1;
 }
 
+/// Bytes that the values of a piece of keys take beside them.
+size_t StagedBytes(const AttentionParam& param, DType cache_dtype) {
+  const kernels::KvStore store{nullptr, cache_dtype, true, 1, kAttendChunk, 1, param.latent};
+  return param.latent > 0 ? Align(static_cast<size_t>(store.HeadBytes())) : 0;
+}
+
 /// Where things lie in the workspace of Attend.
 struct WorkLayout {
   Tiling tiling;
   int64_t partial;      ///< Floats.
   int64_t mask_row;     ///< Floats of one converted row; 0 when none is converted.
   bool mask_by_head;    ///< Then heads of a tile have rows of their own.
-  size_t thread_bytes;  ///< Scratch of the kernel, two partials, mask rows.
+  size_t staged_bytes;
+  size_t thread_bytes;  ///< Scratch of the kernel, staged values, a partial of each tile and one more, mask rows.
   int64_t split_items;  ///< The most items that are split; there is room for their pieces.
   int64_t max_chunks;
   size_t scratch_at, counters_at, pieces_at, bytes;
 
   WorkLayout(const AttentionParam& param, const AttentionExtents& e, int threads, const kernels::KernelTable& kernels)
-      : tiling(param.group(), e.decode),
-        partial(PartialFloats(tiling.rows(), e.head_dim)),
+      : tiling(param, e.decode),
+        partial(PartialFloats(tiling.rows(), param.ValueDim(e.head_dim))),
         mask_row(RoundUp(e.mask_columns, 16)),
         mask_by_head(e.mask_by_head),
+        staged_bytes(StagedBytes(param, e.cache_dtype)),
         max_chunks(CeilDiv(e.max_context, kAttendChunk)) {
-    thread_bytes = Align(static_cast<size_t>(kernels.attend_scratch_bytes)) +
-                   Align(static_cast<size_t>(2 * partial + mask_row * MaskRows()) * sizeof(float));
-    // Every token alone in a tile is the worst case.
-    const int64_t items = param.kv_heads * tiling.splits * (e.decode ? e.sequences : e.tokens);
-    split_items = threads > 1 && max_chunks > 1 ? std::min(items, kItemsPerThread * threads - 1) : 0;
+    thread_bytes = Align(static_cast<size_t>(kernels.attend_scratch_bytes)) + staged_bytes +
+                   Align(static_cast<size_t>((tiling.tiles() + 1) * partial + mask_row * MaskRows()) * sizeof(float));
+    // Every token alone in an item is the worst case.
+    const int64_t items = tiling.HeadItems(param) * (e.decode ? e.sequences : e.tokens);
+    const auto item_bytes = std::max<int64_t>(1, max_chunks * PieceFloats() * static_cast<int64_t>(sizeof(float)));
+    const int64_t most = std::min(kItemsPerThread * threads - 1, std::max<int64_t>(1, kSplitBytes / item_bytes));
+    split_items = threads > 1 && max_chunks > 1 ? std::min(items, most) : 0;
     scratch_at = 0;
     counters_at = scratch_at + thread_bytes * static_cast<size_t>(threads);
     pieces_at = counters_at + Align(static_cast<size_t>(split_items) * sizeof(std::atomic<int64_t>));
-    bytes = pieces_at + static_cast<size_t>(split_items * max_chunks * partial) * sizeof(float);
+    bytes = pieces_at + static_cast<size_t>(split_items * max_chunks * PieceFloats()) * sizeof(float);
   }
   int64_t MaskRows() const { return tiling.tokens * (mask_by_head ? tiling.heads : 1); }
+  /// Partials of an item's tiles.
+  int64_t PieceFloats() const { return tiling.tiles() * partial; }
 };
 
 /// One (sequence, kv head, tile) and the pieces of keys that some of its rows see.
-struct Item {
-  const AttentionSequence* sequence;
+struct Tile {
   AttendCall call;
   int64_t first_head;   ///< Query head of row 0.
   int64_t first_token;  ///< Of the tile, within the sequence.
+  int64_t first_chunk;
+  int64_t end_chunk;
+  int64_t end_key;
+
+  bool Sees(int64_t chunk) const { return first_chunk <= chunk && chunk < end_chunk; }
+};
+
+/// Tiles over the same keys, and the pieces that some of them see.
+struct Item {
+  const AttentionSequence* sequence;
+  int64_t head_item;
+  int64_t first_token;  ///< Within the sequence.
+  int64_t tiles;
   int64_t first_chunk;
   int64_t end_chunk;
   int64_t end_key;
@@ -93,95 +131,116 @@ struct Item {
 class Runner {
  public:
   Runner(const AttentionWork& work, const WorkLayout& layout, const Context& ctx, std::byte* workspace)
-      : work_(work), layout_(layout), ctx_(ctx), workspace_(workspace) {}
+      : work_(work),
+        layout_(layout),
+        tiling_(layout.tiling),
+        value_dim_(work.param.ValueDim(work.head_dim)),
+        ctx_(ctx),
+        workspace_(workspace) {}
 
   void Run() {
     int64_t items = 0;
     for (int64_t i = 0; i < work_.count; ++i) {
       work_.sequences[i].first_item = items;
-      items += TilesOf(work_.sequences[i]) * HeadTiles();
+      items += TokenItems(work_.sequences[i]) * tiling_.HeadItems(work_.param);
     }
     if (items <= layout_.split_items) return RunSplit(items);
     ctx_.pool.ParallelFor(items, [&](int64_t i, int worker) { RunWhole(MakeItem(i), worker); });
   }
 
  private:
-  int64_t TilesOf(const AttentionSequence& s) const { return CeilDiv(s.q_tokens, layout_.tiling.tokens); }
-  /// Tiles of the same tokens.
-  int64_t HeadTiles() const { return work_.param.kv_heads * layout_.tiling.splits; }
+  int64_t TokenItems(const AttentionSequence& s) const { return CeilDiv(s.q_tokens, tiling_.item_tokens()); }
 
   Item MakeItem(int64_t index) const {
     const AttentionSequence* s = FindSequence(work_.sequences, work_.count, index);
-    const int64_t tiles = TilesOf(*s);
-    const int64_t head_tile = (index - s->first_item) / tiles;
-    // Later tiles of a prompt see more keys. The longest come first, so that short ones fill up the end.
-    const int64_t tile = tiles - 1 - (index - s->first_item) % tiles;
-    const int64_t kv_head = head_tile / layout_.tiling.splits;
-    const int64_t split = head_tile % layout_.tiling.splits;
-
+    const int64_t token_items = TokenItems(*s);
     Item item = {};
     item.sequence = s;
-    item.first_token = tile * layout_.tiling.tokens;
-    item.first_head = kv_head * work_.param.group() + split * layout_.tiling.heads;
-    AttendCall& c = item.call;
+    item.head_item = (index - s->first_item) / token_items;
+    // Later tiles of a prompt see more keys. The longest come first, so that short ones fill up the end.
+    item.first_token = (token_items - 1 - (index - s->first_item) % token_items) * tiling_.item_tokens();
+    const int64_t tokens = std::min(tiling_.item_tokens(), s->q_tokens - item.first_token);
+    item.tiles = CeilDiv(tokens, tiling_.tokens) * tiling_.head_tiles;
+    const Tile first = MakeTile(item, 0);
+    const Tile last = MakeTile(item, item.tiles - 1);
+    item.first_chunk = first.first_chunk;
+    item.end_chunk = last.end_chunk;
+    item.end_key = last.end_key;
+    return item;
+  }
+
+  /// Tiles of one token follow one another.
+  Tile MakeTile(const Item& item, int64_t index) const {
+    const AttentionSequence* s = item.sequence;
+    const int64_t head_tile = item.head_item * tiling_.head_tiles + index % tiling_.head_tiles;
+    const int64_t kv_head = head_tile / tiling_.splits;
+    const int64_t split = head_tile % tiling_.splits;
+
+    Tile tile = {};
+    tile.first_token = item.first_token + index / tiling_.head_tiles * tiling_.tokens;
+    tile.first_head = kv_head * work_.param.group() + split * tiling_.heads;
+    AttendCall& c = tile.call;
     c.dtype = work_.dtype;
     c.cache_dtype = work_.cache_dtype;
-    c.q_tokens = std::min(layout_.tiling.tokens, s->q_tokens - item.first_token);
+    c.q_tokens = std::min(tiling_.tokens, s->q_tokens - tile.first_token);
     c.q_stride = work_.param.heads * work_.head_dim;
-    c.group = std::min(layout_.tiling.heads, work_.param.group() - split * layout_.tiling.heads);
+    c.group = std::min(tiling_.heads, work_.param.group() - split * tiling_.heads);
     c.kv_head = kv_head;
     c.blocks = work_.blocks;
     c.head_dim = work_.head_dim;
+    c.value_dim = value_dim_;
     // The kernel takes q for that of head 0 and skips kv_head * group heads. Where a tile is a part of a group, q is
     // moved, so that the tile's own first head lies there.
     const int64_t q_element =
-        (s->q_begin + item.first_token) * c.q_stride + (item.first_head - kv_head * c.group) * work_.head_dim;
+        (s->q_begin + tile.first_token) * c.q_stride + (tile.first_head - kv_head * c.group) * work_.head_dim;
     c.q = static_cast<const std::byte*>(work_.q) + q_element * static_cast<int64_t>(SizeOf(work_.dtype));
-    c.q_position = s->context_len - s->q_tokens + item.first_token;
+    c.q_position = s->context_len - s->q_tokens + tile.first_token;
     c.window = work_.param.window;
     c.causal = work_.param.causal;
     c.context_len = s->context_len;
     c.scale = work_.param.scale;
     c.softcap = work_.param.softcap;
-    c.slopes = work_.param.slopes.empty() ? nullptr : work_.param.slopes.data() + item.first_head;
+    c.slopes = work_.param.slopes.empty() ? nullptr : work_.param.slopes.data() + tile.first_head;
     c.k_cache = s->k_cache;
     c.v_cache = s->v_cache;
     c.block_table = s->block_table;
     c.block_size = work_.block_size;
 
     const int64_t first_key = c.window > 0 ? std::max<int64_t>(0, c.q_position - c.window + 1) : 0;
-    item.end_key = c.causal ? std::min(c.context_len, c.q_position + c.q_tokens) : c.context_len;
-    item.first_chunk = first_key / kAttendChunk;
-    item.end_chunk = CeilDiv(std::max<int64_t>(item.end_key, 0), kAttendChunk);
-    return item;
+    tile.end_key = c.causal ? std::min(c.context_len, c.q_position + c.q_tokens) : c.context_len;
+    tile.first_chunk = first_key / kAttendChunk;
+    tile.end_chunk = CeilDiv(std::max<int64_t>(tile.end_key, 0), kAttendChunk);
+    return tile;
   }
 
   std::byte* Scratch(int worker) const {
     return workspace_ + layout_.scratch_at + layout_.thread_bytes * static_cast<size_t>(worker);
   }
-  /// The floats of a worker: two partials, then rows of the mask.
-  float* Floats(int worker) const {
-    return reinterpret_cast<float*>(Scratch(worker) + Align(static_cast<size_t>(ctx_.kernels.attend_scratch_bytes)));
+  std::byte* Staged(int worker) const {
+    return Scratch(worker) + Align(static_cast<size_t>(ctx_.kernels.attend_scratch_bytes));
   }
+  /// The floats of a worker: partials of an item's tiles and one more, then rows of the mask.
+  float* Floats(int worker) const { return reinterpret_cast<float*>(Staged(worker) + layout_.staged_bytes); }
 
-  /// Gives the call the mask of its rows: the mask itself, or a copy for keys [begin, end) that is converted to f32.
-  void SetMask(Item& item, int64_t begin, int64_t end, int worker) const {
+  /// Gives the tile the mask of its rows: the mask itself, or a copy for keys [begin, end) that is converted to f32.
+  void SetMask(const Item& item, Tile& tile, int64_t begin, int64_t end, int worker) const {
     const AttentionMask& mask = work_.mask;
     if (mask.data == nullptr) return;
-    const int64_t row = item.sequence->mask_row + item.first_token + item.first_head * mask.head_rows;
+    AttendCall& c = tile.call;
+    const int64_t row = item.sequence->mask_row + tile.first_token + tile.first_head * mask.head_rows;
     if (layout_.mask_row == 0) {
-      item.call.mask = static_cast<const float*>(mask.data) + row * mask.columns;
-      item.call.mask_stride = mask.columns;
-      item.call.mask_head_stride = mask.head_rows * mask.columns;
+      c.mask = static_cast<const float*>(mask.data) + row * mask.columns;
+      c.mask_stride = mask.columns;
+      c.mask_head_stride = mask.head_rows * mask.columns;
       return;
     }
-    float* rows = Floats(worker) + 2 * layout_.partial;
-    item.call.mask = rows;
-    item.call.mask_stride = layout_.mask_row;
-    item.call.mask_head_stride = mask.head_rows == 0 ? 0 : layout_.mask_row * item.call.q_tokens;
-    const int64_t heads = mask.head_rows == 0 ? 1 : item.call.group;
-    for (int64_t i = 0; i < heads * item.call.q_tokens; ++i) {
-      const int64_t from_row = row + i / item.call.q_tokens * mask.head_rows + i % item.call.q_tokens;
+    float* rows = Floats(worker) + layout_.PieceFloats() + layout_.partial;
+    c.mask = rows;
+    c.mask_stride = layout_.mask_row;
+    c.mask_head_stride = mask.head_rows == 0 ? 0 : layout_.mask_row * c.q_tokens;
+    const int64_t heads = mask.head_rows == 0 ? 1 : c.group;
+    for (int64_t i = 0; i < heads * c.q_tokens; ++i) {
+      const int64_t from_row = row + i / c.q_tokens * mask.head_rows + i % c.q_tokens;
       const int64_t from = (from_row * mask.columns + begin) * static_cast<int64_t>(SizeOf(work_.dtype));
       float* to = rows + i * layout_.mask_row + begin;
       ctx_.kernels.to_f32(static_cast<const std::byte*>(mask.data) + from, work_.dtype, to, end - begin);
@@ -189,28 +248,42 @@ class Runner {
     }
   }
 
-  void Piece(const Item& item, int64_t chunk, const AttendPartial& out, int worker) const {
+  AttendPartial TilePartial(float* partials, int64_t index, const Tile& tile) const {
+    return PartialAt(partials + index * layout_.partial, tile.call.q_tokens * tile.call.group);
+  }
+
+  /// Attention of an item over one chunk of its keys: of each tile that sees some to its place among `partials`, or
+  /// merged into what is there from earlier chunks.
+  void Chunk(const Item& item, int64_t chunk, float* partials, bool merges, int worker) const {
     const int64_t begin = chunk * kAttendChunk;
-    ctx_.kernels.attend(item.call, begin, std::min(begin + kAttendChunk, item.end_key), out, Scratch(worker));
+    const bool latent = work_.param.latent > 0;
+    for (int64_t i = 0; i < item.tiles; ++i) {
+      Tile tile = MakeTile(item, i);
+      tile.call.values = Staged(worker);
+      if (latent && i == 0) ctx_.kernels.stage_values(tile.call, begin, std::min(begin + kAttendChunk, item.end_key));
+      if (!tile.Sees(chunk)) continue;
+      const int64_t end = std::min(begin + kAttendChunk, tile.end_key);
+      SetMask(item, tile, begin, end, worker);
+      const bool first = !merges || chunk == tile.first_chunk;
+      const AttendPartial acc = TilePartial(partials, i, tile);
+      const AttendPartial to = first ? acc : TilePartial(Floats(worker), layout_.tiling.tiles(), tile);
+      ctx_.kernels.attend(tile.call, begin, end, to, Scratch(worker));
+      if (!first) ctx_.kernels.merge(acc, to, tile.call.q_tokens * tile.call.group, value_dim_);
+    }
   }
 
   /// Computes all pieces in the order of their positions, then the result.
-  void RunWhole(Item item, int worker) const {
-    const int64_t rows = item.call.q_tokens * item.call.group;
-    const AttendPartial acc = PartialAt(Floats(worker), rows);
-    const AttendPartial part = PartialAt(Floats(worker) + layout_.partial, rows);
-    if (item.chunks() == 0) return Finish(item, nullptr, worker);
-    SetMask(item, item.first_chunk * kAttendChunk, item.end_key, worker);
-    Piece(item, item.first_chunk, acc, worker);
-    for (int64_t chunk = item.first_chunk + 1; chunk < item.end_chunk; ++chunk) {
-      Piece(item, chunk, part, worker);
-      ctx_.kernels.merge(acc, part, rows, work_.head_dim);
+  void RunWhole(const Item& item, int worker) const {
+    float* partials = Floats(worker);
+    for (int64_t chunk = item.first_chunk; chunk < item.end_chunk; ++chunk) Chunk(item, chunk, partials, true, worker);
+    for (int64_t i = 0; i < item.tiles; ++i) {
+      const Tile tile = MakeTile(item, i);
+      Finish(item, tile, TilePartial(partials, i, tile));
     }
-    Finish(item, &acc, worker);
   }
 
   /// For few items and many threads. An item's pieces are cut into runs, which any thread may take, and each piece
-  /// keeps a partial of its own. The thread that finishes the last run of an item merges them in the order of RunWhole.
+  /// keeps partials of its own. The thread that finishes the last run of an item merges them in the order of RunWhole.
   void RunSplit(int64_t items) const {
     if (items == 0) return;
     auto* left = reinterpret_cast<std::atomic<int64_t>*>(workspace_ + layout_.counters_at);
@@ -218,49 +291,50 @@ class Runner {
     const int64_t runs = CeilDiv(kItemsPerThread * ctx_.pool.threads(), items);
     for (int64_t i = 0; i < items; ++i) new (left + i) std::atomic<int64_t>(runs);
     ctx_.pool.ParallelFor(items * runs, [&](int64_t index, int worker) {
-      Item item = MakeItem(index / runs);
-      const int64_t rows = item.call.q_tokens * item.call.group;
-      float* own = pieces + index / runs * layout_.max_chunks * layout_.partial;
-      const auto piece = [&](int64_t i) { return PartialAt(own + i * layout_.partial, rows); };
+      const Item item = MakeItem(index / runs);
+      const auto piece = [&](int64_t chunk) {
+        return pieces + (index / runs * layout_.max_chunks + chunk - item.first_chunk) * layout_.PieceFloats();
+      };
       const int64_t length = CeilDiv(item.chunks(), runs);
-      const int64_t begin = std::min(index % runs * length, item.chunks());
-      const int64_t end = std::min(begin + length, item.chunks());
-      if (begin < end) {
-        const int64_t first_key = (item.first_chunk + begin) * kAttendChunk;
-        SetMask(item, first_key, std::min((item.first_chunk + end) * kAttendChunk, item.end_key), worker);
-      }
-      for (int64_t i = begin; i < end; ++i) Piece(item, item.first_chunk + i, piece(i), worker);
+      const int64_t begin = item.first_chunk + std::min(index % runs * length, item.chunks());
+      const int64_t end = std::min(begin + length, item.end_chunk);
+      for (int64_t chunk = begin; chunk < end; ++chunk) Chunk(item, chunk, piece(chunk), false, worker);
       if (left[index / runs].fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-      const AttendPartial acc = piece(0);
-      for (int64_t i = 1; i < item.chunks(); ++i) ctx_.kernels.merge(acc, piece(i), rows, work_.head_dim);
-      Finish(item, item.chunks() > 0 ? &acc : nullptr, worker);
+      for (int64_t i = 0; i < item.tiles; ++i) {
+        const Tile tile = MakeTile(item, i);
+        const AttendPartial acc = TilePartial(piece(tile.first_chunk), i, tile);
+        for (int64_t chunk = tile.first_chunk + 1; chunk < tile.end_chunk; ++chunk)
+          ctx_.kernels.merge(acc, TilePartial(piece(chunk), i, tile), tile.call.q_tokens * tile.call.group, value_dim_);
+        Finish(item, tile, acc);
+      }
     });
   }
 
-  /// Normalises, rounds and writes an item's rows; zeros where no key was seen.
-  void Finish(const Item& item, const AttendPartial* acc, int worker) const {
-    const int64_t head_dim = work_.head_dim;
-    for (int64_t r = 0; r < item.call.q_tokens * item.call.group; ++r) {
-      float* row = acc != nullptr ? acc->out + r * head_dim : Floats(worker);
-      const float sum = acc != nullptr ? acc->sum[r] : 0.0f;
+  /// Normalises, rounds and writes a tile's rows; zeros where no key was seen.
+  void Finish(const Item& item, const Tile& tile, const AttendPartial& acc) const {
+    for (int64_t r = 0; r < tile.call.q_tokens * tile.call.group; ++r) {
+      float* row = acc.out + r * value_dim_;
+      const float sum = tile.first_chunk < tile.end_chunk ? acc.sum[r] : 0.0f;
       if (sum == 0) {
-        std::fill_n(row, head_dim, 0.0f);
+        std::fill_n(row, value_dim_, 0.0f);
       } else {
         // A product that underflows may be -0, where a kernel that skips it leaves +0. Adding 0 makes both +0.
         const float inverse = 1 / sum;
-        for (int64_t d = 0; d < head_dim; ++d) row[d] = row[d] * inverse + 0.0f;
+        for (int64_t d = 0; d < value_dim_; ++d) row[d] = row[d] * inverse + 0.0f;
       }
-      const int64_t token = item.sequence->q_begin + item.first_token + r / item.call.group;
-      const int64_t head = item.first_head + r % item.call.group;
-      const int64_t element = (token * work_.param.heads + head) * head_dim;
+      const int64_t token = item.sequence->q_begin + tile.first_token + r / tile.call.group;
+      const int64_t head = tile.first_head + r % tile.call.group;
+      const int64_t element = (token * work_.param.heads + head) * value_dim_;
       ctx_.kernels.from_f32(row,
                             static_cast<std::byte*>(work_.out) + element * static_cast<int64_t>(SizeOf(work_.dtype)),
-                            work_.dtype, head_dim);
+                            work_.dtype, value_dim_);
     }
   }
 
   const AttentionWork& work_;
   const WorkLayout& layout_;
+  const Tiling& tiling_;
+  const int64_t value_dim_;
   const Context& ctx_;
   std::byte* workspace_;
 };
@@ -293,8 +367,19 @@ AttentionParam AttentionParam::Read(ParamReader& reader) {
   reader.Require("outDataType", "ACL_DT_UNDEFINED");
   reader.Require("scaleType", "SCALE_TYPE_TOR");
   reader.Require("inputLayout", "TYPE_BSND");
-  reader.Require("mlaVHeadSize", 0);
+  p.latent = reader.Int("mlaVHeadSize", 0, 0, kernels::kMaxHeadDim);
+  if (p.latent % 8 != 0) reader.Fail("mlaVHeadSize", "a multiple of 8");
+  if (p.latent > 0 && p.kv_heads != 1) reader.Fail("kvHeadNum", "1 with mlaVHeadSize");
   return p;
+}
+
+TensorDesc AttentionResult(const char* op, int input, const AttentionParam& param, const TensorDesc& q,
+                           int64_t head_dim) {
+  if (param.latent > head_dim)
+    FailShape(op, input, "of heads of at least mlaVHeadSize " + std::to_string(param.latent), q);
+  TensorDesc out = q;
+  out.dims[q.rank - 1] = q.dim(-1) / head_dim * param.ValueDim(head_dim);
+  return out;
 }
 
 size_t AttendWorkspaceBytes(const AttentionParam& param, const AttentionExtents& extents, int threads,
@@ -307,10 +392,10 @@ void Attend(const AttentionWork& work, const AttentionExtents& extents, const Co
   Runner(work, layout, ctx, workspace).Run();
 }
 
-size_t KvPacker::Bytes(DType dtype, int64_t keys, int64_t sequences, int64_t kv_heads, int64_t head_dim) {
+size_t KvPacker::Bytes(DType dtype, int64_t keys, int64_t sequences, const AttentionParam& param, int64_t head_dim) {
   const int64_t blocks = CeilDiv(keys, kBlock) + sequences;
-  const int64_t block = PackedStore(dtype, false, blocks, kv_heads, head_dim).BlockBytes() +
-                        PackedStore(dtype, true, blocks, kv_heads, head_dim).BlockBytes();
+  int64_t block = PackedStore(dtype, false, blocks, param.kv_heads, head_dim).BlockBytes();
+  if (param.latent == 0) block += PackedStore(dtype, true, blocks, param.kv_heads, head_dim).BlockBytes();
   return Align(static_cast<size_t>(blocks * block));
 }
 
@@ -328,6 +413,7 @@ int64_t KvPacker::Pack(AttentionSequence* sequences, const KvRows* rows, int64_t
   for (int64_t i = 0; i < count; ++i) {
     sequences[i].block_table = nullptr;
     sequences[i].k_cache = static_cast<std::byte*>(keys.data) + sequences[i].first_item * keys.BlockBytes() / kv_heads_;
+    if (!has_values_) continue;
     sequences[i].v_cache =
         static_cast<std::byte*>(values.data) + sequences[i].first_item * values.BlockBytes() / kv_heads_;
   }
@@ -340,6 +426,7 @@ int64_t KvPacker::Pack(AttentionSequence* sequences, const KvRows* rows, int64_t
     const int64_t begin = (block - s->first_item) * kBlock;
     const int64_t n = std::min(kBlock, s->context_len - begin);
     for (const kernels::KvStore& store : {keys, values}) {
+      if (store.values && !has_values_) continue;
       const auto* base = static_cast<const std::byte*>(store.values ? from.values : from.keys);
       ZeroHead(store, block, head);
       for (int64_t j = begin; j < begin + n;) {
@@ -363,7 +450,7 @@ int64_t RequireQuery(const char* op, int input, const TensorDesc& desc, int64_t 
   if ((split ? desc.dim(1) != heads : desc.dim(1) % heads != 0) || head_dim < 8 || head_dim % 8 != 0 ||
       head_dim > kernels::kMaxHeadDim) {
     const std::string n = std::to_string(heads);
-    FailShape(op, input, "[tokens," + n + ",D] or [tokens," + n + "*D], D a multiple of 8 up to 256", desc);
+    FailShape(op, input, "[tokens," + n + ",D] or [tokens," + n + "*D], D a multiple of 8 up to 576", desc);
   }
   return head_dim;
 }

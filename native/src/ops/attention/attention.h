@@ -14,6 +14,8 @@ struct AttentionParam {
   int64_t heads = 0;
   int64_t kv_heads = 0;
   float scale = 1;
+  /// MLA: values are the first so many numbers of each key, of which there is one head; 0: they lie apart.
+  int64_t latent = 0;
   // Our extensions, the first three of which stand for a mask. With `causal` a query does not see later keys. With a
   // window it does not see keys that are `window` or more positions before it either. Slopes, if there are any, are one
   // for each head: times the distance from a query to an earlier key it lowers that key's score (ALiBi).
@@ -22,11 +24,17 @@ struct AttentionParam {
   std::vector<float> slopes;
   float softcap = 0;  ///< Scaled scores s become softcap * tanh(s / softcap); 0: they stay.
 
-  /// Reads headNum, kvHeadNum, qkScale, causal, windowSize, slopes, softcap, and the keys that must hold their defaults
-  /// in both.
+  /// Reads headNum, kvHeadNum, qkScale, mlaVHeadSize, causal, windowSize, slopes, softcap, and the keys that must hold
+  /// their defaults in both.
   static AttentionParam Read(ParamReader& reader);
   int64_t group() const { return heads / kv_heads; }
+  int64_t ValueDim(int64_t head_dim) const { return latent > 0 ? latent : head_dim; }
 };
+
+/// What queries of `q` give: of their shape, with heads as long as values are. Throws NATIVE_SHAPE_MISMATCH where values
+/// are parts of keys and longer than these.
+TensorDesc AttentionResult(const char* op, int input, const AttentionParam& param, const TensorDesc& q,
+                           int64_t head_dim);
 
 /// One sequence. Its queries belong to the last of its keys.
 struct AttentionSequence {
@@ -35,7 +43,7 @@ struct AttentionSequence {
   int64_t context_len;
   const int32_t* block_table;  ///< Null when block i of the sequence is block i of the cache.
   const void* k_cache;
-  const void* v_cache;
+  const void* v_cache;  ///< Null where values are parts of keys.
   int64_t mask_row;    ///< The first query's row of the mask.
   int64_t first_item;  ///< Set by Attend: items of the sequences before this one.
 };
@@ -51,7 +59,7 @@ struct AttentionMask {
 struct AttentionWork {
   const AttentionParam& param;
   const void* q;
-  void* out;  ///< Like q.
+  void* out;  ///< [tokens, heads, value_dim]
   DType dtype;
   DType cache_dtype;  ///< dtype or i8.
   int64_t tokens;
@@ -68,6 +76,7 @@ struct AttentionExtents {
   int64_t tokens;
   int64_t sequences;
   int64_t head_dim;
+  DType cache_dtype;
   int64_t max_context;
   int64_t mask_columns;  ///< 0 when there is no mask, or it needs no conversion.
   bool mask_by_head;     ///< Each head has a mask of its own.
@@ -85,7 +94,7 @@ void Attend(const AttentionWork& work, const AttentionExtents& extents, const Co
 /// Row-major keys and values of one sequence: rows [kv_heads, head_dim] one after another, or in the blocks of a table.
 struct KvRows {
   const void* keys;
-  const void* values;
+  const void* values;  ///< Null where they are parts of the keys.
   const int32_t* block_table;  ///< Null: position j is row j.
   int64_t block_size;
 };
@@ -97,9 +106,10 @@ class KvPacker {
   static constexpr int64_t kBlock = 64;
 
   /// Bytes of the workspace for sequences that have `keys` keys together.
-  static size_t Bytes(DType dtype, int64_t keys, int64_t sequences, int64_t kv_heads, int64_t head_dim);
+  static size_t Bytes(DType dtype, int64_t keys, int64_t sequences, const AttentionParam& param, int64_t head_dim);
 
-  KvPacker(DType dtype, int64_t kv_heads, int64_t head_dim) : dtype_(dtype), kv_heads_(kv_heads), head_dim_(head_dim) {}
+  KvPacker(DType dtype, const AttentionParam& param, int64_t head_dim)
+      : dtype_(dtype), kv_heads_(param.kv_heads), has_values_(param.latent == 0), head_dim_(head_dim) {}
   /// Points the sequences at packed copies of `rows[i]`. Returns the blocks of the packed caches.
   int64_t Pack(AttentionSequence* sequences, const KvRows* rows, int64_t count, ThreadPool& pool,
                std::byte* workspace) const;
@@ -107,10 +117,11 @@ class KvPacker {
  private:
   DType dtype_;
   int64_t kv_heads_;
+  bool has_values_;
   int64_t head_dim_;
 };
 
-/// Input `input` must be [tokens, heads, D] or [tokens, heads * D] of floats, D a multiple of 8 up to 256. Returns D.
+/// Input `input` must be [tokens, heads, D] or [tokens, heads * D] of floats, D a multiple of 8 up to kMaxHeadDim. Returns D.
 int64_t RequireQuery(const char* op, int input, const TensorDesc& desc, int64_t heads);
 
 }  // namespace atb

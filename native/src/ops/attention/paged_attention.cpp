@@ -10,22 +10,22 @@ namespace atb {
 namespace {
 
 constexpr const char* kOp = "PagedAttention";
-enum Input { kQuery, kKeys, kValues, kTables, kContexts, kFirstOptional };
+enum Input { kQuery, kKeys, kValues };
 enum class MaskType { kNone, kNorm, kAlibi, kSpec };
 
-/// Queries [tokens, heads, D] over the paged cache. Inputs: query, keyCache, valueCache, blockTables i32 [batch, W],
-/// contextLens i32 [batch], mask unless maskType is MASK_TYPE_UNDEFINED, qLens i32 [batch] with CALC_TYPE_SPEC; without
-/// it each sequence has one query. Queries are the last tokens of their context, whose keys the cache holds already.
+/// Queries [tokens, heads, D] over the paged cache. Inputs: query, keyCache, valueCache unless mlaVHeadSize says which part
+/// of a key its value is, blockTables i32 [batch, W], contextLens i32 [batch], mask unless maskType is
+/// MASK_TYPE_UNDEFINED, qLens i32 [batch] with CALC_TYPE_SPEC; without it each sequence has one query. Queries are the last tokens of their context, whose keys the cache holds already.
 class PagedAttention : public Operation {
  public:
   PagedAttention(AttentionParam param, MaskType mask, bool spec) : param_(std::move(param)), mask_(mask), spec_(spec) {}
-  int NumInputs() const override { return kFirstOptional + (mask_ != MaskType::kNone) + spec_; }
+  int NumInputs() const override { return FirstOptional() + (mask_ != MaskType::kNone) + spec_; }
   int NumOutputs() const override { return 1; }
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
     const TensorDesc& q = in[kQuery];
     const int64_t head_dim = RequireQuery(kOp, kQuery, q, param_.heads);
-    for (int i = kKeys; i <= kValues; ++i) {
+    for (int i = kKeys; i < Tables(); ++i) {
       const TensorDesc& cache = in[static_cast<size_t>(i)];
       RequireKvCache(kOp, i, cache, i == kValues, q);
       if (cache.dim(2) != param_.kv_heads || cache.dim(3) != head_dim)
@@ -34,21 +34,21 @@ class PagedAttention : public Operation {
                   cache);
     }
     const TensorDesc& keys = in[kKeys];
-    const TensorDesc& values = in[kValues];
+    const TensorDesc& values = in[static_cast<size_t>(LastCache())];
     if (!values.SameShape(keys) || values.dtype != keys.dtype ||
         (values.layout == Layout::kRowMajor) != (keys.layout == Layout::kRowMajor))
-      FailShape(kOp, kValues, "of the shape and kind of the key cache " + ToString(keys), values);
+      FailShape(kOp, LastCache(), "of the shape and kind of the key cache " + ToString(keys), values);
 
-    const TensorDesc& tables = in[kTables];
-    RequireDType(kOp, kTables, tables, DType::kI32);
-    RequireRank(kOp, kTables, tables, 2, 2);
+    const TensorDesc& tables = in[static_cast<size_t>(Tables())];
+    RequireDType(kOp, Tables(), tables, DType::kI32);
+    RequireRank(kOp, Tables(), tables, 2, 2);
     const int64_t batch = tables.dim(0);
-    RequireVector(kOp, kContexts, in[kContexts], DType::kI32, batch);
+    RequireVector(kOp, Contexts(), in[static_cast<size_t>(Contexts())], DType::kI32, batch);
     if (!spec_ && q.dim(0) != batch)
       FailShape(kOp, kQuery, "of " + std::to_string(batch) + " tokens, one per sequence", q);
-    if (mask_ != MaskType::kNone) CheckMask(in[kFirstOptional], q, batch);
+    if (mask_ != MaskType::kNone) CheckMask(in[static_cast<size_t>(FirstOptional())], q, batch);
     if (spec_) RequireVector(kOp, QueryLengths(), in[static_cast<size_t>(QueryLengths())], DType::kI32, batch);
-    out[0] = q;
+    out[0] = AttentionResult(kOp, kQuery, param_, q, head_dim);
   }
 
   size_t WorkspaceBytes(std::span<const TensorDesc> in, int threads,
@@ -58,22 +58,22 @@ class PagedAttention : public Operation {
   }
 
   void Validate(std::span<const Tensor> in) const override {
-    const TensorDesc& tables = in[kTables].desc;
+    const TensorDesc& tables = in[static_cast<size_t>(Tables())].desc;
     const int64_t blocks = in[kKeys].desc.dim(0);
     const int64_t block_size = in[kKeys].desc.dim(1);
     int64_t tokens = 0;
     for (int64_t i = 0; i < tables.dim(0); ++i) {
-      const int64_t context = in[kContexts].As<int32_t>()[i];
+      const int64_t context = in[static_cast<size_t>(Contexts())].As<int32_t>()[i];
       if (context < 0 || context > tables.dim(1) * block_size) {
-        FailValue(kOp, kContexts,
+        FailValue(kOp, Contexts(),
                   "lengths from 0 to " + std::to_string(tables.dim(1) * block_size) + ", what the tables hold",
                   std::to_string(context));
       }
       const int64_t used = CeilDiv(context, block_size);
       for (int64_t j = 0; j < used; ++j) {
-        const int32_t block = in[kTables].As<int32_t>()[i * tables.dim(1) + j];
+        const int32_t block = in[static_cast<size_t>(Tables())].As<int32_t>()[i * tables.dim(1) + j];
         if (block < 0 || block >= blocks)
-          FailValue(kOp, kTables, "blocks below " + std::to_string(blocks), std::to_string(block));
+          FailValue(kOp, Tables(), "blocks below " + std::to_string(blocks), std::to_string(block));
       }
       const int64_t queries = QueriesOf(in, i);
       // A sequence without context is padding. The rows of its queries become zeros.
@@ -82,8 +82,8 @@ class PagedAttention : public Operation {
                   std::to_string(queries));
       }
       tokens += queries;
-      if (mask_ != MaskType::kNone && context > in[kFirstOptional].desc.dim(-1)) {
-        FailValue(kOp, kContexts, "lengths within the mask " + ToString(in[kFirstOptional].desc),
+      if (mask_ != MaskType::kNone && context > in[static_cast<size_t>(FirstOptional())].desc.dim(-1)) {
+        FailValue(kOp, Contexts(), "lengths within the mask " + ToString(in[static_cast<size_t>(FirstOptional())].desc),
                   std::to_string(context));
       }
     }
@@ -94,29 +94,30 @@ class PagedAttention : public Operation {
   }
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
-    TensorDesc descs[kFirstOptional + 2];
+    TensorDesc descs[kMostInputs];
     for (size_t i = 0; i < in.size(); ++i) descs[i] = in[i].desc;
     const Space s(*this, {descs, in.size()});
-    const TensorDesc& tables = in[kTables].desc;
+    const TensorDesc& tables = in[static_cast<size_t>(Tables())].desc;
     const int64_t batch = tables.dim(0);
     const bool packs = in[kKeys].desc.layout == Layout::kRowMajor;
     const int64_t block_size = in[kKeys].desc.dim(1);
     auto* sequences = reinterpret_cast<AttentionSequence*>(ctx.workspace);
     auto* rows = reinterpret_cast<KvRows*>(ctx.workspace + s.rows_at);
+    const void* values = param_.latent > 0 ? nullptr : in[kValues].data;
     int64_t begin = 0;
     for (int64_t i = 0; i < batch; ++i) {
-      const int32_t* table = in[kTables].As<int32_t>() + i * tables.dim(1);
+      const int32_t* table = in[static_cast<size_t>(Tables())].As<int32_t>() + i * tables.dim(1);
       const int64_t queries = QueriesOf(in, i);
-      const int64_t context = in[kContexts].As<int32_t>()[i];
+      const int64_t context = in[static_cast<size_t>(Contexts())].As<int32_t>()[i];
       const int64_t mask_row = MaskRow(in, i, begin, context - queries);
-      sequences[i] = {begin, queries, context, table, in[kKeys].data, in[kValues].data, mask_row, 0};
-      if (packs) rows[i] = {in[kKeys].data, in[kValues].data, table, block_size};
+      sequences[i] = {begin, queries, context, table, in[kKeys].data, values, mask_row, 0};
+      if (packs) rows[i] = {in[kKeys].data, values, table, block_size};
       begin += queries;
     }
     AttentionWork work{param_};
     work.blocks = in[kKeys].desc.dim(0);
     if (packs) {
-      work.blocks = KvPacker(in[kQuery].desc.dtype, param_.kv_heads, s.extents.head_dim)
+      work.blocks = KvPacker(in[kQuery].desc.dtype, param_, s.extents.head_dim)
                         .Pack(sequences, rows, batch, ctx.pool, ctx.workspace + s.packed_at);
     }
     work.q = in[kQuery].data;
@@ -127,7 +128,7 @@ class PagedAttention : public Operation {
     work.block_size = packs ? KvPacker::kBlock : block_size;
     // Unlike SelfAttention, ATB adds this mask as it is in every dtype (paged_attention_decoder_nd_common.cce).
     if (mask_ != MaskType::kNone)
-      work.mask = {in[kFirstOptional].data, in[kFirstOptional].desc.dim(-1), 1, mask_ == MaskType::kAlibi};
+      work.mask = {in[static_cast<size_t>(FirstOptional())].data, in[static_cast<size_t>(FirstOptional())].desc.dim(-1), 1, mask_ == MaskType::kAlibi};
     work.sequences = sequences;
     work.count = batch;
     Attend(work, s.extents, ctx, ctx.workspace + s.attend_at);
@@ -142,20 +143,32 @@ class PagedAttention : public Operation {
     Space(const PagedAttention& op, std::span<const TensorDesc> in) {
       const TensorDesc& q = in[kQuery];
       const TensorDesc& keys = in[kKeys];
-      const int64_t batch = in[kTables].dim(0);
-      const int64_t max_context = in[kTables].dim(1) * keys.dim(1);
+      const int64_t batch = in[static_cast<size_t>(op.Tables())].dim(0);
+      const int64_t max_context = in[static_cast<size_t>(op.Tables())].dim(1) * keys.dim(1);
       const bool converts = op.mask_ != MaskType::kNone && q.dtype != DType::kF32;
-      extents = {q.dim(0), batch, keys.dim(3), max_context, converts ? in[kFirstOptional].dim(-1) : 0,
-                 op.mask_ == MaskType::kAlibi, !op.spec_};
+      extents = {q.dim(0),
+                 batch,
+                 keys.dim(3),
+                 keys.dtype,
+                 max_context,
+                 converts ? in[static_cast<size_t>(op.FirstOptional())].dim(-1) : 0,
+                 op.mask_ == MaskType::kAlibi,
+                 !op.spec_};
       const bool packs = keys.layout == Layout::kRowMajor;
       rows_at = Align(static_cast<size_t>(batch) * sizeof(AttentionSequence));
       packed_at = rows_at + (packs ? Align(static_cast<size_t>(batch) * sizeof(KvRows)) : 0);
       attend_at = packed_at;
-      if (packs) attend_at += KvPacker::Bytes(q.dtype, batch * max_context, batch, keys.dim(2), keys.dim(3));
+      if (packs) attend_at += KvPacker::Bytes(q.dtype, batch * max_context, batch, op.param_, keys.dim(3));
     }
   };
 
-  int QueryLengths() const { return kFirstOptional + (mask_ != MaskType::kNone); }
+  static constexpr size_t kMostInputs = 7;
+
+  int LastCache() const { return param_.latent > 0 ? kKeys : kValues; }
+  int Tables() const { return LastCache() + 1; }
+  int Contexts() const { return Tables() + 1; }
+  int FirstOptional() const { return Contexts() + 1; }
+  int QueryLengths() const { return FirstOptional() + (mask_ != MaskType::kNone); }
   int64_t QueriesOf(std::span<const Tensor> in, int64_t sequence) const {
     return spec_ ? in[static_cast<size_t>(QueryLengths())].As<int32_t>()[sequence] : 1;
   }
@@ -164,7 +177,7 @@ class PagedAttention : public Operation {
   int64_t MaskRow(std::span<const Tensor> in, int64_t sequence, int64_t token, int64_t position) const {
     if (mask_ == MaskType::kNone) return 0;
     if (mask_ == MaskType::kSpec) return token;
-    const TensorDesc& mask = in[kFirstOptional].desc;
+    const TensorDesc& mask = in[static_cast<size_t>(FirstOptional())].desc;
     if (mask_ == MaskType::kAlibi) return mask.rank == 4 && mask.dim(0) > 1 ? sequence * param_.heads : 0;
     const int64_t own = mask.rank == 3 && mask.dim(0) > 1 ? sequence * mask.dim(1) : 0;
     // Padding has no context and reads no mask.
@@ -172,20 +185,20 @@ class PagedAttention : public Operation {
   }
 
   void CheckMask(const TensorDesc& mask, const TensorDesc& q, int64_t batch) const {
-    RequireDType(kOp, kFirstOptional, mask, q.dtype);
+    RequireDType(kOp, FirstOptional(), mask, q.dtype);
     const int least = mask_ == MaskType::kAlibi ? 3 : 2;
-    RequireRank(kOp, kFirstOptional, mask, least, least + 1);
+    RequireRank(kOp, FirstOptional(), mask, least, least + 1);
     const bool batched = mask.rank == least || mask.dim(0) == 1 || mask.dim(0) == batch;
     if (mask_ == MaskType::kAlibi) {
       const std::string heads = std::to_string(param_.heads);
       if (!batched || mask.dim(-3) != param_.heads || mask.dim(-2) != 1)
-        FailShape(kOp, kFirstOptional, "[" + heads + ",1,S] or [batch," + heads + ",1,S]", mask);
+        FailShape(kOp, FirstOptional(), "[" + heads + ",1,S] or [batch," + heads + ",1,S]", mask);
     } else if (mask_ == MaskType::kSpec) {
-      if (mask.rank != 2 || mask.dim(0) != q.dim(0)) FailShape(kOp, kFirstOptional, "[tokens,S]", mask);
+      if (mask.rank != 2 || mask.dim(0) != q.dim(0)) FailShape(kOp, FirstOptional(), "[tokens,S]", mask);
     } else if (spec_) {
-      if (!batched || mask.dim(-2) != mask.dim(-1)) FailShape(kOp, kFirstOptional, "[S,S] or [batch,S,S]", mask);
+      if (!batched || mask.dim(-2) != mask.dim(-1)) FailShape(kOp, FirstOptional(), "[S,S] or [batch,S,S]", mask);
     } else if (!batched || mask.dim(-2) != 1) {
-      FailShape(kOp, kFirstOptional, "[1,S] or [batch,1,S]", mask);
+      FailShape(kOp, FirstOptional(), "[1,S] or [batch,1,S]", mask);
     }
   }
 

@@ -11,66 +11,70 @@ namespace atb {
 namespace {
 
 constexpr const char* kOp = "ReshapeAndCache";
-enum Input { kKey, kValue, kKeyCache, kValueCache, kSlots };
 
-/// key [tokens, heads, D], value [tokens, heads, Dv] go to the slots of two caches, in place: token t to offset
+/// key [tokens, heads, D], value [tokens, heads, Dv] go to the slots of two caches, in place; with K_CACHE_V_BYPASS there is
+/// only the key and its cache. Inputs: rows, caches, slots. Token t goes to offset
 /// slots[t] % block_size of block slots[t] / block_size, as integers with a scale where the cache holds those. Negative
 /// slots are skipped; of equal ones the last wins. Writing the first slot of a block in our own layout zeroes the rest
 /// of the block: see kernels/kv_pack.h.
 class ReshapeAndCache : public Operation {
  public:
-  int NumInputs() const override { return 5; }
-  int NumOutputs() const override { return 2; }
-  bool InPlace(int input, int output) const override { return input == kKeyCache + output; }
+  explicit ReshapeAndCache(int caches) : caches_(caches) {}
+  int NumInputs() const override { return 2 * caches_ + 1; }
+  int NumOutputs() const override { return caches_; }
+  bool InPlace(int input, int output) const override { return input == caches_ + output; }
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
-    for (int i = 0; i < 2; ++i) {
+    for (int i = 0; i < caches_; ++i) {
       const TensorDesc& rows = in[static_cast<size_t>(i)];
-      const TensorDesc& cache = in[static_cast<size_t>(kKeyCache + i)];
+      const TensorDesc& cache = in[static_cast<size_t>(caches_ + i)];
       RequireFloat(kOp, i, rows);
       RequireRank(kOp, i, rows, 3, 3);
-      RequireKvCache(kOp, kKeyCache + i, cache, i == 1, rows);
+      RequireKvCache(kOp, caches_ + i, cache, i == 1, rows);
       if (cache.dim(2) != rows.dim(1) || cache.dim(3) != rows.dim(2))
-        FailShape(kOp, kKeyCache + i, "[blocks, block_size, heads, head_dim] for rows " + ToString(rows), cache);
+        FailShape(kOp, caches_ + i, "[blocks, block_size, heads, head_dim] for rows " + ToString(rows), cache);
+      if (rows.dim(0) != in[0].dim(0)) FailShape(kOp, i, "of as many tokens as in0", rows);
       out[static_cast<size_t>(i)] = cache;
     }
-    if (in[kValue].dim(0) != in[kKey].dim(0)) FailShape(kOp, kValue, "of as many tokens as in0", in[kValue]);
-    RequireVector(kOp, kSlots, in[kSlots], DType::kI32, in[kKey].dim(0));
+    RequireVector(kOp, 2 * caches_, in.back(), DType::kI32, in[0].dim(0));
   }
 
   size_t WorkspaceBytes(std::span<const TensorDesc> in, int threads, const kernels::KernelTable&) const override {
-    return static_cast<size_t>(threads) * BufferBytes(in[kKeyCache], in[kValueCache]);
+    return static_cast<size_t>(threads) * BufferBytes(in[Cache(0)], in[LastCache()]);
   }
 
   void Validate(std::span<const Tensor> in) const override {
-    const int32_t* slots = in[kSlots].As<int32_t>();
-    const int64_t total = std::min(Slots(in[kKeyCache].desc), Slots(in[kValueCache].desc));
-    for (int64_t t = 0; t < in[kKey].desc.dim(0); ++t) {
-      if (slots[t] >= total) FailValue(kOp, kSlots, "slots below " + std::to_string(total), std::to_string(slots[t]));
+    const int32_t* slots = in.back().As<int32_t>();
+    const int64_t total = std::min(Slots(in[Cache(0)].desc), Slots(in[LastCache()].desc));
+    for (int64_t t = 0; t < in[0].desc.dim(0); ++t) {
+      if (slots[t] >= total) FailValue(kOp, 2 * caches_, "slots below " + std::to_string(total), std::to_string(slots[t]));
     }
   }
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
-    const int64_t tokens = in[kKey].desc.dim(0);
-    const int32_t* slots = in[kSlots].As<int32_t>();
-    const int64_t key_heads = in[kKey].desc.dim(1);
-    const int64_t value_heads = in[kValue].desc.dim(1);
-    for (size_t i = 0; i < 2; ++i) {
-      const Tensor& cache = in[kKeyCache + i];
+    const int64_t tokens = in[0].desc.dim(0);
+    const int32_t* slots = in.back().As<int32_t>();
+    const int64_t key_heads = in[0].desc.dim(1);
+    const int64_t value_heads = caches_ == 2 ? in[1].desc.dim(1) : 0;
+    for (size_t i = 0; i < out.size(); ++i) {
+      const Tensor& cache = in[Cache(i)];
       if (out[i].data != cache.data) std::memcpy(out[i].data, cache.data, KvCacheBytes(cache.desc));
     }
-    const size_t buffer = BufferBytes(out[0].desc, out[1].desc);
-    ForRows(ctx.pool, key_heads + value_heads, tokens * in[kKey].desc.dim(2), [&](int64_t head, int worker) {
+    const size_t buffer = BufferBytes(out.front().desc, out.back().desc);
+    ForRows(ctx.pool, key_heads + value_heads, tokens * in[0].desc.dim(2), [&](int64_t head, int worker) {
       std::byte* own = ctx.workspace + static_cast<size_t>(worker) * buffer;
       if (head < key_heads) {
-        WriteHead(in[kKey], out[0], head, slots, tokens, ctx.kernels, own);
+        WriteHead(in[0], out[0], head, slots, tokens, ctx.kernels, own);
       } else {
-        WriteHead(in[kValue], out[1], head - key_heads, slots, tokens, ctx.kernels, own);
+        WriteHead(in[1], out[1], head - key_heads, slots, tokens, ctx.kernels, own);
       }
     });
   }
 
  private:
+  /// The input that is cache i.
+  size_t Cache(size_t i) const { return static_cast<size_t>(caches_) + i; }
+  size_t LastCache() const { return Cache(static_cast<size_t>(caches_) - 1); }
   static int64_t Slots(const TensorDesc& cache) { return cache.dim(0) * cache.dim(1); }
 
   static size_t BufferBytes(const TensorDesc& keys, const TensorDesc& values) {
@@ -107,6 +111,8 @@ class ReshapeAndCache : public Operation {
       t += n;
     }
   }
+
+  int caches_;  ///< 2: keys and values; 1: keys.
 };
 
 }  // namespace
@@ -114,9 +120,9 @@ class ReshapeAndCache : public Operation {
 std::unique_ptr<Operation> CreateReshapeAndCache(const ParamObject& param) {
   ParamReader reader(kOp, param);
   reader.Require("compressType", "COMPRESS_TYPE_UNDEFINED");
-  reader.Require("kvCacheCfg", "K_CACHE_V_CACHE");
+  const bool bypass = reader.Enum("kvCacheCfg", {"K_CACHE_V_CACHE", "K_CACHE_V_BYPASS"}, 0) == 1;
   reader.Done();
-  return std::make_unique<ReshapeAndCache>();
+  return std::make_unique<ReshapeAndCache>(bypass ? 1 : 2);
 }
 
 }  // namespace atb

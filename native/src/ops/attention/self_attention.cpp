@@ -16,8 +16,8 @@ enum class MaskType { kNone, kNorm, kAlibi };
 float MaskFactor(DType dtype, bool high_precision) { return dtype == DType::kBF16 || high_precision ? -3e38f : 1.0f; }
 
 /// Prefill (PA_ENCODER): q [tokens, heads, D] of packed sequences over their own k, v [tokens, kvHeads, D]; each may
-/// also be [tokens, heads * D]. Without a mask every token of a sequence sees every other. Inputs: q, k, v, mask unless
-/// maskType is MASK_TYPE_UNDEFINED, seqLen i32 [batch].
+/// also be [tokens, heads * D]. Without a mask every token of a sequence sees every other. Inputs: q, k, v unless
+/// mlaVHeadSize says which part of a key its value is, mask unless maskType is MASK_TYPE_UNDEFINED, seqLen i32 [batch].
 class SelfAttention : public Operation {
  public:
   SelfAttention(AttentionParam param, MaskType mask, bool triangle, bool high_precision)
@@ -29,17 +29,17 @@ class SelfAttention : public Operation {
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
     const int64_t head_dim = RequireQuery(kOp, 0, in[0], param_.heads);
-    for (int i = 1; i < 3; ++i) {
+    for (int i = 1; i < Mask(); ++i) {
       const TensorDesc& rows = in[static_cast<size_t>(i)];
       const int64_t found = RequireQuery(kOp, i, rows, param_.kv_heads);
       if (rows.dtype != in[0].dtype) FailDType(kOp, i, "of in0's dtype " + ToString(in[0]), rows);
       if (rows.dim(0) != in[0].dim(0) || found != head_dim)
         FailShape(kOp, i, "of the tokens and the head size of in0 " + ToString(in[0]), rows);
     }
-    if (Masked()) CheckMask(in[3], in[0], in[4]);
+    if (Masked()) CheckMask(MaskOf(in), in[0], in[static_cast<size_t>(Lengths())]);
     RequireDType(kOp, Lengths(), in[static_cast<size_t>(Lengths())], DType::kI32);
     RequireRank(kOp, Lengths(), in[static_cast<size_t>(Lengths())], 1, 1);
-    out[0] = in[0];
+    out[0] = AttentionResult(kOp, 0, param_, in[0], head_dim);
   }
 
   size_t WorkspaceBytes(std::span<const TensorDesc> in, int threads,
@@ -60,14 +60,14 @@ class SelfAttention : public Operation {
     }
     if (sum != in[0].desc.dim(0))
       FailValue(kOp, Lengths(), "lengths that add up to " + std::to_string(in[0].desc.dim(0)), std::to_string(sum));
-    if (Masked() && !triangle_ && longest > in[3].desc.dim(-1))
-      FailValue(kOp, Lengths(), "lengths within the mask " + ToString(in[3].desc), std::to_string(longest));
+    if (Masked() && !triangle_ && longest > MaskOf(in).desc.dim(-1))
+      FailValue(kOp, Lengths(), "lengths within the mask " + ToString(MaskOf(in).desc), std::to_string(longest));
   }
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
-    const TensorDesc descs[] = {in[0].desc, in[1].desc, in[2].desc, in[3].desc,
-                                in[static_cast<size_t>(Lengths())].desc};
-    const Space s(*this, {descs, static_cast<size_t>(NumInputs())});
+    TensorDesc descs[kMostInputs];
+    for (size_t i = 0; i < in.size(); ++i) descs[i] = in[i].desc;
+    const Space s(*this, {descs, in.size()});
     const Tensor& lengths = in[static_cast<size_t>(Lengths())];
     auto* sequences = reinterpret_cast<AttentionSequence*>(ctx.workspace);
     auto* rows = reinterpret_cast<KvRows*>(ctx.workspace + s.rows_at);
@@ -76,12 +76,13 @@ class SelfAttention : public Operation {
     int64_t begin = 0;
     for (int64_t i = 0; i < batch; ++i) {
       const int64_t n = lengths.As<int32_t>()[i];
-      sequences[i] = {begin, n, n, nullptr, nullptr, nullptr, Masked() ? i * RowsOfSequence(in[3].desc) : 0, 0};
-      rows[i] = {in[1].As<std::byte>() + begin * kv_row, in[2].As<std::byte>() + begin * kv_row, nullptr, 0};
+      sequences[i] = {begin, n, n, nullptr, nullptr, nullptr, Masked() ? i * RowsOfSequence(MaskOf(in).desc) : 0, 0};
+      const std::byte* values = param_.latent > 0 ? nullptr : in[2].As<std::byte>() + begin * kv_row;
+      rows[i] = {in[1].As<std::byte>() + begin * kv_row, values, nullptr, 0};
       begin += n;
     }
     AttentionWork work{param_};
-    work.blocks = KvPacker(in[0].desc.dtype, param_.kv_heads, s.extents.head_dim)
+    work.blocks = KvPacker(in[0].desc.dtype, param_, s.extents.head_dim)
                       .Pack(sequences, rows, batch, ctx.pool, ctx.workspace + s.packed_at);
     work.q = in[0].data;
     work.out = out[0].data;
@@ -89,8 +90,9 @@ class SelfAttention : public Operation {
     work.head_dim = s.extents.head_dim;
     work.block_size = KvPacker::kBlock;
     if (Masked() && !triangle_) {
-      work.mask = {in[3].data, in[3].desc.dim(-1), Factor(in[0].desc.dtype),
-                   mask_ == MaskType::kAlibi ? in[3].desc.dim(-2) : 0};
+      const Tensor& mask = MaskOf(in);
+      work.mask = {mask.data, mask.desc.dim(-1), Factor(in[0].desc.dtype),
+                   mask_ == MaskType::kAlibi ? mask.desc.dim(-2) : 0};
     }
     work.sequences = sequences;
     work.count = batch;
@@ -110,18 +112,26 @@ class SelfAttention : public Operation {
       extents = {q.dim(0),
                  batch,
                  q.rank == 3 ? q.dim(2) : q.dim(1) / op.param_.heads,
+                 q.dtype,
                  q.dim(0),
-                 converts ? in[3].dim(-1) : 0,
+                 converts ? op.MaskOf(in).dim(-1) : 0,
                  op.mask_ == MaskType::kAlibi,
                  false};
       rows_at = Align(static_cast<size_t>(batch) * sizeof(AttentionSequence));
       packed_at = rows_at + Align(static_cast<size_t>(batch) * sizeof(KvRows));
-      attend_at = packed_at + KvPacker::Bytes(q.dtype, q.dim(0), batch, op.param_.kv_heads, extents.head_dim);
+      attend_at = packed_at + KvPacker::Bytes(q.dtype, q.dim(0), batch, op.param_, extents.head_dim);
     }
   };
 
+  static constexpr size_t kMostInputs = 5;
+
   bool Masked() const { return mask_ != MaskType::kNone; }
-  int Lengths() const { return Masked() ? 4 : 3; }
+  int Mask() const { return param_.latent > 0 ? 2 : 3; }
+  int Lengths() const { return Mask() + Masked(); }
+  template <typename T>
+  const T& MaskOf(std::span<const T> in) const {
+    return in[static_cast<size_t>(Mask())];
+  }
   /// Masks of ALiBi are added as they are.
   float Factor(DType dtype) const { return mask_ == MaskType::kNorm ? MaskFactor(dtype, high_precision_) : 1; }
   /// Rows of a mask from one sequence to the next; 0: they share them.
@@ -132,18 +142,18 @@ class SelfAttention : public Operation {
 
   /// [S, S] or [batch, S, S], of ALiBi [heads, S, S] or [batch, heads, S, S]: rows are queries, columns keys.
   void CheckMask(const TensorDesc& mask, const TensorDesc& q, const TensorDesc& lengths) const {
-    RequireDType(kOp, 3, mask, q.dtype);
+    RequireDType(kOp, Mask(), mask, q.dtype);
     const int least = mask_ == MaskType::kAlibi ? 3 : 2;
-    RequireRank(kOp, 3, mask, least, least + 1);
+    RequireRank(kOp, Mask(), mask, least, least + 1);
     if (mask_ == MaskType::kAlibi) {
       const bool batched = mask.rank == 3 || mask.dim(0) == lengths.dim(0);
       if (!batched || mask.dim(-1) != mask.dim(-2) || mask.dim(-3) != param_.heads)
-        FailShape(kOp, 3, "[heads,S,S] or [batch,heads,S,S], heads " + std::to_string(param_.heads), mask);
+        FailShape(kOp, Mask(), "[heads,S,S] or [batch,heads,S,S], heads " + std::to_string(param_.heads), mask);
     } else if (triangle_) {
       if (mask.rank != 2 || mask.dim(0) != 128 || mask.dim(1) != 128)
-        FailShape(kOp, 3, "[128,128], as isTriuMask is 1", mask);
+        FailShape(kOp, Mask(), "[128,128], as isTriuMask is 1", mask);
     } else if (mask.dim(-1) != mask.dim(-2) || (mask.rank == 3 && mask.dim(0) != lengths.dim(0))) {
-      FailShape(kOp, 3, "[S,S] or [batch,S,S]", mask);
+      FailShape(kOp, Mask(), "[S,S] or [batch,S,S]", mask);
     }
   }
 

@@ -65,4 +65,40 @@ void Multiply(const MultiplyCall& call, const kernels::KernelTable& kernels, Thr
   pool.ParallelRanges(CeilDiv(call.m, piece.rows) * panel_pieces, piece.most, range);
 }
 
+void MultiplyBatches(const BatchedCall& call, const kernels::KernelTable& kernels, ThreadPool& pool,
+                     std::byte* workspace) noexcept {
+  constexpr int64_t kRows = 256;
+  const PackedWeight& first = *call.weight;
+  const int64_t panels = first.panels;
+  const int64_t row_pieces = CeilDiv(call.m, kRows);
+  // Few batches are cut into as many panels as keep all threads busy.
+  const int64_t streams = kernels.gemm_streams[static_cast<size_t>(first.format)];
+  const int64_t wanted = CeilDiv(kPiecesOfBlocks * pool.threads(), call.batches * row_pieces);
+  const int64_t step = std::max(streams, panels / wanted / streams * streams);
+  const int64_t panel_pieces = CeilDiv(panels, step);
+  const size_t scratch = Align(static_cast<size_t>(kernels.gemm_scratch_bytes));
+  const auto element = static_cast<int64_t>(SizeOf(kernels::DTypeOf(first.format)));
+  const auto out_element = static_cast<int64_t>(SizeOf(call.out_dtype));
+  pool.ParallelFor(call.batches * row_pieces * panel_pieces, [&](int64_t index, int worker) {
+    const int64_t batch = index / (row_pieces * panel_pieces);
+    const int64_t row = index / panel_pieces % row_pieces * kRows;
+    const int64_t begin = index % panel_pieces * step;
+    PackedWeight weight = first;
+    weight.data = static_cast<const std::byte*>(first.data) + batch * kernels::PackedBytes(first);
+    const GemmCall part{
+        .weight = &weight,
+        .x = static_cast<const std::byte*>(call.x) + (batch * call.x_batch + row * call.x_stride) * element,
+        .m = std::min(kRows, call.m - row),
+        .x_stride = call.x_stride,
+        .bias = nullptr,
+        .bias_dtype = DType::kF32,
+        .residual = nullptr,
+        .out = static_cast<std::byte*>(call.out) + (batch * call.out_batch + row * call.out_stride) * out_element,
+        .out_dtype = call.out_dtype,
+        .out_stride = call.out_stride,
+    };
+    kernels.gemm(part, begin, std::min(begin + step, panels), workspace + static_cast<size_t>(worker) * scratch);
+  });
+}
+
 }  // namespace atb

@@ -51,4 +51,24 @@ struct RowSource {
 void Multiply(const MultiplyCall& call, const kernels::KernelTable& kernels, ThreadPool& pool,
               std::byte* workspace, const RowSource& source = {}) noexcept;
 
+/// Products of the rows of each batch with a matrix of its own, of floats; the packed matrices follow one another. Batch b
+/// reads x at b * x_batch, and writes out at b * out_batch elements. The epilogue is empty. The work is cut by batches, by
+/// rows and by panels, at no barrier but the last.
+struct BatchedCall {
+  const kernels::PackedWeight* weight;  ///< The first matrix, [n, k].
+  int64_t batches;
+  const void* x;
+  int64_t m;  ///< Rows of each batch.
+  int64_t x_stride;
+  int64_t x_batch;
+  void* out;
+  DType out_dtype;
+  int64_t out_stride;
+  int64_t out_batch;
+};
+
+/// `workspace` as for Multiply with a weight of floats.
+void MultiplyBatches(const BatchedCall& call, const kernels::KernelTable& kernels, ThreadPool& pool,
+                     std::byte* workspace) noexcept;
+
 }  // namespace atb

@@ -20,10 +20,11 @@ struct LinearParam {
   bool has_bias;
   bool accumulate;  ///< in2 is f32 [m, n]; out = in2 + x w, f32.
   bool f32_out;     ///< Our extension for f16 and bf16: logits are not rounded.
+  bool einsum;      ///< x is [m, b, k], a packed weight [b, n, k], out [m, b, n].
 };
 
 /// out[b] = x[b] w + bias. x [m, k] or [b, m, k] (or transposed), w [n, k] (or transposed) for all b, or [b, n, k] one
-/// each. f32, f16 or bf16, all alike but for an f32 bias. Sums are f32, the result is rounded once.
+/// each. With MATMUL_EIN_SUM batches are x's axis 1. f32, f16 or bf16, all alike but for an f32 bias. Sums are f32, the result is rounded once.
 class Linear : public Operation {
  public:
   explicit Linear(const LinearParam& param) : param_(param) {}
@@ -37,19 +38,24 @@ class Linear : public Operation {
     const TensorDesc& weight = in[1];
     if (weight.layout != Layout::kPackedLinear) RequireDense(kOp, 1, weight);
     if (weight.dtype != in[0].dtype) FailDType(kOp, 1, std::string(ToString(in[0].dtype)) + ", as in0 is", weight);
-    const bool batched = weight.rank == 3 && weight.layout == Layout::kRowMajor;
-    RequireRank(kOp, 1, weight, 2, batched ? 3 : 2);
+    const bool batched = weight.rank == 3;
+    RequireRank(kOp, 1, weight, param_.einsum ? 3 : 2, 3);
+    if (param_.einsum) {
+      RequireRank(kOp, 0, in[0], 3, 3);
+      if (weight.layout != Layout::kPackedLinear)
+        throw InputError("NATIVE_LAYOUT_MISMATCH", kOp, 1, "a packed weight with MATMUL_EIN_SUM", ToString(weight));
+    }
     const Sizes s = SizesOf(in);
     if (s.weight_k != s.k || s.k < 1 || s.n < 1) {
       FailShape(kOp, 1, "a weight of " + std::to_string(s.k) + " input channels (in0 is " + ToString(in[0]) + ")",
                 weight);
     }
-    if (batched && (in[0].rank != 3 || in[0].dim(0) != weight.dim(0))) {
+    if (batched && (in[0].rank != 3 || s.batches != weight.dim(0))) {
       FailShape(kOp, 1, "one weight for all of in0 or one for each of its batches (in0 is " + ToString(in[0]) + ")",
                 weight);
     }
     out[0] = in[0];
-    out[0].dims[static_cast<size_t>(in[0].rank - 2)] = s.m;
+    if (!param_.einsum) out[0].dims[static_cast<size_t>(in[0].rank - 2)] = s.m;
     out[0].dims[static_cast<size_t>(in[0].rank - 1)] = s.n;
     if (param_.f32_out || param_.accumulate) out[0].dtype = DType::kF32;
     if (param_.accumulate) RequireSame(kOp, 2, in[2], out[0]);
@@ -85,6 +91,22 @@ class Linear : public Operation {
     if (param_.transpose_a) {
       Transpose(in[0], s, workspace, ctx.pool);
       x = workspace;
+    }
+    if (packed && in[1].desc.rank == 3) {
+      const int64_t batches = s.batches;
+      const BatchedCall call{
+          .weight = &weight,
+          .batches = batches,
+          .x = x,
+          .m = s.m,
+          .x_stride = param_.einsum ? batches * s.k : s.k,
+          .x_batch = param_.einsum ? s.k : s.m * s.k,
+          .out = out[0].data,
+          .out_dtype = out[0].desc.dtype,
+          .out_stride = param_.einsum ? batches * s.n : s.n,
+          .out_batch = param_.einsum ? s.n : s.m * s.n,
+      };
+      return MultiplyBatches(call, ctx.kernels, ctx.pool, ctx.workspace);
     }
 
     const auto element = static_cast<int64_t>(SizeOf(in[0].desc.dtype));
@@ -122,9 +144,9 @@ class Linear : public Operation {
     const TensorDesc& w = in[1];
     const bool rows_are_outputs = param_.transpose_b || w.layout == Layout::kPackedLinear;
     return {
-        .batches = x.rank == 3 ? x.dim(0) : 1,
+        .batches = x.rank == 3 ? x.dim(param_.einsum ? 1 : 0) : 1,
         .weights = w.rank == 3 ? w.dim(0) : 1,
-        .m = x.dim(param_.transpose_a ? -1 : -2),
+        .m = param_.einsum ? x.dim(0) : x.dim(param_.transpose_a ? -1 : -2),
         .k = x.dim(param_.transpose_a ? -2 : -1),
         .n = w.dim(rows_are_outputs ? -2 : -1),
         .weight_k = w.dim(rows_are_outputs ? -1 : -2),
@@ -178,8 +200,11 @@ std::unique_ptr<Operation> CreateLinear(const ParamObject& object) {
   if (out && out != DType::kF32)
     reader.Fail("outDataType", "ACL_DT_UNDEFINED or ACL_FLOAT (int8 inputs are not implemented)");
   param.f32_out = out == DType::kF32;
+  param.einsum = reader.Enum("matmulType", {"MATMUL_UNDEFINED", "MATMUL_EIN_SUM"}, 0) == 1;
   reader.Done();
   if (param.accumulate && param.has_bias) reader.Fail("hasBias", "false when enAccum is true");
+  if (param.einsum && (param.transpose_a || !param.transpose_b || param.has_bias || param.accumulate))
+    reader.Fail("matmulType", "MATMUL_UNDEFINED with transposeA, hasBias, enAccum, or without transposeB");
   return std::make_unique<Linear>(param);
 }
 

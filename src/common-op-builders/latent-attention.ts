@@ -1,0 +1,146 @@
+import { AtbError } from '../errors.js';
+import { type AtbGraph, BaseOperation, dim } from '../graph/atb-graph.js';
+import { wantsGraph } from './attention.js';
+import { CommonOpBuilder } from './manager.js';
+import type { BuilderTensors, LatentCache, OpBuilder, ParamOf } from './types.js';
+
+type Param = ParamOf<'MLA'>;
+type Tensors = BuilderTensors['MLA'];
+
+/** Axes of heads and of tokens, swapped. */
+const SWAP = [1, 0, 2] as const;
+
+/** Multiplies each head of `x` [tokens, heads, in] with a matrix of its own, of [heads, out, in]: -> [tokens, heads, out]. */
+function multiplyHeads(graph: AtbGraph, name: string, x: string, matrices: string): string {
+  const [byHead, product, out] = [`${name}_heads`, `${name}_product`, `${name}_out`];
+  graph.addOperation(new BaseOperation('Transpose', { perm: SWAP }, `${name}_transpose`), [x], [byHead]);
+  const linear = new BaseOperation('Linear', { transposeB: true, hasBias: false }, name);
+  graph.addOperation(linear, [byHead, matrices], [product]);
+  graph.addOperation(new BaseOperation('Transpose', { perm: SWAP }, `${name}_back`), [product], [out]);
+  return out;
+}
+
+/** What attention reads: queries [tokens, heads, rank + rotated] and keys [tokens, 1, rank + rotated]. */
+interface LatentRows {
+  readonly q: string;
+  readonly k: string;
+}
+
+/** Takes queries into the space of the latent vectors, and puts what is rotated behind both. */
+function latentRows(graph: AtbGraph, param: Param, tensors: Tensors): LatentRows {
+  const { opName, headNum, kvLoraRank, qkNopeHeadDim, qkRopeHeadDim } = param;
+  const [nope, rope] = [`${opName}_q_nope`, `${opName}_q_rope`];
+  graph.addReshape(tensors.qNope, nope, [dim(0), headNum, qkNopeHeadDim]);
+  graph.addReshape(tensors.qRope, rope, [dim(0), headNum, qkRopeHeadDim]);
+  const latent = multiplyHeads(graph, `${opName}_absorb`, nope, tensors.keyUp);
+  const [q, rows, k] = [`${opName}_q`, `${opName}_k_rows`, `${opName}_k`];
+  graph.addOperation(
+    new BaseOperation('Concat', { concatDim: 2 }, `${opName}_concat_q`),
+    [latent, rope],
+    [q],
+  );
+  const keys = [tensors.latent, tensors.kRope];
+  graph.addOperation(new BaseOperation('Concat', { concatDim: 1 }, `${opName}_concat_k`), keys, [rows]);
+  graph.addReshape(rows, k, [dim(0), 1, kvLoraRank + qkRopeHeadDim]);
+  return { q, k };
+}
+
+/** Writes this step's keys to the cache; values are parts of them. */
+function writeCache(graph: AtbGraph, { opName }: Param, k: string, { key, slots }: LatentCache): void {
+  const param = { kvCacheCfg: 'K_CACHE_V_BYPASS' } as const;
+  const op = new BaseOperation('ReshapeAndCache', param, `${opName}_reshape_and_cache`);
+  graph.addOperation(op, [k, key, slots], [key]);
+}
+
+function cacheOf({ opName }: Param, { cache }: Tensors): LatentCache {
+  if (cache) return cache;
+  throw new AtbError('BUILDER_TENSOR_MISSING', { category: 'MLA', opName, tensor: 'cache' });
+}
+
+/** Attended latent vectors `heads` [tokens, heads, rank] become values, `attentionOut` [tokens, heads * vHeadDim]. */
+function valuesOf(graph: AtbGraph, { opName }: Param, heads: string, tensors: Tensors): void {
+  const values = multiplyHeads(graph, `${opName}_values`, heads, tensors.valueUp);
+  graph.addReshape(values, tensors.attentionOut, [dim(0), dim(1, 2)]);
+}
+
+/** What all attention operations are told: one head of keys, of which values are the first numbers. */
+const common = ({ headNum, kvLoraRank, scale }: Param) => ({
+  headNum,
+  kvHeadNum: 1,
+  qkScale: scale,
+  mlaVHeadSize: kvLoraRank,
+});
+
+const CAUSAL = { hint: { causal: true } } as const;
+
+/** Packed sequences attend to themselves; the mask is the 128 x 128 triangle. */
+@CommonOpBuilder()
+export class ATBEncoderLatentAttention implements OpBuilder<'MLA'> {
+  readonly category = 'MLA';
+
+  isMatch({ kind }: Param): true | string {
+    return wantsGraph(false, false, kind);
+  }
+
+  build(graph: AtbGraph, param: Param, tensors: Tensors): void {
+    const { opName } = param;
+    const { q, k } = latentRows(graph, param, tensors);
+    if (tensors.cache) writeCache(graph, param, k, tensors.cache);
+    const heads = `${opName}_latent`;
+    const masked = {
+      ...common(param),
+      calcType: 'PA_ENCODER',
+      maskType: 'MASK_TYPE_NORM',
+      isTriuMask: 1,
+    } as const;
+    const op = new BaseOperation('SelfAttention', masked, opName);
+    graph.addOperation(op, [q, k, tensors.attentionMask, tensors.seqLen], [heads], CAUSAL);
+    valuesOf(graph, param, heads, tensors);
+  }
+}
+
+/** Decode: one token of each sequence against the cache. */
+@CommonOpBuilder()
+export class ATBDecoderLatentAttention implements OpBuilder<'MLA'> {
+  readonly category = 'MLA';
+
+  isMatch({ kind }: Param): true | string {
+    return wantsGraph(true, false, kind);
+  }
+
+  build(graph: AtbGraph, param: Param, tensors: Tensors): void {
+    const { opName } = param;
+    const cache = cacheOf(param, tensors);
+    const { q, k } = latentRows(graph, param, tensors);
+    writeCache(graph, param, k, cache);
+    const heads = `${opName}_latent`;
+    const unmasked = { ...common(param), maskType: 'MASK_TYPE_UNDEFINED' } as const;
+    const op = new BaseOperation('PagedAttention', unmasked, opName);
+    graph.addOperation(op, [q, cache.key, cache.blockTables, tensors.seqLen], [heads]);
+    valuesOf(graph, param, heads, tensors);
+  }
+}
+
+/** Several tokens of each sequence against the cache; the mask is square, rows and columns are positions. */
+@CommonOpBuilder()
+export class ATBSplitFuseLatentAttention implements OpBuilder<'MLA'> {
+  readonly category = 'MLA';
+
+  isMatch({ kind }: Param): true | string {
+    return wantsGraph(true, true, kind);
+  }
+
+  build(graph: AtbGraph, param: Param, tensors: Tensors): void {
+    const { opName } = param;
+    const cache = cacheOf(param, tensors);
+    const { q, k } = latentRows(graph, param, tensors);
+    writeCache(graph, param, k, cache);
+    const heads = `${opName}_latent`;
+    const several = { ...common(param), maskType: 'MASK_TYPE_NORM', calcType: 'CALC_TYPE_SPEC' } as const;
+    const op = new BaseOperation('PagedAttention', several, opName);
+    const { seqLen, attentionMask, qLen } = tensors;
+    const inputs = [q, cache.key, cache.blockTables, seqLen, attentionMask, qLen];
+    graph.addOperation(op, inputs, [heads], CAUSAL);
+    valuesOf(graph, param, heads, tensors);
+  }
+}

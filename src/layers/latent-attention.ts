@@ -1,0 +1,229 @@
+import { CommonOpBuilderManager } from '../common-op-builders/index.js';
+import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
+import type { GraphKind } from '../graph/graph-kind.js';
+import { FULL_MASK, type RopeConfig } from '../step-inputs/index.js';
+import { headMatrices } from '../weights/head-matrices.js';
+import { Linear } from '../weights/linear.js';
+import type { LinearPart } from '../weights/linear-part.js';
+import type { TensorRef, Weights } from '../weights/weights.js';
+import { ROTARY_ROWS } from './base-attention.js';
+import type { CacheRef } from './cache-ref.js';
+import { buildRowParallelLinear } from './linear-steps.js';
+import { Module } from './module.js';
+import { BaseRMSNorm } from './norms.js';
+import { rotaryOrder } from './projections.js';
+
+/** What latent attention is told by the configuration. */
+export interface LatentAttentionConfig {
+  readonly hiddenSize: number;
+  readonly numAttentionHeads: number;
+  /** Numbers of the vector that queries are made of; undefined where they are made of the hidden state itself. */
+  readonly qLoraRank: number | undefined;
+  /** Numbers of the vector that keys and values are made of. */
+  readonly kvLoraRank: number;
+  /** Sizes of a query's head that do not turn; `headDim`, those of the rotary embedding, are behind them. */
+  readonly qkNopeHeadDim: number;
+  readonly headDim: number;
+  readonly vHeadDim: number;
+  readonly qkvBias: boolean;
+  readonly denseBias: boolean;
+  readonly rope: RopeConfig;
+}
+
+/** Of the norms of latent vectors, whatever config.json says of the others (transformers 5.24, DeepseekV2RMSNorm's default). */
+const LATENT_EPSILON = 1e-6;
+
+/** A split of the last axis of [tokens, size]. */
+function addSplit(
+  graph: AtbGraph,
+  name: string,
+  input: string,
+  parts: readonly (readonly [string, number])[],
+): void {
+  const splitSizes = parts.map(([, size]) => size);
+  const splitNum = parts.length === 2 ? 2 : 3;
+  const op = new BaseOperation('Split', { splitDim: 1, splitNum, splitSizes }, name);
+  graph.addOperation(
+    op,
+    [input],
+    parts.map(([out]) => out),
+  );
+}
+
+/**
+ * Multi-head latent attention (arXiv:2405.04434, section 2.1). The cache holds of each token the vector that all keys and
+ * values are made of, after its norm, and one rotated key that all heads share: kvLoraRank + headDim numbers. The matrices
+ * that would make keys are multiplied with queries instead, and those of values with what comes out (section 2.1.2), in
+ * every kind of graph: a token's result is then the same bits however its prompt was cut.
+ */
+export class LatentAttention extends Module {
+  /** What the hidden state becomes: queries, or the vector that they are made of; latent vector; the key that turns. */
+  readonly down: Linear;
+  readonly qNorm: BaseRMSNorm | undefined;
+  readonly qUp: Linear | undefined;
+  readonly kvNorm: BaseRMSNorm;
+  readonly keyUp: TensorRef;
+  readonly valueUp: TensorRef;
+  readonly dense: Linear;
+  private readonly scale: number;
+  private readonly cache: CacheRef;
+
+  /**
+   * `outputScale`: what the result is multiplied by, as scaled residuals are.
+   * Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_QUANT_*.
+   */
+  constructor(
+    layerId: number,
+    private readonly config: LatentAttentionConfig,
+    weights: Weights,
+    { outputScale = 1 }: { readonly outputScale?: number } = {},
+  ) {
+    super();
+    const { hiddenSize, numAttentionHeads: heads, qLoraRank, kvLoraRank, rope } = config;
+    const { qkNopeHeadDim: keyRows, headDim, vHeadDim: valueRows, qkvBias, denseBias } = config;
+    const queries: LinearPart = {
+      name: qLoraRank === undefined ? 'q_proj' : 'q_b_proj',
+      outFeatures: heads * (keyRows + headDim),
+      rowOrder: splitHeads(heads, keyRows, rope),
+      hasBias: false,
+    };
+    this.down = Linear.load(weights, {
+      name: 'q_a_kv_a_proj',
+      parts: [
+        qLoraRank === undefined ? queries : { name: 'q_a_proj', outFeatures: qLoraRank },
+        {
+          name: 'kv_a_proj_with_mqa',
+          outFeatures: kvLoraRank + headDim,
+          rowOrder: splitHeads(1, kvLoraRank, rope),
+        },
+      ],
+      inFeatures: hiddenSize,
+      hasBias: qkvBias,
+    });
+    if (qLoraRank !== undefined) {
+      this.qNorm = new BaseRMSNorm(weights.at('q_a_layernorm'), qLoraRank, LATENT_EPSILON);
+      this.qUp = Linear.load(weights, { parts: [queries], inFeatures: qLoraRank });
+    }
+    this.kvNorm = new BaseRMSNorm(weights.at('kv_a_layernorm'), kvLoraRank, LATENT_EPSILON);
+    const { keyUp, valueUp } = headMatrices(weights, {
+      name: 'kv_b_proj',
+      heads,
+      keyRows,
+      valueRows,
+      inFeatures: kvLoraRank,
+    });
+    this.keyUp = keyUp;
+    this.valueUp = valueUp;
+    this.dense = Linear.load(weights, {
+      parts: [{ name: 'o_proj', outFeatures: hiddenSize, times: outputScale }],
+      inFeatures: heads * valueRows,
+      hasBias: denseBias,
+    });
+    const { scaling } = rope;
+    const stretched = scaling.type === 'yarn' ? (scaling.scoreFactor ?? 1) : 1;
+    this.scale = stretched / Math.sqrt(keyRows + headDim);
+    const cache = { heads: 1, keySize: kvLoraRank + headDim, valueSize: kvLoraRank };
+    this.cache = { cache: { key: `layer_${layerId}_k_cache`, ...cache }, key: 'k_cache' };
+  }
+
+  override getWeights(): TensorRef[] {
+    const { down, qNorm, qUp, kvNorm, keyUp, valueUp, dense } = this;
+    const parts = [down, qNorm, qUp, kvNorm].flatMap((part) => part?.getWeights() ?? []);
+    return [...parts, keyUp, valueUp, ...dense.getWeights()];
+  }
+
+  override caches(): CacheRef[] {
+    return [this.cache];
+  }
+
+  /** `input` [tokens, hidden] -> `dense_out` [tokens, hidden]. */
+  buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
+    this.buildDownGraph(graph, input);
+    const latent = this.kvNorm.buildGraph(graph, 'kv_a');
+    const { cos, sin } = ROTARY_ROWS;
+    CommonOpBuilderManager.getBuilder({ category: 'ROPE', opName: 'rope', rotaryCoeff: 2 }).build(graph, {
+      q: 'q_pe',
+      k: 'k_pe',
+      cosEmbedding: cos,
+      sinEmbedding: sin,
+      seqLen: 'seq_len',
+      qOut: 'q_rope',
+      kOut: 'k_rope',
+    });
+    const attended = this.buildAttentionGraph(graph, kind, latent);
+    return buildRowParallelLinear(graph, kind, 'dense', this.dense, attended, 'dense_out');
+  }
+
+  /** `input` [tokens, hidden] -> `q_nope`, `q_pe` of all heads, `kv_a` [tokens, kvLoraRank], `k_pe` [tokens, headDim]. */
+  private buildDownGraph(graph: AtbGraph, input: string): void {
+    const { numAttentionHeads: heads, qLoraRank, kvLoraRank, qkNopeHeadDim, headDim } = this.config;
+    const linear = (opName: string, of: Linear, from: string, linearOut: string): void =>
+      CommonOpBuilderManager.getBuilder({ category: 'LINEAR', opName, linear: of }).build(graph, {
+        input: from,
+        linearOut,
+      });
+    const queries = [
+      ['q_nope', heads * qkNopeHeadDim],
+      ['q_pe', heads * headDim],
+    ] as const;
+    const keys = [
+      ['kv_a', kvLoraRank],
+      ['k_pe', headDim],
+    ] as const;
+    linear('q_a_kv_a', this.down, input, 'q_a_kv_a_out');
+    if (qLoraRank === undefined || !this.qNorm || !this.qUp) {
+      addSplit(graph, 'q_kv_a_split', 'q_a_kv_a_out', [...queries, ['kv_a_k_pe', kvLoraRank + headDim]]);
+      addSplit(graph, 'kv_a_split', 'kv_a_k_pe', keys);
+      return;
+    }
+    addSplit(graph, 'q_a_kv_a_split', 'q_a_kv_a_out', [['q_a', qLoraRank], ...keys]);
+    linear('q_b', this.qUp, this.qNorm.buildGraph(graph, 'q_a'), 'q_b_out');
+    addSplit(graph, 'q_b_split', 'q_b_out', queries);
+  }
+
+  /** Writes to the cache, if there is one, and attends: -> `attn_out` [tokens, heads * vHeadDim]. */
+  private buildAttentionGraph(graph: AtbGraph, kind: GraphKind, latent: string): string {
+    const { numAttentionHeads: headNum, kvLoraRank, qkNopeHeadDim, headDim, vHeadDim } = this.config;
+    const { key } = this.cache;
+    CommonOpBuilderManager.getBuilder({
+      category: 'MLA',
+      opName: 'attention',
+      kind,
+      headNum,
+      kvLoraRank,
+      qkNopeHeadDim,
+      qkRopeHeadDim: headDim,
+      vHeadDim,
+      scale: this.scale,
+    }).build(graph, {
+      qNope: 'q_nope',
+      qRope: 'q_rope',
+      latent,
+      kRope: 'k_rope',
+      keyUp: this.keyUp.name,
+      valueUp: this.valueUp.name,
+      ...(kind.fillsCache && { cache: { key, slots: 'slots_mapping', blockTables: 'block_tables' } }),
+      seqLen: 'seq_len',
+      attentionMask: FULL_MASK,
+      qLen: 'q_len',
+      attentionOut: 'attn_out',
+    });
+    return 'attn_out';
+  }
+}
+
+/**
+ * The order of rows of heads [still sizes, those of `rope`] that puts the still sizes of all heads first, then those that
+ * turn, each head's in the order in which it is turned by halves.
+ */
+function splitHeads(heads: number, still: number, rope: RopeConfig): Int32Array {
+  const { headDim } = rope;
+  const turned = rotaryOrder(1, rope);
+  const rows = still + headDim;
+  return Int32Array.from({ length: heads * rows }, (_, row) => {
+    if (row < heads * still) return Math.floor(row / still) * rows + (row % still);
+    const behind = row - heads * still;
+    const size = behind % headDim;
+    return Math.floor(behind / headDim) * rows + still + (turned?.[size] ?? size);
+  });
+}
