@@ -107,6 +107,10 @@ export const WEIGHT_MESSAGES = {
     `${d.file}: the type of "${d.name}" must be one of ${d.supported.join(', ')}, found ${describeValue(d.found)}`,
   WEIGHT_QUANT_DESCRIPTION: (d: { file: string; field: string; expected: string; found: string }) =>
     `${d.file}: ${describeValue(d.field)} must be ${d.expected}, found ${d.found}`,
+  WEIGHT_QUANT_CONTRADICTION: (d: { file: string; says: string; name: string; found: string }) =>
+    `${d.file} says ${d.says}, but ${describeValue(d.name)} in the files ${d.found}`,
+  WEIGHT_QUANT_EXPERTS: (d: { name: string; found: string }) =>
+    `the expert "${d.name}" has ${d.found}, which the products of experts do not read; take the float checkpoint that it was made of, or one that is symmetric`,
   WEIGHT_QUANT_OFFSET: (d: { name: string; file: string }) =>
     `weight "${d.name}" in ${d.file} has offsets that are not zero; only symmetric integers are supported`,
   WEIGHT_QUANT_AGAIN: (d: { file: string; found: string }) =>

@@ -42,7 +42,8 @@ struct Format {
   WeightFormat format;
   int64_t group;
   int planes;
-  bool products;  ///< Scales are products of an output's scale and multipliers.
+  bool products;         ///< Scales are products of an output's scale and multipliers.
+  bool offsets = false;  ///< Each group has an offset, as integers have that are not symmetric.
 };
 constexpr Format kFormats[] = {{"bf16", WeightFormat::kBF16, 0, 0, false},
                                {"w8a16", WeightFormat::kI8, 0, 2, false},
@@ -51,7 +52,11 @@ constexpr Format kFormats[] = {{"bf16", WeightFormat::kBF16, 0, 0, false},
                                {"w4a16.g128", WeightFormat::kI4, 128, 2, true},
                                {"w4a16.g32", WeightFormat::kI4, 32, 2, true},
                                {"w4a16.float", WeightFormat::kI4, 64, 2, false},
-                               {"w4a16.g32.float", WeightFormat::kI4, 32, 2, false}};
+                               {"w4a16.g32.float", WeightFormat::kI4, 32, 2, false},
+                               {"sym4.g128", WeightFormat::kI4, 128, 2, false},
+                               {"asym4.g128", WeightFormat::kI4, 128, 2, false, true},
+                               {"sym8.g128", WeightFormat::kI8, 128, 2, false},
+                               {"asym8", WeightFormat::kI8, 0, 2, false, true}};
 
 /// Copies of one weight, together beyond any cache.
 struct Copies {
@@ -85,6 +90,12 @@ struct Copies {
       scales = std::move(products);
     }
     total += scale_bytes;
+    if (!f.offsets) return;
+    offsets = Buffer(static_cast<size_t>(kernels::OffsetBytes(order)));
+    auto* whole = reinterpret_cast<int16_t*>(offsets.data());
+    for (size_t i = 0; i < offsets.size() / 2; ++i) whole[i] = static_cast<int16_t>(i % 16) - 7;
+    weight.offsets = whole;
+    total += static_cast<int64_t>(offsets.size());
   }
 
   PackedWeight At(int64_t i) const {
@@ -94,7 +105,7 @@ struct Copies {
   }
 
   PackedWeight weight;
-  Buffer memory, scales;
+  Buffer memory, scales, offsets;
   int64_t count = 0;
   int64_t total = 0;  ///< Bytes of one with its scales.
 };

@@ -26,14 +26,22 @@ namespace {
 constexpr DType kFloats[] = {DType::kF32, DType::kF16, DType::kBF16};
 constexpr WeightFormat kFormats[] = {WeightFormat::kI8, WeightFormat::kI4};
 
-/// Random integers of a format and their scales, row-major and packed; `products`: scales are those of outputs times
-/// multipliers.
+/// What a weight of integers has beside scales of its groups.
+enum class Extra {
+  kNone,
+  kProducts,  ///< Scales are those of outputs times multipliers.
+  kOffsets,   ///< Weights are scale * (integer + offset).
+};
+
+/// Random integers of a format and their scales, row-major and packed.
 struct Weight {
-  Weight(WeightFormat format, int64_t n, int64_t k, int64_t group, bool interleaved = false, bool products = false)
+  Weight(WeightFormat format, int64_t n, int64_t k, int64_t group, bool interleaved = false,
+         Extra extra = Extra::kNone)
       : packed(PackedGeometry(format, n, k, interleaved)),
         groups(GroupsOf(k, group)),
         integers(static_cast<size_t>(n * k)),
         scales(static_cast<size_t>(n * groups)),
+        offsets(scales.size()),
         memory(PackedBytes(packed)),
         scale_memory(ScalesBytes(ScalesGeometry(n, groups, interleaved))) {
     std::mt19937 rng(1);
@@ -44,7 +52,7 @@ struct Weight {
       // From -15 to 15, one of them 15.
       const auto g = static_cast<int64_t>(i) % groups, row = static_cast<int64_t>(i) / groups;
       const auto multiplier = static_cast<float>(g == row % groups ? 15 : static_cast<int>(rng() % 31) - 15);
-      if (products) scales[i] = 0x1p-9f * static_cast<float>(1 + row) * multiplier;
+      if (extra == Extra::kProducts) scales[i] = 0x1p-9f * static_cast<float>(1 + row) * multiplier;
     }
     for (int64_t row = (n - 1) / 7 * 7; row >= 0; row -= 7) {  // Pieces in no order: it must not matter.
       const int64_t end = std::min(row + 7, n);
@@ -55,7 +63,8 @@ struct Weight {
     packed.data = memory.data;
     packed.group = group;
     packed.scales = group ? reinterpret_cast<const float*>(scale_memory.data) : scales.data();
-    if (!products) return;
+    if (extra == Extra::kOffsets) AddOffsets(interleaved);
+    if (extra != Extra::kProducts) return;
     PackedScales order = ScalesGeometry(n, groups, interleaved), found{};
     order.data = packed.scales;
     product_memory = std::make_unique<Aligned>(MultiplierBytes(order));
@@ -65,28 +74,53 @@ struct Weight {
   }
   double At(int64_t row, int64_t i) const {
     const int64_t g = packed.group ? i / packed.group : 0;
-    return static_cast<double>(integers[static_cast<size_t>(row * packed.k + i)]) *
-           static_cast<double>(scales[static_cast<size_t>(row * groups + g)]);
+    const auto at = static_cast<size_t>(row * groups + g);
+    return static_cast<double>(integers[static_cast<size_t>(row * packed.k + i)] + offsets[at]) *
+           static_cast<double>(scales[at]);
+  }
+  /// How large what is summed may be: integers and offsets are multiplied one by one.
+  double Magnitude(int64_t row, int64_t i) const {
+    const auto at = static_cast<size_t>(row * groups + (packed.group ? i / packed.group : 0));
+    return std::fabs(At(row, i)) + 2 * std::fabs(static_cast<double>(offsets[at]) * static_cast<double>(scales[at]));
+  }
+  void AddOffsets(bool interleaved) {
+    std::mt19937 rng(5);
+    for (float& offset : offsets) offset = static_cast<float>(static_cast<int>(rng() % 513) - 256);
+    PackedScales order = ScalesGeometry(packed.n, groups, interleaved), found{};
+    Aligned floats(ScalesBytes(order));
+    order.data = reinterpret_cast<float*>(floats.data);
+    PackScales(order, reinterpret_cast<float*>(floats.data), 0, packed.n, offsets.data(), groups);
+    offset_memory = std::make_unique<Aligned>(OffsetBytes(order));
+    CHECK(PackOffsets(order, offset_memory->data, found));
+    packed.offsets = found.offsets;
   }
 
   PackedWeight packed;
   int64_t groups;
   std::vector<int8_t> integers;
   std::vector<float> scales;
+  std::vector<float> offsets;  ///< Zeros where there are none.
   Aligned memory, scale_memory;
-  std::unique_ptr<Aligned> product_memory;
+  std::unique_ptr<Aligned> product_memory, offset_memory;
 };
 
-/// A format, the channels of its groups, and whether their scales are products.
+/// A format, the channels of its groups, and what there is beside their scales.
 struct Kind {
   WeightFormat format;
   int64_t group;
-  bool products = false;
+  Extra extra = Extra::kNone;
 };
 constexpr Kind kKinds[] = {{WeightFormat::kI8, 0},        {WeightFormat::kI8, 32},       {WeightFormat::kI8, 96},
                            {WeightFormat::kI4, 0},        {WeightFormat::kI4, 32},       {WeightFormat::kI4, 96},
-                           {WeightFormat::kI4, 128},      {WeightFormat::kI4, 32, true}, {WeightFormat::kI4, 64, true},
-                           {WeightFormat::kI4, 160, true}};
+                           {WeightFormat::kI4, 128},
+                           {WeightFormat::kI4, 32, Extra::kProducts},
+                           {WeightFormat::kI4, 64, Extra::kProducts},
+                           {WeightFormat::kI4, 160, Extra::kProducts},
+                           {WeightFormat::kI4, 32, Extra::kOffsets},
+                           {WeightFormat::kI4, 128, Extra::kOffsets},
+                           {WeightFormat::kI4, 0, Extra::kOffsets},
+                           {WeightFormat::kI8, 96, Extra::kOffsets},
+                           {WeightFormat::kI8, 0, Extra::kOffsets}};
 
 /// Rows of floats; numbers that the dtype holds.
 struct Rows {
@@ -104,9 +138,10 @@ struct Rows {
   std::vector<std::byte> bytes;
 };
 
-/// Rows [row, row + count) as blocks.
+/// Rows [row, row + count) as blocks, with the sums that the offsets of a weight want.
 struct Digits {
-  Digits(const KernelTable& table, const Rows& x, int64_t row, int64_t count, int digits)
+  Digits(const KernelTable& table, const Rows& x, int64_t row, int64_t count, int digits,
+         const PackedWeight* weight = nullptr)
       : planes(digits), scales(static_cast<size_t>(count)), memory(count * digits * Padded(x.k)) {
     const int64_t block_rows = kBlockRows[planes];
     auto* blocks = reinterpret_cast<int8_t*>(memory.data);
@@ -116,14 +151,28 @@ struct Digits {
       int8_t* to = blocks + first * planes * Padded(x.k) + (r - first) * kIntegerTileK;
       scales[static_cast<size_t>(r)] =
           table.quantize(x.Row(row + r), x.dtype, x.k, planes, to, rows * planes * kIntegerTileK, rows * kIntegerTileK);
+      if (weight && weight->offsets) Sum(*weight, to, rows);
+    }
+  }
+  void Sum(const PackedWeight& weight, const int8_t* digits, int64_t rows) {
+    const int64_t channels = weight.group ? weight.group : weight.k;
+    for (int64_t first = 0; first < weight.k; first += channels) {
+      int64_t sum = 0;
+      for (int64_t i = first; i < std::min(first + channels, weight.k); ++i) {
+        int64_t number = 0;
+        for (int plane = 0; plane < planes; ++plane)
+          number = number * 256 + digits[(i / 64 * planes + plane) * rows * 64 + i % 64];
+        sum += number;
+      }
+      sums.push_back(static_cast<float>(sum));
     }
   }
   static int64_t Padded(int64_t k) { return (k + kIntegerTileK - 1) / kIntegerTileK * kIntegerTileK; }
   DigitMatrix Matrix() const {
-    return {reinterpret_cast<const int8_t*>(memory.data), planes, scales.data()};
+    return {reinterpret_cast<const int8_t*>(memory.data), planes, scales.data(), sums.data()};
   }
   int planes;
-  std::vector<float> scales;
+  std::vector<float> scales, sums;
   Aligned memory;
 };
 
@@ -410,6 +459,19 @@ void RowsThatAreNotFiniteOrZeroHaveNoDigits() {
   }
 }
 
+void DigitsAreSummedAlike() {
+  const std::vector<int8_t> extremes(4096, -128);
+  for (const KernelTable* table : Available()) {
+    for (int64_t count : {32, 64, 96, 4096}) {
+      std::vector<int8_t> digits(static_cast<size_t>(count));
+      int32_t sum = 0;
+      for (size_t i = 0; i < digits.size(); ++i) sum += digits[i] = static_cast<int8_t>(i * 73 + 11);
+      CHECK(table->sum_digits(digits.data(), count) == sum);
+      CHECK(table->sum_digits(extremes.data(), count) == -128 * count);
+    }
+  }
+}
+
 // --- Products ---
 
 constexpr std::byte kGuard{0x5A};
@@ -432,7 +494,7 @@ struct Product {
     if (panels == 0) panels = w.packed.panels;
     for (int64_t row = 0; row < x.m; row += rows) {
       const int64_t count = std::min(rows, x.m - row);
-      const Digits digits(table, x, row, count, planes);
+      const Digits digits(table, x, row, count, planes, &w.packed);
       const auto out_at = static_cast<size_t>(row * Stride()) * SizeOf(out_dtype);
       const GemmCall call{.weight = &w.packed,
                           .x = nullptr,
@@ -476,7 +538,7 @@ Exact Dot(const Product& p, int64_t row, int64_t column) {
   for (int64_t i = 0; i < p.w.packed.k; ++i) {
     const double product = static_cast<double>(p.x.At(row, i)) * p.w.At(column, i);
     sum += product;
-    magnitude += std::fabs(product);
+    magnitude += std::fabs(static_cast<double>(p.x.At(row, i))) * p.w.Magnitude(column, i);
     weights += std::fabs(p.w.At(column, i));
     max = std::max(max, std::fabs(static_cast<double>(p.x.At(row, i))));
   }
@@ -512,7 +574,7 @@ void TheReferenceIsRight() {
   for (const Kind& kind : kKinds) {
     for (int planes : {1, 2, 3}) {
       for (DType dtype : kFloats) {
-        const Weight w(kind.format, 35, 150, kind.group, false, kind.products);
+        const Weight w(kind.format, 35, 150, kind.group, false, kind.extra);
         const Rows x(dtype, 3, 150, 2);
         const Product p(x, w, planes, DType::kF32);
         CheckProduct(p, p.Run(Select("reference")));
@@ -527,7 +589,7 @@ void EveryTableGivesTheBitsOfTheReference() {
     for (int planes : {1, 2, 3}) {
       for (int64_t k : {1, 31, 64, 100, 257}) {
         for (int64_t n : {1, 16, 40, 145}) {
-          const Weight w(kind.format, n, k, kind.group, false, kind.products);
+          const Weight w(kind.format, n, k, kind.group, false, kind.extra);
           const DType dtype = kFloats[(k + n) % 3];
           for (int64_t m : {1, 2, 3, 5, 9, 16, 17, 33, 41}) {
             if (m > 17 && n < 145) continue;
@@ -537,8 +599,8 @@ void EveryTableGivesTheBitsOfTheReference() {
             for (const KernelTable* table : Available()) {
               const bool same = p.Run(*table) == expected;
               if (!same)
-                std::fprintf(stderr, "%s: format %d group %ld products %d planes %d k %ld n %ld m %ld\n", table->isa,
-                             static_cast<int>(kind.format), kind.group, kind.products, planes, k, n, m);
+                std::fprintf(stderr, "%s: format %d group %ld extra %d planes %d k %ld n %ld m %ld\n", table->isa,
+                             static_cast<int>(kind.format), kind.group, static_cast<int>(kind.extra), planes, k, n, m);
               CHECK(same);
             }
           }
@@ -552,12 +614,14 @@ void EveryTableGivesTheBitsOfTheReference() {
 void LargeProductsAreRight() {
   const std::array<int64_t, 4> sizes[] = {{35, 50, 8200, 128}, {300, 40, 130, 32}, {140, 1100, 64, 0},
                                           {150, 70, 4500, 96}, {70, 40, 9000, 0},  {33, 17, 5000, 1024}};
-  const std::array<std::pair<WeightFormat, bool>, 3> kinds = {
-      {{WeightFormat::kI8, false}, {WeightFormat::kI4, false}, {WeightFormat::kI4, true}}};
-  for (const auto& [format, products] : kinds) {
+  const std::array<std::pair<WeightFormat, Extra>, 4> kinds = {{{WeightFormat::kI8, Extra::kNone},
+                                                                {WeightFormat::kI4, Extra::kNone},
+                                                                {WeightFormat::kI4, Extra::kProducts},
+                                                                {WeightFormat::kI4, Extra::kOffsets}}};
+  for (const auto& [format, extra] : kinds) {
     for (int planes : {1, 2, 3}) {
       for (const auto& [m, n, k, group] : sizes) {
-        const Weight w(format, n, k, group, false, products && group > 0);
+        const Weight w(format, n, k, group, false, extra == Extra::kProducts && group == 0 ? Extra::kNone : extra);
         const Rows x(DType::kBF16, m, k, 2);
         const Product p(x, w, planes, DType::kF32);
         const std::vector<std::byte> first = p.Run(*Available().front());
@@ -584,7 +648,7 @@ void RowsDoNotDependOnTheirCompany() {
     for (const Kind& kind : kKinds) {
       for (int planes : {1, 2, 3}) {
         const int64_t m = std::string(table->isa) == "reference" ? 19 : 70;
-        const Weight w(kind.format, 150, 200, kind.group, true, kind.products);
+        const Weight w(kind.format, 150, 200, kind.group, true, kind.extra);
         const Rows x(DType::kBF16, m, 200, 2), bias(DType::kF32, 1, 150, 3);
         for (bool swiglu : {false, true}) {
           Product p(x, w, planes, DType::kF32);
@@ -606,7 +670,7 @@ void EpiloguesAreRightInEveryDtype() {
       for (DType out : kFloats) {
         for (int64_t m : {1, 17}) {
           for (bool interleaved : {false, true}) {
-            const Weight w(kind.format, 100, 65, kind.group, interleaved, kind.products);
+            const Weight w(kind.format, 100, 65, kind.group, interleaved, kind.extra);
             const Rows x(DType::kBF16, m, 65, 2), bias_own(DType::kBF16, 1, 100, 3), bias_f32(DType::kF32, 1, 100, 4);
             const Rows residual(out, m, 100, 5);
             for (bool swiglu : {false, true}) {
@@ -633,7 +697,7 @@ void ANanStaysInItsRow() {
     for (const Kind& kind : kKinds) {
       for (int planes : {1, 2, 3}) {
         for (int64_t m : {1, 3, 17, 40}) {
-          const Weight w(kind.format, 40, 97, kind.group, false, kind.products);
+          const Weight w(kind.format, 40, 97, kind.group, false, kind.extra);
           const Rows clean(DType::kBF16, m, 97, 2);
           const std::vector<std::byte> expected = Product(clean, w, planes, DType::kF32).Run(*table);
           for (int64_t bad : {int64_t{0}, m / 2, m - 1}) {
@@ -660,11 +724,11 @@ void ANanStaysInItsRow() {
 void SumsOfTheLargestProductsDoNotOverflow() {
   const int64_t k = 131071, n = 2;
   for (const Kind& kind :
-       {Kind{WeightFormat::kI8, 0}, Kind{WeightFormat::kI4, 0}, Kind{WeightFormat::kI4, 1024, true}}) {
+       {Kind{WeightFormat::kI8, 0}, Kind{WeightFormat::kI4, 0}, Kind{WeightFormat::kI4, 1024, Extra::kProducts}}) {
     const WeightFormat format = kind.format;
-    Weight w(format, n, k, kind.group, false, kind.products);
+    Weight w(format, n, k, kind.group, false, kind.extra);
     std::vector<int8_t> multipliers(16 * 128, 15);
-    if (kind.products) w.packed.multipliers = multipliers.data();
+    if (kind.extra == Extra::kProducts) w.packed.multipliers = multipliers.data();
     for (size_t i = 0; i < w.integers.size(); ++i) w.integers[i] = format == WeightFormat::kI8 ? -128 : -8;
     PackRows(w.packed, w.memory.data, 0, n, {w.integers.data(), DType::kI8, k});
     for (int planes : {1, 2}) {
@@ -690,7 +754,7 @@ void SumsOfTheLargestProductsDoNotOverflow() {
           const double number = planes == 1 ? -128 : -128 * 256 - 128;
           for (int64_t i = 0; i < m * n; ++i) {
             const double expected = number * static_cast<double>(k) * static_cast<double>(w.integers[0]) *
-                                    (kind.products ? 15.0 : 1.0) * static_cast<double>(w.packed.scales[i % n]);
+                                    (kind.extra == Extra::kProducts ? 15.0 : 1.0) * static_cast<double>(w.packed.scales[i % n]);
             CHECK(std::fabs(static_cast<double>(out[static_cast<size_t>(i)]) - expected) <= 0x1p-21 * expected);
           }
         }
@@ -716,6 +780,7 @@ int main() {
   RUN(ActivationsRoundAsTheContractSays);
   RUN(LargeActivationsAreExact);
   RUN(RowsThatAreNotFiniteOrZeroHaveNoDigits);
+  RUN(DigitsAreSummedAlike);
   RUN(TheReferenceIsRight);
   RUN(EveryTableGivesTheBitsOfTheReference);
   RUN(LargeProductsAreRight);

@@ -138,7 +138,7 @@ void PackedWeightsWithOffsetsAreRefused() {
       RunOp("W8A16MatMul", {{"transposeB", true}}, {x, packed.weight_value, scales, offset}, kernels::Select());
     });
   };
-  CHECK(Has(run(Value(DType::kF32, {20}, offsets)), {"NATIVE_VALUE_OUT_OF_RANGE", "in3", "symmetric"}));
+  CHECK(Has(run(Value(DType::kF32, {20}, offsets)), {"NATIVE_VALUE_OUT_OF_RANGE", "in3", "packed with their weight"}));
   CHECK(Has(run(Value(DType::kF32, {1}, {0.5})), {"NATIVE_VALUE_OUT_OF_RANGE"}));
   CHECK(run(Value(DType::kF32, {20}, std::vector<double>(20, 0.0))) == "nothing");
 }

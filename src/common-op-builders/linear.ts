@@ -21,6 +21,7 @@ export class FpLinear implements OpBuilder<'LINEAR'> {
 }
 
 const SYMMETRIC = { hint: { symmetric: true } } as const;
+const PACKED_OFFSETS = { hint: { packedOffsets: true } } as const;
 
 /** Integers that become floats where they are multiplied; the input stays as it is. */
 @CommonOpBuilder()
@@ -35,8 +36,19 @@ export class ACLNNQuantBatchLinear implements OpBuilder<'LINEAR'> {
     const { desc, hasBias, groupSize: quantGroupSize } = linear;
     const type = desc === 'W4A16' ? 'W4A16MatMul' : 'W8A16MatMul';
     const op = new BaseOperation(type, { transposeB: true, hasBias, quantGroupSize }, opName);
-    graph.addOperation(op, [tensors.input, ...linear.weightNames()], [tensors.linearOut], SYMMETRIC);
+    const input = sortedInput(graph, opName, linear, tensors.input);
+    const options = linear.hasOffset ? PACKED_OFFSETS : SYMMETRIC;
+    graph.addOperation(op, [input, ...linear.weightNames()], [tensors.linearOut], options);
   }
+}
+
+/** The input with its channels in the order in which the weight has them. */
+function sortedInput(graph: AtbGraph, opName: string, { channels }: Linear, input: string): string {
+  if (channels === undefined) return input;
+  const sorted = `${opName}_sorted`;
+  const gather = new BaseOperation('Gather', { axis: 1 }, `${opName}_sort`);
+  graph.addOperation(gather, [input, channels.name], [sorted]);
+  return sorted;
 }
 
 /** Each token becomes int8 with a scale of its own, so integers are multiplied with integers. */

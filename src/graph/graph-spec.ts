@@ -27,6 +27,8 @@ export interface NodeHint extends MaskMeaning {
   readonly sequences?: Sequences;
   /** Of a product of integers: offsets are zero, and the result has the dtype of the floats that it stands for. */
   readonly symmetric?: true;
+  /** Of a product of integers with offsets: these are weights, which the engine packs with the integers. */
+  readonly packedOffsets?: true;
 }
 
 /** An operation, or a graph placed by position. */

@@ -1,8 +1,10 @@
 import type { DType, FloatDType, Tensor } from '../dtype.js';
 import type { GraphSpec } from '../graph/atb-graph.js';
 import type { GrammarSpec, Vocabulary } from './grammar-spec.js';
+import type { WeightLoad } from './weight-load.js';
 
 export type * from './grammar-spec.js';
+export type * from './weight-load.js';
 
 /** The addon's whole surface. Only this folder touches the `.node` file. */
 export interface NativeBinding {
@@ -39,76 +41,6 @@ export interface EngineOptions {
   readonly threads: number;
   /** Kernel table by name; the best available when absent. Throws NATIVE_ISA_UNSUPPORTED. */
   readonly isa?: string;
-}
-
-/** Some rows of a weight; the rows of one part follow those of the part before it (axis 0). */
-export type WeightPart = FilePart | ConstantPart;
-
-/** A tensor of a file, or rows of it that follow one another. It may be changed while it is read. */
-export interface FilePart {
-  readonly file: string;
-  /** Absolute offset of its first byte in the file. */
-  readonly offset: number;
-  readonly dtype: DType;
-  /** In the file, before any change. */
-  readonly shape: readonly number[];
-  /**
-   * The file holds a matrix [k, n], and its transpose [n, k] is wanted. Refused for 4-bit integers: a byte holds two
-   * neighbours of a row.
-   */
-  readonly transposed?: boolean;
-  /** Row i of the part is row rowOrder[i] of the tensor, or of its transpose where that is wanted. Rows may repeat. */
-  readonly rowOrder?: Int32Array;
-  /** Each row is divided by its length, its Euclidean norm, which counts as 1e-12 where it is less. Floats only. */
-  readonly unitRows?: boolean;
-  /** Then each number x becomes times * x + plus: in f32, and rounded once, after it. Floats only; 1 and 0 when absent. */
-  readonly times?: number;
-  readonly plus?: number;
-  readonly value?: undefined;
-}
-
-/** Rows in no file: every element is `value`. */
-export interface ConstantPart {
-  readonly value: number;
-  readonly dtype: FloatDType;
-  readonly shape: readonly number[];
-  readonly file?: undefined;
-  readonly offset?: undefined;
-}
-
-/** How integers stand for floats: each number is about scale * integer. Offsets are zero. */
-export interface IntegerForm {
-  readonly bits: 8 | 4;
-  /** Input channels that share a scale: a multiple of 32 up to 1024, the last group of a row may be shorter. 0: all of them. */
-  readonly groupSize: number;
-  /** What they will be multiplied by. `int8` (W8A8MatMul) wants 8 bits and no groups. */
-  readonly activations: 'float' | 'int8';
-}
-
-/** How a weight becomes, or is, integers. */
-export interface WeightQuantize extends IntegerForm {
-  /**
-   * Where the scales go, f32 [n, groups]. Parts of integers (i8 or u8) have theirs in files: then another load of the same
-   * call has this name, dtype f32, shape [n, groups] and layout `plain`.
-   */
-  readonly scaleName: string;
-}
-
-/** A weight to load under `name`; converted to `dtype`, then laid out. */
-export interface WeightLoad {
-  readonly name: string;
-  /** With `quantize` of no account: the result is i8. */
-  readonly dtype: DType;
-  /**
-   * Of the parts together, after their changes. With `quantize` they are floats [n, k], or integers [n, k], 4-bit ones [n, k / 2] with two to a
-   * byte, the first in the lower half; the result is [n, k], or [n, k / 2] with 4 bits.
-   */
-  readonly shape: readonly number[];
-  /** `plain`: row-major. `linear`: packed for matrix products. `linear-interleaved`: packed, the two parts' panels alternating. */
-  readonly layout: 'plain' | 'linear' | 'linear-interleaved';
-  readonly parts: readonly WeightPart[];
-  /** Wants a packed layout. */
-  readonly quantize?: WeightQuantize;
 }
 
 /**

@@ -11,7 +11,7 @@ import { kvBlockBytes } from './kv-block-bytes.js';
 import { DEFAULT_BLOCK_SIZE, type RunnerOptions } from './model-runner.js';
 import { type ModelPlan, type OpenModelOptions, openModel } from './open-model.js';
 import { isCount } from './options.js';
-import { storedTensors } from './stored-weights.js';
+import { scaleLikes, storedTensors } from './stored-weights.js';
 import { weightLoads, weightStorage, withStandIns, ZERO_OFFSET } from './weight-storage.js';
 
 /** Contexts that people start with; the model's own limit where that is less. */
@@ -145,13 +145,12 @@ class PlannedModel {
       ]),
     );
     const loads = weightLoads(storage.refs, [...this.#graphs.values()], dtype);
-    const grouped = new Set(
-      loads.flatMap(({ quantize }) => (quantize && quantize.groupSize > 0 ? [quantize.scaleName] : [])),
-    );
-    const tensors = loads.flatMap((load) => storedTensors(load, grouped.has(load.name)));
+    const like = scaleLikes(loads);
+    const tensors = loads.flatMap((load) => storedTensors(load, like.get(load.name)));
     this.weightBytes = tensors.reduce((sum, { bytes }) => sum + bytes, 0);
     this.#weights = {
       ...Object.fromEntries(tensors.map(({ name, desc }) => [name, desc])),
+      ...Object.fromEntries(storage.values),
       [ZERO_OFFSET]: { dtype: 'f32', shape: [1] },
     };
     this.#held = this.#heldInputs();

@@ -1,4 +1,4 @@
-import { DTYPE_BYTES, elementCount } from '../dtype.js';
+import { DTYPE_BYTES, elementCount, isFloat } from '../dtype.js';
 import type { PlannedInput, WeightLoad } from '../native/index.js';
 
 /** Rows of a packed panel (native/src/kernels/packed_weight.h). */
@@ -7,6 +7,7 @@ const PANEL_ROWS = 16;
 const BF16_TILE = 32;
 const INTEGER_TILE = 64;
 const FLOAT_BYTES = 4;
+const OFFSET_BYTES = 2;
 
 /** A tensor of the engine without its bytes. */
 export interface StoredTensor {
@@ -17,16 +18,16 @@ export interface StoredTensor {
 
 /**
  * What the engine keeps of a weight: one tensor, and the scales that are made with integers. Scales of stored integers
- * are weights of their own; the layout that groups give them is `groupScales`' to say.
+ * are weights of their own, as are offsets; the layout that groups give them is `groupScales`' to say.
  */
-export function storedTensors(load: WeightLoad, isGroupScale: boolean): StoredTensor[] {
+export function storedTensors(load: WeightLoad, like: ScaleLike | undefined): StoredTensor[] {
   const { name, dtype, shape, layout, quantize } = load;
   const [n = 1, columns = 1] = shape.slice(-2);
   // Matrices of a stack lie one behind the other.
   const stack = shape.slice(0, -2);
   const experts = elementCount(stack);
   if (quantize === undefined) {
-    if (isGroupScale) return [{ name, ...groupScales(stack, n, columns, false) }];
+    if (like) return [{ name, ...groupScales(stack, n, columns, like) }];
     const isPacked = layout !== 'plain';
     const width = dtype === 'bf16' ? roundUp(columns, BF16_TILE) : columns;
     const elements = isPacked ? experts * packedRows(load) * width : elementCount(shape);
@@ -34,8 +35,9 @@ export function storedTensors(load: WeightLoad, isGroupScale: boolean): StoredTe
     return [{ name, desc, bytes: elements * DTYPE_BYTES[dtype] }];
   }
   const { bits, groupSize, scaleName } = quantize;
-  const isStored = load.parts.every((part) => part.dtype === 'i8' || part.dtype === 'u8');
-  const inFeatures = isStored ? (columns * 8) / bits : columns;
+  const isStored = load.parts.every(({ dtype: stored }) => !isFloat(stored));
+  const isPaired = isStored && load.parts.every((part) => part.file !== undefined && !part.words);
+  const inFeatures = isPaired ? (columns * 8) / bits : columns;
   const weight: StoredTensor = {
     name,
     desc: { dtype: 'i8', shape: [...stack, n, (inFeatures * bits) / 8], layout: 'linear' },
@@ -45,23 +47,40 @@ export function storedTensors(load: WeightLoad, isGroupScale: boolean): StoredTe
   const scales =
     groupSize === 0
       ? { desc: { dtype: 'f32', shape: [...stack, n, 1] } as const, bytes: experts * n * FLOAT_BYTES }
-      : groupScales(stack, n, Math.ceil(inFeatures / groupSize), bits === 4);
+      : groupScales(stack, n, Math.ceil(inFeatures / groupSize), bits === 4 ? 'products' : 'scales');
   return [weight, { name: scaleName, ...scales }];
 }
 
-/** Scales [n, groups] of each matrix in the order of panels. Of int4 made here, each is a float an output times a byte a group. */
+/** What lies in the order of panels. Of int4 made here, a scale is a float an output times a byte a group. */
+export type ScaleLike = 'scales' | 'products' | 'offsets';
+
+/** Scales or offsets [n, groups] of each matrix in the order of panels. */
 function groupScales(
   stack: readonly number[],
   n: number,
   groups: number,
-  areProducts: boolean,
+  like: ScaleLike,
 ): Omit<StoredTensor, 'name'> {
   const elements = roundUp(n, PANEL_ROWS) * groups;
-  const bytes = areProducts ? n * FLOAT_BYTES + elements : elements * FLOAT_BYTES;
+  const bytes = {
+    scales: elements * FLOAT_BYTES,
+    products: n * FLOAT_BYTES + elements,
+    offsets: elements * OFFSET_BYTES,
+  };
   return {
     desc: { dtype: 'f32', shape: [...stack, n, groups], layout: 'scales' },
-    bytes: elementCount(stack) * bytes,
+    bytes: elementCount(stack) * bytes[like],
   };
+}
+
+/** The loads that bring scales or offsets in the order of panels, by name. */
+export function scaleLikes(loads: readonly WeightLoad[]): ReadonlyMap<string, ScaleLike> {
+  const likes = new Map<string, ScaleLike>();
+  for (const { quantize } of loads) {
+    if (quantize && quantize.groupSize > 0) likes.set(quantize.scaleName, 'scales');
+    if (quantize?.offsetName !== undefined) likes.set(quantize.offsetName, 'offsets');
+  }
+  return likes;
 }
 
 function packedRows({ layout, shape }: WeightLoad): number {

@@ -21,7 +21,7 @@ export function unreadWeights(
   harmless: readonly RegExp[],
 ): UnreadWeights {
   const unread = unreadTensors(checkpoint, weights).filter(
-    ({ name }) => !harmless.some((pattern) => pattern.test(name)),
+    ({ name }) => !harmless.some((pattern) => pattern.test(name)) && !checkpoint.format?.isSpare?.(name),
   );
   const names = new Set(unread.map(({ name }) => name));
   const owners = new Set([...checkpoint.tensors.keys()].filter((name) => !names.has(name)).flatMap(ownersOf));

@@ -1,10 +1,11 @@
-import type { FloatDType } from '../dtype.js';
+import type { FloatDType, Tensor } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import type { GraphSpec } from '../graph/graph-spec.js';
 import { applyPass } from '../graph/passes/index.js';
 import { type StandIn, standInPass } from '../graph/passes/stand-ins.js';
 import { matrixLayouts } from '../graph/placed-operations.js';
 import type { NativeEngine, WeightLoad } from '../native/index.js';
+import { partShape } from '../weights/part-rows.js';
 import { readTensor } from '../weights/read-tensor.js';
 import { contentKey } from '../weights/weight-identity.js';
 import type { TensorRef } from '../weights/weights.js';
@@ -16,6 +17,8 @@ export const ZERO_OFFSET = 'zero_offset';
 export interface WeightStorage {
   /** Weights that come out of files. */
   readonly refs: readonly TensorRef[];
+  /** Those that are in no file, by name. */
+  readonly values: ReadonlyMap<string, Tensor>;
   /** Weight by weight, the tensor that stands for it, where that is another. */
   readonly standIns: ReadonlyMap<string, StandIn>;
 }
@@ -27,17 +30,21 @@ export function weightStorage(weights: readonly TensorRef[]): WeightStorage {
     const { name, quantized, parts } = weight;
     // Rows of 4 bits in groups would need more than a scale each.
     if (quantized?.role !== 'weight' || parts.length === 0 || quantized.groupSize > 0) continue;
+    if (quantized.offsetName !== undefined) continue;
     integers.set(contentKey(weight), { name, scaleName: quantized.scaleName });
   }
   const refs: TensorRef[] = [];
+  const values = new Map<string, Tensor>();
   const standIns = new Map<string, StandIn>();
   for (const weight of weights) {
     const same = weight.quantized ? undefined : integers.get(contentKey(weight));
-    if (weight.quantized?.role === 'offset') standIns.set(weight.name, { name: ZERO_OFFSET });
+    if (weight.quantized?.role === 'offset' && weight.quantized.isZero)
+      standIns.set(weight.name, { name: ZERO_OFFSET });
     else if (same) standIns.set(weight.name, same);
+    else if (weight.values) values.set(weight.name, weight.values);
     else if (weight.parts.length > 0) refs.push(weight);
   }
-  return { refs, standIns };
+  return { refs, values, standIns };
 }
 
 /** The graph that reads stand-ins, and rows of integers as floats, for a model that runs in `dtype`. */
@@ -57,7 +64,7 @@ export function weightLoads(
 /** Reads, converts, quantises and packs weights into the engine. Throws NATIVE_ERROR, WEIGHT_QUANT_OFFSET, WEIGHT_FILE_*. */
 export async function loadWeights(
   engine: NativeEngine,
-  { refs }: WeightStorage,
+  { refs, values }: WeightStorage,
   graphs: readonly GraphSpec[],
   dtype: FloatDType,
   onProgress?: (loadedBytes: number, totalBytes: number) => void,
@@ -65,6 +72,7 @@ export async function loadWeights(
   for (const ref of refs) await requireSymmetric(ref);
   const loads = weightLoads(refs, graphs, dtype);
   await engine.loadWeights(loads, onProgress);
+  for (const [name, tensor] of values) engine.setTensor(name, tensor);
   engine.setTensor(ZERO_OFFSET, { dtype: 'f32', shape: [1], data: new Float32Array(1) });
 }
 
@@ -75,15 +83,16 @@ function weightLoad(
 ): WeightLoad {
   if (quantized === undefined) return { name, dtype: keptIn ?? run, shape, parts, layout };
   if (quantized.role !== 'weight') return { name, dtype, shape, parts, layout };
-  const { bits, groupSize, activations, scaleName, inFeatures, isStored } = quantized;
-  const columns = isStored ? (shape.at(-1) ?? 0) : inFeatures;
+  const { bits, groupSize, activations, scaleName, offsetName, isStored } = quantized;
+  const [part] = parts;
+  const columns = isStored && part ? partShape(part).at(-1) : quantized.inFeatures;
   return {
     name,
     dtype,
-    shape: shape.with(-1, columns),
+    shape: shape.with(-1, columns ?? 0),
     parts,
     layout,
-    quantize: { bits, groupSize, activations, scaleName },
+    quantize: { bits, groupSize, activations, scaleName, ...(offsetName !== undefined && { offsetName }) },
   };
 }
 

@@ -120,6 +120,8 @@ export class Checkpoint implements WeightSource {
       tensors: this.tensors,
       read: (name) => readTensor(this.find(name) as TensorRef),
     });
+    const { method, notes = [] } = this.#format ?? {};
+    for (const note of notes) this.#onWarning(`${method}: ${note}`);
   }
 
   get label(): string {
@@ -207,7 +209,7 @@ export class Checkpoint implements WeightSource {
   /** @throws WEIGHT_QUANT_METHOD when the tensor cannot be read as it is, and another tool's tensors say why */
   #refuseForeign(name: string, found: CheckpointTensor | undefined, expected?: readonly number[]): void {
     const linear = /^(.+)\.weight$/.exec(name)?.[1];
-    if (linear === undefined || this.quantOf(linear, 'projection')) return;
+    if (linear === undefined) return;
     const isAsExpected =
       expected?.length === found?.shape.length &&
       expected?.every((size, axis) => size === found?.shape[axis]);
@@ -220,7 +222,7 @@ export class Checkpoint implements WeightSource {
       },
       expected?.[1],
     );
-    if (method !== undefined)
+    if (method !== undefined && !this.quantOf(linear, 'projection'))
       throw new AtbError('WEIGHT_QUANT_METHOD', { name, where: this.directory, method });
   }
 

@@ -20,7 +20,10 @@ export class ExpertLinear {
     readonly hasBias: boolean,
   ) {}
 
-  /** Throws what `Linear.load` throws, and WEIGHT_QUANT_MIXED when experts differ in their form. */
+  /**
+   * Throws what `Linear.load` throws, WEIGHT_QUANT_MIXED when experts differ in their form, and WEIGHT_QUANT_EXPERTS for
+   * what products of experts do not read.
+   */
   static load(weights: Weights, { name, experts, of }: ExpertLinearOptions): ExpertLinear {
     const linears = Array.from({ length: experts }, (_, expert) =>
       Linear.load(weights, { ...of(expert), name: `${name}.${expert}` }),
@@ -32,6 +35,11 @@ export class ExpertLinear {
     if (new Set(forms).size > 1) {
       const found = forms.map((form, expert) => `${name}.${expert} ${form}`);
       throw new AtbError('WEIGHT_QUANT_MIXED', { name: full, found });
+    }
+    const odd = linears.find(({ hasOffset, channels }) => hasOffset || channels);
+    if (odd) {
+      const found = odd.hasOffset ? 'zero points' : 'channels in the order of their groups';
+      throw new AtbError('WEIGHT_QUANT_EXPERTS', { name: odd.name, found });
     }
     const tensors = first.getWeights().map((ref, index) => {
       const [, ...others] = linears.map((linear) => linear.getWeights()[index] ?? ref);

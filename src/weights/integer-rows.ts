@@ -37,7 +37,7 @@ function refuseTransposed(weights: Weights, name: string): never {
   });
 }
 
-function requireIntegers(ref: TensorRef): TensorRef {
+export function requireIntegers(ref: TensorRef): TensorRef {
   const other = ref.parts.find(({ dtype }) => dtype !== 'i8' && dtype !== 'u8');
   if (other === undefined) return ref;
   const { file = 'the checkpoint', dtype } = other;

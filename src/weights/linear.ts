@@ -1,7 +1,7 @@
 import { type FloatDType, isFloat } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import { type LinearPart, packBiases, packParts } from './linear-part.js';
-import type { LinearRole, QuantDesc } from './quantization.js';
+import type { LinearQuant, LinearRole, QuantDesc } from './quantization.js';
 import { loadQuantized, type QuantizedPart } from './quantized-linear.js';
 import type { TensorRef, Weights } from './weights.js';
 
@@ -31,6 +31,7 @@ interface LinearTensors {
   /** A linear of integers has these: see QuantizedTensors. */
   readonly scale?: TensorRef | undefined;
   readonly offset?: TensorRef | undefined;
+  readonly channels?: TensorRef | undefined;
 }
 
 /** One projection, or several packed by rows into one matrix product: [outFeatures, inFeatures], floats or integers. */
@@ -39,6 +40,8 @@ export class Linear {
   readonly bias: TensorRef | undefined;
   readonly scale: TensorRef | undefined;
   readonly offset: TensorRef | undefined;
+  /** The order in which a product reads the channels of its input; as they are when absent. i32 [inFeatures] */
+  readonly channels: TensorRef | undefined;
 
   private constructor(
     readonly name: string,
@@ -47,12 +50,13 @@ export class Linear {
     readonly dtype: FloatDType,
     /** How many input channels share a scale. 0: each output channel has one scale, or there are no scales. */
     readonly groupSize: number,
-    { weight, bias, scale, offset }: LinearTensors,
+    { weight, bias, scale, offset, channels }: LinearTensors,
   ) {
     this.weight = weight;
     this.bias = bias;
     this.scale = scale;
     this.offset = offset;
+    this.channels = channels;
   }
 
   /**
@@ -94,6 +98,11 @@ export class Linear {
     return this.bias !== undefined;
   }
 
+  /** Whether a weight of integers has offsets that are not all zero. */
+  get hasOffset(): boolean {
+    return this.offset?.quantized?.role === 'offset' && !this.offset.quantized.isZero;
+  }
+
   get isFloat(): boolean {
     return this.scale === undefined;
   }
@@ -104,14 +113,29 @@ export class Linear {
 
   /** Names in the order in which a Linear operation reads them. */
   weightNames(): string[] {
-    return this.getWeights().map((weight) => weight.name);
+    return this.#operands().map((weight) => weight.name);
+  }
+
+  getWeights(): TensorRef[] {
+    return this.channels ? [...this.#operands(), this.channels] : this.#operands();
   }
 
   /** weight, (scale, (offset)), (bias). */
-  getWeights(): TensorRef[] {
+  #operands(): TensorRef[] {
     return [this.weight, this.scale, this.offset, this.bias].filter((ref) => ref !== undefined);
   }
 }
+
+/** What packed parts must agree on. */
+function describeQuant(quant: LinearQuant | undefined): string {
+  if (quant === undefined) return 'FLOAT';
+  const { desc, groupSize, hasOffset = false, channels } = quant;
+  const order = channels ? ` in the order ${channels.subarray(0, 4)}…` : '';
+  return `${desc}/${groupSize}${hasOffset ? ' with offsets' : ''}${order}`;
+}
+
+const sameChannels = (a: LinearQuant | undefined, b: LinearQuant | undefined): boolean =>
+  a?.channels?.join() === b?.channels?.join();
 
 /** How the parts are stored; undefined for floats. Parts that are stored in different ways cannot be packed. */
 function commonQuant(
@@ -121,8 +145,8 @@ function commonQuant(
   role: LinearRole,
 ): [QuantizedPart, ...QuantizedPart[]] | undefined {
   const quants = parts.map((part) => weights.quantOf(part.name, role));
-  const shown = quants.map((quant) => (quant ? `${quant.desc}/${quant.groupSize}` : 'FLOAT'));
-  if (new Set(shown).size > 1) {
+  const shown = quants.map(describeQuant);
+  if (new Set(shown).size > 1 || !quants.every((quant) => sameChannels(quant, quants[0]))) {
     const found = parts.map((part, index) => `${part.name} ${shown[index]}`);
     throw new AtbError('WEIGHT_QUANT_MIXED', { name: weights.path(name), found });
   }

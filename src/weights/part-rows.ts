@@ -1,16 +1,25 @@
 import { DTYPE_BYTES, elementCount } from '../dtype.js';
-import type { WeightPart } from '../native/binding.js';
+import type { FilePart, WeightPart } from '../native/binding.js';
+
+/** The shape of what a tensor of a file holds: of words, that of their integers. */
+const heldShape = ({ shape, words }: FilePart): readonly number[] =>
+  words ? shape.with(words.axis, words.count) : shape;
+
+/** Whether a word holds integers of several rows of a part. */
+const sharesWords = ({ words, transposed = false }: FilePart): boolean =>
+  words?.axis === (transposed ? 1 : 0);
 
 /** How many rows a part gives to its weight. */
 export function partRows(part: WeightPart): number {
   if (part.file === undefined) return part.shape[0] ?? 1;
-  return part.rowOrder?.length ?? (part.transposed ? part.shape[1] : part.shape[0]) ?? 1;
+  return part.rowOrder?.length ?? heldShape(part)[part.transposed ? 1 : 0] ?? 1;
 }
 
 /** The shape of a part after its changes. */
 export function partShape(part: WeightPart): readonly number[] {
   if (part.file === undefined || part.shape.length === 0) return part.shape;
-  return [partRows(part), ...(part.transposed ? part.shape.slice(0, 1) : part.shape.slice(1))];
+  const shape = heldShape(part);
+  return [partRows(part), ...(part.transposed ? shape.slice(0, 1) : shape.slice(1))];
 }
 
 /** Rows [from, from + count) of a part. */
@@ -20,7 +29,8 @@ export function sliceRows(part: WeightPart, from: number, count: number): Weight
   if (part.file === undefined) return { ...part, shape };
   if (part.rowOrder) return { ...part, rowOrder: part.rowOrder.slice(from, from + count) };
   // Columns of the tensor: what is between them in the file is not wanted.
-  if (part.transposed) return { ...part, rowOrder: Int32Array.from({ length: count }, (_, i) => from + i) };
+  if (part.transposed || sharesWords(part))
+    return { ...part, rowOrder: Int32Array.from({ length: count }, (_, i) => from + i) };
   const rowBytes = elementCount(part.shape.slice(1)) * DTYPE_BYTES[part.dtype];
   return { ...part, offset: part.offset + from * rowBytes, shape };
 }
@@ -37,13 +47,14 @@ export function selectRows(part: WeightPart, order: Int32Array): WeightPart {
 /** The byte ranges [begin, end) of its file that a part reads. */
 export function* partBytes(part: WeightPart): Generator<readonly [begin: number, end: number]> {
   if (part.file === undefined) return;
-  const { offset, shape, rowOrder, transposed } = part;
+  const { offset, shape, rowOrder, transposed, words } = part;
   const size = DTYPE_BYTES[part.dtype];
   if (rowOrder === undefined) {
     yield [offset, offset + elementCount(shape) * size];
     return;
   }
-  const runs = consecutiveRuns(rowOrder);
+  const perWord = words && sharesWords(part) ? 32 / words.bits : 1;
+  const runs = consecutiveRuns(rowOrder.map((row) => Math.floor(row / perWord)));
   if (!transposed) {
     const rowBytes = elementCount(shape.slice(1)) * size;
     for (const [first, end] of runs) yield [offset + first * rowBytes, offset + end * rowBytes];

@@ -43,6 +43,10 @@ export interface QuantForm {
 
 /** How one linear is made of integers. */
 export interface LinearQuant extends QuantForm {
+  /** The integers have offsets: they are not symmetric. */
+  readonly hasOffset?: boolean;
+  /** Input i of the stored rows is input channels[i] of the linear, where they are sorted by groups. [inFeatures] */
+  readonly channels?: Int32Array | undefined;
   /** Reads the integers out of the files; absent where these hold floats, which the engine quantises while it packs them. */
   readonly rows?: RowReader;
 }
@@ -59,10 +63,12 @@ export interface LinearToRead {
 
 /** The tensors of a linear, a row for each output, whatever way round its files have them. */
 export interface LinearRows {
-  /** [n, k] integers, or [n, k / 2] with two 4-bit integers in each byte, the first in the low half. */
+  /** [n, k] integers or words of integers, or [n, k / 2] with two 4-bit integers in each byte, the first in the low half. */
   readonly weight: TensorRef;
   /** [n, groups]: w is about integer * scale. */
   readonly scale: TensorRef;
+  /** [n, groups] whole numbers, where the quantisation has them: w is about scale * (integer + offset). */
+  readonly offset?: TensorRef | undefined;
   /** [n, groups] of what other tools write beside symmetric integers: all of them must be zero. */
   readonly mustBeZero?: TensorRef | undefined;
 }

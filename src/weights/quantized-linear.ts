@@ -11,8 +11,10 @@ export interface QuantizedTensors {
   readonly weight: TensorRef;
   /** [n, groups] f32: w is about integer * scale. There is one group where groupSize is 0. */
   readonly scale: TensorRef;
-  /** [n, groups]: zeros, because the integers are symmetric; W8A8_DYNAMIC reads none. */
+  /** [n, groups]: zeros where the integers are symmetric; W8A8_DYNAMIC reads none. */
   readonly offset: TensorRef | undefined;
+  /** i32 [k]: the order in which the integers read the channels of their input; as they are when absent. */
+  readonly channels: TensorRef | undefined;
 }
 
 /** A part of a linear, and how it is stored. */
@@ -42,7 +44,8 @@ export function loadQuantized(
   const rows = parts.reduce((sum, { part }) => sum + part.outFeatures, 0);
   const groups = [rows, groupsOf(inFeatures, groupSize)];
   const scaleName = `${stem}.weight_scale`;
-  const { integers, scales, mustBeZero } = quant.rows
+  const offsetName = `${stem}.weight_offset`;
+  const { integers, scales, offsets, mustBeZero } = quant.rows
     ? stored(weights, name, parts, inFeatures)
     : floats(weights, name, parts, inFeatures);
   return {
@@ -55,6 +58,7 @@ export function loadQuantized(
         role: 'weight',
         inFeatures,
         scaleName,
+        ...(quant.hasOffset && { offsetName }),
         isStored: quant.rows !== undefined,
         mustBeZero: mustBeZero.flatMap((ref) => ref.parts),
       },
@@ -70,18 +74,28 @@ export function loadQuantized(
       activations === 'int8'
         ? undefined
         : {
-            name: `${stem}.weight_offset`,
+            name: offsetName,
             dtype: 'f32',
             shape: groups,
-            parts: [],
-            quantized: { role: 'offset', activations },
+            parts: offsets?.parts ?? [],
+            quantized: { role: 'offset', activations, isZero: !quant.hasOffset },
           },
+    channels: quant.channels && channelOrder(`${stem}.channel_order`, quant.channels),
   };
 }
+
+const channelOrder = (name: string, data: Int32Array): TensorRef => ({
+  name,
+  dtype: 'i32',
+  shape: [data.length],
+  parts: [],
+  values: { dtype: 'i32', shape: [data.length], data },
+});
 
 interface Numbers {
   readonly integers: TensorRef;
   readonly scales: TensorRef | undefined;
+  readonly offsets: TensorRef | undefined;
   readonly mustBeZero: readonly TensorRef[];
 }
 
@@ -98,7 +112,7 @@ function floats(
     isTransposable: true,
     isScalable: true,
   });
-  return { integers, scales: undefined, mustBeZero: [] };
+  return { integers, scales: undefined, offsets: undefined, mustBeZero: [] };
 }
 
 function stored(
@@ -124,6 +138,9 @@ function stored(
   return {
     integers: packed('weight', ({ weight }, part) => takenRows(weight, part)),
     scales: packed('weight_scale', ({ scale }, part) => scaledRows(takenRows(scale, part), part)),
+    offsets: parts[0].quant.hasOffset
+      ? packed('weight_offset', ({ offset }, part) => takenRows(offset as TensorRef, part))
+      : undefined,
     // Those of the whole tensors that parts are taken from.
     mustBeZero: read.flatMap(({ rows }) => rows.mustBeZero ?? []),
   };

@@ -1,6 +1,6 @@
 import { isFloat } from '../dtype.js';
 import { AtbError } from '../errors.js';
-import type { WeightPart } from '../native/binding.js';
+import type { PackedWords, WeightPart } from '../native/binding.js';
 import { partRows, selectRows, sliceRows } from './part-rows.js';
 import type { TensorRef } from './weights.js';
 
@@ -48,6 +48,32 @@ export function withRowOrder(ref: TensorRef, order: Int32Array | undefined): Ten
   const wrong = order.find((row) => row < 0 || row >= rows);
   if (wrong !== undefined) refuse('withRowOrder', ref, `rows within [0, ${rows})`, wrong);
   return { ...ref, shape: [order.length, ...inner], parts: reorderParts(ref.parts, order) };
+}
+
+/**
+ * The matrix of small integers that a tensor of words holds: `i8` for a weight's own, `f32` for what factors and addends are
+ * to change. Comes first.
+ */
+export function unpacked(ref: TensorRef, words: PackedWords, dtype: 'i8' | 'f32'): TensorRef {
+  const parts = changeable('unpacked', ref).parts.map((part) => {
+    if (part.file === undefined) return refuse('unpacked', ref, 'a tensor of a file', 'a constant');
+    return { ...part, words };
+  });
+  return { ...ref, dtype, shape: ref.shape.with(words.axis, words.count), parts };
+}
+
+/** Integers as numbers that factors and addends may change. */
+export const asFloats = (ref: TensorRef): TensorRef => ({ ...changeable('asFloats', ref), dtype: 'f32' });
+
+/** Number i of each row becomes number order[i] of it: of words, and of all their columns. */
+export function withColumnOrder(ref: TensorRef, order: Int32Array | undefined): TensorRef {
+  if (order === undefined) return ref;
+  const parts = changeable('withColumnOrder', ref).parts.map((part) => {
+    if (part.file === undefined || part.words === undefined || part.columnOrder)
+      return refuse('withColumnOrder', ref, 'words that have no order yet', part.file);
+    return { ...part, columnOrder: order };
+  });
+  return { ...ref, parts };
 }
 
 /** The transpose of a matrix: [in, out] as GPT-2's Conv1D stores it becomes [out, in]. Comes before row orders. */

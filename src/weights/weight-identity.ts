@@ -2,15 +2,17 @@ import { AtbError } from '../errors.js';
 import type { TensorRef } from './weights.js';
 
 /** What a weight is made of, as a key: two weights of one key have the same elements. Undefined for a declared weight. */
-export function contentKey({ parts, shape }: TensorRef): string | undefined {
+export function contentKey({ parts, shape, values }: TensorRef): string | undefined {
+  if (values) return `[${values.data}]`;
   if (parts.length === 0) return undefined;
   const keys = parts.map((part) => {
     if (part.file === undefined) return `${part.value} [${part.shape}]`;
-    const { file, offset, dtype, transposed = false, rowOrder = '', times = 1, plus = 0 } = part;
-    const { unitRows = false } = part;
-    return [offset, dtype, `[${part.shape}]`, transposed, unitRows, times, plus, `[${rowOrder}]`, file].join(
-      ' ',
-    );
+    const { file, offset, dtype, shape, transposed = false, rowOrder = '', times = 1, plus = 0 } = part;
+    const { unitRows = false, words } = part;
+    const held = words ? JSON.stringify(words) : '';
+    const { columnOrder = '' } = part;
+    const changes = [transposed, unitRows, times, plus, `[${rowOrder}]`, `[${columnOrder}]`];
+    return [offset, dtype, `[${shape}]`, held, ...changes, file].join(' ');
   });
   return `[${shape}] ${keys.join('\n')}`;
 }

@@ -1,4 +1,4 @@
-import { DTYPE_BYTES, type DType, elementCount, type FloatDType } from '../dtype.js';
+import { DTYPE_BYTES, type DType, elementCount, type FloatDType, type Tensor } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import type { IntegerForm, WeightPart } from '../native/binding.js';
 import { partShape } from './part-rows.js';
@@ -15,6 +15,8 @@ export interface TensorRef {
   readonly parts: readonly WeightPart[];
   /** What it is converted to whatever the model runs in: the matrix of a router, whose choices rounding would change. */
   readonly keptIn?: FloatDType;
+  /** Numbers that are in no file, as an order of channels: then there are no parts. */
+  readonly values?: Tensor<'i32'>;
   /** A bias that is added to products of floats and integers: there Atlas A2 wants f32 where a model runs in bf16. */
   readonly isIntegerBias?: true;
   /** Present for the tensors of a linear of integers, which keep their dtype whatever the model computes in. */
@@ -26,6 +28,8 @@ export interface QuantizedWeight extends IntegerForm {
   readonly role: 'weight';
   readonly inFeatures: number;
   readonly scaleName: string;
+  /** Where the integers have offsets: the name of these. */
+  readonly offsetName?: string;
   /** The parts are integers; otherwise floats [n, inFeatures], to be quantised while they are packed. */
   readonly isStored: boolean;
   /** Offsets in the files, which symmetric integers must not have. */
@@ -40,8 +44,8 @@ export type QuantizedPart =
    * is made with its weight.
    */
   | { readonly role: 'scale'; readonly activations: 'float' | 'int8' }
-  /** Zeros, which are in no file; apart from that like a scale. */
-  | { readonly role: 'offset'; readonly activations: 'float' };
+  /** Like a scale; zeros, which are in no file, where the integers are symmetric. */
+  | { readonly role: 'offset'; readonly activations: 'float'; readonly isZero: boolean };
 
 /** Where a `Weights` cursor looks names up: an opened checkpoint, or a declaration made from the configuration. */
 export interface WeightSource {
@@ -201,9 +205,10 @@ export function concatRows(name: string, refs: readonly [TensorRef, ...TensorRef
 
 /** What a weight is to ATB as a graph's input, when the model runs in `dtype`. */
 export function weightDesc(
-  { dtype, shape, quantized, isIntegerBias, keptIn }: TensorRef,
+  { dtype, shape, quantized, isIntegerBias, keptIn, values }: TensorRef,
   run: FloatDType,
 ): { readonly dtype: DType; readonly shape: readonly number[] } {
+  if (values) return { dtype, shape };
   if (isIntegerBias && run === 'bf16') return { dtype: 'f32', shape };
   if (quantized === undefined) return { dtype: keptIn ?? run, shape };
   if (quantized.role !== 'weight' && quantized.activations === 'float') return { dtype: run, shape };

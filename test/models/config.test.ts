@@ -233,8 +233,8 @@ describe('config.json', () => {
     ['an end token that is no integer', { eos_token_id: '2' }, /eos_token_id must be/],
     [
       'a quantised checkpoint',
-      { quantization_config: { quant_method: 'gptq' } },
-      /quantization_config: the checkpoint is quantised by "gptq" in a format that is not read; .*--quantize/,
+      { quantization_config: { quant_method: 'hqq' } },
+      /quantization_config: the checkpoint is quantised by "hqq" in a format that is not read; .*--quantize/,
     ],
     [
       'a checkpoint that MLX quantised',

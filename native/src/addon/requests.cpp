@@ -22,6 +22,18 @@ WeightLayout ReadLayout(const Napi::Value& value, const Where& where) {
   FailArgument(where, "plain, linear or linear-interleaved", value);
 }
 
+PackedWords ReadWords(const Napi::Value& value, const Where& where) {
+  const Napi::Object object = ReadObject(value, where);
+  PackedWords words;
+  words.bits = static_cast<int>(ReadInteger(object.Get("bits"), Where(where, "bits"), 4, 8));
+  words.axis = static_cast<int>(ReadInteger(object.Get("axis"), Where(where, "axis"), 0, 1));
+  words.count = ReadInteger(object.Get("count"), Where(where, "count"), 1, kMaxSafe);
+  words.minus = static_cast<int>(ReadInteger(object.Get("minus"), Where(where, "minus"), 0, 256));
+  const Napi::Value awq = object.Get("awq");
+  if (!awq.IsUndefined()) words.awq = ReadBool(awq, Where(where, "awq"));
+  return words;
+}
+
 WeightPart ReadPart(const Napi::Value& value, const Where& where) {
   const Napi::Object object = ReadObject(value, where);
   WeightPart part;
@@ -34,10 +46,14 @@ WeightPart ReadPart(const Napi::Value& value, const Where& where) {
   }
   part.file = ReadString(object.Get("file"), Where(where, "file"), kMaxPathBytes);
   part.offset = ReadInteger(object.Get("offset"), Where(where, "offset"), 0, kMaxSafe);
+  const Napi::Value words = object.Get("words");
+  if (!words.IsUndefined()) part.words = ReadWords(words, Where(where, "words"));
   const Napi::Value transposed = object.Get("transposed");
   if (!transposed.IsUndefined()) part.transposed = ReadBool(transposed, Where(where, "transposed"));
   const Napi::Value order = object.Get("rowOrder");
   if (!order.IsUndefined()) part.row_order = ReadInt32s(order, Where(where, "rowOrder"));
+  const Napi::Value columns = object.Get("columnOrder");
+  if (!columns.IsUndefined()) part.column_order = ReadInt32s(columns, Where(where, "columnOrder"));
   const Napi::Value unit = object.Get("unitRows");
   if (!unit.IsUndefined()) part.unit_rows = ReadBool(unit, Where(where, "unitRows"));
   const Napi::Value times = object.Get("times");
@@ -57,6 +73,8 @@ WeightQuantize ReadQuantize(const Napi::Value& value, const Where& where) {
   if (name != "float" && name != "int8") FailArgument(Where(where, "activations"), "float or int8", activations);
   quantize.activations = name == "int8" ? Activations::kInt8 : Activations::kFloat;
   quantize.scale_name = ReadString(object.Get("scaleName"), Where(where, "scaleName"));
+  const Napi::Value offsets = object.Get("offsetName");
+  if (!offsets.IsUndefined()) quantize.offset_name = ReadString(offsets, Where(where, "offsetName"));
   return quantize;
 }
 

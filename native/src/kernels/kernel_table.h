@@ -26,6 +26,8 @@ struct DigitMatrix {
   const int8_t* blocks = nullptr;
   int planes = 0;                 ///< 1, 2 or 3.
   const float* scales = nullptr;  ///< [m]
+  /// [m, groups of the weight], or null where the weight has no offsets: the sums of a row's whole numbers over groups.
+  const float* sums = nullptr;
 };
 
 /// Activation rows of a block, by the number of planes: the digits of all planes are the rows of at most two AMX tiles.
@@ -126,6 +128,8 @@ struct KernelTable {
   /// 64 channels from 64 i on go to out + i * step + plane * plane_stride, with zeros behind channel k. A row with an
   /// infinity or a NaN has the scale NaN, a row of zeros the scale 0; both get zeros for digits.
   float (*quantize)(const void* x, DType dtype, int64_t k, int planes, int8_t* out, int64_t step, int64_t plane_stride);
+  /// The sum of `count` digits, a multiple of 32.
+  int32_t (*sum_digits)(const int8_t* digits, int64_t count);
   /// Quantises a row of k weights, and returns its scale: x[i] becomes out[i] * multipliers[i / group] * scale, where
   /// out holds int4 from -8 to 7 and the multipliers go from -15 to 15. Of three multipliers for a group the one with
   /// the least square error is taken. The products of scale and multipliers are exact in f32. `out` has room for k

@@ -158,6 +158,7 @@ void PackScales(const PackedScales& scales, float* data, int64_t row_begin, int6
 float ScaleOf(const PackedScales& scales, int64_t row, int64_t group) {
   const Place place = PlaceOf(scales.n, scales.interleaved, row);
   const int64_t at = (place.panel * scales.groups + group) * kPanelColumns + place.column;
+  if (scales.offsets) return scales.offsets[at];
   return scales.multipliers ? scales.data[row] * static_cast<float>(scales.multipliers[at]) : scales.data[at];
 }
 
@@ -214,6 +215,24 @@ bool PackMultipliers(const PackedScales& scales, std::byte* data, PackedScales& 
   packed = scales;
   packed.data = own;
   packed.multipliers = multipliers;
+  return true;
+}
+
+int64_t OffsetBytes(const PackedScales& scales) {
+  return scales.panels * scales.groups * kPanelColumns * static_cast<int64_t>(sizeof(int16_t));
+}
+
+bool PackOffsets(const PackedScales& floats, std::byte* data, PackedScales& packed) {
+  auto* const offsets = reinterpret_cast<int16_t*>(data);
+  const int64_t count = floats.panels * floats.groups * kPanelColumns;
+  for (int64_t i = 0; i < count; ++i) {
+    const float offset = floats.data[i];
+    if (!(std::fabs(offset) <= kMaxOffset) || std::nearbyint(offset) != offset) return false;
+    offsets[i] = static_cast<int16_t>(offset);
+  }
+  packed = floats;
+  packed.data = nullptr;
+  packed.offsets = offsets;
   return true;
 }
 

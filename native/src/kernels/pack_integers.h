@@ -48,4 +48,11 @@ int64_t MultipliersAt(const PackedScales& scales);
 /// of some output are no such products.
 bool PackMultipliers(const PackedScales& scales, std::byte* data, PackedScales& packed);
 
+/// Offsets are whole numbers of at most this magnitude.
+constexpr int kMaxOffset = 256;
+int64_t OffsetBytes(const PackedScales& scales);
+/// Writes offsets that were packed as scales are, floats, as whole numbers into `data` of OffsetBytes, and describes
+/// them in `packed`. False when one of them is no whole number from -kMaxOffset to kMaxOffset.
+bool PackOffsets(const PackedScales& floats, std::byte* data, PackedScales& packed);
+
 }  // namespace atb::kernels

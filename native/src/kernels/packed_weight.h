@@ -47,10 +47,12 @@ struct PackedWeight {
   /// For kI4 only, from -15 to 15: [panels][groups][16 columns], or null. A multiplier times an int4 is an integer of
   /// 8 bits, so that sums over all channels stay integers.
   const int8_t* multipliers = nullptr;
+  /// [panels][groups][16 columns], or null: a weight is scale * (integer + offset). There are no multipliers then.
+  const int16_t* offsets = nullptr;
 };
 
 /// The scales [n, groups] of a weight with groups, in the order of its panels. Each is a float; or, with multipliers,
-/// the product of its output's scale and a multiplier.
+/// the product of its output's scale and a multiplier. In the same form, the offsets of a weight: whole numbers.
 struct PackedScales {
   int64_t n;
   int64_t groups;
@@ -58,6 +60,7 @@ struct PackedScales {
   bool interleaved;
   const float* data = nullptr;  ///< [panels][groups][16 columns], zeros where a panel has no row; [n] with multipliers.
   const int8_t* multipliers = nullptr;  ///< [panels][groups][16 columns], or null.
+  const int16_t* offsets = nullptr;     ///< Likewise, of offsets: then there is nothing else.
 };
 
 }  // namespace atb::kernels

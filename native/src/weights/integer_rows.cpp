@@ -53,10 +53,10 @@ void QuantizeRows(const IntegerTarget& target, const kernels::KernelTable& kerne
 }
 
 void PackIntegerRows(const IntegerTarget& target, const kernels::KernelTable& kernels, const std::byte* rows,
-                     int64_t row, int64_t count, IntegerStaging& staging) {
+                     int64_t row, int64_t count, bool paired, IntegerStaging& staging) {
   const int64_t k = target.weight.k;
   auto* integers = reinterpret_cast<const int8_t*>(rows);
-  if (target.weight.format == WeightFormat::kI4) {
+  if (paired) {
     int8_t* expanded = Grow(staging.integers, count * k);
     kernels::ExpandInt4(rows, count * k, expanded);  // Rows of an even number follow each other without gaps.
     integers = expanded;

@@ -28,8 +28,8 @@ struct IntegerTarget {
 void QuantizeRows(const IntegerTarget& target, const kernels::KernelTable& kernels, const std::byte* rows, DType dtype,
                   int64_t row, int64_t count, IntegerStaging& staging);
 
-/// Packs rows of integers: bytes, or for kI4 pairs of int4 in bytes.
+/// Packs rows of integers: bytes, or, when `paired`, pairs of int4 in bytes.
 void PackIntegerRows(const IntegerTarget& target, const kernels::KernelTable& kernels, const std::byte* rows,
-                     int64_t row, int64_t count, IntegerStaging& staging);
+                     int64_t row, int64_t count, bool paired, IntegerStaging& staging);
 
 }  // namespace atb

@@ -1,6 +1,7 @@
 #include "weights/load.h"
 
 #include <algorithm>
+#include <cmath>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -35,6 +36,8 @@ struct Plan {
   bool makes_scales = false;
   std::optional<kernels::PackedScales> order;
   bool may_multiply = false;  ///< They are scales of int4, which FindMultipliers looks at.
+  bool are_scales = false;    ///< They belong to stored integers, and must be finite.
+  bool are_offsets = false;
   StoredTensor* scale_target = nullptr;
 
   int64_t Columns() const { return load->shape.back(); }  ///< Of a matrix of parts: two int4 are one column.
@@ -42,6 +45,7 @@ struct Plan {
   bool WantsRows() const {
     return std::ranges::any_of(parts, [](const PlannedPart& planned) { return planned.WantsRows(); });
   }
+  bool IsOfWords() const { return !parts.empty() && parts.front().part->words.has_value(); }
   bool IsTransposed() const {
     return std::ranges::any_of(parts, [](const PlannedPart& planned) { return planned.part->transposed; });
   }
@@ -61,11 +65,18 @@ void AddPart(Plan& plan, const WeightPart& part, Files& files) {
     throw Error(code, "weight \"" + load.name + "\": a part in " + part.file + " must be " + expected + ", found " +
                           ToString(part.dtype, shape));
   };
-  const bool raw = SizeOf(part.dtype) == 1 && SizeOf(plan.dtype) == 1 && load.quantize;
-  if (part.dtype != plan.dtype && !raw && !(IsFloat(part.dtype) && IsFloat(plan.dtype)))
+  const bool raw = load.quantize && SizeOf(plan.dtype) == 1 && (part.words || SizeOf(part.dtype) == 1);
+  const bool to_float = IsFloat(plan.dtype) && (IsFloat(part.dtype) || !load.quantize);
+  if (!raw && !to_float && (part.dtype != plan.dtype || part.words))
     fail("NATIVE_DTYPE_MISMATCH", ToString(plan.dtype, load.shape), part.shape);
-  if (raw && load.quantize->bits == 4 && part.transposed)
+  if (raw && load.quantize->bits == 4 && part.transposed && !part.words)
     fail("NATIVE_ARGUMENT_INVALID", "as its rows are, because int4 cannot be transposed", part.shape);
+  if (raw && part.words && part.words->bits != load.quantize->bits)
+    fail("NATIVE_ARGUMENT_INVALID", "of " + std::to_string(load.quantize->bits) + " bits", part.shape);
+  if (raw && !plan.parts.empty() && plan.IsOfWords() != part.words.has_value())
+    fail("NATIVE_ARGUMENT_INVALID", "of words as the parts before, or not as they are", part.shape);
+  if (part.HasArithmetic() && !IsFloat(plan.dtype))
+    fail("NATIVE_ARGUMENT_INVALID", "without times and plus, which are for floats", part.shape);
   PlannedPart planned = PlanPart(part, load.name, files);
   const std::vector<int64_t> shape = ShapeOf(planned);
   const bool is_alike = shape.size() == load.shape.size() &&
@@ -116,7 +127,8 @@ void PlanIntegers(Plan& plan) {
 
   plan.makes_scales = IsFloat(plan.dtype);
   const int64_t per_byte = 8 / quantize.bits;
-  const int64_t k = plan.makes_scales ? plan.Columns() : CheckedMul(plan.Columns(), per_byte);
+  const bool single = plan.makes_scales || plan.IsOfWords();
+  const int64_t k = single ? plan.Columns() : CheckedMul(plan.Columns(), per_byte);
   if (k % per_byte != 0)
     throw Error("NATIVE_SHAPE_MISMATCH", "weight \"" + load.name + "\" has an odd number of input channels for int4");
   const bool interleaved = load.layout == WeightLayout::kLinearInterleaved;
@@ -127,34 +139,60 @@ void PlanIntegers(Plan& plan) {
   plan.desc.dims[plan.desc.rank - 1u] = k / per_byte;
   const int64_t groups = kernels::GroupsOf(k, group);
   if (group) plan.order = kernels::ScalesGeometry(plan.Rows(), groups, interleaved);
-  plan.may_multiply = group != 0 && quantize.bits == 4;
+  const bool has_offsets = !quantize.offset_name.empty();
+  if (has_offsets && (plan.makes_scales || plan.experts != 1 || quantize.activations == Activations::kInt8))
+    fail("offsets are for stored integers of one matrix that are multiplied with floats");
+  plan.may_multiply = group != 0 && quantize.bits == 4 && !has_offsets;
 }
 
-/// Finds the load that brings the scales of stored integers. Scales of groups must lie as the panels of their weight
-/// do.
-void PlanStoredScales(const Plan& weight, std::vector<Plan>& plans) {
-  const std::string& name = weight.load->quantize->scale_name;
-  const auto scales = std::ranges::find_if(plans, [&](const Plan& plan) { return plan.load->name == name; });
+/// Finds a load that brings numbers of the shape of a weight's scales.
+Plan& FindLike(const Plan& weight, const std::string& name, const char* what, std::vector<Plan>& plans) {
+  const auto found = std::ranges::find_if(plans, [&](const Plan& plan) { return plan.load->name == name; });
   std::vector<int64_t> wanted = weight.load->shape;
   wanted.back() = kernels::GroupsOf(weight.packed->k, weight.packed->group);
-  const auto fail = [&](const char* code, const std::string& found) {
-    throw Error(code, "weight \"" + weight.load->name + "\" needs scales \"" + name + "\" as plain " +
-                          ToString(DType::kF32, wanted) + ", found " + found);
+  const auto fail = [&](const char* code, const std::string& instead) {
+    throw Error(code, "weight \"" + weight.load->name + "\" needs " + what + " \"" + name + "\" as plain " +
+                          ToString(DType::kF32, wanted) + ", found " + instead);
   };
-  if (scales == plans.end()) return fail("NATIVE_ARGUMENT_INVALID", "none among the loads");
-  const WeightLoad& load = *scales->load;
+  if (found == plans.end()) fail("NATIVE_ARGUMENT_INVALID", "none among the loads");
+  const WeightLoad& load = *found->load;
   if (load.dtype != DType::kF32 || load.layout != WeightLayout::kPlain || load.quantize)
     fail("NATIVE_DTYPE_MISMATCH", ToString(load.dtype, load.shape));
   const bool fits =
       load.shape == wanted || (weight.packed->group == 0 && load.shape == std::vector<int64_t>{weight.packed->n});
   if (!fits) fail("NATIVE_SHAPE_MISMATCH", ToString(load.dtype, load.shape));
-  if (scales->order) fail("NATIVE_ARGUMENT_INVALID", "those of another weight");
+  if (found->order || found->are_scales) fail("NATIVE_ARGUMENT_INVALID", "those of another weight");
+  return *found;
+}
+
+/// Gives scales or offsets the order of the panels of their weight.
+void OrderLike(Plan& plan, const Plan& weight, const kernels::PackedScales& order) {
+  plan.order = order;
+  plan.experts = weight.experts;
+  plan.bytes = ScaleBytes(plan);
+  plan.desc.layout = Layout::kPackedScales;
+}
+
+/// Finds the load that brings the scales of stored integers. Scales of groups must lie as the panels of their weight
+/// do.
+void PlanStoredScales(const Plan& weight, std::vector<Plan>& plans) {
+  Plan& scales = FindLike(weight, weight.load->quantize->scale_name, "scales", plans);
+  scales.are_scales = true;
   if (!weight.order) return;
-  scales->order = weight.order;
-  scales->may_multiply = weight.may_multiply;
-  scales->experts = weight.experts;
-  scales->bytes = ScaleBytes(*scales);
-  scales->desc.layout = Layout::kPackedScales;
+  OrderLike(scales, weight, *weight.order);
+  scales.may_multiply = weight.may_multiply;
+}
+
+/// Likewise offsets, where there are some.
+void PlanStoredOffsets(const Plan& weight, std::vector<Plan>& plans) {
+  const std::string& name = weight.load->quantize->offset_name;
+  if (name.empty()) return;
+  Plan& offsets = FindLike(weight, name, "offsets", plans);
+  if (offsets.load->shape.size() != 2)
+    throw Error("NATIVE_SHAPE_MISMATCH", "weight \"" + weight.load->name + "\" needs offsets of two dimensions");
+  offsets.are_offsets = true;
+  const int64_t groups = kernels::GroupsOf(weight.packed->k, weight.packed->group);
+  OrderLike(offsets, weight, kernels::ScalesGeometry(weight.packed->n, groups, weight.packed->interleaved));
 }
 
 /// Scales that are made with a weight need a name that no other tensor of the load has.
@@ -277,7 +315,8 @@ int64_t LoadPiece(const Piece& piece, Staging& staging, const kernels::KernelTab
   } else if (plan.makes_scales) {
     QuantizeRows(TargetOf(plan, expert), kernels, rows, plan.dtype, begin, count, staging.integers);
   } else {
-    PackIntegerRows(TargetOf(plan, expert), kernels, rows, begin, count, staging.integers);
+    const bool paired = plan.packed->format == kernels::WeightFormat::kI4 && !plan.IsOfWords();
+    PackIntegerRows(TargetOf(plan, expert), kernels, rows, begin, count, paired, staging.integers);
   }
   return bytes;
 }
@@ -362,6 +401,37 @@ void FindAllMultipliers(std::span<const Plan> plans, const LoadContext& context)
   });
 }
 
+/// Replaces offsets that were read as floats by whole numbers.
+void NarrowOffsets(const Plan& plan, std::atomic<int64_t>* meter) {
+  StoredTensor& stored = *plan.target;
+  Buffer bytes(static_cast<size_t>(kernels::OffsetBytes(stored.scales)), meter);
+  kernels::PackedScales offsets;
+  if (!kernels::PackOffsets(stored.scales, bytes.data(), offsets)) {
+    throw Error("NATIVE_VALUE_OUT_OF_RANGE", "weight \"" + plan.load->name + "\": offsets must be whole numbers from -" +
+                                                 std::to_string(kernels::kMaxOffset) + " to " +
+                                                 std::to_string(kernels::kMaxOffset));
+  }
+  stored.scales = offsets;
+  stored.bytes = std::move(bytes);
+}
+
+void RequireFinite(const Plan& plan) {
+  const std::span bytes(plan.target->bytes.data(), static_cast<size_t>(plan.bytes));
+  const auto* const scales = reinterpret_cast<const float*>(bytes.data());
+  if (std::all_of(scales, scales + bytes.size() / sizeof(float), [](float scale) { return std::isfinite(scale); }))
+    return;
+  throw Error("NATIVE_VALUE_OUT_OF_RANGE", "weight \"" + plan.load->name + "\": scales must be finite");
+}
+
+/// What scales and offsets of stored integers must be is known when they have been read.
+void SettleStored(std::span<const Plan> plans, const LoadContext& context) {
+  RunAll(static_cast<int64_t>(plans.size()), context, [&](int64_t i, int) {
+    const Plan& plan = plans[static_cast<size_t>(i)];
+    if (plan.are_scales) RequireFinite(plan);
+    if (plan.are_offsets) NarrowOffsets(plan, context.meter);
+  });
+}
+
 /// Counts the bytes that were read, and reports about 200 times.
 class Progress {
  public:
@@ -394,6 +464,8 @@ std::vector<LoadedWeight> LoadWeights(std::span<const WeightLoad> loads, const L
   }
   for (const Plan& plan : plans)
     if (plan.load->quantize && !plan.makes_scales) PlanStoredScales(plan, plans);
+  for (const Plan& plan : plans)
+    if (plan.load->quantize && !plan.makes_scales) PlanStoredOffsets(plan, plans);
   RequireOwnNames(plans);
   for (const Plan& plan : plans) {
     result_bytes = CheckedAdd(result_bytes, plan.bytes);
@@ -421,6 +493,7 @@ std::vector<LoadedWeight> LoadWeights(std::span<const WeightLoad> loads, const L
     Staging& own = staging[static_cast<size_t>(worker)];
     progress.Add(static_cast<uint64_t>(LoadPiece(pieces[static_cast<size_t>(i)], own, context.kernels)));
   });
+  SettleStored(plans, context);
   FindAllMultipliers(plans, context);
   return results;
 }

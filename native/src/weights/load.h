@@ -35,11 +35,15 @@ struct WeightQuantize {
   /// Where the scales [n, groups] go, f32. Scales of integers that are there already are another load of this name
   /// among the same loads.
   std::string scale_name;
+  /// For integers that are there already: another load of this name brings offsets [n, groups], so that a weight is
+  /// scale * (integer + offset). They are whole numbers, and lie as the panels do. Empty: there are none.
+  std::string offset_name{};
 };
 
 /// A weight to make: its parts, changed as they say, one below the other, converted to `dtype`, laid out. Floats
-/// convert into each other; other dtypes must be the parts' own. With `quantize`, `shape` is that of the parts
-/// together, and the result int8 [n, k] or [n, k / 2] whatever `dtype` says. A part's arithmetic is done in f32 and
+/// convert into each other, and integers into floats; other dtypes must be the parts' own. With `quantize`, `shape` is
+/// that of the parts together (parts of words are [n, k] whatever their bits), and the result int8 [n, k] or [n, k / 2]
+/// whatever `dtype` says. A part's arithmetic is done in f32 and
 /// rounded once: to `dtype`, or to integers. Int4 cannot be transposed, because a byte holds two of a row.
 struct WeightLoad {
   std::string name;
@@ -66,8 +70,9 @@ struct LoadedWeight {
 
 /// Reads weights on all threads, each byte about once. Beyond the weights themselves it holds about 2 MB per thread, or
 /// 12 MB where tensors are transposed (more when 16 rows of a matrix are larger). Everything is checked before anything
-/// is allocated. Scales of groups follow the panels of their weight. Throws NATIVE_SHAPE_MISMATCH,
+/// is allocated. Scales of groups, and offsets, follow the panels of their weight. Throws NATIVE_SHAPE_MISMATCH,
 /// NATIVE_DTYPE_MISMATCH, NATIVE_ARGUMENT_INVALID, NATIVE_FILE_ERROR, NATIVE_FILE_TRUNCATED, NATIVE_OUT_OF_MEMORY,
+/// NATIVE_VALUE_OUT_OF_RANGE for stored scales that are not finite and offsets that are no whole numbers,
 /// NATIVE_DISPOSED.
 std::vector<LoadedWeight> LoadWeights(std::span<const WeightLoad> loads, const LoadContext& context);
 

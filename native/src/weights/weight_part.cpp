@@ -142,6 +142,20 @@ void ReadUnconverted(const PlannedPart& planned, int64_t begin, int64_t end, std
 /// Numbers that are widened at a time.
 constexpr int64_t kConvertStep = 2048;
 
+template <typename T>
+void WidenIntegers(const std::byte* from, float* to, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) to[i] = static_cast<float>(reinterpret_cast<const T*>(from)[i]);
+}
+
+void Widen(const kernels::KernelTable& kernels, const std::byte* from, DType dtype, float* to, int64_t count) {
+  if (IsFloat(dtype)) return kernels.to_f32(from, dtype, to, count);
+  const auto widen = dtype == DType::kI8    ? WidenIntegers<int8_t>
+                     : dtype == DType::kU8  ? WidenIntegers<uint8_t>
+                     : dtype == DType::kI32 ? WidenIntegers<int32_t>
+                                            : WidenIntegers<int64_t>;
+  widen(from, to, count);
+}
+
 /// The Euclidean norm of a row.
 float LengthOf(const kernels::KernelTable& kernels, DType dtype, const std::byte* row, int64_t columns) {
   constexpr float kLeastLength = 1e-12f;  // As torch.nn.functional.normalize has it.
@@ -161,7 +175,7 @@ void ConvertBy(float length, const kernels::KernelTable& kernels, const WeightPa
   float widened[kConvertStep];
   for (int64_t i = 0; i < count; i += kConvertStep) {
     const int64_t n = std::min(kConvertStep, count - i);
-    kernels.to_f32(from + i * static_cast<int64_t>(SizeOf(part.dtype)), part.dtype, widened, n);
+    Widen(kernels, from + i * static_cast<int64_t>(SizeOf(part.dtype)), part.dtype, widened, n);
     if (part.unit_rows) {
       for (int64_t j = 0; j < n; ++j) widened[j] /= length;
     }
@@ -183,11 +197,109 @@ void Convert(const kernels::KernelTable& kernels, const PlannedPart& planned, co
   }
 }
 
+/// In which place of a word AWQ has integer 0, 1, 2, …
+constexpr int kAwqPlace[] = {0, 4, 1, 5, 2, 6, 3, 7};
+
+int ShiftOf(const PackedWords& words, int64_t number) {
+  const auto place = static_cast<int>(number);
+  return words.bits * (words.awq ? kAwqPlace[place] : place);
+}
+
+/// The integers of one word after the other.
+template <typename T, int kBits>
+void ExpandWords(const PackedWords& words, const uint32_t* from, int64_t count, T* to) {
+  constexpr int kPerWord = 32 / kBits;
+  constexpr uint32_t kMask = (1u << kBits) - 1;
+  int shifts[kPerWord];
+  for (int i = 0; i < kPerWord; ++i) shifts[i] = ShiftOf(words, i);
+  const int64_t whole = count / kPerWord;
+  for (int64_t word = 0; word < whole; ++word, to += kPerWord) {
+    for (int i = 0; i < kPerWord; ++i)
+      to[i] = static_cast<T>(static_cast<int>(from[word] >> shifts[i] & kMask) - words.minus);
+  }
+  for (int i = 0; i < count % kPerWord; ++i)
+    to[i] = static_cast<T>(static_cast<int>(from[whole] >> shifts[i] & kMask) - words.minus);
+}
+
+/// Integer `number` of each word.
+template <typename T>
+void PickFromWords(const PackedWords& words, const uint32_t* from, int64_t number, int64_t count, T* to) {
+  const int shift = ShiftOf(words, number);
+  const uint32_t mask = (1u << words.bits) - 1;
+  for (int64_t i = 0; i < count; ++i)
+    to[i] = static_cast<T>(static_cast<int>(from[i] >> shift & mask) - words.minus);
+}
+
+/// Rows [first, last) of a part of words, as T. Returns the bytes that were read.
+template <typename T>
+int64_t ReadWords(const PlannedPart& planned, int64_t first, int64_t last, T* to, ReadStaging& staging) {
+  const WeightPart& part = *planned.part;
+  const PackedWords& words = *part.words;
+  const int64_t per_word = 32 / words.bits;
+  // Whether rows share words; else each row has its own.
+  const bool shared = words.axis == (part.transposed ? 1 : 0);
+  const int64_t word_columns = shared ? planned.columns : CeilDiv(planned.columns, per_word);
+  std::vector<int32_t>& order = staging.word_rows;
+  order.clear();
+  staging.places.clear();
+  for (int64_t row = first; row < last; ++row) {
+    const auto word_row = static_cast<int32_t>(SourceRow(part, row) / (shared ? per_word : 1));
+    if (order.empty() || order.back() != word_row) order.push_back(word_row);
+    staging.places.push_back(static_cast<int64_t>(order.size()) - 1);
+  }
+  WeightPart stored{.file = {}, .offset = part.offset, .dtype = part.dtype, .shape = part.shape};
+  stored.transposed = part.transposed;
+  const auto word_rows = static_cast<int64_t>(order.size());
+  stored.row_order = std::move(order);
+  const PlannedPart reading{&stored, planned.file, 0, word_rows, word_columns};
+  uint32_t* const read = Grow(staging.words, word_rows * word_columns);
+  ReadUnconverted(reading, 0, word_rows * word_columns, reinterpret_cast<std::byte*>(read), staging);
+  staging.word_rows = std::move(*stored.row_order);
+  auto* const unordered = reinterpret_cast<T*>(Grow(staging.row, planned.columns * static_cast<int64_t>(sizeof(T))));
+  for (int64_t row = first; row < last; ++row, to += planned.columns) {
+    const uint32_t* const from = read + staging.places[static_cast<size_t>(row - first)] * word_columns;
+    T* const into = part.column_order ? unordered : to;
+    if (shared) {
+      PickFromWords(words, from, SourceRow(part, row) % per_word, planned.columns, into);
+    } else if (words.bits == 4) {
+      ExpandWords<T, 4>(words, from, planned.columns, into);
+    } else {
+      ExpandWords<T, 8>(words, from, planned.columns, into);
+    }
+    if (!part.column_order) continue;
+    for (int64_t i = 0; i < planned.columns; ++i) to[i] = into[(*part.column_order)[static_cast<size_t>(i)]];
+  }
+  return word_rows * word_columns * static_cast<int64_t>(sizeof(uint32_t));
+}
+
 void Fill(const kernels::KernelTable& kernels, float value, std::byte* to, DType dtype, int64_t count) {
   const auto size = static_cast<int64_t>(SizeOf(dtype));
   std::byte number[sizeof(float)];
   kernels.from_f32(&value, number, dtype, 1);
   for (int64_t i = 0; i < count; ++i) std::memcpy(to + i * size, number, static_cast<size_t>(size));
+}
+
+/// Rows of a part of words: int8, or floats.
+int64_t ReadIntegers(const PlannedPart& planned, int64_t begin, int64_t end, DType dtype, std::byte* to,
+                     ReadStaging& staging, const kernels::KernelTable& kernels) {
+  const int64_t first = begin / planned.columns, last = end / planned.columns;
+  if (dtype == DType::kI8) return ReadWords(planned, first, last, reinterpret_cast<int8_t*>(to), staging);
+  const int64_t count = end - begin;
+  float* const floats = Grow(staging.floats, count);
+  const int64_t bytes = ReadWords(planned, first, last, floats, staging);
+  const WeightPart& part = *planned.part;
+  for (int64_t i = 0; i < count; ++i) floats[i] = floats[i] * part.times + part.plus;
+  kernels.from_f32(floats, to, dtype, count);
+  return bytes;
+}
+
+void CheckColumnOrder(const PlannedPart& planned, const std::string& name) {
+  const std::vector<int32_t>& order = *planned.part->column_order;
+  const auto fits = [&](int32_t column) { return column >= 0 && column < planned.columns; };
+  if (planned.part->words && static_cast<int64_t>(order.size()) == planned.columns && std::ranges::all_of(order, fits))
+    return;
+  throw Error("NATIVE_ARGUMENT_INVALID", "weight \"" + name + "\": columnOrder must have the " +
+                                             std::to_string(planned.columns) + " columns that words hold");
 }
 
 void CheckOrder(const PlannedPart& planned, int64_t stored_rows, const std::string& name) {
@@ -197,6 +309,30 @@ void CheckOrder(const PlannedPart& planned, int64_t stored_rows, const std::stri
     throw Error("NATIVE_ARGUMENT_INVALID", "weight \"" + name + "\": rowOrder[" + std::to_string(i) + "] is " +
                                                std::to_string(order[i]) + ", and the tensor in " + planned.part->file +
                                                " has " + std::to_string(stored_rows) + " rows");
+  }
+}
+
+/// The matrix that the tensor holds.
+std::vector<int64_t> HeldShape(const WeightPart& part) {
+  std::vector<int64_t> shape = part.shape;
+  if (part.words) shape[static_cast<size_t>(part.words->axis)] = part.words->count;
+  return shape;
+}
+
+void CheckWords(const WeightPart& part, const std::string& name) {
+  const PackedWords& words = *part.words;
+  const auto fail = [&](const char* code, const std::string& what) {
+    throw Error(code, "weight \"" + name + "\": " + what);
+  };
+  if (part.dtype != DType::kI32 || part.shape.size() != 2)
+    fail("NATIVE_SHAPE_MISMATCH", "words must be i32[r,c], found " + ToString(part.dtype, part.shape));
+  if ((words.bits != 4 && words.bits != 8) || (words.awq && words.bits != 4) || words.minus < 0 || words.minus > 256 ||
+      (words.axis != 0 && words.axis != 1))
+    fail("NATIVE_ARGUMENT_INVALID", "words must be of 4 or 8 bits, along axis 0 or 1, less 0 to 256");
+  const int64_t held = part.shape[static_cast<size_t>(words.axis)];
+  if (words.count < 1 || held != CeilDiv(CheckedMul(words.count, words.bits), 32)) {
+    fail("NATIVE_SHAPE_MISMATCH", std::to_string(words.count) + " integers of " + std::to_string(words.bits) +
+                                      " bits do not take " + std::to_string(held) + " words");
   }
 }
 
@@ -222,7 +358,11 @@ const File& Files::Open(const std::string& path) {
   return *file;
 }
 
-int64_t PlannedPart::FileBytes() const { return file ? rows * columns * static_cast<int64_t>(SizeOf(part->dtype)) : 0; }
+int64_t PlannedPart::FileBytes() const {
+  if (!file) return 0;
+  const int64_t elements = rows * columns;
+  return part->words ? CeilDiv(elements * part->words->bits, 8) : elements * static_cast<int64_t>(SizeOf(part->dtype));
+}
 
 PlannedPart PlanPart(const WeightPart& part, const std::string& name, Files& files) {
   const auto fail = [&](const char* code, const std::string& what) {
@@ -231,13 +371,15 @@ PlannedPart PlanPart(const WeightPart& part, const std::string& name, Files& fil
   const int64_t count = Elements(part.shape);
   PlannedPart planned;
   planned.part = &part;
-  const bool is_changed = part.transposed || part.row_order || part.HasArithmetic();
+  if (part.words) CheckWords(part, name);
+  const std::vector<int64_t> shape = HeldShape(part);
+  const bool is_changed = part.words || part.transposed || part.row_order || part.HasArithmetic();
   if (part.value && is_changed) fail("NATIVE_ARGUMENT_INVALID", "a part of one value has nothing to change");
   if (!std::isfinite(part.times) || !std::isfinite(part.plus))
     fail("NATIVE_ARGUMENT_INVALID", "times and plus must be finite");
-  if (!IsFloat(part.dtype) && (part.HasArithmetic() || part.value)) {
+  if (!IsFloat(part.dtype) && (part.unit_rows || part.value)) {
     fail("NATIVE_ARGUMENT_INVALID",
-         std::string("unit rows, times, plus and value are for floats, found ") + ToString(part.dtype, part.shape));
+         std::string("unit rows and value are for floats, found ") + ToString(part.dtype, part.shape));
   }
   if (part.transposed && part.shape.size() != 2) {
     fail("NATIVE_SHAPE_MISMATCH",
@@ -245,9 +387,9 @@ PlannedPart PlanPart(const WeightPart& part, const std::string& name, Files& fil
   }
   if (part.row_order && part.shape.empty())
     fail("NATIVE_SHAPE_MISMATCH", "a scalar in " + part.file + " has no rows to order");
-  planned.rows = part.shape.empty() ? 1 : part.shape[part.transposed ? 1 : 0];
-  planned.columns =
-      part.transposed ? part.shape[0] : Elements(std::span(part.shape).subspan(std::min<size_t>(1, part.shape.size())));
+  planned.rows = shape.empty() ? 1 : shape[part.transposed ? 1 : 0];
+  planned.columns = part.transposed ? shape[0] : Elements(std::span(shape).subspan(std::min<size_t>(1, shape.size())));
+  if (part.column_order) CheckColumnOrder(planned, name);
   if (part.row_order) {
     CheckOrder(planned, planned.rows, name);
     planned.rows = static_cast<int64_t>(part.row_order->size());
@@ -265,7 +407,7 @@ PlannedPart PlanPart(const WeightPart& part, const std::string& name, Files& fil
 
 std::vector<int64_t> ShapeOf(const PlannedPart& planned) {
   if (planned.part->transposed) return {planned.rows, planned.columns};
-  std::vector<int64_t> shape = planned.part->shape;
+  std::vector<int64_t> shape = HeldShape(*planned.part);
   if (!shape.empty()) shape[0] = planned.rows;
   return shape;
 }
@@ -278,8 +420,9 @@ int64_t ReadPart(const PlannedPart& planned, int64_t begin, int64_t end, DType d
     Fill(kernels, *part.value, to, dtype, count);
     return 0;
   }
+  if (part.words) return ReadIntegers(planned, begin, end, dtype, to, staging, kernels);
   const int64_t bytes = count * static_cast<int64_t>(SizeOf(part.dtype));
-  const bool as_it_is = part.dtype == dtype || SizeOf(part.dtype) == 1;
+  const bool as_it_is = part.dtype == dtype || SizeOf(dtype) == 1;
   std::byte* read = as_it_is ? to : Grow(staging.unconverted, bytes);
   ReadUnconverted(planned, begin, end, read, staging);
   if (!as_it_is || part.HasArithmetic()) Convert(kernels, planned, read, to, dtype, count);

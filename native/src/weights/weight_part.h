@@ -13,6 +13,16 @@
 
 namespace atb {
 
+/// How a tensor [r, c] of 32-bit words holds a matrix of integers: a word has 32 / bits of them, neighbours along an
+/// axis, the first in its lowest bits. An integer is the unsigned number in these bits less `minus`.
+struct PackedWords {
+  int bits = 4;       ///< Or 8.
+  int axis = 0;       ///< 0: the words of a column make a column; 1: those of a row make a row.
+  int64_t count = 0;  ///< Integers along that axis. The last word may hold fewer than the others.
+  int minus = 0;      ///< From 0 to 256.
+  bool awq = false;   ///< 4 bits only: integer 0, 1, 2, … of a word is in place 0, 4, 1, 5, 2, 6, 3, 7.
+};
+
 /// Some rows of a weight: a tensor of a file, which may be changed while it is read, or one number for all elements.
 struct WeightPart {
   std::string file;
@@ -24,7 +34,7 @@ struct WeightPart {
   /// Row i of the part is row row_order[i] of the tensor (of its transpose, if that is wanted). A row may come several
   /// times or not at all.
   std::optional<std::vector<int32_t>> row_order = std::nullopt;
-  /// Each number x becomes times * x + plus, computed in f32. Floats only.
+  /// Each number x becomes times * x + plus, computed in f32. Only for what becomes floats.
   float times = 1;
   float plus = 0;
   /// Before that, each row is divided by its length, its Euclidean norm, which counts as 1e-12 where it is less. Floats
@@ -32,6 +42,10 @@ struct WeightPart {
   bool unit_rows = false;
   /// Every element is this number, and there is no file.
   std::optional<float> value = std::nullopt;
+  /// The tensor, of i32, holds a matrix of smaller integers: that one is what is transposed and ordered.
+  std::optional<PackedWords> words = std::nullopt;
+  /// Of words only: number i of a row is number column_order[i] of the row that the words hold. As many as there are.
+  std::optional<std::vector<int32_t>> column_order = std::nullopt;
 
   bool HasArithmetic() const { return unit_rows || times != 1 || plus != 0; }
 };
@@ -61,7 +75,7 @@ struct PlannedPart {
   int64_t columns = 0;  ///< Elements of a row.
 
   /// Whether reading it wants whole rows; otherwise any range of elements will do.
-  bool WantsRows() const { return part->transposed || part->row_order || part->unit_rows; }
+  bool WantsRows() const { return part->transposed || part->row_order || part->unit_rows || part->words; }
   int64_t FileBytes() const;  ///< Of its elements in the file; one that is taken twice counts twice.
 };
 
@@ -77,10 +91,15 @@ std::vector<int64_t> ShapeOf(const PlannedPart& part);
 struct ReadStaging {
   std::vector<std::byte> unconverted;
   std::vector<std::byte> window;
+  std::vector<uint32_t> words;
+  std::vector<float> floats;
+  std::vector<int32_t> word_rows;
+  std::vector<int64_t> places;
+  std::vector<std::byte> row;
 };
 
-/// Writes elements [begin, end) of the part to `to` as `dtype`: whole rows where the part wants them. Floats convert
-/// into each other; other dtypes are copied. Returns the bytes of these elements in the file. Throws NATIVE_FILE_ERROR,
+/// Writes elements [begin, end) of the part to `to` as `dtype`: whole rows where the part wants them. Numbers convert
+/// into floats, words into floats or int8; other dtypes are copied. Returns the bytes of these elements in the file. Throws NATIVE_FILE_ERROR,
 /// NATIVE_FILE_TRUNCATED.
 int64_t ReadPart(const PlannedPart& part, int64_t begin, int64_t end, DType dtype, std::byte* to, ReadStaging& staging,
                  const kernels::KernelTable& kernels);

@@ -23,8 +23,8 @@ const isGated = (activation: FusedLinearParam['activation'] = 'none'): boolean =
 
 /**
  * act(norm(x) w + bias) + residual. x[tokens, k], (gamma[k] with `normEpsilon`), (beta[k] with `normType` "layer"),
- * w[n, k], (scale[n, groups] with `weightBits`, w being integers), (bias[n]), (residual) -> [tokens, n], or n / 2 columns
- * with a gated activation, whose weight is gate over up.
+ * w[n, k], (scale[n, groups] with `weightBits`, w being integers), (offset[n, groups]), (bias[n]), (residual) ->
+ * [tokens, n], or n / 2 columns with a gated activation, whose weight is gate over up.
  */
 export interface FusedLinearParam {
   readonly transposeB?: true;
@@ -38,6 +38,8 @@ export interface FusedLinearParam {
   readonly weightBits?: 8 | 4;
   /** 0: one scale for each output channel. */
   readonly quantGroupSize?: number;
+  /** Integers have offsets, which the engine packed with them. */
+  readonly hasOffset?: boolean;
   /** Rows become int8 with a scale each, as DynamicQuant makes them. */
   readonly int8Activations?: boolean;
 }
@@ -54,14 +56,19 @@ export const fusedLinear: OpDefinition<'FusedLinear', FusedLinearParam> = {
     outDataType: ['ACL_DT_UNDEFINED', 'ACL_FLOAT'],
     weightBits: [8, 4],
     quantGroupSize: 'number',
+    hasOffset: 'bool',
     int8Activations: 'bool',
   },
   arity: (param) => ({
-    inputs: 1 + weightInput(param) + count(param.weightBits !== undefined, param.hasBias, param.hasResidual),
+    inputs:
+      1 +
+      weightInput(param) +
+      count(param.weightBits !== undefined, param.hasOffset, param.hasBias, param.hasResidual),
     outputs: 1,
   }),
   shapes(inputs, param) {
-    const { hasBias = false, hasResidual = false, activation, outDataType, weightBits } = param;
+    const { hasBias = false, hasOffset = false, hasResidual = false } = param;
+    const { activation, outDataType, weightBits } = param;
     const x = inputs.at(0, 2, 3);
     const weight = weightInput(param);
     for (let index = 1; index < weight; index++)
@@ -72,7 +79,7 @@ export const fusedLinear: OpDefinition<'FusedLinear', FusedLinearParam> = {
     else inputs.sameDtype(0, weight);
     const perByte = weightBits ? 8 / weightBits : 1;
     inputs.equal("the weight's inner size", inputs.size(weight, 1) * perByte, inputs.size(0, -1));
-    const bias = weight + (weightBits ? 2 : 1);
+    const bias = weight + 1 + count(weightBits !== undefined, hasOffset);
     if (hasBias) inputs.equal('the bias size', inputs.size(bias, -1), features);
     const columns = isGated(activation) ? features / 2 : features;
     if (!Number.isInteger(columns)) inputs.fail(`gate over up has ${features} rows, which must be even`);

@@ -17,9 +17,11 @@ export interface Product {
   readonly x: string;
   readonly norm?: RowNorm;
   readonly weight: string;
-  /** Of a weight of symmetric integers. */
+  /** Of a weight of integers. */
   readonly integers?: {
     readonly scale: string;
+    /** Where they are not symmetric. */
+    readonly offset?: string;
     readonly bits: 8 | 4;
     /** 0: one scale for each output channel. */
     readonly groupSize: number;
@@ -62,14 +64,16 @@ export function productOf(spec: GraphSpec, node: NodeSpec): Product | undefined 
     hasResidual,
     outDataType,
   } = fused;
-  const { weightBits: bits, quantGroupSize: groupSize = 0, int8Activations = false } = fused;
+  const { weightBits: bits, quantGroupSize: groupSize = 0, int8Activations = false, hasOffset } = fused;
   return {
     x,
     ...(epsilon !== undefined && {
       norm: { type, gamma: next(), ...(type === 'layer' && { beta: next() }), epsilon },
     }),
     weight: next(),
-    ...(bits && { integers: { scale: next(), bits, groupSize, int8Activations } }),
+    ...(bits && {
+      integers: { scale: next(), ...(hasOffset && { offset: next() }), bits, groupSize, int8Activations },
+    }),
     ...(hasBias && { bias: next() }),
     ...(activation && activation !== 'none' && { activation }),
     ...(hasResidual && { residual: next() }),
@@ -77,16 +81,22 @@ export function productOf(spec: GraphSpec, node: NodeSpec): Product | undefined 
   };
 }
 
-/** W8A16MatMul or W4A16MatMul, where a hint says that its offsets are zero. */
+/** W8A16MatMul or W4A16MatMul, where a hint says that its offsets are zero or packed with the integers. */
 function productOfIntegers(spec: GraphSpec, node: NodeSpec): Product | undefined {
   const w8a16 = paramOf(node, 'W8A16MatMul');
   const param = w8a16 ?? paramOf(node, 'W4A16MatMul');
-  const [x, weight, scale, , bias] = node.inputs as [string, string, string, string, string?];
-  if (!param?.transposeB || !node.hint?.symmetric || !spec.inputs.includes(weight)) return undefined;
+  const [x, weight, scale, offset, bias] = node.inputs as [string, string, string, string, string?];
+  const { symmetric = false, packedOffsets = false } = node.hint ?? {};
+  if (!param?.transposeB || !(symmetric || packedOffsets) || !spec.inputs.includes(weight)) return undefined;
   return {
     x,
     weight,
-    integers: { scale, bits: w8a16 ? 8 : 4, groupSize: param.quantGroupSize },
+    integers: {
+      scale,
+      ...(packedOffsets && { offset }),
+      bits: w8a16 ? 8 : 4,
+      groupSize: param.quantGroupSize,
+    },
     ...(param.hasBias && bias !== undefined && { bias }),
     ...(param.outDataType === 'ACL_FLOAT' && { outDataType: param.outDataType }),
   };
@@ -105,9 +115,11 @@ export function fusedLinear(name: string, product: Product, output: string): Nod
     ...(outDataType && { outDataType }),
     ...(integers && { weightBits: integers.bits }),
     ...(integers?.groupSize && { quantGroupSize: integers.groupSize }),
+    ...(integers?.offset !== undefined && { hasOffset: true }),
     ...(integers?.int8Activations && { int8Activations: true }),
   };
-  const inputs = [x, norm?.gamma, norm?.beta, weight, integers?.scale, bias, residual].filter(
+  const { scale, offset } = integers ?? {};
+  const inputs = [x, norm?.gamma, norm?.beta, weight, scale, offset, bias, residual].filter(
     (input) => input !== undefined,
   );
   return { name, op: { type: 'FusedLinear', param }, inputs, outputs: [output] };

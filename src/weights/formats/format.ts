@@ -37,6 +37,8 @@ export interface OpenFormat {
   readonly file: string;
   /** Of files that only the format reads. */
   readonly stamps: readonly FileStamp[];
+  /** What is computed otherwise than the files say, to be said once. */
+  readonly notes?: readonly string[];
   /** How a linear is stored; undefined for floats. Throws WEIGHT_QUANT_* for what this engine does not read. */
   quantOf(linear: StoredLinear, role: LinearRole): LinearQuant | undefined;
   /** Whether a tensor of the files has nothing that a model must read: it was read here, or says nothing. */

@@ -2,11 +2,14 @@ import { AtbError } from '../../errors.js';
 import { isObject } from '../../is-object.js';
 import type { QuantizationPlan } from '../quantization.js';
 import type { LinkOptions } from '../regular-file.js';
+import { awq } from './awq.js';
+import { compressedTensors } from './compressed-tensors/index.js';
 import type { FormatSource, OpenFormat, QuantFormat } from './format.js';
+import { gptq } from './gptq.js';
 import { msmodelslim } from './msmodelslim.js';
 
 /** Every format that is read. A new one is a file beside this one, and a line here. */
-const FORMATS: readonly QuantFormat[] = [msmodelslim];
+const FORMATS: readonly QuantFormat[] = [msmodelslim, gptq, awq, compressedTensors];
 
 /** Keys of config.json that say how weights are quantised; `quantization` is how MLX calls it. */
 export const QUANTISATION_KEYS = ['quantization_config', 'compression_config', 'quantization'] as const;

@@ -13,21 +13,27 @@ using avx512::Vec;
 /// when the digits have been joined.
 using DigitSums = int32_t[kBlockDigitRows][kPanelColumns];
 
-/// c[r] += scale * the numbers whose digits were summed over one group of channels.
-template <int Planes>
-inline void AddGroupOf(const DigitSums& sums, int64_t rows, Vec scale, float* c) {
+/// c[r] += scale * the numbers whose digits were summed over one group of channels, with what offsets add to them.
+template <int Planes, bool kOffsets>
+inline void AddGroupOf(const DigitSums& sums, int64_t rows, Vec scale, Vec offset, const simd::GroupOffsets& offsets,
+                       float* c) {
   for (int64_t r = 0; r < rows; ++r, c += kPanelColumns) {
     __m512i digits[Planes];
     for (int plane = 0; plane < Planes; ++plane) digits[plane] = _mm512_load_si512(sums[plane * rows + r]);
-    Fma(avx512::Join<Planes>(digits), scale, Vec::Load(c)).Store(c);
+    Vec value = avx512::Join<Planes>(digits);
+    if constexpr (kOffsets) value = Fma(offset, Vec::Set1(offsets.sums[r * offsets.row_stride]), value);
+    Fma(value, scale, Vec::Load(c)).Store(c);
   }
 }
 
-inline void AddGroup(int planes, const DigitSums& sums, int64_t rows, const float* scales, float* c) {
+template <bool kOffsets>
+inline void AddGroup(const GemmCall& call, const DigitSums& sums, int64_t rows, const float* scales,
+                     const simd::GroupOffsets& offsets, int64_t panel, float* c) {
   const Vec scale = Vec::Load(scales);
-  if (planes == 1) return AddGroupOf<1>(sums, rows, scale, c);
-  if (planes == 2) return AddGroupOf<2>(sums, rows, scale, c);
-  AddGroupOf<3>(sums, rows, scale, c);
+  const Vec offset = kOffsets ? offsets.Factors<Vec>(panel, call.weight->format) : Vec::Zero();
+  if (call.digits.planes == 1) return AddGroupOf<1, kOffsets>(sums, rows, scale, offset, offsets, c);
+  if (call.digits.planes == 2) return AddGroupOf<2, kOffsets>(sums, rows, scale, offset, offsets, c);
+  AddGroupOf<3, kOffsets>(sums, rows, scale, offset, offsets, c);
 }
 
 /// The epilogue of some digit blocks and a pair of panels. It is done while the next tiles are multiplied, some rows at
@@ -89,11 +95,16 @@ class DeferredIntegerEpilogue {
   void JoinAndScale(const simd::DigitBlock& block, int64_t panel, int64_t first, int64_t rows) {
     const Vec scale = Vec::Load(scales_ + panel * kPanelColumns);
     const float factor = simd::FormatFactor(*call_.weight);
+    const simd::GroupOffsets offsets(call_, 1, 0, panel_ + panel, block.row);
+    const bool has_offsets = offsets.offsets != nullptr;
+    const Vec offset = has_offsets ? offsets.Factors<Vec>(0, call_.weight->format) : Vec::Zero();
     for (int64_t r = first; r < first + rows; ++r) {
       __m512i digits[Planes];
       for (int plane = 0; plane < Planes; ++plane)
         digits[plane] = _mm512_load_si512((*sums_)[panel][plane * block.rows + r]);
-      const Vec value = Fma(avx512::Join<Planes>(digits), scale, Vec::Zero());
+      Vec sum = avx512::Join<Planes>(digits);
+      if (has_offsets) sum = Fma(offset, Vec::Set1(offsets.sums[r]), sum);
+      const Vec value = Fma(sum, scale, Vec::Zero());
       (value * Vec::Set1(call_.digits.scales[block.row + r] * factor)).Store(Values(panel, r));
     }
   }

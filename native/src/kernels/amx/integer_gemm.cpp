@@ -115,7 +115,9 @@ class IntegerProduct {
       case ScaleKind::kMultipliers:
         return MultiplyExpanded<P>(pair);
       case ScaleKind::kPerGroup:
-        return plan_.half_steps ? MultiplyGroups<P, true>(pair) : MultiplyGroups<P, false>(pair);
+        if (weight_.offsets)
+          return plan_.half_steps ? MultiplyGroups<P, true, true>(pair) : MultiplyGroups<P, false, true>(pair);
+        return plan_.half_steps ? MultiplyGroups<P, true, false>(pair) : MultiplyGroups<P, false, false>(pair);
     }
   }
 
@@ -203,8 +205,8 @@ class IntegerProduct {
     }
   }
 
-  /// A scale for each group of channels: the sums of a group are scaled and added to f32 sums.
-  template <int P, bool kHalf>
+  /// A scale for each group of channels, and perhaps an offset: the sums of a group are scaled and added to f32 sums.
+  template <int P, bool kHalf, bool kOffsets>
   void MultiplyGroups(const PanelPair& pair) {
     constexpr int64_t kStep = kIntegerTileK / (kHalf ? 2 : 1), kStepBytes = kTileBytes / (kHalf ? 2 : 1);
     const int64_t channels = plan_.groups.channels;
@@ -215,9 +217,12 @@ class IntegerProduct {
         const int64_t end = Min(k + channels, pair.end);
         const WeightTiles own{weights.tile + (k - pair.k) / kStep * kStepBytes, weights.panel_stride};
         RunSteps<P, kHalf>(block, own, k / kStep, (end + kStep - 1) / kStep, false, side_work_, scratch_.group);
+        const int64_t group = k / channels;
+        const simd::GroupOffsets offsets(call_, plan_.groups.count, group, pair.panel, block.row);
         for (int64_t p = 0; p < P; ++p) {
-          const float* scales = pair.scales.data + p * pair.scales.stride + k / channels * kPanelColumns;
-          AddGroup(call_.digits.planes, scratch_.group[p], block.rows, scales, reinterpret_cast<float*>(sums[p]));
+          const float* scales = pair.scales.data + p * pair.scales.stride + group * kPanelColumns;
+          auto* const values = reinterpret_cast<float*>(sums[p]);
+          AddGroup<kOffsets>(call_, scratch_.group[p], block.rows, scales, offsets, p, values);
         }
       }
     });

@@ -17,6 +17,7 @@ const KernelTable kAmx = {
     .softmax = avx512::Softmax,
     .block_maxima = avx512::BlockMaxima,
     .quantize = avx512::Quantize,
+    .sum_digits = avx512::SumDigits,
     .quantize_int4 = avx512::QuantizeInt4,
     .pack_lines = avx512::PackLines,
     .gemm = amx::Gemm,

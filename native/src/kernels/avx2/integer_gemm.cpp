@@ -34,6 +34,7 @@ struct alignas(64) Scratch {
 
 // I8 and I4 widen four columns of a line of a panel: kQuads registers with a quad of channels for each column.
 struct I8 {
+  static constexpr WeightFormat kFormat = WeightFormat::kI8;
   static constexpr int kQuads = 1;
   static void Load(const char* line, __m256i* quads) {
     quads[0] = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(line)));
@@ -43,6 +44,7 @@ struct I8 {
 /// The int4 become 16 times as large: the lower halves of the bytes are shifted to the upper halves, then the upper
 /// halves are taken as they are.
 struct I4 {
+  static constexpr WeightFormat kFormat = WeightFormat::kI4;
   static constexpr int kQuads = 2;
   static void Load(const char* line, __m256i* quads) {
     const __m128i both = _mm_loadu_si128(reinterpret_cast<const __m128i*>(line));
@@ -104,13 +106,16 @@ inline Int32x16 Columns(const PartialSums& sums) {
   return {Columns(sums.columns[0], sums.columns[1]), Columns(sums.columns[2], sums.columns[3])};
 }
 
-/// c[r] += scale * the numbers whose digits were summed.
-template <int Planes, int R, class Digit>
-void AddScaled(Digit digit, const float* scales, float (*c)[kPanelColumns]) {
+/// c[r] += scale * the numbers whose digits were summed, with what offsets add to panel `panel`.
+template <class F, int Planes, int R, class Digit>
+void AddScaled(Digit digit, const float* scales, const simd::GroupOffsets& offsets, int64_t panel,
+               float (*c)[kPanelColumns]) {
   const Vec scale = Vec::Load(scales);
+  const Vec offset = offsets.offsets ? offsets.Factors<Vec>(panel, F::kFormat) : Vec::Zero();
   for (int r = 0; r < R; ++r) {
     Vec value = digit(r).Floats();
     for (int plane = 1; plane < Planes; ++plane) value = Fma(value, Vec::Set1(256.0f), digit(plane * R + r).Floats());
+    if (offsets.offsets) value = Fma(offset, Vec::Set1(offsets.sums[r * offsets.row_stride]), value);
     Fma(value, scale, Vec::Load(c[r])).Store(c[r]);
   }
 }
@@ -158,6 +163,7 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
       for (int64_t s = 0; s < steps; ++s)
         Widen(line + (step + s) / 2 * block.tile_stride + (step + s) % 2 * kStep, scratch.x[t] + s * kStep);
     }
+    const simd::GroupOffsets offsets(call, groups.count, group, panel, block.row + row);
     for (int64_t p = 0; p < panels; ++p) {
       const char* from = w + p * weight.panel_stride + step * (kStep / 4 / F::kQuads) * 64;
       Accumulate<F, T>(from, steps, scratch.x, scratch.sums[p]);
@@ -168,15 +174,18 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
         AddMultiplied<T>(sums, weight.multipliers + at, scratch.totals[p]);
       } else {
         const auto digit = [=](int t) { return Columns(sums[t]); };
-        AddScaled<Planes, R>(digit, scales.data + p * scales.stride + group * kPanelColumns, scratch.c[p]);
+        const float* scale = scales.data + p * scales.stride + group * kPanelColumns;
+        AddScaled<F, Planes, R>(digit, scale, offsets, p, scratch.c[p]);
       }
       memset(sums, 0, sizeof(PartialSums) * T);
     }
     step += steps;
   }
-  for (int64_t p = 0; weight.multipliers && p < panels; ++p) {
+  if (!weight.multipliers) return;
+  const simd::GroupOffsets none(call, groups.count, 0, panel, block.row + row);
+  for (int64_t p = 0; p < panels; ++p) {
     const auto digit = [&](int t) { return Int32x16::Load(scratch.totals[p][t]); };
-    AddScaled<Planes, R>(digit, scales.data + p * scales.stride, scratch.c[p]);
+    AddScaled<F, Planes, R>(digit, scales.data + p * scales.stride, none, p, scratch.c[p]);
   }
 }
 

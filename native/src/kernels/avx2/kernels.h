@@ -15,6 +15,7 @@ void Softmax(const float* x, float* out, int64_t n);
 void BlockMaxima(const float* x, int64_t n, float* maxima);
 
 float Quantize(const void* x, DType dtype, int64_t k, int planes, int8_t* out, int64_t step, int64_t plane_stride);
+int32_t SumDigits(const int8_t* digits, int64_t count);
 float QuantizeInt4(const float* x, int64_t k, int64_t group, int8_t* out, int8_t* multipliers);
 void PackLines(const void* rows, int64_t row_stride, int64_t units, void* out);
 void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);

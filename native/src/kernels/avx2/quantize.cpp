@@ -38,6 +38,19 @@ float Quantize(const void* x, DType dtype, int64_t k, int planes, int8_t* out, i
   return simd::Quantize<Vec, Digits>(x, dtype, k, planes, out, step, plane_stride);
 }
 
+int32_t SumDigits(const int8_t* digits, int64_t count) {
+  // vpsadbw adds unsigned bytes: each digit is made 128 too large.
+  __m256i sums = _mm256_setzero_si256();
+  for (int64_t i = 0; i < count; i += 32) {
+    const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(digits + i));
+    const __m256i unsigned_bytes = _mm256_xor_si256(bytes, _mm256_set1_epi8(-128));
+    sums = _mm256_add_epi64(sums, _mm256_sad_epu8(unsigned_bytes, _mm256_setzero_si256()));
+  }
+  const __m128i half = _mm_add_epi64(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+  const int64_t sum = _mm_cvtsi128_si64(half) + _mm_extract_epi64(half, 1);
+  return static_cast<int32_t>(sum - 128 * count);
+}
+
 float QuantizeInt4(const float* x, int64_t k, int64_t group, int8_t* out, int8_t* multipliers) {
   return simd::QuantizeInt4<Vec, Digits>(x, k, group, out, multipliers);
 }

@@ -16,6 +16,7 @@ const KernelTable kAvx2 = {
     .softmax = avx2::Softmax,
     .block_maxima = avx2::BlockMaxima,
     .quantize = avx2::Quantize,
+    .sum_digits = avx2::SumDigits,
     .quantize_int4 = avx2::QuantizeInt4,
     .pack_lines = avx2::PackLines,
     .gemm = avx2::Gemm,

@@ -17,6 +17,12 @@ struct Vec {
   static Vec Zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
   static Vec Set1(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
   static Vec Load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+  static Vec LoadInt16(const int16_t* p) {
+    const auto half = [](const int16_t* from) {
+      return _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
+    };
+    return {half(p), half(p + 8)};
+  }
   /// The first n of 16 lanes, 0 <= n <= 16; zeros in the others.
   static Vec LoadPart(const float* p, int64_t n) {
     float lanes[16] = {};

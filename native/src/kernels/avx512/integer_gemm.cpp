@@ -34,11 +34,13 @@ struct GroupEnd {
   int64_t multiplier_stride;
   int64_t multipliers_ahead;  ///< Bytes from the multipliers to those that are fetched now.
   int64_t next;               ///< Bytes from the end of a panel to the panel that is read in its place after it.
+  simd::GroupOffsets offsets;
 };
 
 // I8 and I4 say how a line of a panel, 64 bytes, becomes unsigned bytes, 128 too large: kQuads registers with a quad of
 // channels for each of 16 columns.
 struct I8 {
+  static constexpr WeightFormat kFormat = WeightFormat::kI8;
   static constexpr int kQuads = 1;
   static void Load(const char* line, __m512i* quads) {
     quads[0] = _mm512_xor_si512(_mm512_loadu_si512(line), _mm512_set1_epi8(-128));
@@ -48,6 +50,7 @@ struct I8 {
 /// The int4 become 16 times as large: the lower halves of the bytes are shifted to the upper halves, then the upper
 /// halves are taken as they are. (x & 0xF0) ^ 0x80 is one instruction.
 struct I4 {
+  static constexpr WeightFormat kFormat = WeightFormat::kI4;
   static constexpr int kQuads = 2;
   static void Load(const char* line, __m512i* quads) {
     const __m512i both = _mm512_loadu_si512(line);
@@ -102,6 +105,18 @@ inline void AddScaled(const __m512i* acc, Vec scale, float (*c)[kPanelColumns]) 
   }
 }
 
+/// The same with what the offsets of a group add, offset * sums[r].
+template <int Planes, int R>
+inline void AddWithOffsets(const __m512i* acc, Vec scale, Vec offset, const simd::GroupOffsets& offsets,
+                           float (*c)[kPanelColumns]) {
+  for (int r = 0; r < R; ++r) {
+    __m512i sums[Planes];
+    for (int plane = 0; plane < Planes; ++plane) sums[plane] = acc[plane * R + r];
+    const Vec value = Fma(offset, Vec::Set1(offsets.sums[r * offsets.row_stride]), Join<Planes>(sums));
+    Fma(value, scale, Vec::Load(c[r])).Store(c[r]);
+  }
+}
+
 /// Adds the products of steps [begin, end), which are one group, of P panels from `first` on.
 template <class F, int Planes, int R, int P>
 void Accumulate(const DigitRows<Planes * R>& x, const __m512i* excess, const char* w, int64_t panel_stride,
@@ -146,7 +161,12 @@ void Accumulate(const DigitRows<Planes * R>& x, const __m512i* excess, const cha
       AddMultiplied(acc[p], group.multipliers + (first + p) * group.multiplier_stride, scratch.sums[first + p]);
     } else {
       const Vec scale = Vec::Load(group.scales + (first + p) * group.scale_stride);
-      AddScaled<Planes, R>(acc[p], scale, scratch.c[first + p]);
+      if (group.offsets.offsets) {
+        const Vec offset = group.offsets.Factors<Vec>(first + p, F::kFormat);
+        AddWithOffsets<Planes, R>(acc[p], scale, offset, group.offsets, scratch.c[first + p]);
+      } else {
+        AddScaled<Planes, R>(acc[p], scale, scratch.c[first + p]);
+      }
     }
   }
 }
@@ -180,7 +200,13 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
   for (int t = 0; t < Planes * R; ++t) x.rows[t] = block.digits + (t / R * block.rows + row + t % R) * kIntegerTileK;
   const auto scales = simd::Scales::Of<Vec>(weight, groups.count, panel, panels, scratch.scales[0]);
   const char* w = static_cast<const char*>(weight.data) + panel * weight.panel_stride;
-  GroupEnd end{scales.data, scales.stride, weight.multipliers, groups.count * kPanelColumns, 0, 0};
+  GroupEnd end{scales.data,
+               scales.stride,
+               weight.multipliers,
+               groups.count * kPanelColumns,
+               0,
+               0,
+               {call, groups.count, 0, panel, block.row + row}};
   if (more) end.next = (panels - 1) * weight.panel_stride;
   if (end.multipliers) end.multipliers += panel * end.multiplier_stride;
   for (int64_t g = 0; g < groups.count; ++g) {
@@ -195,6 +221,9 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
                                             scratch);
     if (end.multipliers) end.multipliers += kPanelColumns;
     end.scales += kPanelColumns;
+    if (!end.offsets.offsets) continue;
+    end.offsets.offsets += kPanelColumns;
+    ++end.offsets.sums;
   }
   if (!weight.multipliers) return;
   for (int64_t p = 0; p < panels; ++p) {

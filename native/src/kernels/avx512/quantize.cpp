@@ -107,4 +107,15 @@ float Quantize(const void* x, DType dtype, int64_t k, int planes, int8_t* out, i
   return scale;
 }
 
+int32_t SumDigits(const int8_t* digits, int64_t count) {
+  __m256i sums = _mm256_setzero_si256();
+  for (int64_t i = 0; i < count; i += 32) {
+    const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(digits + i));
+    sums = _mm256_dpbusd_epi32(sums, _mm256_set1_epi8(1), bytes);
+  }
+  const __m128i half = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+  const __m128i pair = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4E));
+  return _mm_cvtsi128_si32(_mm_add_epi32(pair, _mm_shuffle_epi32(pair, 0xB1)));
+}
+
 }  // namespace atb::kernels::avx512

@@ -20,6 +20,9 @@ struct Vec {
   static Vec Load(const float* p) { return {_mm512_loadu_ps(p)}; }
   /// The first n of 16 lanes, 0 <= n <= 16; zeros in the others.
   static Vec LoadPart(const float* p, int64_t n) { return {_mm512_maskz_loadu_ps(First(n), p)}; }
+  static Vec LoadInt16(const int16_t* p) {
+    return {_mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))))};
+  }
   static Vec LoadF16(const uint16_t* p) { return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))}; }
   static Vec LoadF16Part(const uint16_t* p, int64_t n) { return {_mm512_cvtph_ps(_mm256_maskz_loadu_epi16(First(n), p))}; }
   static Vec LoadBF16(const uint16_t* p) { return Widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }

@@ -28,8 +28,8 @@ int32_t DigitAt(const GemmCall& call, int64_t row, int plane, int64_t i) {
 }  // namespace
 
 /// The sums of each digit are exact integers: over all channels where an output has one scale, else over each group.
-/// The sums of the digits are joined to a number, which is multiplied by the scale and added to the groups before, in
-/// f32. Every table rounds at these places and at no others, so that all give the same bits.
+/// The sums of the digits are joined to a number; where there are offsets, the group's offset times the sum of the row's
+/// numbers is added to it. The result is multiplied by the scale and added to the groups before, in f32. Every table rounds at these places and at no others, so that all give the same bits.
 float IntegerDot(const GemmCall& call, int64_t row, int64_t panel, int64_t column) {
   const PackedWeight& weight = *call.weight;
   const int64_t groups = GroupsOf(weight.k, weight.group);
@@ -46,6 +46,10 @@ float IntegerDot(const GemmCall& call, int64_t row, int64_t panel, int64_t colum
         products += DigitAt(call, row, plane, i) * WeightAt(weight, panel, column, i) * multiplier;
       }
       sum = sum * 256 + static_cast<float>(products);
+    }
+    if (weight.offsets) {
+      const int64_t group = one ? 0 : first / weight.group;
+      sum = std::fma(static_cast<float>(weight.offsets[at(group)]), call.digits.sums[row * groups + group], sum);
     }
     const float scale = one ? weight.scales[PanelRow(weight, panel) + column] : weight.scales[at(first / weight.group)];
     value = std::fma(sum, scale, value);

@@ -45,4 +45,10 @@ float Quantize(const void* x, DType dtype, int64_t k, int planes, int8_t* out, i
   return empty ? 0 : scale;
 }
 
+int32_t SumDigits(const int8_t* digits, int64_t count) {
+  int32_t sum = 0;
+  for (int64_t i = 0; i < count; ++i) sum += digits[i];
+  return sum;
+}
+
 }  // namespace atb::kernels::reference

@@ -16,6 +16,7 @@ const KernelTable kReference = {
     .softmax = reference::Softmax,
     .block_maxima = reference::BlockMaxima,
     .quantize = reference::Quantize,
+    .sum_digits = reference::SumDigits,
     .quantize_int4 = reference::QuantizeInt4,
     .pack_lines = reference::PackLines,
     .gemm = reference::Gemm,

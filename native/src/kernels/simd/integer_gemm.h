@@ -5,8 +5,8 @@
 // An activation row is multiplied as one to three rows of digits (DigitMatrix in kernel_table.h). A product of digits
 // and integer weights is exact in int32 in whatever order it is summed, so that tiles and vector instructions may be
 // mixed freely. Rounding happens only in this file and in Join of each table, in the same way and in the same order:
-// the sums of the digits are joined to a number, which is multiplied by its group's scale and added to the sum of the
-// groups before. The scale of the activation row comes last.
+// the sums of the digits are joined to a number, to which the offsets add their part; it is multiplied by its group's
+// scale and added to the sum of the groups before. The scale of the activation row comes last.
 #include "kernels/simd/gemm.h"
 
 namespace atb::kernels::simd {
@@ -70,6 +70,30 @@ struct Scales {
           .Store(copy + p * kPanelColumns);
     }
     return {copy, kPanelColumns};
+  }
+};
+
+/// What the offsets of a group add to the sums of its products: offset * the sum of the row's numbers.
+struct GroupOffsets {
+  const int16_t* offsets = nullptr;  ///< Of the sixteen columns of the first panel, or null: there are none.
+  int64_t stride = 0;                ///< To those of the next panel.
+  const float* sums = nullptr;       ///< Of the first row.
+  int64_t row_stride = 0;            ///< To that of the next row.
+
+  /// Of group `group`, from panel `panel` and activation row `row` on.
+  GroupOffsets(const GemmCall& call, int64_t groups, int64_t group, int64_t panel, int64_t row) {
+    if (!call.weight->offsets) return;
+    stride = groups * kPanelColumns;
+    offsets = call.weight->offsets + panel * stride + group * kPanelColumns;
+    row_stride = groups;
+    sums = call.digits.sums + row * row_stride + group;
+  }
+
+  /// The factors of panel `panel`, for sums of a weight in this format.
+  template <class V>
+  V Factors(int64_t panel, WeightFormat format) const {
+    const V whole = V::LoadInt16(offsets + panel * stride);
+    return format == WeightFormat::kI4 ? whole * V::Set1(16.0f) : whole;
   }
 };
 

@@ -34,6 +34,7 @@ struct FusedLinearParam {
   bool f32_out;
   int weight_bits;        ///< 0: floats.
   int64_t group;          ///< Of integers: channels that share a scale, or 0.
+  bool has_offset;        ///< Integers have offsets.
   bool int8_activations;  ///< Rows become int8 with a scale each, as DynamicQuant makes them.
 
   /// Inputs between x and the weight: gamma, and LayerNorm's beta.
@@ -45,7 +46,8 @@ struct FusedLinearParam {
 /// "swiglu", "geglu" and "geglu-tanh" the weight is gate over up, and act(x) is act(gate(x)) * up(x). Inputs:
 /// x [.., m, k], gamma [k] with normEpsilon, beta [k] with normType "layer", w [n, k], bias [n] with hasBias, residual
 /// like out with hasResidual. out: [.., m, n], or n / 2 columns where they are gated. With weightBits w is integers and
-/// its scales follow it, as in W8A16MatMul and W4A16MatMul without offsets; with int8Activations the product is that of
+/// its scales follow it, and with hasOffset its offsets, packed with it, as in W8A16MatMul and W4A16MatMul; with
+/// int8Activations the product is that of
 /// DynamicQuant and W8A8MatMul.
 class FusedLinear : public Operation {
  public:
@@ -57,6 +59,7 @@ class FusedLinear : public Operation {
                   param.group,
                   1 + param.NormInputs(),
                   2 + param.NormInputs(),
+                  param.has_offset ? 3 + param.NormInputs() : 0,
                   param.gated} {}
   int NumInputs() const override { return Residual() + param_.has_residual; }
   int NumOutputs() const override { return 1; }
@@ -153,10 +156,10 @@ class FusedLinear : public Operation {
   }
 
  private:
-  static constexpr int kMaxInputs = 7;
+  static constexpr int kMaxInputs = 8;
 
   int Weight() const { return 1 + param_.NormInputs(); }
-  int Bias() const { return Weight() + 1 + (param_.weight_bits != 0); }
+  int Bias() const { return Weight() + 1 + (param_.weight_bits != 0) + param_.has_offset; }
   int Residual() const { return Bias() + param_.has_bias; }
 
   static const TensorDesc& At(std::span<const TensorDesc> in, int index) { return in[static_cast<size_t>(index)]; }
@@ -288,6 +291,8 @@ std::unique_ptr<Operation> CreateFusedLinear(const ParamObject& object) {
   if (param.weight_bits % 4 != 0) reader.Fail("weightBits", "0, 4 or 8");
   param.group = IntegerWeight::ReadGroup(reader);
   if (param.group != 0 && param.weight_bits == 0) reader.Fail("quantGroupSize", "0 without weightBits");
+  param.has_offset = reader.Bool("hasOffset", false);
+  if (param.has_offset && param.weight_bits == 0) reader.Fail("hasOffset", "false without weightBits");
   param.int8_activations = reader.Bool("int8Activations", false);
   if (param.int8_activations && (param.weight_bits != 8 || param.group != 0))
     reader.Fail("int8Activations", "false but with weightBits 8 and quantGroupSize 0");

@@ -5,6 +5,7 @@
 
 #include "base/align.h"
 #include "base/checked.h"
+#include "kernels/pack_integers.h"
 #include "ops/rows.h"
 
 namespace atb {
@@ -13,10 +14,18 @@ namespace {
 using kernels::kBlockRows;
 using kernels::kIntegerTileK;
 
-/// A thread's copy: the rows, their scales, and a line that says whether they are made.
-int64_t CopyBytes(int64_t m, int64_t row_bytes) {
-  const int64_t scales = Align(CheckedMul(m, static_cast<int64_t>(sizeof(float))));
-  return CheckedAdd(CheckedMul(m, row_bytes), scales + 64);
+/// Floats of m rows, in whole lines.
+int64_t FloatBytes(int64_t m, int64_t columns) {
+  return Align(CheckedMul(CheckedMul(m, columns), static_cast<int64_t>(sizeof(float))));
+}
+
+/// The most groups of a row: sums have room for them.
+int64_t MostGroups(int64_t k) { return CeilDiv(k, kernels::kGroupStep); }
+
+/// A thread's copy: the rows, their scales and sums, and a line that says whether they are made.
+int64_t CopyBytes(int64_t m, int64_t k, int64_t row_bytes) {
+  const int64_t floats = CheckedAdd(FloatBytes(m, 1), FloatBytes(m, MostGroups(k)));
+  return CheckedAdd(CheckedMul(m, row_bytes), CheckedAdd(floats, 64));
 }
 
 /// Whether a thread makes the rows in less time than a barrier and the wait for other threads take.
@@ -28,8 +37,8 @@ int64_t DigitBytes(int64_t k, int planes) { return CheckedMul(planes, RoundUp(k,
 
 size_t IntegerActivations::Bytes(int threads, int64_t m, int64_t k, int planes) {
   const int64_t row_bytes = DigitBytes(k, planes);
-  const int64_t own = CheckedMul(threads, CopyBytes(std::min(m, kFewRows), row_bytes));
-  return static_cast<size_t>(std::max(own, CopyBytes(m, row_bytes)));
+  const int64_t own = CheckedMul(threads, CopyBytes(std::min(m, kFewRows), k, row_bytes));
+  return static_cast<size_t>(std::max(own, CopyBytes(m, k, row_bytes)));
 }
 
 IntegerActivations::IntegerActivations(const MultiplyCall& call, const kernels::KernelTable& kernels, ThreadPool& pool,
@@ -50,10 +59,11 @@ IntegerActivations::IntegerActivations(const MultiplyCall& call, const kernels::
 }
 
 IntegerActivations::Copy IntegerActivations::CopyOf(int worker) const {
-  std::byte* at = workspace_ + (own_ ? worker : 0) * CopyBytes(call_.m, row_bytes_);
+  std::byte* at = workspace_ + (own_ ? worker : 0) * CopyBytes(call_.m, call_.weight->k, row_bytes_);
   std::byte* scales = at + call_.m * row_bytes_;
-  const int64_t scale_bytes = Align(call_.m * static_cast<int64_t>(sizeof(float)));
-  return {at, reinterpret_cast<float*>(scales), reinterpret_cast<bool*>(scales + scale_bytes)};
+  std::byte* sums = scales + FloatBytes(call_.m, 1);
+  std::byte* ready = sums + FloatBytes(call_.m, MostGroups(call_.weight->k));
+  return {at, reinterpret_cast<float*>(scales), reinterpret_cast<float*>(sums), reinterpret_cast<bool*>(ready)};
 }
 
 kernels::DigitMatrix IntegerActivations::Of(int worker) const {
@@ -63,7 +73,8 @@ kernels::DigitMatrix IntegerActivations::Of(int worker) const {
     for (int64_t row = 0; row < call_.m; ++row) Make(x, row, copy);
     *copy.ready = true;
   }
-  return {reinterpret_cast<const int8_t*>(copy.rows), call_.planes, copy.scales};
+  const float* const sums = call_.weight->offsets ? copy.sums : nullptr;
+  return {reinterpret_cast<const int8_t*>(copy.rows), call_.planes, copy.scales, sums};
 }
 
 void MakeDigits(const MultiplyCall& call, const kernels::KernelTable& kernels, const void* x, int64_t row,
@@ -91,6 +102,33 @@ void IntegerActivations::Make(const void* x, int64_t row, const Copy& to) const 
   const auto* from =
       static_cast<const std::byte*>(x) + row * call_.x_stride * static_cast<int64_t>(SizeOf(call_.x_dtype));
   MakeDigits(call_, kernels_, from, row, to.rows, to.scales);
+  if (!call_.weight->offsets) return;
+  const int64_t groups = kernels::GroupsOf(call_.weight->k, call_.weight->group);
+  SumDigits(row, to.rows, to.sums + row * groups);
+}
+
+void IntegerActivations::SumDigits(int64_t row, const std::byte* blocks, float* sums) const {
+  const int64_t block_rows = kBlockRows[call_.planes], first_row = row / block_rows * block_rows;
+  const int64_t plane_stride = std::min(block_rows, call_.m - first_row) * kIntegerTileK;
+  const int64_t step = plane_stride * call_.planes;
+  const auto* digits =
+      reinterpret_cast<const int8_t*>(blocks + first_row * row_bytes_) + (row - first_row) * kIntegerTileK;
+  const int64_t k = call_.weight->k, channels = call_.weight->group ? call_.weight->group : k;
+  for (int64_t first = 0; first < k; first += channels, ++sums) {
+    int64_t sum = 0;
+    // Groups end between halves of tiles, and behind the last channel there are zeros.
+    for (int64_t i = first; i < std::min(first + channels, k);) {
+      const int64_t at = i % kIntegerTileK;
+      const int64_t count = std::min(kIntegerTileK - at, RoundUp(first + channels - i, kernels::kGroupStep));
+      const int8_t* const line = digits + i / kIntegerTileK * step + at;
+      int64_t tile = 0;
+      for (int plane = 0; plane < call_.planes; ++plane)
+        tile = tile * 256 + kernels_.sum_digits(line + plane * plane_stride, count);
+      sum += tile;
+      i += count;
+    }
+    *sums = static_cast<float>(sum);
+  }
 }
 
 }  // namespace atb

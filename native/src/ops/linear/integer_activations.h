@@ -39,10 +39,13 @@ class IntegerActivations {
   struct Copy {
     std::byte* rows;
     float* scales;
+    float* sums;  ///< [m, groups of the weight], where it has offsets.
     bool* ready;
   };
   Copy CopyOf(int worker) const;
   void Make(const void* x, int64_t row, const Copy& to) const;
+  /// Sums the numbers of a row, whose digits are made, over each group.
+  void SumDigits(int64_t row, const std::byte* blocks, float* sums) const;
 
   const MultiplyCall& call_;
   const kernels::KernelTable& kernels_;

@@ -59,6 +59,11 @@ IntegerWeight::Sizes IntegerWeight::Check(std::span<const TensorDesc> in, std::o
     RequireFloat(op, scale_input, scales);
   }
   CheckLikeScales(scale_input, scales, sizes);
+  if (offset_input == 0) return sizes;
+  const TensorDesc& offsets = in[static_cast<size_t>(offset_input)];
+  if (offsets.layout != Layout::kPackedScales || !IsPacked(weight))
+    throw InputError("NATIVE_LAYOUT_MISMATCH", op, offset_input, "offsets packed with their weight", ToString(offsets));
+  CheckLikeScales(offset_input, offsets, sizes);
   return sizes;
 }
 
@@ -87,13 +92,18 @@ void IntegerWeight::Validate(std::span<const Tensor> in) const {
         "packed as int" + std::to_string(bits) + " [" + std::to_string(sizes.n) + "," + std::to_string(sizes.k) + "]",
         "another packed weight for " + ToString(weight.desc));
   }
-  const Tensor& scales = At(in, scale_input);
-  if (scales.desc.layout != Layout::kPackedScales) return;
-  const auto& ordered = *scales.As<const PackedScales>();
-  if (ordered.n != sizes.n || ordered.groups != sizes.groups || ordered.interleaved != packed.interleaved) {
-    throw InputError("NATIVE_LAYOUT_MISMATCH", op, scale_input, "packed in the order of the weight's panels",
-                     "others for " + ToString(scales.desc));
-  }
+  const auto require_order = [&](int input, bool are_offsets) {
+    const Tensor& tensor = At(in, input);
+    if (tensor.desc.layout != Layout::kPackedScales) return;
+    const auto& ordered = *tensor.As<const PackedScales>();
+    if (ordered.n != sizes.n || ordered.groups != sizes.groups || ordered.interleaved != packed.interleaved ||
+        (ordered.offsets != nullptr) != are_offsets) {
+      throw InputError("NATIVE_LAYOUT_MISMATCH", op, input, "packed in the order of the weight's panels",
+                       "others for " + ToString(tensor.desc));
+    }
+  };
+  require_order(scale_input, false);
+  if (offset_input != 0) require_order(offset_input, true);
 }
 
 PackedWeight IntegerWeight::Geometry(const Sizes& sizes) const {
@@ -141,6 +151,7 @@ PackedWeight IntegerWeight::Resolve(std::span<const Tensor> in, const Context& c
     });
     weight.scales = own_scales;
   }
+  if (offset_input != 0) weight.offsets = At(in, offset_input).As<const PackedScales>()->offsets;
   if (IsPacked(tensor.desc)) return weight;
 
   std::byte* const panels =

@@ -19,6 +19,7 @@ struct IntegerWeight {
   int64_t group;     ///< Channels that share a scale; 0: all channels of an output.
   int weight_input = 1;
   int scale_input = 2;
+  int offset_input = 0;      ///< Of the offsets, packed as the scales are; 0: none.
   bool interleaved = false;  ///< Rows [0, n / 2) and [n / 2, n) are gate and up: for SwiGLU their panels alternate.
 
   struct Sizes {

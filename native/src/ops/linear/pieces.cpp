@@ -85,6 +85,7 @@ GemmCall RowsOf(const GemmCall& call, int64_t row, int64_t rows, int64_t row_byt
   if (call.digits.blocks) {
     part.digits.blocks += row * row_bytes;
     part.digits.scales += row;
+    if (call.digits.sums) part.digits.sums += row * kernels::GroupsOf(call.weight->k, call.weight->group);
   }
   part.out = at(call.out, row * call.out_stride, call.out_dtype);
   part.residual = at(call.residual, row * call.out_stride, call.out_dtype);

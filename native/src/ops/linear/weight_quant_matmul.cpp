@@ -21,8 +21,9 @@ enum Input { kX, kWeight, kScale, kOffset, kBias };
 
 /// out = x ((w + offset) * scale) + bias: x [.., m, k] of floats, w int8 or int4 with a scale and an offset for each
 /// output or for each group of its channels, bias [n] of x's dtype or f32. With offsets of 0 the products are those of
-/// integers (see MultiplyCall), x being taken as 16 bits (24 when it is f32) relative to a row's largest number. Other
-/// offsets are for row-major weights only, which are then multiplied in f32.
+/// integers (see MultiplyCall), x being taken as 16 bits (24 when it is f32) relative to a row's largest number; so they
+/// are with offsets that the engine packed with the weight. Other offsets are for row-major weights only, which are then
+/// multiplied in f32.
 class WeightQuantMatMul : public Operation {
  public:
   WeightQuantMatMul(const IntegerWeight& weight, bool has_bias, bool f32_out)
@@ -34,8 +35,8 @@ class WeightQuantMatMul : public Operation {
     const TensorDesc& x = in[kX];
     RequireFloat(op_, kX, x);
     RequireRank(op_, kX, x, 2, 3);
-    const IntegerWeight::Sizes sizes = weight_.Check(in, x.dim(-1));
-    RequireFloat(op_, kOffset, in[kOffset]);
+    const IntegerWeight::Sizes sizes = WeightOf(in[kOffset]).Check(in, x.dim(-1));
+    if (!ArePacked(in[kOffset])) RequireFloat(op_, kOffset, in[kOffset]);
     if (!IsOne(in[kOffset])) weight_.CheckLikeScales(kOffset, in[kOffset], sizes);
     if (has_bias_)
       RequireVector(op_, kBias, in[kBias], in[kBias].dtype == DType::kF32 ? DType::kF32 : x.dtype, sizes.n);
@@ -54,9 +55,9 @@ class WeightQuantMatMul : public Operation {
   }
 
   void Validate(std::span<const Tensor> in) const override {
-    weight_.Validate(in);
-    if (in[kWeight].desc.layout == Layout::kRowMajor || IsZero(in[kOffset])) return;
-    throw InputError("NATIVE_VALUE_OUT_OF_RANGE", op_, kOffset, "all zeros: packed weights are symmetric",
+    WeightOf(in[kOffset].desc).Validate(in);
+    if (in[kWeight].desc.layout == Layout::kRowMajor || ArePacked(in[kOffset].desc) || IsZero(in[kOffset])) return;
+    throw InputError("NATIVE_VALUE_OUT_OF_RANGE", op_, kOffset, "all zeros, or packed with their weight",
                      "other offsets");
   }
 
@@ -80,12 +81,21 @@ class WeightQuantMatMul : public Operation {
     std::byte* const rest = ctx.workspace + MultiplyBytes(ctx.pool.threads(), ctx.kernels, m, k, call.planes);
     if (in[kWeight].desc.layout == Layout::kRowMajor && !IsZero(in[kOffset]))
       return MultiplyFloats(in, call, ctx, rest);
-    const PackedWeight weight = weight_.Resolve(in, ctx, rest);
+    const PackedWeight weight = WeightOf(in[kOffset].desc).Resolve(in, ctx, rest);
     call.weight = &weight;
     Multiply(call, ctx.kernels, ctx.pool, ctx.workspace);
   }
 
  private:
+  static bool ArePacked(const TensorDesc& desc) { return desc.layout == Layout::kPackedScales; }
+
+  /// The weight, with its offsets where these are packed.
+  IntegerWeight WeightOf(const TensorDesc& offsets) const {
+    IntegerWeight weight = weight_;
+    if (ArePacked(offsets)) weight.offset_input = kOffset;
+    return weight;
+  }
+
   /// Our extension: one offset for all, so that a symmetric model needs a single zero instead of a table of zeros.
   static bool IsOne(const TensorDesc& desc) { return desc.rank == 1 && desc.dim(0) == 1; }
 

@@ -1,0 +1,96 @@
+import type { DType, FloatDType } from '../dtype.js';
+
+/** Some rows of a weight; the rows of one part follow those of the part before it (axis 0). */
+export type WeightPart = FilePart | ConstantPart;
+
+/**
+ * How a tensor [r, c] of 32-bit words holds a matrix of integers: a word has 32 / bits of them, neighbours along an axis,
+ * the first in its lowest bits. An integer is the unsigned number in these bits less `minus`.
+ */
+export interface PackedWords {
+  readonly bits: 4 | 8;
+  /** 0: the words of a column make a column; 1: those of a row make a row. */
+  readonly axis: 0 | 1;
+  /** Integers along that axis. The last word may hold fewer than the others. */
+  readonly count: number;
+  /** From 0 to 256. */
+  readonly minus: number;
+  /** 4 bits only: integer 0, 1, 2, … of a word is in place 0, 4, 1, 5, 2, 6, 3, 7. */
+  readonly awq?: boolean;
+}
+
+/** A tensor of a file, or rows of it that follow one another. It may be changed while it is read. */
+export interface FilePart {
+  readonly file: string;
+  /** Absolute offset of its first byte in the file. */
+  readonly offset: number;
+  readonly dtype: DType;
+  /** In the file, before any change. */
+  readonly shape: readonly number[];
+  /** The tensor, of i32, holds a matrix of smaller integers, which is meant by everything below. */
+  readonly words?: PackedWords;
+  /**
+   * The file holds a matrix [k, n], and its transpose [n, k] is wanted. Refused for 4-bit integers: a byte holds two
+   * neighbours of a row.
+   */
+  readonly transposed?: boolean;
+  /** Row i of the part is row rowOrder[i] of the tensor, or of its transpose where that is wanted. Rows may repeat. */
+  readonly rowOrder?: Int32Array;
+  /** Of words only: number i of a row is number columnOrder[i] of the row that the words hold. */
+  readonly columnOrder?: Int32Array;
+  /** Each row is divided by its length, its Euclidean norm, which counts as 1e-12 where it is less. Floats only. */
+  readonly unitRows?: boolean;
+  /** Then each number x becomes times * x + plus: in f32, and rounded once, after it. For what becomes floats; 1 and 0 when absent. */
+  readonly times?: number;
+  readonly plus?: number;
+  readonly value?: undefined;
+}
+
+/** Rows in no file: every element is `value`. */
+export interface ConstantPart {
+  readonly value: number;
+  readonly dtype: FloatDType;
+  readonly shape: readonly number[];
+  readonly file?: undefined;
+  readonly offset?: undefined;
+}
+
+/** How integers stand for floats: each number is about scale * integer. Offsets are zero. */
+export interface IntegerForm {
+  readonly bits: 8 | 4;
+  /** Input channels that share a scale: a multiple of 32 up to 1024, the last group of a row may be shorter. 0: all of them. */
+  readonly groupSize: number;
+  /** What they will be multiplied by. `int8` (W8A8MatMul) wants 8 bits and no groups. */
+  readonly activations: 'float' | 'int8';
+}
+
+/** How a weight becomes, or is, integers. */
+export interface WeightQuantize extends IntegerForm {
+  /**
+   * Where the scales go, f32 [n, groups]. Parts of integers (i8 or u8) have theirs in files: then another load of the same
+   * call has this name, dtype f32, shape [n, groups] and layout `plain`.
+   */
+  readonly scaleName: string;
+  /**
+   * Of integers that are in files: another load of the same call, f32 [n, groups] of whole numbers, layout `plain`, brings
+   * what is added to them, so that a weight is scale * (integer + offset). Not with int8 activations.
+   */
+  readonly offsetName?: string;
+}
+
+/** A weight to load under `name`; converted to `dtype`, then laid out. */
+export interface WeightLoad {
+  readonly name: string;
+  /** With `quantize` of no account: the result is i8. */
+  readonly dtype: DType;
+  /**
+   * Of the parts together, after their changes. With `quantize` they are floats or words [n, k], or integers [n, k], 4-bit
+   * ones [n, k / 2] with two to a byte, the first in the lower half; the result is [n, k], or [n, k / 2] with 4 bits.
+   */
+  readonly shape: readonly number[];
+  /** `plain`: row-major. `linear`: packed for matrix products. `linear-interleaved`: packed, the two parts' panels alternating. */
+  readonly layout: 'plain' | 'linear' | 'linear-interleaved';
+  readonly parts: readonly WeightPart[];
+  /** Wants a packed layout. */
+  readonly quantize?: WeightQuantize;
+}

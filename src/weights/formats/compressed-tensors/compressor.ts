@@ -1,0 +1,24 @@
+import type { LinearQuant } from '../../quantization.js';
+import type { StoredLinear } from '../format.js';
+import type { Scheme } from './schemes.js';
+
+/** A linear of the files and what the configuration says of it. */
+export interface SchemedLinear {
+  readonly scheme: Scheme;
+  /** Undefined where only the configuration is looked at. */
+  readonly stored: StoredLinear | undefined;
+  /** The order in which the groups of its channels follow each other, where that is not the channels' own. */
+  readonly channels: Int32Array | undefined;
+}
+
+/** One way in which compressed-tensors writes a linear. */
+export interface Compressor {
+  /** Its name in config.json. */
+  readonly format: string;
+  /** The tensor by which the files show that a linear was written so. */
+  readonly weight: 'weight' | 'weight_packed';
+  /** Throws WEIGHT_QUANT_DESCRIPTION for what this engine does not read. */
+  quantOf(linear: SchemedLinear): LinearQuant;
+  /** What is computed otherwise than the configuration says, to be said once. */
+  note?(scheme: Scheme): string | undefined;
+}

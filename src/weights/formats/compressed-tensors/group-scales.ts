@@ -1,0 +1,25 @@
+import { groupsOf } from '../../integer-rows.js';
+import type { LinearToRead } from '../../quantization.js';
+import { withRowOrder } from '../../weight-changes.js';
+import type { TensorRef, Weights } from '../../weights.js';
+import type { QuantArgs } from './schemes.js';
+
+/** How many input channels share a scale; 0: all of an output's. Throws WEIGHT_QUANT_DESCRIPTION. */
+export function groupSizeOf({ fields }: QuantArgs): number {
+  const strategy = fields.oneOf('strategy', ['channel', 'group', 'tensor'] as const);
+  return strategy === 'group' ? fields.groupSize() : 0;
+}
+
+/** `weight_scale` as [n, groups]: [n, groups] in the files, or one number for all outputs. */
+export function scalesOf(
+  weights: Weights,
+  { name, outFeatures, inFeatures }: LinearToRead,
+  args: QuantArgs,
+  groupSize: number,
+): TensorRef {
+  const full = `${name}.weight_scale`;
+  if (args.strategy !== 'tensor') return weights.get(full, [outFeatures, groupsOf(inFeatures, groupSize)]);
+  const one = weights.get(full, [1]);
+  const matrix = { ...one, shape: [1, 1], parts: one.parts.map((part) => ({ ...part, shape: [1, 1] })) };
+  return withRowOrder(matrix, new Int32Array(outFeatures));
+}

@@ -1,0 +1,118 @@
+import { channelOrder } from '../channel-groups.js';
+import { ConfigFields } from '../config-fields.js';
+import type { FormatSource, OpenFormat, QuantFormat, StoredLinear } from '../format.js';
+import { linearsWith, zeroBiases } from '../small-tensors.js';
+import type { Compressor } from './compressor.js';
+import { groupSizeOf } from './group-scales.js';
+import { intQuantized } from './int-quantized.js';
+import { packQuantized } from './pack-quantized.js';
+import { type Scheme, type SchemeOf, schemes } from './schemes.js';
+
+/** Every compressor that is read. A new one is a file beside this one, and a line here. */
+const COMPRESSORS: readonly Compressor[] = [packQuantized, intQuantized];
+
+/** Checkpoints that llm-compressor and others write with compressed-tensors; read as version 0.20 defines them. */
+export const compressedTensors: QuantFormat = { method: 'compressed-tensors', open };
+
+async function open(source: FormatSource): Promise<OpenFormat | undefined> {
+  const { config, tensors } = source;
+  if (config === undefined || config.quant_method !== 'compressed-tensors') return undefined;
+  const fields = new ConfigFields(source, config);
+  refuseTransforms(fields, config);
+  const schemeOf = schemes(source, config);
+  const channels = await readOrders(source, fields, schemeOf);
+  const spare = await zeroBiases(source, [
+    ...linearsWith(source, 'weight_packed'),
+    ...linearsWith(source, 'weight_scale'),
+  ]);
+  const all = (tensors ? linearsWith(source, 'weight_scale') : []).flatMap((name) => schemeOf(name) ?? []);
+  return {
+    method: `compressed-tensors (${typeof config.format === 'string' ? config.format : 'mixed'})`,
+    file: fields.file,
+    stamps: [],
+    notes: notesOf(all, config),
+    quantOf(linear) {
+      const scheme = schemeOf(linear.name);
+      if (tensors) requireAsSaid(fields, linear, scheme);
+      const stored = tensors && linear;
+      return (
+        scheme &&
+        compressorOf(fields, scheme).quantOf({ scheme, stored, channels: channels.get(linear.name) })
+      );
+    },
+    isSpare: (tensor) => spare.has(tensor) || SPARE.test(tensor),
+  };
+}
+
+/** Shapes and orders of channels, which are read here, and scales of caches and activations, which stay floats. */
+const SPARE = /\.(weight_shape|weight_g_idx|[kv]_scale|[kv]_zero_point|input_scale|input_zero_point)$/;
+
+function refuseTransforms(fields: ConfigFields, config: Readonly<Record<string, unknown>>): void {
+  const isEmpty = (value: unknown): boolean =>
+    value == null || (typeof value === 'object' && Object.values(value).every((each) => isEmpty(each)));
+  if (!isEmpty(config.transform_config))
+    fields.refuse(
+      'transform_config',
+      'absent: rotations while the model runs are not read',
+      config.transform_config,
+    );
+  const sparsity = config.sparsity_config as { readonly format?: unknown } | null | undefined;
+  if (sparsity != null && !isEmpty(sparsity) && sparsity.format !== 'dense')
+    fields.refuse('sparsity_config', 'absent or dense: sparse weights (2:4) are not read', sparsity.format);
+}
+
+function compressorOf(fields: ConfigFields, { name, format }: Scheme): Compressor {
+  const found = COMPRESSORS.find((each) => each.format === format);
+  const known = COMPRESSORS.map((each) => each.format).join(', ');
+  return found ?? fields.refuse(`config_groups.${name}.format`, `one of ${known}`, format);
+}
+
+/** The configuration and the files must agree on which linears are quantised. */
+function requireAsSaid(
+  fields: ConfigFields,
+  { name, tensor }: StoredLinear,
+  scheme: Scheme | undefined,
+): void {
+  if (scheme === undefined) {
+    if (tensor('weight_packed')) fields.contradict('that it is not quantised', name, 'has weight_packed');
+    return;
+  }
+  const { weight } = compressorOf(fields, scheme);
+  const says = `that it is quantised by ${scheme.format}`;
+  if (tensor(weight) === undefined) fields.contradict(says, name, `has no ${weight}`);
+  if (tensor('weight_scale') === undefined) fields.contradict(says, name, 'has no weight_scale');
+}
+
+/** The orders of channels whose groups do not follow each other: older versions write `weight_g_idx` with "actorder" group. */
+async function readOrders(
+  source: FormatSource,
+  fields: ConfigFields,
+  schemeOf: SchemeOf,
+): Promise<ReadonlyMap<string, Int32Array>> {
+  const orders = new Map<string, Int32Array>();
+  for (const linear of linearsWith(source, 'weight_g_idx')) {
+    const scheme = schemeOf(linear);
+    const groupSize = scheme && groupSizeOf(scheme.weights);
+    if (!groupSize) continue;
+    const name = `${linear}.weight_g_idx`;
+    const { data } = await source.read(name);
+    const order = channelOrder(Int32Array.from(data as ArrayLike<number>, Number), groupSize);
+    if (order === 'asTheyLie') continue;
+    if ('problem' in order) fields.contradict(`"group_size" ${groupSize}`, name, order.problem);
+    orders.set(linear, order as Int32Array);
+  }
+  return orders;
+}
+
+function notesOf(all: readonly Scheme[], config: Readonly<Record<string, unknown>>): string[] {
+  const notes = new Set<string>();
+  for (const scheme of all) {
+    const note = COMPRESSORS.find(({ format }) => format === scheme.format)?.note?.(scheme);
+    if (note !== undefined) notes.add(note);
+  }
+  if (config.kv_cache_scheme != null)
+    notes.add(
+      'keys and values stay floats, where it has scales for them; --kv_quant int8 makes integers of them',
+    );
+  return [...notes];
+}

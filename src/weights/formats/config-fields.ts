@@ -1,0 +1,60 @@
+import { join } from 'node:path';
+import { describeValue } from '../../describe-value.js';
+import { AtbError } from '../../errors.js';
+import type { FormatSource } from './format.js';
+
+/** The groups of input channels that the engine has. */
+const GROUP_STEP = 32;
+const MAX_GROUP = 1024;
+
+/** Reads what config.json says of a method, and refuses what is not read. All throw WEIGHT_QUANT_DESCRIPTION. */
+export class ConfigFields {
+  readonly file: string;
+
+  constructor(
+    { directory }: Pick<FormatSource, 'directory'>,
+    private readonly config: Readonly<Record<string, unknown>>,
+    private readonly path = 'quantization_config',
+  ) {
+    this.file = join(directory, 'config.json');
+  }
+
+  /** One of several values; the first where the field is absent or null. */
+  oneOf<T extends string | number | boolean>(field: string, known: readonly [T, ...T[]]): T {
+    const found = this.config[field] ?? known[0];
+    const value = known.find((each) => each === found);
+    return value ?? this.refuse(field, `one of ${known.map(describeValue).join(', ')}`, found);
+  }
+
+  /** How many channels share a scale; 0 for all of an output's, which files call -1. */
+  groupSize(field = 'group_size'): number {
+    const found = this.config[field] ?? -1;
+    if (found === -1 || found === 0) return 0;
+    const isKnown =
+      typeof found === 'number' && found >= GROUP_STEP && found <= MAX_GROUP && found % GROUP_STEP === 0;
+    return isKnown
+      ? found
+      : this.refuse(field, `-1 or a multiple of ${GROUP_STEP} up to ${MAX_GROUP}`, found);
+  }
+
+  /** Names; none where the field is absent or null. */
+  names(field: string): string[] {
+    const found = this.config[field] ?? [];
+    if (Array.isArray(found) && found.every((name) => typeof name === 'string')) return found;
+    return this.refuse(field, 'an array of strings', found);
+  }
+
+  refuse(field: string, expected: string, found: unknown): never {
+    throw new AtbError('WEIGHT_QUANT_DESCRIPTION', {
+      file: this.file,
+      field: `${this.path}.${field}`,
+      expected,
+      found: describeValue(found),
+    });
+  }
+
+  /** @throws WEIGHT_QUANT_CONTRADICTION */
+  contradict(says: string, name: string, found: string): never {
+    throw new AtbError('WEIGHT_QUANT_CONTRADICTION', { file: this.file, says, name, found });
+  }
+}

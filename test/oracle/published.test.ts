@@ -1,0 +1,67 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { availableIsas } from '../../src/native/index.js';
+import { ModelRunner } from '../../src/runner/model-runner.js';
+import { caseDirectory, type OracleCase, oracleCases, readReference } from './fixtures.js';
+import { largestDifference, promptLogits, smallestCosine } from './logits.js';
+import { PUBLISHERS, publish } from './published.js';
+
+const VOCABULARY = 131;
+
+async function logitsOf(
+  modelPath: string,
+  isa: string,
+  passes: 'all' | 'none',
+  prompts: readonly Int32Array[],
+) {
+  const runner = await ModelRunner.load({
+    modelPath,
+    isa,
+    passes,
+    dtype: 'f32',
+    threads: 2,
+    blockSize: 32,
+    numBlocks: 40,
+    maxPositionEmbeddings: 256,
+  });
+  try {
+    const logits: number[] = [];
+    for (const prompt of prompts) logits.push(...(await promptLogits(runner, prompt)));
+    return Float32Array.from(logits);
+  } finally {
+    runner.dispose();
+  }
+}
+
+describe('models as other tools publish them', function () {
+  this.timeout(60_000);
+  const oracleCase = oracleCases.find(({ name }) => name === 'llama-f32') as OracleCase;
+  const isas = availableIsas();
+
+  for (const [index, [name, publisher]] of Object.entries(PUBLISHERS).entries()) {
+    const isa = isas[index % isas.length] as string;
+    it(`agree with the floats that they stand for: ${name}, ${isa} kernels`, async () => {
+      const source = caseDirectory(oracleCase);
+      const folder = mkdtempSync(join(tmpdir(), 'atb-published-'));
+      const output = { published: join(folder, 'q'), dequantized: join(folder, 'f') };
+      try {
+        await publish(source.path, publisher, output);
+        const prompts = (await readReference(oracleCase)).map(({ prompt }) => prompt);
+        const expected = await logitsOf(output.dequantized, isa, 'all', prompts);
+        for (const passes of ['all', 'none'] as const) {
+          const found = await logitsOf(output.published, isa, passes, prompts);
+          // Activations that are rounded to 8 bits are another model's.
+          if (name.endsWith('dynamic'))
+            expect(smallestCosine(found, expected, VOCABULARY)).to.be.at.least(0.995);
+          // The same numbers, added up in another order.
+          else expect(largestDifference(found, expected)).to.be.at.most(2e-4);
+        }
+      } finally {
+        source.remove();
+        rmSync(folder, { recursive: true });
+      }
+    });
+  }
+});

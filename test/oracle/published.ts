@@ -1,0 +1,243 @@
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { toFloat32 } from '../../src/dtype.js';
+import { safetensorsBytes, type WriterTensor } from '../weights/safetensors-writer.js';
+import { readTensors } from './fixtures.js';
+
+/** A linear as integers: weight [n, k] is about scale * (u - zero), one of each for a group of channels. */
+interface Rounded {
+  readonly n: number;
+  readonly k: number;
+  readonly bits: 4 | 8;
+  /** [n, k], from 0 to 2^bits - 1. */
+  readonly u: Uint8Array;
+  /** [n, groups] */
+  readonly scales: Float32Array;
+  readonly zeros: Uint8Array;
+  readonly groups: number;
+  /** The group of each channel. */
+  readonly groupOf: Int32Array;
+}
+
+/** How a test publishes a checkpoint: its quantization_config, how linears are rounded, and the tensors of one. */
+export interface Publisher {
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly bits: 4 | 8;
+  /** 0: one for all channels. */
+  readonly groupSize: number;
+  readonly isSymmetric?: boolean;
+  readonly hasActOrder?: boolean;
+  tensors(linear: Rounded): Record<string, Omit<WriterTensor, 'name'>>;
+}
+
+const GROUP = 32;
+const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array =>
+  new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
+
+const i32 = (shape: readonly number[], data: Int32Array): Omit<WriterTensor, 'name'> => ({
+  dtype: 'I32',
+  shape,
+  data: bytesOf(data),
+});
+const f32 = (shape: readonly number[], data: Float32Array): Omit<WriterTensor, 'name'> => ({
+  dtype: 'F32',
+  shape,
+  data: bytesOf(data),
+});
+
+/** Words [rows, columns / per] or [rows / per, columns] of numbers [rows, columns]. */
+function words(
+  [rows, columns]: readonly [number, number],
+  bits: 4 | 8,
+  axis: 0 | 1,
+  at: (row: number, column: number) => number,
+  places: readonly number[] = [0, 1, 2, 3, 4, 5, 6, 7],
+): Omit<WriterTensor, 'name'> {
+  const per = 32 / bits;
+  const [r, c] = axis === 0 ? [Math.ceil(rows / per), columns] : [rows, Math.ceil(columns / per)];
+  const packed = new Int32Array(r * c);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      const number = axis === 0 ? row : column;
+      const word = axis === 0 ? Math.floor(row / per) * c + column : row * c + Math.floor(column / per);
+      packed[word] =
+        (packed[word] as number) | (at(row, column) << (bits * (places[number % per] as number)));
+    }
+  }
+  return i32([r, c], packed);
+}
+
+const transpose = (data: Float32Array, n: number, k: number): Float32Array =>
+  Float32Array.from(data, (_, i) => data[(i % n) * k + Math.floor(i / n)] as number);
+
+const gptqTensors =
+  (zeroShift: 0 | 1): Publisher['tensors'] =>
+  ({ n, k, bits, u, scales, zeros, groups, groupOf }) => ({
+    qweight: words([k, n], bits, 0, (channel, row) => u[row * k + channel] as number),
+    qzeros: words([groups, n], bits, 1, (g, row) => (zeros[row * groups + g] as number) - zeroShift),
+    scales: f32([groups, n], transpose(scales, n, groups)),
+    g_idx: i32([k], groupOf),
+  });
+
+const AWQ_PLACES = [0, 4, 1, 5, 2, 6, 3, 7];
+
+const gptq = (bits: 4 | 8, rest: Partial<Publisher> = {}): Publisher => {
+  const { isSymmetric = false, hasActOrder = false, groupSize = GROUP } = rest;
+  return {
+    config: {
+      quant_method: 'gptq',
+      bits,
+      group_size: groupSize === 0 ? -1 : groupSize,
+      sym: isSymmetric,
+      desc_act: hasActOrder,
+    },
+    bits,
+    groupSize,
+    isSymmetric,
+    hasActOrder,
+    tensors: gptqTensors(1),
+  };
+};
+
+const compressed = (
+  format: string,
+  bits: 4 | 8,
+  isSymmetric: boolean,
+  tensors: Publisher['tensors'],
+  activations: object | null = null,
+): Publisher => {
+  const groupSize = format === 'pack-quantized' ? GROUP : 0;
+  const weights = {
+    num_bits: bits,
+    type: 'int',
+    symmetric: isSymmetric,
+    ...(groupSize ? { strategy: 'group', group_size: groupSize } : { strategy: 'channel' }),
+  };
+  return {
+    config: {
+      quant_method: 'compressed-tensors',
+      format,
+      ignore: ['lm_head'],
+      config_groups: { group_0: { targets: ['Linear'], weights, input_activations: activations } },
+    },
+    bits,
+    groupSize,
+    isSymmetric,
+    tensors,
+  };
+};
+
+const symmetricTensors: Publisher['tensors'] = ({ n, k, bits, u, scales, groups }) => ({
+  weight_packed: words([n, k], bits, 1, (row, channel) => u[row * k + channel] as number),
+  weight_scale: f32([n, groups], scales),
+  weight_shape: { dtype: 'I64', shape: [2], data: bytesOf(BigInt64Array.from([BigInt(n), BigInt(k)])) },
+});
+
+const packTensors: Publisher['tensors'] = (linear) => ({
+  ...symmetricTensors(linear),
+  weight_zero_point: words(
+    [linear.n, linear.groups],
+    linear.bits,
+    0,
+    (row, g) => linear.zeros[row * linear.groups + g] as number,
+  ),
+});
+
+const intTensors: Publisher['tensors'] = ({ n, k, u, scales }) => ({
+  weight: { dtype: 'I8', shape: [n, k], data: bytesOf(Int8Array.from(u, (each) => each - 128)) },
+  weight_scale: f32([n, 1], scales),
+});
+
+const TOKENS = { num_bits: 8, type: 'int', symmetric: true, strategy: 'token', dynamic: true };
+
+/** Every method by name. */
+export const PUBLISHERS: Readonly<Record<string, Publisher>> = {
+  'gptq-4': gptq(4),
+  'gptq-4-act-order': gptq(4, { hasActOrder: true }),
+  'gptq-8-sym-channel': gptq(8, { isSymmetric: true, groupSize: 0 }),
+  awq: {
+    config: { quant_method: 'awq', bits: 4, group_size: GROUP, zero_point: true, version: 'gemm' },
+    bits: 4,
+    groupSize: GROUP,
+    tensors: ({ n, k, u, scales, zeros, groups }) => ({
+      qweight: words([k, n], 4, 1, (channel, row) => u[row * k + channel] as number, AWQ_PLACES),
+      qzeros: words([groups, n], 4, 1, (g, row) => zeros[row * groups + g] as number, AWQ_PLACES),
+      scales: f32([groups, n], transpose(scales, n, groups)),
+    }),
+  },
+  'ct-pack-4': compressed('pack-quantized', 4, true, symmetricTensors),
+  'ct-pack-8-asym': compressed('pack-quantized', 8, false, packTensors),
+  'ct-int-8': compressed('int-quantized', 8, true, intTensors),
+  'ct-int-8-dynamic': compressed('int-quantized', 8, true, intTensors, TOKENS),
+};
+
+/** Rounds a weight as simply as can be: only that the integers are used fully matters. */
+function round(data: Float32Array, [n, k]: readonly [number, number], publisher: Publisher): Rounded {
+  const { bits, groupSize, isSymmetric = false, hasActOrder = false } = publisher;
+  const size = groupSize === 0 ? k : groupSize;
+  const groups = Math.ceil(k / size);
+  // Any permutation will do: 29 shares no factor with the fixtures' sizes.
+  const groupOf = Int32Array.from({ length: k }, (_, i) =>
+    Math.floor((hasActOrder ? (i * 29) % k : i) / size),
+  );
+  const most = 2 ** bits - 1;
+  const scales = new Float32Array(n * groups);
+  const zeros = new Uint8Array(n * groups);
+  const u = new Uint8Array(n * k);
+  for (let row = 0; row < n; row++) {
+    const own = data.subarray(row * k, (row + 1) * k);
+    for (let g = 0; g < groups; g++) {
+      const of = own.filter((_, i) => groupOf[i] === g);
+      const [low, high] = [Math.min(0, ...of), Math.max(0, ...of)];
+      const largest = Math.max(-low, high);
+      const scale = Math.fround(isSymmetric ? largest / (2 ** (bits - 1) - 1) : (high - low) / most) || 1;
+      scales[row * groups + g] = scale;
+      // GPTQ's first version cannot say 0.
+      zeros[row * groups + g] = isSymmetric ? 2 ** (bits - 1) : Math.max(1, Math.round(-low / scale));
+    }
+    for (const [i, value] of own.entries()) {
+      const at = row * groups + (groupOf[i] as number);
+      const integer = Math.round(value / (scales[at] as number)) + (zeros[at] as number);
+      u[row * k + i] = Math.min(most, Math.max(0, integer));
+    }
+  }
+  return { n, k, bits, u, scales, zeros, groups, groupOf };
+}
+
+/** The floats that a rounded weight stands for. */
+const restore = ({ k, u, scales, zeros, groups, groupOf }: Rounded): Float32Array =>
+  Float32Array.from(u, (integer, i) => {
+    const at = Math.floor(i / k) * groups + (groupOf[i % k] as number);
+    return (scales[at] as number) * (integer - (zeros[at] as number));
+  });
+
+/** Writes a float checkpoint as a method publishes it, and the float checkpoint that this stands for. */
+export async function publish(
+  source: string,
+  publisher: Publisher,
+  output: { readonly published: string; readonly dequantized: string },
+): Promise<void> {
+  const [published, floats]: [WriterTensor[], WriterTensor[]] = [[], []];
+  for (const [name, tensor] of await readTensors(join(source, 'model.safetensors'))) {
+    const [n = 0, k = 0] = tensor.shape;
+    const data = toFloat32(tensor);
+    const linear = /^(.*_proj)\.weight$/.exec(name)?.[1];
+    const rounded = linear === undefined ? undefined : round(data, [n, k], publisher);
+    const values = f32(tensor.shape, rounded ? restore(rounded) : data);
+    floats.push({ name, ...values });
+    if (rounded === undefined) published.push({ name, ...values });
+    else
+      for (const [suffix, each] of Object.entries(publisher.tensors(rounded)))
+        published.push({ name: `${linear}.${suffix}`, ...each });
+  }
+  const config = JSON.parse(readFileSync(join(source, 'config.json'), 'utf8'));
+  for (const [folder, tensors, quantization] of [
+    [output.published, published, { quantization_config: publisher.config }],
+    [output.dequantized, floats, {}],
+  ] as const) {
+    mkdirSync(folder);
+    cpSync(source, folder, { recursive: true, filter: (path) => !/safetensors|config\.json$/.test(path) });
+    writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...config, ...quantization }));
+    writeFileSync(join(folder, 'model.safetensors'), safetensorsBytes(tensors));
+  }
+}
