@@ -21,6 +21,8 @@ export const GENERATE_OPTIONS: OptionChecks<GenerateOptions> = {
   priority: CHECKS.integer,
   grammar: CHECKS.integer,
   cacheSalt: CHECKS.text,
+  // The engine knows the prompt that they must fit.
+  inserts: CHECKS.elsewhere,
 };
 
 export const INFER_OPTIONS: OptionChecks<InferOptions> = {

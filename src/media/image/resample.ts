@@ -91,7 +91,7 @@ function tapsOf(from: number, to: number, { radius, weight }: Kernel): Taps {
 /** Halves are rounded up, and what is beyond a byte stays at its end. */
 const clampByte = (sum: number): number => {
   const value = sum >> PRECISION;
-  return value < 0 ? 0 : value > 255 ? 255 : value;
+  return value < 0 ? 0 : Math.min(value, 255);
 };
 
 const HALF = 1 << (PRECISION - 1);
