@@ -72,6 +72,7 @@ export const PA_RUNNER_OPTIONS: OptionChecks<PARunnerOptions> = {
 
 const {
   chatTemplate: _chatTemplate,
+  allowedLocalMediaPath: _allowedLocalMediaPath,
   kvQuant: _kvQuant,
   blockSize: _blockSize,
   profile: _profile,
