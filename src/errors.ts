@@ -149,6 +149,15 @@ const MESSAGES = {
     `no token may follow at generated token ${d.step}: the vocabulary cannot write what the grammar wants, or a logit bias forbids it`,
   SERVER_UNREACHABLE: (d: { address: string; reason: string }) => `${d.address} gives no answer: ${d.reason}`,
   SERVER_FAILED: (d: { address: string; reason: string }) => `no server at ${d.address}: ${d.reason}`,
+  // Pictures and sound
+  /** `what` names the picture or sound: "picture 2 of the prompt". */
+  MEDIA_INVALID: (d: { what: string; reason: string }) => `${d.what} cannot be decoded: ${d.reason}`,
+  MEDIA_UNSUPPORTED: (d: { what: string; expected: string; found: string }) =>
+    `${d.what} must have ${d.expected}, found ${d.found}`,
+  MEDIA_TOO_LARGE: (d: { what: string; expected: string; found: string }) =>
+    `${d.what} must have ${d.expected}, found ${d.found}; make it smaller first`,
+  MEDIA_DECODER_MISSING: (d: { package: string; media: string }) =>
+    `${d.media} are decoded by the optional package ${d.package}, which cannot be loaded; \`npm install ${d.package}\` beside this one`,
   // Models by name
   MODEL_NOT_CACHED: (d: { given: string; folder: string; cacheDir: string }) =>
     `there is no folder ${describeValue(d.folder)}, and no model ${describeValue(d.given)} in the cache ${d.cacheDir}; \`atb-models pull ${d.given}\` fetches it`,

@@ -150,6 +150,7 @@ export {
   type RowHead,
 } from './layers/row-heads.js';
 export { addSoftcap } from './layers/softcap.js';
+export * from './media/index.js';
 export * from './models/baichuan/index.js';
 export {
   BaseModelATB,
@@ -158,6 +159,8 @@ export {
   type ModelSizes,
 } from './models/base/base-model-atb.js';
 export { FlashForCausalLMATB, type HeadOptions } from './models/base/flash-for-causal-lm-atb.js';
+export { type Encoder, FlashWithEncoderATB } from './models/base/flash-with-encoder-atb.js';
+export { buildInsertGraph, buildMropeGraph } from './models/base/insert-steps.js';
 export {
   LearnedPositionModelATB,
   type LearnedPositionParts,
@@ -196,6 +199,7 @@ export * from './models/phi/index.js';
 export * from './models/phi3/index.js';
 export * from './models/qwen/index.js';
 export * from './models/qwen2/index.js';
+export * from './models/qwen2_vl/index.js';
 export * from './models/qwen3/index.js';
 export * from './models/roberta/index.js';
 export * from './models/seed_oss/index.js';

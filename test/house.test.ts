@@ -20,7 +20,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['graph'],
   ['native'],
   ['weights'],
-  ['tokenizer', 'sampling', 'answers'],
+  ['tokenizer', 'sampling', 'answers', 'media'],
   ['guided'],
   ['common-op-builders'],
   ['step-inputs'],

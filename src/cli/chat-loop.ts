@@ -2,10 +2,12 @@ import { AnswerParser, answerFormat } from '../answers/answer-parser.js';
 import type { ChatSession } from '../engine/chat-session.js';
 import type { LLM } from '../engine/llm.js';
 import type { StreamOptions } from '../engine/llm-options.js';
+import { takeMedia } from '../engine/media/parts.js';
 import { AtbError, refuseRequest } from '../errors.js';
 import { nearestName } from '../nearest-name.js';
 import { reportFailure } from './failure.js';
 import { OutputFile } from './output-file.js';
+import { contentOf, type PicturePart, pictureOf } from './pictures.js';
 
 export interface ChatLoopOptions {
   readonly system?: string | undefined;
@@ -24,6 +26,7 @@ const NORMAL = '\u001b[22m';
 
 const HELP = `/reset         forget what was said
 /system TEXT   a new system message; what was said stays
+/image FILE    a picture that the next message is about; several, one after another
 /save FILE     write the dialogue as JSON messages, which run-pa --input_file reads
 /help          this list
 /exit          end
@@ -39,9 +42,12 @@ export class ChatLoop {
   #session: ChatSession;
   #answer: AbortController | undefined;
   #isInterrupted = false;
+  /** What the next message is about. */
+  #pictures: readonly PicturePart[] = [];
   readonly #commands: ReadonlyMap<string, (argument: string) => void> = new Map([
     ['reset', () => this.#session.reset()],
     ['system', (text: string) => this.#renew(text)],
+    ['image', (file: string) => this.#show(file)],
     ['save', (file: string) => this.#save(file)],
     ['help', () => this.#options.write(HELP)],
   ]);
@@ -94,14 +100,20 @@ export class ChatLoop {
     this.#session = this.#llm.chat({ system: system || undefined, messages });
   }
 
+  #show(file: string): void {
+    this.#pictures = [...this.#pictures, pictureOf(file, '/image')];
+  }
+
   #save(file: string): void {
     if (file === '') refuseRequest('/save', 'followed by the name of a file', undefined);
     const messages = JSON.stringify(this.#session.messages, undefined, 2);
     new OutputFile('/save', file).write(`${messages}\n`);
   }
 
-  async #say(content: string): Promise<void> {
+  async #say(text: string): Promise<void> {
     const { json, write, request } = this.#options;
+    const content = contentOf(text, this.#pictures);
+    this.#pictures = [];
     const answer = new AbortController();
     this.#answer = answer;
     const parser = this.#parser(content);
@@ -115,7 +127,10 @@ export class ChatLoop {
     };
     let isStopped = false;
     try {
-      for await (const { text } of this.#session.send(content, { ...request, signal: answer.signal }))
+      for await (const { text } of this.#session.send(
+        { role: 'user', content },
+        { ...request, signal: answer.signal },
+      ))
         print(parser.push(text));
     } catch (error) {
       if (!answer.signal.aborted) throw error;
@@ -128,10 +143,10 @@ export class ChatLoop {
   }
 
   /** Reads answers as this model's template has them; many templates begin the reasoning themselves. */
-  #parser(content: string): AnswerParser {
+  #parser(content: unknown): AnswerParser {
     const { inputBuilder } = this.#llm.text;
     const { reasoning } = answerFormat(inputBuilder?.templateSource ?? '');
-    const said = [...this.#session.messages, { role: 'user', content }];
+    const said = takeMedia([...this.#session.messages, { role: 'user', content }]).messages;
     const prompt = reasoning && inputBuilder?.renderChatTemplate(said, this.#options.request.template);
     return new AnswerParser({ reasoning, tools: undefined, ...(prompt !== undefined && { prompt }) });
   }

@@ -72,6 +72,11 @@ const PROMPTS = {
   enable_thinking: boolean('enableThinking', 'or --no-enable_thinking: its variable of that name', {
     needs: 'is_chat_model',
   }),
+  image: text('images', 'files of pictures that every prompt is about', {
+    array: true,
+    needs: 'is_chat_model',
+  }),
+  allowed_local_media_path: text('allowedLocalMediaPath', 'folder whose files dialogues may name', {}),
   text: text('textFile', 'file of text that the model did not see', { required: true }),
 };
 

@@ -10,6 +10,7 @@ import type { Guide } from '../guided/index.js';
 import { type CommandShape, declareFlags, type OptionsOf, optionsOf } from './command-line.js';
 import { ANSWER_FLAGS, LLM_FLAGS, withLlm } from './llm-command.js';
 import { longHelp } from './long-help.js';
+import { pictureOf, contentOf as withPictures } from './pictures.js';
 import { isFile, parseJson } from './run-pa-inputs.js';
 import { stoppable } from './stop-signals.js';
 import { TEMPLATE_FLAGS, templateVariables } from './template-variables.js';
@@ -18,7 +19,15 @@ import { TEMPLATE_FLAGS, templateVariables } from './template-variables.js';
 const MAX_NUM_SEQS = 8;
 
 const GUIDE_FLAGS = ['json_schema', 'regex', 'choice', 'grammar'] as const;
-const GENERATE_FLAGS = ['n', 'json', 'logprobs', 'ignore_eos', 'is_chat_model', ...TEMPLATE_FLAGS] as const;
+const GENERATE_FLAGS = [
+  'n',
+  'json',
+  'logprobs',
+  'ignore_eos',
+  'is_chat_model',
+  'image',
+  ...TEMPLATE_FLAGS,
+] as const;
 const USAGE = 'generate [prompts..]';
 const DESCRIBE = 'go on with texts, freely or by a schema, an expression or a grammar';
 const SHAPE: CommandShape = {
@@ -54,16 +63,23 @@ interface Asked extends Omit<StreamOptions, 'guide'> {
   readonly n: number;
   readonly json: boolean;
   readonly isChatModel: boolean;
+  /** Files of pictures that every prompt is about. */
+  readonly images?: readonly string[] | undefined;
   readonly guide: Guide | undefined;
 }
 
 /** Starts all answers; they are printed in the order of the prompts, the first of them as it comes. */
-async function answer(llm: LLM, { prompts, n, json, isChatModel, guide, ...request }: Asked): Promise<void> {
+async function answer(
+  llm: LLM,
+  { prompts, n, json, isChatModel, images, guide, ...request }: Asked,
+): Promise<void> {
+  const pictures = (images ?? []).map((file) => pictureOf(file, '--image'));
   const grammar = guide && (await llm.compileGuide(guide));
   const started: { readonly prompt: string; readonly generation: Generation }[] = [];
   for (const prompt of prompts)
     for (let i = 0; i < n; i++) {
-      const said: LLMPrompt = isChatModel ? [{ role: 'user', content: prompt }] : prompt;
+      const content = withPictures(prompt, pictures);
+      const said: LLMPrompt = isChatModel ? [{ role: 'user', content }] : prompt;
       const seed = request.seed === undefined ? {} : { seed: request.seed + started.length };
       const options = { ...request, ...seed, ...(grammar !== undefined && { grammar }) };
       started.push({ prompt, generation: await llm.start(said, options) });

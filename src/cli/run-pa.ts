@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import type { PAInputs, PARunnerOptions } from '../engine/pa-runner.js';
@@ -96,10 +97,13 @@ function toArguments(parsed: Parsed): RunPaArguments {
     COMMAND_FLAGS,
   );
   const runner = optionsOf(parsed, RUNNER_FLAGS);
+  const { file } = optionsOf(parsed, INPUT_FLAGS);
   return {
     runner: {
       ...runner,
       profile: profile !== undefined,
+      // Dialogues may name what lies beside them.
+      ...(file !== undefined && { allowedLocalMediaPath: dirname(file) }),
       ...environmentOptions(),
     },
     inputs: readInputs(optionsOf(parsed, INPUT_FLAGS)),

@@ -16,6 +16,7 @@ const LOAD_FLAGS = [
     'kv_quant',
     'allow_links',
     'allow_unread',
+    'allowed_local_media_path',
   ] as const),
   ...(['max_num_seqs', 'max_model_len', 'memory', 'draft_tokens', 'policy', 'threads', 'isa'] as const),
 ] as const;

@@ -45,22 +45,25 @@ export class Swish implements OpBuilder<'ACTIVATION'> {
   }
 }
 
-/** gelu(x), or gelu(gate) * up; exact or by tanh. */
+/** What stands for each kind; quick_gelu(x) is x * sigmoid(1.702 x) (arXiv:1606.08415, section 2). */
+const GELUS = {
+  gelu: { activationType: 'ACTIVATION_GELU', geluMode: 'NONE_MODE' },
+  gelu_tanh: { activationType: 'ACTIVATION_GELU', geluMode: 'TANH_MODE' },
+  quick_gelu: { activationType: 'ACTIVATION_SWISH', scale: 1.702 },
+} as const satisfies Record<string, ActivationParam>;
+
+/** gelu(x), or gelu(gate) * up; exact, by tanh or by a sigmoid. */
 @CommonOpBuilder()
 export class Gelu implements OpBuilder<'ACTIVATION'> {
   readonly category = 'ACTIVATION';
 
   isMatch({ kind }: Param): true | string {
-    return kind === 'gelu' || kind === 'gelu_tanh' || `wants gelu or gelu_tanh, found ${kind}`;
+    return kind in GELUS || `wants one of ${Object.keys(GELUS).join(', ')}, found ${kind}`;
   }
 
   build(graph: AtbGraph, param: Param, tensors: Tensors): void {
     const { opName, kind, isGated } = param;
-    const gelu: ActivationParam = {
-      activationType: 'ACTIVATION_GELU',
-      geluMode: kind === 'gelu' ? 'NONE_MODE' : 'TANH_MODE',
-    };
-    const op = new BaseOperation('Activation', gelu, opName);
+    const op = new BaseOperation('Activation', GELUS[kind as keyof typeof GELUS], opName);
     if (!isGated) {
       graph.addOperation(op, [tensorOf(param, tensors, 'input')], [tensors.actOut]);
       return;

@@ -60,3 +60,58 @@ export class PositionalEmbedding implements OpBuilder<'POSITIONAL_EMBEDDING'> {
     graph.addOperation(gather(`${opName}_sin`), [sinTable, positionIds], [sinEmbedding]);
   }
 }
+
+/**
+ * Rows of the tables whose frequencies follow three positions, a section each (arXiv:2409.12191, section 2.1): the same
+ * sections in both halves of a row, because a frequency turns an element of each.
+ */
+@CommonOpBuilder()
+export class SectionedPositionalEmbedding implements OpBuilder<'POSITIONAL_EMBEDDING'> {
+  readonly category = 'POSITIONAL_EMBEDDING';
+
+  isMatch({ embeddingType, sections }: ParamOf<'POSITIONAL_EMBEDDING'>): true | string {
+    if (embeddingType !== 'mrope') return `wants mrope, found ${embeddingType ?? 'rope'}`;
+    return sections?.length === 3 || 'wants three sections';
+  }
+
+  build(
+    graph: AtbGraph,
+    param: ParamOf<'POSITIONAL_EMBEDDING'>,
+    tensors: BuilderTensors['POSITIONAL_EMBEDDING'],
+  ): void {
+    const { cosTable, sinTable, cosEmbedding, sinEmbedding } = tensors;
+    this.buildTable(graph, param, tensors, 'cos', cosTable, cosEmbedding);
+    this.buildTable(graph, param, tensors, 'sin', sinTable, sinEmbedding);
+  }
+
+  private buildTable(
+    graph: AtbGraph,
+    { opName, sections = [] }: ParamOf<'POSITIONAL_EMBEDDING'>,
+    { positionIds, otherIds = [positionIds, positionIds] }: BuilderTensors['POSITIONAL_EMBEDDING'],
+    part: string,
+    table: string,
+    result: string,
+  ): void {
+    const rows = [positionIds, ...otherIds].map((ids, axis) => {
+      const name = `${opName}_${part}_${['time', 'height', 'width'][axis]}`;
+      graph.addOperation(gather(name), [table, ids], [name]);
+      return name;
+    });
+    const pieces: string[] = [];
+    let offset = 0;
+    for (const [index, size] of [...sections, ...sections].entries()) {
+      const name = `${opName}_${part}_section_${index}`;
+      const slice = new BaseOperation('Slice', { offsets: [0, offset], size: [-1, size] }, name);
+      offset += size;
+      if (size === 0) continue;
+      graph.addOperation(slice, [rows[index % sections.length] as string], [name]);
+      pieces.push(name);
+    }
+    pieces.reduce((joined, piece, index) => {
+      const name = index === pieces.length - 1 ? result : `${opName}_${part}_joined_${index}`;
+      const concat = new BaseOperation('Concat', { concatDim: 1 }, name);
+      graph.addOperation(concat, [joined, piece], [name]);
+      return name;
+    });
+  }
+}

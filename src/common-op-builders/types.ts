@@ -30,7 +30,7 @@ interface BaseParam {
   readonly owner?: string;
 }
 
-export type ActivationKind = 'silu' | 'gelu' | 'gelu_tanh' | 'relu' | 'relu2';
+export type ActivationKind = 'silu' | 'gelu' | 'gelu_tanh' | 'quick_gelu' | 'relu' | 'relu2';
 
 /** Ways to turn queries and keys by position. Add one of your own by declaration merging, with a builder for it. */
 export interface RopeTypes {
@@ -42,6 +42,8 @@ export interface RopeTypes {
 export interface PositionalEmbeddingTypes {
   /** Rows of the rotary tables. */
   rope: true;
+  /** Of each row some frequencies by a position in time, some by one in height, some by one in width. */
+  mrope: true;
 }
 
 /** Groups of experts that a router chooses first. */
@@ -168,6 +170,8 @@ export interface CategoryParams {
   POSITIONAL_EMBEDDING: {
     /** rope when absent. */
     readonly embeddingType?: keyof PositionalEmbeddingTypes;
+    /** Of mrope: how many frequencies turn by time, by height and by width, in this order. */
+    readonly sections?: readonly number[];
   };
   LM_HEAD: {
     readonly linear: Linear;
@@ -274,7 +278,10 @@ export interface BuilderTensors {
   ACTIVATION: { input: string; actOut: string } | { gate: string; up: string; actOut: string };
   WORD_EMBEDDING: { embeddingWeights: string; inputIds: string; wordEmbeddingOut: string };
   POSITIONAL_EMBEDDING: {
+    /** Of mrope: those in time. */
     positionIds: string;
+    /** Of mrope: those in height and in width. */
+    otherIds?: readonly [height: string, width: string];
     cosTable: string;
     sinTable: string;
     cosEmbedding: string;

@@ -1,4 +1,5 @@
 import { AtbError, refuseRequest } from '../errors.js';
+import type { ExpandedPrompt } from '../media/index.js';
 import { checkOptions } from '../runner/options.js';
 import type { ChatMessage } from '../tokenizer/chat-template.js';
 import type { GenerationChunk } from './generation.js';
@@ -74,8 +75,8 @@ export class ChatSession {
     let answer = '';
     let isKept = true;
     try {
-      const tokens = await this.#prompt(options);
-      for await (const chunk of await this.#llm.start(tokens, options)) {
+      const { tokens, inserts } = await this.#prompt(options);
+      for await (const chunk of await this.#llm.start(tokens, { ...options, inserts })) {
         answer += chunk.text;
         yield chunk;
       }
@@ -98,22 +99,23 @@ export class ChatSession {
     return answer;
   }
 
-  /** The messages as token ids, shortened when they have become too long. */
-  async #prompt({ maxTokens, template }: StreamOptions): Promise<Int32Array> {
+  /** The messages as a prompt, shortened when they have become too long. */
+  async #prompt({ maxTokens, template }: StreamOptions): Promise<ExpandedPrompt> {
     const { maxModelLen } = this.#llm;
     const encode = (leftOut: number) =>
-      this.#llm.encode([...this.#system, ...this.#messages.slice(leftOut)], template);
-    let tokens = await encode(this.#leftOut);
-    if (tokens.length + (maxTokens ?? Math.floor(maxModelLen * ANSWER_SHARE)) <= maxModelLen) return tokens;
+      this.#llm.prepare([...this.#system, ...this.#messages.slice(leftOut)], template);
+    let prompt = await encode(this.#leftOut);
+    const answerLen = maxTokens ?? Math.floor(maxModelLen * ANSWER_SHARE);
+    if (prompt.tokens.length + answerLen <= maxModelLen) return prompt;
     const limit = Math.min(maxModelLen * KEPT_SHARE, maxModelLen - (maxTokens ?? 0));
     let leftOut = this.#leftOut;
-    while (tokens.length > limit) {
+    while (prompt.tokens.length > limit) {
       const next = this.#messages.findIndex(({ role }, index) => index > leftOut && role === 'user');
       if (next < 0) break;
       leftOut = next;
-      tokens = await encode(leftOut);
+      prompt = await encode(leftOut);
     }
     this.#leftOut = leftOut;
-    return tokens;
+    return prompt;
   }
 }

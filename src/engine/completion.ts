@@ -35,15 +35,15 @@ export async function complete(
       refuseRequest(field, `an integer in [1, ${MAX_ANSWERS}]`, value);
   if (bestOf < n) refuseRequest('bestOf', `at least n (${n})`, bestOf);
   const { seed, logprobs = bestOf > n ? 0 : undefined } = rest;
-  const encoded = await Promise.all(prompts.map((prompt) => llm.encode(prompt, template)));
+  const encoded = await Promise.all(prompts.map((prompt) => llm.prepare(prompt, template)));
   const grammar = guide && (await llm.compileGuide(guide));
   const started: Generation[] = [];
   try {
-    for (const tokens of encoded)
+    for (const { tokens, inserts } of encoded)
       for (let i = 0; i < bestOf; i++)
         started.push(
           llm.startTokens(tokens, {
-            ...{ ...rest, logprobs },
+            ...{ inserts, ...rest, logprobs },
             ...(grammar !== undefined && { grammar }),
             ...(seed !== undefined && { seed: seed + i }),
           }),

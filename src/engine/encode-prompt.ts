@@ -1,8 +1,11 @@
 import { refuseRequest } from '../errors.js';
+import type { ExpandedPrompt } from '../media/index.js';
 import type { TextProcessing } from '../runner/text-processing.js';
 import type { ChatMessage } from '../tokenizer/chat-template.js';
 import type { HfTokenizer } from '../tokenizer/hf-tokenizer.js';
 import type { ChatTemplateOptions, InputBuilder } from '../tokenizer/input-builder.js';
+import { takeMedia } from './media/parts.js';
+import { readMedia } from './media/prepare.js';
 
 /** A text, which is taken as it is; a dialogue, which goes through the chat template; or token ids. */
 export type LLMPrompt = string | readonly ChatMessage[] | readonly number[] | Int32Array;
@@ -18,24 +21,24 @@ const isTokens = (prompt: LLMPrompt): prompt is readonly number[] | Int32Array =
   ArrayBuffer.isView(prompt) || (Array.isArray(prompt) && prompt.length > 0 && typeof prompt[0] === 'number');
 
 /**
- * Token ids of a prompt, while this thread does other things.
- * @throws TOKENIZER_*, TEMPLATE_*, REQUEST_INVALID for what is no prompt, and when the tokenizer was not loaded
+ * A prompt as the engine takes it, while this thread does other things: its token ids, and what stands among them that is
+ * no text.
+ * @throws TOKENIZER_*, TEMPLATE_*, MEDIA_*, REQUEST_INVALID for what is no prompt, and when the tokenizer was not loaded
  */
 export async function encodePrompt(
   prompt: LLMPrompt,
   text: TextProcessing,
   template: ChatTemplateOptions,
-): Promise<Int32Array> {
-  if (isTokens(prompt)) return Int32Array.from(prompt);
+): Promise<ExpandedPrompt> {
+  if (isTokens(prompt)) return { tokens: Int32Array.from(prompt), inserts: [] };
   const { tokenizer, inputBuilder } = encodersOf(prompt, text);
-  return Int32Array.from(
-    typeof prompt === 'string'
-      ? await tokenizer.encodeAsync(prompt)
-      : await inputBuilder.makeContextAsync(prompt as readonly ChatMessage[], template),
-  );
+  if (typeof prompt === 'string')
+    return { tokens: Int32Array.from(await tokenizer.encodeAsync(prompt)), inserts: [] };
+  const { messages, expand } = await readMedia(prompt as readonly ChatMessage[], text);
+  return expand(await inputBuilder.makeContextAsync(messages, template));
 }
 
-/** The same, but this thread waits. */
+/** The token ids of a prompt without pictures and sound, but this thread waits. */
 export function encodePromptNow(
   prompt: LLMPrompt,
   text: TextProcessing,
@@ -43,6 +46,13 @@ export function encodePromptNow(
 ): Int32Array {
   if (isTokens(prompt)) return Int32Array.from(prompt);
   const { tokenizer, inputBuilder } = encodersOf(prompt, text);
+  const [part] = typeof prompt === 'string' ? [] : takeMedia(prompt as readonly ChatMessage[]).parts;
+  if (part)
+    refuseRequest(
+      part.field,
+      'a part of type "text": others are read while this thread does other things',
+      part.kind,
+    );
   return Int32Array.from(
     typeof prompt === 'string'
       ? tokenizer.encode(prompt)

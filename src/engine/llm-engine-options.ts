@@ -1,4 +1,5 @@
 import type { GraphKind } from '../graph/graph-kind.js';
+import type { Insert } from '../media/index.js';
 import type { StepResult } from '../native/index.js';
 import type { ModelRunner, RunOptions } from '../runner/model-runner.js';
 import type { BatchTokens } from '../runner/sampling-rows.js';
@@ -19,6 +20,7 @@ export interface StepReport {
 /** What the step loop needs of a runner; `ModelRunner` is one. */
 export type StepRunner = Pick<ModelRunner, 'numBlocks' | 'blockSize' | 'addSequence' | 'removeSequence'> & {
   readonly prefixesDependOnPromptLen?: boolean;
+  readonly takesInserts?: boolean;
   readonly config: Pick<ModelRunner['config'], 'vocabSize' | 'eosTokenIds'>;
   run(batch: Batch, options?: RunOptions): Promise<BatchTokens & Partial<Pick<StepResult, 'logits'>>>;
 };
@@ -51,4 +53,6 @@ export interface GenerateOptions {
   readonly grammar?: number | undefined;
   /** Requests with different salts share nothing in the cache, and hence cannot tell by time what others asked. */
   readonly cacheSalt?: string | undefined;
+  /** What stands in the prompt that is no text, in order, for models that have an encoder of it. */
+  readonly inserts?: readonly Insert[] | undefined;
 }

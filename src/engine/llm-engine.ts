@@ -17,6 +17,7 @@ import type { Sequence } from '../scheduler/sequence.js';
 import { sumStats } from '../scheduler/stats.js';
 import { Postprocessor } from '../tokenizer/postprocessor.js';
 import { AbortSignals } from './abort-signals.js';
+import { checkInserts } from './check-inserts.js';
 import type { Generation } from './generation.js';
 import { ignoringErrors } from './ignoring-errors.js';
 import type {
@@ -85,8 +86,9 @@ export class LLMEngine {
   ): Generation {
     if (this.#disposed) throw new AtbError('ENGINE_DISPOSED', { object: 'the engine' });
     checkOptions(options, GENERATE_OPTIONS, 'GenerateOptions');
-    const { signal } = options;
+    const { signal, inserts = [] } = options;
     const params = this.#resolve(promptTokens, sampling);
+    checkInserts(inserts, promptTokens.length, this.#runner.takesInserts ?? false);
     const request = new Request({
       id: ++this.#lastId,
       promptTokens,

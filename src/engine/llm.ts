@@ -2,6 +2,7 @@ import { freemem } from 'node:os';
 import { parseBytes } from '../bytes.js';
 import { refuseRequest } from '../errors.js';
 import type { Guide } from '../guided/index.js';
+import type { ExpandedPrompt } from '../media/index.js';
 import type { Grammars } from '../runner/grammars.js';
 import type { ModelRunner } from '../runner/model-runner.js';
 import { checkOptions } from '../runner/options.js';
@@ -97,7 +98,15 @@ export class LLM implements AsyncDisposable {
    * Token ids of a text, or of a dialogue through the chat template.
    * @throws TOKENIZER_*, TEMPLATE_*, REQUEST_INVALID when the tokenizer was not loaded
    */
-  encode(prompt: LLMPrompt, template: ChatTemplateOptions = {}): Promise<Int32Array> {
+  async encode(prompt: LLMPrompt, template: ChatTemplateOptions = {}): Promise<Int32Array> {
+    return (await this.prepare(prompt, template)).tokens;
+  }
+
+  /**
+   * The same, with what stands in the prompt that is no text: the options `inserts` of `startTokens`.
+   * @throws TOKENIZER_*, TEMPLATE_*, MEDIA_*, REQUEST_INVALID for a model that reads no pictures or sound
+   */
+  prepare(prompt: LLMPrompt, template: ChatTemplateOptions = {}): Promise<ExpandedPrompt> {
     return encodePrompt(prompt, this.text, template);
   }
 
@@ -115,8 +124,12 @@ export class LLM implements AsyncDisposable {
    */
   async start(prompt: LLMPrompt, options: StreamOptions = {}): Promise<Generation> {
     const { template, guide, ...rest } = options;
-    const tokens = await this.encode(prompt, template);
-    return this.startTokens(tokens, { ...rest, ...(guide && { grammar: await this.compileGuide(guide) }) });
+    const { tokens, inserts } = await this.prepare(prompt, template);
+    return this.startTokens(tokens, {
+      inserts,
+      ...rest,
+      ...(guide && { grammar: await this.compileGuide(guide) }),
+    });
   }
 
   /**
@@ -187,7 +200,8 @@ export class LLM implements AsyncDisposable {
    * @throws what `start` throws, REQUEST_ABORTED
    */
   async beamSearch(prompt: LLMPrompt, options: BeamSearchOptions): Promise<BeamOutput[]> {
-    return beamSearch(this, await this.encode(prompt), options);
+    const { tokens, inserts } = await this.prepare(prompt);
+    return beamSearch(this, tokens, { inserts, ...options });
   }
 
   /** A dialogue that keeps its history. @throws REQUEST_INVALID, OPTION_UNKNOWN */

@@ -21,6 +21,8 @@ export const GENERATE_OPTIONS: OptionChecks<GenerateOptions> = {
   priority: CHECKS.integer,
   grammar: CHECKS.integer,
   cacheSalt: CHECKS.text,
+  // The engine knows the prompt that they must fit.
+  inserts: CHECKS.elsewhere,
 };
 
 export const INFER_OPTIONS: OptionChecks<InferOptions> = {
@@ -70,6 +72,7 @@ export const PA_RUNNER_OPTIONS: OptionChecks<PARunnerOptions> = {
 
 const {
   chatTemplate: _chatTemplate,
+  allowedLocalMediaPath: _allowedLocalMediaPath,
   kvQuant: _kvQuant,
   blockSize: _blockSize,
   profile: _profile,

@@ -1,4 +1,5 @@
 import { refuseRequest } from '../errors.js';
+import type { ExpandedPrompt, Insert } from '../media/index.js';
 import { checkTokenIds } from '../sampling/token-ids.js';
 import type { ChatMessage } from '../tokenizer/chat-template.js';
 
@@ -12,6 +13,8 @@ export interface Prompt {
   /** As it was given: text, ids joined by commas, or the last message. */
   readonly shown: string;
   readonly tokens: Int32Array;
+  /** What stands among them that is no text. */
+  readonly inserts: readonly Insert[];
 }
 
 export interface PromptLimits {
@@ -20,7 +23,7 @@ export interface PromptLimits {
   readonly maxInputLength: number;
 }
 
-type Encode = (prompt: string | readonly ChatMessage[]) => Promise<Int32Array>;
+type Encode = (prompt: string | readonly ChatMessage[]) => Promise<ExpandedPrompt>;
 
 /**
  * The prompts as token ids, each checked before it is copied.
@@ -34,10 +37,10 @@ export async function promptsOf(
 ): Promise<Prompt[]> {
   if (typeof inputs !== 'object' || inputs === null)
     return refuseRequest('inputs', 'an object with kind and prompts', inputs);
-  const encoded = async (field: string, shown: string, prompt: Parameters<Encode>[0]): Promise<Prompt> => ({
-    shown,
-    tokens: withinLimit(await encode(prompt), field, limits),
-  });
+  const encoded = async (field: string, shown: string, prompt: Parameters<Encode>[0]): Promise<Prompt> => {
+    const { tokens, inserts } = await encode(prompt);
+    return { shown, tokens: withinLimit(tokens, field, limits), inserts };
+  };
   switch (inputs.kind) {
     case 'tokens':
       return listOf('prompts', inputs.prompts).map((ids, index) =>
@@ -84,7 +87,7 @@ function listOf<T>(field: string, list: readonly T[]): readonly T[] {
 function tokenPrompt(ids: Int32Array, field: string, limits: PromptLimits): Prompt {
   if (ArrayBuffer.isView(ids) || Array.isArray(ids)) withinLimit(ids, field, limits);
   const tokens = Int32Array.from(checkTokenIds(field, ids, limits.vocabSize));
-  return { shown: tokens.join(','), tokens };
+  return { shown: tokens.join(','), tokens, inserts: [] };
 }
 
 function withinLimit<T extends ArrayLike<number>>(

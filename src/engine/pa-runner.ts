@@ -141,7 +141,7 @@ export class PARunner {
     const { isChatModel = false, chatTemplateKwargs, signal } = options;
     const limits = { vocabSize: this.runner.config.vocabSize, maxInputLength: this.limits.maxInputLength };
     const encode = (prompt: string | readonly ChatMessage[]) =>
-      this.encodeAsync(prompt, { chatTemplateKwargs });
+      encodePrompt(prompt, this.text, { chatTemplateKwargs });
     const given = await promptsOf(inputs, isChatModel, encode, limits);
     const copies = given.length === 1 ? this.limits.maxBatchSize : 1;
     const prompts = given.flatMap((prompt) => new Array<Prompt>(copies).fill(prompt));
@@ -196,11 +196,11 @@ export class PARunner {
    * Token ids of a text, or of a dialogue through the chat template, while this thread does other things.
    * @throws TOKENIZER_*, TEMPLATE_*, REQUEST_INVALID when the tokenizer was not loaded
    */
-  encodeAsync(
+  async encodeAsync(
     prompt: string | readonly ChatMessage[],
     options: ChatTemplateOptions = {},
   ): Promise<Int32Array> {
-    return encodePrompt(prompt, this.text, options);
+    return (await encodePrompt(prompt, this.text, options)).tokens;
   }
 
   /** The same, but this thread waits; a server takes `encodeAsync`, and hands the ids to `generate`. */
@@ -221,13 +221,13 @@ export class PARunner {
     const { maxTokens = this.limits.maxOutputLength, seed } = mergeSampling(defaults, sampling);
     const started: Generation[] = [];
     try {
-      for (const [index, { tokens }] of prompts.entries()) {
+      for (const [index, { tokens, inserts }] of prompts.entries()) {
         const request: SamplingOptions = {
           ...sampling,
           maxTokens: Math.min(maxTokens, Math.max(1, maxPositionEmbeddings - tokens.length)),
           ...(seed !== undefined && { seed: seed + index }),
         };
-        started.push(this.engine.generate(tokens, request, { signal }));
+        started.push(this.engine.generate(tokens, request, { signal, inserts }));
       }
     } catch (error) {
       for (const generation of started) generation.abort(error);

@@ -43,7 +43,7 @@ export class Request {
 
   /** @throws REQUEST_FAILED when the postprocessor throws */
   constructor({ id, promptTokens, params, postprocessor, options, maxScoredLen, abort }: RequestOptions) {
-    const { signal, timeoutMs, client, priority, grammar, cacheSalt } = options;
+    const { signal, timeoutMs, client, priority, grammar, cacheSalt, inserts } = options;
     this.sequence = new Sequence({
       id,
       promptTokens,
@@ -52,6 +52,7 @@ export class Request {
       priority,
       deadlineMs: timeoutMs === undefined ? undefined : this.#startMs + timeoutMs,
       cacheSalt,
+      inserts,
       scoresPrompt: params.promptLogprobs !== undefined,
       maxChunkLen: params.promptLogprobs === undefined ? undefined : maxScoredLen,
     });

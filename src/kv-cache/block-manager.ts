@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { type Insert, insertsWithin } from '../media/index.js';
 import { blockDigest, PrefixIndex, rootDigest } from './prefix-index.js';
 
 /** The KV blocks of one sequence, in order of position. Only a `BlockManager` changes it. */
@@ -10,8 +11,11 @@ export class BlockTable {
   /** Leading blocks that need not be published any more. */
   publishedBlocks = 0;
 
-  /** Of sequences with different salts no block is ever shared. */
-  constructor(readonly salt = '') {}
+  /** Of sequences with different salts no block is ever shared. `inserts`: what the sequence holds beside text. */
+  constructor(
+    readonly salt = '',
+    readonly inserts: readonly Insert[] = [],
+  ) {}
 }
 
 export interface BlockManagerOptions {
@@ -161,12 +165,16 @@ export class BlockManager {
   }
 
   #contentOf(
-    { digests, salt }: BlockTable,
+    { digests, salt, inserts }: BlockTable,
     tokens: readonly number[],
     index: number,
   ): { readonly parent: string; readonly digest: string; readonly own: Int32Array } {
     const parent = index === 0 ? rootDigest(salt) : (digests[index - 1] as string);
-    const own = Int32Array.from(tokens.slice(index * this.blockSize, (index + 1) * this.blockSize));
+    const start = index * this.blockSize;
+    const words = tokens.slice(start, start + this.blockSize);
+    // Their tokens are all alike, whatever they show.
+    const keys = insertsWithin(inserts, start, this.blockSize).flatMap(({ input }) => [...input.key]);
+    const own = Int32Array.from([...words, ...keys]);
     digests[index] ??= blockDigest(parent, own);
     return { parent, digest: digests[index], own };
   }

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 interface Content {
   readonly digest: string;
   readonly parent: string;
-  /** The block's own tokens. */
+  /** The block's own tokens, and behind them the keys of what they are part of and is no text. */
   readonly tokens: Int32Array;
 }
 

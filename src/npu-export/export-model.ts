@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import type { FloatDType } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import type { GraphSpec } from '../graph/atb-graph.js';
-import { type GraphKind, PREFILL } from '../graph/graph-kind.js';
+import { ENCODE, type GraphKind, PREFILL } from '../graph/graph-kind.js';
 import { type LegalityProblem, problemText } from '../graph/legality.js';
 import { formatNestedExport, nestedExport } from '../graph/nested-graph.js';
 import { specProblems } from '../graph/nested-legality.js';
@@ -55,6 +55,11 @@ export async function exportModel(options: ExportOptions): Promise<string[]> {
   if (!model.graphKinds.includes(PREFILL)) {
     const { architectures, model_type: modelType } = router.configDict;
     throw new AtbError('MODEL_USE_UNSUPPORTED', { use: 'generate', modelType, architectures });
+  }
+  // Nor does it know what an encoder of pictures or sound reads.
+  if (model.graphKinds.includes(ENCODE)) {
+    const { architectures, model_type: modelType } = router.configDict;
+    throw new AtbError('MODEL_USE_UNSUPPORTED', { use: 'be exported', modelType, architectures });
   }
   for (const weight of model.getWeights()) await requireSymmetric(weight);
   const graphs = new Map(model.graphKinds.map((kind) => [kind, model.buildGraph(kind)]));

@@ -3,6 +3,7 @@ import type { GraphSpec } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import { requireMember } from '../layers/complete.js';
 import { type BaseConfig, type ConfigDict, ConfigReader, labelsOf } from '../layers/config/index.js';
+import type { MediaProcessor } from '../media/index.js';
 import type { KvCacheDesc } from '../native/binding.js';
 import { type GenerationConfig, parseGenerationConfig } from '../sampling/generation-config.js';
 import type { StepInput } from '../step-inputs/index.js';
@@ -146,6 +147,14 @@ export abstract class BaseRouter<C extends BaseConfig = BaseConfig> {
   getInputBuilder(tokenizer: HfTokenizer, options: InputBuilderOptions): Promise<InputBuilder> {
     const familyTemplate = this.getChatFormat()?.template;
     return InputBuilder.load(this.modelPath, tokenizer, { ...this.links, familyTemplate, ...options });
+  }
+
+  /**
+   * What makes of files what the model's encoder reads; undefined for models of text.
+   * @throws CONFIG_INVALID
+   */
+  async getMediaProcessor(): Promise<MediaProcessor | undefined> {
+    return undefined;
   }
 
   /** Without a tokenizer it follows token ids alone. */

@@ -7,6 +7,7 @@ export const MODEL_KINDS = {
   positions: 'learned positions, packings head by head, MLPs without a gate',
   experts: 'mixtures of experts',
   encoder: 'encoders',
+  media: 'models that see or hear',
   other: 'others',
 } as const;
 export type ModelKind = keyof typeof MODEL_KINDS;

@@ -1,4 +1,6 @@
 import type { BaseConfig, ConfigDict } from '../layers/config/index.js';
+import type { MediaProcessor } from '../media/index.js';
+import type { LinkOptions } from '../weights/regular-file.js';
 import {
   BaseRouter,
   type CausalLMClass,
@@ -9,13 +11,18 @@ import {
 import { type ModelAbout, NOTHING_SAID } from './model-about.js';
 
 /** What a family's router knows beside its configuration and its model class. */
-export interface RouterOptions {
+export interface RouterOptions<C extends BaseConfig = BaseConfig> {
   /** Names of tensors that need not be read, beside those of every family: they hold what is computed anyway. */
   readonly harmlessTensors?: readonly RegExp[];
   /** What the model class calls its embedding and its head; Llama's names when absent. */
   readonly headNames?: HeadNames;
   /** What config.json says decides where versions of a family write otherwise. */
   readonly chatFormat?: (configDict: ConfigDict) => ChatFormat;
+  /** For families that see or hear: what makes of files what the encoder reads. */
+  readonly mediaProcessor?: (
+    folder: { readonly dir: string; readonly links: LinkOptions },
+    config: C,
+  ) => Promise<MediaProcessor>;
   /** For tables of families. */
   readonly about?: ModelAbout;
 }
@@ -27,7 +34,13 @@ export interface RouterOptions {
 export function routerOf<C extends BaseConfig>(
   definition: { read(dict: ConfigDict): C },
   model: CausalLMClass<C>,
-  { harmlessTensors = [], headNames = LLAMA_HEAD, chatFormat, about = NOTHING_SAID }: RouterOptions = {},
+  {
+    harmlessTensors = [],
+    headNames = LLAMA_HEAD,
+    chatFormat,
+    mediaProcessor,
+    about = NOTHING_SAID,
+  }: RouterOptions<C> = {},
 ): { new (...args: ConstructorParameters<typeof BaseRouter>): BaseRouter<C> } {
   return class extends BaseRouter<C> {
     override get about(): ModelAbout {
@@ -40,6 +53,10 @@ export function routerOf<C extends BaseConfig>(
 
     override get harmlessTensors(): readonly RegExp[] {
       return [...super.harmlessTensors, ...harmlessTensors];
+    }
+
+    override async getMediaProcessor(): Promise<MediaProcessor | undefined> {
+      return mediaProcessor?.({ dir: this.modelPath, links: this.links }, this.config);
     }
 
     protected override getChatFormat(): ChatFormat | undefined {

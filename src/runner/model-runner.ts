@@ -2,9 +2,10 @@ import { availableParallelism } from 'node:os';
 import type { FloatDType, Tensor } from '../dtype.js';
 import { refuseRequest } from '../errors.js';
 import type { GraphSpec } from '../graph/atb-graph.js';
-import { type GraphKind, PREFILL } from '../graph/graph-kind.js';
-import { applyPasses, type PassSelection } from '../graph/passes/index.js';
+import { ENCODE, type GraphKind, PREFILL } from '../graph/graph-kind.js';
+import { applyPasses } from '../graph/passes/index.js';
 import type { BaseConfig } from '../layers/config/index.js';
+import type { EncoderInput } from '../media/index.js';
 import {
   createEngine,
   type GraphStats,
@@ -17,51 +18,27 @@ import type { Batch } from '../scheduler/batch.js';
 import type { Sequence } from '../scheduler/sequence.js';
 import type { Step } from '../step-inputs/index.js';
 import { requireCachedAttention } from './cached-attention.js';
+import { Encodings } from './encodings.js';
 import { Grammars, type GrammarVocabulary } from './grammars.js';
 import { kvBlockBytes } from './kv-block-bytes.js';
 import { observer } from './observer.js';
-import { type OpenModel, type OpenModelOptions, openModel } from './open-model.js';
+import { type OpenModel, openModel } from './open-model.js';
 import { checkOptions, MODEL_RUNNER_OPTIONS } from './options.js';
 import { matrixSizes, Profiler } from './profiler.js';
+import {
+  DEFAULT_BLOCK_SIZE,
+  type ModelRunnerOptions,
+  type RunnerOptions,
+  type RunOptions,
+} from './runner-options.js';
 import { type BatchTokens, newTokensOf, samplingRowsOf } from './sampling-rows.js';
 import { ServedInputs } from './served-inputs.js';
 import { steadyMs } from './step-trace.js';
 import type { EncodedText, ForwardInputs, ForwardLimits, WantedRows } from './steps.js';
-import { promptInputs, stepOfBatch, stepOfForward, stepOfTexts } from './steps.js';
+import { promptInputs, stepOfBatch, stepOfForward, stepOfInputs, stepOfTexts } from './steps.js';
 import { loadWeights, weightStorage, withStandIns } from './weight-storage.js';
 
-/** Tokens of a KV block when nobody says. */
-export const DEFAULT_BLOCK_SIZE = 128;
-
-export interface RunnerOptions {
-  /** Compute threads; one per available core when absent. */
-  readonly threads?: number;
-  /** Kernel table by name; the best that this machine runs when absent. */
-  readonly isa?: string;
-  /** Tokens of a KV block, a multiple of 32; 128 when absent. */
-  readonly blockSize?: number;
-  /** KV blocks to allocate: how many, or how many beside weights of so many bytes. */
-  readonly numBlocks: number | ((weightBytes: number) => number);
-  /** Graph passes; all when absent. */
-  readonly passes?: PassSelection;
-  /** Time each operation of each step; see `profiler`. */
-  readonly profile?: boolean;
-  /** The addon's file; this package's own when absent. */
-  readonly nativePath?: string;
-  readonly onProgress?: (loadedBytes: number, totalBytes: number) => void;
-  /**
-   * Called when a graph needs a new memory plan, as for its first step; a warm decode needs none. What it throws is a
-   * warning of the process and ends the calls.
-   */
-  readonly onPlan?: (kind: GraphKind, reason: string) => void;
-}
-
-export interface ModelRunnerOptions extends OpenModelOptions, RunnerOptions {}
-
-export interface RunOptions {
-  /** Return logits, those of all tokens of an entry that scores, else of its last one. */
-  readonly logits?: boolean;
-}
+export * from './runner-options.js';
 
 /** What a runner holds once its model is loaded. */
 interface Loaded {
@@ -99,6 +76,7 @@ export class ModelRunner {
   readonly prefixesDependOnPromptLen: boolean;
   readonly #loaded: Loaded;
   readonly #samplers = new Map<Sequence, number>();
+  readonly #encodings = new Encodings();
 
   private constructor(loaded: Loaded) {
     this.config = loaded.config;
@@ -212,16 +190,25 @@ export class ModelRunner {
   removeSequence(sequence: Sequence): void {
     const sampler = this.#samplers.get(sequence);
     this.#samplers.delete(sequence);
+    this.#encodings.forget(sequence);
     if (sampler !== undefined) this.#loaded.engine.freeSampler(sampler);
   }
 
-  /** Computes a batch. */
+  /** Whether prompts may hold inserts: the model has an encoder of them. */
+  get takesInserts(): boolean {
+    const { graphs } = this.#loaded;
+    return graphs.has(ENCODE) && graphs.has(PREFILL);
+  }
+
+  /** Computes a batch, and before it what its tokens need of the model's encoder. */
   async run(
     batch: Batch,
     { logits = false }: RunOptions = {},
   ): Promise<BatchTokens & Omit<StepResult, keyof BatchTokens>> {
     const rows = samplingRowsOf(batch.entries, (sequence) => this.#samplers.get(sequence));
-    const result = await this.#run(stepOfBatch(batch), { ...rows, logits });
+    await this.#encodings.encode(batch, (inputs) => this.encodeInputs(inputs));
+    const result = await this.#run(stepOfBatch(batch, this.#encodings.inserted(batch)), { ...rows, logits });
+    this.#encodings.drop(batch);
     return { ...result, ...newTokensOf(batch.entries, result) };
   }
 
@@ -241,6 +228,15 @@ export class ModelRunner {
    */
   async encode(texts: readonly EncodedText[], rows: WantedRows): Promise<Tensor<'f32'>> {
     const { logits } = await this.#run(stepOfTexts(texts, rows), { logits: true });
+    return logits as Tensor<'f32'>;
+  }
+
+  /**
+   * Things that are no text through the model's encoder: [rows, width] in f32, one after another.
+   * @throws REQUEST_INVALID for a model without one
+   */
+  async encodeInputs(inputs: readonly EncoderInput[]): Promise<Tensor<'f32'>> {
+    const { logits } = await this.#run(stepOfInputs(inputs), { logits: true });
     return logits as Tensor<'f32'>;
   }
 

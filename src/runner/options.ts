@@ -78,6 +78,7 @@ export const OPEN_MODEL_OPTIONS: OptionChecks<OpenModelOptions> = {
   kvQuant: CHECKS.elsewhere,
   loadTokenizer: CHECKS.flag,
   chatTemplate: CHECKS.text,
+  allowedLocalMediaPath: CHECKS.text,
 };
 
 const isPath = (path: unknown): boolean => typeof path === 'string' && path !== '';

@@ -1,8 +1,9 @@
 import { refuseRequest } from '../errors.js';
 import { DECODE, ENCODE, PREFILL } from '../graph/graph-kind.js';
+import type { EncoderInput } from '../media/index.js';
 import { checkTokenIds } from '../sampling/token-ids.js';
 import type { Batch, BatchEntry } from '../scheduler/batch.js';
-import type { Step } from '../step-inputs/index.js';
+import type { InsertedRows, Step } from '../step-inputs/index.js';
 
 /** One text, or a pair of texts as one, in tokens. */
 export interface EncodedText {
@@ -78,8 +79,27 @@ export function promptInputs(inputIds: Int32Array, blockSize: number): ForwardIn
   };
 }
 
-/** A scheduled batch as a step. */
-export function stepOfBatch({ kind, entries }: Batch): Step {
+/** Things for a model's encoder as a step, whose sequences are their frames. */
+export function stepOfInputs(encoderInputs: readonly EncoderInput[]): Step {
+  const none = new Int32Array();
+  const frameLens = Int32Array.from(
+    encoderInputs.flatMap(({ shape: [frames, rows, columns] }) => Array<number>(frames).fill(rows * columns)),
+  );
+  return {
+    kind: ENCODE,
+    tokenIds: none,
+    positions: none,
+    queryLens: frameLens,
+    seqLens: frameLens,
+    promptLens: frameLens,
+    blockTables: [],
+    headRows: none,
+    encoderInputs,
+  };
+}
+
+/** A scheduled batch as a step; `inserted`: the embeddings of its tokens that are no words. */
+export function stepOfBatch({ kind, entries }: Batch, inserted: readonly InsertedRows[]): Step {
   const total = entries.reduce((sum, { count }) => sum + count, 0);
   const tokenIds = new Int32Array(total);
   const positions = new Int32Array(total);
@@ -109,6 +129,8 @@ export function stepOfBatch({ kind, entries }: Batch): Step {
     promptLens,
     blockTables: entries.map(({ sequence }) => sequence.blockTable.blocks),
     headRows: Int32Array.from(headRows),
+    inserts: entries.map(({ sequence }) => sequence.inserts),
+    inserted,
   };
 }
 

@@ -1,3 +1,4 @@
+import type { MediaProcessor } from '../media/index.js';
 import type { Router } from '../router/index.js';
 import type { SamplingDefaults } from '../sampling/sampling-params.js';
 import type { HfTokenizer } from '../tokenizer/hf-tokenizer.js';
@@ -9,6 +10,8 @@ export interface TextProcessingOptions {
   readonly loadTokenizer?: boolean;
   /** A chat template or the path of a file with one, instead of the checkpoint's. */
   readonly chatTemplate?: string;
+  /** The folder below which prompts may name files of pictures and sound; none may be named when absent. */
+  readonly allowedLocalMediaPath?: string;
   /** Called with each thing of generation_config.json that cannot be used. */
   readonly onWarning?: (text: string) => void;
 }
@@ -18,6 +21,9 @@ export interface TextProcessing {
   readonly tokenizer: HfTokenizer | undefined;
   readonly inputBuilder: InputBuilder | undefined;
   readonly postprocessor: Postprocessor;
+  /** What makes of pictures and sound what the model's encoder reads; absent for models of text. */
+  readonly media?: MediaProcessor | undefined;
+  readonly allowedLocalMediaPath?: string | undefined;
   /** Of generation_config.json. */
   readonly samplingDefaults: SamplingDefaults;
 }
@@ -28,7 +34,7 @@ export interface TextProcessing {
  */
 export async function loadTextProcessing(
   router: Router,
-  { loadTokenizer = true, chatTemplate, onWarning }: TextProcessingOptions,
+  { loadTokenizer = true, chatTemplate, allowedLocalMediaPath, onWarning }: TextProcessingOptions,
 ): Promise<TextProcessing> {
   const generation = await router.getGenerationConfig();
   for (const warning of generation.warnings) onWarning?.(warning);
@@ -37,6 +43,8 @@ export async function loadTextProcessing(
     tokenizer,
     inputBuilder: tokenizer && (await router.getInputBuilder(tokenizer, { chatTemplate })),
     postprocessor: router.getPostprocessor(tokenizer, generation),
+    media: await router.getMediaProcessor(),
+    allowedLocalMediaPath,
     samplingDefaults: generation.sampling,
   };
 }

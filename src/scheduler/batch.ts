@@ -1,4 +1,5 @@
 import { DECODE, type GraphKind, PREFILL, SPLITFUSE } from '../graph/graph-kind.js';
+import { type Insert, insertsWithin } from '../media/index.js';
 import type { Sequence } from './sequence.js';
 
 /** Tokens `[start, start + count)` of a sequence. */
@@ -12,6 +13,8 @@ export interface BatchEntry {
   readonly scores?: boolean;
   /** Tokens that are guessed to follow: the last of its `count`. All that the step says of them is verified. */
   readonly drafts?: readonly number[];
+  /** What the model's encoder makes rows of first, because the tokens are part of it. */
+  readonly encodes?: readonly Insert[];
 }
 
 /** What a step says of an entry that samples: its next token, or of one with drafts all tokens that follow. */
@@ -30,15 +33,28 @@ export function decodeEntryOf(sequence: Sequence, drafts: readonly number[]): Ba
   return { sequence, start, count: 1 + drafts.length, sample: true, ...(drafts.length > 0 && { drafts }) };
 }
 
-/** The next `count` tokens of a sequence. */
-export function entryOf(sequence: Sequence, count: number): BatchEntry {
+/** The next `count` tokens of a sequence; `encodes` says what they are part of and nobody holds rows of. */
+export function entryOf(sequence: Sequence, count: number, encodes: readonly Insert[]): BatchEntry {
   const { cachedLen, promptLen, remainingLen, scoresPrompt } = sequence;
   const scores = scoresPrompt && cachedLen < promptLen - 1;
-  return { sequence, start: cachedLen, count, sample: count === remainingLen, scores };
+  return {
+    sequence,
+    start: cachedLen,
+    count,
+    sample: count === remainingLen,
+    scores,
+    ...(encodes.length > 0 && { encodes }),
+  };
 }
 
 /** Split-fuse where a prompt is cut into chunks, or somebody decodes beside it. */
 export function kindOf(entries: readonly BatchEntry[]): GraphKind {
   if (entries.every(({ start, sample }) => start === 0 && sample)) return PREFILL;
-  return entries.every(({ count, sample }) => count === 1 && sample) ? DECODE : SPLITFUSE;
+  return entries.every((entry) => entry.count === 1 && entry.sample && !isInserted(entry))
+    ? DECODE
+    : SPLITFUSE;
 }
+
+/** Whether a token of it has an embedding that is no word's, which decode does not know. */
+const isInserted = ({ sequence, start, count }: BatchEntry): boolean =>
+  insertsWithin(sequence.inserts, start, count).length > 0;

@@ -37,6 +37,8 @@ export class PromptBudget {
     }
     const prompts = entries.filter(({ count, drafts }) => count > 1 && !drafts);
     const tokens = prompts.reduce((sum, { count }) => sum + count, 0);
+    // Nor do encoders belong to what a token takes.
+    if (entries.some(({ encodes }) => encodes)) return;
     // Without anybody who decodes, a step says nothing about what is added to one that does.
     if (this.#decodeMs === undefined || tokens === 0 || prompts.length === entries.length) return;
     this.#tokenMs = mixed(this.#tokenMs, Math.max(0, durationMs - this.#decodeMs) / tokens);

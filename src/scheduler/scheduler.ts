@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { BlockManager } from '../kv-cache/block-manager.js';
-import { type Batch, type BatchEntry, decodeEntryOf, entryOf, kindOf, type NewTokens } from './batch.js';
+import { type Batch, type BatchEntry, decodeEntryOf, kindOf, type NewTokens } from './batch.js';
 import { Drafting } from './drafting.js';
 import {
   type FilledOptions,
@@ -10,8 +10,16 @@ import {
   type SchedulerOptions,
 } from './limits.js';
 import { policyOf } from './policies/index.js';
-import { type FinishReason, insertByRank, isDecoding, isFinished, type Sequence } from './sequence.js';
+import {
+  type FinishReason,
+  insertByRank,
+  isDecoding,
+  isFinished,
+  type Sequence,
+  settleEncoded,
+} from './sequence.js';
 import type { SchedulerStats } from './stats.js';
+import { StepBudget } from './step-budget.js';
 import { WaitingLine } from './waiting-line.js';
 
 /** So often a sequence may be preempted; then it comes back when every block that it may ever need is free, and keeps them. */
@@ -151,8 +159,9 @@ export class Scheduler {
   ): Sequence[] {
     assert(tokens.length >= batch.entries.length, 'a token for each entry');
     return this.#settle(batch, (entry, index) => {
-      const { sequence, count, sample, drafts = [] } = entry;
+      const { sequence, count, sample, drafts = [], encodes } = entry;
       sequence.cachedLen += count - drafts.length;
+      settleEncoded(sequence, encodes);
       if (!sample) return undefined;
       const fresh = [tokens[index] as NewTokens].flat();
       this.#drafting.learn(entry, fresh.length - 1);
@@ -217,34 +226,34 @@ export class Scheduler {
   /** Prompts begun before, then those that start now. */
   #addPrefills(entries: BatchEntry[], promptBudget: number): void {
     const { maxPrefillTokens, maxPrefillBatchSize, maxBatchSize } = this.#options;
-    let budget = maxPrefillTokens - entries.length;
-    if (entries.length > 0) budget = Math.min(budget, Math.max(1, promptBudget));
+    let tokens = maxPrefillTokens - entries.length;
+    if (entries.length > 0) tokens = Math.min(tokens, Math.max(1, promptBudget));
+    const budget = new StepBudget(tokens, this.#options);
     let numPrompts = 0;
     const take = (sequence: Sequence, count: number): void => {
-      entries.push(entryOf(sequence, count));
-      budget -= count;
+      entries.push(budget.take(sequence, count));
       numPrompts++;
     };
     for (const sequence of this.#running) {
-      const count = isDecoding(sequence) ? 0 : this.#chunkLen(sequence, budget);
+      const count = isDecoding(sequence) ? 0 : budget.chunkLen(sequence);
       if (count > 0) take(sequence, count);
     }
     while (numPrompts < maxPrefillBatchSize && this.#running.length < maxBatchSize) {
       const sequence = this.#preempted[0] ?? this.#waiting.next();
-      if (sequence === undefined || budget <= 0 || !this.#start(sequence, budget)) return;
-      take(sequence, this.#chunkLen(sequence, budget));
+      if (sequence === undefined || budget.isSpent || !this.#start(sequence, budget)) return;
+      take(sequence, budget.chunkLen(sequence));
     }
   }
 
   /** Gives it the blocks that it needs for now, those with its first tokens in them if there are. False: it must wait. */
-  #start(sequence: Sequence, budget: number): boolean {
+  #start(sequence: Sequence, budget: StepBudget): boolean {
     const { blockTable, tokens, maxCachedLen, preemptions } = sequence;
     const wantedLen =
       preemptions < MAX_PREEMPTIONS ? Math.min(tokens.length + 1, maxCachedLen) : maxCachedLen;
     const mayReuse = this.#options.prefixCaching && !sequence.scoresPrompt;
     if (mayReuse) sequence.cachedLen = this.#blocks.reuse(blockTable, tokens);
     const mustWait =
-      this.#chunkLen(sequence, budget) === 0 ||
+      budget.chunkLen(sequence) === 0 ||
       // What another sequence is computing is there soon.
       (mayReuse && this.#blocks.isAnnounced(blockTable, tokens)) ||
       !this.#blocks.grow(blockTable, wantedLen);
@@ -264,16 +273,6 @@ export class Scheduler {
     return true;
   }
 
-  /** Tokens of a prompt that this step computes; 0: it waits for the next. */
-  #chunkLen(sequence: Sequence, budget: number): number {
-    const { chunkedPrefill, maxPrefillTokens } = this.#options;
-    const { remainingLen, maxChunkLen } = sequence;
-    if (remainingLen <= Math.min(budget, maxChunkLen)) return remainingLen;
-    // A preempted sequence may have outgrown every step; it is computed in chunks in any case.
-    const isCut = chunkedPrefill || remainingLen > Math.min(maxPrefillTokens, maxChunkLen);
-    return isCut ? Math.max(0, Math.min(budget, maxChunkLen)) : 0;
-  }
-
   /** Gives `sequence` the block of its next token, from those that rank behind it if need be. False: it was the last. */
   #makeRoom(sequence: Sequence): boolean {
     while (!this.#blocks.grow(sequence.blockTable, sequence.tokens.length)) {
@@ -283,6 +282,7 @@ export class Scheduler {
       this.#blocks.release(last.blockTable);
       last.status = 'waiting';
       last.cachedLen = 0;
+      last.encoded.clear();
       last.preemptions++;
       this.#numPreemptions++;
       insertByRank(this.#preempted, last);

@@ -1,4 +1,5 @@
 import { BlockTable } from '../kv-cache/block-manager.js';
+import { endOf, type Insert, insertsWithin } from '../media/index.js';
 
 /**
  * Why a sequence ended. `stop`: an end-of-sequence token, a stop token or a stop string. `length`: `maxTokens` reached.
@@ -28,6 +29,8 @@ export interface SequenceOptions {
   readonly scoresPrompt?: boolean | undefined;
   /** Tokens of one step at most. */
   readonly maxChunkLen?: number | undefined;
+  /** What stands in the prompt that is no text, in order; nothing when absent. */
+  readonly inserts?: readonly Insert[] | undefined;
 }
 
 /** One request being run. The scheduler changes it, everybody else reads. */
@@ -43,6 +46,9 @@ export class Sequence {
   readonly scoresPrompt: boolean;
   readonly maxChunkLen: number;
   readonly blockTable: BlockTable;
+  readonly inserts: readonly Insert[];
+  /** Those of which the runner holds the rows that their tokens need: until the last of these is in the cache. */
+  readonly encoded = new Set<Insert>();
   /** Its place among others, smaller first; the policy's. */
   rank = 0;
   /** Among those of one rank. */
@@ -66,6 +72,7 @@ export class Sequence {
       priority = 0,
       deadlineMs = Infinity,
       cacheSalt,
+      inserts = [],
     } = options;
     this.id = id;
     this.tokens = Array.from(promptTokens);
@@ -76,7 +83,8 @@ export class Sequence {
     this.deadlineMs = deadlineMs;
     this.scoresPrompt = options.scoresPrompt ?? false;
     this.maxChunkLen = options.maxChunkLen ?? Number.POSITIVE_INFINITY;
-    this.blockTable = new BlockTable(cacheSalt);
+    this.inserts = inserts;
+    this.blockTable = new BlockTable(cacheSalt, inserts);
   }
 
   /** Whether it holds blocks, or did and came to its end. */
@@ -118,7 +126,14 @@ export function isFinished({ status }: Sequence): boolean {
   return status === 'finished';
 }
 
-/** Of a sequence that runs: everything but the newest token is in the cache. */
-export function isDecoding({ remainingLen }: Sequence): boolean {
-  return remainingLen === 1;
+/** Of a sequence that runs: everything but the newest token, which is a word, is in the cache. */
+export function isDecoding({ remainingLen, inserts, cachedLen }: Sequence): boolean {
+  return remainingLen === 1 && insertsWithin(inserts, cachedLen, 1).length === 0;
+}
+
+/** Takes in what a step has encoded, and that nobody needs the rows of what is wholly in the cache. */
+export function settleEncoded(sequence: Sequence, encodes: readonly Insert[] = []): void {
+  for (const insert of encodes) sequence.encoded.add(insert);
+  for (const insert of sequence.encoded)
+    if (endOf(insert) <= sequence.cachedLen) sequence.encoded.delete(insert);
 }

@@ -37,6 +37,10 @@ const OF_REQUESTS: Partial<Record<ErrorCode, string | null>> = {
   GUIDE_UNSUPPORTED: 'invalid_schema',
   GUIDE_TOO_LARGE: 'invalid_schema',
   GUIDE_NO_ROOM: null,
+  MEDIA_INVALID: null,
+  MEDIA_UNSUPPORTED: null,
+  MEDIA_TOO_LARGE: null,
+  MEDIA_DECODER_MISSING: null,
   OPTION_UNSUPPORTED: null,
 };
 

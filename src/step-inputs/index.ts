@@ -1,14 +1,24 @@
 export { ALIBI_MASK, alibiMask, TOKEN_SEQUENCES, tokenSequences } from './alibi.js';
 export { GROUP_INDICES, groupIndices } from './group-indices.js';
 export { headRows } from './head-rows.js';
+export { EMBEDDING_ROWS, INSERTED_ROWS, insertedRows } from './inserted-rows.js';
 export { lengths } from './lengths.js';
 export { FULL_MASK, fullMask, slidingMask, slidingMaskName, slidingMasks } from './masks.js';
+export { MROPE_IDS, mrope } from './mrope.js';
 export { paging } from './paging.js';
+export {
+  type AxialRotary,
+  axialRotary,
+  MERGED_PATCHES,
+  mergedPatches,
+  PATCHES,
+  patches,
+} from './patches.js';
 export { positions, positionsPastPadding } from './positions.js';
 export type { FrequencyRecipe, InputRecipe, RotaryRecipe } from './recipe.js';
 export type { RopeConfig, RopeScaling } from './rotary/rope-config.js';
 export { type RotaryTables, rotary, rotaryTables, slidingRotaryTables } from './rotary.js';
-export type { Step } from './step.js';
+export type { InsertedRows, Step } from './step.js';
 export type { RunFacts, StepInput, StepSizes } from './step-input.js';
 export { tokenIds } from './token-ids.js';
 export { tokenTypes } from './token-types.js';

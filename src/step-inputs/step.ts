@@ -1,4 +1,14 @@
 import type { GraphKind } from '../graph/graph-kind.js';
+import type { EncoderInput, Insert } from '../media/index.js';
+
+/** Embeddings of tokens of a step that an encoder made. */
+export interface InsertedRows {
+  /** The first of these tokens, among those of the step. */
+  readonly at: number;
+  /** [tokens, width] in f32. */
+  readonly rows: Float32Array;
+  readonly width: number;
+}
 
 /** One step in numbers: everything that its inputs are made of. Tokens lie packed, one sequence after another. */
 export interface Step {
@@ -21,4 +31,10 @@ export interface Step {
   readonly slots?: Int32Array;
   /** [rows]: the tokens of this step whose logits are wanted. */
   readonly headRows: Int32Array;
+  /** [batch]: what stands in each sequence that is no text, in order; nothing when absent. */
+  readonly inserts?: readonly (readonly Insert[])[];
+  /** The embeddings of those tokens of the step that are part of inserts. */
+  readonly inserted?: readonly InsertedRows[];
+  /** What an encoder reads, one thing after another. Such a step has no tokens; its sequences are frames. */
+  readonly encoderInputs?: readonly EncoderInput[];
 }

@@ -2,6 +2,7 @@ import { AtbError } from '../errors.js';
 import type { PackedRows } from './row-orders.js';
 import {
   constantWeight,
+  flattened,
   named,
   rowsOf,
   times,
@@ -25,6 +26,11 @@ export interface LinearPart {
   readonly rowOrder?: Int32Array | undefined;
   /** The checkpoint holds [inFeatures, outFeatures], as GPT-2's Conv1D. Refused for stored integers of 4 bits. */
   readonly transposed?: boolean | undefined;
+  /**
+   * The axes behind that of the outputs, where the checkpoint's weight is that of a convolution: as a matrix, it has as
+   * many columns as these have places. A convolution whose stride is its kernel is a product of that matrix.
+   */
+  readonly kernel?: readonly number[] | undefined;
   /** Each row of the weight is divided by its length. Refused for stored integers. */
   readonly unitRows?: boolean | undefined;
   /** Multiplies what the projection gives: its weight (the scales of stored integers) and its bias. */
@@ -94,9 +100,14 @@ const isChanged = (part: LinearPart): boolean =>
 function partTensor(weights: Weights, part: LinearPart, tensor: PartTensor): TensorRef {
   const { suffix, columns, isTransposable = false, isScalable = false } = tensor;
   const isTransposed = part.transposed === true && isTransposable;
+  const { kernel } = part;
   const outputs = storedOutputs(part);
+  const name = `${part.name}.${suffix}`;
   const shape = columns === undefined ? [outputs] : [outputs, columns];
-  const ref = weights.get(`${part.name}.${suffix}`, isTransposed ? shape.toReversed() : shape);
+  const ref =
+    kernel && columns !== undefined
+      ? flattened(weights.get(name, [outputs, ...kernel]))
+      : weights.get(name, isTransposed ? shape.toReversed() : shape);
   const rows = takenRows(isTransposed ? transposed(ref) : ref, part);
   const changed = part.unitRows && suffix === 'weight' ? unitRows(rows) : rows;
   return isScalable ? scaledRows(changed, part) : changed;

@@ -1,4 +1,4 @@
-import { isFloat } from '../dtype.js';
+import { elementCount, isFloat } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import type { PackedWords, WeightPart } from '../native/binding.js';
 import { partRows, selectRows, sliceRows } from './part-rows.js';
@@ -87,6 +87,19 @@ export function transposed(ref: TensorRef): TensorRef {
   if (part?.file !== undefined && (part.rowOrder !== undefined || part.unitRows))
     refuse('transposed', ref, 'to come before row orders and unit rows', 'one of them');
   return { ...ref, shape: [columns, rows], parts: part === undefined ? [] : [transposePart(part)] };
+}
+
+/** [rows, …] as a matrix of as many rows: the same numbers in the same order. Comes before all other changes. */
+export function flattened(ref: TensorRef): TensorRef {
+  const { shape, parts } = changeable('flattened', ref);
+  if (parts.some((part) => part.file !== undefined && (part.rowOrder || part.transposed)))
+    refuse('flattened', ref, 'to come before row orders and transposes', 'one of them');
+  const matrix = ([rows = 1, ...inner]: readonly number[]) => [rows, elementCount(inner)];
+  return {
+    ...ref,
+    shape: matrix(shape),
+    parts: parts.map((part) => ({ ...part, shape: matrix(part.shape) })),
+  };
 }
 
 /**

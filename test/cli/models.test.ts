@@ -7,6 +7,7 @@ import type { KnownModel } from '../../src/router/index.js';
 import { ENCODERS_DIR, encoderCases } from '../oracle/encoders.js';
 import { computedBy, familyCases } from '../oracle/families.js';
 import { oracleCases } from '../oracle/fixtures.js';
+import { VISION_DIR, visionCases } from '../oracle/vision.js';
 
 const ROOT = join(import.meta.dirname, '../../..');
 
@@ -57,6 +58,10 @@ describe('atb-models models', function () {
     }
     for (const name of encoderCases) {
       const { own, modelType } = computedBy(name, ENCODERS_DIR);
+      add(own, modelType);
+    }
+    for (const name of visionCases) {
+      const { own, modelType } = computedBy(name, VISION_DIR);
       add(own, modelType);
     }
     for (const { modelType, reference } of known.filter(

@@ -13,6 +13,7 @@ import { readTensor } from '../../src/weights/read-tensor.js';
 import { encoderCases, encoderCheckpoint } from '../oracle/encoders.js';
 import { familyCases, familyCheckpoint } from '../oracle/families.js';
 import { ORACLE_DIR } from '../oracle/fixtures.js';
+import { visionCases, visionCheckpoint } from '../oracle/vision.js';
 
 const FAMILIES = ['llama', 'llama-tied', 'mistral', 'qwen2', 'qwen3'] as const;
 const KINDS = ['prefill', 'decode', 'splitfuse'];
@@ -142,6 +143,19 @@ describe('exporting a model for an NPU', () => {
     });
   }
 
+  for (const name of visionCases)
+    it(`refuses ${name}, because the program knows no pictures`, async () => {
+      const checkpoint = visionCheckpoint(name);
+      try {
+        const error = await exported(checkpoint.path).catch((reason: unknown) => reason);
+        expect(String(error))
+          .to.contain('MODEL_USE_UNSUPPORTED')
+          .and.to.contain('cannot be used to be exported');
+      } finally {
+        checkpoint.remove();
+      }
+    });
+
   it('refuses encoders, because the program that goes with an export generates text', async () => {
     const checkpoint = encoderCheckpoint('bert');
     try {
@@ -153,7 +167,9 @@ describe('exporting a model for an NPU', () => {
   });
 
   it('has every family among these', () => {
-    const known = [...FAMILIES, ...familyCases, ...encoderCases].map((name) => name.split('-')[0]);
+    const known = [...FAMILIES, ...familyCases, ...encoderCases, ...visionCases].map(
+      (name) => name.split('-')[0],
+    );
     const entries = readdirSync(MODELS, { withFileTypes: true }).filter((entry) => entry.isDirectory());
     const families = entries.map(({ name }) => name).filter((name) => name !== 'base');
     expect(known).to.include.members(families);

@@ -9,6 +9,7 @@ import { availableIsas } from '../../src/native/index.js';
 import { ModelRunner } from '../../src/runner/model-runner.js';
 import { Postprocessor } from '../../src/tokenizer/postprocessor.js';
 import {
+  certainTokens,
   computedBy,
   type FamilyReference,
   familyCases,
@@ -99,12 +100,6 @@ async function generateAll(
   }
 }
 
-/** Up to the first token that rounding may decide. */
-function certain({ margins, greedy }: FamilyReference): readonly number[] {
-  const uncertain = margins.findIndex((margin) => margin <= 2 * TOLERANCE);
-  return greedy.slice(0, uncertain === -1 ? greedy.length : uncertain);
-}
-
 for (const name of familyCases) {
   const { own, modelType, formulas } = computedBy(name);
   const standIn = own === modelType ? '' : `, which is a ${modelType} to transformers`;
@@ -157,7 +152,7 @@ for (const name of familyCases) {
         const run = (setting: Setting) => generateAll(checkpoint.path, isa, 'f32', references, setting);
         const alone = await run({ maxBatchSize: 1 });
         for (const [i, reference] of references.entries()) {
-          const expected = certain(reference);
+          const expected = certainTokens(reference, TOLERANCE);
           expect(alone[i]?.tokens.slice(0, expected.length)).to.deep.equal(expected);
         }
         expect(await run({}), 'batched').to.deep.equal(alone);

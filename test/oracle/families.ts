@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AtbError } from '../../src/errors.js';
@@ -35,7 +35,8 @@ export const familyCheckpoint = (name: string) => seededCheckpoint(join(FAMILIES
 /** The checkpoint of a folder with config.json and weights.json, the recipe of its weights. */
 export function seededCheckpoint(folder: string): { readonly path: string; remove(): void } {
   const path = mkdtempSync(join(tmpdir(), 'atb-family-'));
-  cpSync(join(folder, 'config.json'), join(path, 'config.json'));
+  for (const file of ['config.json', 'preprocessor_config.json'])
+    if (existsSync(join(folder, file))) cpSync(join(folder, file), join(path, file));
   const recipe: SeededWeights = JSON.parse(readFileSync(join(folder, 'weights.json'), 'utf8'));
   writeFileSync(join(path, 'model.safetensors'), seededSafetensors(recipe));
   return { path, remove: () => rmSync(path, { recursive: true }) };
@@ -87,8 +88,8 @@ export interface FamilyReference {
   readonly margins: readonly number[];
 }
 
-export async function familyReferences(name: string): Promise<FamilyReference[]> {
-  const tensors = await readTensors(join(FAMILIES_DIR, name, 'reference.safetensors'));
+export async function familyReferences(name: string, directory = FAMILIES_DIR): Promise<FamilyReference[]> {
+  const tensors = await readTensors(join(directory, name, 'reference.safetensors'));
   const get = (tensor: string) => {
     const found = tensors.get(tensor);
     if (!found) throw new AtbError('WEIGHT_NOT_FOUND', { name: tensor });
@@ -127,4 +128,10 @@ export function keptLogits(logits: Float32Array, { prompt, rows, columns }: Fami
 /** Those rows of a matrix [..., width]. */
 export function rowsOf(matrix: Float32Array, rows: readonly number[], width: number): Float32Array {
   return Float32Array.from(rows.flatMap((row) => [...matrix.subarray(row * width, (row + 1) * width)]));
+}
+
+/** A reference's greedy tokens, up to the first that rounding may decide: logits may be off by `tolerance`. */
+export function certainTokens({ margins, greedy }: FamilyReference, tolerance: number): readonly number[] {
+  const uncertain = margins.findIndex((margin) => margin <= 2 * tolerance);
+  return greedy.slice(0, uncertain === -1 ? greedy.length : uncertain);
 }

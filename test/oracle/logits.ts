@@ -1,16 +1,33 @@
 import { expect } from 'chai';
 import { PREFILL } from '../../src/graph/graph-kind.js';
 import { BlockManager } from '../../src/kv-cache/block-manager.js';
+import type { Insert } from '../../src/media/index.js';
 import type { ModelRunner } from '../../src/runner/model-runner.js';
 import { Sequence } from '../../src/scheduler/sequence.js';
 
 /** Logits [prompt, vocab] of a whole prompt in one prefill step. */
-export async function promptLogits(runner: ModelRunner, prompt: Int32Array): Promise<Float32Array> {
+export async function promptLogits(
+  runner: ModelRunner,
+  prompt: Int32Array,
+  inserts: readonly Insert[] = [],
+): Promise<Float32Array> {
   const blocks = new BlockManager({ numBlocks: runner.numBlocks, blockSize: runner.blockSize });
-  const sequence = new Sequence({ id: 1, promptTokens: prompt, maxTokens: 1 });
+  const sequence = new Sequence({ id: 1, promptTokens: prompt, maxTokens: 1, inserts });
   blocks.grow(sequence.blockTable, prompt.length);
   const { logits } = await runner.run(
-    { kind: PREFILL, entries: [{ sequence, start: 0, count: prompt.length, sample: false, scores: true }] },
+    {
+      kind: PREFILL,
+      entries: [
+        {
+          sequence,
+          start: 0,
+          count: prompt.length,
+          sample: false,
+          scores: true,
+          encodes: inserts,
+        },
+      ],
+    },
     { logits: true },
   );
   return (logits as { data: Float32Array }).data;

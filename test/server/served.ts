@@ -34,15 +34,16 @@ async function listen(options: ServerOptions): Promise<Listening> {
   };
 }
 
-const loadTiny = (options: LLMOptions = {}): Promise<LLM> =>
-  LLM.load(TINY_STORIES, { threads: 2, blockSize: 32, maxNumSeqs: 8, maxModelLen: 256, ...options });
+const loadTiny = (options: LLMOptions = {}, modelPath = TINY_STORIES): Promise<LLM> =>
+  LLM.load(modelPath, { threads: 2, blockSize: 32, maxNumSeqs: 8, maxModelLen: 256, ...options });
 
-/** The bundled model behind a server. */
+/** The bundled model, or another one, behind a server. */
 export async function serveTiny(
   options: Omit<ServerOptions, 'models'> = {},
   llmOptions: LLMOptions = {},
+  modelPath = TINY_STORIES,
 ): Promise<Served> {
-  const llm = await loadTiny(llmOptions);
+  const llm = await loadTiny(llmOptions, modelPath);
   return { llm, ...(await listen({ models: [serveModel('tiny', llm)], ...options })) };
 }
 

@@ -84,7 +84,7 @@ def put(recipe, model_class, folder, config, dtype):
 
 @torch.no_grad()
 def logits_std(model):
-    ids = random_prompt(CALIBRATION_TOKENS, model.config.vocab_size)
+    ids = random_prompt(CALIBRATION_TOKENS, model.config.get_text_config().vocab_size)
     out = model(ids[None])
     logits = getattr(out, "logits", None)
     # A classifier has one row of labels, which says nothing about a spread.

@@ -2,10 +2,13 @@ import { describeValue } from '../../describe-value.js';
 import { AtbError } from '../../errors.js';
 import { ConfigReader, Unreadable, type UnreadKey } from './config-reader.js';
 import type { ConfigDict, Field } from './fields.js';
+import { IRRELEVANT_KEYS } from './irrelevant-keys.js';
 import { judgeUnread } from './known-keys.js';
 
 type Fields = Readonly<Record<string, Field<unknown, never>>>;
-type Values<F extends Fields> = { readonly [K in keyof F]: F[K] extends Field<infer T, never> ? T : never };
+type Values<F extends Fields> = {
+  readonly [K in keyof F]: F[K] extends Field<infer T, never> ? T : never;
+};
 /** Every field finds the properties that it needs among those of the configuration. */
 type NeedsMet<F extends Fields> = { readonly [K in keyof F]: Field<unknown, Values<F>> };
 
@@ -55,6 +58,46 @@ export function defineConfig<F extends Fields>(definition: {
 /** Keys for `irrelevant` that have one reason in common. */
 export const keysBecause = (reason: string, ...keys: readonly string[]): Readonly<Record<string, string>> =>
   Object.fromEntries(keys.map((key) => [key, reason]));
+
+/**
+ * An object of config.json, as a configuration of its own. `irrelevant` are its keys that change nothing, beside those
+ * that change nothing anywhere.
+ */
+export const nested = <F extends Fields>(
+  name: string,
+  fields: F & NeedsMet<F>,
+  irrelevant: readonly string[] = [],
+): Field<Values<F>> => ({
+  read(json) {
+    const section = json.section(name) ?? json.missing(name);
+    passOver(section, irrelevant);
+    return readFields<F>(fields, section);
+  },
+});
+
+/**
+ * Properties that stand in an object of config.json (transformers 5), or beside it (before, when models that see were
+ * models of text with additions).
+ */
+export const within = <F extends Fields>(name: string, fields: F): F =>
+  Object.fromEntries(
+    Object.entries(fields).map(([property, field]) => [
+      property,
+      {
+        read(json: ConfigReader, config: never) {
+          const section = json.section(name);
+          if (section) passOver(section);
+          return field.read(section ?? json, config);
+        },
+      } satisfies Field<unknown, never>,
+    ]),
+  ) as unknown as F;
+
+/** Keys of an object that nobody need read. */
+function passOver(section: ConfigReader, irrelevant: readonly string[] = []): void {
+  for (const key of Object.keys(section.dict))
+    if (IRRELEVANT_KEYS.has(key) || irrelevant.includes(key)) section.raw(key);
+}
 
 /** Reads each field once, when it or a field that needs it is reached. Reports all problems to `json`. */
 function readFields<F extends Fields>(fields: F, json: ConfigReader): Values<F> {

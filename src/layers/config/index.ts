@@ -1,7 +1,14 @@
 export { alibi, alibiSlopes } from './alibi.js';
 export type { BaseConfig, DecoderConfig, LongestContext } from './base-config.js';
 export { ConfigReader, type UnreadKey } from './config-reader.js';
-export { type ConfigDefinition, type ConfigOf, defineConfig, keysBecause } from './define-config.js';
+export {
+  type ConfigDefinition,
+  type ConfigOf,
+  defineConfig,
+  keysBecause,
+  nested,
+  within,
+} from './define-config.js';
 export {
   ENCODER_IRRELEVANT,
   type EncoderDefaults,

@@ -9,8 +9,8 @@ const POSITIVE = positive(1e6);
 const ORIGINAL_LENGTH = integer(2, MAX_POSITIONS);
 const FACTORS = listOf(positive(1e9), 'positive numbers');
 
-/** Other spellings: LongRoPE was first called "su". */
-const ALIASES: Readonly<Record<string, RopeScaling['type']>> = { su: 'longrope' };
+/** Other spellings: LongRoPE was first called "su"; "mrope" scales nothing, and what it does its sections say. */
+const ALIASES: Readonly<Record<string, RopeScaling['type']>> = { su: 'longrope', mrope: 'default' };
 const TYPES: readonly RopeScaling['type'][] = ['default', 'linear', 'dynamic', 'llama3', 'yarn', 'longrope'];
 
 type Unscaled = Omit<RopeConfig, 'scaling'>;

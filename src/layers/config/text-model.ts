@@ -210,6 +210,7 @@ const ACTIVATIONS = {
   gelu_python_tanh: 'gelu_tanh',
   gelu_fast: 'gelu_tanh',
   gelu_accurate: 'gelu_tanh',
+  quick_gelu: 'quick_gelu',
   relu: 'relu',
   relu2: 'relu2',
 } as const satisfies Record<string, ActivationKind>;

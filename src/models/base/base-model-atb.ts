@@ -68,10 +68,16 @@ export class BaseModelATB extends Module {
 
   /** Adds the model: returns the name of the normalised hidden states, [tokens, hidden]. */
   buildGraph(graph: AtbGraph, kind: GraphKind): string {
-    let hidden = this.buildWordEmbeddingGraph(graph);
-    this.buildPositionalEmbeddingGraph(graph);
+    let hidden = this.buildInputGraph(graph, kind);
     for (const layer of this.layers) hidden = layer.buildGraph(graph, kind, hidden);
     return this.norm.buildGraph(graph, hidden);
+  }
+
+  /** What layers read: returns the name of the embeddings, [tokens, hidden], and adds rows of positional tables. */
+  protected buildInputGraph(graph: AtbGraph, _kind: GraphKind): string {
+    const hidden = this.buildWordEmbeddingGraph(graph);
+    this.buildPositionalEmbeddingGraph(graph);
+    return hidden;
   }
 
   /** `input_ids` [tokens] -> `hidden_states` [tokens, hidden]. */

@@ -98,6 +98,11 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
     ];
   }
 
+  /** Those of the graphs that generate. */
+  protected get decoderInputs(): readonly StepInput[] {
+    return this.stepInputs;
+  }
+
   /** Rotary embeddings beside `config.rope`, for some of the layers. */
   protected get otherRotaryTables(): readonly RotaryTables[] {
     const { slidingRope } = this.config;
@@ -106,6 +111,11 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
 
   /** Every weight once, in graph order. Throws WEIGHT_NAME_TWICE. */
   getWeights(): TensorRef[] {
+    return this.decoderWeights();
+  }
+
+  /** Those of the graphs that generate. */
+  protected decoderWeights(): TensorRef[] {
     requireMember(this, 'name', 'string');
     requireMember(this, 'model', 'object');
     return uniqueWeights([...this.model.getWeights(), ...this.lmHead.getWeights()]);
@@ -136,13 +146,13 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
   /** The portable graph: legal ATB. Its output holds logits [rows, vocab]: of each sequence's last token in decode, of the wanted rows elsewhere. */
   buildGraph(kind: GraphKind): GraphSpec {
     const graph = new AtbGraph(`${this.name}_${kind.name}_graph`);
-    const weights = this.getWeights().map((weight) => weight.name);
+    const weights = this.decoderWeights().map((weight) => weight.name);
     const caches = (kind.fillsCache ? this.caches() : []).flatMap(({ key, value }) =>
       value === undefined ? [key] : [key, value],
     );
     const input = [...weights, ...caches];
     graph.addInputOutput({ input, output: [] });
-    graph.addOptionalInputs(this.stepInputs.flatMap(({ names }) => names));
+    graph.addOptionalInputs(this.decoderInputs.flatMap(({ names }) => names));
     const logits = this.buildHeadGraph(graph, kind, this.model.buildGraph(graph, kind));
     graph.addInputOutput({ input, output: [logits] });
     return graph.build();

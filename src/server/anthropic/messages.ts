@@ -62,7 +62,7 @@ export async function createMessage(
     toolChoice: toolChoiceOf(body),
     ...(body.thinking && { kwargs: { enable_thinking: body.thinking.type !== 'disabled' } }),
   });
-  const { promptTokens, reader, forced, mayCall } = chat;
+  const { promptTokens, inserts, reader, forced, mayCall } = chat;
   const sampling = {
     maxTokens: body.max_tokens,
     stop: body.stop_sequences ?? undefined,
@@ -72,7 +72,7 @@ export async function createMessage(
     ...(mayCall && { skipSpecialTokens: false }),
   };
   const options = client === undefined ? {} : { client };
-  const work = { model, promptTokens, sampling, options, guide: forced?.guide, n: 1 };
+  const work = { model, promptTokens, inserts, sampling, options, guide: forced?.guide, n: 1 };
   return withAnswers(context, reply, [work], async (answers) => {
     const generation = answers[0]?.[0] as Generation;
     const head = { id: newId('msg_'), type: 'message', role: 'assistant', model: model.name };

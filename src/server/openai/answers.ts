@@ -3,6 +3,7 @@ import type { FastifyReply } from 'fastify';
 import type { Generation, GenerationResult } from '../../engine/generation.js';
 import type { GenerateOptions } from '../../engine/llm-engine-options.js';
 import type { Guide } from '../../guided/index.js';
+import type { Insert } from '../../media/index.js';
 import type { SamplingOptions } from '../../sampling/sampling-params.js';
 import type { Clients } from '../access.js';
 import { type Admission, whileInside } from '../admission.js';
@@ -85,7 +86,9 @@ export class StreamUsage {
 
 export interface Work {
   readonly model: ServedModel;
-  readonly promptTokens: readonly number[];
+  readonly promptTokens: ArrayLike<number>;
+  /** What stands among them that is no text; nothing when absent. */
+  readonly inserts?: readonly Insert[];
   readonly sampling: SamplingOptions;
   readonly options: Partial<GenerateOptions>;
   readonly guide: Guide | undefined;
@@ -114,7 +117,7 @@ export async function withAnswers<T>(
 /** Answers of one request differ by their seeds, which follow one another where the request has one. */
 async function startAll(
   { metrics, requestTimeoutMs }: ServerContext,
-  { model, promptTokens, sampling, options, guide, n }: Work,
+  { model, promptTokens, inserts, sampling, options, guide, n }: Work,
   signal: AbortSignal,
 ): Promise<Generation[]> {
   const { llm, name } = model;
@@ -122,6 +125,7 @@ async function startAll(
   const grammar = guide && (await llm.compileGuide(guide));
   return Array.from({ length: n }, (_, i) => {
     const generation = llm.startTokens(promptTokens, {
+      ...(inserts && { inserts }),
       ...sampling,
       ...options,
       ...(seed !== undefined && { seed: seed + i }),

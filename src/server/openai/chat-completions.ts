@@ -47,7 +47,7 @@ export async function completeChat(
 ): Promise<object | undefined> {
   const body = readRequest(chatBody, given);
   const chat = await prepareChat(model, {
-    messages: forTemplate(body.messages),
+    messages: forTemplate(body.messages, model.llm.text.media !== undefined),
     tools: body.tools ?? [],
     toolChoice: body.tool_choice ?? 'auto',
     addGenerationPrompt: body.add_generation_prompt ?? undefined,
@@ -57,7 +57,7 @@ export async function completeChat(
       ...body.chat_template_kwargs,
     },
   });
-  const { promptTokens, reader, forced } = chat;
+  const { promptTokens, inserts, reader, forced } = chat;
   const sampling = {
     ...samplingOf(body),
     maxTokens: body.max_completion_tokens ?? body.max_tokens ?? room(model, chat),
@@ -68,6 +68,7 @@ export async function completeChat(
   const work = {
     model,
     promptTokens,
+    inserts,
     sampling,
     options: generateOptionsOf(body, client),
     guide,
@@ -87,7 +88,7 @@ export async function completeChat(
       object: 'chat.completion',
       choices,
       usage: usageOf([results]),
-      ...(scores && { prompt_logprobs: promptLogprobs(model.tokenizer, promptTokens, scores) }),
+      ...(scores && { prompt_logprobs: promptLogprobs(model.tokenizer, [...promptTokens], scores) }),
     };
   });
 }

@@ -43,13 +43,13 @@ export type Message = z.infer<typeof message>;
 
 /**
  * Messages as chat templates take them: `developer` is a system message, arguments of calls are objects as in
- * `transformers`, parts are texts.
+ * `transformers`, parts are texts; those of models that see or hear are looked at when they are read.
  */
-export function forTemplate(messages: readonly Message[]): ChatMessage[] {
+export function forTemplate(messages: readonly Message[], seesMedia: boolean): ChatMessage[] {
   return messages.map((given, i) => {
     const { tool_calls: calls, role, content } = given;
     for (const [at, { type }] of (Array.isArray(content) ? content : []).entries())
-      if (type !== 'text')
+      if (type !== 'text' && !seesMedia)
         throw invalidRequest(
           `a part of type "${type}": this model reads text only`,
           `messages.${i}.content.${at}`,

@@ -1,5 +1,7 @@
 import type { AnswerEvent } from '../../answers/answer-event.js';
 import { AnswerParser, answerFormat } from '../../answers/answer-parser.js';
+import { readMedia } from '../../engine/media/prepare.js';
+import type { Insert } from '../../media/index.js';
 import type { ChatMessage } from '../../tokenizer/chat-template.js';
 import type { ServedModel } from '../served-model.js';
 import type { Tool, ToolChoice } from './conversation.js';
@@ -25,7 +27,9 @@ export interface AnswerReader {
 
 /** A conversation made ready: its prompt, and what reads its answers. */
 export interface PreparedChat {
-  readonly promptTokens: readonly number[];
+  readonly promptTokens: Int32Array;
+  /** What stands among them that is no text. */
+  readonly inserts: readonly Insert[];
   /** Whether answers may call tools: then marks of calls, which may be special tokens, must be seen. */
   readonly mayCall: boolean;
   /** Set where the answer must be calls. */
@@ -33,9 +37,10 @@ export interface PreparedChat {
   readonly reader: () => AnswerReader;
 }
 
-/** @throws REQUEST_INVALID, TEMPLATE_*, HttpError for a choice of tools that makes no sense */
+/** @throws REQUEST_INVALID, TEMPLATE_*, MEDIA_*, HttpError for a choice of tools that makes no sense */
 export async function prepareChat(model: ServedModel, request: ChatRequest): Promise<PreparedChat> {
-  const { messages, toolChoice, kwargs, addGenerationPrompt, continueFinalMessage } = request;
+  const { toolChoice, kwargs, addGenerationPrompt, continueFinalMessage } = request;
+  const { messages, expand } = await readMedia(request.messages, model.llm.text);
   const forced = toolGuide(request.tools, toolChoice);
   const tools = toolChoice !== 'none' && request.tools.length > 0 ? request.tools : undefined;
   const options = {
@@ -44,7 +49,9 @@ export async function prepareChat(model: ServedModel, request: ChatRequest): Pro
     continueFinalMessage,
     ...(kwargs && { chatTemplateKwargs: kwargs }),
   };
-  const promptTokens = await model.inputBuilder.applyChatTemplateAsync(messages, options);
+  const { tokens: promptTokens, inserts } = expand(
+    await model.inputBuilder.applyChatTemplateAsync(messages, options),
+  );
   const format = answerFormat(model.inputBuilder.templateSource);
   // Some templates end inside reasoning.
   const prompt = format.reasoning && model.inputBuilder.renderChatTemplate(messages, options);
@@ -52,7 +59,7 @@ export async function prepareChat(model: ServedModel, request: ChatRequest): Pro
     forced === undefined
       ? new AnswerParser({ ...format, tools: tools && format.tools, ...(prompt !== undefined && { prompt }) })
       : new ForcedReader(forced);
-  return { promptTokens, mayCall: tools !== undefined, forced, reader };
+  return { promptTokens, inserts, mayCall: tools !== undefined, forced, reader };
 }
 
 /** Tokens that an answer may have when nobody says: all that the context still holds. */

@@ -12,13 +12,13 @@ export const detokenizeBody = z.object({ tokens: z.array(z.int().min(0)) });
 /** `POST /tokenize`, as vLLM has it: the ids of a text or of a conversation. */
 export async function tokenize(model: ServedModel, given: unknown): Promise<object> {
   const body = readBody(tokenizeBody, given);
-  const tokens =
+  const tokens: ArrayLike<number> =
     'prompt' in body
       ? await model.tokenizer.encodeAsync(body.prompt, { addSpecialTokens: body.add_special_tokens ?? true })
-      : await model.inputBuilder.applyChatTemplateAsync(forTemplate(body.messages), {
+      : await model.llm.encode(forTemplate(body.messages, model.llm.text.media !== undefined), {
           addGenerationPrompt: body.add_generation_prompt ?? true,
         });
-  return { count: tokens.length, max_model_len: model.llm.maxModelLen, tokens };
+  return { count: tokens.length, max_model_len: model.llm.maxModelLen, tokens: Array.from(tokens) };
 }
 
 /** `POST /detokenize`: the text of ids, special tokens included. */

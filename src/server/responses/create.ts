@@ -57,7 +57,7 @@ export async function createResponse(
     toolChoice: toolChoiceOf(body),
     ...(body.reasoning?.effort && { kwargs: { reasoning_effort: body.reasoning.effort } }),
   });
-  const { promptTokens, reader, forced, mayCall } = chat;
+  const { promptTokens, inserts, reader, forced, mayCall } = chat;
   const sampling = {
     maxTokens: body.max_output_tokens ?? room(model, chat),
     temperature: body.temperature ?? undefined,
@@ -65,7 +65,7 @@ export async function createResponse(
     ...(mayCall && { skipSpecialTokens: false }),
   };
   const guide = forced?.guide ?? guideOf(body);
-  const work = { model, promptTokens, sampling, options: client ? { client } : {}, guide, n: 1 };
+  const work = { model, promptTokens, inserts, sampling, options: client ? { client } : {}, guide, n: 1 };
   return withAnswers(context, reply, [work], async (answers) => {
     const generation = answers[0]?.[0] as Generation;
     const head = headOf(model, body);

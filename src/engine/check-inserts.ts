@@ -1,0 +1,19 @@
+import { refuseRequest } from '../errors.js';
+import { endOf, type Insert } from '../media/index.js';
+
+/** @throws REQUEST_INVALID for inserts that do not follow one another within the prompt, and for a model without an encoder */
+export function checkInserts(inserts: readonly Insert[], promptLen: number, isTaken: boolean): void {
+  if (!Array.isArray(inserts)) refuseRequest('inserts', 'a list', inserts);
+  if (inserts.length > 0 && !isTaken)
+    refuseRequest('inserts', 'none: this model reads nothing but text', inserts.length);
+  let behind = 0;
+  for (const [index, insert] of inserts.entries()) {
+    const { start, input } = insert;
+    const isPlaced = Number.isSafeInteger(start) && start >= behind && endOf(insert) <= promptLen;
+    if (!isPlaced || input.count < 1) {
+      const expected = `tokens of the prompt, from ${behind} to below ${promptLen}`;
+      refuseRequest(`inserts[${index}]`, expected, `${input.count} from ${start} on`);
+    }
+    behind = endOf(insert);
+  }
+}

@@ -1,0 +1,89 @@
+import { refuseRequest } from '../../errors.js';
+import { isObject } from '../../is-object.js';
+import type { MediaKind } from '../../media/index.js';
+import type { ChatMessage } from '../../tokenizer/chat-template.js';
+
+/** The bytes of a file, or where they are: a data URL, a file URL, a path. */
+export type MediaSource = Uint8Array | string;
+
+/** One picture, one sound, or one video as its frames, as a message holds it. */
+export interface MediaPart {
+  readonly kind: MediaKind;
+  readonly sources: readonly MediaSource[];
+  /** Where it stands: `messages[1].content[0]`. */
+  readonly field: string;
+}
+
+/** Messages whose parts say no more than of which kind they are, and what they held, in order. */
+export interface PartedMessages {
+  readonly messages: readonly ChatMessage[];
+  readonly parts: readonly MediaPart[];
+}
+
+/** Pictures, sounds and frames of one prompt: more would be a mistake or an attack. */
+const MAX_SOURCES = 768;
+
+/**
+ * Takes pictures and sound out of messages. Parts are as OpenAI's clients write them (`image_url`, `input_audio`), as vLLM
+ * does (`audio_url`), or as transformers does: `{ type: 'image', image }`, where `image` may also be the bytes of a file;
+ * `video` holds a list of frames.
+ * @throws REQUEST_INVALID for a part that holds nothing
+ */
+export function takeMedia(messages: readonly ChatMessage[]): PartedMessages {
+  const parts: MediaPart[] = [];
+  if (!Array.isArray(messages)) return { messages, parts };
+  const rest = messages.map((message: ChatMessage, index) => {
+    if (!isObject(message) || !Array.isArray(message.content)) return message;
+    const content = message.content.map((part: unknown, at) => {
+      const found = mediaOf(part, `messages[${index}].content[${at}]`);
+      if (found === undefined) return part;
+      parts.push(found);
+      return { type: found.kind };
+    });
+    return { ...message, content };
+  });
+  const count = parts.reduce((sum, { sources }) => sum + sources.length, 0);
+  if (count > MAX_SOURCES)
+    refuseRequest('messages', `at most ${MAX_SOURCES} pictures, frames and sounds`, count);
+  return { messages: rest, parts };
+}
+
+function mediaOf(part: unknown, field: string): MediaPart | undefined {
+  if (!isObject(part)) return undefined;
+  const one = (kind: MediaKind, source: unknown): MediaPart => ({
+    kind,
+    field,
+    sources: [sourceOf(source, field)],
+  });
+  switch (part.type) {
+    case 'image':
+      return one('image', part.image ?? part.url ?? part.path);
+    case 'image_url':
+      return one('image', urlOf(part.image_url));
+    case 'audio':
+      return one('audio', part.audio ?? part.url ?? part.path);
+    case 'audio_url':
+      return one('audio', urlOf(part.audio_url));
+    case 'input_audio':
+      return one('audio', dataUrlOf(part.input_audio));
+    case 'video': {
+      const frames = part.video;
+      if (!Array.isArray(frames) || frames.length === 0)
+        return refuseRequest(field, 'a list of frames as `video`', frames);
+      return { kind: 'video', field, sources: frames.map((frame) => sourceOf(frame, field)) };
+    }
+    default:
+      return undefined;
+  }
+}
+
+const sourceOf = (source: unknown, field: string): MediaSource =>
+  source instanceof Uint8Array || typeof source === 'string'
+    ? source
+    : refuseRequest(field, 'the bytes of a file, a data URL or the path of a file', source);
+
+/** OpenAI puts addresses into an object, others do not. */
+const urlOf = (given: unknown): unknown => (isObject(given) ? given.url : given);
+
+const dataUrlOf = (given: unknown): unknown =>
+  isObject(given) && typeof given.data === 'string' ? `data:;base64,${given.data}` : undefined;

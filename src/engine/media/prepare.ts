@@ -1,0 +1,40 @@
+import { refuseRequest } from '../../errors.js';
+import { type ExpandedPrompt, type ProcessedMedia, placeInserts } from '../../media/index.js';
+import type { TextProcessing } from '../../runner/text-processing.js';
+import type { ChatMessage } from '../../tokenizer/chat-template.js';
+import { type MediaPart, takeMedia } from './parts.js';
+import { readSource } from './reader.js';
+
+/** Messages for a chat template, and what makes the whole prompt of its tokens. */
+export interface ReadMessages {
+  readonly messages: readonly ChatMessage[];
+  expand(tokens: ArrayLike<number>): ExpandedPrompt;
+}
+
+/**
+ * Reads the pictures and sounds of messages, one after another, and makes them ready for the model's encoder.
+ * @throws REQUEST_INVALID for a model that reads none, or not of that kind, and for sources that may not be read; MEDIA_*
+ */
+export async function readMedia(
+  given: readonly ChatMessage[],
+  { media: processor, allowedLocalMediaPath }: TextProcessing,
+): Promise<ReadMessages> {
+  const { messages, parts } = takeMedia(given);
+  const [first] = parts;
+  if (first === undefined)
+    return { messages: given, expand: (tokens) => ({ tokens: Int32Array.from(tokens), inserts: [] }) };
+  if (processor === undefined)
+    return refuseRequest(first.field, 'a part of type "text": this model reads nothing else', first.kind);
+  const read = async ({ kind, sources, field }: MediaPart): Promise<ProcessedMedia> => {
+    if (processor.placeholders[kind] === undefined) {
+      const kinds = ['text', ...Object.keys(processor.placeholders)];
+      refuseRequest(field, `a part of one of ${kinds.join(', ')}, which this model reads`, kind);
+    }
+    const files: Uint8Array[] = [];
+    for (const source of sources) files.push(await readSource(source, field, allowedLocalMediaPath));
+    return { kind, input: await processor.process({ kind, files }, field) };
+  };
+  const ready: ProcessedMedia[] = [];
+  for (const part of parts) ready.push(await read(part));
+  return { messages, expand: (tokens) => placeInserts(tokens, ready, processor) };
+}

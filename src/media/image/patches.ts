@@ -1,0 +1,90 @@
+import type { Picture } from './picture.js';
+
+/** How pixels become numbers: (value * rescale - mean) / std, each step rounded to f32. */
+export interface PixelValues {
+  /** 1 / 255, mostly. */
+  readonly rescale: number;
+  /** Of red, green and blue. */
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+}
+
+/** How a picture is cut. */
+export interface PatchSizes {
+  /** Pixels along a side of a patch. */
+  readonly patchSize: number;
+  /** Frames of a patch. */
+  readonly temporalPatchSize: number;
+  /** Patches along a side of a block, which becomes one token. */
+  readonly mergeSize: number;
+}
+
+/** Pictures as an encoder reads them. */
+export interface Patches {
+  /** [patches, channels * frames * patchSize * patchSize] in f32: frame by frame, block by block, patch by patch. */
+  readonly data: Float32Array;
+  /** How many there are in time, below each other and side by side. */
+  readonly grid: readonly [frames: number, rows: number, columns: number];
+}
+
+const CHANNELS = 3;
+
+/**
+ * Cuts pictures of one size, whose sides are multiples of whole blocks, into patches; `temporalPatchSize` pictures that
+ * follow one another share theirs, and the last one stands for those that lack. A still picture is its own second frame
+ * (transformers 5.24, `Qwen2VLImageProcessorPil.patchify`).
+ */
+export function patchesOf(
+  frames: readonly [Picture, ...Picture[]],
+  values: PixelValues,
+  { patchSize, temporalPatchSize, mergeSize }: PatchSizes,
+): Patches {
+  const [{ width, height }] = frames;
+  const [rows, columns] = [height / patchSize, width / patchSize];
+  const pairs = Math.ceil(frames.length / temporalPatchSize);
+  const area = patchSize * patchSize;
+  const numbers = valueTables(values);
+  const data = new Float32Array(pairs * rows * columns * CHANNELS * temporalPatchSize * area);
+  let at = 0;
+  for (let pair = 0; pair < pairs; pair++) {
+    const shown = Array.from(
+      { length: temporalPatchSize },
+      (_, i) => (frames[pair * temporalPatchSize + i] ?? frames.at(-1)) as Picture,
+    );
+    for (const { x, y } of patchOrder(rows, columns, mergeSize)) {
+      for (const [channel, table] of numbers.entries()) {
+        for (const { data: pixels } of shown) {
+          for (let row = 0; row < patchSize; row++) {
+            let from = ((y * patchSize + row) * width + x * patchSize) * CHANNELS + channel;
+            for (let column = 0; column < patchSize; column++, from += CHANNELS)
+              data[at++] = table[pixels[from] as number] as number;
+          }
+        }
+      }
+    }
+  }
+  return { data, grid: [pairs, rows, columns] };
+}
+
+/** The places of patches: blocks row by row, and row by row within each block. */
+export function* patchOrder(
+  rows: number,
+  columns: number,
+  mergeSize: number,
+): Generator<{ readonly x: number; readonly y: number }, void, undefined> {
+  for (let top = 0; top < rows; top += mergeSize)
+    for (let left = 0; left < columns; left += mergeSize)
+      for (let y = top; y < top + mergeSize; y++)
+        for (let x = left; x < left + mergeSize; x++) yield { x, y };
+}
+
+/** What each byte becomes, by channel. */
+function valueTables({ rescale, mean, std }: PixelValues): Float32Array[] {
+  const f32 = Math.fround;
+  return Array.from({ length: CHANNELS }, (_, channel) =>
+    Float32Array.from(
+      { length: 256 },
+      (_, byte) => f32(f32(byte * rescale) - f32(mean[channel] ?? 0)) / f32(std[channel] ?? 1),
+    ),
+  );
+}

@@ -1,0 +1,38 @@
+/** How rows of an encoder stand to each other: frames in time, and within each of them rows below each other and side by side. */
+export interface InsertGrid {
+  readonly frames: number;
+  readonly rows: number;
+  readonly columns: number;
+  /** Positions from one frame to the next; 1 when absent. */
+  readonly interval?: number;
+}
+
+/** One thing that is no text, as an encoder of a model reads it: what a processor makes of a picture or of sound. */
+export interface EncoderInput {
+  /** [rows, features] in f32, `rows` of them. */
+  readonly data: Float32Array;
+  /** What the encoder's work is measured by. */
+  readonly rows: number;
+  /** Rows that the encoder gives: tokens of a prompt. */
+  readonly count: number;
+  /** [frames, rows, columns] of `data`. */
+  readonly shape: readonly [frames: number, rows: number, columns: number];
+  /** Of what the encoder gives; undefined where it stands in a line like text. */
+  readonly grid?: InsertGrid | undefined;
+  /** SHA-256 over everything that decides what the encoder gives, as 8 integers: equal keys, equal rows. */
+  readonly key: Int32Array;
+}
+
+/** Tokens of a prompt whose embeddings an encoder makes. */
+export interface Insert {
+  /** The place of the first of them. There are `input.count`. */
+  readonly start: number;
+  readonly input: EncoderInput;
+}
+
+/** The place behind the last token of an insert. */
+export const endOf = ({ start, input }: Insert): number => start + input.count;
+
+/** The inserts that tokens [start, start + count) are part of. */
+export const insertsWithin = (inserts: readonly Insert[], start: number, count: number): Insert[] =>
+  inserts.filter((insert) => insert.start < start + count && endOf(insert) > start);

@@ -1,0 +1,27 @@
+import { createHash } from 'node:crypto';
+import type { EncoderInput } from './insert.js';
+
+/** What prompts may hold beside text. */
+export type MediaKind = 'image' | 'video' | 'audio';
+
+/** The files of one picture, of one video's frames in their order, or of one sound. */
+export interface MediaFiles {
+  readonly kind: MediaKind;
+  readonly files: readonly Uint8Array[];
+}
+
+/** How a family makes of files what its encoder reads. */
+export interface MediaProcessor {
+  /** The token that stands for each kind in prompts before it is expanded; kinds without one are not read. */
+  readonly placeholders: Readonly<Partial<Record<MediaKind, number>>>;
+  /** `what` names it in messages: "picture 2 of the prompt". @throws MEDIA_* */
+  process(media: MediaFiles, what: string): Promise<EncoderInput>;
+}
+
+/** The key of what comes of files: a processor makes the same of the same files. */
+export function mediaKey({ kind, files }: MediaFiles): Int32Array {
+  const hash = createHash('sha256').update(`${kind} ${files.map(({ length }) => length).join(' ')}\n`);
+  for (const file of files) hash.update(file);
+  const digest = hash.digest();
+  return Int32Array.from({ length: digest.length / 4 }, (_, word) => digest.readInt32LE(4 * word));
+}

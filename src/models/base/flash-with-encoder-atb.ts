@@ -1,0 +1,54 @@
+import { AtbGraph, type GraphSpec } from '../../graph/atb-graph.js';
+import { DECODER_KINDS, ENCODE, type GraphKind } from '../../graph/graph-kind.js';
+import type { BaseConfig, DecoderConfig } from '../../layers/config/index.js';
+import type { Module } from '../../layers/module.js';
+import type { StepInput } from '../../step-inputs/index.js';
+import { uniqueWeights } from '../../weights/weight-identity.js';
+import type { TensorRef } from '../../weights/weights.js';
+import { FlashForCausalLMATB } from './flash-for-causal-lm-atb.js';
+
+/** What makes embeddings of something that is no text. */
+export interface Encoder extends Module {
+  /** What a step of it brings. */
+  readonly stepInputs: readonly StepInput[];
+  /** Adds itself: returns the name of the embeddings, [rows, width]. */
+  buildGraph(graph: AtbGraph, kind: GraphKind): string;
+}
+
+/** A causal language model that also reads what is no text, by a graph of the kind `encode` beside its own. */
+export abstract class FlashWithEncoderATB<
+  C extends BaseConfig = DecoderConfig,
+> extends FlashForCausalLMATB<C> {
+  protected abstract readonly encoderModule: Encoder;
+
+  override readonly graphKinds: readonly GraphKind[] = [...DECODER_KINDS, ENCODE];
+
+  override get stepInputs(): readonly StepInput[] {
+    return [...new Set([...this.decoderInputs, ...this.encoderModule.stepInputs])];
+  }
+
+  protected override get decoderInputs(): readonly StepInput[] {
+    return super.stepInputs;
+  }
+
+  override getWeights(): TensorRef[] {
+    return uniqueWeights([...this.decoderWeights(), ...this.encoderModule.getWeights()]);
+  }
+
+  override buildGraph(kind: GraphKind): GraphSpec {
+    if (kind !== ENCODE) return super.buildGraph(kind);
+    const graph = new AtbGraph(`${this.name}_${kind.name}_graph`);
+    const { encoderModule } = this;
+    const input = encoderModule.getWeights().map((weight) => weight.name);
+    graph.addInputOutput({ input, output: [] });
+    graph.addOptionalInputs(encoderModule.stepInputs.flatMap(({ names }) => names));
+    const rows = encoderModule.buildGraph(graph, kind);
+    graph.addInputOutput({ input, output: [rows] });
+    return graph.build();
+  }
+
+  /** It generates: as a reader of whole texts it would not be asked for what it sees. */
+  override encoder(): undefined {
+    return undefined;
+  }
+}

@@ -1,0 +1,36 @@
+import { CommonOpBuilderManager } from '../../common-op-builders/index.js';
+import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
+import type { GraphKind } from '../../graph/graph-kind.js';
+import { ROTARY_ROWS } from '../../layers/base-attention.js';
+import { EMBEDDING_ROWS, INSERTED_ROWS, MROPE_IDS } from '../../step-inputs/index.js';
+
+/** Decode takes one word of each sequence: nothing is inserted, and positions on all axes are equal. */
+const isDecode = ({ readsCache, hasQueryLens }: GraphKind): boolean => readsCache && !hasQueryLens;
+
+/** Words' embeddings `hidden` [tokens, hidden] -> those of words and of what is no word, the same shape. */
+export function buildInsertGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
+  if (isDecode(kind)) return hidden;
+  const [known, merged] = ['known_embeddings', 'merged_embeddings'];
+  const concat = new BaseOperation('Concat', { concatDim: 0 }, known);
+  graph.addOperation(concat, [hidden, INSERTED_ROWS], [known]);
+  graph.addOperation(new BaseOperation('Gather', { axis: 0 }, merged), [known, EMBEDDING_ROWS], [merged]);
+  return merged;
+}
+
+/** Positions [tokens] on three axes -> the rows of the rotary tables that all layers read, [tokens, headDim] each. */
+export function buildMropeGraph(graph: AtbGraph, kind: GraphKind, sections: readonly number[]): void {
+  const tensors = {
+    positionIds: MROPE_IDS.time,
+    cosTable: 'cos_table',
+    sinTable: 'sin_table',
+    cosEmbedding: ROTARY_ROWS.cos,
+    sinEmbedding: ROTARY_ROWS.sin,
+  };
+  const position = { category: 'POSITIONAL_EMBEDDING', opName: 'positional_embedding' } as const;
+  if (isDecode(kind)) CommonOpBuilderManager.getBuilder(position).build(graph, tensors);
+  else
+    CommonOpBuilderManager.getBuilder({ ...position, embeddingType: 'mrope', sections }).build(graph, {
+      ...tensors,
+      otherIds: [MROPE_IDS.height, MROPE_IDS.width],
+    });
+}

@@ -1,0 +1,132 @@
+import {
+  activation,
+  biases,
+  type Check,
+  type ConfigOf,
+  decoder,
+  defineConfig,
+  type Field,
+  field,
+  flag,
+  integer,
+  LENGTH,
+  listOf,
+  nested,
+  oneOf,
+  positive,
+  required,
+  slidingByLayer,
+  text,
+  textModel,
+  tokenField,
+  WIDTH,
+  within,
+} from '../../layers/config/index.js';
+
+const COUNT = integer(1, 10_000);
+
+/** How many frequencies of a head turn by time, by height and by width. */
+export const mropeSections: Field<readonly number[], { readonly headDim: number }> = {
+  read(json, { headDim }) {
+    const section =
+      json.section('rope_parameters') ?? json.section('rope_scaling') ?? json.missing('rope_scaling');
+    const sections = section.value('mrope_section', listOf(integer(0, 1000), 'integers'));
+    if (sections === undefined) return section.missing('mrope_section');
+    const sum = sections.reduce((all, one) => all + one, 0);
+    if (sections.length !== 3 || sum !== headDim / 2)
+      section.problem(
+        `mrope_section must be 3 counts that make half of head_dim (${headDim}), found ${sections}`,
+      );
+    return sections;
+  },
+};
+
+/** The base of an axial rotary embedding, which files before transformers 5 do not mention. */
+export const axialTheta: Field<number> = {
+  read(json) {
+    const section = json.section('rope_parameters');
+    section?.value('rope_type', oneOf('axial'));
+    return section?.value('rope_theta', positive(1e12)) ?? 10_000;
+  },
+};
+
+/** A key of config.json itself, or else of its text_config. */
+const besideText = <T, D>(name: string, check: Check<T>, fallback: D): Field<T | D> => ({
+  read(json) {
+    const ofText = json.section('text_config')?.value(name, check);
+    return json.value(name, check) ?? ofText ?? fallback;
+  },
+});
+
+const { dtype } = textModel({ tieWordEmbeddings: false });
+
+/** What text and vision have in common in all of the family; `theta` is that of text. */
+export const textFields = (theta: number) => ({
+  ...within('text_config', {
+    ...decoder({
+      numKeyValueHeads: 8,
+      headDim: 'hidden_size / num_attention_heads',
+      hiddenAct: 'silu',
+      rmsNormEps: 1e-5,
+      ropeTheta: theta,
+      tieWordEmbeddings: false,
+    }),
+    ...biases({ qkv: true, dense: false, mlp: false }),
+    slidingWindows: slidingByLayer<{ readonly numHiddenLayers: number }>({
+      useSlidingWindow: false,
+      window: 4096,
+      maxWindowLayers: 80,
+    }),
+    sections: mropeSections,
+  }),
+  modelType: field('model_type', text, required),
+  dtype: {
+    read(json, config) {
+      const section = json.section('text_config');
+      const ofText = section && dtype.read(section, config);
+      return dtype.read(json, config) ?? ofText;
+    },
+  } satisfies typeof dtype,
+  tieWordEmbeddings: besideText('tie_word_embeddings', flag, false),
+  imageTokenId: tokenField('image_token_id', 151_655),
+  videoTokenId: tokenField('video_token_id', 151_656),
+});
+
+/** Keys that say what templates and processors know by themselves. */
+export const TOKENS_OF_TEMPLATES: Readonly<Record<string, string>> = {
+  vision_start_token_id: 'stands in the chat template',
+  vision_end_token_id: 'stands in the chat template',
+  vision_token_id: 'stands in the chat template',
+};
+
+/** What all of the family have in `vision_config`. */
+export const visionFields = {
+  depth: field('depth', COUNT, 32),
+  numHeads: field('num_heads', COUNT, 16),
+  inChannels: field(['in_channels', 'in_chans'], integer(3, 3), 3),
+  patchSize: field('patch_size', COUNT, 14),
+  mergeSize: field('spatial_merge_size', COUNT, 2),
+  temporalPatchSize: field('temporal_patch_size', COUNT, 2),
+  theta: axialTheta,
+};
+
+/** Defaults of transformers 5.24, Qwen2VLConfig. */
+export const QWEN2_VL_CONFIG = defineConfig({
+  fields: {
+    ...textFields(1_000_000),
+    vision: nested(
+      'vision_config',
+      {
+        ...visionFields,
+        embedDim: field('embed_dim', WIDTH, 1280),
+        outSize: field('hidden_size', WIDTH, 3584),
+        mlpRatio: field('mlp_ratio', LENGTH, 4),
+        hiddenAct: activation('hidden_act', 'quick_gelu'),
+      },
+      // What patch_size says.
+      ['spatial_patch_size'],
+    ),
+  },
+  irrelevant: TOKENS_OF_TEMPLATES,
+});
+export type Qwen2vlConfig = ConfigOf<typeof QWEN2_VL_CONFIG>;

@@ -1,0 +1,99 @@
+import { join } from 'node:path';
+import { AtbError } from '../../errors.js';
+import { isObject } from '../../is-object.js';
+import {
+  type ConfigDict,
+  type ConfigOf,
+  defineConfig,
+  type Field,
+  field,
+  integer,
+  listOf,
+  only,
+  positive,
+  WIDTH,
+} from '../../layers/config/index.js';
+import { readModelJson } from '../../tokenizer/model-files.js';
+import type { LinkOptions } from '../../weights/regular-file.js';
+
+/** A directory with a checkpoint's files. */
+export interface ModelFolder {
+  readonly dir: string;
+  readonly links: LinkOptions;
+}
+
+/** Bicubic, in Pillow's numbers. */
+const BICUBIC = 3;
+const SIDE = integer(1, 1000);
+const PIXELS = integer(1, 2 ** 31 - 1);
+const CHANNELS = listOf(positive(1e6, -1e6), '3 numbers');
+
+/** `name` itself, which counts where it stands, or a member of `size`. */
+const pixels = (name: string, member: string, fallback: number): Field<number> => ({
+  read(json) {
+    const inSize = json.section('size')?.value([member, name], PIXELS);
+    return json.value(name, PIXELS) ?? inSize ?? fallback;
+  },
+});
+
+/** A number for each of three channels. */
+const channels = (name: string, fallback: readonly number[]): Field<readonly number[]> => ({
+  read(json) {
+    const found = json.value(name, CHANNELS) ?? fallback;
+    return found.length === 3 ? found : json.fail(`${name} must have 3 numbers, found ${found.length}`);
+  },
+});
+
+/** What a family's class does where the files say nothing. */
+export interface PictureDefaults {
+  readonly patchSize: number;
+  readonly minPixels: number;
+  readonly maxPixels: number;
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+}
+
+/** What a processor does with pictures, as preprocessor_config.json says it. */
+export const pictureConfig = (defaults: PictureDefaults) =>
+  defineConfig({
+    fields: {
+      patchSize: field('patch_size', SIDE, defaults.patchSize),
+      temporalPatchSize: field('temporal_patch_size', SIDE, 2),
+      mergeSize: field('merge_size', SIDE, 2),
+      minPixels: pixels('min_pixels', 'shortest_edge', defaults.minPixels),
+      maxPixels: pixels('max_pixels', 'longest_edge', defaults.maxPixels),
+      mean: channels('image_mean', defaults.mean),
+      std: channels('image_std', defaults.std),
+      rescale: field('rescale_factor', positive(1), 1 / 255),
+      resample: field('resample', only(BICUBIC), BICUBIC),
+      resizes: field('do_resize', only(true), true),
+      rescales: field('do_rescale', only(true), true),
+      normalizes: field('do_normalize', only(true), true),
+      channels: field('in_channels', WIDTH, 3),
+    },
+    irrelevant: {
+      do_convert_rgb: 'every picture becomes RGB',
+      image_processor_type: 'names a class of transformers',
+      processor_class: 'names a class of transformers',
+    },
+  });
+export type PictureConfig = ConfigOf<ReturnType<typeof pictureConfig>>;
+
+/** The files' words on pictures: of transformers 5 within processor_config.json. @throws CONFIG_INVALID */
+export async function readPictureConfig(
+  { dir, links }: ModelFolder,
+  definition: { read(dict: ConfigDict, file: string): PictureConfig },
+): Promise<PictureConfig> {
+  for (const [name, member] of [
+    ['preprocessor_config.json', undefined],
+    ['processor_config.json', 'image_processor'],
+  ] as const) {
+    const found = await readModelJson(dir, name, links);
+    if (found === undefined) continue;
+    const dict = member !== undefined && isObject(found) ? found[member] : found;
+    if (dict === undefined) continue;
+    if (isObject(dict)) return definition.read(dict, name);
+    throw new AtbError('CONFIG_INVALID', { file: join(dir, name), problems: ['must hold an object'] });
+  }
+  return definition.read({}, 'preprocessor_config.json');
+}

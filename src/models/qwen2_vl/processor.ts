@@ -1,0 +1,84 @@
+import { refuseRequest } from '../../errors.js';
+import {
+  decodePicture,
+  type EncoderInput,
+  type MediaFiles,
+  type MediaProcessor,
+  mediaKey,
+  type Picture,
+  patchesOf,
+  resize,
+  smartResize,
+} from '../../media/index.js';
+import { type ModelFolder, type PictureConfig, pictureConfig, readPictureConfig } from './picture-config.js';
+
+/** Defaults of transformers 5.24, Qwen2VLImageProcessor. */
+const QWEN2_VL_PICTURES = pictureConfig({
+  patchSize: 14,
+  minPixels: 56 * 56,
+  maxPixels: 28 * 28 * 1280,
+  mean: [0.48145466, 0.4578275, 0.40821073],
+  std: [0.26862954, 0.26130258, 0.27577711],
+});
+
+/** Ids of the tokens that stand for pictures and videos; undefined in models that know none. */
+export interface VisionTokens {
+  readonly imageTokenId: number | undefined;
+  readonly videoTokenId: number | undefined;
+}
+
+/** Pictures and lists of frames as patches, in the family's sizes (arXiv:2409.12191, section 2.1). */
+export class Qwen2vlProcessor implements MediaProcessor {
+  readonly placeholders: MediaProcessor['placeholders'];
+
+  constructor(
+    readonly config: PictureConfig,
+    { imageTokenId, videoTokenId }: VisionTokens,
+  ) {
+    this.placeholders = {
+      ...(imageTokenId !== undefined && { image: imageTokenId }),
+      ...(videoTokenId !== undefined && { video: videoTokenId }),
+    };
+  }
+
+  /** @throws CONFIG_INVALID */
+  static async load(folder: ModelFolder, tokens: VisionTokens): Promise<Qwen2vlProcessor> {
+    return new Qwen2vlProcessor(await readPictureConfig(folder, QWEN2_VL_PICTURES), tokens);
+  }
+
+  async process(media: MediaFiles, what: string): Promise<EncoderInput> {
+    const pictures: Picture[] = [];
+    // One after another: a video's frames are many.
+    for (const [index, file] of media.files.entries())
+      pictures.push(await decodePicture(file, media.files.length > 1 ? `frame ${index} of ${what}` : what));
+    const [first, ...others] = pictures;
+    if (first === undefined) return refuseRequest(what, 'at least one picture', 'none');
+    return this.inputOf([first, ...others], mediaKey(media), what);
+  }
+
+  /** What the encoder reads of a picture, or of frames of one size. @throws MEDIA_UNSUPPORTED */
+  inputOf(frames: readonly [Picture, ...Picture[]], key: Int32Array, what: string): EncoderInput {
+    const { patchSize, mergeSize, minPixels, maxPixels } = this.config;
+    const factor = patchSize * mergeSize;
+    const [first] = frames;
+    const odd = frames.findIndex(({ width, height }) => width !== first.width || height !== first.height);
+    if (odd >= 0)
+      refuseRequest(what, `frames of one size, ${first.width} x ${first.height}`, `another of frame ${odd}`);
+    const size = smartResize(first, { factor, minPixels, maxPixels }, what);
+    const [resized, ...others] = frames.map((frame) => resize(frame, size, 'bicubic')) as [
+      Picture,
+      ...Picture[],
+    ];
+    const { data, grid } = patchesOf([resized, ...others], this.config, this.config);
+    const [pairs, rows, columns] = grid;
+    const area = mergeSize * mergeSize;
+    return {
+      data,
+      rows: pairs * rows * columns,
+      count: (pairs * rows * columns) / area,
+      shape: grid,
+      grid: { frames: pairs, rows: rows / mergeSize, columns: columns / mergeSize },
+      key,
+    };
+  }
+}

@@ -1,0 +1,90 @@
+import type { Tensor } from '../dtype.js';
+import { type EncoderInput, endOf, type Insert, insertsWithin } from '../media/index.js';
+import type { Batch, BatchEntry } from '../scheduler/batch.js';
+import type { Sequence } from '../scheduler/sequence.js';
+import type { InsertedRows } from '../step-inputs/index.js';
+
+/** Rows of one call of an encoder, or of one thing that has more. Memory is planned for them. */
+const MAX_CALL_ROWS = 8192;
+
+/** What the encoder gave: [rows, width] in f32. */
+type Rows = Pick<InsertedRows, 'rows' | 'width'>;
+
+/** What a model's encoder has made for sequences whose prompts are not in the cache yet. */
+export class Encodings {
+  readonly #made = new WeakMap<Sequence, Map<Insert, Rows>>();
+
+  /** Makes what a batch wants encoded. A thing's rows do not depend on what else is in its call. */
+  async encode(
+    { entries }: Batch,
+    run: (inputs: readonly EncoderInput[]) => Promise<Tensor<'f32'>>,
+  ): Promise<void> {
+    const wanted = entries.flatMap(({ sequence, encodes = [] }) =>
+      encodes.map((insert) => ({ sequence, insert })),
+    );
+    for (const call of callsOf(wanted, ({ insert }) => insert.input.rows)) {
+      const { data, shape } = await run(call.map(({ insert }) => insert.input));
+      const width = shape[1] ?? 0;
+      let at = 0;
+      for (const { sequence, insert } of call) {
+        const end = at + insert.input.count * width;
+        this.#of(sequence).set(insert, { rows: data.slice(at, end), width });
+        at = end;
+      }
+    }
+  }
+
+  /** The rows of those tokens of a batch that are part of something encoded. */
+  inserted({ entries }: Batch): InsertedRows[] {
+    let at = 0;
+    return entries.flatMap((entry) => {
+      const first = at;
+      at += entry.count;
+      return this.#within(entry, first);
+    });
+  }
+
+  /** The batch is computed: nobody needs the rows of what is wholly in the cache. */
+  drop({ entries }: Batch): void {
+    for (const { sequence, start, count } of entries)
+      for (const insert of insertsWithin(sequence.inserts, start, count))
+        if (endOf(insert) <= start + count) this.#made.get(sequence)?.delete(insert);
+  }
+
+  /** The sequence has ended. */
+  forget(sequence: Sequence): void {
+    this.#made.delete(sequence);
+  }
+
+  #within({ sequence, start, count }: BatchEntry, first: number): InsertedRows[] {
+    return insertsWithin(sequence.inserts, start, count).flatMap((insert) => {
+      const made = this.#made.get(sequence)?.get(insert);
+      if (made === undefined) return [];
+      const [from, to] = [Math.max(insert.start, start), Math.min(endOf(insert), start + count)];
+      const { rows, width } = made;
+      const wanted = rows.subarray((from - insert.start) * width, (to - insert.start) * width);
+      return [{ at: first + from - start, rows: wanted, width }];
+    });
+  }
+
+  #of(sequence: Sequence): Map<Insert, Rows> {
+    const known = this.#made.get(sequence) ?? new Map<Insert, Rows>();
+    this.#made.set(sequence, known);
+    return known;
+  }
+}
+
+/** Things in the order that they have, as calls of at most MAX_CALL_ROWS rows. */
+function callsOf<T>(things: readonly T[], rowsOf: (thing: T) => number): T[][] {
+  const calls: T[][] = [];
+  let room = 0;
+  for (const thing of things) {
+    if (rowsOf(thing) > room) {
+      calls.push([]);
+      room = MAX_CALL_ROWS;
+    }
+    calls.at(-1)?.push(thing);
+    room -= rowsOf(thing);
+  }
+  return calls;
+}

@@ -1,0 +1,36 @@
+import type { GraphKind } from '../graph/graph-kind.js';
+import type { PassSelection } from '../graph/passes/index.js';
+import type { OpenModelOptions } from './open-model.js';
+
+/** Tokens of a KV block when nobody says. */
+export const DEFAULT_BLOCK_SIZE = 128;
+
+export interface RunnerOptions {
+  /** Compute threads; one per available core when absent. */
+  readonly threads?: number;
+  /** Kernel table by name; the best that this machine runs when absent. */
+  readonly isa?: string;
+  /** Tokens of a KV block, a multiple of 32; 128 when absent. */
+  readonly blockSize?: number;
+  /** KV blocks to allocate: how many, or how many beside weights of so many bytes. */
+  readonly numBlocks: number | ((weightBytes: number) => number);
+  /** Graph passes; all when absent. */
+  readonly passes?: PassSelection;
+  /** Time each operation of each step; see `profiler`. */
+  readonly profile?: boolean;
+  /** The addon's file; this package's own when absent. */
+  readonly nativePath?: string;
+  readonly onProgress?: (loadedBytes: number, totalBytes: number) => void;
+  /**
+   * Called when a graph needs a new memory plan, as for its first step; a warm decode needs none. What it throws is a
+   * warning of the process and ends the calls.
+   */
+  readonly onPlan?: (kind: GraphKind, reason: string) => void;
+}
+
+export interface ModelRunnerOptions extends OpenModelOptions, RunnerOptions {}
+
+export interface RunOptions {
+  /** Return logits, those of all tokens of an entry that scores, else of its last one. */
+  readonly logits?: boolean;
+}

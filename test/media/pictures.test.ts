@@ -1,0 +1,154 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { expect } from 'chai';
+import sharp from 'sharp';
+import { AtbError, type ErrorCode } from '../../src/errors.js';
+import { decodePicture, patchesOf, resize, smartResize } from '../../src/media/index.js';
+import { picture, pictureFile, pictureFixtures, sha256 } from './pictures.js';
+
+async function refusal(work: () => Promise<unknown>): Promise<AtbError> {
+  try {
+    await work();
+  } catch (error) {
+    expect(error).to.be.instanceOf(AtbError);
+    return error as AtbError;
+  }
+  throw new Error('nothing was refused');
+}
+
+/** A PNG whose header says another size than its data. */
+function lyingPng(width: number, height: number): Buffer {
+  const file = Buffer.from(pictureFile('plain.png'));
+  file.writeUInt32BE(width, 16);
+  file.writeUInt32BE(height, 20);
+  return file;
+}
+
+describe('pictures', () => {
+  describe('decoding', () => {
+    for (const file of pictureFixtures.decoded)
+      it(`gives the bytes of Pillow for ${file.name}`, async () => {
+        const { width, height, data } = await decodePicture(Buffer.from(file.data, 'base64'), 'it');
+        expect([width, height]).to.deep.equal([file.width, file.height]);
+        expect(sha256(data)).to.equal(file.sha256);
+      });
+
+    const made = (create: Parameters<typeof sharp>[1], format: 'png' | 'gif' | 'jpeg' | 'webp') =>
+      sharp(Buffer.alloc(6 * 6 * 3, 90), create)
+        .toFormat(format)
+        .toBuffer();
+    const raw = { raw: { width: 6, height: 6, channels: 3 as const } };
+
+    const refused: readonly [string, ErrorCode, () => Promise<Uint8Array> | Uint8Array][] = [
+      ['no bytes', 'MEDIA_UNSUPPORTED', () => new Uint8Array()],
+      ['a text', 'MEDIA_UNSUPPORTED', () => Buffer.from('<svg xmlns="http://www.w3.org/2000/svg"/>')],
+      ['a signature alone', 'MEDIA_INVALID', () => pictureFile('plain.png').subarray(0, 20)],
+      ['half a PNG', 'MEDIA_INVALID', () => pictureFile('plain.png').subarray(0, 900)],
+      ['half a JPEG', 'MEDIA_INVALID', () => pictureFile('plain.jpeg').subarray(0, 700)],
+      ['half a WebP', 'MEDIA_INVALID', () => pictureFile('plain.webp').subarray(0, 200)],
+      ['a header that asks for more than there is', 'MEDIA_INVALID', () => lyingPng(37, 4000)],
+      ['a decompression bomb', 'MEDIA_TOO_LARGE', () => lyingPng(60_000, 60_000)],
+      [
+        'frames that follow one another',
+        'MEDIA_UNSUPPORTED',
+        () =>
+          sharp(Buffer.concat([Buffer.alloc(108, 9), Buffer.alloc(108, 200)]), {
+            raw: { width: 6, height: 12, channels: 3, pageHeight: 6 },
+          })
+            .gif()
+            .toBuffer(),
+      ],
+      [
+        '16 bits a channel',
+        'MEDIA_UNSUPPORTED',
+        () => sharp(Buffer.alloc(108), raw).toColourspace('rgb16').png().toBuffer(),
+      ],
+      [
+        'CMYK',
+        'MEDIA_UNSUPPORTED',
+        () => sharp(Buffer.alloc(108, 40), raw).toColourspace('cmyk').jpeg().toBuffer(),
+      ],
+    ];
+    for (const [name, code, file] of refused)
+      it(`refuses ${name}`, async () => {
+        const bytes = await file();
+        const error = await refusal(() => decodePicture(bytes, 'picture 2'));
+        expect(error.code, error.message).to.equal(code);
+        expect(error.message).to.contain('picture 2');
+      });
+
+    it('names the package that it lacks where sharp is not installed', () => {
+      const url = (path: string) => pathToFileURL(join(import.meta.dirname, '../..', path)).href;
+      const hooks = `export function resolve(name, context, next) {
+        if (name === 'sharp') throw new Error('not installed');
+        return next(name, context);
+      }`;
+      const program = `import { register } from 'node:module';
+        register('data:text/javascript,' + encodeURIComponent(${JSON.stringify(hooks)}));
+        const { decodePicture } = await import(${JSON.stringify(url('src/media/index.js'))});
+        const { pictureFile } = await import(${JSON.stringify(url('test/media/pictures.js'))});
+        await decodePicture(pictureFile('plain.png'), 'it').catch(({ message }) => console.log(message));`;
+      const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
+        encoding: 'utf8',
+      });
+      expect(stdout, stderr).to.match(/^MEDIA_DECODER_MISSING: .*npm install sharp/);
+    });
+
+    it('refuses a file that is too long, and a picture of too many pixels, as it is told', async () => {
+      const file = await made(raw, 'png');
+      const small = { maxBytes: 10, maxPixels: 1000 };
+      expect((await refusal(() => decodePicture(file, 'it', small))).code).to.equal('MEDIA_TOO_LARGE');
+      const few = { maxBytes: 1000, maxPixels: 35 };
+      expect((await refusal(() => decodePicture(file, 'it', few))).code).to.equal('MEDIA_TOO_LARGE');
+      expect((await decodePicture(file, 'it', { ...few, maxPixels: 36 })).width).to.equal(6);
+    });
+  });
+
+  describe('resizing', () => {
+    const source = picture(641, 427, 1);
+    for (const { filter, width, height, sha256: expected } of pictureFixtures.resized)
+      it(`gives the bytes of Pillow, ${filter} to ${width} x ${height}`, () => {
+        const resized = resize(source, { width, height }, filter);
+        expect(resized.data.length).to.equal(width * height * 3);
+        expect(sha256(resized.data)).to.equal(expected);
+      });
+
+    it(`brings ${pictureFixtures.sizes.length} sizes to those of transformers`, () => {
+      for (const [width, height, factor, minPixels, maxPixels, size] of pictureFixtures.sizes) {
+        const found = () => smartResize({ width, height }, { factor, minPixels, maxPixels }, 'it');
+        if (size === null) expect(found).to.throw(AtbError, 'MEDIA_UNSUPPORTED');
+        else expect(found(), `${width} x ${height}`).to.deep.equal({ width: size[0], height: size[1] });
+      }
+    });
+  });
+
+  const VALUES = {
+    rescale: 1 / 255,
+    mean: [0.48145466, 0.4578275, 0.40821073],
+    std: [0.26862954, 0.26130258, 0.27577711],
+  };
+  const SIZES = { patchSize: 14, temporalPatchSize: 2, mergeSize: 2 };
+
+  it(`cuts pictures of ${pictureFixtures.patches.length} sizes into the patches of transformers, bit for bit`, () => {
+    for (const [width, height, seed, minPixels, maxPixels, grid, expected] of pictureFixtures.patches) {
+      const size = smartResize({ width, height }, { factor: 28, minPixels, maxPixels }, 'it');
+      const patches = patchesOf([resize(picture(width, height, seed), size, 'bicubic')], VALUES, SIZES);
+      expect(patches.grid).to.deep.equal(grid);
+      const digest = sha256(new Uint8Array(patches.data.buffer)).slice(0, 16);
+      expect(digest, `${width} x ${height}`).to.equal(expected);
+    }
+  });
+
+  it('pairs frames, and repeats the last of an odd number', () => {
+    const frames = [1, 2, 3].map((seed) => picture(28, 28, seed));
+    const [first, second, third] = frames as [(typeof frames)[0], (typeof frames)[0], (typeof frames)[0]];
+    const all = patchesOf([first, second, third], VALUES, SIZES);
+    expect(all.grid).to.deep.equal([2, 2, 2]);
+    const half = all.data.length / 2;
+    expect([...all.data.subarray(0, half)]).to.deep.equal([
+      ...patchesOf([first, second], VALUES, SIZES).data,
+    ]);
+    expect([...all.data.subarray(half)]).to.deep.equal([...patchesOf([third], VALUES, SIZES).data]);
+  });
+});

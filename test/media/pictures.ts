@@ -1,0 +1,64 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Picture } from '../../src/media/index.js';
+
+/** The pictures of tools/oracle/make_media_fixtures.py: waves with noise on them, in integers alone. */
+export function picture(width: number, height: number, seed: number): Picture {
+  const data = new Uint8Array(width * height * 3);
+  let at = 0;
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < width; x++)
+      for (let c = 0; c < 3; c++, at++) {
+        const wave = Math.floor((x * x * (3 + c) + y * y * (5 - c) + x * y) / 97) % 192;
+        data[at] = wave + (Math.imul(at + seed, 2654435761) >>> 26);
+      }
+  return { width, height, data };
+}
+
+export const sha256 = (data: Uint8Array): string => createHash('sha256').update(data).digest('hex');
+
+interface PictureFixtures {
+  readonly resized: readonly {
+    readonly filter: 'bicubic' | 'bilinear' | 'lanczos';
+    readonly width: number;
+    readonly height: number;
+    readonly sha256: string;
+  }[];
+  readonly patches: readonly [
+    width: number,
+    height: number,
+    seed: number,
+    minPixels: number,
+    maxPixels: number,
+    grid: readonly number[],
+    digest: string,
+  ][];
+  readonly sizes: readonly [
+    width: number,
+    height: number,
+    factor: number,
+    minPixels: number,
+    maxPixels: number,
+    size: readonly [number, number] | null,
+  ][];
+  readonly decoded: readonly {
+    readonly name: string;
+    readonly data: string;
+    readonly width: number;
+    readonly height: number;
+    readonly sha256: string;
+  }[];
+}
+
+/** What Pillow and transformers made of pictures. */
+export const pictureFixtures: PictureFixtures = JSON.parse(
+  readFileSync(join(import.meta.dirname, '../../../test/fixtures/media/pictures.json'), 'utf8'),
+);
+
+/** The file of a decoded fixture. */
+export function pictureFile(name: string): Buffer {
+  const found = pictureFixtures.decoded.find((file) => file.name === name);
+  if (!found) throw new RangeError(`no file ${name} among the fixtures`);
+  return Buffer.from(found.data, 'base64');
+}

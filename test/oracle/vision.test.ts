@@ -1,0 +1,234 @@
+import { expect } from 'chai';
+import { checkModel } from '../../src/cli/check.js';
+import type { FloatDType } from '../../src/dtype.js';
+import { LLMEngine } from '../../src/engine/llm-engine.js';
+import type { LLMEngineOptions } from '../../src/engine/llm-engine-options.js';
+import { PREFILL } from '../../src/graph/graph-kind.js';
+import { endOf, type Insert, type MediaProcessor, placeInserts } from '../../src/media/index.js';
+import { getModel } from '../../src/models/get-model.js';
+import { availableIsas } from '../../src/native/index.js';
+import { ModelRunner } from '../../src/runner/model-runner.js';
+import { MROPE_IDS, mrope, type Step } from '../../src/step-inputs/index.js';
+import { Postprocessor } from '../../src/tokenizer/postprocessor.js';
+import { certainTokens, keptLogits, rowsOf } from './families.js';
+import { largestDifference, promptLogits, smallestCosine } from './logits.js';
+import {
+  insertsOf,
+  type VisionReference,
+  visionCases,
+  visionCheckpoint,
+  visionReferences,
+} from './vision.js';
+
+const CONTEXT = 192;
+/** The largest that a logit or a number that an encoder gives may be off in f32. */
+const TOLERANCE = 2e-4;
+const COSINE = 0.9995;
+
+const ALL_ISAS = availableIsas();
+const [BEST = 'reference'] = ALL_ISAS;
+/** The kernels that differ most; `npm run test:all` takes all. */
+const ISAS = process.env.ATB_TEST_ALL === '1' ? ALL_ISAS : [...new Set([BEST, 'reference'])];
+
+const load = (modelPath: string, isa: string, dtype: FloatDType, numBlocks = 24, threads = 2) =>
+  ModelRunner.load({
+    modelPath,
+    dtype,
+    isa,
+    threads,
+    blockSize: 32,
+    numBlocks,
+    maxPositionEmbeddings: CONTEXT,
+  });
+
+interface Seen {
+  readonly reference: VisionReference;
+  readonly inserts: readonly Insert[];
+}
+
+type Setting = Partial<LLMEngineOptions> & { readonly numBlocks?: number; readonly threads?: number };
+
+/** Greedy tokens of all prompts with what tells their logits apart to the last bit. */
+async function generateAll(
+  path: string,
+  isa: string,
+  dtype: FloatDType,
+  seen: readonly Seen[],
+  { numBlocks, threads, ...setting }: Setting,
+) {
+  const runner = await load(path, isa, dtype, numBlocks, threads);
+  const engine = new LLMEngine(runner, {
+    postprocessor: new Postprocessor(undefined, []),
+    maxBatchSize: 8,
+    maxPrefillTokens: 512,
+    maxModelLen: CONTEXT,
+    chunkedPrefill: false,
+    ...setting,
+  });
+  try {
+    const options = { maxTokens: 8, ignoreEos: true, logprobs: 3 };
+    const results = await Promise.all(
+      seen.map(({ reference, inserts }) => engine.generate(reference.prompt, options, { inserts }).result),
+    );
+    const hits = engine.stats.prefixHitTokens;
+    const answers = results.map(({ tokens, logprobs }) => ({
+      tokens,
+      logprobs: logprobs.map(({ logprob, topTokens, topLogprobs }) => [logprob, topTokens, topLogprobs]),
+    }));
+    return { answers, hits };
+  } finally {
+    await engine.dispose();
+    runner.dispose();
+  }
+}
+
+for (const name of visionCases) {
+  describe(`the case ${name}, which sees`, function () {
+    this.timeout(120_000);
+    let checkpoint: ReturnType<typeof visionCheckpoint>;
+    let processor: MediaProcessor;
+    let seen: readonly Seen[];
+    before(async () => {
+      checkpoint = visionCheckpoint(name);
+      const found = await (await getModel(checkpoint.path)).getMediaProcessor();
+      if (!found) throw new Error('no processor');
+      processor = found;
+      const references = await visionReferences(name);
+      seen = await Promise.all(
+        references.map(async (reference) => ({
+          reference,
+          inserts: await insertsOf(reference, processor),
+        })),
+      );
+    });
+    after(() => checkpoint.remove());
+
+    it('has nothing that check finds fault with: each key and each tensor read, each graph legal', async () => {
+      expect(await checkModel({ modelPath: checkpoint.path })).to.deep.equal([]);
+      const router = await getModel(checkpoint.path);
+      expect(router.config.unreadKeys).to.deep.equal([]);
+    });
+
+    it('expands placeholders as transformers does, and gives each token its positions', async () => {
+      for (const { reference, inserts } of seen) {
+        const short = [...reference.prompt].filter(
+          (_, place) => !inserts.some((insert) => place > insert.start && place < endOf(insert)),
+        );
+        const media = inserts.map(({ input }, index) => ({
+          kind: reference.media[index]?.files.kind ?? 'image',
+          input,
+        }));
+        const placed = placeInserts(short, media, processor);
+        expect([...placed.tokens]).to.deep.equal([...reference.prompt]);
+        expect(placed.inserts.map(({ start }) => start)).to.deep.equal(inserts.map(({ start }) => start));
+
+        const tokens = reference.prompt.length;
+        const lens = Int32Array.of(tokens);
+        const step: Step = {
+          kind: PREFILL,
+          tokenIds: reference.prompt,
+          positions: new Int32Array(tokens).map((_, place) => place),
+          queryLens: lens,
+          seqLens: lens,
+          promptLens: lens,
+          blockTables: [],
+          headRows: lens,
+          inserts: [inserts],
+        };
+        const { rope } = (await getModel(checkpoint.path)).config;
+        if (!rope) throw new Error('no rope');
+        const run = { dtype: 'f32', blockSize: 32, numBlocks: 8, maxPositionEmbeddings: CONTEXT } as const;
+        const made = mrope(rope).make?.(step, run) ?? {};
+        for (const [axis, id] of Object.values(MROPE_IDS).entries())
+          expect(Array.from((made[id]?.data ?? []) as BigInt64Array, Number), id).to.deep.equal(
+            reference.positions[axis],
+          );
+      }
+    });
+
+    for (const isa of ISAS) {
+      it(`agrees with transformers' encoder and logits in f32, ${isa} kernels`, async () => {
+        const runner = await load(checkpoint.path, isa, 'f32');
+        try {
+          for (const { reference, inserts } of seen) {
+            if (inserts.length > 0) {
+              const { data, shape } = await runner.encodeInputs(inserts.map(({ input }) => input));
+              const found = rowsOf(data, reference.encodedRows, shape[1] ?? 0);
+              expect(largestDifference(found, reference.encoded)).to.be.at.most(TOLERANCE);
+            }
+            const logits = await promptLogits(runner, reference.prompt, inserts);
+            expect(largestDifference(keptLogits(logits, reference), reference.logits)).to.be.at.most(
+              TOLERANCE,
+            );
+          }
+        } finally {
+          runner.dispose();
+        }
+      });
+
+      it(`agrees with f32 arithmetic on the same weights in bf16, ${isa} kernels`, async () => {
+        const runner = await load(checkpoint.path, isa, 'bf16');
+        try {
+          for (const { reference, inserts } of seen) {
+            const logits = await promptLogits(runner, reference.prompt, inserts);
+            const { roundedLogits, width } = reference;
+            const cosine = smallestCosine(keptLogits(logits, reference), roundedLogits, width);
+            expect(cosine).to.be.at.least(COSINE);
+          }
+        } finally {
+          runner.dispose();
+        }
+      });
+
+      it(`gives transformers' greedy tokens, and the same bits in any company, ${isa} kernels`, async () => {
+        const run = (setting: Setting) => generateAll(checkpoint.path, isa, 'f32', seen, setting);
+        const { answers: alone } = await run({ maxBatchSize: 1 });
+        for (const [i, { reference }] of seen.entries()) {
+          const expected = certainTokens(reference, TOLERANCE);
+          expect(expected.length).to.be.at.least(4);
+          expect(alone[i]?.tokens.slice(0, expected.length)).to.deep.equal(expected);
+        }
+        expect((await run({})).answers, 'batched').to.deep.equal(alone);
+        const chunked = { maxPrefillTokens: 9, chunkedPrefill: true };
+        expect((await run(chunked)).answers, 'in chunks beside decoding sequences').to.deep.equal(alone);
+      });
+    }
+
+    it('gives the same bits in bf16 whatever is chunked, preempted, cached or computed by one thread', async () => {
+      const run = (setting: Setting, prompts = seen) =>
+        generateAll(checkpoint.path, BEST, 'bf16', prompts, setting);
+      const { answers: alone } = await run({ maxBatchSize: 1, prefixCaching: false });
+      const chunked = { maxPrefillTokens: 9, chunkedPrefill: true };
+      expect((await run(chunked)).answers, 'in chunks').to.deep.equal(alone);
+      expect((await run({ numBlocks: 5 })).answers, 'preempted').to.deep.equal(alone);
+      expect((await run({ threads: 1 })).answers, 'by one thread').to.deep.equal(alone);
+      const twice = await run({ maxBatchSize: 1 }, [...seen, ...seen]);
+      expect(twice.answers, 'cached').to.deep.equal([...alone, ...alone]);
+      expect(twice.hits).to.be.at.least(64);
+    });
+
+    it('shares no block of the cache with a prompt of other pictures', async () => {
+      // Pictures in several blocks.
+      const one = seen.reduce((most, next) =>
+        next.reference.prompt.length > most.reference.prompt.length ? next : most,
+      );
+      // As if the picture were another one of that size, whose rows are others.
+      const inserts = one.inserts.map(({ start, input }) => ({
+        start,
+        input: { ...input, data: input.data.map((value) => -value), key: input.key.map((word) => word + 1) },
+      }));
+      const other = { ...one, inserts };
+      const run = (prompts: readonly Seen[], maxBatchSize = 1) =>
+        generateAll(checkpoint.path, BEST, 'f32', prompts, { maxBatchSize });
+      const [first, second] = [await run([one]), await run([other])];
+      expect(first.answers).to.not.deep.equal(second.answers);
+      expect((await run([one, other])).answers).to.deep.equal([...first.answers, ...second.answers]);
+      expect((await run([one, other, one, other], 4)).answers, 'at once').to.deep.equal([
+        ...first.answers,
+        ...second.answers,
+        ...first.answers,
+        ...second.answers,
+      ]);
+    });
+  });
+}

@@ -1,0 +1,76 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import type { Insert, MediaFiles, MediaProcessor } from '../../src/media/index.js';
+import { picture } from '../media/pictures.js';
+import { type FamilyReference, familyReferences, seededCheckpoint } from './families.js';
+import { readTensors } from './fixtures.js';
+
+export const VISION_DIR = join(import.meta.dirname, '../../../test/fixtures/vision');
+
+/** The cases of tools/oracle/make_vision_fixture.py, by the names of their folders. */
+export const visionCases: readonly string[] = readdirSync(VISION_DIR).sort();
+
+/** A case's checkpoint in a temporary folder, made of its recipe; call `remove` when done. */
+export const visionCheckpoint = (name: string) => seededCheckpoint(join(VISION_DIR, name));
+
+/** What transformers recorded for one prompt. */
+export interface VisionReference extends FamilyReference {
+  /** [3][tokens]: positions in time, height and width. */
+  readonly positions: readonly (readonly number[])[];
+  /** What stands in the prompt, in order, and where. */
+  readonly media: readonly { readonly files: MediaFiles; readonly start: number }[];
+  /** Rows of what the encoder gives, of all that stands in the prompt one after another, and what they hold. */
+  readonly encodedRows: readonly number[];
+  readonly encoded: Float32Array;
+}
+
+/** The files of a picture (no frames), or of a video, of the fixtures' own pictures. */
+export async function mediaFiles(
+  frames: number,
+  width: number,
+  height: number,
+  seed: number,
+): Promise<MediaFiles> {
+  const raw = { width, height, channels: 3 as const };
+  const files = Array.from({ length: Math.max(frames, 1) }, (_, index) =>
+    sharp(picture(width, height, seed + index).data, { raw })
+      .png()
+      .toBuffer(),
+  );
+  return { kind: frames > 0 ? 'video' : 'image', files: await Promise.all(files) };
+}
+
+export async function visionReferences(name: string): Promise<VisionReference[]> {
+  const tensors = await readTensors(join(VISION_DIR, name, 'reference.safetensors'));
+  const numbers = (tensor: string) =>
+    Array.from((tensors.get(tensor)?.data ?? []) as ArrayLike<number | bigint>, Number);
+  const references = await familyReferences(name, VISION_DIR);
+  return Promise.all(
+    references.map(async (reference, index) => {
+      const positions = numbers(`${index}/positions`);
+      const tokens = reference.prompt.length;
+      const media = numbers(`${index}/media`);
+      const rows = Array.from({ length: media.length / 5 }, (_, i) => media.slice(5 * i, 5 * i + 5));
+      return {
+        ...reference,
+        positions: [0, 1, 2].map((axis) => positions.slice(axis * tokens, (axis + 1) * tokens)),
+        media: await Promise.all(
+          rows.map(async ([frames = 0, width = 1, height = 1, seed = 0, start = 0]) => ({
+            files: await mediaFiles(frames, width, height, seed),
+            start,
+          })),
+        ),
+        encodedRows: numbers(`${index}/encoded_rows`),
+        encoded: (tensors.get(`${index}/encoded`)?.data ?? new Float32Array()) as Float32Array,
+      };
+    }),
+  );
+}
+
+/** What stands in a reference's prompt, as a model's processor makes it ready. */
+export function insertsOf({ media }: VisionReference, processor: MediaProcessor): Promise<Insert[]> {
+  return Promise.all(
+    media.map(async ({ files, start }) => ({ start, input: await processor.process(files, 'it') })),
+  );
+}

@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Makes test/fixtures/media/pictures.json: what Pillow and transformers make of pictures, as digests.
+
+    make_media_fixtures.py OUT
+
+Needs Pillow 13 beside tools/oracle/requirements.txt. Pictures are those of `picture`, which test/media/pictures.ts makes
+in the same way. OUT gets
+
+    resized   for each filter and size: SHA-256 of the bytes of Image.resize
+    patches   for each of 240 random sizes: grid, and the first 64 bits of the SHA-256 of the patches (f32, little-endian)
+    sizes     for each of 400 random sizes: what smart_resize makes of it, or null where it refuses
+    decoded   for files of several kinds (base64): width, height and SHA-256 of the RGB that load_image gives
+"""
+
+import base64
+import hashlib
+import io
+import json
+import pathlib
+import random
+import sys
+
+import numpy
+import PIL
+import transformers
+from PIL import Image
+from transformers.image_utils import load_image
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil, smart_resize
+
+FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR, "lanczos": Image.Resampling.LANCZOS}
+SIZES = [(280, 420), (224, 336), (56, 84), (840, 1288), (420, 644), (641, 427), (427, 300), (200, 641), (380, 600), (340, 590), (25, 640)]
+
+
+def picture(width, height, seed):
+    """[height, width, 3]: waves with noise on them, in integers alone."""
+    y, x, c = numpy.meshgrid(numpy.arange(height), numpy.arange(width), numpy.arange(3), indexing="ij")
+    index = ((y * width + x) * 3 + c).astype(numpy.uint64)
+    noise = (((index + numpy.uint64(seed)) * numpy.uint64(2654435761)) % numpy.uint64(2**32)) >> numpy.uint64(26)
+    wave = (x * x * (3 + c) + y * y * (5 - c) + x * y) // 97 % 192
+    return (wave + noise.astype(numpy.int64)).astype(numpy.uint8)
+
+
+def digest(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def resized():
+    source = Image.fromarray(picture(641, 427, 1))
+    return [{"filter": name, "height": h, "width": w, "sha256": digest(source.resize((w, h), how).tobytes())}
+            for name, how in FILTERS.items() for h, w in SIZES]
+
+
+def patches(chance):
+    found = []
+    for i in range(240):
+        # Also one pixel high, and four times as long as high.
+        long = chance.choice([1, 2, 7, 40, 60, 120, 160])
+        height, width = chance.randint(1, 90), chance.randint(1, long)
+        if max(height, width) / min(height, width) > 200:
+            continue
+        low, high = chance.choice([(3136, 12544), (784, 50176), (1, 9000)])
+        processor = Qwen2VLImageProcessorPil(size={"shortest_edge": low, "longest_edge": high})
+        out = processor(images=[Image.fromarray(picture(width, height, i))], return_tensors="np")
+        grid = out["image_grid_thw"][0].tolist()
+        found.append([width, height, i, low, high, grid, digest(out["pixel_values"].astype("<f4").tobytes())[:16]])
+    return found
+
+
+def sizes(chance):
+    found = []
+    for _ in range(400):
+        width, height = (int(2 ** (chance.random() * 12)) for _ in range(2))
+        factor = chance.choice([28, 32])
+        low, high = chance.choice([(3136, 1003520), (3136, 12845056), (784, 3136)])
+        try:
+            h, w = smart_resize(height, width, factor, low, high)
+            found.append([width, height, factor, low, high, [w, h]])
+        except ValueError:
+            found.append([width, height, factor, low, high, None])
+    return found
+
+
+def decoded():
+    base = Image.fromarray(picture(37, 23, 5))
+    alpha = Image.fromarray(picture(37, 23, 9)[..., 0])
+    with_alpha = base.copy()
+    with_alpha.putalpha(alpha)
+    grey_alpha = Image.merge("LA", (base.convert("L"), alpha))
+    exif = lambda orientation: {"exif": (lambda e: (e.__setitem__(0x0112, orientation), e)[1])(Image.Exif())}
+    files = {"plain.png": (base, "PNG", {}), "alpha.png": (with_alpha, "PNG", {}), "grey.png": (base.convert("L"), "PNG", {}),
+             "grey-alpha.png": (grey_alpha, "PNG", {}), "palette.png": (base.quantize(16), "PNG", {}),
+             "two-colours.png": (base.convert("1"), "PNG", {}), "row.png": (base.crop((0, 0, 37, 1)), "PNG", {}),
+             "plain.jpeg": (base, "JPEG", {"quality": 80}), "full.jpeg": (base, "JPEG", {"subsampling": 0}),
+             "progressive.jpeg": (base, "JPEG", {"progressive": True}), "grey.jpeg": (base.convert("L"), "JPEG", {}),
+             **{f"turned-{i}.jpeg": (base, "JPEG", exif(i)) for i in (2, 3, 5, 6, 8)},
+             "plain.webp": (base, "WEBP", {"quality": 70}), "alpha.webp": (with_alpha, "WEBP", {"lossless": True}),
+             "still.gif": (base.quantize(16), "GIF", {}), "plain.tiff": (base, "TIFF", {})}
+    found = []
+    for name, (image, kind, options) in files.items():
+        buffer = io.BytesIO()
+        image.save(buffer, kind, **options)
+        data = base64.b64encode(buffer.getvalue()).decode()
+        loaded = load_image(data)
+        found.append({"name": name, "data": data, "width": loaded.width, "height": loaded.height,
+                      "sha256": digest(loaded.tobytes())})
+    return found
+
+
+def main():
+    (out,) = sys.argv[1:]
+    chance = random.Random(1)
+    result = {"pillow": PIL.__version__, "transformers": transformers.__version__, "resized": resized(),
+              "patches": patches(chance), "sizes": sizes(chance), "decoded": decoded()}
+    lines = ",\n".join(f"{json.dumps(key)}: [\n{rows}\n]" if isinstance(value, list) else f"{json.dumps(key)}: {json.dumps(value)}"
+                       for key, value in result.items()
+                       for rows in [",\n".join(json.dumps(row, separators=(",", ":")) for row in value)])
+    pathlib.Path(out).write_text("{\n" + lines + "\n}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Makes a case of test/fixtures/vision: what transformers computes with a small random checkpoint that sees.
+
+    make_vision_fixture.py FAMILY OUT        # FAMILY: one of CASES
+
+Needs Pillow and torchvision beside tools/oracle/requirements.txt. Pictures are those of make_media_fixtures.picture. OUT
+gets config.json, preprocessor_config.json, weights.json (the recipe of the weights) and
+
+    reference.safetensors    for each prompt i
+        i/tokens         int64 [T]     ids, placeholders expanded
+        i/media          int64 [N, 5]  of each picture or video: frames (0: a picture), width, height, seed, its first token
+        i/positions      int64 [3, T]  in time, height and width
+        i/encoded_rows   int64 [E]     the rows of what the encoder gives that follow
+        i/encoded        f32 [E, width]
+        i/rows, i/logits, i/logits_bf16, i/greedy, i/greedy_margin   as make_family_fixture.py has them
+"""
+
+import json
+import pathlib
+import sys
+
+import numpy
+import torch
+import transformers
+from PIL import Image
+from safetensors.torch import save_file
+from transformers import CONFIG_MAPPING, AutoModelForImageTextToText
+
+from make_family_fixture import LARGEST, NEW_TOKENS, SEED, rounded, rows_of
+from make_media_fixtures import picture
+from recording import random_prompt
+from reference import check
+from tiny_checkpoint import draw, put, saved, write_recipe
+
+VOCAB = 131
+IMAGE, VIDEO, START, END = 120, 121, 122, 123
+TEXT = dict(vocab_size=VOCAB, hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=4,
+            num_key_value_heads=2, max_position_embeddings=256, bos_token_id=1, eos_token_id=2)
+MROPE = dict(rope_parameters=dict(rope_type="default", rope_theta=10000.0, mrope_section=[2, 3, 3]))
+IDS = dict(image_token_id=IMAGE, video_token_id=VIDEO, vision_start_token_id=START, vision_end_token_id=END)
+SIZE = {"shortest_edge": 3136, "longest_edge": 12544}
+
+CASES = {
+    "qwen2_vl": dict(
+        config=dict(text_config=TEXT | MROPE, tie_word_embeddings=False, **IDS,
+                    vision_config=dict(depth=2, embed_dim=64, hidden_size=64, num_heads=4, mlp_ratio=2)),
+        merge=2, patch=14),
+}
+
+# Text between what is seen; a number: so many random words. Frames, width, height, seed.
+PROMPTS = [
+    [19],
+    [5, (0, 70, 121, 1), 4],
+    [(0, 120, 1, 2), 7, (0, 200, 50, 3), (0, 64, 64, 4), 11, (0, 30, 100, 2)],
+    [3, (3, 84, 56, 5), 2, (0, 56, 56, 6), 9],
+]
+
+
+def processor_of(case):
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+    return Qwen2VLImageProcessorPil(size=SIZE, patch_size=case["patch"], merge_size=case["merge"], **case.get("processor", {}))
+
+
+def patches_of(processor, frames, width, height, seed):
+    """Patches and grid; frames are pictures of the seeds that follow one another, the last one twice if it is alone."""
+    shown = [processor(images=[Image.fromarray(picture(width, height, seed + i))], return_tensors="pt")
+             for i in range(max(frames, 1))]
+    _, rows, columns = shown[0]["image_grid_thw"][0].tolist()
+    if frames == 0:
+        return shown[0]["pixel_values"], [1, rows, columns]
+    values = [out["pixel_values"].view(rows * columns, 3, 2, -1) for out in shown]
+    if frames % 2:
+        values.append(values[-1])
+    pairs = [torch.stack([a[:, :, 0], b[:, :, 0]], 2).view(rows * columns, -1) for a, b in zip(values[::2], values[1::2])]
+    return torch.cat(pairs), [len(pairs), rows, columns]
+
+
+class Prompt:
+    def __init__(self, parts, processor, merge, number):
+        self.ids, self.types, self.media = [], [], []
+        self.pixels, self.grids = {1: [], 2: []}, {1: [], 2: []}
+        words = iter(random_prompt(200, 100)[number * 31:].tolist())
+        for part in parts:
+            if isinstance(part, int):
+                self.add([next(words) + 3 for _ in range(part)], 0)
+                continue
+            values, grid = patches_of(processor, *part)
+            kind = 2 if part[0] else 1
+            self.pixels[kind].append(values)
+            self.grids[kind].append(grid)
+            self.add([START], 0)
+            self.media.append([*part, len(self.ids)])
+            self.add([VIDEO if part[0] else IMAGE] * (grid[0] * grid[1] * grid[2] // merge**2), kind)
+            self.add([END], 0)
+
+    def add(self, ids, kind):
+        self.ids += ids
+        self.types += [kind] * len(ids)
+
+    def inputs(self, more=()):
+        found = dict(input_ids=torch.tensor([self.ids + list(more)]),
+                     mm_token_type_ids=torch.tensor([self.types + [0] * len(more)]))
+        for kind, pixels, grid in ((1, "pixel_values", "image_grid_thw"), (2, "pixel_values_videos", "video_grid_thw")):
+            if self.pixels[kind]:
+                found[pixels] = torch.cat(self.pixels[kind])
+                found[grid] = torch.tensor(self.grids[kind])
+        return found
+
+
+@torch.no_grad()
+def encoded(model, prompt):
+    """What the encoder gives, in the order of the prompt."""
+    inputs = prompt.inputs()
+    rows = torch.zeros(0)
+    outs = {}
+    if "pixel_values" in inputs:
+        outs[1] = list(model.model.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"]).pooler_output)
+    if "pixel_values_videos" in inputs:
+        outs[2] = list(model.model.get_video_features(inputs["pixel_values_videos"], inputs["video_grid_thw"]).pooler_output)
+    parts = [outs[2 if frames else 1].pop(0) for frames, *_ in prompt.media]
+    return torch.cat(parts).float() if parts else rows
+
+
+def positions(model, prompt):
+    inputs = prompt.inputs()
+    found, _ = model.model.get_rope_index(inputs["input_ids"], inputs["mm_token_type_ids"],
+                                          image_grid_thw=inputs.get("image_grid_thw"),
+                                          video_grid_thw=inputs.get("video_grid_thw"))
+    return found[:, 0]
+
+
+@torch.no_grad()
+def logits(model, prompt, more=()):
+    # Without it the class goes on where the prompt before ended.
+    model.model.rope_deltas = None
+    return model(**prompt.inputs(more), use_cache=False).logits[0].float()
+
+
+def record(fresh, prompt):
+    model = fresh()
+    out, tokens, margins = logits(model, prompt), [], []
+    for _ in range(NEW_TOKENS):
+        best, second = logits(model, prompt, tokens)[-1].topk(2).values.tolist()
+        tokens.append(int(logits(model, prompt, tokens)[-1].argmax()))
+        margins.append(best - second)
+    rows = rows_of(len(prompt.ids))
+    found = {"tokens": torch.tensor(prompt.ids), "rows": rows, "logits": out[rows], "positions": positions(model, prompt),
+             "logits_bf16": logits(rounded(fresh()), prompt)[rows], "greedy": torch.tensor(tokens),
+             "greedy_margin": torch.tensor(margins)}
+    if prompt.media:
+        rows = encoded(model, prompt)
+        kept = rows_of(len(rows))
+        found |= {"media": torch.tensor(prompt.media), "encoded_rows": kept, "encoded": rows[kept]}
+    return found
+
+
+def recipe_of(tensors, model):
+    recipe = {"seed": SEED, "dtype": "float32", "tensors": draw(tensors, model, False)}
+    for name, entry in recipe["tensors"].items():
+        # A convolution sums over all that is behind its outputs.
+        if len(entry["shape"]) == 5:
+            entry["std"] = float(f"{1.5 / numpy.prod(entry['shape'][1:]) ** 0.5:.4g}")
+    return recipe
+
+
+def main():
+    family, out = sys.argv[1], pathlib.Path(sys.argv[2])
+    torch.set_num_threads(1)
+    transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    case = CASES[family]
+    config = CONFIG_MAPPING[family](**case["config"])
+    torch.manual_seed(0)
+    made = AutoModelForImageTextToText.from_config(config, attn_implementation="eager").float().eval()
+    out.mkdir(parents=True, exist_ok=True)
+    tensors = saved(made, out)
+    raw = json.loads((out / "config.json").read_text())
+    (out / "config.json").write_text(json.dumps(raw, indent=2) + "\n")
+    (out / "generation_config.json").unlink(missing_ok=True)
+    make = lambda found: put(found, AutoModelForImageTextToText, out, config, "float32")
+    write_recipe(recipe_of(tensors, made), out, make, "lm_head.weight", None)
+    processor = processor_of(case)
+    processor.save_pretrained(out)
+    fresh = lambda: AutoModelForImageTextToText.from_pretrained(out, dtype=torch.float32, attn_implementation="eager").eval()
+    found = {}
+    for i, parts in enumerate(PROMPTS):
+        prompt = Prompt(parts, processor, case["merge"], i)
+        found |= {f"{i}/{name}": value.contiguous() for name, value in record(fresh, prompt).items()}
+    check({name: value for name, value in found.items() if not name.endswith("media")})
+    (out / "model.safetensors").unlink()
+    file = out / "reference.safetensors"
+    save_file(found, file, metadata={"transformers": transformers.__version__, "model_type": family,
+                                     "torch": torch.__version__.split("+")[0]})
+    file.chmod(0o644)
+    size = sum(path.stat().st_size for path in out.iterdir())
+    spread = lambda end: torch.cat([value for name, value in found.items() if name.endswith(end)]).std().item()
+    margin = min(value.min().item() for name, value in found.items() if name.endswith("margin"))
+    print(f"{out}: {size} bytes, std of logits {spread('/logits'):.2f}, of encoded rows {spread('/encoded'):.2f}, "
+          f"smallest margin {margin:.2g}")
+    if size > 2 * LARGEST:
+        raise SystemExit(f"larger than {2 * LARGEST} bytes")
+
+
+if __name__ == "__main__":
+    main()
