@@ -9,7 +9,7 @@ export interface Judged {
   readonly document: string;
 }
 
-// As the model card of Qwen3-Reranker has them.
+// As README.md of github.com/QwenLM/Qwen3-Embedding has them for transformers (f4ad0c4, the same as the model card).
 export const DEFAULT_INSTRUCTION =
   'Given a web search query, retrieve relevant passages that answer the query';
 export const QWEN3_MAX_LENGTH = 8192;
