@@ -13,6 +13,7 @@ namespace atb {
 namespace {
 
 using kernels::GemmCall;
+using kernels::PackedWeight;
 
 size_t ScratchBytes(const kernels::KernelTable& kernels) {
   return Align(static_cast<size_t>(kernels.gemm_scratch_bytes));
@@ -68,12 +69,13 @@ void Multiply(const MultiplyCall& call, const kernels::KernelTable& kernels, Thr
 void MultiplyBatches(const BatchedCall& call, const kernels::KernelTable& kernels, ThreadPool& pool,
                      std::byte* workspace) noexcept {
   constexpr int64_t kRows = 256;
+  constexpr int64_t kPiecesPerThread = 2;
   const PackedWeight& first = *call.weight;
   const int64_t panels = first.panels;
   const int64_t row_pieces = CeilDiv(call.m, kRows);
   // Few batches are cut into as many panels as keep all threads busy.
   const int64_t streams = kernels.gemm_streams[static_cast<size_t>(first.format)];
-  const int64_t wanted = CeilDiv(kPiecesOfBlocks * pool.threads(), call.batches * row_pieces);
+  const int64_t wanted = CeilDiv(kPiecesPerThread * pool.threads(), call.batches * row_pieces);
   const int64_t step = std::max(streams, panels / wanted / streams * streams);
   const int64_t panel_pieces = CeilDiv(panels, step);
   const size_t scratch = Align(static_cast<size_t>(kernels.gemm_scratch_bytes));
