@@ -89,7 +89,6 @@ export type { KvQuantMode } from './kv-cache/kv-quant.js';
 export {
   NormedRotaryAttention,
   PositionFreeAttention,
-  type ProjectionNorm,
   type ProjectionNorms,
   projectionNorms,
   RotaryAttention,
@@ -137,7 +136,9 @@ export {
   BaseRMSNorm,
   HeadNorm,
   LayerNormOfHead,
+  NoNorm,
   type NormedHeads,
+  type NormStep,
   OffsetRMSNorm,
   PerHeadLayerNorm,
 } from './layers/norms.js';
@@ -146,6 +147,7 @@ export { addResidual, addScaled } from './layers/residual.js';
 export {
   ClassificationHead,
   type ClassificationSizes,
+  classifierOf,
   HiddenRows,
   type RowHead,
 } from './layers/row-heads.js';
@@ -192,6 +194,8 @@ export * from './models/llama/index.js';
 export * from './models/mimo/index.js';
 export * from './models/minicpm/index.js';
 export * from './models/mistral/index.js';
+export * from './models/modernbert/index.js';
+export * from './models/nomic_bert/index.js';
 export * from './models/olmo2/index.js';
 export * from './models/olmo3/index.js';
 export * from './models/opt/index.js';
