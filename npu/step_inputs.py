@@ -23,9 +23,12 @@ class Step:
         return torch.arange(self.num_blocks).reshape(1, -1)
 
 
-def hidden(queries, keys, window):
-    """Where a query must not look: keys after it, and keys a window or more before it."""
+def hidden(queries, keys, window, both_ways=False):
+    """Where a query must not look: keys after it, and keys a window or more before it; with both_ways keys more than a
+    window away."""
     behind = queries.reshape(-1, 1) - torch.arange(keys)
+    if both_ways:
+        return behind.abs() > window
     blocked = behind < 0
     return blocked if window is None else blocked | (behind >= window)
 
@@ -35,7 +38,7 @@ def make_mask(recipe, step, blocked_value):
     if form == "triangle":
         blocked = hidden(torch.arange(TRIANGLE), TRIANGLE, window)
     elif form == "positions":
-        blocked = hidden(torch.arange(step.context), step.context, window)
+        blocked = hidden(torch.arange(step.context), step.context, window, recipe.get("bothWays", False))
     else:
         blocked = hidden(step.positions[-1:], step.context, window).unsqueeze(0)
     return torch.zeros(blocked.shape).masked_fill(blocked, blocked_value)

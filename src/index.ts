@@ -89,7 +89,6 @@ export type { KvQuantMode } from './kv-cache/kv-quant.js';
 export {
   NormedRotaryAttention,
   PositionFreeAttention,
-  type ProjectionNorm,
   type ProjectionNorms,
   projectionNorms,
   RotaryAttention,
@@ -137,7 +136,9 @@ export {
   BaseRMSNorm,
   HeadNorm,
   LayerNormOfHead,
+  NoNorm,
   type NormedHeads,
+  type NormStep,
   OffsetRMSNorm,
   PerHeadLayerNorm,
 } from './layers/norms.js';
@@ -146,6 +147,7 @@ export { addResidual, addScaled } from './layers/residual.js';
 export {
   ClassificationHead,
   type ClassificationSizes,
+  classifierOf,
   HiddenRows,
   type RowHead,
 } from './layers/row-heads.js';
@@ -191,7 +193,10 @@ export * from './models/internlm3/index.js';
 export * from './models/llama/index.js';
 export * from './models/mimo/index.js';
 export * from './models/minicpm/index.js';
+export * from './models/minicpm3/index.js';
 export * from './models/mistral/index.js';
+export * from './models/modernbert/index.js';
+export * from './models/nomic_bert/index.js';
 export * from './models/olmo2/index.js';
 export * from './models/olmo3/index.js';
 export * from './models/opt/index.js';
@@ -201,6 +206,7 @@ export * from './models/qwen/index.js';
 export * from './models/qwen2/index.js';
 export * from './models/qwen2_vl/index.js';
 export * from './models/qwen3/index.js';
+export * from './models/qwen3_moe/index.js';
 export * from './models/roberta/index.js';
 export * from './models/seed_oss/index.js';
 export * from './models/smollm3/index.js';

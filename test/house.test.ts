@@ -200,11 +200,12 @@ describe('the house', () => {
     expect(lines).to.be.within(1, 99);
   });
 
-  it('keeps families small: the median 60 lines beside imports and blank ones, none over 150', () => {
+  it('keeps families of text small: the median 60 lines beside imports and blank ones, none over 150', () => {
+    const sees = (family: string) => TS.some(({ path }) => path === `src/models/${family}/vision-tower.ts`);
     const lines = new Map<string, number>();
     for (const { path, text } of TS) {
       const [, family] = /^src\/models\/(\w+)\/./.exec(path) ?? [];
-      if (family === undefined || family === 'base') continue;
+      if (family === undefined || family === 'base' || sees(family)) continue;
       const own = text.replace(/^import[^;]*;$/gm, '').split('\n');
       lines.set(family, (lines.get(family) ?? 0) + own.filter((line) => line.trim() !== '').length);
     }

@@ -66,14 +66,13 @@ function flattenHeads(graph: AtbGraph, heads: string, out: string): void {
 
 /**
  * Packed sequences attend to themselves. Where attention is causal, the mask is the 128 x 128 triangle, or the whole one
- * with a window; otherwise there is none. Keys and values go to the cache, where there is one.
+ * with a window; otherwise there is none without a window, which is one on both sides then. Keys and values go to the cache, where there is one.
  */
 @CommonOpBuilder()
 export class ATBEncoderPagedAttention implements OpBuilder<'ATTENTION'> {
   readonly category = 'ATTENTION';
 
-  isMatch({ kind, isCausal, windowSize }: Param): true | string {
-    if (!isCausal && windowSize !== undefined) return 'has no windows in which tokens see later ones';
+  isMatch({ kind }: Param): true | string {
     return wantsGraph(false, false, kind);
   }
 
@@ -83,12 +82,13 @@ export class ATBEncoderPagedAttention implements OpBuilder<'ATTENTION'> {
     if (tensors.cache) writeCache(graph, param, { k, v }, tensors.cache);
     const heads = `${opName}_heads`;
     const selfAttention = { calcType: 'PA_ENCODER', ...common(param) } as const;
-    if (isCausal) {
+    if (isCausal || windowSize !== undefined) {
       const isTriuMask = windowSize === undefined && slopes === undefined ? 1 : 0;
       const masked = { ...selfAttention, maskType: maskTypeOf(param), isTriuMask } as const;
       const op = new BaseOperation('SelfAttention', masked, opName);
       const inputs = [q, k, v, tensors.attentionMask, tensors.seqLen];
-      graph.addOperation(op, inputs, [heads], { hint: hintOf(param) });
+      // Engines read the mask of a window on both sides.
+      graph.addOperation(op, inputs, [heads], isCausal ? { hint: hintOf(param) } : {});
     } else {
       const unmasked = { ...selfAttention, maskType: 'MASK_TYPE_UNDEFINED' } as const;
       const op = new BaseOperation('SelfAttention', unmasked, opName);

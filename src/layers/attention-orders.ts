@@ -2,7 +2,7 @@ import type { AtbGraph } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import type { Weights } from '../weights/weights.js';
 import { type AttentionConfig, type AttentionOptions, BaseAttention } from './base-attention.js';
-import type { Module } from './module.js';
+import type { NormStep } from './norms.js';
 
 /** Attention whose queries and keys are rotated by their positions, as Llama's. */
 export class RotaryAttention extends BaseAttention {
@@ -22,27 +22,22 @@ export class PositionFreeAttention extends BaseAttention {
   }
 }
 
-/** A norm of queries or keys: `input` [tokens, heads * headDim] -> the tensor whose name is returned, of the same shape. */
-export interface ProjectionNorm extends Module {
-  buildGraph(graph: AtbGraph, input: string): string;
-}
-
-/** The norms of queries and keys. */
+/** The norms of queries and keys: [tokens, heads * headDim] each. */
 export interface ProjectionNorms {
-  readonly q: ProjectionNorm;
-  readonly k: ProjectionNorm;
+  readonly q: NormStep;
+  readonly k: NormStep;
 }
 
 /** The norms of queries and keys, each of which `norm` makes for so many heads. */
 export const projectionNorms = (
   config: Pick<AttentionConfig, 'numAttentionHeads' | 'numKeyValueHeads'>,
-  norm: (of: 'q' | 'k', heads: number) => ProjectionNorm,
+  norm: (of: 'q' | 'k', heads: number) => NormStep,
 ): ProjectionNorms => ({ q: norm('q', config.numAttentionHeads), k: norm('k', config.numKeyValueHeads) });
 
 /** Attention whose queries and keys are normalised before they are rotated, in models that have norms for them. */
 export class NormedRotaryAttention extends BaseAttention {
-  readonly qNorm: ProjectionNorm | undefined;
-  readonly kNorm: ProjectionNorm | undefined;
+  readonly qNorm: NormStep | undefined;
+  readonly kNorm: NormStep | undefined;
 
   /** Throws what `BaseAttention` throws. */
   constructor(

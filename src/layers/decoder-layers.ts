@@ -3,7 +3,7 @@ import type { GraphKind } from '../graph/graph-kind.js';
 import type { Weights } from '../weights/weights.js';
 import { BaseLayer } from './base-layer.js';
 import { Module } from './module.js';
-import type { BaseNorm } from './norms.js';
+import type { NormStep } from './norms.js';
 import { addResidual } from './residual.js';
 
 /** Attention or an MLP: `input` [tokens, hidden] -> the tensor whose name is returned, of the same shape. */
@@ -13,17 +13,17 @@ export interface LayerStep extends Module {
 
 /** The parts of a layer that norms what goes into attention and MLP. */
 export interface PreNormParts {
-  readonly inputLayernorm: BaseNorm;
+  readonly inputLayernorm: NormStep;
   readonly selfAttn: LayerStep;
-  readonly postAttentionLayernorm: BaseNorm;
+  readonly postAttentionLayernorm: NormStep;
   readonly mlp: LayerStep;
 }
 
 /** x += attention(norm(x)); x += mlp(norm(x)), as in Llama. */
 export class PreNormLayer extends BaseLayer {
-  readonly inputLayernorm: BaseNorm;
+  readonly inputLayernorm: NormStep;
   readonly selfAttn: LayerStep;
-  readonly postAttentionLayernorm: BaseNorm;
+  readonly postAttentionLayernorm: NormStep;
   readonly mlp: LayerStep;
 
   /** `variant`: see `BaseLayer`. */
@@ -70,18 +70,18 @@ export class PostNormLayer extends PreNormLayer {
 
 /** The parts of a layer whose attention and MLP read the same input. */
 export interface ParallelParts {
-  readonly inputLayernorm: BaseNorm;
+  readonly inputLayernorm: NormStep;
   /** A norm of the MLP's own; it reads attention's when absent. */
-  readonly postAttentionLayernorm?: BaseNorm;
+  readonly postAttentionLayernorm?: NormStep;
   readonly selfAttn: LayerStep;
   readonly mlp: LayerStep;
 }
 
 /** x += attention(norm(x)) + mlp(norm(x)), both of the same x (arXiv:2204.02311, section 2). */
 export class ParallelLayer extends BaseLayer {
-  readonly inputLayernorm: BaseNorm;
+  readonly inputLayernorm: NormStep;
   readonly selfAttn: LayerStep;
-  readonly postAttentionLayernorm: BaseNorm | undefined;
+  readonly postAttentionLayernorm: NormStep | undefined;
   readonly mlp: LayerStep;
 
   /** `variant`: see `BaseLayer`. */
@@ -105,19 +105,19 @@ export class ParallelLayer extends BaseLayer {
 
 /** The parts of a layer that norms what goes into attention and MLP, and what comes out of them. */
 export interface SandwichParts {
-  readonly beforeAttention: BaseNorm;
+  readonly beforeAttention: NormStep;
   readonly selfAttn: LayerStep;
-  readonly afterAttention: BaseNorm;
-  readonly beforeMlp: BaseNorm;
+  readonly afterAttention: NormStep;
+  readonly beforeMlp: NormStep;
   readonly mlp: LayerStep;
-  readonly afterMlp: BaseNorm;
+  readonly afterMlp: NormStep;
 }
 
 /** A step whose result is normed. */
 class NormedStep extends Module implements LayerStep {
   constructor(
     readonly step: LayerStep,
-    readonly norm: BaseNorm,
+    readonly norm: NormStep,
   ) {
     super();
   }

@@ -7,8 +7,20 @@ import { requireMember } from './complete.js';
 import { Module } from './module.js';
 import { rotaryOrder } from './projections.js';
 
+/** What stands where others have a norm: `input` [..., size] -> the tensor whose name is returned, of the same shape. */
+export interface NormStep extends Module {
+  buildGraph(graph: AtbGraph, input: string): string;
+}
+
+/** Nothing, where other layers have a norm. */
+export class NoNorm extends Module implements NormStep {
+  buildGraph(_graph: AtbGraph, input: string): string {
+    return input;
+  }
+}
+
 /** A norm over the last axis: statistics in f32, the result in the model's dtype. */
-export abstract class BaseNorm extends Module {
+export abstract class BaseNorm extends Module implements NormStep {
   /** Names the norm's operation and, with `_out` behind it, its result: `input_layernorm`. */
   readonly name: string;
 

@@ -33,6 +33,16 @@ export interface ClassificationSizes {
   readonly hasBias: boolean;
 }
 
+/** The head with biases of a configuration that names labels; undefined where there are none. */
+export const classifierOf = (
+  weights: Weights,
+  { hiddenSize, labels }: { readonly hiddenSize: number; readonly labels: number | undefined },
+  names: ClassificationSizes['names'],
+): ClassificationHead | undefined =>
+  labels === undefined
+    ? undefined
+    : new ClassificationHead(weights, { hiddenSize, labels, names, hasBias: true });
+
 /** out(tanh(dense(x))), or out(x), of one row of each text: [rows, labels] (transformers 5.24, BertPooler). */
 export class ClassificationHead extends Module implements RowHead {
   readonly dense: Linear | undefined;

@@ -27,21 +27,26 @@ export interface MaskUse {
   readonly dtype: FloatDType;
   /** A query sees so many keys, its own included; all before it when absent. */
   readonly windowSize?: number;
+  /** Whether it sees so many keys before it and so many behind it, its own not counted; false when absent. */
+  readonly bothWays?: boolean;
 }
 
-/** Whether a query at position `query` sees the key at position `key`, as `sliding_window` in transformers. */
-const sees = (query: number, key: number, windowSize = Number.POSITIVE_INFINITY): boolean =>
-  key <= query && key > query - windowSize;
+/** Whether a query at position `query` sees the key at position `key`, as `sliding_window` in transformers (masking_utils.py). */
+const sees = (
+  query: number,
+  key: number,
+  { windowSize = Number.POSITIVE_INFINITY, bothWays = false }: Pick<MaskUse, 'windowSize' | 'bothWays'>,
+): boolean => (bothWays ? Math.abs(key - query) <= windowSize : key <= query && key > query - windowSize);
 
 /**
  * [size, size], rows and columns are positions: `attention_mask` of split-fuse, `sliding_attention_mask` of prefill and
- * split-fuse. With size 128 and no window it is the triangle that prefill's `isTriuMask` wants.
+ * split-fuse, and of encoders. With size 128 and no window it is the triangle that prefill's `isTriuMask` wants.
  */
-export function causalMask(size: number, { reader, dtype, windowSize }: MaskUse): Tensor {
+export function squareMask(size: number, { reader, dtype, ...window }: MaskUse): Tensor {
   const values = new Float32Array(size * size);
   for (let query = 0; query < size; query++) {
     for (let key = 0; key < size; key++) {
-      if (!sees(query, key, windowSize)) values[query * size + key] = BLOCKED[reader][dtype];
+      if (!sees(query, key, window)) values[query * size + key] = BLOCKED[reader][dtype];
     }
   }
   return toDType(values, [size, size], dtype);
@@ -51,13 +56,13 @@ export function causalMask(size: number, { reader, dtype, windowSize }: MaskUse)
 export function decodeMask(
   contextLens: ArrayLike<number>,
   size: number,
-  { reader, dtype, windowSize }: MaskUse,
+  { reader, dtype, ...window }: MaskUse,
 ): Tensor {
   const values = new Float32Array(contextLens.length * size);
   for (let row = 0; row < contextLens.length; row++) {
     const query = (contextLens[row] ?? 0) - 1;
     for (let key = 0; key < size; key++) {
-      if (!sees(query, key, windowSize)) values[row * size + key] = BLOCKED[reader][dtype];
+      if (!sees(query, key, window)) values[row * size + key] = BLOCKED[reader][dtype];
     }
   }
   return toDType(values, [contextLens.length, 1, size], dtype);

@@ -1,5 +1,5 @@
 import type { GraphKind } from '../graph/graph-kind.js';
-import { causalMask, decodeMask, type MaskReader, TRIANGLE } from './mask-values.js';
+import { decodeMask, type MaskReader, squareMask, TRIANGLE } from './mask-values.js';
 import type { StepInput } from './step-input.js';
 
 /** The mask of attention over the whole context. Decode needs none. */
@@ -29,7 +29,7 @@ export const fullMask: StepInput = {
   },
   make({ kind, seqLens }, { dtype }) {
     const size = kind.readsCache ? Math.max(...seqLens) : TRIANGLE;
-    return { [FULL_MASK]: causalMask(size, { reader: maskReader(kind), dtype }) };
+    return { [FULL_MASK]: squareMask(size, { reader: maskReader(kind), dtype }) };
   },
 };
 
@@ -39,19 +39,20 @@ export function slidingMaskName(windowSize: number, all: readonly (number | unde
   return isOnly ? SLIDING_MASK : `${SLIDING_MASK}_${windowSize}`;
 }
 
-/** The masks of a model's sliding windows, layer by layer; undefined stands for none. */
-export function slidingMasks(windows: readonly (number | undefined)[]): StepInput[] {
+/** The masks of a model's sliding windows, layer by layer; undefined stands for none. `bothWays`: see `slidingMask`. */
+export function slidingMasks(windows: readonly (number | undefined)[], bothWays = false): StepInput[] {
   const sizes = new Set(windows.filter((size) => size !== undefined));
-  return [...sizes].map((size) => slidingMask(size, slidingMaskName(size, windows)));
+  return [...sizes].map((size) => slidingMask(size, slidingMaskName(size, windows), bothWays));
 }
 
 const hasOneQuery = ({ readsCache, hasQueryLens }: GraphKind): boolean => readsCache && !hasQueryLens;
 
 /**
  * `sliding_attention_mask` in the model's dtype: [context, context], rows and columns being positions; in decode
- * [batch, 1, context].
+ * [batch, 1, context]. With `bothWays`, as encoders have it, a query sees `windowSize` keys before it and as many behind it.
  */
-export function slidingMask(windowSize: number, name: string = SLIDING_MASK): StepInput {
+export function slidingMask(windowSize: number, name: string = SLIDING_MASK, bothWays = false): StepInput {
+  const window = { windowSize, ...(bothWays && { bothWays }) };
   return {
     names: [name],
     describe({ kind, dtype, batch, contextLen }) {
@@ -60,12 +61,12 @@ export function slidingMask(windowSize: number, name: string = SLIDING_MASK): St
     },
     recipes(kind) {
       const form = hasOneQuery(kind) ? 'last_positions' : 'positions';
-      return { [name]: { made: 'mask', form, reader: maskReader(kind), windowSize } };
+      return { [name]: { made: 'mask', form, reader: maskReader(kind), ...window } };
     },
     make({ kind, seqLens }, { dtype }) {
       const contextLen = Math.max(...seqLens);
-      const use = { reader: maskReader(kind), dtype, windowSize };
-      const mask = hasOneQuery(kind) ? decodeMask(seqLens, contextLen, use) : causalMask(contextLen, use);
+      const use = { reader: maskReader(kind), dtype, ...window };
+      const mask = hasOneQuery(kind) ? decodeMask(seqLens, contextLen, use) : squareMask(contextLen, use);
       return { [name]: mask };
     },
   };

@@ -58,6 +58,8 @@ export type InputRecipe =
       /** Whose mask it is: decides what it holds where a query must not look. */
       readonly reader: 'SelfAttention' | 'PagedAttention';
       readonly windowSize?: number;
+      /** Whether a query sees `windowSize` keys before it and as many behind it; see `MaskUse`. */
+      readonly bothWays?: boolean;
     }
   | {
       readonly made: 'alibi_mask';

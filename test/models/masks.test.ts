@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { toFloat32 } from '../../src/dtype.js';
-import { causalMask, decodeMask, type MaskReader } from '../../src/step-inputs/mask-values.js';
+import { decodeMask, type MaskReader, squareMask } from '../../src/step-inputs/mask-values.js';
 
 /** Rows of a mask: "." where a query looks. */
 const drawn = (mask: Parameters<typeof toFloat32>[0], columns: number): string[] => {
@@ -12,12 +12,12 @@ const reader = 'PagedAttention';
 
 describe('masks', () => {
   it('hide the future', () => {
-    const mask = causalMask(4, { reader, dtype: 'bf16' });
+    const mask = squareMask(4, { reader, dtype: 'bf16' });
     expect(drawn(mask, 4)).to.deep.equal(['.xxx', '..xx', '...x', '....']);
   });
 
   it('hide what is outside the window; the query itself counts', () => {
-    const square = causalMask(4, { reader, dtype: 'f32', windowSize: 2 });
+    const square = squareMask(4, { reader, dtype: 'f32', windowSize: 2 });
     expect(drawn(square, 4)).to.deep.equal(['.xxx', '..xx', 'x..x', 'xx..']);
     const rows = decodeMask([2, 4], 5, { reader, dtype: 'f16', windowSize: 3 });
     expect(drawn(rows, 5)).to.deep.equal(['..xxx', 'x...x']);
@@ -26,7 +26,7 @@ describe('masks', () => {
 
   const blocked = (of: MaskReader) =>
     (['bf16', 'f16', 'f32'] as const).map((dtype) => [
-      toFloat32(causalMask(2, { reader: of, dtype }))[1],
+      toFloat32(squareMask(2, { reader: of, dtype }))[1],
       toFloat32(decodeMask([1], 2, { reader: of, dtype, windowSize: 1 }))[1],
     ]);
   const lowest = Math.fround(-3.4028234663852886e38);

@@ -191,7 +191,7 @@ class Shrinker:
         self.most("topk_group", CHOSEN_GROUPS)
 
     def positions(self, frequencies, new_frequencies):
-        for key in ("sliding_window", "attention_chunk_size", "attention_window"):
+        for key in ("sliding_window", "attention_chunk_size", "attention_window", "local_attention"):
             self.most(key, WINDOW)
         known = self.value("max_position_embeddings", POSITIONS)
         scalings = [d for key in ("rope_scaling", "rope_parameters") for d in self.ropes(self.raw.get(key))]

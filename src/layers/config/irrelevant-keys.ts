@@ -67,6 +67,11 @@ const IRRELEVANT: Readonly<Record<string, readonly string[]>> = {
     'num_labels',
     'problem_type',
     'finetuning_task',
+    'summary_activation',
+    'summary_first_dropout',
+    'summary_proj_to_labels',
+    'summary_type',
+    'summary_use_proj',
     'task_specific_params',
   ],
   'is an option of generation, which is read from generation_config.json': [

@@ -84,14 +84,14 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
 
   /** What a step brings. Graphs have those of these inputs that they read. */
   get stepInputs(): readonly StepInput[] {
-    const { rope, alibiSlopes, slidingWindows = [], expertGroups } = this.config;
+    const { rope, alibiSlopes, slidingWindows = [], isCausal, expertGroups } = this.config;
     return [
       tokenIds,
       rope ? rotary(rope, this.otherRotaryTables) : positions,
       paging,
       lengths,
       fullMask,
-      ...slidingMasks(slidingWindows),
+      ...slidingMasks(slidingWindows, isCausal === false),
       ...(alibiSlopes ? [alibiMask(alibiSlopes), tokenSequences] : []),
       ...(expertGroups ? [groupIndices] : []),
       headRows,

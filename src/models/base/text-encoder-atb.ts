@@ -7,7 +7,7 @@ import type { CausalLM, EncoderUse } from '../../router/index.js';
 import type { StepInput } from '../../step-inputs/index.js';
 import { uniqueWeights } from '../../weights/weight-identity.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
-import { BaseModelATB, type ModelParts, type ModelSizes } from './base-model-atb.js';
+import { BaseModelATB, type LastStep, type ModelParts, type ModelSizes } from './base-model-atb.js';
 
 /** What a reader of whole texts is made of. */
 export interface TextEncoderParts<C extends BaseConfig> {
@@ -80,18 +80,24 @@ interface AddedEmbeddings {
   getWeights(): TensorRef[];
 }
 
-/** Embeddings, their norm, layers: `input_ids` [tokens] -> [tokens, hidden], which no norm follows. */
+/** Embeddings, their norm, layers: `input_ids` [tokens] -> [tokens, hidden], which a norm follows where there is one. */
 export class EncoderModelATB extends BaseModelATB {
   private readonly added: readonly AddedEmbeddings[];
+  private readonly lastNorm: LastStep | undefined;
 
   /** `parts.norm` is that of the embeddings. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
   constructor(
     sizes: ModelSizes,
     weights: Weights,
-    { added, ...parts }: ModelParts & { readonly added: readonly AddedEmbeddings[] },
+    {
+      added,
+      lastNorm,
+      ...parts
+    }: ModelParts & { readonly added: readonly AddedEmbeddings[]; readonly lastNorm?: LastStep },
   ) {
     super(sizes, weights, parts);
     this.added = added;
+    this.lastNorm = lastNorm;
   }
 
   override buildGraph(graph: AtbGraph, kind: GraphKind): string {
@@ -100,6 +106,6 @@ export class EncoderModelATB extends BaseModelATB {
     hidden = this.norm.buildGraph(graph, hidden);
     this.buildPositionalEmbeddingGraph(graph);
     for (const layer of this.layers) hidden = layer.buildGraph(graph, kind, hidden);
-    return hidden;
+    return this.lastNorm?.buildGraph(graph, hidden) ?? hidden;
   }
 }

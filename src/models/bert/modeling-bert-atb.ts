@@ -10,7 +10,7 @@ import { PostNormLayer } from '../../layers/decoder-layers.js';
 import { LearnedPositions, TokenTypes } from '../../layers/learned-positions.js';
 import { UngatedMLP } from '../../layers/mlp.js';
 import { BaseLayerNorm } from '../../layers/norms.js';
-import { ClassificationHead, type ClassificationSizes } from '../../layers/row-heads.js';
+import { type ClassificationSizes, classifierOf } from '../../layers/row-heads.js';
 import {
   headRows,
   lengths,
@@ -55,7 +55,7 @@ export class FlashBertModelATB extends TextEncoderATB<BertConfig> {
     weights: Weights,
     { name, root, positions, classifier }: BertVariant = BERT,
   ) {
-    const { hiddenSize, positionTable, typeVocabSize, layerNormEps, labels } = config;
+    const { hiddenSize, positionTable, typeVocabSize, layerNormEps } = config;
     const inner = weights.at(root);
     const embeddings = inner.at('embeddings');
     const norm = (at: Weights, as: string) =>
@@ -82,10 +82,7 @@ export class FlashBertModelATB extends TextEncoderATB<BertConfig> {
             postAttentionLayernorm: norm(at.at('output'), 'output_norm'),
           }),
       }),
-      head:
-        labels === undefined
-          ? undefined
-          : new ClassificationHead(weights, { hiddenSize, labels, names: classifier, hasBias: true }),
+      head: classifierOf(weights, config, classifier),
     });
   }
 }

@@ -6,7 +6,6 @@ import {
   field,
   flag,
   fullAttention,
-  keysBecause,
   learnedPositions,
   mlpWidth,
   multiHeadAttention,
@@ -35,8 +34,4 @@ export const gpt2Fields = (defaults: { readonly activation: ActivationKind }) =>
 /** Keys that change nothing in GPT-2 and its relatives. */
 export const GPT2_IRRELEVANT: Readonly<Record<string, string>> = {
   n_ctx: 'n_positions is what the table of positions has',
-  ...keysBecause(
-    'belongs to a head that classifies',
-    ...['activation', 'first_dropout', 'proj_to_labels', 'type', 'use_proj'].map((key) => `summary_${key}`),
-  ),
 };

@@ -18,7 +18,7 @@ import { PostNormLayer } from '../../layers/decoder-layers.js';
 import { TokenTypes } from '../../layers/learned-positions.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { BaseLayerNorm } from '../../layers/norms.js';
-import { ClassificationHead } from '../../layers/row-heads.js';
+import { classifierOf } from '../../layers/row-heads.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { headRows, lengths, type RopeConfig, rotary, tokenIds, tokenTypes } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
@@ -77,7 +77,7 @@ type GteConfig = ConfigOf<typeof GTE_CONFIG>;
 /** BERT with rotary positions and gated MLPs (arXiv:2407.19669, section 2). */
 export class FlashGteModelATB extends TextEncoderATB<GteConfig> {
   constructor(config: GteConfig, weights: Weights) {
-    const { hiddenSize, typeVocabSize: count, layerNormEps, labels } = config;
+    const { hiddenSize, typeVocabSize: count, layerNormEps } = config;
     // The remote code calls the model `new`.
     const root = weights.has('new.embeddings.word_embeddings.weight') ? 'new' : 'gte';
     const inner = weights.at(root);
@@ -104,15 +104,7 @@ export class FlashGteModelATB extends TextEncoderATB<GteConfig> {
             postAttentionLayernorm: norm(at.at('mlp_ln')),
           }),
       }),
-      head:
-        labels === undefined
-          ? undefined
-          : new ClassificationHead(weights, {
-              hiddenSize,
-              labels,
-              names: { dense: `${root}.pooler.dense`, out: 'classifier' },
-              hasBias: true,
-            }),
+      head: classifierOf(weights, config, { dense: `${root}.pooler.dense`, out: 'classifier' }),
     });
   }
 }

@@ -1,6 +1,6 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { type ProjectionNorm, projectionNorms } from '../../layers/attention-orders.js';
+import { projectionNorms } from '../../layers/attention-orders.js';
 import { BaseAttention } from '../../layers/base-attention.js';
 import {
   biases,
@@ -13,7 +13,7 @@ import {
   LLAMA_DEFAULTS,
   only,
 } from '../../layers/config/index.js';
-import { HeadNorm } from '../../layers/norms.js';
+import { HeadNorm, type NormStep } from '../../layers/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashLlamaForCausalLMATB, LlamaLayer } from '../llama/index.js';
@@ -53,8 +53,8 @@ const HUNYUAN_CONFIG = defineConfig({
 
 /** Attention whose queries and keys are RMS-normalised per head after they are rotated. */
 export class HunyuanAttention extends BaseAttention {
-  readonly queryNorm: ProjectionNorm;
-  readonly keyNorm: ProjectionNorm;
+  readonly queryNorm: NormStep;
+  readonly keyNorm: NormStep;
 
   constructor(layerId: number, config: DecoderConfig, weights: Weights) {
     super(layerId, config, weights);

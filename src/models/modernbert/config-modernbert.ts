@@ -1,0 +1,77 @@
+import {
+  activation,
+  biases,
+  type ConfigOf,
+  type ConfigReader,
+  constant,
+  defineConfig,
+  ENCODER_IRRELEVANT,
+  encoder,
+  type Field,
+  field,
+  flag,
+  integer,
+  isClassifier,
+  keysBecause,
+  positive,
+  rotaryByWindow,
+  slidingByLayer,
+  WIDTH,
+} from '../../layers/config/index.js';
+
+/** `local_attention` counts both sides. All but every n-th layer, beginning with the first, have the window. */
+const slidingWindows: Field<readonly (number | undefined)[], { readonly numHiddenLayers: number }> = {
+  read(json, config) {
+    const window = Math.floor(field('local_attention', integer(2, 2 ** 24), 128).read(json, {}) / 2);
+    const every = field('global_attn_every_n_layers', integer(1, 1000), 3).read(json, {});
+    return slidingByLayer({ window, slides: (layer) => layer % every !== 0 }).read(json, config);
+  },
+};
+
+/** Its head is another one than BERT's, and may read the mean of a text. */
+const labels: Field<undefined, { readonly isClassifier: boolean }> = {
+  read: (json: ConfigReader, { isClassifier }) =>
+    isClassifier ? json.fail('architectures: classifiers of this family are not built') : undefined,
+};
+
+/** Defaults of transformers 5.24, ModernBertConfig. */
+export const MODERNBERT_CONFIG = defineConfig({
+  fields: {
+    ...encoder({
+      typeVocabSize: 0,
+      padTokenId: 50_283,
+      biases: { qkv: 'attention_bias', dense: 'attention_bias', mlp: 'mlp_bias' },
+    }),
+    typeVocabSize: constant(0),
+    hiddenAct: activation('hidden_activation', 'gelu'),
+    maxPositionEmbeddings: field('max_position_embeddings', WIDTH, 8192),
+    layerNormEps: field('norm_eps', positive(1), 1e-5),
+    normBias: field('norm_bias', flag, false),
+    slidingWindows,
+    ...rotaryByWindow({
+      full_attention: { theta: 160_000, thetaNames: 'global_rope_theta', isScaled: true },
+      sliding_attention: { theta: 10_000, thetaNames: 'local_rope_theta', isScaled: true },
+    }),
+    isClassifier: { read: ({ dict }: ConfigReader) => isClassifier(dict) },
+    labels,
+  },
+  irrelevant: {
+    ...ENCODER_IRRELEVANT,
+    layer_norm_eps: 'ModernBertModel reads norm_eps',
+    position_embedding_type: 'every layer has a rotary embedding',
+    ...keysBecause(
+      'is used in training alone',
+      ...['initializer_cutoff_factor', 'mlp_dropout', 'sparse_pred_ignore_index', 'sparse_prediction'],
+    ),
+    ...keysBecause(
+      'belongs to a head',
+      ...['classifier_activation', 'classifier_bias', 'classifier_pooling', 'decoder_bias'],
+    ),
+    ...keysBecause(
+      'says which kernel another program takes',
+      ...['deterministic_flash_attn', 'reference_compile', 'repad_logits_with_grad'],
+    ),
+    cls_token_id: 'is an id that the tokenizer knows',
+  },
+});
+export type ModernBertConfig = ConfigOf<typeof MODERNBERT_CONFIG>;

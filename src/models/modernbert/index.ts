@@ -1,0 +1,68 @@
+import { RotaryAttention } from '../../layers/attention-orders.js';
+import { slidingVariant } from '../../layers/base-layer.js';
+import { PreNormLayer } from '../../layers/decoder-layers.js';
+import { BaseMLP } from '../../layers/mlp.js';
+import { BaseLayerNorm, NoNorm } from '../../layers/norms.js';
+import { registerModel, routerOf } from '../../router/index.js';
+import {
+  headRows,
+  lengths,
+  rotary,
+  slidingMasks,
+  slidingRotaryTables,
+  tokenIds,
+} from '../../step-inputs/index.js';
+import type { Weights } from '../../weights/weights.js';
+import { EncoderModelATB, TextEncoderATB } from '../base/text-encoder-atb.js';
+import { MODERNBERT_CONFIG, type ModernBertConfig } from './config-modernbert.js';
+
+/** Norms before each step but the first, gated MLPs, windows on both sides in most layers (arXiv:2412.13663, section 2.1). */
+export class FlashModernbertModelATB extends TextEncoderATB<ModernBertConfig> {
+  constructor(config: ModernBertConfig, weights: Weights) {
+    const { hiddenSize, layerNormEps, normBias: hasBias, rope, slidingRope, slidingWindows } = config;
+    const inner = weights.at('model');
+    const norm = (at: Weights, name?: string) =>
+      new BaseLayerNorm(at, hiddenSize, layerNormEps, { hasBias, name });
+    super({
+      name: 'modernbert',
+      config,
+      stepInputs: [
+        tokenIds,
+        rotary(rope, [slidingRotaryTables(slidingRope)]),
+        lengths,
+        ...slidingMasks(slidingWindows, true),
+        headRows,
+      ],
+      body: new EncoderModelATB(config, inner, {
+        names: { embedding: 'embeddings.tok_embeddings', layers: 'layers' },
+        added: [],
+        norm: norm(inner.at('embeddings').at('norm'), 'embedding_norm'),
+        layer(layerId, at) {
+          const parts = {
+            inputLayernorm: layerId === 0 ? new NoNorm() : norm(at.at('attn_norm')),
+            selfAttn: new RotaryAttention(layerId, config, at.at('attn'), {
+              qkv: { packed: 'Wqkv', order: 'blocks' },
+              dense: 'Wo',
+            }),
+            postAttentionLayernorm: norm(at.at('mlp_norm')),
+            mlp: new BaseMLP(config, at.at('mlp'), { names: { gateUp: 'Wi', down: 'Wo' } }),
+          };
+          const variant = layerId === 0 ? 'first' : slidingVariant(config, layerId);
+          return new PreNormLayer(layerId, at, parts, variant);
+        },
+        lastNorm: norm(inner.at('final_norm')),
+      }),
+    });
+  }
+}
+
+export const ModernbertRouter = routerOf(MODERNBERT_CONFIG, FlashModernbertModelATB, {
+  // Heads that predict words.
+  harmlessTensors: [/^(head|decoder)\./],
+  about: {
+    kind: 'encoder',
+    features: ['windows on both sides by layer', 'two rotary embeddings', 'gated MLPs'],
+    reference: 'transformers',
+  },
+});
+registerModel('modernbert', ModernbertRouter);
