@@ -5,6 +5,7 @@ import { DECODER_KINDS, ENCODE } from '../graph/graph-kind.js';
 import type { PassSelection } from '../graph/passes/index.js';
 import { isObject } from '../is-object.js';
 import { KV_QUANT_MODES } from '../kv-cache/kv-quant.js';
+import { QUANTIZED_FORMATS } from '../runner/quantized-layouts.js';
 import { GROUP_SIZES, QUANTIZE_MODES } from '../weights/quantization.js';
 import { atLeast, boolean, type Flag, number, text } from './flag-rows.js';
 import { LOAD } from './load-flags.js';
@@ -40,6 +41,9 @@ const MODEL = {
   quantize: text('quantize', 'make integers of float weights', { choices: QUANTIZE_MODES }),
   quant_group_size: number('quantGroupSize', 'inputs that share a scale, with w4a16 (64)', {
     choices: GROUP_SIZES,
+  }),
+  quant_format: text('format', 'format of the quantised checkpoint (msmodelslim)', {
+    choices: QUANTIZED_FORMATS,
   }),
   kv_quant: text('kvQuant', "store keys and values so (the model's dtype)", { choices: KV_QUANT_MODES }),
   max_position_embeddings: number('maxPositionEmbeddings', "override of the model's context length"),

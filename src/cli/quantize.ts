@@ -7,7 +7,15 @@ import { withModelFolder } from './model-folder.js';
 import { longProgress } from './progress.js';
 import { stoppable } from './stop-signals.js';
 
-const FLAGS = ['quantize', 'quant_group_size', 'threads', 'model_dirs', 'allow_links', 'json'] as const;
+const FLAGS = [
+  'quantize',
+  'quant_group_size',
+  'quant_format',
+  'threads',
+  'model_dirs',
+  'allow_links',
+  'json',
+] as const;
 
 interface Directories {
   readonly input: string;

@@ -2,27 +2,23 @@ import { randomUUID } from 'node:crypto';
 import { readdir, rename, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
-import type { Tensor } from '../dtype.js';
 import { AtbError, refuseRequest } from '../errors.js';
 import { makeFolder } from '../make-folder.js';
 import type { IntegerForm } from '../native/binding.js';
 import { createEngine, type NativeEngine } from '../native/index.js';
 import type { Checkpoint, CheckpointTensor } from '../weights/checkpoint.js';
 import { syncFolder, writeSynced, writing } from '../weights/durable-output.js';
-import {
-  FLOAT_TYPE,
-  GROUP_SIZE_KEY,
-  MODEL_TYPE_KEY,
-  QUANT_DESCRIPTION_FILE,
-} from '../weights/formats/msmodelslim.js';
-import { type QuantizeMode, type QuantizeOptions, quantDesc } from '../weights/quantization.js';
+import type { QuantizeMode, QuantizeOptions } from '../weights/quantization.js';
 import { followAllowed, type LinkOptions, readExactly, readRegularFile } from '../weights/regular-file.js';
-import { SafetensorsWriter, type TensorEntry } from '../weights/safetensors-writer.js';
+import { SafetensorsWriter } from '../weights/safetensors-writer.js';
 import { openModel } from './open-model.js';
+import { bytesOf, LAYOUTS, type QuantizedFormat, type QuantizedLayout } from './quantized-layouts.js';
 import { type FloatTensor, quantizedTensors } from './quantized-tensors.js';
 
 export interface QuantizeCheckpointOptions extends QuantizeOptions, LinkOptions {
   readonly quantize: QuantizeMode;
+  /** `msmodelslim` when absent. `compressed-tensors` is what transformers and vLLM read. */
+  readonly format?: QuantizedFormat;
   /** Directory of a float checkpoint. */
   readonly input: string;
   /** The new directory: absent or empty. */
@@ -48,7 +44,7 @@ const COPY_BYTES = 8 * 2 ** 20;
 
 /**
  * Writes a quantised checkpoint beside a float one: `model.safetensors` with integers and their scales under the names of
- * the projections, `quant_model_description.json`, and copies of what is not weights. The engine quantises one tensor at a
+ * the projections, what says so in the wanted format, and copies of what is not weights. The engine quantises one tensor at a
  * time, as it does when a model is loaded: so loading the result gives the same bits as quantising while loading, save for
  * the tensors that have to stay floats, which it returns. The directory appears when it is complete and on the disk.
  * Throws ROUTER_*, CONFIG_*, WEIGHT_*, NATIVE_*, REQUEST_INVALID, OUTPUT_UNWRITABLE, OUTPUT_ABORTED.
@@ -57,7 +53,8 @@ export async function quantizeCheckpoint(options: QuantizeCheckpointOptions): Pr
   const output = resolve(options.output);
   await requireFree(output);
   const { checkpoint, model } = await openModel({ ...options, modelPath: options.input });
-  const { forms, keptFloat } = quantizedTensors(checkpoint, model.getWeights());
+  const layout = LAYOUTS[options.format ?? 'msmodelslim'];
+  const { forms, keptFloat } = quantizedTensors(checkpoint, model.getWeights(), layout);
   const folder = join(dirname(output), `.${basename(output)}-${randomUUID()}`);
   await writing('OUT', output, () => makeFolder(folder));
   const engine = createEngine({
@@ -70,10 +67,11 @@ export async function quantizeCheckpoint(options: QuantizeCheckpointOptions): Pr
   };
   try {
     await writing('OUT', output, async () => {
-      await writeWeights(join(folder, 'model.safetensors'), checkpoint, forms, engine, onTensor);
+      await writeWeights(join(folder, 'model.safetensors'), checkpoint, { forms, layout }, engine, onTensor);
       await checkpoint.checkUnchanged();
-      await writeSynced(join(folder, QUANT_DESCRIPTION_FILE), description(checkpoint, forms, options));
-      await copyOthers(checkpoint.directory, folder, options);
+      const file = layout.file(checkpoint.tensors, forms, options.quantize);
+      if (file) await writeSynced(join(folder, file.name), file.text);
+      await copyOthers(checkpoint.directory, folder, options, layout.config(checkpoint.tensors, forms));
       await syncFolder(folder);
       await rename(folder, output);
       await syncFolder(dirname(output));
@@ -100,37 +98,24 @@ async function requireFree(output: string): Promise<void> {
   if (found.length > 0) refuseRequest('OUT', 'a new or empty folder', output);
 }
 
-const scaleName = (weight: string): string => `${weight}_scale`;
-
-function entriesOf(
-  name: string,
-  { dtype, shape }: CheckpointTensor,
-  form: IntegerForm | undefined,
-): TensorEntry[] {
-  if (form === undefined) return [{ name, dtype, shape }];
-  const [rows = 0, k = 0] = shape;
-  const groups = form.groupSize === 0 ? 1 : Math.ceil(k / form.groupSize);
-  return [
-    { name, dtype: 'I8', shape: [rows, (k * form.bits) / 8] },
-    { name: scaleName(name), dtype: 'F32', shape: [rows, groups] },
-  ];
-}
-
 async function writeWeights(
   path: string,
   checkpoint: Checkpoint,
-  forms: ReadonlyMap<string, IntegerForm>,
+  { forms, layout }: { readonly forms: ReadonlyMap<string, IntegerForm>; readonly layout: QuantizedLayout },
   engine: NativeEngine,
   onTensor: (doneBytes: number) => void,
 ): Promise<void> {
   const { tensors } = checkpoint;
-  const entries = [...tensors].flatMap(([name, tensor]) => entriesOf(name, tensor, forms.get(name)));
+  const entries = [...tensors].flatMap(([name, { dtype, shape }]) => {
+    const form = forms.get(name);
+    return form ? layout.tensors(name, matrixOf(shape), form) : [{ name, dtype, shape }];
+  });
   const writer = await SafetensorsWriter.create(path, entries, { format: 'pt' });
   try {
     let done = 0;
     for (const [name, tensor] of tensors) {
       const form = forms.get(name);
-      if (form) await writeQuantized(writer, engine, checkpoint, name, form);
+      if (form) await writeQuantized(writer, engine, checkpoint, name, { form, layout });
       else await copyTensor(writer, checkpoint.directory, name, tensor);
       done += tensor.bytes;
       onTensor(done);
@@ -141,27 +126,27 @@ async function writeWeights(
   }
 }
 
+const matrixOf = ([n = 0, k = 0]: readonly number[]): readonly [number, number] => [n, k];
+
 /** Both tensors replace those of the tensor before them in the engine. */
 async function writeQuantized(
   writer: SafetensorsWriter,
   engine: NativeEngine,
   checkpoint: Checkpoint,
   name: string,
-  { bits, groupSize, activations }: IntegerForm,
+  { form, layout }: { readonly form: IntegerForm; readonly layout: QuantizedLayout },
 ): Promise<void> {
   const { shape, parts, dtype } = checkpoint.weights().get(name, checkpoint.tensors.get(name)?.shape ?? []);
-  const quantize = { bits, groupSize, activations, scaleName: 'scale' };
+  const quantize = { ...form, scaleName: 'scale' };
   await engine.loadWeights([{ name: 'weight', dtype, shape, parts, layout: 'linear', quantize }]);
   const scale = engine.exportTensor('scale');
   if (!(scale.data as Float32Array).every(Number.isFinite)) {
     throw new AtbError('WEIGHT_NOT_FINITE', { name, file: parts[0]?.file ?? checkpoint.directory });
   }
-  await writer.write(name, bytesOf(engine.exportTensor('weight')));
-  await writer.write(scaleName(name), bytesOf(scale));
+  const integers = bytesOf(engine.exportTensor('weight'));
+  for (const tensor of layout.tensors(name, matrixOf(shape), form))
+    await writer.write(tensor.name, tensor.bytes(integers, bytesOf(scale)));
 }
-
-const bytesOf = ({ data }: Tensor): Uint8Array =>
-  new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
 async function copyTensor(
   writer: SafetensorsWriter,
@@ -179,29 +164,19 @@ async function copyTensor(
   });
 }
 
-function description(
-  { tensors }: Checkpoint,
-  forms: ReadonlyMap<string, IntegerForm>,
-  { quantize }: QuantizeCheckpointOptions,
-): string {
-  const groupSize = Math.max(0, ...[...forms.values()].map((form) => form.groupSize));
-  const types: Record<string, string | number> = {
-    [MODEL_TYPE_KEY]: quantize.toUpperCase(),
-    ...(groupSize > 0 && { [GROUP_SIZE_KEY]: groupSize }),
-  };
-  for (const name of tensors.keys()) {
-    const form = forms.get(name);
-    types[name] = form ? quantDesc(form) : FLOAT_TYPE;
-    if (form) types[scaleName(name)] = quantDesc(form);
-  }
-  return `${JSON.stringify(types, null, 2)}\n`;
-}
-
-async function copyOthers(from: string, to: string, links: LinkOptions): Promise<void> {
+/** `config`: what config.json gets beside what it has. */
+async function copyOthers(
+  from: string,
+  to: string,
+  links: LinkOptions,
+  config: Readonly<Record<string, unknown>> | undefined,
+): Promise<void> {
   for (const name of await readdir(from)) {
     if (!COPIED.test(name)) continue;
     const file = await followAllowed(join(from, name), links);
     const bytes = await readRegularFile(file, from, (handle) => handle.readFile());
-    await writeSynced(join(to, name), bytes);
+    const more = name === 'config.json' ? config : undefined;
+    const text = more && `${JSON.stringify({ ...JSON.parse(bytes.toString('utf8')), ...more }, null, 2)}\n`;
+    await writeSynced(join(to, name), text ?? bytes);
   }
 }

@@ -3,6 +3,7 @@ import type { Checkpoint } from '../weights/checkpoint.js';
 import { TensorPlaces } from '../weights/unread-tensors.js';
 import { contentKey } from '../weights/weight-identity.js';
 import type { TensorRef } from '../weights/weights.js';
+import type { QuantizedLayout } from './quantized-layouts.js';
 
 /** A tensor that a quantised model reads and that stays floats in a quantised checkpoint, and why. */
 export interface FloatTensor {
@@ -22,7 +23,11 @@ export interface QuantizedTensors {
  * a tensor whose rows are split, reordered or repeated is quantised as it lies in the files. Other changes come before
  * rounding, which cannot be undone: such tensors stay floats, and so do all that are packed with one of them.
  */
-export function quantizedTensors({ tensors }: Checkpoint, weights: readonly TensorRef[]): QuantizedTensors {
+export function quantizedTensors(
+  { tensors }: Checkpoint,
+  weights: readonly TensorRef[],
+  layout: Pick<QuantizedLayout, 'refusal' | 'keepsTables'>,
+): QuantizedTensors {
   const places = new TensorPlaces(tensors);
   const nameOf = (part: WeightPart): string | undefined =>
     part.file === undefined ? undefined : places.at(part.file, part.offset);
@@ -46,14 +51,16 @@ export function quantizedTensors({ tensors }: Checkpoint, weights: readonly Tens
         (sameForm(forms.get(name) ?? form, form)
           ? undefined
           : 'its rows become integers of different forms') ??
-        (tensors.get(name)?.shape.length === 2 ? undefined : 'it is a stack of matrices');
+        (tensors.get(name)?.shape.length === 2 ? undefined : 'it is a stack of matrices') ??
+        layout.refusal(name, tensors.get(name)?.shape[1] ?? 0, form);
       if (reason !== undefined) reasons.set(name, reason);
       forms.set(name, form);
     }
   }
   for (const weight of weights) {
     // A table that is the same as a product's weight is read out of its integers.
-    if (weight.quantized !== undefined || integers.has(contentKey(weight))) continue;
+    const isTable = integers.has(contentKey(weight)) && !layout.keepsTables;
+    if (weight.quantized !== undefined || isTable) continue;
     for (const name of namesOf(weight))
       if (forms.has(name)) reasons.set(name, `"${weight.name}" reads it as floats`);
   }

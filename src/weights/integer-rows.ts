@@ -1,26 +1,27 @@
 import { AtbError } from '../errors.js';
 import { integerForm, type QuantForm, type RowReader } from './quantization.js';
-import { transposed } from './weight-changes.js';
+import { asFloats, times, transposed } from './weight-changes.js';
 import type { TensorRef, Weights } from './weights.js';
 
 /**
  * Reads integers that lie in the files as MindIE has them: `weight` int8 [n, k], or [n, k / 2] with two 4-bit integers in
- * each byte; `weight_scale` [n, groups], and perhaps `weight_offset`, all of them zero.
+ * each byte; `weight_scale` [n, groups], and perhaps `weight_offset`: zeros, or with `hasOffset` what is taken from the
+ * integers (MindIE negates it when it loads it).
  * Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_CHANGE_INVALID.
  */
 export const integerRows =
-  (form: QuantForm): RowReader =>
+  (form: QuantForm & { readonly hasOffset?: boolean }): RowReader =>
   (weights, { name, outFeatures, inFeatures, transposed: isTransposed }) => {
     const { bits, groupSize } = integerForm(form);
     if (bits === 4 && isTransposed) refuseTransposed(weights, name);
     const shape = [outFeatures, (inFeatures * bits) / 8];
     const found = weights.get(`${name}.weight`, isTransposed ? shape.toReversed() : shape);
     const groups = [outFeatures, groupsOf(inFeatures, groupSize)];
-    return {
-      weight: requireIntegers(isTransposed ? transposed(found) : found),
-      scale: weights.get(`${name}.weight_scale`, groups),
-      mustBeZero: weights.getOptional(`${name}.weight_offset`, groups),
-    };
+    const weight = requireIntegers(isTransposed ? transposed(found) : found);
+    const scale = weights.get(`${name}.weight_scale`, groups);
+    const offset = `${name}.weight_offset`;
+    if (form.hasOffset) return { weight, scale, offset: times(asFloats(weights.get(offset, groups)), -1) };
+    return { weight, scale, mustBeZero: weights.getOptional(offset, groups) };
   };
 
 /** Groups of input channels in a row. */

@@ -129,9 +129,8 @@ export class Linear {
 /** What packed parts must agree on. */
 function describeQuant(quant: LinearQuant | undefined): string {
   if (quant === undefined) return 'FLOAT';
-  const { desc, groupSize, hasOffset = false, channels } = quant;
-  const order = channels ? ` in the order ${channels.subarray(0, 4)}…` : '';
-  return `${desc}/${groupSize}${hasOffset ? ' with offsets' : ''}${order}`;
+  const { desc, groupSize, channels } = quant;
+  return `${desc}/${groupSize}${channels ? ` in the order ${channels.subarray(0, 4)}…` : ''}`;
 }
 
 const sameChannels = (a: LinearQuant | undefined, b: LinearQuant | undefined): boolean =>

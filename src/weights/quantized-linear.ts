@@ -2,7 +2,7 @@ import { AtbError } from '../errors.js';
 import { groupsOf } from './integer-rows.js';
 import { type LinearPart, packParts, scaledRows, storedOutputs, takenRows } from './linear-part.js';
 import { integerForm, type LinearQuant, type LinearRows } from './quantization.js';
-import { named } from './weight-changes.js';
+import { constantWeight, named } from './weight-changes.js';
 import { concatRows, type TensorRef, type Weights } from './weights.js';
 
 /** The tensors of a linear of integers. */
@@ -58,7 +58,7 @@ export function loadQuantized(
         role: 'weight',
         inFeatures,
         scaleName,
-        ...(quant.hasOffset && { offsetName }),
+        ...(offsets && { offsetName }),
         isStored: quant.rows !== undefined,
         mustBeZero: mustBeZero.flatMap((ref) => ref.parts),
       },
@@ -78,7 +78,7 @@ export function loadQuantized(
             dtype: 'f32',
             shape: groups,
             parts: offsets?.parts ?? [],
-            quantized: { role: 'offset', activations, isZero: !quant.hasOffset },
+            quantized: { role: 'offset', activations, isZero: offsets === undefined },
           },
     channels: quant.channels && channelOrder(`${stem}.channel_order`, quant.channels),
   };
@@ -138,8 +138,11 @@ function stored(
   return {
     integers: packed('weight', ({ weight }, part) => takenRows(weight, part)),
     scales: packed('weight_scale', ({ scale }, part) => scaledRows(takenRows(scale, part), part)),
-    offsets: parts[0].quant.hasOffset
-      ? packed('weight_offset', ({ offset }, part) => takenRows(offset as TensorRef, part))
+    // Parts that are symmetric have zeros beside those that are not.
+    offsets: parts.some(({ quant }) => quant.hasOffset)
+      ? packed('weight_offset', ({ scale, offset }, part) =>
+          takenRows(offset ?? constantWeight(`${part.name}.weight_offset`, scale.shape, 0), part),
+        )
       : undefined,
     // Those of the whole tensors that parts are taken from.
     mustBeZero: read.flatMap(({ rows }) => rows.mustBeZero ?? []),

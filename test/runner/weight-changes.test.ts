@@ -11,6 +11,7 @@ import {
 } from '../../src/dtype.js';
 import type { GraphSpec } from '../../src/graph/graph-spec.js';
 import { createEngine, type NativeEngine } from '../../src/native/index.js';
+import { LAYOUTS } from '../../src/runner/quantized-layouts.js';
 import { quantizedTensors } from '../../src/runner/quantized-tensors.js';
 import { loadWeights, weightStorage } from '../../src/runner/weight-storage.js';
 import { Checkpoint } from '../../src/weights/checkpoint.js';
@@ -160,7 +161,7 @@ describe('linears that are changed at load', () => {
         float.weights({ dtype: 'bf16', quantization: plan(mode) }).at('attn'),
         grouped,
       );
-      const { forms, keptFloat } = quantizedTensors(float, atLoad.getWeights());
+      const { forms, keptFloat } = quantizedTensors(float, atLoad.getWeights(), LAYOUTS.msmodelslim);
       expect(keptFloat).to.deep.equal([]);
       const form = forms.get('attn.qkv.weight');
       expect([...forms.keys()]).to.deep.equal(['attn.qkv.weight']);
@@ -272,7 +273,7 @@ describe('linears that are changed at load', () => {
     ];
     const table = plus(weights.get('e.weight', [32, K]), 1);
     const refs = [...linears.flatMap((linear) => linear.getWeights()), table];
-    const { forms, keptFloat } = quantizedTensors(checkpoint, refs);
+    const { forms, keptFloat } = quantizedTensors(checkpoint, refs, LAYOUTS.msmodelslim);
     expect([...forms.keys()]).to.deep.equal(['d.weight']);
     expect(Object.fromEntries(keptFloat.map(({ name, reason }) => [name, reason]))).to.deep.equal({
       'a.weight': 'it is transposed while it is loaded',

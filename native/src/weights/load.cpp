@@ -416,10 +416,9 @@ void NarrowOffsets(const Plan& plan, std::atomic<int64_t>* meter) {
 }
 
 void RequireFinite(const Plan& plan) {
-  const std::span bytes(plan.target->bytes.data(), static_cast<size_t>(plan.bytes));
-  const auto* const scales = reinterpret_cast<const float*>(bytes.data());
-  if (std::all_of(scales, scales + bytes.size() / sizeof(float), [](float scale) { return std::isfinite(scale); }))
-    return;
+  const auto* const scales = reinterpret_cast<const float*>(plan.target->bytes.data());
+  const std::span all(scales, static_cast<size_t>(plan.bytes) / sizeof(float));
+  if (std::ranges::all_of(all, [](float scale) { return std::isfinite(scale); })) return;
   throw Error("NATIVE_VALUE_OUT_OF_RANGE", "weight \"" + plan.load->name + "\": scales must be finite");
 }
 

@@ -7,6 +7,7 @@ import { QUANT_DESCS, type QuantDesc } from '../quantization.js';
 import { followAllowed, readExactly, readRegularFile } from '../regular-file.js';
 import { MAX_TENSORS } from '../safetensors-header.js';
 import type { FormatSource, OpenFormat, QuantFormat } from './format.js';
+import { isZero, linearsWith } from './small-tensors.js';
 
 /** MindIE's name of the file that says how each tensor of a quantised checkpoint is stored. */
 export const QUANT_DESCRIPTION_FILE = 'quant_model_description.json';
@@ -26,7 +27,8 @@ const KNOWN: readonly string[] = [...QUANT_DESCS, FLOAT_TYPE];
 export const msmodelslim: QuantFormat = { method: undefined, open };
 
 /** Throws WEIGHT_FILE_* and WEIGHT_QUANT_DESCRIPTION. */
-async function open({ directory, links }: FormatSource): Promise<OpenFormat | undefined> {
+async function open(source: FormatSource): Promise<OpenFormat | undefined> {
+  const { directory, links } = source;
   const file = await followAllowed(join(directory, QUANT_DESCRIPTION_FILE), links);
   if (!(await lstat(file).catch(() => undefined))) return undefined;
   return readRegularFile(file, directory, async (handle, stamp) => {
@@ -36,6 +38,7 @@ async function open({ directory, links }: FormatSource): Promise<OpenFormat | un
     const bytes = Buffer.allocUnsafeSlow(stamp.size);
     await readExactly(handle, stamp, bytes, 0, stamp.size, 0);
     const { types, groupSize } = parse(file, bytes);
+    const shifted = await shiftedLinears(source, types);
     const quantOf: OpenFormat['quantOf'] = ({ name: linear }) => {
       const name = `${linear}.weight`;
       const found = types.get(name) ?? FLOAT_TYPE;
@@ -52,12 +55,26 @@ async function open({ directory, links }: FormatSource): Promise<OpenFormat | un
         });
       }
       const form = { desc: found as QuantDesc, groupSize: found === 'W4A16' ? (groupSize ?? 0) : 0 };
-      return { ...form, rows: integerRows(form) };
+      const hasOffset = shifted.has(linear);
+      return { ...form, hasOffset, rows: integerRows({ ...form, hasOffset }) };
     };
     // The checkpoint as a whole has a type, too; single tensors may be of others.
     const method = types.get(MODEL_TYPE_KEY) ?? QUANT_DESCRIPTION_FILE;
     return { method, file, stamps: [stamp], quantOf };
   });
+}
+
+/** The linears whose integers are not symmetric: other tools write offsets beside symmetric ones, too, which are zero. */
+async function shiftedLinears(
+  source: FormatSource,
+  types: ReadonlyMap<string, string>,
+): Promise<ReadonlySet<string>> {
+  const shifted = new Set<string>();
+  for (const linear of linearsWith(source, 'weight_offset')) {
+    const isWeightOnly = types.get(`${linear}.weight`)?.endsWith('A16') ?? false;
+    if (isWeightOnly && !(await isZero(source, `${linear}.weight_offset`))) shifted.add(linear);
+  }
+  return shifted;
 }
 
 function parse(
