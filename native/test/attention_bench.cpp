@@ -1,7 +1,8 @@
 // Attention over the cache against what the machine gives: decode at a depth against streamed reading of memory, prefill
 // in operations per second. Queries are bf16, the cache is bf16 or int8. Build with -DATB_BENCH=ON. Usage: attention_bench
 // [threads = 2] [isa,... = all] [depth = 8192] [rounds = 5] [kv heads = 8] [queries of each = 4] [none, softcap or slopes];
-// those are Llama-3.2-1B's heads of 64, 2 and 7 are Qwen2.5-0.5B's. Bounds and kernels take turns, because a shared
+// those are Llama-3.2-1B's heads of 64, 2 and 7 are Qwen2.5-0.5B's; 0 and 16 are DeepSeek-V2-Lite's, one head of 576
+// numbers whose first 512 are the values. Bounds and kernels take turns, because a shared
 // machine's speed changes from second to second; medians are printed.
 #include <algorithm>
 #include <chrono>
@@ -25,7 +26,7 @@ namespace {
 
 using kernels::KernelTable;
 
-constexpr int64_t kHeadDim = 64, kBlockSize = 128;
+constexpr int64_t kBlockSize = 128;
 
 /// One operation with its tensors and workspace.
 struct Bound {
@@ -66,24 +67,36 @@ int Main(int argc, char** argv) {
   const std::string isas = argc > 2 ? argv[2] : "";
   const int64_t depth = argc > 3 ? std::atoll(argv[3]) : 8192;
   const int rounds = argc > 4 ? std::atoi(argv[4]) : 5;
-  const int64_t kv_heads = argc > 5 ? std::atoll(argv[5]) : 8;
+  const int64_t asked_heads = argc > 5 ? std::atoll(argv[5]) : 8;
+  const bool latent = asked_heads == 0;
+  const int64_t kv_heads = latent ? 1 : asked_heads;
+  const int64_t head_dim = latent ? 576 : 64, value_dim = latent ? 512 : 64;
   const int64_t group = argc > 6 ? std::atoll(argv[6]) : 4;
   const std::string bent = argc > 7 ? argv[7] : "none";
-  const int64_t row = kv_heads * group * kHeadDim;
+  const int64_t row = kv_heads * group * head_dim, out_row = kv_heads * group * value_dim;
   one_thread = threads == 1;
   ThreadPool pool(threads);
   const int64_t blocks = (depth + kBlockSize - 1) / kBlockSize;
   // Beyond any cache.
-  const int64_t layers = std::max<int64_t>(2, (int64_t{512} << 20) / (depth * kv_heads * kHeadDim * 4));
-  Bench benches[] = {{"bf16", SameCaches(layers, blocks, kBlockSize, kv_heads, kHeadDim, DType::kBF16)},
-                     {"i8", SameCaches(layers, blocks, kBlockSize, kv_heads, kHeadDim, DType::kI8)}};
+  const int64_t layers = std::max<int64_t>(2, (int64_t{512} << 20) / (depth * kv_heads * head_dim * 4));
+  const auto caches = [&](DType dtype) {
+    KvCacheOptions options = SameCaches(layers, blocks, kBlockSize, kv_heads, head_dim, dtype);
+    for (KvCacheDesc& cache : options.caches) {
+      cache.value_size = value_dim;
+      if (latent) cache.value.reset();
+    }
+    return options;
+  };
+  Bench benches[] = {{"bf16", caches(DType::kBF16)}, {"i8", caches(DType::kI8)}};
   std::vector<int32_t> table(static_cast<size_t>(blocks));
   std::iota(table.begin(), table.end(), 0);
   const int64_t prompt = std::min<int64_t>(depth, 2048);
   std::vector<int32_t> context = {static_cast<int32_t>(depth)}, lengths = {static_cast<int32_t>(prompt)};
   Buffer q(static_cast<size_t>(prompt * row * 2)), out(static_cast<size_t>(prompt * row * 2));
   FillOrdinary(Bytes(q));
-  const auto rows = [&](Buffer& b, int64_t n) { return Tensor{TensorDesc(DType::kBF16, {n, row}), b.data()}; };
+  const auto rows = [&](Buffer& b, int64_t n) {
+    return Tensor{TensorDesc(DType::kBF16, {n, &b == &q ? row : out_row}), b.data()};
+  };
   const auto ints = [](std::vector<int32_t>& v) {
     return Tensor{TensorDesc(DType::kI32, {int64_t(v.size())}), v.data()};
   };
@@ -91,6 +104,7 @@ int Main(int argc, char** argv) {
   ParamObject param = {{"headNum", double(kv_heads * group)},
                              {"kvHeadNum", double(kv_heads)},
                              {"qkScale", 0.125},
+                             {"mlaVHeadSize", latent ? double(value_dim) : 0},
                              {"causal", true}};
   if (bent == "softcap") param["softcap"] = 50;
   if (bent == "slopes") param["slopes"] = std::vector<double>(static_cast<size_t>(kv_heads * group), 0.01);
@@ -112,15 +126,17 @@ int Main(int argc, char** argv) {
         const double seconds = Seconds([&] {
           for (int64_t layer = 0; layer < layers; ++layer) {
             decode.in = {rows(q, 1), b.cache.Keys(layer), b.cache.Values(layer), tables, ints(context)};
+            if (latent) decode.in.erase(decode.in.begin() + 2);
             decode.Run(*tested[i], pool);
           }
         });
         b.decode[i].push_back(static_cast<double>(b.cache.bytes()) / seconds);
         b.share[i].push_back(b.decode[i].back() / bound);
         prefill.in = {rows(q, prompt), b.cache.Keys(0), b.cache.Values(0), tables, ints(lengths), ints(lengths)};
+        if (latent) prefill.in.erase(prefill.in.begin() + 2);
         const double pass = Seconds([&] { prefill.Run(*tested[i], pool); });
         // Two products of half the square.
-        b.prefill[i].push_back(static_cast<double>(2 * prompt * (prompt + 1) * row) / pass);
+        b.prefill[i].push_back(static_cast<double>(prompt * (prompt + 1) * (row + out_row)) / pass);
       }
     }
   }

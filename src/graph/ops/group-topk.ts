@@ -24,7 +24,7 @@ export const groupTopk: OpDefinition<'GroupTopk', GroupTopkParam> = {
       inputs.fail(`${inputs.size(0, 1)} experts are not ${groupNum} groups`);
     return [x];
   },
-  inPlace: { 0: 0 },
+  inPlace: () => ({ 0: 0 }),
   atb: {
     problems: (_, [, indices]) =>
       unless(

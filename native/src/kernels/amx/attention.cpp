@@ -63,21 +63,29 @@ inline void ScoreKept(const char* keys, int64_t steps, Stream& stream) {
   }
 }
 
-/// Products of all rows with one panel of 16 keys; a panel's tiles follow one another in memory.
+/// Products of all rows with one panel of 16 keys whose queries are kept; a panel's tiles follow one another in memory.
 template <int kAcc>
-inline void ScorePanel(const uint16_t* query, const char* keys, int64_t steps, float* scores, Stream& stream) {
+inline void ScorePanel(const char* keys, int64_t steps, float* scores, Stream& stream) {
   Zero<kAcc>();
-  if (steps <= kKeptSteps) {
-    ScoreKept<kAcc>(keys, steps, stream);
-  } else {
-    for (int64_t i = 0; i < steps; ++i) {
-      stream.Step(kTileLines);
-      LoadTile<2>(query + i * 32, kQueryStride * 2);
-      LoadTile<6>(keys + i * kTileBytes, kTileRowBytes);
-      MultiplyBF16<kAcc, 2, 6>();
-    }
-  }
+  ScoreKept<kAcc>(keys, steps, stream);
   StoreTile<kAcc>(scores, kScoreStride * 4);
+}
+
+/// The same with two panels, whose queries come from memory.
+inline void ScoreLoaded(const uint16_t* query, const char* keys, int64_t panel_bytes, int64_t steps, float* scores,
+                        Stream& stream) {
+  Zero<0>();
+  Zero<1>();
+  for (int64_t i = 0; i < steps; ++i) {
+    stream.Step(2 * kTileLines);
+    LoadTile<2>(query + i * 32, kQueryStride * 2);
+    LoadTile<6>(keys + i * kTileBytes, kTileRowBytes);
+    MultiplyBF16<0, 2, 6>();
+    LoadTile<7>(keys + panel_bytes + i * kTileBytes, kTileRowBytes);
+    MultiplyBF16<1, 2, 7>();
+  }
+  StoreTile<0>(scores, kScoreStride * 4);
+  StoreTile<1>(scores + kKeyPanel, kScoreStride * 4);
 }
 
 /// Adds the products of probabilities and values to tiles kTile .. kTiles - 1.
@@ -139,11 +147,16 @@ void Attend(const AttendCall& c, int64_t key_begin, int64_t key_end, const Atten
   ConfigureFor(p.rows);
   LoadQueries(p, t.s.query);
   const int64_t panel_bytes = kKeyPanel * p.key_dim * 2;
+  const int64_t steps = p.key_dim / 32;
   SlotGroups at = p.first;
   for (int64_t j = p.tile.begin; j < p.tile.end; j += kValueDepth, at.Next()) {
     const char* keys = p.Keys(at);
-    ScorePanel<0>(t.s.query, keys, p.key_dim / 32, t.s.scores + j, stream);
-    ScorePanel<1>(t.s.query, keys + panel_bytes, p.key_dim / 32, t.s.scores + j + kKeyPanel, stream);
+    if (steps > kKeptSteps) {
+      ScoreLoaded(t.s.query, keys, panel_bytes, steps, t.s.scores + j, stream);
+    } else {
+      ScorePanel<0>(keys, steps, t.s.scores + j, stream);
+      ScorePanel<1>(keys + panel_bytes, steps, t.s.scores + j + kKeyPanel, stream);
+    }
   }
 
   simd::SoftmaxRows<Vec, BF16Pairs>(p, key_begin, key_end, t.s.scores, t.s.probs, out, stream);

@@ -12,20 +12,34 @@
 namespace atb::kernels::simd {
 namespace {
 
+/// Staging is what reads a piece from memory: it fetches so many bytes ahead of itself, to the piece's own end and into
+/// what follows it there.
+constexpr int64_t kStageAhead = 4096;
+
+inline void FetchAhead(const char* p) { __builtin_prefetch(p + kStageAhead, 0, 2); }
+
 inline __m128i LoadQuarter(const char* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
 inline void StoreQuarter(char* p, __m128i v) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), v); }
+inline __m256i LoadHalf(const char* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+/// Writes the lower and the upper 16 bytes, `step` bytes apart.
+inline void StoreQuarters(char* p, int64_t step, __m256i v) {
+  StoreQuarter(p, _mm256_castsi256_si128(v));
+  StoreQuarter(p + step, _mm256_extracti128_si256(v, 1));
+}
 
 /// A panel of bf16 keys [d / 32][16 d-pairs][16 keys][2] -> its half of [d / 16][16 key-pairs][16 d][2].
 inline void StageBF16(const char* keys, int64_t columns, char* values) {
   // Of four keys with two d each: the words of each d side by side.
-  const __m128i order = _mm_setr_epi8(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15);
+  const __m256i order = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15));
   for (int64_t pair = 0; pair < columns / 2; pair += 2, keys += 128) {
+    FetchAhead(keys);
+    FetchAhead(keys + 64);
     char* to = values + pair / 8 * 1024 + pair % 8 * 8;
-    for (int64_t i = 0; i < 4; ++i, to += 128) {
-      const __m128i a = _mm_shuffle_epi8(LoadQuarter(keys + i * 16), order);
-      const __m128i b = _mm_shuffle_epi8(LoadQuarter(keys + 64 + i * 16), order);
-      StoreQuarter(to, _mm_unpacklo_epi64(a, b));
-      StoreQuarter(to + 64, _mm_unpackhi_epi64(a, b));
+    for (int64_t i = 0; i < 2; ++i, to += 256) {
+      const __m256i a = _mm256_shuffle_epi8(LoadHalf(keys + i * 32), order);
+      const __m256i b = _mm256_shuffle_epi8(LoadHalf(keys + 64 + i * 32), order);
+      StoreQuarters(to, 128, _mm256_unpacklo_epi64(a, b));
+      StoreQuarters(to + 64, 128, _mm256_unpackhi_epi64(a, b));
     }
   }
 }
@@ -33,6 +47,7 @@ inline void StageBF16(const char* keys, int64_t columns, char* values) {
 /// A panel of f32 keys [d][16 keys] -> [16 keys][d].
 inline void StageF32(const char* keys, int64_t columns, char* values) {
   for (int64_t d = 0; d < columns; d += 4) {
+    for (int64_t row = 0; row < 4; ++row) FetchAhead(keys + (d + row) * kKeyPanel * 4);
     for (int64_t i = 0; i < kKeyPanel; i += 4) {
       const char* from = keys + (d * kKeyPanel + i) * 4;
       const __m128i r0 = LoadQuarter(from), r1 = LoadQuarter(from + 64);
@@ -51,6 +66,7 @@ inline void StageF32(const char* keys, int64_t columns, char* values) {
 /// A panel of f16 keys [d][16 keys] -> [16 keys][d].
 inline void StageF16(const char* keys, int64_t columns, char* values) {
   for (int64_t d = 0; d < columns; d += 8) {
+    for (int64_t row = 0; row < 8; row += 2) FetchAhead(keys + (d + row) * kKeyPanel * 2);
     for (int64_t i = 0; i < kKeyPanel; i += 8) {
       __m128i r[8], s[8];
       for (int k = 0; k < 8; ++k) r[k] = LoadQuarter(keys + ((d + k) * kKeyPanel + i) * 2);
@@ -73,10 +89,12 @@ inline void StageF16(const char* keys, int64_t columns, char* values) {
 
 /// A panel of int8 keys [d / 4][16 keys][4 d] -> its part of [d / 16][slots / 4][16 d][4 keys].
 inline void StageI8(const char* keys, int64_t columns, int64_t slots, char* values) {
-  const __m128i order = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m256i order = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
   for (int64_t quad = 0; quad < columns / 4; ++quad, keys += 64) {
+    FetchAhead(keys);
     char* to = values + quad / 4 * slots * 16 + quad % 4 * 16;
-    for (int64_t i = 0; i < 4; ++i) StoreQuarter(to + i * 64, _mm_shuffle_epi8(LoadQuarter(keys + i * 16), order));
+    StoreQuarters(to, 64, _mm256_shuffle_epi8(LoadHalf(keys), order));
+    StoreQuarters(to + 128, 64, _mm256_shuffle_epi8(LoadHalf(keys + 32), order));
   }
 }
 
