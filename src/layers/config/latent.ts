@@ -1,15 +1,5 @@
 import { type Field, field, HEAD_SIZE, HEADS, integer, required, SIZE } from './fields.js';
 
-/** The engine's products with a matrix of each head are made of panels of so many rows. */
-const PANEL = 16;
-const PANELS = {
-  safeParse(value: unknown) {
-    const size = SIZE.safeParse(value);
-    if (!size.success || size.data % PANEL === 0) return size;
-    return { success: false, error: { issues: [{ message: `must be a multiple of ${PANEL}` }] } } as const;
-  },
-};
-
 /** The defaults that a family with latent attention must state. */
 export interface LatentAttentionDefaults {
   /** Null stands for queries that are made of the hidden state itself. */
@@ -26,7 +16,7 @@ export const latentAttention = (defaults: LatentAttentionDefaults) => ({
   numAttentionHeads: field('num_attention_heads', HEADS, required),
   numKeyValueHeads,
   qLoraRank: nullable('q_lora_rank', defaults.qLoraRank),
-  kvLoraRank: field('kv_lora_rank', PANELS, defaults.kvLoraRank),
+  kvLoraRank: field('kv_lora_rank', SIZE, defaults.kvLoraRank),
   qkNopeHeadDim: field('qk_nope_head_dim', HEAD_SIZE, defaults.qkNopeHeadDim),
   // transformers 5 writes it a second time, under the name by which rotary embeddings ask for it.
   headDim: field(['qk_rope_head_dim', 'head_dim'], HEAD_SIZE, defaults.qkRopeHeadDim),
@@ -51,11 +41,11 @@ const valueSize = (
   fallback: LatentAttentionDefaults['vHeadDim'],
 ): Field<number, { readonly hiddenSize: number; readonly numAttentionHeads: number }> => ({
   read(json, { hiddenSize, numAttentionHeads: heads }) {
-    const found = json.value('v_head_dim', PANELS);
+    const found = json.value('v_head_dim', HEAD_SIZE);
     if (found !== undefined) return found;
     if (typeof fallback === 'number') return fallback;
-    return hiddenSize % (heads * PANEL) === 0
+    return hiddenSize % heads === 0
       ? hiddenSize / heads
-      : json.fail(`hidden_size (${hiddenSize}) must make heads of a multiple of ${PANEL} without v_head_dim`);
+      : json.fail(`hidden_size (${hiddenSize}) must be a multiple of num_attention_heads (${heads})`);
   },
 });
