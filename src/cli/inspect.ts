@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { basename, join, resolve, sep } from 'node:path';
 import type { CommandModule } from 'yargs';
 import { parseBytes } from '../bytes.js';
@@ -7,10 +8,12 @@ import { isObject } from '../is-object.js';
 import type { KvQuantOptions } from '../kv-cache/kv-quant.js';
 import type { BaseConfig } from '../layers/config/index.js';
 import { loadModels } from '../models/get-model.js';
+import { createEngine } from '../native/index.js';
 import type { CausalLM } from '../router/index.js';
 import { getRouter, readConfigDict } from '../router/index.js';
 import { type MemoryEstimate, memoryOf } from '../runner/estimate-memory.js';
-import { modelOf, planModel } from '../runner/open-model.js';
+import { type ModelPlan, modelOf, planModel } from '../runner/open-model.js';
+import { type StoredForms, storedForms } from '../runner/stored-forms.js';
 import { ChatTemplate } from '../tokenizer/chat-template.js';
 import { findChatTemplates } from '../tokenizer/chat-template-source.js';
 import { HfTokenizer } from '../tokenizer/hf-tokenizer.js';
@@ -33,6 +36,14 @@ export interface InspectArguments extends KvQuantOptions, LinkOptions {
   /** What everything is to fit into: bytes, or "6GiB"; the machine's memory when absent. */
   readonly memoryBudget?: string;
   readonly modelDirs?: readonly string[];
+  /** Measure the machine to tell how fast decoding can be, which takes a moment. */
+  readonly measure?: boolean;
+}
+
+/** How fast this machine reads memory, and so how many tokens one sequence may decode: a step reads every weight once. */
+export interface SpeedEstimate {
+  readonly readBytesPerSecond: number;
+  readonly tokensPerSecond: number;
 }
 
 /** What a model directory holds and needs. Byte counts are exact for the files and estimates for memory. */
@@ -48,6 +59,8 @@ export interface Inspection {
   readonly config: Omit<BaseConfig, 'rope'> | undefined;
   readonly weights: WeightSummary | undefined;
   readonly memory: MemoryEstimate | undefined;
+  /** What decoding may reach, where it was measured. */
+  readonly speed?: SpeedEstimate;
   /** What and where the chat templates are; absent when they are broken. */
   readonly chatTemplates: readonly string[] | undefined;
   /** Undefined: it is among the problems. */
@@ -64,6 +77,8 @@ export interface WeightSummary {
   readonly bytes: number;
   /** How a quantised checkpoint is stored, as it says itself. */
   readonly quantType?: string;
+  /** What that means for the model's linears; absent when no model could be made. */
+  readonly stored?: StoredForms;
   /** By the format's own names of the element types. */
   readonly dtypes: Readonly<Record<string, { readonly tensors: number; readonly bytes: number }>>;
   /** Tensors that the model does not read; absent when no model could be made. */
@@ -98,6 +113,8 @@ export async function inspectModel(args: InspectArguments): Promise<Inspection> 
     plan &&
     model &&
     (await attempt(() => memoryOf(plan, model, { context, batch, budgetBytes, ...environmentOptions() })));
+  const stored = plan && model && storedForms(model.getWeights(), plan.dtype, tableOf(plan));
+  const speed = args.measure && stored ? await measureSpeed(stored) : undefined;
   const chatTemplates = await attempt(() => chatTemplateNames(modelPath, args));
   const tokenizer = await attempt(() => tokenizerName(modelPath, args, onWarning));
   const generation = planned && (await attempt(() => planned.router.getGenerationConfig()));
@@ -109,8 +126,9 @@ export async function inspectModel(args: InspectArguments): Promise<Inspection> 
     modelClass: router?.modelClass.name,
     nearest: nearestModel(errors),
     config: plan && withoutRope(plan.config),
-    weights: checkpoint && summarise(checkpoint, model),
+    weights: checkpoint && summarise(checkpoint, model, stored),
     memory,
+    ...(speed && { speed }),
     chatTemplates,
     tokenizer,
     warnings,
@@ -139,24 +157,44 @@ function nearestModel(errors: readonly AtbError[]): string | undefined {
   return (unknown as AtbError<'ROUTER_UNKNOWN_MODEL'> | undefined)?.detail.nearest;
 }
 
+/** The embedding, where it is no product's weight. */
+const tableOf = ({ config, router }: ModelPlan): string =>
+  config.tieWordEmbeddings ? '' : `${router.headNames.embedding}.weight`;
+
+async function measureSpeed({ stepBytes }: StoredForms): Promise<SpeedEstimate> {
+  const engine = createEngine({ threads: availableParallelism(), ...environmentOptions() });
+  try {
+    const { readBytesPerSecond } = await engine.measureLimits();
+    return { readBytesPerSecond, tokensPerSecond: readBytesPerSecond / stepBytes };
+  } finally {
+    engine.dispose();
+  }
+}
+
 function withoutRope({ rope: _, ...config }: BaseConfig): Omit<BaseConfig, 'rope'> {
   return config;
 }
 
-function summarise(checkpoint: Checkpoint, model: CausalLM | undefined): WeightSummary {
+function summarise(
+  checkpoint: Checkpoint,
+  model: CausalLM | undefined,
+  stored: StoredForms | undefined,
+): WeightSummary {
   const dtypes: Record<string, { tensors: number; bytes: number }> = {};
   for (const { dtype, bytes } of checkpoint.tensors.values()) {
     const sum = dtypes[dtype];
     dtypes[dtype] = { tensors: (sum?.tensors ?? 0) + 1, bytes: (sum?.bytes ?? 0) + bytes };
   }
-  const unread = model && unreadTensors(checkpoint, model.getWeights());
+  const unread =
+    model &&
+    unreadTensors(checkpoint, model.getWeights()).filter(({ name }) => !checkpoint.format?.isSpare?.(name));
   const partlyRead = unread?.filter(({ bytes, unreadBytes }) => unreadBytes < bytes) ?? [];
   const quantType = checkpoint.format?.method;
   return {
     files: checkpoint.files.length,
     tensors: checkpoint.tensors.size,
     bytes: checkpoint.totalBytes,
-    ...(quantType !== undefined && { quantType }),
+    ...(quantType !== undefined && { quantType, ...(stored && { stored }) }),
     dtypes,
     unused: unread?.filter(({ bytes, unreadBytes }) => unreadBytes === bytes).map(({ name }) => name),
     ...(partlyRead.length > 0 && { partlyRead: partlyRead.map(({ name }) => name) }),
@@ -212,7 +250,7 @@ export const inspectCommand: CommandModule = {
     }),
   async handler(argv) {
     const { json, ...options } = await withModelFolder(optionsOf(argv, FLAGS));
-    const found = await inspectModel(options);
+    const found = await inspectModel({ ...options, measure: true });
     process.stdout.write(json ? `${JSON.stringify(found, null, 2)}\n` : inspectionText(found));
     if (found.problems.length > 0) process.exitCode = 1;
   },

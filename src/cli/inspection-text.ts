@@ -1,5 +1,6 @@
 import { describeValue } from '../describe-value.js';
 import type { MemoryEstimate } from '../runner/estimate-memory.js';
+import type { StoredForms } from '../runner/stored-forms.js';
 import { bytesText } from './bytes-text.js';
 import type { Inspection } from './inspect.js';
 
@@ -31,6 +32,7 @@ export function inspectionText(found: Inspection): string {
       'weights',
       `${weights.tensors} tensors in ${files}, ${bytesText(weights.bytes)}: ${dtypes.join(', ')}${quantised}`,
     ]);
+    lines.push(...formLines(weights.stored));
     for (const [subject, names] of [
       ['unused', weights.unused],
       ['partly read', weights.partlyRead],
@@ -44,12 +46,35 @@ export function inspectionText(found: Inspection): string {
     }
   }
   if (memory) lines.push(...memoryLines(memory));
+  if (found.speed) {
+    const { readBytesPerSecond, tokensPerSecond } = found.speed;
+    const read = `${(readBytesPerSecond / 1e9).toFixed(1)} GB/s of memory read`;
+    lines.push(['decoding', `at most ${tokensPerSecond.toFixed(1)} tokens/s of one sequence, by ${read}`]);
+  }
   lines.push(['tokenizer', found.tokenizer ?? 'broken']);
   lines.push(['chat template', found.chatTemplates?.map((name) => describeValue(name)).join(', ') || 'none']);
   for (const warning of found.warnings) lines.push(['warning', warning]);
   if (found.problems.length === 0) lines.push(['problems', 'none']);
   for (const { message } of found.problems) lines.push(['problem', message]);
   return lines.map(([subject, text]) => `${subject.padEnd(14)} ${text}\n`).join('');
+}
+
+/** A line for each form of the linears of a quantised checkpoint, and one for those that stay floats. */
+function formLines(stored: StoredForms | undefined): Array<readonly [subject: string, text: string]> {
+  if (stored === undefined) return [];
+  const lines = stored.forms.map((form): readonly [string, string] => {
+    const { desc, groupSize, hasOffset, isReordered, linears, bitsPerWeight } = form;
+    const groups = groupSize === 0 ? 'a scale for each output' : `groups of ${groupSize}`;
+    const more = `${hasOffset ? ', zero points' : ''}${isReordered ? ', act-order' : ''}`;
+    return [
+      'quantised',
+      `${linears} products ${desc}, ${groups}${more}: ${bitsPerWeight.toFixed(2)} bits a weight`,
+    ];
+  });
+  const [first, ...others] = stored.floats;
+  if (first === undefined) return lines;
+  const rest = others.length > 0 ? ` and ${others.length} more` : '';
+  return [...lines, ['not quantised', `${describeValue(first)}${rest}`]];
 }
 
 function memoryLines(memory: MemoryEstimate): Array<readonly [subject: string, text: string]> {

@@ -1,3 +1,4 @@
+import { isFloat } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import { groupsOf } from './integer-rows.js';
 import { type LinearPart, packParts, scaledRows, storedOutputs, takenRows } from './linear-part.js';
@@ -129,7 +130,9 @@ function stored(
       inFeatures,
       transposed: part.transposed ?? false,
     };
-    return { part, rows: (quant.rows as NonNullable<typeof quant.rows>)(weights, linear) };
+    const rows = (quant.rows as NonNullable<typeof quant.rows>)(weights, linear);
+    requireFloats(rows.scale);
+    return { part, rows };
   });
   const packed = (suffix: string, of: (rows: LinearRows, part: LinearPart) => TensorRef): TensorRef => {
     const [first, ...others] = read.map(({ part, rows }) => of(rows, part));
@@ -148,6 +151,15 @@ function stored(
     mustBeZero: read.flatMap(({ rows }) => rows.mustBeZero ?? []),
   };
 }
+
+function requireFloats({ name, parts }: TensorRef): void {
+  const other = parts.find(({ dtype }) => !isFloat(dtype));
+  if (other === undefined) return;
+  const { file = 'the checkpoint', dtype } = other;
+  throw new AtbError('WEIGHT_DTYPE_UNSUPPORTED', { name, file, found: dtype, supported: FLOATS });
+}
+
+const FLOATS = ['f32', 'f16', 'bf16'];
 
 function refuseUnitRows(weights: Weights, { name }: LinearPart): never {
   throw new AtbError('WEIGHT_CHANGE_INVALID', {

@@ -56,7 +56,8 @@ export function withRowOrder(ref: TensorRef, order: Int32Array | undefined): Ten
  */
 export function unpacked(ref: TensorRef, words: PackedWords, dtype: 'i8' | 'f32'): TensorRef {
   const parts = changeable('unpacked', ref).parts.map((part) => {
-    if (part.file === undefined) return refuse('unpacked', ref, 'a tensor of a file', 'a constant');
+    if (part.file === undefined || part.dtype !== 'i32')
+      return refuse('unpacked', ref, 'words, i32', part.dtype);
     return { ...part, words };
   });
   return { ...ref, dtype, shape: ref.shape.with(words.axis, words.count), parts };

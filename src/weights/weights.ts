@@ -219,7 +219,10 @@ export function weightDesc(
 /** Bytes of a weight's elements in the dtypes of the checkpoint; of a declared one, as they would be. */
 export function weightBytes(ref: TensorRef): number {
   if (ref.parts.length === 0) return elementCount(ref.shape) * DTYPE_BYTES[ref.dtype];
-  return ref.parts.reduce((sum, part) => sum + elementCount(partShape(part)) * DTYPE_BYTES[part.dtype], 0);
+  return ref.parts.reduce((sum, part) => {
+    const bits = part.file !== undefined && part.words ? part.words.bits : 8 * DTYPE_BYTES[part.dtype];
+    return sum + (elementCount(partShape(part)) * bits) / 8;
+  }, 0);
 }
 
 function sameShape(a: readonly number[], b: readonly number[]): boolean {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { inspectModel } from '../../src/cli/inspect.js';
 import { inspectionText } from '../../src/cli/inspection-text.js';
+import { PUBLISHERS, type Publisher, publish } from '../oracle/published.js';
 import { failure, safetensorsBytes, someBytes, temporaryFolder } from '../weights/safetensors-writer.js';
 
 const oracle = 'test/fixtures/oracle';
@@ -24,6 +25,33 @@ describe('atb-models inspect', () => {
     for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
     return folder;
   }
+
+  it('tells how a quantised checkpoint is stored, and how fast it may decode', async () => {
+    const folders = { published: path('gptq'), dequantized: path('gptq-floats') };
+    await publish(join(oracle, 'llama'), PUBLISHERS['gptq-4-act-order'] as Publisher, folders);
+    const found = await inspectModel({ modelPath: folders.published, measure: true });
+    expect(found.problems).to.deep.equal([]);
+    expect(found.weights?.unused).to.deep.equal([]);
+    expect(found.weights?.stored?.forms).to.have.length(1);
+    expect(found.weights?.stored?.forms[0]).to.include({
+      desc: 'W4A16',
+      groupSize: 32,
+      hasOffset: true,
+      isReordered: true,
+      linears: 12,
+    });
+    // 4 bits, and for 32 weights or fewer a scale of 32 bits and a zero point of 4: between 5.1 and 5.5 with the orders.
+    expect(found.weights?.stored?.forms[0]?.bitsPerWeight).to.be.within(5.1, 5.5);
+    expect(found.speed?.tokensPerSecond).to.be.above(1);
+    const text = inspectionText(found);
+    for (const piece of [
+      'quantised: "gptq (4 bits)"',
+      '12 products W4A16, groups of 32, zero points, act-order: 5.',
+      'not quantised  "lm_head.weight"\n',
+      'tokens/s of one sequence',
+    ])
+      expect(text).to.contain(piece);
+  });
 
   it('tells the model class, the weights by dtype and the memory from headers', async () => {
     const found = await inspectModel({ modelPath: join(oracle, 'llama') });

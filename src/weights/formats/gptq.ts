@@ -101,6 +101,11 @@ async function look(
     source.tensors?.get(`${linear}.${suffix}`)?.shape ?? [];
   const [stored = 0, n = 0] = shape('qweight');
   const k = (stored * 32) / bits;
+  const [groups = 0] = shape('scales');
+  if (groups !== groupsOf(k, groupSize)) {
+    const says = `"bits" ${bits} and "group_size" ${groupSize || -1}`;
+    fields.contradict(says, `${linear}.scales`, `has ${groups} groups for ${k} channels`);
+  }
   const [, zeroWords] = shape('qzeros');
   if (zeroWords !== undefined && zeroWords !== wordsOf(n, bits)) {
     const found = `has ${zeroWords} words for ${n} outputs`;

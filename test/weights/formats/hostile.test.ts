@@ -1,0 +1,329 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import type { ErrorCode } from '../../../src/errors.js';
+import { createEngine } from '../../../src/native/index.js';
+import { weightLoads } from '../../../src/runner/weight-storage.js';
+import { Checkpoint } from '../../../src/weights/checkpoint.js';
+import { Linear } from '../../../src/weights/linear.js';
+import { quantizationPlan } from '../../../src/weights/quantization.js';
+import { openSafetensors } from '../../../src/weights/safetensors-file.js';
+import { failure, safetensorsBytes, temporaryFolder, type WriterTensor } from '../safetensors-writer.js';
+
+const FIXTURES = join(import.meta.dirname, '../../../../test/fixtures/published');
+type Dict = Record<string, unknown>;
+const CONFIGS: Readonly<Record<string, Dict>> = JSON.parse(
+  readFileSync(join(FIXTURES, 'cases.json'), 'utf8'),
+);
+const SIZES = { gptq: 80, awq: 80, ct: 96 } as const;
+
+/** What is done to a good checkpoint: to its tensors, by what follows the linear's name, and to its configuration. */
+interface Damage {
+  readonly tensors?: (tensors: Map<string, WriterTensor>) => void;
+  readonly config?: Dict;
+}
+
+const ints = (tensor: WriterTensor | undefined): Int32Array =>
+  new Int32Array((tensor as WriterTensor).data.buffer as ArrayBuffer);
+const withShape = (suffix: string, change: (shape: readonly number[]) => number[]) => ({
+  tensors: (tensors: Map<string, WriterTensor>) => {
+    const tensor = tensors.get(suffix) as WriterTensor;
+    const shape = change(tensor.shape);
+    const elements = tensor.shape.reduce((a, b) => a * b, 1);
+    const size = tensor.data.length / elements;
+    const data = tensor.data.slice(0, shape.reduce((a, b) => a * b, 1) * size);
+    tensors.set(suffix, { ...tensor, shape, data });
+  },
+});
+const group = (changes: Dict, weights: Dict = {}): Dict => {
+  const { config_groups: groups } = CONFIGS['ct-pack-4'] as { config_groups: { group_0: { weights: Dict } } };
+  return {
+    config_groups: {
+      group_0: { ...groups.group_0, ...changes, weights: { ...groups.group_0.weights, ...weights } },
+    },
+  };
+};
+
+/** Case, damage, error, and what its message says. */
+const DAMAGES: ReadonlyArray<readonly [title: string, of: string, Damage, ErrorCode, ...says: RegExp[]]> = [
+  [
+    'other bits than the files',
+    'gptq-4-sym',
+    { config: { bits: 8 } },
+    'WEIGHT_QUANT_CONTRADICTION',
+    /config.json says "bits" 8/,
+    /layer.proj.scales/,
+  ],
+  [
+    'another group size',
+    'gptq-4-sym',
+    { config: { group_size: 64 } },
+    'WEIGHT_QUANT_CONTRADICTION',
+    /"group_size" 64, but .*scales" in the files has 3 groups for 80/,
+  ],
+  [
+    'zero points that are not symmetric',
+    'gptq-4-asym',
+    { config: { sym: true } },
+    'WEIGHT_QUANT_CONTRADICTION',
+    /"sym" true, but "layer.proj.qzeros"/,
+  ],
+  [
+    'zero points of other bits',
+    'gptq-4-asym',
+    withShape('qzeros', ([g = 0]) => [g, 2]),
+    'WEIGHT_QUANT_CONTRADICTION',
+  ],
+  [
+    'bits that are not read',
+    'gptq-4-sym',
+    { config: { bits: 3 } },
+    'WEIGHT_QUANT_DESCRIPTION',
+    /quantization_config.bits" must be one of 4, 8, found 3/,
+  ],
+  [
+    'another order of words',
+    'gptq-4-sym',
+    { config: { checkpoint_format: 'marlin' } },
+    'WEIGHT_QUANT_DESCRIPTION',
+    /checkpoint_format.*gptq_v2.*"marlin"/,
+  ],
+  [
+    'layers that differ',
+    'gptq-4-sym',
+    { config: { dynamic: { '-:.*mlp': {} } } },
+    'WEIGHT_QUANT_DESCRIPTION',
+    /dynamic/,
+  ],
+  [
+    'a group out of range',
+    'gptq-4-act-order',
+    {
+      tensors: (t) => {
+        ints(t.get('g_idx'))[7] = 3;
+      },
+    },
+    'WEIGHT_QUANT_CONTRADICTION',
+    /g_idx" in the files has group 3 for channel 7, of 3/,
+  ],
+  [
+    'a negative group',
+    'gptq-4-act-order',
+    {
+      tensors: (t) => {
+        ints(t.get('g_idx'))[7] = -1;
+      },
+    },
+    'WEIGHT_QUANT_CONTRADICTION',
+    /group -1/,
+  ],
+  [
+    'groups of other sizes',
+    'gptq-4-act-order',
+    {
+      tensors: (t) => {
+        ints(t.get('g_idx')).fill(0);
+      },
+    },
+    'WEIGHT_QUANT_CONTRADICTION',
+    /has 80 channels in group 0, not 32/,
+  ],
+  [
+    'no groups at all',
+    'gptq-4-sym',
+    withShape('scales', ([, n = 0]) => [0, n]),
+    'WEIGHT_QUANT_CONTRADICTION',
+    /has 0 groups/,
+  ],
+  [
+    'too few words',
+    'gptq-4-channel',
+    withShape('qweight', ([rows = 0, n = 0]) => [rows - 1, n]),
+    'WEIGHT_SHAPE_MISMATCH',
+  ],
+  [
+    'too few words of outputs',
+    'awq',
+    withShape('qweight', ([k = 0, words = 0]) => [k, words - 1]),
+    'WEIGHT_SHAPE_MISMATCH',
+  ],
+  [
+    'scales that are integers',
+    'awq',
+    { tensors: (t) => t.set('scales', { ...(t.get('scales') as WriterTensor), dtype: 'I16' }) },
+    'WEIGHT_DTYPE_UNSUPPORTED',
+    /scales/,
+  ],
+  [
+    'words of floats',
+    'awq',
+    { tensors: (t) => t.set('qweight', { ...(t.get('qweight') as WriterTensor), dtype: 'F32' }) },
+    'WEIGHT_CHANGE_INVALID',
+    /words, i32/,
+  ],
+  [
+    'a kernel of another order',
+    'awq',
+    { config: { version: 'gemv' } },
+    'WEIGHT_QUANT_DESCRIPTION',
+    /version" must be one of "gemm"/,
+  ],
+  ['no zero points', 'awq', { config: { zero_point: false } }, 'WEIGHT_QUANT_DESCRIPTION', /zero_point/],
+  ['no scales', 'awq', { tensors: (t) => t.delete('scales') }, 'WEIGHT_NOT_FOUND', /scales/],
+  [
+    'a compressor that is not read',
+    'ct-pack-4',
+    { config: { format: 'marlin-24' } },
+    'WEIGHT_QUANT_DESCRIPTION',
+    /format" must be one of pack-quantized, int-quantized.*"marlin-24"/,
+  ],
+  [
+    'sparse weights',
+    'ct-pack-4',
+    { config: { sparsity_config: { format: 'sparse-24-bitmask' } } },
+    'WEIGHT_QUANT_DESCRIPTION',
+    /2:4/,
+  ],
+  [
+    'rotations',
+    'ct-pack-4',
+    { config: { transform_config: { config_groups: { R1: 1 } } } },
+    'WEIGHT_QUANT_DESCRIPTION',
+    /rotations/,
+  ],
+  [
+    'no groups of linears',
+    'ct-pack-4',
+    { config: { config_groups: null } },
+    'WEIGHT_QUANT_DESCRIPTION',
+    /config_groups" must be an object/,
+  ],
+  [
+    'a pattern that is none',
+    'ct-pack-4',
+    { config: { ignore: ['re:(?P<x>'] } },
+    'WEIGHT_QUANT_DESCRIPTION',
+    /ignore.*patterns/,
+  ],
+  [
+    '3 bits',
+    'ct-pack-4',
+    { config: group({}, { num_bits: 3 }) },
+    'WEIGHT_QUANT_DESCRIPTION',
+    /group_0.weights.num_bits" must be one of 4, 8, found 3/,
+  ],
+  [
+    'outputs that are quantised',
+    'ct-pack-4',
+    { config: group({ output_activations: { num_bits: 8 } }) },
+    'WEIGHT_QUANT_DESCRIPTION',
+    /output_activations/,
+  ],
+  [
+    'a linear that should be floats',
+    'ct-pack-4',
+    { config: { ignore: ['re:layer'] } },
+    'WEIGHT_QUANT_CONTRADICTION',
+    /not quantised, but "layer.proj" in the files has weight_packed/,
+  ],
+  [
+    'a linear that should be packed',
+    'ct-int-8',
+    { config: { format: 'pack-quantized' } },
+    'WEIGHT_QUANT_CONTRADICTION',
+    /pack-quantized, but "layer.proj" in the files has no weight_packed/,
+  ],
+  [
+    'words that do not fit',
+    'ct-pack-4',
+    withShape('weight_packed', ([n = 0, words = 0]) => [n, words - 1]),
+    'WEIGHT_SHAPE_MISMATCH',
+    /weight_packed/,
+  ],
+  [
+    'groups in an order that is none',
+    'ct-pack-4-act-order',
+    {
+      tensors: (t) => {
+        ints(t.get('weight_g_idx'))[0] = 99;
+      },
+    },
+    'WEIGHT_QUANT_CONTRADICTION',
+    /weight_g_idx/,
+  ],
+  [
+    'floats where integers should be',
+    'ct-int-8',
+    {
+      tensors: (t) => {
+        const w = t.get('weight') as WriterTensor;
+        t.set('weight', { ...w, dtype: 'F8_E4M3' });
+      },
+    },
+    'WEIGHT_DTYPE_UNSUPPORTED',
+  ],
+];
+
+describe('quantised checkpoints that are not what they say', () => {
+  const path = temporaryFolder();
+
+  async function write(name: string, { tensors: damage, config = {} }: Damage): Promise<Dict> {
+    const file = join(FIXTURES, `${name}.safetensors`);
+    const bytes = readFileSync(file);
+    const tensors = new Map<string, WriterTensor>();
+    for (const [full, { dtype, shape, offset, bytes: length }] of (await openSafetensors(file)).tensors) {
+      const suffix = full.replace('layer.proj.', '');
+      const data = Uint8Array.prototype.slice.call(bytes, offset, offset + length);
+      tensors.set(suffix, { name: full, dtype, shape, data: new Uint8Array(data) });
+    }
+    damage?.(tensors);
+    writeFileSync(path('model.safetensors'), safetensorsBytes([...tensors.values()]));
+    return { quantization_config: { ...CONFIGS[name], ...config } };
+  }
+
+  async function load(name: string, damage: Damage): Promise<Linear> {
+    const config = await write(name, damage);
+    const checkpoint = await Checkpoint.open(path(), { config });
+    const inFeatures = SIZES[name.split('-')[0] as keyof typeof SIZES];
+    return Linear.load(checkpoint.weights({ dtype: 'f32' }), {
+      parts: [{ name: 'layer.proj', outFeatures: 24 }],
+      inFeatures,
+    });
+  }
+
+  for (const [title, name, damage, code, ...says] of DAMAGES) {
+    it(`are refused: ${name} with ${title}`, async () => {
+      await load(name, {});
+      const { message } = await failure(code, () => load(name, damage));
+      for (const text of says) expect(message).to.match(text);
+    });
+  }
+
+  it('are refused when they are loaded: scales that are not finite', async () => {
+    for (const name of ['gptq-4-sym', 'ct-int-8'] as const) {
+      const nan = (tensors: Map<string, WriterTensor>) => {
+        const suffix = name === 'ct-int-8' ? 'weight_scale' : 'scales';
+        (tensors.get(suffix) as WriterTensor).data.fill(0xff, 0, 4);
+      };
+      const linear = await load(name, { tensors: nan });
+      const engine = createEngine({ threads: 1 });
+      const loads = weightLoads(
+        linear.getWeights().filter(({ parts }) => parts.length > 0),
+        [],
+        'f32',
+      );
+      const linears = loads.map((each) => (each.quantize ? { ...each, layout: 'linear' as const } : each));
+      const error = await failure('NATIVE_ERROR', () => engine.loadWeights(linears));
+      expect(error.message).to.match(/weight_scale.*scales must be finite/);
+      engine.dispose();
+    }
+  });
+
+  it('are not quantised once more', async () => {
+    const config = await write('gptq-4-sym', {});
+    const checkpoint = await Checkpoint.open(path(), { config });
+    const quantization = quantizationPlan({ quantize: 'w8a16' });
+    const error = await failure('WEIGHT_QUANT_AGAIN', () => checkpoint.weights({ quantization }));
+    expect(error.message).to.match(/integers already \(.*config.json says "gptq \(4 bits\)"\)/);
+  });
+});
