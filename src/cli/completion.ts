@@ -14,12 +14,12 @@ Examples:
   atb-models completion >> ~/.zshrc
 `;
 
-/** What may follow words: the choices of the flag before, else what yargs knows. */
+/** What may follow words: the choices of the flag before, nothing (shells offer files) where it has none, else what yargs knows. */
 export const completions =
   (words: readonly string[]) =>
   (current: string, _argv: unknown, byYargs: () => unknown, done: (found: string[]) => unknown): void => {
     const name = /^--(.+)$/.exec(words.at(-2) ?? '')?.[1]?.replaceAll('-', '_') ?? '';
     const flag: Flag | undefined = Object.hasOwn(FLAGS, name) ? FLAGS[name as FlagName] : undefined;
-    if (flag?.choices === undefined || current.startsWith('-')) byYargs();
-    else done(flag.choices.map(String).filter((choice) => choice.startsWith(current)));
+    if (flag === undefined || flag.type === 'boolean' || current.startsWith('-')) byYargs();
+    else done((flag.choices ?? []).map(String).filter((choice) => choice.startsWith(current)));
   };

@@ -7,7 +7,7 @@ import { isObject } from '../is-object.js';
 import { KV_QUANT_MODES } from '../kv-cache/kv-quant.js';
 import { QUANTIZED_FORMATS } from '../runner/quantized-layouts.js';
 import { GROUP_SIZES, QUANTIZE_MODES } from '../weights/quantization.js';
-import { atLeast, boolean, type Flag, number, text } from './flag-rows.js';
+import { atLeast, boolean, number, text } from './flag-rows.js';
 import { LOAD } from './load-flags.js';
 import { SERVER } from './server-flags.js';
 

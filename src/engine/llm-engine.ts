@@ -169,7 +169,7 @@ export class LLMEngine {
       try {
         this.#endOverdue();
         if (this.#requests.size === 0) return undefined;
-        const batch = this.#scheduler.schedule(this.#promptBudget.tokens);
+        const batch = this.#scheduler.schedule(this.#promptBudget.room);
         assert(batch !== undefined, 'there are requests, but no step for them');
         return batch;
       } catch (error) {

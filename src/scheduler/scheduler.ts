@@ -10,6 +10,7 @@ import {
   type SchedulerOptions,
 } from './limits.js';
 import { policyOf } from './policies/index.js';
+import type { PromptRoom } from './prompt-budget.js';
 import {
   type FinishReason,
   insertByRank,
@@ -37,9 +38,8 @@ const MAX_PREEMPTIONS = 3;
 export class Scheduler {
   readonly #blocks: BlockManager;
   readonly #options: FilledOptions;
-  /** By rank, as are those that were preempted. */
+  /** By rank. */
   #running: Sequence[] = [];
-  readonly #preempted: Sequence[] = [];
   readonly #waiting: WaitingLine;
   #inFlight: Batch | undefined;
   /** Prefill steps in a row. */
@@ -58,7 +58,7 @@ export class Scheduler {
   }
 
   get hasWork(): boolean {
-    return this.#running.length + this.#preempted.length + this.#waiting.size > 0;
+    return this.#running.length + this.#waiting.size > 0;
   }
 
   /** Sequences that hold blocks, by rank. */
@@ -68,14 +68,14 @@ export class Scheduler {
 
   /** Sequences that hold none: those that come back first, then those that have not started, by rank. */
   get waiting(): readonly Sequence[] {
-    return [...this.#preempted, ...this.#waiting];
+    return [...this.#waiting];
   }
 
   get stats(): SchedulerStats {
     const { usedBlocks, freeBlocks } = this.#blocks;
     return {
       running: this.#running.length,
-      waiting: this.#preempted.length + this.#waiting.size,
+      waiting: this.#waiting.size,
       preemptions: this.#numPreemptions,
       prefixQueriedTokens: this.#queriedTokens,
       prefixHitTokens: this.#hitTokens,
@@ -86,8 +86,7 @@ export class Scheduler {
 
   /** Those whose deadline has passed. Their owner aborts them. */
   overdue(nowMs: number): Sequence[] {
-    const all = [...this.#running, ...this.#preempted, ...this.#waiting];
-    return all.filter(({ deadlineMs }) => deadlineMs <= nowMs);
+    return [...this.#running, ...this.#waiting].filter(({ deadlineMs }) => deadlineMs <= nowMs);
   }
 
   /**
@@ -116,20 +115,16 @@ export class Scheduler {
   abort(sequence: Sequence): boolean {
     if (sequence.status === 'finished') return false;
     if (sequence.status === 'running') this.#running = this.#running.filter((other) => other !== sequence);
-    else if (!this.#waiting.delete(sequence)) {
-      const index = this.#preempted.indexOf(sequence);
-      assert(index >= 0, `sequence ${sequence.id} was never added`);
-      this.#preempted.splice(index, 1);
-    }
+    else assert(this.#waiting.delete(sequence), `sequence ${sequence.id} was never added`);
     this.#finish(sequence, 'abort');
     return true;
   }
 
   /**
    * The next step; undefined when there is nothing to do. Every step is answered before the next is asked for. Beside
-   * sequences that decode, it takes at most `promptBudget` tokens of prompts: longer steps would make those wait.
+   * sequences that decode, it takes at most as many tokens of prompts as `room` says: longer steps would make those wait.
    */
-  schedule(promptBudget = Number.POSITIVE_INFINITY): Batch | undefined {
+  schedule(room: PromptRoom = () => Number.POSITIVE_INFINITY): Batch | undefined {
     assert(this.#inFlight === undefined, 'the step in flight has not been postprocessed');
     if (!this.hasWork) return undefined;
     const { chunkedPrefill, maxBatchSize } = this.#options;
@@ -138,7 +133,7 @@ export class Scheduler {
     // for one token each): then those that run get a step, or an endless stream would starve them.
     if (chunkedPrefill || this.#prefillStreak >= maxBatchSize) this.#addDecodes(entries);
     const numDecodes = entries.length;
-    if (chunkedPrefill || numDecodes === 0) this.#addPrefills(entries, promptBudget);
+    if (chunkedPrefill || numDecodes === 0) this.#addPrefills(entries, room);
     this.#prefillStreak = entries.length > numDecodes ? this.#prefillStreak + 1 : 0;
     if (entries.length === 0) this.#addDecodes(entries);
     assert(entries.length > 0, 'there is work, but nothing could be scheduled');
@@ -224,11 +219,14 @@ export class Scheduler {
   }
 
   /** Prompts begun before, then those that start now. */
-  #addPrefills(entries: BatchEntry[], promptBudget: number): void {
+  #addPrefills(entries: BatchEntry[], room: PromptRoom): void {
     const { maxPrefillTokens, maxPrefillBatchSize, maxBatchSize } = this.#options;
-    let tokens = maxPrefillTokens - entries.length;
-    if (entries.length > 0) tokens = Math.min(tokens, Math.max(1, promptBudget));
-    const budget = new StepBudget(tokens, this.#options);
+    const rows = entries.reduce((sum, { count }) => sum + count, 0);
+    const budget = new StepBudget(maxPrefillTokens - rows, this.#options);
+    const narrow = (depth: number): void => {
+      if (rows > 0) budget.narrow(room(rows, depth));
+    };
+    narrow(this.#running.find((sequence) => !isDecoding(sequence))?.cachedLen ?? 0);
     let numPrompts = 0;
     const take = (sequence: Sequence, count: number): void => {
       entries.push(budget.take(sequence, count));
@@ -239,8 +237,9 @@ export class Scheduler {
       if (count > 0) take(sequence, count);
     }
     while (numPrompts < maxPrefillBatchSize && this.#running.length < maxBatchSize) {
-      const sequence = this.#preempted[0] ?? this.#waiting.next();
+      const sequence = this.#waiting.next();
       if (sequence === undefined || budget.isSpent || !this.#start(sequence, budget)) return;
+      if (numPrompts === 0) narrow(sequence.cachedLen);
       take(sequence, budget.chunkLen(sequence));
     }
   }
@@ -266,8 +265,7 @@ export class Scheduler {
     sequence.reusedLen = sequence.cachedLen;
     this.#queriedTokens += tokens.length;
     this.#hitTokens += sequence.reusedLen;
-    if (this.#preempted[0] === sequence) this.#preempted.shift();
-    else this.#waiting.start(sequence);
+    this.#waiting.start(sequence);
     sequence.status = 'running';
     insertByRank(this.#running, sequence);
     return true;
@@ -285,7 +283,7 @@ export class Scheduler {
       last.encoded.clear();
       last.preemptions++;
       this.#numPreemptions++;
-      insertByRank(this.#preempted, last);
+      this.#waiting.comeBack(last);
       if (last === sequence) return false;
     }
     return true;

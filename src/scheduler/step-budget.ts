@@ -28,6 +28,11 @@ export class StepBudget {
     return this.#tokens <= 0;
   }
 
+  /** At most so many tokens more, but one in any case. */
+  narrow(tokens: number): void {
+    this.#tokens = Math.min(this.#tokens, Math.max(1, tokens));
+  }
+
   /** Tokens of a prompt that this step computes; 0: it waits for the next. */
   chunkLen(sequence: Sequence): number {
     const { chunkedPrefill, maxPrefillTokens } = this.limits;

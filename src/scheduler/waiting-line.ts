@@ -1,19 +1,21 @@
 import assert from 'node:assert/strict';
 import { FairShare } from './fair-share.js';
 import type { Policy } from './policies/index.js';
-import { compareRank, type Sequence } from './sequence.js';
+import { compareRank, insertByRank, type Sequence } from './sequence.js';
 
 /** Of that many starts in a row, one is that of who has waited longest: no policy lets anybody starve. */
 const STARTS_PER_OLDEST = 16;
 
 /**
- * The sequences that have not started. First goes who ranks first by the policy; of those who rank alike, whose client has
- * been served least; of one client's, who came first.
+ * The sequences that hold nothing. Those that were preempted come back first, by rank. Then starts who ranks first by the
+ * policy; of those who rank alike, whose client has been served least; of one client's, who came first.
  */
 export class WaitingLine {
   readonly share = new FairShare();
   readonly #policy: Policy;
-  /** In order of arrival. */
+  /** By rank. */
+  readonly #preempted: Sequence[] = [];
+  /** Those that have not started, in order of arrival. */
   readonly #all = new Set<Sequence>();
   /** Of each client, by rank. */
   readonly #lines = new Map<string, Sequence[]>();
@@ -25,16 +27,16 @@ export class WaitingLine {
   }
 
   get size(): number {
-    return this.#all.size;
+    return this.#preempted.length + this.#all.size;
   }
 
   has(sequence: Sequence): boolean {
-    return this.#all.has(sequence);
+    return this.#all.has(sequence) || this.#preempted.includes(sequence);
   }
 
-  /** By rank, those who rank alike as they came. */
+  /** Those that come back, then the others, by rank; who rank alike as they came. */
   [Symbol.iterator](): Iterator<Sequence> {
-    return [...this.#all].sort(compareRank).values();
+    return [...this.#preempted, ...[...this.#all].sort(compareRank)].values();
   }
 
   add(sequence: Sequence): void {
@@ -47,8 +49,15 @@ export class WaitingLine {
     this.#lines.set(sequence.client, line);
   }
 
+  /** It was preempted. */
+  comeBack(sequence: Sequence): void {
+    insertByRank(this.#preempted, sequence);
+  }
+
   /** False: it was not there. */
   delete(sequence: Sequence): boolean {
+    const at = this.#preempted.indexOf(sequence);
+    if (at >= 0) return this.#preempted.splice(at, 1).length > 0;
     if (!this.#all.delete(sequence)) return false;
     const line = this.#lines.get(sequence.client) ?? [];
     const index = indexIn(line, sequence);
@@ -60,15 +69,21 @@ export class WaitingLine {
 
   /** Who starts next. */
   next(): Sequence | undefined {
+    const [first] = this.#preempted;
+    if (first) return first;
     if (this.#overtakings >= STARTS_PER_OLDEST - 1) return this.#oldest;
     let best: Sequence | undefined;
-    for (const [first] of this.#lines.values())
-      if (first !== undefined && (best === undefined || this.#compare(first, best) < 0)) best = first;
+    for (const [own] of this.#lines.values())
+      if (own !== undefined && (best === undefined || this.#compare(own, best) < 0)) best = own;
     return best;
   }
 
-  /** It starts now; what of its prompt is not in the cache is charged. */
+  /** It starts now, or again; what of its prompt is not in the cache is charged the first time. */
   start(sequence: Sequence): void {
+    if (this.#preempted[0] === sequence) {
+      this.#preempted.shift();
+      return;
+    }
     this.#overtakings = sequence === this.#oldest ? 0 : this.#overtakings + 1;
     this.delete(sequence);
     this.#policy.onStart?.(sequence.rank);

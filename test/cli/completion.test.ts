@@ -34,10 +34,39 @@ describe('atb-models completion', function () {
     expect(offered('chat', '--')).to.include('--system').and.not.to.include('--rate');
     expect(offered('chat', '--dtype', '')).to.deep.equal(['bf16', 'f16', 'f32']);
     expect(offered('serve', '--policy', 's')).to.deep.equal(['sjf']);
+    // Nothing, so that the shell offers files.
+    expect(offered('inspect', '--model_path', '')).to.deep.equal(['']);
+    expect(offered('inspect', '--json', '')).to.include('--context');
   });
 
-  it('prints a script for bash, which completes, and one for zsh', function () {
-    expect(atbModels(['completion'], '/bin/zsh')).to.match(/^#compdef atb-models\n/);
+  it('prints a script for zsh, which completes commands, flags, what they may be, and files', function () {
+    const script = atbModels(['completion'], '/bin/zsh');
+    expect(script).to.match(/^#compdef atb-models\n/);
+    if (spawnSync('zsh', ['--version']).status !== 0) {
+      console.log('      skipped: there is no zsh (apt-get install zsh)');
+      return this.skip();
+    }
+    const ask = (words: string): string => {
+      const lines = [
+        `atb-models() { '${process.execPath}' '${PROGRAM}' "$@"; }`,
+        'compdef() { }',
+        script,
+        '_describe() { print -l -- "${(@P)2%%:*}"; }',
+        '_default() { print files; }',
+        `words=(${words}); CURRENT=$#words; BUFFER="$words"; CURSOR=$#BUFFER`,
+        '_atb-models_yargs_completions',
+      ];
+      const { stdout, stderr } = spawnSync('zsh', ['-f', '-c', lines.join('\n')], { encoding: 'utf8' });
+      return stdout + stderr;
+    };
+    // zsh itself leaves out those that begin otherwise.
+    expect(ask('atb-models ins').split('\n')).to.include('inspect');
+    expect(ask('atb-models inspect --con').split('\n')).to.include('--context').and.not.to.include('--rate');
+    expect(ask('atb-models serve --policy s')).to.equal('sjf\n');
+    expect(ask("atb-models inspect --model_path ''")).to.equal('files\n');
+  });
+
+  it('prints a script for bash, which completes', function () {
     const script = atbModels(['completion']);
     expect(script).to.match(/complete .* atb-models\n/);
     if (process.platform === 'win32') this.skip();

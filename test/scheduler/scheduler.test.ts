@@ -426,12 +426,12 @@ describe('Scheduler', () => {
     bench.add(4, 6);
     bench.step();
     bench.add(40, 2);
-    const batch = bench.scheduler.schedule(16) as Batch;
+    const batch = bench.scheduler.schedule(() => 16) as Batch;
     expect(shape(batch)).to.deep.equal(['splitfuse', [0, 4, 1], [1, 0, 16]]);
     bench.scheduler.postprocess(batch, bench.engine.run(batch));
     bench.drain();
     bench.add(40, 2);
-    expect(shape(bench.scheduler.schedule(16) as Batch)).to.deep.equal(['prefill', [2, 0, 40]]);
+    expect(shape(bench.scheduler.schedule(() => 16) as Batch)).to.deep.equal(['prefill', [2, 0, 40]]);
   });
 
   it('asks for the outcome of one step before the next', () => {
