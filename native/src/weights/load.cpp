@@ -383,7 +383,7 @@ void FindMultipliers(StoredTensor& stored, int64_t experts, std::atomic<int64_t>
   Buffer bytes(static_cast<size_t>(CheckedMul(experts, stride)), meter);
   kernels::PackedScales products;
   for (int64_t e = experts - 1; e >= 0; --e) {
-    if (!kernels::PackMultipliers(kernels::ExpertOf(stored.scales, e), bytes.data() + e * stride, products)) return;
+    if (!kernels::PackMultipliers(kernels::ExpertOf(stored.scales, e), 15, bytes.data() + e * stride, products)) return;
   }
   stored.scales = products;
   stored.bytes = std::move(bytes);
