@@ -15,6 +15,17 @@ constexpr bool HoldsPairs(WeightFormat format) { return format == WeightFormat::
 /// Whether a format holds bytes or halves of them, with scales.
 constexpr bool HasScales(WeightFormat format) { return IsInteger(format) || format == WeightFormat::kE4M3; }
 
+/// What the bytes of a weight with scales are.
+enum class WeightNumbers : uint8_t {
+  kIntegers,
+  kFloats,  ///< Codes of e4m3 (8 bits) or e2m1 (4 bits).
+};
+/// The format of a weight with scales and 8 or 4 bits.
+constexpr WeightFormat FormatOf(int bits, WeightNumbers numbers) {
+  if (numbers == WeightNumbers::kFloats) return bits == 8 ? WeightFormat::kE4M3 : WeightFormat::kE2M1;
+  return bits == 8 ? WeightFormat::kI8 : WeightFormat::kI4;
+}
+
 /// Numbers out of their codes, to which the other tables' are compared: e4m3 as OCP's "8-bit floating point
 /// specification" has it, but for its NaN; twice an e2m1 number, of which the lower four bits of the byte are read.
 float E4M3ToF32(uint8_t code);

@@ -35,7 +35,7 @@ struct FusedLinearParam {
   int weight_bits;        ///< 0: floats.
   int64_t group;          ///< Of integers: channels that share a scale, or 0.
   bool has_offset;        ///< Integers have offsets.
-  WeightNumbers numbers;
+  kernels::WeightNumbers numbers;
   bool int8_activations;  ///< Rows become int8 with a scale each, as DynamicQuant makes them.
 
   /// Inputs between x and the weight: gamma, and LayerNorm's beta.
@@ -296,11 +296,11 @@ std::unique_ptr<Operation> CreateFusedLinear(const ParamObject& object) {
   param.has_offset = reader.Bool("hasOffset", false);
   if (param.has_offset && param.weight_bits == 0) reader.Fail("hasOffset", "false without weightBits");
   param.numbers = IntegerWeight::ReadNumbers(reader);
-  if (param.numbers != WeightNumbers::kIntegers && param.weight_bits == 0)
+  if (param.numbers != kernels::WeightNumbers::kIntegers && param.weight_bits == 0)
     reader.Fail("weightNumbers", "integers without weightBits");
   param.int8_activations = reader.Bool("int8Activations", false);
   if (param.int8_activations &&
-      (param.weight_bits != 8 || param.group != 0 || param.numbers != WeightNumbers::kIntegers))
+      (param.weight_bits != 8 || param.group != 0 || param.numbers != kernels::WeightNumbers::kIntegers))
     reader.Fail("int8Activations", "false but with integers of weightBits 8 and quantGroupSize 0");
   reader.Done();
   return std::make_unique<FusedLinear>(param);

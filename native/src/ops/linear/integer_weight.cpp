@@ -14,20 +14,14 @@ namespace {
 using kernels::PackedScales;
 using kernels::PackedWeight;
 using kernels::WeightFormat;
+using kernels::WeightNumbers;
 
 bool IsPacked(const TensorDesc& desc) { return desc.layout != Layout::kRowMajor; }
 
 const char* NameOf(WeightFormat format) {
-  switch (format) {
-    case WeightFormat::kI8:
-      return "int8";
-    case WeightFormat::kI4:
-      return "int4";
-    case WeightFormat::kE4M3:
-      return "e4m3";
-    default:
-      return "e2m1";
-  }
+  if (format == WeightFormat::kI8) return "int8";
+  if (format == WeightFormat::kI4) return "int4";
+  return format == WeightFormat::kE4M3 ? "e4m3" : "e2m1";
 }
 
 const Tensor& At(std::span<const Tensor> in, int input) { return in[static_cast<size_t>(input)]; }
@@ -45,11 +39,6 @@ int64_t IntegerWeight::ReadGroup(ParamReader& reader) {
 
 WeightNumbers IntegerWeight::ReadNumbers(ParamReader& reader) {
   return static_cast<WeightNumbers>(reader.Enum("weightNumbers", {"integers", "floats"}, 0));
-}
-
-WeightFormat IntegerWeight::Format() const {
-  if (numbers == WeightNumbers::kFloats) return bits == 8 ? WeightFormat::kE4M3 : WeightFormat::kE2M1;
-  return bits == 8 ? WeightFormat::kI8 : WeightFormat::kI4;
 }
 
 float IntegerWeight::NumberOf(int8_t code) const {
