@@ -1,5 +1,8 @@
-/** Element types that tensors have here. `bf16` and `f16` travel through JavaScript as `Uint16Array`. */
-export type DType = 'f32' | 'f16' | 'bf16' | 'i8' | 'u8' | 'i32' | 'i64';
+/**
+ * Element types that tensors have here. `bf16` and `f16` travel through JavaScript as `Uint16Array`. `e4m3` (floats of 8
+ * bits) and `e8m0` (powers of two) are in files only: loading makes other floats of them, or packs them.
+ */
+export type DType = 'f32' | 'f16' | 'bf16' | 'i8' | 'u8' | 'i32' | 'i64' | 'e4m3' | 'e8m0';
 
 /** Bytes of one element. */
 export const DTYPE_BYTES: Readonly<Record<DType, number>> = {
@@ -10,6 +13,8 @@ export const DTYPE_BYTES: Readonly<Record<DType, number>> = {
   u8: 1,
   i32: 4,
   i64: 8,
+  e4m3: 1,
+  e8m0: 1,
 };
 
 /** ATB's name of each dtype, as its operator tables spell it. */
@@ -21,6 +26,8 @@ export const ATB_DTYPE_NAME: Readonly<Record<DType, string>> = {
   u8: 'uint8',
   i32: 'int32',
   i64: 'int64',
+  e4m3: 'float8_e4m3fn',
+  e8m0: 'float8_e8m0',
 };
 
 /** The typed array that holds each dtype. */
@@ -32,6 +39,8 @@ export interface DTypeArray {
   u8: Uint8Array;
   i32: Int32Array;
   i64: BigInt64Array;
+  e4m3: Uint8Array;
+  e8m0: Uint8Array;
 }
 
 /** Dense row-major values with their element type and shape. */

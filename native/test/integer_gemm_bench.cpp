@@ -1,4 +1,4 @@
-// Products with weights of integers at real shapes against what the machine gives: streamed reading of memory, and AMX
+// Products with weights of integers, and of floats of 8 and 4 bits, at real shapes against what the machine gives: streamed reading of memory, and AMX
 // tiles from L2. Build with -DATB_BENCH=ON. Usage: integer_gemm_bench [threads = 2] [isa,... = the best] [rounds = 5]
 // [rows,... = 1,8,16,32,512] [formats, whole names, = all] [shapes, whole names, = all]. Bounds and kernels take turns;
 // for each number of rows the median speed (GB/s of weights up to 64 rows, GFLOP/s beyond) and the median share of the
@@ -42,8 +42,9 @@ struct Format {
   WeightFormat format;
   int64_t group;
   int planes;
-  bool products;         ///< Scales are products of an output's scale and multipliers.
-  bool offsets = false;  ///< Each group has an offset, as integers have that are not symmetric.
+  bool products;           ///< Scales are products of an output's scale and multipliers.
+  bool offsets = false;    ///< Each group has an offset, as integers have that are not symmetric.
+  bool exponents = false;  ///< Scales are powers of two, of which the exponents are stored.
 };
 constexpr Format kFormats[] = {{"bf16", WeightFormat::kBF16, 0, 0, false},
                                {"w8a16", WeightFormat::kI8, 0, 2, false},
@@ -56,7 +57,11 @@ constexpr Format kFormats[] = {{"bf16", WeightFormat::kBF16, 0, 0, false},
                                {"sym4.g128", WeightFormat::kI4, 128, 2, false},
                                {"asym4.g128", WeightFormat::kI4, 128, 2, false, true},
                                {"sym8.g128", WeightFormat::kI8, 128, 2, false},
-                               {"asym8", WeightFormat::kI8, 0, 2, false, true}};
+                               {"asym8", WeightFormat::kI8, 0, 2, false, true},
+                               {"fp8", WeightFormat::kE4M3, 0, 0, false},
+                               {"fp8.block", WeightFormat::kE4M3, 128, 0, false},
+                               {"mxfp4", WeightFormat::kE2M1, 32, 2, false, false, true},
+                               {"mxfp4.narrow", WeightFormat::kE2M1, 32, 2, true}};
 
 /// Copies of one weight, together beyond any cache.
 struct Copies {
@@ -80,11 +85,19 @@ struct Copies {
     auto* numbers = reinterpret_cast<float*>(scales.data());
     for (int64_t i = 0; i < scale_bytes / 4; ++i) numbers[i] = 0.01f;
     weight.scales = order.data = numbers;
+    if (f.exponents) {
+      scale_bytes /= 4;
+      exponents = Buffer(static_cast<size_t>(scale_bytes));
+      std::memset(exponents.data(), 120, exponents.size());
+      weight.scales = nullptr;
+      weight.exponents = reinterpret_cast<const uint8_t*>(exponents.data());
+    }
     if (f.products) {
+      for (int64_t i = 0; i < scale_bytes / 4; ++i) numbers[i] = i % 3 ? 0.0078125f : 0.0009765625f;
       scale_bytes = kernels::MultiplierBytes(order);
       Buffer products(static_cast<size_t>(scale_bytes));
       kernels::PackedScales found;
-      if (!kernels::PackMultipliers(order, products.data(), found)) std::exit(1);
+      if (!kernels::PackMultipliers(order, kernels::MostMultiplier(f.format), products.data(), found)) std::exit(1);
       weight.scales = found.data;
       weight.multipliers = found.multipliers;
       scales = std::move(products);
@@ -105,7 +118,7 @@ struct Copies {
   }
 
   PackedWeight weight;
-  Buffer memory, scales, offsets;
+  Buffer memory, scales, offsets, exponents;
   int64_t count = 0;
   int64_t total = 0;  ///< Bytes of one with its scales.
 };

@@ -24,16 +24,17 @@ namespace atb::kernels {
 namespace {
 
 constexpr DType kFloats[] = {DType::kF32, DType::kF16, DType::kBF16};
-constexpr WeightFormat kFormats[] = {WeightFormat::kI8, WeightFormat::kI4};
+constexpr WeightFormat kFormats[] = {WeightFormat::kI8, WeightFormat::kI4, WeightFormat::kE2M1};
 
 /// What a weight of integers has beside scales of its groups.
 enum class Extra {
   kNone,
   kProducts,  ///< Scales are those of outputs times multipliers.
   kOffsets,   ///< Weights are scale * (integer + offset).
+  kExponents,  ///< Scales are powers of two.
 };
 
-/// Random integers of a format and their scales, row-major and packed.
+/// Random integers, or codes, of a format and their scales, row-major and packed.
 struct Weight {
   Weight(WeightFormat format, int64_t n, int64_t k, int64_t group, bool interleaved = false,
          Extra extra = Extra::kNone)
@@ -51,7 +52,9 @@ struct Weight {
       scales[i] = 0.001f + static_cast<float>(rng() % 1000) * 1e-5f;
       // From -15 to 15, one of them 15.
       const auto g = static_cast<int64_t>(i) % groups, row = static_cast<int64_t>(i) / groups;
-      const auto multiplier = static_cast<float>(g == row % groups ? 15 : static_cast<int>(rng() % 31) - 15);
+      auto multiplier = static_cast<float>(g == row % groups ? 15 : static_cast<int>(rng() % 31) - 15);
+      if (format == WeightFormat::kE2M1) multiplier = g == row % groups ? 8 : static_cast<float>(rng() % 9);
+      if (extra == Extra::kExponents) scales[i] = std::ldexp(1.0f, static_cast<int>(rng() % 12) - 16);
       if (extra == Extra::kProducts) scales[i] = 0x1p-9f * static_cast<float>(1 + row) * multiplier;
     }
     for (int64_t row = (n - 1) / 7 * 7; row >= 0; row -= 7) {  // Pieces in no order: it must not matter.
@@ -64,18 +67,26 @@ struct Weight {
     packed.group = group;
     packed.scales = group ? reinterpret_cast<const float*>(scale_memory.data) : scales.data();
     if (extra == Extra::kOffsets) AddOffsets(interleaved);
-    if (extra != Extra::kProducts) return;
+    if (extra != Extra::kProducts && extra != Extra::kExponents) return;
     PackedScales order = ScalesGeometry(n, groups, interleaved), found{};
     order.data = packed.scales;
     product_memory = std::make_unique<Aligned>(MultiplierBytes(order));
-    CHECK(PackMultipliers(order, product_memory->data, found));
+    if (extra == Extra::kExponents) {
+      CHECK(PackExponents(order, product_memory->data, found));
+      packed.scales = nullptr;
+      packed.exponents = found.exponents;
+      return;
+    }
+    CHECK(PackMultipliers(order, MostMultiplier(format), product_memory->data, found));
     packed.scales = found.data;
     packed.multipliers = found.multipliers;
   }
   double At(int64_t row, int64_t i) const {
     const int64_t g = packed.group ? i / packed.group : 0;
     const auto at = static_cast<size_t>(row * groups + g);
-    return static_cast<double>(integers[static_cast<size_t>(row * packed.k + i)] + offsets[at]) *
+    const int8_t integer = integers[static_cast<size_t>(row * packed.k + i)];
+    if (packed.format == WeightFormat::kE2M1) return 0.5 * TwiceE2M1(integer) * static_cast<double>(scales[at]);
+    return static_cast<double>(static_cast<float>(integer) + offsets[at]) *
            static_cast<double>(scales[at]);
   }
   /// How large what is summed may be: integers and offsets are multiplied one by one.
@@ -120,7 +131,10 @@ constexpr Kind kKinds[] = {{WeightFormat::kI8, 0},        {WeightFormat::kI8, 32
                            {WeightFormat::kI4, 128, Extra::kOffsets},
                            {WeightFormat::kI4, 0, Extra::kOffsets},
                            {WeightFormat::kI8, 96, Extra::kOffsets},
-                           {WeightFormat::kI8, 0, Extra::kOffsets}};
+                           {WeightFormat::kI8, 0, Extra::kOffsets},
+                           {WeightFormat::kE2M1, 0},
+                           {WeightFormat::kE2M1, 32, Extra::kProducts},
+                           {WeightFormat::kE2M1, 32, Extra::kExponents}};
 
 /// Rows of floats; numbers that the dtype holds.
 struct Rows {
@@ -196,7 +210,7 @@ void IntegersComeBackOutOfTheirPanels() {
             const auto byte = static_cast<int8_t>(w.memory.data[i]);
             sum += format == WeightFormat::kI8 ? byte * byte : (byte >> 4) * (byte >> 4);
             const int low = static_cast<int8_t>(byte * 16) >> 4;
-            if (format == WeightFormat::kI4) sum += low * low;
+            if (format != WeightFormat::kI8) sum += low * low;
           }
           for (int8_t q : w.integers) expected += q * q;
           CHECK(sum == expected);
@@ -344,7 +358,7 @@ void Int4TakesWhatItExpressesExactly() {
 
 void ScalesThatAreProductsAreFound() {
   const auto find = [](const std::vector<float>& scales, float* one, int8_t* multipliers) {
-    return FindMultipliers(scales.data(), static_cast<int64_t>(scales.size()), one, multipliers);
+    return FindMultipliers(scales.data(), static_cast<int64_t>(scales.size()), 15, one, multipliers);
   };
   float one = 0;
   int8_t m[4];
@@ -614,14 +628,16 @@ void EveryTableGivesTheBitsOfTheReference() {
 void LargeProductsAreRight() {
   const std::array<int64_t, 4> sizes[] = {{35, 50, 8200, 128}, {300, 40, 130, 32}, {140, 1100, 64, 0},
                                           {150, 70, 4500, 96}, {70, 40, 9000, 0},  {33, 17, 5000, 1024}};
-  const std::array<std::pair<WeightFormat, Extra>, 4> kinds = {{{WeightFormat::kI8, Extra::kNone},
+  const std::array<std::pair<WeightFormat, Extra>, 6> kinds = {{{WeightFormat::kI8, Extra::kNone},
                                                                 {WeightFormat::kI4, Extra::kNone},
                                                                 {WeightFormat::kI4, Extra::kProducts},
-                                                                {WeightFormat::kI4, Extra::kOffsets}}};
+                                                                {WeightFormat::kI4, Extra::kOffsets},
+                                                                {WeightFormat::kE2M1, Extra::kProducts},
+                                                                {WeightFormat::kE2M1, Extra::kExponents}}};
   for (const auto& [format, extra] : kinds) {
     for (int planes : {1, 2, 3}) {
       for (const auto& [m, n, k, group] : sizes) {
-        const Weight w(format, n, k, group, false, extra == Extra::kProducts && group == 0 ? Extra::kNone : extra);
+        const Weight w(format, n, k, group, false, extra != Extra::kOffsets && group == 0 ? Extra::kNone : extra);
         const Rows x(DType::kBF16, m, k, 2);
         const Product p(x, w, planes, DType::kF32);
         const std::vector<std::byte> first = p.Run(*Available().front());
@@ -724,12 +740,14 @@ void ANanStaysInItsRow() {
 void SumsOfTheLargestProductsDoNotOverflow() {
   const int64_t k = 131071, n = 2;
   for (const Kind& kind :
-       {Kind{WeightFormat::kI8, 0}, Kind{WeightFormat::kI4, 0}, Kind{WeightFormat::kI4, 1024, Extra::kProducts}}) {
+       {Kind{WeightFormat::kI8, 0}, Kind{WeightFormat::kI4, 0}, Kind{WeightFormat::kI4, 1024, Extra::kProducts},
+        Kind{WeightFormat::kE2M1, 1024, Extra::kProducts}}) {
     const WeightFormat format = kind.format;
     Weight w(format, n, k, kind.group, false, kind.extra);
-    std::vector<int8_t> multipliers(16 * 128, 15);
+    const bool twice = format == WeightFormat::kE2M1;
+    std::vector<int8_t> multipliers(16 * 128, twice ? 8 : 15);
     if (kind.extra == Extra::kProducts) w.packed.multipliers = multipliers.data();
-    for (size_t i = 0; i < w.integers.size(); ++i) w.integers[i] = format == WeightFormat::kI8 ? -128 : -8;
+    for (size_t i = 0; i < w.integers.size(); ++i) w.integers[i] = format == WeightFormat::kI8 ? -128 : twice ? -1 : -8;
     PackRows(w.packed, w.memory.data, 0, n, {w.integers.data(), DType::kI8, k});
     for (int planes : {1, 2}) {
       for (const KernelTable* table : Available()) {
@@ -753,8 +771,10 @@ void SumsOfTheLargestProductsDoNotOverflow() {
           table->gemm(call, 0, 1, scratch.data);
           const double number = planes == 1 ? -128 : -128 * 256 - 128;
           for (int64_t i = 0; i < m * n; ++i) {
-            const double expected = number * static_cast<double>(k) * static_cast<double>(w.integers[0]) *
-                                    (kind.extra == Extra::kProducts ? 15.0 : 1.0) * static_cast<double>(w.packed.scales[i % n]);
+            const double weight = twice ? -6 : static_cast<double>(w.integers[0]);
+            const double expected = number * static_cast<double>(k) * weight *
+                                    (kind.extra == Extra::kProducts ? static_cast<double>(multipliers[0]) : 1.0) *
+                                    static_cast<double>(w.packed.scales[i % n]);
             CHECK(std::fabs(static_cast<double>(out[static_cast<size_t>(i)]) - expected) <= 0x1p-21 * expected);
           }
         }

@@ -222,6 +222,67 @@ void StoredIntegersComeWithTheirScales() {
   }
 }
 
+/// Codes of 8 and 4 bits with scales of e4m3's kind (f32) and of e2m1's (a byte, the exponent of a power of two).
+void SmallFloatsComeWithTheirScales() {
+  const TemporaryFolder folder;
+  const int64_t n = 46, k = 130;
+  for (int bits : {8, 4}) {
+    for (int spread : {2, 9}) {
+      const int64_t columns = bits == 8 ? k : k / 2, group = bits == 8 ? 64 : 32, groups = kernels::GroupsOf(k, group);
+      std::vector<uint8_t> codes(static_cast<size_t>(n * columns)), exponents(static_cast<size_t>(n * groups));
+      for (size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<uint8_t>(i * 37 % 126);
+      for (size_t i = 0; i < exponents.size(); ++i) exponents[i] = static_cast<uint8_t>(115 + static_cast<int>(i * 5) % spread);
+      const std::string file = folder.Write("q", codes), scale_file = folder.Write("s", exponents);
+      WeightQuantize quantize{bits, group, kFloat, "s"};
+      quantize.numbers = kernels::WeightNumbers::kFloats;
+      const DType dtype = bits == 8 ? DType::kE4M3 : DType::kU8;
+      const WeightLoad weight{"w", DType::kI8, {n, columns}, WeightLayout::kLinear, {{file, 0, dtype, {n, columns}}}, quantize};
+      const WeightLoad scales{
+          "s", DType::kF32, {n, groups}, WeightLayout::kPlain, {{scale_file, 0, DType::kE8M0, {n, groups}}}, {}};
+      const Tensors tensors = Load({weight, scales});
+      const std::vector<std::byte> out = Export(tensors.at("w")->tensor), got = Export(tensors.at("s")->tensor);
+      CHECK(std::memcmp(out.data(), codes.data(), codes.size()) == 0);
+      for (size_t i = 0; i < exponents.size(); ++i) {
+        float scale = 0;
+        std::memcpy(&scale, &got[i * 4], 4);
+        CHECK(scale == std::ldexp(1.0f, exponents[i] - 127));
+      }
+      const kernels::PackedScales& kept = tensors.at("s")->scales;
+      CHECK((kept.multipliers != nullptr) == (bits == 4 && spread == 2));
+      CHECK((kept.exponents != nullptr) == (bits == 4 && spread == 9));
+
+      exponents[7] = 0xFF;  // NaN
+      folder.Write("s", exponents);
+      CheckThrows("NATIVE_VALUE_OUT_OF_RANGE", [&] { Load({weight, scales}); });
+      exponents[7] = 100;
+      folder.Write("s", exponents);
+      codes[99] = 0xFF;
+      folder.Write("q", codes);
+      if (bits == 8) CheckThrows("NATIVE_VALUE_OUT_OF_RANGE", [&] { Load({weight, scales}); });
+      WeightLoad wrong = weight;
+      wrong.parts[0].dtype = bits == 8 ? DType::kU8 : DType::kE4M3;
+      CheckThrows("NATIVE_ARGUMENT_INVALID", [&] { Load({wrong, scales}); });
+    }
+  }
+}
+
+/// What only files have becomes an ordinary float.
+void SmallFloatsAreWidened() {
+  const TemporaryFolder folder;
+  std::vector<uint8_t> codes(256);
+  for (size_t i = 0; i < 256; ++i) codes[i] = static_cast<uint8_t>(i);
+  const std::string file = folder.Write("c", codes);
+  for (DType dtype : {DType::kE4M3, DType::kE8M0}) {
+    const Tensors tensors = Load({{"w", DType::kF32, {256}, WeightLayout::kPlain, {{file, 0, dtype, {256}}}, {}}});
+    const auto* values = tensors.at("w")->tensor.As<const float>();
+    for (int i = 0; i < 256; ++i) {
+      const bool is_nan = dtype == DType::kE8M0 ? i == 255 : i % 128 == 127;
+      const float expected = dtype == DType::kE8M0 ? std::ldexp(1.0f, i - 127) : kernels::E4M3ToF32(static_cast<uint8_t>(i));
+      CHECK(is_nan ? std::isnan(values[i]) : values[i] == expected);
+    }
+  }
+}
+
 void ScalesThatAreNoProductsStayAsTheyAre() {
   const TemporaryFolder folder;
   const std::vector<int8_t> bytes(16 * 32, 0x17);
@@ -324,6 +385,8 @@ int main() {
   RUN(FloatsAreRoundedWhileTheyArePacked);
   RUN(SeveralPiecesAreOneWeight);
   RUN(StoredIntegersComeWithTheirScales);
+  RUN(SmallFloatsComeWithTheirScales);
+  RUN(SmallFloatsAreWidened);
   RUN(ScalesThatAreNoProductsStayAsTheyAre);
   RUN(WhatDoesNotFitIsRefused);
   RUN(FloatWeightsAreCopiedOutToo);

@@ -42,6 +42,23 @@ export class ACLNNQuantBatchLinear implements OpBuilder<'LINEAR'> {
   }
 }
 
+/** Floats of 8 or 4 bits, which ATB has no products of on Atlas A2: an extension key says what the bytes hold. */
+@CommonOpBuilder()
+export class SmallFloatLinear implements OpBuilder<'LINEAR'> {
+  readonly category = 'LINEAR';
+
+  isMatch({ linear: { desc } }: Param): true | string {
+    return desc === 'FP8' || desc === 'FP4' || `wants an FP8 or FP4 weight, found ${desc}`;
+  }
+
+  build(graph: AtbGraph, { opName, linear }: Param, tensors: Tensors): void {
+    const { desc, hasBias, groupSize: quantGroupSize } = linear;
+    const param = { transposeB: true, hasBias, quantGroupSize, weightNumbers: 'floats' } as const;
+    const op = new BaseOperation(desc === 'FP4' ? 'W4A16MatMul' : 'W8A16MatMul', param, opName);
+    graph.addOperation(op, [tensors.input, ...linear.weightNames()], [tensors.linearOut], SYMMETRIC);
+  }
+}
+
 /** The input with its channels in the order in which the weight has them. */
 function sortedInput(graph: AtbGraph, opName: string, { channels }: Linear, input: string): string {
   if (channels === undefined) return input;

@@ -79,19 +79,21 @@ export class FpExperts implements OpBuilder<'MOE'> {
   }
 }
 
-/** Integers that become floats where they are multiplied. */
+/** Integers, or floats of 8 and 4 bits, that become floats where they are multiplied. */
 @CommonOpBuilder()
 export class WeightQuantExperts implements OpBuilder<'MOE'> {
   readonly category = 'MOE';
 
   isMatch(param: Param): true | string {
-    return wants(param, ['W8A16', 'W4A16']);
+    return wants(param, ['W8A16', 'W4A16', 'FP8', 'FP4']);
   }
 
   build(graph: AtbGraph, param: Param, tensors: Tensors): void {
     addExperts(graph, param, tensors, (to, opName, linear, { input, ends, out }) => {
-      const type = linear.desc === 'W4A16' ? GMM_QUANT.W4A16_CHANNEL : GMM_QUANT.W8A16_CHANNEL;
-      const op = new BaseOperation('GroupedMatmul', paramOf(linear, type), opName);
+      const isPaired = linear.desc === 'W4A16' || linear.desc === 'FP4';
+      const param = paramOf(linear, isPaired ? GMM_QUANT.W4A16_CHANNEL : GMM_QUANT.W8A16_CHANNEL);
+      const numbers = linear.desc.startsWith('FP') ? ({ weightNumbers: 'floats' } as const) : {};
+      const op = new BaseOperation('GroupedMatmul', { ...param, ...numbers }, opName);
       const [weight = '', scale = '', offset = '', ...bias] = linear.weightNames();
       const inputs = [input, weight, ...bias, scale, offset, ends];
       to.addOperation(op, inputs, [out], { hint: { symmetric: true } });

@@ -55,9 +55,11 @@ export interface ConstantPart {
   readonly offset?: undefined;
 }
 
-/** How integers stand for floats: each number is about scale * integer. Offsets are zero. */
+/** How integers, or floats of few bits, stand for numbers: each number is about scale * integer. Offsets are zero. */
 export interface IntegerForm {
   readonly bits: 8 | 4;
+  /** `floats`: parts of e4m3, or of u8 with two e2m1 codes to a byte, the first in the lower half. Integers when absent. */
+  readonly numbers?: 'floats';
   /** Input channels that share a scale: a multiple of 32 up to 1024, the last group of a row may be shorter. 0: all of them. */
   readonly groupSize: number;
   /** What they will be multiplied by. `int8` (W8A8MatMul) wants 8 bits and no groups. */

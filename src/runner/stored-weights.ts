@@ -51,8 +51,8 @@ export function storedTensors(load: WeightLoad, like: ScaleLike | undefined): St
   return [weight, { name: scaleName, ...scales }];
 }
 
-/** What lies in the order of panels. Of int4 made here, a scale is a float an output times a byte a group. */
-export type ScaleLike = 'scales' | 'products' | 'offsets';
+/** What lies in the order of panels. Of int4 made here, a scale is a float an output times a byte a group; of e2m1, a byte. */
+export type ScaleLike = 'scales' | 'products' | 'exponents' | 'offsets';
 
 /** Scales or offsets [n, groups] of each matrix in the order of panels. */
 function groupScales(
@@ -65,6 +65,7 @@ function groupScales(
   const bytes = {
     scales: elements * FLOAT_BYTES,
     products: n * FLOAT_BYTES + elements,
+    exponents: elements,
     offsets: elements * OFFSET_BYTES,
   };
   return {
@@ -77,7 +78,8 @@ function groupScales(
 export function scaleLikes(loads: readonly WeightLoad[]): ReadonlyMap<string, ScaleLike> {
   const likes = new Map<string, ScaleLike>();
   for (const { quantize } of loads) {
-    if (quantize && quantize.groupSize > 0) likes.set(quantize.scaleName, 'scales');
+    const arePowers = quantize?.numbers === 'floats' && quantize.bits === 4;
+    if (quantize && quantize.groupSize > 0) likes.set(quantize.scaleName, arePowers ? 'exponents' : 'scales');
     if (quantize?.offsetName !== undefined) likes.set(quantize.offsetName, 'offsets');
   }
   return likes;

@@ -83,7 +83,7 @@ function weightLoad(
 ): WeightLoad {
   if (quantized === undefined) return { name, dtype: keptIn ?? run, shape, parts, layout };
   if (quantized.role !== 'weight') return { name, dtype, shape, parts, layout };
-  const { bits, groupSize, activations, scaleName, offsetName, isStored } = quantized;
+  const { bits, numbers, groupSize, activations, scaleName, offsetName, isStored } = quantized;
   const [part] = parts;
   const columns = isStored && part ? partShape(part).at(-1) : quantized.inFeatures;
   return {
@@ -92,7 +92,14 @@ function weightLoad(
     shape: shape.with(-1, columns ?? 0),
     parts,
     layout,
-    quantize: { bits, groupSize, activations, scaleName, ...(offsetName !== undefined && { offsetName }) },
+    quantize: {
+      bits,
+      groupSize,
+      activations,
+      scaleName,
+      ...(numbers && { numbers }),
+      ...(offsetName !== undefined && { offsetName }),
+    },
   };
 }
 

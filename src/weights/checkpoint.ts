@@ -26,6 +26,8 @@ const ENGINE_DTYPE: ReadonlyMap<string, DType> = new Map<string, DType>([
   ['BOOL', 'u8'],
   ['I32', 'i32'],
   ['I64', 'i64'],
+  ['F8_E4M3', 'e4m3'],
+  ['F8_E8M0', 'e8m0'],
 ]);
 
 export type { CheckpointTensor } from './formats/format.js';

@@ -10,14 +10,19 @@ export type QuantizeMode = (typeof QUANTIZE_MODES)[number];
 export const GROUP_SIZES = [32, 64, 128] as const;
 export const DEFAULT_GROUP_SIZE = 64;
 
-/** How the integers of a linear are multiplied; MindIE's names of LinearTypeV2. All are symmetric. */
-export type QuantDesc = 'W8A16' | 'W8A8_DYNAMIC' | 'W4A16';
-export const QUANT_DESCS: readonly QuantDesc[] = ['W8A16', 'W8A8_DYNAMIC', 'W4A16'];
+/** How the integers of a linear are multiplied; MindIE's names of LinearTypeV2. */
+export type IntegerDesc = 'W8A16' | 'W8A8_DYNAMIC' | 'W4A16';
+/** Our extension: floats of 8 bits (e4m3) and of 4 bits (e2m1), which become floats where they are multiplied. */
+export type SmallFloatDesc = 'FP8' | 'FP4';
+export type QuantDesc = IntegerDesc | SmallFloatDesc;
+export const QUANT_DESCS: readonly IntegerDesc[] = ['W8A16', 'W8A8_DYNAMIC', 'W4A16'];
 
 const FORM_OF_DESC: Readonly<Record<QuantDesc, Omit<IntegerForm, 'groupSize'>>> = {
   W8A16: { bits: 8, activations: 'float' },
   W8A8_DYNAMIC: { bits: 8, activations: 'int8' },
   W4A16: { bits: 4, activations: 'float' },
+  FP8: { bits: 8, activations: 'float', numbers: 'floats' },
+  FP4: { bits: 4, activations: 'float', numbers: 'floats' },
 };
 
 /** What the engine calls the integers of a linear. */

@@ -15,6 +15,8 @@ const VIEW: { readonly [D in DType]: (buffer: ArrayBuffer) => DTypeArray[D] } = 
   u8: (buffer) => new Uint8Array(buffer),
   i32: (buffer) => new Int32Array(buffer),
   i64: (buffer) => new BigInt64Array(buffer),
+  e4m3: (buffer) => new Uint8Array(buffer),
+  e8m0: (buffer) => new Uint8Array(buffer),
 };
 
 /**

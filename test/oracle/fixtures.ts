@@ -43,6 +43,8 @@ const ARRAYS = {
   BF16: { dtype: 'bf16', make: (b: ArrayBuffer) => new Uint16Array(b) },
   I8: { dtype: 'i8', make: (b: ArrayBuffer) => new Int8Array(b) },
   I32: { dtype: 'i32', make: (b: ArrayBuffer) => new Int32Array(b) },
+  U8: { dtype: 'u8', make: (b: ArrayBuffer) => new Uint8Array(b) },
+  F8_E4M3: { dtype: 'e4m3', make: (b: ArrayBuffer) => new Uint8Array(b) },
   I64: { dtype: 'i64', make: (b: ArrayBuffer) => new BigInt64Array(b) },
 } as const;
 

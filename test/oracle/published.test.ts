@@ -6,7 +6,8 @@ import { availableIsas } from '../../src/native/index.js';
 import { ModelRunner } from '../../src/runner/model-runner.js';
 import { caseDirectory, type OracleCase, oracleCases, readReference } from './fixtures.js';
 import { largestDifference, promptLogits, smallestCosine } from './logits.js';
-import { PUBLISHERS, publish } from './published.js';
+import { PUBLISHERS, publish, storeOf } from './published.js';
+import { SMALL_FLOATS } from './small-floats.js';
 
 const VOCABULARY = 131;
 
@@ -40,7 +41,8 @@ describe('models as other tools publish them', function () {
   const oracleCase = oracleCases.find(({ name }) => name === 'llama-f32') as OracleCase;
   const isas = availableIsas();
 
-  for (const [index, [name, publisher]] of Object.entries(PUBLISHERS).entries()) {
+  const integers = Object.entries(PUBLISHERS).map(([name, publisher]) => [name, storeOf(publisher)] as const);
+  for (const [index, [name, publisher]] of [...integers, ...Object.entries(SMALL_FLOATS)].entries()) {
     const isa = isas[index % isas.length] as string;
     it(`agree with the floats that they stand for: ${name}, ${isa} kernels`, async () => {
       const source = caseDirectory(oracleCase);

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { toFloat32 } from '../../src/dtype.js';
 import { safetensorsBytes, type WriterTensor } from '../weights/safetensors-writer.js';
 import { readTensors } from './fixtures.js';
+import type { SMALL_FLOATS } from './small-floats.js';
 
 /** A linear as integers: weight [n, k] is about scale * (u - zero), one of each for a group of channels. */
 interface Rounded {
@@ -211,10 +212,22 @@ const restore = ({ k, u, scales, zeros, groups, groupOf }: Rounded): Float32Arra
     return (scales[at] as number) * (integer - (zeros[at] as number));
   });
 
+/** How a test stores a linear. */
+type Store = Pick<(typeof SMALL_FLOATS)[string], 'config' | 'store'>;
+
+/** A publisher of integers, as what it stores. */
+export const storeOf = (publisher: Publisher): Store => ({
+  config: publisher.config,
+  store(data, shape) {
+    const rounded = round(data, shape, publisher);
+    return { tensors: publisher.tensors(rounded), values: restore(rounded) };
+  },
+});
+
 /** Writes a float checkpoint as a method publishes it, and the float checkpoint that this stands for. */
 export async function publish(
   source: string,
-  publisher: Publisher,
+  publisher: Store,
   output: { readonly published: string; readonly dequantized: string },
 ): Promise<void> {
   const [published, floats]: [WriterTensor[], WriterTensor[]] = [[], []];
@@ -222,12 +235,12 @@ export async function publish(
     const [n = 0, k = 0] = tensor.shape;
     const data = toFloat32(tensor);
     const linear = /^(.*_proj)\.weight$/.exec(name)?.[1];
-    const rounded = linear === undefined ? undefined : round(data, [n, k], publisher);
-    const values = f32(tensor.shape, rounded ? restore(rounded) : data);
+    const stored = linear === undefined ? undefined : publisher.store(data, [n, k]);
+    const values = f32(tensor.shape, stored?.values ?? data);
     floats.push({ name, ...values });
-    if (rounded === undefined) published.push({ name, ...values });
+    if (stored === undefined) published.push({ name, ...values });
     else
-      for (const [suffix, each] of Object.entries(publisher.tensors(rounded)))
+      for (const [suffix, each] of Object.entries(stored.tensors))
         published.push({ name: `${linear}.${suffix}`, ...each });
   }
   const config = JSON.parse(readFileSync(join(source, 'config.json'), 'utf8'));

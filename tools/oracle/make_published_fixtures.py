@@ -19,6 +19,8 @@ from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme
 from compressed_tensors.quantization.lifecycle.forward import quantize
 from safetensors.torch import save_file
 
+import small_float_cases
+
 ROOT = pathlib.Path(__file__).parents[2] / "test/fixtures/published"
 # The last group is shorter, and outputs fill words of 4 and 8 bits.
 N, K, GROUP = 24, 80, 32
@@ -160,7 +162,7 @@ CASES = {
 def main():
     ROOT.mkdir(parents=True, exist_ok=True)
     configs = {}
-    for name, make in CASES.items():
+    for name, make in {**CASES, **small_float_cases.CASES}.items():
         config, tensors, expected = make()
         configs[name] = config
         stored = {PREFIX + suffix: tensor for suffix, tensor in tensors.items()}

@@ -72,6 +72,10 @@ WeightQuantize ReadQuantize(const Napi::Value& value, const Where& where) {
   const std::string name = activations.IsString() ? ReadString(activations, Where(where, "activations")) : "";
   if (name != "float" && name != "int8") FailArgument(Where(where, "activations"), "float or int8", activations);
   quantize.activations = name == "int8" ? Activations::kInt8 : Activations::kFloat;
+  const Napi::Value numbers = object.Get("numbers");
+  const std::string kind = numbers.IsUndefined() ? "integers" : ReadString(numbers, Where(where, "numbers"));
+  if (kind != "integers" && kind != "floats") FailArgument(Where(where, "numbers"), "integers or floats", numbers);
+  if (kind == "floats") quantize.numbers = kernels::WeightNumbers::kFloats;
   quantize.scale_name = ReadString(object.Get("scaleName"), Where(where, "scaleName"));
   const Napi::Value offsets = object.Get("offsetName");
   if (!offsets.IsUndefined()) quantize.offset_name = ReadString(offsets, Where(where, "offsetName"));

@@ -24,7 +24,8 @@ constexpr DTypeRow kDTypes[] = {
     {DType::kF32, "f32", napi_float32_array, "Float32Array"},   {DType::kF16, "f16", napi_uint16_array, "Uint16Array"},
     {DType::kBF16, "bf16", napi_uint16_array, "Uint16Array"},   {DType::kI8, "i8", napi_int8_array, "Int8Array"},
     {DType::kU8, "u8", napi_uint8_array, "Uint8Array"},         {DType::kI32, "i32", napi_int32_array, "Int32Array"},
-    {DType::kI64, "i64", napi_bigint64_array, "BigInt64Array"},
+    {DType::kI64, "i64", napi_bigint64_array, "BigInt64Array"}, {DType::kE4M3, "e4m3", napi_uint8_array, "Uint8Array"},
+    {DType::kE8M0, "e8m0", napi_uint8_array, "Uint8Array"},
 };
 
 const DTypeRow& RowOf(DType dtype) {

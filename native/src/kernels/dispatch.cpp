@@ -95,6 +95,7 @@ Names MissingForAmx() {
   Names missing = Missing(MissingForAvx512(), {{Bit(edx, 22), "amx_bf16"},
                                                {Bit(edx, 24), "amx_tile"},
                                                {Bit(edx, 25), "amx_int8"},
+                                               {Bit(Cpuid(7, 0).ecx, 8), "gfni"},
                                                {(SavedState() & kTileState) == kTileState, "the system saves no tiles"}});
   // Asked for only where it would be of use.
   if (missing.empty() && !RequestTiles()) missing.push_back("the system grants this process no tiles");

@@ -38,8 +38,7 @@ constexpr int64_t kBlockRows[] = {0, 32, 16, 8};
 /// by a MultiplyCall, ops/linear/gemm.h.)
 struct GemmCall {
   const PackedWeight* weight;  ///< [n, k]
-  /// [m, k] of the dtype that a format of floats multiplies (bf16, f32 or f16), rows x_stride elements apart. Null for
-  /// a weight of integers, which `digits` are multiplied with.
+  /// [m, k] of x_dtype, rows x_stride elements apart. Null for a weight of integers, which `digits` are multiplied with.
   const void* x;
   int64_t m;
   int64_t x_stride;
@@ -53,6 +52,8 @@ struct GemmCall {
   DType out_dtype;
   int64_t out_stride;
   DigitMatrix digits{};  ///< [m, k], for a weight of integers.
+  /// Of x: bf16, f32 or f16. For kE4M3 any of them; else that of the format, whatever this says.
+  DType x_dtype = DType::kF32;
 };
 
 /// Attention of one query tile: `q_tokens` consecutive query tokens of a sequence and the `group` query heads that

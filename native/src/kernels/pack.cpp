@@ -29,7 +29,7 @@ Place PlaceOf(const PackedWeight& weight, int64_t row) {
 }
 
 int64_t PaddedK(const PackedWeight& weight) {
-  if (IsInteger(weight.format)) return CeilDiv(weight.k, kIntegerTileK) * kIntegerTileK;
+  if (HasScales(weight.format)) return CeilDiv(weight.k, kIntegerTileK) * kIntegerTileK;
   return weight.format == WeightFormat::kBF16 ? CeilDiv(weight.k, kTileK) * kTileK : weight.k;
 }
 
@@ -124,7 +124,7 @@ WeightFormat FormatOf(DType dtype) {
 }
 
 DType DTypeOf(WeightFormat format) {
-  if (IsInteger(format)) return DType::kI8;
+  if (HasScales(format)) return DType::kI8;
   if (format == WeightFormat::kBF16) return DType::kBF16;
   return format == WeightFormat::kF16 ? DType::kF16 : DType::kF32;
 }
@@ -135,8 +135,8 @@ PackedWeight PackedGeometry(WeightFormat format, int64_t n, int64_t k, bool inte
                                              "] cannot be packed" + (interleaved ? " as two interleaved halves" : ""));
   }
   PackedWeight weight{format, n, k, 0, 0, nullptr, interleaved};
-  if (IsInteger(format) && k > kMaxIntegerChannels) {
-    throw Error("NATIVE_SHAPE_MISMATCH", "a weight of integers has at most " + std::to_string(kMaxIntegerChannels) +
+  if (HasScales(format) && k > kMaxIntegerChannels) {
+    throw Error("NATIVE_SHAPE_MISMATCH", "a weight with scales has at most " + std::to_string(kMaxIntegerChannels) +
                                              " input channels, found " + std::to_string(k));
   }
   const int64_t panels = CeilDiv(MatrixRows(weight), kPanelColumns);
@@ -144,7 +144,7 @@ PackedWeight PackedGeometry(WeightFormat format, int64_t n, int64_t k, bool inte
   const int64_t row_bytes = CheckedMul(CheckedAdd(k, kIntegerTileK), static_cast<int64_t>(SizeOf(DTypeOf(format))));
   CheckedMul(CheckedAdd(n, 2 * kPanelColumns), row_bytes);  // This bounds the bytes of the whole weight from above.
   weight.panel_stride = PaddedK(weight) * kPanelColumns * static_cast<int64_t>(SizeOf(DTypeOf(format)));
-  if (format == WeightFormat::kI4) weight.panel_stride /= 2;
+  if (HoldsPairs(format)) weight.panel_stride /= 2;
   return weight;
 }
 
@@ -169,7 +169,7 @@ void PackRows(const PackedWeight& weight, std::byte* data, int64_t row_begin, in
     std::byte* panel = data + place.panel * weight.panel_stride;
     const int64_t width = PanelWidth(weight, place.panel);
     const int64_t count = std::min(width - place.column, row_end - row);
-    if (IsInteger(weight.format)) {
+    if (HasScales(weight.format)) {
       PackIntegers(weight, panel, place.column, count, reinterpret_cast<const int8_t*>(rows), stride,
                    source.column_stride, kernels);
     } else if (count < kPanelColumns || !PackWholePanel(weight, panel, rows, source, kernels)) {
@@ -177,7 +177,7 @@ void PackRows(const PackedWeight& weight, std::byte* data, int64_t row_begin, in
     }
     if (place.column + count == width) {
       for (int64_t column = width; column < kPanelColumns; ++column) {
-        IsInteger(weight.format) ? ZeroIntegers(weight, panel, column) : ZeroColumn(weight, panel, column);
+        HasScales(weight.format) ? ZeroIntegers(weight, panel, column) : ZeroColumn(weight, panel, column);
       }
     }
     row += count;

@@ -10,7 +10,8 @@ namespace atb::kernels {
 
 /// The format that holds f32, f16, bf16 or int8 weights.
 WeightFormat FormatOf(DType dtype);
-/// The dtype of a format's numbers; int8 for int4. A format of floats is multiplied with activations of this dtype.
+/// The dtype of a format's numbers; int8 for int4 and for codes. A format of floats without scales is multiplied with
+/// activations of this dtype.
 DType DTypeOf(WeightFormat format);
 
 /// The most input channels of a weight of integers: a sum of this many products of bytes fits an int32.

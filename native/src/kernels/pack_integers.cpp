@@ -1,6 +1,7 @@
 #include "kernels/pack_integers.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -18,7 +19,23 @@ constexpr int64_t kLineBytes = kPanelColumns * kQuad;
 int64_t PaddedChannels(int64_t k) { return (k + kIntegerTileK - 1) / kIntegerTileK * kIntegerTileK; }
 
 /// Channels of each column in one line.
-int64_t LineChannels(WeightFormat format) { return format == WeightFormat::kI4 ? 2 * kQuad : kQuad; }
+int64_t LineChannels(WeightFormat format) { return HoldsPairs(format) ? 2 * kQuad : kQuad; }
+
+/// Where a line has byte i of a column. Four columns of kE4M3 begin with the pairs of their first two channels.
+int64_t ByteAt(WeightFormat format, int64_t column, int64_t i) {
+  if (format != WeightFormat::kE4M3) return column * kQuad + i;
+  return column / 4 * 16 + i / 2 * 8 + column % 4 * 2 + i % 2;
+}
+
+/// Brings lines of quads into the order of kE4M3.
+void OrderPairs(std::byte* panel, int64_t lines) {
+  for (int64_t at = 0; at < lines * kLineBytes; at += 16) {
+    uint16_t quads[8], pairs[8];
+    std::memcpy(quads, panel + at, sizeof quads);
+    for (int i = 0; i < 8; ++i) pairs[i % 2 * 4 + i / 2] = quads[i];
+    std::memcpy(panel + at, pairs, sizeof pairs);
+  }
+}
 
 /// The int4 in the lower half of a byte.
 int8_t Lower(int8_t both) { return static_cast<int8_t>(static_cast<int8_t>(both * 16) >> 4); }
@@ -33,19 +50,23 @@ uint32_t JoinQuads(const int8_t* from) {
 }
 
 /// Writes one column of a line from contiguous channels.
-void PackLine(WeightFormat format, std::byte* to, const int8_t* from) {
-  if (format == WeightFormat::kI8) {
-    std::memcpy(to, from, kQuad);
+void PackLine(WeightFormat format, std::byte* line, int64_t column, const int8_t* from) {
+  if (HoldsPairs(format)) {
+    const uint32_t joined = JoinQuads(from);
+    std::memcpy(line + column * kQuad, &joined, sizeof joined);
     return;
   }
-  const uint32_t joined = JoinQuads(from);
-  std::memcpy(to, &joined, sizeof joined);
+  for (int64_t i = 0; i < kQuad; ++i) line[ByteAt(format, column, i)] = static_cast<std::byte>(from[i]);
 }
 
 /// Writes the first `lines` lines of a panel from sixteen rows, one for each column.
 void PackWholeLines(WeightFormat format, const int8_t* rows, int64_t row_stride, int64_t lines, std::byte* panel,
                     const KernelTable& kernels) {
-  if (format == WeightFormat::kI8) return kernels.pack_lines(rows, row_stride, lines, panel);
+  if (!HoldsPairs(format)) {
+    kernels.pack_lines(rows, row_stride, lines, panel);
+    if (format == WeightFormat::kE4M3) OrderPairs(panel, lines);
+    return;
+  }
   constexpr int64_t kStep = 64;
   uint32_t joined[kPanelColumns][kStep];
   for (int64_t first = 0; first < lines; first += kStep) {
@@ -72,13 +93,24 @@ Place PlaceOf(int64_t n, bool interleaved, int64_t row) {
 
 }  // namespace
 
+float E4M3ToF32(uint8_t code) {
+  // The bits of an f32 whose exponent's bias is larger by 120. Of subnormals, too.
+  const float size = std::bit_cast<float>(static_cast<uint32_t>(code & 0x7F) << 20) * 0x1p120f;
+  return code & 0x80 ? -size : size;
+}
+
+int8_t TwiceE2M1(int8_t code) {
+  constexpr int8_t kSizes[] = {0, 1, 2, 3, 4, 6, 8, 12};
+  const int8_t size = kSizes[code & 7];
+  return code & 8 ? static_cast<int8_t>(-size) : size;
+}
+
 void PackIntegers(const PackedWeight& weight, std::byte* panel, int64_t column, int64_t count, const int8_t* rows,
                   int64_t row_stride, int64_t column_stride, const KernelTable& kernels) {
   const int64_t channels = LineChannels(weight.format);
   const bool fast = column_stride == 1 && count == kPanelColumns;
   const int64_t whole = fast ? weight.k / channels : 0;
   if (fast) PackWholeLines(weight.format, rows, row_stride, whole, panel, kernels);
-  std::byte* to = panel + column * kQuad;
   const int64_t lines = PaddedChannels(weight.k) / channels;
   for (int64_t line = whole; line < lines; ++line) {
     for (int64_t c = 0; c < count; ++c) {
@@ -86,25 +118,25 @@ void PackIntegers(const PackedWeight& weight, std::byte* panel, int64_t column, 
       const int64_t first = line * channels;
       for (int64_t i = 0; i < channels && first + i < weight.k; ++i)
         values[i] = rows[c * row_stride + (first + i) * column_stride];
-      PackLine(weight.format, to + line * kLineBytes + c * kQuad, values);
+      PackLine(weight.format, panel + line * kLineBytes, column + c, values);
     }
   }
 }
 
 void ZeroIntegers(const PackedWeight& weight, std::byte* panel, int64_t column) {
   const int64_t lines = PaddedChannels(weight.k) / LineChannels(weight.format);
-  for (int64_t line = 0; line < lines; ++line) std::memset(panel + line * kLineBytes + column * kQuad, 0, kQuad);
+  constexpr int8_t kZeros[2 * kQuad] = {};
+  for (int64_t line = 0; line < lines; ++line) PackLine(weight.format, panel + line * kLineBytes, column, kZeros);
 }
 
 void UnpackIntegers(const PackedWeight& weight, int64_t row, int8_t* out) {
   const Place place = PlaceOf(weight.n, weight.interleaved, row);
-  const auto* column =
-      static_cast<const int8_t*>(weight.data) + place.panel * weight.panel_stride + place.column * kQuad;
+  const auto* line_at = static_cast<const int8_t*>(weight.data) + place.panel * weight.panel_stride;
   const int64_t channels = LineChannels(weight.format);
-  for (int64_t first = 0; first < weight.k; first += channels, column += kLineBytes) {
+  for (int64_t first = 0; first < weight.k; first += channels, line_at += kLineBytes) {
     int8_t line[2 * kQuad];
-    std::memcpy(line, column, kQuad);
-    if (weight.format == WeightFormat::kI4) {
+    for (int64_t i = 0; i < kQuad; ++i) line[i] = line_at[ByteAt(weight.format, place.column, i)];
+    if (HoldsPairs(weight.format)) {
       for (int64_t i = 0; i < kQuad; ++i) {
         line[kQuad + i] = static_cast<int8_t>(line[i] >> 4);
         line[i] = Lower(line[i]);
@@ -159,10 +191,11 @@ float ScaleOf(const PackedScales& scales, int64_t row, int64_t group) {
   const Place place = PlaceOf(scales.n, scales.interleaved, row);
   const int64_t at = (place.panel * scales.groups + group) * kPanelColumns + place.column;
   if (scales.offsets) return scales.offsets[at];
+  if (scales.exponents) return std::ldexp(1.0f, scales.exponents[at] - 127);
   return scales.multipliers ? scales.data[row] * static_cast<float>(scales.multipliers[at]) : scales.data[at];
 }
 
-bool FindMultipliers(const float* scales, int64_t groups, float* scale, int8_t* multipliers) {
+bool FindMultipliers(const float* scales, int64_t groups, int most, float* scale, int8_t* multipliers) {
   float largest = 0;
   int64_t not_a_number = 0;
   for (int64_t g = 0; g < groups; ++g) {
@@ -175,13 +208,12 @@ bool FindMultipliers(const float* scales, int64_t groups, float* scale, int8_t* 
     return true;
   }
   if (not_a_number > 0 || !std::isfinite(largest)) return false;
-  constexpr int kLargest = 15;
-  for (int m = kLargest; m > 0; --m) {
+  for (int m = most; m > 0; --m) {
     const float one = largest / static_cast<float>(m);
     int64_t found = 0;
     while (found < groups) {
       const float multiple = std::nearbyint(scales[found] / one);
-      if (!(std::fabs(multiple) <= kLargest) || multiple * one != scales[found]) break;
+      if (!(std::fabs(multiple) <= static_cast<float>(most)) || multiple * one != scales[found]) break;
       multipliers[found++] = static_cast<int8_t>(multiple);
     }
     if (found < groups) continue;
@@ -199,7 +231,7 @@ int64_t MultiplierBytes(const PackedScales& scales) {
   return MultipliersAt(scales) + scales.panels * scales.groups * kPanelColumns;
 }
 
-bool PackMultipliers(const PackedScales& scales, std::byte* data, PackedScales& packed) {
+bool PackMultipliers(const PackedScales& scales, int most, std::byte* data, PackedScales& packed) {
   auto* own = reinterpret_cast<float*>(data);
   auto* multipliers = reinterpret_cast<int8_t*>(data + MultipliersAt(scales));
   std::memset(multipliers, 0, static_cast<size_t>(scales.panels * scales.groups * kPanelColumns));
@@ -207,7 +239,7 @@ bool PackMultipliers(const PackedScales& scales, std::byte* data, PackedScales& 
   std::vector<int8_t> found(static_cast<size_t>(scales.groups));
   for (int64_t r = 0; r < scales.n; ++r) {
     for (int64_t g = 0; g < scales.groups; ++g) row[static_cast<size_t>(g)] = ScaleOf(scales, r, g);
-    if (!FindMultipliers(row.data(), scales.groups, &own[r], found.data())) return false;
+    if (!FindMultipliers(row.data(), scales.groups, most, &own[r], found.data())) return false;
     const Place place = PlaceOf(scales.n, scales.interleaved, r);
     for (int64_t g = 0; g < scales.groups; ++g)
       multipliers[(place.panel * scales.groups + g) * kPanelColumns + place.column] = found[static_cast<size_t>(g)];
@@ -233,6 +265,20 @@ bool PackOffsets(const PackedScales& floats, std::byte* data, PackedScales& pack
   packed = floats;
   packed.data = nullptr;
   packed.offsets = offsets;
+  return true;
+}
+
+bool PackExponents(const PackedScales& scales, std::byte* data, PackedScales& packed) {
+  auto* exponents = reinterpret_cast<uint8_t*>(data);
+  for (int64_t i = 0; i < scales.panels * scales.groups * kPanelColumns; ++i) {
+    int exponent = 0;
+    const bool power = std::frexp(scales.data[i], &exponent) == 0.5f && exponent <= 128;
+    if (!power && scales.data[i] != 0) return false;
+    exponents[i] = static_cast<uint8_t>(power ? exponent + 126 : 0);
+  }
+  packed = scales;
+  packed.data = nullptr;
+  packed.exponents = exponents;
   return true;
 }
 

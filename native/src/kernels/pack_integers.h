@@ -6,16 +6,40 @@
 
 namespace atb::kernels {
 
-constexpr bool IsInteger(WeightFormat format) { return format == WeightFormat::kI8 || format == WeightFormat::kI4; }
+/// Whether a format is multiplied with digits (DigitMatrix).
+constexpr bool IsInteger(WeightFormat format) {
+  return format == WeightFormat::kI8 || format == WeightFormat::kI4 || format == WeightFormat::kE2M1;
+}
+/// Whether a format holds two numbers in a byte.
+constexpr bool HoldsPairs(WeightFormat format) { return format == WeightFormat::kI4 || format == WeightFormat::kE2M1; }
+/// Whether a format holds bytes or halves of them, with scales.
+constexpr bool HasScales(WeightFormat format) { return IsInteger(format) || format == WeightFormat::kE4M3; }
 
-/// Writes columns [column, column + count) of a panel from rows of int8, with the padding of k. A kI4 weight keeps the
-/// lower four bits of each number.
+/// What the bytes of a weight with scales are.
+enum class WeightNumbers : uint8_t {
+  kIntegers,
+  kFloats,  ///< Codes of e4m3 (8 bits) or e2m1 (4 bits).
+};
+/// The format of a weight with scales and 8 or 4 bits.
+constexpr WeightFormat FormatOf(int bits, WeightNumbers numbers) {
+  if (numbers == WeightNumbers::kFloats) return bits == 8 ? WeightFormat::kE4M3 : WeightFormat::kE2M1;
+  return bits == 8 ? WeightFormat::kI8 : WeightFormat::kI4;
+}
+
+/// Numbers out of their codes, to which the other tables' are compared: e4m3 as OCP's "8-bit floating point
+/// specification" has it, but for its NaN; twice an e2m1 number, of which the lower four bits of the byte are read.
+float E4M3ToF32(uint8_t code);
+int8_t TwiceE2M1(int8_t code);
+
+/// Writes columns [column, column + count) of a panel from rows of int8 or of codes, with the padding of k. A weight
+/// that holds pairs keeps the lower four bits of each.
 void PackIntegers(const PackedWeight& weight, std::byte* panel, int64_t column, int64_t count, const int8_t* rows,
                   int64_t row_stride, int64_t column_stride, const KernelTable& kernels);
 /// Writes zeros to a column of a panel.
 void ZeroIntegers(const PackedWeight& weight, std::byte* panel, int64_t column);
 
-/// Reads the k integers of row `row` out of a packed weight.
+/// Reads the k integers, or codes (of four bits: with the highest bit as their sign), of row `row` out of a packed
+/// weight.
 void UnpackIntegers(const PackedWeight& weight, int64_t row, int8_t* out);
 
 /// Between `count` int8 and as many int4, two in a byte, the first one in its lower half. Where the count is odd, the
@@ -36,9 +60,12 @@ void PackScales(const PackedScales& scales, float* data, int64_t row_begin, int6
 /// The scale of a group of row `row`.
 float ScaleOf(const PackedScales& scales, int64_t row, int64_t group);
 
-/// Whether the scales [groups] of an output are products of one scale and multipliers, as PackedWeight has them. If so,
-/// both are written, and their products are exactly the scales. Scales that are all zero or all NaN are such products.
-bool FindMultipliers(const float* scales, int64_t groups, float* scale, int8_t* multipliers);
+/// The largest multiplier of a format: times the largest of its integers it fits a byte.
+constexpr int MostMultiplier(WeightFormat format) { return format == WeightFormat::kE2M1 ? 8 : 15; }
+/// Whether the scales [groups] of an output are products of one scale and multipliers up to `most`, as PackedWeight has
+/// them. If so, both are written, and their products are exactly the scales. Scales that are all zero or all NaN are such
+/// products.
+bool FindMultipliers(const float* scales, int64_t groups, int most, float* scale, int8_t* multipliers);
 
 /// Bytes of the scales [n] and of the multipliers behind them.
 int64_t MultiplierBytes(const PackedScales& scales);
@@ -46,7 +73,10 @@ int64_t MultiplierBytes(const PackedScales& scales);
 int64_t MultipliersAt(const PackedScales& scales);
 /// Writes the scales as products into `data` of MultiplierBytes, and describes them in `packed`. False when the scales
 /// of some output are no such products.
-bool PackMultipliers(const PackedScales& scales, std::byte* data, PackedScales& packed);
+bool PackMultipliers(const PackedScales& scales, int most, std::byte* data, PackedScales& packed);
+/// Writes the scales as exponents, a byte for each, into `data`, and describes them in `packed`. False when one of them
+/// is no power of two from 2^-127 to 2^127, nor zero in the padding.
+bool PackExponents(const PackedScales& scales, std::byte* data, PackedScales& packed);
 
 /// Offsets are whole numbers of at most this magnitude.
 constexpr int kMaxOffset = 256;

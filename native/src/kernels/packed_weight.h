@@ -15,6 +15,9 @@ constexpr int64_t kIntegerTileK = 64;
 constexpr int64_t kGroupStep = 32;
 constexpr int64_t kMaxGroup = 1024;
 
+/// Input channels of one line of a kE4M3 panel, 64 bytes.
+constexpr int64_t kLineE4M3 = 4;
+
 /// How the panels of a packed weight hold its numbers. Zeros pad n to whole panels, and k as each format says.
 enum class WeightFormat : uint8_t {
   /// bf16 [n/16][k/32][16 k-pairs][16 columns][2]: an AMX tile per 1 KB; k padded to 32.
@@ -28,8 +31,15 @@ enum class WeightFormat : uint8_t {
   /// int4, two's complement [n/16][k/64][8 pairs of k-quads][16 columns][4]: the even quad in the lower halves of the
   /// bytes, the odd one in the upper halves; k padded to 64.
   kI4,
+  /// e2m1 codes (sign, two bits of exponent, one of mantissa) in the order of kI4: 0, 0.5, 1, 1.5, 2, 3, 4, 6 and their
+  /// negatives. Twice such a number is an integer, so they are multiplied with digits.
+  kE2M1,
+  /// e4m3 codes [n/16][k/4][4 fours of columns][2 k-pairs][4 columns][2]: widened to bf16, half a line is a pair of
+  /// channels of all 16 columns; k padded to 64. Multiplied as floats. The codes of NaN, 0x7F and 0xFF, would count as
+  /// 480 and -480: the loader refuses them.
+  kE4M3,
 };
-constexpr int kWeightFormats = 5;
+constexpr int kWeightFormats = 7;
 
 /// A linear's weight [n, k], repacked once into column panels. Plain data: kernels and the loader share it.
 struct PackedWeight {
@@ -40,19 +50,23 @@ struct PackedWeight {
   int64_t panel_stride;  ///< Bytes from one panel to the next.
   const void* data;      ///< 64-byte aligned.
   bool interleaved;      ///< Panels alternate between rows [0, n/2) and [n/2, n) (gate, up), for a fused SwiGLU.
-  // For formats of integers, and only while they are multiplied: a weight is scale * integer, or
-  // scale * multiplier * integer.
+  // For formats with scales, and only while they are multiplied: a weight is scale * number, or
+  // scale * multiplier * number.
   int64_t group = 0;              ///< Channels that share a scale; 0: all channels of an output share one.
   const float* scales = nullptr;  ///< [n] when group is 0 or there are multipliers, else [panels][groups][16 columns].
-  /// For kI4 only, from -15 to 15: [panels][groups][16 columns], or null. A multiplier times an int4 is an integer of
-  /// 8 bits, so that sums over all channels stay integers.
+  /// For kI4 only, from -15 to 15, and for kE2M1, from 0 to 8: [panels][groups][16 columns], or null. A multiplier times
+  /// an int4, or times twice an e2m1 number, is an integer of 8 bits, so that sums over all channels stay integers.
   const int8_t* multipliers = nullptr;
-  /// [panels][groups][16 columns], or null: a weight is scale * (integer + offset). There are no multipliers then.
+  /// For kE2M1 only, in place of scales: [panels][groups][16 columns], or null. A scale is 2^(exponent - 127).
+  const uint8_t* exponents = nullptr;
+  /// Of integers: [panels][groups][16 columns], or null: a weight is scale * (integer + offset). There are no multipliers
+  /// then.
   const int16_t* offsets = nullptr;
 };
 
 /// The scales [n, groups] of a weight with groups, in the order of its panels. Each is a float; or, with multipliers,
-/// the product of its output's scale and a multiplier. In the same form, the offsets of a weight: whole numbers.
+/// the product of its output's scale and a multiplier; or, with exponents, a power of two. In the same form, the offsets
+/// of a weight: whole numbers.
 struct PackedScales {
   int64_t n;
   int64_t groups;
@@ -60,6 +74,7 @@ struct PackedScales {
   bool interleaved;
   const float* data = nullptr;  ///< [panels][groups][16 columns], zeros where a panel has no row; [n] with multipliers.
   const int8_t* multipliers = nullptr;  ///< [panels][groups][16 columns], or null.
+  const uint8_t* exponents = nullptr;   ///< Likewise, in place of data.
   const int16_t* offsets = nullptr;     ///< Likewise, of offsets: then there is nothing else.
 };
 

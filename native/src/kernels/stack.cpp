@@ -6,6 +6,7 @@
 namespace atb::kernels {
 
 int64_t ScalesStride(const PackedScales& first) {
+  if (first.exponents) return first.panels * first.groups * kPanelColumns;
   return first.multipliers ? Align(MultiplierBytes(first)) : ScalesBytes(first);
 }
 
@@ -18,7 +19,8 @@ PackedWeight ExpertOf(const PackedWeight& first, int64_t expert) {
 PackedScales ExpertOf(const PackedScales& first, int64_t expert) {
   PackedScales own = first;
   const int64_t offset = expert * ScalesStride(first);
-  own.data = reinterpret_cast<const float*>(reinterpret_cast<const std::byte*>(first.data) + offset);
+  if (first.data) own.data = reinterpret_cast<const float*>(reinterpret_cast<const std::byte*>(first.data) + offset);
+  if (first.exponents) own.exponents = first.exponents + offset;
   if (first.multipliers) own.multipliers = first.multipliers + offset;
   return own;
 }

@@ -4,7 +4,12 @@
 
 namespace atb {
 
-enum class DType : uint8_t { kF32, kF16, kBF16, kI8, kU8, kI32, kI64 };
+enum class DType : uint8_t {
+  kF32, kF16, kBF16, kI8, kU8, kI32, kI64,
+  // Only files have these: loading makes other floats of them, or packs them.
+  kE4M3,  ///< 8 bits, as OCP's "8-bit floating point specification" has it.
+  kE8M0,  ///< A power of two, 2^(byte - 127); 255 is NaN. From OCP's "Microscaling formats".
+};
 
 constexpr size_t SizeOf(DType t) {
   switch (t) {

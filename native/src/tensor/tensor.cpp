@@ -18,6 +18,10 @@ const char* ToString(DType dtype) {
       return "i32";
     case DType::kI64:
       return "i64";
+    case DType::kE4M3:
+      return "e4m3";
+    case DType::kE8M0:
+      return "e8m0";
   }
   return "?";
 }

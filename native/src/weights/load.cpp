@@ -35,7 +35,8 @@ struct Plan {
   // that are a load of their own: the order of the panels of their weight.
   bool makes_scales = false;
   std::optional<kernels::PackedScales> order;
-  bool may_multiply = false;  ///< They are scales of int4, which FindMultipliers looks at.
+  /// They are scales of groups of 4-bit numbers, which Shrink looks at: of this format.
+  std::optional<kernels::WeightFormat> shrinks_for;
   bool are_scales = false;    ///< They belong to stored integers, and must be finite.
   bool are_offsets = false;
   StoredTensor* scale_target = nullptr;
@@ -126,14 +127,21 @@ void PlanIntegers(Plan& plan) {
   if (quantize.scale_name.empty() || quantize.scale_name == load.name) fail("scaleName must be another name");
 
   plan.makes_scales = IsFloat(plan.dtype);
+  const bool are_floats = quantize.numbers == kernels::WeightNumbers::kFloats;
+  for (const WeightPart& part : load.parts) {
+    const bool is_e4m3 = part.dtype == DType::kE4M3;
+    if (is_e4m3 != (are_floats && quantize.bits == 8) || (are_floats && !is_e4m3 && part.dtype != DType::kU8))
+      fail(std::string("floats of 8 bits are parts of e4m3 and those of 4 bits of u8, found ") + ToString(part.dtype));
+  }
+  if (are_floats && (!quantize.offset_name.empty() || quantize.activations == Activations::kInt8))
+    fail("floats have no offsets, and are multiplied with floats");
   const int64_t per_byte = 8 / quantize.bits;
   const bool single = plan.makes_scales || plan.IsOfWords();
   const int64_t k = single ? plan.Columns() : CheckedMul(plan.Columns(), per_byte);
   if (k % per_byte != 0)
     throw Error("NATIVE_SHAPE_MISMATCH", "weight \"" + load.name + "\" has an odd number of input channels for int4");
   const bool interleaved = load.layout == WeightLayout::kLinearInterleaved;
-  plan.packed = kernels::PackedGeometry(quantize.bits == 4 ? kernels::WeightFormat::kI4 : kernels::WeightFormat::kI8,
-                                        plan.Rows(), k, interleaved);
+  plan.packed = kernels::PackedGeometry(kernels::FormatOf(quantize.bits, quantize.numbers), plan.Rows(), k, interleaved);
   plan.packed->group = group;
   plan.desc.dtype = DType::kI8;
   plan.desc.dims[plan.desc.rank - 1u] = k / per_byte;
@@ -142,7 +150,7 @@ void PlanIntegers(Plan& plan) {
   const bool has_offsets = !quantize.offset_name.empty();
   if (has_offsets && (plan.makes_scales || plan.experts != 1 || quantize.activations == Activations::kInt8))
     fail("offsets are for stored integers of one matrix that are multiplied with floats");
-  plan.may_multiply = group != 0 && quantize.bits == 4 && !has_offsets;
+  if (group != 0 && quantize.bits == 4 && !has_offsets) plan.shrinks_for = plan.packed->format;
 }
 
 /// Finds a load that brings numbers of the shape of a weight's scales.
@@ -180,7 +188,7 @@ void PlanStoredScales(const Plan& weight, std::vector<Plan>& plans) {
   scales.are_scales = true;
   if (!weight.order) return;
   OrderLike(scales, weight, *weight.order);
-  scales.may_multiply = weight.may_multiply;
+  scales.shrinks_for = weight.shrinks_for;
 }
 
 /// Likewise offsets, where there are some.
@@ -294,6 +302,13 @@ IntegerTarget TargetOf(const Plan& plan, int64_t expert) {
   return target;
 }
 
+/// A weight that is no number would make every answer none.
+void RequireNumbers(const Plan& plan, const std::byte* codes, int64_t count) {
+  const auto is_nan = [](std::byte code) { return (code & std::byte{0x7F}) == std::byte{0x7F}; };
+  if (std::none_of(codes, codes + count, is_nan)) return;
+  throw Error("NATIVE_VALUE_OUT_OF_RANGE", "weight \"" + plan.load->name + "\" must be finite, found NaN");
+}
+
 int64_t LoadPiece(const Piece& piece, Staging& staging, const kernels::KernelTable& kernels) {
   const Plan& plan = *piece.plan;
   std::byte* data = plan.target->bytes.data();
@@ -315,7 +330,8 @@ int64_t LoadPiece(const Piece& piece, Staging& staging, const kernels::KernelTab
   } else if (plan.makes_scales) {
     QuantizeRows(TargetOf(plan, expert), kernels, rows, plan.dtype, begin, count, staging.integers);
   } else {
-    const bool paired = plan.packed->format == kernels::WeightFormat::kI4 && !plan.IsOfWords();
+    if (plan.packed->format == kernels::WeightFormat::kE4M3) RequireNumbers(plan, rows, piece.end - piece.begin);
+    const bool paired = kernels::HoldsPairs(plan.packed->format) && !plan.IsOfWords();
     PackIntegerRows(TargetOf(plan, expert), kernels, rows, begin, count, paired, staging.integers);
   }
   return bytes;
@@ -376,28 +392,36 @@ void RunAll(int64_t count, const LoadContext& context, F&& f) {
   if (context.cancelled) throw Error("NATIVE_DISPOSED", "the engine was disposed while it loaded weights");
 }
 
-/// Replaces the scales of int4 by one scale for each output and small multipliers, if they are exactly such products:
-/// they take fewer bytes, and multiplying by the weight needs no sums of groups.
-void FindMultipliers(StoredTensor& stored, int64_t experts, std::atomic<int64_t>* meter) {
-  const int64_t stride = Align(kernels::MultiplierBytes(stored.scales));
-  Buffer bytes(static_cast<size_t>(CheckedMul(experts, stride)), meter);
-  kernels::PackedScales products;
-  for (int64_t e = experts - 1; e >= 0; --e) {
-    if (!kernels::PackMultipliers(kernels::ExpertOf(stored.scales, e), bytes.data() + e * stride, products)) return;
-  }
-  stored.scales = products;
-  stored.bytes = std::move(bytes);
+/// Replaces the scales of 4-bit numbers by one scale for each output and small multipliers, if they are exactly such
+/// products: they take fewer bytes, and multiplying by the weight needs no sums of groups. Those of e2m1 become exponents,
+/// if they are powers of two and no such products.
+void Shrink(StoredTensor& stored, int64_t experts, kernels::WeightFormat format, std::atomic<int64_t>* meter) {
+  const kernels::PackedScales floats = stored.scales;
+  const auto take = [&](int64_t stride, auto pack) {
+    Buffer bytes(static_cast<size_t>(CheckedMul(experts, stride)), meter);
+    kernels::PackedScales packed;
+    for (int64_t e = experts - 1; e >= 0; --e) {
+      if (!pack(kernels::ExpertOf(floats, e), bytes.data() + e * stride, packed)) return false;
+    }
+    stored.scales = packed;
+    stored.bytes = std::move(bytes);
+    return true;
+  };
+  const auto multipliers = [=](const kernels::PackedScales& own, std::byte* data, kernels::PackedScales& packed) {
+    return kernels::PackMultipliers(own, kernels::MostMultiplier(format), data, packed);
+  };
+  if (take(Align(kernels::MultiplierBytes(floats)), multipliers) || format != kernels::WeightFormat::kE2M1) return;
+  take(kernels::ScalesBytes(floats) / static_cast<int64_t>(sizeof(float)), kernels::PackExponents);
 }
 
-void FindAllMultipliers(std::span<const Plan> plans, const LoadContext& context) {
-  std::vector<std::pair<StoredTensor*, int64_t>> scales;
+void ShrinkAll(std::span<const Plan> plans, const LoadContext& context) {
+  std::vector<const Plan*> scales;
   for (const Plan& plan : plans) {
-    if (!plan.may_multiply || (plan.packed && !plan.makes_scales)) continue;
-    scales.emplace_back(plan.packed ? plan.scale_target : plan.target, plan.experts);
+    if (plan.shrinks_for && (!plan.packed || plan.makes_scales)) scales.push_back(&plan);
   }
   RunAll(static_cast<int64_t>(scales.size()), context, [&](int64_t i, int) {
-    const auto& [stored, experts] = scales[static_cast<size_t>(i)];
-    FindMultipliers(*stored, experts, context.meter);
+    const Plan& plan = *scales[static_cast<size_t>(i)];
+    Shrink(plan.packed ? *plan.scale_target : *plan.target, plan.experts, *plan.shrinks_for, context.meter);
   });
 }
 
@@ -493,7 +517,7 @@ std::vector<LoadedWeight> LoadWeights(std::span<const WeightLoad> loads, const L
     progress.Add(static_cast<uint64_t>(LoadPiece(pieces[static_cast<size_t>(i)], own, context.kernels)));
   });
   SettleStored(plans, context);
-  FindAllMultipliers(plans, context);
+  ShrinkAll(plans, context);
   return results;
 }
 

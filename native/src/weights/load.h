@@ -9,6 +9,7 @@
 
 #include "base/thread_pool.h"
 #include "kernels/kernel_table.h"
+#include "kernels/pack_integers.h"
 #include "weights/stored_tensor.h"
 #include "weights/weight_part.h"
 
@@ -38,6 +39,8 @@ struct WeightQuantize {
   /// For integers that are there already: another load of this name brings offsets [n, groups], so that a weight is
   /// scale * (integer + offset). They are whole numbers, and lie as the panels do. Empty: there are none.
   std::string offset_name{};
+  /// Floats of so few bits are there already, in parts of e4m3 or, two to a byte, of u8.
+  kernels::WeightNumbers numbers = kernels::WeightNumbers::kIntegers;
 };
 
 /// A weight to make: its parts, changed as they say, one below the other, converted to `dtype`, laid out. Floats

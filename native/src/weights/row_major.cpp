@@ -15,7 +15,7 @@ using kernels::PackedScales;
 using kernels::PackedWeight;
 
 void CopyWeight(const PackedWeight& weight, DType dtype, std::byte* to, ThreadPool& pool) {
-  const bool pairs = weight.format == kernels::WeightFormat::kI4;
+  const bool pairs = kernels::HoldsPairs(weight.format);
   const int64_t row_bytes = pairs ? (weight.k + 1) / 2 : weight.k * static_cast<int64_t>(SizeOf(dtype));
   std::vector<std::vector<int8_t>> rows(pairs ? static_cast<size_t>(pool.threads()) : 0);
   for (std::vector<int8_t>& row : rows) row.resize(static_cast<size_t>(weight.k));
@@ -25,7 +25,7 @@ void CopyWeight(const PackedWeight& weight, DType dtype, std::byte* to, ThreadPo
       int8_t* integers = rows[static_cast<size_t>(worker)].data();
       kernels::UnpackIntegers(weight, row, integers);
       kernels::CompressInt4(integers, weight.k, at);
-    } else if (kernels::IsInteger(weight.format)) {
+    } else if (kernels::HasScales(weight.format)) {
       kernels::UnpackIntegers(weight, row, reinterpret_cast<int8_t*>(at));
     } else {
       kernels::UnpackRow(weight, row, dtype, at);

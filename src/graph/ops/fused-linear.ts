@@ -40,6 +40,8 @@ export interface FusedLinearParam {
   readonly quantGroupSize?: number;
   /** Integers have offsets, which the engine packed with them. */
   readonly hasOffset?: boolean;
+  /** What the bytes hold; `integers` when absent. */
+  readonly weightNumbers?: 'integers' | 'floats';
   /** Rows become int8 with a scale each, as DynamicQuant makes them. */
   readonly int8Activations?: boolean;
 }
@@ -57,6 +59,7 @@ export const fusedLinear: OpDefinition<'FusedLinear', FusedLinearParam> = {
     weightBits: [8, 4],
     quantGroupSize: 'number',
     hasOffset: 'bool',
+    weightNumbers: ['integers', 'floats'],
     int8Activations: 'bool',
   },
   arity: (param) => ({

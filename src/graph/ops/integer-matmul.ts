@@ -9,6 +9,13 @@ export interface UnroundedKey {
 
 export const UNROUNDED_KEY = { outDataType: ['ACL_DT_UNDEFINED', 'ACL_FLOAT'] } as const;
 
+/** Extension key of products of weights with scales: their bytes hold floats, e4m3 or two e2m1, in place of integers. */
+export interface NumbersKey {
+  readonly weightNumbers?: 'integers' | 'floats';
+}
+
+export const NUMBERS_KEY = { weightNumbers: ['integers', 'floats'] } as const;
+
 /** What aclnn's products of integers ask of activations in 16 bits. */
 export function halfInputProblems([x]: readonly TensorDesc[]): string[] {
   const isHalf = x?.dtype === 'f16' || x?.dtype === 'bf16';

@@ -1,10 +1,17 @@
 import type { DType } from '../../dtype.js';
 import { count, type OpDefinition, unless } from './definition.js';
 import type { TensorDesc } from './inputs.js';
-import { dtypeProblems, halfInputProblems, UNROUNDED_KEY, type UnroundedKey } from './integer-matmul.js';
+import {
+  dtypeProblems,
+  halfInputProblems,
+  NUMBERS_KEY,
+  type NumbersKey,
+  UNROUNDED_KEY,
+  type UnroundedKey,
+} from './integer-matmul.js';
 
 /** x[tokens, k], weight int8[n, k] (`transposeB`), scale, offset, (bias[n]) -> [tokens, n] in x's dtype. */
-export interface WeightQuantMatMulParam extends UnroundedKey {
+export interface WeightQuantMatMulParam extends UnroundedKey, NumbersKey {
   readonly transposeB: boolean;
   readonly hasBias: boolean;
   /** 0: one scale for each output channel. */
@@ -17,7 +24,7 @@ const weightQuantMatMul = <T extends string>(
   perByte: number,
 ): OpDefinition<T, WeightQuantMatMulParam> => ({
   type,
-  keys: UNROUNDED_KEY,
+  keys: { ...UNROUNDED_KEY, ...NUMBERS_KEY },
   arity: ({ hasBias }) => ({ inputs: 4 + count(hasBias), outputs: 1 }),
   shapes(inputs, { transposeB, outDataType }) {
     const x = inputs.at(0, 2, 3);

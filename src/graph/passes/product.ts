@@ -23,6 +23,8 @@ export interface Product {
     /** Where they are not symmetric. */
     readonly offset?: string;
     readonly bits: 8 | 4;
+    /** They are floats of so few bits. */
+    readonly numbers?: 'floats';
     /** 0: one scale for each output channel. */
     readonly groupSize: number;
     /** Rows become int8, each with a scale of its own. */
@@ -64,7 +66,8 @@ export function productOf(spec: GraphSpec, node: NodeSpec): Product | undefined 
     hasResidual,
     outDataType,
   } = fused;
-  const { weightBits: bits, quantGroupSize: groupSize = 0, int8Activations = false, hasOffset } = fused;
+  const { weightBits: bits, quantGroupSize: groupSize = 0, int8Activations = false } = fused;
+  const { hasOffset, weightNumbers } = fused;
   return {
     x,
     ...(epsilon !== undefined && {
@@ -72,7 +75,14 @@ export function productOf(spec: GraphSpec, node: NodeSpec): Product | undefined 
     }),
     weight: next(),
     ...(bits && {
-      integers: { scale: next(), ...(hasOffset && { offset: next() }), bits, groupSize, int8Activations },
+      integers: {
+        scale: next(),
+        ...(hasOffset && { offset: next() }),
+        bits,
+        ...(weightNumbers === 'floats' && { numbers: weightNumbers }),
+        groupSize,
+        int8Activations,
+      },
     }),
     ...(hasBias && { bias: next() }),
     ...(activation && activation !== 'none' && { activation }),
@@ -95,6 +105,7 @@ function productOfIntegers(spec: GraphSpec, node: NodeSpec): Product | undefined
       scale,
       ...(packedOffsets && { offset }),
       bits: w8a16 ? 8 : 4,
+      ...(param.weightNumbers === 'floats' && { numbers: param.weightNumbers }),
       groupSize: param.quantGroupSize,
     },
     ...(param.hasBias && bias !== undefined && { bias }),
@@ -114,6 +125,7 @@ export function fusedLinear(name: string, product: Product, output: string): Nod
     ...(residual !== undefined && { hasResidual: true }),
     ...(outDataType && { outDataType }),
     ...(integers && { weightBits: integers.bits }),
+    ...(integers?.numbers && { weightNumbers: integers.numbers }),
     ...(integers?.groupSize && { quantGroupSize: integers.groupSize }),
     ...(integers?.offset !== undefined && { hasOffset: true }),
     ...(integers?.int8Activations && { int8Activations: true }),

@@ -2,10 +2,15 @@ import { join } from 'node:path';
 import { describeValue } from '../../describe-value.js';
 import { AtbError } from '../../errors.js';
 import type { FormatSource } from './format.js';
+import type { ScaleBlock } from './small-floats.js';
 
 /** The groups of input channels that the engine has. */
 const GROUP_STEP = 32;
 const MAX_GROUP = 1024;
+
+const isWhole = (value: unknown): value is number => Number.isSafeInteger(value);
+const isGroup = (value: unknown): value is number =>
+  isWhole(value) && value >= GROUP_STEP && value <= MAX_GROUP && value % GROUP_STEP === 0;
 
 /** Reads what config.json says of a method, and refuses what is not read. All throw WEIGHT_QUANT_DESCRIPTION. */
 export class ConfigFields {
@@ -30,11 +35,23 @@ export class ConfigFields {
   groupSize(field = 'group_size'): number {
     const found = this.config[field] ?? -1;
     if (found === -1 || found === 0) return 0;
-    const isKnown =
-      typeof found === 'number' && found >= GROUP_STEP && found <= MAX_GROUP && found % GROUP_STEP === 0;
-    return isKnown
+    return isGroup(found)
       ? found
       : this.refuse(field, `-1 or a multiple of ${GROUP_STEP} up to ${MAX_GROUP}`, found);
+  }
+
+  /** Outputs and input channels that share a scale. */
+  block(field: string): ScaleBlock {
+    const found = this.config[field];
+    const [rows, channels] = Array.isArray(found) && found.length === 2 ? (found as unknown[]) : [];
+    const isBlock = isWhole(rows) && rows > 0 && isGroup(channels);
+    return isBlock
+      ? { rows, channels }
+      : this.refuse(
+          field,
+          `[rows, channels], channels a multiple of ${GROUP_STEP} up to ${MAX_GROUP}`,
+          found,
+        );
   }
 
   /** Names; none where the field is absent or null. */

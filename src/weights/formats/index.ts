@@ -5,11 +5,13 @@ import type { LinkOptions } from '../regular-file.js';
 import { awq } from './awq.js';
 import { compressedTensors } from './compressed-tensors/index.js';
 import type { FormatSource, OpenFormat, QuantFormat } from './format.js';
+import { fp8 } from './fp8.js';
 import { gptq } from './gptq.js';
 import { msmodelslim } from './msmodelslim.js';
+import { mxfp4 } from './mxfp4.js';
 
 /** Every format that is read. A new one is a file beside this one, and a line here. */
-const FORMATS: readonly QuantFormat[] = [msmodelslim, gptq, awq, compressedTensors];
+const FORMATS: readonly QuantFormat[] = [msmodelslim, gptq, awq, compressedTensors, fp8, mxfp4];
 
 /** Keys of config.json that say how weights are quantised; `quantization` is how MLX calls it. */
 export const QUANTISATION_KEYS = ['quantization_config', 'compression_config', 'quantization'] as const;

@@ -17,6 +17,19 @@ const CONFIGS: Readonly<Record<string, object>> = JSON.parse(
 );
 const NAME = 'layer.proj';
 
+const E2M1 = [0, 0.5, 1, 1.5, 2, 3, 4, 6];
+
+/** The number that a signed byte, or a signed half of one, stands for. */
+function numberOf(desc: Linear['desc']): (code: number) => number {
+  if (desc === 'FP4') return (code) => (code < 0 ? -1 : 1) * (E2M1[code & 7] ?? NaN);
+  if (desc !== 'FP8') return (code) => code;
+  return (code) => {
+    const [exponent, mantissa] = [(code >> 3) & 15, code & 7];
+    const size = exponent === 0 ? mantissa * 2 ** -9 : (8 + mantissa) * 2 ** (exponent - 10);
+    return code < 0 ? -size : size;
+  };
+}
+
 /** What the engine holds of a linear, as floats, with the channels of its inputs as the files have them. */
 async function weightsOf(linear: Linear): Promise<Float32Array> {
   const engine = createEngine({ threads: 2 });
@@ -26,8 +39,9 @@ async function weightsOf(linear: Linear): Promise<Float32Array> {
     await engine.loadWeights(
       loads.map((load) => (load.quantize ? { ...load, layout: 'linear' as const } : load)),
     );
-    const type = linear.desc === 'W4A16' ? 'W4A16' : 'W8A16';
-    const { q, k } = integersOf(engine.exportTensor(linear.weight.name), type);
+    const isPaired = linear.desc === 'W4A16' || linear.desc === 'FP4';
+    const number = numberOf(linear.desc);
+    const { q, k } = integersOf(engine.exportTensor(linear.weight.name), isPaired ? 'W4A16' : 'W8A16');
     const numbers = (ref: { readonly name: string } | undefined) =>
       ref && toFloat32(engine.exportTensor(ref.name));
     const scales = numbers(linear.scale) ?? new Float32Array();
@@ -39,7 +53,7 @@ async function weightsOf(linear: Linear): Promise<Float32Array> {
       const group = linear.groupSize === 0 ? 0 : Math.floor(column / linear.groupSize);
       const channel = linear.channels?.values?.data[column] ?? column;
       const at = row * groups + group;
-      result[row * k + channel] = (scales[at] ?? NaN) * (integer + (offsets?.[at] ?? 0));
+      result[row * k + channel] = (scales[at] ?? NaN) * (number(integer) + (offsets?.[at] ?? -0));
     }
     return result;
   } finally {

@@ -177,9 +177,19 @@ void Wide(const GemmCall& call, int64_t row, int64_t rows, int64_t panel_begin, 
 static_assert(sizeof(Scratch) <= kGemmScratchBytes && avx512::kGemmScratchBytes <= kGemmScratchBytes);
 
 void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* memory) {
-  if (call.weight->format == WeightFormat::kI8 || call.weight->format == WeightFormat::kI4)
-    return IntegerGemm(call, panel_begin, panel_end, memory);
-  if (call.weight->format != WeightFormat::kBF16) return avx512::Gemm(call, panel_begin, panel_end, memory);
+  switch (call.weight->format) {
+    case WeightFormat::kI8:
+    case WeightFormat::kI4:
+    case WeightFormat::kE2M1:
+      return IntegerGemm(call, panel_begin, panel_end, memory);
+    case WeightFormat::kE4M3:
+      return E4M3Gemm(call, panel_begin, panel_end, memory);
+    case WeightFormat::kF32:
+    case WeightFormat::kF16:
+      return avx512::Gemm(call, panel_begin, panel_end, memory);
+    case WeightFormat::kBF16:
+      break;
+  }
   Scratch& scratch = *static_cast<Scratch*>(memory);
   const int64_t rest = call.m % kPairRows;
   const int64_t narrow = rest <= kTileRows ? rest : 0;  // 16 rows or fewer at the end do not fill a pair of tiles.

@@ -1,6 +1,6 @@
 #pragma once
-// The innermost loops of a product with bf16 weights: a few rows times one or two panels. Included by gemm.cpp alone;
-// everything has internal linkage.
+// The innermost loops of a product with bf16 weights: a few rows times one or two panels. Included by gemm.cpp and
+// e4m3_gemm.cpp alone; everything has internal linkage.
 #include "kernels/simd/gemm.h"
 #include "kernels/amx/tiles.h"
 #include "kernels/avx512/vec.h"
@@ -112,10 +112,10 @@ struct PairCall {
 /// In place of kLines: each step fetches the next step's tiles into L1; the last step fetches the tiles at `next`.
 constexpr int kOwnTiles = -1;
 
-/// Multiplies P panels. Each step fetches kLines cache lines at `next` into L2. It does so after it has loaded its own
+/// Multiplies P panels; `pending` is what is left to do of earlier sums. Each step fetches kLines cache lines at `next` into L2. It does so after it has loaded its own
 /// tiles, since cache lines on their way from memory would hold these up.
-template <int P, int kLines>
-void PairBlock(const PairCall& call, DeferredEpilogue& pending) {
+template <int P, int kLines, class Pending>
+void PairBlock(const PairCall& call, Pending& pending) {
   constexpr int64_t kTileFloats = kTileRows * kPanelColumns;
   float* const c = call.c;
   if (call.resume) {

@@ -18,7 +18,7 @@ constexpr int64_t kPrefetchBytes = 1024;
 
 /// Makes tile rows that hold 16 times each weight out of `lines` lines of int4: a mask keeps the upper halves, a shift
 /// brings the lower halves there. simd::FormatFactor undoes the 16.
-inline void ExpandLines(const char* from, int64_t lines, int8_t* to) {
+inline void ExpandInt4(const char* from, int64_t lines, int8_t* to) {
   const __m512i upper = _mm512_set1_epi8(-16);
   for (int64_t i = 0; i < lines; ++i, from += 64, to += 128) {
     __builtin_prefetch(from + kPrefetchBytes);
@@ -28,21 +28,40 @@ inline void ExpandLines(const char* from, int64_t lines, int8_t* to) {
   }
 }
 
+/// Makes tile rows that hold twice each weight out of `lines` lines of e2m1.
+inline void ExpandE2M1(const char* from, int64_t lines, int8_t* to) {
+  for (int64_t i = 0; i < lines; ++i, from += 64, to += 128) {
+    __builtin_prefetch(from + kPrefetchBytes);
+    const __m512i both = _mm512_loadu_si512(from);
+    _mm512_store_si512(to, avx512::LookUpE2M1(both, 0));
+    _mm512_store_si512(to + 64, avx512::LookUpE2M1(_mm512_srli_epi16(both, 4), 0));
+  }
+}
+
+inline void ExpandLines(WeightFormat format, const char* from, int64_t lines, int8_t* to) {
+  format == WeightFormat::kI4 ? ExpandInt4(from, lines, to) : ExpandE2M1(from, lines, to);
+}
+
+/// The bytes of sixteen columns, each four times: once for each channel of a quad.
+ATB_INLINE inline __m512i SpreadColumns(const int8_t* columns) {
+  const __m512i spread = _mm512_set_epi8(15, 15, 15, 15, 14, 14, 14, 14, 13, 13, 13, 13, 12, 12, 12, 12,  //
+                                         11, 11, 11, 11, 10, 10, 10, 10, 9, 9, 9, 9, 8, 8, 8, 8,           //
+                                         7, 7, 7, 7, 6, 6, 6, 6, 5, 5, 5, 5, 4, 4, 4, 4,                   //
+                                         3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(columns));
+  return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(bytes), spread);
+}
+
 /// Multiplies int4 by the multipliers of sixteen columns. There is no product of bytes, so that a 16-bit product has to
 /// be two products of 8 bits, which needs factors from 0 to 15 (15 * 15 < 256). For a multiplier m >= 0 an int4 x
 /// becomes (x + 8) * m - 8 m; for m < 0 it becomes (7 - x) * -m - 7 * -m. Both have the value x * m.
-struct ColumnMultipliers {
+struct Int4Multipliers {
   __m512i flip;    ///< xor turns the four bits of x into those of x + 8 or of 7 - x.
   __m512i factor;  ///< |m| in 16-bit words.
   __m512i offset;  ///< 8 m or 7 * -m, in bytes.
 
-  ATB_INLINE static ColumnMultipliers Of(const int8_t* columns) {
-    const __m512i spread = _mm512_set_epi8(15, 15, 15, 15, 14, 14, 14, 14, 13, 13, 13, 13, 12, 12, 12, 12,  //
-                                           11, 11, 11, 11, 10, 10, 10, 10, 9, 9, 9, 9, 8, 8, 8, 8,           //
-                                           7, 7, 7, 7, 6, 6, 6, 6, 5, 5, 5, 5, 4, 4, 4, 4,                   //
-                                           3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(columns));
-    const __m512i m = _mm512_shuffle_epi8(_mm512_broadcast_i32x4(bytes), spread);
+  ATB_INLINE static Int4Multipliers Of(const int8_t* columns) {
+    const __m512i m = SpreadColumns(columns);
     const __m512i size = _mm512_abs_epi8(m);
     const __mmask64 negative = _mm512_movepi8_mask(m);
     const __m512i eightfold = _mm512_slli_epi16(size, 3);
@@ -63,6 +82,30 @@ struct ColumnMultipliers {
     // The ternary logic is (x ^ flip) & 0xF.
     const __m512i first = _mm512_ternarylogic_epi32(x, flip, _mm512_set1_epi8(0xF), 0x28);
     return _mm512_sub_epi8(_mm512_mullo_epi16(first, factor), offset);
+  }
+};
+
+/// The same for twice an e2m1 number, from -12 to 12, and multipliers from 0 to 8: a number x becomes (x + 12) * m - 12 m.
+struct E2M1Multipliers {
+  __m512i factor;  ///< m in 16-bit words.
+  __m512i offset;  ///< 12 m, in bytes.
+
+  ATB_INLINE static E2M1Multipliers Of(const int8_t* columns) {
+    const __m512i m = SpreadColumns(columns);
+    const __m512i fourfold = _mm512_slli_epi16(m, 2);
+    return {_mm512_and_si512(m, _mm512_set1_epi16(0xFF)), _mm512_add_epi8(fourfold, _mm512_slli_epi16(fourfold, 1))};
+  }
+
+  /// Makes two rows of a tile out of a line of e2m1.
+  ATB_INLINE void ExpandLine(const char* from, int8_t* to) const {
+    const __m512i both = _mm512_loadu_si512(from);
+    _mm512_store_si512(to, Product(both));
+    _mm512_store_si512(to + kTileRowBytes, Product(_mm512_srli_epi16(both, 4)));
+  }
+
+ private:
+  ATB_INLINE __m512i Product(__m512i x) const {
+    return _mm512_sub_epi8(_mm512_mullo_epi16(avx512::LookUpE2M1(x, 12), factor), offset);
   }
 };
 

@@ -27,9 +27,8 @@ inline void AddGroupOf(const DigitSums& sums, int64_t rows, Vec scale, Vec offse
 }
 
 template <bool kOffsets>
-inline void AddGroup(const GemmCall& call, const DigitSums& sums, int64_t rows, const float* scales,
+inline void AddGroup(const GemmCall& call, const DigitSums& sums, int64_t rows, Vec scale,
                      const simd::GroupOffsets& offsets, int64_t panel, float* c) {
-  const Vec scale = Vec::Load(scales);
   const Vec offset = kOffsets ? offsets.Factors<Vec>(panel, call.weight->format) : Vec::Zero();
   if (call.digits.planes == 1) return AddGroupOf<1, kOffsets>(sums, rows, scale, offset, offsets, c);
   if (call.digits.planes == 2) return AddGroupOf<2, kOffsets>(sums, rows, scale, offset, offsets, c);

@@ -85,7 +85,7 @@ class IntegerProduct {
     return static_cast<const char*>(weight_.data) + panel * weight_.panel_stride +
            k / kIntegerTileK * StoredTileBytes();
   }
-  int64_t StoredTileBytes() const { return plan_.int4 ? kTileBytes / 2 : kTileBytes; }
+  int64_t StoredTileBytes() const { return plan_.pairs ? kTileBytes / 2 : kTileBytes; }
 
   /// The pair of panels that begins with the set's panel `first`.
   void MultiplyPair(const PanelSet& set, int64_t first, const PanelSet* next) {
@@ -113,7 +113,8 @@ class IntegerProduct {
       case ScaleKind::kPerOutput:
         return MultiplyPerOutput<P>(pair);
       case ScaleKind::kMultipliers:
-        return MultiplyExpanded<P>(pair);
+        return weight_.format == WeightFormat::kI4 ? MultiplyExpanded<P, Int4Multipliers>(pair)
+                                                   : MultiplyExpanded<P, E2M1Multipliers>(pair);
       case ScaleKind::kPerGroup:
         if (weight_.offsets)
           return plan_.half_steps ? MultiplyGroups<P, true, true>(pair) : MultiplyGroups<P, false, true>(pair);
@@ -147,7 +148,7 @@ class IntegerProduct {
       const int64_t burst_end = Min(s + burst, end);
       const bool complete = burst_end == end && pair.end == weight_.k;
       ForBlocks(pair, complete, [&](int64_t number, const DigitBlock& block, DigitSums(&sums)[2]) {
-        if (number > 0 || plan_.int4)
+        if (number > 0 || plan_.pairs)
           return RunSteps<P, false>(block, weights, s, burst_end, s > 0, side_work_, sums);
         const int64_t tiles = burst_end - s;
         const char* const following =
@@ -164,23 +165,24 @@ class IntegerProduct {
   template <int P>
   WeightTiles ByteTiles(const PanelPair& pair) {
     const WeightTiles stored{TileAt(pair.panel, pair.k), weight_.panel_stride};
-    if (!plan_.int4) return stored;
+    if (!plan_.pairs) return stored;
     const int64_t stride = kSliceChannels * kPanelColumns;
     const int64_t lines = TileSteps(pair.end - pair.k) * (kTileBytes / 2 / 64);
     for (int64_t p = 0; p < P; ++p)
-      ExpandLines(stored.tile + p * stored.panel_stride, lines, scratch_.tiles + p * stride);
+      ExpandLines(weight_.format, stored.tile + p * stored.panel_stride, lines, scratch_.tiles + p * stride);
     return {reinterpret_cast<const char*>(scratch_.tiles), stride};
   }
 
-  /// Int4 with multipliers: the first block of each burst also makes the tiles, the other blocks find them made.
-  template <int P>
+  /// Int4 or e2m1 with multipliers: the first block of each burst also makes the tiles, the other blocks find them made.
+  template <int P, class Multipliers>
   void MultiplyExpanded(const PanelPair& pair) {
     const int64_t begin = pair.k / kIntegerTileK, end = TileSteps(pair.end);
     const int64_t burst = Min(plan_.burst, end - begin);
     // With one block tiles are used once, and a ring of 4 steps, 8 KB, stays in L1. Else a burst must stay in the ring.
     const int64_t ring_bytes = (kExpandedAhead + (plan_.Blocks() == 1 ? 2 : burst)) * kTileBytes;
     const int64_t stride = plan_.groups.count * kPanelColumns;
-    ExpandTilesAhead<P> expand{side_work_,
+    ExpandTilesAhead<P, Multipliers> expand{
+                               side_work_,
                                TileAt(pair.panel, pair.k),
                                weight_.panel_stride,
                                scratch_.tiles,
@@ -220,9 +222,9 @@ class IntegerProduct {
         const int64_t group = k / channels;
         const simd::GroupOffsets offsets(call_, plan_.groups.count, group, pair.panel, block.row);
         for (int64_t p = 0; p < P; ++p) {
-          const float* scales = pair.scales.data + p * pair.scales.stride + group * kPanelColumns;
+          const Vec scale = pair.scales.At<Vec>(p * pair.scales.stride + group * kPanelColumns);
           auto* const values = reinterpret_cast<float*>(sums[p]);
-          AddGroup<kOffsets>(call_, scratch_.group[p], block.rows, scales, offsets, p, values);
+          AddGroup<kOffsets>(call_, scratch_.group[p], block.rows, scale, offsets, p, values);
         }
       }
     });
@@ -238,7 +240,7 @@ class IntegerProduct {
     side_work_.epilogue_rows = (epilogue_.rows_left() + steps - 1) / steps + 1;
     // FetchTilesAhead alone is enough for one block, and for two blocks where kSetBytes allows fewer than 4 panels: the
     // next panels would not stay in L2 until they are used.
-    const bool fetches_tiles = plan_.scales == ScaleKind::kPerOutput && !plan_.int4;
+    const bool fetches_tiles = plan_.scales == ScaleKind::kPerOutput && !plan_.pairs;
     const bool near = fetches_tiles && (blocks == 1 || (blocks == 2 && plan_.set_panels < kSetPanels / 2));
     if (!next || near) return;
     const int64_t pairs = plan_.set_panels / 2, number = first / 2;

@@ -93,7 +93,7 @@ struct IntegerPlan {
   int64_t first_block;
   int64_t end_block;
   ScaleKind scales;
-  bool int4;
+  bool pairs;          ///< Weights are two to a byte, and expanded to tiles of bytes.
   bool half_steps;     ///< Steps are half a tile, 32 channels, since groups do not consist of whole tiles.
   int64_t set_panels;  ///< Panels that are fetched side by side.
   int64_t slice;       ///< Channels that are multiplied before the next panels come.
@@ -107,13 +107,13 @@ struct IntegerPlan {
         scales(!simd::HasOneScale(*call.weight) ? ScaleKind::kPerGroup
                : call.weight->multipliers       ? ScaleKind::kMultipliers
                                                 : ScaleKind::kPerOutput),
-        int4(call.weight->format == WeightFormat::kI4),
+        pairs(call.weight->format == WeightFormat::kI4 || call.weight->format == WeightFormat::kE2M1),
         half_steps(scales == ScaleKind::kPerGroup && call.weight->group % kIntegerTileK != 0),
         set_panels(Blocks() <= 2 ? SetPanels(*call.weight) : 2),
         slice(SliceChannels(*call.weight)),
         burst(call.weight->k) {
     // Digits of two blocks stay in L2 whatever k is. Int4 without multipliers is expanded slice by slice.
-    if (Blocks() <= 2 && (!int4 || call.weight->multipliers)) slice = call.weight->k;
+    if (Blocks() <= 2 && (!pairs || call.weight->multipliers)) slice = call.weight->k;
     if (Blocks() == 1 || scales == ScaleKind::kPerGroup) return;
     if (scales == ScaleKind::kMultipliers) {
       burst = kExpandedBurst;

@@ -67,9 +67,9 @@ struct FetchTilesAhead : SideWork {
   }
 };
 
-/// Also expands tiles of P panels of int4 with multipliers, kExpandedAhead steps ahead, into a ring of tiles for each
-/// panel.
-template <int P>
+/// Also expands tiles of P panels of int4 or e2m1 with multipliers, kExpandedAhead steps ahead, into a ring of tiles for
+/// each panel. Multipliers: Int4Multipliers or E2M1Multipliers.
+template <int P, class Multipliers>
 struct ExpandTilesAhead : SideWork {
   const char* from;
   int64_t from_stride;
@@ -81,7 +81,7 @@ struct ExpandTilesAhead : SideWork {
   MultiplierWalk walk;
   int64_t tiles;             ///< Tiles of each panel that are still to be made.
   int64_t half_group[2] = {};  ///< Where the multipliers of either half of the tile are.
-  ColumnMultipliers m{};
+  Multipliers m{};
 
   template <int I>
   ATB_INLINE void Between() {
@@ -108,8 +108,8 @@ struct ExpandTilesAhead : SideWork {
   ATB_INLINE void MakeEighth() {
     if (I / 4 >= P || tiles <= 0) return;
     const int8_t* own = multipliers + I / 4 * multipliers_stride;
-    if (I % 4 == 0) m = ColumnMultipliers::Of(own + half_group[0]);
-    if (I % 4 == 2 && half_group[1] != half_group[0]) m = ColumnMultipliers::Of(own + half_group[1]);
+    if (I % 4 == 0) m = Multipliers::Of(own + half_group[0]);
+    if (I % 4 == 2 && half_group[1] != half_group[0]) m = Multipliers::Of(own + half_group[1]);
 #pragma GCC unroll 2
     for (int64_t line = I % 4 * 2; line < I % 4 * 2 + 2; ++line) {
       __builtin_prefetch(from + I / 4 * from_stride + line * 64 + kPrefetchBytes);

@@ -54,7 +54,10 @@ void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* sc
       return simd::Gemm<Vec, simd::F16Format<Vec>>(call, panel_begin, panel_end, 2, s);
     case WeightFormat::kI8:
     case WeightFormat::kI4:
+    case WeightFormat::kE2M1:
       return IntegerGemm(call, panel_begin, panel_end, scratch);
+    case WeightFormat::kE4M3:
+      return E4M3Gemm(call, panel_begin, panel_end, scratch);
   }
 }
 

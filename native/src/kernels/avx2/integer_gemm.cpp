@@ -32,10 +32,12 @@ struct alignas(64) Scratch {
   int16_t x[kDigitRows][kPieceSteps * kStep];
 };
 
-// I8 and I4 widen four columns of a line of a panel: kQuads registers with a quad of channels for each column.
+// A format widens four columns of a line of a panel: kQuads registers with a quad of channels for each column. They are
+// 2^kShift times the integers.
 struct I8 {
   static constexpr WeightFormat kFormat = WeightFormat::kI8;
   static constexpr int kQuads = 1;
+  static constexpr int kShift = 0;
   static void Load(const char* line, __m256i* quads) {
     quads[0] = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(line)));
   }
@@ -46,11 +48,30 @@ struct I8 {
 struct I4 {
   static constexpr WeightFormat kFormat = WeightFormat::kI4;
   static constexpr int kQuads = 2;
+  static constexpr int kShift = 4;
   static void Load(const char* line, __m256i* quads) {
     const __m128i both = _mm_loadu_si128(reinterpret_cast<const __m128i*>(line));
     const __m128i upper = _mm_set1_epi8(-16);
     quads[0] = _mm256_cvtepi8_epi16(_mm_and_si128(_mm_slli_epi16(both, 4), upper));
     quads[1] = _mm256_cvtepi8_epi16(_mm_and_si128(both, upper));
+  }
+};
+
+/// Twice the numbers of e2m1: a shuffle of bytes looks them up.
+struct E2M1 {
+  static constexpr WeightFormat kFormat = WeightFormat::kE2M1;
+  static constexpr int kQuads = 2;
+  static constexpr int kShift = 0;
+  static void Load(const char* line, __m256i* quads) {
+    const __m128i both = _mm_loadu_si128(reinterpret_cast<const __m128i*>(line));
+    quads[0] = LookUp(both);
+    quads[1] = LookUp(_mm_srli_epi16(both, 4));
+  }
+
+ private:
+  static __m256i LookUp(__m128i codes) {
+    const __m128i numbers = _mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12);
+    return _mm256_cvtepi8_epi16(_mm_shuffle_epi8(numbers, _mm_and_si128(codes, _mm_set1_epi8(0xF))));
   }
 };
 
@@ -108,9 +129,7 @@ inline Int32x16 Columns(const PartialSums& sums) {
 
 /// c[r] += scale * the numbers whose digits were summed, with what offsets add to panel `panel`.
 template <class F, int Planes, int R, class Digit>
-void AddScaled(Digit digit, const float* scales, const simd::GroupOffsets& offsets, int64_t panel,
-               float (*c)[kPanelColumns]) {
-  const Vec scale = Vec::Load(scales);
+void AddScaled(Digit digit, Vec scale, const simd::GroupOffsets& offsets, int64_t panel, float (*c)[kPanelColumns]) {
   const Vec offset = offsets.offsets ? offsets.Factors<Vec>(panel, F::kFormat) : Vec::Zero();
   for (int r = 0; r < R; ++r) {
     Vec value = digit(r).Floats();
@@ -120,8 +139,8 @@ void AddScaled(Digit digit, const float* scales, const simd::GroupOffsets& offse
   }
 }
 
-/// totals[t] += multipliers * the sums of a group, which are 16 times too large.
-template <int T>
+/// totals[t] += multipliers * the sums of a group, which are 2^kShift times too large.
+template <int kShift, int T>
 void AddMultiplied(const PartialSums* sums, const int8_t* multipliers, int32_t (*totals)[kPanelColumns]) {
   const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(multipliers));
   const __m256i lo = _mm256_cvtepi8_epi32(bytes);
@@ -129,8 +148,8 @@ void AddMultiplied(const PartialSums* sums, const int8_t* multipliers, int32_t (
   for (int t = 0; t < T; ++t) {
     const Int32x16 group = Columns(sums[t]), total = Int32x16::Load(totals[t]);
     const Int32x16 sum{
-        _mm256_add_epi32(total.lo, _mm256_mullo_epi32(_mm256_srai_epi32(group.lo, 4), lo)),
-        _mm256_add_epi32(total.hi, _mm256_mullo_epi32(_mm256_srai_epi32(group.hi, 4), hi)),
+        _mm256_add_epi32(total.lo, _mm256_mullo_epi32(_mm256_srai_epi32(group.lo, kShift), lo)),
+        _mm256_add_epi32(total.hi, _mm256_mullo_epi32(_mm256_srai_epi32(group.hi, kShift), hi)),
     };
     sum.Store(totals[t]);
   }
@@ -171,10 +190,10 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
       PartialSums* const sums = scratch.sums[p];
       if (weight.multipliers) {
         const int64_t at = ((panel + p) * groups.count + group) * kPanelColumns;
-        AddMultiplied<T>(sums, weight.multipliers + at, scratch.totals[p]);
+        AddMultiplied<F::kShift, T>(sums, weight.multipliers + at, scratch.totals[p]);
       } else {
         const auto digit = [=](int t) { return Columns(sums[t]); };
-        const float* scale = scales.data + p * scales.stride + group * kPanelColumns;
+        const Vec scale = scales.At<Vec>(p * scales.stride + group * kPanelColumns);
         AddScaled<F, Planes, R>(digit, scale, offsets, p, scratch.c[p]);
       }
       memset(sums, 0, sizeof(PartialSums) * T);
@@ -185,7 +204,7 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
   const simd::GroupOffsets none(call, groups.count, 0, panel, block.row + row);
   for (int64_t p = 0; p < panels; ++p) {
     const auto digit = [&](int t) { return Int32x16::Load(scratch.totals[p][t]); };
-    AddScaled<F, Planes, R>(digit, scales.data + p * scales.stride, none, p, scratch.c[p]);
+    AddScaled<F, Planes, R>(digit, scales.At<Vec>(p * scales.stride), none, p, scratch.c[p]);
   }
 }
 
@@ -231,6 +250,7 @@ static_assert(sizeof(Scratch) <= kGemmScratchBytes);
 void IntegerGemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* memory) {
   Scratch& scratch = *static_cast<Scratch*>(memory);
   if (call.weight->format == WeightFormat::kI8) return Multiply<I8>(call, panel_begin, panel_end, scratch);
+  if (call.weight->format == WeightFormat::kE2M1) return Multiply<E2M1>(call, panel_begin, panel_end, scratch);
   Multiply<I4>(call, panel_begin, panel_end, scratch);
 }
 

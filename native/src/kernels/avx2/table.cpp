@@ -22,7 +22,7 @@ const KernelTable kAvx2 = {
     .gemm = avx2::Gemm,
     .gemm_scratch_bytes = avx2::kGemmScratchBytes,
     .gemm_streams = {avx2::kGemmStreams, avx2::kGemmStreams, avx2::kGemmStreams, avx2::kGemmStreams,
-                     avx2::kGemmStreams},
+                     avx2::kGemmStreams, avx2::kGemmStreams, avx2::kGemmStreams},
     .stage_values = avx2::StageValues,
     .attend = avx2::Attend,
     .merge = avx2::Merge,

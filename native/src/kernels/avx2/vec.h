@@ -34,6 +34,12 @@ struct Vec {
   static Vec LoadBF16(const uint16_t* p) { return {Widen(Load8(p)), Widen(Load8(p + 8))}; }
   static Vec LoadBF16Part(const uint16_t* p, int64_t n) { return LoadBF16(Lanes(p, n).bits); }
 
+  /// 2^(exponent - 127) of sixteen exponents below 255; 2^-127 is subnormal.
+  static Vec PowersOfTwo(const uint8_t* exponents) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(exponents));
+    return {PowersOfTwo(bytes), PowersOfTwo(_mm_srli_si128(bytes, 8))};
+  }
+
   void Store(float* p) const {
     _mm256_storeu_ps(p, lo);
     _mm256_storeu_ps(p + 8, hi);
@@ -72,6 +78,10 @@ struct Vec {
     Bits lanes;
     for (int64_t i = 0; i < n; ++i) lanes.bits[i] = p[i];
     return lanes;
+  }
+  static __m256 PowersOfTwo(__m128i eight) {
+    const __m256i shifted = _mm256_slli_epi32(_mm256_cvtepu8_epi32(eight), 23);
+    return _mm256_castsi256_ps(_mm256_max_epi32(shifted, _mm256_set1_epi32(1 << 22)));
   }
   static __m128i Load8(const uint16_t* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
   static void Store8(uint16_t* p, __m128i x) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), x); }

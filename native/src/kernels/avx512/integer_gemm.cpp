@@ -17,7 +17,7 @@ constexpr int kAccumulators = 24;
 /// Channels of one step: half a tile.
 constexpr int64_t kStep = kGroupStep;
 constexpr int64_t kPrefetchBytes = 1024;
-constexpr int64_t kMultipliersAhead = 128;
+constexpr int64_t kBytesAhead = 128;
 static_assert(kStep * 2 == kIntegerTileK);
 
 struct alignas(64) Scratch {
@@ -28,20 +28,21 @@ struct alignas(64) Scratch {
 
 /// What the sums of a group of channels are multiplied by, for panels side by side: scales, or multipliers.
 struct GroupEnd {
-  const float* scales;
-  int64_t scale_stride;
+  simd::Scales scales;
   const int8_t* multipliers;  ///< Null where there are scales.
-  int64_t multiplier_stride;
-  int64_t multipliers_ahead;  ///< Bytes from the multipliers to those that are fetched now.
+  const char* bytes;          ///< Multipliers, or the exponents of scales; null where scales are floats.
+  int64_t byte_stride;
+  int64_t bytes_ahead;  ///< From these bytes to those that are fetched now.
   int64_t next;               ///< Bytes from the end of a panel to the panel that is read in its place after it.
   simd::GroupOffsets offsets;
 };
 
-// I8 and I4 say how a line of a panel, 64 bytes, becomes unsigned bytes, 128 too large: kQuads registers with a quad of
-// channels for each of 16 columns.
+// A format says how a line of a panel, 64 bytes, becomes unsigned bytes, 128 too large: kQuads registers with a quad of
+// channels for each of 16 columns. They are 2^kShift times the integers.
 struct I8 {
   static constexpr WeightFormat kFormat = WeightFormat::kI8;
   static constexpr int kQuads = 1;
+  static constexpr int kShift = 0;
   static void Load(const char* line, __m512i* quads) {
     quads[0] = _mm512_xor_si512(_mm512_loadu_si512(line), _mm512_set1_epi8(-128));
   }
@@ -52,6 +53,7 @@ struct I8 {
 struct I4 {
   static constexpr WeightFormat kFormat = WeightFormat::kI4;
   static constexpr int kQuads = 2;
+  static constexpr int kShift = 4;
   static void Load(const char* line, __m512i* quads) {
     const __m512i both = _mm512_loadu_si512(line);
     quads[0] = Upper(_mm512_slli_epi16(both, 4));
@@ -61,6 +63,18 @@ struct I4 {
  private:
   static __m512i Upper(__m512i x) {
     return _mm512_ternarylogic_epi32(x, _mm512_set1_epi8(-16), _mm512_set1_epi8(-128), 0x6A);
+  }
+};
+
+/// Twice the numbers of e2m1: a shuffle of bytes looks them up.
+struct E2M1 {
+  static constexpr WeightFormat kFormat = WeightFormat::kE2M1;
+  static constexpr int kQuads = 2;
+  static constexpr int kShift = 0;
+  static void Load(const char* line, __m512i* quads) {
+    const __m512i both = _mm512_loadu_si512(line);
+    quads[0] = LookUpE2M1(both, -128);
+    quads[1] = LookUpE2M1(_mm512_srli_epi16(both, 4), -128);
   }
 };
 
@@ -85,12 +99,12 @@ __m512i Excess(const DigitRows<T>& x, int t, int64_t begin, int64_t end) {
   return _mm512_broadcastd_epi32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xB1)));
 }
 
-/// sums[t] += multipliers * the sums of a group, which are 16 times too large.
-template <int T>
+/// sums[t] += multipliers * the sums of a group, which are 2^kShift times too large.
+template <int kShift, int T>
 inline void AddMultiplied(const __m512i (&acc)[T], const int8_t* multipliers, int32_t (*sums)[kPanelColumns]) {
   const __m512i multiplier = _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(multipliers)));
   for (int t = 0; t < T; ++t) {
-    const __m512i product = _mm512_mullo_epi32(_mm512_srai_epi32(acc[t], 4), multiplier);
+    const __m512i product = _mm512_mullo_epi32(_mm512_srai_epi32(acc[t], kShift), multiplier);
     _mm512_store_si512(sums[t], _mm512_add_epi32(_mm512_load_si512(sums[t]), product));
   }
 }
@@ -128,10 +142,9 @@ void Accumulate(const DigitRows<Planes * R>& x, const __m512i* excess, const cha
     for (int t = 0; t < T; ++t) acc[p][t] = _mm512_sub_epi32(_mm512_setzero_si512(), excess[t]);
   }
   w += first * panel_stride + begin * kLineSteps * 64;
-  if (group.multipliers) {
+  if (group.bytes) {
 #pragma GCC unroll 8
-    for (int p = 0; p < P; ++p)
-      __builtin_prefetch(group.multipliers + (first + p) * group.multiplier_stride + group.multipliers_ahead);
+    for (int p = 0; p < P; ++p) __builtin_prefetch(group.bytes + (first + p) * group.byte_stride + group.bytes_ahead);
   }
   for (int64_t s = begin; s < end; ++s) {
     const int64_t at = x.At(s);
@@ -158,9 +171,9 @@ void Accumulate(const DigitRows<Planes * R>& x, const __m512i* excess, const cha
   }
   for (int64_t p = 0; p < P; ++p) {
     if (group.multipliers) {
-      AddMultiplied(acc[p], group.multipliers + (first + p) * group.multiplier_stride, scratch.sums[first + p]);
+      AddMultiplied<F::kShift>(acc[p], group.multipliers + (first + p) * group.byte_stride, scratch.sums[first + p]);
     } else {
-      const Vec scale = Vec::Load(group.scales + (first + p) * group.scale_stride);
+      const Vec scale = group.scales.At<Vec>((first + p) * group.scales.stride);
       if (group.offsets.offsets) {
         const Vec offset = group.offsets.Factors<Vec>(first + p, F::kFormat);
         AddWithOffsets<Planes, R>(acc[p], scale, offset, group.offsets, scratch.c[first + p]);
@@ -200,27 +213,31 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
   for (int t = 0; t < Planes * R; ++t) x.rows[t] = block.digits + (t / R * block.rows + row + t % R) * kIntegerTileK;
   const auto scales = simd::Scales::Of<Vec>(weight, groups.count, panel, panels, scratch.scales[0]);
   const char* w = static_cast<const char*>(weight.data) + panel * weight.panel_stride;
-  GroupEnd end{scales.data,
-               scales.stride,
+  GroupEnd end{scales,
                weight.multipliers,
+               reinterpret_cast<const char*>(scales.exponents),
                groups.count * kPanelColumns,
                0,
                0,
                {call, groups.count, 0, panel, block.row + row}};
   if (more) end.next = (panels - 1) * weight.panel_stride;
-  if (end.multipliers) end.multipliers += panel * end.multiplier_stride;
+  if (end.multipliers) {
+    end.multipliers += panel * end.byte_stride;
+    end.bytes = reinterpret_cast<const char*>(end.multipliers);
+  }
   for (int64_t g = 0; g < groups.count; ++g) {
     const int64_t begin_step = g * groups.channels / kStep;
     const int64_t end_step = (Min((g + 1) * groups.channels, weight.k) + kStep - 1) / kStep;
-    end.multipliers_ahead = kMultipliersAhead;
-    if (g * kPanelColumns + kMultipliersAhead >= end.multiplier_stride && more)
-      end.multipliers_ahead += (panels - 1) * end.multiplier_stride;
+    end.bytes_ahead = kBytesAhead;
+    if (g * kPanelColumns + kBytesAhead >= end.byte_stride && more) end.bytes_ahead += (panels - 1) * end.byte_stride;
     __m512i excess[Planes * R];
     for (int t = 0; t < Planes * R; ++t) excess[t] = Excess(x, t, begin_step, end_step);
     AccumulatePanels<F, Planes, R, kPanels>(x, excess, w, weight.panel_stride, begin_step, end_step, end, 0, panels,
                                             scratch);
     if (end.multipliers) end.multipliers += kPanelColumns;
-    end.scales += kPanelColumns;
+    if (end.bytes) end.bytes += kPanelColumns;
+    if (end.scales.exponents) end.scales.exponents += kPanelColumns;
+    if (end.scales.data) end.scales.data += kPanelColumns;
     if (!end.offsets.offsets) continue;
     end.offsets.offsets += kPanelColumns;
     ++end.offsets.sums;
@@ -229,7 +246,7 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
   for (int64_t p = 0; p < panels; ++p) {
     __m512i sums[Planes * R];
     for (int t = 0; t < Planes * R; ++t) sums[t] = _mm512_load_si512(scratch.sums[p][t]);
-    AddScaled<Planes, R>(sums, Vec::Load(scales.data + p * scales.stride), scratch.c[p]);
+    AddScaled<Planes, R>(sums, scales.At<Vec>(p * scales.stride), scratch.c[p]);
   }
 }
 
@@ -280,6 +297,7 @@ static_assert(sizeof(Scratch) <= kGemmScratchBytes);
 void IntegerGemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* memory) {
   Scratch& scratch = *static_cast<Scratch*>(memory);
   if (call.weight->format == WeightFormat::kI8) return Multiply<I8>(call, panel_begin, panel_end, scratch);
+  if (call.weight->format == WeightFormat::kE2M1) return Multiply<E2M1>(call, panel_begin, panel_end, scratch);
   Multiply<I4>(call, panel_begin, panel_end, scratch);
 }
 

@@ -15,5 +15,13 @@ inline Vec Join(const __m512i* sums) {
   return value;
 }
 
+/// Twice the e2m1 numbers whose codes are the lower halves of the bytes, plus `offset`.
+__attribute__((always_inline)) inline __m512i LookUpE2M1(__m512i codes, int8_t offset) {
+  const __m512i sizes = _mm512_broadcast_i32x4(
+      _mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12));
+  const __m512i numbers = _mm512_add_epi8(sizes, _mm512_set1_epi8(offset));
+  return _mm512_shuffle_epi8(numbers, _mm512_and_si512(codes, _mm512_set1_epi8(0xF)));
+}
+
 }  // namespace
 }  // namespace atb::kernels::avx512

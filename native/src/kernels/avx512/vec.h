@@ -28,6 +28,12 @@ struct Vec {
   static Vec LoadBF16(const uint16_t* p) { return Widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
   static Vec LoadBF16Part(const uint16_t* p, int64_t n) { return Widen(_mm256_maskz_loadu_epi16(First(n), p)); }
 
+  /// 2^(exponent - 127) of sixteen exponents below 255; 2^-127 is subnormal.
+  static Vec PowersOfTwo(const uint8_t* exponents) {
+    const __m512i wide = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(exponents)));
+    return {_mm512_castsi512_ps(_mm512_max_epi32(_mm512_slli_epi32(wide, 23), _mm512_set1_epi32(1 << 22)))};
+  }
+
   void Store(float* p) const { _mm512_storeu_ps(p, v); }
   void StorePart(float* p, int64_t n) const { _mm512_mask_storeu_ps(p, First(n), v); }
   /// Rounded to nearest even.

@@ -1,7 +1,9 @@
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/convert.h"
 #include "kernels/pack.h"
+#include "kernels/pack_integers.h"
 #include "kernels/reference/kernels.h"
 
 namespace atb::kernels::reference {
@@ -33,11 +35,31 @@ float FloatDot(const GemmCall& call, int64_t row, int64_t panel, int64_t column)
   return sum;
 }
 
+/// The products of each group are summed in order; the sum is multiplied by the group's scale and added to the groups
+/// before.
+float E4M3Dot(const GemmCall& call, int64_t row, int64_t panel, int64_t column) {
+  const PackedWeight& weight = *call.weight;
+  const auto* data = static_cast<const uint8_t*>(weight.data) + panel * weight.panel_stride;
+  const int64_t groups = GroupsOf(weight.k, weight.group), channels = weight.group ? weight.group : weight.k;
+  float value = 0;
+  for (int64_t g = 0; g < groups; ++g) {
+    float sum = 0;
+    for (int64_t i = g * channels; i < std::min(weight.k, (g + 1) * channels); ++i) {
+      const int64_t line = i / kLineE4M3 * 64, at = column / 4 * 16 + i % kLineE4M3 / 2 * 8 + column % 4 * 2 + i % 2;
+      sum += LoadFloat(call.x, call.x_dtype, row * call.x_stride + i) * E4M3ToF32(data[line + at]);
+    }
+    const int64_t scale = weight.group ? (panel * groups + g) * kPanelColumns + column : PanelRow(weight, panel) + column;
+    value = std::fma(sum, weight.scales[scale], value);
+  }
+  return value;
+}
+
 /// One output of x * weight^T + bias.
 float Dot(const GemmCall& call, int64_t row, int64_t panel, int64_t column) {
   const PackedWeight& weight = *call.weight;
-  const bool integer = weight.format == WeightFormat::kI8 || weight.format == WeightFormat::kI4;
-  float sum = integer ? IntegerDot(call, row, panel, column) : FloatDot(call, row, panel, column);
+  float sum = IsInteger(weight.format)                ? IntegerDot(call, row, panel, column)
+              : weight.format == WeightFormat::kE4M3 ? E4M3Dot(call, row, panel, column)
+                                                     : FloatDot(call, row, panel, column);
   if (call.bias) sum += LoadFloat(call.bias, call.bias_dtype, PanelRow(weight, panel) + column);
   return sum;
 }

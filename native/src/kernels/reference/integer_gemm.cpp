@@ -11,7 +11,8 @@ int32_t WeightAt(const PackedWeight& weight, int64_t panel, int64_t column, int6
   const auto* data = static_cast<const int8_t*>(weight.data) + panel * weight.panel_stride;
   if (weight.format == WeightFormat::kI8) return data[(i / 4 * kPanelColumns + column) * 4 + i % 4];
   const int8_t both = data[(i / 8 * kPanelColumns + column) * 4 + i % 4];
-  return (i % 8 < 4 ? static_cast<int8_t>(both * 16) : both) >> 4;
+  const int half = (i % 8 < 4 ? static_cast<int8_t>(both * 16) : both) >> 4;
+  return weight.format == WeightFormat::kE2M1 ? TwiceE2M1(static_cast<int8_t>(half)) : half;
 }
 
 /// Digit `plane` of channel i of an activation row.
@@ -27,9 +28,10 @@ int32_t DigitAt(const GemmCall& call, int64_t row, int plane, int64_t i) {
 
 }  // namespace
 
-/// The sums of each digit are exact integers: over all channels where an output has one scale, else over each group.
-/// The sums of the digits are joined to a number; where there are offsets, the group's offset times the sum of the row's
-/// numbers is added to it. The result is multiplied by the scale and added to the groups before, in f32. Every table rounds at these places and at no others, so that all give the same bits.
+/// The sums of each digit are exact integers (e2m1 numbers count twice): over all channels where an output has one scale,
+/// else over each group. The sums of the digits are joined to a number; where there are offsets, the group's offset times
+/// the sum of the row's numbers is added to it. The result is multiplied by the scale and added to the groups before, in
+/// f32. Every table rounds at these places and at no others, so that all give the same bits.
 float IntegerDot(const GemmCall& call, int64_t row, int64_t panel, int64_t column) {
   const PackedWeight& weight = *call.weight;
   const int64_t groups = GroupsOf(weight.k, weight.group);
@@ -47,14 +49,15 @@ float IntegerDot(const GemmCall& call, int64_t row, int64_t panel, int64_t colum
       }
       sum = sum * 256 + static_cast<float>(products);
     }
-    if (weight.offsets) {
-      const int64_t group = one ? 0 : first / weight.group;
+    const int64_t group = one ? 0 : first / weight.group;
+    if (weight.offsets)
       sum = std::fma(static_cast<float>(weight.offsets[at(group)]), call.digits.sums[row * groups + group], sum);
-    }
-    const float scale = one ? weight.scales[PanelRow(weight, panel) + column] : weight.scales[at(first / weight.group)];
+    const float scale = one                ? weight.scales[PanelRow(weight, panel) + column]
+                        : weight.exponents ? std::ldexp(1.0f, weight.exponents[at(group)] - 127)
+                                           : weight.scales[at(group)];
     value = std::fma(sum, scale, value);
   }
-  return value * call.digits.scales[row];
+  return value * (call.digits.scales[row] * (weight.format == WeightFormat::kE2M1 ? 0.5f : 1.0f));
 }
 
 }  // namespace atb::kernels::reference

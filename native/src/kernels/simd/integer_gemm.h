@@ -54,16 +54,25 @@ struct ScaleGroups {
 inline bool HasOneScale(const PackedWeight& weight) { return weight.group == 0 || weight.multipliers; }
 
 /// The scales of some panels: the sixteen of panel p (counted from the first) and group g begin at
-/// data + p * stride + g * 16.
+/// data + p * stride + g * 16, or are powers of two whose exponents begin at exponents + p * stride + g * 16.
 struct Scales {
   const float* data;
   int64_t stride;
+  const uint8_t* exponents = nullptr;
+
+  /// The sixteen scales at p * stride + g * 16.
+  template <class V>
+  V At(int64_t at) const {
+    return exponents ? V::PowersOfTwo(exponents + at) : V::Load(data + at);
+  }
 
   /// Of `panels` panels from `first` on. One scale for each output is copied to `copy`, [panels][16], since the
   /// weight's array may end in the middle of a panel.
   template <class V>
   static Scales Of(const PackedWeight& weight, int64_t groups, int64_t first, int64_t panels, float* copy) {
-    if (!HasOneScale(weight)) return {weight.scales + first * groups * kPanelColumns, groups * kPanelColumns};
+    const int64_t stride = groups * kPanelColumns;
+    if (weight.exponents) return {nullptr, stride, weight.exponents + first * stride};
+    if (!HasOneScale(weight)) return {weight.scales + first * stride, stride};
     for (int64_t p = 0; p < panels; ++p) {
       const int64_t panel = first + p;
       LoadAs<V>(weight.scales, DType::kF32, PanelRow(weight, panel), PanelWidth(weight, panel))
@@ -98,8 +107,10 @@ struct GroupOffsets {
 };
 
 /// Int4 weights without multipliers are multiplied in the upper half of a byte, as 16 times their value: this factor
-/// undoes it, exactly. With multipliers the kernels undo it before they multiply by these.
+/// undoes it, exactly. With multipliers the kernels undo it before they multiply by these. E2m1 numbers are multiplied
+/// as twice their value.
 inline float FormatFactor(const PackedWeight& weight) {
+  if (weight.format == WeightFormat::kE2M1) return 0.5f;
   return weight.format == WeightFormat::kI4 && !weight.multipliers ? 0.0625f : 1.0f;
 }
 

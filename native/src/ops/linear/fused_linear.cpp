@@ -35,6 +35,7 @@ struct FusedLinearParam {
   int weight_bits;        ///< 0: floats.
   int64_t group;          ///< Of integers: channels that share a scale, or 0.
   bool has_offset;        ///< Integers have offsets.
+  kernels::WeightNumbers numbers;
   bool int8_activations;  ///< Rows become int8 with a scale each, as DynamicQuant makes them.
 
   /// Inputs between x and the weight: gamma, and LayerNorm's beta.
@@ -46,8 +47,8 @@ struct FusedLinearParam {
 /// "swiglu", "geglu" and "geglu-tanh" the weight is gate over up, and act(x) is act(gate(x)) * up(x). Inputs:
 /// x [.., m, k], gamma [k] with normEpsilon, beta [k] with normType "layer", w [n, k], bias [n] with hasBias, residual
 /// like out with hasResidual. out: [.., m, n], or n / 2 columns where they are gated. With weightBits w is integers and
-/// its scales follow it, and with hasOffset its offsets, packed with it, as in W8A16MatMul and W4A16MatMul; with
-/// int8Activations the product is that of
+/// its scales follow it, and with hasOffset its offsets, packed with it, as in W8A16MatMul and W4A16MatMul, and
+/// weightNumbers says what they hold; with int8Activations the product is that of
 /// DynamicQuant and W8A8MatMul.
 class FusedLinear : public Operation {
  public:
@@ -60,7 +61,8 @@ class FusedLinear : public Operation {
                   1 + param.NormInputs(),
                   2 + param.NormInputs(),
                   param.has_offset ? 3 + param.NormInputs() : 0,
-                  param.gated} {}
+                  param.gated,
+                  param.numbers} {}
   int NumInputs() const override { return Residual() + param_.has_residual; }
   int NumOutputs() const override { return 1; }
 
@@ -293,9 +295,13 @@ std::unique_ptr<Operation> CreateFusedLinear(const ParamObject& object) {
   if (param.group != 0 && param.weight_bits == 0) reader.Fail("quantGroupSize", "0 without weightBits");
   param.has_offset = reader.Bool("hasOffset", false);
   if (param.has_offset && param.weight_bits == 0) reader.Fail("hasOffset", "false without weightBits");
+  param.numbers = IntegerWeight::ReadNumbers(reader);
+  if (param.numbers != kernels::WeightNumbers::kIntegers && param.weight_bits == 0)
+    reader.Fail("weightNumbers", "integers without weightBits");
   param.int8_activations = reader.Bool("int8Activations", false);
-  if (param.int8_activations && (param.weight_bits != 8 || param.group != 0))
-    reader.Fail("int8Activations", "false but with weightBits 8 and quantGroupSize 0");
+  if (param.int8_activations &&
+      (param.weight_bits != 8 || param.group != 0 || param.numbers != kernels::WeightNumbers::kIntegers))
+    reader.Fail("int8Activations", "false but with integers of weightBits 8 and quantGroupSize 0");
   reader.Done();
   return std::make_unique<FusedLinear>(param);
 }

@@ -14,6 +14,7 @@ namespace {
 
 using kernels::GemmCall;
 using kernels::PackedWeight;
+using kernels::WeightFormat;
 
 size_t ScratchBytes(const kernels::KernelTable& kernels) {
   return Align(static_cast<size_t>(kernels.gemm_scratch_bytes));
@@ -38,7 +39,9 @@ void Multiply(const MultiplyCall& call, const kernels::KernelTable& kernels, Thr
   const int64_t panel_pieces = CeilDiv(call.weight->panels, piece.panels);
   const size_t scratch = ScratchBytes(kernels);
   std::optional<IntegerActivations> integers;
-  int64_t row_bytes = call.x_stride * static_cast<int64_t>(SizeOf(kernels::DTypeOf(call.weight->format)));
+  const WeightFormat format = call.weight->format;
+  const DType x_dtype = kernels::HasScales(format) ? call.x_dtype : kernels::DTypeOf(format);
+  int64_t row_bytes = call.x_stride * static_cast<int64_t>(SizeOf(x_dtype));
   if (kernels::IsInteger(call.weight->format)) {
     integers.emplace(call, kernels, pool, workspace + MultiplyBytes(pool.threads(), kernels), source);
     row_bytes = integers->RowBytes();

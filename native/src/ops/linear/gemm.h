@@ -10,7 +10,7 @@ namespace atb {
 /// the weight holds.
 struct MultiplyCall {
   const kernels::PackedWeight* weight;  ///< [n, k]
-  /// [m, k] rows x_stride elements apart: of x_dtype for a weight of integers, else of the dtype that its format
+  /// [m, k] rows x_stride elements apart: of x_dtype for a weight with scales, else of the dtype that its format
   /// multiplies (kernels::DTypeOf).
   const void* x;
   int64_t m;
@@ -24,7 +24,7 @@ struct MultiplyCall {
   void* out;             ///< [m, n] (n/2 when gated), rows out_stride elements apart.
   DType out_dtype;
   int64_t out_stride;
-  // For a weight of integers: Multiply quantises each row to whole numbers and a scale.
+  // For a weight with scales. Of integers: Multiply quantises each row to whole numbers and a scale.
   DType x_dtype = DType::kF32;      ///< f32, f16 or bf16; or i8, which are whole numbers already and take one plane.
   int planes = 0;                   ///< Digits to base 256 of each whole number, 1 to 3: see PlanesOf.
   const float* x_scales = nullptr;  ///< [m], the scales of i8 rows; null: all 1.

@@ -14,9 +14,15 @@ namespace {
 using kernels::PackedScales;
 using kernels::PackedWeight;
 using kernels::WeightFormat;
-
+using kernels::WeightNumbers;
 
 bool IsPacked(const TensorDesc& desc) { return desc.layout != Layout::kRowMajor; }
+
+const char* NameOf(WeightFormat format) {
+  if (format == WeightFormat::kI8) return "int8";
+  if (format == WeightFormat::kI4) return "int4";
+  return format == WeightFormat::kE4M3 ? "e4m3" : "e2m1";
+}
 
 const Tensor& At(std::span<const Tensor> in, int input) { return in[static_cast<size_t>(input)]; }
 
@@ -29,6 +35,16 @@ int64_t IntegerWeight::ReadGroup(ParamReader& reader) {
                                       std::to_string(kernels::kMaxGroup));
   }
   return group;
+}
+
+WeightNumbers IntegerWeight::ReadNumbers(ParamReader& reader) {
+  return static_cast<WeightNumbers>(reader.Enum("weightNumbers", {"integers", "floats"}, 0));
+}
+
+float IntegerWeight::NumberOf(int8_t code) const {
+  if (numbers == WeightNumbers::kIntegers) return code;
+  return bits == 8 ? kernels::E4M3ToF32(static_cast<uint8_t>(code))
+                   : 0.5f * static_cast<float>(kernels::TwiceE2M1(code));
 }
 
 IntegerWeight::Sizes IntegerWeight::SizesOf(const TensorDesc& weight) const {
@@ -85,11 +101,10 @@ void IntegerWeight::Validate(std::span<const Tensor> in) const {
   if (!IsPacked(weight.desc)) return;
   const Sizes sizes = SizesOf(weight.desc);
   const auto& packed = *weight.As<const PackedWeight>();
-  const WeightFormat format = bits == 8 ? WeightFormat::kI8 : WeightFormat::kI4;
-  if (packed.format != format || packed.n != sizes.n || packed.k != sizes.k) {
+  if (packed.format != Format() || packed.n != sizes.n || packed.k != sizes.k) {
     throw InputError(
         "NATIVE_LAYOUT_MISMATCH", op, weight_input,
-        "packed as int" + std::to_string(bits) + " [" + std::to_string(sizes.n) + "," + std::to_string(sizes.k) + "]",
+        std::string("packed as ") + NameOf(Format()) + " [" + std::to_string(sizes.n) + "," + std::to_string(sizes.k) + "]",
         "another packed weight for " + ToString(weight.desc));
   }
   const auto require_order = [&](int input, bool are_offsets) {
@@ -107,8 +122,7 @@ void IntegerWeight::Validate(std::span<const Tensor> in) const {
 }
 
 PackedWeight IntegerWeight::Geometry(const Sizes& sizes) const {
-  const WeightFormat format = bits == 8 ? WeightFormat::kI8 : WeightFormat::kI4;
-  PackedWeight weight = kernels::PackedGeometry(format, sizes.n, sizes.k, interleaved);
+  PackedWeight weight = kernels::PackedGeometry(Format(), sizes.n, sizes.k, interleaved);
   weight.group = group;
   return weight;
 }
@@ -139,6 +153,7 @@ PackedWeight IntegerWeight::Resolve(std::span<const Tensor> in, const Context& c
   if (scales.desc.layout == Layout::kPackedScales) {
     weight.scales = scales.As<const PackedScales>()->data;
     weight.multipliers = scales.As<const PackedScales>()->multipliers;
+    weight.exponents = scales.As<const PackedScales>()->exponents;
   } else if (group == 0) {
     weight.scales = LoadFloats(ctx.kernels, scales, 0, sizes.n, own_scales);
   } else {

@@ -9,9 +9,9 @@
 
 namespace atb {
 
-/// What the products with weights of integers have in common: the two inputs that are the weight and its scales. In
-/// models they were packed when the engine loaded them. In tests and experiments they may be row-major; then they are
-/// packed for each call.
+/// What the products with weights of integers, or of floats of as few bits, have in common: the two inputs that are the
+/// weight and its scales. In models they were packed when the engine loaded them. In tests and experiments they may be
+/// row-major; then they are packed for each call.
 struct IntegerWeight {
   const char* op;
   int bits;          ///< 8, or 4 with two to a byte along the last axis, the first in the lower half.
@@ -21,6 +21,7 @@ struct IntegerWeight {
   int scale_input = 2;
   int offset_input = 0;      ///< Of the offsets, packed as the scales are; 0: none.
   bool interleaved = false;  ///< Rows [0, n / 2) and [n / 2, n) are gate and up: for SwiGLU their panels alternate.
+  kernels::WeightNumbers numbers = kernels::WeightNumbers::kIntegers;
 
   struct Sizes {
     int64_t n, k, groups;
@@ -29,6 +30,8 @@ struct IntegerWeight {
 
   /// Reads the key quantGroupSize: 0, or a multiple of 32 up to 1024. Throws NATIVE_PARAM_INVALID.
   static int64_t ReadGroup(ParamReader& reader);
+  /// Reads the key weightNumbers: "integers" or "floats". Throws NATIVE_PARAM_INVALID.
+  static kernels::WeightNumbers ReadNumbers(ParamReader& reader);
 
   /// Throws what InferShape throws unless the weight is int8, of k input channels where k is given, and the scales fit:
   /// [n], [n, 1] or [1, n] without groups, else [n, groups] ([groups, n] like a weight [k, n]).
@@ -44,8 +47,11 @@ struct IntegerWeight {
   kernels::PackedWeight Resolve(std::span<const Tensor> in, const Context& ctx, std::byte* workspace) const;
 
   Sizes SizesOf(const TensorDesc& weight) const;
-  /// Writes the integers of output `row` to `out`, as int8. In a row-major [k, n] they lie apart.
+  kernels::WeightFormat Format() const { return kernels::FormatOf(bits, numbers); }
+  /// Writes the integers, or the codes, of output `row` to `out`, as int8. In a row-major [k, n] they lie apart.
   void Row(const Tensor& weight, const Sizes& sizes, int64_t row, int8_t* out) const;
+  /// The number that an integer or a code stands for.
+  float NumberOf(int8_t code) const;
   /// The scale, or the offset, of a group of a row. The tensor has any float dtype.
   static float ScaleAt(const Tensor& scales, const Sizes& sizes, int64_t row, int64_t group);
 

@@ -71,6 +71,7 @@ GemmCall KernelCall(const MultiplyCall& call) {
       .out = call.out,
       .out_dtype = call.out_dtype,
       .out_stride = call.out_stride,
+      .x_dtype = call.x_dtype,
   };
 }
 

@@ -19,7 +19,7 @@ using kernels::PackedWeight;
 enum Input { kX, kWeight, kScale, kOffset, kBias };
 
 
-/// out = x ((w + offset) * scale) + bias: x [.., m, k] of floats, w int8 or int4 with a scale and an offset for each
+/// out = x ((w + offset) * scale) + bias: x [.., m, k] of floats, w int8 or int4 (or, our extension, e4m3 or e2m1) with a scale and an offset for each
 /// output or for each group of its channels, bias [n] of x's dtype or f32. With offsets of 0 the products are those of
 /// integers (see MultiplyCall), x being taken as 16 bits (24 when it is f32) relative to a row's largest number; so they
 /// are with offsets that the engine packed with the weight. Other offsets are for row-major weights only, which are then
@@ -131,7 +131,7 @@ class WeightQuantMatMul : public Operation {
         const int64_t g = weight_.group ? i / weight_.group : 0;
         const float offset = IsOne(in[kOffset].desc) ? kernels::LoadFloat(in[kOffset].data, in[kOffset].desc.dtype, 0)
                                                      : IntegerWeight::ScaleAt(in[kOffset], s, row, g);
-        values[i] = (static_cast<float>(integers[i]) + offset) * IntegerWeight::ScaleAt(in[kScale], s, row, g);
+        values[i] = (weight_.NumberOf(integers[i]) + offset) * IntegerWeight::ScaleAt(in[kScale], s, row, g);
       }
       kernels::PackRows(weight, panels, row, row + 1, {values, DType::kF32, s.k});
     });
@@ -155,6 +155,7 @@ class WeightQuantMatMul : public Operation {
 std::unique_ptr<Operation> Create(const char* op, int bits, const ParamObject& object) {
   ParamReader reader(op, object);
   IntegerWeight weight{op, bits, reader.Bool("transposeB", false), IntegerWeight::ReadGroup(reader)};
+  weight.numbers = IntegerWeight::ReadNumbers(reader);
   const bool has_bias = reader.Bool("hasBias", false);
   // Our extension, as in Linear: logits are not rounded.
   const std::optional<DType> out = ReadDType(reader, "outDataType");

@@ -16,6 +16,7 @@ PackedWeight Experts::operator()(int64_t expert) const {
   if (first.scales)
     own.scales = reinterpret_cast<const float*>(reinterpret_cast<const std::byte*>(first.scales) + offset);
   if (first.multipliers) own.multipliers = first.multipliers + offset;
+  if (first.exponents) own.exponents = first.exponents + offset;
   return own;
 }
 
@@ -52,8 +53,9 @@ void ExpertWeight::Validate(std::span<const Tensor> in) const {
   const Tensor& tensor = in[static_cast<size_t>(input)];
   const auto& packed = *tensor.As<const PackedWeight>();
   const Sizes sizes = SizesOf(tensor.desc);
-  const bool fits = bits == 0 ? !kernels::IsInteger(packed.format)
-                              : packed.format == (bits == 8 ? kernels::WeightFormat::kI8 : kernels::WeightFormat::kI4);
+  // Floats of 8 and 4 bits are multiplied like integers of as many.
+  const bool fits = bits == 0 ? !kernels::HasScales(packed.format)
+                              : kernels::HasScales(packed.format) && kernels::HoldsPairs(packed.format) == (bits == 4);
   if (!fits || packed.n != sizes.n || packed.k != sizes.k || packed.interleaved != interleaved) {
     throw InputError("NATIVE_LAYOUT_MISMATCH", op, input,
                      interleaved ? "packed with gate and up panels in turn" : "packed as matrices of its own shape",
@@ -79,6 +81,7 @@ Experts ExpertWeight::Resolve(std::span<const Tensor> in) const {
     const auto& packed = *scales.As<const PackedScales>();
     experts.first.scales = packed.data;
     experts.first.multipliers = packed.multipliers;
+    experts.first.exponents = packed.exponents;
     experts.scales_stride = kernels::ScalesStride(packed);
   } else {
     experts.first.scales = scales.As<const float>();

@@ -3,6 +3,7 @@
 #include "ops/check.h"
 #include "ops/elementwise/cast.h"
 #include "ops/factories.h"
+#include "ops/linear/integer_weight.h"
 #include "ops/moe/grouped_product.h"
 
 namespace atb {
@@ -137,6 +138,7 @@ std::unique_ptr<Operation> CreateGroupedMatmul(const ParamObject& object) {
   param.has_bias = reader.Bool("hasBias", false);
   param.out = ReadDType(reader, "outDataType").value_or(DType::kF16);
   if (!IsFloat(param.out)) reader.Fail("outDataType", "ACL_FLOAT, ACL_FLOAT16 or ACL_BF16");
+  IntegerWeight::ReadNumbers(reader);  // What the bytes hold is known from how they were packed.
   reader.Done();
   return std::make_unique<GroupedMatmul>(param);
 }

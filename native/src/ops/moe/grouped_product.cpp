@@ -33,7 +33,7 @@ class Groups {
         weight_(call.experts->first),
         is_integer_(kernels::IsInteger(weight_.format)),
         shares_row_(call.x_rows != nullptr && call.x_count == 1),
-        size_(is_integer_ ? SizeOf(call.each.x_dtype) : SizeOf(kernels::DTypeOf(weight_.format))),
+        size_(SizeOf(kernels::HasScales(weight_.format) ? call.each.x_dtype : kernels::DTypeOf(weight_.format))),
         row_bytes_(is_integer_ ? DigitBytes(weight_.k, call.each.planes)
                                : weight_.k * static_cast<int64_t>(size_)),
         scratch_(workspace),

@@ -57,7 +57,7 @@ class GatherDequant : public Operation {
       for (int64_t g = 0; g < sizes.groups; ++g) {
         const float scale = IntegerWeight::ScaleAt(in[kScale], sizes, row, g);
         const int64_t end = std::min(k, (g + 1) * channels);
-        for (int64_t j = g * channels; j < end; ++j) values[j] = static_cast<float>(integers[j]) * scale;
+        for (int64_t j = g * channels; j < end; ++j) values[j] = weight_.NumberOf(integers[j]) * scale;
       }
       StoreFloats(ctx.kernels, out[0], i * k, k, values);
     });
@@ -81,7 +81,8 @@ std::unique_ptr<Operation> CreateGatherDequant(const ParamObject& object) {
   ParamReader reader(kGatherDequantOp, object);
   const auto bits = static_cast<int>(reader.Int("weightBits", 8, 4, 8));
   if (bits != 4 && bits != 8) reader.Fail("weightBits", "4 or 8");
-  const IntegerWeight weight{kGatherDequantOp, bits, true, IntegerWeight::ReadGroup(reader), kWeight, kScale};
+  IntegerWeight weight{kGatherDequantOp, bits, true, IntegerWeight::ReadGroup(reader), kWeight, kScale};
+  weight.numbers = IntegerWeight::ReadNumbers(reader);
   const std::optional<DType> out = ReadDType(reader, "outDataType");
   if (!out || !IsFloat(*out)) reader.Fail("outDataType", "ACL_FLOAT, ACL_FLOAT16 or ACL_BF16");
   reader.Done();

@@ -3,13 +3,15 @@ import { ConfigFields } from '../config-fields.js';
 import type { FormatSource, OpenFormat, QuantFormat, StoredLinear } from '../format.js';
 import { linearsWith, zeroBiases } from '../small-tensors.js';
 import type { Compressor } from './compressor.js';
+import { floatQuantized } from './float-quantized.js';
 import { groupSizeOf } from './group-scales.js';
 import { intQuantized } from './int-quantized.js';
+import { mxfp4PackQuantized } from './mxfp4-pack-quantized.js';
 import { packQuantized } from './pack-quantized.js';
 import { type Scheme, type SchemeOf, schemes } from './schemes.js';
 
 /** Every compressor that is read. A new one is a file beside this one, and a line here. */
-const COMPRESSORS: readonly Compressor[] = [packQuantized, intQuantized];
+const COMPRESSORS: readonly Compressor[] = [packQuantized, intQuantized, floatQuantized, mxfp4PackQuantized];
 
 /** Checkpoints that llm-compressor and others write with compressed-tensors; read as version 0.20 defines them. */
 export const compressedTensors: QuantFormat = { method: 'compressed-tensors', open };
