@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { inspectModel } from '../../src/cli/inspect.js';
 import { inspectionText } from '../../src/cli/inspection-text.js';
-import { PUBLISHERS, type Publisher, publish } from '../oracle/published.js';
+import { PUBLISHERS, type Publisher, publish, storeOf } from '../oracle/published.js';
 import { failure, safetensorsBytes, someBytes, temporaryFolder } from '../weights/safetensors-writer.js';
 
 const oracle = 'test/fixtures/oracle';
@@ -28,7 +28,7 @@ describe('atb-models inspect', () => {
 
   it('tells how a quantised checkpoint is stored, and how fast it may decode', async () => {
     const folders = { published: path('gptq'), dequantized: path('gptq-floats') };
-    await publish(join(oracle, 'llama'), PUBLISHERS['gptq-4-act-order'] as Publisher, folders);
+    await publish(join(oracle, 'llama'), storeOf(PUBLISHERS['gptq-4-act-order'] as Publisher), folders);
     const found = await inspectModel({ modelPath: folders.published, measure: true });
     expect(found.problems).to.deep.equal([]);
     expect(found.weights?.unused).to.deep.equal([]);
