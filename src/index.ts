@@ -168,6 +168,7 @@ export {
   type LearnedPositionParts,
 } from './models/base/learned-position-model-atb.js';
 export { EncoderModelATB, TextEncoderATB, type TextEncoderParts } from './models/base/text-encoder-atb.js';
+export * from './models/base/vision/index.js';
 export * from './models/bert/index.js';
 export * from './models/bloom/index.js';
 export * from './models/chatglm/index.js';
@@ -204,6 +205,7 @@ export * from './models/phi/index.js';
 export * from './models/phi3/index.js';
 export * from './models/qwen/index.js';
 export * from './models/qwen2/index.js';
+export * from './models/qwen2_5_vl/index.js';
 export * from './models/qwen2_vl/index.js';
 export * from './models/qwen3/index.js';
 export * from './models/qwen3_moe/index.js';

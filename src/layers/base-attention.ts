@@ -54,6 +54,8 @@ export interface AttentionOptions {
   readonly softcap?: number | undefined;
   /** False for encoders, whose tokens all see each other and which keep nothing; the configuration's when absent. */
   readonly isCausal?: boolean;
+  /** The input that says how many tokens see each other: `seq_len` when absent. */
+  readonly seqLen?: string;
 }
 
 /** Queries, keys and values by their names in the graph: [tokens, heads * headDim], kv heads for keys and values. */
@@ -86,6 +88,7 @@ export abstract class BaseAttention extends Module {
   private readonly scale: number;
   private readonly softcap: number | undefined;
   private readonly isCausal: boolean;
+  private readonly seqLen: string;
   private readonly rotaryRows: RotaryRows;
   private readonly cache: CacheRef;
 
@@ -102,6 +105,7 @@ export abstract class BaseAttention extends Module {
       isCausal = config.isCausal ?? true,
       transposed = false,
       outputScale = 1,
+      seqLen = 'seq_len',
     }: AttentionOptions = {},
   ) {
     super();
@@ -111,6 +115,7 @@ export abstract class BaseAttention extends Module {
     this.scale = scale;
     this.softcap = softcap;
     this.isCausal = isCausal;
+    this.seqLen = seqLen;
     const slidingRope = this.windowSize === undefined ? undefined : config.slidingRope;
     this.rotaryRows = slidingRope ? SLIDING_ROTARY_ROWS : ROTARY_ROWS;
     this.qkv = Linear.load(weights, {
@@ -156,7 +161,7 @@ export abstract class BaseAttention extends Module {
       k,
       cosEmbedding: cos,
       sinEmbedding: sin,
-      seqLen: 'seq_len',
+      seqLen: this.seqLen,
       qOut: 'q_rope',
       kOut: 'k_rope',
     });
@@ -198,7 +203,7 @@ export abstract class BaseAttention extends Module {
           blockTables: 'block_tables',
         },
       }),
-      seqLen: 'seq_len',
+      seqLen: this.seqLen,
       attentionMask: this.maskName,
       qLen: 'q_len',
       ...(slopes && { tokenSequences: TOKEN_SEQUENCES }),

@@ -8,7 +8,11 @@ export type MediaKind = 'image' | 'video' | 'audio';
 export interface MediaFiles {
   readonly kind: MediaKind;
   readonly files: readonly Uint8Array[];
+  /** Frames a second of a video; 2 when absent, as Qwen's processors take them. */
+  readonly fps?: number | undefined;
 }
+
+export const DEFAULT_FPS = 2;
 
 /** How a family makes of files what its encoder reads. */
 export interface MediaProcessor {
@@ -19,8 +23,8 @@ export interface MediaProcessor {
 }
 
 /** The key of what comes of files: a processor makes the same of the same files. */
-export function mediaKey({ kind, files }: MediaFiles): Int32Array {
-  const hash = createHash('sha256').update(`${kind} ${files.map(({ length }) => length).join(' ')}\n`);
+export function mediaKey({ kind, files, fps = DEFAULT_FPS }: MediaFiles): Int32Array {
+  const hash = createHash('sha256').update(`${kind} ${fps} ${files.map(({ length }) => length).join(' ')}\n`);
   for (const file of files) hash.update(file);
   const digest = hash.digest();
   return Int32Array.from({ length: digest.length / 4 }, (_, word) => digest.readInt32LE(4 * word));

@@ -12,7 +12,10 @@ export {
   MERGED_PATCHES,
   mergedPatches,
   PATCHES,
+  type PatchPlaces,
   patches,
+  WINDOW_LENS,
+  windowLens,
 } from './patches.js';
 export { positions, positionsPastPadding } from './positions.js';
 export type { FrequencyRecipe, InputRecipe, RotaryRecipe } from './recipe.js';

@@ -10,6 +10,8 @@ export type MediaSource = Uint8Array | string;
 export interface MediaPart {
   readonly kind: MediaKind;
   readonly sources: readonly MediaSource[];
+  /** Frames a second of a video. */
+  readonly fps?: number | undefined;
   /** Where it stands: `messages[1].content[0]`. */
   readonly field: string;
 }
@@ -22,11 +24,12 @@ export interface PartedMessages {
 
 /** Pictures, sounds and frames of one prompt: more would be a mistake or an attack. */
 const MAX_SOURCES = 768;
+const MAX_FPS = 1000;
 
 /**
  * Takes pictures and sound out of messages. Parts are as OpenAI's clients write them (`image_url`, `input_audio`), as vLLM
  * does (`audio_url`), or as transformers does: `{ type: 'image', image }`, where `image` may also be the bytes of a file;
- * `video` holds a list of frames.
+ * `video` holds a list of frames, `fps` of them a second.
  * @throws REQUEST_INVALID for a part that holds nothing
  */
 export function takeMedia(messages: readonly ChatMessage[]): PartedMessages {
@@ -70,7 +73,10 @@ function mediaOf(part: unknown, field: string): MediaPart | undefined {
       const frames = part.video;
       if (!Array.isArray(frames) || frames.length === 0)
         return refuseRequest(field, 'a list of frames as `video`', frames);
-      return { kind: 'video', field, sources: frames.map((frame) => sourceOf(frame, field)) };
+      const { fps } = part;
+      if (fps !== undefined && !(typeof fps === 'number' && fps > 0 && fps <= MAX_FPS))
+        return refuseRequest(`${field}.fps`, `frames a second, above 0 and up to ${MAX_FPS}`, fps);
+      return { kind: 'video', field, fps, sources: frames.map((frame) => sourceOf(frame, field)) };
     }
     default:
       return undefined;

@@ -1,15 +1,64 @@
+import {
+  activation,
+  type ConfigOf,
+  defineConfig,
+  field,
+  LENGTH,
+  nested,
+  WIDTH,
+} from '../../layers/config/index.js';
+import { UngatedMLP } from '../../layers/mlp.js';
+import { BaseLayerNorm } from '../../layers/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
-import { QWEN2_VL_CONFIG, type Qwen2vlConfig } from './config.js';
-import { FlashMropeForCausalLMATB, rootsOf } from './modeling-qwen2vl-atb.js';
-import { Qwen2vlProcessor } from './processor.js';
-import { Qwen2vlVisionTower } from './vision-tower.js';
+import {
+  EPSILON,
+  FlashMropeForCausalLMATB,
+  PatchProcessor,
+  rootsOf,
+  TOKENS_OF_TEMPLATES,
+  textFields,
+  VisionTower,
+  visionFields,
+} from '../base/vision/index.js';
 
-export * from './config.js';
-export * from './modeling-qwen2vl-atb.js';
-export * from './picture-config.js';
-export * from './processor.js';
-export * from './vision-tower.js';
+/** Defaults of transformers 5.24, Qwen2VLConfig. */
+export const QWEN2_VL_CONFIG = defineConfig({
+  fields: {
+    ...textFields(1_000_000),
+    vision: nested(
+      'vision_config',
+      {
+        ...visionFields,
+        embedDim: field('embed_dim', WIDTH, 1280),
+        outSize: field('hidden_size', WIDTH, 3584),
+        mlpRatio: field('mlp_ratio', LENGTH, 4),
+        hiddenAct: activation('hidden_act', 'quick_gelu'),
+      },
+      // What patch_size says.
+      ['spatial_patch_size'],
+    ),
+  },
+  irrelevant: TOKENS_OF_TEMPLATES,
+});
+export type Qwen2vlConfig = ConfigOf<typeof QWEN2_VL_CONFIG>;
+
+/** Qwen2-VL's: LayerNorm, an MLP without a gate, every layer over whole frames. */
+export class Qwen2vlVisionTower extends VisionTower {
+  constructor(config: Qwen2vlConfig['vision'], weights: Weights) {
+    const { embedDim: hiddenSize, mlpRatio, hiddenAct } = config;
+    const mlp = { hiddenSize, intermediateSize: hiddenSize * mlpRatio, hiddenAct, mlpBias: true };
+    super(
+      {
+        ...config,
+        hiddenSize,
+        norm: (at) => new BaseLayerNorm(at, hiddenSize, EPSILON, { hasBias: true }),
+        mlp: (at) => new UngatedMLP(mlp, at, { names: { up: 'fc1', down: 'fc2' } }),
+      },
+      weights,
+    );
+  }
+}
 
 /** Qwen2 that sees pictures of any size (arXiv:2409.12191). MindIE's name of it. */
 export class FlashQwen2vlForCausalLMATB extends FlashMropeForCausalLMATB<Qwen2vlConfig> {
@@ -23,7 +72,7 @@ export class FlashQwen2vlForCausalLMATB extends FlashMropeForCausalLMATB<Qwen2vl
 }
 
 export const Qwen2vlRouter = routerOf(QWEN2_VL_CONFIG, FlashQwen2vlForCausalLMATB, {
-  mediaProcessor: Qwen2vlProcessor.load,
+  mediaProcessor: PatchProcessor.load,
   about: {
     kind: 'media',
     features: ['pictures of any size', 'positions of three axes'],

@@ -1,4 +1,4 @@
-import { refuseRequest } from '../../errors.js';
+import { refuseRequest } from '../../../errors.js';
 import {
   decodePicture,
   type EncoderInput,
@@ -9,11 +9,11 @@ import {
   patchesOf,
   resize,
   smartResize,
-} from '../../media/index.js';
+} from '../../../media/index.js';
 import { type ModelFolder, type PictureConfig, pictureConfig, readPictureConfig } from './picture-config.js';
 
 /** Defaults of transformers 5.24, Qwen2VLImageProcessor. */
-const QWEN2_VL_PICTURES = pictureConfig({
+export const QWEN2_VL_PICTURES = pictureConfig({
   patchSize: 14,
   minPixels: 56 * 56,
   maxPixels: 28 * 28 * 1280,
@@ -28,7 +28,7 @@ export interface VisionTokens {
 }
 
 /** Pictures and lists of frames as patches, in the family's sizes (arXiv:2409.12191, section 2.1). */
-export class Qwen2vlProcessor implements MediaProcessor {
+export class PatchProcessor implements MediaProcessor {
   readonly placeholders: MediaProcessor['placeholders'];
 
   constructor(
@@ -42,8 +42,8 @@ export class Qwen2vlProcessor implements MediaProcessor {
   }
 
   /** @throws CONFIG_INVALID */
-  static async load(folder: ModelFolder, tokens: VisionTokens): Promise<Qwen2vlProcessor> {
-    return new Qwen2vlProcessor(await readPictureConfig(folder, QWEN2_VL_PICTURES), tokens);
+  static async load(folder: ModelFolder, tokens: VisionTokens): Promise<PatchProcessor> {
+    return new PatchProcessor(await readPictureConfig(folder, QWEN2_VL_PICTURES), tokens);
   }
 
   async process(media: MediaFiles, what: string): Promise<EncoderInput> {

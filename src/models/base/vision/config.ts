@@ -1,17 +1,12 @@
 import {
-  activation,
   biases,
   type Check,
-  type ConfigOf,
   decoder,
-  defineConfig,
   type Field,
   field,
   flag,
   integer,
-  LENGTH,
   listOf,
-  nested,
   oneOf,
   positive,
   required,
@@ -19,9 +14,8 @@ import {
   text,
   textModel,
   tokenField,
-  WIDTH,
   within,
-} from '../../layers/config/index.js';
+} from '../../../layers/config/index.js';
 
 const COUNT = integer(1, 10_000);
 
@@ -109,24 +103,3 @@ export const visionFields = {
   temporalPatchSize: field('temporal_patch_size', COUNT, 2),
   theta: axialTheta,
 };
-
-/** Defaults of transformers 5.24, Qwen2VLConfig. */
-export const QWEN2_VL_CONFIG = defineConfig({
-  fields: {
-    ...textFields(1_000_000),
-    vision: nested(
-      'vision_config',
-      {
-        ...visionFields,
-        embedDim: field('embed_dim', WIDTH, 1280),
-        outSize: field('hidden_size', WIDTH, 3584),
-        mlpRatio: field('mlp_ratio', LENGTH, 4),
-        hiddenAct: activation('hidden_act', 'quick_gelu'),
-      },
-      // What patch_size says.
-      ['spatial_patch_size'],
-    ),
-  },
-  irrelevant: TOKENS_OF_TEMPLATES,
-});
-export type Qwen2vlConfig = ConfigOf<typeof QWEN2_VL_CONFIG>;

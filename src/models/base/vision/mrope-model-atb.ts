@@ -1,11 +1,11 @@
-import type { AtbGraph } from '../../graph/atb-graph.js';
-import type { GraphKind } from '../../graph/graph-kind.js';
-import type { DecoderConfig } from '../../layers/config/index.js';
-import { insertedRows, mrope, type StepInput } from '../../step-inputs/index.js';
-import type { Weights } from '../../weights/weights.js';
-import { FlashWithEncoderATB } from '../base/flash-with-encoder-atb.js';
-import { buildInsertGraph, buildMropeGraph } from '../base/insert-steps.js';
-import { LlamaModelATB } from '../llama/index.js';
+import type { AtbGraph } from '../../../graph/atb-graph.js';
+import type { GraphKind } from '../../../graph/graph-kind.js';
+import type { DecoderConfig } from '../../../layers/config/index.js';
+import { insertedRows, mrope, type StepInput } from '../../../step-inputs/index.js';
+import type { Weights } from '../../../weights/weights.js';
+import { LlamaModelATB } from '../../llama/index.js';
+import { FlashWithEncoderATB } from '../flash-with-encoder-atb.js';
+import { buildInsertGraph, buildMropeGraph } from '../insert-steps.js';
 
 /** A decoder whose positions have three axes, by sections of frequencies. */
 export interface MropeConfig extends DecoderConfig {

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { AtbError } from '../../errors.js';
-import { isObject } from '../../is-object.js';
+import { AtbError } from '../../../errors.js';
+import { isObject } from '../../../is-object.js';
 import {
   type ConfigDict,
   type ConfigOf,
@@ -12,9 +12,9 @@ import {
   only,
   positive,
   WIDTH,
-} from '../../layers/config/index.js';
-import { readModelJson } from '../../tokenizer/model-files.js';
-import type { LinkOptions } from '../../weights/regular-file.js';
+} from '../../../layers/config/index.js';
+import { readModelJson } from '../../../tokenizer/model-files.js';
+import type { LinkOptions } from '../../../weights/regular-file.js';
 
 /** A directory with a checkpoint's files. */
 export interface ModelFolder {

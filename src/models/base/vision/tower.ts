@@ -1,27 +1,30 @@
-import { CommonOpBuilderManager } from '../../common-op-builders/index.js';
-import { type AtbGraph, BaseOperation, dim } from '../../graph/atb-graph.js';
-import type { GraphKind } from '../../graph/graph-kind.js';
-import { RotaryAttention } from '../../layers/attention-orders.js';
-import { BaseLayer } from '../../layers/base-layer.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { UngatedMLP } from '../../layers/mlp.js';
-import { Module } from '../../layers/module.js';
-import { BaseLayerNorm, type BaseNorm } from '../../layers/norms.js';
+import { CommonOpBuilderManager } from '../../../common-op-builders/index.js';
+import { type AtbGraph, BaseOperation, dim } from '../../../graph/atb-graph.js';
+import type { GraphKind } from '../../../graph/graph-kind.js';
+import { RotaryAttention } from '../../../layers/attention-orders.js';
+import { BaseLayer } from '../../../layers/base-layer.js';
+import { type LayerStep, PreNormLayer } from '../../../layers/decoder-layers.js';
+import { Module } from '../../../layers/module.js';
+import type { BaseNorm } from '../../../layers/norms.js';
+import type { EncoderInput, WindowedPatches } from '../../../media/index.js';
 import {
   axialRotary,
   lengths,
   MERGED_PATCHES,
   mergedPatches,
   PATCHES,
+  type PatchPlaces,
   patches,
   type StepInput,
-} from '../../step-inputs/index.js';
-import { Linear } from '../../weights/linear.js';
-import type { Weights } from '../../weights/weights.js';
-import type { Encoder } from '../base/flash-with-encoder-atb.js';
-import type { Qwen2vlConfig } from './config.js';
+  WINDOW_LENS,
+  windowLens,
+} from '../../../step-inputs/index.js';
+import { Linear } from '../../../weights/linear.js';
+import type { Weights } from '../../../weights/weights.js';
+import type { Encoder } from '../flash-with-encoder-atb.js';
 
-const EPSILON = 1e-6;
+/** Of all norms of these towers. */
+export const EPSILON = 1e-6;
 
 /** Adds a linear: `input` [rows, in] -> `linearOut` [rows, out]. Returns `linearOut`. */
 function buildLinear(graph: AtbGraph, linear: Linear, input: string, linearOut: string): string {
@@ -92,39 +95,54 @@ export class PatchMerger extends BaseLayer {
   }
 }
 
-/** Pixels of a patch as they come: channels, frames, rows and columns. */
-export const patchKernel = ({
-  inChannels,
-  temporalPatchSize,
-  patchSize,
-}: Pick<Qwen2vlConfig['vision'], 'inChannels' | 'temporalPatchSize' | 'patchSize'>): number[] => [
-  inChannels,
-  temporalPatchSize,
-  patchSize,
-  patchSize,
-];
+/** What a vision transformer is made of; what its families have in common is in the class. */
+export interface VisionParts {
+  readonly depth: number;
+  readonly numHeads: number;
+  readonly hiddenSize: number;
+  readonly outSize: number;
+  readonly inChannels: number;
+  readonly temporalPatchSize: number;
+  readonly patchSize: number;
+  readonly mergeSize: number;
+  /** Of the positions' frequencies. */
+  readonly theta: number;
+  norm(weights: Weights): BaseNorm;
+  /** `weights` is the MLP's own window. */
+  mlp(weights: Weights): LayerStep;
+  /** For models some of whose layers attend within windows: how patches are ordered for it, and which layers these are. */
+  readonly windows?: {
+    of(input: EncoderInput): WindowedPatches;
+    includes(layerId: number): boolean;
+  };
+}
 
 /**
  * A vision transformer over patches of pictures of any size, each frame by itself, with rotary positions of two axes;
  * blocks of patches become tokens (arXiv:2409.12191, section 2.1).
  */
-export class Qwen2vlVisionTower extends Module implements Encoder {
+export class VisionTower extends Module implements Encoder {
   readonly stepInputs: readonly StepInput[];
   readonly patchEmbedding: PatchEmbedding;
   readonly blocks: readonly PreNormLayer[];
   readonly merger: PatchMerger;
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
-  constructor(config: Qwen2vlConfig['vision'], weights: Weights) {
+  constructor(parts: VisionParts, weights: Weights) {
     super();
-    const { depth, embedDim: hiddenSize, numHeads, mlpRatio, hiddenAct, mergeSize, outSize, theta } = config;
+    const { depth, numHeads, hiddenSize, outSize, mergeSize, theta, windows } = parts;
     const [headDim, area] = [hiddenSize / numHeads, mergeSize * mergeSize];
-    const kernel = patchKernel(config);
+    const kernel = [parts.inChannels, parts.temporalPatchSize, parts.patchSize, parts.patchSize];
+    const places: PatchPlaces | undefined = windows && ((input) => windows.of(input).order);
     this.stepInputs = [
-      patches(kernel.reduce((product, size) => product * size, 1)),
-      axialRotary({ theta, headDim, mergeSize }),
+      patches(
+        kernel.reduce((product, size) => product * size, 1),
+        places,
+      ),
+      axialRotary({ theta, headDim, mergeSize }, places),
       lengths,
-      mergedPatches(area),
+      mergedPatches(area, places),
+      ...(windows ? [windowLens((input) => windows.of(input).lens)] : []),
     ];
     const attention = {
       hiddenSize,
@@ -136,23 +154,28 @@ export class Qwen2vlVisionTower extends Module implements Encoder {
       slidingWindows: [],
       isCausal: false,
     };
-    const mlp = { hiddenSize, intermediateSize: hiddenSize * mlpRatio, hiddenAct, mlpBias: true };
-    const norm = (at: Weights) => new BaseLayerNorm(at, hiddenSize, EPSILON, { hasBias: true });
     this.patchEmbedding = new PatchEmbedding(weights.at('patch_embed'), hiddenSize, kernel);
     this.blocks = Array.from({ length: depth }, (_, layerId) => {
       const at = weights.at('blocks').at(layerId);
-      return new PreNormLayer(layerId, at, {
-        inputLayernorm: norm(at.at('norm1')),
+      const isWindowed = windows?.includes(layerId) ?? false;
+      const layer = {
+        inputLayernorm: parts.norm(at.at('norm1')),
         selfAttn: new RotaryAttention(layerId, attention, at.at('attn'), {
           qkv: { packed: 'qkv', order: 'blocks' },
           dense: 'proj',
+          ...(isWindowed && { seqLen: WINDOW_LENS }),
         }),
-        postAttentionLayernorm: norm(at.at('norm2')),
-        mlp: new UngatedMLP(mlp, at.at('mlp'), { names: { up: 'fc1', down: 'fc2' } }),
-      });
+        postAttentionLayernorm: parts.norm(at.at('norm2')),
+        mlp: parts.mlp(at.at('mlp')),
+      };
+      return new PreNormLayer(layerId, at, layer, isWindowed ? 'window' : '');
     });
     const merger = weights.at('merger');
-    this.merger = new PatchMerger(depth, merger, norm(merger.at('ln_q')), { hiddenSize, outSize, area });
+    this.merger = new PatchMerger(depth, merger, parts.norm(merger.at('ln_q')), {
+      hiddenSize,
+      outSize,
+      area,
+    });
   }
 
   buildGraph(graph: AtbGraph, kind: GraphKind): string {

@@ -1,0 +1,5 @@
+export * from './config.js';
+export * from './mrope-model-atb.js';
+export * from './patch-processor.js';
+export * from './picture-config.js';
+export * from './tower.js';
