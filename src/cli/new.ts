@@ -55,7 +55,7 @@ export class Flash${name}ForCausalLMATB extends ${modelClass} {
   name = '${modelType}';
 }
 
-/** Reads config.json, and says which class runs it. */
+/** Reads config.json as ${like} does, and says which class runs it. With a configuration of its own: routerOf(CONFIG, class). */
 export class ${name}Router extends getRouter('${like}') {
   getModelClass() {
     return Flash${name}ForCausalLMATB;

@@ -50,8 +50,7 @@ export async function compareWithReference(
     const shape = recorded.tensors.get(name)?.shape;
     return shape && readTensor(recorded.weights().get(name, shape));
   };
-  // With several prompts, their numbers stand before all names; the first is compared.
-  const prompt = recorded.tensors.has('tokens') ? '' : '0/';
+  const prompt = longestPrompt(recorded);
   const tokens = await read(`${prompt}tokens`);
   if (!tokens) return refuseRequest('--reference', 'a file with `tokens`, as reference.py writes it', file);
   const ids = Int32Array.from(tokens.data as BigInt64Array, Number);
@@ -66,7 +65,7 @@ export async function compareWithReference(
   const numBlocks = Math.ceil(ids.length / blockSize);
   const runner = await ModelRunner.load(open, { ...options, blockSize, numBlocks, passes: 'none' });
   try {
-    const names = [...new Set(points.map(({ tensor }) => tensor))];
+    const names = [...new Set(points.flatMap(({ tensor, scaled = tensor }) => [tensor, scaled]))];
     const { tensors, logits } = await runner.trace(ids, names);
     const pairs = points.map((point) => ({ point, ours: tensors[point.tensor] }));
     pairs.push({ point: { reference: 'logits', tensor: 'model_out' }, ours: logits });
@@ -74,7 +73,7 @@ export async function compareWithReference(
       const name = point.reference === 'logits' ? 'logits' : `activations/${point.reference}`;
       const theirs = await read(`${prompt}${name}`);
       if (!ours || !theirs) continue;
-      const compared = compareTensors(point, toFloat32(ours), theirs, tolerance);
+      const compared = compareEither(point, tensors, toFloat32(ours), theirs, tolerance);
       onTensor?.(compared);
       if (compared.firstBad) return compared;
     }
@@ -82,6 +81,29 @@ export async function compareWithReference(
   } finally {
     runner.dispose();
   }
+}
+
+/** What stands before the names of the longest prompt: its number where there are several. One token shows little. */
+function longestPrompt({ tensors }: Checkpoint): string {
+  const lengths = [...tensors].flatMap(([name, { shape }]) =>
+    /^(\d+\/)?tokens$/.test(name) ? [{ prompt: name.slice(0, -'tokens'.length), length: shape[0] ?? 0 }] : [],
+  );
+  return lengths.toSorted((a, b) => b.length - a.length)[0]?.prompt ?? '';
+}
+
+/** Compares with what the module looks up, or where that differs with a multiple of it that agrees. */
+function compareEither(
+  { scaled, ...point }: TracePoint,
+  tensors: Readonly<Record<string, Tensor>>,
+  ours: Float32Array,
+  theirs: Tensor,
+  share: number,
+): TensorComparison {
+  const compared = compareTensors(point, ours, theirs, share);
+  const multiple = scaled === undefined ? undefined : tensors[scaled];
+  if (!compared.firstBad || !multiple) return compared;
+  const other = compareTensors({ ...point, tensor: scaled as string }, toFloat32(multiple), theirs, share);
+  return other.firstBad ? compared : other;
 }
 
 /** Brings ours into the reference's order, and compares. */

@@ -1,6 +1,7 @@
 import { DTYPE_BYTES, elementCount } from '../dtype.js';
 import type { GraphSpec, NodeSpec } from '../graph/graph-spec.js';
 import { viewRoot } from '../graph/graph-spec.js';
+import { paramOf } from '../graph/passes/pattern.js';
 import type { Checkpoint } from '../weights/checkpoint.js';
 import { TensorPlaces } from '../weights/unread-tensors.js';
 import type { TensorRef } from '../weights/weights.js';
@@ -12,6 +13,8 @@ export interface TracePoint {
   readonly reference: string;
   /** The tensor's path in the graph: `layer_0/attn_out`. */
   readonly tensor: string;
+  /** The same multiplied by a number: some embeddings do that themselves, and some models behind them. */
+  readonly scaled?: string;
   /** Which columns of the tensor they are, where it holds several projections side by side. */
   readonly columns?: { readonly from: number; readonly count: number };
   /** Column i of these is column order[i] of the module's result, where rows of its weight were moved at load. */
@@ -109,11 +112,23 @@ function nodePoints(
     // An embedding's rows are looked up, not multiplied by.
     const isTable = inputs[0] !== undefined && sourcesOfInput(inputs[0]) !== undefined;
     const columns = { from, count: order.length };
-    const point = { reference: module, tensor: `${prefix}${out}`, ...(!isTable && { columns, order }) };
+    const scaled = isTable ? scaledOf(spec, out) : undefined;
+    const point = {
+      reference: module,
+      tensor: `${prefix}${out}`,
+      ...(isTable ? scaled && { scaled: `${prefix}${scaled}` } : { columns, order }),
+    };
     if (!isScaled) points.push(point);
     from += order.length;
   }
   return points;
+}
+
+/** What an operation makes of a tensor by multiplying it by a number; undefined where none does. */
+function scaledOf({ nodes }: GraphSpec, tensor: string): string | undefined {
+  const scales = (node: NodeSpec) =>
+    node.inputs[0] === tensor && paramOf(node, 'Elewise')?.elewiseType === 'ELEWISE_MULS';
+  return nodes.find(scales)?.outputs[0];
 }
 
 /** What all modules of a layer lie below: `model.layers.3`. */

@@ -12,6 +12,7 @@ import { Checkpoint } from '../../src/weights/checkpoint.js';
 import { readTensor } from '../../src/weights/read-tensor.js';
 import { largestDifference, promptLogits } from '../oracle/logits.js';
 import { type SeededWeights, seededSafetensors } from '../oracle/seeded-weights.js';
+import { withHeader } from '../weights/safetensors-writer.js';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const FIXTURE = join(ROOT, 'test/fixtures/own-models/persimmon');
@@ -32,6 +33,17 @@ function checkpoint(change: (weights: SeededWeights) => SeededWeights = (weights
   const recipe: SeededWeights = JSON.parse(readFileSync(join(FIXTURE, 'weights.json'), 'utf8'));
   writeFileSync(join(folder, 'model.safetensors'), seededSafetensors(change(recipe)));
   return folder;
+}
+
+/** The reference's bytes as those of the second of two prompts, of which the first is one token. */
+function secondPrompt(): Buffer {
+  const bytes = readFileSync(REFERENCE);
+  const data = bytes.subarray(8 + Number(bytes.readBigUInt64LE(0)));
+  const { __metadata__, ...tensors } = JSON.parse(bytes.toString('utf8', 8, bytes.length - data.length));
+  const renamed = Object.entries(tensors).map(([name, entry]) => [`1/${name}`, entry]);
+  const short = { dtype: 'I64', shape: [1], data_offsets: [data.length, data.length + 8] };
+  const header = JSON.stringify(Object.fromEntries([...renamed, ['0/tokens', short]]));
+  return withHeader(header, Buffer.concat([data, Buffer.alloc(8)]));
 }
 
 const NORM = 'model.layers.0.input_layernorm.weight';
@@ -140,6 +152,20 @@ describe("a model directory of one's own: Persimmon, of examples/my-models", fun
       ['logits', 'model_out'],
     ]);
     for (const { cosine } of seen) expect(cosine).to.be.closeTo(1, 1e-6);
+  });
+
+  it('is compared by the longest of several prompts', async () => {
+    const reference = join(modelPath, 'two-prompts.safetensors');
+    writeFileSync(reference, secondPrompt());
+    const shapes: (readonly number[])[] = [];
+    const open = await openModel({ modelPath, modelDirs });
+    await compareWithReference(open, {
+      reference,
+      threads: 1,
+      onTensor: ({ shape }) => shapes.push(shape),
+    });
+    const { length } = await recorded('tokens');
+    expect(shapes.map(([tokens]) => tokens)).to.deep.equal([length, length]);
   });
 
   it('shows a forgotten + 1 at its norm, the first tensor that differs', async () => {

@@ -29,6 +29,11 @@ describe('trace points', () => {
     expect(tensors.map(({ tensor }) => tensor)).to.deep.equal(['hidden_states']);
   });
 
+  it('know the multiple of an embedding, which its module may give back itself', async () => {
+    const table = (await pointsOf('gemma2')).find(({ reference }) => reference === 'model.embed_tokens');
+    expect(table).to.deep.include({ tensor: 'hidden_states', scaled: 'scaled_hidden_states' });
+  });
+
   it('give each number of a stack of vectors its own column', () => {
     const norm = points.find(({ reference }) => reference === 'model.layers.0.self_attn.q_norm');
     const order = [...(norm?.order ?? [])];
