@@ -75,6 +75,26 @@ WeightPart Part(fuzz::Bytes& bytes, const WeightLoad& load, int64_t rows, const 
     part.transposed = true;
     if (part.shape.size() == 2) std::swap(part.shape[0], part.shape[1]);
   }
+  if (part.shape.size() == 2 && bytes.OneIn(6)) {
+    PackedWords words;
+    words.bits = bytes.OneIn(20) ? static_cast<int>(bytes.Int(0, 33)) : bytes.Flag() ? 4 : 8;
+    words.axis = static_cast<int>(bytes.Int(0, bytes.OneIn(20) ? 3 : 1));
+    words.minus = static_cast<int>(bytes.Int(0, bytes.OneIn(20) ? 300 : 128));
+    words.awq = bytes.OneIn(3);
+    int64_t& side = part.shape[static_cast<size_t>(words.axis & 1)];
+    words.count = bytes.OneIn(20) ? bytes.Raw<int64_t>() : side;
+    const int64_t per_word = words.bits > 0 && words.bits <= 32 ? 32 / words.bits : 1;
+    if (side >= 0 && side <= 4096 && !bytes.OneIn(20)) side = (side + per_word - 1) / per_word;
+    if (bytes.OneIn(4)) {
+      std::vector<int32_t> order;
+      const int64_t columns = load.shape.size() == 2 && load.shape[1] >= 0 && load.shape[1] <= 512 ? load.shape[1] : 3;
+      for (int64_t i = 0; i < columns; ++i)
+        order.push_back(static_cast<int32_t>(bytes.OneIn(200) ? bytes.Int(-2, 600) : i * 5 % columns));
+      part.column_order = std::move(order);
+    }
+    part.words = words;
+    if (!bytes.OneIn(12)) part.dtype = DType::kI32;
+  }
   if (bytes.OneIn(12)) part.shape = {Dim(bytes), Dim(bytes)};
   part.file = files.paths[bytes.OneIn(12) ? static_cast<size_t>(bytes.Int(0, static_cast<int64_t>(files.paths.size()) - 1)) : 0];
   part.offset = bytes.OneIn(20) ? bytes.Raw<int64_t>() & kMaxSafe : bytes.Int(0, 300);
@@ -95,6 +115,7 @@ WeightLoad Load(fuzz::Bytes& bytes, const FuzzFiles& files) {
     quantize.group_size = bytes.OneIn(20) ? bytes.Raw<uint32_t>() : bytes.Int(0, 4) * 32;
     if (bytes.OneIn(4)) quantize.activations = Activations::kInt8;
     quantize.scale_name = Name(bytes) + "s";
+    if (bytes.OneIn(4)) quantize.offset_name = Name(bytes) + "o";
     load.quantize = quantize;
   }
   const int64_t rows = load.shape.empty() ? 0 : load.shape[0];
@@ -127,6 +148,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     scales.dtype = DType::kF32;
     scales.shape = {weight.shape[0], group == 0 ? 1 : (k + group - 1) / group};
     scales.parts.push_back(Part(bytes, scales, scales.shape[0], files));
+    if (!weight.quantize->offset_name.empty()) {
+      WeightLoad offsets = scales;
+      offsets.name = weight.quantize->offset_name;
+      offsets.parts = {Part(bytes, offsets, offsets.shape[0], files)};
+      loads.push_back(std::move(offsets));
+    }
     loads.push_back(std::move(scales));
   }
   const std::atomic<bool> cancelled{bytes.OneIn(50)};

@@ -36,7 +36,7 @@ export class ACLNNQuantBatchLinear implements OpBuilder<'LINEAR'> {
     const { desc, hasBias, groupSize: quantGroupSize } = linear;
     const type = desc === 'W4A16' ? 'W4A16MatMul' : 'W8A16MatMul';
     const op = new BaseOperation(type, { transposeB: true, hasBias, quantGroupSize }, opName);
-    const input = sortedInput(graph, opName, linear, tensors.input);
+    const input = preparedInput(graph, opName, linear, tensors.input);
     const options = linear.hasOffset ? PACKED_OFFSETS : SYMMETRIC;
     graph.addOperation(op, [input, ...linear.weightNames()], [tensors.linearOut], options);
   }
@@ -59,13 +59,25 @@ export class SmallFloatLinear implements OpBuilder<'LINEAR'> {
   }
 }
 
-/** The input with its channels in the order in which the weight has them. */
-function sortedInput(graph: AtbGraph, opName: string, { channels }: Linear, input: string): string {
-  if (channels === undefined) return input;
-  const sorted = `${opName}_sorted`;
-  const gather = new BaseOperation('Gather', { axis: 1 }, `${opName}_sort`);
-  graph.addOperation(gather, [input, channels.name], [sorted]);
-  return sorted;
+/** The input as the weight wants it: its channels divided, and in the order in which the weight has them. */
+function preparedInput(
+  graph: AtbGraph,
+  opName: string,
+  { divisors, channels }: Linear,
+  input: string,
+): string {
+  let prepared = input;
+  if (divisors) {
+    const divide = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_REALDIV' }, `${opName}_divide`);
+    graph.addOperation(divide, [prepared, divisors.name], [`${opName}_divided`]);
+    prepared = `${opName}_divided`;
+  }
+  if (channels) {
+    const gather = new BaseOperation('Gather', { axis: 1 }, `${opName}_sort`);
+    graph.addOperation(gather, [prepared, channels.name], [`${opName}_sorted`]);
+    prepared = `${opName}_sorted`;
+  }
+  return prepared;
 }
 
 /** Each token becomes int8 with a scale of its own, so integers are multiplied with integers. */

@@ -3,6 +3,8 @@ import { describeValue } from '../describe-value.js';
 import { AtbError } from '../errors.js';
 
 export const SINGLE_FILE = 'model.safetensors';
+/** What Mistral calls its one file, and others that have its names: with other names in it, or with the usual ones. */
+export const CONSOLIDATED_FILE = 'consolidated.safetensors';
 export const INDEX_FILE = 'model.safetensors.index.json';
 const RESAVE =
   'load it once with transformers and write it with `model.save_pretrained(folder, safe_serialization=True)`';
@@ -24,6 +26,12 @@ const FOREIGN_FORMATS: ReadonlyArray<readonly [pattern: RegExp, remedy: string]>
   [/\.(bin|pt|pth|ckpt)$/i, `pickled files can run code and are not read; ${RESAVE}`],
   [/\.(h5|msgpack|onnx|onnx_data|npz)$/i, `this format is not read; ${RESAVE}`],
 ];
+
+/** Whether the names of tensors are those of Mistral's own format, whose rows are others, too. */
+export const isOfMistral = (names: Iterable<string>): boolean =>
+  [...names].some(
+    (name) => name === 'tok_embeddings.weight' || /^layers\.\d+\.attention\.w[qkvo]\./.test(name),
+  );
 
 /** Why a model directory without weights that are read has none. */
 export async function describeMissing(directory: string): Promise<AtbError> {

@@ -2,7 +2,14 @@ import { join, resolve } from 'node:path';
 import { describeValue } from '../describe-value.js';
 import { type DType, type FloatDType, isFloat } from '../dtype.js';
 import { AtbError } from '../errors.js';
-import { describeMissing, exists, INDEX_FILE, SINGLE_FILE } from './checkpoint-files.js';
+import {
+  CONSOLIDATED_FILE,
+  describeMissing,
+  exists,
+  INDEX_FILE,
+  isOfMistral,
+  SINGLE_FILE,
+} from './checkpoint-files.js';
 import { foreignMethod } from './formats/foreign.js';
 import type { CheckpointTensor, OpenFormat, StoredLinear } from './formats/format.js';
 import { openFormat, quantisationOf, refuseQuantizingAgain } from './formats/index.js';
@@ -47,7 +54,8 @@ interface CheckpointParts {
 }
 
 /**
- * The weights of a model directory in Hugging Face's form: one `model.safetensors`, or several files and their index.
+ * The weights of a model directory in Hugging Face's form: one `model.safetensors`, or several files and their index; or
+ * one `consolidated.safetensors` whose names are Hugging Face's.
  * Only headers are read; the engine reads the data, once, from the places that `TensorRef.parts` name.
  */
 export class Checkpoint implements WeightSource {
@@ -98,7 +106,14 @@ export class Checkpoint implements WeightSource {
     if (await exists(join(directory, SINGLE_FILE))) {
       return new Checkpoint({ directory, files: [await open(SINGLE_FILE)], onWarning });
     }
-    if (!(await exists(join(directory, INDEX_FILE)))) throw await describeMissing(directory);
+    if (!(await exists(join(directory, INDEX_FILE)))) {
+      const file = (await exists(join(directory, CONSOLIDATED_FILE)))
+        ? await open(CONSOLIDATED_FILE)
+        : undefined;
+      if (file && !isOfMistral(file.file.tensors.keys()))
+        return new Checkpoint({ directory, files: [file], onWarning });
+      throw await describeMissing(directory);
+    }
     const index = await readShardIndex(await followAllowed(join(directory, INDEX_FILE), options), directory);
     const files: NamedFile[] = [];
     for (const shard of index.shards) {

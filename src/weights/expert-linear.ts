@@ -36,9 +36,9 @@ export class ExpertLinear {
       const found = forms.map((form, expert) => `${name}.${expert} ${form}`);
       throw new AtbError('WEIGHT_QUANT_MIXED', { name: full, found });
     }
-    const odd = linears.find(({ hasOffset, channels }) => hasOffset || channels);
+    const odd = linears.find(({ hasOffset, channels, divisors }) => hasOffset || channels || divisors);
     if (odd) {
-      const found = odd.hasOffset ? 'zero points' : 'channels in the order of their groups';
+      const found = odd.hasOffset ? 'zero points' : 'inputs that are ordered or divided';
       throw new AtbError('WEIGHT_QUANT_EXPERTS', { name: odd.name, found });
     }
     const tensors = first.getWeights().map((ref, index) => {

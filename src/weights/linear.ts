@@ -32,6 +32,7 @@ interface LinearTensors {
   readonly scale?: TensorRef | undefined;
   readonly offset?: TensorRef | undefined;
   readonly channels?: TensorRef | undefined;
+  readonly divisors?: TensorRef | undefined;
 }
 
 /** One projection, or several packed by rows into one matrix product: [outFeatures, inFeatures], floats or integers. */
@@ -42,6 +43,8 @@ export class Linear {
   readonly offset: TensorRef | undefined;
   /** The order in which a product reads the channels of its input; as they are when absent. i32 [inFeatures] */
   readonly channels: TensorRef | undefined;
+  /** What the channels of its input are divided by, before they are ordered; nothing when absent. [inFeatures] */
+  readonly divisors: TensorRef | undefined;
 
   private constructor(
     readonly name: string,
@@ -50,13 +53,14 @@ export class Linear {
     readonly dtype: FloatDType,
     /** How many input channels share a scale. 0: each output channel has one scale, or there are no scales. */
     readonly groupSize: number,
-    { weight, bias, scale, offset, channels }: LinearTensors,
+    { weight, bias, scale, offset, channels, divisors }: LinearTensors,
   ) {
     this.weight = weight;
     this.bias = bias;
     this.scale = scale;
     this.offset = offset;
     this.channels = channels;
+    this.divisors = divisors;
   }
 
   /**
@@ -117,7 +121,8 @@ export class Linear {
   }
 
   getWeights(): TensorRef[] {
-    return this.channels ? [...this.#operands(), this.channels] : this.#operands();
+    const ofInput = [this.divisors, this.channels].filter((ref) => ref !== undefined);
+    return [...this.#operands(), ...ofInput];
   }
 
   /** weight, (scale, (offset)), (bias). */

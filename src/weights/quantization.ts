@@ -74,6 +74,8 @@ export interface LinearRows {
   readonly scale: TensorRef;
   /** [n, groups] whole numbers, where the quantisation has them: w is about scale * (integer + offset). */
   readonly offset?: TensorRef | undefined;
+  /** [k]: the product's input is divided by these. */
+  readonly divisors?: TensorRef | undefined;
   /** [n, groups] of what other tools write beside symmetric integers: all of them must be zero. */
   readonly mustBeZero?: TensorRef | undefined;
 }

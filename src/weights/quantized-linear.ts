@@ -16,6 +16,8 @@ export interface QuantizedTensors {
   readonly offset: TensorRef | undefined;
   /** i32 [k]: the order in which the integers read the channels of their input; as they are when absent. */
   readonly channels: TensorRef | undefined;
+  /** [k]: what the input is divided by, channel by channel. */
+  readonly divisors: TensorRef | undefined;
 }
 
 /** A part of a linear, and how it is stored. */
@@ -46,7 +48,7 @@ export function loadQuantized(
   const groups = [rows, groupsOf(inFeatures, groupSize)];
   const scaleName = `${stem}.weight_scale`;
   const offsetName = `${stem}.weight_offset`;
-  const { integers, scales, offsets, mustBeZero } = quant.rows
+  const { integers, scales, offsets, divisors, mustBeZero } = quant.rows
     ? stored(weights, name, parts, inFeatures)
     : floats(weights, name, parts, inFeatures);
   return {
@@ -82,6 +84,7 @@ export function loadQuantized(
             quantized: { role: 'offset', activations, isZero: offsets === undefined },
           },
     channels: quant.channels && channelOrder(`${stem}.channel_order`, quant.channels),
+    divisors: divisors && named(divisors, `${stem}.input_divisors`),
   };
 }
 
@@ -97,6 +100,7 @@ interface Numbers {
   readonly integers: TensorRef;
   readonly scales: TensorRef | undefined;
   readonly offsets: TensorRef | undefined;
+  readonly divisors: TensorRef | undefined;
   readonly mustBeZero: readonly TensorRef[];
 }
 
@@ -113,7 +117,7 @@ function floats(
     isTransposable: true,
     isScalable: true,
   });
-  return { integers, scales: undefined, offsets: undefined, mustBeZero: [] };
+  return { integers, scales: undefined, offsets: undefined, divisors: undefined, mustBeZero: [] };
 }
 
 function stored(
@@ -147,6 +151,7 @@ function stored(
           takenRows(offset ?? constantWeight(`${part.name}.weight_offset`, scale.shape, 0), part),
         )
       : undefined,
+    divisors: read[0]?.rows.divisors,
     // Those of the whole tensors that parts are taken from.
     mustBeZero: read.flatMap(({ rows }) => rows.mustBeZero ?? []),
   };

@@ -15,8 +15,8 @@ import { AtbError } from '../../src/errors.js';
 import { AtbGraph, BaseOperation, type GraphSpec } from '../../src/graph/atb-graph.js';
 import { Linear } from '../../src/weights/linear.js';
 import type { LinearPart } from '../../src/weights/linear-part.js';
-import { type QuantizeMode, quantizationPlan } from '../../src/weights/quantization.js';
-import { declaredWeights } from '../../src/weights/weights.js';
+import { type LinearQuant, type QuantizeMode, quantizationPlan } from '../../src/weights/quantization.js';
+import { declaredWeights, Weights } from '../../src/weights/weights.js';
 
 function linear(hasBias = false, part: LinearPart = { name: 'proj', outFeatures: 6 }): Linear {
   return Linear.load(declaredWeights('bf16'), { parts: [part], inFeatures: 8, hasBias });
@@ -85,6 +85,41 @@ describe('builders of linears', () => {
       expect([name, ...ops]).to.deep.equal(['ACLNNQuantBatchLinear', `${type}(${names}) -> y`]);
       expect(paramsOf(spec)).to.deep.equal([{ ...expected, quantGroupSize }]);
     }
+  });
+
+  it('divide and order what integers read, where the files say so', () => {
+    const declared = (name: string, shape: readonly number[]) => ({
+      name,
+      dtype: 'f32' as const,
+      shape,
+      parts: [],
+    });
+    const quant: LinearQuant = {
+      desc: 'W4A16',
+      groupSize: 32,
+      hasOffset: true,
+      channels: Int32Array.from({ length: 128 }, (_, i) => 127 - i),
+      rows: (_, { outFeatures, inFeatures }) => ({
+        weight: declared('w', [outFeatures, inFeatures]),
+        scale: declared('s', [outFeatures, 4]),
+        offset: declared('o', [outFeatures, 4]),
+        divisors: declared('act.scales', [inFeatures]),
+      }),
+    };
+    const source = { label: 'files', has: () => false, find: declared, quantOf: () => quant };
+    const linear = Linear.load(new Weights(source, '', { dtype: 'bf16' }), {
+      parts: [{ name: 'p', outFeatures: 6 }],
+      inFeatures: 128,
+    });
+    const param = { category: 'LINEAR', opName: 'l', linear } as const;
+    const names = linear.getWeights().map(({ name }) => name);
+    const { ops, spec } = build(param, { input: 'x', linearOut: 'y' }, ['x', ...names], ['y']);
+    expect(ops).to.deep.equal([
+      'Elewise(x,p.input_divisors) -> l_divided',
+      'Gather(l_divided,p.channel_order) -> l_sorted',
+      'W4A16MatMul(l_sorted,p.weight,p.weight_scale,p.weight_offset) -> y',
+    ]);
+    expect(spec.nodes.at(-1)?.hint).to.deep.equal({ packedOffsets: true });
   });
 
   it('quantise each token before integers are multiplied with integers', () => {

@@ -327,13 +327,25 @@ describe('a checkpoint', () => {
     });
   });
 
+  it('may be one consolidated.safetensors with the usual names, but not with those of Mistral', async () => {
+    const data = new Uint8Array(8);
+    const file = (name: string) => safetensorsBytes([{ name, dtype: 'F32', shape: [2], data }]);
+    const usual = await Checkpoint.open(directory({ 'consolidated.safetensors': file('model.norm.weight') }));
+    expect(usual.weights().get('model.norm.weight', [2]).dtype).to.equal('f32');
+    for (const name of ['tok_embeddings.weight', 'layers.0.attention.wq.weight']) {
+      const open = () => Checkpoint.open(directory({ 'consolidated.safetensors': file(name) }));
+      const error = await failure('WEIGHT_CHECKPOINT_FORMAT', open);
+      for (const piece of ["Mistral's own format", 'model.safetensors.index.json'])
+        expect(error.message).to.contain(piece);
+    }
+  });
+
   describe('that is none is refused, and says what to do:', () => {
     for (const [file, ...says] of [
       ['pytorch_model.bin', 'save_pretrained', 'safe_serialization=True'],
       ['consolidated.00.pth', 'safe_serialization=True'],
       ['model-00001-of-00002.safetensors', INDEX],
       ['model_weights.safetensors', 'rename it to model.safetensors'],
-      ['consolidated.safetensors', "Mistral's own format", 'model.safetensors.index.json'],
       ['consolidated-00001-of-00002.safetensors', "Mistral's own format"],
       ['model.safetensors.incomplete', 'download it again'],
       ['weights.npz', 'safe_serialization=True'],

@@ -1,6 +1,7 @@
 import { groupsOf } from '../integer-rows.js';
 import type { LinearQuant, RowReader } from '../quantization.js';
 import { plus, times, transposed, unpacked } from '../weight-changes.js';
+import type { TensorRef, Weights } from '../weights.js';
 import { ConfigFields } from './config-fields.js';
 import type { FormatSource, OpenFormat, QuantFormat } from './format.js';
 import { linearsWith, zeroBiases } from './small-tensors.js';
@@ -12,7 +13,8 @@ const PER_WORD = 8;
 /**
  * AWQ as AutoAWQ writes it for its "gemm" kernels (arXiv:2306.00978), 4 bits. A linear has `qweight` i32 [k, n / 8], words of
  * outputs in the order 0, 2, 4, 6, 1, 3, 5, 7 of their places; `qzeros` i32 [groups, n / 8] likewise; and `scales`
- * [groups, n]. A weight is scale * (u - z).
+ * [groups, n]. A weight is scale * (u - z). Where an activation without a gate lies between two linears, its results are
+ * divided by `act.scales`, which transformers reads so (integrations/awq.py, ScaledActivation).
  */
 export const awq: QuantFormat = { method: 'awq', open };
 
@@ -56,5 +58,14 @@ const rows =
       scale: transposed(weights.get(`${name}.scales`, [groups, outFeatures])),
       // u - z is (u - 8) + (8 - z).
       offset: plus(times(outputs('qzeros', groups, 0, 'f32'), -1), MIDDLE),
+      divisors: divisorsOf(weights, name, inFeatures),
     };
   };
+
+/** What linears behind activations are called: in starcoder2, opt, gpt_neox, falcon, bloom and others. */
+const BEHIND_ACTIVATION = /^(.*?)(?:c_proj|fc2|dense_4h_to_h|down_proj)$/;
+
+function divisorsOf(weights: Weights, linear: string, inFeatures: number): TensorRef | undefined {
+  const [, parent] = BEHIND_ACTIVATION.exec(linear) ?? [];
+  return parent === undefined ? undefined : weights.getOptional(`${parent}act.scales`, [inFeatures]);
+}
