@@ -154,6 +154,7 @@ export {
 export { addSoftcap } from './layers/softcap.js';
 export * from './media/index.js';
 export * from './models/baichuan/index.js';
+export * from './models/base/audio/index.js';
 export {
   BaseModelATB,
   type LastStep,
@@ -163,6 +164,7 @@ export {
 export { FlashForCausalLMATB, type HeadOptions } from './models/base/flash-for-causal-lm-atb.js';
 export { type Encoder, FlashWithEncoderATB } from './models/base/flash-with-encoder-atb.js';
 export { buildInsertGraph, buildMropeGraph } from './models/base/insert-steps.js';
+export { FlashInsertingLlamaATB, InsertingLlamaATB } from './models/base/inserting-llama-atb.js';
 export {
   LearnedPositionModelATB,
   type LearnedPositionParts,
@@ -206,6 +208,7 @@ export * from './models/phi3/index.js';
 export * from './models/qwen/index.js';
 export * from './models/qwen2/index.js';
 export * from './models/qwen2_5_vl/index.js';
+export * from './models/qwen2_audio/index.js';
 export * from './models/qwen2_vl/index.js';
 export * from './models/qwen3/index.js';
 export * from './models/qwen3_moe/index.js';

@@ -23,6 +23,8 @@ export interface AttentionConfig {
   readonly numKeyValueHeads: number;
   readonly headDim: number;
   readonly qkvBias: boolean;
+  /** Whether keys have a bias, where that differs from queries and values. */
+  readonly keyBias?: boolean;
   readonly denseBias: boolean;
   /** Absent without rotary embedding. */
   readonly rope?: RopeConfig | undefined;

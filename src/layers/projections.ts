@@ -19,6 +19,8 @@ export interface ProjectionSizes {
   readonly headDim: number;
   /** Absent without rotary embedding. */
   readonly rope?: RopeConfig | undefined;
+  /** Whether keys have a bias, where that differs from queries and values. */
+  readonly keyBias?: boolean | undefined;
 }
 
 /**
@@ -30,13 +32,20 @@ export function projectionsOf(
   names: QkvNames,
   transposed: boolean,
 ): readonly [LinearPart, LinearPart, LinearPart] {
-  const { numAttentionHeads: heads, numKeyValueHeads: kvHeads, headDim, rope } = sizes;
+  const { numAttentionHeads: heads, numKeyValueHeads: kvHeads, headDim, rope, keyBias } = sizes;
   const [qRows, kRows, vRows] = rowsOfParts(sizes, names);
   const { q, k, v } = namesOfParts(names);
   const [queries, keys] = [heads * headDim, kvHeads * headDim];
   return [
     { name: q, outFeatures: queries, rows: qRows, rowOrder: rotaryOrder(heads, rope), transposed },
-    { name: k, outFeatures: keys, rows: kRows, rowOrder: rotaryOrder(kvHeads, rope), transposed },
+    {
+      name: k,
+      outFeatures: keys,
+      rows: kRows,
+      rowOrder: rotaryOrder(kvHeads, rope),
+      transposed,
+      hasBias: keyBias,
+    },
     { name: v, outFeatures: keys, rows: vRows, transposed },
   ];
 }

@@ -9,3 +9,6 @@ export { type EncoderInput, endOf, type Insert, type InsertGrid, insertsWithin }
 export { type ExpandedPrompt, type ProcessedMedia, placeInserts } from './place-inserts.js';
 export { DEFAULT_FPS, type MediaFiles, type MediaKind, type MediaProcessor, mediaKey } from './processor.js';
 export { pythonRound } from './python-round.js';
+export { type LogMel, logMel, MAX_MEL_FRAMES, MEL_RATE } from './sound/log-mel.js';
+export { resample } from './sound/resample.js';
+export { isWav, readWav, type Sound } from './sound/wav.js';

@@ -21,6 +21,7 @@ export { positions, positionsPastPadding } from './positions.js';
 export type { FrequencyRecipe, InputRecipe, RotaryRecipe } from './recipe.js';
 export type { RopeConfig, RopeScaling } from './rotary/rope-config.js';
 export { type RotaryTables, rotary, rotaryTables, slidingRotaryTables } from './rotary.js';
+export { SOUND, sound } from './sound.js';
 export type { InsertedRows, Step } from './step.js';
 export type { RunFacts, StepInput, StepSizes } from './step-input.js';
 export { tokenIds } from './token-ids.js';

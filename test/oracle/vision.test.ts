@@ -83,7 +83,7 @@ async function generateAll(
 }
 
 for (const name of visionCases) {
-  describe(`the case ${name}, which sees`, function () {
+  describe(`the case ${name}, which sees or hears`, function () {
     this.timeout(120_000);
     let checkpoint: ReturnType<typeof visionCheckpoint>;
     let processor: MediaProcessor;
@@ -135,6 +135,8 @@ for (const name of visionCases) {
           headRows: lens,
           inserts: [inserts],
         };
+        // Of models whose tokens have three positions.
+        if (reference.positions[0]?.length === 0) continue;
         const { rope } = (await getModel(checkpoint.path)).config;
         if (!rope) throw new Error('no rope');
         const run = { dtype: 'f32', blockSize: 32, numBlocks: 8, maxPositionEmbeddings: CONTEXT } as const;

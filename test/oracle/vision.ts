@@ -3,12 +3,13 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import type { Insert, MediaFiles, MediaProcessor } from '../../src/media/index.js';
 import { picture } from '../media/pictures.js';
+import { soundSamples, wavOf } from '../media/sounds.js';
 import { type FamilyReference, familyReferences, seededCheckpoint } from './families.js';
 import { readTensors } from './fixtures.js';
 
-export const VISION_DIR = join(import.meta.dirname, '../../../test/fixtures/vision');
+export const VISION_DIR = join(import.meta.dirname, '../../../test/fixtures/media-models');
 
-/** The cases of tools/oracle/make_vision_fixture.py, by the names of their folders. */
+/** The cases of tools/oracle/make_media_model_fixture.py, by the names of their folders. */
 export const visionCases: readonly string[] = readdirSync(VISION_DIR).sort();
 
 /** A case's checkpoint in a temporary folder, made of its recipe; call `remove` when done. */
@@ -25,13 +26,14 @@ export interface VisionReference extends FamilyReference {
   readonly encoded: Float32Array;
 }
 
-/** The files of a picture (no frames), or of a video, of the fixtures' own pictures. */
+/** The files of a picture (no frames), of a video or of a sound (-1; samples, rate), of the fixtures' own making. */
 export async function mediaFiles(
   frames: number,
   width: number,
   height: number,
   seed: number,
 ): Promise<MediaFiles> {
+  if (frames < 0) return { kind: 'audio', files: [wavOf(soundSamples(width, seed), height)] };
   const raw = { width, height, channels: 3 as const };
   const files = Array.from({ length: Math.max(frames, 1) }, (_, index) =>
     sharp(picture(width, height, seed + index).data, { raw })

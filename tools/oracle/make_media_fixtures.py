@@ -41,6 +41,15 @@ def picture(width, height, seed):
     return (wave + noise.astype(numpy.int64)).astype(numpy.uint8)
 
 
+def sound(samples, seed):
+    """[samples] int16: a tone that rises and falls, with noise on it, in integers alone."""
+    n = numpy.arange(samples, dtype=numpy.int64)
+    phase = (n * (300 + 37 * seed) + (n // 50) * (n % 977)) % 4096
+    tone = numpy.abs(phase - 2048) * 10 - 10240
+    noise = (((n + seed).astype(numpy.uint64) * numpy.uint64(2654435761)) % numpy.uint64(2**32)) >> numpy.uint64(20)
+    return (tone + noise.astype(numpy.int64) - 2048).astype(numpy.int16)
+
+
 def digest(data):
     return hashlib.sha256(data).hexdigest()
 

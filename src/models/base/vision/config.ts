@@ -45,7 +45,7 @@ export const axialTheta: Field<number> = {
 };
 
 /** A key of config.json itself, or else of its text_config. */
-const besideText = <T, D>(name: string, check: Check<T>, fallback: D): Field<T | D> => ({
+export const besideText = <T, D>(name: string, check: Check<T>, fallback: D): Field<T | D> => ({
   read(json) {
     const ofText = json.section('text_config')?.value(name, check);
     return json.value(name, check) ?? ofText ?? fallback;
@@ -53,6 +53,15 @@ const besideText = <T, D>(name: string, check: Check<T>, fallback: D): Field<T |
 });
 
 const { dtype } = textModel({ tieWordEmbeddings: false });
+
+/** `dtype` of config.json itself, or else of its text_config. */
+export const dtypeBesideText: typeof dtype = {
+  read(json, config) {
+    const section = json.section('text_config');
+    const ofText = section && dtype.read(section, config);
+    return dtype.read(json, config) ?? ofText;
+  },
+};
 
 /** What text and vision have in common in all of the family; `theta` is that of text. */
 export const textFields = (theta: number) => ({
@@ -74,13 +83,7 @@ export const textFields = (theta: number) => ({
     sections: mropeSections,
   }),
   modelType: field('model_type', text, required),
-  dtype: {
-    read(json, config) {
-      const section = json.section('text_config');
-      const ofText = section && dtype.read(section, config);
-      return dtype.read(json, config) ?? ofText;
-    },
-  } satisfies typeof dtype,
+  dtype: dtypeBesideText,
   tieWordEmbeddings: besideText('tie_word_embeddings', flag, false),
   imageTokenId: tokenField('image_token_id', 151_655),
   videoTokenId: tokenField('video_token_id', 151_656),

@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Makes a case of test/fixtures/vision: what transformers computes with a small random checkpoint that sees.
+"""Makes a case of test/fixtures/media-models: what transformers computes with a small random checkpoint that sees or hears.
 
-    make_vision_fixture.py FAMILY OUT        # FAMILY: one of CASES
+    make_media_model_fixture.py FAMILY OUT        # FAMILY: one of CASES
 
-Needs Pillow and torchvision beside tools/oracle/requirements.txt. Pictures are those of make_media_fixtures.picture. OUT
+Needs Pillow and torchvision beside tools/oracle/requirements.txt. Pictures and sound are those of make_media_fixtures. OUT
 gets config.json, preprocessor_config.json, weights.json (the recipe of the weights) and
 
     reference.safetensors    for each prompt i
         i/tokens         int64 [T]     ids, placeholders expanded
-        i/media          int64 [N, 5]  of each picture or video: frames (0: a picture), width, height, seed, its first token
-        i/positions      int64 [3, T]  in time, height and width
+        i/media          int64 [N, 5]  of each picture, video or sound: frames (0: a picture, -1: sound), width or samples,
+                                       height or rate, seed, its first token
+        i/positions      int64 [3, T]  in time, height and width; absent where they are those of text
         i/encoded_rows   int64 [E]     the rows of what the encoder gives that follow
         i/encoded        f32 [E, width]
         i/rows, i/logits, i/logits_bf16, i/greedy, i/greedy_margin   as make_family_fixture.py has them
@@ -25,10 +26,10 @@ import torch
 import transformers
 from PIL import Image
 from safetensors.torch import save_file
-from transformers import CONFIG_MAPPING, AutoModelForImageTextToText
+from transformers import CONFIG_MAPPING, AutoModelForImageTextToText, Qwen2AudioForConditionalGeneration
 
 from make_family_fixture import LARGEST, NEW_TOKENS, SEED, rounded, rows_of
-from make_media_fixtures import picture
+from make_media_fixtures import picture, sound
 from recording import random_prompt
 from reference import check
 from tiny_checkpoint import draw, put, saved, write_recipe
@@ -54,6 +55,22 @@ CASES = {
         # With which no placeholder is generated: transformers would look for its picture.
         seed=2, merge=2, patch=14),
 }
+
+CASES["qwen2_audio"] = dict(
+    config=dict(text_config=TEXT | dict(model_type="qwen2", rope_theta=10000.0), audio_token_index=IMAGE,
+                audio_config=dict(d_model=64, encoder_layers=2, encoder_attention_heads=4, encoder_ffn_dim=96,
+                                  num_mel_bins=32)),
+    seed=2)
+
+# Samples and seeds: as short as can be, a tenth of a second, odd lengths.
+SOUNDS = [
+    [19],
+    [5, (-1, 1121, 16000, 1), 4],
+    [(-1, 1600, 16000, 2), 7, (-1, 20011, 16000, 3), 11],
+    [3, (-1, 3 * 16000, 16000, 4), 2],
+]
+
+CLASSES = {"qwen2_audio": Qwen2AudioForConditionalGeneration}
 
 # Text between what is seen; a number: so many random words. Frames, width, height, seed.
 PROMPTS = [
@@ -81,6 +98,34 @@ def patches_of(processor, frames, width, height, seed):
         values.append(values[-1])
     pairs = [torch.stack([a[:, :, 0], b[:, :, 0]], 2).view(rows * columns, -1) for a, b in zip(values[::2], values[1::2])]
     return torch.cat(pairs), [len(pairs), rows, columns]
+
+
+class SoundPrompt:
+    def __init__(self, parts, extractor, number):
+        self.ids, self.media, self.features, self.masks = [], [], [], []
+        words = iter(random_prompt(200, 100)[number * 31:].tolist())
+        for part in parts:
+            if isinstance(part, int):
+                self.ids += [next(words) + 3 for _ in range(part)]
+                continue
+            _, samples, rate, seed = part
+            wave = sound(samples, seed).astype(numpy.float32) / 32768
+            out = extractor(wave, sampling_rate=rate, padding="max_length", return_attention_mask=True, return_tensors="np")
+            padded = numpy.zeros(480000, numpy.float32)
+            padded[:len(wave)] = wave[:480000]
+            # The formulas in float64; what the extractor does with torch differs by 5e-5.
+            self.features.append(torch.tensor(extractor._np_extract_fbank_features(padded[None], "cpu"))[0])
+            self.masks.append(torch.tensor(out["attention_mask"][0]))
+            count = ((int(self.masks[-1].sum()) - 1) // 2 + 1 - 2) // 2 + 1
+            self.media.append([*part, len(self.ids)])
+            self.ids += [IMAGE] * count
+
+    def inputs(self, more=()):
+        ids = torch.tensor([self.ids + list(more)])
+        found = dict(input_ids=ids, attention_mask=torch.ones_like(ids))
+        if self.features:
+            found |= dict(input_features=torch.stack(self.features), feature_attention_mask=torch.stack(self.masks))
+        return found
 
 
 class Prompt:
@@ -119,6 +164,13 @@ class Prompt:
 def encoded(model, prompt):
     """What the encoder gives, in the order of the prompt."""
     inputs = prompt.inputs()
+    if "input_features" in inputs:
+        seen = []
+        hook = model.model.multi_modal_projector.register_forward_hook(lambda _, __, out: seen.append(out))
+        logits(model, prompt)
+        hook.remove()
+        counts = [((int(mask.sum()) - 1) // 2 + 1 - 2) // 2 + 1 for mask in prompt.masks]
+        return torch.cat([rows[:count] for rows, count in zip(seen[0], counts)]).float()
     rows = torch.zeros(0)
     outs = {}
     if "pixel_values" in inputs:
@@ -130,6 +182,8 @@ def encoded(model, prompt):
 
 
 def positions(model, prompt):
+    if not hasattr(model.model, "get_rope_index"):
+        return None
     inputs = prompt.inputs()
     found, _ = model.model.get_rope_index(inputs["input_ids"], inputs["mm_token_type_ids"],
                                           image_grid_thw=inputs.get("image_grid_thw"),
@@ -140,7 +194,8 @@ def positions(model, prompt):
 @torch.no_grad()
 def logits(model, prompt, more=()):
     # Without it the class goes on where the prompt before ended.
-    model.model.rope_deltas = None
+    if hasattr(model.model, "rope_deltas"):
+        model.model.rope_deltas = None
     return model(**prompt.inputs(more), use_cache=False).logits[0].float()
 
 
@@ -152,9 +207,12 @@ def record(fresh, prompt):
         tokens.append(int(logits(model, prompt, tokens)[-1].argmax()))
         margins.append(best - second)
     rows = rows_of(len(prompt.ids))
-    found = {"tokens": torch.tensor(prompt.ids), "rows": rows, "logits": out[rows], "positions": positions(model, prompt),
+    found = {"tokens": torch.tensor(prompt.ids), "rows": rows, "logits": out[rows],
              "logits_bf16": logits(rounded(fresh()), prompt)[rows], "greedy": torch.tensor(tokens),
              "greedy_margin": torch.tensor(margins)}
+    placed = positions(model, prompt)
+    if placed is not None:
+        found["positions"] = placed
     if prompt.media:
         rows = encoded(model, prompt)
         kept = rows_of(len(rows))
@@ -179,20 +237,27 @@ def main():
     case = CASES[family]
     config = CONFIG_MAPPING[family](**case["config"])
     torch.manual_seed(0)
-    made = AutoModelForImageTextToText.from_config(config, attn_implementation="eager").float().eval()
+    auto = CLASSES.get(family, AutoModelForImageTextToText)
+    made = (auto._from_config if family in CLASSES else auto.from_config)(config, attn_implementation="eager").float().eval()
+    model_class = type(made)
     out.mkdir(parents=True, exist_ok=True)
     tensors = saved(made, out)
     raw = json.loads((out / "config.json").read_text())
     (out / "config.json").write_text(json.dumps(raw, indent=2) + "\n")
     (out / "generation_config.json").unlink(missing_ok=True)
-    make = lambda found: put(found, AutoModelForImageTextToText, out, config, "float32")
-    write_recipe(recipe_of(tensors, made, case.get("seed", SEED)), out, make, "lm_head.weight", None)
-    processor = processor_of(case)
-    processor.save_pretrained(out)
-    fresh = lambda: AutoModelForImageTextToText.from_pretrained(out, dtype=torch.float32, attn_implementation="eager").eval()
+    make = lambda found: put(found, model_class, out, config, "float32")
+    head = next(name for name in tensors if name.endswith("lm_head.weight"))
+    write_recipe(recipe_of(tensors, made, case.get("seed", SEED)), out, make, head, None)
+    hears = "audio_config" in case["config"]
+    if hears:
+        processor = transformers.WhisperFeatureExtractor(feature_size=case["config"]["audio_config"]["num_mel_bins"])
+    else:
+        processor = processor_of(case)
+        processor.save_pretrained(out)
+    fresh = lambda: model_class.from_pretrained(out, dtype=torch.float32, attn_implementation="eager").eval()
     found = {}
-    for i, parts in enumerate(PROMPTS):
-        prompt = Prompt(parts, processor, case["merge"], i)
+    for i, parts in enumerate(SOUNDS if hears else PROMPTS):
+        prompt = SoundPrompt(parts, processor, i) if hears else Prompt(parts, processor, case["merge"], i)
         found |= {f"{i}/{name}": value.contiguous() for name, value in record(fresh, prompt).items()}
     check({name: value for name, value in found.items() if not name.endswith("media")})
     (out / "model.safetensors").unlink()

@@ -1,0 +1,121 @@
+/** Whisper's numbers. */
+export const MEL_RATE = 16_000;
+const WINDOW = 400;
+const HOP = 160;
+const BINS = WINDOW / 2 + 1;
+/** Seconds that are looked at: what is longer is cut, what is shorter is followed by silence. */
+const MAX_SECONDS = 30;
+export const MAX_MEL_FRAMES = (MAX_SECONDS * MEL_RATE) / HOP;
+
+/** Log-mel spectrogram. */
+export interface LogMel {
+  /** [frames, bins] in f32, one frame each 10 ms. */
+  readonly data: Float32Array;
+  /** Those that begin within the sound. The two behind them, which a convolution looks at, follow in `data`, as far as 30 s reach. */
+  readonly frames: number;
+}
+
+/**
+ * Whisper's log-mel spectrogram of sound at 16 kHz, in f64 (arXiv:2212.04356, section 2.2; transformers 5.24,
+ * `WhisperFeatureExtractor`): Hann windows of 25 ms each 10 ms, powers, triangles on Slaney's mel scale, log10 within 8 of
+ * the largest, then (x + 4) / 4.
+ */
+export function logMel(samples: Float32Array, bins: number): LogMel {
+  const length = Math.min(samples.length, MAX_SECONDS * MEL_RATE);
+  const frames = Math.ceil(length / HOP);
+  const count = Math.min(frames + 2, MAX_MEL_FRAMES);
+  const filters = melFilters(bins);
+  const dft = new RealDft();
+  const values = new Float64Array(count * bins);
+  const frame = new Float64Array(WINDOW);
+  const power = new Float64Array(BINS);
+  let largest = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i < count; i++) {
+    for (let n = 0; n < WINDOW; n++) {
+      // Before its beginning, sound is mirrored; behind 30 s, too, but no frame that is looked at gets there.
+      const at = Math.abs(i * HOP + n - WINDOW / 2);
+      const mirrored = at < MAX_SECONDS * MEL_RATE ? at : 2 * (MAX_SECONDS * MEL_RATE - 1) - at;
+      frame[n] = (mirrored < length ? (samples[mirrored] as number) : 0) * (HANN[n] as number);
+    }
+    dft.powers(frame, power);
+    for (const [mel, { first, weights }] of filters.entries()) {
+      let sum = 0;
+      for (let k = 0; k < weights.length; k++) sum += (weights[k] as number) * (power[first + k] as number);
+      const value = Math.log10(Math.max(sum, 1e-10));
+      values[i * bins + mel] = value;
+      if (value > largest) largest = value;
+    }
+  }
+  const data = Float32Array.from(values, (value) => (Math.max(value, largest - 8) + 4) / 4);
+  return { data, frames };
+}
+
+/** Of a period, as spectra want it. */
+const HANN = Float64Array.from(
+  { length: WINDOW },
+  (_, n) => 0.5 - 0.5 * Math.cos((2 * Math.PI * n) / WINDOW),
+);
+
+/** Powers of a real signal's spectrum. What is mirrored about its beginning is summed first, so that half of the products do. */
+class RealDft {
+  readonly #half = WINDOW / 2;
+  readonly #cos = Float64Array.from({ length: WINDOW }, (_, n) => Math.cos((2 * Math.PI * n) / WINDOW));
+  readonly #sin = Float64Array.from({ length: WINDOW }, (_, n) => Math.sin((2 * Math.PI * n) / WINDOW));
+  readonly #even = new Float64Array(WINDOW / 2 + 1);
+  readonly #odd = new Float64Array(WINDOW / 2 + 1);
+
+  powers(frame: Float64Array, result: Float64Array): void {
+    const [half, even, odd] = [this.#half, this.#even, this.#odd];
+    even[0] = frame[0] as number;
+    even[half] = frame[half] as number;
+    for (let n = 1; n < half; n++) {
+      const [a, b] = [frame[n] as number, frame[WINDOW - n] as number];
+      even[n] = a + b;
+      odd[n] = a - b;
+    }
+    for (let k = 0; k < BINS; k++) {
+      let [real, imaginary] = [0, 0];
+      for (let n = 0, turn = 0; n <= half; n++) {
+        real += (even[n] as number) * (this.#cos[turn] as number);
+        imaginary += (odd[n] as number) * (this.#sin[turn] as number);
+        turn += k;
+        if (turn >= WINDOW) turn -= WINDOW;
+      }
+      result[k] = real * real + imaginary * imaginary;
+    }
+  }
+}
+
+/** The frequencies that a mel looks at, and how much. */
+interface MelFilter {
+  readonly first: number;
+  readonly weights: Float64Array;
+}
+
+/** Slaney's scale: linear up to 1 kHz, then logarithmic. */
+const BREAK_HZ = 1000;
+const BREAK_MEL = 15;
+const LOG_STEP = 27 / Math.log(6.4);
+const toMel = (hz: number): number =>
+  hz < BREAK_HZ ? (3 * hz) / 200 : BREAK_MEL + Math.log(hz / BREAK_HZ) * LOG_STEP;
+const toHz = (mel: number): number =>
+  mel < BREAK_MEL ? (200 * mel) / 3 : BREAK_HZ * Math.exp((mel - BREAK_MEL) / LOG_STEP);
+
+/** Triangles of one area each. */
+function melFilters(bins: number): MelFilter[] {
+  const top = toMel(MEL_RATE / 2);
+  const edges = Array.from({ length: bins + 2 }, (_, i) => toHz((top * i) / (bins + 1)));
+  return Array.from({ length: bins }, (_, mel) => {
+    const [left, centre, right] = edges.slice(mel, mel + 3) as [number, number, number];
+    const weights = Float64Array.from({ length: BINS }, (_, k) => {
+      const hz = (k * (MEL_RATE / 2)) / (BINS - 1);
+      const slope = Math.min((hz - left) / (centre - left), (right - hz) / (right - centre));
+      return (Math.max(0, slope) * 2) / (right - left);
+    });
+    const first = weights.findIndex((weight) => weight > 0);
+    const last = weights.findLastIndex((weight) => weight > 0);
+    return first < 0
+      ? { first: 0, weights: new Float64Array() }
+      : { first, weights: weights.slice(first, last + 1) };
+  });
+}

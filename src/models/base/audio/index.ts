@@ -1,0 +1,2 @@
+export * from './mel-processor.js';
+export * from './tower.js';

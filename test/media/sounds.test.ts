@@ -1,0 +1,93 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { AtbError } from '../../src/errors.js';
+import { logMel, readWav, resample } from '../../src/media/index.js';
+import { soundSamples, wavOf } from './sounds.js';
+
+interface MelFixture {
+  readonly samples: number;
+  readonly seed: number;
+  readonly bins: number;
+  readonly frames: number;
+  readonly rows: readonly number[];
+  readonly values: readonly (readonly number[])[];
+}
+
+const MELS: readonly MelFixture[] = JSON.parse(
+  readFileSync(join(import.meta.dirname, '../../../test/fixtures/media/sounds.json'), 'utf8'),
+);
+
+const tone = (hz: number, rate: number, seconds: number): Float32Array =>
+  Float32Array.from({ length: Math.round(rate * seconds) }, (_, n) =>
+    Math.sin((2 * Math.PI * hz * n) / rate),
+  );
+
+describe('sound', () => {
+  for (const { samples, seed, bins, frames, rows, values } of MELS)
+    it(`of ${samples} samples has the spectrogram of transformers in ${bins} bins`, () => {
+      const { samples: heard } = readWav(wavOf(soundSamples(samples, seed), 16_000), 'it');
+      const mel = logMel(heard, bins);
+      expect(mel.frames).to.equal(frames);
+      for (const [index, row] of rows.entries())
+        for (const [k, expected] of (values[index] ?? []).entries())
+          expect(mel.data[row * bins + 8 * k]).to.be.closeTo(expected, 1e-6);
+    }).timeout(20_000);
+
+  it('is read from WAV files of every kind of samples, channels averaged', () => {
+    const wave = [0, 0.5, -0.5, 0.25, -1, 0.75];
+    const kinds = [
+      Uint8Array.from(wave, (x) => 128 + 128 * x),
+      Int16Array.from(wave, (x) => 2 ** 15 * x),
+      Int32Array.from(wave, (x) => 2 ** 31 * x),
+      Float32Array.from(wave),
+      Float64Array.from(wave),
+    ];
+    for (const samples of kinds) {
+      const { rate, samples: read } = readWav(wavOf(samples, 8000), 'it');
+      expect(rate).to.equal(8000);
+      expect([...read], samples.constructor.name).to.deep.equal(wave);
+    }
+    expect([...readWav(wavOf(Float32Array.from(wave), 8000, 2), 'it').samples]).to.deep.equal([
+      0.25, -0.125, -0.125,
+    ]);
+    const three = wavOf(Uint8Array.of(0, 0, 0x40, 0, 0, 0xc0), 8000);
+    three.writeUInt16LE(24, 34);
+    expect([...readWav(three, 'it').samples]).to.deep.equal([0.5, -0.5]);
+  });
+
+  it('is refused where a file lies, is cut off or holds something else', () => {
+    const file = wavOf(Int16Array.of(1, 2, 3), 16_000);
+    const changed = (at: number, value: number) => {
+      const copy = Buffer.from(file);
+      copy.writeUInt16LE(value, at);
+      return copy;
+    };
+    for (const [bytes, code] of [
+      [new Uint8Array(), 'MEDIA_INVALID'],
+      [file.subarray(0, 30), 'MEDIA_INVALID'],
+      [file.subarray(0, 46), 'MEDIA_INVALID'],
+      [file.subarray(0, 36), 'MEDIA_INVALID'],
+      [changed(22, 0), 'MEDIA_INVALID'],
+      [changed(24, 0), 'MEDIA_INVALID'],
+      [changed(20, 6), 'MEDIA_UNSUPPORTED'],
+      [changed(34, 12), 'MEDIA_UNSUPPORTED'],
+      [wavOf(new Int16Array(), 16_000), 'MEDIA_INVALID'],
+    ] as const)
+      expect(() => readWav(bytes, 'sound 3')).to.throw(AtbError, new RegExp(`^${code}: sound 3`));
+  });
+
+  it('keeps its tones when it is resampled, and loses those that the new rate does not have', () => {
+    for (const from of [8000, 22_050, 44_100, 48_000])
+      for (const hz of [100, 440, 3000]) {
+        const { samples } = resample({ rate: from, samples: tone(hz, from, 0.3) }, 16_000);
+        const ideal = tone(hz, 16_000, 0.3);
+        expect(samples.length).to.be.closeTo(ideal.length, 1);
+        // Its ends have no neighbours.
+        const error = samples.map((sample, n) => Math.abs(sample - (ideal[n] ?? sample))).subarray(400, -400);
+        expect(Math.max(...error), `${hz} Hz from ${from}`).to.be.at.most(1e-3);
+      }
+    const { samples } = resample({ rate: 48_000, samples: tone(12_000, 48_000, 0.2) }, 16_000);
+    expect(Math.max(...samples.subarray(400, -400).map(Math.abs))).to.be.at.most(1e-3);
+  });
+});
