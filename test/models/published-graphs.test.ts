@@ -193,7 +193,7 @@ const REFUSED: ReadonlyArray<readonly [what: string, dict: Dict, names: RegExp]>
   ],
   [
     'attention to what follows',
-    { ...GEMMA3, use_bidirectional_attention: true },
+    { ...GEMMA, use_bidirectional_attention: true },
     /use_bidirectional_attention: .*, found true/,
   ],
 ];
