@@ -27,6 +27,10 @@ RENAMED_VALUES = {
 BLOCKS = {"normParam": "NormParam", "preNormParam": "PreNormParam", "postNormParam": "PostNormParam", "mulsParam": "MulsParam"}
 
 
+# What MindIE's library has and these bindings have not.
+MISSING_KEYS = {"mlaVHeadSize"}
+
+
 def snake_case(key):
     return re.sub(r"[A-Z]", lambda letter: "_" + letter.group().lower(), key)
 
@@ -53,6 +57,8 @@ class TorchAtbGraph:
     def filled(self, cls, outer, op, values):
         arguments = {}
         for key, value in values.items():
+            if key in MISSING_KEYS:
+                raise ValueError(f"torch_atb's {op}Param has no {key}: run this export through MindIE's library")
             if key in BLOCKS:
                 value = self.filled(getattr(outer, BLOCKS[key]), outer, op, value)
             elif isinstance(value, str):

@@ -12,7 +12,12 @@ export function inspectionText(found: Inspection): string {
   ];
   const { config, weights, memory } = found;
   if (config) {
-    const heads = `${config.numAttentionHeads} heads over ${config.numKeyValueHeads} of keys and values, each of ${config.headDim}`;
+    const { numAttentionHeads, numKeyValueHeads, headDim, kvLoraRank } = config;
+    const shared =
+      kvLoraRank === undefined
+        ? `${numKeyValueHeads} of keys and values, each of ${headDim}`
+        : `a latent vector of ${kvLoraRank} and a key of ${headDim} that turns`;
+    const heads = `${numAttentionHeads} heads over ${shared}`;
     lines.push([
       'shape',
       `${config.numHiddenLayers} layers, hidden ${config.hiddenSize}, ${heads}, vocabulary ${config.vocabSize}, context ${config.maxPositionEmbeddings}`,

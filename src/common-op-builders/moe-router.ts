@@ -1,5 +1,6 @@
 import type { FloatDType } from '../dtype.js';
 import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
+import type { ElewiseParam } from '../graph/ops/elewise.js';
 import { CommonOpBuilder } from './manager.js';
 import { tensorOf } from './tensor-of.js';
 import type { BuilderTensors, ExpertGroups, OpBuilder, ParamOf } from './types.js';
@@ -100,35 +101,36 @@ const ACL_OF_DTYPE = { f32: 'ACL_FLOAT', f16: 'ACL_FLOAT16', bf16: 'ACL_BF16' } 
   string
 >;
 
+/** What is added to scores that must not be chosen. */
+const NEVER = -1e30;
+
 /**
- * `scores` of which those outside of the best groups are 0; without groups `scores` themselves. ATB's GroupTopk takes 16
- * bits only. So it decides about rounded scores, and the groups that it kept are put back in f32.
+ * `scores` with those outside of the best groups far below all others, so that they are chosen in no case; without groups
+ * `scores` themselves. ATB's GroupTopk takes 16 bits only, and makes 0 of them. So it decides about rounded scores, and
+ * what it changed is lowered in f32.
  */
 function addGroupLimit(graph: AtbGraph, param: Param, tensors: Tensors, scores: string): string {
   const { opName, groups, dtype } = param;
   if (groups === undefined || groups.kept === groups.count) return scores;
-  const indices = tensorOf(param, tensors, 'groupIndices');
-  const limited = `${opName}_limited`;
+  const elewise = (name: string, elewiseParam: ElewiseParam, inputs: readonly string[], out: string) =>
+    graph.addOperation(new BaseOperation('Elewise', elewiseParam, `${opName}_${name}`), inputs, [out]);
   const [rounded, copy] = [`${opName}_rounded`, `${opName}_rounded_scores`];
   const cast = { elewiseType: 'ELEWISE_CAST', outTensorType: ACL_OF_DTYPE[dtype] } as const;
-  for (const [name, out] of [
-    [`${opName}_round`, rounded],
-    [`${opName}_round_scores`, copy],
-  ] as const)
-    graph.addOperation(new BaseOperation('Elewise', cast, name), [scores], [out]);
+  elewise('round', cast, [scores], rounded);
+  elewise('round_scores', cast, [scores], copy);
+  const indices = tensorOf(param, tensors, 'groupIndices');
   graph.addOperation(groupTopK(groups, `${opName}_groups`), [rounded, indices], [rounded]);
-  const [kept, mask] = [`${opName}_kept`, `${opName}_kept_f32`];
+  const [kept, dropped, wide] = [`${opName}_kept`, `${opName}_dropped`, `${opName}_dropped_f32`];
+  elewise('compare', { elewiseType: 'ELEWISE_EQUAL' }, [rounded, copy], kept);
+  elewise('invert', { elewiseType: 'ELEWISE_LOGICAL_NOT' }, [kept], dropped);
   graph.addOperation(
-    new BaseOperation('Elewise', { elewiseType: 'ELEWISE_EQUAL' }, `${opName}_compare`),
-    [rounded, copy],
-    [kept],
+    new BaseOperation('Cast', { dtype: 'ACL_FLOAT' }, `${opName}_widen_dropped`),
+    [dropped],
+    [wide],
   );
-  graph.addOperation(new BaseOperation('Cast', { dtype: 'ACL_FLOAT' }, `${opName}_widen`), [kept], [mask]);
-  graph.addOperation(
-    new BaseOperation('Elewise', { elewiseType: 'ELEWISE_MUL' }, `${opName}_limit`),
-    [scores, mask],
-    [limited],
-  );
+  const [depth, limited] = [`${opName}_depth`, `${opName}_limited`];
+  elewise('lower', { elewiseType: 'ELEWISE_MULS', mulsParam: { varAttr: NEVER } }, [wide], depth);
+  elewise('limit', { elewiseType: 'ELEWISE_ADD' }, [scores, depth], limited);
   return limited;
 }
 

@@ -147,10 +147,8 @@ export interface CategoryParams {
   };
   /** Latent attention (arXiv:2405.04434, section 2.1): causal, over a cache of one latent vector for each token. */
   MLA: {
-    /** Of the graph that it stands in. */
     readonly kind: GraphKind;
     readonly headNum: number;
-    /** Numbers of a latent vector. */
     readonly kvLoraRank: number;
     /** Of a head: sizes that do not turn, sizes that turn, and sizes of a value. */
     readonly qkNopeHeadDim: number;
@@ -261,15 +259,14 @@ export interface BuilderTensors {
     /** [tokens, kvLoraRank] after its norm and, rotated, [tokens, qkRopeHeadDim], which all heads share. */
     latent: string;
     kRope: string;
-    /** For each head what takes its query to the latent space, [heads, kvLoraRank, qkNopeHeadDim], and what takes latent vectors to its values, [heads, vHeadDim, kvLoraRank]. */
+    /** Of each head: [heads, kvLoraRank, qkNopeHeadDim], from queries; [heads, vHeadDim, kvLoraRank], to values. */
     keyUp: string;
     valueUp: string;
     /** Where keys are kept; absent where nothing is. */
     cache?: LatentCache;
     seqLen: string;
-    /** Read in prefill and in split-fuse. */
+    /** Read in prefill and in split-fuse, and in split-fuse alone. */
     attentionMask: string;
-    /** Read in split-fuse. */
     qLen: string;
     /** [tokens, heads * vHeadDim] */
     attentionOut: string;

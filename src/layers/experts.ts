@@ -90,7 +90,7 @@ export class ExpertRouter extends Module {
     if (this.dtype !== 'f32') {
       wide = 'router_input';
       const cast = { elewiseType: 'ELEWISE_CAST', outTensorType: 'ACL_FLOAT' } as const;
-      graph.addOperation(new BaseOperation('Elewise', cast, 'router_widen'), [input], [wide]);
+      graph.addOperation(new BaseOperation('Elewise', cast, 'router_input_widen'), [input], [wide]);
     }
     const linear = new BaseOperation('Linear', { transposeB: true, hasBias: false }, 'router');
     graph.addOperation(linear, [wide, this.gate.name], ['router_logits']);

@@ -6,4 +6,6 @@ export const MODEL_TYPE_ALIASES: ReadonlyMap<string, string> = new Map([
   ['aquila', 'llama'],
   ['telechat3', 'llama'],
   ['xverse', 'llama'],
+  // Kimi-K2's code is DeepSeek-V3's with other sizes.
+  ['kimi_k2', 'deepseek_v3'],
 ]);

@@ -60,7 +60,7 @@ interface Sum {
 
 /** What attention reads and computes, by the sizes of one layer. */
 export interface AttentionSizes {
-  readonly config: Pick<BaseConfig, 'numAttentionHeads' | 'headDim'>;
+  readonly config: Pick<BaseConfig, 'numAttentionHeads' | 'headDim' | 'kvLoraRank'>;
   /** Of a token's keys and values in one layer. */
   readonly kvBytes: number;
 }
@@ -166,7 +166,8 @@ export class Profiler {
 
   #attentionWork(queryLens: Int32Array, seqLens: Int32Array, window = Number.POSITIVE_INFINITY): Work {
     const { config, kvBytes } = this.attention;
-    const { numAttentionHeads: heads = 0, headDim = 0 } = config;
+    const { numAttentionHeads: heads = 0, headDim = 0, kvLoraRank = 0 } = config;
+    const [keySize, valueSize] = [kvLoraRank + headDim, kvLoraRank || headDim];
     let keys = 0;
     let pairs = 0;
     queryLens.forEach((count, i) => {
@@ -175,7 +176,7 @@ export class Profiler {
       for (let seen = end - count + 1; seen <= end; seen++) pairs += Math.min(seen, window);
     });
     // A score and a weighted value for each pair of a query and a key.
-    return { bytes: keys * kvBytes, operations: 4 * heads * headDim * pairs };
+    return { bytes: keys * kvBytes, operations: 2 * heads * (keySize + valueSize) * pairs };
   }
 }
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { inspectModel } from '../../src/cli/inspect.js';
 import { inspectionText } from '../../src/cli/inspection-text.js';
+import { familyCheckpoint } from '../oracle/families.js';
 import { PUBLISHERS, type Publisher, publish, storeOf } from '../oracle/published.js';
 import { failure, safetensorsBytes, someBytes, temporaryFolder } from '../weights/safetensors-writer.js';
 
@@ -115,6 +116,20 @@ describe('atb-models inspect', () => {
     expect(inspectionText(found)).to.contain('per token in i8');
     const kvQuant = 'int3' as 'int8';
     await failure('REQUEST_INVALID', () => inspectModel({ modelPath: join(oracle, 'llama'), kvQuant }));
+  });
+
+  it('counts of latent attention one vector and one key a token, which all heads share', async () => {
+    const checkpoint = familyCheckpoint('minicpm3');
+    try {
+      const bytes = async (options: Partial<Parameters<typeof inspectModel>[0]>) =>
+        (await inspectModel({ modelPath: checkpoint.path, ...options })).memory?.kvBytesPerToken;
+      expect(await bytes({})).to.equal(3 * (32 + 16) * 4);
+      expect(await bytes({ kvQuant: 'int8' })).to.equal(3 * (32 + 16 + 4));
+      const text = inspectionText(await inspectModel({ modelPath: checkpoint.path }));
+      expect(text).to.contain('4 heads over a latent vector of 32 and a key of 16 that turns');
+    } finally {
+      checkpoint.remove();
+    }
   });
 
   it('names the nearest family of an unknown one, and still lists the weights', async () => {

@@ -11,6 +11,9 @@ import { familyCases, familyConfig } from '../oracle/families.js';
 /** What a layer of Llama is made of once every pass has run. */
 const FUSED = ['FusedLinear', 'QkvRopeCache', 'PagedAttention'];
 
+/** The latent attention of a layer. */
+const LATENT = 'Split Split RmsNorm Rope Linear Concat Concat ReshapeAndCache Linear';
+
 /** What the passes leave in a layer's graph beside Llama's operations, in order, and whose layers those are. */
 const LEFT: Readonly<Record<string, readonly string[]>> = {
   'LayerNorm Linear LayerNorm': ['bloom-normed-residual'],
@@ -43,7 +46,15 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'olmo3',
     'olmo3-one-rope',
   ],
-  'Split Split RmsNorm Rope Linear Concat Concat ReshapeAndCache Linear': ['minicpm3', 'minicpm3-direct'],
+  [LATENT]: ['deepseek_v2', 'deepseek_v2-lite', 'deepseek_v3', 'minicpm3', 'minicpm3-direct'],
+  [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather VectorNorm Elewise Elewise FusedExperts Linear Elewise Elewise`]:
+    ['deepseek_v3'],
+  [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Sort Gather FusedExperts Linear Elewise Elewise`]: [
+    'deepseek_v3-half',
+  ],
+  [`${LATENT} RmsNorm Elewise Linear Softmax Elewise GroupTopk Elewise Elewise Fill Sort Elewise FusedExperts Linear Elewise Elewise`]:
+    ['deepseek_v2'],
+  [`${LATENT} RmsNorm Elewise Linear Softmax Sort FusedExperts Linear Elewise Elewise`]: ['deepseek_v2-lite'],
   'Linear LayerNorm LayerNorm': ['opt-post-norm'],
   'RmsNorm Elewise Linear Softmax Sort FusedExperts Elewise': ['qwen3_moe-dense-layers'],
   'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Elewise': ['qwen3_moe'],

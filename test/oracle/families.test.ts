@@ -33,7 +33,7 @@ const [BEST = 'reference'] = ALL_ISAS;
 const ISAS = process.env.ATB_TEST_ALL === '1' ? ALL_ISAS : [...new Set([BEST, 'reference'])];
 
 /** Cases with what is in the kernels of attention alone; over a cache of integers these are others. */
-const BENT_SCORES = ['gemma2', 'bloom', 'falcon-alibi', 'baichuan-alibi'];
+const BENT_SCORES = ['gemma2', 'bloom', 'falcon-alibi', 'baichuan-alibi', 'minicpm3'];
 
 const load = (path: string, isa: string, dtype: FloatDType, { numBlocks = 16, kvQuant }: CacheSetting = {}) =>
   ModelRunner.load({

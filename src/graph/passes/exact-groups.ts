@@ -9,36 +9,40 @@ export const exactGroups: GraphPass = {
   rewrite: (spec) => rewriteMatches(spec, match),
 };
 
-/** scores * (GroupTopk(rounded scores) == rounded scores) */
-function match(pattern: Pattern, node: NodeSpec, at: number): Rewriting | undefined {
-  if (paramOf(node, 'Elewise')?.elewiseType !== 'ELEWISE_MUL') return undefined;
-  const [scores = '', mask = ''] = node.inputs;
-  const widen = pattern.producer(mask);
-  const [kept = ''] = paramOf(widen?.node, 'Cast') ? (widen?.node.inputs ?? []) : [];
-  const compare = pattern.producer(kept)?.node;
-  if (!widen || !compare || paramOf(compare, 'Elewise')?.elewiseType !== 'ELEWISE_EQUAL') return undefined;
+/** scores + NEVER * !(GroupTopk(rounded scores) == rounded scores) */
+function match(pattern: Pattern, node: NodeSpec): Rewriting | undefined {
+  if (paramOf(node, 'Elewise')?.elewiseType !== 'ELEWISE_ADD') return undefined;
+  const [scores = '', depth = ''] = node.inputs;
+  const lower = soleProducer(pattern, depth);
+  const never = paramOf(lower, 'Elewise');
+  if (!lower || never?.elewiseType !== 'ELEWISE_MULS') return undefined;
+  const widen = soleProducer(pattern, lower.inputs[0]);
+  const invert = widen && paramOf(widen, 'Cast') && soleProducer(pattern, widen.inputs[0]);
+  if (!invert || paramOf(invert, 'Elewise')?.elewiseType !== 'ELEWISE_LOGICAL_NOT') return undefined;
+  const compare = soleProducer(pattern, invert.inputs[0]);
+  if (!compare || paramOf(compare, 'Elewise')?.elewiseType !== 'ELEWISE_EQUAL') return undefined;
   const [limited = '', copy = ''] = compare.inputs;
   const [limit, ...others] = pattern.readings(limited).filter((reading) => reading.node !== compare);
-  if (!limit || others.length > 0 || !paramOf(limit.node, 'GroupTopk') || limit.at > widen.at)
-    return undefined;
-  const rounded = [limited, copy].map((name) => pattern.producer(name)?.node);
-  const areScores = rounded.every(
+  if (!limit || others.length > 0 || !paramOf(limit.node, 'GroupTopk')) return undefined;
+  const [round, copied] = [limited, copy].map((name) => pattern.producer(name)?.node);
+  const areScores = [round, copied].every(
     (cast) => paramOf(cast, 'Elewise')?.elewiseType === 'ELEWISE_CAST' && cast?.inputs[0] === scores,
   );
-  const [result = ''] = node.outputs;
-  const reader = pattern.soleReading(result);
-  // GroupTopk writes into the scores, so nobody else may want them.
-  const areFree = pattern.readings(scores).length === 3 && !pattern.isOutput(scores);
-  const areRead = [mask, kept, copy].every((name) => pattern.soleReading(name));
-  if (!areScores || !areFree || !areRead || reader?.name !== result) return undefined;
-  if (pattern.isOutput(limited) || !pattern.canMove(limit.at, at)) return undefined;
-  const [, indices = ''] = limit.node.inputs;
-  const exact: NodeSpec = { ...limit.node, inputs: [scores, indices], outputs: [scores] };
-  const inputs = reader.node.inputs.map((name) => (name === result ? scores : name));
-  const gone = [...rounded.flatMap((cast) => cast ?? []), limit.node, compare, widen.node];
+  if (!areScores || !round || !copied || !soleProducer(pattern, copy) || pattern.isOutput(limited))
+    return undefined;
+  const exact = { elewiseType: 'ELEWISE_CAST', outTensorType: 'ACL_FLOAT' } as const;
+  const value = [never.mulsParam.varAttr];
+  const [dropped = ''] = invert.outputs;
   return new Map<NodeSpec, readonly NodeSpec[]>([
-    ...gone.map((each) => [each, []] as const),
-    [node, [exact]],
-    [reader.node, [{ ...reader.node, inputs }]],
+    [round, [{ ...round, op: { type: 'Elewise', param: exact } }]],
+    [copied, []],
+    [compare, [{ ...compare, inputs: [limited, scores] }]],
+    [widen, []],
+    [lower, []],
+    [node, [{ ...node, op: { type: 'Fill', param: { withMask: true, value } }, inputs: [scores, dropped] }]],
   ]);
 }
+
+/** What makes a tensor that one node alone reads. */
+const soleProducer = (pattern: Pattern, name = ''): NodeSpec | undefined =>
+  pattern.soleReading(name) && pattern.producer(name)?.node;
