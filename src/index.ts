@@ -194,6 +194,7 @@ export * from './models/internlm/index.js';
 export * from './models/internlm2/index.js';
 export * from './models/internlm3/index.js';
 export * from './models/llama/index.js';
+export * from './models/llava/index.js';
 export * from './models/mimo/index.js';
 export * from './models/minicpm/index.js';
 export * from './models/minicpm3/index.js';

@@ -42,7 +42,7 @@ export interface RopeTypes {
 export interface PositionalEmbeddingTypes {
   /** Rows of the rotary tables. */
   rope: true;
-  /** Of each row some frequencies by a position in time, some by one in height, some by one in width. */
+  /** The same, some frequencies by positions in time, some in height, some in width. */
   mrope: true;
 }
 
@@ -275,9 +275,7 @@ export interface BuilderTensors {
   ACTIVATION: { input: string; actOut: string } | { gate: string; up: string; actOut: string };
   WORD_EMBEDDING: { embeddingWeights: string; inputIds: string; wordEmbeddingOut: string };
   POSITIONAL_EMBEDDING: {
-    /** Of mrope: those in time. */
     positionIds: string;
-    /** Of mrope: those in height and in width. */
     otherIds?: readonly [height: string, width: string];
     cosTable: string;
     sinTable: string;

@@ -62,6 +62,19 @@ CASES["qwen2_audio"] = dict(
                                   num_mel_bins=32)),
     seed=2)
 
+CASES["llava"] = dict(
+    config=dict(text_config=TEXT | dict(model_type="llama", rope_theta=10000.0), image_token_index=IMAGE,
+                vision_config=dict(model_type="clip_vision_model", hidden_size=64, intermediate_size=96, num_hidden_layers=3,
+                                   num_attention_heads=4, image_size=56, patch_size=14, projection_dim=32)),
+    seed=1)
+
+# Pictures one after another, upright and lying, one pixel high.
+SQUARES = [
+    [19],
+    [5, (0, 70, 121, 1), 4],
+    [(0, 120, 3, 2), (0, 200, 50, 3), 7, (0, 30, 30, 4), 3],
+]
+
 # Samples and seeds: as short as can be, a tenth of a second, odd lengths.
 SOUNDS = [
     [19],
@@ -84,6 +97,12 @@ PROMPTS = [
 def processor_of(case):
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
     return Qwen2VLImageProcessorPil(size=SIZE, patch_size=case["patch"], merge_size=case["merge"], **case.get("processor", {}))
+
+
+def square_processor(case):
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+    side = case["config"]["vision_config"]["image_size"]
+    return CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
 
 
 def patches_of(processor, frames, width, height, seed):
@@ -126,6 +145,26 @@ class SoundPrompt:
         if self.features:
             found |= dict(input_features=torch.stack(self.features), feature_attention_mask=torch.stack(self.masks))
         return found
+
+
+class SquarePrompt:
+    def __init__(self, parts, processor, count, number):
+        self.ids, self.media, self.pixels = [], [], []
+        words = iter(random_prompt(200, 100)[number * 31:].tolist())
+        for part in parts:
+            if isinstance(part, int):
+                self.ids += [next(words) + 3 for _ in range(part)]
+                continue
+            _, width, height, seed = part
+            out = processor(images=[Image.fromarray(picture(width, height, seed))], return_tensors="pt")
+            self.pixels.append(out["pixel_values"])
+            self.media.append([*part, len(self.ids)])
+            self.ids += [IMAGE] * count
+
+    def inputs(self, more=()):
+        ids = torch.tensor([self.ids + list(more)])
+        found = dict(input_ids=ids, attention_mask=torch.ones_like(ids))
+        return found | (dict(pixel_values=torch.cat(self.pixels)) if self.pixels else {})
 
 
 class Prompt:
@@ -171,6 +210,8 @@ def encoded(model, prompt):
         hook.remove()
         counts = [((int(mask.sum()) - 1) // 2 + 1 - 2) // 2 + 1 for mask in prompt.masks]
         return torch.cat([rows[:count] for rows, count in zip(seen[0], counts)]).float()
+    if isinstance(prompt, SquarePrompt):
+        return torch.cat(list(model.model.get_image_features(inputs["pixel_values"]).pooler_output)).float()
     rows = torch.zeros(0)
     outs = {}
     if "pixel_values" in inputs:
@@ -224,7 +265,7 @@ def recipe_of(tensors, model, seed):
     recipe = {"seed": seed, "dtype": "float32", "tensors": draw(tensors, model, False)}
     for name, entry in recipe["tensors"].items():
         # A convolution sums over all that is behind its outputs.
-        if len(entry["shape"]) == 5:
+        if len(entry["shape"]) >= 4:
             entry["std"] = float(f"{1.5 / numpy.prod(entry['shape'][1:]) ** 0.5:.4g}")
     return recipe
 
@@ -252,12 +293,19 @@ def main():
     if hears:
         processor = transformers.WhisperFeatureExtractor(feature_size=case["config"]["audio_config"]["num_mel_bins"])
     else:
-        processor = processor_of(case)
+        processor = square_processor(case) if "merge" not in case else processor_of(case)
         processor.save_pretrained(out)
     fresh = lambda: model_class.from_pretrained(out, dtype=torch.float32, attn_implementation="eager").eval()
     found = {}
-    for i, parts in enumerate(SOUNDS if hears else PROMPTS):
-        prompt = SoundPrompt(parts, processor, i) if hears else Prompt(parts, processor, case["merge"], i)
+    vision = case["config"].get("vision_config", {})
+    if hears:
+        prompts = [SoundPrompt(parts, processor, i) for i, parts in enumerate(SOUNDS)]
+    elif "merge" in case:
+        prompts = [Prompt(parts, processor, case["merge"], i) for i, parts in enumerate(PROMPTS)]
+    else:
+        count = (vision["image_size"] // vision["patch_size"]) ** 2
+        prompts = [SquarePrompt(parts, processor, count, i) for i, parts in enumerate(SQUARES)]
+    for i, prompt in enumerate(prompts):
         found |= {f"{i}/{name}": value.contiguous() for name, value in record(fresh, prompt).items()}
     check({name: value for name, value in found.items() if not name.endswith("media")})
     (out / "model.safetensors").unlink()

@@ -10,15 +10,20 @@ import {
   resize,
   smartResize,
 } from '../../../media/index.js';
-import { type ModelFolder, type PictureConfig, pictureConfig, readPictureConfig } from './picture-config.js';
+import {
+  CLIP_CHANNELS,
+  type ModelFolder,
+  type PictureConfig,
+  pictureConfig,
+  readPictureConfig,
+} from './picture-config.js';
 
 /** Defaults of transformers 5.24, Qwen2VLImageProcessor. */
 export const QWEN2_VL_PICTURES = pictureConfig({
   patchSize: 14,
   minPixels: 56 * 56,
   maxPixels: 28 * 28 * 1280,
-  mean: [0.48145466, 0.4578275, 0.40821073],
-  std: [0.26862954, 0.26130258, 0.27577711],
+  ...CLIP_CHANNELS,
 });
 
 /** Ids of the tokens that stand for pictures and videos; undefined in models that know none. */

@@ -22,6 +22,12 @@ export interface ModelFolder {
   readonly links: LinkOptions;
 }
 
+/** CLIP's, which Qwen2-VL took over. */
+export const CLIP_CHANNELS = {
+  mean: [0.48145466, 0.4578275, 0.40821073],
+  std: [0.26862954, 0.26130258, 0.27577711],
+};
+
 /** Bicubic, in Pillow's numbers. */
 const BICUBIC = 3;
 const SIDE = integer(1, 1000);
@@ -37,7 +43,7 @@ const pixels = (name: string, member: string, fallback: number): Field<number> =
 });
 
 /** A number for each of three channels. */
-const channels = (name: string, fallback: readonly number[]): Field<readonly number[]> => ({
+export const channels = (name: string, fallback: readonly number[]): Field<readonly number[]> => ({
   read(json) {
     const found = json.value(name, CHANNELS) ?? fallback;
     return found.length === 3 ? found : json.fail(`${name} must have 3 numbers, found ${found.length}`);
@@ -80,10 +86,10 @@ export const pictureConfig = (defaults: PictureDefaults) =>
 export type PictureConfig = ConfigOf<ReturnType<typeof pictureConfig>>;
 
 /** The files' words on pictures: of transformers 5 within processor_config.json. @throws CONFIG_INVALID */
-export async function readPictureConfig(
+export async function readPictureConfig<C>(
   { dir, links }: ModelFolder,
-  definition: { read(dict: ConfigDict, file: string): PictureConfig },
-): Promise<PictureConfig> {
+  definition: { read(dict: ConfigDict, file: string): C },
+): Promise<C> {
   for (const [name, member] of [
     ['preprocessor_config.json', undefined],
     ['processor_config.json', 'image_processor'],

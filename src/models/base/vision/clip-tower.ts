@@ -1,0 +1,163 @@
+import { type ActivationKind, CommonOpBuilderManager } from '../../../common-op-builders/index.js';
+import { type AtbGraph, BaseOperation, dim } from '../../../graph/atb-graph.js';
+import type { GraphKind } from '../../../graph/graph-kind.js';
+import { PositionFreeAttention } from '../../../layers/attention-orders.js';
+import { BaseLayer } from '../../../layers/base-layer.js';
+import { PreNormLayer } from '../../../layers/decoder-layers.js';
+import { UngatedMLP } from '../../../layers/mlp.js';
+import { Module } from '../../../layers/module.js';
+import { BaseLayerNorm } from '../../../layers/norms.js';
+import { addResidual } from '../../../layers/residual.js';
+import {
+  lengths,
+  PATCHES,
+  patches,
+  SQUARE,
+  type StepInput,
+  squarePictures,
+} from '../../../step-inputs/index.js';
+import { Linear } from '../../../weights/linear.js';
+import type { TensorRef, Weights } from '../../../weights/weights.js';
+import type { Encoder } from '../flash-with-encoder-atb.js';
+
+/** What CLIP's encoder of pictures is told by the configuration. */
+export interface ClipSizes {
+  readonly hiddenSize: number;
+  readonly intermediateSize: number;
+  readonly numHeads: number;
+  /** How many of its layers are computed. */
+  readonly numLayers: number;
+  readonly patchSize: number;
+  /** Patches of a picture. */
+  readonly count: number;
+  readonly layerNormEps: number;
+  readonly hiddenAct: ActivationKind;
+}
+
+/** Patches, before those of each picture a learned row that stands for it, all with learned positions, normed. */
+class ClipFront extends BaseLayer {
+  readonly proj: Linear;
+  readonly classRow: TensorRef;
+  readonly positions: TensorRef;
+  readonly norm: BaseLayerNorm;
+
+  constructor(weights: Weights, { hiddenSize, patchSize, count, layerNormEps }: ClipSizes) {
+    // Its result comes before that of layer 0.
+    super(-1, weights, 'front');
+    const embeddings = weights.at('embeddings');
+    const kernel = [3, patchSize, patchSize];
+    this.proj = Linear.load(embeddings, {
+      parts: [{ name: 'patch_embedding', outFeatures: hiddenSize, kernel }],
+      inFeatures: 3 * patchSize * patchSize,
+    });
+    this.classRow = embeddings.get('class_embedding', [hiddenSize]);
+    this.positions = embeddings.get('position_embedding.weight', [count + 1, hiddenSize]);
+    this.norm = new BaseLayerNorm(weights.at('pre_layrnorm'), hiddenSize, layerNormEps, { hasBias: true });
+  }
+
+  override getWeights(): TensorRef[] {
+    return [...super.getWeights(), this.classRow, this.positions];
+  }
+
+  protected buildLayerGraph(graph: AtbGraph, _kind: GraphKind, input: string): string {
+    const linearOut = 'patch_embedding_out';
+    CommonOpBuilderManager.getBuilder({
+      category: 'LINEAR',
+      opName: 'patch_embedding',
+      linear: this.proj,
+    }).build(graph, { input, linearOut });
+    graph.addReshape(this.classRow.name, 'class_row', [1, dim(0)]);
+    const gather = (table: string, rows: string, out: string): void =>
+      graph.addOperation(new BaseOperation('Gather', { axis: 0 }, `${out}_gather`), [table, rows], [out]);
+    const concat = new BaseOperation('Concat', { concatDim: 0 }, 'all_rows');
+    graph.addOperation(concat, [linearOut, 'class_row'], ['all_rows']);
+    gather('all_rows', SQUARE.rows, 'ordered_rows');
+    gather(this.positions.name, SQUARE.positions, 'position_rows');
+    return this.norm.buildGraph(
+      graph,
+      addResidual(graph, 'ordered_rows', 'position_rows', 'positioned_rows'),
+    );
+  }
+}
+
+/** CLIP's encoder of square pictures (arXiv:2103.00020, section 2.4), and two layers that bring its rows to the size of words. */
+export class ClipTower extends Module implements Encoder {
+  readonly stepInputs: readonly StepInput[];
+  readonly front: ClipFront;
+  readonly layers: readonly PreNormLayer[];
+  readonly up: Linear;
+  readonly down: Linear;
+
+  /** `keepsFirst`: whether the row that stands for a picture becomes a token, too. */
+  constructor(
+    sizes: ClipSizes,
+    { tower, projector }: { readonly tower: Weights; readonly projector: Weights },
+    { outSize, keepsFirst, hasBias, act }: ProjectorSizes,
+  ) {
+    super();
+    const { hiddenSize, intermediateSize, numHeads, numLayers, patchSize, count, layerNormEps, hiddenAct } =
+      sizes;
+    this.act = act;
+    this.stepInputs = [patches(3 * patchSize * patchSize), lengths, squarePictures(count, keepsFirst)];
+    this.front = new ClipFront(tower, sizes);
+    const attention = {
+      hiddenSize,
+      numAttentionHeads: numHeads,
+      numKeyValueHeads: numHeads,
+      headDim: hiddenSize / numHeads,
+      qkvBias: true,
+      denseBias: true,
+      slidingWindows: [],
+      isCausal: false,
+    };
+    const norm = (at: Weights) => new BaseLayerNorm(at, hiddenSize, layerNormEps, { hasBias: true });
+    this.layers = Array.from({ length: numLayers }, (_, layerId) => {
+      const at = tower.at('encoder.layers').at(layerId);
+      return new PreNormLayer(layerId, at, {
+        inputLayernorm: norm(at.at('layer_norm1')),
+        selfAttn: new PositionFreeAttention(layerId, attention, at.at('self_attn'), { dense: 'out_proj' }),
+        postAttentionLayernorm: norm(at.at('layer_norm2')),
+        mlp: new UngatedMLP({ hiddenSize, intermediateSize, hiddenAct, mlpBias: true }, at.at('mlp'), {
+          names: { up: 'fc1', down: 'fc2' },
+        }),
+      });
+    });
+    const linear = (name: string, inFeatures: number): Linear =>
+      Linear.load(projector, { parts: [{ name, outFeatures: outSize }], inFeatures, hasBias });
+    this.up = linear('linear_1', hiddenSize);
+    this.down = linear('linear_2', outSize);
+  }
+
+  private readonly act: ActivationKind;
+
+  buildGraph(graph: AtbGraph, kind: GraphKind): string {
+    let hidden = this.front.buildGraph(graph, kind, PATCHES);
+    for (const layer of this.layers) hidden = layer.buildGraph(graph, kind, hidden);
+    const gather = new BaseOperation('Gather', { axis: 0 }, 'kept_gather');
+    graph.addOperation(gather, [hidden, SQUARE.kept], ['kept_hidden']);
+    const linear = (of: Linear, opName: string, input: string): string => {
+      const linearOut = `${opName}_out`;
+      CommonOpBuilderManager.getBuilder({ category: 'LINEAR', opName, linear: of }).build(graph, {
+        input,
+        linearOut,
+      });
+      return linearOut;
+    };
+    CommonOpBuilderManager.getBuilder({
+      category: 'ACTIVATION',
+      opName: 'projector_activation',
+      kind: this.act,
+      isGated: false,
+      isPack: false,
+    }).build(graph, { input: linear(this.up, 'projector_up', 'kept_hidden'), actOut: 'projector_act_out' });
+    return linear(this.down, 'projector_down', 'projector_act_out');
+  }
+}
+
+/** What follows the tower. */
+export interface ProjectorSizes {
+  readonly outSize: number;
+  readonly keepsFirst: boolean;
+  readonly hasBias: boolean;
+  readonly act: ActivationKind;
+}
