@@ -1,5 +1,6 @@
 // `npm run bench -- --suite quick|full|families [--peer node-llama-cpp] [--json FILE] [--svg FILE]`: builds what the benchmark
-// needs, in its own package under bench/, and runs it. `npm run bench -- serving …` runs bench/src/serving.ts.
+// needs, in its own package under bench/, and runs it. `npm run bench -- serving …` runs bench/src/serving.ts, and
+// `npm run bench -- throughput …` bench/src/throughput.ts.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -24,5 +25,5 @@ if (!existsSync(`${root}bench/node_modules`)) {
 }
 run(node('node_modules/typescript/bin/tsc', '-p', 'bench'));
 const [first, ...others] = process.argv.slice(2);
-if (first === 'serving') run(node('bench/dist/serving.js', ...others));
+if (first === 'serving' || first === 'throughput') run(node(`bench/dist/${first}.js`, ...others));
 else run(node('bench/dist/main.js', ...process.argv.slice(2)));

@@ -32,6 +32,20 @@ export function writeCheckpoint(shape: ModelShape, pool: RandomPool, folder: str
   return writeHuggingFace(join(folder, `${shape.name}-hf`), tensorPlans(shape), configOf(shape), pool);
 }
 
+/** A tokenizer for such a directory: each of the words is a token, and the rest of the vocabulary is there, too. */
+export function writeTokenizer(shape: ModelShape, words: readonly string[], dir: string): void {
+  const first = ['<unk>', '<s>', '</s>', ...words];
+  const vocab = Object.fromEntries(Array.from({ length: shape.vocab }, (_, i) => [first[i] ?? `t${i}`, i]));
+  const tokenizer = {
+    version: '1.0',
+    ...{ truncation: null, padding: null, normalizer: null, post_processor: null, decoder: null },
+    added_tokens: [],
+    pre_tokenizer: { type: 'WhitespaceSplit' },
+    model: { type: 'WordLevel', vocab, unk_token: '<unk>' },
+  };
+  writeFileSync(join(dir, 'tokenizer.json'), JSON.stringify(tokenizer));
+}
+
 /** A directory of these tensors, random in bf16, and this configuration, unless it is there. */
 export function writeHuggingFace(
   dir: string,

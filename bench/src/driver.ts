@@ -38,12 +38,24 @@ export interface OurCommands extends EngineCommands {
   overhead(options: { model: string; threads: number; tokens: number }): Promise<number>;
 }
 
+/** One request of a load: its prompt, and how many tokens are generated whatever they are. */
+export interface Work {
+  readonly prompt: readonly number[];
+  readonly newTokens: number;
+}
+
+/** What only the peer is asked: ours answers loads by its server. */
+export interface PeerCommands extends EngineCommands {
+  /** Milliseconds until all requests, given at once, are answered by the peer's own batching, so many at a time. */
+  requests(options: { works: readonly Work[]; sequences: number; context: number }): Promise<number>;
+}
+
 type Method<T> = Extract<T, (...options: never[]) => unknown>;
 type Request = { id: number; command: string; options: unknown };
 type Reply = { id: number; result?: unknown; error?: string };
 
 /** Called in the child: answers requests one after another. */
-export function serve(commands: EngineCommands | OurCommands): void {
+export function serve(commands: EngineCommands | OurCommands | PeerCommands): void {
   process.on('message', async ({ id, command, options }: Request) => {
     const run = commands[command as keyof EngineCommands] as
       | ((options: unknown) => Promise<unknown>)

@@ -5,7 +5,7 @@ import {
   type LlamaModel,
   type Token,
 } from 'node-llama-cpp';
-import { randomTokens, residentBytes, serve } from './driver.js';
+import { type PeerCommands, randomTokens, residentBytes, serve, type Work } from './driver.js';
 
 let model: LlamaModel | undefined;
 /** For one long sequence; a context of many short ones is made when a batch is first asked for. */
@@ -46,13 +46,24 @@ async function batchSequences(count: number): Promise<LlamaContextSequence[]> {
   return batched.slice(0, count);
 }
 
+/** Of a load: it keeps what it finds of a prompt in its sequence, as its own chat sessions do. */
+async function answer(s: LlamaContextSequence, { prompt, newTokens }: Work): Promise<void> {
+  await s.adaptStateToTokens(prompt as Token[]);
+  const rest = prompt.slice(Math.min(s.nextTokenIndex, prompt.length - 1)) as Token[];
+  if (s.nextTokenIndex >= prompt.length)
+    await s.eraseContextTokenRanges([{ start: prompt.length - 1, end: s.nextTokenIndex }]);
+  let n = 0;
+  for await (const _ of s.evaluate(rest, { temperature: 0, yieldEogToken: true }))
+    if (++n === newTokens) break;
+}
+
 /** One greedy step: feeds a token, waits for the next. */
 async function step(s: LlamaContextSequence, token: Token): Promise<Token> {
   for await (const next of s.evaluate([token], { temperature: 0, yieldEogToken: true })) return next;
   throw new Error('the peer generated nothing');
 }
 
-serve({
+const commands: PeerCommands = {
   async load({ model: modelPath, threads, context: contextSize, sequences }) {
     options = { threads, sequences };
     const start = performance.now();
@@ -109,5 +120,20 @@ serve({
     }
     return times;
   },
+  async requests({ works, sequences, context: contextSize }) {
+    const many = await newContext(contextSize, sequences);
+    const waiting = [...works];
+    const start = performance.now();
+    await Promise.all(
+      Array.from({ length: sequences }, async () => {
+        const own = many.getSequence();
+        for (let work = waiting.shift(); work; work = waiting.shift()) await answer(own, work);
+      }),
+    );
+    const ms = performance.now() - start;
+    await many.dispose();
+    return ms;
+  },
   rss: residentBytes,
-});
+};
+serve(commands);

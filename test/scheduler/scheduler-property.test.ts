@@ -284,7 +284,7 @@ describe('Scheduler over random programs', () => {
           }
         },
       ),
-      { numRuns: 150, seed: 3 },
+      { numRuns: 80, seed: 3 },
     );
   }).timeout(60_000);
 
