@@ -24,7 +24,7 @@ export class SwiGLU implements OpBuilder<'ACTIVATION'> {
       const apart = [tensorOf(param, tensors, 'gate'), tensorOf(param, tensors, 'up')];
       graph.addOperation(new BaseOperation('Concat', { concatDim: 1 }, `${opName}_concat`), apart, [gateUp]);
     }
-    const swiglu = { activationType: 'ACTIVATION_SWIGLU_FORWARD', dim: -1 } as const;
+    const swiglu = { activationType: 'ACTIVATION_SWIGLU_FORWARD', dim: -1, ...param.clamp } as const;
     graph.addOperation(new BaseOperation('Activation', swiglu, opName), [gateUp], [tensors.actOut]);
   }
 }

@@ -50,12 +50,20 @@ const hintOf = ({ windowSize, slopes }: Param): NodeHint => ({
 });
 
 /** What all attention operations are told. */
-const common = ({ headNum, kvHeadNum, scale, softcap }: Param) => ({
+const common = ({ headNum, kvHeadNum, scale, softcap, hasSinks }: Param) => ({
   headNum,
   kvHeadNum,
   qkScale: scale,
   ...(softcap !== undefined && { softcap }),
+  ...(hasSinks && { hasSinks }),
 });
+
+/** The last input of attention with sinks. */
+function sinksOf({ opName, hasSinks }: Param, { sinks }: Tensors): string[] {
+  if (!hasSinks) return [];
+  if (sinks !== undefined) return [sinks];
+  throw new AtbError('BUILDER_TENSOR_MISSING', { category: 'ATTENTION', opName, tensor: 'sinks' });
+}
 
 /** A mask with slopes is one of each head. */
 const maskTypeOf = ({ slopes }: Param) => (slopes ? 'MASK_TYPE_ALIBI' : 'MASK_TYPE_NORM');
@@ -86,13 +94,13 @@ export class ATBEncoderPagedAttention implements OpBuilder<'ATTENTION'> {
       const isTriuMask = windowSize === undefined && slopes === undefined ? 1 : 0;
       const masked = { ...selfAttention, maskType: maskTypeOf(param), isTriuMask } as const;
       const op = new BaseOperation('SelfAttention', masked, opName);
-      const inputs = [q, k, v, tensors.attentionMask, tensors.seqLen];
+      const inputs = [q, k, v, tensors.attentionMask, tensors.seqLen, ...sinksOf(param, tensors)];
       // Engines read the mask of a window on both sides.
       graph.addOperation(op, inputs, [heads], isCausal ? { hint: hintOf(param) } : {});
     } else {
       const unmasked = { ...selfAttention, maskType: 'MASK_TYPE_UNDEFINED' } as const;
       const op = new BaseOperation('SelfAttention', unmasked, opName);
-      graph.addOperation(op, [q, k, v, tensors.seqLen], [heads]);
+      graph.addOperation(op, [q, k, v, tensors.seqLen, ...sinksOf(param, tensors)], [heads]);
     }
     flattenHeads(graph, heads, tensors.attentionOut);
   }
@@ -123,14 +131,15 @@ export class ATBDecoderPagedAttention implements OpBuilder<'ATTENTION'> {
         { ...common(param), maskType: 'MASK_TYPE_UNDEFINED' },
         opName,
       );
-      graph.addOperation(op, inputs, [heads]);
+      graph.addOperation(op, [...inputs, ...sinksOf(param, tensors)], [heads]);
     } else {
       const op = new BaseOperation(
         'PagedAttention',
         { ...common(param), maskType: maskTypeOf(param) },
         opName,
       );
-      graph.addOperation(op, [...inputs, tensors.attentionMask], [heads], { hint: hintOf(param) });
+      const masked = [...inputs, tensors.attentionMask, ...sinksOf(param, tensors)];
+      graph.addOperation(op, masked, [heads], { hint: hintOf(param) });
     }
     flattenHeads(graph, heads, tensors.attentionOut);
   }
@@ -158,7 +167,7 @@ export class ATBSplitFusePagedAttention implements OpBuilder<'ATTENTION'> {
       opName,
     );
     const { seqLen, attentionMask, qLen } = tensors;
-    const inputs = [q, key, value, blockTables, seqLen, attentionMask, qLen];
+    const inputs = [q, key, value, blockTables, seqLen, attentionMask, qLen, ...sinksOf(param, tensors)];
     graph.addOperation(op, inputs, [heads], { hint: hintOf(param) });
     flattenHeads(graph, heads, tensors.attentionOut);
   }
@@ -172,8 +181,9 @@ export class ATBSplitFusePagedAttention implements OpBuilder<'ATTENTION'> {
 export class ATBSplitFuseAlibiPagedAttention implements OpBuilder<'ATTENTION'> {
   readonly category = 'ATTENTION';
 
-  isMatch({ kind, isCausal, slopes }: Param): true | string {
+  isMatch({ kind, isCausal, slopes, hasSinks }: Param): true | string {
     if (!slopes) return 'is for attention with slopes';
+    if (hasSinks) return 'is for attention without sinks';
     return isCausal ? wantsGraph(true, true, kind) : 'is for causal attention';
   }
 

@@ -21,7 +21,7 @@ const OUT_TYPE = { f32: 'ACL_FLOAT', f16: 'ACL_FLOAT16', bf16: 'ACL_BF16' } as c
 
 /** The choices of all tokens, sorted by experts, pass through the products of their experts (MindIE: MoeMlp). */
 function addExperts(graph: AtbGraph, param: Param, tensors: Tensors, addProduct: AddProduct): void {
-  const { opName, topK, gateUp, down, activation } = param;
+  const { opName, topK, gateUp, down, activation, clamp } = param;
   const [rows, places] = [`${opName}_rows`, `${opName}_places`];
   const [counts, ends] = [`${opName}_counts`, `${opName}_ends`];
   const routing = { topkNum: topK, expertNum: gateUp.experts };
@@ -41,6 +41,7 @@ function addExperts(graph: AtbGraph, param: Param, tensors: Tensors, addProduct:
     kind: activation,
     isGated: true,
     isPack: true,
+    clamp,
   }).build(graph, { input: gateUpOut, actOut });
   const downOut = `${opName}_down_out`;
   addProduct(graph, `${opName}_down`, down, { input: actOut, ends, out: downOut });

@@ -1,26 +1,12 @@
 import type { FloatDType } from '../dtype.js';
 import type { AtbGraph } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
+import type { SwigluClamp } from '../graph/ops/activation.js';
 import type { ExpertLinear } from '../weights/expert-linear.js';
 import type { Linear } from '../weights/linear.js';
+import type { TensorParallelInfo } from './tensor-parallel.js';
 
-/** The ranks that share a model's weights. */
-export interface TensorParallelInfo {
-  readonly rank: number;
-  readonly worldSize: number;
-  readonly backend: 'hccl' | 'lccl';
-  readonly rankTableFile: string;
-  /** ATB's name of the communication group. */
-  readonly processGroup: string;
-}
-
-export const SINGLE_RANK: TensorParallelInfo = {
-  rank: 0,
-  worldSize: 1,
-  backend: 'lccl',
-  rankTableFile: '',
-  processGroup: '0',
-};
+export { SINGLE_RANK, type TensorParallelInfo } from './tensor-parallel.js';
 
 /** What every param has. */
 interface BaseParam {
@@ -89,6 +75,8 @@ export interface CategoryParams {
     readonly gateUp: ExpertLinear;
     readonly down: ExpertLinear;
     readonly activation: ActivationKind;
+    /** Of silu; gates and what they gate are not clamped when absent. */
+    readonly clamp?: SwigluClamp | undefined;
   };
   LINEAR: { readonly linear: Linear };
   LINEAR_PARALLEL: {
@@ -144,6 +132,8 @@ export interface CategoryParams {
     readonly slopes?: readonly number[];
     /** Scaled scores s become `softcap * tanh(s / softcap)`; they stay when absent. */
     readonly softcap?: number;
+    /** Each head has a number that takes part in its softmax as the score of a key without a value. */
+    readonly hasSinks?: boolean;
   };
   /** Latent attention (arXiv:2405.04434, section 2.1): causal, over a cache of one latent vector for each token. */
   MLA: {
@@ -163,6 +153,8 @@ export interface CategoryParams {
     readonly isGated: boolean;
     /** gate and up lie in one tensor, side by side. */
     readonly isPack: boolean;
+    /** Of gated silu; not clamped when absent. */
+    readonly clamp?: SwigluClamp | undefined;
   };
   WORD_EMBEDDING: { readonly parallelInfo: TensorParallelInfo };
   POSITIONAL_EMBEDDING: {
@@ -250,6 +242,8 @@ export interface BuilderTensors {
     qLen: string;
     /** Read in split-fuse with slopes. */
     tokenSequences?: TokenSequences;
+    /** f32 [headNum], with `hasSinks`. */
+    sinks?: string;
     attentionOut: string;
   };
   MLA: {

@@ -232,8 +232,12 @@ function arityOf(node: FlatNode, definition: OpDefinition): Arity {
   if (row === undefined) return definition.arity(node.param);
   const [inputs = '', outputs = ''] = row.split(' > ');
   const count = (names: string): number => (names === '' ? 0 : names.split(' ').length);
-  return { inputs: count(inputs), outputs: count(outputs) };
+  return { inputs: count(inputs) + extensionInputs(node, definition), outputs: count(outputs) };
 }
+
+/** The last inputs of an operation, which ATB does not have. */
+const extensionInputs = ({ param }: FlatNode, { atb }: OpDefinition): number =>
+  atb?.extensionInputs?.(param) ?? 0;
 
 /** All inputs and outputs must match one row of the operation's table. */
 function dtypeProblems(
@@ -245,7 +249,8 @@ function dtypeProblems(
   const rows = rowsOf(node, definition);
   const names = (descs: readonly TensorDesc[]): string =>
     descs.map(({ dtype }) => ATB_DTYPE_NAME[dtype]).join(' ');
-  const found = `${names(inputs)} > ${names(outputs)}`;
+  const known = inputs.slice(0, inputs.length - extensionInputs(node, definition));
+  const found = `${names(known)} > ${names(outputs)}`;
   if (rows.length === 0 || rows.includes(found)) return [];
   const expected = rows.join(', ');
   return [['dtype', `has dtypes ${found}; ${sectionOf(node, definition)} takes ${expected}`]];

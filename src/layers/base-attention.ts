@@ -9,7 +9,7 @@ import {
   TOKEN_SEQUENCES,
 } from '../step-inputs/index.js';
 import { Linear } from '../weights/linear.js';
-import type { Weights } from '../weights/weights.js';
+import type { TensorRef, Weights } from '../weights/weights.js';
 import { type CacheRef, layerCache } from './cache-ref.js';
 import { requireMember } from './complete.js';
 import { buildRowParallelLinear } from './linear-steps.js';
@@ -54,6 +54,8 @@ export interface AttentionOptions {
   readonly scale?: number;
   /** Scaled scores s become `softcap * tanh(s / softcap)`; they stay when absent. */
   readonly softcap?: number | undefined;
+  /** The checkpoint's name of a number for each head, [heads], that takes part in its softmax; none when absent. */
+  readonly sinks?: string;
   /** False for encoders, whose tokens all see each other and which keep nothing; the configuration's when absent. */
   readonly isCausal?: boolean;
   /** The input that says how many tokens see each other: `seq_len` when absent. */
@@ -93,6 +95,7 @@ export abstract class BaseAttention extends Module {
   private readonly seqLen: string;
   private readonly rotaryRows: RotaryRows;
   private readonly cache: CacheRef;
+  private readonly sinks: TensorRef | undefined;
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_QUANT_*. */
   constructor(
@@ -108,6 +111,7 @@ export abstract class BaseAttention extends Module {
       transposed = false,
       outputScale = 1,
       seqLen = 'seq_len',
+      sinks,
     }: AttentionOptions = {},
   ) {
     super();
@@ -131,7 +135,13 @@ export abstract class BaseAttention extends Module {
       inFeatures: numAttentionHeads * headDim,
       hasBias: config.denseBias,
     });
+    this.sinks =
+      sinks === undefined ? undefined : { ...weights.get(sinks, [numAttentionHeads]), keptIn: 'f32' };
     this.cache = layerCache(layerId, { heads: numKeyValueHeads, keySize: headDim, valueSize: headDim });
+  }
+
+  override getWeights(): TensorRef[] {
+    return this.sinks ? [...super.getWeights(), this.sinks] : super.getWeights();
   }
 
   /** `input` [tokens, hidden] -> [tokens, hidden]. */
@@ -178,7 +188,7 @@ export abstract class BaseAttention extends Module {
       headDim,
       alibiSlopes: slopes,
     } = this.config;
-    const { windowSize, scale, softcap, isCausal } = this;
+    const { windowSize, scale, softcap, isCausal, sinks } = this;
     const [cache] = kind.fillsCache ? this.caches() : [];
     CommonOpBuilderManager.getBuilder({
       category: 'ATTENTION',
@@ -193,6 +203,7 @@ export abstract class BaseAttention extends Module {
       ...(windowSize !== undefined && { windowSize }),
       ...(slopes && { slopes }),
       ...(softcap !== undefined && { softcap }),
+      ...(sinks && { hasSinks: true }),
     }).build(graph, {
       q,
       k,
@@ -209,6 +220,7 @@ export abstract class BaseAttention extends Module {
       attentionMask: this.maskName,
       qLen: 'q_len',
       ...(slopes && { tokenSequences: TOKEN_SEQUENCES }),
+      ...(sinks && { sinks: sinks.name }),
       attentionOut: 'attn_out',
     });
     return 'attn_out';

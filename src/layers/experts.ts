@@ -6,6 +6,7 @@ import {
 import type { FloatDType } from '../dtype.js';
 import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
+import type { SwigluClamp } from '../graph/ops/activation.js';
 import { GROUP_INDICES } from '../step-inputs/index.js';
 import { ExpertLinear } from '../weights/expert-linear.js';
 import { unstacked } from '../weights/expert-stacks.js';
@@ -32,6 +33,8 @@ export interface RouterConfig {
 /** The checkpoint's names of a router's tensors. */
 export interface RouterNames {
   readonly gate: string;
+  /** What is added to the logits; absent where nothing is. */
+  readonly bias?: string;
   /** What is added to scores for the choice alone; absent where nothing is. */
   readonly correction?: string;
 }
@@ -50,6 +53,7 @@ export interface Choice {
  */
 export class ExpertRouter extends Module {
   private readonly gate: TensorRef;
+  private readonly bias: TensorRef | undefined;
   private readonly correction: TensorRef | undefined;
   private readonly config: RouterConfig;
   private readonly dtype: FloatDType;
@@ -58,7 +62,7 @@ export class ExpertRouter extends Module {
   constructor(
     config: RouterConfig,
     weights: Weights,
-    { gate, correction }: RouterNames = { gate: 'gate.weight' },
+    { gate, bias, correction }: RouterNames = { gate: 'gate.weight' },
   ) {
     super();
     const { numExperts, hiddenSize } = config;
@@ -68,12 +72,13 @@ export class ExpertRouter extends Module {
     });
     this.config = config;
     this.gate = kept(gate, [numExperts, hiddenSize]);
+    this.bias = bias === undefined ? undefined : kept(bias, [numExperts]);
     this.correction = correction === undefined ? undefined : kept(correction, [numExperts]);
     this.dtype = weights.dtype ?? 'bf16';
   }
 
   override getWeights(): TensorRef[] {
-    return [this.gate, ...(this.correction ? [this.correction] : [])];
+    return [this.gate, this.bias, this.correction].filter((ref) => ref !== undefined);
   }
 
   /** `input` [tokens, hidden] -> the choice of each token. */
@@ -92,8 +97,14 @@ export class ExpertRouter extends Module {
       const cast = { elewiseType: 'ELEWISE_CAST', outTensorType: 'ACL_FLOAT' } as const;
       graph.addOperation(new BaseOperation('Elewise', cast, 'router_input_widen'), [input], [wide]);
     }
+    const product = this.bias ? 'router_product' : 'router_logits';
     const linear = new BaseOperation('Linear', { transposeB: true, hasBias: false }, 'router');
-    graph.addOperation(linear, [wide, this.gate.name], ['router_logits']);
+    graph.addOperation(linear, [wide, this.gate.name], [product]);
+    if (this.bias) {
+      // ATB adds biases to products of 16 bits only.
+      const add = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_ADD' }, 'router_bias');
+      graph.addOperation(add, [product, this.bias.name], ['router_logits']);
+    }
     CommonOpBuilderManager.getBuilder({
       category: 'MOE_ROUTER',
       opName: 'router',
@@ -123,6 +134,10 @@ export interface ExpertsConfig {
   /** Of one expert. */
   readonly moeIntermediateSize: number;
   readonly hiddenAct: ActivationKind;
+  /** Whether their projections have biases; false when absent. */
+  readonly hasBias?: boolean;
+  /** How gates and what they gate are clamped; not at all when absent. */
+  readonly clamp?: SwigluClamp;
 }
 
 /** The checkpoint's names of an expert's projections: `experts.3.gate_proj`. */
@@ -148,7 +163,7 @@ export class Experts extends Module {
     { gate, up, down }: ExpertNames = { gate: 'gate_proj', up: 'up_proj', down: 'down_proj' },
   ) {
     super();
-    const { hiddenSize, moeIntermediateSize: width, numExperts: experts } = config;
+    const { hiddenSize, moeIntermediateSize: width, numExperts: experts, hasBias = false } = config;
     this.config = config;
     // transformers 5 holds them so in memory, and writes them one by one.
     const weights = unstacked(given, {
@@ -165,6 +180,7 @@ export class Experts extends Module {
           { name: `${expert}.${up}`, outFeatures: width },
         ],
         inFeatures: hiddenSize,
+        hasBias,
       }),
     });
     this.down = ExpertLinear.load(weights, {
@@ -173,13 +189,14 @@ export class Experts extends Module {
       of: (expert) => ({
         parts: [{ name: `${expert}.${down}`, outFeatures: hiddenSize }],
         inFeatures: width,
+        hasBias,
       }),
     });
   }
 
   /** `input` [tokens, hidden] -> the weighted sum of each token's experts, `out` [tokens, hidden]. */
   buildGraph(graph: AtbGraph, input: string, { chosen, probs }: Choice, out = 'experts_out'): string {
-    const { numExpertsPerToken: topK, hiddenAct: activation } = this.config;
+    const { numExpertsPerToken: topK, hiddenAct: activation, clamp } = this.config;
     const { gateUp, down } = this;
     CommonOpBuilderManager.getBuilder({
       category: 'MOE',
@@ -188,6 +205,7 @@ export class Experts extends Module {
       gateUp,
       down,
       activation,
+      clamp,
     }).build(graph, { input, chosen, probs, expertsOut: out });
     return out;
   }

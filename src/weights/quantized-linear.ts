@@ -157,14 +157,15 @@ function stored(
   };
 }
 
+/** Scales are floats, or bytes that a format reads as powers of two. */
 function requireFloats({ name, parts }: TensorRef): void {
-  const other = parts.find(({ dtype }) => !isFloat(dtype));
+  const other = parts.find(({ dtype }) => !isFloat(dtype) && dtype !== 'e8m0');
   if (other === undefined) return;
   const { file = 'the checkpoint', dtype } = other;
   throw new AtbError('WEIGHT_DTYPE_UNSUPPORTED', { name, file, found: dtype, supported: FLOATS });
 }
 
-const FLOATS = ['f32', 'f16', 'bf16'];
+const FLOATS = ['f32', 'f16', 'bf16', 'e8m0'];
 
 function refuseUnitRows(weights: Weights, { name }: LinearPart): never {
   throw new AtbError('WEIGHT_CHANGE_INVALID', {

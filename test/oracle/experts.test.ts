@@ -19,8 +19,10 @@ import {
 } from './families.js';
 import { largestDifference, promptLogits } from './logits.js';
 
+/** Those whose checkpoints have the projections of all experts in stacks of another kind than transformers'. */
+const OWN_STACKS = ['gpt_oss'];
 /** Families with experts, by the beginnings of their cases' names. */
-const FAMILIES = ['qwen3_moe', 'deepseek_v2', 'deepseek_v3'];
+const FAMILIES = ['qwen3_moe', 'deepseek_v2', 'deepseek_v3', 'gpt_oss'];
 const cases = familyCases.filter((name) => FAMILIES.some((family) => name.startsWith(family)));
 
 const MODES: readonly (QuantizeOptions & { readonly name: string })[] = [
@@ -113,6 +115,7 @@ for (const name of cases) {
     this.timeout(120_000);
     let checkpoint: ReturnType<typeof familyCheckpoint>;
     let references: readonly FamilyReference[];
+    const hasOwnStacks = OWN_STACKS.includes(name);
     before(async () => {
       checkpoint = familyCheckpoint(name);
       references = await familyReferences(name);
@@ -145,7 +148,8 @@ for (const name of cases) {
       });
     });
 
-    it('are the same out of stacks of all experts', async () => {
+    it('are the same out of stacks of all experts', async function () {
+      if (hasOwnStacks) this.skip();
       const stacks = stackedCheckpoint(name);
       try {
         const { prompt } = references[1] as FamilyReference;
@@ -166,7 +170,7 @@ for (const name of cases) {
         expect(largestDifference(await logits('all'), await logits('none'))).to.be.at.most(bound);
       });
 
-      if (options.quantize !== undefined && mode !== 'w8a8_dynamic') {
+      if (options.quantize !== undefined && mode !== 'w8a8_dynamic' && !hasOwnStacks) {
         const { quantize } = options;
         it(`stand for the floats that they were stored for, ${mode}`, async () => {
           const folder = mkdtempSync(join(tmpdir(), 'atb-experts-'));

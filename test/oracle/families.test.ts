@@ -23,7 +23,10 @@ const CONTEXT = 128;
 /** The smallest cosine of a row of logits in bf16. */
 const COSINE = 0.9995;
 /** What ATB cannot say, by the case that needs it. */
-const EXTENSIONS: Readonly<Record<string, RegExp>> = { gemma2: /softcap is an extension key$/ };
+const EXTENSIONS: Readonly<Record<string, RegExp>> = {
+  gemma2: /softcap is an extension key$/,
+  gpt_oss: /(hasSinks|limit|gateScale) is an extension key$/,
+};
 /** How far a logit in f32 may be off. */
 const TOLERANCE = 2e-4;
 

@@ -28,7 +28,7 @@ const decode = (code: number, numbers: readonly number[], sign: number): number 
   code >= sign ? -(numbers[code - sign] as number) : (numbers[code] as number);
 
 /** Rounds a weight block by block; `scaleOf` gives the scale of a block by its largest number. */
-function roundBlocks(
+export function roundBlocks(
   data: Float32Array,
   [n, k]: readonly [number, number],
   [rows, channels]: readonly [number, number],
@@ -78,7 +78,8 @@ const fp8Channels: Store = (data, [n, k]) => {
   };
 };
 
-const mxfp4Groups: Store = (data, [n, k]) => {
+/** Groups of 32 with a power of two for each, as mxfp4 has them; two numbers to a byte. */
+export function mxfp4Of(data: Float32Array, [n, k]: readonly [n: number, k: number]) {
   const { codes, scales, values, shape } = roundBlocks(
     data,
     [n, k],
@@ -91,11 +92,16 @@ const mxfp4Groups: Store = (data, [n, k]) => {
     { length: codes.length / 2 },
     (_, i) => (codes[2 * i] as number) | ((codes[2 * i + 1] as number) << 4),
   );
+  return { pairs, exponents: Uint8Array.from(scales, (scale) => Math.log2(scale) + 127), values, shape };
+}
+
+const mxfp4Groups: Store = (data, [n, k]) => {
+  const { pairs, exponents, values, shape } = mxfp4Of(data, [n, k]);
   return {
     values,
     tensors: {
       weight_packed: { dtype: 'U8', shape: [n, k / 2], data: pairs },
-      weight_scale: { dtype: 'U8', shape, data: Uint8Array.from(scales, (scale) => Math.log2(scale) + 127) },
+      weight_scale: { dtype: 'U8', shape, data: exponents },
     },
   };
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/error.h"
 #include "kernels/pack_integers.h"
 #include "weights/staging.h"
 
@@ -62,6 +63,12 @@ void PackIntegerRows(const IntegerTarget& target, const kernels::KernelTable& ke
     integers = expanded;
   }
   kernels::PackRows(target.weight, target.data, row, row + count, {integers, DType::kI8, k}, kernels);
+}
+
+void RequireNumbers(const std::string& name, const std::byte* codes, int64_t count) {
+  const auto is_nan = [](std::byte code) { return (code & std::byte{0x7F}) == std::byte{0x7F}; };
+  if (std::any_of(codes, codes + count, is_nan))
+    throw Error("NATIVE_VALUE_OUT_OF_RANGE", "weight \"" + name + "\" must be finite, found NaN");
 }
 
 }  // namespace atb

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>
+#include <string>
 #include <vector>
 
 #include "kernels/kernel_table.h"
@@ -31,5 +32,9 @@ void QuantizeRows(const IntegerTarget& target, const kernels::KernelTable& kerne
 /// Packs rows of integers: bytes, or, when `paired`, pairs of int4 in bytes.
 void PackIntegerRows(const IntegerTarget& target, const kernels::KernelTable& kernels, const std::byte* rows,
                      int64_t row, int64_t count, bool paired, IntegerStaging& staging);
+
+/// Throws NATIVE_VALUE_OUT_OF_RANGE when one of `count` codes of e4m3 is NaN, which would make every answer of weight
+/// `name` none.
+void RequireNumbers(const std::string& name, const std::byte* codes, int64_t count);
 
 }  // namespace atb

@@ -11,9 +11,9 @@
 #include "base/checked.h"
 #include "kernels/pack.h"
 #include "kernels/pack_integers.h"
-#include "kernels/stack.h"
 #include "ops/check.h"
 #include "weights/integer_rows.h"
+#include "weights/shrink_scales.h"
 #include "weights/staging.h"
 
 namespace atb {
@@ -35,7 +35,7 @@ struct Plan {
   // that are a load of their own: the order of the panels of their weight.
   bool makes_scales = false;
   std::optional<kernels::PackedScales> order;
-  /// They are scales of groups of 4-bit numbers, which Shrink looks at: of this format.
+  /// They are scales of groups of 4-bit numbers, which ShrinkScales looks at: of this format.
   std::optional<kernels::WeightFormat> shrinks_for;
   bool are_scales = false;    ///< They belong to stored integers, and must be finite.
   bool are_offsets = false;
@@ -82,8 +82,10 @@ void AddPart(Plan& plan, const WeightPart& part, Files& files) {
   const std::vector<int64_t> shape = ShapeOf(planned);
   const bool is_alike = shape.size() == load.shape.size() &&
                         (shape.empty() || std::equal(shape.begin() + 1, shape.end(), load.shape.begin() + 1));
-  // A stack may come matrix by matrix.
-  const bool fits = is_alike || (load.shape.size() == 3 && shape.size() == 2 && shape[1] == load.shape[2]);
+  // A stack may come matrix by matrix, one of vectors vector by vector.
+  const bool is_matrix = load.shape.size() == 3 && shape.size() == 2 && shape[1] == load.shape[2];
+  const bool is_vector = load.shape.size() == 2 && shape.size() == 1 && load.layout == WeightLayout::kPlain;
+  const bool fits = is_alike || is_matrix || (is_vector && !load.quantize);
   if (!fits) fail("NATIVE_SHAPE_MISMATCH", "rows of " + ToString(load.dtype, load.shape), shape);
   planned.first_row = plan.rows;
   if (!plan.parts.empty() && plan.parts.front().columns != planned.columns)
@@ -302,13 +304,6 @@ IntegerTarget TargetOf(const Plan& plan, int64_t expert) {
   return target;
 }
 
-/// A weight that is no number would make every answer none.
-void RequireNumbers(const Plan& plan, const std::byte* codes, int64_t count) {
-  const auto is_nan = [](std::byte code) { return (code & std::byte{0x7F}) == std::byte{0x7F}; };
-  if (std::none_of(codes, codes + count, is_nan)) return;
-  throw Error("NATIVE_VALUE_OUT_OF_RANGE", "weight \"" + plan.load->name + "\" must be finite, found NaN");
-}
-
 int64_t LoadPiece(const Piece& piece, Staging& staging, const kernels::KernelTable& kernels) {
   const Plan& plan = *piece.plan;
   std::byte* data = plan.target->bytes.data();
@@ -330,7 +325,7 @@ int64_t LoadPiece(const Piece& piece, Staging& staging, const kernels::KernelTab
   } else if (plan.makes_scales) {
     QuantizeRows(TargetOf(plan, expert), kernels, rows, plan.dtype, begin, count, staging.integers);
   } else {
-    if (plan.packed->format == kernels::WeightFormat::kE4M3) RequireNumbers(plan, rows, piece.end - piece.begin);
+    if (plan.packed->format == kernels::WeightFormat::kE4M3) RequireNumbers(plan.load->name, rows, piece.end - piece.begin);
     const bool paired = kernels::HoldsPairs(plan.packed->format) && !plan.IsOfWords();
     PackIntegerRows(TargetOf(plan, expert), kernels, rows, begin, count, paired, staging.integers);
   }
@@ -392,28 +387,6 @@ void RunAll(int64_t count, const LoadContext& context, F&& f) {
   if (context.cancelled) throw Error("NATIVE_DISPOSED", "the engine was disposed while it loaded weights");
 }
 
-/// Replaces the scales of 4-bit numbers by one scale for each output and small multipliers, if they are exactly such
-/// products: they take fewer bytes, and multiplying by the weight needs no sums of groups. Those of e2m1 become exponents,
-/// if they are powers of two and no such products.
-void Shrink(StoredTensor& stored, int64_t experts, kernels::WeightFormat format, std::atomic<int64_t>* meter) {
-  const kernels::PackedScales floats = stored.scales;
-  const auto take = [&](int64_t stride, auto pack) {
-    Buffer bytes(static_cast<size_t>(CheckedMul(experts, stride)), meter);
-    kernels::PackedScales packed;
-    for (int64_t e = experts - 1; e >= 0; --e) {
-      if (!pack(kernels::ExpertOf(floats, e), bytes.data() + e * stride, packed)) return false;
-    }
-    stored.scales = packed;
-    stored.bytes = std::move(bytes);
-    return true;
-  };
-  const auto multipliers = [=](const kernels::PackedScales& own, std::byte* data, kernels::PackedScales& packed) {
-    return kernels::PackMultipliers(own, kernels::MostMultiplier(format), data, packed);
-  };
-  if (take(Align(kernels::MultiplierBytes(floats)), multipliers) || format != kernels::WeightFormat::kE2M1) return;
-  take(kernels::ScalesBytes(floats) / static_cast<int64_t>(sizeof(float)), kernels::PackExponents);
-}
-
 void ShrinkAll(std::span<const Plan> plans, const LoadContext& context) {
   std::vector<const Plan*> scales;
   for (const Plan& plan : plans) {
@@ -421,7 +394,7 @@ void ShrinkAll(std::span<const Plan> plans, const LoadContext& context) {
   }
   RunAll(static_cast<int64_t>(scales.size()), context, [&](int64_t i, int) {
     const Plan& plan = *scales[static_cast<size_t>(i)];
-    Shrink(plan.packed ? *plan.scale_target : *plan.target, plan.experts, *plan.shrinks_for, context.meter);
+    ShrinkScales(plan.packed ? *plan.scale_target : *plan.target, plan.experts, *plan.shrinks_for, context.meter);
   });
 }
 

@@ -14,10 +14,21 @@ export type ActivationParam =
   /** dy, x -> gradient of the forward operation by x. */
   | { readonly activationType: 'ACTIVATION_SWIGLU_BACKWARD'; readonly dim: number }
   /** x = [a, b] along `dim` -> silu(a) * b. */
-  | { readonly activationType: 'ACTIVATION_SWIGLU_FORWARD'; readonly dim: number };
+  | ({ readonly activationType: 'ACTIVATION_SWIGLU_FORWARD'; readonly dim: number } & SwigluClamp);
+
+/**
+ * Extension keys of SwiGLU, gpt-oss's: with a limit, g = min(a, limit) and u = b within [-limit, limit] give
+ * (u + 1) * g * sigmoid(gateScale * g).
+ */
+export interface SwigluClamp {
+  readonly limit?: number;
+  /** 1 when absent. */
+  readonly gateScale?: number;
+}
 
 export const activation: OpDefinition<'Activation', ActivationParam> = {
   type: 'Activation',
+  keys: { limit: 'number', gateScale: 'number' },
   arity: ({ activationType }) => ({
     inputs: 1 + count(activationType === 'ACTIVATION_SWIGLU_BACKWARD'),
     outputs: 1,

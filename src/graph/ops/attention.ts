@@ -27,6 +27,8 @@ export const valuesEnd = (latent: LatentKeys): number => (hasValues(latent) ? 3 
 export interface AttentionKeys extends MaskMeaning {
   /** A scaled score s becomes `softcap * tanh(s / softcap)` before the mask. Masks cannot say it, nor can ATB. */
   readonly softcap?: number;
+  /** The last input, f32 [headNum], takes part in each head's softmax as the score of a key without a value (gpt-oss). */
+  readonly hasSinks?: boolean;
 }
 
 export const ATTENTION_KEYS = {
@@ -34,6 +36,7 @@ export const ATTENTION_KEYS = {
   windowSize: 'number',
   slopes: 'numbers',
   softcap: 'number',
+  hasSinks: 'bool',
 } as const;
 
 interface Heads {
@@ -52,11 +55,18 @@ export function maskInputOf(type: string, param: LatentKeys): number | undefined
 }
 
 /** Those that a param has. */
-export const attentionKeysOf = ({ causal, windowSize, slopes, softcap }: AttentionKeys): AttentionKeys => ({
+export const attentionKeysOf = ({
+  causal,
+  windowSize,
+  slopes,
+  softcap,
+  hasSinks,
+}: AttentionKeys): AttentionKeys => ({
   ...(causal && { causal }),
   ...(windowSize !== undefined && { windowSize }),
   ...(slopes !== undefined && { slopes }),
   ...(softcap !== undefined && { softcap }),
+  ...(hasSinks && { hasSinks }),
 });
 
 /** Values may have a head size of their own, and then so has the result. */

@@ -36,6 +36,8 @@ export const lacking = (param: object, key: string, expected: string): ParamLack
 export interface AtbRules<P> {
   /** Section of atb_ops_info.ini that lists the dtypes; `<type>Operation` when absent. */
   section?(param: P): string;
+  /** How many of the last inputs are our extension's. */
+  extensionInputs?(param: P): number;
   /** Inputs whose values ATB reads on the host, too, as it lays out the work by them. */
   hostInputs?(param: P): readonly number[];
   /** What ATB would refuse beyond keys, counts and dtypes, each as a clause: "axes must be consecutive, found [0,2]". */

@@ -32,8 +32,8 @@ export interface SelfAttentionParam extends AttentionKeys, LatentKeys {
 export const selfAttention: OpDefinition<'SelfAttention', SelfAttentionParam> = {
   type: 'SelfAttention',
   keys: ATTENTION_KEYS,
-  arity: ({ maskType, ...latent }) => ({
-    inputs: 3 + count(hasValues(latent), hasMask(maskType)),
+  arity: ({ maskType, hasSinks, ...latent }) => ({
+    inputs: 3 + count(hasValues(latent), hasMask(maskType), hasSinks),
     outputs: 1,
   }),
   shapes(inputs, param) {
@@ -49,6 +49,7 @@ export const selfAttention: OpDefinition<'SelfAttention', SelfAttentionParam> = 
     return attentionShapes(inputs, param);
   },
   atb: {
+    extensionInputs: ({ hasSinks }) => count(hasSinks),
     // ATB, param.cpp: seqLen.
     hostInputs: ({ maskType, ...latent }) => [valuesEnd(latent) + count(hasMask(maskType))],
     section({ maskType, ...latent }) {

@@ -81,7 +81,7 @@ function activationOf(param: ActivationParam): ProductActivation | undefined {
     case 'ACTIVATION_SWISH':
       return (param.scale ?? 1) === 1 ? 'swish' : undefined;
     case 'ACTIVATION_SWIGLU_FORWARD':
-      return param.dim === -1 ? 'swiglu' : undefined;
+      return param.dim === -1 && !param.limit ? 'swiglu' : undefined;
     default:
       return undefined;
   }

@@ -24,9 +24,10 @@ export const attentionFromCache: GraphPass = {
 
 function match(pattern: Pattern, node: NodeSpec, at: number): Rewriting | undefined {
   const param = paramOf(node, 'SelfAttention');
-  // Without a mask, the inputs are q, k, v where it is one, and the lengths.
+  // Without a mask, the inputs are q, k, v where it is one, the lengths, and sinks where there are some.
   if (!param?.causal || (param.maskType ?? 'MASK_TYPE_UNDEFINED') !== 'MASK_TYPE_UNDEFINED') return undefined;
-  const [q, ...rest] = node.inputs as [string, ...string[]];
+  const sinks = param.hasSinks ? node.inputs.slice(-1) : [];
+  const [q, ...rest] = node.inputs.slice(0, node.inputs.length - sinks.length) as [string, ...string[]];
   const [rows, seqLen] = [rest.slice(0, -1), rest.at(-1) as string];
   if (!pattern.spec.inputs.includes(BLOCK_TABLES) && pattern.isDefined(BLOCK_TABLES)) return undefined;
   const cached = pattern
@@ -49,6 +50,6 @@ function match(pattern: Pattern, node: NodeSpec, at: number): Rewriting | undefi
     ...(mlaVHeadSize !== undefined && { mlaVHeadSize }),
     ...attentionKeysOf(param),
   };
-  const inputs = [q, ...cached.node.outputs, BLOCK_TABLES, seqLen, seqLen];
+  const inputs = [q, ...cached.node.outputs, BLOCK_TABLES, seqLen, seqLen, ...sinks];
   return new Map([[node, [{ ...node, op: { type: 'PagedAttention', param: paged }, inputs }]]]);
 }

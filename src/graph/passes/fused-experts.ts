@@ -66,7 +66,7 @@ function match(pattern: Pattern, node: NodeSpec, at: number): Rewriting | undefi
 
 const isSwiglu = (node: NodeSpec): boolean => {
   const param = paramOf(node, 'Activation');
-  return param?.activationType === 'ACTIVATION_SWIGLU_FORWARD' && (param.dim ?? -1) === -1;
+  return param?.activationType === 'ACTIVATION_SWIGLU_FORWARD' && (param.dim ?? -1) === -1 && !param.limit;
 };
 
 const isAlone = (pattern: Pattern, ...names: readonly string[]): boolean =>

@@ -1,6 +1,6 @@
 #pragma once
 // The innermost loops of a product with bf16 weights: a few rows times one or two panels. Included by gemm.cpp and
-// e4m3_gemm.cpp alone; everything has internal linkage.
+// e4m3_panels.h alone; everything has internal linkage.
 #include "kernels/simd/gemm.h"
 #include "kernels/amx/tiles.h"
 #include "kernels/avx512/vec.h"

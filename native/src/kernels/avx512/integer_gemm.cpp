@@ -1,4 +1,4 @@
-#include "kernels/avx512/integers.h"
+#include "kernels/avx512/integer_formats.h"
 #include "kernels/avx512/kernels.h"
 
 // vpdpbusd multiplies unsigned bytes by signed ones. Weights are made unsigned by adding 128. So a sum of products
@@ -35,47 +35,6 @@ struct GroupEnd {
   int64_t bytes_ahead;  ///< From these bytes to those that are fetched now.
   int64_t next;               ///< Bytes from the end of a panel to the panel that is read in its place after it.
   simd::GroupOffsets offsets;
-};
-
-// A format says how a line of a panel, 64 bytes, becomes unsigned bytes, 128 too large: kQuads registers with a quad of
-// channels for each of 16 columns. They are 2^kShift times the integers.
-struct I8 {
-  static constexpr WeightFormat kFormat = WeightFormat::kI8;
-  static constexpr int kQuads = 1;
-  static constexpr int kShift = 0;
-  static void Load(const char* line, __m512i* quads) {
-    quads[0] = _mm512_xor_si512(_mm512_loadu_si512(line), _mm512_set1_epi8(-128));
-  }
-};
-
-/// The int4 become 16 times as large: the lower halves of the bytes are shifted to the upper halves, then the upper
-/// halves are taken as they are. (x & 0xF0) ^ 0x80 is one instruction.
-struct I4 {
-  static constexpr WeightFormat kFormat = WeightFormat::kI4;
-  static constexpr int kQuads = 2;
-  static constexpr int kShift = 4;
-  static void Load(const char* line, __m512i* quads) {
-    const __m512i both = _mm512_loadu_si512(line);
-    quads[0] = Upper(_mm512_slli_epi16(both, 4));
-    quads[1] = Upper(both);
-  }
-
- private:
-  static __m512i Upper(__m512i x) {
-    return _mm512_ternarylogic_epi32(x, _mm512_set1_epi8(-16), _mm512_set1_epi8(-128), 0x6A);
-  }
-};
-
-/// Twice the numbers of e2m1: a shuffle of bytes looks them up.
-struct E2M1 {
-  static constexpr WeightFormat kFormat = WeightFormat::kE2M1;
-  static constexpr int kQuads = 2;
-  static constexpr int kShift = 0;
-  static void Load(const char* line, __m512i* quads) {
-    const __m512i both = _mm512_loadu_si512(line);
-    quads[0] = LookUpE2M1(both, -128);
-    quads[1] = LookUpE2M1(_mm512_srli_epi16(both, 4), -128);
-  }
 };
 
 /// Some digit rows of a block: step s of row t is 32 bytes at rows[t] + At(s).

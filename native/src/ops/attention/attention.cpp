@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <new>
 #include <string>
 
@@ -314,7 +315,9 @@ class Runner {
   void Finish(const Item& item, const Tile& tile, const AttendPartial& acc) const {
     for (int64_t r = 0; r < tile.call.q_tokens * tile.call.group; ++r) {
       float* row = acc.out + r * value_dim_;
-      const float sum = tile.first_chunk < tile.end_chunk ? acc.sum[r] : 0.0f;
+      float sum = tile.first_chunk < tile.end_chunk ? acc.sum[r] : 0.0f;
+      // A sink far above all scores makes the sum infinite, and the result what it is then: zeros.
+      if (work_.sinks && sum != 0) sum += std::exp(work_.sinks[tile.first_head + r % tile.call.group] - acc.max[r]);
       if (sum == 0) {
         std::fill_n(row, value_dim_, 0.0f);
       } else {
@@ -362,6 +365,7 @@ AttentionParam AttentionParam::Read(ParamReader& reader) {
     reader.Fail("slopes", "one number for each of the " + std::to_string(p.heads) + " heads");
   p.softcap = static_cast<float>(reader.Number("softcap", 0));
   if (p.softcap < 0) reader.Fail("softcap", "at least 0");
+  p.has_sinks = reader.Bool("hasSinks", false);
   reader.Require("batchRunStatusEnable", false);
   reader.Require("quantType", "TYPE_QUANT_UNDEFINED");
   reader.Require("outDataType", "ACL_DT_UNDEFINED");

@@ -23,9 +23,12 @@ struct AttentionParam {
   int64_t window = 0;
   std::vector<float> slopes;
   float softcap = 0;  ///< Scaled scores s become softcap * tanh(s / softcap); 0: they stay.
+  /// The last input, f32 [heads], has a number for each head that takes part in its softmax as the score of a key whose
+  /// value is zero (gpt-oss).
+  bool has_sinks = false;
 
-  /// Reads headNum, kvHeadNum, qkScale, mlaVHeadSize, causal, windowSize, slopes, softcap, and the keys that must hold
-  /// their defaults in both.
+  /// Reads headNum, kvHeadNum, qkScale, mlaVHeadSize, causal, windowSize, slopes, softcap, hasSinks, and the keys that
+  /// must hold their defaults in both.
   static AttentionParam Read(ParamReader& reader);
   int64_t group() const { return heads / kv_heads; }
   int64_t ValueDim(int64_t head_dim) const { return latent > 0 ? latent : head_dim; }
@@ -69,6 +72,7 @@ struct AttentionWork {
   AttentionMask mask;
   AttentionSequence* sequences;
   int64_t count;
+  const float* sinks = nullptr;  ///< [heads], or null.
 };
 
 /// Upper bounds of a work's extents, for its workspace.

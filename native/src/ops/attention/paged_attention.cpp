@@ -15,11 +15,11 @@ enum class MaskType { kNone, kNorm, kAlibi, kSpec };
 
 /// Queries [tokens, heads, D] over the paged cache. Inputs: query, keyCache, valueCache unless mlaVHeadSize says which part
 /// of a key its value is, blockTables i32 [batch, W], contextLens i32 [batch], mask unless maskType is
-/// MASK_TYPE_UNDEFINED, qLens i32 [batch] with CALC_TYPE_SPEC; without it each sequence has one query. Queries are the last tokens of their context, whose keys the cache holds already.
+/// MASK_TYPE_UNDEFINED, qLens i32 [batch] with CALC_TYPE_SPEC, f32 [heads] with hasSinks; without qLens each sequence has one query. Queries are the last tokens of their context, whose keys the cache holds already.
 class PagedAttention : public Operation {
  public:
   PagedAttention(AttentionParam param, MaskType mask, bool spec) : param_(std::move(param)), mask_(mask), spec_(spec) {}
-  int NumInputs() const override { return FirstOptional() + (mask_ != MaskType::kNone) + spec_; }
+  int NumInputs() const override { return QueryLengths() + spec_ + param_.has_sinks; }
   int NumOutputs() const override { return 1; }
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
@@ -48,6 +48,7 @@ class PagedAttention : public Operation {
       FailShape(kOp, kQuery, "of " + std::to_string(batch) + " tokens, one per sequence", q);
     if (mask_ != MaskType::kNone) CheckMask(in[static_cast<size_t>(FirstOptional())], q, batch);
     if (spec_) RequireVector(kOp, QueryLengths(), in[static_cast<size_t>(QueryLengths())], DType::kI32, batch);
+    if (param_.has_sinks) RequireVector(kOp, NumInputs() - 1, in.back(), DType::kF32, param_.heads);
     out[0] = AttentionResult(kOp, kQuery, param_, q, head_dim);
   }
 
@@ -129,6 +130,7 @@ class PagedAttention : public Operation {
     // Unlike SelfAttention, ATB adds this mask as it is in every dtype (paged_attention_decoder_nd_common.cce).
     if (mask_ != MaskType::kNone)
       work.mask = {in[static_cast<size_t>(FirstOptional())].data, in[static_cast<size_t>(FirstOptional())].desc.dim(-1), 1, mask_ == MaskType::kAlibi};
+    work.sinks = param_.has_sinks ? in.back().As<const float>() : nullptr;
     work.sequences = sequences;
     work.count = batch;
     Attend(work, s.extents, ctx, ctx.workspace + s.attend_at);
@@ -162,7 +164,7 @@ class PagedAttention : public Operation {
     }
   };
 
-  static constexpr size_t kMostInputs = 7;
+  static constexpr size_t kMostInputs = 8;
 
   int LastCache() const { return param_.latent > 0 ? kKeys : kValues; }
   int Tables() const { return LastCache() + 1; }

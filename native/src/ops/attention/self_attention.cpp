@@ -17,14 +17,15 @@ float MaskFactor(DType dtype, bool high_precision) { return dtype == DType::kBF1
 
 /// Prefill (PA_ENCODER): q [tokens, heads, D] of packed sequences over their own k, v [tokens, kvHeads, D]; each may
 /// also be [tokens, heads * D]. Without a mask every token of a sequence sees every other. Inputs: q, k, v unless
-/// mlaVHeadSize says which part of a key its value is, mask unless maskType is MASK_TYPE_UNDEFINED, seqLen i32 [batch].
+/// mlaVHeadSize says which part of a key its value is, mask unless maskType is MASK_TYPE_UNDEFINED, seqLen i32 [batch], with
+/// hasSinks f32 [heads].
 class SelfAttention : public Operation {
  public:
   SelfAttention(AttentionParam param, MaskType mask, bool triangle, bool high_precision)
       : param_(std::move(param)), mask_(mask), triangle_(triangle), high_precision_(high_precision) {
     if (triangle_) param_.causal = true;
   }
-  int NumInputs() const override { return Lengths() + 1; }
+  int NumInputs() const override { return Lengths() + 1 + param_.has_sinks; }
   int NumOutputs() const override { return 1; }
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
@@ -39,6 +40,7 @@ class SelfAttention : public Operation {
     if (Masked()) CheckMask(MaskOf(in), in[0], in[static_cast<size_t>(Lengths())]);
     RequireDType(kOp, Lengths(), in[static_cast<size_t>(Lengths())], DType::kI32);
     RequireRank(kOp, Lengths(), in[static_cast<size_t>(Lengths())], 1, 1);
+    if (param_.has_sinks) RequireVector(kOp, Lengths() + 1, in.back(), DType::kF32, param_.heads);
     out[0] = AttentionResult(kOp, 0, param_, in[0], head_dim);
   }
 
@@ -94,6 +96,7 @@ class SelfAttention : public Operation {
       work.mask = {mask.data, mask.desc.dim(-1), Factor(in[0].desc.dtype),
                    mask_ == MaskType::kAlibi ? mask.desc.dim(-2) : 0};
     }
+    work.sinks = param_.has_sinks ? in.back().As<const float>() : nullptr;
     work.sequences = sequences;
     work.count = batch;
     Attend(work, s.extents, ctx, ctx.workspace + s.attend_at);
@@ -123,7 +126,7 @@ class SelfAttention : public Operation {
     }
   };
 
-  static constexpr size_t kMostInputs = 5;
+  static constexpr size_t kMostInputs = 6;
 
   bool Masked() const { return mask_ != MaskType::kNone; }
   int Mask() const { return param_.latent > 0 ? 2 : 3; }
