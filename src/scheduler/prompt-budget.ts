@@ -22,16 +22,17 @@ const FIRST_DEPTH = 4000;
 
 /**
  * How many prompt tokens a step may take beside `rows` rows of sequences that decode, if `depth` tokens of the prompt are in
- * the cache.
+ * the cache, and so many prompts for each of those sequences could be computed, had they all the time.
  */
-export type PromptRoom = (rows: number, depth: number) => number;
+export type PromptRoom = (rows: number, depth: number, promptsPerDecode: number) => number;
 
 /** Bands of a step; a part of the first is a part of the work, because decoding alone does not fill it. */
 const bandsOf = (rows: number): number => (rows <= BAND ? rows / BAND : Math.ceil(rows / BAND));
 
 /**
  * Measures what prompts add to the steps of sequences that decode, and lets them have so much of a step that these wait no
- * longer than STRETCH steps for their next token, on whatever machine. What `tokens` of a prompt add is a time for each band of
+ * longer than STRETCH steps for their next token, on whatever machine. Where more prompts could begin than sequences decode,
+ * they have as many times as much: few would decode for long, each step for next to nothing, while many wait. What `tokens` of a prompt add is a time for each band of
  * rows that they begin, and one for each pair of a token and one before it, of which attention has more the longer the
  * prompt is. Steps correct either time by its share of what was expected of them.
  */
@@ -40,13 +41,21 @@ export class PromptBudget {
   readonly #decodes: number[] = [];
   #bandMs: number | undefined;
   #pairMs = 0;
+  #hasWaited = false;
 
-  /** How many tokens may be taken: as many bands as fit are filled, or a part of one. */
-  readonly room: PromptRoom = (rows, depth) => {
+  /**
+   * How many tokens may be taken: as many bands as fit are filled, or a part of one. None the first time, if no step has only
+   * decoded yet, so that one does: under a load from the beginning none ever would.
+   */
+  readonly room: PromptRoom = (rows, depth, promptsPerDecode) => {
+    if (this.#decodes.length === 0 && !this.#hasWaited) {
+      this.#hasWaited = true;
+      return 0;
+    }
     const full = Math.ceil((rows + MIN_TOKENS) / BAND);
     const bandMs = this.#bandMs;
     if (bandMs === undefined) return full * BAND - rows;
-    const affordableMs = (STRETCH - 1) * this.#decodeMs;
+    const affordableMs = (STRETCH - 1) * this.#decodeMs * Math.max(1, promptsPerDecode);
     const isAffordable = (tokens: number): boolean =>
       bandMs * addedBands(rows, tokens) + this.#pairMs * pairsOf(depth, tokens) <= affordableMs;
     for (let bands = MAX_BANDS; bands >= full; bands--)

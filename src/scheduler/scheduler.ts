@@ -223,8 +223,10 @@ export class Scheduler {
     const { maxPrefillTokens, maxPrefillBatchSize, maxBatchSize } = this.#options;
     const rows = entries.reduce((sum, { count }) => sum + count, 0);
     const budget = new StepBudget(maxPrefillTokens - rows, this.#options);
+    const startable = Math.min(this.#waiting.size, maxBatchSize - this.#running.length);
+    const perDecode = (this.#running.length + startable) / entries.length - 1;
     const narrow = (depth: number): void => {
-      if (rows > 0) budget.narrow(room(rows, depth));
+      if (rows > 0) budget.narrow(room(rows, depth, perDecode));
     };
     narrow(this.#running.find((sequence) => !isDecoding(sequence))?.cachedLen ?? 0);
     let numPrompts = 0;

@@ -28,9 +28,9 @@ export class StepBudget {
     return this.#tokens <= 0;
   }
 
-  /** At most so many tokens more, but one in any case. */
+  /** At most so many tokens more. */
   narrow(tokens: number): void {
-    this.#tokens = Math.min(this.#tokens, Math.max(1, tokens));
+    this.#tokens = Math.min(this.#tokens, tokens);
   }
 
   /** Tokens of a prompt that this step computes; 0: it waits for the next. */

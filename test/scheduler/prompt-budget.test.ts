@@ -50,7 +50,7 @@ function prefill(machine: Machine, prompts: number, noise: number): { steps: num
   for (let i = 0; i < prompts; i++) {
     for (let step = 0; step < 20; step++) budget.observe(batch(DECODE, ...streams), takes(decodeMs));
     for (let depth = 0; depth < 4096; ) {
-      const count = Math.min(budget.room(STREAMS, depth), 4096 - depth);
+      const count = Math.min(budget.room(STREAMS, depth, 0), 4096 - depth);
       const rows = STREAMS + count;
       const bands = (rows <= 32 ? rows / 32 : Math.ceil(rows / 32)) - STREAMS / 32;
       const ms = takes(decodeMs + bands * bandMs + count * (depth + count / 2) * pairMs);
@@ -65,9 +65,30 @@ function prefill(machine: Machine, prompts: number, noise: number): { steps: num
 
 describe('PromptBudget', () => {
   it('begins with what fills the rows that are computed at once', () => {
-    expect(new PromptBudget().room(4, 0)).to.equal(28);
-    expect(new PromptBudget().room(30, 0)).to.equal(34);
-    expect(new PromptBudget().room(32, 0)).to.equal(32);
+    for (const [rows, tokens] of [
+      [4, 28],
+      [30, 34],
+      [32, 32],
+    ] as const) {
+      const budget = new PromptBudget();
+      budget.observe(batch(DECODE, ...streams), 10);
+      expect(budget.room(rows, 0, 0)).to.equal(tokens);
+    }
+  });
+
+  it('lets one step only decode before it knows how long that takes, and no more than one', () => {
+    const budget = new PromptBudget();
+    expect([0, 1, 2].map(() => budget.room(4, 0, 0))).to.deep.equal([0, 28, 28]);
+  });
+
+  it('gives prompts as many times as much as there are more of them than sequences that decode', () => {
+    const budget = new PromptBudget();
+    budget.observe(batch(DECODE, ...streams), 100);
+    // A band takes 10 ms: five of them make it 1.5 times as long.
+    for (let i = 0; i < 9; i++) budget.observe(batch(SPLITFUSE, ...streams, [0, 28]), 100 + 8.75);
+    expect(budget.room(STREAMS, 0, 0.25)).to.equal(5 * 32 - STREAMS);
+    expect(budget.room(STREAMS, 0, 1)).to.equal(5 * 32 - STREAMS);
+    expect(budget.room(STREAMS, 0, 4)).to.be.within(16 * 32, 20 * 32);
   });
 
   for (const [name, machine] of Object.entries(MACHINES))
@@ -102,11 +123,11 @@ describe('PromptBudget', () => {
     const step = (ms: number): void => budget.observe(batch(SPLITFUSE, ...streams, [0, 60]), ms);
     for (let i = 0; i < 9; i++) budget.observe(batch(DECODE, ...streams), i === 4 ? 5000 : 33);
     for (let i = 0; i < 20; i++) step(48);
-    const before = budget.room(STREAMS, 0);
+    const before = budget.room(STREAMS, 0, 0);
     step(5000);
-    expect(budget.room(STREAMS, 0)).to.be.at.least(28);
+    expect(budget.room(STREAMS, 0, 0)).to.be.at.least(28);
     for (let i = 0; i < 4; i++) step(48);
-    expect(budget.room(STREAMS, 0)).to.equal(before);
+    expect(budget.room(STREAMS, 0, 0)).to.equal(before);
   });
 
   it('learns nothing from steps in which nobody decodes, or before it knows how long one takes that only does', () => {
@@ -114,6 +135,6 @@ describe('PromptBudget', () => {
     budget.observe(batch(SPLITFUSE, [0, 1], [0, 32]), 1000);
     budget.observe(batch(DECODE, [0, 1]), 10);
     budget.observe(batch(PREFILL, [0, 32], [0, 32]), 1000);
-    expect(budget.room(4, 0)).to.equal(28);
+    expect(budget.room(4, 0, 0)).to.equal(28);
   });
 });

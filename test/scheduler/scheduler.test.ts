@@ -434,6 +434,29 @@ describe('Scheduler', () => {
     expect(shape(bench.scheduler.schedule(() => 16) as Batch)).to.deep.equal(['prefill', [2, 0, 40]]);
   });
 
+  it('says beside how many rows a prompt would be computed, how deep it is, and how many prompts there are for each', () => {
+    const bench = new Bench({ chunkedPrefill: true, maxBatchSize: 4, maxPrefillTokens: 40 });
+    bench.add(4, 9);
+    bench.step();
+    for (let i = 0; i < 5; i++) bench.add(40, 2);
+    const asked: number[][] = [];
+    const step = (): void => {
+      const batch = bench.scheduler.schedule((...of) => {
+        asked.push(of);
+        return 16;
+      }) as Batch;
+      bench.scheduler.postprocess(batch, bench.engine.run(batch));
+    };
+    step();
+    step();
+    // One decodes; of five prompts three fit beside it. The first is asked for again when what it found is known.
+    expect(asked).to.deep.equal([
+      [1, 0, 3],
+      [1, 0, 3],
+      [1, 16, 3],
+    ]);
+  });
+
   it('asks for the outcome of one step before the next', () => {
     const bench = new Bench();
     bench.add(3, 4);
