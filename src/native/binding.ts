@@ -1,9 +1,11 @@
 import type { DType, FloatDType, Tensor } from '../dtype.js';
 import type { GraphSpec } from '../graph/atb-graph.js';
 import type { GrammarSpec, Vocabulary } from './grammar-spec.js';
+import type { SampledLogprobs, SamplerOptions } from './sampler-options.js';
 import type { WeightLoad } from './weight-load.js';
 
 export type * from './grammar-spec.js';
+export type * from './sampler-options.js';
 export type * from './weight-load.js';
 
 /** The addon's whole surface. Only this folder touches the `.node` file. */
@@ -70,36 +72,6 @@ export interface KvCacheOptions {
   readonly dtype: 'f32' | 'f16' | 'bf16' | 'i8';
   /** None for a model without caches. No two tensors have the same name. */
   readonly caches: readonly KvCacheDesc[];
-}
-
-/** Sampling of one sequence. Counters and random numbers depend only on this, its tokens and the step. */
-export interface SamplerOptions {
-  readonly temperature: number;
-  /** 0: off. */
-  readonly topK: number;
-  readonly topP: number;
-  readonly minP: number;
-  readonly repetitionPenalty: number;
-  readonly frequencyPenalty: number;
-  readonly presencePenalty: number;
-  readonly logitBias: ReadonlyArray<readonly [token: number, bias: number]>;
-  /** Any integer in [0, 2^53). */
-  readonly seed: number;
-  /** Log-probs of the sampled token and of this many best; -1: none at all. */
-  readonly topLogprobs: number;
-  /** Tokens of the prompt, for the repetition penalty. */
-  readonly promptTokens: Int32Array;
-  /** An id of `compileGrammar` that the generated text must obey. It is whole after at most `maxTokens` tokens. */
-  readonly grammar?: number;
-  /** With `grammar`. Throws NATIVE_GRAMMAR_NO_ROOM when the shortest text has more bytes. */
-  readonly maxTokens?: number;
-}
-
-/** Log-softmax of the logits as the model made them: before bias, penalties and temperature. */
-export interface SampledLogprobs {
-  readonly logprob: number;
-  readonly topTokens: Int32Array;
-  readonly topLogprobs: Float32Array;
 }
 
 /** Inputs of one step by graph input name; everything else must be bound already. */
@@ -195,6 +167,11 @@ export interface NativeEngine {
    * Throws NATIVE_PARAM_INVALID for sizes that no cache has and for a name that is given twice.
    */
   allocateKvCache(options: KvCacheOptions): number;
+  /**
+   * Copies whole blocks of all caches, [from, to, from, to, …], one pair after another, in the order of steps.
+   * Rejects with NATIVE_VALUE_OUT_OF_RANGE for blocks that there are not.
+   */
+  copyBlocks(pairs: Int32Array): Promise<void>;
   /** Checks and prepares a graph; inputs that exist as engine tensors now are bound to them. Returns its id. */
   loadGraph(spec: GraphSpec): number;
   unloadGraph(graph: number): void;
@@ -213,6 +190,8 @@ export interface NativeEngine {
   createSampler(options: SamplerOptions): number;
   /** Records tokens as generated although this engine did not sample them. */
   appendTokens(sampler: number, tokens: Int32Array): void;
+  /** Takes back the tokens that were recorded last, in their order. A sampler with a grammar takes none back. */
+  retractTokens(sampler: number, tokens: Int32Array): void;
   freeSampler(sampler: number): void;
   /** One step. Inputs are copied before it returns. Steps run in the order of the calls. */
   run(graph: number, inputs: StepInputs, options?: StepOptions): Promise<StepResult>;

@@ -309,6 +309,7 @@ function engineMethods(): Target {
     () => ['allocateKvCache', [cache()]],
     () => ['loadWeights', [[weight()]]],
     () => ['appendTokens', [1, Int32Array.of(1)]],
+    () => ['copyBlocks', [Int32Array.of(0, 1)]],
     () => ['run', [1, { a: tensor(), b: tensor() }, { logits: true }]],
     () => ['exportTensor', ['t']],
     () => [

@@ -210,6 +210,8 @@ describe('the native engine', () => {
     const told = engine.createSampler(options);
     engine.appendTokens(told, Int32Array.of(1));
     expect(await sample(told)).to.equal(0);
+    engine.retractTokens(told, Int32Array.of(1, 0));
+    expect(await sample(told)).to.equal(1);
     engine.freeSampler(told);
   });
 

@@ -37,6 +37,7 @@ Napi::Function EngineWrap::Define(Napi::Env env) {
                          InstanceMethod<&EngineWrap::SetTensor>("setTensor"),
                          InstanceMethod<&EngineWrap::ExportTensor>("exportTensor"),
                          InstanceMethod<&EngineWrap::AllocateKvCache>("allocateKvCache"),
+                         InstanceMethod<&EngineWrap::CopyBlocks>("copyBlocks"),
                          InstanceMethod<&EngineWrap::LoadGraph>("loadGraph"),
                          InstanceMethod<&EngineWrap::UnloadGraph>("unloadGraph"),
                          InstanceMethod<&EngineWrap::GraphStats>("graphStats"),
@@ -46,6 +47,7 @@ Napi::Function EngineWrap::Define(Napi::Env env) {
                          InstanceMethod<&EngineWrap::FreeGrammar>("freeGrammar"),
                          InstanceMethod<&EngineWrap::CreateSampler>("createSampler"),
                          InstanceMethod<&EngineWrap::AppendTokens>("appendTokens"),
+                         InstanceMethod<&EngineWrap::RetractTokens>("retractTokens"),
                          InstanceMethod<&EngineWrap::FreeSampler>("freeSampler"),
                          InstanceMethod<&EngineWrap::Run>("run"),
                          InstanceMethod<&EngineWrap::Forward>("forward"),
@@ -164,6 +166,16 @@ Napi::Value EngineWrap::AllocateKvCache(const Info& info) {
     const auto bytes = static_cast<double>(cache->bytes());
     Post([cache = std::move(cache)](Engine& engine) { engine.PutCache(cache); });
     return Napi::Number::New(info.Env(), bytes);
+  });
+}
+
+Napi::Value EngineWrap::CopyBlocks(const Info& info) {
+  const auto read = [&] { return ReadInt32s(info[0], "pairs"); };
+  return CallAsync(info, read, [&](std::vector<int32_t> pairs) {
+    return Submit(info.Env(), [pairs = std::move(pairs)](Engine& engine) {
+      engine.CopyBlocks(pairs);
+      return std::monostate();
+    });
   });
 }
 

@@ -81,6 +81,16 @@ void Engine::PutCache(const std::shared_ptr<const KvCache>& cache) {
     Put(cache_names_.emplace_back(caches[i].key), {cache->Keys(i), cache});
     if (caches[i].value) Put(cache_names_.emplace_back(*caches[i].value), {cache->Values(i), cache});
   }
+  cache_ = cache;
+}
+
+void Engine::CopyBlocks(std::span<const int32_t> pairs) {
+  const int64_t blocks = cache_ ? cache_->options().num_blocks : 0;
+  for (int32_t block : pairs)
+    if (block < 0 || block >= blocks || pairs.size() % 2 != 0)
+      throw Error("NATIVE_VALUE_OUT_OF_RANGE", "block " + std::to_string(block) + " is not one of pairs of " +
+                                                   std::to_string(blocks) + " blocks");
+  for (size_t i = 0; i < pairs.size(); i += 2) cache_->CopyBlock(pairs[i], pairs[i + 1]);
 }
 
 void Engine::AddGraph(int id, std::shared_ptr<Graph> graph) {
@@ -132,6 +142,11 @@ void Engine::RemoveSampler(int id) { samplers_.erase(id); }
 void Engine::AppendTokens(int sampler, std::span<const int32_t> tokens) {
   Sampler& target = SamplerOf(sampler);
   for (int32_t token : tokens) target.Append(token);
+}
+
+void Engine::RetractTokens(int sampler, std::span<const int32_t> tokens) {
+  Sampler& target = SamplerOf(sampler);
+  for (size_t i = tokens.size(); i > 0; --i) target.Retract(tokens[i - 1]);
 }
 
 Engine::Entry& Engine::GraphOf(int id) {

@@ -102,6 +102,9 @@ class Engine {
   TensorBundle Export(const std::string& name);
   /// Puts the tensors of the caches under their own names, and forgets those of an earlier call.
   void PutCache(const std::shared_ptr<const KvCache>& cache);
+  /// Copies whole blocks of all caches: each pair of numbers is a block and the one that becomes like it, one pair after
+  /// another. Throws NATIVE_VALUE_OUT_OF_RANGE, and then copies nothing.
+  void CopyBlocks(std::span<const int32_t> pairs);
 
   /// Binds the inputs whose names are tensors of the engine now. The other inputs come with each run.
   void AddGraph(int id, std::shared_ptr<Graph> graph);
@@ -113,6 +116,8 @@ class Engine {
   void RemoveSampler(int id);
   /// Records tokens that were generated elsewhere. Throws NATIVE_SAMPLER_UNKNOWN.
   void AppendTokens(int sampler, std::span<const int32_t> tokens);
+  /// Takes back the tokens that were recorded last, in their order. Throws NATIVE_SAMPLER_UNKNOWN, NATIVE_OPTION_INVALID.
+  void RetractTokens(int sampler, std::span<const int32_t> tokens);
 
   /// One step of a graph. Throws NATIVE_GRAPH_UNKNOWN, NATIVE_SAMPLER_UNKNOWN, NATIVE_INPUT_INVALID, and what graphs
   /// and samplers throw.
@@ -142,6 +147,7 @@ class Engine {
   const kernels::KernelTable& kernels_;
   ThreadPool pool_;
   std::unordered_map<std::string, OwnedTensor> tensors_;
+  std::shared_ptr<const KvCache> cache_;
   std::vector<std::string> cache_names_;
   std::map<int, Entry> graphs_;
   mutable std::mutex stats_mutex_;
