@@ -3,16 +3,15 @@ import { DTYPE_BYTES, type DType, elementCount, type FloatDType } from '../dtype
 import { refuseRequest } from '../errors.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import type { GraphSpec } from '../graph/graph-spec.js';
-import { applyPasses } from '../graph/passes/index.js';
 import { type PlannedInput, planGraph } from '../native/index.js';
 import type { CausalLM } from '../router/index.js';
 import type { StepInput, StepSizes } from '../step-inputs/index.js';
 import { kvBlockBytes } from './kv-block-bytes.js';
-import { DEFAULT_BLOCK_SIZE, type RunnerOptions } from './model-runner.js';
 import { type ModelPlan, type OpenModelOptions, openModel } from './open-model.js';
 import { isCount } from './options.js';
+import { DEFAULT_BLOCK_SIZE, type RunnerOptions } from './runner-options.js';
 import { scaleLikes, storedTensors } from './stored-weights.js';
-import { weightLoads, weightStorage, withStandIns, ZERO_OFFSET } from './weight-storage.js';
+import { graphsOf, weightLoads, weightStorage, ZERO_OFFSET } from './weight-storage.js';
 
 /** Contexts that people start with; the model's own limit where that is less. */
 const DEFAULT_CONTEXT = 4096;
@@ -104,6 +103,11 @@ export function memoryOf(plan: ModelPlan, model: CausalLM, options: MemoryOption
   };
 }
 
+/** Bytes of a model's packed weights. */
+export function plannedWeightBytes({ model, ...plan }: ModelPlan & { readonly model: CausalLM }): number {
+  return new PlannedModel(plan, model, { blockSize: 1, stepTokens: 1 }).weightBytes;
+}
+
 /** The largest number up to `most` that holds, where all smaller ones do; 0 when none does. */
 function largest(most: number, holds: (count: number) => boolean): number {
   let [low, high] = [0, 1];
@@ -137,13 +141,7 @@ class PlannedModel {
   ) {
     const { dtype } = plan;
     const storage = weightStorage(model.getWeights());
-    const { passes = 'all' } = options;
-    this.#graphs = new Map(
-      model.graphKinds.map((kind) => [
-        kind,
-        withStandIns(applyPasses(model.buildGraph(kind), passes), storage, dtype),
-      ]),
-    );
+    this.#graphs = graphsOf(model, storage, dtype, options.passes);
     const loads = weightLoads(storage.refs, [...this.#graphs.values()], dtype);
     const like = scaleLikes(loads);
     const tensors = loads.flatMap((load) => storedTensors(load, like.get(load.name)));

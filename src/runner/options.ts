@@ -1,7 +1,7 @@
 import { AtbError, refuseRequest } from '../errors.js';
 import { nearestName } from '../nearest-name.js';
-import type { ModelRunnerOptions, RunnerOptions } from './model-runner.js';
 import type { OpenModelOptions } from './open-model.js';
+import type { ModelRunnerOptions, RunnerOptions } from './runner-options.js';
 
 /** What a value would have to be; undefined: it is that. Nobody asks about an absent value unless it is `required`. */
 export interface OptionCheck {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { BlockManager } from '../kv-cache/block-manager.js';
-import { type Batch, type BatchEntry, decodeEntryOf, kindOf, type NewTokens } from './batch.js';
-import { Drafting } from './drafting.js';
+import { type Batch, type BatchEntry, batchOf, type NewTokens, withDrafts } from './batch.js';
+import { Drafting, type DraftLength, theMost } from './drafting.js';
 import {
   type FilledOptions,
   fillOptions,
@@ -53,7 +53,7 @@ export class Scheduler {
   constructor(options: SchedulerOptions, blocks: BlockManager) {
     this.#options = fillOptions(options);
     this.#blocks = blocks;
-    this.#drafting = new Drafting(this.#options.draftTokens);
+    this.#drafting = new Drafting(this.#options, blocks);
     this.#waiting = new WaitingLine(policyOf(this.#options.policy));
   }
 
@@ -123,22 +123,32 @@ export class Scheduler {
   /**
    * The next step; undefined when there is nothing to do. Every step is answered before the next is asked for. Beside
    * sequences that decode, it takes at most as many tokens of prompts as `room` says: longer steps would make those wait.
+   * How far a draft model guesses ahead, `draftLength` says.
    */
-  schedule(room: PromptRoom = () => Number.POSITIVE_INFINITY): Batch | undefined {
+  schedule(
+    room: PromptRoom = () => Number.POSITIVE_INFINITY,
+    draftLength: DraftLength = theMost,
+  ): Batch | undefined {
     assert(this.#inFlight === undefined, 'the step in flight has not been postprocessed');
     if (!this.hasWork) return undefined;
     const { chunkedPrefill, maxBatchSize } = this.#options;
     const entries: BatchEntry[] = [];
     // Prompts go first. A streak as long as the batch means that slots turn over without anybody decoding (requests
     // for one token each): then those that run get a step, or an endless stream would starve them.
-    if (chunkedPrefill || this.#prefillStreak >= maxBatchSize) this.#addDecodes(entries);
+    if (chunkedPrefill || this.#prefillStreak >= maxBatchSize) this.#addDecodes(entries, draftLength);
     const numDecodes = entries.length;
     if (chunkedPrefill || numDecodes === 0) this.#addPrefills(entries, room);
     this.#prefillStreak = entries.length > numDecodes ? this.#prefillStreak + 1 : 0;
-    if (entries.length === 0) this.#addDecodes(entries);
+    if (entries.length === 0) this.#addDecodes(entries, draftLength);
     assert(entries.length > 0, 'there is work, but nothing could be scheduled');
-    for (const { sequence, count } of entries) sequence.scheduledLen = count;
-    this.#inFlight = { kind: kindOf(entries), entries };
+    this.#inFlight = batchOf(entries);
+    return this.#inFlight;
+  }
+
+  /** The step to compute instead, with what a draft model guessed for each entry: at most its `room`. */
+  withDrafts(batch: Batch, drafts: ReadonlyArray<readonly number[]>): Batch {
+    assert(batch === this.#inFlight, 'not the step in flight');
+    this.#inFlight = batchOf(batch.entries.map((entry, index) => withDrafts(entry, drafts[index] ?? [])));
     return this.#inFlight;
   }
 
@@ -203,19 +213,12 @@ export class Scheduler {
   }
 
   /** One token of each running sequence whose prompt is in the cache, by rank. */
-  #addDecodes(entries: BatchEntry[]): void {
+  #addDecodes(entries: BatchEntry[], draftLength: DraftLength): void {
     // Preemption takes away from #running, while this walks over it.
     const decoding = this.#running.filter(isDecoding);
     for (const sequence of decoding)
       if (sequence.status === 'running' && this.#makeRoom(sequence))
-        entries.push(decodeEntryOf(sequence, this.#draftsOf(sequence, decoding.length - 1)));
-  }
-
-  /** Guesses that there are free blocks for: nobody gives any back for them. */
-  #draftsOf(sequence: Sequence, others: number): readonly number[] {
-    const drafts = this.#drafting.guess(sequence, others);
-    const length = sequence.tokens.length + drafts.length;
-    return drafts.length > 0 && this.#blocks.grow(sequence.blockTable, length) ? drafts : [];
+        entries.push(this.#drafting.entryOf(sequence, decoding.length - 1, draftLength));
   }
 
   /** Prompts begun before, then those that start now. */
