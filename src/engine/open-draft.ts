@@ -1,10 +1,10 @@
 import { describeValue } from '../describe-value.js';
 import { AtbError, refuseRequest } from '../errors.js';
-import { DraftModel } from '../runner/draft-model.js';
-import { plannedWeightBytes } from '../runner/estimate-memory.js';
+import { DraftModel, MAX_CATCH_UP } from '../runner/draft-model.js';
 import { kvBlockBytes } from '../runner/kv-block-bytes.js';
 import { ModelRunner } from '../runner/model-runner.js';
 import { type OpenModel, type OpenModelOptions, openModel } from '../runner/open-model.js';
+import { plannedWeightBytes } from '../runner/planned-model.js';
 import type { RunnerOptions } from '../runner/runner-options.js';
 import type { HfTokenizer } from '../tokenizer/hf-tokenizer.js';
 
@@ -56,11 +56,17 @@ export class OpenDraft {
   }
 
   /** Puts it on an engine of its own, with as many blocks of the same size as the target has. */
-  async load({ blockSize, numBlocks }: ModelRunner, options: Partial<RunnerOptions>): Promise<DraftModel> {
+  async load(
+    { blockSize, numBlocks }: ModelRunner,
+    limits: { readonly maxBatchSize: number; readonly maxModelLen: number },
+    options: Partial<RunnerOptions>,
+  ): Promise<DraftModel> {
     const { threads, isa, nativePath } = options;
+    const context = Math.min(limits.maxModelLen, this.open.config.maxPositionEmbeddings);
     const runner = await ModelRunner.load(this.open, {
       blockSize,
       numBlocks,
+      largestStep: { tokens: MAX_CATCH_UP, batch: limits.maxBatchSize, context },
       ...(threads !== undefined && { threads }),
       ...(isa !== undefined && { isa }),
       ...(nativePath !== undefined && { nativePath }),

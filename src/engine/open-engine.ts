@@ -16,7 +16,9 @@ import { draftTokensOf, OpenDraft } from './open-draft.js';
 import { OPEN_ENGINE_OPTIONS } from './options.js';
 
 /** The original's limits, with its defaults. */
-export interface OpenEngineOptions extends Omit<OpenModelOptions, 'use'>, Omit<RunnerOptions, 'numBlocks'> {
+export interface OpenEngineOptions
+  extends Omit<OpenModelOptions, 'use'>,
+    Omit<RunnerOptions, 'numBlocks' | 'largestStep'> {
   /** Sequences that run at once; 1 when absent. */
   readonly maxBatchSize?: number;
   /** Longest prompt, in tokens; 1024 when absent. */
@@ -107,11 +109,18 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenEngine
   const blockBytes =
     kvBlockBytes(model.model.caches(), model.cacheDType, blockSize) + (openDraft?.blockBytes(blockSize) ?? 0);
   const numBlocks = cacheBlocks(options, wanted, blockBytes, openDraft?.weightBytes);
-  const runner = await ModelRunner.load(model, { ...options, blockSize, numBlocks });
   const { maxPrefillTokens = maxBatchSize * maxModelLen } = options;
+  const runner = await ModelRunner.load(model, {
+    ...{ ...options, blockSize, numBlocks },
+    // Without chunks a step is as large as prompts happen to be.
+    ...(options.chunkedPrefill &&
+      options.maxPrefillTokens !== undefined && {
+        largestStep: { tokens: maxPrefillTokens, batch: maxBatchSize, context: maxModelLen },
+      }),
+  });
   let draft: DraftModel | undefined;
   try {
-    draft = await openDraft?.load(runner, options);
+    draft = await openDraft?.load(runner, { maxBatchSize, maxModelLen }, options);
     const engine = new LLMEngine(runner, {
       postprocessor: text.postprocessor,
       maxBatchSize,

@@ -134,6 +134,7 @@ export interface GraphStats {
   /** Memory plans made since the graph was loaded; a warm decode makes none. */
   readonly plans: number;
   readonly lastPlanReason: string;
+  /** Of the engine's arena, for its largest plan so far. Graphs run one after another and share it. */
   readonly arenaBytes: number;
   /** Thread barriers of the latest run. */
   readonly barriers: number;
@@ -175,6 +176,11 @@ export interface NativeEngine {
   /** Checks and prepares a graph; inputs that exist as engine tensors now are bound to them. Returns its id. */
   loadGraph(spec: GraphSpec): number;
   unloadGraph(graph: number): void;
+  /**
+   * Makes room for a step of a graph whose inputs, those that are bound excepted, are described so. Steps up to it need no
+   * memory plan of their own then. Rejects as `run` does for shapes that do not fit together.
+   */
+  reserve(graph: number, inputs: Readonly<Record<string, PlannedInput>>): Promise<void>;
   graphStats(graph: number): GraphStats;
   /** What grammars are written in; before the first of them. Other work goes on meanwhile. */
   setVocabulary(vocabulary: Vocabulary): Promise<void>;
@@ -202,7 +208,7 @@ export interface NativeEngine {
   forward(spec: GraphSpec, inputs: StepInputs, intermediates?: readonly string[]): Promise<ForwardResult>;
   /** Measures for about half a second, with 512 MB of memory. */
   measureLimits(): Promise<MachineLimits>;
-  /** Bytes held: weights, caches, arenas. */
+  /** Bytes held: weights, caches, and intermediates of the largest step so far. */
   memory(): { readonly weightBytes: number; readonly cacheBytes: number; readonly arenaBytes: number };
   /** Returns at once; memory is freed as soon as what was posted before has run. Loads of weights end early. */
   dispose(): void;

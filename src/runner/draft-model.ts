@@ -4,7 +4,7 @@ import type { Sequence } from '../scheduler/sequence.js';
 import type { ModelRunner } from './model-runner.js';
 
 /** Tokens of one step that catch up with sequences; those of longer prompts wait for the next. */
-const MAX_CATCH_UP = 256;
+export const MAX_CATCH_UP = 256;
 /** A sequence whose guesses were all right brings the last of them, and the token that came after it. */
 const STEADY_LEN = 2;
 

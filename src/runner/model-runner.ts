@@ -31,6 +31,7 @@ import {
 } from './runner-options.js';
 import { type BatchTokens, newTokensOf, samplingRowsOf } from './sampling-rows.js';
 import { ServedInputs } from './served-inputs.js';
+import { reserveSteps } from './step-sizes.js';
 import { steadyMs } from './step-trace.js';
 import type { EncodedText, ForwardInputs, ForwardLimits, WantedRows } from './steps.js';
 import { promptInputs, stepOfBatch, stepOfForward, stepOfInputs, stepOfTexts } from './steps.js';
@@ -121,6 +122,8 @@ export class ModelRunner {
       const inputs = new ServedInputs(model.stepInputs, graphs, run, engine);
       const caches = model.caches();
       engine.allocateKvCache({ numBlocks, blockSize, dtype: cacheDType, caches });
+      const graphIds = new Map([...graphs].map(([kind, spec]) => [kind, engine.loadGraph(spec)]));
+      if (options.largestStep) await reserveSteps(engine, graphIds, inputs, options.largestStep, run);
       const profiler = options.profile
         ? new Profiler(graphs, matrixSizes(model.getWeights(), dtype), {
             config,
@@ -136,7 +139,7 @@ export class ModelRunner {
         engine,
         inputs,
         graphs,
-        graphIds: new Map([...graphs].map(([kind, spec]) => [kind, engine.loadGraph(spec)])),
+        graphIds,
         loadMs: performance.now() - start,
         profiler,
         prefixesDependOnPromptLen: model.stepInputs.some(({ dependsOnPromptLen }) => dependsOnPromptLen),

@@ -206,6 +206,7 @@ describe('the native engine refuses', () => {
       await expectNative(code, /graph/, () => engine.run(wrong(id), {}));
       await expectNative(code, /graph/, () => engine.graphStats(wrong(id)));
       await expectNative(code, /graph/, () => engine.unloadGraph(wrong(id)));
+      await expectNative(code, /graph/, () => engine.reserve(wrong(id), {}));
       const samplerCode = code.replace('GRAPH', 'SAMPLER');
       await expectNative(samplerCode, /sampler/, () => engine.freeSampler(wrong(id)));
       await expectNative(samplerCode, /sampler/, () => engine.appendTokens(wrong(id), new Int32Array(1)));
@@ -297,6 +298,24 @@ describe('the native engine refuses', () => {
       allocate({ numBlocks: 2 ** 29, caches: sameCaches(1, 2 ** 30, 512) }),
     );
     expect(engine.memory().cacheBytes).to.equal(0);
+  });
+
+  it('room for steps that cannot be', async () => {
+    const graph = engine.loadGraph(add);
+    const [a, b] = [
+      { dtype: 'f32', shape: [2, 3] },
+      { dtype: 'f32', shape: [2, 3] },
+    ] as const;
+    await engine.reserve(graph, { a, b });
+    await expectNative('NATIVE_INPUT_INVALID', /"b" is missing/, () => engine.reserve(graph, { a }));
+    await expectNative('NATIVE_INPUT_INVALID', /no input "c"/, () => engine.reserve(graph, { a, b, c: a }));
+    const wide = { ...a, shape: [5, 7] };
+    await expectNative('NATIVE_INPUT_INVALID', /does not fit/, () => engine.reserve(graph, { a, b: wide }));
+    const huge = { ...a, shape: [2 ** 30, 2 ** 30] };
+    await expectNative('NATIVE_SIZE_OVERFLOW', /./, () => engine.reserve(graph, { a: huge, b: huge }));
+    await expectNative('NATIVE_ARGUMENT_INVALID', /inputs\.a/, () =>
+      engine.reserve(graph, wrong({ a: 5, b })),
+    );
   });
 
   it('copies of blocks that there are not', async () => {
@@ -469,6 +488,7 @@ describe('the native engine refuses', () => {
     await expectCode('ENGINE_DISPOSED', () => disposed.appendTokens(sampler, new Int32Array(0)));
     await expectCode('ENGINE_DISPOSED', () => disposed.retractTokens(sampler, new Int32Array(0)));
     await expectCode('ENGINE_DISPOSED', () => disposed.copyBlocks(new Int32Array(0)));
+    await expectCode('ENGINE_DISPOSED', () => disposed.reserve(graph, {}));
     await expectCode('ENGINE_DISPOSED', () => disposed.memory());
     await expectCode('ENGINE_DISPOSED', () => disposed.allocateKvCache(wrong({})));
     disposed.dispose();

@@ -6,6 +6,7 @@
 
 #include "addon/graph_reader.h"
 #include "addon/guard.h"
+#include "addon/plan_graph.h"
 #include "addon/requests.h"
 #include "addon/values.h"
 #include "base/align.h"
@@ -40,6 +41,7 @@ Napi::Function EngineWrap::Define(Napi::Env env) {
                          InstanceMethod<&EngineWrap::CopyBlocks>("copyBlocks"),
                          InstanceMethod<&EngineWrap::LoadGraph>("loadGraph"),
                          InstanceMethod<&EngineWrap::UnloadGraph>("unloadGraph"),
+                         InstanceMethod<&EngineWrap::Reserve>("reserve"),
                          InstanceMethod<&EngineWrap::GraphStats>("graphStats"),
                          InstanceMethod<&EngineWrap::SetVocabulary>("setVocabulary"),
                          InstanceMethod<&EngineWrap::CompileGrammar>("compileGrammar"),
@@ -193,6 +195,27 @@ Napi::Value EngineWrap::UnloadGraph(const Info& info) {
   return Call(info, [&] { return ReadGraphId(info[0]); }, [&](int id) {
     Remove(graphs_, id);
     return info.Env().Undefined();
+  });
+}
+
+Napi::Value EngineWrap::Reserve(const Info& info) {
+  struct Arguments {
+    int graph;
+    std::vector<NamedTensor> inputs;
+  };
+  const auto read = [&] {
+    const Where where("inputs");
+    Arguments arguments{ReadGraphId(info[0]), {}};
+    const Napi::Object given = ReadObject(info[1], where);
+    for (const std::string& name : ReadKeys(given, where, kMaxTensors))
+      arguments.inputs.push_back({name, {ReadPlannedInput(given.Get(name), Where(where, name)), nullptr}});
+    return arguments;
+  };
+  return CallAsync(info, read, [&](Arguments arguments) {
+    return Submit(info.Env(), [arguments = std::move(arguments)](Engine& engine) {
+      engine.Reserve(arguments.graph, arguments.inputs);
+      return std::monostate();
+    });
   });
 }
 

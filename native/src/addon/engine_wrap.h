@@ -62,6 +62,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   Napi::Value CopyBlocks(const Info& info);
   Napi::Value LoadGraph(const Info& info);
   Napi::Value UnloadGraph(const Info& info);
+  Napi::Value Reserve(const Info& info);
   Napi::Value GraphStats(const Info& info);
   Napi::Value SetVocabulary(const Info& info);
   Napi::Value CompileGrammar(const Info& info);

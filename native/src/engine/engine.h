@@ -109,6 +109,8 @@ class Engine {
   /// Binds the inputs whose names are tensors of the engine now. The other inputs come with each run.
   void AddGraph(int id, std::shared_ptr<Graph> graph);
   void RemoveGraph(int id);
+  /// Makes room for steps of a graph up to this one; `inputs` have no data. Throws what Run throws for their shapes.
+  void Reserve(int graph, std::span<const NamedTensor> inputs);
   /// May be called on any thread. Returns zeros when there is no such graph.
   GraphStats Stats(int graph) const;
 
@@ -139,7 +141,7 @@ class Engine {
   Entry& GraphOf(int id);
   Sampler& SamplerOf(int id);
   void UpdateStats(Entry& entry, uint64_t barriers);
-  std::vector<BoundTensor> Match(const Entry& entry, const TensorBundle& inputs) const;
+  std::vector<BoundTensor> Match(const Entry& entry, std::span<const NamedTensor> inputs) const;
   void CheckSamplers(const StepRequest& request);
   void Sample(const Tensor& logits, const StepRequest& request, StepResult& result);
 
@@ -148,6 +150,7 @@ class Engine {
   ThreadPool pool_;
   std::unordered_map<std::string, OwnedTensor> tensors_;
   std::shared_ptr<const KvCache> cache_;
+  std::shared_ptr<Arena> arena_;  ///< Of all graphs: they run one after another.
   std::vector<std::string> cache_names_;
   std::map<int, Entry> graphs_;
   mutable std::mutex stats_mutex_;
