@@ -9,6 +9,7 @@ import type { DraftLength } from '../scheduler/drafting.js';
 import type { SchedulerOptions } from '../scheduler/limits.js';
 import type { SchedulerStats } from '../scheduler/stats.js';
 import type { Postprocessor } from '../tokenizer/postprocessor.js';
+import type { Generation } from './generation.js';
 import type { Drafter } from './speculation.js';
 
 /** One step as it was run, for figures. */
@@ -68,6 +69,10 @@ export interface GenerateOptions {
   readonly grammar?: number | undefined;
   /** Requests with different salts share nothing in the cache, and hence cannot tell by time what others asked. */
   readonly cacheSalt?: string | undefined;
+  /** The blocks of its cache stay when it has ended, for requests that follow it: `LLMEngine.release` gives them back. */
+  readonly keepsBlocks?: boolean | undefined;
+  /** A request that has ended and keeps its blocks: the prompt's first tokens are those in them, and are not computed anew. */
+  readonly follows?: Generation | undefined;
   /** What stands in the prompt that is no text, in order, for models that have an encoder of it. */
   readonly inserts?: readonly Insert[] | undefined;
 }

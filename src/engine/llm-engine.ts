@@ -30,7 +30,7 @@ import type {
 import { GENERATE_OPTIONS, LLM_ENGINE_OPTIONS } from './options.js';
 import { noTokenError } from './outcome.js';
 import { scoredChunkLen, takePromptLogprobs } from './prompt-logprobs.js';
-import { Request } from './request.js';
+import { Request, sequenceOf } from './request.js';
 import { Speculation } from './speculation.js';
 
 /**
@@ -98,7 +98,8 @@ export class LLMEngine {
       params,
       postprocessor: this.#postprocessor,
       maxScoredLen: scoredChunkLen(this.#runner.config.vocabSize),
-      options: { ...options, cacheSalt: this.#saltOf(promptTokens.length, options.cacheSalt) },
+      options,
+      dependsOnPromptLen: this.#runner.prefixesDependOnPromptLen ?? false,
       abort: (aborted, reason) => this.#abort(aborted, reason),
     });
     if (signal?.aborted) {
@@ -109,6 +110,11 @@ export class LLMEngine {
     // Starts after the caller's own turn, so that requests made together share their first step.
     this.#loop ??= Promise.resolve().then(() => this.#run());
     return request.generation;
+  }
+
+  /** Gives back the blocks of a request that keeps them. Idempotent. */
+  release(generation: Generation): void {
+    this.#scheduler.release(sequenceOf(generation));
   }
 
   /** Aborts what runs and waits for the step in flight. The runner stays its owner's. Idempotent. */
@@ -123,10 +129,9 @@ export class LLMEngine {
   #resolve(promptTokens: ArrayLike<number>, sampling: SamplingOptions): SamplingParams {
     const { vocabSize } = this.#runner.config;
     const params = resolveSamplingParams(sampling, { vocabSize, defaults: this.samplingDefaults });
-    const { maxTokens } = params;
     // Nobody looks at each of a billion tokens.
     if (ArrayBuffer.isView(promptTokens) || Array.isArray(promptTokens))
-      this.#scheduler.refuseImpossible({ promptLen: promptTokens.length, maxTokens });
+      this.#scheduler.refuseImpossible({ promptLen: promptTokens.length, maxTokens: params.maxTokens });
     checkTokenIds('prompt', promptTokens, vocabSize);
     return params;
   }
@@ -150,15 +155,9 @@ export class LLMEngine {
     }
   }
 
-  /** Where keys depend on the length of the prompt, only prompts of one length have anything in common. */
-  #saltOf(promptLen: number, given = ''): string {
-    return this.#runner.prefixesDependOnPromptLen ? `${promptLen} ${given}` : given;
-  }
-
   #newScheduler(): Scheduler {
-    const { numBlocks, blockSize } = this.#runner;
     const drafter = this.#options.draftModel ? 'model' : 'text';
-    return new Scheduler({ ...this.#options, drafter }, new BlockManager({ numBlocks, blockSize }));
+    return new Scheduler({ ...this.#options, drafter }, new BlockManager(this.#runner));
   }
 
   /** Runs steps while there are requests. Never rejects. */

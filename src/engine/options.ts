@@ -23,6 +23,8 @@ export const GENERATE_OPTIONS: OptionChecks<GenerateOptions> = {
   cacheSalt: CHECKS.text,
   // The engine knows the prompt that they must fit.
   inserts: CHECKS.elsewhere,
+  keepsBlocks: CHECKS.flag,
+  follows: CHECKS.object,
 };
 
 export const INFER_OPTIONS: OptionChecks<InferOptions> = {

@@ -211,6 +211,7 @@ export class ModelRunner {
   ): Promise<BatchTokens & Omit<StepResult, keyof BatchTokens>> {
     const rows = samplingRowsOf(batch.entries, (sequence) => this.#samplers.get(sequence));
     await this.#encodings.encode(batch, (inputs) => this.encodeInputs(inputs));
+    if (batch.copies) await this.#loaded.engine.copyBlocks(Int32Array.from(batch.copies));
     const result = await this.#run(stepOfBatch(batch, this.#encodings.inserted(batch)), { ...rows, logits });
     this.#encodings.drop(batch);
     return { ...result, ...newTokensOf(batch.entries, result) };

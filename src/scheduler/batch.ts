@@ -36,12 +36,14 @@ export interface Batch<S extends StepSequence = Sequence> {
   /** The graph that computes it. */
   readonly kind: GraphKind;
   readonly entries: readonly BatchEntry<S>[];
+  /** Blocks of the cache to copy before it is computed: from, to, from, to, …. None when absent. */
+  readonly copies?: readonly number[];
 }
 
 /** A step of these entries, which are in flight from now on. */
-export function batchOf(entries: readonly BatchEntry[]): Batch {
+export function batchOf(entries: readonly BatchEntry[], copies: readonly number[] = []): Batch {
   for (const { sequence, count } of entries) sequence.scheduledLen = count;
-  return { kind: kindOf(entries), entries };
+  return { kind: kindOf(entries), entries, ...(copies.length > 0 && { copies }) };
 }
 
 /** The newest token of a sequence that decodes, and guesses of those after it. */

@@ -1,10 +1,12 @@
 import { join } from 'node:path';
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { type BeamRunner, beamSearch } from '../../src/engine/beam-search.js';
 import type { Generation, GenerationResult } from '../../src/engine/generation.js';
 import { LLM } from '../../src/engine/llm.js';
 import { LLMEngine } from '../../src/engine/llm-engine.js';
 import type { StepRunner } from '../../src/engine/llm-engine-options.js';
+import { samplingOf } from '../../src/engine/llm-options.js';
 import { DraftModel } from '../../src/runner/draft-model.js';
 import { ModelRunner } from '../../src/runner/model-runner.js';
 import { POLICY_NAMES } from '../../src/scheduler/policies/index.js';
@@ -54,6 +56,8 @@ const schedule = fc.record({
   guesses: fc.constantFrom('none', 'text', 'smaller', 'same'),
   draftTokens: fc.integer({ min: 1, max: 6 }),
   numBlocks: fc.integer({ min: 5, max: 12 }),
+  /** Prompts whose beams are searched beside the requests. */
+  beams: fc.array(fc.nat(2), { maxLength: 1 }),
   requests: fc.array(
     fc.record({
       index: fc.nat(NUM_REQUESTS - 1),
@@ -92,6 +96,14 @@ describe('tokens and log-probs under random schedules', function () {
   it(`are bit for bit those of each request alone (${SCHEDULES} schedules)`, async () => {
     const grammar = await llm.compileGuide(GUIDE);
     const guideOf = (i: number) => (isGuided(i) ? { grammar } : {});
+    const beamsOf = async (engine: LLMEngine, i: number): Promise<string> => {
+      const searching: BeamRunner = {
+        ...{ engine, text: { ...llm.text, tokenizer: undefined }, decode: () => '' },
+        startTokens: (tokens, options = {}) => engine.generate(tokens, ...samplingOf(options)),
+      };
+      const options = { beamWidth: 2 + i, maxTokens: 12, ignoreEos: i > 0 };
+      return JSON.stringify(await beamSearch(searching, promptOf(7 * i), options));
+    };
     const alone: string[] = [];
     const one = new LLMEngine(runner, {
       maxBatchSize: 1,
@@ -102,10 +114,22 @@ describe('tokens and log-probs under random schedules', function () {
     });
     for (let i = 0; i < NUM_REQUESTS; i++)
       alone.push(bits(await one.generate(promptOf(i), requestOf(i), guideOf(i)).result));
+    const beamsAlone: string[] = [];
+    for (let i = 0; i < 3; i++) beamsAlone.push(await beamsOf(one, i));
     await one.dispose();
-    const seen = { preemptions: 0, hits: 0, aborts: 0, answers: 0, text: 0, smaller: 0, same: 0, wrong: 0 };
+    const seen = {
+      beams: 0,
+      preemptions: 0,
+      hits: 0,
+      aborts: 0,
+      answers: 0,
+      text: 0,
+      smaller: 0,
+      same: 0,
+      wrong: 0,
+    };
     await fc.assert(
-      fc.asyncProperty(schedule, async ({ requests, numBlocks, guesses, draftTokens, ...limits }) => {
+      fc.asyncProperty(schedule, async ({ requests, beams, numBlocks, guesses, draftTokens, ...limits }) => {
         const few: StepRunner = {
           config: runner.config,
           blockSize: runner.blockSize,
@@ -122,6 +146,7 @@ describe('tokens and log-probs under random schedules', function () {
           ...(drafter && { draftModel: new DraftModel(drafter, runner.config.vocabSize) }),
           draftLength: (_rate, _sequences, most) => most,
         });
+        const searches = beams.map(async (i) => ({ i, found: await beamsOf(engine, i) }));
         const running: { index: number; generation: Generation }[] = [];
         for (const { index: drawn, waitTurns, isAborted, client, priority } of requests) {
           // No draft model knows a guide.
@@ -138,6 +163,11 @@ describe('tokens and log-probs under random schedules', function () {
           if (bits(await generation.result) !== alone[index]) throw new Error(`request ${index} changed`);
           seen.answers++;
         }
+        for (const { i, found } of await Promise.all(searches)) {
+          if (found !== beamsAlone[i]) throw new Error(`the beams of prompt ${i} changed`);
+          seen.beams++;
+        }
+        // The step that is in flight keeps the blocks of those that were aborted.
         await engine.dispose();
         const { preemptions, prefixHitTokens, draftedTokens, acceptedTokens } = engine.stats;
         seen.preemptions += preemptions;
@@ -154,6 +184,7 @@ describe('tokens and log-probs under random schedules', function () {
     expect(seen.hits).to.be.greaterThan(SCHEDULES);
     expect(seen.aborts).to.be.greaterThan(SCHEDULES / 2);
     expect(seen.answers).to.be.greaterThan(3 * SCHEDULES);
+    expect(seen.beams).to.be.greaterThan(SCHEDULES / 4);
     for (const guessed of [seen.text, seen.smaller, seen.same, seen.wrong])
       expect(guessed).to.be.greaterThan(SCHEDULES / 4);
   });
