@@ -19,13 +19,22 @@ export interface DraftSettings {
   readonly rounds: number;
   readonly folder: string;
   readonly log: (text: string) => void;
+  /** A part of what is measured: greedy, temperature, batch 4. */
+  readonly only: string;
 }
+
+const CASES = [
+  { what: 'greedy', batch: 1, temperature: 0 },
+  { what: 'temperature 0.8', batch: 1, temperature: 0.8 },
+  { what: 'batch 4, temperature 0.8', batch: 4, temperature: 0.8 },
+  { what: 'batch 8, temperature 0.8', batch: 8, temperature: 0.8 },
+] as const;
 
 /**
  * Decoding of the bundled pair, each of its models 16 times as wide, with guesses of the draft model and, in turns, without
  * ("peer"): the same tokens, or this throws.
  */
-export async function benchDrafts({ threads, rounds, folder, log }: DraftSettings): Promise<Row[]> {
+export async function benchDrafts({ threads, rounds, folder, log, only }: DraftSettings): Promise<Row[]> {
   log('drafts: the bundled pair, widened');
   const [target, draftModelPath] = ['tiny-stories', 'tiny-stories-draft'].map((name) =>
     writeWidened(join(MODELS, name), TIMES, join(folder, `${name}-wide`)),
@@ -34,12 +43,8 @@ export async function benchDrafts({ threads, rounds, folder, log }: DraftSetting
   const rows: Row[] = [];
   await using plain = await LLM.load(target, loading);
   await using drafted = await LLM.load(target, { ...loading, draftModelPath });
-  for (const { what, batch, temperature } of [
-    { what: 'greedy', batch: 1, temperature: 0 },
-    { what: 'temperature 0.8', batch: 1, temperature: 0.8 },
-    { what: 'batch 4, temperature 0.8', batch: 4, temperature: 0.8 },
-    { what: 'batch 8, temperature 0.8', batch: 8, temperature: 0.8 },
-  ]) {
+  for (const { what, batch, temperature } of CASES) {
+    if (!what.includes(only)) continue;
     const rates: [number[], number[]] = [[], []];
     const before = drafted.stats;
     for (let round = 0; round <= rounds; round++) {

@@ -21,7 +21,7 @@ const { values: flags } = parseArgs({
     json: { type: 'string' },
     svg: { type: 'string' },
     threads: { type: 'string', default: String(availableParallelism()) },
-    /** A part of a subject's name, such as l1-w4a16, or of a family's. */
+    /** A part of a subject's name, such as l1-w4a16, of a family's, or of what is decoded with drafts. */
     only: { type: 'string' },
     /** Where checkpoints lie, to be used again; a temporary folder when absent. */
     folder: { type: 'string' },
@@ -71,7 +71,7 @@ try {
     for (const { name, error } of results.failures) log(`${name} failed: ${inspect(error)}`);
     if (results.failures.length > 0) process.exitCode = 1;
   }
-  if (drafts) rows.push(...(await benchDrafts({ threads, rounds, folder, log })));
+  if (drafts) rows.push(...(await benchDrafts({ threads, rounds, folder, log, only: flags.only ?? '' })));
   for (const subject of subjects) {
     const bench = new SubjectBench(subject, {
       threads,
