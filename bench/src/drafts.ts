@@ -6,7 +6,7 @@ import { writeWidened } from './widened.js';
 const MODELS = join(import.meta.dirname, '../../examples/models');
 /** As wide as Llama-3.2-3B: 6 layers of hidden 3072, 1.2 GB in bf16; the draft 4 layers of hidden 1536, 0.2 GB. */
 const TIMES = 16;
-const TOKENS = 96;
+const TOKENS = 64;
 const PROMPTS = [
   'Once upon a time',
   'Mia had a red ball.',

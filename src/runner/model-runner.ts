@@ -209,9 +209,10 @@ export class ModelRunner {
     batch: Batch<StepSequence>,
     { logits = false }: RunOptions = {},
   ): Promise<BatchTokens & Omit<StepResult, keyof BatchTokens>> {
-    const rows = samplingRowsOf(batch.entries, (sequence) => this.#samplers.get(sequence));
     await this.#encodings.encode(batch, (inputs) => this.encodeInputs(inputs));
     if (batch.copies) await this.#loaded.engine.copyBlocks(Int32Array.from(batch.copies));
+    // Nothing is awaited from here to the engine's call: whoever is aborted meanwhile has no sampler any more.
+    const rows = samplingRowsOf(batch.entries, (sequence) => this.#samplers.get(sequence));
     const result = await this.#run(stepOfBatch(batch, this.#encodings.inserted(batch)), { ...rows, logits });
     this.#encodings.drop(batch);
     return { ...result, ...newTokensOf(batch.entries, result) };
