@@ -1,4 +1,4 @@
-// `npm run bench -- --suite quick|full|families|drafts [--peer node-llama-cpp] [--json FILE] [--svg FILE]`: builds what the benchmark
+// `npm run bench -- --suite quick|full|families [--peer node-llama-cpp] [--json FILE] [--svg FILE]`: builds what the benchmark
 // needs, in its own package under bench/, and runs it. `npm run bench -- serving …` runs bench/src/serving.ts.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';

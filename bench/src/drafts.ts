@@ -19,13 +19,13 @@ export interface DraftSettings {
   readonly rounds: number;
   readonly folder: string;
   readonly log: (text: string) => void;
-  /** A part of what is measured: greedy, temperature, batch 4. */
+  /** A part of what is measured: greedy, batch 4. */
   readonly only: string;
 }
 
 const CASES = [
-  { what: 'greedy', batch: 1, temperature: 0 },
-  { what: 'temperature 0.8', batch: 1, temperature: 0.8 },
+  { what: 'batch 1, greedy', batch: 1, temperature: 0 },
+  { what: 'batch 1, temperature 0.8', batch: 1, temperature: 0.8 },
   { what: 'batch 4, temperature 0.8', batch: 4, temperature: 0.8 },
   { what: 'batch 8, temperature 0.8', batch: 8, temperature: 0.8 },
 ] as const;
