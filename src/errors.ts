@@ -127,6 +127,8 @@ const MESSAGES = {
     what: string;
   }) =>
     `a prompt of ${d.promptLen} tokens with up to ${d.maxTokens} new ones needs ${d.neededLen} tokens of ${d.what}, which holds ${d.limit}`,
+  DRAFT_VOCABULARY_DIFFERS: (d: { target: string; draft: string; difference: string }) =>
+    `the draft model ${d.draft} cannot guess for ${d.target}: ${d.difference}; take one with the same tokenizer`,
   CACHE_TOO_SMALL: (d: { neededBytes: number; availableBytes: number; remedy: string }) =>
     `the KV cache needs ${d.neededBytes} bytes, ${d.availableBytes} are available; ${d.remedy}`,
   REQUEST_ABORTED: (d: { text: string; tokens: readonly number[] }) =>

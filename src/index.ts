@@ -44,6 +44,7 @@ export {
   type PARunnerOptions,
 } from './engine/pa-runner.js';
 export { type Perplexity, type PerplexityOptions, perplexity } from './engine/perplexity.js';
+export type { Drafter } from './engine/speculation.js';
 export type { SchemaOptions, ValueSchema } from './engine/structured.js';
 export { AtbError, type ErrorCode, type ErrorDetail } from './errors.js';
 export { AtbGraph, BaseOperation, dim, type GraphSpec } from './graph/atb-graph.js';
@@ -242,14 +243,16 @@ export {
   routerOf,
 } from './router/index.js';
 export { type CompareOptions, compareWithReference, type TensorComparison } from './runner/compare.js';
+export { DraftModel } from './runner/draft-model.js';
 export { estimateMemory, type MemoryEstimate, type MemoryOptions } from './runner/estimate-memory.js';
-export { ModelRunner, type ModelRunnerOptions, type RunnerOptions } from './runner/model-runner.js';
+export { ModelRunner } from './runner/model-runner.js';
 export { type OpenModel, type OpenModelOptions, openModel } from './runner/open-model.js';
 export {
   type QuantizeCheckpointOptions,
   type QuantizedCheckpoint,
   quantizeCheckpoint,
 } from './runner/quantize-checkpoint.js';
+export type { ModelRunnerOptions, RunnerOptions } from './runner/runner-options.js';
 export type { ForwardInputs } from './runner/steps.js';
 export type { TextProcessing, TextProcessingOptions } from './runner/text-processing.js';
 export type { GenerationConfig } from './sampling/generation-config.js';

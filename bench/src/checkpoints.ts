@@ -18,7 +18,7 @@ function* ones(count: number, bytes: 2 | 4): Generator<Buffer> {
   yield out;
 }
 
-function writeAll(fd: number, pieces: Iterable<Buffer>): number {
+export function writeAll(fd: number, pieces: Iterable<Buffer>): number {
   let total = 0;
   for (const piece of pieces) {
     for (let at = 0; at < piece.length; ) at += writevSync(fd, [piece.subarray(at)]);
@@ -55,6 +55,18 @@ export function writeHuggingFace(
 ): string {
   if (existsSync(join(dir, 'config.json'))) return dir;
   mkdirSync(dir, { recursive: true });
+  const fd = openSync(join(dir, 'model.safetensors'), 'w');
+  writeHeader(fd, plans);
+  plans.forEach((t, i) => {
+    writeAll(fd, t.kind === 'norm' ? ones(numel(t), 2) : pool.cut('bf16', numel(t), std(t), i));
+  });
+  closeSync(fd);
+  writeFileSync(join(dir, 'config.json'), JSON.stringify(config, null, 2));
+  return dir;
+}
+
+/** What a safetensors file of bf16 begins with. */
+export function writeHeader(fd: number, plans: readonly CheckpointTensor[]): void {
   let offset = 0;
   const header: Record<string, unknown> = { __metadata__: { format: 'pt' } };
   for (const t of plans) {
@@ -66,14 +78,7 @@ export function writeHuggingFace(
   const padded = Buffer.concat([text, Buffer.alloc((8 - (text.length % 8)) % 8, 0x20)]);
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(padded.length));
-  const fd = openSync(join(dir, 'model.safetensors'), 'w');
   writeAll(fd, [length, padded]);
-  plans.forEach((t, i) => {
-    writeAll(fd, t.kind === 'norm' ? ones(numel(t), 2) : pool.cut('bf16', numel(t), std(t), i));
-  });
-  closeSync(fd);
-  writeFileSync(join(dir, 'config.json'), JSON.stringify(config, null, 2));
-  return dir;
 }
 
 const configOf = (shape: ModelShape): object => ({

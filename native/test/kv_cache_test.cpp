@@ -34,6 +34,27 @@ void WritesOutOfOrderKeepTheirSlots() {
   }
 }
 
+/// All heads of all caches, whatever their layout, and nothing beside the block.
+void ABlockIsCopiedWhole() {
+  for (DType dtype : {DType::kF32, DType::kBF16, DType::kI8}) {
+    const KvCache cache(SameCaches(2, 4, 32, 3, 24, dtype));
+    auto* bytes = cache.Keys(0).As<std::byte>();
+    for (size_t i = 0; i < cache.bytes(); ++i) bytes[i] = static_cast<std::byte>((i * 2654435761u) >> 13);
+    std::vector<std::byte> expected(bytes, bytes + cache.bytes());
+    for (size_t i = 0; i < 2; ++i) {
+      for (bool values : {false, true}) {
+        const Tensor& tensor = values ? cache.Values(i) : cache.Keys(i);
+        const auto size = static_cast<size_t>(kernels::KvStore{nullptr, dtype, values, 4, 32, 3, 24}.HeadBytes());
+        std::byte* first = expected.data() + (tensor.As<std::byte>() - bytes);
+        for (size_t head = 0; head < 3; ++head)
+          std::memcpy(first + (4 * head + 3) * size, first + (4 * head + 1) * size, size);
+      }
+    }
+    cache.CopyBlock(1, 3);
+    CHECK(std::memcmp(bytes, expected.data(), expected.size()) == 0);
+  }
+}
+
 /// Half of bf16's bytes, and a scale of 4 bytes for each token and head.
 void IntegersTakeAByteEach() {
   const KvCache cache(SameCaches(2, 10, 128, 4, 64, DType::kI8));
@@ -210,6 +231,7 @@ int main() {
   RUN(WritesOutOfOrderKeepTheirSlots);
   RUN(CachesAreSizedByTheirOptions);
   RUN(IntegersTakeAByteEach);
+  RUN(ABlockIsCopiedWhole);
   RUN(EachCacheHasItsOwnSize);
   RUN(ValuesThatAreAPartOfTheKeysTakeNoMemory);
   RUN(AModelMayHaveNoCaches);

@@ -369,6 +369,28 @@ void AppendedTokensCountLikeSampledOnes() {
   CHECK(told.generated() == 30);
 }
 
+/// A guess that was wrong leaves no trace: neither in the penalties nor in the random numbers.
+void TokensTakenBackAreForgotten() {
+  SamplerScratch scratch{kWork};
+  const SamplerOptions options = {.temperature = 0.9f,
+                                  .repetition_penalty = 1.4f,
+                                  .frequency_penalty = 0.3f,
+                                  .presence_penalty = 0.2f,
+                                  .seed = 78,
+                                  .prompt_tokens = {3, 5}};
+  Sampler plain(options);
+  Sampler guessing(options);
+  for (uint32_t step = 0; step < 40; ++step) {
+    const std::vector<float> row = Normal<float>(12, 1.0f, step);
+    // Tokens of the prompt, others that come again, and the very same twice.
+    const int32_t wrong[] = {3, static_cast<int32_t>(step % 12), 7, 7};
+    for (int32_t token : wrong) guessing.Append(token);
+    for (size_t i = 4; i > 0; --i) guessing.Retract(wrong[i - 1]);
+    CHECK(guessing.generated() == step);
+    CHECK(guessing.Sample(row, scratch).token == plain.Sample(row, scratch).token);
+  }
+}
+
 template <typename F>
 void CheckRefused(F&& make) {
   try {
@@ -397,6 +419,12 @@ void BadOptionsAreRefused() {
   CheckRefused([] { Sampler({.logit_bias = {{1, kInf}}}); });
   CheckRefused([] { Sampler({.top_logprobs = -2}); });
   CheckRefused([] { Sampler({.prompt_tokens = {-5}}); });
+  CheckRefused([] { Sampler({}).Retract(1); });
+  CheckRefused([] {
+    Sampler sampler({.presence_penalty = 1});
+    sampler.Append(1);
+    sampler.Retract(2);
+  });
   Sampler({.logit_bias = {{3, 1.0f}}}).CheckVocabulary(4);
   CheckRefused([] { Sampler({.logit_bias = {{4, 1.0f}}}).CheckVocabulary(4); });
 }
@@ -420,6 +448,7 @@ int main() {
   RUN(ExtremeTemperaturesAreFinite);
   RUN(TheCompanyOfASequenceDoesNotChangeItsTokens);
   RUN(AppendedTokensCountLikeSampledOnes);
+  RUN(TokensTakenBackAreForgotten);
   RUN(BadOptionsAreRefused);
   return 0;
 }

@@ -113,8 +113,8 @@ const LIMITS = {
   max_batch_size: number('maxBatchSize', 'sequences at once; copies of a single prompt (1)', {
     read: atLeast(1),
   }),
-  max_input_length: number('maxInputLength', 'longest prompt, in tokens (1024)', { read: atLeast(1) }),
-  max_output_length: number('maxOutputLength', 'most tokens to generate (20)', { read: atLeast(1) }),
+  max_input_length: number('maxInputLength', 'longest prompt (1024)', { read: atLeast(1) }),
+  max_output_length: number('maxOutputLength', 'most new tokens (20)', { read: atLeast(1) }),
   n: number('n', 'answers to each prompt', { default: 1, read: atLeast(1) }),
   max_tokens: number('maxTokens', "most tokens of an answer (to the end of the model's length)", {
     read: atLeast(1),
@@ -134,6 +134,8 @@ const LIMITS = {
   memory_budget: text('cacheBytes', 'bytes for the KV cache, e.g. 2GiB', {
     read: (value: string, name: string) => parseBytes(`--${name}`, value),
   }),
+  draft_model_path: text('draftModelPath', 'model that guesses ahead'),
+  draft_tokens: number('draftTokens', 'guesses a step (0; then 6)', { read: atLeast(0) }),
   batch: number('batch', 'sequences of the step (1)', { read: atLeast(1) }),
   tokens: number('tokens', 'of the step; in decode, of its contexts (128)'),
   context: number('contextLen', 'tokens of a window (512); inspect: of a sequence (4096)', {
@@ -142,9 +144,6 @@ const LIMITS = {
 };
 
 const ENGINE = {
-  draft_tokens: number('draftTokens', 'guess so many tokens ahead from the text so far, verified (0)', {
-    read: atLeast(0),
-  }),
   threads: number('threads', 'compute threads (all cores)', { read: atLeast(1) }),
   kw_args: text('kwArgs', 'more flags as a JSON object', { default: '' }),
   isa: text('isa', 'kernels: amx, avx512, avx2, reference'),

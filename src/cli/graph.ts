@@ -12,8 +12,8 @@ import { applyPasses, PASSES, type PassSelection } from '../graph/passes/index.j
 import { printDot, printSvg, printText } from '../graph/printers/index.js';
 import { inputDescs } from '../models/base/input-descs.js';
 import { getModel } from '../models/get-model.js';
-import { DEFAULT_BLOCK_SIZE } from '../runner/model-runner.js';
 import { planModel } from '../runner/open-model.js';
+import { DEFAULT_BLOCK_SIZE } from '../runner/runner-options.js';
 import { declaredQuantization } from '../weights/formats/index.js';
 import type { QuantizeOptions } from '../weights/quantization.js';
 import { declaredWeights } from '../weights/weights.js';

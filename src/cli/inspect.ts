@@ -12,7 +12,7 @@ import { createEngine } from '../native/index.js';
 import type { CausalLM } from '../router/index.js';
 import { getRouter, readConfigDict } from '../router/index.js';
 import { type MemoryEstimate, memoryOf } from '../runner/estimate-memory.js';
-import { type ModelPlan, modelOf, planModel } from '../runner/open-model.js';
+import { type ModelPlan, modelOf, openModel, planModel } from '../runner/open-model.js';
 import { type StoredForms, storedForms } from '../runner/stored-forms.js';
 import { ChatTemplate } from '../tokenizer/chat-template.js';
 import { findChatTemplates } from '../tokenizer/chat-template-source.js';
@@ -33,6 +33,8 @@ export interface InspectArguments extends KvQuantOptions, LinkOptions {
   /** Tokens of each sequence, and how many sequences there are, for the memory that it takes. */
   readonly contextLen?: number;
   readonly batch?: number;
+  /** A model that guesses ahead, for the memory that it takes. */
+  readonly draftModelPath?: string;
   /** What everything is to fit into: bytes, or "6GiB"; the machine's memory when absent. */
   readonly memoryBudget?: string;
   readonly modelDirs?: readonly string[];
@@ -93,7 +95,7 @@ export interface WeightSummary {
  * with the arguments.
  */
 export async function inspectModel(args: InspectArguments): Promise<Inspection> {
-  const { modelPath, contextLen: context, batch, memoryBudget } = args;
+  const { modelPath, draftModelPath, contextLen: context, batch, memoryBudget } = args;
   const budgetBytes = memoryBudget === undefined ? undefined : parseBytes('--memory', memoryBudget);
   await loadModels(args.modelDirs);
   const errors: AtbError[] = [];
@@ -112,7 +114,15 @@ export async function inspectModel(args: InspectArguments): Promise<Inspection> 
   const memory =
     plan &&
     model &&
-    (await attempt(() => memoryOf(plan, model, { context, batch, budgetBytes, ...environmentOptions() })));
+    (await attempt(async () => {
+      const draft =
+        draftModelPath === undefined ? undefined : await openModel({ ...args, modelPath: draftModelPath });
+      return memoryOf(
+        { plan, model },
+        { context, batch, budgetBytes, ...environmentOptions() },
+        draft && { plan: draft, model: draft.model },
+      );
+    }));
   const stored = plan && model && storedForms(model.getWeights(), plan.dtype, tableOf(plan));
   const speed = args.measure && stored ? await measureSpeed(stored) : undefined;
   const chatTemplates = await attempt(() => chatTemplateNames(modelPath, args));
@@ -233,6 +243,7 @@ const FLAGS = [
   'kv_quant',
   'context',
   'batch',
+  'draft_model_path',
   'memory',
   'model_dirs',
   'allow_links',

@@ -90,6 +90,7 @@ function memoryLines(memory: MemoryEstimate): Array<readonly [subject: string, t
     `cache of ${sequences(batch)} of ${context} tokens ${bytesText(memory.cacheBytes)}`,
     `position tables ${bytesText(memory.positionBytes)}`,
     `activations ${bytesText(memory.activationBytes)}`,
+    ...(memory.draftBytes > 0 ? [`draft model ${bytesText(memory.draftBytes)}`] : []),
   ];
   const most = [
     `${sequences(batch)} of up to ${longestContext} tokens`,

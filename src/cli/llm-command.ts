@@ -17,6 +17,7 @@ export const LLM_FLAGS = [
   'kv_quant',
   'max_model_len',
   'memory',
+  'draft_model_path',
   'draft_tokens',
   'threads',
   'isa',
@@ -38,9 +39,9 @@ type LoadOptions = LLMOptions & { readonly modelPath: string };
 export const loadObservers = () => ({ onProgress: loadProgress(process.stderr), onWarning: warn });
 
 /** Loads a model, with a progress bar and warnings on standard error. */
-export async function loadLlm({ modelPath, ...options }: LoadOptions): Promise<LLM> {
-  const { modelPath: folder } = await withModelFolder({ modelPath });
-  return LLM.load(folder, {
+export async function loadLlm(given: LoadOptions): Promise<LLM> {
+  const { modelPath, ...options } = await withModelFolder(given);
+  return LLM.load(modelPath, {
     ...loadObservers(),
     ...environmentOptions(),
     ...options,

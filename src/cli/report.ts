@@ -22,18 +22,30 @@ export function metricsTable(m: PAMetrics): string {
     style: { head: [], border: [] },
     colAligns: ['left', 'right'],
   });
+  // With guesses, a step brings several tokens.
+  const latency = m.guesses ? 'latency of a step' : 'per-token latency';
   table.push(
     ['load time', ms(m.loadMs)],
     ['time to first token (p50)', ms(percentile(m.ttftMs, 0.5))],
-    ['per-token latency (p50)', ms(percentile(m.decodeStepMs, 0.5))],
-    ['per-token latency (p99)', ms(percentile(m.decodeStepMs, 0.99))],
+    [`${latency} (p50)`, ms(percentile(m.decodeStepMs, 0.5))],
+    [`${latency} (p99)`, ms(percentile(m.decodeStepMs, 0.99))],
     ['prefill', rate(m.prefillTokens / (sum(m.prefillStepMs) / 1000 || Number.POSITIVE_INFINITY))],
     ['decode', rate(m.decodeTokens / (sum(m.decodeStepMs) / 1000 || Number.POSITIVE_INFINITY))],
+    ...guessRows(m),
     ['end to end', ms(m.endToEndMs)],
     ['peak memory', mib(m.peakMemoryBytes)],
     ['kernels', `${m.isa}, ${m.threads} threads`],
   );
   return table.toString();
+}
+
+function guessRows({ guesses }: PAMetrics): [string, string][] {
+  if (guesses === undefined) return [];
+  const { accepted, drafted, speedUp } = guesses;
+  return [
+    ['right guesses', `${accepted} of ${drafted}`],
+    ['decoding faster by them', `${speedUp.toFixed(2)}x`],
+  ];
 }
 
 /** The benchmark columns of the original's run_pa, one row a run; the header is written once. @throws OUTPUT_UNWRITABLE */

@@ -63,6 +63,8 @@ const RUNNER_FLAGS = [
   'max_prefill_tokens',
   'block_size',
   'memory_budget',
+  'draft_model_path',
+  'draft_tokens',
   'threads',
   'isa',
   'passes',

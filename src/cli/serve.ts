@@ -18,7 +18,8 @@ const LOAD_FLAGS = [
     'allow_unread',
     'allowed_local_media_path',
   ] as const),
-  ...(['max_num_seqs', 'max_model_len', 'memory', 'draft_tokens', 'policy', 'threads', 'isa'] as const),
+  ...(['max_num_seqs', 'max_model_len', 'memory', 'draft_model_path', 'draft_tokens'] as const),
+  ...(['policy', 'threads', 'isa'] as const),
 ] as const;
 const SERVER_FLAGS = [
   ...([

@@ -5,15 +5,24 @@ import type { ModelRunner, RunOptions } from '../runner/model-runner.js';
 import type { BatchTokens } from '../runner/sampling-rows.js';
 import type { SamplingOptions } from '../sampling/sampling-params.js';
 import type { Batch } from '../scheduler/batch.js';
+import type { DraftLength } from '../scheduler/drafting.js';
 import type { SchedulerOptions } from '../scheduler/limits.js';
 import type { SchedulerStats } from '../scheduler/stats.js';
 import type { Postprocessor } from '../tokenizer/postprocessor.js';
+import type { Generation } from './generation.js';
+import type { Drafter } from './speculation.js';
 
 /** One step as it was run, for figures. */
 export interface StepReport {
   readonly kind: GraphKind;
   readonly sequences: number;
+  /** That it computed, guesses included. */
   readonly tokens: number;
+  /** That it brought. */
+  readonly newTokens: number;
+  /** Each of its sequences decodes: no prompts are computed beside them. */
+  readonly isDecode: boolean;
+  /** With the guessing before it. */
   readonly durationMs: number;
 }
 
@@ -25,7 +34,7 @@ export type StepRunner = Pick<ModelRunner, 'numBlocks' | 'blockSize' | 'addSeque
   run(batch: Batch, options?: RunOptions): Promise<BatchTokens & Partial<Pick<StepResult, 'logits'>>>;
 };
 
-export interface LLMEngineOptions extends SchedulerOptions {
+export interface LLMEngineOptions extends Omit<SchedulerOptions, 'drafter'> {
   /**
    * Makes text of tokens and says when it ends. Absent: token ids in, token ids out, which end at the end tokens of the
    * model's configuration.
@@ -33,12 +42,19 @@ export interface LLMEngineOptions extends SchedulerOptions {
   readonly postprocessor?: Postprocessor;
   /** What holds where a request says nothing. */
   readonly samplingDefaults?: SamplingOptions;
+  /** Guesses ahead in place of each request's own text. Whoever made it disposes it, after the engine. */
+  readonly draftModel?: Drafter;
+  /** How far it guesses; as far as pays, by the times of the steps so far, when absent. */
+  readonly draftLength?: DraftLength;
   /** Called after each step. What it throws is a warning of the process and ends the calls. */
   readonly onStep?: (step: StepReport) => void;
 }
 
 /** What an engine has done so far, and what it is about. */
-export type EngineStats = SchedulerStats;
+export interface EngineStats extends SchedulerStats {
+  /** How many times faster sequences decoded than without guessing ahead, as far as steps were measured; 1 without. */
+  readonly draftSpeedUp: number;
+}
 
 export interface GenerateOptions {
   /** Ends the request: its iterator and its result reject with REQUEST_ABORTED. */
@@ -53,6 +69,10 @@ export interface GenerateOptions {
   readonly grammar?: number | undefined;
   /** Requests with different salts share nothing in the cache, and hence cannot tell by time what others asked. */
   readonly cacheSalt?: string | undefined;
+  /** The blocks of its cache stay when it has ended, for requests that follow it: `LLMEngine.release` gives them back. */
+  readonly keepsBlocks?: boolean | undefined;
+  /** A request that has ended and keeps its blocks: the prompt's first tokens are those in them, and are not computed anew. */
+  readonly follows?: Generation | undefined;
   /** What stands in the prompt that is no text, in order, for models that have an encoder of it. */
   readonly inserts?: readonly Insert[] | undefined;
 }

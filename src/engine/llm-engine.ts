@@ -14,7 +14,7 @@ import type { Batch } from '../scheduler/batch.js';
 import { PromptBudget } from '../scheduler/prompt-budget.js';
 import { Scheduler } from '../scheduler/scheduler.js';
 import type { Sequence } from '../scheduler/sequence.js';
-import { sumStats } from '../scheduler/stats.js';
+import { type SchedulerStats, sumStats } from '../scheduler/stats.js';
 import { Postprocessor } from '../tokenizer/postprocessor.js';
 import { AbortSignals } from './abort-signals.js';
 import { checkInserts } from './check-inserts.js';
@@ -30,7 +30,8 @@ import type {
 import { GENERATE_OPTIONS, LLM_ENGINE_OPTIONS } from './options.js';
 import { noTokenError } from './outcome.js';
 import { scoredChunkLen, takePromptLogprobs } from './prompt-logprobs.js';
-import { Request } from './request.js';
+import { Request, sequenceOf } from './request.js';
+import { Speculation } from './speculation.js';
 
 /**
  * The step loop: requests in, tokens and text out. Requests run together, step by step; which ones share a step never
@@ -52,8 +53,9 @@ export class LLMEngine {
   /** What left the scheduler half-way through its work; it is replaced before the next step. */
   #fault: { readonly error: unknown } | undefined;
   /** Of schedulers before the present one. */
-  #past: EngineStats | undefined;
+  #past: SchedulerStats | undefined;
   readonly #promptBudget = new PromptBudget();
+  readonly #speculation: Speculation;
   #lastId = 0;
   #loop: Promise<void> | undefined;
   #disposed = false;
@@ -68,11 +70,12 @@ export class LLMEngine {
     this.samplingDefaults = options.samplingDefaults ?? {};
     this.#options = options;
     this.#onStep = observer('onStep', options.onStep);
+    this.#speculation = new Speculation(options.draftModel, options.draftLength);
     this.#scheduler = this.#newScheduler();
   }
 
   get stats(): EngineStats {
-    return sumStats(this.#past, this.#scheduler.stats);
+    return { ...sumStats(this.#past, this.#scheduler.stats), draftSpeedUp: this.#speculation.speedUp };
   }
 
   /**
@@ -95,7 +98,8 @@ export class LLMEngine {
       params,
       postprocessor: this.#postprocessor,
       maxScoredLen: scoredChunkLen(this.#runner.config.vocabSize),
-      options: { ...options, cacheSalt: this.#saltOf(promptTokens.length, options.cacheSalt) },
+      options,
+      dependsOnPromptLen: this.#runner.prefixesDependOnPromptLen ?? false,
       abort: (aborted, reason) => this.#abort(aborted, reason),
     });
     if (signal?.aborted) {
@@ -106,6 +110,11 @@ export class LLMEngine {
     // Starts after the caller's own turn, so that requests made together share their first step.
     this.#loop ??= Promise.resolve().then(() => this.#run());
     return request.generation;
+  }
+
+  /** Gives back the blocks of a request that keeps them. Idempotent. */
+  release(generation: Generation): void {
+    this.#scheduler.release(sequenceOf(generation));
   }
 
   /** Aborts what runs and waits for the step in flight. The runner stays its owner's. Idempotent. */
@@ -120,10 +129,9 @@ export class LLMEngine {
   #resolve(promptTokens: ArrayLike<number>, sampling: SamplingOptions): SamplingParams {
     const { vocabSize } = this.#runner.config;
     const params = resolveSamplingParams(sampling, { vocabSize, defaults: this.samplingDefaults });
-    const { maxTokens } = params;
     // Nobody looks at each of a billion tokens.
     if (ArrayBuffer.isView(promptTokens) || Array.isArray(promptTokens))
-      this.#scheduler.refuseImpossible({ promptLen: promptTokens.length, maxTokens });
+      this.#scheduler.refuseImpossible({ promptLen: promptTokens.length, maxTokens: params.maxTokens });
     checkTokenIds('prompt', promptTokens, vocabSize);
     return params;
   }
@@ -134,7 +142,9 @@ export class LLMEngine {
     try {
       this.#scheduler.add(sequence);
       this.#requests.set(sequence, request);
-      this.#runner.addSequence(sequence, request.samplerOptions(params));
+      const sampler = request.samplerOptions(params);
+      this.#runner.addSequence(sequence, sampler);
+      this.#speculation.addSequence(sequence, sampler);
       if (signal) this.#signals.add(signal, onAbort);
     } catch (error) {
       if (this.#requests.has(sequence)) {
@@ -145,14 +155,9 @@ export class LLMEngine {
     }
   }
 
-  /** Where keys depend on the length of the prompt, only prompts of one length have anything in common. */
-  #saltOf(promptLen: number, given = ''): string {
-    return this.#runner.prefixesDependOnPromptLen ? `${promptLen} ${given}` : given;
-  }
-
   #newScheduler(): Scheduler {
-    const { numBlocks, blockSize } = this.#runner;
-    return new Scheduler(this.#options, new BlockManager({ numBlocks, blockSize }));
+    const drafter = this.#options.draftModel ? 'model' : 'text';
+    return new Scheduler({ ...this.#options, drafter }, new BlockManager(this.#runner));
   }
 
   /** Runs steps while there are requests. Never rejects. */
@@ -169,7 +174,7 @@ export class LLMEngine {
       try {
         this.#endOverdue();
         if (this.#requests.size === 0) return undefined;
-        const batch = this.#scheduler.schedule(this.#promptBudget.room);
+        const batch = this.#scheduler.schedule(this.#promptBudget.room, this.#speculation.draftLength);
         assert(batch !== undefined, 'there are requests, but no step for them');
         return batch;
       } catch (error) {
@@ -201,7 +206,9 @@ export class LLMEngine {
     return before - this.#requests.size;
   }
 
-  async #step(batch: Batch): Promise<void> {
+  async #step(planned: Batch): Promise<void> {
+    const drafted = await this.#speculation.draft(planned, this.#scheduler);
+    const { batch } = drafted;
     const start = performance.now();
     let result: Awaited<ReturnType<StepRunner['run']>>;
     try {
@@ -218,11 +225,9 @@ export class LLMEngine {
       });
       return;
     }
-    const { kind, entries } = batch;
-    const tokens = entries.reduce((sum, { count }) => sum + count, 0);
     const durationMs = performance.now() - start;
     this.#promptBudget.observe(batch, durationMs);
-    this.#onStep({ kind, sequences: entries.length, tokens, durationMs });
+    this.#onStep(this.#speculation.observe(drafted, durationMs, result.tokens));
     this.#guard(() => this.#settle(batch, result));
   }
 
@@ -279,6 +284,7 @@ export class LLMEngine {
     // The request has ended, whatever these say; a runner that was disposed has no samplers any more.
     if (signal) ignoringErrors(() => this.#signals.delete(signal, onAbort));
     ignoringErrors(() => this.#runner.removeSequence(sequence));
+    this.#speculation.removeSequence(sequence);
   }
 
   /** The scheduler's work: when it is left half-way, its accounts are not to be trusted. */

@@ -3,6 +3,7 @@ import { parseBytes } from '../bytes.js';
 import { refuseRequest } from '../errors.js';
 import type { Guide } from '../guided/index.js';
 import type { ExpandedPrompt } from '../media/index.js';
+import type { DraftModel } from '../runner/draft-model.js';
 import type { Grammars } from '../runner/grammars.js';
 import type { ModelRunner } from '../runner/model-runner.js';
 import { checkOptions } from '../runner/options.js';
@@ -41,6 +42,8 @@ export class LLM implements AsyncDisposable {
   /** The step loop, for requests of token ids. */
   readonly engine: LLMEngine;
   readonly runner: ModelRunner;
+  /** What guesses ahead, with the option `draftModelPath`. */
+  readonly draft: DraftModel | undefined;
   /** Its tokenizer is absent with `loadTokenizer: false`; prompts are token ids then. */
   readonly text: TextProcessing;
   /** Requests that run at once. */
@@ -51,9 +54,10 @@ export class LLM implements AsyncDisposable {
   #disposal: Promise<void> | undefined;
   #grammars: Grammars | undefined;
 
-  private constructor({ engine, runner, text, limits }: OpenEngine, sampling: SamplingOptions) {
+  private constructor({ engine, runner, draft, text, limits }: OpenEngine, sampling: SamplingOptions) {
     this.engine = engine;
     this.runner = runner;
+    this.draft = draft;
     this.text = text;
     this.#sampling = sampling;
     this.maxNumSeqs = limits.maxBatchSize;
@@ -211,7 +215,10 @@ export class LLM implements AsyncDisposable {
 
   /** Aborts what runs, waits for the step in flight, then frees the native engine. Idempotent. */
   dispose(): Promise<void> {
-    this.#disposal ??= this.engine.dispose().finally(() => this.runner.dispose());
+    this.#disposal ??= this.engine.dispose().finally(() => {
+      this.draft?.dispose();
+      this.runner.dispose();
+    });
     return this.#disposal;
   }
 

@@ -1,19 +1,24 @@
 import { freemem } from 'node:os';
 import { AtbError } from '../errors.js';
 import { PREFILL } from '../graph/graph-kind.js';
+import type { DraftModel } from '../runner/draft-model.js';
 import { kvBlockBytes } from '../runner/kv-block-bytes.js';
-import { DEFAULT_BLOCK_SIZE, ModelRunner, type RunnerOptions } from '../runner/model-runner.js';
+import { ModelRunner } from '../runner/model-runner.js';
 import { type OpenModelOptions, openModel } from '../runner/open-model.js';
 import { checkOptions } from '../runner/options.js';
+import { DEFAULT_BLOCK_SIZE, type RunnerOptions } from '../runner/runner-options.js';
 import type { TextProcessing } from '../runner/text-processing.js';
 import { mergeSampling, resolveSamplingParams, type SamplingOptions } from '../sampling/sampling-params.js';
 import type { PolicyName } from '../scheduler/policies/index.js';
 import { LLMEngine } from './llm-engine.js';
 import type { LLMEngineOptions } from './llm-engine-options.js';
+import { draftTokensOf, OpenDraft } from './open-draft.js';
 import { OPEN_ENGINE_OPTIONS } from './options.js';
 
 /** The original's limits, with its defaults. */
-export interface OpenEngineOptions extends Omit<OpenModelOptions, 'use'>, Omit<RunnerOptions, 'numBlocks'> {
+export interface OpenEngineOptions
+  extends Omit<OpenModelOptions, 'use'>,
+    Omit<RunnerOptions, 'numBlocks' | 'largestStep'> {
   /** Sequences that run at once; 1 when absent. */
   readonly maxBatchSize?: number;
   /** Longest prompt, in tokens; 1024 when absent. */
@@ -32,8 +37,13 @@ export interface OpenEngineOptions extends Omit<OpenModelOptions, 'use'>, Omit<R
   readonly chunkedPrefill?: boolean;
   /** Share blocks of the cache among sequences that begin alike; true when absent. */
   readonly prefixCaching?: boolean;
-  /** Tokens that each request guesses ahead by looking them up in its own text, verified in the same step; 0 when absent. */
+  /**
+   * Tokens that are guessed ahead of each request, verified in the same step: by a draft model, or else looked up in the
+   * request's own text. When absent, 6 with a draft model and 0 without.
+   */
   readonly draftTokens?: number;
+  /** Directory of a smaller model with the same tokenizer, which guesses ahead. */
+  readonly draftModelPath?: string;
   /** Who goes first; `fcfs` when absent. */
   readonly policy?: PolicyName;
   /** Bytes for the KV cache; enough for maxBatchSize sequences of full length when absent. */
@@ -56,10 +66,11 @@ export interface EngineLimits {
   readonly maxModelLen: number;
 }
 
-/** A model that is ready for requests. Whoever opened it disposes the engine, then the runner. */
+/** A model that is ready for requests. Whoever opened it disposes the engine, then the runner and the draft model. */
 export interface OpenEngine {
   readonly engine: LLMEngine;
   readonly runner: ModelRunner;
+  readonly draft: DraftModel | undefined;
   /** Its tokenizer is absent with `loadTokenizer: false`. */
   readonly text: TextProcessing;
   readonly limits: EngineLimits;
@@ -91,11 +102,25 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenEngine
   const { usualModelLen = maxModelLen } = options;
   const blocksOf = (tokens: number) => Math.ceil(Math.min(tokens, maxModelLen) / blockSize);
   const wanted = Math.max(maxBatchSize * blocksOf(usualModelLen), blocksOf(maxModelLen));
-  const blockBytes = kvBlockBytes(model.model.caches(), model.cacheDType, blockSize);
-  const numBlocks = cacheBlocks(options, wanted, blockBytes);
-  const runner = await ModelRunner.load(model, { ...options, blockSize, numBlocks });
+  const { draftModelPath } = options;
+  const openDraft =
+    draftModelPath === undefined ? undefined : await OpenDraft.of(model, draftModelPath, options);
+  const draftTokens = draftTokensOf(draftModelPath, options.draftTokens);
+  const blockBytes =
+    kvBlockBytes(model.model.caches(), model.cacheDType, blockSize) + (openDraft?.blockBytes(blockSize) ?? 0);
+  const numBlocks = cacheBlocks(options, wanted, blockBytes, openDraft?.weightBytes);
   const { maxPrefillTokens = maxBatchSize * maxModelLen } = options;
+  const runner = await ModelRunner.load(model, {
+    ...{ ...options, blockSize, numBlocks },
+    // Without chunks a step is as large as prompts happen to be.
+    ...(options.chunkedPrefill &&
+      options.maxPrefillTokens !== undefined && {
+        largestStep: { tokens: maxPrefillTokens, batch: maxBatchSize, context: maxModelLen },
+      }),
+  });
+  let draft: DraftModel | undefined;
   try {
+    draft = await openDraft?.load(runner, { maxBatchSize, maxModelLen }, options);
     const engine = new LLMEngine(runner, {
       postprocessor: text.postprocessor,
       maxBatchSize,
@@ -105,13 +130,16 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenEngine
       maxModelLenName: lengthName(options, maxModelLen, maxPositionEmbeddings),
       chunkedPrefill: options.chunkedPrefill ?? maxPrefillTokens < maxModelLen,
       ...(options.prefixCaching !== undefined && { prefixCaching: options.prefixCaching }),
-      ...(options.draftTokens !== undefined && { draftTokens: options.draftTokens }),
+      draftTokens,
+      ...(draft && { draftModel: draft }),
       ...(options.policy !== undefined && { policy: options.policy }),
       samplingDefaults: mergeSampling(text.samplingDefaults, { maxTokens: maxOutputLength }, sampling),
       ...(options.onStep && { onStep: options.onStep }),
     });
-    return { engine, runner, text, limits: { maxBatchSize, maxInputLength, maxOutputLength, maxModelLen } };
+    const limits = { maxBatchSize, maxInputLength, maxOutputLength, maxModelLen };
+    return { engine, runner, draft, text, limits };
   } catch (error) {
+    draft?.dispose();
     runner.dispose();
     throw error;
   }
@@ -127,11 +155,12 @@ function lengthName(
   return maxModelLen === undefined ? 'maxInputLength + maxOutputLength' : 'maxModelLen';
 }
 
-/** Blocks of the KV cache: as many as wanted, within the budget or, without one, within the machine's free memory. */
+/** Blocks of the KV caches: as many as wanted, within the budget or, without one, within the machine's free memory. */
 function cacheBlocks(
   { cacheBytes, memoryBudget }: OpenEngineOptions,
   wanted: number,
   blockBytes: number,
+  draftWeightBytes = 0,
 ): (weightBytes: number) => number {
   if (cacheBytes === undefined && memoryBudget === undefined) {
     // Weights come out of the same memory, so the cache may not take it all.
@@ -145,7 +174,10 @@ function cacheBlocks(
     return () => wanted;
   }
   return (weightBytes) => {
-    const availableBytes = Math.min(cacheBytes ?? Infinity, (memoryBudget ?? Infinity) - weightBytes);
+    const availableBytes = Math.min(
+      cacheBytes ?? Infinity,
+      (memoryBudget ?? Infinity) - weightBytes - draftWeightBytes,
+    );
     const blocks = Math.floor(availableBytes / blockBytes);
     if (blocks < 1)
       throw new AtbError('CACHE_TOO_SMALL', {

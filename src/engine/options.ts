@@ -23,6 +23,8 @@ export const GENERATE_OPTIONS: OptionChecks<GenerateOptions> = {
   cacheSalt: CHECKS.text,
   // The engine knows the prompt that they must fit.
   inserts: CHECKS.elsewhere,
+  keepsBlocks: CHECKS.flag,
+  follows: CHECKS.object,
 };
 
 export const INFER_OPTIONS: OptionChecks<InferOptions> = {
@@ -45,12 +47,14 @@ export const LLM_ENGINE_OPTIONS: OptionChecks<LLMEngineOptions> = {
   policy: CHECKS.elsewhere,
   prefixCaching: CHECKS.elsewhere,
   draftTokens: CHECKS.elsewhere,
+  draftModel: CHECKS.object,
+  draftLength: CHECKS.callback,
   postprocessor: CHECKS.object,
   samplingDefaults: CHECKS.object,
   onStep: CHECKS.callback,
 };
 
-const { numBlocks: _, use: _use, ...runnerOptions } = MODEL_RUNNER_OPTIONS;
+const { numBlocks: _, use: _use, largestStep: _step, ...runnerOptions } = MODEL_RUNNER_OPTIONS;
 
 export const PA_RUNNER_OPTIONS: OptionChecks<PARunnerOptions> = {
   ...runnerOptions,
@@ -62,6 +66,7 @@ export const PA_RUNNER_OPTIONS: OptionChecks<PARunnerOptions> = {
   chunkedPrefill: CHECKS.flag,
   prefixCaching: CHECKS.flag,
   draftTokens: CHECKS.elsewhere,
+  draftModelPath: CHECKS.text,
   policy: oneOf(...POLICY_NAMES),
   cacheBytes: CHECKS.bytes,
   memoryBudget: CHECKS.bytes,

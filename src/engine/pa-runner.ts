@@ -1,6 +1,6 @@
 import type { AtbError } from '../errors.js';
-import { DECODE } from '../graph/graph-kind.js';
 import type { SampledLogprobs } from '../native/index.js';
+import type { DraftModel } from '../runner/draft-model.js';
 import type { ModelRunner } from '../runner/model-runner.js';
 import { observer } from '../runner/observer.js';
 import { checkOptions } from '../runner/options.js';
@@ -12,7 +12,7 @@ import type { ChatTemplateOptions } from '../tokenizer/input-builder.js';
 import { encodePrompt, encodePromptNow } from './encode-prompt.js';
 import type { Generation } from './generation.js';
 import type { LLMEngine } from './llm-engine.js';
-import type { GenerateOptions, StepReport } from './llm-engine-options.js';
+import type { EngineStats, GenerateOptions, StepReport } from './llm-engine-options.js';
 import { type EngineLimits, type OpenEngine, type OpenEngineOptions, openEngine } from './open-engine.js';
 import { INFER_OPTIONS, PA_RUNNER_OPTIONS } from './options.js';
 import { type Outcome, settle } from './outcome.js';
@@ -68,6 +68,8 @@ export interface PAMetrics {
   readonly prefillTokens: number;
   /** Tokens that decode steps generated. */
   readonly decodeTokens: number;
+  /** Tokens that were guessed ahead, and how many were right; what it gained since the start. Absent without a draft. */
+  readonly guesses?: { readonly drafted: number; readonly accepted: number; readonly speedUp: number };
   readonly peakMemoryBytes: number;
   readonly isa: string;
   readonly threads: number;
@@ -87,12 +89,14 @@ export class PARunner {
   /** Its tokenizer is absent with `loadTokenizer: false`. */
   readonly text: TextProcessing;
   readonly limits: EngineLimits;
+  readonly #draft: DraftModel | undefined;
   /** Steps of each `infer` that runs. */
   readonly #steps: Set<StepReport[]>;
 
-  private constructor({ runner, engine, text, limits }: OpenEngine, steps: Set<StepReport[]>) {
+  private constructor({ runner, engine, draft, text, limits }: OpenEngine, steps: Set<StepReport[]>) {
     this.runner = runner;
     this.engine = engine;
+    this.#draft = draft;
     this.text = text;
     this.limits = limits;
     this.#steps = steps;
@@ -146,6 +150,7 @@ export class PARunner {
     const copies = given.length === 1 ? this.limits.maxBatchSize : 1;
     const prompts = given.flatMap((prompt) => new Array<Prompt>(copies).fill(prompt));
     const steps: StepReport[] = [];
+    const before = this.engine.stats;
     this.#steps.add(steps);
     try {
       const start = performance.now();
@@ -164,7 +169,7 @@ export class PARunner {
       const endToEndMs = performance.now() - start;
       const answers = settled.map(({ answer }) => answer);
       const ttftMs = settled.flatMap((one) => one.ttftMs);
-      return { answers, metrics: this.#metrics(steps, endToEndMs, ttftMs) };
+      return { answers, metrics: this.#metrics(steps, before, endToEndMs, ttftMs) };
     } finally {
       this.#steps.delete(steps);
     }
@@ -188,6 +193,7 @@ export class PARunner {
     try {
       await this.engine.dispose();
     } finally {
+      this.#draft?.dispose();
       this.runner.dispose();
     }
   }
@@ -251,18 +257,27 @@ export class PARunner {
     };
   }
 
-  #metrics(all: readonly StepReport[], endToEndMs: number, ttftMs: readonly number[]): PAMetrics {
-    const prefill = all.filter(({ kind }) => kind !== DECODE);
-    const decode = all.filter(({ kind }) => kind === DECODE);
-    const sum = (steps: readonly StepReport[]) => steps.reduce((total, { tokens }) => total + tokens, 0);
+  #metrics(
+    all: readonly StepReport[],
+    before: EngineStats,
+    endToEndMs: number,
+    ttftMs: readonly number[],
+  ): PAMetrics {
+    const { draftedTokens, acceptedTokens, draftSpeedUp: speedUp } = this.engine.stats;
+    const drafted = draftedTokens - before.draftedTokens;
+    const prefill = all.filter(({ isDecode }) => !isDecode);
+    const decode = all.filter(({ isDecode }) => isDecode);
     return {
       loadMs: this.runner.loadMs,
       endToEndMs,
       ttftMs,
       prefillStepMs: prefill.map(({ durationMs }) => durationMs),
       decodeStepMs: decode.map(({ durationMs }) => durationMs),
-      prefillTokens: sum(prefill),
-      decodeTokens: sum(decode),
+      prefillTokens: prefill.reduce((sum, { tokens }) => sum + tokens, 0),
+      decodeTokens: decode.reduce((sum, { newTokens }) => sum + newTokens, 0),
+      ...(drafted > 0 && {
+        guesses: { drafted, accepted: acceptedTokens - before.acceptedTokens, speedUp },
+      }),
       peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
       isa: this.runner.isa,
       threads: this.runner.threads,

@@ -12,12 +12,19 @@ import type { PromptScores } from './prompt-logprobs.js';
 /** Seeds that are drawn for requests without one are below this. */
 const SEEDS = 2 ** 47;
 
+const SEQUENCES = new WeakMap<Generation, Sequence>();
+
+/** What computes a generation, or computed it. */
+export const sequenceOf = (generation: Generation): Sequence | undefined => SEQUENCES.get(generation);
+
 export interface RequestOptions {
   readonly id: number;
   readonly promptTokens: ArrayLike<number>;
   readonly params: SamplingParams;
   readonly postprocessor: Postprocessor;
   readonly options: GenerateOptions;
+  /** Keys depend on the length of the prompt: only prompts of one length have anything in common. */
+  readonly dependsOnPromptLen: boolean;
   /** Tokens of one step while the prompt is scored. */
   readonly maxScoredLen: number;
   /** Ends this request. */
@@ -42,8 +49,9 @@ export class Request {
   #cachedTokens = 0;
 
   /** @throws REQUEST_FAILED when the postprocessor throws */
-  constructor({ id, promptTokens, params, postprocessor, options, maxScoredLen, abort }: RequestOptions) {
-    const { signal, timeoutMs, client, priority, grammar, cacheSalt, inserts } = options;
+  constructor({ id, promptTokens, params, postprocessor, options, ...engine }: RequestOptions) {
+    const { dependsOnPromptLen, maxScoredLen, abort } = engine;
+    const { signal, timeoutMs, client, priority, grammar, cacheSalt, inserts, follows } = options;
     this.sequence = new Sequence({
       id,
       promptTokens,
@@ -51,8 +59,10 @@ export class Request {
       client,
       priority,
       deadlineMs: timeoutMs === undefined ? undefined : this.#startMs + timeoutMs,
-      cacheSalt,
+      cacheSalt: dependsOnPromptLen ? `${promptTokens.length} ${cacheSalt ?? ''}` : cacheSalt,
       inserts,
+      keepsBlocks: options.keepsBlocks === true && !dependsOnPromptLen,
+      follows: follows && sequenceOf(follows),
       scoresPrompt: params.promptLogprobs !== undefined,
       maxChunkLen: params.promptLogprobs === undefined ? undefined : maxScoredLen,
     });
@@ -62,6 +72,7 @@ export class Request {
     };
     this.onAbort = (reason) => abort(this, reason);
     this.generation = new Generation(this.onAbort);
+    SEQUENCES.set(this.generation, this.sequence);
     // Who asks for random tokens without a seed wants others each time, and to be told how to get these again.
     this.seed = params.seed ?? (isSampled(params) ? randomInt(SEEDS) : undefined);
     this.signal = signal;

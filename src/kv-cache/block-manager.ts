@@ -138,6 +138,30 @@ export class BlockManager {
     return table.blocks.length * this.blockSize;
   }
 
+  /** Puts all blocks of a table into an empty one, too. Who writes into one of them owns it first. */
+  share({ blocks, digests, publishedBlocks }: BlockTable, to: BlockTable): void {
+    assert(to.blocks.length === 0, 'only a table without blocks can share those of another');
+    for (const block of blocks) (this.#holders[block] as number)++;
+    to.blocks.push(...blocks);
+    for (let index = 0; index < publishedBlocks; index++) to.digests[index] = digests[index] as string;
+    to.publishedBlocks = publishedBlocks;
+  }
+
+  /**
+   * Makes a block of the table one that nobody else holds. Returns the block to copy and the one that becomes like it; empty
+   * where nobody else held it, undefined where no block is free.
+   */
+  own(table: BlockTable, index: number): readonly number[] | undefined {
+    const from = table.blocks[index] as number;
+    if (this.#holders[from] === 1) return [];
+    const fresh = new BlockTable();
+    if (!this.grow(fresh, this.blockSize)) return undefined;
+    const [to] = fresh.blocks as [number];
+    (this.#holders[from] as number)--;
+    table.blocks[index] = to;
+    return [from, to];
+  }
+
   /** The table's owner computes these tokens from now on; whoever begins alike does well to wait for `publish`. */
   announce(table: BlockTable, tokens: readonly number[]): void {
     const full = Math.floor(tokens.length / this.blockSize);

@@ -1,9 +1,11 @@
 import type { DType, FloatDType, Tensor } from '../dtype.js';
 import type { GraphSpec } from '../graph/atb-graph.js';
 import type { GrammarSpec, Vocabulary } from './grammar-spec.js';
+import type { SampledLogprobs, SamplerOptions } from './sampler-options.js';
 import type { WeightLoad } from './weight-load.js';
 
 export type * from './grammar-spec.js';
+export type * from './sampler-options.js';
 export type * from './weight-load.js';
 
 /** The addon's whole surface. Only this folder touches the `.node` file. */
@@ -72,36 +74,6 @@ export interface KvCacheOptions {
   readonly caches: readonly KvCacheDesc[];
 }
 
-/** Sampling of one sequence. Counters and random numbers depend only on this, its tokens and the step. */
-export interface SamplerOptions {
-  readonly temperature: number;
-  /** 0: off. */
-  readonly topK: number;
-  readonly topP: number;
-  readonly minP: number;
-  readonly repetitionPenalty: number;
-  readonly frequencyPenalty: number;
-  readonly presencePenalty: number;
-  readonly logitBias: ReadonlyArray<readonly [token: number, bias: number]>;
-  /** Any integer in [0, 2^53). */
-  readonly seed: number;
-  /** Log-probs of the sampled token and of this many best; -1: none at all. */
-  readonly topLogprobs: number;
-  /** Tokens of the prompt, for the repetition penalty. */
-  readonly promptTokens: Int32Array;
-  /** An id of `compileGrammar` that the generated text must obey. It is whole after at most `maxTokens` tokens. */
-  readonly grammar?: number;
-  /** With `grammar`. Throws NATIVE_GRAMMAR_NO_ROOM when the shortest text has more bytes. */
-  readonly maxTokens?: number;
-}
-
-/** Log-softmax of the logits as the model made them: before bias, penalties and temperature. */
-export interface SampledLogprobs {
-  readonly logprob: number;
-  readonly topTokens: Int32Array;
-  readonly topLogprobs: Float32Array;
-}
-
 /** Inputs of one step by graph input name; everything else must be bound already. */
 export type StepInputs = Readonly<Record<string, Tensor>>;
 
@@ -162,6 +134,7 @@ export interface GraphStats {
   /** Memory plans made since the graph was loaded; a warm decode makes none. */
   readonly plans: number;
   readonly lastPlanReason: string;
+  /** Of the engine's arena, for its largest plan so far. Graphs run one after another and share it. */
   readonly arenaBytes: number;
   /** Thread barriers of the latest run. */
   readonly barriers: number;
@@ -195,9 +168,19 @@ export interface NativeEngine {
    * Throws NATIVE_PARAM_INVALID for sizes that no cache has and for a name that is given twice.
    */
   allocateKvCache(options: KvCacheOptions): number;
+  /**
+   * Copies whole blocks of all caches, [from, to, from, to, …], one pair after another, in the order of steps.
+   * Rejects with NATIVE_VALUE_OUT_OF_RANGE for blocks that there are not.
+   */
+  copyBlocks(pairs: Int32Array): Promise<void>;
   /** Checks and prepares a graph; inputs that exist as engine tensors now are bound to them. Returns its id. */
   loadGraph(spec: GraphSpec): number;
   unloadGraph(graph: number): void;
+  /**
+   * Makes room for a step of a graph whose inputs, those that are bound excepted, are described so. Steps up to it need no
+   * memory plan of their own then. Rejects as `run` does for shapes that do not fit together.
+   */
+  reserve(graph: number, inputs: Readonly<Record<string, PlannedInput>>): Promise<void>;
   graphStats(graph: number): GraphStats;
   /** What grammars are written in; before the first of them. Other work goes on meanwhile. */
   setVocabulary(vocabulary: Vocabulary): Promise<void>;
@@ -213,6 +196,8 @@ export interface NativeEngine {
   createSampler(options: SamplerOptions): number;
   /** Records tokens as generated although this engine did not sample them. */
   appendTokens(sampler: number, tokens: Int32Array): void;
+  /** Takes back the tokens that were recorded last, in their order. A sampler with a grammar takes none back. */
+  retractTokens(sampler: number, tokens: Int32Array): void;
   freeSampler(sampler: number): void;
   /** One step. Inputs are copied before it returns. Steps run in the order of the calls. */
   run(graph: number, inputs: StepInputs, options?: StepOptions): Promise<StepResult>;
@@ -223,7 +208,7 @@ export interface NativeEngine {
   forward(spec: GraphSpec, inputs: StepInputs, intermediates?: readonly string[]): Promise<ForwardResult>;
   /** Measures for about half a second, with 512 MB of memory. */
   measureLimits(): Promise<MachineLimits>;
-  /** Bytes held: weights, caches, arenas. */
+  /** Bytes held: weights, caches, and intermediates of the largest step so far. */
   memory(): { readonly weightBytes: number; readonly cacheBytes: number; readonly arenaBytes: number };
   /** Returns at once; memory is freed as soon as what was posted before has run. Loads of weights end early. */
   dispose(): void;

@@ -3,8 +3,9 @@ import { refuseRequest } from '../errors.js';
 import { PREFILL } from '../graph/graph-kind.js';
 import { Checkpoint } from '../weights/checkpoint.js';
 import { readTensor } from '../weights/read-tensor.js';
-import { ModelRunner, type RunnerOptions } from './model-runner.js';
+import { ModelRunner } from './model-runner.js';
 import type { OpenModel } from './open-model.js';
+import type { RunnerOptions } from './runner-options.js';
 import { type TracePoint, tracePoints } from './trace-points.js';
 
 /** One tensor of ours beside the reference's. */

@@ -1,7 +1,6 @@
 import type { Tensor } from '../dtype.js';
 import { type EncoderInput, endOf, type Insert, insertsWithin } from '../media/index.js';
-import type { Batch, BatchEntry } from '../scheduler/batch.js';
-import type { Sequence } from '../scheduler/sequence.js';
+import type { Batch, BatchEntry, StepSequence } from '../scheduler/batch.js';
 import type { InsertedRows } from '../step-inputs/index.js';
 
 /** Rows of one call of an encoder, or of one thing that has more. Memory is planned for them. */
@@ -12,11 +11,11 @@ type Rows = Pick<InsertedRows, 'rows' | 'width'>;
 
 /** What a model's encoder has made for sequences whose prompts are not in the cache yet. */
 export class Encodings {
-  readonly #made = new WeakMap<Sequence, Map<Insert, Rows>>();
+  readonly #made = new WeakMap<StepSequence, Map<Insert, Rows>>();
 
   /** Makes what a batch wants encoded. A thing's rows do not depend on what else is in its call. */
   async encode(
-    { entries }: Batch,
+    { entries }: Batch<StepSequence>,
     run: (inputs: readonly EncoderInput[]) => Promise<Tensor<'f32'>>,
   ): Promise<void> {
     const wanted = entries.flatMap(({ sequence, encodes = [] }) =>
@@ -35,7 +34,7 @@ export class Encodings {
   }
 
   /** The rows of those tokens of a batch that are part of something encoded. */
-  inserted({ entries }: Batch): InsertedRows[] {
+  inserted({ entries }: Batch<StepSequence>): InsertedRows[] {
     let at = 0;
     return entries.flatMap((entry) => {
       const first = at;
@@ -45,18 +44,18 @@ export class Encodings {
   }
 
   /** The batch is computed: nobody needs the rows of what is wholly in the cache. */
-  drop({ entries }: Batch): void {
+  drop({ entries }: Batch<StepSequence>): void {
     for (const { sequence, start, count } of entries)
       for (const insert of insertsWithin(sequence.inserts, start, count))
         if (endOf(insert) <= start + count) this.#made.get(sequence)?.delete(insert);
   }
 
   /** The sequence has ended. */
-  forget(sequence: Sequence): void {
+  forget(sequence: StepSequence): void {
     this.#made.delete(sequence);
   }
 
-  #within({ sequence, start, count }: BatchEntry, first: number): InsertedRows[] {
+  #within({ sequence, start, count }: BatchEntry<StepSequence>, first: number): InsertedRows[] {
     return insertsWithin(sequence.inserts, start, count).flatMap((insert) => {
       const made = this.#made.get(sequence)?.get(insert);
       if (made === undefined) return [];
@@ -67,7 +66,7 @@ export class Encodings {
     });
   }
 
-  #of(sequence: Sequence): Map<Insert, Rows> {
+  #of(sequence: StepSequence): Map<Insert, Rows> {
     const known = this.#made.get(sequence) ?? new Map<Insert, Rows>();
     this.#made.set(sequence, known);
     return known;

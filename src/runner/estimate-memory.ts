@@ -1,18 +1,13 @@
-import { availableParallelism, totalmem } from 'node:os';
-import { DTYPE_BYTES, type DType, elementCount, type FloatDType } from '../dtype.js';
+import { totalmem } from 'node:os';
+import type { FloatDType } from '../dtype.js';
 import { refuseRequest } from '../errors.js';
-import type { GraphKind } from '../graph/graph-kind.js';
-import type { GraphSpec } from '../graph/graph-spec.js';
-import { applyPasses } from '../graph/passes/index.js';
-import { type PlannedInput, planGraph } from '../native/index.js';
 import type { CausalLM } from '../router/index.js';
-import type { StepInput, StepSizes } from '../step-inputs/index.js';
+import { MAX_CATCH_UP } from './draft-model.js';
 import { kvBlockBytes } from './kv-block-bytes.js';
-import { DEFAULT_BLOCK_SIZE, type RunnerOptions } from './model-runner.js';
 import { type ModelPlan, type OpenModelOptions, openModel } from './open-model.js';
 import { isCount } from './options.js';
-import { scaleLikes, storedTensors } from './stored-weights.js';
-import { weightLoads, weightStorage, withStandIns, ZERO_OFFSET } from './weight-storage.js';
+import { PlannedModel } from './planned-model.js';
+import { DEFAULT_BLOCK_SIZE, type RunnerOptions } from './runner-options.js';
 
 /** Contexts that people start with; the model's own limit where that is less. */
 const DEFAULT_CONTEXT = 4096;
@@ -33,6 +28,12 @@ export interface MemoryOptions
   readonly budgetBytes?: number | undefined;
 }
 
+/** A model as it is planned, and its layers. */
+export interface PlannedLM {
+  readonly plan: ModelPlan;
+  readonly model: CausalLM;
+}
+
 /** Bytes that a model takes when it runs. */
 export interface MemoryEstimate {
   /** Of weights and activations. */
@@ -48,8 +49,10 @@ export interface MemoryEstimate {
   readonly kvBytesPerToken: number;
   /** Whole blocks of every sequence. */
   readonly cacheBytes: number;
-  /** Of each graph's largest step, as the engine plans it. Graphs keep theirs, so they add up. */
+  /** Of the largest step of any graph, as the engine plans it: graphs run one after another in the same memory. */
   readonly activationBytes: number;
+  /** All of a draft model's, which has as many blocks in its cache; 0 without one. */
+  readonly draftBytes: number;
   readonly totalBytes: number;
   readonly budgetBytes: number;
   /** Tokens of a sequence with which `batch` of them fit; 0: none does. */
@@ -63,13 +66,22 @@ export interface MemoryEstimate {
  * Beside it a process of Node.js takes some 100 MiB.
  * @throws ROUTER_*, CONFIG_*, WEIGHT_*, NATIVE_*, REQUEST_INVALID
  */
-export async function estimateMemory(options: OpenModelOptions & MemoryOptions): Promise<MemoryEstimate> {
+export async function estimateMemory({
+  draftModelPath,
+  ...options
+}: OpenModelOptions &
+  MemoryOptions & { readonly draftModelPath?: string | undefined }): Promise<MemoryEstimate> {
   const open = await openModel(options);
-  return memoryOf(open, open.model, options);
+  const draft = draftModelPath === undefined ? undefined : await openModel({ modelPath: draftModelPath });
+  return memoryOf({ plan: open, model: open.model }, options, draft && { plan: draft, model: draft.model });
 }
 
-/** The same of a model that is open. @throws NATIVE_*, REQUEST_INVALID */
-export function memoryOf(plan: ModelPlan, model: CausalLM, options: MemoryOptions): MemoryEstimate {
+/** The same of a model that is open, and of one that guesses for it. @throws NATIVE_*, REQUEST_INVALID */
+export function memoryOf(
+  { plan, model }: PlannedLM,
+  options: MemoryOptions,
+  draft?: PlannedLM | undefined,
+): MemoryEstimate {
   const { maxPositionEmbeddings } = plan.config;
   const { context = Math.min(DEFAULT_CONTEXT, maxPositionEmbeddings), batch = 1 } = options;
   const {
@@ -82,8 +94,13 @@ export function memoryOf(plan: ModelPlan, model: CausalLM, options: MemoryOption
   if (context > maxPositionEmbeddings)
     refuseRequest('context', `at most ${maxPositionEmbeddings}, the model's`, context);
   const planned = new PlannedModel(plan, model, { ...options, blockSize, stepTokens });
-  const fits = (length: number, sequences: number): boolean =>
-    planned.totalBytes(length, sequences) <= budgetBytes;
+  const guessing =
+    draft && new PlannedModel(draft.plan, draft.model, { ...options, blockSize, stepTokens: MAX_CATCH_UP });
+  const draftBytes = (length: number, sequences: number): number =>
+    guessing?.totalBytes(Math.min(length, guessing.maxPositionEmbeddings), sequences, length) ?? 0;
+  const totalBytes = (length: number, sequences: number): number =>
+    planned.totalBytes(length, sequences) + draftBytes(length, sequences);
+  const fits = (length: number, sequences: number): boolean => totalBytes(length, sequences) <= budgetBytes;
   const blocks = largest(Math.ceil(maxPositionEmbeddings / blockSize), (count) =>
     fits(Math.min(count * blockSize, maxPositionEmbeddings), batch),
   );
@@ -97,7 +114,8 @@ export function memoryOf(plan: ModelPlan, model: CausalLM, options: MemoryOption
     kvBytesPerToken: kvBlockBytes(model.caches(), plan.cacheDType, 1),
     cacheBytes: planned.cacheBytes(context, batch),
     activationBytes: planned.activationBytes(context, batch),
-    totalBytes: planned.totalBytes(context, batch),
+    draftBytes: draftBytes(context, batch),
+    totalBytes: totalBytes(context, batch),
     budgetBytes,
     longestContext: Math.min(blocks * blockSize, maxPositionEmbeddings),
     largestBatch: largest(MOST_SEQUENCES, (count) => fits(context, count)),
@@ -115,134 +133,4 @@ function largest(most: number, holds: (count: number) => boolean): number {
     else high = middle;
   }
   return low;
-}
-
-/** An input of steps, and those of its names that stay for the run. */
-interface HeldInput {
-  readonly input: StepInput;
-  readonly dtypes: ReadonlyMap<string, DType>;
-}
-
-/** A model's graphs and the descriptions of what they read, for whichever step is asked about. */
-class PlannedModel {
-  readonly weightBytes: number;
-  readonly #graphs: ReadonlyMap<GraphKind, GraphSpec>;
-  readonly #weights: Readonly<Record<string, PlannedInput>>;
-  readonly #held: readonly HeldInput[];
-
-  constructor(
-    private readonly plan: ModelPlan,
-    private readonly model: CausalLM,
-    private readonly options: MemoryOptions & { readonly blockSize: number; readonly stepTokens: number },
-  ) {
-    const { dtype } = plan;
-    const storage = weightStorage(model.getWeights());
-    const { passes = 'all' } = options;
-    this.#graphs = new Map(
-      model.graphKinds.map((kind) => [
-        kind,
-        withStandIns(applyPasses(model.buildGraph(kind), passes), storage, dtype),
-      ]),
-    );
-    const loads = weightLoads(storage.refs, [...this.#graphs.values()], dtype);
-    const like = scaleLikes(loads);
-    const tensors = loads.flatMap((load) => storedTensors(load, like.get(load.name)));
-    this.weightBytes = tensors.reduce((sum, { bytes }) => sum + bytes, 0);
-    this.#weights = {
-      ...Object.fromEntries(tensors.map(({ name, desc }) => [name, desc])),
-      ...Object.fromEntries(storage.values),
-      [ZERO_OFFSET]: { dtype: 'f32', shape: [1] },
-    };
-    this.#held = this.#heldInputs();
-  }
-
-  totalBytes(context: number, batch: number): number {
-    const steady = this.weightBytes + this.positionBytes(context, batch) + this.cacheBytes(context, batch);
-    return steady + this.activationBytes(context, batch);
-  }
-
-  cacheBytes(context: number, batch: number): number {
-    const { blockSize } = this.options;
-    const blockBytes = kvBlockBytes(this.model.caches(), this.plan.cacheDType, blockSize);
-    return batch * Math.ceil(context / blockSize) * blockBytes;
-  }
-
-  activationBytes(context: number, batch: number): number {
-    const { threads = availableParallelism(), isa, nativePath } = this.options;
-    const engine = {
-      threads,
-      ...(isa !== undefined && { isa }),
-      ...(nativePath !== undefined && { nativePath }),
-    };
-    let sum = 0;
-    for (const [kind, spec] of this.#graphs)
-      sum += planGraph(spec, this.#inputs(this.#sizes(kind, context, batch)), engine);
-    return sum;
-  }
-
-  /** The largest step of a graph. */
-  #sizes(kind: GraphKind, context: number, batch: number): StepSizes {
-    const { blockSize, stepTokens } = this.options;
-    const rows = kind.readsCache && !kind.hasQueryLens ? batch : Math.min(stepTokens, batch * context);
-    return {
-      kind,
-      dtype: this.plan.dtype,
-      batch: Math.min(batch, rows),
-      rows,
-      contextLen: kind.readsCache ? context : Math.min(context, rows),
-      // Tables are as wide as the next power of two (src/step-inputs/paging.ts).
-      blocks: 2 ** Math.ceil(Math.log2(Math.ceil(context / blockSize))),
-      maxPositionEmbeddings: this.plan.config.maxPositionEmbeddings,
-    };
-  }
-
-  #inputs(sizes: StepSizes): Record<string, PlannedInput> {
-    const { blockSize } = this.options;
-    const cache = (heads: number, size: number, layout: 'keys' | 'values'): PlannedInput => ({
-      dtype: this.plan.cacheDType,
-      shape: [sizes.batch * sizes.blocks, blockSize, heads, size],
-      layout,
-    });
-    return {
-      ...this.#weights,
-      ...Object.fromEntries(
-        this.model
-          .caches()
-          .flatMap(({ key, value, heads, keySize, valueSize }) => [
-            [key, cache(heads, keySize, 'keys')],
-            ...(value === undefined ? [] : [[value, cache(heads, valueSize, 'values')]]),
-          ]),
-      ),
-      ...Object.assign({}, ...this.model.stepInputs.map((input) => input.describe(sizes))),
-    };
-  }
-
-  /** Tables have a row for each position, but for no more than the cache has tokens (src/step-inputs/rotary.ts). */
-  positionBytes(context: number, batch: number): number {
-    const [kind] = this.#graphs.keys();
-    if (kind === undefined) return 0;
-    const { blockSize } = this.options;
-    const sizes = this.#sizes(kind, context, batch);
-    const cacheTokens = batch * Math.ceil(context / blockSize) * blockSize;
-    const maxPositionEmbeddings = Math.min(sizes.maxPositionEmbeddings, cacheTokens);
-    let bytes = 0;
-    for (const { input, dtypes } of this.#held)
-      for (const [name, { shape }] of Object.entries(input.describe({ ...sizes, maxPositionEmbeddings }))) {
-        const dtype = dtypes.get(name);
-        if (dtype) bytes += elementCount(shape) * DTYPE_BYTES[dtype];
-      }
-    return bytes;
-  }
-
-  /** What graphs read and stays for the run. One row of each is made, to see which there are, and in which dtype. */
-  #heldInputs(): HeldInput[] {
-    const read = new Set([...this.#graphs.values()].flatMap((spec) => spec.inputs));
-    const run = { dtype: this.plan.dtype, blockSize: 1, numBlocks: 1, maxPositionEmbeddings: 1 };
-    return this.model.stepInputs
-      .filter(({ names }) => names.some((name) => read.has(name)))
-      .map((input) => {
-        const held = Object.entries(input.hold?.(run) ?? {});
-        return { input, dtypes: new Map(held.map(([name, { dtype }]) => [name, dtype])) };
-      });
-  }
 }

@@ -3,7 +3,6 @@ import type { FloatDType, Tensor } from '../dtype.js';
 import { refuseRequest } from '../errors.js';
 import type { GraphSpec } from '../graph/atb-graph.js';
 import { ENCODE, type GraphKind, PREFILL } from '../graph/graph-kind.js';
-import { applyPasses } from '../graph/passes/index.js';
 import type { BaseConfig } from '../layers/config/index.js';
 import type { EncoderInput } from '../media/index.js';
 import {
@@ -14,8 +13,7 @@ import {
   type SamplerOptions,
   type StepResult,
 } from '../native/index.js';
-import type { Batch } from '../scheduler/batch.js';
-import type { Sequence } from '../scheduler/sequence.js';
+import type { Batch, StepSequence } from '../scheduler/batch.js';
 import type { Step } from '../step-inputs/index.js';
 import { requireCachedAttention } from './cached-attention.js';
 import { Encodings } from './encodings.js';
@@ -33,10 +31,11 @@ import {
 } from './runner-options.js';
 import { type BatchTokens, newTokensOf, samplingRowsOf } from './sampling-rows.js';
 import { ServedInputs } from './served-inputs.js';
+import { reserveSteps } from './step-sizes.js';
 import { steadyMs } from './step-trace.js';
 import type { EncodedText, ForwardInputs, ForwardLimits, WantedRows } from './steps.js';
 import { promptInputs, stepOfBatch, stepOfForward, stepOfInputs, stepOfTexts } from './steps.js';
-import { loadWeights, weightStorage, withStandIns } from './weight-storage.js';
+import { graphsOf, loadWeights, weightStorage } from './weight-storage.js';
 
 export * from './runner-options.js';
 
@@ -75,7 +74,7 @@ export class ModelRunner {
   /** Keys of a token depend on its prompt's length, as with dynamic rotary scaling. */
   readonly prefixesDependOnPromptLen: boolean;
   readonly #loaded: Loaded;
-  readonly #samplers = new Map<Sequence, number>();
+  readonly #samplers = new Map<StepSequence, number>();
   readonly #encodings = new Encodings();
 
   private constructor(loaded: Loaded) {
@@ -104,14 +103,9 @@ export class ModelRunner {
     }
     const [{ config, dtype, cacheDType, checkpoint, model, openMs }, options] = given;
     const start = performance.now() - openMs;
-    const { blockSize = DEFAULT_BLOCK_SIZE, threads = availableParallelism(), passes = 'all' } = options;
+    const { blockSize = DEFAULT_BLOCK_SIZE, threads = availableParallelism() } = options;
     const storage = weightStorage(model.getWeights());
-    const graphs = new Map(
-      model.graphKinds.map((kind) => [
-        kind,
-        withStandIns(applyPasses(model.buildGraph(kind), passes), storage, dtype),
-      ]),
-    );
+    const graphs = graphsOf(model, storage, dtype, options.passes);
     if (cacheDType === 'i8') requireCachedAttention(graphs.get(PREFILL));
     const engine = createEngine({
       threads,
@@ -128,6 +122,8 @@ export class ModelRunner {
       const inputs = new ServedInputs(model.stepInputs, graphs, run, engine);
       const caches = model.caches();
       engine.allocateKvCache({ numBlocks, blockSize, dtype: cacheDType, caches });
+      const graphIds = new Map([...graphs].map(([kind, spec]) => [kind, engine.loadGraph(spec)]));
+      if (options.largestStep) await reserveSteps(engine, graphIds, inputs, options.largestStep, run);
       const profiler = options.profile
         ? new Profiler(graphs, matrixSizes(model.getWeights(), dtype), {
             config,
@@ -143,7 +139,7 @@ export class ModelRunner {
         engine,
         inputs,
         graphs,
-        graphIds: new Map([...graphs].map(([kind, spec]) => [kind, engine.loadGraph(spec)])),
+        graphIds,
         loadMs: performance.now() - start,
         profiler,
         prefixesDependOnPromptLen: model.stepInputs.some(({ dependsOnPromptLen }) => dependsOnPromptLen),
@@ -183,11 +179,11 @@ export class ModelRunner {
   }
 
   /** Gives a sequence a sampler; its draws depend on `options` and its tokens alone. */
-  addSequence(sequence: Sequence, options: SamplerOptions): void {
+  addSequence(sequence: StepSequence, options: SamplerOptions): void {
     this.#samplers.set(sequence, this.#loaded.engine.createSampler(options));
   }
 
-  removeSequence(sequence: Sequence): void {
+  removeSequence(sequence: StepSequence): void {
     const sampler = this.#samplers.get(sequence);
     this.#samplers.delete(sequence);
     this.#encodings.forget(sequence);
@@ -200,13 +196,23 @@ export class ModelRunner {
     return graphs.has(ENCODE) && graphs.has(PREFILL);
   }
 
+  /** Takes tokens back that a sequence's sampler drew last, and tells it others in their place. */
+  correctSequence(sequence: StepSequence, wrong: readonly number[], right: readonly number[]): void {
+    const sampler = this.#samplers.get(sequence);
+    if (sampler === undefined) return;
+    this.#loaded.engine.retractTokens(sampler, Int32Array.from(wrong));
+    this.#loaded.engine.appendTokens(sampler, Int32Array.from(right));
+  }
+
   /** Computes a batch, and before it what its tokens need of the model's encoder. */
   async run(
-    batch: Batch,
+    batch: Batch<StepSequence>,
     { logits = false }: RunOptions = {},
   ): Promise<BatchTokens & Omit<StepResult, keyof BatchTokens>> {
-    const rows = samplingRowsOf(batch.entries, (sequence) => this.#samplers.get(sequence));
     await this.#encodings.encode(batch, (inputs) => this.encodeInputs(inputs));
+    if (batch.copies) await this.#loaded.engine.copyBlocks(Int32Array.from(batch.copies));
+    // Nothing is awaited from here to the engine's call: whoever is aborted meanwhile has no sampler any more.
+    const rows = samplingRowsOf(batch.entries, (sequence) => this.#samplers.get(sequence));
     const result = await this.#run(stepOfBatch(batch, this.#encodings.inserted(batch)), { ...rows, logits });
     this.#encodings.drop(batch);
     return { ...result, ...newTokensOf(batch.entries, result) };

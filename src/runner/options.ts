@@ -1,7 +1,7 @@
 import { AtbError, refuseRequest } from '../errors.js';
 import { nearestName } from '../nearest-name.js';
-import type { ModelRunnerOptions, RunnerOptions } from './model-runner.js';
 import type { OpenModelOptions } from './open-model.js';
+import type { ModelRunnerOptions, RunnerOptions } from './runner-options.js';
 
 /** What a value would have to be; undefined: it is that. Nobody asks about an absent value unless it is `required`. */
 export interface OptionCheck {
@@ -99,6 +99,7 @@ const RUNNER_OPTIONS: OptionChecks<RunnerOptions> = {
     required: true,
     expected: is('an integer >= 1', (value) => isCount(value) || typeof value === 'function'),
   },
+  largestStep: CHECKS.object,
   passes: { expected: is('all, none or a list of names', isPassSelection) },
   profile: CHECKS.flag,
   nativePath: CHECKS.text,

@@ -5,6 +5,16 @@ import type { OpenModelOptions } from './open-model.js';
 /** Tokens of a KV block when nobody says. */
 export const DEFAULT_BLOCK_SIZE = 128;
 
+/** What bounds the steps of a run. */
+export interface LargestStep {
+  /** Tokens of a step with prompts. */
+  readonly tokens: number;
+  /** Sequences. */
+  readonly batch: number;
+  /** Tokens of a sequence. */
+  readonly context: number;
+}
+
 export interface RunnerOptions {
   /** Compute threads; one per available core when absent. */
   readonly threads?: number;
@@ -14,6 +24,8 @@ export interface RunnerOptions {
   readonly blockSize?: number;
   /** KV blocks to allocate: how many, or how many beside weights of so many bytes. */
   readonly numBlocks: number | ((weightBytes: number) => number);
+  /** The largest step, for which memory is planned at once; when absent, as steps come. */
+  readonly largestStep?: LargestStep;
   /** Graph passes; all when absent. */
   readonly passes?: PassSelection;
   /** Time each operation of each step; see `profiler`. */

@@ -1,6 +1,5 @@
 import type { SampledLogprobs, StepResult } from '../native/index.js';
-import type { BatchEntry, NewTokens } from '../scheduler/batch.js';
-import type { Sequence } from '../scheduler/sequence.js';
+import type { BatchEntry, NewTokens, StepSequence } from '../scheduler/batch.js';
 import { headRowsOf } from './steps.js';
 
 /** What a step says of its entries, in their order. */
@@ -13,8 +12,8 @@ export interface BatchTokens {
 
 /** Which rows of logits are sampled, by whom, and which depend on the token of the row before. */
 export function samplingRowsOf(
-  entries: readonly BatchEntry[],
-  samplerOf: (sequence: Sequence) => number | undefined,
+  entries: readonly BatchEntry<StepSequence>[],
+  samplerOf: (sequence: StepSequence) => number | undefined,
 ): { readonly samplers: Int32Array; readonly drafts?: Int32Array } {
   const count = entries.reduce((sum, entry) => sum + headRowsOf(entry), 0);
   const samplers = new Int32Array(count).fill(-1);
@@ -22,10 +21,12 @@ export function samplingRowsOf(
   let end = 0;
   for (const entry of entries) {
     end += headRowsOf(entry);
-    if (!entry.sample) continue;
+    // A sequence that was aborted while somebody guessed has none any more.
+    const sampler = entry.sample ? samplerOf(entry.sequence) : undefined;
+    if (sampler === undefined) continue;
     const guesses = entry.drafts ?? [];
     const first = end - 1 - guesses.length;
-    samplers.fill(samplerOf(entry.sequence) ?? -1, first, end);
+    samplers.fill(sampler, first, end);
     drafts.set(guesses, first);
   }
   return entries.some((entry) => entry.drafts) ? { samplers, drafts } : { samplers };
@@ -33,7 +34,7 @@ export function samplingRowsOf(
 
 /** What came of those rows. */
 export function newTokensOf(
-  entries: readonly BatchEntry[],
+  entries: readonly BatchEntry<StepSequence>[],
   { tokens, logprobs }: Pick<StepResult, 'tokens' | 'logprobs'>,
 ): BatchTokens {
   let end = 0;

@@ -1,8 +1,8 @@
 import type { Tensor } from '../dtype.js';
 import type { GraphSpec } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
-import type { NativeEngine } from '../native/index.js';
-import type { RunFacts, Step, StepInput } from '../step-inputs/index.js';
+import type { NativeEngine, PlannedInput } from '../native/index.js';
+import type { RunFacts, Step, StepInput, StepSizes } from '../step-inputs/index.js';
 
 /** Gives each graph the step inputs that it reads: those of the whole run once, the others with every step. */
 export class ServedInputs {
@@ -33,6 +33,16 @@ export class ServedInputs {
         }),
       ]),
     );
+  }
+
+  /** Their descriptions, for the largest step of its graph. */
+  describe(sizes: StepSizes): Record<string, PlannedInput> {
+    const described: Record<string, PlannedInput> = {};
+    for (const { input, names } of this.#made.get(sizes.kind) ?? []) {
+      const all = input.describe(sizes);
+      for (const name of names) if (all[name]) described[name] = all[name];
+    }
+    return described;
   }
 
   /** The tensors that a step's graph wants with it. Throws REQUEST_INVALID for a step that cannot be. */

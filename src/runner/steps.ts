@@ -2,7 +2,7 @@ import { refuseRequest } from '../errors.js';
 import { DECODE, ENCODE, PREFILL } from '../graph/graph-kind.js';
 import type { EncoderInput } from '../media/index.js';
 import { checkTokenIds } from '../sampling/token-ids.js';
-import type { Batch, BatchEntry } from '../scheduler/batch.js';
+import type { Batch, BatchEntry, StepSequence } from '../scheduler/batch.js';
 import type { InsertedRows, Step } from '../step-inputs/index.js';
 
 /** One text, or a pair of texts as one, in tokens. */
@@ -99,7 +99,7 @@ export function stepOfInputs(encoderInputs: readonly EncoderInput[]): Step {
 }
 
 /** A scheduled batch as a step; `inserted`: the embeddings of its tokens that are no words. */
-export function stepOfBatch({ kind, entries }: Batch, inserted: readonly InsertedRows[]): Step {
+export function stepOfBatch({ kind, entries }: Batch<StepSequence>, inserted: readonly InsertedRows[]): Step {
   const total = entries.reduce((sum, { count }) => sum + count, 0);
   const tokenIds = new Int32Array(total);
   const positions = new Int32Array(total);
@@ -135,7 +135,7 @@ export function stepOfBatch({ kind, entries }: Batch, inserted: readonly Inserte
 }
 
 /** How many rows of logits an entry has among those of its step. */
-export function headRowsOf({ count, scores, drafts }: BatchEntry): number {
+export function headRowsOf({ count, scores, drafts }: BatchEntry<StepSequence>): number {
   return scores || drafts ? count : 1;
 }
 

@@ -1,10 +1,12 @@
 import type { FloatDType, Tensor } from '../dtype.js';
 import { AtbError } from '../errors.js';
+import type { GraphKind } from '../graph/graph-kind.js';
 import type { GraphSpec } from '../graph/graph-spec.js';
-import { applyPass } from '../graph/passes/index.js';
+import { applyPass, applyPasses, type PassSelection } from '../graph/passes/index.js';
 import { type StandIn, standInPass } from '../graph/passes/stand-ins.js';
 import { matrixLayouts } from '../graph/placed-operations.js';
 import type { NativeEngine, WeightLoad } from '../native/index.js';
+import type { CausalLM } from '../router/index.js';
 import { partShape } from '../weights/part-rows.js';
 import { readTensor } from '../weights/read-tensor.js';
 import { contentKey } from '../weights/weight-identity.js';
@@ -48,8 +50,23 @@ export function weightStorage(weights: readonly TensorRef[]): WeightStorage {
 }
 
 /** The graph that reads stand-ins, and rows of integers as floats, for a model that runs in `dtype`. */
-export const withStandIns = (spec: GraphSpec, { standIns }: WeightStorage, dtype: FloatDType): GraphSpec =>
+const withStandIns = (spec: GraphSpec, { standIns }: WeightStorage, dtype: FloatDType): GraphSpec =>
   applyPass(spec, standInPass(standIns, dtype));
+
+/** A model's graphs as the engine runs them, reading the tensors that it holds. */
+export function graphsOf(
+  model: CausalLM,
+  storage: WeightStorage,
+  dtype: FloatDType,
+  passes: PassSelection = 'all',
+): ReadonlyMap<GraphKind, GraphSpec> {
+  return new Map(
+    model.graphKinds.map((kind) => [
+      kind,
+      withStandIns(applyPasses(model.buildGraph(kind), passes), storage, dtype),
+    ]),
+  );
+}
 
 /** Every weight with the layout that the graphs want it in. */
 export function weightLoads(

@@ -22,10 +22,11 @@ export interface SchedulerOptions {
   /** Share blocks of the cache among sequences that begin alike; true when absent. */
   readonly prefixCaching?: boolean;
   /**
-   * Tokens that a sequence guesses ahead at most, from where its last tokens stood before; verified in the same step. 0 when
-   * absent: none.
+   * Tokens that are guessed ahead of a sequence at most; verified in the same step. 0 when absent: none.
    */
   readonly draftTokens?: number;
+  /** Who guesses: the sequence's own text, or a model that the step loop asks; `text` when absent. */
+  readonly drafter?: 'text' | 'model';
 }
 
 export type FilledOptions = Required<SchedulerOptions>;
@@ -39,6 +40,7 @@ export function fillOptions(options: SchedulerOptions): FilledOptions {
     policy: options.policy ?? 'fcfs',
     prefixCaching: options.prefixCaching ?? true,
     draftTokens: options.draftTokens ?? 0,
+    drafter: options.drafter ?? 'text',
   };
   const { maxBatchSize, maxPrefillBatchSize, maxPrefillTokens, maxModelLen, chunkedPrefill } = filled;
   const counts = { maxBatchSize, maxPrefillBatchSize, maxPrefillTokens, maxModelLen };

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import type { BlockManager } from '../kv-cache/block-manager.js';
-import { type Batch, type BatchEntry, decodeEntryOf, kindOf, type NewTokens } from './batch.js';
-import { Drafting } from './drafting.js';
+import { type Batch, type BatchEntry, batchOf, type NewTokens, withDrafts } from './batch.js';
+import { BlockRoom } from './block-room.js';
+import { Drafting, type DraftLength, theMost } from './drafting.js';
 import {
   type FilledOptions,
   fillOptions,
@@ -37,6 +38,7 @@ const MAX_PREEMPTIONS = 3;
  */
 export class Scheduler {
   readonly #blocks: BlockManager;
+  readonly #room: BlockRoom;
   readonly #options: FilledOptions;
   /** By rank. */
   #running: Sequence[] = [];
@@ -53,7 +55,8 @@ export class Scheduler {
   constructor(options: SchedulerOptions, blocks: BlockManager) {
     this.#options = fillOptions(options);
     this.#blocks = blocks;
-    this.#drafting = new Drafting(this.#options.draftTokens);
+    this.#room = new BlockRoom(blocks, this.#options.prefixCaching);
+    this.#drafting = new Drafting(this.#options, blocks);
     this.#waiting = new WaitingLine(policyOf(this.#options.policy));
   }
 
@@ -120,25 +123,41 @@ export class Scheduler {
     return true;
   }
 
+  /** Nobody will follow a sequence that keeps its blocks any more. */
+  release(sequence: Sequence | undefined): void {
+    this.#room.release(sequence);
+  }
+
   /**
    * The next step; undefined when there is nothing to do. Every step is answered before the next is asked for. Beside
    * sequences that decode, it takes at most as many tokens of prompts as `room` says: longer steps would make those wait.
+   * How far a draft model guesses ahead, `draftLength` says.
    */
-  schedule(room: PromptRoom = () => Number.POSITIVE_INFINITY): Batch | undefined {
+  schedule(
+    room: PromptRoom = () => Number.POSITIVE_INFINITY,
+    draftLength: DraftLength = theMost,
+  ): Batch | undefined {
     assert(this.#inFlight === undefined, 'the step in flight has not been postprocessed');
     if (!this.hasWork) return undefined;
     const { chunkedPrefill, maxBatchSize } = this.#options;
     const entries: BatchEntry[] = [];
     // Prompts go first. A streak as long as the batch means that slots turn over without anybody decoding (requests
     // for one token each): then those that run get a step, or an endless stream would starve them.
-    if (chunkedPrefill || this.#prefillStreak >= maxBatchSize) this.#addDecodes(entries);
+    if (chunkedPrefill || this.#prefillStreak >= maxBatchSize) this.#addDecodes(entries, draftLength);
     const numDecodes = entries.length;
     if (chunkedPrefill || numDecodes === 0) this.#addPrefills(entries, room);
     this.#prefillStreak = entries.length > numDecodes ? this.#prefillStreak + 1 : 0;
-    if (entries.length === 0) this.#addDecodes(entries);
+    if (entries.length === 0) this.#addDecodes(entries, draftLength);
     assert(entries.length > 0, 'there is work, but nothing could be scheduled');
-    for (const { sequence, count } of entries) sequence.scheduledLen = count;
-    this.#inFlight = { kind: kindOf(entries), entries };
+    this.#inFlight = batchOf(entries, this.#room.takeCopies());
+    return this.#inFlight;
+  }
+
+  /** The step to compute instead, with what a draft model guessed for each entry: at most its `room`. */
+  withDrafts(batch: Batch, drafts: ReadonlyArray<readonly number[]>): Batch {
+    assert(batch === this.#inFlight, 'not the step in flight');
+    const entries = batch.entries.map((entry, index) => withDrafts(entry, drafts[index] ?? []));
+    this.#inFlight = batchOf(entries, batch.copies);
     return this.#inFlight;
   }
 
@@ -203,19 +222,12 @@ export class Scheduler {
   }
 
   /** One token of each running sequence whose prompt is in the cache, by rank. */
-  #addDecodes(entries: BatchEntry[]): void {
+  #addDecodes(entries: BatchEntry[], draftLength: DraftLength): void {
     // Preemption takes away from #running, while this walks over it.
     const decoding = this.#running.filter(isDecoding);
     for (const sequence of decoding)
       if (sequence.status === 'running' && this.#makeRoom(sequence))
-        entries.push(decodeEntryOf(sequence, this.#draftsOf(sequence, decoding.length - 1)));
-  }
-
-  /** Guesses that there are free blocks for: nobody gives any back for them. */
-  #draftsOf(sequence: Sequence, others: number): readonly number[] {
-    const drafts = this.#drafting.guess(sequence, others);
-    const length = sequence.tokens.length + drafts.length;
-    return drafts.length > 0 && this.#blocks.grow(sequence.blockTable, length) ? drafts : [];
+        entries.push(this.#drafting.entryOf(sequence, decoding.length - 1, draftLength));
   }
 
   /** Prompts begun before, then those that start now. */
@@ -248,22 +260,10 @@ export class Scheduler {
 
   /** Gives it the blocks that it needs for now, those with its first tokens in them if there are. False: it must wait. */
   #start(sequence: Sequence, budget: StepBudget): boolean {
-    const { blockTable, tokens, maxCachedLen, preemptions } = sequence;
+    const { tokens, maxCachedLen, preemptions } = sequence;
     const wantedLen =
       preemptions < MAX_PREEMPTIONS ? Math.min(tokens.length + 1, maxCachedLen) : maxCachedLen;
-    const mayReuse = this.#options.prefixCaching && !sequence.scoresPrompt;
-    if (mayReuse) sequence.cachedLen = this.#blocks.reuse(blockTable, tokens);
-    const mustWait =
-      budget.chunkLen(sequence) === 0 ||
-      // What another sequence is computing is there soon.
-      (mayReuse && this.#blocks.isAnnounced(blockTable, tokens)) ||
-      !this.#blocks.grow(blockTable, wantedLen);
-    if (mustWait) {
-      this.#blocks.release(blockTable);
-      sequence.cachedLen = 0;
-      return false;
-    }
-    if (this.#options.prefixCaching) this.#blocks.announce(blockTable, tokens);
+    if (!this.#room.admit(sequence, wantedLen, () => budget.chunkLen(sequence) > 0)) return false;
     sequence.reusedLen = sequence.cachedLen;
     this.#queriedTokens += tokens.length;
     this.#hitTokens += sequence.reusedLen;
@@ -275,7 +275,7 @@ export class Scheduler {
 
   /** Gives `sequence` the block of its next token, from those that rank behind it if need be. False: it was the last. */
   #makeRoom(sequence: Sequence): boolean {
-    while (!this.#blocks.grow(sequence.blockTable, sequence.tokens.length)) {
+    while (!this.#room.grow(sequence.blockTable, sequence.tokens.length)) {
       const index = this.#running.findLastIndex(({ preemptions }) => preemptions < MAX_PREEMPTIONS);
       const [last] = this.#running.splice(index, 1);
       assert(index >= 0 && last !== undefined, 'a sequence that runs alone always has room');
@@ -295,6 +295,8 @@ export class Scheduler {
     sequence.status = 'finished';
     sequence.finishReason = reason;
     this.#waiting.share.leave(sequence.client);
-    if (sequence.scheduledLen === 0) this.#blocks.release(sequence.blockTable);
+    if (sequence.scheduledLen > 0) return;
+    if (reason === 'stop' || reason === 'length') this.#room.end(sequence);
+    else this.#blocks.release(sequence.blockTable);
   }
 }

@@ -31,6 +31,10 @@ export interface SequenceOptions {
   readonly maxChunkLen?: number | undefined;
   /** What stands in the prompt that is no text, in order; nothing when absent. */
   readonly inserts?: readonly Insert[] | undefined;
+  /** Its blocks stay when it has ended, for those that follow it, until they are released or somebody lacks room. */
+  readonly keepsBlocks?: boolean | undefined;
+  /** One that has ended and whose tokens this one's begin with: it goes on in its blocks while they are kept. */
+  readonly follows?: Sequence | undefined;
 }
 
 /** One request being run. The scheduler changes it, everybody else reads. */
@@ -47,6 +51,8 @@ export class Sequence {
   readonly maxChunkLen: number;
   readonly blockTable: BlockTable;
   readonly inserts: readonly Insert[];
+  readonly keepsBlocks: boolean;
+  readonly follows: Sequence | undefined;
   /** Those of which the runner holds the rows that their tokens need: until the last of these is in the cache. */
   readonly encoded = new Set<Insert>();
   /** Its place among others, smaller first; the policy's. */
@@ -84,6 +90,8 @@ export class Sequence {
     this.scoresPrompt = options.scoresPrompt ?? false;
     this.maxChunkLen = options.maxChunkLen ?? Number.POSITIVE_INFINITY;
     this.inserts = inserts;
+    this.keepsBlocks = options.keepsBlocks ?? false;
+    this.follows = options.follows;
     this.blockTable = new BlockTable(cacheSalt, inserts);
   }
 

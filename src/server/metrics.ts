@@ -71,6 +71,24 @@ export class Metrics {
       writers,
       ({ llm: { stats } }) => stats.prefixHitTokens,
     );
+    gauge(
+      'vllm:spec_decode_num_draft_tokens_total',
+      'Tokens guessed ahead',
+      writers,
+      ({ llm: { stats } }) => stats.draftedTokens,
+    );
+    gauge(
+      'vllm:spec_decode_num_accepted_tokens_total',
+      'Tokens guessed right',
+      writers,
+      ({ llm: { stats } }) => stats.acceptedTokens,
+    );
+    gauge(
+      'atb:spec_decode_speed_up',
+      'How many times faster sequences decode than without guesses',
+      writers,
+      ({ llm: { stats } }) => stats.draftSpeedUp,
+    );
   }
 
   get contentType(): string {

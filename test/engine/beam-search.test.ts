@@ -1,7 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { beamSearch } from '../../src/engine/beam-search.js';
 import { LLM } from '../../src/engine/llm.js';
+import { LLMEngine } from '../../src/engine/llm-engine.js';
+import { samplingOf } from '../../src/engine/llm-options.js';
+import type { ModelRunner } from '../../src/runner/model-runner.js';
 import { failure } from '../weights/safetensors-writer.js';
 
 const ROOT = join(import.meta.dirname, '../../..');
@@ -52,8 +56,38 @@ describe('beam search', function () {
     await llm.beamSearch(prompt, { beamWidth: 4, maxTokens: 10, ignoreEos: true });
     const queried = llm.stats.prefixQueriedTokens - before.prefixQueriedTokens;
     const hits = llm.stats.prefixHitTokens - before.prefixHitTokens;
-    // The prompt once, and of each request at most a block.
-    expect(queried - hits).to.be.at.most(320 + (1 + 9 * 4) * 32);
+    // The prompt once, and then of each beam the newest token.
+    expect(queried - hits).to.equal(320 + 9 * 4);
+    expect(llm.stats.usedBlocks).to.equal(0);
+  });
+
+  it('is the same where nobody finds anything in the cache, and where beams hardly have room', async () => {
+    const options = { beamWidth: 4, maxTokens: 40, ignoreEos: true };
+    const prompt = Array.from({ length: 50 }, (_, i) => 3 + ((i * 37) % 100));
+    const found = await llm.beamSearch(prompt, options);
+    for (const { numBlocks, prefixCaching } of [
+      { numBlocks: 20, prefixCaching: false },
+      { numBlocks: 4, prefixCaching: true },
+    ]) {
+      const { runner, text } = llm;
+      const few = Object.assign(Object.create(runner) as ModelRunner, { numBlocks });
+      const bound = new Proxy(few, {
+        get(target, name) {
+          const member: unknown = Reflect.get(name === 'numBlocks' ? target : runner, name);
+          return typeof member === 'function' ? member.bind(runner) : member;
+        },
+      });
+      const engine = new LLMEngine(bound, {
+        ...{ maxBatchSize: 4, maxPrefillTokens: 64, maxModelLen: 100, chunkedPrefill: true, prefixCaching },
+      });
+      const beams = {
+        ...{ engine, text, decode: (tokens: ArrayLike<number>) => llm.decode(tokens) },
+        startTokens: (tokens: ArrayLike<number>, given = {}) => engine.generate(tokens, ...samplingOf(given)),
+      };
+      expect(await beamSearch(beams, prompt, options)).to.deep.equal(found);
+      expect(engine.stats.usedBlocks).to.equal(0);
+      await engine.dispose();
+    }
   });
 
   it('ends by its signal, and refuses more beams than it can look at', async () => {

@@ -1,13 +1,18 @@
 import { join } from 'node:path';
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { type BeamRunner, beamSearch } from '../../src/engine/beam-search.js';
 import type { Generation, GenerationResult } from '../../src/engine/generation.js';
+import { LLM } from '../../src/engine/llm.js';
 import { LLMEngine } from '../../src/engine/llm-engine.js';
 import type { StepRunner } from '../../src/engine/llm-engine-options.js';
+import { samplingOf } from '../../src/engine/llm-options.js';
+import { DraftModel } from '../../src/runner/draft-model.js';
 import { ModelRunner } from '../../src/runner/model-runner.js';
 import { POLICY_NAMES } from '../../src/scheduler/policies/index.js';
 
-const TINY_STORIES = join(import.meta.dirname, '../../../examples/models/tiny-stories');
+const MODELS = join(import.meta.dirname, '../../../examples/models');
+const TINY_STORIES = join(MODELS, 'tiny-stories');
 /** `ATB_TEST_ALL=1` runs a hundred times as many. */
 const SCHEDULES = process.env.ATB_TEST_ALL ? 10_000 : 100;
 const NUM_REQUESTS = 24;
@@ -20,13 +25,18 @@ const promptOf = (i: number): number[] =>
     (_, at) => 3 + ((at * 29 + (at < 16 * (i % 6) ? 0 : i)) % 100),
   );
 
+const GUIDE = { regex: '(?: the (?:cat|dog))+ sat' };
+const isGuided = (i: number): boolean => i % 6 === 5;
+
 const requestOf = (i: number) => ({
-  maxTokens: 3 + 3 * (i % 13),
+  maxTokens: (isGuided(i) ? 20 : 3) + 3 * (i % 13),
   temperature: i % 4 === 0 ? 0 : 0.9,
   topP: 0.95,
   seed: 100 + i,
   repetitionPenalty: i % 5 === 0 ? 1.2 : 1,
-  ignoreEos: true,
+  // Of two tokens only, which stand everywhere in the text before.
+  ...(i % 6 === 1 && { logitBias: { 40: 60, 41: 60 } }),
+  ignoreEos: !isGuided(i),
   logprobs: 2,
 });
 
@@ -42,7 +52,12 @@ const schedule = fc.record({
   chunkedPrefill: fc.boolean(),
   policy: fc.constantFrom(...POLICY_NAMES),
   prefixCaching: fc.boolean(),
+  /** Who guesses: nobody, the text, a smaller model, or the very model, which is never wrong. */
+  guesses: fc.constantFrom('none', 'text', 'smaller', 'same'),
+  draftTokens: fc.integer({ min: 1, max: 6 }),
   numBlocks: fc.integer({ min: 5, max: 12 }),
+  /** Prompts whose beams are searched beside the requests. */
+  beams: fc.array(fc.nat(2), { maxLength: 1 }),
   requests: fc.array(
     fc.record({
       index: fc.nat(NUM_REQUESTS - 1),
@@ -61,13 +76,34 @@ const turns = async (count: number): Promise<void> => {
 
 describe('tokens and log-probs under random schedules', function () {
   this.timeout(3_600_000);
+  const loading = { threads: 1, blockSize: 32, numBlocks: 20 } as const;
+  let llm: LLM;
   let runner: ModelRunner;
+  let smaller: ModelRunner;
+  let same: ModelRunner;
   before(async () => {
-    runner = await ModelRunner.load({ modelPath: TINY_STORIES, threads: 1, blockSize: 32, numBlocks: 20 });
+    llm = await LLM.load(TINY_STORIES, { threads: 1, blockSize: 32, maxNumSeqs: 4, maxModelLen: 160 });
+    runner = llm.runner;
+    smaller = await ModelRunner.load({ ...loading, modelPath: `${TINY_STORIES}-draft` });
+    same = await ModelRunner.load({ ...loading, modelPath: TINY_STORIES });
   });
-  after(() => runner.dispose());
+  after(async () => {
+    await llm.dispose();
+    smaller.dispose();
+    same.dispose();
+  });
 
   it(`are bit for bit those of each request alone (${SCHEDULES} schedules)`, async () => {
+    const grammar = await llm.compileGuide(GUIDE);
+    const guideOf = (i: number) => (isGuided(i) ? { grammar } : {});
+    const beamsOf = async (engine: LLMEngine, i: number): Promise<string> => {
+      const searching: BeamRunner = {
+        ...{ engine, text: { ...llm.text, tokenizer: undefined }, decode: () => '' },
+        startTokens: (tokens, options = {}) => engine.generate(tokens, ...samplingOf(options)),
+      };
+      const options = { beamWidth: 2 + i, maxTokens: 12, ignoreEos: i > 0 };
+      return JSON.stringify(await beamSearch(searching, promptOf(7 * i), options));
+    };
     const alone: string[] = [];
     const one = new LLMEngine(runner, {
       maxBatchSize: 1,
@@ -77,11 +113,23 @@ describe('tokens and log-probs under random schedules', function () {
       prefixCaching: false,
     });
     for (let i = 0; i < NUM_REQUESTS; i++)
-      alone.push(bits(await one.generate(promptOf(i), requestOf(i)).result));
+      alone.push(bits(await one.generate(promptOf(i), requestOf(i), guideOf(i)).result));
+    const beamsAlone: string[] = [];
+    for (let i = 0; i < 3; i++) beamsAlone.push(await beamsOf(one, i));
     await one.dispose();
-    const seen = { preemptions: 0, hits: 0, aborts: 0, answers: 0 };
+    const seen = {
+      beams: 0,
+      preemptions: 0,
+      hits: 0,
+      aborts: 0,
+      answers: 0,
+      text: 0,
+      smaller: 0,
+      same: 0,
+      wrong: 0,
+    };
     await fc.assert(
-      fc.asyncProperty(schedule, async ({ requests, numBlocks, ...limits }) => {
+      fc.asyncProperty(schedule, async ({ requests, beams, numBlocks, guesses, draftTokens, ...limits }) => {
         const few: StepRunner = {
           config: runner.config,
           blockSize: runner.blockSize,
@@ -91,10 +139,20 @@ describe('tokens and log-probs under random schedules', function () {
           run: (batch) => runner.run(batch),
         };
         const maxPrefillTokens = limits.chunkedPrefill ? limits.maxPrefillTokens : 160;
-        const engine = new LLMEngine(few, { ...limits, maxPrefillTokens, maxModelLen: 160 });
+        const drafter = { none: undefined, text: undefined, smaller, same }[guesses];
+        const engine = new LLMEngine(few, {
+          ...{ ...limits, maxPrefillTokens, maxModelLen: 160 },
+          ...(guesses !== 'none' && { draftTokens }),
+          ...(drafter && { draftModel: new DraftModel(drafter, runner.config.vocabSize) }),
+          draftLength: (_rate, _sequences, most) => most,
+        });
+        const searches = beams.map(async (i) => ({ i, found: await beamsOf(engine, i) }));
         const running: { index: number; generation: Generation }[] = [];
-        for (const { index, waitTurns, isAborted, client, priority } of requests) {
-          const generation = engine.generate(promptOf(index), requestOf(index), { client, priority });
+        for (const { index: drawn, waitTurns, isAborted, client, priority } of requests) {
+          // No draft model knows a guide.
+          const index = guesses === 'same' && isGuided(drawn) ? drawn - 1 : drawn;
+          const options = { client, priority, ...guideOf(index) };
+          const generation = engine.generate(promptOf(index), requestOf(index), options);
           if (isAborted) {
             seen.aborts++;
             void turns(5 * waitTurns).then(() => generation.abort());
@@ -105,9 +163,19 @@ describe('tokens and log-probs under random schedules', function () {
           if (bits(await generation.result) !== alone[index]) throw new Error(`request ${index} changed`);
           seen.answers++;
         }
+        for (const { i, found } of await Promise.all(searches)) {
+          if (found !== beamsAlone[i]) throw new Error(`the beams of prompt ${i} changed`);
+          seen.beams++;
+        }
+        // The step that is in flight keeps the blocks of those that were aborted.
         await engine.dispose();
-        seen.preemptions += engine.stats.preemptions;
-        seen.hits += engine.stats.prefixHitTokens;
+        const { preemptions, prefixHitTokens, draftedTokens, acceptedTokens } = engine.stats;
+        seen.preemptions += preemptions;
+        seen.hits += prefixHitTokens;
+        if (guesses !== 'none') seen[guesses] += acceptedTokens;
+        seen.wrong += draftedTokens - acceptedTokens;
+        if (guesses === 'same' && acceptedTokens < draftedTokens)
+          throw new Error('a model guesses wrong about itself');
         if (engine.stats.usedBlocks > 0) throw new Error('blocks are left over');
       }),
       { numRuns: SCHEDULES, seed: 3, endOnFailure: true },
@@ -116,5 +184,8 @@ describe('tokens and log-probs under random schedules', function () {
     expect(seen.hits).to.be.greaterThan(SCHEDULES);
     expect(seen.aborts).to.be.greaterThan(SCHEDULES / 2);
     expect(seen.answers).to.be.greaterThan(3 * SCHEDULES);
+    expect(seen.beams).to.be.greaterThan(SCHEDULES / 4);
+    for (const guessed of [seen.text, seen.smaller, seen.same, seen.wrong])
+      expect(guessed).to.be.greaterThan(SCHEDULES / 4);
   });
 });

@@ -309,6 +309,8 @@ function engineMethods(): Target {
     () => ['allocateKvCache', [cache()]],
     () => ['loadWeights', [[weight()]]],
     () => ['appendTokens', [1, Int32Array.of(1)]],
+    () => ['copyBlocks', [Int32Array.of(0, 1)]],
+    () => ['reserve', [1, { a: { dtype: 'f32', shape: [1, 3] }, b: { dtype: 'f32', shape: [1, 3] } }]],
     () => ['run', [1, { a: tensor(), b: tensor() }, { logits: true }]],
     () => ['exportTensor', ['t']],
     () => [

@@ -210,7 +210,26 @@ describe('the native engine', () => {
     const told = engine.createSampler(options);
     engine.appendTokens(told, Int32Array.of(1));
     expect(await sample(told)).to.equal(0);
+    engine.retractTokens(told, Int32Array.of(1, 0));
+    expect(await sample(told)).to.equal(1);
     engine.freeSampler(told);
+  });
+
+  it('plans memory for the largest step at once, in an arena of all graphs', async () => {
+    const own = createEngine({ threads: 2 });
+    own.setTensor('b', f32([1, 64], new Array(64).fill(1)));
+    const [one, other] = [own.loadGraph(add), own.loadGraph(add)];
+    await own.reserve(one, { a: { dtype: 'f32', shape: [100, 64] } });
+    const { arenaBytes, plans } = own.graphStats(one);
+    expect([plans, own.memory().arenaBytes]).to.deep.equal([1, arenaBytes]);
+    for (const rows of [3, 100, 17]) {
+      const { planReason } = await own.run(one, { a: f32([rows, 64], new Array(64 * rows).fill(2)) });
+      expect(planReason).to.equal(undefined);
+    }
+    await own.run(other, { a: f32([50, 64], new Array(64 * 50).fill(2)) });
+    expect(own.graphStats(other).arenaBytes).to.be.below(arenaBytes);
+    expect(own.memory().arenaBytes).to.equal(arenaBytes);
+    own.dispose();
   });
 
   it('runs steps in the order of the calls', async () => {

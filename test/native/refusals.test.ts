@@ -206,9 +206,11 @@ describe('the native engine refuses', () => {
       await expectNative(code, /graph/, () => engine.run(wrong(id), {}));
       await expectNative(code, /graph/, () => engine.graphStats(wrong(id)));
       await expectNative(code, /graph/, () => engine.unloadGraph(wrong(id)));
+      await expectNative(code, /graph/, () => engine.reserve(wrong(id), {}));
       const samplerCode = code.replace('GRAPH', 'SAMPLER');
       await expectNative(samplerCode, /sampler/, () => engine.freeSampler(wrong(id)));
       await expectNative(samplerCode, /sampler/, () => engine.appendTokens(wrong(id), new Int32Array(1)));
+      await expectNative(samplerCode, /sampler/, () => engine.retractTokens(wrong(id), new Int32Array(1)));
     }
     const graph = engine.loadGraph(add);
     engine.unloadGraph(graph);
@@ -296,6 +298,41 @@ describe('the native engine refuses', () => {
       allocate({ numBlocks: 2 ** 29, caches: sameCaches(1, 2 ** 30, 512) }),
     );
     expect(engine.memory().cacheBytes).to.equal(0);
+  });
+
+  it('room for steps that cannot be', async () => {
+    const graph = engine.loadGraph(add);
+    const [a, b] = [
+      { dtype: 'f32', shape: [2, 3] },
+      { dtype: 'f32', shape: [2, 3] },
+    ] as const;
+    await engine.reserve(graph, { a, b });
+    await expectNative('NATIVE_INPUT_INVALID', /"b" is missing/, () => engine.reserve(graph, { a }));
+    await expectNative('NATIVE_INPUT_INVALID', /no input "c"/, () => engine.reserve(graph, { a, b, c: a }));
+    const wide = { ...a, shape: [5, 7] };
+    await expectNative('NATIVE_INPUT_INVALID', /does not fit/, () => engine.reserve(graph, { a, b: wide }));
+    const huge = { ...a, shape: [2 ** 30, 2 ** 30] };
+    await expectNative('NATIVE_SIZE_OVERFLOW', /./, () => engine.reserve(graph, { a: huge, b: huge }));
+    await expectNative('NATIVE_ARGUMENT_INVALID', /inputs\.a/, () =>
+      engine.reserve(graph, wrong({ a: 5, b })),
+    );
+  });
+
+  it('copies of blocks that there are not', async () => {
+    const mortal = createEngine({ threads: 1 });
+    const copy = (...pairs: number[]) => mortal.copyBlocks(Int32Array.from(pairs));
+    await expectNative('NATIVE_VALUE_OUT_OF_RANGE', /block 0/, () => copy(0, 0));
+    mortal.allocateKvCache({ numBlocks: 3, blockSize: 32, dtype: 'f32', caches: sameCaches(1, 1, 8) });
+    await copy();
+    await copy(0, 2, 2, 1);
+    for (const wrongPairs of [
+      [0, 3],
+      [-1, 0],
+      [0, 1, 2],
+    ])
+      await expectNative('NATIVE_VALUE_OUT_OF_RANGE', /pairs of 3 blocks/, () => copy(...wrongPairs));
+    await expectNative('NATIVE_ARGUMENT_INVALID', /pairs/, () => mortal.copyBlocks(wrong([0, 1])));
+    mortal.dispose();
   });
 
   it('caches with one name for two tensors, or without a name', async () => {
@@ -449,6 +486,9 @@ describe('the native engine refuses', () => {
     await expectCode('ENGINE_DISPOSED', () => disposed.createSampler(greedy));
     await expectCode('ENGINE_DISPOSED', () => disposed.freeSampler(sampler));
     await expectCode('ENGINE_DISPOSED', () => disposed.appendTokens(sampler, new Int32Array(0)));
+    await expectCode('ENGINE_DISPOSED', () => disposed.retractTokens(sampler, new Int32Array(0)));
+    await expectCode('ENGINE_DISPOSED', () => disposed.copyBlocks(new Int32Array(0)));
+    await expectCode('ENGINE_DISPOSED', () => disposed.reserve(graph, {}));
     await expectCode('ENGINE_DISPOSED', () => disposed.memory());
     await expectCode('ENGINE_DISPOSED', () => disposed.allocateKvCache(wrong({})));
     disposed.dispose();

@@ -57,18 +57,35 @@ describe('estimateMemory', function () {
     }
   });
 
-  it('is within 3 % of what is held when as many answers of that length have run', async () => {
-    const rssBefore = process.memoryUsage().rss;
-    const found = await estimateMemory({ modelPath: MODEL, threads: 2, context: 512, batch: 8 });
-    await using llm = await LLM.load(MODEL, { threads: 2, maxNumSeqs: 8 });
-    const prompts = Array.from({ length: 8 }, (_, i) => Array.from({ length: 256 }, (_, j) => 300 + i + j));
-    await llm.generate(prompts, { maxTokens: 256, ignoreEos: true });
-    const { weightBytes, cacheBytes, arenaBytes } = llm.runner.memory();
-    const held = weightBytes + cacheBytes + arenaBytes;
-    expect(found.totalBytes / held).to.be.within(0.97, 1.03);
-    // Beside it, what the process itself grows by.
-    expect(process.memoryUsage().rss - rssBefore).to.be.below(found.totalBytes + 250 * 2 ** 20);
-  });
+  const heldBy = (runner: ModelRunner): number => {
+    const { weightBytes, cacheBytes, arenaBytes } = runner.memory();
+    return weightBytes + cacheBytes + arenaBytes;
+  };
+
+  for (const { context, batch, promptLen, draft } of [
+    { context: 512, batch: 8, promptLen: 256, draft: false },
+    { context: 256, batch: 20, promptLen: 90, draft: false },
+    { context: 512, batch: 1, promptLen: 300, draft: true },
+    { context: 300, batch: 4, promptLen: 250, draft: true },
+  ])
+    it(`is what is held when ${batch} answers of ${context} tokens have run${draft ? ', with a draft model' : ''}`, async () => {
+      const rssBefore = process.memoryUsage().rss;
+      const options = { threads: 2, blockSize: 32, ...(draft && { draftModelPath: `${MODEL}-draft` }) };
+      const found = await estimateMemory({ ...options, modelPath: MODEL, context, batch });
+      await using llm = await LLM.load(MODEL, { ...options, maxNumSeqs: batch, maxModelLen: context });
+      const prompts = Array.from({ length: batch }, (_, i) =>
+        Array.from({ length: promptLen }, (_, j) => 300 + i + j),
+      );
+      await llm.generate(prompts, { maxTokens: context - promptLen, ignoreEos: true });
+      // But for a cache line of each engine, for the zero that all offsets share.
+      const held = [llm.runner, ...(llm.draft ? [llm.draft.runner] : [])].map(
+        (runner) => heldBy(runner) - 64,
+      );
+      expect(found.totalBytes).to.equal(held.reduce((sum, bytes) => sum + bytes, 0));
+      expect(found.draftBytes).to.equal(held[1] ?? 0);
+      // Beside it, what the process itself grows by.
+      expect(process.memoryUsage().rss - rssBefore).to.be.below(found.totalBytes + 250 * 2 ** 20);
+    });
 
   it('finds the longest context and the largest batch that a budget holds', async () => {
     const options = { modelPath: MODEL, threads: 2, context: 256, batch: 8 };

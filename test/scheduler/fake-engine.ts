@@ -29,6 +29,12 @@ export class FakeEngine {
   }
 
   run(batch: Batch): NewTokens[] {
+    const { blockSize } = this.blocks;
+    for (const [index, to] of (batch.copies ?? []).entries()) {
+      if (index % 2 === 0) continue;
+      const from = (batch.copies?.[index - 1] as number) * blockSize;
+      this.#slots.splice(to * blockSize, blockSize, ...this.#slots.slice(from, from + blockSize));
+    }
     for (const { sequence, start, count, drafts = [] } of batch.entries) {
       const tokens = [...sequence.tokens, ...drafts];
       this.computedTokens += count;

@@ -152,6 +152,8 @@ describe('the server under adversity', function () {
       'num_requests_running',
       'num_requests_waiting',
       'kv_cache_usage_perc',
+      'spec_decode_num_draft_tokens_total',
+      'spec_decode_num_accepted_tokens_total',
       'generation_tokens_total',
     ])
       expect(text).to.match(new RegExp(`^vllm:${name}\\{model_name="tiny"[^}]*\\} \\d`, 'm'));

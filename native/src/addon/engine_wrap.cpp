@@ -6,6 +6,7 @@
 
 #include "addon/graph_reader.h"
 #include "addon/guard.h"
+#include "addon/plan_graph.h"
 #include "addon/requests.h"
 #include "addon/values.h"
 #include "base/align.h"
@@ -37,8 +38,10 @@ Napi::Function EngineWrap::Define(Napi::Env env) {
                          InstanceMethod<&EngineWrap::SetTensor>("setTensor"),
                          InstanceMethod<&EngineWrap::ExportTensor>("exportTensor"),
                          InstanceMethod<&EngineWrap::AllocateKvCache>("allocateKvCache"),
+                         InstanceMethod<&EngineWrap::CopyBlocks>("copyBlocks"),
                          InstanceMethod<&EngineWrap::LoadGraph>("loadGraph"),
                          InstanceMethod<&EngineWrap::UnloadGraph>("unloadGraph"),
+                         InstanceMethod<&EngineWrap::Reserve>("reserve"),
                          InstanceMethod<&EngineWrap::GraphStats>("graphStats"),
                          InstanceMethod<&EngineWrap::SetVocabulary>("setVocabulary"),
                          InstanceMethod<&EngineWrap::CompileGrammar>("compileGrammar"),
@@ -46,6 +49,7 @@ Napi::Function EngineWrap::Define(Napi::Env env) {
                          InstanceMethod<&EngineWrap::FreeGrammar>("freeGrammar"),
                          InstanceMethod<&EngineWrap::CreateSampler>("createSampler"),
                          InstanceMethod<&EngineWrap::AppendTokens>("appendTokens"),
+                         InstanceMethod<&EngineWrap::RetractTokens>("retractTokens"),
                          InstanceMethod<&EngineWrap::FreeSampler>("freeSampler"),
                          InstanceMethod<&EngineWrap::Run>("run"),
                          InstanceMethod<&EngineWrap::Forward>("forward"),
@@ -167,6 +171,16 @@ Napi::Value EngineWrap::AllocateKvCache(const Info& info) {
   });
 }
 
+Napi::Value EngineWrap::CopyBlocks(const Info& info) {
+  const auto read = [&] { return ReadInt32s(info[0], "pairs"); };
+  return CallAsync(info, read, [&](std::vector<int32_t> pairs) {
+    return Submit(info.Env(), [pairs = std::move(pairs)](Engine& engine) {
+      engine.CopyBlocks(pairs);
+      return std::monostate();
+    });
+  });
+}
+
 Napi::Value EngineWrap::LoadGraph(const Info& info) {
   const auto read = [&] { return std::make_shared<Graph>(ReadGraph(info[0], "spec")); };
   return Call(info, read, [&](std::shared_ptr<Graph> graph) {
@@ -181,6 +195,27 @@ Napi::Value EngineWrap::UnloadGraph(const Info& info) {
   return Call(info, [&] { return ReadGraphId(info[0]); }, [&](int id) {
     Remove(graphs_, id);
     return info.Env().Undefined();
+  });
+}
+
+Napi::Value EngineWrap::Reserve(const Info& info) {
+  struct Arguments {
+    int graph;
+    std::vector<NamedTensor> inputs;
+  };
+  const auto read = [&] {
+    const Where where("inputs");
+    Arguments arguments{ReadGraphId(info[0]), {}};
+    const Napi::Object given = ReadObject(info[1], where);
+    for (const std::string& name : ReadKeys(given, where, kMaxTensors))
+      arguments.inputs.push_back({name, {ReadPlannedInput(given.Get(name), Where(where, name)), nullptr}});
+    return arguments;
+  };
+  return CallAsync(info, read, [&](Arguments arguments) {
+    return Submit(info.Env(), [arguments = std::move(arguments)](Engine& engine) {
+      engine.Reserve(arguments.graph, arguments.inputs);
+      return std::monostate();
+    });
   });
 }
 

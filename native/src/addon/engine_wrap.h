@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -58,8 +59,10 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   Napi::Value SetTensor(const Info& info);
   Napi::Value ExportTensor(const Info& info);
   Napi::Value AllocateKvCache(const Info& info);
+  Napi::Value CopyBlocks(const Info& info);
   Napi::Value LoadGraph(const Info& info);
   Napi::Value UnloadGraph(const Info& info);
+  Napi::Value Reserve(const Info& info);
   Napi::Value GraphStats(const Info& info);
   Napi::Value SetVocabulary(const Info& info);
   Napi::Value CompileGrammar(const Info& info);
@@ -67,6 +70,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   Napi::Value FreeGrammar(const Info& info);
   Napi::Value CreateSampler(const Info& info);
   Napi::Value AppendTokens(const Info& info);
+  Napi::Value RetractTokens(const Info& info);
   Napi::Value FreeSampler(const Info& info);
   Napi::Value Run(const Info& info);
   Napi::Value Forward(const Info& info);
@@ -85,6 +89,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   template <typename Read, typename Act>
   Napi::Value CallAsync(const Info& info, Read&& read, Act&& act) const;
 
+  Napi::Value TellSampler(const Info& info, void (Engine::*act)(int, std::span<const int32_t>));
   /// The id of a graph or a sampler that exists. Throws NATIVE_GRAPH_UNKNOWN, NATIVE_SAMPLER_UNKNOWN.
   int ReadGraphId(const Napi::Value& value) const;
   int ReadSamplerId(const Napi::Value& value) const;

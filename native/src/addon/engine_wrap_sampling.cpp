@@ -1,5 +1,6 @@
 // The methods of EngineWrap that choose tokens: samplers, and the grammars that they may keep to.
 #include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -46,7 +47,8 @@ Napi::Value EngineWrap::CreateSampler(const Info& info) {
   });
 }
 
-Napi::Value EngineWrap::AppendTokens(const Info& info) {
+/// Tokens of a sampler, and what its engine does with them.
+Napi::Value EngineWrap::TellSampler(const Info& info, void (Engine::*act)(int, std::span<const int32_t>)) {
   struct Arguments {
     int sampler;
     std::vector<int32_t> tokens;
@@ -58,12 +60,16 @@ Napi::Value EngineWrap::AppendTokens(const Info& info) {
     return arguments;
   };
   return Call(info, read, [&](Arguments arguments) {
-    Post([arguments = std::move(arguments)](Engine& engine) {
-      engine.AppendTokens(arguments.sampler, arguments.tokens);
+    Post([arguments = std::move(arguments), act](Engine& engine) {
+      (engine.*act)(arguments.sampler, arguments.tokens);
     });
     return info.Env().Undefined();
   });
 }
+
+Napi::Value EngineWrap::AppendTokens(const Info& info) { return TellSampler(info, &Engine::AppendTokens); }
+
+Napi::Value EngineWrap::RetractTokens(const Info& info) { return TellSampler(info, &Engine::RetractTokens); }
 
 Napi::Value EngineWrap::FreeSampler(const Info& info) {
   return Call(info, [&] { return ReadSamplerId(info[0]); }, [&](int id) {

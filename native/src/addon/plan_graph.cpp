@@ -8,7 +8,6 @@
 #include "addon/engine_wrap.h"
 #include "addon/graph_reader.h"
 #include "addon/guard.h"
-#include "addon/values.h"
 #include "graph/graph.h"
 #include "kernels/dispatch.h"
 
@@ -24,7 +23,9 @@ constexpr LayoutRow kLayouts[] = {
     {"keys", Layout::kKeyCache}, {"values", Layout::kValueCache},
 };
 
-TensorDesc ReadDesc(const Napi::Value& value, const Where& where) {
+}  // namespace
+
+TensorDesc ReadPlannedInput(const Napi::Value& value, const Where& where) {
   const Napi::Object object = ReadObject(value, where);
   TensorDesc desc(ReadDType(object.Get("dtype"), Where(where, "dtype")), {});
   const std::vector<int64_t> shape = ReadShape(object.Get("shape"), Where(where, "shape"));
@@ -41,8 +42,6 @@ TensorDesc ReadDesc(const Napi::Value& value, const Where& where) {
   FailArgument(Where(where, "layout"), "a layout (plain, linear, scales, keys, values)", layout);
 }
 
-}  // namespace
-
 Napi::Value PlanGraph(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guard(env, [&] {
@@ -52,7 +51,7 @@ Napi::Value PlanGraph(const Napi::CallbackInfo& info) {
     const auto threads = static_cast<int>(ReadInteger(options.Get("threads"), "options.threads", 1, kMaxThreads));
     const Napi::Value isa = options.Get("isa");
     std::vector<TensorDesc> inputs;
-    for (const std::string& name : graph.Inputs()) inputs.push_back(ReadDesc(given.Get(name), Where("inputs", name)));
+    for (const std::string& name : graph.Inputs()) inputs.push_back(ReadPlannedInput(given.Get(name), Where("inputs", name)));
     const kernels::KernelTable& table = kernels::Select(isa.IsUndefined() ? "" : ReadString(isa, "options.isa"));
     return Napi::Number::New(env, static_cast<double>(graph.PlannedBytes(inputs, table, threads)));
   });

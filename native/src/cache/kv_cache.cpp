@@ -1,5 +1,6 @@
 #include "cache/kv_cache.h"
 
+#include <cstring>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -57,12 +58,24 @@ Tensor Describe(const KvCacheOptions& options, const KvCacheDesc& cache, bool va
   return tensor;
 }
 
+/// Bytes of one block of one head.
+int64_t HeadBytes(const TensorDesc& desc) {
+  return kernels::KvStore{nullptr, desc.dtype,  desc.layout == Layout::kValueCache, 1,
+                          desc.dim(1), 1, desc.dim(3)}
+      .HeadBytes();
+}
+
 /// Bytes of a cache tensor, up to a whole number of cache lines.
 int64_t StoredBytes(const TensorDesc& desc) {
-  const kernels::KvStore head{nullptr,     desc.dtype, desc.layout == Layout::kValueCache, 1,
-                              desc.dim(1), 1,          desc.dim(3)};
-  const int64_t bytes = CheckedMul(CheckedMul(head.BlockBytes(), desc.dim(2)), desc.dim(0));
-  return CheckedAlign(bytes);
+  return CheckedAlign(CheckedMul(CheckedMul(HeadBytes(desc), desc.dim(2)), desc.dim(0)));
+}
+
+/// The blocks of a head follow one another (kernels/kv_layout.h).
+void CopyBlockOf(const Tensor& tensor, int64_t from, int64_t to) {
+  const auto bytes = static_cast<size_t>(HeadBytes(tensor.desc));
+  auto* head = tensor.As<std::byte>();
+  for (int64_t i = 0; i < tensor.desc.dim(2); ++i, head += bytes * static_cast<size_t>(tensor.desc.dim(0)))
+    std::memmove(head + bytes * static_cast<size_t>(to), head + bytes * static_cast<size_t>(from), bytes);
 }
 
 }  // namespace
@@ -84,6 +97,13 @@ KvCache::KvCache(KvCacheOptions options, std::atomic<int64_t>* meter) : options_
     if (!options_.caches[i].value) continue;
     values_[i].data = next;
     next += StoredBytes(values_[i].desc);
+  }
+}
+
+void KvCache::CopyBlock(int64_t from, int64_t to) const {
+  for (size_t i = 0; i < options_.caches.size(); ++i) {
+    CopyBlockOf(keys_[i], from, to);
+    if (options_.caches[i].value) CopyBlockOf(values_[i], from, to);
   }
 }
 

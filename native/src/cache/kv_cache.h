@@ -41,6 +41,8 @@ class KvCache {
   const Tensor& Keys(size_t cache) const { return keys_[cache]; }
   /// Its values. They have no data where they are a part of the keys.
   const Tensor& Values(size_t cache) const { return values_[cache]; }
+  /// Makes block `to` of every cache like block `from`. Both are below options().num_blocks.
+  void CopyBlock(int64_t from, int64_t to) const;
 
  private:
   KvCacheOptions options_;

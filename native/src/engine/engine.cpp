@@ -39,6 +39,7 @@ Engine::Engine(int threads, std::string_view isa, EngineShared& shared)
     : shared_(shared),
       kernels_(kernels::Select(isa)),
       pool_(threads),
+      arena_(std::make_shared<Arena>(&shared.arenas)),
       scratch_(static_cast<size_t>(threads), SamplerScratch{{kernels_}}),
       shared_scratch_{{kernels_, &pool_}},
       rows_(static_cast<size_t>(threads)) {}
@@ -81,12 +82,23 @@ void Engine::PutCache(const std::shared_ptr<const KvCache>& cache) {
     Put(cache_names_.emplace_back(caches[i].key), {cache->Keys(i), cache});
     if (caches[i].value) Put(cache_names_.emplace_back(*caches[i].value), {cache->Values(i), cache});
   }
+  cache_ = cache;
+}
+
+void Engine::CopyBlocks(std::span<const int32_t> pairs) {
+  const int64_t blocks = cache_ ? cache_->options().num_blocks : 0;
+  for (int32_t block : pairs)
+    if (block < 0 || block >= blocks || pairs.size() % 2 != 0)
+      throw Error("NATIVE_VALUE_OUT_OF_RANGE", "block " + std::to_string(block) + " is not one of pairs of " +
+                                                   std::to_string(blocks) + " blocks");
+  for (size_t i = 0; i < pairs.size(); i += 2) cache_->CopyBlock(pairs[i], pairs[i + 1]);
 }
 
 void Engine::AddGraph(int id, std::shared_ptr<Graph> graph) {
   Entry entry;
   entry.graph = std::move(graph);
   entry.graph->SetStop(&shared_.stop);
+  entry.graph->SetArena(arena_);
   const std::vector<std::string>& names = entry.graph->Inputs();
   entry.bound.resize(names.size());
   for (size_t i = 0; i < names.size(); ++i) {
@@ -104,7 +116,13 @@ void Engine::RemoveGraph(int id) {
   std::map<int, Entry>::node_type removed;  // Declared before the lock, so that it is freed after it is released.
   const std::lock_guard lock(stats_mutex_);
   removed = graphs_.extract(id);
-  if (removed) shared_.arenas -= static_cast<int64_t>(removed.mapped().stats.counters.arena_bytes);
+  if (graphs_.empty()) arena_->Free();
+}
+
+void Engine::Reserve(int graph, std::span<const NamedTensor> inputs) {
+  Entry& entry = GraphOf(graph);
+  entry.graph->Reserve(Match(entry, inputs), kernels_, pool_.threads());
+  UpdateStats(entry, 0);
 }
 
 GraphStats Engine::Stats(int graph) const {
@@ -116,7 +134,6 @@ GraphStats Engine::Stats(int graph) const {
 void Engine::UpdateStats(Entry& entry, uint64_t barriers) {
   const std::lock_guard lock(stats_mutex_);
   const GraphCounters& now = entry.graph->counters();
-  shared_.arenas += static_cast<int64_t>(now.arena_bytes) - static_cast<int64_t>(entry.stats.counters.arena_bytes);
   // The text changes only together with the number of plans. So a step that needs no new plan copies numbers only.
   if (entry.stats.counters.plans != now.plans) entry.stats.counters.last_plan_reason = now.last_plan_reason;
   entry.stats.counters.runs = now.runs;
@@ -134,6 +151,11 @@ void Engine::AppendTokens(int sampler, std::span<const int32_t> tokens) {
   for (int32_t token : tokens) target.Append(token);
 }
 
+void Engine::RetractTokens(int sampler, std::span<const int32_t> tokens) {
+  Sampler& target = SamplerOf(sampler);
+  for (size_t i = tokens.size(); i > 0; --i) target.Retract(tokens[i - 1]);
+}
+
 Engine::Entry& Engine::GraphOf(int id) {
   const auto entry = graphs_.find(id);
   if (entry == graphs_.end()) throw Error("NATIVE_GRAPH_UNKNOWN", "there is no graph " + std::to_string(id));
@@ -146,10 +168,10 @@ Sampler& Engine::SamplerOf(int id) {
   return sampler->second;
 }
 
-std::vector<BoundTensor> Engine::Match(const Entry& entry, const TensorBundle& inputs) const {
+std::vector<BoundTensor> Engine::Match(const Entry& entry, std::span<const NamedTensor> inputs) const {
   std::vector<BoundTensor> matched;
   matched.reserve(inputs.size());
-  for (const NamedTensor& input : inputs.tensors()) {
+  for (const NamedTensor& input : inputs) {
     const auto found = entry.inputs.find(input.name);
     if (found == entry.inputs.end())
       throw Error("NATIVE_INPUT_INVALID", "the graph has no input \"" + input.name + '"');
@@ -189,7 +211,7 @@ void Engine::CheckSamplers(const StepRequest& request) {
 StepResult Engine::Run(const StepRequest& request) {
   Entry& entry = GraphOf(request.graph);
   CheckSamplers(request);
-  const std::vector<BoundTensor> inputs = Match(entry, request.inputs);
+  const std::vector<BoundTensor> inputs = Match(entry, request.inputs.tensors());
   const uint64_t barriers = pool_.barriers();
   const uint64_t plans = entry.graph->counters().plans;
   entry.graph->SetProfiling(request.profile);

@@ -102,10 +102,15 @@ class Engine {
   TensorBundle Export(const std::string& name);
   /// Puts the tensors of the caches under their own names, and forgets those of an earlier call.
   void PutCache(const std::shared_ptr<const KvCache>& cache);
+  /// Copies whole blocks of all caches: each pair of numbers is a block and the one that becomes like it, one pair after
+  /// another. Throws NATIVE_VALUE_OUT_OF_RANGE, and then copies nothing.
+  void CopyBlocks(std::span<const int32_t> pairs);
 
   /// Binds the inputs whose names are tensors of the engine now. The other inputs come with each run.
   void AddGraph(int id, std::shared_ptr<Graph> graph);
   void RemoveGraph(int id);
+  /// Makes room for steps of a graph up to this one; `inputs` have no data. Throws what Run throws for their shapes.
+  void Reserve(int graph, std::span<const NamedTensor> inputs);
   /// May be called on any thread. Returns zeros when there is no such graph.
   GraphStats Stats(int graph) const;
 
@@ -113,6 +118,8 @@ class Engine {
   void RemoveSampler(int id);
   /// Records tokens that were generated elsewhere. Throws NATIVE_SAMPLER_UNKNOWN.
   void AppendTokens(int sampler, std::span<const int32_t> tokens);
+  /// Takes back the tokens that were recorded last, in their order. Throws NATIVE_SAMPLER_UNKNOWN, NATIVE_OPTION_INVALID.
+  void RetractTokens(int sampler, std::span<const int32_t> tokens);
 
   /// One step of a graph. Throws NATIVE_GRAPH_UNKNOWN, NATIVE_SAMPLER_UNKNOWN, NATIVE_INPUT_INVALID, and what graphs
   /// and samplers throw.
@@ -134,7 +141,7 @@ class Engine {
   Entry& GraphOf(int id);
   Sampler& SamplerOf(int id);
   void UpdateStats(Entry& entry, uint64_t barriers);
-  std::vector<BoundTensor> Match(const Entry& entry, const TensorBundle& inputs) const;
+  std::vector<BoundTensor> Match(const Entry& entry, std::span<const NamedTensor> inputs) const;
   void CheckSamplers(const StepRequest& request);
   void Sample(const Tensor& logits, const StepRequest& request, StepResult& result);
 
@@ -142,6 +149,8 @@ class Engine {
   const kernels::KernelTable& kernels_;
   ThreadPool pool_;
   std::unordered_map<std::string, OwnedTensor> tensors_;
+  std::shared_ptr<const KvCache> cache_;
+  std::shared_ptr<Arena> arena_;  ///< Of all graphs: they run one after another.
   std::vector<std::string> cache_names_;
   std::map<int, Entry> graphs_;
   mutable std::mutex stats_mutex_;

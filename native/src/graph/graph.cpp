@@ -101,6 +101,10 @@ bool Graph::TakeInputs(std::span<const BoundTensor> inputs) {
     is_given_[i] = true;
     given_[i] = input.tensor;
   }
+  return InputsChanged();
+}
+
+bool Graph::InputsChanged() const {
   bool changed = false;
   for (size_t i = 0; i < given_.size(); ++i) {
     if (!is_given_[i] && !is_bound_[i])
@@ -190,17 +194,38 @@ void Graph::Rethrow(const Error& error, const FlatNode& node, bool shapes) const
   throw Error(error.code(), named);
 }
 
+/// A plan for the latest shapes, and an arena for it.
+const BucketPlan& Graph::Plan() {
+  const std::span<const TensorDesc> inputs = std::span(descs_).first(flat_.inputs.size());
+  const BucketPlan& plan = plans_.Fit(lifetimes_, workspace_bytes_, inputs, flat_.inputs);
+  if (counters_.plans != plans_.made()) {
+    counters_.plans = plans_.made();
+    counters_.last_plan_reason = plans_.reason();
+  }
+  arena_->Reserve(plan.arena_bytes);
+  counters_.arena_bytes = std::max<uint64_t>(counters_.arena_bytes, plan.arena_bytes);
+  return plan;
+}
+
+void Graph::Reserve(std::span<const BoundTensor> inputs, const kernels::KernelTable& kernels, int threads) {
+  outputs_valid_ = false;
+  is_given_.assign(is_given_.size(), false);
+  given_ = bound_;
+  for (const BoundTensor& input : inputs) {
+    CheckedBytes(input.tensor.desc);
+    given_[static_cast<size_t>(input.index)] = {input.tensor.desc, nullptr};
+    is_given_[static_cast<size_t>(input.index)] = true;
+  }
+  InputsChanged();
+  RefreshShapes(kernels, threads);
+  Plan();
+}
+
 /// Gives each storage its bytes for this run.
 void Graph::Place(const BucketPlan& plan) {
-  if (arena_.size() < plan.arena_bytes) {
-    arena_ = Buffer();  // Frees the old bytes before it takes new ones: nothing in them is needed after a run.
-    counters_.arena_bytes = 0;
-    arena_ = Buffer(plan.arena_bytes);
-    counters_.arena_bytes = arena_.size();
-  }
   for (size_t i = 0; i < given_.size(); ++i) data_[i] = given_[i].data;
   for (size_t i = 0; i < intermediates_.size(); ++i)
-    data_[static_cast<size_t>(intermediates_[i])] = arena_.data() + plan.offsets[i];
+    data_[static_cast<size_t>(intermediates_[i])] = arena_->data() + plan.offsets[i];
 }
 
 /// Lets outputs be computed where the caller wants them, or notes that they must be copied there.
@@ -220,8 +245,8 @@ void Graph::TakeOutputs(std::span<const BoundTensor> destinations) {
       throw Error("NATIVE_OUTPUT_INVALID", "output \"" + flat_.outputs[i] + "\" has no aligned destination");
     // Two outputs may be views of one tensor. Then the first of them decides where it is computed.
     void*& place = data_[static_cast<size_t>(flat_.slots[static_cast<size_t>(slot)].storage)];
-    const auto arena_at = reinterpret_cast<uintptr_t>(arena_.data());
-    const bool in_arena = reinterpret_cast<uintptr_t>(place) - arena_at < arena_.size();
+    const auto arena_at = reinterpret_cast<uintptr_t>(arena_->data());
+    const bool in_arena = reinterpret_cast<uintptr_t>(place) - arena_at < arena_->size();
     if (in_arena && StorageOf(slot).input < 0) {
       place = destination.tensor.data;
     } else {
@@ -284,16 +309,11 @@ void Graph::Run(std::span<const BoundTensor> inputs, std::span<const BoundTensor
   const bool changed = TakeInputs(inputs);
   if (changed || !shapes_valid_ || shapes_kernels_ != &kernels || shapes_threads_ != pool.threads())
     RefreshShapes(kernels, pool.threads());
-  const std::span<const TensorDesc> inputs_now = std::span(descs_).first(flat_.inputs.size());
-  const BucketPlan& plan = plans_.Fit(lifetimes_, workspace_bytes_, inputs_now, flat_.inputs);
-  if (counters_.plans != plans_.made()) {
-    counters_.plans = plans_.made();
-    counters_.last_plan_reason = plans_.reason();
-  }
+  const BucketPlan& plan = Plan();
   Place(plan);
   TakeOutputs(destinations);
   TakeKeep(keep);
-  Execute({.kernels = kernels, .pool = pool, .workspace = arena_.data() + plan.workspace_offset});
+  Execute({.kernels = kernels, .pool = pool, .workspace = arena_->data() + plan.workspace_offset});
   for (size_t i = 0; i < outputs_.size(); ++i) {
     outputs_[i] = TensorOf(flat_.output_slots[i]);
     if (!copy_to_[i]) continue;

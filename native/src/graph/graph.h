@@ -1,14 +1,17 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/buffer.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
+#include "graph/arena.h"
 #include "graph/flatten.h"
 #include "graph/graph_spec.h"
 #include "graph/plan_cache.h"
@@ -27,7 +30,7 @@ struct GraphCounters {
   uint64_t runs = 0;
   uint64_t plans = 0;            ///< Memory plans made so far. A decode step whose sizes were seen before makes none.
   std::string last_plan_reason;  ///< Why the latest plan was made ("input_ids grew from i32[8] to i32[9]").
-  uint64_t arena_bytes = 0;
+  uint64_t arena_bytes = 0;  ///< Of the arena, for its largest plan so far.
 };
 
 /// One operation's time in one run, when profiling.
@@ -54,8 +57,12 @@ class Graph {
   /// Throws NATIVE_INPUT_INVALID.
   void Bind(int input, const Tensor& tensor);
 
+  /// Puts intermediates into an arena that other graphs use, too: none of them runs at the same time. A graph that was
+  /// given none has its own.
+  void SetArena(std::shared_ptr<Arena> arena) { arena_ = std::move(arena); }
+
   /// Runs once. `inputs` are the inputs that are not bound; a bound one that is given as well counts for this run only.
-  /// `outputs` may give destinations; other outputs stay in the arena until the next run (see Output). `keep` names
+  /// `outputs` may give destinations; other outputs stay in the arena until its next run (see Output). `keep` names
   /// tensors to copy: "layer_3/rope/q" is the output q of a node, as that node left it (for the paths see NodeNames),
   /// and "layer_3/q" is the tensor q of a sub-graph, as its last writer left it; tensors of the outermost graph have no
   /// path.
@@ -71,10 +78,14 @@ class Graph {
   /// allocated or run. Throws NATIVE_INPUT_INVALID for another number of inputs, and what Run throws for their shapes.
   size_t PlannedBytes(std::span<const TensorDesc> inputs, const kernels::KernelTable& kernels, int threads);
 
+  /// Makes room for a run whose inputs, bound ones excepted, have these descriptions; their data is of no account. Smaller
+  /// runs make no plan then. Throws what Run throws for the inputs and their shapes.
+  void Reserve(std::span<const BoundTensor> inputs, const kernels::KernelTable& kernels, int threads);
+
   /// Once the flag, which is the caller's, is true, a run ends before its next operation: Run throws NATIVE_DISPOSED.
   void SetStop(const std::atomic<bool>* stop) { stop_ = stop; }
 
-  /// Output i, or a kept tensor, of the latest run, valid until the next. Throws NATIVE_GRAPH_NOT_RUN when that run
+  /// Output i, or a kept tensor, of the latest run, valid until the next in the same arena. Throws NATIVE_GRAPH_NOT_RUN when that run
   /// failed or there was none, NATIVE_OUTPUT_INVALID when there is no such tensor.
   const Tensor& Output(int index) const;
   const Tensor& Kept(std::string_view name) const;
@@ -94,6 +105,8 @@ class Graph {
 
   void CheckTensor(const std::string& what, const Tensor& tensor) const;
   bool TakeInputs(std::span<const BoundTensor> inputs);
+  bool InputsChanged() const;
+  const BucketPlan& Plan();
   void RefreshShapes(const kernels::KernelTable& kernels, int threads);
   void RefreshView(int slot);
   void RefreshNode(size_t index, const kernels::KernelTable& kernels, int threads);
@@ -132,7 +145,7 @@ class Graph {
   size_t workspace_bytes_ = 0;
 
   PlanCache plans_;
-  Buffer arena_;
+  std::shared_ptr<Arena> arena_ = std::make_shared<Arena>();
   std::vector<void*> data_;  ///< Per storage, for this run.
 
   std::vector<TensorDesc> node_descs_;  ///< Working memory: inputs, then outputs of one node.

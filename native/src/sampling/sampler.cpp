@@ -36,7 +36,7 @@ Sampler::Sampler(SamplerOptions options) : options_(std::move(options)) {
   penalizes_ = o.repetition_penalty != 1 || o.frequency_penalty != 0 || o.presence_penalty != 0;
   for (int32_t token : o.prompt_tokens) {
     Require(token >= 0, "promptTokens", "at least 0", token);
-    if (o.repetition_penalty != 1) Find(token);
+    if (o.repetition_penalty != 1) Find(token).is_prompt = true;
   }
   options_.prompt_tokens = {};
   if (o.grammar) guide_.emplace(std::exchange(options_.grammar, {}), o.max_tokens);
@@ -45,7 +45,7 @@ Sampler::Sampler(SamplerOptions options) : options_(std::move(options)) {
 Sampler::Seen& Sampler::Find(int32_t token) {
   const auto found = index_.find(token);
   if (found != index_.end()) return seen_[found->second];
-  seen_.push_back({token, 0});
+  seen_.push_back({token});
   try {
     index_.emplace(token, seen_.size() - 1);
   } catch (...) {
@@ -59,6 +59,13 @@ void Sampler::Append(int32_t token) {
   if (penalizes_) ++Find(token).generated;
   if (guide_) guide_->Append(token);
   ++generated_;
+}
+
+void Sampler::Retract(int32_t token) {
+  Require(generated_ > 0 && !guide_ && (!penalizes_ || Find(token).generated > 0), "token", "generated, without a grammar",
+          token);
+  if (penalizes_) --Find(token).generated;
+  --generated_;
 }
 
 void Sampler::CheckVocabulary(int64_t vocabulary) const {
@@ -102,8 +109,8 @@ void Sampler::Adjust(std::span<float> logits) const {
   for (const auto& [token, bias] : options_.logit_bias) logits[static_cast<size_t>(token)] += bias;
   if (!penalizes_) return;
   for (const Seen& seen : seen_) {
-    // A prompt may hold tokens that the model embeds but never predicts.
-    if (seen.token >= static_cast<int64_t>(logits.size())) continue;
+    // A prompt may hold tokens that the model embeds but never predicts; others were taken back.
+    if (seen.token >= static_cast<int64_t>(logits.size()) || (seen.generated == 0 && !seen.is_prompt)) continue;
     float& logit = logits[static_cast<size_t>(seen.token)];
     logit = logit < 0 ? logit * options_.repetition_penalty : logit / options_.repetition_penalty;
     if (seen.generated == 0) continue;

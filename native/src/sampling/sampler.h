@@ -73,13 +73,17 @@ class Sampler {
   Sampled Sample(std::span<const float> logits, SamplerScratch& scratch);
   /// Records a token as generated.
   void Append(int32_t token);
+  /// Takes the token back that was generated last. Throws NATIVE_OPTION_INVALID where there is none, and where a grammar
+  /// has gone on with it.
+  void Retract(int32_t token);
   /// Tokens generated so far. It is also the counter of the random numbers.
   uint64_t generated() const { return generated_; }
 
  private:
   struct Seen {
     int32_t token;
-    int32_t generated;  ///< How often it was generated; 0 when it is in the prompt only.
+    int32_t generated = 0;  ///< How often it was generated.
+    bool is_prompt = false;
   };
 
   bool AdjustsLogits() const { return !options_.logit_bias.empty() || (penalizes_ && !seen_.empty()); }

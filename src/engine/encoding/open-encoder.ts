@@ -1,6 +1,7 @@
 import { AtbError, refuseRequest } from '../../errors.js';
-import { ModelRunner, type RunnerOptions } from '../../runner/model-runner.js';
+import { ModelRunner } from '../../runner/model-runner.js';
 import { type OpenModel, type OpenModelOptions, openModel } from '../../runner/open-model.js';
+import type { RunnerOptions } from '../../runner/runner-options.js';
 import type { EncodedText, WantedRows } from '../../runner/steps.js';
 import { checkTokenIds } from '../../sampling/token-ids.js';
 import type { HfTokenizer } from '../../tokenizer/hf-tokenizer.js';

@@ -1,0 +1,29 @@
+/** Sampling of one sequence. Counters and random numbers depend only on this, its tokens and the step. */
+export interface SamplerOptions {
+  readonly temperature: number;
+  /** 0: off. */
+  readonly topK: number;
+  readonly topP: number;
+  readonly minP: number;
+  readonly repetitionPenalty: number;
+  readonly frequencyPenalty: number;
+  readonly presencePenalty: number;
+  readonly logitBias: ReadonlyArray<readonly [token: number, bias: number]>;
+  /** Any integer in [0, 2^53). */
+  readonly seed: number;
+  /** Log-probs of the sampled token and of this many best; -1: none at all. */
+  readonly topLogprobs: number;
+  /** Tokens of the prompt, for the repetition penalty. */
+  readonly promptTokens: Int32Array;
+  /** An id of `compileGrammar` that the generated text must obey. It is whole after at most `maxTokens` tokens. */
+  readonly grammar?: number;
+  /** With `grammar`. Throws NATIVE_GRAMMAR_NO_ROOM when the shortest text has more bytes. */
+  readonly maxTokens?: number;
+}
+
+/** Log-softmax of the logits as the model made them: before bias, penalties and temperature. */
+export interface SampledLogprobs {
+  readonly logprob: number;
+  readonly topTokens: Int32Array;
+  readonly topLogprobs: Float32Array;
+}
