@@ -56,6 +56,9 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['deepseek_v2'],
   [`${LATENT} RmsNorm Elewise Linear Softmax Sort FusedExperts Linear Elewise Elewise`]: ['deepseek_v2-lite'],
   'Linear LayerNorm LayerNorm': ['opt-post-norm'],
+  // FusedExperts has neither biases nor clamps.
+  'RmsNorm Elewise Linear Elewise Softmax Sort VectorNorm Elewise MoeInitRouting Elewise GroupedMatmul Activation GroupedMatmul MoeTokenUnpermute Elewise':
+    ['gpt_oss'],
   'RmsNorm Elewise Linear Softmax Sort FusedExperts Elewise': ['qwen3_moe-dense-layers'],
   'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Elewise': ['qwen3_moe'],
   'LayerNorm Linear Split LayerNorm LayerNorm Rope ReshapeAndCache': ['phi-qk-norm'],

@@ -98,7 +98,7 @@ describe('a checkpoint', () => {
       BOOL: 1,
       I32: 4,
       I64: 8,
-      F8_E4M3: 1,
+      F8_E5M2: 1,
       F64: 8,
       U16: 2,
     };
@@ -114,7 +114,7 @@ describe('a checkpoint', () => {
       (name) => weights.get(name, [3]).dtype,
     );
     expect(found).to.deep.equal(['bf16', 'f16', 'f32', 'i8', 'u8', 'u8', 'i32', 'i64']);
-    for (const name of ['F8_E4M3', 'F64', 'U16']) {
+    for (const name of ['F8_E5M2', 'F64', 'U16']) {
       expect(weights.has(name)).to.equal(true);
       const error = await failure('WEIGHT_DTYPE_UNSUPPORTED', () => weights.get(name, [3]));
       expect(error.message).to.contain(name).and.contain('BF16');

@@ -82,10 +82,11 @@ void AddPart(Plan& plan, const WeightPart& part, Files& files) {
   const std::vector<int64_t> shape = ShapeOf(planned);
   const bool is_alike = shape.size() == load.shape.size() &&
                         (shape.empty() || std::equal(shape.begin() + 1, shape.end(), load.shape.begin() + 1));
-  // A stack may come matrix by matrix, one of vectors vector by vector.
+  // A stack may come matrix by matrix, one of vectors by parts of its rows.
   const bool is_matrix = load.shape.size() == 3 && shape.size() == 2 && shape[1] == load.shape[2];
-  const bool is_vector = load.shape.size() == 2 && shape.size() == 1 && load.layout == WeightLayout::kPlain;
-  const bool fits = is_alike || is_matrix || (is_vector && !load.quantize);
+  const bool is_row = load.shape.size() == 2 && shape.size() == 1 && load.layout == WeightLayout::kPlain &&
+                      shape[0] > 0 && load.shape[1] % shape[0] == 0;
+  const bool fits = is_alike || is_matrix || (is_row && !load.quantize);
   if (!fits) fail("NATIVE_SHAPE_MISMATCH", "rows of " + ToString(load.dtype, load.shape), shape);
   planned.first_row = plan.rows;
   if (!plan.parts.empty() && plan.parts.front().columns != planned.columns)

@@ -15,7 +15,7 @@ type Dict = Record<string, unknown>;
 const CONFIGS: Readonly<Record<string, Dict>> = JSON.parse(
   readFileSync(join(FIXTURES, 'cases.json'), 'utf8'),
 );
-const SIZES = { gptq: 80, awq: 80, ct: 96 } as const;
+const SIZES = { gptq: 80, awq: 80, ct: 96, fp8: 96, mxfp4: 96 } as const;
 
 /** What is done to a good checkpoint: to its tensors, by what follows the linear's name, and to its configuration. */
 interface Damage {
@@ -35,14 +35,15 @@ const withShape = (suffix: string, change: (shape: readonly number[]) => number[
     tensors.set(suffix, { ...tensor, shape, data });
   },
 });
-const group = (changes: Dict, weights: Dict = {}): Dict => {
-  const { config_groups: groups } = CONFIGS['ct-pack-4'] as { config_groups: { group_0: { weights: Dict } } };
+const group = (changes: Dict, weights: Dict = {}): Dict => groupOf('ct-pack-4', weights, changes);
+function groupOf(name: string, weights: Dict, changes: Dict = {}): Dict {
+  const { config_groups: groups } = CONFIGS[name] as { config_groups: { group_0: { weights: Dict } } };
   return {
     config_groups: {
       group_0: { ...groups.group_0, ...changes, weights: { ...groups.group_0.weights, ...weights } },
     },
   };
-};
+}
 
 /** Case, damage, error, and what its message says. */
 const DAMAGES: ReadonlyArray<readonly [title: string, of: string, Damage, ErrorCode, ...says: RegExp[]]> = [
@@ -175,7 +176,7 @@ const DAMAGES: ReadonlyArray<readonly [title: string, of: string, Damage, ErrorC
     'ct-pack-4',
     { config: { format: 'marlin-24' } },
     'WEIGHT_QUANT_DESCRIPTION',
-    /format" must be one of pack-quantized, int-quantized.*"marlin-24"/,
+    /format" must be one of pack-quantized, int-quantized, float-quantized.*"marlin-24"/,
   ],
   [
     'sparse weights',
@@ -262,6 +263,55 @@ const DAMAGES: ReadonlyArray<readonly [title: string, of: string, Damage, ErrorC
     },
     'WEIGHT_DTYPE_UNSUPPORTED',
   ],
+  [
+    'blocks that are none',
+    'fp8-block',
+    { config: { weight_block_size: [128, 33] } },
+    'WEIGHT_QUANT_DESCRIPTION',
+    /weight_block_size" must be \[rows, channels\]/,
+  ],
+  [
+    'other blocks than the files',
+    'fp8-block',
+    { config: { weight_block_size: [8, 64] } },
+    'WEIGHT_SHAPE_MISMATCH',
+    /weight_scale_inv/,
+  ],
+  [
+    'another kind of floats',
+    'fp8-block',
+    { config: { fmt: 'e5m2' } },
+    'WEIGHT_QUANT_DESCRIPTION',
+    /fmt" must be one of "e4m3"/,
+  ],
+  [
+    'no scales',
+    'fp8-block',
+    { tensors: (t) => t.delete('weight_scale_inv') },
+    'WEIGHT_QUANT_CONTRADICTION',
+    /fp8, but "layer.proj" in the files has no weight_scale_inv/,
+  ],
+  [
+    'integers',
+    'fp8-block',
+    { tensors: (t) => t.set('weight', { ...(t.get('weight') as WriterTensor), dtype: 'I8' }) },
+    'WEIGHT_QUANT_CONTRADICTION',
+    /layer.proj.weight" in the files is I8/,
+  ],
+  [
+    'too few blocks of channels',
+    'mxfp4',
+    withShape('weight_blocks', ([n = 0, groups = 0, bytes = 0]) => [n, groups - 1, bytes]),
+    'WEIGHT_SHAPE_MISMATCH',
+  ],
+  ['no scales', 'mxfp4', { tensors: (t) => t.delete('weight_scales') }, 'WEIGHT_NOT_FOUND', /weight_scales/],
+  [
+    'other bits',
+    'ct-float-8',
+    { config: groupOf('ct-float-8', { num_bits: 4 }) },
+    'WEIGHT_QUANT_DESCRIPTION',
+    /num_bits" must be one of 8/,
+  ],
 ];
 
 describe('quantised checkpoints that are not what they say', () => {
@@ -300,9 +350,11 @@ describe('quantised checkpoints that are not what they say', () => {
   }
 
   it('are refused when they are loaded: scales that are not finite', async () => {
-    for (const name of ['gptq-4-sym', 'ct-int-8'] as const) {
+    for (const name of ['gptq-4-sym', 'ct-int-8', 'fp8-block', 'fp8-block-powers', 'mxfp4'] as const) {
       const nan = (tensors: Map<string, WriterTensor>) => {
-        const suffix = name === 'ct-int-8' ? 'weight_scale' : 'scales';
+        const [suffix = ''] = ['scales', 'weight_scale', 'weight_scale_inv', 'weight_scales'].filter((each) =>
+          tensors.has(each),
+        );
         (tensors.get(suffix) as WriterTensor).data.fill(0xff, 0, 4);
       };
       const linear = await load(name, { tensors: nan });

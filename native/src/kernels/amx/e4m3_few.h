@@ -52,6 +52,7 @@ void NarrowPanels(const Pair& pair, int64_t row, int64_t rows, Scratch& scratch)
   for (int64_t g = 0, step = 0; g < pair.groups.count; ++g) {
     const int64_t end = Min((g + 1) * pair.groups.channels, k), first = step;
     ForTiles<P>([]<int I>() { Zero<I>(); });
+    pair.FetchScales(g);
     for (; step * kTileK < end; ++step) {
       ring.Make();
       const bool whole = (step + 1) * kTileK <= k;
@@ -152,6 +153,7 @@ void FewPanels(const Pair& pair, int64_t row, Scratch& scratch) {
   const GemmCall& call = pair.call;
   const int64_t k = call.weight->k;
   for (int64_t g = 0; g < pair.groups.count; ++g) {
+    pair.FetchScales(g);
     for (int p = 0; p < P; ++p) memset(scratch.narrow_sums[p], 0, R * sizeof scratch.narrow_sums[p][0]);
     const int64_t end = Min((g + 1) * pair.groups.channels, k);
     for (int64_t at = g * pair.groups.channels; at < end; at += kSliceChannels) {

@@ -91,6 +91,9 @@ void MultiplyGroups(const Pair& pair, int64_t row, int64_t rows, int64_t k, int6
   const char* x = static_cast<const char*>(call.x) + row * call.x_stride * 2;
   // Only a single group takes several slices: its sums wait where they will be scaled.
   PairSums& sums = pair.groups.count == 1 ? totals : scratch.group;
+  const int64_t out_bytes = call.out_stride * (call.out_dtype == DType::kF32 ? 4 : 2);
+  const char* const out = static_cast<const char*>(call.out) + row * out_bytes +
+                          PanelRow(*call.weight, pair.panel) * (call.out_dtype == DType::kF32 ? 4 : 2);
   for (int64_t at = k; at < end;) {
     const int64_t group = at / channels, stop = Min(Min((group + 1) * channels, all), end);
     const bool complete = stop == Min((group + 1) * channels, all);
@@ -103,14 +106,23 @@ void MultiplyGroups(const Pair& pair, int64_t row, int64_t rows, int64_t k, int6
                         .tail = whole * kTileK < stop - at ? reinterpret_cast<const char*>(scratch.tail) : nullptr,
                         .resume = at > group * channels,
                         .c = sums[0][0],
-                        .out = nullptr,
-                        .out_bytes = 0,
-                        .out_rows = 0,
+                        .out = out,
+                        .out_bytes = out_bytes,
+                        .out_rows = stop == all ? rows : 0,
                         .next = nullptr,
                         .next_x = nullptr};
     PairBlock<P, 0>(part, pending);
     if (complete) pending.Start(pair, group, sums, totals, rows, group == 0, stop == all ? row : -1);
     at = stop;
+  }
+}
+
+/// Fetches the share of row pair number `i` of channels [k, end) of the panels to come into L2.
+void FetchShare(const Pair& pair, int64_t k, int64_t end, int64_t i, int64_t pairs) {
+  const int64_t lines = (end - k) / kLineE4M3, first = lines * i / pairs, last = lines * (i + 1) / pairs;
+  for (int64_t p = 2; p < 4; ++p) {
+    const char* const from = pair.Lines(p, k);
+    for (int64_t line = first; line < last; ++line) __builtin_prefetch(from + line * 64, 0, 2);
   }
 }
 
@@ -130,6 +142,7 @@ void Wide(const GemmCall& call, int64_t row, int64_t rows, int64_t panel_begin, 
       }
       for (int64_t i = 0; i < pairs; ++i) {
         const int64_t first = row + i * kPairRows, count = Min(kPairRows, rows - i * kPairRows);
+        if (panel + 2 < panel_end) FetchShare(pair, k, end, i, pairs);
         if (count != configured) ConfigurePair(configured = count);
         if (end == k_all) CopyTail(call, first, count, scratch);
         (pair.panels == 2 ? MultiplyGroups<2> : MultiplyGroups<1>)(pair, first, count, k, end, scratch.totals[i],

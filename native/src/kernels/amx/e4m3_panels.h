@@ -55,6 +55,11 @@ struct Pair {
   Vec Scale(int64_t p, int64_t group) const {
     return scales.At<Vec>(p * scales.stride + group * kPanelColumns) * Vec::Set1(1 / kWidenedFraction);
   }
+  /// Fetches the scales that are needed two groups later: each would be a miss.
+  void FetchScales(int64_t group) const {
+    for (int64_t p = 0; scales.data && p < panels; ++p)
+      __builtin_prefetch(scales.data + p * scales.stride + (group + 2) * kPanelColumns);
+  }
   const char* Lines(int64_t p, int64_t channel) const {
     const PackedWeight& weight = *call.weight;
     return static_cast<const char*>(weight.data) + (panel + p) * weight.panel_stride + channel * kPanelColumns;
