@@ -214,6 +214,7 @@ export * from './models/qwen2_audio/index.js';
 export * from './models/qwen2_vl/index.js';
 export * from './models/qwen3/index.js';
 export * from './models/qwen3_moe/index.js';
+export * from './models/qwen3_vl/index.js';
 export * from './models/roberta/index.js';
 export * from './models/seed_oss/index.js';
 export * from './models/smollm3/index.js';

@@ -61,6 +61,41 @@ export class PositionalEmbedding implements OpBuilder<'POSITIONAL_EMBEDDING'> {
   }
 }
 
+/** The same where axes take turns: rows of a table for each axis, which add up to a whole one. */
+@CommonOpBuilder()
+export class SummedPositionalEmbedding implements OpBuilder<'POSITIONAL_EMBEDDING'> {
+  readonly category = 'POSITIONAL_EMBEDDING';
+
+  isMatch({ embeddingType }: ParamOf<'POSITIONAL_EMBEDDING'>): true | string {
+    return embeddingType === 'mrope_sum' || `wants mrope_sum, found ${embeddingType ?? 'rope'}`;
+  }
+
+  build(
+    graph: AtbGraph,
+    { opName }: ParamOf<'POSITIONAL_EMBEDDING'>,
+    tensors: BuilderTensors['POSITIONAL_EMBEDDING'],
+  ): void {
+    const { positionIds, otherIds = [positionIds, positionIds], axisTables = [] } = tensors;
+    const ids = [positionIds, ...otherIds];
+    for (const part of ['cos', 'sin'] as const) {
+      const rows = axisTables.map((tables, axis) => {
+        const name = `${opName}_${part}_${axis}`;
+        graph.addOperation(gather(name), [tables[part], ids[axis] as string], [name]);
+        return name;
+      });
+      rows.reduce((sum, row, axis) => {
+        const name = axis === rows.length - 1 ? tensors[`${part}Embedding`] : `${opName}_${part}_sum_${axis}`;
+        graph.addOperation(
+          new BaseOperation('Elewise', { elewiseType: 'ELEWISE_ADD' }, name),
+          [sum, row],
+          [name],
+        );
+        return name;
+      });
+    }
+  }
+}
+
 /**
  * Rows of the tables whose frequencies follow three positions, a section each (arXiv:2409.12191, section 2.1): the same
  * sections in both halves of a row, because a frequency turns an element of each.

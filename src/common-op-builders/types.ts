@@ -26,10 +26,10 @@ export interface RopeTypes {
 
 /** What positions become before the layers. Add one of your own by declaration merging, with a builder for it. */
 export interface PositionalEmbeddingTypes {
-  /** Rows of the rotary tables. */
+  /** Rows of the rotary tables; or some frequencies by positions in time, some in height, some in width. */
   rope: true;
-  /** The same, some frequencies by positions in time, some in height, some in width. */
   mrope: true;
+  mrope_sum: true;
 }
 
 /** Groups of experts that a router chooses first. */
@@ -158,9 +158,8 @@ export interface CategoryParams {
   };
   WORD_EMBEDDING: { readonly parallelInfo: TensorParallelInfo };
   POSITIONAL_EMBEDDING: {
-    /** rope when absent. */
+    /** rope when absent; of mrope, `sections` counts the frequencies that turn by time, by height and by width. */
     readonly embeddingType?: keyof PositionalEmbeddingTypes;
-    /** Of mrope: how many frequencies turn by time, by height and by width, in this order. */
     readonly sections?: readonly number[];
   };
   LM_HEAD: {
@@ -271,6 +270,7 @@ export interface BuilderTensors {
   POSITIONAL_EMBEDDING: {
     positionIds: string;
     otherIds?: readonly [height: string, width: string];
+    axisTables?: readonly { readonly cos: string; readonly sin: string }[];
     cosTable: string;
     sinTable: string;
     cosEmbedding: string;

@@ -1,10 +1,18 @@
 export { ALIBI_MASK, alibiMask, TOKEN_SEQUENCES, tokenSequences } from './alibi.js';
 export { GROUP_INDICES, groupIndices } from './group-indices.js';
 export { headRows } from './head-rows.js';
-export { EMBEDDING_ROWS, INSERTED_ROWS, insertedRows } from './inserted-rows.js';
+export {
+  DEEP_INDEX,
+  DEEP_ROWS,
+  deepRows,
+  EMBEDDING_ROWS,
+  INSERTED_ROWS,
+  insertedRows,
+} from './inserted-rows.js';
+export { CORNERS, interpolatedPositions } from './interpolated-positions.js';
 export { lengths } from './lengths.js';
 export { FULL_MASK, fullMask, slidingMask, slidingMaskName, slidingMasks } from './masks.js';
-export { MROPE_IDS, mrope } from './mrope.js';
+export { MROPE_IDS, MROPE_TABLES, mrope } from './mrope.js';
 export { paging } from './paging.js';
 export {
   type AxialRotary,

@@ -1,4 +1,6 @@
+import type { Tensor } from '../dtype.js';
 import { AtbError } from '../errors.js';
+import type { TensorDesc } from '../graph/infer-shapes.js';
 import { endOf, type Insert } from '../media/index.js';
 import { int64 } from './integers.js';
 import type { RopeConfig } from './rotary/rope-config.js';
@@ -17,18 +19,25 @@ export const MROPE_IDS = {
  * Positions of three axes, i64 [tokens] each, with the tables of `rotary`. A text's token has one position for all of
  * them. Of an insert that begins at p, the row in frame t, at y and x has p + t * interval, p + y and p + x; text behind
  * it goes on at the largest of these plus 1 (arXiv:2409.12191, section 2.1; transformers 4, `get_rope_index`). Decode
- * reads `position_ids` alone: there all three are equal.
+ * reads `position_ids` alone: there all three are equal. `interleaved`: counts of frequencies by axis where axes take turns;
+ * then there are tables for each axis, too.
  */
-export function mrope(rope: RopeConfig): StepInput {
+export function mrope(rope: RopeConfig, interleaved?: readonly number[]): StepInput {
   const tables = rotary(rope);
   const { hold } = tables;
+  const parts = interleaved ? MROPE_TABLES.flatMap(({ cos, sin }) => [cos, sin]) : [];
   return {
-    names: [...tables.names, MROPE_IDS.height, MROPE_IDS.width],
+    names: [...tables.names, MROPE_IDS.height, MROPE_IDS.width, ...parts],
     describe(sizes) {
       const ids = { dtype: 'i64', shape: [sizes.rows] } as const;
-      return { ...tables.describe(sizes), [MROPE_IDS.height]: ids, [MROPE_IDS.width]: ids };
+      const whole = tables.describe(sizes);
+      const described = Object.fromEntries(parts.map((name) => [name, whole.cos_table as TensorDesc]));
+      return { ...whole, [MROPE_IDS.height]: ids, [MROPE_IDS.width]: ids, ...described };
     },
-    ...(hold && { hold }),
+    hold(run) {
+      const held = hold?.(run) ?? {};
+      return interleaved ? { ...held, ...tablesByAxis(held, rope.headDim, interleaved) } : held;
+    },
     make(step, run) {
       const axes = positionsOf(step, run);
       return {
@@ -38,6 +47,34 @@ export function mrope(rope: RopeConfig): StepInput {
       };
     },
   };
+}
+
+/** Tables that hold nothing but the frequencies of one axis, zeros elsewhere: rows of all three add up to a whole one. */
+export const MROPE_TABLES = ['time', 'height', 'width'].map((axis) => ({
+  cos: `cos_table_${axis}`,
+  sin: `sin_table_${axis}`,
+}));
+
+/** Frequency i turns by axis i mod 3 while i is below three times that axis's section, else by time (Qwen3-VL). */
+function tablesByAxis(
+  held: Readonly<Record<string, Tensor>>,
+  headDim: number,
+  sections: readonly number[],
+): Record<string, Tensor> {
+  const axisOf = (i: number): number => (i < 3 * (sections[i % 3] ?? 0) ? i % 3 : 0);
+  const cut = (table: Tensor, axis: number): Tensor => {
+    const data = table.data.slice() as Float32Array;
+    for (let at = 0; at < data.length; at++) if (axisOf(at % (headDim / 2)) !== axis) data[at] = 0;
+    return { ...table, data };
+  };
+  const { cos_table: cosTable, sin_table: sinTable } = held;
+  if (!cosTable || !sinTable) return {};
+  return Object.fromEntries(
+    MROPE_TABLES.flatMap(({ cos, sin }, axis) => [
+      [cos, cut(cosTable, axis)],
+      [sin, cut(sinTable, axis)],
+    ]),
+  );
 }
 
 type Axes = readonly [time: Int32Array, height: Int32Array, width: Int32Array];

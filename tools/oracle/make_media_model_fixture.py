@@ -56,6 +56,13 @@ CASES = {
         seed=2, merge=2, patch=14),
 }
 
+CASES["qwen3_vl"] = dict(
+    config=dict(text_config=TEXT | dict(head_dim=16, rope_parameters=dict(rope_type="default", rope_theta=10000.0,
+                                        mrope_section=[4, 2, 2], mrope_interleaved=True)),
+                tie_word_embeddings=False, **IDS,
+                vision_config=dict(depth=3, hidden_size=64, intermediate_size=96, num_heads=4, out_hidden_size=64,
+                                   patch_size=16, num_position_embeddings=36, deepstack_visual_indexes=[0, 1])),
+    seed=1, merge=2, patch=16, videos=False, processor=dict(image_mean=[0.5] * 3, image_std=[0.5] * 3))
 CASES["qwen2_audio"] = dict(
     config=dict(text_config=TEXT | dict(model_type="qwen2", rope_theta=10000.0), audio_token_index=IMAGE,
                 audio_config=dict(d_model=64, encoder_layers=2, encoder_attention_heads=4, encoder_ffn_dim=96,
@@ -215,7 +222,12 @@ def encoded(model, prompt):
     rows = torch.zeros(0)
     outs = {}
     if "pixel_values" in inputs:
-        outs[1] = list(model.model.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"]).pooler_output)
+        found = model.model.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"])
+        outs[1] = list(found.pooler_output)
+        deep = getattr(found, "deepstack_features", None)
+        if deep is not None:
+            # Behind the embedding of a token what is added to it behind the first layers.
+            return torch.cat([torch.cat(outs[1]), *(torch.cat(list(level)) for level in deep)], 1).float()
     if "pixel_values_videos" in inputs:
         outs[2] = list(model.model.get_video_features(inputs["pixel_values_videos"], inputs["video_grid_thw"]).pooler_output)
     parts = [outs[2 if frames else 1].pop(0) for frames, *_ in prompt.media]
@@ -301,7 +313,8 @@ def main():
     if hears:
         prompts = [SoundPrompt(parts, processor, i) for i, parts in enumerate(SOUNDS)]
     elif "merge" in case:
-        prompts = [Prompt(parts, processor, case["merge"], i) for i, parts in enumerate(PROMPTS)]
+        prompts = [Prompt(parts, processor, case["merge"], i) for i, parts in enumerate(PROMPTS)
+                   if case.get("videos", True) or not any(isinstance(p, tuple) and p[0] for p in parts)]
     else:
         count = (vision["image_size"] // vision["patch_size"]) ** 2
         prompts = [SquarePrompt(parts, processor, count, i) for i, parts in enumerate(SQUARES)]

@@ -2,7 +2,15 @@ import { CommonOpBuilderManager } from '../../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { ROTARY_ROWS } from '../../layers/base-attention.js';
-import { EMBEDDING_ROWS, INSERTED_ROWS, MROPE_IDS } from '../../step-inputs/index.js';
+import { addResidual } from '../../layers/residual.js';
+import {
+  DEEP_INDEX,
+  DEEP_ROWS,
+  EMBEDDING_ROWS,
+  INSERTED_ROWS,
+  MROPE_IDS,
+  MROPE_TABLES,
+} from '../../step-inputs/index.js';
 
 /** Decode takes one word of each sequence: nothing is inserted, and positions on all axes are equal. */
 const isDecode = ({ readsCache, hasQueryLens }: GraphKind): boolean => readsCache && !hasQueryLens;
@@ -18,7 +26,12 @@ export function buildInsertGraph(graph: AtbGraph, kind: GraphKind, hidden: strin
 }
 
 /** Positions [tokens] on three axes -> the rows of the rotary tables that all layers read, [tokens, headDim] each. */
-export function buildMropeGraph(graph: AtbGraph, kind: GraphKind, sections: readonly number[]): void {
+export function buildMropeGraph(
+  graph: AtbGraph,
+  kind: GraphKind,
+  sections: readonly number[],
+  isInterleaved = false,
+): void {
   const tensors = {
     positionIds: MROPE_IDS.time,
     cosTable: 'cos_table',
@@ -27,10 +40,25 @@ export function buildMropeGraph(graph: AtbGraph, kind: GraphKind, sections: read
     sinEmbedding: ROTARY_ROWS.sin,
   };
   const position = { category: 'POSITIONAL_EMBEDDING', opName: 'positional_embedding' } as const;
+  const otherIds = [MROPE_IDS.height, MROPE_IDS.width] as const;
   if (isDecode(kind)) CommonOpBuilderManager.getBuilder(position).build(graph, tensors);
+  else if (isInterleaved)
+    CommonOpBuilderManager.getBuilder({ ...position, embeddingType: 'mrope_sum' }).build(graph, {
+      ...tensors,
+      otherIds,
+      axisTables: MROPE_TABLES,
+    });
   else
     CommonOpBuilderManager.getBuilder({ ...position, embeddingType: 'mrope', sections }).build(graph, {
       ...tensors,
-      otherIds: [MROPE_IDS.height, MROPE_IDS.width],
+      otherIds,
     });
+}
+
+/** Adds what an encoder has for the layer behind number `level`: `hidden` [tokens, hidden] -> the same shape. */
+export function buildDeepGraph(graph: AtbGraph, kind: GraphKind, hidden: string, level: number): string {
+  if (isDecode(kind)) return hidden;
+  const rows = `deep_${level}`;
+  graph.addOperation(new BaseOperation('Gather', { axis: 0 }, rows), [DEEP_ROWS(level), DEEP_INDEX], [rows]);
+  return addResidual(graph, hidden, rows, `deep_hidden_${level}`);
 }

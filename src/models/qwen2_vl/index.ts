@@ -72,7 +72,7 @@ export class FlashQwen2vlForCausalLMATB extends FlashMropeForCausalLMATB<Qwen2vl
 }
 
 export const Qwen2vlRouter = routerOf(QWEN2_VL_CONFIG, FlashQwen2vlForCausalLMATB, {
-  mediaProcessor: PatchProcessor.load,
+  mediaProcessor: (folder, config) => PatchProcessor.load(folder, config),
   about: {
     kind: 'media',
     features: ['pictures of any size', 'positions of three axes'],

@@ -1,29 +1,43 @@
 import type { AtbGraph } from '../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../graph/graph-kind.js';
 import type { DecoderConfig } from '../../../layers/config/index.js';
-import { insertedRows, mrope, type StepInput } from '../../../step-inputs/index.js';
+import { deepRows, insertedRows, mrope, type StepInput } from '../../../step-inputs/index.js';
 import type { Weights } from '../../../weights/weights.js';
-import { LlamaModelATB } from '../../llama/index.js';
+import { LlamaModelATB, type MakeLayer } from '../../llama/index.js';
 import { FlashWithEncoderATB } from '../flash-with-encoder-atb.js';
-import { buildInsertGraph, buildMropeGraph } from '../insert-steps.js';
+import { buildDeepGraph, buildInsertGraph, buildMropeGraph } from '../insert-steps.js';
 
 /** A decoder whose positions have three axes, by sections of frequencies. */
 export interface MropeConfig extends DecoderConfig {
   readonly sections: readonly number[];
+  /** Whether axes take turns, frequency by frequency; false when absent. */
+  readonly isInterleaved?: boolean;
+  /** Layers behind which vectors of the encoder are added; 0 when absent. */
+  readonly deepLevels?: number;
 }
 
 /** Llama among whose embeddings are some that an encoder made, turned by positions of three axes. */
 export class MropeModelATB extends LlamaModelATB {
-  private readonly sections: readonly number[];
+  private readonly mrope: Pick<MropeConfig, 'sections' | 'isInterleaved' | 'deepLevels'>;
 
-  constructor(config: MropeConfig, weights: Weights) {
-    super(config, weights);
-    this.sections = config.sections;
+  /** `layer` makes the layers of a variant. */
+  constructor(config: MropeConfig, weights: Weights, layer?: MakeLayer) {
+    super(config, weights, layer);
+    this.mrope = config;
+  }
+
+  override buildGraph(graph: AtbGraph, kind: GraphKind): string {
+    let hidden = this.buildInputGraph(graph, kind);
+    for (const [level, layer] of this.layers.entries()) {
+      hidden = layer.buildGraph(graph, kind, hidden);
+      if (level < (this.mrope.deepLevels ?? 0)) hidden = buildDeepGraph(graph, kind, hidden, level);
+    }
+    return this.norm.buildGraph(graph, hidden);
   }
 
   protected override buildInputGraph(graph: AtbGraph, kind: GraphKind): string {
     const hidden = buildInsertGraph(graph, kind, this.buildWordEmbeddingGraph(graph));
-    buildMropeGraph(graph, kind, this.sections);
+    buildMropeGraph(graph, kind, this.mrope.sections, this.mrope.isInterleaved);
     return hidden;
   }
 }
@@ -39,15 +53,22 @@ export function rootsOf(weights: Weights): { readonly text: string; readonly vis
 export abstract class FlashMropeForCausalLMATB<C extends MropeConfig> extends FlashWithEncoderATB<C> {
   protected readonly model: MropeModelATB;
 
-  constructor(config: C, weights: Weights) {
+  /** `layer` makes the layers of a variant. */
+  constructor(config: C, weights: Weights, layer?: MakeLayer) {
     const { text } = rootsOf(weights);
     super(config, weights, { names: { embedding: `${text}.embed_tokens`, head: 'lm_head' } });
-    this.model = new MropeModelATB(config, weights.at(text));
+    this.model = new MropeModelATB(config, weights.at(text), layer);
   }
 
   protected override get decoderInputs(): readonly StepInput[] {
-    const { rope, hiddenSize } = this.config;
+    const { rope, hiddenSize, sections, isInterleaved, deepLevels = 0 } = this.config;
     const [tokenIds, , ...others] = super.decoderInputs;
-    return [...(tokenIds ? [tokenIds] : []), mrope(rope), ...others, insertedRows(hiddenSize)];
+    return [
+      ...(tokenIds ? [tokenIds] : []),
+      mrope(rope, isInterleaved ? sections : undefined),
+      ...others,
+      insertedRows(hiddenSize),
+      ...(deepLevels > 0 ? [deepRows(hiddenSize, deepLevels)] : []),
+    ];
   }
 }

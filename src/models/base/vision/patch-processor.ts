@@ -47,8 +47,12 @@ export class PatchProcessor implements MediaProcessor {
   }
 
   /** @throws CONFIG_INVALID */
-  static async load(folder: ModelFolder, tokens: VisionTokens): Promise<PatchProcessor> {
-    return new PatchProcessor(await readPictureConfig(folder, QWEN2_VL_PICTURES), tokens);
+  static async load(
+    folder: ModelFolder,
+    tokens: VisionTokens,
+    definition = QWEN2_VL_PICTURES,
+  ): Promise<PatchProcessor> {
+    return new PatchProcessor(await readPictureConfig(folder, definition), tokens);
   }
 
   async process(media: MediaFiles, what: string): Promise<EncoderInput> {

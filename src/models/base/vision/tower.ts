@@ -6,9 +6,12 @@ import { BaseLayer } from '../../../layers/base-layer.js';
 import { type LayerStep, PreNormLayer } from '../../../layers/decoder-layers.js';
 import { Module } from '../../../layers/module.js';
 import type { BaseNorm } from '../../../layers/norms.js';
+import { addResidual } from '../../../layers/residual.js';
 import type { EncoderInput, WindowedPatches } from '../../../media/index.js';
 import {
   axialRotary,
+  CORNERS,
+  interpolatedPositions,
   lengths,
   MERGED_PATCHES,
   mergedPatches,
@@ -20,7 +23,7 @@ import {
   windowLens,
 } from '../../../step-inputs/index.js';
 import { Linear } from '../../../weights/linear.js';
-import type { Weights } from '../../../weights/weights.js';
+import type { TensorRef, Weights } from '../../../weights/weights.js';
 import type { Encoder } from '../flash-with-encoder-atb.js';
 
 /** Of all norms of these towers. */
@@ -41,10 +44,10 @@ export class PatchEmbedding extends Module {
   readonly proj: Linear;
 
   /** `kernel`: channels, frames, rows and columns of a patch. */
-  constructor(weights: Weights, outFeatures: number, kernel: readonly number[]) {
+  constructor(weights: Weights, outFeatures: number, kernel: readonly number[], hasBias: boolean) {
     super();
     const inFeatures = kernel.reduce((product, size) => product * size, 1);
-    this.proj = Linear.load(weights, { parts: [{ name: 'proj', outFeatures, kernel }], inFeatures });
+    this.proj = Linear.load(weights, { parts: [{ name: 'proj', outFeatures, kernel }], inFeatures, hasBias });
   }
 
   buildGraph(graph: AtbGraph): string {
@@ -58,6 +61,11 @@ export interface MergerSizes {
   readonly outSize: number;
   /** Patches of a block. */
   readonly area: number;
+  /** The checkpoint's names of the norm and of two linears. */
+  readonly names: { readonly norm: string; readonly up: string; readonly down: string };
+  /** Whether what is put side by side is normed, not what is before it. */
+  readonly normsBlocks: boolean;
+  norm(weights: Weights, size: number): BaseNorm;
 }
 
 /**
@@ -69,21 +77,29 @@ export class PatchMerger extends BaseLayer {
   readonly up: Linear;
   readonly down: Linear;
 
-  constructor(layerId: number, weights: Weights, norm: BaseNorm, { hiddenSize, outSize, area }: MergerSizes) {
-    super(layerId, weights, 'merger');
+  private readonly normsBlocks: boolean;
+
+  constructor(
+    layerId: number,
+    weights: Weights,
+    { hiddenSize, outSize, area, names, normsBlocks, norm }: MergerSizes,
+  ) {
+    super(layerId, weights, normsBlocks ? 'block_merger' : 'merger');
+    this.normsBlocks = normsBlocks;
     const linear = (name: string, inFeatures: number, outFeatures: number): Linear =>
       Linear.load(weights, { parts: [{ name, outFeatures }], inFeatures, hasBias: true });
-    this.norm = norm;
-    this.up = linear('mlp.0', area * hiddenSize, area * hiddenSize);
-    this.down = linear('mlp.2', area * hiddenSize, outSize);
+    this.norm = norm(weights.at(names.norm), normsBlocks ? area * hiddenSize : hiddenSize);
+    this.up = linear(names.up, area * hiddenSize, area * hiddenSize);
+    this.down = linear(names.down, area * hiddenSize, outSize);
   }
 
   protected buildLayerGraph(graph: AtbGraph, _kind: GraphKind, hidden: string): string {
-    const normed = this.norm.buildGraph(graph, hidden);
+    const normed = this.normsBlocks ? hidden : this.norm.buildGraph(graph, hidden);
     const gather = new BaseOperation('Gather', { axis: 0 }, 'merged_patches_gather');
     graph.addOperation(gather, [normed, MERGED_PATCHES], ['merged_hidden']);
     graph.addReshape('merged_hidden', 'merged_rows', [dim(0), dim(1, 2)]);
-    const up = buildLinear(graph, this.up, 'merged_rows', 'merger_up_out');
+    const rows = this.normsBlocks ? this.norm.buildGraph(graph, 'merged_rows') : 'merged_rows';
+    const up = buildLinear(graph, this.up, rows, 'merger_up_out');
     CommonOpBuilderManager.getBuilder({
       category: 'ACTIVATION',
       opName: 'merger_activation',
@@ -107,7 +123,7 @@ export interface VisionParts {
   readonly mergeSize: number;
   /** Of the positions' frequencies. */
   readonly theta: number;
-  norm(weights: Weights): BaseNorm;
+  norm(weights: Weights, size: number): BaseNorm;
   /** `weights` is the MLP's own window. */
   mlp(weights: Weights): LayerStep;
   /** For models some of whose layers attend within windows: how patches are ordered for it, and which layers these are. */
@@ -115,6 +131,14 @@ export interface VisionParts {
     of(input: EncoderInput): WindowedPatches;
     includes(layerId: number): boolean;
   };
+  /** Whether the embedding of patches has a bias; false when absent. */
+  readonly patchBias?: boolean;
+  /** Of a square of learned positions along a side; there are none when absent. */
+  readonly positionSide?: number;
+  /** Names of the merger's parts; Qwen2-VL's when absent. */
+  readonly mergerNames?: MergerSizes['names'];
+  /** Layers whose results become vectors of their own, behind the embedding. */
+  readonly deepLayers?: readonly number[];
 }
 
 /**
@@ -126,11 +150,14 @@ export class VisionTower extends Module implements Encoder {
   readonly patchEmbedding: PatchEmbedding;
   readonly blocks: readonly PreNormLayer[];
   readonly merger: PatchMerger;
+  readonly deepMergers: readonly PatchMerger[];
+  private readonly positions: TensorRef | undefined;
+  private readonly deepLayers: readonly number[];
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
   constructor(parts: VisionParts, weights: Weights) {
     super();
-    const { depth, numHeads, hiddenSize, outSize, mergeSize, theta, windows } = parts;
+    const { depth, numHeads, hiddenSize, outSize, mergeSize, theta, windows, positionSide } = parts;
     const [headDim, area] = [hiddenSize / numHeads, mergeSize * mergeSize];
     const kernel = [parts.inChannels, parts.temporalPatchSize, parts.patchSize, parts.patchSize];
     const places: PatchPlaces | undefined = windows && ((input) => windows.of(input).order);
@@ -143,6 +170,7 @@ export class VisionTower extends Module implements Encoder {
       lengths,
       mergedPatches(area, places),
       ...(windows ? [windowLens((input) => windows.of(input).lens)] : []),
+      ...(positionSide === undefined ? [] : [interpolatedPositions(positionSide, mergeSize)]),
     ];
     const attention = {
       hiddenSize,
@@ -154,33 +182,73 @@ export class VisionTower extends Module implements Encoder {
       slidingWindows: [],
       isCausal: false,
     };
-    this.patchEmbedding = new PatchEmbedding(weights.at('patch_embed'), hiddenSize, kernel);
+    this.patchEmbedding = new PatchEmbedding(
+      weights.at('patch_embed'),
+      hiddenSize,
+      kernel,
+      parts.patchBias ?? false,
+    );
+    this.positions =
+      positionSide === undefined
+        ? undefined
+        : weights.get('pos_embed.weight', [positionSide ** 2, hiddenSize]);
     this.blocks = Array.from({ length: depth }, (_, layerId) => {
       const at = weights.at('blocks').at(layerId);
       const isWindowed = windows?.includes(layerId) ?? false;
       const layer = {
-        inputLayernorm: parts.norm(at.at('norm1')),
+        inputLayernorm: parts.norm(at.at('norm1'), hiddenSize),
         selfAttn: new RotaryAttention(layerId, attention, at.at('attn'), {
           qkv: { packed: 'qkv', order: 'blocks' },
           dense: 'proj',
           ...(isWindowed && { seqLen: WINDOW_LENS }),
         }),
-        postAttentionLayernorm: parts.norm(at.at('norm2')),
+        postAttentionLayernorm: parts.norm(at.at('norm2'), hiddenSize),
         mlp: parts.mlp(at.at('mlp')),
       };
       return new PreNormLayer(layerId, at, layer, isWindowed ? 'window' : '');
     });
-    const merger = weights.at('merger');
-    this.merger = new PatchMerger(depth, merger, parts.norm(merger.at('ln_q')), {
-      hiddenSize,
-      outSize,
-      area,
+    const { mergerNames: names = { norm: 'ln_q', up: 'mlp.0', down: 'mlp.2' }, deepLayers = [] } = parts;
+    const sizes = { hiddenSize, outSize, area, names, norm: parts.norm };
+    this.merger = new PatchMerger(depth, weights.at('merger'), { ...sizes, normsBlocks: false });
+    this.deepLayers = deepLayers;
+    this.deepMergers = deepLayers.map((_, level) => {
+      const at = weights.at('deepstack_merger_list').at(level);
+      return new PatchMerger(depth + 1 + level, at, { ...sizes, normsBlocks: true });
     });
   }
 
+  override getWeights(): TensorRef[] {
+    return [...super.getWeights(), ...(this.positions ? [this.positions] : [])];
+  }
+
   buildGraph(graph: AtbGraph, kind: GraphKind): string {
-    let hidden = this.patchEmbedding.buildGraph(graph);
-    for (const block of this.blocks) hidden = block.buildGraph(graph, kind, hidden);
-    return this.merger.buildGraph(graph, kind, hidden);
+    let hidden = this.buildPositionGraph(graph, this.patchEmbedding.buildGraph(graph));
+    const deep: string[] = [];
+    for (const block of this.blocks) {
+      hidden = block.buildGraph(graph, kind, hidden);
+      const level = this.deepLayers.indexOf(block.layerId);
+      if (level >= 0) deep[level] = this.deepMergers[level]?.buildGraph(graph, kind, hidden) ?? hidden;
+    }
+    const merged = this.merger.buildGraph(graph, kind, hidden);
+    return deep.reduce((rows, more, level) => {
+      const name = `deep_embeddings_${level}`;
+      graph.addOperation(new BaseOperation('Concat', { concatDim: 1 }, name), [rows, more], [name]);
+      return name;
+    }, merged);
+  }
+
+  /** Adds learned positions, where there are any. */
+  private buildPositionGraph(graph: AtbGraph, hidden: string): string {
+    const { positions } = this;
+    if (!positions) return hidden;
+    const corners = CORNERS.map(({ rows, weights }) => {
+      const [row, share] = [`${rows}_row`, `${rows}_share`];
+      graph.addOperation(new BaseOperation('Gather', { axis: 0 }, row), [positions.name, rows], [row]);
+      const multiply = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_MUL' }, share);
+      graph.addOperation(multiply, [row, weights], [share]);
+      return share;
+    });
+    const sum = corners.reduce((a, b, corner) => addResidual(graph, a, b, `position_sum_${corner}`));
+    return addResidual(graph, hidden, sum, 'positioned_patches');
   }
 }

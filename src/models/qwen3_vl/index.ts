@@ -1,0 +1,146 @@
+import {
+  activation,
+  biases,
+  type ConfigOf,
+  decoder,
+  defineConfig,
+  type Field,
+  field,
+  flag,
+  fullAttention,
+  integer,
+  LLAMA_DEFAULTS,
+  listOf,
+  nested,
+  only,
+  required,
+  text,
+  tokenField,
+  WIDTH,
+  within,
+} from '../../layers/config/index.js';
+import { UngatedMLP } from '../../layers/mlp.js';
+import { BaseLayerNorm } from '../../layers/norms.js';
+import { BaseRouter, type ModelAbout, RegisterRouter } from '../../router/index.js';
+import type { Weights } from '../../weights/weights.js';
+import {
+  besideText,
+  dtypeBesideText,
+  EPSILON,
+  FlashMropeForCausalLMATB,
+  mropeSections,
+  PatchProcessor,
+  pictureConfig,
+  rootsOf,
+  TOKENS_OF_TEMPLATES,
+  VisionTower,
+  visionFields,
+} from '../base/vision/index.js';
+import { LlamaLayer } from '../llama/index.js';
+import { Qwen3Attention } from '../qwen3/index.js';
+
+/** Axes always take turns, whether the file says it or not. */
+const interleaved: Field<true> = {
+  read(json) {
+    for (const name of ['rope_parameters', 'rope_scaling'])
+      json.section(name)?.value('mrope_interleaved', only(true));
+    return true;
+  },
+};
+
+/** Defaults of transformers 5.24, Qwen3VLConfig. */
+export const QWEN3_VL_CONFIG = defineConfig({
+  fields: {
+    ...within('text_config', {
+      ...decoder({ ...LLAMA_DEFAULTS, numKeyValueHeads: 32, headDim: 128, ropeTheta: 500_000 }),
+      ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
+      slidingWindows: fullAttention,
+      sections: mropeSections,
+      isInterleaved: interleaved,
+    }),
+    modelType: field('model_type', text, required),
+    dtype: dtypeBesideText,
+    tieWordEmbeddings: besideText('tie_word_embeddings', flag, false),
+    imageTokenId: tokenField('image_token_id', 151_655),
+    // Videos need words between their frames, which say when they are: they are not read.
+    videoTokenId: { read: (json) => (json.raw('video_token_id'), undefined) } satisfies Field<undefined>,
+    vision: nested('vision_config', {
+      ...visionFields,
+      depth: field('depth', integer(1, 10_000), 27),
+      patchSize: field('patch_size', integer(1, 10_000), 16),
+      hiddenSize: field('hidden_size', WIDTH, 1152),
+      intermediateSize: field('intermediate_size', WIDTH, 4304),
+      outSize: field('out_hidden_size', WIDTH, 3584),
+      hiddenAct: activation('hidden_act', 'gelu_tanh'),
+      numPositions: field('num_position_embeddings', WIDTH, 2304),
+      deepLayers: field('deepstack_visual_indexes', listOf(integer(0, 10_000), 'layers'), [8, 16, 24]),
+    }),
+  },
+  irrelevant: TOKENS_OF_TEMPLATES,
+});
+export type Qwen3vlConfig = ConfigOf<typeof QWEN3_VL_CONFIG>;
+
+/** Learned positions beside rotary ones, and vectors of some layers for the first layers of text (arXiv:2511.21631). */
+export class Qwen3vlVisionTower extends VisionTower {
+  constructor(config: Qwen3vlConfig['vision'], weights: Weights) {
+    const mlp = { ...config, mlpBias: true };
+    super(
+      {
+        ...config,
+        norm: (at, size) => new BaseLayerNorm(at, size, EPSILON, { hasBias: true }),
+        mlp: (at) => new UngatedMLP(mlp, at, { names: { up: 'linear_fc1', down: 'linear_fc2' } }),
+        patchBias: true,
+        positionSide: Math.round(Math.sqrt(config.numPositions)),
+        mergerNames: { norm: 'norm', up: 'linear_fc1', down: 'linear_fc2' },
+      },
+      weights,
+    );
+  }
+}
+
+/** Qwen3 that sees pictures of any size. */
+export class FlashQwen3vlForCausalLMATB extends FlashMropeForCausalLMATB<
+  Qwen3vlConfig & { readonly deepLevels: number }
+> {
+  readonly name = 'qwen3_vl';
+  protected readonly encoderModule: Qwen3vlVisionTower;
+
+  constructor(config: Qwen3vlConfig, weights: Weights) {
+    const deep = { ...config, deepLevels: config.vision.deepLayers.length };
+    super(deep, weights, (layerId, at) => {
+      const selfAttn = new Qwen3Attention(layerId, config, at.at('self_attn'));
+      return new LlamaLayer(layerId, config, at, { selfAttn });
+    });
+    this.encoderModule = new Qwen3vlVisionTower(config.vision, weights.at(rootsOf(weights).vision));
+  }
+}
+
+/** Defaults of transformers 5.24, which Qwen3-VL's files override. */
+const HALF = [0.5, 0.5, 0.5];
+const QWEN3_VL_PICTURES = pictureConfig({
+  patchSize: 16,
+  minPixels: 65_536,
+  maxPixels: 16_777_216,
+  mean: HALF,
+  std: HALF,
+});
+
+@RegisterRouter('qwen3_vl')
+export class Qwen3vlRouter extends BaseRouter<Qwen3vlConfig> {
+  override get about(): ModelAbout {
+    const features = ['as qwen2_vl, without videos', 'learned positions', 'vectors for the first layers'];
+    return { kind: 'media', features, reference: 'transformers' };
+  }
+
+  override getMediaProcessor(): Promise<PatchProcessor> {
+    return PatchProcessor.load({ dir: this.modelPath, links: this.links }, this.config, QWEN3_VL_PICTURES);
+  }
+
+  protected getConfig(): Qwen3vlConfig {
+    return QWEN3_VL_CONFIG.read(this.configDict);
+  }
+
+  protected getModelClass(): typeof FlashQwen3vlForCausalLMATB {
+    return FlashQwen3vlForCausalLMATB;
+  }
+}
