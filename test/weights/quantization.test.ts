@@ -18,7 +18,7 @@ function stored(quants: (linear: string) => LinearQuant | undefined, offsets = f
     label: 'model',
     has: (name) => offsets && /offset$/.test(name),
     find: (name, shape) => {
-      const isInteger = quants(name.replace(/\.weight$/, '')) !== undefined;
+      const isInteger = /\.weight$/.test(name) && quants(name.replace(/\.weight$/, '')) !== undefined;
       const dtype = isInteger ? 'i8' : 'f32';
       return { name, dtype, shape, parts: [{ file: `${name}.bin`, offset: 0, dtype, shape }] };
     },

@@ -1,7 +1,6 @@
 #include "weights/load.h"
 
 #include <algorithm>
-#include <cmath>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -15,6 +14,7 @@
 #include "weights/integer_rows.h"
 #include "weights/shrink_scales.h"
 #include "weights/staging.h"
+#include "weights/stored_scales.h"
 
 namespace atb {
 namespace {
@@ -398,33 +398,12 @@ void ShrinkAll(std::span<const Plan> plans, const LoadContext& context) {
   });
 }
 
-/// Replaces offsets that were read as floats by whole numbers.
-void NarrowOffsets(const Plan& plan, std::atomic<int64_t>* meter) {
-  StoredTensor& stored = *plan.target;
-  Buffer bytes(static_cast<size_t>(kernels::OffsetBytes(stored.scales)), meter);
-  kernels::PackedScales offsets;
-  if (!kernels::PackOffsets(stored.scales, bytes.data(), offsets)) {
-    throw Error("NATIVE_VALUE_OUT_OF_RANGE", "weight \"" + plan.load->name + "\": offsets must be whole numbers from -" +
-                                                 std::to_string(kernels::kMaxOffset) + " to " +
-                                                 std::to_string(kernels::kMaxOffset));
-  }
-  stored.scales = offsets;
-  stored.bytes = std::move(bytes);
-}
-
-void RequireFinite(const Plan& plan) {
-  const auto* const scales = reinterpret_cast<const float*>(plan.target->bytes.data());
-  const std::span all(scales, static_cast<size_t>(plan.bytes) / sizeof(float));
-  if (std::ranges::all_of(all, [](float scale) { return std::isfinite(scale); })) return;
-  throw Error("NATIVE_VALUE_OUT_OF_RANGE", "weight \"" + plan.load->name + "\": scales must be finite");
-}
-
 /// What scales and offsets of stored integers must be is known when they have been read.
 void SettleStored(std::span<const Plan> plans, const LoadContext& context) {
   RunAll(static_cast<int64_t>(plans.size()), context, [&](int64_t i, int) {
     const Plan& plan = plans[static_cast<size_t>(i)];
-    if (plan.are_scales) RequireFinite(plan);
-    if (plan.are_offsets) NarrowOffsets(plan, context.meter);
+    if (plan.are_scales) RequireFinite(*plan.target, plan.load->name);
+    if (plan.are_offsets) NarrowOffsets(*plan.target, plan.load->name, context.meter);
   });
 }
 
