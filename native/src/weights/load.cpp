@@ -261,7 +261,8 @@ void AddPieces(const Plan& plan, std::vector<Piece>& pieces) {
     unit = kernels::kPanelColumns * plan.Columns();
     if (plan.packed->interleaved) section /= 2;  // So that panels begin where each matrix begins.
   }
-  const int64_t widest = static_cast<int64_t>(sizeof(float));
+  // Rows of bytes may be longer, and of words they are: blocks of columns are read in fewer calls.
+  const int64_t widest = plan.IsOfWords() ? 1 : static_cast<int64_t>(sizeof(float));
   const int64_t piece_bytes = plan.IsTransposed() ? kTransposedPieceBytes : kPieceBytes;
   const int64_t step = std::max<int64_t>(1, piece_bytes / widest / unit) * unit;
   for (int64_t first = 0; first < plan.elements; first += section) {
