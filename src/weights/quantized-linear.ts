@@ -1,4 +1,4 @@
-import { isFloat } from '../dtype.js';
+import type { DType } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import { groupsOf } from './integer-rows.js';
 import { type LinearPart, packParts, scaledRows, storedOutputs, takenRows } from './linear-part.js';
@@ -135,7 +135,7 @@ function stored(
       transposed: part.transposed ?? false,
     };
     const rows = (quant.rows as NonNullable<typeof quant.rows>)(weights, linear);
-    requireFloats(rows.scale);
+    requireScales(rows.scale);
     return { part, rows };
   });
   const packed = (suffix: string, of: (rows: LinearRows, part: LinearPart) => TensorRef): TensorRef => {
@@ -158,14 +158,14 @@ function stored(
 }
 
 /** Scales are floats, or bytes that a format reads as powers of two. */
-function requireFloats({ name, parts }: TensorRef): void {
-  const other = parts.find(({ dtype }) => !isFloat(dtype) && dtype !== 'e8m0');
+function requireScales({ name, parts }: TensorRef): void {
+  const other = parts.find(({ dtype }) => !SCALE_DTYPES.includes(dtype));
   if (other === undefined) return;
   const { file = 'the checkpoint', dtype } = other;
-  throw new AtbError('WEIGHT_DTYPE_UNSUPPORTED', { name, file, found: dtype, supported: FLOATS });
+  throw new AtbError('WEIGHT_DTYPE_UNSUPPORTED', { name, file, found: dtype, supported: SCALE_DTYPES });
 }
 
-const FLOATS = ['f32', 'f16', 'bf16', 'e8m0'];
+const SCALE_DTYPES: readonly DType[] = ['f32', 'f16', 'bf16', 'e8m0'];
 
 function refuseUnitRows(weights: Weights, { name }: LinearPart): never {
   throw new AtbError('WEIGHT_CHANGE_INVALID', {

@@ -28,6 +28,8 @@ export interface Publisher {
   readonly groupSize: number;
   readonly isSymmetric?: boolean;
   readonly hasActOrder?: boolean;
+  /** What MindIE's description says of each linear, where there is one instead of a quantization_config. */
+  readonly type?: string;
   tensors(linear: Rounded): Record<string, Omit<WriterTensor, 'name'>>;
 }
 
@@ -149,6 +151,24 @@ const intTensors: Publisher['tensors'] = ({ n, k, u, scales }) => ({
   weight_scale: f32([n, 1], scales),
 });
 
+/** As MindIE reads them: two's complement, and offsets that are taken from the integers. */
+const mindieTensors: Publisher['tensors'] = ({ n, k, bits, u, scales, zeros, groups }) => {
+  const middle = 2 ** (bits - 1);
+  const q = Int8Array.from(u, (each) => each - middle);
+  const pairs = Int8Array.from(
+    { length: (n * k) / 2 },
+    (_, i) => ((q[2 * i] as number) & 15) | ((q[2 * i + 1] as number) << 4),
+  );
+  return {
+    weight: { dtype: 'I8', shape: [n, (k * bits) / 8], data: bytesOf(bits === 4 ? pairs : q) },
+    weight_scale: f32([n, groups], scales),
+    weight_offset: f32(
+      [n, groups],
+      Float32Array.from(zeros, (zero) => zero - middle),
+    ),
+  };
+};
+
 const TOKENS = { num_bits: 8, type: 'int', symmetric: true, strategy: 'token', dynamic: true };
 
 /** Every method by name. */
@@ -170,6 +190,8 @@ export const PUBLISHERS: Readonly<Record<string, Publisher>> = {
   'ct-pack-8-asym': compressed('pack-quantized', 8, false, packTensors),
   'ct-int-8': compressed('int-quantized', 8, true, intTensors),
   'ct-int-8-dynamic': compressed('int-quantized', 8, true, intTensors, TOKENS),
+  'msmodelslim-4': { config: {}, type: 'W4A16', bits: 4, groupSize: GROUP, tensors: mindieTensors },
+  'msmodelslim-8': { config: {}, type: 'W8A16', bits: 8, groupSize: 0, tensors: mindieTensors },
 };
 
 /** Rounds a weight as simply as can be: only that the integers are used fully matters. */
@@ -213,11 +235,13 @@ const restore = ({ k, u, scales, zeros, groups, groupOf }: Rounded): Float32Arra
   });
 
 /** How a test stores a linear. */
-type Store = Pick<(typeof SMALL_FLOATS)[string], 'config' | 'store'>;
+type Store = Pick<(typeof SMALL_FLOATS)[string], 'config' | 'store'> &
+  Partial<Pick<Publisher, 'type' | 'groupSize'>>;
 
 /** A publisher of integers, as what it stores. */
 export const storeOf = (publisher: Publisher): Store => ({
   config: publisher.config,
+  ...(publisher.type !== undefined && { type: publisher.type, groupSize: publisher.groupSize }),
   store(data, shape) {
     const rounded = round(data, shape, publisher);
     return { tensors: publisher.tensors(rounded), values: restore(rounded) };
@@ -245,7 +269,7 @@ export async function publish(
   }
   const config = JSON.parse(readFileSync(join(source, 'config.json'), 'utf8'));
   for (const [folder, tensors, quantization] of [
-    [output.published, published, { quantization_config: publisher.config }],
+    [output.published, published, publisher.type ? {} : { quantization_config: publisher.config }],
     [output.dequantized, floats, {}],
   ] as const) {
     mkdirSync(folder);
@@ -253,4 +277,12 @@ export async function publish(
     writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...config, ...quantization }));
     writeFileSync(join(folder, 'model.safetensors'), safetensorsBytes(tensors));
   }
+  if (publisher.type === undefined) return;
+  const types = published.map(({ name }) => [name, /_proj\.weight$/.test(name) ? publisher.type : 'FLOAT']);
+  const description = {
+    model_quant_type: publisher.type,
+    group_size: publisher.groupSize,
+    ...Object.fromEntries(types),
+  };
+  writeFileSync(join(output.published, 'quant_model_description.json'), JSON.stringify(description));
 }

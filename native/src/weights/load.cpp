@@ -1,7 +1,6 @@
 #include "weights/load.h"
 
 #include <algorithm>
-#include <cmath>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -15,6 +14,7 @@
 #include "weights/integer_rows.h"
 #include "weights/shrink_scales.h"
 #include "weights/staging.h"
+#include "weights/stored_scales.h"
 
 namespace atb {
 namespace {
@@ -262,7 +262,8 @@ void AddPieces(const Plan& plan, std::vector<Piece>& pieces) {
     unit = kernels::kPanelColumns * plan.Columns();
     if (plan.packed->interleaved) section /= 2;  // So that panels begin where each matrix begins.
   }
-  const int64_t widest = static_cast<int64_t>(sizeof(float));
+  // Rows of bytes may be longer, and of words they are: blocks of columns are read in fewer calls.
+  const int64_t widest = plan.IsOfWords() ? 1 : static_cast<int64_t>(sizeof(float));
   const int64_t piece_bytes = plan.IsTransposed() ? kTransposedPieceBytes : kPieceBytes;
   const int64_t step = std::max<int64_t>(1, piece_bytes / widest / unit) * unit;
   for (int64_t first = 0; first < plan.elements; first += section) {
@@ -399,33 +400,12 @@ void ShrinkAll(std::span<const Plan> plans, const LoadContext& context) {
   });
 }
 
-/// Replaces offsets that were read as floats by whole numbers.
-void NarrowOffsets(const Plan& plan, std::atomic<int64_t>* meter) {
-  StoredTensor& stored = *plan.target;
-  Buffer bytes(static_cast<size_t>(kernels::OffsetBytes(stored.scales)), meter);
-  kernels::PackedScales offsets;
-  if (!kernels::PackOffsets(stored.scales, bytes.data(), offsets)) {
-    throw Error("NATIVE_VALUE_OUT_OF_RANGE", "weight \"" + plan.load->name + "\": offsets must be whole numbers from -" +
-                                                 std::to_string(kernels::kMaxOffset) + " to " +
-                                                 std::to_string(kernels::kMaxOffset));
-  }
-  stored.scales = offsets;
-  stored.bytes = std::move(bytes);
-}
-
-void RequireFinite(const Plan& plan) {
-  const auto* const scales = reinterpret_cast<const float*>(plan.target->bytes.data());
-  const std::span all(scales, static_cast<size_t>(plan.bytes) / sizeof(float));
-  if (std::ranges::all_of(all, [](float scale) { return std::isfinite(scale); })) return;
-  throw Error("NATIVE_VALUE_OUT_OF_RANGE", "weight \"" + plan.load->name + "\": scales must be finite");
-}
-
 /// What scales and offsets of stored integers must be is known when they have been read.
 void SettleStored(std::span<const Plan> plans, const LoadContext& context) {
   RunAll(static_cast<int64_t>(plans.size()), context, [&](int64_t i, int) {
     const Plan& plan = plans[static_cast<size_t>(i)];
-    if (plan.are_scales) RequireFinite(plan);
-    if (plan.are_offsets) NarrowOffsets(plan, context.meter);
+    if (plan.are_scales) RequireFinite(*plan.target, plan.load->name);
+    if (plan.are_offsets) NarrowOffsets(*plan.target, plan.load->name, context.meter);
   });
 }
 
