@@ -11,7 +11,7 @@ import type { RandomPool } from './random-pool.js';
 import { median, type Row, Sample } from './results.js';
 import { type ModelShape, SHAPES } from './shapes.js';
 
-type Config = Readonly<Record<string, unknown>> & { readonly model_type: string };
+export type Config = Readonly<Record<string, unknown>> & { readonly model_type: string };
 type Ours = EngineProcess<OurCommands>;
 
 export interface FamilySettings {
@@ -75,7 +75,7 @@ const LLAMA: Config = {
 };
 
 /** The tensors that a model of this configuration asks for, of which those that it need not have are in `names`. */
-function tensorsOf(config: Config, names: ReadonlySet<string>): CheckpointTensor[] {
+export function tensorsOf(config: Config, names: ReadonlySet<string>): CheckpointTensor[] {
   const asked = new Map<string, readonly number[]>();
   const source = {
     label: 'config.json',

@@ -5,6 +5,7 @@ import { inspect, parseArgs } from 'node:util';
 import { availableIsas } from '../../dist/src/index.js';
 import { drawChart } from './chart.js';
 import { benchFamilies } from './families.js';
+import { benchLatent } from './latent.js';
 import { type Format, type Subject, SubjectBench } from './measure.js';
 import { RandomPool } from './random-pool.js';
 import { type Row, table } from './results.js';
@@ -13,7 +14,7 @@ import { type ModelShape, SHAPES } from './shapes.js';
 const ROOT = join(import.meta.dirname, '../..');
 const { values: flags } = parseArgs({
   options: {
-    /** quick, full (more rounds, models and depths) or families (each beside Llama). */
+    /** quick, full (more rounds, models and depths), families (each beside Llama) or latent (latent attention). */
     suite: { type: 'string', default: 'quick' },
     /** none or node-llama-cpp. */
     peer: { type: 'string', default: 'none' },
@@ -29,10 +30,11 @@ const { values: flags } = parseArgs({
 const threads = Number(flags.threads);
 const full = flags.suite === 'full';
 const families = flags.suite === 'families';
+const latent = flags.suite === 'latent';
 const rounds = full ? 5 : 3;
 
-if (!['quick', 'full', 'families'].includes(flags.suite))
-  throw new Error(`--suite is quick, full or families, found ${flags.suite}`);
+if (!['quick', 'full', 'families', 'latent'].includes(flags.suite))
+  throw new Error(`--suite is quick, full, families or latent, found ${flags.suite}`);
 if (!['none', 'node-llama-cpp'].includes(flags.peer))
   throw new Error(`--peer is none or node-llama-cpp, found ${flags.peer}`);
 if (!Number.isInteger(threads) || threads < 1)
@@ -52,8 +54,9 @@ const all: Subject[] = [
   { shape: l1, format: 'w4a16', depths: full ? [2048, 8192] : [2048], batches },
 ];
 const nameOf = ({ shape, format }: Subject) => `${shape.name}-${format}`;
-const subjects = families ? [] : all.filter((subject) => nameOf(subject).includes(flags.only ?? ''));
-if (subjects.length === 0 && !families)
+const subjects =
+  families || latent ? [] : all.filter((subject) => nameOf(subject).includes(flags.only ?? ''));
+if (subjects.length === 0 && !families && !latent)
   throw new Error(`--only is a part of one of ${all.map(nameOf).join(', ')}; found ${flags.only}`);
 
 const folder = flags.folder ?? mkdtempSync(join(tmpdir(), 'atb-bench-'));
@@ -68,6 +71,7 @@ try {
     for (const { name, error } of results.failures) log(`${name} failed: ${inspect(error)}`);
     if (results.failures.length > 0) process.exitCode = 1;
   }
+  if (latent) rows.push(...(await benchLatent({ threads, rounds, folder, pool, log, only: '' })));
   for (const subject of subjects) {
     const bench = new SubjectBench(subject, {
       threads,
@@ -87,9 +91,10 @@ try {
 }
 const range = (values: readonly number[]) =>
   `${Math.min(...values).toFixed(0)}-${Math.max(...values).toFixed(0)}`;
-const measured = families
-  ? ''
-  : `; streamed read ${range(limits.readBytesPerSecond)} GB/s, matrix products ${range(limits.flops)} GFLOP/s`;
+const measured =
+  families || latent
+    ? ''
+    : `; streamed read ${range(limits.readBytesPerSecond)} GB/s, matrix products ${range(limits.flops)} GFLOP/s`;
 const machine = `${cpus()[0]?.model.trim()}, ${threads} threads${measured}`;
 const noPeer = families ? 'peer: Llama, as wide, on the same engine' : 'no peer';
 const peerVersion =
