@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { LLM } from '../../dist/src/index.js';
+import type { SuiteSettings } from './families.js';
 import { type Row, Sample } from './results.js';
 import { writeWidened } from './widened.js';
 
@@ -14,15 +15,6 @@ const PROMPTS = [
   'The sun was warm and',
 ];
 
-export interface DraftSettings {
-  readonly threads: number;
-  readonly rounds: number;
-  readonly folder: string;
-  readonly log: (text: string) => void;
-  /** A part of what is measured: greedy, batch 4. */
-  readonly only: string;
-}
-
 const CASES = [
   { what: 'batch 1, greedy', batch: 1, temperature: 0 },
   { what: 'batch 1, temperature 0.8', batch: 1, temperature: 0.8 },
@@ -34,7 +26,7 @@ const CASES = [
  * Decoding of the bundled pair, each of its models 16 times as wide, with guesses of the draft model and, in turns, without
  * ("peer"): the same tokens, or this throws.
  */
-export async function benchDrafts({ threads, rounds, folder, log, only }: DraftSettings): Promise<Row[]> {
+export async function benchDrafts({ threads, rounds, folder, log, only }: SuiteSettings): Promise<Row[]> {
   log('drafts: the bundled pair, widened');
   const [target, draftModelPath] = ['tiny-stories', 'tiny-stories-draft'].map((name) =>
     writeWidened(join(MODELS, name), TIMES, join(folder, `${name}-wide`)),

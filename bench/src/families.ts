@@ -11,16 +11,16 @@ import type { RandomPool } from './random-pool.js';
 import { median, type Row, Sample } from './results.js';
 import { type ModelShape, SHAPES } from './shapes.js';
 
-type Config = Readonly<Record<string, unknown>> & { readonly model_type: string };
+export type Config = Readonly<Record<string, unknown>> & { readonly model_type: string };
 type Ours = EngineProcess<OurCommands>;
 
-export interface FamilySettings {
+export interface SuiteSettings {
   readonly threads: number;
   readonly rounds: number;
   readonly folder: string;
   readonly pool: RandomPool;
   readonly log: (text: string) => void;
-  /** A part of the names of the families to measure. */
+  /** A part of the names of what is measured: of families, of drafts' cases. */
   readonly only: string;
 }
 
@@ -75,7 +75,7 @@ const LLAMA: Config = {
 };
 
 /** The tensors that a model of this configuration asks for, of which those that it need not have are in `names`. */
-function tensorsOf(config: Config, names: ReadonlySet<string>): CheckpointTensor[] {
+export function tensorsOf(config: Config, names: ReadonlySet<string>): CheckpointTensor[] {
   const asked = new Map<string, readonly number[]>();
   const source = {
     label: 'config.json',
@@ -116,7 +116,7 @@ interface Loaded {
   readonly matrixBytes: number;
 }
 
-async function load(name: string, config: Config, names: ReadonlySet<string>, settings: FamilySettings) {
+async function load(name: string, config: Config, names: ReadonlySet<string>, settings: SuiteSettings) {
   const { folder, pool, threads } = settings;
   const tensors = tensorsOf(config, names);
   const model = writeHuggingFace(join(folder, `family-${name}`), tensors, config, pool);
@@ -138,7 +138,7 @@ const isTable = ([rows = 0]: readonly number[], { vocab_size, padded_vocab_size 
   rows === vocab_size || rows === padded_vocab_size || (rows >= POSITIONS && rows <= POSITIONS + 2);
 
 /** What was measured, and what went wrong with families that could not be. */
-export interface FamilyResults {
+export interface SuiteResults {
   readonly rows: Row[];
   readonly failures: { readonly name: string; readonly error: unknown }[];
 }
@@ -147,10 +147,10 @@ export interface FamilyResults {
  * A row for each family in decode and in prefill: the bytes and the operations of its matrices a second, beside those of
  * Llama in turns ("peer"). A family that fails does not keep others from being measured.
  */
-export async function benchFamilies(settings: FamilySettings): Promise<FamilyResults> {
+export async function benchFamilies(settings: SuiteSettings): Promise<SuiteResults> {
   await loadModels();
   const rows: Row[] = [];
-  const failures: FamilyResults['failures'] = [];
+  const failures: SuiteResults['failures'] = [];
   const llama = await load('llama', LLAMA, new Set(['lm_head.weight']), settings);
   try {
     for (const { name, config, names } of firstCases()) {
@@ -173,7 +173,7 @@ async function measured(
   config: Config,
   names: ReadonlySet<string>,
   llama: Loaded,
-  settings: FamilySettings,
+  settings: SuiteSettings,
 ): Promise<Row[]> {
   const family = await load(name, config, names, settings);
   try {

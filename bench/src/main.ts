@@ -5,16 +5,31 @@ import { inspect, parseArgs } from 'node:util';
 import { availableIsas } from '../../dist/src/index.js';
 import { drawChart } from './chart.js';
 import { benchDrafts } from './drafts.js';
-import { benchFamilies } from './families.js';
+import { benchFamilies, type SuiteResults, type SuiteSettings } from './families.js';
+import { benchLatent } from './latent.js';
 import { type Format, type Subject, SubjectBench } from './measure.js';
 import { RandomPool } from './random-pool.js';
 import { type Row, table } from './results.js';
 import { type ModelShape, SHAPES } from './shapes.js';
 
+/** Suites that measure something else than one model in one format. */
+const SUITES: Readonly<
+  Record<string, { beside: string; run(settings: SuiteSettings): Promise<SuiteResults> }>
+> = {
+  families: { beside: 'peer: Llama, as wide, on the same engine', run: benchFamilies },
+  drafts: {
+    beside: 'peer: the same without guesses',
+    run: async (settings) => ({ rows: await benchDrafts(settings), failures: [] }),
+  },
+  latent: {
+    beside: 'no peer',
+    run: async (settings) => ({ rows: await benchLatent(settings), failures: [] }),
+  },
+};
 const ROOT = join(import.meta.dirname, '../..');
 const { values: flags } = parseArgs({
   options: {
-    /** quick, full (more rounds, models and depths), families (each beside Llama) or drafts (beside decoding without). */
+    /** quick, full (more rounds, models and depths), or the name of one of SUITES. */
     suite: { type: 'string', default: 'quick' },
     /** none or node-llama-cpp. */
     peer: { type: 'string', default: 'none' },
@@ -29,12 +44,11 @@ const { values: flags } = parseArgs({
 });
 const threads = Number(flags.threads);
 const full = flags.suite === 'full';
-const families = flags.suite === 'families';
-const drafts = flags.suite === 'drafts';
+const own = SUITES[flags.suite];
 const rounds = full ? 5 : 3;
 
-if (!['quick', 'full', 'families', 'drafts'].includes(flags.suite))
-  throw new Error(`--suite is quick, full, families or drafts, found ${flags.suite}`);
+if (own === undefined && !['quick', 'full'].includes(flags.suite))
+  throw new Error(`--suite is quick, full, ${Object.keys(SUITES).join(', ')}; found ${flags.suite}`);
 if (!['none', 'node-llama-cpp'].includes(flags.peer))
   throw new Error(`--peer is none or node-llama-cpp, found ${flags.peer}`);
 if (!Number.isInteger(threads) || threads < 1)
@@ -54,9 +68,8 @@ const all: Subject[] = [
   { shape: l1, format: 'w4a16', depths: full ? [2048, 8192] : [2048], batches },
 ];
 const nameOf = ({ shape, format }: Subject) => `${shape.name}-${format}`;
-const subjects =
-  families || drafts ? [] : all.filter((subject) => nameOf(subject).includes(flags.only ?? ''));
-if (subjects.length === 0 && !families && !drafts)
+const subjects = own === undefined ? all.filter((subject) => nameOf(subject).includes(flags.only ?? '')) : [];
+if (subjects.length === 0 && own === undefined)
   throw new Error(`--only is a part of one of ${all.map(nameOf).join(', ')}; found ${flags.only}`);
 
 const folder = flags.folder ?? mkdtempSync(join(tmpdir(), 'atb-bench-'));
@@ -65,13 +78,12 @@ const limits = { readBytesPerSecond: [] as number[], flops: [] as number[] };
 try {
   const pool = new RandomPool();
   const log = (text: string) => process.stderr.write(`${text}\n`);
-  if (families) {
-    const results = await benchFamilies({ threads, rounds, folder, pool, log, only: flags.only ?? '' });
+  if (own) {
+    const results = await own.run({ threads, rounds, folder, pool, log, only: flags.only ?? '' });
     rows.push(...results.rows);
     for (const { name, error } of results.failures) log(`${name} failed: ${inspect(error)}`);
     if (results.failures.length > 0) process.exitCode = 1;
   }
-  if (drafts) rows.push(...(await benchDrafts({ threads, rounds, folder, log, only: flags.only ?? '' })));
   for (const subject of subjects) {
     const bench = new SubjectBench(subject, {
       threads,
@@ -91,16 +103,11 @@ try {
 }
 const range = (values: readonly number[]) =>
   `${Math.min(...values).toFixed(0)}-${Math.max(...values).toFixed(0)}`;
-const measured =
-  families || drafts
-    ? ''
-    : `; streamed read ${range(limits.readBytesPerSecond)} GB/s, matrix products ${range(limits.flops)} GFLOP/s`;
+const measured = own
+  ? ''
+  : `; streamed read ${range(limits.readBytesPerSecond)} GB/s, matrix products ${range(limits.flops)} GFLOP/s`;
 const machine = `${cpus()[0]?.model.trim()}, ${threads} threads${measured}`;
-const noPeer = families
-  ? 'peer: Llama, as wide, on the same engine'
-  : drafts
-    ? 'peer: the same without guesses'
-    : 'no peer';
+const noPeer = own?.beside ?? 'no peer';
 const peerVersion =
   flags.peer === 'none'
     ? noPeer
