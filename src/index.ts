@@ -126,6 +126,7 @@ export {
   type RouterConfig,
   type RouterNames,
   SparseMLP,
+  sharedMLP,
 } from './layers/experts.js';
 export { type LearnedPositionSizes, LearnedPositions, TokenTypes } from './layers/learned-positions.js';
 export { BaseMLP, type GatedMLPNames, type MLPConfig, type MLPOptions, UngatedMLP } from './layers/mlp.js';
@@ -176,7 +177,9 @@ export * from './models/bloom/index.js';
 export * from './models/chatglm/index.js';
 export * from './models/cohere/index.js';
 export * from './models/cohere2/index.js';
+export * from './models/deepseek/index.js';
 export * from './models/ernie4_5/index.js';
+export * from './models/ernie4_5_moe/index.js';
 export * from './models/falcon/index.js';
 export * from './models/gemma/index.js';
 export * from './models/gemma2/index.js';
@@ -184,12 +187,14 @@ export * from './models/gemma3_text/index.js';
 export { getModel } from './models/get-model.js';
 export * from './models/glm/index.js';
 export * from './models/glm4/index.js';
+export * from './models/glm4_moe/index.js';
 export * from './models/gpt_bigcode/index.js';
 export * from './models/gpt_neox/index.js';
 export * from './models/gpt2/index.js';
 export * from './models/granite/index.js';
 export * from './models/gte/index.js';
 export * from './models/hunyuan_v1_dense/index.js';
+export * from './models/hunyuan_v1_moe/index.js';
 export * from './models/internlm/index.js';
 export * from './models/internlm2/index.js';
 export * from './models/internlm3/index.js';
@@ -199,10 +204,12 @@ export * from './models/mimo/index.js';
 export * from './models/minicpm/index.js';
 export * from './models/minicpm3/index.js';
 export * from './models/mistral/index.js';
+export * from './models/mixtral/index.js';
 export * from './models/modernbert/index.js';
 export * from './models/nomic_bert/index.js';
 export * from './models/olmo2/index.js';
 export * from './models/olmo3/index.js';
+export * from './models/olmoe/index.js';
 export * from './models/opt/index.js';
 export * from './models/phi/index.js';
 export * from './models/phi3/index.js';
@@ -210,6 +217,7 @@ export * from './models/qwen/index.js';
 export * from './models/qwen2/index.js';
 export * from './models/qwen2_5_vl/index.js';
 export * from './models/qwen2_audio/index.js';
+export * from './models/qwen2_moe/index.js';
 export * from './models/qwen2_vl/index.js';
 export * from './models/qwen3/index.js';
 export * from './models/qwen3_moe/index.js';
