@@ -47,7 +47,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'olmo3-one-rope',
   ],
   [LATENT]: ['deepseek_v2', 'deepseek_v2-lite', 'deepseek_v3', 'minicpm3', 'minicpm3-direct'],
-  [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather VectorNorm Elewise Elewise FusedExperts Linear Elewise Elewise`]:
+  [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise`]:
     ['deepseek_v3'],
   [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Sort Gather FusedExperts Linear Elewise Elewise`]: [
     'deepseek_v3-half',
@@ -62,6 +62,8 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'mixtral-window',
     'qwen3_moe',
   ],
+  'RmsNorm Elewise Linear Elewise Softmax Sort VectorNorm Elewise MoeInitRouting Elewise GroupedMatmul Activation GroupedMatmul MoeTokenUnpermute Elewise':
+    ['gpt_oss'],
   'Split RmsNorm RmsNorm Rope ReshapeAndCache RmsNorm Elewise Linear Softmax Sort FusedExperts Elewise': [
     'olmoe',
   ],
