@@ -127,6 +127,7 @@ export {
   type RouterConfig,
   type RouterNames,
   SparseMLP,
+  sharedMLP,
 } from './layers/experts.js';
 export { type LearnedPositionSizes, LearnedPositions, TokenTypes } from './layers/learned-positions.js';
 export { BaseMLP, type GatedMLPNames, type MLPConfig, type MLPOptions, UngatedMLP } from './layers/mlp.js';
@@ -154,7 +155,6 @@ export {
 } from './layers/row-heads.js';
 export { addSoftcap } from './layers/softcap.js';
 export * from './media/index.js';
-export * from './models/baichuan/index.js';
 export * from './models/base/audio/index.js';
 export {
   BaseModelATB,
@@ -172,55 +172,8 @@ export {
 } from './models/base/learned-position-model-atb.js';
 export { EncoderModelATB, TextEncoderATB, type TextEncoderParts } from './models/base/text-encoder-atb.js';
 export * from './models/base/vision/index.js';
-export * from './models/bert/index.js';
-export * from './models/bloom/index.js';
-export * from './models/chatglm/index.js';
-export * from './models/cohere/index.js';
-export * from './models/cohere2/index.js';
-export * from './models/ernie4_5/index.js';
-export * from './models/falcon/index.js';
-export * from './models/gemma/index.js';
-export * from './models/gemma2/index.js';
-export * from './models/gemma3_text/index.js';
+export * from './models/families.js';
 export { getModel } from './models/get-model.js';
-export * from './models/glm/index.js';
-export * from './models/glm4/index.js';
-export * from './models/gpt_bigcode/index.js';
-export * from './models/gpt_neox/index.js';
-export * from './models/gpt2/index.js';
-export * from './models/granite/index.js';
-export * from './models/gte/index.js';
-export * from './models/hunyuan_v1_dense/index.js';
-export * from './models/internlm/index.js';
-export * from './models/internlm2/index.js';
-export * from './models/internlm3/index.js';
-export * from './models/llama/index.js';
-export * from './models/llava/index.js';
-export * from './models/mimo/index.js';
-export * from './models/minicpm/index.js';
-export * from './models/minicpm3/index.js';
-export * from './models/mistral/index.js';
-export * from './models/modernbert/index.js';
-export * from './models/nomic_bert/index.js';
-export * from './models/olmo2/index.js';
-export * from './models/olmo3/index.js';
-export * from './models/opt/index.js';
-export * from './models/phi/index.js';
-export * from './models/phi3/index.js';
-export * from './models/qwen/index.js';
-export * from './models/qwen2/index.js';
-export * from './models/qwen2_5_vl/index.js';
-export * from './models/qwen2_audio/index.js';
-export * from './models/qwen2_vl/index.js';
-export * from './models/qwen3/index.js';
-export * from './models/qwen3_moe/index.js';
-export * from './models/qwen3_vl/index.js';
-export * from './models/roberta/index.js';
-export * from './models/seed_oss/index.js';
-export * from './models/smollm3/index.js';
-export * from './models/stablelm/index.js';
-export * from './models/starcoder2/index.js';
-export * from './models/telechat/index.js';
 export { availableIsas, createEngine, type NativeEngine, supportedOps } from './native/index.js';
 export { type ExportOptions, exportModel } from './npu-export/export-model.js';
 export type { Manifest, ManifestInput, ManifestPart, ManifestWeight } from './npu-export/manifest.js';

@@ -11,7 +11,11 @@ export interface AnswerFormat {
 /** The format of a chat template's answers: its template shows the model how it is to write. */
 export function answerFormat(template: string): AnswerFormat {
   return {
-    reasoning: REASONING_FORMATS.find(({ begin, end }) => template.includes(begin) || template.includes(end)),
+    reasoning: REASONING_FORMATS.find(
+      ({ begin, end, answer }) =>
+        (template.includes(begin) || template.includes(end)) &&
+        (answer === undefined || template.includes(answer.begin)),
+    ),
     tools: TOOL_FORMATS.find(({ isIn }) => isIn(template)),
   };
 }
@@ -31,6 +35,8 @@ type Mode = 'text' | 'reasoning' | 'call' | 'whole';
 export class AnswerParser {
   readonly #reasoning: ReasoningFormat | undefined;
   readonly #tools: ToolFormat | undefined;
+  /** Marks around answers and calls that say nothing, the line break before those that end with them. */
+  readonly #silent: readonly string[];
   #mode: Mode = 'text';
   #waiting = '';
   #isAtStart = true;
@@ -40,6 +46,9 @@ export class AnswerParser {
   constructor({ reasoning, tools, prompt = '' }: AnswerParserOptions) {
     this.#reasoning = reasoning;
     this.#tools = tools;
+    this.#silent = [reasoning?.answer, tools?.around].flatMap((marks) =>
+      marks ? [marks.begin, `\n${marks.end}`, marks.end] : [],
+    );
     if (reasoning !== undefined && endsInside(prompt, reasoning)) this.#mode = 'reasoning';
   }
 
@@ -85,7 +94,8 @@ export class AnswerParser {
         return false;
       }
     }
-    const marks = [this.#reasoning?.begin, this.#tools?.begin].filter((mark) => mark !== undefined);
+    const own = [this.#reasoning?.begin, this.#tools?.begin].filter((mark) => mark !== undefined);
+    const marks = [...own, ...this.#silent];
     const found = firstOf(this.#waiting, marks);
     if (found === undefined) {
       this.#emit(events, 'text', this.#waiting.length - heldBack(this.#waiting, marks));
@@ -93,6 +103,10 @@ export class AnswerParser {
     }
     this.#emit(events, 'text', found.at);
     this.#waiting = this.#waiting.slice(found.mark.length);
+    if (this.#silent.includes(found.mark)) {
+      this.#skipsSpace = true;
+      return true;
+    }
     this.#mode = found.mark === this.#reasoning?.begin ? 'reasoning' : 'call';
     return true;
   }

@@ -10,6 +10,8 @@ export interface ToolFormat {
   readonly begin: string | undefined;
   /** What it ends with; undefined: the end of the answer. */
   readonly end: string | undefined;
+  /** What stands around all calls of an answer, which is no part of it; nothing when absent. */
+  readonly around?: { readonly begin: string; readonly end: string };
   /** The calls in what stands between; undefined when it is none. */
   readonly read: (body: string) => readonly ToolCall[] | undefined;
 }
@@ -137,6 +139,7 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
     isIn: has('<tool_call>', '```json'),
     begin: '<tool_call>',
     end: '</tool_call>',
+    around: { begin: '<tool_calls>', end: '</tool_calls>' },
     read: (body) => readFencedJson(body) ?? readJson(body),
   },
   {
@@ -144,6 +147,13 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
     isIn: has('<tool_call>'),
     begin: '<tool_call>',
     end: '</tool_call>',
+    read: readJson,
+  },
+  {
+    name: 'json list',
+    isIn: has('<tool_calls>'),
+    begin: '<tool_calls>',
+    end: '</tool_calls>',
     read: readJson,
   },
   {

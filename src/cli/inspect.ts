@@ -83,8 +83,10 @@ export interface WeightSummary {
   readonly stored?: StoredForms;
   /** By the format's own names of the element types. */
   readonly dtypes: Readonly<Record<string, { readonly tensors: number; readonly bytes: number }>>;
-  /** Tensors that the model does not read; absent when no model could be made. */
+  /** Other tensors that the model does not read; absent when no model could be made. */
   readonly unused: readonly string[] | undefined;
+  /** Those of layers that guess further tokens, which are left out on purpose; absent when there are none. */
+  readonly prediction?: { readonly tensors: readonly string[]; readonly bytes: number };
   /** Tensors some rows of which the model does not read. */
   readonly partlyRead?: readonly string[];
 }
@@ -136,7 +138,7 @@ export async function inspectModel(args: InspectArguments): Promise<Inspection> 
     modelClass: router?.modelClass.name,
     nearest: nearestModel(errors),
     config: plan && withoutRope(plan.config),
-    weights: checkpoint && summarise(checkpoint, model, stored),
+    weights: checkpoint && summarise(checkpoint, model, stored, plan?.router.predictionTensors ?? []),
     memory,
     ...(speed && { speed }),
     chatTemplates,
@@ -189,6 +191,7 @@ function summarise(
   checkpoint: Checkpoint,
   model: CausalLM | undefined,
   stored: StoredForms | undefined,
+  ofPrediction: readonly RegExp[],
 ): WeightSummary {
   const dtypes: Record<string, { tensors: number; bytes: number }> = {};
   for (const { dtype, bytes } of checkpoint.tensors.values()) {
@@ -199,6 +202,9 @@ function summarise(
     model &&
     unreadTensors(checkpoint, model.getWeights()).filter(({ name }) => !checkpoint.format?.isSpare?.(name));
   const partlyRead = unread?.filter(({ bytes, unreadBytes }) => unreadBytes < bytes) ?? [];
+  const left = unread?.filter(({ bytes, unreadBytes }) => unreadBytes === bytes);
+  const guesses = ({ name }: { readonly name: string }) => ofPrediction.some((pattern) => pattern.test(name));
+  const prediction = left?.filter(guesses) ?? [];
   const quantType = checkpoint.format?.method;
   return {
     files: checkpoint.files.length,
@@ -206,7 +212,13 @@ function summarise(
     bytes: checkpoint.totalBytes,
     ...(quantType !== undefined && { quantType, ...(stored && { stored }) }),
     dtypes,
-    unused: unread?.filter(({ bytes, unreadBytes }) => unreadBytes === bytes).map(({ name }) => name),
+    unused: left?.filter((tensor) => !guesses(tensor)).map(({ name }) => name),
+    ...(prediction.length > 0 && {
+      prediction: {
+        tensors: prediction.map(({ name }) => name),
+        bytes: prediction.reduce((sum, { bytes }) => sum + bytes, 0),
+      },
+    }),
     ...(partlyRead.length > 0 && { partlyRead: partlyRead.map(({ name }) => name) }),
   };
 }

@@ -38,16 +38,15 @@ export function inspectionText(found: Inspection): string {
       `${weights.tensors} tensors in ${files}, ${bytesText(weights.bytes)}: ${dtypes.join(', ')}${quantised}`,
     ]);
     lines.push(...formLines(weights.stored));
-    for (const [subject, names] of [
+    for (const [subject, names, why = ''] of [
       ['unused', weights.unused],
       ['partly read', weights.partlyRead],
+      ['left out', weights.prediction?.tensors, predictionText(weights.prediction?.bytes ?? 0)],
     ] as const) {
       const [first, ...others] = names ?? [];
       if (first === undefined) continue;
-      lines.push([
-        subject,
-        `${describeValue(first)}${others.length > 0 ? ` and ${others.length} more` : ''}`,
-      ]);
+      const more = others.length > 0 ? ` and ${others.length} more` : '';
+      lines.push([subject, `${describeValue(first)}${more}${why}`]);
     }
   }
   if (memory) lines.push(...memoryLines(memory));
@@ -81,6 +80,9 @@ function formLines(stored: StoredForms | undefined): Array<readonly [subject: st
   const rest = others.length > 0 ? ` and ${others.length} more` : '';
   return [...lines, ['not quantised', `${describeValue(first)}${rest}`]];
 }
+
+const predictionText = (bytes: number): string =>
+  `, ${bytesText(bytes)} of layers that guess further tokens, which nothing here asks for`;
 
 function memoryLines(memory: MemoryEstimate): Array<readonly [subject: string, text: string]> {
   const { dtype, cacheDType, context, batch, budgetBytes, longestContext, largestBatch } = memory;

@@ -22,7 +22,7 @@ export class ScoreTopK implements OpBuilder<'MOE_ROUTER'> {
     const limited = addGroupLimit(graph, param, tensors, scores);
     const weights = rawWeights(param, tensors);
     addTopK(graph, param, limited, weights, tensors.chosenOut);
-    addWeights(graph, param, weights, tensors.probsOut);
+    addWeights(graph, param, tensors, weights);
   }
 }
 
@@ -52,7 +52,7 @@ export class CorrectedTopK implements OpBuilder<'MOE_ROUTER'> {
       [scores, tensors.chosenOut],
       [weights],
     );
-    addWeights(graph, param, weights, tensors.probsOut);
+    addWeights(graph, param, tensors, weights);
   }
 }
 
@@ -81,19 +81,39 @@ const rawWeights = ({ opName, normalizes, scale }: Param, { probsOut }: Tensors)
   normalizes || scale !== 1 ? `${opName}_top_scores` : probsOut;
 
 /** Divides weights by their sum, and scales them, where the param says so. */
-function addWeights(graph: AtbGraph, param: Param, scores: string, probs: string): void {
+function addWeights(graph: AtbGraph, param: Param, tensors: Tensors, scores: string): void {
   const { opName, normalizes, scale } = param;
+  const { probsOut: probs } = tensors;
   let weights = scores;
   if (normalizes) {
     const normed = scale === 1 ? probs : `${opName}_normed`;
-    graph.addOperation(new BaseOperation('VectorNorm', {}, `${opName}_sum`), [weights], [`${opName}_sums`]);
     const divide = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_REALDIV' }, `${opName}_normalize`);
-    graph.addOperation(divide, [weights, `${opName}_sums`], [normed]);
+    graph.addOperation(divide, [weights, addSums(graph, param, tensors, weights)], [normed]);
     weights = normed;
   }
   if (scale === 1) return;
   const muls = { elewiseType: 'ELEWISE_MULS', mulsParam: { varAttr: scale } } as const;
   graph.addOperation(new BaseOperation('Elewise', muls, `${opName}_scale`), [weights], [probs]);
+}
+
+/** The sums of weights [tokens, 1], kept above 0. ATB has no maximum: max(s, m) is relu(s - m) + m. */
+function addSums(graph: AtbGraph, param: Param, tensors: Tensors, weights: string): string {
+  const { opName, sumGuard } = param;
+  const sums = `${opName}_sums`;
+  graph.addOperation(new BaseOperation('VectorNorm', {}, `${opName}_sum`), [weights], [sums]);
+  if (sumGuard === undefined) return sums;
+  const added = addSum(sums, tensorOf(param, tensors, 'sumAdded'), `${opName}_sums_added`);
+  if (sumGuard === 'added') return added;
+  const above = `${opName}_sums_above`;
+  const relu = new BaseOperation('Activation', { activationType: 'ACTIVATION_RELU' }, `${above}_relu`);
+  graph.addOperation(relu, [added], [above]);
+  return addSum(above, tensorOf(param, tensors, 'sumBound'), `${opName}_sums_bounded`);
+
+  function addSum(a: string, b: string, out: string): string {
+    const add = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_ADD' }, `${out}_add`);
+    graph.addOperation(add, [a, b], [out]);
+    return out;
+  }
 }
 
 const ACL_OF_DTYPE = { f32: 'ACL_FLOAT', f16: 'ACL_FLOAT16', bf16: 'ACL_BF16' } as const satisfies Record<

@@ -64,6 +64,8 @@ export interface CategoryParams {
     readonly groups?: ExpertGroups;
     /** Whether the weights of a token are divided by their sum. */
     readonly normalizes: boolean;
+    /** What keeps that sum above 0: a number that is added, or one that it is at least. */
+    readonly sumGuard?: 'added' | 'least';
     /** What weights are multiplied by; 1 leaves them as they are. */
     readonly scale: number;
     /** Of the model; scores are f32. */
@@ -206,6 +208,9 @@ export interface BuilderTensors {
     correction?: string;
     /** Read with groups: 0, 1, 2, … */
     groupIndices?: string;
+    /** Of `sumGuard`, f32 [1] each: what is added, or the bound with its sign changed, and the bound. */
+    sumAdded?: string;
+    sumBound?: string;
     chosenOut: string;
     probsOut: string;
   };

@@ -10,8 +10,10 @@ import type { SwigluClamp } from '../graph/ops/activation.js';
 import { GROUP_INDICES } from '../step-inputs/index.js';
 import { ExpertLinear } from '../weights/expert-linear.js';
 import { unstacked } from '../weights/expert-stacks.js';
+import { constantWeight } from '../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
 import type { LayerStep } from './decoder-layers.js';
+import { BaseMLP, type MLPConfig } from './mlp.js';
 import { Module } from './module.js';
 import { addResidual } from './residual.js';
 
@@ -24,6 +26,8 @@ export interface RouterConfig {
   readonly scoring: 'softmax' | 'sigmoid';
   /** Whether the weights of a token are divided by their sum. */
   readonly normTopkProb: boolean;
+  /** What keeps that sum, which may be 0, above 0: a number that is added, or that it is at least. */
+  readonly sumGuard?: { readonly added: number } | { readonly least: number };
   /** What weights are multiplied by; 1 when absent. */
   readonly routedScalingFactor?: number;
   /** Absent where experts stand in no groups. */
@@ -37,6 +41,8 @@ export interface RouterNames {
   readonly bias?: string;
   /** What is added to scores for the choice alone; absent where nothing is. */
   readonly correction?: string;
+  /** Of a correction that is stored as a matrix. */
+  readonly correctionRows?: number;
 }
 
 /** What a router gives, by the names in the graph: [tokens, numExpertsPerToken] both. */
@@ -55,6 +61,8 @@ export class ExpertRouter extends Module {
   private readonly gate: TensorRef;
   private readonly bias: TensorRef | undefined;
   private readonly correction: TensorRef | undefined;
+  /** Numbers that ATB wants as tensors, [1] each: what is added to sums, or taken from them and given back. */
+  private readonly sumGuards: readonly TensorRef[];
   private readonly config: RouterConfig;
   private readonly dtype: FloatDType;
 
@@ -62,10 +70,10 @@ export class ExpertRouter extends Module {
   constructor(
     config: RouterConfig,
     weights: Weights,
-    { gate, bias, correction }: RouterNames = { gate: 'gate.weight' },
+    { gate, bias, correction, correctionRows }: RouterNames = { gate: 'gate.weight' },
   ) {
     super();
-    const { numExperts, hiddenSize } = config;
+    const { numExperts, hiddenSize, normTopkProb, sumGuard } = config;
     const kept = (name: string, shape: readonly number[]): TensorRef => ({
       ...weights.get(name, shape),
       keptIn: 'f32',
@@ -73,12 +81,19 @@ export class ExpertRouter extends Module {
     this.config = config;
     this.gate = kept(gate, [numExperts, hiddenSize]);
     this.bias = bias === undefined ? undefined : kept(bias, [numExperts]);
-    this.correction = correction === undefined ? undefined : kept(correction, [numExperts]);
+    const rows = correctionRows === undefined ? [] : [correctionRows];
+    this.correction = correction === undefined ? undefined : kept(correction, [...rows, numExperts]);
+    this.sumGuards = normTopkProb
+      ? guardNumbers(sumGuard).map((value, at) => ({
+          ...constantWeight(weights.path(`sum_guard_${at}`), [1], value),
+          keptIn: 'f32',
+        }))
+      : [];
     this.dtype = weights.dtype ?? 'bf16';
   }
 
   override getWeights(): TensorRef[] {
-    return [this.gate, this.bias, this.correction].filter((ref) => ref !== undefined);
+    return [this.gate, this.bias, this.correction, ...this.sumGuards].filter((ref) => ref !== undefined);
   }
 
   /** `input` [tokens, hidden] -> the choice of each token. */
@@ -88,9 +103,11 @@ export class ExpertRouter extends Module {
       numExpertsPerToken: topK,
       scoring,
       normTopkProb,
+      sumGuard,
       routedScalingFactor = 1,
       expertGroups,
     } = this.config;
+    const [sumAdded, sumBound] = this.sumGuards;
     let wide = input;
     if (this.dtype !== 'f32') {
       wide = 'router_input';
@@ -113,18 +130,24 @@ export class ExpertRouter extends Module {
       isCorrected: this.correction !== undefined,
       ...(expertGroups && { groups: expertGroups }),
       normalizes: normTopkProb,
+      ...(normTopkProb && sumGuard && { sumGuard: 'least' in sumGuard ? 'least' : 'added' }),
       scale: routedScalingFactor,
       dtype: this.dtype,
     }).build(graph, {
       logits: 'router_logits',
       ...(this.correction && { correction: this.correction.name }),
       groupIndices: GROUP_INDICES,
+      ...(sumAdded && { sumAdded: sumAdded.name }),
+      ...(sumBound && { sumBound: sumBound.name }),
       chosenOut: choice.chosen,
       probsOut: choice.probs,
     });
     return choice;
   }
 }
+
+const guardNumbers = (guard: RouterConfig['sumGuard'] = { added: 0 }): readonly number[] =>
+  'least' in guard ? [-guard.least, guard.least] : [guard.added].filter((added) => added !== 0);
 
 /** What the experts of a layer are like. */
 export interface ExpertsConfig {
@@ -216,8 +239,20 @@ export interface SparseMLPParts {
   readonly router: ExpertRouter;
   readonly experts: Experts;
   /** What every token passes through beside its experts. */
-  readonly shared?: LayerStep;
+  readonly shared?: LayerStep | undefined;
 }
+
+/** The MLP of several experts' width that all tokens pass through; undefined where there is none. */
+export const sharedMLP = (
+  config: MLPConfig & { readonly sharedExperts: number; readonly moeIntermediateSize: number },
+  weights: Weights,
+): BaseMLP | undefined =>
+  config.sharedExperts === 0
+    ? undefined
+    : new BaseMLP(
+        { ...config, intermediateSize: config.sharedExperts * config.moeIntermediateSize },
+        weights,
+      );
 
 /** The sum of a token's experts, and of what all tokens share. */
 export class SparseMLP extends Module implements LayerStep {

@@ -8,4 +8,6 @@ export const MODEL_TYPE_ALIASES: ReadonlyMap<string, string> = new Map([
   ['xverse', 'llama'],
   // Kimi-K2's code is DeepSeek-V3's with other sizes.
   ['kimi_k2', 'deepseek_v3'],
+  // What Hunyuan-A13B was published as, with code of its own; transformers has it under the other name.
+  ['hunyuan', 'hunyuan_v1_moe'],
 ]);

@@ -87,7 +87,17 @@ export abstract class BaseRouter<C extends BaseConfig = BaseConfig> {
 
   /** Names of tensors that a model of this family need not read: they hold what is computed anyway. */
   get harmlessTensors(): readonly RegExp[] {
-    return [/\.rotary_emb\.inv_freq$/];
+    return [/\.rotary_emb\.inv_freq$/, ...this.predictionTensors];
+  }
+
+  /**
+   * Names of tensors of layers that guess further tokens (multi-token prediction, arXiv:2412.19437, section 2.2): these
+   * change no token that is generated without them. They are called so, or come behind the last layer.
+   */
+  get predictionTensors(): readonly RegExp[] {
+    const { numHiddenLayers, predictionLayers = 0 } = this.config;
+    const behind = Array.from({ length: predictionLayers }, (_, at) => numHiddenLayers + at);
+    return [/(^|\.)mtp(_\w+)?\./, ...behind.map((layer) => new RegExp(`^model\\.layers\\.${layer}\\.`))];
   }
 
   /** What the model class calls its embedding and its head. */

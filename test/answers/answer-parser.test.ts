@@ -150,6 +150,34 @@ const cases: readonly Case[] = [
     expected: { text: '', calls: [weather] },
   },
   {
+    what: 'Hunyuan, with what it puts around its calls',
+    template: '<tool_calls><tool_call>name\n```json',
+    answer:
+      'I look.\n<tool_calls>\n<tool_call>get_weather\n```json\n{"city": "Paris"}\n```</tool_call>\n<tool_call>now\n```json\n{}\n```</tool_call>\n</tool_calls>',
+    expected: { text: 'I look.\n', calls: [weather, ['now', {}]] },
+  },
+  {
+    what: 'Hunyuan-A13B: reasoning, and an answer between marks',
+    template: "<think> {{ content.split('<answer>')[-1] }} <tool_calls>",
+    answer: '<think>\nHm.\n</think>\n<answer>\nFour.\nYes.\n</answer>',
+    expected: { text: 'Four.\nYes.', reasoning: '\nHm.\n' },
+  },
+  {
+    what: 'Hunyuan-A13B: a list of calls',
+    template: "<think> {{ content.split('<answer>')[-1] }} <tool_calls>",
+    answer:
+      '<think>\n\n</think>\n<answer>\n<tool_calls>[{"name": "get_weather", "arguments": {"city": "Paris"}}]</tool_calls>\n</answer>',
+    expected: { text: '', reasoning: '\n\n', calls: [weather] },
+  },
+  {
+    what: 'ERNIE 4.5: the prompt opens the reasoning, an answer and a call',
+    template: '<think> <response> <tool_call>\n{"name": …}\n</tool_call>',
+    prompt: '\nAssistant: <think>\n',
+    answer:
+      'Hm.\n</think>\n\n<response>\nI look.\n</response>\n\n<tool_call>\n{"name": "get_weather", "arguments": {"city": "Paris"}}\n</tool_call>\n',
+    expected: { text: 'I look.', reasoning: 'Hm.\n', calls: [weather] },
+  },
+  {
     what: 'a call that cannot be read is text, as it was written',
     template: '<tool_call>',
     answer: 'a <tool_call>{"name": </tool_call> b',

@@ -1,10 +1,12 @@
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { checkModel } from '../../src/cli/check.js';
 import { inspectModel } from '../../src/cli/inspect.js';
 import { inspectionText } from '../../src/cli/inspection-text.js';
 import { familyCheckpoint } from '../oracle/families.js';
 import { PUBLISHERS, type Publisher, publish, storeOf } from '../oracle/published.js';
+import { type SeededWeights, seededSafetensors } from '../oracle/seeded-weights.js';
 import { failure, safetensorsBytes, someBytes, temporaryFolder } from '../weights/safetensors-writer.js';
 
 const oracle = 'test/fixtures/oracle';
@@ -149,6 +151,35 @@ describe('atb-models inspect', () => {
     expect(shallower.problems).to.deep.equal([]);
     expect(shallower.weights?.unused).to.include('model.layers.2.self_attn.q_proj.weight');
     expect(inspectionText(shallower)).to.match(/unused +"model\.layers\.2\..*" and \d+ more/);
+  });
+
+  it('names layers that guess further tokens, which are left out whatever they are called', async () => {
+    const folder = path('prediction');
+    const source = 'test/fixtures/families/glm4_moe';
+    const recipe: SeededWeights = JSON.parse(readFileSync(join(source, 'weights.json'), 'utf8'));
+    const named = { ...recipe.tensors, 'model.mtp_block.0.weight': { shape: [8, 8], mean: 0, std: 1 } };
+    const dict = JSON.parse(readFileSync(join(source, 'config.json'), 'utf8'));
+    mkdirSync(folder);
+    writeFileSync(join(folder, 'model.safetensors'), seededSafetensors({ ...recipe, tensors: named }));
+    const withLayers = async (layers: object) => {
+      writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...dict, ...layers }));
+      return inspectModel({ modelPath: folder });
+    };
+    const found = await withLayers({ num_hidden_layers: 2, num_nextn_predict_layers: 1 });
+    expect(found.problems).to.deep.equal([]);
+    expect(found.weights).to.deep.include({ unused: [] });
+    expect(found.weights?.prediction?.tensors).to.include.members([
+      'model.layers.2.mlp.gate.weight',
+      'model.mtp_block.0.weight',
+    ]);
+    expect(inspectionText(found)).to.match(
+      /left out +"model\.\S+ and \d+ more, .* of layers that guess further/,
+    );
+    const findings = await checkModel({ modelPath: folder });
+    expect(findings.filter(({ subject }) => subject === 'weights')).to.deep.equal([]);
+    // Layers behind the last are no such layers where config.json has none.
+    const others = await withLayers({ num_hidden_layers: 2, num_nextn_predict_layers: 0 });
+    expect(others.weights?.unused).to.include('model.layers.2.mlp.gate.weight');
   });
 
   it('names the keys of config.json that nobody reads', async () => {

@@ -47,7 +47,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'olmo3-one-rope',
   ],
   [LATENT]: ['deepseek_v2', 'deepseek_v2-lite', 'deepseek_v3', 'minicpm3', 'minicpm3-direct'],
-  [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather VectorNorm Elewise Elewise FusedExperts Linear Elewise Elewise`]:
+  [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise`]:
     ['deepseek_v3'],
   [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Sort Gather FusedExperts Linear Elewise Elewise`]: [
     'deepseek_v3-half',
@@ -57,10 +57,36 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   [`${LATENT} RmsNorm Elewise Linear Softmax Sort FusedExperts Linear Elewise Elewise`]: ['deepseek_v2-lite'],
   'Linear LayerNorm LayerNorm': ['opt-post-norm'],
   // FusedExperts has neither biases nor clamps.
+  'RmsNorm Elewise Linear Softmax Sort FusedExperts Elewise': ['qwen3_moe-dense-layers'],
+  'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Elewise': [
+    'mixtral',
+    'mixtral-window',
+    'qwen3_moe',
+  ],
   'RmsNorm Elewise Linear Elewise Softmax Sort VectorNorm Elewise MoeInitRouting Elewise GroupedMatmul Activation GroupedMatmul MoeTokenUnpermute Elewise':
     ['gpt_oss'],
-  'RmsNorm Elewise Linear Softmax Sort FusedExperts Elewise': ['qwen3_moe-dense-layers'],
-  'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Elewise': ['qwen3_moe'],
+  'Split RmsNorm RmsNorm Rope ReshapeAndCache RmsNorm Elewise Linear Softmax Sort FusedExperts Elewise': [
+    'olmoe',
+  ],
+  'Split RmsNorm RmsNorm Rope ReshapeAndCache RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Elewise':
+    ['olmoe-normed'],
+  'RmsNorm Elewise Linear Softmax Sort FusedExperts Linear Elewise Elewise': ['deepseek'],
+  'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise Elewise FusedExperts Elewise': ['deepseek-normed'],
+  'RmsNorm Elewise Linear Softmax Sort FusedExperts Linear Linear Sigmoid Elewise Elewise Elewise': [
+    'qwen2_moe',
+  ],
+  'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Linear Linear Sigmoid Elewise Elewise Elewise':
+    ['qwen2_moe-dense-layers'],
+  'Split Rope RmsNorm RmsNorm ReshapeAndCache RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Linear Elewise Elewise':
+    ['hunyuan_v1_moe', 'hunyuan_v1_moe-one'],
+  'RmsNorm Elewise Linear Softmax Elewise Sort Gather VectorNorm Elewise Activation Elewise Elewise FusedExperts Linear Elewise Elewise':
+    ['ernie4_5_moe'],
+  'RmsNorm Elewise Linear Softmax Elewise Sort Gather VectorNorm Elewise Activation Elewise Elewise FusedExperts Elewise':
+    ['ernie4_5_moe-interval'],
+  'RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise':
+    ['glm4_moe'],
+  'RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather FusedExperts Linear Elewise Elewise':
+    ['glm4_moe-groups'],
   'LayerNorm Linear Split LayerNorm LayerNorm Rope ReshapeAndCache': ['phi-qk-norm'],
 };
 

@@ -30,9 +30,17 @@ const ROUTERS: Readonly<Record<string, Router>> = {
     isCorrected: true,
     groups: { count: 4, kept: 2, scored: 2 },
     normalizes: true,
+    sumGuard: 'added',
     scale: 2.5,
   },
-  ernie4_5_moe: { topK: 2, scoring: 'softmax', isCorrected: true, normalizes: true, scale: 1 },
+  ernie4_5_moe: {
+    topK: 2,
+    scoring: 'softmax',
+    isCorrected: true,
+    normalizes: true,
+    sumGuard: 'least',
+    scale: 1,
+  },
 };
 
 /** Repeatable numbers from -2 to 2 in steps of 1/4, of which many are equal. */
@@ -45,9 +53,9 @@ const best = (values: readonly number[], count: number): number[] =>
 
 /** What a router chooses for one token, by the published formulas in f64. */
 function expected(
-  { topK, scoring, isCorrected, groups, normalizes, scale }: Router,
+  { topK, scoring, isCorrected, groups, normalizes, sumGuard, scale }: Router,
   logits: number[],
-  added: number[],
+  added: readonly number[],
 ) {
   const largest = Math.max(...logits);
   const sum = logits.reduce((total, x) => total + Math.exp(x - largest), 0);
@@ -62,20 +70,34 @@ function expected(
       return best(own, groups.scored).reduce((total, i) => total + (own[i] ?? 0), 0);
     });
     const kept = best(ofGroup, groups.kept);
-    choice = choice.map((value, expert) => (kept.includes(Math.floor(expert / size)) ? value : 0));
+    choice = choice.map((value, expert) => (kept.includes(Math.floor(expert / size)) ? value : -Infinity));
   }
   const chosen = best(choice, topK);
   const weights = chosen.map((expert) => scores[expert] ?? 0);
-  const total = normalizes ? weights.reduce((all, weight) => all + weight, 0) : 1;
-  return { chosen, probs: weights.map((weight) => (weight / total) * scale) };
+  const whole = weights.reduce((all, weight) => all + weight, 0);
+  const guarded = { added: whole + ADDED, least: Math.max(whole, LEAST), none: whole }[sumGuard ?? 'none'];
+  return { chosen, probs: weights.map((weight) => (weight / (normalizes ? guarded : 1)) * scale) };
 }
 
-async function routed(router: Router, dtype: FloatDType, passes: PassSelection, isa: string) {
+interface Setting {
+  readonly isa: string;
+  readonly dtype?: FloatDType;
+  readonly passes?: PassSelection;
+  readonly logits?: readonly number[];
+  readonly correction?: readonly number[];
+}
+
+async function routed(
+  router: Router,
+  { isa, dtype = 'f32', passes = 'all', logits = LOGITS, correction = CORRECTION }: Setting,
+) {
   const graph = new AtbGraph('router');
   const input = [
     'logits',
     ...(router.isCorrected ? ['correction'] : []),
     ...(router.groups ? ['group_indices'] : []),
+    ...(router.sumGuard ? ['sum_added'] : []),
+    ...(router.sumGuard === 'least' ? ['sum_bound'] : []),
   ];
   graph.addInputOutput({ input, output: ['chosen', 'probs'] });
   CommonOpBuilderManager.getBuilder({ category: 'MOE_ROUTER', opName: 'router', dtype, ...router }).build(
@@ -84,6 +106,8 @@ async function routed(router: Router, dtype: FloatDType, passes: PassSelection, 
       logits: 'logits',
       correction: 'correction',
       groupIndices: 'group_indices',
+      sumAdded: 'sum_added',
+      sumBound: 'sum_bound',
       chosenOut: 'chosen',
       probsOut: 'probs',
     },
@@ -91,9 +115,11 @@ async function routed(router: Router, dtype: FloatDType, passes: PassSelection, 
   const engine = createEngine({ threads: 2, isa });
   try {
     const given = {
-      logits: f32([TOKENS, EXPERTS], LOGITS),
-      correction: f32([EXPERTS], CORRECTION),
+      logits: f32([logits.length / EXPERTS, EXPERTS], logits),
+      correction: f32([EXPERTS], correction),
       group_indices: i32(Array.from({ length: GROUP_INDICES }, (_, i) => i)),
+      sum_added: f32([1], [router.sumGuard === 'least' ? -LEAST : ADDED]),
+      sum_bound: f32([1], [LEAST]),
     };
     const inputs = Object.fromEntries(Object.entries(given).filter(([name]) => input.includes(name)));
     const spec = applyPasses(graph.build(), passes);
@@ -107,30 +133,61 @@ async function routed(router: Router, dtype: FloatDType, passes: PassSelection, 
 const LOGITS = drawn(TOKENS * EXPERTS, 5);
 const CORRECTION = drawn(EXPERTS, 91).map((value) => value / 16 + 0.25);
 
+/** deepseek_v3 and ernie4_5_moe: what they add to sums, and what sums are at least. */
+const ADDED = 1e-20;
+const LEAST = 1e-12;
+
+async function itAgrees(router: Router, setting: Setting): Promise<void> {
+  const { logits = LOGITS, correction = CORRECTION } = setting;
+  const { outputs } = await routed(router, setting);
+  const tokens = Array.from({ length: logits.length / EXPERTS }, (_, t) =>
+    expected(router, logits.slice(t * EXPERTS, (t + 1) * EXPERTS), correction),
+  );
+  expect(numbers(outputs.chosen)).to.deep.equal(tokens.flatMap(({ chosen }) => chosen));
+  const probs = tokens.flatMap((token) => token.probs);
+  for (const [i, prob] of numbers(outputs.probs).entries()) expect(prob).to.be.closeTo(probs[i] ?? 0, 4e-6);
+}
+
 for (const isa of availableIsas()) {
   describe(`routers, ${isa} kernels`, () => {
-    for (const [family, router] of Object.entries(ROUTERS)) {
-      for (const passes of ['all', 'none'] as const) {
-        it(`choose and weigh experts as ${family} does, passes ${passes}`, async () => {
-          const { outputs } = await routed(router, 'f32', passes, isa);
-          const tokens = Array.from({ length: TOKENS }, (_, t) =>
-            expected(router, LOGITS.slice(t * EXPERTS, (t + 1) * EXPERTS), CORRECTION),
-          );
-          expect(numbers(outputs.chosen)).to.deep.equal(tokens.flatMap(({ chosen }) => chosen));
-          const probs = tokens.flatMap((token) => token.probs);
-          for (const [i, prob] of numbers(outputs.probs).entries())
-            expect(prob).to.be.closeTo(probs[i] ?? 0, 4e-6);
-        });
-      }
+    for (const passes of ['all', 'none'] as const) {
+      for (const [family, router] of Object.entries(ROUTERS))
+        it(`choose and weigh experts as ${family} does, passes ${passes}`, () =>
+          itAgrees(router, { isa, passes }));
+
+      it(`choose none of a dropped group, however low corrected scores are, passes ${passes}`, () =>
+        itAgrees(ROUTERS.deepseek_v3 as Router, {
+          isa,
+          passes,
+          correction: CORRECTION.map((value) => value - 1.0625),
+        }));
+
+      it(`weigh experts whose scores sum up to nothing, passes ${passes}`, async () => {
+        const nothing = Array.from({ length: EXPERTS }, () => -200);
+        await itAgrees(ROUTERS.deepseek_v3 as Router, { isa, passes, logits: nothing });
+        // One expert takes all, and is corrected away; the others' shares are below the bound, and above it.
+        const correction = [-8, ...Array.from({ length: EXPERTS - 1 }, (_, i) => 1 / (i + 1))];
+        for (const gap of [29, 27.5, 20])
+          await itAgrees(ROUTERS.ernie4_5_moe as Router, {
+            isa,
+            passes,
+            logits: [gap, ...Array.from({ length: EXPERTS - 1 }, (_, i) => i / 16)],
+            correction,
+          });
+      });
     }
 
     it('choose groups by scores that are not rounded, whatever the model runs in', async () => {
       const router = ROUTERS.deepseek_v2 as Router;
-      const exact = await routed(router, 'f32', 'all', isa);
-      const found = await routed(router, 'bf16', 'all', isa);
+      const exact = await routed(router, { isa });
+      const found = await routed(router, { isa, dtype: 'bf16' });
       expect(found.operations).to.deep.equal([
         'router_softmax',
+        'router_round',
         'router_groups',
+        'router_compare',
+        'router_invert',
+        'router_limit',
         'router_sort',
         'router_scale',
       ]);

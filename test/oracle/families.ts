@@ -68,6 +68,12 @@ export function stackedCheckpoint(name: string): ReturnType<typeof familyCheckpo
   return checkpoint;
 }
 
+/** The experts that each layer with a router chose, [layers, tokens, chosen]. */
+export interface ExpertsOfPrompt {
+  readonly shape: readonly number[];
+  readonly chosen: readonly number[];
+}
+
 /** What transformers recorded for one prompt. */
 export interface FamilyReference {
   readonly prompt: Int32Array;
@@ -81,8 +87,10 @@ export interface FamilyReference {
   readonly roundedLogits: Float32Array;
   /** Logits that were kept of each row. */
   readonly width: number;
-  /** Of a case with experts: those that each layer with a router chose, best first, [layers, tokens, chosen]. */
-  readonly experts?: { readonly shape: readonly number[]; readonly chosen: readonly number[] };
+  /** Of a case with experts. */
+  readonly experts?: ExpertsOfPrompt;
+  /** The same with weights that were rounded to bf16. */
+  readonly roundedExperts?: ExpertsOfPrompt;
   /** Greedy continuation, and how far ahead each of its tokens was. */
   readonly greedy: readonly number[];
   readonly margins: readonly number[];
@@ -96,6 +104,7 @@ export async function familyReferences(name: string, directory = FAMILIES_DIR): 
     return found;
   };
   const numbers = (tensor: string) => Array.from(get(tensor).data as ArrayLike<number | bigint>, Number);
+  const experts = (tensor: string) => ({ shape: get(tensor).shape, chosen: numbers(tensor) });
   const prompts = [...tensors.keys()].filter((key) => key.endsWith('/tokens')).sort();
   return prompts.map((key) => {
     const of = (part: string) => key.replace(/tokens$/, part);
@@ -106,9 +115,8 @@ export async function familyReferences(name: string, directory = FAMILIES_DIR): 
       logits: get(of('logits')).data as Float32Array,
       roundedLogits: get(of('logits_bf16')).data as Float32Array,
       width: get(of('logits')).shape[1] ?? 0,
-      ...(tensors.has(of('experts')) && {
-        experts: { shape: get(of('experts')).shape, chosen: numbers(of('experts')) },
-      }),
+      ...(tensors.has(of('experts')) && { experts: experts(of('experts')) }),
+      ...(tensors.has(of('experts_bf16')) && { roundedExperts: experts(of('experts_bf16')) }),
       greedy: numbers(of('greedy')),
       margins: numbers(of('greedy_margin')),
     };

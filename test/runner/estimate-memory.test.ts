@@ -10,6 +10,7 @@ import {
 import { createEngine, planGraph } from '../../src/native/index.js';
 import { familyCases, familyCheckpoint } from '../oracle/families.js';
 import { failure } from '../weights/safetensors-writer.js';
+import { loadApart, writeExperts } from './large-experts.js';
 
 const MODEL = 'examples/models/tiny-stories';
 
@@ -85,6 +86,39 @@ describe('estimateMemory', function () {
       expect(found.draftBytes).to.equal(held[1] ?? 0);
       // Beside it, what the process itself grows by.
       expect(process.memoryUsage().rss - rssBefore).to.be.below(found.totalBytes + 250 * 2 ** 20);
+    });
+
+  for (const quantize of [undefined, 'w8a16', 'w8a8_dynamic', 'w4a16'] as const)
+    it(`is within 3 % of what experts take when they run, ${quantize ?? 'floats'}`, async () => {
+      const model = writeExperts({ hidden: 256, width: 256, experts: 32, layers: 3 });
+      try {
+        const options = { threads: 2, loadTokenizer: false, ...(quantize && { quantize }) };
+        const found = await estimateMemory({ ...options, modelPath: model.path, context: 512, batch: 8 });
+        await using llm = await LLM.load(model.path, { ...options, maxNumSeqs: 8 });
+        const prompts = (count: number, length: number) =>
+          Array.from({ length: count }, (_, i) => Array.from({ length }, (_, j) => i + j));
+        // Whole prompts, then such as are cut beside others that decode.
+        await llm.generate(prompts(2, 256), { maxTokens: 1, ignoreEos: true });
+        await llm.generate(prompts(8, 200), { maxTokens: 40, ignoreEos: true });
+        const { weightBytes, cacheBytes, arenaBytes } = llm.runner.memory();
+        expect(found.totalBytes / (weightBytes + cacheBytes + arenaBytes)).to.be.within(0.97, 1.03);
+      } finally {
+        model.remove();
+      }
+    });
+
+  for (const [quantize, experts] of [
+    [undefined, 32],
+    ['w4a16', 96],
+  ] as const)
+    it(`is what loading experts takes at its peak, but for 15 %, ${quantize ?? 'floats'}`, () => {
+      const model = writeExperts({ hidden: 512, width: 512, experts, layers: 3 });
+      try {
+        const { grownBytes, weightBytes } = loadApart(model.path, quantize);
+        expect(grownBytes / weightBytes).to.be.within(0.9, 1.15);
+      } finally {
+        model.remove();
+      }
     });
 
   it('finds the longest context and the largest batch that a budget holds', async () => {

@@ -20,7 +20,8 @@ that is told where each of them stands (remote_families.py); their CONFIG must b
         i/rows           int64 [R]     the positions whose logits follow: at most ROWS, first and last among them
         i/logits         f32 [R, vocab]
         i/logits_bf16    f32 [R, vocab]  the same in float32 arithmetic with all weights rounded to bfloat16
-        i/experts        i8 [L, T, k]  with experts: those that each layer with a router chose, best first
+        i/experts        i8 [L, T, k]  with experts: those that each layer with a router chose
+        i/experts_bf16   i8 [L, T, k]  the same with the rounded weights
         i/greedy         int64 [N]     the continuation
         i/greedy_margin  f32 [N]       best minus second best logit of each of its tokens
 
@@ -89,15 +90,17 @@ def chosen_experts(model, ids):
     forward(model, ids)
     for hook in hooks:
         hook.remove()
-    return {"experts": torch.stack(found)} if found else {}
+    return torch.stack(found) if found else None
 
 
 def record(fresh, ids):
     """fresh: loads the model. Each time anew: some rotary embeddings remember the longest sequence that they saw."""
     rows = rows_of(len(ids))
     tokens, margins = greedy(fresh(), ids, NEW_TOKENS)
-    return {"tokens": ids, "rows": rows, **chosen_experts(fresh(), ids), "logits": forward(fresh(), ids)[rows],
-            "logits_bf16": forward(rounded(fresh()), ids)[rows], "greedy": tokens, "greedy_margin": margins}
+    found = {"tokens": ids, "rows": rows, "experts": chosen_experts(fresh(), ids),
+             "experts_bf16": chosen_experts(rounded(fresh()), ids), "logits": forward(fresh(), ids)[rows],
+             "logits_bf16": forward(rounded(fresh()), ids)[rows], "greedy": tokens, "greedy_margin": margins}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def main():

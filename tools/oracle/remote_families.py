@@ -23,6 +23,10 @@ class StandIn:
     config: dict
     tensors: dict = field(default_factory=dict)
     head: str = "lm_head.weight"
+    # Of one tensor there the names here, a list for each matrix of a stack: they lie one below the other.
+    stacks: dict = field(default_factory=dict)
+    # What the class has and the family has not, with values that make it do nothing.
+    constants: dict = field(default_factory=dict)
     # What the class lacks and is put into it.
     layer_norm_eps: float | None = None
     has_biases: bool = False
@@ -48,6 +52,9 @@ class StandIn:
         state = {}
         for name, (_, there) in self.tensors.items():
             state |= {target: change(weights[name]) for target, change in there.items()}
+        for target, matrices in self.stacks.items():
+            state[target] = torch.stack([torch.cat([weights[name] for name in names]) for names in matrices])
+        state |= self.constants
         missing, unexpected = model.load_state_dict(state, strict=False)
         # A tied head is its embedding; biases that the family lacks stay zero.
         left = [name for name in missing if not name.endswith(".bias") and name != "lm_head.weight"]
@@ -278,5 +285,40 @@ def qwen(raw):
     return out
 
 
-FAMILIES = {"internlm": internlm, "internlm2": internlm2, "minicpm": minicpm, "chatglm": chatglm, "telechat": telechat,
+def deepseek(raw):
+    """Qwen2-MoE whose shared expert is weighed by sigmoid(0) = 1/2 and doubled, both of which are exact."""
+    hidden, inner = raw["hidden_size"], raw["moe_intermediate_size"]
+    layers, shared = range(raw["num_hidden_layers"]), (raw.get("n_shared_experts") or 0) * inner
+    count = raw["n_routed_experts"]
+    dense = [i for i in layers if i < raw["first_k_dense_replace"] or i % raw["moe_layer_freq"]]
+    has_bias = raw["attention_bias"]
+    assert not has_bias, "Qwen2-MoE has no bias of o_proj"
+    out = StandIn(common(raw, model_type="qwen2_moe", qkv_bias=False, num_experts=count, mlp_only_layers=dense,
+                         num_experts_per_tok=raw["num_experts_per_tok"], moe_intermediate_size=inner,
+                         shared_expert_intermediate_size=shared or 8, norm_topk_prob=raw["norm_topk_prob"]))
+    llama_names(raw, out, ())
+    projections = {"gate": [inner, hidden], "up": [inner, hidden], "down": [hidden, inner]}
+    for i in set(layers) - set(dense):
+        at = f"{LAYER.format(i)}mlp."
+        for name in projections:
+            del out.tensors[f"{at}{name}_proj.weight"]
+            for e in range(count):
+                out.add(f"{at}experts.{e}.{name}_proj.weight", projections[name])
+        out.add(f"{at}gate.weight", [count, hidden], w=f"{at}gate.weight")
+        own = [[f"{at}experts.{e}.{name}_proj.weight" for name in ("gate", "up")] for e in range(count)]
+        out.stacks[f"{at}experts.gate_up_proj"] = own
+        out.stacks[f"{at}experts.down_proj"] = [[f"{at}experts.{e}.down_proj.weight"] for e in range(count)]
+        out.constants[f"{at}shared_expert_gate.weight"] = torch.zeros(1, hidden)
+        for name, (rows, columns) in projections.items():
+            there = f"{at}shared_expert.{name}_proj.weight"
+            shape = [rows, shared or 8] if name == "down" else [shared or 8, columns]
+            if shared:
+                factor = 2 if name == "down" else 1
+                out.add(f"{at}shared_experts.{name}_proj.weight", shape, w=(there, lambda w, f=factor: w * f))
+            else:
+                out.constants[there] = torch.zeros(shape)
+    return out
+
+
+FAMILIES = {"deepseek": deepseek, "internlm": internlm, "internlm2": internlm2, "minicpm": minicpm, "chatglm": chatglm, "telechat": telechat,
             "qwen": qwen}

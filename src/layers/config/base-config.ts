@@ -47,6 +47,8 @@ export interface BaseConfig {
   readonly alibiSlopes?: readonly number[] | undefined;
   /** Groups of experts that routers choose first; absent where experts stand in none. */
   readonly expertGroups?: ExpertGroups | undefined;
+  /** Layers of the checkpoint behind the last that is run: they guess further tokens. */
+  readonly predictionLayers?: number;
   /** Types of tokens that have an embedding of their own. */
   readonly typeVocabSize?: number;
   /** Labels of a classifier. */

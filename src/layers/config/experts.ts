@@ -1,6 +1,7 @@
 import type { ExpertGroups } from '../../common-op-builders/index.js';
 import type { ConfigReader } from './config-reader.js';
 import {
+  type Check,
   type Default,
   type Field,
   field,
@@ -8,44 +9,62 @@ import {
   integer,
   listOf,
   type Names,
+  only,
   positive,
   WIDTH,
 } from './fields.js';
 
 const EXPERTS = integer(1, 10_000);
 
-/** The defaults that a family with experts must state. */
+/** What a family with experts must state: its defaults, and where its config.json has other names, these. */
 export interface ExpertDefaults {
   readonly numExperts: Default<number>;
   readonly numExpertsPerToken: Default<number>;
-  readonly moeIntermediateSize: Default<number>;
-  readonly normTopkProb: boolean;
+  /** Of one expert: a number, or that of the MLPs that other families have. */
+  readonly moeIntermediateSize: 'intermediate_size' | Default<number>;
+  /** Whether weights of a token are divided by their sum: a default, or what holds whatever config.json says. */
+  readonly normTopkProb: boolean | 'always';
+  readonly names?: { readonly numExperts: Names; readonly numExpertsPerToken: Names };
 }
 
-/** The experts of a layer by transformers' names, of which `num_local_experts` is the one that its version 5 writes. */
-export const experts = (defaults: ExpertDefaults) => ({
-  numExperts: field(['num_experts', 'num_local_experts'], EXPERTS, defaults.numExperts),
-  numExpertsPerToken: expertsPerToken('num_experts_per_tok', defaults.numExpertsPerToken),
-  moeIntermediateSize: field('moe_intermediate_size', WIDTH, defaults.moeIntermediateSize),
-  normTopkProb: field('norm_topk_prob', flag, defaults.normTopkProb),
+/** Transformers' names, of which `num_local_experts` is the one that its version 5 writes. */
+const NAMES = { numExperts: ['num_experts', 'num_local_experts'], numExpertsPerToken: 'num_experts_per_tok' };
+
+/** The experts of a layer. */
+export const experts = ({ names = NAMES, ...defaults }: ExpertDefaults) => ({
+  numExperts: field(names.numExperts, EXPERTS, defaults.numExperts),
+  numExpertsPerToken: expertsPerToken(names.numExpertsPerToken, defaults.numExpertsPerToken),
+  moeIntermediateSize: expertWidth(defaults.moeIntermediateSize),
+  normTopkProb:
+    defaults.normTopkProb === 'always'
+      ? field('norm_topk_prob', only(true), true)
+      : field('norm_topk_prob', flag, defaults.normTopkProb),
 });
 
-/** How many experts each token is given to: no more than there are. */
+/** Of families whose every MLP is experts, the width of these is `intermediate_size`. */
+const expertWidth = (
+  fallback: ExpertDefaults['moeIntermediateSize'],
+): Field<number, { readonly intermediateSize: number }> =>
+  fallback === 'intermediate_size'
+    ? { read: (_, config) => config.intermediateSize }
+    : field('moe_intermediate_size', WIDTH, fallback);
+
+/** How many experts each token is given to: no more than there are. `count` reads it under these names. */
 export const expertsPerToken = (
   names: Names,
   fallback: Default<number>,
-): Field<number, { readonly numExperts: number }> => {
-  const count = field(names, EXPERTS, fallback);
-  return {
-    read(json, config) {
-      const { numExperts } = config;
-      const found = count.read(json, config);
-      if (found > numExperts)
-        json.problem(`${names} (${found}) must be at most the number of experts (${numExperts})`);
-      return found;
-    },
-  };
-};
+  count: Field<number, { readonly numHiddenLayers: number }> = field(names, EXPERTS, fallback),
+): Field<number, { readonly numExperts: number; readonly numHiddenLayers: number }> => ({
+  read(json, config) {
+    const { numExperts } = config;
+    const found = count.read(json, config);
+    if (found > numExperts) {
+      const [name] = [names].flat();
+      json.problem(`${name} (${found}) must be at most the number of experts (${numExperts})`);
+    }
+    return found;
+  },
+});
 
 /** `n_group` groups of neighbours, of which each token chooses experts of `topk_group`; undefined for one group. */
 export const expertGroups = (defaults: {
@@ -89,3 +108,38 @@ export const sparseBySteps: Field<readonly boolean[], { readonly numHiddenLayers
     );
   },
 };
+
+/** The same: all but the first `first_k_dense_replace`, and of these every one that `moe_layer_freq` divides. */
+export const sparseBehindDense = (defaults: {
+  readonly dense: number;
+}): Field<readonly boolean[], { readonly numHiddenLayers: number }> => ({
+  read(json, { numHiddenLayers }) {
+    const first = json.value('first_k_dense_replace', integer(0, 1000)) ?? defaults.dense;
+    const every = json.value('moe_layer_freq', integer(1, 1000)) ?? 1;
+    return Array.from({ length: numHiddenLayers }, (_, layer) => layer >= first && layer % every === 0);
+  },
+});
+
+/** How many experts' width the MLP has that all tokens pass through; 0: there is none. */
+export const sharedExperts = (names: Names, fallback: number): Field<number> =>
+  field(names, integer(0, 1000), fallback);
+
+/** Layers behind the last that guess further tokens. They change none that is generated without them, and are left out. */
+export const predictionLayers = (fallback: number): Field<number> =>
+  field(['num_nextn_predict_layers', 'num_mtp_layers'], integer(0, 100), fallback);
+
+/** A value that config.json may list for each layer, as long as all are the same. */
+export const inEveryLayer = <T>(
+  name: string,
+  check: Check<T>,
+  fallback: Default<T>,
+): Field<T, { readonly numHiddenLayers: number }> => ({
+  read(json, { numHiddenLayers }) {
+    const found = json.raw(name);
+    if (!Array.isArray(found)) return field(name, check, fallback).read(json, {});
+    const [first] = found;
+    if (found.length < numHiddenLayers || found.some((value) => value !== first))
+      json.fail(`${name} must be the same in each of the ${numHiddenLayers} layers`);
+    return json.check(name, first, check) ?? json.missing(name);
+  },
+});

@@ -22,7 +22,11 @@ export {
   expertGroups,
   experts,
   expertsPerToken,
+  inEveryLayer,
+  predictionLayers,
   routedScalingFactor,
+  sharedExperts,
+  sparseBehindDense,
   sparseBySteps,
 } from './experts.js';
 export {

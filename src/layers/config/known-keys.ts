@@ -10,12 +10,13 @@ const MEANINGS: ReadonlyArray<{
   readonly keys: Readonly<Record<string, readonly unknown[]>>;
 }> = [
   {
-    does: 'bounds attention scores or logits',
+    does: 'bounds projections, attention scores or logits',
     keys: {
       attn_logit_softcapping: [],
       final_logit_softcapping: [],
       attn_logit_cap: [],
       logits_soft_cap: [],
+      clip_qkv: [],
     },
   },
   {

@@ -41,6 +41,7 @@ const DEEPSEEK_V3_CONFIG = defineConfig({
       mlpBias: false,
     }),
     scoring: SIGMOID,
+    sumGuard: constant({ added: 1e-20 }),
     choice: field('topk_method', only('noaux_tc'), 'noaux_tc'),
     expertGroups: expertGroups({ count: 8, kept: 4, scored: 2 }),
     rope,

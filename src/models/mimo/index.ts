@@ -5,6 +5,7 @@ import {
   field,
   LLAMA_DEFAULTS,
   only,
+  predictionLayers,
   slidingByLayer,
 } from '../../layers/config/index.js';
 import { registerModel, routerOf } from '../../router/index.js';
@@ -17,9 +18,7 @@ const MIMO_CONFIG = defineConfig({
     ...biases({ qkv: true, dense: false, mlp: false }),
     hasBiases: field('attention_bias', only(true), true),
     slidingWindows: slidingByLayer({ useSlidingWindow: false, window: 4096, maxWindowLayers: 28 }),
-  },
-  irrelevant: {
-    num_nextn_predict_layers: 'layers that guess further tokens change none that is generated without them',
+    predictionLayers: predictionLayers(0),
   },
 });
 
@@ -34,6 +33,5 @@ export const MimoRouter = routerOf(MIMO_CONFIG, FlashMimoForCausalLMATB, {
     features: ['biases of q, k and v', 'windows by layer'],
     reference: 'transformers, as qwen2',
   },
-  harmlessTensors: [/^model\.mtp_layers\./],
 });
 registerModel('mimo', MimoRouter);

@@ -29,7 +29,7 @@ const OLMO2_CONFIG = defineConfig({
 });
 
 /** The norms of queries and keys, each over all heads at once. */
-const normsOf = (config: DecoderConfig, weights: Weights): ProjectionNorms =>
+export const olmo2Norms = (config: DecoderConfig, weights: Weights): ProjectionNorms =>
   projectionNorms(config, (of, heads) => {
     return new BaseRMSNorm(weights.at(`${of}_norm`), heads * config.headDim, config.rmsNormEps);
   });
@@ -40,7 +40,7 @@ export class Olmo2Layer extends NormedResultLayer {
     const own = weights.at('self_attn');
     const norm = (name: string) => new BaseRMSNorm(weights.at(name), config.hiddenSize, config.rmsNormEps);
     const parts = {
-      selfAttn: new NormedRotaryAttention(layerId, config, own, normsOf(config, own)),
+      selfAttn: new NormedRotaryAttention(layerId, config, own, olmo2Norms(config, own)),
       afterAttention: norm('post_attention_layernorm'),
       mlp: new BaseMLP(config, weights.at('mlp')),
       afterMlp: norm('post_feedforward_layernorm'),

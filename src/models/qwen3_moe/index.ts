@@ -10,7 +10,7 @@ import {
 import { ExpertRouter, Experts, SparseMLP } from '../../layers/experts.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
-import { FlashLlamaForCausalLMATB, LlamaLayer } from '../llama/index.js';
+import { FlashSparseLlamaATB } from '../llama/index.js';
 import { Qwen3Attention } from '../qwen3/index.js';
 
 /** Defaults of transformers 5.24, Qwen3MoeConfig. */
@@ -35,18 +35,17 @@ const QWEN3_MOE_CONFIG = defineConfig({
 type Qwen3MoeConfig = ConfigOf<typeof QWEN3_MOE_CONFIG>;
 
 /** Qwen3 with experts in place of some or all MLPs (arXiv:2505.09388, section 2). */
-export class FlashQwen3MoeForCausalLMATB extends FlashLlamaForCausalLMATB<Qwen3MoeConfig> {
-  override readonly name = 'qwen3_moe';
+export class FlashQwen3MoeForCausalLMATB extends FlashSparseLlamaATB<Qwen3MoeConfig> {
+  readonly name = 'qwen3_moe';
 
   constructor(config: Qwen3MoeConfig, weights: Weights) {
-    super(config, weights, (layerId, at) => {
-      const selfAttn = new Qwen3Attention(layerId, config, at.at('self_attn'));
-      if (!config.sparseLayers[layerId])
-        return new LlamaLayer(layerId, config, at, { selfAttn, variant: 'dense' });
-      const own = at.at('mlp');
-      const router = new ExpertRouter({ ...config, scoring: 'softmax' }, own);
-      const mlp = new SparseMLP({ router, experts: new Experts(config, own.at('experts')) });
-      return new LlamaLayer(layerId, config, at, { selfAttn, mlp });
+    super(config, weights, {
+      selfAttn: (layerId, at) => new Qwen3Attention(layerId, config, at),
+      experts: (at) =>
+        new SparseMLP({
+          router: new ExpertRouter({ ...config, scoring: 'softmax' }, at),
+          experts: new Experts(config, at.at('experts')),
+        }),
     });
   }
 }

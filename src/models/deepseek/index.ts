@@ -1,0 +1,64 @@
+import {
+  biases,
+  type ConfigOf,
+  decoder,
+  defineConfig,
+  experts,
+  field,
+  fullAttention,
+  LLAMA_DEFAULTS,
+  only,
+  required,
+  sharedExperts,
+  sparseBehindDense,
+} from '../../layers/config/index.js';
+import { ExpertRouter, Experts, SparseMLP, sharedMLP } from '../../layers/experts.js';
+import { registerModel, routerOf } from '../../router/index.js';
+import type { Weights } from '../../weights/weights.js';
+import { FlashSparseLlamaATB } from '../llama/index.js';
+
+/** Defaults of configuration_deepseek.py, published beside deepseek-moe-16b. */
+const DEEPSEEK_CONFIG = defineConfig({
+  fields: {
+    ...decoder(LLAMA_DEFAULTS),
+    ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
+    ...experts({
+      numExperts: required,
+      numExpertsPerToken: required,
+      moeIntermediateSize: 1407,
+      normTopkProb: false,
+      names: { numExperts: 'n_routed_experts', numExpertsPerToken: 'num_experts_per_tok' },
+    }),
+    scoringFunc: field('scoring_func', only('softmax'), 'softmax'),
+    sharedExperts: sharedExperts('n_shared_experts', 0),
+    sparseLayers: sparseBehindDense({ dense: 0 }),
+    slidingWindows: fullAttention,
+  },
+});
+
+type DeepseekConfig = ConfigOf<typeof DEEPSEEK_CONFIG>;
+
+/** Llama with many small experts, some of which all tokens share (arXiv:2401.06066, section 3). */
+export class FlashDeepseekMoeForCausalLMATB extends FlashSparseLlamaATB<DeepseekConfig> {
+  readonly name = 'deepseek';
+
+  constructor(config: DeepseekConfig, weights: Weights) {
+    super(config, weights, {
+      experts: (at) =>
+        new SparseMLP({
+          router: new ExpertRouter({ ...config, scoring: 'softmax', sumGuard: { added: 1e-20 } }, at),
+          experts: new Experts(config, at.at('experts')),
+          shared: sharedMLP(config, at.at('shared_experts')),
+        }),
+    });
+  }
+}
+
+export const DeepseekRouter = routerOf(DEEPSEEK_CONFIG, FlashDeepseekMoeForCausalLMATB, {
+  about: {
+    kind: 'experts',
+    features: ['shared experts', 'MLPs before experts'],
+    reference: 'transformers, as qwen2_moe',
+  },
+});
+registerModel('deepseek', DeepseekRouter);

@@ -1,0 +1,103 @@
+import {
+  biases,
+  type ConfigOf,
+  type ConfigReader,
+  decoder,
+  defineConfig,
+  experts,
+  type Field,
+  field,
+  fullAttention,
+  integer,
+  LLAMA_DEFAULTS,
+  only,
+  positive,
+  predictionLayers,
+  sharedExperts,
+} from '../../layers/config/index.js';
+import { ExpertRouter, Experts, SparseMLP, sharedMLP } from '../../layers/experts.js';
+import { registerModel, routerOf } from '../../router/index.js';
+import type { Weights } from '../../weights/weights.js';
+import { FlashSparseLlamaATB } from '../llama/index.js';
+
+/** Of the layers from `moe_layer_start_index` to `moe_layer_end_index`, every one that ends an interval. */
+const sparseByInterval: Field<readonly boolean[], { readonly numHiddenLayers: number }> = {
+  read(json: ConfigReader, { numHiddenLayers }) {
+    const last = numHiddenLayers - 1;
+    const first = json.value('moe_layer_start_index', integer(0, 1000)) ?? 1;
+    const end = json.value('moe_layer_end_index', integer(-1, 1000)) ?? -1;
+    const every = json.value('moe_layer_interval', integer(1, 1000)) ?? 1;
+    return Array.from(
+      { length: numHiddenLayers },
+      (_, layer) => (layer + 1) % every === 0 && layer >= first && layer <= (end === -1 ? last : end),
+    );
+  },
+};
+
+/** Defaults of transformers 5.24, Ernie4_5_MoeConfig. */
+const ERNIE4_5_MOE_CONFIG = defineConfig({
+  fields: {
+    ...decoder({
+      ...LLAMA_DEFAULTS,
+      numKeyValueHeads: 4,
+      rmsNormEps: 1e-5,
+      ropeTheta: 500_000,
+      tieWordEmbeddings: true,
+      rotary: { interleaved: true, keepsF32: true },
+    }),
+    ...biases({ qkv: false, dense: false, mlp: false }),
+    // Where there are biases, the head has one, too.
+    hasBias: field('use_bias', only(false), false),
+    ...experts({
+      numExperts: 64,
+      numExpertsPerToken: 6,
+      moeIntermediateSize: 1536,
+      normTopkProb: 'always',
+      names: {
+        numExperts: ['moe_num_experts', 'num_experts', 'num_local_experts'],
+        numExpertsPerToken: ['moe_k', 'num_experts_per_tok'],
+      },
+    }),
+    leastSum: field('moe_norm_min', positive(1), 1e-12),
+    sharedExperts: sharedExperts('moe_num_shared_experts', 2),
+    sparseLayers: sparseByInterval,
+    predictionLayers: predictionLayers(0),
+    slidingWindows: fullAttention,
+  },
+});
+
+type Ernie45MoeConfig = ConfigOf<typeof ERNIE4_5_MOE_CONFIG>;
+
+/** ERNIE 4.5 with experts in place of some MLPs, whose choice a bias corrects (ERNIE 4.5 Technical Report, section 2.2). */
+export class FlashErnie45MoeForCausalLMATB extends FlashSparseLlamaATB<Ernie45MoeConfig> {
+  readonly name = 'ernie4_5_moe';
+
+  constructor(config: Ernie45MoeConfig, weights: Weights) {
+    const names = {
+      gate: 'gate.weight',
+      correction: 'moe_statics.e_score_correction_bias',
+      correctionRows: 1,
+    };
+    super(config, weights, {
+      experts: (at) =>
+        new SparseMLP({
+          router: new ExpertRouter(
+            { ...config, scoring: 'softmax', sumGuard: { least: config.leastSum } },
+            at,
+            names,
+          ),
+          experts: new Experts(config, at.at('experts')),
+          shared: sharedMLP(config, at.at('shared_experts')),
+        }),
+    });
+  }
+}
+
+export const Ernie45MoeRouter = routerOf(ERNIE4_5_MOE_CONFIG, FlashErnie45MoeForCausalLMATB, {
+  about: {
+    kind: 'experts',
+    features: ['interleaved rotary', 'corrected choice', 'shared experts', 'MLPs beside experts'],
+    reference: 'transformers',
+  },
+});
+registerModel('ernie4_5_moe', Ernie45MoeRouter);

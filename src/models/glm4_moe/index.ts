@@ -1,0 +1,80 @@
+import { RotaryAttention } from '../../layers/attention-orders.js';
+import {
+  biases,
+  type ConfigOf,
+  decoder,
+  defineConfig,
+  expertGroups,
+  experts,
+  field,
+  flag,
+  fullAttention,
+  LLAMA_DEFAULTS,
+  predictionLayers,
+  routedScalingFactor,
+  sharedExperts,
+  sparseBehindDense,
+} from '../../layers/config/index.js';
+import { ExpertRouter, Experts, SparseMLP, sharedMLP } from '../../layers/experts.js';
+import { registerModel, routerOf } from '../../router/index.js';
+import type { Weights } from '../../weights/weights.js';
+import { FlashSparseLlamaATB } from '../llama/index.js';
+import { Qwen3Attention } from '../qwen3/index.js';
+
+/** Defaults of transformers 5.24, Glm4MoeConfig. */
+const GLM4_MOE_CONFIG = defineConfig({
+  fields: {
+    ...decoder({ ...LLAMA_DEFAULTS, numKeyValueHeads: 8, rmsNormEps: 1e-5, rotary: { factor: 0.5 } }),
+    ...biases({ qkv: 'attention_bias', dense: false, mlp: false }),
+    ...experts({
+      numExperts: 128,
+      numExpertsPerToken: 8,
+      moeIntermediateSize: 1408,
+      normTopkProb: true,
+      names: {
+        numExperts: ['n_routed_experts', 'num_local_experts'],
+        numExpertsPerToken: 'num_experts_per_tok',
+      },
+    }),
+    expertGroups: expertGroups({ count: 1, kept: 1, scored: 2 }),
+    routedScalingFactor: routedScalingFactor(1),
+    sharedExperts: sharedExperts('n_shared_experts', 1),
+    sparseLayers: sparseBehindDense({ dense: 1 }),
+    predictionLayers: predictionLayers(1),
+    hasQkNorm: field('use_qk_norm', flag, false),
+    slidingWindows: fullAttention,
+  },
+});
+
+type Glm4MoeConfig = ConfigOf<typeof GLM4_MOE_CONFIG>;
+
+/**
+ * Llama of which half a head turns, with Qwen 3's norms of queries and keys in some models, and with experts that are chosen
+ * as in DeepSeek-V3 (arXiv:2508.06471, section 2.1).
+ */
+export class FlashGlm4MoeForCausalLMATB extends FlashSparseLlamaATB<Glm4MoeConfig> {
+  readonly name = 'glm4_moe';
+
+  constructor(config: Glm4MoeConfig, weights: Weights) {
+    const Attention = config.hasQkNorm ? Qwen3Attention : RotaryAttention;
+    const names = { gate: 'gate.weight', correction: 'gate.e_score_correction_bias' };
+    super(config, weights, {
+      selfAttn: (layerId, at) => new Attention(layerId, config, at),
+      experts: (at) =>
+        new SparseMLP({
+          router: new ExpertRouter({ ...config, scoring: 'sigmoid', sumGuard: { added: 1e-20 } }, at, names),
+          experts: new Experts(config, at.at('experts')),
+          shared: sharedMLP(config, at.at('shared_experts')),
+        }),
+    });
+  }
+}
+
+export const Glm4MoeRouter = routerOf(GLM4_MOE_CONFIG, FlashGlm4MoeForCausalLMATB, {
+  about: {
+    kind: 'experts',
+    features: ['corrected choice in groups', 'shared experts', 'partial rotary', 'norms of q and k'],
+    reference: 'transformers',
+  },
+});
+registerModel('glm4_moe', Glm4MoeRouter);
