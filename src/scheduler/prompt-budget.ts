@@ -26,6 +26,9 @@ const FIRST_DEPTH = 4000;
  */
 export type PromptRoom = (rows: number, depth: number, promptsPerDecode: number) => number;
 
+/** Nobody is made to wait. */
+export const endlessRoom: PromptRoom = () => Number.POSITIVE_INFINITY;
+
 /** Bands of a step; a part of the first is a part of the work, because decoding alone does not fill it. */
 const bandsOf = (rows: number): number => (rows <= BAND ? rows / BAND : Math.ceil(rows / BAND));
 

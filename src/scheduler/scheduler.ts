@@ -11,7 +11,7 @@ import {
   type SchedulerOptions,
 } from './limits.js';
 import { policyOf } from './policies/index.js';
-import type { PromptRoom } from './prompt-budget.js';
+import { endlessRoom, type PromptRoom } from './prompt-budget.js';
 import {
   type FinishReason,
   insertByRank,
@@ -133,10 +133,7 @@ export class Scheduler {
    * sequences that decode, it takes at most as many tokens of prompts as `room` says: longer steps would make those wait.
    * How far a draft model guesses ahead, `draftLength` says.
    */
-  schedule(
-    room: PromptRoom = () => Number.POSITIVE_INFINITY,
-    draftLength: DraftLength = theMost,
-  ): Batch | undefined {
+  schedule(room: PromptRoom = endlessRoom, draftLength: DraftLength = theMost): Batch | undefined {
     assert(this.#inFlight === undefined, 'the step in flight has not been postprocessed');
     if (!this.hasWork) return undefined;
     const { chunkedPrefill, maxBatchSize } = this.#options;
