@@ -31,8 +31,9 @@ export const integerForm = ({ desc, groupSize }: QuantForm): IntegerForm => ({
   groupSize,
 });
 
-/** MindIE's name of integers: the inverse of `integerForm`. */
-export function quantDesc({ bits, activations }: IntegerForm): QuantDesc {
+/** MindIE's name of integers, ours of small floats: the inverse of `integerForm`. */
+export function quantDesc({ bits, numbers, activations }: IntegerForm): QuantDesc {
+  if (numbers === 'floats') return bits === 8 ? 'FP8' : 'FP4';
   if (bits === 4) return 'W4A16';
   return activations === 'int8' ? 'W8A8_DYNAMIC' : 'W8A16';
 }

@@ -47,3 +47,7 @@ export function groupedRows({ groups, headsPerGroup, headDim }: GroupedHeads): P
     return { of: groups * groupHeads * headDim, order };
   });
 }
+
+/** The rows of one of two projections whose rows lie in turn, as gpt-oss's gate (0) and up (1): `count` of them. */
+export const rowsInTurn = (turn: 0 | 1, count: number): Int32Array =>
+  Int32Array.from({ length: count }, (_, row) => 2 * row + turn);

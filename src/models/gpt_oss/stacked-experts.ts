@@ -1,3 +1,4 @@
+import { rowsInTurn } from '../../weights/row-orders.js';
 import { expertOf, named, transposed, withRowOrder } from '../../weights/weight-changes.js';
 import type { TensorRef, WeightSource, Weights } from '../../weights/weights.js';
 
@@ -46,11 +47,7 @@ function fromStack(source: WeightSource, stack: Stack, name: string): TensorRef 
   if (whole === undefined) return undefined;
   const own = expertOf(whole, expert);
   const rows = kind === 'bias' ? own : transposed(own);
-  return named(projection === 'down' ? rows : everySecond(rows, projection === 'gate' ? 0 : 1), name);
+  if (projection === 'down') return named(rows, name);
+  const order = rowsInTurn(projection === 'gate' ? 0 : 1, Math.floor((rows.shape[0] ?? 0) / 2));
+  return named(withRowOrder(rows, order), name);
 }
-
-const everySecond = (ref: TensorRef, first: 0 | 1): TensorRef =>
-  withRowOrder(
-    ref,
-    Int32Array.from({ length: Math.floor((ref.shape[0] ?? 0) / 2) }, (_, row) => 2 * row + first),
-  );

@@ -1,6 +1,7 @@
 import type { RowReader } from '../quantization.js';
+import { rowsInTurn } from '../row-orders.js';
 import { expertOf, withRowOrder } from '../weight-changes.js';
-import type { TensorRef, Weights } from '../weights.js';
+import type { TensorRef } from '../weights.js';
 import { ConfigFields } from './config-fields.js';
 import type { FormatSource, OpenFormat, QuantFormat } from './format.js';
 import { asScales, reshaped } from './small-floats.js';
@@ -68,20 +69,11 @@ const expertRows =
     const { stem, expert, tensor, turn } = expertPlace(name) as ExpertPlace;
     const rows = turn === undefined ? outFeatures : 2 * outFeatures;
     const own = (suffix: string, inner: readonly number[]): TensorRef =>
-      expertOf(stackOf(weights, `${stem}${tensor}_${suffix}`, [experts, rows, ...inner]), expert);
+      expertOf(weights.get(`${stem}${tensor}_${suffix}`, [experts, rows, ...inner]), expert);
     const inTurn = (ref: TensorRef): TensorRef =>
-      turn === undefined ? ref : everySecond(ref, turn, outFeatures);
+      turn === undefined ? ref : withRowOrder(ref, rowsInTurn(turn, outFeatures));
     return {
       weight: inTurn(reshaped(own('blocks', [k / GROUP, BLOCK_BYTES]), [rows, k / 2])),
       scale: inTurn(asScales(own('scales', [k / GROUP]))),
     };
   };
-
-const stackOf = (weights: Weights, name: string, shape: readonly number[]): TensorRef =>
-  weights.get(name, shape);
-
-const everySecond = (ref: TensorRef, first: number, count: number): TensorRef =>
-  withRowOrder(
-    ref,
-    Int32Array.from({ length: count }, (_, row) => 2 * row + first),
-  );
