@@ -199,6 +199,19 @@ describe('prompts with pictures', function () {
     }
   });
 
+  for (const quantized of [{ quantize: 'w8a8_dynamic' }, { quantize: 'w8a16' }, { kvQuant: 'int8' }] as const)
+    it(`are seen by weights and caches of integers, too: ${JSON.stringify(quantized)}`, async () => {
+      const prompt = user(image(tall?.[0]), text('What is this?'));
+      const first = async (model: LLM) =>
+        (await model.generate(prompt, { ...ANSWER, logprobs: 0 })).logprobs[0]?.logprob ?? Number.NaN;
+      const other = await LLM.load(checkpoint.path, { ...OPTIONS, dtype: 'bf16', ...quantized });
+      try {
+        expect(await first(other)).to.be.closeTo(await first(llm), 0.3);
+      } finally {
+        await other.dispose();
+      }
+    });
+
   it('refuse inserts that do not fit the prompt', async () => {
     const { tokens, inserts } = await llm.prepare(user(image(small?.[0])));
     const start = (given: unknown) => () =>
