@@ -109,6 +109,8 @@ export const WEIGHT_MESSAGES = {
     `${d.file}: ${describeValue(d.field)} must be ${d.expected}, found ${d.found}`,
   WEIGHT_QUANT_CONTRADICTION: (d: { file: string; says: string; name: string; found: string }) =>
     `${d.file} says ${d.says}, but ${describeValue(d.name)} in the files ${d.found}`,
+  WEIGHT_QUANT_EXPORT: (d: { name: string }) =>
+    `weight "${d.name}" is packed as another tool packs it, which the exported programs do not read; export the float checkpoint that it was made of, or one that \`atb-models quantize\` wrote`,
   WEIGHT_QUANT_EXPERTS: (d: { name: string; found: string }) =>
     `the expert "${d.name}" has ${d.found}, which the products of experts do not read; take the float checkpoint that it was made of, or one that is symmetric`,
   WEIGHT_QUANT_OFFSET: (d: { name: string; file: string }) =>

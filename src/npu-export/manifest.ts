@@ -1,5 +1,6 @@
 import { isAbsolute, relative } from 'node:path';
 import { ATB_DTYPE_NAME, type FloatDType } from '../dtype.js';
+import { AtbError } from '../errors.js';
 import type { GraphSpec } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import type { WeightPart } from '../native/binding.js';
@@ -127,7 +128,9 @@ export function manifestOf(open: OpenModel, { blockSize, graphs, graphFiles }: M
   };
 }
 
+/** @throws WEIGHT_QUANT_EXPORT for what the exported programs do not unpack */
 function manifestWeight(weight: TensorRef, run: FloatDType, directory: string): ManifestWeight {
+  refusePacked(weight);
   const { dtype, shape } = weightDesc(weight, run);
   // Offsets of symmetric integers are in no file.
   const isOffset = weight.quantized?.role === 'offset';
@@ -137,6 +140,13 @@ function manifestWeight(weight: TensorRef, run: FloatDType, directory: string): 
     shape,
     parts: parts.map((part) => manifestPart(part, directory)),
   };
+}
+
+/** The programs read integers as MindIE has them; words, zero points and orders of channels they know nothing of. */
+function refusePacked({ name, quantized, values, parts }: TensorRef): void {
+  const isShifted = quantized?.role === 'offset' && !quantized.isZero;
+  if (values || isShifted || parts.some((part) => part.file !== undefined && part.words !== undefined))
+    throw new AtbError('WEIGHT_QUANT_EXPORT', { name });
 }
 
 function manifestPart(part: WeightPart, directory: string): ManifestPart {

@@ -13,6 +13,7 @@ import { readTensor } from '../../src/weights/read-tensor.js';
 import { encoderCases, encoderCheckpoint } from '../oracle/encoders.js';
 import { familyCases, familyCheckpoint } from '../oracle/families.js';
 import { ORACLE_DIR } from '../oracle/fixtures.js';
+import { PUBLISHERS, type Publisher, publish, storeOf } from '../oracle/published.js';
 import { visionCases, visionCheckpoint } from '../oracle/vision.js';
 
 const FAMILIES = ['llama', 'llama-tied', 'mistral', 'qwen2', 'qwen3'] as const;
@@ -114,6 +115,18 @@ describe('exporting a model for an NPU', () => {
     folder = mkdtempSync(join(tmpdir(), 'atb-export-'));
   });
   after(() => rmSync(folder, { recursive: true }));
+
+  for (const method of ['ct-pack-4', 'msmodelslim-8']) {
+    it(`is refused for what the programs do not unpack: ${method}`, async () => {
+      const folders = { published: join(folder, method), dequantized: join(folder, `${method}-floats`) };
+      await publish(join(ORACLE_DIR, 'llama'), storeOf(PUBLISHERS[method] as Publisher), folders);
+      const modelPath = folders.published;
+      const error = await failure(
+        exportModel({ modelPath, output: join(folder, `of-${method}`), dtype: 'bf16' }),
+      );
+      expect(error).to.match(/^WEIGHT_QUANT_EXPORT: .*packed as another tool packs it/);
+    });
+  }
 
   for (const family of FAMILIES) {
     it(`says of ${family} where every input of every graph comes from, once`, async () => {

@@ -93,8 +93,7 @@ void ReadOrdered(const PlannedPart& planned, int64_t begin, int64_t end, std::by
 template <typename T>
 void Transpose(const WeightPart& part, int64_t begin, int64_t end, int64_t columns, const std::byte* block, int64_t low,
                int64_t width, std::byte* to) {
-  // So many rows of the block stay in the TLB, and so many of what is written in L1: neighbours of a row of the block
-  // are taken together, since rows that lie a power of two apart drive one another out of the cache.
+  // Neighbours of a row are taken together: rows a power of two apart drive one another out of the cache.
   constexpr int64_t kStep = 32, kTogether = 16;
   const T* from = reinterpret_cast<const T*>(block);
   T* into = reinterpret_cast<T*>(to);
