@@ -1,4 +1,4 @@
-import type { DType, FloatDType, Tensor } from '../dtype.js';
+import type { DType, Tensor } from '../dtype.js';
 import type { GraphSpec } from '../graph/atb-graph.js';
 import type { GrammarSpec, Vocabulary } from './grammar-spec.js';
 import type { SampledLogprobs, SamplerOptions } from './sampler-options.js';
