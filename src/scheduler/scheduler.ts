@@ -19,6 +19,7 @@ import {
   isFinished,
   type Sequence,
   settleEncoded,
+  settlePreempted,
 } from './sequence.js';
 import type { SchedulerStats } from './stats.js';
 import { StepBudget } from './step-budget.js';
@@ -277,10 +278,7 @@ export class Scheduler {
       const [last] = this.#running.splice(index, 1);
       assert(index >= 0 && last !== undefined, 'a sequence that runs alone always has room');
       this.#blocks.release(last.blockTable);
-      last.status = 'waiting';
-      last.cachedLen = 0;
-      last.encoded.clear();
-      last.preemptions++;
+      settlePreempted(last);
       this.#numPreemptions++;
       this.#waiting.comeBack(last);
       if (last === sequence) return false;

@@ -145,3 +145,11 @@ export function settleEncoded(sequence: Sequence, encodes: readonly Insert[] = [
   for (const insert of sequence.encoded)
     if (endOf(insert) <= sequence.cachedLen) sequence.encoded.delete(insert);
 }
+
+/** Takes in that it has given its blocks back: nothing of it is computed any more. */
+export function settlePreempted(sequence: Sequence): void {
+  sequence.status = 'waiting';
+  sequence.cachedLen = 0;
+  sequence.encoded.clear();
+  sequence.preemptions++;
+}
