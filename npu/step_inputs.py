@@ -88,6 +88,8 @@ def make_input(name, described, step, manifest, max_positions):
         return step.positions
     if made == "row_numbers":
         return torch.arange(step.count)
+    if made == "range":
+        return torch.arange(recipe["count"])
     if made == "slots":
         # Block i of the sequence is block i of the cache.
         return step.positions

@@ -8,6 +8,7 @@ export const GROUP_INDICES = 'group_indices';
 export const groupIndices: StepInput = {
   names: [GROUP_INDICES],
   describe: () => ({ [GROUP_INDICES]: { dtype: 'i32', shape: [COUNT] } }),
+  recipes: () => ({ [GROUP_INDICES]: { made: 'range', count: COUNT } }),
   hold: () => ({
     [GROUP_INDICES]: { dtype: 'i32', shape: [COUNT], data: Int32Array.from({ length: COUNT }, (_, i) => i) },
   }),

@@ -51,6 +51,8 @@ export type InputRecipe =
         /** The row of each sequence's last token. */
         | 'last_rows';
     }
+  /** 0, 1, … [count] */
+  | { readonly made: 'range'; readonly count: number }
   | {
       readonly made: 'mask';
       /** [128, 128]; or [context, context], rows and columns being positions; or [sequences, 1, context]. */

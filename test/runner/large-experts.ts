@@ -1,5 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  ftruncateSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { QuantizeMode } from '../../src/weights/quantization.js';
@@ -118,8 +127,11 @@ async function loadBoth([small = '', large = '', quantize = '']: readonly string
   (await load(small)).dispose();
   const before = process.memoryUsage().rss;
   const runner = await load(large);
-  const grownBytes = process.resourceUsage().maxRSS * 1024 - before;
-  process.stdout.write(JSON.stringify({ grownBytes, weightBytes: runner.memory().weightBytes }));
+  // Not resourceUsage().maxRSS, which begins with what the process had that started this one.
+  const peak = /VmHWM:\s+(\d+) kB/.exec(readFileSync('/proc/self/status', 'utf8'));
+  const grownBytes = Number(peak?.[1]) * 1024 - before;
+  const { weightBytes } = runner.memory();
+  process.stdout.write(JSON.stringify({ grownBytes, weightBytes }));
   runner.dispose();
 }
 
