@@ -36,7 +36,7 @@ double Gap(const Value& found, const Numbers& expected) {
 
 double Rounded(double number, DType dtype) { return Value(dtype, {1}, {number}).Get(0); }
 
-/// What the tokens of a step chose: ids[t * top_k + j], each token's without repeats.
+/// What the tokens of a step chose: ids[t * top_k + j].
 struct Choices {
   int64_t tokens, top_k, experts;
   Numbers ids;
@@ -76,6 +76,7 @@ std::vector<Choices> Edges() {
   return {
       {1, 1, 1, {0}},
       {1, 3, 5, {4, 0, 2}},                   // One token, not in the order of experts.
+      {1, 4, 3, {2, 0, 2, 0}},                // What no router chooses, but an operation accepts: experts twice.
       {37, 1, 4, Numbers(37, 2)},             // All tokens to one expert.
       ByLot(9, 2, 7, {1, 4, 5}),              // Nobody chose the first, the last and some between.
       ByLot(5, 3, 3, {0, 1, 2}),              // All tokens to all experts.
