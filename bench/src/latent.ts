@@ -1,6 +1,7 @@
 import { loadModels } from '../../dist/src/models/get-model.js';
-import { type CheckpointTensor, writeHuggingFace } from './checkpoints.js';
+import { writeHuggingFace } from './checkpoints.js';
 import { EngineProcess, type OurCommands } from './driver.js';
+import { bytesRead } from './experts.js';
 import { type Config, type SuiteSettings, tensorsOf } from './families.js';
 import { median, type Row, Sample } from './results.js';
 
@@ -42,18 +43,6 @@ const LITE: Config = {
   eos_token_id: 2,
 };
 
-/** What a token reads of a tensor in w4a16; each group of 64 has a multiplier of 8 bits. */
-function bytesRead({ hf, shape, kind }: CheckpointTensor): number {
-  const elements = shape.reduce((count, size) => count * size, 1);
-  if (kind !== 'matrix' || hf.includes('embed_tokens')) return 0;
-  if (hf.includes('lm_head')) return elements;
-  // A router computes in f32; matrices that are multiplied with queries and results of attention stay floats.
-  if (hf.endsWith('.gate.weight')) return elements * 4;
-  if (hf.includes('kv_b_proj')) return elements * 2;
-  const share = /\.experts\.\d+\./.test(hf) ? CHOSEN / EXPERTS : 1;
-  return (share * elements * 4.125) / 8;
-}
-
 /** Decode of latent attention in 4 bits, with an empty cache and deep in it, beside reading weights and cache once. */
 export async function benchLatent({ threads, rounds, folder, pool, log }: SuiteSettings): Promise<Row[]> {
   await loadModels();
@@ -62,7 +51,7 @@ export async function benchLatent({ threads, rounds, folder, pool, log }: SuiteS
   const engine = new EngineProcess<OurCommands>(new URL('./ours.js', import.meta.url));
   try {
     await engine.call('load', { model, threads, context: CONTEXT, sequences: 1, quantize: 'w4a16' });
-    const weights = tensors.reduce((sum, tensor) => sum + bytesRead(tensor), 0);
+    const weights = tensors.reduce((sum, tensor) => sum + bytesRead(tensor, CHOSEN / EXPERTS), 0);
     const cached = 4 * (512 + 64) * 2;
     const rows: Row[] = [];
     for (const depth of [0, DEPTH]) {

@@ -5,6 +5,7 @@ import { inspect, parseArgs } from 'node:util';
 import { availableIsas } from '../../dist/src/index.js';
 import { drawChart } from './chart.js';
 import { benchDrafts } from './drafts.js';
+import { benchExperts } from './experts.js';
 import { benchFamilies, type SuiteResults, type SuiteSettings } from './families.js';
 import { benchLatent } from './latent.js';
 import { type Format, type Subject, SubjectBench } from './measure.js';
@@ -24,6 +25,10 @@ const SUITES: Readonly<
   latent: {
     beside: 'no peer',
     run: async (settings) => ({ rows: await benchLatent(settings), failures: [] }),
+  },
+  experts: {
+    beside: 'no peer',
+    run: async (settings) => ({ rows: await benchExperts(settings), failures: [] }),
   },
 };
 const ROOT = join(import.meta.dirname, '../..');

@@ -349,6 +349,8 @@ void DynamicQuant(Case& c) {
 // Products. The weights of LoadTensors are [48, 64], interleaved ones [64, 64].
 
 constexpr int64_t kRows = 48, kInterleavedRows = 64, kChannels = 64;
+/// Those of experts are [3, 64, 64], interleaved, and [3, 48, 32].
+constexpr int64_t kExperts = 3, kExpertWidth = kInterleavedRows / 2;
 
 Sizes RowsOf(Draw& d, int64_t k) {
   Sizes shape{d.Int(1, 20), k};
@@ -475,6 +477,94 @@ void FusedLinear(Case& c) {
   if (norm) param.emplace("normEpsilon", 1e-5);
   if (norm) param.emplace("normType", norm_type);
   c.Node("FusedLinear", param, inputs, 1);
+}
+
+// Mixtures of experts.
+
+/// The matrices of experts in LoadTensors, and of integers their scales.
+Strings ExpertsOf(Case& c, const std::string& prefix, DType dtype, int bits, int64_t group) {
+  if (bits == 0) return {c.Own(prefix + NameOf(dtype))};
+  const std::string name = prefix + "w" + std::to_string(bits) + (group ? "_g" + std::to_string(group) : "");
+  return {c.Own(name), c.Own(name + "_scales")};
+}
+
+void FusedExperts(Case& c) {
+  Draw d{c};
+  constexpr int kBits[] = {0, 8, 4};
+  constexpr const char* kActivations[] = {"swiglu", "geglu", "geglu-tanh"};
+  const DType dtype = d.Float();
+  const int64_t tokens = d.Int(1, 40), top_k = d.Int(1, kExperts);
+  const bool int8 = d.Flag();
+  const int gate_bits = int8 ? 8 : c.bytes.Of(kBits), down_bits = int8 ? 8 : c.bytes.Of(kBits);
+  const int64_t group = int8 || d.Flag() ? 0 : 32;
+  Strings inputs{c.Input(dtype, {tokens, kChannels}), c.Input(DType::kI32, {tokens, top_k}, {0, kExperts - 1, {}}),
+                 c.Input(d.Float(), {tokens, top_k})};
+  for (const Strings& weight : {ExpertsOf(c, "interleaved_experts_", dtype, gate_bits, group),
+                                ExpertsOf(c, "experts_", dtype, down_bits, group)})
+    inputs.insert(inputs.end(), weight.begin(), weight.end());
+  c.Node("FusedExperts",
+         {{"activation", c.bytes.Of(kActivations)},
+          {"gateUpBits", gate_bits},
+          {"downBits", down_bits},
+          {"int8Activations", int8}},
+         inputs, 1);
+}
+
+void GroupedMatmul(Case& c) {
+  Draw d{c};
+  constexpr int kQuantTypes[] = {0, 2, 3, 4};
+  const int quant = c.bytes.Of(kQuantTypes);
+  const DType dtype = d.Float();
+  Sizes ends;
+  for (int64_t e = 0; e < kExperts; ++e) ends.push_back((ends.empty() ? 0 : ends.back()) + d.Int(0, 20));
+  const int64_t m = ends.back();
+  const bool bias = d.Flag();
+  const int64_t group = quant == 4 || d.Flag() ? 0 : 32;
+  const Strings weight = ExpertsOf(c, "experts_", dtype, quant == 0 ? 0 : quant == 3 ? 4 : 8, group);
+  Strings inputs{quant == 4 ? c.Input(DType::kI8, {m, kExpertWidth}, {-128, 127, {}})
+                            : c.Input(dtype, {m, kExpertWidth}),
+                 weight[0]};
+  if (bias) inputs.push_back(c.Input(d.Float(), {kExperts, kRows}));
+  if (quant != 0) {
+    inputs.push_back(weight[1]);
+    inputs.push_back(quant == 4 ? c.Input(DType::kF32, {m}) : c.Input(DType::kF32, {1}, {0, 0, {0}}));
+  }
+  inputs.push_back(c.Input(DType::kI64, {kExperts}, {0, 0, ends}));
+  c.Node("GroupedMatmul",
+         {{"transposeB", true}, {"quantType", quant}, {"hasBias", bias}, {"outDataType", AclOf(d.Float())}}, inputs, 1);
+}
+
+void GroupTopk(Case& c) {
+  Draw d{c};
+  const int64_t groups = d.Int(1, 8), size = d.Dim();
+  ParamObject param{{"groupNum", Num(groups)}, {"k", Num(d.Int(1, groups))}};
+  if (d.Flag()) {
+    param.emplace("groupMultiFlag", 1);
+    param.emplace("n", Num(d.Int(1, size)));
+  }
+  c.Node("GroupTopk", param, {c.Input(d.Float(), {d.Int(1, 40), groups * size}), c.Input(DType::kI32, {d.Int(1, 9)})}, 1);
+}
+
+void MoeInitRouting(Case& c) {
+  Draw d{c};
+  const int64_t tokens = d.Int(1, 40), top_k = d.Int(1, 8), experts = d.Int(1, 40);
+  c.Node("MoeInitRouting", {{"topkNum", Num(top_k)}, {"expertNum", Num(experts)}},
+         {c.Input(c.bytes.Of(kAll), {tokens, d.Dim()}), c.Input(DType::kI32, {tokens, top_k}, {0, experts - 1, {}})}, 3);
+}
+
+void MoeTokenUnpermute(Case& c) {
+  Draw d{c};
+  const int64_t tokens = d.Int(1, 40), top_k = d.Int(1, 8), rows = tokens * top_k;
+  c.Node("MoeTokenUnpermute", {},
+         {c.Input(d.Float(), {rows, d.Dim()}), c.Input(DType::kI32, {rows}, {0, rows - 1, {}}),
+          c.Input(d.Float(), {tokens, top_k})},
+         1);
+}
+
+void VectorNorm(Case& c) {
+  Draw d{c};
+  const Sizes shape = d.Shape(d.Int(1, 4));
+  c.Node("VectorNorm", {}, {c.Input(d.Float(), shape)}, 1);
 }
 
 void GatherDequant(Case& c) {
@@ -844,11 +934,16 @@ const std::map<std::string, std::function<void(Case&)>>& Recipes() {
       {"DynamicQuant", DynamicQuant},
       {"Elewise", Elewise},
       {"Fill", fuzz::Fill},
+      {"FusedExperts", FusedExperts},
       {"FusedLinear", FusedLinear},
       {"Gather", Gather},
       {"GatherDequant", GatherDequant},
+      {"GroupTopk", GroupTopk},
+      {"GroupedMatmul", GroupedMatmul},
       {"LayerNorm", LayerNorm},
       {"Linear", Linear},
+      {"MoeInitRouting", MoeInitRouting},
+      {"MoeTokenUnpermute", MoeTokenUnpermute},
       {"PagedAttention", PagedAttention},
       {"QkvRopeCache", QkvRopeCache},
       {"Reduce", Reduce},
@@ -864,6 +959,7 @@ const std::map<std::string, std::function<void(Case&)>>& Recipes() {
       {"Sort", Sort},
       {"Split", Split},
       {"Transpose", Transpose},
+      {"VectorNorm", VectorNorm},
       {"W4A16MatMul", W4A16MatMul},
       {"W8A16MatMul", W8A16MatMul},
       {"W8A8MatMul", W8A8MatMul},
@@ -880,11 +976,11 @@ void LoadTensors(Engine& engine) {
     for (int i = 0; i < 1 << 16; ++i) out.put(static_cast<char>(i % 2 ? 0x3c + i / 64 % 3 : i * 37));
   }
   std::vector<WeightLoad> loads;
-  const auto add = [&](const std::string& name, DType dtype, int64_t rows, WeightLayout layout) -> WeightLoad& {
+  const auto add = [&](const std::string& name, DType dtype, const Sizes& shape, WeightLayout layout) -> WeightLoad& {
     WeightPart part;
     part.file = file.string();
     part.dtype = dtype;
-    part.shape = {rows, kChannels};
+    part.shape = shape;
     WeightLoad load;
     load.name = name;
     load.dtype = dtype;
@@ -893,13 +989,17 @@ void LoadTensors(Engine& engine) {
     load.parts.push_back(std::move(part));
     return loads.emplace_back(std::move(load));
   };
-  for (const auto& [prefix, rows, layout] : {std::tuple{"linear_", kRows, WeightLayout::kLinear},
-                                             std::tuple{"interleaved_", kInterleavedRows, WeightLayout::kLinearInterleaved}}) {
-    for (DType dtype : kFloats) add(std::string(prefix) + NameOf(dtype), dtype, rows, layout);
+  constexpr WeightLayout kLinear = WeightLayout::kLinear, kInterleaved = WeightLayout::kLinearInterleaved;
+  for (const auto& [prefix, shape, layout] :
+       {std::tuple{"linear_", Sizes{kRows, kChannels}, kLinear},
+        std::tuple{"interleaved_", Sizes{kInterleavedRows, kChannels}, kInterleaved},
+        std::tuple{"experts_", Sizes{kExperts, kRows, kExpertWidth}, kLinear},
+        std::tuple{"interleaved_experts_", Sizes{kExperts, kInterleavedRows, kChannels}, kInterleaved}}) {
+    for (DType dtype : kFloats) add(std::string(prefix) + NameOf(dtype), dtype, shape, layout);
     for (const int bits : {8, 4}) {
       for (const int64_t group : {0, 32}) {
         const std::string name = prefix + ("w" + std::to_string(bits)) + (group ? "_g" + std::to_string(group) : "");
-        add(name, DType::kBF16, rows, layout).quantize = WeightQuantize{bits, group, Activations::kFloat, name + "_scales"};
+        add(name, DType::kBF16, shape, layout).quantize = WeightQuantize{bits, group, Activations::kFloat, name + "_scales"};
       }
     }
   }

@@ -32,7 +32,7 @@ class Groups {
         kernels_(kernels),
         weight_(call.experts->first),
         is_integer_(kernels::IsInteger(weight_.format)),
-        shares_row_(call.x_rows != nullptr && call.x_count == 1),
+        shares_row_(call.x_count == 1 && call.x_rows != nullptr && std::ssize(call.groups) == call.each.m),
         size_(SizeOf(kernels::HasScales(weight_.format) ? call.each.x_dtype : kernels::DTypeOf(weight_.format))),
         row_bytes_(is_integer_ ? DigitBytes(weight_.k, call.each.planes)
                                : weight_.k * static_cast<int64_t>(size_)),
@@ -143,7 +143,7 @@ class Groups {
   const kernels::KernelTable& kernels_;
   const PackedWeight& weight_;
   bool is_integer_;
-  bool shares_row_;  ///< All sorted rows are one row.
+  bool shares_row_;  ///< All sorted rows are one row, which no expert has twice.
   size_t size_;      ///< Of an element of x.
   int64_t row_bytes_;
   std::byte* scratch_;
