@@ -125,7 +125,10 @@ export async function inspectModel(args: InspectArguments): Promise<Inspection> 
         draft && { plan: draft, model: draft.model },
       );
     }));
-  const stored = plan && model && storedForms(model.getWeights(), plan.dtype, tableOf(plan));
+  const stored =
+    plan &&
+    model &&
+    storedForms(model.getWeights(), { dtype: plan.dtype, table: tableOf(plan), experts: plan.config });
   const speed = args.measure && stored ? await measureSpeed(stored) : undefined;
   const chatTemplates = await attempt(() => chatTemplateNames(modelPath, args));
   const tokenizer = await attempt(() => tokenizerName(modelPath, args, onWarning));

@@ -121,7 +121,7 @@ export class Profiler {
       sum.calls++;
       sum.totalMs += timing.durationMs;
       const product = this.#products.get(kind)?.get(timing.name);
-      if (product) {
+      if (product && !EXPERTS.has(timing.type)) {
         const elements = product.shape.reduce((count, size) => count * size, 1);
         sum.bytes += elements * product.bytes;
         // Of the gathered rows there is one for each sequence: its last.
@@ -180,6 +180,8 @@ export class Profiler {
   }
 }
 
+/** Which experts a step chose, and so what it read and computed, is not known here. */
+const EXPERTS: ReadonlySet<string> = new Set(['FusedExperts', 'GroupedMatmul']);
 const ATTENTION: ReadonlySet<string> = new Set(['SelfAttention', 'PagedAttention']);
 
 /** Sliding windows by the path of the attention that has one: said by a param after passes, by a hint before. */

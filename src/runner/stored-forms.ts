@@ -1,4 +1,5 @@
 import { DTYPE_BYTES, elementCount, type FloatDType } from '../dtype.js';
+import type { BaseConfig } from '../layers/config/index.js';
 import { quantDesc } from '../weights/quantization.js';
 import { type QuantizedWeight, type TensorRef, weightBytes } from '../weights/weights.js';
 
@@ -27,8 +28,22 @@ export interface StoredForms {
   readonly stepBytes: number;
 }
 
-/** `table`: the full name of the embedding, which a step reads a row of, unless it is the head, too. */
-export function storedForms(weights: readonly TensorRef[], run: FloatDType, table: string): StoredForms {
+/** What a decoding step reads of weights, beside what their shapes say. */
+export interface StepReads {
+  readonly dtype: FloatDType;
+  /** The full name of the embedding, which a step reads a row of, unless it is the head, too. */
+  readonly table: string;
+  /** Of stacks [numExperts, outputs, inputs] a step reads the matrices of the chosen. */
+  readonly experts: Pick<BaseConfig, 'numExperts' | 'numExpertsPerToken'>;
+}
+
+/** Adds up how `weights` are stored. */
+export function storedForms(
+  weights: readonly TensorRef[],
+  { dtype, table, experts: { numExperts = 0, numExpertsPerToken = 1 } }: StepReads,
+): StoredForms {
+  const shareRead = ({ shape }: TensorRef) =>
+    shape.length === 3 && shape[0] === numExperts ? numExpertsPerToken / numExperts : 1;
   const byName = new Map(weights.map((ref) => [ref.name, ref]));
   const sums = new Map<string, Omit<StoredForm, 'bitsPerWeight'> & { bits: number; elements: number }>();
   const floats: string[] = [];
@@ -44,12 +59,12 @@ export function storedForms(weights: readonly TensorRef[], run: FloatDType, tabl
         sums,
         { ...describe(quantized), isReordered: order !== undefined },
         bytes,
-        (shape[0] ?? 0) * quantized.inFeatures,
+        elementCount(shape.slice(0, -1)) * quantized.inFeatures,
       );
-      stepBytes += bytes;
-    } else if (quantized === undefined && shape.length === 2 && ref.parts.length > 0 && name !== table) {
+      stepBytes += bytes * shareRead(ref);
+    } else if (quantized === undefined && shape.length >= 2 && ref.parts.length > 0 && name !== table) {
       floats.push(name);
-      stepBytes += elementCount(shape) * DTYPE_BYTES[run];
+      stepBytes += elementCount(shape) * DTYPE_BYTES[dtype] * shareRead(ref);
     }
   }
   const forms = [...sums.values()].map(({ bits, elements, ...form }) => ({

@@ -45,6 +45,9 @@ export interface BaseConfig {
   readonly slidingRope?: RopeConfig | undefined;
   /** Of ALiBi, one for each head; absent without it. */
   readonly alibiSlopes?: readonly number[] | undefined;
+  /** Experts of a layer, and how many of them each token is given to; absent without experts. */
+  readonly numExperts?: number;
+  readonly numExpertsPerToken?: number;
   /** Groups of experts that routers choose first; absent where experts stand in none. */
   readonly expertGroups?: ExpertGroups | undefined;
   /** Layers of the checkpoint behind the last that is run: they guess further tokens. */
