@@ -24,22 +24,25 @@ export interface ExpertDefaults {
   readonly moeIntermediateSize: 'intermediate_size' | Default<number>;
   /** Whether weights of a token are divided by their sum: a default, or what holds whatever config.json says. */
   readonly normTopkProb: boolean | 'always';
-  readonly names?: { readonly numExperts: Names; readonly numExpertsPerToken: Names };
+  readonly names?: { readonly numExperts?: Names; readonly numExpertsPerToken?: Names };
 }
 
 /** Transformers' names, of which `num_local_experts` is the one that its version 5 writes. */
 const NAMES = { numExperts: ['num_experts', 'num_local_experts'], numExpertsPerToken: 'num_experts_per_tok' };
 
 /** The experts of a layer. */
-export const experts = ({ names = NAMES, ...defaults }: ExpertDefaults) => ({
-  numExperts: field(names.numExperts, EXPERTS, defaults.numExperts),
-  numExpertsPerToken: expertsPerToken(names.numExpertsPerToken, defaults.numExpertsPerToken),
-  moeIntermediateSize: expertWidth(defaults.moeIntermediateSize),
-  normTopkProb:
-    defaults.normTopkProb === 'always'
-      ? field('norm_topk_prob', only(true), true)
-      : field('norm_topk_prob', flag, defaults.normTopkProb),
-});
+export function experts(defaults: ExpertDefaults) {
+  const names = { ...NAMES, ...defaults.names };
+  return {
+    numExperts: field(names.numExperts, EXPERTS, defaults.numExperts),
+    numExpertsPerToken: expertsPerToken(names.numExpertsPerToken, defaults.numExpertsPerToken),
+    moeIntermediateSize: expertWidth(defaults.moeIntermediateSize),
+    normTopkProb:
+      defaults.normTopkProb === 'always'
+        ? field('norm_topk_prob', only(true), true)
+        : field('norm_topk_prob', flag, defaults.normTopkProb),
+  };
+}
 
 /** Of families whose every MLP is experts, the width of these is `intermediate_size`. */
 const expertWidth = (
