@@ -12,9 +12,11 @@ import {
 } from '../../layers/config/index.js';
 import { ExpertRouter, Experts, SparseMLP } from '../../layers/experts.js';
 import { registerModel, routerOf } from '../../router/index.js';
-import type { Weights } from '../../weights/weights.js';
+import type { ExpertStacks } from '../../weights/expert-stacks.js';
+import { rowsInTurn } from '../../weights/row-orders.js';
+import { transposed, withRowOrder } from '../../weights/weight-changes.js';
+import type { TensorRef, Weights } from '../../weights/weights.js';
 import { FlashSparseLlamaATB } from '../llama/index.js';
-import { ofStacks } from './stacked-experts.js';
 
 const ATTENTION_BIAS = field('attention_bias', flag, true);
 
@@ -47,6 +49,23 @@ const GPT_OSS_CONFIG = defineConfig({
 
 type GptOssConfig = ConfigOf<typeof GPT_OSS_CONFIG>;
 
+/** The rows of gate (0) or up (1), which lie in turn. */
+const inTurn = (turn: 0 | 1, both: TensorRef): TensorRef =>
+  withRowOrder(both, rowsInTurn(turn, Math.floor((both.shape[0] ?? 0) / 2)));
+
+/**
+ * `gate_up_proj` [experts, hidden, 2 * width], `gate_up_proj_bias` [experts, 2 * width], `down_proj` [experts, width, hidden],
+ * `down_proj_bias`. Stacks of mxfp4 are read where such weights are (`weights/formats/mxfp4.ts`); their biases are these.
+ */
+const STACKS: ExpertStacks = {
+  'gate_proj.weight': { tensor: 'gate_up_proj', part: (own) => inTurn(0, transposed(own)) },
+  'gate_proj.bias': { tensor: 'gate_up_proj_bias', part: (own) => inTurn(0, own) },
+  'up_proj.weight': { tensor: 'gate_up_proj', part: (own) => inTurn(1, transposed(own)) },
+  'up_proj.bias': { tensor: 'gate_up_proj_bias', part: (own) => inTurn(1, own) },
+  'down_proj.weight': { tensor: 'down_proj', part: transposed },
+  'down_proj.bias': { tensor: 'down_proj_bias' },
+};
+
 /**
  * gpt-oss (arXiv:2508.10925): experts with biases and a clamped SwiGLU, attention with sinks and, in every second layer, a
  * window. Published experts are mxfp4.
@@ -62,7 +81,7 @@ export class FlashGptOssForCausalLMATB extends FlashSparseLlamaATB<GptOssConfig>
       experts: (at) =>
         new SparseMLP({
           router: new ExpertRouter({ ...config, scoring: 'softmax' }, at, names),
-          experts: new Experts({ ...config, hasBias: true, clamp }, ofStacks(at.at('experts'))),
+          experts: new Experts({ ...config, hasBias: true, clamp }, at.at('experts'), { stacks: STACKS }),
         }),
     });
   }
