@@ -14,7 +14,8 @@ import {
   WIDTH,
 } from './fields.js';
 
-const EXPERTS = integer(1, 10_000);
+/** How many experts a layer or a token has. */
+export const EXPERTS = integer(1, 10_000);
 
 /** What a family with experts must state: its defaults, and where its config.json has other names, these. */
 export interface ExpertDefaults {
@@ -35,7 +36,10 @@ export function experts(defaults: ExpertDefaults) {
   const names = { ...NAMES, ...defaults.names };
   return {
     numExperts: field(names.numExperts, EXPERTS, defaults.numExperts),
-    numExpertsPerToken: expertsPerToken(names.numExpertsPerToken, defaults.numExpertsPerToken),
+    numExpertsPerToken: expertsPerToken(
+      names.numExpertsPerToken,
+      field(names.numExpertsPerToken, EXPERTS, defaults.numExpertsPerToken),
+    ),
     moeIntermediateSize: expertWidth(defaults.moeIntermediateSize),
     normTopkProb:
       defaults.normTopkProb === 'always'
@@ -55,8 +59,7 @@ const expertWidth = (
 /** How many experts each token is given to: no more than there are. `count` reads it under these names. */
 export const expertsPerToken = (
   names: Names,
-  fallback: Default<number>,
-  count: Field<number, { readonly numHiddenLayers: number }> = field(names, EXPERTS, fallback),
+  count: Field<number, { readonly numHiddenLayers: number }>,
 ): Field<number, { readonly numExperts: number; readonly numHiddenLayers: number }> => ({
   read(json, config) {
     const { numExperts } = config;
