@@ -1,5 +1,4 @@
 import type { ExpertGroups } from '../../common-op-builders/index.js';
-import type { ConfigReader } from './config-reader.js';
 import {
   type Check,
   type Default,
@@ -105,7 +104,7 @@ export const routedScalingFactor = (fallback: Default<number>): Field<number> =>
 
 /** For each layer, whether its MLP is experts: those that `decoder_sparse_step` counts and `mlp_only_layers` does not name. */
 export const sparseBySteps: Field<readonly boolean[], { readonly numHiddenLayers: number }> = {
-  read(json: ConfigReader, { numHiddenLayers }) {
+  read(json, { numHiddenLayers }) {
     const step = json.value('decoder_sparse_step', integer(1, 1000)) ?? 1;
     const dense = json.value('mlp_only_layers', listOf(integer(0, 1000), 'numbers of layers')) ?? [];
     return Array.from(
