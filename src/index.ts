@@ -129,6 +129,7 @@ export {
   SparseMLP,
   sharedMLP,
 } from './layers/experts.js';
+export { LatentAttention, type LatentAttentionConfig } from './layers/latent-attention.js';
 export { type LearnedPositionSizes, LearnedPositions, TokenTypes } from './layers/learned-positions.js';
 export { BaseMLP, type GatedMLPNames, type MLPConfig, type MLPOptions, UngatedMLP } from './layers/mlp.js';
 export { Module } from './layers/module.js';

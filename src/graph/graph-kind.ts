@@ -12,6 +12,9 @@ export interface GraphKind {
   readonly fillsCache: boolean;
 }
 
+/** Whether a step brings one token of each sequence against its cache, as decode does. */
+export const hasOneQuery = ({ readsCache, hasQueryLens }: GraphKind): boolean => readsCache && !hasQueryLens;
+
 /** Whole prompts, each from its first token. */
 export const PREFILL: GraphKind = {
   name: 'prefill',

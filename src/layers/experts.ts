@@ -9,8 +9,8 @@ import type { GraphKind } from '../graph/graph-kind.js';
 import type { SwigluClamp } from '../graph/ops/activation.js';
 import { GROUP_INDICES } from '../step-inputs/index.js';
 import { ExpertLinear } from '../weights/expert-linear.js';
-import { unstacked } from '../weights/expert-stacks.js';
-import { constantWeight } from '../weights/weight-changes.js';
+import { type ExpertStacks, unstacked } from '../weights/expert-stacks.js';
+import { constantWeight, rowsOf } from '../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
 import type { LayerStep } from './decoder-layers.js';
 import { BaseMLP, type MLPConfig } from './mlp.js';
@@ -163,16 +163,28 @@ export interface ExpertsConfig {
   readonly clamp?: SwigluClamp;
 }
 
-/** The checkpoint's names of an expert's projections: `experts.3.gate_proj`. */
+/** The checkpoint's names of an expert's projections, `experts.3.gate_proj`: these where absent. */
 export interface ExpertNames {
-  readonly gate: string;
-  readonly up: string;
-  readonly down: string;
+  readonly gate?: string;
+  readonly up?: string;
+  readonly down?: string;
+  /** Where tensors of all experts lie in one; transformers' stacks when absent. */
+  readonly stacks?: ExpertStacks;
 }
+
+/** As transformers 5 holds them in memory: `gate_up_proj` [experts, 2 * width, hidden], `down_proj` [experts, hidden, width]. */
+const stacksOf = (
+  { gate, up, down }: Record<'gate' | 'up' | 'down', string>,
+  width: number,
+): ExpertStacks => ({
+  [`${gate}.weight`]: { tensor: 'gate_up_proj', part: (own) => rowsOf(own, 0, width) },
+  [`${up}.weight`]: { tensor: 'gate_up_proj', part: (own) => rowsOf(own, width, width) },
+  [`${down}.weight`]: { tensor: 'down_proj' },
+});
 
 /**
  * MLPs of which each token passes through a few: down(act(gate(x)) * up(x)) each. The checkpoint has the projections of
- * single experts (`3.gate_proj.weight`), or stacks of all of them (`gate_up_proj` [experts, 2 * width, hidden], `down_proj`).
+ * single experts (`3.gate_proj.weight`), or stacks of all of them.
  */
 export class Experts extends Module {
   readonly gateUp: ExpertLinear;
@@ -183,17 +195,12 @@ export class Experts extends Module {
   constructor(
     config: ExpertsConfig,
     given: Weights,
-    { gate, up, down }: ExpertNames = { gate: 'gate_proj', up: 'up_proj', down: 'down_proj' },
+    { gate = 'gate_proj', up = 'up_proj', down = 'down_proj', stacks }: ExpertNames = {},
   ) {
     super();
     const { hiddenSize, moeIntermediateSize: width, numExperts: experts, hasBias = false } = config;
     this.config = config;
-    // transformers 5 holds them so in memory, and writes them one by one.
-    const weights = unstacked(given, {
-      [gate]: { tensor: 'gate_up_proj', rows: { from: 0, count: width } },
-      [up]: { tensor: 'gate_up_proj', rows: { from: width, count: width } },
-      [down]: { tensor: 'down_proj' },
-    });
+    const weights = unstacked(given, stacks ?? stacksOf({ gate, up, down }, width));
     this.gateUp = ExpertLinear.load(weights, {
       name: 'gate_up_proj',
       experts,

@@ -127,9 +127,7 @@ export class LatentAttention extends Module {
   }
 
   override getWeights(): TensorRef[] {
-    const { down, qNorm, qUp, kvNorm, keyUp, valueUp, dense } = this;
-    const parts = [down, qNorm, qUp, kvNorm].flatMap((part) => part?.getWeights() ?? []);
-    return [...parts, keyUp, valueUp, ...dense.getWeights()];
+    return [...super.getWeights(), this.keyUp, this.valueUp];
   }
 
   override caches(): CacheRef[] {

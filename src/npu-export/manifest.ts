@@ -2,7 +2,7 @@ import { isAbsolute, relative } from 'node:path';
 import { ATB_DTYPE_NAME, type FloatDType } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import type { GraphSpec } from '../graph/atb-graph.js';
-import type { GraphKind } from '../graph/graph-kind.js';
+import { type GraphKind, hasOneQuery } from '../graph/graph-kind.js';
 import type { WeightPart } from '../native/binding.js';
 import type { OpenModel } from '../runner/open-model.js';
 import { weightStorage } from '../runner/weight-storage.js';
@@ -185,12 +185,11 @@ function stepInputs(
   dtype: FloatDType,
 ): Record<string, ManifestInput> {
   const { tokens, sequences, context, blocks } = NAMED_SIZES;
-  const hasOneQuery = kind.readsCache && !kind.hasQueryLens;
   const sizes = {
     kind,
     dtype,
     batch: sequences,
-    rows: hasOneQuery ? sequences : tokens,
+    rows: hasOneQuery(kind) ? sequences : tokens,
     contextLen: context,
     blocks,
     maxPositionEmbeddings: POSITIONS,

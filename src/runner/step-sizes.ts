@@ -1,4 +1,4 @@
-import { ENCODE, type GraphKind } from '../graph/graph-kind.js';
+import { ENCODE, type GraphKind, hasOneQuery } from '../graph/graph-kind.js';
 import type { NativeEngine } from '../native/index.js';
 import type { RunFacts, StepSizes } from '../step-inputs/index.js';
 import type { LargestStep } from './runner-options.js';
@@ -10,7 +10,7 @@ export function largestSizes(
   { tokens, batch, context }: LargestStep,
   { dtype, blockSize, maxPositionEmbeddings }: Omit<RunFacts, 'numBlocks'>,
 ): StepSizes {
-  const rows = kind.readsCache && !kind.hasQueryLens ? batch : Math.min(tokens, batch * context);
+  const rows = hasOneQuery(kind) ? batch : Math.min(tokens, batch * context);
   return {
     kind,
     dtype,

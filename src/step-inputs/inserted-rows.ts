@@ -1,6 +1,18 @@
 import { toDType } from '../dtype.js';
 import { int64 } from './integers.js';
+import type { InsertedRows } from './step.js';
 import type { StepInput } from './step-input.js';
+
+/** The tokens of a step whose embeddings encoders made: their places in it, and all that was made for each. */
+const insertedTokens = (
+  inserted: readonly InsertedRows[] = [],
+): readonly { readonly token: number; readonly vectors: Float32Array }[] =>
+  inserted.flatMap(({ at, rows, width }) =>
+    Array.from({ length: rows.length / width }, (_, i) => ({
+      token: at + i,
+      vectors: rows.subarray(i * width, (i + 1) * width),
+    })),
+  );
 
 /** Embeddings that encoders made, and of each token of a step which row of words and these it gets. */
 export const INSERTED_ROWS = 'inserted_rows';
@@ -17,18 +29,17 @@ export const insertedRows = (hiddenSize: number): StepInput => ({
     [INSERTED_ROWS]: { dtype, shape: [rows, hiddenSize] },
     [EMBEDDING_ROWS]: { dtype: 'i64', shape: [rows] },
   }),
-  make({ tokenIds: { length: tokens }, inserted = [] }, { dtype }) {
-    const count = inserted.reduce((sum, { rows, width }) => sum + rows.length / width, 0);
-    const values = new Float32Array(Math.max(count, 1) * hiddenSize);
+  make({ tokenIds: { length: tokens }, inserted }, { dtype }) {
+    const others = insertedTokens(inserted);
+    const count = Math.max(others.length, 1);
+    const values = new Float32Array(count * hiddenSize);
     const wanted = new Int32Array(tokens).map((_, token) => token);
-    let row = 0;
-    for (const { at, rows, width } of inserted)
-      for (let token = 0; token < rows.length / width; token++, row++) {
-        values.set(rows.subarray(token * width, token * width + hiddenSize), row * hiddenSize);
-        wanted[at + token] = tokens + row;
-      }
+    for (const [row, { token, vectors }] of others.entries()) {
+      values.set(vectors.subarray(0, hiddenSize), row * hiddenSize);
+      wanted[token] = tokens + row;
+    }
     return {
-      [INSERTED_ROWS]: toDType(values, [Math.max(count, 1), hiddenSize], dtype),
+      [INSERTED_ROWS]: toDType(values, [count, hiddenSize], dtype),
       [EMBEDDING_ROWS]: int64(wanted),
     };
   },
@@ -53,22 +64,21 @@ export const deepRows = (hiddenSize: number, levels: number): StepInput => ({
     ),
     [DEEP_INDEX]: { dtype: 'i64', shape: [rows] },
   }),
-  make({ tokenIds, inserted = [] }, { dtype }) {
-    const count = inserted.reduce((sum, { rows, width }) => sum + rows.length / width, 0);
+  make({ tokenIds, inserted }, { dtype }) {
+    const others = insertedTokens(inserted);
+    const count = 1 + others.length;
     const index = new Int32Array(tokenIds.length);
-    const values = Array.from({ length: levels }, () => new Float32Array((1 + count) * hiddenSize));
-    let row = 1;
-    for (const { at, rows, width } of inserted)
-      for (let token = 0; token < rows.length / width; token++, row++) {
-        index[at + token] = row;
-        for (const [level, into] of values.entries()) {
-          const from = token * width + (1 + level) * hiddenSize;
-          into.set(rows.subarray(from, from + hiddenSize), row * hiddenSize);
-        }
+    const values = Array.from({ length: levels }, () => new Float32Array(count * hiddenSize));
+    for (const [at, { token, vectors }] of others.entries()) {
+      index[token] = 1 + at;
+      for (const [level, into] of values.entries()) {
+        const from = (1 + level) * hiddenSize;
+        into.set(vectors.subarray(from, from + hiddenSize), (1 + at) * hiddenSize);
       }
+    }
     return {
       ...Object.fromEntries(
-        values.map((data, level) => [DEEP_ROWS(level), toDType(data, [1 + count, hiddenSize], dtype)]),
+        values.map((data, level) => [DEEP_ROWS(level), toDType(data, [count, hiddenSize], dtype)]),
       ),
       [DEEP_INDEX]: int64(index),
     };

@@ -1,4 +1,4 @@
-import type { GraphKind } from '../graph/graph-kind.js';
+import { type GraphKind, hasOneQuery } from '../graph/graph-kind.js';
 import { decodeMask, type MaskReader, squareMask, TRIANGLE } from './mask-values.js';
 import type { StepInput } from './step-input.js';
 
@@ -44,8 +44,6 @@ export function slidingMasks(windows: readonly (number | undefined)[], bothWays 
   const sizes = new Set(windows.filter((size) => size !== undefined));
   return [...sizes].map((size) => slidingMask(size, slidingMaskName(size, windows), bothWays));
 }
-
-const hasOneQuery = ({ readsCache, hasQueryLens }: GraphKind): boolean => readsCache && !hasQueryLens;
 
 /**
  * `sliding_attention_mask` in the model's dtype: [context, context], rows and columns being positions; in decode

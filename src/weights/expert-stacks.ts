@@ -1,60 +1,53 @@
-import { expertOf, named, rowsOf } from './weight-changes.js';
+import { expertOf, named } from './weight-changes.js';
 import type { TensorRef, WeightSource, Weights } from './weights.js';
 
-/** Where a projection of every expert lies in one tensor [experts, rows, inFeatures]. */
+/** Where a tensor of every expert lies in one, [experts, …]. */
 export interface ExpertStack {
   readonly tensor: string;
-  /** The rows of an expert that are the projection's, where the tensor holds several; all when absent. */
-  readonly rows?: { readonly from: number; readonly count: number };
+  /** What the tensor is of an expert's part of the stack: all of it when absent. */
+  readonly part?: (own: TensorRef) => TensorRef;
 }
 
-/**
- * The same weights, where `3.gate_proj.weight` is found in a stack: `stacks` says in which, by the names of projections.
- * Tensors of single experts come first.
- */
-export const unstacked = (weights: Weights, stacks: Readonly<Record<string, ExpertStack>>): Weights =>
-  weights.mapped((source) => ({
-    ...delegating(source),
-    has: (name) => source.has(name) || stackOf(weights, stacks, name) !== undefined,
-    find: (name, expected) => source.find(name, expected) ?? fromStack(source, weights, stacks, name),
-  }));
+/** The stacks of a layer, by the names of an expert's tensors: `gate_proj.weight`. */
+export type ExpertStacks = Readonly<Record<string, ExpertStack>>;
 
-/** A source as an object of its own, whatever class it is. */
-const delegating = (source: WeightSource): WeightSource => ({
-  label: source.label,
-  has: (name) => source.has(name),
-  find: (name, expected) => source.find(name, expected),
-  nearest: (name) => source.nearest?.(name),
-  remedy: (name) => source.remedy?.(name),
-  quantOf: (linear, role) => source.quantOf?.(linear, role),
-});
+/** The same weights, where `3.gate_proj.weight` is found in a stack. Tensors of single experts come first. */
+export const unstacked = (weights: Weights, stacks: ExpertStacks): Weights =>
+  weights.mapped((source) => ({
+    label: source.label,
+    has: (name) => source.has(name) || placeOf(source, weights, stacks, name) !== undefined,
+    find: (name, expected) => source.find(name, expected) ?? fromStack(source, weights, stacks, name),
+    nearest: (name) => source.nearest?.(name),
+    remedy: (name) => source.remedy?.(name),
+    quantOf: (linear, role) => source.quantOf?.(linear, role),
+  }));
 
 interface Place {
   readonly expert: number;
   readonly stack: ExpertStack;
 }
 
-function stackOf(
+function placeOf(
+  source: WeightSource,
   weights: Weights,
-  stacks: Readonly<Record<string, ExpertStack>>,
+  stacks: ExpertStacks,
   name: string,
 ): Place | undefined {
   const inside = name.startsWith(`${weights.path()}.`) ? name.slice(weights.path().length + 1) : '';
-  const [, expert, projection = ''] = /^(\d+)\.(\w+)\.weight$/.exec(inside) ?? [];
-  const stack = Object.hasOwn(stacks, projection) ? stacks[projection] : undefined;
-  return stack && weights.has(stack.tensor) ? { expert: Number(expert), stack } : undefined;
+  const [, expert, tensor = ''] = /^(\d+)\.(.+)$/.exec(inside) ?? [];
+  const stack = Object.hasOwn(stacks, tensor) ? stacks[tensor] : undefined;
+  return stack && source.has(weights.path(stack.tensor)) ? { expert: Number(expert), stack } : undefined;
 }
 
 function fromStack(
   source: WeightSource,
   weights: Weights,
-  stacks: Readonly<Record<string, ExpertStack>>,
+  stacks: ExpertStacks,
   name: string,
 ): TensorRef | undefined {
-  const place = stackOf(weights, stacks, name);
+  const place = placeOf(source, weights, stacks, name);
   const whole = place && source.find(weights.path(place.stack.tensor), []);
   if (!whole) return undefined;
   const own = expertOf(whole, place.expert);
-  const { rows } = place.stack;
-  return named(rows ? rowsOf(own, rows.from, rows.count) : own, name);
+  return named(place.stack.part?.(own) ?? own, name);
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { DECODER_KINDS } from '../../src/graph/graph-kind.js';
 import { legalityProblems } from '../../src/graph/legality.js';
+import * as atbModels from '../../src/index.js';
 import { getModel } from '../../src/models/get-model.js';
 import { declaredWeights } from '../../src/weights/weights.js';
 import { flat } from './family-models.js';
@@ -20,12 +21,13 @@ const CONFIG = {
   max_position_embeddings: 128,
 };
 
+const PAGE = readFileSync(join(PACKAGE, 'docs/adding-a-model.md'), 'utf8');
+
 describe('the model of docs/adding-a-model.md', () => {
   let folder = '';
   before(() => {
     folder = mkdtempSync(join(tmpdir(), 'atb-documented-'));
-    const [, example = ''] =
-      /```js\n([\s\S]*?)```/.exec(readFileSync(join(PACKAGE, 'docs/adding-a-model.md'), 'utf8')) ?? [];
+    const [, example = ''] = /```js\n([\s\S]*?)```/.exec(PAGE) ?? [];
     mkdirSync(join(folder, 'my-models/my-olmo2'), { recursive: true });
     writeFileSync(join(folder, 'my-models/my-olmo2/index.mjs'), example);
     mkdirSync(join(folder, 'node_modules'));
@@ -56,5 +58,13 @@ describe('the model of docs/adding-a-model.md', () => {
         'layer_out_add',
       ]);
     }
+  });
+
+  it('is made of classes that the package exports, as is what the page makes elsewhere', () => {
+    const named = (pattern: RegExp) => [...PAGE.matchAll(pattern)].map(([, name = '']) => name);
+    const own = named(/\bclass (\w+)/g);
+    const made = named(/\bnew ([A-Z]\w*)\(/g).filter((name) => !own.includes(name));
+    expect(made).to.include('BaseMLP');
+    expect(made.filter((name) => !Object.hasOwn(atbModels, name))).to.deep.equal([]);
   });
 });

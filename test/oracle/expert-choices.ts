@@ -5,14 +5,13 @@ interface SparseConfig {
   readonly numHiddenLayers: number;
   readonly numExpertsPerToken?: number;
   readonly sparseLayers?: readonly boolean[];
-  readonly firstDenseLayers?: number;
 }
 
 /** What each layer with a router computed under a name, [tokens, width]. */
 async function ofRouters(runner: ModelRunner, prompt: Int32Array, name: string): Promise<Matrix[]> {
-  const { numHiddenLayers, sparseLayers, firstDenseLayers = 0 } = runner.config as SparseConfig;
+  const { numHiddenLayers, sparseLayers } = runner.config as SparseConfig;
   const all = Array.from({ length: numHiddenLayers }, (_, layer) => `layer_${layer}/${name}`);
-  const paths = all.filter((_, layer) => sparseLayers?.[layer] ?? layer >= firstDenseLayers);
+  const paths = all.filter((_, layer) => sparseLayers?.[layer] ?? true);
   const { tensors } = await runner.trace(prompt, paths);
   return paths.map((path) => {
     const { data, shape } = tensors[path] as { data: ArrayLike<number>; shape: readonly number[] };

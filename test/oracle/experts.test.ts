@@ -3,10 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import type { FloatDType } from '../../src/dtype.js';
-import { LLMEngine } from '../../src/engine/llm-engine.js';
 import { ModelRunner } from '../../src/runner/model-runner.js';
 import { quantizeCheckpoint } from '../../src/runner/quantize-checkpoint.js';
-import { Postprocessor } from '../../src/tokenizer/postprocessor.js';
 import type { QuantizeOptions } from '../../src/weights/quantization.js';
 import { writeDequantized } from './dequantized.js';
 import { chosenExperts, closestChoice, recordedExperts } from './expert-choices.js';
@@ -18,6 +16,7 @@ import {
   familyReferences,
   stackedCheckpoint,
 } from './families.js';
+import { greedyAnswers } from './generate.js';
 import { SAMPLED_ISAS } from './isas.js';
 import { largestDifference, promptLogits } from './logits.js';
 
@@ -88,23 +87,14 @@ async function generated(
   setting: Setting,
   batch: number,
 ) {
-  return withRunner(path, setting, async (runner) => {
-    const engine = new LLMEngine(runner, {
-      postprocessor: new Postprocessor(undefined, []),
-      maxBatchSize: batch,
-      maxPrefillTokens: batch > 1 ? 16 : 128,
-      maxModelLen: 128,
-      chunkedPrefill: batch > 1,
-    });
-    const options = { maxTokens: 6, ignoreEos: true, logprobs: 2 };
-    const results = references.map(({ prompt }) => engine.generate(prompt, options).result);
-    const found = (await Promise.all(results)).map(({ tokens, logprobs }) => ({
-      tokens,
-      logprobs: logprobs.map(({ logprob, topLogprobs }) => [logprob, topLogprobs]),
-    }));
-    await engine.dispose();
-    return found;
+  const alone = batch === 1;
+  const { answers } = await greedyAnswers(await load(path, setting), references, {
+    maxBatchSize: batch,
+    maxPrefillTokens: alone ? 128 : 16,
+    maxModelLen: 128,
+    chunkedPrefill: !alone,
   });
+  return answers;
 }
 
 for (const name of cases) {

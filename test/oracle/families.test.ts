@@ -1,12 +1,10 @@
 import { expect } from 'chai';
 import { checkModel } from '../../src/cli/check.js';
 import type { FloatDType } from '../../src/dtype.js';
-import { LLMEngine } from '../../src/engine/llm-engine.js';
 import type { LLMEngineOptions } from '../../src/engine/llm-engine-options.js';
 import type { KvQuantOptions } from '../../src/kv-cache/kv-quant.js';
 import { getModel } from '../../src/models/get-model.js';
 import { ModelRunner } from '../../src/runner/model-runner.js';
-import { Postprocessor } from '../../src/tokenizer/postprocessor.js';
 import { choosesAlike, chosenExperts, recordedExperts } from './expert-choices.js';
 import {
   certainTokens,
@@ -17,6 +15,7 @@ import {
   familyReferences,
   keptLogits,
 } from './families.js';
+import { greedyAnswers } from './generate.js';
 import { BEST_ISA, SAMPLED_ISAS } from './isas.js';
 import { largestDifference, promptLogits, smallestCosine } from './logits.js';
 
@@ -89,27 +88,7 @@ async function generateAll(
   { numBlocks, kvQuant, ...setting }: Setting,
 ) {
   const runner = await load(path, isa, dtype, { numBlocks, kvQuant });
-  const engine = new LLMEngine(runner, {
-    postprocessor: new Postprocessor(undefined, []),
-    maxBatchSize: 8,
-    maxPrefillTokens: 512,
-    maxModelLen: CONTEXT,
-    chunkedPrefill: false,
-    ...setting,
-  });
-  try {
-    const options = { maxTokens: 8, ignoreEos: true, logprobs: 3 };
-    const results = await Promise.all(
-      references.map(({ prompt }) => engine.generate(prompt, options).result),
-    );
-    return results.map(({ tokens, logprobs }) => ({
-      tokens,
-      logprobs: logprobs.map(({ logprob, topTokens, topLogprobs }) => [logprob, topTokens, topLogprobs]),
-    }));
-  } finally {
-    await engine.dispose();
-    runner.dispose();
-  }
+  return (await greedyAnswers(runner, references, { maxModelLen: CONTEXT, ...setting })).answers;
 }
 
 for (const name of familyCases) {

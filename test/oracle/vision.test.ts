@@ -1,7 +1,6 @@
 import { expect } from 'chai';
 import { checkModel } from '../../src/cli/check.js';
 import type { FloatDType } from '../../src/dtype.js';
-import { LLMEngine } from '../../src/engine/llm-engine.js';
 import type { LLMEngineOptions } from '../../src/engine/llm-engine-options.js';
 import { PREFILL } from '../../src/graph/graph-kind.js';
 import { endOf, type Insert, type MediaProcessor, placeInserts } from '../../src/media/index.js';
@@ -9,8 +8,8 @@ import { getModel } from '../../src/models/get-model.js';
 import { availableIsas } from '../../src/native/index.js';
 import { ModelRunner } from '../../src/runner/model-runner.js';
 import { MROPE_IDS, mrope, type Step } from '../../src/step-inputs/index.js';
-import { Postprocessor } from '../../src/tokenizer/postprocessor.js';
 import { certainTokens, keptLogits, rowsOf } from './families.js';
+import { greedyAnswers } from './generate.js';
 import { largestDifference, promptLogits, smallestCosine } from './logits.js';
 import {
   insertsOf,
@@ -57,29 +56,8 @@ async function generateAll(
   { numBlocks, threads, ...setting }: Setting,
 ) {
   const runner = await load(path, isa, dtype, numBlocks, threads);
-  const engine = new LLMEngine(runner, {
-    postprocessor: new Postprocessor(undefined, []),
-    maxBatchSize: 8,
-    maxPrefillTokens: 512,
-    maxModelLen: CONTEXT,
-    chunkedPrefill: false,
-    ...setting,
-  });
-  try {
-    const options = { maxTokens: 8, ignoreEos: true, logprobs: 3 };
-    const results = await Promise.all(
-      seen.map(({ reference, inserts }) => engine.generate(reference.prompt, options, { inserts }).result),
-    );
-    const hits = engine.stats.prefixHitTokens;
-    const answers = results.map(({ tokens, logprobs }) => ({
-      tokens,
-      logprobs: logprobs.map(({ logprob, topTokens, topLogprobs }) => [logprob, topTokens, topLogprobs]),
-    }));
-    return { answers, hits };
-  } finally {
-    await engine.dispose();
-    runner.dispose();
-  }
+  const prompts = seen.map(({ reference: { prompt }, inserts }) => ({ prompt, inserts }));
+  return greedyAnswers(runner, prompts, { maxModelLen: CONTEXT, ...setting });
 }
 
 for (const name of visionCases) {

@@ -4,7 +4,7 @@
 
     make_media_fixtures.py OUT
 
-Needs Pillow 13 beside tools/oracle/requirements.txt. Pictures are those of `picture`, which test/media/pictures.ts makes
+Pictures are those of `picture`, which test/media/pictures.ts makes
 in the same way. OUT gets
 
     resized   for each filter and size: SHA-256 of the bytes of Image.resize

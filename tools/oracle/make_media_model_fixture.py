@@ -4,7 +4,7 @@
 
     make_media_model_fixture.py FAMILY OUT        # FAMILY: one of CASES
 
-Needs Pillow and torchvision beside tools/oracle/requirements.txt. Pictures and sound are those of make_media_fixtures. OUT
+Needs torchvision beside tools/oracle/requirements.txt. Pictures and sound are those of make_media_fixtures. OUT
 gets config.json, preprocessor_config.json, weights.json (the recipe of the weights) and
 
     reference.safetensors    for each prompt i
@@ -29,7 +29,8 @@ from safetensors.torch import save_file
 from transformers import CONFIG_MAPPING, AutoModelForImageTextToText, Qwen2AudioForConditionalGeneration
 
 from make_family_fixture import LARGEST, NEW_TOKENS, SEED, rounded, rows_of
-from make_media_fixtures import picture, sound
+from make_media_fixtures import picture
+from make_sound_fixtures import heard
 from recording import random_prompt
 from reference import check
 from tiny_checkpoint import draw, put, saved, write_recipe
@@ -126,75 +127,84 @@ def patches_of(processor, frames, width, height, seed):
     return torch.cat(pairs), [len(pairs), rows, columns]
 
 
-class SoundPrompt:
-    def __init__(self, parts, extractor, number):
-        self.ids, self.media, self.features, self.masks = [], [], [], []
-        words = iter(random_prompt(200, 100)[number * 31:].tolist())
-        for part in parts:
-            if isinstance(part, int):
-                self.ids += [next(words) + 3 for _ in range(part)]
-                continue
-            _, samples, rate, seed = part
-            wave = sound(samples, seed).astype(numpy.float32) / 32768
-            out = extractor(wave, sampling_rate=rate, padding="max_length", return_attention_mask=True, return_tensors="np")
-            padded = numpy.zeros(480000, numpy.float32)
-            padded[:len(wave)] = wave[:480000]
-            # The formulas in float64; what the extractor does with torch differs by 5e-5.
-            self.features.append(torch.tensor(extractor._np_extract_fbank_features(padded[None], "cpu"))[0])
-            self.masks.append(torch.tensor(out["attention_mask"][0]))
-            count = ((int(self.masks[-1].sum()) - 1) // 2 + 1 - 2) // 2 + 1
-            self.media.append([*part, len(self.ids)])
-            self.ids += [IMAGE] * count
-
-    def inputs(self, more=()):
-        ids = torch.tensor([self.ids + list(more)])
-        found = dict(input_ids=ids, attention_mask=torch.ones_like(ids))
-        if self.features:
-            found |= dict(input_features=torch.stack(self.features), feature_attention_mask=torch.stack(self.masks))
-        return found
-
-
-class SquarePrompt:
-    def __init__(self, parts, processor, count, number):
-        self.ids, self.media, self.pixels = [], [], []
-        words = iter(random_prompt(200, 100)[number * 31:].tolist())
-        for part in parts:
-            if isinstance(part, int):
-                self.ids += [next(words) + 3 for _ in range(part)]
-                continue
-            _, width, height, seed = part
-            out = processor(images=[Image.fromarray(picture(width, height, seed))], return_tensors="pt")
-            self.pixels.append(out["pixel_values"])
-            self.media.append([*part, len(self.ids)])
-            self.ids += [IMAGE] * count
-
-    def inputs(self, more=()):
-        ids = torch.tensor([self.ids + list(more)])
-        found = dict(input_ids=ids, attention_mask=torch.ones_like(ids))
-        return found | (dict(pixel_values=torch.cat(self.pixels)) if self.pixels else {})
-
-
 class Prompt:
-    def __init__(self, parts, processor, merge, number):
-        self.ids, self.types, self.media = [], [], []
-        self.pixels, self.grids = {1: [], 2: []}, {1: [], 2: []}
+    """Words, and between them what is shown or played. `show` adds the latter."""
+
+    def __init__(self, parts, number):
+        self.ids, self.media = [], []
         words = iter(random_prompt(200, 100)[number * 31:].tolist())
         for part in parts:
             if isinstance(part, int):
-                self.add([next(words) + 3 for _ in range(part)], 0)
-                continue
-            values, grid = patches_of(processor, *part)
-            kind = 2 if part[0] else 1
-            self.pixels[kind].append(values)
-            self.grids[kind].append(grid)
-            self.add([START], 0)
-            self.media.append([*part, len(self.ids)])
-            self.add([VIDEO if part[0] else IMAGE] * (grid[0] * grid[1] * grid[2] // merge**2), kind)
-            self.add([END], 0)
+                self.add([next(words) + 3 for _ in range(part)])
+            else:
+                self.show(*part)
 
-    def add(self, ids, kind):
+    def add(self, ids):
         self.ids += ids
-        self.types += [kind] * len(ids)
+
+    def place(self, part, token, count):
+        self.media.append([*part, len(self.ids)])
+        self.add([token] * count)
+
+    def texts(self, more):
+        ids = torch.tensor([self.ids + list(more)])
+        return dict(input_ids=ids, attention_mask=torch.ones_like(ids))
+
+
+class SoundPrompt(Prompt):
+    def __init__(self, parts, number, extractor):
+        self.extractor, self.features, self.masks = extractor, [], []
+        super().__init__(parts, number)
+
+    def show(self, kind, samples, rate, seed):
+        mel, mask = heard(self.extractor, samples, seed)
+        self.features.append(torch.tensor(mel))
+        self.masks.append(torch.tensor(mask))
+        self.place((kind, samples, rate, seed), IMAGE, self.counts()[-1])
+
+    def counts(self):
+        """Tokens of each sound."""
+        return [((int(mask.sum()) - 1) // 2 + 1 - 2) // 2 + 1 for mask in self.masks]
+
+    def inputs(self, more=()):
+        if not self.masks:
+            return self.texts(more)
+        return self.texts(more) | dict(input_features=torch.stack(self.features),
+                                       feature_attention_mask=torch.stack(self.masks))
+
+
+class SquarePrompt(Prompt):
+    def __init__(self, parts, number, processor, count):
+        self.processor, self.count, self.pixels = processor, count, []
+        super().__init__(parts, number)
+
+    def show(self, kind, width, height, seed):
+        out = self.processor(images=[Image.fromarray(picture(width, height, seed))], return_tensors="pt")
+        self.pixels.append(out["pixel_values"])
+        self.place((kind, width, height, seed), IMAGE, self.count)
+
+    def inputs(self, more=()):
+        return self.texts(more) | (dict(pixel_values=torch.cat(self.pixels)) if self.pixels else {})
+
+
+class PatchPrompt(Prompt):
+    def __init__(self, parts, number, processor, merge):
+        self.processor, self.merge, self.types = processor, merge, []
+        self.pixels, self.grids = {1: [], 2: []}, {1: [], 2: []}
+        super().__init__(parts, number)
+
+    def add(self, ids):
+        super().add(ids)
+        self.types += [{IMAGE: 1, VIDEO: 2}.get(token, 0) for token in ids]
+
+    def show(self, *part):
+        values, grid = patches_of(self.processor, *part)
+        kind = 2 if part[0] else 1
+        self.pixels[kind].append(values)
+        self.grids[kind].append(grid)
+        self.add([START])
+        self.place(part, VIDEO if part[0] else IMAGE, grid[0] * grid[1] * grid[2] // self.merge**2)
+        self.add([END])
 
     def inputs(self, more=()):
         found = dict(input_ids=torch.tensor([self.ids + list(more)]),
@@ -215,8 +225,7 @@ def encoded(model, prompt):
         hook = model.model.multi_modal_projector.register_forward_hook(lambda _, __, out: seen.append(out))
         logits(model, prompt)
         hook.remove()
-        counts = [((int(mask.sum()) - 1) // 2 + 1 - 2) // 2 + 1 for mask in prompt.masks]
-        return torch.cat([rows[:count] for rows, count in zip(seen[0], counts)]).float()
+        return torch.cat([rows[:count] for rows, count in zip(seen[0], prompt.counts())]).float()
     if isinstance(prompt, SquarePrompt):
         return torch.cat(list(model.model.get_image_features(inputs["pixel_values"]).pooler_output)).float()
     rows = torch.zeros(0)
@@ -256,9 +265,9 @@ def record(fresh, prompt):
     model = fresh()
     out, tokens, margins = logits(model, prompt), [], []
     for _ in range(NEW_TOKENS):
-        best, second = logits(model, prompt, tokens)[-1].topk(2).values.tolist()
-        tokens.append(int(logits(model, prompt, tokens)[-1].argmax()))
-        margins.append(best - second)
+        best = logits(model, prompt, tokens)[-1].topk(2)
+        tokens.append(int(best.indices[0]))
+        margins.append(float(best.values[0]) - float(best.values[1]))
     rows = rows_of(len(prompt.ids))
     found = {"tokens": torch.tensor(prompt.ids), "rows": rows, "logits": out[rows],
              "logits_bf16": logits(rounded(fresh()), prompt)[rows], "greedy": torch.tensor(tokens),
@@ -309,15 +318,15 @@ def main():
         processor.save_pretrained(out)
     fresh = lambda: model_class.from_pretrained(out, dtype=torch.float32, attn_implementation="eager").eval()
     found = {}
-    vision = case["config"].get("vision_config", {})
     if hears:
-        prompts = [SoundPrompt(parts, processor, i) for i, parts in enumerate(SOUNDS)]
+        prompts = [SoundPrompt(parts, i, processor) for i, parts in enumerate(SOUNDS)]
     elif "merge" in case:
-        prompts = [Prompt(parts, processor, case["merge"], i) for i, parts in enumerate(PROMPTS)
+        prompts = [PatchPrompt(parts, i, processor, case["merge"]) for i, parts in enumerate(PROMPTS)
                    if case.get("videos", True) or not any(isinstance(p, tuple) and p[0] for p in parts)]
     else:
+        vision = case["config"]["vision_config"]
         count = (vision["image_size"] // vision["patch_size"]) ** 2
-        prompts = [SquarePrompt(parts, processor, count, i) for i, parts in enumerate(SQUARES)]
+        prompts = [SquarePrompt(parts, i, processor, count) for i, parts in enumerate(SQUARES)]
     for i, prompt in enumerate(prompts):
         found |= {f"{i}/{name}": value.contiguous() for name, value in record(fresh, prompt).items()}
     check({name: value for name, value in found.items() if not name.endswith("media")})

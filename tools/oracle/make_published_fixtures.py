@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes test/fixtures/published/: small linears as other tools store them, and the weights that they stand for.
 
+Needs compressed-tensors 0.20 beside tools/oracle/requirements.txt.
+
 compressed-tensors packs and unpacks its own.  GPTQ and AWQ are packed and unpacked by the formulas of the unpackers that
 their tools publish (AutoGPTQ's and gptqmodel's torch kernels; AutoAWQ's packing utilities), written anew: the two ways
 share nothing, and each must give back what the other was given.

@@ -18,14 +18,21 @@ from transformers import WhisperFeatureExtractor
 from make_media_fixtures import sound
 
 
-def mel_of(samples, bins):
-    extractor = WhisperFeatureExtractor(feature_size=bins)
-    wave = sound(samples, samples % 7).astype(numpy.float32) / 32768
-    mask = extractor(wave, sampling_rate=16000, padding="max_length", return_attention_mask=True, return_tensors="np")
+def heard(extractor, samples, seed):
+    """The log-mel spectrogram [bins, 3000] of a sound, and which of its frames the extractor calls heard [3000].
+
+    The formulas in float64; what the extractor does with torch differs by 5e-5.
+    """
+    wave = sound(samples, seed).astype(numpy.float32) / 32768
+    out = extractor(wave, sampling_rate=16000, padding="max_length", return_attention_mask=True, return_tensors="np")
     padded = numpy.zeros(480000, numpy.float32)
     padded[:len(wave)] = wave[:480000]
-    mel = extractor._np_extract_fbank_features(padded[None], "cpu")[0]
-    frames = int(mask["attention_mask"].sum())
+    return extractor._np_extract_fbank_features(padded[None], "cpu")[0], out["attention_mask"][0]
+
+
+def mel_of(samples, bins):
+    mel, mask = heard(WhisperFeatureExtractor(feature_size=bins), samples, samples % 7)
+    frames = int(mask.sum())
     rows = sorted({0, 1, frames // 2, frames - 1, min(frames, 2999), min(frames + 1, 2999)})
     return {"samples": samples, "seed": samples % 7, "bins": bins, "frames": frames, "rows": rows,
             "values": [[round(float(x), 8) for x in mel[::8, row]] for row in rows]}

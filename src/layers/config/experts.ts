@@ -1,5 +1,4 @@
 import type { ExpertGroups } from '../../common-op-builders/index.js';
-import type { ConfigReader } from './config-reader.js';
 import {
   type Check,
   type Default,
@@ -14,7 +13,8 @@ import {
   WIDTH,
 } from './fields.js';
 
-const EXPERTS = integer(1, 10_000);
+/** How many experts a layer or a token has. */
+export const EXPERTS = integer(1, 10_000);
 
 /** What a family with experts must state: its defaults, and where its config.json has other names, these. */
 export interface ExpertDefaults {
@@ -24,22 +24,28 @@ export interface ExpertDefaults {
   readonly moeIntermediateSize: 'intermediate_size' | Default<number>;
   /** Whether weights of a token are divided by their sum: a default, or what holds whatever config.json says. */
   readonly normTopkProb: boolean | 'always';
-  readonly names?: { readonly numExperts: Names; readonly numExpertsPerToken: Names };
+  readonly names?: { readonly numExperts?: Names; readonly numExpertsPerToken?: Names };
 }
 
 /** Transformers' names, of which `num_local_experts` is the one that its version 5 writes. */
 const NAMES = { numExperts: ['num_experts', 'num_local_experts'], numExpertsPerToken: 'num_experts_per_tok' };
 
 /** The experts of a layer. */
-export const experts = ({ names = NAMES, ...defaults }: ExpertDefaults) => ({
-  numExperts: field(names.numExperts, EXPERTS, defaults.numExperts),
-  numExpertsPerToken: expertsPerToken(names.numExpertsPerToken, defaults.numExpertsPerToken),
-  moeIntermediateSize: expertWidth(defaults.moeIntermediateSize),
-  normTopkProb:
-    defaults.normTopkProb === 'always'
-      ? field('norm_topk_prob', only(true), true)
-      : field('norm_topk_prob', flag, defaults.normTopkProb),
-});
+export function experts(defaults: ExpertDefaults) {
+  const names = { ...NAMES, ...defaults.names };
+  return {
+    numExperts: field(names.numExperts, EXPERTS, defaults.numExperts),
+    numExpertsPerToken: expertsPerToken(
+      names.numExpertsPerToken,
+      field(names.numExpertsPerToken, EXPERTS, defaults.numExpertsPerToken),
+    ),
+    moeIntermediateSize: expertWidth(defaults.moeIntermediateSize),
+    normTopkProb:
+      defaults.normTopkProb === 'always'
+        ? field('norm_topk_prob', only(true), true)
+        : field('norm_topk_prob', flag, defaults.normTopkProb),
+  };
+}
 
 /** Of families whose every MLP is experts, the width of these is `intermediate_size`. */
 const expertWidth = (
@@ -52,8 +58,7 @@ const expertWidth = (
 /** How many experts each token is given to: no more than there are. `count` reads it under these names. */
 export const expertsPerToken = (
   names: Names,
-  fallback: Default<number>,
-  count: Field<number, { readonly numHiddenLayers: number }> = field(names, EXPERTS, fallback),
+  count: Field<number, { readonly numHiddenLayers: number }>,
 ): Field<number, { readonly numExperts: number; readonly numHiddenLayers: number }> => ({
   read(json, config) {
     const { numExperts } = config;
@@ -99,7 +104,7 @@ export const routedScalingFactor = (fallback: Default<number>): Field<number> =>
 
 /** For each layer, whether its MLP is experts: those that `decoder_sparse_step` counts and `mlp_only_layers` does not name. */
 export const sparseBySteps: Field<readonly boolean[], { readonly numHiddenLayers: number }> = {
-  read(json: ConfigReader, { numHiddenLayers }) {
+  read(json, { numHiddenLayers }) {
     const step = json.value('decoder_sparse_step', integer(1, 1000)) ?? 1;
     const dense = json.value('mlp_only_layers', listOf(integer(0, 1000), 'numbers of layers')) ?? [];
     return Array.from(

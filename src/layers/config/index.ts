@@ -18,6 +18,7 @@ export {
   tablePositions,
 } from './encoder.js';
 export {
+  EXPERTS,
   type ExpertDefaults,
   expertGroups,
   experts,

@@ -200,7 +200,7 @@ export function judgeUnread(key: string, value: unknown): Verdict {
   return { refused: `${meaning.does}, and this family does not read it` };
 }
 
-/** Which linears are quantised, and whether all of that is read, is said where the weights are opened. */
+/** Of methods that are read, which linears they quantised and how is judged where the weights are opened. */
 function judgeQuantisation(key: string, value: unknown): Verdict {
   const method = isObject(value) ? value.quant_method : value;
   const methods = readMethods();
@@ -208,9 +208,9 @@ function judgeQuantisation(key: string, value: unknown): Verdict {
   const unnamed = key === 'quantization' ? 'MLX' : 'a method without a name';
   const found = describeValue(method ?? unnamed);
   const wayOut = 'take the float checkpoint that it was made of, and quantise it at load with --quantize';
-  const read = methods.length === 0 ? '' : `. What is read: ${methods.join(', ')}`;
+  const read = `What is read: ${methods.join(', ')}`;
   return {
-    refused: `the checkpoint is quantised by ${found} in a format that is not read; ${wayOut}${read}`,
+    refused: `the checkpoint is quantised by ${found} in a format that is not read; ${wayOut}. ${read}`,
   };
 }
 

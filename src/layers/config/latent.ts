@@ -1,4 +1,5 @@
-import { type Field, field, HEAD_SIZE, HEADS, integer, required, SIZE } from './fields.js';
+import { type Field, field, HEAD_SIZE, HEADS, required, SIZE } from './fields.js';
+import { headSize } from './text-model.js';
 
 /** The defaults that a family with latent attention must state. */
 export interface LatentAttentionDefaults {
@@ -20,7 +21,7 @@ export const latentAttention = (defaults: LatentAttentionDefaults) => ({
   qkNopeHeadDim: field('qk_nope_head_dim', HEAD_SIZE, defaults.qkNopeHeadDim),
   // transformers 5 writes it a second time, under the name by which rotary embeddings ask for it.
   headDim: field(['qk_rope_head_dim', 'head_dim'], HEAD_SIZE, defaults.qkRopeHeadDim),
-  vHeadDim: valueSize(defaults.vHeadDim),
+  vHeadDim: headSize(defaults.vHeadDim, 'v_head_dim'),
 });
 
 /** Every head has keys and values of its own, made of what all share. */
@@ -34,18 +35,5 @@ const numKeyValueHeads: Field<number, { readonly numAttentionHeads: number }> = 
 };
 
 const nullable = (name: string, fallback: number): Field<number | undefined> => ({
-  read: (json) => (json.isNull(name) ? undefined : (json.value(name, integer(1, 2 ** 20)) ?? fallback)),
-});
-
-const valueSize = (
-  fallback: LatentAttentionDefaults['vHeadDim'],
-): Field<number, { readonly hiddenSize: number; readonly numAttentionHeads: number }> => ({
-  read(json, { hiddenSize, numAttentionHeads: heads }) {
-    const found = json.value('v_head_dim', HEAD_SIZE);
-    if (found !== undefined) return found;
-    if (typeof fallback === 'number') return fallback;
-    return hiddenSize % heads === 0
-      ? hiddenSize / heads
-      : json.fail(`hidden_size (${hiddenSize}) must be a multiple of num_attention_heads (${heads})`);
-  },
+  read: (json) => (json.isNull(name) ? undefined : (json.value(name, SIZE) ?? fallback)),
 });

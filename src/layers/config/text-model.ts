@@ -247,19 +247,21 @@ export function keyValueHeads(
   };
 }
 
-function headSize(
+/** The size of a head by its name in config.json. */
+export function headSize(
   fallback: GroupedQueryDefaults['headDim'],
+  name = 'head_dim',
 ): Field<number, { readonly hiddenSize: number; readonly numAttentionHeads: number }> {
   return {
     read(json, config) {
-      const found = json.value('head_dim', HEAD_SIZE);
+      const found = json.value(name, HEAD_SIZE);
       if (found !== undefined) return found;
-      if (fallback === required) return json.missing('head_dim');
+      if (fallback === required) return json.missing(name);
       if (typeof fallback === 'number') return fallback;
       const { hiddenSize, numAttentionHeads: heads } = config;
       if (hiddenSize % heads === 0) return hiddenSize / heads;
       const sizes = `hidden_size (${hiddenSize}) must be a multiple of num_attention_heads (${heads})`;
-      return json.fail(`${sizes} without head_dim`);
+      return json.fail(`${sizes} without ${name}`);
     },
   };
 }

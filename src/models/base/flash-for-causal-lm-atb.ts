@@ -1,6 +1,6 @@
 import { CommonOpBuilderManager, SINGLE_RANK } from '../../common-op-builders/index.js';
 import { AtbError } from '../../errors.js';
-import { AtbGraph, type GraphSpec } from '../../graph/atb-graph.js';
+import type { AtbGraph, GraphSpec } from '../../graph/atb-graph.js';
 import { DECODER_KINDS, ENCODE, type GraphKind } from '../../graph/graph-kind.js';
 import { requireMember } from '../../layers/complete.js';
 import type { BaseConfig, DecoderConfig } from '../../layers/config/index.js';
@@ -29,6 +29,7 @@ import { Linear } from '../../weights/linear.js';
 import { uniqueWeights } from '../../weights/weight-identity.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
 import type { BaseModelATB } from './base-model-atb.js';
+import { modelGraph } from './model-graph.js';
 import { TextEncoderATB } from './text-encoder-atb.js';
 
 /** How a family's head differs from LLaMA's. */
@@ -145,17 +146,14 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
 
   /** The portable graph: legal ATB. Its output holds logits [rows, vocab]: of each sequence's last token in decode, of the wanted rows elsewhere. */
   buildGraph(kind: GraphKind): GraphSpec {
-    const graph = new AtbGraph(`${this.name}_${kind.name}_graph`);
     const weights = this.decoderWeights().map((weight) => weight.name);
     const caches = (kind.fillsCache ? this.caches() : []).flatMap(({ key, value }) =>
       value === undefined ? [key] : [key, value],
     );
-    const input = [...weights, ...caches];
-    graph.addInputOutput({ input, output: [] });
-    graph.addOptionalInputs(this.decoderInputs.flatMap(({ names }) => names));
-    const logits = this.buildHeadGraph(graph, kind, this.model.buildGraph(graph, kind));
-    graph.addInputOutput({ input, output: [logits] });
-    return graph.build();
+    const name = `${this.name}_${kind.name}_graph`;
+    return modelGraph(name, [...weights, ...caches], this.decoderInputs, (graph) =>
+      this.buildHeadGraph(graph, kind, this.model.buildGraph(graph, kind)),
+    );
   }
 
   /**

@@ -1,4 +1,4 @@
-import { AtbGraph, type GraphSpec } from '../../graph/atb-graph.js';
+import type { AtbGraph, GraphSpec } from '../../graph/atb-graph.js';
 import { DECODER_KINDS, ENCODE, type GraphKind } from '../../graph/graph-kind.js';
 import type { BaseConfig, DecoderConfig } from '../../layers/config/index.js';
 import type { Module } from '../../layers/module.js';
@@ -6,6 +6,7 @@ import type { StepInput } from '../../step-inputs/index.js';
 import { uniqueWeights } from '../../weights/weight-identity.js';
 import type { TensorRef } from '../../weights/weights.js';
 import { FlashForCausalLMATB } from './flash-for-causal-lm-atb.js';
+import { modelGraph } from './model-graph.js';
 
 /** What makes embeddings of something that is no text. */
 export interface Encoder extends Module {
@@ -37,14 +38,11 @@ export abstract class FlashWithEncoderATB<
 
   override buildGraph(kind: GraphKind): GraphSpec {
     if (kind !== ENCODE) return super.buildGraph(kind);
-    const graph = new AtbGraph(`${this.name}_${kind.name}_graph`);
     const { encoderModule } = this;
-    const input = encoderModule.getWeights().map((weight) => weight.name);
-    graph.addInputOutput({ input, output: [] });
-    graph.addOptionalInputs(encoderModule.stepInputs.flatMap(({ names }) => names));
-    const rows = encoderModule.buildGraph(graph, kind);
-    graph.addInputOutput({ input, output: [rows] });
-    return graph.build();
+    const weights = encoderModule.getWeights().map((weight) => weight.name);
+    return modelGraph(`${this.name}_${kind.name}_graph`, weights, encoderModule.stepInputs, (graph) =>
+      encoderModule.buildGraph(graph, kind),
+    );
   }
 
   /** It generates: as a reader of whole texts it would not be asked for what it sees. */

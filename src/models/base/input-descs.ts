@@ -1,5 +1,5 @@
 import type { FloatDType } from '../../dtype.js';
-import type { GraphKind } from '../../graph/graph-kind.js';
+import { type GraphKind, hasOneQuery } from '../../graph/graph-kind.js';
 import type { TensorDesc } from '../../graph/infer-shapes.js';
 import type { CausalLM } from '../../router/index.js';
 import { weightDesc } from '../../weights/weights.js';
@@ -25,12 +25,11 @@ export function inputDescs(
   { batch, tokens, blockSize }: StepShape,
 ): Map<string, TensorDesc> {
   const blocks = Math.ceil(tokens / blockSize);
-  const hasOneQuery = kind.readsCache && !kind.hasQueryLens;
   const sizes = {
     kind,
     dtype,
     batch,
-    rows: hasOneQuery ? batch : tokens,
+    rows: hasOneQuery(kind) ? batch : tokens,
     contextLen: tokens,
     blocks,
     maxPositionEmbeddings: model.config.maxPositionEmbeddings,

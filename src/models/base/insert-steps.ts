@@ -1,6 +1,6 @@
 import { CommonOpBuilderManager } from '../../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
-import type { GraphKind } from '../../graph/graph-kind.js';
+import { type GraphKind, hasOneQuery } from '../../graph/graph-kind.js';
 import { ROTARY_ROWS } from '../../layers/base-attention.js';
 import { addResidual } from '../../layers/residual.js';
 import {
@@ -12,12 +12,11 @@ import {
   MROPE_TABLES,
 } from '../../step-inputs/index.js';
 
-/** Decode takes one word of each sequence: nothing is inserted, and positions on all axes are equal. */
-const isDecode = ({ readsCache, hasQueryLens }: GraphKind): boolean => readsCache && !hasQueryLens;
+// Where a step brings one word of each sequence, nothing is inserted, and positions on all axes are equal.
 
 /** Words' embeddings `hidden` [tokens, hidden] -> those of words and of what is no word, the same shape. */
 export function buildInsertGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
-  if (isDecode(kind)) return hidden;
+  if (hasOneQuery(kind)) return hidden;
   const [known, merged] = ['known_embeddings', 'merged_embeddings'];
   const concat = new BaseOperation('Concat', { concatDim: 0 }, known);
   graph.addOperation(concat, [hidden, INSERTED_ROWS], [known]);
@@ -41,7 +40,7 @@ export function buildMropeGraph(
   };
   const position = { category: 'POSITIONAL_EMBEDDING', opName: 'positional_embedding' } as const;
   const otherIds = [MROPE_IDS.height, MROPE_IDS.width] as const;
-  if (isDecode(kind)) CommonOpBuilderManager.getBuilder(position).build(graph, tensors);
+  if (hasOneQuery(kind)) CommonOpBuilderManager.getBuilder(position).build(graph, tensors);
   else if (isInterleaved)
     CommonOpBuilderManager.getBuilder({ ...position, embeddingType: 'mrope_sum' }).build(graph, {
       ...tensors,
@@ -57,7 +56,7 @@ export function buildMropeGraph(
 
 /** Adds what an encoder has for the layer behind number `level`: `hidden` [tokens, hidden] -> the same shape. */
 export function buildDeepGraph(graph: AtbGraph, kind: GraphKind, hidden: string, level: number): string {
-  if (isDecode(kind)) return hidden;
+  if (hasOneQuery(kind)) return hidden;
   const rows = `deep_${level}`;
   graph.addOperation(new BaseOperation('Gather', { axis: 0 }, rows), [DEEP_ROWS(level), DEEP_INDEX], [rows]);
   return addResidual(graph, hidden, rows, `deep_hidden_${level}`);

@@ -1,4 +1,4 @@
-import { AtbGraph, type GraphSpec } from '../../graph/atb-graph.js';
+import type { AtbGraph, GraphSpec } from '../../graph/atb-graph.js';
 import { ENCODE, type GraphKind } from '../../graph/graph-kind.js';
 import type { BaseConfig } from '../../layers/config/index.js';
 import { HiddenRows, type RowHead } from '../../layers/row-heads.js';
@@ -8,6 +8,7 @@ import type { StepInput } from '../../step-inputs/index.js';
 import { uniqueWeights } from '../../weights/weight-identity.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
 import { BaseModelATB, type LastStep, type ModelParts, type ModelSizes } from './base-model-atb.js';
+import { modelGraph } from './model-graph.js';
 
 /** What a reader of whole texts is made of. */
 export interface TextEncoderParts<C extends BaseConfig> {
@@ -64,13 +65,10 @@ export class TextEncoderATB<C extends BaseConfig = BaseConfig> implements Causal
 
   /** The portable graph: legal ATB. Its output holds the rows that `lm_head_indices` names, [rows, width]. */
   buildGraph(kind: GraphKind): GraphSpec {
-    const graph = new AtbGraph(`${this.name}_${kind.name}_graph`);
-    const input = this.getWeights().map((weight) => weight.name);
-    graph.addInputOutput({ input, output: [] });
-    graph.addOptionalInputs(this.stepInputs.flatMap(({ names }) => names));
-    const rows = this.head.buildGraph(graph, kind, this.body.buildGraph(graph, kind));
-    graph.addInputOutput({ input, output: [rows] });
-    return graph.build();
+    const weights = this.getWeights().map((weight) => weight.name);
+    return modelGraph(`${this.name}_${kind.name}_graph`, weights, this.stepInputs, (graph) =>
+      this.head.buildGraph(graph, kind, this.body.buildGraph(graph, kind)),
+    );
   }
 }
 

@@ -27,7 +27,7 @@ const DEEPSEEK_CONFIG = defineConfig({
       numExpertsPerToken: required,
       moeIntermediateSize: 1407,
       normTopkProb: false,
-      names: { numExperts: 'n_routed_experts', numExpertsPerToken: 'num_experts_per_tok' },
+      names: { numExperts: 'n_routed_experts' },
     }),
     scoringFunc: field('scoring_func', only('softmax'), 'softmax'),
     sharedExperts: sharedExperts('n_shared_experts', 0),

@@ -4,43 +4,43 @@ import {
   experts,
   field,
   fullAttention,
-  integer,
   type LatentAttentionDefaults,
   latentAttention,
   mlp,
   only,
   positive,
+  predictionLayers,
   routedScalingFactor,
+  sharedExperts,
+  sparseBehindDense,
   textModel,
 } from '../../layers/config/index.js';
 
 /** The defaults that a generation of DeepSeek must state. */
 export interface DeepseekDefaults extends LatentAttentionDefaults {
-  readonly experts: ExpertDefaults & { readonly numExperts: number };
-  readonly numSharedExperts: number;
+  readonly experts: Omit<ExpertDefaults, 'names'>;
+  readonly sharedExperts: number;
+  /** How many of the first layers have an MLP in place of experts. */
   readonly firstDenseLayers: number;
   readonly routedScalingFactor: number;
   readonly mlpBias: false | 'mlp_bias';
 }
 
-const COUNT = integer(0, 10_000);
-const EXPERT_NAMES = ['n_routed_experts', 'num_experts', 'num_local_experts'];
+const names = { numExperts: ['n_routed_experts', 'num_experts', 'num_local_experts'] };
 
-/** What generations of DeepSeek from the second on say alike; `experts` stand under the name of those that are chosen. */
+/** What generations of DeepSeek from the second on say alike. */
 export const deepseek = (defaults: DeepseekDefaults) => ({
   ...textModel({ tieWordEmbeddings: false }),
   ...latentAttention(defaults),
   ...mlp({ hiddenAct: 'silu' }),
   ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: defaults.mlpBias }),
-  ...experts(defaults.experts),
-  numExperts: field(EXPERT_NAMES, integer(1, 10_000), defaults.experts.numExperts),
-  numSharedExperts: field('n_shared_experts', COUNT, defaults.numSharedExperts),
-  firstDenseLayers: field('first_k_dense_replace', COUNT, defaults.firstDenseLayers),
+  ...experts({ ...defaults.experts, names }),
+  sharedExperts: sharedExperts('n_shared_experts', defaults.sharedExperts),
+  sparseLayers: sparseBehindDense({ dense: defaults.firstDenseLayers }),
   // The published code has layers of experts at every so many; transformers has them at every one.
   expertLayerStep: field('moe_layer_freq', only(1), 1),
   routedScalingFactor: routedScalingFactor(defaults.routedScalingFactor),
-  // Layers behind the last, which guess further tokens: they change none that is generated without them.
-  predictionLayers: field(['num_nextn_predict_layers', 'num_mtp_layers'], COUNT, 0),
+  predictionLayers: predictionLayers(0),
   rmsNormEps: field('rms_norm_eps', positive(1), 1e-6),
   slidingWindows: fullAttention,
 });

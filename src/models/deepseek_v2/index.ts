@@ -1,6 +1,5 @@
 import {
   type ConfigOf,
-  constant,
   defineConfig,
   expertGroups,
   type Field,
@@ -40,7 +39,7 @@ const DEEPSEEK_V2_CONFIG = defineConfig({
       qkRopeHeadDim: 64,
       vHeadDim: 128,
       experts: { numExperts: 64, numExpertsPerToken: 6, moeIntermediateSize: 1407, normTopkProb: false },
-      numSharedExperts: 2,
+      sharedExperts: 2,
       firstDenseLayers: 0,
       routedScalingFactor: 1,
       mlpBias: 'mlp_bias',
@@ -50,7 +49,6 @@ const DEEPSEEK_V2_CONFIG = defineConfig({
     // The published code divides weights by their sum then, and leaves out the factor; no published model asks for it.
     normTopkProb: field('norm_topk_prob', only(false), false),
     rope: rotaryConfig({ theta: 10_000, interleaved: true }),
-    isCausal: constant(true),
   },
   irrelevant: DEEPSEEK_IRRELEVANT,
 });

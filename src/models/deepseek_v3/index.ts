@@ -35,7 +35,7 @@ const DEEPSEEK_V3_CONFIG = defineConfig({
       qkRopeHeadDim: 64,
       vHeadDim: 128,
       experts: { numExperts: 256, numExpertsPerToken: 8, moeIntermediateSize: 2048, normTopkProb: true },
-      numSharedExperts: 1,
+      sharedExperts: 1,
       firstDenseLayers: 3,
       routedScalingFactor: 2.5,
       mlpBias: false,
@@ -45,7 +45,6 @@ const DEEPSEEK_V3_CONFIG = defineConfig({
     choice: field('topk_method', only('noaux_tc'), 'noaux_tc'),
     expertGroups: expertGroups({ count: 8, kept: 4, scored: 2 }),
     rope,
-    isCausal: constant(true),
   },
   irrelevant: DEEPSEEK_IRRELEVANT,
 });
@@ -56,7 +55,7 @@ export class FlashDeepseekV3ForCausalLMATB extends FlashDeepseekForCausalLMATB<D
   override readonly name: string = 'deepseek_v3';
 
   constructor(config: DeepseekV3Config, weights: Weights) {
-    super(config, weights, 'gate.e_score_correction_bias');
+    super(config, weights, { gate: 'gate.weight', correction: 'gate.e_score_correction_bias' });
   }
 }
 

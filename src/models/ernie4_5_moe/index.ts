@@ -1,7 +1,6 @@
 import {
   biases,
   type ConfigOf,
-  type ConfigReader,
   decoder,
   defineConfig,
   experts,
@@ -22,14 +21,14 @@ import { FlashSparseLlamaATB } from '../llama/index.js';
 
 /** Of the layers from `moe_layer_start_index` to `moe_layer_end_index`, every one that ends an interval. */
 const sparseByInterval: Field<readonly boolean[], { readonly numHiddenLayers: number }> = {
-  read(json: ConfigReader, { numHiddenLayers }) {
-    const last = numHiddenLayers - 1;
+  read(json, { numHiddenLayers }) {
     const first = json.value('moe_layer_start_index', integer(0, 1000)) ?? 1;
+    // -1 stands for the last of all.
     const end = json.value('moe_layer_end_index', integer(-1, 1000)) ?? -1;
     const every = json.value('moe_layer_interval', integer(1, 1000)) ?? 1;
     return Array.from(
       { length: numHiddenLayers },
-      (_, layer) => (layer + 1) % every === 0 && layer >= first && layer <= (end === -1 ? last : end),
+      (_, layer) => (layer + 1) % every === 0 && layer >= first && (end === -1 || layer <= end),
     );
   },
 };

@@ -31,10 +31,7 @@ const GLM4_MOE_CONFIG = defineConfig({
       numExpertsPerToken: 8,
       moeIntermediateSize: 1408,
       normTopkProb: true,
-      names: {
-        numExperts: ['n_routed_experts', 'num_local_experts'],
-        numExpertsPerToken: 'num_experts_per_tok',
-      },
+      names: { numExperts: ['n_routed_experts', 'num_local_experts'] },
     }),
     expertGroups: expertGroups({ count: 1, kept: 1, scored: 2 }),
     routedScalingFactor: routedScalingFactor(1),

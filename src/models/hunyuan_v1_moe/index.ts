@@ -1,12 +1,11 @@
 import {
   type ConfigOf,
   defineConfig,
-  experts,
+  EXPERTS,
   expertsPerToken,
   type Field,
   field,
   inEveryLayer,
-  integer,
   keysBecause,
   only,
 } from '../../layers/config/index.js';
@@ -29,15 +28,10 @@ const widthOfAll: Field<number, { readonly intermediateSize: number; readonly nu
 const HUNYUAN_MOE_CONFIG = defineConfig({
   fields: {
     ...HUNYUAN_FIELDS,
-    ...experts({
-      numExperts: 1,
-      numExpertsPerToken: 1,
-      moeIntermediateSize: 'intermediate_size',
-      normTopkProb: 'always',
-    }),
-    numExperts: inEveryLayer('num_experts', integer(1, 10_000), 1),
-    numExpertsPerToken: expertsPerToken('moe_topk', 1, inEveryLayer('moe_topk', integer(1, 10_000), 1)),
+    numExperts: inEveryLayer('num_experts', EXPERTS, 1),
+    numExpertsPerToken: expertsPerToken('moe_topk', inEveryLayer('moe_topk', EXPERTS, 1)),
     moeIntermediateSize: widthOfAll,
+    normTopkProb: field('norm_topk_prob', only(true), true),
     numSharedExperts: inEveryLayer('num_shared_expert', only(1), 1),
     hasSharedExpert: field('use_mixed_mlp_moe', only(true), true),
     routedScalingFactor: field('routed_scaling_factor', only(1), 1),

@@ -13,7 +13,7 @@ import { FlashGraniteForCausalLMATB } from '../granite/index.js';
 
 const FACTOR = positive(1e6);
 
-/** The defaults of a family with MiniCPM's scales. Null takes a scale away. */
+/** The defaults of a family with MiniCPM's scales. Null in config.json takes that of residuals or of logits away. */
 export interface MinicpmScaleDefaults {
   readonly scaleEmb: number;
   readonly scaleDepth: number;

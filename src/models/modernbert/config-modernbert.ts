@@ -1,8 +1,6 @@
 import {
   activation,
-  biases,
   type ConfigOf,
-  type ConfigReader,
   constant,
   defineConfig,
   ENCODER_IRRELEVANT,
@@ -29,9 +27,11 @@ const slidingWindows: Field<readonly (number | undefined)[], { readonly numHidde
 };
 
 /** Its head is another one than BERT's, and may read the mean of a text. */
-const labels: Field<undefined, { readonly isClassifier: boolean }> = {
-  read: (json: ConfigReader, { isClassifier }) =>
-    isClassifier ? json.fail('architectures: classifiers of this family are not built') : undefined,
+const labels: Field<undefined> = {
+  read: (json) =>
+    isClassifier(json.dict)
+      ? json.fail('architectures: classifiers of this family are not built')
+      : undefined,
 };
 
 /** Defaults of transformers 5.24, ModernBertConfig. */
@@ -52,7 +52,6 @@ export const MODERNBERT_CONFIG = defineConfig({
       full_attention: { theta: 160_000, thetaNames: 'global_rope_theta', isScaled: true },
       sliding_attention: { theta: 10_000, thetaNames: 'local_rope_theta', isScaled: true },
     }),
-    isClassifier: { read: ({ dict }: ConfigReader) => isClassifier(dict) },
     labels,
   },
   irrelevant: {
