@@ -1,18 +1,12 @@
-import { withRowOrder } from '../weight-changes.js';
+import { flattened, withRowOrder } from '../weight-changes.js';
 import type { TensorRef, Weights } from '../weights.js';
+import { sharedScale } from './shared-scale.js';
 
 /** Rows and input channels that share a scale. */
 export interface ScaleBlock {
   readonly rows: number;
   readonly channels: number;
 }
-
-/** The same tensor, its elements arranged otherwise. */
-export const reshaped = (ref: TensorRef, shape: readonly number[]): TensorRef => ({
-  ...ref,
-  shape,
-  parts: ref.parts.map((part) => ({ ...part, shape })),
-});
 
 /** Scales as numbers: those that are stored as bytes are powers of two, 2^(byte - 127). */
 export function asScales(ref: TensorRef): TensorRef {
@@ -39,12 +33,8 @@ export function outputScales(
   block: ScaleBlock | undefined,
 ): TensorRef {
   const kind = scaleShape(stored, block);
-  if (kind === 'tensor')
-    return withRowOrder(reshaped(asScales(weights.get(name, stored)), [1, 1]), new Int32Array(n));
-  if (kind === 'channel') {
-    const shape = stored.length === 1 ? [n] : [n, 1];
-    return reshaped(asScales(weights.get(name, shape)), [n, 1]);
-  }
+  if (kind === 'tensor') return sharedScale(asScales(weights.get(name, stored)), n);
+  if (kind === 'channel') return flattened(asScales(weights.get(name, stored.length === 1 ? [n] : [n, 1])));
   const { rows, channels } = block as ScaleBlock;
   const scales = asScales(weights.get(name, [Math.ceil(n / rows), Math.ceil(k / channels)]));
   return withRowOrder(
