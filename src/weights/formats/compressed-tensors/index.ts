@@ -98,10 +98,11 @@ async function readOrders(
     if (!groupSize) continue;
     const name = `${linear}.weight_g_idx`;
     const { data } = await source.read(name);
-    const order = channelOrder(Int32Array.from(data as ArrayLike<number>, Number), groupSize);
-    if (order === 'asTheyLie') continue;
-    if ('problem' in order) fields.contradict(`"group_size" ${groupSize}`, name, order.problem);
-    orders.set(linear, order as Int32Array);
+    const groupOf = Int32Array.from(data as ArrayLike<number>, Number);
+    const order = channelOrder(groupOf, groupSize, (found) =>
+      fields.contradict(`"group_size" ${groupSize}`, name, found),
+    );
+    if (order) orders.set(linear, order);
   }
   return orders;
 }
