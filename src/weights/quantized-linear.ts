@@ -146,7 +146,7 @@ function stored(
     integers: packed('weight', ({ weight }, part) => takenRows(weight, part)),
     scales: packed('weight_scale', ({ scale }, part) => scaledRows(takenRows(scale, part), part)),
     // Parts that are symmetric have zeros beside those that are not.
-    offsets: parts.some(({ quant }) => quant.hasOffset)
+    offsets: read.some(({ rows }) => rows.offset)
       ? packed('weight_offset', ({ scale, offset }, part) =>
           takenRows(offset ?? constantWeight(`${part.name}.weight_offset`, scale.shape, 0), part),
         )

@@ -1,5 +1,5 @@
 import { groupsOf } from '../integer-rows.js';
-import type { LinearQuant, QuantForm, RowReader } from '../quantization.js';
+import type { LinearQuant, RowReader } from '../quantization.js';
 import { plus, times, transposed, unpacked, withColumnOrder } from '../weight-changes.js';
 import { channelOrder } from './channel-groups.js';
 import { ConfigFields } from './config-fields.js';
@@ -66,9 +66,8 @@ async function open(source: FormatSource): Promise<OpenFormat | undefined> {
 }
 
 function quant(config: GptqConfig, channels: Int32Array | undefined): LinearQuant {
-  const { bits, groupSize, isSymmetric } = config;
-  const form: QuantForm = { desc: bits === 4 ? 'W4A16' : 'W8A16', groupSize };
-  return { ...form, hasOffset: !isSymmetric, channels, rows: rows(config, channels) };
+  const desc = config.bits === 4 ? 'W4A16' : 'W8A16';
+  return { desc, groupSize: config.groupSize, channels, rows: rows(config, channels) };
 }
 
 const rows =
