@@ -1,6 +1,12 @@
 import type { LinearQuant } from '../quantization.js';
 import { ConfigFields } from './config-fields.js';
-import type { FormatSource, OpenFormat, QuantFormat, StoredLinear } from './format.js';
+import {
+  FLOAT_ACTIVATIONS,
+  type FormatSource,
+  type OpenFormat,
+  type QuantFormat,
+  type StoredLinear,
+} from './format.js';
 import { e4m3Linear, type ScaleBlock } from './small-floats.js';
 
 /**
@@ -24,9 +30,7 @@ async function open(source: FormatSource): Promise<OpenFormat | undefined> {
     method: `fp8 (e4m3, ${block ? `blocks of ${block.rows} x ${block.channels}` : 'a scale for each tensor or output'})`,
     file: fields.file,
     stamps: [],
-    notes: [
-      'activations stay floats, where it says that they are quantised: results are closer to the float model',
-    ],
+    notes: [FLOAT_ACTIVATIONS],
     quantOf(linear, role) {
       if (tensors) return storedQuant(fields, linear, block);
       const isKept = role === 'head' || kept.some((name) => linear.name.includes(name));

@@ -13,7 +13,4 @@ export const floatQuantized: Compressor = {
     const block = strategy === 'block' ? args.fields.block('block_structure') : undefined;
     return e4m3Linear('weight_scale', stored?.tensor('weight_scale')?.shape, block);
   },
-  note: ({ inputs }) =>
-    inputs &&
-    'activations stay floats, where it says that they are quantised: results are closer to the float model',
 };

@@ -1,6 +1,12 @@
 import { channelOrder } from '../channel-groups.js';
 import { ConfigFields } from '../config-fields.js';
-import type { FormatSource, OpenFormat, QuantFormat, StoredLinear } from '../format.js';
+import {
+  FLOAT_ACTIVATIONS,
+  type FormatSource,
+  type OpenFormat,
+  type QuantFormat,
+  type StoredLinear,
+} from '../format.js';
 import { linearsWith, zeroBiases } from '../small-tensors.js';
 import type { Compressor } from './compressor.js';
 import { floatQuantized } from './float-quantized.js';
@@ -110,8 +116,8 @@ async function readOrders(
 function notesOf(all: readonly Scheme[], config: Readonly<Record<string, unknown>>): string[] {
   const notes = new Set<string>();
   for (const scheme of all) {
-    const note = COMPRESSORS.find(({ format }) => format === scheme.format)?.note?.(scheme);
-    if (note !== undefined) notes.add(note);
+    const compressor = COMPRESSORS.find(({ format }) => format === scheme.format);
+    if (compressor && scheme.inputs && !compressor.quantisesInputs?.(scheme)) notes.add(FLOAT_ACTIVATIONS);
   }
   if (config.kv_cache_scheme != null)
     notes.add(

@@ -24,9 +24,6 @@ export const packQuantized: Compressor = {
       rows: rows(linear, bits, groupSize),
     };
   },
-  note: ({ inputs }) =>
-    inputs &&
-    'activations stay floats, where it says that they are quantised: results are closer to the float model',
 };
 
 const rows =
