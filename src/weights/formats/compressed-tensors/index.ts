@@ -29,16 +29,14 @@ async function open(source: FormatSource): Promise<OpenFormat | undefined> {
   refuseTransforms(fields, config);
   const schemeOf = schemes(source, config);
   const channels = await readOrders(source, fields, schemeOf);
-  const spare = await zeroBiases(source, [
-    ...linearsWith(source, 'weight_packed'),
-    ...linearsWith(source, 'weight_scale'),
-  ]);
-  const all = (tensors ? linearsWith(source, 'weight_scale') : []).flatMap((name) => schemeOf(name) ?? []);
+  const names = linearsWith(source, 'weight_scale');
+  const spare = await zeroBiases(source, names);
+  const used = new Set(names.flatMap((name) => schemeOf(name) ?? []));
   return {
     method: `compressed-tensors (${typeof config.format === 'string' ? config.format : 'mixed'})`,
     file: fields.file,
     stamps: [],
-    notes: notesOf(all, config),
+    notes: notesOf(used, config),
     quantOf(linear) {
       const scheme = schemeOf(linear.name);
       if (tensors) requireAsSaid(fields, linear, scheme);
@@ -113,9 +111,9 @@ async function readOrders(
   return orders;
 }
 
-function notesOf(all: readonly Scheme[], config: Readonly<Record<string, unknown>>): string[] {
+function notesOf(used: ReadonlySet<Scheme>, config: Readonly<Record<string, unknown>>): string[] {
   const notes = new Set<string>();
-  for (const scheme of all) {
+  for (const scheme of used) {
     const compressor = COMPRESSORS.find(({ format }) => format === scheme.format);
     if (compressor && scheme.inputs && !compressor.quantisesInputs?.(scheme)) notes.add(FLOAT_ACTIVATIONS);
   }
