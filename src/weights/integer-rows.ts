@@ -1,7 +1,7 @@
 import { AtbError } from '../errors.js';
 import { integerForm, type QuantForm, type RowReader } from './quantization.js';
 import { asFloats, times, transposed } from './weight-changes.js';
-import type { TensorRef, Weights } from './weights.js';
+import { requireStoredAs, type TensorRef, type Weights } from './weights.js';
 
 /**
  * Reads integers that lie in the files as MindIE has them: `weight` int8 [n, k], or [n, k / 2] with two 4-bit integers in
@@ -38,14 +38,4 @@ function refuseTransposed(weights: Weights, name: string): never {
   });
 }
 
-export function requireIntegers(ref: TensorRef): TensorRef {
-  const other = ref.parts.find(({ dtype }) => dtype !== 'i8' && dtype !== 'u8');
-  if (other === undefined) return ref;
-  const { file = 'the checkpoint', dtype } = other;
-  throw new AtbError('WEIGHT_DTYPE_UNSUPPORTED', {
-    name: ref.name,
-    file,
-    found: dtype,
-    supported: ['i8', 'u8'],
-  });
-}
+export const requireIntegers = (ref: TensorRef): TensorRef => requireStoredAs(ref, ['i8', 'u8']);

@@ -49,8 +49,6 @@ export interface QuantForm {
 
 /** How one linear is made of integers. */
 export interface LinearQuant extends QuantForm {
-  /** The integers have offsets: they are not symmetric. */
-  readonly hasOffset?: boolean;
   /** Input i of the stored rows is input channels[i] of the linear, where they are sorted by groups. [inFeatures] */
   readonly channels?: Int32Array | undefined;
   /** Reads the integers out of the files; absent where these hold floats, which the engine quantises while it packs them. */

@@ -4,7 +4,7 @@ import { groupsOf } from './integer-rows.js';
 import { type LinearPart, packParts, scaledRows, storedOutputs, takenRows } from './linear-part.js';
 import { integerForm, type LinearQuant, type LinearRows } from './quantization.js';
 import { constantWeight, named } from './weight-changes.js';
-import { concatRows, type TensorRef, type Weights } from './weights.js';
+import { concatRows, requireStoredAs, type TensorRef, type Weights } from './weights.js';
 
 /** The tensors of a linear of integers. */
 export interface QuantizedTensors {
@@ -135,7 +135,7 @@ function stored(
       transposed: part.transposed ?? false,
     };
     const rows = (quant.rows as NonNullable<typeof quant.rows>)(weights, linear);
-    requireScales(rows.scale);
+    requireStoredAs(rows.scale, SCALE_DTYPES);
     return { part, rows };
   });
   const packed = (suffix: string, of: (rows: LinearRows, part: LinearPart) => TensorRef): TensorRef => {
@@ -146,7 +146,7 @@ function stored(
     integers: packed('weight', ({ weight }, part) => takenRows(weight, part)),
     scales: packed('weight_scale', ({ scale }, part) => scaledRows(takenRows(scale, part), part)),
     // Parts that are symmetric have zeros beside those that are not.
-    offsets: parts.some(({ quant }) => quant.hasOffset)
+    offsets: read.some(({ rows }) => rows.offset)
       ? packed('weight_offset', ({ scale, offset }, part) =>
           takenRows(offset ?? constantWeight(`${part.name}.weight_offset`, scale.shape, 0), part),
         )
@@ -158,13 +158,6 @@ function stored(
 }
 
 /** Scales are floats, or bytes that a format reads as powers of two. */
-function requireScales({ name, parts }: TensorRef): void {
-  const other = parts.find(({ dtype }) => !SCALE_DTYPES.includes(dtype));
-  if (other === undefined) return;
-  const { file = 'the checkpoint', dtype } = other;
-  throw new AtbError('WEIGHT_DTYPE_UNSUPPORTED', { name, file, found: dtype, supported: SCALE_DTYPES });
-}
-
 const SCALE_DTYPES: readonly DType[] = ['f32', 'f16', 'bf16', 'e8m0'];
 
 function refuseUnitRows(weights: Weights, { name }: LinearPart): never {

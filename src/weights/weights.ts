@@ -203,6 +203,14 @@ export function concatRows(name: string, refs: readonly [TensorRef, ...TensorRef
   return { name, dtype, shape: [rows, ...inner], parts };
 }
 
+/** The same weight, if the files hold its numbers as `supported` says. Throws WEIGHT_DTYPE_UNSUPPORTED. */
+export function requireStoredAs(ref: TensorRef, supported: readonly DType[]): TensorRef {
+  const other = ref.parts.find(({ dtype }) => !supported.includes(dtype));
+  if (other === undefined) return ref;
+  const { file = 'the checkpoint', dtype } = other;
+  throw new AtbError('WEIGHT_DTYPE_UNSUPPORTED', { name: ref.name, file, found: dtype, supported });
+}
+
 /** What a weight is to ATB as a graph's input, when the model runs in `dtype`. */
 export function weightDesc(
   { dtype, shape, quantized, isIntegerBias, keptIn, values }: TensorRef,

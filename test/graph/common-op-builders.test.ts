@@ -97,7 +97,6 @@ describe('builders of linears', () => {
     const quant: LinearQuant = {
       desc: 'W4A16',
       groupSize: 32,
-      hasOffset: true,
       channels: Int32Array.from({ length: 128 }, (_, i) => 127 - i),
       rows: (_, { outFeatures, inFeatures }) => ({
         weight: declared('w', [outFeatures, inFeatures]),

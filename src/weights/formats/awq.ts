@@ -29,7 +29,7 @@ async function open(source: FormatSource): Promise<OpenFormat | undefined> {
   const kept = fields.names('modules_to_not_convert');
   const names = linearsWith(source, 'qweight');
   const spare = await zeroBiases(source, names);
-  const quant: LinearQuant = { desc: 'W4A16', groupSize, hasOffset: true, rows: rows(groupSize) };
+  const quant: LinearQuant = { desc: 'W4A16', groupSize, rows: rows(groupSize) };
   return {
     method: `awq (${BITS} bits)`,
     file: fields.file,

@@ -52,3 +52,7 @@ export interface QuantFormat {
   /** How the checkpoint is quantised; undefined when this format is not in charge of it. Throws WEIGHT_QUANT_*. */
   open(source: FormatSource): Promise<OpenFormat | undefined>;
 }
+
+/** What formats note of checkpoints whose activations were meant to be quantised in a way that is not computed here. */
+export const FLOAT_ACTIVATIONS =
+  'activations stay floats, where it says that they are quantised: results are closer to the float model';

@@ -1,7 +1,13 @@
 import type { LinearQuant } from '../quantization.js';
 import { ConfigFields } from './config-fields.js';
-import type { CheckpointTensor, FormatSource, OpenFormat, QuantFormat, StoredLinear } from './format.js';
-import { outputScales, type ScaleBlock, scaleShape } from './small-floats.js';
+import {
+  FLOAT_ACTIVATIONS,
+  type FormatSource,
+  type OpenFormat,
+  type QuantFormat,
+  type StoredLinear,
+} from './format.js';
+import { e4m3Linear, type ScaleBlock } from './small-floats.js';
 
 /**
  * Floats of 8 bits as DeepSeek-V3, Qwen3-FP8 and transformers' FineGrainedFP8Config write them: `weight` e4m3 [n, k] and
@@ -24,13 +30,11 @@ async function open(source: FormatSource): Promise<OpenFormat | undefined> {
     method: `fp8 (e4m3, ${block ? `blocks of ${block.rows} x ${block.channels}` : 'a scale for each tensor or output'})`,
     file: fields.file,
     stamps: [],
-    notes: [
-      'activations stay floats, where it says that they are quantised: results are closer to the float model',
-    ],
+    notes: [FLOAT_ACTIVATIONS],
     quantOf(linear, role) {
       if (tensors) return storedQuant(fields, linear, block);
       const isKept = role === 'head' || kept.some((name) => linear.name.includes(name));
-      return isKept ? undefined : { desc: 'FP8', groupSize: block?.channels ?? 0 };
+      return isKept ? undefined : e4m3Linear(SCALES[0], undefined, block);
     },
     isSpare: (tensor) => /\.(activation_scale|input_scale|[kv]_scale)$/.test(tensor),
   };
@@ -48,14 +52,5 @@ function storedQuant(
   if (weight.dtype !== E4M3)
     fields.contradict(says, `${name}.weight`, `is ${weight.dtype}, beside ${suffix}`);
   if (suffix === undefined) fields.contradict(says, name, 'has no weight_scale_inv');
-  const { shape } = tensor(suffix as string) as CheckpointTensor;
-  const groupSize = scaleShape(shape, block) === 'block' ? (block as ScaleBlock).channels : 0;
-  return {
-    desc: 'FP8',
-    groupSize,
-    rows: (weights, { name: own, outFeatures, inFeatures }) => ({
-      weight: weights.get(`${own}.weight`, [outFeatures, inFeatures]),
-      scale: outputScales(weights, `${own}.${suffix}`, [outFeatures, inFeatures], shape, block),
-    }),
-  };
+  return e4m3Linear(suffix, tensor(suffix)?.shape, block);
 }

@@ -1,5 +1,5 @@
 import { groupsOf } from '../integer-rows.js';
-import type { LinearQuant, QuantForm, RowReader } from '../quantization.js';
+import type { LinearQuant, RowReader } from '../quantization.js';
 import { plus, times, transposed, unpacked, withColumnOrder } from '../weight-changes.js';
 import { channelOrder } from './channel-groups.js';
 import { ConfigFields } from './config-fields.js';
@@ -37,11 +37,6 @@ function parse(fields: ConfigFields): GptqConfig {
   };
 }
 
-/** What single tensors say of a linear. */
-interface Gptq {
-  readonly channels: Int32Array | undefined;
-}
-
 async function open(source: FormatSource): Promise<OpenFormat | undefined> {
   const { config, tensors } = source;
   if (config?.quant_method !== 'gptq') return undefined;
@@ -50,18 +45,20 @@ async function open(source: FormatSource): Promise<OpenFormat | undefined> {
     fields.refuse('dynamic', 'absent: layers that differ are not read', config.dynamic);
   const gptqConfig = parse(fields);
   const names = linearsWith(source, 'qweight');
-  const linears = new Map<string, Gptq>();
-  for (const name of names) linears.set(name, await look(source, fields, gptqConfig, name));
+  const linears = new Map<string, LinearQuant>();
+  for (const name of names) {
+    requireGroups(source, fields, gptqConfig, name);
+    await requireZeros(source, fields, gptqConfig, name);
+    linears.set(name, quant(gptqConfig, await readOrder(source, fields, gptqConfig, name)));
+  }
   const spare = await zeroBiases(source, names);
   return {
     method: `gptq (${gptqConfig.bits} bits)`,
     file: fields.file,
     stamps: [],
     quantOf({ name }, role) {
-      if (tensors === undefined)
-        return role === 'projection' || gptqConfig.hasHead ? quant(gptqConfig, undefined) : undefined;
-      const found = linears.get(name);
-      return found && quant(gptqConfig, found.channels);
+      if (tensors) return linears.get(name);
+      return role === 'projection' || gptqConfig.hasHead ? quant(gptqConfig, undefined) : undefined;
     },
     isSpare: (tensor) =>
       spare.has(tensor) || /\.g_idx$/.test(tensor) || (gptqConfig.isSymmetric && /\.qzeros$/.test(tensor)),
@@ -69,9 +66,8 @@ async function open(source: FormatSource): Promise<OpenFormat | undefined> {
 }
 
 function quant(config: GptqConfig, channels: Int32Array | undefined): LinearQuant {
-  const { bits, groupSize, isSymmetric } = config;
-  const form: QuantForm = { desc: bits === 4 ? 'W4A16' : 'W8A16', groupSize };
-  return { ...form, hasOffset: !isSymmetric, channels, rows: rows(config, channels) };
+  const desc = config.bits === 4 ? 'W4A16' : 'W8A16';
+  return { desc, groupSize: config.groupSize, channels, rows: rows(config, channels) };
 }
 
 const rows =
@@ -90,44 +86,63 @@ const rows =
     return { weight, scale, offset: plus(times(transposed(u), -1), middle - zeroShift) };
   };
 
-/** Reads the small tensors of a linear. Throws WEIGHT_QUANT_CONTRADICTION. */
-async function look(
+const shapeOf = ({ tensors }: FormatSource, name: string): readonly number[] | undefined =>
+  tensors?.get(name)?.shape;
+
+/** The channels that a linear has in the files. */
+const channelsOf = (source: FormatSource, linear: string, bits: number): number =>
+  ((shapeOf(source, `${linear}.qweight`)?.[0] ?? 0) * 32) / bits;
+
+/** @throws WEIGHT_QUANT_CONTRADICTION */
+function requireGroups(
   source: FormatSource,
   fields: ConfigFields,
-  { bits, groupSize, isSymmetric, zeroShift }: GptqConfig,
+  { bits, groupSize }: GptqConfig,
   linear: string,
-): Promise<Gptq> {
-  const shape = (suffix: string): readonly number[] =>
-    source.tensors?.get(`${linear}.${suffix}`)?.shape ?? [];
-  const [stored = 0, n = 0] = shape('qweight');
-  const k = (stored * 32) / bits;
-  const [groups = 0] = shape('scales');
-  if (groups !== groupsOf(k, groupSize)) {
-    const says = `"bits" ${bits} and "group_size" ${groupSize || -1}`;
-    fields.contradict(says, `${linear}.scales`, `has ${groups} groups for ${k} channels`);
-  }
-  const [, zeroWords] = shape('qzeros');
-  if (zeroWords !== undefined && zeroWords !== wordsOf(n, bits)) {
-    const found = `has ${zeroWords} words for ${n} outputs`;
-    fields.contradict(`"bits" ${bits}`, `${linear}.qzeros`, found);
-  }
-  if (isSymmetric && zeroWords !== undefined) {
-    const { data } = await source.read(`${linear}.qzeros`);
-    const word = Array.from({ length: 32 / bits }, () => 2 ** (bits - 1) - zeroShift).reduce(
-      (sum, zero, i) => sum | (zero << (i * bits)),
-      0,
-    );
-    const isWhole = n % (32 / bits) === 0;
-    if (isWhole && (data as Int32Array).some((found) => found !== word))
-      fields.contradict('"sym" true', `${linear}.qzeros`, 'has other zero points');
-  }
-  const name = `${linear}.g_idx`;
-  if (!source.tensors?.has(name) || groupSize === 0) return { channels: undefined };
+): void {
+  const channels = channelsOf(source, linear, bits);
+  const [groups = 0] = shapeOf(source, `${linear}.scales`) ?? [];
+  if (groups === groupsOf(channels, groupSize)) return;
+  const says = `"bits" ${bits} and "group_size" ${groupSize || -1}`;
+  fields.contradict(says, `${linear}.scales`, `has ${groups} groups for ${channels} channels`);
+}
+
+/** Zero points must be as many as outputs, and symmetric where they are not read. Throws WEIGHT_QUANT_CONTRADICTION. */
+async function requireZeros(
+  source: FormatSource,
+  fields: ConfigFields,
+  { bits, isSymmetric, zeroShift }: GptqConfig,
+  linear: string,
+): Promise<void> {
+  const name = `${linear}.qzeros`;
+  const [, words] = shapeOf(source, name) ?? [];
+  if (words === undefined) return;
+  const [, outputs = 0] = shapeOf(source, `${linear}.qweight`) ?? [];
+  if (words !== wordsOf(outputs, bits))
+    fields.contradict(`"bits" ${bits}`, name, `has ${words} words for ${outputs} outputs`);
+  // The last word of a row may hold fewer than the others.
+  if (!isSymmetric || outputs % (32 / bits) !== 0) return;
+  let symmetric = 0;
+  for (let bit = 0; bit < 32; bit += bits) symmetric |= (2 ** (bits - 1) - zeroShift) << bit;
   const { data } = await source.read(name);
-  if (!(data instanceof Int32Array) || data.length !== k)
-    fields.contradict(`"bits" ${bits}`, name, `has ${data.length} channels, qweight ${k}`);
-  const order = channelOrder(data as Int32Array, groupSize);
-  if (order === 'asTheyLie') return { channels: undefined };
-  if ('problem' in order) fields.contradict(`"group_size" ${groupSize}`, name, order.problem);
-  return { channels: order as Int32Array };
+  if ((data as Int32Array).some((found) => found !== symmetric))
+    fields.contradict('"sym" true', name, 'has other zero points');
+}
+
+/** The order of a linear's channels, where it is not their own. Throws WEIGHT_QUANT_CONTRADICTION. */
+async function readOrder(
+  source: FormatSource,
+  fields: ConfigFields,
+  { bits, groupSize }: GptqConfig,
+  linear: string,
+): Promise<Int32Array | undefined> {
+  const name = `${linear}.g_idx`;
+  if (!source.tensors?.has(name) || groupSize === 0) return undefined;
+  const { data } = await source.read(name);
+  const channels = channelsOf(source, linear, bits);
+  if (!(data instanceof Int32Array) || data.length !== channels)
+    return fields.contradict(`"bits" ${bits}`, name, `has ${data.length} channels, qweight ${channels}`);
+  return channelOrder(data, groupSize, (found) =>
+    fields.contradict(`"group_size" ${groupSize}`, name, found),
+  );
 }

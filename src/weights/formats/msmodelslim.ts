@@ -55,8 +55,7 @@ async function open(source: FormatSource): Promise<OpenFormat | undefined> {
         });
       }
       const form = { desc: found as QuantDesc, groupSize: found === 'W4A16' ? (groupSize ?? 0) : 0 };
-      const hasOffset = shifted.has(linear);
-      return { ...form, hasOffset, rows: integerRows({ ...form, hasOffset }) };
+      return { ...form, rows: integerRows({ ...form, hasOffset: shifted.has(linear) }) };
     };
     // The checkpoint as a whole has a type, too; single tensors may be of others.
     const method = types.get(MODEL_TYPE_KEY) ?? QUANT_DESCRIPTION_FILE;

@@ -1,10 +1,10 @@
 import type { RowReader } from '../quantization.js';
 import { rowsInTurn } from '../row-orders.js';
-import { expertOf, withRowOrder } from '../weight-changes.js';
+import { expertOf, flattened, withRowOrder } from '../weight-changes.js';
 import type { TensorRef } from '../weights.js';
 import { ConfigFields } from './config-fields.js';
 import type { FormatSource, OpenFormat, QuantFormat } from './format.js';
-import { asScales, reshaped } from './small-floats.js';
+import { asScales } from './small-floats.js';
 
 /**
  * Floats of 4 bits (e2m1) with a power of two for each 32 of a row, as gpt-oss has them (OCP, "Microscaling formats"). A
@@ -36,7 +36,7 @@ async function open(source: FormatSource): Promise<OpenFormat | undefined> {
 }
 
 const linearRows: RowReader = (weights, { name, outFeatures: n, inFeatures: k }) => ({
-  weight: reshaped(weights.get(`${name}.weight_blocks`, [n, k / GROUP, BLOCK_BYTES]), [n, k / 2]),
+  weight: flattened(weights.get(`${name}.weight_blocks`, [n, k / GROUP, BLOCK_BYTES])),
   scale: asScales(weights.get(`${name}.weight_scales`, [n, k / GROUP])),
 });
 
@@ -73,7 +73,7 @@ const expertRows =
     const inTurn = (ref: TensorRef): TensorRef =>
       turn === undefined ? ref : withRowOrder(ref, rowsInTurn(turn, outFeatures));
     return {
-      weight: inTurn(reshaped(own('blocks', [k / GROUP, BLOCK_BYTES]), [rows, k / 2])),
+      weight: inTurn(flattened(own('blocks', [k / GROUP, BLOCK_BYTES]))),
       scale: inTurn(asScales(own('scales', [k / GROUP]))),
     };
   };

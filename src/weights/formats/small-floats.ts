@@ -1,18 +1,13 @@
-import { withRowOrder } from '../weight-changes.js';
+import type { LinearQuant } from '../quantization.js';
+import { flattened, withRowOrder } from '../weight-changes.js';
 import type { TensorRef, Weights } from '../weights.js';
+import { sharedScale } from './shared-scale.js';
 
 /** Rows and input channels that share a scale. */
 export interface ScaleBlock {
   readonly rows: number;
   readonly channels: number;
 }
-
-/** The same tensor, its elements arranged otherwise. */
-export const reshaped = (ref: TensorRef, shape: readonly number[]): TensorRef => ({
-  ...ref,
-  shape,
-  parts: ref.parts.map((part) => ({ ...part, shape })),
-});
 
 /** Scales as numbers: those that are stored as bytes are powers of two, 2^(byte - 127). */
 export function asScales(ref: TensorRef): TensorRef {
@@ -23,38 +18,44 @@ export function asScales(ref: TensorRef): TensorRef {
   return { ...ref, dtype: 'f32', parts };
 }
 
-/** How the scales of a linear lie in the files, by their shape. */
-export type ScaleShape = 'tensor' | 'channel' | 'block';
-
 /**
- * The scales of a linear as [n, groups], a row for each output: one number for all of them ([] or [1]), one for each output
- * ([n] or [n, 1]), or one for each block ([n / rows, k / channels], of which the last ones may be smaller).
- * Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH.
+ * A linear of `weight` e4m3 [n, k] with scales under `suffix`, of which `stored` is the shape: one number for all outputs
+ * ([] or [1]), also where blocks are expected; one for each output ([n] or [n, 1]); or one for each block
+ * ([n / rows, k / channels], of which the last ones may be smaller). Without `stored` it is what the configuration declares.
  */
-export function outputScales(
+export function e4m3Linear(
+  suffix: string,
+  stored: readonly number[] | undefined,
+  expected: ScaleBlock | undefined,
+): LinearQuant {
+  if (stored === undefined) return { desc: 'FP8', groupSize: expected?.channels ?? 0 };
+  const isOne = stored.every((size) => size === 1);
+  const block = isOne && stored.length < 2 ? undefined : expected;
+  const scales = (weights: Weights, name: string, n: number, k: number): TensorRef => {
+    if (block) return blockScales(weights, name, [n, k], block);
+    if (isOne) return sharedScale(asScales(weights.get(name, stored)), n);
+    return flattened(asScales(weights.get(name, stored.length === 1 ? [n] : [n, 1])));
+  };
+  return {
+    desc: 'FP8',
+    groupSize: block?.channels ?? 0,
+    rows: (weights, { name, outFeatures: n, inFeatures: k }) => ({
+      weight: weights.get(`${name}.weight`, [n, k]),
+      scale: scales(weights, `${name}.${suffix}`, n, k),
+    }),
+  };
+}
+
+/** The scales of blocks as [n, groups], a row for each output. */
+function blockScales(
   weights: Weights,
   name: string,
   [n, k]: readonly [n: number, k: number],
-  stored: readonly number[],
-  block: ScaleBlock | undefined,
+  { rows, channels }: ScaleBlock,
 ): TensorRef {
-  const kind = scaleShape(stored, block);
-  if (kind === 'tensor')
-    return withRowOrder(reshaped(asScales(weights.get(name, stored)), [1, 1]), new Int32Array(n));
-  if (kind === 'channel') {
-    const shape = stored.length === 1 ? [n] : [n, 1];
-    return reshaped(asScales(weights.get(name, shape)), [n, 1]);
-  }
-  const { rows, channels } = block as ScaleBlock;
   const scales = asScales(weights.get(name, [Math.ceil(n / rows), Math.ceil(k / channels)]));
   return withRowOrder(
     scales,
     Int32Array.from({ length: n }, (_, row) => Math.floor(row / rows)),
   );
-}
-
-/** One number is for all outputs, also where blocks are expected; else blocks are what the configuration says. */
-export function scaleShape(stored: readonly number[], block: ScaleBlock | undefined): ScaleShape {
-  if (stored.every((size) => size === 1) && (block === undefined || stored.length < 2)) return 'tensor';
-  return block === undefined ? 'channel' : 'block';
 }

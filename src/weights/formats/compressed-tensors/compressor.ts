@@ -19,6 +19,6 @@ export interface Compressor {
   readonly weight: 'weight' | 'weight_packed';
   /** Throws WEIGHT_QUANT_DESCRIPTION for what this engine does not read. */
   quantOf(linear: SchemedLinear): LinearQuant;
-  /** What is computed otherwise than the configuration says, to be said once. */
-  note?(scheme: Scheme): string | undefined;
+  /** Whether inputs become integers as the configuration says; where it is absent, they stay floats. */
+  quantisesInputs?(scheme: Scheme): boolean;
 }

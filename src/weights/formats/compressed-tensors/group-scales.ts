@@ -1,7 +1,7 @@
 import { groupsOf } from '../../integer-rows.js';
 import type { LinearToRead } from '../../quantization.js';
-import { withRowOrder } from '../../weight-changes.js';
 import type { TensorRef, Weights } from '../../weights.js';
+import { sharedScale } from '../shared-scale.js';
 import type { QuantArgs } from './schemes.js';
 
 /** How many input channels share a scale; 0: all of an output's. Throws WEIGHT_QUANT_DESCRIPTION. */
@@ -19,7 +19,5 @@ export function scalesOf(
 ): TensorRef {
   const full = `${name}.weight_scale`;
   if (args.strategy !== 'tensor') return weights.get(full, [outFeatures, groupsOf(inFeatures, groupSize)]);
-  const one = weights.get(full, [1]);
-  const matrix = { ...one, shape: [1, 1], parts: one.parts.map((part) => ({ ...part, shape: [1, 1] })) };
-  return withRowOrder(matrix, new Int32Array(outFeatures));
+  return sharedScale(weights.get(full, [1]), outFeatures);
 }

@@ -1,6 +1,12 @@
 import { channelOrder } from '../channel-groups.js';
 import { ConfigFields } from '../config-fields.js';
-import type { FormatSource, OpenFormat, QuantFormat, StoredLinear } from '../format.js';
+import {
+  FLOAT_ACTIVATIONS,
+  type FormatSource,
+  type OpenFormat,
+  type QuantFormat,
+  type StoredLinear,
+} from '../format.js';
 import { linearsWith, zeroBiases } from '../small-tensors.js';
 import type { Compressor } from './compressor.js';
 import { floatQuantized } from './float-quantized.js';
@@ -23,16 +29,14 @@ async function open(source: FormatSource): Promise<OpenFormat | undefined> {
   refuseTransforms(fields, config);
   const schemeOf = schemes(source, config);
   const channels = await readOrders(source, fields, schemeOf);
-  const spare = await zeroBiases(source, [
-    ...linearsWith(source, 'weight_packed'),
-    ...linearsWith(source, 'weight_scale'),
-  ]);
-  const all = (tensors ? linearsWith(source, 'weight_scale') : []).flatMap((name) => schemeOf(name) ?? []);
+  const names = linearsWith(source, 'weight_scale');
+  const spare = await zeroBiases(source, names);
+  const used = new Set(names.flatMap((name) => schemeOf(name) ?? []));
   return {
     method: `compressed-tensors (${typeof config.format === 'string' ? config.format : 'mixed'})`,
     file: fields.file,
     stamps: [],
-    notes: notesOf(all, config),
+    notes: notesOf(used, config),
     quantOf(linear) {
       const scheme = schemeOf(linear.name);
       if (tensors) requireAsSaid(fields, linear, scheme);
@@ -98,19 +102,20 @@ async function readOrders(
     if (!groupSize) continue;
     const name = `${linear}.weight_g_idx`;
     const { data } = await source.read(name);
-    const order = channelOrder(Int32Array.from(data as ArrayLike<number>, Number), groupSize);
-    if (order === 'asTheyLie') continue;
-    if ('problem' in order) fields.contradict(`"group_size" ${groupSize}`, name, order.problem);
-    orders.set(linear, order as Int32Array);
+    const groupOf = Int32Array.from(data as ArrayLike<number>, Number);
+    const order = channelOrder(groupOf, groupSize, (found) =>
+      fields.contradict(`"group_size" ${groupSize}`, name, found),
+    );
+    if (order) orders.set(linear, order);
   }
   return orders;
 }
 
-function notesOf(all: readonly Scheme[], config: Readonly<Record<string, unknown>>): string[] {
+function notesOf(used: ReadonlySet<Scheme>, config: Readonly<Record<string, unknown>>): string[] {
   const notes = new Set<string>();
-  for (const scheme of all) {
-    const note = COMPRESSORS.find(({ format }) => format === scheme.format)?.note?.(scheme);
-    if (note !== undefined) notes.add(note);
+  for (const scheme of used) {
+    const compressor = COMPRESSORS.find(({ format }) => format === scheme.format);
+    if (compressor && scheme.inputs && !compressor.quantisesInputs?.(scheme)) notes.add(FLOAT_ACTIVATIONS);
   }
   if (config.kv_cache_scheme != null)
     notes.add(

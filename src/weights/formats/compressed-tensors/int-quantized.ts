@@ -18,12 +18,9 @@ export const intQuantized: Compressor = {
     weights.fields.oneOf('num_bits', [8] as const);
     const groupSize = groupSizeOf(weights);
     const desc: QuantDesc = quantisesTokens(scheme) ? 'W8A8_DYNAMIC' : 'W8A16';
-    return { desc, groupSize, hasOffset: !weights.isSymmetric, rows: rows(weights, groupSize) };
+    return { desc, groupSize, rows: rows(weights, groupSize) };
   },
-  note: (scheme) =>
-    scheme.inputs && !quantisesTokens(scheme)
-      ? 'activations stay floats, where it says that they are quantised with scales of their own kind: results are closer to the float model'
-      : undefined,
+  quantisesInputs: quantisesTokens,
 };
 
 /** Whether inputs become int8 as DynamicQuant makes them. */

@@ -21,7 +21,4 @@ export const mxfp4PackQuantized: Compressor = {
       }),
     };
   },
-  note: ({ inputs }) =>
-    inputs &&
-    'activations stay floats, where it says that they are quantised: results are closer to the float model',
 };

@@ -13,21 +13,17 @@ export const packQuantized: Compressor = {
   format: 'pack-quantized',
   weight: 'weight_packed',
   quantOf(linear) {
-    const { fields, isSymmetric } = linear.scheme.weights;
+    const { fields } = linear.scheme.weights;
     fields.oneOf('type', ['int'] as const);
     const bits = fields.oneOf('num_bits', [4, 8] as const);
     const groupSize = groupSizeOf(linear.scheme.weights);
     return {
       desc: bits === 4 ? 'W4A16' : 'W8A16',
       groupSize,
-      hasOffset: !isSymmetric,
       channels: linear.channels,
       rows: rows(linear, bits, groupSize),
     };
   },
-  note: ({ inputs }) =>
-    inputs &&
-    'activations stay floats, where it says that they are quantised: results are closer to the float model',
 };
 
 const rows =

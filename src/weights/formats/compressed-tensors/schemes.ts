@@ -47,26 +47,23 @@ export function schemes(source: FormatSource, config: Dict): SchemeOf {
     const scheme = readScheme(source, fields, name, group, config.format);
     for (const target of fields.names('targets')) ofTarget.set(target, scheme);
   }
-  const matching = (list: readonly string[], field: string) => {
-    const matchers = list.map((target) => ({
-      target,
-      matcher: matcherOf(target, () => top.refuse(field, 'patterns that this engine understands', target)),
-    }));
-    return (linear: string) => matchers.filter(({ matcher }) => matcher(linear)).map(({ target }) => target);
-  };
-  const ignored = matching(top.names('ignore'), 'ignore');
-  const targets = matching([...ofTarget.keys()].toSorted(bySpecificity), 'config_groups');
-  return (linear) => {
-    const [target] = ignored(linear).length > 0 ? [] : targets(linear);
-    return target === undefined ? undefined : ofTarget.get(target);
-  };
+  const matcher = (field: string, target: string) =>
+    matcherOf(target, () => top.refuse(field, 'patterns that this engine understands', target));
+  const ignored = top.names('ignore').map((target) => matcher('ignore', target));
+  const targeted = [...ofTarget]
+    .toSorted(([a], [b]) => bySpecificity(a, b))
+    .map(([target, scheme]) => ({ isMeant: matcher('config_groups', target), scheme }));
+  return (linear) =>
+    ignored.some((isIgnored) => isIgnored(linear))
+      ? undefined
+      : targeted.find(({ isMeant }) => isMeant(linear))?.scheme;
 }
 
 /** The class that every linear of a model has. */
 const LINEAR_CLASS = 'Linear';
 
 const rank = (target: string): number => (target === LINEAR_CLASS ? 2 : target.startsWith('re:') ? 1 : 0);
-const bySpecificity = (a: string, b: string): number => rank(a) - rank(b) || (a < b ? -1 : a === b ? 0 : 1);
+const bySpecificity = (a: string, b: string): number => rank(a) - rank(b) || (a < b ? -1 : 1);
 
 function matcherOf(target: string, refuse: () => never): (linear: string) => boolean {
   if (target === LINEAR_CLASS) return () => true;
