@@ -9,7 +9,8 @@ import { failure } from '../weights/safetensors-writer.js';
 
 const TINY_STORIES = join(import.meta.dirname, '../../../examples/models/tiny-stories');
 const ENDLESS = { ignoreEos: true, maxTokens: 12 };
-const SAMPLED = { ...ENDLESS, temperature: 1 };
+/** So warm that two seeds do not draw the same answer by chance: at 1, two of six do in one run of 150. */
+const SAMPLED = { ...ENDLESS, temperature: 5 };
 /** Whoever's prompt has it gets logits that are not numbers. */
 const POISON = 77;
 
