@@ -181,9 +181,10 @@ export function usageError(message: string | undefined, error: Error | undefined
     return new AtbError('REQUEST_INVALID', { field, expected: 'followed by a value', found: undefined });
   }
   if (error) return error;
+  const [, beside] = /^Unknown commands?: (.+)$/.exec(message ?? '') ?? [];
   return new AtbError('REQUEST_INVALID', {
-    field: 'the command line',
-    expected: `options as \`${help}\` lists them`,
-    found: message,
+    field: beside === undefined ? 'the command line' : 'what stands beside the flags',
+    expected: `as \`${help}\` lists it${beside === undefined ? '' : ' (--model_path names a checkpoint)'}`,
+    found: beside ?? message,
   });
 }

@@ -96,7 +96,7 @@ async function main(): Promise<void> {
     .locale('en')
     .wrap(110)
     .fail((message, error) => {
-      throw usageError(message, error, 'atb-models --help');
+      throw usageError(message, error, `atb-models ${COMMANDS.includes(first) ? `${first} ` : ''}--help`);
     })
     .parseAsync();
 }

@@ -37,4 +37,12 @@ describe('the help of atb-models', () => {
     expect(status).to.equal(1);
     expect(text).to.match(/^OPTION_UNKNOWN: there is no --model_paht; nearest: --model_path;/);
   });
+
+  it('says of a checkpoint without its flag which flag names it', () => {
+    const { status, text } = atbModels('inspect', 'some/model');
+    expect(status).to.equal(1);
+    expect(text).to.match(
+      /`atb-models inspect --help` lists it \(--model_path names a checkpoint\), found "some\/model"/,
+    );
+  });
 });
