@@ -153,6 +153,8 @@ export {
   classifierOf,
   HiddenRows,
   type RowHead,
+  type RowStep,
+  TextMeans,
 } from './layers/row-heads.js';
 export { addSoftcap } from './layers/softcap.js';
 export * from './media/index.js';

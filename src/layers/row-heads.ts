@@ -1,8 +1,10 @@
 import { CommonOpBuilderManager } from '../common-op-builders/index.js';
-import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
+import { AtbGraph, BaseOperation } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
+import { FULL_MASK } from '../step-inputs/index.js';
 import { Linear } from '../weights/linear.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
+import type { AttentionConfig } from './base-attention.js';
 import { Module } from './module.js';
 
 /** What a model's graph makes of its hidden states: `hidden` [tokens, hidden] -> [rows, width], the graph's result. */
@@ -23,70 +25,168 @@ export class HiddenRows extends Module implements RowHead {
   }
 }
 
+/** What a head makes of rows before its last product: `input` [rows, hidden] -> the tensor whose name is returned, the same. */
+export interface RowStep extends Module {
+  buildGraph(graph: AtbGraph, input: string): string;
+}
+
+/** tanh(dense(x)) (transformers 5.24, BertPooler). */
+export class TanhDense extends Module implements RowStep {
+  readonly dense: Linear;
+
+  constructor(weights: Weights, name: string, hiddenSize: number) {
+    super();
+    this.dense = headLinear(weights, name, {
+      inFeatures: hiddenSize,
+      outFeatures: hiddenSize,
+      hasBias: true,
+    });
+  }
+
+  buildGraph(graph: AtbGraph, input: string): string {
+    buildLinear(graph, 'head_dense', this.dense, input, 'head_dense_out');
+    const tanh = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_TANH' }, 'head_tanh');
+    graph.addOperation(tanh, ['head_dense_out'], ['head_tanh_out']);
+    return 'head_tanh_out';
+  }
+}
+
+/** The sizes of attention heads that are as wide as the hidden states. */
+type HeadSizes = Pick<AttentionConfig, 'numAttentionHeads' | 'headDim'>;
+
+/**
+ * The mean of a text's hidden states for each of the rows that `lm_head_indices` names: [rows, hidden]. It is attention
+ * whose queries are 0, so that all keys have one score; thus no other text of a batch takes part in it.
+ */
+export class TextMeans extends Module implements RowHead {
+  private readonly rows = new HiddenRows();
+
+  constructor(private readonly sizes: HeadSizes) {
+    super();
+  }
+
+  /** A graph of its own, since attention reads views of its tensors. */
+  buildGraph(graph: AtbGraph, kind: GraphKind, hidden: string, out = RESULT): string {
+    const means = new AtbGraph('text_means_graph');
+    means.addOptionalInputs(graph.names().filter((tensor) => tensor !== hidden));
+    const zeros = new BaseOperation(
+      'Elewise',
+      { elewiseType: 'ELEWISE_MULS', mulsParam: { varAttr: 0 } },
+      'zeros',
+    );
+    means.addOperation(zeros, [hidden], ['zeros']);
+    const { numAttentionHeads: headNum, headDim } = this.sizes;
+    CommonOpBuilderManager.getBuilder({
+      category: 'ATTENTION',
+      opName: 'mean',
+      attnType: 'PAGED_ATTENTION',
+      kind,
+      headNum,
+      kvHeadNum: headNum,
+      headDim,
+      scale: 1,
+      isCausal: false,
+    }).build(means, {
+      q: 'zeros',
+      k: hidden,
+      v: hidden,
+      seqLen: 'seq_len',
+      attentionMask: FULL_MASK,
+      qLen: 'q_len',
+      attentionOut: 'mean_out',
+    });
+    this.rows.buildGraph(means, kind, 'mean_out', 'wanted_means');
+    means.addInputOutput({ input: [hidden], output: ['wanted_means'] });
+    const spec = means.build();
+    graph.addOperation(spec, spec.inputs, [out], { name: 'text_means' });
+    return out;
+  }
+}
+
 /** What a classifier looks like. */
 export interface ClassificationSizes {
   readonly hiddenSize: number;
   readonly labels: number;
-  /** The checkpoint's names: of a layer whose result goes through tanh, if there is one, and of the layer behind it. */
-  readonly names: { readonly dense?: string; readonly out: string };
-  /** Whether these have biases. */
+  /** The checkpoint's name of the last product. */
+  readonly name: string;
   readonly hasBias: boolean;
+  /** What comes before it. */
+  readonly step?: RowStep;
+  /** What it reads of a text; the hidden states of a row when absent. */
+  readonly rows?: HiddenRows | TextMeans;
 }
 
-/** The head with biases of a configuration that names labels; undefined where there are none. */
+/** The labels of a configuration that names any: what a classifier's head is made of. */
+interface LabelledConfig {
+  readonly hiddenSize: number;
+  readonly labels: number | undefined;
+}
+
+/** BERT's head of a configuration that names labels; undefined where there are none. */
 export const classifierOf = (
   weights: Weights,
-  { hiddenSize, labels }: { readonly hiddenSize: number; readonly labels: number | undefined },
-  names: ClassificationSizes['names'],
+  { hiddenSize, labels }: LabelledConfig,
+  names: { readonly dense: string; readonly out: string },
 ): ClassificationHead | undefined =>
   labels === undefined
     ? undefined
-    : new ClassificationHead(weights, { hiddenSize, labels, names, hasBias: true });
+    : new ClassificationHead(weights, {
+        hiddenSize,
+        labels,
+        name: names.out,
+        hasBias: true,
+        step: new TanhDense(weights, names.dense, hiddenSize),
+      });
 
-/** out(tanh(dense(x))), or out(x), of one row of each text: [rows, labels] (transformers 5.24, BertPooler). */
+/** out(step(x)), or out(x), of one row of each text: [rows, labels]. */
 export class ClassificationHead extends Module implements RowHead {
-  readonly dense: Linear | undefined;
+  readonly step: RowStep | undefined;
   readonly out: Linear;
-  private readonly rows = new HiddenRows();
+  private readonly rows: HiddenRows | TextMeans;
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
-  constructor(weights: Weights, { hiddenSize, labels, names, hasBias }: ClassificationSizes) {
+  constructor(
+    weights: Weights,
+    { hiddenSize, labels, name, hasBias, step, rows = new HiddenRows() }: ClassificationSizes,
+  ) {
     super();
-    const linear = (name: string, outFeatures: number): Linear =>
-      Linear.load(weights, {
-        parts: [{ name, outFeatures }],
-        inFeatures: hiddenSize,
-        hasBias,
-        role: 'head',
-      });
-    this.dense = names.dense === undefined ? undefined : linear(names.dense, hiddenSize);
-    this.out = linear(names.out, labels);
+    this.step = step;
+    this.rows = rows;
+    this.out = headLinear(weights, name, { inFeatures: hiddenSize, outFeatures: labels, hasBias });
   }
 
   buildGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
     const rows = this.rows.buildGraph(graph, kind, hidden, 'head_rows');
-    return this.buildLinearGraph(graph, 'classifier', this.out, this.buildDenseGraph(graph, rows), RESULT);
+    buildLinear(graph, 'classifier', this.out, this.step?.buildGraph(graph, rows) ?? rows, RESULT);
+    return RESULT;
   }
+}
 
-  private buildDenseGraph(graph: AtbGraph, rows: string): string {
-    if (!this.dense) return rows;
-    const dense = this.buildLinearGraph(graph, 'head_dense', this.dense, rows, 'head_dense_out');
-    const tanh = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_TANH' }, 'head_tanh');
-    graph.addOperation(tanh, [dense], ['head_tanh_out']);
-    return 'head_tanh_out';
-  }
+interface LinearSizes {
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+  readonly hasBias: boolean;
+}
 
-  private buildLinearGraph(
-    graph: AtbGraph,
-    opName: string,
-    linear: Linear,
-    input: string,
-    linearOut: string,
-  ): string {
-    CommonOpBuilderManager.getBuilder({ category: 'LINEAR', opName, linear }).build(graph, {
-      input,
-      linearOut,
-    });
-    return linearOut;
-  }
+/** A linear of a head, which stays a float when others are quantised. */
+export function headLinear(
+  weights: Weights,
+  name: string,
+  { inFeatures, outFeatures, hasBias }: LinearSizes,
+): Linear {
+  return Linear.load(weights, { parts: [{ name, outFeatures }], inFeatures, hasBias, role: 'head' });
+}
+
+/** `input` [rows, in] -> `linearOut` [rows, out]. */
+export function buildLinear(
+  graph: AtbGraph,
+  opName: string,
+  linear: Linear,
+  input: string,
+  linearOut: string,
+): void {
+  CommonOpBuilderManager.getBuilder({ category: 'LINEAR', opName, linear }).build(graph, {
+    input,
+    linearOut,
+  });
 }

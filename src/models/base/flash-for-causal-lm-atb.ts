@@ -173,7 +173,7 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
         : new ClassificationHead(this.weights, {
             hiddenSize: config.hiddenSize,
             labels,
-            names: { out: 'score' },
+            name: 'score',
             hasBias: false,
           });
     return new TextEncoderATB({

@@ -10,7 +10,7 @@ import { PostNormLayer } from '../../layers/decoder-layers.js';
 import { LearnedPositions, TokenTypes } from '../../layers/learned-positions.js';
 import { UngatedMLP } from '../../layers/mlp.js';
 import { BaseLayerNorm } from '../../layers/norms.js';
-import { type ClassificationSizes, classifierOf } from '../../layers/row-heads.js';
+import { classifierOf } from '../../layers/row-heads.js';
 import {
   headRows,
   lengths,
@@ -38,7 +38,7 @@ export interface BertVariant {
   /** The checkpoint's name of the model within a classifier. */
   readonly root: string;
   readonly positions: StepInput;
-  readonly classifier: ClassificationSizes['names'];
+  readonly classifier: Parameters<typeof classifierOf>[2];
 }
 
 const BERT: BertVariant = {

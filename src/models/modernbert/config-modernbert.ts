@@ -9,8 +9,8 @@ import {
   field,
   flag,
   integer,
-  isClassifier,
   keysBecause,
+  oneOf,
   positive,
   rotaryByWindow,
   slidingByLayer,
@@ -24,14 +24,6 @@ const slidingWindows: Field<readonly (number | undefined)[], { readonly numHidde
     const every = field('global_attn_every_n_layers', integer(1, 1000), 3).read(json, {});
     return slidingByLayer({ window, slides: (layer) => layer % every !== 0 }).read(json, config);
   },
-};
-
-/** Its head is another one than BERT's, and may read the mean of a text. */
-const labels: Field<undefined> = {
-  read: (json) =>
-    isClassifier(json.dict)
-      ? json.fail('architectures: classifiers of this family are not built')
-      : undefined,
 };
 
 /** Defaults of transformers 5.24, ModernBertConfig. */
@@ -52,7 +44,9 @@ export const MODERNBERT_CONFIG = defineConfig({
       full_attention: { theta: 160_000, thetaNames: 'global_rope_theta', isScaled: true },
       sliding_attention: { theta: 10_000, thetaNames: 'local_rope_theta', isScaled: true },
     }),
-    labels,
+    classifierBias: field('classifier_bias', flag, false),
+    classifierAct: activation('classifier_activation', 'gelu'),
+    classifierPooling: field('classifier_pooling', oneOf('cls', 'mean'), 'cls'),
   },
   irrelevant: {
     ...ENCODER_IRRELEVANT,
@@ -62,10 +56,7 @@ export const MODERNBERT_CONFIG = defineConfig({
       'is used in training alone',
       ...['initializer_cutoff_factor', 'mlp_dropout', 'sparse_pred_ignore_index', 'sparse_prediction'],
     ),
-    ...keysBecause(
-      'belongs to a head',
-      ...['classifier_activation', 'classifier_bias', 'classifier_pooling', 'decoder_bias'],
-    ),
+    decoder_bias: 'belongs to a head that predicts words',
     ...keysBecause(
       'says which kernel another program takes',
       ...['deterministic_flash_attn', 'reference_compile', 'repad_logits_with_grad'],

@@ -15,6 +15,7 @@ import {
 import type { Weights } from '../../weights/weights.js';
 import { EncoderModelATB, TextEncoderATB } from '../base/text-encoder-atb.js';
 import { MODERNBERT_CONFIG, type ModernBertConfig } from './config-modernbert.js';
+import { classifierOf } from './prediction-head.js';
 
 /** Norms before each step but the first, gated MLPs, windows on both sides in most layers (arXiv:2412.13663, section 2.1). */
 export class FlashModernbertModelATB extends TextEncoderATB<ModernBertConfig> {
@@ -52,6 +53,7 @@ export class FlashModernbertModelATB extends TextEncoderATB<ModernBertConfig> {
         },
         lastNorm: norm(inner.at('final_norm')),
       }),
+      head: classifierOf(weights, config),
     });
   }
 }
