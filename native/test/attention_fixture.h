@@ -55,6 +55,7 @@ struct Sight {
   int64_t window = 0;
   float softcap = 0;
   std::vector<float> slopes = {};  ///< [q_heads] or none.
+  std::vector<float> sinks = {};   ///< [q_heads] scores of keys whose values are zero, or none.
 };
 
 /// Slopes of some heads, no two alike.
@@ -91,7 +92,9 @@ inline std::vector<double> Textbook(const Heads& h, const Array& q, const Array&
         max = std::max(max, p[static_cast<size_t>(j)]);
       }
       if (max == -INFINITY) continue;
-      double sum = 0;
+      const double sink = sight.sinks.empty() ? -INFINITY : double{sight.sinks[static_cast<size_t>(head)]};
+      max = std::max(max, sink);
+      double sum = std::exp(sink - max);
       for (double& x : p) sum += x = std::exp(x - max);
       for (int64_t j = 0; j < context; ++j) {
         for (int64_t i = 0; i < dv; ++i) {

@@ -74,7 +74,8 @@ inline KvCache CacheOf(const Heads& h, DType dtype, int64_t blocks, int64_t bloc
 inline ParamObject KeysOf(const Sight& sight) {
   return {{"windowSize", double(sight.window)},
           {"softcap", double(sight.softcap)},
-          {"slopes", std::vector<double>(sight.slopes.begin(), sight.slopes.end())}};
+          {"slopes", std::vector<double>(sight.slopes.begin(), sight.slopes.end())},
+          {"hasSinks", !sight.sinks.empty()}};
 }
 
 /// A model's attention layer: a cache, and the two phases over it.
@@ -111,6 +112,8 @@ class Layer {
 
   static constexpr int64_t kBlockSize = 64;
   static constexpr int64_t kBlocks = 64;
+  /// [q_heads], where the keys say that there are some.
+  Array sinks{DType::kF32, 0};
 
   /// Writes keys and values of positions [begin, end) of a prompt through its table.
   void Write(Prompt& p, const std::vector<int32_t>& table, int64_t begin, int64_t end) {
@@ -143,6 +146,7 @@ class Layer {
     in.push_back(Ints(flat, {static_cast<int64_t>(tables.size()), static_cast<int64_t>(width)}));
     in.push_back(Ints(contexts));
     if (spec) in.push_back(Ints(q_lens));
+    AddSinks(in);
     Run(spec ? *split_fuse_ : *decode_, in, {Floats(out, {tokens, heads_.q_heads(), heads_.value_dim()})}, kernels_,
         pool_);
     return out;
@@ -164,6 +168,7 @@ class Layer {
     std::vector<Tensor> in = {Floats(q, {tokens, QRow()}), Floats(k, {tokens, KvRow()})};
     if (HasValues()) in.push_back(Floats(v, {tokens, KvRow()}));
     in.push_back(Ints(lengths));
+    AddSinks(in);
     Run(*prefill_, in, {Floats(out, {tokens, out_row})}, kernels_, pool_);
     return out;
   }
@@ -173,6 +178,9 @@ class Layer {
 
  private:
   bool HasValues() const { return heads_.latent == 0; }
+  void AddSinks(std::vector<Tensor>& in) {
+    if (sinks.size() > 0) in.push_back(Floats(sinks, {sinks.size()}));
+  }
 
   Heads heads_;
   DType dtype_;

@@ -130,6 +130,54 @@ void PaddedSequencesGiveZeros() {
   }
 }
 
+/// A head's sink is in the softmax of each of its queries, whichever tile, piece of keys or thread these belong to.
+void SinksTakePartInEverySoftmax() {
+  ThreadPool one(1), many(7);
+  const int64_t n = 270;  // More than one piece.
+  const std::vector<int32_t> table = {40, 3, 17, 63, 0};
+  for (const Heads heads : {Heads{2, 2, 32}, Heads{1, 20, 16}, Heads{1, 18, 48, 32}}) {
+    Random random(5);
+    Array sinks = Normal(random, DType::kF32, heads.q_heads(), 3);
+    sinks.Set(0, 60);       // Far above every score: next to nothing comes out.
+    sinks.Set(1, -1e30f);   // No sink at all.
+    for (DType dtype : kDTypes) {
+      const double tolerance = dtype == DType::kF32 ? 4e-6 : dtype == DType::kF16 ? 2e-3 : 2e-2;
+      Prompt p(heads, dtype, n, 8);
+      for (int64_t window : {0, 70}) {
+        Sight sight{.causal = true, .window = window};
+        for (int64_t i = 0; i < sinks.size(); ++i) sight.sinks.push_back(sinks[i]);
+        Array v = p.v;
+        if (heads.latent > 0) {
+          v = Array(dtype, n * heads.latent);
+          for (int64_t i = 0; i < v.size(); ++i) v.Set(i, p.k[i / heads.latent * heads.head_dim + i % heads.latent]);
+        }
+        const auto expected = Textbook(heads, p.q, p.k, v, n, n, 0, sight);
+        const auto check = [&](const Array& out, int64_t first) {
+          for (int64_t i = 0; i < out.size(); ++i)
+            CHECK(std::abs(out[i] - expected[static_cast<size_t>(first * heads.q_heads() * heads.value_dim() + i)]) <=
+                  tolerance);
+        };
+        for (const KernelTable* t : kernels::Available()) {
+          if (t == &kernels::Select("reference") && heads.head_dim != 32) continue;
+          Layer layer(heads, dtype, *t, one, KeysOf(sight)), threaded(heads, dtype, *t, many, KeysOf(sight));
+          for (Layer* own : {&layer, &threaded}) {
+            own->sinks = sinks;
+            own->Write(p, table, 0, n);
+            check(own->Prefill({&p}), 0);
+            Array piece = p.q.Slice((n - 20) * own->QRow(), n * own->QRow());
+            check(own->Paged(piece, {table}, {int32_t(n)}, {20}, true), n - 20);
+            Array last = p.q.Slice((n - 1) * own->QRow(), n * own->QRow());
+            check(own->Paged(last, {table}, {int32_t(n)}, {}, false), n - 1);
+          }
+          Array last = p.q.Slice(0, layer.QRow());
+          const Array unseen = layer.Paged(last, {{}}, {0}, {}, false);
+          for (int64_t i = 0; i < unseen.size(); ++i) CHECK(unseen[i] == 0);
+        }
+      }
+    }
+  }
+}
+
 /// SelfAttention and PagedAttention against the textbook, with every kind of mask that they take.
 void MasksMeanWhatAtbSays() {
   ThreadPool pool(2);
@@ -392,6 +440,14 @@ void BadDataIsRefused() {
   CHECK(paged({0, 1}, 4, 3) == "NATIVE_VALUE_OUT_OF_RANGE");  // A query of no sequence.
   CHECK(paged({0, 1}, 4, -4) == "NATIVE_VALUE_OUT_OF_RANGE");
   CHECK(CodeOf([&] { layer.Write(p, {64}, 0, 1); }) == "NATIVE_VALUE_OUT_OF_RANGE");
+  Layer sunk(heads, DType::kF32, kernels::Select(), pool, KeysOf({.sinks = {1, 2, 3, 4}}));
+  const auto with_sinks = [&](DType dtype, int64_t count) {
+    sunk.sinks = Array(dtype, count);
+    return CodeOf([&] { sunk.Prefill({&p}); });
+  };
+  CHECK(with_sinks(DType::kF32, 4) == "nothing thrown");
+  CHECK(with_sinks(DType::kF32, 2) == "NATIVE_SHAPE_MISMATCH");
+  CHECK(with_sinks(DType::kBF16, 4) == "NATIVE_DTYPE_MISMATCH");
 
   const auto self = CreateOperation("SelfAttention", {{"headNum", 4}, {"kvHeadNum", 2}, {"calcType", "PA_ENCODER"}});
   const auto prefill = [&](std::vector<int32_t> lengths, std::initializer_list<int64_t> q,
@@ -421,6 +477,7 @@ int main() {
   RUN(BatchesEqualTheirSequencesAlone);
   RUN(SplittingKeysOverThreadsChangesNoBit);
   RUN(PaddedSequencesGiveZeros);
+  RUN(SinksTakePartInEverySoftmax);
   RUN(MasksMeanWhatAtbSays);
   RUN(AlibiMasksAreOfEachHead);
   RUN(TriangleMeansCausalAtAnyLength);

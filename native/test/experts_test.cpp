@@ -16,6 +16,7 @@ namespace {
 using kernels::KernelTable;
 using kernels::PackedScales;
 using kernels::PackedWeight;
+using kernels::WeightNumbers;
 using Numbers = std::vector<double>;
 
 template <typename F>
@@ -84,24 +85,26 @@ std::vector<Choices> Edges() {
   };
 }
 
-/// How matrices of experts are held: floats, or integers with a scale for each output or for each group of channels.
+/// How matrices of experts are held: floats; or integers, or floats of as few bits, with a scale for each output or for
+/// each group of channels, which may be kept as the exponent of a power of two.
 struct Form {
   int bits;
   int64_t group;
+  WeightNumbers numbers = WeightNumbers::kIntegers;
+  bool has_exponents = false;
 };
-constexpr Form kForms[] = {{0, 0}, {8, 0}, {8, 32}, {4, 0}, {4, 32}};
+constexpr WeightNumbers kFew = WeightNumbers::kFloats;
+constexpr Form kForms[] = {{0, 0},       {8, 0},        {8, 32},       {4, 0},        {4, 32},
+                           {8, 0, kFew}, {8, 32, kFew}, {4, 0, kFew},  {4, 32, kFew}, {4, 32, kFew, true}};
 
 /// Matrices [n, k] of experts in plain numbers, and as the engine packs them.
 class Matrices {
  public:
   Matrices(const Form& form, DType dtype, int64_t experts, int64_t n, int64_t k, bool interleaved = false)
       : form_(form), n_(n), plain_(form.bits == 4 ? 4 : 8, experts * n, k, form.group) {
-    using kernels::WeightFormat;
     if (form.bits == 0) floats_ = Value(dtype, {experts, n, k}, Uniform(experts * n * k, -1.0, 1.0, 3));
-    weight_ = kernels::PackedGeometry(form.bits == 0   ? kernels::FormatOf(dtype)
-                                      : form.bits == 8 ? WeightFormat::kI8
-                                                       : WeightFormat::kI4,
-                                      n, k, interleaved);
+    weight_ = kernels::PackedGeometry(
+        form.bits == 0 ? kernels::FormatOf(dtype) : kernels::FormatOf(form.bits, form.numbers), n, k, interleaved);
     weight_.group = form.group;
     scales_ = kernels::ScalesGeometry(n, plain_.groups, interleaved);
     const auto stride = static_cast<size_t>(kernels::PackedBytes(weight_));
@@ -109,7 +112,10 @@ class Matrices {
     std::byte* data = bytes_.data();
     while (reinterpret_cast<uintptr_t>(data) % 64 != 0) ++data;
     scale_bytes_.resize(static_cast<size_t>(experts * kernels::ScalesStride(scales_)) / sizeof(float));
-    const std::vector<int8_t> q(plain_.q.begin(), plain_.q.end());
+    std::vector<int8_t> q(plain_.q.begin(), plain_.q.end());
+    if (form.numbers == kFew) TakeForCodes(q);
+    if (form.has_exponents)
+      for (double& scale : plain_.scales) scale = std::exp2(std::round(scale * 200) - 6);
     const std::vector<float> scales(plain_.scales.begin(), plain_.scales.end());
     for (int64_t e = 0; e < experts; ++e) {
       const void* source = form.bits == 0 ? static_cast<const void*>(floats_.At(static_cast<size_t>(e * n * k)))
@@ -121,6 +127,7 @@ class Matrices {
     }
     weight_.data = data;
     scales_.data = scale_bytes_.data();
+    if (form.has_exponents) KeepExponents(experts);
     const TensorDesc desc(form.bits == 0 ? dtype : DType::kI8, {experts, n, form.bits == 4 ? k / 2 : k});
     inputs.push_back(Packed::Describe(desc, Layout::kPackedLinear, &weight_, sizeof weight_));
     if (form.bits == 0) return;
@@ -146,6 +153,23 @@ class Matrices {
   std::vector<Value> inputs;  ///< The weight; of integers, with its scales.
 
  private:
+  /// Makes the plain numbers those that the bytes stand for as floats, none of them NaN.
+  void TakeForCodes(std::vector<int8_t>& q) {
+    for (size_t i = 0; i < q.size(); ++i) {
+      if (form_.bits == 8 && (q[i] & 0x7F) == 0x7F) q[i] = static_cast<int8_t>(q[i] - 1);
+      plain_.q[i] = form_.bits == 8 ? static_cast<double>(kernels::E4M3ToF32(static_cast<uint8_t>(q[i])))
+                                    : 0.5 * kernels::TwiceE2M1(q[i]);
+    }
+  }
+
+  void KeepExponents(int64_t experts) {
+    const PackedScales floats = scales_;
+    const int64_t stride = kernels::ScalesBytes(floats) / 4;
+    exponents_.resize(static_cast<size_t>(experts * stride));
+    for (int64_t e = experts - 1; e >= 0; --e)
+      CHECK(kernels::PackExponents(kernels::ExpertOf(floats, e), exponents_.data() + e * stride, scales_));
+  }
+
   Form form_;
   int64_t n_;
   Weight plain_;  ///< Of all experts, one below the other.
@@ -154,6 +178,7 @@ class Matrices {
   PackedScales scales_;
   std::vector<std::byte> bytes_;
   std::vector<float> scale_bytes_;
+  std::vector<std::byte> exponents_;
 };
 
 void RowsAreSortedByTheirExperts() {
@@ -292,8 +317,9 @@ std::vector<Value> FusedInputs(const Value& x, const Choices& choices, const Val
   return in;
 }
 
-void FusedExpertsAreTheirMlps() {
-  constexpr int64_t hidden = 72, width = 26;
+/// Channels that fill tiles, and such that do not: what rows take in memory depends on that.
+void FusedExpertsAreTheirMlps(int64_t hidden) {
+  constexpr int64_t width = 26;
   for (const Choices& choices : Edges()) {
     for (DType dtype : kFloats) {
       const Value x(dtype, {choices.tokens, hidden}, Uniform(choices.tokens * hidden, -1.0, 1.0, 2));
@@ -327,6 +353,10 @@ void FusedExpertsAreTheirMlps() {
       }
     }
   }
+}
+
+void FusedExpertsAreTheirMlps() {
+  for (int64_t hidden : {72, 128}) FusedExpertsAreTheirMlps(hidden);
 }
 
 void NeitherCompanyNorOrderChangesAToken() {
@@ -426,6 +456,23 @@ void WhatDoesNotFitIsRefused() {
                 RunOp("GroupedMatmul", product, {x, matrices.inputs[0], Value(DType::kI64, {3}, ends)}, table);
               }),
               {"NATIVE_VALUE_OUT_OF_RANGE", "GroupedMatmul", "in2"}));
+  // Int8 rows are for integers of 8 bits, and scales of a form for weights whose kernels read that.
+  const Matrices integers({8, 0}, DType::kF32, 3, 32, 32, true), down({8, 0}, DType::kF32, 3, 32, 16);
+  const Matrices codes({8, 0, kFew}, DType::kF32, 3, 32, 32, true);
+  const Choices choices{2, 1, 3, {0, 2}};
+  const ParamObject int8 = {{"gateUpBits", 8}, {"downBits", 8}, {"int8Activations", true}};
+  const auto fused = [&](const Matrices& gate_up) {
+    const std::vector<Value> in = FusedInputs(x, choices, Probs(choices, DType::kF32), gate_up, down);
+    return ErrorOf([&] { RunOp("FusedExperts", int8, in, table); });
+  };
+  CHECK(fused(integers) == "nothing");
+  CHECK(Has(fused(codes), {"NATIVE_LAYOUT_MISMATCH", "FusedExperts", "in3", "packed as int8"}));
+  const Matrices pairs({4, 32}, DType::kF32, 3, 16, 32), powers({4, 32, kFew, true}, DType::kF32, 3, 16, 32);
+  const std::vector<Value> mixed = {x, pairs.inputs[0], powers.inputs[1], Value(DType::kF32, {1}, {0}),
+                                    Value(DType::kI64, {3}, {0, 1, 2})};
+  const ParamObject int4 = {{"transposeB", true}, {"quantType", 3}};
+  CHECK(Has(ErrorOf([&] { RunOp("GroupedMatmul", int4, mixed, table); }),
+            {"NATIVE_LAYOUT_MISMATCH", "GroupedMatmul", "in2", "scales of the weight's groups"}));
   const Value places(DType::kI32, {2}, {0, 2}), probs(DType::kF32, {1, 2}, {1, 1});
   CHECK(Has(ErrorOf([&] { RunOp("MoeTokenUnpermute", {}, {x, places, probs}, table); }),
             {"NATIVE_VALUE_OUT_OF_RANGE", "MoeTokenUnpermute", "in1"}));

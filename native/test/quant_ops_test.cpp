@@ -159,6 +159,18 @@ void WeightsPackedForOtherOperationsAreRefused() {
   CHECK(Has(run("W4A16MatMul", 32, x4, packed8.weight_value, packed4.scale_value), {"NATIVE_LAYOUT_MISMATCH"}));
   CHECK(Has(run("W4A16MatMul", 32, x4, packed4.weight_value, packed4i.scale_value), {"NATIVE_LAYOUT_MISMATCH", "in2"}));
   CHECK(Has(run("W4A16MatMul", 32, x4, four.Plain(true), packed4.scale_value), {"NATIVE_"}));
+  // Scales of other weights have the same shape in forms that kernels do not read here.
+  const Weight grouped(8, 20, 128, 32);
+  const Packed packed8g(grouped, false);
+  const auto as = [](const kernels::PackedScales& form) {
+    return Packed::Describe(TensorDesc(DType::kF32, {20, 4}), Layout::kPackedScales, &form, sizeof form);
+  };
+  kernels::PackedScales powers = packed4.scales, products = packed4.scales;
+  powers.exponents = reinterpret_cast<const uint8_t*>(packed4.scale_numbers.data());
+  products.multipliers = reinterpret_cast<const int8_t*>(packed4.scale_numbers.data());
+  CHECK(run("W4A16MatMul", 32, x4, packed4.weight_value, as(products)) == "nothing");
+  CHECK(Has(run("W4A16MatMul", 32, x4, packed4.weight_value, as(powers)), {"NATIVE_LAYOUT_MISMATCH", "in2", "int4"}));
+  CHECK(Has(run("W8A16MatMul", 32, x4, packed8g.weight_value, as(products)), {"NATIVE_LAYOUT_MISMATCH", "in2", "int8"}));
 }
 
 void DynamicQuantRoundsEachRow() {

@@ -60,6 +60,13 @@ void PackScales(const PackedScales& scales, float* data, int64_t row_begin, int6
 /// The scale of a group of row `row`.
 float ScaleOf(const PackedScales& scales, int64_t row, int64_t group);
 
+/// Whether a weight of this format is multiplied with such scales. Those of other weights may have a form that its
+/// kernels do not read.
+constexpr bool TakesScales(WeightFormat format, const PackedScales& scales) {
+  if (scales.exponents) return format == WeightFormat::kE2M1;
+  return scales.offsets == nullptr && (scales.multipliers == nullptr || HoldsPairs(format));
+}
+
 /// The largest multiplier of a format: times the largest of its integers it fits a byte.
 constexpr int MostMultiplier(WeightFormat format) { return format == WeightFormat::kE2M1 ? 8 : 15; }
 /// Whether the scales [groups] of an output are products of one scale and multipliers up to `most`, as PackedWeight has

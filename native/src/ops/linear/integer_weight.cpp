@@ -119,6 +119,14 @@ void IntegerWeight::Validate(std::span<const Tensor> in) const {
   };
   require_order(scale_input, false);
   if (offset_input != 0) require_order(offset_input, true);
+  const Tensor& scales = At(in, scale_input);
+  if (scales.desc.layout != Layout::kPackedScales) return;
+  const auto& own = *scales.As<const PackedScales>();
+  const bool are_floats = !own.multipliers && !own.exponents;
+  if (kernels::TakesScales(Format(), own) && (are_floats || offset_input == 0)) return;
+  throw InputError("NATIVE_LAYOUT_MISMATCH", op, scale_input,
+                   std::string("scales that were packed with ") + NameOf(Format()),
+                   "those of another weight for " + ToString(scales.desc));
 }
 
 PackedWeight IntegerWeight::Geometry(const Sizes& sizes) const {

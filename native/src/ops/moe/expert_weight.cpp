@@ -62,11 +62,14 @@ void ExpertWeight::Validate(std::span<const Tensor> in) const {
                      "another packed weight for " + ToString(tensor.desc));
   }
   if (bits == 0) return;
+  if (int8_rows && packed.format != kernels::WeightFormat::kI8)
+    throw InputError("NATIVE_LAYOUT_MISMATCH", op, input, "packed as int8, as the rows are", "floats of 8 bits");
   const Tensor& scales = in[static_cast<size_t>(scale_input)];
   const bool are_packed = scales.desc.layout == Layout::kPackedScales;
   const int64_t groups = kernels::GroupsOf(packed.k, packed.group);
   const bool match = are_packed ? packed.group != 0 && scales.As<const PackedScales>()->groups == groups &&
-                                      scales.As<const PackedScales>()->interleaved == packed.interleaved
+                                      scales.As<const PackedScales>()->interleaved == packed.interleaved &&
+                                      kernels::TakesScales(packed.format, *scales.As<const PackedScales>())
                                 : packed.group == 0;
   if (match) return;
   throw InputError("NATIVE_LAYOUT_MISMATCH", op, scale_input, "scales of the weight's groups",

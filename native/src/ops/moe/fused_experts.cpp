@@ -28,8 +28,8 @@ class FusedExperts : public Operation {
  public:
   explicit FusedExperts(const FusedExpertsParam& param)
       : param_(param),
-        gate_up_{kOp, kGateUp, param.bits[0], kGateUp + 1, true},
-        down_{kOp, Down(), param.bits[1], Down() + 1} {}
+        gate_up_{kOp, kGateUp, param.bits[0], kGateUp + 1, true, param.int8_activations},
+        down_{kOp, Down(), param.bits[1], Down() + 1, false, param.int8_activations} {}
   int NumInputs() const override { return Down() + 1 + (param_.bits[1] != 0); }
   int NumOutputs() const override { return 1; }
 

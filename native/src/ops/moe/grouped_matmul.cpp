@@ -28,7 +28,8 @@ struct GroupedMatmulParam {
 class GroupedMatmul : public Operation {
  public:
   explicit GroupedMatmul(const GroupedMatmulParam& param)
-      : param_(param), weight_{kOp, 1, param.Bits(), 2 + param.has_bias} {}
+      : param_(param),
+        weight_{kOp, 1, param.Bits(), 2 + param.has_bias, false, param.quant == kW8A8Token} {}
   int NumInputs() const override { return Ends() + 1; }
   int NumOutputs() const override { return 1; }
 

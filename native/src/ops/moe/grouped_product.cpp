@@ -156,7 +156,9 @@ class Groups {
 
 size_t GroupedBytes(int threads, const kernels::KernelTable& kernels, int64_t m, int64_t k, int planes, size_t size,
                     int64_t experts) {
-  const int64_t row_bytes = planes ? DigitBytes(k, planes) : CheckedMul(k, static_cast<int64_t>(size));
+  // Whether a weight with scales holds integers, which digits are multiplied with, is known when it is there.
+  const int64_t digits = planes ? DigitBytes(k, planes) : 0;
+  const int64_t row_bytes = std::max(digits, CheckedMul(k, static_cast<int64_t>(size)));
   const int64_t cuts = Align(CheckedMul(std::min(m, experts), static_cast<int64_t>(sizeof(Cut))));
   const int64_t rows = CheckedAdd(Align(CheckedMul(m, row_bytes)), Align(m * static_cast<int64_t>(sizeof(float))));
   return MultiplyBytes(threads, kernels) + static_cast<size_t>(CheckedAdd(cuts, rows));

@@ -19,7 +19,7 @@ struct ExpertRows {
 /// are read.
 struct GroupedCall {
   /// As of one product of all sorted rows: its m counts them, its weight is ignored, its bias is [experts, n], its
-  /// planes are 0 where weights are floats.
+  /// planes are 0 where weights have no scales.
   MultiplyCall each;
   const Experts* experts;
   std::span<const ExpertRows> groups;
