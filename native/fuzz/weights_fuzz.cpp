@@ -3,8 +3,10 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -43,6 +45,24 @@ int64_t Dim(fuzz::Bytes& bytes) {
 }
 
 std::string Name(fuzz::Bytes& bytes) { return "w" + std::to_string(bytes.Int(0, 5)); }
+
+/// Codes, whose scales may be codes.
+void AddCodes(fuzz::Bytes& bytes, WeightPart& part, double elements, int depth) {
+  CodedFloats codes;
+  codes.table.resize(bytes.OneIn(20) ? 15 : depth == 0 && bytes.Flag() ? 16 : 256);
+  for (size_t i = 0; i < codes.table.size(); ++i)
+    codes.table[i] = bytes.OneIn(2000) ? bytes.Float() : static_cast<float>(i) - 7.5f;
+  codes.block = bytes.OneIn(20) ? bytes.Raw<int64_t>() : bytes.Int(1, 100);
+  WeightPart scales;
+  scales.file = part.file;
+  scales.offset = bytes.OneIn(20) ? bytes.Raw<int64_t>() & kMaxSafe : bytes.Int(0, 300);
+  const double blocks = codes.block > 0 ? std::ceil(elements / static_cast<double>(codes.block)) : 1;
+  scales.shape = {bytes.OneIn(20) || !(blocks < 1e12) ? Dim(bytes) : static_cast<int64_t>(blocks)};
+  if (bytes.OneIn(4)) scales.plus = bytes.Float();
+  if (depth < 2 && bytes.OneIn(3)) AddCodes(bytes, scales, blocks, depth + 1);
+  codes.scales = std::make_shared<const WeightPart>(std::move(scales));
+  part.codes = std::move(codes);
+}
 
 WeightPart Part(fuzz::Bytes& bytes, const WeightLoad& load, int64_t rows, const FuzzFiles& files) {
   WeightPart part;
@@ -98,6 +118,7 @@ WeightPart Part(fuzz::Bytes& bytes, const WeightLoad& load, int64_t rows, const 
   if (bytes.OneIn(12)) part.shape = {Dim(bytes), Dim(bytes)};
   part.file = files.paths[bytes.OneIn(12) ? static_cast<size_t>(bytes.Int(0, static_cast<int64_t>(files.paths.size()) - 1)) : 0];
   part.offset = bytes.OneIn(20) ? bytes.Raw<int64_t>() & kMaxSafe : bytes.Int(0, 300);
+  if (bytes.OneIn(6)) AddCodes(bytes, part, elements, 0);
   return part;
 }
 

@@ -19,16 +19,31 @@ export interface PackedWords {
   readonly awq?: boolean;
 }
 
+/**
+ * How bytes of a file hold floats: as places in a table, a byte each or, where the table has 16 numbers, two to a byte, the
+ * first in its upper half. Each `block` of numbers, counted through the tensor whatever its rows are, has a scale. A number
+ * is table[code] * scale, rounded once to the dtype of its part.
+ */
+export interface CodedFloats {
+  /** 16 or 256 numbers. */
+  readonly table: Float32Array;
+  readonly block: number;
+  /** f32, a number for each block: of the file, or codes of 256 in their turn. It may have `times` and `plus`. */
+  readonly scales: FilePart;
+}
+
 /** A tensor of a file, or rows of it that follow one another. It may be changed while it is read. */
 export interface FilePart {
   readonly file: string;
   /** Absolute offset of its first byte in the file. */
   readonly offset: number;
   readonly dtype: DType;
-  /** In the file, before any change. */
+  /** In the file, before any change; of codes, that of their floats. */
   readonly shape: readonly number[];
   /** The tensor, of i32, holds a matrix of smaller integers, which is meant by everything below. */
   readonly words?: PackedWords;
+  /** The file has codes at `offset`: the floats of the tensor, which is meant by everything below, are made of them. */
+  readonly codes?: CodedFloats;
   /**
    * The file holds a matrix [k, n], and its transpose [n, k] is wanted. Refused for 4-bit integers: a byte holds two
    * neighbours of a row.

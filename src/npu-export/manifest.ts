@@ -142,11 +142,11 @@ function manifestWeight(weight: TensorRef, run: FloatDType, directory: string): 
   };
 }
 
-/** The programs read integers as MindIE has them; words, zero points and orders of channels they know nothing of. */
+/** The programs read integers as MindIE has them; words, codes, zero points and orders of channels they know nothing of. */
 function refusePacked({ name, quantized, values, parts }: TensorRef): void {
   const isShifted = quantized?.role === 'offset' && !quantized.isZero;
-  if (values || isShifted || parts.some((part) => part.file !== undefined && part.words !== undefined))
-    throw new AtbError('WEIGHT_QUANT_EXPORT', { name });
+  const isPacked = parts.some((part) => part.file !== undefined && (part.words ?? part.codes));
+  if (values || isShifted || isPacked) throw new AtbError('WEIGHT_QUANT_EXPORT', { name });
 }
 
 function manifestPart(part: WeightPart, directory: string): ManifestPart {

@@ -11,7 +11,7 @@ import {
   SINGLE_FILE,
 } from './checkpoint-files.js';
 import { foreignMethod } from './formats/foreign.js';
-import type { CheckpointTensor, OpenFormat, StoredLinear } from './formats/format.js';
+import type { CheckpointTensor, CodedTensor, OpenFormat, StoredLinear } from './formats/format.js';
 import { openFormat, quantisationOf, refuseQuantizingAgain } from './formats/index.js';
 import { mergeTensors, type NamedFile, type RepeatedTensor } from './merge-tensors.js';
 import { remedyOf } from './missing-weight.js';
@@ -211,6 +211,8 @@ export class Checkpoint implements WeightSource {
     }
     this.#settleRepeated(this.#names.find(name) ?? name);
     const { file, offset, shape } = found;
+    const coded = this.#codedTensor(name);
+    if (coded) return { name, ...coded, parts: [{ file, offset, ...coded }] };
     const dtype = ENGINE_DTYPE.get(found.dtype);
     if (dtype === undefined) {
       throw new AtbError('WEIGHT_DTYPE_UNSUPPORTED', {
@@ -223,10 +225,14 @@ export class Checkpoint implements WeightSource {
     return { name, dtype, shape, parts: [{ file, offset, dtype, shape }] };
   }
 
+  #codedTensor(name: string): CodedTensor | undefined {
+    return this.#format?.coded?.(this.#names.find(name) ?? name);
+  }
+
   /** @throws WEIGHT_QUANT_METHOD when the tensor cannot be read as it is, and another tool's tensors say why */
   #refuseForeign(name: string, found: CheckpointTensor | undefined, expected?: readonly number[]): void {
     const linear = /^(.+)\.weight$/.exec(name)?.[1];
-    if (linear === undefined) return;
+    if (linear === undefined || this.#codedTensor(name)) return;
     const isAsExpected =
       expected?.length === found?.shape.length &&
       expected?.every((size, axis) => size === found?.shape[axis]);

@@ -1,5 +1,5 @@
 import { DTYPE_BYTES, elementCount } from '../dtype.js';
-import type { FilePart, WeightPart } from '../native/binding.js';
+import type { CodedFloats, FilePart, WeightPart } from '../native/binding.js';
 
 /** The shape of what a tensor of a file holds: of words, that of their integers. */
 const heldShape = ({ shape, words }: FilePart): readonly number[] =>
@@ -8,6 +8,9 @@ const heldShape = ({ shape, words }: FilePart): readonly number[] =>
 /** Whether a word holds integers of several rows of a part. */
 const sharesWords = ({ words, transposed = false }: FilePart): boolean =>
   words?.axis === (transposed ? 1 : 0);
+
+/** Bytes of a code, of which two may share one. */
+const codeBytes = ({ table }: CodedFloats): number => (table.length === 16 ? 0.5 : 1);
 
 /** How many rows a part gives to its weight. */
 export function partRows(part: WeightPart): number {
@@ -28,8 +31,8 @@ export function sliceRows(part: WeightPart, from: number, count: number): Weight
   const shape = [count, ...part.shape.slice(1)];
   if (part.file === undefined) return { ...part, shape };
   if (part.rowOrder) return { ...part, rowOrder: part.rowOrder.slice(from, from + count) };
-  // Columns of the tensor: what is between them in the file is not wanted.
-  if (part.transposed || sharesWords(part))
+  // Columns of the tensor: what is between them in the file is not wanted. Codes are counted from the first of them.
+  if (part.transposed || sharesWords(part) || part.codes)
     return { ...part, rowOrder: Int32Array.from({ length: count }, (_, i) => from + i) };
   const rowBytes = elementCount(part.shape.slice(1)) * DTYPE_BYTES[part.dtype];
   return { ...part, offset: part.offset + from * rowBytes, shape };
@@ -47,10 +50,10 @@ export function selectRows(part: WeightPart, order: Int32Array): WeightPart {
 /** The byte ranges [begin, end) of its file that a part reads. */
 export function* partBytes(part: WeightPart): Generator<readonly [begin: number, end: number]> {
   if (part.file === undefined) return;
-  const { offset, shape, rowOrder, transposed, words } = part;
-  const size = DTYPE_BYTES[part.dtype];
+  const { offset, shape, rowOrder, transposed, words, codes } = part;
+  const size = codes ? codeBytes(codes) : DTYPE_BYTES[part.dtype];
   if (rowOrder === undefined) {
-    yield [offset, offset + elementCount(shape) * size];
+    yield [offset, offset + Math.ceil(elementCount(shape) * size)];
     return;
   }
   const perWord = words && sharesWords(part) ? 32 / words.bits : 1;

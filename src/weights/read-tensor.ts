@@ -43,7 +43,7 @@ function constantTensor({ value, shape }: ConstantPart, { dtype }: TensorRef): T
 
 async function readPart(part: FilePart, { name, dtype }: TensorRef): Promise<Tensor> {
   const { file, offset, shape } = part;
-  if (part.dtype !== dtype || part.words)
+  if (part.dtype !== dtype || part.words || part.codes)
     throw new AtbError('WEIGHT_DTYPE_UNSUPPORTED', { name, file, found: part.dtype, supported: [dtype] });
   const stored = new Uint8Array(elementCount(shape) * DTYPE_BYTES[dtype]);
   await readRegularFile(file, dirname(file), (handle, stamp) =>

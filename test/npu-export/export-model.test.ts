@@ -10,6 +10,7 @@ import { openModel } from '../../src/runner/open-model.js';
 import { quantizeCheckpoint } from '../../src/runner/quantize-checkpoint.js';
 import { ropeTable } from '../../src/step-inputs/rotary/rope-table.js';
 import { readTensor } from '../../src/weights/read-tensor.js';
+import { CODED_FLOATS } from '../oracle/coded-floats.js';
 import { encoderCases, encoderCheckpoint } from '../oracle/encoders.js';
 import { familyCases, familyCheckpoint } from '../oracle/families.js';
 import { ORACLE_DIR } from '../oracle/fixtures.js';
@@ -119,10 +120,11 @@ describe('exporting a model for an NPU', () => {
   });
   after(() => rmSync(folder, { recursive: true }));
 
-  for (const method of ['ct-pack-4', 'msmodelslim-8']) {
+  for (const method of ['ct-pack-4', 'msmodelslim-8', 'bnb-nf4']) {
     it(`is refused for what the programs do not unpack: ${method}`, async () => {
       const folders = { published: join(folder, method), dequantized: join(folder, `${method}-floats`) };
-      await publish(join(ORACLE_DIR, 'llama'), storeOf(PUBLISHERS[method] as Publisher), folders);
+      const store = CODED_FLOATS[method] ?? storeOf(PUBLISHERS[method] as Publisher);
+      await publish(join(ORACLE_DIR, 'llama'), store, folders);
       const modelPath = folders.published;
       const error = await failure(
         exportModel({ modelPath, output: join(folder, `of-${method}`), dtype: 'bf16' }),

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { availableIsas } from '../../src/native/index.js';
 import { ModelRunner } from '../../src/runner/model-runner.js';
+import { CODED_FLOATS } from './coded-floats.js';
 import { caseDirectory, type OracleCase, oracleCases, readReference } from './fixtures.js';
 import { largestDifference, promptLogits, smallestCosine } from './logits.js';
 import { PUBLISHERS, publish, storeOf } from './published.js';
@@ -42,7 +43,8 @@ describe('models as other tools publish them', function () {
   const isas = availableIsas();
 
   const integers = Object.entries(PUBLISHERS).map(([name, publisher]) => [name, storeOf(publisher)] as const);
-  for (const [index, [name, publisher]] of [...integers, ...Object.entries(SMALL_FLOATS)].entries()) {
+  const floats = [...Object.entries(SMALL_FLOATS), ...Object.entries(CODED_FLOATS)];
+  for (const [index, [name, publisher]] of [...integers, ...floats].entries()) {
     const isa = isas[index % isas.length] as string;
     it(`agree with the floats that they stand for: ${name}, ${isa} kernels`, async () => {
       const source = caseDirectory(oracleCase);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes test/fixtures/published/: small linears as other tools store them, and the weights that they stand for.
 
-Needs compressed-tensors 0.20 beside tools/oracle/requirements.txt.
+Needs compressed-tensors 0.20 and bitsandbytes 0.50 beside tools/oracle/requirements.txt.
 
 compressed-tensors packs and unpacks its own.  GPTQ and AWQ are packed and unpacked by the formulas of the unpackers that
 their tools publish (AutoGPTQ's and gptqmodel's torch kernels; AutoAWQ's packing utilities), written anew: the two ways
@@ -21,6 +21,7 @@ from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme
 from compressed_tensors.quantization.lifecycle.forward import quantize
 from safetensors.torch import save_file
 
+import bitsandbytes_cases
 import small_float_cases
 
 ROOT = pathlib.Path(__file__).parents[2] / "test/fixtures/published"
@@ -164,7 +165,7 @@ CASES = {
 def main():
     ROOT.mkdir(parents=True, exist_ok=True)
     configs = {}
-    for name, make in {**CASES, **small_float_cases.CASES}.items():
+    for name, make in {**CASES, **small_float_cases.CASES, **bitsandbytes_cases.CASES}.items():
         config, tensors, expected = make()
         configs[name] = config
         stored = {PREFIX + suffix: tensor for suffix, tensor in tensors.items()}

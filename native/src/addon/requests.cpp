@@ -34,7 +34,19 @@ PackedWords ReadWords(const Napi::Value& value, const Where& where) {
   return words;
 }
 
-WeightPart ReadPart(const Napi::Value& value, const Where& where) {
+WeightPart ReadPart(const Napi::Value& value, const Where& where, int codes_within = 2);
+
+CodedFloats ReadCodes(const Napi::Value& value, const Where& where, int codes_within) {
+  const Napi::Object object = ReadObject(value, where);
+  CodedFloats codes;
+  codes.table = ReadFloat32s(object.Get("table"), Where(where, "table"));
+  codes.block = ReadInteger(object.Get("block"), Where(where, "block"), 1, kMaxSafe);
+  codes.scales = std::make_shared<const WeightPart>(ReadPart(object.Get("scales"), Where(where, "scales"), codes_within));
+  return codes;
+}
+
+/// `codes_within`: how deeply codes may have scales that are codes.
+WeightPart ReadPart(const Napi::Value& value, const Where& where, int codes_within) {
   const Napi::Object object = ReadObject(value, where);
   WeightPart part;
   part.dtype = ReadDType(object.Get("dtype"), Where(where, "dtype"));
@@ -48,6 +60,9 @@ WeightPart ReadPart(const Napi::Value& value, const Where& where) {
   part.offset = ReadInteger(object.Get("offset"), Where(where, "offset"), 0, kMaxSafe);
   const Napi::Value words = object.Get("words");
   if (!words.IsUndefined()) part.words = ReadWords(words, Where(where, "words"));
+  const Napi::Value codes = object.Get("codes");
+  if (!codes.IsUndefined() && codes_within == 0) FailArgument(Where(where, "codes"), "absent", codes);
+  if (!codes.IsUndefined()) part.codes = ReadCodes(codes, Where(where, "codes"), codes_within - 1);
   const Napi::Value transposed = object.Get("transposed");
   if (!transposed.IsUndefined()) part.transposed = ReadBool(transposed, Where(where, "transposed"));
   const Napi::Value order = object.Get("rowOrder");

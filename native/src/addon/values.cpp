@@ -188,6 +188,10 @@ std::vector<int32_t> ReadInt32s(const Napi::Value& value, const Where& where) {
   return ReadNumbers<int32_t>(value, where, napi_int32_array, "an Int32Array");
 }
 
+std::vector<float> ReadFloat32s(const Napi::Value& value, const Where& where) {
+  return ReadNumbers<float>(value, where, napi_float32_array, "a Float32Array");
+}
+
 JsTensor ReadTensor(const Napi::Value& value, const Where& where) {
   const Napi::Object object = ReadObject(value, where);
   const DType dtype = ReadDType(object.Get("dtype"), Where(where, "dtype"));

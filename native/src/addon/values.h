@@ -54,6 +54,8 @@ std::vector<int64_t> ReadShape(const Napi::Value& value, const Where& where);
 std::vector<uint8_t> ReadBytes(const Napi::Value& value, const Where& where);
 /// A copy of an Int32Array.
 std::vector<int32_t> ReadInt32s(const Napi::Value& value, const Where& where);
+/// A copy of a Float32Array.
+std::vector<float> ReadFloat32s(const Napi::Value& value, const Where& where);
 
 /// A tensor of JavaScript: dtype and shape, and a typed array that was checked against both.
 struct JsTensor {

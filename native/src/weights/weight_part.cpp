@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <limits>
 
 #include "base/checked.h"
 #include "base/error.h"
-#include "kernels/pack_integers.h"
 #include "ops/check.h"
 #include "weights/staging.h"
+#include "weights/widen.h"
 
 namespace atb {
 namespace {
@@ -62,7 +61,8 @@ Window FindWindow(const WeightPart& part, int64_t begin, int64_t end, WindowLimi
   return window;
 }
 
-void ReadFile(const PlannedPart& planned, int64_t element, int64_t count, std::byte* to) {
+void ReadFile(const PlannedPart& planned, int64_t element, int64_t count, std::byte* to, ReadStaging& staging) {
+  if (planned.part->codes) return ReadCodes(planned, element, count, to, staging.codes);
   const auto size = static_cast<int64_t>(SizeOf(planned.part->dtype));
   const int64_t offset = planned.part->offset + element * size;
   planned.file->Read(static_cast<uint64_t>(offset), {to, static_cast<size_t>(count * size)});
@@ -76,10 +76,10 @@ void ReadOrdered(const PlannedPart& planned, int64_t begin, int64_t end, std::by
     const Window window = FindWindow(*planned.part, row, end, limits);
     std::byte* into = to + (row - begin) * row_bytes;
     if (window.consecutive) {
-      ReadFile(planned, window.low * columns, window.Span() * columns, into);
+      ReadFile(planned, window.low * columns, window.Span() * columns, into, staging);
     } else {
       std::byte* span = Grow(staging.window, window.Span() * row_bytes);
-      ReadFile(planned, window.low * columns, window.Span() * columns, span);
+      ReadFile(planned, window.low * columns, window.Span() * columns, span, staging);
       for (int64_t r = row; r < window.end; ++r) {
         const int64_t from = SourceRow(*planned.part, r) - window.low;
         std::memcpy(into + (r - row) * row_bytes, span + from * row_bytes, static_cast<size_t>(row_bytes));
@@ -122,10 +122,10 @@ void ReadTransposed(const PlannedPart& planned, int64_t begin, int64_t end, std:
     const int64_t width = window.Span();
     std::byte* block = Grow(staging.window, width * columns * size);
     if (width == stored_columns) {
-      ReadFile(planned, 0, width * columns, block);
+      ReadFile(planned, 0, width * columns, block, staging);
     } else {
       for (int64_t i = 0; i < columns; ++i)
-        ReadFile(planned, i * stored_columns + window.low, width, block + i * width * size);
+        ReadFile(planned, i * stored_columns + window.low, width, block + i * width * size, staging);
     }
     std::byte* into = to + (row - begin) * columns * size;
     const auto transpose = size == 1   ? Transpose<uint8_t>
@@ -139,7 +139,7 @@ void ReadTransposed(const PlannedPart& planned, int64_t begin, int64_t end, std:
 
 /// Elements [begin, end) as the file has them.
 void ReadUnconverted(const PlannedPart& planned, int64_t begin, int64_t end, std::byte* to, ReadStaging& staging) {
-  if (!planned.WantsRows()) return ReadFile(planned, begin, end - begin, to);
+  if (!planned.WantsRows()) return ReadFile(planned, begin, end - begin, to, staging);
   const int64_t first = begin / planned.columns, last = end / planned.columns;
   if (planned.part->transposed) return ReadTransposed(planned, first, last, to, staging);
   ReadOrdered(planned, first, last, to, staging);
@@ -147,34 +147,6 @@ void ReadUnconverted(const PlannedPart& planned, int64_t begin, int64_t end, std
 
 /// Numbers that are widened at a time.
 constexpr int64_t kConvertStep = 2048;
-
-template <typename T>
-void WidenIntegers(const std::byte* from, float* to, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) to[i] = static_cast<float>(reinterpret_cast<const T*>(from)[i]);
-}
-
-/// Floats that only files have.
-void WidenCodes(const std::byte* from, DType dtype, float* to, int64_t count) {
-  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-  for (int64_t i = 0; i < count; ++i) {
-    const auto code = static_cast<uint8_t>(from[i]);
-    if (dtype == DType::kE8M0) {
-      to[i] = code == 0xFF ? kNan : std::ldexp(1.0f, code - 127);
-    } else {
-      to[i] = (code & 0x7F) == 0x7F ? kNan : kernels::E4M3ToF32(code);
-    }
-  }
-}
-
-void Widen(const kernels::KernelTable& kernels, const std::byte* from, DType dtype, float* to, int64_t count) {
-  if (IsFloat(dtype)) return kernels.to_f32(from, dtype, to, count);
-  if (dtype == DType::kE4M3 || dtype == DType::kE8M0) return WidenCodes(from, dtype, to, count);
-  const auto widen = dtype == DType::kI8    ? WidenIntegers<int8_t>
-                     : dtype == DType::kU8  ? WidenIntegers<uint8_t>
-                     : dtype == DType::kI32 ? WidenIntegers<int32_t>
-                                            : WidenIntegers<int64_t>;
-  widen(from, to, count);
-}
 
 /// The Euclidean norm of a row.
 float LengthOf(const kernels::KernelTable& kernels, DType dtype, const std::byte* row, int64_t columns) {
@@ -429,6 +401,7 @@ const File& Files::Open(const std::string& path) {
 int64_t PlannedPart::FileBytes() const {
   if (!file) return 0;
   const int64_t elements = rows * columns;
+  if (part->codes) return CodeBytes(*part->codes, elements);
   return part->words ? CeilDiv(elements * part->words->bits, 8) : elements * static_cast<int64_t>(SizeOf(part->dtype));
 }
 
@@ -439,9 +412,10 @@ PlannedPart PlanPart(const WeightPart& part, const std::string& name, Files& fil
   const int64_t count = Elements(part.shape);
   PlannedPart planned;
   planned.part = &part;
+  planned.name = name;
   if (part.words) CheckWords(part, name);
   const std::vector<int64_t> shape = HeldShape(part);
-  const bool is_changed = part.words || part.transposed || part.row_order || part.HasArithmetic();
+  const bool is_changed = part.words || part.codes || part.transposed || part.row_order || part.HasArithmetic();
   if (part.value && is_changed) fail("NATIVE_ARGUMENT_INVALID", "a part of one value has nothing to change");
   if (!std::isfinite(part.times) || !std::isfinite(part.plus))
     fail("NATIVE_ARGUMENT_INVALID", "times and plus must be finite");
@@ -464,7 +438,13 @@ PlannedPart PlanPart(const WeightPart& part, const std::string& name, Files& fil
     CheckedMul(CheckedMul(planned.rows, planned.columns), static_cast<int64_t>(SizeOf(part.dtype)));
   }
   if (part.value) return planned;
-  const int64_t end = CheckedAdd(part.offset, CheckedMul(count, static_cast<int64_t>(SizeOf(part.dtype))));
+  if (part.codes) {
+    CheckCodes(part, name);
+    planned.scales = std::make_shared<const PlannedPart>(PlanPart(*part.codes->scales, name, files));
+  }
+  const int64_t bytes =
+      part.codes ? CodeBytes(*part.codes, count) : CheckedMul(count, static_cast<int64_t>(SizeOf(part.dtype)));
+  const int64_t end = CheckedAdd(part.offset, bytes);
   planned.file = &files.Open(part.file);
   if (static_cast<uint64_t>(end) > planned.file->size()) {
     throw Error("NATIVE_FILE_TRUNCATED", part.file + ": weight \"" + name + "\" ends at byte " + std::to_string(end) +
@@ -489,12 +469,12 @@ int64_t ReadPart(const PlannedPart& planned, int64_t begin, int64_t end, DType d
     return 0;
   }
   if (part.words) return ReadIntegers(planned, begin, end, dtype, to, staging, kernels);
-  const int64_t bytes = count * static_cast<int64_t>(SizeOf(part.dtype));
+  const int64_t size = count * static_cast<int64_t>(SizeOf(part.dtype));
   const bool as_it_is = part.dtype == dtype || SizeOf(dtype) == 1;
-  std::byte* read = as_it_is ? to : Grow(staging.unconverted, bytes);
+  std::byte* read = as_it_is ? to : Grow(staging.unconverted, size);
   ReadUnconverted(planned, begin, end, read, staging);
   if (!as_it_is || part.HasArithmetic()) Convert(kernels, planned, read, to, dtype, count);
-  return bytes;
+  return part.codes ? CodeBytes(*part.codes, count) : size;
 }
 
 }  // namespace atb

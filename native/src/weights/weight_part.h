@@ -5,10 +5,12 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kernels/kernel_table.h"
 #include "tensor/tensor.h"
+#include "weights/coded_floats.h"
 #include "weights/file.h"
 
 namespace atb {
@@ -46,6 +48,8 @@ struct WeightPart {
   std::optional<PackedWords> words = std::nullopt;
   /// Of words only: number i of a row is number column_order[i] of the row that the words hold. As many as there are.
   std::optional<std::vector<int32_t>> column_order = std::nullopt;
+  /// The file has codes at `offset`, of which the floats of the tensor are made before all that is said above.
+  std::optional<CodedFloats> codes = std::nullopt;
 
   bool HasArithmetic() const { return unit_rows || times != 1 || plus != 0; }
 };
@@ -73,6 +77,8 @@ struct PlannedPart {
   int64_t first_row = 0;       ///< In the weight.
   int64_t rows = 0;
   int64_t columns = 0;  ///< Elements of a row.
+  std::string_view name{};  ///< Of the weight.
+  std::shared_ptr<const PlannedPart> scales{};  ///< Of codes.
 
   /// Whether reading it wants whole rows; otherwise any range of elements will do.
   bool WantsRows() const { return part->transposed || part->row_order || part->unit_rows || part->words; }
@@ -96,6 +102,7 @@ struct ReadStaging {
   std::vector<int32_t> word_rows;
   std::vector<int64_t> places;
   std::vector<std::byte> row;
+  CodeStaging codes;
 };
 
 /// Writes elements [begin, end) of the part to `to` as `dtype`: whole rows where the part wants them. Numbers convert

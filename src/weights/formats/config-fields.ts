@@ -20,8 +20,9 @@ export class ConfigFields {
     { directory }: Pick<FormatSource, 'directory'>,
     private readonly config: Readonly<Record<string, unknown>>,
     private readonly path = 'quantization_config',
+    file = join(directory, 'config.json'),
   ) {
-    this.file = join(directory, 'config.json');
+    this.file = file;
   }
 
   /** One of several values; the first where the field is absent or null. */
@@ -52,6 +53,27 @@ export class ConfigFields {
           `[rows, channels], channels a multiple of ${GROUP_STEP} up to ${MAX_GROUP}`,
           found,
         );
+  }
+
+  /** A whole number above 0. */
+  count(field: string): number {
+    const found = this.config[field];
+    return isWhole(found) && found > 0 ? found : this.refuse(field, 'a whole number above 0', found);
+  }
+
+  /** How many numbers a tensor has along its axes. */
+  shape(field: string): readonly number[] {
+    const found = this.config[field];
+    const isShape = Array.isArray(found) && found.every((size) => isWhole(size) && size >= 0);
+    return isShape ? (found as number[]) : this.refuse(field, 'an array of sizes', found);
+  }
+
+  /** A number that is finite. */
+  number(field: string): number {
+    const found = this.config[field];
+    return typeof found === 'number' && Number.isFinite(found)
+      ? found
+      : this.refuse(field, 'a finite number', found);
   }
 
   /** Names; none where the field is absent or null. */

@@ -1,4 +1,5 @@
-import type { Tensor } from '../../dtype.js';
+import type { FloatDType, Tensor } from '../../dtype.js';
+import type { CodedFloats } from '../../native/binding.js';
 import type { LinearQuant, LinearRole } from '../quantization.js';
 import type { FileStamp, LinkOptions } from '../regular-file.js';
 import type { StoredTensor } from '../safetensors-file.js';
@@ -29,6 +30,13 @@ export interface StoredLinear {
   tensor(suffix: string): CheckpointTensor | undefined;
 }
 
+/** Floats that a tensor of the files holds as codes. */
+export interface CodedTensor {
+  readonly dtype: FloatDType;
+  readonly shape: readonly number[];
+  readonly codes: CodedFloats;
+}
+
 /** How the weights of one checkpoint are quantised. */
 export interface OpenFormat {
   /** What messages and `inspect` call it: `gptq`, `W8A16`. */
@@ -41,6 +49,8 @@ export interface OpenFormat {
   readonly notes?: readonly string[];
   /** How a linear is stored; undefined for floats. Throws WEIGHT_QUANT_* for what this engine does not read. */
   quantOf(linear: StoredLinear, role: LinearRole): LinearQuant | undefined;
+  /** What a tensor of the files stands for, where it becomes floats while it is read: by its name there. */
+  coded?(tensor: string): CodedTensor | undefined;
   /** Whether a tensor of the files has nothing that a model must read: it was read here, or says nothing. */
   isSpare?(tensor: string): boolean;
 }

@@ -3,6 +3,7 @@ import { isObject } from '../../is-object.js';
 import type { QuantizationPlan } from '../quantization.js';
 import type { LinkOptions } from '../regular-file.js';
 import { awq } from './awq.js';
+import { bitsandbytes } from './bitsandbytes.js';
 import { compressedTensors } from './compressed-tensors/index.js';
 import type { FormatSource, OpenFormat, QuantFormat } from './format.js';
 import { fp8 } from './fp8.js';
@@ -11,7 +12,7 @@ import { msmodelslim } from './msmodelslim.js';
 import { mxfp4 } from './mxfp4.js';
 
 /** Every format that is read. A new one is a file beside this one, and a line here. */
-const FORMATS: readonly QuantFormat[] = [msmodelslim, gptq, awq, compressedTensors, fp8, mxfp4];
+const FORMATS: readonly QuantFormat[] = [msmodelslim, gptq, awq, compressedTensors, fp8, mxfp4, bitsandbytes];
 
 /** Keys of config.json that say how weights are quantised; `quantization` is how MLX calls it. */
 export const QUANTISATION_KEYS = ['quantization_config', 'compression_config', 'quantization'] as const;

@@ -15,7 +15,8 @@ type Dict = Record<string, unknown>;
 const CONFIGS: Readonly<Record<string, Dict>> = JSON.parse(
   readFileSync(join(FIXTURES, 'cases.json'), 'utf8'),
 );
-const SIZES = { gptq: 80, awq: 80, ct: 96, fp8: 96, mxfp4: 96 } as const;
+const SIZES = { gptq: 80, awq: 80, ct: 96, fp8: 96, mxfp4: 96, bnb: 96 } as const;
+const NF4_STATE = 'weight.quant_state.bitsandbytes__nf4';
 
 /** What is done to a good checkpoint: to its tensors, by what follows the linear's name, and to its configuration. */
 interface Damage {
@@ -23,6 +24,15 @@ interface Damage {
   readonly config?: Dict;
 }
 
+const SCALES = [
+  'scales',
+  'weight_scale',
+  'weight_scale_inv',
+  'weight_scales',
+  'SCB',
+  'weight.nested_absmax',
+  'weight.absmax',
+];
 const ints = (tensor: WriterTensor | undefined): Int32Array =>
   new Int32Array((tensor as WriterTensor).data.buffer as ArrayBuffer);
 const withShape = (suffix: string, change: (shape: readonly number[]) => number[]) => ({
@@ -33,6 +43,19 @@ const withShape = (suffix: string, change: (shape: readonly number[]) => number[
     const size = tensor.data.length / elements;
     const data = tensor.data.slice(0, shape.reduce((a, b) => a * b, 1) * size);
     tensors.set(suffix, { ...tensor, shape, data });
+  },
+});
+const text = (suffix: string, content: string): Damage => ({
+  tensors: (tensors) => {
+    const data = new TextEncoder().encode(content);
+    tensors.set(suffix, { ...(tensors.get(suffix) as WriterTensor), shape: [data.length], data });
+  },
+});
+/** The state of a matrix of 4-bit codes, otherwise. */
+const state = (changes: Dict): Damage => ({
+  tensors: (tensors) => {
+    const stored = JSON.parse(new TextDecoder().decode(tensors.get(NF4_STATE)?.data)) as Dict;
+    text(NF4_STATE, JSON.stringify({ ...stored, ...changes })).tensors?.(tensors);
   },
 });
 const group = (changes: Dict, weights: Dict = {}): Dict => groupOf('ct-pack-4', weights, changes);
@@ -306,6 +329,98 @@ const DAMAGES: ReadonlyArray<readonly [title: string, of: string, Damage, ErrorC
   ],
   ['no scales', 'mxfp4', { tensors: (t) => t.delete('weight_scales') }, 'WEIGHT_NOT_FOUND', /weight_scales/],
   [
+    'a state that is no JSON',
+    'bnb-nf4-nested',
+    text(NF4_STATE, '{"blocksize": 64'),
+    'WEIGHT_QUANT_CONTRADICTION',
+    /quant_state.*is no JSON object/,
+  ],
+  [
+    'blocks of no size',
+    'bnb-nf4-nested',
+    state({ blocksize: 0 }),
+    'WEIGHT_QUANT_DESCRIPTION',
+    /bitsandbytes__nf4.blocksize" must be a whole number above 0, found 0/,
+  ],
+  [
+    'blocks of another size',
+    'bnb-nf4-nested',
+    state({ blocksize: 64 }),
+    'WEIGHT_QUANT_CONTRADICTION',
+    /has 1 f32, but "layer.proj.weight.nested_absmax" in the files has F32/,
+  ],
+  [
+    'another kind of codes',
+    'bnb-nf4-nested',
+    state({ quant_type: 'int4' }),
+    'WEIGHT_QUANT_DESCRIPTION',
+    /quant_type" must be one of "nf4", "fp4"/,
+  ],
+  ['a shape of its own', 'bnb-nf4-nested', state({ shape: [48, 48] }), 'WEIGHT_SHAPE_MISMATCH'],
+  [
+    'a shape beyond its codes',
+    'bnb-nf4-nested',
+    state({ shape: [2 ** 40, 2 ** 40] }),
+    'WEIGHT_QUANT_CONTRADICTION',
+  ],
+  [
+    'an offset that is none',
+    'bnb-nf4-nested',
+    state({ nested_offset: null }),
+    'WEIGHT_QUANT_DESCRIPTION',
+    /nested_offset" must be a finite number/,
+  ],
+  [
+    'too few codes',
+    'bnb-nf4-across',
+    withShape('weight', ([bytes = 0]) => [bytes - 1, 1]),
+    'WEIGHT_QUANT_CONTRADICTION',
+    /2304 codes, but "layer.proj.weight" in the files has U8\[1151,1\]/,
+  ],
+  [
+    'a table that is too short',
+    'bnb-nf4-across',
+    withShape('weight.quant_map', () => [15]),
+    'WEIGHT_QUANT_CONTRADICTION',
+    /quant_map/,
+  ],
+  [
+    'a table of NaN',
+    'bnb-nf4-across',
+    { tensors: (t) => t.get('weight.quant_map')?.data.fill(0xff, 0, 4) },
+    'WEIGHT_QUANT_CONTRADICTION',
+    /quant_map" in the files does not hold finite f32/,
+  ],
+  [
+    'no scales',
+    'bnb-nf4-across',
+    { tensors: (t) => t.delete('weight.absmax') },
+    'WEIGHT_QUANT_CONTRADICTION',
+    /absmax" in the files does not exist/,
+  ],
+  [
+    'the configuration of 8 bits',
+    'bnb-nf4-across',
+    { config: { load_in_8bit: true } },
+    'WEIGHT_QUANT_CONTRADICTION',
+    /tells of 4 bits/,
+  ],
+  [
+    'the configuration of 4 bits',
+    'bnb-int8',
+    { config: { load_in_8bit: false } },
+    'WEIGHT_QUANT_CONTRADICTION',
+    /SCB" in the files is of 8 bits/,
+  ],
+  [
+    'rows in the order of a GPU',
+    'bnb-int8',
+    { tensors: (t) => t.get('weight_format')?.data.fill(1) },
+    'WEIGHT_QUANT_CONTRADICTION',
+    /weight_format/,
+  ],
+  ['too few scales', 'bnb-int8', withShape('SCB', () => [23]), 'WEIGHT_SHAPE_MISMATCH', /SCB/],
+  [
     'other bits',
     'ct-float-8',
     { config: groupOf('ct-float-8', { num_bits: 4 }) },
@@ -350,11 +465,10 @@ describe('quantised checkpoints that are not what they say', () => {
   }
 
   it('are refused when they are loaded: scales that are not finite', async () => {
-    for (const name of ['gptq-4-sym', 'ct-int-8', 'fp8-block', 'fp8-block-powers', 'mxfp4'] as const) {
+    const names = ['gptq-4-sym', 'ct-int-8', 'fp8-block', 'fp8-block-powers', 'mxfp4', 'bnb-int8'] as const;
+    for (const name of [...names, 'bnb-nf4-across', 'bnb-nf4-nested'] as const) {
       const nan = (tensors: Map<string, WriterTensor>) => {
-        const [suffix = ''] = ['scales', 'weight_scale', 'weight_scale_inv', 'weight_scales'].filter((each) =>
-          tensors.has(each),
-        );
+        const [suffix = ''] = SCALES.filter((each) => tensors.has(each));
         (tensors.get(suffix) as WriterTensor).data.fill(0xff, 0, 4);
       };
       const linear = await load(name, { tensors: nan });
@@ -366,7 +480,7 @@ describe('quantised checkpoints that are not what they say', () => {
       );
       const linears = loads.map((each) => (each.quantize ? { ...each, layout: 'linear' as const } : each));
       const error = await failure('NATIVE_ERROR', () => engine.loadWeights(linears));
-      expect(error.message).to.match(/weight_scale.*scales must be finite/);
+      expect(error.message).to.match(/layer.proj.weight.*scales must be finite/);
       engine.dispose();
     }
   });

@@ -39,6 +39,7 @@ async function weightsOf(linear: Linear): Promise<Float32Array> {
     await engine.loadWeights(
       loads.map((load) => (load.quantize ? { ...load, layout: 'linear' as const } : load)),
     );
+    if (linear.isFloat) return toFloat32(engine.exportTensor(linear.weight.name));
     const isPaired = linear.desc === 'W4A16' || linear.desc === 'FP4';
     const number = numberOf(linear.desc);
     const { q, k } = integersOf(engine.exportTensor(linear.weight.name), isPaired ? 'W4A16' : 'W8A16');
