@@ -8,7 +8,15 @@ export { middleSquare } from './image/square.js';
 export { type WindowedPatches, windowsOf } from './image/windows.js';
 export { type EncoderInput, endOf, type Insert, type InsertGrid, insertsWithin } from './insert.js';
 export { type ExpandedPrompt, type ProcessedMedia, placeInserts } from './place-inserts.js';
-export { DEFAULT_FPS, type MediaFiles, type MediaKind, type MediaProcessor, mediaKey } from './processor.js';
+export {
+  DEFAULT_FPS,
+  type EncodeWords,
+  type MediaFiles,
+  type MediaKind,
+  type MediaPiece,
+  type MediaProcessor,
+  mediaKey,
+} from './processor.js';
 export { pythonRound } from './python-round.js';
 export { type LogMel, logMel, MAX_MEL_FRAMES, MEL_RATE } from './sound/log-mel.js';
 export { resample } from './sound/resample.js';

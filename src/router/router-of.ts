@@ -1,5 +1,5 @@
 import type { BaseConfig, ConfigDict } from '../layers/config/index.js';
-import type { MediaProcessor } from '../media/index.js';
+import type { EncodeWords, MediaProcessor } from '../media/index.js';
 import type { LinkOptions } from '../weights/regular-file.js';
 import {
   BaseRouter,
@@ -22,6 +22,7 @@ export interface RouterOptions<C extends BaseConfig = BaseConfig> {
   readonly mediaProcessor?: (
     folder: { readonly dir: string; readonly links: LinkOptions },
     config: C,
+    encode: EncodeWords,
   ) => Promise<MediaProcessor>;
   /** For tables of families. */
   readonly about?: ModelAbout;
@@ -55,8 +56,8 @@ export function routerOf<C extends BaseConfig>(
       return [...super.harmlessTensors, ...harmlessTensors];
     }
 
-    override async getMediaProcessor(): Promise<MediaProcessor | undefined> {
-      return mediaProcessor?.({ dir: this.modelPath, links: this.links }, this.config);
+    override async getMediaProcessor(encode: EncodeWords): Promise<MediaProcessor | undefined> {
+      return mediaProcessor?.({ dir: this.modelPath, links: this.links }, this.config, encode);
     }
 
     protected override getChatFormat(): ChatFormat | undefined {

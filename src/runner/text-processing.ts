@@ -43,7 +43,9 @@ export async function loadTextProcessing(
     tokenizer,
     inputBuilder: tokenizer && (await router.getInputBuilder(tokenizer, { chatTemplate })),
     postprocessor: router.getPostprocessor(tokenizer, generation),
-    media: await router.getMediaProcessor(),
+    media: await router.getMediaProcessor(
+      (words) => tokenizer?.encode(words, { addSpecialTokens: false }) ?? [],
+    ),
     allowedLocalMediaPath,
     samplingDefaults: generation.sampling,
   };

@@ -10,8 +10,8 @@ import {
 } from '../../../layers/config/index.js';
 import {
   decodePicture,
-  type EncoderInput,
   type MediaFiles,
+  type MediaPiece,
   type MediaProcessor,
   mediaKey,
   middleSquare,
@@ -77,7 +77,7 @@ export class SquareProcessor implements MediaProcessor {
     return new SquareProcessor(config, imageTokenId, sizes);
   }
 
-  async process(media: MediaFiles, what: string): Promise<EncoderInput> {
+  async process(media: MediaFiles, what: string): Promise<readonly MediaPiece[]> {
     const { shortest, crop } = this.config;
     const { patchSize, keepsFirst } = this.sizes;
     const [file = new Uint8Array()] = media.files;
@@ -89,13 +89,8 @@ export class SquareProcessor implements MediaProcessor {
     });
     const [, rows, columns] = grid;
     const count = rows * columns;
+    const tokens = keepsFirst ? count + 1 : count;
     // The encoder sees a row more.
-    return {
-      data,
-      rows: count,
-      count: keepsFirst ? count + 1 : count,
-      shape: [1, count + 1, 1],
-      key: mediaKey(media),
-    };
+    return [{ data, rows: count, count: tokens, shape: [1, count + 1, 1], key: mediaKey(media) }];
   }
 }
