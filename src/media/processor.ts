@@ -24,6 +24,8 @@ export const DEFAULT_FPS = 2;
 export interface MediaProcessor {
   /** The token that stands for each kind in prompts before it is expanded; kinds without one are not read. */
   readonly placeholders: Readonly<Partial<Record<MediaKind, number>>>;
+  /** Those tokens' texts, where chat templates may know texts alone: they stand in messages in place of the things. */
+  readonly partTexts?: Readonly<Partial<Record<MediaKind, string>>>;
   /** What stands in a prompt for a thing, in order. `what` names it in messages: "picture 2 of the prompt". @throws MEDIA_* */
   process(media: MediaFiles, what: string): Promise<readonly MediaPiece[]>;
 }
