@@ -15,7 +15,7 @@ export interface RouterOptions<C extends BaseConfig = BaseConfig> {
   /** Names of tensors that need not be read, beside those of every family: they hold what is computed anyway. */
   readonly harmlessTensors?: readonly RegExp[];
   /** What the model class calls its embedding and its head; Llama's names when absent. */
-  readonly headNames?: HeadNames;
+  readonly headNames?: HeadNames | ((config: C) => HeadNames);
   /** What config.json says decides where versions of a family write otherwise. */
   readonly chatFormat?: (configDict: ConfigDict) => ChatFormat;
   /** For families that see or hear: what makes of files what the encoder reads. */
@@ -49,7 +49,7 @@ export function routerOf<C extends BaseConfig>(
     }
 
     override get headNames(): HeadNames {
-      return headNames;
+      return typeof headNames === 'function' ? headNames(this.config) : headNames;
     }
 
     override get harmlessTensors(): readonly RegExp[] {
