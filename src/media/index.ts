@@ -5,6 +5,7 @@ export { type ResamplingFilter, resize } from './image/resample.js';
 export { formatOf } from './image/signature.js';
 export { type PixelRange, smartResize } from './image/smart-resize.js';
 export { middleSquare } from './image/square.js';
+export { type TileGrid, type TileSizes, tileGrid, tilesOf } from './image/tiles.js';
 export { type WindowedPatches, windowsOf } from './image/windows.js';
 export { type EncoderInput, endOf, type Insert, type InsertGrid, insertsWithin } from './insert.js';
 export { type ExpandedPrompt, type ProcessedMedia, placeInserts } from './place-inserts.js';

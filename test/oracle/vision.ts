@@ -76,8 +76,9 @@ export async function visionReferences(name: string): Promise<VisionReference[]>
   );
 }
 
-/** Tokens around what is seen, as make_media_model_fixture.py has them. */
+/** Tokens around what is seen and for it, as make_media_model_fixture.py has them. */
 const AROUND: Readonly<Record<string, number>> = {
+  '<IMG_CONTEXT>': 120,
   '<img>': 122,
   '</img>': 123,
   '<|vision_start|>': 122,
@@ -86,7 +87,7 @@ const AROUND: Readonly<Record<string, number>> = {
 
 /** Ids of words in the cases, which have no tokenizer: one for each character. */
 export const encodeWords: EncodeWords = (text) =>
-  (text.match(/<\/?img>|<\|vision_\w+\|>|./g) ?? []).map(
+  (text.match(/<\/?img>|<IMG_CONTEXT>|<\|vision_\w+\|>|./g) ?? []).map(
     (part) => AROUND[part] ?? 3 + ((part.codePointAt(0) ?? 0) % 90),
   );
 
