@@ -168,12 +168,13 @@ export {
 export { FlashForCausalLMATB, type HeadOptions } from './models/base/flash-for-causal-lm-atb.js';
 export { type Encoder, FlashWithEncoderATB } from './models/base/flash-with-encoder-atb.js';
 export { buildInsertGraph, buildMropeGraph } from './models/base/insert-steps.js';
-export { FlashInsertingLlamaATB, InsertingLlamaATB } from './models/base/inserting-llama-atb.js';
+export { FlashInsertingATB } from './models/base/inserting-text-atb.js';
 export {
   LearnedPositionModelATB,
   type LearnedPositionParts,
 } from './models/base/learned-position-model-atb.js';
 export { EncoderModelATB, TextEncoderATB, type TextEncoderParts } from './models/base/text-encoder-atb.js';
+export * from './models/base/text-within.js';
 export * from './models/base/vision/index.js';
 export * from './models/families.js';
 export { getModel } from './models/get-model.js';

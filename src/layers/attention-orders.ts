@@ -1,7 +1,7 @@
 import type { AtbGraph } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import type { Weights } from '../weights/weights.js';
-import { type AttentionConfig, type AttentionOptions, BaseAttention } from './base-attention.js';
+import { type AttentionConfig, type AttentionOptions, BaseAttention, type Qkv } from './base-attention.js';
 import type { NormStep } from './norms.js';
 
 /** Attention whose queries and keys are rotated by their positions, as Llama's. */
@@ -34,8 +34,8 @@ export const projectionNorms = (
   norm: (of: 'q' | 'k', heads: number) => NormStep,
 ): ProjectionNorms => ({ q: norm('q', config.numAttentionHeads), k: norm('k', config.numKeyValueHeads) });
 
-/** Attention whose queries and keys are normalised before they are rotated, in models that have norms for them. */
-export class NormedRotaryAttention extends BaseAttention {
+/** Attention that knows no positions, and whose queries and keys are normalised in models that have norms for them. */
+export class NormedAttention extends BaseAttention {
   readonly qNorm: NormStep | undefined;
   readonly kNorm: NormStep | undefined;
 
@@ -56,8 +56,19 @@ export class NormedRotaryAttention extends BaseAttention {
     const { q, k, v } = this.buildQkvGraph(graph, input);
     const normedQ = this.qNorm?.buildGraph(graph, q) ?? q;
     const normedK = this.kNorm?.buildGraph(graph, k) ?? k;
-    const rotated = this.buildRopeGraph(graph, normedQ, normedK);
-    const attended = this.buildAttentionGraph(graph, kind, { ...rotated, v });
+    const placed = this.buildPositionGraph(graph, normedQ, normedK);
+    const attended = this.buildAttentionGraph(graph, kind, { ...placed, v });
     return this.buildDenseGraph(graph, kind, attended);
+  }
+
+  protected buildPositionGraph(_graph: AtbGraph, q: string, k: string): Omit<Qkv, 'v'> {
+    return { q, k };
+  }
+}
+
+/** The same, but queries and keys are rotated by their positions afterwards. */
+export class NormedRotaryAttention extends NormedAttention {
+  protected override buildPositionGraph(graph: AtbGraph, q: string, k: string): Omit<Qkv, 'v'> {
+    return this.buildRopeGraph(graph, q, k);
   }
 }

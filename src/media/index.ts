@@ -5,10 +5,19 @@ export { type ResamplingFilter, resize } from './image/resample.js';
 export { formatOf } from './image/signature.js';
 export { type PixelRange, smartResize } from './image/smart-resize.js';
 export { middleSquare } from './image/square.js';
+export { type TileGrid, type TileSizes, tileGrid, tilesOf } from './image/tiles.js';
 export { type WindowedPatches, windowsOf } from './image/windows.js';
 export { type EncoderInput, endOf, type Insert, type InsertGrid, insertsWithin } from './insert.js';
 export { type ExpandedPrompt, type ProcessedMedia, placeInserts } from './place-inserts.js';
-export { DEFAULT_FPS, type MediaFiles, type MediaKind, type MediaProcessor, mediaKey } from './processor.js';
+export {
+  DEFAULT_FPS,
+  type EncodeWords,
+  type MediaFiles,
+  type MediaKind,
+  type MediaPiece,
+  type MediaProcessor,
+  mediaKey,
+} from './processor.js';
 export { pythonRound } from './python-round.js';
 export { type LogMel, logMel, MAX_MEL_FRAMES, MEL_RATE } from './sound/log-mel.js';
 export { resample } from './sound/resample.js';

@@ -1,6 +1,6 @@
 import { refuseRequest } from '../errors.js';
-import type { EncoderInput, Insert } from './insert.js';
-import type { MediaKind, MediaProcessor } from './processor.js';
+import type { Insert } from './insert.js';
+import type { MediaKind, MediaPiece, MediaProcessor } from './processor.js';
 
 /** A prompt as models read it: each placeholder stands as often as its encoder gives rows. */
 export interface ExpandedPrompt {
@@ -8,14 +8,15 @@ export interface ExpandedPrompt {
   readonly inserts: readonly Insert[];
 }
 
-/** One thing of a prompt, as its encoder reads it. */
+/** One thing of a prompt, as its processor has made it ready. */
 export interface ProcessedMedia {
   readonly kind: MediaKind;
-  readonly input: EncoderInput;
+  readonly pieces: readonly MediaPiece[];
 }
 
 /**
- * Expands the placeholders of a prompt: the first of each kind stands for the first thing of that kind, and so on.
+ * Expands the placeholders of a prompt: the first of each kind stands for the first thing of that kind, and so on. Each row
+ * that an encoder gives takes the placeholder's id.
  * @throws REQUEST_INVALID when there are not as many placeholders as things
  */
 export function placeInserts(
@@ -26,21 +27,19 @@ export function placeInserts(
   const kinds = new Map(
     Object.entries(placeholders).map(([kind, token]) => [token, kind as MediaKind] as const),
   );
-  const waiting = new Map<MediaKind, EncoderInput[]>();
-  for (const { kind, input } of media) waiting.set(kind, [...(waiting.get(kind) ?? []), input]);
+  const waiting = new Map<MediaKind, (readonly MediaPiece[])[]>();
+  for (const { kind, pieces } of media) waiting.set(kind, [...(waiting.get(kind) ?? []), pieces]);
   const expanded: number[] = [];
   const inserts: Insert[] = [];
   const found = new Map<MediaKind, number>();
   for (const token of Array.from(tokens)) {
     const kind = kinds.get(token);
     if (kind !== undefined) found.set(kind, (found.get(kind) ?? 0) + 1);
-    const input = kind && waiting.get(kind)?.shift();
-    if (input === undefined) {
-      expanded.push(token);
-      continue;
+    for (const piece of (kind && waiting.get(kind)?.shift()) ?? [[token]]) {
+      if ('data' in piece) inserts.push({ start: expanded.length, input: piece });
+      const ids = 'data' in piece ? Array<number>(piece.count).fill(token) : piece;
+      for (const id of ids) expanded.push(id);
     }
-    inserts.push({ start: expanded.length, input });
-    for (let row = 0; row < input.count; row++) expanded.push(token);
   }
   for (const kind of new Set(kinds.values())) {
     const [given, wanted] = [media.filter((each) => each.kind === kind).length, found.get(kind) ?? 0];

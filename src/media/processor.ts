@@ -1,6 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { EncoderInput } from './insert.js';
 
+/** A stretch of what a thing becomes in a prompt: ids of words, or what an encoder reads. */
+export type MediaPiece = readonly number[] | EncoderInput;
+
+/** Ids of words, among which texts of special tokens are these. */
+export type EncodeWords = (text: string) => readonly number[];
+
 /** What prompts may hold beside text. */
 export type MediaKind = 'image' | 'video' | 'audio';
 
@@ -18,13 +24,16 @@ export const DEFAULT_FPS = 2;
 export interface MediaProcessor {
   /** The token that stands for each kind in prompts before it is expanded; kinds without one are not read. */
   readonly placeholders: Readonly<Partial<Record<MediaKind, number>>>;
-  /** `what` names it in messages: "picture 2 of the prompt". @throws MEDIA_* */
-  process(media: MediaFiles, what: string): Promise<EncoderInput>;
+  /** Those tokens' texts, where chat templates may know texts alone: they stand in messages in place of the things. */
+  readonly partTexts?: Readonly<Partial<Record<MediaKind, string>>>;
+  /** What stands in a prompt for a thing, in order. `what` names it in messages: "picture 2 of the prompt". @throws MEDIA_* */
+  process(media: MediaFiles, what: string): Promise<readonly MediaPiece[]>;
 }
 
-/** The key of what comes of files: a processor makes the same of the same files. */
-export function mediaKey({ kind, files, fps = DEFAULT_FPS }: MediaFiles): Int32Array {
-  const hash = createHash('sha256').update(`${kind} ${fps} ${files.map(({ length }) => length).join(' ')}\n`);
+/** The key of piece number `index` of what comes of files: a processor makes the same of the same files. */
+export function mediaKey({ kind, files, fps = DEFAULT_FPS }: MediaFiles, index = 0): Int32Array {
+  const lengths = files.map(({ length }) => length).join(' ');
+  const hash = createHash('sha256').update(`${kind} ${index} ${fps} ${lengths}\n`);
   for (const file of files) hash.update(file);
   const digest = hash.digest();
   return Int32Array.from({ length: digest.length / 4 }, (_, word) => digest.readInt32LE(4 * word));

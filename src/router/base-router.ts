@@ -3,7 +3,7 @@ import type { GraphSpec } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import { requireMember } from '../layers/complete.js';
 import { type BaseConfig, type ConfigDict, ConfigReader, labelsOf } from '../layers/config/index.js';
-import type { MediaProcessor } from '../media/index.js';
+import type { EncodeWords, MediaProcessor } from '../media/index.js';
 import type { KvCacheDesc } from '../native/binding.js';
 import { type GenerationConfig, parseGenerationConfig } from '../sampling/generation-config.js';
 import type { StepInput } from '../step-inputs/index.js';
@@ -160,10 +160,11 @@ export abstract class BaseRouter<C extends BaseConfig = BaseConfig> {
   }
 
   /**
-   * What makes of files what the model's encoder reads; undefined for models of text.
+   * What makes of files what the model's encoder reads; undefined for models of text. `encode` makes ids of the words that
+   * stand in prompts around it.
    * @throws CONFIG_INVALID
    */
-  async getMediaProcessor(): Promise<MediaProcessor | undefined> {
+  async getMediaProcessor(_encode: EncodeWords): Promise<MediaProcessor | undefined> {
     return undefined;
   }
 

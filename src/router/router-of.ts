@@ -1,5 +1,5 @@
 import type { BaseConfig, ConfigDict } from '../layers/config/index.js';
-import type { MediaProcessor } from '../media/index.js';
+import type { EncodeWords, MediaProcessor } from '../media/index.js';
 import type { LinkOptions } from '../weights/regular-file.js';
 import {
   BaseRouter,
@@ -15,13 +15,14 @@ export interface RouterOptions<C extends BaseConfig = BaseConfig> {
   /** Names of tensors that need not be read, beside those of every family: they hold what is computed anyway. */
   readonly harmlessTensors?: readonly RegExp[];
   /** What the model class calls its embedding and its head; Llama's names when absent. */
-  readonly headNames?: HeadNames;
+  readonly headNames?: HeadNames | ((config: C) => HeadNames);
   /** What config.json says decides where versions of a family write otherwise. */
   readonly chatFormat?: (configDict: ConfigDict) => ChatFormat;
   /** For families that see or hear: what makes of files what the encoder reads. */
   readonly mediaProcessor?: (
     folder: { readonly dir: string; readonly links: LinkOptions },
     config: C,
+    encode: EncodeWords,
   ) => Promise<MediaProcessor>;
   /** For tables of families. */
   readonly about?: ModelAbout;
@@ -48,15 +49,15 @@ export function routerOf<C extends BaseConfig>(
     }
 
     override get headNames(): HeadNames {
-      return headNames;
+      return typeof headNames === 'function' ? headNames(this.config) : headNames;
     }
 
     override get harmlessTensors(): readonly RegExp[] {
       return [...super.harmlessTensors, ...harmlessTensors];
     }
 
-    override async getMediaProcessor(): Promise<MediaProcessor | undefined> {
-      return mediaProcessor?.({ dir: this.modelPath, links: this.links }, this.config);
+    override async getMediaProcessor(encode: EncodeWords): Promise<MediaProcessor | undefined> {
+      return mediaProcessor?.({ dir: this.modelPath, links: this.links }, this.config, encode);
     }
 
     protected override getChatFormat(): ChatFormat | undefined {

@@ -39,11 +39,15 @@ export async function loadTextProcessing(
   const generation = await router.getGenerationConfig();
   for (const warning of generation.warnings) onWarning?.(warning);
   const tokenizer = loadTokenizer ? await router.getTokenizer(generation) : undefined;
+  const media = await router.getMediaProcessor(
+    (words) => tokenizer?.encode(words, { addSpecialTokens: false }) ?? [],
+  );
+  const { partTexts } = media ?? {};
   return {
     tokenizer,
-    inputBuilder: tokenizer && (await router.getInputBuilder(tokenizer, { chatTemplate })),
+    inputBuilder: tokenizer && (await router.getInputBuilder(tokenizer, { chatTemplate, partTexts })),
     postprocessor: router.getPostprocessor(tokenizer, generation),
-    media: await router.getMediaProcessor(),
+    media,
     allowedLocalMediaPath,
     samplingDefaults: generation.sampling,
   };

@@ -30,7 +30,7 @@ export type { FrequencyRecipe, InputRecipe, RotaryRecipe } from './recipe.js';
 export type { RopeConfig, RopeScaling } from './rotary/rope-config.js';
 export { type RotaryTables, rotary, rotaryTables, slidingRotaryTables } from './rotary.js';
 export { SOUND, sound } from './sound.js';
-export { SQUARE, squarePictures } from './square-pictures.js';
+export { mergedSquares, SQUARE, squarePictures } from './square-pictures.js';
 export type { InsertedRows, Step } from './step.js';
 export type { RunFacts, StepInput, StepSizes } from './step-input.js';
 export { tokenIds } from './token-ids.js';

@@ -1,4 +1,6 @@
+import { patchOrder } from '../media/index.js';
 import { int64 } from './integers.js';
+import { MERGED_PATCHES } from './patches.js';
 import type { StepInput } from './step-input.js';
 
 /** Rows of pictures of one size, before each of which stands one that is no patch. */
@@ -38,3 +40,25 @@ export const squarePictures = (count: number, keepsFirst: boolean): StepInput =>
     };
   },
 });
+
+/**
+ * `merged_patches` i64 [tokens, mergeSize * mergeSize] of such pictures, `side` x `side` patches each, row by row: the rows of
+ * each block's patches, in the order in which they are put side by side.
+ */
+export const mergedSquares = (side: number, mergeSize: number): StepInput => {
+  const [count, area] = [side * side, mergeSize * mergeSize];
+  const within = [...patchOrder(side, side, mergeSize)].map(({ x, y }) => 1 + y * side + x);
+  return {
+    names: [MERGED_PATCHES],
+    describe: ({ rows }) => ({
+      [MERGED_PATCHES]: {
+        dtype: 'i64',
+        shape: [Math.max(1, Math.floor(rows / count)) * (count / area), area],
+      },
+    }),
+    make({ encoderInputs = [] }) {
+      const wanted = encoderInputs.flatMap((_, picture) => within.map((row) => picture * (count + 1) + row));
+      return { [MERGED_PATCHES]: { ...int64(Int32Array.from(wanted)), shape: [wanted.length / area, area] } };
+    },
+  };
+};

@@ -100,20 +100,29 @@ export function copyJson(value: unknown, field: string, mapText: (text: string) 
   return copy(value, field, 0);
 }
 
-/** A message whose content is a list of text parts, with the parts' texts joined by line breaks, as vLLM has it. */
-export function joinTextParts(message: ChatMessage, index: number): ChatMessage {
+/**
+ * A message whose content is a list of parts, with the parts' texts joined by line breaks, as vLLM has it. `textOf` has, by
+ * type, what stands for those that are no text.
+ */
+export function joinParts(
+  message: ChatMessage,
+  index: number,
+  textOf: Readonly<Record<string, string | undefined>>,
+): ChatMessage {
   const { content } = message;
   if (!Array.isArray(content)) return message;
   const texts = content.map((part: unknown, at) => {
     const { type, text } = (typeof part === 'object' && part !== null ? part : {}) as Record<string, unknown>;
-    if (type !== 'text' || typeof text !== 'string') {
+    if (type === 'text' && typeof text === 'string') return text;
+    const standsIn = typeof type === 'string' && Object.hasOwn(textOf, type) ? textOf[type] : undefined;
+    return (
+      standsIn ??
       refuseRequest(
         `messages[${index}].content[${at}]`,
         'a part of type "text": this model reads nothing else',
         part,
-      );
-    }
-    return text;
+      )
+    );
   });
   return { ...message, content: texts.join('\n') };
 }

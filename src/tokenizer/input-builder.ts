@@ -1,5 +1,5 @@
 import { AtbError, refuseRequest } from '../errors.js';
-import { type ChatMessage, ChatTemplate, type TemplateVariables } from './chat-template.js';
+import { type ChatMessage, ChatTemplate } from './chat-template.js';
 import {
   type ChatTemplateChoice,
   type ChatTemplateSources,
@@ -11,7 +11,7 @@ import {
   copyJson,
   cutAtTag,
   forTemplates,
-  joinTextParts,
+  joinParts,
   tagLast,
   unusedMark,
 } from './conversation.js';
@@ -39,6 +39,8 @@ export interface ContextOptions extends ChatTemplateOptions {
 export interface InputBuilderOptions extends ChatTemplateChoice {
   /** Tokens of a context for `adaptToMaxLength`, as MindIE's default. */
   readonly maxLength?: number | undefined;
+  /** What stands for parts of each type where a template knows texts alone. Special tokens in it are these. */
+  readonly partTexts?: Readonly<Record<string, string>> | undefined;
 }
 
 /** A rendered conversation. Where `mark` stands before a special token's text, that is mere text. */
@@ -58,6 +60,7 @@ export class InputBuilder {
   readonly #compiled = new Map<string, ChatTemplate>();
   readonly #looked: readonly string[];
   readonly #maxLength: number;
+  readonly #partTexts: Readonly<Record<string, string>>;
 
   /** Finds the templates of a model directory; they are compiled when they are first needed. @throws TEMPLATE_* */
   static async load(
@@ -75,12 +78,13 @@ export class InputBuilder {
   constructor(
     tokenizer: HfTokenizer,
     sources: ChatTemplateSources,
-    { maxLength = DEFAULT_MAX_LENGTH }: InputBuilderOptions = {},
+    { maxLength = DEFAULT_MAX_LENGTH, partTexts = {} }: InputBuilderOptions = {},
     looked: readonly string[] = ['tokenizer_config.json'],
   ) {
     this.#tokenizer = tokenizer;
     this.#sources = sources;
     this.#maxLength = maxLength;
+    this.#partTexts = partTexts;
     this.#looked = looked;
   }
 
@@ -222,12 +226,16 @@ export class InputBuilder {
       documents: copy('documents', documents ?? null),
       add_generation_prompt: addGenerationPrompt,
     };
-    const withMessages = (given: readonly ChatMessage[]): TemplateVariables => ({
-      ...variables,
-      messages: given.map((message, index) => copy(`messages[${index}]`, message)),
-    });
+    const copied = (message: ChatMessage, index: number) =>
+      copy(`messages[${index}]`, message) as ChatMessage;
+    // What stands in for a part is put in last: it is none of the user's words.
+    const joined = (message: ChatMessage, index: number) =>
+      joinParts(copied(message, index), index, this.#partTexts);
     const given = (continueFinalMessage ? tagLast(messages) : messages).map(forTemplates);
-    const text = template.render(withMessages(given), () => withMessages(given.map(joinTextParts)));
+    const text = template.render({ ...variables, messages: given.map(copied) }, () => ({
+      ...variables,
+      messages: given.map(joined),
+    }));
     return continueFinalMessage ? cutAtTag(text) : text;
   }
 

@@ -226,3 +226,51 @@ describe('prompts with pictures', function () {
       expect(start(wrong)).to.throw(AtbError, 'REQUEST_INVALID');
   });
 });
+
+describe('prompts with pictures for a template that knows texts alone', function () {
+  this.timeout(60_000);
+  let checkpoint: ReturnType<typeof seeingModel>;
+  let llm: LLM;
+  let wide: Uint8Array | undefined;
+  before(async () => {
+    checkpoint = seeingModel('internvl_chat-qwen2');
+    llm = await LLM.load(checkpoint.path, OPTIONS);
+    [wide] = (await mediaFiles(0, 120, 56, 1)).files;
+  });
+  after(async () => {
+    await llm.dispose();
+    checkpoint.remove();
+  });
+
+  it('show tiles in a line of their own, and no words of the user for a picture', async () => {
+    const messages = user(image(wide), text('<IMG_CONTEXT>?'));
+    const { tokens, inserts } = await llm.prepare(messages);
+    // Two tiles and the whole picture, four tokens each.
+    expect(inserts.map(({ input }) => input.count)).to.deep.equal([4, 4, 4]);
+    expect(new Set(inserts.map(({ input }) => input.key.join())).size).to.equal(3);
+    expect([...tokens]).to.deep.equal([
+      special('<|im_start|>'),
+      ...bytesOf('user\n'),
+      special('<img>'),
+      ...Array<number>(12).fill(special('<IMG_CONTEXT>')),
+      special('</img>'),
+      ...bytesOf('\n<IMG_CONTEXT>?'),
+      special('<|im_end|>'),
+      ...bytesOf('\n'),
+      special('<|im_start|>'),
+      ...bytesOf('assistant\n'),
+    ]);
+    const { logprobs } = await llm.generate(messages, { ...ANSWER, logprobs: 0 });
+    const other = image((await mediaFiles(0, 120, 56, 9)).files[0]);
+    const { logprobs: others } = await llm.generate(user(other, text('<IMG_CONTEXT>?')), {
+      ...ANSWER,
+      logprobs: 0,
+    });
+    expect(logprobs[0]?.logprob).to.not.equal(others[0]?.logprob);
+  });
+
+  it('hold no frames where the model reads none', async () => {
+    const frames = { type: 'video', video: [wide] };
+    expect(await refusal('REQUEST_INVALID', llm.generate(user(frames), ANSWER))).to.contain('text, image');
+  });
+});

@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url';
 import { expect } from 'chai';
 import sharp from 'sharp';
 import { AtbError, type ErrorCode } from '../../src/errors.js';
-import { decodePicture, patchesOf, resize, smartResize } from '../../src/media/index.js';
+import { decodePicture, patchesOf, resize, smartResize, tilesOf } from '../../src/media/index.js';
 import { picture, pictureFile, pictureFixtures, sha256 } from './pictures.js';
 
 async function refusal(work: () => Promise<unknown>): Promise<AtbError> {
@@ -137,6 +137,18 @@ describe('pictures', () => {
       expect(patches.grid).to.deep.equal(grid);
       const digest = sha256(new Uint8Array(patches.data.buffer)).slice(0, 16);
       expect(digest, `${width} x ${height}`).to.equal(expected);
+    }
+  });
+
+  it(`cuts pictures of ${pictureFixtures.tiles.length} sizes into the tiles of transformers, bit for bit`, () => {
+    for (const [width, height, seed, side, minTiles, maxTiles, count, expected] of pictureFixtures.tiles) {
+      const tiles = tilesOf(picture(width, height, seed), { side, minTiles, maxTiles }, true);
+      const what = `${width} x ${height}, ${minTiles} to ${maxTiles} of ${side}`;
+      expect(tiles.length, what).to.equal(count);
+      const whole = { patchSize: side, temporalPatchSize: 1, mergeSize: 1 };
+      const pixels = tiles.map((tile) => patchesOf([tile], VALUES, whole).data);
+      const bytes = pixels.map((data) => new Uint8Array(data.buffer));
+      expect(sha256(Buffer.concat(bytes)).slice(0, 16), what).to.equal(expected);
     }
   });
 

@@ -34,6 +34,16 @@ interface PictureFixtures {
     grid: readonly number[],
     digest: string,
   ][];
+  readonly tiles: readonly [
+    width: number,
+    height: number,
+    seed: number,
+    side: number,
+    minTiles: number,
+    maxTiles: number,
+    count: number,
+    digest: string,
+  ][];
   readonly sizes: readonly [
     width: number,
     height: number,

@@ -15,6 +15,9 @@ const SPECIALS = [
   '<|vision_end|>',
   '<|image_pad|>',
   '<|video_pad|>',
+  '<img>',
+  '</img>',
+  '<IMG_CONTEXT>',
 ] as const;
 const VOCAB = 272;
 
@@ -44,28 +47,42 @@ const TEMPLATE = `{%- for message in messages -%}
 {%- endfor -%}
 {%- if add_generation_prompt -%}<|im_start|>assistant{{ '\\n' }}{%- endif -%}`;
 
-/** A qwen2_vl with random weights, a tokenizer of bytes and a chat template; call `remove` when done. */
-export function seeingModel(): { readonly path: string; remove(): void } {
-  const folder = join(VISION_DIR, 'qwen2_vl');
+/** A template that knows texts alone. */
+const TEXT_TEMPLATE = `{%- for message in messages -%}
+<|im_start|>{{ message.role }}{{ '\\n' }}{{ message.content }}<|im_end|>{{ '\\n' }}
+{%- endfor -%}
+{%- if add_generation_prompt -%}<|im_start|>assistant{{ '\\n' }}{%- endif -%}`;
+
+const TEMPLATES = { qwen2_vl: TEMPLATE, 'internvl_chat-qwen2': TEXT_TEMPLATE };
+
+/** A model with random weights, a tokenizer of bytes and a chat template; call `remove` when done. */
+export function seeingModel(name: keyof typeof TEMPLATES = 'qwen2_vl'): {
+  readonly path: string;
+  remove(): void;
+} {
+  const folder = join(VISION_DIR, name);
   const checkpoint = seededCheckpoint(folder);
   const write = (name: string, value: unknown): void =>
     writeFileSync(join(checkpoint.path, name), typeof value === 'string' ? value : JSON.stringify(value));
   const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
+  const textKey = 'llm_config' in config ? 'llm_config' : 'text_config';
   write('config.json', {
     ...config,
-    text_config: {
-      ...config.text_config,
+    [textKey]: {
+      ...config[textKey],
       vocab_size: VOCAB,
       max_position_embeddings: 512,
       eos_token_id: special('<|im_end|>'),
     },
-    image_token_id: special('<|image_pad|>'),
-    video_token_id: special('<|video_pad|>'),
+    ...(textKey === 'text_config' && {
+      image_token_id: special('<|image_pad|>'),
+      video_token_id: special('<|video_pad|>'),
+    }),
   });
   const recipe: SeededWeights = JSON.parse(readFileSync(join(folder, 'weights.json'), 'utf8'));
   const tensors = Object.entries(recipe.tensors).map(([name, tensor]) => {
     const [rows, ...inner] = tensor.shape;
-    const isOfWords = name === 'lm_head.weight' || name === 'model.embed_tokens.weight';
+    const isOfWords = name.endsWith('lm_head.weight') || name.endsWith('model.embed_tokens.weight');
     return [name, { ...tensor, shape: [isOfWords ? VOCAB : rows, ...inner] }];
   });
   writeFileSync(
@@ -105,7 +122,7 @@ export function seeingModel(): { readonly path: string; remove(): void } {
   write('tokenizer_config.json', {
     tokenizer_class: 'PreTrainedTokenizerFast',
     eos_token: '<|im_end|>',
-    chat_template: TEMPLATE,
+    chat_template: TEMPLATES[name],
   });
   return checkpoint;
 }

@@ -3,7 +3,12 @@ import { checkModel } from '../../src/cli/check.js';
 import type { FloatDType } from '../../src/dtype.js';
 import type { LLMEngineOptions } from '../../src/engine/llm-engine-options.js';
 import { PREFILL } from '../../src/graph/graph-kind.js';
-import { endOf, type Insert, type MediaProcessor, placeInserts } from '../../src/media/index.js';
+import {
+  type Insert,
+  type MediaProcessor,
+  type ProcessedMedia,
+  placeInserts,
+} from '../../src/media/index.js';
 import { getModel } from '../../src/models/get-model.js';
 import { availableIsas } from '../../src/native/index.js';
 import { ModelRunner } from '../../src/runner/model-runner.js';
@@ -12,7 +17,10 @@ import { certainTokens, keptLogits, rowsOf } from './families.js';
 import { greedyAnswers } from './generate.js';
 import { largestDifference, promptLogits, smallestCosine } from './logits.js';
 import {
+  encodeWords,
   insertsOf,
+  processedOf,
+  shortPrompt,
   type VisionReference,
   visionCases,
   visionCheckpoint,
@@ -42,6 +50,7 @@ const load = (modelPath: string, isa: string, dtype: FloatDType, numBlocks = 24,
 
 interface Seen {
   readonly reference: VisionReference;
+  readonly processed: readonly ProcessedMedia[];
   readonly inserts: readonly Insert[];
 }
 
@@ -68,15 +77,15 @@ for (const name of visionCases) {
     let seen: readonly Seen[];
     before(async () => {
       checkpoint = visionCheckpoint(name);
-      const found = await (await getModel(checkpoint.path)).getMediaProcessor();
+      const found = await (await getModel(checkpoint.path)).getMediaProcessor(encodeWords);
       if (!found) throw new Error('no processor');
       processor = found;
       const references = await visionReferences(name);
       seen = await Promise.all(
-        references.map(async (reference) => ({
-          reference,
-          inserts: await insertsOf(reference, processor),
-        })),
+        references.map(async (reference) => {
+          const processed = await processedOf(reference, found);
+          return { reference, processed, inserts: insertsOf(reference, processed) };
+        }),
       );
     });
     after(() => checkpoint.remove());
@@ -88,15 +97,8 @@ for (const name of visionCases) {
     });
 
     it('expands placeholders as transformers does, and gives each token its positions', async () => {
-      for (const { reference, inserts } of seen) {
-        const short = [...reference.prompt].filter(
-          (_, place) => !inserts.some((insert) => place > insert.start && place < endOf(insert)),
-        );
-        const media = inserts.map(({ input }, index) => ({
-          kind: reference.media[index]?.files.kind ?? 'image',
-          input,
-        }));
-        const placed = placeInserts(short, media, processor);
+      for (const { reference, processed, inserts } of seen) {
+        const placed = placeInserts(shortPrompt(reference, processed, processor), processed, processor);
         expect([...placed.tokens]).to.deep.equal([...reference.prompt]);
         expect(placed.inserts.map(({ start }) => start)).to.deep.equal(inserts.map(({ start }) => start));
 

@@ -1,7 +1,13 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import type { Insert, MediaFiles, MediaProcessor } from '../../src/media/index.js';
+import type {
+  EncodeWords,
+  Insert,
+  MediaFiles,
+  MediaProcessor,
+  ProcessedMedia,
+} from '../../src/media/index.js';
 import { picture } from '../media/pictures.js';
 import { soundSamples, wavOf } from '../media/sounds.js';
 import { type FamilyReference, familyReferences, seededCheckpoint } from './families.js';
@@ -70,9 +76,54 @@ export async function visionReferences(name: string): Promise<VisionReference[]>
   );
 }
 
-/** What stands in a reference's prompt, as a model's processor makes it ready. */
-export function insertsOf({ media }: VisionReference, processor: MediaProcessor): Promise<Insert[]> {
-  return Promise.all(
-    media.map(async ({ files, start }) => ({ start, input: await processor.process(files, 'it') })),
+/** Tokens around what is seen and for it, as make_media_model_fixture.py has them. */
+const AROUND: Readonly<Record<string, number>> = {
+  '<IMG_CONTEXT>': 120,
+  '<img>': 122,
+  '</img>': 123,
+  '<|vision_start|>': 122,
+  '<|vision_end|>': 123,
+};
+
+/** Ids of words in the cases, which have no tokenizer: one for each character. */
+export const encodeWords: EncodeWords = (text) =>
+  (text.match(/<\/?img>|<IMG_CONTEXT>|<\|vision_\w+\|>|./g) ?? []).map(
+    (part) => AROUND[part] ?? 3 + ((part.codePointAt(0) ?? 0) % 90),
   );
+
+/** What stands in a reference's prompt, as a model's processor makes it ready. */
+export function processedOf(
+  { media }: VisionReference,
+  processor: MediaProcessor,
+): Promise<ProcessedMedia[]> {
+  return Promise.all(
+    media.map(async ({ files }) => ({ kind: files.kind, pieces: await processor.process(files, 'it') })),
+  );
+}
+
+/** Where what encoders read stands in a reference's prompt. */
+export const insertsOf = ({ media }: VisionReference, processed: readonly ProcessedMedia[]): Insert[] =>
+  processed.flatMap(({ pieces }, index) => {
+    let at = media[index]?.start ?? 0;
+    return pieces.flatMap((piece) => {
+      const start = at;
+      at += 'data' in piece ? piece.count : piece.length;
+      return 'data' in piece ? [{ start, input: piece }] : [];
+    });
+  });
+
+/** A reference's prompt with one placeholder in place of all that each thing becomes. */
+export function shortPrompt(
+  { prompt, media }: VisionReference,
+  processed: readonly ProcessedMedia[],
+  { placeholders }: MediaProcessor,
+): number[] {
+  const short: number[] = [];
+  let at = 0;
+  for (const [index, { kind, pieces }] of processed.entries()) {
+    const start = media[index]?.start ?? 0;
+    short.push(...prompt.subarray(at, start), placeholders[kind] ?? 0);
+    at = pieces.reduce((sum, piece) => sum + ('data' in piece ? piece.count : piece.length), start);
+  }
+  return [...short, ...prompt.subarray(at)];
 }

@@ -9,6 +9,8 @@ in the same way. OUT gets
 
     resized   for each filter and size: SHA-256 of the bytes of Image.resize
     patches   for each of 240 random sizes: grid, and the first 64 bits of the SHA-256 of the patches (f32, little-endian)
+    tiles     for each of 240 random sizes, many of which are equally near to several grids: how many tiles GOT-OCR2's
+              processor makes, and the first 64 bits of the SHA-256 of their pixels (f32, little-endian)
     sizes     for each of 400 random sizes: what smart_resize makes of it, or null where it refuses
     decoded   for files of several kinds (base64): width, height and SHA-256 of the RGB that load_image gives
 """
@@ -26,6 +28,7 @@ import PIL
 import transformers
 from PIL import Image
 from transformers.image_utils import load_image
+from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil, smart_resize
 
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR, "lanczos": Image.Resampling.LANCZOS}
@@ -76,6 +79,24 @@ def patches(chance):
     return found
 
 
+def tiles(chance):
+    found = []
+    for i in range(240):
+        if i % 2:
+            height, width = chance.randint(1, 140), chance.randint(1, 140)
+        else:
+            columns, rows = chance.choice([(1, 1), (1, 2), (3, 2), (2, 1), (5, 4), (1, 3), (7, 12), (9, 2)])
+            scale = chance.randint(1, 16)
+            height, width = rows * scale, columns * scale
+        side = chance.choice([14, 28])
+        low, high = chance.choice([(1, 12), (1, 12), (1, 6), (2, 4), (1, 1), (4, 9)])
+        processor = GotOcr2ImageProcessorPil(size={"height": side, "width": side}, min_patches=low, max_patches=high)
+        out = processor(images=[Image.fromarray(picture(width, height, i))], crop_to_patches=True, return_tensors="np")
+        pixels = out["pixel_values"].astype("<f4").tobytes()
+        found.append([width, height, i, side, low, high, int(out["num_patches"][0]), digest(pixels)[:16]])
+    return found
+
+
 def sizes(chance):
     found = []
     for _ in range(400):
@@ -120,7 +141,8 @@ def main():
     (out,) = sys.argv[1:]
     chance = random.Random(1)
     result = {"pillow": PIL.__version__, "transformers": transformers.__version__, "resized": resized(),
-              "patches": patches(chance), "sizes": sizes(chance), "decoded": decoded()}
+              "patches": patches(chance), "sizes": sizes(chance), "decoded": decoded(),
+              "tiles": tiles(random.Random(2))}
     lines = ",\n".join(f"{json.dumps(key)}: [\n{rows}\n]" if isinstance(value, list) else f"{json.dumps(key)}: {json.dumps(value)}"
                        for key, value in result.items()
                        for rows in [",\n".join(json.dumps(row, separators=(",", ":")) for row in value)])

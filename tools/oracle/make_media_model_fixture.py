@@ -33,6 +33,8 @@ from make_media_fixtures import picture
 from make_sound_fixtures import heard
 from recording import random_prompt
 from reference import check
+from remote_media import MEDIA_FAMILIES
+from seeded_weights import recipe_weights
 from tiny_checkpoint import draw, put, saved, write_recipe
 
 VOCAB = 131
@@ -75,6 +77,29 @@ CASES["llava"] = dict(
                 vision_config=dict(model_type="clip_vision_model", hidden_size=64, intermediate_size=96, num_hidden_layers=3,
                                    num_attention_heads=4, image_size=56, patch_size=14, projection_dim=32)),
     seed=1)
+
+# As the published ones of 6 billion parameters: norms of queries and keys, no biases of them.
+CASES["internvl"] = dict(
+    config=dict(text_config=TEXT | dict(model_type="qwen3", head_dim=16, rope_theta=10000.0), image_token_id=IMAGE,
+                tie_word_embeddings=False,
+                vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
+                                   image_size=[56, 56], patch_size=[14, 14], norm_type="rms_norm", use_qk_norm=True)),
+    tiles=12)
+IMAGENET = dict(image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
+
+# With code of their own; the tower has a layer whose result nobody takes.
+CHAT = dict(model_type="internvl_chat", downsample_ratio=0.5, dynamic_image_size=True, force_image_size=56,
+            max_dynamic_patch=6, min_dynamic_patch=1, ps_version="v2", select_layer=-1, template="internvl2_5",
+            use_thumbnail=True,
+            vision_config=dict(model_type="intern_vit_6b", hidden_size=64, intermediate_size=96, num_attention_heads=4,
+                               num_hidden_layers=2, patch_size=14, image_size=56, num_channels=3, hidden_act="gelu",
+                               norm_type="layer_norm", layer_norm_eps=1e-6, qkv_bias=True, qk_normalization=False))
+CASES["internvl_chat"] = dict(
+    raw=CHAT | dict(llm_config=TEXT | dict(model_type="internlm2", bias=False, rope_theta=10000.0, rms_norm_eps=1e-5)),
+    tiles=6, seed=1)
+CASES["internvl_chat-qwen2"] = dict(
+    raw=CHAT | dict(llm_config=TEXT | dict(model_type="qwen2", rope_theta=10000.0, rms_norm_eps=1e-6), select_layer=-2),
+    tiles=6, seed=1)
 
 # Pictures one after another, upright and lying, one pixel high.
 SQUARES = [
@@ -187,6 +212,23 @@ class SquarePrompt(Prompt):
         return self.texts(more) | (dict(pixel_values=torch.cat(self.pixels)) if self.pixels else {})
 
 
+class TilePrompt(Prompt):
+    """Tiles of the processor that InternVL's has, which asks it to cut."""
+
+    def __init__(self, parts, number, processor, count):
+        self.processor, self.count, self.pixels = processor, count, []
+        super().__init__(parts, number)
+
+    def show(self, kind, width, height, seed):
+        out = self.processor(images=[Image.fromarray(picture(width, height, seed))], crop_to_patches=True, return_tensors="pt")
+        self.pixels.append(out["pixel_values"])
+        self.media.append([kind, width, height, seed, len(self.ids)])
+        self.add([START] + [IMAGE] * (self.count * len(out["pixel_values"])) + [END])
+
+    def inputs(self, more=()):
+        return self.texts(more) | (dict(pixel_values=torch.cat(self.pixels)) if self.pixels else {})
+
+
 class PatchPrompt(Prompt):
     def __init__(self, parts, number, processor, merge):
         self.processor, self.merge, self.types = processor, merge, []
@@ -226,7 +268,7 @@ def encoded(model, prompt):
         logits(model, prompt)
         hook.remove()
         return torch.cat([rows[:count] for rows, count in zip(seen[0], prompt.counts())]).float()
-    if isinstance(prompt, SquarePrompt):
+    if isinstance(prompt, (SquarePrompt, TilePrompt)):
         return torch.cat(list(model.model.get_image_features(inputs["pixel_values"]).pooler_output)).float()
     rows = torch.zeros(0)
     outs = {}
@@ -288,7 +330,45 @@ def recipe_of(tensors, model, seed):
         # A convolution sums over all that is behind its outputs.
         if len(entry["shape"]) >= 4:
             entry["std"] = float(f"{1.5 / numpy.prod(entry['shape'][1:]) ** 0.5:.4g}")
+        # Rows of their own, and what layers' results are multiplied by.
+        if name.endswith(("position_embedding", "position_embeddings", "class_embedding", "cls_token")):
+            entry["std"] = 1.0
+        if name.endswith(("lambda_1", "lambda_2", "ls1", "ls2")):
+            entry["mean"] = 1.0
     return recipe
+
+
+def transformers_checkpoint(case, family, out):
+    """Writes config.json and the recipe of a family that transformers has. Returns what loads the model."""
+    config = CONFIG_MAPPING[family](**case["config"])
+    torch.manual_seed(0)
+    auto = CLASSES.get(family, AutoModelForImageTextToText)
+    made = (auto._from_config if family in CLASSES else auto.from_config)(config, attn_implementation="eager").float().eval()
+    model_class = type(made)
+    tensors = saved(made, out)
+    raw = json.loads((out / "config.json").read_text())
+    (out / "config.json").write_text(json.dumps(raw, indent=2) + "\n")
+    (out / "generation_config.json").unlink(missing_ok=True)
+    make = lambda found: put(found, model_class, out, config, "float32")
+    head = next(name for name in tensors if name.endswith("lm_head.weight"))
+    write_recipe(recipe_of(tensors, made, case.get("seed", SEED)), out, make, head, None)
+    return lambda: model_class.from_pretrained(out, dtype=torch.float32, attn_implementation="eager").eval()
+
+
+def remote_checkpoint(case, out):
+    """The same of a family that transformers has under other names."""
+    raw = case["raw"]
+    stand_in = MEDIA_FAMILIES[raw["model_type"]](raw)
+    (out / "config.json").write_text(json.dumps(raw, indent=2) + "\n")
+    tensors = {name: torch.ones(shape) for name, (shape, _) in stand_in.tensors.items()}
+    load = lambda found: stand_in.model({name: torch.from_numpy(value) for name, value in recipe_weights(found).items()})
+    write_recipe(recipe_of(tensors, torch.nn.Module(), case.get("seed", SEED)), out, load, stand_in.head, None)
+    return lambda: load(json.loads((out / "weights.json").read_text()))
+
+
+def tile_processor(side, tiles):
+    from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
+    return GotOcr2ImageProcessorPil(size={"height": side, "width": side}, max_patches=tiles, **IMAGENET)
 
 
 def main():
@@ -297,26 +377,19 @@ def main():
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     case = CASES[family]
-    config = CONFIG_MAPPING[family](**case["config"])
-    torch.manual_seed(0)
-    auto = CLASSES.get(family, AutoModelForImageTextToText)
-    made = (auto._from_config if family in CLASSES else auto.from_config)(config, attn_implementation="eager").float().eval()
-    model_class = type(made)
     out.mkdir(parents=True, exist_ok=True)
-    tensors = saved(made, out)
-    raw = json.loads((out / "config.json").read_text())
-    (out / "config.json").write_text(json.dumps(raw, indent=2) + "\n")
-    (out / "generation_config.json").unlink(missing_ok=True)
-    make = lambda found: put(found, model_class, out, config, "float32")
-    head = next(name for name in tensors if name.endswith("lm_head.weight"))
-    write_recipe(recipe_of(tensors, made, case.get("seed", SEED)), out, make, head, None)
-    hears = "audio_config" in case["config"]
+    fresh = remote_checkpoint(case, out) if "raw" in case else transformers_checkpoint(case, family, out)
+    config = case.get("raw") or case["config"]
+    hears = "audio_config" in config
     if hears:
-        processor = transformers.WhisperFeatureExtractor(feature_size=case["config"]["audio_config"]["num_mel_bins"])
+        processor = transformers.WhisperFeatureExtractor(feature_size=config["audio_config"]["num_mel_bins"])
+    elif "tiles" in case:
+        processor = tile_processor(56, case["tiles"])
+        if "raw" not in case:
+            processor.save_pretrained(out)
     else:
         processor = square_processor(case) if "merge" not in case else processor_of(case)
         processor.save_pretrained(out)
-    fresh = lambda: model_class.from_pretrained(out, dtype=torch.float32, attn_implementation="eager").eval()
     found = {}
     if hears:
         prompts = [SoundPrompt(parts, i, processor) for i, parts in enumerate(SOUNDS)]
@@ -324,15 +397,15 @@ def main():
         prompts = [PatchPrompt(parts, i, processor, case["merge"]) for i, parts in enumerate(PROMPTS)
                    if case.get("videos", True) or not any(isinstance(p, tuple) and p[0] for p in parts)]
     else:
-        vision = case["config"]["vision_config"]
-        count = (vision["image_size"] // vision["patch_size"]) ** 2
-        prompts = [SquarePrompt(parts, i, processor, count) for i, parts in enumerate(SQUARES)]
+        vision = config["vision_config"]
+        kind, count = (TilePrompt, 4) if "tiles" in case else (SquarePrompt, (vision["image_size"] // vision["patch_size"]) ** 2)
+        prompts = [kind(parts, i, processor, count) for i, parts in enumerate(SQUARES)]
     for i, prompt in enumerate(prompts):
         found |= {f"{i}/{name}": value.contiguous() for name, value in record(fresh, prompt).items()}
     check({name: value for name, value in found.items() if not name.endswith("media")})
-    (out / "model.safetensors").unlink()
+    (out / "model.safetensors").unlink(missing_ok=True)
     file = out / "reference.safetensors"
-    save_file(found, file, metadata={"transformers": transformers.__version__, "model_type": family,
+    save_file(found, file, metadata={"transformers": transformers.__version__, "model_type": "internvl" if "raw" in case else family,
                                      "torch": torch.__version__.split("+")[0]})
     file.chmod(0o644)
     size = sum(path.stat().st_size for path in out.iterdir())

@@ -32,7 +32,7 @@ export async function readMedia(
     }
     const files: Uint8Array[] = [];
     for (const source of sources) files.push(await readSource(source, field, allowedLocalMediaPath));
-    return { kind, input: await processor.process({ kind, files, fps }, field) };
+    return { kind, pieces: await processor.process({ kind, files, fps }, field) };
   };
   const ready: ProcessedMedia[] = [];
   for (const part of parts) ready.push(await read(part));

@@ -1,6 +1,7 @@
 import { AtbError } from '../../errors.js';
 import type { Picture } from './picture.js';
 import { resize } from './resample.js';
+import { squareOf } from './tiles.js';
 
 /** Of the longer side by the shorter one: beyond, hardly anything would be left of a picture. */
 const MAX_RATIO = 200;
@@ -21,12 +22,6 @@ export function middleSquare(picture: Picture, shortest: number, side: number, w
     });
   const other = Math.trunc((shortest * long) / short);
   const size = width <= height ? { width: shortest, height: other } : { width: other, height: shortest };
-  const { data } = resize(picture, size, 'bicubic');
   const [top, left] = [Math.floor((size.height - side) / 2), Math.floor((size.width - side) / 2)];
-  const cut = new Uint8Array(side * side * 3);
-  for (let y = 0; y < side; y++) {
-    const from = ((top + y) * size.width + left) * 3;
-    cut.set(data.subarray(from, from + side * 3), y * side * 3);
-  }
-  return { width: side, height: side, data: cut };
+  return squareOf(resize(picture, size, 'bicubic'), left, top, side);
 }

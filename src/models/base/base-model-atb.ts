@@ -68,7 +68,12 @@ export class BaseModelATB extends Module {
 
   /** Adds the model: returns the name of the normalised hidden states, [tokens, hidden]. */
   buildGraph(graph: AtbGraph, kind: GraphKind): string {
-    let hidden = this.buildInputGraph(graph, kind);
+    return this.buildLayersGraph(graph, kind, this.buildInputGraph(graph, kind));
+  }
+
+  /** Adds the layers and the last norm: `input` [tokens, hidden] -> the normalised hidden states, the same shape. */
+  buildLayersGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
+    let hidden = input;
     for (const layer of this.layers) hidden = layer.buildGraph(graph, kind, hidden);
     return this.norm.buildGraph(graph, hidden);
   }

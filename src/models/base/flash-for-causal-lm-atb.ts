@@ -48,11 +48,14 @@ export interface HeadOptions {
   readonly softcap?: number | undefined;
 }
 
+/** What is between a model's inputs and its head. */
+export type ModelBody = Pick<BaseModelATB, 'getWeights' | 'caches' | 'buildGraph'>;
+
 /** A causal language model, as one graph of each kind: they differ only where a step reads the kind. */
 export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> {
   /** Names the graphs: `llama_prefill_graph`. */
   abstract readonly name: string;
-  protected abstract readonly model: BaseModelATB;
+  protected abstract readonly model: ModelBody;
   readonly graphKinds: readonly GraphKind[];
   private readonly weights: Weights;
   private readonly headOptions: HeadOptions;
@@ -67,6 +70,11 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
     this.weights = weights;
     this.headOptions = head;
     this.graphKinds = config.isCausal === false ? [ENCODE] : DECODER_KINDS;
+  }
+
+  /** For models of which this one is a part. */
+  get body(): ModelBody {
+    return this.model;
   }
 
   /** Read when it is first asked for: checkpoints of encoders have none. */

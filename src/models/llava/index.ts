@@ -22,13 +22,21 @@ import {
 } from '../../layers/config/index.js';
 import { BaseRouter, type ModelAbout, RegisterRouter } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
-import { FlashInsertingLlamaATB } from '../base/inserting-llama-atb.js';
-import { besideText, ClipTower, dtypeBesideText, SquareProcessor } from '../base/vision/index.js';
+import { FlashInsertingATB } from '../base/inserting-text-atb.js';
+import { headNamesWithin, type TextKind } from '../base/text-within.js';
+import {
+  besideText,
+  ClipTower,
+  dtypeBesideText,
+  layersBehind,
+  layersUpTo,
+  SquareProcessor,
+} from '../base/vision/index.js';
 
 const COUNT = integer(1, 10_000);
 
 /** Text of another kind has other names and norms. */
-const textKind: Field<string> = {
+const textKind: Field<TextKind> = {
   read: (json) => json.section('text_config')?.value('model_type', only('llama')) ?? 'llama',
 };
 
@@ -58,7 +66,7 @@ export const LLAVA_CONFIG = defineConfig({
     dtype: dtypeBesideText,
     tieWordEmbeddings: besideText('tie_word_embeddings', flag, false),
     imageTokenId: tokenField('image_token_index', 32_000),
-    featureLayer: field('vision_feature_layer', integer(-1000, 1000), -2),
+    computedLayers: layersUpTo('vision_feature_layer', -2),
     select: field('vision_feature_select_strategy', oneOf('default', 'full'), 'default'),
     projectorAct: activation('projector_hidden_act', 'gelu'),
     projectorBias: field('multimodal_projector_bias', flag, true),
@@ -89,27 +97,22 @@ export const LLAVA_CONFIG = defineConfig({
 });
 export type LlavaConfig = ConfigOf<typeof LLAVA_CONFIG>;
 
-const NAMES = { root: 'language_model.model', head: 'language_model.lm_head' };
-
-/** How many layers there are up to the one whose result is taken; 0 is what goes into the first. */
-function layersOf({ featureLayer, vision }: LlavaConfig): number {
-  return featureLayer < 0 ? vision.numLayers + 1 + featureLayer : featureLayer;
-}
+const TEXT = 'language_model';
 
 /** Llama that sees square pictures by CLIP (arXiv:2310.03744). */
-export class FlashLlavaForCausalLMATB extends FlashInsertingLlamaATB<LlavaConfig> {
+export class FlashLlavaForCausalLMATB extends FlashInsertingATB<LlavaConfig> {
   readonly name = 'llava';
   protected readonly encoderModule: ClipTower;
 
   constructor(config: LlavaConfig, weights: Weights) {
-    super(config, weights, NAMES);
+    super(config, weights, TEXT);
     const { vision, projectorAct: act, projectorBias: hasBias, select, hiddenSize: outSize } = config;
     // Until transformers 4.x the tower stood within a model of its own.
     const older = weights.has('vision_tower.vision_model.pre_layrnorm.weight');
     const tower = weights.at(older ? 'vision_tower.vision_model' : 'vision_tower');
     const count = Math.floor(vision.imageSize / vision.patchSize) ** 2;
     this.encoderModule = new ClipTower(
-      { ...vision, count, numLayers: layersOf(config) },
+      { ...vision, count, numLayers: config.computedLayers },
       { tower, projector: weights.at('multi_modal_projector') },
       { outSize, keepsFirst: select === 'full', hasBias, act },
     );
@@ -124,17 +127,16 @@ export class LlavaRouter extends BaseRouter<LlavaConfig> {
 
   /** Layers behind the one whose result is taken. */
   override get harmlessTensors(): readonly RegExp[] {
-    const computed = layersOf(this.config);
-    const others = Array.from({ length: this.config.vision.numLayers - computed }, (_, i) => computed + i);
+    const { computedLayers, vision } = this.config;
     return [
       ...super.harmlessTensors,
       /^vision_tower\.(.*\.)?(post_layernorm\.|embeddings\.position_ids$)/,
-      ...others.map((layer) => new RegExp(`^vision_tower\\.(.*\\.)?encoder\\.layers\\.${layer}\\.`)),
+      ...layersBehind('vision_tower\\.(.*\\.)?encoder\\.layers', computedLayers, vision.numLayers),
     ];
   }
 
   override get headNames() {
-    return { embedding: `${NAMES.root}.embed_tokens`, head: NAMES.head };
+    return headNamesWithin(this.config.textKind, TEXT);
   }
 
   override getMediaProcessor(): Promise<SquareProcessor> {

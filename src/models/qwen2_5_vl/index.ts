@@ -10,7 +10,7 @@ import {
 } from '../../layers/config/index.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
-import { DEFAULT_FPS, type EncoderInput, type MediaFiles, windowsOf } from '../../media/index.js';
+import { DEFAULT_FPS, type MediaFiles, type MediaPiece, windowsOf } from '../../media/index.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import {
@@ -90,11 +90,13 @@ class Qwen25vlProcessor extends PatchProcessor {
     super(config, { imageTokenId: image, videoTokenId: video });
   }
 
-  override async process(media: MediaFiles, what: string): Promise<EncoderInput> {
-    const input = await super.process(media, what);
-    if (media.kind !== 'video' || input.grid === undefined) return input;
-    const secondsPerPair = this.config.temporalPatchSize / (media.fps ?? DEFAULT_FPS);
-    return { ...input, grid: { ...input.grid, interval: secondsPerPair * this.tokensPerSecond } };
+  override async process(media: MediaFiles, what: string): Promise<readonly MediaPiece[]> {
+    const pieces = await super.process(media, what);
+    if (media.kind !== 'video') return pieces;
+    const interval = (this.config.temporalPatchSize / (media.fps ?? DEFAULT_FPS)) * this.tokensPerSecond;
+    return pieces.map((piece) =>
+      'grid' in piece && piece.grid ? { ...piece, grid: { ...piece.grid, interval } } : piece,
+    );
   }
 }
 

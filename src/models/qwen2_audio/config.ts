@@ -2,6 +2,7 @@ import {
   activation,
   biases,
   type ConfigOf,
+  constant,
   decoder,
   defineConfig,
   field,
@@ -17,6 +18,7 @@ import {
   WIDTH,
   within,
 } from '../../layers/config/index.js';
+import type { TextKind } from '../base/text-within.js';
 import { besideText, dtypeBesideText } from '../base/vision/index.js';
 
 const COUNT = integer(1, 10_000);
@@ -46,6 +48,7 @@ export const QWEN2_AUDIO_CONFIG = defineConfig({
         maxWindowLayers: 28,
       }),
     }),
+    textKind: constant<TextKind>('qwen2'),
     modelType: field('model_type', text, required),
     dtype: dtypeBesideText,
     tieWordEmbeddings: besideText('tie_word_embeddings', flag, false),

@@ -1,11 +1,11 @@
 import { AtbError } from '../../../errors.js';
 import {
-  type EncoderInput,
   isWav,
   logMel,
   MAX_MEL_FRAMES,
   MEL_RATE,
   type MediaFiles,
+  type MediaPiece,
   type MediaProcessor,
   mediaKey,
   readWav,
@@ -25,7 +25,7 @@ export class MelProcessor implements MediaProcessor {
   }
 
   /** @throws MEDIA_INVALID, MEDIA_UNSUPPORTED */
-  async process(media: MediaFiles, what: string): Promise<EncoderInput> {
+  async process(media: MediaFiles, what: string): Promise<readonly MediaPiece[]> {
     const [file = new Uint8Array()] = media.files;
     if (!isWav(file))
       throw new AtbError('MEDIA_UNSUPPORTED', {
@@ -45,13 +45,8 @@ export class MelProcessor implements MediaProcessor {
         expected: 'at least 30 ms of sound',
         found: `${(samples.length * 1000) / MEL_RATE} ms`,
       });
-    return {
-      data: triplesOf(data, melBins, 2 * rows),
-      rows,
-      count,
-      shape: [1, rows, 1],
-      key: mediaKey(media),
-    };
+    const triples = triplesOf(data, melBins, 2 * rows);
+    return [{ data: triples, rows, count, shape: [1, rows, 1], key: mediaKey(media) }];
   }
 }
 

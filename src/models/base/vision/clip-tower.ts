@@ -6,7 +6,7 @@ import { BaseLayer } from '../../../layers/base-layer.js';
 import { PreNormLayer } from '../../../layers/decoder-layers.js';
 import { UngatedMLP } from '../../../layers/mlp.js';
 import { Module } from '../../../layers/module.js';
-import { BaseLayerNorm } from '../../../layers/norms.js';
+import { BaseLayerNorm, type NormStep } from '../../../layers/norms.js';
 import { addResidual } from '../../../layers/residual.js';
 import {
   lengths,
@@ -34,25 +34,46 @@ export interface ClipSizes {
   readonly hiddenAct: ActivationKind;
 }
 
-/** Patches, before those of each picture a learned row that stands for it, all with learned positions, normed. */
-class ClipFront extends BaseLayer {
+/** Square patches as vectors: a convolution whose stride is its kernel. */
+export const patchLinear = (
+  weights: Weights,
+  name: string,
+  outFeatures: number,
+  patchSize: number,
+  hasBias = false,
+): Linear =>
+  Linear.load(weights, {
+    parts: [{ name, outFeatures, kernel: [3, patchSize, patchSize] }],
+    inFeatures: 3 * patchSize * patchSize,
+    hasBias,
+  });
+
+/** What the front of an encoder of square pictures is made of. */
+export interface SquareParts {
+  /** Of patches. */
+  readonly proj: Linear;
+  /** The row before those of each picture: [hidden], behind axes of one. */
+  readonly classRow: TensorRef;
+  /** [1 + patches, hidden], perhaps behind an axis of one. */
+  readonly positions: TensorRef;
+  readonly norm: NormStep;
+}
+
+/** Patches, before those of each picture a learned row that stands for it, all with learned positions, perhaps normed. */
+export class SquareFront extends BaseLayer {
   readonly proj: Linear;
   readonly classRow: TensorRef;
   readonly positions: TensorRef;
-  readonly norm: BaseLayerNorm;
+  readonly norm: NormStep;
 
-  constructor(weights: Weights, { hiddenSize, patchSize, count, layerNormEps }: ClipSizes) {
+  /** `weights`: where the checkpoint has all of them. */
+  constructor(weights: Weights, { proj, classRow, positions, norm }: SquareParts) {
     // Its result comes before that of layer 0.
     super(-1, weights, 'front');
-    const embeddings = weights.at('embeddings');
-    const kernel = [3, patchSize, patchSize];
-    this.proj = Linear.load(embeddings, {
-      parts: [{ name: 'patch_embedding', outFeatures: hiddenSize, kernel }],
-      inFeatures: 3 * patchSize * patchSize,
-    });
-    this.classRow = embeddings.get('class_embedding', [hiddenSize]);
-    this.positions = embeddings.get('position_embedding.weight', [count + 1, hiddenSize]);
-    this.norm = new BaseLayerNorm(weights.at('pre_layrnorm'), hiddenSize, layerNormEps, { hasBias: true });
+    this.proj = proj;
+    this.classRow = classRow;
+    this.positions = positions;
+    this.norm = norm;
   }
 
   override getWeights(): TensorRef[] {
@@ -66,13 +87,20 @@ class ClipFront extends BaseLayer {
       opName: 'patch_embedding',
       linear: this.proj,
     }).build(graph, { input, linearOut });
-    graph.addReshape(this.classRow.name, 'class_row', [1, dim(0)]);
+    const table = ({ name, shape }: TensorRef, out: string): string => {
+      const axes = shape.map((_, axis) => axis);
+      const rows = axes.length > 1 ? dim(...axes.slice(0, -1)) : 1;
+      graph.addReshape(name, out, [rows, dim(axes.length - 1)]);
+      return out;
+    };
+    const classRow = table(this.classRow, 'class_row');
+    const positions = table(this.positions, 'position_table');
     const gather = (table: string, rows: string, out: string): void =>
       graph.addOperation(new BaseOperation('Gather', { axis: 0 }, `${out}_gather`), [table, rows], [out]);
     const concat = new BaseOperation('Concat', { concatDim: 0 }, 'all_rows');
-    graph.addOperation(concat, [linearOut, 'class_row'], ['all_rows']);
+    graph.addOperation(concat, [linearOut, classRow], ['all_rows']);
     gather('all_rows', SQUARE.rows, 'ordered_rows');
-    gather(this.positions.name, SQUARE.positions, 'position_rows');
+    gather(positions, SQUARE.positions, 'position_rows');
     return this.norm.buildGraph(
       graph,
       addResidual(graph, 'ordered_rows', 'position_rows', 'positioned_rows'),
@@ -83,7 +111,7 @@ class ClipFront extends BaseLayer {
 /** CLIP's encoder of square pictures (arXiv:2103.00020, section 2.4), and two layers that bring its rows to the size of words. */
 export class ClipTower extends Module implements Encoder {
   readonly stepInputs: readonly StepInput[];
-  readonly front: ClipFront;
+  readonly front: SquareFront;
   readonly layers: readonly PreNormLayer[];
   readonly up: Linear;
   readonly down: Linear;
@@ -98,8 +126,15 @@ export class ClipTower extends Module implements Encoder {
     const { hiddenSize, intermediateSize, numHeads, numLayers, patchSize, count, layerNormEps, hiddenAct } =
       sizes;
     this.act = act;
+    const norm = (at: Weights) => new BaseLayerNorm(at, hiddenSize, layerNormEps, { hasBias: true });
     this.stepInputs = [patches(3 * patchSize * patchSize), lengths, squarePictures(count, keepsFirst)];
-    this.front = new ClipFront(tower, sizes);
+    const embeddings = tower.at('embeddings');
+    this.front = new SquareFront(tower, {
+      proj: patchLinear(embeddings, 'patch_embedding', hiddenSize, patchSize),
+      classRow: embeddings.get('class_embedding', [hiddenSize]),
+      positions: embeddings.get('position_embedding.weight', [count + 1, hiddenSize]),
+      norm: norm(tower.at('pre_layrnorm')),
+    });
     const attention = {
       hiddenSize,
       numAttentionHeads: numHeads,
@@ -110,7 +145,6 @@ export class ClipTower extends Module implements Encoder {
       slidingWindows: [],
       isCausal: false,
     };
-    const norm = (at: Weights) => new BaseLayerNorm(at, hiddenSize, layerNormEps, { hasBias: true });
     this.layers = Array.from({ length: numLayers }, (_, layerId) => {
       const at = tower.at('encoder.layers').at(layerId);
       return new PreNormLayer(layerId, at, {

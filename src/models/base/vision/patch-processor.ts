@@ -3,6 +3,7 @@ import {
   decodePicture,
   type EncoderInput,
   type MediaFiles,
+  type MediaPiece,
   type MediaProcessor,
   mediaKey,
   type Picture,
@@ -55,14 +56,19 @@ export class PatchProcessor implements MediaProcessor {
     return new PatchProcessor(await readPictureConfig(folder, definition), tokens);
   }
 
-  async process(media: MediaFiles, what: string): Promise<EncoderInput> {
+  async process(media: MediaFiles, what: string): Promise<readonly MediaPiece[]> {
+    return [this.inputOf(await this.picturesOf(media, what), mediaKey(media), what)];
+  }
+
+  /** @throws REQUEST_INVALID without any, MEDIA_* */
+  protected async picturesOf(media: MediaFiles, what: string): Promise<readonly [Picture, ...Picture[]]> {
     const pictures: Picture[] = [];
     // One after another: a video's frames are many.
     for (const [index, file] of media.files.entries())
       pictures.push(await decodePicture(file, media.files.length > 1 ? `frame ${index} of ${what}` : what));
     const [first, ...others] = pictures;
     if (first === undefined) return refuseRequest(what, 'at least one picture', 'none');
-    return this.inputOf([first, ...others], mediaKey(media), what);
+    return [first, ...others];
   }
 
   /** What the encoder reads of a picture, or of frames of one size. @throws MEDIA_UNSUPPORTED */

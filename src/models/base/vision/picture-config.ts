@@ -43,7 +43,7 @@ const pixels = (name: string, member: string, fallback: number): Field<number> =
 });
 
 /** A number for each of three channels. */
-export const channels = (name: string, fallback: readonly number[]): Field<readonly number[]> => ({
+const channels = (name: string, fallback: readonly number[]): Field<readonly number[]> => ({
   read(json) {
     const found = json.value(name, CHANNELS) ?? fallback;
     return found.length === 3 ? found : json.fail(`${name} must have 3 numbers, found ${found.length}`);
@@ -59,6 +59,17 @@ export interface PictureDefaults {
   readonly std: readonly number[];
 }
 
+/** How pixels become numbers, in all families, with what a class does where the files say nothing. */
+export const pixelFields = ({ mean, std }: Pick<PictureDefaults, 'mean' | 'std'>) => ({
+  mean: channels('image_mean', mean),
+  std: channels('image_std', std),
+  rescale: field('rescale_factor', positive(1), 1 / 255),
+  resample: field('resample', only(BICUBIC), BICUBIC),
+  resizes: field('do_resize', only(true), true),
+  rescales: field('do_rescale', only(true), true),
+  normalizes: field('do_normalize', only(true), true),
+});
+
 /** What a processor does with pictures, as preprocessor_config.json says it. */
 export const pictureConfig = (defaults: PictureDefaults) =>
   defineConfig({
@@ -68,13 +79,7 @@ export const pictureConfig = (defaults: PictureDefaults) =>
       mergeSize: field('merge_size', SIDE, 2),
       minPixels: pixels('min_pixels', 'shortest_edge', defaults.minPixels),
       maxPixels: pixels('max_pixels', 'longest_edge', defaults.maxPixels),
-      mean: channels('image_mean', defaults.mean),
-      std: channels('image_std', defaults.std),
-      rescale: field('rescale_factor', positive(1), 1 / 255),
-      resample: field('resample', only(BICUBIC), BICUBIC),
-      resizes: field('do_resize', only(true), true),
-      rescales: field('do_rescale', only(true), true),
-      normalizes: field('do_normalize', only(true), true),
+      ...pixelFields(defaults),
       channels: field('in_channels', WIDTH, 3),
     },
     irrelevant: {

@@ -1,28 +1,23 @@
 import { refuseRequest } from '../../../errors.js';
-import {
-  type Check,
-  defineConfig,
-  type Field,
-  field,
-  integer,
-  only,
-  positive,
-} from '../../../layers/config/index.js';
+import { type Check, defineConfig, type Field, field, integer, only } from '../../../layers/config/index.js';
 import {
   decodePicture,
   type EncoderInput,
   type MediaFiles,
+  type MediaPiece,
   type MediaProcessor,
   mediaKey,
   middleSquare,
+  type Picture,
+  type PixelValues,
   patchesOf,
 } from '../../../media/index.js';
-import { CLIP_CHANNELS, channels, type ModelFolder, readPictureConfig } from './picture-config.js';
+import { CLIP_CHANNELS, type ModelFolder, pixelFields, readPictureConfig } from './picture-config.js';
 
 const SIDE = integer(1, 4096);
 
 /** A side of a square: a number, or an object that has it under one of the names. */
-const side = (
+export const squareSide = (
   name: string,
   members: readonly string[],
   fallback: number,
@@ -38,19 +33,35 @@ const side = (
 /** What CLIP's processor does with pictures; defaults of transformers 5.24, CLIPImageProcessor. */
 const SQUARE_PICTURES = defineConfig({
   fields: {
-    shortest: side('size', ['shortest_edge'], 224),
-    crop: side('crop_size', ['height', 'width'], 224),
-    mean: channels('image_mean', CLIP_CHANNELS.mean),
-    std: channels('image_std', CLIP_CHANNELS.std),
-    rescale: field('rescale_factor', positive(1), 1 / 255),
-    resample: field('resample', only(3), 3),
-    resizes: field('do_resize', only(true), true),
+    shortest: squareSide('size', ['shortest_edge'], 224),
+    crop: squareSide('crop_size', ['height', 'width'], 224),
+    ...pixelFields(CLIP_CHANNELS),
     crops: field('do_center_crop', only(true), true),
-    rescales: field('do_rescale', only(true), true),
-    normalizes: field('do_normalize', only(true), true),
   },
 });
 type SquareConfig = ReturnType<(typeof SQUARE_PICTURES)['read']>;
+
+/** What an encoder of squares reads of one; `tokensOf` says how many rows it gives for so many patches. */
+export function squareInput(
+  picture: Picture,
+  values: PixelValues,
+  {
+    patchSize,
+    tokensOf,
+    key,
+  }: {
+    readonly patchSize: number;
+    readonly tokensOf: (patches: number) => number;
+    readonly key: Int32Array;
+  },
+): EncoderInput {
+  const sizes = { patchSize, temporalPatchSize: 1, mergeSize: 1 };
+  const { data, grid } = patchesOf([picture], values, sizes);
+  const [, rows, columns] = grid;
+  const patches = rows * columns;
+  // The encoder sees a row more.
+  return { data, rows: patches, count: tokensOf(patches), shape: [1, patches + 1, 1], key };
+}
 
 /** The middle of each picture, in one size. */
 export class SquareProcessor implements MediaProcessor {
@@ -77,25 +88,17 @@ export class SquareProcessor implements MediaProcessor {
     return new SquareProcessor(config, imageTokenId, sizes);
   }
 
-  async process(media: MediaFiles, what: string): Promise<EncoderInput> {
+  async process(media: MediaFiles, what: string): Promise<readonly MediaPiece[]> {
     const { shortest, crop } = this.config;
     const { patchSize, keepsFirst } = this.sizes;
     const [file = new Uint8Array()] = media.files;
     const picture = middleSquare(await decodePicture(file, what), shortest, crop, what);
-    const { data, grid } = patchesOf([picture], this.config, {
-      patchSize,
-      temporalPatchSize: 1,
-      mergeSize: 1,
-    });
-    const [, rows, columns] = grid;
-    const count = rows * columns;
-    // The encoder sees a row more.
-    return {
-      data,
-      rows: count,
-      count: keepsFirst ? count + 1 : count,
-      shape: [1, count + 1, 1],
-      key: mediaKey(media),
-    };
+    return [
+      squareInput(picture, this.config, {
+        patchSize,
+        tokensOf: (patches) => (keepsFirst ? patches + 1 : patches),
+        key: mediaKey(media),
+      }),
+    ];
   }
 }

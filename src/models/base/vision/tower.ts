@@ -59,6 +59,8 @@ export class PatchEmbedding extends Module {
 export interface MergerSizes {
   readonly hiddenSize: number;
   readonly outSize: number;
+  /** Between the two linears; as wide as a block when absent. */
+  readonly innerSize?: number;
   /** Patches of a block. */
   readonly area: number;
   /** The checkpoint's names of the norm and of two linears. */
@@ -82,15 +84,15 @@ export class PatchMerger extends BaseLayer {
   constructor(
     layerId: number,
     weights: Weights,
-    { hiddenSize, outSize, area, names, normsBlocks, norm }: MergerSizes,
+    { hiddenSize, outSize, area, innerSize = area * hiddenSize, names, normsBlocks, norm }: MergerSizes,
   ) {
     super(layerId, weights, normsBlocks ? 'block_merger' : 'merger');
     this.normsBlocks = normsBlocks;
     const linear = (name: string, inFeatures: number, outFeatures: number): Linear =>
       Linear.load(weights, { parts: [{ name, outFeatures }], inFeatures, hasBias: true });
     this.norm = norm(weights.at(names.norm), normsBlocks ? area * hiddenSize : hiddenSize);
-    this.up = linear(names.up, area * hiddenSize, area * hiddenSize);
-    this.down = linear(names.down, area * hiddenSize, outSize);
+    this.up = linear(names.up, area * hiddenSize, innerSize);
+    this.down = linear(names.down, innerSize, outSize);
   }
 
   protected buildLayerGraph(graph: AtbGraph, _kind: GraphKind, hidden: string): string {

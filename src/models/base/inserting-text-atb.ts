@@ -1,0 +1,43 @@
+import type { AtbGraph } from '../../graph/atb-graph.js';
+import type { GraphKind } from '../../graph/graph-kind.js';
+import { Module } from '../../layers/module.js';
+import { insertedRows, type StepInput } from '../../step-inputs/index.js';
+import type { Weights } from '../../weights/weights.js';
+import { BaseModelATB } from './base-model-atb.js';
+import { FlashForCausalLMATB } from './flash-for-causal-lm-atb.js';
+import { FlashWithEncoderATB } from './flash-with-encoder-atb.js';
+import { buildInsertGraph } from './insert-steps.js';
+import { headNamesWithin, type TextWithin, textRouter } from './text-within.js';
+
+/** A model of text among whose embeddings are some that an encoder made; each takes a position like a word. */
+class InsertingModelATB extends Module {
+  constructor(readonly text: BaseModelATB) {
+    super();
+  }
+
+  buildGraph(graph: AtbGraph, kind: GraphKind): string {
+    const hidden = buildInsertGraph(graph, kind, this.text.buildWordEmbeddingGraph(graph));
+    this.text.buildPositionalEmbeddingGraph(graph);
+    return this.text.buildLayersGraph(graph, kind, hidden);
+  }
+}
+
+/** A model of text within a checkpoint, beside an encoder. */
+export abstract class FlashInsertingATB<C extends TextWithin> extends FlashWithEncoderATB<C> {
+  protected readonly model: InsertingModelATB;
+
+  /** `root`: what the checkpoint's names of the model of text begin with. */
+  constructor(config: C, weights: Weights, root: string) {
+    super(config, weights, { names: headNamesWithin(config.textKind, root) });
+    const { modelClass } = textRouter(config.textKind);
+    const Text = modelClass as unknown as new (config: C, weights: Weights) => object;
+    const text = new Text(config, weights.at(root));
+    const body = text instanceof FlashForCausalLMATB ? text.body : undefined;
+    if (!(body instanceof BaseModelATB)) throw new TypeError(`${Text.name} has nothing to insert rows into`);
+    this.model = new InsertingModelATB(body);
+  }
+
+  protected override get decoderInputs(): readonly StepInput[] {
+    return [...super.decoderInputs, insertedRows(this.config.hiddenSize)];
+  }
+}

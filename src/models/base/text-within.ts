@@ -1,0 +1,64 @@
+import { AtbError } from '../../errors.js';
+import {
+  type BaseConfig,
+  type ConfigDict,
+  type ConfigReader,
+  type DecoderConfig,
+  type Field,
+  oneOf,
+} from '../../layers/config/index.js';
+import { getRouter, type HeadNames, type Router } from '../../router/index.js';
+
+/** Families of text that may stand in a checkpoint beside an encoder: their heads differ from Llama's in nothing but names. */
+const TEXT_KINDS = ['internlm2', 'llama', 'qwen2', 'qwen3'] as const;
+export type TextKind = (typeof TEXT_KINDS)[number];
+
+/** The configuration of a model that has one of text within it. */
+export interface TextWithin extends DecoderConfig {
+  readonly textKind: TextKind;
+}
+
+/** The router of a family, for what it knows of all its models, or of those with this config.json. */
+export const textRouter = (kind: TextKind, dict: ConfigDict = { model_type: kind }): Router =>
+  new (getRouter(kind))('', dict);
+
+/** What the family that an object of config.json names reads of it. */
+export const textWithin = (section: string): Field<TextWithin> => ({
+  read(json) {
+    const within = json.section(section) ?? json.missing(section);
+    const textKind = within.value('model_type', oneOf(...TEXT_KINDS)) ?? within.missing('model_type');
+    for (const key of Object.keys(within.dict)) within.raw(key);
+    const config = readText(textKind, within);
+    const unreadKeys = config.unreadKeys.map(({ key, value }) => ({ key: within.path(key), value }));
+    return { ...config, textKind, unreadKeys };
+  },
+});
+
+/** What the family finds wrong is wrong with the object. */
+function readText(kind: TextKind, within: ConfigReader): DecoderConfig {
+  try {
+    return textRouter(kind, within.dict).config as DecoderConfig;
+  } catch (error) {
+    if (!(error instanceof AtbError) || error.code !== 'CONFIG_INVALID') throw error;
+    const { problems } = error.detail as { readonly problems: readonly string[] };
+    for (const problem of problems.slice(1)) within.problem(problem);
+    return within.fail(problems[0] ?? 'cannot be read');
+  }
+}
+
+/** What a definition reads, with the model of text as the whole of which it is about. */
+export const aroundText = <C extends Pick<BaseConfig, 'dtype' | 'unreadKeys'>>(definition: {
+  read(dict: ConfigDict): C & { readonly text: TextWithin };
+}) => ({
+  read(dict: ConfigDict) {
+    const { text, ...own } = definition.read(dict);
+    const unreadKeys = [...own.unreadKeys, ...text.unreadKeys];
+    return { ...text, ...own, dtype: own.dtype ?? text.dtype, unreadKeys };
+  },
+});
+
+/** What a checkpoint calls embedding and head of a model of text whose names all begin with `root`. */
+export function headNamesWithin(kind: TextKind, root: string): HeadNames {
+  const { embedding, head } = textRouter(kind).headNames;
+  return { embedding: `${root}.${embedding}`, head: `${root}.${head}` };
+}

@@ -1,0 +1,164 @@
+import { refuseRequest } from '../../errors.js';
+import { defineConfig, field, integer } from '../../layers/config/index.js';
+import type { EncodeWords } from '../../media/index.js';
+import { BaseRouter, type HeadNames, type ModelAbout, RegisterRouter } from '../../router/index.js';
+import type { Weights } from '../../weights/weights.js';
+import { FlashInsertingATB } from '../base/inserting-text-atb.js';
+import { headNamesWithin, type TextWithin } from '../base/text-within.js';
+import {
+  CLIP_CHANNELS,
+  layersBehind,
+  pixelFields,
+  readPictureConfig,
+  squareSide,
+} from '../base/vision/index.js';
+import {
+  INTERNVL_CHAT_CONFIG,
+  INTERNVL_CONFIG,
+  type InternvlChatConfig,
+  type InternvlConfig,
+} from './config.js';
+import { INTERNVL_CHAT_NAMES, INTERNVL_NAMES, type InternvlNames } from './names.js';
+import { type TileConfig, TileProcessor } from './tile-processor.js';
+import { InternvlTower, type InternvlVision } from './vision-tower.js';
+
+export { INTERNVL_CHAT_CONFIG, INTERNVL_CONFIG } from './config.js';
+export { TileProcessor } from './tile-processor.js';
+export { InternvlTower } from './vision-tower.js';
+
+/** What both forms of configuration say. */
+interface SeeingConfig extends TextWithin {
+  readonly computedLayers: number;
+  readonly mergeSize: number;
+  readonly vision: InternvlVision;
+}
+
+const TEXT = 'language_model';
+
+/** A model of text that sees pictures by tiles (arXiv:2404.16821). MindIE's name of it. */
+export class FlashInternvlForCausalLMATB extends FlashInsertingATB<SeeingConfig> {
+  readonly name = 'internvl';
+  protected readonly encoderModule: InternvlTower;
+
+  constructor(config: SeeingConfig, weights: Weights, names: InternvlNames = INTERNVL_NAMES) {
+    super(config, weights, TEXT);
+    const { vision, mergeSize, hiddenSize: outSize } = config;
+    const tower = { ...vision, numLayers: config.computedLayers };
+    this.encoderModule = new InternvlTower(tower, weights, names, { mergeSize, outSize });
+  }
+}
+
+/** The same with the names of the code beside the published checkpoints. */
+export class FlashInternvlChatForCausalLMATB extends FlashInternvlForCausalLMATB {
+  constructor(config: SeeingConfig, weights: Weights) {
+    super(config, weights, INTERNVL_CHAT_NAMES);
+  }
+}
+
+const TILES = integer(1, 1000);
+
+/** Defaults of transformers 5.24, GotOcr2ImageProcessor. */
+const TILE_PICTURES = defineConfig({
+  fields: {
+    ...pixelFields(CLIP_CHANNELS),
+    side: squareSide('size', ['height', 'width'], 384),
+    minTiles: field('min_patches', TILES, 1),
+    maxTiles: field('max_patches', TILES, 12),
+  },
+});
+
+/** ImageNet's, as all published checkpoints have them. */
+const IMAGENET_CHANNELS = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
+const CHAT_PICTURES = defineConfig({ fields: pixelFields(IMAGENET_CHANNELS) });
+
+const FEATURES = ['pictures as tiles by InternViT', 'text of internlm2, llama, qwen2, qwen3'];
+
+abstract class SeeingRouter<C extends SeeingConfig> extends BaseRouter<C> {
+  protected abstract readonly names: InternvlNames;
+
+  /** Layers behind the one whose result is taken, and what stands for patches that training hides. */
+  override get harmlessTensors(): readonly RegExp[] {
+    const { tower, layers } = this.names;
+    const { computedLayers, vision } = this.config;
+    return [
+      ...super.harmlessTensors,
+      /\.embeddings\.mask_token$/,
+      ...layersBehind(`${tower}\\.${layers.replace('.', '\\.')}`, computedLayers, vision.numLayers),
+    ];
+  }
+
+  override get headNames(): HeadNames {
+    return headNamesWithin(this.config.textKind, TEXT);
+  }
+
+  protected get folder() {
+    return { dir: this.modelPath, links: this.links };
+  }
+
+  /** `name`: what the files call the side. @throws REQUEST_INVALID for tiles that the encoder has no positions for */
+  protected processorOf(
+    tiles: Omit<TileConfig, 'patchSize' | 'mergeSize'>,
+    name: string,
+    encode: EncodeWords,
+    imageTokenId?: number,
+  ): TileProcessor {
+    const { mergeSize, vision } = this.config;
+    const { imageSize, patchSize } = vision;
+    if (tiles.side !== imageSize) refuseRequest(name, `${imageSize}, as image_size says`, tiles.side);
+    return new TileProcessor({ ...tiles, patchSize, mergeSize }, encode, imageTokenId);
+  }
+}
+
+/** As transformers writes checkpoints. */
+@RegisterRouter('internvl')
+export class InternvlRouter extends SeeingRouter<InternvlConfig> {
+  protected readonly names = INTERNVL_NAMES;
+
+  override get about(): ModelAbout {
+    return { kind: 'media', features: FEATURES, reference: 'transformers' };
+  }
+
+  /** Its processor cuts whatever `crop_to_patches` says. */
+  override async getMediaProcessor(encode: EncodeWords): Promise<TileProcessor> {
+    const { imageTokenId } = this.config;
+    const pictures = await readPictureConfig(this.folder, TILE_PICTURES);
+    return this.processorOf({ ...pictures, hasThumbnail: true }, 'size', encode, imageTokenId);
+  }
+
+  protected getConfig(): InternvlConfig {
+    return INTERNVL_CONFIG.read(this.configDict);
+  }
+
+  protected getModelClass(): typeof FlashInternvlForCausalLMATB {
+    return FlashInternvlForCausalLMATB;
+  }
+}
+
+/** As the published checkpoints are, with code of their own. */
+@RegisterRouter('internvl_chat')
+export class InternvlChatRouter extends SeeingRouter<InternvlChatConfig> {
+  protected readonly names = INTERNVL_CHAT_NAMES;
+
+  override get about(): ModelAbout {
+    return { kind: 'media', features: FEATURES, reference: 'transformers, as internvl' };
+  }
+
+  override async getMediaProcessor(encode: EncodeWords): Promise<TileProcessor> {
+    const { vision, tileSize = vision.imageSize, cutsTiles, minTiles, maxTiles, hasThumbnail } = this.config;
+    const pixels = await readPictureConfig(this.folder, CHAT_PICTURES);
+    const counts = cutsTiles ? { minTiles, maxTiles } : { minTiles: 1, maxTiles: 1 };
+    return this.processorOf(
+      { ...pixels, ...counts, side: tileSize, hasThumbnail },
+      'force_image_size',
+      encode,
+    );
+  }
+
+  protected getConfig(): InternvlChatConfig {
+    return INTERNVL_CHAT_CONFIG.read(this.configDict);
+  }
+
+  protected getModelClass(): typeof FlashInternvlChatForCausalLMATB {
+    return FlashInternvlChatForCausalLMATB;
+  }
+}

@@ -1,0 +1,125 @@
+import { expect } from 'chai';
+import type { BaseConfig } from '../../src/layers/config/index.js';
+import { loadModels } from '../../src/models/get-model.js';
+import { INTERNVL_CHAT_CONFIG, INTERNVL_CONFIG } from '../../src/models/internvl/index.js';
+import { problemsOf } from './config-problems.js';
+
+const QWEN2 = {
+  model_type: 'qwen2',
+  attention_dropout: 0,
+  bos_token_id: 151_643,
+  eos_token_id: 151_643,
+  hidden_act: 'silu',
+  hidden_size: 896,
+  intermediate_size: 4864,
+  max_position_embeddings: 32_768,
+  max_window_layers: 70,
+  moe_config: null,
+  num_attention_heads: 14,
+  num_hidden_layers: 24,
+  num_key_value_heads: 2,
+  rms_norm_eps: 1e-6,
+  rope_scaling: { factor: 2, rope_type: 'dynamic', type: 'dynamic' },
+  rope_theta: 1_000_000,
+  sliding_window: null,
+  torch_dtype: 'bfloat16',
+  use_bfloat16: true,
+  use_sliding_window: false,
+  vocab_size: 151_674,
+};
+
+/** As InternVL3-1B is published. */
+const CHAT = {
+  model_type: 'internvl_chat',
+  downsample_ratio: 0.5,
+  dynamic_image_size: true,
+  force_image_size: 448,
+  hidden_size: 896,
+  image_fold: null,
+  llm_config: QWEN2,
+  max_dynamic_patch: 12,
+  min_dynamic_patch: 1,
+  output_attentions: false,
+  pad2square: false,
+  ps_version: 'v2',
+  select_layer: -1,
+  system_message: null,
+  template: 'internvl2_5',
+  tie_word_embeddings: false,
+  use_backbone_lora: 0,
+  use_llm_lora: 0,
+  use_thumbnail: true,
+  vision_config: {
+    model_type: 'intern_vit_6b',
+    capacity_factor: 1.2,
+    drop_path_rate: 0.1,
+    hidden_act: 'gelu',
+    hidden_size: 1024,
+    image_size: 448,
+    initializer_factor: 0.1,
+    intermediate_size: 4096,
+    laux_allreduce: 'all_nodes',
+    layer_norm_eps: 1e-6,
+    noisy_gate_policy: 'RSample_before',
+    norm_type: 'layer_norm',
+    num_attention_heads: 16,
+    num_channels: 3,
+    num_experts: 8,
+    num_hidden_layers: 24,
+    patch_size: 14,
+    qk_normalization: false,
+    qkv_bias: true,
+    use_flash_attn: false,
+    use_moe: false,
+  },
+};
+
+const HF = {
+  model_type: 'internvl',
+  image_token_id: 151_671,
+  image_seq_length: 256,
+  text_config: QWEN2,
+  vision_config: { model_type: 'internvl_vision', image_size: [448, 448], patch_size: [14, 14] },
+};
+
+describe('configurations with a model of text within', () => {
+  before(() => loadModels());
+
+  it('are read by the family of the text, whose keys and dtype count where the whole says nothing', () => {
+    for (const config of [INTERNVL_CHAT_CONFIG.read(CHAT), INTERNVL_CONFIG.read(HF)]) {
+      const { unreadKeys, textKind, dtype, headDim, qkvBias, rope, eosTokenIds }: BaseConfig & typeof config =
+        config;
+      expect(unreadKeys).to.deep.equal([]);
+      expect([textKind, dtype, headDim, qkvBias]).to.deep.equal(['qwen2', 'bf16', 64, true]);
+      expect(rope.scaling.type).to.equal('dynamic');
+      expect(eosTokenIds).to.deep.equal([151_643]);
+      const { imageSize, patchSize } = config.vision;
+      expect([config.computedLayers, imageSize, patchSize, config.mergeSize]).to.deep.equal([24, 448, 14, 2]);
+    }
+    expect(INTERNVL_CHAT_CONFIG.read(CHAT).tieWordEmbeddings).to.equal(false);
+    expect(INTERNVL_CONFIG.read(HF).tieWordEmbeddings, "the class's own").to.equal(true);
+  });
+
+  it('name what nobody reads within the object that holds it', () => {
+    const { unreadKeys } = INTERNVL_CONFIG.read({ ...HF, text_config: { ...QWEN2, unheard_of: 1 } });
+    expect(unreadKeys).to.deep.equal([{ key: 'text_config.unheard_of', value: '1' }]);
+  });
+
+  it('are refused by name for what is not built', () => {
+    const chat = (changes: object) => problemsOf(() => INTERNVL_CHAT_CONFIG.read({ ...CHAT, ...changes }));
+    const vision = (changes: object) => chat({ vision_config: { ...CHAT.vision_config, ...changes } }).join();
+    expect(chat({ llm_config: { ...QWEN2, model_type: 'phi3' } }).join()).to.match(
+      /llm_config\.model_type must be one of internlm2, llama, qwen2, qwen3, found "phi3"/,
+    );
+    expect(chat({ llm_config: { ...QWEN2, hidden_size: 'wide', vocab_size: 0 } })).to.have.members([
+      'llm_config.hidden_size must be an integer from 1 to 1048576, found "wide"',
+      'llm_config.vocab_size must be an integer from 1 to 16777216, found 0',
+    ]);
+    expect(chat({ ps_version: 'v1' }).join()).to.contain('ps_version must be v2');
+    expect(chat({ ps_version: null }).join()).to.contain('ps_version is missing');
+    expect(chat({ downsample_ratio: 0.3 }).join()).to.contain('downsample_ratio must be 1 / n');
+    expect(chat({ select_layer: -26 }).join()).to.contain('select_layer must be that of one of 24 layers');
+    expect(vision({ use_moe: true })).to.contain('vision_config.use_moe must be false');
+    expect(vision({ image_size: [448, 224] })).to.contain('image_size must be that of a square');
+  });
+});

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Models that see or hear and whose classes come as code beside the checkpoint: which tensors their checkpoints hold, and
+where each stands in a class of transformers that computes the same. Names and packings are facts of the published code.
+"""
+
+from dataclasses import dataclass, field
+
+from transformers import CONFIG_MAPPING, AutoModelForImageTextToText
+
+from remote_families import FAMILIES, StandIn, common, llama_names, rows, whole
+
+
+@dataclass
+class MediaStandIn:
+    """config: of the class in transformers. tensors: by name on disk its shape and what it is there, as in StandIn."""
+    config: dict
+    head: str
+    tensors: dict = field(default_factory=dict)
+
+    def add(self, name, shape, there):
+        self.tensors[name] = (shape, there if isinstance(there, dict) else {there: whole})
+
+    def empty(self):
+        config = CONFIG_MAPPING[self.config["model_type"]](**self.config)
+        return AutoModelForImageTextToText.from_config(config, attn_implementation="eager").float().eval()
+
+    def model(self, weights):
+        """The model of transformers with these weights (by their names on disk)."""
+        model = self.empty()
+        model.load_state_dict({target: change(weights[name]) for name, (_, there) in self.tensors.items()
+                               for target, change in there.items()})
+        return model
+
+
+def qwen2(raw):
+    return llama_names(raw, StandIn(common(raw, model_type="qwen2")), ("q_proj", "k_proj", "v_proj"))
+
+
+def internvl_chat(raw):
+    vision = raw["vision_config"]
+    text = (FAMILIES | {"qwen2": qwen2})[raw["llm_config"]["model_type"]](raw["llm_config"])
+    same = ("hidden_size", "intermediate_size", "num_attention_heads", "num_hidden_layers", "patch_size", "image_size",
+            "norm_type", "layer_norm_eps", "hidden_act")
+    out = MediaStandIn(dict(model_type="internvl", text_config=text.config, tie_word_embeddings=False, image_token_id=120,
+                            downsample_ratio=raw["downsample_ratio"], vision_feature_layer=raw["select_layer"],
+                            vision_config={key: vision[key] for key in same} |
+                            dict(attention_bias=vision["qkv_bias"], use_qk_norm=vision["qk_normalization"])),
+                       f"language_model.{text.head}")
+    for name, (shape, there) in text.tensors.items():
+        out.add(f"language_model.{name}", shape, {("" if to == "lm_head.weight" else "model.language_model.") +
+                                                  to.removeprefix("model."): change for to, change in there.items()})
+    hidden, inner, patch = (vision[key] for key in ("hidden_size", "intermediate_size", "patch_size"))
+    places = (vision["image_size"] // patch) ** 2 + 1
+    at, to = "vision_model.embeddings.", "model.vision_tower.embeddings."
+    out.add(f"{at}class_embedding", [1, 1, hidden], f"{to}cls_token")
+    out.add(f"{at}position_embedding", [1, places, hidden], f"{to}position_embeddings")
+    out.add(f"{at}patch_embedding.weight", [hidden, 3, patch, patch], f"{to}patch_embeddings.projection.weight")
+    out.add(f"{at}patch_embedding.bias", [hidden], f"{to}patch_embeddings.projection.bias")
+    both = ("weight", "bias")
+    norms = both if vision["norm_type"] == "layer_norm" else ("weight",)
+    for i in range(vision["num_hidden_layers"]):
+        at, to = f"vision_model.encoder.layers.{i}.", f"model.vision_tower.encoder.layer.{i}."
+        for kind in both if vision["qkv_bias"] else ("weight",):
+            shape = [3 * hidden, hidden][:2 if kind == "weight" else 1]
+            out.add(f"{at}attn.qkv.{kind}", shape, {f"{to}attention.{name}_proj.{kind}": rows(part * hidden, (part + 1) * hidden)
+                                                    for part, name in enumerate("qkv")})
+        for name, there, shape in (("attn.proj", "attention.projection_layer", [hidden, hidden]),
+                                   ("mlp.fc1", "mlp.fc1", [inner, hidden]), ("mlp.fc2", "mlp.fc2", [hidden, inner])):
+            for kind in both:
+                out.add(f"{at}{name}.{kind}", shape[:2 if kind == "weight" else 1], f"{to}{there}.{kind}")
+        for name, there in (("norm1", "layernorm_before"), ("norm2", "layernorm_after")):
+            for kind in norms:
+                out.add(f"{at}{name}.{kind}", [hidden], f"{to}{there}.{kind}")
+        for which in "qk" if vision["qk_normalization"] else "":
+            out.add(f"{at}attn.{which}_norm.weight", [hidden], f"{to}attention.{which}_norm.weight")
+        out.add(f"{at}ls1", [hidden], f"{to}lambda_1")
+        out.add(f"{at}ls2", [hidden], f"{to}lambda_2")
+    words, block = raw["llm_config"]["hidden_size"], hidden * round(1 / raw["downsample_ratio"]) ** 2
+    for name, there, shape in (("0", "layer_norm", [block]), ("1", "linear_1", [words, block]),
+                               ("3", "linear_2", [words, words])):
+        for kind in both:
+            out.add(f"mlp1.{name}.{kind}", shape if kind == "weight" else shape[:1], f"model.multi_modal_projector.{there}.{kind}")
+    return out
+
+
+MEDIA_FAMILIES = {"internvl_chat": internvl_chat}
