@@ -1,8 +1,6 @@
 import { expect } from 'chai';
 import OpenAI from 'openai';
 import type { LLM } from '../../src/engine/llm.js';
-import { pictureFile } from '../media/pictures.js';
-import { seeingModel, special } from '../media/seeing-model.js';
 import { type Served, serveTiny } from './served.js';
 
 const messages = [{ role: 'user' as const, content: 'Tell me a story about a cat.' }];
@@ -189,57 +187,5 @@ describe('the server, asked by the openai package', function () {
     const stranger = new OpenAI({ baseURL: client.baseURL, apiKey: 'key-3', maxRetries: 0 });
     const refused = await stranger.models.list().catch((error: unknown) => error);
     expect(refused).to.be.instanceOf(OpenAI.AuthenticationError);
-  });
-});
-
-describe('pictures in chat completions', function () {
-  this.timeout(60_000);
-  let served: Served;
-  let checkpoint: ReturnType<typeof seeingModel>;
-  before(async () => {
-    checkpoint = seeingModel();
-    served = await serveTiny({}, { dtype: 'f32' }, checkpoint.path);
-  });
-  after(async () => {
-    await served.stop();
-    checkpoint.remove();
-  });
-
-  const ask = async (url: string, path = '/v1/chat/completions') => {
-    const content = [
-      { type: 'image_url', image_url: { url } },
-      { type: 'text', text: 'What is this?' },
-    ];
-    const body = { model: 'tiny', messages: [{ role: 'user', content }], max_tokens: 4, temperature: 0 };
-    const response = await fetch(`${served.address}${path}`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(body),
-    });
-    return { status: response.status, body: (await response.json()) as Record<string, unknown> };
-  };
-  const dataUrl = (bytes: Uint8Array) => `data:image/png;base64,${Buffer.from(bytes).toString('base64')}`;
-
-  it('come as data URLs, and their tokens count', async () => {
-    const url = dataUrl(pictureFile('plain.png'));
-    const { status, body } = await ask(url);
-    expect(status, JSON.stringify(body)).to.equal(200);
-    const { tokens } = (await ask(url, '/tokenize')).body as { tokens: number[] };
-    expect(tokens.filter((token) => token === special('<|image_pad|>'))).to.have.length(6);
-    expect(body).to.have.nested.property('usage.prompt_tokens', tokens.length);
-    expect(body).to.have.nested.property('choices[0].message.content');
-  });
-
-  it('are refused with what is wrong with them', async () => {
-    for (const [url, said] of [
-      ['https://example.org/a.png', 'nothing is fetched from a network'],
-      ['file:///etc/passwd', 'allowedLocalMediaPath'],
-      [dataUrl(pictureFile('plain.png').subarray(0, 90)), 'cannot be decoded'],
-      ['data:image/png;base64,', 'a file of jpeg'],
-    ] as const) {
-      const { status, body } = await ask(url);
-      expect(status).to.equal(400);
-      expect(body).to.have.nested.property('error.message').that.contains(said);
-    }
   });
 });

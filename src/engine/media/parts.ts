@@ -30,15 +30,19 @@ const MAX_FPS = 1000;
  * Takes pictures and sound out of messages. Parts are as OpenAI's clients write them (`image_url`, `input_audio`), as vLLM
  * does (`audio_url`), or as transformers does: `{ type: 'image', image }`, where `image` may also be the bytes of a file;
  * `video` holds a list of frames, `fps` of them a second.
+ * `names` has those that are called otherwise than by their place in `messages`.
  * @throws REQUEST_INVALID for a part that holds nothing
  */
-export function takeMedia(messages: readonly ChatMessage[]): PartedMessages {
+export function takeMedia(
+  messages: readonly ChatMessage[],
+  names?: ReadonlyMap<unknown, string>,
+): PartedMessages {
   const parts: MediaPart[] = [];
   if (!Array.isArray(messages)) return { messages, parts };
   const rest = messages.map((message: ChatMessage, index) => {
     if (!isObject(message) || !Array.isArray(message.content)) return message;
     const content = message.content.map((part: unknown, at) => {
-      const found = mediaOf(part, `messages[${index}].content[${at}]`);
+      const found = mediaOf(part, names?.get(part) ?? `messages[${index}].content[${at}]`);
       if (found === undefined) return part;
       parts.push(found);
       return { type: found.kind };

@@ -13,13 +13,15 @@ export interface ReadMessages {
 
 /**
  * Reads the pictures and sounds of messages, one after another, and makes them ready for the model's encoder.
+ * `names`: see `takeMedia`.
  * @throws REQUEST_INVALID for a model that reads none, or not of that kind, and for sources that may not be read; MEDIA_*
  */
 export async function readMedia(
   given: readonly ChatMessage[],
   { media: processor, allowedLocalMediaPath }: TextProcessing,
+  names?: ReadonlyMap<unknown, string>,
 ): Promise<ReadMessages> {
-  const { messages, parts } = takeMedia(given);
+  const { messages, parts } = takeMedia(given, names);
   const [first] = parts;
   if (first === undefined)
     return { messages: given, expand: (tokens) => ({ tokens: Int32Array.from(tokens), inserts: [] }) };

@@ -1,11 +1,18 @@
 import { z } from 'zod';
 import type { ChatMessage } from '../../tokenizer/chat-template.js';
+import { contentOf, type ForeignPart, type ForeignParts } from '../foreign-parts.js';
 import { invalidRequest } from '../http-error.js';
 import type { Tool, ToolChoice } from '../openai/conversation.js';
 
 const block = z.looseObject({ type: z.string() });
 type Block = z.infer<typeof block>;
 const content = z.union([z.string(), z.array(block)]);
+
+/** Files of the Files API are not stored here. */
+const imageSource = z.discriminatedUnion('type', [
+  z.looseObject({ type: z.literal('base64'), media_type: z.string(), data: z.string() }),
+  z.looseObject({ type: z.literal('url'), url: z.string() }),
+]);
 
 export const conversationFields = {
   model: z.string().nullish(),
@@ -30,14 +37,16 @@ const fields = z.object(conversationFields);
 type Conversation = z.infer<typeof fields>;
 
 /** Anthropic's messages as chat templates take them: results of tools are messages, calls stand beside the text. */
-export function messagesOf({ messages, system }: Conversation): ChatMessage[] {
+export function messagesOf({ messages, system }: Conversation, parts: ForeignParts): ChatMessage[] {
   const begin = system ? [{ role: 'system', content: textOf(system, 'system') }] : [];
   return [
     ...begin,
     ...messages.flatMap(({ role, content: given }, i) => {
       const place = `messages.${i}.content`;
       if (typeof given === 'string') return [{ role, content: given }];
-      return role === 'assistant' ? [assistantMessage(given, place)] : userMessages(role, given, place);
+      return role === 'assistant'
+        ? [assistantMessage(given, place)]
+        : userMessages(role, given, place, parts);
     }),
   ];
 }
@@ -77,23 +86,40 @@ function assistantMessage(blocks: readonly Block[], place: string): ChatMessage 
 }
 
 /** Results come before what the user says with them. */
-function userMessages(role: string, blocks: readonly Block[], place: string): ChatMessage[] {
+function userMessages(
+  role: string,
+  blocks: readonly Block[],
+  place: string,
+  parts: ForeignParts,
+): ChatMessage[] {
   const results: ChatMessage[] = [];
-  const texts: string[] = [];
+  const said: ForeignPart[] = [];
   for (const [at, given] of blocks.entries()) {
     const { type, tool_use_id: id } = given;
     const inner = `${place}.${at}`;
-    if (type === 'text') texts.push(stringOf(given.text, `${inner}.text`));
-    else if (type === 'tool_result') {
+    if (type === 'tool_result') {
       const found = content.nullish().safeParse(given.content);
       if (!found.success) throw invalidRequest('must be a text or blocks', `${inner}.content`);
-      const text = found.data ? textOf(found.data, `${inner}.content`) : '';
-      results.push({ role: 'tool', tool_call_id: id, content: text });
-    } else refuse(type, inner);
+      const shown = [found.data ?? ''].flat().map((part, i) => {
+        return typeof part === 'string' ? part : shownPart(part, `${inner}.content.${i}`, parts);
+      });
+      results.push({ role: 'tool', tool_call_id: id, content: contentOf(shown) });
+    } else said.push(shownPart(given, inner, parts));
   }
-  return texts.length > 0 || results.length === 0
-    ? [...results, { role, content: texts.join('\n') }]
-    : results;
+  return said.length > 0 || results.length === 0 ? [...results, { role, content: contentOf(said) }] : results;
+}
+
+/** A text, or a picture by its bytes. */
+function shownPart(given: Block, place: string, parts: ForeignParts): ForeignPart {
+  const { type, text } = given;
+  if (type === 'text') return stringOf(text, `${place}.text`);
+  if (type !== 'image') throw parts.refusal(type, place);
+  const found = imageSource.safeParse(given.source);
+  if (!found.success)
+    throw invalidRequest('must be base64 with its media_type and data, or a url', `${place}.source`);
+  const { data: source } = found;
+  const url = source.type === 'url' ? source.url : `data:${source.media_type};base64,${source.data}`;
+  return parts.image(url, type, place);
 }
 
 function textOf(given: string | readonly Block[], place: string): string {
@@ -111,5 +137,5 @@ function stringOf(value: unknown, place: string): string {
 }
 
 function refuse(type: string, place: string): never {
-  throw invalidRequest(`a block of type "${type}": this model reads text only`, place);
+  throw invalidRequest(`a block of type "${type}": only text is read here`, place);
 }

@@ -3,10 +3,11 @@ import { z } from 'zod';
 import type { Generation, GenerationResult } from '../../engine/generation.js';
 import { AnswerBlocks, type BlockEvent, wholeBlocks } from '../answer-blocks.js';
 import { EventStream } from '../event-stream.js';
+import { ForeignParts } from '../foreign-parts.js';
 import { type HttpError, httpErrorOf } from '../http-error.js';
 import { newId, type ServerContext, withAnswers } from '../openai/answers.js';
 import { readBody } from '../openai/fields.js';
-import { type AnswerReader, prepareChat } from '../openai/prepare-chat.js';
+import { type AnswerReader, type ChatRequest, prepareChat } from '../openai/prepare-chat.js';
 import type { ServedModel } from '../served-model.js';
 import { conversationFields, messagesOf, toolChoiceOf, toolsOf } from './conversation.js';
 
@@ -34,16 +35,23 @@ const KINDS: Readonly<Record<number, string>> = {
   503: 'overloaded_error',
 };
 
-/** An error in the shape that Anthropic's clients read. */
-export function anthropicError({ status, message }: HttpError): object {
-  return { type: 'error', error: { type: KINDS[status] ?? 'api_error', message } };
+/** An error in the shape that Anthropic's clients read: the field at fault stands before what is wrong with it. */
+export function anthropicError({ status, message, param }: HttpError): object {
+  const isNamed = param === null || message.includes(param);
+  const error = { type: KINDS[status] ?? 'api_error', message: isNamed ? message : `${param}: ${message}` };
+  return { type: 'error', error };
+}
+
+function requestOf(model: ServedModel, body: z.infer<typeof countBody>): ChatRequest {
+  const parts = new ForeignParts(model.llm.text.media !== undefined);
+  const messages = messagesOf(body, parts);
+  return { messages, partNames: parts.names, tools: toolsOf(body), toolChoice: toolChoiceOf(body) };
 }
 
 /** `POST /v1/messages/count_tokens`. */
 export async function countTokens(model: ServedModel, given: unknown): Promise<object> {
   const body = readBody(countBody, given);
-  const request = { messages: messagesOf(body), tools: toolsOf(body), toolChoice: toolChoiceOf(body) };
-  const { promptTokens } = await prepareChat(model, request);
+  const { promptTokens } = await prepareChat(model, requestOf(model, body));
   return { input_tokens: promptTokens.length };
 }
 
@@ -57,9 +65,7 @@ export async function createMessage(
 ): Promise<object | undefined> {
   const body = readBody(messagesBody, given);
   const chat = await prepareChat(model, {
-    messages: messagesOf(body),
-    tools: toolsOf(body),
-    toolChoice: toolChoiceOf(body),
+    ...requestOf(model, body),
     ...(body.thinking && { kwargs: { enable_thinking: body.thinking.type !== 'disabled' } }),
   });
   const { promptTokens, inserts, reader, forced, mayCall } = chat;

@@ -10,6 +10,8 @@ import { type ToolGuide, toolGuide } from './tool-guides.js';
 /** A conversation that is to be answered, whatever API it came by. */
 export interface ChatRequest {
   readonly messages: readonly ChatMessage[];
+  /** What clients call those parts of messages that have no such place in `messages`. */
+  readonly partNames?: ReadonlyMap<unknown, string>;
   readonly tools: readonly Tool[];
   readonly toolChoice: ToolChoice;
   readonly addGenerationPrompt?: boolean | undefined;
@@ -40,7 +42,7 @@ export interface PreparedChat {
 /** @throws REQUEST_INVALID, TEMPLATE_*, MEDIA_*, HttpError for a choice of tools that makes no sense */
 export async function prepareChat(model: ServedModel, request: ChatRequest): Promise<PreparedChat> {
   const { toolChoice, kwargs, addGenerationPrompt, continueFinalMessage } = request;
-  const { messages, expand } = await readMedia(request.messages, model.llm.text);
+  const { messages, expand } = await readMedia(request.messages, model.llm.text, request.partNames);
   const forced = toolGuide(request.tools, toolChoice);
   const tools = toolChoice !== 'none' && request.tools.length > 0 ? request.tools : undefined;
   const options = {

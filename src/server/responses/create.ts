@@ -4,6 +4,7 @@ import type { Generation, GenerationResult } from '../../engine/generation.js';
 import type { Guide } from '../../guided/index.js';
 import { AnswerBlocks, wholeBlocks } from '../answer-blocks.js';
 import { EventStream } from '../event-stream.js';
+import { ForeignParts } from '../foreign-parts.js';
 import { httpErrorOf, invalidRequest, openAiError } from '../http-error.js';
 import { newId, nowSeconds, type ServerContext, withAnswers } from '../openai/answers.js';
 import { readBody } from '../openai/fields.js';
@@ -51,8 +52,10 @@ export async function createResponse(
   for (const field of STATE)
     if (body[field])
       throw invalidRequest(`${field}: responses are not stored here; send the whole input`, field);
+  const parts = new ForeignParts(model.llm.text.media !== undefined);
   const chat = await prepareChat(model, {
-    messages: messagesOf(body),
+    messages: messagesOf(body, parts),
+    partNames: parts.names,
     tools: toolsOf(body),
     toolChoice: toolChoiceOf(body),
     ...(body.reasoning?.effort && { kwargs: { reasoning_effort: body.reasoning.effort } }),
