@@ -95,6 +95,8 @@ const MESSAGES = {
   NATIVE_OP_MISSING: (d: { graph: string; node: string; type: string }) =>
     `${d.graph}: the engine cannot run ${describeValue(d.node)}: ${d.type} was made known by registerOp, but has no native operation; add one (docs/adding-an-op.md), or say it with operations that supportedOps() lists`,
   NATIVE_ERROR: (d: { nativeCode: string; reason: string }) => `${d.nativeCode}: ${d.reason}`,
+  /** `reason` begins with the file. */
+  PACKED_UNUSABLE: (d: { reason: string }) => `packed weights cannot be used: ${d.reason}`,
   ENGINE_DISPOSED: (d: { object: string }) => `${d.object} was disposed`,
   // Tokenizer and chat template
   TOKENIZER_MISSING: (d: { dir: string; advice: string }) => `${d.dir} has no tokenizer.json; ${d.advice}`,

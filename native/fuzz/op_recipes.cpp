@@ -1003,7 +1003,7 @@ void LoadTensors(Engine& engine) {
       }
     }
   }
-  engine.Load(loads, {}, std::atomic<bool>(false));
+  engine.Load(loads, nullptr, {}, std::atomic<bool>(false));
   std::filesystem::remove(file);
   for (const auto& [name, dtype] : {std::pair{"f32", DType::kF32}, std::pair{"f16", DType::kF16},
                                     std::pair{"bf16", DType::kBF16}, std::pair{"i8", DType::kI8}}) {

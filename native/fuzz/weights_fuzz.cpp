@@ -179,7 +179,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   const std::atomic<bool> cancelled{bytes.OneIn(50)};
   try {
-    engine.Load(loads, {}, cancelled);
+    engine.Load(loads, nullptr, {}, cancelled);
   } catch (const Error&) {
     return 0;
   }

@@ -283,10 +283,10 @@ void LoadedWeightsAreBoundAndCounted() {
   const std::vector<float> numbers = {2, 2, 2, 2};
   std::ofstream(file, std::ios::binary).write(reinterpret_cast<const char*>(numbers.data()), 16);
   const WeightLoad load{"scale", DType::kF32, {1, 4}, WeightLayout::kPlain, {{file, 0, DType::kF32, {1, 4}}}};
-  f.engine.Load({&load, 1}, {}, std::atomic<bool>(false));
+  f.engine.Load({&load, 1}, nullptr, {}, std::atomic<bool>(false));
   CHECK(f.shared.weights == 16);
   CHECK(f.engine.Run(f.Step({1, 1, 1, 1}, {}, true)).logits[0].As<float>()[3] == 4);
-  CheckThrows("NATIVE_DISPOSED", [&] { f.engine.Load({&load, 1}, {}, std::atomic<bool>(true)); });
+  CheckThrows("NATIVE_DISPOSED", [&] { f.engine.Load({&load, 1}, nullptr, {}, std::atomic<bool>(true)); });
   std::filesystem::remove_all(folder);
 }
 
@@ -321,7 +321,7 @@ void StopDropsWhatHasNotBegunAndEndsARun() {
   std::atomic<bool> stopped{false};
   bool dropped = true;
   // A buffer that counts itself out of the engine's meters when its task is dropped.
-  auto buffer = std::make_shared<Buffer>(100, &thread.shared().weights);
+  auto buffer = std::make_shared<Buffer>(100, &thread.shared()->weights);
   thread.Post([&](Engine& engine) {
     engine.Put("scale", Owned(Floats("scale", {1, 4}, {1, 1, 1, 1})));
     engine.AddGraph(1, std::make_shared<Graph>(Logits()));
@@ -339,7 +339,7 @@ void StopDropsWhatHasNotBegunAndEndsARun() {
   while (!began) std::this_thread::yield();
   thread.Stop();
   CHECK(stopped && dropped);
-  CHECK(thread.shared().weights == 0);
+  CHECK(thread.shared()->weights == 0);
 }
 
 void EnginesWithImpossibleOptionsAreRefused() {

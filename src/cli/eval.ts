@@ -77,6 +77,7 @@ const FLAGS = [
   'context',
   'dtype',
   'isa',
+  'weights_cache',
   'threads',
   'json',
   'model_dirs',

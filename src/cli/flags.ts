@@ -120,10 +120,7 @@ const LIMITS = {
     read: atLeast(1),
   }),
   max_model_len: number('maxModelLen', "tokens of prompt and answer (the model's)", { read: atLeast(1) }),
-  memory: text(
-    'memoryBudget',
-    'bytes for weights and cache together, e.g. 6GiB (80 % of what is free; inspect: all)',
-  ),
+  memory: text('memoryBudget', 'bytes of weights and cache, e.g. 6GiB (80 % of what is free; inspect: all)'),
   max_prefill_batch_size: number('maxPrefillBatchSize', 'prompts of a step (max_batch_size)', {
     read: atLeast(1),
   }),
@@ -147,6 +144,7 @@ const ENGINE = {
   threads: number('threads', 'compute threads (all cores)', { read: atLeast(1) }),
   kw_args: text('kwArgs', 'more flags as a JSON object', { default: '' }),
   isa: text('isa', 'kernels: amx, avx512, avx2, reference'),
+  weights_cache: text('weightsCache', 'folder that keeps packed weights for later starts'),
   passes: text('passes', 'all (run-pa), none (graph), or names', { read: parsePasses }),
 };
 

@@ -21,6 +21,7 @@ export const LLM_FLAGS = [
   'draft_tokens',
   'threads',
   'isa',
+  'weights_cache',
 ] as const satisfies readonly FlagName[];
 
 /** How it draws tokens; log-probs and what comes after an end are for programs. */

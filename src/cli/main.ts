@@ -3,6 +3,7 @@ import { hideBin } from 'yargs/helpers';
 import { AtbError } from '../errors.js';
 import { nearestName } from '../nearest-name.js';
 import { benchServeCommand } from './bench-serve/command.js';
+import { cacheCommand } from './cache.js';
 import { chatCommand, chatHelp } from './chat.js';
 import { checkCommand } from './check.js';
 import { underscored, usageError } from './command-line.js';
@@ -30,6 +31,7 @@ import { packageVersion } from './version.js';
 
 const COMMANDS = [
   'bench-serve',
+  'cache',
   'chat',
   'check',
   'compare',
@@ -72,6 +74,7 @@ async function main(): Promise<void> {
     .scriptName('atb-models')
     .usage('$0 <command> [options]')
     .command(benchServeCommand)
+    .command(cacheCommand)
     .command(chatCommand)
     .command(checkCommand)
     .command(compareCommand)

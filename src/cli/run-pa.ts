@@ -67,6 +67,7 @@ const RUNNER_FLAGS = [
   'draft_tokens',
   'threads',
   'isa',
+  'weights_cache',
   'passes',
 ] as const satisfies readonly FlagName[];
 const COMMAND_FLAGS = [

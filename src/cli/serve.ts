@@ -19,7 +19,7 @@ const LOAD_FLAGS = [
     'allowed_local_media_path',
   ] as const),
   ...(['max_num_seqs', 'max_model_len', 'memory', 'draft_model_path', 'draft_tokens'] as const),
-  ...(['policy', 'threads', 'isa'] as const),
+  ...(['policy', 'threads', 'isa', 'weights_cache'] as const),
 ] as const;
 const SERVER_FLAGS = [
   ...([

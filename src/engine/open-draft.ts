@@ -61,7 +61,7 @@ export class OpenDraft {
     limits: { readonly maxBatchSize: number; readonly maxModelLen: number },
     options: Partial<RunnerOptions>,
   ): Promise<DraftModel> {
-    const { threads, isa, nativePath } = options;
+    const { threads, isa, weightsCache, nativePath } = options;
     const context = Math.min(limits.maxModelLen, this.open.config.maxPositionEmbeddings);
     const runner = await ModelRunner.load(this.open, {
       blockSize,
@@ -69,6 +69,7 @@ export class OpenDraft {
       largestStep: { tokens: MAX_CATCH_UP, batch: limits.maxBatchSize, context },
       ...(threads !== undefined && { threads }),
       ...(isa !== undefined && { isa }),
+      ...(weightsCache !== undefined && { weightsCache }),
       ...(nativePath !== undefined && { nativePath }),
     });
     return new DraftModel(runner, this.target.config.vocabSize);

@@ -21,7 +21,15 @@ export interface NativeBinding {
    * Throws as `run` does for a graph and shapes that do not fit together.
    */
   planGraph(spec: GraphSpec, inputs: Readonly<Record<string, PlannedInput>>, options: EngineOptions): number;
+  /** The key of a file of packed weights. Throws NATIVE_PACKED_UNUSABLE for one that is damaged or something else. */
+  packedKey(file: string): string;
   readonly Engine: new (options: EngineOptions) => NativeEngine;
+}
+
+/** Where weights are as the engine holds them, and a text of everything that decides their bytes, at most 1 MiB of UTF-8. */
+export interface PackedFile {
+  readonly file: string;
+  readonly key: string;
 }
 
 /** A tensor by its description alone: row-major, or as the engine stores weights, their scales and caches. */
@@ -149,12 +157,19 @@ export interface NativeEngine {
   readonly threads: number;
   /**
    * Reads, converts and packs weights in parallel, each byte once. Progress is called on the JavaScript thread; what it
-   * throws rejects the promise, and ends the load where this is not done yet.
+   * throws rejects the promise, and ends the load where this is not done yet. With `packed`, what these weights became is
+   * read from that file instead; rejects with NATIVE_PACKED_UNUSABLE when it has another key or is damaged.
    */
   loadWeights(
     weights: readonly WeightLoad[],
     onProgress?: (loadedBytes: number, totalBytes: number) => void,
+    packed?: PackedFile,
   ): Promise<void>;
+  /**
+   * Writes what the latest `loadWeights` made to a new file, on a thread that gives way to others; the engine goes on, and
+   * may be disposed. Rejects with NATIVE_FILE_ERROR; then the file may be there in part.
+   */
+  writePacked(packed: PackedFile): Promise<void>;
   /** Copies a tensor into the engine under a name (position tables and the like). */
   setTensor(name: string, tensor: Tensor): void;
   /**

@@ -5,7 +5,7 @@ import type { EngineOptions, KernelTableState, NativeEngine, PlannedInput } from
 import { loadBinding } from './load.js';
 
 export type * from './binding.js';
-export { addonCandidates } from './load.js';
+export { addonCandidates, addonDigest } from './load.js';
 
 export interface CreateEngineOptions extends EngineOptions {
   /** The addon's file; the built or prebuilt one of this package when absent. */
@@ -50,6 +50,11 @@ export function planGraph(
   const binding = loadBinding(nativePath);
   const supported = new Set(translated(() => binding.supportedOps()));
   return translated(() => binding.planGraph(spec, inputs, options), missingOp(spec, supported));
+}
+
+/** The key of a file that `NativeEngine.writePacked` wrote. @throws AtbError NATIVE_MISSING, PACKED_UNUSABLE */
+export function packedKey(file: string, nativePath?: string): string {
+  return translated(() => loadBinding(nativePath).packedKey(file));
 }
 
 /** Op types that the engine executes, sorted. */
@@ -125,6 +130,8 @@ function translate(error: unknown, explain: Explanation): unknown {
   if (!error.code.startsWith('NATIVE_')) return error;
   if (error.code === 'NATIVE_DISPOSED')
     return new AtbError('ENGINE_DISPOSED', { object: 'the engine' }, { cause: error });
+  if (error.code === 'NATIVE_PACKED_UNUSABLE')
+    return new AtbError('PACKED_UNUSABLE', { reason: error.message }, { cause: error });
   const explained = explain(error.code) ?? ofGrammar(error.code, error.message);
   if (explained) return explained;
   return new AtbError('NATIVE_ERROR', { nativeCode: error.code, reason: error.message }, { cause: error });

@@ -1,4 +1,5 @@
-import { existsSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { AtbError } from '../errors.js';
@@ -35,6 +36,13 @@ export function loadBinding(nativePath?: string): NativeBinding {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new AtbError('NATIVE_MISSING', { looked: [file], reason, remedy }, { cause });
   }
+}
+
+/** SHA-256 of the addon's file: what one build has packed, another may pack otherwise. @throws as `loadBinding` */
+export function addonDigest(nativePath?: string): string {
+  loadBinding(nativePath);
+  const file = addonCandidates(nativePath).find((candidate) => existsSync(candidate)) ?? '';
+  return createHash('sha256').update(readFileSync(file)).digest('hex');
 }
 
 function bindingOf(file: string): NativeBinding {

@@ -1,7 +1,6 @@
 import { availableParallelism } from 'node:os';
 import type { FloatDType, Tensor } from '../dtype.js';
 import { refuseRequest } from '../errors.js';
-import type { GraphSpec } from '../graph/atb-graph.js';
 import { ENCODE, type GraphKind, PREFILL } from '../graph/graph-kind.js';
 import type { BaseConfig } from '../layers/config/index.js';
 import type { EncoderInput } from '../media/index.js';
@@ -19,9 +18,11 @@ import { requireCachedAttention } from './cached-attention.js';
 import { Encodings } from './encodings.js';
 import { Grammars, type GrammarVocabulary } from './grammars.js';
 import { kvBlockBytes } from './kv-block-bytes.js';
+import type { LoadedModel } from './loaded-model.js';
 import { observer } from './observer.js';
 import { type OpenModel, openModel } from './open-model.js';
 import { checkOptions, MODEL_RUNNER_OPTIONS } from './options.js';
+import { PackedWeights } from './packed-weights.js';
 import { matrixSizes, Profiler } from './profiler.js';
 import {
   DEFAULT_BLOCK_SIZE,
@@ -38,23 +39,6 @@ import { promptInputs, stepOfBatch, stepOfForward, stepOfInputs, stepOfTexts } f
 import { graphsOf, loadWeights, weightStorage } from './weight-storage.js';
 
 export * from './runner-options.js';
-
-/** What a runner holds once its model is loaded. */
-interface Loaded {
-  readonly config: BaseConfig;
-  readonly dtype: FloatDType;
-  readonly blockSize: number;
-  readonly numBlocks: number;
-  readonly blockBytes: number;
-  readonly loadMs: number;
-  readonly profiler: Profiler | undefined;
-  readonly engine: NativeEngine;
-  readonly inputs: ServedInputs;
-  readonly graphs: ReadonlyMap<GraphKind, GraphSpec>;
-  readonly graphIds: ReadonlyMap<GraphKind, number>;
-  readonly prefixesDependOnPromptLen: boolean;
-  readonly onPlan: (kind: GraphKind, reason: string) => void;
-}
 
 /**
  * A model on an engine: its weights, its graphs, its KV cache. Takes batches, makes the inputs that a step's graph reads,
@@ -73,11 +57,11 @@ export class ModelRunner {
   readonly profiler: Profiler | undefined;
   /** Keys of a token depend on its prompt's length, as with dynamic rotary scaling. */
   readonly prefixesDependOnPromptLen: boolean;
-  readonly #loaded: Loaded;
+  readonly #loaded: LoadedModel;
   readonly #samplers = new Map<StepSequence, number>();
   readonly #encodings = new Encodings();
 
-  private constructor(loaded: Loaded) {
+  private constructor(loaded: LoadedModel) {
     this.config = loaded.config;
     this.dtype = loaded.dtype;
     this.blockSize = loaded.blockSize;
@@ -101,8 +85,10 @@ export class ModelRunner {
       checkOptions(given[0], MODEL_RUNNER_OPTIONS, 'ModelRunnerOptions');
       return ModelRunner.load(await openModel(given[0]), given[0]);
     }
-    const [{ config, dtype, cacheDType, checkpoint, model, openMs }, options] = given;
-    const start = performance.now() - openMs;
+    const [open, options] = given;
+    const { config, dtype, cacheDType, checkpoint, model } = open;
+    const start = performance.now() - open.openMs;
+    const packed = PackedWeights.of(open, options);
     const { blockSize = DEFAULT_BLOCK_SIZE, threads = availableParallelism() } = options;
     const storage = weightStorage(model.getWeights());
     const graphs = graphsOf(model, storage, dtype, options.passes);
@@ -113,7 +99,7 @@ export class ModelRunner {
       ...(options.nativePath !== undefined && { nativePath: options.nativePath }),
     });
     try {
-      await loadWeights(engine, storage, [...graphs.values()], dtype, options.onProgress);
+      await loadWeights(engine, storage, [...graphs.values()], dtype, options.onProgress, packed);
       await checkpoint.checkUnchanged();
       const { maxPositionEmbeddings } = config;
       const { numBlocks: count } = options;
@@ -142,6 +128,7 @@ export class ModelRunner {
         graphIds,
         loadMs: performance.now() - start,
         profiler,
+        weightsKept: packed?.keep(engine) ?? Promise.resolve(),
         prefixesDependOnPromptLen: model.stepInputs.some(({ dependsOnPromptLen }) => dependsOnPromptLen),
         onPlan: observer('onPlan', options.onPlan),
       });
@@ -149,6 +136,11 @@ export class ModelRunner {
       engine.dispose();
       throw error;
     }
+  }
+
+  /** Settles when what the option `weightsCache` is to keep is written, or could not be. */
+  get weightsKept(): Promise<void> {
+    return this.#loaded.weightsKept;
   }
 
   get isa(): string {

@@ -81,6 +81,8 @@ export interface OpenModel extends ModelPlan {
   readonly model: CausalLM;
   /** Milliseconds that opening took. */
   readonly openMs: number;
+  /** The option of that name; it does nothing when that was absent, and never throws. */
+  readonly onWarning: (text: string) => void;
   /**
    * Tokenizer, chat template and generation_config.json, read once, when they are first asked for.
    * @throws TOKENIZER_*, TEMPLATE_*, CONFIG_INVALID
@@ -109,6 +111,7 @@ export async function openModel(given: OpenModelOptions): Promise<OpenModel> {
     checkpoint,
     model,
     openMs: performance.now() - start,
+    onWarning: options.onWarning,
     text() {
       text ??= loadTextProcessing(plan.router, options);
       return text;

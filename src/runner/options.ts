@@ -102,6 +102,7 @@ const RUNNER_OPTIONS: OptionChecks<RunnerOptions> = {
   largestStep: CHECKS.object,
   passes: { expected: is('all, none or a list of names', isPassSelection) },
   profile: CHECKS.flag,
+  weightsCache: { expected: is('a folder', (path) => isPath(path)) },
   nativePath: CHECKS.text,
   onProgress: CHECKS.callback,
   onPlan: CHECKS.callback,

@@ -30,6 +30,11 @@ export interface RunnerOptions {
   readonly passes?: PassSelection;
   /** Time each operation of each step; see `profiler`. */
   readonly profile?: boolean;
+  /**
+   * Folder that keeps the weights as the engine holds them, so that a later start only copies them. It is made when it is
+   * missing. What is wrong with it, or with what it holds, is a warning, and the weights are made of the checkpoint.
+   */
+  readonly weightsCache?: string;
   /** The addon's file; this package's own when absent. */
   readonly nativePath?: string;
   readonly onProgress?: (loadedBytes: number, totalBytes: number) => void;

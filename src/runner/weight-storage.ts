@@ -11,6 +11,7 @@ import { partShape } from '../weights/part-rows.js';
 import { readTensor } from '../weights/read-tensor.js';
 import { contentKey } from '../weights/weight-identity.js';
 import type { TensorRef } from '../weights/weights.js';
+import type { PackedWeights } from './packed-weights.js';
 
 /** Symmetric integers share one offset: a zero, which the engine takes for as many as it needs. */
 export const ZERO_OFFSET = 'zero_offset';
@@ -78,17 +79,23 @@ export function weightLoads(
   return refs.map((ref) => weightLoad(ref, layouts.get(ref.name) ?? 'plain', dtype));
 }
 
-/** Reads, converts, quantises and packs weights into the engine. Throws NATIVE_ERROR, WEIGHT_QUANT_OFFSET, WEIGHT_FILE_*. */
+/**
+ * Reads, converts, quantises and packs weights into the engine, or takes them as `packed` has them. Throws NATIVE_ERROR,
+ * WEIGHT_QUANT_OFFSET, WEIGHT_FILE_*.
+ */
 export async function loadWeights(
   engine: NativeEngine,
   { refs, values }: WeightStorage,
   graphs: readonly GraphSpec[],
   dtype: FloatDType,
   onProgress?: (loadedBytes: number, totalBytes: number) => void,
+  packed?: PackedWeights,
 ): Promise<void> {
-  for (const ref of refs) await requireSymmetric(ref);
   const loads = weightLoads(refs, graphs, dtype);
-  await engine.loadWeights(loads, onProgress);
+  if (!(await packed?.read(engine, loads, onProgress))) {
+    for (const ref of refs) await requireSymmetric(ref);
+    await engine.loadWeights(loads, onProgress);
+  }
   for (const [name, tensor] of values) engine.setTensor(name, tensor);
   engine.setTensor(ZERO_OFFSET, { dtype: 'f32', shape: [1], data: new Float32Array(1) });
 }

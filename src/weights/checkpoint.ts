@@ -285,7 +285,12 @@ export class Checkpoint implements WeightSource {
    * read the weights: then what was read is what was checked.
    */
   async checkUnchanged(): Promise<void> {
-    for (const stamp of [...this.#stamps, ...(this.#format?.stamps ?? [])]) await checkUnchanged(stamp);
+    for (const stamp of this.stamps) await checkUnchanged(stamp);
+  }
+
+  /** Of every file that says what the weights are, as it was when it was opened. */
+  get stamps(): readonly FileStamp[] {
+    return [...this.#stamps, ...(this.#format?.stamps ?? [])];
   }
 }
 

@@ -9,6 +9,8 @@ export interface FileStamp {
   readonly size: number;
   /** Device, inode, size and time of the last change. */
   readonly identity: string;
+  /** Times, in ns, at which its contents and anything of it was changed last. Nobody sets the second one. */
+  readonly changed: string;
 }
 
 /** A Git-LFS pointer is a text of about 130 bytes; the specification allows fewer than 1024. */
@@ -65,7 +67,7 @@ export async function readRegularFile<T>(
 export async function checkUnchanged(stamp: FileStamp): Promise<void> {
   let found: FileStamp;
   try {
-    found = await stampOf(stamp.path, { stat: (options) => stat(stamp.path, options) });
+    found = await stampNow(stamp.path);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new AtbError('WEIGHT_FILE_CHANGED', { file: stamp.path, reason }, { cause: error });
@@ -164,13 +166,24 @@ async function refuseStandIn(handle: FileHandle, stamp: FileStamp): Promise<void
 }
 
 interface BigStatOf {
-  stat(options: { bigint: true }): Promise<{ dev: bigint; ino: bigint; size: bigint; mtimeNs: bigint }>;
+  stat(options: { bigint: true }): Promise<{
+    dev: bigint;
+    ino: bigint;
+    size: bigint;
+    mtimeNs: bigint;
+    ctimeNs: bigint;
+  }>;
 }
 
 async function stampOf(path: string, file: BigStatOf): Promise<FileStamp> {
-  const { dev, ino, size, mtimeNs } = await file.stat({ bigint: true });
-  return { path, size: Number(size), identity: `${dev}:${ino}:${size}:${mtimeNs}` };
+  const { dev, ino, size, mtimeNs, ctimeNs } = await file.stat({ bigint: true });
+  const identity = `${dev}:${ino}:${size}:${mtimeNs}`;
+  return { path, size: Number(size), identity, changed: `${mtimeNs}:${ctimeNs}` };
 }
+
+/** The stamp of a file as it is now. Throws the error of the file system. */
+export const stampNow = (path: string): Promise<FileStamp> =>
+  stampOf(path, { stat: (options) => stat(path, options) });
 
 /** Errors of the file system, and of paths that it cannot hold, carry a code; mistakes of this program carry none. */
 function hasCode(error: unknown): error is Error {

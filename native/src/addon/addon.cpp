@@ -3,8 +3,10 @@
 #include "addon/engine_wrap.h"
 #include "addon/guard.h"
 #include "addon/plan_graph.h"
+#include "addon/values.h"
 #include "kernels/dispatch.h"
 #include "ops/operation.h"
+#include "weights/packed_file.h"
 
 namespace atb::addon {
 namespace {
@@ -45,10 +47,17 @@ Napi::Value SupportedOps(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value PackedKey(const Napi::CallbackInfo& info) {
+  return Guard(info.Env(), [&] {
+    return Napi::String::New(info.Env(), ReadPackedKey(ReadString(info[0], "file", kMaxPathBytes)));
+  });
+}
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("availableIsas", Napi::Function::New(env, AvailableIsas, "availableIsas"));
   exports.Set("kernelTables", Napi::Function::New(env, KernelTables, "kernelTables"));
   exports.Set("supportedOps", Napi::Function::New(env, SupportedOps, "supportedOps"));
+  exports.Set("packedKey", Napi::Function::New(env, PackedKey, "packedKey"));
   exports.Set("planGraph", Napi::Function::New(env, PlanGraph, "planGraph"));
   exports.Set("Engine", EngineWrap::Define(env));
   return exports;

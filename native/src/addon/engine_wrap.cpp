@@ -4,12 +4,14 @@
 #include <future>
 #include <limits>
 
+#include "addon/background.h"
 #include "addon/graph_reader.h"
 #include "addon/guard.h"
 #include "addon/plan_graph.h"
 #include "addon/requests.h"
 #include "addon/values.h"
 #include "base/align.h"
+#include "base/patient_thread.h"
 
 namespace atb::addon {
 namespace {
@@ -35,6 +37,7 @@ Napi::Function EngineWrap::Define(Napi::Env env) {
                          InstanceAccessor<&EngineWrap::Isa>("isa", napi_enumerable),
                          InstanceAccessor<&EngineWrap::Threads>("threads", napi_enumerable),
                          InstanceMethod<&EngineWrap::LoadWeights>("loadWeights"),
+                         InstanceMethod<&EngineWrap::WritePacked>("writePacked"),
                          InstanceMethod<&EngineWrap::SetTensor>("setTensor"),
                          InstanceMethod<&EngineWrap::ExportTensor>("exportTensor"),
                          InstanceMethod<&EngineWrap::AllocateKvCache>("allocateKvCache"),
@@ -80,6 +83,8 @@ EngineWrap::EngineWrap(const Info& info) : Napi::ObjectWrap<EngineWrap>(info) {
     thread_ = std::make_unique<EngineThread>(threads_, isa.IsUndefined() ? "" : ReadString(isa, Where(where, "isa")),
                                              [mailbox = mailbox_] { mailbox->Finish(); });
     isa_ = thread_->engine().isa();
+    latest_ = std::make_shared<LatestLoad>(thread_->shared());
+    ended_ = std::make_shared<std::atomic<bool>>(false);
     OpenBell(env);
     return env.Undefined();
   });
@@ -97,9 +102,11 @@ Napi::Value EngineWrap::LoadWeights(const Info& info) {
   struct Arguments {
     std::vector<WeightLoad> loads;
     Napi::Function progress;
+    std::optional<PackedFile> packed;
   };
   const auto read = [&] {
-    Arguments arguments{ReadWeightLoads(info[0]), {}};
+    Arguments arguments{ReadWeightLoads(info[0]), {}, {}};
+    if (!info[2].IsUndefined()) arguments.packed = ReadPackedFileName(info[2]);
     if (info[1].IsFunction()) {
       arguments.progress = info[1].As<Napi::Function>();
     } else if (!info[1].IsUndefined()) {
@@ -112,15 +119,27 @@ Napi::Value EngineWrap::LoadWeights(const Info& info) {
     auto cancelled = std::make_shared<std::atomic<bool>>(false);
     const bool reports = !arguments.progress.IsEmpty();
     const uint64_t call = next_call_;
-    auto task = [loads, cancelled, reports, call, mailbox = mailbox_](Engine& engine) {
+    auto task = [loads, packed = std::move(arguments.packed), cancelled, reports, call, mailbox = mailbox_,
+                 latest = latest_](Engine& engine) {
       std::function<void(uint64_t, uint64_t)> report;
       if (reports) report = [&](uint64_t now, uint64_t total) { mailbox->Progress(call, now, total); };
-      engine.Load(*loads, report, *cancelled);
+      latest->Set(engine.Load(*loads, packed ? &*packed : nullptr, report, *cancelled));
       return std::monostate();
     };
     const Napi::Value promise = Submit(info.Env(), std::move(task), arguments.progress);
     pending_.at(call).cancelled = std::move(cancelled);
     return promise;
+  });
+}
+
+Napi::Value EngineWrap::WritePacked(const Info& info) {
+  return CallAsync(info, [&] { return ReadPackedFileName(info[0]); }, [&](PackedFile file) {
+    return Background::Start(
+        info.Env(),
+        [file = std::move(file), load = latest_->Get(), shared = thread_->shared(), ended = ended_] {
+          RunPatiently([&] { WritePackedFile(file, load, *ended); });
+        },
+        [](Napi::Env env) { return env.Undefined(); });
   });
 }
 
@@ -134,7 +153,7 @@ Napi::Value EngineWrap::SetTensor(const Info& info) {
     const TensorDesc& desc = arguments.tensor.desc;
     auto stored = std::make_shared<StoredTensor>();
     // At least one cache line, so that a tensor without elements has an address.
-    stored->bytes = Buffer(std::max(desc.Bytes(), kAlignment), &thread_->shared().weights);
+    stored->bytes = Buffer(std::max(desc.Bytes(), kAlignment), &thread_->shared()->weights);
     stored->tensor = {desc, stored->bytes.data()};
     CopyValues(arguments.tensor, stored->tensor.data, "tensor");
     Post([name = arguments.name, stored](Engine& engine) { engine.Put(name, OwnedTensor(stored)); });
@@ -164,7 +183,7 @@ Napi::Value EngineWrap::AllocateKvCache(const Info& info) {
   const auto read = [&] { return ReadKvCacheOptions(info[0]); };
   return Call(info, read, [&](KvCacheOptions options) {
     // The system provides pages when they are first written, so this takes no time whatever the size.
-    auto cache = std::make_shared<const KvCache>(std::move(options), &thread_->shared().caches);
+    auto cache = std::make_shared<const KvCache>(std::move(options), &thread_->shared()->caches);
     const auto bytes = static_cast<double>(cache->bytes());
     Post([cache = std::move(cache)](Engine& engine) { engine.PutCache(cache); });
     return Napi::Number::New(info.Env(), bytes);
@@ -256,7 +275,7 @@ Napi::Value EngineWrap::MeasureLimits(const Info& info) {
 
 Napi::Value EngineWrap::Memory(const Info& info) {
   return Call(info, NoArguments, [&](std::monostate) {
-    const EngineShared& shared = thread_->shared();
+    const EngineShared& shared = *thread_->shared();
     Napi::Object object = Napi::Object::New(info.Env());
     const auto set = [&](const char* key, const std::atomic<int64_t>& bytes) {
       object.Set(key, Napi::Number::New(info.Env(), static_cast<double>(bytes.load())));
@@ -272,6 +291,7 @@ Napi::Value EngineWrap::Dispose(const Info& info) {
   if (disposed_) return info.Env().Undefined();
   disposed_ = true;
   grammars_->Clear();
+  latest_->Close();
   for (auto& [call, pending] : pending_)
     if (pending.cancelled) *pending.cancelled = true;
   thread_->Finish();
@@ -380,6 +400,7 @@ void EngineWrap::OnExit(void* self) {
   for (auto& [call, pending] : wrap->pending_)
     if (pending.cancelled) *pending.cancelled = true;
   wrap->disposed_ = true;
+  *wrap->ended_ = true;
   wrap->thread_.reset();
   // From here on the bell belongs to its own hook, which destroys it.
   wrap->channel_->owner = nullptr;

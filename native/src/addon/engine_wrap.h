@@ -5,11 +5,13 @@
 #include <exception>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "addon/grammars.h"
 #include "addon/guard.h"
@@ -52,10 +54,37 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
     std::optional<Napi::Error> thrown;             ///< What the progress callback threw: the promise rejects with it.
   };
 
+  /// What the latest load made. The engine's thread sets it, and JavaScript's thread asks for it.
+  class LatestLoad {
+   public:
+    explicit LatestLoad(std::shared_ptr<EngineShared> shared) : shared_(std::move(shared)) {}
+    void Set(std::vector<LoadedWeight> weights) {
+      const std::lock_guard lock(mutex_);
+      if (!closed_) weights_ = std::move(weights);
+    }
+    std::vector<LoadedWeight> Get() {
+      const std::lock_guard lock(mutex_);
+      return weights_;
+    }
+    /// Keeps nothing any more.
+    void Close() noexcept {
+      const std::lock_guard lock(mutex_);
+      closed_ = true;
+      weights_.clear();
+    }
+
+   private:
+    std::shared_ptr<EngineShared> shared_;  ///< Declared first: the buffers of the weights count themselves in it.
+    std::mutex mutex_;
+    std::vector<LoadedWeight> weights_;
+    bool closed_ = false;
+  };
+
   // Methods and accessors of the class.
   Napi::Value Isa(const Info& info);
   Napi::Value Threads(const Info& info);
   Napi::Value LoadWeights(const Info& info);
+  Napi::Value WritePacked(const Info& info);
   Napi::Value SetTensor(const Info& info);
   Napi::Value ExportTensor(const Info& info);
   Napi::Value AllocateKvCache(const Info& info);
@@ -126,6 +155,8 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   Removals graphs_;
   Removals samplers_;
   std::shared_ptr<Grammars> grammars_;
+  std::shared_ptr<LatestLoad> latest_;
+  std::shared_ptr<std::atomic<bool>> ended_;  ///< JavaScript ends: what is written in the background gives up.
 };
 
 /// Both checks are needed: an argument is read by asking JavaScript's objects, whose getters may dispose the engine.

@@ -160,6 +160,13 @@ std::vector<WeightLoad> ReadWeightLoads(const Napi::Value& value) {
   return loads;
 }
 
+PackedFile ReadPackedFileName(const Napi::Value& value) {
+  const Where where("packed");
+  const Napi::Object object = ReadObject(value, where);
+  return {ReadString(object.Get("file"), Where(where, "file"), kMaxPathBytes),
+          ReadString(object.Get("key"), Where(where, "key"), kMaxKeyBytes)};
+}
+
 KvCacheOptions ReadKvCacheOptions(const Napi::Value& value) {
   const Where where("options");
   const Napi::Object object = ReadObject(value, where);

@@ -6,6 +6,7 @@
 #include "cache/kv_cache.h"
 #include "addon/grammars.h"
 #include "engine/engine.h"
+#include "weights/packed_file.h"
 
 namespace atb::addon {
 
@@ -13,6 +14,8 @@ namespace atb::addon {
 // declares both.
 
 std::vector<WeightLoad> ReadWeightLoads(const Napi::Value& value);
+/// {file, key}
+PackedFile ReadPackedFileName(const Napi::Value& value);
 KvCacheOptions ReadKvCacheOptions(const Napi::Value& value);
 SamplerOptions ReadSamplerOptions(const Napi::Value& value, const Grammars& grammars);
 /// Inputs and options of a step.

@@ -44,11 +44,13 @@ Engine::Engine(int threads, std::string_view isa, EngineShared& shared)
       shared_scratch_{{kernels_, &pool_}},
       rows_(static_cast<size_t>(threads)) {}
 
-void Engine::Load(std::span<const WeightLoad> loads, const std::function<void(uint64_t, uint64_t)>& progress,
-                  const std::atomic<bool>& cancelled) {
-  for (const LoadedWeight& weight : LoadWeights(loads, {pool_, kernels_, &shared_.weights, cancelled, progress})) {
-    Put(weight.name, OwnedTensor(weight.stored));
-  }
+std::vector<LoadedWeight> Engine::Load(std::span<const WeightLoad> loads, const PackedFile* packed,
+                                       const std::function<void(uint64_t, uint64_t)>& progress,
+                                       const std::atomic<bool>& cancelled) {
+  std::vector<LoadedWeight> loaded =
+      LoadWeights(loads, {pool_, kernels_, &shared_.weights, cancelled, progress, packed});
+  for (const LoadedWeight& weight : loaded) Put(weight.name, OwnedTensor(weight.stored));
+  return loaded;
 }
 
 void Engine::Put(const std::string& name, const OwnedTensor& tensor) {

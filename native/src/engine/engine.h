@@ -92,9 +92,11 @@ class Engine {
   const char* isa() const { return kernels_.isa; }
   int threads() const { return pool_.threads(); }
 
-  /// Loads weights as weights/load.h says. The tensors replace those of the same names.
-  void Load(std::span<const WeightLoad> loads, const std::function<void(uint64_t, uint64_t)>& progress,
-            const std::atomic<bool>& cancelled);
+  /// Loads weights as weights/load.h says, those of a file of packed weights where one is given. The tensors replace those
+  /// of the same names; they are returned, too.
+  std::vector<LoadedWeight> Load(std::span<const WeightLoad> loads, const PackedFile* packed,
+                                 const std::function<void(uint64_t, uint64_t)>& progress,
+                                 const std::atomic<bool>& cancelled);
   /// Makes a tensor known by name. Graphs that are bound to an earlier tensor of that name are bound to this one.
   void Put(const std::string& name, const OwnedTensor& tensor);
   /// A row-major copy of a tensor. A packed weight becomes its rows, with two int4 to a byte; packed scales become

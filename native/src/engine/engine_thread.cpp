@@ -8,7 +8,7 @@
 namespace atb {
 
 EngineThread::EngineThread(int threads, std::string_view isa, std::function<void()> last)
-    : engine_(std::make_unique<Engine>(threads, isa, shared_)), last_(std::move(last)) {
+    : engine_(std::make_unique<Engine>(threads, isa, *shared_)), last_(std::move(last)) {
   try {
     thread_ = std::thread([this] { Loop(); });
   } catch (const std::system_error& e) {
@@ -43,7 +43,7 @@ void EngineThread::Stop() noexcept {
   {
     const std::lock_guard lock(mutex_);
     closed_ = true;
-    shared_.stop = true;
+    shared_->stop = true;
     dropped.swap(tasks_);
     last_ = nullptr;
     wake_.notify_one();

@@ -28,7 +28,8 @@ class EngineThread {
 
   /// For the methods that any thread may call while tasks run. Must not be called after Finish or Stop.
   const Engine& engine() const { return *engine_; }
-  EngineShared& shared() { return shared_; }
+  /// For as long as buffers count themselves in it.
+  const std::shared_ptr<EngineShared>& shared() const { return shared_; }
 
   /// Tasks that are posted after Finish or Stop never run. Throws std::bad_alloc, and then the task is not posted.
   void Post(Task task);
@@ -43,7 +44,8 @@ class EngineThread {
  private:
   void Loop();
 
-  EngineShared shared_;  ///< Declared first: it must outlive the buffers that count themselves in it.
+  /// Declared first: it must outlive the buffers that count themselves in it.
+  const std::shared_ptr<EngineShared> shared_ = std::make_shared<EngineShared>();
   std::unique_ptr<Engine> engine_;
   std::mutex mutex_;
   std::condition_variable wake_;

@@ -268,9 +268,11 @@ bool PackOffsets(const PackedScales& floats, std::byte* data, PackedScales& pack
   return true;
 }
 
+int64_t ExponentBytes(const PackedScales& scales) { return scales.panels * scales.groups * kPanelColumns; }
+
 bool PackExponents(const PackedScales& scales, std::byte* data, PackedScales& packed) {
   auto* exponents = reinterpret_cast<uint8_t*>(data);
-  for (int64_t i = 0; i < scales.panels * scales.groups * kPanelColumns; ++i) {
+  for (int64_t i = 0; i < ExponentBytes(scales); ++i) {
     int exponent = 0;
     const bool power = std::frexp(scales.data[i], &exponent) == 0.5f && exponent <= 128;
     if (!power && scales.data[i] != 0) return false;

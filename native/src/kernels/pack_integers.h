@@ -81,6 +81,7 @@ int64_t MultipliersAt(const PackedScales& scales);
 /// Writes the scales as products into `data` of MultiplierBytes, and describes them in `packed`. False when the scales
 /// of some output are no such products.
 bool PackMultipliers(const PackedScales& scales, int most, std::byte* data, PackedScales& packed);
+int64_t ExponentBytes(const PackedScales& scales);
 /// Writes the scales as exponents, a byte for each, into `data`, and describes them in `packed`. False when one of them
 /// is no power of two from 2^-127 to 2^127, nor zero in the padding.
 bool PackExponents(const PackedScales& scales, std::byte* data, PackedScales& packed);

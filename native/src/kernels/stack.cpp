@@ -6,7 +6,7 @@
 namespace atb::kernels {
 
 int64_t ScalesStride(const PackedScales& first) {
-  if (first.exponents) return first.panels * first.groups * kPanelColumns;
+  if (first.exponents) return ExponentBytes(first);
   return first.multipliers ? Align(MultiplierBytes(first)) : ScalesBytes(first);
 }
 

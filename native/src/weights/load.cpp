@@ -1,9 +1,7 @@
 #include "weights/load.h"
 
 #include <algorithm>
-#include <exception>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 
@@ -12,6 +10,8 @@
 #include "kernels/pack_integers.h"
 #include "ops/check.h"
 #include "weights/integer_rows.h"
+#include "weights/packed_file.h"
+#include "weights/run_all.h"
 #include "weights/shrink_scales.h"
 #include "weights/staging.h"
 #include "weights/stored_scales.h"
@@ -334,6 +334,13 @@ int64_t LoadPiece(const Piece& piece, Staging& staging, const kernels::KernelTab
   return bytes;
 }
 
+/// What the scales or offsets that are made with a plan may become.
+ScaleForms FormsOf(const Plan& plan) {
+  if (plan.are_offsets) return ScaleForms::kOffsets;
+  if (!plan.shrinks_for) return ScaleForms::kPlanned;
+  return *plan.shrinks_for == kernels::WeightFormat::kE2M1 ? ScaleForms::kOfE2M1 : ScaleForms::kOfInt4;
+}
+
 std::shared_ptr<StoredTensor> Allocate(const Plan& plan, std::atomic<int64_t>* meter) {
   auto stored = std::make_shared<StoredTensor>();
   stored->bytes = Buffer(static_cast<size_t>(plan.bytes), meter);
@@ -369,26 +376,6 @@ std::shared_ptr<StoredTensor> AllocateScales(const Plan& plan, std::atomic<int64
   return stored;
 }
 
-/// Calls f(i, worker) for each i, on all threads. Throws what the first failing call throws, or NATIVE_DISPOSED when
-/// the load is cancelled.
-template <typename F>
-void RunAll(int64_t count, const LoadContext& context, F&& f) {
-  std::atomic<bool> failed{false};
-  std::mutex mutex;
-  std::exception_ptr error;
-  context.pool.ParallelFor(count, [&](int64_t i, int worker) {
-    if (failed.load(std::memory_order_relaxed) || context.cancelled.load(std::memory_order_relaxed)) return;
-    try {
-      f(i, worker);
-    } catch (...) {
-      const std::lock_guard lock(mutex);
-      if (!failed.exchange(true)) error = std::current_exception();
-    }
-  });
-  if (error) std::rethrow_exception(error);
-  if (context.cancelled) throw Error("NATIVE_DISPOSED", "the engine was disposed while it loaded weights");
-}
-
 void ShrinkAll(std::span<const Plan> plans, const LoadContext& context) {
   std::vector<const Plan*> scales;
   for (const Plan& plan : plans) {
@@ -408,24 +395,6 @@ void SettleStored(std::span<const Plan> plans, const LoadContext& context) {
     if (plan.are_offsets) NarrowOffsets(*plan.target, plan.load->name, context.meter);
   });
 }
-
-/// Counts the bytes that were read, and reports about 200 times.
-class Progress {
- public:
-  Progress(uint64_t total, const std::function<void(uint64_t, uint64_t)>& report) : total_(total), report_(report) {}
-
-  void Add(uint64_t bytes) {
-    const uint64_t now = loaded_.fetch_add(bytes) + bytes;
-    if (!report_ || bytes == 0) return;
-    const uint64_t step = total_ / 200 + 1;
-    if (now == total_ || now / step != (now - bytes) / step) report_(now, total_);
-  }
-
- private:
-  uint64_t total_;
-  const std::function<void(uint64_t, uint64_t)>& report_;
-  std::atomic<uint64_t> loaded_{0};
-};
 
 }  // namespace
 
@@ -451,17 +420,24 @@ std::vector<LoadedWeight> LoadWeights(std::span<const WeightLoad> loads, const L
   RequireMemory(result_bytes);
 
   std::vector<LoadedWeight> results;
+  std::vector<PackedTensor> tensors;
   std::vector<Piece> pieces;
   for (Plan& plan : plans) {
     auto stored = Allocate(plan, context.meter);
     plan.target = stored.get();
+    tensors.push_back({plan.target, plan.experts, plan.packed ? ScaleForms::kPlanned : FormsOf(plan)});
     results.push_back({plan.load->name, std::move(stored)});
     if (plan.makes_scales) {
       auto scales = AllocateScales(plan, context.meter);
       plan.scale_target = scales.get();
+      tensors.push_back({plan.scale_target, plan.experts, FormsOf(plan)});
       results.push_back({plan.load->quantize->scale_name, std::move(scales)});
     }
     AddPieces(plan, pieces);
+  }
+  if (context.packed != nullptr) {
+    ReadPackedFile(*context.packed, tensors, context);
+    return results;
   }
 
   Progress progress(static_cast<uint64_t>(file_bytes), context.progress);

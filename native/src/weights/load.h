@@ -57,6 +57,8 @@ struct WeightLoad {
   std::optional<WeightQuantize> quantize;
 };
 
+struct PackedFile;
+
 struct LoadContext {
   ThreadPool& pool;
   const kernels::KernelTable& kernels;
@@ -64,6 +66,8 @@ struct LoadContext {
   const std::atomic<bool>& cancelled;  ///< Ends the load soon after it becomes true, with NATIVE_DISPOSED.
   /// Called with bytes read so far and in all, from any thread, now and then and at the end. May be empty.
   std::function<void(uint64_t, uint64_t)> progress;
+  /// What these loads made before, to be read in place of the parts. May be null.
+  const PackedFile* packed = nullptr;
 };
 
 struct LoadedWeight {
@@ -76,7 +80,7 @@ struct LoadedWeight {
 /// is allocated. Scales of groups, and offsets, follow the panels of their weight. Throws NATIVE_SHAPE_MISMATCH,
 /// NATIVE_DTYPE_MISMATCH, NATIVE_ARGUMENT_INVALID, NATIVE_FILE_ERROR, NATIVE_FILE_TRUNCATED, NATIVE_OUT_OF_MEMORY,
 /// NATIVE_VALUE_OUT_OF_RANGE for stored scales that are not finite and offsets that are no whole numbers,
-/// NATIVE_DISPOSED.
+/// NATIVE_DISPOSED, and what ReadPackedFile throws.
 std::vector<LoadedWeight> LoadWeights(std::span<const WeightLoad> loads, const LoadContext& context);
 
 }  // namespace atb

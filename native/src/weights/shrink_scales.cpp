@@ -25,7 +25,7 @@ void ShrinkScales(StoredTensor& stored, int64_t experts, kernels::WeightFormat f
     return kernels::PackMultipliers(own, kernels::MostMultiplier(format), data, packed);
   };
   if (take(Align(kernels::MultiplierBytes(floats)), multipliers) || format != kernels::WeightFormat::kE2M1) return;
-  take(kernels::ScalesBytes(floats) / static_cast<int64_t>(sizeof(float)), kernels::PackExponents);
+  take(kernels::ExponentBytes(floats), kernels::PackExponents);
 }
 
 }  // namespace atb

@@ -12,7 +12,10 @@ import { type EncodedRows, EncodeLoop } from './encode-loop.js';
 /** How a model that embeds or ranks is loaded, and what fits into one of its steps. */
 export interface EncoderOptions
   extends Omit<OpenModelOptions, 'use' | 'chatTemplate' | 'allowedLocalMediaPath' | 'kvQuant'>,
-    Pick<RunnerOptions, 'threads' | 'isa' | 'passes' | 'nativePath' | 'onProgress' | 'onPlan'> {
+    Pick<
+      RunnerOptions,
+      'threads' | 'isa' | 'passes' | 'weightsCache' | 'nativePath' | 'onProgress' | 'onPlan'
+    > {
   /** Tokens of one step; 8192 when absent. A text that has more is a step of its own. */
   readonly maxBatchTokens?: number;
   /** Tokens of a text, from which on it is cut; as the checkpoint's files say when absent. */

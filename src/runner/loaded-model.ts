@@ -1,0 +1,26 @@
+import type { FloatDType } from '../dtype.js';
+import type { GraphSpec } from '../graph/atb-graph.js';
+import type { GraphKind } from '../graph/graph-kind.js';
+import type { BaseConfig } from '../layers/config/index.js';
+import type { NativeEngine } from '../native/index.js';
+import type { Profiler } from './profiler.js';
+import type { ServedInputs } from './served-inputs.js';
+
+/** What a runner holds once its model is loaded. */
+export interface LoadedModel {
+  readonly config: BaseConfig;
+  readonly dtype: FloatDType;
+  readonly blockSize: number;
+  readonly numBlocks: number;
+  readonly blockBytes: number;
+  readonly loadMs: number;
+  readonly profiler: Profiler | undefined;
+  /** Settles when what the option `weightsCache` is to keep is written, or could not be. */
+  readonly weightsKept: Promise<void>;
+  readonly engine: NativeEngine;
+  readonly inputs: ServedInputs;
+  readonly graphs: ReadonlyMap<GraphKind, GraphSpec>;
+  readonly graphIds: ReadonlyMap<GraphKind, number>;
+  readonly prefixesDependOnPromptLen: boolean;
+  readonly onPlan: (kind: GraphKind, reason: string) => void;
+}
