@@ -46,7 +46,8 @@ const MODEL = {
     choices: QUANTIZED_FORMATS,
   }),
   kv_quant: text('kvQuant', "store keys and values so (the model's dtype)", { choices: KV_QUANT_MODES }),
-  max_position_embeddings: number('maxPositionEmbeddings', "override of the model's context length"),
+  weights_cache: text('weightsCache', 'folder of packed weights'),
+  max_position_embeddings: number('maxPositionEmbeddings', 'other context length'),
   load_tokenizer: text('loadTokenizer', 'False: token ids in, token ids out', {
     choices: ['True', 'False', 'true', 'false'],
     read: (value: string) => value.toLowerCase() === 'true',
@@ -144,7 +145,6 @@ const ENGINE = {
   threads: number('threads', 'compute threads (all cores)', { read: atLeast(1) }),
   kw_args: text('kwArgs', 'more flags as a JSON object', { default: '' }),
   isa: text('isa', 'kernels: amx, avx512, avx2, reference'),
-  weights_cache: text('weightsCache', 'folder that keeps packed weights for later starts'),
   passes: text('passes', 'all (run-pa), none (graph), or names', { read: parsePasses }),
 };
 

@@ -53,6 +53,7 @@ const RUNNER_FLAGS = [
   'quantize',
   'quant_group_size',
   'kv_quant',
+  'weights_cache',
   'max_position_embeddings',
   'load_tokenizer',
   'chat_template',
@@ -67,7 +68,6 @@ const RUNNER_FLAGS = [
   'draft_tokens',
   'threads',
   'isa',
-  'weights_cache',
   'passes',
 ] as const satisfies readonly FlagName[];
 const COMMAND_FLAGS = [

@@ -19,7 +19,7 @@ import type { LinearQuant, LinearRole } from './quantization.js';
 import { readTensor } from './read-tensor.js';
 import { checkUnchanged, type FileStamp, followAllowed, type LinkOptions } from './regular-file.js';
 import { openSafetensors, type SafetensorsFile } from './safetensors-file.js';
-import { readShardIndex, type ShardIndex } from './shard-index.js';
+import { missingShard, readShardIndex, type ShardIndex } from './shard-index.js';
 import { StoredNames } from './stored-names.js';
 import { type RunNumbers, renamed, type TensorRef, type WeightSource, Weights } from './weights.js';
 
@@ -296,8 +296,3 @@ export class Checkpoint implements WeightSource {
 
 /** Tensors by one of which the files name every linear. */
 const LINEAR_SUFFIXES = ['weight', 'qweight', 'weight_packed'] as const;
-
-function missingShard(index: ShardIndex, shard: string): AtbError {
-  const tensors = [...index.shardOf.values()].filter((name) => name === shard).length;
-  return new AtbError('WEIGHT_SHARD_MISSING', { file: index.path, shard, tensors });
-}

@@ -82,3 +82,9 @@ function parseIndex(file: string, bytes: Buffer): Pick<ShardIndex, 'shardOf' | '
   }
   return { shardOf, shards: [...shards] };
 }
+
+/** That a shard which the index names does not exist. */
+export function missingShard({ path: file, shardOf }: ShardIndex, shard: string): AtbError {
+  const tensors = [...shardOf.values()].filter((name) => name === shard).length;
+  return new AtbError('WEIGHT_SHARD_MISSING', { file, shard, tensors });
+}
