@@ -1,13 +1,14 @@
-// Products with weights of integers, and of floats of 8 and 4 bits, at real shapes against what the machine gives: streamed reading of memory, and AMX
-// tiles from L2. Build with -DATB_BENCH=ON. Usage: integer_gemm_bench [threads = 2] [isa,... = the best] [rounds = 5]
-// [rows,... = 1,8,16,32,512] [formats, whole names, = all] [shapes, whole names, = all]. Bounds and kernels take turns;
-// for each number of rows the median speed (GB/s of weights up to 64 rows, GFLOP/s beyond) and the median share of the
-// bound is printed: of bytes over reading or operations over tiles, whichever takes longer. Up to 64 rows the weights
-// come from memory.
+// Products with weights of integers, and of floats of 8 and 4 bits, at real shapes against what the machine gives: streamed
+// reading of memory, and AMX tiles from L2. Build with -DATB_BENCH=ON. Usage: integer_gemm_bench [threads = 2]
+// [isa,... = the best] [rounds = 5] [rows,... = 1,8,16,32,512] [formats, whole names, = all] [shapes, whole names, = all].
+// Bounds, formats and kernels take turns; for each number of rows the median speed (GB/s of weights up to 64 rows, GFLOP/s
+// beyond) and the median share of the bound is printed: of bytes over reading or operations over tiles, whichever takes
+// longer. Up to 64 rows the weights come from memory.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -175,6 +176,14 @@ struct Result {
   std::vector<double> speed, share;
 };
 
+/// A format and a kernel table, and what was measured of them.
+struct Turn {
+  const Format* format;
+  const KernelTable* table;
+  std::shared_ptr<const Copies> copies;
+  std::vector<Result> results;
+};
+
 /// One round of one number of rows.
 void Measure(Bench& bench, const KernelTable& table, const Format& format, const Copies& copies, int64_t m,
              Result& result) {
@@ -214,24 +223,29 @@ int main(int argc, char** argv) {
   for (const Shape& shape : kShapes) {
     if (!Has(shapes, shape.name)) continue;
     bench.Resize(most, shape.n, shape.k);
+    // Formats take turns too, so that their ratios mean something.
+    std::vector<Turn> turns;
     for (const Format& format : kFormats) {
       if (!Has(formats, format.name)) continue;
-      const Copies copies(format, shape, few ? int64_t{192} << 20 : 0);
+      const auto copies = std::make_shared<const Copies>(format, shape, few ? int64_t{192} << 20 : 0);
       for (const KernelTable* table : kernels::Available()) {
-        if (!Has(isas, table->isa)) continue;
-        std::vector<Result> results(rows.size());
-        for (int round = 0; round < rounds; ++round) {
-          for (size_t i = 0; i < rows.size(); ++i)
-            Measure(bench, *table, format, copies, std::atoi(rows[i].c_str()), results[i]);
-        }
-        std::printf("%-7s %-12s %-11s", table->isa, format.name, shape.name);
-        for (size_t i = 0; i < rows.size(); ++i) {
-          std::printf("  m %s: %.1f, %.0f %%", rows[i].c_str(), Median(results[i].speed) / 1e9,
-                      100 * Median(results[i].share));
-        }
-        std::printf("\n");
-        std::fflush(stdout);
+        if (Has(isas, table->isa)) turns.push_back({&format, table, copies, std::vector<Result>(rows.size())});
       }
+    }
+    for (int round = 0; round < rounds; ++round) {
+      for (Turn& turn : turns) {
+        for (size_t i = 0; i < rows.size(); ++i)
+          Measure(bench, *turn.table, *turn.format, *turn.copies, std::atoi(rows[i].c_str()), turn.results[i]);
+      }
+    }
+    for (const Turn& turn : turns) {
+      std::printf("%-7s %-12s %-11s", turn.table->isa, turn.format->name, shape.name);
+      for (size_t i = 0; i < rows.size(); ++i) {
+        const Result& result = turn.results[i];
+        std::printf("  m %s: %.1f, %.0f %%", rows[i].c_str(), Median(result.speed) / 1e9, 100 * Median(result.share));
+      }
+      std::printf("\n");
+      std::fflush(stdout);
     }
   }
   return 0;

@@ -9,38 +9,29 @@
 namespace atb::kernels::amx {
 namespace {
 
-/// A step between tile instructions is inlined whatever its size, so that its state stays in registers.
-#define ATB_INLINE __attribute__((always_inline))
-
 /// How far ahead of its reader int4 is fetched. Without fetching, 8 activation rows of w4a16 read 12.6 GB/s, with 512
 /// to 4096 bytes 13.1.
 constexpr int64_t kPrefetchBytes = 1024;
 
-/// Makes tile rows that hold 16 times each weight out of `lines` lines of int4: a mask keeps the upper halves, a shift
+/// Makes two rows of a tile that hold 16 times each weight out of a line of int4: a mask keeps the upper halves, a shift
 /// brings the lower halves there. simd::FormatFactor undoes the 16.
-inline void ExpandInt4(const char* from, int64_t lines, int8_t* to) {
-  const __m512i upper = _mm512_set1_epi8(-16);
-  for (int64_t i = 0; i < lines; ++i, from += 64, to += 128) {
-    __builtin_prefetch(from + kPrefetchBytes);
+struct PlainInt4 {
+  ATB_INLINE static void ExpandLine(const char* from, int8_t* to) {
+    const __m512i upper = _mm512_set1_epi8(-16);
     const __m512i both = _mm512_loadu_si512(from);
     _mm512_store_si512(to, _mm512_and_si512(_mm512_slli_epi16(both, 4), upper));
-    _mm512_store_si512(to + 64, _mm512_and_si512(both, upper));
+    _mm512_store_si512(to + kTileRowBytes, _mm512_and_si512(both, upper));
   }
-}
+};
 
-/// Makes tile rows that hold twice each weight out of `lines` lines of e2m1.
-inline void ExpandE2M1(const char* from, int64_t lines, int8_t* to) {
-  for (int64_t i = 0; i < lines; ++i, from += 64, to += 128) {
-    __builtin_prefetch(from + kPrefetchBytes);
+/// Makes two rows of a tile that hold twice each weight out of a line of e2m1.
+struct PlainE2M1 {
+  ATB_INLINE static void ExpandLine(const char* from, int8_t* to) {
     const __m512i both = _mm512_loadu_si512(from);
     _mm512_store_si512(to, avx512::LookUpE2M1(both, 0));
-    _mm512_store_si512(to + 64, avx512::LookUpE2M1(_mm512_srli_epi16(both, 4), 0));
+    _mm512_store_si512(to + kTileRowBytes, avx512::LookUpE2M1(_mm512_srli_epi16(both, 4), 0));
   }
-}
-
-inline void ExpandLines(WeightFormat format, const char* from, int64_t lines, int8_t* to) {
-  format == WeightFormat::kI4 ? ExpandInt4(from, lines, to) : ExpandE2M1(from, lines, to);
-}
+};
 
 /// The bytes of sixteen columns, each four times: once for each channel of a quad.
 ATB_INLINE inline __m512i SpreadColumns(const int8_t* columns) {
@@ -133,6 +124,36 @@ class MultiplierWalk {
   int64_t left_;    ///< Halves of the group at at_ that are still to come.
   int64_t at_;
   int64_t last_;
+};
+
+/// What ExpandTilesAhead makes of tiles whose channels all count alike. Format: PlainInt4 or PlainE2M1.
+template <class Format>
+struct PlainTiles : Format {
+  void NextTile() {}
+  template <int kPanel, int kQuarter>
+  void Choose() {}
+};
+
+/// The same where multipliers belong to groups of channels. Format: Int4Multipliers or E2M1Multipliers.
+template <class Format>
+struct MultipliedTiles {
+  const int8_t* multipliers;  ///< Of the first panel.
+  int64_t stride;             ///< To those of the next panel.
+  MultiplierWalk walk;
+  int64_t half_group[2] = {};  ///< Where the multipliers of either half of the tile are.
+  Format format{};
+
+  ATB_INLINE void NextTile() {
+    half_group[0] = walk.Next();
+    half_group[1] = walk.Next();
+  }
+  template <int kPanel, int kQuarter>
+  ATB_INLINE void Choose() {
+    const int8_t* const own = multipliers + kPanel * stride;
+    if (kQuarter == 0) format = Format::Of(own + half_group[0]);
+    if (kQuarter == 2 && half_group[1] != half_group[0]) format = Format::Of(own + half_group[1]);
+  }
+  ATB_INLINE void ExpandLine(const char* from, int8_t* to) const { format.ExpandLine(from, to); }
 };
 
 }  // namespace

@@ -13,28 +13,6 @@ using avx512::Vec;
 /// when the digits have been joined.
 using DigitSums = int32_t[kBlockDigitRows][kPanelColumns];
 
-/// c[r] += scale * the numbers whose digits were summed over one group of channels, with what offsets add to them.
-template <int Planes, bool kOffsets>
-inline void AddGroupOf(const DigitSums& sums, int64_t rows, Vec scale, Vec offset, const simd::GroupOffsets& offsets,
-                       float* c) {
-  for (int64_t r = 0; r < rows; ++r, c += kPanelColumns) {
-    __m512i digits[Planes];
-    for (int plane = 0; plane < Planes; ++plane) digits[plane] = _mm512_load_si512(sums[plane * rows + r]);
-    Vec value = avx512::Join<Planes>(digits);
-    if constexpr (kOffsets) value = Fma(offset, Vec::Set1(offsets.sums[r * offsets.row_stride]), value);
-    Fma(value, scale, Vec::Load(c)).Store(c);
-  }
-}
-
-template <bool kOffsets>
-inline void AddGroup(const GemmCall& call, const DigitSums& sums, int64_t rows, Vec scale,
-                     const simd::GroupOffsets& offsets, int64_t panel, float* c) {
-  const Vec offset = kOffsets ? offsets.Factors<Vec>(panel, call.weight->format) : Vec::Zero();
-  if (call.digits.planes == 1) return AddGroupOf<1, kOffsets>(sums, rows, scale, offset, offsets, c);
-  if (call.digits.planes == 2) return AddGroupOf<2, kOffsets>(sums, rows, scale, offset, offsets, c);
-  AddGroupOf<3, kOffsets>(sums, rows, scale, offset, offsets, c);
-}
-
 /// The epilogue of some digit blocks and a pair of panels. It is done while the next tiles are multiplied, some rows at
 /// each step, where it takes hardly any time: tiles wait for tiles, or for memory.
 class DeferredIntegerEpilogue {

@@ -5,7 +5,7 @@
 //       for slices of 4096 channels                  one slice where k is smaller       PanelSetWalk
 //         for sets of panels                         2 to 8, fetched side by side       PanelSetWalk
 //           for pairs of panels                      16 + 16 columns of the result      IntegerProduct::MultiplyPair
-//             for bursts of steps                    all steps, or 8 or 32              MultiplyPerOutput and others
+//             for bursts of steps                    all steps, or 8, 16 or 32          MultiplyPerOutput and others
 //               for digit blocks                     up to 32 digit rows each           ForBlocks
 //                 for steps of 64 channels           one tile of each panel             MultiplySteps
 //
@@ -41,12 +41,10 @@ struct alignas(64) Scratch {
   /// Sums of blocks and pairs of panels: of two pairs in turn, [2][kMaxBlocks]; or, while channels take several slices,
   /// of all kept pairs, [kKeptPanels / 2][kKeptBlocks].
   DigitSums kept[2 * kMaxBlocks][2];
-  /// Sums of one group of channels.
-  DigitSums group[2];
   /// Scales of two pairs of panels in turn.
   float scales[2][2][kPanelColumns];
-  /// Tiles of int8 that were made of int4, of a pair of panels: a slice of channels, or a ring.
-  int8_t tiles[2 * kSliceChannels * kPanelColumns];
+  /// Tiles of int8 that were made of int4 or e2m1: a ring of them for each panel of a pair.
+  int8_t tiles[2 * (kExpandedAhead + kMostBurst) * kTileBytes];
 };
 static_assert(kKeptPanels / 2 * kKeptBlocks <= 2 * kMaxBlocks);
 
@@ -66,7 +64,12 @@ struct PanelPair {
 class IntegerProduct {
  public:
   IntegerProduct(const GemmCall& call, int64_t first, int64_t end, Scratch& scratch)
-      : call_(call), weight_(*call.weight), plan_(call, first, end), scratch_(scratch), epilogue_(call, plan_.blocks) {}
+      : call_(call),
+        weight_(*call.weight),
+        plan_(call, first, end),
+        scratch_(scratch),
+        epilogue_(call, plan_.blocks),
+        group_(call) {}
 
   void Run(int64_t panel_begin, int64_t panel_end) {
     PanelSetWalk walk(plan_, weight_.k, panel_begin, panel_end);
@@ -103,22 +106,24 @@ class IntegerProduct {
     SetSideWork(set, first, next);
     pair.panels == 2 ? MultiplyPanels<2>(pair) : MultiplyPanels<1>(pair);
     if (pair.one_burst || pair.end < weight_.k) return;
+    group_.Rest();
     epilogue_.FinishAll();
     epilogue_.Start(plan_.first_block, plan_.end_block, pair.panel, pair.panels, pair.scales.data, pair.sums);
   }
 
   template <int P>
   void MultiplyPanels(const PanelPair& pair) {
+    const bool is_int4 = weight_.format == WeightFormat::kI4;
     switch (plan_.scales) {
       case ScaleKind::kPerOutput:
-        return MultiplyPerOutput<P>(pair);
+        if (!plan_.pairs) return MultiplyPerOutput<P>(pair);
+        return is_int4 ? MultiplyExpanded<P>(pair, PlainTiles<PlainInt4>{})
+                       : MultiplyExpanded<P>(pair, PlainTiles<PlainE2M1>{});
       case ScaleKind::kMultipliers:
-        return weight_.format == WeightFormat::kI4 ? MultiplyExpanded<P, Int4Multipliers>(pair)
-                                                   : MultiplyExpanded<P, E2M1Multipliers>(pair);
+        return is_int4 ? MultiplyExpanded<P>(pair, Multiplied<Int4Multipliers>(pair))
+                       : MultiplyExpanded<P>(pair, Multiplied<E2M1Multipliers>(pair));
       case ScaleKind::kPerGroup:
-        if (weight_.offsets)
-          return plan_.half_steps ? MultiplyGroups<P, true, true>(pair) : MultiplyGroups<P, false, true>(pair);
-        return plan_.half_steps ? MultiplyGroups<P, true, false>(pair) : MultiplyGroups<P, false, false>(pair);
+        return plan_.half_steps ? MultiplyGroups<P, true>(pair) : MultiplyGroups<P, false>(pair);
     }
   }
 
@@ -132,102 +137,131 @@ class IntegerProduct {
       DigitSums(&sums)[2] = pair.one_burst ? scratch_.kept[++bursts_ % 2] : pair.sums[b - plan_.first_block];
       multiply(b - plan_.first_block, block, sums);
       if (!pair.one_burst) continue;
+      group_.Rest();
       epilogue_.FinishAll();
       epilogue_.Start(b, b + 1, pair.panel, pair.panels, pair.scales.data, &sums);
       side_work_.epilogue_rows = epilogue_.rows_left() / TileSteps(weight_.k) + 1;
     }
   }
 
-  /// One scale for each output: int8 as it is, or int4 that is expanded before, 16 times as large.
+  /// int8 with one scale for each output.
   template <int P>
   void MultiplyPerOutput(const PanelPair& pair) {
     const int64_t begin = pair.k / kIntegerTileK, end = TileSteps(pair.end);
-    WeightTiles weights = ByteTiles<P>(pair);
+    WeightTiles weights{TileAt(pair.panel, pair.k), weight_.panel_stride};
     const int64_t burst = Min(plan_.burst, end - begin);
     for (int64_t s = begin; s < end; s += burst) {
       const int64_t burst_end = Min(s + burst, end);
       const bool complete = burst_end == end && pair.end == weight_.k;
       ForBlocks(pair, complete, [&](int64_t number, const DigitBlock& block, DigitSums(&sums)[2]) {
-        if (number > 0 || plan_.pairs)
-          return RunSteps<P, false>(block, weights, s, burst_end, s > 0, side_work_, sums);
+        if (number > 0) return RunSteps<P>(block, weights, s, burst_end, s > 0, side_work_, sums);
         const int64_t tiles = burst_end - s;
         const char* const following =
             weights.tile + (burst_end < end ? tiles * kTileBytes : 2 * weights.panel_stride);
         FetchTilesAhead work{side_work_, weights.tile + kTileBytes, weights.panel_stride, tiles - 1, following};
-        RunSteps<P, false>(block, weights, s, burst_end, s > 0, work, sums);
+        RunSteps<P>(block, weights, s, burst_end, s > 0, work, sums);
         side_work_ = work;
       });
       weights.tile += burst * kTileBytes;
     }
   }
 
-  /// The tiles of a pair as bytes: where they are, or int4 expanded into the scratch.
-  template <int P>
-  WeightTiles ByteTiles(const PanelPair& pair) {
-    const WeightTiles stored{TileAt(pair.panel, pair.k), weight_.panel_stride};
-    if (!plan_.pairs) return stored;
-    const int64_t stride = kSliceChannels * kPanelColumns;
-    const int64_t lines = TileSteps(pair.end - pair.k) * (kTileBytes / 2 / 64);
-    for (int64_t p = 0; p < P; ++p)
-      ExpandLines(weight_.format, stored.tile + p * stored.panel_stride, lines, scratch_.tiles + p * stride);
-    return {reinterpret_cast<const char*>(scratch_.tiles), stride};
+  template <class Format>
+  MultipliedTiles<Format> Multiplied(const PanelPair& pair) const {
+    const int64_t stride = plan_.groups.count * kPanelColumns;
+    return {weight_.multipliers + pair.panel * stride, stride, MultiplierWalk(weight_, plan_.groups.count, pair.k)};
   }
 
-  /// Int4 or e2m1 with multipliers: the first block of each burst also makes the tiles, the other blocks find them made.
-  template <int P, class Multipliers>
-  void MultiplyExpanded(const PanelPair& pair) {
+  /// The tiles of a pair, to be expanded in bursts of that many steps. With one block tiles are used once, and a ring of
+  /// 4 steps, 8 KB, stays in L1. Else a burst must stay in the ring.
+  template <int P, bool kHalf, class Expander>
+  ExpandTilesAhead<P, kHalf, Expander> StartExpanding(const PanelPair& pair, int64_t steps, int64_t burst,
+                                                      const Expander& expander) {
+    using Work = ExpandTilesAhead<P, kHalf, Expander>;
+    const int64_t ring_bytes = (kExpandedAhead + (plan_.Blocks() == 1 ? 2 : burst)) * Work::kStepBytes;
+    Work expand{side_work_, TileAt(pair.panel, pair.k), weight_.panel_stride, scratch_.tiles, ring_bytes, 0, expander,
+                steps};
+    expand.Start();
+    return expand;
+  }
+
+  /// Where the tiles of step `step` lie, counted from the first of `work`.
+  template <class Work>
+  static WeightTiles InRing(const Work& work, int64_t step) {
+    const auto* const ring = reinterpret_cast<const char*>(work.ring);
+    return {ring + step * Work::kStepBytes % work.ring_bytes, work.ring_bytes, ring, ring + work.ring_bytes};
+  }
+
+  /// Int4 or e2m1 with one scale for each output, and perhaps multipliers: the first block of each burst also makes the
+  /// tiles, the other blocks find them made.
+  template <int P, class Expander>
+  void MultiplyExpanded(const PanelPair& pair, const Expander& expander) {
     const int64_t begin = pair.k / kIntegerTileK, end = TileSteps(pair.end);
     const int64_t burst = Min(plan_.burst, end - begin);
-    // With one block tiles are used once, and a ring of 4 steps, 8 KB, stays in L1. Else a burst must stay in the ring.
-    const int64_t ring_bytes = (kExpandedAhead + (plan_.Blocks() == 1 ? 2 : burst)) * kTileBytes;
-    const int64_t stride = plan_.groups.count * kPanelColumns;
-    ExpandTilesAhead<P, Multipliers> expand{
-                               side_work_,
-                               TileAt(pair.panel, pair.k),
-                               weight_.panel_stride,
-                               scratch_.tiles,
-                               ring_bytes,
-                               0,
-                               weight_.multipliers + pair.panel * stride,
-                               stride,
-                               MultiplierWalk(weight_, plan_.groups.count, pair.k),
-                               end - begin};
-    expand.Start();
-    const auto* const ring = reinterpret_cast<const char*>(scratch_.tiles);
+    auto expand = StartExpanding<P, false>(pair, end - begin, burst, expander);
     for (int64_t s = begin; s < end; s += burst) {
       const int64_t burst_end = Min(s + burst, end);
-      const WeightTiles weights{ring + (s - begin) * kTileBytes % ring_bytes, ring_bytes, ring, ring + ring_bytes};
+      const WeightTiles weights = InRing(expand, s - begin);
       const bool complete = burst_end == end && pair.end == weight_.k;
       ForBlocks(pair, complete, [&](int64_t number, const DigitBlock& block, DigitSums(&sums)[2]) {
-        if (number > 0) return RunSteps<P, false>(block, weights, s, burst_end, s > 0, side_work_, sums);
+        if (number > 0) return RunSteps<P>(block, weights, s, burst_end, s > 0, side_work_, sums);
         static_cast<SideWork&>(expand) = side_work_;
-        RunSteps<P, false>(block, weights, s, burst_end, s > 0, expand, sums);
+        RunSteps<P>(block, weights, s, burst_end, s > 0, expand, sums);
         side_work_ = expand;
       });
     }
   }
 
   /// A scale for each group of channels, and perhaps an offset: the sums of a group are scaled and added to f32 sums.
-  template <int P, bool kHalf, bool kOffsets>
+  template <int P, bool kHalf>
   void MultiplyGroups(const PanelPair& pair) {
-    constexpr int64_t kStep = kIntegerTileK / (kHalf ? 2 : 1), kStepBytes = kTileBytes / (kHalf ? 2 : 1);
+    if (!plan_.pairs) return MultiplyStoredGroups<P, kHalf>(pair);
+    weight_.format == WeightFormat::kI4 ? MultiplyExpandedGroups<P, kHalf>(pair, PlainTiles<PlainInt4>{})
+                                        : MultiplyExpandedGroups<P, kHalf>(pair, PlainTiles<PlainE2M1>{});
+  }
+
+  template <int P, bool kHalf>
+  void MultiplyStoredGroups(const PanelPair& pair) {
+    for (int64_t k = pair.k; k < pair.end; k += GroupBurst()) {
+      const int64_t end = Min(k + GroupBurst(), pair.end);
+      const WeightTiles weights{TileAt(pair.panel, k), weight_.panel_stride};
+      ForBlocks(pair, end == weight_.k, [&](int64_t, const DigitBlock& block, DigitSums(&sums)[2]) {
+        RunGroups<P, kHalf>(pair, block, weights, k, end, side_work_, sums);
+      });
+    }
+  }
+
+  template <int P, bool kHalf, class Expander>
+  void MultiplyExpandedGroups(const PanelPair& pair, const Expander& expander) {
+    constexpr int64_t kStep = kIntegerTileK / (kHalf ? 2 : 1);
+    const int64_t begin = pair.k / kStep, end_step = (pair.end + kStep - 1) / kStep;
+    const int64_t burst = Min(GroupBurst() / kStep, end_step - begin);
+    auto expand = StartExpanding<P, kHalf>(pair, end_step - begin, burst, expander);
+    for (int64_t k = pair.k; k < pair.end; k += GroupBurst()) {
+      const int64_t end = Min(k + GroupBurst(), pair.end);
+      const WeightTiles weights = InRing(expand, k / kStep - begin);
+      ForBlocks(pair, end == weight_.k, [&](int64_t number, const DigitBlock& block, DigitSums(&sums)[2]) {
+        if (number > 0) return RunGroups<P, kHalf>(pair, block, weights, k, end, side_work_, sums);
+        static_cast<SideWork&>(expand) = side_work_;
+        RunGroups<P, kHalf>(pair, block, weights, k, end, expand, sums);
+        side_work_ = expand;
+      });
+    }
+  }
+
+  int64_t GroupBurst() const { return plan_.burst * kIntegerTileK; }
+
+  /// Multiplies a block by the groups of channels [k, end), whose tiles begin with those of `weights`.
+  template <int P, bool kHalf, class Work>
+  void RunGroups(const PanelPair& pair, const DigitBlock& block, const WeightTiles& weights, int64_t k, int64_t end,
+                 Work& work, DigitSums* sums) {
+    constexpr int64_t kStep = kIntegerTileK / (kHalf ? 2 : 1);
+    if (k == 0) memset(sums, 0, P * sizeof *sums);
+    group_.SetTarget({sums, block.rows, pair.scales, weight_.format,
+                      simd::GroupOffsets(call_, plan_.groups.count, 0, pair.panel, block.row)});
     const int64_t channels = plan_.groups.channels;
-    const WeightTiles weights = ByteTiles<P>(pair);
-    ForBlocks(pair, pair.end == weight_.k, [&](int64_t, const DigitBlock& block, DigitSums(&sums)[2]) {
-      if (pair.k == 0) memset(sums, 0, sizeof sums);
-      for (int64_t k = pair.k; k < pair.end; k += channels) {
-        const int64_t end = Min(k + channels, pair.end);
-        const WeightTiles own{weights.tile + (k - pair.k) / kStep * kStepBytes, weights.panel_stride};
-        RunSteps<P, kHalf>(block, own, k / kStep, (end + kStep - 1) / kStep, false, side_work_, scratch_.group);
-        const int64_t group = k / channels;
-        const simd::GroupOffsets offsets(call_, plan_.groups.count, group, pair.panel, block.row);
-        for (int64_t p = 0; p < P; ++p) {
-          const Vec scale = pair.scales.At<Vec>(p * pair.scales.stride + group * kPanelColumns);
-          auto* const values = reinterpret_cast<float*>(sums[p]);
-          AddGroup<kOffsets>(call_, scratch_.group[p], block.rows, scale, offsets, p, values);
-        }
-      }
-    });
+    RunGroupSteps<P, kHalf>(block, weights, k / kStep, (end + kStep - 1) / kStep, (channels + kStep - 1) / kStep,
+                            k / channels, group_, work);
   }
 
   /// What is done while all blocks multiply the pair of panels that begins with the set's panel `first`: the pairs of a
@@ -268,6 +302,7 @@ class IntegerProduct {
   int64_t configured_rows_ = 0;  ///< Digit rows that the tiles are shaped for.
   SideWork side_work_{};
   DeferredIntegerEpilogue epilogue_;
+  DeferredGroup group_;
 };
 
 }  // namespace

@@ -67,26 +67,24 @@ struct FetchTilesAhead : SideWork {
   }
 };
 
-/// Also expands tiles of P panels of int4 or e2m1 with multipliers, kExpandedAhead steps ahead, into a ring of tiles for
-/// each panel. Multipliers: Int4Multipliers or E2M1Multipliers.
-template <int P, class Multipliers>
+/// Also expands tiles of P panels of int4 or e2m1, kExpandedAhead steps ahead, into a ring of tiles for each panel. A
+/// step is a tile, or with kHalf half of one. Expander: PlainTiles or MultipliedTiles.
+template <int P, bool kHalf, class Expander>
 struct ExpandTilesAhead : SideWork {
+  static constexpr int64_t kStepBytes = kTileBytes / (kHalf ? 2 : 1);
+
   const char* from;
   int64_t from_stride;
   int8_t* ring;        ///< Of the first panel; that of the next panel follows.
   int64_t ring_bytes;  ///< Of one panel.
   int64_t to;          ///< Where in the ring the next tile goes.
-  const int8_t* multipliers;
-  int64_t multipliers_stride;
-  MultiplierWalk walk;
-  int64_t tiles;             ///< Tiles of each panel that are still to be made.
-  int64_t half_group[2] = {};  ///< Where the multipliers of either half of the tile are.
-  Multipliers m{};
+  Expander expander;
+  int64_t steps;  ///< Whose tiles are still to be made.
 
   template <int I>
   ATB_INLINE void Between() {
     SideWork::Between<I>();
-    MakeEighth<I>();
+    MakePart<I>();
   }
   ATB_INLINE void EndStep() {
     SideWork::EndStep();
@@ -94,36 +92,33 @@ struct ExpandTilesAhead : SideWork {
   }
   /// Makes the tiles of the first kExpandedAhead steps.
   void Start() {
-    half_group[0] = walk.Next();
-    half_group[1] = walk.Next();
+    expander.NextTile();
     for (int64_t i = 0; i < kExpandedAhead; ++i) {
-      ForTiles<4 * P>([&]<int I>() __attribute__((always_inline)) { MakeEighth<I>(); });
+      ForTiles<4 * P>([&]<int I>() __attribute__((always_inline)) { MakePart<I>(); });
       NextTile();
     }
   }
 
  private:
-  /// Makes a quarter of the tile of panel I / 4, so an eighth of what a step needs.
+  /// Makes a quarter of the tile of panel I / 4.
   template <int I>
-  ATB_INLINE void MakeEighth() {
-    if (I / 4 >= P || tiles <= 0) return;
-    const int8_t* own = multipliers + I / 4 * multipliers_stride;
-    if (I % 4 == 0) m = Multipliers::Of(own + half_group[0]);
-    if (I % 4 == 2 && half_group[1] != half_group[0]) m = Multipliers::Of(own + half_group[1]);
+  ATB_INLINE void MakePart() {
+    constexpr int64_t kLines = kStepBytes / 2 / 64 / 4;
+    if (I / 4 >= P || steps <= 0) return;
+    expander.template Choose<I / 4, I % 4>();
 #pragma GCC unroll 2
-    for (int64_t line = I % 4 * 2; line < I % 4 * 2 + 2; ++line) {
+    for (int64_t line = I % 4 * kLines; line < (I % 4 + 1) * kLines; ++line) {
       __builtin_prefetch(from + I / 4 * from_stride + line * 64 + kPrefetchBytes);
-      m.ExpandLine(from + I / 4 * from_stride + line * 64, ring + to + I / 4 * ring_bytes + line * 128);
+      expander.ExpandLine(from + I / 4 * from_stride + line * 64, ring + to + I / 4 * ring_bytes + line * 128);
     }
   }
 
   ATB_INLINE void NextTile() {
-    from += kTileBytes / 2;
-    to += kTileBytes;
+    from += kStepBytes / 2;
+    to += kStepBytes;
     if (to == ring_bytes) to = 0;
-    half_group[0] = walk.Next();
-    half_group[1] = walk.Next();
-    --tiles;
+    expander.NextTile();
+    --steps;
   }
 };
 

@@ -7,6 +7,9 @@
 namespace atb::kernels::amx {
 namespace {
 
+/// A step between tile instructions is inlined whatever its size, so that its state stays in registers.
+#define ATB_INLINE __attribute__((always_inline))
+
 /// A tile register has up to 16 rows of up to 64 bytes.
 constexpr int64_t kTileRows = 16;
 constexpr int64_t kTileRowBytes = 64;

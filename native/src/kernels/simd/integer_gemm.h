@@ -89,6 +89,7 @@ struct GroupOffsets {
   const float* sums = nullptr;       ///< Of the first row.
   int64_t row_stride = 0;            ///< To that of the next row.
 
+  GroupOffsets() = default;
   /// Of group `group`, from panel `panel` and activation row `row` on.
   GroupOffsets(const GemmCall& call, int64_t groups, int64_t group, int64_t panel, int64_t row) {
     if (!call.weight->offsets) return;
