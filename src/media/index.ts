@@ -3,7 +3,7 @@ export { type Patches, type PatchSizes, type PixelValues, patchesOf, patchOrder 
 export type { Picture, PictureSize } from './image/picture.js';
 export { type ResamplingFilter, resize } from './image/resample.js';
 export { formatOf } from './image/signature.js';
-export { type PixelRange, smartResize } from './image/smart-resize.js';
+export { type PixelRange, smartResize, smartResizeFrames } from './image/smart-resize.js';
 export { middleSquare } from './image/square.js';
 export { type TileGrid, type TileSizes, tileGrid, tilesOf } from './image/tiles.js';
 export { type WindowedPatches, windowsOf } from './image/windows.js';
@@ -18,7 +18,7 @@ export {
   type MediaProcessor,
   mediaKey,
 } from './processor.js';
-export { pythonRound } from './python-round.js';
+export { pythonRound, pythonTenths } from './python-round.js';
 export { type LogMel, logMel, MAX_MEL_FRAMES, MEL_RATE } from './sound/log-mel.js';
 export { resample } from './sound/resample.js';
 export { isWav, readWav, type Sound } from './sound/wav.js';

@@ -22,7 +22,7 @@ export interface ProcessedMedia {
 export function placeInserts(
   tokens: ArrayLike<number>,
   media: readonly ProcessedMedia[],
-  { placeholders }: Pick<MediaProcessor, 'placeholders'>,
+  { placeholders, around = {} }: Pick<MediaProcessor, 'placeholders' | 'around'>,
 ): ExpandedPrompt {
   const kinds = new Map(
     Object.entries(placeholders).map(([kind, token]) => [token, kind as MediaKind] as const),
@@ -32,8 +32,15 @@ export function placeInserts(
   const expanded: number[] = [];
   const inserts: Insert[] = [];
   const found = new Map<MediaKind, number>();
-  for (const token of Array.from(tokens)) {
+  const given = Array.from(tokens);
+  for (let at = 0; at < given.length; at++) {
+    const token = given[at] as number;
     const kind = kinds.get(token);
+    const [before, behind] = (kind && around[kind]) ?? [];
+    if (before !== undefined && expanded.at(-1) === before && given[at + 1] === behind) {
+      expanded.pop();
+      at++;
+    }
     if (kind !== undefined) found.set(kind, (found.get(kind) ?? 0) + 1);
     for (const piece of (kind && waiting.get(kind)?.shift()) ?? [[token]]) {
       if ('data' in piece) inserts.push({ start: expanded.length, input: piece });
@@ -42,8 +49,9 @@ export function placeInserts(
     }
   }
   for (const kind of new Set(kinds.values())) {
-    const [given, wanted] = [media.filter((each) => each.kind === kind).length, found.get(kind) ?? 0];
-    if (given !== wanted) refuseRequest('prompt', `a place for each ${kind} (${given})`, `${wanted} of them`);
+    const [things, places] = [media.filter((each) => each.kind === kind).length, found.get(kind) ?? 0];
+    if (things !== places)
+      refuseRequest('prompt', `a place for each ${kind} (${things})`, `${places} of them`);
   }
   return { tokens: Int32Array.from(expanded), inserts };
 }

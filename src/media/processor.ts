@@ -24,6 +24,8 @@ export const DEFAULT_FPS = 2;
 export interface MediaProcessor {
   /** The token that stands for each kind in prompts before it is expanded; kinds without one are not read. */
   readonly placeholders: Readonly<Partial<Record<MediaKind, number>>>;
+  /** Tokens on both sides of a placeholder that give way with it: what stands for the thing has its own. */
+  readonly around?: Readonly<Partial<Record<MediaKind, readonly [before: number, behind: number]>>>;
   /** Those tokens' texts, where chat templates may know texts alone: they stand in messages in place of the things. */
   readonly partTexts?: Readonly<Partial<Record<MediaKind, string>>>;
   /** What stands in a prompt for a thing, in order. `what` names it in messages: "picture 2 of the prompt". @throws MEDIA_* */

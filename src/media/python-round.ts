@@ -5,3 +5,9 @@ export function pythonRound(value: number): number {
   if (rest !== 0.5) return rest < 0.5 ? below : below + 1;
   return below % 2 === 0 ? below : below + 1;
 }
+
+/** A number with one digit behind the point, as Python's `f"{value:.1f}"` has it: of two that are equally near the even one. */
+export function pythonTenths(value: number): string {
+  // Of all ties that a float can be, JavaScript rounds those of .25 the other way.
+  return value % 1 === 0.25 ? `${Math.floor(value)}.2` : value.toFixed(1);
+}

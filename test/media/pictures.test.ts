@@ -4,7 +4,15 @@ import { pathToFileURL } from 'node:url';
 import { expect } from 'chai';
 import sharp from 'sharp';
 import { AtbError, type ErrorCode } from '../../src/errors.js';
-import { decodePicture, patchesOf, resize, smartResize, tilesOf } from '../../src/media/index.js';
+import {
+  decodePicture,
+  patchesOf,
+  pythonTenths,
+  resize,
+  smartResize,
+  smartResizeFrames,
+  tilesOf,
+} from '../../src/media/index.js';
 import { picture, pictureFile, pictureFixtures, sha256 } from './pictures.js';
 
 async function refusal(work: () => Promise<unknown>): Promise<AtbError> {
@@ -121,6 +129,24 @@ describe('pictures', () => {
         else expect(found(), `${width} x ${height}`).to.deep.equal({ width: size[0], height: size[1] });
       }
     });
+  });
+
+  it(`brings videos of ${pictureFixtures.frames.length} sizes and lengths to those of transformers`, () => {
+    for (const [width, height, frames, factor, minPixels, maxPixels, size] of pictureFixtures.frames) {
+      const range = { factor, minPixels, maxPixels };
+      const found = () => smartResizeFrames({ width, height }, { frames, pairSize: 2 }, range, 'it');
+      if (size === null) expect(found).to.throw(AtbError, 'MEDIA_UNSUPPORTED');
+      else
+        expect(found(), `${frames} of ${width} x ${height}`).to.deep.equal({
+          width: size[0],
+          height: size[1],
+        });
+    }
+  });
+
+  it('writes seconds as Python does', () => {
+    const written = [0.25, 0.75, 1.25, 0.35, 0.15, 0.45, 10.25, 0.05, 2, 1 / 48].map(pythonTenths);
+    expect(written).to.deep.equal(['0.2', '0.8', '1.2', '0.3', '0.1', '0.5', '10.2', '0.1', '2.0', '0.0']);
   });
 
   const VALUES = {

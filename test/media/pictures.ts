@@ -44,6 +44,15 @@ interface PictureFixtures {
     count: number,
     digest: string,
   ][];
+  readonly frames: readonly [
+    width: number,
+    height: number,
+    frames: number,
+    factor: number,
+    minPixels: number,
+    maxPixels: number,
+    size: readonly [number, number] | null,
+  ][];
   readonly sizes: readonly [
     width: number,
     height: number,

@@ -35,7 +35,7 @@ export const familyCheckpoint = (name: string) => seededCheckpoint(join(FAMILIES
 /** The checkpoint of a folder with config.json and weights.json, the recipe of its weights. */
 export function seededCheckpoint(folder: string): { readonly path: string; remove(): void } {
   const path = mkdtempSync(join(tmpdir(), 'atb-family-'));
-  for (const file of ['config.json', 'preprocessor_config.json'])
+  for (const file of ['config.json', 'preprocessor_config.json', 'video_preprocessor_config.json'])
     if (existsSync(join(folder, file))) cpSync(join(folder, file), join(path, file));
   const recipe: SeededWeights = JSON.parse(readFileSync(join(folder, 'weights.json'), 'utf8'));
   writeFileSync(join(path, 'model.safetensors'), seededSafetensors(recipe));

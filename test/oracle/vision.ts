@@ -112,17 +112,18 @@ export const insertsOf = ({ media }: VisionReference, processed: readonly Proces
     });
   });
 
-/** A reference's prompt with one placeholder in place of all that each thing becomes. */
+/** A reference's prompt with one placeholder in place of all that each thing becomes, and what templates have about it. */
 export function shortPrompt(
   { prompt, media }: VisionReference,
   processed: readonly ProcessedMedia[],
-  { placeholders }: MediaProcessor,
+  { placeholders, around = {} }: MediaProcessor,
 ): number[] {
   const short: number[] = [];
   let at = 0;
   for (const [index, { kind, pieces }] of processed.entries()) {
     const start = media[index]?.start ?? 0;
-    short.push(...prompt.subarray(at, start), placeholders[kind] ?? 0);
+    const [before, behind] = around[kind]?.map((token) => [token]) ?? [];
+    short.push(...prompt.subarray(at, start), ...(before ?? []), placeholders[kind] ?? 0, ...(behind ?? []));
     at = pieces.reduce((sum, piece) => sum + ('data' in piece ? piece.count : piece.length), start);
   }
   return [...short, ...prompt.subarray(at)];

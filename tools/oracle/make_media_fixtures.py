@@ -12,6 +12,8 @@ in the same way. OUT gets
     tiles     for each of 240 random sizes, many of which are equally near to several grids: how many tiles GOT-OCR2's
               processor makes, and the first 64 bits of the SHA-256 of their pixels (f32, little-endian)
     sizes     for each of 400 random sizes: what smart_resize makes of it, or null where it refuses
+    frames    for each of 200 random sizes and lengths of videos: the size to which Qwen3-VL's smart_resize brings its frames,
+              or null where it refuses
     decoded   for files of several kinds (base64): width, height and SHA-256 of the RGB that load_image gives
 """
 
@@ -30,6 +32,7 @@ from PIL import Image
 from transformers.image_utils import load_image
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil, smart_resize
+from transformers.models.qwen3_vl.video_processing_qwen3_vl import smart_resize as smart_resize_frames
 
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR, "lanczos": Image.Resampling.LANCZOS}
 SIZES = [(280, 420), (224, 336), (56, 84), (840, 1288), (420, 644), (641, 427), (427, 300), (200, 641), (380, 600), (340, 590), (25, 640)]
@@ -111,6 +114,20 @@ def sizes(chance):
     return found
 
 
+def frames(chance):
+    found = []
+    for _ in range(200):
+        width, height = (int(2 ** (chance.random() * 11)) for _ in range(2))
+        count, factor = chance.choice([1, 2, 3, 5, 8, 31, 250]), chance.choice([28, 32])
+        low, high = chance.choice([(4096, 25165824), (131072, 786432), (3136, 50176)])
+        try:
+            h, w = smart_resize_frames(count, height, width, 2, factor, low, high)
+            found.append([width, height, count, factor, low, high, [w, h]])
+        except ValueError:
+            found.append([width, height, count, factor, low, high, None])
+    return found
+
+
 def decoded():
     base = Image.fromarray(picture(37, 23, 5))
     alpha = Image.fromarray(picture(37, 23, 9)[..., 0])
@@ -142,7 +159,7 @@ def main():
     chance = random.Random(1)
     result = {"pillow": PIL.__version__, "transformers": transformers.__version__, "resized": resized(),
               "patches": patches(chance), "sizes": sizes(chance), "decoded": decoded(),
-              "tiles": tiles(random.Random(2))}
+              "tiles": tiles(random.Random(2)), "frames": frames(random.Random(3))}
     lines = ",\n".join(f"{json.dumps(key)}: [\n{rows}\n]" if isinstance(value, list) else f"{json.dumps(key)}: {json.dumps(value)}"
                        for key, value in result.items()
                        for rows in [",\n".join(json.dumps(row, separators=(",", ":")) for row in value)])

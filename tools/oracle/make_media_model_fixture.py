@@ -5,7 +5,7 @@
     make_media_model_fixture.py FAMILY OUT        # FAMILY: one of CASES
 
 Needs torchvision beside tools/oracle/requirements.txt. Pictures and sound are those of make_media_fixtures. OUT
-gets config.json, preprocessor_config.json, weights.json (the recipe of the weights) and
+gets config.json, preprocessor_config.json, perhaps video_preprocessor_config.json, weights.json (the recipe of the weights) and
 
     reference.safetensors    for each prompt i
         i/tokens         int64 [T]     ids, placeholders expanded
@@ -65,7 +65,8 @@ CASES["qwen3_vl"] = dict(
                 tie_word_embeddings=False, **IDS,
                 vision_config=dict(depth=3, hidden_size=64, intermediate_size=96, num_heads=4, out_hidden_size=64,
                                    patch_size=16, num_position_embeddings=36, deepstack_visual_indexes=[0, 1])),
-    seed=1, merge=2, patch=16, videos=False, processor=dict(image_mean=[0.5] * 3, image_std=[0.5] * 3))
+    seed=1, merge=2, patch=16, frames={"shortest_edge": 3136, "longest_edge": 50176},
+    processor=dict(image_mean=[0.5] * 3, image_std=[0.5] * 3))
 CASES["qwen2_audio"] = dict(
     config=dict(text_config=TEXT | dict(model_type="qwen2", rope_theta=10000.0), audio_token_index=IMAGE,
                 audio_config=dict(d_model=64, encoder_layers=2, encoder_attention_heads=4, encoder_ffn_dim=96,
@@ -132,6 +133,33 @@ def processor_of(case):
     return Qwen2VLImageProcessorPil(size=SIZE, patch_size=case["patch"], merge_size=case["merge"], **case.get("processor", {}))
 
 
+def frames_of(case, frames, width, height, seed):
+    """Patches and grid of a video, whose frames are brought to the size of Qwen3-VL's videos, but as Pillow does it."""
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+    from transformers.models.qwen3_vl.video_processing_qwen3_vl import smart_resize
+    low, high = case["frames"]["shortest_edge"], case["frames"]["longest_edge"]
+    to = smart_resize(frames, height, width, 2, case["patch"] * case["merge"], low, high)
+    processor = Qwen2VLImageProcessorPil(do_resize=False, patch_size=case["patch"], **case["processor"])
+    shown = [Image.fromarray(picture(width, height, seed + i)).resize(to[::-1], Image.Resampling.BICUBIC) for i in range(frames)]
+    outs = [processor(images=[frame], return_tensors="pt") for frame in shown]
+    return paired([out["pixel_values"] for out in outs], outs[0]["image_grid_thw"][0].tolist())
+
+
+def seconds(frames, fps):
+    """When each pair of frames is, as Qwen3-VL's processor writes it."""
+    places = list(range(frames)) + [frames - 1] * (frames % 2)
+    return [f"<{(a / fps + b / fps) / 2:.1f} seconds>" for a, b in zip(places[::2], places[1::2])]
+
+
+def paired(frames, grid):
+    _, rows, columns = grid
+    values = [out.view(rows * columns, 3, 2, -1) for out in frames]
+    if len(values) % 2:
+        values.append(values[-1])
+    pairs = [torch.stack([a[:, :, 0], b[:, :, 0]], 2).view(rows * columns, -1) for a, b in zip(values[::2], values[1::2])]
+    return torch.cat(pairs), [len(pairs), rows, columns]
+
+
 def square_processor(case):
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
     side = case["config"]["vision_config"]["image_size"]
@@ -145,11 +173,7 @@ def patches_of(processor, frames, width, height, seed):
     _, rows, columns = shown[0]["image_grid_thw"][0].tolist()
     if frames == 0:
         return shown[0]["pixel_values"], [1, rows, columns]
-    values = [out["pixel_values"].view(rows * columns, 3, 2, -1) for out in shown]
-    if frames % 2:
-        values.append(values[-1])
-    pairs = [torch.stack([a[:, :, 0], b[:, :, 0]], 2).view(rows * columns, -1) for a, b in zip(values[::2], values[1::2])]
-    return torch.cat(pairs), [len(pairs), rows, columns]
+    return paired([out["pixel_values"] for out in shown], [1, rows, columns])
 
 
 class Prompt:
@@ -230,8 +254,8 @@ class TilePrompt(Prompt):
 
 
 class PatchPrompt(Prompt):
-    def __init__(self, parts, number, processor, merge):
-        self.processor, self.merge, self.types = processor, merge, []
+    def __init__(self, parts, number, processor, case):
+        self.processor, self.case, self.merge, self.types = processor, case, case["merge"], []
         self.pixels, self.grids = {1: [], 2: []}, {1: [], 2: []}
         super().__init__(parts, number)
 
@@ -240,6 +264,8 @@ class PatchPrompt(Prompt):
         self.types += [{IMAGE: 1, VIDEO: 2}.get(token, 0) for token in ids]
 
     def show(self, *part):
+        if part[0] and "frames" in self.case:
+            return self.show_timed(*part)
         values, grid = patches_of(self.processor, *part)
         kind = 2 if part[0] else 1
         self.pixels[kind].append(values)
@@ -247,6 +273,17 @@ class PatchPrompt(Prompt):
         self.add([START])
         self.place(part, VIDEO if part[0] else IMAGE, grid[0] * grid[1] * grid[2] // self.merge**2)
         self.add([END])
+
+    def show_timed(self, *part):
+        values, grid = frames_of(self.case, *part)
+        self.pixels[2].append(values)
+        self.grids[2].append(grid)
+        self.media.append([*part, len(self.ids)])
+        # One id for each character; a video without a rate has two frames a second.
+        for words in seconds(part[0], 2):
+            self.add([3 + ord(letter) % 90 for letter in words] + [START])
+            self.add([VIDEO] * (grid[1] * grid[2] // self.merge**2))
+            self.add([END])
 
     def inputs(self, more=()):
         found = dict(input_ids=torch.tensor([self.ids + list(more)]),
@@ -273,16 +310,21 @@ def encoded(model, prompt):
     rows = torch.zeros(0)
     outs = {}
     if "pixel_values" in inputs:
-        found = model.model.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"])
-        outs[1] = list(found.pooler_output)
-        deep = getattr(found, "deepstack_features", None)
-        if deep is not None:
-            # Behind the embedding of a token what is added to it behind the first layers.
-            return torch.cat([torch.cat(outs[1]), *(torch.cat(list(level)) for level in deep)], 1).float()
+        outs[1] = features(model.model.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"]))
     if "pixel_values_videos" in inputs:
-        outs[2] = list(model.model.get_video_features(inputs["pixel_values_videos"], inputs["video_grid_thw"]).pooler_output)
+        outs[2] = features(model.model.get_video_features(inputs["pixel_values_videos"], inputs["video_grid_thw"]))
     parts = [outs[2 if frames else 1].pop(0) for frames, *_ in prompt.media]
     return torch.cat(parts).float() if parts else rows
+
+
+def features(found):
+    """Rows of each thing, behind the embedding of a token what is added to it behind the first layers."""
+    rows = list(found.pooler_output)
+    deep = getattr(found, "deepstack_features", None)
+    if deep is None:
+        return rows
+    levels = [(level if torch.is_tensor(level) else torch.cat(list(level))).split([len(own) for own in rows]) for level in deep]
+    return [torch.cat([own, *(level[i] for level in levels)], 1) for i, own in enumerate(rows)]
 
 
 def positions(model, prompt):
@@ -390,12 +432,14 @@ def main():
     else:
         processor = square_processor(case) if "merge" not in case else processor_of(case)
         processor.save_pretrained(out)
+        if "frames" in case:
+            values = dict(patch_size=case["patch"], size=case["frames"], **case["processor"])
+            (out / "video_preprocessor_config.json").write_text(json.dumps(values, indent=2) + "\n")
     found = {}
     if hears:
         prompts = [SoundPrompt(parts, i, processor) for i, parts in enumerate(SOUNDS)]
     elif "merge" in case:
-        prompts = [PatchPrompt(parts, i, processor, case["merge"]) for i, parts in enumerate(PROMPTS)
-                   if case.get("videos", True) or not any(isinstance(p, tuple) and p[0] for p in parts)]
+        prompts = [PatchPrompt(parts, i, processor, case) for i, parts in enumerate(PROMPTS)]
     else:
         vision = config["vision_config"]
         kind, count = (TilePrompt, 4) if "tiles" in case else (SquarePrompt, (vision["image_size"] // vision["patch_size"]) ** 2)

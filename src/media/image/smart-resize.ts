@@ -6,10 +6,18 @@ import type { PictureSize } from './picture.js';
 export interface PixelRange {
   /** Sides are multiples of it. */
   readonly factor: number;
-  /** Width times height. */
+  /** Width times height, of a video times the number of its frames. */
   readonly minPixels: number;
   readonly maxPixels: number;
 }
+
+/** Frames of a video, and how many they count as where sizes are rounded. */
+interface FrameCount {
+  readonly count: number;
+  readonly counted: number;
+}
+
+const ONE: FrameCount = { count: 1, counted: 1 };
 
 /** Of the longer side by the shorter one. */
 const MAX_RATIO = 200;
@@ -23,6 +31,7 @@ export function smartResize(
   { width, height }: PictureSize,
   { factor, minPixels, maxPixels }: PixelRange,
   what: string,
+  { count, counted }: FrameCount = ONE,
 ): PictureSize {
   if (Math.max(width, height) / Math.min(width, height) > MAX_RATIO)
     throw new AtbError('MEDIA_UNSUPPORTED', {
@@ -31,14 +40,39 @@ export function smartResize(
       found: `${width} x ${height} pixels`,
     });
   const nearest = (side: number) => pythonRound(side / factor) * factor;
-  const pixels = nearest(width) * nearest(height);
+  const pixels = counted * nearest(width) * nearest(height);
   if (pixels > maxPixels) {
-    const shrink = Math.sqrt((height * width) / maxPixels);
+    const shrink = Math.sqrt((count * height * width) / maxPixels);
     const below = (side: number) => Math.max(factor, Math.floor(side / shrink / factor) * factor);
     return { width: below(width), height: below(height) };
   }
   if (pixels >= minPixels) return { width: nearest(width), height: nearest(height) };
-  const grow = Math.sqrt(minPixels / (height * width));
+  const grow = Math.sqrt(minPixels / (count * height * width));
   const above = (side: number) => Math.ceil((side * grow) / factor) * factor;
   return { width: above(width), height: above(height) };
+}
+
+/**
+ * The same for `frames` of a video, of which `pairSize` share their patches: sides shorter than `factor` grow to it first
+ * (transformers 5.24, `smart_resize` of Qwen3-VL).
+ * @throws MEDIA_UNSUPPORTED as for a picture, and for fewer frames than share their patches
+ */
+export function smartResizeFrames(
+  size: PictureSize,
+  { frames, pairSize }: { readonly frames: number; readonly pairSize: number },
+  range: PixelRange,
+  what: string,
+): PictureSize {
+  if (frames < pairSize)
+    throw new AtbError('MEDIA_UNSUPPORTED', {
+      what,
+      expected: `at least ${pairSize} frames`,
+      found: `${frames}`,
+    });
+  const grow = Math.max(1, range.factor / size.width, range.factor / size.height);
+  const grown = { width: Math.trunc(size.width * grow), height: Math.trunc(size.height * grow) };
+  return smartResize(grown, range, what, {
+    count: frames,
+    counted: pythonRound(frames / pairSize) * pairSize,
+  });
 }

@@ -19,25 +19,24 @@ import {
   WIDTH,
   within,
 } from '../../layers/config/index.js';
-import { UngatedMLP } from '../../layers/mlp.js';
-import { BaseLayerNorm } from '../../layers/norms.js';
+import type { EncodeWords } from '../../media/index.js';
 import { BaseRouter, type ModelAbout, RegisterRouter } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import {
   besideText,
   dtypeBesideText,
-  EPSILON,
   FlashMropeForCausalLMATB,
   mropeSections,
-  PatchProcessor,
-  pictureConfig,
   rootsOf,
-  TOKENS_OF_TEMPLATES,
-  VisionTower,
   visionFields,
 } from '../base/vision/index.js';
 import { LlamaLayer } from '../llama/index.js';
 import { Qwen3Attention } from '../qwen3/index.js';
+import { TimedProcessor } from './timed-processor.js';
+import { Qwen3vlVisionTower } from './vision-tower.js';
+
+export { TimedProcessor } from './timed-processor.js';
+export { Qwen3vlVisionTower } from './vision-tower.js';
 
 /** Axes always take turns, whether the file says it or not. */
 const interleaved: Field<true> = {
@@ -62,8 +61,9 @@ export const QWEN3_VL_CONFIG = defineConfig({
     dtype: dtypeBesideText,
     tieWordEmbeddings: besideText('tie_word_embeddings', flag, false),
     imageTokenId: tokenField('image_token_id', 151_655),
-    // Videos need words between their frames, which say when they are: they are not read.
-    videoTokenId: { read: (json) => (json.raw('video_token_id'), undefined) } satisfies Field<undefined>,
+    videoTokenId: tokenField('video_token_id', 151_656),
+    visionStartId: tokenField('vision_start_token_id', 151_652),
+    visionEndId: tokenField('vision_end_token_id', 151_653),
     vision: nested('vision_config', {
       ...visionFields,
       depth: field('depth', integer(1, 10_000), 27),
@@ -76,27 +76,9 @@ export const QWEN3_VL_CONFIG = defineConfig({
       deepLayers: field('deepstack_visual_indexes', listOf(integer(0, 10_000), 'layers'), [8, 16, 24]),
     }),
   },
-  irrelevant: TOKENS_OF_TEMPLATES,
+  irrelevant: { vision_token_id: 'stands in the chat template' },
 });
 export type Qwen3vlConfig = ConfigOf<typeof QWEN3_VL_CONFIG>;
-
-/** Learned positions beside rotary ones, and vectors of some layers for the first layers of text (arXiv:2511.21631). */
-export class Qwen3vlVisionTower extends VisionTower {
-  constructor(config: Qwen3vlConfig['vision'], weights: Weights) {
-    const mlp = { ...config, mlpBias: true };
-    super(
-      {
-        ...config,
-        norm: (at, size) => new BaseLayerNorm(at, size, EPSILON, { hasBias: true }),
-        mlp: (at) => new UngatedMLP(mlp, at, { names: { up: 'linear_fc1', down: 'linear_fc2' } }),
-        patchBias: true,
-        positionSide: Math.round(Math.sqrt(config.numPositions)),
-        mergerNames: { norm: 'norm', up: 'linear_fc1', down: 'linear_fc2' },
-      },
-      weights,
-    );
-  }
-}
 
 /** Qwen3 that sees pictures of any size. */
 export class FlashQwen3vlForCausalLMATB extends FlashMropeForCausalLMATB<
@@ -115,25 +97,15 @@ export class FlashQwen3vlForCausalLMATB extends FlashMropeForCausalLMATB<
   }
 }
 
-/** Defaults of transformers 5.24, which Qwen3-VL's files override. */
-const HALF = [0.5, 0.5, 0.5];
-const QWEN3_VL_PICTURES = pictureConfig({
-  patchSize: 16,
-  minPixels: 65_536,
-  maxPixels: 16_777_216,
-  mean: HALF,
-  std: HALF,
-});
-
 @RegisterRouter('qwen3_vl')
 export class Qwen3vlRouter extends BaseRouter<Qwen3vlConfig> {
   override get about(): ModelAbout {
-    const features = ['as qwen2_vl, without videos', 'learned positions', 'vectors for the first layers'];
+    const features = ['as qwen2_vl', 'learned positions', 'vectors for the first layers', 'times of frames'];
     return { kind: 'media', features, reference: 'transformers' };
   }
 
-  override getMediaProcessor(): Promise<PatchProcessor> {
-    return PatchProcessor.load({ dir: this.modelPath, links: this.links }, this.config, QWEN3_VL_PICTURES);
+  override getMediaProcessor(encode: EncodeWords): Promise<TimedProcessor> {
+    return TimedProcessor.read({ dir: this.modelPath, links: this.links }, this.config, encode);
   }
 
   protected getConfig(): Qwen3vlConfig {

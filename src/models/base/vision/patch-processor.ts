@@ -6,7 +6,10 @@ import {
   type MediaPiece,
   type MediaProcessor,
   mediaKey,
+  type PatchSizes,
   type Picture,
+  type PictureSize,
+  type PixelValues,
   patchesOf,
   resize,
   smartResize,
@@ -75,25 +78,41 @@ export class PatchProcessor implements MediaProcessor {
   inputOf(frames: readonly [Picture, ...Picture[]], key: Int32Array, what: string): EncoderInput {
     const { patchSize, mergeSize, minPixels, maxPixels } = this.config;
     const factor = patchSize * mergeSize;
-    const [first] = frames;
-    const odd = frames.findIndex(({ width, height }) => width !== first.width || height !== first.height);
-    if (odd >= 0)
-      refuseRequest(what, `frames of one size, ${first.width} x ${first.height}`, `another of frame ${odd}`);
-    const size = smartResize(first, { factor, minPixels, maxPixels }, what);
-    const [resized, ...others] = frames.map((frame) => resize(frame, size, 'bicubic')) as [
-      Picture,
-      ...Picture[],
-    ];
-    const { data, grid } = patchesOf([resized, ...others], this.config, this.config);
-    const [pairs, rows, columns] = grid;
-    const area = mergeSize * mergeSize;
-    return {
-      data,
-      rows: pairs * rows * columns,
-      count: (pairs * rows * columns) / area,
-      shape: grid,
-      grid: { frames: pairs, rows: rows / mergeSize, columns: columns / mergeSize },
-      key,
-    };
+    const size = smartResize(commonSize(frames, what), { factor, minPixels, maxPixels }, what);
+    return patchInput(frames, size, this.config, key);
   }
+}
+
+/** The size of frames. @throws REQUEST_INVALID where they do not have the same */
+export function commonSize(frames: readonly [Picture, ...Picture[]], what: string): PictureSize {
+  const [first] = frames;
+  const odd = frames.findIndex(({ width, height }) => width !== first.width || height !== first.height);
+  if (odd >= 0)
+    refuseRequest(what, `frames of one size, ${first.width} x ${first.height}`, `another of frame ${odd}`);
+  return first;
+}
+
+/** What an encoder reads of pictures that follow one another, in a size of whole blocks. */
+export function patchInput(
+  frames: readonly [Picture, ...Picture[]],
+  size: PictureSize,
+  config: PixelValues & PatchSizes,
+  key: Int32Array,
+): EncoderInput {
+  const { mergeSize } = config;
+  const [resized, ...others] = frames.map((frame) => resize(frame, size, 'bicubic')) as [
+    Picture,
+    ...Picture[],
+  ];
+  const { data, grid } = patchesOf([resized, ...others], config, config);
+  const [pairs, rows, columns] = grid;
+  const area = mergeSize * mergeSize;
+  return {
+    data,
+    rows: pairs * rows * columns,
+    count: (pairs * rows * columns) / area,
+    shape: grid,
+    grid: { frames: pairs, rows: rows / mergeSize, columns: columns / mergeSize },
+    key,
+  };
 }

@@ -70,18 +70,21 @@ export const pixelFields = ({ mean, std }: Pick<PictureDefaults, 'mean' | 'std'>
   normalizes: field('do_normalize', only(true), true),
 });
 
+/** How a processor cuts what it sees into patches. */
+export const patchFields = (defaults: PictureDefaults) => ({
+  patchSize: field('patch_size', SIDE, defaults.patchSize),
+  temporalPatchSize: field('temporal_patch_size', SIDE, 2),
+  mergeSize: field('merge_size', SIDE, 2),
+  minPixels: pixels('min_pixels', 'shortest_edge', defaults.minPixels),
+  maxPixels: pixels('max_pixels', 'longest_edge', defaults.maxPixels),
+  ...pixelFields(defaults),
+  channels: field('in_channels', WIDTH, 3),
+});
+
 /** What a processor does with pictures, as preprocessor_config.json says it. */
 export const pictureConfig = (defaults: PictureDefaults) =>
   defineConfig({
-    fields: {
-      patchSize: field('patch_size', SIDE, defaults.patchSize),
-      temporalPatchSize: field('temporal_patch_size', SIDE, 2),
-      mergeSize: field('merge_size', SIDE, 2),
-      minPixels: pixels('min_pixels', 'shortest_edge', defaults.minPixels),
-      maxPixels: pixels('max_pixels', 'longest_edge', defaults.maxPixels),
-      ...pixelFields(defaults),
-      channels: field('in_channels', WIDTH, 3),
-    },
+    fields: patchFields(defaults),
     irrelevant: {
       do_convert_rgb: 'every picture becomes RGB',
       image_processor_type: 'names a class of transformers',
@@ -90,14 +93,21 @@ export const pictureConfig = (defaults: PictureDefaults) =>
   });
 export type PictureConfig = ConfigOf<ReturnType<typeof pictureConfig>>;
 
-/** The files' words on pictures: of transformers 5 within processor_config.json. @throws CONFIG_INVALID */
+/** Where files say how pictures are processed, and how videos: of transformers 5 within processor_config.json. */
+const PROCESSORS = {
+  image_processor: 'preprocessor_config.json',
+  video_processor: 'video_preprocessor_config.json',
+} as const;
+
+/** What the files say of it. @throws CONFIG_INVALID */
 export async function readPictureConfig<C>(
   { dir, links }: ModelFolder,
   definition: { read(dict: ConfigDict, file: string): C },
+  processor: keyof typeof PROCESSORS = 'image_processor',
 ): Promise<C> {
   for (const [name, member] of [
-    ['preprocessor_config.json', undefined],
-    ['processor_config.json', 'image_processor'],
+    [PROCESSORS[processor], undefined],
+    ['processor_config.json', processor],
   ] as const) {
     const found = await readModelJson(dir, name, links);
     if (found === undefined) continue;
@@ -106,5 +116,5 @@ export async function readPictureConfig<C>(
     if (isObject(dict)) return definition.read(dict, name);
     throw new AtbError('CONFIG_INVALID', { file: join(dir, name), problems: ['must hold an object'] });
   }
-  return definition.read({}, 'preprocessor_config.json');
+  return definition.read({}, PROCESSORS[processor]);
 }

@@ -1,0 +1,23 @@
+import { UngatedMLP } from '../../layers/mlp.js';
+import { BaseLayerNorm } from '../../layers/norms.js';
+import type { Weights } from '../../weights/weights.js';
+import { EPSILON, VisionTower } from '../base/vision/index.js';
+import type { Qwen3vlConfig } from './index.js';
+
+/** Learned positions beside rotary ones, and vectors of some layers for the first layers of text (arXiv:2511.21631). */
+export class Qwen3vlVisionTower extends VisionTower {
+  constructor(config: Qwen3vlConfig['vision'], weights: Weights) {
+    const mlp = { ...config, mlpBias: true };
+    super(
+      {
+        ...config,
+        norm: (at, size) => new BaseLayerNorm(at, size, EPSILON, { hasBias: true }),
+        mlp: (at) => new UngatedMLP(mlp, at, { names: { up: 'linear_fc1', down: 'linear_fc2' } }),
+        patchBias: true,
+        positionSide: Math.round(Math.sqrt(config.numPositions)),
+        mergerNames: { norm: 'norm', up: 'linear_fc1', down: 'linear_fc2' },
+      },
+      weights,
+    );
+  }
+}
