@@ -4,7 +4,7 @@ import { PREFILL } from '../graph/graph-kind.js';
 import type { DraftModel } from '../runner/draft-model.js';
 import { kvBlockBytes } from '../runner/kv-block-bytes.js';
 import { ModelRunner } from '../runner/model-runner.js';
-import { type OpenModelOptions, openModel } from '../runner/open-model.js';
+import { type OpenModel, type OpenModelOptions, openModel } from '../runner/open-model.js';
 import { checkOptions } from '../runner/options.js';
 import { DEFAULT_BLOCK_SIZE, type RunnerOptions } from '../runner/runner-options.js';
 import type { TextProcessing } from '../runner/text-processing.js';
@@ -90,7 +90,8 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenEngine
     const { architectures, model_type: modelType } = model.router.configDict;
     throw new AtbError('MODEL_USE_UNSUPPORTED', { use: 'generate', modelType, architectures });
   }
-  const text = await model.text();
+  // A process of its own reads the tokenizer, beside all that follows.
+  const reading = new TextBeside(model);
   // As early as that, a mistake in what holds for every request costs nobody the weights' loading.
   const { sampling = {} } = options;
   const { vocabSize, maxPositionEmbeddings } = model.config;
@@ -111,7 +112,7 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenEngine
   const numBlocks = cacheBlocks(options, wanted, blockBytes, openDraft?.weightBytes);
   const { maxPrefillTokens = maxBatchSize * maxModelLen } = options;
   const runner = await ModelRunner.load(model, {
-    ...{ ...options, blockSize, numBlocks },
+    ...{ ...options, blockSize, numBlocks, onProgress: reading.stopping(options.onProgress) },
     // Without chunks a step is as large as prompts happen to be.
     ...(options.chunkedPrefill &&
       options.maxPrefillTokens !== undefined && {
@@ -120,6 +121,7 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenEngine
   });
   let draft: DraftModel | undefined;
   try {
+    const text = await reading.text;
     draft = await openDraft?.load(runner, { maxBatchSize, maxModelLen }, options);
     const engine = new LLMEngine(runner, {
       postprocessor: text.postprocessor,
@@ -142,6 +144,27 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenEngine
     draft?.dispose();
     runner.dispose();
     throw error;
+  }
+}
+
+/** A model's tokenizer and templates, while its weights are loaded. */
+class TextBeside {
+  readonly text: Promise<TextProcessing>;
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(model: OpenModel) {
+    this.text = model.text();
+    this.text.catch((error: unknown) => {
+      this.#failure = { error };
+    });
+  }
+
+  /** What loading reports to, which ends it when there is no text to be had. */
+  stopping(onProgress: RunnerOptions['onProgress'] = () => {}): NonNullable<RunnerOptions['onProgress']> {
+    return (loadedBytes, totalBytes) => {
+      if (this.#failure) throw this.#failure.error;
+      onProgress(loadedBytes, totalBytes);
+    };
   }
 }
 
