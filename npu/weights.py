@@ -62,6 +62,9 @@ def read_weight(weight, weights, directory):
         # An embedding that is tied to a head of integers.
         scales = torch.cat([read_part(part, directory) for part in weights[weight["row_scales"]]["parts"]])
         parts = [torch.cat(parts).float() * scales.float().reshape(-1, 1)]
+    if dtype == torch.int64:
+        # Scales of products of int8 that give float16: ATB takes their bits, in words.
+        parts = [part.float().view(torch.int32) for part in parts]
     tensor = torch.cat([part.to(dtype) for part in parts])
     return tensor.reshape(weight["shape"]).contiguous()
 

@@ -1,5 +1,6 @@
 import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
 import type { Linear } from '../weights/linear.js';
+import type { TensorRef } from '../weights/weights.js';
 import { CommonOpBuilder, CommonOpBuilderManager } from './manager.js';
 import type { BuilderTensors, OpBuilder, ParamOf } from './types.js';
 
@@ -114,6 +115,47 @@ export class W8A8DynamicLinear implements OpBuilder<'LINEAR'> {
     );
   }
 }
+
+/** Inputs become int8 by a scale that was decided beforehand. */
+@CommonOpBuilder()
+export class ATBQuantLinear implements OpBuilder<'LINEAR'> {
+  readonly category = 'LINEAR';
+
+  isMatch({ linear: { desc } }: Param): true | string {
+    return desc === 'W8A8' || `wants a W8A8 weight, found ${desc}`;
+  }
+
+  build(graph: AtbGraph, { opName, linear }: Param, tensors: Tensors): void {
+    const { weight, scale, inputScale, inputOffset, sumBias, bias, dtype } = linear;
+    const int8 = `${opName}_intermediate_input`;
+    graph.addOperation(
+      new BaseOperation('Elewise', { elewiseType: 'ELEWISE_QUANT_PER_CHANNEL' }, `${opName}_quant`),
+      [tensors.input, ...namesOf(inputScale, inputOffset)],
+      [int8],
+    );
+    const product = bias ? `${opName}_product` : tensors.linearOut;
+    const hasBias = sumBias !== undefined;
+    if (dtype === 'f32') {
+      // f32 models are an extension anyway: ATB's Linear of int8 gives 16 bits.
+      const param = { transposeB: true, hasBias, outDataType: 'ACL_FLOAT' } as const;
+      const inputs = [int8, ...namesOf(weight, scale, sumBias)];
+      graph.addOperation(new BaseOperation('W8A8MatMul', param, opName), inputs, [product]);
+    } else {
+      const outDataType = dtype === 'bf16' ? 'ACL_BF16' : 'ACL_FLOAT16';
+      const param = { transposeB: true, hasBias, outDataType } as const;
+      const inputs = [int8, ...namesOf(weight, sumBias, scale)];
+      graph.addOperation(new BaseOperation('Linear', param, opName), inputs, [product]);
+    }
+    // ATB's Linear of int8 adds whole numbers alone.
+    if (bias) {
+      const add = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_ADD' }, `${opName}_bias`);
+      graph.addOperation(add, [product, bias.name], [tensors.linearOut]);
+    }
+  }
+}
+
+const namesOf = (...refs: readonly (TensorRef | undefined)[]): string[] =>
+  refs.flatMap((ref) => ref?.name ?? []);
 
 /** Adds whatever operations `linear` becomes: input [tokens, in] -> linearOut [tokens, out]. */
 export function buildLinear(graph: AtbGraph, opName: string, linear: Linear, tensors: Tensors): void {

@@ -33,6 +33,9 @@ interface LinearTensors {
   readonly offset?: TensorRef | undefined;
   readonly channels?: TensorRef | undefined;
   readonly divisors?: TensorRef | undefined;
+  readonly inputScale?: TensorRef | undefined;
+  readonly inputOffset?: TensorRef | undefined;
+  readonly sumBias?: TensorRef | undefined;
 }
 
 /** One projection, or several packed by rows into one matrix product: [outFeatures, inFeatures], floats or integers. */
@@ -45,6 +48,10 @@ export class Linear {
   readonly channels: TensorRef | undefined;
   /** What the channels of its input are divided by, before they are ordered; nothing when absent. [inFeatures] */
   readonly divisors: TensorRef | undefined;
+  /** Of W8A8: by which its input becomes int8, and what is added to the sums of integers. See QuantizedTensors. */
+  readonly inputScale: TensorRef | undefined;
+  readonly inputOffset: TensorRef | undefined;
+  readonly sumBias: TensorRef | undefined;
 
   private constructor(
     readonly name: string,
@@ -53,7 +60,7 @@ export class Linear {
     readonly dtype: FloatDType,
     /** How many input channels share a scale. 0: each output channel has one scale, or there are no scales. */
     readonly groupSize: number,
-    { weight, bias, scale, offset, channels, divisors }: LinearTensors,
+    { weight, bias, scale, offset, channels, divisors, ...ofW8A8 }: LinearTensors,
   ) {
     this.weight = weight;
     this.bias = bias;
@@ -61,6 +68,9 @@ export class Linear {
     this.offset = offset;
     this.channels = channels;
     this.divisors = divisors;
+    this.inputScale = ofW8A8.inputScale;
+    this.inputOffset = ofW8A8.inputOffset;
+    this.sumBias = ofW8A8.sumBias;
   }
 
   /**
@@ -71,15 +81,16 @@ export class Linear {
   static load(weights: Weights, options: LinearOptions): Linear {
     const { parts, inFeatures, hasBias = false, role = 'projection' } = options;
     const name = options.name ?? parts[0].name;
-    const bias = packBiases(weights, name, parts, hasBias);
     const quantized = commonQuant(weights, name, parts, role);
     if (quantized) {
       const [{ quant }] = quantized;
       const tensors = loadQuantized(weights, name, quantized, inFeatures);
       const dtype = weights.dtype ?? 'bf16';
-      const added = bias && quant.desc !== 'W8A8_DYNAMIC' ? { ...bias, isIntegerBias: true as const } : bias;
+      const bias = tensors.sumBias ? undefined : packBiases(weights, name, parts, hasBias);
+      const added = bias && !quant.desc.startsWith('W8A8') ? { ...bias, isIntegerBias: true as const } : bias;
       return new Linear(weights.path(name), quant.desc, dtype, quant.groupSize, { ...tensors, bias: added });
     }
+    const bias = packBiases(weights, name, parts, hasBias);
     const weight = packParts(weights, name, parts, {
       suffix: 'weight',
       columns: inFeatures,
@@ -121,8 +132,8 @@ export class Linear {
   }
 
   getWeights(): TensorRef[] {
-    const ofInput = [this.divisors, this.channels].filter((ref) => ref !== undefined);
-    return [...this.#operands(), ...ofInput];
+    const ofInput = [this.divisors, this.channels, this.inputScale, this.inputOffset];
+    return [...this.#operands(), ...[...ofInput, this.sumBias].filter((ref) => ref !== undefined)];
   }
 
   /** weight, (scale, (offset)), (bias). */
@@ -134,8 +145,9 @@ export class Linear {
 /** What packed parts must agree on. */
 function describeQuant(quant: LinearQuant | undefined): string {
   if (quant === undefined) return 'FLOAT';
-  const { desc, groupSize, channels } = quant;
-  return `${desc}/${groupSize}${channels ? ` in the order ${channels.subarray(0, 4)}…` : ''}`;
+  const { desc, groupSize, channels, input } = quant;
+  const order = channels ? ` in the order ${channels.subarray(0, 4)}…` : '';
+  return `${desc}/${groupSize}${order}${input ? ` of inputs / ${input.scale} + ${input.offset}` : ''}`;
 }
 
 const sameChannels = (a: LinearQuant | undefined, b: LinearQuant | undefined): boolean =>

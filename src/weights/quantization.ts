@@ -11,14 +11,15 @@ export const GROUP_SIZES = [32, 64, 128] as const;
 export const DEFAULT_GROUP_SIZE = 64;
 
 /** How the integers of a linear are multiplied; MindIE's names of LinearTypeV2. */
-export type IntegerDesc = 'W8A16' | 'W8A8_DYNAMIC' | 'W4A16';
+export type IntegerDesc = 'W8A16' | 'W8A8' | 'W8A8_DYNAMIC' | 'W4A16';
 /** Our extension: floats of 8 bits (e4m3) and of 4 bits (e2m1), which become floats where they are multiplied. */
 export type SmallFloatDesc = 'FP8' | 'FP4';
 export type QuantDesc = IntegerDesc | SmallFloatDesc;
-export const QUANT_DESCS: readonly IntegerDesc[] = ['W8A16', 'W8A8_DYNAMIC', 'W4A16'];
+export const QUANT_DESCS: readonly IntegerDesc[] = ['W8A16', 'W8A8', 'W8A8_DYNAMIC', 'W4A16'];
 
 const FORM_OF_DESC: Readonly<Record<QuantDesc, Omit<IntegerForm, 'groupSize'>>> = {
   W8A16: { bits: 8, activations: 'float' },
+  W8A8: { bits: 8, activations: 'int8' },
   W8A8_DYNAMIC: { bits: 8, activations: 'int8' },
   W4A16: { bits: 4, activations: 'float' },
   FP8: { bits: 8, activations: 'float', numbers: 'floats' },
@@ -31,11 +32,17 @@ export const integerForm = ({ desc, groupSize }: QuantForm): IntegerForm => ({
   groupSize,
 });
 
-/** MindIE's name of integers, ours of small floats: the inverse of `integerForm`. */
-export function quantDesc({ bits, numbers, activations }: IntegerForm): QuantDesc {
+/** MindIE's name of integers, ours of small floats: the inverse of `integerForm`. `isStatic`: inputs have one scale. */
+export function quantDesc({
+  bits,
+  numbers,
+  activations,
+  isStatic = false,
+}: IntegerForm & { readonly isStatic?: boolean }): QuantDesc {
   if (numbers === 'floats') return bits === 8 ? 'FP8' : 'FP4';
   if (bits === 4) return 'W4A16';
-  return activations === 'int8' ? 'W8A8_DYNAMIC' : 'W8A16';
+  if (activations === 'int8') return isStatic ? 'W8A8' : 'W8A8_DYNAMIC';
+  return 'W8A16';
 }
 
 /** What a linear is to its model: one of the products inside layers, or the one that makes logits. */
@@ -47,10 +54,20 @@ export interface QuantForm {
   readonly groupSize: number;
 }
 
+/** How the inputs of a linear become int8, where that was decided beforehand. */
+export interface StaticInput {
+  /** Above 0. */
+  readonly scale: number;
+  /** A whole number from -128 to 127. */
+  readonly offset: number;
+}
+
 /** How one linear is made of integers. */
 export interface LinearQuant extends QuantForm {
   /** Input i of the stored rows is input channels[i] of the linear, where they are sorted by groups. [inFeatures] */
   readonly channels?: Int32Array | undefined;
+  /** Of W8A8: every input x becomes round(x / scale + offset), int8. */
+  readonly input?: StaticInput;
   /** Reads the integers out of the files; absent where these hold floats, which the engine quantises while it packs them. */
   readonly rows?: RowReader;
 }
@@ -73,6 +90,8 @@ export interface LinearRows {
   readonly scale: TensorRef;
   /** [n, groups] whole numbers, where the quantisation has them: w is about scale * (integer + offset). */
   readonly offset?: TensorRef | undefined;
+  /** i32 [n]: what is added to the sums of W8A8 before they are scaled: it has the linear's bias and what offsets cost. */
+  readonly sumBias?: TensorRef | undefined;
   /** [k]: the product's input is divided by these. */
   readonly divisors?: TensorRef | undefined;
   /** [n, groups] of what other tools write beside symmetric integers: all of them must be zero. */

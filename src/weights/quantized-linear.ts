@@ -18,6 +18,11 @@ export interface QuantizedTensors {
   readonly channels: TensorRef | undefined;
   /** [k]: what the input is divided by, channel by channel. */
   readonly divisors: TensorRef | undefined;
+  /** Of W8A8: f32 [1] and whole numbers [1], by which inputs become int8. */
+  readonly inputScale: TensorRef | undefined;
+  readonly inputOffset: TensorRef | undefined;
+  /** Of W8A8: i32 [n], which is added to the sums before they are scaled. */
+  readonly sumBias: TensorRef | undefined;
 }
 
 /** A part of a linear, and how it is stored. */
@@ -46,9 +51,10 @@ export function loadQuantized(
     throw new AtbError('WEIGHT_QUANT_SHAPE', { name: `${stem}.weight`, inFeatures, bits });
   const rows = parts.reduce((sum, { part }) => sum + part.outFeatures, 0);
   const groups = [rows, groupsOf(inFeatures, groupSize)];
-  const scaleName = `${stem}.weight_scale`;
+  const { input } = quant;
+  const scaleName = `${stem}.${input ? 'deq_scale' : 'weight_scale'}`;
   const offsetName = `${stem}.weight_offset`;
-  const { integers, scales, offsets, divisors, mustBeZero } = quant.rows
+  const { integers, scales, offsets, divisors, sumBias, mustBeZero } = quant.rows
     ? stored(weights, name, parts, inFeatures)
     : floats(weights, name, parts, inFeatures);
   return {
@@ -63,6 +69,7 @@ export function loadQuantized(
         scaleName,
         ...(offsets && { offsetName }),
         isStored: quant.rows !== undefined,
+        ...(input && { isStatic: true }),
         mustBeZero: mustBeZero.flatMap((ref) => ref.parts),
       },
     },
@@ -71,7 +78,7 @@ export function loadQuantized(
       dtype: 'f32',
       shape: groups,
       parts: scales?.parts ?? [],
-      quantized: { role: 'scale', activations },
+      quantized: { role: 'scale', activations, ...(input && { isStatic: true }) },
     },
     offset:
       activations === 'int8'
@@ -85,6 +92,19 @@ export function loadQuantized(
           },
     channels: quant.channels && channelOrder(`${stem}.channel_order`, quant.channels),
     divisors: divisors && named(divisors, `${stem}.input_divisors`),
+    inputScale: input && {
+      ...constantWeight(`${stem}.input_scale`, [1], input.scale),
+      quantized: { role: 'scale', activations: 'float' },
+    },
+    inputOffset: input && {
+      ...constantWeight(`${stem}.input_offset`, [1], input.offset),
+      quantized: { role: 'input-offset' },
+    },
+    sumBias: sumBias && {
+      ...named(sumBias, `${stem}.quant_bias`),
+      dtype: 'i32',
+      quantized: { role: 'sum-bias' },
+    },
   };
 }
 
@@ -101,6 +121,7 @@ interface Numbers {
   readonly scales: TensorRef | undefined;
   readonly offsets: TensorRef | undefined;
   readonly divisors: TensorRef | undefined;
+  readonly sumBias: TensorRef | undefined;
   readonly mustBeZero: readonly TensorRef[];
 }
 
@@ -117,7 +138,8 @@ function floats(
     isTransposable: true,
     isScalable: true,
   });
-  return { integers, scales: undefined, offsets: undefined, divisors: undefined, mustBeZero: [] };
+  const none = { scales: undefined, offsets: undefined, divisors: undefined, sumBias: undefined };
+  return { integers, ...none, mustBeZero: [] };
 }
 
 function stored(
@@ -152,6 +174,9 @@ function stored(
         )
       : undefined,
     divisors: read[0]?.rows.divisors,
+    sumBias: read.every(({ rows }) => rows.sumBias)
+      ? packed('quant_bias', ({ sumBias }, part) => takenRows(sumBias as TensorRef, part))
+      : undefined,
     // Those of the whole tensors that parts are taken from.
     mustBeZero: read.flatMap(({ rows }) => rows.mustBeZero ?? []),
   };

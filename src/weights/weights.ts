@@ -32,6 +32,8 @@ export interface QuantizedWeight extends IntegerForm {
   readonly offsetName?: string;
   /** The parts are integers; otherwise floats [n, inFeatures], to be quantised while they are packed. */
   readonly isStored: boolean;
+  /** What they are multiplied by has one scale, which was decided beforehand. */
+  readonly isStatic?: true;
   /** Offsets in the files, which symmetric integers must not have. */
   readonly mustBeZero: readonly WeightPart[];
 }
@@ -43,9 +45,11 @@ export type QuantizedPart =
    * The engine's scales are f32; ATB's have the dtype of the activations where those stay floats. A scale without parts
    * is made with its weight.
    */
-  | { readonly role: 'scale'; readonly activations: 'float' | 'int8' }
+  | { readonly role: 'scale'; readonly activations: 'float' | 'int8'; readonly isStatic?: true }
   /** Like a scale; zeros, which are in no file, where the integers are symmetric. */
-  | { readonly role: 'offset'; readonly activations: 'float'; readonly isZero: boolean };
+  | { readonly role: 'offset'; readonly activations: 'float'; readonly isZero: boolean }
+  /** Of W8A8: what is added to inputs before they become int8, and to sums before they are scaled. */
+  | { readonly role: 'input-offset' | 'sum-bias' };
 
 /** Where a `Weights` cursor looks names up: an opened checkpoint, or a declaration made from the configuration. */
 export interface WeightSource {
@@ -219,9 +223,19 @@ export function weightDesc(
   if (values) return { dtype, shape };
   if (isIntegerBias && run === 'bf16') return { dtype: 'f32', shape };
   if (quantized === undefined) return { dtype: keptIn ?? run, shape };
-  if (quantized.role !== 'weight' && quantized.activations === 'float') return { dtype: run, shape };
-  // Scales of products of integers have one axis to ATB.
-  return { dtype, shape: quantized.role === 'scale' ? shape.slice(0, -1) : shape };
+  switch (quantized.role) {
+    case 'weight':
+    case 'sum-bias':
+      return { dtype, shape };
+    case 'input-offset':
+      return { dtype: 'i8', shape };
+    case 'offset':
+      return { dtype: run, shape };
+    case 'scale':
+      if (quantized.activations === 'float') return { dtype: run, shape };
+      // Scales of products of integers have one axis to ATB. Where these give f16, it wants the bits of f32 in an i64.
+      return { dtype: quantized.isStatic && run === 'f16' ? 'i64' : dtype, shape: shape.slice(0, -1) };
+  }
 }
 
 /** Bytes of a weight's elements in the dtypes of the checkpoint; of a declared one, as they would be. */

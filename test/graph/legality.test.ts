@@ -247,10 +247,10 @@ describe('legality in ATB', () => {
     [
       'quantising element by element',
       graph(
-        { type: 'Elewise', param: { elewiseType: 'ELEWISE_QUANT_PER_CHANNEL' } },
+        { type: 'Elewise', param: { elewiseType: 'ELEWISE_DEQUANT_PER_CHANNEL' } },
         { x: bf16(5), z: bf16(5) },
       ),
-      /ELEWISE_QUANT_PER_CHANNEL reads scales and offsets/,
+      /ELEWISE_DEQUANT_PER_CHANNEL reads scales and offsets/,
     ],
     [
       'a norm into another integer type than int8',

@@ -10,6 +10,8 @@ const i8 = (shape: readonly number[], data: Iterable<number>): Tensor<'i8'> => (
   data: Int8Array.from(data),
 });
 
+const floatsOf = (tensor: Tensor | undefined): number[] => [...toFloat32(tensor as Tensor)];
+
 /** Numbers in [-1, 1) that look random. */
 function* random(count: number, seed = 1): Generator<number> {
   let state = seed;
@@ -66,6 +68,31 @@ for (const isa of availableIsas()) {
       expect(numbers(y)).to.deep.equal([31, -253, 66, -1133]);
       const asymmetric = await run('W8A16MatMul', param, { ...inputs, offset: f32([2], [4, -1]) });
       expect(numbers(asymmetric.y)).to.deep.equal([43, -265, 71, -1138]);
+    });
+
+    it('ELEWISE_QUANT_PER_CHANNEL rounds to the nearest even whole number that int8 has', async () => {
+      const x = f32([2, 4], [0.5, 1.5, -2.5, 1000, -1000, 3, NaN, 0]);
+      const param = { elewiseType: 'ELEWISE_QUANT_PER_CHANNEL' };
+      const one = { x, scale: f32([1], [1]), offset: i8([1], [0]) };
+      expect(numbers((await run('Elewise', param, one)).y)).to.deep.equal([0, 2, -2, 127, -128, 3, 0, 0]);
+      const each = { x, scale: f32([4], [0.5, 1, 2, 100]), offset: f32([4], [1, -2, 3, -4]) };
+      expect(numbers((await run('Elewise', param, each)).y)).to.deep.equal([2, 0, 2, 6, -128, 1, 0, -4]);
+      const three = { ...one, scale: f32([3], [1, 1, 1]) };
+      await expectNative('NATIVE_INPUT_INVALID', /one number or 4/, () => run('Elewise', param, three));
+    });
+
+    it('Linear of int8 adds whole numbers before it multiplies by scales', async () => {
+      const inputs = {
+        x: i8([2, 3], [1, 2, 3, -4, 5, 127]),
+        w: i8([2, 3], [10, -20, 30, 127, -128, 1]),
+        bias: i32([7, -1000]),
+        scale: f32([2], [0.5, 2]),
+      };
+      const param = { transposeB: true, hasBias: true, outDataType: 'ACL_BF16' };
+      expect(floatsOf((await run('Linear', param, inputs)).y)).to.deep.equal([33.5, -2256, 1840, -4048]);
+      const { bias: _, ...without } = inputs;
+      const plain = { ...param, hasBias: false, outDataType: 'ACL_FLOAT16' };
+      expect(floatsOf((await run('Linear', plain, without)).y)).to.deep.equal([30, -252, 1835, -2042]);
     });
 
     it('W8A16MatMul reads a weight [k, n] and scales of groups', async () => {

@@ -59,6 +59,9 @@ describe('models as other tools publish them', function () {
           // Activations that are rounded to 8 bits are another model's.
           if (name.endsWith('dynamic'))
             expect(smallestCosine(found, expected, VOCABULARY)).to.be.at.least(0.995);
+          // More so where one scale is for the inputs of all linears.
+          else if (name.endsWith('static'))
+            expect(smallestCosine(found, expected, VOCABULARY)).to.be.at.least(0.98);
           // The same numbers, added up in another order.
           else expect(largestDifference(found, expected)).to.be.at.most(2e-4);
         }

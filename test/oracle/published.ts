@@ -18,6 +18,8 @@ interface Rounded {
   readonly groups: number;
   /** The group of each channel. */
   readonly groupOf: Int32Array;
+  /** [n], which stays beside it in the files. */
+  readonly bias?: Float32Array | undefined;
 }
 
 /** How a test publishes a checkpoint: its quantization_config, how linears are rounded, and the tensors of one. */
@@ -151,6 +153,33 @@ const intTensors: Publisher['tensors'] = ({ n, k, u, scales }) => ({
   weight_scale: f32([n, 1], scales),
 });
 
+/** Few inputs of the fixtures' linears are larger than 127 times this. */
+const INPUT_SCALE = Math.fround(16 / 127);
+
+const staticTensors: Publisher['tensors'] = (linear) => ({
+  ...intTensors(linear),
+  input_scale: f32([1], Float32Array.of(INPUT_SCALE)),
+});
+
+/** As MindIE has W8A8: sums get the bias, and the offset of the inputs is taken out of them again. */
+const mindieStaticTensors: Publisher['tensors'] = (linear) => {
+  const { n, k, u, scales, bias = new Float32Array(n) } = linear;
+  const offset = -3;
+  const deqScale = scales.map((scale) => scale * INPUT_SCALE);
+  const sums = Int32Array.from({ length: n }, (_, row) =>
+    u.subarray(row * k, (row + 1) * k).reduce((sum, each) => sum + each - 128, 0),
+  );
+  return {
+    ...staticTensors(linear),
+    input_offset: f32([1], Float32Array.of(offset)),
+    deq_scale: f32([n], deqScale),
+    quant_bias: i32(
+      [n],
+      sums.map((sum, row) => Math.round((bias[row] as number) / (deqScale[row] as number)) - offset * sum),
+    ),
+  };
+};
+
 /** As MindIE reads them: two's complement, and offsets that are taken from the integers. */
 const mindieTensors: Publisher['tensors'] = ({ n, k, bits, u, scales, zeros, groups }) => {
   const middle = 2 ** (bits - 1);
@@ -169,6 +198,7 @@ const mindieTensors: Publisher['tensors'] = ({ n, k, bits, u, scales, zeros, gro
   };
 };
 
+const STATIC = { num_bits: 8, type: 'int', symmetric: true, strategy: 'tensor', dynamic: false };
 const TOKENS = { num_bits: 8, type: 'int', symmetric: true, strategy: 'token', dynamic: true };
 
 /** Every method by name. */
@@ -190,6 +220,15 @@ export const PUBLISHERS: Readonly<Record<string, Publisher>> = {
   'ct-pack-8-asym': compressed('pack-quantized', 8, false, packTensors),
   'ct-int-8': compressed('int-quantized', 8, true, intTensors),
   'ct-int-8-dynamic': compressed('int-quantized', 8, true, intTensors, TOKENS),
+  'ct-int-8-static': compressed('int-quantized', 8, true, staticTensors, STATIC),
+  'msmodelslim-8-static': {
+    config: {},
+    type: 'W8A8',
+    bits: 8,
+    groupSize: 0,
+    isSymmetric: true,
+    tensors: mindieStaticTensors,
+  },
   'msmodelslim-4': { config: {}, type: 'W4A16', bits: 4, groupSize: GROUP, tensors: mindieTensors },
   'msmodelslim-8': { config: {}, type: 'W8A16', bits: 8, groupSize: 0, tensors: mindieTensors },
 };
@@ -242,9 +281,9 @@ type Store = Pick<(typeof SMALL_FLOATS)[string], 'config' | 'store'> &
 export const storeOf = (publisher: Publisher): Store => ({
   config: publisher.config,
   ...(publisher.type !== undefined && { type: publisher.type, groupSize: publisher.groupSize }),
-  store(data, shape) {
+  store(data, shape, bias) {
     const rounded = round(data, shape, publisher);
-    return { tensors: publisher.tensors(rounded), values: restore(rounded) };
+    return { tensors: publisher.tensors({ ...rounded, bias }), values: restore(rounded) };
   },
 });
 
@@ -255,16 +294,18 @@ export async function publish(
   output: { readonly published: string; readonly dequantized: string },
 ): Promise<void> {
   const [published, floats]: [WriterTensor[], WriterTensor[]] = [[], []];
-  for (const [name, tensor] of await readTensors(join(source, 'model.safetensors'))) {
+  const stored = await readTensors(join(source, 'model.safetensors'));
+  for (const [name, tensor] of stored) {
     const [n = 0, k = 0] = tensor.shape;
     const data = toFloat32(tensor);
     const linear = /^(.*_proj)\.weight$/.exec(name)?.[1];
-    const stored = linear === undefined ? undefined : publisher.store(data, [n, k]);
-    const values = f32(tensor.shape, stored?.values ?? data);
+    const bias = stored.get(`${linear}.bias`);
+    const found = linear && publisher.store(data, [n, k], bias && toFloat32(bias));
+    const values = f32(tensor.shape, found ? found.values : data);
     floats.push({ name, ...values });
-    if (stored === undefined) published.push({ name, ...values });
+    if (!found) published.push({ name, ...values });
     else
-      for (const [suffix, each] of Object.entries(stored.tensors))
+      for (const [suffix, each] of Object.entries(found.tensors))
         published.push({ name: `${linear}.${suffix}`, ...each });
   }
   const config = JSON.parse(readFileSync(join(source, 'config.json'), 'utf8'));

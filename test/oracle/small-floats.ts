@@ -6,7 +6,11 @@ export interface StoredLinear {
   readonly values: Float32Array;
 }
 
-type Store = (data: Float32Array, shape: readonly [n: number, k: number]) => StoredLinear;
+type Store = (
+  data: Float32Array,
+  shape: readonly [n: number, k: number],
+  bias?: Float32Array,
+) => StoredLinear;
 
 /** Every number of e4m3 that is not negative, by its code. */
 export const E4M3 = Array.from({ length: 127 }, (_, code) =>

@@ -25,7 +25,8 @@ KEYS = {
     "Concat": {"concatDim": int},
     "DynamicQuant": {},
     "Elewise": {
-        "elewiseType": ["ELEWISE_ADD", "ELEWISE_SUB", "ELEWISE_MUL", "ELEWISE_MULS", "ELEWISE_TANH"],
+        "elewiseType": ["ELEWISE_ADD", "ELEWISE_SUB", "ELEWISE_MUL", "ELEWISE_MULS", "ELEWISE_TANH",
+                        "ELEWISE_QUANT_PER_CHANNEL"],
         "mulsParam": {"varAttr": float},
         "outTensorType": DTYPES,
     },
@@ -89,6 +90,11 @@ def check_param(op, param, keys=None):
             require(type(value) is known, f"{op}.{key} must be {known.__name__}, found {value!r}")
 
 
+def of_integers(param):
+    """Whether a Linear multiplies int8: then it has scales, and its result is of 16 bits."""
+    return param.get("outDataType") in ("ACL_FLOAT16", "ACL_BF16")
+
+
 def counts(op, param):
     """How many tensors an operation reads and writes: GetInputNum and GetOutputNum."""
     if op in ("SelfAttention", "PagedAttention"):
@@ -108,9 +114,9 @@ def counts(op, param):
         "Activation": (1, 1),
         "Concat": (2, 1),
         "DynamicQuant": (1, 2),
-        "Elewise": (1 if param.get("elewiseType") in ("ELEWISE_MULS", "ELEWISE_TANH") else 2, 1),
+        "Elewise": ({"ELEWISE_MULS": 1, "ELEWISE_TANH": 1, "ELEWISE_QUANT_PER_CHANNEL": 3}.get(param.get("elewiseType"), 2), 1),
         "Gather": (2, 1),
-        "Linear": (2 + param.get("hasBias", True), 1),
+        "Linear": (2 + param.get("hasBias", True) + of_integers(param), 1),
         "ReshapeAndCache": (5, 2),
         "Rope": (5, 2),
         "SelfAttention": (4 + masked, 1),
@@ -161,6 +167,10 @@ def check_inputs(op, param, tensors):
         require(name != "ACTIVATION_RELU" or kinds[0] != torch.float16, "Activation: RELU has no float16")
         require(param.get("dim", -1) == -1, "Activation: dim must be -1")
         require(name != "ACTIVATION_SWIGLU_FORWARD" or shapes[0][-1] % 2 == 0, f"Activation: halves of {shapes[0]}")
+    elif op == "Elewise" and param["elewiseType"] == "ELEWISE_QUANT_PER_CHANNEL":
+        same(0, 1)
+        require(kinds[2] == torch.int8 and shapes[1] == shapes[2], f"Elewise: {kinds}, {shapes}")
+        require(shapes[1] in ([1], shapes[0][-1:]), f"Elewise: scales {shapes[1]} of {shapes[0]}")
     elif op == "Elewise":
         same(*range(len(tensors)))
         aligned = [shape[::-1] for shape in shapes]
@@ -184,6 +194,12 @@ def check_inputs(op, param, tensors):
         fits = axis + len(shapes[1]) == len(shapes[0]) if axis >= 0 else -axis == len(shapes[1])
         require(fits, f"LayerNorm: beginNormAxis {axis} of {shapes[0]}, gamma {shapes[1]}")
         require(shapes[1] == shapes[2] == shapes[0][axis:], f"LayerNorm: {shapes}")
+    elif op == "Linear" and of_integers(param):
+        outputs = [shapes[1][0]]
+        require(kinds[0] == kinds[1] == torch.int8 and shapes[0][-1] == shapes[1][1], f"Linear: {kinds}, {shapes}")
+        require(kinds[-1] == (torch.float32 if param["outDataType"] == "ACL_BF16" else torch.int64), f"Linear: {kinds}")
+        require(len(kinds) == 3 or kinds[2] == torch.int32, f"Linear: {kinds}")
+        require(all(shape == outputs for shape in shapes[2:]), f"Linear: {shapes}")
     elif op == "Linear":
         same(*range(len(tensors)))
         require(param.get("transposeB", True), "the stub has transposed weights only")

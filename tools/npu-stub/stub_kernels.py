@@ -1,7 +1,7 @@
 """What exported operations compute, with PyTorch on the CPU: in float32, rounded to the dtype of the result."""
 import torch
 
-from stub_checks import StubError, require
+from stub_checks import StubError, of_integers, require
 
 
 def attend(q, k, v, scale, mask):
@@ -96,6 +96,12 @@ def layer_norm(param, tensors):
 
 def linear(param, tensors):
     x, weight, *bias = tensors
+    if of_integers(param):
+        scale = bias.pop()
+        sums = x.double() @ weight.double().t() + (bias[0].double() if bias else 0)
+        # Words have the bits of f32 in their lower halves.
+        scale = scale if scale.dtype == torch.float32 else scale.to(torch.int32).view(torch.float32)
+        return [(sums.float() * scale).to(torch.bfloat16 if param["outDataType"] == "ACL_BF16" else torch.float16)]
     y = x.float() @ weight.float().t()
     return [(y + bias[0].float() if bias else y).to(x.dtype)]
 
@@ -149,6 +155,8 @@ def activation(param, tensors):
 def elewise(param, tensors):
     x = tensors[0].float()
     name = param["elewiseType"]
+    if name == "ELEWISE_QUANT_PER_CHANNEL":
+        return [(x / tensors[1].float() + tensors[2].float()).round().clamp(-128, 127).to(torch.int8)]
     if name == "ELEWISE_MULS":
         y = x * param["mulsParam"]["varAttr"]
     elif name == "ELEWISE_TANH":

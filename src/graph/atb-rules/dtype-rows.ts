@@ -142,6 +142,13 @@ export const DTYPE_ROWS: Readonly<Record<string, readonly string[]>> = {
     'bf16 bf16 float > bf16',
   ],
   LinearOperationMatmulAccum: ['float16 float16 float > float', 'bf16 bf16 float > float'],
+  LinearOperationMatmulDequantFloat16Atlas800IA2: ['int8 int8 uint64 > float16', 'int8 int8 int64 > float16'],
+  LinearOperationMatmulDequantWithBiasFloat16Atlas800IA2: [
+    'int8 int8 int32 uint64 > float16',
+    'int8 int8 int32 int64 > float16',
+  ],
+  LinearOperationMatmulDequantBf16Atlas800IA2: ['int8 int8 float > bf16'],
+  LinearOperationMatmulDequantWithBiasBf16Atlas800IA2: ['int8 int8 int32 float > bf16'],
   LinearParallelOperationWithoutResidual: ['float16 float16 > float16', 'bf16 bf16 > bf16'],
   LinearParallelOperationWithResidual: ['float16 float16 float16 > float16', 'bf16 bf16 bf16 > bf16'],
   LinearParallelOperationWithoutResidualLcoc: ['float16 float16 > float16', 'bf16 bf16 > bf16'],
@@ -187,6 +194,7 @@ export const DTYPE_ROWS: Readonly<Record<string, readonly string[]>> = {
     'bf16 bf16 > int8',
   ],
   ElewiseOperationEqual: ['float16 float16 > int8', 'float float > int8', 'bf16 bf16 > int8'],
+  ElewiseOperationQuantPerChannel: ['float16 float16 int8 > int8', 'bf16 bf16 int8 > int8'],
   ElewiseOperationTanh: ['float16 > float16', 'bf16 > bf16'],
   SelfAttentionOperationEncoder: [
     'float16 float16 float16 float16 int32 > float16',

@@ -20,6 +20,8 @@ export type ElewiseParam =
         | 'ELEWISE_GREATER'
         | 'ELEWISE_EQUAL';
     }
+  /** x, scale, offset -> int8: round(x / scale + offset). Scale and offset have one number, or one for each channel. */
+  | { readonly elewiseType: 'ELEWISE_QUANT_PER_CHANNEL' }
   | { readonly elewiseType: 'ELEWISE_MULS'; readonly mulsParam: { readonly varAttr: number } }
   | { readonly elewiseType: 'ELEWISE_CAST'; readonly outTensorType: AclDataType };
 
@@ -48,6 +50,8 @@ export const elewise: OpDefinition<'Elewise', ElewiseParam> = {
           DTYPE_OF_ACL[param.outTensorType] ?? inputs.fail(`cannot cast to ${param.outTensorType}`);
         return [{ dtype, shape: x.shape }];
       }
+      case 'ELEWISE_QUANT_PER_CHANNEL':
+        return [{ dtype: 'i8', shape: x.shape }];
       case 'ELEWISE_ADD':
       case 'ELEWISE_SUB':
       case 'ELEWISE_MUL':
@@ -81,16 +85,16 @@ export const elewise: OpDefinition<'Elewise', ElewiseParam> = {
   },
 };
 
-/** Types whose counts and results no graph of ours has: quantising and its inverse (1 or 3 inputs, up to 3 outputs). */
+/** Types whose counts and results no graph of ours has: other ways to quantise, and its inverse (up to 3 outputs). */
 const UNSUPPORTED: ReadonlySet<string | undefined> = new Set([
   'ELEWISE_QUANT',
-  'ELEWISE_QUANT_PER_CHANNEL',
   'ELEWISE_DEQUANT_PER_CHANNEL',
   'ELEWISE_DYNAMIC_QUANT',
 ]);
 
 /** elewise_operation.cpp, GetInputNum. */
-const inputsOf = (type: ElewiseParam['elewiseType']): number => (UNARY.has(type) ? 1 : 2);
+const inputsOf = (type: ElewiseParam['elewiseType']): number =>
+  UNARY.has(type) ? 1 : type === 'ELEWISE_QUANT_PER_CHANNEL' ? 3 : 2;
 
 /** `ELEWISE_LOGICAL_NOT` is `LogicalNot` in the names of sections. */
 const camel = (type: string | undefined): string =>

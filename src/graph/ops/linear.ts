@@ -2,7 +2,10 @@ import { count, type OpDefinition } from './definition.js';
 import { type AclDataType, DTYPE_OF_ACL, type Inputs, type TensorDesc } from './inputs.js';
 import { matmulShapes } from './matmul.js';
 
-/** x[tokens, k], weight[n, k] (`transposeB`), (bias[n]) -> [tokens, n]; or with batches in front: weight[batch, n, k]. */
+/**
+ * x[tokens, k], weight[n, k] (`transposeB`), (bias[n]) -> [tokens, n]; or with batches in front: weight[batch, n, k]. Of int8:
+ * x, weight, (bias i32[n]), deqScale[n] -> [tokens, n], (x w + bias) * deqScale in the outDataType, which says that it is so.
+ */
 export interface LinearParam {
   readonly transposeA?: boolean;
   /** ATB's default is true: the weight is [n, k]. */
@@ -11,6 +14,7 @@ export interface LinearParam {
   readonly hasBias: boolean;
   /** Adds to the third input, f32, and gives f32. */
   readonly enAccum?: boolean;
+  /** Of int8: ACL_FLOAT16 or ACL_BF16. */
   readonly outDataType?: AclDataType;
   /** Batches are axis 1 of x[tokens, batch, k] and of the result. ATB has it (LinearParam::matmulType), its JSON has not. */
   readonly matmulType?: 'MATMUL_EIN_SUM';
@@ -19,8 +23,12 @@ export interface LinearParam {
 export const linear: OpDefinition<'Linear', LinearParam> = {
   type: 'Linear',
   keys: { matmulType: ['MATMUL_EIN_SUM'] },
-  arity: ({ hasBias, enAccum }) => ({ inputs: 2 + count(hasBias || enAccum), outputs: 1 }),
-  shapes(inputs, { transposeA, transposeB, hasBias, enAccum, outDataType, matmulType }) {
+  arity: (param) => ({
+    inputs: 2 + count(param.hasBias || param.enAccum, isOfIntegers(param)),
+    outputs: 1,
+  }),
+  shapes(inputs, param) {
+    const { transposeA, transposeB, hasBias, enAccum, outDataType, matmulType } = param;
     if (transposeA) inputs.fail('transposeA is not supported');
     inputs.sameDtype(0, 1);
     if (matmulType) return einsumShapes(inputs);
@@ -28,14 +36,25 @@ export const linear: OpDefinition<'Linear', LinearParam> = {
     const [out = inputs.at(0)] = matmulShapes(inputs, transposeB, enAccum ? 'f32' : given);
     if (enAccum) inputs.sameShape(2, out.shape);
     else if (hasBias) inputs.equal('the bias size', inputs.size(2, -1), out.shape.at(-1) ?? 0);
+    if (isOfIntegers(param))
+      inputs.equal('the number of scales', inputs.size(hasBias ? 3 : 2, -1), out.shape.at(-1) ?? 0);
     return [out];
   },
   matrix: () => ({ input: 1, layout: 'linear' }),
   atb: {
-    section: ({ hasBias = true, enAccum = false }) =>
-      enAccum ? 'LinearOperationMatmulAccum' : `LinearOperationMatmul${hasBias ? 'WithBias' : ''}Atlas800IA2`,
+    section(param) {
+      const { hasBias = true, enAccum = false, outDataType } = param;
+      if (enAccum) return 'LinearOperationMatmulAccum';
+      const bias = hasBias ? 'WithBias' : '';
+      if (!isOfIntegers(param)) return `LinearOperationMatmul${bias}Atlas800IA2`;
+      return `LinearOperationMatmulDequant${bias}${outDataType === 'ACL_BF16' ? 'Bf16' : 'Float16'}Atlas800IA2`;
+    },
   },
 };
+
+/** linear_operation.cpp: the dtypes of activations, as that of a result, mean that the inputs are int8. */
+export const isOfIntegers = ({ outDataType }: LinearParam): boolean =>
+  outDataType === 'ACL_FLOAT16' || outDataType === 'ACL_BF16';
 
 /** x[tokens, batch, k] times weight[batch, n, k] of each batch. */
 function einsumShapes(inputs: Inputs): TensorDesc[] {

@@ -63,6 +63,10 @@ export interface QuantFormat {
   open(source: FormatSource): Promise<OpenFormat | undefined>;
 }
 
+/** What they note of checkpoints with scales for a KV cache. */
+export const FLOAT_CACHE =
+  'keys and values stay floats, where it has scales for them; --kv_quant int8 makes integers of them';
+
 /** What formats note of checkpoints whose activations were meant to be quantised in a way that is not computed here. */
 export const FLOAT_ACTIVATIONS =
   'activations stay floats, where it says that they are quantised: results are closer to the float model';

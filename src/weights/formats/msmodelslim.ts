@@ -3,11 +3,12 @@ import { join } from 'node:path';
 import { AtbError } from '../../errors.js';
 import { integerRows } from '../integer-rows.js';
 import { JsonScanner } from '../json-scanner.js';
-import { QUANT_DESCS, type QuantDesc } from '../quantization.js';
+import { QUANT_DESCS, type QuantDesc, type StaticInput } from '../quantization.js';
 import { followAllowed, readExactly, readRegularFile } from '../regular-file.js';
 import { MAX_TENSORS } from '../safetensors-header.js';
-import type { FormatSource, OpenFormat, QuantFormat } from './format.js';
+import { FLOAT_CACHE, type FormatSource, type OpenFormat, type QuantFormat } from './format.js';
 import { isZero, linearsWith } from './small-tensors.js';
+import { readStaticInput, STATIC_SPARE, staticRows } from './static-inputs.js';
 
 /** MindIE's name of the file that says how each tensor of a quantised checkpoint is stored. */
 export const QUANT_DESCRIPTION_FILE = 'quant_model_description.json';
@@ -22,7 +23,7 @@ const KNOWN: readonly string[] = [...QUANT_DESCS, FLOAT_TYPE];
 
 /**
  * Checkpoints with a `quant_model_description.json`, as MindIE's msmodelslim writes them and `atb-models quantize` does: it
- * names a type for each tensor, and the tensors have the names and shapes that `integerRows` reads.
+ * names a type for each tensor, and the tensors have the names and shapes that `integerRows` reads, or `staticRows` of W8A8.
  */
 export const msmodelslim: QuantFormat = { method: undefined, open };
 
@@ -39,6 +40,7 @@ async function open(source: FormatSource): Promise<OpenFormat | undefined> {
     await readExactly(handle, stamp, bytes, 0, stamp.size, 0);
     const { types, groupSize } = parse(file, bytes);
     const shifted = await shiftedLinears(source, types);
+    const inputs = await staticInputs(source, file, types);
     const quantOf: OpenFormat['quantOf'] = ({ name: linear }) => {
       const name = `${linear}.weight`;
       const found = types.get(name) ?? FLOAT_TYPE;
@@ -46,6 +48,8 @@ async function open(source: FormatSource): Promise<OpenFormat | undefined> {
         throw new AtbError('WEIGHT_QUANT_TYPE', { file, name, found, supported: KNOWN });
       }
       if (found === FLOAT_TYPE) return undefined;
+      if (found === 'W8A8')
+        return { desc: found, groupSize: 0, input: inputs.get(linear) ?? UNREAD_INPUT, rows: staticRows };
       if (found === 'W4A16' && groupSize === undefined) {
         throw new AtbError('WEIGHT_QUANT_DESCRIPTION', {
           file,
@@ -59,8 +63,37 @@ async function open(source: FormatSource): Promise<OpenFormat | undefined> {
     };
     // The checkpoint as a whole has a type, too; single tensors may be of others.
     const method = types.get(MODEL_TYPE_KEY) ?? QUANT_DESCRIPTION_FILE;
-    return { method, file, stamps: [stamp], quantOf };
+    const hasScales = [...(source.tensors?.keys() ?? [])].some((name) => CACHE_SPARE.test(name));
+    return {
+      method,
+      file,
+      stamps: [stamp],
+      notes: hasScales ? [FLOAT_CACHE] : [],
+      quantOf,
+      isSpare: (tensor) =>
+        CACHE_SPARE.test(tensor) ||
+        (STATIC_SPARE.test(tensor) && inputs.has(tensor.replace(STATIC_SPARE, ''))),
+    };
   });
+}
+
+/** Scales by which MindIE makes int8 of a KV cache. */
+const CACHE_SPARE = /\.kv_cache_(scale|offset)$/;
+/** What nobody reads who looks at the description alone. */
+const UNREAD_INPUT: StaticInput = { scale: 1, offset: 0 };
+
+/** How the inputs of W8A8 become int8, linear by linear. Throws WEIGHT_QUANT_CONTRADICTION, WEIGHT_NOT_FOUND. */
+async function staticInputs(
+  source: FormatSource,
+  file: string,
+  types: ReadonlyMap<string, string>,
+): Promise<ReadonlyMap<string, StaticInput>> {
+  const inputs = new Map<string, StaticInput>();
+  for (const linear of linearsWith(source, 'weight')) {
+    if (types.get(`${linear}.weight`) === 'W8A8')
+      inputs.set(linear, await readStaticInput(source, linear, { file, says: `"${linear}.weight" W8A8` }));
+  }
+  return inputs;
 }
 
 /** The linears whose integers are not symmetric: other tools write offsets beside symmetric ones, too, which are zero. */

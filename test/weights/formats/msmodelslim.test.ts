@@ -59,11 +59,11 @@ describe('the description of a quantised checkpoint', () => {
   });
 
   it('refuses types that the engine lacks, when they are needed', async () => {
-    const found = await read({ 'a.weight': 'W8A8', 'b.weight': 'W8A16' });
+    const found = await read({ 'a.weight': 'W8A8SC', 'b.weight': 'W8A16' });
     expect(quantOf(found, 'b')?.desc).to.equal('W8A16');
     const error = await failure('WEIGHT_QUANT_TYPE', () => quantOf(found, 'a'));
     expect(error.message).to.match(
-      /type of "a.weight" must be one of W8A16, W8A8_DYNAMIC, W4A16, FLOAT, found "W8A8"/,
+      /type of "a.weight" must be one of W8A16, W8A8, W8A8_DYNAMIC, W4A16, FLOAT, found "W8A8SC"/,
     );
   });
 

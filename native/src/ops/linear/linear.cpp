@@ -6,6 +6,7 @@
 #include "ops/elementwise/cast.h"
 #include "ops/factories.h"
 #include "ops/linear/gemm.h"
+#include "ops/linear/int8_linear.h"
 
 namespace atb {
 namespace {
@@ -195,16 +196,20 @@ std::unique_ptr<Operation> CreateLinear(const ParamObject& object) {
   param.transpose_b = reader.Bool("transposeB", true);
   param.has_bias = reader.Bool("hasBias", true);
   param.accumulate = reader.Bool("enAccum", false);
-  // ATB's ACL_FLOAT16 and ACL_BF16 mean int8 inputs with scales.
   const std::optional<DType> out = ReadDType(reader, "outDataType");
-  if (out && out != DType::kF32)
-    reader.Fail("outDataType", "ACL_DT_UNDEFINED or ACL_FLOAT (int8 inputs are not implemented)");
+  if (out && !IsFloat(*out)) reader.Fail("outDataType", "ACL_DT_UNDEFINED, ACL_FLOAT, ACL_FLOAT16 or ACL_BF16");
   param.f32_out = out == DType::kF32;
   param.einsum = reader.Enum("matmulType", {"MATMUL_UNDEFINED", "MATMUL_EIN_SUM"}, 0) == 1;
   reader.Done();
   if (param.accumulate && param.has_bias) reader.Fail("hasBias", "false when enAccum is true");
   if (param.einsum && (param.transpose_a || !param.transpose_b || param.has_bias || param.accumulate))
     reader.Fail("matmulType", "MATMUL_UNDEFINED with transposeA, hasBias, enAccum, or without transposeB");
+  // ATB's ACL_FLOAT16 and ACL_BF16 mean int8 inputs with scales.
+  if (out && !param.f32_out) {
+    if (param.transpose_a || param.accumulate || param.einsum)
+      reader.Fail("outDataType", "ACL_DT_UNDEFINED or ACL_FLOAT with transposeA, enAccum or matmulType");
+    return MakeInt8Linear(kOp, param.transpose_b, param.has_bias, *out);
+  }
   return std::make_unique<Linear>(param);
 }
 

@@ -6,6 +6,7 @@
 #include "ops/elementwise/cast.h"
 #include "ops/factories.h"
 #include "ops/linear/gemm.h"
+#include "ops/linear/int8_linear.h"
 #include "ops/linear/integer_weight.h"
 #include "ops/rows.h"
 
@@ -15,40 +16,41 @@ namespace {
 using kernels::PackedWeight;
 
 constexpr const char* kOp = "W8A8MatMul";
-enum Input { kX, kWeight, kScale };
+enum Input { kX, kWeight };
 
+/// Inputs that there are not are 0.
 struct W8A8Param {
-  bool has_bias;
-  bool has_row_scale;
   DType out;
+  int row_scale = 0;
+  int bias = 0;
 };
-
 
 /// out = (x w) * scale * perTokenScale + bias: x int8 [.., m, k], w int8, scale [n] of floats, perTokenScale f32 [m],
 /// bias [n]: f32 or of the output's dtype, or without perTokenScale i32, which is added to the sums before they are
-/// scaled.
+/// scaled. The Linear of int8 is the same without perTokenScale, and has its bias before its scale.
 class W8A8MatMul : public Operation {
  public:
   W8A8MatMul(const IntegerWeight& weight, const W8A8Param& param) : weight_(weight), param_(param) {}
-  int NumInputs() const override { return 3 + param_.has_row_scale + param_.has_bias; }
+  int NumInputs() const override { return 3 + (param_.row_scale != 0) + (param_.bias != 0); }
   int NumOutputs() const override { return 1; }
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
     const TensorDesc& x = in[kX];
-    RequireDType(kOp, kX, x, DType::kI8);
-    RequireRank(kOp, kX, x, 2, 3);
+    RequireDType(weight_.op, kX, x, DType::kI8);
+    RequireRank(weight_.op, kX, x, 2, 3);
     const IntegerWeight::Sizes sizes = weight_.Check(in, x.dim(-1));
     const int64_t m = Extent(x, 0, x.rank - 1);
-    if (param_.has_row_scale) {
-      const TensorDesc& scales = in[static_cast<size_t>(RowScale())];
-      RequireDType(kOp, RowScale(), scales, DType::kF32);
+    if (param_.row_scale != 0) {
+      const TensorDesc& scales = in[static_cast<size_t>(param_.row_scale)];
+      RequireDType(weight_.op, param_.row_scale, scales, DType::kF32);
       if (scales.Elements() != m)
-        FailShape(kOp, RowScale(), std::to_string(m) + " numbers, one per row of in0", scales);
+        FailShape(weight_.op, param_.row_scale, std::to_string(m) + " numbers, one per row of in0", scales);
     }
-    if (param_.has_bias) {
-      const TensorDesc& bias = in[static_cast<size_t>(Bias())];
-      const bool integers = bias.dtype == DType::kI32 && !param_.has_row_scale;
-      RequireVector(kOp, Bias(), bias, integers || bias.dtype == DType::kF32 ? bias.dtype : param_.out, sizes.n);
+    if (param_.bias != 0) {
+      const TensorDesc& bias = in[static_cast<size_t>(param_.bias)];
+      const bool integers = bias.dtype == DType::kI32 && param_.row_scale == 0;
+      const DType wanted = integers || bias.dtype == DType::kF32 ? bias.dtype : param_.out;
+      RequireVector(weight_.op, param_.bias, bias, wanted, sizes.n);
     }
     out[0] = x;
     out[0].dtype = param_.out;
@@ -78,15 +80,15 @@ class W8A8MatMul : public Operation {
         .x = in[kX].data,
         .m = m,
         .x_stride = k,
-        .bias = param_.has_bias ? in[static_cast<size_t>(Bias())].data : nullptr,
-        .bias_dtype = param_.has_bias ? in[static_cast<size_t>(Bias())].desc.dtype : DType::kF32,
+        .bias = param_.bias ? in[static_cast<size_t>(param_.bias)].data : nullptr,
+        .bias_dtype = param_.bias ? in[static_cast<size_t>(param_.bias)].desc.dtype : DType::kF32,
         .residual = nullptr,
         .out = out[0].data,
         .out_dtype = out[0].desc.dtype,
         .out_stride = n,
         .x_dtype = DType::kI8,
         .planes = 1,
-        .x_scales = param_.has_row_scale ? in[static_cast<size_t>(RowScale())].As<float>() : nullptr,
+        .x_scales = param_.row_scale ? in[static_cast<size_t>(param_.row_scale)].As<float>() : nullptr,
     };
     if (call.bias_dtype == DType::kI32) {
       const auto* integers = static_cast<const int32_t*>(call.bias);
@@ -98,9 +100,6 @@ class W8A8MatMul : public Operation {
   }
 
  private:
-  static constexpr int RowScale() { return 3; }
-  int Bias() const { return 3 + param_.has_row_scale; }
-
   IntegerWeight weight_;
   W8A8Param param_;
 };
@@ -111,8 +110,8 @@ std::unique_ptr<Operation> CreateW8A8MatMul(const ParamObject& object) {
   ParamReader reader(kOp, object);
   const IntegerWeight weight{kOp, 8, reader.Bool("transposeB", false), 0};
   W8A8Param param{};
-  param.has_bias = reader.Bool("hasBias", false);
-  param.has_row_scale = reader.Bool("hasPerTokenScale", false);
+  param.row_scale = reader.Bool("hasPerTokenScale", false) ? 3 : 0;
+  if (reader.Bool("hasBias", false)) param.bias = param.row_scale == 0 ? 3 : 4;
   param.out = reader.Bool("isBF16", true) ? DType::kBF16 : DType::kF16;
   // Our extension, for f32 models and for logits.
   const std::optional<DType> out = ReadDType(reader, "outDataType");
@@ -120,6 +119,12 @@ std::unique_ptr<Operation> CreateW8A8MatMul(const ParamObject& object) {
   if (out) param.out = DType::kF32;
   reader.Done();
   return std::make_unique<W8A8MatMul>(weight, param);
+}
+
+std::unique_ptr<Operation> MakeInt8Linear(const char* op, bool transpose_b, bool has_bias, DType out) {
+  const int scale = has_bias ? 3 : 2;
+  const IntegerWeight weight{.op = op, .bits = 8, .transpose_b = transpose_b, .group = 0, .scale_input = scale};
+  return std::make_unique<W8A8MatMul>(weight, W8A8Param{.out = out, .bias = has_bias ? 2 : 0});
 }
 
 }  // namespace atb

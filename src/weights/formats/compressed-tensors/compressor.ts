@@ -1,4 +1,4 @@
-import type { LinearQuant } from '../../quantization.js';
+import type { LinearQuant, StaticInput } from '../../quantization.js';
 import type { StoredLinear } from '../format.js';
 import type { Scheme } from './schemes.js';
 
@@ -9,6 +9,8 @@ export interface SchemedLinear {
   readonly stored: StoredLinear | undefined;
   /** The order in which the groups of its channels follow each other, where that is not the channels' own. */
   readonly channels: Int32Array | undefined;
+  /** How its inputs become int8, where that was decided beforehand and the files were looked at. */
+  readonly input: StaticInput | undefined;
 }
 
 /** One way in which compressed-tensors writes a linear. */

@@ -1,17 +1,20 @@
+import type { StaticInput } from '../../quantization.js';
 import { channelOrder } from '../channel-groups.js';
 import { ConfigFields } from '../config-fields.js';
 import {
   FLOAT_ACTIVATIONS,
+  FLOAT_CACHE,
   type FormatSource,
   type OpenFormat,
   type QuantFormat,
   type StoredLinear,
 } from '../format.js';
 import { linearsWith, zeroBiases } from '../small-tensors.js';
+import { readStaticInput } from '../static-inputs.js';
 import type { Compressor } from './compressor.js';
 import { floatQuantized } from './float-quantized.js';
 import { groupSizeOf } from './group-scales.js';
-import { intQuantized } from './int-quantized.js';
+import { hasStaticInputs, intQuantized } from './int-quantized.js';
 import { mxfp4PackQuantized } from './mxfp4-pack-quantized.js';
 import { packQuantized } from './pack-quantized.js';
 import { type Scheme, type SchemeOf, schemes } from './schemes.js';
@@ -29,6 +32,7 @@ async function open(source: FormatSource): Promise<OpenFormat | undefined> {
   refuseTransforms(fields, config);
   const schemeOf = schemes(source, config);
   const channels = await readOrders(source, fields, schemeOf);
+  const inputs = await staticInputs(source, fields, schemeOf);
   const names = linearsWith(source, 'weight_scale');
   const spare = await zeroBiases(source, names);
   const used = new Set(names.flatMap((name) => schemeOf(name) ?? []));
@@ -43,7 +47,12 @@ async function open(source: FormatSource): Promise<OpenFormat | undefined> {
       const stored = tensors && linear;
       return (
         scheme &&
-        compressorOf(fields, scheme).quantOf({ scheme, stored, channels: channels.get(linear.name) })
+        compressorOf(fields, scheme).quantOf({
+          scheme,
+          stored,
+          channels: channels.get(linear.name),
+          input: inputs.get(linear.name),
+        })
       );
     },
     isSpare: (tensor) => spare.has(tensor) || SPARE.test(tensor),
@@ -111,15 +120,31 @@ async function readOrders(
   return orders;
 }
 
+/** How inputs become int8 that have one scale. */
+async function staticInputs(
+  source: FormatSource,
+  fields: ConfigFields,
+  schemeOf: SchemeOf,
+): Promise<ReadonlyMap<string, StaticInput>> {
+  const inputs = new Map<string, StaticInput>();
+  for (const linear of linearsWith(source, 'weight_scale')) {
+    const scheme = schemeOf(linear);
+    if (!scheme || scheme.format !== intQuantized.format || !hasStaticInputs(scheme)) continue;
+    const says = 'that inputs have one scale';
+    inputs.set(
+      linear,
+      await readStaticInput(source, linear, { file: fields.file, says }, 'input_zero_point'),
+    );
+  }
+  return inputs;
+}
+
 function notesOf(used: ReadonlySet<Scheme>, config: Readonly<Record<string, unknown>>): string[] {
   const notes = new Set<string>();
   for (const scheme of used) {
     const compressor = COMPRESSORS.find(({ format }) => format === scheme.format);
     if (compressor && scheme.inputs && !compressor.quantisesInputs?.(scheme)) notes.add(FLOAT_ACTIVATIONS);
   }
-  if (config.kv_cache_scheme != null)
-    notes.add(
-      'keys and values stay floats, where it has scales for them; --kv_quant int8 makes integers of them',
-    );
+  if (config.kv_cache_scheme != null) notes.add(FLOAT_CACHE);
   return [...notes];
 }
