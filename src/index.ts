@@ -4,10 +4,10 @@ import './native/register.js';
 export type { AnswerEvent, ToolCall } from './answers/answer-event.js';
 export {
   type AnswerFormat,
-  AnswerParser,
-  type AnswerParserOptions,
+  type AnswerReader,
   answerFormat,
-} from './answers/answer-parser.js';
+  answerReader,
+} from './answers/answer-reader.js';
 export * from './common-op-builders/index.js';
 export type { DType, FloatDType, Tensor } from './dtype.js';
 export type { BeamOutput, BeamSearchOptions } from './engine/beam-search.js';

@@ -19,6 +19,7 @@
 #include "engines.h"
 #include "op_recipes.h"
 #include "ops/check.h"
+#include "stored_tensors.h"
 
 using namespace atb;
 using namespace atb::fuzz;
@@ -40,15 +41,13 @@ struct World {
     taken = Buffer(PhysicalMemoryBytes() - kLeftBytes);
   }
   ~World() {
-    for (const auto& [type, count] : accepted)
-      std::fprintf(stderr, "accepted %s %llu\n", type.c_str(), static_cast<unsigned long long>(count));
+    for (const auto& [name, count] : accepted)
+      std::fprintf(stderr, "accepted %s %llu\n", name.c_str(), static_cast<unsigned long long>(count));
     std::fprintf(stderr, "refused %llu\n", static_cast<unsigned long long>(refused));
   }
 
-  /// Every operation the engine has must have a recipe, and every recipe must be accepted with any bytes.
+  /// Every operation the engine has must have a recipe, and every variant of it must be accepted with any bytes.
   void CheckRecipes() {
-    constexpr int kTries = 40;
-    uint64_t state = 1;
     bool all = true;
     for (const std::string& type : SupportedOperations()) {
       if (!Recipes().contains(type)) {
@@ -56,22 +55,31 @@ struct World {
         all = false;
         continue;
       }
-      for (int i = 0; i < kTries; ++i) {
-        uint8_t data[160];
-        for (uint8_t& byte : data) byte = static_cast<uint8_t>((state = state * 6364136223846793005u + 1442695040888963407u) >> 56);
-        Bytes bytes(data, i == 0 ? 0 : sizeof data);
-        Case made(bytes);
-        Recipes().at(type)(made);
-        try {
-          made.Allocate();
-          engines.all()[static_cast<size_t>(i) % engines.all().size()]->Forward(made.request);
-        } catch (const Error& error) {
-          std::fprintf(stderr, "the recipe of %s was refused: %s: %s\n", type.c_str(), error.code(), error.what());
-          all = false;
-        }
-      }
+      for (const auto& [variant, recipe] : Recipes().at(type)) all &= IsAccepted(type, variant, recipe);
     }
     if (!all) std::exit(1);
+  }
+
+  bool IsAccepted(const std::string& type, const std::string& variant, const std::function<void(Case&)>& recipe) {
+    constexpr int kTries = 40;
+    bool all = true;
+    uint64_t state = 1;
+    for (int i = 0; i < kTries; ++i) {
+      uint8_t data[160];
+      for (uint8_t& byte : data) byte = static_cast<uint8_t>((state = state * 6364136223846793005u + 1442695040888963407u) >> 56);
+      Bytes bytes(data, i == 0 ? 0 : sizeof data);
+      Case made(bytes);
+      recipe(made);
+      try {
+        made.Allocate();
+        engines.all()[static_cast<size_t>(i) % engines.all().size()]->Forward(made.request);
+      } catch (const Error& error) {
+        std::fprintf(stderr, "the recipe of %s %s was refused: %s: %s\n", type.c_str(), variant.c_str(), error.code(),
+                     error.what());
+        all = false;
+      }
+    }
+    return all;
   }
 };
 
@@ -130,13 +138,19 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Case made(bytes);
   const int64_t nodes = bytes.OneIn(4) ? bytes.Int(2, 4) : 1;
   const int64_t spoils = bytes.Flag() ? bytes.Int(1, 3) : 0;
-  for (int64_t i = 0; i < nodes; ++i)
-    Recipes().at(types[static_cast<size_t>(bytes.Int(0, static_cast<int64_t>(types.size()) - 1))])(made);
+  std::vector<std::string> names;
+  for (int64_t i = 0; i < nodes; ++i) {
+    const std::string& type = types[static_cast<size_t>(bytes.Int(0, static_cast<int64_t>(types.size()) - 1))];
+    const Variants& variants = Recipes().at(type);
+    const auto& [variant, recipe] = variants[static_cast<size_t>(bytes.Int(0, static_cast<int64_t>(variants.size()) - 1))];
+    recipe(made);
+    names.push_back(variant.empty() ? type : type + " " + variant);
+  }
   for (int64_t i = 0; i < spoils; ++i) made.Spoil();
   try {
     made.Allocate();
     const ForwardResult result = engine.Forward(made.request);
-    for (const std::string& type : made.types) ++world.accepted[type];
+    for (const std::string& name : names) ++world.accepted[name];
     if (bytes.OneIn(4)) RunKept(engine, made, result, spoils == 0);
   } catch (const Error&) {
     ++world.refused;

@@ -1,15 +1,13 @@
 #include "op_recipes.h"
 
-#include <unistd.h>
-
-#include <atomic>
-#include <filesystem>
-#include <fstream>
+#include <algorithm>
 #include <iterator>
 #include <memory>
 #include <numeric>
+#include <utility>
 
-#include "cache/kv_cache.h"
+#include "kernels/convert.h"
+#include "stored_tensors.h"
 
 namespace atb::fuzz {
 namespace {
@@ -24,7 +22,6 @@ constexpr DType kMasks[] = {DType::kI8, DType::kU8};
 constexpr DType kAll[] = {DType::kF32, DType::kBF16, DType::kF16, DType::kI8, DType::kU8, DType::kI32, DType::kI64};
 constexpr int64_t kDims[] = {1, 2, 3, 4, 5, 8, 16, 17, 32, 33, 64, 65};
 
-const char* NameOf(DType dtype) { return dtype == DType::kF32 ? "f32" : dtype == DType::kF16 ? "f16" : "bf16"; }
 const char* AclOf(DType dtype) {
   return dtype == DType::kF32   ? "ACL_FLOAT"
          : dtype == DType::kF16 ? "ACL_FLOAT16"
@@ -346,11 +343,7 @@ void DynamicQuant(Case& c) {
   c.Node("DynamicQuant", {}, {c.Input(d.Float(), shape)}, 2);
 }
 
-// Products. The weights of LoadTensors are [48, 64], interleaved ones [64, 64].
-
-constexpr int64_t kRows = 48, kInterleavedRows = 64, kChannels = 64;
-/// Those of experts are [3, 64, 64], interleaved, and [3, 48, 32].
-constexpr int64_t kExperts = 3, kExpertWidth = kInterleavedRows / 2;
+// Products.
 
 Sizes RowsOf(Draw& d, int64_t k) {
   Sizes shape{d.Int(1, 20), k};
@@ -383,52 +376,76 @@ void Linear(Case& c) {
   c.Node("Linear", param, inputs, 1);
 }
 
+/// Weights of a stack with a matrix for each batch, which are rows, or with MATMUL_EIN_SUM neighbours in a row.
+void BatchedLinear(Case& c, bool einsum) {
+  Draw d{c};
+  const DType dtype = d.Float();
+  const int64_t m = d.Int(1, 40);
+  const Sizes rows = einsum ? Sizes{m, kExperts, kExpertWidth} : Sizes{kExperts, m, kExpertWidth};
+  ParamObject param{{"transposeB", true}, {"hasBias", false}};
+  if (einsum) param.emplace("matmulType", "MATMUL_EIN_SUM");
+  if (d.Flag()) param.emplace("outDataType", "ACL_FLOAT");
+  const std::string weight = c.Own(std::string("experts_") + NameOf(dtype));
+  c.Node("Linear", param, {c.Input(dtype, rows), weight}, 1);
+}
+
 struct IntegerWeightChoice {
   Strings inputs;  ///< The weight and its scales.
+  std::string offsets;  ///< Packed ones, or empty.
   int64_t n, k;
 };
 
-/// A weight of integers: packed, or as row-major tensors.
-IntegerWeightChoice IntegerWeightOf(Draw& d, int bits, int64_t group, bool transposed, bool packed, bool interleaved) {
-  if (packed) {
-    const std::string name = std::string(interleaved ? "interleaved" : "linear") + "_w" + std::to_string(bits) +
-                             (group ? "_g" + std::to_string(group) : "");
-    return {{d.c.Own(name), d.c.Own(name + "_scales")}, interleaved ? kInterleavedRows : kRows, kChannels};
-  }
+/// What tells weights of integers from those of floats.
+void SetNumbers(kernels::WeightNumbers numbers, ParamObject& param) {
+  if (numbers == kernels::WeightNumbers::kFloats) param.emplace("weightNumbers", "floats");
+}
+
+/// A weight that is packed.
+IntegerWeightChoice PackedWeightOf(Case& c, const Form& form, bool interleaved) {
+  const std::string name = (interleaved ? "interleaved_" : "linear_") + form.name;
+  IntegerWeightChoice weight{{c.Own(name), c.Own(name + "_scales")}, "", interleaved ? kInterleavedRows : kRows, kChannels};
+  if (form.HasOffsets()) weight.offsets = c.Own(name + "_offsets");
+  return weight;
+}
+
+/// A weight of row-major tensors.
+IntegerWeightChoice PlainWeightOf(Draw& d, int bits, int64_t group, bool transposed) {
   const int64_t n = 2 * d.Int(1, 33), k = 2 * d.Int(1, 70);
   const Sizes shape = transposed ? Sizes{n, k / (8 / bits)} : Sizes{k, n / (8 / bits)};
   const std::string weight = d.c.Input(DType::kI8, shape, {-128, 127, {}});
   const int64_t groups = group ? (k + group - 1) / group : 1;
   const Sizes scales = group == 0 ? Sizes{n} : transposed ? Sizes{n, groups} : Sizes{groups, n};
-  return {{weight, d.c.Input(d.Float(), scales)}, n, k};
+  return {{weight, d.c.Input(d.Float(), scales)}, "", n, k};
 }
 
-void WeightQuantMatMul(Case& c, const char* type, int bits) {
+/// A product of floats with a weight in this form; without one, with row-major tensors.
+void WeightQuantMatMul(Case& c, int bits, const Form* form) {
   Draw d{c};
   const DType dtype = d.Float();
-  const int64_t group = d.Flag() ? 32 : 0;
-  const bool packed = d.Flag(), transposed = packed || d.Flag();
-  const IntegerWeightChoice weight = IntegerWeightOf(d, bits, group, transposed, packed, packed && d.Flag());
+  const int64_t group = form ? form->group : d.Flag() ? 32 : 0;
+  const bool transposed = form || d.Flag();
+  const IntegerWeightChoice weight =
+      form ? PackedWeightOf(c, *form, d.Flag()) : PlainWeightOf(d, bits, group, transposed);
   const Sizes shape = RowsOf(d, weight.k);
-  const bool bias = d.Flag(), zero = packed || d.Flag();
+  const bool bias = d.Flag(), zero = form || d.Flag();
   Strings inputs{c.Input(dtype, shape), weight.inputs[0], weight.inputs[1]};
   // One offset for all, which is 0 unless the weight is row-major.
-  inputs.push_back(c.Input(DType::kF32, {1}, zero ? Filling{0, 0, {0}} : Filling{}));
+  inputs.push_back(weight.offsets.empty() ? c.Input(DType::kF32, {1}, zero ? Filling{0, 0, {0}} : Filling{})
+                                          : weight.offsets);
   if (bias) inputs.push_back(d.Vector(d.BiasDType(dtype), weight.n));
   ParamObject param{{"transposeB", transposed}, {"quantGroupSize", Num(group)}, {"hasBias", bias}};
+  SetNumbers(form ? form->numbers : d.Flag() ? kernels::WeightNumbers::kFloats : kernels::WeightNumbers::kIntegers, param);
   if (d.Flag()) param.emplace("outDataType", "ACL_FLOAT");
-  c.Node(type, param, inputs, 1);
+  c.Node(bits == 8 ? "W8A16MatMul" : "W4A16MatMul", param, inputs, 1);
 }
 
-void W8A16MatMul(Case& c) { WeightQuantMatMul(c, "W8A16MatMul", 8); }
-void W4A16MatMul(Case& c) { WeightQuantMatMul(c, "W4A16MatMul", 4); }
-
-void W8A8MatMul(Case& c) {
+void W8A8MatMul(Case& c, const Form* form) {
   Draw d{c};
-  const bool packed = d.Flag(), transposed = packed || d.Flag();
-  const IntegerWeightChoice weight = IntegerWeightOf(d, 8, 0, transposed, packed, packed && d.Flag());
+  const bool transposed = form || d.Flag();
+  const IntegerWeightChoice weight = form ? PackedWeightOf(c, *form, d.Flag()) : PlainWeightOf(d, 8, 0, transposed);
   const Sizes shape = RowsOf(d, weight.k);
   const bool bias = d.Flag(), row_scale = d.Flag(), bf16 = d.Flag();
+  // Our own scales are [n, 1].
   Strings inputs{c.Input(DType::kI8, shape, {-128, 127, {}}), weight.inputs[0], weight.inputs[1]};
   if (row_scale) inputs.push_back(c.Input(DType::kF32, Sizes(shape.begin(), shape.end() - 1)));
   if (bias) {
@@ -439,23 +456,20 @@ void W8A8MatMul(Case& c) {
          {{"transposeB", transposed}, {"hasBias", bias}, {"hasPerTokenScale", row_scale}, {"isBF16", bf16}}, inputs, 1);
 }
 
-void FusedLinear(Case& c) {
+void FusedLinear(Case& c, const Form* form) {
   Draw d{c};
   const DType dtype = d.Float();
-  constexpr int kBits[] = {0, 8, 4};
-  const int bits = c.bytes.Of(kBits);
-  const int64_t group = bits && d.Flag() ? 32 : 0;
   constexpr const char* kActivations[] = {"none",  "relu",   "gelu",  "gelu-tanh", "fast-gelu",
                                           "swish", "swiglu", "geglu", "geglu-tanh"};
   const std::string activation = c.bytes.Of(kActivations);
   const bool gated = activation.find("glu") != std::string::npos;
   const bool norm = d.Flag(), bias = d.Flag(), residual = d.Flag(), f32 = d.Flag();
   IntegerWeightChoice weight;
-  if (bits) {
-    weight = IntegerWeightOf(d, bits, group, true, true, gated);
+  if (form) {
+    weight = PackedWeightOf(c, *form, gated);
   } else {
-    weight = {{c.Own(std::string(gated ? "interleaved_" : "linear_") + NameOf(dtype))},
-              gated ? kInterleavedRows : kRows, kChannels};
+    const std::string name = std::string(gated ? "interleaved_" : "linear_") + NameOf(dtype);
+    weight = {{c.Own(name)}, "", gated ? kInterleavedRows : kRows, kChannels};
   }
   Sizes shape = RowsOf(d, weight.k);
   Strings inputs{c.Input(dtype, shape)};
@@ -464,6 +478,7 @@ void FusedLinear(Case& c) {
   if (norm) inputs.push_back(d.Vector(dtype, weight.k));
   if (norm_type == "layer") inputs.push_back(d.Vector(dtype, weight.k));
   inputs.insert(inputs.end(), weight.inputs.begin(), weight.inputs.end());
+  if (!weight.offsets.empty()) inputs.push_back(weight.offsets);
   if (bias) inputs.push_back(d.Vector(d.BiasDType(dtype), weight.n));
   shape.back() = gated ? weight.n / 2 : weight.n;
   if (residual) inputs.push_back(c.Input(f32 ? DType::kF32 : dtype, shape));
@@ -471,9 +486,11 @@ void FusedLinear(Case& c) {
                     {"activation", activation},
                     {"hasResidual", residual},
                     {"outDataType", f32 ? "ACL_FLOAT" : "ACL_DT_UNDEFINED"},
-                    {"weightBits", bits},
-                    {"quantGroupSize", Num(group)},
-                    {"int8Activations", bits == 8 && group == 0 && d.Flag()}};
+                    {"weightBits", form ? form->bits : 0},
+                    {"quantGroupSize", Num(form ? form->group : 0)},
+                    {"hasOffset", !weight.offsets.empty()},
+                    {"int8Activations", form && form->IsInt8() && d.Flag()}};
+  if (form) SetNumbers(form->numbers, param);
   if (norm) param.emplace("normEpsilon", 1e-5);
   if (norm) param.emplace("normType", norm_type);
   c.Node("FusedLinear", param, inputs, 1);
@@ -481,53 +498,59 @@ void FusedLinear(Case& c) {
 
 // Mixtures of experts.
 
-/// The matrices of experts in LoadTensors, and of integers their scales.
-Strings ExpertsOf(Case& c, const std::string& prefix, DType dtype, int bits, int64_t group) {
-  if (bits == 0) return {c.Own(prefix + NameOf(dtype))};
-  const std::string name = prefix + "w" + std::to_string(bits) + (group ? "_g" + std::to_string(group) : "");
-  return {c.Own(name), c.Own(name + "_scales")};
+/// The matrices of experts, and of a form their scales.
+Strings ExpertsOf(Case& c, const std::string& prefix, DType dtype, const Form* form) {
+  if (!form) return {c.Own(prefix + NameOf(dtype))};
+  return {c.Own(prefix + form->name), c.Own(prefix + form->name + "_scales")};
 }
 
-void FusedExperts(Case& c) {
+/// The forms that experts have, null for floats; or of these the integers that rows of int8 meet.
+std::vector<const Form*> FormsOfExperts(bool int8) {
+  std::vector<const Form*> forms;
+  if (!int8) forms.push_back(nullptr);
+  for (const Form& form : Forms())
+    if (!form.HasOffsets() && (!int8 || form.IsInt8())) forms.push_back(&form);
+  return forms;
+}
+
+/// Gate and up are in this form, down in any.
+void FusedExperts(Case& c, const Form* form) {
   Draw d{c};
-  constexpr int kBits[] = {0, 8, 4};
   constexpr const char* kActivations[] = {"swiglu", "geglu", "geglu-tanh"};
   const DType dtype = d.Float();
   const int64_t tokens = d.Int(1, 40), top_k = d.Int(1, kExperts);
-  const bool int8 = d.Flag();
-  const int gate_bits = int8 ? 8 : c.bytes.Of(kBits), down_bits = int8 ? 8 : c.bytes.Of(kBits);
-  const int64_t group = int8 || d.Flag() ? 0 : 32;
+  const bool int8 = form && form->IsInt8() && d.Flag();
+  const std::vector<const Form*> forms = FormsOfExperts(int8);
+  const Form* const down = forms[static_cast<size_t>(d.Int(0, static_cast<int64_t>(forms.size()) - 1))];
   Strings inputs{c.Input(dtype, {tokens, kChannels}), c.Input(DType::kI32, {tokens, top_k}, {0, kExperts - 1, {}}),
                  c.Input(d.Float(), {tokens, top_k})};
-  for (const Strings& weight : {ExpertsOf(c, "interleaved_experts_", dtype, gate_bits, group),
-                                ExpertsOf(c, "experts_", dtype, down_bits, group)})
+  for (const Strings& weight :
+       {ExpertsOf(c, "interleaved_experts_", dtype, form), ExpertsOf(c, "experts_", dtype, down)})
     inputs.insert(inputs.end(), weight.begin(), weight.end());
   c.Node("FusedExperts",
          {{"activation", c.bytes.Of(kActivations)},
-          {"gateUpBits", gate_bits},
-          {"downBits", down_bits},
+          {"gateUpBits", form ? form->bits : 0},
+          {"downBits", down ? down->bits : 0},
           {"int8Activations", int8}},
          inputs, 1);
 }
 
-void GroupedMatmul(Case& c) {
+/// Rows of floats, or of int8, and experts in this form.
+void GroupedMatmul(Case& c, const Form* form, bool int8) {
   Draw d{c};
-  constexpr int kQuantTypes[] = {0, 2, 3, 4};
-  const int quant = c.bytes.Of(kQuantTypes);
+  const int quant = int8 ? 4 : !form ? 0 : form->bits == 8 ? 2 : 3;
   const DType dtype = d.Float();
   Sizes ends;
   for (int64_t e = 0; e < kExperts; ++e) ends.push_back((ends.empty() ? 0 : ends.back()) + d.Int(0, 20));
   const int64_t m = ends.back();
   const bool bias = d.Flag();
-  const int64_t group = quant == 4 || d.Flag() ? 0 : 32;
-  const Strings weight = ExpertsOf(c, "experts_", dtype, quant == 0 ? 0 : quant == 3 ? 4 : 8, group);
-  Strings inputs{quant == 4 ? c.Input(DType::kI8, {m, kExpertWidth}, {-128, 127, {}})
-                            : c.Input(dtype, {m, kExpertWidth}),
+  const Strings weight = ExpertsOf(c, "experts_", dtype, form);
+  Strings inputs{int8 ? c.Input(DType::kI8, {m, kExpertWidth}, {-128, 127, {}}) : c.Input(dtype, {m, kExpertWidth}),
                  weight[0]};
   if (bias) inputs.push_back(c.Input(d.Float(), {kExperts, kRows}));
-  if (quant != 0) {
+  if (form) {
     inputs.push_back(weight[1]);
-    inputs.push_back(quant == 4 ? c.Input(DType::kF32, {m}) : c.Input(DType::kF32, {1}, {0, 0, {0}}));
+    inputs.push_back(int8 ? c.Input(DType::kF32, {m}) : c.Input(DType::kF32, {1}, {0, 0, {0}}));
   }
   inputs.push_back(c.Input(DType::kI64, {kExperts}, {0, 0, ends}));
   c.Node("GroupedMatmul",
@@ -567,20 +590,18 @@ void VectorNorm(Case& c) {
   c.Node("VectorNorm", {}, {c.Input(d.Float(), shape)}, 1);
 }
 
-void GatherDequant(Case& c) {
+void GatherDequant(Case& c, const Form* form) {
   Draw d{c};
-  const int bits = d.Flag() ? 4 : 8;
-  const int64_t group = d.Flag() ? 32 : 0;
-  const IntegerWeightChoice weight = IntegerWeightOf(d, bits, group, true, d.Flag(), false);
+  const int bits = form ? form->bits : d.Flag() ? 4 : 8;
+  const int64_t group = form ? form->group : d.Flag() ? 32 : 0;
+  const IntegerWeightChoice weight = form ? PackedWeightOf(c, *form, d.Flag()) : PlainWeightOf(d, bits, group, true);
   const std::string indices = c.Input(c.bytes.Of(kIndices), d.Shape(d.Int(0, 2)), {0, weight.n - 1, {}});
-  c.Node("GatherDequant",
-         {{"weightBits", bits}, {"quantGroupSize", Num(group)}, {"outDataType", AclOf(d.Float())}},
-         {weight.inputs[0], indices, weight.inputs[1]}, 1);
+  ParamObject param{{"weightBits", bits}, {"quantGroupSize", Num(group)}, {"outDataType", AclOf(d.Float())}};
+  if (form) SetNumbers(form->numbers, param);
+  c.Node("GatherDequant", param, {weight.inputs[0], indices, weight.inputs[1]}, 1);
 }
 
-// Attention. The caches of LoadTensors are [4, 32, 2, 16].
-
-constexpr int64_t kBlocks = 4, kBlockSize = 32, kKvHeads = 2, kHeadDim = 16;
+// Attention.
 
 /// Names of a cache of keys and one of values: the engine's own, or row-major ones that are given.
 Strings Caches(Draw& d, DType dtype) {
@@ -588,6 +609,12 @@ Strings Caches(Draw& d, DType dtype) {
     return {d.c.Input(dtype, {kBlocks, kBlockSize, kKvHeads, kHeadDim}), d.c.Input(dtype, {kBlocks, kBlockSize, kKvHeads, kHeadDim})};
   const std::string kind = d.Flag() ? "i8" : NameOf(dtype);
   return {d.c.Own("keys_" + kind), d.c.Own("values_" + kind)};
+}
+
+/// Likewise the one cache of latent attention.
+Strings LatentCache(Draw& d, DType dtype) {
+  if (d.Int(0, 2) == 0) return {d.c.Input(dtype, {kBlocks, kBlockSize, 1, kLatentKey})};
+  return {d.c.Own(std::string("latent_") + (d.Flag() ? "i8" : NameOf(dtype)))};
 }
 
 void Rope(Case& c) {
@@ -610,14 +637,33 @@ void Bend(Draw& d, int64_t heads, ParamObject& param) {
   if (d.Flag()) param.emplace("slopes", std::vector<double>(static_cast<size_t>(heads), 0.5));
 }
 
-void SelfAttention(Case& c) {
+/// What attention has beside queries, keys and values.
+struct Attends {
+  bool sinks = false;
+  bool latent = false;      ///< Values are the first numbers of keys.
+  bool both_sides = false;  ///< A mask leaves a window on both sides of each query (SelfAttention).
+};
+
+/// A mask [size, size] that lets each query see the keys up to `window` before and behind it.
+std::string BandOf(Draw& d, DType dtype, int64_t size, int64_t window, bool multiplied) {
+  // What is multiplied by -3e38 is 1 where a key is not seen; what is added is far below every score.
+  const int64_t blocked = multiplied ? 1 : -60000;
+  Sizes band;
+  for (int64_t i = 0; i < size * size; ++i) band.push_back(std::abs(i / size - i % size) <= window ? 0 : blocked);
+  return d.c.Input(dtype, {size, size}, {0, 0, band});
+}
+
+void SelfAttention(Case& c, const Attends& attends) {
   Draw d{c};
   const DType dtype = d.Float();
-  const int64_t kv_heads = d.Int(1, 3), heads = kv_heads * d.Int(1, 3), head_dim = 8 * d.Int(1, 4);
+  const int64_t kv_heads = attends.latent ? 1 : d.Int(1, 3);
+  const int64_t heads = kv_heads * d.Int(1, attends.latent ? 20 : 3), head_dim = 8 * d.Int(1, 4);
+  const int64_t mask = attends.both_sides ? 4 : d.Int(0, 3);
+  const int64_t most = mask == 0 && heads * head_dim <= 64 && c.bytes.OneIn(8) ? 300 : 40;
   Sizes lengths;
   int64_t tokens = 0, longest = 0;
   for (int64_t i = d.Int(1, 3); i > 0; --i) {
-    lengths.push_back(d.Int(0, 40));
+    lengths.push_back(d.Int(0, most));
     tokens += lengths.back();
     longest = std::max(longest, lengths.back());
   }
@@ -625,10 +671,16 @@ void SelfAttention(Case& c) {
     return d.c.Input(dtype, d.c.bytes.Flag() ? Sizes{tokens, count, head_dim} : Sizes{tokens, count * head_dim});
   };
   ParamObject param{{"headNum", Num(heads)}, {"kvHeadNum", Num(kv_heads)}, {"qkScale", 0.25}, {"calcType", "PA_ENCODER"}};
-  if (d.Flag()) param.emplace("kernelType", "KERNELTYPE_HIGH_PRECISION");
-  Strings inputs{rows(heads), rows(kv_heads), rows(kv_heads)};
+  const bool precise = d.Flag();
+  if (precise) param.emplace("kernelType", "KERNELTYPE_HIGH_PRECISION");
+  Strings inputs{rows(heads), rows(kv_heads)};
+  if (attends.latent) {
+    param.emplace("mlaVHeadSize", Num(8 * d.Int(1, head_dim / 8)));
+  } else {
+    inputs.push_back(rows(kv_heads));
+  }
   Bend(d, heads, param);
-  switch (d.Int(0, 3)) {
+  switch (mask) {
     case 0:
       param.emplace("causal", d.Flag());
       if (d.Flag()) param.emplace("windowSize", Num(d.Int(0, 50)));
@@ -641,19 +693,29 @@ void SelfAttention(Case& c) {
       param.emplace("maskType", "MASK_TYPE_ALIBI");
       inputs.push_back(c.Input(dtype, {heads, longest, longest}));
       break;
-    default:
+    case 3:
       param.emplace("maskType", "MASK_TYPE_NORM");
       param.emplace("isTriuMask", 1);
       inputs.push_back(c.Input(dtype, {128, 128}));
+      break;
+    default:
+      param.emplace("maskType", "MASK_TYPE_NORM");
+      inputs.push_back(BandOf(d, dtype, longest, d.Int(0, 20), precise || dtype == DType::kBF16));
   }
   inputs.push_back(c.Input(DType::kI32, {static_cast<int64_t>(lengths.size())}, {0, 0, lengths}));
+  if (attends.sinks) {
+    param.emplace("hasSinks", true);
+    inputs.push_back(c.Input(DType::kF32, {heads}));
+  }
   c.Node("SelfAttention", param, inputs, 1);
 }
 
-void PagedAttention(Case& c) {
+void PagedAttention(Case& c, const Attends& attends) {
   Draw d{c};
   const DType dtype = d.Float();
-  const int64_t heads = kKvHeads * d.Int(1, 4), batch = d.Int(1, 3), columns = d.Int(1, 3);
+  const int64_t kv_heads = attends.latent ? 1 : kKvHeads, heads = kv_heads * d.Int(1, attends.latent ? 40 : 4);
+  // Tables may name a block several times, so that contexts are longer than a piece of keys.
+  const int64_t batch = d.Int(1, 3), columns = c.bytes.OneIn(8) ? d.Int(9, 12) : d.Int(1, 3);
   const bool spec = d.Flag();
   Sizes contexts, queries, tables;
   int64_t tokens = 0;
@@ -663,9 +725,10 @@ void PagedAttention(Case& c) {
     tokens += queries.back();
     for (int64_t j = 0; j < columns; ++j) tables.push_back(d.Int(0, kBlocks - 1));
   }
-  ParamObject param{{"headNum", Num(heads)}, {"kvHeadNum", Num(kKvHeads)}, {"qkScale", 0.25}};
-  Strings inputs{c.Input(dtype, {tokens, heads, kHeadDim})};
-  const Strings caches = Caches(d, dtype);
+  ParamObject param{{"headNum", Num(heads)}, {"kvHeadNum", Num(kv_heads)}, {"qkScale", 0.25}};
+  if (attends.latent) param.emplace("mlaVHeadSize", Num(d.Flag() ? kHeadDim : kLatentKey));
+  Strings inputs{c.Input(dtype, {tokens, heads, attends.latent ? kLatentKey : kHeadDim})};
+  const Strings caches = attends.latent ? LatentCache(d, dtype) : Caches(d, dtype);
   inputs.insert(inputs.end(), caches.begin(), caches.end());
   inputs.push_back(c.Input(DType::kI32, {batch, columns}, {0, 0, tables}));
   inputs.push_back(c.Input(DType::kI32, {batch}, {0, 0, contexts}));
@@ -686,6 +749,10 @@ void PagedAttention(Case& c) {
     param.emplace("windowSize", Num(d.Int(0, 50)));
   }
   Bend(d, heads, param);
+  if (attends.sinks) {
+    param.emplace("hasSinks", true);
+    inputs.push_back(c.Input(DType::kF32, {heads}));
+  }
   c.Node("PagedAttention", param, inputs, 1);
 }
 
@@ -695,15 +762,19 @@ std::string Slots(Draw& d, int64_t tokens) {
   return d.c.Input(DType::kI32, {tokens}, {0, 0, slots});
 }
 
-void ReshapeAndCache(Case& c) {
+/// Keys and values, or keys alone.
+void ReshapeAndCache(Case& c, bool bypass) {
   Draw d{c};
   const DType dtype = d.Float();
   const int64_t tokens = d.Int(1, 9);
-  Strings inputs{c.Input(dtype, {tokens, kKvHeads, kHeadDim}), c.Input(dtype, {tokens, kKvHeads, kHeadDim})};
-  const Strings caches = Caches(d, dtype);
+  Strings inputs{bypass ? c.Input(dtype, {tokens, 1, kLatentKey}) : c.Input(dtype, {tokens, kKvHeads, kHeadDim})};
+  if (!bypass) inputs.push_back(c.Input(dtype, {tokens, kKvHeads, kHeadDim}));
+  const Strings caches = bypass ? LatentCache(d, dtype) : Caches(d, dtype);
   inputs.insert(inputs.end(), caches.begin(), caches.end());
   inputs.push_back(Slots(d, tokens));
-  c.Node("ReshapeAndCache", {}, inputs, 0, caches);
+  ParamObject param;
+  if (bypass) param.emplace("kvCacheCfg", "K_CACHE_V_BYPASS");
+  c.Node("ReshapeAndCache", param, inputs, 0, caches);
 }
 
 void QkvRopeCache(Case& c) {
@@ -786,7 +857,7 @@ void Case::Spoil() {
   const auto pick = [&](auto& list) -> auto& {
     return list[static_cast<size_t>(bytes.Int(0, static_cast<int64_t>(list.size()) - 1))];
   };
-  switch (bytes.Int(0, 9)) {
+  switch (bytes.Int(0, 10)) {
     case 0:
       if (node.param.empty()) return;
       std::next(node.param.begin(), bytes.Int(0, static_cast<int64_t>(node.param.size()) - 1))->second = AnyParam(bytes);
@@ -829,6 +900,13 @@ void Case::Spoil() {
       }
       return;
     case 8: {
+      // Another weight or cache, scales of another one among them.
+      static const Strings names = TensorNames();
+      if (node.inputs.empty()) return;
+      pick(node.inputs) = Own(names[static_cast<size_t>(bytes.Int(0, static_cast<int64_t>(names.size()) - 1))]);
+      return;
+    }
+    case 9: {
       // A view that flattens, splits or adds an axis, in place of an input.
       if (node.inputs.empty()) return;
       std::string& input = pick(node.inputs);
@@ -905,7 +983,8 @@ void Case::Fill(const Given& given, const Tensor& tensor) {
         break;
       case DType::kF16:
         // Half of these bits are large numbers, some are NaN: what they are does not matter, that they vary does.
-        tensor.As<uint16_t>()[i] = filling.exact.empty() ? static_cast<uint16_t>(integers[i % 4] * 4099 + 0x3000) : 0;
+        tensor.As<uint16_t>()[i] = static_cast<uint16_t>(integers[i % 4] * 4099 + 0x3000);
+        if (!filling.exact.empty()) kernels::StoreFloat(tensor.data, DType::kF16, static_cast<int64_t>(i), number);
         break;
       case DType::kBF16: {
         uint32_t bits;
@@ -925,93 +1004,74 @@ void Case::Fill(const Given& given, const Tensor& tensor) {
   }
 }
 
-const std::map<std::string, std::function<void(Case&)>>& Recipes() {
-  static const std::map<std::string, std::function<void(Case&)>> recipes = {
-      {"Activation", Activation},
-      {"Cast", Cast},
-      {"Concat", Concat},
-      {"Cumsum", Cumsum},
-      {"DynamicQuant", DynamicQuant},
-      {"Elewise", Elewise},
-      {"Fill", fuzz::Fill},
-      {"FusedExperts", FusedExperts},
-      {"FusedLinear", FusedLinear},
-      {"Gather", Gather},
-      {"GatherDequant", GatherDequant},
-      {"GroupTopk", GroupTopk},
-      {"GroupedMatmul", GroupedMatmul},
-      {"LayerNorm", LayerNorm},
-      {"Linear", Linear},
-      {"MoeInitRouting", MoeInitRouting},
-      {"MoeTokenUnpermute", MoeTokenUnpermute},
-      {"PagedAttention", PagedAttention},
-      {"QkvRopeCache", QkvRopeCache},
-      {"Reduce", Reduce},
-      {"Repeat", Repeat},
-      {"ReshapeAndCache", ReshapeAndCache},
-      {"RmsNorm", RmsNorm},
-      {"Rope", Rope},
-      {"SelfAttention", SelfAttention},
-      {"SetValue", SetValue},
-      {"Sigmoid", Sigmoid},
-      {"Slice", Slice},
-      {"Softmax", Softmax},
-      {"Sort", Sort},
-      {"Split", Split},
-      {"Transpose", Transpose},
-      {"VectorNorm", VectorNorm},
-      {"W4A16MatMul", W4A16MatMul},
-      {"W8A16MatMul", W8A16MatMul},
-      {"W8A8MatMul", W8A8MatMul},
-      {"Where", Where},
-  };
-  return recipes;
-}
-
-void LoadTensors(Engine& engine) {
-  const std::filesystem::path file = std::filesystem::temp_directory_path() / ("atb-fuzz-weights-" + std::to_string(getpid()));
-  {
-    std::ofstream out(file, std::ios::binary);
-    // Ordinary numbers in every float dtype: the byte that holds the exponent repeats.
-    for (int i = 0; i < 1 << 16; ++i) out.put(static_cast<char>(i % 2 ? 0x3c + i / 64 % 3 : i * 37));
-  }
-  std::vector<WeightLoad> loads;
-  const auto add = [&](const std::string& name, DType dtype, const Sizes& shape, WeightLayout layout) -> WeightLoad& {
-    WeightPart part;
-    part.file = file.string();
-    part.dtype = dtype;
-    part.shape = shape;
-    WeightLoad load;
-    load.name = name;
-    load.dtype = dtype;
-    load.shape = part.shape;
-    load.layout = layout;
-    load.parts.push_back(std::move(part));
-    return loads.emplace_back(std::move(load));
-  };
-  constexpr WeightLayout kLinear = WeightLayout::kLinear, kInterleaved = WeightLayout::kLinearInterleaved;
-  for (const auto& [prefix, shape, layout] :
-       {std::tuple{"linear_", Sizes{kRows, kChannels}, kLinear},
-        std::tuple{"interleaved_", Sizes{kInterleavedRows, kChannels}, kInterleaved},
-        std::tuple{"experts_", Sizes{kExperts, kRows, kExpertWidth}, kLinear},
-        std::tuple{"interleaved_experts_", Sizes{kExperts, kInterleavedRows, kChannels}, kInterleaved}}) {
-    for (DType dtype : kFloats) add(std::string(prefix) + NameOf(dtype), dtype, shape, layout);
-    for (const int bits : {8, 4}) {
-      for (const int64_t group : {0, 32}) {
-        const std::string name = prefix + ("w" + std::to_string(bits)) + (group ? "_g" + std::to_string(group) : "");
-        add(name, DType::kBF16, shape, layout).quantize = WeightQuantize{bits, group, Activations::kFloat, name + "_scales"};
-      }
+const std::map<std::string, Variants>& Recipes() {
+  static const std::map<std::string, Variants> recipes = [] {
+    std::map<std::string, Variants> all = {
+        {"Activation", {{"", Activation}}},
+        {"Cast", {{"", Cast}}},
+        {"Concat", {{"", Concat}}},
+        {"Cumsum", {{"", Cumsum}}},
+        {"DynamicQuant", {{"", DynamicQuant}}},
+        {"Elewise", {{"", Elewise}}},
+        {"Fill", {{"", fuzz::Fill}}},
+        {"FusedExperts", {{"of floats", [](Case& c) { FusedExperts(c, nullptr); }}}},
+        {"FusedLinear", {{"of floats", [](Case& c) { FusedLinear(c, nullptr); }}}},
+        {"Gather", {{"", Gather}}},
+        {"GatherDequant", {{"of rows", [](Case& c) { GatherDequant(c, nullptr); }}}},
+        {"GroupTopk", {{"", GroupTopk}}},
+        {"GroupedMatmul", {{"of floats", [](Case& c) { GroupedMatmul(c, nullptr, false); }}}},
+        {"LayerNorm", {{"", LayerNorm}}},
+        {"Linear",
+         {{"", Linear},
+          {"of batches", [](Case& c) { BatchedLinear(c, false); }},
+          {"of neighbours", [](Case& c) { BatchedLinear(c, true); }}}},
+        {"MoeInitRouting", {{"", MoeInitRouting}}},
+        {"MoeTokenUnpermute", {{"", MoeTokenUnpermute}}},
+        {"PagedAttention", {}},
+        {"QkvRopeCache", {{"", QkvRopeCache}}},
+        {"Reduce", {{"", Reduce}}},
+        {"Repeat", {{"", Repeat}}},
+        {"ReshapeAndCache",
+         {{"", [](Case& c) { ReshapeAndCache(c, false); }}, {"of keys", [](Case& c) { ReshapeAndCache(c, true); }}}},
+        {"RmsNorm", {{"", RmsNorm}}},
+        {"Rope", {{"", Rope}}},
+        {"SelfAttention", {{"on both sides", [](Case& c) { SelfAttention(c, {.both_sides = true}); }}}},
+        {"SetValue", {{"", SetValue}}},
+        {"Sigmoid", {{"", Sigmoid}}},
+        {"Slice", {{"", Slice}}},
+        {"Softmax", {{"", Softmax}}},
+        {"Sort", {{"", Sort}}},
+        {"Split", {{"", Split}}},
+        {"Transpose", {{"", Transpose}}},
+        {"VectorNorm", {{"", VectorNorm}}},
+        {"W4A16MatMul", {{"of rows", [](Case& c) { WeightQuantMatMul(c, 4, nullptr); }}}},
+        {"W8A16MatMul", {{"of rows", [](Case& c) { WeightQuantMatMul(c, 8, nullptr); }}}},
+        {"W8A8MatMul", {{"of rows", [](Case& c) { W8A8MatMul(c, nullptr); }}}},
+        {"Where", {{"", Where}}},
+    };
+    for (const auto& [name, attends] : {std::pair{"", Attends{}}, std::pair{"with sinks", Attends{.sinks = true}},
+                                        std::pair{"latent", Attends{.latent = true}},
+                                        std::pair{"latent with sinks", Attends{.sinks = true, .latent = true}}}) {
+      all["SelfAttention"].emplace_back(name, [own = attends](Case& c) { SelfAttention(c, own); });
+      all["PagedAttention"].emplace_back(name, [own = attends](Case& c) { PagedAttention(c, own); });
     }
-  }
-  engine.Load(loads, nullptr, {}, std::atomic<bool>(false));
-  std::filesystem::remove(file);
-  for (const auto& [name, dtype] : {std::pair{"f32", DType::kF32}, std::pair{"f16", DType::kF16},
-                                    std::pair{"bf16", DType::kBF16}, std::pair{"i8", DType::kI8}}) {
-    const auto cache = std::make_shared<const KvCache>(KvCacheOptions{
-        kBlocks, kBlockSize, dtype, {{std::string("keys_") + name, std::string("values_") + name, kKvHeads, kHeadDim, kHeadDim}}});
-    engine.Put(std::string("keys_") + name, {cache->Keys(0), cache});
-    engine.Put(std::string("values_") + name, {cache->Values(0), cache});
-  }
+    for (const Form& form : Forms()) {
+      const auto add = [&](const char* type, const auto& recipe) {
+        all[type].emplace_back(form.name, [&form, recipe](Case& c) { recipe(c, &form); });
+      };
+      add("FusedLinear", FusedLinear);
+      add(form.bits == 8 ? "W8A16MatMul" : "W4A16MatMul",
+          [](Case& c, const Form* own) { WeightQuantMatMul(c, own->bits, own); });
+      if (form.IsInt8()) add("W8A8MatMul", W8A8MatMul);
+      if (form.IsInt8()) all["GroupedMatmul"].emplace_back(form.name + " by int8", [&form](Case& c) { GroupedMatmul(c, &form, true); });
+      if (form.HasOffsets()) continue;
+      add("GatherDequant", GatherDequant);
+      add("FusedExperts", FusedExperts);
+      add("GroupedMatmul", [](Case& c, const Form* own) { GroupedMatmul(c, own, false); });
+    }
+    return all;
+  }();
+  return recipes;
 }
 
 }  // namespace atb::fuzz

@@ -2,6 +2,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bytes.h"
@@ -23,7 +24,7 @@ class Case {
 
   /// A new input of the graph. Returns its name.
   std::string Input(DType dtype, std::vector<int64_t> shape, Filling filling = {});
-  /// A tensor of the engine (see LoadTensors) as an input of the graph. Returns its name.
+  /// A tensor of the engine (see stored_tensors.h) as an input of the graph. Returns its name.
   std::string Own(const std::string& name);
   /// One operation. `outputs` new tensors, which the graph returns, come after those of `in_place`, which are names of
   /// inputs.
@@ -53,11 +54,10 @@ class Case {
   int names_ = 0;
 };
 
-/// For each type of operation, what adds one that is accepted to a case.
-const std::map<std::string, std::function<void(Case&)>>& Recipes();
+/// What adds an operation that is accepted to a case, with the name of what is special about it, which may be empty.
+using Variants = std::vector<std::pair<std::string, std::function<void(Case&)>>>;
 
-/// Puts the weights and caches that recipes use into an engine: every layout, packed and interleaved, floats and
-/// integers, in sizes that fill panels and that do not.
-void LoadTensors(Engine& engine);
+/// For each type of operation its variants: those that a type has by its params, and one for each form of a weight.
+const std::map<std::string, Variants>& Recipes();
 
 }  // namespace atb::fuzz

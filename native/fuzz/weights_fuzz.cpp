@@ -1,11 +1,15 @@
-// Loading weights: any dtypes, shapes, layouts, row orders, transposes, arithmetic, constants, quantisation, files that
-// are short or no files. What loads is exported again, which reads every byte that was packed.
+// Loading weights: any dtypes, shapes, layouts, row orders, transposes, arithmetic, constants, quantisation, stacks of
+// experts, files that are short or no files. What loads is exported again, which reads every byte that was packed. At the
+// end it prints how often each way to hold a weight was accepted.
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,20 +22,28 @@ using namespace atb;
 
 namespace {
 
-constexpr DType kDTypes[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kI8, DType::kU8, DType::kI32, DType::kI64};
+constexpr DType kDTypes[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kI8, DType::kU8,
+                             DType::kI32, DType::kI64, DType::kE4M3, DType::kE8M0};
 constexpr DType kFloats[] = {DType::kF32, DType::kF16, DType::kBF16};
 constexpr int64_t kMaxSafe = (int64_t{1} << 53) - 1;
 
 /// Files of several sizes, and paths that are no files. They are gone when the program ends.
 struct FuzzFiles {
+  enum { kAnything, kCodes, kWhole };  ///< The first three: any bytes, codes none of which is e4m3's NaN, whole f32 numbers.
   std::filesystem::path folder = std::filesystem::temp_directory_path() / ("atb-fuzz-" + std::to_string(getpid()));
   std::vector<std::string> paths;
   FuzzFiles() {
     std::filesystem::create_directories(folder);
-    for (const size_t size : {40000u, 4096u, 1u, 0u}) {
+    for (const size_t size : {40000u, 40001u, 40004u, 4096u, 1u, 0u}) {
+      const size_t kind = paths.size();
       paths.push_back((folder / std::to_string(size)).string());
       std::ofstream file(paths.back(), std::ios::binary);
-      for (size_t i = 0; i < size; ++i) file.put(static_cast<char>(i * 31 + (i >> 8)));
+      for (size_t i = 0; i < size; ++i) {
+        const float number = static_cast<float>(i / 4 % 9) - 4;
+        const size_t any = i * 31 + (i >> 8);
+        file.put(kind == kWhole ? reinterpret_cast<const char*>(&number)[i % 4]
+                                : static_cast<char>(kind == kCodes ? any & 0xF7 : any));
+      }
     }
     for (const char* path : {"/nonexistent", "/dev", "/dev/zero"}) paths.emplace_back(path);
   }
@@ -64,10 +76,19 @@ void AddCodes(fuzz::Bytes& bytes, WeightPart& part, double elements, int depth) 
   part.codes = std::move(codes);
 }
 
+bool HoldsFloats(const WeightLoad& load) {
+  return load.quantize && load.quantize->numbers == kernels::WeightNumbers::kFloats;
+}
+
+/// What stored numbers of a weight are in files.
+DType StoredDType(const WeightLoad& load) {
+  return !HoldsFloats(load) ? DType::kI8 : load.quantize->bits == 8 ? DType::kE4M3 : DType::kU8;
+}
+
 WeightPart Part(fuzz::Bytes& bytes, const WeightLoad& load, int64_t rows, const FuzzFiles& files) {
   WeightPart part;
-  const bool integers = load.quantize && bytes.Flag();
-  part.dtype = integers ? DType::kI8 : bytes.OneIn(8) ? bytes.Of(kDTypes) : bytes.OneIn(3) ? bytes.Of(kFloats) : load.dtype;
+  const bool is_stored = load.quantize && (HoldsFloats(load) ? !bytes.OneIn(12) : bytes.Flag());
+  part.dtype = is_stored ? StoredDType(load) : bytes.OneIn(8) ? bytes.Of(kDTypes) : bytes.OneIn(3) ? bytes.Of(kFloats) : load.dtype;
   part.shape = load.shape;
   if (!part.shape.empty()) part.shape[0] = rows;
   // Constants need no file, so that nothing but memory bounds their size: large ones would only fill it.
@@ -116,7 +137,9 @@ WeightPart Part(fuzz::Bytes& bytes, const WeightLoad& load, int64_t rows, const 
     if (!bytes.OneIn(12)) part.dtype = DType::kI32;
   }
   if (bytes.OneIn(12)) part.shape = {Dim(bytes), Dim(bytes)};
-  part.file = files.paths[bytes.OneIn(12) ? static_cast<size_t>(bytes.Int(0, static_cast<int64_t>(files.paths.size()) - 1)) : 0];
+  const bool usual = !bytes.OneIn(12);
+  const auto usual_file = static_cast<size_t>(is_stored ? FuzzFiles::kCodes : FuzzFiles::kAnything);
+  part.file = files.paths[usual ? usual_file : static_cast<size_t>(bytes.Int(0, static_cast<int64_t>(files.paths.size()) - 1))];
   part.offset = bytes.OneIn(20) ? bytes.Raw<int64_t>() & kMaxSafe : bytes.Int(0, 300);
   if (bytes.OneIn(6)) AddCodes(bytes, part, elements, 0);
   return part;
@@ -126,20 +149,28 @@ WeightLoad Load(fuzz::Bytes& bytes, const FuzzFiles& files) {
   WeightLoad load;
   load.name = Name(bytes);
   load.dtype = bytes.OneIn(4) ? bytes.Of(kDTypes) : bytes.Of(kFloats);
-  const int64_t rank = bytes.OneIn(10) ? bytes.Int(0, 10) : 2;
-  for (int64_t i = 0; i < rank; ++i) load.shape.push_back(Dim(bytes));
+  const int64_t rank = bytes.OneIn(10) ? bytes.Int(0, 10) : bytes.OneIn(4) ? 3 : 2;
+  for (int64_t i = 0; i < rank; ++i) load.shape.push_back(rank == 3 && i == 0 ? bytes.Int(1, 3) : Dim(bytes));
   constexpr WeightLayout kLayouts[] = {WeightLayout::kLinear, WeightLayout::kLinearInterleaved, WeightLayout::kPlain};
   load.layout = bytes.Of(kLayouts);
   if (bytes.Flag()) {
     WeightQuantize quantize;
     quantize.bits = bytes.OneIn(20) ? static_cast<int>(bytes.Int(0, 9)) : bytes.Flag() ? 4 : 8;
     quantize.group_size = bytes.OneIn(20) ? bytes.Raw<uint32_t>() : bytes.Int(0, 4) * 32;
+    if (bytes.OneIn(3)) quantize.numbers = kernels::WeightNumbers::kFloats;
     if (bytes.OneIn(4)) quantize.activations = Activations::kInt8;
     quantize.scale_name = Name(bytes) + "s";
     if (bytes.OneIn(4)) quantize.offset_name = Name(bytes) + "o";
     load.quantize = quantize;
   }
   const int64_t rows = load.shape.empty() ? 0 : load.shape[0];
+  if (rank == 3 && bytes.OneIn(3)) {
+    // Matrix by matrix.
+    WeightLoad matrix = load;
+    matrix.shape.erase(matrix.shape.begin());
+    for (int64_t i = 0; i < rows; ++i) load.parts.push_back(Part(bytes, matrix, matrix.shape[0], files));
+    return load;
+  }
   const int64_t parts = bytes.OneIn(4) ? bytes.Int(0, 3) : 1;
   for (int64_t i = 0; i < parts; ++i) {
     const int64_t first = rows * i / parts, end = rows > (int64_t{1} << 40) ? rows : rows * (i + 1) / parts;
@@ -147,6 +178,50 @@ WeightLoad Load(fuzz::Bytes& bytes, const FuzzFiles& files) {
   }
   return load;
 }
+
+/// Numbers of a weight's scales or offsets, mostly whole ones, which both may be.
+WeightLoad NumbersFor(fuzz::Bytes& bytes, const WeightLoad& weight, const std::string& name, const FuzzFiles& files) {
+  const int64_t group = weight.quantize->group_size, bits = weight.quantize->bits;
+  const bool single = !weight.parts.empty() && weight.parts.front().words;
+  const int64_t k = weight.shape.back() * (single ? 1 : 8 / bits);
+  WeightLoad numbers;
+  numbers.name = name;
+  numbers.dtype = DType::kF32;
+  numbers.shape = weight.shape;
+  numbers.shape.back() = group == 0 ? 1 : (k + group - 1) / group;
+  numbers.parts.push_back(Part(bytes, numbers, numbers.shape[0], files));
+  if (!bytes.OneIn(6)) {
+    WeightPart& part = numbers.parts.front();
+    part = {};
+    part.file = files.paths[FuzzFiles::kWhole];
+    part.shape = numbers.shape;
+  }
+  return numbers;
+}
+
+/// Counts what was accepted, by what it is called.
+struct Accepted {
+  std::map<std::string, uint64_t> counts;
+  ~Accepted() {
+    for (const auto& [name, count] : counts)
+      std::fprintf(stderr, "accepted %s %llu\n", name.c_str(), static_cast<unsigned long long>(count));
+  }
+  void Add(const WeightLoad& load) {
+    if (load.parts.empty()) return;
+    std::string name = load.layout == WeightLayout::kPlain ? "plain" : load.shape.size() == 3 ? "stack of " : "matrix of ";
+    if (load.layout != WeightLayout::kPlain) {
+      const bool stored = load.quantize && SizeOf(load.parts.front().dtype) != 2 && load.parts.front().dtype != DType::kF32;
+      if (!load.quantize) name += "floats";
+      if (load.quantize) {
+        name += HoldsFloats(load) ? "float" : stored ? "stored int" : "rounded int";
+        name += std::to_string(load.quantize->bits) + (load.quantize->group_size ? " in groups" : "");
+        if (load.parts.front().words) name += " out of words";
+        if (stored && !load.quantize->offset_name.empty()) name += " with offsets";
+      }
+    }
+    ++counts[name];
+  }
+};
 
 }  // namespace
 
@@ -160,22 +235,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     loads.push_back(Load(bytes, files));
     // Stored integers need their scales beside them.
     const WeightLoad& weight = loads.back();
-    if (!weight.quantize || weight.shape.size() != 2 || !bytes.Flag()) continue;
-    const int64_t group = weight.quantize->group_size, bits = weight.quantize->bits;
-    if (weight.shape[1] > 4096 || weight.shape[0] > 4096 || bits < 1) continue;
-    const int64_t k = weight.shape[1] * (8 / bits);
-    WeightLoad scales;
-    scales.name = weight.quantize->scale_name;
-    scales.dtype = DType::kF32;
-    scales.shape = {weight.shape[0], group == 0 ? 1 : (k + group - 1) / group};
-    scales.parts.push_back(Part(bytes, scales, scales.shape[0], files));
-    if (!weight.quantize->offset_name.empty()) {
-      WeightLoad offsets = scales;
-      offsets.name = weight.quantize->offset_name;
-      offsets.parts = {Part(bytes, offsets, offsets.shape[0], files)};
-      loads.push_back(std::move(offsets));
-    }
-    loads.push_back(std::move(scales));
+    if (!weight.quantize || weight.shape.size() < 2 || weight.shape.size() > 3 || bytes.OneIn(4)) continue;
+    if (std::ranges::any_of(weight.shape, [](int64_t size) { return size > 4096; }) || weight.quantize->bits < 1) continue;
+    std::vector<WeightLoad> beside = {NumbersFor(bytes, weight, weight.quantize->scale_name, files)};
+    if (const std::string& name = weight.quantize->offset_name; !name.empty())
+      beside.push_back(NumbersFor(bytes, weight, name, files));
+    for (WeightLoad& load : beside) loads.push_back(std::move(load));
   }
   const std::atomic<bool> cancelled{bytes.OneIn(50)};
   try {
@@ -183,7 +248,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   } catch (const Error&) {
     return 0;
   }
+  static Accepted accepted;
   for (const WeightLoad& load : loads) {
+    accepted.Add(load);
     engine.Export(load.name);
     if (load.quantize) engine.Export(load.quantize->scale_name);
   }

@@ -334,6 +334,19 @@ void WhatDoesNotFitIsRefusedBeforeAnythingIsAllocated() {
   CheckThrows("NATIVE_SHAPE_MISMATCH", [&] { load(constant, {8, 9}); });
   constant.transposed = true;
   CheckThrows("NATIVE_ARGUMENT_INVALID", [&] { load(constant); });
+  // Rows of a stack that is packed are rows of its matrices, so that these come one by one where rows are changed.
+  const auto stack = [&](std::vector<WeightPart> parts, WeightLayout layout) {
+    Load({{"w", DType::kF32, {2, 4, 8}, layout, std::move(parts), {}}});
+  };
+  const WeightPart both{file, 0, DType::kF32, {2, 4, 8}, false, Order{1, 0}};
+  WeightPart divided{file, 0, DType::kF32, {2, 4, 8}};
+  divided.unit_rows = true;
+  const WeightPart one{file, 0, DType::kF32, {4, 8}, false, Order{1, 0, 3, 2}};
+  for (WeightLayout layout : {WeightLayout::kLinear, WeightLayout::kLinearInterleaved}) {
+    stack({one, one}, layout);
+    CheckThrows("NATIVE_ARGUMENT_INVALID", [&] { stack({both}, layout); });
+    CheckThrows("NATIVE_ARGUMENT_INVALID", [&] { stack({divided}, layout); });
+  }
   // Two int4 of a row share a byte.
   const auto integers = [&](int bits) {
     Load({{"w",

@@ -1,26 +1,11 @@
 import type { AnswerEvent } from './answer-event.js';
-import { REASONING_FORMATS, type ReasoningFormat } from './reasoning-formats.js';
-import { TOOL_FORMATS, type ToolFormat } from './tool-formats.js';
+import { firstOf, heldBack } from './marks.js';
+import type { ReasoningFormat } from './reasoning-formats.js';
+import type { ToolFormat } from './tool-formats.js';
 
-/** How the answers of a model are read. */
-export interface AnswerFormat {
+export interface AnswerParserOptions {
   readonly reasoning: ReasoningFormat | undefined;
   readonly tools: ToolFormat | undefined;
-}
-
-/** The format of a chat template's answers: its template shows the model how it is to write. */
-export function answerFormat(template: string): AnswerFormat {
-  return {
-    reasoning: REASONING_FORMATS.find(
-      ({ begin, end, answer }) =>
-        (template.includes(begin) || template.includes(end)) &&
-        (answer === undefined || template.includes(answer.begin)),
-    ),
-    tools: TOOL_FORMATS.find(({ isIn }) => isIn(template)),
-  };
-}
-
-export interface AnswerParserOptions extends AnswerFormat {
   /** The text before the answer. Where it ends inside reasoning, the answer begins there. */
   readonly prompt?: string;
 }
@@ -160,26 +145,6 @@ export class AnswerParser {
 }
 
 const textEvents = (text: string): AnswerEvent[] => (text === '' ? [] : [{ kind: 'text', text }]);
-
-/** The mark that stands first in a text. */
-function firstOf(text: string, marks: readonly string[]): { at: number; mark: string } | undefined {
-  let first: { at: number; mark: string } | undefined;
-  for (const mark of marks) {
-    const at = text.indexOf(mark);
-    if (at !== -1 && (first === undefined || at < first.at)) first = { at, mark };
-  }
-  return first;
-}
-
-/** Characters at the end of a text that may be the beginning of a mark. */
-function heldBack(text: string, marks: readonly string[]): number {
-  const most = Math.max(0, ...marks.map((mark) => mark.length - 1));
-  for (let length = Math.min(most, text.length); length > 0; length--) {
-    const tail = text.slice(-length);
-    if (marks.some((mark) => mark.startsWith(tail))) return length;
-  }
-  return 0;
-}
 
 /** Whether the latest mark of a prompt opens reasoning: many templates end with `<think>`. */
 function endsInside(prompt: string, { begin, end }: ReasoningFormat): boolean {

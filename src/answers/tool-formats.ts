@@ -41,7 +41,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-function isJsonObject(text: string): boolean {
+export function isJsonObject(text: string): boolean {
   return isObject(parseJson(text));
 }
 

@@ -1,4 +1,5 @@
-import { AnswerParser, answerFormat } from '../answers/answer-parser.js';
+import type { AnswerEvent } from '../answers/answer-event.js';
+import { type AnswerReader, answerFormat, answerReader } from '../answers/answer-reader.js';
 import type { ChatSession } from '../engine/chat-session.js';
 import type { LLM } from '../engine/llm.js';
 import type { StreamOptions } from '../engine/llm-options.js';
@@ -116,9 +117,9 @@ export class ChatLoop {
     this.#pictures = [];
     const answer = new AbortController();
     this.#answer = answer;
-    const parser = this.#parser(content);
+    const reader = this.#reader(content);
     const whole = { reasoning: '', content: '' };
-    const print = (events: ReturnType<AnswerParser['push']>): void => {
+    const print = (events: readonly AnswerEvent[]): void => {
       for (const event of events) {
         if (event.kind === 'tool-call') continue;
         whole[event.kind === 'text' ? 'content' : 'reasoning'] += event.text;
@@ -131,24 +132,24 @@ export class ChatLoop {
         { role: 'user', content },
         { ...request, signal: answer.signal },
       ))
-        print(parser.push(text));
+        print(reader.push(text));
     } catch (error) {
       if (!answer.signal.aborted) throw error;
       isStopped = true;
     } finally {
       this.#answer = undefined;
     }
-    print(parser.end());
+    print(reader.end());
     write(json ? `${JSON.stringify({ ...whole, isStopped })}\n` : '\n');
   }
 
   /** Reads answers as this model's template has them; many templates begin the reasoning themselves. */
-  #parser(content: unknown): AnswerParser {
+  #reader(content: unknown): AnswerReader {
     const { inputBuilder } = this.#llm.text;
-    const { reasoning } = answerFormat(inputBuilder?.templateSource ?? '');
+    const format = answerFormat(inputBuilder?.templateSource ?? '');
     const said = takeMedia([...this.#session.messages, { role: 'user', content }]).messages;
-    const prompt = reasoning && inputBuilder?.renderChatTemplate(said, this.#options.request.template);
-    return new AnswerParser({ reasoning, tools: undefined, ...(prompt !== undefined && { prompt }) });
+    const prompt = format.reasoning && inputBuilder?.renderChatTemplate(said, this.#options.request.template);
+    return answerReader(format, { mayCall: false, prompt });
   }
 
   #styled(kind: 'text' | 'reasoning', text: string): string {

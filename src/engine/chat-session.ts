@@ -1,3 +1,4 @@
+import { type AnswerFormat, answerFormat, answerReader } from '../answers/answer-reader.js';
 import { AtbError, refuseRequest } from '../errors.js';
 import type { ExpandedPrompt } from '../media/index.js';
 import { checkOptions } from '../runner/options.js';
@@ -20,7 +21,8 @@ const KEPT_SHARE = 0.5;
 const ANSWER_SHARE = 0.25;
 
 /**
- * A dialogue with a model. It keeps all messages; what the cache holds of earlier turns is not computed again.
+ * A dialogue with a model. It keeps all messages; what the cache holds of earlier turns is not computed again. Where a
+ * model answers in channels (gpt-oss), pieces have the marks of these, and messages the text of the answer alone.
  *
  * When the messages and the room for an answer exceed the model's length, the oldest turns after the system message are
  * left out of the prompt, whole turns from one user message to the next, until half of the length is free: so this happens
@@ -74,9 +76,11 @@ export class ChatSession {
     const length = this.#messages.length;
     let answer = '';
     let isKept = true;
+    const format = answerFormat(this.#llm.text.inputBuilder?.templateSource ?? '');
     try {
       const { tokens, inserts } = await this.#prompt(options);
-      for await (const chunk of await this.#llm.start(tokens, { ...options, inserts })) {
+      const marks = format.hasChannels && { skipSpecialTokens: false };
+      for await (const chunk of await this.#llm.start(tokens, { ...marks, ...options, inserts })) {
         answer += chunk.text;
         yield chunk;
       }
@@ -85,7 +89,8 @@ export class ChatSession {
       throw error;
     } finally {
       if (this.#messages.length === length) {
-        if (isKept) this.#messages.push({ role: 'assistant', content: answer });
+        const content = format.hasChannels ? textOf(answer, format) : answer;
+        if (isKept) this.#messages.push({ role: 'assistant', content });
         else this.#messages.pop();
       }
       this.#isBusy = false;
@@ -118,4 +123,11 @@ export class ChatSession {
     this.#leftOut = leftOut;
     return prompt;
   }
+}
+
+/** What of an answer is neither reasoning nor a mark. */
+function textOf(answer: string, format: AnswerFormat): string {
+  const reader = answerReader(format, { mayCall: false });
+  const events = [...reader.push(answer), ...reader.end()];
+  return events.map((event) => (event.kind === 'text' ? event.text : '')).join('');
 }

@@ -1,11 +1,11 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { AnswerParser, answerFormat } from '../../src/answers/answer-parser.js';
+import { answerFormat, answerReader } from '../../src/answers/answer-reader.js';
 
 /** Answers joined: text, reasoning, and calls in their order. */
 function read(template: string, pieces: readonly string[], prompt = ''): object {
-  const parser = new AnswerParser({ ...answerFormat(template), prompt });
-  const events = [...pieces.flatMap((piece) => parser.push(piece)), ...parser.end()];
+  const reader = answerReader(answerFormat(template), { mayCall: true, prompt });
+  const events = [...pieces.flatMap((piece) => reader.push(piece)), ...reader.end()];
   const joined = (kind: 'text' | 'reasoning'): string =>
     events.map((event) => (event.kind === kind ? event.text : '')).join('');
   const calls = events.flatMap((event) => (event.kind === 'tool-call' ? [event.call] : []));
@@ -25,6 +25,9 @@ interface Case {
   readonly expected: object;
 }
 
+/** How harmony's templates, which have channels, begin an answer and show earlier ones. */
+const HARMONY =
+  '<|start|>assistant<|channel|>final<|message|>{{ content }}<|end|> to=functions.{{ name }}<|call|>';
 const weather = ['get_weather', { city: 'Paris' }];
 const cases: readonly Case[] = [
   {
@@ -178,6 +181,47 @@ const cases: readonly Case[] = [
     expected: { text: 'I look.', reasoning: 'Hm.\n', calls: [weather] },
   },
   {
+    what: 'gpt-oss: reasoning, and an answer',
+    template: HARMONY,
+    answer:
+      '<|channel|>analysis<|message|>Hm, 1 < 2.<|end|><|start|>assistant<|channel|>final<|message|>Four.',
+    expected: { text: 'Four.', reasoning: 'Hm, 1 < 2.' },
+  },
+  {
+    what: 'gpt-oss: what it says before a call, and the call',
+    template: HARMONY,
+    answer:
+      '<|channel|>analysis<|message|>Look.<|end|><|start|>assistant<|channel|>commentary<|message|>I look.<|end|><|start|>assistant<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{"city": "Paris"}<|call|>',
+    expected: { text: 'I look.', reasoning: 'Look.', calls: [weather] },
+  },
+  {
+    what: 'gpt-oss: recipients before their channels, and a call without arguments',
+    template: HARMONY,
+    answer:
+      ' to=functions.get_weather<|channel|>commentary json<|message|>{"city": "Paris"}<|call|><|start|>assistant to=functions.now<|channel|>analysis<|message|>',
+    expected: { text: '', calls: [weather, ['now', {}]] },
+  },
+  {
+    what: 'gpt-oss: several messages of a channel, one of them without its end',
+    template: HARMONY,
+    answer:
+      '<|channel|>analysis<|message|>One.<|end|><|start|>assistant<|channel|>analysis<|message|>Two.<|start|>assistant<|channel|>final<|message|>A < B <|return|>',
+    expected: { text: 'A < B ', reasoning: 'One.\n\nTwo.' },
+  },
+  {
+    what: 'gpt-oss: a call that is none, and a header that breaks off',
+    template: HARMONY,
+    answer:
+      '<|channel|>commentary to=functions.run<|message|>print(1)<|call|><|start|>assistant<|channel|>fin',
+    expected: { text: 'print(1)' },
+  },
+  {
+    what: 'gpt-oss: JSON alone, as a guide makes it',
+    template: HARMONY,
+    answer: '{"city": "Paris"}',
+    expected: { text: '{"city": "Paris"}' },
+  },
+  {
     what: 'a call that cannot be read is text, as it was written',
     template: '<tool_call>',
     answer: 'a <tool_call>{"name": </tool_call> b',
@@ -225,9 +269,20 @@ describe('answers', () => {
   });
 
   it('come out as soon as they are certain', () => {
-    const parser = new AnswerParser(answerFormat('<think> <tool_call>'));
-    expect(parser.push('Hello <')).to.deep.equal([{ kind: 'text', text: 'Hello ' }]);
-    expect(parser.push('b>')).to.deep.equal([{ kind: 'text', text: '<b>' }]);
-    expect(parser.push('<think>so')).to.deep.equal([{ kind: 'reasoning', text: 'so' }]);
+    const reader = answerReader(answerFormat('<think> <tool_call>'), { mayCall: true });
+    expect(reader.push('Hello <')).to.deep.equal([{ kind: 'text', text: 'Hello ' }]);
+    expect(reader.push('b>')).to.deep.equal([{ kind: 'text', text: '<b>' }]);
+    expect(reader.push('<think>so')).to.deep.equal([{ kind: 'reasoning', text: 'so' }]);
+    const channels = answerReader(answerFormat(HARMONY), { mayCall: true });
+    expect(channels.push('<|channel|>analysis<|message|>so <')).to.deep.equal([
+      { kind: 'reasoning', text: 'so ' },
+    ]);
+  });
+
+  it('have calls in channels where there are tools alone', () => {
+    const reader = answerReader(answerFormat(HARMONY), { mayCall: false });
+    expect(reader.push('<|channel|>commentary to=functions.now<|message|>{}<|call|>')).to.deep.equal([
+      { kind: 'text', text: '{}' },
+    ]);
   });
 });

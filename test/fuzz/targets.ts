@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadModels } from '../../src/models/get-model.js';
 import { createEngine, type NativeEngine } from '../../src/native/index.js';
@@ -6,7 +6,7 @@ import { getRouter } from '../../src/router/index.js';
 import { resolveSamplingParams, type SamplingOptions } from '../../src/sampling/sampling-params.js';
 import { ChatTemplate } from '../../src/tokenizer/chat-template.js';
 import { Checkpoint } from '../../src/weights/checkpoint.js';
-import { quantizationPlan } from '../../src/weights/quantization.js';
+import { QUANTIZE_MODES, quantizationPlan } from '../../src/weights/quantization.js';
 import { declaredWeights } from '../../src/weights/weights.js';
 import { familyCases, familyConfig } from '../oracle/families.js';
 import { safetensorsBytes } from '../weights/safetensors-writer.js';
@@ -16,6 +16,10 @@ import { mutate, nasty, type Random, spliced } from './mutate.js';
 export type Target = (random: Random) => unknown;
 
 const MODEL = join(import.meta.dirname, '../../../examples/models/tiny-stories-draft');
+/** Of models that embed or rank, and of those that see or hear. */
+const OTHER_FIXTURES = ['encoders', 'media-models'].map((folder) =>
+  join(import.meta.dirname, '../../../test/fixtures', folder),
+);
 const json = (name: string): Record<string, unknown> => JSON.parse(readFileSync(join(MODEL, name), 'utf8'));
 
 /** A safetensors file whose header is changed as JSON or as text, whose length lies, or whose end is missing. */
@@ -105,7 +109,11 @@ async function configs(): Promise<Target> {
   const bases = [
     ...['llama', 'mistral', 'qwen2', 'qwen3'].map((model_type) => ({ ...common, model_type })),
     ...familyCases.map((name) => familyConfig(name)),
+    ...OTHER_FIXTURES.flatMap((folder) => readdirSync(folder).map((name) => familyConfig(name, folder))),
   ];
+  const plans = [{}, ...QUANTIZE_MODES.map((quantize) => ({ quantize }))].map((options) =>
+    quantizationPlan(options),
+  );
   const ropes = [
     { rope_type: 'yarn', factor: 4, original_max_position_embeddings: 64 },
     { type: 'linear', factor: 2 },
@@ -133,7 +141,7 @@ async function configs(): Promise<Target> {
     const router = new Router('', { ...JSON.parse(JSON.stringify(changed)), model_type: base.model_type });
     // Thousands of layers say no more than a few, and take long.
     if (router.config.numHiddenLayers > 8) return;
-    const model = router.createModel(declaredWeights('f32', quantizationPlan({})));
+    const model = router.createModel(declaredWeights('f32', random.pick(plans)));
     model.caches();
     for (const kind of model.graphKinds) model.buildGraph(kind);
   };
@@ -291,12 +299,30 @@ function engineMethods(): Target {
   });
   const cache = () => ({
     ...{ numBlocks: 2, blockSize: 32, dtype: 'f32' },
-    caches: [{ key: 'k', value: 'v', heads: 1, keySize: 16, valueSize: 16 }],
+    caches: [
+      { key: 'k', value: 'v', heads: 1, keySize: 16, valueSize: 16 },
+      { key: 'latent', heads: 1, keySize: 24, valueSize: 16 },
+    ],
   });
   const weight = () => ({
     ...{ name: 'w', dtype: 'f32', shape: [2, 4], layout: 'plain' },
     parts: [{ dtype: 'f32', shape: [2, 4], value: 1 }],
   });
+  // Of numbers that are there already: four bits to each, in bytes or in words. Any file will do for these.
+  const stored = (part: object) => [
+    {
+      ...{ name: 'q', dtype: 'f32', shape: [16, 64], layout: 'linear' },
+      quantize: { bits: 4, groupSize: 32, activations: 'float', scaleName: 's' },
+      parts: [{ file: join(MODEL, 'model.safetensors'), offset: 64, ...part }],
+    },
+    { ...weight(), name: 's', shape: [16, 2], parts: [{ dtype: 'f32', shape: [16, 2], value: 0.5 }] },
+  ];
+  const words = {
+    dtype: 'i32',
+    shape: [8, 16],
+    transposed: true,
+    words: { bits: 4, axis: 0, count: 64, minus: 8 },
+  };
   const letter = () => ({
     ...{ nodes: 2, rules: Int32Array.of(0, 1), bytes: Int32Array.of(0, 1, 97, 98) },
     ...{ calls: Int32Array.of(), empty: Int32Array.of(1, 1) },
@@ -308,6 +334,11 @@ function engineMethods(): Target {
     () => ['createSampler', [sampler()]],
     () => ['allocateKvCache', [cache()]],
     () => ['loadWeights', [[weight()]]],
+    () => ['loadWeights', [stored(words)]],
+    () => [
+      'loadWeights',
+      [[{ ...weight(), shape: [2, 2, 4], parts: [weight().parts[0], weight().parts[0]] }]],
+    ],
     () => ['appendTokens', [1, Int32Array.of(1)]],
     () => ['copyBlocks', [Int32Array.of(0, 1)]],
     () => ['reserve', [1, { a: { dtype: 'f32', shape: [1, 3] }, b: { dtype: 'f32', shape: [1, 3] } }]],

@@ -88,6 +88,9 @@ void AddPart(Plan& plan, const WeightPart& part, Files& files) {
                       shape[0] > 0 && load.shape[1] % shape[0] == 0;
   const bool fits = is_alike || is_matrix || (is_row && !load.quantize);
   if (!fits) fail("NATIVE_SHAPE_MISMATCH", "rows of " + ToString(load.dtype, load.shape), shape);
+  // A row of a whole stack is a matrix, of which pieces take panels.
+  if (load.layout != WeightLayout::kPlain && shape.size() == 3 && planned.WantsRows())
+    fail("NATIVE_ARGUMENT_INVALID", "a matrix, where rows are ordered or divided by their length", shape);
   planned.first_row = plan.rows;
   if (!plan.parts.empty() && plan.parts.front().columns != planned.columns)
     fail("NATIVE_SHAPE_MISMATCH", "rows as the other parts have", shape);

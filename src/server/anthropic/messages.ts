@@ -1,5 +1,6 @@
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
+import type { AnswerReader } from '../../answers/answer-reader.js';
 import type { Generation, GenerationResult } from '../../engine/generation.js';
 import { AnswerBlocks, type BlockEvent, wholeBlocks } from '../answer-blocks.js';
 import { EventStream } from '../event-stream.js';
@@ -7,7 +8,7 @@ import { ForeignParts } from '../foreign-parts.js';
 import { type HttpError, httpErrorOf } from '../http-error.js';
 import { newId, type ServerContext, withAnswers } from '../openai/answers.js';
 import { readBody } from '../openai/fields.js';
-import { type AnswerReader, type ChatRequest, prepareChat } from '../openai/prepare-chat.js';
+import { type ChatRequest, prepareChat } from '../openai/prepare-chat.js';
 import type { ServedModel } from '../served-model.js';
 import { conversationFields, messagesOf, toolChoiceOf, toolsOf } from './conversation.js';
 
@@ -68,14 +69,14 @@ export async function createMessage(
     ...requestOf(model, body),
     ...(body.thinking && { kwargs: { enable_thinking: body.thinking.type !== 'disabled' } }),
   });
-  const { promptTokens, inserts, reader, forced, mayCall } = chat;
+  const { promptTokens, inserts, reader, forced, showsMarks } = chat;
   const sampling = {
     maxTokens: body.max_tokens,
     stop: body.stop_sequences ?? undefined,
     temperature: body.temperature ?? undefined,
     topP: body.top_p ?? undefined,
     topK: body.top_k ?? undefined,
-    ...(mayCall && { skipSpecialTokens: false }),
+    ...(showsMarks && { skipSpecialTokens: false }),
   };
   const options = client === undefined ? {} : { client };
   const work = { model, promptTokens, inserts, sampling, options, guide: forced?.guide, n: 1 };

@@ -1,6 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import type { AnswerEvent, ToolCall } from '../../answers/answer-event.js';
+import type { AnswerReader } from '../../answers/answer-reader.js';
 import type { Generation, GenerationResult } from '../../engine/generation.js';
 import { EventStream } from '../event-stream.js';
 import { httpErrorOf, openAiError } from '../http-error.js';
@@ -18,7 +19,7 @@ import { forTemplate, message, toolChoice, tools } from './conversation.js';
 import { generateOptionsOf, guideOf, readRequest, SAMPLING_FIELDS, samplingOf } from './fields.js';
 import { chatLogprobs, promptLogprobs } from './logprobs.js';
 import { mergeStreams } from './merge-streams.js';
-import { type AnswerReader, type PreparedChat, prepareChat, room } from './prepare-chat.js';
+import { type PreparedChat, prepareChat, room } from './prepare-chat.js';
 
 export const chatBody = z.object({
   ...SAMPLING_FIELDS,
@@ -62,7 +63,7 @@ export async function completeChat(
     ...samplingOf(body),
     maxTokens: body.max_completion_tokens ?? body.max_tokens ?? room(model, chat),
     ...(body.logprobs && { logprobs: body.top_logprobs ?? 0 }),
-    ...(chat.mayCall && body.skip_special_tokens == null && { skipSpecialTokens: false }),
+    ...(chat.showsMarks && body.skip_special_tokens == null && { skipSpecialTokens: false }),
   };
   const guide = forced?.guide ?? guideOf(body);
   const work = {

@@ -1,5 +1,5 @@
 import type { AnswerEvent } from '../../answers/answer-event.js';
-import { AnswerParser, answerFormat } from '../../answers/answer-parser.js';
+import { type AnswerReader, answerFormat, answerReader } from '../../answers/answer-reader.js';
 import { readMedia } from '../../engine/media/prepare.js';
 import type { Insert } from '../../media/index.js';
 import type { ChatMessage } from '../../tokenizer/chat-template.js';
@@ -21,19 +21,13 @@ export interface ChatRequest {
   readonly kwargs?: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** How the pieces of one answer become events. */
-export interface AnswerReader {
-  push(text: string): AnswerEvent[];
-  end(): AnswerEvent[];
-}
-
 /** A conversation made ready: its prompt, and what reads its answers. */
 export interface PreparedChat {
   readonly promptTokens: Int32Array;
   /** What stands among them that is no text. */
   readonly inserts: readonly Insert[];
-  /** Whether answers may call tools: then marks of calls, which may be special tokens, must be seen. */
-  readonly mayCall: boolean;
+  /** Whether marks of answers, which may be special tokens, must be seen: those of calls and channels. */
+  readonly showsMarks: boolean;
   /** Set where the answer must be calls. */
   readonly forced: ToolGuide | undefined;
   readonly reader: () => AnswerReader;
@@ -59,9 +53,9 @@ export async function prepareChat(model: ServedModel, request: ChatRequest): Pro
   const prompt = format.reasoning && model.inputBuilder.renderChatTemplate(messages, options);
   const reader = (): AnswerReader =>
     forced === undefined
-      ? new AnswerParser({ ...format, tools: tools && format.tools, ...(prompt !== undefined && { prompt }) })
+      ? answerReader(format, { mayCall: tools !== undefined, prompt })
       : new ForcedReader(forced);
-  return { promptTokens, inserts, mayCall: tools !== undefined, forced, reader };
+  return { promptTokens, inserts, showsMarks: tools !== undefined || format.hasChannels, forced, reader };
 }
 
 /** Tokens that an answer may have when nobody says: all that the context still holds. */

@@ -1,5 +1,6 @@
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
+import type { AnswerReader } from '../../answers/answer-reader.js';
 import type { Generation, GenerationResult } from '../../engine/generation.js';
 import type { Guide } from '../../guided/index.js';
 import { AnswerBlocks, wholeBlocks } from '../answer-blocks.js';
@@ -8,7 +9,7 @@ import { ForeignParts } from '../foreign-parts.js';
 import { httpErrorOf, invalidRequest, openAiError } from '../http-error.js';
 import { newId, nowSeconds, type ServerContext, withAnswers } from '../openai/answers.js';
 import { readBody } from '../openai/fields.js';
-import { type AnswerReader, prepareChat, room } from '../openai/prepare-chat.js';
+import { prepareChat, room } from '../openai/prepare-chat.js';
 import type { ServedModel } from '../served-model.js';
 import { conversationFields, messagesOf, toolChoiceOf, toolsOf } from './items.js';
 import { type Output, OutputEvents, outputOf } from './output.js';
@@ -60,12 +61,12 @@ export async function createResponse(
     toolChoice: toolChoiceOf(body),
     ...(body.reasoning?.effort && { kwargs: { reasoning_effort: body.reasoning.effort } }),
   });
-  const { promptTokens, inserts, reader, forced, mayCall } = chat;
+  const { promptTokens, inserts, reader, forced, showsMarks } = chat;
   const sampling = {
     maxTokens: body.max_output_tokens ?? room(model, chat),
     temperature: body.temperature ?? undefined,
     topP: body.top_p ?? undefined,
-    ...(mayCall && { skipSpecialTokens: false }),
+    ...(showsMarks && { skipSpecialTokens: false }),
   };
   const guide = forced?.guide ?? guideOf(body);
   const work = { model, promptTokens, inserts, sampling, options: client ? { client } : {}, guide, n: 1 };

@@ -1,0 +1,47 @@
+import type { AnswerEvent } from './answer-event.js';
+import { AnswerParser } from './answer-parser.js';
+import { ChannelParser, hasChannels } from './channel-parser.js';
+import { REASONING_FORMATS, type ReasoningFormat } from './reasoning-formats.js';
+import { TOOL_FORMATS, type ToolFormat } from './tool-formats.js';
+
+/** How the answers of a model are read. */
+export interface AnswerFormat {
+  readonly reasoning: ReasoningFormat | undefined;
+  readonly tools: ToolFormat | undefined;
+  /** They are messages in channels, whose marks are special tokens. */
+  readonly hasChannels: boolean;
+}
+
+/** How the pieces of one answer become events. */
+export interface AnswerReader {
+  push(text: string): AnswerEvent[];
+  end(): AnswerEvent[];
+}
+
+/** The format of a chat template's answers: its template shows the model how it is to write. */
+export function answerFormat(template: string): AnswerFormat {
+  if (hasChannels(template)) return { reasoning: undefined, tools: undefined, hasChannels: true };
+  return {
+    reasoning: REASONING_FORMATS.find(
+      ({ begin, end, answer }) =>
+        (template.includes(begin) || template.includes(end)) &&
+        (answer === undefined || template.includes(answer.begin)),
+    ),
+    tools: TOOL_FORMATS.find(({ isIn }) => isIn(template)),
+    hasChannels: false,
+  };
+}
+
+/** What reads an answer. `prompt`: the text before it; where that ends inside reasoning, the answer begins there. */
+export function answerReader(
+  format: AnswerFormat,
+  { mayCall, prompt }: { readonly mayCall: boolean; readonly prompt?: string | undefined },
+): AnswerReader {
+  if (format.hasChannels) return new ChannelParser({ mayCall });
+  const { reasoning, tools } = format;
+  return new AnswerParser({
+    reasoning,
+    tools: mayCall ? tools : undefined,
+    ...(prompt !== undefined && { prompt }),
+  });
+}
