@@ -170,7 +170,7 @@ void LoadTensors(Engine& engine) {
   const std::filesystem::path file =
       std::filesystem::temp_directory_path() / ("atb-fuzz-weights-" + std::to_string(getpid()));
   WriteFile(file);
-  engine.Load(AllLoads(file.string()), {}, std::atomic<bool>(false));
+  engine.Load(AllLoads(file.string()), nullptr, {}, std::atomic<bool>(false));
   std::filesystem::remove(file);
   for (const auto& [name, dtype] : {std::pair{"f32", DType::kF32}, std::pair{"f16", DType::kF16},
                                     std::pair{"bf16", DType::kBF16}, std::pair{"i8", DType::kI8}}) {
