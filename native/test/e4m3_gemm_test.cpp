@@ -193,18 +193,21 @@ void ProductsAreRightAtAllSizes() {
 
 /// Channels of several slices, rows of several blocks.
 void LargeProductsAreRight() {
-  const int64_t sizes[][4] = {{70, 40, 9000, 0}, {33, 17, 5000, 1024}, {1100, 20, 300, 128}, {35, 50, 2304, 128}};
+  const int64_t sizes[][4] = {{70, 40, 9000, 0},  {33, 17, 5000, 1024},  {1100, 20, 300, 128},
+                              {35, 50, 2304, 128}, {290, 560, 2500, 128}, {290, 560, 2500, 0}};
   for (const KernelTable* table : Available()) {
     if (std::string(table->isa) == "reference") continue;
     for (const auto& [m, n, k, group] : sizes) {
       const Weight w(n, k, group);
       const Rows x(DType::kBF16, m, k);
       const std::vector<float> all = Product(x, w).Run(*table);
-      Rows last(DType::kBF16, 2, k);
-      std::memcpy(last.bytes.data(), &x.bytes[static_cast<size_t>((m - 2) * k * 2)], last.bytes.size());
-      const std::vector<float> two = Product(last, w).Run(*table);
-      CheckProduct(Product(last, w), two);
-      CHECK(std::memcmp(two.data(), &all[all.size() - two.size()], two.size() * 4) == 0);
+      for (int64_t row : {int64_t{0}, m / 2, m - 2}) {
+        Rows some(DType::kBF16, 2, k);
+        std::memcpy(some.bytes.data(), &x.bytes[static_cast<size_t>(row * k * 2)], some.bytes.size());
+        const std::vector<float> two = Product(some, w).Run(*table);
+        CheckProduct(Product(some, w), two);
+        CHECK(std::memcmp(two.data(), &all[static_cast<size_t>(row * n)], two.size() * 4) == 0);
+      }
     }
   }
 }

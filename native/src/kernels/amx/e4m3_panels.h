@@ -15,8 +15,9 @@ using simd::Scales;
 constexpr int64_t kSliceChannels = 2048;
 /// Activations that stay in L2, rows x channels of bf16.
 constexpr int64_t kBlockBytes = 1024 * 1024;
-/// Row pairs whose sums are kept from one slice to the next.
-constexpr int64_t kKeptPairs = 32;
+/// Panels and row pairs whose sums are kept from one slice to the next.
+constexpr int64_t kKeptPanels = 32;
+constexpr int64_t kKeptPairs = 8;
 /// Tiles that few rows widen ahead of their use, and the ring of tiles that they go to. One tile ahead leaves the tile
 /// unit waiting for stores; a larger ring only takes more of L1.
 constexpr int64_t kAhead = 2;
@@ -29,8 +30,8 @@ using PairSums = float[2][kPairRows][kPanelColumns];
 
 struct alignas(64) Scratch {
   std::byte tiles[2][kSliceChannels / kTileK][kTileBytes];
-  PairSums totals[kKeptPairs];
-  PairSums group;  ///< The sums of one group of channels.
+  PairSums totals[kKeptPanels / 2][kKeptPairs];
+  PairSums group[2];  ///< The sums of two groups of channels in turn.
   float scales[kNarrowPanels][kPanelColumns];
   std::byte ring[kTilePanels][kRing][kTileBytes];
   float narrow_sums[kNarrowPanels][kTileRows][kPanelColumns];

@@ -99,15 +99,6 @@ void RunPair(PairCall call, int64_t panels, const char* next, int64_t pair, int6
   }
 }
 
-void ConfigurePair(int64_t rows) {
-  TileConfig config;
-  for (int tile = 0; tile < 8; ++tile) config.Set(tile, kTileRows);
-  config.Set(2, rows - kTileRows);
-  config.Set(3, rows - kTileRows);
-  config.Set(5, rows - kTileRows);
-  Configure(config);
-}
-
 /// Rows and channels of the activations that stay in L2 together.
 struct ActivationBlock {
   int64_t rows;

@@ -91,6 +91,16 @@ void NarrowBlock(const Activations& a, const char* w, int64_t panel_stride, floa
 // --- 17 to 32 rows, a row pair: tiles 0-3 accumulate 2 row tiles x 2 panels, 4-5 hold activations, 6-7 weights, as
 // integer_steps.h draws it. ---
 
+/// Shapes the tiles for `rows` rows.
+inline void ConfigurePair(int64_t rows) {
+  TileConfig config;
+  for (int tile = 0; tile < 8; ++tile) config.Set(tile, kTileRows);
+  config.Set(2, rows - kTileRows);
+  config.Set(3, rows - kTileRows);
+  config.Set(5, rows - kTileRows);
+  Configure(config);
+}
+
 /// One row pair times two panels, or one.
 struct PairCall {
   const char* x;
@@ -112,10 +122,10 @@ struct PairCall {
 /// In place of kLines: each step fetches the next step's tiles into L1; the last step fetches the tiles at `next`.
 constexpr int kOwnTiles = -1;
 
-/// Multiplies P panels; `pending` is what is left to do of earlier sums. Each step fetches kLines cache lines at `next` into L2. It does so after it has loaded its own
-/// tiles, since cache lines on their way from memory would hold these up.
-template <int P, int kLines, class Pending>
-void PairBlock(const PairCall& call, Pending& pending) {
+/// Multiplies P panels; `pending` is what is left to do of earlier sums. Each step fetches kLines cache lines at `next`
+/// into L2. It does so after it has loaded its own tiles, since cache lines on their way from memory would hold these up.
+template <int P, int kLines>
+void PairBlock(const PairCall& call, DeferredEpilogue& pending) {
   constexpr int64_t kTileFloats = kTileRows * kPanelColumns;
   float* const c = call.c;
   if (call.resume) {

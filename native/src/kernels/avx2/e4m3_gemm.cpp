@@ -28,16 +28,10 @@ struct BF16Quads {
   }
 };
 
-/// Four channels in f32, of activations of any dtype.
+/// For activations of any dtype.
 template <DType kX>
-struct F32Rows {
-  static constexpr int64_t kStep = kLineE4M3;
-  static constexpr int64_t kBytes = 64;
-  static constexpr int64_t kXBytes = 16;
-  struct Weights {
-    Vec channels[4];
-  };
-  static Weights Load(const char* w) {
+struct F32Rows : simd::F32Channels<Vec, kX> {
+  static typename F32Rows::Weights Load(const char* w) {
     const BF16Quads lo = BF16Quads::Of(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(w)));
     const BF16Quads hi = BF16Quads::Of(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(w + 32)));
     return {{{Even(lo.first), Even(hi.first)},
@@ -45,12 +39,6 @@ struct F32Rows {
              {Even(lo.second), Even(hi.second)},
              {Odd(lo.second), Odd(hi.second)}}};
   }
-  static Vec MulAdd(Vec acc, const Weights& w, const char* x) {
-    for (int i = 0; i < 4; ++i) acc = Fma(Vec::Set1(reinterpret_cast<const float*>(x)[i]), w.channels[i], acc);
-    return acc;
-  }
-  static bool Direct(int64_t channels) { return kX == DType::kF32 && channels % kStep == 0; }
-  static void Convert(const char* x, int64_t channels, float* out) { simd::WidenRow<Vec, kX>(x, channels, out); }
 
  private:
   static __m256 Even(__m256i pairs) { return _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16)); }

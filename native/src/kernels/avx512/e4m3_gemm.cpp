@@ -27,25 +27,13 @@ struct BF16Rows {
   }
 };
 
-/// Four channels in f32, of activations that are f32 or f16.
+/// For activations that are f32 or f16.
 template <DType kX>
-struct F32Rows {
-  static constexpr int64_t kStep = kLineE4M3;
-  static constexpr int64_t kBytes = 64;
-  static constexpr int64_t kXBytes = 16;
-  struct Weights {
-    Vec channels[4];
-  };
-  static Weights Load(const char* w) {
+struct F32Rows : simd::F32Channels<Vec, kX> {
+  static typename F32Rows::Weights Load(const char* w) {
     const BF16Quads quads = WidenE4M3(_mm512_loadu_si512(w));
     return {{Even(quads.first), Odd(quads.first), Even(quads.second), Odd(quads.second)}};
   }
-  static Vec MulAdd(Vec acc, const Weights& w, const char* x) {
-    for (int i = 0; i < 4; ++i) acc = Fma(Vec::Set1(reinterpret_cast<const float*>(x)[i]), w.channels[i], acc);
-    return acc;
-  }
-  static bool Direct(int64_t channels) { return kX == DType::kF32 && channels % kStep == 0; }
-  static void Convert(const char* x, int64_t channels, float* out) { simd::WidenRow<Vec, kX>(x, channels, out); }
 
  private:
   static Vec Even(__m512i pairs) { return {_mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16))}; }

@@ -75,5 +75,22 @@ void WidenRow(const char* x, int64_t channels, float* out) {
   }
 }
 
+/// Four channels in f32, of activations of type kX. A table adds Load: a line as four vectors.
+template <class V, DType kX>
+struct F32Channels {
+  static constexpr int64_t kStep = kLineE4M3;
+  static constexpr int64_t kBytes = 64;
+  static constexpr int64_t kXBytes = 16;
+  struct Weights {
+    V channels[4];
+  };
+  static V MulAdd(V acc, const Weights& w, const char* x) {
+    for (int i = 0; i < 4; ++i) acc = Fma(V::Set1(reinterpret_cast<const float*>(x)[i]), w.channels[i], acc);
+    return acc;
+  }
+  static bool Direct(int64_t channels) { return kX == DType::kF32 && channels % kStep == 0; }
+  static void Convert(const char* x, int64_t channels, float* out) { WidenRow<V, kX>(x, channels, out); }
+};
+
 }  // namespace
 }  // namespace atb::kernels::simd
