@@ -1,9 +1,9 @@
 // Attention over the cache against what the machine gives: decode at a depth against streamed reading of memory, prefill
-// in operations per second. Queries are bf16, the cache is bf16 or int8. Build with -DATB_BENCH=ON. Usage: attention_bench
-// [threads = 2] [isa,... = all] [depth = 8192] [rounds = 5] [kv heads = 8] [queries of each = 4] [none, softcap or slopes];
-// those are Llama-3.2-1B's heads of 64, 2 and 7 are Qwen2.5-0.5B's; 0 and 16 are DeepSeek-V2-Lite's, one head of 576
-// numbers whose first 512 are the values. Bounds and kernels take turns, because a shared
-// machine's speed changes from second to second; medians are printed.
+// against products of panels that lie in L2. Queries are bf16, the cache is bf16 or int8. Build with -DATB_BENCH=ON. Usage:
+// attention_bench [threads = 2] [isa,... = all] [depth = 8192] [rounds = 5] [kv heads = 8] [queries of each = 4]
+// [none, softcap or slopes] [prompt = 4096, at most the depth]; those are Llama-3.2-1B's heads of 64, 2 and 7 are
+// Qwen2.5-0.5B's; 0 and 16 are DeepSeek-V2-Lite's, one head of 576 numbers whose first 512 are the values. Bounds and
+// kernels take turns, because a shared machine's speed changes from second to second; medians are printed.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -48,12 +48,12 @@ struct Bound {
 struct Bench {
   const char* name;
   KvCache cache;
-  std::vector<std::vector<double>> decode, share, prefill;
+  std::vector<std::vector<double>> decode, share, prefill, prefill_share;
 
   std::span<std::byte> Memory() const { return {cache.Keys(0).As<std::byte>(), cache.bytes()}; }
 
   Bench(const char* label, const KvCacheOptions& options)
-      : name(label), cache(options), decode(8), share(8), prefill(8) {
+      : name(label), cache(options), decode(8), share(8), prefill(8), prefill_share(8) {
     FillOrdinary(Memory());
     if (options.dtype != DType::kI8) return;
     // Four integers are a scale around 0.01, too.
@@ -61,6 +61,18 @@ struct Bench {
     for (size_t i = 0; i < cache.bytes() / 4; ++i) words[i] = 0x3C000000u | (words[i] * 2654435761u >> 8);
   }
 };
+
+/// Operations per second of the table's yardstick, by this benchmark's clock.
+double MultiplySpeed(std::span<const std::byte> memory, ThreadPool& pool, const KernelTable& kernels) {
+  constexpr int64_t kTimes = 20;
+  std::vector<int64_t> operations(static_cast<size_t>(pool.threads()));
+  const double seconds = Seconds([&] {
+    pool.ParallelFor(kTimes * pool.threads(), [&](int64_t, int worker) {
+      operations[static_cast<size_t>(worker)] += kernels.yardstick(memory.data() + worker * kernels::kYardstickBytes);
+    });
+  });
+  return static_cast<double>(std::accumulate(operations.begin(), operations.end(), int64_t{0})) / seconds;
+}
 
 int Main(int argc, char** argv) {
   const int threads = argc > 1 ? std::atoi(argv[1]) : 2;
@@ -90,7 +102,7 @@ int Main(int argc, char** argv) {
   Bench benches[] = {{"bf16", caches(DType::kBF16)}, {"i8", caches(DType::kI8)}};
   std::vector<int32_t> table(static_cast<size_t>(blocks));
   std::iota(table.begin(), table.end(), 0);
-  const int64_t prompt = std::min<int64_t>(depth, 2048);
+  const int64_t prompt = std::min<int64_t>(depth, argc > 8 ? std::atoll(argv[8]) : 4096);
   std::vector<int32_t> context = {static_cast<int32_t>(depth)}, lengths = {static_cast<int32_t>(prompt)};
   Buffer q(static_cast<size_t>(prompt * row * 2)), out(static_cast<size_t>(prompt * row * 2));
   FillOrdinary(Bytes(q));
@@ -137,15 +149,16 @@ int Main(int argc, char** argv) {
         const double pass = Seconds([&] { prefill.Run(*tested[i], pool); });
         // Two products of half the square.
         b.prefill[i].push_back(static_cast<double>(prompt * (prompt + 1) * (row + out_row)) / pass);
+        b.prefill_share[i].push_back(b.prefill[i].back() / MultiplySpeed(benches[0].Memory(), pool, *tested[i]));
       }
     }
   }
   std::printf("%d threads, read %.1f GB/s\n", threads, Median(read) / 1e9);
   for (size_t i = 0; i < tested.size(); ++i) {
     for (Bench& b : benches) {
-      std::printf("%-7s %-4s decode at %d: %.1f GB/s, %.0f%% of reading; prefill %d: %.0f GFLOP/s\n", tested[i]->isa,
-                  b.name, int(depth), Median(b.decode[i]) / 1e9, Median(b.share[i]) * 100, int(prompt),
-                  Median(b.prefill[i]) / 1e9);
+      std::printf("%-7s %-4s decode at %d: %.1f GB/s, %.0f%% of reading; prefill %d: %.0f GFLOP/s, %.0f%% of products\n",
+                  tested[i]->isa, b.name, int(depth), Median(b.decode[i]) / 1e9, Median(b.share[i]) * 100, int(prompt),
+                  Median(b.prefill[i]) / 1e9, Median(b.prefill_share[i]) * 100);
     }
   }
   return 0;

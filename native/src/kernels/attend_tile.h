@@ -7,6 +7,12 @@
 namespace atb::kernels {
 namespace {
 
+/// Rows of a call that are computed together, at most kAttendTile.
+struct Rows {
+  int64_t first;
+  int64_t count;
+};
+
 /// Keys [begin, end), counted from the piece's key_begin; empty when end <= begin.
 struct Span {
   int64_t begin;
@@ -31,10 +37,10 @@ inline int64_t GroupKeys(const AttendCall& c) {
   return c.block_size % kIntegerGroup == 0 ? kIntegerGroup : kIntegerGroup / 2;
 }
 
-/// The whole groups with keys that some row may see: what the products of a tile cover.
-inline Span TileKeys(const AttendCall& c, int64_t key_begin, int64_t key_end) {
-  const Span first = VisibleKeys(c, 0, key_begin, key_end);
-  const Span last = VisibleKeys(c, c.q_tokens - 1, key_begin, key_end);
+/// The whole groups with keys that some of the rows may see: what the products of a tile cover.
+inline Span TileKeys(const AttendCall& c, const Rows& rows, int64_t key_begin, int64_t key_end) {
+  const Span first = VisibleKeys(c, rows.first / c.group, key_begin, key_end);
+  const Span last = VisibleKeys(c, (rows.first + rows.count - 1) / c.group, key_begin, key_end);
   if (first.begin >= last.end) return {0, 0};
   const int64_t group = GroupKeys(c);
   return {first.begin / group * group, RoundUp(last.end, group)};
@@ -77,6 +83,24 @@ class SlotGroups {
   int64_t position_;
   int64_t block_;
   int64_t offset_;
+};
+
+/// Where the groups of a piece of keys lie, found once for all tiles of rows. P is a Piece or an IntegerPiece.
+struct GroupPlaces {
+  int64_t piece = -1;
+  const char* keys[kAttendChunk / kMinBlockSize];
+  const char* values[kAttendChunk / kMinBlockSize];
+
+  template <class P>
+  void Find(const P& p, int64_t key_begin, int64_t key_end) {
+    if (piece == key_begin) return;
+    piece = key_begin;
+    SlotGroups at(p.call, key_begin);
+    for (int64_t i = 0; at.position() < key_end; ++i, at.Next()) {
+      keys[i] = p.Keys(at);
+      values[i] = p.Values(at);
+    }
+  }
 };
 
 }  // namespace

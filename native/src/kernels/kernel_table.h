@@ -56,7 +56,7 @@ struct GemmCall {
   DType x_dtype = DType::kF32;
 };
 
-/// Attention of one query tile: `q_tokens` consecutive query tokens of a sequence and the `group` query heads that
+/// Attention of some query rows: `q_tokens` consecutive query tokens of a sequence and the `group` query heads that
 /// share one kv head. It has q_tokens * group rows, at most kAttendRows; row r is token r / group and head kv_head *
 /// group + r % group.
 struct AttendCall {
@@ -80,13 +80,13 @@ struct AttendCall {
   DType cache_dtype;    ///< dtype or i8.
   const void* k_cache;  ///< In the layout of kv_layout.h.
   const void* v_cache;  ///< The same; null where values are the first value_dim numbers of each key (MLA).
-  void* values;  ///< Without a v_cache: where `stage_values` puts the values of the piece. There is one kv head then.
+  void* values;  ///< Without a v_cache: room for the values of kAttendChunk keys. There is one kv head then.
   const int32_t* block_table;  ///< Block of keys [i * block_size, ...); null: block i is i.
   int64_t block_size;
   const float* mask;  ///< Added last: [q_tokens, context_len] rows mask_stride apart, or null. A key is not seen where
                       ///< the sum is below kLeastScore.
   int64_t mask_stride;
-  int64_t mask_head_stride;  ///< From a mask of one of the tile's heads to that of the next; 0: they share one.
+  int64_t mask_head_stride;  ///< From a mask of one of the call's heads to that of the next; 0: they share one.
 };
 
 /// Attention of some rows over some keys before it is normalised: a key with score s has the weight exp(s - max). When
@@ -147,12 +147,9 @@ struct KernelTable {
   /// For each WeightFormat, the panels that gemm reads side by side when rows are few. A thread should get no fewer.
   int64_t gemm_streams[kWeightFormats];
 
-  /// Where values are parts of keys, writes those of keys [key_begin, key_end) to call.values, as attend reads them;
-  /// attend then takes the same keys, for any number of tiles. The piece is as attend's. A kernel that reads values out of
-  /// the keys does nothing here.
-  void (*stage_values)(const AttendCall& call, int64_t key_begin, int64_t key_end);
-  /// Attention of the tile's rows over keys [key_begin, key_end): key_begin is a multiple of kAttendChunk, and there
-  /// are at most kAttendChunk keys. Each thread has its own `scratch` of attend_scratch_bytes.
+  /// Attention of the call's rows over keys [key_begin, key_end), key_begin < key_end. Pieces begin at multiples of
+  /// kAttendChunk, as key_begin is one, and are merged in their order. Each thread has its own `scratch` of
+  /// attend_scratch_bytes.
   void (*attend)(const AttendCall& call, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch);
   /// Merges the partial results of `part` into `acc`, whose keys come before. A part without visible keys changes
   /// nothing; an acc of (-inf, 0, zeros) becomes part.

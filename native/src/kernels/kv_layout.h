@@ -35,7 +35,10 @@ constexpr int64_t kMaxHeadDim = 576;
 /// A key whose score is below this counts as masked by -infinity: ATB's SelfAttention forbids a key with -3e38 in bf16.
 constexpr float kLeastScore = -1e38f;
 
-/// Query rows that share one piece of work: one AMX tile of rows.
-constexpr int64_t kAttendRows = 16;
+/// The most query rows of a call of attention. A piece of keys is read from memory once for all of them.
+constexpr int64_t kAttendRows = 128;
+
+/// Query rows that kernels compute together: one AMX tile of rows.
+constexpr int64_t kAttendTile = 16;
 
 }  // namespace atb::kernels

@@ -10,6 +10,7 @@ namespace {
 
 using avx512::BF16Pairs;
 using avx512::Vec;
+using simd::kProbStride;
 using simd::kQueryStride;
 using simd::kScoreStride;
 using Piece = simd::Piece<BF16Pairs>;
@@ -17,7 +18,7 @@ using Stream = simd::KvStream<Piece>;
 
 struct Scratch {
   simd::AttendScratch<uint16_t> s;
-  alignas(64) float edge[kAttendRows * 16];  ///< The last columns of a head_dim that is no multiple of 16.
+  alignas(64) float edge[kAttendTile * 16];  ///< The last columns of a head_dim that is no multiple of 16.
 };
 static_assert(sizeof(Scratch) <= kAttendScratchBytes);
 static_assert(kMaxHeadDim % 32 == 0 && kTileRows == kKeyPanel && kTileRowBytes / 2 == kValueDepth);
@@ -35,76 +36,77 @@ void ConfigureFor(int64_t rows) {
   Configure(config);
 }
 
-/// Copies the queries to rows of whole tiles, and loads them into tiles 2 to 5 if they fit.
-void LoadQueries(const Piece& p, uint16_t* query) {
-  simd::LoadQueries<BF16Pairs>(p.call, query);
-  if (p.key_dim > p.call.head_dim) {
-    const auto padding = static_cast<size_t>(p.key_dim - p.call.head_dim) * 2;
-    for (int64_t r = 0; r < p.rows; ++r) memset(query + r * kQueryStride + p.call.head_dim, 0, padding);
-  }
-  const int64_t steps = p.key_dim / 32;
-  if (steps > kKeptSteps) return;
-  LoadTile<2>(query, kQueryStride * 2);
-  if (steps > 1) LoadTile<3>(query + 32, kQueryStride * 2);
-  if (steps > 2) LoadTile<4>(query + 64, kQueryStride * 2);
-  if (steps > 3) LoadTile<5>(query + 96, kQueryStride * 2);
+/// Copies the queries of a call to rows of whole tiles.
+void CopyQueries(const AttendCall& c, uint16_t* query) {
+  simd::LoadQueries<BF16Pairs>(c, query);
+  const auto padding = static_cast<size_t>(RoundUp(c.head_dim, 32) - c.head_dim) * 2;
+  for (int64_t r = 0; padding > 0 && r < c.q_tokens * c.group; ++r)
+    memset(query + r * kQueryStride + c.head_dim, 0, padding);
 }
 
-/// Adds the products of keys and kept queries from step kStep on to tile kAcc.
-template <int kAcc, int kStep = 0>
-inline void ScoreKept(const char* keys, int64_t steps, Stream& stream) {
-  if constexpr (kStep < kKeptSteps) {
-    if (kStep >= steps) return;
-    constexpr int kKeys = 6 + kStep % 2;
-    stream.Step(kTileLines);
-    LoadTile<kKeys>(keys + kStep * kTileBytes, kTileRowBytes);
-    MultiplyBF16<kAcc, 2 + kStep, kKeys>();
-    ScoreKept<kAcc, kStep + 1>(keys, steps, stream);
-  }
+/// Fetches ahead of products that read `lines` cache lines, where this tile of rows fetches at all.
+template <bool kFetches>
+inline void Step(Stream& stream, int64_t lines) {
+  if constexpr (kFetches) stream.Step(lines);
 }
 
-/// Products of all rows with one panel of 16 keys whose queries are kept; a panel's tiles follow one another in memory.
-template <int kAcc>
-inline void ScorePanel(const char* keys, int64_t steps, float* scores, Stream& stream) {
+/// Sets tile kAcc to the products of all rows with the panel of 16 keys at `keys`, whose tiles follow one another in
+/// memory; kSteps tiles keep the queries.
+template <int kAcc, int kSteps, bool kFetches>
+inline void ScorePanel(const char* keys, Stream& stream) {
   Zero<kAcc>();
-  ScoreKept<kAcc>(keys, steps, stream);
-  StoreTile<kAcc>(scores, kScoreStride * 4);
+  ForTiles<kSteps>([&]<int kStep>() {
+    constexpr int kKeys = 6 + kStep % 2;
+    Step<kFetches>(stream, kTileLines);
+    StreamTile<kKeys>(keys + kStep * kTileBytes, kTileRowBytes);
+    MultiplyBF16<kAcc, 2 + kStep, kKeys>();
+  });
 }
 
-/// The same with two panels, whose queries come from memory.
-inline void ScoreLoaded(const uint16_t* query, const char* keys, int64_t panel_bytes, int64_t steps, float* scores,
-                        Stream& stream) {
-  Zero<0>();
-  Zero<1>();
-  for (int64_t i = 0; i < steps; ++i) {
-    stream.Step(2 * kTileLines);
-    LoadTile<2>(query + i * 32, kQueryStride * 2);
-    LoadTile<6>(keys + i * kTileBytes, kTileRowBytes);
-    MultiplyBF16<0, 2, 6>();
-    LoadTile<7>(keys + panel_bytes + i * kTileBytes, kTileRowBytes);
-    MultiplyBF16<1, 2, 7>();
+/// Products of all rows with the keys of the tile; heads are 32 * kSteps long. A panel is stored behind the products of
+/// the next one, which need not wait for it.
+template <int kSteps, bool kFetches>
+void ScoreKept(const Piece& p, const GroupPlaces& places, const uint16_t* query, float* scores, Stream& stream) {
+  ForTiles<kSteps>([&]<int kStep>() { LoadTile<2 + kStep>(query + kStep * 32, kQueryStride * 2); });
+  for (int64_t j = p.tile.begin; j < p.tile.end; j += kValueDepth) {
+    const char* keys = places.keys[j / kValueDepth];
+    ScorePanel<0, kSteps, kFetches>(keys, stream);
+    if (j > p.tile.begin) StoreTile<1>(scores + j - kKeyPanel, kScoreStride * 4);
+    ScorePanel<1, kSteps, kFetches>(keys + kSteps * kTileBytes, stream);
+    StoreTile<0>(scores + j, kScoreStride * 4);
   }
-  StoreTile<0>(scores, kScoreStride * 4);
-  StoreTile<1>(scores + kKeyPanel, kScoreStride * 4);
+  StoreTile<1>(scores + p.tile.end - kKeyPanel, kScoreStride * 4);
 }
 
-/// Adds the products of probabilities and values to tiles kTile .. kTiles - 1.
-template <int kTiles, int kTile = 0>
+/// The same for longer heads, whose queries come from memory.
+template <bool kFetches>
+void ScoreLoaded(const Piece& p, const GroupPlaces& places, const uint16_t* query, float* scores, Stream& stream) {
+  const int64_t steps = p.key_dim / 32;
+  for (int64_t j = p.tile.begin; j < p.tile.end; j += kValueDepth) {
+    const char* keys = places.keys[j / kValueDepth];
+    Zero<0>();
+    Zero<1>();
+    for (int64_t i = 0; i < steps; ++i, keys += kTileBytes) {
+      Step<kFetches>(stream, 2 * kTileLines);
+      LoadTile<2>(query + i * 32, kQueryStride * 2);
+      StreamTile<6>(keys, kTileRowBytes);
+      MultiplyBF16<0, 2, 6>();
+      StreamTile<7>(keys + steps * kTileBytes, kTileRowBytes);
+      MultiplyBF16<1, 2, 7>();
+    }
+    StoreTile<0>(scores + j, kScoreStride * 4);
+    StoreTile<1>(scores + j + kKeyPanel, kScoreStride * 4);
+  }
+}
+
+/// Adds the products of probabilities and values to tiles 0 .. kTiles - 1.
+template <int kTiles>
 inline void WeighGroup(const char* values) {
-  if constexpr (kTile < kTiles) {
+  ForTiles<kTiles>([&]<int kTile>() {
     constexpr int kValues = 6 + kTile % 2;
-    LoadTile<kValues>(values + kTile * kTileBytes, kTileRowBytes);
+    StreamTile<kValues>(values + kTile * kTileBytes, kTileRowBytes);
     MultiplyBF16<kTile, 5, kValues>();
-    WeighGroup<kTiles, kTile + 1>(values);
-  }
-}
-
-template <int kTiles, int kTile = 0>
-inline void ZeroTiles() {
-  if constexpr (kTile < kTiles) {
-    Zero<kTile>();
-    ZeroTiles<kTiles, kTile + 1>();
-  }
+  });
 }
 
 /// Writes columns [0, columns) of the rows at `out`.
@@ -124,39 +126,31 @@ inline void StoreTiles(float* out, int64_t stride, int64_t rows, int64_t columns
 }
 
 /// Computes columns [d, d + columns) of the output, columns <= 16 * kTiles. The pass with d = 0 fetches for all passes.
-template <int kTiles>
-void Weigh(const Piece& p, const uint16_t* probs, int64_t d, int64_t columns, float* out, float* edge, Stream& stream) {
-  ZeroTiles<kTiles>();
-  SlotGroups at = p.first;
-  for (int64_t j = p.tile.begin; j < p.tile.end; j += kValueDepth, at.Next()) {
-    LoadTile<5>(probs + j, kScoreStride * 2);
-    if (d == 0) stream.Step(p.ValueLines());
-    WeighGroup<kTiles>(p.Values(at) + d * kValueDepth * 2);
+template <int kTiles, bool kFetches>
+void Weigh(const Piece& p, const GroupPlaces& places, const uint16_t* probs, int64_t d, int64_t columns, float* out,
+           float* edge, Stream& stream) {
+  ForTiles<kTiles>([]<int kTile>() { Zero<kTile>(); });
+  for (int64_t j = p.tile.begin; j < p.tile.end; j += kValueDepth) {
+    LoadTile<5>(probs + j, kProbStride * 2);
+    if (d == 0) Step<kFetches>(stream, p.ValueLines());
+    WeighGroup<kTiles>(places.values[j / kValueDepth] + d * kValueDepth * 2);
   }
-  StoreTiles<kTiles>(out + d, p.call.value_dim, p.rows, columns, edge);
+  StoreTiles<kTiles>(out + d, p.call.value_dim, p.rows.count, columns, edge);
 }
 
-}  // namespace
-
-void Attend(const AttendCall& c, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch) {
-  if (c.cache_dtype == DType::kI8) return AttendIntegers(c, key_begin, key_end, out, scratch);
-  if (c.dtype != DType::kBF16) return avx512::Attend(c, key_begin, key_end, out, scratch);
-  Scratch& t = *static_cast<Scratch*>(scratch);
-  const Piece p(c, key_begin, key_end);
+/// One piece for one tile of rows.
+template <bool kFetches>
+void AttendPiece(const Piece& p, const GroupPlaces& places, int64_t key_begin, int64_t key_end,
+                 const AttendPartial& out, Scratch& t) {
+  const AttendCall& c = p.call;
   Stream stream(p);
-  ConfigureFor(p.rows);
-  LoadQueries(p, t.s.query);
-  const int64_t panel_bytes = kKeyPanel * p.key_dim * 2;
+  const uint16_t* query = t.s.query + p.rows.first * kQueryStride;
   const int64_t steps = p.key_dim / 32;
-  SlotGroups at = p.first;
-  for (int64_t j = p.tile.begin; j < p.tile.end; j += kValueDepth, at.Next()) {
-    const char* keys = p.Keys(at);
-    if (steps > kKeptSteps) {
-      ScoreLoaded(t.s.query, keys, panel_bytes, steps, t.s.scores + j, stream);
-    } else {
-      ScorePanel<0>(keys, steps, t.s.scores + j, stream);
-      ScorePanel<1>(keys + panel_bytes, steps, t.s.scores + j + kKeyPanel, stream);
-    }
+  if (steps > kKeptSteps) {
+    ScoreLoaded<kFetches>(p, places, query, t.s.scores, stream);
+  } else {
+    simd::WithCount<kKeptSteps>(
+        steps, [&](auto n) { ScoreKept<n.value, kFetches>(p, places, query, t.s.scores, stream); });
   }
 
   simd::SoftmaxRows<Vec, BF16Pairs>(p, key_begin, key_end, t.s.scores, t.s.probs, out, stream);
@@ -168,9 +162,28 @@ void Attend(const AttendCall& c, int64_t key_begin, int64_t key_end, const Atten
   for (int64_t first = 0; first < tiles; first += width) {
     simd::WithCount<kValueTiles>(Min(tiles - first, width), [&](auto n) {
       const int64_t d = first * 16;
-      Weigh<n.value>(p, t.s.probs, d, Min(c.value_dim - d, width * 16), out.out, t.edge, stream);
+      Weigh<n.value, kFetches>(p, places, t.s.probs, d, Min(c.value_dim - d, width * 16), out.out, t.edge, stream);
     });
   }
+}
+
+}  // namespace
+
+void Attend(const AttendCall& c, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch) {
+  if (c.cache_dtype == DType::kI8) return AttendIntegers(c, key_begin, key_end, out, scratch);
+  if (c.dtype != DType::kBF16) return avx512::Attend(c, key_begin, key_end, out, scratch);
+  Scratch& t = *static_cast<Scratch*>(scratch);
+  CopyQueries(c, t.s.query);
+  int64_t configured = 0;
+  GroupPlaces places;
+  simd::AttendPieces<Vec>(c, key_begin, key_end, out, t.s.part,
+                          [&](const Rows& rows, int64_t begin, int64_t end, const AttendPartial& to) {
+                            if (rows.count != configured) ConfigureFor(configured = rows.count);
+                            const Piece p(c, rows, begin, end);
+                            places.Find(p, begin, end);
+                            const auto run = rows.first == 0 ? AttendPiece<true> : AttendPiece<false>;
+                            run(p, places, begin, end, to, t);
+                          });
   Release();
 }
 

@@ -22,7 +22,7 @@ struct KvIntegers : avx512::KvIntegers {
 
 struct Scratch {
   simd::IntegerScratch s;
-  alignas(64) int32_t edge[2 * kAttendRows * 16];
+  alignas(64) int32_t edge[2 * kAttendTile * 16];
 };
 static_assert(sizeof(Scratch) <= kAttendScratchBytes);
 
@@ -93,11 +93,11 @@ template <int kHalves, int kStep = 0>
 inline void ScoreKept(const char* keys, int64_t full, bool rest) {
   if constexpr ((kStep + 1) * kHalves <= kKeptTiles) {
     if (kStep < full) {
-      LoadTile<6>(keys + kStep * kTileBytes, kTileRowBytes);
+      StreamTile<6>(keys + kStep * kTileBytes, kTileRowBytes);
       MultiplyQueries<kHalves, 2 + kStep * kHalves, 6>();
       ScoreKept<kHalves, kStep + 1>(keys, full, rest);
     } else if (rest) {
-      LoadTile<7>(keys + kStep * kTileBytes, kTileRowBytes);
+      StreamTile<7>(keys + kStep * kTileBytes, kTileRowBytes);
       MultiplyQueries<kHalves, 2 + kStep * kHalves, 7>();
     }
   }
@@ -107,13 +107,13 @@ inline void ScoreKept(const char* keys, int64_t full, bool rest) {
 template <int kHalves>
 inline void ScoreLoaded(const int8_t* query, const char* keys, int64_t full, bool rest) {
   for (int64_t i = 0; i < full; ++i) {
-    LoadTile<6>(keys + i * kTileBytes, kTileRowBytes);
+    StreamTile<6>(keys + i * kTileBytes, kTileRowBytes);
     LoadTile<2>(query + i * 64, kHalves * kRowBytes);
     if constexpr (kHalves == 2) LoadTile<3>(Half(query, 1) + i * 64, 2 * kRowBytes);
     MultiplyQueries<kHalves, 2, 6>();
   }
   if (!rest) return;
-  LoadTile<7>(keys + full * kTileBytes, kTileRowBytes);
+  StreamTile<7>(keys + full * kTileBytes, kTileRowBytes);
   LoadTile<2 + kHalves>(query + full * 64, kHalves * kRowBytes);
   if constexpr (kHalves == 2) LoadTile<5>(Half(query, 1) + full * 64, 2 * kRowBytes);
   MultiplyQueries<kHalves, 2 + kHalves, 7>();
@@ -126,7 +126,8 @@ inline void Score(const IntegerPiece& p, simd::IntegerScratch& s, Stream& stream
   const int64_t full = head_dim / 64;
   const bool rest = head_dim % 64 != 0;
   const bool kept = (full + rest) * kHalves <= kKeptTiles;
-  if (kept) KeepQueries<kHalves>(s.query, full + rest);
+  const int8_t* query = s.query + 2 * p.rows.first * kRowBytes;
+  if (kept) KeepQueries<kHalves>(query, full + rest);
   const int64_t lines = p.KeyLines() * kKeyPanel / p.group;
   SlotGroups at = p.first;
   for (int64_t j = p.tile.begin; j < p.tile.end; j += p.group, at.Next()) {
@@ -138,7 +139,7 @@ inline void Score(const IntegerPiece& p, simd::IntegerScratch& s, Stream& stream
       if (kept) {
         ScoreKept<kHalves>(keys, full, rest);
       } else {
-        ScoreLoaded<kHalves>(s.query, keys, full, rest);
+        ScoreLoaded<kHalves>(query, keys, full, rest);
       }
       int32_t* sums = s.sums + j + panel;
       StoreTile<0>(sums, kHalves * kScoreStride * 4);
@@ -152,7 +153,7 @@ template <int kHalves, int kTiles, int kTile = 0>
 inline void WeighGroup(const char* values, int64_t tile_bytes) {
   if constexpr (kTile < kTiles) {
     constexpr int kValues = 6 + kTile % 2;
-    LoadTile<kValues>(values + kTile * tile_bytes, kTileRowBytes);
+    StreamTile<kValues>(values + kTile * tile_bytes, kTileRowBytes);
     if constexpr (kHalves == 1) {
       MultiplyU8I8<kTile, 5, kValues>();
     } else {
@@ -182,7 +183,7 @@ inline void StoreTiles(const IntegerPiece& p, const float* scales, int64_t colum
       StoreTile<2 * kTile>(edge, 2 * kTileRowBytes);
       StoreTile<2 * kTile + 1>(edge + 16, 2 * kTileRowBytes);
     }
-    for (int64_t r = 0; r < p.rows; ++r) {
+    for (int64_t r = 0; r < p.rows.count; ++r) {
       const int32_t* sums = edge + r * 32;
       const Vec x = KvIntegers::ToFloat({_mm512_load_si512(sums), _mm512_load_si512(sums + 16)});
       simd::StoreAs(x * Vec::Set1(scales[r]), out + r * p.call.value_dim, DType::kF32, kTile * 16, columns - kTile * 16);
@@ -224,15 +225,12 @@ void WeighAll(const IntegerPiece& p, Scratch& t, float* out, Stream& stream) {
   }
 }
 
-}  // namespace
-
-void AttendIntegers(const AttendCall& c, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch) {
-  Scratch& t = *static_cast<Scratch*>(scratch);
-  const IntegerPiece p(c, key_begin, key_end);
+/// One piece for one tile.
+void AttendPiece(const IntegerPiece& p, int64_t key_begin, int64_t key_end, const AttendPartial& out, Scratch& t) {
+  const AttendCall& c = p.call;
   Stream stream(p);
   simd::FetchValueScales(p);
-  simd::QuantizeQueries<KvIntegers>(c, t.s);
-  const Shape shape(p.rows);
+  const Shape shape(p.rows.count);
   ConfigureScores(shape, c.head_dim);
   if (shape.halves == 1) {
     Score<1>(p, t.s, stream);
@@ -249,6 +247,17 @@ void AttendIntegers(const AttendCall& c, int64_t key_begin, int64_t key_end, con
   } else {
     WeighAll<2, 2>(p, t, out.out, stream);
   }
+}
+
+}  // namespace
+
+void AttendIntegers(const AttendCall& c, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch) {
+  Scratch& t = *static_cast<Scratch*>(scratch);
+  simd::QuantizeQueries<KvIntegers>(c, t.s);
+  simd::AttendPieces<Vec>(c, key_begin, key_end, out, t.s.part,
+                          [&](const Rows& rows, int64_t begin, int64_t end, const AttendPartial& to) {
+                            AttendPiece({c, rows, begin, end}, begin, end, to, t);
+                          });
   Release();
 }
 

@@ -24,7 +24,6 @@ const KernelTable kAmx = {
     .gemm_scratch_bytes = amx::kGemmScratchBytes,
     .gemm_streams = {amx::kFloatStreams, avx512::kGemmStreams, avx512::kGemmStreams, amx::kGemmStreams,
                      amx::kGemmStreams, amx::kGemmStreams, amx::kE4M3Streams},
-    .stage_values = avx512::StageValues,
     .attend = amx::Attend,
     .merge = avx512::Merge,
     .attend_scratch_bytes = amx::kAttendScratchBytes,

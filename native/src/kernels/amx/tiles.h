@@ -40,6 +40,11 @@ template <int T>
 inline void LoadTile(const void* from, int64_t stride) {
   __asm__ volatile("tileloadd (%1,%2,1), %%tmm%c0" ::"i"(T), "r"(from), "r"(stride) : "memory");
 }
+/// The same for a tile that is used once: in L1 it would only take the room of what is used again.
+template <int T>
+inline void StreamTile(const void* from, int64_t stride) {
+  __asm__ volatile("tileloaddt1 (%1,%2,1), %%tmm%c0" ::"i"(T), "r"(from), "r"(stride) : "memory");
+}
 template <int T>
 inline void StoreTile(void* to, int64_t stride) {
   __asm__ volatile("tilestored %%tmm%c0, (%1,%2,1)" ::"i"(T), "r"(to), "r"(stride) : "memory");

@@ -23,7 +23,6 @@ const KernelTable kAvx2 = {
     .gemm_scratch_bytes = avx2::kGemmScratchBytes,
     .gemm_streams = {avx2::kGemmStreams, avx2::kGemmStreams, avx2::kGemmStreams, avx2::kGemmStreams,
                      avx2::kGemmStreams, avx2::kGemmStreams, avx2::kGemmStreams},
-    .stage_values = avx2::StageValues,
     .attend = avx2::Attend,
     .merge = avx2::Merge,
     .attend_scratch_bytes = avx2::kAttendScratchBytes,

@@ -4,7 +4,6 @@
 #include "kernels/avx512/kv_integers.h"
 #include "kernels/avx512/bf16_pairs.h"
 #include "kernels/simd/attention_elements.h"
-#include "kernels/simd/stage_values.h"
 
 namespace atb::kernels::avx512 {
 namespace {
@@ -26,10 +25,6 @@ void Attend(const AttendCall& call, int64_t key_begin, int64_t key_end, const At
                    : call.dtype == DType::kF16 ? Run<simd::Single<Vec, DType::kF16>>
                                                : Run<simd::Single<Vec, DType::kF32>>;
   run(call, key_begin, key_end, out, scratch);
-}
-
-void StageValues(const AttendCall& call, int64_t key_begin, int64_t key_end) {
-  simd::StageValues(call, key_begin, key_end);
 }
 
 void Merge(const AttendPartial& acc, const AttendPartial& part, int64_t rows, int64_t value_dim) {

@@ -23,7 +23,6 @@ const KernelTable kAvx512 = {
     .gemm_scratch_bytes = avx512::kGemmScratchBytes,
     .gemm_streams = {avx512::kGemmStreams, avx512::kGemmStreams, avx512::kGemmStreams, avx512::kGemmStreams,
                      avx512::kGemmStreams, avx512::kGemmStreams, avx512::kGemmStreams},
-    .stage_values = avx512::StageValues,
     .attend = avx512::Attend,
     .merge = avx512::Merge,
     .attend_scratch_bytes = avx512::kAttendScratchBytes,

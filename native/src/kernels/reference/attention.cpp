@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include "base/align.h"
@@ -105,41 +106,38 @@ float Round(float value, DType dtype) {
   return LoadFloat(&rounded, dtype, 0);
 }
 
-}  // namespace
-
-/// Probabilities are rounded to the cache's dtype, which products of tiles need, and the sum adds them as rounded: so
-/// the weights of a row add up to one, and a constant value comes out unchanged. With a cache of integers they are not
-/// rounded here; other tables make an error of rounding there that is a 256th of the cache's own error.
-void Attend(const AttendCall& c, int64_t key_begin, int64_t key_end, const AttendPartial& out, void*) {
-  for (int64_t row = 0; row < c.q_tokens * c.group; ++row) {
-    const int64_t query = c.q_position + row / c.group;
-    float scores[kAttendChunk];
-    float max = -INFINITY;
-    for (int64_t j = key_begin; j < key_end; ++j) {
-      float& score = scores[j - key_begin];
-      score = Visible(c, query, j) ? Score(c, row, j) : -INFINITY;
-      if (score > max) max = score;
-    }
-    if (max < kLeastScore) max = kLeastScore;  // The row sees nothing: each exponential below is 0. A NaN stays.
-
-    double sum = 0;
-    double total[kMaxHeadDim] = {};
-    for (int64_t j = key_begin; j < key_end; ++j) {
-      // A key that cannot be seen is not touched: its value may be anything.
-      if (!Visible(c, query, j)) continue;
-      const float exact = std::exp(scores[j - key_begin] - max);
-      const float p = c.cache_dtype == DType::kI8 ? exact : Round(exact, c.dtype);
-      sum += p;
-      const Place at = Find(c, j);
-      for (int64_t d = 0; d < c.value_dim; ++d) total[d] += static_cast<double>(p) * Value(c, at, d);
-    }
-    out.max[row] = sum == 0 ? -INFINITY : max;
-    out.sum[row] = static_cast<float>(sum);
-    for (int64_t d = 0; d < c.value_dim; ++d) out.out[row * c.value_dim + d] = static_cast<float>(total[d]);
+/// One row over one piece of keys. Probabilities are rounded to the cache's dtype, which products of tiles need, and the
+/// sum adds them as rounded: so the weights of a row add up to one, and a constant value comes out unchanged. With a
+/// cache of integers they are not rounded here; other tables make an error of rounding there that is a 256th of the
+/// cache's own error.
+void AttendPiece(const AttendCall& c, int64_t row, int64_t key_begin, int64_t key_end, const AttendPartial& out) {
+  const int64_t query = c.q_position + row / c.group;
+  float scores[kAttendChunk];
+  float max = -INFINITY;
+  for (int64_t j = key_begin; j < key_end; ++j) {
+    float& score = scores[j - key_begin];
+    score = Visible(c, query, j) ? Score(c, row, j) : -INFINITY;
+    if (score > max) max = score;
   }
+  if (max < kLeastScore) max = kLeastScore;  // The row sees nothing: each exponential below is 0. A NaN stays.
+
+  double sum = 0;
+  double total[kMaxHeadDim] = {};
+  for (int64_t j = key_begin; j < key_end; ++j) {
+    // A key that cannot be seen is not touched: its value may be anything.
+    if (!Visible(c, query, j)) continue;
+    const float exact = std::exp(scores[j - key_begin] - max);
+    const float p = c.cache_dtype == DType::kI8 ? exact : Round(exact, c.dtype);
+    sum += p;
+    const Place at = Find(c, j);
+    for (int64_t d = 0; d < c.value_dim; ++d) total[d] += static_cast<double>(p) * Value(c, at, d);
+  }
+  *out.max = sum == 0 ? -INFINITY : max;
+  *out.sum = static_cast<float>(sum);
+  for (int64_t d = 0; d < c.value_dim; ++d) out.out[d] = static_cast<float>(total[d]);
 }
 
-void StageValues(const AttendCall&, int64_t, int64_t) {}
+}  // namespace
 
 void Merge(const AttendPartial& acc, const AttendPartial& part, int64_t rows, int64_t value_dim) {
   for (int64_t row = 0; row < rows; ++row) {
@@ -152,6 +150,19 @@ void Merge(const AttendPartial& acc, const AttendPartial& part, int64_t rows, in
     float* total = acc.out + row * value_dim;
     const float* more = part.out + row * value_dim;
     for (int64_t d = 0; d < value_dim; ++d) total[d] = total[d] * a + more[d] * b;
+  }
+}
+
+void Attend(const AttendCall& c, int64_t key_begin, int64_t key_end, const AttendPartial& out, void*) {
+  for (int64_t row = 0; row < c.q_tokens * c.group; ++row) {
+    const AttendPartial to = {out.max + row, out.sum + row, out.out + row * c.value_dim};
+    AttendPiece(c, row, key_begin, std::min(key_begin + kAttendChunk, key_end), to);
+    for (int64_t begin = key_begin + kAttendChunk; begin < key_end; begin += kAttendChunk) {
+      float max, sum, values[kMaxHeadDim];
+      const AttendPartial part = {&max, &sum, values};
+      AttendPiece(c, row, begin, std::min(begin + kAttendChunk, key_end), part);
+      Merge(to, part, 1, c.value_dim);
+    }
   }
 }
 

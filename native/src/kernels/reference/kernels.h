@@ -22,7 +22,6 @@ void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* sc
 /// One output of Gemm without its epilogue, for a weight of integers.
 float IntegerDot(const GemmCall& call, int64_t row, int64_t panel, int64_t column);
 void Attend(const AttendCall& call, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch);
-void StageValues(const AttendCall& call, int64_t key_begin, int64_t key_end);
 void Merge(const AttendPartial& acc, const AttendPartial& part, int64_t rows, int64_t value_dim);
 
 int64_t Yardstick(const void* memory);

@@ -22,7 +22,6 @@ const KernelTable kReference = {
     .gemm = reference::Gemm,
     .gemm_scratch_bytes = 0,
     .gemm_streams = {1, 1, 1, 1, 1, 1, 1},
-    .stage_values = reference::StageValues,
     .attend = reference::Attend,
     .merge = reference::Merge,
     .attend_scratch_bytes = 0,

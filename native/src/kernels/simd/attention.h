@@ -19,25 +19,28 @@
 //   LoadQuery(q, at, n, to)  writes n elements of a query as factors
 #include <math.h>
 
-#include "kernels/attend_tile.h"
+#include "kernels/simd/attend_pieces.h"
 #include "kernels/simd/kv_stream.h"
 #include "kernels/simd/math.h"
 
 namespace atb::kernels::simd {
 namespace {
 
-// Rows are longer by one vector than they need to be, so that the rows of a tile do not fall into the same cache sets.
+// Rows are a line longer than they need to be, or two, so that those of a tile do not fall into the same cache sets. They
+// begin where lines do, of two bytes, too.
 constexpr int64_t kScoreStride = kAttendChunk + kLanes;
-constexpr int64_t kQueryStride = kMaxHeadDim + kLanes;
+constexpr int64_t kProbStride = kAttendChunk + 2 * kLanes;
+constexpr int64_t kQueryStride = kMaxHeadDim + 2 * kLanes;
 
 template <class Factor>
 struct AttendScratch {
-  alignas(64) float scores[kAttendRows * kScoreStride];
-  alignas(64) Factor probs[kAttendRows * kScoreStride];
-  alignas(64) Factor query[kAttendRows * kQueryStride];
+  alignas(64) float scores[kAttendTile * kScoreStride];
+  alignas(64) Factor probs[kAttendTile * kProbStride];
+  alignas(64) Factor query[kAttendRows * kQueryStride];  ///< Of the call.
+  PartialScratch part;
 };
 
-/// The extents of a query tile and a piece of keys, computed once.
+/// The extents of a tile of rows and a piece of keys, computed once.
 template <class E>
 struct Piece {
   /// How KvStream fetches: 2 KB ahead. With 1 to 2 KB the hardware's own prefetching runs along; 4 KB and more are a
@@ -45,17 +48,17 @@ struct Piece {
   static constexpr int64_t kAhead = 32, kPart = 32;
 
   const AttendCall& call;
-  int64_t rows;
+  Rows rows;
   SlotGroups first;  ///< The first group that some row sees.
   Span tile;
   int64_t key_dim;    ///< head_dim as stored.
   int64_t value_dim;  ///< call.value_dim as stored.
 
-  Piece(const AttendCall& c, int64_t key_begin, int64_t key_end)
+  Piece(const AttendCall& c, const Rows& of, int64_t key_begin, int64_t key_end)
       : call(c),
-        rows(c.q_tokens * c.group),
+        rows(of),
         first(c, 0),
-        tile(TileKeys(c, key_begin, key_end)),
+        tile(TileKeys(c, of, key_begin, key_end)),
         key_dim(E::kDepth == 2 ? RoundUp(c.head_dim, 32) : c.head_dim),
         value_dim(E::kDepth == 2 ? RoundUp(c.value_dim, 16) : c.value_dim) {
     first = SlotGroups(c, key_begin + tile.begin);
@@ -104,54 +107,99 @@ inline const float* MaskOf(const AttendCall& c, int64_t r, int64_t key_begin) {
   return c.mask + r % c.group * c.mask_head_stride + r / c.group * c.mask_stride + key_begin;
 }
 
-/// Turns row r of products into probabilities. E rounds them into `probs`; keys that the row cannot see get zero.
-template <class V, class E>
-inline void SoftmaxRow(const AttendCall& c, int64_t r, int64_t key_begin, const Span& tile, const Span& row,
-                       float* scores, typename E::Factor* probs, float* max_out, float* sum_out,
-                       KvStream<Piece<E>>& stream) {
+/// Gives keys of a row that it cannot see the score -infinity.
+template <class V>
+inline void HideKeys(const Span& tile, const Span& row, float* scores) {
   const V none = V::Set1(-INFINITY);
-  const float* mask = MaskOf(c, r, key_begin);
-  const bool bent = IsBent(c);
-  if (bent) BendScores<V>(c, r, key_begin, tile, c.scale, scores);
-  const float factor = bent ? 1 : c.scale;
-  // Where scores are products times a positive scale, the largest product gives the largest score, and the scale is
-  // left to the exponential.
-  const bool plain = !mask && factor > 0;
-  V max = none;
-  for (int64_t j = tile.begin; j < tile.end; j += kLanes) {
-    V s = V::Load(scores + j);
-    if (!plain || j < row.begin || j + kLanes > row.end) {
-      const int64_t lanes = Max(Min(row.end - j, kLanes), 0);
-      if (!plain) s = s * V::Set1(factor);
-      if (mask) s = s + (lanes == kLanes ? V::Load(mask + j) : V::LoadPart(mask + j, lanes));
-      if (lanes < kLanes) s = First(s, lanes, none);
-      if (j < row.begin) s = First(none, Min(row.begin - j, kLanes), s);
-      s.Store(scores + j);
-    }
-    max = Max(s, max);
-  }
-  const float scale = plain ? factor : 1;
-  float top = ReduceMax(max) * scale;
-  if (top < kLeastScore) top = kLeastScore;  // The row sees nothing: each exponential becomes 0. A NaN stays one.
-  stream.Rest();
-  const typename E::Exponential exp(scale, top);
-  V sum = V::Zero();
-  for (int64_t j = tile.begin; j < tile.end; j += 2 * kLanes) {
-    sum = E::Keep(exp(V::Load(scores + j)), exp(V::Load(scores + j + kLanes)), probs + j, sum);
-  }
-  stream.Rest();
-  *sum_out = ReduceAdd(sum);
-  *max_out = *sum_out == 0 ? -INFINITY : top;
+  for (int64_t j = tile.begin; j < Min(row.begin, tile.end); j += kLanes)
+    First(none, Min(row.begin - j, kLanes), V::Load(scores + j)).Store(scores + j);
+  for (int64_t j = Max(row.end / kLanes * kLanes, tile.begin); j < tile.end; j += kLanes)
+    First(V::Load(scores + j), Max(Min(row.end - j, kLanes), 0), none).Store(scores + j);
 }
 
-/// SoftmaxRow for all rows of a tile. It sets max and sum of `out`.
+/// The largest score of a row. No order of comparisons changes it.
+template <class V>
+__attribute__((always_inline)) inline float MaxOfRow(const Span& tile, const float* scores) {
+  V a = V::Set1(-INFINITY), b = a;
+#pragma GCC unroll 8
+  for (int64_t j = tile.begin; j < tile.end; j += 2 * kLanes) {
+    a = Max(V::Load(scores + j), a);
+    b = Max(V::Load(scores + j + kLanes), b);
+  }
+  return ReduceMax(Max(a, b));
+}
+
+/// Turns a row of scores into probabilities, which E rounds into `probs`. Returns their sum.
+template <class V, class E>
+__attribute__((always_inline)) inline float ProbsOfRow(const Span& tile, float factor, float top, const float* scores,
+                                                       typename E::Factor* probs) {
+  const typename E::Exponential exp(factor, top);
+  V sum = V::Zero();
+#pragma GCC unroll 8
+  for (int64_t j = tile.begin; j < tile.end; j += 2 * kLanes)
+    sum = E::Keep(exp(V::Load(scores + j)), exp(V::Load(scores + j + kLanes)), probs + j, sum);
+  return ReduceAdd(sum);
+}
+
+/// Turns products of row r into scores divided by `factor`, which is the scale of products or 1. Returns the largest
+/// score.
+template <class V>
+inline float ScoresOfRow(const AttendCall& c, int64_t r, int64_t key_begin, const Span& tile, const Span& row,
+                         float factor, float* scores) {
+  const float* mask = MaskOf(c, r, key_begin);
+  if (IsBent(c)) {
+    BendScores<V>(c, r, key_begin, tile, c.scale, scores);
+  } else if (factor != c.scale) {
+    for (int64_t j = tile.begin; j < tile.end; j += kLanes) (V::Load(scores + j) * V::Set1(c.scale)).Store(scores + j);
+  }
+  for (int64_t j = tile.begin; mask && j < tile.end; j += kLanes)
+    (V::Load(scores + j) + V::LoadPart(mask + j, Max(Min(row.end - j, kLanes), 0))).Store(scores + j);
+  HideKeys<V>(tile, row, scores);
+  const float top = MaxOfRow<V>(tile, scores) * factor;
+  return top < kLeastScore ? kLeastScore : top;  // The row sees nothing: each exponential becomes 0. A NaN stays one.
+}
+
+/// Whether all rows of a tile see all keys of a piece.
+template <class P>
+inline bool SeesAll(const P& p, int64_t key_begin, int64_t key_end) {
+  const AttendCall& c = p.call;
+  const Span first = VisibleKeys(c, p.rows.first / c.group, key_begin, key_end);
+  const Span last = VisibleKeys(c, (p.rows.first + p.rows.count - 1) / c.group, key_begin, key_end);
+  return last.begin <= 0 && first.end == kAttendChunk;
+}
+
+/// Turns rows of products into probabilities; keys that a row cannot see get zero. It sets max and sum of `out`. The
+/// largest scores of all rows come first, so that no row waits for its own.
 template <class V, class E>
 inline void SoftmaxRows(const Piece<E>& p, int64_t key_begin, int64_t key_end, float* scores,
                         typename E::Factor* probs, const AttendPartial& out, KvStream<Piece<E>>& stream) {
   const AttendCall& c = p.call;
-  for (int64_t r = 0; r < p.rows; ++r) {
-    SoftmaxRow<V, E>(c, r, key_begin, p.tile, VisibleKeys(c, r / c.group, key_begin, key_end),
-                     scores + r * kScoreStride, probs + r * kScoreStride, out.max + r, out.sum + r, stream);
+  // Where scores are products times a positive scale, the largest product gives the largest score, and the scale is
+  // left to the exponential.
+  const bool plain = !c.mask && !IsBent(c) && c.scale > 0;
+  const float factor = plain ? c.scale : 1;
+  // Most pieces of a long prompt. Loops of a known length have no end that could be mispredicted for each row.
+  const bool whole = plain && SeesAll(p, key_begin, key_end);
+  constexpr Span kAll = {0, kAttendChunk};
+  for (int64_t i = 0; i < p.rows.count; ++i) {
+    float* row = scores + i * kScoreStride;
+    if (whole) {
+      const float top = MaxOfRow<V>(kAll, row) * factor;
+      out.max[i] = top < kLeastScore ? kLeastScore : top;
+    } else {
+      const int64_t r = p.rows.first + i;
+      const Span seen = VisibleKeys(c, r / c.group, key_begin, key_end);
+      out.max[i] = ScoresOfRow<V>(c, r, key_begin, p.tile, seen, factor, row);
+    }
+    stream.Rest();
+  }
+  for (int64_t i = 0; i < p.rows.count; ++i) {
+    const float* row = scores + i * kScoreStride;
+    typename E::Factor* to = probs + i * kProbStride;
+    out.sum[i] = whole ? ProbsOfRow<V, E>(kAll, factor, out.max[i], row, to)
+                       : ProbsOfRow<V, E>(p.tile, factor, out.max[i], row, to);
+    if (out.sum[i] == 0) out.max[i] = -INFINITY;
+    stream.Rest();
   }
 }
 
@@ -218,7 +266,7 @@ __attribute__((noinline)) void WeighValues(const Piece<E>& p, KvStream<Piece<E>>
       for (int t = 0; t < kTiles - 1; ++t) value[t] = E::Load(values + u * unit + t * tile);
       value[kTiles - 1] = E::Load(values + u * unit + (kTiles - 1) * tile, last);
       for (int r = 0; r < kRows; ++r) {
-        const typename E::Factor* weight = probs + r * kScoreStride + j + u * E::kDepth;
+        const typename E::Factor* weight = probs + r * kProbStride + j + u * E::kDepth;
         for (int t = 0; t < kTiles; ++t) acc[r][t] = E::Mul(value[t], weight, acc[r][t]);
       }
     }
@@ -238,19 +286,18 @@ inline void LoadQueries(const AttendCall& c, typename E::Factor* query) {
   }
 }
 
-/// KernelTable::attend for a cache of floats. kScoreRows * 2 accumulators, then kWeighRows * kWeighTiles, are in
-/// registers.
+/// One piece for one tile. kScoreRows * 2 accumulators, then kWeighRows * kWeighTiles, are in registers.
 template <class V, class E, int kScoreRows, int kWeighRows, int kWeighTiles>
-inline void Attend(const AttendCall& c, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch) {
-  auto& s = *static_cast<AttendScratch<typename E::Factor>*>(scratch);
-  const Piece<E> p(c, key_begin, key_end);
+inline void AttendPiece(const Piece<E>& p, int64_t key_begin, int64_t key_end, const AttendPartial& out,
+                        AttendScratch<typename E::Factor>& s) {
+  const AttendCall& c = p.call;
   KvStream<Piece<E>> stream(p);
-  LoadQueries<E>(c, s.query);
+  const typename E::Factor* query = s.query + p.rows.first * kQueryStride;
   SlotGroups at = p.first;
   for (int64_t j = p.tile.begin; j < p.tile.end; j += kValueDepth, at.Next()) {
-    for (int64_t r = 0; r < p.rows; r += kScoreRows) {
-      WithCount<kScoreRows>(p.rows - r, [&](auto n) {
-        ScoreKeys<V, E, n.value>(r == 0 ? &stream : nullptr, s.query + r * kQueryStride, p.Keys(at),
+    for (int64_t r = 0; r < p.rows.count; r += kScoreRows) {
+      WithCount<kScoreRows>(p.rows.count - r, [&](auto n) {
+        ScoreKeys<V, E, n.value>(r == 0 ? &stream : nullptr, query + r * kQueryStride, p.Keys(at),
                                  c.head_dim / E::kDepth, kKeyPanel * p.key_dim * E::kBytes,
                                  s.scores + r * kScoreStride + j);
       });
@@ -259,12 +306,12 @@ inline void Attend(const AttendCall& c, int64_t key_begin, int64_t key_end, cons
 
   SoftmaxRows<V, E>(p, key_begin, key_end, s.scores, s.probs, out, stream);
 
-  for (int64_t r = 0; r < p.rows; r += kWeighRows) {
-    WithCount<kWeighRows>(p.rows - r, [&](auto n) {
+  for (int64_t r = 0; r < p.rows.count; r += kWeighRows) {
+    WithCount<kWeighRows>(p.rows.count - r, [&](auto n) {
       for (int64_t d = 0; d < c.value_dim; d += kWeighTiles * kLanes) {
         const int64_t columns = Min(c.value_dim - d, kWeighTiles * kLanes);
         WithCount<kWeighTiles>((columns + kLanes - 1) / kLanes, [&](auto tiles) {
-          WeighValues<V, E, n.value, tiles.value>(p, r == 0 && d == 0 ? &stream : nullptr, s.probs + r * kScoreStride,
+          WeighValues<V, E, n.value, tiles.value>(p, r == 0 && d == 0 ? &stream : nullptr, s.probs + r * kProbStride,
                                                   d, columns, out.out + r * c.value_dim);
         });
       }
@@ -272,25 +319,16 @@ inline void Attend(const AttendCall& c, int64_t key_begin, int64_t key_end, cons
   }
 }
 
-/// KernelTable::merge.
-template <class V>
-inline void Merge(const AttendPartial& acc, const AttendPartial& part, int64_t rows, int64_t value_dim) {
-  for (int64_t r = 0; r < rows; ++r) {
-    if (part.max[r] == -INFINITY) continue;
-    const float max = acc.max[r] > part.max[r] ? acc.max[r] : part.max[r];
-    const V a = Exp(V::Set1(acc.max[r] - max));
-    const V b = Exp(V::Set1(part.max[r] - max));
-    acc.max[r] = max;
-    // The sum goes through the same arithmetic as the outputs, in one lane.
-    Fma(V::Set1(part.sum[r]), b, V::Set1(acc.sum[r]) * a).StorePart(acc.sum + r, 1);
-    float* total = acc.out + r * value_dim;
-    const float* more = part.out + r * value_dim;
-    for (int64_t d = 0; d < value_dim; d += kLanes) {
-      const int64_t n = Min(value_dim - d, kLanes);
-      StoreAs(Fma(LoadAs<V>(more, DType::kF32, d, n), b, LoadAs<V>(total, DType::kF32, d, n) * a), total, DType::kF32,
-              d, n);
-    }
-  }
+/// KernelTable::attend for a cache of floats; the numbers are AttendPiece's.
+template <class V, class E, int kScoreRows, int kWeighRows, int kWeighTiles>
+inline void Attend(const AttendCall& c, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch) {
+  auto& s = *static_cast<AttendScratch<typename E::Factor>*>(scratch);
+  LoadQueries<E>(c, s.query);
+  AttendPieces<V>(c, key_begin, key_end, out, s.part,
+                  [&](const Rows& rows, int64_t begin, int64_t end, const AttendPartial& to) {
+                    const Piece<E> p(c, rows, begin, end);
+                    AttendPiece<V, E, kScoreRows, kWeighRows, kWeighTiles>(p, begin, end, to, s);
+                  });
 }
 
 }  // namespace

@@ -27,14 +27,14 @@ struct SumStarts {
   int32_t low;
 };
 
-/// The extents of a query tile and a piece of keys, computed once.
+/// The extents of a tile of rows and a piece of keys, computed once.
 struct IntegerPiece {
   /// How KvStream fetches: 6 KB ahead, and 25 of 32 lines beside the products. Integers are read in half of the time of
   /// bf16, while probabilities take as long as before; memory must not wait for these.
   static constexpr int64_t kAhead = 96, kPart = 25;
 
   const AttendCall& call;
-  int64_t rows;
+  Rows rows;
   int64_t group;  ///< Slots of a group, 32 or 64.
   int shift;      ///< The logarithm of `group` to base 2.
   SlotGroups first;   ///< The first group that some row sees.
@@ -42,13 +42,13 @@ struct IntegerPiece {
   int64_t key_bytes;    ///< Bytes of a group's keys without their scales.
   int64_t value_bytes;  ///< Bytes of a group's values without their scales.
 
-  IntegerPiece(const AttendCall& c, int64_t key_begin, int64_t key_end)
+  IntegerPiece(const AttendCall& c, const Rows& of, int64_t key_begin, int64_t key_end)
       : call(c),
-        rows(c.q_tokens * c.group),
+        rows(of),
         group(GroupKeys(c)),
         shift(group == 64 ? 6 : 5),
         first(c, 0),
-        tile(TileKeys(c, key_begin, key_end)),
+        tile(TileKeys(c, of, key_begin, key_end)),
         key_bytes(group * c.head_dim),
         value_bytes(group * RoundUp(c.value_dim, kLanes)) {
     first = SlotGroups(c, key_begin + tile.begin);
@@ -72,15 +72,16 @@ struct IntegerPiece {
 };
 
 struct IntegerScratch {
-  alignas(64) int32_t sums[2 * kAttendRows * kScoreStride];
-  alignas(64) int8_t query[2 * kAttendRows * kRowBytes];
-  alignas(64) int8_t weights[2 * kAttendRows * kRowBytes];
+  alignas(64) int32_t sums[2 * kAttendTile * kScoreStride];
+  alignas(64) int8_t query[2 * kAttendRows * kRowBytes];  ///< Of the call.
+  alignas(64) int8_t weights[2 * kAttendTile * kRowBytes];
   alignas(64) float key_scales[kAttendChunk];
   alignas(64) float value_scales[kAttendChunk];
   alignas(64) float value_factors[kAttendChunk];
   float query_scales[kAttendRows];
-  float weight_scales[kAttendRows];
   SumStarts starts[kAttendRows];
+  float weight_scales[kAttendTile];
+  PartialScratch part;
 };
 
 /// Quantises a row of n numbers to whole numbers up to kMaxQuery or kMaxLongQuery, and returns the scale: NaN when a number is not
@@ -106,7 +107,7 @@ inline float QuantizeQuery(const void* q, DType dtype, int64_t at, int64_t n, in
   return max / most + ReduceAdd(broken);
 }
 
-/// QuantizeQuery for all rows of a tile.
+/// QuantizeQuery for all rows of a call.
 template <class I>
 inline void QuantizeQueries(const AttendCall& c, IntegerScratch& s) {
   for (int64_t r = 0; r < c.q_tokens * c.group; ++r) {
@@ -167,13 +168,16 @@ inline float SetValueFactors(const Span& row, const Span& keys, IntegerScratch& 
   return (counts ? max / kMaxWeight : 0) + ReduceAdd(broken);
 }
 
-/// Turns a row of products into weights: probabilities times value_factors, as whole numbers. It also sums the
-/// probabilities. kBent: see IsBent; a template, so that rows without it pay nothing for it.
+/// Turns products of row i of a tile into scores divided by a factor, which it returns: it is left to the exponential
+/// where it is positive and no mask is added. Sets `top` to the largest score. kBent: see IsBent; a template, so that
+/// rows without it pay nothing for it.
 template <class I, bool kBent>
-inline void WeightsOfRow(const AttendCall& c, int64_t r, int64_t key_begin, const Span& row, const Span& keys,
-                         IntegerScratch& s, const AttendPartial& out, KvStream<IntegerPiece>& stream) {
+inline float ScoresOfRow(const IntegerPiece& p, int64_t i, int64_t key_begin, const Span& row, const Span& keys,
+                         IntegerScratch& s, float& top) {
   using V = typename I::V;
-  int32_t* sums = s.sums + r * I::kSumRows * kScoreStride;
+  const AttendCall& c = p.call;
+  const int64_t r = p.rows.first + i;
+  int32_t* sums = s.sums + i * I::kSumRows * kScoreStride;
   auto* scores = reinterpret_cast<float*>(sums);
   float factor = s.query_scales[r] * c.scale;
   if constexpr (kBent) {
@@ -183,8 +187,7 @@ inline void WeightsOfRow(const AttendCall& c, int64_t r, int64_t key_begin, cons
     factor = 1;
   }
   const float* mask = MaskOf(c, r, key_begin);
-  // Where scores are products times a positive factor, the largest product gives the largest score, and the factor is
-  // left to the exponential.
+  // Where scores are products times a positive factor, the largest product gives the largest score.
   const bool plain = !mask && factor > 0;
   V max = V::Set1(-INFINITY);
   for (int64_t j = keys.begin; j < keys.end; j += kLanes) {
@@ -195,27 +198,34 @@ inline void WeightsOfRow(const AttendCall& c, int64_t r, int64_t key_begin, cons
     x.Store(scores + j);
     max = Max(x, max);
   }
-  float top = ReduceMax(max) * (plain ? factor : 1);
+  top = ReduceMax(max) * (plain ? factor : 1);
   if (top < kLeastScore) top = kLeastScore;  // The row sees nothing: each exponential becomes 0. A NaN stays one.
-  stream.Rest();
-  const typename I::Exponential exp(plain ? factor : 1, top);
-  int8_t* to = s.weights + 2 * r * kRowBytes;
+  return plain ? factor : 1;
+}
+
+/// Turns scores of row i of a tile into weights: probabilities times value_factors, as whole numbers. Returns the sum of
+/// the probabilities.
+template <class I>
+inline float WeightsOfRow(const Span& keys, int64_t i, float factor, float top, IntegerScratch& s) {
+  using V = typename I::V;
+  const auto* scores = reinterpret_cast<const float*>(s.sums + i * I::kSumRows * kScoreStride);
+  int8_t* to = s.weights + 2 * i * kRowBytes;
+  const typename I::Exponential exp(factor, top);
   V sum = V::Zero();
   for (int64_t j = keys.begin; j < keys.end; j += kQuantizeStep) {
     V x[kQuantizeStep / kLanes];
     for (int64_t k = 0; k < kQuantizeStep; k += kLanes) {
-      const V p = exp(V::Load(scores + j + k));
-      sum = sum + p;
-      x[k / kLanes] = p * V::Load(s.value_factors + j + k);
+      const V probability = exp(V::Load(scores + j + k));
+      sum = sum + probability;
+      x[k / kLanes] = probability * V::Load(s.value_factors + j + k);
     }
     I::StoreWeight(x, to, j);
   }
-  stream.Rest();
-  out.sum[r] = ReduceAdd(sum);
-  out.max[r] = out.sum[r] == 0 ? -INFINITY : top;
+  return ReduceAdd(sum);
 }
 
-/// WeightsOfRow for all rows of a tile. It sets max and sum of `out`.
+/// Turns the products of a tile into weights. It sets max and sum of `out`. The largest scores of all rows come first,
+/// so that no row waits for its own.
 template <class I, bool kBent = false>
 inline void WeightsOfRows(const IntegerPiece& p, int64_t key_begin, int64_t key_end, IntegerScratch& s,
                           const AttendPartial& out, KvStream<IntegerPiece>& stream) {
@@ -225,13 +235,25 @@ inline void WeightsOfRows(const IntegerPiece& p, int64_t key_begin, int64_t key_
   GatherScales(p, s);
   // Keys beside the tile's are seen by no row, so that their weights are zero.
   const Span keys = {p.tile.begin / kQuantizeStep * kQuantizeStep, RoundUp(p.tile.end, kQuantizeStep)};
-  for (int64_t token = 0; token < p.call.q_tokens; ++token) {
-    const Span row = VisibleKeys(p.call, token, key_begin, key_end);
-    const float scale = SetValueFactors<typename I::V>(row, keys, s);
-    for (int64_t r = token * p.call.group; r < (token + 1) * p.call.group; ++r) {
-      WeightsOfRow<I, kBent>(p.call, r, key_begin, row, keys, s, out, stream);
-      s.weight_scales[r] = scale;
-    }
+  const auto seen = [&](int64_t i) {
+    const Span row = VisibleKeys(p.call, (p.rows.first + i) / p.call.group, key_begin, key_end);
+    return Span{Max(row.begin, keys.begin), Min(row.end, keys.end)};
+  };
+  float factors[kAttendTile];
+  for (int64_t i = 0; i < p.rows.count; ++i) {
+    factors[i] = ScoresOfRow<I, kBent>(p, i, key_begin, seen(i), keys, s, out.max[i]);
+    stream.Rest();
+  }
+  Span last = {0, -1};
+  float scale = 0;
+  for (int64_t i = 0; i < p.rows.count; ++i) {
+    const Span row = seen(i);
+    if (row.begin != last.begin || row.end != last.end) scale = SetValueFactors<typename I::V>(row, keys, s);
+    last = row;
+    s.weight_scales[i] = scale;
+    out.sum[i] = WeightsOfRow<I>(keys, i, factors[i], out.max[i], s);
+    if (out.sum[i] == 0) out.max[i] = -INFINITY;
+    stream.Rest();
   }
 }
 

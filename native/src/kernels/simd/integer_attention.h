@@ -71,23 +71,22 @@ __attribute__((noinline)) void WeighTiles(const IntegerPiece& p, KvStream<Intege
   }
 }
 
-/// KernelTable::attend for a cache of integers. kScoreRows sums, then kWeighRows * kWeighTiles, are in registers.
+/// One piece for one tile. kScoreRows sums, then kWeighRows * kWeighTiles, are in registers.
 template <class I, int kScoreRows, int kWeighRows, int kWeighTiles>
-inline void AttendIntegers(const AttendCall& c, int64_t key_begin, int64_t key_end, const AttendPartial& out,
-                           void* scratch) {
-  auto& s = *static_cast<IntegerScratch*>(scratch);
-  const IntegerPiece p(c, key_begin, key_end);
+inline void AttendIntegerPiece(const IntegerPiece& p, int64_t key_begin, int64_t key_end, const AttendPartial& out,
+                               IntegerScratch& s) {
+  const AttendCall& c = p.call;
   KvStream<IntegerPiece> stream(p);
   FetchValueScales(p);
-  QuantizeQueries<I>(c, s);
+  const int8_t* query = s.query + 2 * p.rows.first * kRowBytes;
   SlotGroups at = p.first;
   for (int64_t j = p.tile.begin; j < p.tile.end; j += p.group, at.Next()) {
     for (int64_t panel = 0; panel < p.group / kKeyPanel; ++panel) {
       stream.Step(p.KeyLines() * kKeyPanel / p.group);
       const char* keys = p.Keys(at) + panel * kKeyPanel * c.head_dim;
-      for (int64_t r = 0; r < p.rows; r += kScoreRows) {
-        WithCount<kScoreRows>(p.rows - r, [&](auto n) {
-          ScorePanel<I, n.value>(keys, c.head_dim / 4, s.query + 2 * r * kRowBytes, s.starts + r,
+      for (int64_t r = 0; r < p.rows.count; r += kScoreRows) {
+        WithCount<kScoreRows>(p.rows.count - r, [&](auto n) {
+          ScorePanel<I, n.value>(keys, c.head_dim / 4, query + 2 * r * kRowBytes, s.starts + p.rows.first + r,
                                  s.sums + r * kScoreStride + j + panel * kKeyPanel);
         });
       }
@@ -96,8 +95,8 @@ inline void AttendIntegers(const AttendCall& c, int64_t key_begin, int64_t key_e
 
   WeightsOfRows<I>(p, key_begin, key_end, s, out, stream);
 
-  for (int64_t r = 0; r < p.rows; r += kWeighRows) {
-    WithCount<kWeighRows>(p.rows - r, [&](auto n) {
+  for (int64_t r = 0; r < p.rows.count; r += kWeighRows) {
+    WithCount<kWeighRows>(p.rows.count - r, [&](auto n) {
       for (int64_t d = 0; d < c.value_dim; d += kWeighTiles * kLanes) {
         const int64_t columns = Min(c.value_dim - d, kWeighTiles * kLanes);
         WithCount<kWeighTiles>((columns + kLanes - 1) / kLanes, [&](auto tiles) {
@@ -107,6 +106,19 @@ inline void AttendIntegers(const AttendCall& c, int64_t key_begin, int64_t key_e
       }
     });
   }
+}
+
+/// KernelTable::attend for a cache of integers; the numbers are AttendIntegerPiece's.
+template <class I, int kScoreRows, int kWeighRows, int kWeighTiles>
+inline void AttendIntegers(const AttendCall& c, int64_t key_begin, int64_t key_end, const AttendPartial& out,
+                           void* scratch) {
+  auto& s = *static_cast<IntegerScratch*>(scratch);
+  QuantizeQueries<I>(c, s);
+  AttendPieces<typename I::V>(c, key_begin, key_end, out, s.part,
+                              [&](const Rows& rows, int64_t begin, int64_t end, const AttendPartial& to) {
+                                const IntegerPiece p(c, rows, begin, end);
+                                AttendIntegerPiece<I, kScoreRows, kWeighRows, kWeighTiles>(p, begin, end, to, s);
+                              });
 }
 
 }  // namespace

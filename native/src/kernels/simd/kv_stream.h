@@ -10,16 +10,15 @@ constexpr int64_t kLine = 64;
 
 /// Fetches a cache into L2 in the order in which decode reads it: the keys of a piece, its values, the keys of the next
 /// piece. It begins P::kAhead cache lines ahead of the products. Of 32 lines that these read, P::kPart are fetched
-/// meanwhile; the rest is fetched while probabilities are made, when memory would be idle. The query tiles of a
-/// prompt find keys and values in L2, and fetch nothing; so do all where staging of values has read the piece. P is a
-/// Piece or an IntegerPiece.
+/// meanwhile; the rest is fetched while probabilities are made, when memory would be idle. The first tile of rows fetches
+/// for all of a call. Where staging of values has read the piece, nothing is fetched. P is a Piece or an IntegerPiece.
 template <class P>
 class KvStream {
  public:
   explicit KvStream(const P& p) : p_(p), at_(p.first) {
-    if (p.call.q_tokens != 1 || p.call.v_cache == nullptr || p.tile.begin >= p.tile.end) return;
+    if (p.rows.first != 0 || p.call.v_cache == nullptr || p.tile.begin >= p.tile.end) return;
     const int64_t groups = (p.tile.end - p.tile.begin) / GroupKeys(p.call);
-    rest_ = groups * (p.KeyLines() + p.ValueLines()) * (32 - P::kPart) / 32 / (2 * p.rows);
+    rest_ = groups * (p.KeyLines() + p.ValueLines()) * (32 - P::kPart) / 32 / (2 * p.rows.count);
     Enter(kKeys);
     Advance<false>(P::kAhead);
   }

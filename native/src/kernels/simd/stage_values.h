@@ -98,7 +98,8 @@ inline void StageI8(const char* keys, int64_t columns, int64_t slots, char* valu
   }
 }
 
-/// KernelTable::stage_values.
+/// Where values are parts of keys, writes those of a piece, keys [key_begin, key_end), to call.values, as kernels read
+/// them.
 inline void StageValues(const AttendCall& c, int64_t key_begin, int64_t key_end) {
   const int64_t group = GroupKeys(c);
   const bool integers = c.cache_dtype == DType::kI8;

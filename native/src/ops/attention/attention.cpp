@@ -18,35 +18,32 @@ using kernels::AttendCall;
 using kernels::AttendPartial;
 using kernels::kAttendChunk;
 using kernels::kAttendRows;
+using kernels::kAttendTile;
 
-/// With fewer items per thread than this, items are split into pieces of their keys.
-constexpr int64_t kItemsPerThread = 4;
-/// Tiles of a prompt that share values out of keys, so that these are staged once for 128 rows.
-constexpr int64_t kLatentTiles = 8;
-/// Partials of split items take no more than this, unless those of one item do.
+/// With fewer tiles per thread than this, rows go to more tiles, and then tiles are split into pieces of their keys.
+constexpr int64_t kTilesPerThread = 4;
+/// Partials of split tiles take no more than this, unless those of one tile do.
 constexpr int64_t kSplitBytes = int64_t{64} << 20;
 
-/// How heads and tokens make tiles of at most kAttendRows rows, and tiles make items. Where values are parts of keys, all
-/// heads share them, so that an item has the tiles of all heads, and of several tokens of a prompt: each piece of keys is
-/// read, and its values staged, once for all of them. Elsewhere an item is a tile.
+/// How heads and tokens make tiles of at most kAttendRows rows. The more rows, the fewer times keys and values are read.
 struct Tiling {
-  int64_t heads;        ///< Query heads of a tile; a larger group takes several tiles for the same tokens.
-  int64_t splits;       ///< Tiles with the same tokens that a group takes.
-  int64_t tokens;       ///< Query tokens of a tile.
-  int64_t head_tiles;   ///< Of an item.
-  int64_t token_tiles;  ///< Of an item.
+  int64_t heads;   ///< Query heads of a tile; a larger group takes several tiles for the same tokens.
+  int64_t splits;  ///< Tiles with the same tokens that a group takes.
+  int64_t tokens;  ///< Query tokens of a tile.
 
-  Tiling(const AttentionParam& param, bool decode)
-      : heads(std::min(param.group(), kAttendRows)),
-        splits(CeilDiv(param.group(), kAttendRows)),
-        tokens(decode ? 1 : kAttendRows / heads),
-        head_tiles(param.latent > 0 ? splits : 1),
-        token_tiles(param.latent > 0 && !decode ? std::max<int64_t>(1, kLatentTiles / splits) : 1) {}
+  Tiling(const AttentionParam& param, const AttentionExtents& e, int threads)
+      : heads(std::min(param.group(), kAttendRows)), splits(CeilDiv(param.group(), kAttendRows)), tokens(1) {
+    if (e.decode) return;
+    // A mask that is converted takes memory for each token of a tile. Where values are parts of keys, they are staged for
+    // each tile anew.
+    int64_t rows = e.mask_columns > 0 ? kAttendTile : kAttendRows;
+    const auto tiles = [&] { return HeadTiles(param) * CeilDiv(e.tokens, std::max<int64_t>(1, rows / heads)); };
+    while (rows > kAttendTile && param.latent == 0 && tiles() < kTilesPerThread * threads) rows /= 2;
+    tokens = std::max<int64_t>(1, rows / heads);
+  }
   int64_t rows() const { return heads * tokens; }
-  int64_t tiles() const { return head_tiles * token_tiles; }
-  int64_t item_tokens() const { return tokens * token_tiles; }
-  /// Items with the same tokens.
-  int64_t HeadItems(const AttentionParam& param) const { return param.kv_heads * splits / head_tiles; }
+  /// Tiles with the same tokens.
+  int64_t HeadTiles(const AttentionParam& param) const { return param.kv_heads * splits; }
 };
 
 /// How many floats a partial takes, in whole cache lines.
@@ -54,12 +51,15 @@ int64_t PartialFloats(int64_t rows, int64_t value_dim) {
   return static_cast<int64_t>(Align(static_cast<size_t>(rows * (value_dim + 2)) * sizeof(float)) / sizeof(float));
 }
 
-AttendPartial PartialAt(float* base, int64_t rows) { return {base, base + rows, base + 2 * rows}; }
+AttendPartial PartialAt(float* base, int64_t rows, int64_t value_dim) {
+  float* max = base + rows * value_dim;
+  return {max, max + rows, base};
+}
 
-/// The sequence of an item. A sequence without items has the same first_item as the next one, which comes after it.
-const AttentionSequence* FindSequence(const AttentionSequence* sequences, int64_t count, int64_t item) {
-  const auto after = [](int64_t i, const AttentionSequence& s) { return i < s.first_item; };
-  return std::upper_bound(sequences, sequences + count, item, after) - 1;
+/// The sequence of a tile. A sequence without tiles has the same first_tile as the next one, which comes after it.
+const AttentionSequence* FindSequence(const AttentionSequence* sequences, int64_t count, int64_t tile) {
+  const auto after = [](int64_t i, const AttentionSequence& s) { return i < s.first_tile; };
+  return std::upper_bound(sequences, sequences + count, tile, after) - 1;
 }
 
 /// Bytes that the values of a piece of keys take beside them.
@@ -75,58 +75,45 @@ struct WorkLayout {
   int64_t mask_row;     ///< Floats of one converted row; 0 when none is converted.
   bool mask_by_head;    ///< Then heads of a tile have rows of their own.
   size_t staged_bytes;
-  size_t thread_bytes;  ///< Scratch of the kernel, staged values, a partial of each tile and one more, mask rows.
-  int64_t split_items;  ///< The most items that are split; there is room for their pieces.
+  size_t thread_bytes;  ///< Scratch of the kernel, staged values, a partial, mask rows.
+  int64_t split_tiles;  ///< The most tiles that are split; there is room for their pieces.
   int64_t max_chunks;
   size_t scratch_at, counters_at, pieces_at, bytes;
 
   WorkLayout(const AttentionParam& param, const AttentionExtents& e, int threads, const kernels::KernelTable& kernels)
-      : tiling(param, e.decode),
+      : tiling(param, e, threads),
         partial(PartialFloats(tiling.rows(), param.ValueDim(e.head_dim))),
         mask_row(RoundUp(e.mask_columns, 16)),
         mask_by_head(e.mask_by_head),
         staged_bytes(StagedBytes(param, e.cache_dtype)),
         max_chunks(CeilDiv(e.max_context, kAttendChunk)) {
+    const int64_t mask_rows = tiling.tokens * (mask_by_head ? tiling.heads : 1);
     thread_bytes = Align(static_cast<size_t>(kernels.attend_scratch_bytes)) + staged_bytes +
-                   Align(static_cast<size_t>((tiling.tiles() + 1) * partial + mask_row * MaskRows()) * sizeof(float));
-    // Every token alone in an item is the worst case.
-    const int64_t items = tiling.HeadItems(param) * (e.decode ? e.sequences : e.tokens);
-    const auto item_bytes = std::max<int64_t>(1, max_chunks * PieceFloats() * static_cast<int64_t>(sizeof(float)));
-    const int64_t most = std::min(kItemsPerThread * threads - 1, std::max<int64_t>(1, kSplitBytes / item_bytes));
-    split_items = threads > 1 && max_chunks > 1 ? std::min(items, most) : 0;
+                   Align(static_cast<size_t>(partial + mask_row * mask_rows) * sizeof(float));
+    // Every token alone in a tile is the worst case.
+    const int64_t tiles = tiling.HeadTiles(param) * (e.decode ? e.sequences : e.tokens);
+    const auto tile_bytes = std::max<int64_t>(1, max_chunks * partial * static_cast<int64_t>(sizeof(float)));
+    const int64_t most = std::min(kTilesPerThread * threads - 1, std::max<int64_t>(1, kSplitBytes / tile_bytes));
+    split_tiles = threads > 1 && max_chunks > 1 ? std::min(tiles, most) : 0;
     scratch_at = 0;
     counters_at = scratch_at + thread_bytes * static_cast<size_t>(threads);
-    pieces_at = counters_at + Align(static_cast<size_t>(split_items) * sizeof(std::atomic<int64_t>));
-    bytes = pieces_at + static_cast<size_t>(split_items * max_chunks * PieceFloats()) * sizeof(float);
+    pieces_at = counters_at + Align(static_cast<size_t>(split_tiles) * sizeof(std::atomic<int64_t>));
+    bytes = pieces_at + static_cast<size_t>(split_tiles * max_chunks * partial) * sizeof(float);
   }
-  int64_t MaskRows() const { return tiling.tokens * (mask_by_head ? tiling.heads : 1); }
-  /// Partials of an item's tiles.
-  int64_t PieceFloats() const { return tiling.tiles() * partial; }
 };
 
-/// One (sequence, kv head, tile) and the pieces of keys that some of its rows see.
+/// One (sequence, kv head, tokens) and the pieces of keys that some of its rows see.
 struct Tile {
   AttendCall call;
+  const AttentionSequence* sequence;
   int64_t first_head;   ///< Query head of row 0.
   int64_t first_token;  ///< Of the tile, within the sequence.
   int64_t first_chunk;
   int64_t end_chunk;
   int64_t end_key;
 
-  bool Sees(int64_t chunk) const { return first_chunk <= chunk && chunk < end_chunk; }
-};
-
-/// Tiles over the same keys, and the pieces that some of them see.
-struct Item {
-  const AttentionSequence* sequence;
-  int64_t head_item;
-  int64_t first_token;  ///< Within the sequence.
-  int64_t tiles;
-  int64_t first_chunk;
-  int64_t end_chunk;
-  int64_t end_key;
-
   int64_t chunks() const { return std::max<int64_t>(end_chunk - first_chunk, 0); }
+  int64_t rows() const { return call.q_tokens * call.group; }
 };
 
 class Runner {
@@ -140,45 +127,27 @@ class Runner {
         workspace_(workspace) {}
 
   void Run() {
-    int64_t items = 0;
+    int64_t tiles = 0;
     for (int64_t i = 0; i < work_.count; ++i) {
-      work_.sequences[i].first_item = items;
-      items += TokenItems(work_.sequences[i]) * tiling_.HeadItems(work_.param);
+      work_.sequences[i].first_tile = tiles;
+      tiles += CeilDiv(work_.sequences[i].q_tokens, tiling_.tokens) * tiling_.HeadTiles(work_.param);
     }
-    if (items <= layout_.split_items) return RunSplit(items);
-    ctx_.pool.ParallelFor(items, [&](int64_t i, int worker) { RunWhole(MakeItem(i), worker); });
+    if (tiles <= layout_.split_tiles) return RunSplit(tiles);
+    ctx_.pool.ParallelFor(tiles, [&](int64_t i, int worker) { RunWhole(MakeTile(i, worker), worker); });
   }
 
  private:
-  int64_t TokenItems(const AttentionSequence& s) const { return CeilDiv(s.q_tokens, tiling_.item_tokens()); }
-
-  Item MakeItem(int64_t index) const {
+  Tile MakeTile(int64_t index, int worker) const {
     const AttentionSequence* s = FindSequence(work_.sequences, work_.count, index);
-    const int64_t token_items = TokenItems(*s);
-    Item item = {};
-    item.sequence = s;
-    item.head_item = (index - s->first_item) / token_items;
-    // Later tiles of a prompt see more keys. The longest come first, so that short ones fill up the end.
-    item.first_token = (token_items - 1 - (index - s->first_item) % token_items) * tiling_.item_tokens();
-    const int64_t tokens = std::min(tiling_.item_tokens(), s->q_tokens - item.first_token);
-    item.tiles = CeilDiv(tokens, tiling_.tokens) * tiling_.head_tiles;
-    const Tile first = MakeTile(item, 0);
-    const Tile last = MakeTile(item, item.tiles - 1);
-    item.first_chunk = first.first_chunk;
-    item.end_chunk = last.end_chunk;
-    item.end_key = last.end_key;
-    return item;
-  }
-
-  /// Tiles of one token follow one another.
-  Tile MakeTile(const Item& item, int64_t index) const {
-    const AttentionSequence* s = item.sequence;
-    const int64_t head_tile = item.head_item * tiling_.head_tiles + index % tiling_.head_tiles;
+    const int64_t token_tiles = CeilDiv(s->q_tokens, tiling_.tokens);
+    const int64_t head_tile = (index - s->first_tile) / token_tiles;
     const int64_t kv_head = head_tile / tiling_.splits;
     const int64_t split = head_tile % tiling_.splits;
 
     Tile tile = {};
-    tile.first_token = item.first_token + index / tiling_.head_tiles * tiling_.tokens;
+    tile.sequence = s;
+    // Later tiles of a prompt see more keys. The longest come first, so that short ones fill up the end.
+    tile.first_token = (token_tiles - 1 - (index - s->first_tile) % token_tiles) * tiling_.tokens;
     tile.first_head = kv_head * work_.param.group() + split * tiling_.heads;
     AttendCall& c = tile.call;
     c.dtype = work_.dtype;
@@ -204,6 +173,7 @@ class Runner {
     c.slopes = work_.param.slopes.empty() ? nullptr : work_.param.slopes.data() + tile.first_head;
     c.k_cache = s->k_cache;
     c.v_cache = s->v_cache;
+    c.values = Staged(worker);
     c.block_table = s->block_table;
     c.block_size = work_.block_size;
 
@@ -220,22 +190,22 @@ class Runner {
   std::byte* Staged(int worker) const {
     return Scratch(worker) + Align(static_cast<size_t>(ctx_.kernels.attend_scratch_bytes));
   }
-  /// The floats of a worker: partials of an item's tiles and one more, then rows of the mask.
+  /// The floats of a worker: a partial, then rows of the mask.
   float* Floats(int worker) const { return reinterpret_cast<float*>(Staged(worker) + layout_.staged_bytes); }
 
   /// Gives the tile the mask of its rows: the mask itself, or a copy for keys [begin, end) that is converted to f32.
-  void SetMask(const Item& item, Tile& tile, int64_t begin, int64_t end, int worker) const {
+  void SetMask(Tile& tile, int64_t begin, int64_t end, int worker) const {
     const AttentionMask& mask = work_.mask;
     if (mask.data == nullptr) return;
     AttendCall& c = tile.call;
-    const int64_t row = item.sequence->mask_row + tile.first_token + tile.first_head * mask.head_rows;
+    const int64_t row = tile.sequence->mask_row + tile.first_token + tile.first_head * mask.head_rows;
     if (layout_.mask_row == 0) {
       c.mask = static_cast<const float*>(mask.data) + row * mask.columns;
       c.mask_stride = mask.columns;
       c.mask_head_stride = mask.head_rows * mask.columns;
       return;
     }
-    float* rows = Floats(worker) + layout_.PieceFloats() + layout_.partial;
+    float* rows = Floats(worker) + layout_.partial;
     c.mask = rows;
     c.mask_stride = layout_.mask_row;
     c.mask_head_stride = mask.head_rows == 0 ? 0 : layout_.mask_row * c.q_tokens;
@@ -249,73 +219,51 @@ class Runner {
     }
   }
 
-  AttendPartial TilePartial(float* partials, int64_t index, const Tile& tile) const {
-    return PartialAt(partials + index * layout_.partial, tile.call.q_tokens * tile.call.group);
+  /// Attention of a tile over chunks [begin, end) of its keys, of which there are some.
+  void AttendChunks(Tile& tile, int64_t begin, int64_t end, const AttendPartial& to, int worker) const {
+    const int64_t first_key = begin * kAttendChunk;
+    const int64_t end_key = std::min(end * kAttendChunk, tile.end_key);
+    SetMask(tile, first_key, end_key, worker);
+    ctx_.kernels.attend(tile.call, first_key, end_key, to, Scratch(worker));
   }
 
-  /// Attention of an item over one chunk of its keys: of each tile that sees some to its place among `partials`, or
-  /// merged into what is there from earlier chunks.
-  void Chunk(const Item& item, int64_t chunk, float* partials, bool merges, int worker) const {
-    const int64_t begin = chunk * kAttendChunk;
-    const bool latent = work_.param.latent > 0;
-    for (int64_t i = 0; i < item.tiles; ++i) {
-      Tile tile = MakeTile(item, i);
-      tile.call.values = Staged(worker);
-      if (latent && i == 0) ctx_.kernels.stage_values(tile.call, begin, std::min(begin + kAttendChunk, item.end_key));
-      if (!tile.Sees(chunk)) continue;
-      const int64_t end = std::min(begin + kAttendChunk, tile.end_key);
-      SetMask(item, tile, begin, end, worker);
-      const bool first = !merges || chunk == tile.first_chunk;
-      const AttendPartial acc = TilePartial(partials, i, tile);
-      const AttendPartial to = first ? acc : TilePartial(Floats(worker), layout_.tiling.tiles(), tile);
-      ctx_.kernels.attend(tile.call, begin, end, to, Scratch(worker));
-      if (!first) ctx_.kernels.merge(acc, to, tile.call.q_tokens * tile.call.group, value_dim_);
-    }
+  void RunWhole(Tile tile, int worker) const {
+    const AttendPartial to = PartialAt(Floats(worker), tile.rows(), value_dim_);
+    if (tile.chunks() > 0) AttendChunks(tile, tile.first_chunk, tile.end_chunk, to, worker);
+    Finish(tile, to);
   }
 
-  /// Computes all pieces in the order of their positions, then the result.
-  void RunWhole(const Item& item, int worker) const {
-    float* partials = Floats(worker);
-    for (int64_t chunk = item.first_chunk; chunk < item.end_chunk; ++chunk) Chunk(item, chunk, partials, true, worker);
-    for (int64_t i = 0; i < item.tiles; ++i) {
-      const Tile tile = MakeTile(item, i);
-      Finish(item, tile, TilePartial(partials, i, tile));
-    }
-  }
-
-  /// For few items and many threads. An item's pieces are cut into runs, which any thread may take, and each piece
-  /// keeps partials of its own. The thread that finishes the last run of an item merges them in the order of RunWhole.
-  void RunSplit(int64_t items) const {
-    if (items == 0) return;
+  /// For few tiles and many threads. A tile's pieces are cut into runs, which any thread may take, and each piece keeps a
+  /// partial of its own. The thread that finishes the last run of a tile merges them in the order of RunWhole.
+  void RunSplit(int64_t tiles) const {
+    if (tiles == 0) return;
     auto* left = reinterpret_cast<std::atomic<int64_t>*>(workspace_ + layout_.counters_at);
     auto* pieces = reinterpret_cast<float*>(workspace_ + layout_.pieces_at);
-    const int64_t runs = CeilDiv(kItemsPerThread * ctx_.pool.threads(), items);
-    for (int64_t i = 0; i < items; ++i) new (left + i) std::atomic<int64_t>(runs);
-    ctx_.pool.ParallelFor(items * runs, [&](int64_t index, int worker) {
-      const Item item = MakeItem(index / runs);
+    const int64_t runs = CeilDiv(kTilesPerThread * ctx_.pool.threads(), tiles);
+    for (int64_t i = 0; i < tiles; ++i) new (left + i) std::atomic<int64_t>(runs);
+    ctx_.pool.ParallelFor(tiles * runs, [&](int64_t index, int worker) {
+      Tile tile = MakeTile(index / runs, worker);
       const auto piece = [&](int64_t chunk) {
-        return pieces + (index / runs * layout_.max_chunks + chunk - item.first_chunk) * layout_.PieceFloats();
+        const int64_t at = index / runs * layout_.max_chunks + chunk - tile.first_chunk;
+        return PartialAt(pieces + at * layout_.partial, tile.rows(), value_dim_);
       };
-      const int64_t length = CeilDiv(item.chunks(), runs);
-      const int64_t begin = item.first_chunk + std::min(index % runs * length, item.chunks());
-      const int64_t end = std::min(begin + length, item.end_chunk);
-      for (int64_t chunk = begin; chunk < end; ++chunk) Chunk(item, chunk, piece(chunk), false, worker);
+      const int64_t length = CeilDiv(tile.chunks(), runs);
+      const int64_t begin = tile.first_chunk + std::min(index % runs * length, tile.chunks());
+      const int64_t end = std::min(begin + length, tile.end_chunk);
+      for (int64_t chunk = begin; chunk < end; ++chunk) AttendChunks(tile, chunk, chunk + 1, piece(chunk), worker);
       if (left[index / runs].fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-      for (int64_t i = 0; i < item.tiles; ++i) {
-        const Tile tile = MakeTile(item, i);
-        const AttendPartial acc = TilePartial(piece(tile.first_chunk), i, tile);
-        for (int64_t chunk = tile.first_chunk + 1; chunk < tile.end_chunk; ++chunk)
-          ctx_.kernels.merge(acc, TilePartial(piece(chunk), i, tile), tile.call.q_tokens * tile.call.group, value_dim_);
-        Finish(item, tile, acc);
-      }
+      const AttendPartial acc = piece(tile.first_chunk);
+      for (int64_t chunk = tile.first_chunk + 1; chunk < tile.end_chunk; ++chunk)
+        ctx_.kernels.merge(acc, piece(chunk), tile.rows(), value_dim_);
+      Finish(tile, acc);
     });
   }
 
   /// Normalises, rounds and writes a tile's rows; zeros where no key was seen.
-  void Finish(const Item& item, const Tile& tile, const AttendPartial& acc) const {
-    for (int64_t r = 0; r < tile.call.q_tokens * tile.call.group; ++r) {
+  void Finish(const Tile& tile, const AttendPartial& acc) const {
+    for (int64_t r = 0; r < tile.rows(); ++r) {
       float* row = acc.out + r * value_dim_;
-      float sum = tile.first_chunk < tile.end_chunk ? acc.sum[r] : 0.0f;
+      float sum = tile.chunks() > 0 ? acc.sum[r] : 0.0f;
       // A sink far above all scores makes the sum infinite, and the result what it is then: zeros.
       if (work_.sinks && sum != 0) sum += std::exp(work_.sinks[tile.first_head + r % tile.call.group] - acc.max[r]);
       if (sum == 0) {
@@ -325,7 +273,7 @@ class Runner {
         const float inverse = 1 / sum;
         for (int64_t d = 0; d < value_dim_; ++d) row[d] = row[d] * inverse + 0.0f;
       }
-      const int64_t token = item.sequence->q_begin + tile.first_token + r / tile.call.group;
+      const int64_t token = tile.sequence->q_begin + tile.first_token + r / tile.call.group;
       const int64_t head = tile.first_head + r % tile.call.group;
       const int64_t element = (token * work_.param.heads + head) * value_dim_;
       ctx_.kernels.from_f32(row,
@@ -407,7 +355,7 @@ int64_t KvPacker::Pack(AttentionSequence* sequences, const KvRows* rows, int64_t
                        std::byte* workspace) const {
   int64_t blocks = 0;
   for (int64_t i = 0; i < count; ++i) {
-    sequences[i].first_item = blocks;  // Until Attend counts its own items.
+    sequences[i].first_tile = blocks;  // Until Attend counts its tiles.
     blocks += CeilDiv(sequences[i].context_len, kBlock);
   }
   kernels::KvStore keys = PackedStore(dtype_, false, blocks, kv_heads_, head_dim_);
@@ -416,10 +364,10 @@ int64_t KvPacker::Pack(AttentionSequence* sequences, const KvRows* rows, int64_t
   values.data = workspace + blocks * keys.BlockBytes();
   for (int64_t i = 0; i < count; ++i) {
     sequences[i].block_table = nullptr;
-    sequences[i].k_cache = static_cast<std::byte*>(keys.data) + sequences[i].first_item * keys.BlockBytes() / kv_heads_;
+    sequences[i].k_cache = static_cast<std::byte*>(keys.data) + sequences[i].first_tile * keys.BlockBytes() / kv_heads_;
     if (!has_values_) continue;
     sequences[i].v_cache =
-        static_cast<std::byte*>(values.data) + sequences[i].first_item * values.BlockBytes() / kv_heads_;
+        static_cast<std::byte*>(values.data) + sequences[i].first_tile * values.BlockBytes() / kv_heads_;
   }
   const int64_t stride = kv_heads_ * head_dim_;
   pool.ParallelFor(blocks * kv_heads_, [&](int64_t index, int) {
@@ -427,7 +375,7 @@ int64_t KvPacker::Pack(AttentionSequence* sequences, const KvRows* rows, int64_t
     const int64_t head = index % kv_heads_;
     const AttentionSequence* s = FindSequence(sequences, count, block);
     const KvRows& from = rows[s - sequences];
-    const int64_t begin = (block - s->first_item) * kBlock;
+    const int64_t begin = (block - s->first_tile) * kBlock;
     const int64_t n = std::min(kBlock, s->context_len - begin);
     for (const kernels::KvStore& store : {keys, values}) {
       if (store.values && !has_values_) continue;

@@ -48,7 +48,7 @@ struct AttentionSequence {
   const void* k_cache;
   const void* v_cache;  ///< Null where values are parts of keys.
   int64_t mask_row;    ///< The first query's row of the mask.
-  int64_t first_item;  ///< Set by Attend: items of the sequences before this one.
+  int64_t first_tile;  ///< Set by Attend: tiles of the sequences before this one.
 };
 
 struct AttentionMask {
