@@ -1,3 +1,4 @@
+import { AtbError } from '../../errors.js';
 import { pythonRound } from '../python-round.js';
 import type { PictureSize } from './picture.js';
 import { checkRatio } from './ratio.js';
