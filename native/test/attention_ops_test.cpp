@@ -1,6 +1,7 @@
 // SelfAttention and PagedAttention: what they compute, what they refuse, and that a token's bits depend neither on its
 // company, nor on the chunks of its prompt, nor on threads.
 #include <algorithm>
+#include <array>
 #include <numeric>
 #include <utility>
 
@@ -450,13 +451,18 @@ void BadDataIsRefused() {
   CHECK(with_sinks(DType::kBF16, 4) == "NATIVE_DTYPE_MISMATCH");
 
   const auto self = CreateOperation("SelfAttention", {{"headNum", 4}, {"kvHeadNum", 2}, {"calcType", "PA_ENCODER"}});
-  const auto prefill = [&](std::vector<int32_t> lengths, std::initializer_list<int64_t> q,
-                           std::initializer_list<int64_t> k) {
+  const auto attend = [&](const Tensor& lengths, std::initializer_list<int64_t> q, std::initializer_list<int64_t> k) {
     Array out(DType::kF32, p.q.size());
     return CodeOf([&] {
-      Run(*self, {Floats(p.q, q), Floats(p.k, k), Floats(p.v, {4, 2, 16}), Ints(lengths)}, {Floats(out, q)},
+      Run(*self, {Floats(p.q, q), Floats(p.k, k), Floats(p.v, {4, 2, 16}), lengths}, {Floats(out, q)},
           kernels::Select(), pool);
     });
+  };
+  const auto prefill = [&](std::vector<int32_t> lengths, std::initializer_list<int64_t> q,
+                           std::initializer_list<int64_t> k) { return attend(Ints(lengths), q, k); };
+  // Queries of each sequence, then keys.
+  const auto cross = [&](std::vector<int32_t> lengths, int64_t rows, int64_t queries) {
+    return attend(Ints(lengths, {rows, static_cast<int64_t>(lengths.size()) / rows}), {queries, 4, 16}, {4, 2, 16});
   };
   CHECK(prefill({4}, {4, 4, 16}, {4, 2, 16}) == "nothing thrown");
   CHECK(prefill({1, 0, 3}, {4, 64}, {4, 32}) == "nothing thrown");
@@ -466,6 +472,48 @@ void BadDataIsRefused() {
   CHECK(prefill({4}, {4, 8, 8}, {4, 2, 16}) == "NATIVE_SHAPE_MISMATCH");
   CHECK(prefill({4}, {4, 4, 16}, {8, 2, 8}) == "NATIVE_SHAPE_MISMATCH");
   CHECK(prefill({4}, {4, 4, 16}, {2, 2, 32}) == "NATIVE_SHAPE_MISMATCH");
+  CHECK(cross({1, 1, 4, 0}, 2, 2) == "nothing thrown");
+  CHECK(cross({1, 1, 4, 0}, 2, 3) == "NATIVE_VALUE_OUT_OF_RANGE");
+  CHECK(cross({1, 1, 3, 0}, 2, 2) == "NATIVE_VALUE_OUT_OF_RANGE");
+  CHECK(cross({1, 1, 5, -1}, 2, 2) == "NATIVE_VALUE_OUT_OF_RANGE");
+  CHECK(cross({2, 4, 1}, 3, 2) == "NATIVE_SHAPE_MISMATCH");
+  CHECK(prefill({2}, {2, 4, 16}, {4, 2, 16}) == "NATIVE_SHAPE_MISMATCH");
+}
+
+/// Sequences whose queries attend to other tokens, with more keys than a piece has: each as if it were alone.
+void QueriesMayAttendToOtherTokens() {
+  ThreadPool one(1), two(2);
+  const Heads heads{2, 1, 72};
+  for (DType dtype : kDTypes) {
+    const double tolerance = dtype == DType::kF32 ? 4e-6 : dtype == DType::kF16 ? 2e-3 : 2e-2;
+    Prompt p(heads, dtype, 330, 3);
+    const auto rows = [](Array& of, int64_t begin, int64_t end) { return of.Slice(begin * 144, end * 144); };
+    const std::vector<std::array<int32_t, 2>> sizes = {{64, 270}, {9, 1}, {40, 59}};
+    const ParamObject param = {
+        {"headNum", 2}, {"kvHeadNum", 2}, {"qkScale", double(heads.scale())}, {"calcType", "PA_ENCODER"}};
+    const auto self = CreateOperation("SelfAttention", param);
+    for (const KernelTable* t : kernels::Available()) {
+      Array together(dtype, 113 * 144), q = rows(p.q, 0, 113);
+      std::vector<int32_t> lengths = {64, 9, 40, 270, 1, 59};
+      Run(*self, {Floats(q, {113, 2, 72}), Floats(p.k, {330, 2, 72}), Floats(p.v, {330, 2, 72}), Ints(lengths, {2, 3})},
+          {Floats(together, {113, 2, 72})}, *t, two);
+      int64_t q_begin = 0, kv_begin = 0;
+      for (const auto& [queries, keys] : sizes) {
+        Array part = rows(p.q, q_begin, q_begin + queries), k = rows(p.k, kv_begin, kv_begin + keys),
+              v = rows(p.v, kv_begin, kv_begin + keys), alone(dtype, part.size());
+        std::vector<int32_t> own = {queries, keys};
+        Run(*self,
+            {Floats(part, {queries, 2, 72}), Floats(k, {keys, 2, 72}), Floats(v, {keys, 2, 72}), Ints(own, {2, 1})},
+            {Floats(alone, {queries, 2, 72})}, *t, one);
+        CHECK(SameBits(alone, rows(together, q_begin, q_begin + queries)));
+        const auto expected = Textbook(heads, part, k, v, queries, keys, 0, {.causal = false});
+        for (int64_t i = 0; i < alone.size(); ++i)
+          CHECK(std::abs(alone[i] - expected[static_cast<size_t>(i)]) <= tolerance);
+        q_begin += queries;
+        kv_begin += keys;
+      }
+    }
+  }
 }
 
 }  // namespace
@@ -484,5 +532,6 @@ int main() {
   RUN(HighPrecisionScalesF16Masks);
   RUN(BadParamsAreRefused);
   RUN(BadDataIsRefused);
+  RUN(QueriesMayAttendToOtherTokens);
   return 0;
 }

@@ -3,6 +3,14 @@ export { type Patches, type PatchSizes, type PixelValues, patchesOf, patchOrder 
 export type { Picture, PictureSize } from './image/picture.js';
 export { type ResamplingFilter, resize } from './image/resample.js';
 export { formatOf } from './image/signature.js';
+export {
+  type SlicedPicture,
+  type SliceGrid,
+  type SliceLimits,
+  type SlicePlan,
+  slicePlan,
+  slicesOf,
+} from './image/slices.js';
 export { type PixelRange, smartResize, smartResizeFrames } from './image/smart-resize.js';
 export { middleSquare } from './image/square.js';
 export { type TileGrid, type TileSizes, tileGrid, tilesOf } from './image/tiles.js';

@@ -28,8 +28,11 @@ export interface MediaProcessor {
   readonly around?: Readonly<Partial<Record<MediaKind, readonly [before: number, behind: number]>>>;
   /** Those tokens' texts, where chat templates may know texts alone: they stand in messages in place of the things. */
   readonly partTexts?: Readonly<Partial<Record<MediaKind, string>>>;
-  /** What stands in a prompt for a thing, in order. `what` names it in messages: "picture 2 of the prompt". @throws MEDIA_* */
-  process(media: MediaFiles, what: string): Promise<readonly MediaPiece[]>;
+  /**
+   * What stands in a prompt for a thing, in order. `what` names it in messages: "picture 2 of the prompt"; `place`: how many
+   * of its kind stand before it. @throws MEDIA_*
+   */
+  process(media: MediaFiles, what: string, place: number): Promise<readonly MediaPiece[]>;
 }
 
 /** The key of piece number `index` of what comes of files: a processor makes the same of the same files. */

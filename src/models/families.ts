@@ -33,6 +33,7 @@ export * from './llama/index.js';
 export * from './llava/index.js';
 export * from './mimo/index.js';
 export * from './minicpm/index.js';
+export * from './minicpm_qwen2_v2/index.js';
 export * from './minicpm3/index.js';
 export * from './mistral/index.js';
 export * from './mixtral/index.js';

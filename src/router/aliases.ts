@@ -8,6 +8,8 @@ export const MODEL_TYPE_ALIASES: ReadonlyMap<string, string> = new Map([
   ['xverse', 'llama'],
   // Kimi-K2's code is DeepSeek-V3's with other sizes.
   ['kimi_k2', 'deepseek_v3'],
+  // MindIE's name of what checkpoints call minicpmv.
+  ['minicpm_qwen2_v2', 'minicpmv'],
   // What Hunyuan-A13B was published as, with code of its own; transformers has it under the other name.
   ['hunyuan', 'hunyuan_v1_moe'],
 ]);

@@ -48,10 +48,10 @@ export interface HeadNames {
 
 export const LLAMA_HEAD: HeadNames = { embedding: 'model.embed_tokens', head: 'lm_head' };
 
-/** How a family writes conversations where its checkpoints bring no template: in the original that is Python code. */
+/** How a family writes conversations, as far as its checkpoints do not say it: in the original that is Python code. */
 export interface ChatFormat {
-  /** The same as a Jinja template. */
-  readonly template: string;
+  /** The same as a Jinja template, where they bring none. */
+  readonly template?: string;
   /** Texts of the tokens that end an answer, beside those that configurations name; those that a tokenizer lacks never come. */
   readonly stops?: readonly string[];
 }

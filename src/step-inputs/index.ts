@@ -1,4 +1,5 @@
 export { ALIBI_MASK, alibiMask, TOKEN_SEQUENCES, tokenSequences } from './alibi.js';
+export { BUCKETED_POSITIONS, bucketedPositions, bucketsOf } from './bucketed-positions.js';
 export { GROUP_INDICES, groupIndices } from './group-indices.js';
 export { headRows } from './head-rows.js';
 export {
@@ -27,6 +28,7 @@ export {
 } from './patches.js';
 export { positions, positionsPastPadding } from './positions.js';
 export type { FrequencyRecipe, InputRecipe, RotaryRecipe } from './recipe.js';
+export { RESAMPLING, resampling } from './resampling.js';
 export type { RopeConfig, RopeScaling } from './rotary/rope-config.js';
 export { type RotaryTables, rotary, rotaryTables, slidingRotaryTables } from './rotary.js';
 export { SOUND, sound } from './sound.js';

@@ -80,6 +80,13 @@ describe('shape inference', () => {
   it('knows attention in every phase', () => {
     const encoder = { calcType: 'PA_ENCODER', ...HEADS, maskType: 'MASK_TYPE_NORM', isTriuMask: 1 } as const;
     expect(infer('SelfAttention', encoder, q, k, k, bf16(128, 128), lens)).to.deep.equal(['bf16[5,4,8]']);
+    const others = [q, bf16(9, 2, 8), bf16(9, 2, 8)] as const;
+    const unmasked = { calcType: 'PA_ENCODER', ...HEADS } as const;
+    expect(infer('SelfAttention', unmasked, ...others, of('i32', 2, 3))).to.deep.equal(['bf16[5,4,8]']);
+    const alike = () => infer('SelfAttention', unmasked, ...others, of('i32', 3));
+    expect(alike).to.throw(/key tokens must be 5, found 9/);
+    const masked = () => infer('SelfAttention', encoder, ...others, bf16(128, 128), of('i32', 2, 3));
+    expect(masked).to.throw(/input 4 must have 1 axes/);
     expect(infer('PagedAttention', HEADS, bf16(2, 4, 8), cache, cache, tables, lens)).to.deep.equal([
       'bf16[2,4,8]',
     ]);

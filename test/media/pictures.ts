@@ -18,6 +18,9 @@ export function picture(width: number, height: number, seed: number): Picture {
 
 export const sha256 = (data: Uint8Array): string => createHash('sha256').update(data).digest('hex');
 
+/** How many slices there are below each other and side by side, and how many patches each has so. */
+type SlicesInPatches = readonly [rows: number, columns: number, high: number, wide: number];
+
 interface PictureFixtures {
   readonly resized: readonly {
     readonly filter: 'bicubic' | 'bilinear' | 'lanczos';
@@ -61,6 +64,26 @@ interface PictureFixtures {
     maxPixels: number,
     size: readonly [number, number] | null,
   ][];
+  readonly slices: readonly [
+    width: number,
+    height: number,
+    seed: number,
+    maxSlices: number,
+    resolution: number,
+    /** In patches. */
+    whole: readonly [rows: number, columns: number],
+    slices: SlicesInPatches | null,
+    digest: string,
+  ][];
+  readonly slice_sizes: readonly [
+    width: number,
+    height: number,
+    maxSlices: number,
+    whole: readonly [rows: number, columns: number],
+    slices: SlicesInPatches | null,
+  ][];
+  /** For each number of patches along an axis, from 1. */
+  readonly buckets: readonly string[];
   readonly decoded: readonly {
     readonly name: string;
     readonly data: string;

@@ -18,8 +18,15 @@ const SPECIALS = [
   '<img>',
   '</img>',
   '<IMG_CONTEXT>',
+  '<unk>',
+  '<image>',
+  '</image>',
+  '<slice>',
+  '</slice>',
+  '<image_id>',
+  '</image_id>',
 ] as const;
-const VOCAB = 272;
+const VOCAB = 280;
 
 /** The id of a special token. */
 export const special = (token: (typeof SPECIALS)[number]): number => BYTES + SPECIALS.indexOf(token);
@@ -53,7 +60,11 @@ const TEXT_TEMPLATE = `{%- for message in messages -%}
 {%- endfor -%}
 {%- if add_generation_prompt -%}<|im_start|>assistant{{ '\\n' }}{%- endif -%}`;
 
-const TEMPLATES = { qwen2_vl: TEMPLATE, 'internvl_chat-qwen2': TEXT_TEMPLATE };
+const TEMPLATES = {
+  qwen2_vl: TEMPLATE,
+  'internvl_chat-qwen2': TEXT_TEMPLATE,
+  minicpm_qwen2_v2: TEXT_TEMPLATE,
+};
 
 /** A model with random weights, a tokenizer of bytes and a chat template; call `remove` when done. */
 export function seeingModel(name: keyof typeof TEMPLATES = 'qwen2_vl'): {
@@ -65,15 +76,15 @@ export function seeingModel(name: keyof typeof TEMPLATES = 'qwen2_vl'): {
   const write = (name: string, value: unknown): void =>
     writeFileSync(join(checkpoint.path, name), typeof value === 'string' ? value : JSON.stringify(value));
   const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
-  const textKey = 'llm_config' in config ? 'llm_config' : 'text_config';
+  const textKey = ['llm_config', 'text_config'].find((key) => key in config);
+  const changes = {
+    vocab_size: VOCAB,
+    max_position_embeddings: 512,
+    eos_token_id: special('<|im_end|>'),
+  };
   write('config.json', {
     ...config,
-    [textKey]: {
-      ...config[textKey],
-      vocab_size: VOCAB,
-      max_position_embeddings: 512,
-      eos_token_id: special('<|im_end|>'),
-    },
+    ...(textKey === undefined ? changes : { [textKey]: { ...config[textKey], ...changes } }),
     ...(textKey === 'text_config' && {
       image_token_id: special('<|image_pad|>'),
       video_token_id: special('<|video_pad|>'),

@@ -83,11 +83,19 @@ const AROUND: Readonly<Record<string, number>> = {
   '</img>': 123,
   '<|vision_start|>': 122,
   '<|vision_end|>': 123,
+  // As make_minicpmv_fixture.py has them.
+  '<unk>': 124,
+  '<image>': 125,
+  '</image>': 126,
+  '<slice>': 127,
+  '</slice>': 128,
+  '<image_id>': 129,
+  '</image_id>': 130,
 };
 
 /** Ids of words in the cases, which have no tokenizer: one for each character. */
 export const encodeWords: EncodeWords = (text) =>
-  (text.match(/<\/?img>|<IMG_CONTEXT>|<\|vision_\w+\|>|./g) ?? []).map(
+  (text.match(/<\/?(?:img|image|slice|image_id)>|<unk>|<IMG_CONTEXT>|<\|vision_\w+\|>|./gs) ?? []).map(
     (part) => AROUND[part] ?? 3 + ((part.codePointAt(0) ?? 0) % 90),
   );
 
@@ -97,7 +105,10 @@ export function processedOf(
   processor: MediaProcessor,
 ): Promise<ProcessedMedia[]> {
   return Promise.all(
-    media.map(async ({ files }) => ({ kind: files.kind, pieces: await processor.process(files, 'it') })),
+    media.map(async ({ files }, index) => {
+      const before = media.slice(0, index).filter((other) => other.files.kind === files.kind);
+      return { kind: files.kind, pieces: await processor.process(files, 'it', before.length) };
+    }),
   );
 }
 

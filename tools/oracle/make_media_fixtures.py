@@ -14,6 +14,10 @@ in the same way. OUT gets
     sizes     for each of 400 random sizes: what smart_resize makes of it, or null where it refuses
     frames    for each of 200 random sizes and lengths of videos: the size to which Qwen3-VL's smart_resize brings its frames,
               or null where it refuses
+    slices    for each of 240 random sizes: sizes of the whole and of slices, their grid, and the first 64 bits of the SHA-256 of
+              the patches of all of them (MiniCPM-V 2.6)
+    slice_sizes  for each of 400 random sizes and 144 whose sides have a simple ratio: the same without patches
+    buckets   for each count of patches along an axis up to 500: the first 64 bits of the SHA-256 of their places among 70
     decoded   for files of several kinds (base64): width, height and SHA-256 of the RGB that load_image gives
 """
 
@@ -27,10 +31,12 @@ import sys
 
 import numpy
 import PIL
+import torch
 import transformers
 from PIL import Image
 from transformers.image_utils import load_image
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
+from transformers.models.minicpmv4_6.image_processing_pil_minicpmv4_6 import MiniCPMV4_6ImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil, smart_resize
 from transformers.models.qwen3_vl.video_processing_qwen3_vl import smart_resize as smart_resize_frames
 
@@ -128,6 +134,70 @@ def frames(chance):
     return found
 
 
+def slicer(resolution, most):
+    """2.6 resizes to multiples of 14 pixels, 4.6 to so many patches: of 7 pixels, with its smaller merges of two."""
+    half = [0.5] * 3
+    return MiniCPMV4_6ImageProcessorPil(image_mean=half, image_std=half, patch_size=7, downsample_mode="4x",
+                                        scale_resolution=resolution, max_slice_nums=most)
+
+
+def patches_of_slices(processor, image):
+    """Sizes in patches of 14 pixels, the patches of each [count, 3 * 14 * 14], and the grid (rows, columns)."""
+    out = processor(images=[image], return_tensors="np", input_data_format="channels_last")
+    sizes, found, begin = [], [], 0
+    for rows, columns in out["target_sizes"].tolist():
+        part = out["pixel_values"][0, :, :, begin:begin + rows * columns * 7]
+        begin += rows * columns * 7
+        pixels = part.reshape(3, 7, rows, columns, 7).transpose(0, 2, 1, 3, 4).reshape(3, rows * 7, columns * 7)
+        cut = pixels.reshape(3, rows // 2, 14, columns // 2, 14).transpose(1, 3, 0, 2, 4)
+        found.append(cut.reshape(-1, 3 * 14 * 14))
+        sizes.append([rows // 2, columns // 2])
+    return sizes, found, out["grids"][0]
+
+
+def slices(chance):
+    found = []
+    for i in range(240):
+        # Also one pixel high, and four times as long as high.
+        long = chance.choice([1, 2, 7, 40, 60, 120, 240])
+        height, width = chance.randint(1, 120), chance.randint(1, long)
+        if max(height, width) / min(height, width) > 200:
+            continue
+        most, resolution = chance.choice([1, 2, 4, 9, 9]), chance.choice([42, 56])
+        sizes, values, grid = patches_of_slices(slicer(resolution, most), Image.fromarray(picture(width, height, i)))
+        data = b"".join(v.astype("<f4").tobytes() for v in values)
+        found.append([width, height, i, most, resolution, sizes[0], [*grid, *sizes[-1]] if len(sizes) > 1 else None,
+                      digest(data)[:16]])
+    return found
+
+
+def slice_sizes(chance):
+    sizes = [(int(2 ** (chance.random() * 6.5)) * 31, int(2 ** (chance.random() * 6.5)) * 29) for _ in range(400)]
+    sizes += [(w * 149, h * 149) for w in range(1, 13) for h in range(1, 13)]
+    found = []
+    for width, height in sizes:
+        most = chance.choice([9, 9, 9, 2, 5, 12])
+        p, size = slicer(448, most), (height, width)
+        grid = p.get_sliced_grid(size, most, 448)
+        whole = p.find_best_resize(size, 448, 7, "4x", allow_upscale=grid is None)
+        slice_ = None
+        if grid is not None:
+            high, wide = p.get_refine_size(size, grid, 448, 7, "4x", allow_upscale=True)
+            slice_ = [*grid, high // grid[0] // 14, wide // grid[1] // 14]
+        found.append([width, height, most, [side // 14 for side in whole], slice_])
+    return found
+
+
+def buckets():
+    """As the published code has it, whose numbers of patches are tensors."""
+    borders = torch.arange(1 / 70, 1.0, 1 / 70)
+    found = []
+    for count in range(1, 501):
+        places = torch.arange(0, 1 - 1e-6, 1 / torch.tensor(count, dtype=torch.int32))
+        found.append(digest(torch.bucketize(places, borders, right=True).numpy().astype("<i4").tobytes())[:16])
+    return found
+
+
 def decoded():
     base = Image.fromarray(picture(37, 23, 5))
     alpha = Image.fromarray(picture(37, 23, 9)[..., 0])
@@ -159,7 +229,8 @@ def main():
     chance = random.Random(1)
     result = {"pillow": PIL.__version__, "transformers": transformers.__version__, "resized": resized(),
               "patches": patches(chance), "sizes": sizes(chance), "decoded": decoded(),
-              "tiles": tiles(random.Random(2)), "frames": frames(random.Random(3))}
+              "tiles": tiles(random.Random(2)), "frames": frames(random.Random(3)),
+              "slices": slices(random.Random(4)), "slice_sizes": slice_sizes(random.Random(5)), "buckets": buckets()}
     lines = ",\n".join(f"{json.dumps(key)}: [\n{rows}\n]" if isinstance(value, list) else f"{json.dumps(key)}: {json.dumps(value)}"
                        for key, value in result.items()
                        for rows in [",\n".join(json.dumps(row, separators=(",", ":")) for row in value)])

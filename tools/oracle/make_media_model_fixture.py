@@ -298,6 +298,8 @@ class PatchPrompt(Prompt):
 @torch.no_grad()
 def encoded(model, prompt):
     """What the encoder gives, in the order of the prompt."""
+    if hasattr(prompt, "encoded"):
+        return prompt.encoded(model)
     inputs = prompt.inputs()
     if "input_features" in inputs:
         seen = []
@@ -327,8 +329,12 @@ def features(found):
     return [torch.cat([own, *(level[i] for level in levels)], 1) for i, own in enumerate(rows)]
 
 
+def has(model, name):
+    return hasattr(getattr(model, "model", None), name)
+
+
 def positions(model, prompt):
-    if not hasattr(model.model, "get_rope_index"):
+    if not has(model, "get_rope_index"):
         return None
     inputs = prompt.inputs()
     found, _ = model.model.get_rope_index(inputs["input_ids"], inputs["mm_token_type_ids"],
@@ -340,7 +346,7 @@ def positions(model, prompt):
 @torch.no_grad()
 def logits(model, prompt, more=()):
     # Without it the class goes on where the prompt before ended.
-    if hasattr(model.model, "rope_deltas"):
+    if has(model, "rope_deltas"):
         model.model.rope_deltas = None
     return model(**prompt.inputs(more), use_cache=False).logits[0].float()
 
@@ -413,6 +419,22 @@ def tile_processor(side, tiles):
     return GotOcr2ImageProcessorPil(size={"height": side, "width": side}, max_patches=tiles, **IMAGENET)
 
 
+def save_reference(out, found, **by):
+    """Writes what was recorded and says how much it would show. by: what computed it."""
+    check({name: value for name, value in found.items() if not name.endswith("media")})
+    file = out / "reference.safetensors"
+    save_file(found, file, metadata={"transformers": transformers.__version__, **by,
+                                     "torch": torch.__version__.split("+")[0]})
+    file.chmod(0o644)
+    size = sum(path.stat().st_size for path in out.iterdir())
+    spread = lambda end: torch.cat([value for name, value in found.items() if name.endswith(end)]).std().item()
+    margin = min(value.min().item() for name, value in found.items() if name.endswith("margin"))
+    print(f"{out}: {size} bytes, std of logits {spread('/logits'):.2f}, of encoded rows {spread('/encoded'):.2f}, "
+          f"smallest margin {margin:.2g}")
+    if size > 2 * LARGEST:
+        raise SystemExit(f"larger than {2 * LARGEST} bytes")
+
+
 def main():
     family, out = sys.argv[1], pathlib.Path(sys.argv[2])
     torch.set_num_threads(1)
@@ -446,19 +468,8 @@ def main():
         prompts = [kind(parts, i, processor, count) for i, parts in enumerate(SQUARES)]
     for i, prompt in enumerate(prompts):
         found |= {f"{i}/{name}": value.contiguous() for name, value in record(fresh, prompt).items()}
-    check({name: value for name, value in found.items() if not name.endswith("media")})
     (out / "model.safetensors").unlink(missing_ok=True)
-    file = out / "reference.safetensors"
-    save_file(found, file, metadata={"transformers": transformers.__version__, "model_type": "internvl" if "raw" in case else family,
-                                     "torch": torch.__version__.split("+")[0]})
-    file.chmod(0o644)
-    size = sum(path.stat().st_size for path in out.iterdir())
-    spread = lambda end: torch.cat([value for name, value in found.items() if name.endswith(end)]).std().item()
-    margin = min(value.min().item() for name, value in found.items() if name.endswith("margin"))
-    print(f"{out}: {size} bytes, std of logits {spread('/logits'):.2f}, of encoded rows {spread('/encoded'):.2f}, "
-          f"smallest margin {margin:.2g}")
-    if size > 2 * LARGEST:
-        raise SystemExit(f"larger than {2 * LARGEST} bytes")
+    save_reference(out, found, model_type="internvl" if "raw" in case else family)
 
 
 if __name__ == "__main__":

@@ -390,6 +390,23 @@ def attentions(short, dtype):
         note="slot -1 is skipped; key and value heads differ in size")
 
 
+def cross_attentions(short, dtype):
+    heads, kv, d, scale = 4, 2, 16, 0.25
+    lengths = [(1, 9), (5, 2)]
+    queries, keys = (sum(each) for each in zip(*lengths))
+    q, k = randn(queries, heads, d, dtype=dtype, std=1.5), randn(keys, kv, d, dtype=dtype, std=1.2)
+    v = randn(keys, kv, d, dtype=dtype)
+    outs, rows, columns = [], 0, 0
+    for n, m in lengths:
+        outs.append(attend(q[rows:rows + n], k[columns:columns + m], v[columns:columns + m], scale))
+        rows, columns = rows + n, columns + m
+    seqlen = torch.tensor(lengths, dtype=torch.int32).T.contiguous()
+    add(f"self-attention-cross-{short}", "SelfAttention",
+        {"calcType": "PA_ENCODER", "headNum": heads, "kvHeadNum": kv, "qkScale": scale},
+        {"q": q, "k": k, "v": v, "seqlen": seqlen}, {"y": torch.cat(outs).to(dtype)}, "attention", dtype is F32, host=[3],
+        note="seqlen [2, batch]: queries of each sequence and its keys, which are others")
+
+
 def main():
     parser = argparse.ArgumentParser()
     root = pathlib.Path(__file__).resolve().parents[2]
@@ -404,6 +421,7 @@ def main():
     both("f32 f16 bf16", movement)
     both("f32 f16 bf16", ropes)
     both("f32 f16 bf16", attentions)
+    both("f32 f16 bf16", cross_attentions)
     names = [e["name"] for e in ENTRIES]
     assert len(set(names)) == len(names)
     args.out.mkdir(parents=True, exist_ok=True)

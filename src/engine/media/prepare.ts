@@ -27,16 +27,17 @@ export async function readMedia(
     return { messages: given, expand: (tokens) => ({ tokens: Int32Array.from(tokens), inserts: [] }) };
   if (processor === undefined)
     return refuseRequest(first.field, 'a part of type "text": this model reads nothing else', first.kind);
-  const read = async ({ kind, sources, field, fps }: MediaPart): Promise<ProcessedMedia> => {
+  const read = async ({ kind, sources, field, fps }: MediaPart, place: number): Promise<ProcessedMedia> => {
     if (processor.placeholders[kind] === undefined) {
       const kinds = ['text', ...Object.keys(processor.placeholders)];
       refuseRequest(field, `a part of one of ${kinds.join(', ')}, which this model reads`, kind);
     }
     const files: Uint8Array[] = [];
     for (const source of sources) files.push(await readSource(source, field, allowedLocalMediaPath));
-    return { kind, pieces: await processor.process({ kind, files, fps }, field) };
+    return { kind, pieces: await processor.process({ kind, files, fps }, field, place) };
   };
   const ready: ProcessedMedia[] = [];
-  for (const part of parts) ready.push(await read(part));
+  for (const part of parts)
+    ready.push(await read(part, ready.filter(({ kind }) => kind === part.kind).length));
   return { messages, expand: (tokens) => placeInserts(tokens, ready, processor) };
 }

@@ -14,7 +14,8 @@ import { count, type OpDefinition, unless } from './definition.js';
 /**
  * Prefill over packed sequences: q[tokens, heads, headDim], k[tokens, kvHeads, headDim], (v without `mlaVHeadSize`),
  * (mask), seqLen[batch].
- * Without a mask every token of a sequence sees every other.
+ * Without a mask every token of a sequence sees every other; then seqLen may be [2, batch], queries of each sequence and
+ * its keys, which may be other tokens in other numbers.
  */
 export interface SelfAttentionParam extends AttentionKeys, LatentKeys {
   readonly calcType: 'PA_ENCODER';
@@ -38,8 +39,12 @@ export const selfAttention: OpDefinition<'SelfAttention', SelfAttentionParam> = 
   }),
   shapes(inputs, param) {
     inputs.at(1, 3);
-    inputs.equal('key tokens', inputs.size(1, 0), inputs.size(0, 0));
-    if (hasMask(param.maskType)) {
+    const isMasked = hasMask(param.maskType);
+    const lengths = valuesEnd(param) + count(isMasked);
+    if (inputs.at(lengths, 1, ...(isMasked || param.causal ? [] : [2])).shape.length === 2)
+      inputs.equal('rows of seqLen', inputs.size(lengths, 0), 2);
+    else inputs.equal('key tokens', inputs.size(1, 0), inputs.size(0, 0));
+    if (isMasked) {
       const mask = valuesEnd(param);
       inputs.sameDtype(0, mask);
       if (param.isTriuMask === 1) inputs.sameShape(mask, [128, 128]);

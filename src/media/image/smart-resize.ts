@@ -1,6 +1,7 @@
 import { AtbError } from '../../errors.js';
 import { pythonRound } from '../python-round.js';
 import type { PictureSize } from './picture.js';
+import { checkRatio } from './ratio.js';
 
 /** What sizes a model reads. */
 export interface PixelRange {
@@ -19,9 +20,6 @@ interface FrameCount {
 
 const ONE: FrameCount = { count: 1, counted: 1 };
 
-/** Of the longer side by the shorter one. */
-const MAX_RATIO = 200;
-
 /**
  * The size to which a picture is brought before it is cut into patches: the ratio of its sides kept as nearly as multiples
  * of `factor` allow (transformers 5.24, `smart_resize` of Qwen2-VL).
@@ -33,12 +31,7 @@ export function smartResize(
   what: string,
   { count, counted }: FrameCount = ONE,
 ): PictureSize {
-  if (Math.max(width, height) / Math.min(width, height) > MAX_RATIO)
-    throw new AtbError('MEDIA_UNSUPPORTED', {
-      what,
-      expected: `sides whose ratio is at most ${MAX_RATIO}`,
-      found: `${width} x ${height} pixels`,
-    });
+  checkRatio({ width, height }, what);
   const nearest = (side: number) => pythonRound(side / factor) * factor;
   const pixels = counted * nearest(width) * nearest(height);
   if (pixels > maxPixels) {

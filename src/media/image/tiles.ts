@@ -1,3 +1,4 @@
+import { cutOut } from './cut.js';
 import type { Picture, PictureSize } from './picture.js';
 import { resize } from './resample.js';
 
@@ -43,20 +44,15 @@ export function tilesOf(picture: Picture, sizes: TileSizes, hasThumbnail: boolea
   const { columns, rows } = tileGrid(picture, sizes);
   const whole = resize(picture, { width: side * columns, height: side * rows }, 'bicubic');
   const tiles = Array.from({ length: columns * rows }, (_, index) =>
-    squareOf(whole, (index % columns) * side, Math.floor(index / columns) * side, side),
+    cutOut(whole, {
+      left: (index % columns) * side,
+      top: Math.floor(index / columns) * side,
+      width: side,
+      height: side,
+    }),
   );
   const isCut = tiles.length > 1;
   return isCut && hasThumbnail
     ? [...tiles, resize(picture, { width: side, height: side }, 'bicubic')]
     : tiles;
-}
-
-/** The square of a picture whose upper left corner is there. */
-export function squareOf({ width, data }: Picture, left: number, top: number, side: number): Picture {
-  const cut = new Uint8Array(side * side * 3);
-  for (let y = 0; y < side; y++) {
-    const from = ((top + y) * width + left) * 3;
-    cut.set(data.subarray(from, from + side * 3), y * side * 3);
-  }
-  return { width: side, height: side, data: cut };
 }

@@ -18,7 +18,7 @@ float MaskFactor(DType dtype, bool high_precision) { return dtype == DType::kBF1
 /// Prefill (PA_ENCODER): q [tokens, heads, D] of packed sequences over their own k, v [tokens, kvHeads, D]; each may
 /// also be [tokens, heads * D]. Without a mask every token of a sequence sees every other. Inputs: q, k, v unless
 /// mlaVHeadSize says which part of a key its value is, mask unless maskType is MASK_TYPE_UNDEFINED, seqLen i32 [batch], with
-/// hasSinks f32 [heads].
+/// hasSinks f32 [heads]. Without a mask seqLen may be [2, batch]: queries of each sequence, then keys.
 class SelfAttention : public Operation {
  public:
   SelfAttention(AttentionParam param, MaskType mask, bool triangle, bool high_precision)
@@ -30,16 +30,19 @@ class SelfAttention : public Operation {
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
     const int64_t head_dim = RequireQuery(kOp, 0, in[0], param_.heads);
+    const TensorDesc& lengths = in[static_cast<size_t>(Lengths())];
     for (int i = 1; i < Mask(); ++i) {
       const TensorDesc& rows = in[static_cast<size_t>(i)];
       const int64_t found = RequireQuery(kOp, i, rows, param_.kv_heads);
       if (rows.dtype != in[0].dtype) FailDType(kOp, i, "of in0's dtype " + ToString(in[0]), rows);
-      if (rows.dim(0) != in[0].dim(0) || found != head_dim)
-        FailShape(kOp, i, "of the tokens and the head size of in0 " + ToString(in[0]), rows);
+      const TensorDesc& as_long = lengths.rank == 2 ? in[1] : in[0];
+      if (rows.dim(0) != as_long.dim(0) || found != head_dim)
+        FailShape(kOp, i, "of the tokens of " + ToString(as_long) + " and the head size of in0 " + ToString(in[0]), rows);
     }
-    if (Masked()) CheckMask(MaskOf(in), in[0], in[static_cast<size_t>(Lengths())]);
-    RequireDType(kOp, Lengths(), in[static_cast<size_t>(Lengths())], DType::kI32);
-    RequireRank(kOp, Lengths(), in[static_cast<size_t>(Lengths())], 1, 1);
+    if (Masked()) CheckMask(MaskOf(in), in[0], lengths);
+    RequireDType(kOp, Lengths(), lengths, DType::kI32);
+    RequireRank(kOp, Lengths(), lengths, 1, Masked() || param_.causal ? 1 : 2);
+    if (lengths.rank == 2 && lengths.dim(0) != 2) FailShape(kOp, Lengths(), "[batch] or [2,batch]", lengths);
     if (param_.has_sinks) RequireVector(kOp, Lengths() + 1, in.back(), DType::kF32, param_.heads);
     out[0] = AttentionResult(kOp, 0, param_, in[0], head_dim);
   }
@@ -52,16 +55,10 @@ class SelfAttention : public Operation {
 
   void Validate(std::span<const Tensor> in) const override {
     const Tensor& lengths = in[static_cast<size_t>(Lengths())];
-    int64_t sum = 0;
-    int64_t longest = 0;
-    for (int64_t i = 0; i < lengths.desc.dim(0); ++i) {
-      const int64_t n = lengths.As<int32_t>()[i];
-      if (n < 0) FailValue(kOp, Lengths(), "lengths of at least 0", std::to_string(n));
-      sum += n;
-      longest = std::max(longest, n);
-    }
-    if (sum != in[0].desc.dim(0))
-      FailValue(kOp, Lengths(), "lengths that add up to " + std::to_string(in[0].desc.dim(0)), std::to_string(sum));
+    const int32_t* begin = lengths.As<int32_t>();
+    const int64_t batch = lengths.desc.dim(-1);
+    const int64_t longest = CheckLengths(begin, batch, in[0].desc.dim(0));
+    if (lengths.desc.rank == 2) CheckLengths(begin + batch, batch, in[1].desc.dim(0));
     if (Masked() && !triangle_ && longest > MaskOf(in).desc.dim(-1))
       FailValue(kOp, Lengths(), "lengths within the mask " + ToString(MaskOf(in).desc), std::to_string(longest));
   }
@@ -73,15 +70,19 @@ class SelfAttention : public Operation {
     const Tensor& lengths = in[static_cast<size_t>(Lengths())];
     auto* sequences = reinterpret_cast<AttentionSequence*>(ctx.workspace);
     auto* rows = reinterpret_cast<KvRows*>(ctx.workspace + s.rows_at);
-    const int64_t batch = lengths.desc.dim(0);
+    const int64_t batch = lengths.desc.dim(-1);
+    const int32_t* queries = lengths.As<int32_t>();
+    const int32_t* keys = lengths.desc.rank == 2 ? queries + batch : queries;
     const int64_t kv_row = param_.kv_heads * s.extents.head_dim * static_cast<int64_t>(SizeOf(in[0].desc.dtype));
-    int64_t begin = 0;
+    int64_t q_begin = 0;
+    int64_t kv_begin = 0;
     for (int64_t i = 0; i < batch; ++i) {
-      const int64_t n = lengths.As<int32_t>()[i];
-      sequences[i] = {begin, n, n, nullptr, nullptr, nullptr, Masked() ? i * RowsOfSequence(MaskOf(in).desc) : 0, 0};
-      const std::byte* values = param_.latent > 0 ? nullptr : in[2].As<std::byte>() + begin * kv_row;
-      rows[i] = {in[1].As<std::byte>() + begin * kv_row, values, nullptr, 0};
-      begin += n;
+      const int64_t mask_row = Masked() ? i * RowsOfSequence(MaskOf(in).desc) : 0;
+      sequences[i] = {q_begin, queries[i], keys[i], nullptr, nullptr, nullptr, mask_row, 0};
+      const std::byte* values = param_.latent > 0 ? nullptr : in[2].As<std::byte>() + kv_begin * kv_row;
+      rows[i] = {in[1].As<std::byte>() + kv_begin * kv_row, values, nullptr, 0};
+      q_begin += queries[i];
+      kv_begin += keys[i];
     }
     AttentionWork work{param_};
     work.blocks = KvPacker(in[0].desc.dtype, param_, s.extents.head_dim)
@@ -110,19 +111,20 @@ class SelfAttention : public Operation {
 
     Space(const SelfAttention& op, std::span<const TensorDesc> in) {
       const TensorDesc& q = in[0];
-      const int64_t batch = in[static_cast<size_t>(op.Lengths())].dim(0);
+      const int64_t batch = in[static_cast<size_t>(op.Lengths())].dim(-1);
+      const int64_t keys = in[1].dim(0);
       const bool converts = op.Masked() && !op.triangle_ && (q.dtype != DType::kF32 || op.Factor(q.dtype) != 1);
       extents = {q.dim(0),
                  batch,
                  q.rank == 3 ? q.dim(2) : q.dim(1) / op.param_.heads,
                  q.dtype,
-                 q.dim(0),
+                 keys,
                  converts ? op.MaskOf(in).dim(-1) : 0,
                  op.mask_ == MaskType::kAlibi,
                  false};
       rows_at = Align(static_cast<size_t>(batch) * sizeof(AttentionSequence));
       packed_at = rows_at + Align(static_cast<size_t>(batch) * sizeof(KvRows));
-      attend_at = packed_at + KvPacker::Bytes(q.dtype, q.dim(0), batch, op.param_, extents.head_dim);
+      attend_at = packed_at + KvPacker::Bytes(q.dtype, keys, batch, op.param_, extents.head_dim);
     }
   };
 
@@ -141,6 +143,21 @@ class SelfAttention : public Operation {
   int64_t RowsOfSequence(const TensorDesc& mask) const {
     if (mask_ == MaskType::kAlibi) return mask.rank == 4 ? mask.dim(1) * mask.dim(2) : 0;
     return mask.rank == 3 ? mask.dim(1) : 0;
+  }
+
+  /// Lengths must add up to the tokens that there are. Returns the longest.
+  int64_t CheckLengths(const int32_t* lengths, int64_t batch, int64_t tokens) const {
+    int64_t sum = 0;
+    int64_t longest = 0;
+    for (int64_t i = 0; i < batch; ++i) {
+      const int64_t n = lengths[i];
+      if (n < 0) FailValue(kOp, Lengths(), "lengths of at least 0", std::to_string(n));
+      sum += n;
+      longest = std::max(longest, n);
+    }
+    if (sum != tokens)
+      FailValue(kOp, Lengths(), "lengths that add up to " + std::to_string(tokens), std::to_string(sum));
+    return longest;
   }
 
   /// [S, S] or [batch, S, S], of ALiBi [heads, S, S] or [batch, heads, S, S]: rows are queries, columns keys.

@@ -4,6 +4,7 @@ import type { GraphKind } from '../../../graph/graph-kind.js';
 import { PositionFreeAttention } from '../../../layers/attention-orders.js';
 import { BaseLayer } from '../../../layers/base-layer.js';
 import { PreNormLayer } from '../../../layers/decoder-layers.js';
+import { buildLinear } from '../../../layers/linear-steps.js';
 import { UngatedMLP } from '../../../layers/mlp.js';
 import { Module } from '../../../layers/module.js';
 import { BaseLayerNorm, type NormStep } from '../../../layers/norms.js';
@@ -20,18 +21,51 @@ import { Linear } from '../../../weights/linear.js';
 import type { TensorRef, Weights } from '../../../weights/weights.js';
 import type { Encoder } from '../flash-with-encoder-atb.js';
 
-/** What CLIP's encoder of pictures is told by the configuration. */
-export interface ClipSizes {
+/** What the layers of an encoder like CLIP's are told by the configuration. */
+export interface ClipLayerSizes {
   readonly hiddenSize: number;
   readonly intermediateSize: number;
   readonly numHeads: number;
   /** How many of its layers are computed. */
   readonly numLayers: number;
+  readonly layerNormEps: number;
+  readonly hiddenAct: ActivationKind;
+}
+
+/** The same of CLIP's encoder of pictures. */
+export interface ClipSizes extends ClipLayerSizes {
   readonly patchSize: number;
   /** Patches of a picture. */
   readonly count: number;
-  readonly layerNormEps: number;
-  readonly hiddenAct: ActivationKind;
+}
+
+/** The layers of CLIP, and of SigLIP, under their names in checkpoints: attention that sees all, and an MLP without a gate. */
+export function clipLayers(
+  weights: Weights,
+  { hiddenSize, intermediateSize, numHeads, numLayers, layerNormEps, hiddenAct }: ClipLayerSizes,
+): readonly PreNormLayer[] {
+  const attention = {
+    hiddenSize,
+    numAttentionHeads: numHeads,
+    numKeyValueHeads: numHeads,
+    headDim: hiddenSize / numHeads,
+    qkvBias: true,
+    denseBias: true,
+    slidingWindows: [],
+    isCausal: false,
+  };
+  const norm = (at: Weights) => new BaseLayerNorm(at, hiddenSize, layerNormEps, { hasBias: true });
+  return Array.from({ length: numLayers }, (_, layerId) => {
+    const at = weights.at(layerId);
+    return new PreNormLayer(layerId, at, {
+      inputLayernorm: norm(at.at('layer_norm1')),
+      selfAttn: new PositionFreeAttention(layerId, attention, at.at('self_attn'), { dense: 'out_proj' }),
+      postAttentionLayernorm: norm(at.at('layer_norm2')),
+      mlp: new UngatedMLP({ hiddenSize, intermediateSize, hiddenAct, mlpBias: true }, at.at('mlp'), {
+        names: { up: 'fc1', down: 'fc2' },
+      }),
+    });
+  });
 }
 
 /** Square patches as vectors: a convolution whose stride is its kernel. */
@@ -81,12 +115,7 @@ export class SquareFront extends BaseLayer {
   }
 
   protected buildLayerGraph(graph: AtbGraph, _kind: GraphKind, input: string): string {
-    const linearOut = 'patch_embedding_out';
-    CommonOpBuilderManager.getBuilder({
-      category: 'LINEAR',
-      opName: 'patch_embedding',
-      linear: this.proj,
-    }).build(graph, { input, linearOut });
+    const patches = buildLinear(graph, this.proj, input, 'patch_embedding_out');
     const table = ({ name, shape }: TensorRef, out: string): string => {
       const axes = shape.map((_, axis) => axis);
       const rows = axes.length > 1 ? dim(...axes.slice(0, -1)) : 1;
@@ -98,7 +127,7 @@ export class SquareFront extends BaseLayer {
     const gather = (table: string, rows: string, out: string): void =>
       graph.addOperation(new BaseOperation('Gather', { axis: 0 }, `${out}_gather`), [table, rows], [out]);
     const concat = new BaseOperation('Concat', { concatDim: 0 }, 'all_rows');
-    graph.addOperation(concat, [linearOut, classRow], ['all_rows']);
+    graph.addOperation(concat, [patches, classRow], ['all_rows']);
     gather('all_rows', SQUARE.rows, 'ordered_rows');
     gather(positions, SQUARE.positions, 'position_rows');
     return this.norm.buildGraph(
@@ -123,39 +152,17 @@ export class ClipTower extends Module implements Encoder {
     { outSize, keepsFirst, hasBias, act }: ProjectorSizes,
   ) {
     super();
-    const { hiddenSize, intermediateSize, numHeads, numLayers, patchSize, count, layerNormEps, hiddenAct } =
-      sizes;
+    const { hiddenSize, patchSize, count, layerNormEps } = sizes;
     this.act = act;
-    const norm = (at: Weights) => new BaseLayerNorm(at, hiddenSize, layerNormEps, { hasBias: true });
     this.stepInputs = [patches(3 * patchSize * patchSize), lengths, squarePictures(count, keepsFirst)];
     const embeddings = tower.at('embeddings');
     this.front = new SquareFront(tower, {
       proj: patchLinear(embeddings, 'patch_embedding', hiddenSize, patchSize),
       classRow: embeddings.get('class_embedding', [hiddenSize]),
       positions: embeddings.get('position_embedding.weight', [count + 1, hiddenSize]),
-      norm: norm(tower.at('pre_layrnorm')),
+      norm: new BaseLayerNorm(tower.at('pre_layrnorm'), hiddenSize, layerNormEps, { hasBias: true }),
     });
-    const attention = {
-      hiddenSize,
-      numAttentionHeads: numHeads,
-      numKeyValueHeads: numHeads,
-      headDim: hiddenSize / numHeads,
-      qkvBias: true,
-      denseBias: true,
-      slidingWindows: [],
-      isCausal: false,
-    };
-    this.layers = Array.from({ length: numLayers }, (_, layerId) => {
-      const at = tower.at('encoder.layers').at(layerId);
-      return new PreNormLayer(layerId, at, {
-        inputLayernorm: norm(at.at('layer_norm1')),
-        selfAttn: new PositionFreeAttention(layerId, attention, at.at('self_attn'), { dense: 'out_proj' }),
-        postAttentionLayernorm: norm(at.at('layer_norm2')),
-        mlp: new UngatedMLP({ hiddenSize, intermediateSize, hiddenAct, mlpBias: true }, at.at('mlp'), {
-          names: { up: 'fc1', down: 'fc2' },
-        }),
-      });
-    });
+    this.layers = clipLayers(tower.at('encoder.layers'), sizes);
     const linear = (name: string, inFeatures: number): Linear =>
       Linear.load(projector, { parts: [{ name, outFeatures: outSize }], inFeatures, hasBias });
     this.up = linear('linear_1', hiddenSize);
@@ -169,22 +176,15 @@ export class ClipTower extends Module implements Encoder {
     for (const layer of this.layers) hidden = layer.buildGraph(graph, kind, hidden);
     const gather = new BaseOperation('Gather', { axis: 0 }, 'kept_gather');
     graph.addOperation(gather, [hidden, SQUARE.kept], ['kept_hidden']);
-    const linear = (of: Linear, opName: string, input: string): string => {
-      const linearOut = `${opName}_out`;
-      CommonOpBuilderManager.getBuilder({ category: 'LINEAR', opName, linear: of }).build(graph, {
-        input,
-        linearOut,
-      });
-      return linearOut;
-    };
+    const up = buildLinear(graph, this.up, 'kept_hidden', 'projector_up_out');
     CommonOpBuilderManager.getBuilder({
       category: 'ACTIVATION',
       opName: 'projector_activation',
       kind: this.act,
       isGated: false,
       isPack: false,
-    }).build(graph, { input: linear(this.up, 'projector_up', 'kept_hidden'), actOut: 'projector_act_out' });
-    return linear(this.down, 'projector_down', 'projector_act_out');
+    }).build(graph, { input: up, actOut: 'projector_act_out' });
+    return buildLinear(graph, this.down, 'projector_act_out', 'projector_down_out');
   }
 }
 

@@ -4,6 +4,7 @@ import type { GraphKind } from '../../../graph/graph-kind.js';
 import { RotaryAttention } from '../../../layers/attention-orders.js';
 import { BaseLayer } from '../../../layers/base-layer.js';
 import { type LayerStep, PreNormLayer } from '../../../layers/decoder-layers.js';
+import { buildLinear } from '../../../layers/linear-steps.js';
 import { Module } from '../../../layers/module.js';
 import type { BaseNorm } from '../../../layers/norms.js';
 import { addResidual } from '../../../layers/residual.js';
@@ -28,16 +29,6 @@ import type { Encoder } from '../flash-with-encoder-atb.js';
 
 /** Of all norms of these towers. */
 export const EPSILON = 1e-6;
-
-/** Adds a linear: `input` [rows, in] -> `linearOut` [rows, out]. Returns `linearOut`. */
-function buildLinear(graph: AtbGraph, linear: Linear, input: string, linearOut: string): string {
-  const opName = linearOut.replace(/_out$/, '');
-  CommonOpBuilderManager.getBuilder({ category: 'LINEAR', opName, linear }).build(graph, {
-    input,
-    linearOut,
-  });
-  return linearOut;
-}
 
 /** Patches of pixels as vectors: a convolution whose stride is its kernel. */
 export class PatchEmbedding extends Module {

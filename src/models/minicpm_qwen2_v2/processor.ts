@@ -1,0 +1,115 @@
+import { refuseRequest } from '../../errors.js';
+import {
+  type ConfigOf,
+  constant,
+  defineConfig,
+  field,
+  flag,
+  integer,
+  only,
+  text,
+} from '../../layers/config/index.js';
+import {
+  decodePicture,
+  type EncodeWords,
+  type MediaFiles,
+  type MediaPiece,
+  type MediaProcessor,
+  mediaKey,
+  patchesOf,
+  slicesOf,
+} from '../../media/index.js';
+import { channels, type ModelFolder, readPictureConfig } from '../base/vision/index.js';
+import type { Minicpmqwen2v2Config } from './config.js';
+
+const HALF = [0.5, 0.5, 0.5];
+const SIDE = integer(1, 4096);
+
+/** Defaults of the published image_processing_minicpmv.py. */
+const SLICED_PICTURES = defineConfig({
+  fields: {
+    maxSlices: field('max_slice_nums', integer(1, 1000), 9),
+    resolution: field('scale_resolution', SIDE, 448),
+    patchSize: field('patch_size', SIDE, 14),
+    hasNumbers: field('use_image_id', flag, false),
+    queries: field('image_feature_size', integer(1, 10_000), 64),
+    imageStart: field('im_start', text, '<image>'),
+    imageEnd: field('im_end', text, '</image>'),
+    sliceStart: field('slice_start', text, '<slice>'),
+    sliceEnd: field('slice_end', text, '</slice>'),
+    // Stands for a picture in texts, and for each of its rows.
+    row: field('unk', text, '<unk>'),
+    numberStart: field('im_id_start', text, '<image_id>'),
+    numberEnd: field('im_id_end', text, '</image_id>'),
+    slices: field('slice_mode', only(true), true),
+    mean: channels('norm_mean', HALF),
+    std: channels('norm_std', HALF),
+    rescale: constant(1 / 255),
+  },
+});
+type SlicedPictures = ConfigOf<typeof SLICED_PICTURES>;
+
+const onlyOf = (ids: readonly number[]): number | undefined => (ids.length === 1 ? ids[0] : undefined);
+
+/** Pictures as a whole and in slices, between texts that number them and mark where each begins and ends. */
+export class SliceProcessor implements MediaProcessor {
+  readonly placeholders: MediaProcessor['placeholders'];
+  readonly partTexts: { readonly image: string };
+
+  /** Ids of what stands around pictures and slices, and between rows of slices. */
+  private readonly marks: Readonly<
+    Record<'begin' | 'end' | 'beginSlice' | 'endSlice' | 'line', readonly number[]>
+  >;
+
+  private constructor(
+    private readonly config: SlicedPictures,
+    private readonly encode: EncodeWords,
+  ) {
+    const image = onlyOf(encode(config.row));
+    this.placeholders = image === undefined ? {} : { image };
+    this.partTexts = { image: config.row };
+    const { imageStart, imageEnd, sliceStart, sliceEnd } = config;
+    const [begin, end] = [encode(imageStart), encode(imageEnd)];
+    this.marks = {
+      begin,
+      end,
+      beginSlice: encode(sliceStart),
+      endSlice: encode(sliceEnd),
+      line: encode('\n'),
+    };
+  }
+
+  /** @throws CONFIG_INVALID, REQUEST_INVALID for a file that does not fit config.json */
+  static async load(
+    folder: ModelFolder,
+    { vision, queries }: Minicpmqwen2v2Config,
+    encode: EncodeWords,
+  ): Promise<SliceProcessor> {
+    const config = await readPictureConfig(folder, SLICED_PICTURES);
+    if (config.patchSize !== vision.patchSize)
+      refuseRequest('patch_size', `${vision.patchSize}, as that of vision_config`, config.patchSize);
+    if (config.queries !== queries)
+      refuseRequest('image_feature_size', `${queries}, as query_num says`, config.queries);
+    return new SliceProcessor(config, encode);
+  }
+
+  /** @throws MEDIA_* */
+  async process(media: MediaFiles, what: string, place: number): Promise<readonly MediaPiece[]> {
+    const { config, marks } = this;
+    const { patchSize, queries, hasNumbers, numberStart, numberEnd } = config;
+    const [file = new Uint8Array()] = media.files;
+    const { pictures, grid } = slicesOf(await decodePicture(file, what), config, what);
+    const pieces = pictures.map((picture, part): MediaPiece[] => {
+      const sizes = { patchSize, temporalPatchSize: 1, mergeSize: 1 };
+      const { data, grid: shape } = patchesOf([picture], config, sizes);
+      const rows = data.length / (3 * patchSize * patchSize);
+      const input = { data, rows, count: queries, shape, key: mediaKey(media, part) };
+      if (part === 0) return [marks.begin, input, marks.end];
+      // Slices stand as in the picture.
+      const isBelow = part > 1 && (part - 1) % (grid?.columns ?? 1) === 0;
+      return [isBelow ? marks.line : [], marks.beginSlice, input, marks.endSlice];
+    });
+    const number = hasNumbers ? this.encode(`${numberStart}${place}${numberEnd}`) : [];
+    return [number, ...pieces.flat()];
+  }
+}

@@ -1,0 +1,136 @@
+import { CommonOpBuilderManager } from '../../common-op-builders/index.js';
+import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
+import type { GraphKind } from '../../graph/graph-kind.js';
+import { BaseLayer } from '../../layers/base-layer.js';
+import { buildLinear } from '../../layers/linear-steps.js';
+import { BaseLayerNorm } from '../../layers/norms.js';
+import { addResidual } from '../../layers/residual.js';
+import { FULL_MASK, RESAMPLING } from '../../step-inputs/index.js';
+import { Linear } from '../../weights/linear.js';
+import { consecutiveRows } from '../../weights/row-orders.js';
+import { renamed, type TensorRef, type Weights } from '../../weights/weights.js';
+
+/** Of its norms. */
+const EPSILON = 1e-6;
+/** Heads have so many numbers, whatever the width. */
+const HEAD_DIM = 128;
+
+export interface ResamplerSizes {
+  /** Of patches. */
+  readonly inSize: number;
+  /** Of tokens. */
+  readonly outSize: number;
+  readonly queries: number;
+}
+
+/** Tensors whose names do not end as those of linears do. */
+const withNamesOfLinears = (weights: Weights): Weights => {
+  const names = { 'attn.in_proj.weight': 'attn.in_proj_weight', 'attn.in_proj.bias': 'attn.in_proj_bias' };
+  const files = Object.entries({ ...names, 'proj.weight': 'proj' });
+  const paths = files.map(([name, file]) => [weights.path(name), weights.path(file)] as const);
+  return weights.mapped((source) => renamed(source, new Map(paths)));
+};
+
+function gather(graph: AtbGraph, table: string, rows: string, out: string): string {
+  graph.addOperation(new BaseOperation('Gather', { axis: 0 }, `${out}_gather`), [table, rows], [out]);
+  return out;
+}
+
+/**
+ * So many learned queries attend to the patches of each picture, and become its tokens: [patches, in] ->
+ * [pictures * queries, out]. Keys know the places of patches, values do not (arXiv:2308.12966, section 2.1; in two
+ * dimensions as the published resampler.py).
+ */
+export class Resampler extends BaseLayer {
+  readonly query: TensorRef;
+  readonly kvProj: Linear | undefined;
+  readonly lnQ: BaseLayerNorm;
+  readonly lnKv: BaseLayerNorm;
+  readonly q: Linear;
+  readonly k: Linear;
+  readonly v: Linear;
+  readonly dense: Linear;
+  readonly lnPost: BaseLayerNorm;
+  readonly proj: Linear;
+  private readonly heads: number;
+  private readonly width: number;
+
+  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
+  constructor(layerId: number, given: Weights, { inSize, outSize: width, queries }: ResamplerSizes) {
+    super(layerId, given, 'resampler');
+    const weights = withNamesOfLinears(given);
+    const norm = (name: string) => new BaseLayerNorm(weights.at(name), width, EPSILON, { hasBias: true });
+    const attn = weights.at('attn');
+    const [q, k, v] = consecutiveRows([width, width, width]).map((rows, index) =>
+      Linear.load(attn, {
+        name: `in_proj.${'qkv'[index]}`,
+        parts: [{ name: 'in_proj', outFeatures: width, rows }],
+        inFeatures: width,
+        hasBias: true,
+      }),
+    ) as [Linear, Linear, Linear];
+    [this.q, this.k, this.v] = [q, k, v];
+    this.width = width;
+    this.heads = Math.max(1, Math.floor(width / HEAD_DIM));
+    this.query = weights.get('query', [queries, width]);
+    this.kvProj =
+      inSize === width
+        ? undefined
+        : Linear.load(weights, { parts: [{ name: 'kv_proj', outFeatures: width }], inFeatures: inSize });
+    this.lnQ = norm('ln_q');
+    this.lnKv = norm('ln_kv');
+    this.dense = Linear.load(attn, {
+      parts: [{ name: 'out_proj', outFeatures: width }],
+      inFeatures: width,
+      hasBias: true,
+    });
+    this.lnPost = norm('ln_post');
+    // The checkpoint's is [in, out].
+    this.proj = Linear.load(weights, {
+      parts: [{ name: 'proj', outFeatures: width, transposed: true }],
+      inFeatures: width,
+    });
+  }
+
+  override getWeights(): TensorRef[] {
+    return [...super.getWeights(), this.query];
+  }
+
+  protected buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
+    const input = this.kvProj ? buildLinear(graph, this.kvProj, hidden, 'kv_proj_out') : hidden;
+    const values = this.lnKv.buildGraph(graph, input);
+    const keys = addResidual(graph, values, this.buildPlacesGraph(graph), 'placed_patches');
+    const queries = buildLinear(graph, this.q, this.lnQ.buildGraph(graph, this.query.name), 'query_out');
+    CommonOpBuilderManager.getBuilder({
+      category: 'ATTENTION',
+      opName: 'attention',
+      attnType: 'PAGED_ATTENTION',
+      kind,
+      headNum: this.heads,
+      kvHeadNum: this.heads,
+      headDim: this.width / this.heads,
+      scale: 1 / Math.sqrt(this.width / this.heads),
+      isCausal: false,
+    }).build(graph, {
+      q: gather(graph, queries, RESAMPLING.queries, 'q'),
+      k: buildLinear(graph, this.k, keys, 'key_out'),
+      v: buildLinear(graph, this.v, values, 'value_out'),
+      seqLen: RESAMPLING.lens,
+      attentionMask: FULL_MASK,
+      qLen: 'q_len',
+      attentionOut: 'attn_out',
+    });
+    const attended = buildLinear(graph, this.dense, 'attn_out', 'dense_out');
+    return buildLinear(graph, this.proj, this.lnPost.buildGraph(graph, attended), 'proj_out');
+  }
+
+  /** Of each patch what its column and its row come to, side by side: [patches, out]. */
+  private buildPlacesGraph(graph: AtbGraph): string {
+    const halves = [
+      gather(graph, RESAMPLING.table, RESAMPLING.columns, 'column_places'),
+      gather(graph, RESAMPLING.table, RESAMPLING.rows, 'row_places'),
+    ];
+    graph.addOperation(new BaseOperation('Concat', { concatDim: 1 }, 'places'), halves, ['places']);
+    return 'places';
+  }
+}

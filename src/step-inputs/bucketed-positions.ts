@@ -1,0 +1,45 @@
+import { int64 } from './integers.js';
+import type { StepInput } from './step-input.js';
+
+export const BUCKETED_POSITIONS = 'bucketed_positions';
+
+/**
+ * `bucketed_positions` i64 [patches]: which row each patch takes of a table of `side` x `side` learned positions that
+ * covers pictures of any size: that of the cell it lies in (arXiv:2307.06304, section 2.1; the published code of
+ * MiniCPM-V 2.6).
+ */
+export const bucketedPositions = (side: number): StepInput => ({
+  names: [BUCKETED_POSITIONS],
+  describe: ({ rows }) => ({ [BUCKETED_POSITIONS]: { dtype: 'i64', shape: [rows] } }),
+  make: ({ encoderInputs = [] }) => ({
+    [BUCKETED_POSITIONS]: int64(
+      Int32Array.from(
+        encoderInputs.flatMap(({ shape: [, rows, columns] }) => {
+          const [down, right] = [bucketsOf(rows, side), bucketsOf(columns, side)];
+          return [...down].flatMap((y) => Array.from(right, (x) => y * side + x));
+        }),
+      ),
+    ),
+  }),
+});
+
+/** What `torch.arange` computes at once. */
+const RUN = 8;
+
+/**
+ * In which of `side` cells each of `count` places of an axis lies. A place on the border of two belongs to the one whose
+ * side the rounding of `torch.arange(0, 1, 1 / count)` takes: what the encoder was trained with, and the same on every
+ * x86 CPU, for it is computed in runs of eight from a rounded first number.
+ */
+export function bucketsOf(count: number, side: number): Int32Array {
+  const f32 = Math.fround;
+  const step = f32(1 / count);
+  let bucket = 0;
+  return Int32Array.from({ length: count }, (_, place) => {
+    const first = place - (place % RUN);
+    const isWholeRun = first + RUN <= count;
+    const at = isWholeRun ? f32(f32(first * step) + (place - first) * step) : f32(place * step);
+    while (bucket + 1 < side && f32((bucket + 1) / side) <= at) bucket++;
+    return bucket;
+  });
+}
