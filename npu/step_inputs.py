@@ -39,6 +39,8 @@ def make_mask(recipe, step, blocked_value):
         blocked = hidden(torch.arange(TRIANGLE), TRIANGLE, window)
     elif form == "positions":
         blocked = hidden(torch.arange(step.context), step.context, window, recipe.get("bothWays", False))
+    elif form == "tokens":
+        blocked = hidden(step.positions, step.context, window)
     else:
         blocked = hidden(step.positions[-1:], step.context, window).unsqueeze(0)
     return torch.zeros(blocked.shape).masked_fill(blocked, blocked_value)

@@ -98,9 +98,10 @@ class Layer {
                          {"qkScale", double(heads.scale())},
                          {"mlaVHeadSize", double(heads.latent)},
                          {"causal", true}};
-    param.insert(more.begin(), more.end());
-    decode_ = CreateOperation("PagedAttention", param);
+    for (const auto& [key, value] : more) param.insert_or_assign(key, value);
     ParamObject spec = param;
+    param.erase("maskType");
+    decode_ = CreateOperation("PagedAttention", param);
     spec["calcType"] = "CALC_TYPE_SPEC";
     split_fuse_ = CreateOperation("PagedAttention", spec);
     ParamObject prefill = param;
@@ -112,6 +113,8 @@ class Layer {
 
   static constexpr int64_t kBlockSize = 64;
   static constexpr int64_t kBlocks = 64;
+  /// [tokens, context], where the keys say that several tokens of a sequence have one.
+  Array* mask = nullptr;
   /// [q_heads], where the keys say that there are some.
   Array sinks{DType::kF32, 0};
 
@@ -145,6 +148,7 @@ class Layer {
     if (HasValues()) in.push_back(cache_.Values(0));
     in.push_back(Ints(flat, {static_cast<int64_t>(tables.size()), static_cast<int64_t>(width)}));
     in.push_back(Ints(contexts));
+    if (spec && mask) in.push_back(Floats(*mask, {tokens, mask->size() / tokens}));
     if (spec) in.push_back(Ints(q_lens));
     AddSinks(in);
     Run(spec ? *split_fuse_ : *decode_, in, {Floats(out, {tokens, heads_.q_heads(), heads_.value_dim()})}, kernels_,

@@ -258,6 +258,33 @@ void MasksMeanWhatAtbSays() {
 }
 
 /// Masks of ALiBi, which each head has one of, in prefill and in decode of several sequences.
+/// Latent attention of several tokens takes a row for each, which ATB's kernel multiplies in bf16.
+void MasksOfLatentAttentionHaveARowForEachToken() {
+  ThreadPool pool(2);
+  const Heads heads{1, 5, 40, 24};
+  const int64_t n = 300, first = 280;
+  const std::vector<int32_t> table = {40, 3, 17, 63, 0};
+  for (DType dtype : kDTypes) {
+    Prompt p(heads, dtype, n, 9);
+    Array mask(dtype, (n - first) * n);
+    for (int64_t i = 0; i < mask.size(); ++i) {
+      const bool hidden = i % n > first + i / n;
+      mask.Set(i, !hidden ? 0.0f : dtype == DType::kBF16 ? 1.0f : -INFINITY);
+    }
+    for (const KernelTable* t : kernels::Available()) {
+      Layer layer(heads, dtype, *t, pool), masked(heads, dtype, *t, pool, {{"causal", false}, {"maskType", "MASK_TYPE_SPEC"}});
+      Array q = p.q.Slice(first * layer.QRow(), n * layer.QRow());
+      masked.mask = &mask;
+      for (Layer* own : {&layer, &masked}) own->Write(p, table, 0, n);
+      const auto rows = [&](Layer& own) { return own.Paged(q, {table}, {int32_t(n)}, {int32_t(n - first)}, true); };
+      const Array expected = rows(layer), found = rows(masked);
+      // A mask that is added takes another rounding.
+      const double tolerance = dtype == DType::kF32 ? 4e-6 : dtype == DType::kF16 ? 2e-3 : 2e-2;
+      for (int64_t i = 0; i < found.size(); ++i) CHECK(std::abs(found[i] - expected[i]) <= tolerance);
+    }
+  }
+}
+
 void AlibiMasksAreOfEachHead() {
   ThreadPool pool(2);
   const Heads heads{2, 2, 32};
@@ -527,6 +554,7 @@ int main() {
   RUN(PaddedSequencesGiveZeros);
   RUN(SinksTakePartInEverySoftmax);
   RUN(MasksMeanWhatAtbSays);
+  RUN(MasksOfLatentAttentionHaveARowForEachToken);
   RUN(AlibiMasksAreOfEachHead);
   RUN(TriangleMeansCausalAtAnyLength);
   RUN(HighPrecisionScalesF16Masks);

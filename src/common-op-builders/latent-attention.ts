@@ -121,7 +121,7 @@ export class ATBDecoderLatentAttention implements OpBuilder<'MLA'> {
   }
 }
 
-/** Several tokens of each sequence against the cache; the mask is square, rows and columns are positions. */
+/** Several tokens of each sequence against the cache; the mask has a row for each token. */
 @CommonOpBuilder()
 export class ATBSplitFuseLatentAttention implements OpBuilder<'MLA'> {
   readonly category = 'MLA';
@@ -136,7 +136,7 @@ export class ATBSplitFuseLatentAttention implements OpBuilder<'MLA'> {
     const { q, k } = latentRows(graph, param, tensors);
     writeCache(graph, param, k, cache);
     const heads = `${opName}_latent`;
-    const several = { ...common(param), maskType: 'MASK_TYPE_NORM', calcType: 'CALC_TYPE_SPEC' } as const;
+    const several = { ...common(param), maskType: 'MASK_TYPE_SPEC', calcType: 'CALC_TYPE_SPEC' } as const;
     const op = new BaseOperation('PagedAttention', several, opName);
     const { seqLen, attentionMask, qLen } = tensors;
     const inputs = [q, cache.key, cache.blockTables, seqLen, attentionMask, qLen];

@@ -5,7 +5,7 @@ import { DTYPE_ROWS } from './atb-rules/dtype-rows.js';
 import type { FlatGraph, FlatNode } from './flatten.js';
 import { flatCounts, limitProblems } from './graph-limits.js';
 import { inferShapes, type TensorDesc } from './infer-shapes.js';
-import { hasMask, maskInputOf } from './ops/attention.js';
+import { hasMask, maskInputOf, multipliesMask } from './ops/attention.js';
 import { type Arity, findOp, type OpDefinition } from './ops/index.js';
 import { atbKeysOf, paramProblems } from './ops/param-check.js';
 
@@ -94,18 +94,18 @@ export function operationProblems(graph: FlatGraph): LegalityProblem[] {
   return problems;
 }
 
-/** In bf16 SelfAttention multiplies its mask and PagedAttention adds it, so one tensor cannot serve both. */
+/** In bf16 some operations multiply their mask and others add it, so one tensor cannot serve both. */
 function maskProblems({ nodes }: FlatGraph, tensors: Known): LegalityProblem[] {
-  const readers = new Map<string, string>();
+  const readers = new Map<string, FlatNode>();
   return nodes.flatMap((node, index) => {
     const at = maskInputOf(node.type, node.param);
     const { maskType } = node.param as { readonly maskType?: string };
     const mask = at !== undefined && hasMask(maskType) ? node.in[at] : undefined;
     if (mask === undefined || tensors.get(mask)?.dtype !== 'bf16') return [];
-    const first = readers.get(mask) ?? node.type;
+    const first = readers.get(mask) ?? node;
     readers.set(mask, first);
-    if (first === node.type) return [];
-    const text = `reads the mask "${mask}", which in bf16 means something else to ${first}`;
+    if (multipliesMask(first.type, first.param) === multipliesMask(node.type, node.param)) return [];
+    const text = `reads the mask "${mask}", which in bf16 means something else to ${first.type}`;
     return [{ rule: 'mask', where: `node ${index} (${node.type} -> ${node.out.join(', ')})`, text }];
   });
 }

@@ -1,7 +1,7 @@
 import { CommonOpBuilderManager } from '../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
-import { FULL_MASK, type RopeConfig } from '../step-inputs/index.js';
+import { LATENT_MASK, type RopeConfig } from '../step-inputs/index.js';
 import { headMatrices } from '../weights/head-matrices.js';
 import { Linear } from '../weights/linear.js';
 import type { LinearPart } from '../weights/linear-part.js';
@@ -202,7 +202,7 @@ export class LatentAttention extends Module {
       valueUp: this.valueUp.name,
       ...(kind.fillsCache && { cache: { key, slots: 'slots_mapping', blockTables: 'block_tables' } }),
       seqLen: 'seq_len',
-      attentionMask: FULL_MASK,
+      attentionMask: LATENT_MASK,
       qLen: 'q_len',
       attentionOut: 'attn_out',
     });

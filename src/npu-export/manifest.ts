@@ -121,10 +121,9 @@ export function manifestOf(open: OpenModel, { blockSize, graphs, graphFiles }: M
       value_size: valueSize,
     })),
     step_inputs: Object.fromEntries([...graphs].map(inputsOf)),
-    mask_values: {
-      SelfAttention: BLOCKED.SelfAttention[dtype],
-      PagedAttention: BLOCKED.PagedAttention[dtype],
-    },
+    mask_values: Object.fromEntries(
+      Object.entries(BLOCKED).map(([reader, values]) => [reader, values[dtype]]),
+    ),
   };
 }
 

@@ -12,7 +12,15 @@ export {
 } from './inserted-rows.js';
 export { CORNERS, interpolatedPositions } from './interpolated-positions.js';
 export { lengths } from './lengths.js';
-export { FULL_MASK, fullMask, slidingMask, slidingMaskName, slidingMasks } from './masks.js';
+export {
+  FULL_MASK,
+  fullMask,
+  LATENT_MASK,
+  latentMask,
+  slidingMask,
+  slidingMaskName,
+  slidingMasks,
+} from './masks.js';
 export { MROPE_IDS, MROPE_TABLES, mrope } from './mrope.js';
 export { paging } from './paging.js';
 export {

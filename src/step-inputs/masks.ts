@@ -1,9 +1,11 @@
 import { type GraphKind, hasOneQuery } from '../graph/graph-kind.js';
-import { decodeMask, type MaskReader, squareMask, TRIANGLE } from './mask-values.js';
+import { decodeMask, type MaskReader, maskOf, squareMask, TRIANGLE } from './mask-values.js';
 import type { StepInput } from './step-input.js';
 
 /** The mask of attention over the whole context. Decode needs none. */
 export const FULL_MASK = 'attention_mask';
+/** The mask of latent attention over the whole context. Decode needs none. */
+export const LATENT_MASK = 'latent_attention_mask';
 /** The mask of attention with a sliding window. */
 export const SLIDING_MASK = 'sliding_attention_mask';
 
@@ -30,6 +32,28 @@ export const fullMask: StepInput = {
   make({ kind, seqLens }, { dtype }) {
     const size = kind.readsCache ? Math.max(...seqLens) : TRIANGLE;
     return { [FULL_MASK]: squareMask(size, { reader: maskReader(kind), dtype }) };
+  },
+};
+
+/**
+ * `latent_attention_mask` in the model's dtype: in prefill as `attention_mask`; in split-fuse [tokens, context], since ATB's
+ * latent attention takes several tokens of a sequence with MASK_TYPE_SPEC alone (paged_attention_operation.cpp,
+ * MlaParamCheck).
+ */
+export const latentMask: StepInput = {
+  names: [LATENT_MASK],
+  describe({ kind, dtype, rows, contextLen }) {
+    const shape = kind.readsCache ? [rows, contextLen] : [TRIANGLE, TRIANGLE];
+    return { [LATENT_MASK]: { dtype, shape } };
+  },
+  recipes: ({ readsCache }) => ({
+    [LATENT_MASK]: readsCache
+      ? { made: 'mask', form: 'tokens', reader: 'LatentAttention' }
+      : { made: 'mask', form: 'triangle', reader: 'SelfAttention' },
+  }),
+  make({ kind, positions, seqLens }, { dtype }) {
+    if (!kind.readsCache) return { [LATENT_MASK]: squareMask(TRIANGLE, { reader: 'SelfAttention', dtype }) };
+    return { [LATENT_MASK]: maskOf(positions, Math.max(...seqLens), { reader: 'LatentAttention', dtype }) };
   },
 };
 

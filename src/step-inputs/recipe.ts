@@ -1,3 +1,5 @@
+import type { MaskReader } from './mask-values.js';
+
 /** How frequencies of a rotary embedding come about, for whoever makes its tables without this package. */
 export type FrequencyRecipe =
   /** The same for every length. [rotaryDim / 2] */
@@ -55,10 +57,13 @@ export type InputRecipe =
   | { readonly made: 'range'; readonly count: number }
   | {
       readonly made: 'mask';
-      /** [128, 128]; or [context, context], rows and columns being positions; or [sequences, 1, context]. */
-      readonly form: 'triangle' | 'positions' | 'last_positions';
+      /**
+       * [128, 128]; or [context, context], rows and columns being positions; or [sequences, 1, context]; or [tokens,
+       * context], a row for each token of the step.
+       */
+      readonly form: 'triangle' | 'positions' | 'last_positions' | 'tokens';
       /** Whose mask it is: decides what it holds where a query must not look. */
-      readonly reader: 'SelfAttention' | 'PagedAttention';
+      readonly reader: MaskReader;
       readonly windowSize?: number;
       /** Whether a query sees `windowSize` keys before it and as many behind it; see `MaskUse`. */
       readonly bothWays?: boolean;

@@ -48,6 +48,10 @@ const several = (heads: number, size: number, blockSize: number) => ({
   m: bf16(8, 8),
   ql: i32(1),
 });
+/** The same without values, which are parts of keys. */
+const latent = <T extends { readonly v: unknown }>({ v, ...others }: T) => others;
+const TOPK = { groupNum: 2, k: 1, groupMultiFlag: 1, n: 2 };
+const scores = { x: bf16(3, 8), i: i32(1024) };
 const paged = { q: bf16(2, 4, 8), k: bf16(3, 16, 2, 8), v: bf16(3, 16, 2, 8), t: i32(2, 4), len: i32(2) };
 
 const QUANTISATIONS = [
@@ -413,6 +417,45 @@ describe('legality in ATB', () => {
       /MASK_TYPE_SPEC needs CALC_TYPE_SPEC/,
     ],
     [
+      'a square mask for several tokens of latent attention',
+      graph(
+        { type: 'PagedAttention', param: { ...one, ...SPEC, mlaVHeadSize: 32 } },
+        latent(several(1, 64, 64)),
+      ),
+      /CALC_TYPE_SPEC with mlaVHeadSize needs maskType SPEC/,
+    ],
+    [
+      'slopes for latent attention',
+      graph(
+        { type: 'PagedAttention', param: { ...one, maskType: 'MASK_TYPE_ALIBI', mlaVHeadSize: 32 } },
+        latent({ ...cached(1, 64, 64), m: bf16(1, 1, 1, 64) }),
+      ),
+      /mlaVHeadSize takes no mask of ALiBi/,
+    ],
+    [
+      'groups that experts are not',
+      graph({ type: 'GroupTopk', param: { ...TOPK, k: 3, n: 5 } }, scores),
+      /k must be from 1 to groupNum 2, found 3[\s\S]*n must be from 1 to 4, a group's experts, found 5/,
+    ],
+    [
+      'more experts than groups are made of',
+      graph({ type: 'GroupTopk', param: TOPK }, { ...scores, x: bf16(3, 2048) }),
+      /at most 1024 experts, found 2048/,
+    ],
+    [
+      'two sizes of what is sorted',
+      graph({ type: 'Sort', param: { num: [1, 1] } }, { x: bf16(3, 8) }, ['a', 'b']),
+      /num must hold one number, found \[1,1\]/,
+    ],
+    [
+      'a bias of products by heads',
+      graph(
+        { type: 'Linear', param: { ...LINEAR, hasBias: true, matmulType: 'MATMUL_EIN_SUM' } },
+        { x: bf16(3, 2, 8), w: bf16(2, 6, 8), b: bf16(6) },
+      ),
+      /MATMUL_EIN_SUM takes neither hasBias/,
+    ],
+    [
       'a bf16 mask that serves both attentions',
       {
         name: 'g',
@@ -564,6 +607,9 @@ describe('legality in ATB', () => {
     assertLegal(graph({ type: 'PagedAttention', param: HEADS }, paged));
     assertLegal(graph({ type: 'PagedAttention', param: one }, cached(1, 64, 64)));
     assertLegal(graph({ type: 'PagedAttention', param: { ...one, ...SPEC } }, several(1, 64, 64)));
+    const several576 = { ...one, ...SPEC, maskType: 'MASK_TYPE_SPEC', mlaVHeadSize: 512 };
+    assertLegal(graph({ type: 'PagedAttention', param: several576 }, latent(several(1, 576, 128))));
+    assertLegal(graph({ type: 'GroupTopk', param: TOPK }, scores));
     assertLegal(graph({ type: 'W8A8MatMul', param: W8A8 }, perToken));
     const biased = { ...WEIGHT_QUANT, hasBias: true };
     assertLegal(graph({ type: 'W8A16MatMul', param: biased }, { ...integers, b: f32(6) }));

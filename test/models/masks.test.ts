@@ -1,5 +1,7 @@
 import { expect } from 'chai';
-import { toFloat32 } from '../../src/dtype.js';
+import { type Tensor, toFloat32 } from '../../src/dtype.js';
+import { SPLITFUSE } from '../../src/graph/graph-kind.js';
+import { LATENT_MASK, latentMask, type RunFacts, type Step } from '../../src/step-inputs/index.js';
 import { decodeMask, type MaskReader, squareMask } from '../../src/step-inputs/mask-values.js';
 
 /** Rows of a mask: "." where a query looks. */
@@ -22,6 +24,20 @@ describe('masks', () => {
     const rows = decodeMask([2, 4], 5, { reader, dtype: 'f16', windowSize: 3 });
     expect(drawn(rows, 5)).to.deep.equal(['..xxx', 'x...x']);
     expect(rows.shape).to.deep.equal([2, 1, 5]);
+  });
+
+  it('of latent attention have a row for each token of a step, and multiply as SelfAttention does', () => {
+    // Two sequences, of which the step brings the last two tokens and the last one.
+    const step = { kind: SPLITFUSE, positions: Int32Array.of(1, 2, 0), seqLens: Int32Array.of(3, 1) } as Step;
+    const run = { dtype: 'bf16' } as RunFacts;
+    const mask = latentMask.make?.(step, run)[LATENT_MASK] as Tensor;
+    expect(mask.shape).to.deep.equal([3, 3]);
+    expect(drawn(mask, 3)).to.deep.equal(['..x', '...', '.xx']);
+    expect(toFloat32(mask)[2]).to.equal(1);
+    expect(latentMask.recipes?.(SPLITFUSE)[LATENT_MASK]).to.deep.include({
+      form: 'tokens',
+      reader: 'LatentAttention',
+    });
   });
 
   const blocked = (of: MaskReader) =>

@@ -228,8 +228,12 @@ describe('exporting a model for an NPU', () => {
   it('gives masks by the operation that reads them, and their values by dtype', async () => {
     const of = async (dtype: 'bf16' | 'f16') => (await exported(fixture('qwen2'), { dtype })).manifest;
     const manifest = await of('bf16');
-    expect(manifest.mask_values).to.deep.equal({ SelfAttention: 1, PagedAttention: -10000 });
-    expect((await of('f16')).mask_values).to.deep.equal({ SelfAttention: -65504, PagedAttention: -65504 });
+    expect(manifest.mask_values).to.deep.equal({
+      SelfAttention: 1,
+      LatentAttention: 1,
+      PagedAttention: -10000,
+    });
+    expect(Object.values((await of('f16')).mask_values)).to.deep.equal([-65504, -65504, -65504]);
     const recipe = (kind: string, name: string) => manifest.step_inputs[kind]?.[name]?.recipe;
     expect(recipe('prefill', 'attention_mask')).to.deep.equal({
       made: 'mask',

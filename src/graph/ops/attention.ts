@@ -54,6 +54,10 @@ export function maskInputOf(type: string, param: LatentKeys): number | undefined
   return type === 'PagedAttention' ? valuesEnd(param) + 2 : undefined;
 }
 
+/** Whether an operation multiplies its mask in bf16 by a large number; others add it. See `BLOCKED` of step-inputs. */
+export const multipliesMask = (type: string, param: LatentKeys): boolean =>
+  type === 'SelfAttention' || !hasValues(param);
+
 /** Those that a param has. */
 export const attentionKeysOf = ({
   causal,
@@ -93,7 +97,12 @@ export function attentionShapes(
 export const headSize = (inputs: readonly TensorDesc[]): number => inputs[0]?.shape.at(-1) ?? 0;
 
 export function headProblems(
-  { headNum, kvHeadNum, qkScale, ...latent }: Heads & LatentKeys & { readonly qkScale: number },
+  {
+    headNum,
+    kvHeadNum,
+    qkScale,
+    ...latent
+  }: Heads & LatentKeys & { readonly qkScale: number; readonly maskType?: string | undefined },
   inputs: readonly TensorDesc[],
 ): string[] {
   return [
@@ -103,6 +112,11 @@ export function headProblems(
       `headNum ${headNum} must be a multiple of kvHeadNum ${kvHeadNum}`,
     ),
     ...unless(hasValues(latent) || kvHeadNum === 1, `mlaVHeadSize needs kvHeadNum 1, found ${kvHeadNum}`),
+    // MlaParamCheck of both operations.
+    ...unless(
+      hasValues(latent) || latent.maskType !== 'MASK_TYPE_ALIBI',
+      'mlaVHeadSize takes no mask of ALiBi',
+    ),
     ...unless(qkScale > 0, `qkScale must be positive, found ${qkScale}`),
     ...unless(inputs[0]?.shape.length === 3, 'the query must be [tokens, heads, headSize]'),
   ];

@@ -14,6 +14,8 @@ export interface GroupTopkParam {
 
 /** Indices that ATB wants to read (group_topk_operation.cpp). */
 export const GROUP_INDICES = 1024;
+/** The most that it takes. */
+const MAX_EXPERTS = 1024;
 
 export const groupTopk: OpDefinition<'GroupTopk', GroupTopkParam> = {
   type: 'GroupTopk',
@@ -26,10 +28,25 @@ export const groupTopk: OpDefinition<'GroupTopk', GroupTopkParam> = {
   },
   inPlace: () => ({ 0: 0 }),
   atb: {
-    problems: (_, [, indices]) =>
-      unless(
-        indices?.shape.join() === `${GROUP_INDICES}`,
-        `the indices must be [${GROUP_INDICES}], found [${indices?.shape}]`,
-      ),
+    // group_topk_operation.cpp: CreateOperation and InTensorDescsCheck.
+    problems({ groupNum, k, groupMultiFlag, n }, [x, indices]) {
+      const experts = x?.shape[1] ?? 0;
+      return [
+        ...unless(
+          indices?.shape.join() === `${GROUP_INDICES}`,
+          `the indices must be [${GROUP_INDICES}], found [${indices?.shape}]`,
+        ),
+        ...unless(experts <= MAX_EXPERTS, `at most ${MAX_EXPERTS} experts, found ${experts}`),
+        ...unless(
+          1 <= groupNum && groupNum <= experts,
+          `groupNum must be from 1 to ${experts}, found ${groupNum}`,
+        ),
+        ...unless(1 <= k && k <= groupNum, `k must be from 1 to groupNum ${groupNum}, found ${k}`),
+        ...unless(
+          groupMultiFlag !== 1 || (1 <= n && n <= experts / groupNum),
+          `n must be from 1 to ${experts / groupNum}, a group's experts, found ${n}`,
+        ),
+      ];
+    },
   },
 };

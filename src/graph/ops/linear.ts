@@ -1,4 +1,4 @@
-import { count, type OpDefinition } from './definition.js';
+import { count, type OpDefinition, unless } from './definition.js';
 import { type AclDataType, DTYPE_OF_ACL, type Inputs, type TensorDesc } from './inputs.js';
 import { matmulShapes } from './matmul.js';
 
@@ -49,6 +49,12 @@ export const linear: OpDefinition<'Linear', LinearParam> = {
       if (!isOfIntegers(param)) return `LinearOperationMatmul${bias}Atlas800IA2`;
       return `LinearOperationMatmulDequant${bias}${outDataType === 'ACL_BF16' ? 'Bf16' : 'Float16'}Atlas800IA2`;
     },
+    // linear_operation.cpp, MatmulEinParamCheck.
+    problems: ({ matmulType, hasBias = true, enAccum = false, outDataType = 'ACL_DT_UNDEFINED' }) =>
+      unless(
+        matmulType !== 'MATMUL_EIN_SUM' || (!hasBias && !enAccum && outDataType === 'ACL_DT_UNDEFINED'),
+        'MATMUL_EIN_SUM takes neither hasBias nor enAccum nor outDataType',
+      ),
   },
 };
 

@@ -67,10 +67,19 @@ export const pagedAttention: OpDefinition<'PagedAttention', PagedAttentionParam>
       const isEnhanced = several && hasValues(heads);
       const masked = maskType === 'MASK_TYPE_NORM' || maskType === 'MASK_TYPE_SPEC';
       return [
-        ...headProblems(heads, inputs),
+        ...headProblems({ ...heads, maskType }, inputs),
         // paged_attention_operation.cpp, CalcParamCheck.
         ...unless(!several || masked, 'CALC_TYPE_SPEC needs maskType NORM or SPEC'),
         ...unless(several || maskType !== 'MASK_TYPE_SPEC', 'MASK_TYPE_SPEC needs CALC_TYPE_SPEC'),
+        // paged_attention_operation.cpp, MlaParamCheck and MlaBatchSizeCheck.
+        ...unless(
+          hasValues(heads) || !several || maskType === 'MASK_TYPE_SPEC',
+          'CALC_TYPE_SPEC with mlaVHeadSize needs maskType SPEC',
+        ),
+        ...unless(
+          hasValues(heads) || (inputs[3]?.shape[0] ?? 0) <= 8192,
+          `mlaVHeadSize takes at most 8192 sequences, found ${inputs[3]?.shape[0]}`,
+        ),
         // paged_attention_tiling.cpp, GetPagedAttentionInfo.
         ...unless(blockSize % 16 === 0, `the block size must be a multiple of 16, found ${blockSize}`),
         ...unless(

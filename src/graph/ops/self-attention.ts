@@ -62,7 +62,7 @@ export const selfAttention: OpDefinition<'SelfAttention', SelfAttentionParam> = 
       return `SelfAttentionOperationEncoder${hasMask(maskType) ? '' : 'Mask0'}`;
     },
     problems: ({ maskType, isTriuMask = 0, ...heads }, inputs) => [
-      ...headProblems(heads, inputs),
+      ...headProblems({ ...heads, maskType }, inputs),
       ...unless(isTriuMask === 0 || isTriuMask === 1, `isTriuMask must be 0 or 1, found ${isTriuMask}`),
       ...unless(isTriuMask !== 1 || hasMask(maskType), 'isTriuMask 1 needs a mask'),
       ...unless(headSize(inputs) <= 576, `head size must be at most 576, found ${headSize(inputs)}`),

@@ -1,4 +1,4 @@
-import { fixed, type OpDefinition } from './definition.js';
+import { fixed, type OpDefinition, unless } from './definition.js';
 
 /** x -> the `num[0]` largest along the last axis, descending, and their indices. */
 export interface SortParam {
@@ -18,5 +18,9 @@ export const sort: OpDefinition<'Sort', SortParam> = {
       { dtype: 'i32', shape: out },
     ];
   },
-  atb: { section: () => 'SortOperationA2and950' },
+  atb: {
+    section: () => 'SortOperationA2and950',
+    // sort_operation.cpp, ParamCheckImpl.
+    problems: ({ num }) => unless(num.length === 1, `num must hold one number, found [${num}]`),
+  },
 };

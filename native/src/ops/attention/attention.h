@@ -34,6 +34,13 @@ struct AttentionParam {
   int64_t ValueDim(int64_t head_dim) const { return latent > 0 ? latent : head_dim; }
 };
 
+/// What ATB's kernels multiply a mask by: those of bf16 and of high precision take masks of 0 and 1, the others add a
+/// mask as it is (unpad_flashattention_bf16_mix.cce). Those of paged attention add masks of any dtype, but for latent
+/// attention (paged_MLAttention_multi_token_prediction.cce).
+inline float MaskFactor(DType dtype, bool high_precision = false) {
+  return dtype == DType::kBF16 || high_precision ? -3e38f : 1.0f;
+}
+
 /// What queries of `q` give: of their shape, with heads as long as values are. Throws NATIVE_SHAPE_MISMATCH where values
 /// are parts of keys and longer than these.
 TensorDesc AttentionResult(const char* op, int input, const AttentionParam& param, const TensorDesc& q,

@@ -127,9 +127,12 @@ class PagedAttention : public Operation {
     work.cache_dtype = in[kKeys].desc.dtype;
     work.head_dim = s.extents.head_dim;
     work.block_size = packs ? KvPacker::kBlock : block_size;
-    // Unlike SelfAttention, ATB adds this mask as it is in every dtype (paged_attention_decoder_nd_common.cce).
-    if (mask_ != MaskType::kNone)
-      work.mask = {in[static_cast<size_t>(FirstOptional())].data, in[static_cast<size_t>(FirstOptional())].desc.dim(-1), 1, mask_ == MaskType::kAlibi};
+    if (mask_ != MaskType::kNone) {
+      const Tensor& mask = in[static_cast<size_t>(FirstOptional())];
+      // Unlike SelfAttention, ATB adds this mask as it is in every dtype (paged_attention_decoder_nd_common.cce).
+      const float factor = param_.latent > 0 && mask_ != MaskType::kAlibi ? MaskFactor(work.dtype) : 1;
+      work.mask = {mask.data, mask.desc.dim(-1), factor, mask_ == MaskType::kAlibi};
+    }
     work.sinks = param_.has_sinks ? in.back().As<const float>() : nullptr;
     work.sequences = sequences;
     work.count = batch;

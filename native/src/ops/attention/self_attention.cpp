@@ -11,10 +11,6 @@ namespace {
 constexpr const char* kOp = "SelfAttention";
 enum class MaskType { kNone, kNorm, kAlibi };
 
-/// What ATB's kernels multiply a mask by: those of bf16 and of high precision take masks of 0 and 1, the others add a
-/// mask as it is (unpad_flashattention_bf16_mix.cce).
-float MaskFactor(DType dtype, bool high_precision) { return dtype == DType::kBF16 || high_precision ? -3e38f : 1.0f; }
-
 /// Prefill (PA_ENCODER): q [tokens, heads, D] of packed sequences over their own k, v [tokens, kvHeads, D]; each may
 /// also be [tokens, heads * D]. Without a mask every token of a sequence sees every other. Inputs: q, k, v unless
 /// mlaVHeadSize says which part of a key its value is, mask unless maskType is MASK_TYPE_UNDEFINED, seqLen i32 [batch], with
