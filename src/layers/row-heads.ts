@@ -5,6 +5,7 @@ import { FULL_MASK } from '../step-inputs/index.js';
 import { Linear } from '../weights/linear.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
 import type { AttentionConfig } from './base-attention.js';
+import { buildLinear } from './linear-steps.js';
 import { Module } from './module.js';
 
 /** What a model's graph makes of its hidden states: `hidden` [tokens, hidden] -> [rows, width], the graph's result. */
@@ -44,9 +45,9 @@ export class TanhDense extends Module implements RowStep {
   }
 
   buildGraph(graph: AtbGraph, input: string): string {
-    buildLinear(graph, 'head_dense', this.dense, input, 'head_dense_out');
+    const dense = buildLinear(graph, this.dense, input, 'head_dense_out');
     const tanh = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_TANH' }, 'head_tanh');
-    graph.addOperation(tanh, ['head_dense_out'], ['head_tanh_out']);
+    graph.addOperation(tanh, [dense], ['head_tanh_out']);
     return 'head_tanh_out';
   }
 }
@@ -157,7 +158,12 @@ export class ClassificationHead extends Module implements RowHead {
 
   buildGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
     const rows = this.rows.buildGraph(graph, kind, hidden, 'head_rows');
-    buildLinear(graph, 'classifier', this.out, this.step?.buildGraph(graph, rows) ?? rows, RESULT);
+    const input = this.step?.buildGraph(graph, rows) ?? rows;
+    CommonOpBuilderManager.getBuilder({
+      category: 'LINEAR',
+      opName: 'classifier',
+      linear: this.out,
+    }).build(graph, { input, linearOut: RESULT });
     return RESULT;
   }
 }
@@ -175,18 +181,4 @@ export function headLinear(
   { inFeatures, outFeatures, hasBias }: LinearSizes,
 ): Linear {
   return Linear.load(weights, { parts: [{ name, outFeatures }], inFeatures, hasBias, role: 'head' });
-}
-
-/** `input` [rows, in] -> `linearOut` [rows, out]. */
-export function buildLinear(
-  graph: AtbGraph,
-  opName: string,
-  linear: Linear,
-  input: string,
-  linearOut: string,
-): void {
-  CommonOpBuilderManager.getBuilder({ category: 'LINEAR', opName, linear }).build(graph, {
-    input,
-    linearOut,
-  });
 }

@@ -1,14 +1,9 @@
 import { CommonOpBuilderManager } from '../../common-op-builders/index.js';
 import type { AtbGraph } from '../../graph/atb-graph.js';
+import { buildLinear } from '../../layers/linear-steps.js';
 import { Module } from '../../layers/module.js';
 import { BaseLayerNorm } from '../../layers/norms.js';
-import {
-  buildLinear,
-  ClassificationHead,
-  headLinear,
-  type RowStep,
-  TextMeans,
-} from '../../layers/row-heads.js';
+import { ClassificationHead, headLinear, type RowStep, TextMeans } from '../../layers/row-heads.js';
 import type { Linear } from '../../weights/linear.js';
 import type { Weights } from '../../weights/weights.js';
 import type { ModernBertConfig } from './config-modernbert.js';
@@ -32,14 +27,14 @@ class PredictionStep extends Module implements RowStep {
   }
 
   buildGraph(graph: AtbGraph, input: string): string {
-    buildLinear(graph, 'head_dense', this.dense, input, 'head_dense_out');
+    const dense = buildLinear(graph, this.dense, input, 'head_dense_out');
     CommonOpBuilderManager.getBuilder({
       category: 'ACTIVATION',
       opName: 'head_act',
       kind: this.config.classifierAct,
       isGated: false,
       isPack: false,
-    }).build(graph, { input: 'head_dense_out', actOut: 'head_act_out' });
+    }).build(graph, { input: dense, actOut: 'head_act_out' });
     return this.norm.buildGraph(graph, 'head_act_out');
   }
 }
