@@ -26,7 +26,6 @@ const SPECIALS = [
   '<image_id>',
   '</image_id>',
 ] as const;
-const VOCAB = 280;
 
 /** The id of a special token. */
 export const special = (token: (typeof SPECIALS)[number]): number => BYTES + SPECIALS.indexOf(token);
@@ -60,25 +59,27 @@ const TEXT_TEMPLATE = `{%- for message in messages -%}
 {%- endfor -%}
 {%- if add_generation_prompt -%}<|im_start|>assistant{{ '\\n' }}{%- endif -%}`;
 
-const TEMPLATES = {
-  qwen2_vl: TEMPLATE,
-  'internvl_chat-qwen2': TEXT_TEMPLATE,
-  minicpm_qwen2_v2: TEXT_TEMPLATE,
+/** How each writes messages, and how many tokens it knows: those special tokens that are below. */
+const MODELS = {
+  qwen2_vl: { template: TEMPLATE, vocab: 272 },
+  'internvl_chat-qwen2': { template: TEXT_TEMPLATE, vocab: 272 },
+  minicpm_qwen2_v2: { template: TEXT_TEMPLATE, vocab: 280 },
 };
 
 /** A model with random weights, a tokenizer of bytes and a chat template; call `remove` when done. */
-export function seeingModel(name: keyof typeof TEMPLATES = 'qwen2_vl'): {
+export function seeingModel(name: keyof typeof MODELS = 'qwen2_vl'): {
   readonly path: string;
   remove(): void;
 } {
   const folder = join(VISION_DIR, name);
+  const { template, vocab: size } = MODELS[name];
   const checkpoint = seededCheckpoint(folder);
   const write = (name: string, value: unknown): void =>
     writeFileSync(join(checkpoint.path, name), typeof value === 'string' ? value : JSON.stringify(value));
   const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
   const textKey = ['llm_config', 'text_config'].find((key) => key in config);
   const changes = {
-    vocab_size: VOCAB,
+    vocab_size: size,
     max_position_embeddings: 512,
     eos_token_id: special('<|im_end|>'),
   };
@@ -94,7 +95,7 @@ export function seeingModel(name: keyof typeof TEMPLATES = 'qwen2_vl'): {
   const tensors = Object.entries(recipe.tensors).map(([name, tensor]) => {
     const [rows, ...inner] = tensor.shape;
     const isOfWords = name.endsWith('lm_head.weight') || name.endsWith('model.embed_tokens.weight');
-    return [name, { ...tensor, shape: [isOfWords ? VOCAB : rows, ...inner] }];
+    return [name, { ...tensor, shape: [isOfWords ? size : rows, ...inner] }];
   });
   writeFileSync(
     join(checkpoint.path, 'model.safetensors'),
@@ -105,7 +106,7 @@ export function seeingModel(name: keyof typeof TEMPLATES = 'qwen2_vl'): {
     version: '1.0',
     truncation: null,
     padding: null,
-    added_tokens: SPECIALS.map((content) => ({
+    added_tokens: SPECIALS.filter((content) => special(content) < size).map((content) => ({
       id: special(content),
       content,
       single_word: false,
@@ -133,7 +134,7 @@ export function seeingModel(name: keyof typeof TEMPLATES = 'qwen2_vl'): {
   write('tokenizer_config.json', {
     tokenizer_class: 'PreTrainedTokenizerFast',
     eos_token: '<|im_end|>',
-    chat_template: TEMPLATES[name],
+    chat_template: template,
   });
   return checkpoint;
 }
