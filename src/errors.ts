@@ -12,10 +12,12 @@ const MESSAGES = {
     modelType: string | undefined;
     known: readonly string[];
     nearest?: string | undefined;
+    /** Why a family that is known by name is not built. */
+    reason?: string | undefined;
   }) =>
     d.modelType === undefined
       ? `config.json has no model_type, which says what architecture it is; copy config.json from where the checkpoint comes from (known: ${d.known.join(', ')})`
-      : `no router for model_type ${describeValue(d.modelType)}${d.nearest ? `; nearest: ${d.nearest}` : ''}; known: ${d.known.join(', ')}`,
+      : `no router for model_type ${describeValue(d.modelType)}${d.nearest ? `; nearest: ${d.nearest}` : ''}${d.reason ? `, which is not built: ${d.reason}` : ''}; known: ${d.known.join(', ')}`,
   ROUTER_DUPLICATE_MODEL: (d: { modelType: string }) => `model_type "${d.modelType}" is registered twice`,
   ROUTER_MODEL_DIR_INVALID: (d: { path: string; reason: string }) => `model directory ${d.path}: ${d.reason}`,
   MODEL_INCOMPLETE: (d: { className: string; member: string; kind: 'function' | 'string' | 'object' }) =>

@@ -17,6 +17,7 @@ export * from './gemma3_text/index.js';
 export * from './glm/index.js';
 export * from './glm4/index.js';
 export * from './glm4_moe/index.js';
+export * from './glm4v/index.js';
 export * from './gpt_bigcode/index.js';
 export * from './gpt_neox/index.js';
 export * from './gpt_oss/index.js';

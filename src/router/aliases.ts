@@ -1,3 +1,11 @@
+/** Families that people ask for and that are not built, with what they would need. */
+export const NOT_BUILT: ReadonlyMap<string, string> = new Map([
+  [
+    'mllama',
+    'some layers of its text attend to pictures by keys and values of a second cache; internvl, llava, qwen2_vl and others see pictures',
+  ],
+]);
+
 /** Other names of a model_type; everything known of such names is here. */
 export const MODEL_TYPE_ALIASES: ReadonlyMap<string, string> = new Map([
   // transformers maps it to LlamaConfig.

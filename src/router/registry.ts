@@ -1,6 +1,6 @@
 import { describeValue } from '../describe-value.js';
 import { AtbError } from '../errors.js';
-import { MODEL_TYPE_ALIASES } from './aliases.js';
+import { MODEL_TYPE_ALIASES, NOT_BUILT } from './aliases.js';
 import type { RouterClass } from './base-router.js';
 
 const routers = new Map<string, RouterClass>();
@@ -37,7 +37,8 @@ export function getRouter(modelType: unknown): RouterClass {
     throw new AtbError('ROUTER_UNKNOWN_MODEL', { modelType: undefined, known });
   const nearest = named === undefined ? undefined : nearestType(named, known);
   const shown = named !== undefined && named.length <= 100 ? named : describeValue(modelType);
-  throw new AtbError('ROUTER_UNKNOWN_MODEL', { modelType: shown, known, nearest });
+  const reason = named === undefined ? undefined : NOT_BUILT.get(named);
+  throw new AtbError('ROUTER_UNKNOWN_MODEL', { modelType: shown, known, nearest, reason });
 }
 
 /**

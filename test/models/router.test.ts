@@ -70,6 +70,9 @@ describe('getModel', () => {
       /no router for model_type "Qwen33"; nearest: qwen3; known: .*llama, .*mistral, .*qwen2, .*qwen3/,
     );
     expect((await rejection(getModel(checkpoint({ model_type: 'dbrx' })))).message).not.to.match(/nearest/);
+    expect((await rejection(getModel(checkpoint({ model_type: 'mllama' })))).message).to.match(
+      /"mllama", which is not built: some layers of its text attend to pictures .* second cache; .*; known:/,
+    );
   });
 
   it('suggests no other architecture, whose name differs by a letter or a digit', async () => {

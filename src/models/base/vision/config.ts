@@ -16,22 +16,26 @@ import {
   tokenField,
   within,
 } from '../../../layers/config/index.js';
+import type { RopeConfig } from '../../../step-inputs/index.js';
 
 const COUNT = integer(1, 10_000);
 
-/** How many frequencies of a head turn by time, by height and by width. */
-export const mropeSections: Field<readonly number[], { readonly headDim: number }> = {
-  read(json, { headDim }) {
+/** How many frequencies of a head turn by time, by height and by width; what does not turn counts as the last one's. */
+export const mropeSections: Field<
+  readonly number[],
+  { readonly headDim: number; readonly rope: Pick<RopeConfig, 'rotaryDim'> }
+> = {
+  read(json, { headDim, rope: { rotaryDim } }) {
     const section =
       json.section('rope_parameters') ?? json.section('rope_scaling') ?? json.missing('rope_scaling');
     const sections = section.value('mrope_section', listOf(integer(0, 1000), 'integers'));
     if (sections === undefined) return section.missing('mrope_section');
     const sum = sections.reduce((all, one) => all + one, 0);
-    if (sections.length !== 3 || sum !== headDim / 2)
+    if (sections.length !== 3 || sum !== rotaryDim / 2)
       section.problem(
-        `mrope_section must be 3 counts that make half of head_dim (${headDim}), found ${sections}`,
+        `mrope_section must be 3 counts that make half of what turns of a head (${rotaryDim}), found ${sections}`,
       );
-    return sections;
+    return sections.map((count, axis) => (axis === 2 ? count + headDim / 2 - sum : count));
   },
 };
 

@@ -76,10 +76,13 @@ export class PatchProcessor implements MediaProcessor {
 
   /** What the encoder reads of a picture, or of frames of one size. @throws MEDIA_UNSUPPORTED */
   inputOf(frames: readonly [Picture, ...Picture[]], key: Int32Array, what: string): EncoderInput {
+    return patchInput(frames, this.sizeFor(commonSize(frames, what), what), this.config, key);
+  }
+
+  /** To which size pictures are brought. @throws MEDIA_UNSUPPORTED */
+  protected sizeFor(size: PictureSize, what: string): PictureSize {
     const { patchSize, mergeSize, minPixels, maxPixels } = this.config;
-    const factor = patchSize * mergeSize;
-    const size = smartResize(commonSize(frames, what), { factor, minPixels, maxPixels }, what);
-    return patchInput(frames, size, this.config, key);
+    return smartResize(size, { factor: patchSize * mergeSize, minPixels, maxPixels }, what);
   }
 }
 
