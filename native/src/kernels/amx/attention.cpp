@@ -15,6 +15,7 @@ using simd::kQueryStride;
 using simd::kScoreStride;
 using Piece = simd::Piece<BF16Pairs>;
 using Stream = simd::KvStream<Piece>;
+using Ahead = simd::PieceAhead<Piece>;
 
 struct Scratch {
   simd::AttendScratch<uint16_t> s;
@@ -44,20 +45,18 @@ void CopyQueries(const AttendCall& c, uint16_t* query) {
     memset(query + r * kQueryStride + c.head_dim, 0, padding);
 }
 
-/// Fetches ahead of products that read `lines` cache lines, where this tile of rows fetches at all.
-template <bool kFetches>
-inline void Step(Stream& stream, int64_t lines) {
-  if constexpr (kFetches) stream.Step(lines);
-}
+/// Tells a Stream that products read `lines` cache lines.
+inline void Step(Stream& stream, int64_t lines) { stream.Step(lines); }
+inline void Step(Ahead&, int64_t) {}
 
 /// Sets tile kAcc to the products of all rows with the panel of 16 keys at `keys`, whose tiles follow one another in
 /// memory; kSteps tiles keep the queries.
-template <int kAcc, int kSteps, bool kFetches>
-inline void ScorePanel(const char* keys, Stream& stream) {
+template <int kAcc, int kSteps, class S>
+inline void ScorePanel(const char* keys, S& stream) {
   Zero<kAcc>();
   ForTiles<kSteps>([&]<int kStep>() {
     constexpr int kKeys = 6 + kStep % 2;
-    Step<kFetches>(stream, kTileLines);
+    Step(stream, kTileLines);
     StreamTile<kKeys>(keys + kStep * kTileBytes, kTileRowBytes);
     MultiplyBF16<kAcc, 2 + kStep, kKeys>();
   });
@@ -65,29 +64,29 @@ inline void ScorePanel(const char* keys, Stream& stream) {
 
 /// Products of all rows with the keys of the tile; heads are 32 * kSteps long. A panel is stored behind the products of
 /// the next one, which need not wait for it.
-template <int kSteps, bool kFetches>
-void ScoreKept(const Piece& p, const GroupPlaces& places, const uint16_t* query, float* scores, Stream& stream) {
+template <int kSteps, class S>
+void ScoreKept(const Piece& p, const GroupPlaces& places, const uint16_t* query, float* scores, S& stream) {
   ForTiles<kSteps>([&]<int kStep>() { LoadTile<2 + kStep>(query + kStep * 32, kQueryStride * 2); });
   for (int64_t j = p.tile.begin; j < p.tile.end; j += kValueDepth) {
     const char* keys = places.keys[j / kValueDepth];
-    ScorePanel<0, kSteps, kFetches>(keys, stream);
+    ScorePanel<0, kSteps>(keys, stream);
     if (j > p.tile.begin) StoreTile<1>(scores + j - kKeyPanel, kScoreStride * 4);
-    ScorePanel<1, kSteps, kFetches>(keys + kSteps * kTileBytes, stream);
+    ScorePanel<1, kSteps>(keys + kSteps * kTileBytes, stream);
     StoreTile<0>(scores + j, kScoreStride * 4);
   }
   StoreTile<1>(scores + p.tile.end - kKeyPanel, kScoreStride * 4);
 }
 
 /// The same for longer heads, whose queries come from memory.
-template <bool kFetches>
-void ScoreLoaded(const Piece& p, const GroupPlaces& places, const uint16_t* query, float* scores, Stream& stream) {
+template <class S>
+void ScoreLoaded(const Piece& p, const GroupPlaces& places, const uint16_t* query, float* scores, S& stream) {
   const int64_t steps = p.key_dim / 32;
   for (int64_t j = p.tile.begin; j < p.tile.end; j += kValueDepth) {
     const char* keys = places.keys[j / kValueDepth];
     Zero<0>();
     Zero<1>();
     for (int64_t i = 0; i < steps; ++i, keys += kTileBytes) {
-      Step<kFetches>(stream, 2 * kTileLines);
+      Step(stream, 2 * kTileLines);
       LoadTile<2>(query + i * 32, kQueryStride * 2);
       StreamTile<6>(keys, kTileRowBytes);
       MultiplyBF16<0, 2, 6>();
@@ -126,31 +125,30 @@ inline void StoreTiles(float* out, int64_t stride, int64_t rows, int64_t columns
 }
 
 /// Computes columns [d, d + columns) of the output, columns <= 16 * kTiles. The pass with d = 0 fetches for all passes.
-template <int kTiles, bool kFetches>
+template <int kTiles, class S>
 void Weigh(const Piece& p, const GroupPlaces& places, const uint16_t* probs, int64_t d, int64_t columns, float* out,
-           float* edge, Stream& stream) {
+           float* edge, S& stream) {
   ForTiles<kTiles>([]<int kTile>() { Zero<kTile>(); });
   for (int64_t j = p.tile.begin; j < p.tile.end; j += kValueDepth) {
     LoadTile<5>(probs + j, kProbStride * 2);
-    if (d == 0) Step<kFetches>(stream, p.ValueLines());
+    if (d == 0) Step(stream, p.ValueLines());
     WeighGroup<kTiles>(places.values[j / kValueDepth] + d * kValueDepth * 2);
   }
   StoreTiles<kTiles>(out + d, p.call.value_dim, p.rows.count, columns, edge);
 }
 
-/// One piece for one tile of rows.
-template <bool kFetches>
+/// One piece for one tile of rows. S: Stream or Ahead.
+template <class S>
 void AttendPiece(const Piece& p, const GroupPlaces& places, int64_t key_begin, int64_t key_end,
-                 const AttendPartial& out, Scratch& t) {
+                 const AttendPartial& out, Scratch& t, S stream) {
   const AttendCall& c = p.call;
-  Stream stream(p);
   const uint16_t* query = t.s.query + p.rows.first * kQueryStride;
   const int64_t steps = p.key_dim / 32;
   if (steps > kKeptSteps) {
-    ScoreLoaded<kFetches>(p, places, query, t.s.scores, stream);
+    ScoreLoaded(p, places, query, t.s.scores, stream);
   } else {
     simd::WithCount<kKeptSteps>(
-        steps, [&](auto n) { ScoreKept<n.value, kFetches>(p, places, query, t.s.scores, stream); });
+        steps, [&](auto n) { ScoreKept<n.value>(p, places, query, t.s.scores, stream); });
   }
 
   simd::SoftmaxRows<Vec, BF16Pairs>(p, key_begin, key_end, t.s.scores, t.s.probs, out, stream);
@@ -162,7 +160,7 @@ void AttendPiece(const Piece& p, const GroupPlaces& places, int64_t key_begin, i
   for (int64_t first = 0; first < tiles; first += width) {
     simd::WithCount<kValueTiles>(Min(tiles - first, width), [&](auto n) {
       const int64_t d = first * 16;
-      Weigh<n.value, kFetches>(p, places, t.s.probs, d, Min(c.value_dim - d, width * 16), out.out, t.edge, stream);
+      Weigh<n.value>(p, places, t.s.probs, d, Min(c.value_dim - d, width * 16), out.out, t.edge, stream);
     });
   }
 }
@@ -181,8 +179,11 @@ void Attend(const AttendCall& c, int64_t key_begin, int64_t key_end, const Atten
                             if (rows.count != configured) ConfigureFor(configured = rows.count);
                             const Piece p(c, rows, begin, end);
                             places.Find(p, begin, end);
-                            const auto run = rows.first == 0 ? AttendPiece<true> : AttendPiece<false>;
-                            run(p, places, begin, end, to, t);
+                            if (c.q_tokens == 1) {
+                              AttendPiece(p, places, begin, end, to, t, Stream(p));
+                            } else {
+                              AttendPiece(p, places, begin, end, to, t, Ahead(p, key_end));
+                            }
                           });
   Release();
 }

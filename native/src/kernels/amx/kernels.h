@@ -22,7 +22,7 @@ void Attend(const AttendCall& call, int64_t key_begin, int64_t key_end, const At
 /// Attend for a cache of integers.
 void AttendIntegers(const AttendCall& call, int64_t key_begin, int64_t key_end, const AttendPartial& out,
                     void* scratch);
-constexpr int64_t kAttendScratchBytes = 400 * 1024;
+constexpr int64_t kAttendScratchBytes = 384 * 1024;
 
 int64_t Yardstick(const void* memory);
 

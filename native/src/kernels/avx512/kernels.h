@@ -28,7 +28,7 @@ constexpr int64_t kGemmStreams = 8;
 
 void Attend(const AttendCall& call, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch);
 void Merge(const AttendPartial& acc, const AttendPartial& part, int64_t rows, int64_t value_dim);
-constexpr int64_t kAttendScratchBytes = 400 * 1024;
+constexpr int64_t kAttendScratchBytes = 384 * 1024;
 
 int64_t Yardstick(const void* memory);
 

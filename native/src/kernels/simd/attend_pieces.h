@@ -54,18 +54,18 @@ inline AttendPartial PartOf(const AttendPartial& out, int64_t first, int64_t val
   return {out.max + first, out.sum + first, out.out + first * value_dim};
 }
 
-/// KernelTable::attend: `attend(rows, key_begin, key_end, to)` computes one piece for one tile of rows, of which some see
-/// some of the keys. The tiles of a piece come one after another, so that they find its keys in the cache.
+/// KernelTable::attend: `attend(rows, key_begin, key_end, to)` computes one piece for one tile of at most `most` rows, of
+/// which some see some of the keys. The tiles of a piece come one after another, so that they find its keys in the cache.
 template <class V, class F>
 inline void AttendPieces(const AttendCall& c, int64_t key_begin, int64_t key_end, const AttendPartial& out,
-                         PartialScratch& scratch, const F& attend) {
+                         PartialScratch& scratch, const F& attend, int64_t most = kAttendTile) {
   const int64_t rows = c.q_tokens * c.group;
   const AttendPartial part = {scratch.max, scratch.sum, scratch.out};
   for (int64_t begin = key_begin; begin < key_end; begin += kAttendChunk) {
     const int64_t end = Min(begin + kAttendChunk, key_end);
     if (c.v_cache == nullptr) StageValues(c, begin, end);
-    for (int64_t first = 0; first < rows; first += kAttendTile) {
-      const Rows tile = {first, Min(rows - first, kAttendTile)};
+    for (int64_t first = 0; first < rows; first += most) {
+      const Rows tile = {first, Min(rows - first, most)};
       const AttendPartial to = PartOf(out, first, c.value_dim);
       const Span keys = TileKeys(c, tile, begin, end);
       if (keys.begin < keys.end) {

@@ -169,10 +169,10 @@ inline bool SeesAll(const P& p, int64_t key_begin, int64_t key_end) {
 }
 
 /// Turns rows of products into probabilities; keys that a row cannot see get zero. It sets max and sum of `out`. The
-/// largest scores of all rows come first, so that no row waits for its own.
-template <class V, class E>
+/// largest scores of all rows come first, so that no row waits for its own. `stream`: a KvStream or a PieceAhead.
+template <class V, class E, class Stream>
 inline void SoftmaxRows(const Piece<E>& p, int64_t key_begin, int64_t key_end, float* scores,
-                        typename E::Factor* probs, const AttendPartial& out, KvStream<Piece<E>>& stream) {
+                        typename E::Factor* probs, const AttendPartial& out, Stream& stream) {
   const AttendCall& c = p.call;
   // Where scores are products times a positive scale, the largest product gives the largest score, and the scale is
   // left to the exponential.

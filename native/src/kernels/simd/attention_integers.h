@@ -168,50 +168,62 @@ inline float SetValueFactors(const Span& row, const Span& keys, IntegerScratch& 
   return (counts ? max / kMaxWeight : 0) + ReduceAdd(broken);
 }
 
-/// Turns products of row i of a tile into scores divided by a factor, which it returns: it is left to the exponential
-/// where it is positive and no mask is added. Sets `top` to the largest score. kBent: see IsBent; a template, so that
-/// rows without it pay nothing for it.
+/// Turns products of row i of a tile, of which it sees all, into scores divided by a factor. Returns the largest one.
+template <class I>
+__attribute__((always_inline)) inline float PlainScoresOfRow(const Span& keys, int64_t i, IntegerScratch& s) {
+  using V = typename I::V;
+  int32_t* sums = s.sums + i * I::kSumRows * kScoreStride;
+  auto* scores = reinterpret_cast<float*>(sums);
+  V max = V::Set1(-INFINITY);
+#pragma GCC unroll 16
+  for (int64_t j = keys.begin; j < keys.end; j += kLanes) {
+    const V x = I::Total(sums + j) * V::Load(s.key_scales + j);
+    x.Store(scores + j);
+    max = Max(x, max);
+  }
+  return ReduceMax(max);
+}
+
+/// Turns products of row i of a tile into scores divided by `factor`, which is what products are multiplied with or 1.
+/// Returns the largest score. kBent: see IsBent; a template, so that rows without it pay nothing for it.
 template <class I, bool kBent>
 inline float ScoresOfRow(const IntegerPiece& p, int64_t i, int64_t key_begin, const Span& row, const Span& keys,
-                         IntegerScratch& s, float& top) {
+                         float factor, IntegerScratch& s) {
   using V = typename I::V;
   const AttendCall& c = p.call;
   const int64_t r = p.rows.first + i;
   int32_t* sums = s.sums + i * I::kSumRows * kScoreStride;
   auto* scores = reinterpret_cast<float*>(sums);
-  float factor = s.query_scales[r] * c.scale;
+  const float by = s.query_scales[r] * c.scale;
   if constexpr (kBent) {
     for (int64_t j = keys.begin; j < keys.end; j += kLanes)
       (I::Total(sums + j) * V::Load(s.key_scales + j)).Store(scores + j);
-    BendScores<V>(c, r, key_begin, keys, factor, scores);
-    factor = 1;
+    BendScores<V>(c, r, key_begin, keys, by, scores);
   }
   const float* mask = MaskOf(c, r, key_begin);
-  // Where scores are products times a positive factor, the largest product gives the largest score.
-  const bool plain = !mask && factor > 0;
   V max = V::Set1(-INFINITY);
   for (int64_t j = keys.begin; j < keys.end; j += kLanes) {
     V x = kBent ? V::Load(scores + j) : I::Total(sums + j) * V::Load(s.key_scales + j);
-    if (!plain) x = x * V::Set1(factor);
+    if (!kBent && factor != by) x = x * V::Set1(by);
     if (mask) x = x + V::LoadPart(mask + j, Max(Min(row.end - j, kLanes), 0));
     x = Seen(x, j, row, V::Set1(-INFINITY));
     x.Store(scores + j);
     max = Max(x, max);
   }
-  top = ReduceMax(max) * (plain ? factor : 1);
-  if (top < kLeastScore) top = kLeastScore;  // The row sees nothing: each exponential becomes 0. A NaN stays one.
-  return plain ? factor : 1;
+  return ReduceMax(max) * factor;
 }
 
 /// Turns scores of row i of a tile into weights: probabilities times value_factors, as whole numbers. Returns the sum of
 /// the probabilities.
 template <class I>
-inline float WeightsOfRow(const Span& keys, int64_t i, float factor, float top, IntegerScratch& s) {
+__attribute__((always_inline)) inline float WeightsOfRow(const Span& keys, int64_t i, float factor, float top,
+                                                         IntegerScratch& s) {
   using V = typename I::V;
   const auto* scores = reinterpret_cast<const float*>(s.sums + i * I::kSumRows * kScoreStride);
   int8_t* to = s.weights + 2 * i * kRowBytes;
   const typename I::Exponential exp(factor, top);
   V sum = V::Zero();
+#pragma GCC unroll 4
   for (int64_t j = keys.begin; j < keys.end; j += kQuantizeStep) {
     V x[kQuantizeStep / kLanes];
     for (int64_t k = 0; k < kQuantizeStep; k += kLanes) {
@@ -225,33 +237,44 @@ inline float WeightsOfRow(const Span& keys, int64_t i, float factor, float top, 
 }
 
 /// Turns the products of a tile into weights. It sets max and sum of `out`. The largest scores of all rows come first,
-/// so that no row waits for its own.
-template <class I, bool kBent = false>
+/// so that no row waits for its own. `stream`: a KvStream or a PieceAhead.
+template <class I, bool kBent = false, class Stream>
 inline void WeightsOfRows(const IntegerPiece& p, int64_t key_begin, int64_t key_end, IntegerScratch& s,
-                          const AttendPartial& out, KvStream<IntegerPiece>& stream) {
+                          const AttendPartial& out, Stream& stream) {
   if constexpr (!kBent) {
     if (IsBent(p.call)) return WeightsOfRows<I, true>(p, key_begin, key_end, s, out, stream);
   }
   GatherScales(p, s);
   // Keys beside the tile's are seen by no row, so that their weights are zero.
   const Span keys = {p.tile.begin / kQuantizeStep * kQuantizeStep, RoundUp(p.tile.end, kQuantizeStep)};
+  constexpr Span kAll = {0, kAttendChunk};
+  const bool whole = SeesAll(p, key_begin, key_end);
   const auto seen = [&](int64_t i) {
     const Span row = VisibleKeys(p.call, (p.rows.first + i) / p.call.group, key_begin, key_end);
     return Span{Max(row.begin, keys.begin), Min(row.end, keys.end)};
   };
   float factors[kAttendTile];
   for (int64_t i = 0; i < p.rows.count; ++i) {
-    factors[i] = ScoresOfRow<I, kBent>(p, i, key_begin, seen(i), keys, s, out.max[i]);
+    const float by = s.query_scales[p.rows.first + i] * p.call.scale;
+    // Where scores are products times a positive factor, the largest product gives the largest score, and the factor is
+    // left to the exponential.
+    const bool plain = !kBent && !p.call.mask && by > 0;
+    factors[i] = plain ? by : 1;
+    const float top = plain && whole ? PlainScoresOfRow<I>(kAll, i, s) * by
+                                     : ScoresOfRow<I, kBent>(p, i, key_begin, seen(i), keys, factors[i], s);
+    // Where the row sees nothing, each exponential becomes 0. A NaN stays one.
+    out.max[i] = top < kLeastScore ? kLeastScore : top;
     stream.Rest();
   }
   Span last = {0, -1};
   float scale = 0;
   for (int64_t i = 0; i < p.rows.count; ++i) {
-    const Span row = seen(i);
+    const Span row = whole ? kAll : seen(i);
     if (row.begin != last.begin || row.end != last.end) scale = SetValueFactors<typename I::V>(row, keys, s);
     last = row;
     s.weight_scales[i] = scale;
-    out.sum[i] = WeightsOfRow<I>(keys, i, factors[i], out.max[i], s);
+    out.sum[i] = whole ? WeightsOfRow<I>(kAll, i, factors[i], out.max[i], s)
+                       : WeightsOfRow<I>(keys, i, factors[i], out.max[i], s);
     if (out.sum[i] == 0) out.max[i] = -INFINITY;
     stream.Rest();
   }

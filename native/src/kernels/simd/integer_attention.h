@@ -114,11 +114,12 @@ inline void AttendIntegers(const AttendCall& c, int64_t key_begin, int64_t key_e
                            void* scratch) {
   auto& s = *static_cast<IntegerScratch*>(scratch);
   QuantizeQueries<I>(c, s);
-  AttendPieces<typename I::V>(c, key_begin, key_end, out, s.part,
-                              [&](const Rows& rows, int64_t begin, int64_t end, const AttendPartial& to) {
-                                const IntegerPiece p(c, rows, begin, end);
-                                AttendIntegerPiece<I, kScoreRows, kWeighRows, kWeighTiles>(p, begin, end, to, s);
-                              });
+  using V = typename I::V;
+  AttendPieces<V>(c, key_begin, key_end, out, s.part,
+                  [&](const Rows& rows, int64_t begin, int64_t end, const AttendPartial& to) {
+                    const IntegerPiece p(c, rows, begin, end);
+                    AttendIntegerPiece<I, kScoreRows, kWeighRows, kWeighTiles>(p, begin, end, to, s);
+                  });
 }
 
 }  // namespace

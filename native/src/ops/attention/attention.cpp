@@ -22,6 +22,8 @@ using kernels::kAttendTile;
 
 /// With fewer tiles per thread than this, rows go to more tiles, and then tiles are split into pieces of their keys.
 constexpr int64_t kTilesPerThread = 4;
+/// Rows of results that are fetched ahead of the one that is written.
+constexpr int64_t kRowsAhead = 16;
 /// Partials of split tiles take no more than this, unless those of one tile do.
 constexpr int64_t kSplitBytes = int64_t{64} << 20;
 
@@ -259,9 +261,21 @@ class Runner {
     });
   }
 
+  /// Brings a row of results that is written soon into the cache: tokens lie apart, and stores would wait for each.
+  void FetchRow(const std::byte* row) const {
+    for (int64_t i = 0; i < value_dim_ * static_cast<int64_t>(SizeOf(work_.dtype)); i += 64)
+      __builtin_prefetch(row + i, 1);
+  }
+
   /// Normalises, rounds and writes a tile's rows; zeros where no key was seen.
   void Finish(const Tile& tile, const AttendPartial& acc) const {
+    const auto out = [&](int64_t r) {
+      const int64_t token = tile.sequence->q_begin + tile.first_token + r / tile.call.group;
+      const int64_t element = (token * work_.param.heads + tile.first_head + r % tile.call.group) * value_dim_;
+      return static_cast<std::byte*>(work_.out) + element * static_cast<int64_t>(SizeOf(work_.dtype));
+    };
     for (int64_t r = 0; r < tile.rows(); ++r) {
+      FetchRow(out(std::min(r + kRowsAhead, tile.rows() - 1)));
       float* row = acc.out + r * value_dim_;
       float sum = tile.chunks() > 0 ? acc.sum[r] : 0.0f;
       // A sink far above all scores makes the sum infinite, and the result what it is then: zeros.
@@ -273,12 +287,7 @@ class Runner {
         const float inverse = 1 / sum;
         for (int64_t d = 0; d < value_dim_; ++d) row[d] = row[d] * inverse + 0.0f;
       }
-      const int64_t token = tile.sequence->q_begin + tile.first_token + r / tile.call.group;
-      const int64_t head = tile.first_head + r % tile.call.group;
-      const int64_t element = (token * work_.param.heads + head) * value_dim_;
-      ctx_.kernels.from_f32(row,
-                            static_cast<std::byte*>(work_.out) + element * static_cast<int64_t>(SizeOf(work_.dtype)),
-                            work_.dtype, value_dim_);
+      ctx_.kernels.from_f32(row, out(r), work_.dtype, value_dim_);
     }
   }
 
