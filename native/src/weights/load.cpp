@@ -15,6 +15,7 @@
 #include "weights/shrink_scales.h"
 #include "weights/staging.h"
 #include "weights/stored_scales.h"
+#include "weights/word_panels.h"
 
 namespace atb {
 namespace {
@@ -53,11 +54,13 @@ struct Plan {
 };
 
 /// What one thread reads and lays out at a time: elements [begin, end) of a weight. Of a packed one they are whole
-/// panels of one matrix, of an interleaved one those of one of its halves.
+/// panels of one matrix, of an interleaved one those of one of its halves. Or a block of a part of words.
 struct Piece {
   const Plan* plan;
-  int64_t begin;
-  int64_t end;
+  int64_t begin = 0;
+  int64_t end = 0;
+  const PlannedPart* part = nullptr;
+  WordBlock block{};
 };
 
 void AddPart(Plan& plan, const WeightPart& part, Files& files) {
@@ -254,6 +257,11 @@ Plan PlanWeight(const WeightLoad& load, Files& files) {
 }
 
 void AddPieces(const Plan& plan, std::vector<Piece>& pieces) {
+  if (plan.packed && std::ranges::all_of(plan.parts, [&](const auto& part) { return HoldsChannels(part, *plan.packed); })) {
+    for (const PlannedPart& part : plan.parts)
+      for (const WordBlock& block : WordBlocks(part)) pieces.push_back({&plan, 0, 0, &part, block});
+    return;
+  }
   int64_t unit = 1;
   int64_t section = plan.elements / plan.experts;  // A piece belongs to one matrix.
   // Scales are packed by whole rows.
@@ -309,6 +317,8 @@ IntegerTarget TargetOf(const Plan& plan, int64_t expert) {
 int64_t LoadPiece(const Piece& piece, Staging& staging, const kernels::KernelTable& kernels) {
   const Plan& plan = *piece.plan;
   std::byte* data = plan.target->bytes.data();
+  if (piece.part != nullptr)
+    return PackWords(*piece.part, piece.block, {*plan.packed, data}, staging.read);
   const auto size = static_cast<int64_t>(SizeOf(plan.dtype));
   if (!plan.packed && !plan.order)
     return ReadElements(plan, piece.begin, piece.end, data + piece.begin * size, staging, kernels);
