@@ -231,6 +231,12 @@ int64_t MultiplierBytes(const PackedScales& scales) {
   return MultipliersAt(scales) + scales.panels * scales.groups * kPanelColumns;
 }
 
+void PutMultipliers(const PackedScales& scales, int64_t row, const int8_t* found, int8_t* multipliers) {
+  const Place place = PlaceOf(scales.n, scales.interleaved, row);
+  int8_t* to = multipliers + place.panel * scales.groups * kPanelColumns + place.column;
+  for (int64_t g = 0; g < scales.groups; ++g) to[g * kPanelColumns] = found[g];
+}
+
 bool PackMultipliers(const PackedScales& scales, int most, std::byte* data, PackedScales& packed) {
   auto* own = reinterpret_cast<float*>(data);
   auto* multipliers = reinterpret_cast<int8_t*>(data + MultipliersAt(scales));
@@ -240,9 +246,7 @@ bool PackMultipliers(const PackedScales& scales, int most, std::byte* data, Pack
   for (int64_t r = 0; r < scales.n; ++r) {
     for (int64_t g = 0; g < scales.groups; ++g) row[static_cast<size_t>(g)] = ScaleOf(scales, r, g);
     if (!FindMultipliers(row.data(), scales.groups, most, &own[r], found.data())) return false;
-    const Place place = PlaceOf(scales.n, scales.interleaved, r);
-    for (int64_t g = 0; g < scales.groups; ++g)
-      multipliers[(place.panel * scales.groups + g) * kPanelColumns + place.column] = found[static_cast<size_t>(g)];
+    PutMultipliers(scales, r, found.data(), multipliers);
   }
   packed = scales;
   packed.data = own;

@@ -78,6 +78,8 @@ bool FindMultipliers(const float* scales, int64_t groups, int most, float* scale
 int64_t MultiplierBytes(const PackedScales& scales);
 /// Bytes from the scales to the multipliers.
 int64_t MultipliersAt(const PackedScales& scales);
+/// Writes the multipliers [groups] of an output where `multipliers` has them.
+void PutMultipliers(const PackedScales& scales, int64_t row, const int8_t* found, int8_t* multipliers);
 /// Writes the scales as products into `data` of MultiplierBytes, and describes them in `packed`. False when the scales
 /// of some output are no such products.
 bool PackMultipliers(const PackedScales& scales, int most, std::byte* data, PackedScales& packed);

@@ -37,6 +37,10 @@ void QuantizeRows(const IntegerTarget& target, const kernels::KernelTable& kerne
       kernels.to_f32(from, dtype, floats, k);
       const float scale = kernels.quantize_int4(floats, k, channels, to, multipliers);
       for (int64_t g = 0; g < groups; ++g) own_scales[g] = scale * static_cast<float>(multipliers[g]);
+      if (target.multipliers == nullptr) continue;
+      // As they are found when the scales come out of a file: so both ways give the same bits.
+      kernels::FindMultipliers(own_scales, groups, kernels::MostMultiplier(weight.format), &target.scales[row + r], multipliers);
+      kernels::PutMultipliers(target.order, row + r, multipliers, target.multipliers);
       continue;
     }
     for (int64_t g = 0; g < groups; ++g) {
@@ -46,6 +50,7 @@ void QuantizeRows(const IntegerTarget& target, const kernels::KernelTable& kerne
     }
   }
   kernels::PackRows(weight, target.data, row, row + count, {integers, DType::kI8, stride}, kernels);
+  if (target.multipliers != nullptr) return;
   if (weight.group) {
     kernels::PackScales(target.order, target.scales, row, row + count, scales, groups);
   } else {

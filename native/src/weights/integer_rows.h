@@ -16,12 +16,14 @@ struct IntegerStaging {
   std::vector<int8_t> multipliers;
 };
 
-/// Where the integers and the scales of a weight go. Scales of groups lie in the order of the panels.
+/// Where the integers and the scales of a weight go. Scales of groups lie in the order of the panels; those of int4 are
+/// made as products, which take an eighth of the room and a half.
 struct IntegerTarget {
   kernels::PackedWeight weight;  ///< Its group says how many channels share a scale.
   std::byte* data;
   kernels::PackedScales order;
-  float* scales;  ///< Null when the scales are a load of their own.
+  float* scales;  ///< Null when the scales are a load of their own. With multipliers one for each output.
+  int8_t* multipliers = nullptr;
 };
 
 /// Rounds `count` rows of floats from row `row` on, [count, k] without gaps, to int8 (scale = max / 127, to nearest

@@ -15,6 +15,7 @@
 #include "weights/shrink_scales.h"
 #include "weights/staging.h"
 #include "weights/stored_scales.h"
+#include "weights/word_panels.h"
 
 namespace atb {
 namespace {
@@ -53,11 +54,13 @@ struct Plan {
 };
 
 /// What one thread reads and lays out at a time: elements [begin, end) of a weight. Of a packed one they are whole
-/// panels of one matrix, of an interleaved one those of one of its halves.
+/// panels of one matrix, of an interleaved one those of one of its halves. Or a block of a part of words.
 struct Piece {
   const Plan* plan;
-  int64_t begin;
-  int64_t end;
+  int64_t begin = 0;
+  int64_t end = 0;
+  const PlannedPart* part = nullptr;
+  WordBlock block{};
 };
 
 void AddPart(Plan& plan, const WeightPart& part, Files& files) {
@@ -113,6 +116,21 @@ DType PartsDType(const WeightLoad& load) {
 int64_t ScaleBytes(const Plan& plan) {
   if (plan.order) return CheckedMul(plan.experts, kernels::ScalesBytes(*plan.order));
   return CheckedMul(CheckedMul(plan.experts, plan.packed->n), static_cast<int64_t>(sizeof(float)));
+}
+
+/// What the scales or offsets that are made with a plan may become.
+ScaleForms FormsOf(const Plan& plan) {
+  if (plan.are_offsets) return ScaleForms::kOffsets;
+  if (!plan.shrinks_for) return ScaleForms::kPlanned;
+  // Our own int4 has scales that are products, whatever the numbers are.
+  if (plan.makes_scales) return ScaleForms::kProducts;
+  return *plan.shrinks_for == kernels::WeightFormat::kE2M1 ? ScaleForms::kOfE2M1 : ScaleForms::kOfInt4;
+}
+
+/// Of the scales that are made with a weight.
+int64_t MadeScaleBytes(const Plan& plan) {
+  if (FormsOf(plan) != ScaleForms::kProducts) return ScaleBytes(plan);
+  return CheckedMul(plan.experts, Align(kernels::MultiplierBytes(*plan.order)));
 }
 
 void PlanIntegers(Plan& plan) {
@@ -257,6 +275,11 @@ Plan PlanWeight(const WeightLoad& load, Files& files) {
 }
 
 void AddPieces(const Plan& plan, std::vector<Piece>& pieces) {
+  if (plan.packed && std::ranges::all_of(plan.parts, [&](const auto& part) { return HoldsChannels(part, *plan.packed); })) {
+    for (const PlannedPart& part : plan.parts)
+      for (const WordBlock& block : WordBlocks(part)) pieces.push_back({&plan, 0, 0, &part, block});
+    return;
+  }
   int64_t unit = 1;
   int64_t section = plan.elements / plan.experts;  // A piece belongs to one matrix.
   // Scales are packed by whole rows.
@@ -303,8 +326,10 @@ IntegerTarget TargetOf(const Plan& plan, int64_t expert) {
   IntegerTarget target{*plan.packed, panels, {}, nullptr};
   if (plan.order) target.order = *plan.order;
   if (plan.scale_target) {
-    std::byte* scales = plan.scale_target->bytes.data() + expert * (ScaleBytes(plan) / plan.experts);
+    std::byte* scales = plan.scale_target->bytes.data() + expert * (MadeScaleBytes(plan) / plan.experts);
     target.scales = reinterpret_cast<float*>(scales);
+    if (plan.scale_target->scales.multipliers != nullptr)
+      target.multipliers = reinterpret_cast<int8_t*>(scales + kernels::MultipliersAt(target.order));
   }
   return target;
 }
@@ -312,6 +337,8 @@ IntegerTarget TargetOf(const Plan& plan, int64_t expert) {
 int64_t LoadPiece(const Piece& piece, Staging& staging, const kernels::KernelTable& kernels) {
   const Plan& plan = *piece.plan;
   std::byte* data = plan.target->bytes.data();
+  if (piece.part != nullptr)
+    return PackWords(*piece.part, piece.block, {*plan.packed, data}, staging.read);
   const auto size = static_cast<int64_t>(SizeOf(plan.dtype));
   if (!plan.packed && !plan.order)
     return ReadElements(plan, piece.begin, piece.end, data + piece.begin * size, staging, kernels);
@@ -337,13 +364,6 @@ int64_t LoadPiece(const Piece& piece, Staging& staging, const kernels::KernelTab
   return bytes;
 }
 
-/// What the scales or offsets that are made with a plan may become.
-ScaleForms FormsOf(const Plan& plan) {
-  if (plan.are_offsets) return ScaleForms::kOffsets;
-  if (!plan.shrinks_for) return ScaleForms::kPlanned;
-  return *plan.shrinks_for == kernels::WeightFormat::kE2M1 ? ScaleForms::kOfE2M1 : ScaleForms::kOfInt4;
-}
-
 std::shared_ptr<StoredTensor> Allocate(const Plan& plan, std::atomic<int64_t>* meter) {
   auto stored = std::make_shared<StoredTensor>();
   stored->bytes = Buffer(static_cast<size_t>(plan.bytes), meter);
@@ -365,7 +385,7 @@ std::shared_ptr<StoredTensor> Allocate(const Plan& plan, std::atomic<int64_t>* m
 /// The scales that are made with a weight of integers: [n, groups] of each matrix.
 std::shared_ptr<StoredTensor> AllocateScales(const Plan& plan, std::atomic<int64_t>* meter) {
   auto stored = std::make_shared<StoredTensor>();
-  stored->bytes = Buffer(static_cast<size_t>(ScaleBytes(plan)), meter);
+  stored->bytes = Buffer(static_cast<size_t>(MadeScaleBytes(plan)), meter);
   stored->tensor = {plan.desc, stored->bytes.data()};
   stored->tensor.desc.dtype = DType::kF32;
   stored->tensor.desc.layout = Layout::kRowMajor;
@@ -375,6 +395,9 @@ std::shared_ptr<StoredTensor> AllocateScales(const Plan& plan, std::atomic<int64
     stored->scales.data = reinterpret_cast<const float*>(stored->bytes.data());
     stored->tensor.data = &stored->scales;
     stored->tensor.desc.layout = Layout::kPackedScales;
+    if (FormsOf(plan) == ScaleForms::kProducts)
+      stored->scales.multipliers =
+          reinterpret_cast<const int8_t*>(stored->bytes.data() + kernels::MultipliersAt(stored->scales));
   }
   return stored;
 }
@@ -382,11 +405,11 @@ std::shared_ptr<StoredTensor> AllocateScales(const Plan& plan, std::atomic<int64
 void ShrinkAll(std::span<const Plan> plans, const LoadContext& context) {
   std::vector<const Plan*> scales;
   for (const Plan& plan : plans) {
-    if (plan.shrinks_for && (!plan.packed || plan.makes_scales)) scales.push_back(&plan);
+    if (plan.shrinks_for && !plan.packed) scales.push_back(&plan);
   }
   RunAll(static_cast<int64_t>(scales.size()), context, [&](int64_t i, int) {
     const Plan& plan = *scales[static_cast<size_t>(i)];
-    ShrinkScales(plan.packed ? *plan.scale_target : *plan.target, plan.experts, *plan.shrinks_for, context.meter);
+    ShrinkScales(*plan.target, plan.experts, *plan.shrinks_for, context.meter);
   });
 }
 
@@ -418,7 +441,7 @@ std::vector<LoadedWeight> LoadWeights(std::span<const WeightLoad> loads, const L
   RequireOwnNames(plans);
   for (const Plan& plan : plans) {
     result_bytes = CheckedAdd(result_bytes, plan.bytes);
-    if (plan.makes_scales) result_bytes = CheckedAdd(result_bytes, ScaleBytes(plan));
+    if (plan.makes_scales) result_bytes = CheckedAdd(result_bytes, MadeScaleBytes(plan));
   }
   RequireMemory(result_bytes);
 

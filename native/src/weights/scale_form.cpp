@@ -10,6 +10,7 @@ namespace {
 bool Allows(ScaleForms forms, uint64_t form) {
   const auto is = [=](ScaleForm one) { return form == static_cast<uint64_t>(one); };
   if (forms == ScaleForms::kOffsets) return is(ScaleForm::kOffsets);
+  if (forms == ScaleForms::kProducts) return is(ScaleForm::kMultipliers);
   if (is(ScaleForm::kFloats)) return true;
   if (is(ScaleForm::kMultipliers)) return forms == ScaleForms::kOfInt4 || forms == ScaleForms::kOfE2M1;
   return is(ScaleForm::kExponents) && forms == ScaleForms::kOfE2M1;
@@ -35,6 +36,7 @@ bool TakeForm(StoredTensor& stored, int64_t experts, ScaleForms forms, uint64_t 
     case ScaleForm::kFloats:
       break;
     case ScaleForm::kMultipliers: {
+      if (forms == ScaleForms::kProducts) break;
       std::byte* const bytes = room(Align(kernels::MultiplierBytes(scales)));
       scales.data = reinterpret_cast<const float*>(bytes);
       scales.multipliers = reinterpret_cast<const int8_t*>(bytes + kernels::MultipliersAt(scales));

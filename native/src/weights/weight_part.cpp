@@ -22,11 +22,6 @@ constexpr int64_t kFreeRowBytes = 256;
 /// A window may hold so many times the bytes that are wanted of it.
 constexpr int64_t kWindowWaste = 4;
 
-/// Which row of the tensor, or of its transpose, is row `row` of the part.
-int64_t SourceRow(const WeightPart& part, int64_t row) {
-  return part.row_order ? (*part.row_order)[static_cast<size_t>(row)] : row;
-}
-
 /// Rows [begin, end) of a part, which come from rows [low, high] of its tensor.
 struct Window {
   int64_t end;
@@ -187,14 +182,6 @@ void Convert(const kernels::KernelTable& kernels, const PlannedPart& planned, co
     ConvertBy(LengthOf(kernels, part.dtype, row, planned.columns), kernels, part, row,
               to + i * static_cast<int64_t>(SizeOf(dtype)), dtype, planned.columns);
   }
-}
-
-/// In which place of a word AWQ has integer 0, 1, 2, …
-constexpr int kAwqPlace[] = {0, 4, 1, 5, 2, 6, 3, 7};
-
-int ShiftOf(const PackedWords& words, int64_t number) {
-  const auto place = static_cast<int>(number);
-  return words.bits * (words.awq ? kAwqPlace[place] : place);
 }
 
 /// A number in each byte.
@@ -377,6 +364,12 @@ void CheckWords(const WeightPart& part, const std::string& name) {
 }
 
 }  // namespace
+
+int ShiftOf(const PackedWords& words, int64_t number) {
+  constexpr int kAwqPlace[] = {0, 4, 1, 5, 2, 6, 3, 7};
+  const auto place = static_cast<int>(number);
+  return words.bits * (words.awq ? kAwqPlace[place] : place);
+}
 
 int64_t Elements(std::span<const int64_t> shape) {
   int64_t elements = 1;

@@ -25,6 +25,9 @@ struct PackedWords {
   bool awq = false;   ///< 4 bits only: integer 0, 1, 2, … of a word is in place 0, 4, 1, 5, 2, 6, 3, 7.
 };
 
+/// By how many bits a word is shifted for its integer `number`.
+int ShiftOf(const PackedWords& words, int64_t number);
+
 /// Some rows of a weight: a tensor of a file, which may be changed while it is read, or one number for all elements.
 struct WeightPart {
   std::string file;
@@ -90,6 +93,11 @@ struct PlannedPart {
 /// NATIVE_FILE_TRUNCATED, NATIVE_SIZE_OVERFLOW.
 PlannedPart PlanPart(const WeightPart& part, const std::string& name, Files& files);
 
+/// Which row of the tensor, or of its transpose, is row `row` of the part.
+inline int64_t SourceRow(const WeightPart& part, int64_t row) {
+  return part.row_order ? (*part.row_order)[static_cast<size_t>(row)] : row;
+}
+
 /// The shape of a part after its changes.
 std::vector<int64_t> ShapeOf(const PlannedPart& part);
 
@@ -98,6 +106,7 @@ struct ReadStaging {
   std::vector<std::byte> unconverted;
   std::vector<std::byte> window;
   std::vector<uint32_t> words;
+  std::vector<uint32_t> lines;
   std::vector<float> floats;
   std::vector<int32_t> word_rows;
   std::vector<int64_t> places;
