@@ -49,6 +49,8 @@ export interface OpenFormat {
   readonly notes?: readonly string[];
   /** How a linear is stored; undefined for floats. Throws WEIGHT_QUANT_* for what this engine does not read. */
   quantOf(linear: StoredLinear, role: LinearRole): LinearQuant | undefined;
+  /** Tensors that are read in the place of others, by the names of those. */
+  readonly otherNames?: ReadonlyMap<string, string>;
   /** What a tensor of the files stands for, where it becomes floats while it is read: by its name there. */
   coded?(tensor: string): CodedTensor | undefined;
   /** Whether a tensor of the files has nothing that a model must read: it was read here, or says nothing. */
