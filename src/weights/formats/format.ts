@@ -65,6 +65,9 @@ export interface QuantFormat {
   open(source: FormatSource): Promise<OpenFormat | undefined>;
 }
 
+/** What formats note of codes that are no integers. */
+export const codesBecome = (numbers: string): string => `4-bit codes become ${numbers} while they are loaded`;
+
 /** What they note of checkpoints with scales for a KV cache. */
 export const FLOAT_CACHE =
   'keys and values stay floats, where it has scales for them; --kv_quant int8 makes integers of them';
