@@ -62,6 +62,7 @@ std::string Name(fuzz::Bytes& bytes) { return "w" + std::to_string(bytes.Int(0, 
 void AddCodes(fuzz::Bytes& bytes, WeightPart& part, double elements, int depth) {
   CodedFloats codes;
   codes.table.resize(bytes.OneIn(20) ? 15 : depth == 0 && bytes.Flag() ? 16 : 256);
+  codes.low_first = bytes.Flag();
   for (size_t i = 0; i < codes.table.size(); ++i)
     codes.table[i] = bytes.OneIn(2000) ? bytes.Float() : static_cast<float>(i) - 7.5f;
   codes.block = bytes.OneIn(20) ? bytes.Raw<int64_t>() : bytes.Int(1, 100);

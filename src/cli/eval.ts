@@ -1,7 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import type { CommandModule } from 'yargs';
 import { type Perplexity, type PerplexityOptions, perplexity } from '../engine/perplexity.js';
-import { AtbError, refuseRequest } from '../errors.js';
+import { refuseRequest } from '../errors.js';
 import { ModelRunner } from '../runner/model-runner.js';
 import { openModel } from '../runner/open-model.js';
 import { DEFAULT_BLOCK_SIZE, type ModelRunnerOptions } from '../runner/runner-options.js';
@@ -9,6 +8,7 @@ import { declareFlags, optionsOf } from './command-line.js';
 import { environmentOptions, threadWarnings } from './environment.js';
 import { withModelFolder } from './model-folder.js';
 import { countProgress, loadProgress } from './progress.js';
+import { readText } from './read-text.js';
 
 const DEFAULT_CONTEXT = 512;
 
@@ -83,18 +83,6 @@ const FLAGS = [
   'model_dirs',
 ] as const;
 
-async function readText(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (cause) {
-    throw new AtbError(
-      'REQUEST_INVALID',
-      { field: '--text', expected: 'a readable file', found: file },
-      { cause },
-    );
-  }
-}
-
 /** `atb-models eval`: what quantising costs, on a text. */
 export const evalCommand: CommandModule = {
   command: 'eval',
@@ -110,7 +98,7 @@ export const evalCommand: CommandModule = {
     for (const warning of threadWarnings(options.threads)) process.stderr.write(`warning: ${warning}\n`);
     const found = await evaluate({
       ...options,
-      text: await readText(textFile),
+      text: await readText('--text', textFile),
       ...environmentOptions(),
       onProgress: loadProgress(process.stderr),
       onWindow: countProgress(process.stderr, 'windows'),

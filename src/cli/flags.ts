@@ -45,6 +45,7 @@ const MODEL = {
   quant_format: text('format', 'format of the quantised checkpoint (msmodelslim)', {
     choices: QUANTIZED_FORMATS,
   }),
+  calibrate: text('calibrateFile', 'file of text: round 4 bits by what it makes of inputs'),
   kv_quant: text('kvQuant', "store keys and values so (the model's dtype)", { choices: KV_QUANT_MODES }),
   weights_cache: text('weightsCache', 'folder of packed weights'),
   max_position_embeddings: number('maxPositionEmbeddings', 'other context length'),

@@ -5,12 +5,14 @@ import { declareFlags, optionsOf } from './command-line.js';
 import { environmentOptions } from './environment.js';
 import { withModelFolder } from './model-folder.js';
 import { longProgress } from './progress.js';
+import { readText } from './read-text.js';
 import { stoppable } from './stop-signals.js';
 
 const FLAGS = [
   'quantize',
   'quant_group_size',
   'quant_format',
+  'calibrate',
   'threads',
   'model_dirs',
   'allow_links',
@@ -44,12 +46,14 @@ export const quantizeCommand: CommandModule<object, Directories> = {
       },
     ),
   async handler(argv) {
-    const { quantize, json, ...options } = optionsOf(argv, FLAGS);
+    const { quantize, json, calibrateFile, ...options } = optionsOf(argv, FLAGS);
     if (quantize === undefined) throw new TypeError('declareFlags requires it');
     const { modelPath } = await withModelFolder({ modelPath: argv.input });
+    const calibrate = calibrateFile === undefined ? undefined : await readText('--calibrate', calibrateFile);
     const { keptFloat } = await stoppable((signal) =>
       quantizeCheckpoint({
         ...options,
+        ...(calibrate !== undefined && { calibrate }),
         quantize,
         input: modelPath,
         output: argv.output,

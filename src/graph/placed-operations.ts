@@ -8,6 +8,8 @@ export interface PlacedOperation {
   readonly node: NodeSpec;
   /** What the whole graph calls each input that comes from outside; undefined for what the graph computes. */
   readonly outerInputs: readonly (string | undefined)[];
+  /** The path of each input that its own graph computes, `layer_3/attn_out`; undefined for what comes into that graph. */
+  readonly innerInputs: readonly (string | undefined)[];
   /** What one row of its data stands for: a token of the step, or one that was gathered from them, as for the head. */
   readonly rows: 'tokens' | 'gathered';
 }
@@ -59,7 +61,8 @@ function visit(spec: GraphSpec, { prefix, outer, gathered }: Placement, found: P
       for (const name of node.outputs) isGathered.add(name);
     }
     const rows = roots.some((name) => isGathered.has(name)) ? 'gathered' : 'tokens';
-    found.push({ path, node, outerInputs, rows });
+    const innerInputs = roots.map((name) => (spec.inputs.includes(name) ? undefined : `${prefix}${name}`));
+    found.push({ path, node, outerInputs, innerInputs, rows });
   }
   return spec.outputs.filter((name) => isGathered.has(viewRoot(spec.views, name)));
 }

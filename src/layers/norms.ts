@@ -38,9 +38,10 @@ export abstract class BaseNorm extends Module implements NormStep {
   abstract buildGraph(graph: AtbGraph, input: string): string;
 }
 
-/** x / rms(x) * weight (arXiv:1910.07467). */
+/** x / rms(x) * weight (arXiv:1910.07467). Where the checkpoint has a bias, as smoothed ones do, it is added. */
 export class BaseRMSNorm extends BaseNorm {
   readonly weight: TensorRef;
+  readonly bias: TensorRef | undefined;
   /** What is added to the weight before it multiplies. */
   protected readonly weightOffset: 0 | 1 = 0;
 
@@ -51,13 +52,16 @@ export class BaseRMSNorm extends BaseNorm {
   constructor(weights: Weights, size: number, epsilon: number, rowOrder?: Int32Array) {
     super(weights, epsilon);
     this.weight = withRowOrder(weights.get('weight', [size]), rowOrder);
+    const bias = weights.getOptional('bias', [size]);
+    this.bias = bias && withRowOrder(bias, rowOrder);
   }
 
   override getWeights(): TensorRef[] {
-    return [this.weight];
+    return this.bias ? [this.weight, this.bias] : [this.weight];
   }
 
   buildGraph(graph: AtbGraph, input: string, normOut = `${this.name}_out`): string {
+    const normed = this.bias ? `${normOut}_unbiased` : normOut;
     CommonOpBuilderManager.getBuilder({
       category: 'NORM',
       opName: this.name,
@@ -66,7 +70,11 @@ export class BaseRMSNorm extends BaseNorm {
       weight: this.weight.name,
       weightOffset: this.weightOffset,
       enableAddNorm: false,
-    }).build(graph, { input, normOut });
+    }).build(graph, { input, normOut: normed });
+    if (this.bias) {
+      const add = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_ADD' }, `${this.name}_bias`);
+      graph.addOperation(add, [normed, this.bias.name], [normOut]);
+    }
     return normOut;
   }
 }

@@ -21,15 +21,16 @@ export interface PackedWords {
 
 /**
  * How bytes of a file hold floats: as places in a table, a byte each or, where the table has 16 numbers, two to a byte, the
- * first in its upper half. Each `block` of numbers, counted through the tensor whatever its rows are, has a scale. A number
+ * first in its upper half, or with `lowFirst` in its lower one. Each `block` of numbers, counted through the tensor whatever its rows are, has a scale. A number
  * is table[code] * scale, rounded once to the dtype of its part.
  */
 export interface CodedFloats {
   /** 16 or 256 numbers. */
   readonly table: Float32Array;
+  readonly lowFirst?: boolean;
   readonly block: number;
-  /** f32, a number for each block: of the file, or codes of 256 in their turn. It may have `times` and `plus`. */
-  readonly scales: FilePart;
+  /** f32, a number for each block: of the file, one for all, or codes of 256 in their turn. It may have `times` and `plus`. */
+  readonly scales: WeightPart;
 }
 
 /** A tensor of a file, or rows of it that follow one another. It may be changed while it is read. */

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readdir, rename, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
+import { toFloat32 } from '../dtype.js';
 import { AtbError, refuseRequest } from '../errors.js';
 import { makeFolder } from '../make-folder.js';
 import type { IntegerForm } from '../native/binding.js';
@@ -9,8 +10,11 @@ import { createEngine, type NativeEngine } from '../native/index.js';
 import type { Checkpoint, CheckpointTensor } from '../weights/checkpoint.js';
 import { syncFolder, writeSynced, writing } from '../weights/durable-output.js';
 import type { QuantizeMode, QuantizeOptions } from '../weights/quantization.js';
+import { readTensor } from '../weights/read-tensor.js';
 import { followAllowed, type LinkOptions, readExactly, readRegularFile } from '../weights/regular-file.js';
 import { SafetensorsWriter } from '../weights/safetensors-writer.js';
+import type { TensorRef } from '../weights/weights.js';
+import { Calibration } from './calibration/index.js';
 import { openModel } from './open-model.js';
 import { bytesOf, LAYOUTS, type QuantizedFormat, type QuantizedLayout } from './quantized-layouts.js';
 import { type FloatTensor, quantizedTensors } from './quantized-tensors.js';
@@ -24,6 +28,8 @@ export interface QuantizeCheckpointOptions extends QuantizeOptions, LinkOptions 
   /** The new directory: absent or empty. */
   readonly output: string;
   readonly modelDirs?: readonly string[];
+  /** A text, as the model reads or writes: weights of 4 bits are rounded by what goes into their products. */
+  readonly calibrate?: string;
   readonly threads?: number;
   readonly nativePath?: string;
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
@@ -52,6 +58,8 @@ const COPY_BYTES = 8 * 2 ** 20;
 export async function quantizeCheckpoint(options: QuantizeCheckpointOptions): Promise<QuantizedCheckpoint> {
   const output = resolve(options.output);
   await requireFree(output);
+  if (options.calibrate !== undefined && options.quantize !== 'w4a16')
+    refuseRequest('calibrate', 'used together with quantize w4a16', options.quantize);
   const { checkpoint, model } = await openModel({ ...options, modelPath: options.input });
   const layout = LAYOUTS[options.format ?? 'msmodelslim'];
   const { forms, keptFloat } = quantizedTensors(checkpoint, model.getWeights(), layout);
@@ -65,9 +73,16 @@ export async function quantizeCheckpoint(options: QuantizeCheckpointOptions): Pr
     options.onProgress?.(doneBytes, checkpoint.totalBytes);
     if (options.signal?.aborted) throw new AtbError('OUTPUT_ABORTED', { file: output });
   };
+  let calibration: Calibration | undefined;
   try {
+    if (options.calibrate !== undefined) {
+      const { quantize: _, quantGroupSize: __, ...ofFloats } = options;
+      const floats = await openModel({ ...ofFloats, modelPath: options.input });
+      calibration = await Calibration.open(floats, engine, options.calibrate, options);
+    }
     await writing('OUT', output, async () => {
-      await writeWeights(join(folder, 'model.safetensors'), checkpoint, { forms, layout }, engine, onTensor);
+      const written = { forms, layout, calibration };
+      await writeWeights(join(folder, 'model.safetensors'), checkpoint, written, engine, onTensor);
       await checkpoint.checkUnchanged();
       const file = layout.file(checkpoint.tensors, forms, options.quantize);
       if (file) await writeSynced(join(folder, file.name), file.text);
@@ -82,6 +97,7 @@ export async function quantizeCheckpoint(options: QuantizeCheckpointOptions): Pr
     await rm(folder, { recursive: true, force: true }).catch(() => undefined);
     throw error;
   } finally {
+    calibration?.dispose();
     engine.dispose();
   }
 }
@@ -98,14 +114,22 @@ async function requireFree(output: string): Promise<void> {
   if (found.length > 0) refuseRequest('OUT', 'a new or empty folder', output);
 }
 
+/** What is made of a checkpoint's tensors. */
+interface Written {
+  readonly forms: ReadonlyMap<string, IntegerForm>;
+  readonly layout: QuantizedLayout;
+  readonly calibration: Calibration | undefined;
+}
+
 async function writeWeights(
   path: string,
   checkpoint: Checkpoint,
-  { forms, layout }: { readonly forms: ReadonlyMap<string, IntegerForm>; readonly layout: QuantizedLayout },
+  written: Written,
   engine: NativeEngine,
   onTensor: (doneBytes: number) => void,
 ): Promise<void> {
   const { tensors } = checkpoint;
+  const { forms, layout } = written;
   const entries = [...tensors].flatMap(([name, { dtype, shape }]) => {
     const form = forms.get(name);
     return form ? layout.tensors(name, matrixOf(shape), form) : [{ name, dtype, shape }];
@@ -115,7 +139,7 @@ async function writeWeights(
     let done = 0;
     for (const [name, tensor] of tensors) {
       const form = forms.get(name);
-      if (form) await writeQuantized(writer, engine, checkpoint, name, { form, layout });
+      if (form) await writeQuantized(writer, engine, checkpoint, name, { ...written, form });
       else await copyTensor(writer, checkpoint.directory, name, tensor);
       done += tensor.bytes;
       onTensor(done);
@@ -134,7 +158,7 @@ async function writeQuantized(
   engine: NativeEngine,
   checkpoint: Checkpoint,
   name: string,
-  { form, layout }: { readonly form: IntegerForm; readonly layout: QuantizedLayout },
+  { form, layout, calibration }: Written & { readonly form: IntegerForm },
 ): Promise<void> {
   const { shape, parts, dtype } = checkpoint.weights().get(name, checkpoint.tensors.get(name)?.shape ?? []);
   const quantize = { ...form, scaleName: 'scale' };
@@ -143,10 +167,37 @@ async function writeQuantized(
   if (!(scale.data as Float32Array).every(Number.isFinite)) {
     throw new AtbError('WEIGHT_NOT_FINITE', { name, file: parts[0]?.file ?? checkpoint.directory });
   }
-  const integers = bytesOf(engine.exportTensor('weight'));
+  const rounded =
+    calibration && (await roundedBytes(calibration, engine, { name, dtype, shape, parts }, form));
+  const integers = rounded ?? bytesOf(engine.exportTensor('weight'));
   for (const tensor of layout.tensors(name, matrixOf(shape), form))
     await writer.write(tensor.name, tensor.bytes(integers, bytesOf(scale)));
 }
+
+/** The integers of a weight of 4 bits by what goes into its product; undefined where that is not known. */
+async function roundedBytes(
+  calibration: Calibration,
+  engine: NativeEngine,
+  weight: TensorRef,
+  { bits, groupSize }: IntegerForm,
+): Promise<Uint8Array | undefined> {
+  if (bits !== 4 || !calibration.has(weight.name)) return undefined;
+  const [n, k] = matrixOf(weight.shape);
+  const scales = engine.exportTensor('scale').data as Float32Array;
+  const floats = toFloat32(await readTensor(weight));
+  const integers = await calibration.round(weight.name, {
+    ...{ n, k, weight: floats, scales, groupSize },
+    least: -8,
+    most: 7,
+  });
+  return (
+    integers &&
+    Uint8Array.from({ length: (n * k) / 2 }, (_, i) => pairOf(integers[2 * i], integers[2 * i + 1]))
+  );
+}
+
+/** Two integers of 4 bits in a byte. */
+const pairOf = (low = 0, high = 0): number => (low & 15) | ((high & 15) << 4);
 
 async function copyTensor(
   writer: SafetensorsWriter,

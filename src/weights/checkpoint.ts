@@ -11,7 +11,7 @@ import {
   SINGLE_FILE,
 } from './checkpoint-files.js';
 import { foreignMethod } from './formats/foreign.js';
-import type { CheckpointTensor, CodedTensor, OpenFormat, StoredLinear } from './formats/format.js';
+import type { CheckpointTensor, OpenFormat, StoredLinear } from './formats/format.js';
 import { openFormat, quantisationOf, refuseQuantizingAgain } from './formats/index.js';
 import { mergeTensors, type NamedFile, type RepeatedTensor } from './merge-tensors.js';
 import { remedyOf } from './missing-weight.js';
@@ -184,17 +184,22 @@ export class Checkpoint implements WeightSource {
   #storedLinear(linear: string): StoredLinear {
     const tensor = (suffix: string): CheckpointTensor | undefined => this.stored(`${linear}.${suffix}`);
     const suffix = LINEAR_SUFFIXES.find((known) => this.has(`${linear}.${known}`)) ?? 'weight';
-    const name = this.#names.find(`${linear}.${suffix}`)?.slice(0, -suffix.length - 1) ?? linear;
+    const name = this.#nameOf(`${linear}.${suffix}`).slice(0, -suffix.length - 1);
     return { name, tensor };
   }
 
+  #nameOf(asked: string): string {
+    const found = this.#names.find(asked) ?? asked;
+    return this.#format?.otherNames?.get(found) ?? found;
+  }
+
   has(name: string): boolean {
-    return this.#names.find(name) !== undefined;
+    return this.tensors.has(this.#nameOf(name));
   }
 
   /** The tensor that the files hold for a name, be it under another one. */
   stored(name: string): CheckpointTensor | undefined {
-    return this.tensors.get(this.#names.find(name) ?? name);
+    return this.tensors.get(this.#nameOf(name));
   }
 
   /**
@@ -209,9 +214,9 @@ export class Checkpoint implements WeightSource {
       if (this.#index === undefined || shard === undefined) return undefined;
       throw new AtbError('WEIGHT_SHARD_LACKS_TENSOR', { file: this.#index.path, shard, tensor: name });
     }
-    this.#settleRepeated(this.#names.find(name) ?? name);
+    this.#settleRepeated(this.#nameOf(name));
     const { file, offset, shape } = found;
-    const coded = this.#codedTensor(name);
+    const coded = this.#format?.coded?.(this.#nameOf(name));
     if (coded) return { name, ...coded, parts: [{ file, offset, ...coded }] };
     const dtype = ENGINE_DTYPE.get(found.dtype);
     if (dtype === undefined) {
@@ -225,14 +230,10 @@ export class Checkpoint implements WeightSource {
     return { name, dtype, shape, parts: [{ file, offset, dtype, shape }] };
   }
 
-  #codedTensor(name: string): CodedTensor | undefined {
-    return this.#format?.coded?.(this.#names.find(name) ?? name);
-  }
-
   /** @throws WEIGHT_QUANT_METHOD when the tensor cannot be read as it is, and another tool's tensors say why */
   #refuseForeign(name: string, found: CheckpointTensor | undefined, expected?: readonly number[]): void {
     const linear = /^(.+)\.weight$/.exec(name)?.[1];
-    if (linear === undefined || this.#codedTensor(name)) return;
+    if (linear === undefined || this.#format?.coded?.(this.#nameOf(name))) return;
     const isAsExpected =
       expected?.length === found?.shape.length &&
       expected?.every((size, axis) => size === found?.shape[axis]);

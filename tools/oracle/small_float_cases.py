@@ -73,6 +73,24 @@ def compressed(form, k=96, seed=7, **args):
     return config, {name: tensor.contiguous() for name, tensor in packed.items()}, expected
 
 
+def nvfp4(k=96, seed=10):
+    generator = torch.Generator().manual_seed(seed)
+    arguments = QuantizationArgs(type="float", symmetric=True, num_bits=4, strategy="tensor_group", group_size=16,
+                                 scale_dtype=torch.float8_e4m3fn)
+    scheme = QuantizationScheme(targets=["Linear"], weights=arguments)
+    weight = torch.randn((N, k), generator=generator) * 0.5
+    world = torch.tensor([448 * 6 / weight.abs().max()])
+    scale = (weight.reshape(N, -1, 16).abs().amax(-1) / 6 * world).to(torch.float8_e4m3fn).float()
+    compressor = BaseCompressor.get_value_from_registry("nvfp4-pack-quantized")
+    packed = compressor.compress({"weight": weight, "weight_scale": scale, "weight_global_scale": world}, scheme)
+    expected = compressor.decompress(dict(packed), scheme)["weight"].float()
+    assert expected.unique().numel() > 8 and (expected - weight).abs().mean() < 0.05
+    config = {"quant_method": "compressed-tensors", "format": "nvfp4-pack-quantized", "ignore": ["lm_head"],
+              "config_groups": {"group_0": {"targets": ["Linear"], "weights": json.loads(arguments.model_dump_json()),
+                                            "input_activations": None, "output_activations": None}}}
+    return config, {name: tensor.contiguous() for name, tensor in packed.items()}, expected
+
+
 CASES = {
     "fp8-block": lambda: fp8(96, [8, 32]),
     "fp8-block-ragged": lambda: fp8(80, [16, 64]),
@@ -87,4 +105,5 @@ CASES = {
     "ct-float-8-block": lambda: compressed("float-quantized", num_bits=8, strategy="block", block_structure=[8, 32]),
     "ct-mxfp4": lambda: compressed("mxfp4-pack-quantized", num_bits=4, strategy="group", group_size=32,
                                    scale_dtype=torch.uint8),
+    "ct-nvfp4": nvfp4,
 }

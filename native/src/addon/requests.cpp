@@ -40,6 +40,8 @@ CodedFloats ReadCodes(const Napi::Value& value, const Where& where, int codes_wi
   const Napi::Object object = ReadObject(value, where);
   CodedFloats codes;
   codes.table = ReadFloat32s(object.Get("table"), Where(where, "table"));
+  const Napi::Value low = object.Get("lowFirst");
+  if (!low.IsUndefined()) codes.low_first = ReadBool(low, Where(where, "lowFirst"));
   codes.block = ReadInteger(object.Get("block"), Where(where, "block"), 1, kMaxSafe);
   codes.scales = std::make_shared<const WeightPart>(ReadPart(object.Get("scales"), Where(where, "scales"), codes_within));
   return codes;

@@ -18,24 +18,22 @@ constexpr size_t kPairedTable = 16, kByteTable = 256;
 
 bool ArePairs(const CodedFloats& codes) { return codes.table.size() == kPairedTable; }
 
-uint8_t CodeOf(const std::byte* codes, int64_t i, bool are_pairs) {
-  if (!are_pairs) return static_cast<uint8_t>(codes[i]);
-  const auto pair = static_cast<uint8_t>(codes[i / 2]);
-  return i % 2 == 0 ? pair >> 4 : pair & 0xF;
-}
-
-/// `count` numbers of one block, of which the first has code `first` of `codes`.
+/// `count` numbers of one block, of which the first has code `first` of `codes`. `shift`: of the first code of a byte.
 template <typename T>
 void DecodePairs(const std::array<T, kPairedTable>& numbers, const std::byte* codes, int64_t first, int64_t count,
-                 T* to) {
+                 int shift, T* to) {
+  const auto at = [&](int64_t code) {
+    const auto pair = static_cast<uint8_t>(codes[code / 2]);
+    return numbers[pair >> (code % 2 == 0 ? shift : 4 - shift) & 0xF];
+  };
   int64_t i = 0;
-  if (first % 2 != 0 && count > 0) to[i++] = numbers[CodeOf(codes, first, true)];
+  if (first % 2 != 0 && count > 0) to[i++] = at(first);
   for (; i + 2 <= count; i += 2) {
     const auto pair = static_cast<uint8_t>(codes[(first + i) / 2]);
-    to[i] = numbers[pair >> 4];
-    to[i + 1] = numbers[pair & 0xF];
+    to[i] = numbers[pair >> shift & 0xF];
+    to[i + 1] = numbers[pair >> (4 - shift) & 0xF];
   }
-  if (i < count) to[i] = numbers[CodeOf(codes, first + i, true)];
+  if (i < count) to[i] = at(first + i);
 }
 
 template <typename T>
@@ -43,13 +41,13 @@ void DecodeBlock(const CodedFloats& coded, DType dtype, float scale, const std::
                  int64_t count, T* to) {
   if (!ArePairs(coded)) {
     for (int64_t i = 0; i < count; ++i)
-      kernels::StoreFloat(to, dtype, i, coded.table[CodeOf(codes, first + i, false)] * scale);
+      kernels::StoreFloat(to, dtype, i, coded.table[static_cast<uint8_t>(codes[first + i])] * scale);
     return;
   }
   std::array<T, kPairedTable> numbers;
   for (size_t code = 0; code < kPairedTable; ++code)
     kernels::StoreFloat(numbers.data(), dtype, static_cast<int64_t>(code), coded.table[code] * scale);
-  DecodePairs(numbers, codes, first, count, to);
+  DecodePairs(numbers, codes, first, count, coded.low_first ? 0 : 4, to);
 }
 
 /// Scales [begin, begin + count) of a part's blocks.
@@ -60,6 +58,8 @@ void ReadScales(const PlannedPart& scales, int64_t begin, int64_t count, float* 
   if (part.codes) {
     if (!staging) staging = std::make_unique<CodeStaging>();
     ReadCodes(scales, begin, count, bytes, *staging);
+  } else if (part.value) {
+    std::fill_n(to, count, *part.value);
   } else {
     constexpr auto kSize = static_cast<int64_t>(sizeof(float));
     scales.file->Read(static_cast<uint64_t>(part.offset + begin * kSize), {bytes, static_cast<size_t>(count * kSize)});
@@ -83,13 +83,14 @@ void CheckCodes(const WeightPart& part, const std::string& name) {
   if (!IsFloat(part.dtype) || part.words) fail("NATIVE_ARGUMENT_INVALID", "codes stand for floats, not for words");
   if (codes.table.size() != kPairedTable && codes.table.size() != kByteTable)
     fail("NATIVE_ARGUMENT_INVALID", "a table of codes has 16 or 256 numbers");
-  if (!std::ranges::all_of(codes.table, [](float number) { return std::isfinite(number); }))
+  const auto is_finite = [](float number) { return std::isfinite(number); };
+  if (ArePairs(codes) && !std::ranges::all_of(codes.table, is_finite))
     fail("NATIVE_VALUE_OUT_OF_RANGE", "a table of codes must be finite");
   if (codes.block < 1) fail("NATIVE_ARGUMENT_INVALID", "a block of codes has at least one");
   const WeightPart& scales = *codes.scales;
-  const bool are_plain = scales.dtype == DType::kF32 && !scales.value && !scales.words && !scales.transposed &&
-                         !scales.row_order && !scales.unit_rows;
-  if (!are_plain) fail("NATIVE_ARGUMENT_INVALID", "scales of codes are f32 of a file as they lie");
+  const bool are_plain = scales.dtype == DType::kF32 && !scales.words && !scales.transposed && !scales.row_order &&
+                         !scales.unit_rows;
+  if (!are_plain) fail("NATIVE_ARGUMENT_INVALID", "scales of codes are f32 as they lie");
   if (scales.codes && (ArePairs(*scales.codes) || scales.codes->scales->codes))
     fail("NATIVE_ARGUMENT_INVALID", "scales of codes are f32, or codes of 256 with scales that are f32");
   const int64_t blocks = CeilDiv(Elements(part.shape), codes.block);

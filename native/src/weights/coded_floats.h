@@ -11,13 +11,14 @@ struct PlannedPart;
 struct WeightPart;
 
 /// How bytes of a file hold floats: as places in a table, a byte each or, where the table has 16 numbers, two to a byte,
-/// the first in its upper half. Each `block` of numbers, counted through the tensor whatever its rows are, has a scale. A
+/// the first in its upper half, or in its lower one. Each `block` of numbers, counted through the tensor whatever its rows are, has a scale. A
 /// number is table[code] * scale, rounded once to the dtype of its part.
 struct CodedFloats {
-  std::vector<float> table;  ///< 16 or 256, finite.
+  std::vector<float> table;  ///< 16 or 256. Of scales, places of what is no number may hold what is not finite.
+  bool low_first = false;    ///< Of 16: the first of two lies in the lower half of their byte.
   int64_t block = 0;
-  /// f32, a number for each block: of the file, or codes of 256 in their turn, whose scales are of the file. They may have
-  /// `times` and `plus`, and no other change.
+  /// f32, a number for each block: of the file, or one value for all, or codes of 256 in their turn, whose scales are no
+  /// codes. They may have `times` and `plus`, and no other change.
   std::shared_ptr<const WeightPart> scales;
 };
 

@@ -9,6 +9,7 @@ import { ConfigFields } from './config-fields.js';
 import {
   type CheckpointTensor,
   type CodedTensor,
+  codesBecome,
   FLOAT_ACTIVATIONS,
   type FormatSource,
   type OpenFormat,
@@ -56,7 +57,7 @@ async function open(source: FormatSource): Promise<OpenFormat | undefined> {
       : `bitsandbytes (${fields.oneOf('bnb_4bit_quant_type', ['fp4', 'nf4'] as const)})`,
     file: fields.file,
     stamps: [],
-    notes: [isInt8 ? FLOAT_ACTIVATIONS : `4-bit codes become ${numbers} while they are loaded`],
+    notes: [isInt8 ? FLOAT_ACTIVATIONS : codesBecome(numbers)],
     quantOf({ name }, role) {
       if (tensors) return integers.has(name) ? INT8 : undefined;
       const isKept = role === 'head' || kept.some((part) => name.includes(part));

@@ -49,6 +49,8 @@ export interface OpenFormat {
   readonly notes?: readonly string[];
   /** How a linear is stored; undefined for floats. Throws WEIGHT_QUANT_* for what this engine does not read. */
   quantOf(linear: StoredLinear, role: LinearRole): LinearQuant | undefined;
+  /** Tensors that are read in the place of others, by the names of those. */
+  readonly otherNames?: ReadonlyMap<string, string>;
   /** What a tensor of the files stands for, where it becomes floats while it is read: by its name there. */
   coded?(tensor: string): CodedTensor | undefined;
   /** Whether a tensor of the files has nothing that a model must read: it was read here, or says nothing. */
@@ -62,6 +64,9 @@ export interface QuantFormat {
   /** How the checkpoint is quantised; undefined when this format is not in charge of it. Throws WEIGHT_QUANT_*. */
   open(source: FormatSource): Promise<OpenFormat | undefined>;
 }
+
+/** What formats note of codes that are no integers. */
+export const codesBecome = (numbers: string): string => `4-bit codes become ${numbers} while they are loaded`;
 
 /** What they note of checkpoints with scales for a KV cache. */
 export const FLOAT_CACHE =

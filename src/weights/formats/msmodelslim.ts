@@ -63,6 +63,7 @@ async function open(source: FormatSource): Promise<OpenFormat | undefined> {
     };
     // The checkpoint as a whole has a type, too; single tensors may be of others.
     const method = types.get(MODEL_TYPE_KEY) ?? QUANT_DESCRIPTION_FILE;
+    const norms = smoothedNorms(source, types);
     const hasScales = [...(source.tensors?.keys() ?? [])].some((name) => CACHE_SPARE.test(name));
     return {
       method,
@@ -70,11 +71,45 @@ async function open(source: FormatSource): Promise<OpenFormat | undefined> {
       stamps: [stamp],
       notes: hasScales ? [FLOAT_CACHE] : [],
       quantOf,
+      otherNames: norms,
       isSpare: (tensor) =>
         CACHE_SPARE.test(tensor) ||
+        SMOOTHED.test(tensor) ||
+        norms.has(tensor) ||
         (STATIC_SPARE.test(tensor) && inputs.has(tensor.replace(STATIC_SPARE, ''))),
     };
   });
+}
+
+/** What smoothing made of a norm, for the integers behind it. */
+const SMOOTHED = /\.module\.(weight|bias)$/;
+/** The part of a layer that a norm stands before. */
+const BEHIND: Readonly<Record<string, string>> = {
+  input_layernorm: 'self_attn.',
+  post_attention_layernorm: 'mlp.',
+};
+
+/**
+ * Norms that smoothing changed (anti-outlier): `norm.module.weight` and `norm.module.bias` lie beside the norm as it was, and
+ * are meant where linears behind it are integers.
+ */
+function smoothedNorms(
+  source: FormatSource,
+  types: ReadonlyMap<string, string>,
+): ReadonlyMap<string, string> {
+  const quantised = [...types].flatMap(([name, type]) =>
+    name.endsWith('.weight') && type !== FLOAT_TYPE ? [name] : [],
+  );
+  const names = new Map<string, string>();
+  for (const norm of linearsWith(source, 'module.weight')) {
+    const at = norm.lastIndexOf('.') + 1;
+    const behind = norm.slice(0, at) + (BEHIND[norm.slice(at)] ?? '');
+    if (!quantised.some((name) => name.startsWith(behind))) continue;
+    for (const part of ['weight', 'bias'])
+      if (source.tensors?.has(`${norm}.module.${part}`))
+        names.set(`${norm}.${part}`, `${norm}.module.${part}`);
+  }
+  return names;
 }
 
 /** Scales by which MindIE makes int8 of a KV cache. */

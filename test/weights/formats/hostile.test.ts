@@ -329,6 +329,34 @@ const DAMAGES: ReadonlyArray<readonly [title: string, of: string, Damage, ErrorC
   ],
   ['no scales', 'mxfp4', { tensors: (t) => t.delete('weight_scales') }, 'WEIGHT_NOT_FOUND', /weight_scales/],
   [
+    'groups of 32',
+    'ct-nvfp4',
+    { config: groupOf('ct-nvfp4', { group_size: 32 }) },
+    'WEIGHT_QUANT_DESCRIPTION',
+    /group_size" must be one of 16, found 32/,
+  ],
+  [
+    'too few groups',
+    'ct-nvfp4',
+    withShape('weight_scale', ([n = 0, groups = 0]) => [n, groups - 1]),
+    'WEIGHT_QUANT_CONTRADICTION',
+    /"group_size" 16, but "layer.proj.weight_scale" in the files is F8_E4M3\[24,5\]/,
+  ],
+  [
+    'a global scale of 0',
+    'ct-nvfp4',
+    { tensors: (t) => t.get('weight_global_scale')?.data.fill(0) },
+    'WEIGHT_QUANT_CONTRADICTION',
+    /weight_global_scale" in the files is 0/,
+  ],
+  [
+    'no global scale',
+    'ct-nvfp4',
+    { tensors: (t) => t.delete('weight_global_scale') },
+    'WEIGHT_QUANT_CONTRADICTION',
+    /weight_global_scale" in the files does not exist/,
+  ],
+  [
     'a state that is no JSON',
     'bnb-nf4-nested',
     text(NF4_STATE, '{"blocksize": 64'),
@@ -466,7 +494,7 @@ describe('quantised checkpoints that are not what they say', () => {
 
   it('are refused when they are loaded: scales that are not finite', async () => {
     const names = ['gptq-4-sym', 'ct-int-8', 'fp8-block', 'fp8-block-powers', 'mxfp4', 'bnb-int8'] as const;
-    for (const name of [...names, 'bnb-nf4-across', 'bnb-nf4-nested'] as const) {
+    for (const name of [...names, 'bnb-nf4-across', 'bnb-nf4-nested', 'ct-nvfp4'] as const) {
       const nan = (tensors: Map<string, WriterTensor>) => {
         const [suffix = ''] = SCALES.filter((each) => tensors.has(each));
         (tensors.get(suffix) as WriterTensor).data.fill(0xff, 0, 4);

@@ -1,10 +1,13 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { expect } from 'chai';
+import { AtbGraph } from '../../../src/graph/atb-graph.js';
+import { BaseRMSNorm } from '../../../src/layers/norms.js';
 import { Checkpoint } from '../../../src/weights/checkpoint.js';
 import type { OpenFormat } from '../../../src/weights/formats/format.js';
 import { openFormat } from '../../../src/weights/formats/index.js';
 import type { LinearQuant } from '../../../src/weights/quantization.js';
 import { quantizationPlan } from '../../../src/weights/quantization.js';
+import { readTensor } from '../../../src/weights/read-tensor.js';
 import { failure, safetensorsBytes, temporaryFolder } from '../safetensors-writer.js';
 
 describe('the description of a quantised checkpoint', () => {
@@ -97,5 +100,70 @@ describe('the description of a quantised checkpoint', () => {
     await checkpoint.checkUnchanged();
     write({ model_quant_type: 'W8A16', 'a.weight': 'FLOAT' });
     await failure('WEIGHT_FILE_CHANGED', () => checkpoint.checkUnchanged());
+  });
+
+  describe('with norms that smoothing changed', () => {
+    const f32 = (name: string, ...values: number[]) => ({
+      name,
+      dtype: 'F32',
+      shape: [values.length],
+      data: new Uint8Array(Float32Array.from(values).buffer),
+    });
+    const LAYER = 'model.layers.0';
+    /** A layer whose attention is integers and whose MLP is floats. */
+    async function open() {
+      write({
+        [`${LAYER}.self_attn.q_proj.weight`]: 'W8A16',
+        [`${LAYER}.mlp.up_proj.weight`]: 'FLOAT',
+      });
+      const norms = ['input_layernorm', 'post_attention_layernorm'].flatMap((norm) => [
+        f32(`${LAYER}.${norm}.weight`, 1, 1),
+        f32(`${LAYER}.${norm}.module.weight`, 2, 2),
+        f32(`${LAYER}.${norm}.module.bias`, 3, 4),
+      ]);
+      const tensors = [...norms, f32('model.norm.weight', 1, 1), f32('model.norm.bias', 5, 6)];
+      writeFileSync(path('model.safetensors'), safetensorsBytes(tensors));
+      const checkpoint = await Checkpoint.open(path());
+      const weights = checkpoint.weights({ dtype: 'f32' });
+      const norm = (name: string) => new BaseRMSNorm(weights.at(name), 2, 1e-5);
+      return { checkpoint, norm };
+    }
+    const numbersOf = async (norm: BaseRMSNorm) =>
+      Promise.all(norm.getWeights().map(async (ref) => [...(await readTensor(ref)).data]));
+
+    it('reads them where what follows is integers, and the others where it is floats', async () => {
+      const { norm } = await open();
+      expect(await numbersOf(norm(`${LAYER}.input_layernorm`))).to.deep.equal([
+        [2, 2],
+        [3, 4],
+      ]);
+      expect(await numbersOf(norm(`${LAYER}.post_attention_layernorm`))).to.deep.equal([[1, 1]]);
+    });
+
+    it('adds a bias that lies beside the norm', async () => {
+      const { norm } = await open();
+      const { weight, bias } = norm('model.norm');
+      expect(bias?.name).to.equal('model.norm.bias');
+      const graph = new AtbGraph('norm');
+      graph.addInputOutput({ input: ['x', weight.name, 'model.norm.bias'], output: ['y'] });
+      norm('model.norm').buildGraph(graph, 'x', 'y');
+      expect(graph.build().nodes.map(({ op, inputs }) => ['type' in op && op.type, ...inputs])).to.deep.equal(
+        [
+          ['RmsNorm', 'x', 'model.norm.weight'],
+          ['Elewise', 'y_unbiased', 'model.norm.bias'],
+        ],
+      );
+    });
+
+    it('leaves out the ones that are not meant, and scales of a cache, without a word', async () => {
+      const { checkpoint } = await open();
+      for (const name of [
+        `${LAYER}.input_layernorm.weight`,
+        `${LAYER}.post_attention_layernorm.module.bias`,
+        `${LAYER}.self_attn.k_proj.kv_cache_scale`,
+      ])
+        expect(checkpoint.format?.isSpare?.(name), name).to.equal(true);
+      expect(checkpoint.format?.isSpare?.('model.norm.bias')).to.equal(false);
+    });
   });
 });

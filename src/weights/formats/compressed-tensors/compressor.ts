@@ -1,5 +1,6 @@
 import type { LinearQuant, StaticInput } from '../../quantization.js';
-import type { StoredLinear } from '../format.js';
+import type { ConfigFields } from '../config-fields.js';
+import type { CodedTensor, FormatSource, StoredLinear } from '../format.js';
 import type { Scheme } from './schemes.js';
 
 /** A linear of the files and what the configuration says of it. */
@@ -19,8 +20,10 @@ export interface Compressor {
   readonly format: string;
   /** The tensor by which the files show that a linear was written so. */
   readonly weight: 'weight' | 'weight_packed';
-  /** Throws WEIGHT_QUANT_DESCRIPTION for what this engine does not read. */
-  quantOf(linear: SchemedLinear): LinearQuant;
+  /** Undefined for what becomes floats. Throws WEIGHT_QUANT_DESCRIPTION for what this engine does not read. */
+  quantOf(linear: SchemedLinear): LinearQuant | undefined;
+  /** The floats that a linear's weight becomes while it is loaded. Throws WEIGHT_QUANT_CONTRADICTION. */
+  coded?(source: FormatSource, fields: ConfigFields, linear: string): Promise<CodedTensor>;
   /** Whether inputs become integers as the configuration says; where it is absent, they stay floats. */
   quantisesInputs?(scheme: Scheme): boolean;
 }

@@ -2,6 +2,8 @@ import type { StaticInput } from '../../quantization.js';
 import { channelOrder } from '../channel-groups.js';
 import { ConfigFields } from '../config-fields.js';
 import {
+  type CodedTensor,
+  codesBecome,
   FLOAT_ACTIVATIONS,
   FLOAT_CACHE,
   type FormatSource,
@@ -16,11 +18,18 @@ import { floatQuantized } from './float-quantized.js';
 import { groupSizeOf } from './group-scales.js';
 import { hasStaticInputs, intQuantized } from './int-quantized.js';
 import { mxfp4PackQuantized } from './mxfp4-pack-quantized.js';
+import { nvfp4PackQuantized } from './nvfp4-pack-quantized.js';
 import { packQuantized } from './pack-quantized.js';
 import { type Scheme, type SchemeOf, schemes } from './schemes.js';
 
 /** Every compressor that is read. A new one is a file beside this one, and a line here. */
-const COMPRESSORS: readonly Compressor[] = [packQuantized, intQuantized, floatQuantized, mxfp4PackQuantized];
+const COMPRESSORS: readonly Compressor[] = [
+  packQuantized,
+  intQuantized,
+  floatQuantized,
+  mxfp4PackQuantized,
+  nvfp4PackQuantized,
+];
 
 /** Checkpoints that llm-compressor and others write with compressed-tensors; read as version 0.20 defines them. */
 export const compressedTensors: QuantFormat = { method: 'compressed-tensors', open };
@@ -33,6 +42,7 @@ async function open(source: FormatSource): Promise<OpenFormat | undefined> {
   const schemeOf = schemes(source, config);
   const channels = await readOrders(source, fields, schemeOf);
   const inputs = await staticInputs(source, fields, schemeOf);
+  const coded = await codedWeights(source, fields, schemeOf);
   const names = linearsWith(source, 'weight_scale');
   const spare = await zeroBiases(source, names);
   const used = new Set(names.flatMap((name) => schemeOf(name) ?? []));
@@ -55,12 +65,17 @@ async function open(source: FormatSource): Promise<OpenFormat | undefined> {
         })
       );
     },
-    isSpare: (tensor) => spare.has(tensor) || SPARE.test(tensor),
+    // A linear's weight, where it becomes floats.
+    otherNames: new Map([...coded.keys()].map((name) => [name.replace(/_packed$/, ''), name])),
+    coded: (tensor) => coded.get(tensor),
+    isSpare: (tensor) =>
+      spare.has(tensor) || SPARE.test(tensor) || coded.has(tensor.replace(/_scale$/, '_packed')),
   };
 }
 
 /** Shapes and orders of channels, which are read here, and scales of caches and activations, which stay floats. */
-const SPARE = /\.(weight_shape|weight_g_idx|[kv]_scale|[kv]_zero_point|input_scale|input_zero_point)$/;
+const SPARE =
+  /\.(weight_shape|weight_g_idx|[kv]_scale|[kv]_zero_point|input_scale|input_zero_point|(input|weight)_global_scale)$/;
 
 function refuseTransforms(fields: ConfigFields, config: Readonly<Record<string, unknown>>): void {
   const isEmpty = (value: unknown): boolean =>
@@ -120,6 +135,22 @@ async function readOrders(
   return orders;
 }
 
+/** The floats that `weight_packed` becomes while it is loaded, by its name. */
+async function codedWeights(
+  source: FormatSource,
+  fields: ConfigFields,
+  schemeOf: SchemeOf,
+): Promise<ReadonlyMap<string, CodedTensor>> {
+  const coded = new Map<string, CodedTensor>();
+  for (const linear of linearsWith(source, 'weight_packed')) {
+    const scheme = schemeOf(linear);
+    const compressor = scheme && compressorOf(fields, scheme);
+    const weight = await compressor?.coded?.(source, fields, linear);
+    if (weight) coded.set(`${linear}.weight_packed`, weight);
+  }
+  return coded;
+}
+
 /** How inputs become int8 that have one scale. */
 async function staticInputs(
   source: FormatSource,
@@ -145,6 +176,7 @@ function notesOf(used: ReadonlySet<Scheme>, config: Readonly<Record<string, unkn
     const compressor = COMPRESSORS.find(({ format }) => format === scheme.format);
     if (compressor && scheme.inputs && !compressor.quantisesInputs?.(scheme)) notes.add(FLOAT_ACTIVATIONS);
   }
+  if ([...used].some(({ format }) => format === nvfp4PackQuantized.format)) notes.add(codesBecome('bf16'));
   if (config.kv_cache_scheme != null) notes.add(FLOAT_CACHE);
   return [...notes];
 }
