@@ -642,6 +642,7 @@ struct Attends {
   bool sinks = false;
   bool latent = false;      ///< Values are the first numbers of keys.
   bool both_sides = false;  ///< A mask leaves a window on both sides of each query (SelfAttention).
+  bool others = false;      ///< Keys are those of other tokens (SelfAttention).
 };
 
 /// A mask [size, size] that lets each query see the keys up to `window` before and behind it.
@@ -658,26 +659,25 @@ void SelfAttention(Case& c, const Attends& attends) {
   const DType dtype = d.Float();
   const int64_t kv_heads = attends.latent ? 1 : d.Int(1, 3);
   const int64_t heads = kv_heads * d.Int(1, attends.latent ? 20 : 3), head_dim = 8 * d.Int(1, 4);
-  const int64_t mask = attends.both_sides ? 4 : d.Int(0, 3);
+  const int64_t mask = attends.both_sides ? 4 : attends.others ? 5 : d.Int(0, 3);
   const int64_t most = mask == 0 && heads * head_dim <= 64 && c.bytes.OneIn(8) ? 300 : 40;
+  const int64_t batch = d.Int(1, 3);
   Sizes lengths;
-  int64_t tokens = 0, longest = 0;
-  for (int64_t i = d.Int(1, 3); i > 0; --i) {
-    lengths.push_back(d.Int(0, most));
-    tokens += lengths.back();
-    longest = std::max(longest, lengths.back());
-  }
-  const auto rows = [&](int64_t count) {
-    return d.c.Input(dtype, d.c.bytes.Flag() ? Sizes{tokens, count, head_dim} : Sizes{tokens, count * head_dim});
+  for (int64_t i = 0; i < (attends.others ? 2 * batch : batch); ++i) lengths.push_back(d.Int(0, most));
+  const auto keys = lengths.end() - batch;
+  const int64_t queries = std::accumulate(lengths.begin(), lengths.begin() + batch, int64_t{0});
+  const int64_t tokens = std::accumulate(keys, lengths.end(), int64_t{0}), longest = *std::max_element(keys, lengths.end());
+  const auto rows = [&](int64_t own, int64_t count) {
+    return d.c.Input(dtype, d.c.bytes.Flag() ? Sizes{own, count, head_dim} : Sizes{own, count * head_dim});
   };
   ParamObject param{{"headNum", Num(heads)}, {"kvHeadNum", Num(kv_heads)}, {"qkScale", 0.25}, {"calcType", "PA_ENCODER"}};
   const bool precise = d.Flag();
   if (precise) param.emplace("kernelType", "KERNELTYPE_HIGH_PRECISION");
-  Strings inputs{rows(heads), rows(kv_heads)};
+  Strings inputs{rows(queries, heads), rows(tokens, kv_heads)};
   if (attends.latent) {
     param.emplace("mlaVHeadSize", Num(8 * d.Int(1, head_dim / 8)));
   } else {
-    inputs.push_back(rows(kv_heads));
+    inputs.push_back(rows(tokens, kv_heads));
   }
   Bend(d, heads, param);
   switch (mask) {
@@ -698,11 +698,14 @@ void SelfAttention(Case& c, const Attends& attends) {
       param.emplace("isTriuMask", 1);
       inputs.push_back(c.Input(dtype, {128, 128}));
       break;
-    default:
+    case 4:
       param.emplace("maskType", "MASK_TYPE_NORM");
       inputs.push_back(BandOf(d, dtype, longest, d.Int(0, 20), precise || dtype == DType::kBF16));
+      break;
+    default:
+      break;
   }
-  inputs.push_back(c.Input(DType::kI32, {static_cast<int64_t>(lengths.size())}, {0, 0, lengths}));
+  inputs.push_back(c.Input(DType::kI32, attends.others ? Sizes{2, batch} : Sizes{batch}, {0, 0, lengths}));
   if (attends.sinks) {
     param.emplace("hasSinks", true);
     inputs.push_back(c.Input(DType::kF32, {heads}));
@@ -1035,7 +1038,10 @@ const std::map<std::string, Variants>& Recipes() {
          {{"", [](Case& c) { ReshapeAndCache(c, false); }}, {"of keys", [](Case& c) { ReshapeAndCache(c, true); }}}},
         {"RmsNorm", {{"", RmsNorm}}},
         {"Rope", {{"", Rope}}},
-        {"SelfAttention", {{"on both sides", [](Case& c) { SelfAttention(c, {.both_sides = true}); }}}},
+        {"SelfAttention",
+         {{"on both sides", [](Case& c) { SelfAttention(c, {.both_sides = true}); }},
+          {"to others", [](Case& c) { SelfAttention(c, {.others = true}); }},
+          {"to others, latent", [](Case& c) { SelfAttention(c, {.latent = true, .others = true}); }}}},
         {"SetValue", {{"", SetValue}}},
         {"Sigmoid", {{"", Sigmoid}}},
         {"Slice", {{"", Slice}}},
