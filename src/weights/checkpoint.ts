@@ -150,11 +150,11 @@ export class Checkpoint implements WeightSource {
     return this.#format;
   }
 
-  /** The dtype of the first tensor of floats; undefined where the engine reads none. */
+  /** The dtype of the first tensor of floats that a model reads; undefined where the engine reads none. */
   get floatDType(): FloatDType | undefined {
-    for (const { dtype } of this.tensors.values()) {
+    for (const [name, { dtype }] of this.tensors) {
       const found = ENGINE_DTYPE.get(dtype);
-      if (found !== undefined && isFloat(found)) return found;
+      if (found !== undefined && isFloat(found) && !this.#format?.isSpare?.(name)) return found;
     }
     return undefined;
   }

@@ -36,10 +36,9 @@ export class ExpertLinear {
       const found = forms.map((form, expert) => `${name}.${expert} ${form}`);
       throw new AtbError('WEIGHT_QUANT_MIXED', { name: full, found });
     }
-    const odd = linears.find(({ hasOffset, channels, divisors }) => hasOffset || channels || divisors);
-    if (odd) {
-      const found = odd.hasOffset ? 'zero points' : 'inputs that are ordered or divided';
-      throw new AtbError('WEIGHT_QUANT_EXPERTS', { name: odd.name, found });
+    for (const linear of linears) {
+      const found = oddity(linear);
+      if (found) throw new AtbError('WEIGHT_QUANT_EXPERTS', { name: linear.name, found });
     }
     const tensors = first.getWeights().map((ref, index) => {
       const [, ...others] = linears.map((linear) => linear.getWeights()[index] ?? ref);
@@ -79,6 +78,13 @@ export class ExpertLinear {
   weightNames(): string[] {
     return this.tensors.map((tensor) => tensor.name);
   }
+}
+
+/** What of a linear products of experts do not read. */
+function oddity({ hasOffset, channels, divisors, inputScale }: Linear): string | undefined {
+  if (hasOffset) return 'zero points';
+  if (inputScale) return 'inputs whose scale was decided beforehand';
+  return channels || divisors ? 'inputs that are ordered or divided' : undefined;
 }
 
 /** The same tensor of every expert, one behind the other: [experts, …]. */

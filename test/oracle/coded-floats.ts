@@ -1,4 +1,4 @@
-import type { SMALL_FLOATS, StoredLinear } from './small-floats.js';
+import { E2M1, E4M3, roundBlocks, type SMALL_FLOATS, type StoredLinear } from './small-floats.js';
 
 const BLOCK = 64;
 /** bitsandbytes' table of nf4: quantiles of a normal distribution. */
@@ -40,10 +40,51 @@ function nf4(data: Float32Array, shape: readonly [n: number, k: number]): Stored
   };
 }
 
+/** What scales are divided by, which leaves them exact. */
+const GLOBAL = 4;
+
+/** As compressed-tensors stores nvfp4: groups of 16, whose scales are e4m3. */
+function nvfp4(data: Float32Array, [n, k]: readonly [n: number, k: number]): StoredLinear {
+  const codeOf = (scale: number) => E4M3.reduce((best, number, code) => (number <= scale ? code : best), 1);
+  const scaleOf = (most: number) => (E4M3[codeOf((most * GLOBAL) / 6)] as number) / GLOBAL;
+  const { codes, scales, values } = roundBlocks(data, [n, k], [1, 16], E2M1, 8, scaleOf);
+  const pairs = Uint8Array.from(
+    { length: codes.length / 2 },
+    (_, i) => (codes[2 * i] as number) | ((codes[2 * i + 1] as number) << 4),
+  );
+  const scaleCodes = Uint8Array.from(scales, (scale) => codeOf(scale * GLOBAL));
+  return {
+    values,
+    tensors: {
+      weight_packed: { dtype: 'U8', shape: [n, k / 2], data: pairs },
+      weight_scale: { dtype: 'F8_E4M3', shape: [n, k / 16], data: scaleCodes },
+      weight_global_scale: {
+        dtype: 'F32',
+        shape: [1],
+        data: new Uint8Array(Float32Array.of(GLOBAL).buffer),
+      },
+    },
+  };
+}
+
 /** Checkpoints of floats that are places in a table. */
 export const CODED_FLOATS: typeof SMALL_FLOATS = {
   'bnb-nf4': {
     config: { quant_method: 'bitsandbytes', load_in_4bit: true, bnb_4bit_quant_type: 'nf4' },
     store: nf4,
+  },
+  'ct-nvfp4': {
+    config: {
+      quant_method: 'compressed-tensors',
+      format: 'nvfp4-pack-quantized',
+      ignore: ['lm_head'],
+      config_groups: {
+        group_0: {
+          targets: ['Linear'],
+          weights: { num_bits: 4, type: 'float', symmetric: true, strategy: 'tensor_group', group_size: 16 },
+        },
+      },
+    },
+    store: nvfp4,
   },
 };

@@ -10,8 +10,9 @@ import { legalityProblems, problemText } from '../../../src/graph/legality.js';
 import { availableIsas, createEngine } from '../../../src/native/index.js';
 import { weightLoads } from '../../../src/runner/weight-storage.js';
 import { Checkpoint } from '../../../src/weights/checkpoint.js';
+import { ExpertLinear } from '../../../src/weights/expert-linear.js';
 import { Linear } from '../../../src/weights/linear.js';
-import { weightDesc } from '../../../src/weights/weights.js';
+import { Weights, weightDesc } from '../../../src/weights/weights.js';
 import { readTensors } from '../../oracle/fixtures.js';
 import { failure, safetensorsBytes, temporaryFolder } from '../safetensors-writer.js';
 
@@ -92,6 +93,26 @@ describe('products of int8 whose inputs have one scale', () => {
       expect(flat.inputs[`${NAME}.deq_scale`]).to.deep.equal({ dtype: scale, shape: [24] });
       expect(flat.inputs[`${NAME}.input_offset`]?.dtype).to.equal('int8');
     }
+  });
+
+  it('are refused for experts', async () => {
+    const find = (name: string, shape: readonly number[]) =>
+      ({ name, dtype: 'i8', shape, parts: [] }) as const;
+    const quant = {
+      desc: 'W8A8',
+      groupSize: 0,
+      input: { scale: 1, offset: 0 },
+      rows: () => ({ weight: find('w', [8, 32]), scale: find('s', [8, 1]) }),
+    } as const;
+    const source = { label: 'files', has: () => false, find, quantOf: () => quant };
+    const experts = {
+      name: 'experts',
+      experts: 2,
+      of: (expert: number) =>
+        ({ parts: [{ name: `${expert}.up_proj`, outFeatures: 8 }], inFeatures: 32 }) as const,
+    };
+    const load = () => ExpertLinear.load(new Weights(source, '', { dtype: 'bf16' }), experts);
+    expect((await failure('WEIGHT_QUANT_EXPERTS', load)).message).to.match(/decided beforehand/);
   });
 
   const f32 = (...values: number[]) => ({
