@@ -12,7 +12,6 @@ import {
   text,
   tokenField,
   WIDTH,
-  within,
 } from '../../layers/config/index.js';
 import { BaseRouter, type ModelAbout, RegisterRouter } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
