@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import type { BaseConfig } from '../../src/layers/config/index.js';
 import { loadModels } from '../../src/models/get-model.js';
 import { INTERNVL_CHAT_CONFIG, INTERNVL_CONFIG } from '../../src/models/internvl/index.js';
+import { LLAVA_CONFIG } from '../../src/models/llava/index.js';
 import { problemsOf } from './config-problems.js';
 
 const QWEN2 = {
@@ -98,6 +99,27 @@ describe('configurations with a model of text within', () => {
     }
     expect(INTERNVL_CHAT_CONFIG.read(CHAT).tieWordEmbeddings).to.equal(false);
     expect(INTERNVL_CONFIG.read(HF).tieWordEmbeddings, "the class's own").to.equal(true);
+  });
+
+  it('take what files leave out from the class of the whole, as llava-1.5-7b does', () => {
+    const text = {
+      model_type: 'llama',
+      max_position_embeddings: 4096,
+      rms_norm_eps: 1e-5,
+      vocab_size: 32_064,
+    };
+    const llava = { model_type: 'llava', vision_config: { model_type: 'clip_vision_model' } };
+    const { hiddenSize, numHiddenLayers, vocabSize, maxPositionEmbeddings, rmsNormEps } = LLAVA_CONFIG.read({
+      ...llava,
+      text_config: { ...text, hidden_size: null },
+    });
+    expect([hiddenSize, numHiddenLayers, vocabSize, maxPositionEmbeddings, rmsNormEps]).to.deep.equal([
+      4096, 32, 32_064, 4096, 1e-5,
+    ]);
+    const other = { ...llava, text_config: { model_type: 'qwen2' } };
+    expect(problemsOf(() => LLAVA_CONFIG.read(other)).join()).to.contain(
+      'text_config.hidden_size is missing',
+    );
   });
 
   it('name what nobody reads within the object that holds it', () => {

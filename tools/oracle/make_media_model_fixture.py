@@ -88,6 +88,10 @@ CASES["llava"] = dict(
                                    num_attention_heads=4, image_size=56, patch_size=14, projection_dim=32)),
     seed=1)
 
+CASES["llava-qwen2"] = dict(
+    config=CASES["llava"]["config"] | dict(text_config=TEXT | dict(model_type="qwen2", rope_theta=10000.0)),
+    seed=1)
+
 # As the published ones of 6 billion parameters: norms of queries and keys, no biases of them.
 CASES["internvl"] = dict(
     config=dict(text_config=TEXT | dict(model_type="qwen3", head_dim=16, rope_theta=10000.0), image_token_id=IMAGE,
@@ -400,6 +404,7 @@ def recipe_of(tensors, model, seed):
 
 def transformers_checkpoint(case, family, out):
     """Writes config.json and the recipe of a family that transformers has. Returns what loads the model."""
+    family = family.partition("-")[0]
     config = CONFIG_MAPPING[family](**case["config"])
     torch.manual_seed(0)
     auto = CLASSES.get(family, AutoModelForImageTextToText)

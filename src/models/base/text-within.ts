@@ -22,22 +22,37 @@ export interface TextWithin extends DecoderConfig {
 export const textRouter = (kind: TextKind, dict: ConfigDict = { model_type: kind }): Router =>
   new (getRouter(kind))('', dict);
 
-/** What the family that an object of config.json names reads of it. */
-export const textWithin = (section: string): Field<TextWithin> => ({
+/**
+ * What the family that an object of config.json names reads of it. `defaults` are those of the whole's class for text of
+ * their `model_type`, whose files say only in what they differ.
+ */
+export const textWithin = (
+  section: string,
+  defaults?: ConfigDict & { readonly model_type: TextKind },
+): Field<TextWithin> => ({
   read(json) {
     const within = json.section(section) ?? json.missing(section);
-    const textKind = within.value('model_type', oneOf(...TEXT_KINDS)) ?? within.missing('model_type');
+    const textKind =
+      within.value('model_type', oneOf(...TEXT_KINDS)) ??
+      defaults?.model_type ??
+      within.missing('model_type');
     for (const key of Object.keys(within.dict)) within.raw(key);
-    const config = readText(textKind, within);
+    const isDefault = textKind === defaults?.model_type;
+    // Null stands for a default, and so for these where they are.
+    const said = Object.entries(within.dict).filter(
+      ([key, value]) => value !== null || !(isDefault && key in defaults),
+    );
+    const dict = { ...(isDefault && defaults), ...Object.fromEntries(said) };
+    const config = readText(textKind, dict, within);
     const unreadKeys = config.unreadKeys.map(({ key, value }) => ({ key: within.path(key), value }));
     return { ...config, textKind, unreadKeys };
   },
 });
 
 /** What the family finds wrong is wrong with the object. */
-function readText(kind: TextKind, within: ConfigReader): DecoderConfig {
+function readText(kind: TextKind, dict: ConfigDict, within: ConfigReader): DecoderConfig {
   try {
-    return textRouter(kind, within.dict).config as DecoderConfig;
+    return textRouter(kind, { ...dict, model_type: kind }).config as DecoderConfig;
   } catch (error) {
     if (!(error instanceof AtbError) || error.code !== 'CONFIG_INVALID') throw error;
     const { problems } = error.detail as { readonly problems: readonly string[] };

@@ -1,15 +1,9 @@
 import {
   activation,
-  biases,
-  type ConfigOf,
-  decoder,
   defineConfig,
-  type Field,
   field,
   flag,
-  fullAttention,
   integer,
-  LENGTH,
   nested,
   oneOf,
   only,
@@ -18,12 +12,11 @@ import {
   text,
   tokenField,
   WIDTH,
-  within,
 } from '../../layers/config/index.js';
 import { BaseRouter, type ModelAbout, RegisterRouter } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashInsertingATB } from '../base/inserting-text-atb.js';
-import { headNamesWithin, type TextKind } from '../base/text-within.js';
+import { aroundText, headNamesWithin, textWithin } from '../base/text-within.js';
 import {
   besideText,
   ClipTower,
@@ -35,71 +28,61 @@ import {
 
 const COUNT = integer(1, 10_000);
 
-/** Text of another kind has other names and norms. */
-const textKind: Field<TextKind> = {
-  read: (json) => json.section('text_config')?.value('model_type', only('llama')) ?? 'llama',
-};
+/** Of LlamaConfig in transformers 5.24, from which files of text of that kind differ. */
+const LLAMA_7B = {
+  model_type: 'llama',
+  hidden_size: 4096,
+  num_hidden_layers: 32,
+  num_attention_heads: 32,
+  intermediate_size: 11_008,
+  vocab_size: 32_000,
+  max_position_embeddings: 2048,
+} as const;
 
-/** Defaults of transformers 5.24, LlavaConfig; published files say only where their text differs from LlamaConfig. */
-export const LLAVA_CONFIG = defineConfig({
-  fields: {
-    textKind,
-    ...within('text_config', {
-      ...decoder({
-        numKeyValueHeads: 'num_attention_heads',
-        headDim: 'hidden_size / num_attention_heads',
-        hiddenAct: 'silu',
-        rmsNormEps: 1e-6,
-        ropeTheta: 10_000,
-        tieWordEmbeddings: false,
-      }),
-      ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: 'mlp_bias' }),
-      hiddenSize: field('hidden_size', WIDTH, 4096),
-      numHiddenLayers: field('num_hidden_layers', integer(1, 1000), 32),
-      numAttentionHeads: field('num_attention_heads', COUNT, 32),
-      intermediateSize: field('intermediate_size', WIDTH, 11_008),
-      vocabSize: field('vocab_size', WIDTH, 32_000),
-      maxPositionEmbeddings: field('max_position_embeddings', LENGTH, 2048),
-      slidingWindows: fullAttention,
-    }),
-    modelType: field('model_type', text, required),
-    dtype: dtypeBesideText,
-    tieWordEmbeddings: besideText('tie_word_embeddings', flag, false),
-    imageTokenId: tokenField('image_token_index', 32_000),
-    computedLayers: layersUpTo('vision_feature_layer', -2),
-    select: field('vision_feature_select_strategy', oneOf('default', 'full'), 'default'),
-    projectorAct: activation('projector_hidden_act', 'gelu'),
-    projectorBias: field('multimodal_projector_bias', flag, true),
-    vision: nested(
-      'vision_config',
-      {
-        hiddenSize: field('hidden_size', WIDTH, 1024),
-        intermediateSize: field('intermediate_size', WIDTH, 4096),
-        numLayers: field('num_hidden_layers', COUNT, 24),
-        numHeads: field('num_attention_heads', COUNT, 16),
-        imageSize: field('image_size', COUNT, 336),
-        patchSize: field('patch_size', COUNT, 14),
-        channels: field('num_channels', only(3), 3),
-        layerNormEps: field('layer_norm_eps', positive(1), 1e-5),
-        hiddenAct: activation('hidden_act', 'quick_gelu'),
-        kind: field('model_type', only('clip_vision_model'), 'clip_vision_model'),
-      },
-      ['projection_dim', 'initializer_factor', 'vocab_size'],
-    ),
-  },
-  irrelevant: {
-    image_seq_length: 'follows from the size of pictures',
-    image_token_id: 'repeats image_token_index',
-    ignore_index: 'is used in training alone',
-    vocab_size: 'repeats that of text_config',
-    pad_token_id: 'is read of text_config',
-  },
-});
-export type LlavaConfig = ConfigOf<typeof LLAVA_CONFIG>;
+/** Defaults of transformers 5.24, LlavaConfig. */
+export const LLAVA_CONFIG = aroundText(
+  defineConfig({
+    fields: {
+      text: textWithin('text_config', LLAMA_7B),
+      modelType: field('model_type', text, required),
+      dtype: dtypeBesideText,
+      tieWordEmbeddings: besideText('tie_word_embeddings', flag, false),
+      imageTokenId: tokenField('image_token_index', 32_000),
+      computedLayers: layersUpTo('vision_feature_layer', -2),
+      select: field('vision_feature_select_strategy', oneOf('default', 'full'), 'default'),
+      projectorAct: activation('projector_hidden_act', 'gelu'),
+      projectorBias: field('multimodal_projector_bias', flag, true),
+      vision: nested(
+        'vision_config',
+        {
+          hiddenSize: field('hidden_size', WIDTH, 1024),
+          intermediateSize: field('intermediate_size', WIDTH, 4096),
+          numLayers: field('num_hidden_layers', COUNT, 24),
+          numHeads: field('num_attention_heads', COUNT, 16),
+          imageSize: field('image_size', COUNT, 336),
+          patchSize: field('patch_size', COUNT, 14),
+          channels: field('num_channels', only(3), 3),
+          layerNormEps: field('layer_norm_eps', positive(1), 1e-5),
+          hiddenAct: activation('hidden_act', 'quick_gelu'),
+          kind: field('model_type', only('clip_vision_model'), 'clip_vision_model'),
+        },
+        ['projection_dim', 'initializer_factor', 'vocab_size'],
+      ),
+    },
+    irrelevant: {
+      image_seq_length: 'follows from the size of pictures',
+      image_token_id: 'repeats image_token_index',
+      ignore_index: 'is used in training alone',
+      vocab_size: 'repeats that of text_config',
+      pad_token_id: 'is read of text_config',
+    },
+  }),
+);
+export type LlavaConfig = ReturnType<(typeof LLAVA_CONFIG)['read']>;
 
 const TEXT = 'language_model';
 
-/** Llama that sees square pictures by CLIP (arXiv:2310.03744). */
+/** A model of text that sees square pictures by CLIP (arXiv:2310.03744). */
 export class FlashLlavaForCausalLMATB extends FlashInsertingATB<LlavaConfig> {
   readonly name = 'llava';
   protected readonly encoderModule: ClipTower;
@@ -122,7 +105,11 @@ export class FlashLlavaForCausalLMATB extends FlashInsertingATB<LlavaConfig> {
 @RegisterRouter('llava')
 export class LlavaRouter extends BaseRouter<LlavaConfig> {
   override get about(): ModelAbout {
-    return { kind: 'media', features: ['square pictures by CLIP'], reference: 'transformers' };
+    return {
+      kind: 'media',
+      features: ['square pictures by CLIP', 'text of internlm2, llama, qwen2, qwen3'],
+      reference: 'transformers',
+    };
   }
 
   /** Layers behind the one whose result is taken. */
