@@ -13,7 +13,7 @@ namespace {
 /// multiplied by vpdpbusd.
 struct KvIntegers {
   using V = Vec;
-  using Exponential = ShortExp<4>;
+  using Exponential = ShortExp;
   using Stored = __m512i;
   struct Sum {
     __m512i high;
