@@ -1,6 +1,7 @@
 import { CommonOpBuilderManager } from '../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation, dim } from '../graph/atb-graph.js';
 import type { RopeConfig } from '../step-inputs/index.js';
+import { SMOOTHING_BIAS } from '../weights/quantization.js';
 import { constantWeight, withRowOrder } from '../weights/weight-changes.js';
 import { concatRows, type TensorRef, type Weights } from '../weights/weights.js';
 import { requireMember } from './complete.js';
@@ -38,7 +39,7 @@ export abstract class BaseNorm extends Module implements NormStep {
   abstract buildGraph(graph: AtbGraph, input: string): string;
 }
 
-/** x / rms(x) * weight (arXiv:1910.07467). Where the checkpoint has a bias, as smoothed ones do, it is added. */
+/** x / rms(x) * weight (arXiv:1910.07467). A bias of which smoothed checkpoints tell is added. */
 export class BaseRMSNorm extends BaseNorm {
   readonly weight: TensorRef;
   readonly bias: TensorRef | undefined;
@@ -52,7 +53,7 @@ export class BaseRMSNorm extends BaseNorm {
   constructor(weights: Weights, size: number, epsilon: number, rowOrder?: Int32Array) {
     super(weights, epsilon);
     this.weight = withRowOrder(weights.get('weight', [size]), rowOrder);
-    const bias = weights.getOptional('bias', [size]);
+    const bias = weights.getOptional(SMOOTHING_BIAS, [size]);
     this.bias = bias && withRowOrder(bias, rowOrder);
   }
 

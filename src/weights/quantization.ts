@@ -144,3 +144,9 @@ export function quantizationPlan({
   const head: LinearQuant = { desc: 'W8A16', groupSize: 0 };
   return (_, role) => (role === 'head' ? head : projection);
 }
+
+/**
+ * The name by which an RMSNorm asks for the bias that smoothing gave it. No file has it: a format names the tensor that is
+ * meant, so that a bias of an unknown meaning stays unread.
+ */
+export const SMOOTHING_BIAS = 'smoothing_bias';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { AtbError } from '../../errors.js';
 import { integerRows } from '../integer-rows.js';
 import { JsonScanner } from '../json-scanner.js';
-import { QUANT_DESCS, type QuantDesc, type StaticInput } from '../quantization.js';
+import { QUANT_DESCS, type QuantDesc, SMOOTHING_BIAS, type StaticInput } from '../quantization.js';
 import { followAllowed, readExactly, readRegularFile } from '../regular-file.js';
 import { MAX_TENSORS } from '../safetensors-header.js';
 import { FLOAT_CACHE, type FormatSource, type OpenFormat, type QuantFormat } from './format.js';
@@ -91,7 +91,7 @@ const BEHIND: Readonly<Record<string, string>> = {
 
 /**
  * Norms that smoothing changed (anti-outlier): `norm.module.weight` and `norm.module.bias` lie beside the norm as it was, and
- * are meant where linears behind it are integers.
+ * are meant where linears behind it are integers; or `norm.bias` lies beside a norm that has none in other files.
  */
 function smoothedNorms(
   source: FormatSource,
@@ -101,13 +101,15 @@ function smoothedNorms(
     name.endsWith('.weight') && type !== FLOAT_TYPE ? [name] : [],
   );
   const names = new Map<string, string>();
+  for (const norm of linearsWith(source, 'bias'))
+    if (norm.endsWith('norm')) names.set(`${norm}.${SMOOTHING_BIAS}`, `${norm}.bias`);
   for (const norm of linearsWith(source, 'module.weight')) {
     const at = norm.lastIndexOf('.') + 1;
     const behind = norm.slice(0, at) + (BEHIND[norm.slice(at)] ?? '');
     if (!quantised.some((name) => name.startsWith(behind))) continue;
-    for (const part of ['weight', 'bias'])
-      if (source.tensors?.has(`${norm}.module.${part}`))
-        names.set(`${norm}.${part}`, `${norm}.module.${part}`);
+    names.set(`${norm}.weight`, `${norm}.module.weight`);
+    if (source.tensors?.has(`${norm}.module.bias`))
+      names.set(`${norm}.${SMOOTHING_BIAS}`, `${norm}.module.bias`);
   }
   return names;
 }

@@ -143,14 +143,14 @@ describe('the description of a quantised checkpoint', () => {
     it('adds a bias that lies beside the norm', async () => {
       const { norm } = await open();
       const { weight, bias } = norm('model.norm');
-      expect(bias?.name).to.equal('model.norm.bias');
+      expect(bias?.name).to.equal('model.norm.smoothing_bias');
       const graph = new AtbGraph('norm');
-      graph.addInputOutput({ input: ['x', weight.name, 'model.norm.bias'], output: ['y'] });
+      graph.addInputOutput({ input: ['x', weight.name, 'model.norm.smoothing_bias'], output: ['y'] });
       norm('model.norm').buildGraph(graph, 'x', 'y');
       expect(graph.build().nodes.map(({ op, inputs }) => ['type' in op && op.type, ...inputs])).to.deep.equal(
         [
           ['RmsNorm', 'x', 'model.norm.weight'],
-          ['Elewise', 'y_unbiased', 'model.norm.bias'],
+          ['Elewise', 'y_unbiased', 'model.norm.smoothing_bias'],
         ],
       );
     });
