@@ -487,7 +487,7 @@ def main():
     for i, prompt in enumerate(prompts):
         found |= {f"{i}/{name}": value.contiguous() for name, value in record(fresh, prompt).items()}
     (out / "model.safetensors").unlink(missing_ok=True)
-    save_reference(out, found, model_type="internvl" if "raw" in case else family)
+    save_reference(out, found, model_type="internvl" if "raw" in case else family.partition("-")[0])
 
 
 if __name__ == "__main__":
