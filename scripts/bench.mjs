@@ -1,4 +1,4 @@
-// `npm run bench -- --suite quick|full|families|drafts|latent|experts [--peer node-llama-cpp] [--json FILE] [--svg FILE]`:
+// `npm run bench -- --suite quick|full|families|drafts|latent|experts|media [--peer node-llama-cpp] [--json FILE] [--svg FILE]`:
 // builds what the benchmark needs, in its own package under bench/, and runs it. `npm run bench -- serving …` runs
 // bench/src/serving.ts, and `npm run bench -- throughput …` bench/src/throughput.ts.
 import { spawnSync } from 'node:child_process';

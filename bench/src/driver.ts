@@ -28,12 +28,25 @@ export interface EngineCommands {
   rss(): Promise<{ now: number; peak: number }>;
 }
 
+/** Milliseconds of a prompt that shows a picture. */
+export interface PictureTimes {
+  /** From the bytes of its file to what the encoder reads. */
+  readonly readMs: number;
+  readonly encodeMs: number;
+  /** From the bytes to the first token, all in all. */
+  readonly firstTokenMs: number;
+  /** Rows that the encoder read. */
+  readonly patches: number;
+}
+
 /** What only our engine is asked. */
 export interface OurCommands extends EngineCommands {
   /** Bytes that the engine holds for weights. */
   weightBytes(): Promise<number>;
   /** Of the machine, without a model: it takes memory for its time. */
   limits(options: { threads: number; isa?: string }): Promise<MachineLimits>;
+  /** A prompt with one placeholder, of the loaded model, whose files are in `model`. */
+  see(options: { model: string; picture: string; prompt: readonly number[] }): Promise<PictureTimes>;
   /** Milliseconds from token to token, sampled, streamed by the whole library, beyond the operations of the graph. */
   overhead(options: { model: string; threads: number; tokens: number }): Promise<number>;
 }

@@ -22,6 +22,8 @@ export interface SuiteSettings {
   readonly log: (text: string) => void;
   /** A part of the names of what is measured: of families, of drafts' cases. */
   readonly only: string;
+  /** The Python whose transformers is the peer of models that see. */
+  readonly peer: string | undefined;
 }
 
 const FIXTURES = join(import.meta.dirname, '../../test/fixtures/families');

@@ -9,6 +9,7 @@ import { benchExperts } from './experts.js';
 import { benchFamilies, type SuiteResults, type SuiteSettings } from './families.js';
 import { benchLatent } from './latent.js';
 import { type Format, type Subject, SubjectBench } from './measure.js';
+import { benchMedia } from './media.js';
 import { RandomPool } from './random-pool.js';
 import { type Row, table } from './results.js';
 import { type ModelShape, SHAPES } from './shapes.js';
@@ -30,13 +31,17 @@ const SUITES: Readonly<
     beside: 'no peer',
     run: async (settings) => ({ rows: await benchExperts(settings), failures: [] }),
   },
+  media: {
+    beside: 'peer: transformers in bf16, where --peer names its Python',
+    run: async (settings) => ({ rows: await benchMedia(settings), failures: [] }),
+  },
 };
 const ROOT = join(import.meta.dirname, '../..');
 const { values: flags } = parseArgs({
   options: {
     /** quick, full (more rounds, models and depths), or the name of one of SUITES. */
     suite: { type: 'string', default: 'quick' },
-    /** none or node-llama-cpp. */
+    /** none, node-llama-cpp, or, for the suite media, transformers=PYTHON. */
     peer: { type: 'string', default: 'none' },
     json: { type: 'string' },
     svg: { type: 'string' },
@@ -54,8 +59,11 @@ const rounds = full ? 5 : 3;
 
 if (own === undefined && !['quick', 'full'].includes(flags.suite))
   throw new Error(`--suite is quick, full, ${Object.keys(SUITES).join(', ')}; found ${flags.suite}`);
-if (!['none', 'node-llama-cpp'].includes(flags.peer))
-  throw new Error(`--peer is none or node-llama-cpp, found ${flags.peer}`);
+const python = flags.suite === 'media' ? /^transformers=(.+)/.exec(flags.peer)?.[1] : undefined;
+if (!['none', 'node-llama-cpp'].includes(flags.peer) && python === undefined)
+  throw new Error(
+    `--peer is none, node-llama-cpp, or transformers=PYTHON with --suite media; found ${flags.peer}`,
+  );
 if (!Number.isInteger(threads) || threads < 1)
   throw new Error(`--threads is an integer >= 1, found ${flags.threads}`);
 
@@ -84,7 +92,15 @@ try {
   const pool = new RandomPool();
   const log = (text: string) => process.stderr.write(`${text}\n`);
   if (own) {
-    const results = await own.run({ threads, rounds, folder, pool, log, only: flags.only ?? '' });
+    const results = await own.run({
+      threads,
+      rounds,
+      folder,
+      pool,
+      log,
+      only: flags.only ?? '',
+      peer: python,
+    });
     rows.push(...results.rows);
     for (const { name, error } of results.failures) log(`${name} failed: ${inspect(error)}`);
     if (results.failures.length > 0) process.exitCode = 1;
@@ -114,7 +130,7 @@ const measured = own
 const machine = `${cpus()[0]?.model.trim()}, ${threads} threads${measured}`;
 const noPeer = own?.beside ?? 'no peer';
 const peerVersion =
-  flags.peer === 'none'
+  own !== undefined || flags.peer === 'none'
     ? noPeer
     : `node-llama-cpp ${JSON.parse(readFileSync(join(ROOT, 'bench/package.json'), 'utf8')).dependencies['node-llama-cpp']}`;
 console.log(`${machine}\n${peerVersion}; medians of ${rounds} interleaved rounds\n`);

@@ -1,8 +1,10 @@
+import { readFile } from 'node:fs/promises';
 import {
   type Batch,
   BlockManager,
   createEngine,
   DECODE,
+  getModel,
   ModelRunner,
   type ModelRunnerOptions,
   PARunner,
@@ -10,6 +12,7 @@ import {
   Sequence,
   SPLITFUSE,
 } from '../../dist/src/index.js';
+import { type Insert, placeInserts } from '../../dist/src/media/index.js';
 import { type OurCommands, randomTokens, residentBytes, serve } from './driver.js';
 import { median } from './results.js';
 
@@ -39,9 +42,9 @@ function loaded(): { runner: ModelRunner; blocks: BlockManager } {
 }
 
 let lastId = 0;
-function start(promptTokens: number[]): Sequence {
+function start(promptTokens: ArrayLike<number>, inserts: readonly Insert[] = []): Sequence {
   const { runner } = loaded();
-  const sequence = new Sequence({ id: ++lastId, promptTokens, maxTokens: 1 << 20 });
+  const sequence = new Sequence({ id: ++lastId, promptTokens, maxTokens: 1 << 20, inserts });
   runner.addSequence(sequence, GREEDY);
   return sequence;
 }
@@ -58,7 +61,8 @@ async function step(kind: Batch['kind'], sequences: readonly Sequence[], count: 
   const entries = sequences.map((sequence) => {
     const start = sequence.cachedLen;
     if (!blocks.grow(sequence.blockTable, start + count)) throw new Error('the KV cache is full');
-    return { sequence, start, count, sample: start + count === sequence.tokens.length };
+    const sample = start + count === sequence.tokens.length;
+    return { sequence, start, count, sample, encodes: sequence.inserts };
   });
   const { tokens } = await runner.run({ kind, entries });
   entries.forEach(({ sequence, sample }, i) => {
@@ -160,6 +164,24 @@ const commands: OurCommands = {
     for (let i = 0; i < steps; i++) times.push(await timed(() => step(DECODE, all, 1)));
     for (const sequence of all) end(sequence);
     return times;
+  },
+  async see({ model, picture, prompt }) {
+    const { runner } = loaded();
+    const processor = await (await getModel(model)).getMediaProcessor(() => []);
+    if (!processor) throw new Error(`${model} has no encoder`);
+    const files = [await readFile(picture)];
+    const started = performance.now();
+    const pieces = await processor.process({ kind: 'image', files }, picture, 0);
+    const readMs = performance.now() - started;
+    const { tokens, inserts } = placeInserts(prompt, [{ kind: 'image', pieces }], processor);
+    const sequence = start(tokens, inserts);
+    await step(PREFILL, [sequence], tokens.length);
+    const firstTokenMs = performance.now() - started;
+    end(sequence);
+    const inputs = inserts.map(({ input }) => input);
+    const encodeMs = await timed(() => runner.encodeInputs(inputs));
+    const patches = inputs.reduce((sum, { rows }) => sum + rows, 0);
+    return { readMs, encodeMs, firstTokenMs, patches };
   },
   rss: residentBytes,
   weightBytes: async () => loaded().runner.memory().weightBytes,

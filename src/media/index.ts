@@ -1,3 +1,4 @@
+export { beside } from './beside.js';
 export { decodePicture, PICTURE_LIMITS, type PictureLimits } from './image/decode.js';
 export { type Patches, type PatchSizes, type PixelValues, patchesOf, patchOrder } from './image/patches.js';
 export type { Picture, PictureSize } from './image/picture.js';

@@ -283,6 +283,7 @@ describe('the passes that add to products', () => {
       [{ ...gelu, geluMode: 'NONE_MODE' }, 'gelu'],
       [{ activationType: 'ACTIVATION_FAST_GELU' }, 'fast-gelu'],
       [{ activationType: 'ACTIVATION_SWISH' }, 'swish'],
+      [{ activationType: 'ACTIVATION_SWISH', scale: 1.702 }, 'fast-gelu'],
     ] as const) {
       const [fused, ...others] = found(node('Activation', param, ['y'], ['out']));
       expect(paramOf(fused)).to.deep.include({ activation });

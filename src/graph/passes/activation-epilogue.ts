@@ -69,6 +69,12 @@ function soleReader(pattern: Pattern, name: string): NodeSpec | undefined {
   return reading?.name === name ? reading.node : undefined;
 }
 
+/** Swish by its scale: that of 1.702 is what ATB calls a fast GELU, written in another way. */
+const SWISHES: ReadonlyMap<number, ProductActivation> = new Map([
+  [1, 'swish'],
+  [1.702, 'fast-gelu'],
+]);
+
 /** FusedLinear's name of an activation. */
 function activationOf(param: ActivationParam): ProductActivation | undefined {
   switch (param.activationType) {
@@ -79,7 +85,7 @@ function activationOf(param: ActivationParam): ProductActivation | undefined {
     case 'ACTIVATION_FAST_GELU':
       return 'fast-gelu';
     case 'ACTIVATION_SWISH':
-      return (param.scale ?? 1) === 1 ? 'swish' : undefined;
+      return SWISHES.get(param.scale ?? 1);
     case 'ACTIVATION_SWIGLU_FORWARD':
       return param.dim === -1 && !param.limit ? 'swiglu' : undefined;
     default:

@@ -1,4 +1,5 @@
 import {
+  beside,
   decodePicture,
   type EncodeWords,
   type MediaFiles,
@@ -7,7 +8,6 @@ import {
   mediaKey,
   type PixelValues,
   type TileSizes,
-  tilesOf,
 } from '../../media/index.js';
 import { squareInput } from '../base/vision/index.js';
 
@@ -44,10 +44,13 @@ export class TileProcessor implements MediaProcessor {
     const { config, encode } = this;
     const { patchSize, mergeSize, hasThumbnail } = config;
     const [file = new Uint8Array()] = media.files;
-    const tiles = tilesOf(await decodePicture(file, what), config, hasThumbnail);
+    const picture = await decodePicture(file, what);
+    const tiles = await beside('tilesOf', picture, config, hasThumbnail);
     const tokensOf = (patches: number): number => patches / mergeSize ** 2;
-    const inputs = tiles.map((tile, index) =>
-      squareInput(tile, config, { patchSize, tokensOf, key: mediaKey(media, index) }),
+    const inputs = await Promise.all(
+      tiles.map((tile, index) =>
+        squareInput(tile, config, { patchSize, tokensOf, key: mediaKey(media, index) }),
+      ),
     );
     return [encode(BEFORE), ...inputs, encode(BEHIND)];
   }

@@ -10,14 +10,13 @@ import {
   text,
 } from '../../layers/config/index.js';
 import {
+  beside,
   decodePicture,
   type EncodeWords,
   type MediaFiles,
   type MediaPiece,
   type MediaProcessor,
   mediaKey,
-  patchesOf,
-  slicesOf,
 } from '../../media/index.js';
 import { channels, type ModelFolder, readPictureConfig } from '../base/vision/index.js';
 import type { Minicpmqwen2v2Config } from './config.js';
@@ -98,10 +97,10 @@ export class SliceProcessor implements MediaProcessor {
     const { config, marks } = this;
     const { patchSize, queries, hasNumbers, numberStart, numberEnd } = config;
     const [file = new Uint8Array()] = media.files;
-    const { pictures, grid } = slicesOf(await decodePicture(file, what), config, what);
-    const pieces = pictures.map((picture, part): MediaPiece[] => {
-      const sizes = { patchSize, temporalPatchSize: 1, mergeSize: 1 };
-      const { data, grid: shape } = patchesOf([picture], config, sizes);
+    const { pictures, grid } = await beside('slicesOf', await decodePicture(file, what), config, what);
+    const sizes = { patchSize, temporalPatchSize: 1, mergeSize: 1 };
+    const cut = await Promise.all(pictures.map((picture) => beside('patchesOf', [picture], config, sizes)));
+    const pieces = cut.map(({ data, grid: shape }, part): MediaPiece[] => {
       const rows = data.length / (3 * patchSize * patchSize);
       const input = { data, rows, count: queries, shape, key: mediaKey(media, part) };
       if (part === 0) return [marks.begin, input, marks.end];

@@ -80,16 +80,18 @@ export class TimedProcessor extends PatchProcessor {
     );
     const { fps = DEFAULT_FPS } = media;
     const last = pictures.length - 1;
-    return Array.from({ length: Math.ceil(pictures.length / pairSize) }, (_, pair): MediaPiece[] => {
+    const pieces: MediaPiece[] = [];
+    for (let pair = 0; pair < pictures.length / pairSize; pair++) {
       const from = pair * pairSize;
       const to = Math.min(from + pairSize - 1, last);
       const shown = pictures.slice(from, to + 1) as [Picture, ...Picture[]];
       const seconds = (from / fps + to / fps) / 2;
-      return [
+      pieces.push(
         [...encode(`<${pythonTenths(seconds)} seconds>`), ...(before ?? [])],
-        patchInput(shown, size, config, mediaKey(media, pair)),
+        await patchInput(shown, size, config, mediaKey(media, pair)),
         behind ?? [],
-      ];
-    }).flat();
+      );
+    }
+    return pieces;
   }
 }

@@ -1,7 +1,7 @@
 import { AtbError } from '../../../errors.js';
 import {
+  beside,
   isWav,
-  logMel,
   MAX_MEL_FRAMES,
   MEL_RATE,
   type MediaFiles,
@@ -9,7 +9,6 @@ import {
   type MediaProcessor,
   mediaKey,
   readWav,
-  resample,
 } from '../../../media/index.js';
 
 /** Sound as frames of a spectrogram, three side by side; what is longer than 30 s is cut, as transformers cuts it. */
@@ -33,9 +32,9 @@ export class MelProcessor implements MediaProcessor {
         expected: 'a WAV file',
         found: 'bytes of another format',
       });
-    const { samples } = resample(readWav(file, what), MEL_RATE);
+    const { samples } = await beside('resample', readWav(file, what), MEL_RATE);
     const { melBins } = this;
-    const { data, frames } = logMel(samples, melBins);
+    const { data, frames } = await beside('logMel', samples, melBins);
     // The two convolutions, and the mean of pairs behind the encoder.
     const rows = Math.floor((frames - 1) / 2) + 1;
     const count = Math.floor((rows - 2) / 2) + 1;

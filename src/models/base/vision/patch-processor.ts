@@ -1,5 +1,6 @@
 import { refuseRequest } from '../../../errors.js';
 import {
+  beside,
   decodePicture,
   type EncoderInput,
   type MediaFiles,
@@ -10,8 +11,6 @@ import {
   type Picture,
   type PictureSize,
   type PixelValues,
-  patchesOf,
-  resize,
   smartResize,
 } from '../../../media/index.js';
 import {
@@ -60,7 +59,7 @@ export class PatchProcessor implements MediaProcessor {
   }
 
   async process(media: MediaFiles, what: string): Promise<readonly MediaPiece[]> {
-    return [this.inputOf(await this.picturesOf(media, what), mediaKey(media), what)];
+    return [await this.inputOf(await this.picturesOf(media, what), mediaKey(media), what)];
   }
 
   /** @throws REQUEST_INVALID without any, MEDIA_* */
@@ -75,7 +74,11 @@ export class PatchProcessor implements MediaProcessor {
   }
 
   /** What the encoder reads of a picture, or of frames of one size. @throws MEDIA_UNSUPPORTED */
-  inputOf(frames: readonly [Picture, ...Picture[]], key: Int32Array, what: string): EncoderInput {
+  async inputOf(
+    frames: readonly [Picture, ...Picture[]],
+    key: Int32Array,
+    what: string,
+  ): Promise<EncoderInput> {
     return patchInput(frames, this.sizeFor(commonSize(frames, what), what), this.config, key);
   }
 
@@ -96,18 +99,17 @@ export function commonSize(frames: readonly [Picture, ...Picture[]], what: strin
 }
 
 /** What an encoder reads of pictures that follow one another, in a size of whole blocks. */
-export function patchInput(
+export async function patchInput(
   frames: readonly [Picture, ...Picture[]],
   size: PictureSize,
   config: PixelValues & PatchSizes,
   key: Int32Array,
-): EncoderInput {
+): Promise<EncoderInput> {
   const { mergeSize } = config;
-  const [resized, ...others] = frames.map((frame) => resize(frame, size, 'bicubic')) as [
-    Picture,
-    ...Picture[],
-  ];
-  const { data, grid } = patchesOf([resized, ...others], config, config);
+  const [first, ...others] = frames;
+  const resized: [Picture, ...Picture[]] = [await beside('resize', first, size, 'bicubic')];
+  for (const frame of others) resized.push(await beside('resize', frame, size, 'bicubic'));
+  const { data, grid } = await beside('patchesOf', resized, config, config);
   const [pairs, rows, columns] = grid;
   const area = mergeSize * mergeSize;
   return {

@@ -1,16 +1,15 @@
 import { refuseRequest } from '../../../errors.js';
 import { type Check, defineConfig, type Field, field, integer, only } from '../../../layers/config/index.js';
 import {
+  beside,
   decodePicture,
   type EncoderInput,
   type MediaFiles,
   type MediaPiece,
   type MediaProcessor,
   mediaKey,
-  middleSquare,
   type Picture,
   type PixelValues,
-  patchesOf,
 } from '../../../media/index.js';
 import { CLIP_CHANNELS, type ModelFolder, pixelFields, readPictureConfig } from './picture-config.js';
 
@@ -42,7 +41,7 @@ const SQUARE_PICTURES = defineConfig({
 type SquareConfig = ReturnType<(typeof SQUARE_PICTURES)['read']>;
 
 /** What an encoder of squares reads of one; `tokensOf` says how many rows it gives for so many patches. */
-export function squareInput(
+export async function squareInput(
   picture: Picture,
   values: PixelValues,
   {
@@ -54,9 +53,9 @@ export function squareInput(
     readonly tokensOf: (patches: number) => number;
     readonly key: Int32Array;
   },
-): EncoderInput {
+): Promise<EncoderInput> {
   const sizes = { patchSize, temporalPatchSize: 1, mergeSize: 1 };
-  const { data, grid } = patchesOf([picture], values, sizes);
+  const { data, grid } = await beside('patchesOf', [picture], values, sizes);
   const [, rows, columns] = grid;
   const patches = rows * columns;
   // The encoder sees a row more.
@@ -92,9 +91,10 @@ export class SquareProcessor implements MediaProcessor {
     const { shortest, crop } = this.config;
     const { patchSize, keepsFirst } = this.sizes;
     const [file = new Uint8Array()] = media.files;
-    const picture = middleSquare(await decodePicture(file, what), shortest, crop, what);
+    const decoded = await decodePicture(file, what);
+    const picture = await beside('middleSquare', decoded, shortest, crop, what);
     return [
-      squareInput(picture, this.config, {
+      await squareInput(picture, this.config, {
         patchSize,
         tokensOf: (patches) => (keepsFirst ? patches + 1 : patches),
         key: mediaKey(media),
