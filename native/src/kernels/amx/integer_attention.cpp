@@ -1,6 +1,5 @@
-#include "kernels/amx/attention_shapes.h"
+#include "kernels/amx/integer_shapes.h"
 #include "kernels/amx/kernels.h"
-#include "kernels/amx/tiles.h"
 #include "kernels/avx512/kv_integers.h"
 
 namespace atb::kernels::amx {

@@ -1,6 +1,7 @@
 #pragma once
-// How integer_attention.cpp shapes the tiles. Everything has internal linkage; vec.h says why.
+// How tiles are shaped for attention over a cache of integers. Everything has internal linkage; vec.h says why.
 #include "kernels/amx/tiles.h"
+#include "kernels/kv_layout.h"
 
 namespace atb::kernels::amx {
 namespace {
