@@ -239,8 +239,13 @@ void WrongParamsAreRefused() {
   const auto code = [](const ParamObject& param) { return CodeOf([&] { CreateOperation("Linear", param); }); };
   CHECK(code({}).empty());
   CHECK(code({{"outDataType", "ACL_DT_UNDEFINED"}}).empty());
-  CHECK(code({{"outDataType", "ACL_FLOAT16"}}) == "NATIVE_PARAM_INVALID");
-  CHECK(code({{"outDataType", "ACL_BF16"}}) == "NATIVE_PARAM_INVALID");
+  CHECK(code({{"outDataType", "ACL_INT8"}}) == "NATIVE_PARAM_INVALID");
+  // These mean int8 inputs with scales.
+  for (const char* type : {"ACL_FLOAT16", "ACL_BF16"}) {
+    CHECK(code({{"outDataType", type}}).empty());
+    CHECK(code({{"outDataType", type}, {"transposeA", true}}) == "NATIVE_PARAM_INVALID");
+    CHECK(code({{"outDataType", type}, {"matmulType", "MATMUL_EIN_SUM"}, {"hasBias", false}}) == "NATIVE_PARAM_INVALID");
+  }
   CHECK(code({{"enAccum", true}}) == "NATIVE_PARAM_INVALID");  // hasBias is true by default.
   CHECK(code({{"transposeB", 1}}) == "NATIVE_PARAM_INVALID");
   CHECK(code({{"transposeC", true}}) == "NATIVE_PARAM_INVALID");
