@@ -38,6 +38,22 @@ export interface AttentionConfig {
   readonly isCausal?: boolean;
 }
 
+/** Of an encoder whose rows all see each other, and whose heads all have keys and values of their own. */
+export const encoderAttention = ({
+  numHeads,
+  ...rest
+}: { readonly numHeads: number } & Pick<
+  AttentionConfig,
+  'hiddenSize' | 'qkvBias' | 'keyBias' | 'denseBias'
+>): AttentionConfig => ({
+  ...rest,
+  numAttentionHeads: numHeads,
+  numKeyValueHeads: numHeads,
+  headDim: rest.hiddenSize / numHeads,
+  slidingWindows: [],
+  isCausal: false,
+});
+
 const SEPARATE: QkvNames = { q: 'q_proj', k: 'k_proj', v: 'v_proj' };
 
 /** How a family's attention differs from LLaMA's. */

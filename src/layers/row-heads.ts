@@ -7,6 +7,7 @@ import type { TensorRef, Weights } from '../weights/weights.js';
 import type { AttentionConfig } from './base-attention.js';
 import { buildLinear } from './linear-steps.js';
 import { Module } from './module.js';
+import { addScaled } from './residual.js';
 
 /** What a model's graph makes of its hidden states: `hidden` [tokens, hidden] -> [rows, width], the graph's result. */
 export interface RowHead {
@@ -70,12 +71,7 @@ export class TextMeans extends Module implements RowHead {
   buildGraph(graph: AtbGraph, kind: GraphKind, hidden: string, out = RESULT): string {
     const means = new AtbGraph('text_means_graph');
     means.addOptionalInputs(graph.names().filter((tensor) => tensor !== hidden));
-    const zeros = new BaseOperation(
-      'Elewise',
-      { elewiseType: 'ELEWISE_MULS', mulsParam: { varAttr: 0 } },
-      'zeros',
-    );
-    means.addOperation(zeros, [hidden], ['zeros']);
+    const zeros = addScaled(means, hidden, 0, 'zeros');
     const { numAttentionHeads: headNum, headDim } = this.sizes;
     CommonOpBuilderManager.getBuilder({
       category: 'ATTENTION',
@@ -88,7 +84,7 @@ export class TextMeans extends Module implements RowHead {
       scale: 1,
       isCausal: false,
     }).build(means, {
-      q: 'zeros',
+      q: zeros,
       k: hidden,
       v: hidden,
       seqLen: 'seq_len',

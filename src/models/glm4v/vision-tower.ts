@@ -2,8 +2,10 @@ import { type ActivationKind, CommonOpBuilderManager } from '../../common-op-bui
 import { type AtbGraph, BaseOperation, dim } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { RotaryAttention } from '../../layers/attention-orders.js';
+import { encoderAttention } from '../../layers/base-attention.js';
 import { BaseLayer } from '../../layers/base-layer.js';
 import { PreNormLayer } from '../../layers/decoder-layers.js';
+import { gatherRows } from '../../layers/gather-rows.js';
 import { buildLinear } from '../../layers/linear-steps.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { Module } from '../../layers/module.js';
@@ -78,8 +80,7 @@ class Glm4vMerger extends BaseLayer {
 
   protected buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
     const normed = this.norm.buildGraph(graph, hidden);
-    const gather = new BaseOperation('Gather', { axis: 0 }, 'merged_patches_gather');
-    graph.addOperation(gather, [normed, MERGED_PATCHES], ['merged_hidden']);
+    gatherRows(graph, normed, MERGED_PATCHES, 'merged_hidden');
     // The checkpoint's kernel is [channels, rows, columns].
     const transpose = new BaseOperation('Transpose', { perm: [0, 2, 1] }, 'merged_transpose');
     graph.addOperation(transpose, ['merged_hidden'], ['merged_transposed']);
@@ -127,16 +128,12 @@ export class Glm4vVisionTower extends Module implements Encoder {
       parts: [{ name: 'embeddings.position_embedding', outFeatures: hiddenSize, transposed: true }],
       inFeatures: side * side,
     });
-    const attention = {
+    const attention = encoderAttention({
       hiddenSize,
-      numAttentionHeads: numHeads,
-      numKeyValueHeads: numHeads,
-      headDim,
+      numHeads,
       qkvBias: vision.qkvBias,
       denseBias: false,
-      slidingWindows: [],
-      isCausal: false,
-    };
+    });
     const mlp = { hiddenSize, intermediateSize: outSize, hiddenAct, mlpBias: false };
     this.blocks = Array.from({ length: vision.depth }, (_, layerId) => {
       const at = weights.at('blocks').at(layerId);

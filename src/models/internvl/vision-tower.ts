@@ -2,6 +2,7 @@ import type { ActivationKind } from '../../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { NormedAttention, projectionNorms } from '../../layers/attention-orders.js';
+import { encoderAttention } from '../../layers/base-attention.js';
 import { type LayerStep, PreNormLayer } from '../../layers/decoder-layers.js';
 import { UngatedMLP } from '../../layers/mlp.js';
 import { Module } from '../../layers/module.js';
@@ -102,16 +103,12 @@ export class InternvlTower extends Module implements Encoder {
       positions: embeddings.get(names.positions, [1, side * side + 1, hiddenSize]),
       norm: new NoNorm(),
     });
-    const attention = {
+    const attention = encoderAttention({
       hiddenSize,
-      numAttentionHeads: numHeads,
-      numKeyValueHeads: numHeads,
-      headDim: hiddenSize / numHeads,
+      numHeads,
       qkvBias,
       denseBias: true,
-      slidingWindows: [],
-      isCausal: false,
-    };
+    });
     const mlp = { ...vision, mlpBias: true };
     const norm = (at: Weights): BaseNorm =>
       vision.norm === 'rms_norm'

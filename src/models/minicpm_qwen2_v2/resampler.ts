@@ -2,6 +2,7 @@ import { CommonOpBuilderManager } from '../../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { BaseLayer } from '../../layers/base-layer.js';
+import { gatherRows } from '../../layers/gather-rows.js';
 import { buildLinear } from '../../layers/linear-steps.js';
 import { BaseLayerNorm } from '../../layers/norms.js';
 import { addResidual } from '../../layers/residual.js';
@@ -30,11 +31,6 @@ const withNamesOfLinears = (weights: Weights): Weights => {
   const paths = files.map(([name, file]) => [weights.path(name), weights.path(file)] as const);
   return weights.mapped((source) => renamed(source, new Map(paths)));
 };
-
-function gather(graph: AtbGraph, table: string, rows: string, out: string): string {
-  graph.addOperation(new BaseOperation('Gather', { axis: 0 }, `${out}_gather`), [table, rows], [out]);
-  return out;
-}
 
 /**
  * So many learned queries attend to the patches of each picture, and become its tokens: [patches, in] ->
@@ -112,7 +108,7 @@ export class Resampler extends BaseLayer {
       scale: 1 / Math.sqrt(this.width / this.heads),
       isCausal: false,
     }).build(graph, {
-      q: gather(graph, queries, RESAMPLING.queries, 'q'),
+      q: gatherRows(graph, queries, RESAMPLING.queries, 'q'),
       k: buildLinear(graph, this.k, keys, 'key_out'),
       v: buildLinear(graph, this.v, values, 'value_out'),
       seqLen: RESAMPLING.lens,
@@ -127,8 +123,8 @@ export class Resampler extends BaseLayer {
   /** Of each patch what its column and its row come to, side by side: [patches, out]. */
   private buildPlacesGraph(graph: AtbGraph): string {
     const halves = [
-      gather(graph, RESAMPLING.table, RESAMPLING.columns, 'column_places'),
-      gather(graph, RESAMPLING.table, RESAMPLING.rows, 'row_places'),
+      gatherRows(graph, RESAMPLING.table, RESAMPLING.columns, 'column_places'),
+      gatherRows(graph, RESAMPLING.table, RESAMPLING.rows, 'row_places'),
     ];
     graph.addOperation(new BaseOperation('Concat', { concatDim: 1 }, 'places'), halves, ['places']);
     return 'places';

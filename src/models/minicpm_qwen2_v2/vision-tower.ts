@@ -1,6 +1,7 @@
-import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
+import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import type { PreNormLayer } from '../../layers/decoder-layers.js';
+import { gatherRows } from '../../layers/gather-rows.js';
 import { buildLinear } from '../../layers/linear-steps.js';
 import { Module } from '../../layers/module.js';
 import { BaseLayerNorm } from '../../layers/norms.js';
@@ -57,9 +58,7 @@ export class SiglipTower extends Module implements Encoder {
   }
 
   buildGraph(graph: AtbGraph, kind: GraphKind): string {
-    const rows = 'position_rows';
-    const gather = new BaseOperation('Gather', { axis: 0 }, `${rows}_gather`);
-    graph.addOperation(gather, [this.positions.name, BUCKETED_POSITIONS], [rows]);
+    const rows = gatherRows(graph, this.positions.name, BUCKETED_POSITIONS, 'position_rows');
     const embedded = buildLinear(graph, this.patchEmbedding, PATCHES, 'patch_embedding_out');
     let hidden = addResidual(graph, embedded, rows, 'positioned_patches');
     for (const layer of this.layers) hidden = layer.buildGraph(graph, kind, hidden);

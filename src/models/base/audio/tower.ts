@@ -2,8 +2,10 @@ import { type ActivationKind, CommonOpBuilderManager } from '../../../common-op-
 import { type AtbGraph, BaseOperation, dim } from '../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../graph/graph-kind.js';
 import { PositionFreeAttention } from '../../../layers/attention-orders.js';
+import { encoderAttention } from '../../../layers/base-attention.js';
 import { BaseLayer } from '../../../layers/base-layer.js';
 import { PreNormLayer } from '../../../layers/decoder-layers.js';
+import { gatherRows } from '../../../layers/gather-rows.js';
 import { UngatedMLP } from '../../../layers/mlp.js';
 import { Module } from '../../../layers/module.js';
 import { BaseLayerNorm, type BaseNorm } from '../../../layers/norms.js';
@@ -30,11 +32,6 @@ export interface AudioSizes {
 
 /** Frames that each convolution sees at once. */
 const KERNEL = 3;
-
-function gather(graph: AtbGraph, table: string, rows: string, out: string): string {
-  graph.addOperation(new BaseOperation('Gather', { axis: 0 }, `${out}_gather`), [table, rows], [out]);
-  return out;
-}
 
 /** gelu(linear(input)). Returns `out`. */
 function buildGelu(graph: AtbGraph, linear: Linear, input: string, out: string): string {
@@ -86,13 +83,13 @@ class AudioFront extends BaseLayer {
     const first = buildGelu(graph, this.conv1, frames, 'conv1_out');
     const concat = new BaseOperation('Concat', { concatDim: 0 }, 'conv1_padded');
     graph.addOperation(concat, [first, this.zeros.name], ['conv1_padded']);
-    const triples = gather(graph, 'conv1_padded', SOUND.triples, 'conv1_triples');
+    const triples = gatherRows(graph, 'conv1_padded', SOUND.triples, 'conv1_triples');
     // The checkpoint's kernels are [channels, frames].
     const transpose = new BaseOperation('Transpose', { perm: [0, 2, 1] }, 'conv1_transposed');
     graph.addOperation(transpose, [triples], ['conv1_transposed']);
     graph.addReshape('conv1_transposed', 'conv1_rows', [dim(0), dim(1, 2)]);
     const second = buildGelu(graph, this.conv2, 'conv1_rows', 'conv2_out');
-    const places = gather(graph, this.positions.name, SOUND.positions, 'position_embedding');
+    const places = gatherRows(graph, this.positions.name, SOUND.positions, 'position_embedding');
     return addResidual(graph, second, places, 'positioned_hidden_states');
   }
 }
@@ -113,8 +110,8 @@ class AudioBack extends Module {
   }
 
   buildGraph(graph: AtbGraph, hidden: string): string {
-    const even = gather(graph, hidden, SOUND.evenRows, 'even_hidden');
-    const odd = gather(graph, hidden, SOUND.oddRows, 'odd_hidden');
+    const even = gatherRows(graph, hidden, SOUND.evenRows, 'even_hidden');
+    const odd = gatherRows(graph, hidden, SOUND.oddRows, 'odd_hidden');
     const mean = addScaled(graph, addResidual(graph, even, odd, 'pair_sums'), 0.5, 'pair_means');
     const input = this.norm.buildGraph(graph, mean);
     const linearOut = 'audio_embeddings';
@@ -142,17 +139,13 @@ export class AudioTower extends Module implements Encoder {
     const { hiddenSize, numHeads, numLayers, intermediateSize, hiddenAct, melBins } = config;
     const tower = weights.at('audio_tower');
     const norm = (at: Weights) => new BaseLayerNorm(at, hiddenSize, EPSILON, { hasBias: true });
-    const attention = {
+    const attention = encoderAttention({
       hiddenSize,
-      numAttentionHeads: numHeads,
-      numKeyValueHeads: numHeads,
-      headDim: hiddenSize / numHeads,
+      numHeads,
       qkvBias: true,
       keyBias: false,
       denseBias: true,
-      slidingWindows: [],
-      isCausal: false,
-    };
+    });
     this.stepInputs = [sound(KERNEL * melBins), lengths];
     this.front = new AudioFront(tower, config);
     this.layers = Array.from({ length: numLayers }, (_, layerId) => {

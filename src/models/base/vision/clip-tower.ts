@@ -2,8 +2,10 @@ import { type ActivationKind, CommonOpBuilderManager } from '../../../common-op-
 import { type AtbGraph, BaseOperation, dim } from '../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../graph/graph-kind.js';
 import { PositionFreeAttention } from '../../../layers/attention-orders.js';
+import { encoderAttention } from '../../../layers/base-attention.js';
 import { BaseLayer } from '../../../layers/base-layer.js';
 import { PreNormLayer } from '../../../layers/decoder-layers.js';
+import { gatherRows } from '../../../layers/gather-rows.js';
 import { buildLinear } from '../../../layers/linear-steps.js';
 import { UngatedMLP } from '../../../layers/mlp.js';
 import { Module } from '../../../layers/module.js';
@@ -44,16 +46,12 @@ export function clipLayers(
   weights: Weights,
   { hiddenSize, intermediateSize, numHeads, numLayers, layerNormEps, hiddenAct }: ClipLayerSizes,
 ): readonly PreNormLayer[] {
-  const attention = {
+  const attention = encoderAttention({
     hiddenSize,
-    numAttentionHeads: numHeads,
-    numKeyValueHeads: numHeads,
-    headDim: hiddenSize / numHeads,
+    numHeads,
     qkvBias: true,
     denseBias: true,
-    slidingWindows: [],
-    isCausal: false,
-  };
+  });
   const norm = (at: Weights) => new BaseLayerNorm(at, hiddenSize, layerNormEps, { hasBias: true });
   return Array.from({ length: numLayers }, (_, layerId) => {
     const at = weights.at(layerId);
@@ -124,16 +122,11 @@ export class SquareFront extends BaseLayer {
     };
     const classRow = table(this.classRow, 'class_row');
     const positions = table(this.positions, 'position_table');
-    const gather = (table: string, rows: string, out: string): void =>
-      graph.addOperation(new BaseOperation('Gather', { axis: 0 }, `${out}_gather`), [table, rows], [out]);
     const concat = new BaseOperation('Concat', { concatDim: 0 }, 'all_rows');
     graph.addOperation(concat, [patches, classRow], ['all_rows']);
-    gather('all_rows', SQUARE.rows, 'ordered_rows');
-    gather(positions, SQUARE.positions, 'position_rows');
-    return this.norm.buildGraph(
-      graph,
-      addResidual(graph, 'ordered_rows', 'position_rows', 'positioned_rows'),
-    );
+    const ordered = gatherRows(graph, 'all_rows', SQUARE.rows, 'ordered_rows');
+    const placed = gatherRows(graph, positions, SQUARE.positions, 'position_rows');
+    return this.norm.buildGraph(graph, addResidual(graph, ordered, placed, 'positioned_rows'));
   }
 }
 
@@ -174,9 +167,8 @@ export class ClipTower extends Module implements Encoder {
   buildGraph(graph: AtbGraph, kind: GraphKind): string {
     let hidden = this.front.buildGraph(graph, kind, PATCHES);
     for (const layer of this.layers) hidden = layer.buildGraph(graph, kind, hidden);
-    const gather = new BaseOperation('Gather', { axis: 0 }, 'kept_gather');
-    graph.addOperation(gather, [hidden, SQUARE.kept], ['kept_hidden']);
-    const up = buildLinear(graph, this.up, 'kept_hidden', 'projector_up_out');
+    const kept = gatherRows(graph, hidden, SQUARE.kept, 'kept_hidden');
+    const up = buildLinear(graph, this.up, kept, 'projector_up_out');
     CommonOpBuilderManager.getBuilder({
       category: 'ACTIVATION',
       opName: 'projector_activation',

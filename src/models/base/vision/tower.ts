@@ -2,8 +2,10 @@ import { CommonOpBuilderManager } from '../../../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation, dim } from '../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../graph/graph-kind.js';
 import { RotaryAttention } from '../../../layers/attention-orders.js';
+import { encoderAttention } from '../../../layers/base-attention.js';
 import { BaseLayer } from '../../../layers/base-layer.js';
 import { type LayerStep, PreNormLayer } from '../../../layers/decoder-layers.js';
+import { gatherRows } from '../../../layers/gather-rows.js';
 import { buildLinear } from '../../../layers/linear-steps.js';
 import { Module } from '../../../layers/module.js';
 import type { BaseNorm } from '../../../layers/norms.js';
@@ -88,8 +90,7 @@ export class PatchMerger extends BaseLayer {
 
   protected buildLayerGraph(graph: AtbGraph, _kind: GraphKind, hidden: string): string {
     const normed = this.normsBlocks ? hidden : this.norm.buildGraph(graph, hidden);
-    const gather = new BaseOperation('Gather', { axis: 0 }, 'merged_patches_gather');
-    graph.addOperation(gather, [normed, MERGED_PATCHES], ['merged_hidden']);
+    gatherRows(graph, normed, MERGED_PATCHES, 'merged_hidden');
     graph.addReshape('merged_hidden', 'merged_rows', [dim(0), dim(1, 2)]);
     const rows = this.normsBlocks ? this.norm.buildGraph(graph, 'merged_rows') : 'merged_rows';
     const up = buildLinear(graph, this.up, rows, 'merger_up_out');
@@ -165,16 +166,12 @@ export class VisionTower extends Module implements Encoder {
       ...(windows ? [windowLens((input) => windows.of(input).lens)] : []),
       ...(positionSide === undefined ? [] : [interpolatedPositions(positionSide, mergeSize)]),
     ];
-    const attention = {
+    const attention = encoderAttention({
       hiddenSize,
-      numAttentionHeads: numHeads,
-      numKeyValueHeads: numHeads,
-      headDim,
+      numHeads,
       qkvBias: true,
       denseBias: true,
-      slidingWindows: [],
-      isCausal: false,
-    };
+    });
     this.patchEmbedding = new PatchEmbedding(
       weights.at('patch_embed'),
       hiddenSize,
