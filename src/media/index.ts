@@ -26,6 +26,7 @@ export {
   type MediaPiece,
   type MediaProcessor,
   mediaKey,
+  tokenOf,
 } from './processor.js';
 export { pythonRound, pythonTenths } from './python-round.js';
 export { type LogMel, logMel, MAX_MEL_FRAMES, MEL_RATE } from './sound/log-mel.js';

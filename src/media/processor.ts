@@ -7,6 +7,12 @@ export type MediaPiece = readonly number[] | EncoderInput;
 /** Ids of words, among which texts of special tokens are these. */
 export type EncodeWords = (text: string) => readonly number[];
 
+/** The token that a text is; undefined for a text that is none or several. */
+export function tokenOf(text: string, encode: EncodeWords): number | undefined {
+  const [token, ...others] = encode(text);
+  return others.length === 0 ? token : undefined;
+}
+
 /** What prompts may hold beside text. */
 export type MediaKind = 'image' | 'video' | 'audio';
 

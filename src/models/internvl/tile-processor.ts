@@ -8,6 +8,7 @@ import {
   mediaKey,
   type PixelValues,
   type TileSizes,
+  tokenOf,
 } from '../../media/index.js';
 import { squareInput } from '../base/vision/index.js';
 
@@ -34,7 +35,7 @@ export class TileProcessor implements MediaProcessor {
   constructor(
     private readonly config: TileConfig,
     private readonly encode: EncodeWords,
-    imageTokenId: number | undefined = onlyOf(encode(CONTEXT)),
+    imageTokenId: number | undefined = tokenOf(CONTEXT, encode),
   ) {
     this.placeholders = imageTokenId === undefined ? {} : { image: imageTokenId };
   }
@@ -55,5 +56,3 @@ export class TileProcessor implements MediaProcessor {
     return [encode(BEFORE), ...inputs, encode(BEHIND)];
   }
 }
-
-const onlyOf = (ids: readonly number[]): number | undefined => (ids.length === 1 ? ids[0] : undefined);

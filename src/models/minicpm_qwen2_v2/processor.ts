@@ -17,6 +17,7 @@ import {
   type MediaPiece,
   type MediaProcessor,
   mediaKey,
+  tokenOf,
 } from '../../media/index.js';
 import { channels, type ModelFolder, readPictureConfig } from '../base/vision/index.js';
 import type { Minicpmqwen2v2Config } from './config.js';
@@ -48,8 +49,6 @@ const SLICED_PICTURES = defineConfig({
 });
 type SlicedPictures = ConfigOf<typeof SLICED_PICTURES>;
 
-const onlyOf = (ids: readonly number[]): number | undefined => (ids.length === 1 ? ids[0] : undefined);
-
 /** Pictures as a whole and in slices, between texts that number them and mark where each begins and ends. */
 export class SliceProcessor implements MediaProcessor {
   readonly placeholders: MediaProcessor['placeholders'];
@@ -64,7 +63,7 @@ export class SliceProcessor implements MediaProcessor {
     private readonly config: SlicedPictures,
     private readonly encode: EncodeWords,
   ) {
-    const image = onlyOf(encode(config.row));
+    const image = tokenOf(config.row, encode);
     this.placeholders = image === undefined ? {} : { image };
     this.partTexts = { image: config.row };
     const { imageStart, imageEnd, sliceStart, sliceEnd } = config;
