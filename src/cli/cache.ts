@@ -25,7 +25,7 @@ function asTable(entries: readonly PackedEntry[]): string {
   return `${table.toString()}\n`;
 }
 
-/** The entries that names mean. @throws REQUEST_INVALID for a name that is none */
+/** The entries that names mean. */
 function named(entries: readonly PackedEntry[], names: readonly string[]): readonly PackedEntry[] {
   return entries.filter(({ name, state }) => {
     if (names.includes('all') || names.includes(name)) return true;
@@ -33,6 +33,7 @@ function named(entries: readonly PackedEntry[], names: readonly string[]): reado
   });
 }
 
+/** @throws REQUEST_INVALID for a name that means none */
 function requireKnown(entries: readonly PackedEntry[], names: readonly string[]): void {
   const known = new Set(['all', 'stale', ...entries.map(({ name }) => name)]);
   const unknown = names.find((name) => !known.has(name));

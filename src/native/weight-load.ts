@@ -21,8 +21,8 @@ export interface PackedWords {
 
 /**
  * How bytes of a file hold floats: as places in a table, a byte each or, where the table has 16 numbers, two to a byte, the
- * first in its upper half, or with `lowFirst` in its lower one. Each `block` of numbers, counted through the tensor whatever its rows are, has a scale. A number
- * is table[code] * scale, rounded once to the dtype of its part.
+ * first in its upper half, or with `lowFirst` in its lower one. Each `block` of numbers, counted through the tensor whatever
+ * its rows are, has a scale. A number is table[code] * scale, rounded once to the dtype of its part.
  */
 export interface CodedFloats {
   /** 16 or 256 numbers. */
