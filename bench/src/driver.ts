@@ -1,8 +1,9 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, fork, type StdioOptions, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import type { MachineLimits } from '../../dist/src/native/index.js';
 
-/** How a benchmark loads an engine. The peer knows the first four alone: its file says the rest. */
+/** How a benchmark loads an engine. A peer knows the first five alone, and a file that says what it holds only four. */
 export interface LoadOptions {
   readonly model: string;
   readonly threads: number;
@@ -94,19 +95,26 @@ export class EngineProcess<Commands = EngineCommands> {
   >();
   private lastId = 0;
 
-  constructor(script: URL) {
-    this.child = fork(script, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  /** `python`: what runs the script where it is not JavaScript; peer_engine.py answers there. */
+  constructor(script: URL, python?: string) {
+    const stdio: StdioOptions = ['ignore', 'ignore', 'inherit', 'ipc'];
+    this.child =
+      python === undefined ? fork(script, { stdio }) : spawn(python, [fileURLToPath(script)], { stdio });
+    this.child.on('error', (error) => this.#fail(error));
     this.child.on('message', ({ id, result, error }: Reply) => {
       const waiting = this.waiting.get(id);
       this.waiting.delete(id);
       if (error === undefined) waiting?.resolve(result as never);
       else waiting?.reject(new Error(error));
     });
-    this.child.on('exit', (code, signal) => {
-      for (const { reject } of this.waiting.values())
-        reject(new Error(`${script.pathname} ended (${code ?? signal})`));
-      this.waiting.clear();
-    });
+    this.child.on('exit', (code, signal) =>
+      this.#fail(new Error(`${script.pathname} ended (${code ?? signal})`)),
+    );
+  }
+
+  #fail(error: Error): void {
+    for (const { reject } of this.waiting.values()) reject(error);
+    this.waiting.clear();
   }
 
   call<C extends keyof Commands & string>(

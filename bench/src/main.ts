@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect, parseArgs } from 'node:util';
@@ -8,11 +8,12 @@ import { benchDrafts } from './drafts.js';
 import { benchExperts } from './experts.js';
 import { benchFamilies, type SuiteResults, type SuiteSettings } from './families.js';
 import { benchLatent } from './latent.js';
-import { type Format, type Subject, SubjectBench } from './measure.js';
+import { type Subject, SubjectBench } from './measure.js';
 import { benchMedia } from './media.js';
+import { findPeer, PEERS } from './peers.js';
 import { RandomPool } from './random-pool.js';
 import { type Row, table } from './results.js';
-import { type ModelShape, SHAPES } from './shapes.js';
+import { type Format, type ModelShape, SHAPES } from './shapes.js';
 
 /** Suites that measure something else than one model in one format. */
 const SUITES: Readonly<
@@ -41,7 +42,7 @@ const { values: flags } = parseArgs({
   options: {
     /** quick, full (more rounds, models and depths), or the name of one of SUITES. */
     suite: { type: 'string', default: 'quick' },
-    /** none, node-llama-cpp, or, for the suite media, transformers=PYTHON. */
+    /** One of PEERS, or, for the suite media, transformers=PYTHON. */
     peer: { type: 'string', default: 'none' },
     json: { type: 'string' },
     svg: { type: 'string' },
@@ -60,9 +61,10 @@ const rounds = full ? 5 : 3;
 if (own === undefined && !['quick', 'full'].includes(flags.suite))
   throw new Error(`--suite is quick, full, ${Object.keys(SUITES).join(', ')}; found ${flags.suite}`);
 const python = flags.suite === 'media' ? /^transformers=(.+)/.exec(flags.peer)?.[1] : undefined;
-if (!['none', 'node-llama-cpp'].includes(flags.peer) && python === undefined)
+const peer = findPeer(flags.peer);
+if (flags.peer !== 'none' && peer === undefined && python === undefined)
   throw new Error(
-    `--peer is none, node-llama-cpp, or transformers=PYTHON with --suite media; found ${flags.peer}`,
+    `--peer is ${PEERS.join(', ')}, or transformers=PYTHON with --suite media; found ${flags.peer}`,
   );
 if (!Number.isInteger(threads) || threads < 1)
   throw new Error(`--threads is an integer >= 1, found ${flags.threads}`);
@@ -87,7 +89,7 @@ if (subjects.length === 0 && own === undefined)
 
 const folder = flags.folder ?? mkdtempSync(join(tmpdir(), 'atb-bench-'));
 const rows: Row[] = [];
-const limits = { readBytesPerSecond: [] as number[], flops: [] as number[] };
+const limits = { readBytesPerSecond: [] as number[], flops: [] as number[], others: [] as number[] };
 try {
   const pool = new RandomPool();
   const log = (text: string) => process.stderr.write(`${text}\n`);
@@ -108,7 +110,7 @@ try {
   for (const subject of subjects) {
     const bench = new SubjectBench(subject, {
       threads,
-      peer: flags.peer !== 'none',
+      peer,
       rounds,
       folder,
       pool,
@@ -118,6 +120,7 @@ try {
     rows.push(...bench.rows);
     limits.readBytesPerSecond.push(bench.limits.readBytesPerSecond / 1e9);
     limits.flops.push(bench.limits.flops / 1e9);
+    limits.others.push(...bench.others.map((share) => 100 * share));
   }
 } finally {
   if (!flags.folder) rmSync(folder, { recursive: true, force: true });
@@ -126,14 +129,10 @@ const range = (values: readonly number[]) =>
   `${Math.min(...values).toFixed(0)}-${Math.max(...values).toFixed(0)}`;
 const measured = own
   ? ''
-  : `; streamed read ${range(limits.readBytesPerSecond)} GB/s, matrix products ${range(limits.flops)} GFLOP/s`;
+  : `; streamed read ${range(limits.readBytesPerSecond)} GB/s, matrix products ${range(limits.flops)} GFLOP/s, other programs ${range(limits.others)} % of the processor`;
 const machine = `${cpus()[0]?.model.trim()}, ${threads} threads${measured}`;
-const noPeer = own?.beside ?? 'no peer';
-const peerVersion =
-  own !== undefined || flags.peer === 'none'
-    ? noPeer
-    : `node-llama-cpp ${JSON.parse(readFileSync(join(ROOT, 'bench/package.json'), 'utf8')).dependencies['node-llama-cpp']}`;
-console.log(`${machine}\n${peerVersion}; medians of ${rounds} interleaved rounds\n`);
+const beside = own?.beside ?? peer?.name ?? 'no peer';
+console.log(`${machine}\n${beside}; medians of ${rounds} interleaved rounds\n`);
 console.log(table(rows));
-if (flags.json) writeFileSync(flags.json, JSON.stringify({ machine, peer: peerVersion, rows }, null, 2));
-if (flags.svg) writeFileSync(flags.svg, drawChart(rows, `${machine}. ${peerVersion}.`));
+if (flags.json) writeFileSync(flags.json, JSON.stringify({ machine, peer: beside, rows }, null, 2));
+if (flags.svg) writeFileSync(flags.svg, drawChart(rows, `${machine}. ${beside}.`));

@@ -2,24 +2,13 @@ import { fork } from 'node:child_process';
 import { createReadStream, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MachineLimits } from '../../dist/src/native/index.js';
-import { type GgufFormat, writeCheckpoint, writeGguf } from './checkpoints.js';
+import { writeCheckpoint } from './checkpoints.js';
 import { EngineProcess, type LoadOptions, type OurCommands } from './driver.js';
+import { othersShare } from './others.js';
+import type { Peer } from './peers.js';
 import type { RandomPool } from './random-pool.js';
 import { median, type Row, Sample } from './results.js';
-import { CONTEXT, type ModelShape, parameterCounts } from './shapes.js';
-
-/** Our format, and the peer's of as many bits. */
-const FORMATS = {
-  bf16: { gguf: 'bf16', quantize: undefined, layerBits: 16, headBits: 16 },
-  w8a16: { gguf: 'q8_0', quantize: 'w8a16', layerBits: 8, headBits: 8 },
-  w8a8_dynamic: { gguf: 'q8_0', quantize: 'w8a8_dynamic', layerBits: 8, headBits: 8 },
-  // Each group of 64 has a multiplier of 8 bits.
-  w4a16: { gguf: 'q4_0', quantize: 'w4a16', layerBits: 4.125, headBits: 8 },
-} as const satisfies Record<
-  string,
-  { gguf: GgufFormat; quantize: string | undefined; layerBits: number; headBits: number }
->;
-export type Format = keyof typeof FORMATS;
+import { CONTEXT, FORMATS, type Format, type ModelShape, parameterCounts } from './shapes.js';
 
 /** One model in one number format, as both engines hold it, and what to measure of it. */
 export interface Subject {
@@ -38,7 +27,7 @@ export interface Subject {
 
 export interface Settings {
   readonly threads: number;
-  readonly peer: boolean;
+  readonly peer: Peer | undefined;
   readonly rounds: number;
   readonly folder: string;
   readonly pool: RandomPool;
@@ -52,11 +41,13 @@ const rate = (tokens: number) => (ms: number) => (tokens * 1000) / ms;
 /** Measures one subject, ours and the peer's engine in turn. */
 export class SubjectBench {
   readonly rows: Row[] = [];
+  /** What other programs took of the processor before each measurement, 0 to 1. */
+  readonly others: number[] = [];
   readonly name: string;
   readonly #ours = newOurs();
   readonly #peer: EngineProcess | undefined;
   readonly #checkpoint: string;
-  readonly #gguf: string | undefined;
+  readonly #peerModel: string | undefined;
   readonly #parameters: { layers: number; embedding: number };
   /** As measured last. */
   limits: MachineLimits = { readBytesPerSecond: 0, flops: 0 };
@@ -66,12 +57,13 @@ export class SubjectBench {
     private readonly settings: Settings,
   ) {
     const { shape, format } = subject;
-    const { folder, pool, peer, log } = settings;
+    const { folder, pool, log } = settings;
+    const peer = settings.peer?.formats.includes(format) ? settings.peer : undefined;
     this.name = `${shape.name} ${format}`;
     log(`${this.name}: checkpoints`);
     this.#checkpoint = writeCheckpoint(shape, pool, folder);
-    this.#gguf = peer ? writeGguf(shape, FORMATS[format].gguf, pool, folder) : undefined;
-    this.#peer = peer ? newPeer() : undefined;
+    this.#peerModel = peer?.write(shape, format, pool, folder);
+    this.#peer = peer?.start();
     this.#parameters = parameterCounts(shape);
   }
 
@@ -117,6 +109,7 @@ export class SubjectBench {
     measure: (engine: EngineProcess) => Promise<number>,
   ): Promise<Sample> {
     this.settings.log(`${this.name}: ${what}`);
+    this.others.push(await othersShare());
     const times: [number[], number[]] = [[], []];
     for (let round = 0; round < rounds; round++)
       for (const [i, engine] of this.#engines.entries()) (times[i] as number[]).push(await measure(engine));
@@ -129,11 +122,12 @@ export class SubjectBench {
 
   async #load(): Promise<void> {
     const options = this.#loadOptions(Math.max(0, ...(this.subject.depths ?? [])));
-    const models = [this.#checkpoint, this.#gguf as string];
+    const models = [this.#checkpoint, this.#peerModel as string];
     const load = async (engine: EngineProcess) => {
       const model = models[this.#engines.indexOf(engine)] as string;
       await warmPageCache(model);
-      await this.#warmMemory(engine === this.#peer ? newPeer() : newOurs(), { ...options, model });
+      const rehearsal = engine === this.#peer ? this.settings.peer?.start() : newOurs();
+      await this.#warmMemory(rehearsal as EngineProcess, { ...options, model });
       return engine.call('load', { ...options, model });
     };
     const loads = await this.#interleaved('load', 1, load);
@@ -296,7 +290,6 @@ export class SubjectBench {
   }
 }
 
-const newPeer = () => new EngineProcess(new URL('./peer-node-llama-cpp.js', import.meta.url));
 const newOurs = (): Ours => new EngineProcess<OurCommands>(new URL('./ours.js', import.meta.url));
 
 /** Integers have a scale of 4 bytes for each token and head. */

@@ -99,3 +99,13 @@ export function parameterCounts(s: ModelShape): { layers: number; embedding: num
   const all = tensorPlans(s).reduce((sum, t) => sum + t.shape.reduce((a, b) => a * b, 1), 0);
   return { layers: all - embedding, embedding };
 }
+
+/** How many bits a weight has. */
+export const FORMATS = {
+  bf16: { quantize: undefined, layerBits: 16, headBits: 16 },
+  w8a16: { quantize: 'w8a16', layerBits: 8, headBits: 8 },
+  w8a8_dynamic: { quantize: 'w8a8_dynamic', layerBits: 8, headBits: 8 },
+  // Each group of 64 has a multiplier of 8 bits.
+  w4a16: { quantize: 'w4a16', layerBits: 4.125, headBits: 8 },
+} as const satisfies Record<string, { quantize: string | undefined; layerBits: number; headBits: number }>;
+export type Format = keyof typeof FORMATS;
