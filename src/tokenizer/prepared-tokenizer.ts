@@ -26,11 +26,19 @@ export interface PreparedTokenizer {
   readonly unknownId: number | undefined;
   readonly decoder: Record<string, unknown> | null;
   readonly patterns: readonly TokenizerPattern[];
+  /** Whether decoding drops blanks before punctuation. */
+  readonly cleansUpSpaces: boolean;
 }
 
 /** A control token that takes nothing of the text beside it. */
 const isPlainSpecial = ({ special, lstrip, rstrip }: AddedTokenJson): boolean =>
   special === true && lstrip !== true && rstrip !== true;
+
+/** BPE's blanks are the text's own, and stay (transformers 5.24, `TokenizersBackend._decode`). */
+const cleansUp = (config: Readonly<Record<string, unknown>>, modelType: unknown): boolean =>
+  config.clean_up_tokenization_spaces === true &&
+  (modelType !== 'BPE' ||
+    config.clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output === true);
 
 /**
  * Checks the files and makes of them what decoding needs, and what opens the library's tokenizer. `lowercase`: see
@@ -79,6 +87,7 @@ export function prepareTokenizer(
       unknownId: unknownIdOf(model, (token) => json.idByToken.get(token)),
       decoder,
       patterns,
+      cleansUpSpaces: cleansUp(config, model.type),
     },
     opening: {
       kind: 'open',

@@ -3,6 +3,8 @@ import type { LinkOptions } from '../weights/regular-file.js';
 export interface DecodeOptions {
   /** Leave special tokens out. Default true. */
   readonly skipSpecialTokens?: boolean;
+  /** Drop blanks before punctuation and contractions; by default as the tokenizer's files say. */
+  readonly cleansUpSpaces?: boolean;
 }
 
 export interface EncodeOptions {
