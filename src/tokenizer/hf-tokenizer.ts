@@ -59,6 +59,8 @@ export class HfTokenizer implements TokenDecoder {
   readonly #patterns: PreparedTokenizer['patterns'];
   readonly #truncation: Truncation | undefined;
   readonly cleansUpSpaces: boolean;
+  /** What its files say that is not so. */
+  readonly warnings: readonly string[];
   /** What opens the tokenizer in the encoder's process, until it did. */
   #opening: OpenRequest | undefined;
   #isOpen: Promise<void> | undefined;
@@ -98,6 +100,7 @@ export class HfTokenizer implements TokenDecoder {
     this.#truncation = truncation;
     const { file, config, tokens, specialIds, specials, words, namedTokens, decoder, patterns } = prepared;
     this.cleansUpSpaces = prepared.cleansUpSpaces;
+    this.warnings = prepared.warnings;
     this.file = file;
     this.config = config;
     this.namedTokens = namedTokens;
@@ -231,7 +234,8 @@ export class HfTokenizer implements TokenDecoder {
   }
 
   #encodeRequest(text: string, options: EncodeOptions): EncodeRequest {
-    const { addSpecialTokens = true, parseSpecialTokens = true } = options;
+    const { addSpecialTokens = true, parseSpecialTokens = this.config.split_special_tokens !== true } =
+      options;
     checkText(text);
     return { kind: 'encode', text, addSpecialTokens, mark: parseSpecialTokens ? undefined : null };
   }

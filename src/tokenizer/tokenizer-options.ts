@@ -10,7 +10,10 @@ export interface DecodeOptions {
 export interface EncodeOptions {
   /** Add what the tokenizer puts around a text (BOS, …). Default true. */
   readonly addSpecialTokens?: boolean;
-  /** Read "<|im_end|>" and the like as the token that it names; false: as mere text. Default true. */
+  /**
+   * Read "<|im_end|>" and the like as the token that it names; false: as mere text. Default true, unless
+   * `split_special_tokens` of tokenizer_config.json says otherwise.
+   */
   readonly parseSpecialTokens?: boolean;
 }
 
