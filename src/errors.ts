@@ -109,8 +109,11 @@ const MESSAGES = {
     `${d.file}: it takes longer than ${d.limitMs} ms for a text of ${d.textLen} characters`,
   TOKENIZER_CRASHED: (d: { file: string; textLen: number; reason: string }) =>
     `${d.file}: the tokenizer's process ended over a text of ${d.textLen} characters: ${d.reason}`,
-  TEMPLATE_MISSING: (d: { looked: readonly string[] }) =>
-    `no chat template in ${d.looked.join(', ')}; give one with --chat_template, or send plain text instead of messages`,
+  /** `names`: of templates that are there, none of which is the default. */
+  TEMPLATE_MISSING: (d: { looked: readonly string[]; names?: readonly string[] }) =>
+    d.names?.length
+      ? `no chat template in ${d.looked.join(', ')} is the one to take; choose one of ${d.names.join(', ')} with --chat_template`
+      : `no chat template in ${d.looked.join(', ')}; give one with --chat_template, or send plain text instead of messages`,
   CHAT_TEMPLATE_NEEDED: (d: { directory: string }) =>
     `${d.directory} has no chat template, so nobody can talk with it: have it go on with a text by \`atb-models generate\`, or give a template with --chat_template`,
   TEMPLATE_INVALID: (d: { source: string; reason: string }) =>

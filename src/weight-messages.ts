@@ -11,7 +11,7 @@ export const WEIGHT_MESSAGES = {
   }) =>
     `weight "${d.name}"${d.expected ? ` of shape [${d.expected}]` : ''} is not in ${d.where ?? 'the checkpoint'}${d.nearest ? `; nearest: ${describeValue(d.nearest)}` : ''}${d.remedy ? `; ${d.remedy}` : ''}`,
   WEIGHT_SHAPE_MISMATCH: (d: { name: string; expected: readonly number[]; found: readonly number[] }) =>
-    `weight "${d.name}" must be [${d.expected}], found [${d.found}]`,
+    `weight "${d.name}" must be [${d.expected}], found [${d.found}]; config.json and the files must be of one checkpoint`,
   WEIGHT_DTYPE_UNSUPPORTED: (d: {
     name: string;
     file: string;

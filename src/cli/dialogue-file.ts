@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { refuseRequest } from '../errors.js';
 import type { ChatMessage } from '../tokenizer/chat-template.js';
+import { parseWritten } from '../tokenizer/written-numbers.js';
 
 const FLAG = '--input_file';
 
@@ -21,7 +22,7 @@ export function readDialogueFile(file: string): ChatMessage[][] {
 function fromWhole(text: string): ChatMessage[][] | undefined {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseWritten(text);
   } catch {
     // Several lines of JSON are no JSON.
     return undefined;
@@ -36,7 +37,7 @@ function fromLines(text: string): ChatMessage[][] {
     if (line.trim() === '') return [];
     let value: unknown;
     try {
-      value = JSON.parse(line);
+      value = parseWritten(line);
     } catch {
       refuseRequest(FLAG, `valid JSON in line ${index + 1}`, line);
     }

@@ -6,6 +6,7 @@ import type { PassSelection } from '../graph/passes/index.js';
 import { isObject } from '../is-object.js';
 import { KV_QUANT_MODES } from '../kv-cache/kv-quant.js';
 import { QUANTIZED_FORMATS } from '../runner/quantized-layouts.js';
+import { parseWritten } from '../tokenizer/written-numbers.js';
 import { GROUP_SIZES, QUANTIZE_MODES } from '../weights/quantization.js';
 import { atLeast, boolean, number, text } from './flag-rows.js';
 import { LOAD } from './load-flags.js';
@@ -16,7 +17,7 @@ export type { Flag } from './flag-rows.js';
 function readObject(value: string, name: string): Record<string, unknown> {
   let found: unknown;
   try {
-    found = JSON.parse(value);
+    found = parseWritten(value);
   } catch {
     return refuseRequest(name, 'a JSON object', value);
   }
@@ -69,7 +70,11 @@ const PROMPTS = {
   input_dict: text('dict', 'JSON [{"prompt","adapter"}]'),
   is_chat_model: boolean('isChatModel', 'use the chat template', { default: false }),
   is_embedding_model: boolean('isEmbeddingModel', 'print vectors of the prompts', { default: false }),
-  chat_template: text('chatTemplate', 'Jinja: a file or the text itself', { needs: 'is_chat_model' }),
+  chat_template: text(
+    'chatTemplate',
+    'Jinja: a file, the text itself, or the name of one of the checkpoint',
+    { needs: 'is_chat_model' },
+  ),
   chat_template_kwargs: text('chatTemplateKwargs', 'JSON of variables for it: {"enable_thinking": false}', {
     needs: 'is_chat_model',
     read: (value: string, name: string) => readObject(value, `--${name}`),

@@ -233,7 +233,9 @@ async function tokenizerName(
   onWarning: (text: string) => void,
 ): Promise<string> {
   try {
-    return basename((await HfTokenizer.load(modelPath, { allowLinks })).file);
+    const { file, warnings } = await HfTokenizer.load(modelPath, { allowLinks });
+    for (const warning of warnings) onWarning(warning);
+    return basename(file);
   } catch (error) {
     if (!(error instanceof AtbError && error.code === 'TOKENIZER_MISSING')) throw error;
     onWarning(error.message);

@@ -39,6 +39,7 @@ export async function loadTextProcessing(
   const generation = await router.getGenerationConfig();
   for (const warning of generation.warnings) onWarning?.(warning);
   const tokenizer = loadTokenizer ? await router.getTokenizer(generation) : undefined;
+  for (const warning of tokenizer?.warnings ?? []) onWarning?.(warning);
   const media = await router.getMediaProcessor(
     (words) => tokenizer?.encode(words, { addSpecialTokens: false }) ?? [],
   );

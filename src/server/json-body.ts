@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { isObject } from '../is-object.js';
+import { endOfString, spellNumbers } from '../tokenizer/written-numbers.js';
 import { HttpError, invalidRequest } from './http-error.js';
 
 /** Tools and schemas nest a dozen levels; deeper ones only take time. */
@@ -19,10 +20,11 @@ export function acceptJson(app: FastifyInstance): void {
         return done(new HttpError(415, 'bodies must not be compressed', 'invalid_request_error'));
       if (depthOf(text) > MAX_DEPTH)
         return done(invalidRequest(`the body is nested more than ${MAX_DEPTH} levels deep`));
-      void parse(request, text, (error, value) => {
+      const { spelt, restored } = spellNumbers(text);
+      void parse(request, spelt, (error, value) => {
         if (error) done(invalidRequest(`the body is no JSON: ${error.message}`));
         else if (!isObject(value)) done(invalidRequest('the body must be a JSON object'));
-        else done(null, value);
+        else done(null, restored(value));
       });
     },
   );
@@ -38,13 +40,4 @@ function depthOf(text: string): number {
     else if (code === 0x5d || code === 0x7d) depth--;
   }
   return deepest;
-}
-
-function endOfString(text: string, from: number): number {
-  for (let at = from + 1; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    if (code === 0x5c) at++;
-    else if (code === 0x22) return at;
-  }
-  return text.length;
 }

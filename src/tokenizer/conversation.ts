@@ -1,6 +1,7 @@
 import { refuseRequest } from '../errors.js';
 import { isObject } from '../is-object.js';
 import type { ChatMessage } from './chat-template.js';
+import { writtenNumbers } from './written-numbers.js';
 
 /** Variables that templates rely on: a caller cannot hide them behind others. */
 const RESERVED_VARIABLES: ReadonlySet<string> = new Set([
@@ -89,11 +90,15 @@ export function copyJson(value: unknown, field: string, mapText: (text: string) 
       return found;
     if (typeof found !== 'object') refuseRequest(place, 'made of texts, numbers, lists and objects', found);
     if (depth >= MAX_DEPTH) refuseRequest(field, `nested at most ${MAX_DEPTH} levels deep`, 'more');
-    if (Array.isArray(found)) return found.map((item, index) => copy(item, `${place}[${index}]`, depth + 1));
+    const written = writtenNumbers(found);
+    const inner = (key: string, item: unknown, where: string): unknown =>
+      written?.get(key) ?? copy(item, where, depth + 1);
+    if (Array.isArray(found))
+      return found.map((item, index) => inner(String(index), item, `${place}[${index}]`));
     // Without a prototype: "__proto__" is a key like any other.
     const copied = Object.create(null) as Record<string, unknown>;
     for (const [key, item] of Object.entries(found)) {
-      copied[mapText(key)] = copy(item, `${place}.${key.slice(0, MAX_ROLE_LEN)}`, depth + 1);
+      copied[mapText(key)] = inner(key, item, `${place}.${key.slice(0, MAX_ROLE_LEN)}`);
     }
     return copied;
   };

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { AtbError } from '../errors.js';
 import { runWithin, TimeLimitExceeded } from './bounded.js';
+import { cleanUp } from './clean-up.js';
 import { buildDecoder } from './decoder.js';
 import { EncoderClient } from './encoder-client.js';
 import { encoderError } from './encoder-problem.js';
@@ -34,7 +35,7 @@ const SCAN_LIMIT_MS = 2000;
 /**
  * A checkpoint's tokenizer, with the same ids as in Python: Hugging Face's Rust library encodes, in a process of its
  * own. So neither this thread waits for it, nor can a tokenizer that one should not trust end or block this process.
- * Decoding, which every generated token needs, happens here, and never "cleans up" spaces.
+ * Decoding, which every generated token needs, happens here.
  */
 export class HfTokenizer implements TokenDecoder {
   readonly file: string;
@@ -57,6 +58,9 @@ export class HfTokenizer implements TokenDecoder {
   readonly #encoder: EncoderClient;
   readonly #patterns: PreparedTokenizer['patterns'];
   readonly #truncation: Truncation | undefined;
+  readonly cleansUpSpaces: boolean;
+  /** What its files say that is not so. */
+  readonly warnings: readonly string[];
   /** What opens the tokenizer in the encoder's process, until it did. */
   #opening: OpenRequest | undefined;
   #isOpen: Promise<void> | undefined;
@@ -95,6 +99,8 @@ export class HfTokenizer implements TokenDecoder {
     this.#opening = opening;
     this.#truncation = truncation;
     const { file, config, tokens, specialIds, specials, words, namedTokens, decoder, patterns } = prepared;
+    this.cleansUpSpaces = prepared.cleansUpSpaces;
+    this.warnings = prepared.warnings;
     this.file = file;
     this.config = config;
     this.namedTokens = namedTokens;
@@ -186,7 +192,10 @@ export class HfTokenizer implements TokenDecoder {
   }
 
   /** The text of the ids. Ids without a token (logits may be wider than the vocabulary) have no text. */
-  decode(ids: readonly number[], { skipSpecialTokens = true }: DecodeOptions = {}): string {
+  decode(
+    ids: readonly number[],
+    { skipSpecialTokens = true, cleansUpSpaces = this.cleansUpSpaces }: DecodeOptions = {},
+  ): string {
     const tokens: string[] = [];
     for (const id of ids) {
       const token = this.#tokens[id];
@@ -194,7 +203,8 @@ export class HfTokenizer implements TokenDecoder {
     }
     if (tokens.length === 0) return '';
     try {
-      return this.#decode(tokens);
+      const text = this.#decode(tokens);
+      return cleansUpSpaces ? cleanUp(text) : text;
     } catch (error) {
       if (!(error instanceof TimeLimitExceeded)) throw error;
       const detail = { file: this.file, textLen: tokens.length, limitMs: error.limitMs };
@@ -224,7 +234,8 @@ export class HfTokenizer implements TokenDecoder {
   }
 
   #encodeRequest(text: string, options: EncodeOptions): EncodeRequest {
-    const { addSpecialTokens = true, parseSpecialTokens = true } = options;
+    const { addSpecialTokens = true, parseSpecialTokens = this.config.split_special_tokens !== true } =
+      options;
     checkText(text);
     return { kind: 'encode', text, addSpecialTokens, mark: parseSpecialTokens ? undefined : null };
   }

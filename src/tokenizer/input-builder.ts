@@ -243,7 +243,8 @@ export class InputBuilder {
     const known = this.#compiled.get(name);
     if (known !== undefined) return known;
     const found = this.#sources.get(name);
-    if (found === undefined) throw new AtbError('TEMPLATE_MISSING', { looked: this.#looked });
+    if (found === undefined)
+      throw new AtbError('TEMPLATE_MISSING', { looked: this.#looked, names: [...this.#sources.keys()] });
     const template = new ChatTemplate(found.source, found.name);
     this.#compiled.set(name, template);
     return template;

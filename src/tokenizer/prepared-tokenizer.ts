@@ -1,5 +1,7 @@
 import { join } from 'node:path';
+import { describeValue } from '../describe-value.js';
 import { factsOf } from './added-tokens.js';
+import { withOverrides } from './config-overrides.js';
 import type { OpenRequest } from './encoder-protocol.js';
 import {
   type AddedTokenJson,
@@ -26,11 +28,38 @@ export interface PreparedTokenizer {
   readonly unknownId: number | undefined;
   readonly decoder: Record<string, unknown> | null;
   readonly patterns: readonly TokenizerPattern[];
+  /** Whether decoding drops blanks before punctuation. */
+  readonly cleansUpSpaces: boolean;
+  /** What the files say that is not so. */
+  readonly warnings: readonly string[];
 }
 
 /** A control token that takes nothing of the text beside it. */
 const isPlainSpecial = ({ special, lstrip, rstrip }: AddedTokenJson): boolean =>
   special === true && lstrip !== true && rstrip !== true;
+
+/** BPE's blanks are the text's own, and stay (transformers 5.24, `TokenizersBackend._decode`). */
+const cleansUp = (config: Readonly<Record<string, unknown>>, modelType: unknown): boolean =>
+  config.clean_up_tokenization_spaces === true &&
+  (modelType !== 'BPE' ||
+    config.clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output === true);
+
+/** The library numbers added tokens by the vocabulary, and one after another behind it, whatever is written beside them. */
+function numberedOtherwise(
+  written: readonly AddedTokenJson[],
+  added: readonly AddedTokenJson[],
+  file: string,
+): string[] {
+  const ids = new Map(added.map(({ content, id }) => [content, id]));
+  const wrong = written.filter(({ content, id }) => ids.get(content) !== id);
+  const [first] = wrong;
+  if (first === undefined) return [];
+  const others = wrong.length === 1 ? '' : `, and ${wrong.length - 1} more are numbered otherwise, too`;
+  const said = `the token ${describeValue(first.content)} has the id ${ids.get(first.content)}, not ${first.id}`;
+  return [
+    `${file}: ${said} as its added_tokens say${others}; the text of such ids may be another than is meant`,
+  ];
+}
 
 /**
  * Checks the files and makes of them what decoding needs, and what opens the library's tokenizer. `lowercase`: see
@@ -42,7 +71,7 @@ export function prepareTokenizer(
 ): { readonly prepared: PreparedTokenizer; readonly opening: OpenRequest } {
   const fileOf = (name: string): string => join(file, '..', name);
   const config = checkConfig(given, fileOf('tokenizer_config.json'));
-  const json = checkTokenizerJson(tokenizer, file);
+  const json = withOverrides(checkTokenizerJson(tokenizer, file), config);
   const { named, added } = factsOf(json, { config, specialTokensMap, addedTokens }, fileOf);
   const tokens: (string | undefined)[] = [];
   const setToken = (token: string, id: number): void => {
@@ -79,6 +108,8 @@ export function prepareTokenizer(
       unknownId: unknownIdOf(model, (token) => json.idByToken.get(token)),
       decoder,
       patterns,
+      cleansUpSpaces: cleansUp(config, model.type),
+      warnings: numberedOtherwise(json.added_tokens, added, file),
     },
     opening: {
       kind: 'open',

@@ -1,7 +1,14 @@
+import { CleanUp } from './clean-up.js';
+
 /** What a `StreamDecoder` needs of a tokenizer. */
 export interface TokenDecoder {
-  /** The text of the ids; no clean-up that would depend on what follows. */
-  decode(ids: readonly number[], options?: { readonly skipSpecialTokens?: boolean }): string;
+  /** The text of the ids. */
+  decode(
+    ids: readonly number[],
+    options?: { readonly skipSpecialTokens?: boolean; readonly cleansUpSpaces?: boolean },
+  ): string;
+  /** Whether `decode` drops blanks before punctuation where it is not asked otherwise. */
+  readonly cleansUpSpaces?: boolean;
   /** Whether `decode` leaves the token out when it skips special ones. */
   isSpecial(id: number): boolean;
   /** Undefined: no such token (vocabularies are padded); it has no text. */
@@ -29,6 +36,7 @@ export class StreamDecoder {
   /** Characters of the window's text that were handed out. */
   #emittedLen = 0;
   #longWindow = LONG_WINDOW;
+  readonly #cleanUp: CleanUp | undefined;
 
   constructor(
     decoder: TokenDecoder,
@@ -36,10 +44,16 @@ export class StreamDecoder {
   ) {
     this.#decoder = decoder;
     this.#isSkipping = skipSpecialTokens;
+    this.#cleanUp = decoder.cleansUpSpaces ? new CleanUp() : undefined;
   }
 
   /** The text that this token completes; often none. */
   push(id: number): string {
+    const piece = this.#push(id);
+    return this.#cleanUp?.push(piece) ?? piece;
+  }
+
+  #push(id: number): string {
     // Left out of the window, so that it never consists of tokens without text.
     if ((this.#isSkipping && this.#decoder.isSpecial(id)) || this.#decoder.idToToken(id) === undefined)
       return '';
@@ -57,14 +71,14 @@ export class StreamDecoder {
     return piece;
   }
 
-  /** What was held back: half a character, which stays one. The decoder starts anew. */
+  /** What was held back: half a character, which stays one, and blanks. The decoder starts anew. */
   end(): string {
     const text = this.#decode(this.#window);
     const piece = this.#take(text, text.length);
     this.#window = [];
     this.#emittedLen = 0;
     this.#longWindow = LONG_WINDOW;
-    return piece;
+    return this.#cleanUp ? this.#cleanUp.push(piece) + this.#cleanUp.end() : piece;
   }
 
   #take(text: string, stableLen: number): string {
@@ -99,6 +113,8 @@ export class StreamDecoder {
   }
 
   #decode(ids: readonly number[]): string {
-    return ids.length === 0 ? '' : this.#decoder.decode(ids, { skipSpecialTokens: false });
+    return ids.length === 0
+      ? ''
+      : this.#decoder.decode(ids, { skipSpecialTokens: false, cleansUpSpaces: false });
   }
 }

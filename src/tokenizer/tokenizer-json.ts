@@ -99,7 +99,9 @@ export function checkTokenizerJson(value: unknown, file: string): TokenizerJson 
   model.type ??= Array.isArray(model.vocab) ? 'Unigram' : 'merges' in model ? 'BPE' : 'WordPiece';
   const idByToken = checkVocab(model, fail);
   if (model.type === 'BPE') model.merges = checkMerges(model, idByToken, fail);
-  const added = checkAddedTokens(root.added_tokens ?? [], idByToken, fail);
+  // Only a trainer leaves merges out at random.
+  if (model.type === 'BPE') model.dropout = null;
+  const added = checkAddedTokens(root.added_tokens ?? [], fail);
   const parts = {
     normalizer: part('normalizer'),
     pre_tokenizer: part('pre_tokenizer'),
@@ -200,31 +202,21 @@ function checkMerges(model: Record<string, unknown>, idByToken: Map<string, numb
   });
 }
 
-function checkAddedTokens(
-  value: unknown,
-  idByToken: ReadonlyMap<string, number>,
-  fail: Fail,
-): AddedTokenJson[] {
+/** What ids they have is for the library to say. It has no tokens without text. */
+function checkAddedTokens(value: unknown, fail: Fail): AddedTokenJson[] {
   if (!Array.isArray(value) || value.length > MAX_VOCAB) return fail('added_tokens must be a list');
-  const contentById = new Map<number, string>();
   for (const [index, token] of value.entries()) {
     const place = `added_tokens[${index}]`;
     if (!isObject(token)) return fail(`${place} must be an object, found ${describeValue(token)}`);
     const { id, content } = token;
     if (!isIdBelow(id, MAX_VOCAB)) return fail(`${place}.id must be a token id, found ${describeValue(id)}`);
-    if (typeof content !== 'string' || content.length === 0 || content.length > MAX_ADDED_LEN) {
+    if (typeof content !== 'string' || content.length > MAX_ADDED_LEN) {
       return fail(
-        `${place}.content must be a string of 1 to ${MAX_ADDED_LEN} characters, found ${describeValue(content)}`,
+        `${place}.content must be a string of at most ${MAX_ADDED_LEN} characters, found ${describeValue(content)}`,
       );
     }
-    const known = idByToken.get(content);
-    if (known !== undefined && known !== id)
-      fail(`${place} gives ${describeValue(content)} the id ${id}, the vocabulary gives it ${known}`);
-    if ((contentById.get(id) ?? content) !== content)
-      fail(`${place} has the id ${id} of ${describeValue(contentById.get(id))}`);
-    contentById.set(id, content);
   }
-  return value as AddedTokenJson[];
+  return (value as AddedTokenJson[]).filter(({ content }) => content !== '');
 }
 
 /** The steps of a part, those inside `Sequence`s too. A part nested more deeply than steps are allowed ends early. */

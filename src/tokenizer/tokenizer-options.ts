@@ -3,12 +3,17 @@ import type { LinkOptions } from '../weights/regular-file.js';
 export interface DecodeOptions {
   /** Leave special tokens out. Default true. */
   readonly skipSpecialTokens?: boolean;
+  /** Drop blanks before punctuation and contractions; by default as the tokenizer's files say. */
+  readonly cleansUpSpaces?: boolean;
 }
 
 export interface EncodeOptions {
   /** Add what the tokenizer puts around a text (BOS, …). Default true. */
   readonly addSpecialTokens?: boolean;
-  /** Read "<|im_end|>" and the like as the token that it names; false: as mere text. Default true. */
+  /**
+   * Read "<|im_end|>" and the like as the token that it names; false: as mere text. Default true, unless
+   * `split_special_tokens` of tokenizer_config.json says otherwise.
+   */
   readonly parseSpecialTokens?: boolean;
 }
 

@@ -37,7 +37,20 @@ export function remedyOf(
   if (missing === 'lm_head.weight') {
     return 'if the head of the model is its embedding, config.json must say "tie_word_embeddings": true; otherwise the model was saved without its head: save the one for causal language modelling';
   }
+  const layers = layersHeld(missing, stored);
+  if (layers !== undefined)
+    return `the files hold the layers 0 to ${layers - 1} alone: config.json has more of them, so it is another checkpoint's, or files are missing`;
   return (
     nearest && 'a part of the names in the files is missing: save the model again with `save_pretrained`'
   );
+}
+
+/** How many layers the files hold, where the missing weight is of one behind them. */
+function layersHeld(missing: string, stored: ReadonlySet<string>): number | undefined {
+  const [, before, layer] = /^(.*?\.)(\d+)\./.exec(missing) ?? [];
+  if (before === undefined) return undefined;
+  const isOf = (name: string): boolean => name.startsWith(before) && /^\d+\./.test(name.slice(before.length));
+  const held = [...stored].filter(isOf).map((name) => Number.parseInt(name.slice(before.length), 10));
+  const number = held.reduce((most, each) => Math.max(most, each + 1), 0);
+  return number > 0 && Number(layer) >= number ? number : undefined;
 }

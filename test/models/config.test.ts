@@ -121,6 +121,10 @@ describe('config.json', () => {
     expect(config({ ...window, use_sliding_window: false, layer_types: types }).slidingWindows).to.deep.equal(
       Array(3).fill(undefined),
     );
+    // As transformers 5 saves Qwen2Moe's configuration.
+    expect(config({ use_sliding_window: false, sliding_window: 0 }).slidingWindows).to.deep.equal(
+      Array(3).fill(undefined),
+    );
     const everywhere = { slidingWindows: slidingEverywhere({ window: 30 }) };
     expect(config({ sliding_window: 20 }, everywhere).slidingWindows).to.deep.equal([20, 20, 20]);
     expect(config({}, everywhere).slidingWindows).to.deep.equal([30, 30, 30]);

@@ -154,6 +154,114 @@ describe('HfTokenizer', () => {
     expect(tokenizer.namedTokens).to.deep.equal({ eos_token: '<|im_end|>', pad_token: '<|endoftext|>' });
   });
 
+  it('numbers added tokens as the library does, and says where the file has it otherwise', () => {
+    const json = byteLevelJson() as { added_tokens: Json[]; model: { vocab: Record<string, number> } };
+    const size = Object.keys(json.model.vocab).length;
+    const token = { ...(json.added_tokens[0] as Json), special: false };
+    json.added_tokens = [
+      { ...token, id: 7, content: 'hello' },
+      { ...token, id: size, content: '<a>' },
+      { ...token, id: size, content: '<b>' },
+      { ...token, id: 0, content: '' },
+    ];
+    const tokenizer = new HfTokenizer({ file: 'tokenizer.json', tokenizer: json });
+    const hello = json.model.vocab.hello as number;
+    expect(tokenizer.encode('hello<a><b>')).to.deep.equal([hello, size, size + 1]);
+    expect(tokenizer.decode([hello, size, size + 1])).to.equal('hello<a><b>');
+    expect(tokenizer.warnings).to.have.length(1);
+    expect(tokenizer.warnings[0]).to.match(
+      new RegExp(`"hello" has the id ${hello}, not 7 as its added_tokens say, and 1 more are`),
+    );
+    expect(byteLevel().warnings).to.deep.equal([]);
+  });
+
+  it('leaves out no merges at random, as for training', () => {
+    const json = byteLevelJson() as { model: Json };
+    json.model = { ...json.model, dropout: 0.9, ignore_merges: false };
+    const tokenizer = new HfTokenizer({ file: 'tokenizer.json', tokenizer: json });
+    expect(tokenizer.encode('hello world')).to.deep.equal(byteLevel().encode('hello world'));
+  });
+
+  describe('with what tokenizer_config.json says otherwise', () => {
+    // Ids of transformers 5.24, AutoTokenizer, without what is put around the text.
+    const plain = { addSpecialTokens: false };
+    const gpt2 = (config: Json) => {
+      const json = byteLevelJson();
+      json.pre_tokenizer = {
+        type: 'ByteLevel',
+        add_prefix_space: false,
+        trim_offsets: true,
+        use_regex: true,
+      };
+      return new HfTokenizer({ file: 'tokenizer.json', tokenizer: json, config });
+    };
+
+    it('puts a blank before a text, if its class heeds add_prefix_space', () => {
+      const before = gpt2({}).encode(' world', plain);
+      const heeding = gpt2({ tokenizer_class: 'GPT2Tokenizer', add_prefix_space: true });
+      expect(heeding.encode('world', plain)).to.deep.equal(before);
+      const plainClass = gpt2({ tokenizer_class: 'PreTrainedTokenizerFast', add_prefix_space: true });
+      expect(plainClass.encode('world', plain)).not.to.deep.equal(before);
+    });
+
+    it("puts no mark before a Llama's text where add_prefix_space is false, and drops no blank", () => {
+      for (const isMetaspace of [false, true]) {
+        const json = llama2Json(isMetaspace) as { model: { vocab: Record<string, number> } };
+        const config = { tokenizer_class: 'LlamaTokenizerFast', add_prefix_space: false };
+        const tokenizer = new HfTokenizer({ file: 'tokenizer.json', tokenizer: json, config });
+        const { h, e, ll, o, '▁world': world } = json.model.vocab;
+        const ids = [h, e, ll, o, world] as number[];
+        expect(tokenizer.encode('hello world', plain)).to.deep.equal(ids);
+        expect(tokenizer.decode([world as number])).to.equal(' world');
+      }
+    });
+
+    it('takes control tokens as text where split_special_tokens says so', () => {
+      const tokenizer = new HfTokenizer({
+        file: 'tokenizer.json',
+        tokenizer: byteLevelJson(),
+        config: { split_special_tokens: true },
+      });
+      const whole = byteLevel().encode('<|im_end|>', { parseSpecialTokens: false });
+      expect(tokenizer.encode('<|im_end|>')).to.deep.equal(whole);
+    });
+
+    it("heeds BERT's flags", () => {
+      const vocab = Object.fromEntries(
+        ['[UNK]', 'hello', 'Hello', 'é', 'e', '中文'].map((word, id) => [word, id]),
+      );
+      const ids = (config: Json) =>
+        new HfTokenizer({
+          file: 'tokenizer.json',
+          tokenizer: {
+            model: {
+              type: 'WordPiece',
+              vocab,
+              unk_token: '[UNK]',
+              max_input_chars_per_word: 100,
+              continuing_subword_prefix: '##',
+            },
+            normalizer: {
+              type: 'BertNormalizer',
+              clean_text: true,
+              handle_chinese_chars: true,
+              strip_accents: null,
+              lowercase: true,
+            },
+            pre_tokenizer: { type: 'BertPreTokenizer' },
+          },
+          config: { tokenizer_class: 'BertTokenizer', ...config },
+        }).encode('Hello é 中文', plain);
+      expect(ids({})).to.deep.equal([1, 4, 0, 0]);
+      expect(ids({ do_lower_case: false })).to.deep.equal([2, 3, 0, 0]);
+      expect(ids({ strip_accents: false })).to.deep.equal([1, 3, 0, 0]);
+      expect(ids({ tokenize_chinese_chars: false })).to.deep.equal([1, 4, 5]);
+      expect(ids({ tokenizer_class: 'PreTrainedTokenizerFast', do_lower_case: false })).to.deep.equal([
+        1, 4, 0, 0,
+      ]);
+    });
+  });
+
   it('spells a control token that its own merges would make of plain text', () => {
     const llama = llama2();
     expect(llama.encode('<s>', { addSpecialTokens: false })).to.deep.equal([1]);

@@ -46,14 +46,9 @@ describe('a hostile tokenizer.json', () => {
     ['merges three tokens', (j) => model(j).merges.push('a b c'), /must be a pair/],
     ['has a number among the merges', (j) => model(j).merges.push(7), /must be a pair/],
     [
-      'adds an empty token',
-      (j) => added(j).push({ ...token, content: '' }),
-      /content must be a string of 1 to 512/,
-    ],
-    [
       'adds a token of a megabyte',
       (j) => added(j).push({ ...token, content: 'x'.repeat(1 << 20) }),
-      /1 to 512/,
+      /at most 512 characters/,
     ],
     [
       'adds a token without an id',
@@ -61,16 +56,6 @@ describe('a hostile tokenizer.json', () => {
       /id must be a token id, found undefined/,
     ],
     ['adds a token with the id 10^9', (j) => added(j).push({ ...token, id: 1e9 }), /id must be a token id/],
-    [
-      'adds two tokens with one id',
-      (j) => added(j).push(token, { ...token, content: 'yy' }),
-      /gives "x" the id|has the id 500 of "x"/,
-    ],
-    [
-      'adds a token that the vocabulary numbers otherwise',
-      (j) => added(j).push({ ...token, content: 'h' }),
-      /the vocabulary gives it/,
-    ],
     ['adds a null', (j) => added(j).push(null as never), /must be an object, found null/],
     [
       'has an unknown normaliser',

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -304,14 +304,47 @@ describe('InputBuilder.load', () => {
   const render = async (chatTemplate?: string, config = {}): Promise<string> =>
     (await InputBuilder.load(dir, byteLevel(config), { chatTemplate })).renderChatTemplate([user('x')]);
 
-  it('prefers the option, then chat_template.jinja, then chat_template.json, then tokenizer_config.json', async () => {
+  it('prefers the option, then chat_template.jinja, then tokenizer_config.json, then chat_template.json', async () => {
     const config = { chat_template: 'from config' };
-    expect(await render(undefined, config)).to.equal('from config');
     await writeFile(join(dir, 'chat_template.json'), '{"chat_template": "from json"}');
-    expect(await render(undefined, config)).to.equal('from json');
+    expect(await render(undefined, { chat_template: undefined })).to.equal('from json');
+    expect(await render(undefined, config)).to.equal('from config');
     await writeFile(join(dir, 'chat_template.jinja'), 'from jinja');
     expect(await render(undefined, config)).to.equal('from jinja');
     expect(await render('{{ "from option" }}', config)).to.equal('from option');
+  });
+
+  it("prefers a processor's template where there is a processor, as AutoProcessor does", async () => {
+    const config = { chat_template: 'from config' };
+    await writeFile(join(dir, 'chat_template.json'), '{"chat_template": "from json"}');
+    await writeFile(join(dir, 'preprocessor_config.json'), '{}');
+    expect(await render(undefined, config)).to.equal('from json');
+    await writeFile(join(dir, 'processor_config.json'), '{"chat_template": "from processor"}');
+    expect(await render(undefined, config)).to.equal('from processor');
+    await writeFile(join(dir, 'processor_config.json'), '{"chat_template": null}');
+    expect(await render(undefined, config)).to.equal('from json');
+  });
+
+  it('reads additional_chat_templates, in place of those of tokenizer_config.json', async () => {
+    await mkdir(join(dir, 'additional_chat_templates'));
+    await writeFile(join(dir, 'additional_chat_templates', 'tool_use.jinja'), '{{ tools | length }} tools');
+    const config = { chat_template: 'from config' };
+    const built = await InputBuilder.load(dir, byteLevel(config));
+    expect(built.renderChatTemplate([user('x')], { tools: [{}] })).to.equal('1 tools');
+    expect(() => built.renderChatTemplate([user('x')])).to.throw(
+      AtbError,
+      /TEMPLATE_MISSING.* choose one of tool_use with --chat_template$/,
+    );
+    await writeFile(join(dir, 'chat_template.jinja'), 'plain');
+    expect(await render(undefined, config)).to.equal('plain');
+  });
+
+  it('takes the option as the name of a template of the checkpoint', async () => {
+    const config = { chat_template: { rag: 'from rag', default: 'plain' } };
+    expect(await render('rag', config)).to.equal('from rag');
+    expect(await render(undefined, config)).to.equal('plain');
+    const missing = await render('other', config).catch((error: unknown) => String(error));
+    expect(missing).to.match(/TEMPLATE_MISSING: no chat template in other .* choose one of rag, default/);
   });
 
   it('takes the option as a path when it has no template syntax', async () => {

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import type { HfTokenizer } from '../../src/tokenizer/hf-tokenizer.js';
+import { CleanUp, cleanUp } from '../../src/tokenizer/clean-up.js';
+import { HfTokenizer } from '../../src/tokenizer/hf-tokenizer.js';
 import { StreamDecoder } from '../../src/tokenizer/stream-decoder.js';
 import { byteLevel, llama2 } from './small-tokenizers.js';
 
@@ -14,6 +15,68 @@ function pieces(tokenizer: HfTokenizer, ids: readonly number[], skipSpecialToken
   const decoder = new StreamDecoder(tokenizer, { skipSpecialTokens });
   return [...ids.map((id) => decoder.push(id)), decoder.end()];
 }
+
+describe('blanks that a tokenizer of words puts before punctuation', () => {
+  // transformers 5.24, PreTrainedTokenizerFast over WordLevel: decode(encode(text)).
+  const text = "Hello , world ! it 's . do n't I 'm a ' b do n ' t";
+  const words = [...new Set(text.split(' '))];
+  const wordLevel = (config: object, type = 'WordLevel') =>
+    new HfTokenizer({
+      file: 'words/tokenizer.json',
+      tokenizer: {
+        model: {
+          type,
+          vocab: Object.fromEntries([...words, '<unk>'].map((word, id) => [word, id])),
+          unk_token: '<unk>',
+          ...(type === 'BPE' ? { merges: [] } : {}),
+        },
+      },
+      config,
+    });
+  const ids = text.split(' ').map((word) => words.indexOf(word));
+  const isClean = { clean_up_tokenization_spaces: true };
+
+  it('are dropped where tokenizer_config.json says so', () => {
+    const tokenizer = wordLevel(isClean);
+    expect(tokenizer.decode(ids)).to.equal("Hello, world! it's. don't I'm a'b don't");
+    expect(pieces(tokenizer, ids).join('')).to.equal(tokenizer.decode(ids));
+    expect(wordLevel({}).decode(ids)).to.equal(text);
+  });
+
+  it('stay where the model is BPE, unless the files insist', () => {
+    const insists = { clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output: true };
+    expect(wordLevel(isClean, 'BPE').decode(ids)).to.equal(text);
+    expect(wordLevel({ ...isClean, ...insists }, 'BPE').decode(ids)).to.match(/^Hello, world! it's\. don't/);
+  });
+
+  it('are dropped alike however a text is cut', () => {
+    const part = fc.constantFrom(
+      ' ',
+      "'",
+      '.',
+      ',',
+      'n',
+      't',
+      'm',
+      's',
+      'v',
+      'e',
+      'r',
+      'x',
+      '  ',
+      " ' ",
+      " n't",
+    );
+    fc.assert(
+      fc.property(fc.array(part, { maxLength: 24 }), (parts) => {
+        const cut = new CleanUp();
+        const streamed = [...parts.map((piece) => cut.push(piece)), cut.end()].join('');
+        if (streamed !== cleanUp(parts.join(''))) throw new Error(JSON.stringify(streamed));
+      }),
+      { numRuns: 20_000, seed: 3 },
+    );
+  });
+});
 
 for (const [name, tokenizer] of TOKENIZERS) {
   describe(`StreamDecoder over ${name}`, () => {

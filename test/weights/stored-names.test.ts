@@ -106,6 +106,7 @@ describe('a weight that the files hold in another way', () => {
       (await checkpoint({ [`${q}.weight`]: ['F32', 32, 32] })).weights().get(`${q}.weight`, [64, 32]),
     );
     expect(error.detail.found).to.deep.equal([32, 32]);
+    expect(error.message).to.contain('config.json and the files must be of one checkpoint');
   });
 
   for (const [title, stored, ...says] of [
@@ -122,6 +123,15 @@ describe('a weight that the files hold in another way', () => {
       for (const piece of says) expect(error.message).to.contain(piece);
     });
   }
+
+  it('is of a layer that no file has, and the message says how many they have', async () => {
+    const layer = (index: number) => `model.layers.${index}.input_layernorm.weight`;
+    const weights = (await checkpoint({ [layer(0)]: ['F32', 8], [layer(1)]: ['F32', 8] })).weights();
+    const error = await failure('WEIGHT_NOT_FOUND', () => weights.get(layer(2), [8]));
+    expect(error.message).to.contain('layers 0 to 1 alone').and.contain('config.json has more');
+    const other = await failure('WEIGHT_NOT_FOUND', () => weights.get('model.layers.1.other.weight', [8]));
+    expect(other.message).not.to.contain('alone');
+  });
 
   it('is a head that was not saved, and the message names the setting', async () => {
     const weights = (await checkpoint({ 'model.embed_tokens.weight': ['F32', 8, 4] })).weights();

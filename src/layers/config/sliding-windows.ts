@@ -45,8 +45,9 @@ export const slidingByLayer = <N extends Layers = Layers>(
     const { useSlidingWindow } = defaults;
     const used =
       useSlidingWindow === undefined || (json.optional('use_sliding_window', flag) ?? useSlidingWindow);
-    // Where windows are not used, their size is checked all the same.
-    const window = windowSize(json, used ? defaults.window : undefined);
+    // Where windows are not used, their size is checked all the same; transformers 5 writes 0 there.
+    const isNone = !used && json.raw('sliding_window') === 0;
+    const window = isNone ? undefined : windowSize(json, used ? defaults.window : undefined);
     const { numHiddenLayers: layers } = config;
     if (types !== undefined && types.length !== layers) {
       json.problem(`layer_types must have one entry for each of the ${layers} layers, found ${types.length}`);

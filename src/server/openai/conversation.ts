@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { isObject } from '../../is-object.js';
 import type { ChatMessage } from '../../tokenizer/chat-template.js';
+import { parseWritten } from '../../tokenizer/written-numbers.js';
 import { invalidRequest } from '../http-error.js';
 
 const MAX_TOOLS = 128;
@@ -77,7 +78,7 @@ export function forTemplate(messages: readonly Message[], seesMedia: boolean): C
 export function parseArguments(text: string | null | undefined, place: string): object {
   if (!text) return {};
   try {
-    const value: unknown = JSON.parse(text);
+    const value = parseWritten(text);
     if (isObject(value)) return value;
   } catch {
     // Said below.

@@ -1,6 +1,8 @@
 // Python's values as templates see them. `bigint` is int, `number` is float, so that 1 and 1.0 stay apart; strings are
 // JavaScript's, but are counted, cut and indexed by code points.
 
+import { WrittenNumber } from '../written-numbers.js';
+
 export type Value =
   | null
   | boolean
@@ -232,11 +234,12 @@ function hashOf(key: Value): string {
   throw new TemplateRuntimeError(`unhashable type: '${typeName(key)}'`);
 }
 
-/** A value of JavaScript as Python's. Whole numbers are ints. */
+/** A value of JavaScript as Python's. Whole numbers are ints, unless they were written otherwise. */
 export function fromPlain(plain: unknown): Value {
   if (plain === null || plain === undefined) return null;
   if (typeof plain === 'string' || typeof plain === 'boolean' || typeof plain === 'bigint') return plain;
   if (typeof plain === 'number') return Number.isSafeInteger(plain) ? BigInt(plain) : plain;
+  if (plain instanceof WrittenNumber) return plain.value;
   if (Array.isArray(plain)) return new List(plain.map(fromPlain));
   if (typeof plain === 'object')
     return new Dict(Object.entries(plain).map(([key, value]) => [key, fromPlain(value)] as const));

@@ -1,0 +1,68 @@
+import { isObject } from '../is-object.js';
+import type { TokenizerJson } from './tokenizer-json.js';
+
+type Step = Readonly<Record<string, unknown>>;
+
+/** Classes that take tokenizer.json as it is. */
+const PLAIN_CLASSES: ReadonlySet<string> = new Set(['', 'PreTrainedTokenizer', 'TokenizersBackend']);
+const LLAMA_CLASSES: ReadonlySet<string> = new Set(['LlamaTokenizer', 'CodeLlamaTokenizer']);
+
+/** Keys of BERT's tokenizer_config.json, and the fields of its normaliser that they are. */
+const BERT_KEYS = [
+  ['do_lower_case', 'lowercase'],
+  ['strip_accents', 'strip_accents'],
+  ['tokenize_chinese_chars', 'handle_chinese_chars'],
+] as const;
+
+/**
+ * tokenizer.json with what tokenizer_config.json says otherwise, as the Python class that it names makes its tokenizer
+ * (transformers 4 and 5 alike): BERT's flags, and whether a blank is put before a text. What it does not say stays.
+ */
+export function withOverrides(json: TokenizerJson, config: Readonly<Record<string, unknown>>): TokenizerJson {
+  const { tokenizer_class: found, add_prefix_space: addsBlank } = config;
+  const name = typeof found === 'string' ? found.replace(/Fast$/, '') : '';
+  if (PLAIN_CLASSES.has(name)) return json;
+  const normalizer = bertNormalizer(json.normalizer, config);
+  if (typeof addsBlank !== 'boolean') return { ...json, normalizer };
+  if (json.pre_tokenizer?.type === 'ByteLevel')
+    return { ...json, normalizer, pre_tokenizer: { ...json.pre_tokenizer, add_prefix_space: addsBlank } };
+  return LLAMA_CLASSES.has(name) && !addsBlank
+    ? withoutMark({ ...json, normalizer })
+    : { ...json, normalizer };
+}
+
+function bertNormalizer(normalizer: TokenizerJson['normalizer'], config: Step): TokenizerJson['normalizer'] {
+  if (normalizer?.type !== 'BertNormalizer') return normalizer;
+  const said = BERT_KEYS.flatMap(([key, field]) => {
+    const value = config[key];
+    const isSaid = typeof value === 'boolean' || (value === null && key === 'strip_accents');
+    return isSaid ? [[field, value] as const] : [];
+  });
+  return { ...normalizer, ...Object.fromEntries(said) };
+}
+
+/** Llama's without the mark that stands for a blank before a text, and without dropping one of a decoded text. */
+function withoutMark(json: TokenizerJson): TokenizerJson {
+  const isKept = ({ type }: Step): boolean => type !== 'Prepend';
+  return {
+    ...json,
+    normalizer: steps(json.normalizer, 'normalizers', isKept),
+    pre_tokenizer: unmarked(json.pre_tokenizer),
+    decoder: unmarked(steps(json.decoder, 'decoders', ({ type, stop }) => type !== 'Strip' || stop !== 0)),
+  };
+}
+
+const unmarked = (step: Record<string, unknown> | null): Record<string, unknown> | null =>
+  step?.type === 'Metaspace' ? { ...step, add_prefix_space: false, prepend_scheme: 'never' } : step;
+
+/** The steps of a part that are kept, of a sequence or a single one. */
+function steps(
+  part: Record<string, unknown> | null,
+  list: 'normalizers' | 'decoders',
+  isKept: (step: Step) => boolean,
+): Record<string, unknown> | null {
+  if (part === null) return null;
+  const inner = part[list];
+  if (!Array.isArray(inner)) return isKept(part) ? part : null;
+  return { ...part, [list]: inner.filter((step: unknown) => isObject(step) && isKept(step)) };
+}
