@@ -112,7 +112,7 @@ export const WEIGHT_MESSAGES = {
   WEIGHT_QUANT_EXPORT: (d: { name: string }) =>
     `weight "${d.name}" is packed as another tool packs it, which the exported programs do not read; export the float checkpoint that it was made of, or one that \`atb-models quantize\` wrote`,
   WEIGHT_QUANT_EXPERTS: (d: { name: string; found: string }) =>
-    `the expert "${d.name}" has ${d.found}, which the products of experts do not read; take the float checkpoint that it was made of, or one that is symmetric`,
+    `the expert "${d.name}" has ${d.found}, which the products of experts do not read; take the float checkpoint that it was made of, or one of weight-only integers`,
   WEIGHT_QUANT_OFFSET: (d: { name: string; file: string }) =>
     `weight "${d.name}" in ${d.file} has offsets that are not zero; only symmetric integers are supported`,
   WEIGHT_QUANT_AGAIN: (d: { file: string; found: string }) =>

@@ -498,10 +498,13 @@ void FusedLinear(Case& c, const Form* form) {
 
 // Mixtures of experts.
 
-/// The matrices of experts, and of a form their scales.
+/// The matrices of experts, and of a form their scales, and offsets where it has some.
 Strings ExpertsOf(Case& c, const std::string& prefix, DType dtype, const Form* form) {
   if (!form) return {c.Own(prefix + NameOf(dtype))};
-  return {c.Own(prefix + form->name), c.Own(prefix + form->name + "_scales")};
+  const std::string name = prefix + form->name;
+  Strings inputs{c.Own(name), c.Own(name + "_scales")};
+  if (form->HasOffsets()) inputs.push_back(c.Own(name + "_offsets"));
+  return inputs;
 }
 
 /// The forms that experts have, null for floats; or of these the integers that rows of int8 meet.
@@ -509,7 +512,7 @@ std::vector<const Form*> FormsOfExperts(bool int8) {
   std::vector<const Form*> forms;
   if (!int8) forms.push_back(nullptr);
   for (const Form& form : Forms())
-    if (!form.HasOffsets() && (!int8 || form.IsInt8())) forms.push_back(&form);
+    if (!int8 || form.IsInt8()) forms.push_back(&form);
   return forms;
 }
 
@@ -531,6 +534,8 @@ void FusedExperts(Case& c, const Form* form) {
          {{"activation", c.bytes.Of(kActivations)},
           {"gateUpBits", form ? form->bits : 0},
           {"downBits", down ? down->bits : 0},
+          {"gateUpOffset", form && form->HasOffsets()},
+          {"downOffset", down && down->HasOffsets()},
           {"int8Activations", int8}},
          inputs, 1);
 }
@@ -550,7 +555,8 @@ void GroupedMatmul(Case& c, const Form* form, bool int8) {
   if (bias) inputs.push_back(c.Input(d.Float(), {kExperts, kRows}));
   if (form) {
     inputs.push_back(weight[1]);
-    inputs.push_back(int8 ? c.Input(DType::kF32, {m}) : c.Input(DType::kF32, {1}, {0, 0, {0}}));
+    const auto zero = [&] { return c.Input(DType::kF32, {1}, {0, 0, {0}}); };
+    inputs.push_back(int8 ? c.Input(DType::kF32, {m}) : form->HasOffsets() ? weight[2] : zero());
   }
   inputs.push_back(c.Input(DType::kI64, {kExperts}, {0, 0, ends}));
   c.Node("GroupedMatmul",
@@ -1070,10 +1076,9 @@ const std::map<std::string, Variants>& Recipes() {
           [](Case& c, const Form* own) { WeightQuantMatMul(c, own->bits, own); });
       if (form.IsInt8()) add("W8A8MatMul", W8A8MatMul);
       if (form.IsInt8()) all["GroupedMatmul"].emplace_back(form.name + " by int8", [&form](Case& c) { GroupedMatmul(c, &form, true); });
-      if (form.HasOffsets()) continue;
-      add("GatherDequant", GatherDequant);
       add("FusedExperts", FusedExperts);
       add("GroupedMatmul", [](Case& c, const Form* own) { GroupedMatmul(c, own, false); });
+      if (!form.HasOffsets()) add("GatherDequant", GatherDequant);
     }
     return all;
   }();

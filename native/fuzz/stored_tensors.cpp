@@ -129,7 +129,6 @@ std::vector<WeightLoad> AllLoads(const std::string& file) {
         Shape{"interleaved_experts_", {kExperts, kInterleavedRows, kChannels}, kInterleaved}}) {
     for (DType dtype : kFloats) loads.push_back(LoadOf(file, std::string(prefix) + NameOf(dtype), dtype, shape, layout, 0));
     for (const Form& form : Forms()) {
-      if (form.HasOffsets() && shape.size() == 3) continue;
       for (WeightLoad& load : LoadsOf(file, prefix, shape, layout, form)) loads.push_back(std::move(load));
     }
   }

@@ -41,7 +41,7 @@ const std::vector<Form>& Forms();
 
 /// Puts the weights and caches that recipes use into an engine. Of floats they are "linear_f32" and so on, of forms
 /// "linear_" and the form's name, with "_scales" and "_offsets" behind it; "interleaved_", "experts_" and
-/// "interleaved_experts_" likewise, the latter two without offsets. Caches are "keys_bf16", "values_bf16" and so on, and
+/// "interleaved_experts_" likewise. Caches are "keys_bf16", "values_bf16" and so on, and
 /// "latent_bf16". Throws atb::Error when one of them is refused.
 void LoadTensors(Engine& engine);
 /// The names of all these.

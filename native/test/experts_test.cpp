@@ -86,22 +86,24 @@ std::vector<Choices> Edges() {
 }
 
 /// How matrices of experts are held: floats; or integers, or floats of as few bits, with a scale for each output or for
-/// each group of channels, which may be kept as the exponent of a power of two.
+/// each group of channels, which may be kept as the exponent of a power of two; and integers with offsets.
 struct Form {
   int bits;
   int64_t group;
   WeightNumbers numbers = WeightNumbers::kIntegers;
   bool has_exponents = false;
+  bool has_offsets = false;
 };
-constexpr WeightNumbers kFew = WeightNumbers::kFloats;
+constexpr WeightNumbers kFew = WeightNumbers::kFloats, kWhole = WeightNumbers::kIntegers;
 constexpr Form kForms[] = {{0, 0},       {8, 0},        {8, 32},       {4, 0},        {4, 32},
-                           {8, 0, kFew}, {8, 32, kFew}, {4, 0, kFew},  {4, 32, kFew}, {4, 32, kFew, true}};
+                           {8, 0, kFew}, {8, 32, kFew}, {4, 0, kFew},  {4, 32, kFew}, {4, 32, kFew, true},
+                           {8, 0, kWhole, false, true}, {4, 32, kWhole, false, true}};
 
 /// Matrices [n, k] of experts in plain numbers, and as the engine packs them.
 class Matrices {
  public:
   Matrices(const Form& form, DType dtype, int64_t experts, int64_t n, int64_t k, bool interleaved = false)
-      : form_(form), n_(n), plain_(form.bits == 4 ? 4 : 8, experts * n, k, form.group) {
+      : form_(form), n_(n), plain_(form.bits == 4 ? 4 : 8, experts * n, k, form.group, form.has_offsets) {
     if (form.bits == 0) floats_ = Value(dtype, {experts, n, k}, Uniform(experts * n * k, -1.0, 1.0, 3));
     weight_ = kernels::PackedGeometry(
         form.bits == 0 ? kernels::FormatOf(dtype) : kernels::FormatOf(form.bits, form.numbers), n, k, interleaved);
@@ -134,6 +136,10 @@ class Matrices {
     inputs.push_back(form.group == 0 ? Value(DType::kF32, {experts, n, 1}, plain_.scales)
                                      : Packed::Describe(TensorDesc(DType::kF32, {experts, n, plain_.groups}),
                                                         Layout::kPackedScales, &scales_, sizeof scales_));
+    if (!form.has_offsets) return;
+    KeepOffsets(experts, interleaved);
+    inputs.push_back(Packed::Describe(TensorDesc(DType::kF32, {experts, n, plain_.groups}), Layout::kPackedScales,
+                                      &offsets_, sizeof offsets_));
   }
   Matrices(const Matrices&) = delete;
   Matrices& operator=(const Matrices&) = delete;
@@ -150,7 +156,7 @@ class Matrices {
     return sum;
   }
 
-  std::vector<Value> inputs;  ///< The weight; of integers, with its scales.
+  std::vector<Value> inputs;  ///< The weight; of integers, with its scales, and its offsets where it has some.
 
  private:
   /// Makes the plain numbers those that the bytes stand for as floats, none of them NaN.
@@ -170,6 +176,20 @@ class Matrices {
       CHECK(kernels::PackExponents(kernels::ExpertOf(floats, e), exponents_.data() + e * stride, scales_));
   }
 
+  void KeepOffsets(int64_t experts, bool interleaved) {
+    const PackedScales order = kernels::ScalesGeometry(n_, plain_.groups, interleaved);
+    const int64_t numbers = kernels::ScalesBytes(order) / 4, stride = kernels::OffsetBytes(order);
+    const std::vector<float> offsets(plain_.offsets.begin(), plain_.offsets.end());
+    offset_bytes_.resize(static_cast<size_t>(experts * stride));
+    std::vector<float> floats(static_cast<size_t>(numbers));
+    PackedScales own = order;
+    own.data = floats.data();
+    for (int64_t e = experts - 1; e >= 0; --e) {
+      kernels::PackScales(order, floats.data(), 0, n_, offsets.data() + e * n_ * plain_.groups, plain_.groups);
+      CHECK(kernels::PackOffsets(own, offset_bytes_.data() + e * stride, offsets_));
+    }
+  }
+
   Form form_;
   int64_t n_;
   Weight plain_;  ///< Of all experts, one below the other.
@@ -179,6 +199,8 @@ class Matrices {
   std::vector<std::byte> bytes_;
   std::vector<float> scale_bytes_;
   std::vector<std::byte> exponents_;
+  PackedScales offsets_;
+  std::vector<std::byte> offset_bytes_;
 };
 
 void RowsAreSortedByTheirExperts() {
@@ -240,7 +262,7 @@ void EachRowMeetsTheMatrixOfItsExpert() {
               expected[i] += bias.Get(static_cast<size_t>(expert) * n + i % n);
             }
           }
-          if (form.bits != 0) in.insert(in.end(), {matrices.inputs[1], none});
+          if (form.bits != 0) in.insert(in.end(), {matrices.inputs[1], form.has_offsets ? matrices.inputs[2] : none});
           in.push_back(ends);
           const ParamObject param = {{"transposeB", true}, {"quantType", quant}, {"hasBias", has_bias},
                                      {"outDataType", out_type(dtype)}};
@@ -307,7 +329,11 @@ void TokensAreTheSumsOfTheirRows() {
 }
 
 ParamObject FusedParam(const Form& form, const char* activation) {
-  return {{"activation", activation}, {"gateUpBits", form.bits}, {"downBits", form.bits}};
+  return {{"activation", activation},
+          {"gateUpBits", form.bits},
+          {"downBits", form.bits},
+          {"gateUpOffset", form.has_offsets},
+          {"downOffset", form.has_offsets}};
 }
 
 std::vector<Value> FusedInputs(const Value& x, const Choices& choices, const Value& probs, const Matrices& gate_up,
@@ -473,6 +499,17 @@ void WhatDoesNotFitIsRefused() {
   const ParamObject int4 = {{"transposeB", true}, {"quantType", 3}};
   CHECK(Has(ErrorOf([&] { RunOp("GroupedMatmul", int4, mixed, table); }),
             {"NATIVE_LAYOUT_MISMATCH", "GroupedMatmul", "in2", "scales of the weight's groups"}));
+  // Offsets are zeros, or packed with integers of the same groups.
+  const auto with_offsets = [&](const Value& offsets) {
+    const std::vector<Value> in = {x, pairs.inputs[0], pairs.inputs[1], offsets, Value(DType::kI64, {3}, {0, 1, 2})};
+    return ErrorOf([&] { RunOp("GroupedMatmul", int4, in, table); });
+  };
+  const Matrices shifted({4, 0, kWhole, false, true}, DType::kF32, 3, 16, 64);
+  CHECK(Has(with_offsets(Value(DType::kF32, {1}, {1})), {"NATIVE_VALUE_OUT_OF_RANGE", "in3", "packed with their weight"}));
+  CHECK(with_offsets(shifted.inputs[2]) == "nothing");
+  CHECK(Has(with_offsets(pairs.inputs[1]), {"NATIVE_LAYOUT_MISMATCH", "in3", "offsets of the weight's groups"}));
+  CHECK(Has(ErrorOf([&] { RunOp("FusedExperts", {{"gateUpOffset", true}}, {}, table); }),
+            {"NATIVE_PARAM_INVALID", "gateUpOffset", "false but with integers"}));
   const Value places(DType::kI32, {2}, {0, 2}), probs(DType::kF32, {1, 2}, {1, 1});
   CHECK(Has(ErrorOf([&] { RunOp("MoeTokenUnpermute", {}, {x, places, probs}, table); }),
             {"NATIVE_VALUE_OUT_OF_RANGE", "MoeTokenUnpermute", "in1"}));

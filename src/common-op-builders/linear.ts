@@ -21,8 +21,9 @@ export class FpLinear implements OpBuilder<'LINEAR'> {
   }
 }
 
-const SYMMETRIC = { hint: { symmetric: true } } as const;
-const PACKED_OFFSETS = { hint: { packedOffsets: true } } as const;
+/** What passes may know of the offsets of integers. */
+export const SYMMETRIC = { hint: { symmetric: true } } as const;
+export const PACKED_OFFSETS = { hint: { packedOffsets: true } } as const;
 
 /** Integers that become floats where they are multiplied; the input stays as it is. */
 @CommonOpBuilder()

@@ -1,6 +1,7 @@
 import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
 import { GMM_QUANT, type GroupedMatmulParam } from '../graph/ops/grouped-matmul.js';
 import type { ExpertLinear } from '../weights/expert-linear.js';
+import { PACKED_OFFSETS, SYMMETRIC } from './linear.js';
 import { CommonOpBuilder, CommonOpBuilderManager } from './manager.js';
 import type { BuilderTensors, OpBuilder, ParamOf } from './types.js';
 
@@ -97,7 +98,7 @@ export class WeightQuantExperts implements OpBuilder<'MOE'> {
       const op = new BaseOperation('GroupedMatmul', { ...param, ...numbers }, opName);
       const [weight = '', scale = '', offset = '', ...bias] = linear.weightNames();
       const inputs = [input, weight, ...bias, scale, offset, ends];
-      to.addOperation(op, inputs, [out], { hint: { symmetric: true } });
+      to.addOperation(op, inputs, [out], linear.hasOffset ? PACKED_OFFSETS : SYMMETRIC);
     });
   }
 }
@@ -118,7 +119,7 @@ export class W8A8DynamicExperts implements OpBuilder<'MOE'> {
       const op = new BaseOperation('GroupedMatmul', paramOf(linear, GMM_QUANT.W8A8_TOKEN), opName);
       const [weight = '', scale = '', ...bias] = linear.weightNames();
       const inputs = [rows, weight, ...bias, scale, rowScale, ends];
-      to.addOperation(op, inputs, [out], { hint: { symmetric: true } });
+      to.addOperation(op, inputs, [out], SYMMETRIC);
     });
   }
 }

@@ -1,5 +1,6 @@
 import { AtbError } from '../errors.js';
 import { Linear, type LinearOptions } from './linear.js';
+import { constantWeight } from './weight-changes.js';
 import type { QuantizedWeight, TensorRef, Weights } from './weights.js';
 
 export interface ExpertLinearOptions {
@@ -14,7 +15,7 @@ export interface ExpertLinearOptions {
 export class ExpertLinear {
   private constructor(
     /** Of one expert; its tensors are the stack's. */
-    private readonly linear: Pick<Linear, 'name' | 'desc' | 'dtype' | 'groupSize'>,
+    private readonly linear: Pick<Linear, 'name' | 'desc' | 'dtype' | 'groupSize' | 'hasOffset'>,
     readonly experts: number,
     private readonly tensors: readonly TensorRef[],
     readonly hasBias: boolean,
@@ -40,12 +41,14 @@ export class ExpertLinear {
       const found = oddity(linear);
       if (found) throw new AtbError('WEIGHT_QUANT_EXPERTS', { name: linear.name, found });
     }
+    const hasOffset = linears.some((linear) => linear.hasOffset);
     const tensors = first.getWeights().map((ref, index) => {
       const [, ...others] = linears.map((linear) => linear.getWeights()[index] ?? ref);
-      return stacked(`${full}${ref.name.slice(ref.name.lastIndexOf('.'))}`, [ref, ...others]);
+      return stacked(`${full}${ref.name.slice(ref.name.lastIndexOf('.'))}`, [ref, ...others], hasOffset);
     });
     const { desc, dtype, groupSize } = first;
-    return new ExpertLinear({ name: full, desc, dtype, groupSize }, experts, tensors, first.hasBias);
+    const linear = { name: full, desc, dtype, groupSize, hasOffset };
+    return new ExpertLinear(linear, experts, tensors, first.hasBias);
   }
 
   get name(): string {
@@ -66,6 +69,11 @@ export class ExpertLinear {
     return this.linear.groupSize;
   }
 
+  /** Whether integers of some expert have offsets that are not all zero. */
+  get hasOffset(): boolean {
+    return this.linear.hasOffset;
+  }
+
   get isFloat(): boolean {
     return !['W8A16', 'W8A8_DYNAMIC', 'W4A16', 'FP8', 'FP4'].includes(this.desc);
   }
@@ -81,15 +89,15 @@ export class ExpertLinear {
 }
 
 /** What of a linear products of experts do not read. */
-function oddity({ hasOffset, channels, divisors, inputScale }: Linear): string | undefined {
-  if (hasOffset) return 'zero points';
+function oddity({ channels, divisors, inputScale }: Linear): string | undefined {
   if (inputScale) return 'inputs whose scale was decided beforehand';
   return channels || divisors ? 'inputs that are ordered or divided' : undefined;
 }
 
 /** The same tensor of every expert, one behind the other: [experts, …]. */
-function stacked(name: string, refs: readonly [TensorRef, ...TensorRef[]]): TensorRef {
+function stacked(name: string, refs: readonly [TensorRef, ...TensorRef[]], hasOffset: boolean): TensorRef {
   const [{ dtype, shape, quantized, isIntegerBias }] = refs;
+  if (quantized?.role === 'offset' && hasOffset) return stackedOffsets(name, refs);
   const stem = name.slice(0, name.lastIndexOf('.'));
   return {
     name,
@@ -97,12 +105,31 @@ function stacked(name: string, refs: readonly [TensorRef, ...TensorRef[]]): Tens
     shape: [refs.length, ...shape],
     parts: refs.some(({ parts }) => parts.length === 0) ? [] : refs.flatMap(({ parts }) => parts),
     ...(isIntegerBias && { isIntegerBias }),
-    ...(quantized && { quantized: quantized.role === 'weight' ? ofAll(stem, quantized, refs) : quantized }),
+    ...(quantized && {
+      quantized: quantized.role === 'weight' ? ofAll(stem, quantized, refs, hasOffset) : quantized,
+    }),
   };
 }
 
-const ofAll = (stem: string, first: QuantizedWeight, refs: readonly TensorRef[]): QuantizedWeight => ({
+/** Experts that are symmetric have zeros beside those that are not. */
+const stackedOffsets = (name: string, refs: readonly [TensorRef, ...TensorRef[]]): TensorRef => ({
+  name,
+  dtype: refs[0].dtype,
+  shape: [refs.length, ...refs[0].shape],
+  parts: refs.flatMap(({ parts, shape }) =>
+    parts.length > 0 ? parts : constantWeight(name, shape, 0).parts,
+  ),
+  quantized: { role: 'offset', activations: 'float', isZero: false },
+});
+
+const ofAll = (
+  stem: string,
+  first: QuantizedWeight,
+  refs: readonly TensorRef[],
+  hasOffset: boolean,
+): QuantizedWeight => ({
   ...first,
   scaleName: `${stem}.weight_scale`,
+  ...(hasOffset && { offsetName: `${stem}.weight_offset` }),
   mustBeZero: refs.flatMap(({ quantized }) => (quantized?.role === 'weight' ? quantized.mustBeZero : [])),
 });

@@ -240,11 +240,11 @@ describe('config.json', () => {
       { quantization_config: { quant_method: 'hqq' } },
       /quantization_config: the checkpoint is quantised by "hqq" in a format that is not read; .*--quantize/,
     ],
-    ...['hqq', 'torchao', 'aqlm', 'vptq', 'eetq', 'quanto', 'higgs', 'spqr'].map(
+    ...['hqq', 'torchao', 'aqlm', 'vptq', 'eetq', 'quanto', 'higgs', 'spqr', 'quark'].map(
       (method): [string, Readonly<Record<string, unknown>>, RegExp] => [
         `what ${method} quantised`,
         { quantization_config: { quant_method: method } },
-        new RegExp(`quantised by "${method}" .*--quantize. What is read: gptq, awq, compressed-tensors`),
+        new RegExp(`quantised by "${method}" .*--quantize. What is read: gptq, awq, auto-round`),
       ],
     ),
     [

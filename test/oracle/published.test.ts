@@ -5,9 +5,10 @@ import { expect } from 'chai';
 import { availableIsas } from '../../src/native/index.js';
 import { ModelRunner } from '../../src/runner/model-runner.js';
 import { CODED_FLOATS } from './coded-floats.js';
+import { familyCheckpoint, familyReferences } from './families.js';
 import { caseDirectory, type OracleCase, oracleCases, readReference } from './fixtures.js';
 import { largestDifference, promptLogits, smallestCosine } from './logits.js';
-import { PUBLISHERS, publish, storeOf } from './published.js';
+import { PUBLISHERS, type Publisher, publish, storeOf } from './published.js';
 import { SMALL_FLOATS } from './small-floats.js';
 
 const VOCABULARY = 131;
@@ -37,6 +38,29 @@ async function logitsOf(
   }
 }
 
+/** What a checkpoint gives as it is published, and as floats, with and without passes. */
+async function answers(
+  source: string,
+  store: Parameters<typeof publish>[1],
+  isa: string,
+  prompts: readonly Int32Array[],
+) {
+  const folder = mkdtempSync(join(tmpdir(), 'atb-published-'));
+  const output = { published: join(folder, 'q'), dequantized: join(folder, 'f') };
+  try {
+    await publish(source, store, output);
+    return {
+      expected: await logitsOf(output.dequantized, isa, 'all', prompts),
+      found: [
+        await logitsOf(output.published, isa, 'all', prompts),
+        await logitsOf(output.published, isa, 'none', prompts),
+      ],
+    };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
 describe('models as other tools publish them', function () {
   this.timeout(60_000);
   const oracleCase = oracleCases.find(({ name }) => name === 'llama-f32') as OracleCase;
@@ -48,14 +72,10 @@ describe('models as other tools publish them', function () {
     const isa = isas[index % isas.length] as string;
     it(`agree with the floats that they stand for: ${name}, ${isa} kernels`, async () => {
       const source = caseDirectory(oracleCase);
-      const folder = mkdtempSync(join(tmpdir(), 'atb-published-'));
-      const output = { published: join(folder, 'q'), dequantized: join(folder, 'f') };
       try {
-        await publish(source.path, publisher, output);
         const prompts = (await readReference(oracleCase)).map(({ prompt }) => prompt);
-        const expected = await logitsOf(output.dequantized, isa, 'all', prompts);
-        for (const passes of ['all', 'none'] as const) {
-          const found = await logitsOf(output.published, isa, passes, prompts);
+        const { expected, found: all } = await answers(source.path, publisher, isa, prompts);
+        for (const found of all) {
           // Activations that are rounded to 8 bits are another model's.
           if (name.endsWith('dynamic'))
             expect(smallestCosine(found, expected, VOCABULARY)).to.be.at.least(0.995);
@@ -67,7 +87,21 @@ describe('models as other tools publish them', function () {
         }
       } finally {
         source.remove();
-        rmSync(folder, { recursive: true });
+      }
+    });
+  }
+
+  for (const [index, name] of ['gptq-4', 'awq', 'ct-pack-8-asym', 'msmodelslim-8'].entries()) {
+    const isa = isas.at(-1 - (index % isas.length)) as string;
+    it(`agree with the floats that their experts stand for: ${name}, ${isa} kernels`, async () => {
+      const source = familyCheckpoint('qwen3_moe');
+      try {
+        const prompts = (await familyReferences('qwen3_moe')).map(({ prompt }) => prompt);
+        const publisher = storeOf(PUBLISHERS[name] as Publisher);
+        const { expected, found: all } = await answers(source.path, publisher, isa, prompts);
+        for (const found of all) expect(largestDifference(found, expected)).to.be.at.most(2e-4);
+      } finally {
+        source.remove();
       }
     });
   }

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes test/fixtures/published/: small linears as other tools store them, and the weights that they stand for.
 
-Needs compressed-tensors 0.20 and bitsandbytes 0.50 beside tools/oracle/requirements.txt.
+Needs compressed-tensors 0.20, bitsandbytes 0.50, auto-round 0.10 and nvidia-modelopt 0.47 beside
+tools/oracle/requirements.txt.  Names of cases may be given; without, all are made.
 
 compressed-tensors packs and unpacks its own.  GPTQ and AWQ are packed and unpacked by the formulas of the unpackers that
 their tools publish (AutoGPTQ's and gptqmodel's torch kernels; AutoAWQ's packing utilities), written anew: the two ways
@@ -14,6 +15,7 @@ cases.json: {CASE: quantization_config}
 
 import json
 import pathlib
+import sys
 
 import torch
 from compressed_tensors.compressors import BaseCompressor
@@ -22,6 +24,7 @@ from compressed_tensors.quantization.lifecycle.forward import quantize
 from safetensors.torch import save_file
 
 import bitsandbytes_cases
+import dialect_cases
 import small_float_cases
 
 ROOT = pathlib.Path(__file__).parents[2] / "test/fixtures/published"
@@ -89,6 +92,11 @@ def gptq(bits, sym=True, group=GROUP, version="gptq", act_order=False, seed=1):
     return config, tensors, weight.T
 
 
+def with_config(case, **config):
+    made, tensors, expected = case
+    return {**made, **config}, tensors, expected
+
+
 def awq(seed=2):
     generator = torch.Generator().manual_seed(seed)
     u = random_integers(4, (K, N), generator)
@@ -148,7 +156,11 @@ CASES = {
     "gptq-4-channel": lambda: gptq(4, group=-1),
     "gptq-8-sym": lambda: gptq(8),
     "gptq-8-asym": lambda: gptq(8, sym=False, group=-1),
+    "gptq-4-dynamic": lambda: with_config(
+        gptq(4, sym=False), bits=8, sym=True, dynamic={"-:.*mlp": {}, r"+:layer\.(proj|other)": {"bits": 4, "sym": False}}),
     "awq": awq,
+    "awq-gptqmodel": lambda: with_config(
+        awq(8), version=None, checkpoint_format="gemm", group_size=128, dynamic={"layer": {"group_size": GROUP}}),
     "ct-pack-4": lambda: compressed("pack-quantized", 4, "group"),
     "ct-pack-4-asym": lambda: compressed("pack-quantized", 4, "group", symmetric=False),
     "ct-pack-4-channel-asym": lambda: compressed("pack-quantized", 4, "channel", symmetric=False),
@@ -164,9 +176,11 @@ CASES = {
 
 def main():
     ROOT.mkdir(parents=True, exist_ok=True)
-    configs = {}
-    for name, make in {**CASES, **small_float_cases.CASES, **bitsandbytes_cases.CASES}.items():
-        config, tensors, expected = make()
+    cases = {**CASES, **small_float_cases.CASES, **bitsandbytes_cases.CASES, **dialect_cases.CASES}
+    wanted = sys.argv[1:] or list(cases)
+    configs = json.loads((ROOT / "cases.json").read_text()) if sys.argv[1:] else {}
+    for name in wanted:
+        config, tensors, expected = cases[name]()
         configs[name] = config
         stored = {PREFIX + suffix: tensor for suffix, tensor in tensors.items()}
         save_file({**stored, "expected": expected.contiguous().float()}, ROOT / f"{name}.safetensors")

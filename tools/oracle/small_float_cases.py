@@ -91,6 +91,11 @@ def nvfp4(k=96, seed=10):
     return config, {name: tensor.contiguous() for name, tensor in packed.items()}, expected
 
 
+def fbgemm(seed=11):
+    _, tensors, expected = fp8(80, shape=[N, 1], seed=seed)
+    return {"quant_method": "fbgemm_fp8", "activation_scale_ub": 1200.0}, {**tensors, "input_scale_ub": torch.tensor([1200.0])}, expected
+
+
 CASES = {
     "fp8-block": lambda: fp8(96, [8, 32]),
     "fp8-block-ragged": lambda: fp8(80, [16, 64]),
@@ -98,6 +103,7 @@ CASES = {
     "fp8-block-bf16": lambda: fp8(80, [32, 32], dtype=torch.bfloat16),
     "fp8-tensor": lambda: fp8(80, shape=[]),
     "fp8-channel": lambda: fp8(80, shape=[N, 1]),
+    "fp8-fbgemm": fbgemm,
     "mxfp4": lambda: mxfp4(9),
     "mxfp4-narrow": lambda: mxfp4(3),
     "ct-float-8": lambda: compressed("float-quantized", num_bits=8, strategy="channel"),

@@ -7,6 +7,7 @@ namespace atb::kernels {
 
 int64_t ScalesStride(const PackedScales& first) {
   if (first.exponents) return ExponentBytes(first);
+  if (first.offsets) return OffsetBytes(first);
   return first.multipliers ? Align(MultiplierBytes(first)) : ScalesBytes(first);
 }
 
@@ -22,6 +23,7 @@ PackedScales ExpertOf(const PackedScales& first, int64_t expert) {
   if (first.data) own.data = reinterpret_cast<const float*>(reinterpret_cast<const std::byte*>(first.data) + offset);
   if (first.exponents) own.exponents = first.exponents + offset;
   if (first.multipliers) own.multipliers = first.multipliers + offset;
+  if (first.offsets) own.offsets = first.offsets + offset / static_cast<int64_t>(sizeof(int16_t));
   return own;
 }
 

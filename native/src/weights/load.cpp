@@ -172,8 +172,8 @@ void PlanIntegers(Plan& plan) {
   const int64_t groups = kernels::GroupsOf(k, group);
   if (group) plan.order = kernels::ScalesGeometry(plan.Rows(), groups, interleaved);
   const bool has_offsets = !quantize.offset_name.empty();
-  if (has_offsets && (plan.makes_scales || plan.experts != 1 || quantize.activations == Activations::kInt8))
-    fail("offsets are for stored integers of one matrix that are multiplied with floats");
+  if (has_offsets && (plan.makes_scales || quantize.activations == Activations::kInt8))
+    fail("offsets are for stored integers that are multiplied with floats");
   if (group != 0 && quantize.bits == 4 && !has_offsets) plan.shrinks_for = plan.packed->format;
 }
 
@@ -220,8 +220,8 @@ void PlanStoredOffsets(const Plan& weight, std::vector<Plan>& plans) {
   const std::string& name = weight.load->quantize->offset_name;
   if (name.empty()) return;
   Plan& offsets = FindLike(weight, name, "offsets", plans);
-  if (offsets.load->shape.size() != 2)
-    throw Error("NATIVE_SHAPE_MISMATCH", "weight \"" + weight.load->name + "\" needs offsets of two dimensions");
+  if (offsets.load->shape.size() != weight.load->shape.size())
+    throw Error("NATIVE_SHAPE_MISMATCH", "weight \"" + weight.load->name + "\" needs offsets of as many dimensions");
   offsets.are_offsets = true;
   const int64_t groups = kernels::GroupsOf(weight.packed->k, weight.packed->group);
   OrderLike(offsets, weight, kernels::ScalesGeometry(weight.packed->n, groups, weight.packed->interleaved));
@@ -418,7 +418,7 @@ void SettleStored(std::span<const Plan> plans, const LoadContext& context) {
   RunAll(static_cast<int64_t>(plans.size()), context, [&](int64_t i, int) {
     const Plan& plan = plans[static_cast<size_t>(i)];
     if (plan.are_scales) RequireFinite(*plan.target, plan.load->name);
-    if (plan.are_offsets) NarrowOffsets(*plan.target, plan.load->name, context.meter);
+    if (plan.are_offsets) NarrowOffsets(*plan.target, plan.experts, plan.load->name, context.meter);
   });
 }
 

@@ -4,8 +4,10 @@
 #include <cmath>
 #include <span>
 
+#include "base/checked.h"
 #include "base/error.h"
 #include "kernels/pack_integers.h"
+#include "kernels/stack.h"
 
 namespace atb {
 namespace {
@@ -16,10 +18,12 @@ namespace {
 
 }  // namespace
 
-void NarrowOffsets(StoredTensor& offsets, const std::string& name, std::atomic<int64_t>* meter) {
-  Buffer bytes(static_cast<size_t>(kernels::OffsetBytes(offsets.scales)), meter);
+void NarrowOffsets(StoredTensor& offsets, int64_t experts, const std::string& name, std::atomic<int64_t>* meter) {
+  const int64_t stride = kernels::OffsetBytes(offsets.scales);
+  Buffer bytes(static_cast<size_t>(CheckedMul(experts, stride)), meter);
   kernels::PackedScales packed;
-  if (!kernels::PackOffsets(offsets.scales, bytes.data(), packed)) {
+  for (int64_t e = experts - 1; e >= 0; --e) {
+    if (kernels::PackOffsets(kernels::ExpertOf(offsets.scales, e), bytes.data() + e * stride, packed)) continue;
     const std::string most = std::to_string(kernels::kMaxOffset);
     Fail(name, "offsets must be whole numbers from -" + most + " to " + most);
   }

@@ -2,7 +2,7 @@ import { count, type OpDefinition } from './definition.js';
 
 /**
  * The sum of each token's chosen experts, weighted: x[tokens, k], chosen i32[tokens, top], probs[tokens, top], gate over
- * up [experts, 2 * i, k], (its scale), down[experts, n, i], (its scale) -> [tokens, n]. An expert is
+ * up [experts, 2 * i, k], (its scale), (its offset), down[experts, n, i], (its scale), (its offset) -> [tokens, n]. An expert is
  * down(act(gate(x)) * up(x)).
  */
 export interface FusedExpertsParam {
@@ -10,6 +10,9 @@ export interface FusedExpertsParam {
   /** Of integers; floats when absent. */
   readonly gateUpBits?: 8 | 4;
   readonly downBits?: 8 | 4;
+  /** Integers have offsets, which the engine packed with them. */
+  readonly gateUpOffset?: boolean;
+  readonly downOffset?: boolean;
   /** Rows become int8 with a scale each, as DynamicQuant makes them. */
   readonly int8Activations?: boolean;
 }
@@ -20,18 +23,21 @@ export const fusedExperts: OpDefinition<'FusedExperts', FusedExpertsParam> = {
     activation: ['swiglu', 'geglu', 'geglu-tanh'],
     gateUpBits: [8, 4],
     downBits: [8, 4],
+    gateUpOffset: 'bool',
+    downOffset: 'bool',
     int8Activations: 'bool',
   },
-  arity: ({ gateUpBits, downBits }) => ({
-    inputs: 5 + count(gateUpBits !== undefined, downBits !== undefined),
+  arity: ({ gateUpBits, downBits, gateUpOffset, downOffset }) => ({
+    inputs: 5 + count(gateUpBits !== undefined, downBits !== undefined, gateUpOffset, downOffset),
     outputs: 1,
   }),
-  shapes(inputs, { gateUpBits, downBits }) {
+  shapes(inputs, param) {
+    const { gateUpBits, downBits } = param;
     const { dtype } = inputs.at(0, 2);
     const tokens = inputs.size(0, 0);
     inputs.equal('rows of the choices', inputs.size(1, 0), tokens);
     inputs.sameShape(2, inputs.at(1, 2).shape);
-    const down = downInput(gateUpBits);
+    const down = downInput(param);
     inputs.at(GATE_UP, 3);
     inputs.at(down, 3);
     inputs.equal('experts of down', inputs.size(down, 0), inputs.size(GATE_UP, 0));
@@ -40,13 +46,13 @@ export const fusedExperts: OpDefinition<'FusedExperts', FusedExpertsParam> = {
     inputs.equal('the width of down', width(down, downBits) * 2, inputs.size(GATE_UP, 1));
     return [{ dtype, shape: [tokens, inputs.size(down, 1)] }];
   },
-  matrix: ({ gateUpBits }) => [
+  matrix: (param) => [
     { input: GATE_UP, layout: 'linear-interleaved' },
-    { input: downInput(gateUpBits), layout: 'linear' },
+    { input: downInput(param), layout: 'linear' },
   ],
 };
 
 const GATE_UP = 3;
 
-const downInput = (gateUpBits: FusedExpertsParam['gateUpBits']): number =>
-  GATE_UP + 1 + count(gateUpBits !== undefined);
+const downInput = ({ gateUpBits, gateUpOffset }: FusedExpertsParam): number =>
+  GATE_UP + 1 + count(gateUpBits !== undefined, gateUpOffset);

@@ -17,8 +17,9 @@ interface ExpertProduct {
   readonly at: number;
   readonly x: string;
   readonly ends: string;
-  /** The matrices, and the scales of integers. */
+  /** The matrices, and the scales of integers, and their offsets. */
   readonly weights: readonly string[];
+  readonly hasOffset: boolean;
   readonly bits?: 8 | 4;
   readonly int8Rows: boolean;
 }
@@ -48,6 +49,8 @@ function match(pattern: Pattern, node: NodeSpec, at: number): Rewriting | undefi
     activation: 'swiglu',
     ...(gateUp.bits && { gateUpBits: gateUp.bits }),
     ...(down.bits && { downBits: down.bits }),
+    ...(gateUp.hasOffset && { gateUpOffset: true }),
+    ...(down.hasOffset && { downOffset: true }),
     ...(gateUp.int8Rows && { int8Activations: true }),
   };
   const [x, chosen] = routing.node.inputs as [string, string];
@@ -78,17 +81,18 @@ function productOf(pattern: Pattern, name: string): ExpertProduct | undefined {
   const param = paramOf(node, 'GroupedMatmul');
   if (!node || at === undefined || !param?.transposeB || param.hasBias || !pattern.soleReading(name))
     return undefined;
-  const [x = '', weight = '', scale = '', rowScale = ''] = node.inputs;
+  const [x = '', weight = '', scale = '', third = ''] = node.inputs;
   const ends = node.inputs.at(-1) ?? '';
-  const product = { nodes: [node], at, x, ends, weights: [weight], int8Rows: false };
+  const product = { nodes: [node], at, x, ends, weights: [weight], hasOffset: false, int8Rows: false };
   if (!pattern.spec.inputs.includes(weight)) return undefined;
   if (param.quantType === GMM_QUANT.NONE) return product;
-  if (!node.hint?.symmetric) return undefined;
-  const weights = [weight, scale];
+  const { symmetric = false, packedOffsets: hasOffset = false } = node.hint ?? {};
+  if (!symmetric && !hasOffset) return undefined;
+  const weights = [weight, scale, ...(hasOffset ? [third] : [])];
   if (param.quantType !== GMM_QUANT.W8A8_TOKEN)
-    return { ...product, weights, bits: param.quantType === GMM_QUANT.W4A16_CHANNEL ? 4 : 8 };
+    return { ...product, weights, hasOffset, bits: param.quantType === GMM_QUANT.W4A16_CHANNEL ? 4 : 8 };
   const quant = pattern.producer(x);
-  if (!quant || !paramOf(quant.node, 'DynamicQuant') || !isAlone(pattern, x, rowScale)) return undefined;
+  if (!quant || !paramOf(quant.node, 'DynamicQuant') || !isAlone(pattern, x, third)) return undefined;
   const [floats = ''] = quant.node.inputs;
   return { ...product, nodes: [node, quant.node], x: floats, weights, bits: 8, int8Rows: true };
 }

@@ -4,7 +4,8 @@ import { plus, times, transposed, unpacked } from '../weight-changes.js';
 import type { TensorRef, Weights } from '../weights.js';
 import { ConfigFields } from './config-fields.js';
 import type { FormatSource, OpenFormat, QuantFormat } from './format.js';
-import { linearsWith, zeroBiases } from './small-tensors.js';
+import { dynamicOverrides, type ModuleOverrides, packedLinears } from './module-overrides.js';
+import { zeroBiases } from './small-tensors.js';
 
 const BITS = 4;
 const MIDDLE = 8;
@@ -16,31 +17,54 @@ const PER_WORD = 8;
  * [groups, n]. A weight is scale * (u - z). Where an activation without a gate lies between two linears, its results are
  * divided by `act.scales`, which transformers reads so (integrations/awq.py, ScaledActivation).
  */
-export const awq: QuantFormat = { method: 'awq', open };
+export const awq: QuantFormat = { methods: ['awq'], open };
 
 async function open(source: FormatSource): Promise<OpenFormat | undefined> {
-  const { config, tensors } = source;
+  const { config } = source;
   if (config?.quant_method !== 'awq') return undefined;
   const fields = new ConfigFields(source, config);
-  fields.oneOf('bits', [BITS] as const);
-  fields.oneOf('version', ['gemm', 'GEMM'] as const);
+  // gptqmodel calls it otherwise.
+  const version = config.version == null ? 'checkpoint_format' : 'version';
+  fields.oneOf(version, ['gemm', 'GEMM'] as const);
   fields.oneOf('zero_point', [true] as const);
-  const groupSize = fields.groupSize();
+  return openAwq(source, fields, { tool: 'awq', overrides: dynamicOverrides(source, config) });
+}
+
+/** Who wrote such files, and what of them differs. */
+export interface AwqDialect {
+  readonly tool: string;
+  readonly overrides: ModuleOverrides;
+}
+
+/** A checkpoint of such linears. Throws WEIGHT_QUANT_DESCRIPTION, WEIGHT_QUANT_CONTRADICTION, WEIGHT_*. */
+export async function openAwq(
+  source: FormatSource,
+  fields: ConfigFields,
+  { tool, overrides }: AwqDialect,
+): Promise<OpenFormat> {
+  const common = quant(fields);
   const kept = fields.names('modules_to_not_convert');
-  const names = linearsWith(source, 'qweight');
-  const spare = await zeroBiases(source, names);
-  const quant: LinearQuant = { desc: 'W4A16', groupSize, rows: rows(groupSize) };
+  const linears = new Map<string, LinearQuant>();
+  for (const [name, own] of packedLinears(source, fields, overrides)) linears.set(name, quant(own));
+  const spare = await zeroBiases(source, [...linears.keys()]);
   return {
-    method: `awq (${BITS} bits)`,
+    method: `${tool} (${BITS} bits)`,
     file: fields.file,
     stamps: [],
-    quantOf({ name, tensor }, role) {
-      if (tensors === undefined)
-        return role === 'head' || kept.some((part) => name.includes(part)) ? undefined : quant;
-      return tensor('qweight') && quant;
+    quantOf({ name }, role) {
+      if (source.tensors) return linears.get(name);
+      const own = overrides(name);
+      if (own) return own.fields && quant(own.fields);
+      return role === 'head' || kept.some((part) => name.includes(part)) ? undefined : common;
     },
     isSpare: (tensor) => spare.has(tensor),
   };
+}
+
+function quant(fields: ConfigFields): LinearQuant {
+  fields.oneOf('bits', [BITS] as const);
+  const groupSize = fields.groupSize();
+  return { desc: 'W4A16', groupSize, rows: rows(groupSize) };
 }
 
 const rows =

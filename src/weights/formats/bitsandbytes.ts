@@ -1,11 +1,11 @@
 import { basename } from 'node:path';
 import type { FloatDType } from '../../dtype.js';
-import { isObject } from '../../is-object.js';
 import type { FilePart } from '../../native/binding.js';
 import { requireIntegers } from '../integer-rows.js';
 import type { LinearQuant, RowReader } from '../quantization.js';
 import { flattened, times } from '../weight-changes.js';
 import { ConfigFields } from './config-fields.js';
+import { parsedObject } from './description-file.js';
 import {
   type CheckpointTensor,
   type CodedTensor,
@@ -27,7 +27,7 @@ import { linearsWith } from './small-tensors.js';
  *
  * 8 bits (LLM.int8): `weight` i8 [n, k] and `SCB` f32 [n], the largest of each row: a weight is q * SCB / 127.
  */
-export const bitsandbytes: QuantFormat = { method: 'bitsandbytes', open };
+export const bitsandbytes: QuantFormat = { methods: ['bitsandbytes'], open };
 
 async function open(source: FormatSource): Promise<OpenFormat | undefined> {
   const { config, tensors } = source;
@@ -136,18 +136,9 @@ const part = ({ file, offset }: CheckpointTensor, count: number): FilePart => ({
 /** The JSON that lies in a tensor of bytes. */
 async function stateFields(source: FormatSource, config: ConfigFields, name: string): Promise<ConfigFields> {
   const { data } = await source.read(name);
-  const parsed = data instanceof Uint8Array ? parsedObject(Buffer.from(data).toString('utf8')) : undefined;
+  const parsed = data instanceof Uint8Array ? parsedObject(data) : undefined;
   if (parsed === undefined) return config.contradict('"load_in_4bit"', name, 'is no JSON object');
   return new ConfigFields(source, parsed, name, source.tensors?.get(name)?.file);
-}
-
-function parsedObject(text: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const parsed: unknown = JSON.parse(text);
-    return isObject(parsed) ? parsed : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 /** A tensor of so many bytes, whatever it calls its elements: codes may be stored as other types. */

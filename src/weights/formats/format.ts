@@ -59,11 +59,17 @@ export interface OpenFormat {
 
 /** A way in which quantised checkpoints are published. */
 export interface QuantFormat {
-  /** `quant_method` of config.json; undefined for a method that a file of its own declares. */
-  readonly method: string | undefined;
+  /** `quant_method` of config.json, which some tools have changed; none for a method that a file of its own declares. */
+  readonly methods: readonly string[];
   /** How the checkpoint is quantised; undefined when this format is not in charge of it. Throws WEIGHT_QUANT_*. */
   open(source: FormatSource): Promise<OpenFormat | undefined>;
 }
+
+/** Whether config.json names a method of this format. */
+export const isNamed = (
+  { methods }: QuantFormat,
+  config: FormatSource['config'],
+): config is Readonly<Record<string, unknown>> => methods.some((known) => known === config?.quant_method);
 
 /** What formats note of codes that are no integers. */
 export const codesBecome = (numbers: string): string => `4-bit codes become ${numbers} while they are loaded`;

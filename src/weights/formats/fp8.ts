@@ -3,6 +3,7 @@ import { ConfigFields } from './config-fields.js';
 import {
   FLOAT_ACTIVATIONS,
   type FormatSource,
+  isNamed,
   type OpenFormat,
   type QuantFormat,
   type StoredLinear,
@@ -12,16 +13,16 @@ import { e4m3Linear, type ScaleBlock } from './small-floats.js';
 /**
  * Floats of 8 bits as DeepSeek-V3, Qwen3-FP8 and transformers' FineGrainedFP8Config write them: `weight` e4m3 [n, k] and
  * `weight_scale_inv`, which is a factor in spite of its name, for blocks of 128 x 128, of which those at the edges may be
- * smaller; or `weight_scale`, one number for the tensor or for each output. They stay 8 bits in memory.
+ * smaller; or `weight_scale`, one number for the tensor or for each output, as fbgemm_fp8 has it. They stay 8 bits in memory.
  */
-export const fp8: QuantFormat = { method: 'fp8', open };
+export const fp8: QuantFormat = { methods: ['fp8', 'fbgemm_fp8'], open };
 
 const SCALES = ['weight_scale_inv', 'weight_scale'] as const;
 const E4M3 = 'F8_E4M3';
 
 async function open(source: FormatSource): Promise<OpenFormat | undefined> {
   const { config, tensors } = source;
-  if (config?.quant_method !== 'fp8') return undefined;
+  if (!isNamed(fp8, config)) return undefined;
   const fields = new ConfigFields(source, config);
   fields.oneOf('fmt', ['e4m3'] as const);
   const block = config.weight_block_size == null ? undefined : fields.block('weight_block_size');
@@ -36,7 +37,7 @@ async function open(source: FormatSource): Promise<OpenFormat | undefined> {
       const isKept = role === 'head' || kept.some((name) => linear.name.includes(name));
       return isKept ? undefined : e4m3Linear(SCALES[0], undefined, block);
     },
-    isSpare: (tensor) => /\.(activation_scale|input_scale|[kv]_scale)$/.test(tensor),
+    isSpare: (tensor) => /\.(activation_scale|input_scale|input_scale_ub|[kv]_scale)$/.test(tensor),
   };
 }
 

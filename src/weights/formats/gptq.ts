@@ -4,64 +4,82 @@ import { plus, times, transposed, unpacked, withColumnOrder } from '../weight-ch
 import { channelOrder } from './channel-groups.js';
 import { ConfigFields } from './config-fields.js';
 import type { FormatSource, OpenFormat, QuantFormat } from './format.js';
-import { linearsWith, wordsOf, zeroBiases } from './small-tensors.js';
+import { dynamicOverrides, type ModuleOverrides, packedLinears } from './module-overrides.js';
+import { wordsOf, zeroBiases } from './small-tensors.js';
 
 /**
  * GPTQ as AutoGPTQ and gptqmodel write it (arXiv:2210.17323), 4 and 8 bits. A linear has `qweight` i32 [k * bits / 32, n],
  * words of input channels; `scales` [groups, n]; `qzeros` i32 [groups, n * bits / 32], words of outputs; and `g_idx` i32
  * [k], the group of each channel. A weight is scale * (u - z). Files of version 1 hold z - 1.
  */
-export const gptq: QuantFormat = { method: 'gptq', open };
+export const gptq: QuantFormat = { methods: ['gptq'], open };
 
+async function open(source: FormatSource): Promise<OpenFormat | undefined> {
+  const { config } = source;
+  if (config?.quant_method !== 'gptq') return undefined;
+  const fields = new ConfigFields(source, config);
+  const version = config.checkpoint_format == null ? 'format' : 'checkpoint_format';
+  const zeroShift = fields.oneOf(version, ['gptq', 'gptq_v2'] as const) === 'gptq' ? 1 : 0;
+  // Marlin's order of words is made for one kind of GPU.
+  fields.oneOf('is_marlin_format', [false] as const);
+  return openGptq(source, fields, { tool: 'gptq', zeroShift, overrides: dynamicOverrides(source, config) });
+}
+
+/** Who wrote such files, and how. */
+export interface GptqDialect {
+  readonly tool: string;
+  /** What files have subtracted from zero points. */
+  readonly zeroShift: 0 | 1;
+  readonly overrides: ModuleOverrides;
+}
+
+/** How a linear is stored. */
 interface GptqConfig {
+  readonly fields: ConfigFields;
   readonly bits: 4 | 8;
   readonly groupSize: number;
   readonly isSymmetric: boolean;
-  /** What files have subtracted from zero points. */
   readonly zeroShift: 0 | 1;
-  readonly hasHead: boolean;
 }
 
-function parse(fields: ConfigFields): GptqConfig {
-  const bits = fields.oneOf('bits', [4, 8] as const);
-  const version = fields.oneOf('checkpoint_format', ['gptq', 'gptq_v2'] as const);
+const parse = (fields: ConfigFields, zeroShift: 0 | 1): GptqConfig => {
   fields.oneOf('pack_dtype', ['int32'] as const);
-  // Marlin's order of words is made for one kind of GPU.
-  fields.oneOf('is_marlin_format', [false] as const);
-  return {
-    bits,
-    groupSize: fields.groupSize(),
-    isSymmetric: fields.oneOf('sym', [true, false] as const),
-    zeroShift: version === 'gptq' ? 1 : 0,
-    hasHead: fields.oneOf('lm_head', [false, true] as const),
-  };
-}
+  const [bits, isSymmetric] = [
+    fields.oneOf('bits', [4, 8] as const),
+    fields.oneOf('sym', [true, false] as const),
+  ];
+  return { fields, bits, groupSize: fields.groupSize(), isSymmetric, zeroShift };
+};
 
-async function open(source: FormatSource): Promise<OpenFormat | undefined> {
-  const { config, tensors } = source;
-  if (config?.quant_method !== 'gptq') return undefined;
-  const fields = new ConfigFields(source, config);
-  if (config.dynamic != null && Object.keys(config.dynamic).length > 0)
-    fields.refuse('dynamic', 'absent: layers that differ are not read', config.dynamic);
-  const gptqConfig = parse(fields);
-  const names = linearsWith(source, 'qweight');
+/** A checkpoint of such linears. Throws WEIGHT_QUANT_DESCRIPTION, WEIGHT_QUANT_CONTRADICTION, WEIGHT_*. */
+export async function openGptq(
+  source: FormatSource,
+  fields: ConfigFields,
+  { tool, zeroShift, overrides }: GptqDialect,
+): Promise<OpenFormat> {
+  const common = parse(fields, zeroShift);
+  const hasHead = fields.oneOf('lm_head', [false, true] as const);
   const linears = new Map<string, LinearQuant>();
-  for (const name of names) {
-    requireGroups(source, fields, gptqConfig, name);
-    await requireZeros(source, fields, gptqConfig, name);
-    linears.set(name, quant(gptqConfig, await readOrder(source, fields, gptqConfig, name)));
+  const symmetric = new Set<string>();
+  for (const [name, own] of packedLinears(source, fields, overrides)) {
+    const config = own === fields ? common : parse(own, zeroShift);
+    requireGroups(source, config, name);
+    await requireZeros(source, config, name);
+    linears.set(name, quant(config, await readOrder(source, config, name)));
+    if (config.isSymmetric) symmetric.add(`${name}.qzeros`);
   }
-  const spare = await zeroBiases(source, names);
+  const spare = await zeroBiases(source, [...linears.keys()]);
   return {
-    method: `gptq (${gptqConfig.bits} bits)`,
+    method: `${tool} (${common.bits} bits)`,
     file: fields.file,
     stamps: [],
     quantOf({ name }, role) {
-      if (tensors) return linears.get(name);
-      return role === 'projection' || gptqConfig.hasHead ? quant(gptqConfig, undefined) : undefined;
+      if (source.tensors) return linears.get(name);
+      const own = overrides(name);
+      if (own) return own.fields && quant(parse(own.fields, zeroShift), undefined);
+      return role === 'projection' || hasHead ? quant(common, undefined) : undefined;
     },
-    isSpare: (tensor) =>
-      spare.has(tensor) || /\.g_idx$/.test(tensor) || (gptqConfig.isSymmetric && /\.qzeros$/.test(tensor)),
+    isSpare: (tensor) => spare.has(tensor) || /\.g_idx$/.test(tensor) || symmetric.has(tensor),
   };
 }
 
@@ -94,12 +112,7 @@ const channelsOf = (source: FormatSource, linear: string, bits: number): number 
   ((shapeOf(source, `${linear}.qweight`)?.[0] ?? 0) * 32) / bits;
 
 /** @throws WEIGHT_QUANT_CONTRADICTION */
-function requireGroups(
-  source: FormatSource,
-  fields: ConfigFields,
-  { bits, groupSize }: GptqConfig,
-  linear: string,
-): void {
+function requireGroups(source: FormatSource, { fields, bits, groupSize }: GptqConfig, linear: string): void {
   const channels = channelsOf(source, linear, bits);
   const [groups = 0] = shapeOf(source, `${linear}.scales`) ?? [];
   if (groups === groupsOf(channels, groupSize)) return;
@@ -110,8 +123,7 @@ function requireGroups(
 /** Zero points must be as many as outputs, and symmetric where they are not read. Throws WEIGHT_QUANT_CONTRADICTION. */
 async function requireZeros(
   source: FormatSource,
-  fields: ConfigFields,
-  { bits, isSymmetric, zeroShift }: GptqConfig,
+  { fields, bits, isSymmetric, zeroShift }: GptqConfig,
   linear: string,
 ): Promise<void> {
   const name = `${linear}.qzeros`;
@@ -132,8 +144,7 @@ async function requireZeros(
 /** The order of a linear's channels, where it is not their own. Throws WEIGHT_QUANT_CONTRADICTION. */
 async function readOrder(
   source: FormatSource,
-  fields: ConfigFields,
-  { bits, groupSize }: GptqConfig,
+  { fields, bits, groupSize }: GptqConfig,
   linear: string,
 ): Promise<Int32Array | undefined> {
   const name = `${linear}.g_idx`;

@@ -2,17 +2,29 @@ import { AtbError } from '../../errors.js';
 import { isObject } from '../../is-object.js';
 import type { QuantizationPlan } from '../quantization.js';
 import type { LinkOptions } from '../regular-file.js';
+import { autoRound } from './auto-round.js';
 import { awq } from './awq.js';
 import { bitsandbytes } from './bitsandbytes.js';
 import { compressedTensors } from './compressed-tensors/index.js';
 import type { FormatSource, OpenFormat, QuantFormat } from './format.js';
 import { fp8 } from './fp8.js';
 import { gptq } from './gptq.js';
+import { modelopt } from './modelopt.js';
 import { msmodelslim } from './msmodelslim.js';
 import { mxfp4 } from './mxfp4.js';
 
 /** Every format that is read. A new one is a file beside this one, and a line here. */
-const FORMATS: readonly QuantFormat[] = [msmodelslim, gptq, awq, compressedTensors, fp8, mxfp4, bitsandbytes];
+const FORMATS: readonly QuantFormat[] = [
+  msmodelslim,
+  gptq,
+  awq,
+  autoRound,
+  compressedTensors,
+  fp8,
+  modelopt,
+  mxfp4,
+  bitsandbytes,
+];
 
 /** Keys of config.json that say how weights are quantised; `quantization` is how MLX calls it. */
 export const QUANTISATION_KEYS = ['quantization_config', 'compression_config', 'quantization'] as const;
@@ -26,7 +38,7 @@ export function quantisationOf(
 }
 
 /** The `quant_method`s that are read. */
-export const readMethods = (): string[] => FORMATS.flatMap(({ method }) => method ?? []);
+export const readMethods = (): string[] => FORMATS.flatMap(({ methods }) => methods);
 
 /** How a checkpoint is quantised; undefined for floats. Throws WEIGHT_QUANT_*, WEIGHT_FILE_*. */
 export async function openFormat(source: FormatSource): Promise<OpenFormat | undefined> {

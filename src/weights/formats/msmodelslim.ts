@@ -1,11 +1,9 @@
-import { lstat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { AtbError } from '../../errors.js';
 import { integerRows } from '../integer-rows.js';
 import { JsonScanner } from '../json-scanner.js';
 import { QUANT_DESCS, type QuantDesc, SMOOTHING_BIAS, type StaticInput } from '../quantization.js';
-import { followAllowed, readExactly, readRegularFile } from '../regular-file.js';
 import { MAX_TENSORS } from '../safetensors-header.js';
+import { readDescriptionFile } from './description-file.js';
 import { FLOAT_CACHE, type FormatSource, type OpenFormat, type QuantFormat } from './format.js';
 import { isZero, linearsWith } from './small-tensors.js';
 import { readStaticInput, STATIC_SPARE, staticRows } from './static-inputs.js';
@@ -16,7 +14,6 @@ export const MODEL_TYPE_KEY = 'model_quant_type';
 export const GROUP_SIZE_KEY = 'group_size';
 export const FLOAT_TYPE = 'FLOAT';
 
-const MAX_BYTES = 100_000_000;
 /** The types take one level; other tools put nested objects beside them. */
 const MAX_DEPTH = 8;
 const KNOWN: readonly string[] = [...QUANT_DESCS, FLOAT_TYPE];
@@ -25,60 +22,53 @@ const KNOWN: readonly string[] = [...QUANT_DESCS, FLOAT_TYPE];
  * Checkpoints with a `quant_model_description.json`, as MindIE's msmodelslim writes them and `atb-models quantize` does: it
  * names a type for each tensor, and the tensors have the names and shapes that `integerRows` reads, or `staticRows` of W8A8.
  */
-export const msmodelslim: QuantFormat = { method: undefined, open };
+export const msmodelslim: QuantFormat = { methods: [], open };
 
 /** Throws WEIGHT_FILE_* and WEIGHT_QUANT_DESCRIPTION. */
 async function open(source: FormatSource): Promise<OpenFormat | undefined> {
-  const { directory, links } = source;
-  const file = await followAllowed(join(directory, QUANT_DESCRIPTION_FILE), links);
-  if (!(await lstat(file).catch(() => undefined))) return undefined;
-  return readRegularFile(file, directory, async (handle, stamp) => {
-    if (stamp.size > MAX_BYTES) {
-      throw new AtbError('WEIGHT_INDEX_TOO_LARGE', { file, limitBytes: MAX_BYTES, foundBytes: stamp.size });
+  const description = await readDescriptionFile(source, QUANT_DESCRIPTION_FILE);
+  if (description === undefined) return undefined;
+  const { file, stamp, bytes } = description;
+  const { types, groupSize } = parse(file, bytes);
+  const shifted = await shiftedLinears(source, types);
+  const inputs = await staticInputs(source, file, types);
+  const quantOf: OpenFormat['quantOf'] = ({ name: linear }) => {
+    const name = `${linear}.weight`;
+    const found = types.get(name) ?? FLOAT_TYPE;
+    if (!KNOWN.includes(found)) {
+      throw new AtbError('WEIGHT_QUANT_TYPE', { file, name, found, supported: KNOWN });
     }
-    const bytes = Buffer.allocUnsafeSlow(stamp.size);
-    await readExactly(handle, stamp, bytes, 0, stamp.size, 0);
-    const { types, groupSize } = parse(file, bytes);
-    const shifted = await shiftedLinears(source, types);
-    const inputs = await staticInputs(source, file, types);
-    const quantOf: OpenFormat['quantOf'] = ({ name: linear }) => {
-      const name = `${linear}.weight`;
-      const found = types.get(name) ?? FLOAT_TYPE;
-      if (!KNOWN.includes(found)) {
-        throw new AtbError('WEIGHT_QUANT_TYPE', { file, name, found, supported: KNOWN });
-      }
-      if (found === FLOAT_TYPE) return undefined;
-      if (found === 'W8A8')
-        return { desc: found, groupSize: 0, input: inputs.get(linear) ?? UNREAD_INPUT, rows: staticRows };
-      if (found === 'W4A16' && groupSize === undefined) {
-        throw new AtbError('WEIGHT_QUANT_DESCRIPTION', {
-          file,
-          field: GROUP_SIZE_KEY,
-          expected: 'given beside W4A16',
-          found: 'nothing',
-        });
-      }
-      const form = { desc: found as QuantDesc, groupSize: found === 'W4A16' ? (groupSize ?? 0) : 0 };
-      return { ...form, rows: integerRows({ ...form, hasOffset: shifted.has(linear) }) };
-    };
-    // The checkpoint as a whole has a type, too; single tensors may be of others.
-    const method = types.get(MODEL_TYPE_KEY) ?? QUANT_DESCRIPTION_FILE;
-    const norms = smoothedNorms(source, types);
-    const hasScales = [...(source.tensors?.keys() ?? [])].some((name) => CACHE_SPARE.test(name));
-    return {
-      method,
-      file,
-      stamps: [stamp],
-      notes: hasScales ? [FLOAT_CACHE] : [],
-      quantOf,
-      otherNames: norms,
-      isSpare: (tensor) =>
-        CACHE_SPARE.test(tensor) ||
-        SMOOTHED.test(tensor) ||
-        norms.has(tensor) ||
-        (STATIC_SPARE.test(tensor) && inputs.has(tensor.replace(STATIC_SPARE, ''))),
-    };
-  });
+    if (found === FLOAT_TYPE) return undefined;
+    if (found === 'W8A8')
+      return { desc: found, groupSize: 0, input: inputs.get(linear) ?? UNREAD_INPUT, rows: staticRows };
+    if (found === 'W4A16' && groupSize === undefined) {
+      throw new AtbError('WEIGHT_QUANT_DESCRIPTION', {
+        file,
+        field: GROUP_SIZE_KEY,
+        expected: 'given beside W4A16',
+        found: 'nothing',
+      });
+    }
+    const form = { desc: found as QuantDesc, groupSize: found === 'W4A16' ? (groupSize ?? 0) : 0 };
+    return { ...form, rows: integerRows({ ...form, hasOffset: shifted.has(linear) }) };
+  };
+  // The checkpoint as a whole has a type, too; single tensors may be of others.
+  const method = types.get(MODEL_TYPE_KEY) ?? QUANT_DESCRIPTION_FILE;
+  const norms = smoothedNorms(source, types);
+  const hasScales = [...(source.tensors?.keys() ?? [])].some((name) => CACHE_SPARE.test(name));
+  return {
+    method,
+    file,
+    stamps: [stamp],
+    notes: hasScales ? [FLOAT_CACHE] : [],
+    quantOf,
+    otherNames: norms,
+    isSpare: (tensor) =>
+      CACHE_SPARE.test(tensor) ||
+      SMOOTHED.test(tensor) ||
+      norms.has(tensor) ||
+      (STATIC_SPARE.test(tensor) && inputs.has(tensor.replace(STATIC_SPARE, ''))),
+  };
 }
 
 /** What smoothing made of a norm, for the integers behind it. */

@@ -12,7 +12,7 @@ import { asScales } from './small-floats.js';
  * `weight_scales` u8 [n, k / 32]. Experts are stacked: `experts.gate_up_proj_blocks` [experts, 2 * width, k / 32, 16], the
  * rows of gate and up in turn, `experts.down_proj_blocks`, and their `_scales`. They stay 4 bits in memory.
  */
-export const mxfp4: QuantFormat = { method: 'mxfp4', open };
+export const mxfp4: QuantFormat = { methods: ['mxfp4'], open };
 
 const GROUP = 32;
 const BLOCK_BYTES = GROUP / 2;

@@ -21,7 +21,7 @@ export function asScales(ref: TensorRef): TensorRef {
 /**
  * A linear of `weight` e4m3 [n, k] with scales under `suffix`, of which `stored` is the shape: one number for all outputs
  * ([] or [1]), also where blocks are expected; one for each output ([n] or [n, 1]); or one for each block
- * ([n / rows, k / channels], of which the last ones may be smaller). Without `stored` it is what the configuration declares.
+ * ([n / rows, k / channels] or [n / rows, 1, k / channels, 1], of which the last ones may be smaller). Without `stored` it is what the configuration declares.
  */
 export function e4m3Linear(
   suffix: string,
@@ -32,7 +32,7 @@ export function e4m3Linear(
   const isOne = stored.every((size) => size === 1);
   const block = isOne && stored.length < 2 ? undefined : expected;
   const scales = (weights: Weights, name: string, n: number, k: number): TensorRef => {
-    if (block) return blockScales(weights, name, [n, k], block);
+    if (block) return blockScales(weights, name, [n, k], block, stored.length);
     if (isOne) return sharedScale(asScales(weights.get(name, stored)), n);
     return flattened(asScales(weights.get(name, stored.length === 1 ? [n] : [n, 1])));
   };
@@ -46,16 +46,18 @@ export function e4m3Linear(
   };
 }
 
-/** The scales of blocks as [n, groups], a row for each output. */
+/** The scales of blocks, which may have `axes` of 1 between and behind them, as [n, groups], a row for each output. */
 function blockScales(
   weights: Weights,
   name: string,
   [n, k]: readonly [n: number, k: number],
   { rows, channels }: ScaleBlock,
+  axes: number,
 ): TensorRef {
-  const scales = asScales(weights.get(name, [Math.ceil(n / rows), Math.ceil(k / channels)]));
+  const blocks = [Math.ceil(n / rows), Math.ceil(k / channels)] as const;
+  const shape = axes === 4 ? [blocks[0], 1, blocks[1], 1] : blocks;
   return withRowOrder(
-    scales,
+    flattened(asScales(weights.get(name, shape))),
     Int32Array.from({ length: n }, (_, row) => Math.floor(row / rows)),
   );
 }

@@ -15,7 +15,6 @@ type Dict = Record<string, unknown>;
 const CONFIGS: Readonly<Record<string, Dict>> = JSON.parse(
   readFileSync(join(FIXTURES, 'cases.json'), 'utf8'),
 );
-const SIZES = { gptq: 80, awq: 80, ct: 96, fp8: 96, mxfp4: 96, bnb: 96 } as const;
 const NF4_STATE = 'weight.quant_state.bitsandbytes__nf4';
 
 /** What is done to a good checkpoint: to its tensors, by what follows the linear's name, and to its configuration. */
@@ -113,11 +112,111 @@ const DAMAGES: ReadonlyArray<readonly [title: string, of: string, Damage, ErrorC
     /checkpoint_format.*gptq_v2.*"marlin"/,
   ],
   [
-    'layers that differ',
-    'gptq-4-sym',
-    { config: { dynamic: { '-:.*mlp': {} } } },
+    'a linear that should be floats',
+    'gptq-4-dynamic',
+    { config: { dynamic: { '-:layer': {} } } },
+    'WEIGHT_QUANT_CONTRADICTION',
+    /"dynamic.-:layer" that it stays as it is, but "layer.proj" in the files has qweight/,
+  ],
+  [
+    'bits that are not read, of some',
+    'gptq-4-dynamic',
+    { config: { dynamic: { '.*proj': { bits: 3 } } } },
     'WEIGHT_QUANT_DESCRIPTION',
-    /dynamic/,
+    /quantization_config.dynamic..\*proj.bits" must be one of 4, 8, found 3/,
+  ],
+  [
+    'a pattern that is none',
+    'gptq-4-dynamic',
+    { config: { dynamic: { '+:(?P<x>': {} } } },
+    'WEIGHT_QUANT_DESCRIPTION',
+    /dynamic" must be patterns that this engine understands/,
+  ],
+  [
+    'rules that are none',
+    'gptq-4-dynamic',
+    { config: { dynamic: { '+:layer': 4 } } },
+    'WEIGHT_QUANT_DESCRIPTION',
+    /dynamic.\+:layer" must be an object, found 4/,
+  ],
+  [
+    'other groups than the files, of some',
+    'awq-gptqmodel',
+    { config: { dynamic: {} } },
+    'WEIGHT_SHAPE_MISMATCH',
+    /scales/,
+  ],
+  [
+    'an order of words that is not read',
+    'ar-gptq',
+    { config: { packing_format: 'auto_round:marlin' } },
+    'WEIGHT_QUANT_DESCRIPTION',
+    /packing_format" must be one of "auto_round:gptq"/,
+  ],
+  [
+    'floats of 4 bits',
+    'ar-gptq',
+    { config: { data_type: 'mx_fp' } },
+    'WEIGHT_QUANT_DESCRIPTION',
+    /data_type" must be one of "int", found "mx_fp"/,
+  ],
+  ['activations of 8 bits', 'ar-gptq', { config: { act_bits: 8 } }, 'WEIGHT_QUANT_DESCRIPTION', /act_bits/],
+  [
+    'zero points of the other packing',
+    'ar-own-channel',
+    { config: { packing_format: 'auto_round:auto_gptq' } },
+    'WEIGHT_QUANT_CONTRADICTION',
+    /"sym" true, but "layer.proj.qzeros"/,
+  ],
+  [
+    'a linear that should be floats',
+    'ar-extra-name',
+    { config: { extra_config: { 'layer.proj': { bits: 16 } } } },
+    'WEIGHT_QUANT_CONTRADICTION',
+    /"extra_config.layer.proj" that it stays as it is/,
+  ],
+  [
+    'a way that is not read',
+    'mo-fp8',
+    { config: { quant_algo: 'W4A8_AWQ' } },
+    'WEIGHT_QUANT_DESCRIPTION',
+    /quant_algo" must be one of FP8, .*NVFP4.*found "W4A8_AWQ"/,
+  ],
+  [
+    'a way of a layer that is not read',
+    'mo-mixed',
+    { config: { quantized_layers: { 'layer.proj': { quant_algo: 'NVFP4_SVD' } } } },
+    'WEIGHT_QUANT_DESCRIPTION',
+    /quantized_layers.layer.proj.quant_algo/,
+  ],
+  [
+    'another kind of numbers',
+    'mo-nvfp4',
+    { config: { quant_algo: 'FP8' } },
+    'WEIGHT_QUANT_CONTRADICTION',
+    /that it is fp8, but "layer.proj.weight" in the files is U8/,
+  ],
+  [
+    'a linear that should be floats',
+    'mo-fp8',
+    { config: { ignore: ['layer*'] } },
+    'WEIGHT_QUANT_CONTRADICTION',
+    /that it is not quantised, but "layer.proj.weight" in the files is F8_E4M3/,
+  ],
+  [
+    'no scales',
+    'mo-fp8-channel',
+    { tensors: (t) => t.delete('weight_scale') },
+    'WEIGHT_QUANT_CONTRADICTION',
+    /has no weight_scale/,
+  ],
+  ['too few blocks', 'mo-fp8-block', withShape('weight_scale', () => [1, 1, 1, 1]), 'WEIGHT_SHAPE_MISMATCH'],
+  [
+    'a scale of scales that is NaN',
+    'mo-nvfp4',
+    { tensors: (t) => t.get('weight_scale_2')?.data.fill(0xff) },
+    'WEIGHT_QUANT_CONTRADICTION',
+    /weight_scale_2" in the files is NaN/,
   ],
   [
     'a group out of range',
@@ -477,9 +576,9 @@ describe('quantised checkpoints that are not what they say', () => {
   async function load(name: string, damage: Damage): Promise<Linear> {
     const config = await write(name, damage);
     const checkpoint = await Checkpoint.open(path(), { config });
-    const inFeatures = SIZES[name.split('-')[0] as keyof typeof SIZES];
+    const [outFeatures = 0, inFeatures = 0] = checkpoint.tensors.get('expected')?.shape ?? [];
     return Linear.load(checkpoint.weights({ dtype: 'f32' }), {
-      parts: [{ name: 'layer.proj', outFeatures: 24 }],
+      parts: [{ name: 'layer.proj', outFeatures }],
       inFeatures,
     });
   }

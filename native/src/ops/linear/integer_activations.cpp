@@ -19,9 +19,6 @@ int64_t FloatBytes(int64_t m, int64_t columns) {
   return Align(CheckedMul(CheckedMul(m, columns), static_cast<int64_t>(sizeof(float))));
 }
 
-/// The most groups of a row: sums have room for them.
-int64_t MostGroups(int64_t k) { return CeilDiv(k, kernels::kGroupStep); }
-
 /// A thread's copy: the rows, their scales and sums, and a line that says whether they are made.
 int64_t CopyBytes(int64_t m, int64_t k, int64_t row_bytes) {
   const int64_t floats = CheckedAdd(FloatBytes(m, 1), FloatBytes(m, MostGroups(k)));
@@ -32,6 +29,8 @@ int64_t CopyBytes(int64_t m, int64_t k, int64_t row_bytes) {
 bool AreFew(int64_t m, int64_t k) { return m <= IntegerActivations::kFewRows && m * k <= kPieceElements; }
 
 }  // namespace
+
+int64_t MostGroups(int64_t k) { return CeilDiv(k, kernels::kGroupStep); }
 
 int64_t DigitBytes(int64_t k, int planes) { return CheckedMul(planes, RoundUp(k, kIntegerTileK)); }
 
@@ -104,16 +103,17 @@ void IntegerActivations::Make(const void* x, int64_t row, const Copy& to) const 
   MakeDigits(call_, kernels_, from, row, to.rows, to.scales);
   if (!call_.weight->offsets) return;
   const int64_t groups = kernels::GroupsOf(call_.weight->k, call_.weight->group);
-  SumDigits(row, to.rows, to.sums + row * groups);
+  SumDigits(call_, kernels_, row, to.rows, to.sums + row * groups);
 }
 
-void IntegerActivations::SumDigits(int64_t row, const std::byte* blocks, float* sums) const {
-  const int64_t block_rows = kBlockRows[call_.planes], first_row = row / block_rows * block_rows;
-  const int64_t plane_stride = std::min(block_rows, call_.m - first_row) * kIntegerTileK;
-  const int64_t step = plane_stride * call_.planes;
+void SumDigits(const MultiplyCall& call, const kernels::KernelTable& kernels, int64_t row, const std::byte* blocks,
+               float* sums) {
+  const int64_t block_rows = kBlockRows[call.planes], first_row = row / block_rows * block_rows;
+  const int64_t plane_stride = std::min(block_rows, call.m - first_row) * kIntegerTileK;
+  const int64_t step = plane_stride * call.planes;
   const auto* digits =
-      reinterpret_cast<const int8_t*>(blocks + first_row * row_bytes_) + (row - first_row) * kIntegerTileK;
-  const int64_t k = call_.weight->k, channels = call_.weight->group ? call_.weight->group : k;
+      reinterpret_cast<const int8_t*>(blocks + first_row * DigitBytes(call.weight->k, call.planes)) + (row - first_row) * kIntegerTileK;
+  const int64_t k = call.weight->k, channels = call.weight->group ? call.weight->group : k;
   for (int64_t first = 0; first < k; first += channels, ++sums) {
     int64_t sum = 0;
     // Groups end between halves of tiles, and behind the last channel there are zeros.
@@ -122,8 +122,8 @@ void IntegerActivations::SumDigits(int64_t row, const std::byte* blocks, float* 
       const int64_t count = std::min(kIntegerTileK - at, RoundUp(first + channels - i, kernels::kGroupStep));
       const int8_t* const line = digits + i / kIntegerTileK * step + at;
       int64_t tile = 0;
-      for (int plane = 0; plane < call_.planes; ++plane)
-        tile = tile * 256 + kernels_.sum_digits(line + plane * plane_stride, count);
+      for (int plane = 0; plane < call.planes; ++plane)
+        tile = tile * 256 + kernels.sum_digits(line + plane * plane_stride, count);
       sum += tile;
       i += count;
     }

@@ -16,6 +16,13 @@ int64_t DigitBytes(int64_t k, int planes);
 void MakeDigits(const MultiplyCall& call, const kernels::KernelTable& kernels, const void* x, int64_t row,
                 std::byte* blocks, float* scales);
 
+/// The most groups of a row of k channels.
+int64_t MostGroups(int64_t k);
+
+/// Sums the numbers of row `row` of a call, whose digits are made, over each group of the call's weight.
+void SumDigits(const MultiplyCall& call, const kernels::KernelTable& kernels, int64_t row, const std::byte* blocks,
+               float* sums);
+
 /// The activation rows of a product with a weight of integers as digits (kernels::DigitMatrix). All threads make them
 /// together before the product. Where they are few, each thread makes a copy for itself before its first piece instead.
 class IntegerActivations {
@@ -44,8 +51,6 @@ class IntegerActivations {
   };
   Copy CopyOf(int worker) const;
   void Make(const void* x, int64_t row, const Copy& to) const;
-  /// Sums the numbers of a row, whose digits are made, over each group.
-  void SumDigits(int64_t row, const std::byte* blocks, float* sums) const;
 
   const MultiplyCall& call_;
   const kernels::KernelTable& kernels_;

@@ -17,6 +17,7 @@ PackedWeight Experts::operator()(int64_t expert) const {
     own.scales = reinterpret_cast<const float*>(reinterpret_cast<const std::byte*>(first.scales) + offset);
   if (first.multipliers) own.multipliers = first.multipliers + offset;
   if (first.exponents) own.exponents = first.exponents + offset;
+  if (first.offsets) own.offsets = first.offsets + expert * offsets_stride;
   return own;
 }
 
@@ -46,7 +47,16 @@ ExpertWeight::Sizes ExpertWeight::Check(std::span<const TensorDesc> in, DType x,
     FailShape(op, scale_input, "[" + std::to_string(sizes.experts) + "," + std::to_string(sizes.n) + ",groups]",
               scales);
   }
+  if (offset_input != 0) CheckOffsets(in[static_cast<size_t>(offset_input)], sizes);
   return sizes;
+}
+
+void ExpertWeight::CheckOffsets(const TensorDesc& offsets, const Sizes& sizes) const {
+  if (offsets.layout != Layout::kPackedScales)
+    throw InputError("NATIVE_LAYOUT_MISMATCH", op, offset_input, "offsets packed with their weight", ToString(offsets));
+  RequireRank(op, offset_input, offsets, 3, 3);
+  if (offsets.dim(0) == sizes.experts && offsets.dim(1) == sizes.n) return;
+  FailShape(op, offset_input, "[" + std::to_string(sizes.experts) + "," + std::to_string(sizes.n) + ",groups]", offsets);
 }
 
 void ExpertWeight::Validate(std::span<const Tensor> in) const {
@@ -67,13 +77,22 @@ void ExpertWeight::Validate(std::span<const Tensor> in) const {
   const Tensor& scales = in[static_cast<size_t>(scale_input)];
   const bool are_packed = scales.desc.layout == Layout::kPackedScales;
   const int64_t groups = kernels::GroupsOf(packed.k, packed.group);
-  const bool match = are_packed ? packed.group != 0 && scales.As<const PackedScales>()->groups == groups &&
-                                      scales.As<const PackedScales>()->interleaved == packed.interleaved &&
-                                      kernels::TakesScales(packed.format, *scales.As<const PackedScales>())
-                                : packed.group == 0;
-  if (match) return;
-  throw InputError("NATIVE_LAYOUT_MISMATCH", op, scale_input, "scales of the weight's groups",
-                   "others for " + ToString(scales.desc));
+  const auto lies_alike = [&](const PackedScales& own) {
+    return own.groups == groups && own.interleaved == packed.interleaved;
+  };
+  const PackedScales* const own = are_packed ? scales.As<const PackedScales>() : nullptr;
+  const bool match = own ? packed.group != 0 && lies_alike(*own) && kernels::TakesScales(packed.format, *own)
+                         : packed.group == 0;
+  if (!match || (offset_input != 0 && own && (own->multipliers || own->exponents))) {
+    throw InputError("NATIVE_LAYOUT_MISMATCH", op, scale_input, "scales of the weight's groups",
+                     "others for " + ToString(scales.desc));
+  }
+  if (offset_input == 0) return;
+  const Tensor& offsets = in[static_cast<size_t>(offset_input)];
+  const auto& whole = *offsets.As<const PackedScales>();
+  if (kernels::IsInteger(packed.format) && whole.offsets && lies_alike(whole)) return;
+  throw InputError("NATIVE_LAYOUT_MISMATCH", op, offset_input, "offsets of the weight's groups",
+                   "others for " + ToString(offsets.desc));
 }
 
 Experts ExpertWeight::Resolve(std::span<const Tensor> in) const {
@@ -89,6 +108,11 @@ Experts ExpertWeight::Resolve(std::span<const Tensor> in) const {
   } else {
     experts.first.scales = scales.As<const float>();
     experts.scales_stride = experts.first.n * static_cast<int64_t>(sizeof(float));
+  }
+  if (offset_input != 0) {
+    const auto& packed = *in[static_cast<size_t>(offset_input)].As<const PackedScales>();
+    experts.first.offsets = packed.offsets;
+    experts.offsets_stride = kernels::ScalesStride(packed) / static_cast<int64_t>(sizeof(int16_t));
   }
   return experts;
 }

@@ -11,6 +11,7 @@ namespace atb {
 struct Experts {
   kernels::PackedWeight first;  ///< With its scales.
   int64_t scales_stride = 0;    ///< Bytes from one expert's scales, and multipliers, to those of the next.
+  int64_t offsets_stride = 0;   ///< Numbers from one expert's offsets to those of the next.
 
   kernels::PackedWeight operator()(int64_t expert) const;
 };
@@ -23,6 +24,7 @@ struct ExpertWeight {
   int scale_input = 0;       ///< f32 [experts, n, groups].
   bool interleaved = false;  ///< Rows [0, n / 2) and [n / 2, n) are gate and up: their panels alternate.
   bool int8_rows = false;    ///< They are multiplied with rows of int8, so that they must be integers of 8 bits.
+  int offset_input = 0;      ///< Of integers that are not symmetric: offsets [experts, n, groups], packed with them; 0: none.
 
   struct Sizes {
     int64_t experts, n, k;
@@ -34,6 +36,9 @@ struct ExpertWeight {
   void Validate(std::span<const Tensor> in) const;
   Experts Resolve(std::span<const Tensor> in) const;
   Sizes SizesOf(const TensorDesc& weight) const;
+
+ private:
+  void CheckOffsets(const TensorDesc& offsets, const Sizes& sizes) const;
 };
 
 }  // namespace atb

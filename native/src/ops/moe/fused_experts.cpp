@@ -17,20 +17,23 @@ enum Input { kX, kChosen, kProbs, kGateUp };
 struct FusedExpertsParam {
   kernels::UnaryOp activation;
   std::array<int, 2> bits;  ///< Of gate and up, and of down; 0: floats.
+  std::array<bool, 2> offsets;  ///< Whether integers have offsets.
   bool int8_activations;
 };
 
 /// Our extension: what MoeInitRouting, GroupedMatmul, Activation, GroupedMatmul and MoeTokenUnpermute compute one after
 /// another, the last product and its sums not rounded before the end. x [tokens, k], chosen i32 [tokens, top_k], probs
 /// [tokens, top_k], gate over up [experts, 2 i, k], down [experts, k', i], each followed by its scales where it is
-/// integers -> [tokens, k']. Only the matrices of chosen experts are read, each once however many tokens chose it.
+/// integers, and by its offsets where these are not symmetric -> [tokens, k']. Only the matrices of chosen experts are read, each once however many tokens chose it.
 class FusedExperts : public Operation {
  public:
   explicit FusedExperts(const FusedExpertsParam& param)
       : param_(param),
-        gate_up_{kOp, kGateUp, param.bits[0], kGateUp + 1, true, param.int8_activations},
-        down_{kOp, Down(), param.bits[1], Down() + 1, false, param.int8_activations} {}
-  int NumInputs() const override { return Down() + 1 + (param_.bits[1] != 0); }
+        gate_up_{kOp, kGateUp, param.bits[0], kGateUp + 1, true, param.int8_activations,
+                 param.offsets[0] ? kGateUp + 2 : 0},
+        down_{kOp, Down(), param.bits[1], Down() + 1, false, param.int8_activations,
+              param.offsets[1] ? Down() + 2 : 0} {}
+  int NumInputs() const override { return Down() + 1 + (param_.bits[1] != 0) + param_.offsets[1]; }
   int NumOutputs() const override { return 1; }
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
@@ -111,9 +114,9 @@ class FusedExperts : public Operation {
   }
 
  private:
-  static constexpr int kMaxInputs = 7;
+  static constexpr int kMaxInputs = 9;
 
-  int Down() const { return kGateUp + 1 + (param_.bits[0] != 0); }
+  int Down() const { return kGateUp + 1 + (param_.bits[0] != 0) + param_.offsets[0]; }
   int Planes(int bits, DType x) const { return bits == 0 ? 0 : param_.int8_activations ? 1 : PlanesOf(x); }
 
   /// Where things lie in the workspace, after the routing.
@@ -161,9 +164,12 @@ std::unique_ptr<Operation> CreateFusedExperts(const ParamObject& object) {
   param.bits = {static_cast<int>(reader.Int("gateUpBits", 0, 0, 8)), static_cast<int>(reader.Int("downBits", 0, 0, 8))};
   if (param.bits[0] % 4 != 0) reader.Fail("gateUpBits", "0, 4 or 8");
   if (param.bits[1] % 4 != 0) reader.Fail("downBits", "0, 4 or 8");
+  param.offsets = {reader.Bool("gateUpOffset", false), reader.Bool("downOffset", false)};
+  if (param.offsets[0] && param.bits[0] == 0) reader.Fail("gateUpOffset", "false but with integers");
+  if (param.offsets[1] && param.bits[1] == 0) reader.Fail("downOffset", "false but with integers");
   param.int8_activations = reader.Bool("int8Activations", false);
-  if (param.int8_activations && (param.bits[0] != 8 || param.bits[1] != 8))
-    reader.Fail("int8Activations", "false but with weights of 8 bits");
+  if (param.int8_activations && (param.bits[0] != 8 || param.bits[1] != 8 || param.offsets[0] || param.offsets[1]))
+    reader.Fail("int8Activations", "false but with symmetric weights of 8 bits");
   reader.Done();
   return std::make_unique<FusedExperts>(param);
 }

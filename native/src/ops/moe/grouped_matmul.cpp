@@ -23,7 +23,7 @@ struct GroupedMatmulParam {
 };
 
 /// Each row of x times the matrix of its expert: x [m, k] sorted by expert, w packed [experts, n, k], bias [experts, n]
-/// with hasBias, for integers their scales and offsets (which must be zero) or the scales of int8 rows, and how many rows
+/// with hasBias, for integers their scales and offsets (zeros, or packed with them) or the scales of int8 rows, and how many rows
 /// the experts up to each one have, i64 [experts] -> [m, n].
 class GroupedMatmul : public Operation {
  public:
@@ -41,7 +41,7 @@ class GroupedMatmul : public Operation {
       RequireFloat(kOp, 0, x);
     }
     RequireRank(kOp, 0, x, 2, 2);
-    const ExpertWeight::Sizes sizes = weight_.Check(in, x.dtype, x.dim(1));
+    const ExpertWeight::Sizes sizes = WeightOf(in).Check(in, x.dtype, x.dim(1));
     if (param_.has_bias) {
       RequireFloat(kOp, 2, in[2]);
       if (in[2].rank != 2 || in[2].dim(0) != sizes.experts || in[2].dim(1) != sizes.n)
@@ -51,7 +51,7 @@ class GroupedMatmul : public Operation {
     if (param_.quant == kW8A8Token) {
       RequireDType(kOp, Ends() - 1, in[extra], DType::kF32);
       if (in[extra].Elements() != x.dim(0)) FailShape(kOp, Ends() - 1, "one number for each row of in0", in[extra]);
-    } else if (param_.quant != kNone) {
+    } else if (param_.quant != kNone && WeightOf(in).offset_input == 0) {
       RequireFloat(kOp, Ends() - 1, in[extra]);
     }
     RequireVector(kOp, Ends(), in[static_cast<size_t>(Ends())], DType::kI64, sizes.experts);
@@ -66,7 +66,7 @@ class GroupedMatmul : public Operation {
   }
 
   void Validate(std::span<const Tensor> in) const override {
-    weight_.Validate(in);
+    WeightOf(in).Validate(in);
     const Tensor& ends = in[static_cast<size_t>(Ends())];
     int64_t last = 0;
     for (int64_t e = 0; e < ends.desc.dim(0); ++e) {
@@ -77,11 +77,11 @@ class GroupedMatmul : public Operation {
     }
     if (last != in[0].desc.dim(0))
       FailValue(kOp, Ends(), "ending with " + std::to_string(in[0].desc.dim(0)), std::to_string(last));
-    if (param_.quant != kW8A16 && param_.quant != kW4A16) return;
+    if ((param_.quant != kW8A16 && param_.quant != kW4A16) || WeightOf(in).offset_input != 0) return;
     const Tensor& offset = in[static_cast<size_t>(Ends() - 1)];
     for (int64_t i = 0; i < offset.desc.Elements(); ++i) {
       if (kernels::LoadFloat(offset.data, offset.desc.dtype, i) != 0)
-        FailValue(kOp, Ends() - 1, "all zeros: packed weights are symmetric", "other offsets");
+        FailValue(kOp, Ends() - 1, "all zeros, or packed with their weight", "other offsets");
     }
   }
 
@@ -94,7 +94,7 @@ class GroupedMatmul : public Operation {
       const int64_t first = e == 0 ? 0 : ends[e - 1];
       if (ends[e] > first) groups[count++] = {e, first, ends[e] - first};
     }
-    const Experts experts = weight_.Resolve(in);
+    const Experts experts = WeightOf(in).Resolve(in);
     const GroupedCall call{
         .each =
             {
@@ -119,6 +119,20 @@ class GroupedMatmul : public Operation {
   }
 
  private:
+  static const TensorDesc& DescOf(const TensorDesc& desc) { return desc; }
+  static const TensorDesc& DescOf(const Tensor& tensor) { return tensor.desc; }
+
+  /// The weight, with its offsets where these are packed.
+  template <class Input>
+  ExpertWeight WeightOf(std::span<const Input> in) const {
+    ExpertWeight weight = weight_;
+    const bool has_offsets = param_.quant == kW8A16 || param_.quant == kW4A16;
+    const int offset = Ends() - 1;
+    if (has_offsets && DescOf(in[static_cast<size_t>(offset)]).layout == Layout::kPackedScales)
+      weight.offset_input = offset;
+    return weight;
+  }
+
   /// The last input: where the rows of each expert end.
   int Ends() const { return 2 + param_.has_bias + (param_.quant == kNone ? 0 : 2); }
   int Planes(DType x) const { return param_.quant == kNone ? 0 : PlanesOf(x); }

@@ -39,7 +39,9 @@ class Groups {
         scratch_(workspace),
         cuts_(reinterpret_cast<Cut*>(workspace + MultiplyBytes(threads, kernels))),
         rows_(reinterpret_cast<std::byte*>(cuts_) + Align(call.groups.size() * sizeof(Cut))),
-        scales_(reinterpret_cast<float*>(rows_ + Align(call.each.m * row_bytes_))) {}
+        scales_(reinterpret_cast<float*>(rows_ + Align(call.each.m * row_bytes_))),
+        sums_(scales_ + Align(call.each.m * static_cast<int64_t>(sizeof(float))) / static_cast<int64_t>(sizeof(float))),
+        sums_of_row_(weight_.offsets ? kernels::GroupsOf(weight_.k, weight_.group) : 0) {}
 
   void Run(ThreadPool& pool) {
     MakeRows(pool);
@@ -86,17 +88,16 @@ class Groups {
   void MakeRows(ThreadPool& pool) {
     const int64_t k = weight_.k;
     if (is_integer_ && shares_row_) {
-      MakeDigits(CallOf({0, 0, 1}, weight_), kernels_, SourceRow(0), 0, rows_, scales_);
+      MakeIntegers(CallOf({0, 0, 1}, weight_), SourceRow(0), 0, 0);
       return;
     }
     const auto make = [&](int64_t g, int) {
       const ExpertRows& group = call_.groups[static_cast<size_t>(g)];
-      std::byte* const to = rows_ + group.first * row_bytes_;
       if (is_integer_) {
         const MultiplyCall own = CallOf(group, weight_);
-        for (int64_t r = 0; r < group.count; ++r)
-          MakeDigits(own, kernels_, SourceRow(group.first + r), r, to, scales_ + group.first);
+        for (int64_t r = 0; r < group.count; ++r) MakeIntegers(own, SourceRow(group.first + r), group.first, r);
       } else if (!IsTaken(group)) {
+        std::byte* const to = rows_ + group.first * row_bytes_;
         for (int64_t r = 0; r < group.count; ++r)
           std::memcpy(to + r * row_bytes_, SourceRow(group.first + r), static_cast<size_t>(row_bytes_));
       }
@@ -105,6 +106,15 @@ class Groups {
     if (call_.each.m * k > kPieceElements) return pool.ParallelFor(count, make);
     for (int64_t g = 0; g < count; ++g) make(g, 0);
   }
+
+  /// Row `row` of a product whose first sorted row is `first`, as digits, and what offsets want of it.
+  void MakeIntegers(const MultiplyCall& own, const std::byte* x, int64_t first, int64_t row) const {
+    std::byte* const to = rows_ + first * row_bytes_;
+    MakeDigits(own, kernels_, x, row, to, scales_ + first);
+    if (sums_of_row_ != 0) SumDigits(own, kernels_, row, to, SumsOf(first + row));
+  }
+
+  float* SumsOf(int64_t sorted) const { return sums_of_row_ ? sums_ + sorted * sums_of_row_ : nullptr; }
 
   /// Pieces [begin, end) of an expert's own.
   void RunGroup(size_t g, int64_t begin, int64_t end, int worker) const {
@@ -116,7 +126,8 @@ class Groups {
     const auto bytes_of = [](DType dtype) { return static_cast<int64_t>(SizeOf(dtype)); };
     if (is_integer_) {
       const int64_t first = shares_row_ ? 0 : group.first;
-      product.digits = {reinterpret_cast<const int8_t*>(rows_ + first * row_bytes_), own.planes, scales_ + first};
+      product.digits = {reinterpret_cast<const int8_t*>(rows_ + first * row_bytes_), own.planes, scales_ + first,
+                        SumsOf(first)};
     } else if (IsTaken(group)) {
       product.x = SourceRow(group.first);
     } else {
@@ -150,6 +161,8 @@ class Groups {
   Cut* cuts_;
   std::byte* rows_;
   float* scales_;
+  float* sums_;          ///< [m, groups], where the weights have offsets.
+  int64_t sums_of_row_;  ///< 0 where they have none.
 };
 
 }  // namespace
@@ -160,7 +173,10 @@ size_t GroupedBytes(int threads, const kernels::KernelTable& kernels, int64_t m,
   const int64_t digits = planes ? DigitBytes(k, planes) : 0;
   const int64_t row_bytes = std::max(digits, CheckedMul(k, static_cast<int64_t>(size)));
   const int64_t cuts = Align(CheckedMul(std::min(m, experts), static_cast<int64_t>(sizeof(Cut))));
-  const int64_t rows = CheckedAdd(Align(CheckedMul(m, row_bytes)), Align(m * static_cast<int64_t>(sizeof(float))));
+  // For each row its numbers, a scale, and sums.
+  const int64_t floats = planes ? CheckedAdd(1, MostGroups(k)) : 1;
+  const int64_t scales = Align(CheckedMul(m, static_cast<int64_t>(sizeof(float))));
+  const int64_t rows = CheckedAdd(Align(CheckedMul(m, row_bytes)), CheckedMul(floats, scales));
   return MultiplyBytes(threads, kernels) + static_cast<size_t>(CheckedAdd(cuts, rows));
 }
 

@@ -32,7 +32,7 @@ const COMPRESSORS: readonly Compressor[] = [
 ];
 
 /** Checkpoints that llm-compressor and others write with compressed-tensors; read as version 0.20 defines them. */
-export const compressedTensors: QuantFormat = { method: 'compressed-tensors', open };
+export const compressedTensors: QuantFormat = { methods: ['compressed-tensors'], open };
 
 async function open(source: FormatSource): Promise<OpenFormat | undefined> {
   const { config, tensors } = source;

@@ -1,6 +1,7 @@
 import { isObject } from '../../../is-object.js';
 import { ConfigFields } from '../config-fields.js';
 import type { FormatSource } from '../format.js';
+import { type IsMeant, pythonPattern } from '../python-patterns.js';
 
 type Dict = Readonly<Record<string, unknown>>;
 
@@ -65,16 +66,10 @@ const LINEAR_CLASS = 'Linear';
 const rank = (target: string): number => (target === LINEAR_CLASS ? 2 : target.startsWith('re:') ? 1 : 0);
 const bySpecificity = (a: string, b: string): number => rank(a) - rank(b) || (a < b ? -1 : 1);
 
-function matcherOf(target: string, refuse: () => never): (linear: string) => boolean {
+function matcherOf(target: string, refuse: () => never): IsMeant {
   if (target === LINEAR_CLASS) return () => true;
   if (!target.startsWith('re:')) return (linear) => linear === target;
-  // As Python's re.match: from the start, not to the end.
-  try {
-    const pattern = new RegExp(`^(?:${target.slice('re:'.length)})`);
-    return (linear) => pattern.test(linear);
-  } catch {
-    return refuse();
-  }
+  return pythonPattern(target.slice('re:'.length), 'match', refuse);
 }
 
 function readScheme(
