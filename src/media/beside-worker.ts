@@ -6,12 +6,13 @@ import { resize } from './image/resample.js';
 import { slicesOf } from './image/slices.js';
 import { middleSquare } from './image/square.js';
 import { tilesOf } from './image/tiles.js';
+import { cmykToRgb, upperBytes } from './image/to-rgb.js';
 import { logMel } from './sound/log-mel.js';
 import { resample } from './sound/resample.js';
 
 // The thread in which pictures and sound are computed. It answers one request after another.
 
-const WORK = { resize, middleSquare, slicesOf, tilesOf, patchesOf, resample, logMel };
+const WORK = { cmykToRgb, upperBytes, resize, middleSquare, slicesOf, tilesOf, patchesOf, resample, logMel };
 export type Work = typeof WORK;
 
 /** The memory of all arrays of numbers in a result. */

@@ -15,43 +15,76 @@ export interface ProcessedMedia {
 }
 
 /**
- * Expands the placeholders of a prompt: the first of each kind stands for the first thing of that kind, and so on. Each row
- * that an encoder gives takes the placeholder's id.
+ * Expands the placeholders of a prompt: the first with a token stands for the first thing of those kinds that have it, and
+ * so on. Each row that an encoder gives takes the placeholder's id, or that which its kind has for rows.
  * @throws REQUEST_INVALID when there are not as many placeholders as things
  */
 export function placeInserts(
   tokens: ArrayLike<number>,
   media: readonly ProcessedMedia[],
-  { placeholders, around = {} }: Pick<MediaProcessor, 'placeholders' | 'around'>,
+  {
+    placeholders,
+    rowTokens = {},
+    around = {},
+  }: Pick<MediaProcessor, 'placeholders' | 'rowTokens' | 'around'>,
 ): ExpandedPrompt {
-  const kinds = new Map(
-    Object.entries(placeholders).map(([kind, token]) => [token, kind as MediaKind] as const),
-  );
-  const waiting = new Map<MediaKind, (readonly MediaPiece[])[]>();
-  for (const { kind, pieces } of media) waiting.set(kind, [...(waiting.get(kind) ?? []), pieces]);
+  const lines = linesOf(media, placeholders);
   const expanded: number[] = [];
   const inserts: Insert[] = [];
-  const found = new Map<MediaKind, number>();
   const given = Array.from(tokens);
   for (let at = 0; at < given.length; at++) {
     const token = given[at] as number;
-    const kind = kinds.get(token);
-    const [before, behind] = (kind && around[kind]) ?? [];
+    const thing = lines.get(token)?.next();
+    if (thing === undefined) {
+      expanded.push(token);
+      continue;
+    }
+    const { kind, pieces } = thing;
+    const [before, behind] = around[kind] ?? [];
     if (before !== undefined && expanded.at(-1) === before && given[at + 1] === behind) {
       expanded.pop();
       at++;
     }
-    if (kind !== undefined) found.set(kind, (found.get(kind) ?? 0) + 1);
-    for (const piece of (kind && waiting.get(kind)?.shift()) ?? [[token]]) {
+    for (const piece of pieces) {
       if ('data' in piece) inserts.push({ start: expanded.length, input: piece });
-      const ids = 'data' in piece ? Array<number>(piece.count).fill(token) : piece;
+      const ids = 'data' in piece ? Array<number>(piece.count).fill(rowTokens[kind] ?? token) : piece;
       for (const id of ids) expanded.push(id);
     }
   }
-  for (const kind of new Set(kinds.values())) {
-    const [things, places] = [media.filter((each) => each.kind === kind).length, found.get(kind) ?? 0];
-    if (things !== places)
-      refuseRequest('prompt', `a place for each ${kind} (${things})`, `${places} of them`);
+  for (const { kinds, things, places } of lines.values()) {
+    if (things.length !== places)
+      refuseRequest(
+        'prompt',
+        `a place for each ${kinds.join(' and ')} (${things.length})`,
+        `${places} of them`,
+      );
   }
   return { tokens: Int32Array.from(expanded), inserts };
+}
+
+/** Things that the same token stands for, in their order. */
+class Line {
+  readonly kinds: MediaKind[] = [];
+  readonly things: ProcessedMedia[] = [];
+  places = 0;
+
+  /** What the next place is for; undefined where there are more of them than things. */
+  next(): ProcessedMedia | undefined {
+    return this.things[this.places++];
+  }
+}
+
+/** What waits for its place, by the tokens that stand for it. */
+function linesOf(
+  media: readonly ProcessedMedia[],
+  placeholders: MediaProcessor['placeholders'],
+): ReadonlyMap<number, Line> {
+  const lines = new Map<number, Line>();
+  for (const [kind, token] of Object.entries(placeholders)) {
+    const line = lines.get(token) ?? new Line();
+    line.kinds.push(kind as MediaKind);
+    lines.set(token, line);
+  }
+  for (const thing of media) lines.get(placeholders[thing.kind] ?? -1)?.things.push(thing);
+  return lines;
 }

@@ -28,8 +28,10 @@ export const DEFAULT_FPS = 2;
 
 /** How a family makes of files what its encoder reads. */
 export interface MediaProcessor {
-  /** The token that stands for each kind in prompts before it is expanded; kinds without one are not read. */
+  /** The token that stands for each kind in prompts before it is expanded, perhaps the same; kinds without one are not read. */
   readonly placeholders: Readonly<Partial<Record<MediaKind, number>>>;
+  /** The token that each row of an encoder gets, for kinds where it is not the placeholder. */
+  readonly rowTokens?: Readonly<Partial<Record<MediaKind, number>>>;
   /** Tokens on both sides of a placeholder that give way with it: what stands for the thing has its own. */
   readonly around?: Readonly<Partial<Record<MediaKind, readonly [before: number, behind: number]>>>;
   /** Those tokens' texts, where chat templates may know texts alone: they stand in messages in place of the things. */

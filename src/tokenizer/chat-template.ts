@@ -40,6 +40,11 @@ const DEFAULT_LIMIT_MS = 500;
 /** Characters of input for which a rendering gets another millisecond. */
 const INPUT_PER_MS = 32_768;
 const MAX_REASON_LEN = 500;
+/** A text that no template has of its own. */
+const PROBE = 'fjord7quark';
+const ROLES = ['system', 'user', 'assistant', 'tool', 'developer'];
+
+type MessageForm = 'text' | 'parts';
 
 /**
  * A Jinja chat template, compiled once. It renders what `transformers` renders with Python's Jinja, its sandbox and its
@@ -50,6 +55,7 @@ export class ChatTemplate {
   readonly #name: string;
   readonly #program: readonly Statement[];
   readonly #limitMs: number;
+  readonly #forms = new Map<string, MessageForm | undefined>();
 
   /** `name` says in messages where the template is from. @throws TEMPLATE_INVALID, TEMPLATE_LIMIT */
   constructor(source: string, name: string, { limitMs = DEFAULT_LIMIT_MS }: ChatTemplateLimits = {}) {
@@ -76,6 +82,33 @@ export class ChatTemplate {
       if (!isForTexts) throw error;
       return this.#render(joinParts(), now);
     }
+  }
+
+  /**
+   * In which form a template shows messages of a role, where it silently leaves out, or cannot take, those of the other: as a
+   * text, or as a list of parts. Undefined where it shows both, or neither (llava-1.5-hf's loops over parts, and a text has
+   * none; Qwen3's takes a list for an empty text).
+   */
+  formOf(role: string): MessageForm | undefined {
+    if (!ROLES.includes(role)) return undefined;
+    if (!this.#forms.has(role)) this.#forms.set(role, this.#findForm(role));
+    return this.#forms.get(role);
+  }
+
+  #findForm(role: string): MessageForm | undefined {
+    const isShown = (content: unknown): boolean => {
+      const asked = { role: 'user', content: 'x' };
+      const probe = { role, content };
+      const messages = role === 'user' ? [probe] : role === 'system' ? [probe, asked] : [asked, probe];
+      try {
+        return this.#render({ messages, add_generation_prompt: true }, new Date()).includes(PROBE);
+      } catch {
+        return false;
+      }
+    };
+    const isText = isShown(PROBE);
+    if (isText === isShown([{ type: 'text', text: PROBE }])) return undefined;
+    return isText ? 'text' : 'parts';
   }
 
   #render(variables: TemplateVariables, now: Date): string {

@@ -105,32 +105,41 @@ export function copyJson(value: unknown, field: string, mapText: (text: string) 
   return copy(value, field, 0);
 }
 
-/**
- * A message whose content is a list of parts, with the parts' texts joined by line breaks, as vLLM has it. `textOf` has, by
- * type, what stands for those that are no text.
- */
-export function joinParts(
-  message: ChatMessage,
-  index: number,
-  textOf: Readonly<Record<string, string | undefined>>,
-): ChatMessage {
+/** What stands for parts that are no text, by type. */
+type PartTexts = Readonly<Record<string, string | undefined>>;
+
+/** The text that stands for a part; undefined where there is none. */
+function textIn(part: unknown, textOf: PartTexts): string | undefined {
+  const { type, text } = (isObject(part) ? part : {}) as Record<string, unknown>;
+  if (type === 'text' && typeof text === 'string') return text;
+  return typeof type === 'string' && Object.hasOwn(textOf, type) ? textOf[type] : undefined;
+}
+
+/** Whether there is a text for each of the parts of a message whose content is a list of them. */
+export const isJoinable = ({ content }: ChatMessage, textOf: PartTexts): boolean =>
+  Array.isArray(content) && content.every((part) => textIn(part, textOf) !== undefined);
+
+/** A message whose content is a list of parts, with the parts' texts joined by line breaks, as vLLM has it. */
+export function joinParts(message: ChatMessage, index: number, textOf: PartTexts): ChatMessage {
   const { content } = message;
   if (!Array.isArray(content)) return message;
-  const texts = content.map((part: unknown, at) => {
-    const { type, text } = (typeof part === 'object' && part !== null ? part : {}) as Record<string, unknown>;
-    if (type === 'text' && typeof text === 'string') return text;
-    const standsIn = typeof type === 'string' && Object.hasOwn(textOf, type) ? textOf[type] : undefined;
-    return (
-      standsIn ??
+  const texts = content.map(
+    (part: unknown, at) =>
+      textIn(part, textOf) ??
       refuseRequest(
         `messages[${index}].content[${at}]`,
-        'a part of type "text": this model reads nothing else',
+        'a part of type "text": the model, or its chat template there, takes nothing else',
         part,
-      )
-    );
-  });
+      ),
+  );
   return { ...message, content: texts.join('\n') };
 }
+
+/** A message whose content is a text, with one part in its place. */
+export const inParts = (message: ChatMessage): ChatMessage =>
+  typeof message.content === 'string'
+    ? { ...message, content: [{ type: 'text', text: message.content }] }
+    : message;
 
 /** Stands at the end of a message that is to be continued; the space shows whether a template strips messages. */
 const TAG = 'CONTINUE_FINAL_MESSAGE_TAG ';

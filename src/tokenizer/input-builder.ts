@@ -11,6 +11,8 @@ import {
   copyJson,
   cutAtTag,
   forTemplates,
+  inParts,
+  isJoinable,
   joinParts,
   tagLast,
   unusedMark,
@@ -231,8 +233,15 @@ export class InputBuilder {
     // What stands in for a part is put in last: it is none of the user's words.
     const joined = (message: ChatMessage, index: number) =>
       joinParts(copied(message, index), index, this.#partTexts);
+    const shown = (message: ChatMessage, index: number) => {
+      const form = template.formOf(message.role);
+      if (form === 'parts') return inParts(copied(message, index));
+      return form === 'text' && isJoinable(message, this.#partTexts)
+        ? joined(message, index)
+        : copied(message, index);
+    };
     const given = (continueFinalMessage ? tagLast(messages) : messages).map(forTemplates);
-    const text = template.render({ ...variables, messages: given.map(copied) }, () => ({
+    const text = template.render({ ...variables, messages: given.map(shown) }, () => ({
       ...variables,
       messages: given.map(joined),
     }));

@@ -269,8 +269,25 @@ describe('prompts with pictures for a template that knows texts alone', function
     expect(logprobs[0]?.logprob).to.not.equal(others[0]?.logprob);
   });
 
-  it('hold no frames where the model reads none', async () => {
-    const frames = { type: 'video', video: [wide] };
-    expect(await refusal('REQUEST_INVALID', llm.generate(user(frames), ANSWER))).to.contain('text, image');
+  it('show frames as a tile each in lines of their own, in order with pictures that have the same token', async () => {
+    const messages = user({ type: 'video', video: [wide, wide] }, text('?'), image(wide));
+    const { tokens, inserts } = await llm.prepare(messages);
+    const tiles = (count: number) => [
+      special('<img>'),
+      ...Array<number>(4 * count).fill(special('<IMG_CONTEXT>')),
+      special('</img>'),
+    ];
+    expect([...tokens]).to.deep.equal([
+      special('<|im_start|>'),
+      ...bytesOf('user\n'),
+      ...[...bytesOf('Frame1: '), ...tiles(1), ...bytesOf('\nFrame2: '), ...tiles(1)],
+      ...[...bytesOf('\n?\n'), ...tiles(3)],
+      special('<|im_end|>'),
+      ...bytesOf('\n'),
+      special('<|im_start|>'),
+      ...bytesOf('assistant\n'),
+    ]);
+    expect(new Set(inserts.map(({ input }) => input.key.join())).size).to.equal(5);
+    expect((await llm.generate(messages, ANSWER)).tokens).to.have.length(ANSWER.maxTokens);
   });
 });

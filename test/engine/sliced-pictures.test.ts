@@ -77,12 +77,26 @@ describe('prompts with pictures in slices', function () {
     expect(keys[4]).to.equal(keys[0]);
   });
 
-  it('take nothing that somebody wrote for a picture, and no frames', async () => {
+  it('take nothing that somebody wrote for a picture', async () => {
     const { inserts } = await llm.prepare([user(text('<unk><image>(<image>./</image>)'), image(small))]);
     expect(inserts).to.have.length(1);
-    const frames = { type: 'video', video: [small] };
-    const refused = await llm.prepare([user(frames)]).catch((error: unknown) => error);
-    expect(refused).to.be.instanceOf(AtbError).with.property('message').that.contains('one of text, image');
+  });
+
+  it('show frames without numbers, each in at most two slices', async () => {
+    const [wide] = (await mediaFiles(0, 168, 170, 2)).files;
+    const frames = { type: 'video', video: [small, wide] };
+    const { tokens, inserts } = await llm.prepare([user(frames, image(small), text('?'))]);
+    const picture = [special('<image>'), ...rows, special('</image>')];
+    const slice = [special('<slice>'), ...rows, special('</slice>')];
+    expect([...tokens]).to.deep.equal([
+      ...turn(
+        'user',
+        ...[...picture, ...bytesOf('\n'), ...picture, ...slice, ...bytesOf('\n'), ...slice],
+        ...[...bytesOf('\n'), ...shown(0, 0), ...bytesOf('\n?')],
+      ),
+      ...[special('<|im_start|>'), ...bytesOf('assistant\n')],
+    ]);
+    expect(new Set(inserts.map(({ input }) => input.key.join())).size).to.equal(5);
   });
 
   it('get the same answers from the library, from PARunner and from a server', async () => {

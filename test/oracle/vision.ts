@@ -81,6 +81,7 @@ const AROUND: Readonly<Record<string, number>> = {
   '<IMG_CONTEXT>': 120,
   '<img>': 122,
   '</img>': 123,
+  '<video>': 121,
   '<|vision_start|>': 122,
   '<|vision_end|>': 123,
   // As make_minicpmv_fixture.py has them.
@@ -95,9 +96,9 @@ const AROUND: Readonly<Record<string, number>> = {
 
 /** Ids of words in the cases, which have no tokenizer: one for each character. */
 export const encodeWords: EncodeWords = (text) =>
-  (text.match(/<\/?(?:img|image|slice|image_id)>|<unk>|<IMG_CONTEXT>|<\|vision_\w+\|>|./gs) ?? []).map(
-    (part) => AROUND[part] ?? 3 + ((part.codePointAt(0) ?? 0) % 90),
-  );
+  (
+    text.match(/<\/?(?:img|image|slice|image_id)>|<unk>|<video>|<IMG_CONTEXT>|<\|vision_\w+\|>|./gs) ?? []
+  ).map((part) => AROUND[part] ?? 3 + ((part.codePointAt(0) ?? 0) % 90));
 
 /** What stands in a reference's prompt, as a model's processor makes it ready. */
 export function processedOf(

@@ -206,6 +206,44 @@ describe('InputBuilder', () => {
     }
   });
 
+  it('gives texts as parts to a template that shows nothing else, as that of llava-1.5-hf', () => {
+    const source = `{% for m in messages %}{{ m.role | upper }}: {% for p in m.content | selectattr('type', 'equalto', 'image')
+      %}<image>{% endfor %}{% for p in m.content | selectattr('type', 'equalto', 'text') %}{{ p.text }} {% endfor %}{% endfor %}`;
+    const messages = [system('Be brief.'), user('What?'), assistant('That.'), user([{ type: 'image' }])];
+    expect(builder(source).renderChatTemplate(messages)).to.equal(
+      'SYSTEM: Be brief. USER: What? ASSISTANT: That. USER: <image>',
+    );
+    const render = (content: string) =>
+      builder(source).renderChatTemplate([user('Go on.'), assistant(content)], {
+        continueFinalMessage: true,
+      });
+    expect(render('I went')).to.equal('USER: Go on. ASSISTANT: I went');
+  });
+
+  it('joins the parts of a role for which a template shows nothing but texts, and of no other', () => {
+    const texts = [
+      { type: 'text', text: 'Be' },
+      { type: 'text', text: 'brief.' },
+    ];
+    const image = { type: 'image' };
+    // As Qwen3's, which takes a list for no text.
+    const dropping = `{% for m in messages %}{{ m.role }}:{% if m.content is string %}{{ m.content }}{% endif %};{% endfor %}`;
+    expect(builder(dropping).renderChatTemplate([user(texts)])).to.equal('user:Be\nbrief.;');
+    // As that of GLM-4.1V, which prints what the others say.
+    const mixed = `{% for m in messages %}{{ m.role }}:{% if m.role != 'user' or m.content is string %}{{ m.content }}
+      {%- else %}{% for p in m.content %}{{ p.text or '<image>' }}{% endfor %}{% endif %};{% endfor %}`;
+    const messages = [{ role: 'system', content: texts }, user([image, ...texts]), assistant(texts)];
+    expect(builder(mixed).renderChatTemplate(messages)).to.equal(
+      'system:Be\nbrief.;user:<image>Bebrief.;assistant:Be\nbrief.;',
+    );
+    const shown = errorOf(() => builder(mixed).renderChatTemplate([user('?'), assistant([image])]));
+    expect(shown).to.have.property('message').that.contains('messages[1].content[0]');
+    const standingIn = new InputBuilder(tokenizer, new Map([['default', { source: dropping, name: 'x' }]]), {
+      partTexts: { image: '<picture>' },
+    });
+    expect(standingIn.renderChatTemplate([user([image, ...texts])])).to.equal('user:<picture>\nBe\nbrief.;');
+  });
+
   it('joins text parts unless the template looks into them itself', () => {
     const parts = [
       user([

@@ -27,7 +27,9 @@ import io
 import json
 import pathlib
 import random
+import struct
 import sys
+import zlib
 
 import numpy
 import PIL
@@ -198,12 +200,22 @@ def buckets():
     return found
 
 
+def png_of_16_bits(channels):
+    """Red, green and blue, perhaps beside alpha; Pillow does not write it."""
+    part = lambda kind, content: struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    values = picture(37, 23 * channels, 6).astype(">u2").reshape(23, -1)[:, :37 * channels] * 257 + 99
+    rows = [b"\0" + row.astype(">u2").tobytes() for row in values]
+    header = struct.pack(">IIBBBBB", 37, 23, 16, {3: 2, 4: 6}[channels], 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + part(b"IHDR", header) + part(b"IDAT", zlib.compress(b"".join(rows))) + part(b"IEND", b"")
+
+
 def decoded():
     base = Image.fromarray(picture(37, 23, 5))
     alpha = Image.fromarray(picture(37, 23, 9)[..., 0])
     with_alpha = base.copy()
     with_alpha.putalpha(alpha)
     grey_alpha = Image.merge("LA", (base.convert("L"), alpha))
+    ink = Image.merge("CMYK", [Image.fromarray(picture(37, 23, seed)[..., 0]) for seed in (1, 2, 3, 4)])
     exif = lambda orientation: {"exif": (lambda e: (e.__setitem__(0x0112, orientation), e)[1])(Image.Exif())}
     files = {"plain.png": (base, "PNG", {}), "alpha.png": (with_alpha, "PNG", {}), "grey.png": (base.convert("L"), "PNG", {}),
              "grey-alpha.png": (grey_alpha, "PNG", {}), "palette.png": (base.quantize(16), "PNG", {}),
@@ -212,12 +224,29 @@ def decoded():
              "progressive.jpeg": (base, "JPEG", {"progressive": True}), "grey.jpeg": (base.convert("L"), "JPEG", {}),
              **{f"turned-{i}.jpeg": (base, "JPEG", exif(i)) for i in (2, 3, 5, 6, 8)},
              "plain.webp": (base, "WEBP", {"quality": 70}), "alpha.webp": (with_alpha, "WEBP", {"lossless": True}),
-             "still.gif": (base.quantize(16), "GIF", {}), "plain.tiff": (base, "TIFF", {})}
-    found = []
+             "still.gif": (base.quantize(16), "GIF", {}), "plain.tiff": (base, "TIFF", {}),
+             "print.jpeg": (ink, "JPEG", {"quality": 90}), "print.tiff": (ink, "TIFF", {}),
+             "transparent.gif": (base.quantize(16), "GIF", {"transparency": 3}),
+             "corner.gif": (base.crop((0, 0, 20, 10)).quantize(16), "GIF", {"transparency": 3}),
+             "large.tiff": (base, "TIFF", {"big_tiff": True})}
+    contents = {}
     for name, (image, kind, options) in files.items():
         buffer = io.BytesIO()
         image.save(buffer, kind, **options)
-        data = base64.b64encode(buffer.getvalue()).decode()
+        contents[name] = buffer.getvalue()
+    jpeg, gif = contents["print.jpeg"], bytearray(contents["corner.gif"])
+    # Adobe's part says that inks are stored inverted, in its last byte how they are coded.
+    begin = jpeg.index(b"\xff\xee")
+    end = begin + 2 + int.from_bytes(jpeg[begin + 2:begin + 4])
+    contents["print-plain.jpeg"] = jpeg[:begin] + jpeg[end:]
+    contents["print-coded.jpeg"] = jpeg[:end - 1] + b"\x02" + jpeg[end:]
+    # On a screen that is larger than the image.
+    gif[6:10] = struct.pack("<HH", 37, 23)
+    contents["corner.gif"] = bytes(gif)
+    contents["wide.png"], contents["wide-alpha.png"] = png_of_16_bits(3), png_of_16_bits(4)
+    found = []
+    for name, content in contents.items():
+        data = base64.b64encode(content).decode()
         loaded = load_image(data)
         found.append({"name": name, "data": data, "width": loaded.width, "height": loaded.height,
                       "sha256": digest(loaded.tobytes())})

@@ -39,6 +39,7 @@ from tiny_checkpoint import draw, put, saved, write_recipe
 
 VOCAB = 131
 IMAGE, VIDEO, START, END = 120, 121, 122, 123
+VIDEO_START, VIDEO_END = 118, 119
 TEXT = dict(vocab_size=VOCAB, hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=4,
             num_key_value_heads=2, max_position_embeddings=256, bos_token_id=1, eos_token_id=2)
 MROPE = dict(rope_parameters=dict(rope_type="default", rope_theta=10000.0, mrope_section=[2, 3, 3]))
@@ -65,17 +66,17 @@ CASES["qwen3_vl"] = dict(
                 tie_word_embeddings=False, **IDS,
                 vision_config=dict(depth=3, hidden_size=64, intermediate_size=96, num_heads=4, out_hidden_size=64,
                                    patch_size=16, num_position_embeddings=36, deepstack_visual_indexes=[0, 1])),
-    seed=1, merge=2, patch=16, frames={"shortest_edge": 3136, "longest_edge": 50176},
+    seed=1, merge=2, patch=16, frames={"shortest_edge": 3136, "longest_edge": 50176}, timed="words",
     processor=dict(image_mean=[0.5] * 3, image_std=[0.5] * 3))
-# Half of each head turns; pictures are pairs of frames, whose pixels count twice.
+# Half of each head turns; pictures are pairs of frames, whose pixels count twice. Rows of videos have the token of pictures.
 CASES["glm4v"] = dict(
     config=dict(text_config=TEXT | dict(rope_parameters=dict(rope_type="default", rope_theta=10000.0, mrope_section=[2, 1, 1],
                                                              partial_rotary_factor=0.5)),
                 tie_word_embeddings=False, image_token_id=IMAGE, video_token_id=VIDEO, image_start_token_id=START,
-                image_end_token_id=END, video_start_token_id=118, video_end_token_id=119,
+                image_end_token_id=END, video_start_token_id=VIDEO_START, video_end_token_id=VIDEO_END,
                 vision_config=dict(depth=2, hidden_size=64, intermediate_size=88, num_heads=4, out_hidden_size=64, image_size=56)),
     # With which no placeholder is generated, and rounding to bfloat16 moves logits least: torch's own moves them more.
-    seed=7, merge=2, patch=14, videos=False)
+    seed=10, merge=2, patch=14, frames={"shortest_edge": 6272, "longest_edge": 37632}, timed="seconds")
 CASES["qwen2_audio"] = dict(
     config=dict(text_config=TEXT | dict(model_type="qwen2", rope_theta=10000.0), audio_token_index=IMAGE,
                 audio_config=dict(d_model=64, encoder_layers=2, encoder_attention_heads=4, encoder_ffn_dim=96,
@@ -98,7 +99,7 @@ CASES["internvl"] = dict(
                 tie_word_embeddings=False,
                 vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
                                    image_size=[56, 56], patch_size=[14, 14], norm_type="rms_norm", use_qk_norm=True)),
-    tiles=12)
+    tiles=12, seed=2)
 IMAGENET = dict(image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
 
 # With code of their own; the tower has a layer whose result nobody takes.
@@ -122,6 +123,9 @@ SQUARES = [
     [(0, 120, 3, 2), (0, 200, 50, 3), 7, (0, 30, 30, 4), 3],
 ]
 
+# Beside these frames, which are one tile each.
+FRAMES = [3, (3, 84, 56, 5), 2, (0, 120, 60, 6), 9]
+
 # Samples and seeds: as short as can be, a tenth of a second, odd lengths.
 SOUNDS = [
     [19],
@@ -141,6 +145,10 @@ PROMPTS = [
 ]
 
 
+# Of the family whose class cannot show pictures and videos in one prompt: both have the same token.
+VIDEOS = [3, (3, 84, 56, 5), 2, (2, 56, 56, 6), 9]
+
+
 def processor_of(case, family):
     if family == "glm4v":
         from transformers.models.glm4v.image_processing_pil_glm4v import Glm4vImageProcessorPil
@@ -150,12 +158,14 @@ def processor_of(case, family):
 
 
 def frames_of(case, frames, width, height, seed):
-    """Patches and grid of a video, whose frames are brought to the size of Qwen3-VL's videos, but as Pillow does it."""
+    """Patches and grid of a video, whose frames are brought to the size of the family's videos, but as Pillow does it."""
+    from transformers.models.glm4v.video_processing_glm4v import smart_resize as of_glm4v
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
-    from transformers.models.qwen3_vl.video_processing_qwen3_vl import smart_resize
+    from transformers.models.qwen3_vl.video_processing_qwen3_vl import smart_resize as of_qwen3_vl
     low, high = case["frames"]["shortest_edge"], case["frames"]["longest_edge"]
+    smart_resize = of_glm4v if case["timed"] == "seconds" else of_qwen3_vl
     to = smart_resize(frames, height, width, 2, case["patch"] * case["merge"], low, high)
-    processor = Qwen2VLImageProcessorPil(do_resize=False, patch_size=case["patch"], **case["processor"])
+    processor = Qwen2VLImageProcessorPil(do_resize=False, patch_size=case["patch"], **case.get("processor", {}))
     shown = [Image.fromarray(picture(width, height, seed + i)).resize(to[::-1], Image.Resampling.BICUBIC) for i in range(frames)]
     outs = [processor(images=[frame], return_tensors="pt") for frame in shown]
     return paired([out["pixel_values"] for out in outs], outs[0]["image_grid_thw"][0].tolist())
@@ -165,6 +175,11 @@ def seconds(frames, fps):
     """When each pair of frames is, as Qwen3-VL's processor writes it."""
     places = list(range(frames)) + [frames - 1] * (frames % 2)
     return [f"<{(a / fps + b / fps) / 2:.1f} seconds>" for a, b in zip(places[::2], places[1::2])]
+
+
+def letters(words):
+    """One id for each character."""
+    return [3 + ord(letter) % 90 for letter in words]
 
 
 def paired(frames, grid):
@@ -253,13 +268,22 @@ class SquarePrompt(Prompt):
 
 
 class TilePrompt(Prompt):
-    """Tiles of the processor that InternVL's has, which asks it to cut."""
+    """Tiles of the processor that InternVL's has, which asks it to cut; frames of that of its videos, which does not."""
 
-    def __init__(self, parts, number, processor, count):
-        self.processor, self.count, self.pixels = processor, count, []
+    def __init__(self, parts, number, processor, count, frames):
+        self.processor, self.frames, self.count, self.pixels = processor, frames, count, []
         super().__init__(parts, number)
 
+    def show_frames(self, count, width, height, seed):
+        self.media.append([count, width, height, seed, len(self.ids)])
+        for i in range(count):
+            out = self.frames(images=[Image.fromarray(picture(width, height, seed + i))], crop_to_patches=False, return_tensors="pt")
+            self.pixels.append(out["pixel_values"])
+            self.add(letters("\n" * (i > 0) + f"Frame{i + 1}: ") + [START] + [IMAGE] * self.count + [END])
+
     def show(self, kind, width, height, seed):
+        if kind:
+            return self.show_frames(kind, width, height, seed)
         out = self.processor(images=[Image.fromarray(picture(width, height, seed))], crop_to_patches=True, return_tensors="pt")
         self.pixels.append(out["pixel_values"])
         self.media.append([kind, width, height, seed, len(self.ids)])
@@ -294,12 +318,20 @@ class PatchPrompt(Prompt):
         values, grid = frames_of(self.case, *part)
         self.pixels[2].append(values)
         self.grids[2].append(grid)
+        if self.case["timed"] == "seconds":
+            self.add([VIDEO_START])
         self.media.append([*part, len(self.ids)])
-        # One id for each character; a video without a rate has two frames a second.
-        for words in seconds(part[0], 2):
-            self.add([3 + ord(letter) % 90 for letter in words] + [START])
-            self.add([VIDEO] * (grid[1] * grid[2] // self.merge**2))
-            self.add([END])
+        # A video without a rate has two frames a second.
+        count = grid[1] * grid[2] // self.merge**2
+        if self.case["timed"] == "words":
+            for words in seconds(part[0], 2):
+                self.add(letters(words) + [START] + [VIDEO] * count + [END])
+            return
+        for pair in range(grid[0]):
+            self.add([START] + [IMAGE] * count)
+            self.types[-count:] = [2] * count
+            self.add([END] + letters(str(int(2 * pair / 2))))
+        self.add([VIDEO_END])
 
     def inputs(self, more=()):
         found = dict(input_ids=torch.tensor([self.ids + list(more)]),
@@ -431,9 +463,9 @@ def remote_checkpoint(case, out):
     return lambda: load(json.loads((out / "weights.json").read_text()))
 
 
-def tile_processor(side, tiles):
+def tile_processor(side, tiles, channels=IMAGENET):
     from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
-    return GotOcr2ImageProcessorPil(size={"height": side, "width": side}, max_patches=tiles, **IMAGENET)
+    return GotOcr2ImageProcessorPil(size={"height": side, "width": side}, max_patches=tiles, **channels)
 
 
 def save_reference(out, found, **by):
@@ -452,6 +484,10 @@ def save_reference(out, found, **by):
         raise SystemExit(f"larger than {2 * LARGEST} bytes")
 
 
+def write_frames(out, values):
+    (out / "video_preprocessor_config.json").write_text(json.dumps(values, indent=2) + "\n")
+
+
 def main():
     family, out = sys.argv[1], pathlib.Path(sys.argv[2])
     torch.set_num_threads(1)
@@ -465,25 +501,30 @@ def main():
     if hears:
         processor = transformers.WhisperFeatureExtractor(feature_size=config["audio_config"]["num_mel_bins"])
     elif "tiles" in case:
-        processor = tile_processor(56, case["tiles"])
+        processor = frames = tile_processor(56, case["tiles"])
         if "raw" not in case:
             processor.save_pretrained(out)
+            # Files of their own, which say something else.
+            channels = dict(image_mean=[0.5] * 3, image_std=[0.25] * 3)
+            frames = tile_processor(56, 1, channels)
+            write_frames(out, dict(size={"height": 56, "width": 56}, **channels))
     else:
         processor = square_processor(case) if "merge" not in case else processor_of(case, family)
         processor.save_pretrained(out)
         if "frames" in case:
-            values = dict(patch_size=case["patch"], size=case["frames"], **case["processor"])
-            (out / "video_preprocessor_config.json").write_text(json.dumps(values, indent=2) + "\n")
+            write_frames(out, dict(patch_size=case["patch"], size=case["frames"], **case.get("processor", {})))
     found = {}
     if hears:
         prompts = [SoundPrompt(parts, i, processor) for i, parts in enumerate(SOUNDS)]
     elif "merge" in case:
-        prompts = [PatchPrompt(parts, i, processor, case) for i, parts in enumerate(PROMPTS)
-                   if case.get("videos", True) or not any(isinstance(part, tuple) and part[0] for part in parts)]
+        last = VIDEOS if case.get("timed") == "seconds" else PROMPTS[-1]
+        prompts = [PatchPrompt(parts, i, processor, case) for i, parts in enumerate([*PROMPTS[:-1], last])]
+    elif "tiles" in case:
+        prompts = [TilePrompt(parts, i, processor, 4, frames) for i, parts in enumerate([*SQUARES, FRAMES])]
     else:
         vision = config["vision_config"]
-        kind, count = (TilePrompt, 4) if "tiles" in case else (SquarePrompt, (vision["image_size"] // vision["patch_size"]) ** 2)
-        prompts = [kind(parts, i, processor, count) for i, parts in enumerate(SQUARES)]
+        count = (vision["image_size"] // vision["patch_size"]) ** 2
+        prompts = [SquarePrompt(parts, i, processor, count) for i, parts in enumerate(SQUARES)]
     for i, prompt in enumerate(prompts):
         found |= {f"{i}/{name}": value.contiguous() for name, value in record(fresh, prompt).items()}
     (out / "model.safetensors").unlink(missing_ok=True)

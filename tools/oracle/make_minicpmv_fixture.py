@@ -41,7 +41,7 @@ PICTURES = dict(
     im_end="</image>", slice_start="<slice>", slice_end="</slice>", unk="<unk>", im_id_start="<image_id>",
     im_id_end="</image_id>", slice_mode=True, norm_mean=[0.5] * 3, norm_std=[0.5] * 3, version=2.6)
 
-# Texts, and between them pictures: width, height, seed.
+# Texts, and between them pictures: width, height, seed; of videos how many frames before these.
 PROMPTS = [
     [(30, 50, 1), "\nWhat is this?"],
     # One pixel high; four times as wide as high, in four slices; upright, in two, one below the other.
@@ -49,7 +49,11 @@ PROMPTS = [
     [(168, 170, 5), "\nHow many?"],
     # Numbers of two digits.
     [(10, 10, seed) for seed in range(10, 21)] + ["!"],
+    # Frames have two slices at most, and no numbers.
+    [(2, 168, 60, 3), "\n", (30, 50, 1), "\n."],
 ]
+
+FRAME_SLICES = 2
 
 
 def ids_of(text):
@@ -66,18 +70,26 @@ class SlicedPrompt:
             if isinstance(part, str):
                 text += part
                 continue
-            width, height, seed = part
-            sizes, patches, (rows, columns) = patches_of_slices(slicer(RESOLUTION, MOST),
-                                                                Image.fromarray(picture(width, height, seed)))
-            self.media.append([0, width, height, seed, len(ids_of(text))])
-            self.slices += [(torch.tensor(p), *size) for p, size in zip(patches, sizes)]
-            fill = "<unk>" * QUERIES
-            line = f"<slice>{fill}</slice>" * columns
-            text += f"<image_id>{len(self.media) - 1}</image_id><image>{fill}</image>" + "\n".join([line] * rows)
+            *frames, width, height, seed = part
+            pictures = [media for media in self.media if media[0] == 0]
+            self.media.append([*(frames or [0]), width, height, seed, len(ids_of(text))])
+            if frames:
+                text += "\n".join(self.sliced(width, height, seed + i, FRAME_SLICES) for i in range(*frames))
+            else:
+                text += f"<image_id>{len(pictures)}</image_id>" + self.sliced(width, height, seed, MOST)
         self.ids = ids_of(text)
         begins = (SPECIALS["<image>"], SPECIALS["<slice>"])
         self.starts = [i + 1 for i, token in enumerate(self.ids) if token in begins]
         assert len(self.starts) == len(self.slices)
+
+    def sliced(self, width, height, seed, most):
+        """The text of a picture, whose slices are kept."""
+        shown = Image.fromarray(picture(width, height, seed))
+        sizes, patches, (rows, columns) = patches_of_slices(slicer(RESOLUTION, most), shown)
+        self.slices += [(torch.tensor(p), *size) for p, size in zip(patches, sizes)]
+        fill = "<unk>" * QUERIES
+        line = f"<slice>{fill}</slice>" * columns
+        return f"<image>{fill}</image>" + "\n".join([line] * rows)
 
     def inputs(self, more=()):
         return dict(input_ids=torch.tensor([self.ids + list(more)]), slices=self.slices, starts=self.starts)
@@ -109,7 +121,7 @@ def main():
         recorded = record(lambda: model(recipe), prompt)
         # Rows are wide, for heads of the resampler are.
         for name in recorded.keys() & {"encoded_rows", "encoded"}:
-            recorded[name] = recorded[name][::2]
+            recorded[name] = recorded[name][::3]
         found |= {f"{i}/{name}": value.contiguous() for name, value in recorded.items()}
     save_reference(out, found, model_type="minicpmv", computed_by="published formulas")
 

@@ -45,7 +45,8 @@ export function takeMedia(
       const found = mediaOf(part, names?.get(part) ?? `messages[${index}].content[${at}]`);
       if (found === undefined) return part;
       parts.push(found);
-      return { type: found.kind };
+      // Some templates look for the type, others for a key of that name.
+      return { type: found.kind, [found.kind]: found.kind };
     });
     return { ...message, content };
   });

@@ -18,22 +18,18 @@ import {
   WIDTH,
   within,
 } from '../../layers/config/index.js';
-import { type PictureSize, smartResizeFrames } from '../../media/index.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import {
   besideText,
-  CLIP_CHANNELS,
   dtypeBesideText,
   FlashMropeForCausalLMATB,
   mropeSections,
-  PatchProcessor,
-  pictureConfig,
-  readPictureConfig,
   rootsOf,
   visionFields,
 } from '../base/vision/index.js';
 import { Glm4Layer } from '../glm4/index.js';
+import { Glm4vProcessor } from './processor.js';
 import { Glm4vVisionTower } from './vision-tower.js';
 
 export { Glm4vVisionTower } from './vision-tower.js';
@@ -56,6 +52,9 @@ export const GLM4V_CONFIG = defineConfig({
     dtype: dtypeBesideText,
     tieWordEmbeddings: besideText('tie_word_embeddings', flag, false),
     imageTokenId: tokenField('image_token_id', 151_343),
+    videoTokenId: tokenField('video_token_id', 151_344),
+    imageStartId: tokenField('image_start_token_id', 151_339),
+    imageEndId: tokenField('image_end_token_id', 151_340),
     vision: nested('vision_config', {
       ...visionFields,
       depth: field('depth', WIDTH, 24),
@@ -69,13 +68,7 @@ export const GLM4V_CONFIG = defineConfig({
       imageSize: field('image_size', WIDTH, 336),
     }),
   },
-  irrelevant: {
-    ...keysBecause('stands in the chat template', 'image_start_token_id', 'image_end_token_id'),
-    ...keysBecause(
-      'is for videos, which are not read',
-      ...['video_token_id', 'video_start_token_id', 'video_end_token_id'],
-    ),
-  },
+  irrelevant: keysBecause('stands in the chat template', 'video_start_token_id', 'video_end_token_id'),
 });
 export type Glm4vConfig = ConfigOf<typeof GLM4V_CONFIG>;
 
@@ -90,32 +83,11 @@ export class FlashGlm4vForCausalLMATB extends FlashMropeForCausalLMATB<Glm4vConf
   }
 }
 
-/** Defaults of transformers 5.24, Glm4vImageProcessor. Pixels are those of a pair of frames, which a picture is. */
-const GLM4V_PICTURES = pictureConfig({
-  patchSize: 14,
-  minPixels: 112 * 112,
-  maxPixels: 28 * 28 * 15_000,
-  ...CLIP_CHANNELS,
-});
-
-/** Pictures as Qwen2-VL has them, but in the sizes of pairs of frames. */
-class Glm4vProcessor extends PatchProcessor {
-  protected override sizeFor(size: PictureSize, what: string): PictureSize {
-    const { patchSize, mergeSize, temporalPatchSize: frames, minPixels, maxPixels } = this.config;
-    const range = { factor: patchSize * mergeSize, minPixels, maxPixels };
-    return smartResizeFrames(size, { frames, pairSize: frames }, range, what);
-  }
-}
-
 export const Glm4vRouter = routerOf(GLM4V_CONFIG, FlashGlm4vForCausalLMATB, {
-  mediaProcessor: async (folder, { imageTokenId }) =>
-    new Glm4vProcessor(await readPictureConfig(folder, GLM4V_PICTURES), {
-      imageTokenId,
-      videoTokenId: undefined,
-    }),
+  mediaProcessor: (folder, config, encode) => Glm4vProcessor.read(folder, config, encode),
   about: {
     kind: 'media',
-    features: ['as qwen2_vl, without videos', 'text of glm4', 'learned positions, bicubic'],
+    features: ['as qwen2_vl', 'text of glm4', 'learned positions, bicubic', 'times of frames'],
     reference: 'transformers',
   },
 });

@@ -1,6 +1,6 @@
 import { refuseRequest } from '../../errors.js';
 import { defineConfig, field, integer } from '../../layers/config/index.js';
-import type { EncodeWords } from '../../media/index.js';
+import type { EncodeWords, PixelValues } from '../../media/index.js';
 import { BaseRouter, type HeadNames, type ModelAbout, RegisterRouter } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashInsertingATB } from '../base/inserting-text-atb.js';
@@ -67,11 +67,21 @@ const TILE_PICTURES = defineConfig({
   },
 });
 
+/** Of InternVLVideoProcessor; the side is that of tiles where the file says nothing. */
+const frameSquares = (side: number) =>
+  defineConfig({
+    fields: { ...pixelFields(CLIP_CHANNELS), side: squareSide('size', ['height', 'width'], side) },
+  });
+
 /** ImageNet's, as all published checkpoints have them. */
 const IMAGENET_CHANNELS = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
 const CHAT_PICTURES = defineConfig({ fields: pixelFields(IMAGENET_CHANNELS) });
 
-const FEATURES = ['pictures as tiles by InternViT', 'text of internlm2, llama, qwen2, qwen3'];
+const FEATURES = [
+  'pictures as tiles by InternViT',
+  'frames as one tile each',
+  'text of internlm2, llama, qwen2, qwen3',
+];
 
 abstract class SeeingRouter<C extends SeeingConfig> extends BaseRouter<C> {
   protected abstract readonly names: InternvlNames;
@@ -95,17 +105,19 @@ abstract class SeeingRouter<C extends SeeingConfig> extends BaseRouter<C> {
     return { dir: this.modelPath, links: this.links };
   }
 
-  /** `name`: what the files call the side. @throws REQUEST_INVALID for tiles that the encoder has no positions for */
+  /** `frames`: of videos, as tiles of that side. `name`: what the files call the side. @throws REQUEST_INVALID for tiles that the encoder has no positions for */
   protected processorOf(
     tiles: Omit<TileConfig, 'patchSize' | 'mergeSize'>,
+    frames: PixelValues & { readonly side: number },
     name: string,
     encode: EncodeWords,
     imageTokenId?: number,
   ): TileProcessor {
     const { mergeSize, vision } = this.config;
     const { imageSize, patchSize } = vision;
-    if (tiles.side !== imageSize) refuseRequest(name, `${imageSize}, as image_size says`, tiles.side);
-    return new TileProcessor({ ...tiles, patchSize, mergeSize }, encode, imageTokenId);
+    const odd = [tiles, frames].find(({ side }) => side !== imageSize);
+    if (odd) refuseRequest(name, `${imageSize}, as image_size says`, odd.side);
+    return new TileProcessor({ ...tiles, patchSize, mergeSize }, frames, encode, imageTokenId);
   }
 }
 
@@ -122,7 +134,8 @@ export class InternvlRouter extends SeeingRouter<InternvlConfig> {
   override async getMediaProcessor(encode: EncodeWords): Promise<TileProcessor> {
     const { imageTokenId } = this.config;
     const pictures = await readPictureConfig(this.folder, TILE_PICTURES);
-    return this.processorOf({ ...pictures, hasThumbnail: true }, 'size', encode, imageTokenId);
+    const frames = await readPictureConfig(this.folder, frameSquares(pictures.side), 'video_processor');
+    return this.processorOf({ ...pictures, hasThumbnail: true }, frames, 'size', encode, imageTokenId);
   }
 
   protected getConfig(): InternvlConfig {
@@ -147,11 +160,8 @@ export class InternvlChatRouter extends SeeingRouter<InternvlChatConfig> {
     const { vision, tileSize = vision.imageSize, cutsTiles, minTiles, maxTiles, hasThumbnail } = this.config;
     const pixels = await readPictureConfig(this.folder, CHAT_PICTURES);
     const counts = cutsTiles ? { minTiles, maxTiles } : { minTiles: 1, maxTiles: 1 };
-    return this.processorOf(
-      { ...pixels, ...counts, side: tileSize, hasThumbnail },
-      'force_image_size',
-      encode,
-    );
+    const square = { ...pixels, side: tileSize };
+    return this.processorOf({ ...square, ...counts, hasThumbnail }, square, 'force_image_size', encode);
   }
 
   protected getConfig(): InternvlChatConfig {

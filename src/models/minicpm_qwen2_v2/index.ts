@@ -29,7 +29,7 @@ export const Minicpmqwen2v2Router = routerOf(MINICPM_QWEN2_V2_CONFIG, FlashMinic
   mediaProcessor: (folder, config, encode) => SliceProcessor.load(folder, config, encode),
   about: {
     kind: 'media',
-    features: ['pictures of any shape, in slices', 'SigLIP and a resampler', 'text of qwen2'],
+    features: ['pictures of any shape, in slices', 'frames', 'SigLIP and a resampler', 'text of qwen2'],
     reference: 'published formulas',
   },
 });

@@ -11,19 +11,22 @@ import {
 } from '../../layers/config/index.js';
 import {
   beside,
-  decodePicture,
   type EncodeWords,
   type MediaFiles,
+  type MediaKind,
   type MediaPiece,
   type MediaProcessor,
   mediaKey,
+  type Picture,
   tokenOf,
 } from '../../media/index.js';
-import { channels, type ModelFolder, readPictureConfig } from '../base/vision/index.js';
+import { channels, type ModelFolder, picturesOf, readPictureConfig } from '../base/vision/index.js';
 import type { Minicpmqwen2v2Config } from './config.js';
 
 const HALF = [0.5, 0.5, 0.5];
 const SIDE = integer(1, 4096);
+/** Slices of a frame at most, as the published code is called for videos. */
+const FRAME_SLICES = 2;
 
 /** Defaults of the published image_processing_minicpmv.py. */
 const SLICED_PICTURES = defineConfig({
@@ -49,10 +52,13 @@ const SLICED_PICTURES = defineConfig({
 });
 type SlicedPictures = ConfigOf<typeof SLICED_PICTURES>;
 
-/** Pictures as a whole and in slices, between texts that number them and mark where each begins and ends. */
+/**
+ * Pictures as a whole and in slices, between texts that number them and mark where each begins and ends. Frames are pictures
+ * without numbers, each on a line of its own.
+ */
 export class SliceProcessor implements MediaProcessor {
   readonly placeholders: MediaProcessor['placeholders'];
-  readonly partTexts: { readonly image: string };
+  readonly partTexts: { readonly image: string; readonly video: string };
 
   /** Ids of what stands around pictures and slices, and between rows of slices. */
   private readonly marks: Readonly<
@@ -63,9 +69,9 @@ export class SliceProcessor implements MediaProcessor {
     private readonly config: SlicedPictures,
     private readonly encode: EncodeWords,
   ) {
-    const image = tokenOf(config.row, encode);
-    this.placeholders = image === undefined ? {} : { image };
-    this.partTexts = { image: config.row };
+    const token = tokenOf(config.row, encode);
+    this.placeholders = token === undefined ? {} : { image: token, video: token };
+    this.partTexts = { image: config.row, video: config.row };
     const { imageStart, imageEnd, sliceStart, sliceEnd } = config;
     const [begin, end] = [encode(imageStart), encode(imageEnd)];
     this.marks = {
@@ -93,21 +99,38 @@ export class SliceProcessor implements MediaProcessor {
 
   /** @throws MEDIA_* */
   async process(media: MediaFiles, what: string, place: number): Promise<readonly MediaPiece[]> {
+    const pieces: MediaPiece[] = [];
+    for (const picture of await picturesOf(media, what)) {
+      const before = pieces.filter((piece) => 'data' in piece).length;
+      const keyOf = (part: number): Int32Array => mediaKey(media, before + part);
+      // Frames stand below each other.
+      if (before > 0) pieces.push(this.marks.line);
+      pieces.push(...(await this.slicesOf(picture, media.kind, keyOf, what)));
+    }
+    const { hasNumbers, numberStart, numberEnd } = this.config;
+    const isNumbered = hasNumbers && media.kind === 'image';
+    return isNumbered ? [this.encode(`${numberStart}${place}${numberEnd}`), ...pieces] : pieces;
+  }
+
+  private async slicesOf(
+    picture: Picture,
+    kind: MediaKind,
+    keyOf: (part: number) => Int32Array,
+    what: string,
+  ): Promise<MediaPiece[]> {
     const { config, marks } = this;
-    const { patchSize, queries, hasNumbers, numberStart, numberEnd } = config;
-    const [file = new Uint8Array()] = media.files;
-    const { pictures, grid } = await beside('slicesOf', await decodePicture(file, what), config, what);
+    const { patchSize, queries, maxSlices } = config;
+    const most = kind === 'video' ? Math.min(maxSlices, FRAME_SLICES) : maxSlices;
+    const { pictures, grid } = await beside('slicesOf', picture, { ...config, maxSlices: most }, what);
     const sizes = { patchSize, temporalPatchSize: 1, mergeSize: 1 };
-    const cut = await Promise.all(pictures.map((picture) => beside('patchesOf', [picture], config, sizes)));
-    const pieces = cut.map(({ data, grid: shape }, part): MediaPiece[] => {
+    const cut = await Promise.all(pictures.map((each) => beside('patchesOf', [each], config, sizes)));
+    return cut.flatMap(({ data, grid: shape }, part): MediaPiece[] => {
       const rows = data.length / (3 * patchSize * patchSize);
-      const input = { data, rows, count: queries, shape, key: mediaKey(media, part) };
+      const input = { data, rows, count: queries, shape, key: keyOf(part) };
       if (part === 0) return [marks.begin, input, marks.end];
       // Slices stand as in the picture.
       const isBelow = part > 1 && (part - 1) % (grid?.columns ?? 1) === 0;
       return [isBelow ? marks.line : [], marks.beginSlice, input, marks.endSlice];
     });
-    const number = hasNumbers ? this.encode(`${numberStart}${place}${numberEnd}`) : [];
-    return [number, ...pieces.flat()];
   }
 }

@@ -84,16 +84,17 @@ export class FlashQwen25vlForCausalLMATB extends FlashMropeForCausalLMATB<Qwen25
 /** Qwen2-VL's, but positions of a video's frames follow its seconds. */
 class Qwen25vlProcessor extends PatchProcessor {
   constructor(
-    { config, placeholders: { image, video } }: PatchProcessor,
+    { configs, placeholders: { image, video } }: PatchProcessor,
     private readonly tokensPerSecond: number,
   ) {
-    super(config, { imageTokenId: image, videoTokenId: video });
+    super(configs, { imageTokenId: image, videoTokenId: video });
   }
 
   override async process(media: MediaFiles, what: string): Promise<readonly MediaPiece[]> {
     const pieces = await super.process(media, what);
     if (media.kind !== 'video') return pieces;
-    const interval = (this.config.temporalPatchSize / (media.fps ?? DEFAULT_FPS)) * this.tokensPerSecond;
+    const { temporalPatchSize } = this.configs.frames;
+    const interval = (temporalPatchSize / (media.fps ?? DEFAULT_FPS)) * this.tokensPerSecond;
     return pieces.map((piece) =>
       'grid' in piece && piece.grid ? { ...piece, grid: { ...piece.grid, interval } } : piece,
     );

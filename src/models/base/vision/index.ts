@@ -2,6 +2,7 @@ export * from './clip-tower.js';
 export * from './config.js';
 export * from './feature-layer.js';
 export * from './mrope-model-atb.js';
+export * from './pair-processor.js';
 export * from './patch-processor.js';
 export * from './picture-config.js';
 export * from './square-processor.js';

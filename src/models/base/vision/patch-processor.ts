@@ -21,12 +21,35 @@ import {
   readPictureConfig,
 } from './picture-config.js';
 
-/** Defaults of transformers 5.24, Qwen2VLImageProcessor. */
-export const QWEN2_VL_PICTURES = pictureConfig({
-  patchSize: 14,
-  minPixels: 56 * 56,
-  maxPixels: 28 * 28 * 1280,
-  ...CLIP_CHANNELS,
+/** Defaults of transformers 5.24, Qwen2VLImageProcessor and Qwen2VLVideoProcessor. */
+const QWEN2_VL = {
+  pictures: pictureConfig({
+    patchSize: 14,
+    minPixels: 56 * 56,
+    maxPixels: 28 * 28 * 1280,
+    ...CLIP_CHANNELS,
+  }),
+  frames: pictureConfig({
+    patchSize: 14,
+    minPixels: 28 * 28 * 128,
+    maxPixels: 28 * 28 * 768,
+    ...CLIP_CHANNELS,
+  }),
+};
+
+/** What processors do with pictures, and with frames of videos. */
+export interface PatchConfigs {
+  readonly pictures: PictureConfig;
+  readonly frames: PictureConfig;
+}
+
+/** What the files say of both. @throws CONFIG_INVALID */
+export const readPatchConfigs = async (
+  folder: ModelFolder,
+  { pictures, frames }: Readonly<Record<keyof PatchConfigs, ReturnType<typeof pictureConfig>>>,
+): Promise<PatchConfigs> => ({
+  pictures: await readPictureConfig(folder, pictures),
+  frames: await readPictureConfig(folder, frames, 'video_processor'),
 });
 
 /** Ids of the tokens that stand for pictures and videos; undefined in models that know none. */
@@ -40,7 +63,7 @@ export class PatchProcessor implements MediaProcessor {
   readonly placeholders: MediaProcessor['placeholders'];
 
   constructor(
-    readonly config: PictureConfig,
+    readonly configs: PatchConfigs,
     { imageTokenId, videoTokenId }: VisionTokens,
   ) {
     this.placeholders = {
@@ -50,43 +73,37 @@ export class PatchProcessor implements MediaProcessor {
   }
 
   /** @throws CONFIG_INVALID */
-  static async load(
-    folder: ModelFolder,
-    tokens: VisionTokens,
-    definition = QWEN2_VL_PICTURES,
-  ): Promise<PatchProcessor> {
-    return new PatchProcessor(await readPictureConfig(folder, definition), tokens);
+  static async load(folder: ModelFolder, tokens: VisionTokens): Promise<PatchProcessor> {
+    return new PatchProcessor(await readPatchConfigs(folder, QWEN2_VL), tokens);
   }
 
+  /** @throws MEDIA_*, REQUEST_INVALID for frames of several sizes */
   async process(media: MediaFiles, what: string): Promise<readonly MediaPiece[]> {
-    return [await this.inputOf(await this.picturesOf(media, what), mediaKey(media), what)];
-  }
-
-  /** @throws REQUEST_INVALID without any, MEDIA_* */
-  protected async picturesOf(media: MediaFiles, what: string): Promise<readonly [Picture, ...Picture[]]> {
-    const pictures: Picture[] = [];
-    // One after another: a video's frames are many.
-    for (const [index, file] of media.files.entries())
-      pictures.push(await decodePicture(file, media.files.length > 1 ? `frame ${index} of ${what}` : what));
-    const [first, ...others] = pictures;
-    if (first === undefined) return refuseRequest(what, 'at least one picture', 'none');
-    return [first, ...others];
-  }
-
-  /** What the encoder reads of a picture, or of frames of one size. @throws MEDIA_UNSUPPORTED */
-  async inputOf(
-    frames: readonly [Picture, ...Picture[]],
-    key: Int32Array,
-    what: string,
-  ): Promise<EncoderInput> {
-    return patchInput(frames, this.sizeFor(commonSize(frames, what), what), this.config, key);
+    const config = media.kind === 'video' ? this.configs.frames : this.configs.pictures;
+    const frames = await picturesOf(media, what);
+    const size = this.sizeFor(commonSize(frames, what), config, what);
+    return [await patchInput(frames, size, config, mediaKey(media))];
   }
 
   /** To which size pictures are brought. @throws MEDIA_UNSUPPORTED */
-  protected sizeFor(size: PictureSize, what: string): PictureSize {
-    const { patchSize, mergeSize, minPixels, maxPixels } = this.config;
+  protected sizeFor(
+    size: PictureSize,
+    { patchSize, mergeSize, minPixels, maxPixels }: PictureConfig,
+    what: string,
+  ): PictureSize {
     return smartResize(size, { factor: patchSize * mergeSize, minPixels, maxPixels }, what);
   }
+}
+
+/** A picture, or a video's frames in their order. @throws REQUEST_INVALID without any, MEDIA_* */
+export async function picturesOf(media: MediaFiles, what: string): Promise<readonly [Picture, ...Picture[]]> {
+  const pictures: Picture[] = [];
+  // One after another: a video's frames are many.
+  for (const [index, file] of media.files.entries())
+    pictures.push(await decodePicture(file, media.files.length > 1 ? `frame ${index} of ${what}` : what));
+  const [first, ...others] = pictures;
+  if (first === undefined) return refuseRequest(what, 'at least one picture', 'none');
+  return [first, ...others];
 }
 
 /** The size of frames. @throws REQUEST_INVALID where they do not have the same */

@@ -75,6 +75,8 @@ export const patchFields = (defaults: PictureDefaults) => ({
   patchSize: field('patch_size', SIDE, defaults.patchSize),
   temporalPatchSize: field('temporal_patch_size', SIDE, 2),
   mergeSize: field('merge_size', SIDE, 2),
+  // Otherwise frames of long videos would be smaller.
+  capsFrames: field('cap_pixels_per_frame', only(false), false),
   minPixels: pixels('min_pixels', 'shortest_edge', defaults.minPixels),
   maxPixels: pixels('max_pixels', 'longest_edge', defaults.maxPixels),
   ...pixelFields(defaults),
@@ -93,10 +95,13 @@ export const pictureConfig = (defaults: PictureDefaults) =>
   });
 export type PictureConfig = ConfigOf<ReturnType<typeof pictureConfig>>;
 
-/** Where files say how pictures are processed, and how videos: of transformers 5 within processor_config.json. */
+/**
+ * Where files say how pictures are processed, and how videos, if they do not say it within processor_config.json: the first
+ * of them that is there counts, as in transformers 5.24.
+ */
 const PROCESSORS = {
-  image_processor: 'preprocessor_config.json',
-  video_processor: 'video_preprocessor_config.json',
+  image_processor: ['preprocessor_config.json'],
+  video_processor: ['video_preprocessor_config.json', 'preprocessor_config.json'],
 } as const;
 
 /** What the files say of it. @throws CONFIG_INVALID */
@@ -105,9 +110,10 @@ export async function readPictureConfig<C>(
   definition: { read(dict: ConfigDict, file: string): C },
   processor: keyof typeof PROCESSORS = 'image_processor',
 ): Promise<C> {
+  const files = PROCESSORS[processor];
   for (const [name, member] of [
-    [PROCESSORS[processor], undefined],
     ['processor_config.json', processor],
+    ...files.map((file) => [file, undefined] as const),
   ] as const) {
     const found = await readModelJson(dir, name, links);
     if (found === undefined) continue;
@@ -116,5 +122,5 @@ export async function readPictureConfig<C>(
     if (isObject(dict)) return definition.read(dict, name);
     throw new AtbError('CONFIG_INVALID', { file: join(dir, name), problems: ['must hold an object'] });
   }
-  return definition.read({}, PROCESSORS[processor]);
+  return definition.read({}, files[0]);
 }

@@ -1,0 +1,69 @@
+import {
+  type EncoderInput,
+  type EncodeWords,
+  type MediaPiece,
+  type MediaProcessor,
+  type PictureSize,
+  smartResizeFrames,
+} from '../../media/index.js';
+import {
+  CLIP_CHANNELS,
+  type ModelFolder,
+  PairProcessor,
+  type PairTimes,
+  type PatchConfigs,
+  type PictureConfig,
+  pictureConfig,
+  readPatchConfigs,
+  type VisionTokens,
+} from '../base/vision/index.js';
+
+/** Defaults of transformers 5.24, Glm4vImageProcessor and Glm4vVideoProcessor. A picture's pixels are those of a pair of frames. */
+const COMMON = { patchSize: 14, minPixels: 112 * 112, ...CLIP_CHANNELS };
+const GLM4V = {
+  pictures: pictureConfig({ ...COMMON, maxPixels: 28 * 28 * 15_000 }),
+  frames: pictureConfig({ ...COMMON, maxPixels: 28 * 28 * 2 * 30_000 }),
+};
+
+interface Glm4vTokens extends VisionTokens {
+  /** Before and behind each pair of frames. */
+  readonly imageStartId: number | undefined;
+  readonly imageEndId: number | undefined;
+}
+
+/** Pictures are pairs of frames. Those of a video stand as pictures, each before the whole seconds at which it begins. */
+export class Glm4vProcessor extends PairProcessor {
+  readonly rowTokens: NonNullable<MediaProcessor['rowTokens']>;
+
+  private constructor(
+    configs: PatchConfigs,
+    private readonly tokens: Glm4vTokens,
+    private readonly encode: EncodeWords,
+  ) {
+    super(configs, tokens);
+    const { imageTokenId: video } = tokens;
+    this.rowTokens = video === undefined ? {} : { video };
+  }
+
+  /** @throws CONFIG_INVALID */
+  static async read(folder: ModelFolder, tokens: Glm4vTokens, encode: EncodeWords): Promise<Glm4vProcessor> {
+    return new Glm4vProcessor(await readPatchConfigs(folder, GLM4V), tokens, encode);
+  }
+
+  protected override sizeFor(
+    size: PictureSize,
+    { patchSize, mergeSize, temporalPatchSize: frames, minPixels, maxPixels }: PictureConfig,
+    what: string,
+  ): PictureSize {
+    const range = { factor: patchSize * mergeSize, minPixels, maxPixels };
+    return smartResizeFrames(size, { frames, pairSize: frames }, range, what);
+  }
+
+  protected piecesOf(input: EncoderInput, { first }: PairTimes): readonly MediaPiece[] {
+    const { imageStartId, imageEndId } = this.tokens;
+    const seconds = this.encode(`${Math.floor(first)}`);
+    return [listOf(imageStartId), input, [...listOf(imageEndId), ...seconds]];
+  }
+}
+
+const listOf = (token: number | undefined): readonly number[] => (token === undefined ? [] : [token]);
