@@ -36,6 +36,8 @@ struct Scratch {
   /// Sums [2 panels][32 rows][16] of each pair of panels and each row pair. Where the channels are one block, all use
   /// the first.
   float c[kKeptPanels / 2][kKeptRows / kPairRows][2][kPairRows][kPanelColumns];
+  /// The activations of one of several blocks of channels, as TileCopy leaves them, row pair by row pair.
+  alignas(64) char x[kBlockBytes];
   /// The last channels of 32 rows, padded with zeros to a whole tile.
   uint16_t tail[kPairRows][kTileK];
 };
@@ -141,19 +143,25 @@ void Wide(const GemmCall& call, int64_t row, int64_t rows, int64_t panel_begin, 
           const Activations a = Rows(call, first, pair_rows, scratch);
           float* c = several ? scratch.c[(panel - group) / 2][pair][0][0] : scratch.c[0][0][0][0];
           const char* const x = a.x + k * 2;
-          const PairCall part{.x = x,
-                              .x_stride = a.stride,
+          char* const tiles = scratch.x + pair * kPairRows * channels * 2;
+          const auto at = (first * call.out_stride + column) * out_size;
+          const PairCall part{.x = several ? tiles : x,
+                              .x_stride = several ? kTileRowBytes : a.stride,
+                              .x_step = several ? 2 * kTileBytes : kTileRowBytes,
                               .w = w,
                               .panel_stride = weight.panel_stride,
                               .whole = channels / kTileK,
                               .tail = channels % kTileK ? a.tail : nullptr,
                               .resume = k > 0,
                               .c = c,
-                              .out = static_cast<const char*>(call.out) + (first * call.out_stride + column) * out_size,
+                              .out = static_cast<const char*>(call.out) + at,
+                              .residual = call.residual ? static_cast<const char*>(call.residual) + at : nullptr,
                               .out_bytes = call.out_stride * out_size,
                               .out_rows = complete ? pair_rows : 0,
                               .next = nullptr,
-                              .next_x = panel == group && pair + 1 < pairs ? x + kPairRows * a.stride : nullptr};
+                              .copy = {several && panel == group ? x : nullptr, a.stride, pair_rows, tiles},
+                              .next_x = panel == group && pair + 1 < pairs ? x + kPairRows * a.stride : nullptr,
+                              .next_x_stride = a.stride};
           RunPair(part, panels, next, pair, pairs, pending);
           if (complete) pending.Start(call, first, pair_rows, panel, panels, c);
         }

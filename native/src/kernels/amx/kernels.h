@@ -8,7 +8,7 @@ void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* sc
 void IntegerGemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);
 /// Gemm for a weight of e4m3.
 void E4M3Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);
-constexpr int64_t kGemmScratchBytes = 736 * 1024;
+constexpr int64_t kGemmScratchBytes = 1540 * 1024;
 /// Panels of integers that few rows multiply side by side.
 constexpr int64_t kGemmStreams = 6;
 /// Panels of bf16 that few rows multiply side by side.
