@@ -34,7 +34,7 @@ export class AnswerParser {
     this.#silent = [reasoning?.answer, tools?.around].flatMap((marks) =>
       marks ? [marks.begin, `\n${marks.end}`, marks.end] : [],
     );
-    if (reasoning !== undefined && endsInside(prompt, reasoning)) this.#mode = 'reasoning';
+    if (reasoning !== undefined && opensReasoning(prompt, reasoning)) this.#mode = 'reasoning';
   }
 
   push(piece: string): AnswerEvent[] {
@@ -147,7 +147,7 @@ export class AnswerParser {
 const textEvents = (text: string): AnswerEvent[] => (text === '' ? [] : [{ kind: 'text', text }]);
 
 /** Whether the latest mark of a prompt opens reasoning: many templates end with `<think>`. */
-function endsInside(prompt: string, { begin, end }: ReasoningFormat): boolean {
+export function opensReasoning(prompt: string, { begin, end }: ReasoningFormat): boolean {
   const at = prompt.lastIndexOf(begin);
   return at !== -1 && at > prompt.lastIndexOf(end) && prompt.slice(at + begin.length).trim() === '';
 }

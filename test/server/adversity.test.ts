@@ -37,7 +37,7 @@ describe('the server under adversity', function () {
     expect((await post(JSON.stringify(chat()), { 'content-type': 'text/plain' })).status).to.equal(415);
     expect((await post(JSON.stringify(chat()), { 'content-encoding': 'gzip' })).status).to.equal(415);
     expect((await fetch(`${served.address}/v1/nothing`)).status).to.equal(404);
-    expect((await fetch(`${served.address}/v1/chat/completions`)).status).to.equal(404);
+    expect((await fetch(`${served.address}/v1/chat/completions`)).status).to.equal(405);
     expect({}).to.not.have.property('polluted');
   });
 

@@ -4,7 +4,7 @@ import type { AnswerEvent, ToolCall } from '../../answers/answer-event.js';
 import type { AnswerReader } from '../../answers/answer-reader.js';
 import type { Generation, GenerationResult } from '../../engine/generation.js';
 import { EventStream } from '../event-stream.js';
-import { httpErrorOf, openAiError } from '../http-error.js';
+import { httpErrorOf, invalidRequest, openAiError } from '../http-error.js';
 import type { ServedModel } from '../served-model.js';
 import {
   finishReasonOf,
@@ -26,7 +26,7 @@ export const chatBody = z.object({
   messages: z.array(message).min(1),
   max_completion_tokens: z.int().nullish(),
   logprobs: z.boolean().nullish(),
-  top_logprobs: z.int().min(0).nullish(),
+  top_logprobs: z.int().min(0).max(20).nullish(),
   tools: tools.nullish(),
   tool_choice: toolChoice.nullish(),
   parallel_tool_calls: z.boolean().nullish(),
@@ -35,6 +35,8 @@ export const chatBody = z.object({
   continue_final_message: z.boolean().nullish(),
   echo: z.boolean().nullish(),
   reasoning_effort: z.string().nullish(),
+  functions: z.array(z.unknown()).nullish(),
+  function_call: z.unknown().optional(),
 });
 type ChatBody = z.infer<typeof chatBody>;
 
@@ -47,10 +49,13 @@ export async function completeChat(
   reply: FastifyReply,
 ): Promise<object | undefined> {
   const body = readRequest(chatBody, given);
+  refuseContradictions(body);
   const chat = await prepareChat(model, {
     messages: forTemplate(body.messages, model.llm.text.media !== undefined),
     tools: body.tools ?? [],
     toolChoice: body.tool_choice ?? 'auto',
+    mayCallSeveral: body.parallel_tool_calls ?? undefined,
+    guide: guideOf(body),
     addGenerationPrompt: body.add_generation_prompt ?? undefined,
     continueFinalMessage: body.continue_final_message ?? undefined,
     kwargs: {
@@ -58,14 +63,13 @@ export async function completeChat(
       ...body.chat_template_kwargs,
     },
   });
-  const { promptTokens, inserts, reader, forced } = chat;
+  const { promptTokens, inserts, reader, guide } = chat;
   const sampling = {
     ...samplingOf(body),
     maxTokens: body.max_completion_tokens ?? body.max_tokens ?? room(model, chat),
     ...(body.logprobs && { logprobs: body.top_logprobs ?? 0 }),
     ...(chat.showsMarks && body.skip_special_tokens == null && { skipSpecialTokens: false }),
   };
-  const guide = forced?.guide ?? guideOf(body);
   const work = {
     model,
     promptTokens,
@@ -92,6 +96,19 @@ export async function completeChat(
       ...(scores && { prompt_logprobs: promptLogprobs(model.tokenizer, [...promptTokens], scores) }),
     };
   });
+}
+
+/** @throws HttpError 400 for fields that are of no use without others, and those that OpenAI had before tools */
+function refuseContradictions({
+  logprobs,
+  top_logprobs: top,
+  functions,
+  function_call: call,
+}: ChatBody): void {
+  if (top && !logprobs) throw invalidRequest('top_logprobs needs logprobs to be true', 'top_logprobs');
+  if (functions != null && functions.length > 0)
+    throw invalidRequest('functions is deprecated: send tools', 'functions');
+  if (call != null) throw invalidRequest('function_call is deprecated: send tool_choice', 'function_call');
 }
 
 function choiceOf(

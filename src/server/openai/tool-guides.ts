@@ -12,36 +12,57 @@ export interface ToolGuide {
 const ANY_OBJECT = { type: 'object' };
 const parametersOf = ({ function: { parameters } }: Tool): object => parameters ?? ANY_OBJECT;
 
+/** The tools that a model is told of, and what it must do with them. */
+export interface ChosenTools {
+  readonly tools: readonly Tool[];
+  /** Set where the answer must be calls; else the model decides, and writes calls in its own way. */
+  readonly forced: ToolGuide | undefined;
+}
+
 /**
- * With `tool_choice` of a function the answer is its arguments; with `required`, a list of calls. Undefined: the model
- * decides, and writes calls in its own way.
+ * With `tool_choice` of a function the answer is its arguments; with `required`, a list of calls, or one alone.
+ * @throws HttpError for a choice that names none of the tools
  */
-export function toolGuide(tools: readonly Tool[], choice: ToolChoice): ToolGuide | undefined {
-  if (choice === 'none' || choice === 'auto') return undefined;
+export function chooseTools(
+  tools: readonly Tool[],
+  choice: ToolChoice,
+  mayCallSeveral: boolean,
+): ChosenTools {
+  if (choice === 'none') return { tools: [], forced: undefined };
+  if (choice === 'auto') return { tools, forced: undefined };
   if (tools.length === 0) throw invalidRequest('tool_choice needs tools', 'tool_choice');
-  if (typeof choice === 'object') {
-    const { name } = choice.function;
-    const called = tools.find((tool) => tool.function.name === name);
-    if (called === undefined)
-      throw invalidRequest(
-        `tool_choice names ${JSON.stringify(name)}, which is none of the tools`,
-        'tool_choice',
-      );
-    return {
-      guide: { jsonSchema: parametersOf(called) },
-      read: (text) => [{ name, arguments: text.trim() }],
-    };
+  if (choice === 'required') return { tools, forced: callsGuide(tools, mayCallSeveral) };
+  if (choice.type === 'function') {
+    const called = toolNamed(tools, choice.function.name);
+    const { name } = called.function;
+    const read = (text: string): ToolCall[] => [{ name, arguments: text.trim() }];
+    return { tools, forced: { guide: { jsonSchema: parametersOf(called) }, read } };
   }
+  const { mode, tools: named } = choice.allowed_tools;
+  const allowed = named.map((one) => toolNamed(tools, one.function.name));
+  return chooseTools(allowed, mode, mayCallSeveral);
+}
+
+function toolNamed(tools: readonly Tool[], name: string): Tool {
+  const found = tools.find((tool) => tool.function.name === name);
+  if (found !== undefined) return found;
+  const message = `tool_choice names ${JSON.stringify(name)}, which is none of the tools`;
+  throw invalidRequest(message, 'tool_choice');
+}
+
+function callsGuide(tools: readonly Tool[], mayCallSeveral: boolean): ToolGuide {
   const alternatives = tools.map((tool) => ({
     type: 'object',
     properties: { name: { const: tool.function.name }, parameters: parametersOf(tool) },
     required: ['name', 'parameters'],
     additionalProperties: false,
   }));
+  const calls = {
+    ...{ type: 'array', minItems: 1, items: { anyOf: alternatives } },
+    ...(!mayCallSeveral && { maxItems: 1 }),
+  };
   return {
-    guide: {
-      jsonSchema: withDefinitions(tools, { type: 'array', minItems: 1, items: { anyOf: alternatives } }),
-    },
+    guide: { jsonSchema: withDefinitions(tools, calls) },
     read: (text) =>
       (JSON.parse(text) as { name: string; parameters: object }[]).map(({ name, parameters }) => ({
         name,

@@ -59,16 +59,17 @@ export async function createResponse(
     partNames: parts.names,
     tools: toolsOf(body),
     toolChoice: toolChoiceOf(body),
+    mayCallSeveral: body.parallel_tool_calls ?? undefined,
+    guide: guideOf(body),
     ...(body.reasoning?.effort && { kwargs: { reasoning_effort: body.reasoning.effort } }),
   });
-  const { promptTokens, inserts, reader, forced, showsMarks } = chat;
+  const { promptTokens, inserts, reader, guide, showsMarks } = chat;
   const sampling = {
     maxTokens: body.max_output_tokens ?? room(model, chat),
     temperature: body.temperature ?? undefined,
     topP: body.top_p ?? undefined,
     ...(showsMarks && { skipSpecialTokens: false }),
   };
-  const guide = forced?.guide ?? guideOf(body);
   const work = { model, promptTokens, inserts, sampling, options: client ? { client } : {}, guide, n: 1 };
   return withAnswers(context, reply, [work], async (answers) => {
     const generation = answers[0]?.[0] as Generation;
@@ -105,7 +106,7 @@ function headOf(model: ServedModel, body: ResponseBody): object {
     instructions: body.instructions ?? null,
     max_output_tokens: body.max_output_tokens ?? null,
     metadata: body.metadata ?? {},
-    parallel_tool_calls: true,
+    parallel_tool_calls: body.parallel_tool_calls ?? true,
     previous_response_id: null,
     store: false,
     temperature: body.temperature ?? null,
@@ -158,7 +159,11 @@ async function streamed(
     const type = result.finishReason === 'length' ? 'response.incomplete' : 'response.completed';
     await send({ type, response } as { type: string });
   } catch (error) {
-    await events.send({ type: 'error', ...openAiError(httpErrorOf(error)) }, 'error').catch(() => {});
+    const found = httpErrorOf(error);
+    const { message, code, param } = found;
+    // The fields are the API's; its clients fail by what stands under `error`.
+    const said = { type: 'error', code, message, param, ...openAiError(found) };
+    await send(said).catch(() => {});
   } finally {
     events.end();
   }
