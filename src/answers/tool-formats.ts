@@ -1,5 +1,7 @@
 import { isObject } from '../is-object.js';
 import type { ToolCall } from './answer-event.js';
+import { looseValue, type ToolParameters } from './argument-types.js';
+import { readPythonCalls } from './python-calls.js';
 
 /** How a family writes calls of tools, as its published template shows them to the model. */
 export interface ToolFormat {
@@ -12,8 +14,10 @@ export interface ToolFormat {
   readonly end: string | undefined;
   /** What stands around all calls of an answer, which is no part of it; nothing when absent. */
   readonly around?: { readonly begin: string; readonly end: string };
+  /** Whether an answer that begins so is a call as a whole, or may be; for those without `begin`. */
+  readonly mayBe?: (start: string) => 'yes' | 'maybe' | 'no';
   /** The calls in what stands between; undefined when it is none. */
-  readonly read: (body: string) => readonly ToolCall[] | undefined;
+  readonly read: (body: string, parameters: ToolParameters) => readonly ToolCall[] | undefined;
 }
 
 const has =
@@ -77,28 +81,26 @@ function readNameAndJson(body: string): readonly ToolCall[] | undefined {
   return name !== undefined && isJsonObject(args) ? [{ name, arguments: args }] : undefined;
 }
 
-/** A value that stands without quotes in XML: JSON where it is that, otherwise a text. */
-function looseValue(text: string): unknown {
-  const value = parseJson(text);
-  return value === undefined ? text : value;
-}
-
 /** `name`, then pairs of `<arg_key>` and `<arg_value>` (GLM-4.5). */
-function readArgPairs(body: string): readonly ToolCall[] | undefined {
+function readArgPairs(body: string, parameters: ToolParameters): readonly ToolCall[] | undefined {
   const [, name] = /^\s*([\w.-]+)\s*(?:<arg_key>|$)/.exec(body) ?? [];
   if (name === undefined) return undefined;
   const pairs = body.matchAll(/<arg_key>([\s\S]*?)<\/arg_key>\s*<arg_value>([\s\S]*?)<\/arg_value>/g);
-  const args = Array.from(pairs, ([, key = '', value = '']) => [key.trim(), looseValue(value)] as const);
+  const args = Array.from(pairs, ([, key = '', value = '']) => {
+    return [key.trim(), looseValue(value, name, key.trim(), parameters)] as const;
+  });
   return [{ name, arguments: JSON.stringify(Object.fromEntries(args)) }];
 }
 
 /** `<function=name><parameter=key>value</parameter>…</function>` (Qwen3-Coder, Seed-OSS). */
-function readFunctionXml(body: string): readonly ToolCall[] | undefined {
+function readFunctionXml(body: string, parameters: ToolParameters): readonly ToolCall[] | undefined {
   const calls = Array.from(
     body.matchAll(/<function=([\w.-]+)>([\s\S]*?)<\/function>/g),
     ([, name = '', inner = '']) => {
       const pairs = inner.matchAll(/<parameter=([^>]+)>\n?([\s\S]*?)\n?<\/parameter>/g);
-      const args = Array.from(pairs, ([, key = '', value = '']) => [key, looseValue(value)] as const);
+      const args = Array.from(pairs, ([, key = '', value = '']) => {
+        return [key, looseValue(value, name, key, parameters)] as const;
+      });
       return { name, arguments: JSON.stringify(Object.fromEntries(args)) };
     },
   );
@@ -111,8 +113,81 @@ function readFencedJson(body: string): readonly ToolCall[] | undefined {
   return name !== undefined && isJsonObject(args) ? [{ name, arguments: args }] : undefined;
 }
 
+/** `<｜tool▁call▁begin｜>name<｜tool▁sep｜>{…}<｜tool▁call▁end｜>`; before V3.1 a type, the name, and JSON in a block of code. */
+function readDeepSeek(body: string): readonly ToolCall[] | undefined {
+  return readEach(body, /<｜tool▁call▁begin｜>([\s\S]*?)(?:<｜tool▁call▁end｜>|$)/g, (inner) => {
+    const [head = '', rest = ''] = inner.split('<｜tool▁sep｜>');
+    return readFencedJson(rest)?.[0] ?? callOf(head.trim(), rest);
+  });
+}
+
+/** `<|tool_call_begin|>functions.name:0<|tool_call_argument_begin|>{…}<|tool_call_end|>`; what stands before is the id. */
+function readKimi(body: string): readonly ToolCall[] | undefined {
+  return readEach(body, /<\|tool_call_begin\|>([\s\S]*?)(?:<\|tool_call_end\|>|$)/g, (inner) => {
+    const [head = '', rest = ''] = inner.split('<|tool_call_argument_begin|>');
+    const id = head.trim();
+    const call = callOf(id.replace(/^functions\./, '').replace(/:\d+$/, ''), rest);
+    return call && { ...call, id };
+  });
+}
+
+function readEach(
+  body: string,
+  pattern: RegExp,
+  read: (inner: string) => ToolCall | undefined,
+): readonly ToolCall[] | undefined {
+  const calls = Array.from(body.matchAll(pattern), ([, inner = '']) => read(inner));
+  return calls.length > 0 && calls.every((call) => call !== undefined) ? calls : undefined;
+}
+
+function callOf(name: string, args: string): ToolCall | undefined {
+  const given = args.trim() || '{}';
+  return /^[\w.-]+$/.test(name) && isJsonObject(given) ? { name, arguments: given } : undefined;
+}
+
+/** Calls of Python, in a block of code where a model makes one (MiniCPM 3). */
+const readPython = (body: string): readonly ToolCall[] | undefined =>
+  readPythonCalls(body.replace(/^\s*```(?:python)?\n|\n?```\s*$/g, ''));
+
+const PYTHON_TAG = '<|python_tag|>';
+
+/** JSON, as Llama 3.1 writes it, or a list of Python's calls, as 3.2 and 4 do. */
+function mayBeLlama(start: string): 'yes' | 'maybe' | 'no' {
+  if (start.startsWith('{') || start.startsWith(PYTHON_TAG) || /^\[\s*[A-Za-z_][\w.]*\(/.test(start))
+    return 'yes';
+  return PYTHON_TAG.startsWith(start) || /^\[\s*(?:[A-Za-z_][\w.]*)?$/.test(start) ? 'maybe' : 'no';
+}
+
 /** Formats by what their templates have in them, the more particular first. */
 export const TOOL_FORMATS: readonly ToolFormat[] = [
+  {
+    name: 'deepseek',
+    isIn: has('<｜tool▁calls▁begin｜>'),
+    begin: '<｜tool▁calls▁begin｜>',
+    end: '<｜tool▁calls▁end｜>',
+    read: readDeepSeek,
+  },
+  {
+    name: 'kimi',
+    isIn: has('<|tool_calls_section_begin|>'),
+    begin: '<|tool_calls_section_begin|>',
+    end: '<|tool_calls_section_end|>',
+    read: readKimi,
+  },
+  {
+    name: 'python of OLMo',
+    isIn: has('<function_calls>'),
+    begin: '<function_calls>',
+    end: '</function_calls>',
+    read: readPython,
+  },
+  {
+    name: 'python of MiniCPM',
+    isIn: has('<|tool_call_start|>'),
+    begin: '<|tool_call_start|>',
+    end: '<|tool_call_end|>',
+    read: (body) => readPython(body) ?? readJson(body),
+  },
   {
     name: 'function xml of Seed',
     isIn: has('<seed:tool_call>'),
@@ -203,6 +278,10 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
     isIn: has('<|observation|>'),
     begin: undefined,
     end: undefined,
+    mayBe: (start) => {
+      if (/^[\w.-]+[ \t]*\n\s*\{/.test(start)) return 'yes';
+      return /^[\w.-]+[ \t]*(?:\n\s*)?$/.test(start) ? 'maybe' : 'no';
+    },
     read: readNameAndJson,
   },
   {
@@ -210,6 +289,10 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
     isIn: (template) => template.includes('<|python_tag|>') || /"parameters"/.test(template),
     begin: undefined,
     end: undefined,
-    read: (body) => readJsonSequence(body.replace(/^\s*<\|python_tag\|>/, '')),
+    mayBe: mayBeLlama,
+    read: (body) => {
+      const calls = body.replace(/^\s*<\|python_tag\|>/, '');
+      return readJsonSequence(calls) ?? readPythonCalls(calls);
+    },
   },
 ];

@@ -21,6 +21,18 @@ const parameters = {
 const functionOf = (name: string): object => ({ type: 'function', function: { name, parameters } });
 const named = (name: string): object => ({ type: 'function', function: { name } });
 const calls = { tools: [functionOf('f'), functionOf('g')], max_tokens: 100, temperature: 1 };
+/** One that refers to its definitions, which are the name, and to a property. */
+const referring = (name: string): object => ({
+  type: 'function',
+  function: {
+    name,
+    parameters: {
+      ...{ type: 'object', required: ['a', 'b'], additionalProperties: false },
+      $defs: { side: { const: name } },
+      properties: { a: { $ref: '#/$defs/side' }, b: { $ref: '#/properties/a' } },
+    },
+  },
+});
 const toolOf = (name: string): object => ({ type: 'function', name, parameters });
 const schema = { const: 'foo' };
 const holds = (length: number) => (value: unknown) => (value as ArrayLike<unknown>).length === length;
@@ -58,6 +70,24 @@ export const REPORTED: readonly ConformanceCase[] = [
     }),
     status: 400,
     shape: { 'error.param': 'tool_choice' },
+  },
+  {
+    of: 'ggml-org/llama.cpp#16790: references into a tool, beside another that calls something else the same',
+    path: CHAT,
+    body: chat({
+      ...{ max_tokens: 200, tool_choice: 'required', parallel_tool_calls: false },
+      tools: [referring('left'), referring('right')],
+    }),
+    shape: {
+      '': (answer: unknown) => {
+        const { choices } = answer as {
+          choices: [{ message: { tool_calls: [{ function: { name: string; arguments: string } }] } }];
+        };
+        const [{ function: called }] = choices[0].message.tool_calls;
+        const { a, b } = JSON.parse(called.arguments) as Body;
+        return a === called.name && b === called.name;
+      },
+    },
   },
   {
     of: 'linagora/openrag#574: top_logprobs without logprobs',

@@ -107,8 +107,8 @@ export async function createMessage(
     const content = blocks.map((block) => {
       if (block.kind === 'text') return { type: 'text', text: block.text };
       if (block.kind === 'reasoning') return { type: 'thinking', thinking: block.text, signature: '' };
-      const { name, arguments: args } = block.call;
-      return { type: 'tool_use', id: newId('toolu_'), name, input: JSON.parse(args) as object };
+      const { id = newId('toolu_'), name, arguments: args } = block.call;
+      return { type: 'tool_use', id, name, input: JSON.parse(args) as object };
     });
     const calls = blocks.some(({ kind }) => kind === 'tool-call');
     return {
@@ -186,7 +186,12 @@ function wireBlocks(event: BlockEvent): ({ readonly type: string } & Record<stri
     const empty = {
       text: { type: 'text', text: '' },
       reasoning: { type: 'thinking', thinking: '', signature: '' },
-      'tool-call': { type: 'tool_use', id: newId('toolu_'), name: event.call?.name, input: {} },
+      'tool-call': {
+        type: 'tool_use',
+        id: event.call?.id ?? newId('toolu_'),
+        name: event.call?.name,
+        input: {},
+      },
     };
     return [{ type: 'content_block_start', index, content_block: empty[kind] }];
   }

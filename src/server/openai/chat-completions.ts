@@ -144,7 +144,10 @@ function echoOf({ echo, continue_final_message: continues, messages }: ChatBody)
   return content.map(({ text }) => (typeof text === 'string' ? text : '')).join('\n');
 }
 
-const toolCall = (call: ToolCall): object => ({ id: newId('call_'), type: 'function', function: call });
+const toolCall = ({ id = newId('call_'), ...call }: ToolCall): object => ({
+  ...{ id, type: 'function' },
+  function: call,
+});
 
 async function streamed(
   { tokenizer }: ServedModel,

@@ -6,8 +6,12 @@ import type { Guide } from '../../guided/index.js';
 import type { Insert } from '../../media/index.js';
 import type { ChatMessage } from '../../tokenizer/chat-template.js';
 import type { ServedModel } from '../served-model.js';
+import { newId } from './answers.js';
 import type { Tool, ToolChoice } from './conversation.js';
 import { chooseTools, type ToolGuide } from './tool-guides.js';
+
+/** Letters and digits of ids that Mistral's templates take; they raise for any other. */
+const SHORT_ID = 9;
 
 /** A conversation that is to be answered, whatever API it came by. */
 export interface ChatRequest {
@@ -63,11 +67,15 @@ export async function prepareChat(model: ServedModel, request: ChatRequest): Pro
   // A guide spells what tokens write, and special ones write nothing: there the answer begins with what is guided.
   const isSpelled = isOpen && !isSpecial(model, reasoning.end);
   const after = guide !== undefined && isSpelled ? reasoning.end : undefined;
+  const parameters = new Map(
+    chosen.map(({ function: { name, parameters: schema } }) => [name, schema] as const),
+  );
   const prompt = guide === undefined || after !== undefined ? rendered : undefined;
   const reader = (): AnswerReader => {
-    if (forced !== undefined) return new ForcedReader(forced);
-    const own = answerReader(format, { mayCall: tools !== undefined, prompt });
-    return mayCallSeveral ? own : new OneCallReader(own);
+    const own = forced
+      ? new ForcedReader(forced)
+      : answerReader(format, { mayCall: tools !== undefined, prompt, parameters });
+    return new CallReader(own, { mayCallSeveral, hasShortIds: format.tools?.name === 'mistral' });
   };
   return {
     ...{ promptTokens, inserts, reader },
@@ -110,29 +118,42 @@ class ForcedReader implements AnswerReader {
   }
 }
 
-/** Leaves out all calls but the first. */
-class OneCallReader implements AnswerReader {
+interface CallOptions {
+  /** Whether there may be a second one. */
+  readonly mayCallSeveral: boolean;
+  /** Whether they get ids as Mistral's templates demand; others take any. */
+  readonly hasShortIds: boolean;
+}
+
+/** Leaves out all calls but the first, or gives them their ids. */
+class CallReader implements AnswerReader {
   readonly #reader: AnswerReader;
+  readonly #options: CallOptions;
   #hasCalled = false;
 
-  constructor(reader: AnswerReader) {
+  constructor(reader: AnswerReader, options: CallOptions) {
     this.#reader = reader;
+    this.#options = options;
   }
 
   push(text: string): AnswerEvent[] {
-    return this.#filter(this.#reader.push(text));
+    return this.#seen(this.#reader.push(text));
   }
 
   end(): AnswerEvent[] {
-    return this.#filter(this.#reader.end());
+    return this.#seen(this.#reader.end());
   }
 
-  #filter(events: readonly AnswerEvent[]): AnswerEvent[] {
-    return events.filter(({ kind }) => {
-      if (kind !== 'tool-call') return true;
-      const isFirst = !this.#hasCalled;
+  #seen(events: readonly AnswerEvent[]): AnswerEvent[] {
+    const { mayCallSeveral, hasShortIds } = this.#options;
+    return events.flatMap((event): AnswerEvent[] => {
+      if (event.kind !== 'tool-call') return [event];
+      const isOver = this.#hasCalled && !mayCallSeveral;
       this.#hasCalled = true;
-      return isFirst;
+      if (isOver) return [];
+      return hasShortIds
+        ? [{ ...event, call: { id: newId('').slice(0, SHORT_ID), ...event.call } }]
+        : [event];
     });
   }
 }

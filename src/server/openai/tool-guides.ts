@@ -1,5 +1,6 @@
 import type { ToolCall } from '../../answers/answer-event.js';
 import type { Guide } from '../../guided/index.js';
+import { isObject } from '../../is-object.js';
 import { invalidRequest } from '../http-error.js';
 import type { Tool, ToolChoice } from './conversation.js';
 
@@ -51,9 +52,12 @@ function toolNamed(tools: readonly Tool[], name: string): Tool {
 }
 
 function callsGuide(tools: readonly Tool[], mayCallSeveral: boolean): ToolGuide {
-  const alternatives = tools.map((tool) => ({
+  const alternatives = tools.map((tool, i) => ({
     type: 'object',
-    properties: { name: { const: tool.function.name }, parameters: parametersOf(tool) },
+    properties: {
+      name: { const: tool.function.name },
+      parameters: placed(parametersOf(tool), `#/items/anyOf/${i}/properties/parameters`),
+    },
     required: ['name', 'parameters'],
     additionalProperties: false,
   }));
@@ -62,7 +66,7 @@ function callsGuide(tools: readonly Tool[], mayCallSeveral: boolean): ToolGuide 
     ...(!mayCallSeveral && { maxItems: 1 }),
   };
   return {
-    guide: { jsonSchema: withDefinitions(tools, calls) },
+    guide: { jsonSchema: calls },
     read: (text) =>
       (JSON.parse(text) as { name: string; parameters: object }[]).map(({ name, parameters }) => ({
         name,
@@ -71,13 +75,16 @@ function callsGuide(tools: readonly Tool[], mayCallSeveral: boolean): ToolGuide 
   };
 }
 
-/** References of a tool's schema begin at its own root, which is elsewhere now: its definitions go to the new root. */
-function withDefinitions(tools: readonly Tool[], schema: object): object {
-  const all: Record<string, Record<string, unknown>> = {};
-  for (const tool of tools)
-    for (const keyword of ['$defs', 'definitions']) {
-      const found = (parametersOf(tool) as Record<string, unknown>)[keyword];
-      if (typeof found === 'object' && found !== null) all[keyword] = { ...all[keyword], ...found };
-    }
-  return { ...schema, ...all };
+/** A schema that stands at `place` of another one: its references, which begin at its own root, begin there. */
+function placed(schema: unknown, place: string): unknown {
+  if (Array.isArray(schema)) return schema.map((one) => placed(one, place));
+  if (!isObject(schema)) return schema;
+  return Object.fromEntries(
+    Object.entries(schema).map(([key, value]) => [
+      key,
+      key === '$ref' && typeof value === 'string' && value.startsWith('#')
+        ? place + value.slice(1)
+        : placed(value, place),
+    ]),
+  );
 }
