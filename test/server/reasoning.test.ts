@@ -1,7 +1,13 @@
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import OpenAI from 'openai';
+import { prepareChat } from '../../src/server/openai/prepare-chat.js';
+import { serveModel } from '../../src/server/served-model.js';
 import { type Served, serveTiny } from './served.js';
 
+const TINY_STORIES = join(import.meta.dirname, '../../../examples/models/tiny-stories');
 /** A prompt that ends inside reasoning. */
 const TEMPLATE = '{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}<think>\n{# </think> #}';
 const schema = {
@@ -30,7 +36,8 @@ describe('an answer that has a form, of a model whose prompt opens its reasoning
 
   it('has it behind the reasoning, also where max_tokens cuts this', async () => {
     for (const seed of [1, 2, 3]) {
-      const { choices } = await client.chat.completions.create({ ...options, max_tokens: 60, seed });
+      const { choices, usage } = await client.chat.completions.create({ ...options, max_tokens: 60, seed });
+      expect(usage?.completion_tokens_details?.reasoning_tokens).to.be.within(10, 50);
       const { content, reasoning_content: thoughts } = (choices[0]?.message ?? {}) as {
         content?: string;
         reasoning_content?: string;
@@ -55,5 +62,41 @@ describe('an answer that has a form, of a model whose prompt opens its reasoning
     }
     expect(JSON.parse(content)).to.deep.equal({ a: 'foo' });
     expect(thoughts).to.match(/\w/);
+  });
+});
+
+// waybarrios/vllm-mlx#599, LostRuins/koboldcpp#1970
+describe('reasoning between special tokens', function () {
+  this.timeout(60_000);
+
+  it('is seen, and guided answers begin without it', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'atb-think-'));
+    try {
+      await cp(TINY_STORIES, folder, { recursive: true });
+      const file = join(folder, 'tokenizer.json');
+      const text = await readFile(file, 'utf8');
+      const { added_tokens: added } = JSON.parse(text) as { added_tokens: { content: string }[] };
+      const [last] = added.slice(-1).map(({ content }) => JSON.stringify(content));
+      await writeFile(file, text.replaceAll(last as string, '"[/THINK]"'));
+      const chatTemplate = '{% for m in messages %}{{ m.content }}{% endfor %}[THINK]{# [/THINK] #}';
+      const served = await serveTiny({}, { chatTemplate }, folder);
+      try {
+        const model = serveModel('tiny', served.llm);
+        const request = {
+          messages: [{ role: 'user', content: 'x' }],
+          tools: [],
+          toolChoice: 'auto',
+        } as const;
+        expect(await prepareChat(model, request)).to.include({ showsMarks: true, guide: undefined });
+        const guide = { choice: ['foo'] };
+        const chat = await prepareChat(model, { ...request, guide });
+        expect(chat.guide).to.deep.equal(guide);
+        expect(chat.reader().push('foo')).to.deep.equal([{ kind: 'text', text: 'foo' }]);
+      } finally {
+        await served.stop();
+      }
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 });

@@ -126,8 +126,9 @@ describe('the server, asked for responses by the openai package', function () {
   });
 
   it('tells reasoning from text', async () => {
-    const { output } = await client.responses.create({ ...options, reasoning: { effort: 'low' } });
+    const { output, usage } = await client.responses.create({ ...options, reasoning: { effort: 'low' } });
     expect(output.map(({ type }) => type)).to.deep.equal(['reasoning']);
+    expect(usage?.output_tokens_details.reasoning_tokens).to.be.within(15, 20);
   });
 
   it('refuses what would need a memory, and what it cannot read', async () => {

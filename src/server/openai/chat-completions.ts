@@ -10,6 +10,7 @@ import {
   finishReasonOf,
   newId,
   nowSeconds,
+  reasoningTokens,
   type ServerContext,
   StreamUsage,
   usageOf,
@@ -86,13 +87,20 @@ export async function completeChat(
       return undefined;
     }
     const results = await Promise.all(answers.map(({ result }) => result));
-    const choices = results.map((result, index) => choiceOf(model, body, result, index, reader()));
+    const read = results.map((result) => joined(reader(), result));
+    const choices = results.map((result, index) =>
+      choiceOf(model, body, result, index, read[index] as Joined),
+    );
+    const reasoning = await reasoningTokens(
+      model,
+      read.map((one) => one.reasoning),
+    );
     const [{ promptLogprobs: scores } = {}] = results;
     return {
       ...head,
       object: 'chat.completion',
       choices,
-      usage: usageOf([results]),
+      usage: usageOf([results], reasoning),
       ...(scores && { prompt_logprobs: promptLogprobs(model.tokenizer, [...promptTokens], scores) }),
     };
   });
@@ -111,18 +119,30 @@ function refuseContradictions({
   if (call != null) throw invalidRequest('function_call is deprecated: send tool_choice', 'function_call');
 }
 
+interface Joined {
+  readonly text: string;
+  readonly reasoning: string;
+  readonly calls: readonly ToolCall[];
+}
+
+/** What an answer has of each kind. */
+function joined(reader: AnswerReader, { text }: GenerationResult): Joined {
+  const events = [...reader.push(text), ...reader.end()];
+  const of = (kind: 'text' | 'reasoning'): string =>
+    events.map((event) => (event.kind === kind ? event.text : '')).join('');
+  const calls = events.flatMap((event) => (event.kind === 'tool-call' ? [event.call] : []));
+  return { text: of('text'), reasoning: of('reasoning'), calls };
+}
+
 function choiceOf(
   { tokenizer }: ServedModel,
   body: ChatBody,
   result: GenerationResult,
   index: number,
-  reader: AnswerReader,
+  read: Joined,
 ): object {
-  const events = [...reader.push(result.text), ...reader.end()];
-  const joined = (kind: 'text' | 'reasoning'): string =>
-    events.map((event) => (event.kind === kind ? event.text : '')).join('');
-  const calls = events.flatMap((event) => (event.kind === 'tool-call' ? [toolCall(event.call)] : []));
-  const [text, reasoning] = [echoOf(body) + joined('text'), joined('reasoning')];
+  const calls = read.calls.map(toolCall);
+  const [text, reasoning] = [echoOf(body) + read.text, read.reasoning];
   return {
     index,
     message: {
@@ -150,7 +170,7 @@ const toolCall = ({ id = newId('call_'), ...call }: ToolCall): object => ({
 });
 
 async function streamed(
-  { tokenizer }: ServedModel,
+  model: ServedModel,
   body: ChatBody,
   answers: readonly Generation[],
   { reader, promptTokens }: PreparedChat,
@@ -161,6 +181,7 @@ async function streamed(
   const head = { ...given, object: 'chat.completion.chunk' };
   const readers = answers.map(reader);
   const calls = answers.map(() => 0);
+  const thoughts = answers.map(() => '');
   const chunk = (index: number, delta: object, more: object = {}): object => ({
     ...head,
     choices: [{ index, delta, logprobs: null, finish_reason: null, ...more }],
@@ -168,7 +189,10 @@ async function streamed(
   });
   const deltaOf = (index: number, event: AnswerEvent): object => {
     if (event.kind === 'text') return { content: event.text };
-    if (event.kind === 'reasoning') return { reasoning_content: event.text };
+    if (event.kind === 'reasoning') {
+      thoughts[index] += event.text;
+      return { reasoning_content: event.text };
+    }
     const at = calls[index] ?? 0;
     calls[index] = at + 1;
     return { tool_calls: [{ index: at, ...toolCall(event.call) }] };
@@ -179,7 +203,7 @@ async function streamed(
     for await (const [index, { text, tokens, logprobs }] of mergeStreams(answers)) {
       usage.take(tokens);
       const found = readers[index]?.push(text) ?? [];
-      const more = body.logprobs ? { logprobs: chatLogprobs(tokenizer, tokens, logprobs) } : {};
+      const more = body.logprobs ? { logprobs: chatLogprobs(model.tokenizer, tokens, logprobs) } : {};
       const deltas = found.length === 0 && body.logprobs ? [{}] : found.map((event) => deltaOf(index, event));
       for (const [at, delta] of deltas.entries())
         await events.send(chunk(index, delta, at === 0 ? more : {}));
@@ -190,7 +214,8 @@ async function streamed(
       const reason = (calls[index] ?? 0) > 0 ? 'tool_calls' : finishReasonOf(result);
       await events.send(chunk(index, {}, { finish_reason: reason }));
     }
-    for (const last of usage.last(head, [results])) await events.send(last);
+    const reasoning = await reasoningTokens(model, thoughts);
+    for (const last of usage.last(head, [results], reasoning)) await events.send(last);
   } catch (error) {
     await events.send(openAiError(httpErrorOf(error))).catch(() => {});
   } finally {

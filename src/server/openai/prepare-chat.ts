@@ -36,7 +36,7 @@ export interface PreparedChat {
   readonly promptTokens: Int32Array;
   /** What stands among them that is no text. */
   readonly inserts: readonly Insert[];
-  /** Whether marks of answers, which may be special tokens, must be seen: those of calls and channels. */
+  /** Whether marks of answers, which may be special tokens, must be seen: those of calls, channels and reasoning. */
   readonly showsMarks: boolean;
   /** What the answer must be with all that it begins with; calls, where it must be these. */
   readonly guide: Guide | undefined;
@@ -64,8 +64,9 @@ export async function prepareChat(model: ServedModel, request: ChatRequest): Pro
   const rendered = reasoning && model.inputBuilder.renderChatTemplate(messages, options);
   const isOpen = reasoning !== undefined && opensReasoning(rendered ?? '', reasoning);
   const { guide } = request;
+  const isMarkSpecial = reasoning !== undefined && isSpecial(model, reasoning.end);
   // A guide spells what tokens write, and special ones write nothing: there the answer begins with what is guided.
-  const isSpelled = isOpen && !isSpecial(model, reasoning.end);
+  const isSpelled = isOpen && !isMarkSpecial;
   const after = guide !== undefined && isSpelled ? reasoning.end : undefined;
   const parameters = new Map(
     chosen.map(({ function: { name, parameters: schema } }) => [name, schema] as const),
@@ -79,7 +80,7 @@ export async function prepareChat(model: ServedModel, request: ChatRequest): Pro
   };
   return {
     ...{ promptTokens, inserts, reader },
-    showsMarks: tools !== undefined || format.hasChannels,
+    showsMarks: tools !== undefined || format.hasChannels || isMarkSpecial,
     guide: forced?.guide ?? (after === undefined ? guide : { ...guide, after }),
   };
 }

@@ -18,6 +18,10 @@ export function outputOf(blocks: readonly WholeBlock[]): Output[] {
   });
 }
 
+/** The text of an item that is reasoning; of others nothing. */
+export const thoughtsOf = ({ type, content }: Output): string =>
+  type === 'reasoning' ? (content as { text: string }[]).map(({ text }) => text).join('') : '';
+
 const messageItem = (id: string, text: string | undefined, status: string): Output => ({
   ...{ id, type: 'message', role: 'assistant', status },
   content: text === undefined ? [] : [textPart(text)],
