@@ -14,6 +14,9 @@ const [numStreams, promptLen] = [flags.count('streams'), flags.count('prompt')];
 const quantize = flags.text('quantize');
 if (quantize !== '') flags.choice('quantize', quantize, ['w8a16', 'w8a8_dynamic', 'w4a16']);
 
+/** Streams go on for longer than they are watched. */
+const STREAM_LEN = 4096;
+
 const percentile = (values: readonly number[], share: number): number =>
   values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(share * values.length))] ??
   Number.NaN;
@@ -114,7 +117,7 @@ try {
   const llm = await LLM.load(dir, {
     loadTokenizer: false,
     maxNumSeqs: numStreams + 1,
-    maxModelLen: 2 * promptLen,
+    maxModelLen: Math.max(2 * promptLen, STREAM_LEN),
     ...(quantize !== '' && { quantize: quantize as 'w8a16' }),
   });
   try {

@@ -8,29 +8,28 @@ export type ToolParameters = ReadonlyMap<string, unknown>;
 const MAX_DEPTH = 8;
 
 /**
- * The value of an argument that stands without quotes, as formats of XML have it. The tool says of what type it is: a text
- * of digits stays a text where a text is asked for. Where it does not say, JSON is what it reads as. What is of none of
- * the types is the text, for the tool to refuse.
+ * The value of an argument that stands without quotes, as formats of XML have it, as JSON. The tool says of what type it is:
+ * a text of digits stays a text where a text is asked for. Where it does not say, JSON is what it reads as, and stays as it
+ * is written. What is of none of the types is the text, for the tool to refuse.
  */
-export function looseValue(
-  text: string,
-  tool: string,
-  argument: string,
-  parameters: ToolParameters,
-): unknown {
+export function looseJson(text: string, tool: string, argument: string, parameters: ToolParameters): string {
   const types = typesOf(propertyOf(parameters.get(tool), argument), 0);
-  const value = readValue(text, types);
-  if (types.size === 0) return value === undefined ? text : value;
-  if (types.has('string')) return types.has('null') && value === null ? null : text;
-  return value !== undefined && types.has(typeOf(value, types)) ? value : text;
+  const found = readValue(text, types);
+  const isOfType = found !== undefined && (types.size === 0 || types.has(typeOf(found.value, types)));
+  const isText = types.has('string') && found?.value !== null;
+  return isOfType && !isText ? found.json : JSON.stringify(text);
 }
 
 /** JSON, or where a value of the type is asked for, as Python writes it: models of code do. */
-function readValue(text: string, types: ReadonlySet<string>): unknown {
+function readValue(
+  text: string,
+  types: ReadonlySet<string>,
+): { readonly value: unknown; readonly json: string } | undefined {
   try {
-    return JSON.parse(text);
+    return { value: JSON.parse(text) as unknown, json: text.trim() };
   } catch {
-    return types.size > 0 && !types.has('string') ? readPythonValue(text)?.[0] : undefined;
+    const [value] = types.size > 0 && !types.has('string') ? (readPythonValue(text) ?? []) : [];
+    return value === undefined ? undefined : { value, json: JSON.stringify(value) };
   }
 }
 

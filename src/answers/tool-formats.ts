@@ -1,6 +1,17 @@
-import { isObject } from '../is-object.js';
 import type { ToolCall } from './answer-event.js';
-import { looseValue, type ToolParameters } from './argument-types.js';
+import type { ToolParameters } from './argument-types.js';
+import {
+  readArgPairs,
+  readDeepSeek,
+  readFencedJson,
+  readFunctionXml,
+  readJson,
+  readJsonSequence,
+  readKimi,
+  readMistral,
+  readNameAndJson,
+  readPython,
+} from './call-readers.js';
 import { readPythonCalls } from './python-calls.js';
 
 /** How a family writes calls of tools, as its published template shows them to the model. */
@@ -24,130 +35,6 @@ const has =
   (...parts: readonly string[]) =>
   (template: string): boolean =>
     parts.every((part) => template.includes(part));
-
-/** A call as JSON: the name, and its arguments under one of the keys that families give them. */
-function readCall(value: unknown): ToolCall | undefined {
-  if (typeof value !== 'object' || value === null) return undefined;
-  const { name, tool_name, arguments: args, parameters = {} } = value as Record<string, unknown>;
-  const called = name ?? tool_name;
-  const given = args ?? parameters;
-  if (typeof called !== 'string' || called === '') return undefined;
-  if (typeof given === 'string') return isJsonObject(given) ? { name: called, arguments: given } : undefined;
-  if (!isObject(given)) return undefined;
-  return { name: called, arguments: JSON.stringify(given) };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-export function isJsonObject(text: string): boolean {
-  return isObject(parseJson(text));
-}
-
-/** One call, or a list of them. */
-function readJson(body: string): readonly ToolCall[] | undefined {
-  const value = parseJson(body.trim());
-  const calls = (Array.isArray(value) ? value : [value]).map(readCall);
-  return calls.length > 0 && calls.every((call) => call !== undefined) ? calls : undefined;
-}
-
-/** Calls one after another, with `;` between them, as Llama 3.1 writes several. */
-function readJsonSequence(body: string): readonly ToolCall[] | undefined {
-  const whole = readJson(body);
-  if (whole !== undefined) return whole;
-  const parts = body.split(/;\s*(?=\{)/).map(readJson);
-  return parts.length > 1 && parts.every((part) => part !== undefined) ? parts.flat() : undefined;
-}
-
-/** `name[ARGS]{…}`, as Mistral's newer tokenizers write it, or a list. Several follow one another. */
-function readMistral(body: string): readonly ToolCall[] | undefined {
-  const list = readJson(body);
-  if (list !== undefined) return list;
-  const calls = body.split('[TOOL_CALLS]').map((part) => {
-    const [, name, args = ''] = /^\s*([\w.-]+)(?:\[ARGS\])?\s*(\{[\s\S]*\})\s*$/.exec(part) ?? [];
-    return name !== undefined && isJsonObject(args) ? { name, arguments: args } : undefined;
-  });
-  return calls.every((call) => call !== undefined) ? calls : undefined;
-}
-
-/** A name on its own line, then its arguments (GLM-4, ChatGLM3). */
-function readNameAndJson(body: string): readonly ToolCall[] | undefined {
-  const [, name, args = ''] = /^\s*([\w.-]+)\s*\n\s*(\{[\s\S]*\})\s*$/.exec(body) ?? [];
-  return name !== undefined && isJsonObject(args) ? [{ name, arguments: args }] : undefined;
-}
-
-/** `name`, then pairs of `<arg_key>` and `<arg_value>` (GLM-4.5). */
-function readArgPairs(body: string, parameters: ToolParameters): readonly ToolCall[] | undefined {
-  const [, name] = /^\s*([\w.-]+)\s*(?:<arg_key>|$)/.exec(body) ?? [];
-  if (name === undefined) return undefined;
-  const pairs = body.matchAll(/<arg_key>([\s\S]*?)<\/arg_key>\s*<arg_value>([\s\S]*?)<\/arg_value>/g);
-  const args = Array.from(pairs, ([, key = '', value = '']) => {
-    return [key.trim(), looseValue(value, name, key.trim(), parameters)] as const;
-  });
-  return [{ name, arguments: JSON.stringify(Object.fromEntries(args)) }];
-}
-
-/** `<function=name><parameter=key>value</parameter>…</function>` (Qwen3-Coder, Seed-OSS). */
-function readFunctionXml(body: string, parameters: ToolParameters): readonly ToolCall[] | undefined {
-  const calls = Array.from(
-    body.matchAll(/<function=([\w.-]+)>([\s\S]*?)<\/function>/g),
-    ([, name = '', inner = '']) => {
-      const pairs = inner.matchAll(/<parameter=([^>]+)>\n?([\s\S]*?)\n?<\/parameter>/g);
-      const args = Array.from(pairs, ([, key = '', value = '']) => {
-        return [key, looseValue(value, name, key, parameters)] as const;
-      });
-      return { name, arguments: JSON.stringify(Object.fromEntries(args)) };
-    },
-  );
-  return calls.length > 0 ? calls : undefined;
-}
-
-/** A name, then JSON in a block of code (Hunyuan). */
-function readFencedJson(body: string): readonly ToolCall[] | undefined {
-  const [, name, args = ''] = /^\s*([\w.-]+)\s*\n```json\n([\s\S]*?)\n```\s*$/.exec(body) ?? [];
-  return name !== undefined && isJsonObject(args) ? [{ name, arguments: args }] : undefined;
-}
-
-/** `<｜tool▁call▁begin｜>name<｜tool▁sep｜>{…}<｜tool▁call▁end｜>`; before V3.1 a type, the name, and JSON in a block of code. */
-function readDeepSeek(body: string): readonly ToolCall[] | undefined {
-  return readEach(body, /<｜tool▁call▁begin｜>([\s\S]*?)(?:<｜tool▁call▁end｜>|$)/g, (inner) => {
-    const [head = '', rest = ''] = inner.split('<｜tool▁sep｜>');
-    return readFencedJson(rest)?.[0] ?? callOf(head.trim(), rest);
-  });
-}
-
-/** `<|tool_call_begin|>functions.name:0<|tool_call_argument_begin|>{…}<|tool_call_end|>`; what stands before is the id. */
-function readKimi(body: string): readonly ToolCall[] | undefined {
-  return readEach(body, /<\|tool_call_begin\|>([\s\S]*?)(?:<\|tool_call_end\|>|$)/g, (inner) => {
-    const [head = '', rest = ''] = inner.split('<|tool_call_argument_begin|>');
-    const id = head.trim();
-    const call = callOf(id.replace(/^functions\./, '').replace(/:\d+$/, ''), rest);
-    return call && { ...call, id };
-  });
-}
-
-function readEach(
-  body: string,
-  pattern: RegExp,
-  read: (inner: string) => ToolCall | undefined,
-): readonly ToolCall[] | undefined {
-  const calls = Array.from(body.matchAll(pattern), ([, inner = '']) => read(inner));
-  return calls.length > 0 && calls.every((call) => call !== undefined) ? calls : undefined;
-}
-
-function callOf(name: string, args: string): ToolCall | undefined {
-  const given = args.trim() || '{}';
-  return /^[\w.-]+$/.test(name) && isJsonObject(given) ? { name, arguments: given } : undefined;
-}
-
-/** Calls of Python, in a block of code where a model makes one (MiniCPM 3). */
-const readPython = (body: string): readonly ToolCall[] | undefined =>
-  readPythonCalls(body.replace(/^\s*```(?:python)?\n|\n?```\s*$/g, ''));
 
 const PYTHON_TAG = '<|python_tag|>';
 

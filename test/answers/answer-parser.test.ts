@@ -341,6 +341,27 @@ describe('answers', () => {
   });
 
   // sgl-project/sglang#13411 and #30644, lablup/mlxcel#1336, ml-explore/mlx-lm#1310, antirez/ds4#569
+  // earendil-works/pi#8943
+  it('have numbers as they are written, of as many digits as there are', () => {
+    const args = '{"id": 12345678901234567890, "more": [1.0, {"a}": "\\"{, x"}]}';
+    const compact = '{"id":12345678901234567890,"more":[1.0,{"a}":"\\"{, x"}]}';
+    for (const [template, answer, expected] of [
+      ['<tool_call>', `<tool_call>{"name": "f", "arguments": ${args}}</tool_call>`, compact],
+      ['[TOOL_CALLS]', `[TOOL_CALLS][{"name": "f", "arguments": ${args}, "id": "a"}]`, compact],
+      [
+        '<tool_call>\n<function=example>',
+        '<tool_call><function=f><parameter=id>12345678901234567890</parameter></function></tool_call>',
+        '{"id":12345678901234567890}',
+      ],
+    ] as const) {
+      const reader = answerReader(answerFormat(template), { mayCall: true });
+      const events = [...reader.push(answer), ...reader.end()];
+      expect(events, template).to.deep.equal([
+        { kind: 'tool-call', call: { name: 'f', arguments: expected } },
+      ]);
+    }
+  });
+
   it('have arguments of the types that their tools name, where the format has none', () => {
     const schemas = {
       zip: { type: 'string' },

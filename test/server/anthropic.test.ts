@@ -96,6 +96,14 @@ describe("the server, asked by Anthropic's package", function () {
     }
   });
 
+  // BerriAI/litellm#28580
+  it('goes on with what the assistant has said of its answer', async () => {
+    const begun = { role: 'assistant' as const, content: 'Once upon a' };
+    const options = { model: 'tiny', max_tokens: 2, temperature: 0 };
+    const { content } = await client.messages.create({ ...options, messages: [...messages, begun] });
+    expect(content).to.deep.equal([{ type: 'text', text: ' time,' }]);
+  });
+
   it('lists models as its package reads them', async () => {
     const page = await client.models.list();
     expect(page.data.map(({ id, type }) => [id, type])).to.deep.equal([['tiny', 'model']]);

@@ -202,6 +202,17 @@ export const REPORTED: readonly ConformanceCase[] = [
     }),
   },
   {
+    of: 'unslothai/unsloth#9121: what was called with a text before',
+    path: RESPONSES,
+    body: response({
+      input: [
+        { role: 'user', content: 'Hi' },
+        { type: 'custom_tool_call', call_id: 'c', name: 'apply_patch', input: '*** Begin Patch' },
+        { type: 'custom_tool_call_output', call_id: 'c', output: 'ok' },
+      ],
+    }),
+  },
+  {
     of: 'openai/codex: reasoning with a summary and no content',
     path: RESPONSES,
     body: response({

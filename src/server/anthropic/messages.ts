@@ -2,6 +2,7 @@ import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import type { AnswerReader } from '../../answers/answer-reader.js';
 import type { Generation, GenerationResult } from '../../engine/generation.js';
+import type { ChatMessage } from '../../tokenizer/chat-template.js';
 import { AnswerBlocks, type BlockEvent, wholeBlocks } from '../answer-blocks.js';
 import { EventStream } from '../event-stream.js';
 import { ForeignParts } from '../foreign-parts.js';
@@ -44,7 +45,8 @@ const KINDS: Readonly<Record<number, string>> = {
 /** An error in the shape that Anthropic's clients read: the field at fault stands before what is wrong with it. */
 export function anthropicError({ status, message, param }: HttpError, requestId: string): object {
   const isNamed = param === null || message.includes(param);
-  const error = { type: KINDS[status] ?? 'api_error', message: isNamed ? message : `${param}: ${message}` };
+  const type = KINDS[status] ?? (status < 500 ? 'invalid_request_error' : 'api_error');
+  const error = { type, message: isNamed ? message : `${param}: ${message}` };
   return { type: 'error', error, request_id: requestId };
 }
 
@@ -54,8 +56,13 @@ function requestOf(model: ServedModel, body: z.infer<typeof countBody>): ChatReq
   return {
     ...{ messages, partNames: parts.names, tools: toolsOf(body), toolChoice: toolChoiceOf(body) },
     mayCallSeveral: !body.tool_choice?.disable_parallel_tool_use,
+    continueFinalMessage: isBegun(messages.at(-1)),
   };
 }
+
+/** Whether the last message is the beginning of the answer: what the assistant has said of it. */
+const isBegun = (last: ChatMessage | undefined): boolean =>
+  last?.role === 'assistant' && last.tool_calls === undefined && last.content !== '';
 
 /** `POST /v1/messages/count_tokens`. */
 export async function countTokens(model: ServedModel, given: unknown): Promise<object> {

@@ -1,4 +1,5 @@
 import type { ToolCall } from '../../answers/answer-event.js';
+import { compactJson, slicesOf } from '../../answers/json-slices.js';
 import type { Guide } from '../../guided/index.js';
 import { isObject } from '../../is-object.js';
 import { invalidRequest } from '../http-error.js';
@@ -36,7 +37,7 @@ export function chooseTools(
   if (choice.type === 'function') {
     const called = toolNamed(tools, choice.function.name);
     const { name } = called.function;
-    const read = (text: string): ToolCall[] => [{ name, arguments: text.trim() }];
+    const read = (text: string): ToolCall[] => [{ name, arguments: compactJson(text) }];
     return { tools, forced: { guide: { jsonSchema: parametersOf(called) }, read } };
   }
   const { mode, tools: named } = choice.allowed_tools;
@@ -67,11 +68,14 @@ function callsGuide(tools: readonly Tool[], mayCallSeveral: boolean): ToolGuide 
   };
   return {
     guide: { jsonSchema: calls },
-    read: (text) =>
-      (JSON.parse(text) as { name: string; parameters: object }[]).map(({ name, parameters }) => ({
+    read: (text) => {
+      const written = JSON.parse(text) as { name: string }[];
+      const slices = slicesOf(text);
+      return written.map(({ name }, i) => ({
         name,
-        arguments: JSON.stringify(parameters),
-      })),
+        arguments: compactJson(slicesOf(slices.get(String(i)) ?? '').get('parameters') ?? '{}'),
+      }));
+    },
   };
 }
 

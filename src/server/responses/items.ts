@@ -88,10 +88,13 @@ function messageOf(given: Item, place: string, parts: ForeignParts): ChatMessage
       const role = given.role === 'developer' ? 'system' : (given.role ?? 'user');
       return { role, content: contentOf(partsOf(given.content, `${place}.content`, parts)) };
     }
-    case 'function_call': {
+    case 'function_call':
+    case 'custom_tool_call': {
+      const args = given.input === undefined ? textOf(given.arguments, place, parts) : undefined;
       const call = {
         name: given.name,
-        arguments: parseArguments(textOf(given.arguments, place, parts), place),
+        // What is called with a text is told as a function of one.
+        arguments: args === undefined ? { input: given.input } : parseArguments(args, place),
       };
       return {
         role: 'assistant',
@@ -100,6 +103,7 @@ function messageOf(given: Item, place: string, parts: ForeignParts): ChatMessage
       };
     }
     case 'function_call_output':
+    case 'custom_tool_call_output':
       return {
         role: 'tool',
         tool_call_id: given.call_id,
