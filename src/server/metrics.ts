@@ -15,7 +15,10 @@ export class Metrics {
   readonly #finished = this.#counter('vllm:request_success_total', 'Finished answers', 'finished_reason');
   readonly #failed = this.#counter('vllm:request_failure_total', 'Answers that failed or were aborted');
   readonly #firstToken = this.#histogram('vllm:time_to_first_token_seconds', 'Time to the first token');
-  readonly #betweenTokens = this.#histogram('vllm:time_per_output_token_seconds', 'Time between tokens');
+  /** vLLM's newer name for it, and its older one. */
+  readonly #betweenTokens = ['vllm:inter_token_latency_seconds', 'vllm:time_per_output_token_seconds'].map(
+    (name) => this.#histogram(name, 'Time between tokens, of an answer on average'),
+  );
   readonly #whole = this.#histogram('vllm:e2e_request_latency_seconds', 'Time of a whole answer');
   /** Counts what has come of an answer since it was last asked; one for each that runs. */
   readonly #running = new Set<() => void>();
@@ -124,7 +127,8 @@ export class Metrics {
         this.#firstToken.observe(labels, ttftMs / 1000);
         this.#whole.observe(labels, totalMs / 1000);
         if (tokens.length > 1)
-          this.#betweenTokens.observe(labels, (totalMs - ttftMs) / (tokens.length - 1) / 1000);
+          for (const histogram of this.#betweenTokens)
+            histogram.observe(labels, (totalMs - ttftMs) / (tokens.length - 1) / 1000);
       },
       () => {
         end();

@@ -41,6 +41,7 @@ describe('paths of the server', function () {
       expect(answer.status, path).to.equal(404);
       expect(await errorOf(answer), path).to.include(`did you mean ${CHAT}?`);
     }
+    expect(await errorOf(await ask('/v1/score'))).to.not.include('did you mean');
     for (const method of ['GET', 'PUT', 'DELETE']) {
       const answer = await ask(`${CHAT}?a=b`, { method, ...(method !== 'PUT' && { body: null }) });
       expect([answer.status, answer.headers.get('allow')], method).to.deep.equal([405, 'POST']);
