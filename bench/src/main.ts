@@ -1,12 +1,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism, cpus, tmpdir } from 'node:os';
+import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { inspect, parseArgs } from 'node:util';
+import { inspect } from 'node:util';
 import { availableIsas } from '../../dist/src/index.js';
 import { drawChart } from './chart.js';
 import { benchDrafts } from './drafts.js';
 import { benchExperts } from './experts.js';
 import { benchFamilies, type SuiteResults, type SuiteSettings } from './families.js';
+import { Flags } from './flags.js';
 import { benchLatent } from './latent.js';
 import { type Subject, SubjectBench } from './measure.js';
 import { benchMedia } from './media.js';
@@ -37,37 +38,24 @@ const SUITES: Readonly<
     run: async (settings) => ({ rows: await benchMedia(settings), failures: [] }),
   },
 };
-const ROOT = join(import.meta.dirname, '../..');
-const { values: flags } = parseArgs({
-  options: {
-    /** quick, full (more rounds, models and depths), or the name of one of SUITES. */
-    suite: { type: 'string', default: 'quick' },
-    /** One of PEERS, or, for the suite media, transformers=PYTHON. */
-    peer: { type: 'string', default: 'none' },
-    json: { type: 'string' },
-    svg: { type: 'string' },
-    threads: { type: 'string', default: String(availableParallelism()) },
-    /** A part of a subject's name, such as l1-w4a16, of a family's, or of what is decoded with drafts. */
-    only: { type: 'string' },
-    /** Where checkpoints lie, to be used again; a temporary folder when absent. */
-    folder: { type: 'string' },
-  },
-});
-const threads = Number(flags.threads);
-const full = flags.suite === 'full';
-const own = SUITES[flags.suite];
+const flags = new Flags('main');
+const { threads } = flags;
+const [suite, wanted, only] = ['suite', 'peer', 'only'].map((name) => flags.text(name)) as [
+  string,
+  string,
+  string,
+];
+const full = suite === 'full';
+const own = SUITES[suite];
 const rounds = full ? 5 : 3;
 
-if (own === undefined && !['quick', 'full'].includes(flags.suite))
-  throw new Error(`--suite is quick, full, ${Object.keys(SUITES).join(', ')}; found ${flags.suite}`);
-const python = flags.suite === 'media' ? /^transformers=(.+)/.exec(flags.peer)?.[1] : undefined;
-const peer = findPeer(flags.peer);
-if (flags.peer !== 'none' && peer === undefined && python === undefined)
+if (own === undefined) flags.choice('suite', suite, ['quick', 'full', ...Object.keys(SUITES)]);
+const python = suite === 'media' ? /^transformers=(.+)/.exec(wanted)?.[1] : undefined;
+const peer = findPeer(wanted);
+if (wanted !== 'none' && peer === undefined && python === undefined)
   throw new Error(
-    `--peer is ${PEERS.join(', ')}, or transformers=PYTHON with --suite media; found ${flags.peer}`,
+    `--peer is ${PEERS.join(', ')}, or transformers=PYTHON with --suite media; found ${wanted}`,
   );
-if (!Number.isInteger(threads) || threads < 1)
-  throw new Error(`--threads is an integer >= 1, found ${flags.threads}`);
 
 const l1 = SHAPES.l1 as ModelShape;
 const q05 = SHAPES.q05 as ModelShape;
@@ -83,11 +71,11 @@ const all: Subject[] = [
   { shape: l1, format: 'w4a16', depths: full ? [2048, 8192] : [2048], batches },
 ];
 const nameOf = ({ shape, format }: Subject) => `${shape.name}-${format}`;
-const subjects = own === undefined ? all.filter((subject) => nameOf(subject).includes(flags.only ?? '')) : [];
+const subjects = own === undefined ? all.filter((subject) => nameOf(subject).includes(only)) : [];
 if (subjects.length === 0 && own === undefined)
-  throw new Error(`--only is a part of one of ${all.map(nameOf).join(', ')}; found ${flags.only}`);
+  throw new Error(`--only is a part of one of ${all.map(nameOf).join(', ')}; found ${only}`);
 
-const folder = flags.folder ?? mkdtempSync(join(tmpdir(), 'atb-bench-'));
+const folder = flags.text('folder') || mkdtempSync(join(tmpdir(), 'atb-bench-'));
 const rows: Row[] = [];
 const limits = { readBytesPerSecond: [] as number[], flops: [] as number[], others: [] as number[] };
 try {
@@ -100,7 +88,7 @@ try {
       folder,
       pool,
       log,
-      only: flags.only ?? '',
+      only,
       peer: python,
     });
     rows.push(...results.rows);
@@ -123,7 +111,7 @@ try {
     limits.others.push(...bench.others.map((share) => 100 * share));
   }
 } finally {
-  if (!flags.folder) rmSync(folder, { recursive: true, force: true });
+  if (flags.text('folder') === '') rmSync(folder, { recursive: true, force: true });
 }
 const range = (values: readonly number[]) =>
   `${Math.min(...values).toFixed(0)}-${Math.max(...values).toFixed(0)}`;
@@ -134,5 +122,6 @@ const machine = `${cpus()[0]?.model.trim()}, ${threads} threads${measured}`;
 const beside = own?.beside ?? peer?.name ?? 'no peer';
 console.log(`${machine}\n${beside}; medians of ${rounds} interleaved rounds\n`);
 console.log(table(rows));
-if (flags.json) writeFileSync(flags.json, JSON.stringify({ machine, peer: beside, rows }, null, 2));
-if (flags.svg) writeFileSync(flags.svg, drawChart(rows, `${machine}. ${beside}.`));
+const [json, svg] = [flags.text('json'), flags.text('svg')];
+if (json !== '') writeFileSync(json, JSON.stringify({ machine, peer: beside, rows }, null, 2));
+if (svg !== '') writeFileSync(svg, drawChart(rows, `${machine}. ${beside}.`));

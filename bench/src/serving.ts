@@ -1,32 +1,21 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { LLM } from '../../dist/src/index.js';
 import { writeCheckpoint } from './checkpoints.js';
 import { randomTokens } from './driver.js';
+import { Flags } from './flags.js';
 import { RandomPool } from './random-pool.js';
 import { median } from './results.js';
-import { type ModelShape, SHAPES } from './shapes.js';
 
-/**
- * What requests feel of each other: `npm run bench -- serving [--shape q05|l1] [--quantize w8a16] [--streams 4]
- * [--prompt 4096] [--folder DIR]`. Gaps between the tokens of running streams, alone and while a long prompt is prefilled;
- * the time to the first token of a prompt with a long beginning, the first time and when the beginning is in the cache.
- */
-const { values: flags } = parseArgs({
-  args: process.argv.slice(2),
-  options: {
-    shape: { type: 'string', default: 'q05' },
-    quantize: { type: 'string' },
-    streams: { type: 'string', default: '4' },
-    prompt: { type: 'string', default: '4096' },
-    /** Where checkpoints lie, to be used again; a temporary folder when absent. */
-    folder: { type: 'string' },
-  },
-});
-const shape = SHAPES[flags.shape] as ModelShape;
-const [numStreams, promptLen] = [Number(flags.streams), Number(flags.prompt)];
+const flags = new Flags('serving');
+const shape = flags.shape('shape');
+const [numStreams, promptLen] = [flags.count('streams'), flags.count('prompt')];
+const quantize = flags.text('quantize');
+if (quantize !== '') flags.choice('quantize', quantize, ['w8a16', 'w8a8_dynamic', 'w4a16']);
+
+/** Streams go on for longer than they are watched. */
+const STREAM_LEN = 4096;
 
 const percentile = (values: readonly number[], share: number): number =>
   values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(share * values.length))] ??
@@ -122,14 +111,14 @@ async function firstToken(llm: LLM): Promise<void> {
   );
 }
 
-const folder = flags.folder ?? mkdtempSync(join(tmpdir(), 'atb-bench-'));
+const folder = flags.text('folder') || mkdtempSync(join(tmpdir(), 'atb-bench-'));
 try {
   const dir = writeCheckpoint(shape, new RandomPool(), folder);
   const llm = await LLM.load(dir, {
     loadTokenizer: false,
     maxNumSeqs: numStreams + 1,
-    maxModelLen: 2 * promptLen,
-    ...(flags.quantize !== undefined && { quantize: flags.quantize as 'w8a16' }),
+    maxModelLen: Math.max(2 * promptLen, STREAM_LEN),
+    ...(quantize !== '' && { quantize: quantize as 'w8a16' }),
   });
   try {
     await firstToken(llm);
@@ -138,5 +127,5 @@ try {
     await llm.dispose();
   }
 } finally {
-  if (!flags.folder) rmSync(folder, { recursive: true, force: true });
+  if (flags.text('folder') === '') rmSync(folder, { recursive: true, force: true });
 }

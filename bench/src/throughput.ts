@@ -1,72 +1,55 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { loadReport } from '../../dist/src/cli/bench-serve/load-report.js';
 import { runLoad } from '../../dist/src/cli/bench-serve/run-load.js';
 import { type PlannedRequest, planWorkload, WORDS } from '../../dist/src/cli/bench-serve/workload.js';
 import { type GgufFormat, writeCheckpoint, writeGguf, writeTokenizer } from './checkpoints.js';
 import { EngineProcess, type OurCommands, type PeerCommands } from './driver.js';
+import { Flags } from './flags.js';
 import { RandomPool } from './random-pool.js';
 import { median } from './results.js';
-import { type ModelShape, SHAPES } from './shapes.js';
 
-/**
- * Requests a second, as a server of ours answers those of `bench-serve`, and as node-llama-cpp answers as many of the same
- * lengths by its own batching, in turns: `npm run bench -- throughput [--shape l1] [--quantize w8a16|w4a16] [--requests 64]
- * [--prompt 32-512] [--output 32-128] [--shared 0] [--streams 32] [--rounds 3] [--peer node-llama-cpp|none] [--folder DIR]`.
- * Beside them stands what the engine itself decodes of as many sequences, without prompts.
- */
-const { values: flags } = parseArgs({
-  args: process.argv.slice(2),
-  options: {
-    shape: { type: 'string', default: 'l1' },
-    quantize: { type: 'string', default: 'w8a16' },
-    requests: { type: 'string', default: '64' },
-    prompt: { type: 'string', default: '32-512' },
-    output: { type: 'string', default: '32-128' },
-    /** Words with which all prompts begin. */
-    shared: { type: 'string', default: '0' },
-    streams: { type: 'string', default: '32' },
-    rounds: { type: 'string', default: '3' },
-    peer: { type: 'string', default: 'node-llama-cpp' },
-    threads: { type: 'string', default: String(availableParallelism()) },
-    /** Where checkpoints lie, to be used again; a temporary folder when absent. */
-    folder: { type: 'string' },
-  },
-});
 /** The peer's file of as many bits. */
-const GGUF: Readonly<Record<string, GgufFormat>> = { w8a16: 'q8_0', w4a16: 'q4_0' };
+const GGUF: Readonly<Record<string, GgufFormat>> = { w8a16: 'q8_0', w8a8_dynamic: 'q8_0', w4a16: 'q4_0' };
 const ROOT = join(import.meta.dirname, '../..');
 /** Tokens of a step of the raw rate, after the prompts of 16 tokens that the driver gives them. */
 const RAW_STEPS = 48;
 
-const shape = SHAPES[flags.shape] as ModelShape;
-const [threads, streams, shared] = [flags.threads, flags.streams, flags.shared].map(Number) as [
+const flags = new Flags('throughput');
+const shape = flags.shape('shape');
+const formats = flags.list('quantize').map((format) => flags.choice('quantize', format, Object.keys(GGUF)));
+const [numRequests, streams, rounds] = ['requests', 'streams', 'rounds'].map((name) => flags.count(name)) as [
   number,
   number,
   number,
 ];
-const range = (text: string) => {
-  const [min = 0, max = min] = text.split('-').map(Number);
-  return { min, max };
-};
-const [promptWords, outputTokens] = [range(flags.prompt), range(flags.output)];
-const context = shared + promptWords.max + outputTokens.max;
+const shares = flags.counts('shared', 0);
+const { threads } = flags;
+const peerName = flags.choice('peer', flags.text('peer'), ['node-llama-cpp', 'none']);
+const [promptWords, outputTokens] = [flags.range('prompt'), flags.range('output')];
+const context = Math.max(...shares) + promptWords.max + outputTokens.max;
 
-const planned = (round: number): PlannedRequest[] =>
+const planned = (sharedWords: number, round: number): PlannedRequest[] =>
   planWorkload({
-    ...{ requests: Number(flags.requests), rate: Number.POSITIVE_INFINITY, promptWords, outputTokens },
-    ...{ sharedWords: shared, seed: round },
+    ...{ requests: numRequests, rate: Number.POSITIVE_INFINITY, promptWords, outputTokens },
+    ...{ sharedWords, seed: round },
   });
 
 /** The server as users start it. */
-async function ours(dir: string): Promise<{ baseUrl: string; stop(): Promise<unknown> }> {
+async function ours(dir: string, quantize: string): Promise<{ baseUrl: string; stop(): Promise<unknown> }> {
   const server = spawn(process.execPath, [
-    ...[join(ROOT, 'scripts/atb-models.mjs'), 'serve', '--model_path', dir, '--quantize', flags.quantize],
-    ...['--threads', String(threads), '--max_num_seqs', String(streams), '--max_waiting', flags.requests],
+    ...[join(ROOT, 'scripts/atb-models.mjs'), 'serve', '--model_path', dir, '--quantize', quantize],
+    ...[
+      '--threads',
+      String(threads),
+      '--max_num_seqs',
+      String(streams),
+      '--max_waiting',
+      String(numRequests),
+    ],
     ...['--max_model_len', String(context + 1), '--port', '0', '--log_level', 'fatal', '--no-page'],
   ]);
   let said = '';
@@ -85,10 +68,10 @@ async function ours(dir: string): Promise<{ baseUrl: string; stop(): Promise<unk
 }
 
 /** Tokens a second of so many sequences that only decode. */
-async function rawRate(dir: string): Promise<number> {
+async function rawRate(dir: string, quantize: string): Promise<number> {
   const engine = new EngineProcess<OurCommands>(new URL('ours.js', import.meta.url));
   try {
-    const options = { model: dir, threads, context: 256, sequences: streams, quantize: flags.quantize };
+    const options = { model: dir, threads, context: 256, sequences: streams, quantize };
     await engine.call('load', options);
     const times = await engine.call('batch', { batch: streams, steps: RAW_STEPS });
     return (1000 * streams) / median(times.slice(8));
@@ -102,31 +85,38 @@ const show = (what: string, values: readonly number[], unit: string): void =>
     `${what.padEnd(48)} ${median(values).toFixed(2)}${unit}  (${values.map((value) => value.toFixed(2)).join(', ')})`,
   );
 
-const folder = flags.folder ?? mkdtempSync(join(tmpdir(), 'atb-bench-'));
-const peer =
-  flags.peer === 'none'
-    ? undefined
-    : new EngineProcess<PeerCommands>(new URL(`peer-${flags.peer}.js`, import.meta.url));
-try {
-  const pool = new RandomPool();
-  const dir = writeCheckpoint(shape, pool, folder);
-  writeTokenizer(shape, WORDS, dir);
-  const raw = await rawRate(dir);
-  const server = await ours(dir);
-  if (peer) {
-    const model = writeGguf(shape, GGUF[flags.quantize] as GgufFormat, pool, folder);
-    await peer.call('load', { model, threads, context: 256, sequences: streams });
+/** One format: a server and the peer, which answer the same rounds in turns. */
+async function measure(dir: string, quantize: string, pool: RandomPool): Promise<void> {
+  const raw = await rawRate(dir, quantize);
+  const peer =
+    peerName === 'none'
+      ? undefined
+      : new EngineProcess<PeerCommands>(new URL(`peer-${peerName}.js`, import.meta.url));
+  const server = await ours(dir, quantize);
+  try {
+    if (peer) {
+      const model = writeGguf(shape, GGUF[quantize] as GgufFormat, pool, folder);
+      await peer.call('load', { model, threads, context: 256, sequences: streams });
+    }
+    for (const shared of shares) await measureRounds(dir, quantize, shared, raw, server.baseUrl, peer);
+  } finally {
+    await server.stop();
+    await peer?.stop();
   }
+}
+
+async function measureRounds(
+  dir: string,
+  quantize: string,
+  shared: number,
+  raw: number,
+  baseUrl: string,
+  peer: EngineProcess<PeerCommands> | undefined,
+): Promise<void> {
   const figures = { requests: [] as number[], tokens: [] as number[], peers: [] as number[] };
-  for (let round = 1; round <= Number(flags.rounds); round++) {
-    const requests = planned(round);
-    const target = {
-      baseUrl: server.baseUrl,
-      model: dir,
-      isChat: false,
-      apiKey: undefined,
-      timeoutMs: 3_600_000,
-    };
+  for (let round = 1; round <= rounds; round++) {
+    const requests = planned(shared, round);
+    const target = { baseUrl, model: dir, isChat: false, apiKey: undefined, timeoutMs: 3_600_000 };
     const report = loadReport(dir, await runLoad(target, requests, () => {}));
     if (report.succeeded < requests.length) throw new Error(JSON.stringify(report.failures));
     figures.requests.push(report.requestsPerSecond);
@@ -141,13 +131,14 @@ try {
       context: context + 8,
     });
     if (ms !== undefined) figures.peers.push((1000 * works.length) / ms);
+    const beside = ms === undefined ? '' : `; ${peerName} ${figures.peers.at(-1)?.toFixed(2)}`;
     console.error(
-      `round ${round}: ${figures.requests.at(-1)} requests/s; ${flags.peer} ${figures.peers.at(-1)}`,
+      `${quantize}, ${shared} shared, round ${round}: ${report.requestsPerSecond.toFixed(2)} requests/s${beside}`,
     );
   }
-  await server.stop();
+  const [prompts, outputs] = ['prompt', 'output'].map((name) => flags.text(name));
   console.log(
-    `${shape.name} ${flags.quantize}: ${flags.requests} requests, prompts ${flags.prompt}, outputs ${flags.output}, ${shared} shared, ${streams} at once, ${threads} threads`,
+    `${shape.name} ${quantize}: ${numRequests} requests, prompts ${prompts}, outputs ${outputs}, ${shared} shared, ${streams} at once, ${threads} threads`,
   );
   show('requests', figures.requests, ' /s');
   show('output tokens', figures.tokens, ' /s');
@@ -157,14 +148,21 @@ try {
     ' %',
   );
   if (peer) {
-    show(`requests of ${flags.peer}`, figures.peers, ' /s');
+    show(`requests of ${peerName}`, figures.peers, ' /s');
     show(
       'ratio',
       figures.requests.map((value, round) => value / (figures.peers[round] as number)),
       ' x',
     );
   }
+}
+
+const folder = flags.text('folder') || mkdtempSync(join(tmpdir(), 'atb-bench-'));
+try {
+  const pool = new RandomPool();
+  const dir = writeCheckpoint(shape, pool, folder);
+  writeTokenizer(shape, WORDS, dir);
+  for (const quantize of formats) await measure(dir, quantize, pool);
 } finally {
-  await peer?.stop();
-  if (!flags.folder) rmSync(folder, { recursive: true, force: true });
+  if (flags.text('folder') === '') rmSync(folder, { recursive: true, force: true });
 }

@@ -3,6 +3,8 @@ export interface ToolCall {
   readonly name: string;
   /** A JSON object, as text. */
   readonly arguments: string;
+  /** As the model wrote it, where its format has ids; its template wants it back. */
+  readonly id?: string;
 }
 
 /** A piece of an answer, in the order of the answer. */

@@ -1,4 +1,5 @@
 import type { AnswerEvent } from './answer-event.js';
+import type { ToolParameters } from './argument-types.js';
 import { firstOf, heldBack } from './marks.js';
 import type { ReasoningFormat } from './reasoning-formats.js';
 import type { ToolFormat } from './tool-formats.js';
@@ -8,6 +9,8 @@ export interface AnswerParserOptions {
   readonly tools: ToolFormat | undefined;
   /** The text before the answer. Where it ends inside reasoning, the answer begins there. */
   readonly prompt?: string;
+  /** What the tools take. */
+  readonly parameters?: ToolParameters;
 }
 
 type Mode = 'text' | 'reasoning' | 'call' | 'whole';
@@ -20,6 +23,7 @@ type Mode = 'text' | 'reasoning' | 'call' | 'whole';
 export class AnswerParser {
   readonly #reasoning: ReasoningFormat | undefined;
   readonly #tools: ToolFormat | undefined;
+  readonly #parameters: ToolParameters;
   /** Marks around answers and calls that say nothing, the line break before those that end with them. */
   readonly #silent: readonly string[];
   #mode: Mode = 'text';
@@ -28,13 +32,14 @@ export class AnswerParser {
   /** White space after reasoning and after a call belongs to the format, not to the text. */
   #skipsSpace = false;
 
-  constructor({ reasoning, tools, prompt = '' }: AnswerParserOptions) {
+  constructor({ reasoning, tools, prompt = '', parameters = new Map() }: AnswerParserOptions) {
     this.#reasoning = reasoning;
     this.#tools = tools;
+    this.#parameters = parameters;
     this.#silent = [reasoning?.answer, tools?.around].flatMap((marks) =>
       marks ? [marks.begin, `\n${marks.end}`, marks.end] : [],
     );
-    if (reasoning !== undefined && endsInside(prompt, reasoning)) this.#mode = 'reasoning';
+    if (reasoning !== undefined && opensReasoning(prompt, reasoning)) this.#mode = 'reasoning';
   }
 
   push(piece: string): AnswerEvent[] {
@@ -70,14 +75,13 @@ export class AnswerParser {
 
   #stepText(events: AnswerEvent[]): boolean {
     if (this.#skipsSpace) this.#waiting = this.#waiting.trimStart();
-    if (this.#isAtStart && this.#tools !== undefined && this.#tools.begin === undefined) {
+    const { mayBe } = this.#tools ?? {};
+    if (this.#isAtStart && mayBe !== undefined) {
       const start = this.#waiting.trimStart();
-      if (start === '') return false;
       // A call is the whole answer, which begins as one; reasoning may stand before it.
-      if (this.#mayBeCall(start)) {
-        this.#mode = 'whole';
-        return false;
-      }
+      const found = start === '' ? 'maybe' : mayBe(start);
+      if (found === 'yes') this.#mode = 'whole';
+      if (found !== 'no') return false;
     }
     const own = [this.#reasoning?.begin, this.#tools?.begin].filter((mark) => mark !== undefined);
     const marks = [...own, ...this.#silent];
@@ -107,7 +111,7 @@ export class AnswerParser {
 
   #stepCall(events: AnswerEvent[]): boolean {
     const { begin = '', end } = this.#tools as ToolFormat;
-    const at = end === undefined ? -1 : this.#waiting.indexOf(end);
+    const at = end === undefined ? -1 : endOfCall(this.#waiting, end);
     if (at === -1 || end === undefined) return false;
     const found = this.#callsOf(this.#waiting.slice(0, at), begin, end);
     events.push(...found);
@@ -124,14 +128,9 @@ export class AnswerParser {
 
   /** The calls of a body, or all of it as text. */
   #callsOf(body: string, begin: string, end: string): AnswerEvent[] {
-    const calls = this.#tools?.read(body);
+    const calls = this.#tools?.read(body, this.#parameters);
     if (calls === undefined) return textEvents(begin + body + end);
     return calls.map((call) => ({ kind: 'tool-call', call }));
-  }
-
-  #mayBeCall(start: string): boolean {
-    if (this.#tools?.name === 'glm') return /^[\w.-]+(?:\n|$)/.test(start);
-    return start.startsWith('{') || '<|python_tag|>'.startsWith(start.slice(0, 14));
   }
 
   #emit(events: AnswerEvent[], kind: 'text' | 'reasoning', length: number): void {
@@ -144,10 +143,27 @@ export class AnswerParser {
   }
 }
 
+/** Where a call ends: a mark in a text of its JSON, as of a file that shows calls, is none. */
+function endOfCall(text: string, end: string): number {
+  let at = text.indexOf(end);
+  if (!/^\s*[[{]/.test(text)) return at;
+  while (at !== -1 && isInString(text, at)) at = text.indexOf(end, at + 1);
+  return at;
+}
+
+function isInString(json: string, at: number): boolean {
+  const quotes =
+    json
+      .slice(0, at)
+      .replaceAll(/\\[\s\S]/g, '')
+      .match(/"/g) ?? [];
+  return quotes.length % 2 === 1;
+}
+
 const textEvents = (text: string): AnswerEvent[] => (text === '' ? [] : [{ kind: 'text', text }]);
 
 /** Whether the latest mark of a prompt opens reasoning: many templates end with `<think>`. */
-function endsInside(prompt: string, { begin, end }: ReasoningFormat): boolean {
+export function opensReasoning(prompt: string, { begin, end }: ReasoningFormat): boolean {
   const at = prompt.lastIndexOf(begin);
   return at !== -1 && at > prompt.lastIndexOf(end) && prompt.slice(at + begin.length).trim() === '';
 }

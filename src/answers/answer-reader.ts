@@ -1,5 +1,6 @@
 import type { AnswerEvent } from './answer-event.js';
 import { AnswerParser } from './answer-parser.js';
+import type { ToolParameters } from './argument-types.js';
 import { ChannelParser, hasChannels } from './channel-parser.js';
 import { REASONING_FORMATS, type ReasoningFormat } from './reasoning-formats.js';
 import { TOOL_FORMATS, type ToolFormat } from './tool-formats.js';
@@ -35,7 +36,16 @@ export function answerFormat(template: string): AnswerFormat {
 /** What reads an answer. `prompt`: the text before it; where that ends inside reasoning, the answer begins there. */
 export function answerReader(
   format: AnswerFormat,
-  { mayCall, prompt }: { readonly mayCall: boolean; readonly prompt?: string | undefined },
+  {
+    mayCall,
+    prompt,
+    parameters,
+  }: {
+    readonly mayCall: boolean;
+    readonly prompt?: string | undefined;
+    /** What the tools take, by their names: arguments that stand without quotes are of these types. */
+    readonly parameters?: ToolParameters | undefined;
+  },
 ): AnswerReader {
   if (format.hasChannels) return new ChannelParser({ mayCall });
   const { reasoning, tools } = format;
@@ -43,5 +53,6 @@ export function answerReader(
     reasoning,
     tools: mayCall ? tools : undefined,
     ...(prompt !== undefined && { prompt }),
+    ...(parameters !== undefined && { parameters }),
   });
 }

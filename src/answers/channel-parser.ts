@@ -1,6 +1,6 @@
 import type { AnswerEvent } from './answer-event.js';
+import { isJsonObject } from './call-readers.js';
 import { firstOf, heldBack } from './marks.js';
-import { isJsonObject } from './tool-formats.js';
 
 const START = '<|start|>';
 const CHANNEL = '<|channel|>';

@@ -11,7 +11,13 @@ const THINK = { begin: '<think>', end: '</think>' };
 /** By what templates have in them, the more particular first. */
 export const REASONING_FORMATS: readonly ReasoningFormat[] = [
   { begin: '<seed:think>', end: '</seed:think>' },
+  {
+    begin: '<|START_THINKING|>',
+    end: '<|END_THINKING|>',
+    answer: { begin: '<|START_RESPONSE|>', end: '<|END_RESPONSE|>' },
+  },
   { begin: '<|START_THINKING|>', end: '<|END_THINKING|>' },
+  { begin: '<|thought_start|>', end: '<|thought_end|>' },
   { begin: '[THINK]', end: '[/THINK]' },
   // Hunyuan, and ERNIE 4.5.
   { ...THINK, answer: { begin: '<answer>', end: '</answer>' } },

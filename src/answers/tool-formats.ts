@@ -1,5 +1,18 @@
-import { isObject } from '../is-object.js';
 import type { ToolCall } from './answer-event.js';
+import type { ToolParameters } from './argument-types.js';
+import {
+  readArgPairs,
+  readDeepSeek,
+  readFencedJson,
+  readFunctionXml,
+  readJson,
+  readJsonSequence,
+  readKimi,
+  readMistral,
+  readNameAndJson,
+  readPython,
+} from './call-readers.js';
+import { readPythonCalls } from './python-calls.js';
 
 /** How a family writes calls of tools, as its published template shows them to the model. */
 export interface ToolFormat {
@@ -12,8 +25,10 @@ export interface ToolFormat {
   readonly end: string | undefined;
   /** What stands around all calls of an answer, which is no part of it; nothing when absent. */
   readonly around?: { readonly begin: string; readonly end: string };
+  /** Whether an answer that begins so is a call as a whole, or may be; for those without `begin`. */
+  readonly mayBe?: (start: string) => 'yes' | 'maybe' | 'no';
   /** The calls in what stands between; undefined when it is none. */
-  readonly read: (body: string) => readonly ToolCall[] | undefined;
+  readonly read: (body: string, parameters: ToolParameters) => readonly ToolCall[] | undefined;
 }
 
 const has =
@@ -21,98 +36,45 @@ const has =
   (template: string): boolean =>
     parts.every((part) => template.includes(part));
 
-/** A call as JSON: the name, and its arguments under one of the keys that families give them. */
-function readCall(value: unknown): ToolCall | undefined {
-  if (typeof value !== 'object' || value === null) return undefined;
-  const { name, tool_name, arguments: args, parameters = {} } = value as Record<string, unknown>;
-  const called = name ?? tool_name;
-  const given = args ?? parameters;
-  if (typeof called !== 'string' || called === '') return undefined;
-  if (typeof given === 'string') return isJsonObject(given) ? { name: called, arguments: given } : undefined;
-  if (!isObject(given)) return undefined;
-  return { name: called, arguments: JSON.stringify(given) };
-}
+const PYTHON_TAG = '<|python_tag|>';
 
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-export function isJsonObject(text: string): boolean {
-  return isObject(parseJson(text));
-}
-
-/** One call, or a list of them. */
-function readJson(body: string): readonly ToolCall[] | undefined {
-  const value = parseJson(body.trim());
-  const calls = (Array.isArray(value) ? value : [value]).map(readCall);
-  return calls.length > 0 && calls.every((call) => call !== undefined) ? calls : undefined;
-}
-
-/** Calls one after another, with `;` between them, as Llama 3.1 writes several. */
-function readJsonSequence(body: string): readonly ToolCall[] | undefined {
-  const whole = readJson(body);
-  if (whole !== undefined) return whole;
-  const parts = body.split(/;\s*(?=\{)/).map(readJson);
-  return parts.length > 1 && parts.every((part) => part !== undefined) ? parts.flat() : undefined;
-}
-
-/** `name[ARGS]{…}`, as Mistral's newer tokenizers write it, or a list. Several follow one another. */
-function readMistral(body: string): readonly ToolCall[] | undefined {
-  const list = readJson(body);
-  if (list !== undefined) return list;
-  const calls = body.split('[TOOL_CALLS]').map((part) => {
-    const [, name, args = ''] = /^\s*([\w.-]+)(?:\[ARGS\])?\s*(\{[\s\S]*\})\s*$/.exec(part) ?? [];
-    return name !== undefined && isJsonObject(args) ? { name, arguments: args } : undefined;
-  });
-  return calls.every((call) => call !== undefined) ? calls : undefined;
-}
-
-/** A name on its own line, then its arguments (GLM-4, ChatGLM3). */
-function readNameAndJson(body: string): readonly ToolCall[] | undefined {
-  const [, name, args = ''] = /^\s*([\w.-]+)\s*\n\s*(\{[\s\S]*\})\s*$/.exec(body) ?? [];
-  return name !== undefined && isJsonObject(args) ? [{ name, arguments: args }] : undefined;
-}
-
-/** A value that stands without quotes in XML: JSON where it is that, otherwise a text. */
-function looseValue(text: string): unknown {
-  const value = parseJson(text);
-  return value === undefined ? text : value;
-}
-
-/** `name`, then pairs of `<arg_key>` and `<arg_value>` (GLM-4.5). */
-function readArgPairs(body: string): readonly ToolCall[] | undefined {
-  const [, name] = /^\s*([\w.-]+)\s*(?:<arg_key>|$)/.exec(body) ?? [];
-  if (name === undefined) return undefined;
-  const pairs = body.matchAll(/<arg_key>([\s\S]*?)<\/arg_key>\s*<arg_value>([\s\S]*?)<\/arg_value>/g);
-  const args = Array.from(pairs, ([, key = '', value = '']) => [key.trim(), looseValue(value)] as const);
-  return [{ name, arguments: JSON.stringify(Object.fromEntries(args)) }];
-}
-
-/** `<function=name><parameter=key>value</parameter>…</function>` (Qwen3-Coder, Seed-OSS). */
-function readFunctionXml(body: string): readonly ToolCall[] | undefined {
-  const calls = Array.from(
-    body.matchAll(/<function=([\w.-]+)>([\s\S]*?)<\/function>/g),
-    ([, name = '', inner = '']) => {
-      const pairs = inner.matchAll(/<parameter=([^>]+)>\n?([\s\S]*?)\n?<\/parameter>/g);
-      const args = Array.from(pairs, ([, key = '', value = '']) => [key, looseValue(value)] as const);
-      return { name, arguments: JSON.stringify(Object.fromEntries(args)) };
-    },
-  );
-  return calls.length > 0 ? calls : undefined;
-}
-
-/** A name, then JSON in a block of code (Hunyuan). */
-function readFencedJson(body: string): readonly ToolCall[] | undefined {
-  const [, name, args = ''] = /^\s*([\w.-]+)\s*\n```json\n([\s\S]*?)\n```\s*$/.exec(body) ?? [];
-  return name !== undefined && isJsonObject(args) ? [{ name, arguments: args }] : undefined;
+/** JSON, as Llama 3.1 writes it, or a list of Python's calls, as 3.2 and 4 do. */
+function mayBeLlama(start: string): 'yes' | 'maybe' | 'no' {
+  if (start.startsWith('{') || start.startsWith(PYTHON_TAG) || /^\[\s*[A-Za-z_][\w.]*\(/.test(start))
+    return 'yes';
+  return PYTHON_TAG.startsWith(start) || /^\[\s*(?:[A-Za-z_][\w.]*)?$/.test(start) ? 'maybe' : 'no';
 }
 
 /** Formats by what their templates have in them, the more particular first. */
 export const TOOL_FORMATS: readonly ToolFormat[] = [
+  {
+    name: 'deepseek',
+    isIn: has('<｜tool▁calls▁begin｜>'),
+    begin: '<｜tool▁calls▁begin｜>',
+    end: '<｜tool▁calls▁end｜>',
+    read: readDeepSeek,
+  },
+  {
+    name: 'kimi',
+    isIn: has('<|tool_calls_section_begin|>'),
+    begin: '<|tool_calls_section_begin|>',
+    end: '<|tool_calls_section_end|>',
+    read: readKimi,
+  },
+  {
+    name: 'python of OLMo',
+    isIn: has('<function_calls>'),
+    begin: '<function_calls>',
+    end: '</function_calls>',
+    read: readPython,
+  },
+  {
+    name: 'python of MiniCPM',
+    isIn: has('<|tool_call_start|>'),
+    begin: '<|tool_call_start|>',
+    end: '<|tool_call_end|>',
+    read: (body) => readPython(body) ?? readJson(body),
+  },
   {
     name: 'function xml of Seed',
     isIn: has('<seed:tool_call>'),
@@ -203,6 +165,10 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
     isIn: has('<|observation|>'),
     begin: undefined,
     end: undefined,
+    mayBe: (start) => {
+      if (/^[\w.-]+[ \t]*\n\s*\{/.test(start)) return 'yes';
+      return /^[\w.-]+[ \t]*(?:\n\s*)?$/.test(start) ? 'maybe' : 'no';
+    },
     read: readNameAndJson,
   },
   {
@@ -210,6 +176,10 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
     isIn: (template) => template.includes('<|python_tag|>') || /"parameters"/.test(template),
     begin: undefined,
     end: undefined,
-    read: (body) => readJsonSequence(body.replace(/^\s*<\|python_tag\|>/, '')),
+    mayBe: mayBeLlama,
+    read: (body) => {
+      const calls = body.replace(/^\s*<\|python_tag\|>/, '');
+      return readJsonSequence(calls) ?? readPythonCalls(calls);
+    },
   },
 ];

@@ -28,6 +28,7 @@ const SERVER_FLAGS = [
     'host',
     'port',
     'api_key',
+    'allow_origin',
     'max_waiting',
     'request_timeout',
     'drain_timeout',

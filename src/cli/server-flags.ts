@@ -9,12 +9,19 @@ export const SERVER = {
   host: text('host', 'address to listen at; others than loopback need --api_key', { default: '127.0.0.1' }),
   port: number('port', 'to listen at', { default: 8000 }),
   api_key: text('apiKeys', 'keys that let clients in; ATB_API_KEY when absent', { array: true }),
+  allow_origin: text(
+    'allowedOrigins',
+    'whose pages may ask in a browser, as https://chat.example.org, or *',
+    {
+      array: true,
+    },
+  ),
   max_num_seqs: number('maxNumSeqs', 'answers at once (8)', { read: atLeast(1) }),
   max_waiting: number('maxWaiting', 'answers that wait beside them (as many)', { read: atLeast(0) }),
   policy: text('policy', 'who goes first (fcfs)', { choices: ['fcfs', 'priority', 'sjf', 'round_robin'] }),
   request_timeout: number('requestTimeoutS', 'seconds that a request may take (600)', { read: atLeast(1) }),
   drain_timeout: number('drainTimeoutS', 'seconds for answers that run when it stops', { default: 45 }),
-  log_level: text('logLevel', 'of the log on standard error, without prompts', {
+  log_level: text('logLevel', 'of the log, without prompts', {
     choices: ['fatal', 'error', 'warn', 'info', 'debug', 'silent'],
     default: 'info',
   }),

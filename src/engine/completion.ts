@@ -51,7 +51,7 @@ export async function complete(
     const results = await Promise.all(started.map(({ result }) => result));
     return encoded.map((_, index) => {
       const all = results.slice(index * bestOf, (index + 1) * bestOf);
-      const best = bestOf > n ? all.toSorted((a, b) => meanLogprob(b) - meanLogprob(a)).slice(0, n) : all;
+      const best = likeliest(all, n);
       const outputs = rest.logprobs === undefined ? best.map((one) => ({ ...one, logprobs: [] })) : best;
       return { ...(outputs[0] as GenerationResult), outputs };
     });
@@ -59,6 +59,12 @@ export async function complete(
     for (const generation of started) generation.abort(error);
     throw error;
   }
+}
+
+/** The `n` answers of the highest mean log-probability of their tokens, which they have, best first; all as they are. */
+export function likeliest(answers: readonly GenerationResult[], n: number): readonly GenerationResult[] {
+  if (answers.length <= n) return answers;
+  return answers.toSorted((a, b) => meanLogprob(b) - meanLogprob(a)).slice(0, n);
 }
 
 function meanLogprob({ logprobs }: GenerationResult): number {

@@ -15,6 +15,8 @@ export interface GenerationResult extends GenerationChunk {
   /** Those of the prompt that were found in the cache. */
   readonly cachedTokens: number;
   readonly finishReason: FinishReason;
+  /** The stop string or the token that ended it, where one did. */
+  readonly stopReason?: string | number;
   /** The request's seed, or the one that was drawn for it: asked for with it, the same tokens come. Absent: greedy. */
   readonly seed?: number;
   /** With `promptLogprobs`: one for each token of the prompt; none for the first, which nothing comes before. */

@@ -182,21 +182,22 @@ export class LLM implements AsyncDisposable {
   }
 
   /**
-   * Complete answers: of one prompt (with a `schema`, the value that it describes), or of each of several, which run together. When one of them fails or is aborted, the
-   * others end too and this rejects.
+   * Complete answers: of one prompt, or of each of several, which run together; with a `schema`, the values that it
+   * describes. When one of them fails or is aborted, the others end too and this rejects.
    * @throws what `start` throws, REQUEST_ABORTED, REQUEST_FAILED, REQUEST_NOT_FINITE
    */
   generate<T>(prompt: LLMPrompt, options: SchemaOptions<T>): Promise<T>;
+  generate<T>(prompts: readonly LLMPrompt[], options: SchemaOptions<T>): Promise<T[]>;
   generate(prompt: LLMPrompt, options?: CompletionOptions): Promise<Completion>;
   generate(prompts: readonly LLMPrompt[], options?: CompletionOptions): Promise<Completion[]>;
   async generate(
     given: LLMPrompt | readonly LLMPrompt[],
     options: CompletionOptions | SchemaOptions<unknown> = {},
   ): Promise<unknown> {
-    if ('schema' in options) return completeAs(this, given as LLMPrompt, options);
-    if (isPrompts(given)) return complete(this, given, options);
-    const [completion] = await complete(this, [given], options);
-    return completion as Completion;
+    const prompts = isPrompts(given) ? given : [given];
+    const answers =
+      'schema' in options ? await completeAs(this, prompts, options) : await complete(this, prompts, options);
+    return prompts === given ? answers : answers[0];
   }
 
   /**

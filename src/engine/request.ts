@@ -47,6 +47,7 @@ export class Request {
   #ttftMs: number | undefined;
   /** Of the prompt, found in the cache before the first token. */
   #cachedTokens = 0;
+  #stopReason: string | number | undefined;
 
   /** @throws REQUEST_FAILED when the postprocessor throws */
   constructor({ id, promptTokens, params, postprocessor, options, ...engine }: RequestOptions) {
@@ -101,7 +102,8 @@ export class Request {
       this.#cachedTokens = this.sequence.reusedLen;
     }
     const token = this.sequence.tokens.at(-1) as number;
-    const { text, finishReason } = this.#output.push(token);
+    const { text, finishReason, stopReason } = this.#output.push(token);
+    this.#stopReason = stopReason;
     this.generation.push({ text, tokens: [token], logprobs: logprob ? [logprob] : [] });
     return finishReason;
   }
@@ -113,7 +115,8 @@ export class Request {
     const { into } = this.promptLogprobs;
     const scored = into.length > 0 && { promptLogprobs: into };
     const figures = { promptTokens, cachedTokens: this.#cachedTokens, ttftMs: this.#ttftMs ?? 0 };
-    this.generation.finish({ ...figures, finishReason, ...seed, ...scored });
+    const stopReason = this.#stopReason === undefined ? {} : { stopReason: this.#stopReason };
+    this.generation.finish({ ...figures, finishReason, ...stopReason, ...seed, ...scored });
   }
 
   /** Somebody ended it: what was held back of its text comes first. */

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { refuseRequest } from '../errors.js';
+import { complete } from './completion.js';
 import type { LLMPrompt } from './encode-prompt.js';
 import type { LLM } from './llm.js';
 import type { StreamOptions } from './llm-options.js';
@@ -14,14 +16,23 @@ export interface SchemaOptions<T> extends Omit<StreamOptions, 'guide'> {
 }
 
 /**
- * The value that a model writes for a schema.
+ * The values that a model writes for a schema, one for each prompt.
  * @throws what `LLM.start` throws, GUIDE_INVALID, GUIDE_UNSUPPORTED, GUIDE_NO_ROOM; zod's error where a check of the schema
- * that JSON Schema cannot say (`refine`) refuses the value
+ * that JSON Schema cannot say (`refine`) refuses a value
  */
-export async function completeAs<T>(llm: LLM, prompt: LLMPrompt, options: SchemaOptions<T>): Promise<T> {
+export async function completeAs<T>(
+  llm: LLM,
+  prompts: readonly LLMPrompt[],
+  options: SchemaOptions<T>,
+): Promise<T[]> {
   const { schema, ...rest } = options;
+  if (!('_zod' in schema))
+    refuseRequest(
+      'schema',
+      'a schema of zod 4; one of JSON Schema is the option guide: { jsonSchema }',
+      schema,
+    );
   const guide = { jsonSchema: z.toJSONSchema(schema as z.ZodType<T>, { io: 'input' }) };
-  const generation = await llm.start(prompt, { ...rest, guide });
-  const { text } = await generation.result;
-  return schema.parse(JSON.parse(text));
+  const completions = await complete(llm, prompts, { ...rest, guide });
+  return completions.map(({ text }) => schema.parse(JSON.parse(text)));
 }

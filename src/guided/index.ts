@@ -1,10 +1,11 @@
 import { AtbError } from '../errors.js';
 import type { GrammarSpec } from '../native/binding.js';
-import type { Rules } from './expression.js';
+import { type Rules, rule, sequence } from './expression.js';
 import { parseGbnf } from './gbnf.js';
 import { choiceRules, compileRules } from './grammar.js';
 import { compileJsonSchema } from './json-schema/compile.js';
 import { parseRegex } from './regex.js';
+import { upTo } from './up-to.js';
 
 /** What a generated text must be; exactly one of these. */
 export interface Guide {
@@ -16,6 +17,8 @@ export interface Guide {
   readonly choice?: readonly string[];
   /** A grammar in GBNF, which begins with `root`. */
   readonly grammar?: string;
+  /** The text begins with whatever the model likes, up to this, as reasoning ends; only what follows is guided. */
+  readonly after?: string;
 }
 
 const KINDS = ['jsonSchema', 'regex', 'choice', 'grammar'] as const;
@@ -25,7 +28,16 @@ const KINDS = ['jsonSchema', 'regex', 'choice', 'grammar'] as const;
  * @throws GUIDE_INVALID, GUIDE_UNSUPPORTED for what a grammar cannot keep, GUIDE_TOO_LARGE
  */
 export function compileGuide(guide: Guide): GrammarSpec {
-  return compileRules(rulesOf(guide));
+  const rules = rulesOf(guide);
+  return compileRules(guide.after === undefined ? rules : rulesAfter(guide.after, rules));
+}
+
+/** A text that ends where it has `mark` for the first time, then what the rules say. */
+function rulesAfter(mark: unknown, { root, rules }: Rules): Rules {
+  if (typeof mark !== 'string' || mark === '' || mark.lastIndexOf(mark[0] as string) > 0)
+    return fail('after must be a text whose first character comes once in it');
+  const begin = 'what comes before';
+  return { root: begin, rules: new Map([...rules, [begin, sequence(upTo(mark), rule(root))]]) };
 }
 
 function rulesOf(guide: Guide): Rules {

@@ -29,8 +29,7 @@ export async function describeNoFolder(path: string): Promise<string> {
       : `${shown} is not a folder`;
   }
   if (!HUB_ID.test(path)) return `${shown} is not a folder: there is nothing of this name`;
-  const folder = basename(path);
-  return `${shown} is not a folder; if it is the name of a model at Hugging Face, download it (\`hf download ${path} --local-dir ${folder}\`) and give that folder`;
+  return `${shown} is not a folder; if it is the name of a model at Hugging Face, download it (\`atb-models pull ${path}\`) and give the folder that this prints`;
 }
 
 /** Why a folder has no config.json, and what to give instead. */

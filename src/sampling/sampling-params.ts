@@ -1,5 +1,6 @@
 import { refuseRequest } from '../errors.js';
 import type { SamplerOptions } from '../native/binding.js';
+import { nearestName } from '../nearest-name.js';
 import { checkTokenId, checkTokenIds } from './token-ids.js';
 
 /** Bounds of what a request can make the engine compare at each token. */
@@ -145,7 +146,10 @@ export function resolveSamplingParams(
   }
   for (const field of Object.keys(options)) {
     if (!Object.hasOwn(INITIAL, field)) {
-      const expected = `absent, or one of ${Object.keys(INITIAL).join(', ')}`;
+      const nearest = nearestName(field, Object.keys(INITIAL));
+      const expected = nearest
+        ? `absent: the nearest option is ${nearest}`
+        : `absent, or one of ${Object.keys(INITIAL).join(', ')}`;
       refuseRequest(field, expected, (options as Record<string, unknown>)[field]);
     }
   }

@@ -15,7 +15,9 @@ const digest = (text: string): Buffer => createHash('sha256').update(text).diges
  */
 export function guardAccess(app: FastifyInstance, keys: readonly string[]): void {
   const digests = keys.map(digest);
-  app.addHook('onRequest', async (request) => {
+  app.addHook('onRequest', async (request, reply) => {
+    // OpenAI's clients look for the one, Anthropic's for the other.
+    reply.headers({ 'x-request-id': request.id, 'request-id': request.id });
     if (!saysOneHost(request)) throw invalidRequest('a request must name one host, and a path');
     if (digests.length === 0) {
       if (!isLocalName(request.hostname))

@@ -4,15 +4,16 @@ import { Clients, guardAccess } from './access.js';
 import { Admission } from './admission.js';
 import { anthropicError, countTokens, createMessage } from './anthropic/messages.js';
 import { addDocumentation } from './documentation.js';
-import { HttpError, httpErrorOf, openAiError, unavailable } from './http-error.js';
+import { httpErrorOf, openAiError, unavailable } from './http-error.js';
 import { acceptJson } from './json-body.js';
 import { Metrics } from './metrics.js';
-import { nowSeconds, type ServerContext } from './openai/answers.js';
+import { newId, nowSeconds, type ServerContext } from './openai/answers.js';
 import { completeChat } from './openai/chat-completions.js';
 import { complete } from './openai/completions.js';
 import { embed } from './openai/embeddings.js';
 import { readBody } from './openai/fields.js';
 import { detokenize, tokenize } from './openai/tokenize.js';
+import { allowOrigins } from './origins.js';
 import { addPage } from './page.js';
 import { rerank } from './rerank.js';
 import { createResponse } from './responses/create.js';
@@ -25,6 +26,7 @@ import {
   type Served,
   type ServedModel,
 } from './served-model.js';
+import { refuseUnknownPaths } from './unknown-path.js';
 
 export interface ServerOptions {
   /** At least one; requests that name none get the first that does what they ask for. */
@@ -37,6 +39,8 @@ export interface ServerOptions {
   readonly maxBodyBytes?: number;
   /** Milliseconds that a request may take; ten minutes when absent. */
   readonly requestTimeoutMs?: number;
+  /** Origins whose pages may ask in a browser, as `https://chat.example.org`, or `*`; none when absent. */
+  readonly allowedOrigins?: readonly string[];
   /** Serve the page to chat at `/`; true when absent. */
   readonly hasPage?: boolean;
   /** Pino's level of the log on standard error; nothing is logged when absent. Prompts and answers never are. */
@@ -87,23 +91,20 @@ export function createServer(options: ServerOptions): Server {
     requestTimeout: SLOW_REQUEST_MS,
     connectionTimeout: SLOW_REQUEST_MS,
     http: { headersTimeout: SLOW_HEADERS_MS, connectionsCheckingInterval: LOOK_FOR_SLOW_MS },
-    routerOptions: { maxParamLength: 200 },
+    // Clients join addresses and paths as they come.
+    routerOptions: { maxParamLength: 200, ignoreTrailingSlash: true, ignoreDuplicateSlashes: true },
+    genReqId: () => newId('req_'),
     // Of paths that mean nothing, which no route and no hook sees.
     frameworkErrors: (error, request, reply) => sendError(error, request, reply),
     logger: logLevel === undefined ? false : { level: logLevel, stream: process.stderr },
   });
-  // Streams last longer than a connection without traffic may.
   app.server.on('connection', (socket) => socket.setNoDelay(true));
+  letAnswersTakeTime(app);
+  allowOrigins(app, options.allowedOrigins ?? []);
   acceptJson(app);
   guardAccess(app, apiKeys);
+  refuseUnknownPaths(app);
   app.setErrorHandler((error, request, reply) => sendError(error, request, reply));
-  app.setNotFoundHandler((request, reply) =>
-    sendError(
-      new HttpError(404, `there is no ${request.method} ${request.url}`, 'invalid_request_error'),
-      request,
-      reply,
-    ),
-  );
   addRoutes(app, context);
   addDocumentation(app);
   addPage(app, options.hasPage ?? true);
@@ -117,6 +118,16 @@ export function createServer(options: ServerOptions): Server {
       clearTimeout(forced);
     },
   };
+}
+
+/** A connection without traffic ends, but not while its request waits for an answer, or between the events of one. */
+function letAnswersTakeTime(app: FastifyInstance): void {
+  app.addHook('onRequest', async ({ raw: { socket } }) => {
+    socket.setTimeout(0);
+  });
+  app.addHook('onSend', async ({ raw: { socket } }) => {
+    socket.setTimeout(SLOW_REQUEST_MS);
+  });
 }
 
 function addRoutes(app: FastifyInstance, context: ServerContext): void {
@@ -150,15 +161,18 @@ function addRoutes(app: FastifyInstance, context: ServerContext): void {
     app.post(path, ({ body }, reply) => rerank(context, modelFor(models, nameIn(body), 'rank'), body, reply));
 
   const started = nowSeconds();
-  const card = (model: Served): object => ({
-    id: model.name,
-    object: 'model',
-    created: started,
-    owned_by: 'atb-models',
+  // As OpenAI has it, then as Anthropic does.
+  const card = (model: Served) => ({
+    ...{ id: model.name, object: 'model', created: started, owned_by: 'atb-models' },
+    ...{ type: 'model', display_name: model.name, created_at: new Date(1000 * started).toISOString() },
     max_model_len: maxLenOf(model),
     capabilities: [CAPABILITIES[model.use]],
   });
-  app.get('/v1/models', async () => ({ object: 'list', data: [...models.values()].map(card) }));
+  app.get('/v1/models', async () => {
+    const data = [...models.values()].map(card);
+    const page = { has_more: false, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null };
+    return { object: 'list', data, ...page };
+  });
   app.get<{ Params: { '*': string } }>('/v1/models/*', async ({ params }) =>
     card(modelNamed(models, params['*'])),
   );
@@ -194,6 +208,9 @@ function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply)
   const found = httpErrorOf(error);
   if (found.status >= 500) request.log.error(error);
   if (found.retryAfter !== undefined) reply.header('retry-after', found.retryAfter);
+  if (found.allow !== undefined) reply.header('allow', found.allow);
   const isAnthropic = request.url.startsWith('/v1/messages');
-  return reply.status(found.status).send(isAnthropic ? anthropicError(found) : openAiError(found));
+  return reply
+    .status(found.status)
+    .send(isAnthropic ? anthropicError(found, request.id) : openAiError(found));
 }

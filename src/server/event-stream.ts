@@ -11,14 +11,25 @@ const HEADERS = {
 /** A reader that takes nothing for so long is gone. */
 const STALLED_MS = 30_000;
 
-/** Server-sent events, as fast as the reader takes them: `send` waits while the connection's buffer is full. */
+/** Proxies and clients end streams in which nothing comes for a minute or two; a call of a tool may take longer. */
+const SILENCE_MS = 15_000;
+/** What readers of events leave alone. */
+const COMMENT = ': still here\n\n';
+
+/**
+ * Server-sent events, as fast as the reader takes them: `send` waits while the connection's buffer is full. In a silence of
+ * 15 seconds, or `silenceMs`, it says that it is still there.
+ */
 export class EventStream {
   readonly #response: ServerResponse;
+  readonly #silence: NodeJS.Timeout;
 
-  constructor(reply: FastifyReply) {
+  constructor(reply: FastifyReply, silenceMs = SILENCE_MS) {
     reply.hijack();
     this.#response = reply.raw;
     this.#response.writeHead(200, { ...HEADERS, ...stringHeaders(reply) });
+    this.#silence = setTimeout(() => this.#breakSilence(), silenceMs);
+    this.#response.once('close', () => clearTimeout(this.#silence));
   }
 
   /** @throws when the reader is gone, or takes nothing for 30 seconds */
@@ -28,12 +39,22 @@ export class EventStream {
   }
 
   end(): void {
+    clearTimeout(this.#silence);
     this.#response.end();
+  }
+
+  /** A reader that has not taken what was sent needs no more. */
+  #breakSilence(): void {
+    const response = this.#response;
+    if (response.destroyed || response.writableEnded) return;
+    if (!response.writableNeedDrain) response.write(COMMENT);
+    this.#silence.refresh();
   }
 
   async #write(text: string): Promise<void> {
     const response = this.#response;
     if (response.destroyed) throw new Error('the reader is gone');
+    this.#silence.refresh();
     if (response.write(text)) return;
     await new Promise<void>((resolve, reject) => {
       const settle = (error?: Error): void => {

@@ -12,6 +12,8 @@ export class HttpError extends Error {
     readonly param: string | null = null,
     /** Seconds after which another try makes sense. */
     readonly retryAfter?: number,
+    /** Methods of the path, where it has another than the request's. */
+    readonly allow?: string,
   ) {
     super(message);
   }

@@ -9,6 +9,12 @@ const MAX_DEPTH = 128;
 /** Reads bodies as JSON, whatever their media type says of charsets: bounded in depth, without keys that harm. */
 export function acceptJson(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (request, _, done) => {
+    const found = JSON.stringify(request.headers['content-type'] ?? 'none');
+    done(
+      new HttpError(415, `content-type must be application/json, found ${found}`, 'invalid_request_error'),
+    );
+  });
   const parse = app.getDefaultJsonParser('error', 'error');
   app.addContentTypeParser(
     /^application\/(?:[\w.+-]+\+)?json\b/i,

@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Generation } from '../engine/generation.js';
+import type { LLM } from '../engine/llm.js';
 import type { Served, ServedModel } from './served-model.js';
 
 const LATENCY_BUCKETS = [
@@ -14,7 +15,10 @@ export class Metrics {
   readonly #finished = this.#counter('vllm:request_success_total', 'Finished answers', 'finished_reason');
   readonly #failed = this.#counter('vllm:request_failure_total', 'Answers that failed or were aborted');
   readonly #firstToken = this.#histogram('vllm:time_to_first_token_seconds', 'Time to the first token');
-  readonly #betweenTokens = this.#histogram('vllm:time_per_output_token_seconds', 'Time between tokens');
+  /** vLLM's newer name for it, and its older one. */
+  readonly #betweenTokens = ['vllm:inter_token_latency_seconds', 'vllm:time_per_output_token_seconds'].map(
+    (name) => this.#histogram(name, 'Time between tokens, of an answer on average'),
+  );
   readonly #whole = this.#histogram('vllm:e2e_request_latency_seconds', 'Time of a whole answer');
   /** Counts what has come of an answer since it was last asked; one for each that runs. */
   readonly #running = new Set<() => void>();
@@ -26,68 +30,67 @@ export class Metrics {
     const served = [...models];
     const encoding = this.#encoding;
     const writers = served.filter((model): model is ServedModel => model.use === 'generate');
-    const gauge = <M extends Served>(
-      name: string,
-      help: string,
-      models: readonly M[],
-      read: (model: M) => number,
-    ): void => {
-      new Gauge({
-        ...{ name, help, labelNames: ['model_name'], registers: [this.#registry] },
-        collect(): void {
-          for (const model of models) this.set({ model_name: model.name }, read(model));
-        },
-      });
-    };
+    const registers = [this.#registry];
+    const figure =
+      (Kind: typeof Gauge | typeof Counter) =>
+      <M extends Served>(
+        name: string,
+        help: string,
+        models: readonly M[],
+        read: (model: M) => number,
+      ): void => {
+        new Kind({
+          ...{ name, help, labelNames: ['model_name'], registers },
+          collect(): void {
+            this.reset();
+            for (const model of models) this.inc({ model_name: model.name }, read(model));
+          },
+        });
+      };
+    const [gauge, counter] = [figure(Gauge), figure(Counter)];
     gauge('vllm:num_requests_running', 'Sequences, or calls of an encoder, that run', served, (model) =>
       model.use === 'generate' ? model.llm.stats.running : (encoding.get(model.name) ?? 0),
     );
-    gauge('vllm:num_requests_waiting', 'Sequences that wait', writers, ({ llm: { stats } }) => stats.waiting);
-    gauge(
-      'vllm:num_preemptions_total',
-      'Preemptions so far',
-      writers,
-      ({ llm: { stats } }) => stats.preemptions,
+    const ofWriters = (
+      kind: typeof gauge,
+      name: string,
+      help: string,
+      read: (stats: LLM['stats']) => number,
+    ): void => kind(name, help, writers, ({ llm }) => read(llm.stats));
+    ofWriters(gauge, 'vllm:num_requests_waiting', 'Sequences that wait', ({ waiting }) => waiting);
+    ofWriters(gauge, 'vllm:kv_cache_usage_perc', 'Share of the cache in use', ({ usedBlocks, freeBlocks }) =>
+      usedBlocks + freeBlocks === 0 ? 0 : usedBlocks / (usedBlocks + freeBlocks),
     );
-    gauge(
-      'vllm:kv_cache_usage_perc',
-      'Share of the cache in use',
-      writers,
-      ({
-        llm: {
-          stats: { usedBlocks, freeBlocks },
-        },
-      }) => (usedBlocks + freeBlocks === 0 ? 0 : usedBlocks / (usedBlocks + freeBlocks)),
-    );
-    gauge(
+    ofWriters(counter, 'vllm:num_preemptions_total', 'Preemptions so far', ({ preemptions }) => preemptions);
+    ofWriters(
+      counter,
       'vllm:prefix_cache_queries_total',
       'Tokens looked for in the cache',
-      writers,
-      ({ llm: { stats } }) => stats.prefixQueriedTokens,
+      ({ prefixQueriedTokens }) => prefixQueriedTokens,
     );
-    gauge(
+    ofWriters(
+      counter,
       'vllm:prefix_cache_hits_total',
       'Tokens found in the cache',
-      writers,
-      ({ llm: { stats } }) => stats.prefixHitTokens,
+      ({ prefixHitTokens }) => prefixHitTokens,
     );
-    gauge(
+    ofWriters(
+      counter,
       'vllm:spec_decode_num_draft_tokens_total',
       'Tokens guessed ahead',
-      writers,
-      ({ llm: { stats } }) => stats.draftedTokens,
+      ({ draftedTokens }) => draftedTokens,
     );
-    gauge(
+    ofWriters(
+      counter,
       'vllm:spec_decode_num_accepted_tokens_total',
       'Tokens guessed right',
-      writers,
-      ({ llm: { stats } }) => stats.acceptedTokens,
+      ({ acceptedTokens }) => acceptedTokens,
     );
-    gauge(
+    ofWriters(
+      gauge,
       'atb:spec_decode_speed_up',
       'How many times faster sequences decode than without guesses',
-      writers,
-      ({ llm: { stats } }) => stats.draftSpeedUp,
+      ({ draftSpeedUp }) => draftSpeedUp,
     );
   }
 
@@ -124,7 +127,8 @@ export class Metrics {
         this.#firstToken.observe(labels, ttftMs / 1000);
         this.#whole.observe(labels, totalMs / 1000);
         if (tokens.length > 1)
-          this.#betweenTokens.observe(labels, (totalMs - ttftMs) / (tokens.length - 1) / 1000);
+          for (const histogram of this.#betweenTokens)
+            histogram.observe(labels, (totalMs - ttftMs) / (tokens.length - 1) / 1000);
       },
       () => {
         end();

@@ -12,7 +12,9 @@ export const rerankBody = z.object({
   model: z.string().nullish(),
   query: z.string(),
   documents: z
-    .array(z.union([z.string(), z.looseObject({ text: z.string() })]))
+    .array(
+      z.union([z.string(), z.looseObject({ text: z.string() })], 'must be a text, or an object with a text'),
+    )
     .min(1)
     .max(MAX_DOCUMENTS),
   top_n: z.int().min(1).nullish(),

@@ -233,6 +233,11 @@ export class HfTokenizer implements TokenDecoder {
     return tokenBytes(this.#tokens, (id) => this.#specialIds.has(id), this.#decoderSteps);
   }
 
+  /** Those of one token; a special one writes its own text. */
+  bytesOf(id: number): Uint8Array {
+    return tokenBytes([this.#tokens[id]], () => false, this.#decoderSteps).bytes;
+  }
+
   #encodeRequest(text: string, options: EncodeOptions): EncodeRequest {
     const { addSpecialTokens = true, parseSpecialTokens = this.config.split_special_tokens !== true } =
       options;

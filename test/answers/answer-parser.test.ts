@@ -233,6 +233,78 @@ const cases: readonly Case[] = [
     answer: '<tool_call>{"name": "get_weather", "arguments": "{\\"city\\": \\"Paris\\"}"}</tool_call>',
     expected: { text: '', calls: [weather] },
   },
+  // vllm-project/vllm#14745 and #23454
+  {
+    what: 'DeepSeek V3 and R1: types, names, and JSON in blocks of code',
+    template: '<think> <｜tool▁calls▁begin｜>',
+    answer:
+      'I look.<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather\n```json\n{"city": "Paris"}\n```<｜tool▁call▁end｜>\n<｜tool▁call▁begin｜>function<｜tool▁sep｜>now\n```json\n{}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>',
+    expected: { text: 'I look.', calls: [weather, ['now', {}]] },
+  },
+  {
+    what: 'DeepSeek V3.1: names and JSON, the last mark missing',
+    template: '<｜tool▁calls▁begin｜>',
+    answer:
+      '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>{"city": "Paris"}<｜tool▁call▁end｜><｜tool▁call▁begin｜>now<｜tool▁sep｜>{}<｜tool▁call▁end｜>',
+    expected: { text: '', calls: [weather, ['now', {}]] },
+  },
+  // vllm-project/vllm#31207, BerriAI/litellm#12679
+  {
+    what: 'Kimi K2',
+    template: '<|tool_calls_section_begin|>',
+    answer:
+      'I look.<|tool_calls_section_begin|><|tool_call_begin|>functions.get_weather:0<|tool_call_argument_begin|>{"city": "Paris"}<|tool_call_end|><|tool_call_begin|>functions.now:1<|tool_call_argument_begin|>{}<|tool_call_end|><|tool_calls_section_end|>',
+    expected: { text: 'I look.', calls: [weather, ['now', {}]] },
+  },
+  // vllm-project/vllm#26143
+  {
+    what: 'OLMo 3: calls of Python, with words of JSON',
+    template: '<function_calls> "parameters"',
+    answer:
+      '<function_calls>get_weather(city="Paris")\nnow(zone=null, all=true, of=[1, -2.5, \'a\\\'b\'], more={"x": (1,)})</function_calls>',
+    expected: {
+      text: '',
+      calls: [weather, ['now', { zone: null, all: true, of: [1, -2.5, "a'b"], more: { x: [1] } }]],
+    },
+  },
+  {
+    what: 'MiniCPM 3: thoughts, and Python in a block of code',
+    template: '<|thought_start|> <|tool_call_start|>',
+    answer:
+      '<|thought_start|>\nHm.\n<|thought_end|>\n<|tool_call_start|>\n```python\nget_weather(city="Paris")\nnow()\n```\n<|tool_call_end|>',
+    expected: { text: '', reasoning: '\nHm.\n', calls: [weather, ['now', {}]] },
+  },
+  // vllm-project/vllm#9859
+  {
+    what: 'Llama 3.2 and 4: a list of calls of Python',
+    template: '{"name": …, "parameters": …}',
+    answer: "[get_weather(city='Paris'), now()]",
+    expected: { text: '', calls: [weather, ['now', {}]] },
+  },
+  {
+    what: 'Llama 3.2: what begins as a list and is a text',
+    template: '{"name": …, "parameters": …}',
+    answer: '[Paris] is sunny.',
+    expected: { text: '[Paris] is sunny.' },
+  },
+  // waybarrios/vllm-mlx#599
+  {
+    what: 'Command R7B: what it puts around its answer',
+    template: '<|START_THINKING|> <|START_RESPONSE|> <|START_ACTION|>',
+    answer: '<|START_THINKING|>hm<|END_THINKING|><|START_RESPONSE|>Four.<|END_RESPONSE|>',
+    expected: { text: 'Four.', reasoning: 'hm' },
+  },
+  // vllm-project/vllm#45167
+  {
+    what: 'the mark of an end within an argument',
+    template: '<tool_call>',
+    answer:
+      '<tool_call>{"name": "write", "arguments": {"text": "a \\"<tool_call></tool_call>\\" b"}}</tool_call> done',
+    expected: {
+      text: 'done',
+      calls: [['write', { text: 'a "<tool_call></tool_call>" b' }]],
+    },
+  },
   {
     what: 'a template without either',
     template: '{{ messages }}',
@@ -268,11 +340,72 @@ describe('answers', () => {
     );
   });
 
+  // sgl-project/sglang#13411 and #30644, lablup/mlxcel#1336, ml-explore/mlx-lm#1310, antirez/ds4#569
+  // earendil-works/pi#8943
+  it('have numbers as they are written, of as many digits as there are', () => {
+    const args = '{"id": 12345678901234567890, "more": [1.0, {"a}": "\\"{, x"}]}';
+    const compact = '{"id":12345678901234567890,"more":[1.0,{"a}":"\\"{, x"}]}';
+    for (const [template, answer, expected] of [
+      ['<tool_call>', `<tool_call>{"name": "f", "arguments": ${args}}</tool_call>`, compact],
+      ['[TOOL_CALLS]', `[TOOL_CALLS][{"name": "f", "arguments": ${args}, "id": "a"}]`, compact],
+      [
+        '<tool_call>\n<function=example>',
+        '<tool_call><function=f><parameter=id>12345678901234567890</parameter></function></tool_call>',
+        '{"id":12345678901234567890}',
+      ],
+    ] as const) {
+      const reader = answerReader(answerFormat(template), { mayCall: true });
+      const events = [...reader.push(answer), ...reader.end()];
+      expect(events, template).to.deep.equal([
+        { kind: 'tool-call', call: { name: 'f', arguments: expected } },
+      ]);
+    }
+  });
+
+  it('have arguments of the types that their tools name, where the format has none', () => {
+    const schemas = {
+      zip: { type: 'string' },
+      days: { type: 'integer' },
+      ratio: { anyOf: [{ type: 'number' }, { type: 'null' }] },
+      all: { type: 'boolean' },
+      of: { type: 'array' },
+      id: { type: ['string', 'null'] },
+      unit: { enum: ['1', '2'] },
+    };
+    const parameters = new Map([['f', { type: 'object', properties: schemas }]]);
+    const texts = [
+      ...['zip 02139', 'zip 12345', 'zip true', 'zip 1e5', 'days 3', 'days soon', 'ratio 5', 'ratio null'],
+      ...['all True', "of ['a', None]", 'of [1]', 'id null', 'id 123_456', 'unit 1', 'other 7', 'other x'],
+    ];
+    const values = ['02139', '12345', 'true', '1e5', 3, 'soon', 5, null];
+    const more = [true, ['a', null], [1], null, '123_456', '1', 7, 'x'];
+    const formats = {
+      '<tool_call>\n<function=example>': (key: string, value: string) =>
+        `<tool_call>\n<function=f>\n<parameter=${key}>\n${value}\n</parameter>\n</function>\n</tool_call>`,
+      '<tool_call> <arg_key>': (key: string, value: string) =>
+        `<tool_call>f\n<arg_key>${key}</arg_key>\n<arg_value>${value}</arg_value>\n</tool_call>`,
+    };
+    for (const [template, write] of Object.entries(formats)) {
+      const found = texts.map((text) => {
+        const [key = '', ...rest] = text.split(' ');
+        const reader = answerReader(answerFormat(template), { mayCall: true, parameters });
+        const [event] = reader.push(write(key, rest.join(' ')));
+        return event?.kind === 'tool-call' ? JSON.parse(event.call.arguments)[key] : event;
+      });
+      expect(found, template).to.deep.equal([...values, ...more]);
+    }
+  });
+
   it('come out as soon as they are certain', () => {
     const reader = answerReader(answerFormat('<think> <tool_call>'), { mayCall: true });
     expect(reader.push('Hello <')).to.deep.equal([{ kind: 'text', text: 'Hello ' }]);
     expect(reader.push('b>')).to.deep.equal([{ kind: 'text', text: '<b>' }]);
     expect(reader.push('<think>so')).to.deep.equal([{ kind: 'reasoning', text: 'so' }]);
+    const plain = answerReader(answerFormat('<|observation|>'), { mayCall: true });
+    expect([plain.push('Paris'), plain.push(' is')]).to.deep.equal([
+      [],
+      [{ kind: 'text', text: 'Paris is' }],
+    ]);
     const channels = answerReader(answerFormat(HARMONY), { mayCall: true });
     expect(channels.push('<|channel|>analysis<|message|>so <')).to.deep.equal([
       { kind: 'reasoning', text: 'so ' },

@@ -22,6 +22,26 @@ describe('guided answers', function () {
   });
   after(() => llm.dispose());
 
+  it('are values for each of several prompts, and no other kind of schema', async () => {
+    const options = { schema: z.object({ age: z.int().max(9) }), maxTokens: 40 };
+    const values = await llm.generate([PROMPT, 'A dog'], options);
+    expect(values.map(({ age }) => age <= 9)).to.deep.equal([true, true]);
+    const refused = await llm.generate(PROMPT, { schema: { type: 'object' } as never }).catch(String);
+    expect(refused).to.match(/REQUEST_INVALID: schema must be a schema of zod 4; .* guide: \{ jsonSchema \}/);
+  });
+
+  it('follow what the model writes first, where the guide begins after it', async () => {
+    const guide = { choice: ['foo', 'bar'], after: '</think>' };
+    for (const seed of [1, 2, 3]) {
+      const { text } = await llm.generate(PROMPT, { guide, maxTokens: 60, temperature: 1, seed });
+      expect(text).to.match(/^(?:(?!<\/think>)[\s\S])+<\/think>[\n ]{0,2}(?:foo|bar)$/);
+    }
+    const { text } = await llm.generate(PROMPT, { guide: { ...guide, after: '.' }, maxTokens: 60 });
+    expect(text).to.match(/^[^.]*\.[\n ]{0,2}(?:foo|bar)$/);
+    const refused = await llm.generate(PROMPT, { guide: { ...guide, after: '--' } }).catch(String);
+    expect(refused).to.match(/GUIDE_INVALID.*after/);
+  });
+
   it('are values of a schema, also of a model that never saw JSON', async () => {
     for (const seed of [1, 2, 3]) {
       const value = await llm.generate(PROMPT, { schema: person, maxTokens: 120, temperature: 1, seed });

@@ -135,7 +135,7 @@ describe('getModel', () => {
       expect(error.message, path).to.match(message);
     }
     expect((await rejection(getModel('meta-llama/Llama-3.2-1B'))).message).to.contain(
-      'hf download meta-llama/Llama-3.2-1B --local-dir Llama-3.2-1B',
+      'atb-models pull meta-llama/Llama-3.2-1B',
     );
   });
 

@@ -37,7 +37,7 @@ describe('the server under adversity', function () {
     expect((await post(JSON.stringify(chat()), { 'content-type': 'text/plain' })).status).to.equal(415);
     expect((await post(JSON.stringify(chat()), { 'content-encoding': 'gzip' })).status).to.equal(415);
     expect((await fetch(`${served.address}/v1/nothing`)).status).to.equal(404);
-    expect((await fetch(`${served.address}/v1/chat/completions`)).status).to.equal(404);
+    expect((await fetch(`${served.address}/v1/chat/completions`)).status).to.equal(405);
     expect({}).to.not.have.property('polluted');
   });
 
@@ -157,6 +157,10 @@ describe('the server under adversity', function () {
       'generation_tokens_total',
     ])
       expect(text).to.match(new RegExp(`^vllm:${name}\\{model_name="tiny"[^}]*\\} \\d`, 'm'));
+    // vllm-project/vllm#29330, llm-d/llm-d-inference-sim#264, kubernetes-sigs/gateway-api-inference-extension#1905
+    const kinds = new Map([...text.matchAll(/^# TYPE (\S+) (\w+)$/gm)].map(([, name, kind]) => [name, kind]));
+    for (const [name, kind] of kinds) expect(kind === 'counter', name).to.equal(name?.endsWith('_total'));
+    expect(kinds.get('vllm:inter_token_latency_seconds')).to.equal('histogram');
     expect((await fetch(`${served.address}/health/ready`)).status).to.equal(200);
   });
 

@@ -74,6 +74,42 @@ describe("the server, asked by Anthropic's package", function () {
     expect(next.usage.output_tokens).to.be.within(1, 8);
   });
 
+  // vllm-project/vllm#36829, sgl-project/sglang#21064, ollama/ollama#14918
+  it("leaves out what Claude Code tells its biller, new with each request, so that a prompt's beginning is found", async () => {
+    const ask = (cch: string, isText: boolean) => {
+      const billing = `x-anthropic-billing-header: cc_version=2.1.100; cc_entrypoint=cli; cch=${cch};`;
+      const system = 'Once there was a cat that had a red ball. '.repeat(4);
+      return client.messages.create({
+        ...{ model: 'tiny', max_tokens: 1, messages },
+        system: isText
+          ? `${billing}\n${system}`
+          : [billing, system].map((text) => ({ type: 'text' as const, text })),
+      });
+    };
+    const first = await ask('00000', false);
+    for (const isText of [false, true]) {
+      const { usage } = await ask('11111', isText);
+      expect(usage.cache_read_input_tokens).to.be.above(31);
+      expect(usage.input_tokens + (usage.cache_read_input_tokens ?? 0)).to.equal(
+        first.usage.input_tokens + (first.usage.cache_read_input_tokens ?? 0),
+      );
+    }
+  });
+
+  // BerriAI/litellm#28580
+  it('goes on with what the assistant has said of its answer', async () => {
+    const begun = { role: 'assistant' as const, content: 'Once upon a' };
+    const options = { model: 'tiny', max_tokens: 2, temperature: 0 };
+    const { content } = await client.messages.create({ ...options, messages: [...messages, begun] });
+    expect(content).to.deep.equal([{ type: 'text', text: ' time,' }]);
+  });
+
+  it('lists models as its package reads them', async () => {
+    const page = await client.models.list();
+    expect(page.data.map(({ id, type }) => [id, type])).to.deep.equal([['tiny', 'model']]);
+    expect(page.has_more).to.equal(false);
+  });
+
   it('leaves alone what coding agents add, and refuses what it cannot read', async () => {
     const post = (body: object, query = '') =>
       fetch(`${served.address}/v1/messages${query}`, {

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { type ConformanceCase, LLAMA_CPP, NOT_OURS, VLLM } from './conformance-cases.js';
+import { REPORTED } from './reported-cases.js';
 import { type Listening, serveEncoders } from './served.js';
 
 /** What is at a place of an answer: members by name, the last of a list as -1. */
@@ -24,7 +25,7 @@ describe("the server, asked as other servers' tests ask them", function () {
   let served: Listening;
   before(async () => {
     const chatTemplate =
-      '{% for m in messages %}{{ m.role }}: {{ m.content }}{{ m.tool_calls | tojson if m.tool_calls }}\n{% endfor %}';
+      '{% for m in messages %}{{ m.role }}: {{ m.content }}{{ m.tool_calls | tojson if m.tool_calls }}\n{% endfor %}{# <tool_call> #}';
     served = await serveEncoders(
       { writes: { chatTemplate }, embeds: ['bert-cls'], ranks: ['bert-ranks'] },
       { apiKeys: ['secret'] },
@@ -55,7 +56,7 @@ describe("the server, asked as other servers' tests ask them", function () {
     }
   }
 
-  for (const [name, cases] of Object.entries({ vLLM: VLLM, 'llama.cpp': LLAMA_CPP }))
+  for (const [name, cases] of Object.entries({ vLLM: VLLM, 'llama.cpp': LLAMA_CPP, 'bug reports': REPORTED }))
     describe(name, () => {
       for (const one of cases) it(one.of, () => check(one));
     });

@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { expect } from 'chai';
+import Fastify from 'fastify';
+import { EventStream } from '../../src/server/event-stream.js';
 import { type Served, serveTiny } from './served.js';
 
 describe('connections to the server', function () {
@@ -82,5 +84,20 @@ describe('connections to the server', function () {
       await new Promise((resolve) => setTimeout(resolve, 20));
     expect(served.llm.stats.running).to.equal(0);
     await expectServed();
+  });
+
+  // Exafunction/codeium#349, BYK/loreai#189
+  it('hear of streams in which nothing comes that these are still there', async () => {
+    const app = Fastify();
+    app.get('/', async (_, reply) => {
+      const events = new EventStream(reply, 20);
+      await events.send('a');
+      await new Promise((resolve) => setTimeout(resolve, 150));
+      await events.send('b');
+      events.end();
+    });
+    const text = await (await fetch(await app.listen({ port: 0, host: '127.0.0.1' }))).text();
+    await app.close();
+    expect(text).to.match(/^data: a\n\n(?:: still here\n\n){2,7}data: b\n\n$/);
   });
 });

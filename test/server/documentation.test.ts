@@ -35,7 +35,13 @@ describe('the documentation of the API', () => {
     expect(await page.text()).to.include('swagger-ui');
     expect(page.headers.get('content-security-policy')).to.include("default-src 'self'");
     expect((await fetch(`${served.address}/docs/json`)).status).to.equal(200);
-    for (const path of ['/v1/models', '/metrics', '/docs/../v1/models', '//docs'])
+    for (const path of [
+      '/v1/models',
+      '/metrics',
+      '/docs/../v1/models',
+      '//docs/..//v1/models',
+      '/v1//models/',
+    ])
       expect((await fetch(served.address + path)).status, path).to.equal(401);
   });
 });

@@ -66,7 +66,7 @@ describe('hostile requests', function () {
       ['{"prompt":"a","max_tokens":1e300}', 'max_tokens'],
       ['{"prompt":"a","seed":1e300}', 'seed'],
       ['{"prompt":"a","seed":0.5}', 'seed'],
-      ['{"prompt":"a","seed":9007199254740991,"n":2}', 'seed'],
+      ['{"prompt":"a","seed":-36893488147419103232}', 'seed'],
       ['{"prompt":"a","n":"2"}', 'n'],
       ['{"prompt":"a","min_tokens":-1}', 'min_tokens'],
       ['{"prompt":"a","max_tokens":1,"min_tokens":2}', 'min_tokens'],
@@ -82,7 +82,15 @@ describe('hostile requests', function () {
         param === 'model_not_found' ? 404 : 400,
         param,
       ]);
-    for (const more of ['"seed":-5', '"top_p":0', '"stop":[]', '"stop":["a","b","c","d","e"]', '"user":"x"'])
+    const largest = '"n":2,"seed":18446744073709551615';
+    for (const more of [
+      largest,
+      '"seed":-5',
+      '"top_p":0',
+      '"stop":[]',
+      '"stop":["a","b","c","d","e"]',
+      '"user":"x"',
+    ])
       expect(
         await complete(served, `{"prompt":"\\ud800\\u0000","max_tokens":1,${more}}`),
         more,

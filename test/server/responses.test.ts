@@ -1,5 +1,7 @@
 import { expect } from 'chai';
 import OpenAI from 'openai';
+import { ForeignParts } from '../../src/server/foreign-parts.js';
+import { messagesOf } from '../../src/server/responses/items.js';
 import { type Served, serveTiny } from './served.js';
 
 /** One that takes every role, calls and results, and ends inside reasoning where it is asked to. */
@@ -89,9 +91,44 @@ describe('the server, asked for responses by the openai package', function () {
     expect(JSON.parse(formed.output_text)).to.have.property('city');
   });
 
+  // ggml-org/llama.cpp#19773, vllm-project/vllm#42189
+  it('joins what the assistant thought, said and called to one message, as templates know it', () => {
+    const call = (id: string) => ({ type: 'function_call', call_id: id, name: 'f', arguments: '{}' });
+    const messages = messagesOf(
+      {
+        input: [
+          { role: 'user', content: 'Hi' },
+          { type: 'reasoning', content: [{ type: 'reasoning_text', text: 'Hm.' }] },
+          { type: 'message', role: 'assistant', content: 'I look.' },
+          ...['1', '2'].map(call),
+          ...['1', '2'].map((id) => ({ type: 'function_call_output', call_id: id, output: 'ok' })),
+          call('3'),
+          { type: 'message', role: 'assistant', content: 'Done.' },
+          { type: 'reasoning', content: [{ type: 'reasoning_text', text: 'Well.' }] },
+        ],
+      },
+      new ForeignParts(false),
+    );
+    expect(
+      messages.map(({ role, content, reasoning_content: thoughts, tool_calls: calls }) => [
+        ...[role, content, thoughts],
+        (calls as object[] | undefined)?.length,
+      ]),
+    ).to.deep.equal([
+      ['user', 'Hi', undefined, undefined],
+      ['assistant', 'I look.', 'Hm.', 2],
+      ['tool', 'ok', undefined, undefined],
+      ['tool', 'ok', undefined, undefined],
+      ['assistant', '', undefined, 1],
+      ['assistant', 'Done.', undefined, undefined],
+      ['assistant', '', 'Well.', undefined],
+    ]);
+  });
+
   it('tells reasoning from text', async () => {
-    const { output } = await client.responses.create({ ...options, reasoning: { effort: 'low' } });
+    const { output, usage } = await client.responses.create({ ...options, reasoning: { effort: 'low' } });
     expect(output.map(({ type }) => type)).to.deep.equal(['reasoning']);
+    expect(usage?.output_tokens_details.reasoning_tokens).to.be.within(15, 20);
   });
 
   it('refuses what would need a memory, and what it cannot read', async () => {

@@ -8,6 +8,11 @@ const block = z.looseObject({ type: z.string() });
 type Block = z.infer<typeof block>;
 const content = z.union([z.string(), z.array(block)]);
 
+/** Coding agents bring along those of many servers. */
+const MAX_TOOLS = 1024;
+/** What Claude Code puts before its system prompt for the biller: new with each request, it would empty the cache. */
+const BILLING = /^x-anthropic-billing-header:[^\n]*\n?/;
+
 /** Files of the Files API are not stored here. */
 const imageSource = z.discriminatedUnion('type', [
   z.looseObject({ type: z.literal('base64'), media_type: z.string(), data: z.string() }),
@@ -22,15 +27,19 @@ export const conversationFields = {
     .array(
       z.looseObject({
         type: z.string().nullish(),
-        name: z.string().regex(/^[\w.-]{1,64}$/, 'must be 1 to 64 letters, digits, _, - or .'),
+        name: z.string().regex(/^[\w.-]{1,128}$/, 'must be 1 to 128 letters, digits, _, - or .'),
         description: z.string().nullish(),
         input_schema: z.record(z.string(), z.unknown()).nullish(),
       }),
     )
-    .max(128)
+    .max(MAX_TOOLS)
     .nullish(),
   tool_choice: z
-    .looseObject({ type: z.enum(['auto', 'any', 'tool', 'none']), name: z.string().nullish() })
+    .looseObject({
+      type: z.enum(['auto', 'any', 'tool', 'none']),
+      name: z.string().nullish(),
+      disable_parallel_tool_use: z.boolean().nullish(),
+    })
     .nullish(),
 };
 const fields = z.object(conversationFields);
@@ -38,7 +47,8 @@ type Conversation = z.infer<typeof fields>;
 
 /** Anthropic's messages as chat templates take them: results of tools are messages, calls stand beside the text. */
 export function messagesOf({ messages, system }: Conversation, parts: ForeignParts): ChatMessage[] {
-  const begin = system ? [{ role: 'system', content: textOf(system, 'system') }] : [];
+  const said = system ? textOf(system, 'system') : '';
+  const begin = said === '' ? [] : [{ role: 'system', content: said }];
   return [
     ...begin,
     ...messages.flatMap(({ role, content: given }, i) => {
@@ -123,11 +133,12 @@ function shownPart(given: Block, place: string, parts: ForeignParts): ForeignPar
 }
 
 function textOf(given: string | readonly Block[], place: string): string {
-  if (typeof given === 'string') return given;
+  if (typeof given === 'string') return given.replace(BILLING, '');
   return given
     .map((part, at) =>
       part.type === 'text' ? stringOf(part.text, `${place}.${at}`) : refuse(part.type, `${place}.${at}`),
     )
+    .filter((text) => !BILLING.test(text))
     .join('\n');
 }
 

@@ -2,6 +2,7 @@ import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import type { AnswerReader } from '../../answers/answer-reader.js';
 import type { Generation, GenerationResult } from '../../engine/generation.js';
+import type { ChatMessage } from '../../tokenizer/chat-template.js';
 import { AnswerBlocks, type BlockEvent, wholeBlocks } from '../answer-blocks.js';
 import { EventStream } from '../event-stream.js';
 import { ForeignParts } from '../foreign-parts.js';
@@ -12,6 +13,9 @@ import { type ChatRequest, prepareChat } from '../openai/prepare-chat.js';
 import type { ServedModel } from '../served-model.js';
 import { conversationFields, messagesOf, toolChoiceOf, toolsOf } from './conversation.js';
 
+/** What the answer must be. Its place was output_format at first. */
+const outputFormat = z.looseObject({ type: z.literal('json_schema'), schema: z.unknown() });
+
 export const messagesBody = z.object({
   ...conversationFields,
   max_tokens: z.int().min(1),
@@ -21,6 +25,8 @@ export const messagesBody = z.object({
   top_p: z.number().nullish(),
   top_k: z.int().nullish(),
   thinking: z.looseObject({ type: z.string() }).nullish(),
+  output_config: z.looseObject({ format: outputFormat.nullish(), effort: z.string().nullish() }).nullish(),
+  output_format: outputFormat.nullish(),
 });
 type MessagesBody = z.infer<typeof messagesBody>;
 export const countBody = z.object(conversationFields);
@@ -37,17 +43,26 @@ const KINDS: Readonly<Record<number, string>> = {
 };
 
 /** An error in the shape that Anthropic's clients read: the field at fault stands before what is wrong with it. */
-export function anthropicError({ status, message, param }: HttpError): object {
+export function anthropicError({ status, message, param }: HttpError, requestId: string): object {
   const isNamed = param === null || message.includes(param);
-  const error = { type: KINDS[status] ?? 'api_error', message: isNamed ? message : `${param}: ${message}` };
-  return { type: 'error', error };
+  const type = KINDS[status] ?? (status < 500 ? 'invalid_request_error' : 'api_error');
+  const error = { type, message: isNamed ? message : `${param}: ${message}` };
+  return { type: 'error', error, request_id: requestId };
 }
 
 function requestOf(model: ServedModel, body: z.infer<typeof countBody>): ChatRequest {
   const parts = new ForeignParts(model.llm.text.media !== undefined);
   const messages = messagesOf(body, parts);
-  return { messages, partNames: parts.names, tools: toolsOf(body), toolChoice: toolChoiceOf(body) };
+  return {
+    ...{ messages, partNames: parts.names, tools: toolsOf(body), toolChoice: toolChoiceOf(body) },
+    mayCallSeveral: !body.tool_choice?.disable_parallel_tool_use,
+    continueFinalMessage: isBegun(messages.at(-1)),
+  };
 }
+
+/** Whether the last message is the beginning of the answer: what the assistant has said of it. */
+const isBegun = (last: ChatMessage | undefined): boolean =>
+  last?.role === 'assistant' && last.tool_calls === undefined && last.content !== '';
 
 /** `POST /v1/messages/count_tokens`. */
 export async function countTokens(model: ServedModel, given: unknown): Promise<object> {
@@ -65,11 +80,16 @@ export async function createMessage(
   reply: FastifyReply,
 ): Promise<object | undefined> {
   const body = readBody(messagesBody, given);
+  const format = body.output_config?.format ?? body.output_format;
   const chat = await prepareChat(model, {
     ...requestOf(model, body),
-    ...(body.thinking && { kwargs: { enable_thinking: body.thinking.type !== 'disabled' } }),
+    guide: format ? { jsonSchema: format.schema } : undefined,
+    kwargs: {
+      ...(body.thinking && { enable_thinking: body.thinking.type !== 'disabled' }),
+      ...(body.output_config?.effort && { reasoning_effort: body.output_config.effort }),
+    },
   });
-  const { promptTokens, inserts, reader, forced, showsMarks } = chat;
+  const { promptTokens, inserts, reader, guide, showsMarks } = chat;
   const sampling = {
     maxTokens: body.max_tokens,
     stop: body.stop_sequences ?? undefined,
@@ -79,13 +99,13 @@ export async function createMessage(
     ...(showsMarks && { skipSpecialTokens: false }),
   };
   const options = client === undefined ? {} : { client };
-  const work = { model, promptTokens, inserts, sampling, options, guide: forced?.guide, n: 1 };
+  const work = { model, promptTokens, inserts, sampling, options, guide, n: 1 };
   return withAnswers(context, reply, [work], async (answers) => {
     const generation = answers[0]?.[0] as Generation;
     const head = { id: newId('msg_'), type: 'message', role: 'assistant', model: model.name };
     if (body.stream) {
       const usage = { input_tokens: promptTokens.length, cache_read_input_tokens: 0, output_tokens: 0 };
-      await streamed(generation, reader(), { ...head, usage }, body, new EventStream(reply));
+      await streamed(generation, reader(), { ...head, usage }, body, reply);
       return undefined;
     }
     const result = await generation.result;
@@ -94,8 +114,8 @@ export async function createMessage(
     const content = blocks.map((block) => {
       if (block.kind === 'text') return { type: 'text', text: block.text };
       if (block.kind === 'reasoning') return { type: 'thinking', thinking: block.text, signature: '' };
-      const { name, arguments: args } = block.call;
-      return { type: 'tool_use', id: newId('toolu_'), name, input: JSON.parse(args) as object };
+      const { id = newId('toolu_'), name, arguments: args } = block.call;
+      return { type: 'tool_use', id, name, input: JSON.parse(args) as object };
     });
     const calls = blocks.some(({ kind }) => kind === 'tool-call');
     return {
@@ -114,20 +134,15 @@ const usageOf = ({ promptTokens, cachedTokens, tokens }: GenerationResult): obje
   output_tokens: tokens.length,
 });
 
-/** Which stop sequence ended it is known where there was only one. */
 function stopOf(
-  { finishReason, tokens }: GenerationResult,
+  { finishReason, stopReason, tokens }: GenerationResult,
   calls: boolean,
-  { stop_sequences: stops, max_tokens: most }: MessagesBody,
+  { max_tokens: most }: MessagesBody,
 ): { stop_reason: string; stop_sequence: string | null } {
   if (calls) return { stop_reason: 'tool_use', stop_sequence: null };
-  if (finishReason === 'length' || tokens.length >= most)
-    return { stop_reason: 'max_tokens', stop_sequence: null };
-  const [only, ...others] = stops ?? [];
-  const isSure = only !== undefined && others.length === 0 && finishReason === 'stop';
-  return isSure
-    ? { stop_reason: 'stop_sequence', stop_sequence: only }
-    : { stop_reason: 'end_turn', stop_sequence: null };
+  if (typeof stopReason === 'string') return { stop_reason: 'stop_sequence', stop_sequence: stopReason };
+  const isCut = finishReason === 'length' || (stopReason === undefined && tokens.length >= most);
+  return { stop_reason: isCut ? 'max_tokens' : 'end_turn', stop_sequence: null };
 }
 
 async function streamed(
@@ -135,8 +150,9 @@ async function streamed(
   reader: AnswerReader,
   head: object,
   body: MessagesBody,
-  events: EventStream,
+  reply: FastifyReply,
 ): Promise<void> {
+  const events = new EventStream(reply);
   const send = (data: { readonly type: string } & Record<string, unknown>): Promise<void> =>
     events.send(data, data.type);
   const blocks = new AnswerBlocks();
@@ -156,7 +172,7 @@ async function streamed(
     await send({ type: 'message_delta', delta: stopOf(result, calls, body), usage: usageOf(result) });
     await send({ type: 'message_stop' });
   } catch (error) {
-    await events.send(anthropicError(httpErrorOf(error)), 'error').catch(() => {});
+    await events.send(anthropicError(httpErrorOf(error), reply.request.id), 'error').catch(() => {});
   } finally {
     events.end();
   }
@@ -177,7 +193,12 @@ function wireBlocks(event: BlockEvent): ({ readonly type: string } & Record<stri
     const empty = {
       text: { type: 'text', text: '' },
       reasoning: { type: 'thinking', thinking: '', signature: '' },
-      'tool-call': { type: 'tool_use', id: newId('toolu_'), name: event.call?.name, input: {} },
+      'tool-call': {
+        type: 'tool_use',
+        id: event.call?.id ?? newId('toolu_'),
+        name: event.call?.name,
+        input: {},
+      },
     };
     return [{ type: 'content_block_start', index, content_block: empty[kind] }];
   }

@@ -26,24 +26,40 @@ export interface Usage {
   readonly completion_tokens: number;
   readonly total_tokens: number;
   readonly prompt_tokens_details: { readonly cached_tokens: number };
+  /** Of chats. */
+  readonly completion_tokens_details?: { readonly reasoning_tokens: number };
 }
 
 /** Ids begin as clients know them: `chatcmpl-`, `resp_`, …. */
 export const newId = (prefix: string): string => prefix + randomUUID().replaceAll('-', '');
 export const nowSeconds = (): number => Math.floor(Date.now() / 1000);
 
-/** What answers used; `prompts` has the answers to each prompt, which counts once. */
-export function usageOf(prompts: readonly (readonly GenerationResult[])[]): Usage {
+/** What answers used; `prompts` has the answers to each prompt, which counts once; `reasoning`, their tokens of reasoning. */
+export function usageOf(prompts: readonly (readonly GenerationResult[])[], reasoning?: number): Usage {
   const sum = (
     all: readonly (GenerationResult | undefined)[],
     of: (one: GenerationResult) => number,
   ): number => all.reduce((total, one) => total + (one ? of(one) : 0), 0);
   const firsts = prompts.map(([first]) => first);
-  return usage(
-    sum(firsts, (one) => one.promptTokens),
-    sum(prompts.flat(), ({ tokens }) => tokens.length),
-    sum(firsts, (one) => one.cachedTokens),
+  const completion = sum(prompts.flat(), ({ tokens }) => tokens.length);
+  return {
+    ...usage(
+      sum(firsts, (one) => one.promptTokens),
+      completion,
+      sum(firsts, (one) => one.cachedTokens),
+    ),
+    ...(reasoning !== undefined && {
+      completion_tokens_details: { reasoning_tokens: Math.min(reasoning, completion) },
+    }),
+  };
+}
+
+/** Tokens that reasoning has as a text: as many as were written, or a few less where the model spelled it otherwise. */
+export async function reasoningTokens({ tokenizer }: ServedModel, texts: readonly string[]): Promise<number> {
+  const counts = texts.map(async (text) =>
+    text === '' ? 0 : (await tokenizer.encodeAsync(text, { addSpecialTokens: false })).length,
   );
+  return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
 }
 
 function usage(promptTokens: number, completionTokens: number, cachedTokens: number): Usage {
@@ -79,8 +95,8 @@ export class StreamUsage {
   }
 
   /** The chunk behind all answers, if there is to be one. */
-  last(head: object, prompts: readonly (readonly GenerationResult[])[]): object[] {
-    return this.#mode === 'none' ? [] : [{ ...head, choices: [], usage: usageOf(prompts) }];
+  last(head: object, prompts: readonly (readonly GenerationResult[])[], reasoning?: number): object[] {
+    return this.#mode === 'none' ? [] : [{ ...head, choices: [], usage: usageOf(prompts, reasoning) }];
   }
 }
 

@@ -4,12 +4,13 @@ import type { AnswerEvent, ToolCall } from '../../answers/answer-event.js';
 import type { AnswerReader } from '../../answers/answer-reader.js';
 import type { Generation, GenerationResult } from '../../engine/generation.js';
 import { EventStream } from '../event-stream.js';
-import { httpErrorOf, openAiError } from '../http-error.js';
+import { httpErrorOf, invalidRequest, openAiError } from '../http-error.js';
 import type { ServedModel } from '../served-model.js';
 import {
   finishReasonOf,
   newId,
   nowSeconds,
+  reasoningTokens,
   type ServerContext,
   StreamUsage,
   usageOf,
@@ -26,7 +27,7 @@ export const chatBody = z.object({
   messages: z.array(message).min(1),
   max_completion_tokens: z.int().nullish(),
   logprobs: z.boolean().nullish(),
-  top_logprobs: z.int().min(0).nullish(),
+  top_logprobs: z.int().min(0).max(20).nullish(),
   tools: tools.nullish(),
   tool_choice: toolChoice.nullish(),
   parallel_tool_calls: z.boolean().nullish(),
@@ -35,6 +36,8 @@ export const chatBody = z.object({
   continue_final_message: z.boolean().nullish(),
   echo: z.boolean().nullish(),
   reasoning_effort: z.string().nullish(),
+  functions: z.array(z.unknown()).nullish(),
+  function_call: z.unknown().optional(),
 });
 type ChatBody = z.infer<typeof chatBody>;
 
@@ -47,10 +50,13 @@ export async function completeChat(
   reply: FastifyReply,
 ): Promise<object | undefined> {
   const body = readRequest(chatBody, given);
+  refuseContradictions(body);
   const chat = await prepareChat(model, {
     messages: forTemplate(body.messages, model.llm.text.media !== undefined),
     tools: body.tools ?? [],
     toolChoice: body.tool_choice ?? 'auto',
+    mayCallSeveral: body.parallel_tool_calls ?? undefined,
+    guide: guideOf(body),
     addGenerationPrompt: body.add_generation_prompt ?? undefined,
     continueFinalMessage: body.continue_final_message ?? undefined,
     kwargs: {
@@ -58,14 +64,13 @@ export async function completeChat(
       ...body.chat_template_kwargs,
     },
   });
-  const { promptTokens, inserts, reader, forced } = chat;
+  const { promptTokens, inserts, reader, guide } = chat;
   const sampling = {
     ...samplingOf(body),
     maxTokens: body.max_completion_tokens ?? body.max_tokens ?? room(model, chat),
     ...(body.logprobs && { logprobs: body.top_logprobs ?? 0 }),
     ...(chat.showsMarks && body.skip_special_tokens == null && { skipSpecialTokens: false }),
   };
-  const guide = forced?.guide ?? guideOf(body);
   const work = {
     model,
     promptTokens,
@@ -82,16 +87,51 @@ export async function completeChat(
       return undefined;
     }
     const results = await Promise.all(answers.map(({ result }) => result));
-    const choices = results.map((result, index) => choiceOf(model, body, result, index, reader()));
+    const read = results.map((result) => joined(reader(), result));
+    const choices = results.map((result, index) =>
+      choiceOf(model, body, result, index, read[index] as Joined),
+    );
+    const reasoning = await reasoningTokens(
+      model,
+      read.map((one) => one.reasoning),
+    );
     const [{ promptLogprobs: scores } = {}] = results;
     return {
       ...head,
       object: 'chat.completion',
       choices,
-      usage: usageOf([results]),
+      usage: usageOf([results], reasoning),
       ...(scores && { prompt_logprobs: promptLogprobs(model.tokenizer, [...promptTokens], scores) }),
     };
   });
+}
+
+/** @throws HttpError 400 for fields that are of no use without others, and those that OpenAI had before tools */
+function refuseContradictions({
+  logprobs,
+  top_logprobs: top,
+  functions,
+  function_call: call,
+}: ChatBody): void {
+  if (top && !logprobs) throw invalidRequest('top_logprobs needs logprobs to be true', 'top_logprobs');
+  if (functions != null && functions.length > 0)
+    throw invalidRequest('functions is deprecated: send tools', 'functions');
+  if (call != null) throw invalidRequest('function_call is deprecated: send tool_choice', 'function_call');
+}
+
+interface Joined {
+  readonly text: string;
+  readonly reasoning: string;
+  readonly calls: readonly ToolCall[];
+}
+
+/** What an answer has of each kind. */
+function joined(reader: AnswerReader, { text }: GenerationResult): Joined {
+  const events = [...reader.push(text), ...reader.end()];
+  const of = (kind: 'text' | 'reasoning'): string =>
+    events.map((event) => (event.kind === kind ? event.text : '')).join('');
+  const calls = events.flatMap((event) => (event.kind === 'tool-call' ? [event.call] : []));
+  return { text: of('text'), reasoning: of('reasoning'), calls };
 }
 
 function choiceOf(
@@ -99,13 +139,10 @@ function choiceOf(
   body: ChatBody,
   result: GenerationResult,
   index: number,
-  reader: AnswerReader,
+  read: Joined,
 ): object {
-  const events = [...reader.push(result.text), ...reader.end()];
-  const joined = (kind: 'text' | 'reasoning'): string =>
-    events.map((event) => (event.kind === kind ? event.text : '')).join('');
-  const calls = events.flatMap((event) => (event.kind === 'tool-call' ? [toolCall(event.call)] : []));
-  const [text, reasoning] = [echoOf(body) + joined('text'), joined('reasoning')];
+  const calls = read.calls.map(toolCall);
+  const [text, reasoning] = [echoOf(body) + read.text, read.reasoning];
   return {
     index,
     message: {
@@ -127,10 +164,13 @@ function echoOf({ echo, continue_final_message: continues, messages }: ChatBody)
   return content.map(({ text }) => (typeof text === 'string' ? text : '')).join('\n');
 }
 
-const toolCall = (call: ToolCall): object => ({ id: newId('call_'), type: 'function', function: call });
+const toolCall = ({ id = newId('call_'), ...call }: ToolCall): object => ({
+  ...{ id, type: 'function' },
+  function: call,
+});
 
 async function streamed(
-  { tokenizer }: ServedModel,
+  model: ServedModel,
   body: ChatBody,
   answers: readonly Generation[],
   { reader, promptTokens }: PreparedChat,
@@ -141,6 +181,7 @@ async function streamed(
   const head = { ...given, object: 'chat.completion.chunk' };
   const readers = answers.map(reader);
   const calls = answers.map(() => 0);
+  const thoughts = answers.map(() => '');
   const chunk = (index: number, delta: object, more: object = {}): object => ({
     ...head,
     choices: [{ index, delta, logprobs: null, finish_reason: null, ...more }],
@@ -148,7 +189,10 @@ async function streamed(
   });
   const deltaOf = (index: number, event: AnswerEvent): object => {
     if (event.kind === 'text') return { content: event.text };
-    if (event.kind === 'reasoning') return { reasoning_content: event.text };
+    if (event.kind === 'reasoning') {
+      thoughts[index] += event.text;
+      return { reasoning_content: event.text };
+    }
     const at = calls[index] ?? 0;
     calls[index] = at + 1;
     return { tool_calls: [{ index: at, ...toolCall(event.call) }] };
@@ -159,7 +203,7 @@ async function streamed(
     for await (const [index, { text, tokens, logprobs }] of mergeStreams(answers)) {
       usage.take(tokens);
       const found = readers[index]?.push(text) ?? [];
-      const more = body.logprobs ? { logprobs: chatLogprobs(tokenizer, tokens, logprobs) } : {};
+      const more = body.logprobs ? { logprobs: chatLogprobs(model.tokenizer, tokens, logprobs) } : {};
       const deltas = found.length === 0 && body.logprobs ? [{}] : found.map((event) => deltaOf(index, event));
       for (const [at, delta] of deltas.entries())
         await events.send(chunk(index, delta, at === 0 ? more : {}));
@@ -170,7 +214,8 @@ async function streamed(
       const reason = (calls[index] ?? 0) > 0 ? 'tool_calls' : finishReasonOf(result);
       await events.send(chunk(index, {}, { finish_reason: reason }));
     }
-    for (const last of usage.last(head, [results])) await events.send(last);
+    const reasoning = await reasoningTokens(model, thoughts);
+    for (const last of usage.last(head, [results], reasoning)) await events.send(last);
   } catch (error) {
     await events.send(openAiError(httpErrorOf(error))).catch(() => {});
   } finally {

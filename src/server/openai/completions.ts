@@ -1,5 +1,6 @@
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
+import { likeliest } from '../../engine/completion.js';
 import type { Generation, GenerationResult } from '../../engine/generation.js';
 import { EventStream } from '../event-stream.js';
 import { httpErrorOf, invalidRequest, openAiError } from '../http-error.js';
@@ -17,6 +18,7 @@ import {
 import {
   generateOptionsOf,
   guideOf,
+  MAX_ANSWERS,
   readRequest,
   SAMPLING_FIELDS,
   samplingOf,
@@ -34,7 +36,7 @@ export const completionBody = z.object({
   logprobs: z.int().min(0).nullish(),
   echo: z.boolean().nullish(),
   suffix: z.string().nullish(),
-  best_of: z.int().min(1).nullish(),
+  best_of: z.int().min(1).max(MAX_ANSWERS).nullish(),
 });
 type CompletionBody = z.infer<typeof completionBody>;
 
@@ -51,15 +53,21 @@ export async function complete(
   if (body.suffix)
     throw invalidRequest('suffix is not supported: this model completes what comes before', 'suffix');
   const n = body.n ?? 1;
-  if (body.best_of && body.best_of !== n)
-    throw invalidRequest('best_of must be n: answers are not ranked', 'best_of');
+  const drawn = body.best_of ?? n;
+  if (drawn < n) throw invalidRequest(`best_of must be at least n (${n})`, 'best_of');
   const scoresEcho = body.echo && logprobs != null;
-  if (scoresEcho && body.stream)
-    throw invalidRequest('logprobs of an echoed prompt are not streamed', 'echo');
+  const writesNothing = body.max_tokens === 0;
+  if (body.stream) {
+    if (scoresEcho) throw invalidRequest('logprobs of an echoed prompt are not streamed', 'echo');
+    if (drawn > n) throw invalidRequest('the best of several answers is known when all are there', 'best_of');
+    if (writesNothing) throw invalidRequest('max_tokens must be at least 1 for a stream', 'max_tokens');
+  }
   const prompts = await promptsOf(model, body.prompt);
   const sampling = {
     ...samplingOf(body),
-    ...(logprobs != null && { logprobs }),
+    // A prompt is scored with the token behind it, which nobody asked for.
+    ...(writesNothing && { maxTokens: 1 }),
+    ...((logprobs != null || drawn > n) && { logprobs: logprobs ?? 0 }),
     ...(scoresEcho && { promptLogprobs: Math.max(logprobs, body.prompt_logprobs ?? 0) }),
   };
   const works = prompts.map(
@@ -69,7 +77,7 @@ export async function complete(
       sampling,
       options: generateOptionsOf(body, client),
       guide: guideOf(body),
-      n,
+      n: drawn,
     }),
   );
   return withAnswers(context, reply, works, async (generations) => {
@@ -78,9 +86,10 @@ export async function complete(
       await streamed(model, body, generations, prompts, head, new EventStream(reply));
       return undefined;
     }
-    const results = await Promise.all(generations.map((own) => Promise.all(own.map(({ result }) => result))));
+    const all = await Promise.all(generations.map((own) => Promise.all(own.map(({ result }) => result))));
+    const results = writesNothing ? all.map((own) => own.map(withoutTokens)) : all;
     const choices = results.flatMap((own, i) =>
-      own.map((result, at) => ({
+      likeliest(own, n).map((result, at) => ({
         index: i * n + at,
         ...choiceOf(model, body, result, prompts[i] as Prompt),
       })),
@@ -88,6 +97,11 @@ export async function complete(
     return { ...head, choices, usage: usageOf(results) };
   });
 }
+
+const withoutTokens = (result: GenerationResult): GenerationResult => ({
+  ...result,
+  ...{ text: '', tokens: [], logprobs: [], finishReason: 'length' },
+});
 
 function choiceOf(
   { tokenizer }: ServedModel,

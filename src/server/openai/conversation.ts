@@ -19,16 +19,30 @@ export const tool = z.object({
 export type Tool = z.infer<typeof tool>;
 export const tools = z.array(tool).max(MAX_TOOLS);
 
-export const toolChoice = z.union([
-  z.enum(['none', 'auto', 'required']),
-  z.object({ type: z.literal('function'), function: z.object({ name: z.string() }) }),
-]);
+const named = z.object({ type: z.literal('function'), function: z.object({ name: z.string() }) });
+/** Some of the tools, of which the model may call one, or must. */
+const allowed = z.object({
+  type: z.literal('allowed_tools'),
+  allowed_tools: z.object({ mode: z.enum(['auto', 'required']), tools: z.array(named) }),
+});
+export const toolChoice = z.union(
+  [z.enum(['none', 'auto', 'required']), named, allowed],
+  'must be none, auto, required, or a function or allowed_tools by name',
+);
 export type ToolChoice = z.infer<typeof toolChoice>;
+
+/** Parts of messages that are texts, with their fields: clients mix the words of two APIs, and send refusals back. */
+const TEXT_PARTS: Readonly<Record<string, string>> = {
+  text: 'text',
+  input_text: 'text',
+  output_text: 'text',
+  refusal: 'refusal',
+};
 
 const part = z.looseObject({ type: z.string() });
 export const message = z.looseObject({
   role: z.string().min(1).max(64),
-  content: z.union([z.string(), z.array(part)]).nullish(),
+  content: z.union([z.string(), z.array(part)], 'must be a text or a list of parts').nullish(),
   name: z.string().nullish(),
   tool_call_id: z.string().nullish(),
   tool_calls: z
@@ -49,15 +63,12 @@ export type Message = z.infer<typeof message>;
 export function forTemplate(messages: readonly Message[], seesMedia: boolean): ChatMessage[] {
   return messages.map((given, i) => {
     const { tool_calls: calls, role, content } = given;
-    for (const [at, { type }] of (Array.isArray(content) ? content : []).entries())
-      if (type !== 'text' && !seesMedia)
-        throw invalidRequest(
-          `a part of type "${type}": this model reads text only`,
-          `messages.${i}.content.${at}`,
-        );
     return {
       ...given,
       role: role === 'developer' ? 'system' : role,
+      ...(Array.isArray(content) && {
+        content: content.map((one, at) => partOf(one, `messages.${i}.content.${at}`, seesMedia)),
+      }),
       ...(calls && {
         tool_calls: calls.map((call, at) => ({
           ...call,
@@ -73,6 +84,18 @@ export function forTemplate(messages: readonly Message[], seesMedia: boolean): C
       }),
     };
   });
+}
+
+function partOf(given: z.infer<typeof part>, place: string, seesMedia: boolean): z.infer<typeof part> {
+  const { type } = given;
+  const field = Object.hasOwn(TEXT_PARTS, type) ? TEXT_PARTS[type] : undefined;
+  if (field !== undefined) {
+    const text = given[field];
+    if (typeof text !== 'string') throw invalidRequest('must be a text', `${place}.${field}`);
+    return type === 'text' ? given : { type: 'text', text };
+  }
+  if (!seesMedia) throw invalidRequest(`a part of type "${type}": this model reads text only`, place);
+  return given;
 }
 
 export function parseArguments(text: string | null | undefined, place: string): object {

@@ -10,7 +10,12 @@ const number = maybe(z.number());
 const integer = maybe(z.int());
 
 /** Of one request; each is a sequence of its own. */
-const MAX_ANSWERS = 64;
+export const MAX_ANSWERS = 64;
+
+/** Clients draw seeds of 64 bits; those that JSON.parse rounds are seeds, too. */
+const MAX_SEED = 2 ** 64;
+/** Those of several answers follow one another, and must stay integers. */
+const SEEDS = 2 ** 52;
 
 /** Fields of completions and chat completions: OpenAI's, then those that vLLM adds. Ranges are the engine's to check. */
 export const SAMPLING_FIELDS = {
@@ -19,8 +24,8 @@ export const SAMPLING_FIELDS = {
   temperature: number,
   top_p: number,
   n: maybe(z.int().min(1).max(MAX_ANSWERS)),
-  stop: maybe(z.union([z.string(), z.array(z.string())])),
-  seed: integer,
+  stop: maybe(z.union([z.string(), z.array(z.string())], 'must be a text or a list of texts')),
+  seed: maybe(z.number().min(-MAX_SEED).max(MAX_SEED).refine(Number.isInteger, 'must be an integer')),
   presence_penalty: number,
   frequency_penalty: number,
   logit_bias: maybe(z.record(z.string(), z.number())),
@@ -71,14 +76,17 @@ const tokenIds = z.array(z.int().min(0)).min(1);
 
 /** One text or several, each as it is or as token ids. */
 export const texts = (max: number) =>
-  z.union([
-    z.string(),
-    tokenIds,
-    z
-      .array(z.union([z.string(), tokenIds]))
-      .min(1)
-      .max(max),
-  ]);
+  z.union(
+    [
+      z.string(),
+      tokenIds,
+      z
+        .array(z.union([z.string(), tokenIds]))
+        .min(1)
+        .max(max),
+    ],
+    `must be a text, token ids, or a list of up to ${max} of them`,
+  );
 
 export const textsOf = (given: z.infer<ReturnType<typeof texts>>): readonly (string | readonly number[])[] =>
   typeof given === 'string' || given.every((one) => typeof one === 'number')
@@ -128,7 +136,7 @@ export function samplingOf(body: SamplingFields): SamplingOptions {
     frequencyPenalty: body.frequency_penalty,
     presencePenalty: body.presence_penalty,
     logitBias: bias,
-    seed: typeof seed === 'number' ? Math.abs(seed) : undefined,
+    seed: typeof seed === 'number' ? Math.abs(seed) % SEEDS : undefined,
     stop: body.stop,
     stopTokenIds: body.stop_token_ids,
     ignoreEos: body.ignore_eos,

@@ -7,10 +7,12 @@ type Scored = SampledLogprobs | undefined;
 const IMPOSSIBLE = -9999;
 const finite = (logprob: number): number => Math.max(logprob, IMPOSSIBLE);
 
+const NO_CHARACTER = '\uFFFD';
+
 /** A token's text and bytes; half a character has bytes only. */
 function tokenOf(tokenizer: HfTokenizer, id: number): { token: string; bytes: number[] } {
   const token = tokenizer.decode([id], { skipSpecialTokens: false });
-  return { token, bytes: [...Buffer.from(token)] };
+  return { token, bytes: [...(token.includes(NO_CHARACTER) ? tokenizer.bytesOf(id) : Buffer.from(token))] };
 }
 
 const bestOf = ({ topTokens, topLogprobs }: SampledLogprobs): (readonly [id: number, logprob: number])[] =>

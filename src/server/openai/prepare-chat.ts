@@ -1,11 +1,17 @@
 import type { AnswerEvent } from '../../answers/answer-event.js';
+import { opensReasoning } from '../../answers/answer-parser.js';
 import { type AnswerReader, answerFormat, answerReader } from '../../answers/answer-reader.js';
 import { readMedia } from '../../engine/media/prepare.js';
+import type { Guide } from '../../guided/index.js';
 import type { Insert } from '../../media/index.js';
 import type { ChatMessage } from '../../tokenizer/chat-template.js';
 import type { ServedModel } from '../served-model.js';
+import { newId } from './answers.js';
 import type { Tool, ToolChoice } from './conversation.js';
-import { type ToolGuide, toolGuide } from './tool-guides.js';
+import { chooseTools, type ToolGuide } from './tool-guides.js';
+
+/** Letters and digits of ids that Mistral's templates take; they raise for any other. */
+const SHORT_ID = 9;
 
 /** A conversation that is to be answered, whatever API it came by. */
 export interface ChatRequest {
@@ -14,9 +20,13 @@ export interface ChatRequest {
   readonly partNames?: ReadonlyMap<unknown, string>;
   readonly tools: readonly Tool[];
   readonly toolChoice: ToolChoice;
+  /** Whether an answer may have several calls; true when absent. */
+  readonly mayCallSeveral?: boolean | undefined;
   readonly addGenerationPrompt?: boolean | undefined;
   /** The answer goes on with the last message. */
   readonly continueFinalMessage?: boolean | undefined;
+  /** What the answer must be, behind its reasoning. */
+  readonly guide?: Guide | undefined;
   /** Further variables of the chat template. */
   readonly kwargs?: Readonly<Record<string, unknown>> | undefined;
 }
@@ -26,19 +36,19 @@ export interface PreparedChat {
   readonly promptTokens: Int32Array;
   /** What stands among them that is no text. */
   readonly inserts: readonly Insert[];
-  /** Whether marks of answers, which may be special tokens, must be seen: those of calls and channels. */
+  /** Whether marks of answers, which may be special tokens, must be seen: those of calls, channels and reasoning. */
   readonly showsMarks: boolean;
-  /** Set where the answer must be calls. */
-  readonly forced: ToolGuide | undefined;
+  /** What the answer must be with all that it begins with; calls, where it must be these. */
+  readonly guide: Guide | undefined;
   readonly reader: () => AnswerReader;
 }
 
 /** @throws REQUEST_INVALID, TEMPLATE_*, MEDIA_*, HttpError for a choice of tools that makes no sense */
 export async function prepareChat(model: ServedModel, request: ChatRequest): Promise<PreparedChat> {
-  const { toolChoice, kwargs, addGenerationPrompt, continueFinalMessage } = request;
+  const { toolChoice, mayCallSeveral = true, kwargs, addGenerationPrompt, continueFinalMessage } = request;
   const { messages, expand } = await readMedia(request.messages, model.llm.text, request.partNames);
-  const forced = toolGuide(request.tools, toolChoice);
-  const tools = toolChoice !== 'none' && request.tools.length > 0 ? request.tools : undefined;
+  const { tools: chosen, forced } = chooseTools(request.tools, toolChoice, mayCallSeveral);
+  const tools = chosen.length > 0 ? chosen : undefined;
   const options = {
     tools,
     addGenerationPrompt,
@@ -49,13 +59,35 @@ export async function prepareChat(model: ServedModel, request: ChatRequest): Pro
     await model.inputBuilder.applyChatTemplateAsync(messages, options),
   );
   const format = answerFormat(model.inputBuilder.templateSource);
+  const { reasoning } = format;
   // Some templates end inside reasoning.
-  const prompt = format.reasoning && model.inputBuilder.renderChatTemplate(messages, options);
-  const reader = (): AnswerReader =>
-    forced === undefined
-      ? answerReader(format, { mayCall: tools !== undefined, prompt })
-      : new ForcedReader(forced);
-  return { promptTokens, inserts, showsMarks: tools !== undefined || format.hasChannels, forced, reader };
+  const rendered = reasoning && model.inputBuilder.renderChatTemplate(messages, options);
+  const isOpen = reasoning !== undefined && opensReasoning(rendered ?? '', reasoning);
+  const { guide } = request;
+  const isMarkSpecial = reasoning !== undefined && isSpecial(model, reasoning.end);
+  // A guide spells what tokens write, and special ones write nothing: there the answer begins with what is guided.
+  const isSpelled = isOpen && !isMarkSpecial;
+  const after = guide !== undefined && isSpelled ? reasoning.end : undefined;
+  const parameters = new Map(
+    chosen.map(({ function: { name, parameters: schema } }) => [name, schema] as const),
+  );
+  const prompt = guide === undefined || after !== undefined ? rendered : undefined;
+  const reader = (): AnswerReader => {
+    const own = forced
+      ? new ForcedReader(forced)
+      : answerReader(format, { mayCall: tools !== undefined, prompt, parameters });
+    return new CallReader(own, { mayCallSeveral, hasShortIds: format.tools?.name === 'mistral' });
+  };
+  return {
+    ...{ promptTokens, inserts, reader },
+    showsMarks: tools !== undefined || format.hasChannels || isMarkSpecial,
+    guide: forced?.guide ?? (after === undefined ? guide : { ...guide, after }),
+  };
+}
+
+function isSpecial({ tokenizer }: ServedModel, text: string): boolean {
+  const id = tokenizer.tokenToId(text);
+  return id !== undefined && tokenizer.isSpecial(id);
 }
 
 /** Tokens that an answer may have when nobody says: all that the context still holds. */
@@ -84,5 +116,45 @@ class ForcedReader implements AnswerReader {
       // A stop string ended it half-way.
       return [{ kind: 'text', text: this.#text }];
     }
+  }
+}
+
+interface CallOptions {
+  /** Whether there may be a second one. */
+  readonly mayCallSeveral: boolean;
+  /** Whether they get ids as Mistral's templates demand; others take any. */
+  readonly hasShortIds: boolean;
+}
+
+/** Leaves out all calls but the first, or gives them their ids. */
+class CallReader implements AnswerReader {
+  readonly #reader: AnswerReader;
+  readonly #options: CallOptions;
+  #hasCalled = false;
+
+  constructor(reader: AnswerReader, options: CallOptions) {
+    this.#reader = reader;
+    this.#options = options;
+  }
+
+  push(text: string): AnswerEvent[] {
+    return this.#seen(this.#reader.push(text));
+  }
+
+  end(): AnswerEvent[] {
+    return this.#seen(this.#reader.end());
+  }
+
+  #seen(events: readonly AnswerEvent[]): AnswerEvent[] {
+    const { mayCallSeveral, hasShortIds } = this.#options;
+    return events.flatMap((event): AnswerEvent[] => {
+      if (event.kind !== 'tool-call') return [event];
+      const isOver = this.#hasCalled && !mayCallSeveral;
+      this.#hasCalled = true;
+      if (isOver) return [];
+      return hasShortIds
+        ? [{ ...event, call: { id: newId('').slice(0, SHORT_ID), ...event.call } }]
+        : [event];
+    });
   }
 }

@@ -1,5 +1,7 @@
 import type { ToolCall } from '../../answers/answer-event.js';
+import { compactJson, slicesOf } from '../../answers/json-slices.js';
 import type { Guide } from '../../guided/index.js';
+import { isObject } from '../../is-object.js';
 import { invalidRequest } from '../http-error.js';
 import type { Tool, ToolChoice } from './conversation.js';
 
@@ -12,51 +14,81 @@ export interface ToolGuide {
 const ANY_OBJECT = { type: 'object' };
 const parametersOf = ({ function: { parameters } }: Tool): object => parameters ?? ANY_OBJECT;
 
+/** The tools that a model is told of, and what it must do with them. */
+export interface ChosenTools {
+  readonly tools: readonly Tool[];
+  /** Set where the answer must be calls; else the model decides, and writes calls in its own way. */
+  readonly forced: ToolGuide | undefined;
+}
+
 /**
- * With `tool_choice` of a function the answer is its arguments; with `required`, a list of calls. Undefined: the model
- * decides, and writes calls in its own way.
+ * With `tool_choice` of a function the answer is its arguments; with `required`, a list of calls, or one alone.
+ * @throws HttpError for a choice that names none of the tools
  */
-export function toolGuide(tools: readonly Tool[], choice: ToolChoice): ToolGuide | undefined {
-  if (choice === 'none' || choice === 'auto') return undefined;
+export function chooseTools(
+  tools: readonly Tool[],
+  choice: ToolChoice,
+  mayCallSeveral: boolean,
+): ChosenTools {
+  if (choice === 'none') return { tools: [], forced: undefined };
+  if (choice === 'auto') return { tools, forced: undefined };
   if (tools.length === 0) throw invalidRequest('tool_choice needs tools', 'tool_choice');
-  if (typeof choice === 'object') {
-    const { name } = choice.function;
-    const called = tools.find((tool) => tool.function.name === name);
-    if (called === undefined)
-      throw invalidRequest(
-        `tool_choice names ${JSON.stringify(name)}, which is none of the tools`,
-        'tool_choice',
-      );
-    return {
-      guide: { jsonSchema: parametersOf(called) },
-      read: (text) => [{ name, arguments: text.trim() }],
-    };
+  if (choice === 'required') return { tools, forced: callsGuide(tools, mayCallSeveral) };
+  if (choice.type === 'function') {
+    const called = toolNamed(tools, choice.function.name);
+    const { name } = called.function;
+    const read = (text: string): ToolCall[] => [{ name, arguments: compactJson(text) }];
+    return { tools, forced: { guide: { jsonSchema: parametersOf(called) }, read } };
   }
-  const alternatives = tools.map((tool) => ({
+  const { mode, tools: named } = choice.allowed_tools;
+  const allowed = named.map((one) => toolNamed(tools, one.function.name));
+  return chooseTools(allowed, mode, mayCallSeveral);
+}
+
+function toolNamed(tools: readonly Tool[], name: string): Tool {
+  const found = tools.find((tool) => tool.function.name === name);
+  if (found !== undefined) return found;
+  const message = `tool_choice names ${JSON.stringify(name)}, which is none of the tools`;
+  throw invalidRequest(message, 'tool_choice');
+}
+
+function callsGuide(tools: readonly Tool[], mayCallSeveral: boolean): ToolGuide {
+  const alternatives = tools.map((tool, i) => ({
     type: 'object',
-    properties: { name: { const: tool.function.name }, parameters: parametersOf(tool) },
+    properties: {
+      name: { const: tool.function.name },
+      parameters: placed(parametersOf(tool), `#/items/anyOf/${i}/properties/parameters`),
+    },
     required: ['name', 'parameters'],
     additionalProperties: false,
   }));
+  const calls = {
+    ...{ type: 'array', minItems: 1, items: { anyOf: alternatives } },
+    ...(!mayCallSeveral && { maxItems: 1 }),
+  };
   return {
-    guide: {
-      jsonSchema: withDefinitions(tools, { type: 'array', minItems: 1, items: { anyOf: alternatives } }),
-    },
-    read: (text) =>
-      (JSON.parse(text) as { name: string; parameters: object }[]).map(({ name, parameters }) => ({
+    guide: { jsonSchema: calls },
+    read: (text) => {
+      const written = JSON.parse(text) as { name: string }[];
+      const slices = slicesOf(text);
+      return written.map(({ name }, i) => ({
         name,
-        arguments: JSON.stringify(parameters),
-      })),
+        arguments: compactJson(slicesOf(slices.get(String(i)) ?? '').get('parameters') ?? '{}'),
+      }));
+    },
   };
 }
 
-/** References of a tool's schema begin at its own root, which is elsewhere now: its definitions go to the new root. */
-function withDefinitions(tools: readonly Tool[], schema: object): object {
-  const all: Record<string, Record<string, unknown>> = {};
-  for (const tool of tools)
-    for (const keyword of ['$defs', 'definitions']) {
-      const found = (parametersOf(tool) as Record<string, unknown>)[keyword];
-      if (typeof found === 'object' && found !== null) all[keyword] = { ...all[keyword], ...found };
-    }
-  return { ...schema, ...all };
+/** A schema that stands at `place` of another one: its references, which begin at its own root, begin there. */
+function placed(schema: unknown, place: string): unknown {
+  if (Array.isArray(schema)) return schema.map((one) => placed(one, place));
+  if (!isObject(schema)) return schema;
+  return Object.fromEntries(
+    Object.entries(schema).map(([key, value]) => [
+      key,
+      key === '$ref' && typeof value === 'string' && value.startsWith('#')
+        ? place + value.slice(1)
+        : placed(value, place),
+    ]),
+  );
 }

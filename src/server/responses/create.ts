@@ -7,12 +7,12 @@ import { AnswerBlocks, wholeBlocks } from '../answer-blocks.js';
 import { EventStream } from '../event-stream.js';
 import { ForeignParts } from '../foreign-parts.js';
 import { httpErrorOf, invalidRequest, openAiError } from '../http-error.js';
-import { newId, nowSeconds, type ServerContext, withAnswers } from '../openai/answers.js';
+import { newId, nowSeconds, reasoningTokens, type ServerContext, withAnswers } from '../openai/answers.js';
 import { readBody } from '../openai/fields.js';
 import { prepareChat, room } from '../openai/prepare-chat.js';
 import type { ServedModel } from '../served-model.js';
 import { conversationFields, messagesOf, toolChoiceOf, toolsOf } from './items.js';
-import { type Output, OutputEvents, outputOf } from './output.js';
+import { type Output, OutputEvents, outputOf, thoughtsOf } from './output.js';
 
 export const responseBody = z.object({
   ...conversationFields,
@@ -59,28 +59,29 @@ export async function createResponse(
     partNames: parts.names,
     tools: toolsOf(body),
     toolChoice: toolChoiceOf(body),
+    mayCallSeveral: body.parallel_tool_calls ?? undefined,
+    guide: guideOf(body),
     ...(body.reasoning?.effort && { kwargs: { reasoning_effort: body.reasoning.effort } }),
   });
-  const { promptTokens, inserts, reader, forced, showsMarks } = chat;
+  const { promptTokens, inserts, reader, guide, showsMarks } = chat;
   const sampling = {
     maxTokens: body.max_output_tokens ?? room(model, chat),
     temperature: body.temperature ?? undefined,
     topP: body.top_p ?? undefined,
     ...(showsMarks && { skipSpecialTokens: false }),
   };
-  const guide = forced?.guide ?? guideOf(body);
   const work = { model, promptTokens, inserts, sampling, options: client ? { client } : {}, guide, n: 1 };
   return withAnswers(context, reply, [work], async (answers) => {
     const generation = answers[0]?.[0] as Generation;
     const head = headOf(model, body);
     if (body.stream) {
-      await streamed(generation, reader(), head, new EventStream(reply));
+      await streamed(model, generation, reader(), head, new EventStream(reply));
       return undefined;
     }
     const result = await generation.result;
     const own = reader();
     const output = outputOf(wholeBlocks([...own.push(result.text), ...own.end()]));
-    return finished(head, output, result);
+    return finished(model, head, output, result);
   });
 }
 
@@ -105,7 +106,7 @@ function headOf(model: ServedModel, body: ResponseBody): object {
     instructions: body.instructions ?? null,
     max_output_tokens: body.max_output_tokens ?? null,
     metadata: body.metadata ?? {},
-    parallel_tool_calls: true,
+    parallel_tool_calls: body.parallel_tool_calls ?? true,
     previous_response_id: null,
     store: false,
     temperature: body.temperature ?? null,
@@ -117,7 +118,13 @@ function headOf(model: ServedModel, body: ResponseBody): object {
   };
 }
 
-function finished(head: object, output: readonly Output[], result: GenerationResult): object {
+async function finished(
+  model: ServedModel,
+  head: object,
+  output: readonly Output[],
+  result: GenerationResult,
+): Promise<object> {
+  const reasoning = await reasoningTokens(model, output.map(thoughtsOf));
   const isCut = result.finishReason === 'length';
   const { promptTokens, cachedTokens, tokens } = result;
   return {
@@ -129,13 +136,14 @@ function finished(head: object, output: readonly Output[], result: GenerationRes
       input_tokens: promptTokens,
       input_tokens_details: { cached_tokens: cachedTokens },
       output_tokens: tokens.length,
-      output_tokens_details: { reasoning_tokens: 0 },
+      output_tokens_details: { reasoning_tokens: Math.min(reasoning, tokens.length) },
       total_tokens: promptTokens + tokens.length,
     },
   };
 }
 
 async function streamed(
+  model: ServedModel,
   generation: Generation,
   reader: AnswerReader,
   head: object,
@@ -154,11 +162,15 @@ async function streamed(
       for (const event of output.take(blocks.take(reader.push(text)))) await send(event);
     for (const event of output.take([...blocks.take(reader.end()), ...blocks.end()])) await send(event);
     const result = await generation.result;
-    const response = finished(head, output.items, result);
+    const response = await finished(model, head, output.items, result);
     const type = result.finishReason === 'length' ? 'response.incomplete' : 'response.completed';
     await send({ type, response } as { type: string });
   } catch (error) {
-    await events.send({ type: 'error', ...openAiError(httpErrorOf(error)) }, 'error').catch(() => {});
+    const found = httpErrorOf(error);
+    const { message, code, param } = found;
+    // The fields are the API's; its clients fail by what stands under `error`.
+    const said = { type: 'error', code, message, param, ...openAiError(found) };
+    await send(said).catch(() => {});
   } finally {
     events.end();
   }

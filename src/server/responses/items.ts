@@ -6,6 +6,9 @@ import { invalidRequest } from '../http-error.js';
 import type { Tool, ToolChoice } from '../openai/conversation.js';
 import { parseArguments } from '../openai/conversation.js';
 
+/** Coding agents bring along those of many servers. */
+const MAX_TOOLS = 1024;
+
 const item = z.looseObject({ type: z.string().nullish(), role: z.string().nullish() });
 type Item = z.infer<typeof item>;
 
@@ -21,17 +24,29 @@ export const conversationFields = {
         parameters: z.record(z.string(), z.unknown()).nullish(),
       }),
     )
-    .max(128)
+    .max(MAX_TOOLS)
     .nullish(),
   tool_choice: z
     .union([
       z.enum(['none', 'auto', 'required']),
-      z.looseObject({ type: z.string(), name: z.string().nullish() }),
+      z.looseObject({
+        type: z.string(),
+        name: z.string().nullish(),
+        mode: z.enum(['auto', 'required']).nullish(),
+        tools: z.array(z.looseObject({ type: z.string(), name: z.string().nullish() })).optional(),
+      }),
     ])
     .nullish(),
 };
-/** Parts that are texts. */
-const TEXTS: readonly string[] = ['input_text', 'output_text', 'reasoning_text', 'text'];
+/** Parts that are texts, with their fields. */
+const TEXTS: Readonly<Record<string, string>> = {
+  input_text: 'text',
+  output_text: 'text',
+  reasoning_text: 'text',
+  summary_text: 'text',
+  text: 'text',
+  refusal: 'refusal',
+};
 
 const fields = z.object(conversationFields);
 type Conversation = z.infer<typeof fields>;
@@ -40,7 +55,31 @@ type Conversation = z.infer<typeof fields>;
 export function messagesOf({ input, instructions }: Conversation, parts: ForeignParts): ChatMessage[] {
   const begin: ChatMessage[] = instructions ? [{ role: 'system', content: instructions }] : [];
   if (typeof input === 'string') return [...begin, { role: 'user', content: input }];
-  return [...begin, ...input.map((given, i) => messageOf(given, `input.${i}`, parts))];
+  const messages = input.map((given, i) => messageOf(given, `input.${i}`, parts));
+  return [...begin, ...messages.reduce<ChatMessage[]>(merge, [])];
+}
+
+/**
+ * What the assistant thought, said and called, one after another, is one message, as chat templates know it; words
+ * behind words, thoughts behind words and whatever follows calls begin another.
+ */
+function merge(messages: ChatMessage[], next: ChatMessage): ChatMessage[] {
+  const last = messages.at(-1);
+  if (last?.role !== 'assistant' || next.role !== 'assistant') return [...messages, next];
+  const calls = [
+    ...((last.tool_calls as object[] | undefined) ?? []),
+    ...((next.tool_calls as object[]) ?? []),
+  ];
+  const saysNothing = (message: ChatMessage): boolean => message.content === '';
+  const begins = !saysNothing(next) && (!saysNothing(last) || last.tool_calls !== undefined);
+  const isEmpty = saysNothing(last) && last.tool_calls === undefined && last.reasoning_content === undefined;
+  const thinks = next.reasoning_content !== undefined && !isEmpty;
+  if (begins || thinks) return [...messages, next];
+  const content = saysNothing(next) ? last.content : next.content;
+  return [
+    ...messages.slice(0, -1),
+    { ...last, ...next, content, ...(calls.length > 0 && { tool_calls: calls }) },
+  ];
 }
 
 function messageOf(given: Item, place: string, parts: ForeignParts): ChatMessage {
@@ -49,10 +88,13 @@ function messageOf(given: Item, place: string, parts: ForeignParts): ChatMessage
       const role = given.role === 'developer' ? 'system' : (given.role ?? 'user');
       return { role, content: contentOf(partsOf(given.content, `${place}.content`, parts)) };
     }
-    case 'function_call': {
+    case 'function_call':
+    case 'custom_tool_call': {
+      const args = given.input === undefined ? textOf(given.arguments, place, parts) : undefined;
       const call = {
         name: given.name,
-        arguments: parseArguments(textOf(given.arguments, place, parts), place),
+        // What is called with a text is told as a function of one.
+        arguments: args === undefined ? { input: given.input } : parseArguments(args, place),
       };
       return {
         role: 'assistant',
@@ -61,6 +103,7 @@ function messageOf(given: Item, place: string, parts: ForeignParts): ChatMessage
       };
     }
     case 'function_call_output':
+    case 'custom_tool_call_output':
       return {
         role: 'tool',
         tool_call_id: given.call_id,
@@ -70,7 +113,8 @@ function messageOf(given: Item, place: string, parts: ForeignParts): ChatMessage
       return {
         role: 'assistant',
         content: '',
-        reasoning_content: textOf(given.content ?? '', `${place}.content`, parts),
+        // Some models show no more than a summary.
+        reasoning_content: textOf(given.content ?? given.summary ?? '', `${place}.content`, parts),
       };
     default:
       throw invalidRequest(`an item of type "${given.type}" is not read here`, place);
@@ -84,7 +128,8 @@ function partsOf(given: unknown, place: string, parts: ForeignParts): ForeignPar
   return given.map((part: unknown, at) => {
     const found = isObject(part) ? part : {};
     const [type, own] = [String(found.type), `${place}.${at}`];
-    if (TEXTS.includes(type) && typeof found.text === 'string') return found.text;
+    const text = Object.hasOwn(TEXTS, type) ? found[TEXTS[type] as string] : undefined;
+    if (typeof text === 'string') return text;
     // Files that were stored before have an id in place of an address.
     if (type === 'input_image') return parts.image(found.image_url, type, own);
     if (type === 'input_audio') return parts.sound(found.input_audio, type, own);
@@ -102,15 +147,38 @@ function textOf(given: unknown, place: string, parts: ForeignParts): string {
     .join('\n');
 }
 
+/**
+ * The functions: of the tools that run at OpenAI, which agents name beside theirs, the model is not told.
+ * @throws HttpError where there is no other
+ */
 export function toolsOf({ tools }: Conversation): Tool[] {
-  return (tools ?? []).map(({ type, name, description, parameters }, i) => {
-    if (type !== 'function' || !name)
+  const given = tools ?? [];
+  const isUseless = given.length > 0 && given.every(({ type }) => type !== 'function');
+  return given.flatMap(({ type, name, description, parameters }, i) => {
+    if (isUseless)
       throw invalidRequest(`a tool of type "${type}": only functions of the client's run here`, `tools.${i}`);
-    return { type, function: { name, description, parameters } };
+    if (type !== 'function') return [];
+    if (!name) throw invalidRequest('a function must have a name', `tools.${i}.name`);
+    return [{ type, function: { name, description, parameters } }];
   });
 }
 
+/** @throws HttpError for a choice of what is no function */
 export function toolChoiceOf({ tool_choice: choice }: Conversation): ToolChoice {
   if (typeof choice !== 'object' || choice === null) return choice ?? 'auto';
-  return { type: 'function', function: { name: choice.name ?? '' } };
+  const { type, name, mode, tools = [] } = choice;
+  if (type === 'function') return { type, function: { name: name ?? '' } };
+  const functions = tools.filter((one) => one.type === 'function');
+  if (type !== 'allowed_tools')
+    throw invalidRequest(
+      `a choice of type "${type}": only functions of the client's run here`,
+      'tool_choice',
+    );
+  return {
+    type,
+    allowed_tools: {
+      mode: mode ?? 'auto',
+      tools: functions.map((one) => ({ type: 'function', function: { name: one.name ?? '' } })),
+    },
+  };
 }

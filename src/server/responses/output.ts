@@ -1,3 +1,4 @@
+import type { ToolCall } from '../../answers/answer-event.js';
 import type { BlockEvent, BlockKind, WholeBlock } from '../answer-blocks.js';
 import { newId } from '../openai/answers.js';
 
@@ -10,13 +11,16 @@ const reasoningPart = (text: string): object => ({ type: 'reasoning_text', text 
 /** The items of an answer that is there as a whole. */
 export function outputOf(blocks: readonly WholeBlock[]): Output[] {
   return blocks.map((block) => {
-    if (block.kind === 'tool-call')
-      return callItem(newId('fc_'), block.call.name, block.call.arguments, 'completed');
+    if (block.kind === 'tool-call') return callItem(newId('fc_'), block.call, 'completed');
     return block.kind === 'text'
       ? messageItem(newId('msg_'), block.text, 'completed')
       : reasoningItem(newId('rs_'), block.text, 'completed');
   });
 }
+
+/** The text of an item that is reasoning; of others nothing. */
+export const thoughtsOf = ({ type, content }: Output): string =>
+  type === 'reasoning' ? (content as { text: string }[]).map(({ text }) => text).join('') : '';
 
 const messageItem = (id: string, text: string | undefined, status: string): Output => ({
   ...{ id, type: 'message', role: 'assistant', status },
@@ -28,8 +32,9 @@ const reasoningItem = (id: string, text: string | undefined, status: string): Ou
   content: text === undefined ? [] : [reasoningPart(text)],
 });
 
-const callItem = (id: string, name: string, args: string, status: string): Output => ({
-  ...{ id, type: 'function_call', call_id: newId('call_'), name, arguments: args, status },
+const callItem = (id: string, call: ToolCall, status: string): Output => ({
+  ...{ id, type: 'function_call', call_id: call.id ?? newId('call_') },
+  ...{ name: call.name, arguments: call.arguments, status },
 });
 
 /** What is open: an item that grows. */
@@ -59,7 +64,7 @@ export class OutputEvents {
   #opened({ kind, call }: BlockEvent & { readonly type: 'open' }): ReturnType<OutputEvents['take']> {
     const item =
       kind === 'tool-call'
-        ? callItem(newId('fc_'), call?.name ?? '', '', 'in_progress')
+        ? callItem(newId('fc_'), { name: '', ...call, arguments: '' }, 'in_progress')
         : kind === 'text'
           ? messageItem(newId('msg_'), undefined, 'in_progress')
           : reasoningItem(newId('rs_'), undefined, 'in_progress');
