@@ -1,4 +1,4 @@
-import { toFloat32 } from '../../dtype.js';
+import { type Tensor, toFloat32 } from '../../dtype.js';
 import { refuseRequest } from '../../errors.js';
 import { AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import { PREFILL } from '../../graph/graph-kind.js';
@@ -26,21 +26,25 @@ interface ProductInput {
   /** Its path in the graph. */
   readonly path: string;
   readonly channels: number;
+  /** Of experts, whose rows lie one behind the other: which one, and the path of where those of each end. */
+  readonly expert?: { readonly index: number; readonly ends: string };
 }
 
+const keyOf = ({ path, expert }: ProductInput): string => (expert ? `${path} ${expert.index}` : path);
+
 /**
- * Rounds the weights of a float model's products by what goes into them when it reads a text. The model runs beside, as
- * floats. Inputs that reach a product from outside its layer's graph, and those of experts, are not known.
+ * Rounds the weights of a float model's products by what goes into them when it reads a text; those of an expert by what
+ * chose it. The model runs beside, as floats. Inputs that reach a product from outside its layer's graph are not known.
  */
 export class Calibration {
   #moments = new Map<string, Float64Array>();
-  #factor: (Factor & { readonly path: string }) | undefined;
+  #factor: (Factor & { readonly key: string }) | undefined;
 
   private constructor(
     private readonly runner: ModelRunner,
     private readonly engine: NativeEngine,
     private readonly windows: readonly Int32Array[],
-    /** By the name of the weight in the files. */
+    /** By the name of the weight in the files, in their order. */
     private readonly inputs: ReadonlyMap<string, ProductInput>,
   ) {}
 
@@ -89,11 +93,12 @@ export class Calibration {
     this.runner.dispose();
   }
 
-  async #factorOf({ path, channels }: ProductInput): Promise<Factor> {
-    if (this.#factor?.path === path) return this.#factor;
-    if (!this.#moments.has(path)) await this.#collect(path);
-    const factor = factorOf(this.#moments.get(path) as Float64Array, channels);
-    this.#factor = { ...factor, path };
+  async #factorOf(input: ProductInput): Promise<Factor> {
+    const key = keyOf(input);
+    if (this.#factor?.key === key) return this.#factor;
+    if (!this.#moments.has(key)) await this.#collect(key);
+    const factor = await factorOf(this.#moments.get(key) as Float64Array, input.channels, this.#multiply);
+    this.#factor = { ...factor, key };
     return factor;
   }
 
@@ -101,19 +106,24 @@ export class Calibration {
   async #collect(first: string): Promise<void> {
     this.#moments = new Map();
     let bytes = 0;
-    const inputs = [...new Map([...this.inputs.values()].map((input) => [input.path, input])).values()];
-    const from = inputs.findIndex(({ path }) => path === first);
-    for (const { path, channels } of [...inputs.slice(from), ...inputs.slice(0, from)]) {
-      bytes += channels ** 2 * Float64Array.BYTES_PER_ELEMENT;
-      if (bytes > MAX_MOMENT_BYTES && this.#moments.size > 0) break;
-      this.#moments.set(path, new Float64Array(channels ** 2));
+    const all = [...new Map([...this.inputs.values()].map((input) => [keyOf(input), input])).values()];
+    const from = all.findIndex((input) => keyOf(input) === first);
+    const inputs: ProductInput[] = [];
+    for (const input of [...all.slice(from), ...all.slice(0, from)]) {
+      bytes += input.channels ** 2 * Float64Array.BYTES_PER_ELEMENT;
+      if (bytes > MAX_MOMENT_BYTES && inputs.length > 0) break;
+      inputs.push(input);
+      this.#moments.set(keyOf(input), new Float64Array(input.channels ** 2));
     }
+    const paths = [...new Set(inputs.flatMap(({ path, expert }) => (expert ? [path, expert.ends] : [path])))];
     for (const window of this.windows) {
-      const { tensors } = await this.runner.trace(window, [...this.#moments.keys()]);
-      for (const [path, sums] of this.#moments) {
-        const x = toFloat32(tensors[path] as NonNullable<(typeof tensors)[string]>);
-        const k = Math.sqrt(sums.length);
-        const products = await this.#run(SQUARE, { x: { dtype: 'f32', shape: [x.length / k, k], data: x } });
+      const { tensors } = await this.runner.trace(window, paths);
+      for (const input of inputs) {
+        const data = rowsOf(tensors, input);
+        if (data.length === 0) continue;
+        const x = { dtype: 'f32', shape: [data.length / input.channels, input.channels], data } as const;
+        const products = await this.#run(SQUARE, { x });
+        const sums = this.#moments.get(keyOf(input)) as Float64Array;
         for (let i = 0; i < sums.length; i++) sums[i] = (sums[i] as number) + (products[i] as number);
       }
     }
@@ -148,19 +158,41 @@ function linear(
   return graph.build();
 }
 
-/** What goes into the products of a model, by the names of their weights in the files. */
+/** The rows of a product's input among what was traced. */
+function rowsOf(
+  tensors: Readonly<Record<string, Tensor>>,
+  { path, channels, expert }: ProductInput,
+): Float32Array {
+  const x = toFloat32(tensors[path] as Tensor);
+  if (expert === undefined) return x;
+  const ends = Array.from(tensors[expert.ends]?.data ?? [], Number);
+  const [first = 0, last = 0] = [ends[expert.index - 1], ends[expert.index]];
+  return x.slice(first * channels, last * channels);
+}
+
+/** What goes into the products of a model, by the names of their weights in the files, in the order of these. */
 function inputsOf({ model, checkpoint }: OpenModel): Map<string, ProductInput> {
   const places = new TensorPlaces(checkpoint.tensors);
   const weights = new Map(model.getWeights().map((weight) => [weight.name, weight]));
   const inputs = new Map<string, ProductInput>();
   for (const { node, matrix, innerInputs } of productsOf(model.buildGraph(PREFILL))) {
-    const [path] = innerInputs;
+    const type = 'type' in node.op ? node.op.type : undefined;
+    const [path, ends] = [innerInputs[0], innerInputs.at(-1)];
     const weight = weights.get(matrix);
-    if (path === undefined || !weight || !('type' in node.op) || node.op.type !== 'Linear') continue;
-    for (const part of weight.parts) {
+    if (path === undefined || !weight || (type !== 'Linear' && type !== 'GroupedMatmul')) continue;
+    const channels = weight.shape.at(-1) ?? 0;
+    const partsOfExpert = weight.parts.length / (weight.shape[0] ?? 1);
+    for (const [at, part] of weight.parts.entries()) {
       const name = part.file === undefined ? undefined : places.at(part.file, part.offset);
-      if (name !== undefined) inputs.set(name, { path, channels: weight.shape[1] ?? 0 });
+      if (name === undefined) continue;
+      const expert = { index: Math.floor(at / partsOfExpert), ends: ends ?? '' };
+      inputs.set(name, { path, channels, ...(type === 'GroupedMatmul' && { expert }) });
     }
   }
-  return inputs;
+  return new Map(
+    [...checkpoint.tensors.keys()].flatMap((name) => {
+      const input = inputs.get(name);
+      return input ? [[name, input] as const] : [];
+    }),
+  );
 }

@@ -24,39 +24,83 @@ export interface Factor {
   /** Channels by rising weight: the last are rounded first, and what their rounding costs the others make up for. */
   readonly order: Int32Array;
   /** [k, k], the lower triangle of L, rows without gaps: row i begins at i * k. */
-  readonly lower: Float64Array;
+  readonly lower: Float32Array;
 }
 
 /** What is added to the moments' diagonal, as a share of its mean: then rare inputs do not move rounding far. */
 const DAMPING = 0.01;
-/** Channels that are rounded before what they cost is taken to all others at once. */
+/** Channels that are rounded, or columns that are factored, before what they cost is taken to all others at once. */
 const BLOCK = 64;
 
 /**
- * The factor of the sums of x_i * x_j over inputs x of a product, [k, k], f64. Channels that are always 0 are left to the
- * damping.
+ * The factor of the sums of x_i * x_j over inputs x of a product, [k, k], f64: Cholesky's, a block of columns at a time.
+ * Channels that are always 0 are left to the damping.
  */
-export function factorOf(moments: Float64Array, k: number): Factor {
+export async function factorOf(moments: Float64Array, k: number, multiply: Multiply): Promise<Factor> {
   const diagonal = Float64Array.from({ length: k }, (_, i) => moments[i * k + i] as number);
   const damping = DAMPING * (diagonal.reduce((sum, x) => sum + x, 0) / k) || 1;
   const order = Int32Array.from({ length: k }, (_, i) => i).sort(
     (a, b) => (diagonal[a] as number) - (diagonal[b] as number) || a - b,
   );
-  const lower = new Float64Array(k * k);
-  for (let i = 0; i < k; i++) {
-    const from = (order[i] as number) * k;
-    const row = i * k;
-    for (let j = 0; j <= i; j++) {
-      const other = j * k;
-      let sum = moments[from + (order[j] as number)] as number;
-      if (i === j) sum += damping;
-      for (let c = 0; c < j; c++) sum -= (lower[row + c] as number) * (lower[other + c] as number);
-      // Rounding may leave a channel that others determine with nothing of its own.
-      lower[row + j] =
-        i === j ? Math.sqrt(Math.max(sum, damping * 1e-6)) : sum / (lower[other + j] as number);
+  const lower = new Float32Array(k * k);
+  for (let first = 0; first < k; first += BLOCK) {
+    const count = Math.min(BLOCK, k - first);
+    const taken = first > 0 ? await takenBefore(lower, k, first, count, multiply) : undefined;
+    const block = new Float64Array(count * count);
+    const row = new Float64Array(count);
+    for (let i = first; i < k; i++) {
+      const from = (order[i] as number) * k;
+      const width = Math.min(count, i - first + 1);
+      for (let j = 0; j < width; j++) {
+        const before = taken ? (taken[(i - first) * count + j] as number) : 0;
+        row[j] = (moments[from + (order[first + j] as number)] as number) - before;
+      }
+      if (i < first + count) row[i - first] = (row[i - first] as number) + damping;
+      solveRow(row, block, count, i - first, damping);
+      if (i < first + count) block.set(row.subarray(0, width), (i - first) * count);
+      lower.set(row.subarray(0, width), i * k + first);
     }
   }
   return { order, lower };
+}
+
+/** What the columns before `first` have of those from it on, in all rows from it on: [k - first, count]. */
+function takenBefore(
+  lower: Float32Array,
+  k: number,
+  first: number,
+  count: number,
+  multiply: Multiply,
+): Promise<Float32Array> {
+  const rows = k - first;
+  const before = new Float32Array(rows * first);
+  for (let i = 0; i < rows; i++)
+    before.set(lower.subarray((first + i) * k, (first + i) * k + first), i * first);
+  const transposed = new Float32Array(first * count);
+  for (let j = 0; j < count; j++)
+    for (let c = 0; c < first; c++) transposed[c * count + j] = before[j * first + c] as number;
+  return multiply(before, transposed, [rows, first, count]);
+}
+
+/** Makes a row of a factor out of what is left of the moments, given the rows above it in `block`, [count, count]. */
+function solveRow(
+  row: Float64Array,
+  block: Float64Array,
+  count: number,
+  place: number,
+  damping: number,
+): void {
+  for (let j = 0; j < Math.min(count, place); j++) {
+    let sum = row[j] as number;
+    const other = j * count;
+    for (let c = 0; c < j; c++) sum -= (row[c] as number) * (block[other + c] as number);
+    row[j] = sum / (block[other + j] as number);
+  }
+  if (place >= count) return;
+  let own = row[place] as number;
+  for (let c = 0; c < place; c++) own -= (row[c] as number) ** 2;
+  // What others leave of a channel is at least what was added to it, but for rounding.
+  row[place] = Math.sqrt(Math.max(own, damping));
 }
 
 /**
