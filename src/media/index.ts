@@ -29,6 +29,6 @@ export {
   tokenOf,
 } from './processor.js';
 export { pythonRound, pythonTenths } from './python-round.js';
-export { type LogMel, logMel, MAX_MEL_FRAMES, MEL_RATE } from './sound/log-mel.js';
-export { resample } from './sound/resample.js';
+export { type LogMel, logMel, MAX_MEL_FRAMES, MAX_MEL_SECONDS, MEL_RATE } from './sound/log-mel.js';
+export { FILTER_REACH, resample } from './sound/resample.js';
 export { isWav, readWav, type Sound } from './sound/wav.js';

@@ -56,6 +56,80 @@ describe('sound', () => {
     expect([...readWav(three, 'it').samples]).to.deep.equal([0.5, -0.5]);
   });
 
+  it('is read of telephony, as G.711 codes it', () => {
+    // As libsndfile 1.2 has them.
+    const tables: readonly (readonly [kind: number, ...codes: (readonly [code: number, value: number])[]])[] =
+      [
+        [6, [0x2a, -32_256], [0xaa, 32_256], [0x55, -8], [0xd5, 8], [0x1a, -4032], [0x75, -528]],
+        [7, [0x00, -32_124], [0x80, 32_124], [0x7f, 0], [0xff, 0], [0x1a, -10_876], [0xf5, 80]],
+      ];
+    for (const [kind, ...codes] of tables) {
+      const file = wavOf(
+        Uint8Array.from(codes, ([code]) => code),
+        8000,
+      );
+      file.writeUInt16LE(kind, 20);
+      const heard = [...readWav(file, 'it').samples];
+      expect(heard.map((value) => value * 2 ** 15 + 0)).to.deep.equal(codes.map(([, value]) => value));
+    }
+  });
+
+  it('is read of files whose parts stand otherwise than usual, as libsndfile does', () => {
+    const file = wavOf(Int16Array.of(1, -2, 3), 16_000);
+    const part = (name: string, ...content: number[]) =>
+      Buffer.from([
+        ...Buffer.from(name),
+        content.length,
+        0,
+        0,
+        0,
+        ...content,
+        ...Array(content.length % 2).fill(0),
+      ]);
+    const [head, format, data] = [file.subarray(0, 12), file.subarray(12, 36), file.subarray(36)];
+    const extensible = Buffer.concat([
+      Buffer.from('fmt \x28\0\0\0'),
+      file.subarray(20, 36),
+      Buffer.alloc(24),
+    ]);
+    extensible.writeUInt16LE(0xfffe, 8);
+    extensible.writeUInt16LE(1, 32);
+    const sized = (whole: number, length: number) => {
+      const copy = Buffer.from(file);
+      copy.writeUInt32LE(whole, 4);
+      copy.writeUInt32LE(length, 40);
+      return copy;
+    };
+    const long = (name: string) => {
+      const copy = Buffer.concat([
+        head,
+        part('ds64', ...Buffer.alloc(8), 6, ...Buffer.alloc(19)),
+        format,
+        data,
+        part('LIST', 1),
+      ]);
+      copy.write(name, 0);
+      copy.writeUInt32LE(0xffffffff, copy.indexOf('data') + 4);
+      return copy;
+    };
+    for (const [what, bytes] of [
+      ['a note before the format', Buffer.concat([head, part('LIST', 1, 2, 3), format, data])],
+      ['a note before the samples', Buffer.concat([head, format, part('fact', 3, 0, 0, 0), data])],
+      ['a note behind them', Buffer.concat([file, part('LIST', 9)])],
+      ['a format that is extended', Buffer.concat([head, extensible, data])],
+      ['a stream of ffmpeg', sized(0xffffffff, 0xffffffff)],
+      ['a stream of sox', sized(0x7ffff024, 0x7ffff000)],
+      ['a stream without sizes', sized(0, 0)],
+      ['a file whose whole has another size', sized(12, 6)],
+      ['RF64', long('RF64')],
+      ['BW64', long('BW64')],
+    ] as const)
+      expect(
+        [...readWav(bytes, what).samples].map((value) => value * 2 ** 15),
+        what,
+      ).to.deep.equal([1, -2, 3]);
+  });
+
   it('is refused where a file lies, is cut off or holds something else', () => {
     const file = wavOf(Int16Array.of(1, 2, 3), 16_000);
     const changed = (at: number, value: number) => {
@@ -71,6 +145,9 @@ describe('sound', () => {
       [changed(22, 0), 'MEDIA_INVALID'],
       [changed(24, 0), 'MEDIA_INVALID'],
       [changed(20, 6), 'MEDIA_UNSUPPORTED'],
+      [changed(20, 17), 'MEDIA_UNSUPPORTED'],
+      [wavOf(Float32Array.of(0, Number.NaN), 16_000), 'MEDIA_INVALID'],
+      [wavOf(Float64Array.of(Number.POSITIVE_INFINITY), 16_000), 'MEDIA_INVALID'],
       [changed(34, 12), 'MEDIA_UNSUPPORTED'],
       [wavOf(new Int16Array(), 16_000), 'MEDIA_INVALID'],
     ] as const)

@@ -96,5 +96,8 @@ const sourceOf = (source: unknown, field: string): MediaSource =>
 /** OpenAI puts addresses into an object, others do not. */
 const urlOf = (given: unknown): unknown => (isObject(given) ? given.url : given);
 
-const dataUrlOf = (given: unknown): unknown =>
-  isObject(given) && typeof given.data === 'string' ? `data:;base64,${given.data}` : undefined;
+/** Clients of Qwen's own service put a whole data URL where OpenAI's have base64. */
+const dataUrlOf = (given: unknown): unknown => {
+  if (!isObject(given) || typeof given.data !== 'string') return undefined;
+  return /^\s*data:/i.test(given.data) ? given.data : `data:;base64,${given.data}`;
+};

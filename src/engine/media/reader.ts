@@ -21,7 +21,8 @@ export async function readSource(
   allowedFolder: string | undefined,
 ): Promise<Uint8Array> {
   if (typeof source !== 'string') return source;
-  if (/^data:/i.test(source)) return dataOf(source, field);
+  const url = source.trimStart();
+  if (/^data:/i.test(url)) return dataOf(url, field);
   if (/^[a-z][a-z0-9+.-]+:/i.test(source) && !/^file:/i.test(source))
     return refuseRequest(
       field,
@@ -41,7 +42,19 @@ function dataOf(url: string, field: string): Uint8Array {
   if (url.length > MAX_TEXT) refuseRequest(field, `a data URL of at most ${MAX_TEXT} characters`, url.length);
   const head = DATA_URL.exec(url)?.[0];
   if (head === undefined) return refuseRequest(field, 'a data URL in base64', url.slice(0, 80));
-  return Buffer.from(url.slice(head.length), 'base64');
+  const text = url.slice(head.length);
+  const data = Buffer.from(text.includes('%') ? unescaped(text, field) : text, 'base64');
+  if (data.length === 0) refuseRequest(field, 'a data URL with bytes of a file', url.slice(0, 80));
+  return data;
+}
+
+/** Text with what browsers escape in URLs, such as the padding of base64. */
+function unescaped(text: string, field: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return refuseRequest(field, 'a data URL in base64', text.slice(0, 80));
+  }
 }
 
 async function fileOf(source: string, field: string, allowedFolder: string): Promise<Uint8Array> {

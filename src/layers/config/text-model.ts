@@ -178,9 +178,9 @@ export const learnedPositions: Field<number, { readonly maxPositionEmbeddings: n
 };
 
 /** A token's id; -1, as Llama's first checkpoints have it, stands for none. */
-export const tokenField = (name: string, fallback: number | undefined): Field<number | undefined> => ({
+export const tokenField = (names: Names, fallback: number | undefined): Field<number | undefined> => ({
   read(json) {
-    const id = json.value(name, integer(-1, MAX_POSITIONS)) ?? fallback;
+    const id = json.value(names, integer(-1, MAX_POSITIONS)) ?? fallback;
     return id === -1 ? undefined : id;
   },
 });

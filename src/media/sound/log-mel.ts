@@ -4,8 +4,8 @@ const WINDOW = 400;
 const HOP = 160;
 const BINS = WINDOW / 2 + 1;
 /** Seconds that are looked at: what is longer is cut, what is shorter is followed by silence. */
-const MAX_SECONDS = 30;
-export const MAX_MEL_FRAMES = (MAX_SECONDS * MEL_RATE) / HOP;
+export const MAX_MEL_SECONDS = 30;
+export const MAX_MEL_FRAMES = (MAX_MEL_SECONDS * MEL_RATE) / HOP;
 
 /** Log-mel spectrogram. */
 export interface LogMel {
@@ -21,7 +21,7 @@ export interface LogMel {
  * the largest, then (x + 4) / 4.
  */
 export function logMel(samples: Float32Array, bins: number): LogMel {
-  const length = Math.min(samples.length, MAX_SECONDS * MEL_RATE);
+  const length = Math.min(samples.length, MAX_MEL_SECONDS * MEL_RATE);
   const frames = Math.ceil(length / HOP);
   const count = Math.min(frames + 2, MAX_MEL_FRAMES);
   const filters = melFilters(bins);
@@ -34,7 +34,7 @@ export function logMel(samples: Float32Array, bins: number): LogMel {
     for (let n = 0; n < WINDOW; n++) {
       // Before its beginning, sound is mirrored; behind 30 s, too, but no frame that is looked at gets there.
       const at = Math.abs(i * HOP + n - WINDOW / 2);
-      const mirrored = at < MAX_SECONDS * MEL_RATE ? at : 2 * (MAX_SECONDS * MEL_RATE - 1) - at;
+      const mirrored = at < MAX_MEL_SECONDS * MEL_RATE ? at : 2 * (MAX_MEL_SECONDS * MEL_RATE - 1) - at;
       frame[n] = (mirrored < length ? (samples[mirrored] as number) : 0) * (HANN[n] as number);
     }
     dft.powers(frame, power);

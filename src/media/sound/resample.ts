@@ -1,7 +1,7 @@
 import type { Sound } from './wav.js';
 
-/** Zero crossings of the filter to each side, of the slower rate. */
-const CROSSINGS = 32;
+/** Zero crossings of the filter to each side, of the slower rate: samples, where sound gets more of them. */
+export const FILTER_REACH = 32;
 /** Of Kaiser's window: stop band at about -90 dB. */
 const BETA = 9;
 /** Of the slower rate's half: where the pass band ends. */
@@ -17,6 +17,22 @@ function bessel(x: number): number {
   return sum;
 }
 
+/** The window at steps from its middle to its end, between which it is all but straight. */
+const STEPS = 4096;
+const WINDOW = Float64Array.from({ length: STEPS + 2 }, (_, step) =>
+  bessel(BETA * Math.sqrt(Math.max(0, 1 - (step / STEPS) ** 2))),
+);
+
+function windowAt(place: number): number {
+  const step = Math.min(1, Math.abs(place)) * STEPS;
+  const below = Math.floor(step);
+  const [from, to] = [WINDOW[below] as number, WINDOW[below + 1] as number];
+  return from + (step - below) * (to - from);
+}
+
+/** Weights that are kept: of rates without a common divisor hardly two samples have the same. */
+const MAX_KEPT = 2 ** 23;
+
 /**
  * Sound at another rate, by a windowed sinc (Kaiser, beta 9) over 32 zero crossings to each side: what is below three
  * quarters of half the slower rate keeps its amplitude to 1e-3, and its place. transformers has three resamplers that differ from each
@@ -27,15 +43,14 @@ export function resample({ rate, samples }: Sound, to: number): Sound {
   const divisor = gcd(rate, to);
   const [up, down] = [to / divisor, rate / divisor];
   const cutoff = PASS * Math.min(1, to / rate);
-  const reach = Math.ceil(CROSSINGS / Math.min(1, to / rate));
+  const reach = Math.ceil(FILTER_REACH / Math.min(1, to / rate));
   const result = new Float32Array(Math.ceil((samples.length * to) / rate));
   const phases = new Map<number, Float64Array>();
   for (let i = 0; i < result.length; i++) {
     const place = i * down;
     const [centre, phase] = [Math.floor(place / up), place % up];
     const taps = phases.get(phase) ?? tapsOf(phase / up, cutoff, reach);
-    // Rates without a common divisor would have as many phases as samples.
-    if (phases.size < 1024) phases.set(phase, taps);
+    if (phases.size * taps.length < MAX_KEPT) phases.set(phase, taps);
     let sum = 0;
     for (let tap = 0; tap < taps.length; tap++) {
       const sample = samples[centre + tap - reach + 1];
@@ -50,8 +65,7 @@ export function resample({ rate, samples }: Sound, to: number): Sound {
 function tapsOf(offset: number, cutoff: number, reach: number): Float64Array {
   const taps = Float64Array.from({ length: 2 * reach }, (_, tap) => {
     const x = tap - reach + 1 - offset;
-    const window = bessel(BETA * Math.sqrt(Math.max(0, 1 - (x / reach) ** 2)));
-    return window * (x === 0 ? cutoff : Math.sin(Math.PI * cutoff * x) / (Math.PI * x));
+    return windowAt(x / reach) * (x === 0 ? cutoff : Math.sin(Math.PI * cutoff * x) / (Math.PI * x));
   });
   // Sound that does not change stays as it is.
   const sum = taps.reduce((all, one) => all + one, 0);

@@ -6,16 +6,16 @@ import {
   type PictureSize,
   smartResizeFrames,
 } from '../../media/index.js';
+import type { ModelFolder } from '../base/processor-files.js';
 import {
   CLIP_CHANNELS,
-  type ModelFolder,
   PairProcessor,
   type PairTimes,
   type PatchConfigs,
+  type PatchModel,
   type PictureConfig,
   pictureConfig,
   readPatchConfigs,
-  type VisionTokens,
 } from '../base/vision/index.js';
 
 /** Defaults of transformers 5.24, Glm4vImageProcessor and Glm4vVideoProcessor. A picture's pixels are those of a pair of frames. */
@@ -25,7 +25,7 @@ const GLM4V = {
   frames: pictureConfig({ ...COMMON, maxPixels: 28 * 28 * 2 * 30_000 }),
 };
 
-interface Glm4vTokens extends VisionTokens {
+interface Glm4vModel extends PatchModel {
   /** Before and behind each pair of frames. */
   readonly imageStartId: number | undefined;
   readonly imageEndId: number | undefined;
@@ -37,17 +37,17 @@ export class Glm4vProcessor extends PairProcessor {
 
   private constructor(
     configs: PatchConfigs,
-    private readonly tokens: Glm4vTokens,
+    private readonly model: Glm4vModel,
     private readonly encode: EncodeWords,
   ) {
-    super(configs, tokens);
-    const { imageTokenId: video } = tokens;
+    super(configs, model);
+    const { imageTokenId: video } = model;
     this.rowTokens = video === undefined ? {} : { video };
   }
 
-  /** @throws CONFIG_INVALID */
-  static async read(folder: ModelFolder, tokens: Glm4vTokens, encode: EncodeWords): Promise<Glm4vProcessor> {
-    return new Glm4vProcessor(await readPatchConfigs(folder, GLM4V), tokens, encode);
+  /** @throws as `readPatchConfigs` */
+  static async read(folder: ModelFolder, model: Glm4vModel, encode: EncodeWords): Promise<Glm4vProcessor> {
+    return new Glm4vProcessor(await readPatchConfigs(folder, GLM4V, model), model, encode);
   }
 
   protected override sizeFor(
@@ -60,7 +60,7 @@ export class Glm4vProcessor extends PairProcessor {
   }
 
   protected piecesOf(input: EncoderInput, { first }: PairTimes): readonly MediaPiece[] {
-    const { imageStartId, imageEndId } = this.tokens;
+    const { imageStartId, imageEndId } = this.model;
     const seconds = this.encode(`${Math.floor(first)}`);
     return [listOf(imageStartId), input, [...listOf(imageEndId), ...seconds]];
   }

@@ -4,14 +4,9 @@ import type { EncodeWords, PixelValues } from '../../media/index.js';
 import { BaseRouter, type HeadNames, type ModelAbout, RegisterRouter } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashInsertingATB } from '../base/inserting-text-atb.js';
+import { readProcessorConfig } from '../base/processor-files.js';
 import { headNamesWithin, type TextWithin } from '../base/text-within.js';
-import {
-  CLIP_CHANNELS,
-  layersBehind,
-  pixelFields,
-  readPictureConfig,
-  squareSide,
-} from '../base/vision/index.js';
+import { CLIP_CHANNELS, layersBehind, pixelFields, squareSide } from '../base/vision/index.js';
 import {
   INTERNVL_CHAT_CONFIG,
   INTERNVL_CONFIG,
@@ -133,8 +128,8 @@ export class InternvlRouter extends SeeingRouter<InternvlConfig> {
   /** Its processor cuts whatever `crop_to_patches` says. */
   override async getMediaProcessor(encode: EncodeWords): Promise<TileProcessor> {
     const { imageTokenId } = this.config;
-    const pictures = await readPictureConfig(this.folder, TILE_PICTURES);
-    const frames = await readPictureConfig(this.folder, frameSquares(pictures.side), 'video_processor');
+    const pictures = await readProcessorConfig(this.folder, TILE_PICTURES);
+    const frames = await readProcessorConfig(this.folder, frameSquares(pictures.side), 'video_processor');
     return this.processorOf({ ...pictures, hasThumbnail: true }, frames, 'size', encode, imageTokenId);
   }
 
@@ -158,7 +153,7 @@ export class InternvlChatRouter extends SeeingRouter<InternvlChatConfig> {
 
   override async getMediaProcessor(encode: EncodeWords): Promise<TileProcessor> {
     const { vision, tileSize = vision.imageSize, cutsTiles, minTiles, maxTiles, hasThumbnail } = this.config;
-    const pixels = await readPictureConfig(this.folder, CHAT_PICTURES);
+    const pixels = await readProcessorConfig(this.folder, CHAT_PICTURES);
     const counts = cutsTiles ? { minTiles, maxTiles } : { minTiles: 1, maxTiles: 1 };
     const square = { ...pixels, side: tileSize };
     return this.processorOf({ ...square, ...counts, hasThumbnail }, square, 'force_image_size', encode);

@@ -47,7 +47,7 @@ export const LLAVA_CONFIG = aroundText(
       modelType: field('model_type', text, required),
       dtype: dtypeBesideText,
       tieWordEmbeddings: besideText('tie_word_embeddings', flag, false),
-      imageTokenId: tokenField('image_token_index', 32_000),
+      imageTokenId: tokenField(['image_token_index', 'image_token_id'], 32_000),
       computedLayers: layersUpTo('vision_feature_layer', -2),
       select: field('vision_feature_select_strategy', oneOf('default', 'full'), 'default'),
       projectorAct: activation('projector_hidden_act', 'gelu'),
@@ -71,7 +71,6 @@ export const LLAVA_CONFIG = aroundText(
     },
     irrelevant: {
       image_seq_length: 'follows from the size of pictures',
-      image_token_id: 'repeats image_token_index',
       ignore_index: 'is used in training alone',
       vocab_size: 'repeats that of text_config',
       pad_token_id: 'is read of text_config',

@@ -20,7 +20,8 @@ import {
   type Picture,
   tokenOf,
 } from '../../media/index.js';
-import { channels, type ModelFolder, picturesOf, readPictureConfig } from '../base/vision/index.js';
+import { type ModelFolder, readProcessorConfig } from '../base/processor-files.js';
+import { channels, picturesOf } from '../base/vision/index.js';
 import type { Minicpmqwen2v2Config } from './config.js';
 
 const HALF = [0.5, 0.5, 0.5];
@@ -89,7 +90,7 @@ export class SliceProcessor implements MediaProcessor {
     { vision, queries }: Minicpmqwen2v2Config,
     encode: EncodeWords,
   ): Promise<SliceProcessor> {
-    const config = await readPictureConfig(folder, SLICED_PICTURES);
+    const config = await readProcessorConfig(folder, SLICED_PICTURES);
     if (config.patchSize !== vision.patchSize)
       refuseRequest('patch_size', `${vision.patchSize}, as that of vision_config`, config.patchSize);
     if (config.queries !== queries)

@@ -35,7 +35,7 @@ export const QWEN2_AUDIO_CONFIG = aroundText(
       modelType: field('model_type', text, required),
       dtype: dtypeBesideText,
       tieWordEmbeddings: besideText('tie_word_embeddings', flag, false),
-      audioTokenId: tokenField('audio_token_index', 151_646),
+      audioTokenId: tokenField(['audio_token_index', 'audio_token_id'], 151_646),
       audio: nested(
         'audio_config',
         {
@@ -52,7 +52,6 @@ export const QWEN2_AUDIO_CONFIG = aroundText(
       ),
     },
     irrelevant: {
-      audio_token_id: 'repeats audio_token_index',
       ignore_index: 'is used in training alone',
       vocab_size: 'repeats that of text_config',
     },

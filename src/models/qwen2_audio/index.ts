@@ -22,7 +22,7 @@ export class FlashQwen2AudioForCausalLMATB extends FlashInsertingATB<Qwen2AudioC
 
 export const Qwen2AudioRouter = routerOf(QWEN2_AUDIO_CONFIG, FlashQwen2AudioForCausalLMATB, {
   headNames: ({ textKind }) => headNamesWithin(textKind, TEXT),
-  mediaProcessor: async (_, config) => new MelProcessor(config.audioTokenId, config.audio.melBins),
+  mediaProcessor: (folder, { audioTokenId, audio }) => MelProcessor.load(folder, audioTokenId, audio.melBins),
   about: { kind: 'media', features: ['sound of up to 30 s'], reference: 'transformers' },
 });
 registerModel('qwen2_audio', Qwen2AudioRouter);

@@ -5,14 +5,14 @@ import {
   type MediaProcessor,
   pythonTenths,
 } from '../../media/index.js';
+import type { ModelFolder } from '../base/processor-files.js';
 import {
-  type ModelFolder,
   PairProcessor,
   type PairTimes,
   type PatchConfigs,
+  type PatchModel,
   pictureConfig,
   readPatchConfigs,
-  type VisionTokens,
 } from '../base/vision/index.js';
 
 /** Defaults of transformers 5.24, which Qwen3-VL's files override. */
@@ -23,7 +23,7 @@ const QWEN3_VL = {
   frames: pictureConfig({ ...COMMON, minPixels: 131_072, maxPixels: 786_432 }),
 };
 
-interface TimedTokens extends VisionTokens {
+interface TimedModel extends PatchModel {
   /** Before and behind each pair of frames. */
   readonly visionStartId: number | undefined;
   readonly visionEndId: number | undefined;
@@ -39,17 +39,17 @@ export class TimedProcessor extends PairProcessor {
 
   constructor(
     configs: PatchConfigs,
-    tokens: TimedTokens,
+    model: TimedModel,
     private readonly encode: EncodeWords,
   ) {
-    super(configs, tokens);
-    const { visionStartId: before, visionEndId: behind } = tokens;
+    super(configs, model);
+    const { visionStartId: before, visionEndId: behind } = model;
     this.around = before === undefined || behind === undefined ? {} : { video: [before, behind] };
   }
 
-  /** @throws CONFIG_INVALID */
-  static async read(folder: ModelFolder, tokens: TimedTokens, encode: EncodeWords): Promise<TimedProcessor> {
-    return new TimedProcessor(await readPatchConfigs(folder, QWEN3_VL), tokens, encode);
+  /** @throws as `readPatchConfigs` */
+  static async read(folder: ModelFolder, model: TimedModel, encode: EncodeWords): Promise<TimedProcessor> {
+    return new TimedProcessor(await readPatchConfigs(folder, QWEN3_VL, model), model, encode);
   }
 
   protected piecesOf(input: EncoderInput, { first, last }: PairTimes): readonly MediaPiece[] {

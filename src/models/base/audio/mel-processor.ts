@@ -1,8 +1,11 @@
-import { AtbError } from '../../../errors.js';
+import { AtbError, refuseRequest } from '../../../errors.js';
+import { defineConfig, field, integer, only } from '../../../layers/config/index.js';
 import {
   beside,
+  FILTER_REACH,
   isWav,
   MAX_MEL_FRAMES,
+  MAX_MEL_SECONDS,
   MEL_RATE,
   type MediaFiles,
   type MediaPiece,
@@ -10,6 +13,20 @@ import {
   mediaKey,
   readWav,
 } from '../../../media/index.js';
+import { type ModelFolder, readProcessorConfig } from '../processor-files.js';
+
+/** What `logMel` does, in the words of transformers 5.24, WhisperFeatureExtractor. */
+const WHISPER = defineConfig({
+  fields: {
+    bins: field('feature_size', integer(1, 10_000), undefined),
+    rate: field('sampling_rate', only(MEL_RATE), MEL_RATE),
+    hop: field('hop_length', only(160), 160),
+    window: field('n_fft', only(400), 400),
+    seconds: field('chunk_length', only(MAX_MEL_SECONDS), MAX_MEL_SECONDS),
+    noise: field('dither', only(0), 0),
+    normalizes: field('do_normalize', only(false), false),
+  },
+});
 
 /** Sound as frames of a spectrogram, three side by side; what is longer than 30 s is cut, as transformers cuts it. */
 export class MelProcessor implements MediaProcessor {
@@ -23,6 +40,18 @@ export class MelProcessor implements MediaProcessor {
     this.placeholders = audioTokenId === undefined ? {} : { audio: audioTokenId };
   }
 
+  /** @throws CONFIG_INVALID for files that want other spectra than Whisper's, REQUEST_INVALID for another number of bins */
+  static async load(
+    folder: ModelFolder,
+    audioTokenId: number | undefined,
+    melBins: number,
+  ): Promise<MelProcessor> {
+    const { bins } = await readProcessorConfig(folder, WHISPER, 'feature_extractor');
+    if (bins !== undefined && bins !== melBins)
+      refuseRequest('feature_size', `${melBins}, as num_mel_bins says`, bins);
+    return new MelProcessor(audioTokenId, melBins);
+  }
+
   /** @throws MEDIA_INVALID, MEDIA_UNSUPPORTED */
   async process(media: MediaFiles, what: string): Promise<readonly MediaPiece[]> {
     const [file = new Uint8Array()] = media.files;
@@ -32,7 +61,10 @@ export class MelProcessor implements MediaProcessor {
         expected: 'a WAV file',
         found: 'bytes of another format',
       });
-    const { samples } = await beside('resample', readWav(file, what), MEL_RATE);
+    const { rate, samples: all } = readWav(file, what);
+    // Nobody looks at what comes a second, or a filter, behind the end of what is looked at.
+    const heard = { rate, samples: all.subarray(0, (MAX_MEL_SECONDS + 1) * rate + FILTER_REACH) };
+    const { samples } = await beside('resample', heard, MEL_RATE);
     const { melBins } = this;
     const { data, frames } = await beside('logMel', samples, melBins);
     // The two convolutions, and the mean of pairs behind the encoder.

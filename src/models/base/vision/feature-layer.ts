@@ -6,7 +6,10 @@ export const layersUpTo = (
   fallback: number,
 ): Field<number, { readonly vision: { readonly numLayers: number } }> => ({
   read(json, { vision: { numLayers } }) {
-    const taken = json.value(name, integer(-1000, 1000)) ?? fallback;
+    const given = json.raw(name);
+    // A list of several would put their results side by side.
+    const one = Array.isArray(given) && given.length === 1 ? given[0] : given;
+    const taken = json.check(name, one, integer(-1000, 1000)) ?? fallback;
     const computed = taken < 0 ? numLayers + 1 + taken : taken;
     if (computed >= 0 && computed <= numLayers) return computed;
     return json.fail(`${name} must be that of one of ${numLayers} layers, found ${taken}`);

@@ -13,13 +13,8 @@ import {
   type PixelValues,
   smartResize,
 } from '../../../media/index.js';
-import {
-  CLIP_CHANNELS,
-  type ModelFolder,
-  type PictureConfig,
-  pictureConfig,
-  readPictureConfig,
-} from './picture-config.js';
+import { type ModelFolder, readProcessorConfig } from '../processor-files.js';
+import { CLIP_CHANNELS, type PictureConfig, pictureConfig } from './picture-config.js';
 
 /** Defaults of transformers 5.24, Qwen2VLImageProcessor and Qwen2VLVideoProcessor. */
 const QWEN2_VL = {
@@ -43,14 +38,31 @@ export interface PatchConfigs {
   readonly frames: PictureConfig;
 }
 
-/** What the files say of both. @throws CONFIG_INVALID */
-export const readPatchConfigs = async (
+/** What a processor is told by config.json. */
+export interface PatchModel extends VisionTokens {
+  readonly vision: PatchSizes;
+}
+
+const SIZES = {
+  patchSize: 'patch_size',
+  mergeSize: 'merge_size',
+  temporalPatchSize: 'temporal_patch_size',
+} as const;
+
+/** What the files say of both. @throws CONFIG_INVALID, REQUEST_INVALID for patches that are not the encoder's */
+export async function readPatchConfigs(
   folder: ModelFolder,
-  { pictures, frames }: Readonly<Record<keyof PatchConfigs, ReturnType<typeof pictureConfig>>>,
-): Promise<PatchConfigs> => ({
-  pictures: await readPictureConfig(folder, pictures),
-  frames: await readPictureConfig(folder, frames, 'video_processor'),
-});
+  definitions: Readonly<Record<keyof PatchConfigs, ReturnType<typeof pictureConfig>>>,
+  { vision }: PatchModel,
+): Promise<PatchConfigs> {
+  const pictures = await readProcessorConfig(folder, definitions.pictures);
+  const frames = await readProcessorConfig(folder, definitions.frames, 'video_processor');
+  for (const config of [pictures, frames])
+    for (const [size, name] of Object.entries(SIZES) as [keyof PatchSizes, string][])
+      if (config[size] !== vision[size])
+        refuseRequest(name, `${vision[size]}, as vision_config says`, config[size]);
+  return { pictures, frames };
+}
 
 /** Ids of the tokens that stand for pictures and videos; undefined in models that know none. */
 export interface VisionTokens {
@@ -72,9 +84,9 @@ export class PatchProcessor implements MediaProcessor {
     };
   }
 
-  /** @throws CONFIG_INVALID */
-  static async load(folder: ModelFolder, tokens: VisionTokens): Promise<PatchProcessor> {
-    return new PatchProcessor(await readPatchConfigs(folder, QWEN2_VL), tokens);
+  /** @throws as `readPatchConfigs` */
+  static async load(folder: ModelFolder, model: PatchModel): Promise<PatchProcessor> {
+    return new PatchProcessor(await readPatchConfigs(folder, QWEN2_VL, model), model);
   }
 
   /** @throws MEDIA_*, REQUEST_INVALID for frames of several sizes */

@@ -1,8 +1,4 @@
-import { join } from 'node:path';
-import { AtbError } from '../../../errors.js';
-import { isObject } from '../../../is-object.js';
 import {
-  type ConfigDict,
   type ConfigOf,
   defineConfig,
   type Field,
@@ -13,14 +9,6 @@ import {
   positive,
   WIDTH,
 } from '../../../layers/config/index.js';
-import { readModelJson } from '../../../tokenizer/model-files.js';
-import type { LinkOptions } from '../../../weights/regular-file.js';
-
-/** A directory with a checkpoint's files. */
-export interface ModelFolder {
-  readonly dir: string;
-  readonly links: LinkOptions;
-}
 
 /** CLIP's, which Qwen2-VL took over. */
 export const CLIP_CHANNELS = {
@@ -34,11 +22,12 @@ const SIDE = integer(1, 1000);
 const PIXELS = integer(1, 2 ** 31 - 1);
 const CHANNELS = listOf(positive(1e6, -1e6), '3 numbers');
 
-/** `name` itself, which counts where it stands, or a member of `size`. */
+/** `name` itself, which counts where it stands, or a member of `size`, whose name counts before the older one. */
 const pixels = (name: string, member: string, fallback: number): Field<number> => ({
   read(json) {
-    const inSize = json.section('size')?.value([member, name], PIXELS);
-    return json.value(name, PIXELS) ?? inSize ?? fallback;
+    const size = json.section('size');
+    const [inSize, older] = [size?.value(member, PIXELS), size?.value(name, PIXELS)];
+    return json.value(name, PIXELS) ?? inSize ?? older ?? fallback;
   },
 });
 
@@ -94,33 +83,3 @@ export const pictureConfig = (defaults: PictureDefaults) =>
     },
   });
 export type PictureConfig = ConfigOf<ReturnType<typeof pictureConfig>>;
-
-/**
- * Where files say how pictures are processed, and how videos, if they do not say it within processor_config.json: the first
- * of them that is there counts, as in transformers 5.24.
- */
-const PROCESSORS = {
-  image_processor: ['preprocessor_config.json'],
-  video_processor: ['video_preprocessor_config.json', 'preprocessor_config.json'],
-} as const;
-
-/** What the files say of it. @throws CONFIG_INVALID */
-export async function readPictureConfig<C>(
-  { dir, links }: ModelFolder,
-  definition: { read(dict: ConfigDict, file: string): C },
-  processor: keyof typeof PROCESSORS = 'image_processor',
-): Promise<C> {
-  const files = PROCESSORS[processor];
-  for (const [name, member] of [
-    ['processor_config.json', processor],
-    ...files.map((file) => [file, undefined] as const),
-  ] as const) {
-    const found = await readModelJson(dir, name, links);
-    if (found === undefined) continue;
-    const dict = member !== undefined && isObject(found) ? found[member] : found;
-    if (dict === undefined) continue;
-    if (isObject(dict)) return definition.read(dict, name);
-    throw new AtbError('CONFIG_INVALID', { file: join(dir, name), problems: ['must hold an object'] });
-  }
-  return definition.read({}, files[0]);
-}

@@ -9,9 +9,11 @@ import {
   type MediaProcessor,
   mediaKey,
   type Picture,
+  type PictureSize,
   type PixelValues,
 } from '../../../media/index.js';
-import { CLIP_CHANNELS, type ModelFolder, pixelFields, readPictureConfig } from './picture-config.js';
+import { type ModelFolder, readProcessorConfig } from '../processor-files.js';
+import { CLIP_CHANNELS, pixelFields } from './picture-config.js';
 
 const SIDE = integer(1, 4096);
 
@@ -29,10 +31,23 @@ export const squareSide = (
   },
 });
 
+/** The size to which pictures come, or how long their shorter side becomes. */
+const resized: Field<number | PictureSize> = {
+  read(json) {
+    const given = json.raw('size');
+    const plain = typeof given === 'number' ? json.check('size', given, SIDE) : undefined;
+    const size = typeof given === 'number' ? undefined : json.section('size');
+    const [height, width] = [size?.value('height', SIDE), size?.value('width', SIDE)];
+    const shortest = plain ?? size?.value('shortest_edge', SIDE);
+    if (shortest === undefined && height !== undefined && width !== undefined) return { height, width };
+    return shortest ?? 224;
+  },
+};
+
 /** What CLIP's processor does with pictures; defaults of transformers 5.24, CLIPImageProcessor. */
 const SQUARE_PICTURES = defineConfig({
   fields: {
-    shortest: squareSide('size', ['shortest_edge'], 224),
+    resized,
     crop: squareSide('crop_size', ['height', 'width'], 224),
     ...pixelFields(CLIP_CHANNELS),
     crops: field('do_center_crop', only(true), true),
@@ -80,19 +95,20 @@ export class SquareProcessor implements MediaProcessor {
     imageTokenId: number | undefined,
     sizes: { readonly patchSize: number; readonly imageSize: number; readonly keepsFirst: boolean },
   ): Promise<SquareProcessor> {
-    const config = await readPictureConfig(folder, SQUARE_PICTURES);
-    const { crop, shortest } = config;
-    if (crop !== sizes.imageSize || shortest < crop)
+    const config = await readProcessorConfig(folder, SQUARE_PICTURES);
+    const { crop, resized: to } = config;
+    const shorter = typeof to === 'number' ? to : Math.min(to.height, to.width);
+    if (crop !== sizes.imageSize || shorter < crop)
       refuseRequest('crop_size', `${sizes.imageSize}, as image_size says, and at most size`, crop);
     return new SquareProcessor(config, imageTokenId, sizes);
   }
 
   async process(media: MediaFiles, what: string): Promise<readonly MediaPiece[]> {
-    const { shortest, crop } = this.config;
+    const { resized: to, crop } = this.config;
     const { patchSize, keepsFirst } = this.sizes;
     const [file = new Uint8Array()] = media.files;
     const decoded = await decodePicture(file, what);
-    const picture = await beside('middleSquare', decoded, shortest, crop, what);
+    const picture = await beside('middleSquare', decoded, to, crop, what);
     return [
       await squareInput(picture, this.config, {
         patchSize,

@@ -1,0 +1,141 @@
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { AtbError } from '../../src/errors.js';
+import type { MediaPiece } from '../../src/media/index.js';
+import { getModel } from '../../src/models/get-model.js';
+import { wavOf } from '../media/sounds.js';
+import { encodeWords, mediaFiles, visionCheckpoint } from '../oracle/vision.js';
+
+type Files = Readonly<Record<string, object>>;
+
+const [PICTURES, VIDEOS, BOTH] = [
+  'preprocessor_config.json',
+  'video_preprocessor_config.json',
+  'processor_config.json',
+];
+
+/** What a case's processor makes of something where its files are these, and config.json is changed. */
+async function processed(
+  name: string,
+  files: Files,
+  media: Parameters<typeof mediaFiles>,
+  changes: object = {},
+): Promise<readonly MediaPiece[]> {
+  const { path, remove } = visionCheckpoint(name);
+  try {
+    for (const file of [PICTURES, VIDEOS, BOTH]) if (existsSync(join(path, file))) rmSync(join(path, file));
+    for (const [file, content] of Object.entries(files))
+      writeFileSync(join(path, file), JSON.stringify(content));
+    const config = JSON.parse(readFileSync(join(path, 'config.json'), 'utf8'));
+    writeFileSync(join(path, 'config.json'), JSON.stringify({ ...config, ...changes }));
+    const processor = await (await getModel(path)).getMediaProcessor(encodeWords);
+    if (!processor) throw new Error('no processor');
+    return await processor.process(await mediaFiles(...media), 'it', 0);
+  } finally {
+    remove();
+  }
+}
+
+/** Tokens of what encoders read. */
+const countOf = (pieces: readonly MediaPiece[]): number =>
+  pieces.reduce((sum, piece) => sum + ('data' in piece ? piece.count : 0), 0);
+
+const refusal = async (work: Promise<unknown>): Promise<string> => {
+  const error = await work.then(
+    () => new Error('nothing was refused'),
+    (thrown: unknown) => thrown,
+  );
+  return error instanceof AtbError ? `${error.code}: ${error.message}` : String(error);
+};
+
+describe('files about processors', () => {
+  const picture = [0, 300, 200, 3] as const;
+  const small = { shortest_edge: 3136, longest_edge: 20_000 };
+  const huge = { min_pixels: 3136, max_pixels: 12_845_056 };
+
+  // As Qwen2VLImageProcessor of transformers 5.24 counts patches, or as what it refuses is meant.
+  for (const [what, files, count] of [
+    ['pixels by their old names', { [PICTURES]: { ...huge, max_pixels: 20_000 } }, 24],
+    ['pixels by their new names', { [PICTURES]: { size: small } }, 24],
+    ['old names before new ones', { [PICTURES]: { ...huge, size: small } }, 77],
+    [
+      'new names where old ones are null',
+      { [PICTURES]: { min_pixels: null, max_pixels: null, size: small } },
+      24,
+    ],
+    ['new names before old ones within size', { [PICTURES]: { size: { ...huge, ...small } } }, 24],
+    ['old names within size', { [PICTURES]: { size: { min_pixels: 3136, max_pixels: 20_000 } } }, 24],
+    ['a member of the newer file', { [BOTH]: { image_processor: { size: small } } }, 24],
+    ['it before the older file', { [BOTH]: { image_processor: { size: small } }, [PICTURES]: huge }, 24],
+    [
+      'the older file beside a newer one without it',
+      { [BOTH]: { processor_class: 'x' }, [PICTURES]: huge },
+      77,
+    ],
+    ['nothing', {}, 77],
+  ] as const)
+    it(`say how large pictures are: ${what}`, async () => {
+      expect(countOf(await processed('qwen2_vl', files, [...picture]))).to.equal(count);
+    });
+
+  const video = [2, 300, 200, 3] as const;
+  for (const [what, files, count] of [
+    ['of their own', { [VIDEOS]: { size: small }, [PICTURES]: huge }, 24],
+    ['within the newer file', { [BOTH]: { video_processor: { size: small } }, [VIDEOS]: huge }, 24],
+    ['of pictures', { [PICTURES]: { size: small } }, 24],
+    // Qwen2VLVideoProcessor's own, of 128 blocks at least.
+    ['nothing', {}, 140],
+  ] as const)
+    it(`say how large frames are: ${what}`, async () => {
+      expect(countOf(await processed('qwen2_vl', files, [...video]))).to.equal(count);
+    });
+
+  it('bring pictures to sizes of both sides, as transformers does for CLIP', async () => {
+    const crop_size = { height: 56, width: 56 };
+    const [whole] = await processed('llava', { [PICTURES]: { size: crop_size, crop_size } }, [...picture]);
+    const [middle] = await processed('llava', { [PICTURES]: { size: 56, crop_size: 56 } }, [...picture]);
+    const first = (piece?: MediaPiece) => (piece && 'data' in piece ? piece.data[0] : undefined);
+    expect(first(whole)).to.not.equal(first(middle));
+  });
+
+  it('are refused where they contradict the encoder', async () => {
+    for (const [name, files, said] of [
+      ['qwen2_vl', { [PICTURES]: { patch_size: 16 } }, 'patch_size must be 14'],
+      ['qwen2_vl', { [PICTURES]: { merge_size: 1 } }, 'merge_size must be 2'],
+      ['qwen2_vl', { [VIDEOS]: { temporal_patch_size: 1 } }, 'temporal_patch_size must be 2'],
+      ['qwen3_vl', { [VIDEOS]: { patch_size: 14 } }, 'patch_size must be 16'],
+      ['internvl', { [VIDEOS]: { size: { height: 70, width: 70 } } }, 'size must be 56'],
+      ['llava', { [PICTURES]: { size: 40, crop_size: 56 } }, 'crop_size'],
+      ['qwen2_audio', { [PICTURES]: { feature_size: 80 } }, 'feature_size must be 32'],
+      ['qwen2_audio', { [PICTURES]: { hop_length: 320 } }, 'hop_length must be 160'],
+      [
+        'qwen2_audio',
+        { [BOTH]: { feature_extractor: { sampling_rate: 8000 } } },
+        'sampling_rate must be 16000',
+      ],
+    ] as const)
+      expect(await refusal(processed(name, files, [...picture])), name).to.contain(said);
+  });
+
+  it('and config.json may name the same token in two ways, and one layer as a list', async () => {
+    const files = { [PICTURES]: { size: 56, crop_size: 56 } };
+    const [named] = await processed('llava', files, [...picture], { vision_feature_layer: [-2] });
+    const [plain] = await processed('llava', files, [...picture]);
+    expect(named).to.deep.equal(plain);
+    const two = processed('llava', files, [...picture], { vision_feature_layer: [-2, -1] });
+    expect(await refusal(two)).to.contain('vision_feature_layer');
+    const other = processed('llava', files, [...picture], { image_token_id: 7 });
+    expect(await refusal(other)).to.contain('image_token_index and image_token_id contradict each other');
+  });
+
+  it('leave nothing to be computed of sound but the half minute that is heard', async () => {
+    const { path, remove } = visionCheckpoint('qwen2_audio');
+    const processor = await (await getModel(path)).getMediaProcessor(encodeWords);
+    remove();
+    // At one sample a second, all of it would become 2^33 samples.
+    const file = wavOf(new Uint8Array(2 ** 19).fill(128), 1);
+    const pieces = await processor?.process({ kind: 'audio', files: [file] }, 'it', 0);
+    expect(countOf(pieces ?? [])).to.equal(750);
+  });
+});
