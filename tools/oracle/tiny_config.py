@@ -122,7 +122,7 @@ class Shrinker:
         new_size = next((d for d in (16, 20, 24, 32) if int(d * part) % 2 == 0), 16)
         if self.value("kv_lora_rank"):
             same = self.value("v_head_dim") == self.value("qk_nope_head_dim")
-            for key, value in (("q_lora_rank", 24), ("kv_lora_rank", 32), ("qk_nope_head_dim", 16),
+            for key, value in (("q_lora_rank", 32), ("kv_lora_rank", 32), ("qk_nope_head_dim", 16),
                                ("qk_rope_head_dim", 8), ("v_head_dim", 16 if same else 12)):
                 if self.value(key) is not None:
                     self.want(key, value)

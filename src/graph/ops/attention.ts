@@ -111,6 +111,10 @@ export function headProblems(
       kvHeadNum >= 0 && headNum % (kvHeadNum || headNum) === 0,
       `headNum ${headNum} must be a multiple of kvHeadNum ${kvHeadNum}`,
     ),
+    ...unless(
+      Number.isInteger(latent.mlaVHeadSize ?? 0),
+      `mlaVHeadSize must be an integer, found ${latent.mlaVHeadSize}`,
+    ),
     ...unless(hasValues(latent) || kvHeadNum === 1, `mlaVHeadSize needs kvHeadNum 1, found ${kvHeadNum}`),
     // MlaParamCheck of both operations.
     ...unless(

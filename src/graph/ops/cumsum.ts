@@ -1,4 +1,4 @@
-import { fixed, type OpDefinition } from './definition.js';
+import { fixed, type OpDefinition, onlyKnown, unless } from './definition.js';
 
 /** x -> running sums along one axis. */
 export interface CumsumParam {
@@ -13,5 +13,15 @@ export const cumsum: OpDefinition<'Cumsum', CumsumParam> = {
   shapes(inputs, { axes }) {
     for (const axis of axes) inputs.axis(0, axis);
     return [inputs.at(0)];
+  },
+  atb: {
+    // cumsum_operation.cpp, ParamCheck and InferShapeCheckImpl.
+    problems: (param) => [
+      ...unless(
+        param.axes.length === 1 && (param.axes[0] ?? 0) >= 0,
+        `axes must hold one number, which is not negative, found [${param.axes}]`,
+      ),
+      ...onlyKnown(param, { exclusive: false, reverse: false }),
+    ],
   },
 };

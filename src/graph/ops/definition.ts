@@ -76,5 +76,18 @@ export const fixed = (inputs: number, outputs: number) => (): Arity => ({ inputs
 export const count = (...optional: readonly (boolean | undefined)[]): number =>
   optional.filter(Boolean).length;
 
+/**
+ * Keys of ATB's of which our graphs know one value: others want inputs, outputs or layouts that no graph of ours has, and
+ * whose rules this check does not know. An absent key has ATB's default, which is that value.
+ */
+export const onlyKnown = (
+  param: object,
+  known: Readonly<Record<string, string | number | boolean>>,
+): string[] =>
+  Object.entries(known).flatMap(([key, value]) => {
+    const found: unknown = (param as Readonly<Record<string, unknown>>)[key];
+    return unless(found === undefined || found === value, `${key} must be ${value}, found ${found}`);
+  });
+
 /** A problem, unless all is well. */
 export const unless = (ok: boolean, problem: string): string[] => (ok ? [] : [problem]);

@@ -1,4 +1,4 @@
-import { fixed, type OpDefinition } from './definition.js';
+import { fixed, type OpDefinition, unless } from './definition.js';
 
 /** x[n, ...], indices[m] -> rows of x along `axis`. */
 export interface GatherParam {
@@ -17,5 +17,13 @@ export const gather: OpDefinition<'Gather', GatherParam> = {
     }
     const indices = inputs.at(1).shape.slice(batchDims);
     return [{ dtype: x.dtype, shape: [...x.shape.slice(0, at), ...indices, ...x.shape.slice(at + 1)] }];
+  },
+  atb: {
+    // gather_operation.cpp, ParamCheck.
+    problems: ({ axis, batchDims = 0 }) =>
+      unless(
+        0 <= batchDims && batchDims <= axis,
+        `axis must not be negative, nor batchDims outside 0 to axis, found ${axis} and ${batchDims}`,
+      ),
   },
 };

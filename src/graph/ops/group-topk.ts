@@ -1,4 +1,4 @@
-import { fixed, type OpDefinition, unless } from './definition.js';
+import { fixed, lacking, type OpDefinition, unless } from './definition.js';
 
 /**
  * x[tokens, experts], a table of indices i32 -> x in place, of whose groups of neighbours only the `k` of the highest
@@ -19,6 +19,8 @@ const MAX_EXPERTS = 1024;
 
 export const groupTopk: OpDefinition<'GroupTopk', GroupTopkParam> = {
   type: 'GroupTopk',
+  // ATB's parser takes its own default for a string, and throws.
+  lacks: (param) => lacking(param, 'groupMultiFlag', '0 or 1'),
   arity: fixed(2, 1),
   shapes(inputs, { groupNum }) {
     const x = inputs.at(0, 2);
@@ -42,6 +44,10 @@ export const groupTopk: OpDefinition<'GroupTopk', GroupTopkParam> = {
           `groupNum must be from 1 to ${experts}, found ${groupNum}`,
         ),
         ...unless(1 <= k && k <= groupNum, `k must be from 1 to groupNum ${groupNum}, found ${k}`),
+        ...unless(
+          groupMultiFlag === 0 || groupMultiFlag === 1,
+          `groupMultiFlag must be 0 or 1, found ${groupMultiFlag}`,
+        ),
         ...unless(
           groupMultiFlag !== 1 || (1 <= n && n <= experts / groupNum),
           `n must be from 1 to ${experts / groupNum}, a group's experts, found ${n}`,

@@ -7,6 +7,11 @@ export interface TensorDesc {
   readonly shape: readonly number[];
 }
 
+/** Whether a shape becomes `target` by broadcasting, without changing `target`. */
+export const broadcastsTo = (shape: readonly number[], target: readonly number[]): boolean =>
+  shape.length <= target.length &&
+  shape.every((size, axis) => size === 1 || size === target[axis + target.length - shape.length]);
+
 /** Where a shape problem is reported. */
 export interface OpPlace {
   readonly graph: string;

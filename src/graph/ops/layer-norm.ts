@@ -1,7 +1,16 @@
 import { elementCount } from '../../dtype.js';
-import { type OpDefinition, unless } from './definition.js';
+import { type OpDefinition, onlyKnown, unless } from './definition.js';
 import type { TensorDesc } from './inputs.js';
-import { blockProblems, type NormQuant, normLacks, quantised, residualOutputs, weightOf } from './norm.js';
+import {
+  blockProblems,
+  type NormQuant,
+  normLacks,
+  quantised,
+  residualOutputs,
+  weightOf,
+  weightProblems,
+  widthProblems,
+} from './norm.js';
 
 /** x, gamma, beta -> (x - mean) / deviation * gamma + beta. `layerType` selects which of the nested blocks ATB reads. */
 export type LayerNormParam =
@@ -66,13 +75,39 @@ export const layerNorm: OpDefinition<'LayerNorm', LayerNormParam> = {
       return `LayerNormOperation${isPost ? 'Postnorm' : 'Norm'}${isQuant ? 'Quant' : ''}`;
     },
     problems(param, inputs) {
-      if (param.layerType === 'LAYER_NORM_NORM')
-        return [...blockProblems(param.normParam), ...axisProblems(param.normParam, inputs)];
-      if (param.layerType === 'LAYER_NORM_POSTNORM') return blockProblems(param.postNormParam);
-      return blockProblems(param.preNormParam, ['QUANT_UNDEFINED']);
+      const rows = widthProblems(inputs[0]?.shape.at(-1) ?? 0, 2);
+      if (param.layerType === 'LAYER_NORM_NORM') {
+        const { normParam } = param;
+        const isQuant = normParam.quantType === 'QUANT_INT8';
+        return [
+          ...blockProblems(normParam),
+          ...axisProblems(normParam, inputs),
+          ...onlyKnown(normParam, { dynamicQuantType: 'DYNAMIC_QUANT_UNDEFINED' }),
+          ...(isQuant
+            ? [...rows, ...weightProblems(inputs, [1, 2], [3, 4])]
+            : inputs.slice(1, 3).flatMap(({ shape }, index) => lastProblems(shape, index + 1, inputs[0]))),
+        ];
+      }
+      const isPre = param.layerType === 'LAYER_NORM_PRENORM';
+      const block = isPre ? param.preNormParam : param.postNormParam;
+      const isQuant = block.quantType === 'QUANT_INT8';
+      return [
+        ...blockProblems(block, isPre ? ['QUANT_UNDEFINED'] : undefined),
+        // layer_norm_operation.cpp, PreNormParamCheck and PostNormParamCheck; the parser reads the key with its space.
+        ...onlyKnown(block, { 'opMode ': 0 }),
+        ...rows,
+        ...weightProblems(inputs, [2, 3], isQuant ? [4, 5] : []),
+      ];
     },
   },
 };
+
+/** layer_norm_operation.cpp, LastDimCheck. */
+const lastProblems = (shape: readonly number[], index: number, x: TensorDesc | undefined): string[] =>
+  unless(
+    shape.at(-1) === x?.shape.at(-1),
+    `the last axis of input ${index} must be x's, ${x?.shape.at(-1)}, found [${shape}]`,
+  );
 
 /** ATB, layer_norm_operation.cpp, ParamCheck: gamma has the axes of x from `beginNormAxis` on. Not asked of norms into int8. */
 function axisProblems(

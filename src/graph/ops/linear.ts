@@ -28,7 +28,7 @@ export const linear: OpDefinition<'Linear', LinearParam> = {
     outputs: 1,
   }),
   shapes(inputs, param) {
-    const { transposeA, transposeB, hasBias, enAccum, outDataType, matmulType } = param;
+    const { transposeA, transposeB = true, hasBias, enAccum, outDataType, matmulType } = param;
     if (transposeA) inputs.fail('transposeA is not supported');
     inputs.sameDtype(0, 1);
     if (matmulType) return einsumShapes(inputs);
@@ -49,18 +49,43 @@ export const linear: OpDefinition<'Linear', LinearParam> = {
       if (!isOfIntegers(param)) return `LinearOperationMatmul${bias}Atlas800IA2`;
       return `LinearOperationMatmulDequant${bias}${outDataType === 'ACL_BF16' ? 'Bf16' : 'Float16'}Atlas800IA2`;
     },
-    // linear_operation.cpp, MatmulEinParamCheck.
-    problems: ({ matmulType, hasBias = true, enAccum = false, outDataType = 'ACL_DT_UNDEFINED' }) =>
-      unless(
-        matmulType !== 'MATMUL_EIN_SUM' || (!hasBias && !enAccum && outDataType === 'ACL_DT_UNDEFINED'),
-        'MATMUL_EIN_SUM takes neither hasBias nor enAccum nor outDataType',
-      ),
+    problems,
   },
 };
 
 /** linear_operation.cpp: the dtypes of activations, as that of a result, mean that the inputs are int8. */
 export const isOfIntegers = ({ outDataType }: LinearParam): boolean =>
   outDataType === 'ACL_FLOAT16' || outDataType === 'ACL_BF16';
+
+/** linear_operation.cpp: MatmulEinParamCheck, MatmulParamCheck, MatmulUndefindCheck; BiasCheck, DeqScaleCheck. */
+function problems(param: LinearParam, inputs: readonly TensorDesc[]): string[] {
+  const { matmulType, hasBias = true, enAccum = false, outDataType = 'ACL_DT_UNDEFINED' } = param;
+  return [
+    ...unless(
+      matmulType !== 'MATMUL_EIN_SUM' || (!hasBias && !enAccum && outDataType === 'ACL_DT_UNDEFINED'),
+      'MATMUL_EIN_SUM takes neither hasBias nor enAccum nor outDataType',
+    ),
+    ...unless(
+      outDataType === 'ACL_DT_UNDEFINED' || isOfIntegers(param),
+      `outDataType must be ACL_DT_UNDEFINED, ACL_FLOAT16 or ACL_BF16, found ${outDataType}`,
+    ),
+    ...unless(
+      !enAccum || (!hasBias && outDataType === 'ACL_DT_UNDEFINED'),
+      'enAccum takes neither hasBias nor outDataType',
+    ),
+    ...(enAccum ? [] : inputs.slice(2).flatMap((row, index) => rowProblems(row, index + 2, inputs[1]))),
+  ];
+}
+
+/** A bias or scales are [n] or [batch, n], of the weight's batch. */
+function rowProblems({ shape }: TensorDesc, index: number, weight: TensorDesc | undefined): string[] {
+  const batch = weight?.shape.length === 3 ? weight.shape[0] : 1;
+  const found = shape.length === 1 ? 1 : shape[0];
+  return [
+    ...unless(shape.length <= 2, `input ${index} must have 1 or 2 axes, found [${shape}]`),
+    ...unless(found === batch, `the batch of input ${index} must be the weight's, ${batch}, found ${found}`),
+  ];
+}
 
 /** x[tokens, batch, k] times weight[batch, n, k] of each batch. */
 function einsumShapes(inputs: Inputs): TensorDesc[] {

@@ -51,3 +51,46 @@ export const blockProblems = (
     `quantType must be ${quants.join(' or ')}, found ${quantType}`,
   ),
 ];
+
+/**
+ * Rows of whole 32 bytes: rms_norm_operation.cpp, CheckLastDims; layer_norm_operation.cpp, LastDimCheck. `bytes` is of one
+ * number, as ATB counts it.
+ */
+export function widthProblems(width: number, bytes: number): string[] {
+  const numbers = 32 / bytes;
+  return unless(width % numbers === 0, `rows must be of a multiple of ${numbers} numbers, found ${width}`);
+}
+
+/**
+ * Weights are rows, of one shape where the result is int8, and scale and offset of int8 are one number each:
+ * rms_norm_operation.cpp, NormInferShapeCheckImpl and its siblings, GammaBetaDescsCheck, QuantTensorsCheck;
+ * layer_norm_operation.cpp, QuantTensorsCheck.
+ */
+export function weightProblems(
+  inputs: readonly TensorDesc[],
+  weights: readonly number[],
+  scales: readonly number[] = [],
+): string[] {
+  const width = inputs[0]?.shape.at(-1);
+  const [first] = weights.map((index) => inputs[index]?.shape.join());
+  return [
+    ...present(inputs, weights).flatMap(([index, { shape }]) =>
+      unless(
+        shape.at(-1) === width &&
+          shape.slice(0, -1).every((size) => size === 1) &&
+          (scales.length === 0 || shape.join() === first),
+        `input ${index} must be [${width}]${scales.length > 0 ? ` and of the first weight's shape` : ''}, found [${shape}]`,
+      ),
+    ),
+    ...present(inputs, scales).flatMap(([index, { shape }]) =>
+      unless(shape.join() === '1', `input ${index} must be [1], found [${shape}]`),
+    ),
+  ];
+}
+
+/** Those inputs that are there; the number of them is checked elsewhere. */
+const present = (inputs: readonly TensorDesc[], indices: readonly number[]): [number, TensorDesc][] =>
+  indices.flatMap((index): [number, TensorDesc][] => {
+    const found = inputs[index];
+    return found === undefined ? [] : [[index, found]];
+  });

@@ -9,7 +9,7 @@ import {
   type LatentKeys,
   valuesEnd,
 } from './attention.js';
-import { count, type OpDefinition, unless } from './definition.js';
+import { count, type OpDefinition, onlyKnown, unless } from './definition.js';
 
 /**
  * Attention against the paged cache: q[tokens, heads, headDim], kCache, (vCache without `mlaVHeadSize`), blockTables[batch, maxBlocks],
@@ -80,6 +80,20 @@ export const pagedAttention: OpDefinition<'PagedAttention', PagedAttentionParam>
           hasValues(heads) || (inputs[3]?.shape[0] ?? 0) <= 8192,
           `mlaVHeadSize takes at most 8192 sequences, found ${inputs[3]?.shape[0]}`,
         ),
+        // paged_attention_operation.cpp: GetInputNum, DimCheck and KVCacheDimCheck910B.
+        ...onlyKnown(heads, UNKNOWN_FORMS),
+        ...unless(
+          !hasValues(heads) || !isEnhanced || inputs[2]?.shape.at(-1) === size,
+          `CALC_TYPE_SPEC takes values of the size of keys, ${size}, found ${inputs[2]?.shape.at(-1)}`,
+        ),
+        ...unless(
+          !hasValues(heads) || (inputs[2]?.shape.at(-1) ?? 0) <= 576,
+          `values must have at most 576 numbers, found ${inputs[2]?.shape.at(-1)}`,
+        ),
+        ...unless(
+          (inputs[valuesEnd(heads) + 1]?.shape.length ?? 1) === 1,
+          `contextLens must have one axis, found [${inputs[valuesEnd(heads) + 1]?.shape}]`,
+        ),
         // paged_attention_tiling.cpp, GetPagedAttentionInfo.
         ...unless(blockSize % 16 === 0, `the block size must be a multiple of 16, found ${blockSize}`),
         ...unless(
@@ -90,6 +104,17 @@ export const pagedAttention: OpDefinition<'PagedAttention', PagedAttentionParam>
       ];
     },
   },
+};
+
+/** Integers, compressed caches and other layouts: their inputs and rules are not those of our graphs. */
+const UNKNOWN_FORMS = {
+  quantType: 'TYPE_QUANT_UNDEFINED',
+  outDataType: 'ACL_DT_UNDEFINED',
+  compressType: 'COMPRESS_TYPE_UNDEFINED',
+  scaleType: 'SCALE_TYPE_TOR',
+  inputLayout: 'TYPE_BSND',
+  batchRunStatusEnable: false,
+  hasQuantOffset: false,
 };
 
 /** What of a cache's block lies in a core's memory: 128 * 128 numbers. */

@@ -1,4 +1,4 @@
-import { fixed, type OpDefinition } from './definition.js';
+import { fixed, type OpDefinition, unless } from './definition.js';
 
 /** x -> copies along each axis, by their counts; axes may be added in front. */
 export interface RepeatParam {
@@ -13,5 +13,13 @@ export const repeat: OpDefinition<'Repeat', RepeatParam> = {
     const added = multiples.length - shape.length;
     if (added < 0) inputs.fail(`multiples [${multiples}] has fewer entries than the ${shape.length} axes`);
     return [{ dtype, shape: multiples.map((copies, axis) => copies * (shape[axis - added] ?? 1)) }];
+  },
+  atb: {
+    // repeat_operation.cpp, ParamCheck.
+    problems: ({ multiples }) =>
+      unless(
+        multiples.every((copies) => copies > 0),
+        `multiples must be positive, found [${multiples}]`,
+      ),
   },
 };

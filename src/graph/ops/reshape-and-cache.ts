@@ -1,4 +1,4 @@
-import type { OpDefinition } from './definition.js';
+import { type OpDefinition, onlyKnown } from './definition.js';
 
 /**
  * key[tokens, kvHeads, headDim], value, kCache[blocks, blockSize, kvHeads, headDim], vCache, slots[tokens] -> caches.
@@ -32,5 +32,7 @@ export const reshapeAndCache: OpDefinition<'ReshapeAndCache', ReshapeAndCachePar
   },
   atb: {
     section: (param) => `ReshapeAndCacheOperation${caches(param) === 1 ? 'SISO' : ''}`,
+    // reshape_and_cache_operation.cpp: compressed caches have 7 inputs, and are not for keys alone.
+    problems: (param) => onlyKnown(param, { compressType: 'COMPRESS_TYPE_UNDEFINED' }),
   },
 };

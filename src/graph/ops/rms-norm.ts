@@ -1,4 +1,5 @@
 import { count, type OpDefinition, unless } from './definition.js';
+import type { TensorDesc } from './inputs.js';
 import {
   blockProblems,
   type NormBlock,
@@ -7,6 +8,8 @@ import {
   quantised,
   residualOutputs,
   weightOf,
+  weightProblems,
+  widthProblems,
 } from './norm.js';
 
 /**
@@ -81,27 +84,67 @@ export const rmsNorm: OpDefinition<'RmsNorm', RmsNormParam> = {
       const form = quantType === 'QUANT_INT8' ? 'AndQUANT' : hasBias ? '' : 'NoBias';
       return `RmsNormOperation${isPre ? 'PRENORM' : 'POSTNORM'}${form}`;
     },
-    problems(param) {
+    problems(param, inputs) {
+      const [width, bytes] = [inputs[0]?.shape.at(-1) ?? 0, inputs[0]?.dtype === 'f32' ? 4 : 2];
+      const rows = widthProblems(width, bytes);
       if (param.layerType === 'RMS_NORM_NORM') {
-        const { rstd = false, dynamicQuantType = 'DYNAMIC_QUANT_UNDEFINED' }: NormBlock & MoreOutputs =
-          param.normParam;
+        const isQuant = param.normParam.quantType === 'QUANT_INT8';
         return [
           ...blockProblems(param.normParam),
-          ...unless(!rstd, 'rstd gives a second output, which our graphs do not have'),
-          ...unless(
-            dynamicQuantType === 'DYNAMIC_QUANT_UNDEFINED',
-            `${dynamicQuantType} gives more outputs, which our graphs do not have`,
-          ),
+          ...formProblems(param.normParam, inputs[0]),
+          ...rows,
+          ...weightProblems(inputs, isQuant ? [1, 2] : [1], isQuant ? [3, 4] : []),
         ];
       }
       const isPre = param.layerType === 'RMS_NORM_PRENORM';
-      return blockProblems(isPre ? param.preNormParam : param.postNormParam);
+      const { quantType, hasBias = false, ...block } = isPre ? param.preNormParam : param.postNormParam;
+      const isQuant = quantType === 'QUANT_INT8';
+      const [weights, scales] = isQuant
+        ? isPre
+          ? [
+              [2, 3],
+              [4, 5],
+            ]
+          : [[2], [3, 4]]
+        : [hasBias ? [1, 3] : [2], []];
+      return [
+        ...blockProblems({ ...block, ...(quantType && { quantType }) }),
+        ...unless(!isQuant || !hasBias, 'hasBias is not for int8'),
+        ...(isQuant && !isPre ? widthProblems(width, 1) : rows),
+        ...weightProblems(inputs, weights, scales),
+      ];
     },
   },
 };
 
-/** Keys of ATB that change how many outputs there are (rms_norm_operation.cpp, GetOutputNum). */
-interface MoreOutputs {
+/** rms_norm_operation.cpp: GetOutputNum, EpsilonCheck, DtypeCheck, CheckModelType, CheckPrecisionMode. */
+function formProblems(block: NormBlock & OtherForms, x: TensorDesc | undefined): string[] {
+  const { quantType, rstd = false, dynamicQuantType = 'DYNAMIC_QUANT_UNDEFINED', layerNormEps = 1 } = block;
+  const [isFast, isGemma] = [
+    block.precisionMode === 'HIGH_PERFORMANCE_MODE',
+    block.modelType === 'GEMMA_MODEL',
+  ];
+  const isQuant = quantType === 'QUANT_INT8';
+  return [
+    ...unless(!rstd, 'rstd gives a second output, which our graphs do not have'),
+    ...unless(
+      dynamicQuantType === 'DYNAMIC_QUANT_UNDEFINED',
+      `${dynamicQuantType} gives more outputs, which our graphs do not have`,
+    ),
+    ...unless(layerNormEps > 0, `layerNormEps must be positive, found ${layerNormEps}`),
+    ...unless(!isGemma || !isQuant, 'GEMMA_MODEL is not for int8'),
+    ...unless(
+      !isFast || (x?.dtype === 'f16' && !isGemma && !isQuant),
+      'HIGH_PERFORMANCE_MODE is for f16 alone, and neither for GEMMA_MODEL nor int8',
+    ),
+  ];
+}
+
+/** Keys of ATB that change how many outputs there are (GetOutputNum), and those that have rules of their own. */
+interface OtherForms {
   readonly rstd?: boolean;
   readonly dynamicQuantType?: string;
+  readonly layerNormEps?: number;
+  readonly precisionMode?: string;
+  readonly modelType?: string;
 }

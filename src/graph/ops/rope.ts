@@ -37,6 +37,7 @@ function problems({ rotaryCoeff, cosFormat = 0 }: RopeParam, inputs: readonly Te
   const width = inputs[2]?.shape.at(-1) ?? 0;
   const [q = 0, k = 0] = inputs.slice(0, 2).map(({ shape }) => hiddenSize(shape));
   const known = [2, 4, width];
+  const [ofQ, ofK] = inputs.slice(0, 2).map(({ shape }) => tokens(shape));
   return [
     ...unless(
       known.includes(rotaryCoeff),
@@ -45,6 +46,7 @@ function problems({ rotaryCoeff, cosFormat = 0 }: RopeParam, inputs: readonly Te
     ...unless(width % rotaryCoeff === 0, `the width of cos, ${width}, must be a multiple of ${rotaryCoeff}`),
     ...unless(cosFormat === 0 || cosFormat === 1, `cosFormat must be 0 or 1, found ${cosFormat}`),
     ...unless(width >= 16 && width <= 4096, `the width of cos must be from 16 to 4096, found ${width}`),
+    ...unless(ofQ === ofK, `q and k must have the same tokens, found ${ofQ} and ${ofK}`),
     ...unless(q % k === 0, `the size of q, ${q}, must be a multiple of k's, ${k}`),
   ];
 }
@@ -52,3 +54,6 @@ function problems({ rotaryCoeff, cosFormat = 0 }: RopeParam, inputs: readonly Te
 /** Numbers of a token: of [tokens, hidden] or [batch, tokens, heads, size]. */
 const hiddenSize = (shape: readonly number[]): number =>
   shape.slice(shape.length === 4 ? 2 : 1).reduce((product, size) => product * size, 1);
+
+const tokens = ([first = 0, second = 0, ...others]: readonly number[]): number =>
+  others.length === 0 ? first : first * second;

@@ -9,7 +9,7 @@ import {
   type LatentKeys,
   valuesEnd,
 } from './attention.js';
-import { count, type OpDefinition, unless } from './definition.js';
+import { count, lacking, type OpDefinition, onlyKnown, unless } from './definition.js';
 
 /**
  * Prefill over packed sequences: q[tokens, heads, headDim], k[tokens, kvHeads, headDim], (v without `mlaVHeadSize`),
@@ -33,6 +33,7 @@ export interface SelfAttentionParam extends AttentionKeys, LatentKeys {
 export const selfAttention: OpDefinition<'SelfAttention', SelfAttentionParam> = {
   type: 'SelfAttention',
   keys: ATTENTION_KEYS,
+  lacks: (param) => lacking(param, 'calcType', 'PA_ENCODER'),
   arity: ({ maskType, hasSinks, ...latent }) => ({
     inputs: 3 + count(hasValues(latent), hasMask(maskType), hasSinks),
     outputs: 1,
@@ -63,9 +64,30 @@ export const selfAttention: OpDefinition<'SelfAttention', SelfAttentionParam> = 
     },
     problems: ({ maskType, isTriuMask = 0, ...heads }, inputs) => [
       ...headProblems({ ...heads, maskType }, inputs),
+      // self_attention_operation.cpp: GetInputNum, and what CreateOperation asks of each form.
+      ...onlyKnown(heads, KNOWN_FORM),
+      ...unless(
+        maskType === undefined || MASKS.has(maskType),
+        `maskType must be one of ${[...MASKS].join(', ')}, found ${maskType}`,
+      ),
       ...unless(isTriuMask === 0 || isTriuMask === 1, `isTriuMask must be 0 or 1, found ${isTriuMask}`),
       ...unless(isTriuMask !== 1 || hasMask(maskType), 'isTriuMask 1 needs a mask'),
       ...unless(headSize(inputs) <= 576, `head size must be at most 576, found ${headSize(inputs)}`),
     ],
   },
 };
+
+/** Attention over packed sequences of floats. Other forms have caches, scales or layouts that no graph of ours has. */
+const KNOWN_FORM = {
+  calcType: 'PA_ENCODER',
+  quantType: 'TYPE_QUANT_UNDEFINED',
+  outDataType: 'ACL_DT_UNDEFINED',
+  kvcacheCfg: 'K_CACHE_V_CACHE',
+  clampType: 'CLAMP_TYPE_UNDEFINED',
+  scaleType: 'SCALE_TYPE_TOR',
+  inputLayout: 'TYPE_BSND',
+  batchRunStatusEnable: false,
+};
+
+/** Compressed masks have sizes and slopes of their own. */
+const MASKS: ReadonlySet<string> = new Set(['MASK_TYPE_UNDEFINED', 'MASK_TYPE_NORM', 'MASK_TYPE_ALIBI']);

@@ -13,10 +13,17 @@ export const softmax: OpDefinition<'Softmax', SoftmaxParam> = {
     return [inputs.at(0)];
   },
   atb: {
-    problems: ({ axes }) =>
-      unless(
-        axes.every((axis, index) => index === 0 || axis === (axes[index - 1] ?? 0) + 1),
+    // softmax_operation.cpp, ParamCheck. Of [-1, 0] the second is refused, too.
+    problems: ({ axes }) => [
+      ...unless(axes.length > 0, 'axes must name one'),
+      ...unless(
+        axes.every((axis, index) => index === 0 || (axis !== 0 && axis === (axes[index - 1] ?? 0) + 1)),
         `axes must be consecutive, found [${axes}]`,
       ),
+      ...unless(
+        axes.every((axis) => axis >= -1),
+        `axes must be -1 or more, found [${axes}]`,
+      ),
+    ],
   },
 };
