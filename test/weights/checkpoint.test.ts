@@ -340,6 +340,28 @@ describe('a checkpoint', () => {
     }
   });
 
+  it('may be files without their index, if their names say that they are all there', async () => {
+    const data = new Uint8Array(8);
+    const file = (name: string) => safetensorsBytes([{ name, dtype: 'F32', shape: [2], data }]);
+    const both = {
+      'model-00001-of-00002.safetensors': file('a'),
+      'model-00002-of-00002.safetensors': file('b'),
+    };
+    const checkpoint = await Checkpoint.open(directory(both));
+    expect([...checkpoint.tensors.keys()]).to.deep.equal(['a', 'b']);
+    const one = await Checkpoint.open(directory({ 'model-00001-of-00001.safetensors': file('a') }));
+    expect(one.weights().get('a', [2]).dtype).to.equal('f32');
+    for (const files of [
+      { 'model-00002-of-00002.safetensors': file('b') },
+      { ...both, 'model-00003-of-00003.safetensors': file('c') },
+    ])
+      await failure('WEIGHT_CHECKPOINT_FORMAT', () => Checkpoint.open(directory(files)));
+    const twice = await Checkpoint.open(
+      directory({ ...both, 'model-00002-of-00002.safetensors': file('a') }),
+    );
+    await failure('WEIGHT_SHARD_TENSOR_TWICE', () => twice.weights().get('a', [2]));
+  });
+
   describe('that is none is refused, and says what to do:', () => {
     for (const [file, ...says] of [
       ['pytorch_model.bin', 'save_pretrained', 'safe_serialization=True'],
