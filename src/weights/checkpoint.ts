@@ -28,6 +28,8 @@ const ENGINE_DTYPE: ReadonlyMap<string, DType> = new Map<string, DType>([
   ['BF16', 'bf16'],
   ['F16', 'f16'],
   ['F32', 'f32'],
+  // Read as what the engine has that is nearest.
+  ['F64', 'f32'],
   ['I8', 'i8'],
   ['U8', 'u8'],
   ['BOOL', 'u8'],
@@ -225,7 +227,8 @@ export class Checkpoint implements WeightSource {
         supported: [...ENGINE_DTYPE.keys()],
       });
     }
-    return { name, dtype, shape, parts: [{ file, offset, dtype, shape }] };
+    const doubles = found.dtype === 'F64' && { doubles: true };
+    return { name, dtype, shape, parts: [{ file, offset, dtype, shape, ...doubles }] };
   }
 
   /** @throws WEIGHT_QUANT_METHOD when the tensor cannot be read as it is, and another tool's tensors say why */
