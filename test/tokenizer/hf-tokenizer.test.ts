@@ -359,6 +359,13 @@ describe('HfTokenizer.load', () => {
     );
   });
 
+  it('reads numbers as Python writes them', async () => {
+    await write('tokenizer.json', JSON.stringify(byteLevelJson()));
+    await write('tokenizer_config.json', '{"model_max_length": Infinity, "x": [NaN, -Infinity], "y": "NaN"}');
+    const { config } = await HfTokenizer.load(dir);
+    expect(config).to.deep.include({ model_max_length: Number.POSITIVE_INFINITY, y: 'NaN' });
+  });
+
   it('refuses what is no readable JSON text, by name', async () => {
     await write('tokenizer.json', '{"model": ');
     expect((await errorOf(() => HfTokenizer.load(dir))).message).to.match(/tokenizer\.json: is not JSON/);
