@@ -77,7 +77,6 @@ async function adviceFor(dir: string): Promise<string> {
   const convert =
     'AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR) in Python, with transformers, writes one';
   for (const [name, what] of [
-    ['tekken.json', "its tekken.json is in Mistral's own format"],
     [
       'merges.txt',
       `its vocab.json and merges.txt are read where tokenizer_class of tokenizer_config.json is one of ${BYTE_LEVEL_CLASSES.join(', ')}, and must be converted otherwise`,

@@ -5,6 +5,7 @@ import type { LinkOptions } from '../weights/regular-file.js';
 import { bosEosProcessor, type EdgeToken } from './edge-tokens.js';
 import { MAX_FILE_BYTES, readModelJson, readModelText } from './model-files.js';
 import type { ConvertedTokenizer } from './slow-tokenizer-files.js';
+import { TEKKEN_NAMED, tekkenJson } from './tekken-json.js';
 import { tokenizerClassOf } from './tokenizer-class.js';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -51,7 +52,7 @@ const BERT_NAMED = {
 export const BYTE_LEVEL_CLASSES: readonly string[] = [...BYTE_LEVEL.keys()];
 
 /**
- * A tokenizer.json made of vocab.json and merges.txt, or of BERT's vocab.txt; undefined when `dir` has neither, or they
+ * A tokenizer.json made of Mistral's tekken.json, of vocab.json and merges.txt, or of BERT's vocab.txt; undefined when `dir` has neither, or they
  * are of another class.
  * @throws TOKENIZER_INVALID, WEIGHT_FILE_*
  */
@@ -61,6 +62,12 @@ export async function readVocabFiles(
   specialTokensMap: Json,
   links: LinkOptions,
 ): Promise<ConvertedTokenizer | undefined> {
+  const tekken = await readModelJson(dir, 'tekken.json', links);
+  if (tekken !== undefined) {
+    const file = join(dir, 'tekken.json');
+    const tokenizer = tekkenJson(tekken, file, config.add_bos_token !== false);
+    return { file, tokenizer, charsmap: undefined, unigram: undefined, named: TEKKEN_NAMED };
+  }
   const name = typeof config.tokenizer_class === 'string' ? config.tokenizer_class.replace(/Fast$/, '') : '';
   const known = BYTE_LEVEL.get(name);
   if (known !== undefined) {

@@ -2,9 +2,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { BYTE_OF_CHARACTER } from '../../src/tokenizer/byte-level.js';
 import { HfTokenizer } from '../../src/tokenizer/hf-tokenizer.js';
 import { errorOf } from './error-of.js';
-import { byteLevelJson, type Json } from './small-tokenizers.js';
+import { byteLevelJson, type Json, LLAMA3_PATTERN } from './small-tokenizers.js';
 
 const TEXTS = ['hello world', ' hello  world\n\n12 <|endoftext|></s><mask>', 'e\u0301', 'Hello world é中!'];
 
@@ -128,6 +129,58 @@ describe('a tokenizer without tokenizer.json', () => {
     expect(error.message).to.match(
       /TOKENIZER_INVALID: .*vocab\.txt: must have the tokens \[CLS\], \[SEP\], \[UNK\]$/,
     );
+  });
+
+  describe("of Mistral's tekken.json", () => {
+    const { vocab } = byteLevelJson().model as { vocab: Record<string, number> };
+    const bytes = (token: string) =>
+      Buffer.from(Array.from(token, (c) => BYTE_OF_CHARACTER.get(c) as number));
+    const rows = [...Object.keys(vocab).map(bytes), Buffer.from('zz')];
+    const names = ['<unk>', '<s>', '</s>', '[INST]', '[/INST]', '<pad>'];
+    const tekken = {
+      // Room for all tokens but the last.
+      config: { pattern: LLAMA3_PATTERN, default_vocab_size: rows.length + 7, default_num_special_tokens: 8 },
+      vocab: rows.map((token, rank) => ({ rank, token_bytes: token.toString('base64') })),
+      special_tokens: names.map((token_str, rank) => ({ rank, token_str, is_control: true })),
+    };
+    const load = async (changes: object = {}) => {
+      await writeFile(join(dir, 'tekken.json'), JSON.stringify({ ...tekken, ...changes }));
+      return HfTokenizer.load(dir);
+    };
+
+    it('has the ids of transformers, and a BOS before a text as mistral-common has it', async () => {
+      const tokenizer = await load();
+      // transformers 5.24, MistralConverter(…).converted().
+      const text = '<s>[INST]hello[/INST]</s><SPECIAL_7>zz';
+      expect(tokenizer.encode(text, { addSpecialTokens: false })).to.deep.equal([
+        1, 3, 267, 4, 2, 7, 130, 130,
+      ]);
+      const ids = [1, 278, 238, 164, 180, 50, 203, 177, 50, 276, 160, 136];
+      expect(tokenizer.encode('日本 é 😀')).to.deep.equal(ids);
+      expect(tokenizer.decode(ids)).to.equal('日本 é 😀');
+      expect(tokenizer.eosTokenIds).to.deep.equal([2]);
+      expect([tokenizer.bosTokenId, tokenizer.padTokenId, tokenizer.vocabSize]).to.deep.equal([1, 5, 279]);
+      await config({ add_bos_token: false });
+      expect((await load()).encode('hello world')).to.deep.equal([267, 272]);
+    });
+
+    for (const [title, changes, says] of [
+      [
+        'without special tokens',
+        { special_tokens: undefined },
+        /has no special_tokens.* take a tokenizer\.json/,
+      ],
+      ['with a rank that is left out', { special_tokens: tekken.special_tokens.slice(1) }, /ranks from 0 on/],
+      ['without a pattern', { config: {} }, /config\.pattern must be/],
+      ['with tokens without bytes', { vocab: [{}] }, /vocab\[0\] has no token_bytes/],
+      ['with a token twice', { vocab: [tekken.vocab[0], tekken.vocab[0]] }, /vocab has a token twice/],
+    ] as const) {
+      it(`is refused ${title}`, async () => {
+        const error = await errorOf(() => load(changes));
+        expect(error.code).to.equal('TOKENIZER_INVALID');
+        expect(error.message).to.match(says);
+      });
+    }
   });
 
   it('is refused where the class is another one, with what to do', async () => {
