@@ -45,6 +45,8 @@ export interface FilePart {
   readonly words?: PackedWords;
   /** The file has codes at `offset`: the floats of the tensor, which is meant by everything below, are made of them. */
   readonly codes?: CodedFloats;
+  /** The file has f64 at `offset`: the tensor of f32, which is meant by everything below, is made of them, rounded once. */
+  readonly doubles?: boolean;
   /**
    * The file holds a matrix [k, n], and its transpose [n, k] is wanted. Refused for 4-bit integers: a byte holds two
    * neighbours of a row.

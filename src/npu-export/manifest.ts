@@ -144,7 +144,9 @@ function manifestWeight(weight: TensorRef, run: FloatDType, directory: string): 
 /** The programs read integers as MindIE has them; words, codes, zero points and orders of channels they know nothing of. */
 function refusePacked({ name, quantized, values, parts }: TensorRef): void {
   const isShifted = quantized?.role === 'offset' && !quantized.isZero;
-  const isPacked = parts.some((part) => part.file !== undefined && (part.words ?? part.codes));
+  const isPacked = parts.some(
+    (part) => part.file !== undefined && (part.words ?? part.codes ?? part.doubles),
+  );
   if (values || isShifted || isPacked) throw new AtbError('WEIGHT_QUANT_EXPORT', { name });
 }
 

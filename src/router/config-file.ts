@@ -1,9 +1,9 @@
-import { randomUUID } from 'node:crypto';
 import { lstat, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AtbError } from '../errors.js';
 import { isObject } from '../is-object.js';
 import type { ConfigDict } from '../layers/config/index.js';
+import { parsePythonJson } from '../tokenizer/python-json.js';
 import { followAllowed, type LinkOptions, readExactly, readRegularFile } from '../weights/regular-file.js';
 import { describeNoConfig, describeNoFolder } from './model-folder.js';
 
@@ -38,21 +38,4 @@ export async function readConfigDict(modelPath: string, options: LinkOptions = {
   }
   if (!isObject(parsed)) throw fail('must hold an object');
   return parsed;
-}
-
-/**
- * JSON with the three numbers that Python writes and JSON lacks: NaN, Infinity, -Infinity. A string that nobody can have
- * foreseen stands for NaN until the rest is parsed.
- */
-export function parsePythonJson(text: string): unknown {
-  if (!/NaN|Infinity/.test(text)) return JSON.parse(text);
-  const nan = randomUUID();
-  const quoted = `"${nan}"`;
-  // A string without an end takes the rest: its quotes must not be tried one by one.
-  const spelt = text.replace(/"[^"\\]*(?:\\[\s\S][^"\\]*)*"?|NaN|Infinity/g, (token) => {
-    if (token === 'NaN') return quoted;
-    // Beyond what a double holds, and so infinite when parsed.
-    return token === 'Infinity' ? '1e999' : token;
-  });
-  return JSON.parse(spelt, (_, value: unknown) => (value === nan ? Number.NaN : value));
 }

@@ -34,9 +34,7 @@ const NOT_APPLIED: Readonly<Record<string, unknown>> = {
   min_length: 0,
   min_new_tokens: 0,
   stop_strings: undefined,
-  bad_words_ids: undefined,
   sequence_bias: undefined,
-  suppress_tokens: undefined,
   begin_suppress_tokens: undefined,
   forced_bos_token_id: undefined,
   forced_eos_token_id: undefined,
@@ -61,6 +59,11 @@ export function parseGenerationConfig(value: unknown, file: string): GenerationC
   const isSampled = raw.get('do_sample') ?? false;
   if (typeof isSampled !== 'boolean') warn('do_sample', 'true or false', 'it is taken as false');
 
+  const listIn = (key: string): unknown[] => {
+    const found = raw.get(key) ?? [];
+    if (!Array.isArray(found)) warn(key, 'a list', 'it is taken as empty');
+    return Array.isArray(found) ? found : [];
+  };
   const sampling: Record<string, number> = {};
   for (const [field, key] of PRESETS) {
     const found = raw.get(key);
@@ -81,6 +84,15 @@ export function parseGenerationConfig(value: unknown, file: string): GenerationC
 
   const isTokenId = (found: unknown): found is number =>
     Number.isSafeInteger(found) && (found as number) >= 0;
+  // A word of one token is never chosen; of longer ones that depends on what came before.
+  const words = listIn('bad_words_ids').map((word) => [word].flat());
+  const suppressTokens = [
+    ...listIn('suppress_tokens'),
+    ...words.flatMap((word) => (word.length === 1 ? word : [])),
+  ];
+  if (words.some((word) => word.length > 1))
+    warnings.push(`${file}: bad_words_ids of several tokens are not applied here`);
+  const suppressed = suppressTokens.filter(isTokenId);
   // −1 is how some exporters write "none".
   const isNone = (found: unknown): boolean => found === undefined || found === -1;
   const tokenId = (key: string): number | undefined => {
@@ -96,7 +108,7 @@ export function parseGenerationConfig(value: unknown, file: string): GenerationC
     .map((found) => `eos_token_id must be a token id, found ${describeValue(found)}`);
   if (problems.length > 0) throw new AtbError('CONFIG_INVALID', { file, problems });
   return {
-    sampling,
+    sampling: { ...sampling, ...(suppressed.length > 0 && { suppressTokens: suppressed }) },
     eosTokenIds: ends.filter(isTokenId),
     bosTokenId: tokenId('bos_token_id'),
     padTokenId: tokenId('pad_token_id'),

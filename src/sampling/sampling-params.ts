@@ -1,7 +1,7 @@
 import { refuseRequest } from '../errors.js';
 import type { SamplerOptions } from '../native/binding.js';
 import { nearestName } from '../nearest-name.js';
-import { checkTokenId, checkTokenIds } from './token-ids.js';
+import { checkTokenId, checkTokenIds, suppressedTokens } from './token-ids.js';
 
 /** Bounds of what a request can make the engine compare at each token. */
 const MAX_STOPS = 64;
@@ -65,6 +65,8 @@ const BIAS: Range = { min: -100, max: 100 };
 export type SamplingParams = { readonly [K in keyof typeof NUMBERS]: number } & {
   /** Added to logits, by token. */
   readonly logitBias: ReadonlyMap<number, number>;
+  /** Tokens that are never chosen. */
+  readonly suppressTokens: readonly number[];
   /** Undefined: the engine chooses one. */
   readonly seed: number | undefined;
   /** Log-probability of each chosen token and of this many best; undefined: none at all. */
@@ -96,8 +98,11 @@ type PresetField = {
   [K in NumberField]: (typeof NUMBERS)[K] extends { readonly preset: string } ? K : never;
 }[NumberField];
 
-/** The numbers that a checkpoint's generation_config.json may preset. */
-export type SamplingDefaults = { readonly [K in PresetField]?: number };
+/** What a checkpoint's generation_config.json may preset. */
+export type SamplingDefaults = { readonly [K in PresetField]?: number } & Pick<
+  SamplingOptions,
+  'suppressTokens'
+>;
 
 /** Those numbers with their keys in the file. */
 export const PRESETS: ReadonlyArray<readonly [field: PresetField, key: string]> = Object.entries(
@@ -110,6 +115,7 @@ const INITIAL: SamplingParams = {
     number
   >),
   logitBias: new Map(),
+  suppressTokens: [],
   seed: undefined,
   logprobs: undefined,
   promptLogprobs: undefined,
@@ -168,6 +174,7 @@ export function resolveSamplingParams(
     // −1 is another spelling of "all", and more than all are all.
     topK: Math.min(Math.max(numbers.topK, 0), vocabSize),
     logitBias: checkLogitBias(raw.logitBias, vocabSize),
+    suppressTokens: suppressedTokens(options.suppressTokens, defaults.suppressTokens, vocabSize),
     seed: raw.seed === undefined ? undefined : checkNumber('seed', raw.seed, SEED),
     logprobs: count('logprobs'),
     promptLogprobs: count('promptLogprobs'),
@@ -206,7 +213,10 @@ export function toSamplerOptions(
   return {
     ...pick(params, Object.keys(DISTRIBUTION) as DistributionField[]),
     temperature: isSampled(params) ? params.temperature : 0,
-    logitBias: [...params.logitBias],
+    logitBias: [
+      ...params.logitBias,
+      ...params.suppressTokens.map((id) => [id, Number.NEGATIVE_INFINITY] as const),
+    ],
     seed: params.seed ?? fallbackSeed,
     topLogprobs: params.logprobs ?? -1,
     promptTokens: Int32Array.from(promptTokens),

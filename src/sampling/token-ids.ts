@@ -26,6 +26,19 @@ export function checkTokenId(field: string, id: unknown, vocabSize: number): num
   return isTokenId(id, vocabSize) ? id : refuseRequest(field, `an integer in [0, ${vocabSize - 1}]`, id);
 }
 
+/**
+ * Tokens that a request suppresses, or else its checkpoint: of these, some may be beyond the vocabulary of a small model,
+ * and then never come. @throws REQUEST_INVALID
+ */
+export function suppressedTokens(
+  asked: readonly number[] | undefined,
+  preset: readonly number[] | undefined,
+  vocabSize: number,
+): number[] {
+  const ids = asked ?? preset?.filter((id) => id < vocabSize) ?? [];
+  return Array.from(checkTokenIds('suppressTokens', ids, vocabSize, vocabSize));
+}
+
 function isTokenId(id: unknown, vocabSize: number): id is number {
   return Number.isInteger(id) && (id as number) >= 0 && (id as number) < vocabSize;
 }

@@ -18,18 +18,22 @@ const BERT_KEYS = [
  * tokenizer.json with what tokenizer_config.json says otherwise, as the Python class that it names makes its tokenizer
  * (transformers 4 and 5 alike): BERT's flags, and whether a blank is put before a text. What it does not say stays.
  */
-export function withOverrides(json: TokenizerJson, config: Readonly<Record<string, unknown>>): TokenizerJson {
-  const { tokenizer_class: found, add_prefix_space: addsBlank } = config;
-  const name = typeof found === 'string' ? found.replace(/Fast$/, '') : '';
-  if (PLAIN_CLASSES.has(name)) return json;
+export function withOverrides(json: TokenizerJson, config: Step): TokenizerJson {
+  const { add_prefix_space: addsBlank } = config;
+  if (PLAIN_CLASSES.has(classOf(config))) return json;
   const normalizer = bertNormalizer(json.normalizer, config);
   if (typeof addsBlank !== 'boolean') return { ...json, normalizer };
   if (json.pre_tokenizer?.type === 'ByteLevel')
     return { ...json, normalizer, pre_tokenizer: { ...json.pre_tokenizer, add_prefix_space: addsBlank } };
-  return LLAMA_CLASSES.has(name) && !addsBlank
-    ? withoutMark({ ...json, normalizer })
-    : { ...json, normalizer };
+  return addsNoMark(config) ? withoutMark({ ...json, normalizer }) : { ...json, normalizer };
 }
+
+const classOf = ({ tokenizer_class: found }: Step): string =>
+  typeof found === 'string' ? found.replace(/Fast$/, '') : '';
+
+/** Whether a Llama's texts begin without the mark of a blank. */
+export const addsNoMark = (config: Step): boolean =>
+  LLAMA_CLASSES.has(classOf(config)) && config.add_prefix_space === false;
 
 function bertNormalizer(normalizer: TokenizerJson['normalizer'], config: Step): TokenizerJson['normalizer'] {
   if (normalizer?.type !== 'BertNormalizer') return normalizer;

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { AtbError } from '../errors.js';
 import { followAllowed, type LinkOptions, readExactly, readRegularFile } from '../weights/regular-file.js';
+import { parsePythonJson } from './python-json.js';
 
 /** Gemma 3's tokenizer.json, the largest that we know, has 33 MB. */
 export const MAX_FILE_BYTES = 64 * 2 ** 20;
@@ -56,7 +57,7 @@ export async function readModelJson(dir: string, name: string, links: LinkOption
     throw new AtbError('TOKENIZER_INVALID', { file, problem: `has more than ${MAX_MEMBERS} members` });
   }
   try {
-    return JSON.parse(text) as unknown;
+    return parsePythonJson(text);
   } catch (error) {
     const problem = `is not JSON: ${error instanceof Error ? error.message : String(error)}`;
     throw new AtbError('TOKENIZER_INVALID', { file, problem }, { cause: error });

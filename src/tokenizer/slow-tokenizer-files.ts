@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AtbError } from '../errors.js';
 import type { LinkOptions } from '../weights/regular-file.js';
+import { addsNoMark } from './config-overrides.js';
 import type { EdgeToken, EdgeTokens } from './edge-tokens.js';
 import { readModelBytes } from './model-files.js';
 import { sentencePieceJson } from './sentencepiece-json.js';
@@ -58,7 +59,8 @@ function convertSentencePiece(
   config: Json,
   texts: Json,
 ): ConvertedTokenizer {
-  const read = readSentencePieceModel(bytes, file);
+  const stored = readSentencePieceModel(bytes, file);
+  const read = addsNoMark(config) ? { ...stored, addsDummyPrefix: false } : stored;
   const model = { ...read, pieces: renamed(found.arrange?.(read, config) ?? read.pieces, config) };
   const ids = new Map(model.pieces.map(({ text }, id) => [text, id]));
   const known = (text: string | undefined): string | undefined =>

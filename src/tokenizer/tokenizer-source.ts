@@ -7,6 +7,7 @@ import type { TokenFacts, TokenizerFiles } from './added-tokens.js';
 import { readModelJson, readModelText } from './model-files.js';
 import { readSlowTokenizer } from './slow-tokenizer-files.js';
 import type { UnigramSpec } from './unigram-encoder.js';
+import { BYTE_LEVEL_CLASSES, readVocabFiles } from './vocab-files.js';
 
 /** Parsed files of a tokenizer. */
 export interface TokenizerSource extends Partial<Omit<TokenizerFiles, 'config'>> {
@@ -34,16 +35,13 @@ export async function readTokenizerFiles(dir: string, links: LinkOptions = {}): 
   );
   if (tokenizer === undefined) {
     const own = checkConfig(config ?? {}, join(dir, 'tokenizer_config.json'));
-    const converted = await readSlowTokenizer(
-      dir,
-      own,
-      isObject(specialTokensMap) ? specialTokensMap : {},
-      links,
-    );
+    const named = isObject(specialTokensMap) ? specialTokensMap : {};
+    const converted =
+      (await readSlowTokenizer(dir, own, named, links)) ?? (await readVocabFiles(dir, own, named, links));
     if (converted === undefined)
       throw new AtbError('TOKENIZER_MISSING', { dir, advice: await adviceFor(dir) });
-    const { tokenizer: made, named, ...others } = converted;
-    return { ...others, tokenizer: made, config: { ...named, ...own }, specialTokensMap, addedTokens };
+    const { tokenizer: made, named: known, ...others } = converted;
+    return { ...others, tokenizer: made, config: { ...known, ...own }, specialTokensMap, addedTokens };
   }
   return { file: join(dir, 'tokenizer.json'), tokenizer, config, specialTokensMap, addedTokens };
 }
@@ -79,9 +77,14 @@ async function adviceFor(dir: string): Promise<string> {
   const convert =
     'AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR) in Python, with transformers, writes one';
   for (const [name, what] of [
-    ['tekken.json', "its tekken.json is in Mistral's own format"],
-    ['merges.txt', 'its vocab.json and merges.txt must be converted first'],
-    ['vocab.txt', 'its vocab.txt must be converted first'],
+    [
+      'merges.txt',
+      `its vocab.json and merges.txt are read where tokenizer_class of tokenizer_config.json is one of ${BYTE_LEVEL_CLASSES.join(', ')}, and must be converted otherwise`,
+    ],
+    [
+      'vocab.txt',
+      'its vocab.txt is read where tokenizer_class is BertTokenizer, and must be converted otherwise',
+    ],
   ] as const) {
     if (await exists(name)) return `${what}: ${convert}`;
   }

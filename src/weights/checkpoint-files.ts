@@ -4,7 +4,7 @@ import { AtbError } from '../errors.js';
 
 export const SINGLE_FILE = 'model.safetensors';
 /** What Mistral calls its one file, and others that have its names: with other names in it, or with the usual ones. */
-export const CONSOLIDATED_FILE = 'consolidated.safetensors';
+const CONSOLIDATED_FILE = 'consolidated.safetensors';
 export const INDEX_FILE = 'model.safetensors.index.json';
 const RESAVE =
   'load it once with transformers and write it with `model.save_pretrained(folder, safe_serialization=True)`';
@@ -19,7 +19,7 @@ const FOREIGN_FORMATS: ReadonlyArray<readonly [pattern: RegExp, remedy: string]>
   ],
   [
     /\.safetensors$/,
-    `rename it to ${SINGLE_FILE} if it is the whole model; of several files, ${INDEX_FILE} is missing`,
+    `rename it to ${SINGLE_FILE} if it is the whole model; of several files, ${INDEX_FILE} or some of the files are missing`,
   ],
   [/\.safetensors\.index\.json$/, `rename it to ${INDEX_FILE}, and fetch the files that it names`],
   [/\.gguf$/i, 'it is a conversion for another engine; use the Hugging Face checkpoint that it was made of'],
@@ -32,6 +32,23 @@ export const isOfMistral = (names: Iterable<string>): boolean =>
   [...names].some(
     (name) => name === 'tok_embeddings.weight' || /^layers\.\d+\.attention\.w[qkvo]\./.test(name),
   );
+
+const NUMBERED = /^model-(\d{5})-of-(\d{5})\.safetensors$/;
+
+/**
+ * The files of a checkpoint that has no index: those whose names say that they are all there, which vLLM and mlx-lm read,
+ * too, or Mistral's one file. Empty when there are none.
+ */
+export async function filesWithoutIndex(directory: string): Promise<readonly string[]> {
+  const listed = (await readdir(directory).catch((): string[] => [])).sort();
+  const names = listed.filter((name) => NUMBERED.test(name));
+  const count = String(names.length).padStart(5, '0');
+  const isWhole = names.every((name, index) => {
+    const [, number, of] = NUMBERED.exec(name) ?? [];
+    return Number(number) === index + 1 && of === count;
+  });
+  return names.length > 0 && isWhole ? names : listed.filter((name) => name === CONSOLIDATED_FILE);
+}
 
 /** Why a model directory without weights that are read has none. */
 export async function describeMissing(directory: string): Promise<AtbError> {

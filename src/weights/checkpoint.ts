@@ -3,9 +3,9 @@ import { describeValue } from '../describe-value.js';
 import { type DType, type FloatDType, isFloat } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import {
-  CONSOLIDATED_FILE,
   describeMissing,
   exists,
+  filesWithoutIndex,
   INDEX_FILE,
   isOfMistral,
   SINGLE_FILE,
@@ -28,6 +28,8 @@ const ENGINE_DTYPE: ReadonlyMap<string, DType> = new Map<string, DType>([
   ['BF16', 'bf16'],
   ['F16', 'f16'],
   ['F32', 'f32'],
+  // Read as what the engine has that is nearest.
+  ['F64', 'f32'],
   ['I8', 'i8'],
   ['U8', 'u8'],
   ['BOOL', 'u8'],
@@ -54,8 +56,8 @@ interface CheckpointParts {
 }
 
 /**
- * The weights of a model directory in Hugging Face's form: one `model.safetensors`, or several files and their index; or
- * one `consolidated.safetensors` whose names are Hugging Face's.
+ * The weights of a model directory in Hugging Face's form: one `model.safetensors`, or several files and their index, which
+ * may be missing where their names tell; or one `consolidated.safetensors` whose names are Hugging Face's.
  * Only headers are read; the engine reads the data, once, from the places that `TensorRef.parts` name.
  */
 export class Checkpoint implements WeightSource {
@@ -107,12 +109,10 @@ export class Checkpoint implements WeightSource {
       return new Checkpoint({ directory, files: [await open(SINGLE_FILE)], onWarning });
     }
     if (!(await exists(join(directory, INDEX_FILE)))) {
-      const file = (await exists(join(directory, CONSOLIDATED_FILE)))
-        ? await open(CONSOLIDATED_FILE)
-        : undefined;
-      if (file && !isOfMistral(file.file.tensors.keys()))
-        return new Checkpoint({ directory, files: [file], onWarning });
-      throw await describeMissing(directory);
+      const files = await Promise.all((await filesWithoutIndex(directory)).map(open));
+      const names = files.flatMap(({ file }) => [...file.tensors.keys()]);
+      if (names.length === 0 || isOfMistral(names)) throw await describeMissing(directory);
+      return new Checkpoint({ directory, files, onWarning });
     }
     const index = await readShardIndex(await followAllowed(join(directory, INDEX_FILE), options), directory);
     const files: NamedFile[] = [];
@@ -227,7 +227,8 @@ export class Checkpoint implements WeightSource {
         supported: [...ENGINE_DTYPE.keys()],
       });
     }
-    return { name, dtype, shape, parts: [{ file, offset, dtype, shape }] };
+    const doubles = found.dtype === 'F64' && { doubles: true };
+    return { name, dtype, shape, parts: [{ file, offset, dtype, shape, ...doubles }] };
   }
 
   /** @throws WEIGHT_QUANT_METHOD when the tensor cannot be read as it is, and another tool's tensors say why */

@@ -12,6 +12,10 @@ const sharesWords = ({ words, transposed = false }: FilePart): boolean =>
 /** Bytes of a code, of which two may share one. */
 const codeBytes = ({ table }: CodedFloats): number => (table.length === 16 ? 0.5 : 1);
 
+/** Bytes of one element in the file. */
+const storedBytes = ({ dtype, codes, doubles }: FilePart): number =>
+  codes ? codeBytes(codes) : doubles ? Float64Array.BYTES_PER_ELEMENT : DTYPE_BYTES[dtype];
+
 /** How many rows a part gives to its weight. */
 export function partRows(part: WeightPart): number {
   if (part.file === undefined) return part.shape[0] ?? 1;
@@ -34,7 +38,7 @@ export function sliceRows(part: WeightPart, from: number, count: number): Weight
   // Columns of the tensor: what is between them in the file is not wanted. Codes are counted from the first of them.
   if (part.transposed || sharesWords(part) || part.codes)
     return { ...part, rowOrder: Int32Array.from({ length: count }, (_, i) => from + i) };
-  const rowBytes = elementCount(part.shape.slice(1)) * DTYPE_BYTES[part.dtype];
+  const rowBytes = elementCount(part.shape.slice(1)) * storedBytes(part);
   return { ...part, offset: part.offset + from * rowBytes, shape };
 }
 
@@ -50,8 +54,8 @@ export function selectRows(part: WeightPart, order: Int32Array): WeightPart {
 /** The byte ranges [begin, end) of its file that a part reads. */
 export function* partBytes(part: WeightPart): Generator<readonly [begin: number, end: number]> {
   if (part.file === undefined) return;
-  const { offset, shape, rowOrder, transposed, words, codes } = part;
-  const size = codes ? codeBytes(codes) : DTYPE_BYTES[part.dtype];
+  const { offset, shape, rowOrder, transposed, words } = part;
+  const size = storedBytes(part);
   if (rowOrder === undefined) {
     yield [offset, offset + Math.ceil(elementCount(shape) * size)];
     return;

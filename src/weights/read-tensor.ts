@@ -45,10 +45,14 @@ async function readPart(part: FilePart, { name, dtype }: TensorRef): Promise<Ten
   const { file, offset, shape } = part;
   if (part.dtype !== dtype || part.words || part.codes)
     throw new AtbError('WEIGHT_DTYPE_UNSUPPORTED', { name, file, found: part.dtype, supported: [dtype] });
-  const stored = new Uint8Array(elementCount(shape) * DTYPE_BYTES[dtype]);
+  const size = part.doubles ? Float64Array.BYTES_PER_ELEMENT : DTYPE_BYTES[dtype];
+  const read = new Uint8Array(elementCount(shape) * size);
   await readRegularFile(file, dirname(file), (handle, stamp) =>
-    readExactly(handle, stamp, Buffer.from(stored.buffer), 0, stored.length, offset),
+    readExactly(handle, stamp, Buffer.from(read.buffer), 0, read.length, offset),
   );
+  const stored = part.doubles
+    ? new Uint8Array(Float32Array.from(new Float64Array(read.buffer)).buffer)
+    : read;
   const tensor: Tensor = {
     dtype,
     shape: partShape(part),

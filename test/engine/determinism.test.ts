@@ -36,6 +36,7 @@ const requestOf = (i: number) => ({
   repetitionPenalty: i % 5 === 0 ? 1.2 : 1,
   // Of two tokens only, which stand everywhere in the text before.
   ...(i % 6 === 1 && { logitBias: { 40: 60, 41: 60 } }),
+  ...(i % 6 === 2 && { suppressTokens: [40, 41] }),
   ignoreEos: !isGuided(i),
   logprobs: 2,
 });

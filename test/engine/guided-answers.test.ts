@@ -104,7 +104,11 @@ describe('guided answers', function () {
     const logitBias = Object.fromEntries(digits.map((token) => [token, -100]));
     const answer = await llm.generate(PROMPT, { guide: { regex: '[0-9]' }, maxTokens: 2, logitBias });
     expect(answer.text).to.match(/^[0-9]$/);
-    expect((await free).tokens).to.have.length(8);
+    const { tokens } = await free;
+    expect(tokens).to.have.length(8);
+    const [first = 0] = tokens;
+    const without = await llm.generate(PROMPT, { maxTokens: 8, suppressTokens: [first] });
+    expect(without.tokens).to.have.length(8).and.not.include(first);
   });
 
   it('keep lately asked for grammars, and forget others', async () => {

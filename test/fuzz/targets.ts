@@ -249,7 +249,7 @@ function sampling(): Target {
       'frequencyPenalty',
     ],
     ...['presencePenalty', 'logitBias', 'seed', 'logprobs', 'stop', 'stopTokenIds', 'ignoreEos'],
-    ...['includeStopStrInOutput', 'skipSpecialTokens', 'x', '__proto__', 'constructor'],
+    ...['includeStopStrInOutput', 'skipSpecialTokens', 'suppressTokens', 'x', '__proto__', 'constructor'],
   ];
   return (random) => {
     const options: Record<string, unknown> = {};

@@ -133,6 +133,37 @@ describe('linears that are changed at load', () => {
     expect(found.bias?.data).to.deep.equal(rows(qkv['attn.qkv.bias'], groupedOrder));
   });
 
+  it('are f32 of the f64 that a file holds, rounded once, wherever their rows go', async () => {
+    const wide = (length: number) =>
+      Float64Array.from({ length }, (_, i) => Math.sin(i * 1.7 + length) * 0.3);
+    const stored = { weight: wide(64 * K), bias: wide(64) };
+    const directory = folder(`checkpoint-${made++}`);
+    mkdirSync(directory);
+    const entries = Object.entries(stored).map(([name, { buffer }]) => {
+      const shape = name === 'weight' ? [64, K] : [64];
+      return { name: `attn.qkv.${name}`, dtype: 'F64', shape, data: new Uint8Array(buffer) };
+    });
+    writeFileSync(join(directory, 'model.safetensors'), safetensorsBytes(entries));
+    const checkpoint = await Checkpoint.open(directory);
+    const weights = checkpoint.weights({ dtype: 'f32' }).at('attn');
+    const linear = Linear.load(weights, grouped);
+    const found = await loaded(linear);
+    for (const kind of ['weight', 'bias'] as const) {
+      const shape = kind === 'weight' ? [64, K] : [64];
+      const tensor: Tensor = { dtype: 'f32', shape, data: Float32Array.from(stored[kind]) };
+      expect(found[kind]?.data, kind).to.deep.equal(rows(tensor, groupedOrder));
+      expect((await readTensor(weights.get(`qkv.${kind}`, shape))).data).to.deep.equal(tensor.data);
+    }
+    const matrix = transposed(weights.get('qkv.weight', [64, K]));
+    expect((await readTensor(matrix)).data).to.deep.equal(
+      Float32Array.from(
+        { length: 64 * K },
+        (_, i) => stored.weight[(i % 64) * K + Math.floor(i / 64)] as number,
+      ),
+    );
+    expect(unreadTensors(checkpoint, linear.getWeights())).to.deep.equal([]);
+  });
+
   for (const mode of ['w8a16', 'w8a8_dynamic', 'w4a16'] as const) {
     it(`are the same integers whether the rows move before or after: ${mode}`, async () => {
       const numbersOf = { dtype: 'bf16', quantization: plan(mode) } as const;

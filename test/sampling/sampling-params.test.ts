@@ -255,6 +255,21 @@ describe('generation_config.json', () => {
     expect(parse({ ...nothing, transformers_version: '5.24.0' }).warnings).to.deep.equal([]);
   });
 
+  it('presets tokens that are never chosen, and words of one token', () => {
+    const { sampling, warnings } = parse({ suppress_tokens: [5, -1, 2000], bad_words_ids: [[7], [8, 9]] });
+    expect(sampling.suppressTokens).to.deep.equal([5, 2000, 7]);
+    expect(warnings).to.deep.equal(['g.json: bad_words_ids of several tokens are not applied here']);
+    const params = resolve({ logitBias: { 5: 1 } }, sampling);
+    expect(toSamplerOptions(params, [], 0).logitBias).to.deep.equal([
+      [5, 1],
+      [5, Number.NEGATIVE_INFINITY],
+      [7, Number.NEGATIVE_INFINITY],
+    ]);
+    expect(resolve({ suppressTokens: [] }, sampling).suppressTokens).to.deep.equal([]);
+    expect(refusedField(() => resolve({ suppressTokens: [2000] }))).to.equal('suppressTokens[0]');
+    expect(parse({ suppress_tokens: 5 }).warnings.join()).to.match(/suppress_tokens must be a list, found 5/);
+  });
+
   it('warns of ids and switches that are none, which count as absent', () => {
     const { warnings, sampling, ...ids } = parse({ do_sample: 'yes', bos_token_id: 'a', pad_token_id: -2 });
     expect(warnings.map((text) => text.split(' ')[1])).to.deep.equal([

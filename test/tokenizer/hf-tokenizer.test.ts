@@ -351,12 +351,19 @@ describe('HfTokenizer.load', () => {
     );
     await write('merges.txt', Uint8Array.of(10, 255, 0));
     expect((await errorOf(() => HfTokenizer.load(dir))).message).to.match(
-      /merges\.txt must be converted first/,
+      /merges\.txt are read where tokenizer_class .* is one of GPT2Tokenizer/,
     );
     await write('tokenizer.model', Uint8Array.of(10, 255, 0));
     expect((await errorOf(() => HfTokenizer.load(dir))).message).to.match(
       /tokenizer\.model: is not a SentencePiece model: a field reaches beyond its end/,
     );
+  });
+
+  it('reads numbers as Python writes them', async () => {
+    await write('tokenizer.json', JSON.stringify(byteLevelJson()));
+    await write('tokenizer_config.json', '{"model_max_length": Infinity, "x": [NaN, -Infinity], "y": "NaN"}');
+    const { config } = await HfTokenizer.load(dir);
+    expect(config).to.deep.include({ model_max_length: Number.POSITIVE_INFINITY, y: 'NaN' });
   });
 
   it('refuses what is no readable JSON text, by name', async () => {

@@ -98,6 +98,18 @@ describe('a tokenizer.model without tokenizer.json', () => {
     expect(first.encode('<s>hello')).not.to.deep.equal([1, ...hello]);
   });
 
+  it('puts no blank before a text, and drops none, where add_prefix_space is false', async () => {
+    await copyFile(join(FIXTURES, LLAMA), join(dir, 'tokenizer.model'));
+    const config = { tokenizer_class: 'LlamaTokenizer', add_prefix_space: false };
+    await writeFile(join(dir, 'tokenizer_config.json'), JSON.stringify(config));
+    const tokenizer = await HfTokenizer.load(dir);
+    // transformers 5.24, AutoTokenizer.
+    const ids = [75, 519, 418, 520, 287, 259, 530, 529];
+    expect(tokenizer.encode('Hello world', { addSpecialTokens: false })).to.deep.equal(ids);
+    expect(tokenizer.decode(ids)).to.equal('Hello world');
+    expect(tokenizer.decode([310])).to.equal(' You');
+  });
+
   it('gives added tokens the ids of added_tokens_decoder, whatever is left out between them', async () => {
     const decoder = { 560: { content: '[gMASK]' }, 562: { content: 'sop' }, 565: { content: '<|user|>' } };
     const tokenizer = await load(LLAMA, {

@@ -110,11 +110,11 @@ describe('a checkpoint', () => {
     }));
     const folder = directory({ 'model.safetensors': safetensorsBytes(entries) });
     const weights = (await Checkpoint.open(folder)).weights();
-    const found = ['BF16', 'F16', 'F32', 'I8', 'U8', 'BOOL', 'I32', 'I64'].map(
+    const found = ['BF16', 'F16', 'F32', 'F64', 'I8', 'U8', 'BOOL', 'I32', 'I64'].map(
       (name) => weights.get(name, [3]).dtype,
     );
-    expect(found).to.deep.equal(['bf16', 'f16', 'f32', 'i8', 'u8', 'u8', 'i32', 'i64']);
-    for (const name of ['F8_E5M2', 'F64', 'U16']) {
+    expect(found).to.deep.equal(['bf16', 'f16', 'f32', 'f32', 'i8', 'u8', 'u8', 'i32', 'i64']);
+    for (const name of ['F8_E5M2', 'U16']) {
       expect(weights.has(name)).to.equal(true);
       const error = await failure('WEIGHT_DTYPE_UNSUPPORTED', () => weights.get(name, [3]));
       expect(error.message).to.contain(name).and.contain('BF16');
@@ -338,6 +338,28 @@ describe('a checkpoint', () => {
       for (const piece of ["Mistral's own format", 'model.safetensors.index.json'])
         expect(error.message).to.contain(piece);
     }
+  });
+
+  it('may be files without their index, if their names say that they are all there', async () => {
+    const data = new Uint8Array(8);
+    const file = (name: string) => safetensorsBytes([{ name, dtype: 'F32', shape: [2], data }]);
+    const both = {
+      'model-00001-of-00002.safetensors': file('a'),
+      'model-00002-of-00002.safetensors': file('b'),
+    };
+    const checkpoint = await Checkpoint.open(directory(both));
+    expect([...checkpoint.tensors.keys()]).to.deep.equal(['a', 'b']);
+    const one = await Checkpoint.open(directory({ 'model-00001-of-00001.safetensors': file('a') }));
+    expect(one.weights().get('a', [2]).dtype).to.equal('f32');
+    for (const files of [
+      { 'model-00002-of-00002.safetensors': file('b') },
+      { ...both, 'model-00003-of-00003.safetensors': file('c') },
+    ])
+      await failure('WEIGHT_CHECKPOINT_FORMAT', () => Checkpoint.open(directory(files)));
+    const twice = await Checkpoint.open(
+      directory({ ...both, 'model-00002-of-00002.safetensors': file('a') }),
+    );
+    await failure('WEIGHT_SHARD_TENSOR_TWICE', () => twice.weights().get('a', [2]));
   });
 
   describe('that is none is refused, and says what to do:', () => {

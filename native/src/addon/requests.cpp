@@ -65,6 +65,8 @@ WeightPart ReadPart(const Napi::Value& value, const Where& where, int codes_with
   const Napi::Value codes = object.Get("codes");
   if (!codes.IsUndefined() && codes_within == 0) FailArgument(Where(where, "codes"), "absent", codes);
   if (!codes.IsUndefined()) part.codes = ReadCodes(codes, Where(where, "codes"), codes_within - 1);
+  const Napi::Value doubles = object.Get("doubles");
+  if (!doubles.IsUndefined()) part.doubles = ReadBool(doubles, Where(where, "doubles"));
   const Napi::Value transposed = object.Get("transposed");
   if (!transposed.IsUndefined()) part.transposed = ReadBool(transposed, Where(where, "transposed"));
   const Napi::Value order = object.Get("rowOrder");

@@ -88,8 +88,8 @@ void CheckCodes(const WeightPart& part, const std::string& name) {
     fail("NATIVE_VALUE_OUT_OF_RANGE", "a table of codes must be finite");
   if (codes.block < 1) fail("NATIVE_ARGUMENT_INVALID", "a block of codes has at least one");
   const WeightPart& scales = *codes.scales;
-  const bool are_plain = scales.dtype == DType::kF32 && !scales.words && !scales.transposed && !scales.row_order &&
-                         !scales.unit_rows;
+  const bool are_plain = scales.dtype == DType::kF32 && !scales.words && !scales.doubles && !scales.transposed &&
+                         !scales.row_order && !scales.unit_rows;
   if (!are_plain) fail("NATIVE_ARGUMENT_INVALID", "scales of codes are f32 as they lie");
   if (scales.codes && (ArePairs(*scales.codes) || scales.codes->scales->codes))
     fail("NATIVE_ARGUMENT_INVALID", "scales of codes are f32, or codes of 256 with scales that are f32");

@@ -56,8 +56,22 @@ Window FindWindow(const WeightPart& part, int64_t begin, int64_t end, WindowLimi
   return window;
 }
 
+void ReadDoubles(const PlannedPart& planned, int64_t element, int64_t count, std::byte* to, ReadStaging& staging) {
+  constexpr auto kSize = static_cast<int64_t>(sizeof(double));
+  std::byte* const stored = Grow(staging.codes.codes, count * kSize);
+  planned.file->Read(static_cast<uint64_t>(planned.part->offset + element * kSize),
+                     {stored, static_cast<size_t>(count * kSize)});
+  for (int64_t i = 0; i < count; ++i) {
+    double number;
+    std::memcpy(&number, stored + i * kSize, sizeof number);
+    const auto rounded = static_cast<float>(number);
+    std::memcpy(to + i * static_cast<int64_t>(sizeof rounded), &rounded, sizeof rounded);
+  }
+}
+
 void ReadFile(const PlannedPart& planned, int64_t element, int64_t count, std::byte* to, ReadStaging& staging) {
   if (planned.part->codes) return ReadCodes(planned, element, count, to, staging.codes);
+  if (planned.part->doubles) return ReadDoubles(planned, element, count, to, staging);
   const auto size = static_cast<int64_t>(SizeOf(planned.part->dtype));
   const int64_t offset = planned.part->offset + element * size;
   planned.file->Read(static_cast<uint64_t>(offset), {to, static_cast<size_t>(count * size)});
@@ -394,8 +408,12 @@ const File& Files::Open(const std::string& path) {
 int64_t PlannedPart::FileBytes() const {
   if (!file) return 0;
   const int64_t elements = rows * columns;
-  if (part->codes) return CodeBytes(*part->codes, elements);
-  return part->words ? CeilDiv(elements * part->words->bits, 8) : elements * static_cast<int64_t>(SizeOf(part->dtype));
+  return part->words ? CeilDiv(elements * part->words->bits, 8) : StoredBytes(*part, elements);
+}
+
+int64_t StoredBytes(const WeightPart& part, int64_t count) {
+  if (part.codes) return CodeBytes(*part.codes, count);
+  return CheckedMul(count, static_cast<int64_t>(part.doubles ? sizeof(double) : SizeOf(part.dtype)));
 }
 
 PlannedPart PlanPart(const WeightPart& part, const std::string& name, Files& files) {
@@ -408,7 +426,8 @@ PlannedPart PlanPart(const WeightPart& part, const std::string& name, Files& fil
   planned.name = name;
   if (part.words) CheckWords(part, name);
   const std::vector<int64_t> shape = HeldShape(part);
-  const bool is_changed = part.words || part.codes || part.transposed || part.row_order || part.HasArithmetic();
+  const bool is_changed =
+      part.words || part.codes || part.doubles || part.transposed || part.row_order || part.HasArithmetic();
   if (part.value && is_changed) fail("NATIVE_ARGUMENT_INVALID", "a part of one value has nothing to change");
   if (!std::isfinite(part.times) || !std::isfinite(part.plus))
     fail("NATIVE_ARGUMENT_INVALID", "times and plus must be finite");
@@ -416,6 +435,8 @@ PlannedPart PlanPart(const WeightPart& part, const std::string& name, Files& fil
     fail("NATIVE_ARGUMENT_INVALID",
          std::string("unit rows and value are for floats, found ") + ToString(part.dtype, part.shape));
   }
+  if (part.doubles && (part.dtype != DType::kF32 || part.words || part.codes))
+    fail("NATIVE_ARGUMENT_INVALID", "doubles become f32, and are no words or codes");
   if (part.transposed && part.shape.size() != 2) {
     fail("NATIVE_SHAPE_MISMATCH",
          "a tensor to transpose must be a matrix, found " + ToString(part.dtype, part.shape) + " in " + part.file);
@@ -435,9 +456,7 @@ PlannedPart PlanPart(const WeightPart& part, const std::string& name, Files& fil
     CheckCodes(part, name);
     planned.scales = std::make_shared<const PlannedPart>(PlanPart(*part.codes->scales, name, files));
   }
-  const int64_t bytes =
-      part.codes ? CodeBytes(*part.codes, count) : CheckedMul(count, static_cast<int64_t>(SizeOf(part.dtype)));
-  const int64_t end = CheckedAdd(part.offset, bytes);
+  const int64_t end = CheckedAdd(part.offset, StoredBytes(part, count));
   planned.file = &files.Open(part.file);
   if (static_cast<uint64_t>(end) > planned.file->size()) {
     throw Error("NATIVE_FILE_TRUNCATED", part.file + ": weight \"" + name + "\" ends at byte " + std::to_string(end) +
@@ -467,7 +486,7 @@ int64_t ReadPart(const PlannedPart& planned, int64_t begin, int64_t end, DType d
   std::byte* read = as_it_is ? to : Grow(staging.unconverted, size);
   ReadUnconverted(planned, begin, end, read, staging);
   if (!as_it_is || part.HasArithmetic()) Convert(kernels, planned, read, to, dtype, count);
-  return part.codes ? CodeBytes(*part.codes, count) : size;
+  return StoredBytes(part, count);
 }
 
 }  // namespace atb

@@ -53,9 +53,14 @@ struct WeightPart {
   std::optional<std::vector<int32_t>> column_order = std::nullopt;
   /// The file has codes at `offset`, of which the floats of the tensor are made before all that is said above.
   std::optional<CodedFloats> codes = std::nullopt;
+  /// The file has f64 at `offset`, of which the f32 of the tensor are made, rounded once, before all that is said above.
+  bool doubles = false;
 
   bool HasArithmetic() const { return unit_rows || times != 1 || plus != 0; }
 };
+
+/// Bytes of `count` elements of a part in its file, of which no words are.
+int64_t StoredBytes(const WeightPart& part, int64_t count);
 
 /// What one thread reads at a time of tensors that are read as they lie: large enough that a call into the system costs
 /// nothing beside it, small enough that it stays in the cache until it is packed.

@@ -1,0 +1,202 @@
+import { join } from 'node:path';
+import { AtbError } from '../errors.js';
+import { isObject } from '../is-object.js';
+import type { LinkOptions } from '../weights/regular-file.js';
+import { bosEosProcessor, type EdgeToken } from './edge-tokens.js';
+import { MAX_FILE_BYTES, readModelJson, readModelText } from './model-files.js';
+import type { ConvertedTokenizer } from './slow-tokenizer-files.js';
+import { TEKKEN_NAMED, tekkenJson } from './tekken-json.js';
+import { tokenizerClassOf } from './tokenizer-class.js';
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** A class of transformers 5.24 whose tokenizers are a vocabulary and merges of bytes. */
+interface ByteLevelClass {
+  readonly named: Readonly<Record<string, string>>;
+  /** Cuts words, before GPT-2's own pattern would; composed characters come first. */
+  readonly pattern?: string;
+  readonly isRoberta?: boolean;
+}
+
+const QWEN2_PATTERN =
+  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+const END = '<|endoftext|>';
+const BYTE_LEVEL: ReadonlyMap<string, ByteLevelClass> = new Map([
+  ['GPT2Tokenizer', { named: { unk_token: END, bos_token: END, eos_token: END } }],
+  ['Qwen2Tokenizer', { named: { unk_token: END, eos_token: END, pad_token: END }, pattern: QWEN2_PATTERN }],
+  [
+    'RobertaTokenizer',
+    {
+      named: {
+        bos_token: '<s>',
+        eos_token: '</s>',
+        sep_token: '</s>',
+        cls_token: '<s>',
+        unk_token: '<unk>',
+        pad_token: '<pad>',
+        mask_token: '<mask>',
+      },
+      isRoberta: true,
+    },
+  ],
+]);
+const BERT_NAMED = {
+  unk_token: '[UNK]',
+  sep_token: '[SEP]',
+  pad_token: '[PAD]',
+  cls_token: '[CLS]',
+  mask_token: '[MASK]',
+};
+
+/** The classes whose vocab.json and merges.txt can be read. */
+export const BYTE_LEVEL_CLASSES: readonly string[] = [...BYTE_LEVEL.keys()];
+
+/**
+ * A tokenizer.json made of Mistral's tekken.json, of vocab.json and merges.txt, or of BERT's vocab.txt; undefined when `dir` has neither, or they
+ * are of another class.
+ * @throws TOKENIZER_INVALID, WEIGHT_FILE_*
+ */
+export async function readVocabFiles(
+  dir: string,
+  config: Json,
+  specialTokensMap: Json,
+  links: LinkOptions,
+): Promise<ConvertedTokenizer | undefined> {
+  const tekken = await readModelJson(dir, 'tekken.json', links);
+  if (tekken !== undefined) {
+    const file = join(dir, 'tekken.json');
+    const tokenizer = tekkenJson(tekken, file, config.add_bos_token !== false);
+    return { file, tokenizer, charsmap: undefined, unigram: undefined, named: TEKKEN_NAMED };
+  }
+  const name = typeof config.tokenizer_class === 'string' ? config.tokenizer_class.replace(/Fast$/, '') : '';
+  const known = BYTE_LEVEL.get(name);
+  if (known !== undefined) {
+    const vocab = await readModelJson(dir, 'vocab.json', links);
+    const merges = await readModelText(dir, 'merges.txt', MAX_FILE_BYTES, links);
+    if (!isObject(vocab) || merges === undefined) return undefined;
+    const texts = { ...known.named, ...config, ...specialTokensMap };
+    const tokenizer = byteLevelJson(known, vocab, merges, config, texts);
+    return converted(join(dir, 'vocab.json'), tokenizer, known.named, vocab);
+  }
+  if (name !== '' && name !== 'BertTokenizer') return undefined;
+  const lines = await readModelText(dir, 'vocab.txt', MAX_FILE_BYTES, links);
+  if (lines === undefined) return undefined;
+  const file = join(dir, 'vocab.txt');
+  const vocab = Object.fromEntries(
+    lines
+      .replace(/\r?\n$/, '')
+      .split(/\r?\n/)
+      .map((token, id) => [token, id]),
+  );
+  const texts = { ...BERT_NAMED, ...config, ...specialTokensMap };
+  return converted(file, bertJson(vocab, texts, config, file), BERT_NAMED, vocab);
+}
+
+/** Of the named tokens of the class those that there are. */
+function converted(
+  file: string,
+  tokenizer: object,
+  named: Readonly<Record<string, string>>,
+  vocab: Json,
+): ConvertedTokenizer {
+  const there = Object.entries(named).filter(([, token]) => Object.hasOwn(vocab, token));
+  return { file, tokenizer, charsmap: undefined, unigram: undefined, named: Object.fromEntries(there) };
+}
+
+function byteLevelJson(
+  { pattern, isRoberta }: ByteLevelClass,
+  vocab: Json,
+  merges: string,
+  config: Json,
+  texts: Json,
+): object {
+  const addsBlank = config.add_prefix_space === true;
+  const bytes = { type: 'ByteLevel', add_prefix_space: addsBlank, trim_offsets: true };
+  const split = { type: 'Split', pattern: { Regex: pattern }, behavior: 'Isolated', invert: false };
+  const { before, behind } = tokenizerClassOf(config);
+  const edges = (names: readonly string[]): EdgeToken[] =>
+    names.flatMap((name) => tokenOf(texts[name], vocab) ?? []);
+  const [sep, cls] = [tokenOf(texts.sep_token, vocab), tokenOf(texts.cls_token, vocab)];
+  return {
+    added_tokens: [],
+    normalizer: pattern === undefined ? null : { type: 'NFC' },
+    pre_tokenizer:
+      pattern === undefined
+        ? { ...bytes, use_regex: true }
+        : { type: 'Sequence', pretokenizers: [split, { ...bytes, use_regex: false }] },
+    post_processor:
+      isRoberta && sep && cls
+        ? {
+            type: 'RobertaProcessing',
+            sep: pairOf(sep),
+            cls: pairOf(cls),
+            trim_offsets: true,
+            add_prefix_space: addsBlank,
+          }
+        : bosEosProcessor({ before: edges(before), behind: edges(behind) }),
+    decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
+    model: {
+      type: 'BPE',
+      dropout: null,
+      unk_token: null,
+      continuing_subword_prefix: '',
+      end_of_word_suffix: '',
+      fuse_unk: false,
+      byte_fallback: false,
+      vocab,
+      merges: merges.split(/\r?\n/).filter((line) => line.trim() !== '' && !line.startsWith('#version')),
+    },
+  };
+}
+
+function bertJson(vocab: Readonly<Record<string, number>>, texts: Json, config: Json, file: string): object {
+  const [cls, sep, unknown] = [texts.cls_token, texts.sep_token, texts.unk_token].map((text) =>
+    tokenOf(text, vocab),
+  );
+  if (!cls || !sep || !unknown) {
+    const problem = `must have the tokens ${[texts.cls_token, texts.sep_token, texts.unk_token].map(textOf).join(', ')}`;
+    throw new AtbError('TOKENIZER_INVALID', { file, problem });
+  }
+  const special = (token: EdgeToken, type: number) => ({
+    SpecialToken: { id: token.content, type_id: type },
+  });
+  const text = (id: 'A' | 'B', type: number) => ({ Sequence: { id, type_id: type } });
+  const single = [special(cls, 0), text('A', 0), special(sep, 0)];
+  const flag = (name: string): boolean => config[name] !== false;
+  return {
+    added_tokens: [],
+    normalizer: {
+      type: 'BertNormalizer',
+      clean_text: true,
+      handle_chinese_chars: flag('tokenize_chinese_chars'),
+      strip_accents: typeof config.strip_accents === 'boolean' ? config.strip_accents : null,
+      lowercase: flag('do_lower_case'),
+    },
+    pre_tokenizer: { type: 'BertPreTokenizer' },
+    post_processor: {
+      type: 'TemplateProcessing',
+      single,
+      pair: [...single, text('B', 1), special(sep, 1)],
+      special_tokens: Object.fromEntries(
+        [cls, sep].map(({ content, id }) => [content, { id: content, ids: [id], tokens: [content] }]),
+      ),
+    },
+    decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
+    model: {
+      type: 'WordPiece',
+      unk_token: unknown.content,
+      continuing_subword_prefix: '##',
+      max_input_chars_per_word: 100,
+      vocab,
+    },
+  };
+}
+
+const pairOf = ({ content, id }: EdgeToken): [string, number] => [content, id];
+const textOf = (token: unknown): unknown => (isObject(token) ? token.content : token);
+
+function tokenOf(token: unknown, vocab: Json): EdgeToken | undefined {
+  const content = textOf(token);
+  const id = typeof content === 'string' && Object.hasOwn(vocab, content) ? vocab[content] : undefined;
+  return typeof id === 'number' ? { content: content as string, id } : undefined;
+}
