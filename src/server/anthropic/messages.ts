@@ -43,10 +43,12 @@ const KINDS: Readonly<Record<number, string>> = {
 };
 
 /** An error in the shape that Anthropic's clients read: the field at fault stands before what is wrong with it. */
-export function anthropicError({ status, message, param }: HttpError, requestId: string): object {
-  const isNamed = param === null || message.includes(param);
+export function anthropicError({ status, message, param, code }: HttpError, requestId: string): object {
   const type = KINDS[status] ?? (status < 500 ? 'invalid_request_error' : 'api_error');
-  const error = { type, message: isNamed ? message : `${param}: ${message}` };
+  const isNamed = param === null || message.includes(param);
+  // By its words agents know that it is time to shorten the conversation.
+  const about = code === 'context_length_exceeded' ? 'prompt is too long: ' : isNamed ? '' : `${param}: `;
+  const error = { type, message: about + message };
   return { type: 'error', error, request_id: requestId };
 }
 
