@@ -133,6 +133,12 @@ export const REPORTED: readonly ConformanceCase[] = [
     status: 400,
     shape: { 'error.param': 'seed' },
   },
+  {
+    of: 'ggml-org/llama.cpp#11988: a schema beside the type',
+    path: CHAT,
+    body: chat({ max_tokens: 20, response_format: { type: 'json_schema', schema } }),
+    shape: { 'choices.0.message.content': '"foo"' },
+  },
   ...['refusal', 'output_text', 'input_text'].map((type) => ({
     of: `openai/openai-node: a part of type ${type}, sent back`,
     path: CHAT,
