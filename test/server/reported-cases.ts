@@ -89,6 +89,17 @@ export const REPORTED: readonly ConformanceCase[] = [
       },
     },
   },
+  ...[{}, null, { properties: {} }].flatMap((none) =>
+    ['required', named('f')].map((choice) => ({
+      of: `a tool without parameters: ${JSON.stringify(none)}, ${JSON.stringify(choice)}`,
+      path: CHAT,
+      body: chat({
+        ...{ max_tokens: 60, tool_choice: choice, parallel_tool_calls: false },
+        tools: [{ type: 'function', function: { name: 'f', parameters: none } }],
+      }),
+      shape: { 'choices.0.message.tool_calls.0.function.arguments': /^\{.*\}$/s },
+    })),
+  ),
   {
     of: 'linagora/openrag#574: top_logprobs without logprobs',
     path: CHAT,
@@ -121,6 +132,12 @@ export const REPORTED: readonly ConformanceCase[] = [
     body: '{"messages":[{"role":"user","content":"Hi"}],"max_tokens":1,"seed":1e30}',
     status: 400,
     shape: { 'error.param': 'seed' },
+  },
+  {
+    of: 'ggml-org/llama.cpp#11988: a schema beside the type',
+    path: CHAT,
+    body: chat({ max_tokens: 20, response_format: { type: 'json_schema', schema } }),
+    shape: { 'choices.0.message.content': '"foo"' },
   },
   ...['refusal', 'output_text', 'input_text'].map((type) => ({
     of: `openai/openai-node: a part of type ${type}, sent back`,
@@ -237,6 +254,13 @@ export const REPORTED: readonly ConformanceCase[] = [
     path: MESSAGES,
     body: message({ max_tokens: 60, temperature: 0, stop_sequences: ['\u0000', 'e', 'a'] }),
     shape: { stop_reason: 'stop_sequence', stop_sequence: /^[ea]$/ },
+  },
+  {
+    of: 'cline/cline#9660: by what words a client knows that the conversation is too long',
+    path: MESSAGES,
+    body: message({ messages: [{ role: 'user', content: 'word '.repeat(2000) }] }),
+    status: 400,
+    shape: { 'error.message': /^prompt is too long: / },
   },
   ...[
     { output_config: { format: { type: 'json_schema', schema }, effort: 'low' } },

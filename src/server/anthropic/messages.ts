@@ -9,7 +9,7 @@ import { ForeignParts } from '../foreign-parts.js';
 import { type HttpError, httpErrorOf } from '../http-error.js';
 import { newId, type ServerContext, withAnswers } from '../openai/answers.js';
 import { readBody } from '../openai/fields.js';
-import { type ChatRequest, prepareChat } from '../openai/prepare-chat.js';
+import { type ChatRequest, effortKwargs, prepareChat } from '../openai/prepare-chat.js';
 import type { ServedModel } from '../served-model.js';
 import { conversationFields, messagesOf, toolChoiceOf, toolsOf } from './conversation.js';
 
@@ -43,10 +43,12 @@ const KINDS: Readonly<Record<number, string>> = {
 };
 
 /** An error in the shape that Anthropic's clients read: the field at fault stands before what is wrong with it. */
-export function anthropicError({ status, message, param }: HttpError, requestId: string): object {
-  const isNamed = param === null || message.includes(param);
+export function anthropicError({ status, message, param, code }: HttpError, requestId: string): object {
   const type = KINDS[status] ?? (status < 500 ? 'invalid_request_error' : 'api_error');
-  const error = { type, message: isNamed ? message : `${param}: ${message}` };
+  const isNamed = param === null || message.includes(param);
+  // By its words agents know that it is time to shorten the conversation.
+  const about = code === 'context_length_exceeded' ? 'prompt is too long: ' : isNamed ? '' : `${param}: `;
+  const error = { type, message: about + message };
   return { type: 'error', error, request_id: requestId };
 }
 
@@ -86,7 +88,7 @@ export async function createMessage(
     guide: format ? { jsonSchema: format.schema } : undefined,
     kwargs: {
       ...(body.thinking && { enable_thinking: body.thinking.type !== 'disabled' }),
-      ...(body.output_config?.effort && { reasoning_effort: body.output_config.effort }),
+      ...effortKwargs(body.output_config?.effort),
     },
   });
   const { promptTokens, inserts, reader, guide, showsMarks } = chat;
@@ -104,7 +106,7 @@ export async function createMessage(
     const generation = answers[0]?.[0] as Generation;
     const head = { id: newId('msg_'), type: 'message', role: 'assistant', model: model.name };
     if (body.stream) {
-      const usage = { input_tokens: promptTokens.length, cache_read_input_tokens: 0, output_tokens: 0 };
+      const usage = usageFields(promptTokens.length, 0, 0);
       await streamed(generation, reader(), { ...head, usage }, body, reply);
       return undefined;
     }
@@ -127,11 +129,15 @@ export async function createMessage(
   });
 }
 
-/** What was found in the cache is counted apart. */
-const usageOf = ({ promptTokens, cachedTokens, tokens }: GenerationResult): object => ({
+const usageOf = ({ promptTokens, cachedTokens, tokens }: GenerationResult): object =>
+  usageFields(promptTokens, cachedTokens, tokens.length);
+
+/** What was found in the cache is counted apart; that everything else is kept there has no price. */
+const usageFields = (promptTokens: number, cachedTokens: number, outputTokens: number): object => ({
   input_tokens: promptTokens - cachedTokens,
+  cache_creation_input_tokens: 0,
   cache_read_input_tokens: cachedTokens,
-  output_tokens: tokens.length,
+  output_tokens: outputTokens,
 });
 
 function stopOf(

@@ -20,7 +20,7 @@ import { forTemplate, message, toolChoice, tools } from './conversation.js';
 import { generateOptionsOf, guideOf, readRequest, SAMPLING_FIELDS, samplingOf } from './fields.js';
 import { chatLogprobs, promptLogprobs } from './logprobs.js';
 import { mergeStreams } from './merge-streams.js';
-import { type PreparedChat, prepareChat, room } from './prepare-chat.js';
+import { effortKwargs, type PreparedChat, prepareChat, room } from './prepare-chat.js';
 
 export const chatBody = z.object({
   ...SAMPLING_FIELDS,
@@ -59,10 +59,7 @@ export async function completeChat(
     guide: guideOf(body),
     addGenerationPrompt: body.add_generation_prompt ?? undefined,
     continueFinalMessage: body.continue_final_message ?? undefined,
-    kwargs: {
-      ...(body.reasoning_effort && { reasoning_effort: body.reasoning_effort }),
-      ...body.chat_template_kwargs,
-    },
+    kwargs: { ...effortKwargs(body.reasoning_effort), ...body.chat_template_kwargs },
   });
   const { promptTokens, inserts, reader, guide } = chat;
   const sampling = {

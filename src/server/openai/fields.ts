@@ -160,7 +160,8 @@ export function guideOf(body: SamplingFields): Guide | undefined {
   // With a schema of its own, as llama.cpp has it.
   if (format?.type === 'json_object') guides.push({ jsonSchema: format.schema ?? ANY_OBJECT });
   if (format?.type === 'json_schema') {
-    const schema = format.json_schema?.schema;
+    // Beside its type, as llama.cpp has it, too.
+    const schema = format.json_schema?.schema ?? format.schema;
     if (schema === undefined || schema === null)
       throw invalidRequest('response_format.json_schema.schema is missing', 'response_format');
     guides.push({ jsonSchema: schema });

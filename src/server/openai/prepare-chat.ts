@@ -90,6 +90,12 @@ function isSpecial({ tokenizer }: ServedModel, text: string): boolean {
   return id !== undefined && tokenizer.isSpecial(id);
 }
 
+/** What templates call an effort: few know `none`, and many have a switch for it. */
+export const effortKwargs = (effort: string | null | undefined): Record<string, unknown> => ({
+  ...(effort && { reasoning_effort: effort }),
+  ...(effort === 'none' && { enable_thinking: false }),
+});
+
 /** Tokens that an answer may have when nobody says: all that the context still holds. */
 export function room(model: ServedModel, { promptTokens }: PreparedChat): number {
   return Math.max(1, model.llm.maxModelLen - promptTokens.length);

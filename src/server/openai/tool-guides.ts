@@ -11,8 +11,8 @@ export interface ToolGuide {
   readonly read: (text: string) => readonly ToolCall[];
 }
 
-const ANY_OBJECT = { type: 'object' };
-const parametersOf = ({ function: { parameters } }: Tool): object => parameters ?? ANY_OBJECT;
+/** Arguments are an object, also where a tool leaves that out. */
+const parametersOf = ({ function: { parameters } }: Tool): object => ({ type: 'object', ...parameters });
 
 /** The tools that a model is told of, and what it must do with them. */
 export interface ChosenTools {

@@ -9,7 +9,7 @@ import { ForeignParts } from '../foreign-parts.js';
 import { httpErrorOf, invalidRequest, openAiError } from '../http-error.js';
 import { newId, nowSeconds, reasoningTokens, type ServerContext, withAnswers } from '../openai/answers.js';
 import { readBody } from '../openai/fields.js';
-import { prepareChat, room } from '../openai/prepare-chat.js';
+import { effortKwargs, prepareChat, room } from '../openai/prepare-chat.js';
 import type { ServedModel } from '../served-model.js';
 import { conversationFields, messagesOf, toolChoiceOf, toolsOf } from './items.js';
 import { type Output, OutputEvents, outputOf, thoughtsOf } from './output.js';
@@ -61,7 +61,7 @@ export async function createResponse(
     toolChoice: toolChoiceOf(body),
     mayCallSeveral: body.parallel_tool_calls ?? undefined,
     guide: guideOf(body),
-    ...(body.reasoning?.effort && { kwargs: { reasoning_effort: body.reasoning.effort } }),
+    kwargs: effortKwargs(body.reasoning?.effort),
   });
   const { promptTokens, inserts, reader, guide, showsMarks } = chat;
   const sampling = {
@@ -108,6 +108,7 @@ function headOf(model: ServedModel, body: ResponseBody): object {
     metadata: body.metadata ?? {},
     parallel_tool_calls: body.parallel_tool_calls ?? true,
     previous_response_id: null,
+    reasoning: { effort: body.reasoning?.effort ?? null, summary: null },
     store: false,
     temperature: body.temperature ?? null,
     text: body.text ?? { format: { type: 'text' } },
