@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect } from 'chai';
 import { LLM } from '../../src/engine/llm.js';
+import { takeMedia } from '../../src/engine/media/parts.js';
 import { readMedia } from '../../src/engine/media/prepare.js';
 import { PARunner } from '../../src/engine/pa-runner.js';
 import { AtbError, type ErrorCode } from '../../src/errors.js';
@@ -106,6 +107,7 @@ describe('prompts with pictures', function () {
       { type: 'image_url', image_url: { url } },
       { type: 'image_url', image_url: url },
       image(url),
+      { type: 'image', base64: Buffer.from(small?.[0] as Uint8Array).toString('base64') },
       image(`\n ${url.replace('data:image/png;base64,', 'DATA:IMAGE/PNG;charset=utf-8;Base64, ')}\n`),
       image(url.replaceAll('+', '-').replaceAll('/', '_').replace('data:image_png', 'data:image/png')),
       image(url.replaceAll('+', '%2B').replaceAll('=', '%3D')),
@@ -116,6 +118,15 @@ describe('prompts with pictures', function () {
     ])
       expect(await ask(part)).to.deep.equal(bytes);
     expect(await ask(image((await mediaFiles(0, 60, 60, 9)).files[0]))).to.not.deep.equal(bytes);
+  });
+
+  it('hold sound as base64 or as a data URL, and are told to templates by type and by key', () => {
+    const sound = (data: string) => user({ type: 'input_audio', input_audio: { data, format: 'wav' } });
+    for (const data of ['UklGRg==', 'data:;base64,UklGRg==', ' DATA:;base64,UklGRg==']) {
+      const { messages, parts } = takeMedia(sound(data));
+      expect(parts[0]?.sources[0]).to.match(/^ ?data:;base64,UklGRg==$/i);
+      expect(messages[0]?.content).to.deep.equal([{ type: 'audio', audio: 'audio' }]);
+    }
   });
 
   it('read nothing else: no network, no other folder, no link to one, no kind that the model does not know', async () => {
@@ -132,6 +143,14 @@ describe('prompts with pictures', function () {
       [image('data:image/png;base64,AA%E0%A4%A'), 'base64'],
       [image(undefined), 'the bytes of a file'],
       [{ type: 'video', video: [] }, 'a list of frames'],
+      [{ type: 'video_url', video_url: { url: 'data:video/mp4;base64,AAAA' } }, 'one of text, image, video'],
+      [
+        { type: 'file', file: { file_data: 'data:application/pdf;base64,AAAA' } },
+        'one of text, image, video',
+      ],
+      [{ type: 'input_image', image_url: 'data:image/png;base64,AAAA' }, 'one of text, image, video'],
+      [{ type: 'text', text: null }, 'messages[0].content[0].text must be a text'],
+      [null, 'one of text, image, video'],
       [{ type: 'input_audio', input_audio: { data: 'AAAA', format: 'wav' } }, 'one of text, image, video'],
     ] as const)
       expect(await refusal('REQUEST_INVALID', ask(part))).to.contain(said);

@@ -14,7 +14,7 @@ const REFUSED = [
   ['https://example.org/a.png', 'nothing is fetched from a network'],
   ['file:///etc/passwd', 'allowedLocalMediaPath'],
   [dataUrl(BROKEN), 'cannot be decoded'],
-  ['data:image/png;base64,', 'a file of jpeg'],
+  ['data:image/png;base64,', 'with bytes of a file'],
 ] as const;
 
 describe('the server, shown pictures', function () {
@@ -108,6 +108,8 @@ describe('the server, shown pictures', function () {
     const { content, usage } = await message(source);
     expect(content).to.deep.equal([{ type: 'text', text: said }]);
     expect(usage.input_tokens + (usage.cache_read_input_tokens ?? 0)).to.equal(tokens.length);
+    const whole = { ...source, data: dataUrl(PNG) };
+    expect((await message(whole)).content, 'a data URL in place of base64').to.deep.equal(content);
     const { input_tokens: counted } = await anthropic.messages.countTokens({
       model: 'tiny',
       messages: [

@@ -56,6 +56,33 @@ export function takeMedia(
   return { messages: rest, parts };
 }
 
+const MEDIA_KINDS: readonly unknown[] = ['image', 'video', 'audio'] satisfies MediaKind[];
+
+/**
+ * Refuses what templates for parts would leave out without a word: parts that are neither text nor media, and texts that are
+ * none. `kinds`: what is read instead.
+ * @throws REQUEST_INVALID
+ */
+export function checkParts(
+  { messages }: PartedMessages,
+  kinds: readonly string[],
+  names?: ReadonlyMap<unknown, string>,
+): void {
+  for (const [index, message] of (Array.isArray(messages) ? messages : []).entries()) {
+    const content: unknown = isObject(message) ? message.content : undefined;
+    for (const [at, part] of (Array.isArray(content) ? content : []).entries()) {
+      const field = names?.get(part) ?? `messages[${index}].content[${at}]`;
+      const { type, text } = (isObject(part) ? part : {}) as Record<string, unknown>;
+      if (type === 'text' && typeof text !== 'string') refuseRequest(`${field}.text`, 'a text', text);
+      if (type !== 'text' && !MEDIA_KINDS.includes(type)) refuseKind(field, kinds, type);
+    }
+  }
+}
+
+/** @throws REQUEST_INVALID */
+export const refuseKind = (field: string, kinds: readonly string[], found: unknown): never =>
+  refuseRequest(field, `a part of one of ${kinds.join(', ')}, which this model reads`, found);
+
 function mediaOf(part: unknown, field: string): MediaPart | undefined {
   if (!isObject(part)) return undefined;
   const one = (kind: MediaKind, source: unknown): MediaPart => ({
@@ -65,15 +92,15 @@ function mediaOf(part: unknown, field: string): MediaPart | undefined {
   });
   switch (part.type) {
     case 'image':
-      return one('image', part.image ?? part.url ?? part.path);
+      return one('image', part.image ?? part.url ?? part.path ?? dataUrlOf(part.base64));
     case 'image_url':
       return one('image', urlOf(part.image_url));
     case 'audio':
-      return one('audio', part.audio ?? part.url ?? part.path);
+      return one('audio', part.audio ?? part.url ?? part.path ?? dataUrlOf(part.base64));
     case 'audio_url':
       return one('audio', urlOf(part.audio_url));
     case 'input_audio':
-      return one('audio', dataUrlOf(part.input_audio));
+      return one('audio', isObject(part.input_audio) ? dataUrlOf(part.input_audio.data) : undefined);
     case 'video': {
       const frames = part.video;
       if (!Array.isArray(frames) || frames.length === 0)
@@ -98,6 +125,6 @@ const urlOf = (given: unknown): unknown => (isObject(given) ? given.url : given)
 
 /** Clients of Qwen's own service put a whole data URL where OpenAI's have base64. */
 const dataUrlOf = (given: unknown): unknown => {
-  if (!isObject(given) || typeof given.data !== 'string') return undefined;
-  return /^\s*data:/i.test(given.data) ? given.data : `data:;base64,${given.data}`;
+  if (typeof given !== 'string') return undefined;
+  return /^\s*data:/i.test(given) ? given : `data:;base64,${given}`;
 };

@@ -2,7 +2,7 @@ import { refuseRequest } from '../../errors.js';
 import { type ExpandedPrompt, type ProcessedMedia, placeInserts } from '../../media/index.js';
 import type { TextProcessing } from '../../runner/text-processing.js';
 import type { ChatMessage } from '../../tokenizer/chat-template.js';
-import { type MediaPart, takeMedia } from './parts.js';
+import { checkParts, type MediaPart, refuseKind, takeMedia } from './parts.js';
 import { readSource } from './reader.js';
 
 /** Messages for a chat template, and what makes the whole prompt of its tokens. */
@@ -21,17 +21,17 @@ export async function readMedia(
   { media: processor, allowedLocalMediaPath }: TextProcessing,
   names?: ReadonlyMap<unknown, string>,
 ): Promise<ReadMessages> {
-  const { messages, parts } = takeMedia(given, names);
+  const taken = takeMedia(given, names);
+  const { messages, parts } = taken;
+  const kinds = ['text', ...Object.keys(processor?.placeholders ?? {})];
+  if (processor) checkParts(taken, kinds, names);
   const [first] = parts;
   if (first === undefined)
     return { messages: given, expand: (tokens) => ({ tokens: Int32Array.from(tokens), inserts: [] }) };
   if (processor === undefined)
     return refuseRequest(first.field, 'a part of type "text": this model reads nothing else', first.kind);
   const read = async ({ kind, sources, field, fps }: MediaPart, place: number): Promise<ProcessedMedia> => {
-    if (processor.placeholders[kind] === undefined) {
-      const kinds = ['text', ...Object.keys(processor.placeholders)];
-      refuseRequest(field, `a part of one of ${kinds.join(', ')}, which this model reads`, kind);
-    }
+    if (!kinds.includes(kind)) refuseKind(field, kinds, kind);
     const files: Uint8Array[] = [];
     for (const source of sources) files.push(await readSource(source, field, allowedLocalMediaPath));
     return { kind, pieces: await processor.process({ kind, files, fps }, field, place) };

@@ -30,8 +30,11 @@ function windowAt(place: number): number {
   return from + (step - below) * (to - from);
 }
 
-/** Weights that are kept: of rates without a common divisor hardly two samples have the same. */
-const MAX_KEPT = 2 ** 23;
+/**
+ * Places between two samples at which there is a filter at most. Rates without a common divisor would have one for each
+ * sample; theirs are moved by 1 / 4096 of a sample at most, which changes a tone by less than what is promised.
+ */
+const MAX_PHASES = 2048;
 
 /**
  * Sound at another rate, by a windowed sinc (Kaiser, beta 9) over 32 zero crossings to each side: what is below three
@@ -45,12 +48,14 @@ export function resample({ rate, samples }: Sound, to: number): Sound {
   const cutoff = PASS * Math.min(1, to / rate);
   const reach = Math.ceil(FILTER_REACH / Math.min(1, to / rate));
   const result = new Float32Array(Math.ceil((samples.length * to) / rate));
-  const phases = new Map<number, Float64Array>();
+  const numPhases = Math.min(up, MAX_PHASES);
+  // The last stands for the first of the next sample.
+  const phases = Array<Float64Array | undefined>(numPhases + 1);
   for (let i = 0; i < result.length; i++) {
     const place = i * down;
-    const [centre, phase] = [Math.floor(place / up), place % up];
-    const taps = phases.get(phase) ?? tapsOf(phase / up, cutoff, reach);
-    if (phases.size * taps.length < MAX_KEPT) phases.set(phase, taps);
+    const [centre, phase] = [Math.floor(place / up), Math.round(((place % up) * numPhases) / up)];
+    phases[phase] ??= tapsOf(phase / numPhases, cutoff, reach);
+    const taps = phases[phase];
     let sum = 0;
     for (let tap = 0; tap < taps.length; tap++) {
       const sample = samples[centre + tap - reach + 1];

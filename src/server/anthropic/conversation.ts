@@ -128,9 +128,12 @@ function shownPart(given: Block, place: string, parts: ForeignParts): ForeignPar
   if (!found.success)
     throw invalidRequest('must be base64 with its media_type and data, or a url', `${place}.source`);
   const { data: source } = found;
-  const url = source.type === 'url' ? source.url : `data:${source.media_type};base64,${source.data}`;
-  return parts.image(url, type, place);
+  return parts.image(source.type === 'url' ? source.url : dataUrlOf(source), type, place);
 }
+
+/** Clients that translate from OpenAI's API put a whole data URL where Anthropic has base64. */
+const dataUrlOf = ({ media_type, data }: { readonly media_type: string; readonly data: string }): string =>
+  /^\s*data:/i.test(data) ? data : `data:${media_type};base64,${data}`;
 
 function textOf(given: string | readonly Block[], place: string): string {
   if (typeof given === 'string') return given.replace(BILLING, '');
