@@ -66,7 +66,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   'Split RmsNorm RmsNorm Rope ReshapeAndCache RmsNorm Elewise Linear Softmax Sort FusedExperts Elewise': [
     'olmoe',
   ],
-  'Split RmsNorm RmsNorm Rope ReshapeAndCache RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Elewise':
+  'Split Elewise Fill Elewise Fill RmsNorm RmsNorm Elewise Fill Elewise Fill Elewise Fill Elewise Fill Rope ReshapeAndCache RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Elewise':
     ['olmoe-normed'],
   'RmsNorm Elewise Linear Softmax Sort FusedExperts Linear Elewise Elewise': ['deepseek'],
   'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise Elewise FusedExperts Elewise': ['deepseek-normed'],
