@@ -527,17 +527,23 @@ void FusedExperts(Case& c, const Form* form) {
   const Form* const down = forms[static_cast<size_t>(d.Int(0, static_cast<int64_t>(forms.size()) - 1))];
   Strings inputs{c.Input(dtype, {tokens, kChannels}), c.Input(DType::kI32, {tokens, top_k}, {0, kExperts - 1, {}}),
                  c.Input(d.Float(), {tokens, top_k})};
-  for (const Strings& weight :
-       {ExpertsOf(c, "interleaved_experts_", dtype, form), ExpertsOf(c, "experts_", dtype, down)})
+  const bool bias = d.Flag();
+  const auto add = [&](const Strings& weight, int64_t rows) {
     inputs.insert(inputs.end(), weight.begin(), weight.end());
-  c.Node("FusedExperts",
-         {{"activation", c.bytes.Of(kActivations)},
-          {"gateUpBits", form ? form->bits : 0},
-          {"downBits", down ? down->bits : 0},
-          {"gateUpOffset", form && form->HasOffsets()},
-          {"downOffset", down && down->HasOffsets()},
-          {"int8Activations", int8}},
-         inputs, 1);
+    if (bias) inputs.push_back(c.Input(d.Float(), {kExperts, rows}));
+  };
+  add(ExpertsOf(c, "interleaved_experts_", dtype, form), kInterleavedRows);
+  add(ExpertsOf(c, "experts_", dtype, down), kRows);
+  const std::string activation = c.bytes.Of(kActivations);
+  ParamObject param{{"activation", activation},
+                    {"gateUpBits", form ? form->bits : 0},
+                    {"downBits", down ? down->bits : 0},
+                    {"gateUpOffset", form && form->HasOffsets()},
+                    {"downOffset", down && down->HasOffsets()},
+                    {"hasBias", bias},
+                    {"int8Activations", int8}};
+  if (activation == "swiglu" && d.Flag()) param.insert({{"limit", 7}, {"gateScale", 1.702}});
+  c.Node("FusedExperts", param, inputs, 1);
 }
 
 /// Rows of floats, or of int8, and experts in this form.

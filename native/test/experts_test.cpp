@@ -328,19 +328,45 @@ void TokensAreTheSumsOfTheirRows() {
   }
 }
 
-ParamObject FusedParam(const Form& form, const char* activation) {
-  return {{"activation", activation},
-          {"gateUpBits", form.bits},
-          {"downBits", form.bits},
-          {"gateUpOffset", form.has_offsets},
-          {"downOffset", form.has_offsets}};
+/// What gates let through; clamped as gpt-oss does it.
+enum class Gates { kSwiglu, kGeglu, kClamped };
+constexpr Gates kGates[] = {Gates::kSwiglu, Gates::kGeglu, Gates::kClamped};
+/// So low that biases alone meet it.
+constexpr double kLimit = 0.75, kGateScale = 1.702;
+
+double Through(Gates gates, double gate, double up) {
+  if (gates == Gates::kGeglu) return gate * 0.5 * (1 + std::erf(gate / std::sqrt(2.0))) * up;
+  if (gates == Gates::kSwiglu) return gate / (1 + std::exp(-gate)) * up;
+  gate = std::min(gate, kLimit);
+  return gate / (1 + std::exp(-kGateScale * gate)) * (std::clamp(up, -kLimit, kLimit) + 1);
 }
 
+ParamObject FusedParam(const Form& form, Gates gates, bool has_bias) {
+  ParamObject param = {{"activation", gates == Gates::kGeglu ? "geglu" : "swiglu"},
+                       {"gateUpBits", form.bits},
+                       {"downBits", form.bits},
+                       {"gateUpOffset", form.has_offsets},
+                       {"downOffset", form.has_offsets},
+                       {"hasBias", has_bias}};
+  if (gates == Gates::kClamped) param.insert({{"limit", kLimit}, {"gateScale", kGateScale}});
+  return param;
+}
+
+/// With biases where there are any.
 std::vector<Value> FusedInputs(const Value& x, const Choices& choices, const Value& probs, const Matrices& gate_up,
-                               const Matrices& down) {
+                               const Matrices& down, const std::vector<Value>& biases = {}) {
   std::vector<Value> in = {x, choices.AsValue(), probs};
-  for (const Matrices* each : {&gate_up, &down}) in.insert(in.end(), each->inputs.begin(), each->inputs.end());
+  in.insert(in.end(), gate_up.inputs.begin(), gate_up.inputs.end());
+  if (!biases.empty()) in.push_back(biases[0]);
+  in.insert(in.end(), down.inputs.begin(), down.inputs.end());
+  if (!biases.empty()) in.push_back(biases[1]);
   return in;
+}
+
+/// Of gate and up, and of down.
+std::vector<Value> BiasesOf(DType dtype, int64_t experts, int64_t width, int64_t hidden) {
+  return {Value(dtype, {experts, 2 * width}, Uniform(experts * 2 * width, -1.0, 1.0, 13)),
+          Value(dtype, {experts, hidden}, Uniform(experts * hidden, -1.0, 1.0, 14))};
 }
 
 /// Channels that fill tiles, and such that do not: what rows take in memory depends on that.
@@ -358,20 +384,29 @@ void FusedExpertsAreTheirMlps(int64_t hidden) {
         const Matrices gate_up(form, dtype, choices.experts, 2 * width, hidden, true);
         const Matrices down(form, dtype, choices.experts, hidden, width);
         const Numbers gated = Products(choices, gate_up, rows, 2 * width, hidden);
-        for (const char* activation : {"swiglu", "geglu"}) {
+        for (Gates gates : kGates) {
+          const bool has_bias = gates == Gates::kClamped;
+          const std::vector<Value> biases =
+              has_bias ? BiasesOf(dtype, choices.experts, width, hidden) : std::vector<Value>{};
+          const auto with_bias = [&](size_t matrix, size_t row, size_t column, double product) {
+            if (!has_bias) return product;
+            const auto expert = static_cast<size_t>(choices.ids[static_cast<size_t>(choices.Sorted()[row])]);
+            return product + biases[matrix].Get(expert * static_cast<size_t>(biases[matrix].desc.dim(1)) + column);
+          };
           Numbers mixed;
           for (size_t r = 0; r < choices.ids.size(); ++r)
             for (size_t i = 0; i < width; ++i) {
-              const double gate = gated[r * 2 * width + i], up = gated[r * 2 * width + width + i];
-              const double act = activation[0] == 's' ? gate / (1 + std::exp(-gate))
-                                                      : gate * 0.5 * (1 + std::erf(gate / std::sqrt(2.0)));
-              mixed.push_back(Rounded(act * up, dtype));
+              const double gate = with_bias(0, r, i, gated[r * 2 * width + i]);
+              const double up = with_bias(0, r, width + i, gated[r * 2 * width + width + i]);
+              mixed.push_back(Rounded(Through(gates, gate, up), dtype));
             }
-          const Numbers results = Products(choices, down, mixed, hidden, width);
+          Numbers results = Products(choices, down, mixed, hidden, width);
+          for (size_t i = 0; i < results.size(); ++i)
+            results[i] = with_bias(1, i / static_cast<size_t>(hidden), i % static_cast<size_t>(hidden), results[i]);
           const Numbers expected = Combined(choices, results, probs, hidden);
-          const std::vector<Value> in = FusedInputs(x, choices, probs, gate_up, down);
+          const std::vector<Value> in = FusedInputs(x, choices, probs, gate_up, down, biases);
           ForEachTable([&](const KernelTable& table) {
-            const Value found = RunOp("FusedExperts", FusedParam(form, activation), in, table)[0];
+            const Value found = RunOp("FusedExperts", FusedParam(form, gates, has_bias), in, table)[0];
             // What gates let through may be rounded to a neighbour.
             CHECK(HasShape(found, {choices.tokens, hidden}) && Gap(found, expected) <= 2 * Tolerance(dtype));
           });
@@ -394,9 +429,10 @@ void NeitherCompanyNorOrderChangesAToken() {
     for (const Form& form : kForms) {
       const Matrices gate_up(form, dtype, choices.experts, 2 * width, hidden, true);
       const Matrices down(form, dtype, choices.experts, hidden, width);
-      const ParamObject param = FusedParam(form, "swiglu");
+      const ParamObject param = FusedParam(form, Gates::kClamped, true);
+      const std::vector<Value> biases = BiasesOf(dtype, choices.experts, width, hidden);
       ForEachTable([&](const KernelTable& table) {
-        const Value all = RunOp("FusedExperts", param, FusedInputs(x, choices, probs, gate_up, down), table)[0];
+        const Value all = RunOp("FusedExperts", param, FusedInputs(x, choices, probs, gate_up, down, biases), table)[0];
         const size_t row_bytes = hidden * SizeOf(dtype);
         for (size_t t : {0, 7, 32}) {
           Choices own{1, choices.top_k, choices.experts, {}};
@@ -407,7 +443,8 @@ void NeitherCompanyNorOrderChangesAToken() {
           }
           for (size_t c = 0; c < hidden; ++c) own_x.push_back(x.Get(t * hidden + c));
           const Value row(dtype, {1, hidden}, own_x), weights(DType::kF32, {1, 3}, own_probs);
-          const Value alone = RunOp("FusedExperts", param, FusedInputs(row, own, weights, gate_up, down), table, 3)[0];
+          const Value alone =
+              RunOp("FusedExperts", param, FusedInputs(row, own, weights, gate_up, down, biases), table, 3)[0];
           CHECK(std::memcmp(alone.bytes.data(), all.bytes.data() + t * row_bytes, row_bytes) == 0);
         }
       });
@@ -493,6 +530,12 @@ void WhatDoesNotFitIsRefused() {
   };
   CHECK(fused(integers) == "nothing");
   CHECK(Has(fused(codes), {"NATIVE_LAYOUT_MISMATCH", "FusedExperts", "in3", "packed as int8"}));
+  // Biases have a row for each expert.
+  const std::vector<Value> biases = {Value(DType::kF32, {3, 32}, Numbers(96, 0)),
+                                     Value(DType::kF32, {2, 32}, Numbers(64, 0))};
+  const std::vector<Value> biased = FusedInputs(x, choices, Probs(choices, DType::kF32), integers, down, biases);
+  CHECK(Has(ErrorOf([&] { RunOp("FusedExperts", FusedParam({8, 0}, Gates::kClamped, true), biased, table); }),
+            {"NATIVE_SHAPE_MISMATCH", "FusedExperts", "in8", "[3,32]"}));
   const Matrices pairs({4, 32}, DType::kF32, 3, 16, 32), powers({4, 32, kFew, true}, DType::kF32, 3, 16, 32);
   const std::vector<Value> mixed = {x, pairs.inputs[0], powers.inputs[1], Value(DType::kF32, {1}, {0}),
                                     Value(DType::kI64, {3}, {0, 1, 2})};

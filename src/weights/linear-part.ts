@@ -37,6 +37,8 @@ export interface LinearPart {
   readonly times?: number | undefined;
   /** Whether this part has a bias, where that differs from the others of a linear. The outputs of one without get 0. */
   readonly hasBias?: boolean | undefined;
+  /** What has the bias, where it does not lie beside the weight: a head whose weight is that of the embeddings. */
+  readonly biasOf?: string | undefined;
 }
 
 /** What a tensor of a part is: which of the part's changes it takes. */
@@ -76,17 +78,17 @@ export function packParts(
 export function packBiases(
   weights: Weights,
   name: string,
-  parts: readonly [LinearPart, ...LinearPart[]],
+  [first, ...others]: readonly [LinearPart, ...LinearPart[]],
   hasBias: boolean,
 ): TensorRef | undefined {
-  if (!parts.some((part) => part.hasBias ?? hasBias)) return undefined;
+  if (![first, ...others].some((part) => part.hasBias ?? hasBias)) return undefined;
   const tensor = { suffix: 'bias', isScalable: true };
-  const [first, ...others] = parts;
   const bias = (part: LinearPart): TensorRef => {
     if (part.hasBias ?? hasBias) return partTensor(weights, part, tensor);
     return constantWeight(weights.path(`${part.name}.bias`), [part.outFeatures], 0);
   };
-  if (others.length === 0) return packParts(weights, name, parts, tensor);
+  if (others.length === 0)
+    return packParts(weights, name, [{ ...first, name: first.biasOf ?? first.name }], tensor);
   return concatRows(weights.path(`${name}.bias`), [bias(first), ...others.map(bias)]);
 }
 

@@ -227,8 +227,8 @@ const REFUSED: ReadonlyArray<readonly [what: string, dict: Dict, names: RegExp]>
     { ...DEEPSEEK, scoring_func: 'sigmoid' },
     /scoring_func must be softmax: .*, found "sigmoid"/,
   ],
-  ['bounded projections', { ...OLMOE, clip_qkv: 8 }, /clip_qkv: bounds .*, found 8/],
-  ['biases', { ...ERNIE4_5_MOE, use_bias: true }, /use_bias must be false: .*, found true/],
+  ['bounded projections', { ...MIXTRAL, clip_qkv: 8 }, /clip_qkv: bounds .*, found 8/],
+  ['bounds of nothing', { ...OLMOE, clip_qkv: 0 }, /clip_qkv must be .*, found 0/],
   ['weights that are not normalised', { ...MIXTRAL, norm_topk_prob: false }, /norm_topk_prob must be true/],
   [
     'another choice in some layers',

@@ -33,6 +33,13 @@ struct DigitMatrix {
 /// Activation rows of a block, by the number of planes: the digits of all planes are the rows of at most two AMX tiles.
 constexpr int64_t kBlockRows[] = {0, 32, 16, 8};
 
+/// gpt-oss's SwiGLU: gates g and what they gate, u, become g = min(g, limit) and u within [-limit, limit], and give
+/// (u + 1) * g * sigmoid(scale * g).
+struct GateClamp {
+  float limit = 0;  ///< 0: neither is clamped, 1 is not added, and scale is 1.
+  float scale = 1;
+};
+
 /// What a gemm kernel computes: out = epilogue(x * weight^T). The epilogue, in f32, adds the bias, applies the
 /// activation, multiplies gates with what they gate and adds the residual, in this order; then the result is rounded to out_dtype. (Operations ask for a product
 /// by a MultiplyCall, ops/linear/gemm.h.)
@@ -47,6 +54,7 @@ struct GemmCall {
   /// None, ReLU, a GELU or Swish of scale 1.
   UnaryOp activation = UnaryOp::kNone;
   bool gated = false;    ///< weight->interleaved: out[:, j] = activation(gate_j) * up_j, n/2 columns.
+  GateClamp clamp{};     ///< Where gates pass through Swish.
   const void* residual;  ///< [m, columns of out] of out_dtype, rows out_stride apart, or null. May be `out` itself.
   void* out;  ///< [m, n] (n/2 when gated) in the order of the weight's rows, rows out_stride elements apart.
   DType out_dtype;

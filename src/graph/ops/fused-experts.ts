@@ -1,11 +1,13 @@
+import type { SwigluClamp } from './activation.js';
 import { count, type OpDefinition } from './definition.js';
 
 /**
  * The sum of each token's chosen experts, weighted: x[tokens, k], chosen i32[tokens, top], probs[tokens, top], gate over
- * up [experts, 2 * i, k], (its scale), (its offset), down[experts, n, i], (its scale), (its offset) -> [tokens, n]. An expert is
- * down(act(gate(x)) * up(x)).
+ * up [experts, 2 * i, k], (its scale), (its offset), (its bias [experts, 2 * i]), down[experts, n, i], (its scale), (its
+ * offset), (its bias [experts, n]) -> [tokens, n]. An expert is down(act(gate(x)) * up(x)), or with a limit down of a
+ * clamped SwiGLU.
  */
-export interface FusedExpertsParam {
+export interface FusedExpertsParam extends SwigluClamp {
   readonly activation: 'swiglu' | 'geglu' | 'geglu-tanh';
   /** Of integers; floats when absent. */
   readonly gateUpBits?: 8 | 4;
@@ -13,6 +15,7 @@ export interface FusedExpertsParam {
   /** Integers have offsets, which the engine packed with them. */
   readonly gateUpOffset?: boolean;
   readonly downOffset?: boolean;
+  readonly hasBias?: boolean;
   /** Rows become int8 with a scale each, as DynamicQuant makes them. */
   readonly int8Activations?: boolean;
 }
@@ -25,14 +28,14 @@ export const fusedExperts: OpDefinition<'FusedExperts', FusedExpertsParam> = {
     downBits: [8, 4],
     gateUpOffset: 'bool',
     downOffset: 'bool',
+    hasBias: 'bool',
+    limit: 'number',
+    gateScale: 'number',
     int8Activations: 'bool',
   },
-  arity: ({ gateUpBits, downBits, gateUpOffset, downOffset }) => ({
-    inputs: 5 + count(gateUpBits !== undefined, downBits !== undefined, gateUpOffset, downOffset),
-    outputs: 1,
-  }),
+  arity: (param) => ({ inputs: downInput(param) + downInputs(param), outputs: 1 }),
   shapes(inputs, param) {
-    const { gateUpBits, downBits } = param;
+    const { gateUpBits, downBits, hasBias } = param;
     const { dtype } = inputs.at(0, 2);
     const tokens = inputs.size(0, 0);
     inputs.equal('rows of the choices', inputs.size(1, 0), tokens);
@@ -44,6 +47,10 @@ export const fusedExperts: OpDefinition<'FusedExperts', FusedExpertsParam> = {
     const width = (input: number, bits: number | undefined) => (inputs.size(input, 2) * 8) / (bits ?? 8);
     inputs.equal("the experts' inner size", width(GATE_UP, gateUpBits), inputs.size(0, 1));
     inputs.equal('the width of down', width(down, downBits) * 2, inputs.size(GATE_UP, 1));
+    const biasOf = (matrix: number, last: number) =>
+      inputs.sameShape(last, [inputs.size(matrix, 0), inputs.size(matrix, 1)]);
+    if (hasBias) biasOf(GATE_UP, down - 1);
+    if (hasBias) biasOf(down, down + downInputs(param) - 1);
     return [{ dtype, shape: [tokens, inputs.size(down, 1)] }];
   },
   matrix: (param) => [
@@ -54,5 +61,10 @@ export const fusedExperts: OpDefinition<'FusedExperts', FusedExpertsParam> = {
 
 const GATE_UP = 3;
 
-const downInput = ({ gateUpBits, gateUpOffset }: FusedExpertsParam): number =>
-  GATE_UP + 1 + count(gateUpBits !== undefined, gateUpOffset);
+/** A matrix, its scale, its offset, its bias. */
+const gateUpInputs = ({ gateUpBits, gateUpOffset, hasBias }: FusedExpertsParam): number =>
+  1 + count(gateUpBits !== undefined, gateUpOffset, hasBias);
+const downInputs = ({ downBits, downOffset, hasBias }: FusedExpertsParam): number =>
+  1 + count(downBits !== undefined, downOffset, hasBias);
+
+const downInput = (param: FusedExpertsParam): number => GATE_UP + gateUpInputs(param);

@@ -1,4 +1,5 @@
 import type { NodeSpec } from '../graph-spec.js';
+import type { SwigluClamp } from '../ops/activation.js';
 import type { FusedExpertsParam } from '../ops/fused-experts.js';
 import { GMM_QUANT } from '../ops/grouped-matmul.js';
 import type { GraphPass } from './pass.js';
@@ -11,15 +12,16 @@ export const fuseExperts: GraphPass = {
   rewrite: (spec) => rewriteMatches(spec, match),
 };
 
-/** A GroupedMatmul without bias, with what quantises its rows. */
+/** A GroupedMatmul, with what quantises its rows. */
 interface ExpertProduct {
   readonly nodes: readonly NodeSpec[];
   readonly at: number;
   readonly x: string;
   readonly ends: string;
-  /** The matrices, and the scales of integers, and their offsets. */
+  /** The matrices, the scales of integers, their offsets, and the biases. */
   readonly weights: readonly string[];
   readonly hasOffset: boolean;
+  readonly hasBias: boolean;
   readonly bits?: 8 | 4;
   readonly int8Rows: boolean;
 }
@@ -29,7 +31,8 @@ function match(pattern: Pattern, node: NodeSpec, at: number): Rewriting | undefi
   const [results, places, probs] = node.inputs as [string, string, string];
   const down = productOf(pattern, results);
   const act = down && pattern.producer(down.x);
-  if (!act || !pattern.soleReading(down.x) || !isSwiglu(act.node)) return undefined;
+  const clamp = act && clampOf(act.node);
+  if (!clamp || !pattern.soleReading(down.x)) return undefined;
   const [gated] = act.node.inputs as [string];
   const gateUp = pattern.soleReading(gated) && productOf(pattern, gated);
   const routing = gateUp && pattern.producer(gateUp.x);
@@ -43,14 +46,21 @@ function match(pattern: Pattern, node: NodeSpec, at: number): Rewriting | undefi
     ends.node.inputs[0] !== counts
   )
     return undefined;
-  if (gateUp.int8Rows !== down.int8Rows || !isAlone(pattern, rows, places, counts)) return undefined;
-  if (pattern.readings(gateUp.ends).length !== 2 || !pattern.canMove(routing.at, at)) return undefined;
+  if (gateUp.int8Rows !== down.int8Rows || gateUp.hasBias !== down.hasBias) return undefined;
+  if (
+    !isAlone(pattern, rows, places, counts) ||
+    pattern.readings(gateUp.ends).length !== 2 ||
+    !pattern.canMove(routing.at, at)
+  )
+    return undefined;
   const param: FusedExpertsParam = {
     activation: 'swiglu',
+    ...clamp,
     ...(gateUp.bits && { gateUpBits: gateUp.bits }),
     ...(down.bits && { downBits: down.bits }),
     ...(gateUp.hasOffset && { gateUpOffset: true }),
     ...(down.hasOffset && { downOffset: true }),
+    ...(down.hasBias && { hasBias: true }),
     ...(gateUp.int8Rows && { int8Activations: true }),
   };
   const [x, chosen] = routing.node.inputs as [string, string];
@@ -67,10 +77,13 @@ function match(pattern: Pattern, node: NodeSpec, at: number): Rewriting | undefi
   ]);
 }
 
-const isSwiglu = (node: NodeSpec): boolean => {
+/** How a SwiGLU clamps; undefined where a node is none. */
+function clampOf(node: NodeSpec): SwigluClamp | undefined {
   const param = paramOf(node, 'Activation');
-  return param?.activationType === 'ACTIVATION_SWIGLU_FORWARD' && (param.dim ?? -1) === -1 && !param.limit;
-};
+  if (param?.activationType !== 'ACTIVATION_SWIGLU_FORWARD' || (param.dim ?? -1) !== -1) return undefined;
+  const { limit, gateScale } = param;
+  return limit ? { limit, ...(gateScale !== undefined && { gateScale }) } : {};
+}
 
 const isAlone = (pattern: Pattern, ...names: readonly string[]): boolean =>
   names.every((name) => pattern.soleReading(name) !== undefined);
@@ -79,16 +92,19 @@ const isAlone = (pattern: Pattern, ...names: readonly string[]): boolean =>
 function productOf(pattern: Pattern, name: string): ExpertProduct | undefined {
   const { node, at } = pattern.producer(name) ?? {};
   const param = paramOf(node, 'GroupedMatmul');
-  if (!node || at === undefined || !param?.transposeB || param.hasBias || !pattern.soleReading(name))
-    return undefined;
-  const [x = '', weight = '', scale = '', third = ''] = node.inputs;
+  if (!node || at === undefined || !param?.transposeB || !pattern.soleReading(name)) return undefined;
+  const hasBias = param.hasBias ?? false;
+  const [x = '', weight = '', ...others] = node.inputs;
+  const bias = others.slice(0, hasBias ? 1 : 0);
+  const [scale = '', third = ''] = others.slice(bias.length);
   const ends = node.inputs.at(-1) ?? '';
-  const product = { nodes: [node], at, x, ends, weights: [weight], hasOffset: false, int8Rows: false };
+  const plain = { weights: [weight, ...bias], hasBias, hasOffset: false, int8Rows: false };
+  const product = { nodes: [node], at, x, ends, ...plain };
   if (!pattern.spec.inputs.includes(weight)) return undefined;
   if (param.quantType === GMM_QUANT.NONE) return product;
   const { symmetric = false, packedOffsets: hasOffset = false } = node.hint ?? {};
   if (!symmetric && !hasOffset) return undefined;
-  const weights = [weight, scale, ...(hasOffset ? [third] : [])];
+  const weights = [weight, scale, ...(hasOffset ? [third] : []), ...bias];
   if (param.quantType !== GMM_QUANT.W8A8_TOKEN)
     return { ...product, weights, hasOffset, bits: param.quantType === GMM_QUANT.W4A16_CHANNEL ? 4 : 8 };
   const quant = pattern.producer(x);

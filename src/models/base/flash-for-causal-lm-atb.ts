@@ -84,7 +84,14 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
     const { names = LLAMA_HEAD, hasBias = false, inFeatures = hiddenSize, unitRows } = this.headOptions;
     this.head ??= Linear.load(this.weights, {
       name: 'lm_head',
-      parts: [{ name: tieWordEmbeddings ? names.embedding : names.head, outFeatures: vocabSize, unitRows }],
+      parts: [
+        {
+          name: tieWordEmbeddings ? names.embedding : names.head,
+          biasOf: names.head,
+          outFeatures: vocabSize,
+          unitRows,
+        },
+      ],
       inFeatures,
       hasBias,
       role: 'head',

@@ -6,10 +6,10 @@ import {
   experts,
   type Field,
   field,
+  flag,
   fullAttention,
   integer,
   LLAMA_DEFAULTS,
-  only,
   positive,
   predictionLayers,
   sharedExperts,
@@ -44,9 +44,9 @@ const ERNIE4_5_MOE_CONFIG = defineConfig({
       tieWordEmbeddings: true,
       rotary: { interleaved: true, keepsF32: true },
     }),
-    ...biases({ qkv: false, dense: false, mlp: false }),
-    // Where there are biases, the head has one, too.
-    hasBias: field('use_bias', only(false), false),
+    // Of everything but experts that tokens are given to: Ernie4_5_MoeExperts has none.
+    ...biases({ qkv: 'use_bias', dense: 'use_bias', mlp: 'use_bias' }),
+    headBias: field('use_bias', flag, false),
     ...experts({
       numExperts: 64,
       numExpertsPerToken: 6,
@@ -88,6 +88,7 @@ export class FlashErnie45MoeForCausalLMATB extends FlashSparseLlamaATB<Ernie45Mo
           experts: new Experts(config, at.at('experts')),
           shared: sharedMLP(config, at.at('shared_experts')),
         }),
+      head: { hasBias: config.headBias },
     });
   }
 }

@@ -2,8 +2,9 @@ import type { DecoderConfig } from '../../layers/config/index.js';
 import type { LayerStep } from '../../layers/decoder-layers.js';
 import type { SparseMLP } from '../../layers/experts.js';
 import type { Weights } from '../../weights/weights.js';
+import type { HeadOptions } from '../base/flash-for-causal-lm-atb.js';
 import { FlashLlamaForCausalLMATB } from './flash-causal-llama-atb.js';
-import { LlamaLayer } from './modeling-llama-atb.js';
+import { LlamaLayer, type MakeLayer } from './modeling-llama-atb.js';
 
 export interface SparseLlamaConfig extends DecoderConfig {
   /** For each layer, whether its MLP is experts; all are when absent. */
@@ -18,18 +19,21 @@ export interface SparseLlamaParts {
   experts(weights: Weights): SparseMLP;
   /** The checkpoint's name of the MLP; `mlp` when absent. */
   readonly mlpName?: string;
+  /** How the head differs from Llama's. */
+  readonly head?: HeadOptions;
 }
 
 /** A Llama with experts in place of some or all MLPs. */
 export abstract class FlashSparseLlamaATB<C extends SparseLlamaConfig> extends FlashLlamaForCausalLMATB<C> {
   abstract override readonly name: string;
 
-  constructor(config: C, weights: Weights, { selfAttn, experts, mlpName = 'mlp' }: SparseLlamaParts) {
-    super(config, weights, (layerId, at) => {
+  constructor(config: C, weights: Weights, { selfAttn, experts, mlpName = 'mlp', head }: SparseLlamaParts) {
+    const layer: MakeLayer = (layerId, at) => {
       const attention = selfAttn && { selfAttn: selfAttn(layerId, at.at('self_attn')) };
       return config.sparseLayers?.[layerId] === false
         ? new LlamaLayer(layerId, config, at, { ...attention, variant: 'dense' })
         : new LlamaLayer(layerId, config, at, { ...attention, mlp: experts(at.at(mlpName)) });
-    });
+    };
+    super(config, weights, layer, head);
   }
 }

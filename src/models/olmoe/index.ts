@@ -1,12 +1,17 @@
+import type { AtbGraph } from '../../graph/atb-graph.js';
 import { NormedRotaryAttention } from '../../layers/attention-orders.js';
+import type { Qkv } from '../../layers/base-attention.js';
+import { Clamp } from '../../layers/clamp.js';
 import {
   biases,
   type ConfigOf,
   decoder,
   defineConfig,
   experts,
+  field,
   fullAttention,
   LLAMA_DEFAULTS,
+  positive,
 } from '../../layers/config/index.js';
 import { ExpertRouter, Experts, SparseMLP } from '../../layers/experts.js';
 import { registerModel, routerOf } from '../../router/index.js';
@@ -25,11 +30,32 @@ const OLMOE_CONFIG = defineConfig({
       moeIntermediateSize: 'intermediate_size',
       normTopkProb: false,
     }),
+    clipQkv: field('clip_qkv', positive(1e6), undefined),
     slidingWindows: fullAttention,
   },
 });
 
 type OlmoeConfig = ConfigOf<typeof OLMOE_CONFIG>;
+
+/** OLMo 2's, whose queries, keys and values some models keep within bounds. */
+export class OlmoeAttention extends NormedRotaryAttention {
+  readonly clamp: Clamp | undefined;
+
+  constructor(layerId: number, config: OlmoeConfig, weights: Weights) {
+    super(layerId, config, weights, olmo2Norms(config, weights));
+    this.clamp = config.clipQkv === undefined ? undefined : new Clamp(weights, 'clip_qkv', config.clipQkv);
+  }
+
+  override buildQkvGraph(graph: AtbGraph, input: string): Qkv {
+    const { q, k, v } = super.buildQkvGraph(graph, input);
+    return { q, k, v: this.clamp?.buildGraph(graph, v, 'clipped_v') ?? v };
+  }
+
+  protected override buildPositionGraph(graph: AtbGraph, q: string, k: string): Omit<Qkv, 'v'> {
+    const clipped = (name: string, input: string) => this.clamp?.buildGraph(graph, input, name) ?? input;
+    return super.buildPositionGraph(graph, clipped('clipped_q', q), clipped('clipped_k', k));
+  }
+}
 
 /** Llama with OLMo 2's norms of queries and keys, and experts in place of all MLPs (arXiv:2409.02060, section 2). */
 export class FlashOlmoeForCausalLMATB extends FlashSparseLlamaATB<OlmoeConfig> {
@@ -37,7 +63,7 @@ export class FlashOlmoeForCausalLMATB extends FlashSparseLlamaATB<OlmoeConfig> {
 
   constructor(config: OlmoeConfig, weights: Weights) {
     super(config, weights, {
-      selfAttn: (layerId, at) => new NormedRotaryAttention(layerId, config, at, olmo2Norms(config, at)),
+      selfAttn: (layerId, at) => new OlmoeAttention(layerId, config, at),
       experts: (at) =>
         new SparseMLP({
           router: new ExpertRouter({ ...config, scoring: 'softmax' }, at),

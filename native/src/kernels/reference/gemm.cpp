@@ -73,9 +73,14 @@ void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* /*
     const int64_t begin = PanelRow(weight, panel);  // Where panels are gated a pair's outputs start where its gates do.
     for (int64_t row = 0; row < call.m; ++row) {
       for (int64_t column = 0; column < PanelWidth(weight, panel); ++column) {
-        float value = Dot(call, row, panel, column);
-        if (call.activation != UnaryOp::kNone) Unary(call.activation, &value, &value, 1, 1);
-        if (call.gated) value *= Dot(call, row, panel + 1, column);
+        float value = Dot(call, row, panel, column), up = call.gated ? Dot(call, row, panel + 1, column) : 1;
+        if (call.clamp.limit > 0) {
+          // A NaN stays.
+          value = call.clamp.limit < value ? call.clamp.limit : value;
+          up = 1 + (up < -call.clamp.limit ? -call.clamp.limit : call.clamp.limit < up ? call.clamp.limit : up);
+        }
+        if (call.activation != UnaryOp::kNone) Unary(call.activation, &value, &value, 1, call.clamp.scale);
+        if (call.gated) value *= up;
         const int64_t at = row * call.out_stride + begin + column;
         if (call.residual) value += LoadFloat(call.residual, call.out_dtype, at);
         StoreFloat(call.out, call.out_dtype, at, value);

@@ -25,7 +25,7 @@ struct PanelSums {
 
 /// The kinds of epilogue that have code of their own: others choose the function for each vector, which takes little
 /// time beside computing it.
-enum class EpilogueKind { kPlain, kSwiglu, kOther };
+enum class EpilogueKind { kPlain, kSwiglu, kClamped, kOther };
 
 /// One kind of epilogue: writes `width` columns of row r to element at + r * out_stride of the result.
 template <class V, DType kOut, EpilogueKind kKind, bool kResidual>
@@ -35,6 +35,7 @@ void FinishRows(const GemmCall& call, int64_t rows, int64_t at, int64_t width, c
   const void* const residual = call.residual;
   const UnaryOp activation = call.activation;
   const bool gated = call.gated;
+  const GateClamp clamp = call.clamp;
   const auto each = [=](int64_t n) __attribute__((always_inline)) {
     for (int64_t r = 0, i = at; r < rows; ++r, i += out_stride) {
       V value = V::Load(sums.c + r * sums.stride) + sums.bias;
@@ -42,6 +43,8 @@ void FinishRows(const GemmCall& call, int64_t rows, int64_t at, int64_t width, c
       if constexpr (kKind == EpilogueKind::kOther) value = Activate(value, activation);
       if (kKind == EpilogueKind::kSwiglu || (kKind == EpilogueKind::kOther && gated))
         value = value * (V::Load(sums.up + r * sums.stride) + sums.up_bias);
+      if constexpr (kKind == EpilogueKind::kClamped)
+        value = ClampedSwiglu(value, V::Load(sums.up + r * sums.stride) + sums.up_bias, clamp);
       if constexpr (kResidual) value = value + LoadAs<V>(residual, kOut, i, n);
       StoreAs(value, out, kOut, i, n);
     }
@@ -61,6 +64,7 @@ RowFinisher<V> FinisherOfKind(const GemmCall& call) {
 template <class V, DType kOut>
 RowFinisher<V> FinisherAs(const GemmCall& call) {
   const bool swish = call.activation == UnaryOp::kSwish;
+  if (call.gated && call.clamp.limit > 0) return FinisherOfKind<V, kOut, EpilogueKind::kClamped>(call);
   if (call.gated && swish) return FinisherOfKind<V, kOut, EpilogueKind::kSwiglu>(call);
   if (call.gated || call.activation != UnaryOp::kNone) return FinisherOfKind<V, kOut, EpilogueKind::kOther>(call);
   return FinisherOfKind<V, kOut, EpilogueKind::kPlain>(call);

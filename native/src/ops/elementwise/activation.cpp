@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "ops/check.h"
+#include "ops/elementwise/gate_clamp.h"
 #include "ops/elementwise/unary.h"
 #include "ops/factories.h"
 #include "ops/rows.h"
@@ -21,28 +22,24 @@ struct Halves {
       : rows(Extent(x, 0, axis)), half(x.dim(axis) / 2 * Extent(x, axis + 1, x.rank)) {}
 };
 
-/// Our extension, gpt-oss's: a and b are clamped, a from above alone, and b + 1 is multiplied by a * sigmoid(scale * a).
-struct SwigluClamp {
-  float limit = 0;  ///< 0: neither is clamped, 1 is not added, and scale is 1.
-  float scale = 1;
-
-  /// Works in place; all of one block.
-  void Apply(const kernels::KernelTable& kernels, const float* a, const float* b, float* y, int64_t n) const {
-    float gate[kBlockElements], up[kBlockElements];
-    for (int64_t i = 0; i < n; ++i) {
-      // The order of the operands keeps a NaN.
-      gate[i] = limit < a[i] ? limit : a[i];
-      up[i] = (limit < b[i] ? limit : b[i] < -limit ? -limit : b[i]) + 1;
-    }
-    kernels.unary(UnaryOp::kSwish, gate, gate, n, scale);
-    kernels.binary(kernels::BinaryOp::kMul, gate, up, y, n);
+/// Of gates a, and of b which they gate, all of one block.
+void ClampedSwiglu(const kernels::KernelTable& kernels, const kernels::GateClamp& clamp, const float* a, const float* b,
+                   float* y, int64_t n) {
+  const float limit = clamp.limit;
+  float gate[kBlockElements], up[kBlockElements];
+  for (int64_t i = 0; i < n; ++i) {
+    // The order of the operands keeps a NaN.
+    gate[i] = limit < a[i] ? limit : a[i];
+    up[i] = (limit < b[i] ? limit : b[i] < -limit ? -limit : b[i]) + 1;
   }
-};
+  kernels.unary(UnaryOp::kSwish, gate, gate, n, clamp.scale);
+  kernels.binary(kernels::BinaryOp::kMul, gate, up, y, n);
+}
 
-/// silu(a) * b, or clamped.
+/// silu(a) * b; or clamped, which is our extension.
 class SwigluForward : public Operation {
  public:
-  SwigluForward(int64_t dim, SwigluClamp clamp) : dim_(dim), clamp_(clamp) {}
+  SwigluForward(int64_t dim, kernels::GateClamp clamp) : dim_(dim), clamp_(clamp) {}
   int NumInputs() const override { return 1; }
   int NumOutputs() const override { return 1; }
 
@@ -63,7 +60,7 @@ class SwigluForward : public Operation {
         const float* a = LoadFloats(ctx.kernels, in[0], first, n, a_buffer);
         const float* b = LoadFloats(ctx.kernels, in[0], first + x.half, n, b_buffer);
         float* y = FloatTarget(out[0], row * x.half + start, result);
-        clamp_.limit > 0 ? clamp_.Apply(ctx.kernels, a, b, y, n) : ctx.kernels.swiglu(a, b, y, n);
+        clamp_.limit > 0 ? ClampedSwiglu(ctx.kernels, clamp_, a, b, y, n) : ctx.kernels.swiglu(a, b, y, n);
         StoreFloats(ctx.kernels, out[0], row * x.half + start, n, y);
       });
     });
@@ -71,7 +68,7 @@ class SwigluForward : public Operation {
 
  private:
   int64_t dim_;
-  SwigluClamp clamp_;
+  kernels::GateClamp clamp_;
 };
 
 /// Gradient of SwigluForward: (dy, x) -> dx, dx = (dy * b * silu'(a), dy * silu(a)).
@@ -128,17 +125,13 @@ std::unique_ptr<Operation> CreateActivation(const ParamObject& param) {
       kUndefined);
   const auto scale = static_cast<float>(reader.Number("scale", 1.0));
   const int64_t dim = reader.Int("dim", -1, -kMaxRank, kMaxRank - 1);
-  const SwigluClamp clamp{static_cast<float>(reader.Number("limit", 0)),
-                          static_cast<float>(reader.Number("gateScale", 1))};
+  const kernels::GateClamp clamp = ReadGateClamp(reader, type == kSwiglu);
   const bool tanh = reader.Enum("geluMode", {"TANH_MODE", "NONE_MODE"}, 0) == 0;
   reader.Done();
   if (type == kUndefined) reader.Fail("activationType", "a function");
   if (scale != 1.0f && type != kSwish) reader.Fail("scale", "1 unless activationType is ACTIVATION_SWISH");
   if (dim != -1 && type != kSwiglu && type != kSwigluBackward)
     reader.Fail("dim", "-1 for functions of single elements");
-  if (clamp.limit < 0 || (clamp.limit != 0 && type != kSwiglu))
-    reader.Fail("limit", "0, or a positive number where activationType is ACTIVATION_SWIGLU_FORWARD");
-  if (clamp.scale != 1 && clamp.limit == 0) reader.Fail("gateScale", "1 without limit");
   if (!tanh && type != kGelu) reader.Fail("geluMode", "TANH_MODE unless activationType is ACTIVATION_GELU");
   const auto unary = [](UnaryOp function, float arg = 0.0f) { return std::make_unique<Unary>(kOp, function, arg); };
   switch (type) {

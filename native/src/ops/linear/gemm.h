@@ -20,6 +20,7 @@ struct MultiplyCall {
   DType bias_dtype;
   kernels::UnaryOp activation = kernels::UnaryOp::kNone;
   bool gated = false;
+  kernels::GateClamp clamp{};
   const void* residual;  ///< [m, columns of out] of out_dtype, rows out_stride apart, or null.
   void* out;             ///< [m, n] (n/2 when gated), rows out_stride elements apart.
   DType out_dtype;

@@ -67,6 +67,7 @@ GemmCall KernelCall(const MultiplyCall& call) {
       .bias_dtype = call.bias_dtype,
       .activation = call.activation,
       .gated = call.gated,
+      .clamp = call.clamp,
       .residual = call.residual,
       .out = call.out,
       .out_dtype = call.out_dtype,

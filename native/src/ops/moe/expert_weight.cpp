@@ -59,6 +59,13 @@ void ExpertWeight::CheckOffsets(const TensorDesc& offsets, const Sizes& sizes) c
   FailShape(op, offset_input, "[" + std::to_string(sizes.experts) + "," + std::to_string(sizes.n) + ",groups]", offsets);
 }
 
+void ExpertWeight::CheckBias(std::span<const TensorDesc> in, int bias, const Sizes& sizes) const {
+  const TensorDesc& desc = in[static_cast<size_t>(bias)];
+  RequireFloat(op, bias, desc);
+  if (desc.rank != 2 || desc.dim(0) != sizes.experts || desc.dim(1) != sizes.n)
+    FailShape(op, bias, "[" + std::to_string(sizes.experts) + "," + std::to_string(sizes.n) + "]", desc);
+}
+
 void ExpertWeight::Validate(std::span<const Tensor> in) const {
   const Tensor& tensor = in[static_cast<size_t>(input)];
   const auto& packed = *tensor.As<const PackedWeight>();

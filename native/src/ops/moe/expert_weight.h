@@ -32,6 +32,8 @@ struct ExpertWeight {
 
   /// Throws what InferShape throws unless the weight has k input channels, and x's dtype where it is floats.
   Sizes Check(std::span<const TensorDesc> in, DType x, int64_t k) const;
+  /// Throws what InferShape throws unless an input is what is added to each expert's products, [experts, n].
+  void CheckBias(std::span<const TensorDesc> in, int bias, const Sizes& sizes) const;
   /// Throws NATIVE_LAYOUT_MISMATCH unless what is packed was packed for this operation.
   void Validate(std::span<const Tensor> in) const;
   Experts Resolve(std::span<const Tensor> in) const;

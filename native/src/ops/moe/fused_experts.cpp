@@ -4,6 +4,7 @@
 #include "base/align.h"
 #include "base/checked.h"
 #include "ops/check.h"
+#include "ops/elementwise/gate_clamp.h"
 #include "ops/factories.h"
 #include "ops/moe/grouped_product.h"
 #include "ops/moe/routing.h"
@@ -16,6 +17,8 @@ enum Input { kX, kChosen, kProbs, kGateUp };
 
 struct FusedExpertsParam {
   kernels::UnaryOp activation;
+  kernels::GateClamp clamp;
+  bool has_bias;
   std::array<int, 2> bits;  ///< Of gate and up, and of down; 0: floats.
   std::array<bool, 2> offsets;  ///< Whether integers have offsets.
   bool int8_activations;
@@ -24,7 +27,8 @@ struct FusedExpertsParam {
 /// Our extension: what MoeInitRouting, GroupedMatmul, Activation, GroupedMatmul and MoeTokenUnpermute compute one after
 /// another, the last product and its sums not rounded before the end. x [tokens, k], chosen i32 [tokens, top_k], probs
 /// [tokens, top_k], gate over up [experts, 2 i, k], down [experts, k', i], each followed by its scales where it is
-/// integers, and by its offsets where these are not symmetric -> [tokens, k']. Only the matrices of chosen experts are read, each once however many tokens chose it.
+/// integers, by its offsets where these are not symmetric, and with hasBias by its biases [experts, rows] -> [tokens, k'].
+/// Only the matrices of chosen experts are read, each once however many tokens chose it.
 class FusedExperts : public Operation {
  public:
   explicit FusedExperts(const FusedExpertsParam& param)
@@ -33,7 +37,7 @@ class FusedExperts : public Operation {
                  param.offsets[0] ? kGateUp + 2 : 0},
         down_{kOp, Down(), param.bits[1], Down() + 1, false, param.int8_activations,
               param.offsets[1] ? Down() + 2 : 0} {}
-  int NumInputs() const override { return Down() + 1 + (param_.bits[1] != 0) + param_.offsets[1]; }
+  int NumInputs() const override { return Down() + InputsOf(1); }
   int NumOutputs() const override { return 1; }
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
@@ -47,6 +51,10 @@ class FusedExperts : public Operation {
     const ExpertWeight::Sizes down = down_.Check(in, x.dtype, gate_up.n / 2);
     if (down.experts != gate_up.experts)
       FailShape(kOp, Down(), "of " + std::to_string(gate_up.experts) + " experts", in[static_cast<size_t>(Down())]);
+    if (param_.has_bias) {
+      gate_up_.CheckBias(in, Down() - 1, gate_up);
+      down_.CheckBias(in, NumInputs() - 1, down);
+    }
     out[0] = x;
     out[0].dims[1] = down.n;
   }
@@ -69,12 +77,17 @@ class FusedExperts : public Operation {
     const Space space(*this, {descs, in.size()}, ctx.pool.threads(), ctx.kernels);
     const DType dtype = in[kX].desc.dtype;
     const Routing routing = Routing::Sort(in[kChosen], space.gate_up.experts, ctx.workspace);
-    const auto multiply = [&](const ExpertWeight& weight, const ExpertWeight::Sizes& sizes, GroupedCall call) {
+    const auto multiply = [&](const ExpertWeight& weight, const ExpertWeight::Sizes& sizes, int bias,
+                              GroupedCall call) {
       const Experts experts = weight.Resolve(in);
       call.each.m = space.rows;
       call.each.x_stride = sizes.k;
       call.each.x_dtype = dtype;
       call.each.planes = Planes(weight.bits, dtype);
+      if (param_.has_bias) {
+        call.each.bias = in[static_cast<size_t>(bias)].data;
+        call.each.bias_dtype = in[static_cast<size_t>(bias)].desc.dtype;
+      }
       call.experts = &experts;
       call.groups = routing.groups;
       MultiplyGroups(call, ctx.kernels, ctx.pool, ctx.workspace + space.products_at);
@@ -89,12 +102,13 @@ class FusedExperts : public Operation {
         .bias_dtype = DType::kF32,
         .activation = param_.activation,
         .gated = true,
+        .clamp = param_.clamp,
         .residual = nullptr,
         .out = mixed,
         .out_dtype = dtype,
         .out_stride = space.down.k,
     };
-    multiply(gate_up_, space.gate_up,
+    multiply(gate_up_, space.gate_up, Down() - 1,
              {.each = gate_up, .experts = nullptr, .groups = {}, .x_rows = routing.tokens, .x_count = in[kX].desc.dim(0)});
     const Tensor rows{TensorDesc(DType::kF32, {space.rows, space.down.n}), ctx.workspace + space.results_at};
     const MultiplyCall down{
@@ -109,14 +123,18 @@ class FusedExperts : public Operation {
         .out_dtype = DType::kF32,
         .out_stride = space.down.n,
     };
-    multiply(down_, space.down, {.each = down, .experts = nullptr, .groups = {}});
+    multiply(down_, space.down, NumInputs() - 1, {.each = down, .experts = nullptr, .groups = {}});
     CombineRows(rows, routing.places, in[kProbs], out[0], ctx, ctx.workspace + space.products_at);
   }
 
  private:
-  static constexpr int kMaxInputs = 9;
+  static constexpr int kMaxInputs = 11;
 
-  int Down() const { return kGateUp + 1 + (param_.bits[0] != 0) + param_.offsets[0]; }
+  /// Of gate and up (0), or of down (1): a matrix, its scales, its offsets, its bias.
+  int InputsOf(size_t matrix) const {
+    return 1 + (param_.bits[matrix] != 0) + param_.offsets[matrix] + param_.has_bias;
+  }
+  int Down() const { return kGateUp + InputsOf(0); }
   int Planes(int bits, DType x) const { return bits == 0 ? 0 : param_.int8_activations ? 1 : PlanesOf(x); }
 
   /// Where things lie in the workspace, after the routing.
@@ -161,6 +179,8 @@ std::unique_ptr<Operation> CreateFusedExperts(const ParamObject& object) {
   using kernels::UnaryOp;
   constexpr UnaryOp kActivations[] = {UnaryOp::kSwish, UnaryOp::kGeluErf, UnaryOp::kGeluTanh};
   param.activation = kActivations[reader.Enum("activation", {"swiglu", "geglu", "geglu-tanh"}, 0)];
+  param.clamp = ReadGateClamp(reader, param.activation == UnaryOp::kSwish);
+  param.has_bias = reader.Bool("hasBias", false);
   param.bits = {static_cast<int>(reader.Int("gateUpBits", 0, 0, 8)), static_cast<int>(reader.Int("downBits", 0, 0, 8))};
   if (param.bits[0] % 4 != 0) reader.Fail("gateUpBits", "0, 4 or 8");
   if (param.bits[1] % 4 != 0) reader.Fail("downBits", "0, 4 or 8");

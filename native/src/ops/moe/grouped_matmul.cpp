@@ -41,12 +41,9 @@ class GroupedMatmul : public Operation {
       RequireFloat(kOp, 0, x);
     }
     RequireRank(kOp, 0, x, 2, 2);
-    const ExpertWeight::Sizes sizes = WeightOf(in).Check(in, x.dtype, x.dim(1));
-    if (param_.has_bias) {
-      RequireFloat(kOp, 2, in[2]);
-      if (in[2].rank != 2 || in[2].dim(0) != sizes.experts || in[2].dim(1) != sizes.n)
-        FailShape(kOp, 2, "[" + std::to_string(sizes.experts) + "," + std::to_string(sizes.n) + "]", in[2]);
-    }
+    const ExpertWeight weight = WeightOf(in);
+    const ExpertWeight::Sizes sizes = weight.Check(in, x.dtype, x.dim(1));
+    if (param_.has_bias) weight.CheckBias(in, 2, sizes);
     const auto extra = static_cast<size_t>(Ends() - 1);
     if (param_.quant == kW8A8Token) {
       RequireDType(kOp, Ends() - 1, in[extra], DType::kF32);
