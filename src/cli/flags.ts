@@ -40,7 +40,7 @@ const MODEL = {
   model_dirs: text('modelDirs', 'folders with model directories of your own', { array: true }),
   dtype: text('dtype', "of weights and activations (the checkpoint's)", { choices: DTYPES }),
   quantize: text('quantize', 'make integers of float weights', { choices: QUANTIZE_MODES }),
-  quant_group_size: number('quantGroupSize', 'inputs that share a scale, with w4a16 (64)', {
+  quant_group_size: number('quantGroupSize', 'inputs that share a scale of 4 bits (64)', {
     choices: GROUP_SIZES,
   }),
   quant_format: text('format', 'format of the quantised checkpoint (msmodelslim)', {
