@@ -80,7 +80,7 @@ export async function quantizeCheckpoint(options: QuantizeCheckpointOptions): Pr
   let calibration: Calibration | undefined;
   try {
     if (options.calibrate !== undefined) {
-      const { quantize: _, quantGroupSize: __, ...ofFloats } = options;
+      const { quantize: _, quantGroupSize: __, quantizeHead: ___, ...ofFloats } = options;
       const floats = await openModel({ ...ofFloats, modelPath: options.input });
       calibration = await Calibration.open(floats, engine, options.calibrate, options);
     }

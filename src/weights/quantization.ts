@@ -114,8 +114,10 @@ export type QuantizationPlan = (linear: string, role: LinearRole) => LinearQuant
 export interface QuantizeOptions {
   /** Quantises a float checkpoint while it is loaded. */
   readonly quantize?: QuantizeMode;
-  /** With `w4a16` and `w4a8_dynamic`: 32, 64 or 128; 64 when absent. */
+  /** With `w4a16` and `w4a8_dynamic`, of the head too: 32, 64 or 128; 64 when absent. */
   readonly quantGroupSize?: number;
+  /** With `quantize`: what becomes of the matrix that makes logits; `w8a16` when absent. */
+  readonly quantizeHead?: QuantizeMode;
 }
 
 const DESC_OF_MODE: Readonly<Record<QuantizeMode, QuantDesc>> = {
@@ -126,34 +128,39 @@ const DESC_OF_MODE: Readonly<Record<QuantizeMode, QuantDesc>> = {
 };
 
 /**
- * What the options make of a float checkpoint: every projection in the wanted form. The head has 8 bits per channel in
- * every mode, its input as it is: its errors reach the logits undamped, and a tied embedding is read out of it.
+ * What the options make of a float checkpoint: every projection in the wanted form. The head has 8 bits per channel, its
+ * input as it is, unless it is asked for otherwise: its errors reach the logits undamped.
  * Throws REQUEST_INVALID.
  */
 export function quantizationPlan({
   quantize,
   quantGroupSize,
+  quantizeHead,
 }: QuantizeOptions): QuantizationPlan | undefined {
-  const hasGroups = FOUR_BIT_MODES.some((mode) => mode === quantize);
-  if (quantGroupSize !== undefined && !hasGroups)
+  for (const [field, mode] of Object.entries({ quantize, quantize_head: quantizeHead }))
+    if (mode !== undefined && !QUANTIZE_MODES.includes(mode))
+      refuseRequest(field, `one of ${QUANTIZE_MODES.join(', ')}`, mode);
+  if (quantGroupSize !== undefined && ![quantize, quantizeHead].some((mode) => mode && hasGroups(mode)))
     refuseRequest(
       'quant_group_size',
       `used together with quantize ${FOUR_BIT_MODES.join(' or ')}`,
       quantGroupSize,
     );
+  if (quantizeHead !== undefined && quantize === undefined)
+    refuseRequest('quantize_head', 'used together with quantize', quantizeHead);
   if (quantize === undefined) return undefined;
-  if (!QUANTIZE_MODES.includes(quantize))
-    refuseRequest('quantize', `one of ${QUANTIZE_MODES.join(', ')}`, quantize);
   const size = quantGroupSize ?? DEFAULT_GROUP_SIZE;
   if (!GROUP_SIZES.some((known) => known === size))
     refuseRequest('quant_group_size', `one of ${GROUP_SIZES.join(', ')}`, size);
-  const projection: LinearQuant = {
-    desc: DESC_OF_MODE[quantize],
-    groupSize: hasGroups ? size : 0,
-  };
-  const head: LinearQuant = { desc: 'W8A16', groupSize: 0 };
+  const quantOf = (mode: QuantizeMode): LinearQuant => ({
+    desc: DESC_OF_MODE[mode],
+    groupSize: hasGroups(mode) ? size : 0,
+  });
+  const [projection, head] = [quantOf(quantize), quantOf(quantizeHead ?? 'w8a16')];
   return (_, role) => (role === 'head' ? head : projection);
 }
+
+const hasGroups = (mode: QuantizeMode): boolean => FOUR_BIT_MODES.includes(mode);
 
 /**
  * The name by which an RMSNorm asks for the bias that smoothing gave it. No file has it: a format names the tensor that is

@@ -43,6 +43,13 @@ describe('atb-models eval', function () {
     });
   }
 
+  it('loses less than 0.5 % more by a head of 4 bits, beside which the tied table stays floats', async () => {
+    const before = await evaluate({ ...options, quantize: 'w4a8_dynamic' });
+    const found = await evaluate({ ...options, quantize: 'w4a8_dynamic', quantizeHead: 'w4a8_dynamic' });
+    expect(found.perplexity / before.perplexity - 1).to.be.within(1e-6, 0.005);
+    expect(found.weightBytes).to.be.above(before.weightBytes);
+  });
+
   it('loses less than 0.5 % by a KV cache of int8, with quantised weights too', async () => {
     for (const quantize of [undefined, 'w8a16'] as const) {
       const options8 = { ...options, ...(quantize && { quantize }) };

@@ -22,7 +22,7 @@ describe('estimateMemory', function () {
     {},
     { dtype: 'f32' },
     { quantize: 'w8a16' },
-    { quantize: 'w4a16' },
+    { quantize: 'w4a16', quantizeHead: 'w4a8_dynamic' },
     { quantize: 'w8a8_dynamic', kvQuant: 'int8' },
   ];
   for (const modelPath of [MODEL, 'test/fixtures/oracle/llama'])

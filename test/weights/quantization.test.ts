@@ -127,11 +127,15 @@ describe('quantised linears', () => {
     expect(shown(narrow)).to.deep.equal(shown(wide));
   });
 
+  const headOf = (options: QuantizeOptions): Linear => {
+    const parts = [{ name: 'model.embed_tokens', outFeatures: 32 }] as const;
+    const weights = declaredWeights('bf16', quantizationPlan(options));
+    return Linear.load(weights, { name: 'lm_head', parts, inFeatures: 96, role: 'head' });
+  };
+
   it('that make logits have 8 bits per channel in every mode, under a name of their own', () => {
     for (const quantize of QUANTIZE_MODES) {
-      const weights = declaredWeights('bf16', quantizationPlan({ quantize }));
-      const parts = [{ name: 'model.embed_tokens', outFeatures: 32 }] as const;
-      const head = Linear.load(weights, { name: 'lm_head', parts, inFeatures: 96, role: 'head' });
+      const head = headOf({ quantize });
       expect([head.desc, head.groupSize]).to.deep.equal(['W8A16', 0]);
       expect(head.weightNames()).to.deep.equal([
         'lm_head.weight',
@@ -139,6 +143,13 @@ describe('quantised linears', () => {
         'lm_head.weight_offset',
       ]);
     }
+  });
+
+  it('that make logits may have a mode of their own, in groups of the same size', () => {
+    const head = headOf({ quantize: 'w8a16', quantizeHead: 'w4a8_dynamic', quantGroupSize: 32 });
+    expect([head.desc, head.groupSize]).to.deep.equal(['W4A8_DYNAMIC', 32]);
+    const plan = quantizationPlan({ quantize: 'w8a16', quantizeHead: 'w4a8_dynamic' });
+    expect(plan?.('l', 'projection')).to.deep.equal({ desc: 'W8A16', groupSize: 0 });
   });
 
   it('cannot be packed when their parts are stored in different ways', async () => {
@@ -184,6 +195,9 @@ describe('options of quantising', () => {
       { quantize: 'w8a16', quantGroupSize: 64 } as const,
       { quantGroupSize: 64 },
       { quantize: 'w2a2' as 'w8a16' },
+      { quantizeHead: 'w4a16' } as const,
+      { quantize: 'w8a16', quantizeHead: 'w2a2' as 'w8a16' } as const,
+      { quantize: 'w8a16', quantizeHead: 'w8a8_dynamic', quantGroupSize: 64 } as const,
     ])
       await failure('REQUEST_INVALID', () => quantizationPlan(wrong));
   });
