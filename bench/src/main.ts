@@ -69,6 +69,7 @@ const all: Subject[] = [
   { shape: l1, format: 'w8a16', batches },
   { shape: l1, format: 'w8a8_dynamic', batches },
   { shape: l1, format: 'w4a16', depths: full ? [2048, 8192] : [2048], batches },
+  ...(full ? [{ shape: l1, format: 'w4a8_dynamic' as Format, batches }] : []),
 ];
 const nameOf = ({ shape, format }: Subject) => `${shape.name}-${format}`;
 const subjects = own === undefined ? all.filter((subject) => nameOf(subject).includes(only)) : [];

@@ -14,7 +14,7 @@ import openvino_genai
 from peer_engine import random_tokens, serve
 
 VOCAB = 32000
-BITS = {"w8a16": 8, "w8a8_dynamic": 8, "w4a16": 4}
+BITS = {"w8a16": 8, "w8a8_dynamic": 8, "w4a16": 4, "w4a8_dynamic": 4}
 pipeline = None
 
 

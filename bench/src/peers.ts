@@ -16,11 +16,14 @@ export interface Peer {
   start(): EngineProcess;
 }
 
-const ALL: readonly Format[] = ['bf16', 'w8a16', 'w8a8_dynamic', 'w4a16'];
-const GGUF = { bf16: 'bf16', w8a16: 'q8_0', w8a8_dynamic: 'q8_0', w4a16: 'q4_0' } as const satisfies Record<
-  Format,
-  GgufFormat
->;
+const ALL: readonly Format[] = ['bf16', 'w8a16', 'w8a8_dynamic', 'w4a16', 'w4a8_dynamic'];
+const GGUF = {
+  bf16: 'bf16',
+  w8a16: 'q8_0',
+  w8a8_dynamic: 'q8_0',
+  w4a16: 'q4_0',
+  w4a8_dynamic: 'q4_0',
+} as const satisfies Record<Format, GgufFormat>;
 
 function nodeLlamaCpp(): Peer {
   const file = join(import.meta.dirname, '../package.json');

@@ -107,5 +107,6 @@ export const FORMATS = {
   w8a8_dynamic: { quantize: 'w8a8_dynamic', layerBits: 8, headBits: 8 },
   // Each group of 64 has a multiplier of 8 bits.
   w4a16: { quantize: 'w4a16', layerBits: 4.125, headBits: 8 },
+  w4a8_dynamic: { quantize: 'w4a8_dynamic', layerBits: 4.125, headBits: 8 },
 } as const satisfies Record<string, { quantize: string | undefined; layerBits: number; headBits: number }>;
 export type Format = keyof typeof FORMATS;

@@ -434,7 +434,9 @@ void WeightQuantMatMul(Case& c, int bits, const Form* form) {
                                           : weight.offsets);
   if (bias) inputs.push_back(d.Vector(d.BiasDType(dtype), weight.n));
   ParamObject param{{"transposeB", transposed}, {"quantGroupSize", Num(group)}, {"hasBias", bias}};
-  SetNumbers(form ? form->numbers : d.Flag() ? kernels::WeightNumbers::kFloats : kernels::WeightNumbers::kIntegers, param);
+  const bool integers = form ? form->AreIntegers() : d.Flag();
+  SetNumbers(integers ? kernels::WeightNumbers::kIntegers : kernels::WeightNumbers::kFloats, param);
+  if (integers && zero && d.Flag()) param.emplace("int8Activations", true);
   if (d.Flag()) param.emplace("outDataType", "ACL_FLOAT");
   c.Node(bits == 8 ? "W8A16MatMul" : "W4A16MatMul", param, inputs, 1);
 }
@@ -489,7 +491,7 @@ void FusedLinear(Case& c, const Form* form) {
                     {"weightBits", form ? form->bits : 0},
                     {"quantGroupSize", Num(form ? form->group : 0)},
                     {"hasOffset", !weight.offsets.empty()},
-                    {"int8Activations", form && form->IsInt8() && d.Flag()}};
+                    {"int8Activations", form && form->AreIntegers() && d.Flag()}};
   if (form) SetNumbers(form->numbers, param);
   if (norm) param.emplace("normEpsilon", 1e-5);
   if (norm) param.emplace("normType", norm_type);
@@ -512,7 +514,7 @@ std::vector<const Form*> FormsOfExperts(bool int8) {
   std::vector<const Form*> forms;
   if (!int8) forms.push_back(nullptr);
   for (const Form& form : Forms())
-    if (!int8 || form.IsInt8()) forms.push_back(&form);
+    if (!int8 || form.AreIntegers()) forms.push_back(&form);
   return forms;
 }
 
@@ -522,7 +524,7 @@ void FusedExperts(Case& c, const Form* form) {
   constexpr const char* kActivations[] = {"swiglu", "geglu", "geglu-tanh"};
   const DType dtype = d.Float();
   const int64_t tokens = d.Int(1, 40), top_k = d.Int(1, kExperts);
-  const bool int8 = form && form->IsInt8() && d.Flag();
+  const bool int8 = form && form->AreIntegers() && d.Flag();
   const std::vector<const Form*> forms = FormsOfExperts(int8);
   const Form* const down = forms[static_cast<size_t>(d.Int(0, static_cast<int64_t>(forms.size()) - 1))];
   Strings inputs{c.Input(dtype, {tokens, kChannels}), c.Input(DType::kI32, {tokens, top_k}, {0, kExperts - 1, {}}),
@@ -566,7 +568,12 @@ void GroupedMatmul(Case& c, const Form* form, bool int8) {
   }
   inputs.push_back(c.Input(DType::kI64, {kExperts}, {0, 0, ends}));
   c.Node("GroupedMatmul",
-         {{"transposeB", true}, {"quantType", quant}, {"hasBias", bias}, {"outDataType", AclOf(d.Float())}}, inputs, 1);
+         {{"transposeB", true},
+          {"quantType", quant},
+          {"hasBias", bias},
+          {"int8Activations", form && !int8 && form->AreIntegers() && d.Flag()},
+          {"outDataType", AclOf(d.Float())}},
+         inputs, 1);
 }
 
 void GroupTopk(Case& c) {

@@ -33,7 +33,8 @@ struct Form {
   kernels::WeightNumbers numbers = kernels::WeightNumbers::kIntegers;
 
   bool HasOffsets() const { return source == Source::kWords || source == Source::kAwqWords; }
-  bool IsInt8() const { return bits == 8 && group == 0 && !HasOffsets() && numbers == kernels::WeightNumbers::kIntegers; }
+  bool AreIntegers() const { return numbers == kernels::WeightNumbers::kIntegers; }
+  bool IsInt8() const { return bits == 8 && group == 0 && !HasOffsets() && AreIntegers(); }
 };
 
 /// All of them.

@@ -294,6 +294,27 @@ void IntegerRowsMeetTheMatrixOfTheirExpert() {
   }
 }
 
+void RowsBecomeInt8BeforeTheyMeetTheirExpert() {
+  constexpr int64_t n = 33, k = 72;
+  for (const Choices& choices : Edges()) {
+    const auto m = static_cast<int64_t>(choices.ids.size());
+    const Value x(DType::kBF16, {m, k}, Uniform(m * k, -1.0, 1.0, 6));
+    const Value ends(DType::kI64, {choices.experts}, choices.Ends()), none(DType::kF32, {1}, {0});
+    for (const Form& form : {Form{8, 0}, Form{4, 32}}) {
+      const Matrices matrices(form, DType::kF32, choices.experts, n, k);
+      ForEachTable([&](const KernelTable& table) {
+        const auto rows = RunOp("DynamicQuant", {}, {x}, table);
+        Numbers expected = Products(choices, matrices, rows[0].Numbers(), n, k);
+        for (size_t i = 0; i < expected.size(); ++i) expected[i] *= rows[1].Get(i / n);
+        const ParamObject param = {{"transposeB", true}, {"quantType", form.bits == 8 ? 2 : 3},
+                                   {"int8Activations", true}, {"outDataType", "ACL_FLOAT"}};
+        const std::vector<Value> in = {x, matrices.inputs[0], matrices.inputs[1], none, ends};
+        CHECK(Gap(RunOp("GroupedMatmul", param, in, table)[0], expected) <= Tolerance(DType::kF32));
+      });
+    }
+  }
+}
+
 /// The sum of each token's rows with their weights.
 Numbers Combined(const Choices& choices, const Numbers& rows, const Value& probs, int64_t n) {
   Numbers sums(static_cast<size_t>(choices.tokens * n));
@@ -519,7 +540,7 @@ void WhatDoesNotFitIsRefused() {
                 RunOp("GroupedMatmul", product, {x, matrices.inputs[0], Value(DType::kI64, {3}, ends)}, table);
               }),
               {"NATIVE_VALUE_OUT_OF_RANGE", "GroupedMatmul", "in2"}));
-  // Int8 rows are for integers of 8 bits, and scales of a form for weights whose kernels read that.
+  // Int8 rows are for integers, and scales of a form for weights whose kernels read that.
   const Matrices integers({8, 0}, DType::kF32, 3, 32, 32, true), down({8, 0}, DType::kF32, 3, 32, 16);
   const Matrices codes({8, 0, kFew}, DType::kF32, 3, 32, 32, true);
   const Choices choices{2, 1, 3, {0, 2}};
@@ -529,7 +550,7 @@ void WhatDoesNotFitIsRefused() {
     return ErrorOf([&] { RunOp("FusedExperts", int8, in, table); });
   };
   CHECK(fused(integers) == "nothing");
-  CHECK(Has(fused(codes), {"NATIVE_LAYOUT_MISMATCH", "FusedExperts", "in3", "packed as int8"}));
+  CHECK(Has(fused(codes), {"NATIVE_LAYOUT_MISMATCH", "FusedExperts", "in3", "packed as integers"}));
   // Biases have a row for each expert.
   const std::vector<Value> biases = {Value(DType::kF32, {3, 32}, Numbers(96, 0)),
                                      Value(DType::kF32, {2, 32}, Numbers(64, 0))};
@@ -569,6 +590,7 @@ int main() {
   RUN(RowsAreSortedByTheirExperts);
   RUN(EachRowMeetsTheMatrixOfItsExpert);
   RUN(IntegerRowsMeetTheMatrixOfTheirExpert);
+  RUN(RowsBecomeInt8BeforeTheyMeetTheirExpert);
   RUN(TokensAreTheSumsOfTheirRows);
   RUN(FusedExpertsAreTheirMlps);
   RUN(NeitherCompanyNorOrderChangesAToken);

@@ -35,7 +35,7 @@ struct Form {
   int group;
   bool int8_activations;
 };
-constexpr Form kForms[] = {{8, 0, false}, {8, 0, true}, {8, 64, false}, {4, 32, false}, {4, 0, false}};
+constexpr Form kForms[] = {{8, 0, false}, {8, 0, true}, {8, 64, false}, {4, 32, false}, {4, 0, false}, {4, 32, true}, {4, 0, true}};
 
 ParamObject FusedParam(const Form& form) {
   return {{"weightBits", form.bits}, {"quantGroupSize", form.group}, {"int8Activations", form.int8_activations}};
@@ -45,7 +45,7 @@ ParamObject FusedParam(const Form& form) {
 Value Product(const Form& form, const Value& x, const Value& weight, const Value& scales, const KernelTable& table,
               bool wide) {
   const char* out = wide ? "ACL_FLOAT" : "ACL_DT_UNDEFINED";
-  if (form.int8_activations) {
+  if (form.int8_activations && form.bits == 8) {
     const bool bf16 = x.desc.dtype == DType::kBF16;
     const auto rows = RunOp("DynamicQuant", {}, {x}, table);
     return RunOp("W8A8MatMul",
@@ -54,7 +54,9 @@ Value Product(const Form& form, const Value& x, const Value& weight, const Value
                  {rows[0], weight, scales, rows[1]}, table)[0];
   }
   const char* op = form.bits == 8 ? "W8A16MatMul" : "W4A16MatMul";
-  return RunOp(op, {{"transposeB", true}, {"quantGroupSize", form.group}, {"outDataType", out}},
+  return RunOp(op,
+               {{"transposeB", true}, {"quantGroupSize", form.group}, {"outDataType", out},
+                {"int8Activations", form.int8_activations}},
                {x, weight, scales, Value(DType::kF32, {1}, {0})}, table)[0];
 }
 
@@ -149,7 +151,9 @@ void WhatDoesNotFitIsRefused() {
   const auto code = [](const ParamObject& param) { return ErrorOf([&] { CreateOperation("FusedLinear", param); }); };
   CHECK(Has(code({{"weightBits", 5}}), {"NATIVE_PARAM_INVALID", "weightBits"}));
   CHECK(Has(code({{"quantGroupSize", 32}}), {"NATIVE_PARAM_INVALID", "quantGroupSize"}));
-  CHECK(Has(code({{"weightBits", 4}, {"int8Activations", true}}), {"NATIVE_PARAM_INVALID", "int8Activations"}));
+  CHECK(Has(code({{"int8Activations", true}}), {"NATIVE_PARAM_INVALID", "int8Activations"}));
+  CHECK(Has(code({{"weightBits", 4}, {"weightNumbers", "floats"}, {"int8Activations", true}}),
+            {"NATIVE_PARAM_INVALID", "int8Activations"}));
 }
 
 }  // namespace

@@ -141,6 +141,12 @@ void PackedWeightsWithOffsetsAreRefused() {
   CHECK(Has(run(Value(DType::kF32, {20}, offsets)), {"NATIVE_VALUE_OUT_OF_RANGE", "in3", "packed with their weight"}));
   CHECK(Has(run(Value(DType::kF32, {1}, {0.5})), {"NATIVE_VALUE_OUT_OF_RANGE"}));
   CHECK(run(Value(DType::kF32, {20}, std::vector<double>(20, 0.0))) == "nothing");
+  // Weights that are not packed are multiplied as floats then, which rows of int8 are not.
+  const ParamObject int8{{"transposeB", true}, {"int8Activations", true}};
+  CHECK(Has(ErrorOf([&] {
+              RunOp("W8A16MatMul", int8, {x, w.Plain(true), scales, Value(DType::kF32, {20}, offsets)}, kernels::Select());
+            }),
+            {"NATIVE_VALUE_OUT_OF_RANGE", "in3"}));
 }
 
 void WeightsPackedForOtherOperationsAreRefused() {
@@ -262,6 +268,40 @@ void DynamicActivationsApproximateTheProduct() {
     total += std::pow(exact[0].Get(i), 2);
   }
   CHECK(error > 0 && error < 1e-4 * total);
+}
+
+/// Products of the whole numbers of DynamicQuant with the weight, each row times its scale.
+void Int8ActivationsAreThoseOfDynamicQuant() {
+  ForEachTable([](const KernelTable& table) {
+    for (int bits : {8, 4}) {
+      for (int64_t group : {0, 32, 128}) {
+        for (DType dtype : kFloats) {
+          for (int64_t m : {1, 5, 33}) {
+            const Weight w(bits, 38, 150, group);
+            const Packed packed(w, false);
+            const Value x(dtype, {m, w.k}, Uniform(m * w.k, -1.0, 1.0, 3)), zero(DType::kF32, {1}, {0});
+            const Value scales = w.Numbers(w.scales, DType::kF32, true);
+            const auto rows = RunOp("DynamicQuant", {}, {x}, table);
+            std::vector<double> expected;
+            for (int64_t r = 0; r < m; ++r)
+              for (int64_t j = 0; j < w.n; ++j) {
+                double sum = 0;
+                for (int64_t i = 0; i < w.k; ++i)
+                  sum += rows[0].Get(static_cast<size_t>(r * w.k + i)) * w.At(j, i, DType::kF32);
+                expected.push_back(sum * rows[1].Get(static_cast<size_t>(r)));
+              }
+            const ParamObject param{{"transposeB", true}, {"quantGroupSize", static_cast<int>(group)},
+                                    {"int8Activations", true}, {"outDataType", "ACL_FLOAT"}};
+            const Value plain = RunOp(OpOf(bits), param, {x, w.Plain(true), scales, zero}, table)[0];
+            CHECK(Distance(plain.Numbers(), expected) <= 1e-5);
+            const Value found = RunOp(
+                OpOf(bits), param, {x, packed.weight_value, group ? packed.scale_value : scales, zero}, table, 3)[0];
+            CHECK(found.bytes == plain.bytes);
+          }
+        }
+      }
+    }
+  });
 }
 
 void RowsAreGatheredAsFloats() {
@@ -403,6 +443,7 @@ int main() {
   RUN(DynamicQuantRoundsEachRow);
   RUN(W8A8MultipliesIntegersExactly);
   RUN(DynamicActivationsApproximateTheProduct);
+  RUN(Int8ActivationsAreThoseOfDynamicQuant);
   RUN(RowsAreGatheredAsFloats);
   RUN(NoRowsAreNoWork);
   RUN(WrongParamsAreRefused);

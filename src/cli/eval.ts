@@ -72,6 +72,7 @@ const FLAGS = [
   'allow_links',
   'text',
   'quantize',
+  'quantize_head',
   'quant_group_size',
   'kv_quant',
   'context',

@@ -40,7 +40,8 @@ const MODEL = {
   model_dirs: text('modelDirs', 'folders with model directories of your own', { array: true }),
   dtype: text('dtype', "of weights and activations (the checkpoint's)", { choices: DTYPES }),
   quantize: text('quantize', 'make integers of float weights', { choices: QUANTIZE_MODES }),
-  quant_group_size: number('quantGroupSize', 'inputs that share a scale, with w4a16 (64)', {
+  quantize_head: text('quantizeHead', 'and of the output matrix (w8a16)', { choices: QUANTIZE_MODES }),
+  quant_group_size: number('quantGroupSize', 'inputs that share a scale of 4 bits (64)', {
     choices: GROUP_SIZES,
   }),
   quant_format: text('format', 'format of the quantised checkpoint (msmodelslim)', {
@@ -160,7 +161,7 @@ const OUTPUT = {
   stream: boolean('stream', 'text as it comes; with --json on stderr', { default: false }),
   json: boolean('json', 'one JSON object instead of text', { default: false }),
   markdown: boolean('markdown', "the table of this project's README", { default: false }),
-  perf_csv: text('perfCsv', "file for the original's benchmark columns"),
+  perf_csv: text('perfCsv', "file of the original's benchmark columns"),
   profile: text('profile', 'time operations; file for a Chrome trace'),
   flat: boolean('flat', 'json: one graph with the shapes of one step, for small models', { default: false }),
   format: text('format', 'json: nested graphs, as ATB takes them', {

@@ -117,6 +117,7 @@ const FLAGS = [
   'block_size',
   'dtype',
   'quantize',
+  'quantize_head',
   'quant_group_size',
   'passes',
   'model_dirs',

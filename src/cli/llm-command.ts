@@ -13,6 +13,7 @@ export const LLM_FLAGS = [
   'allow_links',
   'dtype',
   'quantize',
+  'quantize_head',
   'quant_group_size',
   'kv_quant',
   'max_model_len',

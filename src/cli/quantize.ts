@@ -10,6 +10,7 @@ import { stoppable } from './stop-signals.js';
 
 const FLAGS = [
   'quantize',
+  'quantize_head',
   'quant_group_size',
   'quant_format',
   'calibrate',

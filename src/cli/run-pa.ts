@@ -51,6 +51,7 @@ const RUNNER_FLAGS = [
   'allow_links',
   'dtype',
   'quantize',
+  'quantize_head',
   'quant_group_size',
   'kv_quant',
   'weights_cache',

@@ -12,6 +12,7 @@ const LOAD_FLAGS = [
     'model_dirs',
     'dtype',
     'quantize',
+    'quantize_head',
     'quant_group_size',
     'kv_quant',
     'allow_links',

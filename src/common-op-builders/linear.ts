@@ -1,4 +1,5 @@
 import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
+import type { NodeHint } from '../graph/graph-spec.js';
 import type { Linear } from '../weights/linear.js';
 import type { TensorRef } from '../weights/weights.js';
 import { CommonOpBuilder, CommonOpBuilderManager } from './manager.js';
@@ -23,24 +24,33 @@ export class FpLinear implements OpBuilder<'LINEAR'> {
 
 /** What passes may know of the offsets of integers. */
 export const SYMMETRIC = { hint: { symmetric: true } } as const;
-export const PACKED_OFFSETS = { hint: { packedOffsets: true } } as const;
 
-/** Integers that become floats where they are multiplied; the input stays as it is. */
+/** What the inputs of a product of integers with floats mean. */
+export const integersHint = ({ desc, hasOffset }: Pick<Linear, 'desc' | 'hasOffset'>): NodeHint => ({
+  ...(hasOffset ? { packedOffsets: true } : { symmetric: true }),
+  ...(desc === 'W4A8_DYNAMIC' && { int8Activations: true }),
+});
+
+/**
+ * Integers that become floats where they are multiplied. The input stays as it is; of W4A8_DYNAMIC a hint says that the
+ * engine makes int8 of each row. ATB's own W4A8MatMul takes groups of 256 and gives f16 alone.
+ */
 @CommonOpBuilder()
 export class ACLNNQuantBatchLinear implements OpBuilder<'LINEAR'> {
   readonly category = 'LINEAR';
 
   isMatch({ linear: { desc } }: Param): true | string {
-    return desc === 'W8A16' || desc === 'W4A16' || `wants a W8A16 or W4A16 weight, found ${desc}`;
+    const isMatch = desc === 'W8A16' || desc === 'W4A16' || desc === 'W4A8_DYNAMIC';
+    return isMatch || `wants a W8A16, W4A16 or W4A8_DYNAMIC weight, found ${desc}`;
   }
 
   build(graph: AtbGraph, { opName, linear }: Param, tensors: Tensors): void {
     const { desc, hasBias, groupSize: quantGroupSize } = linear;
-    const type = desc === 'W4A16' ? 'W4A16MatMul' : 'W8A16MatMul';
+    const type = desc === 'W8A16' ? 'W8A16MatMul' : 'W4A16MatMul';
     const op = new BaseOperation(type, { transposeB: true, hasBias, quantGroupSize }, opName);
     const input = preparedInput(graph, opName, linear, tensors.input);
-    const options = linear.hasOffset ? PACKED_OFFSETS : SYMMETRIC;
-    graph.addOperation(op, [input, ...linear.weightNames()], [tensors.linearOut], options);
+    const hint = integersHint(linear);
+    graph.addOperation(op, [input, ...linear.weightNames()], [tensors.linearOut], { hint });
   }
 }
 

@@ -1,7 +1,7 @@
 import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
 import { GMM_QUANT, type GroupedMatmulParam } from '../graph/ops/grouped-matmul.js';
 import type { ExpertLinear } from '../weights/expert-linear.js';
-import { PACKED_OFFSETS, SYMMETRIC } from './linear.js';
+import { integersHint, SYMMETRIC } from './linear.js';
 import { CommonOpBuilder, CommonOpBuilderManager } from './manager.js';
 import type { BuilderTensors, OpBuilder, ParamOf } from './types.js';
 
@@ -81,24 +81,24 @@ export class FpExperts implements OpBuilder<'MOE'> {
   }
 }
 
-/** Integers, or floats of 8 and 4 bits, that become floats where they are multiplied. */
+/** Integers, or floats of 8 and 4 bits, that become floats where they are multiplied; W4A8_DYNAMIC as in its linears. */
 @CommonOpBuilder()
 export class WeightQuantExperts implements OpBuilder<'MOE'> {
   readonly category = 'MOE';
 
   isMatch(param: Param): true | string {
-    return wants(param, ['W8A16', 'W4A16', 'FP8', 'FP4']);
+    return wants(param, ['W8A16', 'W4A16', 'W4A8_DYNAMIC', 'FP8', 'FP4']);
   }
 
   build(graph: AtbGraph, param: Param, tensors: Tensors): void {
     addExperts(graph, param, tensors, (to, opName, linear, { input, ends, out }) => {
-      const isPaired = linear.desc === 'W4A16' || linear.desc === 'FP4';
+      const isPaired = linear.desc !== 'W8A16' && linear.desc !== 'FP8';
       const param = paramOf(linear, isPaired ? GMM_QUANT.W4A16_CHANNEL : GMM_QUANT.W8A16_CHANNEL);
       const numbers = linear.desc.startsWith('FP') ? ({ weightNumbers: 'floats' } as const) : {};
       const op = new BaseOperation('GroupedMatmul', { ...param, ...numbers }, opName);
       const [weight = '', scale = '', offset = '', ...bias] = linear.weightNames();
       const inputs = [input, weight, ...bias, scale, offset, ends];
-      to.addOperation(op, inputs, [out], linear.hasOffset ? PACKED_OFFSETS : SYMMETRIC);
+      to.addOperation(op, inputs, [out], { hint: integersHint(linear) });
     });
   }
 }

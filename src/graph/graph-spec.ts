@@ -29,6 +29,8 @@ export interface NodeHint extends MaskMeaning {
   readonly symmetric?: true;
   /** Of a product of integers with offsets: these are weights, which the engine packs with the integers. */
   readonly packedOffsets?: true;
+  /** Of a product of integers with floats: each row of these is meant to become int8 first, as DynamicQuant makes it. */
+  readonly int8Activations?: true;
 }
 
 /** An operation, or a graph placed by position. */

@@ -54,6 +54,8 @@ export interface FilePart {
   readonly transposed?: boolean;
   /** Row i of the part is row rowOrder[i] of the tensor, or of its transpose where that is wanted. Rows may repeat. */
   readonly rowOrder?: Int32Array;
+  /** The tensor, of i8, has an integer of 4 bits, from -8 to 7, in each byte, and not two. */
+  readonly unpaired?: true;
   /** Of words only: number i of a row is number columnOrder[i] of the row that the words hold. */
   readonly columnOrder?: Int32Array;
   /** Each row is divided by its length, its Euclidean norm, which counts as 1e-12 where it is less. Floats only. */
@@ -80,7 +82,7 @@ export interface IntegerForm {
   readonly numbers?: 'floats';
   /** Input channels that share a scale: a multiple of 32 up to 1024, the last group of a row may be shorter. 0: all of them. */
   readonly groupSize: number;
-  /** What they will be multiplied by. `int8` (W8A8MatMul) wants 8 bits and no groups. */
+  /** What they will be multiplied by. `int8` with 8 bits (W8A8MatMul) wants no groups. */
   readonly activations: 'float' | 'int8';
 }
 
@@ -93,7 +95,7 @@ export interface WeightQuantize extends IntegerForm {
   readonly scaleName: string;
   /**
    * Of integers that are in files: another load of the same call, f32 [n, groups] of whole numbers, layout `plain`, brings
-   * what is added to them, so that a weight is scale * (integer + offset). Not with int8 activations.
+   * what is added to them, so that a weight is scale * (integer + offset). Not of 8 bits with int8 activations.
    */
   readonly offsetName?: string;
 }
@@ -105,7 +107,7 @@ export interface WeightLoad {
   readonly dtype: DType;
   /**
    * Of the parts together, after their changes. With `quantize` they are floats or words [n, k], or integers [n, k], 4-bit
-   * ones [n, k / 2] with two to a byte, the first in the lower half; the result is [n, k], or [n, k / 2] with 4 bits.
+   * ones that are not `unpaired` [n, k / 2] with two to a byte, the first in the lower half; the result is [n, k], or [n, k / 2] with 4 bits.
    */
   readonly shape: readonly number[];
   /** `plain`: row-major. `linear`: packed for matrix products. `linear-interleaved`: packed, the two parts' panels alternating. */

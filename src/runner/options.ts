@@ -75,6 +75,7 @@ export const OPEN_MODEL_OPTIONS: OptionChecks<OpenModelOptions> = {
   maxPositionEmbeddings: CHECKS.elsewhere,
   quantize: CHECKS.elsewhere,
   quantGroupSize: CHECKS.elsewhere,
+  quantizeHead: CHECKS.elsewhere,
   kvQuant: CHECKS.elsewhere,
   loadTokenizer: CHECKS.flag,
   chatTemplate: CHECKS.text,

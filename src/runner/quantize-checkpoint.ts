@@ -9,7 +9,7 @@ import type { IntegerForm } from '../native/binding.js';
 import { createEngine, type NativeEngine } from '../native/index.js';
 import type { Checkpoint, CheckpointTensor } from '../weights/checkpoint.js';
 import { syncFolder, writeSynced, writing } from '../weights/durable-output.js';
-import type { QuantizeMode, QuantizeOptions } from '../weights/quantization.js';
+import { FOUR_BIT_MODES, type QuantizeMode, type QuantizeOptions } from '../weights/quantization.js';
 import { readTensor } from '../weights/read-tensor.js';
 import { followAllowed, type LinkOptions, readExactly, readRegularFile } from '../weights/regular-file.js';
 import { SafetensorsWriter } from '../weights/safetensors-writer.js';
@@ -58,8 +58,12 @@ const COPY_BYTES = 8 * 2 ** 20;
 export async function quantizeCheckpoint(options: QuantizeCheckpointOptions): Promise<QuantizedCheckpoint> {
   const output = resolve(options.output);
   await requireFree(output);
-  if (options.calibrate !== undefined && options.quantize !== 'w4a16')
-    refuseRequest('calibrate', 'used together with quantize w4a16', options.quantize);
+  if (options.calibrate !== undefined && !FOUR_BIT_MODES.includes(options.quantize))
+    refuseRequest(
+      'calibrate',
+      `used together with quantize ${FOUR_BIT_MODES.join(' or ')}`,
+      options.quantize,
+    );
   const { checkpoint, model } = await openModel({ ...options, modelPath: options.input });
   const layout = LAYOUTS[options.format ?? 'msmodelslim'];
   const { forms, keptFloat } = quantizedTensors(checkpoint, model.getWeights(), layout);
@@ -76,7 +80,7 @@ export async function quantizeCheckpoint(options: QuantizeCheckpointOptions): Pr
   let calibration: Calibration | undefined;
   try {
     if (options.calibrate !== undefined) {
-      const { quantize: _, quantGroupSize: __, ...ofFloats } = options;
+      const { quantize: _, quantGroupSize: __, quantizeHead: ___, ...ofFloats } = options;
       const floats = await openModel({ ...ofFloats, modelPath: options.input });
       calibration = await Calibration.open(floats, engine, options.calibrate, options);
     }

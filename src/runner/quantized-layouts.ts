@@ -78,8 +78,10 @@ const compressedTensors: QuantizedLayout = {
   tensors(name, [n, k], { bits, groupSize, activations }) {
     const stem = name.replace(/\.weight$/, '');
     const scale = scales(`${stem}.weight_scale`, n, groupsOf(k, groupSize));
-    if (activations === 'int8')
-      return [{ name, dtype: 'I8', shape: [n, k], bytes: (integers) => integers }, scale];
+    if (activations === 'int8') {
+      const bytes = (integers: Uint8Array) => (bits === 4 ? inBytes(integers) : integers);
+      return [{ name, dtype: 'I8', shape: [n, k], bytes }, scale];
+    }
     const words = wordsOf(k, bits);
     return [
       {
@@ -154,6 +156,10 @@ function schemeOf(form: IntegerForm, targets: readonly string[]): object {
     output_activations: null,
   };
 }
+
+/** Pairs of 4-bit integers, the first in the lower half, as a byte each. */
+const inBytes = (pairs: Uint8Array): Uint8Array =>
+  Uint8Array.from({ length: pairs.length * 2 }, (_, i) => ((pairs[i >> 1] ?? 0) << (i % 2 ? 24 : 28)) >> 28);
 
 /** Rows of integers, two's complement, as unsigned ones that are 2^(bits - 1) too large; the last word is padded by zeros. */
 function inWords(integers: Uint8Array, n: number, rowBytes: number, bits: 4 | 8): Uint8Array {

@@ -36,7 +36,8 @@ export function storedTensors(load: WeightLoad, like: ScaleLike | undefined): St
   }
   const { bits, groupSize, scaleName } = quantize;
   const isStored = load.parts.every(({ dtype: stored }) => !isFloat(stored));
-  const isPaired = isStored && load.parts.every((part) => part.file !== undefined && !part.words);
+  const isPaired =
+    isStored && load.parts.every((part) => part.file !== undefined && !part.words && !part.unpaired);
   const inFeatures = isPaired ? (columns * 8) / bits : columns;
   const weight: StoredTensor = {
     name,

@@ -75,7 +75,7 @@ export class ExpertLinear {
   }
 
   get isFloat(): boolean {
-    return !['W8A16', 'W8A8_DYNAMIC', 'W4A16', 'FP8', 'FP4'].includes(this.desc);
+    return !['W8A16', 'W8A8_DYNAMIC', 'W4A16', 'W4A8_DYNAMIC', 'FP8', 'FP4'].includes(this.desc);
   }
 
   /** weight, (scale, (offset)), (bias), as a Linear has them, each a stack. */

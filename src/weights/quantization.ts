@@ -3,25 +3,29 @@ import type { IntegerForm } from '../native/binding.js';
 import type { TensorRef, Weights } from './weights.js';
 
 /** What a float checkpoint can be quantised to while it is loaded, by MindIE's names. */
-export const QUANTIZE_MODES = ['w8a16', 'w8a8_dynamic', 'w4a16'] as const;
+export const QUANTIZE_MODES = ['w8a16', 'w8a8_dynamic', 'w4a16', 'w4a8_dynamic'] as const;
 export type QuantizeMode = (typeof QUANTIZE_MODES)[number];
 
-/** Input channels that may share a scale in `w4a16`. */
+/** The modes whose integers have 4 bits: input channels share scales in groups. */
+export const FOUR_BIT_MODES: readonly QuantizeMode[] = ['w4a16', 'w4a8_dynamic'];
+
+/** Input channels that may share a scale in these. */
 export const GROUP_SIZES = [32, 64, 128] as const;
 export const DEFAULT_GROUP_SIZE = 64;
 
 /** How the integers of a linear are multiplied; MindIE's names of LinearTypeV2. */
-export type IntegerDesc = 'W8A16' | 'W8A8' | 'W8A8_DYNAMIC' | 'W4A16';
+export type IntegerDesc = 'W8A16' | 'W8A8' | 'W8A8_DYNAMIC' | 'W4A16' | 'W4A8_DYNAMIC';
 /** Our extension: floats of 8 bits (e4m3) and of 4 bits (e2m1), which become floats where they are multiplied. */
 export type SmallFloatDesc = 'FP8' | 'FP4';
 export type QuantDesc = IntegerDesc | SmallFloatDesc;
-export const QUANT_DESCS: readonly IntegerDesc[] = ['W8A16', 'W8A8', 'W8A8_DYNAMIC', 'W4A16'];
+export const QUANT_DESCS: readonly IntegerDesc[] = ['W8A16', 'W8A8', 'W8A8_DYNAMIC', 'W4A16', 'W4A8_DYNAMIC'];
 
 const FORM_OF_DESC: Readonly<Record<QuantDesc, Omit<IntegerForm, 'groupSize'>>> = {
   W8A16: { bits: 8, activations: 'float' },
   W8A8: { bits: 8, activations: 'int8' },
   W8A8_DYNAMIC: { bits: 8, activations: 'int8' },
   W4A16: { bits: 4, activations: 'float' },
+  W4A8_DYNAMIC: { bits: 4, activations: 'int8' },
   FP8: { bits: 8, activations: 'float', numbers: 'floats' },
   FP4: { bits: 4, activations: 'float', numbers: 'floats' },
 };
@@ -40,7 +44,7 @@ export function quantDesc({
   isStatic = false,
 }: IntegerForm & { readonly isStatic?: boolean }): QuantDesc {
   if (numbers === 'floats') return bits === 8 ? 'FP8' : 'FP4';
-  if (bits === 4) return 'W4A16';
+  if (bits === 4) return activations === 'int8' ? 'W4A8_DYNAMIC' : 'W4A16';
   if (activations === 'int8') return isStatic ? 'W8A8' : 'W8A8_DYNAMIC';
   return 'W8A16';
 }
@@ -110,40 +114,53 @@ export type QuantizationPlan = (linear: string, role: LinearRole) => LinearQuant
 export interface QuantizeOptions {
   /** Quantises a float checkpoint while it is loaded. */
   readonly quantize?: QuantizeMode;
-  /** With `w4a16`: 32, 64 or 128; 64 when absent. */
+  /** With `w4a16` and `w4a8_dynamic`, of the head too: 32, 64 or 128; 64 when absent. */
   readonly quantGroupSize?: number;
+  /** With `quantize`: what becomes of the matrix that makes logits; `w8a16` when absent. */
+  readonly quantizeHead?: QuantizeMode;
 }
 
 const DESC_OF_MODE: Readonly<Record<QuantizeMode, QuantDesc>> = {
   w8a16: 'W8A16',
   w8a8_dynamic: 'W8A8_DYNAMIC',
   w4a16: 'W4A16',
+  w4a8_dynamic: 'W4A8_DYNAMIC',
 };
 
 /**
- * What the options make of a float checkpoint: every projection in the wanted form. The head has 8 bits per channel in
- * every mode, its input as it is: its errors reach the logits undamped, and a tied embedding is read out of it.
+ * What the options make of a float checkpoint: every projection in the wanted form. The head has 8 bits per channel, its
+ * input as it is, unless it is asked for otherwise: its errors reach the logits undamped.
  * Throws REQUEST_INVALID.
  */
 export function quantizationPlan({
   quantize,
   quantGroupSize,
+  quantizeHead,
 }: QuantizeOptions): QuantizationPlan | undefined {
-  if (quantGroupSize !== undefined && quantize !== 'w4a16')
-    refuseRequest('quant_group_size', 'used together with quantize w4a16', quantGroupSize);
+  for (const [field, mode] of Object.entries({ quantize, quantize_head: quantizeHead }))
+    if (mode !== undefined && !QUANTIZE_MODES.includes(mode))
+      refuseRequest(field, `one of ${QUANTIZE_MODES.join(', ')}`, mode);
+  if (quantGroupSize !== undefined && ![quantize, quantizeHead].some((mode) => mode && hasGroups(mode)))
+    refuseRequest(
+      'quant_group_size',
+      `used together with quantize ${FOUR_BIT_MODES.join(' or ')}`,
+      quantGroupSize,
+    );
+  if (quantizeHead !== undefined && quantize === undefined)
+    refuseRequest('quantize_head', 'used together with quantize', quantizeHead);
   if (quantize === undefined) return undefined;
-  if (!QUANTIZE_MODES.includes(quantize))
-    refuseRequest('quantize', `one of ${QUANTIZE_MODES.join(', ')}`, quantize);
   const size = quantGroupSize ?? DEFAULT_GROUP_SIZE;
   if (!GROUP_SIZES.some((known) => known === size))
     refuseRequest('quant_group_size', `one of ${GROUP_SIZES.join(', ')}`, size);
-  const projection: LinearQuant = {
-    desc: DESC_OF_MODE[quantize],
-    groupSize: quantize === 'w4a16' ? size : 0,
-  };
-  const head: LinearQuant = { desc: 'W8A16', groupSize: 0 };
+  const quantOf = (mode: QuantizeMode): LinearQuant => ({
+    desc: DESC_OF_MODE[mode],
+    groupSize: hasGroups(mode) ? size : 0,
+  });
+  const [projection, head] = [quantOf(quantize), quantOf(quantizeHead ?? 'w8a16')];
   return (_, role) => (role === 'head' ? head : projection);
 }
+
+const hasGroups = (mode: QuantizeMode): boolean => FOUR_BIT_MODES.includes(mode);
 
 /**
  * The name by which an RMSNorm asks for the bias that smoothing gave it. No file has it: a format names the tensor that is

@@ -12,7 +12,7 @@ export interface QuantizedTensors {
   readonly weight: TensorRef;
   /** [n, groups] f32: w is about integer * scale. There is one group where groupSize is 0. */
   readonly scale: TensorRef;
-  /** [n, groups]: zeros where the integers are symmetric; W8A8_DYNAMIC reads none. */
+  /** [n, groups]: zeros where the integers are symmetric; those of 8 bits that int8 is multiplied with have none. */
   readonly offset: TensorRef | undefined;
   /** i32 [k]: the order in which the integers read the channels of their input; as they are when absent. */
   readonly channels: TensorRef | undefined;
@@ -45,7 +45,9 @@ export function loadQuantized(
 ): QuantizedTensors {
   const [{ quant }] = parts;
   const form = integerForm(quant);
-  const { bits, groupSize, activations } = form;
+  const { bits, groupSize } = form;
+  // To ATB, 4 bits are always multiplied with floats: the rows become int8 in the engine's product.
+  const activations = bits === 4 ? 'float' : form.activations;
   const stem = weights.path(name);
   if ((inFeatures * bits) % 8 !== 0)
     throw new AtbError('WEIGHT_QUANT_SHAPE', { name: `${stem}.weight`, inFeatures, bits });

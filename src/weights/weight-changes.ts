@@ -63,6 +63,16 @@ export function unpacked(ref: TensorRef, words: PackedWords, dtype: 'i8' | 'f32'
   return { ...ref, dtype, shape: ref.shape.with(words.axis, words.count), parts };
 }
 
+/** Integers of 4 bits of which each byte holds one. */
+export function unpaired(ref: TensorRef): TensorRef {
+  const parts = changeable('unpaired', ref).parts.map((part): WeightPart => {
+    if (part.file === undefined || part.dtype !== 'i8')
+      return refuse('unpaired', ref, 'bytes, i8', part.dtype);
+    return { ...part, unpaired: true };
+  });
+  return { ...ref, parts };
+}
+
 /** Integers as numbers that factors and addends may change. */
 export const asFloats = (ref: TensorRef): TensorRef => ({ ...changeable('asFloats', ref), dtype: 'f32' });
 

@@ -10,8 +10,8 @@ export function contentKey({ parts, shape, values }: TensorRef): string | undefi
     const { file, offset, dtype, shape, transposed = false, rowOrder = '', times = 1, plus = 0 } = part;
     const { unitRows = false, words } = part;
     const held = words ? JSON.stringify(words) : '';
-    const { columnOrder = '' } = part;
-    const changes = [transposed, unitRows, times, plus, `[${rowOrder}]`, `[${columnOrder}]`];
+    const { columnOrder = '', unpaired = false } = part;
+    const changes = [transposed, unpaired, unitRows, times, plus, `[${rowOrder}]`, `[${columnOrder}]`];
     return [offset, dtype, `[${shape}]`, held, ...changes, file].join(' ');
   });
   return `[${shape}] ${keys.join('\n')}`;

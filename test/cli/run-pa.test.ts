@@ -156,6 +156,7 @@ describe("run-pa's command line", () => {
       dtype: ['dtype', 'f32', 'f32'],
       quantize: ['quantize', 'w8a8_dynamic', 'w8a8_dynamic'],
       quantGroupSize: ['quant_group_size', 128, '128'],
+      quantizeHead: ['quantize_head', 'w4a16', 'w4a16'],
       kvQuant: ['kv_quant', 'int8', 'int8'],
       maxPositionEmbeddings: ['max_position_embeddings', 77, '77'],
       loadTokenizer: ['load_tokenizer', false, 'False'],

@@ -44,8 +44,11 @@ describe('quantising from the command line', function () {
 
   it('is refused with one line that says why', () => {
     const wrong: [RegExp, string[]][] = [
-      [/quant_group_size must be used together with quantize w4a16/, ['w8a16', '--quant_group_size', '64']],
-      [/--quantize must be one of w8a16, w8a8_dynamic, w4a16, found "w2a16"/, ['w2a16']],
+      [
+        /quant_group_size must be used together with quantize w4a16 or w4a8_dynamic/,
+        ['w8a16', '--quant_group_size', '64'],
+      ],
+      [/--quantize must be one of w8a16, w8a8_dynamic, w4a16, w4a8_dynamic, found "w2a16"/, ['w2a16']],
       [/--quant_group_size must be one of 32, 64, 128, found 48/, ['w4a16', '--quant_group_size', '48']],
     ];
     for (const [message, [mode = '', ...more]] of wrong) {

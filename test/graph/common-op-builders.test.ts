@@ -76,14 +76,16 @@ describe('builders of linears', () => {
   it('multiply by integers of 8 or 4 bits with their scales and offsets', () => {
     const names = ['x', 'p.weight', 'p.weight_scale', 'p.weight_offset', 'p.bias'];
     const expected = { transposeB: true, hasBias: true };
-    for (const [mode, type, quantGroupSize] of [
-      ['w8a16', 'W8A16MatMul', 0],
-      ['w4a16', 'W4A16MatMul', 64],
+    for (const [mode, type, quantGroupSize, hint] of [
+      ['w8a16', 'W8A16MatMul', 0, {}],
+      ['w4a16', 'W4A16MatMul', 64, {}],
+      ['w4a8_dynamic', 'W4A16MatMul', 64, { int8Activations: true }],
     ] as const) {
       const param = { category: 'LINEAR', opName: 'l', linear: quantized(mode) } as const;
       const { name, ops, spec } = build(param, { input: 'x', linearOut: 'y' }, names, ['y']);
       expect([name, ...ops]).to.deep.equal(['ACLNNQuantBatchLinear', `${type}(${names}) -> y`]);
       expect(paramsOf(spec)).to.deep.equal([{ ...expected, quantGroupSize }]);
+      expect(spec.nodes[0]?.hint).to.deep.equal({ symmetric: true, ...hint });
     }
   });
 

@@ -4,7 +4,7 @@ import { DECODE, SPLITFUSE } from '../../src/graph/graph-kind.js';
 import { assertLegal, legalityProblems, problemText } from '../../src/graph/legality.js';
 import { specProblems } from '../../src/graph/nested-legality.js';
 import { applyPasses } from '../../src/graph/passes/index.js';
-import { QUANTIZE_MODES } from '../../src/weights/quantization.js';
+import { FOUR_BIT_MODES, QUANTIZE_MODES } from '../../src/weights/quantization.js';
 import { familyKinds, familyModel, flat, stepDescs } from '../models/family-models.js';
 
 const bf16 = (...shape: number[]) => ({ dtype: 'bf16', shape });
@@ -58,7 +58,7 @@ const QUANTISATIONS = [
   { what: 'of floats', options: {} },
   ...QUANTIZE_MODES.map((quantize) => ({
     what: quantize,
-    options: { quantize, ...(quantize === 'w4a16' && { quantGroupSize: 32 }) },
+    options: { quantize, ...(FOUR_BIT_MODES.includes(quantize) && { quantGroupSize: 32 }) },
   })),
 ];
 

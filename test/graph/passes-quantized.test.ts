@@ -5,14 +5,14 @@ import { DECODER_KINDS } from '../../src/graph/graph-kind.js';
 import { distinctGraphs, type NodeHint, type NodeSpec } from '../../src/graph/graph-spec.js';
 import { applyPasses, PASSES } from '../../src/graph/passes/index.js';
 import { validateGraph } from '../../src/graph/validate.js';
-import { QUANTIZE_MODES, type QuantizeMode } from '../../src/weights/quantization.js';
+import { FOUR_BIT_MODES, QUANTIZE_MODES, type QuantizeMode } from '../../src/weights/quantization.js';
 import { FAMILIES, type Family, familyModel, flat } from '../models/family-models.js';
 
 const NAMES = PASSES.map((pass) => pass.name);
 const typeOf = ({ op }: NodeSpec): string => ('type' in op ? op.type : 'graph');
 const paramOf = (node: NodeSpec | undefined): object => (node && 'type' in node.op ? node.op.param : {});
 const quantized = (family: Family, quantize: QuantizeMode) =>
-  familyModel(family, 'bf16', { quantize, ...(quantize === 'w4a16' && { quantGroupSize: 32 }) });
+  familyModel(family, 'bf16', { quantize, ...(FOUR_BIT_MODES.includes(quantize) && { quantGroupSize: 32 }) });
 const SYMMETRIC: NodeHint = { symmetric: true };
 const PRODUCT = { transposeB: true, hasBias: false, quantGroupSize: 0 } as const;
 const W8A8 = { transposeB: true, hasPerTokenScale: true } as const;
@@ -32,9 +32,11 @@ describe('passes on quantised models', () => {
           const layer = layerOf(spec);
           const products = ['FusedLinear', 'QkvRopeCache', 'PagedAttention', ...Array(3).fill('FusedLinear')];
           expect(layer.nodes.map(typeOf)).to.deep.equal(products);
-          const bits = mode === 'w4a16' ? 4 : 8;
+          const bits = FOUR_BIT_MODES.includes(mode) ? 4 : 8;
+          const int8 = mode === 'w8a8_dynamic' || mode === 'w4a8_dynamic';
           for (const node of layer.nodes.filter((each) => typeOf(each) === 'FusedLinear'))
-            expect(paramOf(node)).to.include({ weightBits: bits });
+            expect(paramOf(node)).to.include({ weightBits: bits, ...(int8 && { int8Activations: true }) });
+          expect('int8Activations' in paramOf(layer.nodes[0])).to.equal(int8);
           const head = spec.nodes.at(-1);
           expect([head && typeOf(head), paramOf(head)]).to.deep.include('FusedLinear');
           expect(paramOf(head)).to.include({ weightBits: 8, outDataType: 'ACL_FLOAT' });
@@ -84,6 +86,16 @@ describe('passes on quantised models', () => {
       expect(paramOf(nodes[0])).to.deep.include({ weightBits, normEpsilon: 1e-5, hasResidual: true });
       expect(inputs).to.deep.equal(['x', 'gamma', 'w', 's']);
     }
+  });
+
+  it('make int8 of the rows of a product that a hint says it of, whatever surrounds it', () => {
+    const hint = { hint: { ...SYMMETRIC, int8Activations: true } } as const;
+    const alone = applyPasses(layer('W4A16MatMul', hint), ['dynamic-quant']);
+    expect(alone.nodes.map(typeOf)).to.deep.equal(['RmsNorm', 'W4A16MatMul', 'Elewise']);
+    expect(paramOf(alone.nodes[1])).to.deep.equal({ ...PRODUCT, int8Activations: true });
+    expect(alone.nodes[1]?.hint).to.deep.equal(SYMMETRIC);
+    const [fused] = applyPasses(layer('W4A16MatMul', hint), 'all').nodes;
+    expect(paramOf(fused)).to.deep.include({ weightBits: 4, hasResidual: true, int8Activations: true });
   });
 
   it('leave a product whose offsets may not be zero', () => {

@@ -263,6 +263,32 @@ describe('weights of integers in the engine', () => {
     }
   }
 
+  it('of 4 bits may be a byte each, which must be theirs', async () => {
+    const integers = Int8Array.from(random(n * k, 13), (x) => Math.round(x * 7.5 - 0.5));
+    const pairs = Int8Array.from(
+      { length: integers.length / 2 },
+      (_, i) => ((integers[2 * i] as number) & 15) | ((integers[2 * i + 1] as number) << 4),
+    );
+    const scales = {
+      ...({ name: 'w_scale', dtype: 'f32', shape: [n, 1], layout: 'plain' } as const),
+      parts: [part('scales', floats(n), 'f32', [n, 1])],
+    };
+    const { name, layout, quantize } = quantized(4, 0);
+    const load = (data: Int8Array) => {
+      const stored = { ...part('bytes', data, 'i8', [n, k]), unpaired: true } as const;
+      return engine.loadWeights([
+        { name, layout, dtype: 'i8', shape: [n, k], parts: [stored], ...(quantize && { quantize }) },
+        scales,
+      ]);
+    };
+    await load(integers);
+    expect(engine.exportTensor('w')).to.deep.equal(i8([n, k / 2], pairs));
+    for (const wrong of [8, -9])
+      await expectNative('NATIVE_VALUE_OUT_OF_RANGE', new RegExp(`from -8 to 7, found ${wrong}`), () =>
+        load(integers.with(n * k - 1, wrong)),
+      );
+  });
+
   it('take about the bytes of their integers', async () => {
     await engine.loadWeights([quantized(4, 32)]);
     // 48 rows of 128 padded channels of half a byte, and a scale and three multipliers of a byte each, in cache lines.
@@ -314,8 +340,10 @@ describe('weights of integers in the engine', () => {
     await expectNative('NATIVE_ARGUMENT_INVALID', /activations/, () => wrong({ activations: 'f32' }));
     await expectNative('NATIVE_ARGUMENT_INVALID', /scaleName/, () => wrong({ scaleName: undefined }));
     await expectNative('NATIVE_ARGUMENT_INVALID', /int8 activations/, () =>
-      wrong({ bits: 4, activations: 'int8' }),
+      wrong({ groupSize: 32, activations: 'int8' }),
     );
+    const floats = [{ ...load.parts[0], unpaired: true }];
+    await expectNative('NATIVE_ARGUMENT_INVALID', /unpaired/, () => wrong({ bits: 4 }, { parts: floats }));
     await expectNative('NATIVE_ARGUMENT_INVALID', /packed/, () => wrong({}, { layout: 'plain' }));
     await expectNative('NATIVE_TENSOR_UNKNOWN', /"w"/, () => engine.exportTensor('w'));
     await expectNative('NATIVE_ARGUMENT_INVALID', /name/, () => engine.exportTensor(7 as unknown as string));

@@ -19,7 +19,7 @@ export function readDescription(folder: string): Description {
 export function integersOf({ data, shape }: Tensor, type: string): { q: Int8Array; n: number; k: number } {
   const [n = 0, columns = 0] = shape;
   const bytes = data as Int8Array;
-  if (type !== 'W4A16') return { q: bytes, n, k: columns };
+  if (!type.startsWith('W4')) return { q: bytes, n, k: columns };
   const q = new Int8Array(bytes.length * 2);
   for (const [i, byte] of bytes.entries()) {
     q[2 * i] = (byte << 28) >> 28;

@@ -93,6 +93,7 @@ const INTEGERS: readonly (readonly [name: string, options: Quantization])[] = [
   ['llama-bf16', { quantize: 'w8a16' }],
   ['qwen2-bf16', { quantize: 'w8a8_dynamic' }],
   ['llama-tied-bf16', { quantize: 'w4a16', quantGroupSize: 32 }],
+  ['qwen2-bf16', { quantize: 'w4a8_dynamic', quantGroupSize: 32 }],
   ['llama-bf16', { kvQuant: 'int8' }],
   ['mistral-bf16', { kvQuant: 'int8' }],
   ['qwen3-f32', { kvQuant: 'int8' }],

@@ -111,7 +111,7 @@ const compressed = (
   tensors: Publisher['tensors'],
   activations: object | null = null,
 ): Publisher => {
-  const groupSize = format === 'pack-quantized' ? GROUP : 0;
+  const groupSize = format === 'pack-quantized' || bits === 4 ? GROUP : 0;
   const weights = {
     num_bits: bits,
     type: 'int',
@@ -148,9 +148,9 @@ const packTensors: Publisher['tensors'] = (linear) => ({
   ),
 });
 
-const intTensors: Publisher['tensors'] = ({ n, k, u, scales }) => ({
-  weight: { dtype: 'I8', shape: [n, k], data: bytesOf(Int8Array.from(u, (each) => each - 128)) },
-  weight_scale: f32([n, 1], scales),
+const intTensors: Publisher['tensors'] = ({ n, k, bits, u, scales, groups }) => ({
+  weight: { dtype: 'I8', shape: [n, k], data: bytesOf(Int8Array.from(u, (each) => each - 2 ** (bits - 1))) },
+  weight_scale: f32([n, groups], scales),
 });
 
 /** Few inputs of the fixtures' linears are larger than 127 times this. */
@@ -218,6 +218,7 @@ export const PUBLISHERS: Readonly<Record<string, Publisher>> = {
   },
   'ct-pack-4': compressed('pack-quantized', 4, true, symmetricTensors),
   'ct-pack-8-asym': compressed('pack-quantized', 8, false, packTensors),
+  'ct-int-4-dynamic': compressed('int-quantized', 4, true, intTensors, TOKENS),
   'ct-int-8': compressed('int-quantized', 8, true, intTensors),
   'ct-int-8-dynamic': compressed('int-quantized', 8, true, intTensors, TOKENS),
   'ct-int-8-static': compressed('int-quantized', 8, true, staticTensors, STATIC),

@@ -8,6 +8,7 @@ import {
   type OpenModelOptions,
 } from '../../src/index.js';
 import { createEngine, planGraph } from '../../src/native/index.js';
+import { QUANTIZE_MODES } from '../../src/weights/quantization.js';
 import { familyCases, familyCheckpoint } from '../oracle/families.js';
 import { failure } from '../weights/safetensors-writer.js';
 import { loadApart, writeExperts } from './large-experts.js';
@@ -21,7 +22,7 @@ describe('estimateMemory', function () {
     {},
     { dtype: 'f32' },
     { quantize: 'w8a16' },
-    { quantize: 'w4a16' },
+    { quantize: 'w4a16', quantizeHead: 'w4a8_dynamic' },
     { quantize: 'w8a8_dynamic', kvQuant: 'int8' },
   ];
   for (const modelPath of [MODEL, 'test/fixtures/oracle/llama'])
@@ -88,7 +89,7 @@ describe('estimateMemory', function () {
       expect(process.memoryUsage().rss - rssBefore).to.be.below(found.totalBytes + 250 * 2 ** 20);
     });
 
-  for (const quantize of [undefined, 'w8a16', 'w8a8_dynamic', 'w4a16'] as const)
+  for (const quantize of [undefined, ...QUANTIZE_MODES])
     it(`is within 3 % of what experts take when they run, ${quantize ?? 'floats'}`, async () => {
       const model = writeExperts({ hidden: 256, width: 256, experts: 32, layers: 3 });
       try {

@@ -35,6 +35,7 @@ const MODES = [
   { quantize: 'w8a16' },
   { quantize: 'w8a8_dynamic' },
   { quantize: 'w4a16', quantGroupSize: 32 },
+  { quantize: 'w4a8_dynamic', quantGroupSize: 32 },
 ] as const satisfies readonly QuantizeOptions[];
 const HEAD = 'lm_head.weight';
 
@@ -113,7 +114,7 @@ describe('a quantised checkpoint', function () {
       expect(existsSync(join(output, 'quant_model_description.json'))).to.equal(false);
       // Groups of 32 do not divide the 112 inputs of down_proj, which stay floats then.
       const [found, expected] = [await answers(output), await answers(source.path, mode)];
-      if (mode.quantize === 'w4a16')
+      if ('quantGroupSize' in mode)
         expect(found.map(({ tokens }) => tokens.length)).to.deep.equal([24, 24, 24]);
       else expect(found).to.deep.equal(expected);
     });

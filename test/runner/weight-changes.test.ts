@@ -16,7 +16,13 @@ import { quantizedTensors } from '../../src/runner/quantized-tensors.js';
 import { loadWeights, weightStorage } from '../../src/runner/weight-storage.js';
 import { Checkpoint } from '../../src/weights/checkpoint.js';
 import { Linear, type LinearOptions } from '../../src/weights/linear.js';
-import { type QuantizeMode, quantDesc, quantizationPlan } from '../../src/weights/quantization.js';
+import {
+  FOUR_BIT_MODES,
+  QUANTIZE_MODES,
+  type QuantizeMode,
+  quantDesc,
+  quantizationPlan,
+} from '../../src/weights/quantization.js';
 import { readTensor } from '../../src/weights/read-tensor.js';
 import { consecutiveRows, groupedRows } from '../../src/weights/row-orders.js';
 import { unreadTensors } from '../../src/weights/unread-tensors.js';
@@ -81,7 +87,8 @@ describe('linears that are changed at load', () => {
   };
 
   const plan = (quantize: QuantizeMode | undefined) =>
-    quantize && quantizationPlan({ quantize, ...(quantize === 'w4a16' && { quantGroupSize: 32 }) });
+    quantize &&
+    quantizationPlan({ quantize, ...(FOUR_BIT_MODES.includes(quantize) && { quantGroupSize: 32 }) });
   /** A graph that multiplies by the weight, so that it is packed. */
   const graphOf = (linear: Linear): GraphSpec => {
     if (linear.isFloat)
@@ -164,7 +171,7 @@ describe('linears that are changed at load', () => {
     expect(unreadTensors(checkpoint, linear.getWeights())).to.deep.equal([]);
   });
 
-  for (const mode of ['w8a16', 'w8a8_dynamic', 'w4a16'] as const) {
+  for (const mode of QUANTIZE_MODES) {
     it(`are the same integers whether the rows move before or after: ${mode}`, async () => {
       const numbersOf = { dtype: 'bf16', quantization: plan(mode) } as const;
       const whole = await loaded(
@@ -210,7 +217,7 @@ describe('linears that are changed at load', () => {
           'attn.qkv.weight_scale': whole.scale as Tensor,
           'attn.qkv.bias': qkv['attn.qkv.bias'],
         },
-        { 'attn.qkv.weight': desc, ...(mode === 'w4a16' && { group_size: 32 }) },
+        { 'attn.qkv.weight': desc, ...(FOUR_BIT_MODES.includes(mode) && { group_size: 32 }) },
       );
       const stored = quantised.weights({ dtype: 'bf16' }).at('attn');
       expect(await loaded(Linear.load(stored, grouped))).to.deep.equal(expected);

@@ -1,7 +1,14 @@
 import { expect } from 'chai';
 import { integerRows } from '../../src/weights/integer-rows.js';
 import { Linear, type LinearOptions } from '../../src/weights/linear.js';
-import { type LinearQuant, type QuantForm, quantizationPlan } from '../../src/weights/quantization.js';
+import {
+  FOUR_BIT_MODES,
+  type LinearQuant,
+  QUANTIZE_MODES,
+  type QuantForm,
+  type QuantizeOptions,
+  quantizationPlan,
+} from '../../src/weights/quantization.js';
 import { declaredWeights, type WeightSource, Weights, weightDesc } from '../../src/weights/weights.js';
 import { failure } from './safetensors-writer.js';
 
@@ -111,11 +118,24 @@ describe('quantised linears', () => {
     expect([linear.dtype, linear.isFloat]).to.deep.equal(['f16', false]);
   });
 
+  it('of 4 bits are to ATB the same whatever multiplies them', () => {
+    const load = (quantize: 'w4a16' | 'w4a8_dynamic') =>
+      Linear.load(declaredWeights('bf16', quantizationPlan({ quantize })), { ...QKV, hasBias: true });
+    const [wide, narrow] = [load('w4a16'), load('w4a8_dynamic')];
+    expect([narrow.desc, narrow.groupSize]).to.deep.equal(['W4A8_DYNAMIC', 64]);
+    expect(narrow.weight.quantized).to.deep.include({ bits: 4, groupSize: 64, activations: 'int8' });
+    expect(shown(narrow)).to.deep.equal(shown(wide));
+  });
+
+  const headOf = (options: QuantizeOptions): Linear => {
+    const parts = [{ name: 'model.embed_tokens', outFeatures: 32 }] as const;
+    const weights = declaredWeights('bf16', quantizationPlan(options));
+    return Linear.load(weights, { name: 'lm_head', parts, inFeatures: 96, role: 'head' });
+  };
+
   it('that make logits have 8 bits per channel in every mode, under a name of their own', () => {
-    for (const quantize of ['w8a16', 'w8a8_dynamic', 'w4a16'] as const) {
-      const weights = declaredWeights('bf16', quantizationPlan({ quantize }));
-      const parts = [{ name: 'model.embed_tokens', outFeatures: 32 }] as const;
-      const head = Linear.load(weights, { name: 'lm_head', parts, inFeatures: 96, role: 'head' });
+    for (const quantize of QUANTIZE_MODES) {
+      const head = headOf({ quantize });
       expect([head.desc, head.groupSize]).to.deep.equal(['W8A16', 0]);
       expect(head.weightNames()).to.deep.equal([
         'lm_head.weight',
@@ -123,6 +143,13 @@ describe('quantised linears', () => {
         'lm_head.weight_offset',
       ]);
     }
+  });
+
+  it('that make logits may have a mode of their own, in groups of the same size', () => {
+    const head = headOf({ quantize: 'w8a16', quantizeHead: 'w4a8_dynamic', quantGroupSize: 32 });
+    expect([head.desc, head.groupSize]).to.deep.equal(['W4A8_DYNAMIC', 32]);
+    const plan = quantizationPlan({ quantize: 'w8a16', quantizeHead: 'w4a8_dynamic' });
+    expect(plan?.('l', 'projection')).to.deep.equal({ desc: 'W8A16', groupSize: 0 });
   });
 
   it('cannot be packed when their parts are stored in different ways', async () => {
@@ -155,17 +182,22 @@ describe('options of quantising', () => {
     expect(quantizationPlan({})).to.equal(undefined);
   });
 
-  it('have groups of 64 unless they say otherwise, with w4a16 only', async () => {
-    expect(quantizationPlan({ quantize: 'w4a16' })?.('l', 'projection')?.groupSize).to.equal(64);
-    expect(
-      quantizationPlan({ quantize: 'w4a16', quantGroupSize: 128 })?.('l', 'projection')?.groupSize,
-    ).to.equal(128);
+  it('have groups of 64 unless they say otherwise, with 4 bits only', async () => {
+    for (const quantize of FOUR_BIT_MODES) {
+      const groupSize = (options: QuantizeOptions) =>
+        quantizationPlan(options)?.('l', 'projection')?.groupSize;
+      expect(groupSize({ quantize })).to.equal(64);
+      expect(groupSize({ quantize, quantGroupSize: 128 })).to.equal(128);
+    }
     expect(quantizationPlan({ quantize: 'w8a16' })?.('l', 'projection')?.groupSize).to.equal(0);
     for (const wrong of [
       { quantize: 'w4a16', quantGroupSize: 48 } as const,
       { quantize: 'w8a16', quantGroupSize: 64 } as const,
       { quantGroupSize: 64 },
       { quantize: 'w2a2' as 'w8a16' },
+      { quantizeHead: 'w4a16' } as const,
+      { quantize: 'w8a16', quantizeHead: 'w2a2' as 'w8a16' } as const,
+      { quantize: 'w8a16', quantizeHead: 'w8a8_dynamic', quantGroupSize: 64 } as const,
     ])
       await failure('REQUEST_INVALID', () => quantizationPlan(wrong));
   });

@@ -56,6 +56,7 @@ const CASES = [
   { model: 'qwen2', dtype: 'bf16', quantize: 'w8a16', tolerance: 0.25, ...MINDIE_ONLY },
   { model: 'llama', dtype: 'bf16', quantize: 'w8a8_dynamic', tolerance: 0.25, ...MINDIE_ONLY },
   { model: 'qwen2', dtype: 'f16', quantize: 'w4a16', quantGroupSize: 32, tolerance: 0.05, ...MINDIE_ONLY },
+  { model: 'llama', dtype: 'f16', quantize: 'w4a8_dynamic', quantGroupSize: 32, tolerance: 0.05, ...MINDIE_ONLY },
   // ATB wants the scales of inputs in 16 bits: some inputs become other whole numbers, each of which is an eighth here.
   { model: 'llama', dtype: 'bf16', published: 'msmodelslim-8-static', tolerance: 1, ...MINDIE_ONLY },
   { model: 'llama', dtype: 'f16', published: 'msmodelslim-8-static', tolerance: 1, ...MINDIE_ONLY },

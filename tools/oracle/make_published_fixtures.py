@@ -168,6 +168,7 @@ CASES = {
     "ct-pack-4-act-order": lambda: compressed("pack-quantized", 4, "group", act_order=True),
     "ct-pack-8": lambda: compressed("pack-quantized", 8, "group"),
     "ct-pack-8-asym": lambda: compressed("pack-quantized", 8, "group", symmetric=False),
+    "ct-int-4": lambda: compressed("int-quantized", 4, "group"),
     "ct-int-8": lambda: compressed("int-quantized", 8, "channel"),
     "ct-int-8-asym": lambda: compressed("int-quantized", 8, "channel", symmetric=False),
     "ct-int-8-tensor": lambda: compressed("int-quantized", 8, "tensor"),

@@ -71,6 +71,8 @@ WeightPart ReadPart(const Napi::Value& value, const Where& where, int codes_with
   if (!transposed.IsUndefined()) part.transposed = ReadBool(transposed, Where(where, "transposed"));
   const Napi::Value order = object.Get("rowOrder");
   if (!order.IsUndefined()) part.row_order = ReadInt32s(order, Where(where, "rowOrder"));
+  const Napi::Value unpaired = object.Get("unpaired");
+  if (!unpaired.IsUndefined()) part.unpaired = ReadBool(unpaired, Where(where, "unpaired"));
   const Napi::Value columns = object.Get("columnOrder");
   if (!columns.IsUndefined()) part.column_order = ReadInt32s(columns, Where(where, "columnOrder"));
   const Napi::Value unit = object.Get("unitRows");

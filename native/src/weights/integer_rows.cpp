@@ -76,4 +76,12 @@ void RequireNumbers(const std::string& name, const std::byte* codes, int64_t cou
     throw Error("NATIVE_VALUE_OUT_OF_RANGE", "weight \"" + name + "\" must be finite, found NaN");
 }
 
+void RequireInt4(const std::string& name, const std::byte* integers, int64_t count) {
+  const auto is_wide = [](std::byte byte) { return static_cast<uint8_t>(static_cast<uint8_t>(byte) + 8) > 15; };
+  const auto* const found = std::find_if(integers, integers + count, is_wide);
+  if (found == integers + count) return;
+  throw Error("NATIVE_VALUE_OUT_OF_RANGE", "weight \"" + name + "\" must be integers from -8 to 7, found " +
+                                               std::to_string(static_cast<int8_t>(*found)));
+}
+
 }  // namespace atb

@@ -39,4 +39,7 @@ void PackIntegerRows(const IntegerTarget& target, const kernels::KernelTable& ke
 /// `name` none.
 void RequireNumbers(const std::string& name, const std::byte* codes, int64_t count);
 
+/// Throws NATIVE_VALUE_OUT_OF_RANGE when one of `count` bytes of weight `name` is no integer from -8 to 7.
+void RequireInt4(const std::string& name, const std::byte* integers, int64_t count);
+
 }  // namespace atb

@@ -47,6 +47,11 @@ struct Plan {
   bool WantsRows() const {
     return std::ranges::any_of(parts, [](const PlannedPart& planned) { return planned.WantsRows(); });
   }
+  /// Bytes hold two integers each.
+  bool IsOfPairs() const {
+    return kernels::HoldsPairs(packed->format) && !makes_scales && !IsOfWords() && !IsUnpaired();
+  }
+  bool IsUnpaired() const { return !parts.empty() && parts.front().part->unpaired; }
   bool IsOfWords() const { return !parts.empty() && parts.front().part->words.has_value(); }
   bool IsTransposed() const {
     return std::ranges::any_of(parts, [](const PlannedPart& planned) { return planned.part->transposed; });
@@ -73,12 +78,14 @@ void AddPart(Plan& plan, const WeightPart& part, Files& files) {
   const bool to_float = IsFloat(plan.dtype) && (IsFloat(part.dtype) || !load.quantize);
   if (!raw && !to_float && (part.dtype != plan.dtype || part.words))
     fail("NATIVE_DTYPE_MISMATCH", ToString(plan.dtype, load.shape), part.shape);
-  if (raw && load.quantize->bits == 4 && part.transposed && !part.words)
+  if (raw && load.quantize->bits == 4 && part.transposed && !part.words && !part.unpaired)
     fail("NATIVE_ARGUMENT_INVALID", "as its rows are, because int4 cannot be transposed", part.shape);
   if (raw && part.words && part.words->bits != load.quantize->bits)
     fail("NATIVE_ARGUMENT_INVALID", "of " + std::to_string(load.quantize->bits) + " bits", part.shape);
-  if (raw && !plan.parts.empty() && plan.IsOfWords() != part.words.has_value())
-    fail("NATIVE_ARGUMENT_INVALID", "of words as the parts before, or not as they are", part.shape);
+  if (raw && !plan.parts.empty() && (plan.IsOfWords() != part.words.has_value() || plan.IsUnpaired() != part.unpaired))
+    fail("NATIVE_ARGUMENT_INVALID", "of words or unpaired as the parts before, or not as they are", part.shape);
+  if (part.unpaired && (!raw || load.quantize->bits != 4 || part.dtype != DType::kI8))
+    fail("NATIVE_ARGUMENT_INVALID", "i8 for integers of 4 bits, as what is unpaired", part.shape);
   if (part.HasArithmetic() && !IsFloat(plan.dtype))
     fail("NATIVE_ARGUMENT_INVALID", "without times and plus, which are for floats", part.shape);
   PlannedPart planned = PlanPart(part, load.name, files);
@@ -146,8 +153,8 @@ void PlanIntegers(Plan& plan) {
     fail("groupSize must be 0 or a multiple of " + std::to_string(kernels::kGroupStep) + " up to " +
          std::to_string(kernels::kMaxGroup) + ", found " + std::to_string(group));
   }
-  if (quantize.activations == Activations::kInt8 && (quantize.bits != 8 || group != 0))
-    fail("int8 activations want 8 bits and groupSize 0");
+  const bool is_w8a8 = quantize.bits == 8 && quantize.activations == Activations::kInt8;
+  if (is_w8a8 && group != 0) fail("8 bits with int8 activations want groupSize 0");
   if (quantize.scale_name.empty() || quantize.scale_name == load.name) fail("scaleName must be another name");
 
   plan.makes_scales = IsFloat(plan.dtype);
@@ -160,7 +167,7 @@ void PlanIntegers(Plan& plan) {
   if (are_floats && (!quantize.offset_name.empty() || quantize.activations == Activations::kInt8))
     fail("floats have no offsets, and are multiplied with floats");
   const int64_t per_byte = 8 / quantize.bits;
-  const bool single = plan.makes_scales || plan.IsOfWords();
+  const bool single = plan.makes_scales || plan.IsOfWords() || plan.IsUnpaired();
   const int64_t k = single ? plan.Columns() : CheckedMul(plan.Columns(), per_byte);
   if (k % per_byte != 0)
     throw Error("NATIVE_SHAPE_MISMATCH", "weight \"" + load.name + "\" has an odd number of input channels for int4");
@@ -172,8 +179,8 @@ void PlanIntegers(Plan& plan) {
   const int64_t groups = kernels::GroupsOf(k, group);
   if (group) plan.order = kernels::ScalesGeometry(plan.Rows(), groups, interleaved);
   const bool has_offsets = !quantize.offset_name.empty();
-  if (has_offsets && (plan.makes_scales || quantize.activations == Activations::kInt8))
-    fail("offsets are for stored integers that are multiplied with floats");
+  if (has_offsets && (plan.makes_scales || is_w8a8))
+    fail("offsets are for stored integers, and not for 8 bits with int8 activations");
   if (group != 0 && quantize.bits == 4 && !has_offsets) plan.shrinks_for = plan.packed->format;
 }
 
@@ -358,8 +365,8 @@ int64_t LoadPiece(const Piece& piece, Staging& staging, const kernels::KernelTab
     QuantizeRows(TargetOf(plan, expert), kernels, rows, plan.dtype, begin, count, staging.integers);
   } else {
     if (plan.packed->format == kernels::WeightFormat::kE4M3) RequireNumbers(plan.load->name, rows, piece.end - piece.begin);
-    const bool paired = kernels::HoldsPairs(plan.packed->format) && !plan.IsOfWords();
-    PackIntegerRows(TargetOf(plan, expert), kernels, rows, begin, count, paired, staging.integers);
+    if (plan.IsUnpaired()) RequireInt4(plan.load->name, rows, piece.end - piece.begin);
+    PackIntegerRows(TargetOf(plan, expert), kernels, rows, begin, count, plan.IsOfPairs(), staging.integers);
   }
   return bytes;
 }

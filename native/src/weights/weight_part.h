@@ -49,6 +49,8 @@ struct WeightPart {
   std::optional<float> value = std::nullopt;
   /// The tensor, of i32, holds a matrix of smaller integers: that one is what is transposed and ordered.
   std::optional<PackedWords> words = std::nullopt;
+  /// The tensor, of i8, has an integer of 4 bits, from -8 to 7, in each byte: it is not meant to be of pairs.
+  bool unpaired = false;
   /// Of words only: number i of a row is number column_order[i] of the row that the words hold. As many as there are.
   std::optional<std::vector<int32_t>> column_order = std::nullopt;
   /// The file has codes at `offset`, of which the floats of the tensor are made before all that is said above.

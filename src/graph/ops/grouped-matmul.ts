@@ -1,6 +1,6 @@
 import { count, type OpDefinition, unless } from './definition.js';
 import { DTYPE_OF_ACL } from './inputs.js';
-import { NUMBERS_KEY, type NumbersKey } from './integer-matmul.js';
+import { INT8_ROWS_KEY, type Int8RowsKey, NUMBERS_KEY, type NumbersKey } from './integer-matmul.js';
 
 /** ATB's GmmQuantType, as the integers that its parser wants. */
 export const GMM_QUANT = { NONE: 0, W8A16_CHANNEL: 2, W4A16_CHANNEL: 3, W8A8_TOKEN: 4 } as const;
@@ -10,7 +10,7 @@ export const GMM_QUANT = { NONE: 0, W8A16_CHANNEL: 2, W4A16_CHANNEL: 3, W8A8_TOK
  * n]), for integers (scale, offset) or with W8A8_TOKEN (scale, perTokenScale[rows]), and how many rows the experts up to
  * each one have, i64[experts] -> [rows, n].
  */
-export interface GroupedMatmulParam extends NumbersKey {
+export interface GroupedMatmulParam extends NumbersKey, Int8RowsKey {
   readonly transposeB: boolean;
   readonly hasBias: boolean;
   readonly quantType: (typeof GMM_QUANT)[keyof typeof GMM_QUANT];
@@ -19,7 +19,7 @@ export interface GroupedMatmulParam extends NumbersKey {
 
 export const groupedMatmul: OpDefinition<'GroupedMatmul', GroupedMatmulParam> = {
   type: 'GroupedMatmul',
-  keys: NUMBERS_KEY,
+  keys: { ...NUMBERS_KEY, ...INT8_ROWS_KEY },
   arity: ({ hasBias, quantType }) => ({
     inputs: 3 + count(hasBias) + (quantType === GMM_QUANT.NONE ? 0 : 2),
     outputs: 1,

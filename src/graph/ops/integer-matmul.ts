@@ -16,6 +16,13 @@ export interface NumbersKey {
 
 export const NUMBERS_KEY = { weightNumbers: ['integers', 'floats'] } as const;
 
+/** Extension key of products of integers with floats: each row of these becomes int8 first, as DynamicQuant makes it. */
+export interface Int8RowsKey {
+  readonly int8Activations?: boolean;
+}
+
+export const INT8_ROWS_KEY = { int8Activations: 'bool' } as const;
+
 /** What aclnn's products of integers ask of activations in 16 bits. */
 export function halfInputProblems([x]: readonly TensorDesc[]): string[] {
   const isHalf = x?.dtype === 'f16' || x?.dtype === 'bf16';

@@ -4,6 +4,8 @@ import type { TensorDesc } from './inputs.js';
 import {
   dtypeProblems,
   halfInputProblems,
+  INT8_ROWS_KEY,
+  type Int8RowsKey,
   NUMBERS_KEY,
   type NumbersKey,
   UNROUNDED_KEY,
@@ -11,7 +13,7 @@ import {
 } from './integer-matmul.js';
 
 /** x[tokens, k], weight int8[n, k] (`transposeB`), scale, offset, (bias[n]) -> [tokens, n] in x's dtype. */
-export interface WeightQuantMatMulParam extends UnroundedKey, NumbersKey {
+export interface WeightQuantMatMulParam extends UnroundedKey, NumbersKey, Int8RowsKey {
   readonly transposeB: boolean;
   readonly hasBias: boolean;
   /** 0: one scale for each output channel. */
@@ -24,7 +26,7 @@ const weightQuantMatMul = <T extends string>(
   perByte: number,
 ): OpDefinition<T, WeightQuantMatMulParam> => ({
   type,
-  keys: { ...UNROUNDED_KEY, ...NUMBERS_KEY },
+  keys: { ...UNROUNDED_KEY, ...NUMBERS_KEY, ...INT8_ROWS_KEY },
   arity: ({ hasBias }) => ({ inputs: 4 + count(hasBias), outputs: 1 }),
   shapes(inputs, { transposeB, outDataType }) {
     const x = inputs.at(0, 2, 3);

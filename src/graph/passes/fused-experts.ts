@@ -106,7 +106,13 @@ function productOf(pattern: Pattern, name: string): ExpertProduct | undefined {
   if (!symmetric && !hasOffset) return undefined;
   const weights = [weight, scale, ...(hasOffset ? [third] : []), ...bias];
   if (param.quantType !== GMM_QUANT.W8A8_TOKEN)
-    return { ...product, weights, hasOffset, bits: param.quantType === GMM_QUANT.W4A16_CHANNEL ? 4 : 8 };
+    return {
+      ...product,
+      weights,
+      hasOffset,
+      bits: param.quantType === GMM_QUANT.W4A16_CHANNEL ? 4 : 8,
+      int8Rows: param.int8Activations === true,
+    };
   const quant = pattern.producer(x);
   if (!quant || !paramOf(quant.node, 'DynamicQuant') || !isAlone(pattern, x, third)) return undefined;
   const [floats = ''] = quant.node.inputs;

@@ -107,6 +107,7 @@ function productOfIntegers(spec: GraphSpec, node: NodeSpec): Product | undefined
       bits: w8a16 ? 8 : 4,
       ...(param.weightNumbers === 'floats' && { numbers: param.weightNumbers }),
       groupSize: param.quantGroupSize,
+      ...(param.int8Activations && { int8Activations: true }),
     },
     ...(param.hasBias && bias !== undefined && { bias }),
     ...(param.outDataType === 'ACL_FLOAT' && { outDataType: param.outDataType }),

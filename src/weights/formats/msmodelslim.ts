@@ -1,7 +1,13 @@
 import { AtbError } from '../../errors.js';
 import { integerRows } from '../integer-rows.js';
 import { JsonScanner } from '../json-scanner.js';
-import { QUANT_DESCS, type QuantDesc, SMOOTHING_BIAS, type StaticInput } from '../quantization.js';
+import {
+  integerForm,
+  QUANT_DESCS,
+  type QuantDesc,
+  SMOOTHING_BIAS,
+  type StaticInput,
+} from '../quantization.js';
 import { MAX_TENSORS } from '../safetensors-header.js';
 import { readDescriptionFile } from './description-file.js';
 import { FLOAT_CACHE, type FormatSource, type OpenFormat, type QuantFormat } from './format.js';
@@ -41,15 +47,16 @@ async function open(source: FormatSource): Promise<OpenFormat | undefined> {
     if (found === FLOAT_TYPE) return undefined;
     if (found === 'W8A8')
       return { desc: found, groupSize: 0, input: inputs.get(linear) ?? UNREAD_INPUT, rows: staticRows };
-    if (found === 'W4A16' && groupSize === undefined) {
+    const hasGroups = integerForm({ desc: found as QuantDesc, groupSize: 0 }).bits === 4;
+    if (hasGroups && groupSize === undefined) {
       throw new AtbError('WEIGHT_QUANT_DESCRIPTION', {
         file,
         field: GROUP_SIZE_KEY,
-        expected: 'given beside W4A16',
+        expected: `given beside ${found}`,
         found: 'nothing',
       });
     }
-    const form = { desc: found as QuantDesc, groupSize: found === 'W4A16' ? (groupSize ?? 0) : 0 };
+    const form = { desc: found as QuantDesc, groupSize: hasGroups ? (groupSize ?? 0) : 0 };
     return { ...form, rows: integerRows({ ...form, hasOffset: shifted.has(linear) }) };
   };
   // The checkpoint as a whole has a type, too; single tensors may be of others.

@@ -43,12 +43,13 @@ describe('the description of a quantised checkpoint', () => {
       'b.weight': 'W8A16',
       'c.weight': 'W8A8_DYNAMIC',
       'd.weight': 'FLOAT',
+      'e.weight': 'W4A8_DYNAMIC',
       // What other tools write beside it.
       version: '1.0.0',
       optional: { nested: [1, 2.5, null, { a: true }] },
     });
     expect(found?.method).to.equal('W4A16');
-    const forms = ['a', 'b', 'c', 'd', 'unlisted'].map((linear) => {
+    const forms = ['a', 'b', 'c', 'd', 'e', 'unlisted'].map((linear) => {
       const { desc, groupSize, rows } = quantOf(found, linear) ?? {};
       return desc && `${desc}/${groupSize} ${typeof rows}`;
     });
@@ -57,6 +58,7 @@ describe('the description of a quantised checkpoint', () => {
       'W8A16/0 function',
       'W8A8_DYNAMIC/0 function',
       undefined,
+      'W4A8_DYNAMIC/128 function',
       undefined,
     ]);
   });
@@ -66,7 +68,7 @@ describe('the description of a quantised checkpoint', () => {
     expect(quantOf(found, 'b')?.desc).to.equal('W8A16');
     const error = await failure('WEIGHT_QUANT_TYPE', () => quantOf(found, 'a'));
     expect(error.message).to.match(
-      /type of "a.weight" must be one of W8A16, W8A8, W8A8_DYNAMIC, W4A16, FLOAT, found "W8A8SC"/,
+      /type of "a.weight" must be one of W8A16, W8A8, W8A8_DYNAMIC, W4A16, W4A8_DYNAMIC, FLOAT, found "W8A8SC"/,
     );
   });
 

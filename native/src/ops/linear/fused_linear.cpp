@@ -48,8 +48,8 @@ struct FusedLinearParam {
 /// x [.., m, k], gamma [k] with normEpsilon, beta [k] with normType "layer", w [n, k], bias [n] with hasBias, residual
 /// like out with hasResidual. out: [.., m, n], or n / 2 columns where they are gated. With weightBits w is integers and
 /// its scales follow it, and with hasOffset its offsets, packed with it, as in W8A16MatMul and W4A16MatMul, and
-/// weightNumbers says what they hold; with int8Activations the product is that of
-/// DynamicQuant and W8A8MatMul.
+/// weightNumbers says what they hold; with int8Activations rows become
+/// int8 before, as DynamicQuant makes them.
 class FusedLinear : public Operation {
  public:
   explicit FusedLinear(const FusedLinearParam& param)
@@ -299,9 +299,8 @@ std::unique_ptr<Operation> CreateFusedLinear(const ParamObject& object) {
   if (param.numbers != kernels::WeightNumbers::kIntegers && param.weight_bits == 0)
     reader.Fail("weightNumbers", "integers without weightBits");
   param.int8_activations = reader.Bool("int8Activations", false);
-  if (param.int8_activations &&
-      (param.weight_bits != 8 || param.group != 0 || param.numbers != kernels::WeightNumbers::kIntegers))
-    reader.Fail("int8Activations", "false but with integers of weightBits 8 and quantGroupSize 0");
+  if (param.int8_activations && (param.weight_bits == 0 || param.numbers != kernels::WeightNumbers::kIntegers))
+    reader.Fail("int8Activations", "false but with integers");
   reader.Done();
   return std::make_unique<FusedLinear>(param);
 }

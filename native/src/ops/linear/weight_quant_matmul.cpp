@@ -23,11 +23,11 @@ enum Input { kX, kWeight, kScale, kOffset, kBias };
 /// output or for each group of its channels, bias [n] of x's dtype or f32. With offsets of 0 the products are those of
 /// integers (see MultiplyCall), x being taken as 16 bits (24 when it is f32) relative to a row's largest number; so they
 /// are with offsets that the engine packed with the weight. Other offsets are for row-major weights only, which are then
-/// multiplied in f32.
+/// multiplied in f32. With int8Activations, our extension, each row of x becomes int8 first, as DynamicQuant makes it.
 class WeightQuantMatMul : public Operation {
  public:
-  WeightQuantMatMul(const IntegerWeight& weight, bool has_bias, bool f32_out)
-      : op_(weight.op), weight_(weight), has_bias_(has_bias), f32_out_(f32_out) {}
+  WeightQuantMatMul(const IntegerWeight& weight, bool has_bias, bool f32_out, bool int8_rows)
+      : op_(weight.op), weight_(weight), has_bias_(has_bias), f32_out_(f32_out), int8_rows_(int8_rows) {}
   int NumInputs() const override { return has_bias_ ? 5 : 4; }
   int NumOutputs() const override { return 1; }
 
@@ -48,7 +48,7 @@ class WeightQuantMatMul : public Operation {
   size_t WorkspaceBytes(std::span<const TensorDesc> in, int threads,
                         const kernels::KernelTable& kernels) const override {
     const int64_t m = Extent(in[kX], 0, in[kX].rank - 1), k = in[kX].dim(-1);
-    const auto multiply = static_cast<int64_t>(MultiplyBytes(threads, kernels, m, k, PlanesOf(in[kX].dtype)));
+    const auto multiply = static_cast<int64_t>(MultiplyBytes(threads, kernels, m, k, Planes(in[kX])));
     int64_t bytes = CheckedAdd(multiply, weight_.Bytes(in, threads));
     if (in[kWeight].layout == Layout::kRowMajor) bytes = std::max(bytes, FloatBytes(in, threads, multiply));
     return static_cast<size_t>(bytes);
@@ -56,7 +56,8 @@ class WeightQuantMatMul : public Operation {
 
   void Validate(std::span<const Tensor> in) const override {
     WeightOf(in[kOffset].desc).Validate(in);
-    if (in[kWeight].desc.layout == Layout::kRowMajor || ArePacked(in[kOffset].desc) || IsZero(in[kOffset])) return;
+    const bool in_floats = in[kWeight].desc.layout == Layout::kRowMajor && !int8_rows_;
+    if (in_floats || ArePacked(in[kOffset].desc) || IsZero(in[kOffset])) return;
     throw InputError("NATIVE_VALUE_OUT_OF_RANGE", op_, kOffset, "all zeros, or packed with their weight",
                      "other offsets");
   }
@@ -76,7 +77,7 @@ class WeightQuantMatMul : public Operation {
         .out_dtype = out[0].desc.dtype,
         .out_stride = out[0].desc.dim(-1),
         .x_dtype = in[kX].desc.dtype,
-        .planes = PlanesOf(in[kX].desc.dtype),
+        .planes = Planes(in[kX].desc),
     };
     std::byte* const rest = ctx.workspace + MultiplyBytes(ctx.pool.threads(), ctx.kernels, m, k, call.planes);
     if (in[kWeight].desc.layout == Layout::kRowMajor && !IsZero(in[kOffset]))
@@ -87,6 +88,8 @@ class WeightQuantMatMul : public Operation {
   }
 
  private:
+  int Planes(const TensorDesc& x) const { return int8_rows_ ? 1 : PlanesOf(x.dtype); }
+
   static bool ArePacked(const TensorDesc& desc) { return desc.layout == Layout::kPackedScales; }
 
   /// The weight, with its offsets where these are packed.
@@ -150,6 +153,7 @@ class WeightQuantMatMul : public Operation {
   IntegerWeight weight_;
   bool has_bias_;
   bool f32_out_;
+  bool int8_rows_;
 };
 
 std::unique_ptr<Operation> Create(const char* op, int bits, const ParamObject& object) {
@@ -160,8 +164,11 @@ std::unique_ptr<Operation> Create(const char* op, int bits, const ParamObject& o
   // Our extension, as in Linear: logits are not rounded.
   const std::optional<DType> out = ReadDType(reader, "outDataType");
   if (out && out != DType::kF32) reader.Fail("outDataType", "ACL_DT_UNDEFINED or ACL_FLOAT");
+  const bool int8_rows = reader.Bool("int8Activations", false);
+  if (int8_rows && weight.numbers != kernels::WeightNumbers::kIntegers)
+    reader.Fail("int8Activations", "false but with integers");
   reader.Done();
-  return std::make_unique<WeightQuantMatMul>(weight, has_bias, out.has_value());
+  return std::make_unique<WeightQuantMatMul>(weight, has_bias, out.has_value(), int8_rows);
 }
 
 }  // namespace

@@ -79,8 +79,9 @@ void ExpertWeight::Validate(std::span<const Tensor> in) const {
                      "another packed weight for " + ToString(tensor.desc));
   }
   if (bits == 0) return;
-  if (int8_rows && packed.format != kernels::WeightFormat::kI8)
-    throw InputError("NATIVE_LAYOUT_MISMATCH", op, input, "packed as int8, as the rows are", "floats of 8 bits");
+  const bool are_integers = packed.format == kernels::WeightFormat::kI8 || packed.format == kernels::WeightFormat::kI4;
+  if (int8_rows && !are_integers)
+    throw InputError("NATIVE_LAYOUT_MISMATCH", op, input, "packed as integers, as the rows are", "floats of as many bits");
   const Tensor& scales = in[static_cast<size_t>(scale_input)];
   const bool are_packed = scales.desc.layout == Layout::kPackedScales;
   const int64_t groups = kernels::GroupsOf(packed.k, packed.group);

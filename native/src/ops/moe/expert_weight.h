@@ -23,7 +23,7 @@ struct ExpertWeight {
   int bits = 0;              ///< 0: floats. 8, or 4 with two to a byte.
   int scale_input = 0;       ///< f32 [experts, n, groups].
   bool interleaved = false;  ///< Rows [0, n / 2) and [n / 2, n) are gate and up: their panels alternate.
-  bool int8_rows = false;    ///< They are multiplied with rows of int8, so that they must be integers of 8 bits.
+  bool int8_rows = false;    ///< They are multiplied with rows of int8, so that they must be integers.
   int offset_input = 0;      ///< Of integers that are not symmetric: offsets [experts, n, groups], packed with them; 0: none.
 
   struct Sizes {

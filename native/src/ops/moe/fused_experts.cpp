@@ -188,8 +188,8 @@ std::unique_ptr<Operation> CreateFusedExperts(const ParamObject& object) {
   if (param.offsets[0] && param.bits[0] == 0) reader.Fail("gateUpOffset", "false but with integers");
   if (param.offsets[1] && param.bits[1] == 0) reader.Fail("downOffset", "false but with integers");
   param.int8_activations = reader.Bool("int8Activations", false);
-  if (param.int8_activations && (param.bits[0] != 8 || param.bits[1] != 8 || param.offsets[0] || param.offsets[1]))
-    reader.Fail("int8Activations", "false but with symmetric weights of 8 bits");
+  if (param.int8_activations && (param.bits[0] == 0 || param.bits[1] == 0))
+    reader.Fail("int8Activations", "false but with weights of integers");
   reader.Done();
   return std::make_unique<FusedExperts>(param);
 }

@@ -18,6 +18,7 @@ struct GroupedMatmulParam {
   QuantType quant;
   bool has_bias;
   DType out;
+  bool int8_rows;  ///< Rows of floats become int8 with a scale each, as DynamicQuant makes them.
 
   int Bits() const { return quant == kNone ? 0 : quant == kW4A16 ? 4 : 8; }
 };
@@ -29,7 +30,7 @@ class GroupedMatmul : public Operation {
  public:
   explicit GroupedMatmul(const GroupedMatmulParam& param)
       : param_(param),
-        weight_{kOp, 1, param.Bits(), 2 + param.has_bias, false, param.quant == kW8A8Token} {}
+        weight_{kOp, 1, param.Bits(), 2 + param.has_bias, false, param.quant == kW8A8Token || param.int8_rows} {}
   int NumInputs() const override { return Ends() + 1; }
   int NumOutputs() const override { return 1; }
 
@@ -132,7 +133,7 @@ class GroupedMatmul : public Operation {
 
   /// The last input: where the rows of each expert end.
   int Ends() const { return 2 + param_.has_bias + (param_.quant == kNone ? 0 : 2); }
-  int Planes(DType x) const { return param_.quant == kNone ? 0 : PlanesOf(x); }
+  int Planes(DType x) const { return param_.quant == kNone ? 0 : param_.int8_rows ? 1 : PlanesOf(x); }
   static size_t GroupsBytes(int64_t experts) { return Align(static_cast<size_t>(experts) * sizeof(ExpertRows)); }
 
   GroupedMatmulParam param_;
@@ -151,6 +152,9 @@ std::unique_ptr<Operation> CreateGroupedMatmul(const ParamObject& object) {
   param.out = ReadDType(reader, "outDataType").value_or(DType::kF16);
   if (!IsFloat(param.out)) reader.Fail("outDataType", "ACL_FLOAT, ACL_FLOAT16 or ACL_BF16");
   IntegerWeight::ReadNumbers(reader);  // What the bytes hold is known from how they were packed.
+  param.int8_rows = reader.Bool("int8Activations", false);
+  if (param.int8_rows && param.quant != kW8A16 && param.quant != kW4A16)
+    reader.Fail("int8Activations", "false but with quantType 2 or 3");
   reader.Done();
   return std::make_unique<GroupedMatmul>(param);
 }
