@@ -16,7 +16,7 @@ const MESSAGES = {
     reason?: string | undefined;
   }) =>
     d.modelType === undefined
-      ? `config.json has no model_type, which says what architecture it is; copy config.json from where the checkpoint comes from (known: ${d.known.join(', ')})`
+      ? `config.json has no model_type, which says what architecture it is, nor the architectures of a known family; copy config.json from where the checkpoint comes from (known: ${d.known.join(', ')})`
       : `no router for model_type ${describeValue(d.modelType)}${d.nearest ? `; nearest: ${d.nearest}` : ''}${d.reason ? `, which is not built: ${d.reason}` : ''}; known: ${d.known.join(', ')}`,
   ROUTER_DUPLICATE_MODEL: (d: { modelType: string }) => `model_type "${d.modelType}" is registered twice`,
   ROUTER_MODEL_DIR_INVALID: (d: { path: string; reason: string }) => `model directory ${d.path}: ${d.reason}`,

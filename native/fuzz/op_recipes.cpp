@@ -461,7 +461,7 @@ void W8A8MatMul(Case& c, const Form* form) {
 void FusedLinear(Case& c, const Form* form) {
   Draw d{c};
   const DType dtype = d.Float();
-  constexpr const char* kActivations[] = {"none",  "relu",   "gelu",  "gelu-tanh", "fast-gelu",
+  constexpr const char* kActivations[] = {"none",  "relu",   "relu2", "gelu",      "gelu-tanh", "fast-gelu",
                                           "swish", "swiglu", "geglu", "geglu-tanh"};
   const std::string activation = c.bytes.Of(kActivations);
   const bool gated = activation.find("glu") != std::string::npos;

@@ -205,7 +205,7 @@ void ActivationsAreThoseOfTheOperation() {
   const ParamObject erf = activation("ACTIVATION_GELU", "NONE_MODE"), tanh = activation("ACTIVATION_GELU");
   const std::map<std::string, ParamObject> forms = {
       {"relu", relu},   {"gelu", erf},     {"gelu-tanh", tanh}, {"fast-gelu", activation("ACTIVATION_FAST_GELU")},
-      {"swish", swish}, {"swiglu", swish}, {"geglu", erf},      {"geglu-tanh", tanh}};
+      {"swish", swish}, {"swiglu", swish}, {"geglu", erf},      {"geglu-tanh", tanh}, {"relu2", relu}};
   ForKernels([&](const KernelTable& kernels) {
     for (DType dtype : kFloats) {
       Numbers x(dtype, {m, k}, 1), w(dtype, {n, k}, 2), bias(dtype, {n}, 3);
@@ -225,8 +225,9 @@ void ActivationsAreThoseOfTheOperation() {
           std::vector<double> expected;
           for (int64_t r = 0; r < m; ++r)
             for (int64_t c = 0; c < columns; ++c) {
-              const double up = gated ? sums[size_t(r * n + n / 2 + c)] : 1;
-              expected.push_back(activated[size_t(r * n + c)] * up +
+              const double act = activated[size_t(r * n + c)];
+              const double up = gated ? sums[size_t(r * n + n / 2 + c)] : name == "relu2" ? act : 1;
+              expected.push_back(act * up +
                                  (has_residual ? added[size_t(r * columns + c)] : 0));
             }
           fused["hasResidual"] = has_residual;

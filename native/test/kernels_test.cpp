@@ -213,6 +213,7 @@ struct UnaryCase {
 // the exponentials in the GELUs carry their own rounding: |argument| * half a unit, 40 units at -80.
 const UnaryCase kUnary[] = {
     {UnaryOp::kRelu, -5, 5, 0, 0, 0},       {UnaryOp::kGeluTanh, -4, 12, 0, 24, 0},
+    {UnaryOp::kRelu2, -5, 5, 0, 0, 0},
     {UnaryOp::kGeluErf, -5, 12, 0, 24, 0},  {UnaryOp::kFastGelu, -20, 20, 0, 24, 0},
     {UnaryOp::kSwish, -80, 80, 1, 4, 0},    {UnaryOp::kSwish, -40, 40, 1.6f, 48, 0},
     {UnaryOp::kSigmoid, -86, 86, 0, 4, 0},  {UnaryOp::kLog, 0.01f, 50, 0, 2, 0},
@@ -240,8 +241,8 @@ void UnaryKeepsSpecialValues() {
   const std::vector<float> x = {kNan, kInf, 0.0f, -0.0f, 100.0f, -100.0f, 1e30f, -1e30f, 88.8f, -88.8f, -103.0f};
   const auto n = static_cast<int64_t>(x.size());
   ForEachTable([&](const KernelTable& t) {
-    for (UnaryOp op : {UnaryOp::kRelu, UnaryOp::kGeluTanh, UnaryOp::kGeluErf, UnaryOp::kFastGelu, UnaryOp::kSwish,
-                       UnaryOp::kSigmoid, UnaryOp::kNeg, UnaryOp::kTanh}) {
+    for (UnaryOp op : {UnaryOp::kRelu, UnaryOp::kRelu2, UnaryOp::kGeluTanh, UnaryOp::kGeluErf, UnaryOp::kFastGelu,
+                       UnaryOp::kSwish, UnaryOp::kSigmoid, UnaryOp::kNeg, UnaryOp::kTanh}) {
       Out got(n), expected(n);
       t.unary(op, x.data(), got.data(), n, 1.0f);
       Reference().unary(op, x.data(), expected.data(), n, 1.0f);

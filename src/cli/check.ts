@@ -5,7 +5,7 @@ import { problemText } from '../graph/legality.js';
 import { specProblems } from '../graph/nested-legality.js';
 import { inputDescs } from '../models/base/input-descs.js';
 import { loadModels } from '../models/get-model.js';
-import { type CausalLM, getRouter, readConfigDict } from '../router/index.js';
+import { type CausalLM, getRouter, readConfigDict, withModelType } from '../router/index.js';
 import { modelOf, type OpenModelOptions, planModel } from '../runner/open-model.js';
 import { unreadWeights } from '../runner/unread-weights.js';
 import { Checkpoint } from '../weights/checkpoint.js';
@@ -35,7 +35,7 @@ const STEP = { batch: 2, tokens: 300 } as const;
  */
 export async function checkModel(options: OpenModelOptions): Promise<Finding[]> {
   await loadModels(options.modelDirs);
-  const dict = await readConfigDict(options.modelPath, options);
+  const dict = withModelType(await readConfigDict(options.modelPath, options));
   const router = new (getRouter(dict.model_type))(options.modelPath, dict, {
     allowLinks: options.allowLinks,
   });

@@ -10,7 +10,7 @@ import type { BaseConfig } from '../layers/config/index.js';
 import { loadModels } from '../models/get-model.js';
 import { createEngine } from '../native/index.js';
 import type { CausalLM } from '../router/index.js';
-import { getRouter, readConfigDict } from '../router/index.js';
+import { getRouter, readConfigDict, withModelType } from '../router/index.js';
 import { type MemoryEstimate, memoryOf } from '../runner/estimate-memory.js';
 import { type ModelPlan, modelOf, openModel, planModel } from '../runner/open-model.js';
 import { type StoredForms, storedForms } from '../runner/stored-forms.js';
@@ -102,7 +102,7 @@ export async function inspectModel(args: InspectArguments): Promise<Inspection> 
   await loadModels(args.modelDirs);
   const errors: AtbError[] = [];
   const attempt = collector(errors);
-  const dict = await attempt(() => readConfigDict(modelPath, args));
+  const dict = await attempt(async () => withModelType(await readConfigDict(modelPath, args)));
   const router =
     dict &&
     (await attempt(() => new (getRouter(dict.model_type))(modelPath, dict, { allowLinks: args.allowLinks })));

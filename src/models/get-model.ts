@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { discoverModels, getRouter, type Router, readConfigDict } from '../router/index.js';
+import { discoverModels, getRouter, type Router, readConfigDict, withModelType } from '../router/index.js';
 import type { LinkOptions } from '../weights/regular-file.js';
 
 let builtIn: Promise<string[]> | undefined;
@@ -20,7 +20,7 @@ export async function getModel(
   options: LinkOptions & { readonly modelDirs?: readonly string[] } = {},
 ): Promise<Router> {
   await loadModels(options.modelDirs);
-  const configDict = await readConfigDict(modelPath, options);
+  const configDict = withModelType(await readConfigDict(modelPath, options));
   const Router = getRouter(configDict.model_type);
   return new Router(modelPath, configDict, { allowLinks: options.allowLinks });
 }

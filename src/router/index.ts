@@ -15,5 +15,5 @@ export { readConfigDict } from './config-file.js';
 export { discoverModels } from './discover.js';
 export { type KnownModel, knownModels } from './known-models.js';
 export { MODEL_KINDS, type ModelAbout, type ModelKind } from './model-about.js';
-export { getRouter, knownModelTypes, RegisterRouter, registerModel } from './registry.js';
+export { getRouter, knownModelTypes, RegisterRouter, registerModel, withModelType } from './registry.js';
 export { type RouterOptions, routerOf } from './router-of.js';

@@ -1,5 +1,6 @@
 import { describeValue } from '../describe-value.js';
 import { AtbError } from '../errors.js';
+import type { ConfigDict } from '../layers/config/index.js';
 import { MODEL_TYPE_ALIASES, NOT_BUILT } from './aliases.js';
 import type { RouterClass } from './base-router.js';
 
@@ -26,6 +27,23 @@ export const knownModelTypes = (): string[] => [...routers.keys()].sort();
 
 /** Whether a value is a router that is known. */
 export const isRouter = (value: unknown): boolean => [...routers.values()].some((router) => router === value);
+
+/**
+ * What config.json says, with the `model_type` of what its architectures are called where it has none, as code that was
+ * published beside a checkpoint need not have: "MiniCPM3ForCausalLM" is of minicpm3.
+ */
+export function withModelType(dict: ConfigDict): ConfigDict {
+  const { model_type, architectures } = dict;
+  const [architecture] = Array.isArray(architectures) ? architectures : [];
+  if ((model_type !== undefined && model_type !== null) || typeof architecture !== 'string') return dict;
+  const plain = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]/g, '');
+  const family = plain(architecture.replace(HEADS_OF_CLASSES, ''));
+  const found = [...knownModelTypes(), ...MODEL_TYPE_ALIASES.keys()].find((type) => plain(type) === family);
+  return found === undefined ? dict : { ...dict, model_type: found };
+}
+
+/** What a class of transformers is called behind its family: what it computes. */
+const HEADS_OF_CLASSES = /(For[A-Z][A-Za-z]*|LMHeadModel|Model)$/;
 
 /** The router of a `model_type`, which is only ever looked up. Throws ROUTER_UNKNOWN_MODEL. */
 export function getRouter(modelType: unknown): RouterClass {

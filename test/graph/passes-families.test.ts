@@ -24,6 +24,8 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'falcon-alibi-parallel',
     'falcon-multi-query',
     'falcon-one-norm',
+    'gptj',
+    'gptj-whole',
     'phi',
     'phi-grouped',
   ],
@@ -39,6 +41,8 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'glm4',
     'glm4-bias',
   ],
+  'Linear Linear RmsNorm Linear RmsNorm': ['exaone4', 'exaone4-global'],
+  'Linear Split RmsNorm RmsNorm ReshapeAndCache Linear RmsNorm Linear RmsNorm': ['exaone4'],
   'Split Rope RmsNorm RmsNorm ReshapeAndCache': ['hunyuan_v1_dense', 'hunyuan_v1_dense-bias'],
   'Linear Split RmsNorm RmsNorm Rope ReshapeAndCache Linear RmsNorm Linear RmsNorm': [
     'olmo2',

@@ -289,6 +289,13 @@ describe('the passes that add to products', () => {
       expect(paramOf(fused)).to.deep.include({ activation });
       expect(others).to.deep.equal([]);
     }
+    const relu = node('Activation', { activationType: 'ACTIVATION_RELU' }, ['y'], ['act']);
+    const multiply = (...inputs: string[]) =>
+      node('Elewise', { elewiseType: 'ELEWISE_MUL' }, inputs, ['out']);
+    expect(found(relu, multiply('act', 'act')).map(paramOf)).to.deep.equal([
+      { transposeB: true, hasBias: false, activation: 'relu2' },
+    ]);
+    expect(found(relu, multiply('act', 'x')).map(typeOf)).to.deep.equal(['FusedLinear', 'Elewise']);
     const scaled = { activationType: 'ACTIVATION_SWISH', scale: 1.7 };
     expect(found(node('Activation', scaled, ['y'], ['out'])).map(typeOf)).to.deep.equal([
       'Linear',

@@ -123,6 +123,51 @@ describe("families' configurations", () => {
     }
   });
 
+  it('read what published files of each generation call things, and what repeats them', () => {
+    const bigger = { ...SIZES, num_key_value_heads: 4 };
+    const same: readonly (readonly [model_type: string, one: ConfigDict, other: ConfigDict])[] = [
+      // starcoder2-7b and -15b; Qwen3-Coder-480B-A35B.
+      ['starcoder2', bigger, { ...bigger, activation_function: 'gelu', layer_norm_epsilon: 1e-3 }],
+      ['qwen3_moe', SIZES, { ...SIZES, use_qk_norm: true }],
+      // Qwen2-57B-A14B as transformers 5 saves it.
+      [
+        'qwen2_moe',
+        { ...SIZES, sliding_window: 64 },
+        { ...SIZES, sliding_window: 0, use_sliding_window: false },
+      ],
+      // Qwen-72B-Chat has both names of the base, of which its code reads the first.
+      ['qwen', { ...SIZES, rotary_emb_base: 1e6 }, { ...SIZES, rotary_emb_base: 1e6, rope_theta: 1e4 }],
+    ];
+    for (const [model_type, one, other] of same)
+      expect(read({ ...other, model_type }), model_type).to.deep.equal(read({ ...one, model_type }));
+    // The first files of Qwen-7B.
+    const { hidden_size, num_hidden_layers, num_attention_heads, max_position_embeddings, vocab_size } =
+      SIZES;
+    const first = {
+      n_embd: hidden_size,
+      n_layer: num_hidden_layers,
+      n_head: num_attention_heads,
+      n_positions: max_position_embeddings,
+      ffn_hidden_size: SIZES.intermediate_size,
+      activation: 'swiglu',
+      pos_emb: 'rotary',
+    };
+    expect(read({ model_type: 'qwen', vocab_size, ...first })).to.deep.equal(
+      read({ model_type: 'qwen', ...SIZES }),
+    );
+    const refused: readonly (readonly [model_type: string, key: string, value: unknown])[] = [
+      ['qwen', 'pos_emb', 'alibi'],
+      ['qwen', 'activation', 'gelu'],
+      ['qwen3_moe', 'use_qk_norm', false],
+      ['qwen3', 'sliding_window', -1],
+    ];
+    for (const [model_type, key, value] of refused)
+      expect(() => read({ ...SIZES, model_type, [key]: value }), key).to.throw(key);
+    expect(() =>
+      read({ ...SIZES, model_type: 'qwen2', use_sliding_window: true, sliding_window: 0 }),
+    ).to.throw(/sliding_window must be an integer from 1 .*, found 0/);
+  });
+
   it('refuse what other families read, and name the rest', () => {
     for (const model_type of Object.keys(DEFAULTS)) {
       const dict = {

@@ -10,6 +10,7 @@ import {
   knownModelTypes,
   MODEL_TYPE_ALIASES,
   registerModel,
+  withModelType,
 } from '../../src/router/index.js';
 import { declaredWeights } from '../../src/weights/weights.js';
 import { writeConfigs } from './family-models.js';
@@ -88,8 +89,32 @@ describe('getModel', () => {
     }
   });
 
+  it('finds the family by its architecture where config.json has no model_type', async () => {
+    const families: Readonly<Record<string, string>> = {
+      LlamaForCausalLM: 'llama',
+      MiniCPM3ForCausalLM: 'minicpm3',
+      QWenLMHeadModel: 'qwen',
+      ChatGLMModel: 'chatglm',
+      XLMRobertaModel: 'xlm-roberta',
+      XverseForCausalLM: 'xverse',
+    };
+    await loadModels();
+    for (const [architecture, model_type] of Object.entries(families))
+      for (const dict of [
+        { architectures: [architecture] },
+        { architectures: [architecture], model_type: null },
+      ])
+        expect(withModelType(dict)).to.deep.equal({ ...dict, model_type });
+    for (const architectures of ['LlamaForCausalLM', [], [7], ['MptForCausalLM'], ['Model'], null])
+      expect(withModelType({ architectures })).to.deep.equal({ architectures });
+    const named = { architectures: ['LlamaForCausalLM'], model_type: 'qwen3' };
+    expect(withModelType(named)).to.equal(named);
+    const router = await getModel(checkpoint({ ...SMALL, architectures: ['LlamaForCausalLM'] }));
+    expect(router.createModel(declaredWeights('bf16')).name).to.equal('llama');
+  });
+
   it('says that config.json names no model_type', async () => {
-    for (const config of [SMALL, { ...SMALL, model_type: null }]) {
+    for (const config of [SMALL, { ...SMALL, model_type: null, architectures: ['MptForCausalLM'] }]) {
       const error = await rejection(getModel(checkpoint(config)));
       expect(error.code).to.equal('ROUTER_UNKNOWN_MODEL');
       expect(error.message).to.contain('config.json has no model_type').and.contain('llama');

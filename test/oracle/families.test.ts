@@ -22,6 +22,11 @@ import { largestDifference, promptLogits, smallestCosine } from './logits.js';
 const CONTEXT = 128;
 /** The smallest cosine of a row of logits in bf16. */
 const COSINE = 0.9995;
+/**
+ * Where that is less: what this family's norms multiply with is 1 + weight, whose sum transformers rounds, too, and squares
+ * double the error of what they are of. Transformers in bf16 has 0.9973 beside the same numbers.
+ */
+const COSINES: Readonly<Record<string, number>> = { nemotron: 0.998 };
 /** The least share of rows with that cosine. Behind a token that got other experts all are others. */
 const COMPARED = 1 / 6;
 /** What ATB cannot say, by the case that needs it. */
@@ -153,7 +158,7 @@ for (const name of familyCases) {
         const runner = await load(checkpoint.path, isa, 'bf16');
         try {
           const { cosine, compared } = await cosinesAlike(runner, references);
-          expect(cosine).to.be.at.least(COSINE);
+          expect(cosine).to.be.at.least(COSINES[own] ?? COSINE);
           expect(compared).to.be.at.least(COMPARED);
         } finally {
           runner.dispose();

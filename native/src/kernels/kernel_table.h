@@ -12,7 +12,7 @@ namespace atb::kernels {
 enum class BinaryOp : uint8_t { kAdd, kSub, kMul, kDiv };
 
 enum class UnaryOp : uint8_t {
-  kNone, kRelu, kGeluTanh, kGeluErf, kFastGelu, kSwish, kSigmoid, kLog, kMuls, kCos, kSin, kNeg, kTanh,
+  kNone, kRelu, kRelu2, kGeluTanh, kGeluErf, kFastGelu, kSwish, kSigmoid, kLog, kMuls, kCos, kSin, kNeg, kTanh,
 };
 
 /// Activations [m, k] as kernels multiply them with weights of integers; `quantize` makes them. Row r is scales[r]

@@ -7,6 +7,7 @@ export type RowNormType = 'rms' | 'rms-plus-one' | 'layer';
 const ACTIVATIONS = [
   'none',
   'relu',
+  'relu2',
   'gelu',
   'gelu-tanh',
   'fast-gelu',

@@ -21,7 +21,7 @@ function match(pattern: Pattern, node: NodeSpec): Rewriting | undefined {
     return undefined;
   const [out] = node.outputs as [string];
   const reader = soleReader(pattern, out);
-  const found = reader && (activated(reader) ?? gated(pattern, reader));
+  const found = reader && (squared(pattern, reader) ?? activated(reader) ?? gated(pattern, reader));
   if (!found) return undefined;
   const { activation, nodes, output } = found;
   return new Map<NodeSpec, readonly NodeSpec[]>([
@@ -42,6 +42,23 @@ function activated(node: NodeSpec): Activated | undefined {
   const activation = param && activationOf(param);
   const [output] = node.outputs as [string];
   return activation && { activation, nodes: [node], output };
+}
+
+/** relu(x) times itself. */
+function squared(pattern: Pattern, relu: NodeSpec): Activated | undefined {
+  const found = activated(relu);
+  if (found?.activation !== 'relu' || pattern.isOutput(found.output)) return undefined;
+  const [one, other, ...more] = pattern.readings(found.output);
+  const isSquare = paramOf(one?.node, 'Elewise')?.elewiseType === 'ELEWISE_MUL' && one?.node === other?.node;
+  if (
+    one === undefined ||
+    !isSquare ||
+    more.length > 0 ||
+    one.node.inputs.some((name) => name !== found.output)
+  )
+    return undefined;
+  const [output] = one.node.outputs as [string];
+  return { activation: 'relu2', nodes: [relu, one.node], output };
 }
 
 const GATED = { gelu: 'geglu', 'gelu-tanh': 'geglu-tanh', swish: 'swiglu' } as const;

@@ -12,7 +12,7 @@ import {
   fullAttention,
   LLAMA_DEFAULTS,
 } from '../../layers/config/index.js';
-import { NormedResultLayer } from '../../layers/decoder-layers.js';
+import { type LayerStep, NormedResultLayer } from '../../layers/decoder-layers.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
@@ -36,11 +36,12 @@ export const olmo2Norms = (config: DecoderConfig, weights: Weights): ProjectionN
 
 /** Norms are over the results of attention and MLP, not over what goes into them (arXiv:2501.00656, section 3). */
 export class Olmo2Layer extends NormedResultLayer {
-  constructor(layerId: number, config: DecoderConfig, weights: Weights) {
+  /** `attention`: in place of OLMo 2's. */
+  constructor(layerId: number, config: DecoderConfig, weights: Weights, attention?: LayerStep) {
     const own = weights.at('self_attn');
     const norm = (name: string) => new BaseRMSNorm(weights.at(name), config.hiddenSize, config.rmsNormEps);
     const parts = {
-      selfAttn: new NormedRotaryAttention(layerId, config, own, olmo2Norms(config, own)),
+      selfAttn: attention ?? new NormedRotaryAttention(layerId, config, own, olmo2Norms(config, own)),
       afterAttention: norm('post_attention_layernorm'),
       mlp: new BaseMLP(config, weights.at('mlp')),
       afterMlp: norm('post_feedforward_layernorm'),

@@ -36,7 +36,7 @@ const isStretched: Field<boolean> = {
 /** `intermediate_size` counts gate and up together. */
 const intermediateSize: Field<number> = {
   read(json) {
-    const both = field('intermediate_size', WIDTH, required).read(json, {});
+    const both = field(['intermediate_size', 'ffn_hidden_size'], WIDTH, required).read(json, {});
     return both % 2 === 0 ? both / 2 : json.fail(`intermediate_size must be even, found ${both}`);
   },
 };
@@ -65,8 +65,14 @@ export const QWEN_CONFIG = defineConfig({
       },
     ),
     maxPositionEmbeddings: contextLength(['max_position_embeddings', 'n_positions'], 8192),
-    rope: rotaryConfig({ theta: 10_000, thetaNames: 'rotary_emb_base', factorNames: 'rotary_pct' }),
+    rope: rotaryConfig({
+      theta: 10_000,
+      thetaNames: ['rotary_emb_base', 'rope_theta'],
+      factorNames: 'rotary_pct',
+    }),
     slidingWindows: fullAttention,
+    activation: field('activation', only('swiglu'), 'swiglu'),
+    positions: field('pos_emb', only('rotary'), 'rotary'),
     scalesScores: field('scale_attn_weights', only(true), true),
   },
   irrelevant: keysBecause('is a dtype that the published code casts to', 'bf16', 'fp16', 'fp32'),

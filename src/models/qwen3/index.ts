@@ -1,4 +1,8 @@
-import { NormedRotaryAttention, projectionNorms } from '../../layers/attention-orders.js';
+import {
+  NormedRotaryAttention,
+  type ProjectionNorms,
+  projectionNorms,
+} from '../../layers/attention-orders.js';
 import {
   biases,
   type DecoderConfig,
@@ -22,13 +26,16 @@ const QWEN3_CONFIG = defineConfig({
   irrelevant: { mlp_bias: 'Qwen3MLP has no biases' },
 });
 
+/** The norms of queries and keys, one for all heads of each. */
+export const qwen3Norms = (config: DecoderConfig, weights: Weights): ProjectionNorms =>
+  projectionNorms(config, (of, heads) => {
+    return new HeadNorm(weights.at(`${of}_norm`), { ...config, heads }, config.rmsNormEps);
+  });
+
 /** Llama's attention, with q and k RMS-normalised per head before RoPE (arXiv:2505.09388, section 2). */
 export class Qwen3Attention extends NormedRotaryAttention {
   constructor(layerId: number, config: DecoderConfig, weights: Weights) {
-    const norms = projectionNorms(config, (of, heads) => {
-      return new HeadNorm(weights.at(`${of}_norm`), { ...config, heads }, config.rmsNormEps);
-    });
-    super(layerId, config, weights, norms);
+    super(layerId, config, weights, qwen3Norms(config, weights));
   }
 }
 

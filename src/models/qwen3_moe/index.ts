@@ -4,6 +4,8 @@ import {
   decoder,
   defineConfig,
   experts,
+  field,
+  only,
   slidingByLayer,
   sparseBySteps,
 } from '../../layers/config/index.js';
@@ -28,6 +30,7 @@ const QWEN3_MOE_CONFIG = defineConfig({
     ...experts({ numExperts: 128, numExpertsPerToken: 8, moeIntermediateSize: 768, normTopkProb: false }),
     sparseLayers: sparseBySteps,
     slidingWindows: slidingByLayer({ useSlidingWindow: false, window: 4096, slides: () => true }),
+    hasQkNorm: field('use_qk_norm', only(true), true),
   },
   irrelevant: { max_window_layers: 'Qwen3MoeModel has one window for all layers' },
 });

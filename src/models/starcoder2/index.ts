@@ -6,6 +6,7 @@ import {
   field,
   flag,
   groupedQueryAttention,
+  keysBecause,
   mlp,
   only,
   positive,
@@ -36,7 +37,14 @@ const STARCODER2_CONFIG = defineConfig({
     mlpType: field('mlp_type', only('default'), 'default'),
     normType: field('norm_type', only('layer_norm'), 'layer_norm'),
   },
-  irrelevant: { rms_norm_eps: 'its norms are LayerNorms, whose epsilon is norm_epsilon' },
+  irrelevant: {
+    activation_function: 'Starcoder2MLP reads hidden_act',
+    ...keysBecause(
+      'is no epsilon of its LayerNorms, which is norm_epsilon',
+      'layer_norm_epsilon',
+      'rms_norm_eps',
+    ),
+  },
 });
 type Starcoder2Config = ConfigOf<typeof STARCODER2_CONFIG>;
 

@@ -59,6 +59,8 @@ double Apply(UnaryOp op, double x, double arg) {
       return x;
     case UnaryOp::kRelu:
       return x < 0 ? 0 : x;  // A NaN stays.
+    case UnaryOp::kRelu2:
+      return x < 0 ? 0 : x * x;
     case UnaryOp::kGeluTanh:
       return 0.5 * x * (1 + std::tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));  // sqrt(2 / pi)
     case UnaryOp::kGeluErf:

@@ -136,12 +136,20 @@ inline V FastGelu(V x) {
   return x * Exp(V::Set1(0.851f) * (x - a)) / (V::Set1(1.0f) + Exp(V::Set1(-1.702f) * a));
 }
 
+/// The square of what is above zero.
+template <class V>
+inline V Relu2(V x) {
+  return WhereNegative(x, V::Zero(), x * x);
+}
+
 /// The activation of a product; kNone leaves it as it is.
 template <class V>
 inline V Activate(V x, UnaryOp activation) {
   switch (activation) {
     case UnaryOp::kRelu:
       return WhereNegative(x, V::Zero(), x);
+    case UnaryOp::kRelu2:
+      return Relu2(x);
     case UnaryOp::kGeluTanh:
       return GeluTanh(x);
     case UnaryOp::kGeluErf:

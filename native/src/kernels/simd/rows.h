@@ -108,6 +108,8 @@ void Unary(UnaryOp op, const float* x, float* out, int64_t size, float arg) {
       return each([](V v) { return v; });
     case UnaryOp::kRelu:
       return each([](V v) { return WhereNegative(v, V::Zero(), v); });
+    case UnaryOp::kRelu2:
+      return each([](V v) { return Relu2(v); });
     case UnaryOp::kGeluTanh:
       return each([](V v) { return GeluTanh(v); });
     case UnaryOp::kGeluErf:

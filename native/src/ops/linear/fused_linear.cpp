@@ -278,13 +278,14 @@ std::unique_ptr<Operation> CreateFusedLinear(const ParamObject& object) {
   param.norm = has_norm ? static_cast<RowNorm>(1 + norm_type) : RowNorm::kNone;
   param.epsilon = static_cast<float>(reader.Number("normEpsilon", 0));
   if (param.epsilon < 0.0f) reader.Fail("normEpsilon", "at least 0");
-  constexpr int kFirstGated = 6;
+  constexpr int kFirstGated = 7;
   using kernels::UnaryOp;
-  constexpr UnaryOp kActivations[] = {UnaryOp::kNone,     UnaryOp::kRelu,  UnaryOp::kGeluErf,
-                                      UnaryOp::kGeluTanh, UnaryOp::kFastGelu, UnaryOp::kSwish,
-                                      UnaryOp::kSwish,    UnaryOp::kGeluErf,  UnaryOp::kGeluTanh};
+  constexpr UnaryOp kActivations[] = {UnaryOp::kNone,     UnaryOp::kRelu,     UnaryOp::kRelu2, UnaryOp::kGeluErf,
+                                      UnaryOp::kGeluTanh, UnaryOp::kFastGelu, UnaryOp::kSwish, UnaryOp::kSwish,
+                                      UnaryOp::kGeluErf,  UnaryOp::kGeluTanh};
   const int activation = reader.Enum(
-      "activation", {"none", "relu", "gelu", "gelu-tanh", "fast-gelu", "swish", "swiglu", "geglu", "geglu-tanh"}, 0);
+      "activation",
+      {"none", "relu", "relu2", "gelu", "gelu-tanh", "fast-gelu", "swish", "swiglu", "geglu", "geglu-tanh"}, 0);
   param.activation = kActivations[activation];
   param.gated = activation >= kFirstGated;
   param.has_residual = reader.Bool("hasResidual", false);

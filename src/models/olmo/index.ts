@@ -1,0 +1,98 @@
+import { CommonOpBuilderManager } from '../../common-op-builders/index.js';
+import type { AtbGraph } from '../../graph/atb-graph.js';
+import { RotaryAttention } from '../../layers/attention-orders.js';
+import {
+  biases,
+  type ConfigOf,
+  constant,
+  decoder,
+  defineConfig,
+  fullAttention,
+  LLAMA_DEFAULTS,
+} from '../../layers/config/index.js';
+import { PreNormLayer } from '../../layers/decoder-layers.js';
+import { BaseMLP } from '../../layers/mlp.js';
+import { BaseNorm } from '../../layers/norms.js';
+import { registerModel, routerOf } from '../../router/index.js';
+import { constantWeight } from '../../weights/weight-changes.js';
+import type { TensorRef, Weights } from '../../weights/weights.js';
+import { BaseModelATB } from '../base/base-model-atb.js';
+import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
+
+/** Defaults of transformers 5.24, OlmoConfig. */
+const OLMO_CONFIG = defineConfig({
+  fields: {
+    ...decoder({ ...LLAMA_DEFAULTS, rotary: { keepsF32: true } }),
+    // OlmoLayerNorm knows no other.
+    rmsNormEps: constant(1e-5),
+    ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
+    slidingWindows: fullAttention,
+  },
+  irrelevant: { rms_norm_eps: 'OlmoLayerNorm has an epsilon of its own' },
+});
+type OlmoConfig = ConfigOf<typeof OLMO_CONFIG>;
+
+/** LayerNorm that has neither weight nor bias: all of a model share ones and zeros. */
+class PlainLayerNorm extends BaseNorm {
+  private readonly ones: TensorRef;
+  private readonly zeros: TensorRef;
+
+  constructor(
+    name: string,
+    weights: Weights,
+    private readonly config: OlmoConfig,
+  ) {
+    super(weights, config.rmsNormEps, name);
+    this.ones = constantWeight('layer_norm.ones', [config.hiddenSize], 1);
+    this.zeros = constantWeight('layer_norm.zeros', [config.hiddenSize], 0);
+  }
+
+  override getWeights(): TensorRef[] {
+    return [this.ones, this.zeros];
+  }
+
+  buildGraph(graph: AtbGraph, input: string): string {
+    const normOut = `${this.name}_out`;
+    CommonOpBuilderManager.getBuilder({
+      category: 'NORM',
+      opName: this.name,
+      normType: 'LayerNorm',
+      epsilon: this.config.rmsNormEps,
+      weight: this.ones.name,
+      bias: this.zeros.name,
+      axis: 1,
+      enableAddNorm: false,
+    }).build(graph, { input, normOut });
+    return normOut;
+  }
+}
+
+/** Llama with norms that have no weights (arXiv:2402.00838, section 2.1). */
+export class FlashOlmoForCausalLMATB extends FlashForCausalLMATB<OlmoConfig> {
+  readonly name = 'olmo';
+  protected readonly model: BaseModelATB;
+
+  constructor(config: OlmoConfig, weights: Weights) {
+    super(config, weights);
+    const inner = weights.at('model');
+    this.model = new BaseModelATB(config, inner, {
+      layer: (layerId, at) =>
+        new PreNormLayer(layerId, at, {
+          inputLayernorm: new PlainLayerNorm('input_layernorm', at, config),
+          selfAttn: new RotaryAttention(layerId, config, at.at('self_attn')),
+          postAttentionLayernorm: new PlainLayerNorm('post_attention_layernorm', at, config),
+          mlp: new BaseMLP(config, at.at('mlp')),
+        }),
+      norm: new PlainLayerNorm('norm', inner, config),
+    });
+  }
+}
+
+export const OlmoRouter = routerOf(OLMO_CONFIG, FlashOlmoForCausalLMATB, {
+  about: {
+    kind: 'variant',
+    features: ['LayerNorm without weights'],
+    reference: 'transformers',
+  },
+});
+registerModel('olmo', OlmoRouter);
