@@ -24,6 +24,8 @@ const MESSAGES = {
     `the class ${d.className} of a model lacks ${d.kind === 'function' ? `the method "${d.member}"` : `the property "${d.member}", ${d.kind === 'string' ? 'a name' : 'a part of it'}`}; docs/adding-a-model.md shows it`,
   MODEL_USE_UNSUPPORTED: (d: { use: string; modelType: unknown; architectures: unknown }) =>
     `a checkpoint of model_type ${describeValue(d.modelType)} and architectures ${describeValue(d.architectures)} cannot be used to ${d.use}; decoders generate and embed, encoders embed, classifiers (…ForSequenceClassification) rank`,
+  MODEL_EXPORT_UNSUPPORTED: (d: { modelType: unknown; reason: string; phases: readonly string[] }) =>
+    `a checkpoint of model_type ${describeValue(d.modelType)} is not exported, because ${d.reason}; its graphs alone are written by "atb-models graph --format json --phase", one each of ${d.phases.join(', ')}`,
   CONFIG_INVALID: (d: { file: string; problems: readonly string[] }) => `${d.file}: ${d.problems.join('; ')}`,
   ...WEIGHT_MESSAGES,
   // Builders

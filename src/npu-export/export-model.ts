@@ -36,7 +36,8 @@ export interface ExportOptions {
  * Writes what the owner of an NPU needs to run a checkpoint there: nested graphs of every kind, a manifest of weights,
  * step inputs and caches, and a Python program that builds them through MindIE's or ATB's own bindings. Returns the files.
  * Throws CONFIG_*, ROUTER_*, WEIGHT_*, REQUEST_INVALID; GRAPH_ILLEGAL for a model that ATB refuses,
- * MODEL_USE_UNSUPPORTED for an encoder, of which `atb-models graph --format json` gives the graph.
+ * MODEL_EXPORT_UNSUPPORTED for an encoder, and for a model that sees or hears: `atb-models graph --format json` gives
+ * their graphs.
  */
 export async function exportModel(options: ExportOptions): Promise<string[]> {
   const { modelPath, modelDirs = [], blockSize = 128, maxPositionEmbeddings, onWarning } = options;
@@ -51,16 +52,7 @@ export async function exportModel(options: ExportOptions): Promise<string[]> {
     ...(onWarning && { onWarning }),
   });
   const { model } = open;
-  // The program that goes with the graphs generates text.
-  if (!model.graphKinds.includes(PREFILL)) {
-    const { architectures, model_type: modelType } = router.configDict;
-    throw new AtbError('MODEL_USE_UNSUPPORTED', { use: 'generate', modelType, architectures });
-  }
-  // Nor does it know what an encoder of pictures or sound reads.
-  if (model.graphKinds.includes(ENCODE)) {
-    const { architectures, model_type: modelType } = router.configDict;
-    throw new AtbError('MODEL_USE_UNSUPPORTED', { use: 'be exported', modelType, architectures });
-  }
+  requireText(open);
   for (const weight of model.getWeights()) await requireSymmetric(weight);
   const graphs = new Map(model.graphKinds.map((kind) => [kind, model.buildGraph(kind)]));
   const step = { batch: 1, tokens: blockSize, blockSize };
@@ -85,6 +77,16 @@ export async function exportModel(options: ExportOptions): Promise<string[]> {
   return files;
 }
 
+/** The program that goes with the graphs generates text from token ids, and makes what their graphs read. */
+function requireText({ model, router }: OpenModel): void {
+  const phases = model.graphKinds.map(({ name }) => name);
+  const reason = !model.graphKinds.includes(PREFILL)
+    ? 'the program of an export generates text, and this model encodes it'
+    : 'the program of an export does not make what an encoder of pictures or sound reads, nor put its rows among the tokens';
+  if (!model.graphKinds.includes(PREFILL) || model.graphKinds.includes(ENCODE))
+    throw new AtbError('MODEL_EXPORT_UNSUPPORTED', { modelType: router.config.modelType, reason, phases });
+}
+
 /** Of f32 nothing but dtypes may be wrong; then the export is for a stub and no NPU. */
 function requireLegal(
   { model, dtype }: OpenModel,
@@ -95,7 +97,7 @@ function requireLegal(
 ): void {
   const all = specProblems(spec, inputDescs(model, kind, dtype, step));
   const isAboutF32 = ({ rule, text }: LegalityProblem): boolean =>
-    dtype === 'f32' && (rule === 'dtype' || text.includes('found f32'));
+    dtype === 'f32' && (rule === 'dtype' || /found (?:f32|ACL_FLOAT)$/.test(text));
   const problems = all.filter((problem) => !isAboutF32(problem)).map(problemText);
   if (problems.length > 0) throw new AtbError('GRAPH_ILLEGAL', { graph: spec.name, problems });
   const [first] = all;

@@ -9,7 +9,8 @@ QUANT = ["QUANT_UNDEFINED", "QUANT_INT4", "QUANT_INT8", "QUANT_INT16", "QUANT_FL
 DTYPES = ["ACL_DT_UNDEFINED", "ACL_FLOAT", "ACL_FLOAT16", "ACL_INT8", "ACL_INT32", "ACL_INT64", "ACL_BF16"]
 NORM = {"quantType": QUANT, "epsilon": float, "hasBias": bool}
 LAYER_NORM = {"quantType": QUANT, "epsilon": float, "zoomScaleValue": float}
-ATTENTION = {"headNum": int, "kvHeadNum": int, "qkScale": float, "batchRunStatusEnable": bool, "outDataType": DTYPES}
+ATTENTION = {"headNum": int, "kvHeadNum": int, "qkScale": float, "batchRunStatusEnable": bool, "outDataType": DTYPES,
+             "mlaVHeadSize": int}
 PAGED_MASKS = ["MASK_TYPE_UNDEFINED", "MASK_TYPE_NORM", "MASK_TYPE_ALIBI", "MASK_TYPE_SPEC"]
 SELF_MASKS = ["MASK_TYPE_UNDEFINED", "MASK_TYPE_NORM", "MASK_TYPE_ALIBI", "MASK_TYPE_NORM_COMPRESS"]
 ACTIVATIONS = ["RELU", "GELU", "FAST_GELU", "SWISH", "LOG", "SWIGLU_FORWARD", "SWIGLU_BACKWARD", "SIGMOID"]
@@ -22,15 +23,18 @@ KEYS = {
         "dim": int,
         "geluMode": ["TANH_MODE", "NONE_MODE"],
     },
+    "Cast": {"dtype": DTYPES},
     "Concat": {"concatDim": int},
     "DynamicQuant": {},
     "Elewise": {
         "elewiseType": ["ELEWISE_ADD", "ELEWISE_SUB", "ELEWISE_MUL", "ELEWISE_MULS", "ELEWISE_TANH",
-                        "ELEWISE_QUANT_PER_CHANNEL"],
+                        "ELEWISE_QUANT_PER_CHANNEL", "ELEWISE_CAST", "ELEWISE_EQUAL", "ELEWISE_LOGICAL_NOT", "ELEWISE_REALDIV"],
         "mulsParam": {"varAttr": float},
         "outTensorType": DTYPES,
     },
     "Gather": {"axis": int, "batchDims": int},
+    "GroupTopk": {"groupNum": int, "k": int, "groupMultiFlag": int, "n": int},
+    "GroupedMatmul": {"transposeB": bool, "hasBias": bool, "quantType": int, "outDataType": DTYPES},
     "LayerNorm": {
         "layerType": ["LAYER_NORM_NORM", "LAYER_NORM_PRENORM", "LAYER_NORM_POSTNORM"],
         "normParam": {"quantType": QUANT, "epsilon": float, "beginNormAxis": int, "beginParamsAxis": int},
@@ -38,12 +42,14 @@ KEYS = {
         "postNormParam": LAYER_NORM,
     },
     "Linear": {"transposeA": bool, "transposeB": bool, "hasBias": bool, "enAccum": bool, "outDataType": DTYPES},
+    "MoeInitRouting": {"topkNum": int, "expertNum": int},
+    "MoeTokenUnpermute": {},
     "PagedAttention": {
         **ATTENTION,
         "maskType": PAGED_MASKS,
         "calcType": ["CALC_TYPE_UNDEFINED", "CALC_TYPE_SPEC"],
     },
-    "ReshapeAndCache": {"compressType": ["COMPRESS_TYPE_UNDEFINED"], "kvCacheCfg": ["K_CACHE_V_CACHE"]},
+    "ReshapeAndCache": {"compressType": ["COMPRESS_TYPE_UNDEFINED"], "kvCacheCfg": ["K_CACHE_V_CACHE", "K_CACHE_V_BYPASS"]},
     "RmsNorm": {
         "layerType": ["RMS_NORM_NORM", "RMS_NORM_PRENORM", "RMS_NORM_POSTNORM"],
         "normParam": {**NORM, "modelType": ["LLAMA_MODEL", "GEMMA_MODEL"], "rstd": bool},
@@ -58,11 +64,21 @@ KEYS = {
         "isTriuMask": int,
         "kernelType": ["KERNELTYPE_DEFAULT", "KERNELTYPE_HIGH_PRECISION"],
     },
+    "Sigmoid": {},
+    "Slice": {"offsets": list, "size": list},
+    "Softmax": {"axes": list},
+    "Sort": {"num": list},
     "Split": {"splitDim": int, "splitNum": int, "splitSizes": list},
+    "Transpose": {"perm": list},
+    "VectorNorm": {},
     "W4A16MatMul": {"hasBias": bool, "quantGroupSize": int, "transposeB": bool},
     "W8A16MatMul": {"hasBias": bool, "quantGroupSize": int, "transposeB": bool},
     "W8A8MatMul": {"transposeB": bool, "hasBias": bool, "isBF16": bool, "hasPerTokenScale": bool},
 }
+
+
+ELEWISE_INPUTS = {"ELEWISE_MULS": 1, "ELEWISE_TANH": 1, "ELEWISE_CAST": 1, "ELEWISE_LOGICAL_NOT": 1,
+                  "ELEWISE_QUANT_PER_CHANNEL": 3}
 
 
 class StubError(RuntimeError):
@@ -95,13 +111,18 @@ def of_integers(param):
     return param.get("outDataType") in ("ACL_FLOAT16", "ACL_BF16")
 
 
+def values_in_keys(param):
+    """How many of a key's first numbers are its value; 0 where values are tensors of their own."""
+    return param.get("mlaVHeadSize", 0)
+
+
 def counts(op, param):
     """How many tensors an operation reads and writes: GetInputNum and GetOutputNum."""
     if op in ("SelfAttention", "PagedAttention"):
         check_heads(op, param)
     masked = param.get("maskType", "MASK_TYPE_UNDEFINED") != "MASK_TYPE_UNDEFINED"
     if op == "PagedAttention":
-        return 5 + masked + (param.get("calcType") == "CALC_TYPE_SPEC"), 1
+        return 4 + (not values_in_keys(param)) + masked + (param.get("calcType") == "CALC_TYPE_SPEC"), 1
     if op == "RmsNorm":
         require(param["layerType"] == "RMS_NORM_NORM", "the stub has plain norms only")
         require(param["normParam"]["epsilon"] > 0, "RmsNorm: epsilon must be positive")
@@ -112,15 +133,26 @@ def counts(op, param):
         return 3, 1
     fixed = {
         "Activation": (1, 1),
+        "Cast": (1, 1),
         "Concat": (2, 1),
         "DynamicQuant": (1, 2),
-        "Elewise": ({"ELEWISE_MULS": 1, "ELEWISE_TANH": 1, "ELEWISE_QUANT_PER_CHANNEL": 3}.get(param.get("elewiseType"), 2), 1),
+        "Elewise": (ELEWISE_INPUTS.get(param.get("elewiseType"), 2), 1),
         "Gather": (2, 1),
+        "GroupTopk": (2, 1),
+        "GroupedMatmul": (3 + param.get("hasBias", False), 1),
         "Linear": (2 + param.get("hasBias", True) + of_integers(param), 1),
-        "ReshapeAndCache": (5, 2),
+        "MoeInitRouting": (2, 3),
+        "MoeTokenUnpermute": (3, 1),
+        "ReshapeAndCache": (3, 1) if param.get("kvCacheCfg") == "K_CACHE_V_BYPASS" else (5, 2),
         "Rope": (5, 2),
-        "SelfAttention": (4 + masked, 1),
+        "SelfAttention": (3 + (not values_in_keys(param)) + masked, 1),
+        "Sigmoid": (1, 1),
+        "Slice": (1, 1),
+        "Softmax": (1, 1),
+        "Sort": (1, 2),
         "Split": (1, param.get("splitNum", 2)),
+        "Transpose": (1, 1),
+        "VectorNorm": (1, 1),
         "W4A16MatMul": (4 + param.get("hasBias", False), 1),
         "W8A16MatMul": (4 + param.get("hasBias", False), 1),
         "W8A8MatMul": (3 + param.get("hasPerTokenScale", False) + param.get("hasBias", False), 1),
@@ -131,10 +163,12 @@ def counts(op, param):
 def host_inputs(op, param):
     """Inputs whose values the host must have (param.cpp of ATB)."""
     masked = param.get("maskType", "MASK_TYPE_UNDEFINED") != "MASK_TYPE_UNDEFINED"
+    values = 0 if values_in_keys(param) else 1
     if op == "SelfAttention":
-        return [3 + masked]
+        return [2 + values + masked]
     if op == "PagedAttention":
-        return [4, 5 + masked] if param.get("calcType") == "CALC_TYPE_SPEC" else [4]
+        contexts = 3 + values
+        return [contexts, contexts + 1 + masked] if param.get("calcType") == "CALC_TYPE_SPEC" else [contexts]
     return []
 
 
@@ -142,6 +176,17 @@ def check_heads(op, param):
     """self_attention_operation.cpp and paged_attention_operation.cpp, when an operation is made."""
     heads, groups = param.get("headNum", 0), param.get("kvHeadNum", 0)
     require(heads > 0 and groups > 0 and heads % groups == 0, f"{op}: {heads} heads, {groups} of keys")
+    if values_in_keys(param):
+        # MlaParamCheck of both.
+        require(groups == 1, f"{op}: mlaVHeadSize with {groups} heads of keys")
+        require(param.get("maskType") != "MASK_TYPE_ALIBI", f"{op}: mlaVHeadSize with ALiBi")
+        several = param.get("calcType") == "CALC_TYPE_SPEC"
+        require(not several or param.get("maskType") == "MASK_TYPE_SPEC", f"{op}: mlaVHeadSize wants a mask of its own")
+
+
+# ElewiseOperationCast of atb_ops_info.ini; f32 to itself is what bf16 to f32 becomes in an export of f32.
+CASTS = {(torch.float16, "ACL_FLOAT"), (torch.float32, "ACL_FLOAT16"), (torch.int32, "ACL_INT64"), (torch.int64, "ACL_INT32"),
+         (torch.bfloat16, "ACL_FLOAT"), (torch.float32, "ACL_BF16"), (torch.float32, "ACL_FLOAT")}
 
 
 def check_inputs(op, param, tensors):
@@ -171,6 +216,9 @@ def check_inputs(op, param, tensors):
         same(0, 1)
         require(kinds[2] == torch.int8 and shapes[1] == shapes[2], f"Elewise: {kinds}, {shapes}")
         require(shapes[1] in ([1], shapes[0][-1:]), f"Elewise: scales {shapes[1]} of {shapes[0]}")
+    elif op == "Elewise" and param["elewiseType"] in ("ELEWISE_CAST", "ELEWISE_LOGICAL_NOT"):
+        logical = param["elewiseType"] == "ELEWISE_LOGICAL_NOT"
+        require(kinds[0] == torch.int8 if logical else (kinds[0], param["outTensorType"]) in CASTS, f"Elewise: {kinds}, {param}")
     elif op == "Elewise":
         same(*range(len(tensors)))
         aligned = [shape[::-1] for shape in shapes]
@@ -203,10 +251,13 @@ def check_inputs(op, param, tensors):
     elif op == "Linear":
         same(*range(len(tensors)))
         require(param.get("transposeB", True), "the stub has transposed weights only")
-        require(shapes[0][-1] == shapes[1][1], f"Linear: {shapes[0]} times {shapes[1]}")
+        require(shapes[0][-1] == shapes[1][-1], f"Linear: {shapes[0]} times {shapes[1]}")
+        require(len(shapes[1]) == 2 or shapes[0][0] == shapes[1][0], f"Linear: batches {shapes}")
         require(len(shapes) == 2 or shapes[2] == [shapes[1][0]], f"Linear: bias {shapes[2:]}")
     elif op == "RmsNorm":
         same(0, 1)
+        # rms_norm_operation.cpp, CheckLastDims: rows of whole 32 bytes.
+        require(shapes[0][-1] * tensors[0].element_size() % 32 == 0, f"RmsNorm: {shapes}")
         require(shapes[0][-1] == shapes[1][0], f"RmsNorm: {shapes}")
     elif op == "Rope":
         same(0, 1)
@@ -220,9 +271,12 @@ def check_inputs(op, param, tensors):
         require(16 <= width <= 4096 and shapes[1][1] % width == 0, f"Rope: {shapes}")
         require(shapes[0][1] % shapes[1][1] == 0, f"Rope: {shapes}")
     elif op == "ReshapeAndCache":
-        same(0, 1, 2, 3)
-        ints(4)
-        require(shapes[2][2:] == shapes[0][1:] and shapes[4] == [shapes[0][0]], f"ReshapeAndCache: {shapes}")
+        caches = len(tensors) // 2
+        same(*range(2 * caches))
+        ints(2 * caches)
+        for row in range(caches):
+            require(shapes[caches + row][2:] == shapes[row][1:], f"ReshapeAndCache: {shapes}")
+        require(shapes[-1] == [shapes[0][0]], f"ReshapeAndCache: {shapes}")
     elif op == "SelfAttention":
         same(*range(len(tensors) - 1))
         ints(len(tensors) - 1)
@@ -230,16 +284,21 @@ def check_inputs(op, param, tensors):
         require(len(shapes[0]) == 3 and shapes[0][1] == param["headNum"], f"SelfAttention: {shapes}")
         require(shapes[1][1] == param["kvHeadNum"], f"SelfAttention: {shapes}")
         if param.get("isTriuMask") == 1:
-            require(shapes[3] == [128, 128], f"SelfAttention: triangle {shapes[3]}")
+            require(shapes[-2] == [128, 128], f"SelfAttention: triangle {shapes[-2]}")
         if param.get("maskType") == "MASK_TYPE_ALIBI":
             require(shapes[3][-3:-1] == [param["headNum"], shapes[3][-1]], f"SelfAttention: {shapes[3]}")
     elif op == "PagedAttention":
-        same(0, 1, 2)
-        ints(3, *host_inputs(op, param))
+        latent = values_in_keys(param)
+        same(0, 1) if latent else same(0, 1, 2)
+        tables = 2 if latent else 3
+        ints(tables, *host_inputs(op, param))
         require(len(shapes[0]) == 3 and shapes[0][1] == param["headNum"], f"PagedAttention: {shapes}")
-        require(shapes[1] == shapes[2] and shapes[1][1] % 16 == 0, f"PagedAttention: {shapes}")
+        require((latent or shapes[1] == shapes[2]) and shapes[1][1] % 16 == 0, f"PagedAttention: {shapes}")
+        require(latent <= shapes[1][3] <= 576, f"PagedAttention: values of {latent} in keys of {shapes[1][3]}")
         require(shapes[1][2] == param["kvHeadNum"], f"PagedAttention: {shapes}")
-        if param.get("calcType") == "CALC_TYPE_SPEC":
+        if latent and param.get("maskType") == "MASK_TYPE_SPEC":
+            require(shapes[4][0] == shapes[0][0], f"PagedAttention: a mask of {shapes[4]} for {shapes[0][0]} tokens")
+        if param.get("calcType") == "CALC_TYPE_SPEC" and not latent:
             # paged_attention_tiling.cpp.
             heads, size = shapes[0][1:]
             require(shapes[1][1] <= 128 and heads <= 256 and heads * size <= 16384, f"PagedAttention: {shapes}")
@@ -256,3 +315,28 @@ def check_inputs(op, param, tensors):
     elif op == "W8A8MatMul":
         require(kinds[0] == kinds[1] == torch.int8 and kinds[2] == torch.float32, f"{op}: {kinds}")
         require(shapes[2] == [shapes[1][0]] and shapes[3] == shapes[0][:-1], f"{op}: {shapes}")
+    elif op == "GroupTopk":
+        same(0)
+        ints(1)
+        require(shapes[1] == [1024], f"GroupTopk: indices {shapes[1]}")
+        # group_topk_operation.cpp: groups of neighbours, of which k stay.
+        require(1 <= param["k"] <= param["groupNum"], f"GroupTopk: {param}")
+        require(shapes[0][1] <= 1024 and shapes[0][1] % param["groupNum"] == 0, f"GroupTopk: {shapes}, {param}")
+    elif op == "GroupedMatmul":
+        require(kinds[0] == kinds[1] and kinds[-1] == torch.int64, f"GroupedMatmul: {kinds}")
+        require(param["transposeB"] and param["quantType"] == 0, f"the stub has experts of floats only: {param}")
+        require(shapes[0][1] == shapes[1][2] and shapes[-1] == shapes[1][:1], f"GroupedMatmul: {shapes}")
+    elif op == "MoeInitRouting":
+        ints(1)
+        require(shapes[1] == [shapes[0][0], param["topkNum"]], f"MoeInitRouting: {shapes}, {param}")
+    elif op == "MoeTokenUnpermute":
+        ints(1)
+        require(shapes[0][:1] == shapes[1] == [shapes[2][0] * shapes[2][1]], f"MoeTokenUnpermute: {shapes}")
+    elif op == "Sort":
+        require(len(param["num"]) == 1 and 1 <= param["num"][0] <= shapes[0][-1], f"Sort: {param} of {shapes}")
+    elif op == "Softmax":
+        require(len(param["axes"]) == 1 and param["axes"][0] >= -1, f"Softmax: {param}")
+    elif op == "Transpose":
+        require(sorted(param["perm"]) == list(range(len(shapes[0]))), f"Transpose: {param} of {shapes}")
+    elif op == "Slice":
+        require(len(param["offsets"]) == len(param["size"]) == len(shapes[0]), f"Slice: {param} of {shapes}")

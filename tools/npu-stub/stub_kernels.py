@@ -1,7 +1,8 @@
 """What exported operations compute, with PyTorch on the CPU: in float32, rounded to the dtype of the result."""
 import torch
 
-from stub_checks import StubError, of_integers, require
+from stub_checks import StubError, of_integers, require, values_in_keys
+from stub_experts import EXPERT_KERNELS, TORCH_DTYPES
 
 
 def attend(q, k, v, scale, mask):
@@ -15,16 +16,24 @@ def attend(q, k, v, scale, mask):
 
 
 def mask_factor(op, dtype, param):
-    # Only SelfAttention scales a mask (unpad_flashattention_bf16_mix.cce), and none of ALiBi; PagedAttention adds it.
+    # SelfAttention scales a mask (unpad_flashattention_bf16_mix.cce), and so does the kernel of latent attention against
+    # the cache (paged_attention_decoder of MLA), but none of ALiBi; PagedAttention of keys and values adds it.
     if param["maskType"] == "MASK_TYPE_ALIBI":
         return 1.0
     precise = param.get("kernelType") == "KERNELTYPE_HIGH_PRECISION"
-    return -3e38 if op == "SelfAttention" and (dtype == torch.bfloat16 or precise) else 1.0
+    scales = op == "SelfAttention" or values_in_keys(param)
+    return -3e38 if scales and (dtype == torch.bfloat16 or precise) else 1.0
+
+
+def with_values(param, tensors):
+    """The same inputs with values as the third: of latent attention the first numbers of each key."""
+    size = values_in_keys(param)
+    return [*tensors[:2], tensors[1][..., :size], *tensors[2:]] if size else tensors
 
 
 def self_attention(param, tensors):
-    q, k, v, *mask, lengths = tensors
-    out, begin = torch.empty(q.shape), 0
+    q, k, v, *mask, lengths = with_values(param, tensors)
+    out, begin = torch.empty(*q.shape[:2], v.shape[-1]), 0
     for n in lengths.tolist():
         rows = slice(begin, begin + n)
         added = None
@@ -41,18 +50,21 @@ def self_attention(param, tensors):
 
 
 def paged_attention(param, tensors):
-    q, k_cache, v_cache, tables, contexts, *rest = tensors
+    q, k_cache, v_cache, tables, contexts, *rest = with_values(param, tensors)
     several = param.get("calcType") == "CALC_TYPE_SPEC"
     q_lens = rest.pop().tolist() if several else [1] * len(contexts)
     mask = rest[0].float() * mask_factor("PagedAttention", q.dtype, param) if rest else None
     require(not several or mask is not None, "CALC_TYPE_SPEC needs a mask")
-    out, begin = torch.empty(q.shape), 0
+    out, begin = torch.empty(*q.shape[:2], v_cache.shape[-1]), 0
+    # Rows of a square mask are positions, those of MASK_TYPE_SPEC tokens of the step.
+    by_position = param.get("maskType") != "MASK_TYPE_SPEC"
     for row, (context, n) in enumerate(zip(contexts.tolist(), q_lens, strict=True)):
         used = tables[row, : -(-context // k_cache.shape[1])].long()
         k, v = (cache[used].flatten(0, 1)[:context] for cache in (k_cache, v_cache))
         added = None
         if mask is not None:
-            added = mask[context - n : context, :context] if several else mask[row, ..., :context]
+            first = context - n if by_position else begin
+            added = mask[first : first + n, :context] if several else mask[row, ..., :context]
         rows = slice(begin, begin + n)
         out[rows] = attend(q[rows], k, v, param["qkScale"], added)
         begin += n
@@ -74,10 +86,11 @@ def rope(param, tensors):
 
 
 def reshape_and_cache(param, tensors):
-    k, v, k_cache, v_cache, slots = tensors
-    for rows, cache in ((k, k_cache), (v, v_cache)):
+    *tensors, slots = tensors
+    half = len(tensors) // 2
+    for rows, cache in zip(tensors[:half], tensors[half:], strict=True):
         cache.flatten(0, 1)[slots.long()] = rows
-    return [k_cache, v_cache]
+    return tensors[half:]
 
 
 def rms_norm(param, tensors):
@@ -102,7 +115,7 @@ def linear(param, tensors):
         # Words have the bits of f32 in their lower halves.
         scale = scale if scale.dtype == torch.float32 else scale.to(torch.int32).view(torch.float32)
         return [(sums.float() * scale).to(torch.bfloat16 if param["outDataType"] == "ACL_BF16" else torch.float16)]
-    y = x.float() @ weight.float().t()
+    y = x.float() @ weight.float().transpose(-1, -2)
     return [(y + bias[0].float() if bias else y).to(x.dtype)]
 
 
@@ -157,13 +170,24 @@ def elewise(param, tensors):
     name = param["elewiseType"]
     if name == "ELEWISE_QUANT_PER_CHANNEL":
         return [(x / tensors[1].float() + tensors[2].float()).round().clamp(-128, 127).to(torch.int8)]
+    if name == "ELEWISE_CAST":
+        return [tensors[0].to(TORCH_DTYPES[param["outTensorType"]])]
+    if name == "ELEWISE_EQUAL":
+        return [(tensors[0] == tensors[1]).to(torch.int8)]
+    if name == "ELEWISE_LOGICAL_NOT":
+        return [(tensors[0] == 0).to(torch.int8)]
     if name == "ELEWISE_MULS":
         y = x * param["mulsParam"]["varAttr"]
     elif name == "ELEWISE_TANH":
         y = x.tanh()
     else:
         other = tensors[1].float()
-        y = {"ELEWISE_ADD": x + other, "ELEWISE_SUB": x - other, "ELEWISE_MUL": x * other}[name]
+        y = {
+            "ELEWISE_ADD": torch.add,
+            "ELEWISE_SUB": torch.sub,
+            "ELEWISE_MUL": torch.mul,
+            "ELEWISE_REALDIV": torch.div,
+        }[name](x, other)
     return [y.to(tensors[0].dtype)]
 
 
@@ -174,12 +198,30 @@ def split(param, tensors):
     return [part.contiguous() for part in x.split(sizes, dim=axis)]
 
 
+def gather(param, tensors):
+    x, indices = tensors
+    axis = param.get("axis", 0)
+    if param.get("batchDims", 0):
+        require(axis == param["batchDims"] == 1, "the stub gathers along the last of two axes")
+        return [x.gather(1, indices.long())]
+    return [x.index_select(axis, indices.flatten().long()).reshape(*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])]
+
+
+def boxed(param, tensors):
+    [x] = tensors
+    for axis, (offset, size) in enumerate(zip(param["offsets"], param["size"], strict=True)):
+        begin = offset + x.shape[axis] if offset < 0 else offset
+        x = x.narrow(axis, begin, x.shape[axis] - begin if size == -1 else size)
+    return [x.contiguous()]
+
+
 KERNELS = {
+    **EXPERT_KERNELS,
     "Activation": activation,
     "Concat": lambda param, tensors: [torch.cat(tensors, dim=param.get("concatDim", 0))],
     "DynamicQuant": dynamic_quant,
     "Elewise": elewise,
-    "Gather": lambda param, tensors: [tensors[0].index_select(param.get("axis", 0), tensors[1].long())],
+    "Gather": gather,
     "LayerNorm": layer_norm,
     "Linear": linear,
     "PagedAttention": paged_attention,
@@ -187,7 +229,10 @@ KERNELS = {
     "RmsNorm": rms_norm,
     "Rope": rope,
     "SelfAttention": self_attention,
+    "Sigmoid": lambda param, tensors: [tensors[0].float().sigmoid().to(tensors[0].dtype)],
+    "Slice": boxed,
     "Split": split,
+    "Transpose": lambda param, tensors: [tensors[0].permute(param["perm"]).contiguous()],
     "W4A16MatMul": weight_quant,
     "W8A16MatMul": weight_quant,
     "W8A8MatMul": w8a8,

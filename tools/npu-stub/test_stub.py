@@ -17,6 +17,8 @@ LAYER_NORM = {"layerType": "LAYER_NORM_NORM", "normParam": {"epsilon": 1e-5, "be
 LINEAR = {"transposeB": True, "hasBias": False}
 ENCODER = {"calcType": "PA_ENCODER", "headNum": 2, "kvHeadNum": 1, "qkScale": 0.25}
 PAGED = {"headNum": 2, "kvHeadNum": 1, "qkScale": 0.25}
+LATENT = {"headNum": 2, "kvHeadNum": 1, "qkScale": 0.25, "mlaVHeadSize": 12}
+TOPK = {"groupNum": 2, "k": 1, "groupMultiFlag": 1, "n": 2}
 SPEC = {**PAGED, "maskType": "MASK_TYPE_NORM", "calcType": "CALC_TYPE_SPEC"}
 
 
@@ -53,6 +55,17 @@ def cached(**changes):
     return list(tensors.values())
 
 
+def latent(**changes):
+    """The same without values, which are parts of keys."""
+    tensors = cached(**changes)
+    return tensors[:2] + tensors[3:]
+
+
+def several_latent(**changes):
+    """3 tokens of one sequence against the cache, and what each of them sees."""
+    return [*latent(q=f16(3, 2, 16), tables=int32(1, 1), lengths=int32(1) + 3, **changes), f16(3, 3), int32(1) + 3]
+
+
 def turned(width=16, **changes):
     tensors = {"q": f16(3, 2 * width), "k": f16(3, width), "cos": f16(3, width), "sin": f16(3, width), **changes}
     return [*tensors.values(), int32(1)]
@@ -61,7 +74,7 @@ def turned(width=16, **changes):
 class Legal(unittest.TestCase):
     def test_what_exports_write_is_accepted(self):
         for op, param, tensors in [
-            ("RmsNorm", NORM, [f16(3, 8), f16(8)]),
+            ("RmsNorm", NORM, [f16(3, 16), f16(16)]),
             ("LayerNorm", LAYER_NORM, [f16(3, 8), f16(8), f16(8)]),
             ("Linear", LINEAR, [f16(3, 8), f16(5, 8)]),
             ("Rope", {"rotaryCoeff": 2}, turned()),
@@ -70,6 +83,12 @@ class Legal(unittest.TestCase):
             ("Activation", {"activationType": "ACTIVATION_RELU"}, [bf16(3, 8)]),
             ("Elewise", {"elewiseType": "ELEWISE_MUL"}, [f16(3, 8), f16(8)]),
             ("Split", {"splitDim": 1, "splitNum": 3, "splitSizes": [4, 2, 2]}, [f16(3, 8)]),
+            ("PagedAttention", LATENT, latent()),
+            ("PagedAttention", {**LATENT, "maskType": "MASK_TYPE_SPEC", "calcType": "CALC_TYPE_SPEC"}, several_latent()),
+            ("ReshapeAndCache", {"kvCacheCfg": "K_CACHE_V_BYPASS"}, [f16(3, 1, 16), f16(4, 16, 1, 16), int32(3)]),
+            ("Elewise", {"elewiseType": "ELEWISE_CAST", "outTensorType": "ACL_FLOAT"}, [bf16(3, 8)]),
+            ("GroupTopk", TOPK, [f16(3, 8), int32(1024)]),
+            ("Sort", {"num": [2]}, [f16(3, 8)]),
         ]:
             with self.subTest(op):
                 run(op, param, *tensors)
@@ -88,6 +107,42 @@ class Legal(unittest.TestCase):
         expected = torch.nn.functional.scaled_dot_product_attention(*heads, is_causal=True, scale=0.25)
         torch.testing.assert_close(out, expected.transpose(0, 1))
 
+    def test_latent_values_are_the_first_numbers_of_keys(self):
+        q, keys = torch.randn(3, 2, 16), torch.randn(3, 1, 16)
+        heads = [each.transpose(0, 1) for each in (q, keys.expand(3, 2, 16), keys[..., :12].expand(3, 2, 12))]
+        expected = torch.nn.functional.scaled_dot_product_attention(*heads, is_causal=True, scale=0.25).transpose(0, 1)
+        for dtype, blocked in ((torch.float32, -65504.0), (torch.bfloat16, 1.0)):
+            mask = torch.zeros(128, 128).masked_fill(torch.ones(128, 128).triu(1).bool(), blocked).to(dtype)
+            prompt = {**LATENT, "calcType": "PA_ENCODER", "maskType": "MASK_TYPE_NORM", "isTriuMask": 1}
+            [whole] = run("SelfAttention", prompt, q.to(dtype), keys.to(dtype), mask, int32(1) + 3)
+            cache = torch.zeros(4, 16, 1, 16, dtype=dtype)
+            run("ReshapeAndCache", {"kvCacheCfg": "K_CACHE_V_BYPASS"}, keys.to(dtype), cache, torch.arange(3, dtype=torch.int32))
+            spec = {**LATENT, "maskType": "MASK_TYPE_SPEC", "calcType": "CALC_TYPE_SPEC"}
+            [pieces] = run("PagedAttention", spec, q.to(dtype), cache, int32(1, 1), int32(1) + 3, mask[:3, :3].contiguous(), int32(1) + 3)
+            tolerance = {"rtol": 0.02, "atol": 0.02} if dtype == torch.bfloat16 else {"rtol": 1e-5, "atol": 1e-5}
+            torch.testing.assert_close(whole.float(), expected, **tolerance)
+            torch.testing.assert_close(pieces.float(), expected, **tolerance)
+
+    def test_rows_come_back_from_their_experts(self):
+        x, weight = torch.randn(4, 8), torch.randn(3, 5, 8)
+        chosen = torch.tensor([[2, 0], [0, 1], [1, 2], [2, 1]], dtype=torch.int32)
+        probs = torch.rand(4, 2)
+        rows, places, ends = run("MoeInitRouting", {"topkNum": 2, "expertNum": 3}, x, chosen)
+        param = {"transposeB": True, "hasBias": False, "quantType": 0, "outDataType": "ACL_FLOAT"}
+        [multiplied] = run("GroupedMatmul", param, rows, weight, ends.long())
+        [out] = run("MoeTokenUnpermute", {}, multiplied, places, probs)
+        expected = torch.einsum("tk,tknd,td->tn", probs, weight[chosen.long()], x)
+        torch.testing.assert_close(out, expected)
+
+    def test_groups_are_scored_by_their_best(self):
+        x = torch.tensor([[9.0, 0, 0, 0, 5, 5, 0, 0], [0, 4, 4, 0, 7, 0, 0, 0]])
+        [out] = run("GroupTopk", TOPK, x, int32(1024))
+        self.assertIs(out, x)
+        self.assertEqual(x.tolist(), [[0, 0, 0, 0, 5, 5, 0, 0], [0, 4, 4, 0, 0, 0, 0, 0]])
+        by_largest = torch.tensor([[9.0, 0, 0, 0, 5, 5, 0, 0]])
+        run("GroupTopk", {**TOPK, "groupMultiFlag": 0}, by_largest, int32(1024))
+        self.assertEqual(by_largest.tolist(), [[9, 0, 0, 0, 0, 0, 0, 0]])
+
 
 class Refused(unittest.TestCase):
     def refused(self, pattern, call, *args, **kwargs):
@@ -105,6 +160,9 @@ class Refused(unittest.TestCase):
         self.refused("hasBias must be bool", make, "Linear", {"hasBias": 1})
         self.refused("qkScale must be a number", make, "PagedAttention", {**PAGED, "qkScale": "0.25"})
         self.refused("heads, 3 of keys", make, "PagedAttention", {**PAGED, "headNum": 4, "kvHeadNum": 3})
+        self.refused("with 2 heads of keys", make, "PagedAttention", {**LATENT, "kvHeadNum": 2})
+        self.refused("with ALiBi", make, "PagedAttention", {**LATENT, "maskType": "MASK_TYPE_ALIBI"})
+        self.refused("a mask of its own", make, "PagedAttention", {**SPEC, "mlaVHeadSize": 12})
         self.refused("epsilon must be positive", make, "LayerNorm", {**LAYER_NORM, "normParam": {"epsilon": 0}})
 
     def test_counts(self):
@@ -124,7 +182,7 @@ class Refused(unittest.TestCase):
     def test_dtypes(self):
         self.refused("dtypes differ", run, "Linear", LINEAR, f16(3, 8), bf16(5, 8))
         self.refused("floats expected", run, "Linear", LINEAR, int8(3, 8), int8(5, 8))
-        self.refused("dtypes differ", run, "RmsNorm", NORM, bf16(3, 8), f16(8))
+        self.refused("dtypes differ", run, "RmsNorm", NORM, bf16(3, 16), f16(16))
         self.refused("dtypes differ", run, "LayerNorm", LAYER_NORM, f16(3, 8), f16(8), bf16(8))
         self.refused("dtypes differ", run, "Elewise", {"elewiseType": "ELEWISE_ADD"}, f16(3, 8), bf16(8))
         self.refused("RELU has no float16", run, "Activation", {"activationType": "ACTIVATION_RELU"}, f16(3, 8))
@@ -138,7 +196,16 @@ class Refused(unittest.TestCase):
 
     def test_shapes(self):
         self.refused("times", run, "Linear", LINEAR, f16(3, 8), f16(5, 4))
-        self.refused("RmsNorm", run, "RmsNorm", NORM, f16(3, 8), f16(4))
+        self.refused("RmsNorm", run, "RmsNorm", NORM, f16(3, 16), f16(4))
+        self.refused("RmsNorm", run, "RmsNorm", NORM, f16(3, 24), f16(24))
+        self.refused("values of 24 in keys of 16", run, "PagedAttention", {**LATENT, "mlaVHeadSize": 24}, *latent())
+        spec = {**LATENT, "maskType": "MASK_TYPE_SPEC", "calcType": "CALC_TYPE_SPEC"}
+        masked = several_latent()
+        masked[4] = f16(4, 4)
+        self.refused("for 3 tokens", run, "PagedAttention", spec, *masked)
+        self.refused("indices", run, "GroupTopk", TOPK, f16(3, 8), int32(8))
+        self.refused("MoeInitRouting", run, "MoeInitRouting", {"topkNum": 2, "expertNum": 3}, f16(3, 8), int32(3, 1))
+        self.refused("batches", run, "Linear", LINEAR, f16(3, 4, 8), f16(2, 5, 8))
         self.refused("beginNormAxis 1", run, "LayerNorm", LAYER_NORM, f16(3, 2, 8), f16(8), f16(8))
         self.refused("LayerNorm", run, "LayerNorm", LAYER_NORM, f16(3, 8), f16(8), f16(1))
         self.refused("do not broadcast", run, "Elewise", {"elewiseType": "ELEWISE_ADD"}, f16(3, 8), f16(4))
@@ -159,6 +226,7 @@ class Refused(unittest.TestCase):
     def test_the_host(self):
         self.refused("needs input 3 on the host", run, "SelfAttention", ENCODER, *packed(), on_host=False)
         self.refused("needs input 4 on the host", run, "PagedAttention", PAGED, *cached(), on_host=False)
+        self.refused("needs input 3 on the host", run, "PagedAttention", LATENT, *latent(), on_host=False)
 
     def test_graphs(self):
         self.refused("no name of a graph", mindie.GraphOperation, "layer 0")

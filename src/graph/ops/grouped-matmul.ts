@@ -41,7 +41,10 @@ export const groupedMatmul: OpDefinition<'GroupedMatmul', GroupedMatmulParam> = 
   matrix: () => ({ input: 1, layout: 'linear' }),
   atb: {
     problems: ({ outDataType, quantType }, inputs) => [
-      ...unless(outDataType !== 'ACL_FLOAT', 'outDataType must be ACL_FLOAT16 or ACL_BF16'),
+      ...unless(
+        outDataType !== 'ACL_FLOAT',
+        `outDataType must be ACL_FLOAT16 or ACL_BF16, found ${outDataType}`,
+      ),
       ...unless(
         inputs[0]?.dtype === 'f16' || inputs[0]?.dtype === 'bf16' || quantType === GMM_QUANT.W8A8_TOKEN,
         `the rows must be f16 or bf16, found ${inputs[0]?.dtype}`,

@@ -1,0 +1,76 @@
+"""What operations of experts compute: who is asked (ATB), and how rows go there and come back (MindIE's aclnn operations)."""
+import torch
+
+TORCH_DTYPES = {
+    "ACL_FLOAT": torch.float32,
+    "ACL_FLOAT16": torch.float16,
+    "ACL_BF16": torch.bfloat16,
+    "ACL_INT8": torch.int8,
+    "ACL_INT32": torch.int32,
+    "ACL_INT64": torch.int64,
+}
+
+
+def softmax(param, tensors):
+    [x] = tensors
+    [axis] = param["axes"]
+    return [x.float().softmax(axis).to(x.dtype)]
+
+
+def sort(param, tensors):
+    values, indices = tensors[0].sort(dim=-1, descending=True, stable=True)
+    kept = param["num"][0]
+    return [values[..., :kept].contiguous(), indices[..., :kept].to(torch.int32)]
+
+
+def group_topk(param, tensors):
+    """Scores of the groups that are not among the best become 0, in place."""
+    x = tensors[0]
+    groups = x.unflatten(-1, (param["groupNum"], -1)).float()
+    best = param["n"] if param["groupMultiFlag"] == 1 else 1
+    scores = groups.topk(best, dim=-1).values.sum(-1)
+    _, chosen = scores.sort(dim=-1, descending=True, stable=True)
+    kept = torch.zeros_like(scores).scatter(-1, chosen[..., : param["k"]], 1.0)
+    x.copy_((groups * kept.unsqueeze(-1)).flatten(-2))
+    return [x]
+
+
+def init_routing(param, tensors):
+    """Rows by their experts, the row of each choice, and how many rows the experts up to each one have."""
+    x, chosen = tensors
+    experts = chosen.flatten().long()
+    order = experts.argsort(stable=True)
+    places = torch.empty_like(order)
+    places[order] = torch.arange(len(order))
+    ends = experts.bincount(minlength=param["expertNum"]).cumsum(0)
+    return [x[order // param["topkNum"]], places.to(torch.int32), ends.to(torch.int32)]
+
+
+def grouped_matmul(param, tensors):
+    x, weight, *bias, ends = tensors
+    out = torch.empty(x.shape[0], weight.shape[1])
+    begin = 0
+    for expert, end in enumerate(ends.tolist()):
+        y = x[begin:end].float() @ weight[expert].float().t()
+        out[begin:end] = y + bias[0][expert].float() if bias else y
+        begin = end
+    return [out.to(TORCH_DTYPES[param["outDataType"]])]
+
+
+def token_unpermute(param, tensors):
+    rows, places, weights = tensors
+    chosen = rows[places.long()].float().unflatten(0, weights.shape)
+    return [(chosen * weights.float().unsqueeze(-1)).sum(1).to(rows.dtype)]
+
+
+EXPERT_KERNELS = {
+    "Cast": lambda param, tensors: [tensors[0].to(TORCH_DTYPES[param["dtype"]])],
+    "GroupTopk": group_topk,
+    "GroupedMatmul": grouped_matmul,
+    "MoeInitRouting": init_routing,
+    "MoeTokenUnpermute": token_unpermute,
+    "Softmax": softmax,
+    "Sort": sort,
+    # w/o a param, aclnnLinalgVectorNorm of MindIE has the order 1.
+    "VectorNorm": lambda param, tensors: [tensors[0].float().abs().sum(-1, keepdim=True).to(tensors[0].dtype)],
+}
