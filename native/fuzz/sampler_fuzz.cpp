@@ -28,6 +28,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (bytes.Flag()) options.top_logprobs = static_cast<int32_t>(bytes.Int(-2, 400));
   for (int64_t i = bytes.Int(0, 3); i > 0; --i)
     options.logit_bias.emplace_back(static_cast<int32_t>(bytes.Int(-1, 300)), bytes.Float());
+  if (bytes.Flag()) {
+    options.min_tokens = bytes.Int(-1, 4);
+    options.end_tokens.push_back(static_cast<int32_t>(bytes.Int(-1, 300)));
+  }
   for (int64_t i = bytes.Int(0, 3); i > 0; --i) options.prompt_tokens.push_back(static_cast<int32_t>(bytes.Int(-1, 400)));
 
   std::vector<float> logits(static_cast<size_t>(bytes.Int(1, 400)));

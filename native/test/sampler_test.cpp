@@ -300,6 +300,10 @@ void RowsThatAreNotFiniteAreReported() {
   const std::vector<float> masked = {-kInf, 1.0f, -kInf};
   CHECK(Sampler({}).Sample(masked, scratch).token == 1);
   CHECK(Sampler({.logit_bias = {{1, -kInf}}}).Sample(masked, scratch).token == kNotFinite);
+  // The best token may not end the text before the third.
+  Sampler patient({.temperature = 0, .end_tokens = {3}, .min_tokens = 2});
+  const std::vector<float> ends = {0, 1, 2, 3};
+  for (const int32_t token : {2, 2, 3}) CHECK(patient.Sample(ends, scratch).token == token);
   CHECK(Sampler({.top_k = 2}).Sample(masked, scratch).token == 1);
 }
 

@@ -142,7 +142,7 @@ export class LLMEngine {
     try {
       this.#scheduler.add(sequence);
       this.#requests.set(sequence, request);
-      const sampler = request.samplerOptions(params);
+      const sampler = request.samplerOptions(params, this.#runner.config.vocabSize);
       this.#runner.addSequence(sequence, sampler);
       this.#speculation.addSequence(sequence, sampler);
       if (signal) this.#signals.add(signal, onAbort);

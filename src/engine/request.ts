@@ -41,6 +41,7 @@ export class Request {
   readonly timeoutMs: number | undefined;
   readonly onAbort: (reason: unknown) => void;
   readonly #grammar: number | undefined;
+  readonly #postprocessor: Postprocessor;
   readonly promptLogprobs: PromptScores;
   readonly #output: OutputText;
   readonly #startMs = performance.now();
@@ -79,6 +80,7 @@ export class Request {
     this.signal = signal;
     this.timeoutMs = timeoutMs;
     this.#grammar = grammar;
+    this.#postprocessor = postprocessor;
     try {
       this.#output = postprocessor.start(params);
     } catch (error) {
@@ -86,11 +88,12 @@ export class Request {
     }
   }
 
-  /** How its tokens are chosen. */
-  samplerOptions(params: SamplingParams): SamplerOptions {
+  /** How its tokens are chosen. `vocabSize`: of the logits, which may be narrower than the tokenizer's vocabulary. */
+  samplerOptions(params: SamplingParams, vocabSize: number): SamplerOptions {
     const grammar = this.#grammar;
+    const eosTokenIds = [...this.#postprocessor.eosTokenIds].filter((token) => token < vocabSize);
     return {
-      ...toSamplerOptions(params, this.sequence.tokens, this.seed ?? 0),
+      ...toSamplerOptions(params, this.sequence.tokens, this.seed ?? 0, eosTokenIds),
       ...(grammar !== undefined && { grammar, maxTokens: params.maxTokens }),
     };
   }

@@ -15,6 +15,10 @@ export interface SamplerOptions {
   readonly topLogprobs: number;
   /** Tokens of the prompt, for the repetition penalty. */
   readonly promptTokens: Int32Array;
+  /** Never chosen before `minTokens` were generated, unless there is a `grammar`. */
+  readonly endTokens?: Int32Array;
+  /** With `endTokens`. */
+  readonly minTokens?: number;
   /** An id of `compileGrammar` that the generated text must obey. It is whole after at most `maxTokens` tokens. */
   readonly grammar?: number;
   /** With `grammar`. Throws NATIVE_GRAMMAR_NO_ROOM when the shortest text has more bytes. */

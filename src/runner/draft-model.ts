@@ -73,7 +73,13 @@ export class DraftModel {
     const { vocabSize } = this.runner.config;
     const follower = new Follower(sequence);
     const logitBias = options.logitBias.filter(([token]) => token < vocabSize);
-    this.runner.addSequence(follower, { ...options, logitBias, topLogprobs: -1 });
+    const endTokens = options.endTokens?.filter((token) => token < vocabSize);
+    this.runner.addSequence(follower, {
+      ...options,
+      logitBias,
+      ...(endTokens && { endTokens }),
+      topLogprobs: -1,
+    });
     this.#followers.set(sequence, follower);
   }
 

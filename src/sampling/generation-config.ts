@@ -32,7 +32,6 @@ const NOT_APPLIED: Readonly<Record<string, unknown>> = {
   no_repeat_ngram_size: 0,
   exponential_decay_length_penalty: undefined,
   min_length: 0,
-  min_new_tokens: 0,
   stop_strings: undefined,
   sequence_bias: undefined,
   begin_suppress_tokens: undefined,

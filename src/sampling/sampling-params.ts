@@ -1,11 +1,9 @@
 import { refuseRequest } from '../errors.js';
 import type { SamplerOptions } from '../native/binding.js';
 import { nearestName } from '../nearest-name.js';
+import { checkStops } from './stops.js';
 import { checkTokenId, checkTokenIds, suppressedTokens } from './token-ids.js';
 
-/** Bounds of what a request can make the engine compare at each token. */
-const MAX_STOPS = 64;
-const MAX_STOP_LEN = 1024;
 /** As OpenAI's and MindIE's servers have it. */
 const MAX_LOGPROBS = 20;
 /** Logits divided by less would leave what a float can tell apart: the best token is chosen. */
@@ -49,8 +47,8 @@ const DISTRIBUTION = {
 const LENGTHS = {
   /** New tokens at most; 20 when nobody says, as `run_pa` has it. */
   maxTokens: { min: 1, max: MAX_COUNT, isInteger: true, initial: 20, preset: 'max_new_tokens' },
-  /** Until that many new tokens nothing ends the text, as if `ignoreEos` were set and there were no stops. */
-  minTokens: { min: 0, max: MAX_COUNT, isInteger: true, initial: 0 },
+  /** Before that many new tokens nothing ends the text: tokens that would are not chosen, and stops are not heeded. */
+  minTokens: { min: 0, max: MAX_COUNT, isInteger: true, initial: 0, preset: 'min_new_tokens' },
 } as const satisfies Record<string, NumberRule>;
 
 const NUMBERS = { ...LENGTHS, ...DISTRIBUTION };
@@ -161,7 +159,10 @@ export function resolveSamplingParams(
   }
   const raw = withoutUnused(mergeSampling(INITIAL, defaults, options), options);
   const numbers = checkNumbers(NUMBERS, raw, options);
-  const { maxTokens, minTokens } = numbers;
+  const { maxTokens } = numbers;
+  // What a checkpoint asks for gives way to what the request has room for.
+  const minTokens =
+    options.minTokens === undefined ? Math.min(numbers.minTokens, maxTokens) : numbers.minTokens;
   if (minTokens > maxTokens) refuseRequest('minTokens', `at most maxTokens (${maxTokens})`, minTokens);
   const boolean = (field: keyof SamplingParams): boolean => {
     const value = raw[field];
@@ -171,6 +172,7 @@ export function resolveSamplingParams(
     raw[field] === undefined ? undefined : checkNumber(field, raw[field], LOGPROBS);
   return {
     ...numbers,
+    minTokens,
     // −1 is another spelling of "all", and more than all are all.
     topK: Math.min(Math.max(numbers.topK, 0), vocabSize),
     logitBias: checkLogitBias(raw.logitBias, vocabSize),
@@ -204,13 +206,19 @@ export function isSampled({ temperature }: SamplingParams): boolean {
   return temperature >= MIN_TEMPERATURE;
 }
 
-/** What the native sampler needs; `fallbackSeed` stands in when the request names no seed. */
+/**
+ * What the native sampler needs; `fallbackSeed` stands in when the request names no seed. `eosTokenIds`: what ends texts,
+ * besides the request's own stop tokens.
+ */
 export function toSamplerOptions(
   params: SamplingParams,
   promptTokens: ArrayLike<number>,
   fallbackSeed: number,
+  eosTokenIds: Iterable<number> = [],
 ): SamplerOptions {
+  const ends = params.minTokens > 0 ? [...params.stopTokenIds, ...(params.ignoreEos ? [] : eosTokenIds)] : [];
   return {
+    ...(ends.length > 0 && { endTokens: Int32Array.from(new Set(ends)), minTokens: params.minTokens }),
     ...pick(params, Object.keys(DISTRIBUTION) as DistributionField[]),
     temperature: isSampled(params) ? params.temperature : 0,
     logitBias: [
@@ -280,19 +288,4 @@ function checkLogitBias(value: unknown, vocabSize: number): ReadonlyMap<number, 
     biases.set(checkTokenId(`the key of ${field}`, token, vocabSize), checkNumber(field, bias, BIAS));
   }
   return biases;
-}
-
-function checkStops(value: unknown): readonly string[] {
-  const stops = typeof value === 'string' ? [value] : value;
-  if (!Array.isArray(stops) || stops.length > MAX_STOPS) {
-    refuseRequest('stop', `a string or a list of at most ${MAX_STOPS} strings`, value);
-  }
-  for (const [index, stop] of stops.entries()) {
-    // A lone surrogate is half a character, which no text has.
-    const isText = typeof stop === 'string' && stop.length > 0 && stop.length <= MAX_STOP_LEN;
-    if (!isText || /\p{Surrogate}/u.test(stop)) {
-      refuseRequest(`stop[${index}]`, `a string of 1 to ${MAX_STOP_LEN} characters`, stop);
-    }
-  }
-  return [...new Set<string>(stops)];
 }

@@ -53,13 +53,16 @@ async function load(
       file,
       problem: 'is another tokenizer than the one that was loaded',
     });
+  let opened: RustTokenizer;
   try {
-    tokenizers.set(tokenizer, new RustTokenizer(opening));
+    opened = new RustTokenizer(opening);
   } catch (error) {
     if (!(error instanceof OpenFailure)) throw error;
     throw encoderError(error.problem, { file, patterns, textLen: opening.json.length, limitMs: 0 });
   }
-  return { ids: new Uint32Array(), loaded: { prepared, digest } };
+  tokenizers.set(tokenizer, opened);
+  const writtenTexts = opened.writtenTexts(prepared.normalizedIds, prepared.tokens);
+  return { ids: new Uint32Array(), loaded: { prepared: { ...prepared, writtenTexts }, digest } };
 }
 
 function problemOf(error: unknown): EncoderProblem {

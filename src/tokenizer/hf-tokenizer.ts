@@ -54,6 +54,8 @@ export class HfTokenizer implements TokenDecoder {
   readonly #specialIds: ReadonlySet<number>;
   readonly #decode: (tokens: readonly string[]) => string;
   readonly #decoderSteps: readonly string[];
+  /** What stands for added tokens that the normaliser changes. */
+  readonly #writtenTexts: ReadonlyMap<number, string>;
   readonly #scanner: TokenScanner;
   readonly #encoder: EncoderClient;
   readonly #patterns: PreparedTokenizer['patterns'];
@@ -109,6 +111,7 @@ export class HfTokenizer implements TokenDecoder {
     this.#specialIds = new Set(specialIds);
     this.#scanner = new TokenScanner(specials, words);
     this.#patterns = patterns;
+    this.#writtenTexts = new Map(prepared.writtenTexts);
     this.#decode = buildDecoder(decoder, file);
     this.#decoderSteps = stepTypesOf(decoder);
     this.vocabSize = tokens.length;
@@ -199,7 +202,8 @@ export class HfTokenizer implements TokenDecoder {
     const tokens: string[] = [];
     for (const id of ids) {
       const token = this.#tokens[id];
-      if (token !== undefined && !(skipSpecialTokens && this.#specialIds.has(id))) tokens.push(token);
+      if (token !== undefined && !(skipSpecialTokens && this.#specialIds.has(id)))
+        tokens.push(this.#writtenTexts.get(id) ?? token);
     }
     if (tokens.length === 0) return '';
     try {

@@ -20,6 +20,10 @@ export interface PreparedTokenizer {
   /** Tokens by id; undefined where no token has the id. */
   readonly tokens: readonly (string | undefined)[];
   readonly specialIds: readonly number[];
+  /** Added tokens that are looked for in normalised texts: the library writes them as they are then. */
+  readonly normalizedIds: readonly number[];
+  /** What it writes for those of them that the normaliser changes, by id. Known once the library has the tokenizer. */
+  readonly writtenTexts?: readonly (readonly [id: number, text: string])[];
   /** Texts of the special tokens, and of those of them that are none within a word. */
   readonly specials: readonly string[];
   readonly words: readonly string[];
@@ -33,6 +37,8 @@ export interface PreparedTokenizer {
   /** What the files say that is not so. */
   readonly warnings: readonly string[];
 }
+
+const isNormalized = ({ normalized, special }: AddedTokenJson): boolean => normalized ?? !special;
 
 /** A control token that takes nothing of the text beside it. */
 const isPlainSpecial = ({ special, lstrip, rstrip }: AddedTokenJson): boolean =>
@@ -102,6 +108,7 @@ export function prepareTokenizer(
       config,
       tokens,
       specialIds: special.map(({ id }) => id),
+      normalizedIds: json.normalizer === null ? [] : added.filter(isNormalized).map(({ id }) => id),
       specials,
       words,
       namedTokens: named,

@@ -63,6 +63,17 @@ export class RustTokenizer {
     }
   }
 
+  /** Those of the tokens that the library writes otherwise than they are called, with what it writes. */
+  writtenTexts(
+    ids: readonly number[],
+    tokens: readonly (string | undefined)[],
+  ): [id: number, text: string][] {
+    return ids.flatMap((id): [number, string][] => {
+      const text = this.#tokenizer.idToToken(id);
+      return text === null || text === tokens[id] ? [] : [[id, text]];
+    });
+  }
+
   /** Ids, and where they are wanted types. */
   async encode({ text, typed, addSpecialTokens, mark }: EncodeRequest): Promise<EncodedIds> {
     const options = { addSpecialTokens };

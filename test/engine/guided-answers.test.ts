@@ -109,6 +109,10 @@ describe('guided answers', function () {
     const [first = 0] = tokens;
     const without = await llm.generate(PROMPT, { maxTokens: 8, suppressTokens: [first] });
     expect(without.tokens).to.have.length(8).and.not.include(first);
+    // Of the tokens that end a text none is chosen before its time, as in vLLM and transformers.
+    const patient = await llm.generate(PROMPT, { maxTokens: 8, minTokens: 5, stopTokenIds: [first] });
+    expect(patient.tokens.slice(0, 5)).to.have.length(5).and.not.include(first);
+    expect(patient.tokens.slice(0, 5)).to.deep.equal(without.tokens.slice(0, 5));
   });
 
   it('keep lately asked for grammars, and forget others', async () => {

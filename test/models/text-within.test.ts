@@ -3,6 +3,7 @@ import type { BaseConfig } from '../../src/layers/config/index.js';
 import { loadModels } from '../../src/models/get-model.js';
 import { INTERNVL_CHAT_CONFIG, INTERNVL_CONFIG } from '../../src/models/internvl/index.js';
 import { LLAVA_CONFIG } from '../../src/models/llava/index.js';
+import { QWEN3_VL_CONFIG } from '../../src/models/qwen3_vl/index.js';
 import { problemsOf } from './config-problems.js';
 
 const QWEN2 = {
@@ -143,5 +144,34 @@ describe('configurations with a model of text within', () => {
     expect(chat({ select_layer: -26 }).join()).to.contain('select_layer must be that of one of 24 layers');
     expect(vision({ use_moe: true })).to.contain('vision_config.use_moe must be false');
     expect(vision({ image_size: [448, 224] })).to.contain('image_size must be that of a square');
+  });
+});
+
+describe('a text_config of qwen3_vl', () => {
+  const text = {
+    model_type: 'qwen3_vl_text',
+    head_dim: 128,
+    hidden_size: 2048,
+    intermediate_size: 6144,
+    max_position_embeddings: 262_144,
+    num_attention_heads: 16,
+    num_hidden_layers: 28,
+    num_key_value_heads: 8,
+    rms_norm_eps: 1e-6,
+    rope_theta: 5_000_000,
+    vocab_size: 151_936,
+  };
+  const sectionsOf = (changes: object) =>
+    QWEN3_VL_CONFIG.read({
+      model_type: 'qwen3_vl',
+      text_config: { ...text, ...changes },
+      vision_config: { hidden_size: 1024, depth: 24, num_heads: 16, deepstack_visual_indexes: [5, 11, 17] },
+    }).sections;
+
+  it("may leave out how many frequencies turn by each axis: transformers' own are meant", () => {
+    expect(sectionsOf({})).to.deep.equal([24, 20, 20]);
+    const others = { rope_type: 'default', mrope_section: [32, 16, 16], mrope_interleaved: true };
+    expect(sectionsOf({ rope_scaling: others })).to.deep.equal([32, 16, 16]);
+    expect(() => sectionsOf({ head_dim: 64 })).to.throw(/mrope_section must be 3 counts/);
   });
 });

@@ -255,6 +255,21 @@ describe('generation_config.json', () => {
     expect(parse({ ...nothing, transformers_version: '5.24.0' }).warnings).to.deep.equal([]);
   });
 
+  it('presets how many tokens come before the first that ends a text', () => {
+    const { sampling, warnings } = parse({ min_new_tokens: 6 });
+    expect(warnings).to.deep.equal([]);
+    const ends = (options: SamplingOptions) => toSamplerOptions(resolve(options, sampling), [], 0, [2, 3]);
+    expect(ends({ stopTokenIds: [7, 3] })).to.deep.include({
+      endTokens: Int32Array.of(7, 3, 2),
+      minTokens: 6,
+    });
+    expect(ends({ ignoreEos: true })).to.not.have.property('endTokens');
+    expect(ends({ minTokens: 0 })).to.not.have.property('endTokens');
+    // What a checkpoint asks for gives way; what a request asks for is checked.
+    expect(resolve({ maxTokens: 4 }, sampling).minTokens).to.equal(4);
+    expect(refusedField(() => resolve({ maxTokens: 4, minTokens: 6 }))).to.equal('minTokens');
+  });
+
   it('presets tokens that are never chosen, and words of one token', () => {
     const { sampling, warnings } = parse({ suppress_tokens: [5, -1, 2000], bad_words_ids: [[7], [8, 9]] });
     expect(sampling.suppressTokens).to.deep.equal([5, 2000, 7]);

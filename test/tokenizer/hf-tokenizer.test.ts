@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { Tokenizer } from 'tokenizers';
 import { AtbError } from '../../src/errors.js';
 import { HfTokenizer } from '../../src/tokenizer/hf-tokenizer.js';
+import { StreamDecoder } from '../../src/tokenizer/stream-decoder.js';
 import { errorOf } from './error-of.js';
 import {
   BYTE_LEVEL_CONFIG,
@@ -357,6 +358,26 @@ describe('HfTokenizer.load', () => {
     expect((await errorOf(() => HfTokenizer.load(dir))).message).to.match(
       /tokenizer\.model: is not a SentencePiece model: a field reaches beyond its end/,
     );
+  });
+
+  it('writes added tokens as the normaliser makes them, as the library does', async () => {
+    const json = llama2Json() as { added_tokens: Json[]; model: { vocab: Record<string, number> } };
+    const size = Object.keys(json.model.vocab).length;
+    const flags = { single_word: false, lstrip: false, rstrip: false, normalized: true };
+    json.added_tokens.push(
+      { id: size, content: '<think>', special: false, ...flags },
+      { id: size + 1, content: '<|im_end|>', special: true, ...flags },
+    );
+    await write('tokenizer.json', JSON.stringify(json));
+    const tokenizer = await HfTokenizer.load(dir);
+    const o = json.model.vocab.o as number;
+    // tokenizers 0.23.3. It does not leave the special one out where it should: that is done here.
+    const ids = [o, size, o, size + 1];
+    expect(tokenizer.decode(ids, { skipSpecialTokens: false })).to.equal('o <think>o <|im_end|>');
+    expect(tokenizer.decode(ids)).to.equal('o <think>o');
+    const stream = new StreamDecoder(tokenizer);
+    expect(ids.map((id) => stream.push(id)).join('') + stream.end()).to.equal('o <think>o');
+    expect(tokenizer.tokenToId('<think>')).to.equal(size);
   });
 
   it('reads numbers as Python writes them', async () => {

@@ -210,6 +210,11 @@ SamplerOptions ReadSamplerOptions(const Napi::Value& value, const Grammars& gram
     options.grammar = grammars.Of(grammar);
     options.max_tokens = ReadInteger(object.Get("maxTokens"), Where(where, "maxTokens"), 0, kMaxSafe);
   }
+  const Napi::Value ends = object.Get("endTokens");
+  if (!ends.IsUndefined()) {
+    options.end_tokens = ReadInt32s(ends, Where(where, "endTokens"));
+    options.min_tokens = ReadInteger(object.Get("minTokens"), Where(where, "minTokens"), 0, kMaxSafe);
+  }
   const Where bias_where(where, "logitBias");
   const Napi::Array biases = ReadArray(object.Get("logitBias"), bias_where, kMaxBiases);
   const uint32_t count = biases.Length();

@@ -33,6 +33,8 @@ Sampler::Sampler(SamplerOptions options) : options_(std::move(options)) {
     Require(token >= 0, "logitBias token", "at least 0", token);
     Require(bias < INFINITY, "logitBias", "a number below infinity", bias);
   }
+  Require(o.min_tokens >= 0, "minTokens", "at least 0", static_cast<double>(o.min_tokens));
+  for (int32_t token : o.end_tokens) Require(token >= 0, "endTokens", "at least 0", token);
   penalizes_ = o.repetition_penalty != 1 || o.frequency_penalty != 0 || o.presence_penalty != 0;
   for (int32_t token : o.prompt_tokens) {
     Require(token >= 0, "promptTokens", "at least 0", token);
@@ -71,6 +73,8 @@ void Sampler::Retract(int32_t token) {
 void Sampler::CheckVocabulary(int64_t vocabulary) const {
   for (const auto& [token, bias] : options_.logit_bias)
     Require(token < vocabulary, "logitBias token", "below the number of logits", token);
+  for (int32_t token : options_.end_tokens)
+    Require(token < vocabulary, "endTokens", "below the number of logits", token);
 }
 
 Sampled Sampler::Sample(std::span<const float> logits, SamplerScratch& scratch) {
@@ -107,6 +111,9 @@ Sampled Sampler::Sample(std::span<const float> logits, SamplerScratch& scratch) 
 
 void Sampler::Adjust(std::span<float> logits) const {
   for (const auto& [token, bias] : options_.logit_bias) logits[static_cast<size_t>(token)] += bias;
+  if (ForbidsEnds()) {
+    for (int32_t token : options_.end_tokens) logits[static_cast<size_t>(token)] = -INFINITY;
+  }
   if (!penalizes_) return;
   for (const Seen& seen : seen_) {
     // A prompt may hold tokens that the model embeds but never predicts; others were taken back.

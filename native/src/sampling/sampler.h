@@ -23,6 +23,8 @@ struct SamplerOptions {
   float frequency_penalty = 0;
   float presence_penalty = 0;
   std::vector<std::pair<int32_t, float>> logit_bias = {};  ///< Finite, or -inf, which forbids the token.
+  std::vector<int32_t> end_tokens = {};  ///< Forbidden before `min_tokens` were generated, if there is no grammar.
+  int64_t min_tokens = 0;
   uint64_t seed = 0;
   int32_t top_logprobs = -1;  ///< Log-probs of the sampled token and of this many best; -1: none.
   std::vector<int32_t> prompt_tokens = {};
@@ -86,7 +88,12 @@ class Sampler {
     bool is_prompt = false;
   };
 
-  bool AdjustsLogits() const { return !options_.logit_bias.empty() || (penalizes_ && !seen_.empty()); }
+  bool AdjustsLogits() const {
+    return !options_.logit_bias.empty() || (penalizes_ && !seen_.empty()) || ForbidsEnds();
+  }
+  bool ForbidsEnds() const {
+    return !guide_ && !options_.end_tokens.empty() && generated_ < static_cast<uint64_t>(options_.min_tokens);
+  }
   void Adjust(std::span<float> logits) const;
   int32_t Choose(std::span<const float> logits, float max, SamplerScratch& scratch) const;
   int32_t ChooseAmongTop(std::span<const float> logits, SamplerScratch& scratch) const;

@@ -26,8 +26,8 @@ import {
   besideText,
   dtypeBesideText,
   FlashMropeForCausalLMATB,
-  mropeSections,
   rootsOf,
+  sectionsOr,
   visionFields,
 } from '../base/vision/index.js';
 import { LlamaLayer } from '../llama/index.js';
@@ -54,7 +54,7 @@ export const QWEN3_VL_CONFIG = defineConfig({
       ...decoder({ ...LLAMA_DEFAULTS, numKeyValueHeads: 32, headDim: 128, ropeTheta: 500_000 }),
       ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
       slidingWindows: fullAttention,
-      sections: mropeSections,
+      sections: sectionsOr([24, 20, 20]),
       isInterleaved: interleaved,
     }),
     modelType: field('model_type', text, required),

@@ -21,23 +21,28 @@ import type { RopeConfig } from '../../../step-inputs/index.js';
 const COUNT = integer(1, 10_000);
 
 /** How many frequencies of a head turn by time, by height and by width; what does not turn counts as the last one's. */
-export const mropeSections: Field<
-  readonly number[],
-  { readonly headDim: number; readonly rope: Pick<RopeConfig, 'rotaryDim'> }
-> = {
-  read(json, { headDim, rope: { rotaryDim } }) {
-    const section =
-      json.section('rope_parameters') ?? json.section('rope_scaling') ?? json.missing('rope_scaling');
-    const sections = section.value('mrope_section', listOf(integer(0, 1000), 'integers'));
-    if (sections === undefined) return section.missing('mrope_section');
-    const sum = sections.reduce((all, one) => all + one, 0);
-    if (sections.length !== 3 || sum !== rotaryDim / 2)
-      section.problem(
-        `mrope_section must be 3 counts that make half of what turns of a head (${rotaryDim}), found ${sections}`,
-      );
-    return sections.map((count, axis) => (axis === 2 ? count + headDim / 2 - sum : count));
-  },
-};
+export const mropeSections = sectionsOr(undefined);
+
+/** The same, with what holds where config.json is silent; undefined: it must not be. */
+export function sectionsOr(
+  fallback: readonly number[] | undefined,
+): Field<readonly number[], { readonly headDim: number; readonly rope: Pick<RopeConfig, 'rotaryDim'> }> {
+  return {
+    read(json, { headDim, rope: { rotaryDim } }) {
+      const section = json.section('rope_parameters') ?? json.section('rope_scaling');
+      const sections =
+        section?.value('mrope_section', listOf(integer(0, 1000), 'integers')) ??
+        fallback ??
+        (section ? section.missing('mrope_section') : json.missing('rope_scaling'));
+      const sum = sections.reduce((all, one) => all + one, 0);
+      if (sections.length !== 3 || sum !== rotaryDim / 2)
+        (section ?? json).problem(
+          `mrope_section must be 3 counts that make half of what turns of a head (${rotaryDim}), found ${sections}`,
+        );
+      return sections.map((count, axis) => (axis === 2 ? count + headDim / 2 - sum : count));
+    },
+  };
+}
 
 /** The base of an axial rotary embedding, which files before transformers 5 do not mention. */
 export const axialTheta: Field<number> = {
