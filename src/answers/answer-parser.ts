@@ -1,5 +1,6 @@
 import type { AnswerEvent } from './answer-event.js';
 import type { ToolParameters } from './argument-types.js';
+import { CallCollector } from './call-collector.js';
 import { firstOf, heldBack } from './marks.js';
 import type { ReasoningFormat } from './reasoning-formats.js';
 import type { ToolFormat } from './tool-formats.js';
@@ -27,6 +28,8 @@ export class AnswerParser {
   /** Marks around answers and calls that say nothing, the line break before those that end with them. */
   readonly #silent: readonly string[];
   #mode: Mode = 'text';
+  /** The call that is under way. */
+  #call = new CallCollector(undefined);
   #waiting = '';
   #isAtStart = true;
   /** White space after reasoning and after a call belongs to the format, not to the text. */
@@ -54,7 +57,7 @@ export class AnswerParser {
     const rest = this.#waiting;
     this.#waiting = '';
     if (this.#mode === 'reasoning') return rest === '' ? [] : [{ kind: 'reasoning', text: rest }];
-    if (this.#mode === 'call') return this.#callsOf(rest, this.#tools?.begin ?? '', '');
+    if (this.#mode === 'call') return this.#callsOf(this.#call.body, this.#tools?.begin ?? '', '');
     if (this.#mode === 'whole') return this.#callsOf(rest, '', '');
     return textEvents(this.#skipsSpace ? rest.trimStart() : rest);
   }
@@ -97,6 +100,7 @@ export class AnswerParser {
       return true;
     }
     this.#mode = found.mark === this.#reasoning?.begin ? 'reasoning' : 'call';
+    if (this.#mode === 'call') this.#call = new CallCollector(this.#tools?.end);
     return true;
   }
 
@@ -110,12 +114,13 @@ export class AnswerParser {
   }
 
   #stepCall(events: AnswerEvent[]): boolean {
-    const { begin = '', end } = this.#tools as ToolFormat;
-    const at = end === undefined ? -1 : endOfCall(this.#waiting, end);
-    if (at === -1 || end === undefined) return false;
-    const found = this.#callsOf(this.#waiting.slice(0, at), begin, end);
+    const { begin = '', end = '' } = this.#tools as ToolFormat;
+    const rest = this.#call.take(this.#waiting);
+    this.#waiting = rest ?? '';
+    if (rest === undefined) return false;
+    const found = this.#callsOf(this.#call.body, begin, end);
     events.push(...found);
-    this.#leave(at + end.length);
+    this.#mode = 'text';
     this.#skipsSpace = found.some(({ kind }) => kind === 'tool-call');
     return true;
   }
@@ -141,23 +146,6 @@ export class AnswerParser {
     this.#isAtStart = false;
     this.#skipsSpace = false;
   }
-}
-
-/** Where a call ends: a mark in a text of its JSON, as of a file that shows calls, is none. */
-function endOfCall(text: string, end: string): number {
-  let at = text.indexOf(end);
-  if (!/^\s*[[{]/.test(text)) return at;
-  while (at !== -1 && isInString(text, at)) at = text.indexOf(end, at + 1);
-  return at;
-}
-
-function isInString(json: string, at: number): boolean {
-  const quotes =
-    json
-      .slice(0, at)
-      .replaceAll(/\\[\s\S]/g, '')
-      .match(/"/g) ?? [];
-  return quotes.length % 2 === 1;
 }
 
 const textEvents = (text: string): AnswerEvent[] => (text === '' ? [] : [{ kind: 'text', text }]);

@@ -32,6 +32,7 @@ export function isJsonObject(text: string): boolean {
 /** One call, or a list of them. */
 export function readJson(body: string): readonly ToolCall[] | undefined {
   const value = parseJson(body.trim());
+  if (value === undefined) return undefined;
   const slices = slicesOf(body);
   const calls = Array.isArray(value)
     ? value.map((one, i) => readCall(one, slices.get(String(i)) ?? ''))

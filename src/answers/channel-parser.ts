@@ -35,6 +35,8 @@ export class ChannelParser {
   #waiting = '';
   /** Undefined in a header. */
   #message: Message | undefined;
+  /** Of a call, as far as they have come. */
+  readonly #arguments: string[] = [];
   readonly #written = new Set<Message['kind']>();
   #breaks = false;
 
@@ -78,8 +80,12 @@ export class ChannelParser {
   #stepBody(message: Message, events: AnswerEvent[]): boolean {
     const found = firstOf(this.#waiting, ENDS);
     if (found === undefined) {
-      if (message.called === undefined)
-        this.#take(message.kind, this.#waiting.length - heldBack(this.#waiting, ENDS), events);
+      const certainLen = this.#waiting.length - heldBack(this.#waiting, ENDS);
+      if (message.called === undefined) this.#take(message.kind, certainLen, events);
+      else {
+        this.#arguments.push(this.#waiting.slice(0, certainLen));
+        this.#waiting = this.#waiting.slice(certainLen);
+      }
       return false;
     }
     this.#finish(message, this.#waiting.slice(0, found.at), events);
@@ -90,8 +96,9 @@ export class ChannelParser {
 
   /** Says the rest of a message. A call whose body is no JSON is text. */
   #finish({ kind, called }: Message, rest: string, events: AnswerEvent[]): void {
-    const given = rest.trim() === '' ? '{}' : rest;
-    if (called === undefined || !isJsonObject(given)) this.#say(kind, rest, events);
+    const whole = this.#arguments.splice(0).join('') + rest;
+    const given = whole.trim() === '' ? '{}' : whole;
+    if (called === undefined || !isJsonObject(given)) this.#say(kind, whole, events);
     else events.push({ kind: 'tool-call', call: { name: called, arguments: given } });
   }
 

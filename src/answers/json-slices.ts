@@ -1,5 +1,5 @@
 /** A string of JSON, a bracket, or whatever stands between these. */
-const PIECE = /"(?:[^"\\]|\\[\s\S])*"|[[\]{}:,]|[^"[\]{}:,]+/g;
+const PIECE = /"[^"\\]*(?:\\[\s\S][^"\\]*)*"|[[\]{}:,]|[^"[\]{}:,]+/g;
 
 /**
  * The parts of a JSON text as they are written: the values of an object by their keys, the last of those that come twice, or
@@ -32,4 +32,4 @@ export function slicesOf(json: string): ReadonlyMap<string, string> {
 
 /** JSON without white space between its parts, which are as they are written. */
 export const compactJson = (json: string): string =>
-  json.replaceAll(/"(?:[^"\\]|\\[\s\S])*"|\s+/g, (piece) => (piece.startsWith('"') ? piece : ''));
+  json.replaceAll(/"[^"\\]*(?:\\[\s\S][^"\\]*)*"|\s+/g, (piece) => (piece.startsWith('"') ? piece : ''));

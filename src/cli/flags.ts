@@ -88,7 +88,6 @@ const PROMPTS = {
     array: true,
     needs: 'is_chat_model',
   }),
-  allowed_local_media_path: text('allowedLocalMediaPath', 'folder whose files dialogues may name', {}),
   text: text('textFile', 'file of text that the model did not see', { required: true }),
 };
 

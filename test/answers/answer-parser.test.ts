@@ -306,6 +306,12 @@ const cases: readonly Case[] = [
     },
   },
   {
+    what: 'braces that are no JSON are text, whatever they have in them',
+    template: '<tool_call>',
+    answer: '<tool_call>{x: [{"a": <tool_call>}</tool_call>',
+    expected: { text: '<tool_call>{x: [{"a": <tool_call>}</tool_call>' },
+  },
+  {
     what: 'a template without either',
     template: '{{ messages }}',
     answer: 'a <think> b <tool_call>',
@@ -393,6 +399,24 @@ describe('answers', () => {
         return event?.kind === 'tool-call' ? JSON.parse(event.call.arguments)[key] : event;
       });
       expect(found, template).to.deep.equal([...values, ...more]);
+    }
+  });
+
+  it('take time as they are long, not more', function () {
+    this.timeout(10_000);
+    const file = 'x'.repeat(200_000) + '</tool_call>'.repeat(3000);
+    for (const [template, begin, end] of [
+      ['<tool_call>', '<tool_call>', '</tool_call>'],
+      [HARMONY, '<|channel|>commentary to=functions.write<|message|>', '<|call|>'],
+    ] as const) {
+      const args = JSON.stringify({ text: file });
+      const body = template === HARMONY ? args : `{"name": "write", "arguments": ${args}}`;
+      const answer = begin + body + end;
+      const reader = answerReader(answerFormat(template), { mayCall: true });
+      const events = Array.from({ length: Math.ceil(answer.length / 4) }, (_, i) =>
+        reader.push(answer.slice(4 * i, 4 * i + 4)),
+      ).flat();
+      expect(events, begin).to.deep.equal([{ kind: 'tool-call', call: { name: 'write', arguments: args } }]);
     }
   });
 

@@ -114,12 +114,34 @@ export const REPORTED: readonly ConformanceCase[] = [
     status: 400,
     shape: { 'error.param': 'top_logprobs' },
   },
-  {
-    of: 'Continuum-AI-Corp/OrcaRouter-Lite#131: functions are not dropped in silence',
+  ...[false, true].map((stream) => ({
+    of: `Continuum-AI-Corp/OrcaRouter-Lite#131: functions of before there were tools, stream ${stream}`,
     path: CHAT,
-    body: chat({ functions: [{ name: 'f', parameters }], function_call: { name: 'f' } }),
+    body: chat({
+      ...{ stream, max_tokens: 60, functions: [{ name: 'f', parameters }], function_call: { name: 'f' } },
+      messages: [
+        hello,
+        { role: 'assistant', content: null, function_call: { name: 'f', arguments: '{"a":true}' } },
+        { role: 'function', name: 'f', content: 'ok' },
+      ],
+    }),
+    shape: stream
+      ? {
+          '1.choices.0.delta.function_call.name': 'f',
+          '-1.choices.0.finish_reason': 'function_call',
+        }
+      : {
+          'choices.0.message.function_call': { name: 'f', arguments: '{"a":true}' },
+          'choices.0.message.tool_calls': undefined,
+          'choices.0.finish_reason': 'function_call',
+        },
+  })),
+  {
+    of: 'Azure-Samples/azure-search-openai-demo#1175: a call of a function, and none',
+    path: CHAT,
+    body: chat({ function_call: 'auto' }),
     status: 400,
-    shape: { 'error.param': 'functions', 'error.message': /tools/ },
+    shape: { 'error.param': 'function_call' },
   },
   {
     of: 'vllm-project/vllm#4529: a seed of 64 bits',

@@ -18,6 +18,7 @@ import {
 } from './answers.js';
 import { forTemplate, message, toolChoice, tools } from './conversation.js';
 import { generateOptionsOf, guideOf, readRequest, SAMPLING_FIELDS, samplingOf } from './fields.js';
+import { functionCall, LEGACY_FIELDS, legacyTools, withoutLegacy } from './legacy-functions.js';
 import { chatLogprobs, promptLogprobs } from './logprobs.js';
 import { mergeStreams } from './merge-streams.js';
 import { effortKwargs, type PreparedChat, prepareChat, room } from './prepare-chat.js';
@@ -36,8 +37,7 @@ export const chatBody = z.object({
   continue_final_message: z.boolean().nullish(),
   echo: z.boolean().nullish(),
   reasoning_effort: z.string().nullish(),
-  functions: z.array(z.unknown()).nullish(),
-  function_call: z.unknown().optional(),
+  ...LEGACY_FIELDS,
 });
 type ChatBody = z.infer<typeof chatBody>;
 
@@ -50,12 +50,14 @@ export async function completeChat(
   reply: FastifyReply,
 ): Promise<object | undefined> {
   const body = readRequest(chatBody, given);
-  refuseContradictions(body);
+  if (body.top_logprobs && !body.logprobs)
+    throw invalidRequest('top_logprobs needs logprobs to be true', 'top_logprobs');
   const chat = await prepareChat(model, {
-    messages: forTemplate(body.messages, model.llm.text.media !== undefined),
+    messages: forTemplate(body.messages.map(withoutLegacy), model.llm.text.media !== undefined),
     tools: body.tools ?? [],
     toolChoice: body.tool_choice ?? 'auto',
     mayCallSeveral: body.parallel_tool_calls ?? undefined,
+    ...legacyTools(body),
     guide: guideOf(body),
     addGenerationPrompt: body.add_generation_prompt ?? undefined,
     continueFinalMessage: body.continue_final_message ?? undefined,
@@ -103,19 +105,6 @@ export async function completeChat(
   });
 }
 
-/** @throws HttpError 400 for fields that are of no use without others, and those that OpenAI had before tools */
-function refuseContradictions({
-  logprobs,
-  top_logprobs: top,
-  functions,
-  function_call: call,
-}: ChatBody): void {
-  if (top && !logprobs) throw invalidRequest('top_logprobs needs logprobs to be true', 'top_logprobs');
-  if (functions != null && functions.length > 0)
-    throw invalidRequest('functions is deprecated: send tools', 'functions');
-  if (call != null) throw invalidRequest('function_call is deprecated: send tool_choice', 'function_call');
-}
-
 interface Joined {
   readonly text: string;
   readonly reasoning: string;
@@ -138,7 +127,7 @@ function choiceOf(
   index: number,
   read: Joined,
 ): object {
-  const calls = read.calls.map(toolCall);
+  const { calls } = read;
   const [text, reasoning] = [echoOf(body) + read.text, read.reasoning];
   return {
     index,
@@ -147,10 +136,10 @@ function choiceOf(
       content: text === '' && calls.length > 0 ? null : text,
       refusal: null,
       ...(reasoning !== '' && { reasoning_content: reasoning }),
-      ...(calls.length > 0 && { tool_calls: calls }),
+      ...(calls.length > 0 && callsOf(body, calls)),
     },
     logprobs: body.logprobs ? chatLogprobs(tokenizer, result.tokens, result.logprobs) : null,
-    finish_reason: calls.length > 0 ? 'tool_calls' : finishReasonOf(result),
+    finish_reason: calls.length > 0 ? reasonOfCalls(body) : finishReasonOf(result),
   };
 }
 
@@ -159,6 +148,14 @@ function echoOf({ echo, continue_final_message: continues, messages }: ChatBody)
   const content = echo && continues ? messages.at(-1)?.content : undefined;
   if (!Array.isArray(content)) return content ?? '';
   return content.map(({ text }) => (typeof text === 'string' ? text : '')).join('\n');
+}
+
+const reasonOfCalls = ({ functions }: ChatBody): string =>
+  functions?.length ? 'function_call' : 'tool_calls';
+
+function callsOf({ functions }: ChatBody, calls: readonly ToolCall[]): object {
+  const [first] = calls;
+  return functions?.length && first ? functionCall(first) : { tool_calls: calls.map(toolCall) };
 }
 
 const toolCall = ({ id = newId('call_'), ...call }: ToolCall): object => ({
@@ -192,6 +189,7 @@ async function streamed(
     }
     const at = calls[index] ?? 0;
     calls[index] = at + 1;
+    if (body.functions?.length) return functionCall(event.call);
     return { tool_calls: [{ index: at, ...toolCall(event.call) }] };
   };
   try {
@@ -208,7 +206,7 @@ async function streamed(
     const results = await Promise.all(answers.map(({ result }) => result));
     for (const [index, result] of results.entries()) {
       for (const event of readers[index]?.end() ?? []) await events.send(chunk(index, deltaOf(index, event)));
-      const reason = (calls[index] ?? 0) > 0 ? 'tool_calls' : finishReasonOf(result);
+      const reason = (calls[index] ?? 0) > 0 ? reasonOfCalls(body) : finishReasonOf(result);
       await events.send(chunk(index, {}, { finish_reason: reason }));
     }
     const reasoning = await reasoningTokens(model, thoughts);

@@ -4,7 +4,7 @@ import type { ChatMessage } from '../../tokenizer/chat-template.js';
 import { parseWritten } from '../../tokenizer/written-numbers.js';
 import { invalidRequest } from '../http-error.js';
 
-const MAX_TOOLS = 128;
+export const MAX_TOOLS = 128;
 const NAME = /^[\w.-]{1,64}$/;
 
 export const tool = z.object({
@@ -39,6 +39,7 @@ const TEXT_PARTS: Readonly<Record<string, string>> = {
   refusal: 'refusal',
 };
 
+const calledFunction = z.object({ name: z.string(), arguments: z.string().nullish() });
 const part = z.looseObject({ type: z.string() });
 export const message = z.looseObject({
   role: z.string().min(1).max(64),
@@ -49,10 +50,11 @@ export const message = z.looseObject({
     .array(
       z.looseObject({
         id: z.string().nullish(),
-        function: z.object({ name: z.string(), arguments: z.string().nullish() }),
+        function: calledFunction,
       }),
     )
     .nullish(),
+  function_call: calledFunction.nullish(),
 });
 export type Message = z.infer<typeof message>;
 

@@ -1,0 +1,53 @@
+/**
+ * Gathers a call until the mark that ends it, looking at each character once. A mark in a text of its JSON, as of a file
+ * that shows calls, is none. Without a mark the call goes on to the end of the answer.
+ */
+export class CallCollector {
+  readonly #end: string | undefined;
+  readonly #pieces: string[] = [];
+  /** Of the mark, whose first character comes once in it. */
+  #matchedLen = 0;
+  #isJson: boolean | undefined;
+  #isInString = false;
+  #isEscaped = false;
+
+  constructor(end: string | undefined) {
+    this.#end = end;
+  }
+
+  /** What stands behind the mark; undefined as long as that has not come. */
+  take(piece: string): string | undefined {
+    const end = this.#end;
+    for (let at = 0; end !== undefined && at < piece.length; at++) {
+      const letter = piece[at] as string;
+      this.#matchedLen = this.#isInString ? 0 : matchedWith(letter, end, this.#matchedLen);
+      if (this.#matchedLen === end.length) {
+        this.#pieces.push(piece.slice(0, at + 1));
+        return piece.slice(at + 1);
+      }
+      this.#follow(letter);
+    }
+    this.#pieces.push(piece);
+    return undefined;
+  }
+
+  /** The call without the mark, as far as it has come. */
+  get body(): string {
+    const body = this.#pieces.join('');
+    const isWhole = this.#end !== undefined && this.#matchedLen === this.#end.length;
+    return isWhole ? body.slice(0, -this.#matchedLen) : body;
+  }
+
+  #follow(letter: string): void {
+    if (this.#isJson === undefined && letter.trim() !== '') this.#isJson = letter === '{' || letter === '[';
+    if (!this.#isJson) return;
+    if (this.#isEscaped) this.#isEscaped = false;
+    else if (this.#isInString && letter === '\\') this.#isEscaped = true;
+    else if (letter === '"') this.#isInString = !this.#isInString;
+  }
+}
+
+function matchedWith(letter: string, mark: string, matchedLen: number): number {
+  if (letter === mark[matchedLen]) return matchedLen + 1;
+  return letter === mark[0] ? 1 : 0;
+}
