@@ -136,6 +136,9 @@ export class EngineProcess<Commands = EngineCommands> {
   }
 }
 
+export type Ours = EngineProcess<OurCommands>;
+export const newOurs = (): Ours => new EngineProcess<OurCommands>(new URL('./ours.js', import.meta.url));
+
 /** Resident bytes of this process, native memory included. */
 export async function residentBytes(): Promise<{ now: number; peak: number }> {
   const pages = readFileSync('/proc/self/statm', 'utf8').split(' ')[1];

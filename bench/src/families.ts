@@ -5,14 +5,14 @@ import { loadModels } from '../../dist/src/models/get-model.js';
 import { getRouter } from '../../dist/src/router/index.js';
 import { quantizationPlan } from '../../dist/src/weights/quantization.js';
 import { Weights } from '../../dist/src/weights/weights.js';
-import { type CheckpointTensor, writeHuggingFace } from './checkpoints.js';
-import { EngineProcess, type OurCommands } from './driver.js';
+import { type CheckpointTensor, numel, writeHuggingFace } from './checkpoints.js';
+import { newOurs, type Ours } from './driver.js';
+import type { Peer } from './peers.js';
 import type { RandomPool } from './random-pool.js';
 import { median, type Row, Sample } from './results.js';
 import { type ModelShape, SHAPES } from './shapes.js';
 
 export type Config = Readonly<Record<string, unknown>> & { readonly model_type: string };
-type Ours = EngineProcess<OurCommands>;
 
 export interface SuiteSettings {
   readonly threads: number;
@@ -24,17 +24,22 @@ export interface SuiteSettings {
   readonly only: string;
   /** The Python whose transformers is the peer of models that see. */
   readonly peer: string | undefined;
+  /** node-llama-cpp, where it is measured, too. */
+  readonly llamaCpp: Peer | undefined;
 }
 
 const FIXTURES = join(import.meta.dirname, '../../test/fixtures/families');
 const POSITIONS = 1024;
 const PREFILL_TOKENS = 256;
 const L1 = SHAPES.l1 as ModelShape;
+/** Of experts that are narrower than MLPs, as those of Qwen3-30B-A3B. */
+const EXPERT_WIDTH = 768;
 
 /** What families call the sizes of a decoder, and the sizes of l1. Layers and vocabulary stay as few as they are. */
 const WIDTHS: readonly (readonly [keys: readonly string[], size: number])[] = [
   [['hidden_size', 'n_embd', 'word_embed_proj_dim'], L1.hidden],
   [['intermediate_size', 'ffn_hidden_size', 'n_inner', 'ffn_dim'], L1.intermediate],
+  [['moe_intermediate_size', 'shared_expert_intermediate_size'], EXPERT_WIDTH],
   [['num_attention_heads', 'n_head'], L1.heads],
   [['head_dim', 'kv_channels'], L1.headDim],
   [['max_position_embeddings', 'n_positions', 'n_ctx', 'seq_length', 'model_max_length'], POSITIONS],
@@ -114,7 +119,7 @@ function firstCases(): { readonly name: string; readonly config: Config; readonl
 /** An engine that has loaded a checkpoint, and what turns its times into rates. */
 interface Loaded {
   readonly engine: Ours;
-  /** Of matrices that every token is multiplied with. */
+  /** Of matrices that a token is multiplied with: of experts, of as many as it is given to. */
   readonly matrixBytes: number;
 }
 
@@ -122,7 +127,7 @@ async function load(name: string, config: Config, names: ReadonlySet<string>, se
   const { folder, pool, threads } = settings;
   const tensors = tensorsOf(config, names);
   const model = writeHuggingFace(join(folder, `family-${name}`), tensors, config, pool);
-  const engine: Ours = new EngineProcess<OurCommands>(new URL('./ours.js', import.meta.url));
+  const engine = newOurs();
   try {
     await engine.call('load', { model, threads, context: POSITIONS, sequences: 1 });
   } catch (error) {
@@ -131,8 +136,22 @@ async function load(name: string, config: Config, names: ReadonlySet<string>, se
   }
   // A row of a table, and not the table, is read for each token; the head, which is as small, is left out with it.
   const matrices = tensors.filter(({ kind, shape }) => kind === 'matrix' && !isTable(shape, config));
-  const elements = matrices.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  const share = expertShare(config);
+  const elements = matrices.reduce((sum, each) => sum + (isRouted(each) ? share : 1) * numel(each), 0);
   return { engine, matrixBytes: 2 * elements };
+}
+
+/** Whether a tensor is of one expert among many. */
+export const isRouted = ({ hf }: Pick<CheckpointTensor, 'hf'>): boolean => /\.experts\.\d+\./.test(hf);
+
+/** The share of a layer's experts that a token is given to. */
+function expertShare(config: Config): number {
+  const Router = getRouter(config.model_type);
+  const read: object = new Router('', config).config;
+  const { numExperts = 1, numExpertsPerToken = 1 } = read as Partial<
+    Record<'numExperts' | 'numExpertsPerToken', number>
+  >;
+  return numExpertsPerToken / numExperts;
 }
 
 /** Of tokens or positions. */

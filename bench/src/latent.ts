@@ -1,6 +1,6 @@
 import { loadModels } from '../../dist/src/models/get-model.js';
 import { writeHuggingFace } from './checkpoints.js';
-import { EngineProcess, type OurCommands } from './driver.js';
+import { newOurs } from './driver.js';
 import { bytesRead } from './experts.js';
 import { type Config, type SuiteSettings, tensorsOf } from './families.js';
 import { median, type Row, Sample } from './results.js';
@@ -48,7 +48,7 @@ export async function benchLatent({ threads, rounds, folder, pool, log }: SuiteS
   await loadModels();
   const tensors = tensorsOf(LITE, new Set());
   const model = writeHuggingFace(`${folder}/latent`, tensors, LITE, pool);
-  const engine = new EngineProcess<OurCommands>(new URL('./ours.js', import.meta.url));
+  const engine = newOurs();
   try {
     await engine.call('load', { model, threads, context: CONTEXT, sequences: 1, quantize: 'w4a16' });
     const weights = tensors.reduce((sum, tensor) => sum + bytesRead(tensor, CHOSEN / EXPERTS), 0);

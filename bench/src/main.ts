@@ -30,7 +30,7 @@ const SUITES: Readonly<
     run: async (settings) => ({ rows: await benchLatent(settings), failures: [] }),
   },
   experts: {
-    beside: 'no peer',
+    beside: 'peer: the same weights in node-llama-cpp, where --peer names it',
     run: async (settings) => ({ rows: await benchExperts(settings), failures: [] }),
   },
   media: {
@@ -91,6 +91,7 @@ try {
       log,
       only,
       peer: python,
+      llamaCpp: wanted === 'node-llama-cpp' ? peer : undefined,
     });
     rows.push(...results.rows);
     for (const { name, error } of results.failures) log(`${name} failed: ${inspect(error)}`);

@@ -3,7 +3,7 @@ import { createReadStream, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MachineLimits } from '../../dist/src/native/index.js';
 import { writeCheckpoint } from './checkpoints.js';
-import { EngineProcess, type LoadOptions, type OurCommands } from './driver.js';
+import { type EngineProcess, type LoadOptions, newOurs } from './driver.js';
 import { othersShare } from './others.js';
 import type { Peer } from './peers.js';
 import type { RandomPool } from './random-pool.js';
@@ -34,7 +34,6 @@ export interface Settings {
   readonly log: (text: string) => void;
 }
 
-type Ours = EngineProcess<OurCommands>;
 const SEQUENCES = 32;
 const rate = (tokens: number) => (ms: number) => (tokens * 1000) / ms;
 
@@ -289,8 +288,6 @@ export class SubjectBench {
     return (layers * layerBits + embedding * headBits) / 8;
   }
 }
-
-const newOurs = (): Ours => new EngineProcess<OurCommands>(new URL('./ours.js', import.meta.url));
 
 /** Integers have a scale of 4 bytes for each token and head. */
 const kvBytesPerToken = ({ layers, kvHeads, headDim }: ModelShape, bytes: 1 | 2): number =>

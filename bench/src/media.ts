@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import sharp from 'sharp';
 import { loadModels } from '../../dist/src/models/get-model.js';
 import { type CheckpointTensor, writeHuggingFace } from './checkpoints.js';
-import { EngineProcess, type OurCommands, type PictureTimes } from './driver.js';
+import { newOurs, type PictureTimes } from './driver.js';
 import { type Config, type SuiteSettings, tensorsOf } from './families.js';
 import { median, type Row, Sample } from './results.js';
 
@@ -127,7 +127,7 @@ export async function benchMedia({
   try {
     await transformers?.firstToken();
     for (const format of FORMATS.filter((name) => name.includes(only))) {
-      const engine = new EngineProcess<OurCommands>(new URL('./ours.js', import.meta.url));
+      const engine = newOurs();
       try {
         log(`qwen2-vl-2b ${format}`);
         const quantize = format === 'bf16' ? {} : { quantize: format };

@@ -15,7 +15,7 @@ const batched: LlamaContextSequence[] = [];
 let options: { threads: number; sequences: number } = { threads: 0, sequences: 0 };
 let filledDepth = -1;
 
-const vocab = 32000;
+let vocab = 0;
 const tokens = (count: number, seed?: number) => randomTokens(count, vocab, seed) as Token[];
 
 /** Tokens of each sequence of a batch. */
@@ -74,6 +74,7 @@ const commands: PeerCommands = {
       logLevel: 'error' as never,
     });
     model = await llama.loadModel({ modelPath });
+    vocab = model.fileInfo.architectureMetadata.vocab_size ?? 0;
     context = await newContext(contextSize, 1);
     return performance.now() - start;
   },

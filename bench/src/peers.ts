@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type GgufFormat, writeCheckpoint, writeGguf } from './checkpoints.js';
+import { writeCheckpoint } from './checkpoints.js';
 import { EngineProcess } from './driver.js';
+import { type GgufFormat, writeGguf } from './gguf.js';
 import type { RandomPool } from './random-pool.js';
 import type { Format, ModelShape } from './shapes.js';
 

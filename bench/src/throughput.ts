@@ -6,9 +6,10 @@ import { join } from 'node:path';
 import { loadReport } from '../../dist/src/cli/bench-serve/load-report.js';
 import { runLoad } from '../../dist/src/cli/bench-serve/run-load.js';
 import { type PlannedRequest, planWorkload, WORDS } from '../../dist/src/cli/bench-serve/workload.js';
-import { type GgufFormat, writeCheckpoint, writeGguf, writeTokenizer } from './checkpoints.js';
-import { EngineProcess, type OurCommands, type PeerCommands } from './driver.js';
+import { writeCheckpoint, writeTokenizer } from './checkpoints.js';
+import { EngineProcess, newOurs, type PeerCommands } from './driver.js';
 import { Flags } from './flags.js';
+import { type GgufFormat, writeGguf } from './gguf.js';
 import { RandomPool } from './random-pool.js';
 import { median } from './results.js';
 
@@ -69,7 +70,7 @@ async function ours(dir: string, quantize: string): Promise<{ baseUrl: string; s
 
 /** Tokens a second of so many sequences that only decode. */
 async function rawRate(dir: string, quantize: string): Promise<number> {
-  const engine = new EngineProcess<OurCommands>(new URL('ours.js', import.meta.url));
+  const engine = newOurs();
   try {
     const options = { model: dir, threads, context: 256, sequences: streams, quantize };
     await engine.call('load', options);

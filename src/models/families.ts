@@ -9,6 +9,7 @@ export * from './cohere2/index.js';
 export * from './deepseek/index.js';
 export * from './deepseek_v2/index.js';
 export * from './deepseek_v3/index.js';
+export * from './dots1/index.js';
 export * from './ernie4_5/index.js';
 export * from './ernie4_5_moe/index.js';
 export * from './exaone4/index.js';

@@ -67,6 +67,8 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'qwen3_moe',
   ],
   'RmsNorm Elewise Linear Elewise Softmax Sort VectorNorm Elewise FusedExperts Elewise': ['gpt_oss'],
+  'RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise':
+    ['dots1'],
   'Split RmsNorm RmsNorm Rope ReshapeAndCache RmsNorm Elewise Linear Softmax Sort FusedExperts Elewise': [
     'olmoe',
   ],

@@ -23,8 +23,8 @@ import { largestDifference, promptLogits } from './logits.js';
 
 /** Families with experts. */
 const FAMILIES = [
-  ...['deepseek', 'deepseek_v2', 'deepseek_v3', 'ernie4_5_moe', 'glm4_moe', 'gpt_oss', 'hunyuan_v1_moe'],
-  ...['mixtral', 'olmoe', 'qwen2_moe', 'qwen3_moe'],
+  ...['deepseek', 'deepseek_v2', 'deepseek_v3', 'dots1', 'ernie4_5_moe', 'glm4_moe', 'gpt_oss'],
+  ...['hunyuan_v1_moe', 'mixtral', 'olmoe', 'qwen2_moe', 'qwen3_moe'],
 ];
 const cases = familyCases.filter((name) => FAMILIES.includes(familyConfig(name).model_type));
 /** What experts are chosen by, where it is not their scores. */
@@ -32,6 +32,7 @@ const SCORES: Readonly<Record<string, string>> = {
   deepseek_v2: 'router_limited',
   deepseek_v3: 'router_limited',
   'deepseek_v3-half': 'router_corrected',
+  dots1: 'router_limited',
   ernie4_5_moe: 'router_corrected',
   'ernie4_5_moe-interval': 'router_corrected',
   glm4_moe: 'router_corrected',

@@ -50,7 +50,7 @@ type Glm4MoeConfig = ConfigOf<typeof GLM4_MOE_CONFIG>;
  * as in DeepSeek-V3 (arXiv:2508.06471, section 2.1).
  */
 export class FlashGlm4MoeForCausalLMATB extends FlashSparseLlamaATB<Glm4MoeConfig> {
-  readonly name = 'glm4_moe';
+  readonly name: string = 'glm4_moe';
 
   constructor(config: Glm4MoeConfig, weights: Weights) {
     const Attention = config.hasQkNorm ? Qwen3Attention : RotaryAttention;
