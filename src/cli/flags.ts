@@ -71,11 +71,9 @@ const PROMPTS = {
   input_dict: text('dict', 'JSON [{"prompt","adapter"}]'),
   is_chat_model: boolean('isChatModel', 'use the chat template', { default: false }),
   is_embedding_model: boolean('isEmbeddingModel', 'print vectors of the prompts', { default: false }),
-  chat_template: text(
-    'chatTemplate',
-    'Jinja: a file, the text itself, or the name of one of the checkpoint',
-    { needs: 'is_chat_model' },
-  ),
+  chat_template: text('chatTemplate', "Jinja: a file, the text itself, or a name of the checkpoint's", {
+    needs: 'is_chat_model',
+  }),
   chat_template_kwargs: text('chatTemplateKwargs', 'JSON of variables for it: {"enable_thinking": false}', {
     needs: 'is_chat_model',
     read: (value: string, name: string) => readObject(value, `--${name}`),

@@ -108,6 +108,8 @@ export class ChatTemplate {
     };
     const isText = isShown(PROBE);
     if (isText === isShown([{ type: 'text', text: PROBE }])) return undefined;
+    // Results of tools may be looked for in calls, which a probe lacks: they are as what the user says.
+    if (role === 'tool' && !isText) return this.formOf('user');
     return isText ? 'text' : 'parts';
   }
 

@@ -236,6 +236,14 @@ describe('InputBuilder', () => {
     expect(builder(mixed).renderChatTemplate(messages)).to.equal(
       'system:Be\nbrief.;user:<image>Bebrief.;assistant:Be\nbrief.;',
     );
+    // As Cohere's, which shows a result where a call has asked for it.
+    const called = `{% set ns = namespace(asked=false) %}{% for m in messages %}{% if m.tool_calls %}{% set ns.asked = true %}
+      {%- elif m.role == 'tool' and m.content is string %}{{ m.content if ns.asked }}
+      {%- elif m.role == 'tool' %}{{ m.content[0] | tojson }}{% else %}{{ m.content }};{% endif %}{% endfor %}`;
+    const asked = { role: 'assistant', content: null, tool_calls: [{ id: '1' }] };
+    expect(builder(called).renderChatTemplate([user('?'), asked, { role: 'tool', content: '7' }])).to.equal(
+      '?;7',
+    );
     const shown = errorOf(() => builder(mixed).renderChatTemplate([user('?'), assistant([image])]));
     expect(shown).to.have.property('message').that.contains('messages[1].content[0]');
     const standingIn = new InputBuilder(tokenizer, new Map([['default', { source: dropping, name: 'x' }]]), {
