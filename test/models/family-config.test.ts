@@ -129,12 +129,6 @@ describe("families' configurations", () => {
       // starcoder2-7b and -15b; Qwen3-Coder-480B-A35B.
       ['starcoder2', bigger, { ...bigger, activation_function: 'gelu', layer_norm_epsilon: 1e-3 }],
       ['qwen3_moe', SIZES, { ...SIZES, use_qk_norm: true }],
-      // Qwen2-57B-A14B as transformers 5 saves it.
-      [
-        'qwen2_moe',
-        { ...SIZES, sliding_window: 64 },
-        { ...SIZES, sliding_window: 0, use_sliding_window: false },
-      ],
       // Qwen-72B-Chat has both names of the base, of which its code reads the first.
       ['qwen', { ...SIZES, rotary_emb_base: 1e6 }, { ...SIZES, rotary_emb_base: 1e6, rope_theta: 1e4 }],
     ];
@@ -163,9 +157,6 @@ describe("families' configurations", () => {
     ];
     for (const [model_type, key, value] of refused)
       expect(() => read({ ...SIZES, model_type, [key]: value }), key).to.throw(key);
-    expect(() =>
-      read({ ...SIZES, model_type: 'qwen2', use_sliding_window: true, sliding_window: 0 }),
-    ).to.throw(/sliding_window must be an integer from 1 .*, found 0/);
   });
 
   it('refuse what other families read, and name the rest', () => {

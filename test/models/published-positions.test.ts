@@ -91,9 +91,27 @@ const BAICHUAN_13B = {
 
 const routerOf = (dict: Dict): Router => new (getRouter(dict.model_type))('/nowhere', dict);
 
+/** Sizes under GPT-2's names, and heads of 256. */
+const GPT_J = {
+  model_type: 'gptj',
+  activation_function: 'gelu_new',
+  layer_norm_epsilon: 1e-5,
+  n_embd: 4096,
+  n_head: 16,
+  n_inner: null,
+  n_layer: 28,
+  n_positions: 2048,
+  rotary: true,
+  rotary_dim: 64,
+  scale_attn_weights: true,
+  tie_word_embeddings: false,
+  vocab_size: 50_400,
+};
+
 const LEGAL: Readonly<Record<string, Dict>> = {
   'bloom-560m': BLOOM,
   'falcon-rw-1b': FALCON_RW,
+  'gpt-j-6b': GPT_J,
   'Baichuan2-7B-Chat': BAICHUAN_7B,
   'Baichuan-13B-Chat': BAICHUAN_13B,
 };
@@ -107,7 +125,7 @@ function graphProblems(dict: Dict): string[] {
   });
 }
 
-describe('published configurations of models with ALiBi or softcaps', () => {
+describe('published configurations of models with ALiBi, softcaps or heads of 256', () => {
   before(() => loadModels());
 
   for (const [name, dict] of Object.entries(LEGAL)) {
