@@ -1,9 +1,5 @@
-#include "kernels/simd/integer_gemm.h"
+#include "kernels/avx2/integer_sums.h"
 #include "kernels/avx2/kernels.h"
-#include "kernels/avx2/vec.h"
-
-// Digits and weights are widened to 16 bits, four channels of four columns in a register. vpmaddwd adds pairs of
-// products, which cannot overflow; so an accumulator holds two partial sums of each column.
 
 namespace atb::kernels::avx2 {
 namespace {
@@ -11,18 +7,6 @@ namespace {
 using simd::Min;
 
 constexpr int64_t kPanels = kGemmStreams;
-/// The most digit rows that are multiplied at once: each takes four accumulators of the 16 registers.
-constexpr int kDigitRows = 3;
-/// Channels of one step.
-constexpr int64_t kStep = kGroupStep;
-/// Steps of one panel after which the next panel is multiplied. Panels take turns, so that memory is read in several
-/// streams.
-constexpr int64_t kPieceSteps = 8;
-
-/// The sums of a digit row and one panel.
-struct PartialSums {
-  __m256i columns[4];  ///< Register i holds two partial sums of each of columns 4 i .. 4 i + 3.
-};
 
 struct alignas(64) Scratch {
   PartialSums sums[kPanels][kDigitRows];
@@ -31,101 +15,6 @@ struct alignas(64) Scratch {
   float scales[kPanels][kPanelColumns];
   int16_t x[kDigitRows][kPieceSteps * kStep];
 };
-
-// A format widens four columns of a line of a panel: kQuads registers with a quad of channels for each column. They are
-// 2^kShift times the integers.
-struct I8 {
-  static constexpr WeightFormat kFormat = WeightFormat::kI8;
-  static constexpr int kQuads = 1;
-  static constexpr int kShift = 0;
-  static void Load(const char* line, __m256i* quads) {
-    quads[0] = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(line)));
-  }
-};
-
-/// The int4 become 16 times as large: the lower halves of the bytes are shifted to the upper halves, then the upper
-/// halves are taken as they are.
-struct I4 {
-  static constexpr WeightFormat kFormat = WeightFormat::kI4;
-  static constexpr int kQuads = 2;
-  static constexpr int kShift = 4;
-  static void Load(const char* line, __m256i* quads) {
-    const __m128i both = _mm_loadu_si128(reinterpret_cast<const __m128i*>(line));
-    const __m128i upper = _mm_set1_epi8(-16);
-    quads[0] = _mm256_cvtepi8_epi16(_mm_and_si128(_mm_slli_epi16(both, 4), upper));
-    quads[1] = _mm256_cvtepi8_epi16(_mm_and_si128(both, upper));
-  }
-};
-
-/// Twice the numbers of e2m1: a shuffle of bytes looks them up.
-struct E2M1 {
-  static constexpr WeightFormat kFormat = WeightFormat::kE2M1;
-  static constexpr int kQuads = 2;
-  static constexpr int kShift = 0;
-  static void Load(const char* line, __m256i* quads) {
-    const __m128i both = _mm_loadu_si128(reinterpret_cast<const __m128i*>(line));
-    quads[0] = LookUp(both);
-    quads[1] = LookUp(_mm_srli_epi16(both, 4));
-  }
-
- private:
-  static __m256i LookUp(__m128i codes) {
-    const __m128i numbers = _mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12);
-    return _mm256_cvtepi8_epi16(_mm_shuffle_epi8(numbers, _mm_and_si128(codes, _mm_set1_epi8(0xF))));
-  }
-};
-
-/// sums[t] += `steps` steps of a panel times the digits x[t].
-template <class F, int T>
-void Accumulate(const char* w, int64_t steps, const int16_t (*x)[kPieceSteps * kStep], PartialSums* sums) {
-  constexpr int64_t kLineSteps = kStep / 4 / F::kQuads;
-  constexpr int64_t kAhead = kPieceSteps * kLineSteps * 64;
-  __m256i acc[T][4];
-  for (int t = 0; t < T; ++t) {
-    for (int i = 0; i < 4; ++i) acc[t][i] = sums[t].columns[i];
-  }
-  for (int64_t line = 0; line < steps * kLineSteps; ++line, w += 64) {
-    __builtin_prefetch(w + kAhead);
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) {
-      __m256i quads[F::kQuads];
-      F::Load(w + i * 16, quads);
-#pragma GCC unroll 2
-      for (int q = 0; q < F::kQuads; ++q) {
-#pragma GCC unroll 3
-        for (int t = 0; t < T; ++t) {
-          long long digits;
-          memcpy(&digits, x[t] + (line * F::kQuads + q) * 4, sizeof digits);
-          acc[t][i] = _mm256_add_epi32(acc[t][i], _mm256_madd_epi16(quads[q], _mm256_set1_epi64x(digits)));
-        }
-      }
-    }
-  }
-  for (int t = 0; t < T; ++t) {
-    for (int i = 0; i < 4; ++i) sums[t].columns[i] = acc[t][i];
-  }
-}
-
-/// Sixteen int32.
-struct Int32x16 {
-  __m256i lo;
-  __m256i hi;
-
-  static __m256i* Half(int32_t* p, int i) { return reinterpret_cast<__m256i*>(p) + i; }
-  static Int32x16 Load(int32_t* p) { return {_mm256_load_si256(Half(p, 0)), _mm256_load_si256(Half(p, 1))}; }
-  void Store(int32_t* p) const {
-    _mm256_store_si256(Half(p, 0), lo);
-    _mm256_store_si256(Half(p, 1), hi);
-  }
-  Vec Floats() const { return {_mm256_cvtepi32_ps(lo), _mm256_cvtepi32_ps(hi)}; }
-};
-
-/// The sums of the eight columns of two registers, in order.
-inline __m256i Columns(__m256i a, __m256i b) { return _mm256_permute4x64_epi64(_mm256_hadd_epi32(a, b), 0xD8); }
-
-inline Int32x16 Columns(const PartialSums& sums) {
-  return {Columns(sums.columns[0], sums.columns[1]), Columns(sums.columns[2], sums.columns[3])};
-}
 
 /// c[r] += scale * the numbers whose digits were summed, with what offsets add to panel `panel`.
 template <class F, int Planes, int R, class Digit>
@@ -139,26 +28,33 @@ void AddScaled(Digit digit, Vec scale, const simd::GroupOffsets& offsets, int64_
   }
 }
 
-/// totals[t] += multipliers * the sums of a group, which are 2^kShift times too large.
-template <int kShift, int T>
-void AddMultiplied(const PartialSums* sums, const int8_t* multipliers, int32_t (*totals)[kPanelColumns]) {
+/// totals[t] += multipliers * the sums of a group, of which the digits of row t add up to digits[t].
+template <class F, int T>
+void AddMultiplied(const PartialSums* sums, const int32_t* digits, const int8_t* multipliers,
+                   int32_t (*totals)[kPanelColumns]) {
   const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(multipliers));
   const __m256i lo = _mm256_cvtepi8_epi32(bytes);
   const __m256i hi = _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8));
   for (int t = 0; t < T; ++t) {
-    const Int32x16 group = Columns(sums[t]), total = Int32x16::Load(totals[t]);
+    const Int32x16 group = Columns<F>(sums[t], digits[t]), total = Int32x16::Load(totals[t]);
     const Int32x16 sum{
-        _mm256_add_epi32(total.lo, _mm256_mullo_epi32(_mm256_srai_epi32(group.lo, kShift), lo)),
-        _mm256_add_epi32(total.hi, _mm256_mullo_epi32(_mm256_srai_epi32(group.hi, kShift), hi)),
+        _mm256_add_epi32(total.lo, _mm256_mullo_epi32(group.lo, lo)),
+        _mm256_add_epi32(total.hi, _mm256_mullo_epi32(group.hi, hi)),
     };
     sum.Store(totals[t]);
   }
 }
 
-inline void Widen(const int8_t* digits, int16_t* out) {
-  for (int64_t i = 0; i < kStep; i += 16) {
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(digits + i));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), _mm256_cvtepi8_epi16(bytes));
+/// Puts the digits of a step where products take them, in words or in bytes.
+template <class F>
+void TakeStep(const int8_t* digits, int16_t* row, int64_t step) {
+  if constexpr (F::kInBytes) {
+    memcpy(reinterpret_cast<int8_t*>(row) + step * kStep, digits, kStep);
+  } else {
+    for (int64_t i = 0; i < kStep; i += 16) {
+      const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(digits + i));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(row + step * kStep + i), _mm256_cvtepi8_epi16(bytes));
+    }
   }
 }
 
@@ -173,6 +69,7 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
   const int64_t all = (weight.k + kStep - 1) / kStep;
   const int64_t group_steps = (groups.channels + kStep - 1) / kStep;
   const char* w = static_cast<const char*>(weight.data) + panel * weight.panel_stride;
+  int32_t digits[T] = {};  // Of the group, added up.
   for (int64_t step = 0; step < all;) {
     const int64_t group = step / group_steps;
     const int64_t group_end = Min((group + 1) * group_steps, all);
@@ -180,25 +77,31 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
     for (int t = 0; t < T; ++t) {
       const int8_t* line = block.digits + (t / R * block.rows + row + t % R) * kIntegerTileK;
       for (int64_t s = 0; s < steps; ++s)
-        Widen(line + (step + s) / 2 * block.tile_stride + (step + s) % 2 * kStep, scratch.x[t] + s * kStep);
+        TakeStep<F>(line + (step + s) / 2 * block.tile_stride + (step + s) % 2 * kStep, scratch.x[t], s);
+      if constexpr (F::kInBytes) digits[t] += SumDigits(reinterpret_cast<const int8_t*>(scratch.x[t]), steps * kStep);
     }
     const simd::GroupOffsets offsets(call, groups.count, group, panel, block.row + row);
     for (int64_t p = 0; p < panels; ++p) {
       const char* from = w + p * weight.panel_stride + step * (kStep / 4 / F::kQuads) * 64;
-      Accumulate<F, T>(from, steps, scratch.x, scratch.sums[p]);
+      if constexpr (F::kInBytes) {
+        AccumulateBytes<F, T>(from, steps, scratch.x, scratch.sums[p]);
+      } else {
+        Accumulate<F, T>(from, steps, scratch.x, scratch.sums[p]);
+      }
       if (step + steps < group_end) continue;
       PartialSums* const sums = scratch.sums[p];
       if (weight.multipliers) {
         const int64_t at = ((panel + p) * groups.count + group) * kPanelColumns;
-        AddMultiplied<F::kShift, T>(sums, weight.multipliers + at, scratch.totals[p]);
+        AddMultiplied<F, T>(sums, digits, weight.multipliers + at, scratch.totals[p]);
       } else {
-        const auto digit = [=](int t) { return Columns(sums[t]); };
+        const auto digit = [&](int t) { return FormatColumns<F>(sums[t], digits[t]); };
         const Vec scale = scales.At<Vec>(p * scales.stride + group * kPanelColumns);
         AddScaled<F, Planes, R>(digit, scale, offsets, p, scratch.c[p]);
       }
       memset(sums, 0, sizeof(PartialSums) * T);
     }
     step += steps;
+    if (step == group_end) memset(digits, 0, sizeof digits);
   }
   if (!weight.multipliers) return;
   const simd::GroupOffsets none(call, groups.count, 0, panel, block.row + row);
@@ -211,15 +114,20 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
 template <class F, int Planes>
 void MultiplyBlock(const GemmCall& call, const simd::DigitBlock& block, int64_t panel, int64_t panels,
                    Scratch& scratch) {
-  constexpr int64_t kRows = kDigitRows / Planes;
+  constexpr int64_t kRows = (F::kInBytes ? kDigitRows : 3) / Planes;
   for (int64_t row = 0; row < block.rows; row += kRows) {
     const int64_t rows = Min(kRows, block.rows - row);
     memset(scratch.c, 0, sizeof scratch.c);
     memset(scratch.sums, 0, sizeof scratch.sums);
     memset(scratch.totals, 0, sizeof scratch.totals);
-    if constexpr (Planes == 1) {
-      if (rows == 3) MultiplyRows<F, 1, 3>(call, block, row, panel, panels, scratch);
-      if (rows == 2) MultiplyRows<F, 1, 2>(call, block, row, panel, panels, scratch);
+    if constexpr (kRows >= 4) {
+      if (rows == 4) MultiplyRows<F, Planes, 4>(call, block, row, panel, panels, scratch);
+    }
+    if constexpr (kRows >= 3) {
+      if (rows == 3) MultiplyRows<F, Planes, 3>(call, block, row, panel, panels, scratch);
+    }
+    if constexpr (kRows >= 2) {
+      if (rows == 2) MultiplyRows<F, Planes, 2>(call, block, row, panel, panels, scratch);
     }
     if (rows == 1) MultiplyRows<F, Planes, 1>(call, block, row, panel, panels, scratch);
     for (int64_t p = 0; p < panels; p += call.gated ? 2 : 1) {
