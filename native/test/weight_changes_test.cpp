@@ -132,6 +132,54 @@ void CheckFloats(const TemporaryFolder& folder, const Case& matrix, DType from, 
   CHECK(loaded.at("w") == Stored(matrix.Changed(Rounded(numbers, from)), to));
 }
 
+void RowsMeetTheirFactors() {
+  const TemporaryFolder folder;
+  constexpr int64_t rows = 50, columns = 37;
+  const std::vector<float> numbers = Random(rows * columns, 7), factors = Random(rows, 8);
+  const Case reversed{rows, columns, false, Orders(rows)[0], 0.5f};
+  for (DType from : kFloats) {
+    const auto own = std::make_shared<const WeightPart>(
+        WeightPart{folder.Write("f", Stored(factors, from, 5)), 5, from, {rows, 1}});
+    WeightPart part = reversed.Part(folder.Write("w", Stored(numbers, from, 3)), from, 3);
+    part.row_factors = own;
+    std::vector<float> expected = reversed.Changed(Rounded(numbers, from));
+    const std::vector<float> rounded = Rounded(factors, from);
+    for (int64_t i = 0; i < rows * columns; ++i)
+      expected[static_cast<size_t>(i)] *= rounded[static_cast<size_t>(rows - 1 - i / columns)];
+    const auto load = [&](DType to) {
+      return Load({{"w", to, {rows, columns}, WeightLayout::kPlain, {part}, {}}}, 2);
+    };
+    CHECK(load(DType::kF32).at("w") == Stored(expected, DType::kF32));
+    CheckThrows("NATIVE_ARGUMENT_INVALID", [&] { load(DType::kF16); });
+    part.plus = 1;
+    CheckThrows("NATIVE_ARGUMENT_INVALID", [&] { load(DType::kF32); });
+    part.plus = 0;
+    part.row_factors = std::make_shared<const WeightPart>(WeightPart{own->file, 5, from, {rows - 1}});
+    CheckThrows("NATIVE_ARGUMENT_INVALID", [&] { load(DType::kF32); });
+  }
+}
+
+/// Bytes that hold the numbers of two rows, two's complement, the first in the lower half.
+void BytesHoldTwoRows() {
+  const TemporaryFolder folder;
+  constexpr int64_t rows = 12, columns = 37;
+  std::vector<std::byte> bytes;
+  for (int64_t i = 0; i < rows / 2 * columns; ++i) bytes.push_back(static_cast<std::byte>(i * 37 % 256));
+  WeightPart part{folder.Write("w", bytes), 0, DType::kI8, {rows / 2, columns}};
+  part.words = PackedWords{4, 0, rows, 8, false, true};
+  part.row_order = std::vector<int32_t>{3, 2, 0, 1, 11, 10};
+  std::vector<float> expected;
+  for (int32_t row : *part.row_order)
+    for (int64_t i = 0; i < columns; ++i) {
+      const int number = std::to_integer<int>(bytes[static_cast<size_t>(row / 2 * columns + i)]) >> row % 2 * 4 & 15;
+      expected.push_back(static_cast<float>(number < 8 ? number : number - 16));
+    }
+  const auto load = [&] { return Load({{"w", DType::kF32, {6, columns}, WeightLayout::kPlain, {part}, {}}}, 1); };
+  CHECK(load().at("w") == Stored(expected, DType::kF32));
+  part.words->count = rows + 1;
+  CheckThrows("NATIVE_SHAPE_MISMATCH", load);
+}
+
 void FloatsAreChangedInEveryLayout() {
   const TemporaryFolder folder;
   for (WeightLayout layout : kLayouts) {
@@ -367,6 +415,8 @@ void WhatDoesNotFitIsRefusedBeforeAnythingIsAllocated() {
 
 int main() {
   using namespace atb;
+  RUN(RowsMeetTheirFactors);
+  RUN(BytesHoldTwoRows);
   RUN(FloatsAreChangedInEveryLayout);
   RUN(LargeMatricesAreChangedPieceByPiece);
   RUN(VectorsAndStacksHaveRowsToo);

@@ -15,6 +15,8 @@ export interface PackedWords {
   readonly count: number;
   /** From 0 to 256. */
   readonly minus: number;
+  /** Numbers are two's complement, which counts as numbers half their range larger; false when absent. */
+  readonly signed?: boolean;
   /** 4 bits only: integer 0, 1, 2, … of a word is in place 0, 4, 1, 5, 2, 6, 3, 7. */
   readonly awq?: boolean;
 }
@@ -41,7 +43,7 @@ export interface FilePart {
   readonly dtype: DType;
   /** In the file, before any change; of codes, that of their floats. */
   readonly shape: readonly number[];
-  /** The tensor, of i32, holds a matrix of smaller integers, which is meant by everything below. */
+  /** The tensor, of i32 or bytes, holds a matrix of smaller integers, which is meant by everything below. */
   readonly words?: PackedWords;
   /** The file has codes at `offset`: the floats of the tensor, which is meant by everything below, are made of them. */
   readonly codes?: CodedFloats;
@@ -62,6 +64,8 @@ export interface FilePart {
   readonly unitRows?: boolean;
   /** Then each number x becomes times * x + plus: in f32, and rounded once, after it. For what becomes floats; 1 and 0 when absent. */
   readonly times?: number;
+  /** Plain floats, one for each row of the tensor, which all of it is multiplied with; for what becomes f32. Nothing is added then. */
+  readonly rowFactors?: FilePart;
   readonly plus?: number;
   readonly value?: undefined;
 }

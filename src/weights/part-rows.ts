@@ -39,7 +39,9 @@ export function sliceRows(part: WeightPart, from: number, count: number): Weight
   if (part.transposed || sharesWords(part) || part.codes)
     return { ...part, rowOrder: Int32Array.from({ length: count }, (_, i) => from + i) };
   const rowBytes = elementCount(part.shape.slice(1)) * storedBytes(part);
-  return { ...part, offset: part.offset + from * rowBytes, shape };
+  const { rowFactors } = part;
+  const factors = rowFactors && (sliceRows(rowFactors, from, count) as FilePart);
+  return { ...part, offset: part.offset + from * rowBytes, shape, ...(factors && { rowFactors: factors }) };
 }
 
 /** Row i of the result is row order[i] of the part. */
@@ -60,7 +62,7 @@ export function* partBytes(part: WeightPart): Generator<readonly [begin: number,
     yield [offset, offset + Math.ceil(elementCount(shape) * size)];
     return;
   }
-  const perWord = words && sharesWords(part) ? 32 / words.bits : 1;
+  const perWord = words && sharesWords(part) ? (8 * size) / words.bits : 1;
   const runs = consecutiveRuns(rowOrder.map((row) => Math.floor(row / perWord)));
   if (!transposed) {
     const rowBytes = elementCount(shape.slice(1)) * size;

@@ -99,7 +99,7 @@ export interface LinearRows {
   /** [k]: the product's input is divided by these. */
   readonly divisors?: TensorRef | undefined;
   /** [n, groups] of what other tools write beside symmetric integers: all of them must be zero. */
-  readonly mustBeZero?: TensorRef | undefined;
+  readonly mustBeZero?: TensorRef | readonly TensorRef[] | undefined;
 }
 
 /**

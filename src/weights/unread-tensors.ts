@@ -59,7 +59,8 @@ export function unreadTensors(
   const read = new Map<string, Array<readonly [begin: number, end: number]>>();
   for (const { parts, quantized } of weights) {
     const offsets = quantized?.role === 'weight' ? quantized.mustBeZero : [];
-    for (const part of [...parts, ...offsets]) {
+    const factors = parts.flatMap((part) => (part.file === undefined ? [] : (part.rowFactors ?? [])));
+    for (const part of [...parts, ...offsets, ...factors]) {
       if (part.file === undefined) continue;
       const name = places.at(part.file, part.offset);
       if (name === undefined) continue;

@@ -56,8 +56,8 @@ export function withRowOrder(ref: TensorRef, order: Int32Array | undefined): Ten
  */
 export function unpacked(ref: TensorRef, words: PackedWords, dtype: 'i8' | 'f32'): TensorRef {
   const parts = changeable('unpacked', ref).parts.map((part) => {
-    if (part.file === undefined || part.dtype !== 'i32')
-      return refuse('unpacked', ref, 'words, i32', part.dtype);
+    const isOfWords = part.dtype === 'i32' || (words.signed && part.dtype === 'i8');
+    if (part.file === undefined || !isOfWords) return refuse('unpacked', ref, 'words, i32', part.dtype);
     return { ...part, words };
   });
   return { ...ref, dtype, shape: ref.shape.with(words.axis, words.count), parts };
@@ -111,6 +111,19 @@ export function flattened(ref: TensorRef): TensorRef {
     shape: matrix(shape),
     parts: parts.map((part) => ({ ...part, shape: matrix(part.shape) })),
   };
+}
+
+/** Multiplies each row with a number of its own, [rows] or [rows, 1], in f32. Comes first, and nothing may be added. */
+export function timesRows(ref: TensorRef, factors: TensorRef): TensorRef {
+  const [factor, ...others] = factors.parts;
+  const isPlain = others.length === 0 && factor?.file !== undefined && partRows(factor) === ref.shape[0];
+  if (!isPlain) return refuse('timesRows', ref, 'a number of one tensor for each row', factors.shape);
+  const parts = changeable('timesRows', ref).parts.map((part) =>
+    part.file === undefined || ref.parts.length > 1
+      ? refuse('timesRows', ref, 'one tensor of a file', `${ref.parts.length} parts`)
+      : { ...part, rowFactors: factor },
+  );
+  return { ...ref, dtype: 'f32', parts };
 }
 
 /**

@@ -198,6 +198,27 @@ const mindieTensors: Publisher['tensors'] = ({ n, k, bits, u, scales, zeros, gro
   };
 };
 
+/** As msmodelslim has W4A8: those of two outputs in a byte, and scales that are products. */
+const w4a8Tensors: Publisher['tensors'] = ({ n, k, u, scales, groups }) => {
+  const first = Float32Array.from({ length: n }, (_, row) => 2 ** -(row % 3));
+  const at = (row: number, i: number): number => (u[row * k + i] as number) - 8;
+  const pairs = Int8Array.from({ length: (n * k) / 2 }, (_, i) => {
+    const [row, channel] = [2 * Math.floor(i / k), i % k];
+    return (at(row, channel) & 15) | (at(row + 1, channel) << 4);
+  });
+  return {
+    weight: { dtype: 'I8', shape: [n / 2, k], data: bytesOf(pairs) },
+    weight_scale: f32([n, 1], first),
+    weight_offset: f32([n, 1], new Float32Array(n)),
+    weight_scale_second: f32(
+      [n, groups],
+      scales.map((scale, i) => scale / (first[Math.floor(i / groups)] as number)),
+    ),
+    weight_offset_second: f32([n, groups], new Float32Array(n * groups)),
+    scale_bias: f32([n, 1], new Float32Array(n).fill(7)),
+  };
+};
+
 const STATIC = { num_bits: 8, type: 'int', symmetric: true, strategy: 'tensor', dynamic: false };
 const TOKENS = { num_bits: 8, type: 'int', symmetric: true, strategy: 'token', dynamic: true };
 
@@ -231,6 +252,14 @@ export const PUBLISHERS: Readonly<Record<string, Publisher>> = {
     tensors: mindieStaticTensors,
   },
   'msmodelslim-4': { config: {}, type: 'W4A16', bits: 4, groupSize: GROUP, tensors: mindieTensors },
+  'msmodelslim-w4a8-dynamic': {
+    config: {},
+    type: 'W4A8_DYNAMIC',
+    bits: 4,
+    groupSize: GROUP,
+    isSymmetric: true,
+    tensors: w4a8Tensors,
+  },
   'msmodelslim-8': { config: {}, type: 'W8A16', bits: 8, groupSize: 0, tensors: mindieTensors },
 };
 

@@ -31,6 +31,8 @@ PackedWords ReadWords(const Napi::Value& value, const Where& where) {
   words.minus = static_cast<int>(ReadInteger(object.Get("minus"), Where(where, "minus"), 0, 256));
   const Napi::Value awq = object.Get("awq");
   if (!awq.IsUndefined()) words.awq = ReadBool(awq, Where(where, "awq"));
+  const Napi::Value is_signed = object.Get("signed");
+  if (!is_signed.IsUndefined()) words.is_signed = ReadBool(is_signed, Where(where, "signed"));
   return words;
 }
 
@@ -67,6 +69,10 @@ WeightPart ReadPart(const Napi::Value& value, const Where& where, int codes_with
   if (!codes.IsUndefined()) part.codes = ReadCodes(codes, Where(where, "codes"), codes_within - 1);
   const Napi::Value doubles = object.Get("doubles");
   if (!doubles.IsUndefined()) part.doubles = ReadBool(doubles, Where(where, "doubles"));
+  const Napi::Value factors = object.Get("rowFactors");
+  if (!factors.IsUndefined() && codes_within == 0) FailArgument(Where(where, "rowFactors"), "absent", factors);
+  if (!factors.IsUndefined())
+    part.row_factors = std::make_shared<const WeightPart>(ReadPart(factors, Where(where, "rowFactors"), 0));
   const Napi::Value transposed = object.Get("transposed");
   if (!transposed.IsUndefined()) part.transposed = ReadBool(transposed, Where(where, "transposed"));
   const Napi::Value order = object.Get("rowOrder");

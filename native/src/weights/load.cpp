@@ -86,6 +86,8 @@ void AddPart(Plan& plan, const WeightPart& part, Files& files) {
     fail("NATIVE_ARGUMENT_INVALID", "of words or unpaired as the parts before, or not as they are", part.shape);
   if (part.unpaired && (!raw || load.quantize->bits != 4 || part.dtype != DType::kI8))
     fail("NATIVE_ARGUMENT_INVALID", "i8 for integers of 4 bits, as what is unpaired", part.shape);
+  if (part.row_factors && plan.dtype != DType::kF32)
+    fail("NATIVE_ARGUMENT_INVALID", "without factors of rows, which are for f32", part.shape);
   if (part.HasArithmetic() && !IsFloat(plan.dtype))
     fail("NATIVE_ARGUMENT_INVALID", "without times and plus, which are for floats", part.shape);
   PlannedPart planned = PlanPart(part, load.name, files);

@@ -7,6 +7,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "ops/check.h"
+#include "weights/expand_words.h"
 #include "weights/staging.h"
 #include "weights/widen.h"
 
@@ -198,85 +199,16 @@ void Convert(const kernels::KernelTable& kernels, const PlannedPart& planned, co
   }
 }
 
-/// A number in each byte.
-constexpr uint64_t InBytes(int number) { return uint64_t{0x0101010101010101} * static_cast<uint64_t>(number); }
-
-/// Takes `minus` from eight numbers below 128, one in each byte: byte by byte, since each is made 128 too large before.
-uint64_t Subtract(uint64_t numbers, int minus) { return ((numbers | InBytes(0x80)) - InBytes(minus)) ^ InBytes(0x80); }
-
-/// The eight integers of 4 bits of a word, in the bytes of the result.
-uint64_t SpreadInt4(uint32_t word) {
-  uint64_t x = word;
-  x = (x | x << 16) & 0x0000FFFF0000FFFF;
-  x = (x | x << 8) & 0x00FF00FF00FF00FF;
-  return (x | x << 4) & InBytes(0x0F);
-}
-
-/// The integers of `words` words as int8, where they lie in order; `minus` is the middle of their range.
-void ExpandWholeWords(const PackedWords& words, const uint32_t* from, int64_t count, int8_t* to) {
-  if (words.bits == 8) {
-    for (int64_t i = 0; i < count; ++i) {
-      const uint32_t flipped = from[i] ^ 0x80808080u;  // x - 128 in each byte.
-      std::memcpy(to + 4 * i, &flipped, sizeof flipped);
-    }
-    return;
-  }
-  for (int64_t i = 0; i < count; ++i) {
-    const uint64_t numbers = Subtract(SpreadInt4(from[i]), words.minus);
-    std::memcpy(to + 8 * i, &numbers, sizeof numbers);
-  }
-}
-
-/// The integers of one word after the other.
-template <typename T, int kBits>
-void ExpandWords(const PackedWords& words, const uint32_t* from, int64_t count, T* to) {
-  constexpr int kPerWord = 32 / kBits;
-  constexpr uint32_t kMask = (1u << kBits) - 1;
-  int shifts[kPerWord];
-  for (int i = 0; i < kPerWord; ++i) shifts[i] = ShiftOf(words, i);
-  const int64_t whole = count / kPerWord;
-  const bool is_plain = !words.awq && words.minus == 1 << (kBits - 1);
-  if constexpr (sizeof(T) == 1) {
-    if (is_plain) ExpandWholeWords(words, from, whole, to);
-  }
-  const int64_t done = sizeof(T) == 1 && is_plain ? whole : 0;
-  to += done * kPerWord;
-  for (int64_t word = done; word < whole; ++word, to += kPerWord) {
-    for (int i = 0; i < kPerWord; ++i)
-      to[i] = static_cast<T>(static_cast<int>(from[word] >> shifts[i] & kMask) - words.minus);
-  }
-  for (int i = 0; i < count % kPerWord; ++i)
-    to[i] = static_cast<T>(static_cast<int>(from[whole] >> shifts[i] & kMask) - words.minus);
-}
-
-/// Integer `number` of each word.
-template <typename T>
-void PickFromWords(const PackedWords& words, const uint32_t* from, int64_t number, int64_t count, T* to) {
-  const int shift = ShiftOf(words, number);
-  const uint32_t mask = (1u << words.bits) - 1;
-  int64_t i = 0;
-  if constexpr (sizeof(T) == 1) {
-    constexpr int64_t kTogether = 16;
-    typedef uint32_t Words __attribute__((vector_size(kTogether * sizeof(uint32_t))));
-    typedef T Numbers __attribute__((vector_size(kTogether)));
-    for (; i + kTogether <= count; i += kTogether) {
-      Words together;
-      std::memcpy(&together, from + i, sizeof together);
-      const Numbers numbers =
-          __builtin_convertvector((together >> shift & mask) - static_cast<uint32_t>(words.minus), Numbers);
-      std::memcpy(to + i, &numbers, sizeof numbers);
-    }
-  }
-  for (; i < count; ++i)
-    to[i] = static_cast<T>(static_cast<int>(from[i] >> shift & mask) - words.minus);
-}
+/// Of a word of a part.
+int64_t WordBits(const WeightPart& part) { return 8 * static_cast<int64_t>(SizeOf(part.dtype)); }
 
 /// Rows [first, last) of a part of words, as T. Returns the bytes that were read.
 template <typename T>
 int64_t ReadWords(const PlannedPart& planned, int64_t first, int64_t last, T* to, ReadStaging& staging) {
   const WeightPart& part = *planned.part;
   const PackedWords& words = *part.words;
-  const int64_t per_word = 32 / words.bits;
+  const bool are_bytes = part.dtype != DType::kI32;
+  const int64_t per_word = WordBits(part) / words.bits;
   // Whether rows share words; else each row has its own.
   const bool shared = words.axis == (part.transposed ? 1 : 0);
   const int64_t word_columns = shared ? planned.columns : CeilDiv(planned.columns, per_word);
@@ -294,7 +226,12 @@ int64_t ReadWords(const PlannedPart& planned, int64_t first, int64_t last, T* to
   stored.row_order = std::move(order);
   const PlannedPart reading{&stored, planned.file, 0, word_rows, word_columns};
   uint32_t* const read = Grow(staging.words, word_rows * word_columns);
-  ReadUnconverted(reading, 0, word_rows * word_columns, reinterpret_cast<std::byte*>(read), staging);
+  const int64_t count = word_rows * word_columns;
+  std::byte* const stored_words = are_bytes ? Grow(staging.bytes, count) : reinterpret_cast<std::byte*>(read);
+  ReadUnconverted(reading, 0, count, stored_words, staging);
+  if (are_bytes) std::transform(stored_words, stored_words + count, read, [](std::byte b) { return uint32_t(b); });
+  const uint32_t signs = words.bits == 4 ? 0x88888888u : 0x80808080u;
+  if (words.is_signed) std::transform(read, read + count, read, [=](uint32_t word) { return word ^ signs; });
   staging.word_rows = std::move(*stored.row_order);
   auto* const unordered = reinterpret_cast<T*>(Grow(staging.row, planned.columns * static_cast<int64_t>(sizeof(T))));
   for (int64_t row = first; row < last; ++row, to += planned.columns) {
@@ -310,7 +247,7 @@ int64_t ReadWords(const PlannedPart& planned, int64_t first, int64_t last, T* to
     if (!part.column_order) continue;
     for (int64_t i = 0; i < planned.columns; ++i) to[i] = into[(*part.column_order)[static_cast<size_t>(i)]];
   }
-  return word_rows * word_columns * static_cast<int64_t>(sizeof(uint32_t));
+  return count * static_cast<int64_t>(SizeOf(part.dtype));
 }
 
 void Fill(const kernels::KernelTable& kernels, float value, std::byte* to, DType dtype, int64_t count) {
@@ -365,13 +302,14 @@ void CheckWords(const WeightPart& part, const std::string& name) {
   const auto fail = [&](const char* code, const std::string& what) {
     throw Error(code, "weight \"" + name + "\": " + what);
   };
-  if (part.dtype != DType::kI32 || part.shape.size() != 2)
-    fail("NATIVE_SHAPE_MISMATCH", "words must be i32[r,c], found " + ToString(part.dtype, part.shape));
-  if ((words.bits != 4 && words.bits != 8) || (words.awq && words.bits != 4) || words.minus < 0 || words.minus > 256 ||
+  const bool are_words = part.dtype == DType::kI32 || part.dtype == DType::kI8 || part.dtype == DType::kU8;
+  if (!are_words || part.shape.size() != 2)
+    fail("NATIVE_SHAPE_MISMATCH", "words must be i32[r,c] or bytes, found " + ToString(part.dtype, part.shape));
+  if ((words.bits != 4 && words.bits != 8) || (words.awq && (words.bits != 4 || part.dtype != DType::kI32)) || words.minus < 0 || words.minus > 256 ||
       (words.axis != 0 && words.axis != 1))
     fail("NATIVE_ARGUMENT_INVALID", "words must be of 4 or 8 bits, along axis 0 or 1, less 0 to 256");
   const int64_t held = part.shape[static_cast<size_t>(words.axis)];
-  if (words.count < 1 || held != CeilDiv(CheckedMul(words.count, words.bits), 32)) {
+  if (words.count < 1 || held != CeilDiv(CheckedMul(words.count, words.bits), WordBits(part))) {
     fail("NATIVE_SHAPE_MISMATCH", std::to_string(words.count) + " integers of " + std::to_string(words.bits) +
                                       " bits do not take " + std::to_string(held) + " words");
   }
@@ -452,6 +390,16 @@ PlannedPart PlanPart(const WeightPart& part, const std::string& name, Files& fil
     CheckedMul(CheckedMul(planned.rows, planned.columns), static_cast<int64_t>(SizeOf(part.dtype)));
   }
   if (part.value) return planned;
+  if (part.row_factors) {
+    const WeightPart& factors = *part.row_factors;
+    const int64_t stored_rows = shape.empty() ? 1 : shape[0];
+    const bool is_plain = IsFloat(factors.dtype) && !factors.words && !factors.codes && !factors.row_factors &&
+                          !factors.transposed && !factors.row_order;
+    if (!is_plain || Elements(factors.shape) != stored_rows || part.transposed || part.words || part.plus != 0)
+      fail("NATIVE_ARGUMENT_INVALID", "factors of rows must be plain floats, one for each of " +
+                                          std::to_string(stored_rows) + " rows of floats that nothing is added to");
+    planned.factors = std::make_shared<const PlannedPart>(PlanPart(factors, name, files));
+  }
   if (part.codes) {
     CheckCodes(part, name);
     planned.scales = std::make_shared<const PlannedPart>(PlanPart(*part.codes->scales, name, files));
@@ -464,6 +412,23 @@ PlannedPart PlanPart(const WeightPart& part, const std::string& name, Files& fil
   }
   return planned;
 }
+
+namespace {
+
+/// Multiplies rows of floats, of which the first is row `row` of the part, with their factors.
+void MultiplyRows(const PlannedPart& planned, int64_t row, int64_t rows, float* to, ReadStaging& staging,
+                  const kernels::KernelTable& kernels) {
+  const PlannedPart& factors = *planned.factors;
+  const int64_t count = factors.rows * factors.columns;
+  float* const own = Grow(staging.factors, count);
+  ReadPart(factors, 0, count, DType::kF32, reinterpret_cast<std::byte*>(own), staging, kernels);
+  for (int64_t r = 0; r < rows; ++r, to += planned.columns) {
+    const float factor = own[SourceRow(*planned.part, row + r)];
+    for (int64_t i = 0; i < planned.columns; ++i) to[i] *= factor;
+  }
+}
+
+}  // namespace
 
 std::vector<int64_t> ShapeOf(const PlannedPart& planned) {
   if (planned.part->transposed) return {planned.rows, planned.columns};
@@ -486,6 +451,8 @@ int64_t ReadPart(const PlannedPart& planned, int64_t begin, int64_t end, DType d
   std::byte* read = as_it_is ? to : Grow(staging.unconverted, size);
   ReadUnconverted(planned, begin, end, read, staging);
   if (!as_it_is || part.HasArithmetic()) Convert(kernels, planned, read, to, dtype, count);
+  if (planned.factors)
+    MultiplyRows(planned, begin / planned.columns, count / planned.columns, reinterpret_cast<float*>(to), staging, kernels);
   return StoredBytes(part, count);
 }
 

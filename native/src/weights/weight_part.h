@@ -15,14 +15,15 @@
 
 namespace atb {
 
-/// How a tensor [r, c] of 32-bit words holds a matrix of integers: a word has 32 / bits of them, neighbours along an
-/// axis, the first in its lowest bits. An integer is the unsigned number in these bits less `minus`.
+/// How a tensor [r, c] of words, i32 or bytes, holds a matrix of integers: a word has as many as its bits allow, neighbours
+/// along an axis, the first in its lowest bits. An integer is the unsigned number in these bits less `minus`.
 struct PackedWords {
   int bits = 4;       ///< Or 8.
   int axis = 0;       ///< 0: the words of a column make a column; 1: those of a row make a row.
   int64_t count = 0;  ///< Integers along that axis. The last word may hold fewer than the others.
   int minus = 0;      ///< From 0 to 256.
-  bool awq = false;   ///< 4 bits only: integer 0, 1, 2, … of a word is in place 0, 4, 1, 5, 2, 6, 3, 7.
+  bool awq = false;   ///< i32 of 4 bits only: integer 0, 1, 2, … of a word is in place 0, 4, 1, 5, 2, 6, 3, 7.
+  bool is_signed = false;  ///< The highest bit of each number is taken the other way round: two's complement.
 };
 
 /// By how many bits a word is shifted for its integer `number`.
@@ -47,7 +48,7 @@ struct WeightPart {
   bool unit_rows = false;
   /// Every element is this number, and there is no file.
   std::optional<float> value = std::nullopt;
-  /// The tensor, of i32, holds a matrix of smaller integers: that one is what is transposed and ordered.
+  /// The tensor, of i32 or bytes, holds a matrix of smaller integers: that one is what is transposed and ordered.
   std::optional<PackedWords> words = std::nullopt;
   /// The tensor, of i8, has an integer of 4 bits, from -8 to 7, in each byte: it is not meant to be of pairs.
   bool unpaired = false;
@@ -57,6 +58,8 @@ struct WeightPart {
   std::optional<CodedFloats> codes = std::nullopt;
   /// The file has f64 at `offset`, of which the f32 of the tensor are made, rounded once, before all that is said above.
   bool doubles = false;
+  /// Of floats: a number for each row of the tensor, which all of the row is multiplied with, in f32.
+  std::shared_ptr<const WeightPart> row_factors{};
 
   bool HasArithmetic() const { return unit_rows || times != 1 || plus != 0; }
 };
@@ -89,9 +92,10 @@ struct PlannedPart {
   int64_t columns = 0;  ///< Elements of a row.
   std::string_view name{};  ///< Of the weight.
   std::shared_ptr<const PlannedPart> scales{};  ///< Of codes.
+  std::shared_ptr<const PlannedPart> factors{};  ///< Of rows.
 
   /// Whether reading it wants whole rows; otherwise any range of elements will do.
-  bool WantsRows() const { return part->transposed || part->row_order || part->unit_rows || part->words; }
+  bool WantsRows() const { return part->transposed || part->row_order || part->unit_rows || part->words || factors; }
   int64_t FileBytes() const;  ///< Of its elements in the file; one that is taken twice counts twice.
 };
 
@@ -113,6 +117,8 @@ struct ReadStaging {
   std::vector<std::byte> unconverted;
   std::vector<std::byte> window;
   std::vector<uint32_t> words;
+  std::vector<std::byte> bytes;
+  std::vector<float> factors;
   std::vector<uint32_t> lines;
   std::vector<float> floats;
   std::vector<int32_t> word_rows;

@@ -13,6 +13,7 @@ import { readDescriptionFile } from './description-file.js';
 import { FLOAT_CACHE, type FormatSource, type OpenFormat, type QuantFormat } from './format.js';
 import { isZero, linearsWith } from './small-tensors.js';
 import { readStaticInput, STATIC_SPARE, staticRows } from './static-inputs.js';
+import { W4A8, W4A8_SPARE, w4a8Linear } from './w4a8.js';
 
 /** MindIE's name of the file that says how each tensor of a quantised checkpoint is stored. */
 export const QUANT_DESCRIPTION_FILE = 'quant_model_description.json';
@@ -38,13 +39,16 @@ async function open(source: FormatSource): Promise<OpenFormat | undefined> {
   const { types, groupSize } = parse(file, bytes);
   const shifted = await shiftedLinears(source, types);
   const inputs = await staticInputs(source, file, types);
-  const quantOf: OpenFormat['quantOf'] = ({ name: linear }) => {
+  const quantOf: OpenFormat['quantOf'] = (stored) => {
+    const linear = stored.name;
     const name = `${linear}.weight`;
     const found = types.get(name) ?? FLOAT_TYPE;
     if (!KNOWN.includes(found)) {
       throw new AtbError('WEIGHT_QUANT_TYPE', { file, name, found, supported: KNOWN });
     }
     if (found === FLOAT_TYPE) return undefined;
+    const w4a8 = found === W4A8 ? w4a8Linear(stored, groupSize ?? 0) : undefined;
+    if (w4a8) return w4a8;
     if (found === 'W8A8')
       return { desc: found, groupSize: 0, input: inputs.get(linear) ?? UNREAD_INPUT, rows: staticRows };
     const hasGroups = integerForm({ desc: found as QuantDesc, groupSize: 0 }).bits === 4;
@@ -62,6 +66,7 @@ async function open(source: FormatSource): Promise<OpenFormat | undefined> {
   // The checkpoint as a whole has a type, too; single tensors may be of others.
   const method = types.get(MODEL_TYPE_KEY) ?? QUANT_DESCRIPTION_FILE;
   const norms = smoothedNorms(source, types);
+  const hasW4A8 = [...types.values()].includes(W4A8);
   const hasScales = [...(source.tensors?.keys() ?? [])].some((name) => CACHE_SPARE.test(name));
   return {
     method,
@@ -73,6 +78,7 @@ async function open(source: FormatSource): Promise<OpenFormat | undefined> {
     isSpare: (tensor) =>
       CACHE_SPARE.test(tensor) ||
       SMOOTHED.test(tensor) ||
+      (hasW4A8 && W4A8_SPARE.test(tensor)) ||
       norms.has(tensor) ||
       (STATIC_SPARE.test(tensor) && inputs.has(tensor.replace(STATIC_SPARE, ''))),
   };
