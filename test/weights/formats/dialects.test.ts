@@ -77,6 +77,20 @@ describe('what configurations say of single linears', () => {
     expect(mixed('b.mlp.experts.3.up_proj')).to.equal('FP8/0');
   });
 
+  it('compressed-tensors: a group without weights leaves linears as they are', async () => {
+    const weights = { num_bits: 4, type: 'int', symmetric: true, strategy: 'group', group_size: 128 };
+    const of = await declared({
+      quant_method: 'compressed-tensors',
+      format: 'pack-quantized',
+      config_groups: {
+        attention: { targets: ['LlamaAttention', 're:.*k_proj$'], weights: null, input_activations: weights },
+        group_0: { targets: ['re:.*mlp'], weights },
+      },
+    });
+    expect(of('model.layers.0.mlp.up_proj')).to.equal('W4A16/128');
+    expect(of('model.layers.0.self_attn.k_proj')).to.equal(undefined);
+  });
+
   it('are no reason to refuse a model, by whichever name of the tool', () => {
     for (const quant_method of ['auto-round', 'intel/auto-round', 'modelopt', 'modelopt_fp4', 'fbgemm_fp8'])
       expect(judgeUnread('quantization_config', { quant_method })).to.equal('harmless');

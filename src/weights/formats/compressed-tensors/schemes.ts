@@ -40,6 +40,8 @@ export function schemes(source: FormatSource, config: Dict): SchemeOf {
     : top.refuse('config_groups', 'an object', config.config_groups);
   const ofTarget = new Map<string, Scheme>();
   for (const [name, group] of Object.entries(groups)) {
+    // Such a group is about activations or caches alone, which stay floats.
+    if (isObject(group) && group.weights === null) continue;
     const fields = new ConfigFields(
       source,
       isObject(group) ? group : {},
