@@ -16,6 +16,7 @@ const FLOORS: readonly (readonly string[])[] = [
     'di.ts',
     'make-folder.ts',
     'bytes.ts',
+    'bounded.ts',
   ],
   ['graph'],
   ['native'],

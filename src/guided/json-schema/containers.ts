@@ -1,4 +1,4 @@
-import { runWithin, TimeLimitExceeded } from '../../tokenizer/bounded.js';
+import { runWithin, TimeLimitExceeded } from '../../bounded.js';
 import { choice, type Expression, NOTHING, optional, repeat, sequence, text } from '../expression.js';
 import { parseRegex } from '../regex.js';
 import type { Place, SchemaObject } from './schema.js';

@@ -15,7 +15,7 @@ import {
   type StoredLinear,
 } from './format.js';
 import { nvfp4Weight } from './nvfp4.js';
-import type { IsMeant } from './python-patterns.js';
+import { type IsMeant, pythonPattern } from './python-patterns.js';
 import { e4m3Linear, type ScaleBlock } from './small-floats.js';
 import { linearsWith } from './small-tensors.js';
 
@@ -110,7 +110,12 @@ function kinds(fields: ConfigFields, config: Dict): KindOf {
   };
   const common = kindOf('quant_algo', config.quant_algo, [MIXED]);
   if (common) {
-    const kept = [...fields.names('exclude_modules'), ...fields.names('ignore')].map(globPattern);
+    const kept = ['exclude_modules', 'ignore'].flatMap((field) =>
+      fields.names(field).map((glob) => {
+        const refuse = () => fields.refuse(field, 'patterns that this engine understands', glob);
+        return globPattern(glob, refuse);
+      }),
+    );
     return (linear) => (kept.some((isKept) => isKept(linear)) ? undefined : common);
   }
   const layers = isObject(config.quantized_layers) ? config.quantized_layers : {};
@@ -125,13 +130,13 @@ function kinds(fields: ConfigFields, config: Dict): KindOf {
 }
 
 /** A pattern of the shell, or a part of a name: older versions write such. */
-const globPattern = (glob: string): IsMeant => {
+const globPattern = (glob: string, refuse: () => never): IsMeant => {
   const escaped = glob
     .replace(/[.+^${}()|[\]\\]/g, '\\$&')
     .replaceAll('*', '.*')
     .replaceAll('?', '.');
-  const pattern = new RegExp(`^(?:${escaped})$`);
-  return (name) => pattern.test(name) || name.includes(glob);
+  const isWhole = pythonPattern(`(?:${escaped})$`, 'match', refuse);
+  return (name) => isWhole(name) || name.includes(glob);
 };
 
 /** Throws WEIGHT_QUANT_CONTRADICTION where the files hold another kind than the configuration has. */

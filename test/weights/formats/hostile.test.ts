@@ -133,6 +133,13 @@ const DAMAGES: ReadonlyArray<readonly [title: string, of: string, Damage, ErrorC
     /dynamic" must be patterns that this engine understands/,
   ],
   [
+    'a pattern that has no end',
+    'gptq-4-dynamic',
+    { config: { dynamic: { '+:((((((.+)+)+)+)+)+)+!': {} } } },
+    'WEIGHT_QUANT_DESCRIPTION',
+    /dynamic" must be patterns that this engine understands/,
+  ],
+  [
     'rules that are none',
     'gptq-4-dynamic',
     { config: { dynamic: { '+:layer': 4 } } },
