@@ -28,7 +28,8 @@ KEYS = {
     "DynamicQuant": {},
     "Elewise": {
         "elewiseType": ["ELEWISE_ADD", "ELEWISE_SUB", "ELEWISE_MUL", "ELEWISE_MULS", "ELEWISE_TANH",
-                        "ELEWISE_QUANT_PER_CHANNEL", "ELEWISE_CAST", "ELEWISE_EQUAL", "ELEWISE_LOGICAL_NOT", "ELEWISE_REALDIV"],
+                        "ELEWISE_QUANT_PER_CHANNEL", "ELEWISE_CAST", "ELEWISE_EQUAL", "ELEWISE_GREATER",
+                        "ELEWISE_LOGICAL_NOT", "ELEWISE_REALDIV"],
         "mulsParam": {"varAttr": float},
         "outTensorType": DTYPES,
     },

@@ -174,6 +174,8 @@ def elewise(param, tensors):
         return [tensors[0].to(TORCH_DTYPES[param["outTensorType"]])]
     if name == "ELEWISE_EQUAL":
         return [(tensors[0] == tensors[1]).to(torch.int8)]
+    if name == "ELEWISE_GREATER":
+        return [(tensors[0] > tensors[1]).to(torch.int8)]
     if name == "ELEWISE_LOGICAL_NOT":
         return [(tensors[0] == 0).to(torch.int8)]
     if name == "ELEWISE_MULS":
