@@ -28,10 +28,12 @@ KEYS = {
     "DynamicQuant": {},
     "Elewise": {
         "elewiseType": ["ELEWISE_ADD", "ELEWISE_SUB", "ELEWISE_MUL", "ELEWISE_MULS", "ELEWISE_TANH",
-                        "ELEWISE_QUANT_PER_CHANNEL", "ELEWISE_CAST", "ELEWISE_EQUAL", "ELEWISE_LOGICAL_NOT", "ELEWISE_REALDIV"],
+                        "ELEWISE_QUANT_PER_CHANNEL", "ELEWISE_CAST", "ELEWISE_EQUAL", "ELEWISE_GREATER", "ELEWISE_LESS",
+                        "ELEWISE_LOGICAL_NOT", "ELEWISE_REALDIV"],
         "mulsParam": {"varAttr": float},
         "outTensorType": DTYPES,
     },
+    "Fill": {"withMask": bool, "value": list, "outDim": list},
     "Gather": {"axis": int, "batchDims": int},
     "GroupTopk": {"groupNum": int, "k": int, "groupMultiFlag": int, "n": int},
     "GroupedMatmul": {"transposeB": bool, "hasBias": bool, "quantType": int, "outDataType": DTYPES},
@@ -137,6 +139,7 @@ def counts(op, param):
         "Concat": (2, 1),
         "DynamicQuant": (1, 2),
         "Elewise": (ELEWISE_INPUTS.get(param.get("elewiseType"), 2), 1),
+        "Fill": (2 if param.get("withMask") else 0, 1),
         "Gather": (2, 1),
         "GroupTopk": (2, 1),
         "GroupedMatmul": (3 + param.get("hasBias", False), 1),
@@ -315,6 +318,9 @@ def check_inputs(op, param, tensors):
     elif op == "W8A8MatMul":
         require(kinds[0] == kinds[1] == torch.int8 and kinds[2] == torch.float32, f"{op}: {kinds}")
         require(shapes[2] == [shapes[1][0]] and shapes[3] == shapes[0][:-1], f"{op}: {shapes}")
+    elif op == "Fill":
+        require(param.get("withMask") and len(param["value"]) == 1, f"the stub fills by masks only: {param}")
+        require(kinds[1] == torch.int8 and shapes[0] == shapes[1], f"Fill: {kinds}, {shapes}")
     elif op == "GroupTopk":
         same(0)
         ints(1)

@@ -174,6 +174,10 @@ def elewise(param, tensors):
         return [tensors[0].to(TORCH_DTYPES[param["outTensorType"]])]
     if name == "ELEWISE_EQUAL":
         return [(tensors[0] == tensors[1]).to(torch.int8)]
+    if name == "ELEWISE_GREATER":
+        return [(tensors[0] > tensors[1]).to(torch.int8)]
+    if name == "ELEWISE_LESS":
+        return [(tensors[0] < tensors[1]).to(torch.int8)]
     if name == "ELEWISE_LOGICAL_NOT":
         return [(tensors[0] == 0).to(torch.int8)]
     if name == "ELEWISE_MULS":
@@ -221,6 +225,7 @@ KERNELS = {
     "Concat": lambda param, tensors: [torch.cat(tensors, dim=param.get("concatDim", 0))],
     "DynamicQuant": dynamic_quant,
     "Elewise": elewise,
+    "Fill": lambda param, tensors: [tensors[0].masked_fill(tensors[1].bool(), param["value"][0])],
     "Gather": gather,
     "LayerNorm": layer_norm,
     "Linear": linear,
