@@ -1,15 +1,12 @@
 import { describeValue } from '../describe-value.js';
 import { AtbError, refuseRequest } from '../errors.js';
-import { DraftModel, MAX_CATCH_UP } from '../runner/draft-model.js';
+import { DEFAULT_DRAFT_TOKENS, DraftModel, MAX_CATCH_UP } from '../runner/draft-model.js';
 import { kvBlockBytes } from '../runner/kv-block-bytes.js';
 import { ModelRunner } from '../runner/model-runner.js';
 import { type OpenModel, type OpenModelOptions, openModel } from '../runner/open-model.js';
 import { plannedWeightBytes } from '../runner/planned-model.js';
 import type { RunnerOptions } from '../runner/runner-options.js';
 import type { HfTokenizer } from '../tokenizer/hf-tokenizer.js';
-
-/** As far as a model that is right four times of five is worth asking. How far pays is measured. */
-const DEFAULT_DRAFT_TOKENS = 6;
 
 /** How a draft model is opened: as its files are, whatever the target's weights become. */
 type DraftOpenOptions = Pick<

@@ -116,7 +116,12 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenEngine
     // Without chunks a step is as large as prompts happen to be.
     ...(options.chunkedPrefill &&
       options.maxPrefillTokens !== undefined && {
-        largestStep: { tokens: maxPrefillTokens, batch: maxBatchSize, context: maxModelLen },
+        largestStep: {
+          tokens: maxPrefillTokens,
+          batch: maxBatchSize,
+          context: maxModelLen,
+          guesses: draftTokens,
+        },
       }),
   });
   let draft: DraftModel | undefined;

@@ -191,6 +191,7 @@ function stepInputs(
     dtype,
     batch: sequences,
     rows: hasOneQuery(kind) ? sequences : tokens,
+    headRows: sequences,
     contextLen: context,
     blocks,
     maxPositionEmbeddings: POSITIONS,

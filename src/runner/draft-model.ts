@@ -3,6 +3,8 @@ import { type Batch, type BatchEntry, kindOf, type StepSequence } from '../sched
 import type { Sequence } from '../scheduler/sequence.js';
 import type { ModelRunner } from './model-runner.js';
 
+/** As far as a model that is right four times of five is worth asking. How far pays is measured. */
+export const DEFAULT_DRAFT_TOKENS = 6;
 /** Tokens of one step that catch up with sequences; those of longer prompts wait for the next. */
 export const MAX_CATCH_UP = 256;
 /** A sequence whose guesses were all right brings the last of them, and the token that came after it. */

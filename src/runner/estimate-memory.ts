@@ -2,7 +2,7 @@ import { totalmem } from 'node:os';
 import type { FloatDType } from '../dtype.js';
 import { refuseRequest } from '../errors.js';
 import type { CausalLM } from '../router/index.js';
-import { MAX_CATCH_UP } from './draft-model.js';
+import { DEFAULT_DRAFT_TOKENS, MAX_CATCH_UP } from './draft-model.js';
 import { kvBlockBytes } from './kv-block-bytes.js';
 import { type ModelPlan, type OpenModelOptions, openModel } from './open-model.js';
 import { isCount } from './options.js';
@@ -93,7 +93,8 @@ export function memoryOf(
     if (!isCount(value)) refuseRequest(field, 'an integer >= 1', value);
   if (context > maxPositionEmbeddings)
     refuseRequest('context', `at most ${maxPositionEmbeddings}, the model's`, context);
-  const planned = new PlannedModel(plan, model, { ...options, blockSize, stepTokens });
+  const guesses = draft ? DEFAULT_DRAFT_TOKENS : 0;
+  const planned = new PlannedModel(plan, model, { ...options, blockSize, stepTokens, guesses });
   const guessing =
     draft && new PlannedModel(draft.plan, draft.model, { ...options, blockSize, stepTokens: MAX_CATCH_UP });
   const draftBytes = (length: number, sequences: number): number =>

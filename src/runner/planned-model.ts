@@ -16,6 +16,8 @@ export interface PlanningOptions extends Pick<RunnerOptions, 'threads' | 'isa' |
   readonly blockSize: number;
   /** Tokens of a step with prompts. */
   readonly stepTokens: number;
+  /** Guesses that a step checks of each sequence; 0 when absent. */
+  readonly guesses?: number;
 }
 
 /** An input of steps, and those of its names that stay for the run. */
@@ -82,10 +84,10 @@ export class PlannedModel {
   }
 
   #sizes(kind: GraphKind, context: number, batch: number): StepSizes {
-    const { blockSize, stepTokens: tokens } = this.options;
+    const { blockSize, stepTokens: tokens, guesses = 0 } = this.options;
     const { dtype, config } = this.plan;
     const run = { dtype, blockSize, maxPositionEmbeddings: config.maxPositionEmbeddings };
-    return largestSizes(kind, { tokens, batch, context }, run);
+    return largestSizes(kind, { tokens, batch, context, guesses }, run);
   }
 
   #inputs(sizes: StepSizes): Record<string, PlannedInput> {

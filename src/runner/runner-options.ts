@@ -13,6 +13,8 @@ export interface LargestStep {
   readonly batch: number;
   /** Tokens of a sequence. */
   readonly context: number;
+  /** Guesses that a step checks of each sequence: the logits of each are wanted. 0 when absent. */
+  readonly guesses?: number;
 }
 
 export interface RunnerOptions {

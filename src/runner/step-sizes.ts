@@ -7,15 +7,17 @@ import type { ServedInputs } from './served-inputs.js';
 /** The largest step of a graph. */
 export function largestSizes(
   kind: GraphKind,
-  { tokens, batch, context }: LargestStep,
+  { tokens, batch, context, guesses = 0 }: LargestStep,
   { dtype, blockSize, maxPositionEmbeddings }: Omit<RunFacts, 'numBlocks'>,
 ): StepSizes {
   const rows = hasOneQuery(kind) ? batch : Math.min(tokens, batch * context);
+  const wanted = kind.readsCache ? batch * (1 + guesses) : batch;
   return {
     kind,
     dtype,
     batch: Math.min(batch, rows),
     rows,
+    headRows: Math.min(wanted, rows),
     contextLen: kind.readsCache ? context : Math.min(context, rows),
     // Tables are as wide as the next power of two (src/step-inputs/paging.ts).
     blocks: 2 ** Math.ceil(Math.log2(Math.ceil(context / blockSize))),

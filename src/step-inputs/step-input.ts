@@ -24,6 +24,8 @@ export interface StepSizes {
   readonly batch: number;
   /** Rows of the step: its tokens. */
   readonly rows: number;
+  /** Rows whose logits are wanted. */
+  readonly headRows: number;
   /** Tokens of the longest sequence that the step may see. */
   readonly contextLen: number;
   /** Blocks of each sequence's table. */

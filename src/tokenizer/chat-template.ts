@@ -1,5 +1,5 @@
-import { AtbError } from '../errors.js';
 import { runWithin, TimeLimitExceeded } from '../bounded.js';
+import { AtbError } from '../errors.js';
 import { Budget, TemplateExcess } from './jinja/budget.js';
 import { Interpreter } from './jinja/interpreter.js';
 import type { Statement } from './jinja/nodes.js';

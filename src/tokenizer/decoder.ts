@@ -1,5 +1,5 @@
-import { AtbError } from '../errors.js';
 import { runWithin } from '../bounded.js';
+import { AtbError } from '../errors.js';
 import { BYTE_OF_CHARACTER } from './byte-level.js';
 
 /** Tokens to pieces of text, all of them at once: some steps look at the neighbours. */

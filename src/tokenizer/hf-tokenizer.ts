@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { AtbError } from '../errors.js';
 import { runWithin, TimeLimitExceeded } from '../bounded.js';
+import { AtbError } from '../errors.js';
 import { cleanUp } from './clean-up.js';
 import { buildDecoder } from './decoder.js';
 import { EncoderClient } from './encoder-client.js';

@@ -30,6 +30,7 @@ export function inputDescs(
     dtype,
     batch,
     rows: hasOneQuery(kind) ? batch : tokens,
+    headRows: batch,
     contextLen: tokens,
     blocks,
     maxPositionEmbeddings: model.config.maxPositionEmbeddings,
