@@ -10,8 +10,8 @@ constexpr size_t kAlignment = 64;
 // Rounding of sizes that are not negative. The functions are static, so that a file compiled for one instruction set
 // has copies of its own and the linker cannot give them to everybody (see docs/architecture.md).
 
-/// n / by, rounded up.
-static constexpr int64_t CeilDiv(int64_t n, int64_t by) { return (n + by - 1) / by; }
+/// n / by, rounded up. Any size: a sum of the two could overflow.
+static constexpr int64_t CeilDiv(int64_t n, int64_t by) { return n / by + (n % by != 0); }
 
 /// The smallest multiple of `to` that is at least n.
 static constexpr int64_t RoundUp(int64_t n, int64_t to) { return CeilDiv(n, to) * to; }

@@ -26,7 +26,7 @@ ATB_INLINE inline void AddRows(const GroupTarget& to, int64_t panel, int64_t gro
   const Vec scale = kKind == GroupKind::kExponents ? Vec::PowersOfTwo(to.scales.exponents + at)
                                                    : Vec::Load(to.scales.data + at);
   Vec offset;
-  const float* row_sum = to.offsets.sums + group;
+  const float* row_sum = kKind == GroupKind::kScalesAndOffsets ? to.offsets.sums + group : nullptr;
   if constexpr (kKind == GroupKind::kScalesAndOffsets) {
     simd::GroupOffsets own = to.offsets;
     own.offsets += group * kPanelColumns;
