@@ -8,13 +8,16 @@ import socket
 import traceback
 
 
-def random_tokens(count, vocab, seed=1):
+VOCAB = 32000
+
+
+def random_tokens(count, seed=1):
     """The token ids that every engine is given; driver.ts makes the same."""
     state = seed
     tokens = []
     for _ in range(count):
         state = (state * 1103515245 + 12345) & 0x7FFFFFFF
-        tokens.append(3 + state % (vocab - 3))
+        tokens.append(3 + state % (VOCAB - 3))
     return tokens
 
 
@@ -25,15 +28,27 @@ def resident_bytes():
     return {"now": now, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
 
 
-def serve(commands):
-    """Answers requests one after another until the channel closes. `commands` maps a name to a function of its options."""
+def serve(load, step_times):
+    """Answers requests one after another until the channel closes.
+
+    `load(options)` loads a model and returns the milliseconds that it took. `step_times(prompts, steps)` returns those of the
+    first step of prompts, all at once, and of each of `steps` that follow it.
+    """
+    commands = {
+        "load": load,
+        "prefill": lambda options: step_times([random_tokens(options["tokens"])], 0)[0],
+        "decode": lambda options: step_times([random_tokens(options["depth"] + 1, 7)], options["steps"])[1:],
+        "batch": lambda options: step_times(
+            [random_tokens(16, i + 1) for i in range(options["batch"])], options["steps"]
+        )[1:],
+        "rss": lambda _: resident_bytes(),
+    }
     channel = socket.socket(fileno=int(os.environ["NODE_CHANNEL_FD"]))
     with channel, channel.makefile("rw") as lines:
         for line in lines:
             request = json.loads(line)
             try:
-                command = {**commands, "rss": lambda _: resident_bytes()}[request["command"]]
-                reply = {"result": command(request.get("options") or {})}
+                reply = {"result": commands[request["command"]](request.get("options") or {})}
             except Exception:
                 reply = {"error": traceback.format_exc()}
             lines.write(json.dumps({"id": request["id"], **reply}) + "\n")

@@ -11,9 +11,8 @@ import time
 import numpy
 import openvino
 import openvino_genai
-from peer_engine import random_tokens, serve
+from peer_engine import serve
 
-VOCAB = 32000
 BITS = {"w8a16": 8, "w8a8_dynamic": 8, "w4a16": 4, "w4a8_dynamic": 4}
 pipeline = None
 
@@ -70,13 +69,4 @@ def step_times(prompts, steps):
     return times
 
 
-serve(
-    {
-        "load": load,
-        "prefill": lambda options: step_times([random_tokens(options["tokens"], VOCAB)], 0)[0],
-        "decode": lambda options: step_times([random_tokens(options["depth"] + 1, VOCAB, 7)], options["steps"])[1:],
-        "batch": lambda options: step_times(
-            [random_tokens(16, VOCAB, i + 1) for i in range(options["batch"])], options["steps"]
-        )[1:],
-    }
-)
+serve(load, step_times)

@@ -11,10 +11,9 @@ import time
 os.environ.update(VLLM_ENABLE_V1_MULTIPROCESSING="0", VLLM_LOGGING_LEVEL="ERROR", VLLM_CPU_NUM_OF_RESERVED_CPU="0")
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")
 
-from peer_engine import random_tokens, serve
+from peer_engine import serve
 from vllm import LLM, SamplingParams
 
-VOCAB = 32000
 engine = None
 requests = 0
 
@@ -54,13 +53,4 @@ def step_times(prompts, steps):
     return times
 
 
-serve(
-    {
-        "load": load,
-        "prefill": lambda options: step_times([random_tokens(options["tokens"], VOCAB)], 0)[0],
-        "decode": lambda options: step_times([random_tokens(options["depth"] + 1, VOCAB, 7)], options["steps"])[1:],
-        "batch": lambda options: step_times(
-            [random_tokens(16, VOCAB, i + 1) for i in range(options["batch"])], options["steps"]
-        )[1:],
-    }
-)
+serve(load, step_times)
