@@ -1,6 +1,5 @@
 import { expect } from 'chai';
-import OpenAI from 'openai';
-import { type Served, serveTiny } from './served.js';
+import { openAiOf, type Served, serveTiny } from './served.js';
 
 const KIMI = ['section_begin', 'section_end'].map((mark) => `<|tool_calls_${mark}|>`);
 const exactly = (text: string): string => text.replaceAll(/[<|>{}[\]().*+?^$\\/]/g, (char) => `\\${char}`);
@@ -13,7 +12,7 @@ const written =
 async function turns(template: string, more: object): Promise<{ ids: string[]; status: string }> {
   const served: Served = await serveTiny({}, { chatTemplate: template });
   try {
-    const client = new OpenAI({ baseURL: `${served.address}/v1`, apiKey: 'none', maxRetries: 0 });
+    const client = openAiOf(served);
     const messages = [{ role: 'user' as const, content: 'Hi' }];
     const options = { model: 'tiny', max_tokens: 150, messages, tools, seed: 1, ...more };
     const { choices } = await client.chat.completions.create(options);

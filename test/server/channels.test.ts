@@ -1,8 +1,8 @@
 import { expect } from 'chai';
-import OpenAI from 'openai';
+import type OpenAI from 'openai';
 import { prepareChat } from '../../src/server/openai/prepare-chat.js';
 import { serveModel } from '../../src/server/served-model.js';
-import { type Served, serveTiny } from './served.js';
+import { openAiOf, type Served, serveTiny } from './served.js';
 
 /** Earlier answers in the channel `final`, as gpt-oss has them, and the beginning of one. */
 const TEMPLATE =
@@ -20,7 +20,7 @@ describe('a model that answers in channels', function () {
   let client: OpenAI;
   before(async () => {
     served = await serveTiny({}, { chatTemplate: TEMPLATE });
-    client = new OpenAI({ baseURL: `${served.address}/v1`, apiKey: 'none', maxRetries: 0 });
+    client = openAiOf(served);
   });
   after(() => served.stop());
 

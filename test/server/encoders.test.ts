@@ -1,8 +1,8 @@
 import { expect } from 'chai';
-import OpenAI from 'openai';
+import type OpenAI from 'openai';
 import { sentenceCase } from '../engine/embedding-fixtures.js';
 import { largestDifference } from '../oracle/logits.js';
-import { type Listening, serveEncoders, serveTiny } from './served.js';
+import { type Listening, openAiOf, serveEncoders, serveTiny } from './served.js';
 
 /** Vectors are about 1 long. */
 const TOLERANCE = 1e-5;
@@ -23,7 +23,7 @@ describe('models that embed and rank behind the server', function () {
   let client: OpenAI;
   before(async () => {
     served = await serveEncoders({ writes: {}, embeds: ['bert-cls', 'qwen3-last'], ranks: ['bert-ranks'] });
-    client = new OpenAI({ baseURL: `${served.address}/v1`, apiKey: 'none', maxRetries: 0 });
+    client = openAiOf(served);
   });
   after(() => served.stop());
 

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import OpenAI from 'openai';
 import type { LLM } from '../../src/engine/llm.js';
-import { type Served, serveTiny } from './served.js';
+import { openAiOf, type Served, serveTiny } from './served.js';
 
 const messages = [{ role: 'user' as const, content: 'Tell me a story about a cat.' }];
 
@@ -13,7 +13,7 @@ describe('the server, asked by the openai package', function () {
   before(async () => {
     served = await serveTiny({ apiKeys: ['key-1', 'key-2'] });
     llm = served.llm;
-    client = new OpenAI({ baseURL: `${served.address}/v1`, apiKey: 'key-2', maxRetries: 0 });
+    client = openAiOf(served, 'key-2');
   });
   after(() => served.stop());
 

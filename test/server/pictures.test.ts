@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import OpenAI from 'openai';
 import { pictureFile } from '../media/pictures.js';
 import { seeingModel, special } from '../media/seeing-model.js';
-import { type Served, serveTiny } from './served.js';
+import { openAiOf, type Served, serveTiny } from './served.js';
 
 const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64');
 const dataUrl = (bytes: Uint8Array) => `data:image/png;base64,${base64(bytes)}`;
@@ -26,7 +26,7 @@ describe('the server, shown pictures', function () {
   before(async () => {
     checkpoint = seeingModel();
     served = await serveTiny({}, { dtype: 'f32' }, checkpoint.path);
-    openai = new OpenAI({ baseURL: `${served.address}/v1`, apiKey: 'key', maxRetries: 0 });
+    openai = openAiOf(served, 'key');
     anthropic = new Anthropic({ baseURL: served.address, apiKey: 'key', maxRetries: 0 });
   });
   after(async () => {

@@ -2,10 +2,10 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import OpenAI from 'openai';
+import type OpenAI from 'openai';
 import { prepareChat } from '../../src/server/openai/prepare-chat.js';
 import { serveModel } from '../../src/server/served-model.js';
-import { type Served, serveTiny } from './served.js';
+import { openAiOf, type Served, serveTiny } from './served.js';
 
 const TINY_STORIES = join(import.meta.dirname, '../../../examples/models/tiny-stories');
 /** A prompt that ends inside reasoning. */
@@ -24,7 +24,7 @@ describe('an answer that has a form, of a model whose prompt opens its reasoning
   let client: OpenAI;
   before(async () => {
     served = await serveTiny({}, { chatTemplate: TEMPLATE });
-    client = new OpenAI({ baseURL: `${served.address}/v1`, apiKey: 'none', maxRetries: 0 });
+    client = openAiOf(served);
   });
   after(() => served.stop());
 

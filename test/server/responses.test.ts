@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import OpenAI from 'openai';
 import { ForeignParts } from '../../src/server/foreign-parts.js';
 import { messagesOf } from '../../src/server/responses/items.js';
-import { type Served, serveTiny } from './served.js';
+import { openAiOf, type Served, serveTiny } from './served.js';
 
 /** One that takes every role, calls and results, and ends inside reasoning where it is asked to. */
 const TEMPLATE =
@@ -23,7 +23,7 @@ describe('the server, asked for responses by the openai package', function () {
   let client: OpenAI;
   before(async () => {
     served = await serveTiny({ apiKeys: ['key'] }, { chatTemplate: TEMPLATE });
-    client = new OpenAI({ baseURL: `${served.address}/v1`, apiKey: 'key', maxRetries: 0 });
+    client = openAiOf(served, 'key');
   });
   after(() => served.stop());
   const options = { model: 'tiny', input: 'Tell me a story.', max_output_tokens: 20, temperature: 0 };

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import OpenAI from 'openai';
 import { EmbeddingModel } from '../../src/engine/encoding/embedding-model.js';
 import { Reranker } from '../../src/engine/encoding/reranker.js';
 import { LLM } from '../../src/engine/llm.js';
@@ -20,6 +21,10 @@ export interface Listening {
 export interface Served extends Listening {
   readonly llm: LLM;
 }
+
+/** OpenAI's client of a server; it tries nothing twice. */
+export const openAiOf = ({ address }: Listening, apiKey = 'none'): OpenAI =>
+  new OpenAI({ baseURL: `${address}/v1`, apiKey, maxRetries: 0 });
 
 async function listen(options: ServerOptions): Promise<Listening> {
   const server = createServer(options);
