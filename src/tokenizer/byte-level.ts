@@ -9,3 +9,7 @@ export const CHARACTER_OF_BYTE: readonly string[] = (() => {
 export const BYTE_OF_CHARACTER: ReadonlyMap<string, number> = new Map(
   CHARACTER_OF_BYTE.map((character, byte) => [character, byte]),
 );
+
+/** Bytes as they are spelled. */
+export const spelled = (bytes: Uint8Array): string =>
+  Array.from(bytes, (byte) => CHARACTER_OF_BYTE[byte]).join('');

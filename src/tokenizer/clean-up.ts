@@ -23,6 +23,9 @@ export function cleanUp(text: string): string {
   return CHANGES.reduce((changed, [pattern, to]) => changed.replaceAll(pattern, () => to), text);
 }
 
+/** The same of a token's text, as the Rust library's decoders do it: they change one thing more. */
+export const cleanUpPiece = (text: string): string => cleanUp(text).replaceAll(' do not', " don't");
+
 /** The same of a text that comes in pieces; what may be changed yet is held back. */
 export class CleanUp {
   #held = '';

@@ -1,4 +1,5 @@
 import { isObject } from '../is-object.js';
+import { classNameOf } from './tokenizer-class.js';
 import type { TokenizerJson } from './tokenizer-json.js';
 
 type Step = Readonly<Record<string, unknown>>;
@@ -20,7 +21,7 @@ const BERT_KEYS = [
  */
 export function withOverrides(json: TokenizerJson, config: Step): TokenizerJson {
   const { add_prefix_space: addsBlank } = config;
-  if (PLAIN_CLASSES.has(classOf(config))) return json;
+  if (PLAIN_CLASSES.has(classNameOf(config))) return json;
   const normalizer = bertNormalizer(json.normalizer, config);
   if (typeof addsBlank !== 'boolean') return { ...json, normalizer };
   if (json.pre_tokenizer?.type === 'ByteLevel')
@@ -28,12 +29,9 @@ export function withOverrides(json: TokenizerJson, config: Step): TokenizerJson 
   return addsNoMark(config) ? withoutMark({ ...json, normalizer }) : { ...json, normalizer };
 }
 
-const classOf = ({ tokenizer_class: found }: Step): string =>
-  typeof found === 'string' ? found.replace(/Fast$/, '') : '';
-
 /** Whether a Llama's texts begin without the mark of a blank. */
 export const addsNoMark = (config: Step): boolean =>
-  LLAMA_CLASSES.has(classOf(config)) && config.add_prefix_space === false;
+  LLAMA_CLASSES.has(classNameOf(config)) && config.add_prefix_space === false;
 
 function bertNormalizer(normalizer: TokenizerJson['normalizer'], config: Step): TokenizerJson['normalizer'] {
   if (normalizer?.type !== 'BertNormalizer') return normalizer;

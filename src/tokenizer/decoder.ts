@@ -1,6 +1,7 @@
 import { runWithin } from '../bounded.js';
 import { AtbError } from '../errors.js';
 import { BYTE_OF_CHARACTER } from './byte-level.js';
+import { cleanUpPiece } from './clean-up.js';
 
 /** Tokens to pieces of text, all of them at once: some steps look at the neighbours. */
 type Step = (tokens: readonly string[]) => string[];
@@ -116,25 +117,8 @@ function wordPiece(prefix: string, isCleaned: boolean): Step {
   return (tokens) =>
     tokens.map((token, index) => {
       const piece = index === 0 ? token : token.startsWith(prefix) ? token.slice(prefix.length) : ` ${token}`;
-      return isCleaned ? cleanUp(piece) : piece;
+      return isCleaned ? cleanUpPiece(piece) : piece;
     });
-}
-
-function cleanUp(text: string): string {
-  const changes: readonly (readonly [string, string])[] = [
-    [' .', '.'],
-    [' ?', '?'],
-    [' !', '!'],
-    [' ,', ','],
-    [" ' ", "'"],
-    [" n't", "n't"],
-    [" 'm", "'m"],
-    [' do not', " don't"],
-    [" 's", "'s"],
-    [" 've", "'ve"],
-    [" 're", "'re"],
-  ];
-  return changes.reduce((changed, [from, to]) => changed.replaceAll(from, to), text);
 }
 
 function bpe(suffix: string): Step {
@@ -151,7 +135,7 @@ function ctc(pad: string, delimiter: string, isCleaned: boolean): Step {
       .filter((token, index) => index === 0 || token !== tokens[index - 1])
       .map((token) => {
         const piece = token.replaceAll(pad, '');
-        return isCleaned ? cleanUp(piece).replaceAll(delimiter, ' ') : piece;
+        return isCleaned ? cleanUpPiece(piece).replaceAll(delimiter, ' ') : piece;
       })
       .filter((piece) => piece !== '');
 }

@@ -1,7 +1,7 @@
 import { AtbError } from '../errors.js';
 import { isObject } from '../is-object.js';
-import { CHARACTER_OF_BYTE } from './byte-level.js';
-import { bosEosProcessor, type EdgeTokens } from './edge-tokens.js';
+import { spelled } from './byte-level.js';
+import type { EdgeTokens } from './edge-tokens.js';
 import { tiktokenJson } from './tiktoken-json.js';
 import { MAX_VOCAB } from './tokenizer-json.js';
 
@@ -45,7 +45,7 @@ export function tekkenJson(tekken: unknown, file: string, addsBos: boolean): obj
   const tokens = (vocab as unknown[]).slice(0, room).map((entry, rank) => {
     const base64 = isObject(entry) ? entry.token_bytes : undefined;
     if (typeof base64 !== 'string') return fail(`vocab[${rank}] has no token_bytes`);
-    return Array.from(Buffer.from(base64, 'base64'), (byte) => CHARACTER_OF_BYTE[byte]).join('');
+    return spelled(Buffer.from(base64, 'base64'));
   });
   if (new Set(tokens).size < tokens.length) fail('vocab has a token twice');
   const edges: EdgeTokens = {
@@ -55,13 +55,8 @@ export function tekkenJson(tekken: unknown, file: string, addsBos: boolean): obj
     behind: [],
   };
   const added = specials.map((content, id) => ({ id, content, special: true, normalized: false }));
-  const made = tiktokenJson(tokens, file, {
-    pattern,
-    isNfc: false,
-    added,
-    edges: { before: [], behind: [] },
-  });
-  return { ...made, post_processor: bosEosProcessor(edges), model: shifted(made, specials) };
+  const made = tiktokenJson(tokens, file, { pattern, isNfc: false, added, edges });
+  return { ...made, model: shifted(made, specials) };
 }
 
 /** The model with the special tokens before the others. */

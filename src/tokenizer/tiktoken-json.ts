@@ -1,6 +1,6 @@
 import { AtbError } from '../errors.js';
 import { mergesOf } from './bpe-merges.js';
-import { CHARACTER_OF_BYTE } from './byte-level.js';
+import { CHARACTER_OF_BYTE, spelled } from './byte-level.js';
 import { bosEosProcessor, type EdgeTokens } from './edge-tokens.js';
 import { type AddedTokenJson, MAX_VOCAB } from './tokenizer-json.js';
 
@@ -44,7 +44,7 @@ export function readTiktoken(bytes: Uint8Array, file: string): string[] {
       fail(`line ${index + 1} has a token of ${token.length} bytes, expected 1 to ${MAX_TOKEN_BYTES}`);
     const rank = Number(digits);
     if (tokens.has(rank)) fail(`line ${index + 1} has the rank ${rank} of another`);
-    tokens.set(rank, Array.from(token, (byte) => CHARACTER_OF_BYTE[byte]).join(''));
+    tokens.set(rank, spelled(token));
   }
   if (tokens.size > MAX_VOCAB) fail(`has ${tokens.size} tokens, at most ${MAX_VOCAB} are read`);
   const ranked = Array.from(

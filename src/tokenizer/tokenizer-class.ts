@@ -25,8 +25,8 @@ export interface TiktokenClass {
   readonly isNfc: boolean;
 }
 
-/** GPT-4's pattern, with up to `digits` digits in one word. */
-const gpt4Pattern = (digits: string): string =>
+/** GPT-4's pattern, with `digits` behind what a digit is: how many make a word. */
+export const gpt4Pattern = (digits: string): string =>
   `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}${digits}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
 
 /** Chinese characters apart, words by case, then as GPT-4. */
@@ -101,10 +101,14 @@ export const TIKTOKEN_CLASSES: readonly string[] = Object.keys(CLASSES).filter(
   (name) => CLASSES[name]?.tiktoken,
 );
 
+/** `tokenizer_class` of a tokenizer_config.json, by its older name where there are two; empty when it has none. */
+export const classNameOf = ({ tokenizer_class: found }: Readonly<Record<string, unknown>>): string =>
+  typeof found === 'string' ? found.replace(/Fast$/, '') : '';
+
 /** What `tokenizer_class` of a tokenizer_config.json stands for; an unknown class adds nothing. */
 export function tokenizerClassOf(config: Readonly<Record<string, unknown>>): TokenizerClass {
-  const { tokenizer_class: found, legacy, add_bos_token: addBos, add_eos_token: addEos } = config;
-  const name = typeof found === 'string' ? found.replace(/Fast$/, '') : '';
+  const { legacy, add_bos_token: addBos, add_eos_token: addEos } = config;
+  const name = classNameOf(config);
   const known = Object.hasOwn(CLASSES, name) ? (CLASSES[name] ?? PLAIN) : PLAIN;
   const edges = (named: string, own: readonly string[], isAdded: unknown): readonly string[] =>
     typeof isAdded === 'boolean'

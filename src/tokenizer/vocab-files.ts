@@ -6,7 +6,7 @@ import { bosEosProcessor, type EdgeToken } from './edge-tokens.js';
 import { MAX_FILE_BYTES, readModelJson, readModelText } from './model-files.js';
 import type { ConvertedTokenizer } from './slow-tokenizer-files.js';
 import { TEKKEN_NAMED, tekkenJson } from './tekken-json.js';
-import { tokenizerClassOf } from './tokenizer-class.js';
+import { classNameOf, gpt4Pattern, tokenizerClassOf } from './tokenizer-class.js';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -18,12 +18,10 @@ interface ByteLevelClass {
   readonly isRoberta?: boolean;
 }
 
-const QWEN2_PATTERN =
-  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 const END = '<|endoftext|>';
 const BYTE_LEVEL: ReadonlyMap<string, ByteLevelClass> = new Map([
   ['GPT2Tokenizer', { named: { unk_token: END, bos_token: END, eos_token: END } }],
-  ['Qwen2Tokenizer', { named: { unk_token: END, eos_token: END, pad_token: END }, pattern: QWEN2_PATTERN }],
+  ['Qwen2Tokenizer', { named: { unk_token: END, eos_token: END, pad_token: END }, pattern: gpt4Pattern('') }],
   [
     'RobertaTokenizer',
     {
@@ -68,7 +66,7 @@ export async function readVocabFiles(
     const tokenizer = tekkenJson(tekken, file, config.add_bos_token !== false);
     return { file, tokenizer, charsmap: undefined, unigram: undefined, named: TEKKEN_NAMED };
   }
-  const name = typeof config.tokenizer_class === 'string' ? config.tokenizer_class.replace(/Fast$/, '') : '';
+  const name = classNameOf(config);
   const known = BYTE_LEVEL.get(name);
   if (known !== undefined) {
     const vocab = await readModelJson(dir, 'vocab.json', links);
