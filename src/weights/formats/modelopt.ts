@@ -15,7 +15,7 @@ import {
   type StoredLinear,
 } from './format.js';
 import { nvfp4Weight } from './nvfp4.js';
-import { type IsMeant, pythonPattern } from './python-patterns.js';
+import { type IsMeant, patternRefusal, pythonPattern } from './python-patterns.js';
 import { e4m3Linear, type ScaleBlock } from './small-floats.js';
 import { linearsWith } from './small-tensors.js';
 
@@ -111,10 +111,7 @@ function kinds(fields: ConfigFields, config: Dict): KindOf {
   const common = kindOf('quant_algo', config.quant_algo, [MIXED]);
   if (common) {
     const kept = ['exclude_modules', 'ignore'].flatMap((field) =>
-      fields.names(field).map((glob) => {
-        const refuse = () => fields.refuse(field, 'patterns that this engine understands', glob);
-        return globPattern(glob, refuse);
-      }),
+      fields.names(field).map((glob) => globPattern(glob, patternRefusal(fields, field, glob))),
     );
     return (linear) => (kept.some((isKept) => isKept(linear)) ? undefined : common);
   }

@@ -1,7 +1,7 @@
 import { isObject } from '../../is-object.js';
 import { ConfigFields } from './config-fields.js';
 import type { FormatSource } from './format.js';
-import { pythonPattern } from './python-patterns.js';
+import { patternRefusal, pythonPattern } from './python-patterns.js';
 import { linearsWith } from './small-tensors.js';
 
 type Dict = Readonly<Record<string, unknown>>;
@@ -94,7 +94,7 @@ function rulesOf(
       name,
       says: `"${key}.${name}"`,
       fields: isFloat(name, changes) ? undefined : new ConfigFields(source, { ...config, ...changes }, path),
-      refuse: () => top.refuse(key, 'patterns that this engine understands', name),
+      refuse: patternRefusal(top, key, name),
     };
   });
 }

@@ -1,7 +1,12 @@
 import { runWithin, TimeLimitExceeded } from '../../bounded.js';
+import type { ConfigFields } from './config-fields.js';
 
 /** Whether a name has what a pattern means. */
 export type IsMeant = (name: string) => boolean;
+
+/** Refuses a pattern under a field of the configuration. */
+export const patternRefusal = (fields: ConfigFields, field: string, pattern: string) => (): never =>
+  fields.refuse(field, 'patterns that this engine understands', pattern);
 
 /** What one name may take: far above what a pattern of use takes. */
 const LIMIT_MS = 100;

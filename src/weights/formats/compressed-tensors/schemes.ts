@@ -1,7 +1,7 @@
 import { isObject } from '../../../is-object.js';
 import { ConfigFields } from '../config-fields.js';
 import type { FormatSource } from '../format.js';
-import { type IsMeant, pythonPattern } from '../python-patterns.js';
+import { type IsMeant, patternRefusal, pythonPattern } from '../python-patterns.js';
 
 type Dict = Readonly<Record<string, unknown>>;
 
@@ -50,8 +50,7 @@ export function schemes(source: FormatSource, config: Dict): SchemeOf {
     const scheme = readScheme(source, fields, name, group, config.format);
     for (const target of fields.names('targets')) ofTarget.set(target, scheme);
   }
-  const matcher = (field: string, target: string) =>
-    matcherOf(target, () => top.refuse(field, 'patterns that this engine understands', target));
+  const matcher = (field: string, target: string) => matcherOf(target, patternRefusal(top, field, target));
   const ignored = top.names('ignore').map((target) => matcher('ignore', target));
   const targeted = [...ofTarget]
     .toSorted(([a], [b]) => bySpecificity(a, b))
