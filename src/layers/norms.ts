@@ -126,6 +126,30 @@ export class HeadNorm extends Module {
   }
 }
 
+/** What ATB's LayerNorm is made of: it always multiplies, and always adds. */
+export interface LayerNormParts {
+  readonly name: string;
+  readonly epsilon: number;
+  readonly weight: TensorRef;
+  readonly bias: TensorRef;
+  /** Of the input, the axis over which it norms. */
+  readonly axis: number;
+}
+
+/** Adds a LayerNorm of `input`. Returns `normOut`. */
+export function addLayerNorm(
+  graph: AtbGraph,
+  { name, epsilon, weight, bias, axis }: LayerNormParts,
+  input: string,
+  normOut = `${name}_out`,
+): string {
+  CommonOpBuilderManager.getBuilder({
+    ...{ category: 'NORM', opName: name, normType: 'LayerNorm', enableAddNorm: false },
+    ...{ epsilon, weight: weight.name, bias: bias.name, axis },
+  }).build(graph, { input, normOut });
+  return normOut;
+}
+
 /** (x - mean) / deviation * weight + bias (arXiv:1607.06450). ATB always adds a bias: without one, zeros are added. */
 export class BaseLayerNorm extends BaseNorm {
   readonly weight: TensorRef;
@@ -162,18 +186,9 @@ export class BaseLayerNorm extends BaseNorm {
     return [this.weight, this.bias];
   }
 
-  buildGraph(graph: AtbGraph, input: string, normOut = `${this.name}_out`): string {
-    CommonOpBuilderManager.getBuilder({
-      category: 'NORM',
-      opName: this.name,
-      normType: 'LayerNorm',
-      epsilon: this.epsilon,
-      weight: this.weight.name,
-      bias: this.bias.name,
-      axis: this.axis,
-      enableAddNorm: false,
-    }).build(graph, { input, normOut });
-    return normOut;
+  buildGraph(graph: AtbGraph, input: string, normOut?: string): string {
+    const { name, epsilon, weight, bias, axis } = this;
+    return addLayerNorm(graph, { name, epsilon, weight, bias, axis }, input, normOut);
   }
 }
 
@@ -219,18 +234,9 @@ export class PerHeadLayerNorm extends Module {
   }
 
   buildGraph(graph: AtbGraph, input: string): string {
-    const { name } = this;
+    const { name, epsilon, ones: weight, zeros: bias } = this;
     graph.addReshape(input, `${name}_heads`, [dim(0), this.sizes.heads, this.sizes.headDim]);
-    CommonOpBuilderManager.getBuilder({
-      category: 'NORM',
-      opName: name,
-      normType: 'LayerNorm',
-      epsilon: this.epsilon,
-      weight: this.ones.name,
-      bias: this.zeros.name,
-      axis: 2,
-      enableAddNorm: false,
-    }).build(graph, { input: `${name}_heads`, normOut: `${name}_heads_out` });
+    addLayerNorm(graph, { name, epsilon, weight, bias, axis: 2 }, `${name}_heads`, `${name}_heads_out`);
     graph.addReshape(`${name}_heads_out`, `${name}_unscaled`, [dim(0), dim(1, 2)]);
     const multiply = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_MUL' }, `${name}_mul`);
     graph.addOperation(multiply, [`${name}_unscaled`, this.weight.name], [`${name}_out`]);

@@ -1,4 +1,3 @@
-import { CommonOpBuilderManager } from '../../common-op-builders/index.js';
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import { RotaryAttention } from '../../layers/attention-orders.js';
 import {
@@ -12,7 +11,7 @@ import {
 } from '../../layers/config/index.js';
 import { PreNormLayer } from '../../layers/decoder-layers.js';
 import { BaseMLP } from '../../layers/mlp.js';
-import { BaseNorm } from '../../layers/norms.js';
+import { addLayerNorm, BaseNorm } from '../../layers/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { constantWeight } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
@@ -37,14 +36,10 @@ class PlainLayerNorm extends BaseNorm {
   private readonly ones: TensorRef;
   private readonly zeros: TensorRef;
 
-  constructor(
-    name: string,
-    weights: Weights,
-    private readonly config: OlmoConfig,
-  ) {
-    super(weights, config.rmsNormEps, name);
-    this.ones = constantWeight('layer_norm.ones', [config.hiddenSize], 1);
-    this.zeros = constantWeight('layer_norm.zeros', [config.hiddenSize], 0);
+  constructor(name: string, weights: Weights, { hiddenSize, rmsNormEps }: OlmoConfig) {
+    super(weights, rmsNormEps, name);
+    this.ones = constantWeight('layer_norm.ones', [hiddenSize], 1);
+    this.zeros = constantWeight('layer_norm.zeros', [hiddenSize], 0);
   }
 
   override getWeights(): TensorRef[] {
@@ -52,18 +47,8 @@ class PlainLayerNorm extends BaseNorm {
   }
 
   buildGraph(graph: AtbGraph, input: string): string {
-    const normOut = `${this.name}_out`;
-    CommonOpBuilderManager.getBuilder({
-      category: 'NORM',
-      opName: this.name,
-      normType: 'LayerNorm',
-      epsilon: this.config.rmsNormEps,
-      weight: this.ones.name,
-      bias: this.zeros.name,
-      axis: 1,
-      enableAddNorm: false,
-    }).build(graph, { input, normOut });
-    return normOut;
+    const { name, epsilon, ones: weight, zeros: bias } = this;
+    return addLayerNorm(graph, { name, epsilon, weight, bias, axis: 1 }, input);
   }
 }
 
