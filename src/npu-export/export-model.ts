@@ -80,11 +80,12 @@ export async function exportModel(options: ExportOptions): Promise<string[]> {
 /** The program that goes with the graphs generates text from token ids, and makes what their graphs read. */
 function requireText({ model, router }: OpenModel): void {
   const phases = model.graphKinds.map(({ name }) => name);
-  const reason = !model.graphKinds.includes(PREFILL)
-    ? 'the program of an export generates text, and this model encodes it'
-    : 'the program of an export does not make what an encoder of pictures or sound reads, nor put its rows among the tokens';
-  if (!model.graphKinds.includes(PREFILL) || model.graphKinds.includes(ENCODE))
-    throw new AtbError('MODEL_EXPORT_UNSUPPORTED', { modelType: router.config.modelType, reason, phases });
+  const writes = model.graphKinds.includes(PREFILL);
+  if (writes && !model.graphKinds.includes(ENCODE)) return;
+  const reason = writes
+    ? 'the program of an export does not make what an encoder of pictures or sound reads, nor put its rows among the tokens'
+    : 'the program of an export generates text, and this model encodes it';
+  throw new AtbError('MODEL_EXPORT_UNSUPPORTED', { modelType: router.config.modelType, reason, phases });
 }
 
 /** Of f32 nothing but dtypes may be wrong; then the export is for a stub and no NPU. */

@@ -92,15 +92,15 @@ function mediaOf(part: unknown, field: string): MediaPart | undefined {
   });
   switch (part.type) {
     case 'image':
-      return one('image', part.image ?? part.url ?? part.path ?? dataUrlOf(part.base64));
+      return one('image', part.image ?? part.url ?? part.path ?? dataUrlIn(part.base64));
     case 'image_url':
       return one('image', urlOf(part.image_url));
     case 'audio':
-      return one('audio', part.audio ?? part.url ?? part.path ?? dataUrlOf(part.base64));
+      return one('audio', part.audio ?? part.url ?? part.path ?? dataUrlIn(part.base64));
     case 'audio_url':
       return one('audio', urlOf(part.audio_url));
     case 'input_audio':
-      return one('audio', isObject(part.input_audio) ? dataUrlOf(part.input_audio.data) : undefined);
+      return one('audio', isObject(part.input_audio) ? dataUrlIn(part.input_audio.data) : undefined);
     case 'video': {
       const frames = part.video;
       if (!Array.isArray(frames) || frames.length === 0)
@@ -123,8 +123,11 @@ const sourceOf = (source: unknown, field: string): MediaSource =>
 /** OpenAI puts addresses into an object, others do not. */
 const urlOf = (given: unknown): unknown => (isObject(given) ? given.url : given);
 
-/** Clients of Qwen's own service put a whole data URL where OpenAI's have base64. */
-const dataUrlOf = (given: unknown): unknown => {
-  if (typeof given !== 'string') return undefined;
-  return /^\s*data:/i.test(given) ? given : `data:;base64,${given}`;
-};
+const dataUrlIn = (given: unknown): unknown => (typeof given === 'string' ? dataUrlOf(given) : undefined);
+
+/**
+ * The data URL of base64. Clients of Qwen's own service, and those that translate from one API to another, put a whole one
+ * where base64 belongs.
+ */
+export const dataUrlOf = (given: string, mediaType = ''): string =>
+  /^\s*data:/i.test(given) ? given : `data:${mediaType};base64,${given}`;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { dataUrlOf } from '../../engine/media/parts.js';
 import type { ChatMessage } from '../../tokenizer/chat-template.js';
 import { contentOf, type ForeignPart, type ForeignParts } from '../foreign-parts.js';
 import { invalidRequest } from '../http-error.js';
@@ -128,12 +129,12 @@ function shownPart(given: Block, place: string, parts: ForeignParts): ForeignPar
   if (!found.success)
     throw invalidRequest('must be base64 with its media_type and data, or a url', `${place}.source`);
   const { data: source } = found;
-  return parts.image(source.type === 'url' ? source.url : dataUrlOf(source), type, place);
+  return parts.image(
+    source.type === 'url' ? source.url : dataUrlOf(source.data, source.media_type),
+    type,
+    place,
+  );
 }
-
-/** Clients that translate from OpenAI's API put a whole data URL where Anthropic has base64. */
-const dataUrlOf = ({ media_type, data }: { readonly media_type: string; readonly data: string }): string =>
-  /^\s*data:/i.test(data) ? data : `data:${media_type};base64,${data}`;
 
 function textOf(given: string | readonly Block[], place: string): string {
   if (typeof given === 'string') return given.replace(BILLING, '');

@@ -49,7 +49,7 @@ class GroupedMatmul : public Operation {
     if (param_.quant == kW8A8Token) {
       RequireDType(kOp, Ends() - 1, in[extra], DType::kF32);
       if (in[extra].Elements() != x.dim(0)) FailShape(kOp, Ends() - 1, "one number for each row of in0", in[extra]);
-    } else if (param_.quant != kNone && WeightOf(in).offset_input == 0) {
+    } else if (param_.quant != kNone && weight.offset_input == 0) {
       RequireFloat(kOp, Ends() - 1, in[extra]);
     }
     RequireVector(kOp, Ends(), in[static_cast<size_t>(Ends())], DType::kI64, sizes.experts);
