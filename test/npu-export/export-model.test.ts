@@ -309,6 +309,28 @@ describe('exporting a model for an NPU', () => {
     expect(embedding?.parts).to.deep.equal(weights['lm_head.weight']?.parts);
   });
 
+  it('places each product of inputs that become integers in a graph of its own, outside of layers', async () => {
+    const { path, remove } = familyCheckpoint('opt-post-norm');
+    try {
+      const output = join(folder, 'quantised-opt');
+      const quantize = 'w8a8_dynamic';
+      await quantizeCheckpoint({ input: path, output, quantize, quantizeHead: quantize });
+      const { graphs } = await exported(output, { dtype: 'bf16' });
+      for (const { graphs: all } of graphs) {
+        const placed = all.at(-1)?.nodes.flatMap((node) => ('graph' in node ? [node.graph] : []));
+        const own = ['project_in_graph', 'project_out_graph', 'lm_head_graph'];
+        expect(placed).to.include.members(own);
+        for (const { nodes } of all.filter(({ name }) => own.includes(name)))
+          expect(nodes.map((node) => 'type' in node && node.type)).to.deep.equal([
+            'DynamicQuant',
+            'W8A8MatMul',
+          ]);
+      }
+    } finally {
+      remove();
+    }
+  });
+
   it('brings the programs that build and run it', async () => {
     const { output } = await exported(fixture('qwen3'));
     const programs = readdirSync(PROGRAM).filter((name) => name.endsWith('.py'));
