@@ -14,17 +14,25 @@ import { BlockManager, BlockTable } from '../../dist/src/kv-cache/block-manager.
 import { exportModel } from '../../dist/src/npu-export/export-model.js';
 import { ModelRunner } from '../../dist/src/runner/model-runner.js';
 import { quantizeCheckpoint } from '../../dist/src/runner/quantize-checkpoint.js';
+import { getModel } from '../../dist/src/models/get-model.js';
 import { familyCases, familyCheckpoint } from '../../dist/test/oracle/families.js';
 import { PUBLISHERS, publish, storeOf } from '../../dist/test/oracle/published.js';
+import {
+  encodeWords,
+  insertsOf,
+  processedOf,
+  visionCases,
+  visionCheckpoint,
+  visionReferences,
+} from '../../dist/test/oracle/vision.js';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const FIXTURES = join(HERE, '../../test/fixtures/oracle');
 const [python = 'python3', only = ''] = process.argv.slice(2);
 const BLOCK_SIZE = 32;
 const NEW_TOKENS = 8;
-// Longer than the windows and than a block; 40 tokens in prefill, 30 in split-fuse, then decode.
-const PROMPT = Int32Array.from({ length: 70 }, (_, i) => (i * 37 + 11) % 97);
-const FIRST = 40;
+/** Longer than the windows and than a block; 40 tokens in prefill, 30 in split-fuse, then decode. */
+const WORDS = { tokens: Int32Array.from({ length: 70 }, (_, i) => (i * 37 + 11) % 97), first: 40, inserts: [] };
 const FAMILIES = ['llama', 'llama-tied', 'mistral', 'qwen2', 'qwen3'];
 /** One with LayerNorm, biases and half of its heads rotated; one with windows, two rotary tables and gemma's norms. */
 const QUANTISED = ['phi-grouped', 'gemma3_text'];
@@ -58,6 +66,10 @@ const CASES = [
   ]),
   // Products of inputs that become integers stand outside of its layers, too.
   { family: 'opt-post-norm', dtype: 'bf16', quantize: 'w8a8_dynamic', quantizeHead: 'w8a8_dynamic', tolerance: 0.25, ...MINDIE_ONLY },
+  ...visionCases.flatMap((seen) => [
+    { seen, dtype: 'f32', tolerance: 2e-4, ...FLOAT },
+    { seen, dtype: 'bf16', tolerance: 0.25, ...MINDIE_ONLY },
+  ]),
   { model: 'mistral-f16', dtype: 'f16', tolerance: 0.03, ...FLOAT },
   { model: 'qwen2', dtype: 'bf16', quantize: 'w8a16', tolerance: 0.25, ...MINDIE_ONLY },
   { model: 'llama', dtype: 'bf16', quantize: 'w8a8_dynamic', tolerance: 0.25, ...MINDIE_ONLY },
@@ -79,20 +91,51 @@ const loaded = (modelPath, dtype) =>
     passes: 'none',
   });
 
+/** The prompts of a case's references that hold something, cut in its middle. */
+async function promptsWithInserts(name, modelPath) {
+  const processor = await (await getModel(modelPath)).getMediaProcessor(encodeWords);
+  const prompts = [];
+  for (const reference of await visionReferences(name)) {
+    const inserts = insertsOf(reference, await processedOf(reference, processor));
+    const [held] = inserts;
+    if (held === undefined) continue;
+    const first = held.start + Math.ceil(held.input.count / 2);
+    prompts.push({ tokens: reference.prompt, first, inserts });
+  }
+  return prompts;
+}
+
+/** Writes what the engine's encoder makes of what stands in a prompt, as generate.py reads it; returns its arguments. */
+async function insertArguments(runner, { inserts }, folder) {
+  if (inserts.length === 0) return [];
+  const described = [];
+  for (const [index, { start, input }] of inserts.entries()) {
+    const rows = `rows-${index}.f32`;
+    const { data } = await runner.encodeInputs([input]);
+    writeFileSync(join(folder, rows), new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    described.push({ start, tokens: input.count, rows, ...(input.grid && { grid: input.grid }) });
+  }
+  const file = join(folder, 'inserts.json');
+  writeFileSync(file, JSON.stringify(described));
+  return ['--inserts', file];
+}
+
 /** Logits of the last token of each step, for the tokens that the program chose. */
-async function engineLogits(runner, tokens) {
-  const all = [...PROMPT, ...tokens];
-  const sequence = { tokens: all, promptLen: PROMPT.length, blockTable: new BlockTable(), inserts: [] };
+async function engineLogits(runner, prompt, tokens) {
+  const all = [...prompt.tokens, ...tokens];
+  const { length: promptLen } = prompt.tokens;
+  const sequence = { tokens: all, promptLen, blockTable: new BlockTable(), inserts: prompt.inserts };
   new BlockManager({ numBlocks: 8, blockSize: BLOCK_SIZE }).grow(sequence.blockTable, all.length);
   const rows = [];
   const step = async (kind, start, end) => {
-    const entries = [{ sequence, start, count: end - start, sample: false }];
+    const encodes = start === 0 ? prompt.inserts : [];
+    const entries = [{ sequence, start, count: end - start, sample: false, encodes }];
     const { logits } = await runner.run({ kind, entries }, { logits: true });
     rows.push(logits.data);
   };
-  await step(PREFILL, 0, FIRST);
-  await step(SPLITFUSE, FIRST, PROMPT.length);
-  for (let at = PROMPT.length; at < all.length - 1; at++) await step(DECODE, at, at + 1);
+  await step(PREFILL, 0, prompt.first);
+  await step(SPLITFUSE, prompt.first, promptLen);
+  for (let at = promptLen; at < all.length - 1; at++) await step(DECODE, at, at + 1);
   return rows;
 }
 
@@ -107,7 +150,7 @@ function choicesOf(output) {
 
 /** The experts that the engine chose for each token of a text, by layer. */
 async function engineChoices(runner, paths, tokens) {
-  const { tensors } = await runner.trace(Int32Array.from([...PROMPT, ...tokens]), paths);
+  const { tensors } = await runner.trace(Int32Array.from(tokens), paths);
   return paths.map((path) => {
     const { data, shape } = tensors[path];
     return Array.from({ length: shape[0] }, (_, row) => [...data.subarray(row * shape[1], (row + 1) * shape[1])]);
@@ -138,9 +181,11 @@ class Programs {
 const greedy = (row) => row.reduce((best, logit, id) => (logit > row[best] ? id : best), 0);
 
 /** One export by one library beside the engine: how far their logits are apart, and how many tokens are the engine's. */
-async function compared(programs, runner, { output, library, dtype, logitsFile }) {
+async function compared(programs, runner, prompt, { output, library, dtype }) {
+  const logitsFile = join(output, `${library}.f32`);
   const args = ['--device', 'cpu', '--library', library, '--logits', logitsFile];
-  args.push('--input_ids', PROMPT.join(), '--max_new_tokens', `${NEW_TOKENS}`, '--prefill_tokens', `${FIRST}`);
+  args.push('--input_ids', prompt.tokens.join(), '--prefill_tokens', `${prompt.first}`);
+  args.push('--max_new_tokens', `${NEW_TOKENS}`, ...(await insertArguments(runner, prompt, output)));
   const run = async (choices) =>
     (await programs.run(join(output, 'generate.py'), args, choices)).split(',').map(Number);
   let tokens = await run();
@@ -148,12 +193,12 @@ async function compared(programs, runner, { output, library, dtype, logitsFile }
   // one has other logits, and so have those after it: both are compared with the engine's choices.
   const paths = dtype === 'f32' ? [] : choicesOf(output);
   if (paths.length > 0) {
-    const choices = await engineChoices(runner, paths, tokens);
+    const choices = await engineChoices(runner, paths, [...prompt.tokens, ...tokens]);
     const again = await run(choices);
     if (again.join() !== tokens.join()) throw new Error(`other tokens by the engine's experts: ${again}, not ${tokens}`);
     tokens = again;
   }
-  const expected = await engineLogits(runner, tokens);
+  const expected = await engineLogits(runner, prompt, tokens);
   const bytes = readFileSync(logitsFile);
   const found = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
   const flat = expected.flatMap((row) => [...row]);
@@ -172,12 +217,12 @@ const fail = (title, library, error) => {
   failed.push(title);
   console.log('FAIL', title.padEnd(32), library.padEnd(14), error instanceof Error ? error.message : error);
 };
-for (const { name, model, family, config, dtype, tolerance, libraries, ...stored } of CASES) {
+for (const { name, model, family, seen, config, dtype, tolerance, libraries, ...stored } of CASES) {
   const { quantize, quantGroupSize, quantizeHead, published } = stored;
-  const title = [name ?? model ?? family, dtype, quantize, published].filter(Boolean).join(' ');
+  const title = [name ?? model ?? family ?? seen, dtype, quantize, published].filter(Boolean).join(' ');
   if (!title.includes(only)) continue;
   const folder = mkdtempSync(join(tmpdir(), 'atb-stub-'));
-  const seeded = family === undefined ? undefined : familyCheckpoint(family);
+  const seeded = family ? familyCheckpoint(family) : seen && visionCheckpoint(seen);
   try {
     let modelPath = seeded?.path ?? join(FIXTURES, model);
     if (config !== undefined) {
@@ -201,11 +246,14 @@ for (const { name, model, family, config, dtype, tolerance, libraries, ...stored
     const output = join(folder, 'export');
     await exportModel({ modelPath, output, dtype, blockSize: BLOCK_SIZE, maxPositionEmbeddings: 256 });
     const runner = await loaded(modelPath, dtype);
+    const prompts = seen ? await promptsWithInserts(seen, modelPath) : [WORDS];
     const isForAll = !MINDIES_OWN.test(readFileSync(join(output, 'prefill.json'), 'utf8'));
-    for (const library of libraries.filter((each) => isForAll || each === '_libatb_torch')) {
+    const runs = libraries
+      .filter((library) => isForAll || library === '_libatb_torch')
+      .flatMap((library) => prompts.map((prompt) => ({ library, prompt })));
+    for (const { library, prompt } of runs) {
       try {
-        const logitsFile = join(folder, `${library}.f32`);
-        const { worst, same } = await compared(programs, runner, { output, library, dtype, logitsFile });
+        const { worst, same } = await compared(programs, runner, prompt, { output, library, dtype });
         const line = `${worst.toExponential(1)} of at most ${tolerance}, ${same} of ${NEW_TOKENS} tokens`;
         // In 16 bits two tokens may be equally likely.
         if (worst > tolerance || (dtype === 'f32' && same < NEW_TOKENS)) fail(title, library, line);
