@@ -41,8 +41,7 @@ def arguments():
 
 
 class Model:
-    def __init__(self, args, manifest, num_blocks):
-        self.inserts = read_inserts(args.inserts) if args.inserts else []
+    def __init__(self, args, manifest, num_blocks, inserts):
         self.device = torch.device(args.device)
         if self.device.type == "npu":
             import torch_npu  # noqa: F401  registers the device
@@ -50,6 +49,7 @@ class Model:
             torch.npu.set_device(self.device)
         self.manifest = manifest
         self.num_blocks = num_blocks
+        self.inserts = inserts
         tensors = read_weights(manifest, args.checkpoint or manifest["model"]["checkpoint"], self.device)
         tensors.update(make_caches(manifest, num_blocks, self.device))
         self.graphs = {}
@@ -76,7 +76,8 @@ def main():
     tokens = [int(token) for token in args.input_ids.split(",")]
     prompt_length = len(tokens)
     num_blocks = -(-(prompt_length + args.max_new_tokens) // manifest["block_size"])
-    model = Model(args, manifest, num_blocks)
+    inserts = read_inserts(args.inserts, prompt_length) if args.inserts else []
+    model = Model(args, manifest, num_blocks, inserts)
     rows = []
     first = args.prefill_tokens or prompt_length
     logits = model.logits("prefill", tokens[:first], 0, prompt_length)

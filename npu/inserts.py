@@ -26,14 +26,19 @@ class Insert:
         return torch.stack([time, within // columns, within % columns])
 
 
-def read_inserts(path):
+def read_inserts(path, prompt_length):
     with open(path, encoding="utf-8") as text:
         described = json.load(text)
     inserts = []
     for insert in described:
         rows = np.fromfile(os.path.join(os.path.dirname(path), insert["rows"]), np.float32)
-        rows = torch.from_numpy(rows).reshape(insert["tokens"], -1)
-        inserts.append(Insert(insert["start"], rows, insert.get("grid")))
+        tokens = insert["tokens"]
+        if rows.size == 0 or rows.size % tokens != 0:
+            raise ValueError(f"{insert['rows']} must hold as many numbers for each of {tokens} tokens, found {rows.size}")
+        inserts.append(Insert(insert["start"], torch.from_numpy(rows).reshape(tokens, -1), insert.get("grid")))
+    places = [place for insert in inserts for place in (insert.start, insert.end)]
+    if places != sorted(places) or (places and places[-1] > prompt_length):
+        raise ValueError(f"{path} must list places within the prompt's {prompt_length} tokens, in order, found {places}")
     return inserts
 
 
