@@ -41,8 +41,8 @@ describe('params that the compiler did not check', () => {
       { elewiseType: 'ELEWISE_MULS', mulsParam: { varAttr: undefined } },
       { key: 'mulsParam.varAttr', expected: /^a number$/, found: /^undefined$/ },
     ],
-    ['undefined', 'Gather', { axis: undefined }, { key: 'axis', expected: /a number/, found: /undefined/ }],
-    ['NaN', 'Gather', { axis: Number.NaN }, { key: 'axis', expected: /a number/, found: /NaN/ }],
+    ['undefined', 'Gather', { axis: undefined }, { key: 'axis', expected: /an integer/, found: /undefined/ }],
+    ['NaN', 'Gather', { axis: Number.NaN }, { key: 'axis', expected: /an integer/, found: /NaN/ }],
     [
       'a string for a flag',
       'Linear',
@@ -53,7 +53,15 @@ describe('params that the compiler did not check', () => {
       'a number for a list',
       'Transpose',
       { perm: 1 },
-      { key: 'perm', expected: /a list of numbers/, found: /1/ },
+      { key: 'perm', expected: /a list of integers/, found: /1/ },
+    ],
+    // ATB's parser would cut them off, and take them for other numbers.
+    ['a fraction', 'Gather', { axis: 0.5 }, { key: 'axis', expected: /^an integer$/, found: /^0.5$/ }],
+    [
+      'a fraction in a list',
+      'Slice',
+      { offsets: [0, 1.5], size: [1, 1] },
+      { key: 'offsets', expected: /^a list of integers$/, found: /1.5/ },
     ],
     [
       'a number for a string',
