@@ -2,6 +2,10 @@
 
     python generate.py --input_ids 1,15043,29892 --max_new_tokens 20
 
+Of models that see or hear, `--inserts` names a JSON file of what stands in the prompt, in its order: a list of {"start": the
+place of the first of its token ids, "tokens": how many, "rows": a file beside it, float32 [tokens, width], which the model's encoder made, "grid": {"rows",
+"columns", "interval"} of frames, where positions have three axes}.
+
 Needs PyTorch with torch_npu, and MindIE's atb_models (`--library _libatb_torch`, all models) or ATB with its Python
 bindings (`--library torch_atb`, models of floats).
 """
@@ -12,6 +16,7 @@ import os
 import torch
 
 from mindie_graphs import MindieGraph
+from inserts import read_inserts
 from step_inputs import Step, make_inputs
 from torch_atb_graphs import TorchAtbGraph
 from weights import TORCH_DTYPES, make_caches, read_weights
@@ -29,13 +34,14 @@ def arguments():
     parser.add_argument("--library", choices=LIBRARIES, default="_libatb_torch")
     parser.add_argument("--device", default="npu:0")
     parser.add_argument("--prefill_tokens", type=int, help="tokens of the prompt in the first step; the rest in a second")
+    parser.add_argument("--inserts", help="JSON file of what stands in the prompt that is no text")
     parser.add_argument("--eos", type=int, help="the token id that ends a text")
     parser.add_argument("--logits", help="file for the logits of each step's last token, float32 one after another")
     return parser.parse_args()
 
 
 class Model:
-    def __init__(self, args, manifest, num_blocks):
+    def __init__(self, args, manifest, num_blocks, inserts):
         self.device = torch.device(args.device)
         if self.device.type == "npu":
             import torch_npu  # noqa: F401  registers the device
@@ -43,6 +49,7 @@ class Model:
             torch.npu.set_device(self.device)
         self.manifest = manifest
         self.num_blocks = num_blocks
+        self.inserts = inserts
         tensors = read_weights(manifest, args.checkpoint or manifest["model"]["checkpoint"], self.device)
         tensors.update(make_caches(manifest, num_blocks, self.device))
         self.graphs = {}
@@ -53,7 +60,7 @@ class Model:
     def logits(self, kind, token_ids, start, prompt_length):
         """Logits of the last token of a step, float32 [vocab]."""
         model, block_size = self.manifest["model"], self.manifest["block_size"]
-        step = Step(token_ids, start, prompt_length, block_size, self.num_blocks)
+        step = Step(token_ids, start, prompt_length, block_size, self.num_blocks, self.inserts)
         # No sequence is longer than the cache.
         max_positions = min(model["max_position_embeddings"], self.num_blocks * block_size)
         inputs = make_inputs(self.manifest, kind, step, max_positions, self.device)
@@ -69,7 +76,8 @@ def main():
     tokens = [int(token) for token in args.input_ids.split(",")]
     prompt_length = len(tokens)
     num_blocks = -(-(prompt_length + args.max_new_tokens) // manifest["block_size"])
-    model = Model(args, manifest, num_blocks)
+    inserts = read_inserts(args.inserts, prompt_length) if args.inserts else []
+    model = Model(args, manifest, num_blocks, inserts)
     rows = []
     first = args.prefill_tokens or prompt_length
     logits = model.logits("prefill", tokens[:first], 0, prompt_length)

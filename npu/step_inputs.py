@@ -1,15 +1,16 @@
 """Makes the inputs of a step as manifest.json's recipes say. One sequence, whose blocks are 0, 1, 2, ..."""
 import torch
 
+from inserts import axis_positions, deep_index, deep_rows, embedding_rows, inserted_rows
 from weights import TORCH_DTYPES
 
 TRIANGLE = 128
 
 
 class Step:
-    """`count` tokens of one sequence, from position `start` on."""
+    """`count` tokens of one sequence, from position `start` on; `inserts` is what stands in all of it that is no text."""
 
-    def __init__(self, token_ids, start, prompt_length, block_size, num_blocks):
+    def __init__(self, token_ids, start, prompt_length, block_size, num_blocks, inserts):
         self.token_ids = token_ids
         self.start = start
         self.count = len(token_ids)
@@ -18,6 +19,7 @@ class Step:
         self.block_size = block_size
         self.num_blocks = num_blocks
         self.positions = torch.arange(start, self.context)
+        self.inserts = inserts
 
     def blocks(self):
         return torch.arange(self.num_blocks).reshape(1, -1)
@@ -76,6 +78,10 @@ def rotary_rows(recipe, positions, lengths):
     rest = (recipe["headDim"] - dim) // 2
     still = torch.full((turned.shape[0], rest), 1.0 if recipe["part"] == "cos" else 0.0)
     half = torch.cat([turned, still], dim=1)
+    if "kept" in recipe:
+        kept = torch.zeros(half.shape[1])
+        kept[recipe["kept"]] = 1
+        half = half * kept
     return torch.cat([half, half], dim=1)
 
 
@@ -107,6 +113,16 @@ def make_input(name, described, step, manifest, max_positions):
         return torch.tensor([step.count])
     if made == "last_rows":
         return torch.tensor([step.count - 1])
+    if made == "inserted_rows":
+        return inserted_rows(step, described["shape"][1])
+    if made == "embedding_rows":
+        return embedding_rows(step)
+    if made == "deep_rows":
+        return deep_rows(step, described["shape"][1], recipe["level"])
+    if made == "deep_index":
+        return deep_index(step)
+    if made == "axis_positions":
+        return axis_positions(step, recipe["axis"])
     if made == "mask":
         return make_mask(recipe, step, manifest["mask_values"][recipe["reader"]])
     if made == "alibi_mask":

@@ -75,6 +75,16 @@ export function readNames({ nodes, outputs, views }: Omit<GraphSpec, 'name' | 'i
   return new Set(names.flatMap((name) => viewChain(views, name)));
 }
 
+/** Drops inputs and views that no operation, view or output reads any more. */
+export function withoutUnread(spec: GraphSpec): GraphSpec {
+  const read = readNames(spec);
+  return {
+    ...spec,
+    inputs: spec.inputs.filter((name) => read.has(name)),
+    views: Object.fromEntries(Object.entries(spec.views).filter(([name]) => read.has(name))),
+  };
+}
+
 /** Graph inputs that some operation writes in place: the KV caches. */
 export function writtenInputs(spec: GraphSpec): string[] {
   const written = new Set<string>();

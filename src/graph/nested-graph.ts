@@ -3,6 +3,7 @@ import { describedGraphs } from './describe-tensors.js';
 import { type GraphSpec, type ViewDim, viewChain, viewRoot } from './graph-spec.js';
 import type { TensorDesc } from './infer-shapes.js';
 import { type AtbOpType, findOp } from './ops/index.js';
+import { asOuterGraph } from './outer-graph.js';
 
 /** One size of a reshape: a number, or some axes of the reshaped tensor multiplied, times a number. */
 export type NestedDim = number | { readonly axes: readonly number[]; readonly times?: number };
@@ -57,7 +58,8 @@ export interface NestedExport {
 }
 
 /** Throws GRAPH_INPUT_MISSING, GRAPH_SHAPE_MISMATCH, GRAPH_VIEW_INVALID where `inputs` do not fit. */
-export function nestedExport(spec: GraphSpec, inputs: ReadonlyMap<string, TensorDesc>): NestedExport {
+export function nestedExport(given: GraphSpec, inputs: ReadonlyMap<string, TensorDesc>): NestedExport {
+  const spec = asOuterGraph(given);
   const specs = [...new Set(describedGraphs(spec, inputs).map((graph) => graph.spec))];
   const names = uniqueNames(specs);
   const declared = spec.inputs.map((name): [string, NestedTensor] => {

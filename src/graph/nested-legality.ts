@@ -7,13 +7,15 @@ import { graphCounts, limitProblems, MAX_GRAPH_TENSORS } from './graph-limits.js
 import { type GraphSpec, viewRoot } from './graph-spec.js';
 import type { TensorDesc } from './infer-shapes.js';
 import { type LegalityProblem, operationProblems, problemText } from './legality.js';
+import { asOuterGraph, viewsRead, writesMoreThanItReads } from './outer-graph.js';
 
 /**
  * Everything in a graph and its sub-graphs that ATB would refuse, with the dtypes and shapes that its inputs have. A
  * sub-graph is one operation to ATB and has its limits; the nodes of the outer graph run one by one, as in MindIE.
  * Empty: legal. Throws GRAPH_INPUT_MISSING, and GRAPH_SHAPE_MISMATCH and GRAPH_VIEW_INVALID where shapes do not fit.
  */
-export function specProblems(spec: GraphSpec, inputs: ReadonlyMap<string, TensorDesc>): LegalityProblem[] {
+export function specProblems(given: GraphSpec, inputs: ReadonlyMap<string, TensorDesc>): LegalityProblem[] {
+  const spec = asOuterGraph(given);
   return describedGraphs(spec, inputs).flatMap((graph) => {
     const isOuter = graph.spec === spec;
     const own = [
@@ -67,22 +69,21 @@ const viewOutputProblems = ({ outputs, views }: GraphSpec): LegalityProblem[] =>
     }));
 
 /** What MindIE's graph does not do when its nodes run one by one (its graph_operation.cpp, execute_as_single false). */
-function outerProblems({ nodes, views }: GraphSpec): LegalityProblem[] {
-  return nodes.flatMap(({ name, op, inputs, outputs }) => {
-    const where = `node ${describeValue(name)}`;
+function outerProblems(spec: GraphSpec): LegalityProblem[] {
+  return spec.nodes.flatMap((node) => {
+    const { inputs, outputs } = node;
+    const where = `node ${describeValue(node.name)}`;
     const problem = (rule: 'graph' | 'view', text: string): LegalityProblem => ({ rule, where, text });
     const found: LegalityProblem[] = [];
-    // BuildSingleNodeVariantPack indexes the inputs by the outputs.
-    if (outputs.length > inputs.length && !('graph' in op))
+    if (writesMoreThanItReads(node))
       found.push(
         problem(
           'graph',
           `writes ${outputs.length} tensors and reads ${inputs.length}; place it in a sub-graph`,
         ),
       );
-    // ExecuteSingleNode reshapes the tensor itself, which others read, too.
-    const seen = inputs.filter((input) => input in views);
-    if (seen.length > 0) found.push(problem('view', `reads the view "${seen[0]}"; place it in a sub-graph`));
+    const [view] = viewsRead(node, spec);
+    if (view !== undefined) found.push(problem('view', `reads the view "${view}"; place it in a sub-graph`));
     if (Math.max(inputs.length, outputs.length) > MAX_GRAPH_TENSORS)
       found.push(problem('graph', `has more than ${MAX_GRAPH_TENSORS} tensors`));
     return found;

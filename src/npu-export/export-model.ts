@@ -34,10 +34,10 @@ export interface ExportOptions {
 
 /**
  * Writes what the owner of an NPU needs to run a checkpoint there: nested graphs of every kind, a manifest of weights,
- * step inputs and caches, and a Python program that builds them through MindIE's or ATB's own bindings. Returns the files.
- * Throws CONFIG_*, ROUTER_*, WEIGHT_*, REQUEST_INVALID; GRAPH_ILLEGAL for a model that ATB refuses,
- * MODEL_EXPORT_UNSUPPORTED for an encoder, and for a model that sees or hears: `atb-models graph --format json` gives
- * their graphs.
+ * step inputs and caches, and a Python program that builds them through MindIE's or ATB's own bindings. Of a model that sees
+ * or hears these are the graphs of text, among whose embeddings the program puts what an encoder made elsewhere. Returns the
+ * files. Throws CONFIG_*, ROUTER_*, WEIGHT_*, REQUEST_INVALID; GRAPH_ILLEGAL for a model that ATB refuses,
+ * MODEL_EXPORT_UNSUPPORTED for an encoder: `atb-models graph --format json` gives its graph.
  */
 export async function exportModel(options: ExportOptions): Promise<string[]> {
   const { modelPath, modelDirs = [], blockSize = 128, maxPositionEmbeddings, onWarning } = options;
@@ -54,7 +54,8 @@ export async function exportModel(options: ExportOptions): Promise<string[]> {
   const { model } = open;
   requireText(open);
   for (const weight of model.getWeights()) await requireSymmetric(weight);
-  const graphs = new Map(model.graphKinds.map((kind) => [kind, model.buildGraph(kind)]));
+  const kinds = model.graphKinds.filter((kind) => kind !== ENCODE);
+  const graphs = new Map(kinds.map((kind) => [kind, model.buildGraph(kind)]));
   const step = { batch: 1, tokens: blockSize, blockSize };
   for (const [kind, spec] of graphs) requireLegal(open, kind, spec, step, onWarning);
   const directory = await emptyDirectory(options.output);
@@ -77,14 +78,11 @@ export async function exportModel(options: ExportOptions): Promise<string[]> {
   return files;
 }
 
-/** The program that goes with the graphs generates text from token ids, and makes what their graphs read. */
+/** The program that goes with the graphs generates text from token ids. */
 function requireText({ model, router }: OpenModel): void {
+  if (model.graphKinds.includes(PREFILL)) return;
   const phases = model.graphKinds.map(({ name }) => name);
-  const writes = model.graphKinds.includes(PREFILL);
-  if (writes && !model.graphKinds.includes(ENCODE)) return;
-  const reason = writes
-    ? 'the program of an export does not make what an encoder of pictures or sound reads, nor put its rows among the tokens'
-    : 'the program of an export generates text, and this model encodes it';
+  const reason = 'the program of an export generates text, and this model encodes it';
   throw new AtbError('MODEL_EXPORT_UNSUPPORTED', { modelType: router.config.modelType, reason, phases });
 }
 

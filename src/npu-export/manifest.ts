@@ -41,7 +41,7 @@ export interface ManifestWeight {
 
 export interface ManifestInput {
   readonly dtype: string;
-  /** Sizes that are not the model's are named: tokens, sequences, context, blocks, positions. */
+  /** Sizes that are not the model's are named: tokens, sequences, context, blocks, positions, inserted, 1 + inserted. */
   readonly shape: readonly (number | string)[];
   /** Absent where no recipe says it: whoever runs the graph has to know. */
   readonly recipe?: InputRecipe;
@@ -176,6 +176,7 @@ const NAMED_SIZES = {
   sequences: 1_000_033,
   context: 1_000_037,
   blocks: 1_000_039,
+  inserted: 1_000_099,
 } as const;
 const POSITIONS = 1_000_081;
 
@@ -185,12 +186,13 @@ function stepInputs(
   spec: GraphSpec,
   dtype: FloatDType,
 ): Record<string, ManifestInput> {
-  const { tokens, sequences, context, blocks } = NAMED_SIZES;
+  const { tokens, sequences, context, blocks, inserted } = NAMED_SIZES;
   const sizes = {
     kind,
     dtype,
     batch: sequences,
     rows: hasOneQuery(kind) ? sequences : tokens,
+    insertedRows: inserted,
     headRows: sequences,
     contextLen: context,
     blocks,
@@ -199,6 +201,7 @@ function stepInputs(
   const nameOf = new Map<number, string>([
     ...Object.entries(NAMED_SIZES).map(([name, size]): [number, string] => [size, name]),
     [POSITIONS, 'positions'],
+    [1 + inserted, '1 + inserted'],
   ]);
   const made: Record<string, ManifestInput> = {};
   for (const input of inputs) {

@@ -25,9 +25,13 @@ export const EMBEDDING_ROWS = 'embedding_rows';
  */
 export const insertedRows = (hiddenSize: number): StepInput => ({
   names: [INSERTED_ROWS, EMBEDDING_ROWS],
-  describe: ({ rows, dtype }) => ({
-    [INSERTED_ROWS]: { dtype, shape: [rows, hiddenSize] },
+  describe: ({ rows, insertedRows = rows, dtype }) => ({
+    [INSERTED_ROWS]: { dtype, shape: [insertedRows, hiddenSize] },
     [EMBEDDING_ROWS]: { dtype: 'i64', shape: [rows] },
+  }),
+  recipes: () => ({
+    [INSERTED_ROWS]: { made: 'inserted_rows' },
+    [EMBEDDING_ROWS]: { made: 'embedding_rows' },
   }),
   make({ tokenIds: { length: tokens }, inserted }, { dtype }) {
     const others = insertedTokens(inserted);
@@ -49,20 +53,23 @@ export const insertedRows = (hiddenSize: number): StepInput => ({
 export const DEEP_ROWS = (level: number): string => `deep_rows_${level}`;
 export const DEEP_INDEX = 'deep_index';
 
+/** Something of each level, by the name of its rows. */
+const byLevel = <T>(levels: number, make: (level: number) => T): Record<string, T> =>
+  Object.fromEntries(Array.from({ length: levels }, (_, level) => [DEEP_ROWS(level), make(level)]));
+
 /**
  * `deep_rows_<level>` [1 + rows, hidden] in the model's dtype, for each of `levels` layers: zeros, then a row for each token
  * of the step that is no word, out of what its encoder gave behind the embedding. `deep_index` i64 [tokens]: 0 for words.
  */
 export const deepRows = (hiddenSize: number, levels: number): StepInput => ({
   names: [...Array.from({ length: levels }, (_, level) => DEEP_ROWS(level)), DEEP_INDEX],
-  describe: ({ rows, dtype }) => ({
-    ...Object.fromEntries(
-      Array.from({ length: levels }, (_, level) => [
-        DEEP_ROWS(level),
-        { dtype, shape: [1 + rows, hiddenSize] } as const,
-      ]),
-    ),
+  describe: ({ rows, insertedRows = rows, dtype }) => ({
+    ...byLevel(levels, () => ({ dtype, shape: [1 + insertedRows, hiddenSize] })),
     [DEEP_INDEX]: { dtype: 'i64', shape: [rows] },
+  }),
+  recipes: () => ({
+    ...byLevel(levels, (level) => ({ made: 'deep_rows', level })),
+    [DEEP_INDEX]: { made: 'deep_index' },
   }),
   make({ tokenIds, inserted }, { dtype }) {
     const others = insertedTokens(inserted);
@@ -77,9 +84,7 @@ export const deepRows = (hiddenSize: number, levels: number): StepInput => ({
       }
     }
     return {
-      ...Object.fromEntries(
-        values.map((data, level) => [DEEP_ROWS(level), toDType(data, [count, hiddenSize], dtype)]),
-      ),
+      ...byLevel(levels, (level) => toDType(values[level] as Float32Array, [count, hiddenSize], dtype)),
       [DEEP_INDEX]: int64(index),
     };
   },

@@ -3,6 +3,7 @@ import { AtbError } from '../errors.js';
 import type { TensorDesc } from '../graph/infer-shapes.js';
 import { endOf, type Insert } from '../media/index.js';
 import { int64 } from './integers.js';
+import type { InputRecipe, PositionAxis } from './recipe.js';
 import type { RopeConfig } from './rotary/rope-config.js';
 import { rotary } from './rotary.js';
 import type { Step } from './step.js';
@@ -24,7 +25,7 @@ export const MROPE_IDS = {
  */
 export function mrope(rope: RopeConfig, interleaved?: readonly number[]): StepInput {
   const tables = rotary(rope);
-  const { hold } = tables;
+  const { hold, recipes } = tables;
   const parts = interleaved ? MROPE_TABLES.flatMap(({ cos, sin }) => [cos, sin]) : [];
   return {
     names: [...tables.names, MROPE_IDS.height, MROPE_IDS.width, ...parts],
@@ -33,6 +34,14 @@ export function mrope(rope: RopeConfig, interleaved?: readonly number[]): StepIn
       const whole = tables.describe(sizes);
       const described = Object.fromEntries(parts.map((name) => [name, whole.cos_table as TensorDesc]));
       return { ...whole, [MROPE_IDS.height]: ids, [MROPE_IDS.width]: ids, ...described };
+    },
+    recipes(kind) {
+      const whole = recipes?.(kind) ?? {};
+      return {
+        ...whole,
+        ...Object.fromEntries(AXES.map((axis) => [MROPE_IDS[axis], { made: 'axis_positions', axis }])),
+        ...(interleaved && recipesByAxis(whole, rope.headDim, interleaved)),
+      };
     },
     hold(run) {
       const held = hold?.(run) ?? {};
@@ -49,22 +58,26 @@ export function mrope(rope: RopeConfig, interleaved?: readonly number[]): StepIn
   };
 }
 
+const AXES: readonly PositionAxis[] = ['time', 'height', 'width'];
+
 /** Tables that hold nothing but the frequencies of one axis, zeros elsewhere: rows of all three add up to a whole one. */
-export const MROPE_TABLES = ['time', 'height', 'width'].map((axis) => ({
+export const MROPE_TABLES = AXES.map((axis) => ({
   cos: `cos_table_${axis}`,
   sin: `sin_table_${axis}`,
 }));
 
 /** Frequency i turns by axis i mod 3 while i is below three times that axis's section, else by time (Qwen3-VL). */
+const axisOf = (frequency: number, sections: readonly number[]): number =>
+  frequency < 3 * (sections[frequency % 3] ?? 0) ? frequency % 3 : 0;
+
 function tablesByAxis(
   held: Readonly<Record<string, Tensor>>,
   headDim: number,
   sections: readonly number[],
 ): Record<string, Tensor> {
-  const axisOf = (i: number): number => (i < 3 * (sections[i % 3] ?? 0) ? i % 3 : 0);
   const cut = (table: Tensor, axis: number): Tensor => {
     const data = table.data.slice() as Float32Array;
-    for (let at = 0; at < data.length; at++) if (axisOf(at % (headDim / 2)) !== axis) data[at] = 0;
+    for (let at = 0; at < data.length; at++) if (axisOf(at % (headDim / 2), sections) !== axis) data[at] = 0;
     return { ...table, data };
   };
   const { cos_table: cosTable, sin_table: sinTable } = held;
@@ -74,6 +87,24 @@ function tablesByAxis(
       [cos, cut(cosTable, axis)],
       [sin, cut(sinTable, axis)],
     ]),
+  );
+}
+
+function recipesByAxis(
+  { cos_table: cosTable, sin_table: sinTable }: Readonly<Record<string, InputRecipe>>,
+  headDim: number,
+  sections: readonly number[],
+): Record<string, InputRecipe> {
+  const all = Array.from({ length: headDim / 2 }, (_, frequency) => frequency);
+  if (cosTable?.made !== 'rotary' || sinTable?.made !== 'rotary') return {};
+  return Object.fromEntries(
+    MROPE_TABLES.flatMap(({ cos, sin }, axis) => {
+      const kept = all.filter((frequency) => axisOf(frequency, sections) === axis);
+      return [
+        [cos, { ...cosTable, kept }],
+        [sin, { ...sinTable, kept }],
+      ];
+    }),
   );
 }
 

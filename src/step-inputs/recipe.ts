@@ -51,8 +51,18 @@ export type InputRecipe =
         /** Tokens that each sequence brings. */
         | 'query_lengths'
         /** The row of each sequence's last token. */
-        | 'last_rows';
+        | 'last_rows'
+        /** A row for each token of the step that is no word, out of the first columns of what its encoder gives; or zeros. */
+        | 'inserted_rows'
+        /** The row of each token: i for a word at i, behind all tokens for the others. */
+        | 'embedding_rows'
+        /** The row of each token in `deep_rows`. */
+        | 'deep_index';
     }
+  /** Zeros, then a row for each token of the step that is no word: of its encoder's columns, those behind `level + 1` widths. */
+  | { readonly made: 'deep_rows'; readonly level: number }
+  /** Each token's position on one axis of what stands in the text, as `mrope` places it. */
+  | { readonly made: 'axis_positions'; readonly axis: PositionAxis }
   /** 0, 1, … [count] */
   | { readonly made: 'range'; readonly count: number }
   | {
@@ -75,4 +85,12 @@ export type InputRecipe =
       /** One for each head. Where a query must not look, it holds what PagedAttention's masks hold there. */
       readonly slopes: readonly number[];
     }
-  | ({ readonly made: 'rotary'; readonly part: 'cos' | 'sin' } & RotaryRecipe);
+  | ({
+      readonly made: 'rotary';
+      readonly part: 'cos' | 'sin';
+      /** The frequencies, of headDim / 2, that the table holds; it is 0 at all others. All of them when absent. */
+      readonly kept?: readonly number[];
+    } & RotaryRecipe);
+
+/** The axes of positions of pictures and videos. */
+export type PositionAxis = 'time' | 'height' | 'width';

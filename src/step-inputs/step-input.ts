@@ -24,6 +24,8 @@ export interface StepSizes {
   readonly batch: number;
   /** Rows of the step: its tokens. */
   readonly rows: number;
+  /** Tokens of the step that are no words, whose rows an encoder made; up to `rows`, which it is when absent. */
+  readonly insertedRows?: number;
   /** Rows whose logits are wanted. */
   readonly headRows: number;
   /** Tokens of the longest sequence that the step may see. */

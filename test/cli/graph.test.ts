@@ -9,6 +9,7 @@ import type { FlatGraph } from '../../src/graph/flatten.js';
 import { assertLegal } from '../../src/graph/legality.js';
 import type { NestedExport, NestedGraph } from '../../src/graph/nested-graph.js';
 import { type Family, familyKinds, writeConfigs } from '../models/family-models.js';
+import { VISION_DIR, visionCases } from '../oracle/vision.js';
 
 let folder = '';
 const familyPath = (family: Family): string => join(folder, family);
@@ -51,6 +52,16 @@ describe('atb-models graph', () => {
       expect(graph.inputs).to.include.keys('model.embed_tokens.weight', 'layer_1_v_cache', 'input_ids');
     });
   }
+
+  for (const name of visionCases)
+    it(`exports the encoder of ${name}, with int8 activations outside of its layers, too`, async () => {
+      const args = { phase: 'encode', format: 'json', quantize: 'w8a8_dynamic', dtype: 'bf16' } as const;
+      const { graphs } = JSON.parse(
+        await render({ modelPath: join(VISION_DIR, name), ...args }),
+      ) as NestedExport;
+      const outer = graphs.at(-1) as NestedGraph;
+      expect(outer.nodes.filter((node) => 'type' in node && node.type === 'DynamicQuant')).to.deep.equal([]);
+    });
 
   it('gives inputs of operations the shape in which they see them', async () => {
     const { nodes, inputs } = await exported({ phase: 'decode' });

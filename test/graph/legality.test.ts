@@ -378,7 +378,7 @@ describe('legality in ATB', () => {
           ql: i32(2),
         },
       ),
-      /head size 256 with blocks of 128 is too large/,
+      /head size 256 with blocks of 128 is too large; blocks of 64 are not/,
     ],
     [
       'blocks of another size than multiples of 16',
@@ -388,7 +388,7 @@ describe('legality in ATB', () => {
     [
       'blocks that a core cannot hold in decode',
       graph({ type: 'PagedAttention', param: one }, cached(1, 128, 256)),
-      /head size 128 with blocks of 256 is too large/,
+      /head size 128 with blocks of 256 is too large; blocks of 128 are not/,
     ],
     [
       'blocks above 128 for several tokens',

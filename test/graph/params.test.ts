@@ -1,6 +1,9 @@
 import { expect } from 'chai';
 import { AtbError } from '../../src/errors.js';
 import { BaseOperation } from '../../src/graph/atb-graph.js';
+import { OP_KEYS } from '../../src/graph/atb-rules/op-keys.js';
+import { legalityProblems } from '../../src/graph/legality.js';
+import type { AtbOpType } from '../../src/graph/ops/index.js';
 
 /** As JavaScript makes an operation: the compiler has checked nothing. */
 const untyped = (type: unknown, param: unknown) => new BaseOperation(type as 'Gather', param as never, 'op');
@@ -41,8 +44,8 @@ describe('params that the compiler did not check', () => {
       { elewiseType: 'ELEWISE_MULS', mulsParam: { varAttr: undefined } },
       { key: 'mulsParam.varAttr', expected: /^a number$/, found: /^undefined$/ },
     ],
-    ['undefined', 'Gather', { axis: undefined }, { key: 'axis', expected: /a number/, found: /undefined/ }],
-    ['NaN', 'Gather', { axis: Number.NaN }, { key: 'axis', expected: /a number/, found: /NaN/ }],
+    ['undefined', 'Gather', { axis: undefined }, { key: 'axis', expected: /an integer/, found: /undefined/ }],
+    ['NaN', 'Gather', { axis: Number.NaN }, { key: 'axis', expected: /an integer/, found: /NaN/ }],
     [
       'a string for a flag',
       'Linear',
@@ -53,7 +56,15 @@ describe('params that the compiler did not check', () => {
       'a number for a list',
       'Transpose',
       { perm: 1 },
-      { key: 'perm', expected: /a list of numbers/, found: /1/ },
+      { key: 'perm', expected: /a list of integers/, found: /1/ },
+    ],
+    // ATB's parser would cut them off, and take them for other numbers.
+    ['a fraction', 'Gather', { axis: 0.5 }, { key: 'axis', expected: /^an integer$/, found: /^0.5$/ }],
+    [
+      'a fraction in a list',
+      'Slice',
+      { offsets: [0, 1.5], size: [1, 1] },
+      { key: 'offsets', expected: /^a list of integers$/, found: /1.5/ },
     ],
     [
       'a number for a string',
@@ -98,6 +109,12 @@ describe('params that the compiler did not check', () => {
       { key: 'preNormParam', expected: /an object/, found: /nothing/ },
     ],
     [
+      'a missing list',
+      'Slice',
+      { offsets: [0, 0] },
+      { key: 'size', expected: /^a list of integers$/, found: /^nothing$/ },
+    ],
+    [
       'an extension value that means nothing',
       'FusedLinear',
       { weightBits: 2 },
@@ -116,6 +133,16 @@ describe('params that the compiler did not check', () => {
       expect(message).to.match(new RegExp(`"op" \\(${type}\\): `));
     });
   }
+
+  it('have problems, and are no error of JavaScript, whatever is missing', () => {
+    for (const type of Object.keys(OP_KEYS) as AtbOpType[])
+      for (let count = 0; count <= 6; count++) {
+        const names = Array.from({ length: count }, (_, index) => `x${index}`);
+        const inputs = Object.fromEntries(names.map((name) => [name, { dtype: 'bf16', shape: [4, 64] }]));
+        const nodes = [{ type, param: {}, in: names, out: ['y'] }];
+        expect(legalityProblems({ name: 'g', inputs, outputs: [], nodes }), type).to.be.an('array');
+      }
+  });
 
   it('may hold keys and strings that ATB has and we do not type, and extension keys', () => {
     untyped('SelfAttention', {

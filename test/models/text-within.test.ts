@@ -161,17 +161,25 @@ describe('a text_config of qwen3_vl', () => {
     rope_theta: 5_000_000,
     vocab_size: 151_936,
   };
-  const sectionsOf = (changes: object) =>
+  const configOf = (changes: object, deepLayers = [5, 11, 17]) =>
     QWEN3_VL_CONFIG.read({
       model_type: 'qwen3_vl',
       text_config: { ...text, ...changes },
-      vision_config: { hidden_size: 1024, depth: 24, num_heads: 16, deepstack_visual_indexes: [5, 11, 17] },
-    }).sections;
+      vision_config: { hidden_size: 1024, depth: 24, num_heads: 16, deepstack_visual_indexes: deepLayers },
+    });
+  const sectionsOf = (changes: object) => configOf(changes).sections;
 
   it("may leave out how many frequencies turn by each axis: transformers' own are meant", () => {
     expect(sectionsOf({})).to.deep.equal([24, 20, 20]);
     const others = { rope_type: 'default', mrope_section: [32, 16, 16], mrope_interleaved: true };
     expect(sectionsOf({ rope_scaling: others })).to.deep.equal([32, 16, 16]);
     expect(() => sectionsOf({ head_dim: 64 })).to.throw(/mrope_section must be 3 counts/);
+  });
+
+  it('must name layers that its encoder has, for what is added to the first of text', () => {
+    expect(configOf({}, [0, 23]).vision.deepLayers).to.deep.equal([0, 23]);
+    expect(() => configOf({}, [5, 24])).to.throw(
+      /deepstack_visual_indexes must name layers below depth \(24\), found 24/,
+    );
   });
 });

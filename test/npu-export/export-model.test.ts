@@ -162,16 +162,49 @@ describe('exporting a model for an NPU', () => {
   }
 
   for (const name of visionCases)
-    it(`refuses ${name}, because the program knows no pictures`, async () => {
+    it(`says of the text of ${name} where every input of every graph comes from, once`, async () => {
       const checkpoint = visionCheckpoint(name);
       try {
-        expect(await failure(exported(checkpoint.path))).to.match(
-          /^MODEL_EXPORT_UNSUPPORTED: .* does not make what an encoder .* graph --format json .* splitfuse, encode$/,
+        const files = await exported(checkpoint.path);
+        requireComplete(files, checkpoint.path);
+        expect(Object.keys(files.manifest.graphs)).to.deep.equal(KINDS);
+        const { inserted_rows: rows, embedding_rows: order } = files.manifest.step_inputs.prefill ?? {};
+        expect([rows?.shape[0], rows?.recipe]).to.deep.equal(['inserted', { made: 'inserted_rows' }]);
+        expect(order).to.deep.equal({
+          dtype: 'int64',
+          shape: ['tokens'],
+          recipe: { made: 'embedding_rows' },
+        });
+        expect(files.manifest.step_inputs.decode).not.to.have.any.keys(
+          'inserted_rows',
+          'height_position_ids',
         );
       } finally {
         checkpoint.remove();
       }
     });
+
+  it('gives what a model of pictures adds behind layers, and tables of one axis each', async () => {
+    const checkpoint = visionCheckpoint('qwen3_vl');
+    try {
+      const { manifest } = await exported(checkpoint.path);
+      const step = manifest.step_inputs.splitfuse ?? {};
+      expect(step.deep_rows_1).to.deep.include({ shape: ['1 + inserted', 64] });
+      expect(step.deep_rows_1?.recipe).to.deep.equal({ made: 'deep_rows', level: 1 });
+      expect(step.width_position_ids?.recipe).to.deep.equal({ made: 'axis_positions', axis: 'width' });
+      const kept = ['time', 'height', 'width'].map((axis) => {
+        const recipe = step[`cos_table_${axis}`]?.recipe;
+        return recipe?.made === 'rotary' ? recipe.kept : undefined;
+      });
+      expect(kept).to.deep.equal([
+        [0, 3, 6, 7],
+        [1, 4],
+        [2, 5],
+      ]);
+    } finally {
+      checkpoint.remove();
+    }
+  });
 
   it('refuses encoders, because the program that goes with an export generates text', async () => {
     const checkpoint = encoderCheckpoint('bert');
@@ -309,6 +342,28 @@ describe('exporting a model for an NPU', () => {
     expect(embedding?.parts).to.deep.equal(weights['lm_head.weight']?.parts);
   });
 
+  it('places each product of inputs that become integers in a graph of its own, outside of layers', async () => {
+    const { path, remove } = familyCheckpoint('opt-post-norm');
+    try {
+      const output = join(folder, 'quantised-opt');
+      const quantize = 'w8a8_dynamic';
+      await quantizeCheckpoint({ input: path, output, quantize, quantizeHead: quantize });
+      const { graphs } = await exported(output, { dtype: 'bf16' });
+      for (const { graphs: all } of graphs) {
+        const placed = all.at(-1)?.nodes.flatMap((node) => ('graph' in node ? [node.graph] : []));
+        const own = ['project_in_graph', 'project_out_graph', 'lm_head_graph'];
+        expect(placed).to.include.members(own);
+        for (const { nodes } of all.filter(({ name }) => own.includes(name)))
+          expect(nodes.map((node) => 'type' in node && node.type)).to.deep.equal([
+            'DynamicQuant',
+            'W8A8MatMul',
+          ]);
+      }
+    } finally {
+      remove();
+    }
+  });
+
   it('brings the programs that build and run it', async () => {
     const { output } = await exported(fixture('qwen3'));
     const programs = readdirSync(PROGRAM).filter((name) => name.endsWith('.py'));
@@ -331,6 +386,7 @@ describe('exporting a model for an NPU', () => {
   it('knows in the program every way in which an input is made', () => {
     const text = readFileSync(join(PROGRAM, 'step_inputs.py'), 'utf8');
     const made = ['token_ids', 'positions', 'row_numbers', 'slots', 'block_tables', 'context_lengths'];
+    made.push('inserted_rows', 'embedding_rows', 'deep_rows', 'deep_index', 'axis_positions');
     for (const way of [...made, 'query_lengths', 'last_rows', 'range', 'mask', 'rotary'])
       expect(text).to.include(`made == "${way}"`);
     for (const by of ['position', 'long_or_short', 'dynamic_length']) expect(text).to.include(`"${by}"`);

@@ -14,16 +14,16 @@ GroupedMatmul GroupTopk VectorNorm MoeInitRouting MoeTokenUnpermute""".split()
 # Fields of the nested blocks (infer_op_params.h); the parser names the blocks only. "opMode " is the parser's own spelling.
 NORM = {"quantType": "enum:QuantType", "epsilon": "number"}
 BLOCKS = {
-    "Elewise.quantParam": {"inputScale": "number", "asymmetric": "bool", "inputOffset": "number"},
+    "Elewise.quantParam": {"inputScale": "number", "asymmetric": "bool", "inputOffset": "integer"},
     "Elewise.mulsParam": {"varAttr": "number"},
     "RmsNorm.normParam": {**NORM, "layerNormEps": "number", "rstd": "bool", "precisionMode": "enum:RmsNormParam::PrecisionMode",
                           "modelType": "enum:RmsNormParam::ModelType", "dynamicQuantType": "enum:DynamicQuantType"},
     "RmsNorm.preNormParam": {**NORM, "hasBias": "bool"},
     "RmsNorm.postNormParam": {**NORM, "hasBias": "bool"},
-    "LayerNorm.normParam": {**NORM, "beginNormAxis": "number", "beginParamsAxis": "number",
+    "LayerNorm.normParam": {**NORM, "beginNormAxis": "integer", "beginParamsAxis": "integer",
                             "dynamicQuantType": "enum:DynamicQuantType"},
-    "LayerNorm.preNormParam": {**NORM, "opMode ": "number", "zoomScaleValue": "number"},
-    "LayerNorm.postNormParam": {**NORM, "opMode ": "number", "zoomScaleValue": "number"},
+    "LayerNorm.preNormParam": {**NORM, "opMode ": "integer", "zoomScaleValue": "number"},
+    "LayerNorm.postNormParam": {**NORM, "opMode ": "integer", "zoomScaleValue": "number"},
 }
 
 # Keys that the parser asks for by contains(), so that its extract has no default.
@@ -31,6 +31,9 @@ REQUIRED = {"Cast": {"dtype": "enum:aclDataType"}}
 
 # Enums of which the parser takes integers only.
 INTEGERS = {"GroupTopk.groupMultiFlag", "GroupedMatmul.quantType"}
+
+# Lists of floats.
+FLOATS = {"Fill.value"}
 
 SECTIONS = re.compile(
     r"^(Gather|GroupTopk|Concat|Rope|ReshapeAndCache|Slice|Softmax|Transpose|AllReduce|AllGather|Cumsum|Repeat|Where|SetValue)Operation$"
@@ -60,14 +63,14 @@ def key_types(line, enums):
         if f"{op}.{name}" in BLOCKS:
             keys[name] = BLOCKS[f"{op}.{name}"]
         elif f"{op}.{name}" in INTEGERS:
-            keys[name] = "number"
+            keys[name] = "integer"
         elif enum:
             scoped = [e for e in (f"{op}Param::{enum}", enum) if e in enums]
             keys[name] = f"enum:{scoped[0]}"
         elif default in ("true", "false"):
             keys[name] = "bool"
         elif default == "[]":
-            keys[name] = "numbers"
+            keys[name] = "numbers" if f"{op}.{name}" in FLOATS else "integers"
         elif default == "{}":
             keys[name] = {}
         elif default.startswith('"'):
@@ -75,7 +78,8 @@ def key_types(line, enums):
         elif default == "nullptr":
             continue  # a pointer: nothing that JSON can say
         else:
-            keys[name] = "number"
+            # The parser takes a number for what its default is, and cuts fractions off where that is an integer.
+            keys[name] = "number" if re.search(r"[.e]", default) else "integer"
     return op, keys
 
 

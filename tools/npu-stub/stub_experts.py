@@ -1,6 +1,8 @@
 """What operations of experts compute: who is asked (ATB), and how rows go there and come back (MindIE's aclnn operations)."""
 import torch
 
+from stub_checks import require
+
 TORCH_DTYPES = {
     "ACL_FLOAT": torch.float32,
     "ACL_FLOAT16": torch.float16,
@@ -17,9 +19,42 @@ def softmax(param, tensors):
     return [x.float().softmax(axis).to(x.dtype)]
 
 
+class Choices:
+    """Experts of each token of a text that somebody else chose, [layers][tokens][chosen], for steps that go on in that text.
+
+    Scores that differ by less than the roundings before them may rank either way; what is further apart may not.
+    """
+
+    # Of a score: what a few roundings to bf16 move the logits by that scores are made of.
+    NEAR = 1 / 16
+
+    def __init__(self, layers):
+        self.layers = [torch.tensor(rows) for rows in layers]
+        self.layer, self.first = 0, 0
+
+    def of(self, scores, own):
+        """Instead of `own`, the best of `scores` [tokens, experts]: those of the next layer, or of the next step's first."""
+        end = self.first + len(scores)
+        chosen = self.layers[self.layer][self.first : end]
+        self.layer = (self.layer + 1) % len(self.layers)
+        self.first = end if self.layer == 0 else self.first
+        least, least_own = (scores.gather(-1, each).amin(-1).float() for each in (chosen, own))
+        gap = (least_own - least).max().item()
+        require(bool((least_own - least <= self.NEAR * least_own.abs()).all()), f"an expert lacks {gap} to be chosen")
+        return chosen
+
+
+# Set by who runs a program; without any, the highest scores are chosen.
+choices = None
+
+
 def sort(param, tensors):
-    values, indices = tensors[0].sort(dim=-1, descending=True, stable=True)
+    [x] = tensors
     kept = param["num"][0]
+    values, indices = x.sort(dim=-1, descending=True, stable=True)
+    if choices is not None:
+        indices = choices.of(x, indices[..., :kept])
+        values = x.gather(-1, indices)
     return [values[..., :kept].contiguous(), indices[..., :kept].to(torch.int32)]
 
 

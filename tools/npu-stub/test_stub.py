@@ -10,6 +10,7 @@ import torch
 import _libatb_torch as mindie
 import torch_atb
 from stub_checks import StubError
+from stub_experts import Choices
 from stub_graph import StubOperation
 
 NORM = {"layerType": "RMS_NORM_NORM", "normParam": {"epsilon": 1e-5}}
@@ -245,6 +246,15 @@ class Refused(unittest.TestCase):
         split = mindie.BaseOperation("Split", json.dumps({"splitDim": 1, "splitNum": 3}), "split")
         outer.add_operation(split, ["x"], ["a", "b", "c"])
         self.refused("more outputs than inputs", outer.build)
+
+    def test_experts_that_others_chose(self):
+        scores = torch.tensor([[0.5, 0.31, 0.3, 0.1], [0.1, 0.2, 0.6, 0.3]])
+        own = torch.tensor([[0, 1], [2, 3]])
+        # Two layers, of which each chooses for two tokens.
+        choices = Choices([[[0, 2], [3, 2]], [[1, 0], [2, 3]]])
+        self.assertEqual(choices.of(scores, own).tolist(), [[0, 2], [3, 2]])
+        self.assertEqual(choices.of(scores, own).tolist(), [[1, 0], [2, 3]])
+        self.refused("an expert lacks 0.1", Choices([[[0, 1], [2, 1]]]).of, scores, own)
 
     def test_keywords_and_enum_objects_of_torch_atb(self):
         self.refused("no keyword epsilon", torch_atb.RmsNormParam, epsilon=1e-5)

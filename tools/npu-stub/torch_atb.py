@@ -75,6 +75,7 @@ LinearParam = _param("LinearParam", {"transpose_a": bool, "transpose_b": bool, "
 GatherParam = _param("GatherParam", {"axis": int, "batch_dims": int})
 ConcatParam = _param("ConcatParam", {"concat_dim": int})
 SplitParam = _param("SplitParam", {"split_dim": int, "split_num": int, "split_sizes": list})
+SliceParam = _param("SliceParam", {"offsets": list, "size": list})
 RopeParam = _param("RopeParam", {"rotary_coeff": int, "cos_format": int})
 ReshapeAndCacheParam = _param("ReshapeAndCacheParam", {})
 ElewiseParam = _param(

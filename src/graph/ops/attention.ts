@@ -33,7 +33,7 @@ export interface AttentionKeys extends MaskMeaning {
 
 export const ATTENTION_KEYS = {
   causal: [true],
-  windowSize: 'number',
+  windowSize: 'integer',
   slopes: 'numbers',
   softcap: 'number',
   hasSinks: 'bool',

@@ -1,4 +1,4 @@
-import { fixed, type OpDefinition, onlyKnown, unless } from './definition.js';
+import { fixed, lackingLists, type OpDefinition, onlyKnown, unless } from './definition.js';
 
 /** x -> running sums along one axis. */
 export interface CumsumParam {
@@ -9,6 +9,7 @@ export interface CumsumParam {
 
 export const cumsum: OpDefinition<'Cumsum', CumsumParam> = {
   type: 'Cumsum',
+  lacks: lackingLists('axes'),
   arity: fixed(1, 1),
   shapes(inputs, { axes }) {
     for (const axis of axes) inputs.axis(0, axis);

@@ -32,6 +32,12 @@ export interface ParamLack {
 export const lacking = (param: object, key: string, expected: string): ParamLack[] =>
   key in param ? [] : [{ key, expected }];
 
+/** Lists that must be there. ATB's parser has empty ones for them, which no operation takes. */
+export const lackingLists =
+  (...keys: readonly string[]) =>
+  (param: object): ParamLack[] =>
+    keys.flatMap((key) => lacking(param, key, 'a list of integers'));
+
 /** What ATB itself asks of an operation, beyond param keys, which are generated (`atb-rules/op-keys.ts`). */
 export interface AtbRules<P> {
   /** Section of atb_ops_info.ini that lists the dtypes; `<type>Operation` when absent. */

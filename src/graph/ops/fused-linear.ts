@@ -58,7 +58,7 @@ export const fusedLinear: OpDefinition<'FusedLinear', FusedLinearParam> = {
     hasResidual: 'bool',
     outDataType: ['ACL_DT_UNDEFINED', 'ACL_FLOAT'],
     weightBits: [8, 4],
-    quantGroupSize: 'number',
+    quantGroupSize: 'integer',
     hasOffset: 'bool',
     weightNumbers: ['integers', 'floats'],
     int8Activations: 'bool',

@@ -13,7 +13,7 @@ export const gatherDequant: OpDefinition<'GatherDequant', GatherDequantParam> = 
   type: 'GatherDequant',
   keys: {
     weightBits: [8, 4],
-    quantGroupSize: 'number',
+    quantGroupSize: 'integer',
     outDataType: ['ACL_FLOAT', 'ACL_FLOAT16', 'ACL_BF16'],
   },
   arity: fixed(3, 1),

@@ -98,7 +98,7 @@ export const pagedAttention: OpDefinition<'PagedAttention', PagedAttentionParam>
         ...unless(blockSize % 16 === 0, `the block size must be a multiple of 16, found ${blockSize}`),
         ...unless(
           fits(size, blockSize, isEnhanced),
-          `head size ${size} with blocks of ${blockSize} is too large`,
+          `head size ${size} with blocks of ${blockSize} is too large; ${largestBlocks(size, isEnhanced)}`,
         ),
         ...(isEnhanced ? parallelProblems(heads.headNum, size, blockSize, inputs[4]?.shape[0] ?? 0) : []),
       ];
@@ -126,6 +126,12 @@ function fits(size: number, blockSize: number, several: boolean): boolean {
   if (size > 256) return size <= 576 && blockSize <= 128;
   if (size === 256 && blockSize >= 128) return blockSize % 128 === 0;
   return blockSize * size <= BLOCK_LIMIT;
+}
+
+/** Which blocks heads of a size may have, in words. */
+function largestBlocks(size: number, several: boolean): string {
+  const largest = [128, 112, 96, 80, 64, 48, 32, 16].find((blockSize) => fits(size, blockSize, several));
+  return largest === undefined ? 'no blocks are small enough' : `blocks of ${largest} are not`;
 }
 
 /** paged_attention_tiling.cpp, GetPaParallelCheck: several tokens of each sequence. */

@@ -86,6 +86,10 @@ function fits(type: KeyType, value: unknown): boolean {
       return Number.isFinite(value);
     case 'numbers':
       return Array.isArray(value) && value.every(Number.isFinite);
+    case 'integer':
+      return Number.isSafeInteger(value);
+    case 'integers':
+      return Array.isArray(value) && value.every(Number.isSafeInteger);
     case 'string':
       return typeof value === 'string';
     default:
@@ -103,6 +107,10 @@ function expectation(type: KeyType): string {
       return 'a number';
     case 'numbers':
       return 'a list of numbers';
+    case 'integer':
+      return 'an integer';
+    case 'integers':
+      return 'a list of integers';
     case 'string':
       return 'a string';
     default:

@@ -20,9 +20,9 @@ export interface QkvRopeCacheParam {
 export const qkvRopeCache: OpDefinition<'QkvRopeCache', QkvRopeCacheParam> = {
   type: 'QkvRopeCache',
   keys: {
-    headNum: 'number',
-    kvHeadNum: 'number',
-    headDim: 'number',
+    headNum: 'integer',
+    kvHeadNum: 'integer',
+    headDim: 'integer',
     rotaryCoeff: [2, 0],
     normEpsilon: 'number',
     normType: ['rms', 'rms-plus-one'],

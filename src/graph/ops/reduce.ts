@@ -1,4 +1,4 @@
-import { fixed, lacking, type OpDefinition, unless } from './definition.js';
+import { fixed, lacking, lackingLists, type OpDefinition, unless } from './definition.js';
 
 /** x -> x without the axes. */
 export interface ReduceParam {
@@ -8,7 +8,10 @@ export interface ReduceParam {
 
 export const reduce: OpDefinition<'Reduce', ReduceParam> = {
   type: 'Reduce',
-  lacks: (param) => lacking(param, 'reduceType', 'REDUCE_MAX, REDUCE_MIN or REDUCE_SUM'),
+  lacks: (param) => [
+    ...lacking(param, 'reduceType', 'REDUCE_MAX, REDUCE_MIN or REDUCE_SUM'),
+    ...lackingLists('axis')(param),
+  ],
   arity: fixed(1, 1),
   shapes(inputs, { axis }) {
     const { dtype, shape } = inputs.at(0);

@@ -1,4 +1,4 @@
-import { fixed, type OpDefinition, unless } from './definition.js';
+import { fixed, lackingLists, type OpDefinition, unless } from './definition.js';
 
 /** x -> copies along each axis, by their counts; axes may be added in front. */
 export interface RepeatParam {
@@ -7,6 +7,7 @@ export interface RepeatParam {
 
 export const repeat: OpDefinition<'Repeat', RepeatParam> = {
   type: 'Repeat',
+  lacks: lackingLists('multiples'),
   arity: fixed(1, 1),
   shapes(inputs, { multiples }) {
     const { dtype, shape } = inputs.at(0);

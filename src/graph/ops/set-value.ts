@@ -1,4 +1,4 @@
-import { fixed, type OpDefinition, unless } from './definition.js';
+import { fixed, lackingLists, type OpDefinition, unless } from './definition.js';
 
 /** target, source: writes source into target[starts:ends:strides], in place; no outputs. */
 export interface SetValueParam {
@@ -9,6 +9,7 @@ export interface SetValueParam {
 
 export const setValue: OpDefinition<'SetValue', SetValueParam> = {
   type: 'SetValue',
+  lacks: lackingLists('starts', 'ends', 'strides'),
   arity: fixed(2, 0),
   writes: [0],
   shapes(inputs, { starts, ends, strides }) {

@@ -1,4 +1,4 @@
-import { fixed, type OpDefinition } from './definition.js';
+import { fixed, lackingLists, type OpDefinition } from './definition.js';
 
 /** x -> a box of x. Offsets may be negative (from the end); a size of -1 reaches the end. */
 export interface SliceParam {
@@ -8,6 +8,7 @@ export interface SliceParam {
 
 export const slice: OpDefinition<'Slice', SliceParam> = {
   type: 'Slice',
+  lacks: lackingLists('offsets', 'size'),
   arity: fixed(1, 1),
   shapes(inputs, { offsets, size }) {
     const { dtype, shape } = inputs.at(0);

@@ -1,4 +1,4 @@
-import { fixed, type OpDefinition, unless } from './definition.js';
+import { fixed, lackingLists, type OpDefinition, unless } from './definition.js';
 
 /** x -> softmax over the given axes, which are consecutive, together. */
 export interface SoftmaxParam {
@@ -7,6 +7,7 @@ export interface SoftmaxParam {
 
 export const softmax: OpDefinition<'Softmax', SoftmaxParam> = {
   type: 'Softmax',
+  lacks: lackingLists('axes'),
   arity: fixed(1, 1),
   shapes(inputs, { axes }) {
     for (const axis of axes) inputs.axis(0, axis);

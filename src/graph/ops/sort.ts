@@ -1,4 +1,4 @@
-import { fixed, type OpDefinition, unless } from './definition.js';
+import { fixed, lackingLists, type OpDefinition, unless } from './definition.js';
 
 /** x -> the `num[0]` largest along the last axis, descending, and their indices. */
 export interface SortParam {
@@ -7,6 +7,7 @@ export interface SortParam {
 
 export const sort: OpDefinition<'Sort', SortParam> = {
   type: 'Sort',
+  lacks: lackingLists('num'),
   arity: fixed(1, 2),
   shapes(inputs, { num }) {
     const { dtype, shape } = inputs.at(0);

@@ -1,4 +1,4 @@
-import { fixed, type OpDefinition } from './definition.js';
+import { fixed, lackingLists, type OpDefinition } from './definition.js';
 
 /** x -> x with axis `perm[i]` in place i. */
 export interface TransposeParam {
@@ -7,6 +7,7 @@ export interface TransposeParam {
 
 export const transpose: OpDefinition<'Transpose', TransposeParam> = {
   type: 'Transpose',
+  lacks: lackingLists('perm'),
   arity: fixed(1, 1),
   shapes(inputs, { perm }) {
     const { dtype, shape } = inputs.at(0);

@@ -1,5 +1,5 @@
 import { AtbError } from '../../errors.js';
-import { GraphInterner, type GraphSpec, type NodeSpec, readNames } from '../graph-spec.js';
+import { GraphInterner, type GraphSpec, type NodeSpec, withoutUnread } from '../graph-spec.js';
 import { validateGraph } from '../validate.js';
 import { activationEpilogue } from './activation-epilogue.js';
 import { attentionFromCache } from './attention-from-cache.js';
@@ -86,13 +86,3 @@ function replaceGraph(node: NodeSpec, before: GraphSpec, after: GraphSpec): Node
 
 const isDefined = ({ inputs, views, nodes }: GraphSpec, name: string): boolean =>
   inputs.includes(name) || name in views || nodes.some(({ outputs }) => outputs.includes(name));
-
-/** Drops inputs and views that no operation, view or output reads any more. */
-function withoutUnread(spec: GraphSpec): GraphSpec {
-  const read = readNames(spec);
-  return {
-    ...spec,
-    inputs: spec.inputs.filter((name) => read.has(name)),
-    views: Object.fromEntries(Object.entries(spec.views).filter(([name]) => read.has(name))),
-  };
-}

@@ -47,6 +47,17 @@ const interleaved: Field<true> = {
   },
 };
 
+/** Behind which layers of its encoder there are vectors for the first layers of text. */
+const deepLayers: Field<readonly number[], { readonly depth: number }> = {
+  read(json, { depth }) {
+    const name = 'deepstack_visual_indexes';
+    const layers = json.value(name, listOf(integer(0, 10_000), 'layers')) ?? [8, 16, 24];
+    const beyond = layers.find((layer) => layer >= depth);
+    if (beyond === undefined) return layers;
+    return json.fail(`${name} must name layers below depth (${depth}), found ${beyond}`);
+  },
+};
+
 /** Defaults of transformers 5.24, Qwen3VLConfig. */
 export const QWEN3_VL_CONFIG = defineConfig({
   fields: {
@@ -73,7 +84,7 @@ export const QWEN3_VL_CONFIG = defineConfig({
       outSize: field('out_hidden_size', WIDTH, 3584),
       hiddenAct: activation('hidden_act', 'gelu_tanh'),
       numPositions: field('num_position_embeddings', WIDTH, 2304),
-      deepLayers: field('deepstack_visual_indexes', listOf(integer(0, 10_000), 'layers'), [8, 16, 24]),
+      deepLayers,
     }),
   },
   irrelevant: { vision_token_id: 'stands in the chat template' },

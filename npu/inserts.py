@@ -1,0 +1,94 @@
+"""What stands in a text that is no text: pictures, videos, sounds, as the rows that the model's encoder made of them."""
+import json
+import os
+
+import numpy as np
+import torch
+
+AXES = ("time", "height", "width")
+
+
+class Insert:
+    """`rows` [tokens, width] in float32, for the tokens from `start` on."""
+
+    def __init__(self, start, rows, grid):
+        self.start, self.rows, self.grid = start, rows, grid
+        self.end = start + len(rows)
+
+    def offsets(self):
+        """[3, tokens]: how far each token's positions are ahead of those of the first."""
+        token = torch.arange(len(self.rows))
+        if self.grid is None:
+            return token.expand(3, -1)
+        rows, columns = self.grid["rows"], self.grid["columns"]
+        frame, within = token // (rows * columns), token % (rows * columns)
+        time = (frame * self.grid.get("interval", 1)).floor().long()
+        return torch.stack([time, within // columns, within % columns])
+
+
+def read_inserts(path, prompt_length):
+    with open(path, encoding="utf-8") as text:
+        described = json.load(text)
+    inserts = []
+    for insert in described:
+        rows = np.fromfile(os.path.join(os.path.dirname(path), insert["rows"]), np.float32)
+        tokens = insert["tokens"]
+        if rows.size == 0 or rows.size % tokens != 0:
+            raise ValueError(f"{insert['rows']} must hold as many numbers for each of {tokens} tokens, found {rows.size}")
+        inserts.append(Insert(insert["start"], torch.from_numpy(rows).reshape(tokens, -1), insert.get("grid")))
+    places = [place for insert in inserts for place in (insert.start, insert.end)]
+    if places != sorted(places) or (places and places[-1] > prompt_length):
+        raise ValueError(f"{path} must list places within the prompt's {prompt_length} tokens, in order, found {places}")
+    return inserts
+
+
+def within(step):
+    """Of each insert that the step has tokens of, which of its rows these are: (insert, first row, end)."""
+    for insert in step.inserts:
+        first, end = max(insert.start, step.start), min(insert.end, step.context)
+        if first < end:
+            yield insert, first - insert.start, end - insert.start
+
+
+def rows_of(step, columns):
+    """The step's rows of all inserts, one after another: these columns of each."""
+    return [insert.rows[first:end, columns] for insert, first, end in within(step)]
+
+
+def inserted_rows(step, width):
+    return torch.cat(rows_of(step, slice(0, width)) or [torch.zeros(1, width)])
+
+
+def deep_rows(step, width, level):
+    columns = slice((1 + level) * width, (2 + level) * width)
+    return torch.cat([torch.zeros(1, width), *rows_of(step, columns)])
+
+
+def numbered(step, rows, first):
+    """`rows` of the step's tokens, but `first`, first + 1, ... for those of inserts."""
+    for insert, begin, end in within(step):
+        at = insert.start + begin - step.start
+        rows[at : at + end - begin] = torch.arange(first, first + end - begin)
+        first += end - begin
+    return rows
+
+
+def embedding_rows(step):
+    return numbered(step, torch.arange(step.count), step.count)
+
+
+def deep_index(step):
+    return numbered(step, torch.zeros(step.count, dtype=torch.int64), 1)
+
+
+def axis_positions(step, axis):
+    """Text has one position for all axes, and goes on behind the largest position of an insert (arXiv:2409.12191, 2.1)."""
+    positions = step.positions.clone()
+    for insert in step.inserts:
+        offsets = insert.offsets()
+        behind = step.positions >= insert.end
+        positions[behind] += int(offsets.max()) + 1 - len(insert.rows)
+        inside = (step.positions >= insert.start) & ~behind
+        row = step.positions[inside] - insert.start
+        positions[inside] += offsets[AXES.index(axis)][row] - row
+    return positions
