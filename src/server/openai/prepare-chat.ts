@@ -8,6 +8,7 @@ import type { ChatMessage } from '../../tokenizer/chat-template.js';
 import type { ServedModel } from '../served-model.js';
 import { newId } from './answers.js';
 import type { Tool, ToolChoice } from './conversation.js';
+import { renderTaken } from './strict-templates.js';
 import { chooseTools, type ToolGuide } from './tool-guides.js';
 
 /** Letters and digits of ids that Mistral's templates take; they raise for any other. */
@@ -46,7 +47,7 @@ export interface PreparedChat {
 /** @throws REQUEST_INVALID, TEMPLATE_*, MEDIA_*, HttpError for a choice of tools that makes no sense */
 export async function prepareChat(model: ServedModel, request: ChatRequest): Promise<PreparedChat> {
   const { toolChoice, mayCallSeveral = true, kwargs, addGenerationPrompt, continueFinalMessage } = request;
-  const { messages, expand } = await readMedia(request.messages, model.llm.text, request.partNames);
+  const { messages: read, expand } = await readMedia(request.messages, model.llm.text, request.partNames);
   const { tools: chosen, forced } = chooseTools(request.tools, toolChoice, mayCallSeveral);
   const tools = chosen.length > 0 ? chosen : undefined;
   const options = {
@@ -55,9 +56,11 @@ export async function prepareChat(model: ServedModel, request: ChatRequest): Pro
     continueFinalMessage,
     ...(kwargs && { chatTemplateKwargs: kwargs }),
   };
-  const { tokens: promptTokens, inserts } = expand(
-    await model.inputBuilder.applyChatTemplateAsync(messages, options),
-  );
+  const { messages, tokens } = await renderTaken(read, async (taken) => ({
+    messages: taken,
+    tokens: await model.inputBuilder.applyChatTemplateAsync(taken, options),
+  }));
+  const { tokens: promptTokens, inserts } = expand(tokens);
   const format = answerFormat(model.inputBuilder.templateSource);
   const { reasoning } = format;
   // Some templates end inside reasoning.

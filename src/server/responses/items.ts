@@ -94,7 +94,7 @@ function messageOf(given: Item, place: string, parts: ForeignParts): ChatMessage
       const call = {
         name: given.name,
         // What is called with a text is told as a function of one.
-        arguments: args === undefined ? { input: given.input } : parseArguments(args, place),
+        arguments: args === undefined ? { input: given.input } : parseArguments(args),
       };
       return {
         role: 'assistant',
@@ -107,7 +107,7 @@ function messageOf(given: Item, place: string, parts: ForeignParts): ChatMessage
       return {
         role: 'tool',
         tool_call_id: given.call_id,
-        content: contentOf(partsOf(given.output, `${place}.output`, parts)),
+        content: contentOf(partsOf(given.output, `${place}.output`, parts.ofResult)),
       };
     case 'reasoning':
       return {
@@ -133,7 +133,7 @@ function partsOf(given: unknown, place: string, parts: ForeignParts): ForeignPar
     // Files that were stored before have an id in place of an address.
     if (type === 'input_image') return parts.image(found.image_url, type, own);
     if (type === 'input_audio') return parts.sound(found.input_audio, type, own);
-    throw parts.refusal(type, own);
+    return parts.unread(type, own);
   });
 }
 
