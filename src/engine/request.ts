@@ -82,7 +82,8 @@ export class Request {
     this.#grammar = grammar;
     this.#postprocessor = postprocessor;
     try {
-      this.#output = postprocessor.start(params);
+      // Behind the end that a grammar has allowed there is nothing to go on with.
+      this.#output = postprocessor.start(grammar === undefined ? params : { ...params, ignoreEos: false });
     } catch (error) {
       throw requestError('starting its text', error);
     }

@@ -75,7 +75,7 @@ export type SamplingParams = { readonly [K in keyof typeof NUMBERS]: number } & 
   readonly stop: readonly string[];
   /** Tokens that end the generation, besides the model's own. */
   readonly stopTokenIds: readonly number[];
-  /** Go on after the model's own end-of-sequence tokens. */
+  /** Go on after the model's own end-of-sequence tokens, unless a guide's text ends there. */
   readonly ignoreEos: boolean;
   readonly includeStopStrInOutput: boolean;
   readonly skipSpecialTokens: boolean;
