@@ -55,7 +55,8 @@ export class OutputEvents {
       if (event.type === 'open') return this.#opened(event);
       const open = this.#open as Open;
       const place = { item_id: open.item.id, output_index: this.items.length };
-      if (event.type === 'close') return this.#closed(open, place);
+      if (event.type === 'close')
+        return this.#closed(open, place, event.hasFailed ? 'incomplete' : 'completed');
       open.text += event.text;
       return [{ type: `${names[open.kind]}.delta`, ...place, ...indexOf(open.kind), delta: event.text }];
     });
@@ -79,12 +80,12 @@ export class OutputEvents {
     ];
   }
 
-  #closed(open: Open, place: object): ReturnType<OutputEvents['take']> {
+  #closed(open: Open, place: object, status: string): ReturnType<OutputEvents['take']> {
     const { kind, text, item } = open;
     const isCall = kind === 'tool-call';
     const whole: Output = isCall
-      ? { ...item, arguments: text, status: 'completed' }
-      : { ...item, content: [kind === 'text' ? textPart(text) : reasoningPart(text)], status: 'completed' };
+      ? { ...item, arguments: text, status }
+      : { ...item, content: [kind === 'text' ? textPart(text) : reasoningPart(text)], status };
     const output_index = this.items.length;
     this.items.push(whole);
     this.#open = undefined;
