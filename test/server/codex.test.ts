@@ -95,6 +95,27 @@ describe("Codex's requests", function () {
     await goOn(item, 'custom_tool_call_output');
   });
 
+  it('hear of failures by the event that it looks for, and other clients by theirs', async () => {
+    const other = await serveTiny();
+    try {
+      const options = { model: 'tiny', input: 'Hi', max_output_tokens: 200, stream: true } as const;
+      let failed: string | undefined;
+      let thrown: unknown;
+      try {
+        for await (const event of await openAiOf(other).responses.create(options)) {
+          if (event.type === 'response.output_text.delta') void other.llm.dispose();
+          if (event.type === 'response.failed') failed = event.response.error?.message;
+        }
+      } catch (error) {
+        thrown = error;
+      }
+      expect(failed).to.be.a('string').and.not.equal('');
+      expect(thrown).to.have.property('message').that.includes(failed);
+    } finally {
+      await other.stop();
+    }
+  });
+
   it('tell the model of all tools that run at the client, each with its group and its grammar', async () => {
     const tokens = async (tools: readonly object[]): Promise<number> => {
       const body = { model: 'tiny', input: 'Hi', tools, max_output_tokens: 1 } as unknown as Body;

@@ -171,6 +171,14 @@ async function streamed(
   } catch (error) {
     const found = httpErrorOf(error);
     const { message, code, param } = found;
+    // Codex looks at this alone; else it takes a failure for a lost connection, and tries again.
+    const failed = {
+      ...head,
+      status: 'failed',
+      output: output.items,
+      error: { code: code ?? 'server_error', message },
+    };
+    await send({ type: 'response.failed', response: failed } as { type: string }).catch(() => {});
     // The fields are the API's; its clients fail by what stands under `error`.
     const said = { type: 'error', code, message, param, ...openAiError(found) };
     await send(said).catch(() => {});
