@@ -1,7 +1,8 @@
 import { randomInt } from 'node:crypto';
 import { AtbError, requestError } from '../errors.js';
 import type { SampledLogprobs, SamplerOptions } from '../native/index.js';
-import { isSampled, type SamplingParams, toSamplerOptions } from '../sampling/sampling-params.js';
+import { toSamplerOptions } from '../sampling/sampler-options.js';
+import { isSampled, type SamplingParams } from '../sampling/sampling-params.js';
 import { type FinishReason, Sequence } from '../scheduler/sequence.js';
 import type { OutputText, Postprocessor } from '../tokenizer/postprocessor.js';
 import { Generation } from './generation.js';

@@ -196,6 +196,33 @@ KvCacheOptions ReadKvCacheOptions(const Napi::Value& value) {
   return options;
 }
 
+namespace {
+
+TokenRules ReadTokenRules(const Napi::Value& value, const Where& where) {
+  const Napi::Object object = ReadObject(value, where);
+  TokenRules rules;
+  const Where bias_where(where, "sequenceBias");
+  const Napi::Array biases = ReadArray(object.Get("sequenceBias"), bias_where, kMaxBiases);
+  const uint32_t count = biases.Length();
+  for (uint32_t i = 0; i < count; ++i) {
+    const Napi::HandleScope scope(value.Env());
+    const Where pair_where(bias_where, i);
+    const Napi::Array pair = ReadArray(biases.Get(i), pair_where, 2);
+    rules.sequence_bias.push_back({ReadInt32s(pair.Get(0u), Where(pair_where, int64_t{0})),
+                                   static_cast<float>(ReadNumber(pair.Get(1u), Where(pair_where, int64_t{1})))});
+  }
+  rules.no_repeat_ngram = ReadInteger(object.Get("noRepeatNgram"), Where(where, "noRepeatNgram"), 0, kMaxInt32);
+  rules.forced_last = ReadInt32s(object.Get("forcedLast"), Where(where, "forcedLast"));
+  rules.last_at = ReadInteger(object.Get("lastAt"), Where(where, "lastAt"), 0, kMaxSafe);
+  rules.growing = ReadInt32s(object.Get("growing"), Where(where, "growing"));
+  rules.growth_start = ReadInteger(object.Get("growthStart"), Where(where, "growthStart"), 0, kMaxSafe);
+  rules.growth = ReadNumber(object.Get("growth"), Where(where, "growth"));
+  rules.not_first = ReadInt32s(object.Get("notFirst"), Where(where, "notFirst"));
+  return rules;
+}
+
+}  // namespace
+
 SamplerOptions ReadSamplerOptions(const Napi::Value& value, const Grammars& grammars) {
   const Where where("options");
   const Napi::Object object = ReadObject(value, where);
@@ -221,6 +248,8 @@ SamplerOptions ReadSamplerOptions(const Napi::Value& value, const Grammars& gram
     options.end_tokens = ReadInt32s(ends, Where(where, "endTokens"));
     options.min_tokens = ReadInteger(object.Get("minTokens"), Where(where, "minTokens"), 0, kMaxSafe);
   }
+  const Napi::Value rules = object.Get("rules");
+  if (!rules.IsUndefined()) options.rules = ReadTokenRules(rules, Where(where, "rules"));
   const Where bias_where(where, "logitBias");
   const Napi::Array biases = ReadArray(object.Get("logitBias"), bias_where, kMaxBiases);
   const uint32_t count = biases.Length();
