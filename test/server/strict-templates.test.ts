@@ -95,6 +95,14 @@ describe('conversations of agents and strict templates', function () {
     expect(await rendered(STRICT['GLM 4.5'], broken)).to.match(/input=\{"cmd": "ls;/);
   });
 
+  it('have a text in each message, where the template cannot do without one', async () => {
+    const { content: _, ...textless } = call({ a: 1 });
+    const messages = [{ role: 'user', content: 'A' }, textless];
+    expect(await rendered(ofEach(''), messages)).to.equal('[user:A][assistant:{"a": 1}]');
+    const adds = ofEach('{% set text = m.content + "" %}');
+    expect(await rendered(adds, messages)).to.equal('[user:A][assistant:{"a": 1}]');
+  });
+
   it('fail as they are where the template takes nothing, or runs for too long', async () => {
     const codeOf = (source: string): Promise<unknown> =>
       rendered(source, AGENTS).catch((error: unknown) => (error instanceof AtbError ? error.message : error));

@@ -6,8 +6,8 @@ const REMINDER = 'reminder';
 
 /**
  * Renders a conversation, or what is nearest to it of what its template takes. Agents say something as the system in the
- * midst of a conversation, begin with several such messages, and send back calls whose arguments are no JSON; many
- * templates raise for it. What they take is left as it is.
+ * midst of a conversation, begin with several such messages, and send back calls without a text, or whose arguments are
+ * no JSON; many templates raise for it. What they take is left as it is.
  * @throws what `render` throws for the conversation itself
  */
 export async function renderTaken<T>(
@@ -50,9 +50,10 @@ function asReminders(messages: readonly ChatMessage[]): readonly ChatMessage[] {
 const withoutSystem = (messages: readonly ChatMessage[]): readonly ChatMessage[] =>
   messages.map((message) => (message.role === 'system' ? { ...message, role: 'user' } : message));
 
-/** Arguments that are a text, as of a function of one. */
-function withObjects(message: ChatMessage): ChatMessage {
-  const { tool_calls: calls } = message;
+/** A text, although an empty one, and arguments that are a text, as of a function of one. */
+function withObjects(given: ChatMessage): ChatMessage {
+  const message = { ...given, content: given.content ?? '' };
+  const { tool_calls: calls } = given;
   if (!Array.isArray(calls)) return message;
   const withObject = (call: { function: { arguments: unknown } }): object => {
     const { arguments: args } = call.function;
