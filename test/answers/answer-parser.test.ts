@@ -344,24 +344,41 @@ describe('answers', () => {
     });
   }
 
+  const lengths = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 40 });
+  function cut(answer: string, by: readonly number[]): string[] {
+    const pieces: string[] = [];
+    for (let [i, at] = [0, 0]; at < answer.length; i++) {
+      const length = by[i % by.length] as number;
+      pieces.push(answer.slice(at, at + length));
+      at += length;
+    }
+    return pieces;
+  }
+
   it('read the same however they are cut into pieces', () => {
     fc.assert(
-      fc.property(
-        fc.constantFrom(...cases),
-        fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 40 }),
-        ({ template, answer, prompt, expected }, lengths) => {
-          const pieces: string[] = [];
-          let at = 0;
-          for (let i = 0; at < answer.length; i++) {
-            const length = lengths[i % lengths.length] as number;
-            pieces.push(answer.slice(at, at + length));
-            at += length;
-          }
-          expect(read(template, pieces, prompt)).to.deep.equal(expected);
-          const started = streamed(eventsOf(template, pieces, prompt));
-          expect(started).to.deep.equal(streamed(eventsOf(template, [answer], prompt)));
-        },
-      ),
+      fc.property(fc.constantFrom(...cases), lengths, ({ template, answer, prompt, expected }, by) => {
+        expect(read(template, cut(answer, by), prompt)).to.deep.equal(expected);
+      }),
+      { numRuns: 2000, seed: 1 },
+    );
+  });
+
+  it('are the same in a stream and as a whole, also where a model breaks its format', () => {
+    const changes = fc.array(fc.tuple(fc.nat(400), fc.nat(3), fc.constantFrom('', ...'{}[]",:\\ \n<>a1|')), {
+      maxLength: 3,
+    });
+    fc.assert(
+      fc.property(fc.constantFrom(...cases), changes, lengths, ({ template, answer, prompt }, broken, by) => {
+        const text = broken.reduce(
+          (so, [at, gone, put]) => so.slice(0, at) + put + so.slice(at + gone),
+          answer,
+        );
+        const pieces = cut(text, by);
+        expect(read(template, pieces, prompt)).to.deep.equal(read(template, [text], prompt));
+        const started = streamed(eventsOf(template, pieces, prompt));
+        expect(started).to.deep.equal(streamed(eventsOf(template, [text], prompt)));
+      }),
       { numRuns: 2000, seed: 1 },
     );
   });
