@@ -307,6 +307,24 @@ void RowsThatAreNotFiniteAreReported() {
   CHECK(Sampler({.top_k = 2}).Sample(masked, scratch).token == 1);
 }
 
+void RulesLookAtPromptAndText() {
+  SamplerScratch scratch{kWork};
+  const std::vector<float> row = {0, 1, 2, 3};
+  // No pair comes twice; 9 is no logit. What was taken back counts no more.
+  Sampler once({.temperature = 0, .prompt_tokens = {3, 9}, .rules = {.no_repeat_ngram = 2}});
+  for (const int32_t token : {3, 3, 2, 3, 1}) CHECK(once.Sample(row, scratch).token == token);
+  once.Retract(1);
+  CHECK(once.Sample(row, scratch).token == 1);
+  // A sequence is forbidden where its beginning stands in the prompt, and where it has been generated.
+  Sampler words({.temperature = 0, .prompt_tokens = {1}, .rules = {.sequence_bias = {{{1, 3}, -kInf}, {{2, 3}, -2}}}});
+  for (const int32_t token : {2, 2, 2}) CHECK(words.Sample(row, scratch).token == token);
+  // The last token, the first one, and one that grows.
+  Sampler last({.temperature = 0, .rules = {.forced_last = {0}, .last_at = 2, .not_first = {3, 9}}});
+  for (const int32_t token : {2, 3, 0, 3}) CHECK(last.Sample(row, scratch).token == token);
+  Sampler grown({.temperature = 0, .rules = {.growing = {1}, .growth_start = 1, .growth = 2}});
+  for (const int32_t token : {3, 3, 3, 1}) CHECK(grown.Sample(row, scratch).token == token);
+}
+
 void ExtremeTemperaturesAreFinite() {
   SamplerScratch scratch{kWork};
   const std::vector<float> row = {-3e38f, 1.0f, 3e38f, 2.0f, -kInf};
@@ -416,6 +434,10 @@ void BadOptionsAreRefused() {
   CheckRefused([] { Sampler({.top_p = 1.1f}); });
   CheckRefused([] { Sampler({.min_p = -0.1f}); });
   CheckRefused([] { Sampler({.repetition_penalty = 0}); });
+  CheckRefused([] { Sampler({.rules = {.sequence_bias = {{{}, 1}}}}); });
+  CheckRefused([] { Sampler({.rules = {.sequence_bias = {{{1, -1}, 1}}}}); });
+  CheckRefused([] { Sampler({.rules = {.no_repeat_ngram = -1}}); });
+  CheckRefused([] { Sampler({.rules = {.growth = 0}}); });
   CheckRefused([&] { Sampler({.frequency_penalty = nan}); });
   CheckRefused([] { Sampler({.presence_penalty = kInf}); });
   CheckRefused([] { Sampler({.logit_bias = {{-1, 1.0f}}}); });
@@ -449,6 +471,7 @@ int main() {
   RUN(GreedyAppliesBiasAndPenaltiesInOrder);
   RUN(LogProbsAreThoseOfTheRawLogits);
   RUN(RowsThatAreNotFiniteAreReported);
+  RUN(RulesLookAtPromptAndText);
   RUN(ExtremeTemperaturesAreFinite);
   RUN(TheCompanyOfASequenceDoesNotChangeItsTokens);
   RUN(AppendedTokensCountLikeSampledOnes);

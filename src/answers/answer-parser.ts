@@ -1,6 +1,7 @@
 import type { AnswerEvent } from './answer-event.js';
 import type { ToolParameters } from './argument-types.js';
 import { CallCollector } from './call-collector.js';
+import { type CallFollower, NO_FOLLOWER, settled } from './call-follower.js';
 import { firstOf, heldBack } from './marks.js';
 import type { ReasoningFormat } from './reasoning-formats.js';
 import type { ToolFormat } from './tool-formats.js';
@@ -14,7 +15,7 @@ export interface AnswerParserOptions {
   readonly parameters?: ToolParameters;
 }
 
-type Mode = 'text' | 'reasoning' | 'call' | 'whole';
+type Mode = 'text' | 'reasoning' | 'call';
 
 /**
  * Splits an answer, piece by piece as it comes, into text, reasoning and calls of tools. What may be the beginning of a
@@ -30,6 +31,7 @@ export class AnswerParser {
   #mode: Mode = 'text';
   /** The call that is under way. */
   #call = new CallCollector(undefined);
+  #follower: CallFollower = NO_FOLLOWER;
   #waiting = '';
   #isAtStart = true;
   /** White space after reasoning and after a call belongs to the format, not to the text. */
@@ -58,15 +60,12 @@ export class AnswerParser {
     this.#waiting = '';
     if (this.#mode === 'reasoning') return rest === '' ? [] : [{ kind: 'reasoning', text: rest }];
     if (this.#mode === 'call') return this.#callsOf(this.#call.body, this.#tools?.begin ?? '', '');
-    if (this.#mode === 'whole') return this.#callsOf(rest, '', '');
     return textEvents(this.#skipsSpace ? rest.trimStart() : rest);
   }
 
   /** Takes what is certain from what waits. False when nothing more is. */
   #step(events: AnswerEvent[]): boolean {
     switch (this.#mode) {
-      case 'whole':
-        return false;
       case 'call':
         return this.#stepCall(events);
       case 'reasoning':
@@ -83,8 +82,8 @@ export class AnswerParser {
       const start = this.#waiting.trimStart();
       // A call is the whole answer, which begins as one; reasoning may stand before it.
       const found = start === '' ? 'maybe' : mayBe(start);
-      if (found === 'yes') this.#mode = 'whole';
-      if (found !== 'no') return false;
+      if (found === 'yes') this.#startCall(undefined);
+      if (found !== 'no') return found === 'yes';
     }
     const own = [this.#reasoning?.begin, this.#tools?.begin].filter((mark) => mark !== undefined);
     const marks = [...own, ...this.#silent];
@@ -99,9 +98,15 @@ export class AnswerParser {
       this.#skipsSpace = true;
       return true;
     }
-    this.#mode = found.mark === this.#reasoning?.begin ? 'reasoning' : 'call';
-    if (this.#mode === 'call') this.#call = new CallCollector(this.#tools?.end);
+    if (found.mark === this.#reasoning?.begin) this.#mode = 'reasoning';
+    else this.#startCall(this.#tools?.end);
     return true;
+  }
+
+  #startCall(end: string | undefined): void {
+    this.#mode = 'call';
+    this.#call = new CallCollector(end);
+    this.#follower = this.#tools?.follow?.() ?? NO_FOLLOWER;
   }
 
   #stepReasoning(events: AnswerEvent[]): boolean {
@@ -117,6 +122,7 @@ export class AnswerParser {
     const { begin = '', end = '' } = this.#tools as ToolFormat;
     const rest = this.#call.take(this.#waiting);
     this.#waiting = rest ?? '';
+    events.push(...this.#follower.take(this.#call.fresh()));
     if (rest === undefined) return false;
     const found = this.#callsOf(this.#call.body, begin, end);
     events.push(...found);
@@ -134,8 +140,7 @@ export class AnswerParser {
   /** The calls of a body, or all of it as text. */
   #callsOf(body: string, begin: string, end: string): AnswerEvent[] {
     const calls = this.#tools?.read(body, this.#parameters);
-    if (calls === undefined) return textEvents(begin + body + end);
-    return calls.map((call) => ({ kind: 'tool-call', call }));
+    return settled(calls, this.#follower.calls, begin + body + end);
   }
 
   #emit(events: AnswerEvent[], kind: 'text' | 'reasoning', length: number): void {

@@ -5,6 +5,8 @@
 export class CallCollector {
   readonly #end: string | undefined;
   readonly #pieces: string[] = [];
+  /** What has come and was not asked for. */
+  #fresh = '';
   /** Of the mark, whose first character comes once in it. */
   #matchedLen = 0;
   #isJson: boolean | undefined;
@@ -22,13 +24,21 @@ export class CallCollector {
       const letter = piece[at] as string;
       this.#matchedLen = this.#isInString ? 0 : matchedWith(letter, end, this.#matchedLen);
       if (this.#matchedLen === end.length) {
-        this.#pieces.push(piece.slice(0, at + 1));
+        this.#add(piece.slice(0, at + 1));
         return piece.slice(at + 1);
       }
       this.#follow(letter);
     }
-    this.#pieces.push(piece);
+    this.#add(piece);
     return undefined;
+  }
+
+  /** More of the call, without what may be its mark. */
+  fresh(): string {
+    const length = this.#fresh.length - this.#matchedLen;
+    const found = this.#fresh.slice(0, length);
+    this.#fresh = this.#fresh.slice(length);
+    return found;
   }
 
   /** The call without the mark, as far as it has come. */
@@ -36,6 +46,11 @@ export class CallCollector {
     const body = this.#pieces.join('');
     const isWhole = this.#end !== undefined && this.#matchedLen === this.#end.length;
     return isWhole ? body.slice(0, -this.#matchedLen) : body;
+  }
+
+  #add(piece: string): void {
+    this.#pieces.push(piece);
+    this.#fresh += piece;
   }
 
   #follow(letter: string): void {

@@ -1,4 +1,5 @@
 import type { AnswerEvent } from './answer-event.js';
+import { type CallFollower, HeadFollower, NO_FOLLOWER, settled } from './call-follower.js';
 import { isJsonObject } from './call-readers.js';
 import { firstOf, heldBack } from './marks.js';
 
@@ -37,6 +38,7 @@ export class ChannelParser {
   #message: Message | undefined;
   /** Of a call, as far as they have come. */
   readonly #arguments: string[] = [];
+  #follower: CallFollower = NO_FOLLOWER;
   readonly #written = new Set<Message['kind']>();
   #breaks = false;
 
@@ -67,6 +69,8 @@ export class ChannelParser {
     this.#message = mayBegin ? this.#messageOf(this.#waiting.slice(0, at)) : PLAIN;
     if (mayBegin) this.#waiting = this.#waiting.slice(at + MESSAGE.length);
     this.#breaks = this.#written.has(this.#message.kind);
+    const { called } = this.#message;
+    if (called !== undefined) this.#follower = new HeadFollower(/^\s*$/, called);
     return true;
   }
 
@@ -83,7 +87,9 @@ export class ChannelParser {
       const certainLen = this.#waiting.length - heldBack(this.#waiting, ENDS);
       if (message.called === undefined) this.#take(message.kind, certainLen, events);
       else {
-        this.#arguments.push(this.#waiting.slice(0, certainLen));
+        const certain = this.#waiting.slice(0, certainLen);
+        this.#arguments.push(certain);
+        events.push(...this.#follower.take(certain));
         this.#waiting = this.#waiting.slice(certainLen);
       }
       return false;
@@ -94,12 +100,16 @@ export class ChannelParser {
     return true;
   }
 
-  /** Says the rest of a message. A call whose body is no JSON is text. */
+  /** Says the rest of a message. A call whose body is no JSON is none. */
   #finish({ kind, called }: Message, rest: string, events: AnswerEvent[]): void {
     const whole = this.#arguments.splice(0).join('') + rest;
     const given = whole.trim() === '' ? '{}' : whole;
-    if (called === undefined || !isJsonObject(given)) this.#say(kind, whole, events);
-    else events.push({ kind: 'tool-call', call: { name: called, arguments: given } });
+    const isCall = called !== undefined && isJsonObject(given);
+    events.push(...this.#follower.take(rest));
+    const { calls: started } = this.#follower;
+    this.#follower = NO_FOLLOWER;
+    if (!isCall && started.length === 0) this.#say(kind, whole, events);
+    else events.push(...settled(isCall ? [{ name: called, arguments: given }] : undefined, started, whole));
   }
 
   #take(kind: Message['kind'], length: number, events: AnswerEvent[]): void {

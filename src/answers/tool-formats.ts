@@ -1,5 +1,6 @@
 import type { ToolCall } from './answer-event.js';
 import type { ToolParameters } from './argument-types.js';
+import { type CallFollower, HeadFollower, JsonFollower, JsonOrHeadFollower } from './call-follower.js';
 import {
   readArgPairs,
   readDeepSeek,
@@ -29,7 +30,11 @@ export interface ToolFormat {
   readonly mayBe?: (start: string) => 'yes' | 'maybe' | 'no';
   /** The calls in what stands between; undefined when it is none. */
   readonly read: (body: string, parameters: ToolParameters) => readonly ToolCall[] | undefined;
+  /** What finds calls in it as it is written; absent where nothing is certain before all is there. */
+  readonly follow?: () => CallFollower;
 }
+
+const followJson = (): CallFollower => new JsonFollower();
 
 const has =
   (...parts: readonly string[]) =>
@@ -53,6 +58,10 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
     begin: '<｜tool▁calls▁begin｜>',
     end: '<｜tool▁calls▁end｜>',
     read: readDeepSeek,
+    follow: () =>
+      new HeadFollower(
+        /^\s*(?:<｜tool▁call▁end｜>\s*)?<｜tool▁call▁begin｜>\s*(?<name>[\w.-]+)\s*<｜tool▁sep｜>\s*$/,
+      ),
   },
   {
     name: 'kimi',
@@ -60,6 +69,10 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
     begin: '<|tool_calls_section_begin|>',
     end: '<|tool_calls_section_end|>',
     read: readKimi,
+    follow: () =>
+      new HeadFollower(
+        /^\s*(?:<\|tool_call_end\|>\s*)?<\|tool_call_begin\|>\s*(?<id>(?:functions\.)?(?<name>[\w.-]+?)(?::\d+)?)\s*<\|tool_call_argument_begin\|>\s*$/,
+      ),
   },
   {
     name: 'python of OLMo',
@@ -110,6 +123,7 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
     begin: '<tool_call>',
     end: '</tool_call>',
     read: readJson,
+    follow: followJson,
   },
   {
     name: 'json list',
@@ -117,6 +131,7 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
     begin: '<tool_calls>',
     end: '</tool_calls>',
     read: readJson,
+    follow: followJson,
   },
   {
     name: 'mistral',
@@ -124,6 +139,7 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
     begin: '[TOOL_CALLS]',
     end: undefined,
     read: readMistral,
+    follow: () => new JsonOrHeadFollower(/^\s*(?:\[TOOL_CALLS\])?\s*(?<name>[\w.-]+)(?:\[ARGS\])?\s*$/),
   },
   {
     name: 'cohere',
@@ -131,6 +147,7 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
     begin: '<|START_ACTION|>',
     end: '<|END_ACTION|>',
     read: readJson,
+    follow: followJson,
   },
   {
     name: 'internlm',
@@ -138,6 +155,7 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
     begin: '<|action_start|><|plugin|>',
     end: '<|action_end|>',
     read: readJson,
+    follow: followJson,
   },
   {
     name: 'functools',
@@ -145,6 +163,7 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
     begin: 'functools',
     end: undefined,
     read: readJson,
+    follow: followJson,
   },
   {
     name: 'phi',
@@ -152,6 +171,7 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
     begin: '<|tool_call|>',
     end: '<|/tool_call|>',
     read: readJson,
+    follow: followJson,
   },
   {
     name: 'granite',
@@ -159,6 +179,7 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
     begin: '<|tool_call|>',
     end: undefined,
     read: readJson,
+    follow: followJson,
   },
   {
     name: 'glm',
@@ -170,6 +191,7 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
       return /^[\w.-]+[ \t]*(?:\n\s*)?$/.test(start) ? 'maybe' : 'no';
     },
     read: readNameAndJson,
+    follow: () => new HeadFollower(/^\s*(?<name>[\w.-]+)\s*\n\s*$/),
   },
   {
     name: 'llama json',
@@ -181,5 +203,6 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
       const calls = body.replace(/^\s*<\|python_tag\|>/, '');
       return readJsonSequence(calls) ?? readPythonCalls(calls);
     },
+    follow: () => new JsonFollower(PYTHON_TAG),
   },
 ];

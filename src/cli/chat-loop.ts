@@ -1,4 +1,4 @@
-import type { AnswerEvent } from '../answers/answer-event.js';
+import { type AnswerEvent, wholeEvents } from '../answers/answer-event.js';
 import { type AnswerReader, answerFormat, answerReader } from '../answers/answer-reader.js';
 import type { ChatSession } from '../engine/chat-session.js';
 import type { LLM } from '../engine/llm.js';
@@ -120,7 +120,7 @@ export class ChatLoop {
     const reader = this.#reader(content);
     const whole = { reasoning: '', content: '' };
     const print = (events: readonly AnswerEvent[]): void => {
-      for (const event of events) {
+      for (const event of wholeEvents(events)) {
         if (event.kind === 'tool-call') continue;
         whole[event.kind === 'text' ? 'content' : 'reasoning'] += event.text;
         if (!json) write(this.#styled(event.kind, event.text));

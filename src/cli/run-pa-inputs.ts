@@ -1,11 +1,19 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import type { PAInputs } from '../engine/pa-runner.js';
 import { AtbError, refuseRequest } from '../errors.js';
-import type { OptionsOf } from './command-line.js';
+import type { OptionsOf, Parsed } from './command-line.js';
 import { readDialogueFile } from './dialogue-file.js';
+import { FLAGS } from './flags.js';
 
 /** The flags that say what to answer. */
 export const INPUT_FLAGS = ['input_texts', 'input_ids', 'input_file', 'input_dict'] as const;
+
+const BY_PRECEDENCE = [
+  'input_file',
+  'input_dict',
+  'input_ids',
+  'input_texts',
+] as const satisfies (typeof INPUT_FLAGS)[number][];
 
 /**
  * The original's precedence: dialogues of a chat model, then input_dict, input_ids, input_texts.
@@ -20,6 +28,15 @@ export function readInputs({ texts, ids, file, dict }: OptionsOf<(typeof INPUT_F
     kind: 'texts',
     prompts: texts.map((text) => (isFile(text) ? readFileSync(text, 'utf8') : text)),
   };
+}
+
+/** A line about flags of that precedence that were given and are of no effect. `parsed`: what the command line says. */
+export function inputWarnings(parsed: Parsed): string[] {
+  const isGiven = (name: (typeof BY_PRECEDENCE)[number]): boolean =>
+    parsed[name] !== undefined && JSON.stringify(parsed[name]) !== JSON.stringify(FLAGS.input_texts.default);
+  const [first, ...others] = BY_PRECEDENCE.filter(isGiven).map((name) => `--${name}`);
+  if (others.length === 0) return [];
+  return [`only ${first} is answered: as in the original it goes before ${others.join(' and ')}`];
 }
 
 /** Whether a text is the name of a file that is there. */

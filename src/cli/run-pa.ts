@@ -21,7 +21,7 @@ import { flagLines } from './long-help.js';
 import { withModelFolder } from './model-folder.js';
 import { ORIGINAL_FLAGS, refuseUnsupported } from './original-flags.js';
 import { OutputFile } from './output-file.js';
-import { INPUT_FLAGS, parseJson, readInputs } from './run-pa-inputs.js';
+import { INPUT_FLAGS, inputWarnings, parseJson, readInputs } from './run-pa-inputs.js';
 import { TEMPLATE_FLAGS, templateVariables } from './template-variables.js';
 import { packageVersion } from './version.js';
 
@@ -119,7 +119,7 @@ function toArguments(parsed: Parsed): RunPaArguments {
     json,
     perfCsv: perfCsv === undefined ? undefined : new OutputFile('--perf_csv', perfCsv),
     profile: profile === undefined ? undefined : new OutputFile('--profile', profile),
-    warnings: threadWarnings(runner.threads),
+    warnings: [...inputWarnings(parsed), ...threadWarnings(runner.threads)],
   };
 }
 

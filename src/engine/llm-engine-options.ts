@@ -3,7 +3,7 @@ import type { Insert } from '../media/index.js';
 import type { StepResult } from '../native/index.js';
 import type { ModelRunner, RunOptions } from '../runner/model-runner.js';
 import type { BatchTokens } from '../runner/sampling-rows.js';
-import type { SamplingOptions } from '../sampling/sampling-params.js';
+import type { SamplingPresets } from '../sampling/sampling-params.js';
 import type { Batch } from '../scheduler/batch.js';
 import type { DraftLength } from '../scheduler/drafting.js';
 import type { SchedulerOptions } from '../scheduler/limits.js';
@@ -41,7 +41,7 @@ export interface LLMEngineOptions extends Omit<SchedulerOptions, 'drafter'> {
    */
   readonly postprocessor?: Postprocessor;
   /** What holds where a request says nothing. */
-  readonly samplingDefaults?: SamplingOptions;
+  readonly samplingDefaults?: SamplingPresets;
   /** Guesses ahead in place of each request's own text. Whoever made it disposes it, after the engine. */
   readonly draftModel?: Drafter;
   /** How far it guesses; as far as pays, by the times of the steps so far, when absent. */

@@ -8,6 +8,7 @@ import {
   resolveSamplingParams,
   type SamplingOptions,
   type SamplingParams,
+  type SamplingPresets,
 } from '../sampling/sampling-params.js';
 import { checkTokenIds } from '../sampling/token-ids.js';
 import type { Batch } from '../scheduler/batch.js';
@@ -60,7 +61,7 @@ export class LLMEngine {
   #loop: Promise<void> | undefined;
   #disposed = false;
   /** What holds where a request says nothing. */
-  readonly samplingDefaults: SamplingOptions;
+  readonly samplingDefaults: SamplingPresets;
 
   /** @throws REQUEST_INVALID when a limit makes no sense, OPTION_UNKNOWN */
   constructor(runner: StepRunner, options: LLMEngineOptions) {

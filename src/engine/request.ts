@@ -1,7 +1,8 @@
 import { randomInt } from 'node:crypto';
 import { AtbError, requestError } from '../errors.js';
 import type { SampledLogprobs, SamplerOptions } from '../native/index.js';
-import { isSampled, type SamplingParams, toSamplerOptions } from '../sampling/sampling-params.js';
+import { toSamplerOptions } from '../sampling/sampler-options.js';
+import { isSampled, type SamplingParams } from '../sampling/sampling-params.js';
 import { type FinishReason, Sequence } from '../scheduler/sequence.js';
 import type { OutputText, Postprocessor } from '../tokenizer/postprocessor.js';
 import { Generation } from './generation.js';
@@ -82,7 +83,8 @@ export class Request {
     this.#grammar = grammar;
     this.#postprocessor = postprocessor;
     try {
-      this.#output = postprocessor.start(params);
+      // Behind the end that a grammar has allowed there is nothing to go on with.
+      this.#output = postprocessor.start(grammar === undefined ? params : { ...params, ignoreEos: false });
     } catch (error) {
       throw requestError('starting its text', error);
     }

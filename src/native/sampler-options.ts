@@ -23,6 +23,25 @@ export interface SamplerOptions {
   readonly grammar?: number;
   /** With `grammar`. Throws NATIVE_GRAMMAR_NO_ROOM when the shortest text has more bytes. */
   readonly maxTokens?: number;
+  /** Of no effect with `grammar`. */
+  readonly rules?: NativeTokenRules;
+}
+
+/** Rules beyond penalties; ids beyond the logits never come. */
+export interface NativeTokenRules {
+  /** Added to the logit of the last token where the others stand at the end of prompt and text; -Infinity forbids it. */
+  readonly sequenceBias: ReadonlyArray<readonly [tokens: Int32Array, bias: number]>;
+  /** Tokens of a row that comes once; 0: off. */
+  readonly noRepeatNgram: number;
+  /** One of them is chosen behind `lastAt` tokens. */
+  readonly forcedLast: Int32Array;
+  readonly lastAt: number;
+  /** Behind `growthStart` tokens, each token makes them likelier by the factor `growth`. */
+  readonly growing: Int32Array;
+  readonly growthStart: number;
+  readonly growth: number;
+  /** Never chosen first. */
+  readonly notFirst: Int32Array;
 }
 
 /** Log-softmax of the logits as the model made them: before bias, penalties and temperature. */

@@ -2,6 +2,7 @@ import { describeValue } from '../describe-value.js';
 import { AtbError } from '../errors.js';
 import { isObject } from '../is-object.js';
 import { PRESETS, problemOfDefault, type SamplingDefaults } from './sampling-params.js';
+import { tokenRulesIn } from './token-rules.js';
 
 /** What generation_config.json (or config.json, where it lacks) says about generating. */
 export interface GenerationConfig {
@@ -29,14 +30,9 @@ const NOT_APPLIED: Readonly<Record<string, unknown>> = {
   eta_cutoff: 0,
   guidance_scale: 1,
   encoder_repetition_penalty: 1,
-  no_repeat_ngram_size: 0,
-  exponential_decay_length_penalty: undefined,
-  min_length: 0,
+  encoder_no_repeat_ngram_size: 0,
   stop_strings: undefined,
-  sequence_bias: undefined,
-  begin_suppress_tokens: undefined,
   forced_bos_token_id: undefined,
-  forced_eos_token_id: undefined,
 };
 
 /**
@@ -83,15 +79,6 @@ export function parseGenerationConfig(value: unknown, file: string): GenerationC
 
   const isTokenId = (found: unknown): found is number =>
     Number.isSafeInteger(found) && (found as number) >= 0;
-  // A word of one token is never chosen; of longer ones that depends on what came before.
-  const words = listIn('bad_words_ids').map((word) => [word].flat());
-  const suppressTokens = [
-    ...listIn('suppress_tokens'),
-    ...words.flatMap((word) => (word.length === 1 ? word : [])),
-  ];
-  if (words.some((word) => word.length > 1))
-    warnings.push(`${file}: bad_words_ids of several tokens are not applied here`);
-  const suppressed = suppressTokens.filter(isTokenId);
   // −1 is how some exporters write "none".
   const isNone = (found: unknown): boolean => found === undefined || found === -1;
   const tokenId = (key: string): number | undefined => {
@@ -106,9 +93,22 @@ export function parseGenerationConfig(value: unknown, file: string): GenerationC
     .filter((found) => !isTokenId(found))
     .map((found) => `eos_token_id must be a token id, found ${describeValue(found)}`);
   if (problems.length > 0) throw new AtbError('CONFIG_INVALID', { file, problems });
+  const endIds = ends.filter(isTokenId);
+  const given = raw.get('bad_words_ids');
+  // Words of one token are never chosen, unless they end texts; longer ones are rules.
+  const words = (Array.isArray(given) ? given : []).map((word: unknown) => [word].flat());
+  const suppressed = [
+    ...listIn('suppress_tokens'),
+    ...words.flatMap((word) => (word.length === 1 && !endIds.includes(word[0] as number) ? word : [])),
+  ].filter(isTokenId);
+  const tokenRules = tokenRulesIn(raw, warn);
   return {
-    sampling: { ...sampling, ...(suppressed.length > 0 && { suppressTokens: suppressed }) },
-    eosTokenIds: ends.filter(isTokenId),
+    sampling: {
+      ...sampling,
+      ...(suppressed.length > 0 && { suppressTokens: suppressed }),
+      ...(tokenRules && { tokenRules }),
+    },
+    eosTokenIds: endIds,
     bosTokenId: tokenId('bos_token_id'),
     padTokenId: tokenId('pad_token_id'),
     warnings,

@@ -1,8 +1,8 @@
 import { refuseRequest } from '../errors.js';
-import type { SamplerOptions } from '../native/binding.js';
 import { nearestName } from '../nearest-name.js';
 import { checkStops } from './stops.js';
 import { checkTokenId, checkTokenIds, suppressedTokens } from './token-ids.js';
+import type { TokenRules } from './token-rules.js';
 
 /** As OpenAI's and MindIE's servers have it. */
 const MAX_LOGPROBS = 20;
@@ -54,6 +54,7 @@ const LENGTHS = {
 const NUMBERS = { ...LENGTHS, ...DISTRIBUTION };
 type NumberField = keyof typeof NUMBERS;
 type DistributionField = keyof typeof DISTRIBUTION;
+export const DISTRIBUTION_FIELDS = Object.keys(DISTRIBUTION) as DistributionField[];
 
 const SEED: Range = { min: 0, max: Number.MAX_SAFE_INTEGER, isInteger: true };
 const LOGPROBS: Range = { min: 0, max: MAX_LOGPROBS, isInteger: true };
@@ -75,15 +76,19 @@ export type SamplingParams = { readonly [K in keyof typeof NUMBERS]: number } & 
   readonly stop: readonly string[];
   /** Tokens that end the generation, besides the model's own. */
   readonly stopTokenIds: readonly number[];
-  /** Go on after the model's own end-of-sequence tokens. */
+  /** Go on after the model's own end-of-sequence tokens, unless a guide's text ends there. */
   readonly ignoreEos: boolean;
   readonly includeStopStrInOutput: boolean;
   readonly skipSpecialTokens: boolean;
+  /** What the checkpoint asks for beyond. */
+  readonly tokenRules: TokenRules;
 };
 
 /** What a caller may write: every field may be absent (or undefined), single stops and plain objects are accepted. */
 export type SamplingOptions = {
-  readonly [K in Exclude<keyof SamplingParams, 'stop' | 'logitBias'>]?: SamplingParams[K] | undefined;
+  readonly [K in Exclude<keyof SamplingParams, 'stop' | 'logitBias' | 'tokenRules'>]?:
+    | SamplingParams[K]
+    | undefined;
 } & {
   readonly stop?: string | readonly string[] | undefined;
   readonly logitBias?: ReadonlyMap<number, number> | Readonly<Record<string, number>> | undefined;
@@ -98,16 +103,19 @@ type PresetField = {
 
 /** What a checkpoint's generation_config.json may preset. */
 export type SamplingDefaults = { readonly [K in PresetField]?: number } & Pick<
-  SamplingOptions,
-  'suppressTokens'
+  SamplingPresets,
+  'suppressTokens' | 'tokenRules'
 >;
+
+/** What holds where a request says nothing, and what only a checkpoint may ask for. */
+export type SamplingPresets = SamplingOptions & { readonly tokenRules?: TokenRules | undefined };
 
 /** Those numbers with their keys in the file. */
 export const PRESETS: ReadonlyArray<readonly [field: PresetField, key: string]> = Object.entries(
   NUMBERS,
 ).flatMap(([field, rule]) => ('preset' in rule ? [[field as PresetField, rule.preset] as const] : []));
 
-const INITIAL: SamplingParams = {
+const INITIAL: Omit<SamplingParams, 'tokenRules'> = {
   ...(Object.fromEntries(Object.entries(NUMBERS).map(([field, { initial }]) => [field, initial])) as Record<
     NumberField,
     number
@@ -128,12 +136,12 @@ export interface SamplingContext {
   /** Width of the logits: every token id is below it. */
   readonly vocabSize: number;
   /** What holds where the request says nothing. */
-  readonly defaults?: SamplingOptions;
+  readonly defaults?: SamplingPresets;
 }
 
 /** Options one over another: what a later one says holds, and undefined says nothing. */
-export function mergeSampling(...layers: readonly SamplingOptions[]): SamplingOptions {
-  const said = (layer: SamplingOptions) => Object.entries(layer).filter(([, value]) => value !== undefined);
+export function mergeSampling(...layers: readonly SamplingPresets[]): SamplingPresets {
+  const said = (layer: SamplingPresets) => Object.entries(layer).filter(([, value]) => value !== undefined);
   return Object.fromEntries(layers.flatMap(said));
 }
 
@@ -164,7 +172,8 @@ export function resolveSamplingParams(
   const minTokens =
     options.minTokens === undefined ? Math.min(numbers.minTokens, maxTokens) : numbers.minTokens;
   if (minTokens > maxTokens) refuseRequest('minTokens', `at most maxTokens (${maxTokens})`, minTokens);
-  const boolean = (field: keyof SamplingParams): boolean => {
+  const { minLength, ...rules } = defaults.tokenRules ?? {};
+  const boolean = (field: keyof SamplingOptions): boolean => {
     const value = raw[field];
     return typeof value === 'boolean' ? value : refuseRequest(field, 'true or false', value);
   };
@@ -185,6 +194,11 @@ export function resolveSamplingParams(
     ignoreEos: boolean('ignoreEos'),
     includeStopStrInOutput: boolean('includeStopStrInOutput'),
     skipSpecialTokens: boolean('skipSpecialTokens'),
+    // It counts the prompt, too; what counts new tokens alone goes before it.
+    tokenRules:
+      (options.minTokens ?? defaults.minTokens) === undefined && minLength !== undefined
+        ? { ...rules, minLength }
+        : rules,
   };
 }
 
@@ -206,32 +220,7 @@ export function isSampled({ temperature }: SamplingParams): boolean {
   return temperature >= MIN_TEMPERATURE;
 }
 
-/**
- * What the native sampler needs; `fallbackSeed` stands in when the request names no seed. `eosTokenIds`: what ends texts,
- * besides the request's own stop tokens.
- */
-export function toSamplerOptions(
-  params: SamplingParams,
-  promptTokens: ArrayLike<number>,
-  fallbackSeed: number,
-  eosTokenIds: Iterable<number> = [],
-): SamplerOptions {
-  const ends = params.minTokens > 0 ? [...params.stopTokenIds, ...(params.ignoreEos ? [] : eosTokenIds)] : [];
-  return {
-    ...(ends.length > 0 && { endTokens: Int32Array.from(new Set(ends)), minTokens: params.minTokens }),
-    ...pick(params, Object.keys(DISTRIBUTION) as DistributionField[]),
-    temperature: isSampled(params) ? params.temperature : 0,
-    logitBias: [
-      ...params.logitBias,
-      ...params.suppressTokens.map((id) => [id, Number.NEGATIVE_INFINITY] as const),
-    ],
-    seed: params.seed ?? fallbackSeed,
-    topLogprobs: params.logprobs ?? -1,
-    promptTokens: Int32Array.from(promptTokens),
-  };
-}
-
-function pick<T, K extends keyof T>(from: T, keys: readonly K[]): Pick<T, K> {
+export function pick<T, K extends keyof T>(from: T, keys: readonly K[]): Pick<T, K> {
   return Object.fromEntries(keys.map((key) => [key, from[key]])) as Pick<T, K>;
 }
 

@@ -1,14 +1,32 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { type AnswerEvent, wholeEvents } from '../../src/answers/answer-event.js';
 import { answerFormat, answerReader } from '../../src/answers/answer-reader.js';
 
-/** Answers joined: text, reasoning, and calls in their order. */
-function read(template: string, pieces: readonly string[], prompt = ''): object {
+function eventsOf(template: string, pieces: readonly string[], prompt = ''): AnswerEvent[] {
   const reader = answerReader(answerFormat(template), { mayCall: true, prompt });
-  const events = [...pieces.flatMap((piece) => reader.push(piece)), ...reader.end()];
+  return [...pieces.flatMap((piece) => reader.push(piece)), ...reader.end()];
+}
+
+/** Calls as those who read a stream join them. */
+function streamed(events: readonly AnswerEvent[]): (readonly [name: string, args: string])[] {
+  const calls: [string, string][] = [];
+  for (const event of events) {
+    if (event.kind === 'call-start') calls.push([event.name, '']);
+    if (event.kind === 'call-arguments') (calls.at(-1) as [string, string])[1] += event.text;
+  }
+  return calls;
+}
+
+/** Answers joined: text, reasoning, and calls in their order, which are those of a stream. */
+function read(template: string, pieces: readonly string[], prompt = ''): object {
+  const all = eventsOf(template, pieces, prompt);
+  const events = wholeEvents(all);
   const joined = (kind: 'text' | 'reasoning'): string =>
     events.map((event) => (event.kind === kind ? event.text : '')).join('');
   const calls = events.flatMap((event) => (event.kind === 'tool-call' ? [event.call] : []));
+  if (!all.some(({ kind }) => kind === 'call-failed'))
+    expect(streamed(all)).to.deep.equal(calls.map((call) => [call.name, call.arguments]));
   return {
     text: joined('text'),
     ...(joined('reasoning') && { reasoning: joined('reasoning') }),
@@ -326,22 +344,41 @@ describe('answers', () => {
     });
   }
 
+  const lengths = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 40 });
+  function cut(answer: string, by: readonly number[]): string[] {
+    const pieces: string[] = [];
+    for (let [i, at] = [0, 0]; at < answer.length; i++) {
+      const length = by[i % by.length] as number;
+      pieces.push(answer.slice(at, at + length));
+      at += length;
+    }
+    return pieces;
+  }
+
   it('read the same however they are cut into pieces', () => {
     fc.assert(
-      fc.property(
-        fc.constantFrom(...cases),
-        fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 40 }),
-        ({ template, answer, prompt, expected }, lengths) => {
-          const pieces: string[] = [];
-          let at = 0;
-          for (let i = 0; at < answer.length; i++) {
-            const length = lengths[i % lengths.length] as number;
-            pieces.push(answer.slice(at, at + length));
-            at += length;
-          }
-          expect(read(template, pieces, prompt)).to.deep.equal(expected);
-        },
-      ),
+      fc.property(fc.constantFrom(...cases), lengths, ({ template, answer, prompt, expected }, by) => {
+        expect(read(template, cut(answer, by), prompt)).to.deep.equal(expected);
+      }),
+      { numRuns: 2000, seed: 1 },
+    );
+  });
+
+  it('are the same in a stream and as a whole, also where a model breaks its format', () => {
+    const changes = fc.array(fc.tuple(fc.nat(400), fc.nat(3), fc.constantFrom('', ...'{}[]",:\\ \n<>a1|')), {
+      maxLength: 3,
+    });
+    fc.assert(
+      fc.property(fc.constantFrom(...cases), changes, lengths, ({ template, answer, prompt }, broken, by) => {
+        const text = broken.reduce(
+          (so, [at, gone, put]) => so.slice(0, at) + put + so.slice(at + gone),
+          answer,
+        );
+        const pieces = cut(text, by);
+        expect(read(template, pieces, prompt)).to.deep.equal(read(template, [text], prompt));
+        const started = streamed(eventsOf(template, pieces, prompt));
+        expect(started).to.deep.equal(streamed(eventsOf(template, [text], prompt)));
+      }),
       { numRuns: 2000, seed: 1 },
     );
   });
@@ -361,7 +398,7 @@ describe('answers', () => {
       ],
     ] as const) {
       const reader = answerReader(answerFormat(template), { mayCall: true });
-      const events = [...reader.push(answer), ...reader.end()];
+      const events = wholeEvents([...reader.push(answer), ...reader.end()]);
       expect(events, template).to.deep.equal([
         { kind: 'tool-call', call: { name: 'f', arguments: expected } },
       ]);
@@ -395,7 +432,7 @@ describe('answers', () => {
       const found = texts.map((text) => {
         const [key = '', ...rest] = text.split(' ');
         const reader = answerReader(answerFormat(template), { mayCall: true, parameters });
-        const [event] = reader.push(write(key, rest.join(' ')));
+        const [event] = wholeEvents(reader.push(write(key, rest.join(' '))));
         return event?.kind === 'tool-call' ? JSON.parse(event.call.arguments)[key] : event;
       });
       expect(found, template).to.deep.equal([...values, ...more]);
@@ -416,7 +453,8 @@ describe('answers', () => {
       const events = Array.from({ length: Math.ceil(answer.length / 4) }, (_, i) =>
         reader.push(answer.slice(4 * i, 4 * i + 4)),
       ).flat();
-      expect(events, begin).to.deep.equal([{ kind: 'tool-call', call: { name: 'write', arguments: args } }]);
+      const call = { name: 'write', arguments: args };
+      expect(wholeEvents(events), begin).to.deep.equal([{ kind: 'tool-call', call }]);
     }
   });
 
@@ -434,6 +472,65 @@ describe('answers', () => {
     expect(channels.push('<|channel|>analysis<|message|>so <')).to.deep.equal([
       { kind: 'reasoning', text: 'so ' },
     ]);
+  });
+
+  // vllm-project/vllm#43267
+  it('have names and arguments of calls as soon as these are certain', () => {
+    const args = '{"a": [1, "}\\"{"], "b": {}}';
+    const compact = '{"a":[1,"}\\"{"],"b":{}}';
+    for (const [template, begin, end, written] of [
+      ['<tool_call>', '<tool_call>\n{"name": "f", "arguments": ', '}\n</tool_call>', compact],
+      ['<|python_tag|>', '<|python_tag|> {"type": "function", "name": "f", "parameters": ', '}', compact],
+      ['[TOOL_CALLS]', '[TOOL_CALLS] [{"id": "a", "name": "f", "arguments": ', '}]', compact],
+      ['[TOOL_CALLS]', '[TOOL_CALLS]f[ARGS]', '', args],
+      ['<|observation|>', 'f\n', '', args],
+      [
+        '<｜tool▁calls▁begin｜>',
+        '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>f<｜tool▁sep｜>',
+        '<｜tool▁call▁end｜>',
+        args,
+      ],
+      [HARMONY, '<|channel|>commentary to=functions.f<|message|>', '<|call|>', args],
+    ] as const) {
+      const reader = answerReader(answerFormat(template), { mayCall: true });
+      expect(reader.push(begin), begin).to.deep.equal([]);
+      expect(reader.push(args.slice(0, 8)), begin).to.deep.equal([
+        { kind: 'call-start', name: 'f' },
+        { kind: 'call-arguments', text: written === args ? args.slice(0, 8) : compact.slice(0, 7) },
+      ]);
+      const rest = [...reader.push(args.slice(8) + end), ...reader.end()];
+      expect(wholeEvents(rest), begin).to.deep.equal([
+        { kind: 'tool-call', call: { name: 'f', arguments: written } },
+      ]);
+    }
+  });
+
+  it('that are cut in a call, or break it, are text as a whole and a call as far as it came in a stream', () => {
+    for (const [args, told] of [
+      ['{"a": "b', '{"a":"b'],
+      ['{"a": tru}}\n</tool_call>', '{"a":tru}'],
+      ['{"a": 1}, "x": }</tool_call>', '{"a":1}'],
+    ] as const) {
+      const answer = `<tool_call>{"name": "f", "arguments": ${args}`;
+      for (const pieces of [[answer], [...answer]]) {
+        const events = eventsOf('<tool_call>', pieces);
+        expect(streamed(events)).to.deep.equal([['f', told]]);
+        expect(events.at(-1)).to.deep.equal({ kind: 'call-failed', text: answer });
+        expect(wholeEvents(events)).to.deep.equal([{ kind: 'text', text: answer }]);
+      }
+    }
+  });
+
+  it('begin no call whose name or arguments are not certain yet', () => {
+    for (const [body, args] of [
+      ['{"arguments": {"a": 1}, "name": "f"}', '{"a":1}'],
+      ['{"name": "f", "arguments": "{\\"a\\": 1}"}', '{"a": 1}'],
+      ['{"name": "f"}', '{}'],
+    ] as const) {
+      const reader = answerReader(answerFormat('<tool_call>'), { mayCall: true });
+      expect(reader.push(`<tool_call>${body}`), body).to.deep.equal([]);
+      expect(streamed(reader.push('</tool_call>')), body).to.deep.equal([['f', args]]);
+    }
   });
 
   it('have calls in channels where there are tools alone', () => {

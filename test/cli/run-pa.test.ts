@@ -235,6 +235,19 @@ describe("run-pa's command line", () => {
     expect((await parse('--threads', '1000')).warnings[0]).to.contain('--threads 1000 is more than the');
   });
 
+  it('says which prompts it answers where it is given several kinds', async () => {
+    const warnings = async (...flags: string[]) => (await parse(...flags)).warnings;
+    expect(await warnings('--input_ids', '1,2')).to.deep.equal([]);
+    expect(await warnings('--input_texts', 'a')).to.deep.equal([]);
+    expect(await warnings('--input_texts', 'a', '--input_ids', '1,2')).to.deep.equal([
+      'only --input_ids is answered: as in the original it goes before --input_texts',
+    ]);
+    const dict = '[{"prompt": "b", "adapter": "base"}]';
+    expect(await warnings('--input_ids', '1', '--input_texts', 'a', '--input_dict', dict)).to.deep.equal([
+      'only --input_dict is answered: as in the original it goes before --input_ids and --input_texts',
+    ]);
+  });
+
   it('looks at once whether it will be able to write its files', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'atb-outputs-'));
     const good = join(folder, 'new.csv');

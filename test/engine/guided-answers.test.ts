@@ -87,6 +87,11 @@ describe('guided answers', function () {
     );
   });
 
+  it('end where they are complete, whatever goes on after ends of texts', async () => {
+    const { text, finishReason } = await llm.generate(PROMPT, { guide: { regex: 'a cat' }, ignoreEos: true });
+    expect([text, finishReason]).to.deep.equal(['a cat', 'stop']);
+  });
+
   it('end a request with what is wrong, and no other', async () => {
     const wrong: readonly (readonly [ErrorCode, Guide])[] = [
       ['GUIDE_UNSUPPORTED', { jsonSchema: { not: {} } }],

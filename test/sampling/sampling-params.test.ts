@@ -2,11 +2,8 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { AtbError } from '../../src/errors.js';
 import { parseGenerationConfig } from '../../src/sampling/generation-config.js';
-import {
-  resolveSamplingParams,
-  type SamplingOptions,
-  toSamplerOptions,
-} from '../../src/sampling/sampling-params.js';
+import { toSamplerOptions } from '../../src/sampling/sampler-options.js';
+import { resolveSamplingParams, type SamplingOptions } from '../../src/sampling/sampling-params.js';
 import { checkTokenIds } from '../../src/sampling/token-ids.js';
 
 const VOCAB = 1000;
@@ -247,7 +244,7 @@ describe('generation_config.json', () => {
   }
 
   it('warns of what it asks for and is not applied, unless it asks for nothing', () => {
-    const asked = { num_beams: 4, no_repeat_ngram_size: 3, stop_strings: ['x'], typical_p: 0.9 };
+    const asked = { num_beams: 4, encoder_no_repeat_ngram_size: 3, stop_strings: ['x'], typical_p: 0.9 };
     const { warnings } = parse(asked);
     expect(warnings).to.have.length(4);
     for (const key of Object.keys(asked)) expect(warnings.join()).to.contain(`${key} is not applied here`);
@@ -273,7 +270,8 @@ describe('generation_config.json', () => {
   it('presets tokens that are never chosen, and words of one token', () => {
     const { sampling, warnings } = parse({ suppress_tokens: [5, -1, 2000], bad_words_ids: [[7], [8, 9]] });
     expect(sampling.suppressTokens).to.deep.equal([5, 2000, 7]);
-    expect(warnings).to.deep.equal(['g.json: bad_words_ids of several tokens are not applied here']);
+    expect(warnings).to.deep.equal([]);
+    expect(parse({ eos_token_id: 7, bad_words_ids: [[7]] }).sampling).to.not.have.property('suppressTokens');
     const params = resolve({ logitBias: { 5: 1 } }, sampling);
     expect(toSamplerOptions(params, [], 0).logitBias).to.deep.equal([
       [5, 1],

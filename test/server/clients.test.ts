@@ -3,6 +3,9 @@ import { Admission } from '../../src/server/admission.js';
 import { HttpError } from '../../src/server/http-error.js';
 import { type Served, serveTiny } from './served.js';
 
+/** Two of them wait for each other in each step, which takes long where other programs have the cores. */
+const ONE_THREAD = { threads: 1, maxNumSeqs: 2 };
+
 describe('the room of a server', () => {
   const refuses = (enter: () => unknown): boolean => {
     try {
@@ -39,41 +42,60 @@ describe('the room of a server', () => {
 });
 
 describe('clients of a server', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let served: Served;
   afterEach(() => served.stop());
 
-  /** How long each answer took to come, by who asked for it; the first asks for all of his before the others. */
-  async function waits(
+  /**
+   * The order in which answers come, by who asked for them. Nothing is computed before all have asked, in the order in which
+   * they stand: however busy the machine is, the first asks for all of his before the others.
+   */
+  async function orderOf(
     asked: readonly (readonly [headers: Record<string, string>, body: object])[],
   ): Promise<number[]> {
+    const { llm } = served;
     const order: number[] = [];
-    await Promise.all(
-      asked.map(async ([headers, body], index) => {
+    const run = llm.runner.run.bind(llm.runner);
+    let open = (): void => {};
+    const opened = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    llm.runner.run = async (...step) => {
+      await opened;
+      return run(...step);
+    };
+    const answers: Promise<void>[] = [];
+    for (const [index, [headers, body]] of asked.entries()) {
+      const ask = async (): Promise<void> => {
         const answer = await fetch(`${served.address}/v1/completions`, {
           method: 'POST',
           headers: { 'content-type': 'application/json', ...headers },
-          body: JSON.stringify({ prompt: 'Once', max_tokens: 40, ignore_eos: true, ...body }),
+          body: JSON.stringify({ prompt: 'Once', max_tokens: 8, ignore_eos: true, ...body }),
         });
         await answer.text();
         order.push(answer.status === 200 ? index : -1);
-      }),
-    );
+      };
+      answers.push(ask());
+      while (llm.stats.waiting + llm.stats.running + order.length <= index)
+        await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    open();
+    await Promise.all(answers);
     return order;
   }
 
   it('with keys of their own get in, and go first, when another one has filled it', async () => {
-    served = await serveTiny({ apiKeys: ['a', 'b'], maxWaiting: 14 }, { maxNumSeqs: 2 });
+    served = await serveTiny({ apiKeys: ['a', 'b'], maxWaiting: 14 }, ONE_THREAD);
     const bearer = (key: string) => ({ authorization: `Bearer ${key}` });
     const greedy = Array.from({ length: 16 }, () => [bearer('a'), {}] as const);
-    const order = await waits([...greedy, [bearer('b'), {}], [bearer('b'), {}]]);
+    const order = await orderOf([...greedy, [bearer('b'), {}], [bearer('b'), {}]]);
     expect(order).to.not.include(-1);
     expect(Math.max(order.indexOf(16), order.indexOf(17))).to.be.below(10);
   });
 
   it('are told apart by the user that they name where there is one key or none', async () => {
-    served = await serveTiny({ maxWaiting: 30 }, { maxNumSeqs: 2 });
-    const order = await waits([
+    served = await serveTiny({ maxWaiting: 30 }, ONE_THREAD);
+    const order = await orderOf([
       ...Array.from({ length: 20 }, () => [{}, { user: 'greedy' }] as const),
       ...Array.from({ length: 2 }, () => [{}, { metadata: { user_id: 'modest' } }] as const),
     ]);

@@ -196,6 +196,41 @@ KvCacheOptions ReadKvCacheOptions(const Napi::Value& value) {
   return options;
 }
 
+namespace {
+
+/// Calls add(what, its place, bias) for each of a list of pairs of something and its bias.
+template <typename F>
+void ReadBiases(const Napi::Value& value, const Where& where, F&& add) {
+  const Napi::Array biases = ReadArray(value, where, kMaxBiases);
+  const uint32_t count = biases.Length();
+  for (uint32_t i = 0; i < count; ++i) {
+    const Napi::HandleScope scope(value.Env());
+    const Where pair_where(where, i);
+    const Napi::Array pair = ReadArray(biases.Get(i), pair_where, 2);
+    const double bias = ReadNumber(pair.Get(1u), Where(pair_where, int64_t{1}));
+    add(pair.Get(0u), Where(pair_where, int64_t{0}), static_cast<float>(bias));
+  }
+}
+
+TokenRules ReadTokenRules(const Napi::Value& value, const Where& where) {
+  const Napi::Object object = ReadObject(value, where);
+  TokenRules rules;
+  ReadBiases(object.Get("sequenceBias"), Where(where, "sequenceBias"),
+             [&](const Napi::Value& tokens, const Where& place, float bias) {
+               rules.sequence_bias.push_back({ReadInt32s(tokens, place), bias});
+             });
+  rules.no_repeat_ngram = ReadInteger(object.Get("noRepeatNgram"), Where(where, "noRepeatNgram"), 0, kMaxInt32);
+  rules.forced_last = ReadInt32s(object.Get("forcedLast"), Where(where, "forcedLast"));
+  rules.last_at = ReadInteger(object.Get("lastAt"), Where(where, "lastAt"), 0, kMaxSafe);
+  rules.growing = ReadInt32s(object.Get("growing"), Where(where, "growing"));
+  rules.growth_start = ReadInteger(object.Get("growthStart"), Where(where, "growthStart"), 0, kMaxSafe);
+  rules.growth = ReadNumber(object.Get("growth"), Where(where, "growth"));
+  rules.not_first = ReadInt32s(object.Get("notFirst"), Where(where, "notFirst"));
+  return rules;
+}
+
+}  // namespace
+
 SamplerOptions ReadSamplerOptions(const Napi::Value& value, const Grammars& grammars) {
   const Where where("options");
   const Napi::Object object = ReadObject(value, where);
@@ -221,17 +256,12 @@ SamplerOptions ReadSamplerOptions(const Napi::Value& value, const Grammars& gram
     options.end_tokens = ReadInt32s(ends, Where(where, "endTokens"));
     options.min_tokens = ReadInteger(object.Get("minTokens"), Where(where, "minTokens"), 0, kMaxSafe);
   }
-  const Where bias_where(where, "logitBias");
-  const Napi::Array biases = ReadArray(object.Get("logitBias"), bias_where, kMaxBiases);
-  const uint32_t count = biases.Length();
-  for (uint32_t i = 0; i < count; ++i) {
-    const Napi::HandleScope scope(value.Env());
-    const Where pair_where(bias_where, i);
-    const Napi::Array pair = ReadArray(biases.Get(i), pair_where, 2);
-    const int64_t token = ReadInteger(pair.Get(0u), Where(pair_where, int64_t{0}), 0, kMaxInt32);
-    const double bias = ReadNumber(pair.Get(1u), Where(pair_where, int64_t{1}));
-    options.logit_bias.emplace_back(static_cast<int32_t>(token), static_cast<float>(bias));
-  }
+  const Napi::Value rules = object.Get("rules");
+  if (!rules.IsUndefined()) options.rules = ReadTokenRules(rules, Where(where, "rules"));
+  ReadBiases(object.Get("logitBias"), Where(where, "logitBias"),
+             [&](const Napi::Value& token, const Where& place, float bias) {
+               options.logit_bias.emplace_back(static_cast<int32_t>(ReadInteger(token, place, 0, kMaxInt32)), bias);
+             });
   return options;
 }
 

@@ -35,6 +35,9 @@ Sampler::Sampler(SamplerOptions options) : options_(std::move(options)) {
   }
   Require(o.min_tokens >= 0, "minTokens", "at least 0", static_cast<double>(o.min_tokens));
   for (int32_t token : o.end_tokens) Require(token >= 0, "endTokens", "at least 0", token);
+  o.rules.Check();
+  has_rules_ = !o.grammar && !o.rules.IsEmpty();
+  if (has_rules_ && o.rules.NeedsHistory()) history_ = o.prompt_tokens;
   penalizes_ = o.repetition_penalty != 1 || o.frequency_penalty != 0 || o.presence_penalty != 0;
   for (int32_t token : o.prompt_tokens) {
     Require(token >= 0, "promptTokens", "at least 0", token);
@@ -60,6 +63,7 @@ Sampler::Seen& Sampler::Find(int32_t token) {
 void Sampler::Append(int32_t token) {
   if (penalizes_) ++Find(token).generated;
   if (guide_) guide_->Append(token);
+  if (has_rules_ && options_.rules.NeedsHistory()) history_.push_back(token);
   ++generated_;
 }
 
@@ -67,6 +71,7 @@ void Sampler::Retract(int32_t token) {
   Require(generated_ > 0 && !guide_ && (!penalizes_ || Find(token).generated > 0), "token", "generated, without a grammar",
           token);
   if (penalizes_) --Find(token).generated;
+  if (has_rules_ && options_.rules.NeedsHistory()) history_.pop_back();
   --generated_;
 }
 
@@ -114,7 +119,12 @@ void Sampler::Adjust(std::span<float> logits) const {
   if (ForbidsEnds()) {
     for (int32_t token : options_.end_tokens) logits[static_cast<size_t>(token)] = -INFINITY;
   }
-  if (!penalizes_) return;
+  if (has_rules_) options_.rules.BeforePenalties(logits, history_);
+  if (penalizes_) Penalize(logits);
+  if (has_rules_) options_.rules.BehindPenalties(logits, history_, generated_);
+}
+
+void Sampler::Penalize(std::span<float> logits) const {
   for (const Seen& seen : seen_) {
     // A prompt may hold tokens that the model embeds but never predicts; others were taken back.
     if (seen.token >= static_cast<int64_t>(logits.size()) || (seen.generated == 0 && !seen.is_prompt)) continue;

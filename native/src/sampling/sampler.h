@@ -9,11 +9,13 @@
 
 #include "guided/guide.h"
 #include "sampling/row.h"
+#include "sampling/token_rules.h"
 
 namespace atb {
 
-/// How one sequence chooses its tokens. Steps in order: logit bias, repetition penalty (prompt and output tokens),
-/// frequency and presence penalty (output tokens), grammar, temperature, top-k, top-p, min-p, draw.
+/// How one sequence chooses its tokens. Steps in order: logit bias, biases of sequences, repetition penalty (prompt and
+/// output tokens), frequency and presence penalty (output tokens), further rules, grammar, temperature, top-k, top-p,
+/// min-p, draw.
 struct SamplerOptions {
   float temperature = 1;  ///< 0 chooses the largest logit, and the first token among equals.
   int64_t top_k = 0;      ///< Keeps exactly this many tokens, the lower ones among equals; 0: off.
@@ -30,6 +32,7 @@ struct SamplerOptions {
   std::vector<int32_t> prompt_tokens = {};
   std::shared_ptr<guided::TokenMasks> grammar = {};  ///< What the generated text must obey; null: nothing.
   int64_t max_tokens = 0;                            ///< With a grammar: the most tokens that are generated.
+  TokenRules rules = {};                             ///< Of no effect with a grammar, which could not be obeyed else.
 };
 
 /// Log-softmax of the logits as the model made them, before bias, penalties and temperature (as vLLM reports by
@@ -89,12 +92,13 @@ class Sampler {
   };
 
   bool AdjustsLogits() const {
-    return !options_.logit_bias.empty() || (penalizes_ && !seen_.empty()) || ForbidsEnds();
+    return !options_.logit_bias.empty() || (penalizes_ && !seen_.empty()) || ForbidsEnds() || has_rules_;
   }
   bool ForbidsEnds() const {
     return !guide_ && !options_.end_tokens.empty() && generated_ < static_cast<uint64_t>(options_.min_tokens);
   }
   void Adjust(std::span<float> logits) const;
+  void Penalize(std::span<float> logits) const;
   int32_t Choose(std::span<const float> logits, float max, SamplerScratch& scratch) const;
   int32_t ChooseAmongTop(std::span<const float> logits, SamplerScratch& scratch) const;
   TokenLogprobs Logprobs(std::span<const float> logits, float max, int32_t token, SamplerScratch& scratch) const;
@@ -102,9 +106,11 @@ class Sampler {
 
   SamplerOptions options_;
   bool penalizes_;
+  bool has_rules_;
   uint64_t generated_ = 0;
   std::optional<guided::Guide> guide_;
   std::vector<Seen> seen_;
+  std::vector<int32_t> history_;  ///< Prompt and text, where rules need it.
   std::unordered_map<int32_t, size_t> index_;
 };
 

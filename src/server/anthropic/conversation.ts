@@ -112,7 +112,7 @@ function userMessages(
       const found = content.nullish().safeParse(given.content);
       if (!found.success) throw invalidRequest('must be a text or blocks', `${inner}.content`);
       const shown = [found.data ?? ''].flat().map((part, i) => {
-        return typeof part === 'string' ? part : shownPart(part, `${inner}.content.${i}`, parts);
+        return typeof part === 'string' ? part : shownPart(part, `${inner}.content.${i}`, parts.ofResult);
       });
       results.push({ role: 'tool', tool_call_id: id, content: contentOf(shown) });
     } else said.push(shownPart(given, inner, parts));
@@ -124,7 +124,7 @@ function userMessages(
 function shownPart(given: Block, place: string, parts: ForeignParts): ForeignPart {
   const { type, text } = given;
   if (type === 'text') return stringOf(text, `${place}.text`);
-  if (type !== 'image') throw parts.refusal(type, place);
+  if (type !== 'image') return parts.unread(type, place);
   const found = imageSource.safeParse(given.source);
   if (!found.success)
     throw invalidRequest('must be base64 with its media_type and data, or a url', `${place}.source`);

@@ -163,9 +163,11 @@ async function streamed(
     events.send(data, data.type);
   const blocks = new AnswerBlocks();
   let calls = false;
+  let hasFailed = false;
   const sendBlocks = async (found: readonly BlockEvent[]): Promise<void> => {
     for (const event of found) {
       calls ||= event.kind === 'tool-call';
+      hasFailed ||= event.type === 'close' && event.hasFailed;
       for (const wire of wireBlocks(event)) await send(wire);
     }
   };
@@ -175,7 +177,9 @@ async function streamed(
     for await (const { text } of generation) await sendBlocks(blocks.take(reader.push(text)));
     await sendBlocks([...blocks.take(reader.end()), ...blocks.end()]);
     const result = await generation.result;
-    await send({ type: 'message_delta', delta: stopOf(result, calls, body), usage: usageOf(result) });
+    const isCut = hasFailed && result.finishReason === 'length';
+    const delta = stopOf(result, calls && !isCut, body);
+    await send({ type: 'message_delta', delta, usage: usageOf(result) });
     await send({ type: 'message_stop' });
   } catch (error) {
     await events.send(anthropicError(httpErrorOf(error), reply.request.id), 'error').catch(() => {});

@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import type { AnswerEvent, ToolCall } from '../../answers/answer-event.js';
+import { type ToolCall, wholeEvents } from '../../answers/answer-event.js';
 import type { AnswerReader } from '../../answers/answer-reader.js';
 import type { Generation, GenerationResult } from '../../engine/generation.js';
 import { EventStream } from '../event-stream.js';
@@ -16,6 +16,7 @@ import {
   usageOf,
   withAnswers,
 } from './answers.js';
+import { ChatDeltas, reasonOfCalls } from './chat-deltas.js';
 import { forTemplate, message, toolChoice, tools } from './conversation.js';
 import { generateOptionsOf, guideOf, readRequest, SAMPLING_FIELDS, samplingOf } from './fields.js';
 import { functionCall, LEGACY_FIELDS, legacyTools, withoutLegacy } from './legacy-functions.js';
@@ -113,7 +114,7 @@ interface Joined {
 
 /** What an answer has of each kind. */
 function joined(reader: AnswerReader, { text }: GenerationResult): Joined {
-  const events = [...reader.push(text), ...reader.end()];
+  const events = wholeEvents([...reader.push(text), ...reader.end()]);
   const of = (kind: 'text' | 'reasoning'): string =>
     events.map((event) => (event.kind === kind ? event.text : '')).join('');
   const calls = events.flatMap((event) => (event.kind === 'tool-call' ? [event.call] : []));
@@ -139,7 +140,7 @@ function choiceOf(
       ...(calls.length > 0 && callsOf(body, calls)),
     },
     logprobs: body.logprobs ? chatLogprobs(tokenizer, result.tokens, result.logprobs) : null,
-    finish_reason: calls.length > 0 ? reasonOfCalls(body) : finishReasonOf(result),
+    finish_reason: calls.length > 0 ? reasonOfCalls(isLegacy(body)) : finishReasonOf(result),
   };
 }
 
@@ -150,12 +151,11 @@ function echoOf({ echo, continue_final_message: continues, messages }: ChatBody)
   return content.map(({ text }) => (typeof text === 'string' ? text : '')).join('\n');
 }
 
-const reasonOfCalls = ({ functions }: ChatBody): string =>
-  functions?.length ? 'function_call' : 'tool_calls';
+const isLegacy = ({ functions }: ChatBody): boolean => Boolean(functions?.length);
 
-function callsOf({ functions }: ChatBody, calls: readonly ToolCall[]): object {
+function callsOf(body: ChatBody, calls: readonly ToolCall[]): object {
   const [first] = calls;
-  return functions?.length && first ? functionCall(first) : { tool_calls: calls.map(toolCall) };
+  return isLegacy(body) && first ? functionCall(first) : { tool_calls: calls.map(toolCall) };
 }
 
 const toolCall = ({ id = newId('call_'), ...call }: ToolCall): object => ({
@@ -173,43 +173,32 @@ async function streamed(
 ): Promise<void> {
   const usage = new StreamUsage(body, promptTokens.length);
   const head = { ...given, object: 'chat.completion.chunk' };
-  const readers = answers.map(reader);
-  const calls = answers.map(() => 0);
-  const thoughts = answers.map(() => '');
+  const deltas = answers.map(() => new ChatDeltas(reader(), isLegacy(body)));
   const chunk = (index: number, delta: object, more: object = {}): object => ({
     ...head,
     choices: [{ index, delta, logprobs: null, finish_reason: null, ...more }],
     ...usage.fields,
   });
-  const deltaOf = (index: number, event: AnswerEvent): object => {
-    if (event.kind === 'text') return { content: event.text };
-    if (event.kind === 'reasoning') {
-      thoughts[index] += event.text;
-      return { reasoning_content: event.text };
-    }
-    const at = calls[index] ?? 0;
-    calls[index] = at + 1;
-    if (body.functions?.length) return functionCall(event.call);
-    return { tool_calls: [{ index: at, ...toolCall(event.call) }] };
-  };
   try {
     for (const index of answers.keys())
       await events.send(chunk(index, { role: 'assistant', content: echoOf(body) }));
     for await (const [index, { text, tokens, logprobs }] of mergeStreams(answers)) {
       usage.take(tokens);
-      const found = readers[index]?.push(text) ?? [];
+      const found = deltas[index]?.push(text) ?? [];
       const more = body.logprobs ? { logprobs: chatLogprobs(model.tokenizer, tokens, logprobs) } : {};
-      const deltas = found.length === 0 && body.logprobs ? [{}] : found.map((event) => deltaOf(index, event));
-      for (const [at, delta] of deltas.entries())
+      for (const [at, delta] of (found.length === 0 && body.logprobs ? [{}] : found).entries())
         await events.send(chunk(index, delta, at === 0 ? more : {}));
     }
     const results = await Promise.all(answers.map(({ result }) => result));
     for (const [index, result] of results.entries()) {
-      for (const event of readers[index]?.end() ?? []) await events.send(chunk(index, deltaOf(index, event)));
-      const reason = (calls[index] ?? 0) > 0 ? reasonOfCalls(body) : finishReasonOf(result);
-      await events.send(chunk(index, {}, { finish_reason: reason }));
+      const own = deltas[index] as ChatDeltas;
+      for (const delta of own.end()) await events.send(chunk(index, delta));
+      await events.send(chunk(index, {}, { finish_reason: own.finishReason(result) }));
     }
-    const reasoning = await reasoningTokens(model, thoughts);
+    const reasoning = await reasoningTokens(
+      model,
+      deltas.map(({ thoughts }) => thoughts),
+    );
     for (const last of usage.last(head, [results], reasoning)) await events.send(last);
   } catch (error) {
     await events.send(openAiError(httpErrorOf(error))).catch(() => {});

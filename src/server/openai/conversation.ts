@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { isObject } from '../../is-object.js';
 import type { ChatMessage } from '../../tokenizer/chat-template.js';
 import { parseWritten } from '../../tokenizer/written-numbers.js';
+import { unreadText } from '../foreign-parts.js';
 import { invalidRequest } from '../http-error.js';
 
 export const MAX_TOOLS = 128;
@@ -69,18 +70,19 @@ export function forTemplate(messages: readonly Message[], seesMedia: boolean): C
       ...given,
       role: role === 'developer' ? 'system' : role,
       ...(Array.isArray(content) && {
-        content: content.map((one, at) => partOf(one, `messages.${i}.content.${at}`, seesMedia)),
+        content: content.map((one, at) => {
+          if (role === 'tool' && !seesMedia && !isText(one))
+            return { type: 'text', text: unreadText(one.type) };
+          return partOf(one, `messages.${i}.content.${at}`, seesMedia);
+        }),
       }),
       ...(calls && {
-        tool_calls: calls.map((call, at) => ({
+        tool_calls: calls.map((call) => ({
           ...call,
           type: 'function',
           function: {
             name: call.function.name,
-            arguments: parseArguments(
-              call.function.arguments,
-              `messages.${i}.tool_calls.${at}.function.arguments`,
-            ),
+            arguments: parseArguments(call.function.arguments),
           },
         })),
       }),
@@ -88,9 +90,11 @@ export function forTemplate(messages: readonly Message[], seesMedia: boolean): C
   });
 }
 
+const isText = ({ type }: z.infer<typeof part>): boolean => Object.hasOwn(TEXT_PARTS, type);
+
 function partOf(given: z.infer<typeof part>, place: string, seesMedia: boolean): z.infer<typeof part> {
   const { type } = given;
-  const field = Object.hasOwn(TEXT_PARTS, type) ? TEXT_PARTS[type] : undefined;
+  const field = isText(given) ? TEXT_PARTS[type] : undefined;
   if (field !== undefined) {
     const text = given[field];
     if (typeof text !== 'string') throw invalidRequest('must be a text', `${place}.${field}`);
@@ -100,13 +104,16 @@ function partOf(given: z.infer<typeof part>, place: string, seesMedia: boolean):
   return given;
 }
 
-export function parseArguments(text: string | null | undefined, place: string): object {
-  if (!text) return {};
+/**
+ * The object, or where the model had written none, its text: it is told what it wrote, as OpenAI's does, and may do better.
+ * An agent that could not send it back would be stuck.
+ */
+export function parseArguments(text: string | null | undefined): object | string {
+  if (!text?.trim()) return {};
   try {
     const value = parseWritten(text);
-    if (isObject(value)) return value;
+    return isObject(value) ? value : text;
   } catch {
-    // Said below.
+    return text;
   }
-  throw invalidRequest('arguments must be a JSON object, as text', place);
 }

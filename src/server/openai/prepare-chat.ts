@@ -1,4 +1,3 @@
-import type { AnswerEvent } from '../../answers/answer-event.js';
 import { opensReasoning } from '../../answers/answer-parser.js';
 import { type AnswerReader, answerFormat, answerReader } from '../../answers/answer-reader.js';
 import { readMedia } from '../../engine/media/prepare.js';
@@ -6,12 +5,10 @@ import type { Guide } from '../../guided/index.js';
 import type { Insert } from '../../media/index.js';
 import type { ChatMessage } from '../../tokenizer/chat-template.js';
 import type { ServedModel } from '../served-model.js';
-import { newId } from './answers.js';
+import { CallReader, ForcedReader } from './call-answers.js';
 import type { Tool, ToolChoice } from './conversation.js';
-import { chooseTools, type ToolGuide } from './tool-guides.js';
-
-/** Letters and digits of ids that Mistral's templates take; they raise for any other. */
-const SHORT_ID = 9;
+import { renderTaken } from './strict-templates.js';
+import { chooseTools } from './tool-guides.js';
 
 /** A conversation that is to be answered, whatever API it came by. */
 export interface ChatRequest {
@@ -46,7 +43,7 @@ export interface PreparedChat {
 /** @throws REQUEST_INVALID, TEMPLATE_*, MEDIA_*, HttpError for a choice of tools that makes no sense */
 export async function prepareChat(model: ServedModel, request: ChatRequest): Promise<PreparedChat> {
   const { toolChoice, mayCallSeveral = true, kwargs, addGenerationPrompt, continueFinalMessage } = request;
-  const { messages, expand } = await readMedia(request.messages, model.llm.text, request.partNames);
+  const { messages: read, expand } = await readMedia(request.messages, model.llm.text, request.partNames);
   const { tools: chosen, forced } = chooseTools(request.tools, toolChoice, mayCallSeveral);
   const tools = chosen.length > 0 ? chosen : undefined;
   const options = {
@@ -55,9 +52,11 @@ export async function prepareChat(model: ServedModel, request: ChatRequest): Pro
     continueFinalMessage,
     ...(kwargs && { chatTemplateKwargs: kwargs }),
   };
-  const { tokens: promptTokens, inserts } = expand(
-    await model.inputBuilder.applyChatTemplateAsync(messages, options),
-  );
+  const { messages, tokens } = await renderTaken(read, async (taken) => ({
+    messages: taken,
+    tokens: await model.inputBuilder.applyChatTemplateAsync(taken, options),
+  }));
+  const { tokens: promptTokens, inserts } = expand(tokens);
   const format = answerFormat(model.inputBuilder.templateSource);
   const { reasoning } = format;
   // Some templates end inside reasoning.
@@ -99,68 +98,4 @@ export const effortKwargs = (effort: string | null | undefined): Record<string, 
 /** Tokens that an answer may have when nobody says: all that the context still holds. */
 export function room(model: ServedModel, { promptTokens }: PreparedChat): number {
   return Math.max(1, model.llm.maxModelLen - promptTokens.length);
-}
-
-/** The answer as a whole is calls. */
-class ForcedReader implements AnswerReader {
-  readonly #guide: ToolGuide;
-  #text = '';
-
-  constructor(guide: ToolGuide) {
-    this.#guide = guide;
-  }
-
-  push(text: string): AnswerEvent[] {
-    this.#text += text;
-    return [];
-  }
-
-  end(): AnswerEvent[] {
-    try {
-      return this.#guide.read(this.#text).map((call) => ({ kind: 'tool-call', call }));
-    } catch {
-      // A stop string ended it half-way.
-      return [{ kind: 'text', text: this.#text }];
-    }
-  }
-}
-
-interface CallOptions {
-  /** Whether there may be a second one. */
-  readonly mayCallSeveral: boolean;
-  /** Whether they get ids as Mistral's templates demand; others take any. */
-  readonly hasShortIds: boolean;
-}
-
-/** Leaves out all calls but the first, or gives them their ids. */
-class CallReader implements AnswerReader {
-  readonly #reader: AnswerReader;
-  readonly #options: CallOptions;
-  #hasCalled = false;
-
-  constructor(reader: AnswerReader, options: CallOptions) {
-    this.#reader = reader;
-    this.#options = options;
-  }
-
-  push(text: string): AnswerEvent[] {
-    return this.#seen(this.#reader.push(text));
-  }
-
-  end(): AnswerEvent[] {
-    return this.#seen(this.#reader.end());
-  }
-
-  #seen(events: readonly AnswerEvent[]): AnswerEvent[] {
-    const { mayCallSeveral, hasShortIds } = this.#options;
-    return events.flatMap((event): AnswerEvent[] => {
-      if (event.kind !== 'tool-call') return [event];
-      const isOver = this.#hasCalled && !mayCallSeveral;
-      this.#hasCalled = true;
-      if (isOver) return [];
-      return hasShortIds
-        ? [{ ...event, call: { id: newId('').slice(0, SHORT_ID), ...event.call } }]
-        : [event];
-    });
-  }
 }

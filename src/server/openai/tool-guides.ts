@@ -1,4 +1,5 @@
 import type { ToolCall } from '../../answers/answer-event.js';
+import { type CallFollower, followArguments, JsonFollower } from '../../answers/call-follower.js';
 import { compactJson, slicesOf } from '../../answers/json-slices.js';
 import type { Guide } from '../../guided/index.js';
 import { isObject } from '../../is-object.js';
@@ -8,7 +9,10 @@ import type { Tool, ToolChoice } from './conversation.js';
 /** How an answer that must be calls of tools is written and read. */
 export interface ToolGuide {
   readonly guide: Guide;
+  /** @throws SyntaxError where it is cut */
   readonly read: (text: string) => readonly ToolCall[];
+  /** What finds them as it is written. */
+  readonly follow: () => CallFollower;
 }
 
 /** Arguments are an object, also where a tool leaves that out. */
@@ -37,8 +41,12 @@ export function chooseTools(
   if (choice.type === 'function') {
     const called = toolNamed(tools, choice.function.name);
     const { name } = called.function;
-    const read = (text: string): ToolCall[] => [{ name, arguments: compactJson(text) }];
-    return { tools, forced: { guide: { jsonSchema: parametersOf(called) }, read } };
+    const read = (text: string): ToolCall[] => {
+      JSON.parse(text);
+      return [{ name, arguments: compactJson(text) }];
+    };
+    const guide = { jsonSchema: parametersOf(called) };
+    return { tools, forced: { guide, read, follow: () => followArguments(name) } };
   }
   const { mode, tools: named } = choice.allowed_tools;
   const allowed = named.map((one) => toolNamed(tools, one.function.name));
@@ -68,6 +76,7 @@ function callsGuide(tools: readonly Tool[], mayCallSeveral: boolean): ToolGuide 
   };
   return {
     guide: { jsonSchema: calls },
+    follow: () => new JsonFollower(),
     read: (text) => {
       const written = JSON.parse(text) as { name: string }[];
       const slices = slicesOf(text);

@@ -11,8 +11,9 @@ import { newId, nowSeconds, reasoningTokens, type ServerContext, withAnswers } f
 import { readBody } from '../openai/fields.js';
 import { effortKwargs, prepareChat, room } from '../openai/prepare-chat.js';
 import type { ServedModel } from '../served-model.js';
-import { conversationFields, messagesOf, toolChoiceOf, toolsOf } from './items.js';
+import { conversationFields, messagesOf } from './items.js';
 import { type Output, OutputEvents, outputOf, thoughtsOf } from './output.js';
+import { toolChoiceOf, toolsIn, toolsOf } from './tools.js';
 
 export const responseBody = z.object({
   ...conversationFields,
@@ -53,11 +54,12 @@ export async function createResponse(
   for (const field of STATE)
     if (body[field])
       throw invalidRequest(`${field}: responses are not stored here; send the whole input`, field);
+  const { functions, byName } = toolsOf([...(body.tools ?? []), ...toolsIn(body.input)]);
   const parts = new ForeignParts(model.llm.text.media !== undefined);
   const chat = await prepareChat(model, {
     messages: messagesOf(body, parts),
     partNames: parts.names,
-    tools: toolsOf(body),
+    tools: functions,
     toolChoice: toolChoiceOf(body),
     mayCallSeveral: body.parallel_tool_calls ?? undefined,
     guide: guideOf(body),
@@ -75,12 +77,12 @@ export async function createResponse(
     const generation = answers[0]?.[0] as Generation;
     const head = headOf(model, body);
     if (body.stream) {
-      await streamed(model, generation, reader(), head, new EventStream(reply));
+      await streamed(model, generation, reader(), new OutputEvents(byName), head, new EventStream(reply));
       return undefined;
     }
     const result = await generation.result;
     const own = reader();
-    const output = outputOf(wholeBlocks([...own.push(result.text), ...own.end()]));
+    const output = outputOf(wholeBlocks([...own.push(result.text), ...own.end()]), byName);
     return finished(model, head, output, result);
   });
 }
@@ -147,6 +149,7 @@ async function streamed(
   model: ServedModel,
   generation: Generation,
   reader: AnswerReader,
+  output: OutputEvents,
   head: object,
   events: EventStream,
 ): Promise<void> {
@@ -154,7 +157,6 @@ async function streamed(
   const send = (data: { readonly type: string }): Promise<void> =>
     events.send({ ...data, sequence_number: number++ }, data.type);
   const blocks = new AnswerBlocks();
-  const output = new OutputEvents();
   try {
     const begun = { ...head, status: 'in_progress', output: [], usage: null };
     await send({ type: 'response.created', response: begun } as { type: string });
@@ -169,6 +171,14 @@ async function streamed(
   } catch (error) {
     const found = httpErrorOf(error);
     const { message, code, param } = found;
+    // Codex looks at this alone; else it takes a failure for a lost connection, and tries again.
+    const failed = {
+      ...head,
+      status: 'failed',
+      output: output.items,
+      error: { code: code ?? 'server_error', message },
+    };
+    await send({ type: 'response.failed', response: failed } as { type: string }).catch(() => {});
     // The fields are the API's; its clients fail by what stands under `error`.
     const said = { type: 'error', code, message, param, ...openAiError(found) };
     await send(said).catch(() => {});

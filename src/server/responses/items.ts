@@ -3,40 +3,20 @@ import { isObject } from '../../is-object.js';
 import type { ChatMessage } from '../../tokenizer/chat-template.js';
 import { contentOf, type ForeignPart, type ForeignParts } from '../foreign-parts.js';
 import { invalidRequest } from '../http-error.js';
-import type { Tool, ToolChoice } from '../openai/conversation.js';
 import { parseArguments } from '../openai/conversation.js';
+import { ADDITIONAL, modelsName, TEXT_ARGUMENT, toolFields } from './tools.js';
 
-/** Coding agents bring along those of many servers. */
-const MAX_TOOLS = 1024;
-
-const item = z.looseObject({ type: z.string().nullish(), role: z.string().nullish() });
+const item = z.looseObject({
+  type: z.string().nullish(),
+  role: z.string().nullish(),
+  namespace: z.string().nullish(),
+});
 type Item = z.infer<typeof item>;
 
 export const conversationFields = {
   input: z.union([z.string(), z.array(item)]),
   instructions: z.string().nullish(),
-  tools: z
-    .array(
-      z.looseObject({
-        type: z.string(),
-        name: z.string().nullish(),
-        description: z.string().nullish(),
-        parameters: z.record(z.string(), z.unknown()).nullish(),
-      }),
-    )
-    .max(MAX_TOOLS)
-    .nullish(),
-  tool_choice: z
-    .union([
-      z.enum(['none', 'auto', 'required']),
-      z.looseObject({
-        type: z.string(),
-        name: z.string().nullish(),
-        mode: z.enum(['auto', 'required']).nullish(),
-        tools: z.array(z.looseObject({ type: z.string(), name: z.string().nullish() })).optional(),
-      }),
-    ])
-    .nullish(),
+  ...toolFields,
 };
 /** Parts that are texts, with their fields. */
 const TEXTS: Readonly<Record<string, string>> = {
@@ -55,7 +35,9 @@ type Conversation = z.infer<typeof fields>;
 export function messagesOf({ input, instructions }: Conversation, parts: ForeignParts): ChatMessage[] {
   const begin: ChatMessage[] = instructions ? [{ role: 'system', content: instructions }] : [];
   if (typeof input === 'string') return [...begin, { role: 'user', content: input }];
-  const messages = input.map((given, i) => messageOf(given, `input.${i}`, parts));
+  const messages = input.flatMap((given, i) =>
+    given.type === ADDITIONAL ? [] : [messageOf(given, `input.${i}`, parts)],
+  );
   return [...begin, ...messages.reduce<ChatMessage[]>(merge, [])];
 }
 
@@ -92,9 +74,9 @@ function messageOf(given: Item, place: string, parts: ForeignParts): ChatMessage
     case 'custom_tool_call': {
       const args = given.input === undefined ? textOf(given.arguments, place, parts) : undefined;
       const call = {
-        name: given.name,
+        name: modelsName(String(given.name), given.namespace),
         // What is called with a text is told as a function of one.
-        arguments: args === undefined ? { input: given.input } : parseArguments(args, place),
+        arguments: args === undefined ? { [TEXT_ARGUMENT]: given.input } : parseArguments(args),
       };
       return {
         role: 'assistant',
@@ -107,7 +89,7 @@ function messageOf(given: Item, place: string, parts: ForeignParts): ChatMessage
       return {
         role: 'tool',
         tool_call_id: given.call_id,
-        content: contentOf(partsOf(given.output, `${place}.output`, parts)),
+        content: contentOf(partsOf(given.output, `${place}.output`, parts.ofResult)),
       };
     case 'reasoning':
       return {
@@ -133,7 +115,7 @@ function partsOf(given: unknown, place: string, parts: ForeignParts): ForeignPar
     // Files that were stored before have an id in place of an address.
     if (type === 'input_image') return parts.image(found.image_url, type, own);
     if (type === 'input_audio') return parts.sound(found.input_audio, type, own);
-    throw parts.refusal(type, own);
+    return parts.unread(type, own);
   });
 }
 
@@ -145,40 +127,4 @@ function textOf(given: unknown, place: string, parts: ForeignParts): string {
       throw invalidRequest(`a part of type "${part.type}": only text is read here`, `${place}.${at}`);
     })
     .join('\n');
-}
-
-/**
- * The functions: of the tools that run at OpenAI, which agents name beside theirs, the model is not told.
- * @throws HttpError where there is no other
- */
-export function toolsOf({ tools }: Conversation): Tool[] {
-  const given = tools ?? [];
-  const isUseless = given.length > 0 && given.every(({ type }) => type !== 'function');
-  return given.flatMap(({ type, name, description, parameters }, i) => {
-    if (isUseless)
-      throw invalidRequest(`a tool of type "${type}": only functions of the client's run here`, `tools.${i}`);
-    if (type !== 'function') return [];
-    if (!name) throw invalidRequest('a function must have a name', `tools.${i}.name`);
-    return [{ type, function: { name, description, parameters } }];
-  });
-}
-
-/** @throws HttpError for a choice of what is no function */
-export function toolChoiceOf({ tool_choice: choice }: Conversation): ToolChoice {
-  if (typeof choice !== 'object' || choice === null) return choice ?? 'auto';
-  const { type, name, mode, tools = [] } = choice;
-  if (type === 'function') return { type, function: { name: name ?? '' } };
-  const functions = tools.filter((one) => one.type === 'function');
-  if (type !== 'allowed_tools')
-    throw invalidRequest(
-      `a choice of type "${type}": only functions of the client's run here`,
-      'tool_choice',
-    );
-  return {
-    type,
-    allowed_tools: {
-      mode: mode ?? 'auto',
-      tools: functions.map((one) => ({ type: 'function', function: { name: one.name ?? '' } })),
-    },
-  };
 }

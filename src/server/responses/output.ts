@@ -1,6 +1,7 @@
 import type { ToolCall } from '../../answers/answer-event.js';
 import type { BlockEvent, BlockKind, WholeBlock } from '../answer-blocks.js';
 import { newId } from '../openai/answers.js';
+import { type ClientTool, textArgument } from './tools.js';
 
 /** An item of a response's output, in the shape that OpenAI's clients read. */
 export type Output = Readonly<Record<string, unknown>> & { readonly id: string };
@@ -8,10 +9,13 @@ export type Output = Readonly<Record<string, unknown>> & { readonly id: string }
 const textPart = (text: string): object => ({ type: 'output_text', text, annotations: [], logprobs: [] });
 const reasoningPart = (text: string): object => ({ type: 'reasoning_text', text });
 
+/** Tools by the names that the model calls them by. */
+type Tools = ReadonlyMap<string, ClientTool>;
+
 /** The items of an answer that is there as a whole. */
-export function outputOf(blocks: readonly WholeBlock[]): Output[] {
+export function outputOf(blocks: readonly WholeBlock[], tools: Tools): Output[] {
   return blocks.map((block) => {
-    if (block.kind === 'tool-call') return callItem(newId('fc_'), block.call, 'completed');
+    if (block.kind === 'tool-call') return callItem(block.call, 'completed', tools);
     return block.kind === 'text'
       ? messageItem(newId('msg_'), block.text, 'completed')
       : reasoningItem(newId('rs_'), block.text, 'completed');
@@ -32,10 +36,15 @@ const reasoningItem = (id: string, text: string | undefined, status: string): Ou
   content: text === undefined ? [] : [reasoningPart(text)],
 });
 
-const callItem = (id: string, call: ToolCall, status: string): Output => ({
-  ...{ id, type: 'function_call', call_id: call.id ?? newId('call_') },
-  ...{ name: call.name, arguments: call.arguments, status },
-});
+/** A call of a function, or of a tool that takes a text; a function that there is not is called as the model does. */
+function callItem(call: ToolCall, status: string, tools: Tools): Output {
+  const { name, namespace, takesText } = tools.get(call.name) ?? { name: call.name, takesText: false };
+  const { id: call_id = newId('call_'), arguments: args } = call;
+  const called = { call_id, ...(namespace !== undefined && { namespace }), name };
+  if (takesText)
+    return { id: newId('ctc_'), type: 'custom_tool_call', ...called, input: textArgument(args), status };
+  return { id: newId('fc_'), type: 'function_call', ...called, arguments: args, status };
+}
 
 /** What is open: an item that grows. */
 interface Open {
@@ -48,15 +57,23 @@ interface Open {
 export class OutputEvents {
   /** Those that are complete. */
   readonly items: Output[] = [];
+  readonly #tools: Tools;
   #open: Open | undefined;
+
+  constructor(tools: Tools) {
+    this.#tools = tools;
+  }
 
   take(events: readonly BlockEvent[]): ({ readonly type: string } & Record<string, unknown>)[] {
     return events.flatMap((event) => {
       if (event.type === 'open') return this.#opened(event);
       const open = this.#open as Open;
       const place = { item_id: open.item.id, output_index: this.items.length };
-      if (event.type === 'close') return this.#closed(open, place);
+      if (event.type === 'close')
+        return this.#closed(open, place, event.hasFailed ? 'incomplete' : 'completed');
       open.text += event.text;
+      // A text that stands in JSON is known when that is whole.
+      if (isText(open.item)) return [];
       return [{ type: `${names[open.kind]}.delta`, ...place, ...indexOf(open.kind), delta: event.text }];
     });
   }
@@ -64,7 +81,7 @@ export class OutputEvents {
   #opened({ kind, call }: BlockEvent & { readonly type: 'open' }): ReturnType<OutputEvents['take']> {
     const item =
       kind === 'tool-call'
-        ? callItem(newId('fc_'), { name: '', ...call, arguments: '' }, 'in_progress')
+        ? callItem({ name: '', ...call, arguments: '' }, 'in_progress', this.#tools)
         : kind === 'text'
           ? messageItem(newId('msg_'), undefined, 'in_progress')
           : reasoningItem(newId('rs_'), undefined, 'in_progress');
@@ -79,17 +96,26 @@ export class OutputEvents {
     ];
   }
 
-  #closed(open: Open, place: object): ReturnType<OutputEvents['take']> {
+  #closed(open: Open, place: object, status: string): ReturnType<OutputEvents['take']> {
     const { kind, text, item } = open;
     const isCall = kind === 'tool-call';
+    const input = isText(item) ? textArgument(text) : undefined;
     const whole: Output = isCall
-      ? { ...item, arguments: text, status: 'completed' }
-      : { ...item, content: [kind === 'text' ? textPart(text) : reasoningPart(text)], status: 'completed' };
+      ? { ...item, ...(input === undefined ? { arguments: text } : { input }), status }
+      : { ...item, content: [kind === 'text' ? textPart(text) : reasoningPart(text)], status };
     const output_index = this.items.length;
     this.items.push(whole);
     this.#open = undefined;
     const done = { type: `${names[kind]}.done`, ...place, ...indexOf(kind) };
     const item_done = { type: 'response.output_item.done', output_index, item: whole };
+    if (input !== undefined) {
+      const type = 'response.custom_tool_call_input';
+      return [
+        { type: `${type}.delta`, ...place, delta: input },
+        { type: `${type}.done`, ...place, input },
+        item_done,
+      ];
+    }
     if (isCall) return [{ ...done, arguments: text, name: whole.name }, item_done];
     const part = kind === 'text' ? textPart(text) : reasoningPart(text);
     return [
@@ -99,6 +125,8 @@ export class OutputEvents {
     ];
   }
 }
+
+const isText = ({ type }: Output): boolean => type === 'custom_tool_call';
 
 const names: Readonly<Record<BlockKind, string>> = {
   text: 'response.output_text',
