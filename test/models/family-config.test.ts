@@ -228,4 +228,11 @@ describe("families' configurations", () => {
     expect(unread.length).to.be.at.least(8);
     expect(unread.flat()).to.deep.equal([]);
   });
+
+  for (const model_type of ['bloom', 'gpt2', 'gpt_neox', 'gptj', 'opt']) {
+    it(`have keys and values for each head, as the class of ${model_type} has, whatever num_key_value_heads says`, () => {
+      const config = read({ ...SIZES, model_type, ffn_dim: 112, num_key_value_heads: 8 });
+      expect(config).to.include({ numAttentionHeads: 32, numKeyValueHeads: 32 });
+    });
+  }
 });
