@@ -135,7 +135,7 @@ describe('published configurations of families', () => {
     ['exaone4', { sliding_window_pattern: 'LLLG' }, /layer_types is missing beside sliding_window_pattern "LLLG"/],
     ['exaone4', { sliding_window_pattern: 0 }, /sliding_window_pattern must be an integer from 1 .*found 0/],
     ['gptj', { rotary_dim: 3, rotary: false }, /rotary_dim must be even, found 3; rotary must be true/],
-    ['olmo', { clip_qkv: 8 }, /clip_qkv: bounds projections.*found 8/],
+    ['olmo', { clip_qkv: 0 }, /clip_qkv must be a number greater than 0.*found 0/],
     ['granite', { residual_multiplier: 0 }, /residual_multiplier must be a number greater than 0.*found 0/],
   ];
   for (const [family, says, problem] of REFUSED) {

@@ -6,8 +6,10 @@ import {
   constant,
   decoder,
   defineConfig,
+  field,
   fullAttention,
   LLAMA_DEFAULTS,
+  positive,
 } from '../../layers/config/index.js';
 import { PreNormLayer } from '../../layers/decoder-layers.js';
 import { BaseMLP } from '../../layers/mlp.js';
@@ -25,6 +27,7 @@ const OLMO_CONFIG = defineConfig({
     // OlmoLayerNorm knows no other.
     rmsNormEps: constant(1e-5),
     ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
+    clipQkv: field('clip_qkv', positive(1e6), undefined),
     slidingWindows: fullAttention,
   },
   irrelevant: { rms_norm_eps: 'OlmoLayerNorm has an epsilon of its own' },
@@ -64,7 +67,7 @@ export class FlashOlmoForCausalLMATB extends FlashForCausalLMATB<OlmoConfig> {
       layer: (layerId, at) =>
         new PreNormLayer(layerId, at, {
           inputLayernorm: new PlainLayerNorm('input_layernorm', at, config),
-          selfAttn: new RotaryAttention(layerId, config, at.at('self_attn')),
+          selfAttn: new RotaryAttention(layerId, config, at.at('self_attn'), { clip: config.clipQkv }),
           postAttentionLayernorm: new PlainLayerNorm('post_attention_layernorm', at, config),
           mlp: new BaseMLP(config, at.at('mlp')),
         }),
@@ -76,7 +79,7 @@ export class FlashOlmoForCausalLMATB extends FlashForCausalLMATB<OlmoConfig> {
 export const OlmoRouter = routerOf(OLMO_CONFIG, FlashOlmoForCausalLMATB, {
   about: {
     kind: 'variant',
-    features: ['LayerNorm without weights'],
+    features: ['LayerNorm without weights', 'bounded projections'],
     reference: 'transformers',
   },
 });
