@@ -22,6 +22,7 @@ export * from './glm4/index.js';
 export * from './glm4_moe/index.js';
 export * from './glm4v/index.js';
 export * from './gpt_bigcode/index.js';
+export * from './gpt_neo/index.js';
 export * from './gpt_neox/index.js';
 export * from './gpt_oss/index.js';
 export * from './gpt2/index.js';
