@@ -4,6 +4,7 @@ export * from './baichuan/index.js';
 export * from './bert/index.js';
 export * from './bloom/index.js';
 export * from './chatglm/index.js';
+export * from './codegen/index.js';
 export * from './cohere/index.js';
 export * from './cohere2/index.js';
 export * from './deepseek/index.js';

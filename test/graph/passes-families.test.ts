@@ -18,6 +18,7 @@ const LATENT = 'Split Split RmsNorm Rope Linear Concat Concat ReshapeAndCache Li
 const LEFT: Readonly<Record<string, readonly string[]>> = {
   'LayerNorm Linear LayerNorm': ['bloom-normed-residual'],
   'LayerNorm Linear': [
+    'codegen',
     'cohere',
     'cohere2',
     'cohere2-bias',
