@@ -45,6 +45,7 @@ export * from './minicpm3/index.js';
 export * from './mistral/index.js';
 export * from './mixtral/index.js';
 export * from './modernbert/index.js';
+export * from './mpt/index.js';
 export * from './nemotron/index.js';
 export * from './nomic_bert/index.js';
 export * from './olmo/index.js';
