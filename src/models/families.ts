@@ -13,6 +13,7 @@ export * from './deepseek_v3/index.js';
 export * from './dots1/index.js';
 export * from './ernie4_5/index.js';
 export * from './ernie4_5_moe/index.js';
+export * from './exaone/index.js';
 export * from './exaone4/index.js';
 export * from './falcon/index.js';
 export * from './gemma/index.js';
