@@ -74,3 +74,4 @@ export * from './smollm3/index.js';
 export * from './stablelm/index.js';
 export * from './starcoder2/index.js';
 export * from './telechat/index.js';
+export * from './vaultgemma/index.js';
