@@ -51,7 +51,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'olmo3',
     'olmo3-one-rope',
   ],
-  [LATENT]: ['deepseek_v2', 'deepseek_v2-lite', 'deepseek_v3', 'minicpm3', 'minicpm3-direct'],
+  [LATENT]: ['deepseek_v2', 'deepseek_v2-lite', 'deepseek_v3', 'minicpm3', 'minicpm3-direct', 'youtu'],
   [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise`]:
     ['deepseek_v3'],
   [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Sort Gather FusedExperts Linear Elewise Elewise`]: [
