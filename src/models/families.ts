@@ -39,6 +39,7 @@ export * from './internlm/index.js';
 export * from './internlm2/index.js';
 export * from './internlm3/index.js';
 export * from './internvl/index.js';
+export * from './jais2/index.js';
 export * from './llama/index.js';
 export * from './llava/index.js';
 export * from './mimo/index.js';
