@@ -31,6 +31,7 @@ export * from './gpt_oss/index.js';
 export * from './gpt2/index.js';
 export * from './gptj/index.js';
 export * from './granite/index.js';
+export * from './granitemoe/index.js';
 export * from './gte/index.js';
 export * from './helium/index.js';
 export * from './hunyuan_v1_dense/index.js';

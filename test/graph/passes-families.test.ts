@@ -78,7 +78,10 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   'Split Elewise Fill Elewise Fill RmsNorm RmsNorm Elewise Fill Elewise Fill Elewise Fill Elewise Fill Rope ReshapeAndCache RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Elewise':
     ['olmoe-normed'],
   'RmsNorm Elewise Linear Softmax Sort FusedExperts Linear Elewise Elewise': ['deepseek'],
-  'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise Elewise FusedExperts Elewise': ['deepseek-normed'],
+  'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise Elewise FusedExperts Elewise': [
+    'deepseek-normed',
+    'granitemoe',
+  ],
   'RmsNorm Elewise Linear Softmax Sort FusedExperts Linear Linear Sigmoid Elewise Elewise Elewise': [
     'qwen2_moe',
   ],
@@ -97,6 +100,9 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   'LayerNorm Linear Split LayerNorm LayerNorm Rope ReshapeAndCache': ['phi-qk-norm'],
   'Split Elewise Fill Elewise Fill Elewise Fill Elewise Fill Elewise Fill Elewise Fill ReshapeAndCache': [
     'mpt-clipped',
+  ],
+  'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise Elewise FusedExperts Linear Elewise Elewise': [
+    'granitemoeshared',
   ],
 };
 

@@ -23,8 +23,9 @@ import { largestDifference, promptLogits } from './logits.js';
 
 /** Families with experts. */
 const FAMILIES = [
-  ...['deepseek', 'deepseek_v2', 'deepseek_v3', 'dots1', 'ernie4_5_moe', 'glm4_moe', 'gpt_oss'],
-  ...['hunyuan_v1_moe', 'mixtral', 'olmoe', 'qwen2_moe', 'qwen3_moe'],
+  ...['deepseek', 'deepseek_v2', 'deepseek_v3', 'dots1', 'ernie4_5_moe', 'flex_olmo', 'glm4_moe'],
+  ...['gpt_oss', 'granitemoe', 'granitemoeshared', 'hunyuan_v1_moe', 'minimax_m2', 'mixtral', 'olmoe'],
+  ...['qwen2_moe', 'qwen3_moe', 'solar_open'],
 ];
 const cases = familyCases.filter((name) => FAMILIES.includes(familyConfig(name).model_type));
 /** What experts are chosen by, where it is not their scores. */
@@ -37,6 +38,8 @@ const SCORES: Readonly<Record<string, string>> = {
   'ernie4_5_moe-interval': 'router_corrected',
   glm4_moe: 'router_corrected',
   'glm4_moe-groups': 'router_limited',
+  minimax_m2: 'router_corrected',
+  solar_open: 'router_corrected',
 };
 /** Those that have between them what a format of weights meets: both kinds of routers, with and without shared experts. */
 const OF_FORMATS = ['qwen3_moe', 'glm4_moe-groups', 'gpt_oss'];
