@@ -41,6 +41,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'gemma3_text-scaled',
     'glm4',
     'glm4-bias',
+    'hyperclovax',
   ],
   'Linear Linear RmsNorm Linear RmsNorm': ['exaone4', 'exaone4-global'],
   'Linear Split RmsNorm RmsNorm ReshapeAndCache Linear RmsNorm Linear RmsNorm': ['exaone4'],
