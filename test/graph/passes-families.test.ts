@@ -107,6 +107,8 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   ],
   'Linear Split RmsNorm RmsNorm Rope ReshapeAndCache Linear RmsNorm Elewise Linear Softmax Sort FusedExperts RmsNorm Elewise':
     ['flex_olmo'],
+  'Split RmsNorm RmsNorm Rope ReshapeAndCache RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise FusedExperts Elewise':
+    ['minimax_m2'],
 };
 
 const typeOf = ({ op }: NodeSpec): string => ('type' in op ? op.type : 'graph');
