@@ -76,6 +76,7 @@ export * from './qwen3_vl/index.js';
 export * from './roberta/index.js';
 export * from './seed_oss/index.js';
 export * from './smollm3/index.js';
+export * from './solar_open/index.js';
 export * from './stablelm/index.js';
 export * from './starcoder2/index.js';
 export * from './telechat/index.js';
