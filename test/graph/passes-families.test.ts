@@ -44,7 +44,6 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'hyperclovax',
   ],
   'Linear Linear RmsNorm Linear RmsNorm': ['exaone4', 'exaone4-global'],
-  'Linear Split RmsNorm RmsNorm ReshapeAndCache Linear RmsNorm Linear RmsNorm': ['exaone4'],
   'Split Rope RmsNorm RmsNorm ReshapeAndCache': ['hunyuan_v1_dense', 'hunyuan_v1_dense-bias'],
   'Linear Split RmsNorm RmsNorm Rope ReshapeAndCache Linear RmsNorm Linear RmsNorm': [
     'olmo2',
