@@ -1,4 +1,3 @@
-import { RotaryAttention } from '../../layers/attention-orders.js';
 import {
   biases,
   type ConfigOf,
@@ -13,13 +12,11 @@ import {
   rotaryConfig,
   textModel,
 } from '../../layers/config/index.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
 import { UngatedMLP } from '../../layers/mlp.js';
 import { BaseLayerNorm } from '../../layers/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
-import { BaseModelATB } from '../base/base-model-atb.js';
-import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
+import { FlashNormedLlamaATB } from '../base/flash-normed-llama-atb.js';
 
 const attentionBias = field('attention_bias', flag, true);
 
@@ -38,23 +35,13 @@ const JAIS2_CONFIG = defineConfig({
 type Jais2Config = ConfigOf<typeof JAIS2_CONFIG>;
 
 /** Llama with LayerNorm, biases, and relu squared in an MLP without a gate. */
-export class FlashJais2ForCausalLMATB extends FlashForCausalLMATB<Jais2Config> {
+export class FlashJais2ForCausalLMATB extends FlashNormedLlamaATB<Jais2Config> {
   readonly name = 'jais2';
-  protected readonly model: BaseModelATB;
 
   constructor(config: Jais2Config, weights: Weights) {
-    super(config, weights);
-    const norm = (at: Weights) => new BaseLayerNorm(at, config.hiddenSize, config.layerNormEps);
-    const inner = weights.at('model');
-    this.model = new BaseModelATB(config, inner, {
-      layer: (layerId, at) =>
-        new PreNormLayer(layerId, at, {
-          inputLayernorm: norm(at.at('input_layernorm')),
-          selfAttn: new RotaryAttention(layerId, config, at.at('self_attn')),
-          postAttentionLayernorm: norm(at.at('post_attention_layernorm')),
-          mlp: new UngatedMLP(config, at.at('mlp')),
-        }),
-      norm: norm(inner.at('norm')),
+    super(config, weights, {
+      norm: (at) => new BaseLayerNorm(at, config.hiddenSize, config.layerNormEps),
+      mlp: (at) => new UngatedMLP(config, at),
     });
   }
 }
