@@ -62,6 +62,7 @@ export * from './olmo2/index.js';
 export * from './olmo3/index.js';
 export * from './olmoe/index.js';
 export * from './opt/index.js';
+export * from './orion/index.js';
 export * from './phi/index.js';
 export * from './phi3/index.js';
 export * from './qwen/index.js';
