@@ -93,6 +93,7 @@ export {
   type ProjectionNorms,
   projectionNorms,
   RotaryAttention,
+  RotaryNormedAttention,
 } from './layers/attention-orders.js';
 export {
   type AttentionConfig,

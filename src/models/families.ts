@@ -55,6 +55,7 @@ export * from './mistral/index.js';
 export * from './mixtral/index.js';
 export * from './modernbert/index.js';
 export * from './mpt/index.js';
+export * from './nanochat/index.js';
 export * from './nemotron/index.js';
 export * from './nomic_bert/index.js';
 export * from './olmo/index.js';

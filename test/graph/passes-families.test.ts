@@ -44,7 +44,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'hyperclovax',
   ],
   'Linear Linear RmsNorm Linear RmsNorm': ['exaone4', 'exaone4-global'],
-  'Split Rope RmsNorm RmsNorm ReshapeAndCache': ['hunyuan_v1_dense', 'hunyuan_v1_dense-bias'],
+  'Split Rope RmsNorm RmsNorm ReshapeAndCache': ['hunyuan_v1_dense', 'hunyuan_v1_dense-bias', 'nanochat'],
   'Linear Split RmsNorm RmsNorm Rope ReshapeAndCache Linear RmsNorm Linear RmsNorm': [
     'olmo2',
     'olmo2-grouped',
