@@ -51,6 +51,7 @@ export * from './minicpm_qwen2_v2/index.js';
 export * from './minicpm3/index.js';
 export * from './minimax_m2/index.js';
 export * from './ministral/index.js';
+export * from './ministral3/index.js';
 export * from './mistral/index.js';
 export * from './mixtral/index.js';
 export * from './modernbert/index.js';
