@@ -2,6 +2,7 @@
 export * from './arcee/index.js';
 export * from './baichuan/index.js';
 export * from './bert/index.js';
+export * from './biogpt/index.js';
 export * from './bloom/index.js';
 export * from './chatglm/index.js';
 export * from './codegen/index.js';
