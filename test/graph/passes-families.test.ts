@@ -108,6 +108,8 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['flex_olmo'],
   'Split RmsNorm RmsNorm Rope ReshapeAndCache RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise FusedExperts Elewise':
     ['minimax_m2'],
+  'Activation Elewise Elewise Activation Activation Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Activation Activation Elewise Elewise Elewise Elewise Elewise Elewise':
+    ['apertus'],
 };
 
 const typeOf = ({ op }: NodeSpec): string => ('type' in op ? op.type : 'graph');
