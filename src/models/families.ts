@@ -1,4 +1,5 @@
 /** What the package's families are made of, for models of one's own that are variants of them. */
+export * from './afmoe/index.js';
 export * from './apertus/index.js';
 export * from './arcee/index.js';
 export * from './baichuan/index.js';

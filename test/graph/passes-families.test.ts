@@ -110,6 +110,9 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['minimax_m2'],
   'Activation Elewise Elewise Activation Activation Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Activation Activation Elewise Elewise Elewise Elewise Elewise Elewise':
     ['apertus'],
+  'RmsNorm Linear Linear Activation Elewise Linear RmsNorm Linear RmsNorm': ['afmoe'],
+  'RmsNorm Linear Linear Activation Elewise Linear RmsNorm RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise RmsNorm':
+    ['afmoe'],
 };
 
 const typeOf = ({ op }: NodeSpec): string => ('type' in op ? op.type : 'graph');
