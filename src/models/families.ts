@@ -27,6 +27,7 @@ export * from './gemma3_text/index.js';
 export * from './glm/index.js';
 export * from './glm4/index.js';
 export * from './glm4_moe/index.js';
+export * from './glm4_moe_lite/index.js';
 export * from './glm4v/index.js';
 export * from './gpt_bigcode/index.js';
 export * from './gpt_neo/index.js';

@@ -51,7 +51,15 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'olmo3',
     'olmo3-one-rope',
   ],
-  [LATENT]: ['deepseek_v2', 'deepseek_v2-lite', 'deepseek_v3', 'minicpm3', 'minicpm3-direct', 'youtu'],
+  [LATENT]: [
+    'deepseek_v2',
+    'deepseek_v2-lite',
+    'deepseek_v3',
+    'glm4_moe_lite',
+    'minicpm3',
+    'minicpm3-direct',
+    'youtu',
+  ],
   [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise`]:
     ['deepseek_v3'],
   [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Sort Gather FusedExperts Linear Elewise Elewise`]: [
@@ -113,6 +121,8 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   'RmsNorm Linear Linear Activation Elewise Linear RmsNorm Linear RmsNorm': ['afmoe'],
   'RmsNorm Linear Linear Activation Elewise Linear RmsNorm RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise RmsNorm':
     ['afmoe'],
+  [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise`]:
+    ['glm4_moe_lite'],
 };
 
 const typeOf = ({ op }: NodeSpec): string => ('type' in op ? op.type : 'graph');
