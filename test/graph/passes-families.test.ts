@@ -68,7 +68,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   [`${LATENT} RmsNorm Elewise Linear Softmax Elewise GroupTopk Elewise Elewise Fill Sort Elewise FusedExperts Linear Elewise Elewise`]:
     ['deepseek_v2'],
   [`${LATENT} RmsNorm Elewise Linear Softmax Sort FusedExperts Linear Elewise Elewise`]: ['deepseek_v2-lite'],
-  'Linear LayerNorm LayerNorm': ['opt-post-norm'],
+  'Linear LayerNorm LayerNorm': ['openai_gpt', 'opt-post-norm'],
   'RmsNorm Elewise Linear Softmax Sort FusedExperts Elewise': ['qwen3_moe-dense-layers'],
   'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Elewise': [
     'mixtral',
