@@ -3,17 +3,13 @@ import {
   constant,
   decoder,
   defineConfig,
-  expertGroups,
-  experts,
   fullAttention,
   LLAMA_DEFAULTS,
   mlpWidth,
-  routedScalingFactor,
-  sharedExperts,
   sparseBehindDense,
 } from '../../layers/config/index.js';
 import { registerModel, routerOf } from '../../router/index.js';
-import { FlashGlm4MoeForCausalLMATB } from '../glm4_moe/index.js';
+import { FlashGlm4MoeForCausalLMATB, glm4Experts } from '../glm4_moe/index.js';
 
 /** Defaults of transformers 5.24, SolarOpenConfig. */
 const SOLAR_OPEN_CONFIG = defineConfig({
@@ -29,16 +25,10 @@ const SOLAR_OPEN_CONFIG = defineConfig({
     // No layer has an MLP of that width.
     intermediateSize: mlpWidth('intermediate_size'),
     ...biases({ qkv: 'attention_bias', dense: false, mlp: false }),
-    ...experts({
-      numExperts: 128,
-      numExpertsPerToken: 8,
-      moeIntermediateSize: 1280,
-      normTopkProb: true,
-      names: { numExperts: ['n_routed_experts', 'num_local_experts'] },
-    }),
-    expertGroups: expertGroups({ count: 1, kept: 1, scored: 2 }),
-    routedScalingFactor: routedScalingFactor(1),
-    sharedExperts: sharedExperts('n_shared_experts', 1),
+    ...glm4Experts(
+      { numExperts: 128, numExpertsPerToken: 8, moeIntermediateSize: 1280, normTopkProb: true },
+      1,
+    ),
     sparseLayers: sparseBehindDense({ dense: 0 }),
     hasQkNorm: constant(false),
     predictionLayers: constant(0),
