@@ -93,6 +93,7 @@ export {
   type ProjectionNorms,
   projectionNorms,
   RotaryAttention,
+  RotaryNormedAttention,
 } from './layers/attention-orders.js';
 export {
   type AttentionConfig,
@@ -131,7 +132,15 @@ export {
 } from './layers/experts.js';
 export { LatentAttention, type LatentAttentionConfig } from './layers/latent-attention.js';
 export { type LearnedPositionSizes, LearnedPositions, TokenTypes } from './layers/learned-positions.js';
-export { BaseMLP, type GatedMLPNames, type MLPConfig, type MLPOptions, UngatedMLP } from './layers/mlp.js';
+export {
+  BaseMLP,
+  BaseUngatedMLP,
+  type GatedMLPNames,
+  type MLPConfig,
+  type MLPOptions,
+  UngatedMLP,
+  type UngatedMLPNames,
+} from './layers/mlp.js';
 export { Module } from './layers/module.js';
 export {
   BaseLayerNorm,
@@ -166,6 +175,11 @@ export {
   type ModelSizes,
 } from './models/base/base-model-atb.js';
 export { FlashForCausalLMATB, type HeadOptions } from './models/base/flash-for-causal-lm-atb.js';
+export {
+  FlashNormedLlamaATB,
+  type NormedLlamaConfig,
+  type NormedLlamaParts,
+} from './models/base/flash-normed-llama-atb.js';
 export { type Encoder, FlashWithEncoderATB } from './models/base/flash-with-encoder-atb.js';
 export { buildInsertGraph, buildMropeGraph } from './models/base/insert-steps.js';
 export { FlashInsertingATB } from './models/base/inserting-text-atb.js';

@@ -54,11 +54,19 @@ export class NormedAttention extends BaseAttention {
 
   buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
     const { q, k, v } = this.buildQkvGraph(graph, input);
-    const normedQ = this.qNorm?.buildGraph(graph, q) ?? q;
-    const normedK = this.kNorm?.buildGraph(graph, k) ?? k;
-    const placed = this.buildPositionGraph(graph, normedQ, normedK);
+    const placed = this.buildPlacedGraph(graph, q, k);
     const attended = this.buildAttentionGraph(graph, kind, { ...placed, v });
     return this.buildDenseGraph(graph, kind, attended);
+  }
+
+  /** Queries and keys as attention reads them. */
+  protected buildPlacedGraph(graph: AtbGraph, q: string, k: string): Omit<Qkv, 'v'> {
+    const normed = this.buildNormGraph(graph, q, k);
+    return this.buildPositionGraph(graph, normed.q, normed.k);
+  }
+
+  protected buildNormGraph(graph: AtbGraph, q: string, k: string): Omit<Qkv, 'v'> {
+    return { q: this.qNorm?.buildGraph(graph, q) ?? q, k: this.kNorm?.buildGraph(graph, k) ?? k };
   }
 
   protected buildPositionGraph(_graph: AtbGraph, q: string, k: string): Omit<Qkv, 'v'> {
@@ -70,5 +78,13 @@ export class NormedAttention extends BaseAttention {
 export class NormedRotaryAttention extends NormedAttention {
   protected override buildPositionGraph(graph: AtbGraph, q: string, k: string): Omit<Qkv, 'v'> {
     return this.buildRopeGraph(graph, q, k);
+  }
+}
+
+/** The same, but they are rotated before. */
+export class RotaryNormedAttention extends NormedAttention {
+  protected override buildPlacedGraph(graph: AtbGraph, q: string, k: string): Omit<Qkv, 'v'> {
+    const rotated = this.buildRopeGraph(graph, q, k);
+    return this.buildNormGraph(graph, rotated.q, rotated.k);
   }
 }

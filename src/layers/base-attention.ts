@@ -11,6 +11,7 @@ import {
 import { Linear } from '../weights/linear.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
 import { type CacheRef, layerCache } from './cache-ref.js';
+import { Clamp } from './clamp.js';
 import { requireMember } from './complete.js';
 import { buildRowParallelLinear } from './linear-steps.js';
 import { Module } from './module.js';
@@ -66,6 +67,8 @@ export interface AttentionOptions {
   readonly transposed?: boolean;
   /** What the result is multiplied by, as scaled residuals are: it becomes a part of the output projection. */
   readonly outputScale?: number;
+  /** Queries, keys and values are kept within [-clip, clip]; they stay when absent. */
+  readonly clip?: number | undefined;
   /** What scores are multiplied by: 1 / sqrt(headDim) when absent. */
   readonly scale?: number;
   /** Scaled scores s become `softcap * tanh(s / softcap)`; they stay when absent. */
@@ -112,6 +115,7 @@ export abstract class BaseAttention extends Module {
   private readonly rotaryRows: RotaryRows;
   private readonly cache: CacheRef;
   private readonly sinks: TensorRef | undefined;
+  private readonly qkvClamp: Clamp | undefined;
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_QUANT_*. */
   constructor(
@@ -123,6 +127,7 @@ export abstract class BaseAttention extends Module {
       dense = 'o_proj',
       scale = 1 / Math.sqrt(config.headDim),
       softcap,
+      clip,
       isCausal = config.isCausal ?? true,
       transposed = false,
       outputScale = 1,
@@ -153,6 +158,7 @@ export abstract class BaseAttention extends Module {
     });
     this.sinks =
       sinks === undefined ? undefined : { ...weights.get(sinks, [numAttentionHeads]), keptIn: 'f32' };
+    this.qkvClamp = clip === undefined ? undefined : new Clamp(weights, 'clip_qkv', clip);
     this.cache = layerCache(layerId, { heads: numKeyValueHeads, keySize: headDim, valueSize: headDim });
   }
 
@@ -179,7 +185,8 @@ export abstract class BaseAttention extends Module {
       kvHeadNum,
       headDim,
     }).build(graph, { input, qOut: 'q', kOut: 'k', vOut: 'v' });
-    return { q: 'q', k: 'k', v: 'v' };
+    const clipped = (input: string) => this.qkvClamp?.buildGraph(graph, input, `clipped_${input}`) ?? input;
+    return { q: clipped('q'), k: clipped('k'), v: clipped('v') };
   }
 
   /** Rotates queries and keys by their positions: the same shapes. */

@@ -170,16 +170,29 @@ export interface ExpertNames {
   readonly down?: string;
   /** Where tensors of all experts lie in one; transformers' stacks when absent. */
   readonly stacks?: ExpertStacks;
+  /** What transformers' stacks are called. */
+  readonly stacked?: StackedTensors;
 }
 
-/** As transformers 5 holds them in memory: `gate_up_proj` [experts, 2 * width, hidden], `down_proj` [experts, hidden, width]. */
+/** The tensors of stacks with the gates of each expert over what they gate. */
+interface StackedTensors {
+  /** [experts, 2 * width, hidden] */
+  readonly gateUp: string;
+  /** [experts, hidden, width] */
+  readonly down: string;
+}
+
+/** As transformers 5 holds them in memory. */
+const IN_MEMORY: StackedTensors = { gateUp: 'gate_up_proj', down: 'down_proj' };
+
 const stacksOf = (
   { gate, up, down }: Record<'gate' | 'up' | 'down', string>,
+  tensors: StackedTensors,
   width: number,
 ): ExpertStacks => ({
-  [`${gate}.weight`]: { tensor: 'gate_up_proj', part: (own) => rowsOf(own, 0, width) },
-  [`${up}.weight`]: { tensor: 'gate_up_proj', part: (own) => rowsOf(own, width, width) },
-  [`${down}.weight`]: { tensor: 'down_proj' },
+  [`${gate}.weight`]: { tensor: tensors.gateUp, part: (own) => rowsOf(own, 0, width) },
+  [`${up}.weight`]: { tensor: tensors.gateUp, part: (own) => rowsOf(own, width, width) },
+  [`${down}.weight`]: { tensor: tensors.down },
 });
 
 /**
@@ -195,12 +208,12 @@ export class Experts extends Module {
   constructor(
     config: ExpertsConfig,
     given: Weights,
-    { gate = 'gate_proj', up = 'up_proj', down = 'down_proj', stacks }: ExpertNames = {},
+    { gate = 'gate_proj', up = 'up_proj', down = 'down_proj', stacks, stacked = IN_MEMORY }: ExpertNames = {},
   ) {
     super();
     const { hiddenSize, moeIntermediateSize: width, numExperts: experts, hasBias = false } = config;
     this.config = config;
-    const weights = unstacked(given, stacks ?? stacksOf({ gate, up, down }, width));
+    const weights = unstacked(given, stacks ?? stacksOf({ gate, up, down }, stacked, width));
     this.gateUp = ExpertLinear.load(weights, {
       name: 'gate_up_proj',
       experts,

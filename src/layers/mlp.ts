@@ -4,6 +4,7 @@ import type { GraphKind } from '../graph/graph-kind.js';
 import { Linear, type LinearOptions } from '../weights/linear.js';
 import type { LinearPart } from '../weights/linear-part.js';
 import type { Weights } from '../weights/weights.js';
+import { requireMember } from './complete.js';
 import { buildRowParallelLinear } from './linear-steps.js';
 import { Module } from './module.js';
 
@@ -125,23 +126,28 @@ function gateUpParts(
   };
 }
 
-/** down(act(up(x))). */
-export class UngatedMLP extends Module {
+/** The checkpoint's names of the projections of an MLP without a gate. */
+export interface UngatedMLPNames {
+  readonly up: string;
+  readonly down: string;
+}
+
+/** down(act(up(x))), whatever the activation. */
+export abstract class BaseUngatedMLP extends Module {
   readonly up: Linear;
   readonly down: Linear;
-  private readonly hiddenAct: ActivationKind;
 
   constructor(
-    { hiddenSize, intermediateSize, hiddenAct, mlpBias: hasBias }: MLPConfig,
+    { hiddenSize, intermediateSize, mlpBias: hasBias }: Omit<MLPConfig, 'hiddenAct'>,
     weights: Weights,
     {
       names = { up: 'up_proj', down: 'down_proj' },
       transposed = false,
       outputScale = 1,
-    }: MLPOptions<{ readonly up: string; readonly down: string }> = {},
+    }: MLPOptions<UngatedMLPNames> = {},
   ) {
     super();
-    this.hiddenAct = hiddenAct;
+    requireMember(this, 'buildActivationGraph', 'function');
     this.up = Linear.load(weights, {
       parts: [{ name: names.up, outFeatures: intermediateSize, transposed }],
       inFeatures: hiddenSize,
@@ -160,13 +166,31 @@ export class UngatedMLP extends Module {
       input,
       linearOut: 'up_out',
     });
+    const activated = this.buildActivationGraph(graph, 'up_out');
+    return buildRowParallelLinear(graph, kind, 'down', this.down, activated, 'mlp_out');
+  }
+
+  /** `input` [tokens, intermediate] -> the tensor whose name is returned, of the same shape. */
+  protected abstract buildActivationGraph(graph: AtbGraph, input: string): string;
+}
+
+/** The same with one of the usual activations. */
+export class UngatedMLP extends BaseUngatedMLP {
+  private readonly hiddenAct: ActivationKind;
+
+  constructor(config: MLPConfig, weights: Weights, options?: MLPOptions<UngatedMLPNames>) {
+    super(config, weights, options);
+    this.hiddenAct = config.hiddenAct;
+  }
+
+  protected override buildActivationGraph(graph: AtbGraph, input: string): string {
     CommonOpBuilderManager.getBuilder({
       category: 'ACTIVATION',
       opName: 'activation',
       kind: this.hiddenAct,
       isGated: false,
       isPack: false,
-    }).build(graph, { input: 'up_out', actOut: 'act_out' });
-    return buildRowParallelLinear(graph, kind, 'down', this.down, 'act_out', 'mlp_out');
+    }).build(graph, { input, actOut: 'act_out' });
+    return 'act_out';
   }
 }

@@ -39,6 +39,29 @@ export abstract class BaseNorm extends Module implements NormStep {
   abstract buildGraph(graph: AtbGraph, input: string): string;
 }
 
+/** What ATB's RmsNorm is made of. */
+export interface RMSNormParts {
+  readonly name: string;
+  readonly epsilon: number;
+  readonly weight: TensorRef;
+  /** What is added to the weight before it multiplies; 0 when absent. */
+  readonly weightOffset?: 0 | 1;
+}
+
+/** Adds an RMSNorm of `input` over its last axis. Returns `normOut`. */
+export function addRMSNorm(
+  graph: AtbGraph,
+  { name, epsilon, weight, weightOffset = 0 }: RMSNormParts,
+  input: string,
+  normOut = `${name}_out`,
+): string {
+  CommonOpBuilderManager.getBuilder({
+    ...{ category: 'NORM', opName: name, normType: 'RmsNorm', enableAddNorm: false },
+    ...{ epsilon, weight: weight.name, weightOffset },
+  }).build(graph, { input, normOut });
+  return normOut;
+}
+
 /** x / rms(x) * weight (arXiv:1910.07467). A bias of which smoothed checkpoints tell is added. */
 export class BaseRMSNorm extends BaseNorm {
   readonly weight: TensorRef;
@@ -62,16 +85,9 @@ export class BaseRMSNorm extends BaseNorm {
   }
 
   buildGraph(graph: AtbGraph, input: string, normOut = `${this.name}_out`): string {
-    const normed = this.bias ? `${normOut}_unbiased` : normOut;
-    CommonOpBuilderManager.getBuilder({
-      category: 'NORM',
-      opName: this.name,
-      normType: 'RmsNorm',
-      epsilon: this.epsilon,
-      weight: this.weight.name,
-      weightOffset: this.weightOffset,
-      enableAddNorm: false,
-    }).build(graph, { input, normOut: normed });
+    const { name, epsilon, weight, weightOffset } = this;
+    const unbiased = this.bias ? `${normOut}_unbiased` : normOut;
+    const normed = addRMSNorm(graph, { name, epsilon, weight, weightOffset }, input, unbiased);
     if (this.bias) {
       const add = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_ADD' }, `${this.name}_bias`);
       graph.addOperation(add, [normed, this.bias.name], [normOut]);

@@ -10,7 +10,9 @@ export type QkvNames =
   /** One tensor for queries, one that holds of each key head its key and value. */
   | { readonly q: string; readonly keyValue: string }
   /** One tensor for all. `blocks`: queries, then keys, then values. `groups`: of each key head its queries, key and value. */
-  | { readonly packed: string; readonly order: 'blocks' | 'groups' };
+  | { readonly packed: string; readonly order: 'blocks' | 'groups' }
+  /** The same, with the rows of queries, keys and values. */
+  | { readonly packed: string; readonly rows: readonly [PackedRows, PackedRows, PackedRows] };
 
 /** Sizes that projections depend on. */
 export interface ProjectionSizes {
@@ -63,6 +65,7 @@ function rowsOfParts(
   if ('keyValue' in names)
     return [undefined, ...groupedRows({ groups: kvHeads, headsPerGroup: [1, 1], headDim })];
   if (!('packed' in names)) return [];
+  if ('rows' in names) return names.rows;
   return names.order === 'blocks'
     ? consecutiveRows([heads, kvHeads, kvHeads].map((count) => count * headDim))
     : groupedRows({ groups: kvHeads, headsPerGroup: [heads / kvHeads, 1, 1], headDim });

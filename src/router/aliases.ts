@@ -14,6 +14,12 @@ export const MODEL_TYPE_ALIASES: ReadonlyMap<string, string> = new Map([
   ['aquila', 'llama'],
   ['telechat3', 'llama'],
   ['xverse', 'llama'],
+  // transformers has both: the second's key is absent in the first.
+  ['granitemoeshared', 'granitemoe'],
+  // transformers maps it to its Llama, and refuses what its published files do not ask for.
+  ['iquestcoder', 'llama'],
+  // As its folder and its graphs are called, whose names have no hyphen.
+  ['openai_gpt', 'openai-gpt'],
   // Kimi-K2's code is DeepSeek-V3's with other sizes.
   ['kimi_k2', 'deepseek_v3'],
   // MindIE's name of what checkpoints call minicpmv.

@@ -18,6 +18,7 @@ const LATENT = 'Split Split RmsNorm Rope Linear Concat Concat ReshapeAndCache Li
 const LEFT: Readonly<Record<string, readonly string[]>> = {
   'LayerNorm Linear LayerNorm': ['bloom-normed-residual'],
   'LayerNorm Linear': [
+    'codegen',
     'cohere',
     'cohere2',
     'cohere2-bias',
@@ -40,17 +41,25 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'gemma3_text-scaled',
     'glm4',
     'glm4-bias',
+    'hyperclovax',
   ],
   'Linear Linear RmsNorm Linear RmsNorm': ['exaone4', 'exaone4-global'],
-  'Linear Split RmsNorm RmsNorm ReshapeAndCache Linear RmsNorm Linear RmsNorm': ['exaone4'],
-  'Split Rope RmsNorm RmsNorm ReshapeAndCache': ['hunyuan_v1_dense', 'hunyuan_v1_dense-bias'],
+  'Split Rope RmsNorm RmsNorm ReshapeAndCache': ['hunyuan_v1_dense', 'hunyuan_v1_dense-bias', 'nanochat'],
   'Linear Split RmsNorm RmsNorm Rope ReshapeAndCache Linear RmsNorm Linear RmsNorm': [
     'olmo2',
     'olmo2-grouped',
     'olmo3',
     'olmo3-one-rope',
   ],
-  [LATENT]: ['deepseek_v2', 'deepseek_v2-lite', 'deepseek_v3', 'minicpm3', 'minicpm3-direct'],
+  [LATENT]: [
+    'deepseek_v2',
+    'deepseek_v2-lite',
+    'deepseek_v3',
+    'glm4_moe_lite',
+    'minicpm3',
+    'minicpm3-direct',
+    'youtu',
+  ],
   [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise`]:
     ['deepseek_v3'],
   [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Sort Gather FusedExperts Linear Elewise Elewise`]: [
@@ -59,7 +68,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   [`${LATENT} RmsNorm Elewise Linear Softmax Elewise GroupTopk Elewise Elewise Fill Sort Elewise FusedExperts Linear Elewise Elewise`]:
     ['deepseek_v2'],
   [`${LATENT} RmsNorm Elewise Linear Softmax Sort FusedExperts Linear Elewise Elewise`]: ['deepseek_v2-lite'],
-  'Linear LayerNorm LayerNorm': ['opt-post-norm'],
+  'Linear LayerNorm LayerNorm': ['openai_gpt', 'opt-post-norm'],
   'RmsNorm Elewise Linear Softmax Sort FusedExperts Elewise': ['qwen3_moe-dense-layers'],
   'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Elewise': [
     'mixtral',
@@ -72,10 +81,15 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   'Split RmsNorm RmsNorm Rope ReshapeAndCache RmsNorm Elewise Linear Softmax Sort FusedExperts Elewise': [
     'olmoe',
   ],
+  'Split Elewise Fill Elewise Fill Elewise Fill Elewise Fill Elewise Fill Elewise Fill Rope ReshapeAndCache':
+    ['olmo-clipped'],
   'Split Elewise Fill Elewise Fill RmsNorm RmsNorm Elewise Fill Elewise Fill Elewise Fill Elewise Fill Rope ReshapeAndCache RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Elewise':
     ['olmoe-normed'],
   'RmsNorm Elewise Linear Softmax Sort FusedExperts Linear Elewise Elewise': ['deepseek'],
-  'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise Elewise FusedExperts Elewise': ['deepseek-normed'],
+  'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise Elewise FusedExperts Elewise': [
+    'deepseek-normed',
+    'granitemoe',
+  ],
   'RmsNorm Elewise Linear Softmax Sort FusedExperts Linear Linear Sigmoid Elewise Elewise Elewise': [
     'qwen2_moe',
   ],
@@ -88,10 +102,27 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   'RmsNorm Elewise Linear Softmax Elewise Sort Gather VectorNorm Elewise Activation Elewise Elewise FusedExperts Elewise':
     ['ernie4_5_moe-interval'],
   'RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise':
-    ['glm4_moe'],
+    ['glm4_moe', 'solar_open'],
   'RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather FusedExperts Linear Elewise Elewise':
     ['glm4_moe-groups'],
   'LayerNorm Linear Split LayerNorm LayerNorm Rope ReshapeAndCache': ['phi-qk-norm'],
+  'Split Elewise Fill Elewise Fill Elewise Fill Elewise Fill Elewise Fill Elewise Fill ReshapeAndCache': [
+    'mpt-clipped',
+  ],
+  'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise Elewise FusedExperts Linear Elewise Elewise': [
+    'granitemoeshared',
+  ],
+  'Linear Split RmsNorm RmsNorm Rope ReshapeAndCache Linear RmsNorm Elewise Linear Softmax Sort FusedExperts RmsNorm Elewise':
+    ['flex_olmo'],
+  'Split RmsNorm RmsNorm Rope ReshapeAndCache RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise FusedExperts Elewise':
+    ['minimax_m2'],
+  'Activation Elewise Elewise Activation Activation Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Activation Activation Elewise Elewise Elewise Elewise Elewise Elewise':
+    ['apertus'],
+  'RmsNorm Linear Linear Activation Elewise Linear RmsNorm Linear RmsNorm': ['afmoe'],
+  'RmsNorm Linear Linear Activation Elewise Linear RmsNorm RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise RmsNorm':
+    ['afmoe'],
+  [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise`]:
+    ['glm4_moe_lite'],
 };
 
 const typeOf = ({ op }: NodeSpec): string => ('type' in op ? op.type : 'graph');

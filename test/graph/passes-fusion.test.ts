@@ -158,21 +158,40 @@ describe('the pass rope-cache', () => {
     expect(ofType(withParam({ epsilon: 1e-6, quantType: 'QUANT_INT8' }), 'QkvRopeCache')).to.deep.equal([]);
   });
 
-  it('splits and writes in layers that rotate nothing', async () => {
-    const layer = layerOf(await run('llama', DECODE, []));
-    const views = Object.fromEntries(
+  /** A layer without its rotation: what is written and read is `rows` of queries and keys. */
+  const unrotated = (layer: GraphSpec, rows: string): GraphSpec => ({
+    ...layer,
+    views: Object.fromEntries(
       Object.entries(layer.views).map(([name, view]) => [
         name,
-        { ...view, source: view.source.replace(/^([qk])_rope$/, '$1') },
+        { ...view, source: view.source.replace(/^([qk])_rope$/, rows) },
       ]),
-    );
-    const still = { ...layer, views, nodes: layer.nodes.filter((node) => typeOf(node) !== 'Rope') };
-    const spec = applyPasses(still, passes);
+    ),
+    nodes: layer.nodes.filter((node) => typeOf(node) !== 'Rope'),
+  });
+
+  it('splits and writes in layers that rotate nothing', async () => {
+    const spec = applyPasses(unrotated(layerOf(await run('llama', DECODE, [])), '$1'), passes);
     const [node] = ofType(spec, 'QkvRopeCache');
     expect(paramOf(node)).to.deep.equal({ headNum: 4, kvHeadNum: 2, headDim: 16, rotaryCoeff: 0 });
     expect(node?.inputs).to.deep.equal(['qkv_mixed', 'k_cache', 'v_cache', 'slots_mapping']);
     expect(node?.outputs[0]).to.equal('q');
     expect(ofType(spec, 'Split')).to.deep.equal([]);
+  });
+
+  it('takes the norms of heads along in layers that rotate nothing, unless others read what is normed', async () => {
+    const layer = unrotated(layerOf(await run('qwen3', DECODE, [])), '$1_norm_out');
+    const spec = applyPasses(layer, passes);
+    const [node] = ofType(spec, 'QkvRopeCache');
+    const [attention] = ofType(spec, 'PagedAttention');
+    expect(paramOf(node)).to.deep.include({ rotaryCoeff: 0, normEpsilon: 1e-6 });
+    expect(node?.inputs.slice(4)).to.deep.equal(['self_attn.q_norm.weight', 'self_attn.k_norm.weight']);
+    expect(spec.views[attention?.inputs[0] ?? '']?.source).to.equal(node?.outputs[0]);
+    expect(ofType(spec, 'Split')).to.deep.equal([]);
+    for (const seen of ['q', 'q_norm_heads_out', 'k_norm_heads_out']) {
+      const watched = { ...layer, outputs: [...layer.outputs, seen] };
+      expect(ofType(applyPasses(watched, passes), 'QkvRopeCache'), seen).to.deep.equal([]);
+    }
   });
 
   it('keeps rows that attention still reads', async () => {

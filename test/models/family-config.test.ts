@@ -228,4 +228,28 @@ describe("families' configurations", () => {
     expect(unread.length).to.be.at.least(8);
     expect(unread.flat()).to.deep.equal([]);
   });
+
+  it('know no more tokens than what is built of a family: ministral3, whose scores grow with positions', () => {
+    const rope_parameters = {
+      rope_type: 'yarn',
+      rope_theta: 1e6,
+      factor: 16,
+      original_max_position_embeddings: 64,
+    };
+    const ministral3 = (llama_4_scaling_beta: number) =>
+      read({
+        ...{ ...SIZES, model_type: 'ministral3', max_position_embeddings: 1024 },
+        rope_parameters: { ...rope_parameters, llama_4_scaling_beta },
+      });
+    expect(ministral3(0.1)).to.deep.include({ maxPositionEmbeddings: 64, unreadKeys: [] });
+    expect(ministral3(0.1).longestContext?.because).to.contain('llama_4_scaling_beta');
+    expect(ministral3(0)).to.deep.include({ maxPositionEmbeddings: 1024, longestContext: undefined });
+  });
+
+  for (const model_type of ['bloom', 'gpt2', 'gpt_neox', 'gptj', 'opt']) {
+    it(`have keys and values for each head, as the class of ${model_type} has, whatever num_key_value_heads says`, () => {
+      const config = read({ ...SIZES, model_type, ffn_dim: 112, num_key_value_heads: 8 });
+      expect(config).to.include({ numAttentionHeads: 32, numKeyValueHeads: 32 });
+    });
+  }
 });

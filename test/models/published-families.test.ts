@@ -135,7 +135,15 @@ describe('published configurations of families', () => {
     ['exaone4', { sliding_window_pattern: 'LLLG' }, /layer_types is missing beside sliding_window_pattern "LLLG"/],
     ['exaone4', { sliding_window_pattern: 0 }, /sliding_window_pattern must be an integer from 1 .*found 0/],
     ['gptj', { rotary_dim: 3, rotary: false }, /rotary_dim must be even, found 3; rotary must be true/],
-    ['olmo', { clip_qkv: 8 }, /clip_qkv: bounds projections.*found 8/],
+    ['olmo', { clip_qkv: 0 }, /clip_qkv must be a number greater than 0.*found 0/],
+    ['mpt', { attn_config: { alibi: false, prefix_lm: true } }, /attn_config.alibi must be true.*attn_config.prefix_lm must be false/],
+    ['gpt_neo', { attention_types: [[['global', 'local'], 1]] }, /attention_types must have one entry for each of the 3 layers, found 2/],
+    ['gpt_neo', { attention_types: [[['global', 'sparse'], 2]] }, /attention_types must be a list of lists of "global" and "local"/],
+    ['gpt_neo', { attention_types: [[['global'], 1e9]] }, /attention_types must be a list of lists of "global" and "local"/],
+    ['cwm', {}, /rope_theta is missing/],
+    ['apertus', { rope_theta: 12e6, post_norm: true }, /hidden_act must be xielu.*found "silu"; post_norm must be false/],
+    ['minimax_m2', { use_qk_norm: false, attn_type_list: [1, 0, 1] }, /use_qk_norm must be true.*attn_type_list must be a list of ones/],
+    ['afmoe', { n_group: 2, score_func: 'softmax' }, /score_func must be sigmoid.*n_group must be 1/],
     ['granite', { residual_multiplier: 0 }, /residual_multiplier must be a number greater than 0.*found 0/],
   ];
   for (const [family, says, problem] of REFUSED) {

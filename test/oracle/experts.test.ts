@@ -23,12 +23,15 @@ import { largestDifference, promptLogits } from './logits.js';
 
 /** Families with experts. */
 const FAMILIES = [
-  ...['deepseek', 'deepseek_v2', 'deepseek_v3', 'dots1', 'ernie4_5_moe', 'glm4_moe', 'gpt_oss'],
-  ...['hunyuan_v1_moe', 'mixtral', 'olmoe', 'qwen2_moe', 'qwen3_moe'],
+  ...['afmoe', 'deepseek', 'deepseek_v2', 'deepseek_v3', 'dots1', 'ernie4_5_moe', 'flex_olmo', 'glm4_moe'],
+  'glm4_moe_lite',
+  ...['gpt_oss', 'granitemoe', 'granitemoeshared', 'hunyuan_v1_moe', 'minimax_m2', 'mixtral', 'olmoe'],
+  ...['qwen2_moe', 'qwen3_moe', 'solar_open'],
 ];
 const cases = familyCases.filter((name) => FAMILIES.includes(familyConfig(name).model_type));
 /** What experts are chosen by, where it is not their scores. */
 const SCORES: Readonly<Record<string, string>> = {
+  afmoe: 'router_corrected',
   deepseek_v2: 'router_limited',
   deepseek_v3: 'router_limited',
   'deepseek_v3-half': 'router_corrected',
@@ -37,6 +40,9 @@ const SCORES: Readonly<Record<string, string>> = {
   'ernie4_5_moe-interval': 'router_corrected',
   glm4_moe: 'router_corrected',
   'glm4_moe-groups': 'router_limited',
+  glm4_moe_lite: 'router_corrected',
+  minimax_m2: 'router_corrected',
+  solar_open: 'router_corrected',
 };
 /** Those that have between them what a format of weights meets: both kinds of routers, with and without shared experts. */
 const OF_FORMATS = ['qwen3_moe', 'glm4_moe-groups', 'gpt_oss'];

@@ -320,5 +320,15 @@ def deepseek(raw):
     return out
 
 
+def orion(raw):
+    """A StableLM all of whose heads turn."""
+    out = llama_names(raw, StandIn(common(raw, model_type="stablelm", partial_rotary_factor=1.0,
+                                          layer_norm_eps=raw["rms_norm_eps"])), ())
+    for name in [name for name in out.tensors if name.endswith("norm.weight")]:
+        bias = name.replace(".weight", ".bias")
+        out.add(bias, [raw["hidden_size"]], b=bias)
+    return out
+
+
 FAMILIES = {"deepseek": deepseek, "internlm": internlm, "internlm2": internlm2, "minicpm": minicpm, "chatglm": chatglm, "telechat": telechat,
-            "qwen": qwen}
+            "qwen": qwen, "orion": orion}

@@ -63,6 +63,10 @@ def draw(tensors, model, tied):
             fan_in = tensor.shape[1]
         if tensor.ndim == 3 and "conv" in name:
             fan_in = tensor.shape[-1] * tensor.shape[1]
+        if tensor.ndim == 0:
+            # A number that no training changes: apertus's activation has them beside its weights.
+            out[name] = {"shape": [], "mean": tensor.item(), "std": 0.0}
+            continue
         norm_mean = 0.0 if is_norm(name, tensor.ndim) and tensor.float().abs().max() == 0 else 1.0
         mean, std = mean_and_std(name, tensor.shape, tied, fan_in, norm_mean)
         if name.endswith(DECAY):

@@ -69,12 +69,13 @@ export class Pattern {
     return others.length > 0 || this.isOutput(name) ? undefined : reading;
   }
 
-  /** A view that cuts a tensor's rows into heads: [dim(0), heads, headDim]. */
+  /** A view that cuts a tensor's rows, or heads that a view joined, into heads: [dim(0), heads, headDim]. */
   headsView(
     name: string,
   ): { readonly source: string; readonly heads: number; readonly headDim: number } | undefined {
     const view = this.spec.views[name];
-    if (view === undefined || view.source in this.spec.views || view.shape.length !== 3) return undefined;
+    if (view === undefined || view.shape.length !== 3) return undefined;
+    if (view.source in this.spec.views && this.rowsView(view.source) === undefined) return undefined;
     const [rows, heads, headDim] = view.shape;
     if (!isAxes(rows, 0) || typeof heads !== 'number' || typeof headDim !== 'number') return undefined;
     return { source: view.source, heads, headDim };

@@ -42,21 +42,25 @@ function match(pattern: Pattern, write: NodeSpec, at: number): Rewriting | undef
   if (!key || !value || !split) return undefined;
   const [qkv] = split.inputs as [string];
   const [qOut, kOut, vOut] = split.outputs as [string, string, string?];
-  const rotation = rotationOf(pattern, key.source, kOut);
+  const rotation = rotationOf(pattern, key.source);
   if (!rotation || vOut !== value.source) return undefined;
   const { rope, tables } = rotation;
-  const [qIn, kIn] = rope?.inputs ?? [qOut, kOut];
+  const [qIn, kIn] = rope?.inputs ?? [normedRows(pattern, qOut), key.source];
   const [queries] = rope?.outputs ?? [qOut];
   if (qIn === undefined || kIn === undefined || queries === undefined) return undefined;
   const q = rotated(pattern, qIn);
   const k = rotated(pattern, kIn);
   if (!q || !k || q.rows !== qOut || k.rows !== kOut) return undefined;
+  const rereading = rope ? new Map() : rereadingOf(pattern, q, at);
+  if (!rereading) return undefined;
 
   // Nobody else may see what is not made any more, nor queries before they are made now.
   const { heads: kvHeadNum, headDim } = key;
-  const hidden = [kOut, key.source, vOut, ...(rope ? [qOut] : [])];
+  const hidden = [kOut, key.source, vOut, ...(rope || q.norm ? [qOut] : [])];
   if (!hidden.every((name) => pattern.soleReading(name))) return undefined;
-  if (pattern.readings(queries).some((reading) => reading.at < at && reading.node !== rope)) return undefined;
+  const makesQueries = rope ?? q.norm?.node;
+  if (pattern.readings(queries).some((reading) => reading.at < at && reading.node !== makesQueries))
+    return undefined;
   const removed = [split, rope, q.norm?.node, k.norm?.node].filter((node) => node !== undefined);
   if (!removed.every((node) => pattern.canMove(pattern.spec.nodes.indexOf(node), at))) return undefined;
 
@@ -66,7 +70,11 @@ function match(pattern: Pattern, write: NodeSpec, at: number): Rewriting | undef
   const base = { name: (rope ?? write).name, outputs: [queries, kCache, vCache] };
   const inputs = [qkv, kCache, vCache, slots, ...tables];
   const fused = (node: NodeSpec): Rewriting =>
-    new Map<NodeSpec, readonly NodeSpec[]>([...removed.map((gone) => [gone, []] as const), [write, [node]]]);
+    new Map<NodeSpec, readonly NodeSpec[]>([
+      ...removed.map((gone) => [gone, []] as const),
+      [write, [node]],
+      ...rereading,
+    ]);
   if (!q.norm && !k.norm) return fused({ ...base, op: { type: 'QkvRopeCache', param }, inputs });
   if (!q.norm || !k.norm || q.norm.epsilon !== k.norm.epsilon || q.norm.type !== k.norm.type)
     return undefined;
@@ -81,16 +89,44 @@ function match(pattern: Pattern, write: NodeSpec, at: number): Rewriting | undef
   });
 }
 
-/** What rotates the keys that are written, and its tables; nothing where they are those of the split. */
+/** What rotates the keys that are written, and its tables; nothing where they are not rotated. */
 function rotationOf(
   pattern: Pattern,
   keys: string,
-  split: string,
 ): { readonly rope?: NodeSpec; readonly tables: readonly string[] } | undefined {
-  if (keys === split) return { tables: [] };
   const rope = pattern.producer(keys)?.node;
-  if (!rope || paramOf(rope, 'Rope')?.rotaryCoeff !== 2 || rope.outputs[1] !== keys) return undefined;
+  const param = paramOf(rope, 'Rope');
+  if (!rope || !param) return { tables: [] };
+  if (param.rotaryCoeff !== 2 || rope.outputs[1] !== keys) return undefined;
   return { rope, tables: rope.inputs.slice(2, 4) };
+}
+
+/** Rows of the split, or those of their heads' norms where nobody else reads them. */
+function normedRows(pattern: Pattern, rows: string): string {
+  const [normed] = pattern.soleReading(rows)?.node.outputs ?? [];
+  const joined = Object.keys(pattern.spec.views).find((name) => pattern.rowsView(name) === normed);
+  return joined !== undefined && rotated(pattern, joined) ? joined : rows;
+}
+
+/** Those who read queries that were normed and are not rotated, reading the split's own, which are made as normed ones. */
+function rereadingOf(
+  pattern: Pattern,
+  { rows, norm }: Rotated,
+  at: number,
+): ReadonlyMap<NodeSpec, readonly NodeSpec[]> | undefined {
+  if (!norm) return new Map();
+  const [heads, normed] = [norm.node.inputs[0], norm.node.outputs[0]] as [string, string];
+  const instead = (name: string): string | undefined => {
+    if (pattern.root(name) !== normed) return name;
+    const view = pattern.headsView(name);
+    if (name === normed || (view?.heads === norm.heads && view.headDim === norm.headDim)) return heads;
+    return pattern.rowsView(name) === normed ? rows : undefined;
+  };
+  const readings = pattern.readings(normed);
+  const others = readings.map(({ node }) => [node, node.inputs.map(instead)] as const);
+  const isReadElsewhere = readings.some((reading) => reading.at < at) || pattern.isOutput(normed);
+  if (isReadElsewhere || others.some(([, inputs]) => inputs.includes(undefined))) return undefined;
+  return new Map(others.map(([node, inputs]) => [node, [{ ...node, inputs: inputs as string[] }]]));
 }
 
 function rotated(pattern: Pattern, name: string): Rotated | undefined {

@@ -38,6 +38,7 @@ export {
   type Field,
   field,
   flag,
+  HEADS,
   integer,
   LAYERS,
   LENGTH,
@@ -46,6 +47,7 @@ export {
   only,
   positive,
   required,
+  SIZE,
   text,
   WIDTH,
 } from './fields.js';

@@ -20,6 +20,8 @@ export interface RotaryConfigOptions {
   readonly factorNames?: Names;
   /** Whether elements 2i and 2i + 1 turn together. */
   readonly interleaved?: boolean;
+  /** Whether elements turn the other way. */
+  readonly turnsBack?: boolean;
   /** Whether cos and sin stay f32 whatever is turned by them; they are rounded to its dtype when absent. */
   readonly keepsF32?: boolean;
   /** Whether `alpha` beside type "dynamic" stretches the base once and for all, as Hunyuan has it. */
@@ -138,8 +140,12 @@ function readRope(
   else if (rotaryDim % 2 !== 0 || rotaryDim === 0) {
     json.problem(`an even number of a head's ${headDim} elements must turn, found ${rotaryDim}`);
   }
-  const { interleaved = false, keepsF32 } = options;
-  const rope = { headDim, rotaryDim, interleaved, maxPositionEmbeddings, ...(keepsF32 && { keepsF32 }) };
+  const { interleaved = false, turnsBack, keepsF32 } = options;
+  const rope = {
+    ...{ headDim, rotaryDim, interleaved, maxPositionEmbeddings },
+    ...(turnsBack && { turnsBack }),
+    ...(keepsF32 && { keepsF32 }),
+  };
   if (alpha !== undefined) {
     if (rotaryDim <= 2) parameters.problem('alpha needs head_dim above 2');
     const stretched = theta * alpha ** (rotaryDim / (rotaryDim - 2));

@@ -71,7 +71,20 @@ const EQUAL_HEADS: GroupedQueryDefaults = {
   numKeyValueHeads: 'num_attention_heads',
   headDim: 'hidden_size / num_attention_heads',
 };
-export const multiHeadAttention = groupedQueryAttention(EQUAL_HEADS);
+
+/** As many heads of keys and values as of queries, whatever `num_key_value_heads` says: the classes do not look at it. */
+const equalHeads: Field<number, { readonly numAttentionHeads: number }> = {
+  read(json, { numAttentionHeads }) {
+    json.raw('num_key_value_heads');
+    return numAttentionHeads;
+  },
+};
+
+/** Heads of attention that all have keys and values of their own. */
+export const multiHeadAttention = {
+  ...groupedQueryAttention(EQUAL_HEADS),
+  numKeyValueHeads: equalHeads,
+};
 
 /**
  * Which projections have biases: all models of the family, none, those whose config.json sets the flag of that name, or

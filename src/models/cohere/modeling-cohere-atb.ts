@@ -4,8 +4,9 @@ import {
   type BaseConfig,
   biases,
   field,
+  groupedQueryAttention,
+  LLAMA_DEFAULTS,
   mlp,
-  multiHeadAttention,
   positive,
   textModel,
 } from '../../layers/config/index.js';
@@ -24,7 +25,7 @@ export type CommandConfig = BaseConfig &
 /** What the configurations of the Command series share, with the defaults of transformers 5.24. */
 export const COMMAND_FIELDS = {
   ...textModel({ tieWordEmbeddings: true }),
-  ...multiHeadAttention,
+  ...groupedQueryAttention(LLAMA_DEFAULTS),
   ...mlp({ hiddenAct: 'silu' }),
   ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
   layerNormEps: field('layer_norm_eps', positive(1), 1e-5),

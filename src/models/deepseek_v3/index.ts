@@ -16,14 +16,14 @@ import type { Weights } from '../../weights/weights.js';
 import { DEEPSEEK_IRRELEVANT, deepseek, FlashDeepseekForCausalLMATB } from '../deepseek_v2/index.js';
 
 /** Files may be written for pairs that lie apart. */
-const rope: Field<RopeConfig, RotarySizes> = {
+export const deepseekV3Rope: Field<RopeConfig, RotarySizes> = {
   read(json, config) {
     const interleaved = json.value('rope_interleave', flag) ?? true;
     return rotaryConfig({ theta: 10_000, interleaved }).read(json, config);
   },
 };
 
-const SIGMOID: Field<'sigmoid'> = field('scoring_func', only('sigmoid'), 'sigmoid');
+export const SIGMOID: Field<'sigmoid'> = field('scoring_func', only('sigmoid'), 'sigmoid');
 
 /** Defaults of transformers 5.24, DeepseekV3Config. */
 const DEEPSEEK_V3_CONFIG = defineConfig({
@@ -44,7 +44,7 @@ const DEEPSEEK_V3_CONFIG = defineConfig({
     sumGuard: constant({ added: 1e-20 }),
     choice: field('topk_method', only('noaux_tc'), 'noaux_tc'),
     expertGroups: expertGroups({ count: 8, kept: 4, scored: 2 }),
-    rope,
+    rope: deepseekV3Rope,
   },
   irrelevant: DEEPSEEK_IRRELEVANT,
 });

@@ -3,33 +3,26 @@ import {
   constant,
   decoder,
   defineConfig,
-  expertGroups,
-  experts,
   LLAMA_DEFAULTS,
   required,
-  routedScalingFactor,
-  sharedExperts,
   slidingByLayer,
   sparseBehindDense,
 } from '../../layers/config/index.js';
 import { registerModel, routerOf } from '../../router/index.js';
-import { FlashGlm4MoeForCausalLMATB } from '../glm4_moe/index.js';
+import { FlashGlm4MoeForCausalLMATB, glm4Experts } from '../glm4_moe/index.js';
 
 /** Defaults of transformers 5.24, Dots1Config. */
 const DOTS1_CONFIG = defineConfig({
   fields: {
     ...decoder({ ...LLAMA_DEFAULTS, numKeyValueHeads: 32 }),
     ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
-    ...experts({
-      numExperts: required,
-      numExpertsPerToken: required,
-      moeIntermediateSize: 1408,
-      normTopkProb: false,
-      names: { numExperts: ['n_routed_experts', 'num_local_experts'] },
-    }),
-    expertGroups: expertGroups({ count: 1, kept: 1, scored: 2 }),
-    routedScalingFactor: routedScalingFactor(1),
-    sharedExperts: sharedExperts('n_shared_experts', 0),
+    ...glm4Experts(
+      {
+        ...{ numExperts: required, numExpertsPerToken: required },
+        ...{ moeIntermediateSize: 1408, normTopkProb: false },
+      },
+      0,
+    ),
     sparseLayers: sparseBehindDense({ dense: 0 }),
     hasQkNorm: constant(true),
     predictionLayers: constant(0),

@@ -57,12 +57,8 @@ export class FlashExaone4ForCausalLMATB extends FlashLlamaForCausalLMATB<Exaone4
       const own = at.at('self_attn');
       const rotates = !config.isHybrid || config.slidingWindows[layerId] !== undefined;
       const Attention = rotates ? NormedRotaryAttention : NormedAttention;
-      return new Olmo2Layer(
-        layerId,
-        config,
-        at,
-        new Attention(layerId, config, own, qwen3Norms(config, own)),
-      );
+      const selfAttn = new Attention(layerId, config, own, qwen3Norms(config, own));
+      return new Olmo2Layer(layerId, config, at, { selfAttn });
     });
   }
 }

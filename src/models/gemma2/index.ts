@@ -1,4 +1,5 @@
 import { RotaryAttention } from '../../layers/attention-orders.js';
+import type { AttentionOptions } from '../../layers/base-attention.js';
 import { slidingVariant } from '../../layers/base-layer.js';
 import type { DecoderConfig } from '../../layers/config/index.js';
 import { type LayerStep, SandwichLayer } from '../../layers/decoder-layers.js';
@@ -9,6 +10,14 @@ import type { Weights } from '../../weights/weights.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
 import { GemmaModelATB } from '../gemma/index.js';
 import { GEMMA2_CONFIG, type Gemma2Config } from './config-gemma2.js';
+
+export * from './config-gemma2.js';
+
+/** How scores are scaled and bounded. */
+export const gemma2Attention = (config: Gemma2Config): AttentionOptions => ({
+  scale: 1 / Math.sqrt(config.queryPreAttnScalar),
+  softcap: config.scoreSoftcap,
+});
 
 /** A sandwich around attention of whatever kind. */
 export class Gemma2Layer extends SandwichLayer {
@@ -33,9 +42,8 @@ export class FlashGemma2ForCausalLMATB extends FlashForCausalLMATB<Gemma2Config>
 
   constructor(config: Gemma2Config, weights: Weights) {
     super(config, weights, { softcap: config.logitSoftcap });
-    const options = { scale: 1 / Math.sqrt(config.queryPreAttnScalar), softcap: config.scoreSoftcap };
     this.model = new GemmaModelATB(config, weights.at('model'), (layerId, at) => {
-      const selfAttn = new RotaryAttention(layerId, config, at.at('self_attn'), options);
+      const selfAttn = new RotaryAttention(layerId, config, at.at('self_attn'), gemma2Attention(config));
       return new Gemma2Layer(layerId, config, at, selfAttn);
     });
   }

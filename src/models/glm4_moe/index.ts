@@ -4,6 +4,7 @@ import {
   type ConfigOf,
   decoder,
   defineConfig,
+  type ExpertDefaults,
   expertGroups,
   experts,
   field,
@@ -21,21 +22,23 @@ import type { Weights } from '../../weights/weights.js';
 import { FlashSparseLlamaATB } from '../llama/index.js';
 import { Qwen3Attention } from '../qwen3/index.js';
 
+/** Experts as GLM 4.5 and its relatives say what they are; `shared`: how many experts' width all tokens pass through. */
+export const glm4Experts = (defaults: Omit<ExpertDefaults, 'names'>, shared: number) => ({
+  ...experts({ ...defaults, names: { numExperts: ['n_routed_experts', 'num_local_experts'] } }),
+  expertGroups: expertGroups({ count: 1, kept: 1, scored: 2 }),
+  routedScalingFactor: routedScalingFactor(1),
+  sharedExperts: sharedExperts('n_shared_experts', shared),
+});
+
 /** Defaults of transformers 5.24, Glm4MoeConfig. */
 const GLM4_MOE_CONFIG = defineConfig({
   fields: {
     ...decoder({ ...LLAMA_DEFAULTS, numKeyValueHeads: 8, rmsNormEps: 1e-5, rotary: { factor: 0.5 } }),
     ...biases({ qkv: 'attention_bias', dense: false, mlp: false }),
-    ...experts({
-      numExperts: 128,
-      numExpertsPerToken: 8,
-      moeIntermediateSize: 1408,
-      normTopkProb: true,
-      names: { numExperts: ['n_routed_experts', 'num_local_experts'] },
-    }),
-    expertGroups: expertGroups({ count: 1, kept: 1, scored: 2 }),
-    routedScalingFactor: routedScalingFactor(1),
-    sharedExperts: sharedExperts('n_shared_experts', 1),
+    ...glm4Experts(
+      { numExperts: 128, numExpertsPerToken: 8, moeIntermediateSize: 1408, normTopkProb: true },
+      1,
+    ),
     sparseLayers: sparseBehindDense({ dense: 1 }),
     predictionLayers: predictionLayers(1),
     hasQkNorm: field('use_qk_norm', flag, false),

@@ -27,7 +27,7 @@ export class FlashGpt2ForCausalLMATB extends FlashGpt2LikeATB<Gpt2Config> {
     const { headDim, scalesScores, scalesScoresByLayer } = config;
     const scale = scalesScores ? 1 / Math.sqrt(headDim) : 1;
     super(config, weights, (layerId) => ({
-      order: 'blocks',
+      qkv: { packed: 'c_attn', order: 'blocks' },
       transposed: true,
       scale: scalesScoresByLayer ? scale / (layerId + 1) : scale,
       ...(scalesScoresByLayer && { variant: `scaled_${layerId + 1}` }),

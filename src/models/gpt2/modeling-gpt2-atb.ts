@@ -4,6 +4,7 @@ import type { BaseConfig } from '../../layers/config/index.js';
 import { PreNormLayer } from '../../layers/decoder-layers.js';
 import { type MLPConfig, UngatedMLP } from '../../layers/mlp.js';
 import { BaseLayerNorm } from '../../layers/norms.js';
+import type { QkvNames } from '../../layers/projections.js';
 import type { HeadNames } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
@@ -21,9 +22,13 @@ export const CAUSAL_MASKS: readonly RegExp[] = [/(^|\.)h\.\d+\.attn\.(masked_)?b
 
 /** How a relative of GPT-2 differs in its layers. */
 export interface Gpt2LayerOptions {
-  readonly order: 'blocks' | 'groups';
-  /** Whether the checkpoint's weights are [in, out]. */
-  readonly transposed: boolean;
+  /** The checkpoint's name of its attention; `attn` when absent. */
+  readonly attention?: string;
+  readonly qkv: QkvNames;
+  /** The checkpoint's name of the output projection; `c_proj` when absent. */
+  readonly dense?: string;
+  /** Whether the checkpoint's weights are [in, out]; false when absent. */
+  readonly transposed?: boolean;
   readonly scale: number;
   /** Tells layers apart that differ. */
   readonly variant?: string;
@@ -39,12 +44,11 @@ export abstract class FlashGpt2LikeATB<C extends Gpt2LikeConfig> extends FlashFo
     const inner = weights.at('transformer');
     this.model = new LearnedPositionModelATB(config, inner, {
       layer(layerId, at) {
-        const { order, transposed, scale, variant } = optionsOf(layerId);
-        const qkv = { packed: 'c_attn', order };
-        const attention = { qkv, dense: 'c_proj', transposed, scale };
+        const { attention = 'attn', variant, ...own } = optionsOf(layerId);
+        const { transposed = false } = own;
         const parts = {
           inputLayernorm: norm(at.at('ln_1')),
-          selfAttn: new PositionFreeAttention(layerId, config, at.at('attn'), attention),
+          selfAttn: new PositionFreeAttention(layerId, config, at.at(attention), { dense: 'c_proj', ...own }),
           postAttentionLayernorm: norm(at.at('ln_2')),
           mlp: new UngatedMLP(config, at.at('mlp'), { names: { up: 'c_fc', down: 'c_proj' }, transposed }),
         };

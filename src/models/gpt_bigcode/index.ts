@@ -44,8 +44,7 @@ export class FlashGptBigCodeForCausalLMATB extends FlashGpt2LikeATB<GptBigCodeCo
 
   constructor(config: GptBigCodeConfig, weights: Weights) {
     super(config, weights, () => ({
-      order: config.multiQuery ? 'blocks' : 'groups',
-      transposed: false,
+      qkv: { packed: 'c_attn', order: config.multiQuery ? 'blocks' : 'groups' },
       scale: config.scalesScores ? 1 / Math.sqrt(config.headDim) : 1,
     }));
   }

@@ -16,18 +16,18 @@ import { LlamaAttention, LlamaLayer, LlamaModelATB, type MakeLayer } from '../ll
 
 const FACTOR = positive(1e6);
 
-/** Defaults of transformers 5.24, GraniteConfig. */
-const GRANITE_CONFIG = defineConfig({
-  fields: {
-    ...decoder(LLAMA_DEFAULTS),
-    ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: 'mlp_bias' }),
-    slidingWindows: fullAttention,
-    embeddingMultiplier: field('embedding_multiplier', FACTOR, 1),
-    attentionMultiplier: field('attention_multiplier', FACTOR, 1),
-    residualMultiplier: field('residual_multiplier', FACTOR, 1),
-    logitsScaling: field('logits_scaling', FACTOR, 1),
-  },
-});
+/** What Granite and its relatives have. Defaults of transformers 5.24, GraniteConfig and GraniteMoeConfig. */
+export const GRANITE_FIELDS = {
+  ...decoder(LLAMA_DEFAULTS),
+  ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: 'mlp_bias' }),
+  slidingWindows: fullAttention,
+  embeddingMultiplier: field('embedding_multiplier', FACTOR, 1),
+  attentionMultiplier: field('attention_multiplier', FACTOR, 1),
+  residualMultiplier: field('residual_multiplier', FACTOR, 1),
+  logitsScaling: field('logits_scaling', FACTOR, 1),
+};
+
+const GRANITE_CONFIG = defineConfig({ fields: GRANITE_FIELDS });
 type GraniteConfig = ConfigOf<typeof GRANITE_CONFIG>;
 
 /** Llama with scales for embeddings, scores, residuals and logits. */

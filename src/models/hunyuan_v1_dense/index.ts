@@ -1,7 +1,4 @@
-import type { AtbGraph } from '../../graph/atb-graph.js';
-import type { GraphKind } from '../../graph/graph-kind.js';
-import { projectionNorms } from '../../layers/attention-orders.js';
-import { BaseAttention } from '../../layers/base-attention.js';
+import { projectionNorms, RotaryNormedAttention } from '../../layers/attention-orders.js';
 import {
   biases,
   type DecoderConfig,
@@ -13,7 +10,7 @@ import {
   LLAMA_DEFAULTS,
   only,
 } from '../../layers/config/index.js';
-import { HeadNorm, type NormStep } from '../../layers/norms.js';
+import { HeadNorm } from '../../layers/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashLlamaForCausalLMATB, LlamaLayer } from '../llama/index.js';
@@ -54,27 +51,13 @@ export const HUNYUAN_IRRELEVANT = {
 const HUNYUAN_CONFIG = defineConfig({ fields: HUNYUAN_FIELDS, irrelevant: HUNYUAN_IRRELEVANT });
 
 /** Attention whose queries and keys are RMS-normalised per head after they are rotated. */
-export class HunyuanAttention extends BaseAttention {
-  readonly queryNorm: NormStep;
-  readonly keyNorm: NormStep;
-
+export class HunyuanAttention extends RotaryNormedAttention {
   constructor(layerId: number, config: DecoderConfig, weights: Weights) {
-    super(layerId, config, weights);
-    const { q, k } = projectionNorms(config, (of, heads) => {
+    const norms = projectionNorms(config, (of, heads) => {
       const name = of === 'q' ? 'query_layernorm' : 'key_layernorm';
       return new HeadNorm(weights.at(name), { ...config, heads }, config.rmsNormEps);
     });
-    this.queryNorm = q;
-    this.keyNorm = k;
-  }
-
-  buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
-    const { q, k, v } = this.buildQkvGraph(graph, input);
-    const rotated = this.buildRopeGraph(graph, q, k);
-    const normedQ = this.queryNorm.buildGraph(graph, rotated.q);
-    const normedK = this.keyNorm.buildGraph(graph, rotated.k);
-    const attended = this.buildAttentionGraph(graph, kind, { q: normedQ, k: normedK, v });
-    return this.buildDenseGraph(graph, kind, attended);
+    super(layerId, config, weights, norms);
   }
 }
 

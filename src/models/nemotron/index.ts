@@ -1,4 +1,3 @@
-import { RotaryAttention } from '../../layers/attention-orders.js';
 import {
   biases,
   type ConfigOf,
@@ -11,14 +10,12 @@ import {
   rotaryConfig,
   textModel,
 } from '../../layers/config/index.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
 import { UngatedMLP } from '../../layers/mlp.js';
 import { BaseLayerNorm } from '../../layers/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { plus } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
-import { BaseModelATB } from '../base/base-model-atb.js';
-import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
+import { FlashNormedLlamaATB } from '../base/flash-normed-llama-atb.js';
 
 /** Defaults of transformers 5.24, NemotronConfig. */
 const NEMOTRON_CONFIG = defineConfig({
@@ -48,22 +45,13 @@ class OffsetLayerNorm extends BaseLayerNorm {
 }
 
 /** Half of each head turns, and relu squared stands in an MLP without a gate (arXiv:2402.16819, section 2). */
-export class FlashNemotronForCausalLMATB extends FlashForCausalLMATB<NemotronConfig> {
+export class FlashNemotronForCausalLMATB extends FlashNormedLlamaATB<NemotronConfig> {
   readonly name = 'nemotron';
-  protected readonly model: BaseModelATB;
 
   constructor(config: NemotronConfig, weights: Weights) {
-    super(config, weights);
-    const inner = weights.at('model');
-    this.model = new BaseModelATB(config, inner, {
-      layer: (layerId, at) =>
-        new PreNormLayer(layerId, at, {
-          inputLayernorm: new OffsetLayerNorm(at.at('input_layernorm'), config),
-          selfAttn: new RotaryAttention(layerId, config, at.at('self_attn')),
-          postAttentionLayernorm: new OffsetLayerNorm(at.at('post_attention_layernorm'), config),
-          mlp: new UngatedMLP(config, at.at('mlp')),
-        }),
-      norm: new OffsetLayerNorm(inner.at('norm'), config),
+    super(config, weights, {
+      norm: (at) => new OffsetLayerNorm(at, config),
+      mlp: (at) => new UngatedMLP(config, at),
     });
   }
 }

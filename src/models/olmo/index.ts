@@ -1,22 +1,20 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
-import { RotaryAttention } from '../../layers/attention-orders.js';
 import {
   biases,
   type ConfigOf,
   constant,
   decoder,
   defineConfig,
+  field,
   fullAttention,
   LLAMA_DEFAULTS,
+  positive,
 } from '../../layers/config/index.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { BaseMLP } from '../../layers/mlp.js';
 import { addLayerNorm, BaseNorm } from '../../layers/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { constantWeight } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
-import { BaseModelATB } from '../base/base-model-atb.js';
-import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
+import { FlashNormedLlamaATB } from '../base/flash-normed-llama-atb.js';
 
 /** Defaults of transformers 5.24, OlmoConfig. */
 const OLMO_CONFIG = defineConfig({
@@ -25,6 +23,7 @@ const OLMO_CONFIG = defineConfig({
     // OlmoLayerNorm knows no other.
     rmsNormEps: constant(1e-5),
     ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
+    clipQkv: field('clip_qkv', positive(1e6), undefined),
     slidingWindows: fullAttention,
   },
   irrelevant: { rms_norm_eps: 'OlmoLayerNorm has an epsilon of its own' },
@@ -36,8 +35,8 @@ class PlainLayerNorm extends BaseNorm {
   private readonly ones: TensorRef;
   private readonly zeros: TensorRef;
 
-  constructor(name: string, weights: Weights, { hiddenSize, rmsNormEps }: OlmoConfig) {
-    super(weights, rmsNormEps, name);
+  constructor(weights: Weights, { hiddenSize, rmsNormEps }: OlmoConfig) {
+    super(weights, rmsNormEps);
     this.ones = constantWeight('layer_norm.ones', [hiddenSize], 1);
     this.zeros = constantWeight('layer_norm.zeros', [hiddenSize], 0);
   }
@@ -53,22 +52,13 @@ class PlainLayerNorm extends BaseNorm {
 }
 
 /** Llama with norms that have no weights (arXiv:2402.00838, section 2.1). */
-export class FlashOlmoForCausalLMATB extends FlashForCausalLMATB<OlmoConfig> {
+export class FlashOlmoForCausalLMATB extends FlashNormedLlamaATB<OlmoConfig> {
   readonly name = 'olmo';
-  protected readonly model: BaseModelATB;
 
   constructor(config: OlmoConfig, weights: Weights) {
-    super(config, weights);
-    const inner = weights.at('model');
-    this.model = new BaseModelATB(config, inner, {
-      layer: (layerId, at) =>
-        new PreNormLayer(layerId, at, {
-          inputLayernorm: new PlainLayerNorm('input_layernorm', at, config),
-          selfAttn: new RotaryAttention(layerId, config, at.at('self_attn')),
-          postAttentionLayernorm: new PlainLayerNorm('post_attention_layernorm', at, config),
-          mlp: new BaseMLP(config, at.at('mlp')),
-        }),
-      norm: new PlainLayerNorm('norm', inner, config),
+    super(config, weights, {
+      norm: (at) => new PlainLayerNorm(at, config),
+      attention: { clip: config.clipQkv },
     });
   }
 }
@@ -76,7 +66,7 @@ export class FlashOlmoForCausalLMATB extends FlashForCausalLMATB<OlmoConfig> {
 export const OlmoRouter = routerOf(OLMO_CONFIG, FlashOlmoForCausalLMATB, {
   about: {
     kind: 'variant',
-    features: ['LayerNorm without weights'],
+    features: ['LayerNorm without weights', 'bounded projections'],
     reference: 'transformers',
   },
 });

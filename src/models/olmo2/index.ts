@@ -15,6 +15,7 @@ import {
 import { type LayerStep, NormedResultLayer } from '../../layers/decoder-layers.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
+import { rotaryOrder } from '../../layers/projections.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashLlamaForCausalLMATB } from '../llama/index.js';
@@ -31,19 +32,25 @@ const OLMO2_CONFIG = defineConfig({
 /** The norms of queries and keys, each over all heads at once. */
 export const olmo2Norms = (config: DecoderConfig, weights: Weights): ProjectionNorms =>
   projectionNorms(config, (of, heads) => {
-    return new BaseRMSNorm(weights.at(`${of}_norm`), heads * config.headDim, config.rmsNormEps);
+    const order = rotaryOrder(heads, config.rope);
+    return new BaseRMSNorm(weights.at(`${of}_norm`), heads * config.headDim, config.rmsNormEps, order);
   });
+
+/** The parts of a layer that a variant may replace. */
+export interface Olmo2LayerParts {
+  readonly selfAttn?: LayerStep;
+  readonly mlp?: LayerStep;
+}
 
 /** Norms are over the results of attention and MLP, not over what goes into them (arXiv:2501.00656, section 3). */
 export class Olmo2Layer extends NormedResultLayer {
-  /** `attention`: in place of OLMo 2's. */
-  constructor(layerId: number, config: DecoderConfig, weights: Weights, attention?: LayerStep) {
+  constructor(layerId: number, config: DecoderConfig, weights: Weights, given: Olmo2LayerParts = {}) {
     const own = weights.at('self_attn');
     const norm = (name: string) => new BaseRMSNorm(weights.at(name), config.hiddenSize, config.rmsNormEps);
     const parts = {
-      selfAttn: attention ?? new NormedRotaryAttention(layerId, config, own, olmo2Norms(config, own)),
+      selfAttn: given.selfAttn ?? new NormedRotaryAttention(layerId, config, own, olmo2Norms(config, own)),
       afterAttention: norm('post_attention_layernorm'),
-      mlp: new BaseMLP(config, weights.at('mlp')),
+      mlp: given.mlp ?? new BaseMLP(config, weights.at('mlp')),
       afterMlp: norm('post_feedforward_layernorm'),
     };
     super(layerId, weights, parts, slidingVariant(config, layerId));

@@ -13,11 +13,27 @@ import {
   LLAMA_DEFAULTS,
   positive,
 } from '../../layers/config/index.js';
-import { ExpertRouter, Experts, SparseMLP } from '../../layers/experts.js';
+import {
+  ExpertRouter,
+  Experts,
+  type ExpertsConfig,
+  type RouterConfig,
+  SparseMLP,
+} from '../../layers/experts.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashSparseLlamaATB } from '../llama/index.js';
 import { olmo2Norms } from '../olmo2/index.js';
+
+/** Experts that softmax chooses of, in place of an MLP. */
+export const olmoeExperts = (
+  config: Omit<RouterConfig, 'scoring'> & ExpertsConfig,
+  weights: Weights,
+): SparseMLP =>
+  new SparseMLP({
+    router: new ExpertRouter({ ...config, scoring: 'softmax' }, weights),
+    experts: new Experts(config, weights.at('experts')),
+  });
 
 /** Defaults of transformers 5.24, OlmoeConfig. */
 const OLMOE_CONFIG = defineConfig({
@@ -64,11 +80,7 @@ export class FlashOlmoeForCausalLMATB extends FlashSparseLlamaATB<OlmoeConfig> {
   constructor(config: OlmoeConfig, weights: Weights) {
     super(config, weights, {
       selfAttn: (layerId, at) => new OlmoeAttention(layerId, config, at),
-      experts: (at) =>
-        new SparseMLP({
-          router: new ExpertRouter({ ...config, scoring: 'softmax' }, at),
-          experts: new Experts(config, at.at('experts')),
-        }),
+      experts: (at) => olmoeExperts(config, at),
     });
   }
 }

@@ -3,6 +3,7 @@ import {
   type ProjectionNorms,
   projectionNorms,
 } from '../../layers/attention-orders.js';
+import type { AttentionConfig } from '../../layers/base-attention.js';
 import {
   biases,
   type DecoderConfig,
@@ -26,15 +27,18 @@ const QWEN3_CONFIG = defineConfig({
   irrelevant: { mlp_bias: 'Qwen3MLP has no biases' },
 });
 
+/** What attention with norms of heads is told by the configuration. */
+export type NormedHeadsConfig = AttentionConfig & { readonly rmsNormEps: number };
+
 /** The norms of queries and keys, one for all heads of each. */
-export const qwen3Norms = (config: DecoderConfig, weights: Weights): ProjectionNorms =>
+export const qwen3Norms = (config: NormedHeadsConfig, weights: Weights): ProjectionNorms =>
   projectionNorms(config, (of, heads) => {
     return new HeadNorm(weights.at(`${of}_norm`), { ...config, heads }, config.rmsNormEps);
   });
 
 /** Llama's attention, with q and k RMS-normalised per head before RoPE (arXiv:2505.09388, section 2). */
 export class Qwen3Attention extends NormedRotaryAttention {
-  constructor(layerId: number, config: DecoderConfig, weights: Weights) {
+  constructor(layerId: number, config: NormedHeadsConfig, weights: Weights) {
     super(layerId, config, weights, qwen3Norms(config, weights));
   }
 }

@@ -8,9 +8,10 @@ import {
   type Field,
   field,
   fullAttention,
+  groupedQueryAttention,
   keysBecause,
+  LLAMA_DEFAULTS,
   longestContext,
-  multiHeadAttention,
   positive,
   required,
   rotaryConfig,
@@ -47,7 +48,7 @@ const rope: Field<
 export const TELECHAT_CONFIG = defineConfig({
   fields: {
     ...textModel({ tieWordEmbeddings: true }),
-    ...multiHeadAttention,
+    ...groupedQueryAttention(LLAMA_DEFAULTS),
     ...bothSpellings,
     trainedLength: field('training_seqlen', WIDTH, 8192),
     maxPositionEmbeddings: contextLength(['seq_length', 'max_position_embeddings'], 8192),

@@ -8,10 +8,17 @@ const f32 = Math.fround;
  * their rounding to f32: transformers 5.23 `modeling_rope_utils.py`. Papers: YaRN arXiv:2309.00071, LongRoPE
  * arXiv:2402.13753; "dynamic" is NTK scaling by u/emozilla, "llama3" is Llama 3.1's.
  */
-export function ropeFrequencies(
-  rope: RopeConfig,
-  baseLen: number,
-): { readonly inverse: Float32Array; readonly attentionFactor: number } {
+export function ropeFrequencies(rope: RopeConfig, baseLen: number): Frequencies {
+  const found = forwardFrequencies(rope, baseLen);
+  return rope.turnsBack ? { ...found, inverse: found.inverse.map((value) => -value) } : found;
+}
+
+interface Frequencies {
+  readonly inverse: Float32Array;
+  readonly attentionFactor: number;
+}
+
+function forwardFrequencies(rope: RopeConfig, baseLen: number): Frequencies {
   const { scaling, theta } = rope;
   switch (scaling.type) {
     case 'default':

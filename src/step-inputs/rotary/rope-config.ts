@@ -12,6 +12,8 @@ export interface RopeConfig {
   readonly interleaved: boolean;
   readonly maxPositionEmbeddings: number;
   readonly scaling: RopeScaling;
+  /** Whether elements turn the other way; they do not when absent. */
+  readonly turnsBack?: boolean;
   /** Whether cos and sin stay f32 whatever is turned by them; they are rounded to its dtype when absent. */
   readonly keepsF32?: boolean;
 }
