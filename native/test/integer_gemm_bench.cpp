@@ -45,7 +45,8 @@ struct Format {
   int planes;
   bool products;           ///< Scales are products of an output's scale and multipliers.
   bool offsets = false;    ///< Each group has an offset, as integers have that are not symmetric.
-  bool exponents = false;  ///< Scales are powers of two, of which the exponents are stored.
+  /// Scales are powers of two, of which the exponents are stored: one in so many is 6 smaller than the largest; 0: floats.
+  int far = 0;
 };
 constexpr Format kFormats[] = {{"bf16", WeightFormat::kBF16, 0, 0, false},
                                {"w8a16", WeightFormat::kI8, 0, 2, false},
@@ -62,7 +63,9 @@ constexpr Format kFormats[] = {{"bf16", WeightFormat::kBF16, 0, 0, false},
                                {"asym8", WeightFormat::kI8, 0, 2, false, true},
                                {"fp8", WeightFormat::kE4M3, 0, 0, false},
                                {"fp8.block", WeightFormat::kE4M3, 128, 0, false},
-                               {"mxfp4", WeightFormat::kE2M1, 32, 2, false, false, true},
+                               {"mxfp4", WeightFormat::kE2M1, 32, 2, false, false, 1 << 30},
+                               {"mxfp4.far", WeightFormat::kE2M1, 32, 2, false, false, 1000},
+                               {"mxfp4.wide", WeightFormat::kE2M1, 32, 2, false, false, 10},
                                {"mxfp4.narrow", WeightFormat::kE2M1, 32, 2, true}};
 
 /// Copies of one weight, together beyond any cache.
@@ -87,10 +90,15 @@ struct Copies {
     auto* numbers = reinterpret_cast<float*>(scales.data());
     for (int64_t i = 0; i < scale_bytes / 4; ++i) numbers[i] = 0.01f;
     weight.scales = order.data = numbers;
-    if (f.exponents) {
+    if (f.far > 0) {
       scale_bytes /= 4;
       exponents = Buffer(static_cast<size_t>(scale_bytes));
-      std::memset(exponents.data(), 120, exponents.size());
+      uint32_t state = 1;
+      for (std::byte& exponent : Bytes(exponents)) {
+        state = state * 1664525u + 1013904223u;
+        const uint32_t draw = state >> 8;
+        exponent = static_cast<std::byte>(120 - (draw % static_cast<uint32_t>(f.far) == 1 ? 6 : draw / 4096 % 4));
+      }
       weight.scales = nullptr;
       weight.exponents = reinterpret_cast<const uint8_t*>(exponents.data());
     }

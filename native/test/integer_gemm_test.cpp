@@ -54,7 +54,9 @@ struct Weight {
       const auto g = static_cast<int64_t>(i) % groups, row = static_cast<int64_t>(i) / groups;
       auto multiplier = static_cast<float>(g == row % groups ? 15 : static_cast<int>(rng() % 31) - 15);
       if (format == WeightFormat::kE2M1) multiplier = g == row % groups ? 8 : static_cast<float>(rng() % 9);
-      if (extra == Extra::kExponents) scales[i] = std::ldexp(1.0f, static_cast<int>(rng() % 12) - 16);
+      // Most of a span lie in one window; some steps, but not all, have groups in others or in none.
+      if (extra == Extra::kExponents)
+        scales[i] = std::ldexp(1.0f, -4 - static_cast<int>(g % 5 == 0 && rng() % 4 == 0 ? rng() % 30 : rng() % 4));
       if (extra == Extra::kProducts) scales[i] = 0x1p-9f * static_cast<float>(1 + row) * multiplier;
     }
     for (int64_t row = (n - 1) / 7 * 7; row >= 0; row -= 7) {  // Pieces in no order: it must not matter.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 #include <string>
 
 #include "base/align.h"
@@ -158,6 +159,11 @@ int64_t PanelRow(const PackedWeight& weight, int64_t panel) {
 int64_t PanelWidth(const PackedWeight& weight, int64_t panel) {
   const int64_t first = (weight.interleaved ? panel / 2 : panel) * kPanelColumns;
   return std::min(kPanelColumns, MatrixRows(weight) - first);
+}
+
+int64_t ExponentSpan(const PackedWeight& weight) {
+  const int64_t unit = std::lcm(weight.group, kIntegerTileK);
+  return unit * std::max<int64_t>(1, kExponentSpan / unit);
 }
 
 void PackRows(const PackedWeight& weight, std::byte* data, int64_t row_begin, int64_t row_end,

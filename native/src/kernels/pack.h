@@ -27,6 +27,8 @@ int64_t PackedBytes(const PackedWeight& weight);
 /// The matrix row in column 0 of a panel, and how many of the panel's columns are rows of the matrix (1 .. 16).
 int64_t PanelRow(const PackedWeight& weight, int64_t panel);
 int64_t PanelWidth(const PackedWeight& weight, int64_t panel);
+/// Channels of a span of a weight with exponents: whole groups, and whole tiles.
+int64_t ExponentSpan(const PackedWeight& weight);
 
 /// A matrix in ordinary memory: element (row, i) is at row * row_stride + i * column_stride, counted in elements of
 /// `dtype`. The dtype is f32, f16 or bf16; or int8 for a weight of integers, where kI4 keeps the lower four bits. A

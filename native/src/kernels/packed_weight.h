@@ -15,6 +15,13 @@ constexpr int64_t kIntegerTileK = 64;
 constexpr int64_t kGroupStep = 32;
 constexpr int64_t kMaxGroup = 1024;
 
+/// Where scales are powers of two, the sums of about so many channels, a span of whole groups, leave the integers
+/// together (ExponentSpan): twice an e2m1 number times 8, 4, 2 or 1 is an integer of 8 bits. Of an output's groups in a
+/// span, those whose exponents are up to 3 below the largest, E, are summed as integers, in units of 2^(E - 3); then
+/// those from 4 to 7 below it, and so on: kExponentWindows windows. What is smaller yet is added group by group before them.
+constexpr int64_t kExponentSpan = 1024;
+constexpr int kExponentWindows = 4;
+
 /// Input channels of one line of a kE4M3 panel, 64 bytes.
 constexpr int64_t kLineE4M3 = 4;
 
@@ -57,7 +64,8 @@ struct PackedWeight {
   /// For kI4 only, from -15 to 15, and for kE2M1, from 0 to 8: [panels][groups][16 columns], or null. A multiplier times
   /// an int4, or times twice an e2m1 number, is an integer of 8 bits, so that sums over all channels stay integers.
   const int8_t* multipliers = nullptr;
-  /// For kE2M1 only, in place of scales: [panels][groups][16 columns], or null. A scale is 2^(exponent - 127).
+  /// For kE2M1 only, in place of scales: [panels][groups][16 columns], or null. A scale is 2^(exponent - 127). Products are
+  /// summed as kExponentSpan says.
   const uint8_t* exponents = nullptr;
   /// Of integers: [panels][groups][16 columns], or null: a weight is scale * (integer + offset). There are no multipliers
   /// then.

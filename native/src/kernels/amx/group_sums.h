@@ -7,9 +7,6 @@
 namespace atb::kernels::amx {
 namespace {
 
-/// How the scales of groups are stored.
-enum class GroupKind { kScales, kScalesAndOffsets, kExponents };
-
 /// A digit block and a pair of panels, of which groups are summed one after another.
 struct GroupTarget {
   DigitSums* values;  ///< f32 sums of each panel, [rows][16].
@@ -20,14 +17,12 @@ struct GroupTarget {
 };
 
 /// values[r] += scale * the number whose digits were summed over the group, with what offsets add to it.
-template <int Planes, GroupKind kKind>
+template <int Planes, bool kOffsets>
 ATB_INLINE inline void AddRows(const GroupTarget& to, int64_t panel, int64_t group, const DigitSums& from, int64_t rows) {
-  const int64_t at = panel * to.scales.stride + group * kPanelColumns;
-  const Vec scale = kKind == GroupKind::kExponents ? Vec::PowersOfTwo(to.scales.exponents + at)
-                                                   : Vec::Load(to.scales.data + at);
+  const Vec scale = to.scales.At<Vec>(panel * to.scales.stride + group * kPanelColumns);
   Vec offset;
-  const float* row_sum = kKind == GroupKind::kScalesAndOffsets ? to.offsets.sums + group : nullptr;
-  if constexpr (kKind == GroupKind::kScalesAndOffsets) {
+  const float* row_sum = kOffsets ? to.offsets.sums + group : nullptr;
+  if constexpr (kOffsets) {
     simd::GroupOffsets own = to.offsets;
     own.offsets += group * kPanelColumns;
     offset = own.Factors<Vec>(panel, to.format);
@@ -38,7 +33,7 @@ ATB_INLINE inline void AddRows(const GroupTarget& to, int64_t panel, int64_t gro
     __m512i digits[Planes];
     for (int plane = 0; plane < Planes; ++plane) digits[plane] = _mm512_load_si512(from[plane * rows + r]);
     Vec value = avx512::Join<Planes>(digits);
-    if constexpr (kKind == GroupKind::kScalesAndOffsets) {
+    if constexpr (kOffsets) {
       value = Fma(offset, Vec::Set1(*row_sum), value);
       row_sum += to.offsets.row_stride;
     }
@@ -47,11 +42,11 @@ ATB_INLINE inline void AddRows(const GroupTarget& to, int64_t panel, int64_t gro
 }
 
 /// Where a block is whole, the number of its rows is a constant.
-template <int Planes, GroupKind kKind>
+template <int Planes, bool kOffsets>
 __attribute__((noinline)) void AddGroup(const GroupTarget& to, int64_t panel, int64_t group, const DigitSums& from) {
   constexpr int64_t kWhole = kBlockRows[Planes];
-  to.rows == kWhole ? AddRows<Planes, kKind>(to, panel, group, from, kWhole)
-                    : AddRows<Planes, kKind>(to, panel, group, from, to.rows);
+  to.rows == kWhole ? AddRows<Planes, kOffsets>(to, panel, group, from, kWhole)
+                    : AddRows<Planes, kOffsets>(to, panel, group, from, to.rows);
 }
 
 /// What is left to do of the sums of a group. A panel of 16 rows takes 48 cycles, a step of tiles 64 or more; so each step
@@ -59,47 +54,63 @@ __attribute__((noinline)) void AddGroup(const GroupTarget& to, int64_t panel, in
 class DeferredGroup {
  public:
   explicit DeferredGroup(const GemmCall& call) {
-    using enum GroupKind;
-    constexpr decltype(&AddGroup<1, kScales>) kAdders[][3] = {
-        {AddGroup<1, kScales>, AddGroup<1, kScalesAndOffsets>, AddGroup<1, kExponents>},
-        {AddGroup<2, kScales>, AddGroup<2, kScalesAndOffsets>, AddGroup<2, kExponents>},
-        {AddGroup<3, kScales>, AddGroup<3, kScalesAndOffsets>, AddGroup<3, kExponents>}};
-    add_ = kAdders[call.digits.planes - 1][call.weight->exponents ? 2 : call.weight->offsets ? 1 : 0];
+    constexpr decltype(&AddGroup<1, false>) kAdders[][2] = {{AddGroup<1, false>, AddGroup<1, true>},
+                                                            {AddGroup<2, false>, AddGroup<2, true>},
+                                                            {AddGroup<3, false>, AddGroup<3, true>}};
+    add_ = kAdders[call.digits.planes - 1][call.weight->offsets ? 1 : 0];
   }
 
   /// What the groups that follow are added to.
-  void SetTarget(const GroupTarget& target) { targets_[++target_ % 2] = target; }
+  void SetTarget(const GroupTarget& target) { targets_[++target_ % kTargets] = target; }
 
-  /// Where the tiles store the sums of the group to come.
+  /// Where the tiles store the sums that they hold, when those of the group to come begin.
   ATB_INLINE DigitSums* next() { return sums_[turn_ % 2]; }
 
-  /// Takes over the sums at next(). Nothing of an earlier group may be left.
-  ATB_INLINE void Start(int64_t panels, int64_t group) {
-    ++turn_;
-    left_ = panels;
-    group_ = group;
-    of_ = target_;
+  /// The tiles have stored at next() what they held, and hold the sums of `group` from now on, of so many panels.
+  ATB_INLINE void Begin(int64_t panels, int64_t group) {
+    Stored();
+    open_ = {target_, panels, group};
   }
+  /// The tiles have stored at next() what they held, and hold nothing.
+  ATB_INLINE void Stored() {
+    Rest();
+    if (open_.panels > 0) {
+      ++turn_;
+      stored_ = open_;
+    }
+    open_.panels = 0;
+  }
+  /// Panels whose sums the tiles hold.
+  int64_t open() const { return open_.panels; }
 
-  /// A panel of them.
+  /// Adds a panel of what was stored.
   ATB_INLINE void Step() {
-    if (left_ > 0) Panel();
+    if (stored_.panels > 0) Panel();
   }
   ATB_INLINE void Rest() {
-    while (left_ > 0) Panel();
+    while (stored_.panels > 0) Panel();
   }
 
  private:
+  /// Those whose sums are added and in the tiles, and the next one.
+  static constexpr int64_t kTargets = 3;
+
+  /// The sums of a group.
+  struct Sums {
+    uint64_t target;
+    int64_t panels;  ///< That are still to be added.
+    int64_t group;
+  };
+
   ATB_INLINE void Panel() {
-    --left_;
-    add_(targets_[of_ % 2], left_, group_, sums_[(turn_ + 1) % 2][left_]);
+    --stored_.panels;
+    add_(targets_[stored_.target % kTargets], stored_.panels, stored_.group, sums_[(turn_ + 1) % 2][stored_.panels]);
   }
 
   void (*add_)(const GroupTarget& to, int64_t panel, int64_t group, const DigitSums& from);
-  int64_t left_ = 0;  ///< Panels.
-  int64_t group_ = 0;
-  uint64_t turn_ = 0, target_ = 0, of_ = 0;
-  GroupTarget targets_[2];
+  Sums open_{}, stored_{};
+  uint64_t turn_ = 0, target_ = 0;
+  GroupTarget targets_[kTargets];
   alignas(64) DigitSums sums_[2][2];  ///< Of two groups in turn, of a pair of panels.
 };
 

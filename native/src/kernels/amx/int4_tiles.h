@@ -129,7 +129,7 @@ class MultiplierWalk {
 /// What ExpandTilesAhead makes of tiles whose channels all count alike. Format: PlainInt4 or PlainE2M1.
 template <class Format>
 struct PlainTiles : Format {
-  void NextTile() {}
+  int64_t NextTile() { return 1; }
   template <int kPanel, int kQuarter>
   void Choose() {}
 };
@@ -143,9 +143,10 @@ struct MultipliedTiles {
   int64_t half_group[2] = {};  ///< Where the multipliers of either half of the tile are.
   Format format{};
 
-  ATB_INLINE void NextTile() {
+  ATB_INLINE int64_t NextTile() {
     half_group[0] = walk.Next();
     half_group[1] = walk.Next();
+    return 1;
   }
   template <int kPanel, int kQuarter>
   ATB_INLINE void Choose() {

@@ -6,6 +6,7 @@
 //         for sets of panels                         2 to 8, fetched side by side       PanelSetWalk
 //           for pairs of panels                      16 + 16 columns of the result      IntegerProduct::MultiplyPair
 //             for bursts of steps                    all steps, or 8, 16 or 32          MultiplyPerOutput and others
+//               or spans and passes over them        where scales are powers of two     MultiplyWindows
 //               for digit blocks                     up to 32 digit rows each           ForBlocks
 //                 for steps of 64 channels           one tile of each panel             MultiplySteps
 //
@@ -21,32 +22,20 @@
 //
 // A panel's tiles follow one another in memory, so a step moves down by a tile in a pair of panels and right by a tile
 // in a digit block. The digits of a block are the rows of the left tiles, those of all planes, so that a weight tile
-// meets all digits of an activation row while it is loaded. integer_plan.h says what the sizes are and why,
-// integer_steps.h draws a step, side_work.h has what is done between tile instructions, and integer_epilogue.h what
+// meets all digits of an activation row while it is loaded. integer_plan.h says what the sizes are and why, integer_loops.h
+// has what all kinds of products share, integer_steps.h draws a step, side_work.h has what is done between tile instructions, and integer_epilogue.h what
 // becomes of the sums. Sums are exact: tiles and the vector kernel of AVX-512 give the same bits.
-#include "kernels/amx/integer_epilogue.h"
-#include "kernels/amx/integer_pieces.h"
-#include "kernels/amx/integer_plan.h"
-#include "kernels/amx/integer_steps.h"
+#include "kernels/amx/integer_loops.h"
 #include "kernels/amx/kernels.h"
-#include "kernels/amx/side_work.h"
 #include "kernels/avx512/kernels.h"
 
 namespace atb::kernels::amx {
 namespace {
 
-using simd::DigitBlock;
-
 /// Digit blocks [first, end) times panels.
-class IntegerProduct {
+class IntegerProduct : IntegerLoops {
  public:
-  IntegerProduct(const GemmCall& call, int64_t first, int64_t end, Scratch& scratch)
-      : call_(call),
-        weight_(*call.weight),
-        plan_(call, first, end),
-        scratch_(scratch),
-        epilogue_(call, plan_.blocks),
-        group_(call) {}
+  using IntegerLoops::IntegerLoops;
 
   void Run(int64_t panel_begin, int64_t panel_end) {
     PanelSetWalk walk(plan_, weight_.k, panel_begin, panel_end);
@@ -60,13 +49,6 @@ class IntegerProduct {
   }
 
  private:
-  /// The tile of a panel that begins with channel k.
-  const char* TileAt(int64_t panel, int64_t k) const {
-    return static_cast<const char*>(weight_.data) + panel * weight_.panel_stride +
-           k / kIntegerTileK * StoredTileBytes();
-  }
-  int64_t StoredTileBytes() const { return plan_.pairs ? kTileBytes / 2 : kTileBytes; }
-
   /// The pair of panels that begins with the set's panel `first`.
   void MultiplyPair(const PanelSet& set, int64_t first, const PanelSet* next) {
     const bool one_slice = plan_.slice >= weight_.k;
@@ -82,8 +64,8 @@ class IntegerProduct {
     pair.scales = Scales::Of<Vec>(weight_, plan_.groups.count, pair.panel, pair.panels, scratch_.scales[turn][0]);
     SetSideWork(set, first, next);
     pair.panels == 2 ? MultiplyPanels<2>(pair) : MultiplyPanels<1>(pair);
+    CloseGroup();
     if (pair.one_burst || pair.end < weight_.k) return;
-    group_.Rest();
     epilogue_.FinishAll();
     epilogue_.Start(plan_.first_block, plan_.end_block, pair.panel, pair.panels, pair.scales.data, pair.sums);
   }
@@ -101,23 +83,8 @@ class IntegerProduct {
                        : MultiplyExpanded<P>(pair, Multiplied<E2M1Multipliers>(pair));
       case ScaleKind::kPerGroup:
         return plan_.half_steps ? MultiplyGroups<P, true>(pair) : MultiplyGroups<P, false>(pair);
-    }
-  }
-
-  /// Calls multiply(number, block, sums) for each block. `complete`: all channels have been multiplied then.
-  template <class F>
-  void ForBlocks(const PanelPair& pair, bool complete, F multiply) {
-    for (int64_t b = plan_.first_block; b < plan_.end_block; ++b) {
-      const DigitBlock block(call_, plan_.blocks, b);
-      if (block.digit_rows != configured_rows_) ConfigureSteps(configured_rows_ = block.digit_rows, plan_.half_steps);
-      SetResultRows(block, pair.panel, complete);
-      DigitSums(&sums)[2] = pair.one_burst ? scratch_.kept[++bursts_ % 2] : pair.sums[b - plan_.first_block];
-      multiply(b - plan_.first_block, block, sums);
-      if (!pair.one_burst) continue;
-      group_.Rest();
-      epilogue_.FinishAll();
-      epilogue_.Start(b, b + 1, pair.panel, pair.panels, pair.scales.data, &sums);
-      side_work_.epilogue_rows = epilogue_.rows_left() / TileSteps(weight_.k) + 1;
+      case ScaleKind::kWindows:
+        return MultiplyWindows<P>(pair);
     }
   }
 
@@ -149,26 +116,6 @@ class IntegerProduct {
     return {weight_.multipliers + pair.panel * stride, stride, MultiplierWalk(weight_, plan_.groups.count, pair.k)};
   }
 
-  /// The tiles of a pair, to be expanded in bursts of that many steps. With one block tiles are used once, and a ring of
-  /// 4 steps, 8 KB, stays in L1. Else a burst must stay in the ring.
-  template <int P, bool kHalf, class Expander>
-  ExpandTilesAhead<P, kHalf, Expander> StartExpanding(const PanelPair& pair, int64_t steps, int64_t burst,
-                                                      const Expander& expander) {
-    using Work = ExpandTilesAhead<P, kHalf, Expander>;
-    const int64_t ring_bytes = (kExpandedAhead + (plan_.Blocks() == 1 ? 2 : burst)) * Work::kStepBytes;
-    Work expand{side_work_, TileAt(pair.panel, pair.k), weight_.panel_stride, scratch_.tiles, ring_bytes, 0, expander,
-                steps};
-    expand.Start();
-    return expand;
-  }
-
-  /// Where the tiles of step `step` lie, counted from the first of `work`.
-  template <class Work>
-  static WeightTiles InRing(const Work& work, int64_t step) {
-    const auto* const ring = reinterpret_cast<const char*>(work.ring);
-    return {ring + step * Work::kStepBytes % work.ring_bytes, work.ring_bytes, ring, ring + work.ring_bytes};
-  }
-
   /// Int4 or e2m1 with one scale for each output, and perhaps multipliers: the first block of each burst also makes the
   /// tiles, the other blocks find them made.
   template <int P, class Expander>
@@ -195,6 +142,49 @@ class IntegerProduct {
     if (!plan_.pairs) return MultiplyStoredGroups<P, kHalf>(pair);
     weight_.format == WeightFormat::kI4 ? MultiplyExpandedGroups<P, kHalf>(pair, PlainTiles<PlainInt4>{})
                                         : MultiplyExpandedGroups<P, kHalf>(pair, PlainTiles<PlainE2M1>{});
+  }
+
+  /// Powers of two for scales: span after span, pass after pass.
+  template <int P>
+  void MultiplyWindows(const PanelPair& pair) {
+    const int64_t span = ExponentSpan(weight_);
+    WindowPass& pass = scratch_.pass;
+    for (int64_t k = pair.k; k < pair.end; k += span) {
+      const SpanExponents exponents(weight_, plan_.groups, pair.panel, P, k, Min(k + span, pair.end));
+      bool begins = k == 0;
+      const auto run = [&](bool taken) {
+        if (taken) MultiplyPass<P>(pair, k, begins);
+        begins = begins && !taken;
+      };
+      for (int64_t g = 0; g < exponents.groups(); ++g) run(exponents.TakeSmall(g, pass, NextPassScales()));
+      for (int window = 0; window < kExponentWindows; ++window)
+        run(exponents.TakeWindow(window, pass, NextPassScales()));
+    }
+  }
+
+  float (*NextPassScales())[kPanelColumns] { return scratch_.pass_scales[(passes_ + 1) % 4]; }
+
+  /// A pass over the span that begins with channel k; `begins`: nothing has been summed.
+  template <int P>
+  void MultiplyPass(const PanelPair& pair, int64_t k, bool begins) {
+    const WindowPass& pass = scratch_.pass;
+    const Scales scales{NextPassScales()[0], kPanelColumns};
+    ++passes_;
+    PanelPair part = pair;
+    part.k = k + pass.steps[0] * kIntegerTileK;
+    auto expand = StartExpanding<P, false>(part, pass.count, pass.count, WindowTiles{&pass});
+    const WeightTiles weights = InRing(expand, 0);
+    const bool complete = k + ExponentSpan(weight_) >= weight_.k;
+    ForBlocks(pair, complete, [&](int64_t number, const DigitBlock& whole, DigitSums(&sums)[2]) {
+      DigitBlock block = whole;
+      block.digits += k / kIntegerTileK * block.tile_stride;
+      if (begins) memset(sums, 0, P * sizeof *sums);
+      group_.SetTarget({sums, block.rows, scales, weight_.format, {}});
+      if (number > 0) return RunListedSteps<P>(block, weights, pass.steps, pass.count, group_, side_work_);
+      static_cast<SideWork&>(expand) = side_work_;
+      RunListedSteps<P>(block, weights, pass.steps, pass.count, group_, expand);
+      side_work_ = expand;
+    });
   }
 
   template <int P, bool kHalf>
@@ -241,45 +231,7 @@ class IntegerProduct {
                             k / channels, group_, work);
   }
 
-  /// What is done while all blocks multiply the pair of panels that begins with the set's panel `first`: the pairs of a
-  /// set share the fetching of the next set, each a range of its tiles.
-  void SetSideWork(const PanelSet& set, int64_t first, const PanelSet* next) {
-    const int64_t blocks = plan_.Blocks();
-    const int64_t tiles = TileSteps(Min(plan_.slice, weight_.k - set.k));
-    const int64_t steps = tiles * blocks * (plan_.half_steps ? 2 : 1);
-    side_work_ = {nullptr, weight_.panel_stride, 0, 0, 0, nullptr, 0, 0, &epilogue_, 0};
-    side_work_.epilogue_rows = (epilogue_.rows_left() + steps - 1) / steps + 1;
-    // FetchTilesAhead alone is enough for one block, and for two blocks where kSetBytes allows fewer than 4 panels: the
-    // next panels would not stay in L2 until they are used.
-    const bool fetches_tiles = plan_.scales == ScaleKind::kPerOutput && !plan_.pairs;
-    const bool near = fetches_tiles && (blocks == 1 || (blocks == 2 && plan_.set_panels < kSetPanels / 2));
-    if (!next || near) return;
-    const int64_t pairs = plan_.set_panels / 2, number = first / 2;
-    const int64_t lines = tiles * StoredTileBytes() / 64, begin = lines * number / pairs;
-    side_work_.next = TileAt(next->panel, next->k) + begin * 64;
-    side_work_.panels = next->panels;
-    side_work_.lines_left = lines * (number + 1) / pairs - begin;
-    side_work_.lines = (side_work_.lines_left + steps - 1) / steps;
-  }
-
-  /// The cache lines that results go to, one for each row, are fetched ahead: each would be a miss when it is written.
-  void SetResultRows(const DigitBlock& block, int64_t panel, bool complete) {
-    const int64_t size = call_.out_dtype == DType::kF32 ? 4 : 2;
-    side_work_.out_rows = complete ? block.rows : 0;
-    side_work_.out_bytes = call_.out_stride * size;
-    side_work_.out = static_cast<const char*>(call_.out) + block.row * side_work_.out_bytes +
-                     PanelRow(weight_, panel) * size;
-  }
-
-  const GemmCall& call_;
-  const PackedWeight& weight_;
-  const IntegerPlan plan_;
-  Scratch& scratch_;
-  int64_t bursts_ = 0;
-  int64_t configured_rows_ = 0;  ///< Digit rows that the tiles are shaped for.
-  SideWork side_work_{};
-  DeferredIntegerEpilogue epilogue_;
-  DeferredGroup group_;
+  int64_t passes_ = 0;
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 #pragma once
 // A thread's memory for a product with integers, and the piece of work that it is for. Included by integer_gemm.cpp alone;
 // everything has internal linkage.
+#include "kernels/amx/exponent_passes.h"
 #include "kernels/amx/integer_epilogue.h"
 #include "kernels/amx/side_work.h"
 
@@ -15,6 +16,9 @@ struct alignas(64) Scratch {
   DigitSums kept[2 * kMaxBlocks][2];
   /// Scales of two pairs of panels in turn.
   float scales[2][2][kPanelColumns];
+  /// Of the pass at hand, and the scales of four passes in turn: sums of the two before wait for theirs.
+  WindowPass pass;
+  float pass_scales[4][2][kPanelColumns];
   /// Tiles of int8 that were made of int4 or e2m1: a ring of them for each panel of a pair.
   int8_t tiles[2 * (kExpandedAhead + kMostBurst) * kTileBytes];
 };

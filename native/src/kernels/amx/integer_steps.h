@@ -145,15 +145,9 @@ void MultiplyGroupSteps(const simd::DigitBlock& block, const WeightTiles& weight
     tile += kStepBytes;
     if (tile == ring_end) tile = ring;
   };
-  ForTiles<4>([]<int I>() { Zero<I>(); });
   for (int64_t s = begin; s < end; ++group) {
-    if (s == begin) {
-      MultiplyStep<R, P>(digits(s), tile, tile + stride, side);
-    } else {
-      MultiplyStep<R, P>(digits(s), tile, tile + stride, side, groups.next());
-      groups.Rest();
-      groups.Start(P, group - 1);
-    }
+    MultiplyStep<R, P>(digits(s), tile, tile + stride, side, groups.next());
+    groups.Begin(P, group);
     advance();
     const int64_t stop = Min(s + each, end);
     for (++s; s < stop; ++s) {
@@ -162,10 +156,39 @@ void MultiplyGroupSteps(const simd::DigitBlock& block, const WeightTiles& weight
       advance();
     }
   }
-  groups.Rest();
-  StoreSums<R, P>(groups.next());
-  groups.Start(P, group - 1);
   work = side;
+}
+
+/// Multiplies the listed steps, `count` of them, as one group; `weights` have the tiles of these alone.
+template <int R, int P, class Work>
+void MultiplyListedSteps(const simd::DigitBlock& block, const WeightTiles& weights, const int64_t* steps, int64_t count,
+                         DeferredGroup& groups, Work& work) {
+  Work side = work;
+  const char* tile = weights.tile;
+  const char* const ring = weights.ring;
+  const char* const ring_end = weights.ring_end;
+  for (int64_t i = 0; i < count; ++i) {
+    const int8_t* const digits = block.digits + steps[i] * block.tile_stride;
+    if (i == 0) {
+      MultiplyStep<R, P>(digits, tile, tile + weights.panel_stride, side, groups.next());
+      groups.Begin(P, 0);
+    } else {
+      MultiplyStep<R, P>(digits, tile, tile + weights.panel_stride, side);
+      groups.Step();
+    }
+    tile += kTileBytes;
+    if (tile == ring_end) tile = ring;
+  }
+  work = side;
+}
+
+/// Stores the sums of `panels` panels.
+inline void StoreGroup(int64_t digit_rows, int64_t panels, DigitSums* sums) {
+  if (digit_rows > kTileRows) {
+    panels == 2 ? StoreSums<2, 2>(sums) : StoreSums<2, 1>(sums);
+  } else {
+    panels == 2 ? StoreSums<1, 2>(sums) : StoreSums<1, 1>(sums);
+  }
 }
 
 /// Either for as many tiles of digit rows as the block has.
@@ -180,6 +203,13 @@ void RunGroupSteps(const simd::DigitBlock& block, const WeightTiles& weights, in
                    int64_t group, DeferredGroup& groups, Work& work) {
   (block.digit_rows > kTileRows ? MultiplyGroupSteps<2, P, kHalf, Work> : MultiplyGroupSteps<1, P, kHalf, Work>)(
       block, weights, begin, end, each, group, groups, work);
+}
+
+template <int P, class Work>
+void RunListedSteps(const simd::DigitBlock& block, const WeightTiles& weights, const int64_t* steps, int64_t count,
+                    DeferredGroup& groups, Work& work) {
+  (block.digit_rows > kTileRows ? MultiplyListedSteps<2, P, Work> : MultiplyListedSteps<1, P, Work>)(
+      block, weights, steps, count, groups, work);
 }
 
 }  // namespace

@@ -68,7 +68,7 @@ struct FetchTilesAhead : SideWork {
 };
 
 /// Also expands tiles of P panels of int4 or e2m1, kExpandedAhead steps ahead, into a ring of tiles for each panel. A
-/// step is a tile, or with kHalf half of one. Expander: PlainTiles or MultipliedTiles.
+/// step is a tile, or with kHalf half of one. Expander: PlainTiles, MultipliedTiles or WindowTiles.
 template <int P, bool kHalf, class Expander>
 struct ExpandTilesAhead : SideWork {
   static constexpr int64_t kStepBytes = kTileBytes / (kHalf ? 2 : 1);
@@ -114,10 +114,9 @@ struct ExpandTilesAhead : SideWork {
   }
 
   ATB_INLINE void NextTile() {
-    from += kStepBytes / 2;
+    from += expander.NextTile() * (kStepBytes / 2);
     to += kStepBytes;
     if (to == ring_bytes) to = 0;
-    expander.NextTile();
     --steps;
   }
 };

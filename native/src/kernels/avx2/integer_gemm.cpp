@@ -1,3 +1,4 @@
+#include "kernels/avx2/exponent_windows.h"
 #include "kernels/avx2/integer_sums.h"
 #include "kernels/avx2/kernels.h"
 
@@ -13,6 +14,7 @@ struct alignas(64) Scratch {
   int32_t totals[kPanels][kDigitRows][kPanelColumns];  ///< Sums over groups, each times its multiplier.
   float c[kPanels][kDigitRows][kPanelColumns];
   float scales[kPanels][kPanelColumns];
+  WindowSums windows[kPanels];  ///< Where scales are powers of two.
   int16_t x[kDigitRows][kPieceSteps * kStep];
 };
 
@@ -69,6 +71,8 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
   const int64_t all = (weight.k + kStep - 1) / kStep;
   const int64_t group_steps = (groups.channels + kStep - 1) / kStep;
   const char* w = static_cast<const char*>(weight.data) + panel * weight.panel_stride;
+  const simd::GroupOffsets none{};
+  const int64_t span = weight.exponents ? ExponentSpan(weight) / kStep : all;
   int32_t digits[T] = {};  // Of the group, added up.
   for (int64_t step = 0; step < all;) {
     const int64_t group = step / group_steps;
@@ -81,6 +85,11 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
       if constexpr (F::kInBytes) digits[t] += SumDigits(reinterpret_cast<const int8_t*>(scratch.x[t]), steps * kStep);
     }
     const simd::GroupOffsets offsets(call, groups.count, group, panel, block.row + row);
+    if (weight.exponents && step % span == 0) {
+      for (int64_t p = 0; p < panels; ++p)
+        scratch.windows[p].Start(scales.exponents + p * scales.stride + group * kPanelColumns,
+                                 Min(span / group_steps, groups.count - group));
+    }
     for (int64_t p = 0; p < panels; ++p) {
       const char* from = w + p * weight.panel_stride + step * (kStep / 4 / F::kQuads) * 64;
       if constexpr (F::kInBytes) {
@@ -93,6 +102,17 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
       if (weight.multipliers) {
         const int64_t at = ((panel + p) * groups.count + group) * kPanelColumns;
         AddMultiplied<F, T>(sums, digits, weight.multipliers + at, scratch.totals[p]);
+      } else if (weight.exponents) {
+        const auto digit = [&](int t) { return FormatColumns<F>(sums[t], digits[t]); };
+        const uint8_t* const exponents = scales.exponents + p * scales.stride + group * kPanelColumns;
+        WindowSums& windows = scratch.windows[p];
+        bool any;
+        const Vec small = windows.Add<T>(digit, exponents, any);
+        if (any) AddScaled<F, Planes, R>(digit, small, none, p, scratch.c[p]);
+        for (int i = 0; i < kExponentWindows && ((step + steps) % span == 0 || step + steps == all); ++i) {
+          const auto whole = [&](int t) { return Int32x16::Load(windows.sums[i][t]); };
+          AddScaled<F, Planes, R>(whole, windows.Unit(i), none, p, scratch.c[p]);
+        }
       } else {
         const auto digit = [&](int t) { return FormatColumns<F>(sums[t], digits[t]); };
         const Vec scale = scales.At<Vec>(p * scales.stride + group * kPanelColumns);
@@ -104,7 +124,6 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
     if (step == group_end) memset(digits, 0, sizeof digits);
   }
   if (!weight.multipliers) return;
-  const simd::GroupOffsets none(call, groups.count, 0, panel, block.row + row);
   for (int64_t p = 0; p < panels; ++p) {
     const auto digit = [&](int t) { return Int32x16::Load(scratch.totals[p][t]); };
     AddScaled<F, Planes, R>(digit, scales.At<Vec>(p * scales.stride), none, p, scratch.c[p]);

@@ -1,3 +1,4 @@
+#include "kernels/avx512/exponent_windows.h"
 #include "kernels/avx512/integer_formats.h"
 #include "kernels/avx512/kernels.h"
 
@@ -24,6 +25,7 @@ struct alignas(64) Scratch {
   float c[kPanels][kDigitRows][kPanelColumns];
   int32_t sums[kPanels][kDigitRows][kPanelColumns];  ///< Sums over groups, each times its multiplier.
   float scales[kPanels][kPanelColumns];
+  WindowSums<kDigitRows> windows[kPanels];  ///< Where scales are powers of two.
 };
 
 /// What the sums of a group of channels are multiplied by, for panels side by side: scales, or multipliers.
@@ -65,16 +67,6 @@ inline void AddMultiplied(const __m512i (&acc)[T], const int8_t* multipliers, in
   for (int t = 0; t < T; ++t) {
     const __m512i product = _mm512_mullo_epi32(_mm512_srai_epi32(acc[t], kShift), multiplier);
     _mm512_store_si512(sums[t], _mm512_add_epi32(_mm512_load_si512(sums[t]), product));
-  }
-}
-
-/// c[r] += scale * the numbers whose digits were summed. `acc` has the highest digits of R rows, then the next digits.
-template <int Planes, int R>
-inline void AddScaled(const __m512i* acc, Vec scale, float (*c)[kPanelColumns]) {
-  for (int r = 0; r < R; ++r) {
-    __m512i sums[Planes];
-    for (int plane = 0; plane < Planes; ++plane) sums[plane] = acc[plane * R + r];
-    Fma(Join<Planes>(sums), scale, Vec::Load(c[r])).Store(c[r]);
   }
 }
 
@@ -129,7 +121,10 @@ void Accumulate(const DigitRows<Planes * R>& x, const __m512i* excess, const cha
     }
   }
   for (int64_t p = 0; p < P; ++p) {
-    if (group.multipliers) {
+    if (group.scales.exponents) {
+      scratch.windows[first + p].template Add<Planes, R>(
+          acc[p], group.scales.exponents + (first + p) * group.scales.stride, scratch.c[first + p]);
+    } else if (group.multipliers) {
       AddMultiplied<F::kShift>(acc[p], group.multipliers + (first + p) * group.byte_stride, scratch.sums[first + p]);
     } else {
       const Vec scale = group.scales.At<Vec>((first + p) * group.scales.stride);
@@ -184,7 +179,12 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
     end.multipliers += panel * end.byte_stride;
     end.bytes = reinterpret_cast<const char*>(end.multipliers);
   }
+  const int64_t span = end.scales.exponents ? ExponentSpan(weight) / groups.channels : groups.count;
   for (int64_t g = 0; g < groups.count; ++g) {
+    if (end.scales.exponents && g % span == 0) {
+      for (int64_t p = 0; p < panels; ++p)
+        scratch.windows[p].Start(end.scales.exponents + p * scales.stride, Min(span, groups.count - g));
+    }
     const int64_t begin_step = g * groups.channels / kStep;
     const int64_t end_step = (Min((g + 1) * groups.channels, weight.k) + kStep - 1) / kStep;
     end.bytes_ahead = kBytesAhead;
@@ -195,7 +195,11 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
                                             scratch);
     if (end.multipliers) end.multipliers += kPanelColumns;
     if (end.bytes) end.bytes += kPanelColumns;
-    if (end.scales.exponents) end.scales.exponents += kPanelColumns;
+    if (end.scales.exponents) {
+      end.scales.exponents += kPanelColumns;
+      for (int64_t p = 0; p < panels && ((g + 1) % span == 0 || g + 1 == groups.count); ++p)
+        scratch.windows[p].template Finish<Planes, R>(scratch.c[p]);
+    }
     if (end.scales.data) end.scales.data += kPanelColumns;
     if (!end.offsets.offsets) continue;
     end.offsets.offsets += kPanelColumns;

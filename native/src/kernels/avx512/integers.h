@@ -15,6 +15,16 @@ inline Vec Join(const __m512i* sums) {
   return value;
 }
 
+/// c[r] += scale * the numbers whose digits were summed. `acc` has the highest digits of R rows, then the next digits.
+template <int Planes, int R>
+inline void AddScaled(const __m512i* acc, Vec scale, float (*c)[kPanelColumns]) {
+  for (int r = 0; r < R; ++r) {
+    __m512i sums[Planes];
+    for (int plane = 0; plane < Planes; ++plane) sums[plane] = acc[plane * R + r];
+    Fma(Join<Planes>(sums), scale, Vec::Load(c[r])).Store(c[r]);
+  }
+}
+
 /// Twice the e2m1 numbers whose codes are the lower halves of the bytes, plus `offset`.
 __attribute__((always_inline)) inline __m512i LookUpE2M1(__m512i codes, int8_t offset) {
   const __m512i sizes = _mm512_broadcast_i32x4(

@@ -6,7 +6,7 @@
 // and integer weights is exact in int32 in whatever order it is summed, so that tiles and vector instructions may be
 // mixed freely. Rounding happens only in this file and in Join of each table, in the same way and in the same order:
 // the sums of the digits are joined to a number, to which the offsets add their part; it is multiplied by its group's
-// scale and added to the sum of the groups before. The scale of the activation row comes last.
+// scale (or that of a window, kExponentSpan in packed_weight.h) and added to the sum of the groups before. The scale of the activation row comes last.
 #include "kernels/simd/gemm.h"
 
 namespace atb::kernels::simd {
@@ -60,10 +60,10 @@ struct Scales {
   int64_t stride;
   const uint8_t* exponents = nullptr;
 
-  /// The sixteen scales at p * stride + g * 16.
+  /// The sixteen scales at p * stride + g * 16, where they are floats.
   template <class V>
   V At(int64_t at) const {
-    return exponents ? V::PowersOfTwo(exponents + at) : V::Load(data + at);
+    return V::Load(data + at);
   }
 
   /// Of `panels` panels from `first` on. One scale for each output is copied to `copy`, [panels][16], since the
