@@ -142,7 +142,8 @@ async function load(name: string, config: Config, names: ReadonlySet<string>, se
 }
 
 /** Whether a tensor is of one expert among many. */
-export const isRouted = ({ hf }: Pick<CheckpointTensor, 'hf'>): boolean => /\.experts\.\d+\./.test(hf);
+export const isRouted = ({ hf }: Pick<CheckpointTensor, 'hf'>): boolean =>
+  /\.(experts|block_sparse_moe)\.\d+\./.test(hf);
 
 /** The share of a layer's experts that a token is given to. */
 function expertShare(config: Config): number {
