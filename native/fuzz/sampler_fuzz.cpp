@@ -32,6 +32,22 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     options.min_tokens = bytes.Int(-1, 4);
     options.end_tokens.push_back(static_cast<int32_t>(bytes.Int(-1, 300)));
   }
+  const auto tokens = [&] {
+    std::vector<int32_t> some(static_cast<size_t>(bytes.Int(0, 3)));
+    for (int32_t& token : some) token = static_cast<int32_t>(bytes.Int(-1, 400));
+    return some;
+  };
+  if (bytes.Flag()) {
+    TokenRules& rules = options.rules;
+    for (int64_t i = bytes.Int(0, 2); i > 0; --i) rules.sequence_bias.push_back({tokens(), bytes.Float()});
+    rules.no_repeat_ngram = bytes.Int(-1, 4);
+    rules.forced_last = tokens();
+    rules.last_at = bytes.Int(-1, 3);
+    rules.growing = tokens();
+    rules.growth_start = bytes.Int(-1, 3);
+    rules.growth = static_cast<double>(bytes.Float());
+    rules.not_first = tokens();
+  }
   for (int64_t i = bytes.Int(0, 3); i > 0; --i) options.prompt_tokens.push_back(static_cast<int32_t>(bytes.Int(-1, 400)));
 
   std::vector<float> logits(static_cast<size_t>(bytes.Int(1, 400)));
@@ -47,7 +63,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       const Sampled sampled = sampler.Sample(logits, scratch);
       if (sampled.token == kNotFinite) continue;
       if (sampled.token < 0 || static_cast<size_t>(sampled.token) >= logits.size()) std::abort();
-      if (!std::isfinite(logits[static_cast<size_t>(sampled.token)])) std::abort();
+      // A forced token comes whatever its logit is.
+      if (options.rules.forced_last.empty() && !std::isfinite(logits[static_cast<size_t>(sampled.token)])) std::abort();
       if (!sampled.logprobs) continue;
       if (std::isnan(sampled.logprobs->logprob) || sampled.logprobs->top.size() > logits.size()) std::abort();
     }
