@@ -1,3 +1,5 @@
+import { JsonNesting } from './json-nesting.js';
+
 /**
  * Gathers a call until the mark that ends it, looking at each character once. A mark in a text of its JSON, as of a file
  * that shows calls, is none. Without a mark the call goes on to the end of the answer.
@@ -10,8 +12,8 @@ export class CallCollector {
   /** Of the mark, whose first character comes once in it. */
   #matchedLen = 0;
   #isJson: boolean | undefined;
-  #isInString = false;
-  #isEscaped = false;
+  /** Of JSON; what is none has no strings. */
+  readonly #nesting = new JsonNesting();
 
   constructor(end: string | undefined) {
     this.#end = end;
@@ -22,7 +24,7 @@ export class CallCollector {
     const end = this.#end;
     for (let at = 0; end !== undefined && at < piece.length; at++) {
       const letter = piece[at] as string;
-      this.#matchedLen = this.#isInString ? 0 : matchedWith(letter, end, this.#matchedLen);
+      this.#matchedLen = this.#nesting.isInString ? 0 : matchedWith(letter, end, this.#matchedLen);
       if (this.#matchedLen === end.length) {
         this.#add(piece.slice(0, at + 1));
         return piece.slice(at + 1);
@@ -55,10 +57,7 @@ export class CallCollector {
 
   #follow(letter: string): void {
     if (this.#isJson === undefined && letter.trim() !== '') this.#isJson = letter === '{' || letter === '[';
-    if (!this.#isJson) return;
-    if (this.#isEscaped) this.#isEscaped = false;
-    else if (this.#isInString && letter === '\\') this.#isEscaped = true;
-    else if (letter === '"') this.#isInString = !this.#isInString;
+    if (this.#isJson) this.#nesting.take(letter);
   }
 }
 

@@ -1,4 +1,5 @@
 import { type AnswerEvent, callEvents, type ToolCall } from './answer-event.js';
+import { JsonNesting } from './json-nesting.js';
 
 /** Finds calls as they are written: the name of each, then its arguments, piece by piece. */
 export interface CallFollower {
@@ -25,26 +26,10 @@ export function settled(
 /** Of formats that show nothing of a call before it is complete. */
 export const NO_FOLLOWER: CallFollower = { take: () => [], calls: [] };
 
-/** How deep a place of a JSON text is, letter by letter. */
-class Nesting {
-  depth = 0;
-  isInString = false;
-  #isEscaped = false;
-
-  take(letter: string): void {
-    if (this.#isEscaped) this.#isEscaped = false;
-    else if (this.isInString && letter === '\\') this.#isEscaped = true;
-    else if (letter === '"') this.isInString = !this.isInString;
-    else if (this.isInString) return;
-    else if (letter === '{' || letter === '[') this.depth++;
-    else if (letter === '}' || letter === ']') this.depth--;
-  }
-}
-
 /** What followers share: the events of the calls that they find. */
 abstract class Follower implements CallFollower {
   readonly calls: { name: string; id?: string; arguments: string }[] = [];
-  protected readonly nesting = new Nesting();
+  protected readonly nesting = new JsonNesting();
   #events: AnswerEvent[] = [];
   #arguments = '';
 
