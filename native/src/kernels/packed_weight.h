@@ -21,6 +21,8 @@ constexpr int64_t kMaxGroup = 1024;
 /// those from 4 to 7 below it, and so on: kExponentWindows windows. What is smaller yet is added group by group before them.
 constexpr int64_t kExponentSpan = 1024;
 constexpr int kExponentWindows = 4;
+/// What a unit of each window's sums counts, in 2^E.
+constexpr float kWindowUnits[kExponentWindows] = {0x1p-3f, 0x1p-7f, 0x1p-11f, 0x1p-15f};
 
 /// Input channels of one line of a kE4M3 panel, 64 bytes.
 constexpr int64_t kLineE4M3 = 4;

@@ -58,11 +58,9 @@ class SpanExponents {
   bool TakeWindow(int window, WindowPass& pass, float (*scales)[kPanelColumns]) const {
     if (spread_ < 4 * window) return false;
     alignas(16) uint8_t largest[kPanelColumns];
-    float unit = 0.125f;
-    for (int i = 0; i < window; ++i) unit *= 0.0625f;
     for (int64_t p = 0; p < panels_; ++p) {
       _mm_store_si128(reinterpret_cast<__m128i*>(largest), largest_[p]);
-      (Vec::PowersOfTwo(largest) * Vec::Set1(unit)).Store(scales[p]);
+      (Vec::PowersOfTwo(largest) * Vec::Set1(kWindowUnits[window])).Store(scales[p]);
     }
     const __m128i multipliers = Multipliers(window);
     pass.count = 0;

@@ -48,11 +48,7 @@ struct alignas(64) WindowSums {
   }
 
   /// What a unit of a window's sums counts.
-  Vec Unit(int window) const {
-    float unit = 0.125f;
-    for (int i = 0; i < window; ++i) unit *= 0.0625f;
-    return Vec::PowersOfTwo(largest) * Vec::Set1(unit);
-  }
+  Vec Unit(int window) const { return Vec::PowersOfTwo(largest) * Vec::Set1(kWindowUnits[window]); }
 
  private:
   static __m128i Sixteen(const uint8_t* bytes) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes)); }

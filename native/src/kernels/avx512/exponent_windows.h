@@ -59,12 +59,11 @@ struct alignas(64) WindowSums {
   /// Adds the windows to c.
   template <int Planes, int R>
   void Finish(float (*c)[kPanelColumns]) const {
-    float unit = 0.125f;
-    for (int i = 0; i < kExponentWindows; ++i, unit *= 0.0625f) {
+    for (int i = 0; i < kExponentWindows; ++i) {
       if (!(used >> i & 1)) continue;
       __m512i whole[Planes * R];
       for (int t = 0; t < Planes * R; ++t) whole[t] = _mm512_load_si512(sums[i][t]);
-      AddScaled<Planes, R>(whole, Vec::PowersOfTwo(largest) * Vec::Set1(unit), c);
+      AddScaled<Planes, R>(whole, Vec::PowersOfTwo(largest) * Vec::Set1(kWindowUnits[i]), c);
     }
   }
 

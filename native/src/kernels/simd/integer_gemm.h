@@ -6,7 +6,8 @@
 // and integer weights is exact in int32 in whatever order it is summed, so that tiles and vector instructions may be
 // mixed freely. Rounding happens only in this file and in Join of each table, in the same way and in the same order:
 // the sums of the digits are joined to a number, to which the offsets add their part; it is multiplied by its group's
-// scale (or that of a window, kExponentSpan in packed_weight.h) and added to the sum of the groups before. The scale of the activation row comes last.
+// scale (or that of a window, kExponentSpan in packed_weight.h) and added to the sum of the groups before. The scale of
+// the activation row comes last.
 #include "kernels/simd/gemm.h"
 
 namespace atb::kernels::simd {
