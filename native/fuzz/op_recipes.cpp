@@ -821,6 +821,74 @@ void QkvRopeCache(Case& c) {
   c.Node("QkvRopeCache", param, inputs, 1, caches);
 }
 
+/// A step's rows, and how it goes through states of so many numbers behind them. Sequences may name the same blocks.
+struct StateSteps {
+  int64_t tokens = 0;
+  Sizes from, to, lengths;
+
+  explicit StateSteps(Draw& d) {
+    const int64_t batch = d.Int(1, 3);
+    for (int64_t i = 0; i < batch; ++i) {
+      from.push_back(d.Int(-1, kBlocks - 1));
+      lengths.push_back(d.Int(0, 5));
+      tokens += lengths.back();
+    }
+    if (tokens == 0) ++lengths.back(), ++tokens;
+    // Blocks are written one after another: two sequences that write one have no order.
+    for (int64_t i = 0; i < tokens; ++i) to.push_back(batch == 1 ? d.Int(-1, kBlocks - 1) : -1);
+  }
+
+  void Add(Draw& d, int64_t numbers, Strings& inputs, Strings& in_place) const {
+    in_place = {d.c.Input(DType::kF32, {kBlocks, numbers})};
+    inputs.push_back(in_place[0]);
+    inputs.push_back(d.c.Input(DType::kI32, {static_cast<int64_t>(from.size())}, {0, 0, from}));
+    inputs.push_back(d.c.Input(DType::kI32, {tokens}, {0, 0, to}));
+    inputs.push_back(d.c.Input(DType::kI32, {static_cast<int64_t>(lengths.size())}, {0, 0, lengths}));
+  }
+};
+
+void CausalConv1d(Case& c) {
+  Draw d{c};
+  const StateSteps steps(d);
+  const int64_t channels = d.Dim(), taps = d.Int(2, 5);
+  Strings inputs{c.Input(d.Float(), {steps.tokens, channels + d.Int(0, 3)}), c.Input(DType::kF32, {taps, channels})};
+  const bool bias = d.Flag();
+  if (bias) inputs.push_back(d.Vector(DType::kF32, channels));
+  Strings state;
+  steps.Add(d, (taps - 1) * channels, inputs, state);
+  c.Node("CausalConv1d", {{"hasBias", bias}, {"activation", d.Flag() ? "swish" : "none"}}, inputs, 1, state);
+}
+
+void GatedDeltaRule(Case& c) {
+  Draw d{c};
+  const StateSteps steps(d);
+  const int64_t key_heads = d.Int(1, 3), heads = key_heads * d.Int(1, 3), key_size = d.Dim(), value_size = d.Dim();
+  const DType dtype = d.Float();
+  Strings inputs{c.Input(dtype, {steps.tokens, 2 * key_heads * key_size + heads * value_size}),
+                 c.Input(dtype, {steps.tokens, 2 * heads})};
+  for (int i = 0; i < 2; ++i) inputs.push_back(d.Vector(DType::kF32, heads));
+  Strings state;
+  steps.Add(d, heads * key_size * value_size, inputs, state);
+  c.Node("GatedDeltaRule",
+         {{"keyHeads", Num(key_heads)}, {"valueHeads", Num(heads)}, {"keySize", Num(key_size)}, {"valueSize", Num(value_size)}},
+         inputs, 1, state);
+}
+
+void SelectiveScan(Case& c) {
+  Draw d{c};
+  const StateSteps steps(d);
+  const int64_t groups = d.Int(1, 3), heads = groups * d.Int(1, 3), head_size = d.Dim(), state_size = d.Dim();
+  const DType dtype = d.Float();
+  Strings inputs{c.Input(dtype, {steps.tokens, heads * head_size + 2 * groups * state_size}),
+                 c.Input(dtype, {steps.tokens, heads})};
+  for (int i = 0; i < 3; ++i) inputs.push_back(d.Vector(DType::kF32, heads));
+  Strings state;
+  steps.Add(d, heads * head_size * state_size, inputs, state);
+  ParamObject param{{"heads", Num(heads)}, {"headSize", Num(head_size)}, {"stateSize", Num(state_size)}, {"groups", Num(groups)}};
+  if (d.Flag()) param.emplace("mostStep", 1.0);
+  c.Node("SelectiveScan", param, inputs, 1, state);
+}
+
 Param AnyParam(Bytes& bytes) {
   switch (bytes.Int(0, 7)) {
     case 0:
@@ -1031,6 +1099,7 @@ const std::map<std::string, Variants>& Recipes() {
     std::map<std::string, Variants> all = {
         {"Activation", {{"", Activation}}},
         {"Cast", {{"", Cast}}},
+        {"CausalConv1d", {{"", CausalConv1d}}},
         {"Concat", {{"", Concat}}},
         {"Cumsum", {{"", Cumsum}}},
         {"DynamicQuant", {{"", DynamicQuant}}},
@@ -1038,6 +1107,7 @@ const std::map<std::string, Variants>& Recipes() {
         {"Fill", {{"", fuzz::Fill}}},
         {"FusedExperts", {{"of floats", [](Case& c) { FusedExperts(c, nullptr); }}}},
         {"FusedLinear", {{"of floats", [](Case& c) { FusedLinear(c, nullptr); }}}},
+        {"GatedDeltaRule", {{"", GatedDeltaRule}}},
         {"Gather", {{"", Gather}}},
         {"GatherDequant", {{"of rows", [](Case& c) { GatherDequant(c, nullptr); }}}},
         {"GroupTopk", {{"", GroupTopk}}},
@@ -1057,6 +1127,7 @@ const std::map<std::string, Variants>& Recipes() {
          {{"", [](Case& c) { ReshapeAndCache(c, false); }}, {"of keys", [](Case& c) { ReshapeAndCache(c, true); }}}},
         {"RmsNorm", {{"", RmsNorm}}},
         {"Rope", {{"", Rope}}},
+        {"SelectiveScan", {{"", SelectiveScan}}},
         {"SelfAttention",
          {{"on both sides", [](Case& c) { SelfAttention(c, {.both_sides = true}); }},
           {"to others", [](Case& c) { SelfAttention(c, {.others = true}); }},

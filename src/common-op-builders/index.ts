@@ -11,6 +11,7 @@ import './moe.js';
 import './moe-router.js';
 import './norm.js';
 import './qkv.js';
+import './recurrent.js';
 import './rope.js';
 
 export {

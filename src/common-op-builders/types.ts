@@ -4,8 +4,12 @@ import type { GraphKind } from '../graph/graph-kind.js';
 import type { SwigluClamp } from '../graph/ops/activation.js';
 import type { ExpertLinear } from '../weights/expert-linear.js';
 import type { Linear } from '../weights/linear.js';
+import type { RecurrentRule } from './recurrent-rule.js';
+import type { AttentionCache, LatentCache, StateTensors, TokenSequences } from './tensor-groups.js';
 import type { TensorParallelInfo } from './tensor-parallel.js';
 
+export type * from './recurrent-rule.js';
+export type * from './tensor-groups.js';
 export { SINGLE_RANK, type TensorParallelInfo } from './tensor-parallel.js';
 
 /** What every param has. */
@@ -149,6 +153,14 @@ export interface CategoryParams {
     /** What scores are multiplied by. */
     readonly scale: number;
   };
+  /** A convolution of each channel over a sequence's last tokens, and the state of those before. */
+  CAUSAL_CONV: {
+    readonly hasBias: boolean;
+    /** Whether silu follows. */
+    readonly activates: boolean;
+  };
+  /** Heads whose matrix of state goes from token to token (docs/architecture.md, "A state in place of a past"). */
+  RECURRENT: RecurrentRule;
   ACTIVATION: {
     readonly kind: ActivationKind;
     /** act(gate) * up, not act(x). */
@@ -179,25 +191,6 @@ export type ParamOf<C extends Category> = BaseParam & { readonly category: C } &
 
 /** Discriminated by `category`. */
 export type BuilderParam = { [C in Category]: ParamOf<C> }[Category];
-
-/** A paged KV cache, by the names of its tensors. */
-export interface AttentionCache {
-  readonly key: string;
-  readonly value: string;
-  /** Where each new token goes. */
-  readonly slots: string;
-  /** Read where attention reads the cache. */
-  readonly blockTables: string;
-}
-
-/** The cache of latent attention, whose values are parts of its keys. */
-export type LatentCache = Omit<AttentionCache, 'value'>;
-
-/** A step's tokens as sequences of one token each, by the names of their tensors. */
-export interface TokenSequences {
-  readonly blockTables: string;
-  readonly seqLen: string;
-}
 
 /** The tensors that each category reads and writes, by graph name. */
 export interface BuilderTensors {
@@ -232,6 +225,17 @@ export interface BuilderTensors {
     seqLen: string;
     qOut: string;
     kOut: string;
+  };
+  /** `input` [tokens, at least channels] -> `convOut` [tokens, channels]. */
+  CAUSAL_CONV: { input: string; weight: string; bias?: string; state: StateTensors; convOut: string };
+  /** `rows` and `steps` as the rule's operation reads them -> `recurrentOut` [tokens, values of all heads]. */
+  RECURRENT: {
+    rows: string;
+    steps: string;
+    /** f32, one for each head: log decay, the bias of steps, and with mamba2 what x is added by. */
+    perHead: readonly string[];
+    state: StateTensors;
+    recurrentOut: string;
   };
   ATTENTION: {
     q: string;

@@ -1,10 +1,11 @@
 import { describeValue } from '../describe-value.js';
 import { AtbError, refuseRequest } from '../errors.js';
 import { DEFAULT_DRAFT_TOKENS, DraftModel, MAX_CATCH_UP } from '../runner/draft-model.js';
-import { kvBlockBytes } from '../runner/kv-block-bytes.js';
+import { blockBytesOf } from '../runner/kv-block-bytes.js';
 import { ModelRunner } from '../runner/model-runner.js';
 import { type OpenModel, type OpenModelOptions, openModel } from '../runner/open-model.js';
 import { plannedWeightBytes } from '../runner/planned-model.js';
+import { requireRewinding } from '../runner/rewinding.js';
 import type { RunnerOptions } from '../runner/runner-options.js';
 import type { HfTokenizer } from '../tokenizer/hf-tokenizer.js';
 
@@ -36,6 +37,7 @@ export class OpenDraft {
       ...(onWarning && { onWarning }),
       ...(loadTokenizer !== undefined && { loadTokenizer }),
     });
+    requireRewinding(open, 'draftModelPath');
     const difference = vocabularyDifference(
       { tokenizer: (await target.text()).tokenizer, vocabSize: target.config.vocabSize },
       { tokenizer: (await open.text()).tokenizer, vocabSize: open.config.vocabSize },
@@ -49,7 +51,7 @@ export class OpenDraft {
 
   /** Bytes of one block of its caches. */
   blockBytes(blockSize: number): number {
-    return kvBlockBytes(this.open.model.caches(), this.open.cacheDType, blockSize);
+    return blockBytesOf(this.open.model, this.open.cacheDType, blockSize);
   }
 
   /** Puts it on an engine of its own, with as many blocks of the same size as the target has. */

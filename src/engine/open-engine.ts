@@ -2,11 +2,12 @@ import { freemem } from 'node:os';
 import { AtbError } from '../errors.js';
 import { PREFILL } from '../graph/graph-kind.js';
 import type { DraftModel } from '../runner/draft-model.js';
-import { kvBlockBytes } from '../runner/kv-block-bytes.js';
+import { blockBytesOf, blockSizeOf } from '../runner/kv-block-bytes.js';
 import { ModelRunner } from '../runner/model-runner.js';
 import { type OpenModel, type OpenModelOptions, openModel } from '../runner/open-model.js';
 import { checkOptions } from '../runner/options.js';
-import { DEFAULT_BLOCK_SIZE, type RunnerOptions } from '../runner/runner-options.js';
+import { requireRewinding } from '../runner/rewinding.js';
+import type { RunnerOptions } from '../runner/runner-options.js';
 import type { TextProcessing } from '../runner/text-processing.js';
 import { mergeSampling, resolveSamplingParams, type SamplingOptions } from '../sampling/sampling-params.js';
 import type { PolicyName } from '../scheduler/policies/index.js';
@@ -84,8 +85,8 @@ export interface OpenEngine {
 export async function openEngine(options: OpenEngineOptions): Promise<OpenEngine> {
   checkOptions(options, OPEN_ENGINE_OPTIONS, 'OpenEngineOptions');
   const { maxBatchSize = 1, maxInputLength = 1024, maxOutputLength = 20 } = options;
-  const { blockSize = DEFAULT_BLOCK_SIZE } = options;
   const model = await openModel(options);
+  const { blockSize = blockSizeOf(model.model, model.cacheDType) } = options;
   if (!model.model.graphKinds.includes(PREFILL)) {
     const { architectures, model_type: modelType } = model.router.configDict;
     throw new AtbError('MODEL_USE_UNSUPPORTED', { use: 'generate', modelType, architectures });
@@ -107,8 +108,9 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenEngine
   const openDraft =
     draftModelPath === undefined ? undefined : await OpenDraft.of(model, draftModelPath, options);
   const draftTokens = draftTokensOf(draftModelPath, options.draftTokens);
+  if (draftTokens > 0) requireRewinding(model, 'draftTokens');
   const blockBytes =
-    kvBlockBytes(model.model.caches(), model.cacheDType, blockSize) + (openDraft?.blockBytes(blockSize) ?? 0);
+    blockBytesOf(model.model, model.cacheDType, blockSize) + (openDraft?.blockBytes(blockSize) ?? 0);
   const numBlocks = cacheBlocks(options, wanted, blockBytes, openDraft?.weightBytes);
   const { maxPrefillTokens = maxBatchSize * maxModelLen } = options;
   const runner = await ModelRunner.load(model, {

@@ -52,13 +52,14 @@ export abstract class BaseLayer extends Module {
     return result;
   }
 
-  /** The caches' tensors: by their names in the layer's graph, those in the model's. */
+  /** The tensors of caches and states: by their names in the layer's graph, those in the model's. */
   private cacheTensors(): [inner: string, outer: string][] {
-    return this.caches().flatMap(({ cache, key, value }): [string, string][] => [
+    const caches = this.caches().flatMap(({ cache, key, value }): [string, string][] => [
       [key, cache.key],
       ...(value !== undefined && cache.value !== undefined
         ? [[value, cache.value] satisfies [string, string]]
         : []),
     ]);
+    return [...caches, ...this.states().map(({ state, name }): [string, string] => [name, state.name])];
   }
 }

@@ -1,4 +1,4 @@
-import type { KvCacheDesc } from '../native/binding.js';
+import type { KvCacheDesc, StateDesc } from '../native/binding.js';
 
 /** A KV cache as a layer uses it. Layers that share one name the same tensors. */
 export interface CacheRef {
@@ -25,3 +25,16 @@ export function layerCache(
   };
   return { cache, key, value };
 }
+
+/** A recurrent state as a layer uses it. */
+export interface StateRef {
+  readonly state: StateDesc;
+  /** Its name inside the layer's graph, which equal layers share. */
+  readonly name: string;
+}
+
+/** A state of one layer of its own, of `size` numbers: `layer_3_conv_state`, in its graph `conv_state`. */
+export const layerState = (layerId: number, name: string, size: number): StateRef => ({
+  state: { name: `layer_${layerId}_${name}`, size },
+  name,
+});

@@ -12,6 +12,7 @@ import { buildRowParallelLinear } from './linear-steps.js';
 import { Module } from './module.js';
 import { BaseRMSNorm } from './norms.js';
 import { rotaryOrder } from './projections.js';
+import { addSplit } from './split.js';
 
 /** What latent attention is told by the configuration. */
 export interface LatentAttentionConfig {
@@ -32,23 +33,6 @@ export interface LatentAttentionConfig {
 
 /** Of the norms of latent vectors, whatever config.json says of the others (transformers 5.24, DeepseekV2RMSNorm's default). */
 const LATENT_EPSILON = 1e-6;
-
-/** A split of the last axis of [tokens, size]. */
-function addSplit(
-  graph: AtbGraph,
-  name: string,
-  input: string,
-  parts: readonly (readonly [string, number])[],
-): void {
-  const splitSizes = parts.map(([, size]) => size);
-  const splitNum = parts.length === 2 ? 2 : 3;
-  const op = new BaseOperation('Split', { splitDim: 1, splitNum, splitSizes }, name);
-  graph.addOperation(
-    op,
-    [input],
-    parts.map(([out]) => out),
-  );
-}
 
 /**
  * Multi-head latent attention (arXiv:2405.04434, section 2.1). The cache holds of each token the vector that all keys and

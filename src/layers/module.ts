@@ -1,10 +1,11 @@
 import type { TensorRef } from '../weights/weights.js';
-import type { CacheRef } from './cache-ref.js';
+import type { CacheRef, StateRef } from './cache-ref.js';
 
 /** What a module is made of: other modules, and things that hold weights, as a `Linear` does. */
 interface Part {
   getWeights(): TensorRef[];
   caches?(): CacheRef[];
+  states?(): StateRef[];
 }
 
 /**
@@ -20,6 +21,11 @@ export abstract class Module {
   /** Every KV cache that the module and its parts use; none for modules that keep nothing. */
   caches(): CacheRef[] {
     return partsOf(this).flatMap((part) => part.caches?.() ?? []);
+  }
+
+  /** Every recurrent state that the module and its parts keep. */
+  states(): StateRef[] {
+    return partsOf(this).flatMap((part) => part.states?.() ?? []);
   }
 }
 

@@ -5,8 +5,8 @@ import { consecutiveRows, groupedRows, type PackedRows } from '../weights/row-or
 
 /** How a checkpoint stores the projections of attention. */
 export type QkvNames =
-  /** One tensor each. */
-  | { readonly q: string; readonly k: string; readonly v: string }
+  /** One tensor each, of which that of queries may hold other rows, too. */
+  | { readonly q: string; readonly k: string; readonly v: string; readonly qRows?: PackedRows }
   /** One tensor for queries, one that holds of each key head its key and value. */
   | { readonly q: string; readonly keyValue: string }
   /** One tensor for all. `blocks`: queries, then keys, then values. `groups`: of each key head its queries, key and value. */
@@ -64,7 +64,7 @@ function rowsOfParts(
 ): readonly (PackedRows | undefined)[] {
   if ('keyValue' in names)
     return [undefined, ...groupedRows({ groups: kvHeads, headsPerGroup: [1, 1], headDim })];
-  if (!('packed' in names)) return [];
+  if (!('packed' in names)) return [names.qRows];
   if ('rows' in names) return names.rows;
   return names.order === 'blocks'
     ? consecutiveRows([heads, kvHeads, kvHeads].map((count) => count * headDim))

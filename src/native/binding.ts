@@ -71,6 +71,17 @@ export interface KvCacheDesc {
   readonly valueSize: number;
 }
 
+/**
+ * What a layer keeps of a sequence beside keys and values, however long that is: f32 [numBlocks, size]. Each block has the
+ * state behind the last of its tokens that were computed, so it is shared and copied as keys and values are.
+ */
+export interface StateDesc {
+  /** The graph input that is bound to it. */
+  readonly name: string;
+  /** Numbers. */
+  readonly size: number;
+}
+
 export interface KvCacheOptions {
   /** Blocks of every cache. */
   readonly numBlocks: number;
@@ -80,6 +91,8 @@ export interface KvCacheOptions {
   readonly dtype: 'f32' | 'f16' | 'bf16' | 'i8';
   /** None for a model without caches. No two tensors have the same name. */
   readonly caches: readonly KvCacheDesc[];
+  /** None when absent. */
+  readonly states?: readonly StateDesc[];
 }
 
 /** Inputs of one step by graph input name; everything else must be bound already. */

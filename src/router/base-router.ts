@@ -4,7 +4,7 @@ import type { GraphKind } from '../graph/graph-kind.js';
 import { requireMember } from '../layers/complete.js';
 import { type BaseConfig, type ConfigDict, ConfigReader, labelsOf } from '../layers/config/index.js';
 import type { EncodeWords, MediaProcessor } from '../media/index.js';
-import type { KvCacheDesc } from '../native/binding.js';
+import type { KvCacheDesc, StateDesc } from '../native/binding.js';
 import { type GenerationConfig, parseGenerationConfig } from '../sampling/generation-config.js';
 import type { StepInput } from '../step-inputs/index.js';
 import { HfTokenizer } from '../tokenizer/hf-tokenizer.js';
@@ -33,6 +33,8 @@ export interface CausalLM {
   getWeights(): TensorRef[];
   /** The KV caches of all layers; none for models that keep nothing. */
   caches(): KvCacheDesc[];
+  /** The recurrent states of all layers; none when absent. */
+  states?(): StateDesc[];
   buildGraph(kind: GraphKind): GraphSpec;
   /** Which token of a text stands for it to an encoder's head; the first when absent. */
   readonly textRow?: 'first' | 'last' | undefined;

@@ -3,11 +3,11 @@ import type { FloatDType } from '../dtype.js';
 import { refuseRequest } from '../errors.js';
 import type { CausalLM } from '../router/index.js';
 import { DEFAULT_DRAFT_TOKENS, MAX_CATCH_UP } from './draft-model.js';
-import { kvBlockBytes } from './kv-block-bytes.js';
+import { blockSizeOf, kvBlockBytes } from './kv-block-bytes.js';
 import { type ModelPlan, type OpenModelOptions, openModel } from './open-model.js';
 import { isCount } from './options.js';
 import { PlannedModel } from './planned-model.js';
-import { DEFAULT_BLOCK_SIZE, type RunnerOptions } from './runner-options.js';
+import type { RunnerOptions } from './runner-options.js';
 
 /** Contexts that people start with; the model's own limit where that is less. */
 const DEFAULT_CONTEXT = 4096;
@@ -86,7 +86,7 @@ export function memoryOf(
   const { context = Math.min(DEFAULT_CONTEXT, maxPositionEmbeddings), batch = 1 } = options;
   const {
     stepTokens = DEFAULT_STEP_TOKENS,
-    blockSize = DEFAULT_BLOCK_SIZE,
+    blockSize = blockSizeOf(model, plan.cacheDType),
     budgetBytes = totalmem(),
   } = options;
   for (const [field, value] of Object.entries({ context, batch, stepTokens, blockSize }))

@@ -1,5 +1,7 @@
 import { DTYPE_BYTES, type FloatDType } from '../dtype.js';
 import type { KvCacheDesc } from '../native/binding.js';
+import type { CausalLM } from '../router/index.js';
+import { DEFAULT_BLOCK_SIZE } from './runner-options.js';
 
 const roundUp = (n: number, to: number): number => Math.ceil(n / to) * to;
 
@@ -22,4 +24,27 @@ export function kvBlockBytes(
     const values = (isTiled ? roundUp(valueSize, 16) : valueSize) * DTYPE_BYTES[dtype] + scale;
     return sum + heads * blockSize * (keys + (value === undefined ? 0 : values));
   }, 0);
+}
+
+/** What keeps something of each sequence. */
+type Keeping = Pick<CausalLM, 'caches' | 'states'>;
+
+const stateBytes = (model: Keeping): number =>
+  (model.states?.() ?? []).reduce((sum, { size }) => sum + size * DTYPE_BYTES.f32, 0);
+
+/** Bytes of one block of everything that a model keeps. */
+export const blockBytesOf = (model: Keeping, dtype: FloatDType | 'i8', blockSize: number): number =>
+  kvBlockBytes(model.caches(), dtype, blockSize) + stateBytes(model);
+
+/** Blocks do not become larger for the sake of states. */
+const MOST_BLOCK_SIZE = 2048;
+
+/**
+ * Tokens of a block when nobody says how many: so many that keys and values take as much as the states, of which each block
+ * has one of each layer.
+ */
+export function blockSizeOf(model: Keeping, dtype: FloatDType | 'i8'): number {
+  const perBlock = kvBlockBytes(model.caches(), dtype, DEFAULT_BLOCK_SIZE);
+  const blocks = perBlock === 0 ? 1 : Math.ceil(stateBytes(model) / perBlock);
+  return Math.min(MOST_BLOCK_SIZE, DEFAULT_BLOCK_SIZE * Math.max(1, blocks));
 }

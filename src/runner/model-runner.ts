@@ -17,19 +17,14 @@ import type { Step } from '../step-inputs/index.js';
 import { requireCachedAttention } from './cached-attention.js';
 import { Encodings } from './encodings.js';
 import { Grammars, type GrammarVocabulary } from './grammars.js';
-import { kvBlockBytes } from './kv-block-bytes.js';
+import { blockBytesOf, blockSizeOf, kvBlockBytes } from './kv-block-bytes.js';
 import type { LoadedModel } from './loaded-model.js';
 import { observer } from './observer.js';
 import { type OpenModel, openModel } from './open-model.js';
 import { checkOptions, MODEL_RUNNER_OPTIONS } from './options.js';
 import { PackedWeights } from './packed-weights.js';
 import { matrixSizes, Profiler } from './profiler.js';
-import {
-  DEFAULT_BLOCK_SIZE,
-  type ModelRunnerOptions,
-  type RunnerOptions,
-  type RunOptions,
-} from './runner-options.js';
+import { type ModelRunnerOptions, type RunnerOptions, type RunOptions } from './runner-options.js';
 import { type BatchTokens, newTokensOf, samplingRowsOf } from './sampling-rows.js';
 import { ServedInputs } from './served-inputs.js';
 import { reserveSteps } from './step-sizes.js';
@@ -89,7 +84,7 @@ export class ModelRunner {
     const { config, dtype, cacheDType, checkpoint, model } = open;
     const start = performance.now() - open.openMs;
     const packed = PackedWeights.of(open, options);
-    const { blockSize = DEFAULT_BLOCK_SIZE, threads = availableParallelism() } = options;
+    const { blockSize = blockSizeOf(model, cacheDType), threads = availableParallelism() } = options;
     const storage = weightStorage(model.getWeights());
     const graphs = graphsOf(model, storage, dtype, options.passes);
     if (cacheDType === 'i8') requireCachedAttention(graphs.get(PREFILL));
@@ -107,7 +102,8 @@ export class ModelRunner {
       const run = { dtype, blockSize, numBlocks, maxPositionEmbeddings };
       const inputs = new ServedInputs(model.stepInputs, graphs, run, engine);
       const caches = model.caches();
-      engine.allocateKvCache({ numBlocks, blockSize, dtype: cacheDType, caches });
+      const states = model.states?.() ?? [];
+      engine.allocateKvCache({ numBlocks, blockSize, dtype: cacheDType, caches, states });
       const graphIds = new Map([...graphs].map(([kind, spec]) => [kind, engine.loadGraph(spec)]));
       if (options.largestStep) await reserveSteps(engine, graphIds, inputs, options.largestStep, run);
       const profiler = options.profile
@@ -121,7 +117,7 @@ export class ModelRunner {
         dtype,
         blockSize,
         numBlocks,
-        blockBytes: kvBlockBytes(caches, cacheDType, blockSize),
+        blockBytes: blockBytesOf(model, cacheDType, blockSize),
         engine,
         inputs,
         graphs,

@@ -5,7 +5,7 @@ import type { GraphSpec } from '../graph/graph-spec.js';
 import { type PlannedInput, planGraph } from '../native/index.js';
 import type { CausalLM } from '../router/index.js';
 import type { StepInput, StepSizes } from '../step-inputs/index.js';
-import { kvBlockBytes } from './kv-block-bytes.js';
+import { blockBytesOf } from './kv-block-bytes.js';
 import type { ModelPlan } from './open-model.js';
 import type { RunnerOptions } from './runner-options.js';
 import { largestSizes } from './step-sizes.js';
@@ -66,7 +66,7 @@ export class PlannedModel {
 
   cacheBytes(context: number, batch: number): number {
     const { blockSize } = this.options;
-    const blockBytes = kvBlockBytes(this.model.caches(), this.plan.cacheDType, blockSize);
+    const blockBytes = blockBytesOf(this.model, this.plan.cacheDType, blockSize);
     return batch * Math.ceil(context / blockSize) * blockBytes;
   }
 
@@ -106,6 +106,12 @@ export class PlannedModel {
             [key, cache(heads, keySize, 'keys')],
             ...(value === undefined ? [] : [[value, cache(heads, valueSize, 'values')]]),
           ]),
+      ),
+      ...Object.fromEntries(
+        (this.model.states?.() ?? []).map(({ name, size }) => [
+          name,
+          { dtype: 'f32', shape: [sizes.batch * sizes.blocks, size] },
+        ]),
       ),
       ...Object.assign({}, ...this.model.stepInputs.map((input) => input.describe(sizes))),
     };

@@ -42,6 +42,7 @@ export { type RotaryTables, rotary, rotaryTables, slidingRotaryTables } from './
 export { POSITION_SHARES, sampledPositions } from './sampled-positions.js';
 export { SOUND, sound } from './sound.js';
 export { mergedSquares, SQUARE, squarePictures } from './square-pictures.js';
+export { STATE_FROM, STATE_TO, stateBlocks } from './state-blocks.js';
 export type { InsertedRows, Step } from './step.js';
 export type { RunFacts, StepInput, StepSizes } from './step-input.js';
 export { tokenIds } from './token-ids.js';

@@ -33,18 +33,23 @@ export interface GroupedHeads {
  * bloom): `{groups: heads, headsPerGroup: [1, 1, 1], headDim}`; telechat's keys and values: `[1, 1]`. The heads of a
  * projection keep their order.
  */
-export function groupedRows({ groups, headsPerGroup, headDim }: GroupedHeads): PackedRows[] {
-  const groupHeads = headsPerGroup.reduce((sum, heads) => sum + heads, 0);
-  let firstHead = 0;
-  return headsPerGroup.map((heads) => {
-    const ownRows = heads * headDim;
-    const first = firstHead * headDim;
-    firstHead += heads;
-    const order = Int32Array.from({ length: groups * ownRows }, (_, row) => {
-      const group = Math.floor(row / ownRows);
-      return group * groupHeads * headDim + first + (row % ownRows);
+export const groupedRows = ({ groups, headsPerGroup, headDim }: GroupedHeads): PackedRows[] =>
+  rowsInGroups(
+    groups,
+    headsPerGroup.map((heads) => heads * headDim),
+  );
+
+/** The rows of projections of which each group of a tensor has some in turn: `sizes` of them in each of the groups. */
+export function rowsInGroups(groups: number, sizes: readonly number[]): PackedRows[] {
+  const groupRows = sizes.reduce((sum, size) => sum + size, 0);
+  let next = 0;
+  return sizes.map((size) => {
+    const first = next;
+    next += size;
+    const order = Int32Array.from({ length: groups * size }, (_, row) => {
+      return Math.floor(row / size) * groupRows + first + (row % size);
     });
-    return { of: groups * groupHeads * headDim, order };
+    return { of: groups * groupRows, order };
   });
 }
 

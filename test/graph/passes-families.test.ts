@@ -14,6 +14,9 @@ const FUSED = ['FusedLinear', 'QkvRopeCache', 'PagedAttention'];
 /** The latent attention of a layer. */
 const LATENT = 'Split Split RmsNorm Rope Linear Concat Concat ReshapeAndCache Linear';
 
+/** Linear attention by the gated delta rule. */
+const DELTA = 'RmsNorm Linear Linear CausalConv1d GatedDeltaRule RmsNorm Slice Activation Elewise';
+
 /** What the passes leave in a layer's graph beside Llama's operations, in order, and whose layers those are. */
 const LEFT: Readonly<Record<string, readonly string[]>> = {
   'LayerNorm Linear LayerNorm': ['bloom-normed-residual'],
@@ -118,6 +121,15 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['minimax_m2'],
   'Activation Elewise Elewise Activation Activation Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Activation Activation Elewise Elewise Elewise Elewise Elewise Elewise':
     ['apertus'],
+  'Split Elewise CausalConv1d Elewise': ['lfm2', 'lfm2-biases'],
+  'RmsNorm Linear Linear Activation Elewise': ['qwen3_5_text', 'qwen3_next-dense'],
+  [DELTA]: ['qwen3_5_text'],
+  [`${DELTA} RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Linear Linear Sigmoid Elewise Elewise Elewise`]:
+    ['qwen3_next'],
+  [`${DELTA} RmsNorm Elewise Linear Softmax Sort FusedExperts Linear Linear Sigmoid Elewise Elewise Elewise`]:
+    ['qwen3_next-dense'],
+  'RmsNorm Linear Linear Activation Elewise RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Linear Linear Sigmoid Elewise Elewise Elewise':
+    ['qwen3_next'],
   'RmsNorm Linear Linear Activation Elewise Linear RmsNorm Linear RmsNorm': ['afmoe'],
   'RmsNorm Linear Linear Activation Elewise Linear RmsNorm RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise RmsNorm':
     ['afmoe'],

@@ -29,10 +29,17 @@ const COSINE = 0.9995;
 const COSINES: Readonly<Record<string, number>> = { nemotron: 0.998 };
 /** The least share of rows with that cosine. Behind a token that got other experts all are others. */
 const COMPARED = 1 / 6;
+/** What ATB lacks for recurrent states. */
+const STATES = /(CausalConv1d|GatedDeltaRule|SelectiveScan) is an extension op$/;
 /** What ATB cannot say, by the case that needs it. */
 const EXTENSIONS: Readonly<Record<string, RegExp>> = {
   gemma2: /softcap is an extension key$/,
   gpt_oss: /(hasSinks|limit|gateScale) is an extension key$/,
+  lfm2: STATES,
+  'lfm2-biases': STATES,
+  qwen3_5_text: STATES,
+  qwen3_next: STATES,
+  'qwen3_next-dense': STATES,
 };
 /** How far a logit in f32 may be off. */
 const TOLERANCE = 2e-4;

@@ -138,6 +138,12 @@ KvCacheDesc ReadKvCacheDesc(const Napi::Value& value, const Where& where) {
   return cache;
 }
 
+StateDesc ReadStateDesc(const Napi::Value& value, const Where& where) {
+  const Napi::Object object = ReadObject(value, where);
+  return {ReadString(object.Get("name"), Where(where, "name")),
+          ReadInteger(object.Get("size"), Where(where, "size"), 1, kMaxSafe)};
+}
+
 float ReadFloat(const Napi::Object& object, const char* key, const Where& where) {
   return static_cast<float>(ReadNumber(object.Get(key), Where(where, key)));
 }
@@ -192,6 +198,13 @@ KvCacheOptions ReadKvCacheOptions(const Napi::Value& value) {
   for (uint32_t i = 0; i < count; ++i) {
     const Napi::HandleScope scope(value.Env());
     options.caches.push_back(ReadKvCacheDesc(caches.Get(i), Where(caches_where, i)));
+  }
+  if (object.Get("states").IsUndefined()) return options;
+  const Where states_where(where, "states");
+  const Napi::Array states = ReadArray(object.Get("states"), states_where, kMaxCaches);
+  for (uint32_t i = 0; i < states.Length(); ++i) {
+    const Napi::HandleScope scope(value.Env());
+    options.states.push_back(ReadStateDesc(states.Get(i), Where(states_where, i)));
   }
   return options;
 }

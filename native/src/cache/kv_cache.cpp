@@ -47,6 +47,10 @@ void Check(const KvCacheOptions& options) {
     Require("keySize" + of, cache.key_size, 8, kernels::kMaxHeadDim);
     Require("valueSize" + of, cache.value_size, 8, cache.value ? kernels::kMaxHeadDim : cache.key_size);
   }
+  for (const StateDesc& state : options.states) {
+    RequireNewName(state.name, names);
+    Require("size of \"" + state.name + '"', state.size, 1, kMaxOption);
+  }
 }
 
 /// Keys or values of one cache, still without their bytes.
@@ -56,6 +60,18 @@ Tensor Describe(const KvCacheOptions& options, const KvCacheDesc& cache, bool va
                                            values ? cache.value_size : cache.key_size});
   tensor.desc.layout = values ? Layout::kValueCache : Layout::kKeyCache;
   return tensor;
+}
+
+/// Still without its bytes.
+Tensor Describe(const KvCacheOptions& options, const StateDesc& state) {
+  Tensor tensor;
+  tensor.desc = TensorDesc(DType::kF32, {options.num_blocks, state.size});
+  return tensor;
+}
+
+/// Up to a whole number of cache lines.
+int64_t StateBytes(const TensorDesc& desc) {
+  return CheckedAlign(CheckedMul(CheckedMul(desc.dim(0), desc.dim(1)), sizeof(float)));
 }
 
 /// Bytes of one block of one head.
@@ -89,6 +105,10 @@ KvCache::KvCache(KvCacheOptions options, std::atomic<int64_t>* meter) : options_
     total = CheckedAdd(total, StoredBytes(keys_.back().desc));
     if (cache.value) total = CheckedAdd(total, StoredBytes(values_.back().desc));
   }
+  for (const StateDesc& state : options_.states) {
+    states_.push_back(Describe(options_, state));
+    total = CheckedAdd(total, StateBytes(states_.back().desc));
+  }
   buffer_ = Buffer(static_cast<size_t>(total), meter);
   std::byte* next = buffer_.data();
   for (size_t i = 0; i < options_.caches.size(); ++i) {
@@ -98,12 +118,20 @@ KvCache::KvCache(KvCacheOptions options, std::atomic<int64_t>* meter) : options_
     values_[i].data = next;
     next += StoredBytes(values_[i].desc);
   }
+  for (Tensor& state : states_) {
+    state.data = next;
+    next += StateBytes(state.desc);
+  }
 }
 
 void KvCache::CopyBlock(int64_t from, int64_t to) const {
   for (size_t i = 0; i < options_.caches.size(); ++i) {
     CopyBlockOf(keys_[i], from, to);
     if (options_.caches[i].value) CopyBlockOf(values_[i], from, to);
+  }
+  for (const Tensor& state : states_) {
+    const int64_t size = state.desc.dim(1);
+    std::memmove(state.As<float>() + to * size, state.As<float>() + from * size, static_cast<size_t>(size) * sizeof(float));
   }
 }
 

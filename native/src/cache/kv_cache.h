@@ -21,14 +21,23 @@ struct KvCacheDesc {
   int64_t value_size = 0;  ///< The same, and at most key_size where the values are a part of the keys.
 };
 
+/// What a layer keeps of a sequence beside keys and values, however long that is: each block has the state behind the last
+/// of its tokens that were computed.
+struct StateDesc {
+  std::string name;    ///< f32 [num_blocks, size], row-major.
+  int64_t size = 0;
+};
+
 struct KvCacheOptions {
   int64_t num_blocks = 0;
   int64_t block_size = 0;      ///< Tokens; a multiple of 32.
   DType dtype = DType::kBF16;  ///< f32, f16, bf16; i8: integers with a scale per token and kv head.
   std::vector<KvCacheDesc> caches;
+  std::vector<StateDesc> states;
 };
 
-/// The caches of a model, zeroed, in the layout of kernels/kv_layout.h, from one allocation. A model may have none.
+/// The caches of a model, zeroed, in the layout of kernels/kv_layout.h, and its states, from one allocation. A model may
+/// have none.
 class KvCache {
  public:
   /// Throws NATIVE_PARAM_INVALID naming the option, also when two tensors have one name, NATIVE_SIZE_OVERFLOW,
@@ -41,6 +50,8 @@ class KvCache {
   const Tensor& Keys(size_t cache) const { return keys_[cache]; }
   /// Its values. They have no data where they are a part of the keys.
   const Tensor& Values(size_t cache) const { return values_[cache]; }
+  /// options().states[state].
+  const Tensor& State(size_t state) const { return states_[state]; }
   /// Makes block `to` of every cache like block `from`. Both are below options().num_blocks.
   void CopyBlock(int64_t from, int64_t to) const;
 
@@ -48,6 +59,7 @@ class KvCache {
   KvCacheOptions options_;
   std::vector<Tensor> keys_;
   std::vector<Tensor> values_;
+  std::vector<Tensor> states_;
   Buffer buffer_;
 };
 

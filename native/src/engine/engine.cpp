@@ -84,6 +84,8 @@ void Engine::PutCache(const std::shared_ptr<const KvCache>& cache) {
     Put(cache_names_.emplace_back(caches[i].key), {cache->Keys(i), cache});
     if (caches[i].value) Put(cache_names_.emplace_back(*caches[i].value), {cache->Values(i), cache});
   }
+  const std::vector<StateDesc>& states = cache->options().states;
+  for (size_t i = 0; i < states.size(); ++i) Put(cache_names_.emplace_back(states[i].name), {cache->State(i), cache});
   cache_ = cache;
 }
 

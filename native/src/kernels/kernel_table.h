@@ -106,6 +106,35 @@ struct AttendPartial {
   float* out;  ///< [rows, value_dim]
 };
 
+/// Some columns of one head's recurrent state, token by token. With the state S [key_size, columns]:
+///   S = decay * S;  d = beta * (v - S^T k), or v where there is no beta;  S = S + k d^T;  out = S^T q
+/// which is the gated delta rule (arXiv:2412.06464, equation 10), and without beta Mamba-2 (arXiv:2405.21060).
+struct RecurrentCall {
+  const float* q;      ///< [tokens, key_size]
+  const float* k;      ///< [tokens, key_size]
+  const float* v;      ///< [tokens, columns]
+  const float* decay;  ///< [tokens]
+  const float* beta;   ///< [tokens], or null
+  float* state;        ///< [key_size, columns]
+  float* out;          ///< [tokens, columns]
+  int64_t tokens;
+  int64_t key_size;
+  int64_t columns;  ///< A multiple of 16.
+};
+
+/// Each column's convolution with the values before it: out[t] = sum over i of weight[i] * rows[t + i], plus the bias.
+struct ConvCall {
+  const float* rows;    ///< [taps - 1 + tokens, columns]: those of the tokens before, and the tokens' own.
+  const float* weight;  ///< [taps, columns], rows weight_stride apart.
+  const float* bias;    ///< [columns], or null.
+  float* out;           ///< [tokens, columns]
+  int64_t tokens;
+  int64_t columns;
+  int64_t taps;
+  int64_t weight_stride;
+  bool swish;  ///< Of what comes out.
+};
+
 /// One pointer for every hot loop, one table for every ISA. Kernels take pointers and extents; they allocate nothing,
 /// start no threads and cannot fail. The result of one element never depends on how many rows share the call.
 struct KernelTable {
@@ -163,6 +192,9 @@ struct KernelTable {
   /// nothing; an acc of (-inf, 0, zeros) becomes part.
   void (*merge)(const AttendPartial& acc, const AttendPartial& part, int64_t rows, int64_t value_dim);
   int64_t attend_scratch_bytes;
+
+  void (*recur)(const RecurrentCall& call);
+  void (*conv)(const ConvCall& call);
 
   /// Multiplies as fast as the table can, to measure what the machine allows: products of bf16, or of f32 where the ISA
   /// has none of bf16. The operands are `memory`, kYardstickBytes of ordinary bf16 numbers, so they come out of L2.

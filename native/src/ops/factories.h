@@ -8,6 +8,7 @@ namespace atb {
 // One function for each op type. op_table.cpp lists them. Each throws NATIVE_PARAM_INVALID.
 std::unique_ptr<Operation> CreateActivation(const ParamObject& param);
 std::unique_ptr<Operation> CreateCast(const ParamObject& param);
+std::unique_ptr<Operation> CreateCausalConv1d(const ParamObject& param);
 std::unique_ptr<Operation> CreateConcat(const ParamObject& param);
 std::unique_ptr<Operation> CreateCumsum(const ParamObject& param);
 std::unique_ptr<Operation> CreateDynamicQuant(const ParamObject& param);
@@ -15,6 +16,7 @@ std::unique_ptr<Operation> CreateElewise(const ParamObject& param);
 std::unique_ptr<Operation> CreateFill(const ParamObject& param);
 std::unique_ptr<Operation> CreateFusedExperts(const ParamObject& param);
 std::unique_ptr<Operation> CreateFusedLinear(const ParamObject& param);
+std::unique_ptr<Operation> CreateGatedDeltaRule(const ParamObject& param);
 std::unique_ptr<Operation> CreateGather(const ParamObject& param);
 std::unique_ptr<Operation> CreateGatherDequant(const ParamObject& param);
 std::unique_ptr<Operation> CreateGroupTopk(const ParamObject& param);
@@ -30,6 +32,7 @@ std::unique_ptr<Operation> CreateRepeat(const ParamObject& param);
 std::unique_ptr<Operation> CreateReshapeAndCache(const ParamObject& param);
 std::unique_ptr<Operation> CreateRmsNorm(const ParamObject& param);
 std::unique_ptr<Operation> CreateRope(const ParamObject& param);
+std::unique_ptr<Operation> CreateSelectiveScan(const ParamObject& param);
 std::unique_ptr<Operation> CreateSelfAttention(const ParamObject& param);
 std::unique_ptr<Operation> CreateSetValue(const ParamObject& param);
 std::unique_ptr<Operation> CreateSigmoid(const ParamObject& param);

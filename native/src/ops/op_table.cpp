@@ -15,6 +15,7 @@ struct Entry {
 constexpr Entry kOperations[] = {
     {"Activation", CreateActivation},
     {"Cast", CreateCast},
+    {"CausalConv1d", CreateCausalConv1d},
     {"Concat", CreateConcat},
     {"Cumsum", CreateCumsum},
     {"DynamicQuant", CreateDynamicQuant},
@@ -22,6 +23,7 @@ constexpr Entry kOperations[] = {
     {"Fill", CreateFill},
     {"FusedExperts", CreateFusedExperts},
     {"FusedLinear", CreateFusedLinear},
+    {"GatedDeltaRule", CreateGatedDeltaRule},
     {"Gather", CreateGather},
     {"GatherDequant", CreateGatherDequant},
     {"GroupTopk", CreateGroupTopk},
@@ -37,6 +39,7 @@ constexpr Entry kOperations[] = {
     {"ReshapeAndCache", CreateReshapeAndCache},
     {"RmsNorm", CreateRmsNorm},
     {"Rope", CreateRope},
+    {"SelectiveScan", CreateSelectiveScan},
     {"SelfAttention", CreateSelfAttention},
     {"SetValue", CreateSetValue},
     {"Sigmoid", CreateSigmoid},

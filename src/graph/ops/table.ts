@@ -1,5 +1,6 @@
 import { activation } from './activation.js';
 import { cast } from './cast.js';
+import { causalConv1d } from './causal-conv1d.js';
 import { allGather, allReduce } from './collectives.js';
 import { concat } from './concat.js';
 import { cumsum } from './cumsum.js';
@@ -8,6 +9,7 @@ import { elewise } from './elewise.js';
 import { fill } from './fill.js';
 import { fusedExperts } from './fused-experts.js';
 import { fusedLinear } from './fused-linear.js';
+import { gatedDeltaRule } from './gated-delta-rule.js';
 import { gather } from './gather.js';
 import { gatherDequant } from './gather-dequant.js';
 import { groupTopk } from './group-topk.js';
@@ -24,6 +26,7 @@ import { repeat } from './repeat.js';
 import { reshapeAndCache } from './reshape-and-cache.js';
 import { rmsNorm } from './rms-norm.js';
 import { rope } from './rope.js';
+import { selectiveScan } from './selective-scan.js';
 import { selfAttention } from './self-attention.js';
 import { setValue } from './set-value.js';
 import { sigmoid } from './sigmoid.js';
@@ -78,8 +81,16 @@ export const ATB_OPS = [
 ] as const;
 
 /**
- * What our graphs can say and ATB cannot. Models never use these: engine passes introduce them, and the legality check
- * refuses them, so a graph for export never holds one. Two other extensions are the `keys` of ATB's operations, of which
- * models use `softcap` alone, and fp32 activations.
+ * What our graphs can say and ATB cannot; the legality check refuses them. Engine passes introduce some, so that a graph for
+ * export does not hold them. Those with a recurrent state are the only ones that models use themselves. Two other
+ * extensions are the `keys` of ATB's operations, of which models use `softcap` alone, and fp32 activations.
  */
-export const EXTENSION_OPS = [fusedExperts, fusedLinear, gatherDequant, qkvRopeCache] as const;
+export const EXTENSION_OPS = [
+  causalConv1d,
+  fusedExperts,
+  fusedLinear,
+  gatedDeltaRule,
+  gatherDequant,
+  qkvRopeCache,
+  selectiveScan,
+] as const;

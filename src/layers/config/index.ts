@@ -52,6 +52,7 @@ export {
   WIDTH,
 } from './fields.js';
 export { type LatentAttentionDefaults, latentAttention } from './latent.js';
+export { layersOfType } from './layer-types.js';
 export { contextLength, longestContext } from './longest-context.js';
 export {
   type RotaryConfigOptions,

@@ -25,7 +25,7 @@ import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
 import { LlamaModelATB } from '../llama/index.js';
-import { GatedAttention } from './gated-attention.js';
+import { AfmoeAttention } from './gated-attention.js';
 
 /** For each layer, whether its MLP is experts: all but the first. */
 const sparseLayers: Field<readonly boolean[], { readonly numHiddenLayers: number }> = {
@@ -87,7 +87,7 @@ export class FlashAfmoeForCausalLMATB extends FlashForCausalLMATB<AfmoeConfig> {
       const isSparse = config.sparseLayers[layerId];
       const parts = {
         beforeAttention: norm(at.at('input_layernorm')),
-        selfAttn: new GatedAttention(layerId, config, at.at('self_attn')),
+        selfAttn: new AfmoeAttention(layerId, config, at.at('self_attn')),
         afterAttention: norm(at.at('post_attention_layernorm')),
         beforeMlp: norm(at.at('pre_mlp_layernorm')),
         mlp: isSparse ? sparse(at.at('mlp')) : new BaseMLP(config, at.at('mlp')),

@@ -7,7 +7,7 @@ import type { BaseConfig, DecoderConfig } from '../../layers/config/index.js';
 import { addScaled } from '../../layers/residual.js';
 import { ClassificationHead, type RowHead } from '../../layers/row-heads.js';
 import { addSoftcap } from '../../layers/softcap.js';
-import type { KvCacheDesc } from '../../native/binding.js';
+import type { KvCacheDesc, StateDesc } from '../../native/binding.js';
 import { type CausalLM, type EncoderUse, type HeadNames, LLAMA_HEAD } from '../../router/index.js';
 import {
   alibiMask,
@@ -23,6 +23,7 @@ import {
   type StepInput,
   slidingMasks,
   slidingRotaryTables,
+  stateBlocks,
   tokenIds,
   tokenSequences,
 } from '../../step-inputs/index.js';
@@ -50,7 +51,7 @@ export interface HeadOptions {
 }
 
 /** What is between a model's inputs and its head. */
-export type ModelBody = Pick<BaseModelATB, 'getWeights' | 'caches' | 'buildGraph'>;
+export type ModelBody = Pick<BaseModelATB, 'getWeights' | 'caches' | 'states' | 'buildGraph'>;
 
 /** A causal language model, as one graph of each kind: they differ only where a step reads the kind. */
 export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> {
@@ -112,6 +113,7 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
       ...slidingMasks(slidingWindows, isCausal === false),
       ...(alibiSlopes ? [alibiMask(alibiSlopes), tokenSequences] : []),
       ...(expertGroups ? [groupIndices] : []),
+      ...(this.model.states().length > 0 ? [stateBlocks] : []),
       headRows,
     ];
   }
@@ -161,14 +163,20 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
     return [...caches.values()];
   }
 
+  /** Every recurrent state, in graph order. */
+  states(): StateDesc[] {
+    return this.model.states().map(({ state }) => state);
+  }
+
   /** The portable graph: legal ATB. Its output holds logits [rows, vocab]: of each sequence's last token in decode, of the wanted rows elsewhere. */
   buildGraph(kind: GraphKind): GraphSpec {
     const weights = this.decoderWeights().map((weight) => weight.name);
     const caches = (kind.fillsCache ? this.caches() : []).flatMap(({ key, value }) =>
       value === undefined ? [key] : [key, value],
     );
+    const states = (kind.fillsCache ? this.states() : []).map((state) => state.name);
     const name = `${this.name}_${kind.name}_graph`;
-    return modelGraph(name, [...weights, ...caches], this.decoderInputs, (graph) =>
+    return modelGraph(name, [...weights, ...caches, ...states], this.decoderInputs, (graph) =>
       this.buildHeadGraph(graph, kind, this.model.buildGraph(graph, kind)),
     );
   }
@@ -178,7 +186,8 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
    * labels, or without any labels logits. Undefined where it cannot be.
    */
   encoder(use: EncoderUse, labels: number | undefined): CausalLM | undefined {
-    if (use === 'embed' && labels !== undefined) return undefined;
+    // A state goes from token to token in the cache.
+    if ((use === 'embed' && labels !== undefined) || this.states().length > 0) return undefined;
     const { name, config, stepInputs } = this;
     const logits: RowHead = {
       getWeights: () => this.lmHead.getWeights(),

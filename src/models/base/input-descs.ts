@@ -47,6 +47,9 @@ export function inputDescs(
         [key, cache(heads, keySize)] as const,
         ...(value === undefined ? [] : [[value, cache(heads, valueSize)] as const]),
       ]),
+    ...(model.states?.() ?? []).map(
+      ({ name, size }) => [name, { dtype: 'f32', shape: [batch * blocks, size] }] as const,
+    ),
     ...model.stepInputs.flatMap((input) => Object.entries(input.describe(sizes))),
   ]);
 }

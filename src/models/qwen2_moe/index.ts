@@ -16,7 +16,7 @@ import {
 } from '../../layers/config/index.js';
 import type { LayerStep } from '../../layers/decoder-layers.js';
 import { ExpertRouter, Experts, SparseMLP } from '../../layers/experts.js';
-import { BaseMLP } from '../../layers/mlp.js';
+import { BaseMLP, type MLPConfig } from '../../layers/mlp.js';
 import { Module } from '../../layers/module.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
@@ -49,7 +49,10 @@ export class GatedSharedExpert extends Module implements LayerStep {
   readonly mlp: BaseMLP;
   private readonly gate: TensorRef;
 
-  constructor(config: Qwen2MoeConfig, weights: Weights) {
+  constructor(
+    config: Omit<MLPConfig, 'intermediateSize'> & { readonly sharedIntermediateSize: number },
+    weights: Weights,
+  ) {
     super();
     const { hiddenSize, sharedIntermediateSize: intermediateSize } = config;
     this.mlp = new BaseMLP({ ...config, intermediateSize }, weights.at('shared_expert'));

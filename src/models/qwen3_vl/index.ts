@@ -12,7 +12,6 @@ import {
   LLAMA_DEFAULTS,
   listOf,
   nested,
-  only,
   required,
   text,
   tokenField,
@@ -23,6 +22,7 @@ import type { EncodeWords } from '../../media/index.js';
 import { BaseRouter, type ModelAbout, RegisterRouter } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import {
+  axesTakeTurns,
   besideText,
   dtypeBesideText,
   FlashMropeForCausalLMATB,
@@ -37,15 +37,6 @@ import { Qwen3vlVisionTower } from './vision-tower.js';
 
 export { TimedProcessor } from './timed-processor.js';
 export { Qwen3vlVisionTower } from './vision-tower.js';
-
-/** Axes always take turns, whether the file says it or not. */
-const interleaved: Field<true> = {
-  read(json) {
-    for (const name of ['rope_parameters', 'rope_scaling'])
-      json.section(name)?.value('mrope_interleaved', only(true));
-    return true;
-  },
-};
 
 /** Behind which layers of its encoder there are vectors for the first layers of text. */
 const deepLayers: Field<readonly number[], { readonly depth: number }> = {
@@ -66,7 +57,7 @@ export const QWEN3_VL_CONFIG = defineConfig({
       ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
       slidingWindows: fullAttention,
       sections: sectionsOr([24, 20, 20]),
-      isInterleaved: interleaved,
+      isInterleaved: axesTakeTurns,
     }),
     modelType: field('model_type', text, required),
     dtype: dtypeBesideText,

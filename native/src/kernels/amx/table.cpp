@@ -27,6 +27,8 @@ const KernelTable kAmx = {
     .attend = amx::Attend,
     .merge = avx512::Merge,
     .attend_scratch_bytes = amx::kAttendScratchBytes,
+    .recur = avx512::Recur,
+    .conv = avx512::Conv,
     .yardstick = amx::Yardstick,
 };
 

@@ -25,6 +25,8 @@ const KernelTable kReference = {
     .attend = reference::Attend,
     .merge = reference::Merge,
     .attend_scratch_bytes = 0,
+    .recur = reference::Recur,
+    .conv = reference::Conv,
     .yardstick = reference::Yardstick,
 };
 

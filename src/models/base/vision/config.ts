@@ -8,6 +8,7 @@ import {
   integer,
   listOf,
   oneOf,
+  only,
   positive,
   required,
   slidingByLayer,
@@ -43,6 +44,15 @@ export function sectionsOr(
     },
   };
 }
+
+/** Axes always take turns, whether the file says it or not. */
+export const axesTakeTurns: Field<true> = {
+  read(json) {
+    for (const name of ['rope_parameters', 'rope_scaling'])
+      json.section(name)?.value('mrope_interleaved', only(true));
+    return true;
+  },
+};
 
 /** The base of an axial rotary embedding, which files before transformers 5 do not mention. */
 export const axialTheta: Field<number> = {

@@ -1,0 +1,78 @@
+#pragma once
+// Recurrent states and short convolutions for a vector type V; kernel_table.h says what each computes. Everything has
+// internal linkage; vec.h says why.
+#include "kernels/kernel_table.h"
+#include "kernels/simd/rows.h"
+
+namespace atb::kernels::simd {
+namespace {
+
+/// Vectors of columns whose sums with keys and queries fit the register file.
+template <class V>
+constexpr int kStateVectors = V::kAccumulators >= 16 ? 4 : 2;
+
+/// One token of N vectors of columns. The state is read once for both of its products: after the update, S^T q is
+/// decay * (S^T q of before) + (k . q) * d.
+template <class V, int N>
+inline void RecurToken(const RecurrentCall& call, int64_t token, float kq, int64_t column) {
+  const float* k = call.k + token * call.key_size;
+  const float* q = call.q + token * call.key_size;
+  V of_k[N], of_q[N];
+  for (int i = 0; i < N; ++i) of_k[i] = of_q[i] = V::Zero();
+  float* row = call.state + column;
+  for (int64_t j = 0; j < call.key_size; ++j, row += call.columns) {
+    const V kj = V::Set1(k[j]), qj = V::Set1(q[j]);
+#pragma GCC unroll 4
+    for (int i = 0; i < N; ++i) {
+      const V s = V::Load(row + i * kLanes);
+      of_k[i] = Fma(s, kj, of_k[i]);
+      of_q[i] = Fma(s, qj, of_q[i]);
+    }
+  }
+  const V decay = V::Set1(call.decay[token]);
+  const int64_t at = token * call.columns + column;
+  V added[N];
+#pragma GCC unroll 4
+  for (int i = 0; i < N; ++i) {
+    const V v = V::Load(call.v + at + i * kLanes);
+    added[i] = call.beta ? (v - decay * of_k[i]) * V::Set1(call.beta[token]) : v;
+    Fma(added[i], V::Set1(kq), decay * of_q[i]).Store(call.out + at + i * kLanes);
+  }
+  row = call.state + column;
+  for (int64_t j = 0; j < call.key_size; ++j, row += call.columns) {
+    const V kj = V::Set1(k[j]);
+#pragma GCC unroll 4
+    for (int i = 0; i < N; ++i) Fma(added[i], kj, V::Load(row + i * kLanes) * decay).Store(row + i * kLanes);
+  }
+}
+
+template <class V>
+void Recur(const RecurrentCall& call) {
+  constexpr int64_t kWide = kStateVectors<V> * kLanes;
+  for (int64_t token = 0; token < call.tokens; ++token) {
+    const float* k = call.k + token * call.key_size;
+    const float* q = call.q + token * call.key_size;
+    const float kq =
+        SumOf<V>(call.key_size, [=](V sum, int64_t i, int64_t n) { return Fma(Load<V>(k, i, n), Load<V>(q, i, n), sum); });
+    int64_t column = 0;
+    for (; column + kWide <= call.columns; column += kWide) RecurToken<V, kStateVectors<V>>(call, token, kq, column);
+    for (; column < call.columns; column += kLanes) RecurToken<V, 1>(call, token, kq, column);
+  }
+}
+
+template <class V>
+void Conv(const ConvCall& call) {
+  ForEach(call.columns, [&](int64_t column, int64_t n) {
+    const V bias = call.bias ? Load<V>(call.bias, column, n) : V::Zero();
+    for (int64_t token = 0; token < call.tokens; ++token) {
+      V sum = bias;
+      for (int64_t tap = 0; tap < call.taps; ++tap)
+        sum = Fma(Load<V>(call.rows + (token + tap) * call.columns, column, n),
+                  Load<V>(call.weight + tap * call.weight_stride, column, n), sum);
+      Store(call.swish ? Swish(sum, 1.0f) : sum, call.out + token * call.columns, column, n);
+    }
+  });
+}
+
+}  // namespace
+}  // namespace atb::kernels::simd

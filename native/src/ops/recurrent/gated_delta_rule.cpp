@@ -1,0 +1,107 @@
+#include <cmath>
+
+#include "ops/check.h"
+#include "ops/factories.h"
+#include "ops/recurrent/recurrent_heads.h"
+
+namespace atb {
+namespace {
+
+constexpr const char* kOp = "GatedDeltaRule";
+enum Input { kQkv, kGates, kLogDecay, kStepBias, kState };
+/// What is added to a square of lengths.
+constexpr float kLengthEpsilon = 1e-6f;
+
+/// Linear attention by the gated delta rule (arXiv:2412.06464): qkv [tokens, 2 * keyHeads * keySize + valueHeads *
+/// valueSize], gates [tokens, 2 * valueHeads] (betas before their sigmoid, then steps), f32 [valueHeads] of log decay and of
+/// what steps are biased by, and a state (state.h) of valueHeads matrices [keySize, valueSize] ->
+/// [tokens, valueHeads * valueSize] of qkv's dtype, and the state in place. Queries and keys are divided by their lengths,
+/// queries by sqrt(keySize), too; each serves valueHeads / keyHeads neighbouring heads.
+class GatedDeltaRule : public Operation {
+ public:
+  GatedDeltaRule(int64_t key_heads, HeadSizes sizes)
+      : key_heads_(key_heads), sizes_(sizes), heads_(sizes), state_{kOp, kState} {}
+  int NumInputs() const override { return state_.count(); }
+  int NumOutputs() const override { return 2; }
+  bool InPlace(int input, int output) const override { return input == kState && output == 1; }
+
+  void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
+    const TensorDesc& qkv = in[kQkv];
+    RequireFloat(kOp, kQkv, qkv);
+    RequireRank(kOp, kQkv, qkv, 2, 2);
+    const int64_t width = 2 * key_heads_ * sizes_.key_size + Values();
+    if (qkv.dim(1) != width) FailShape(kOp, kQkv, "[tokens," + std::to_string(width) + "]", qkv);
+    RequireRows(kOp, kGates, in[kGates], qkv.dim(0), 2 * sizes_.heads);
+    for (int i : {kLogDecay, kStepBias}) RequireVector(kOp, i, in[static_cast<size_t>(i)], DType::kF32, sizes_.heads);
+    state_.Check(in, qkv.dim(0), sizes_.state());
+    out[0] = TensorDesc(qkv.dtype, {qkv.dim(0), Values()});
+    out[1] = in[kState];
+  }
+
+  size_t WorkspaceBytes(std::span<const TensorDesc>, int threads, const kernels::KernelTable&) const override {
+    return LengthsBytes() + heads_.WorkspaceBytes(threads);
+  }
+
+  void Validate(std::span<const Tensor> in) const override { state_.Validate(in); }
+
+  void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
+    KeepState(in[kState], out[1]);
+    // A row divided by its length is normed, times 1 / sqrt(its size).
+    auto* of_key = reinterpret_cast<float*>(ctx.workspace);
+    float* of_query = of_key + sizes_.key_size;
+    const auto size = static_cast<float>(sizes_.key_size);
+    std::fill_n(of_key, sizes_.key_size, 1 / std::sqrt(size));
+    std::fill_n(of_query, sizes_.key_size, 1 / size);
+    const Context own{ctx.kernels, ctx.pool, ctx.workspace + LengthsBytes()};
+    heads_.Run(
+        state_, in, out[0], out[1], true, own,
+        [&](const HeadPiece& piece) {
+          for (int64_t i = 0; i < piece.count; ++i) Make(in, piece, i, of_key, of_query, ctx.kernels);
+        },
+        [](const HeadPiece&) {});
+  }
+
+ private:
+  int64_t Values() const { return sizes_.heads * sizes_.value_size; }
+  size_t LengthsBytes() const { return Align(static_cast<size_t>(2 * sizes_.key_size) * sizeof(float)); }
+
+  void Make(std::span<const Tensor> in, const HeadPiece& piece, int64_t i, const float* of_key, const float* of_query,
+            const kernels::KernelTable& kernels) const {
+    const int64_t size = sizes_.key_size, keys = key_heads_ * size, token = piece.token + i;
+    const int64_t row = token * (2 * keys + Values());
+    const int64_t head = piece.head / (sizes_.heads / key_heads_) * size;
+    const auto unit = [&](int64_t column, const float* factors, float* to) {
+      Load(kernels, in[kQkv], row + column + head, size, to);
+      kernels.rms_norm(to, factors, to, size, kLengthEpsilon / static_cast<float>(size));
+    };
+    unit(0, of_query, piece.q + i * size);
+    unit(keys, of_key, piece.k + i * size);
+    Load(kernels, in[kQkv], row + 2 * keys + piece.head * sizes_.value_size + piece.column, piece.wanted,
+         piece.v + i * piece.columns);
+    float beta = 0, step = 0;
+    Load(kernels, in[kGates], token * 2 * sizes_.heads + piece.head, 1, &beta);
+    Load(kernels, in[kGates], (token * 2 + 1) * sizes_.heads + piece.head, 1, &step);
+    piece.beta[i] = 1 / (1 + std::exp(-beta));
+    piece.decay[i] = std::exp(-std::exp(in[kLogDecay].As<float>()[piece.head]) *
+                              Softplus(step + in[kStepBias].As<float>()[piece.head]));
+  }
+
+  int64_t key_heads_;
+  HeadSizes sizes_;
+  RecurrentHeads heads_;
+  StateInputs state_;
+};
+
+}  // namespace
+
+std::unique_ptr<Operation> CreateGatedDeltaRule(const ParamObject& param) {
+  ParamReader reader(kOp, param);
+  const int64_t key_heads = reader.Int("keyHeads", 0, 1, 1 << 16);
+  const HeadSizes sizes{reader.Int("valueHeads", 0, 1, 1 << 16), reader.Int("keySize", 0, 1, 1 << 12),
+                        reader.Int("valueSize", 0, 1, 1 << 12)};
+  if (sizes.heads % key_heads != 0) reader.Fail("valueHeads", "a multiple of keyHeads");
+  reader.Done();
+  return std::make_unique<GatedDeltaRule>(key_heads, sizes);
+}
+
+}  // namespace atb

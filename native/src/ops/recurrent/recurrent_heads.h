@@ -1,0 +1,142 @@
+#pragma once
+#include <cmath>
+#include <cstring>
+#include <span>
+
+#include "base/align.h"
+#include "ops/check.h"
+#include "ops/recurrent/state.h"
+#include "ops/rows.h"
+
+namespace atb {
+
+/// Sizes of an operation whose heads each have a matrix [key_size, value_size] for a state.
+struct HeadSizes {
+  int64_t heads;
+  int64_t key_size;
+  int64_t value_size;
+
+  int64_t state() const { return heads * key_size * value_size; }
+};
+
+/// Some tokens and columns of one head, for which an operation makes keys, queries, values, decays and betas; the rows lie
+/// in a worker's memory (kernels::RecurrentCall).
+struct HeadPiece {
+  int64_t head;
+  int64_t token;  ///< Of the step.
+  int64_t count;
+  int64_t column;  ///< The first of the values.
+  int64_t wanted;  ///< Values that there are.
+  int64_t columns;  ///< The same, up to a multiple of 16. Rows of values are so long; those behind `wanted` are zeros.
+  float* q;
+  float* k;
+  float* v;
+  float* decay;
+  float* beta;
+  float* out;
+};
+
+/// Takes all sequences of a step through the states of all heads. Tokens follow one another, however they are cut.
+class RecurrentHeads {
+ public:
+  explicit RecurrentHeads(HeadSizes sizes) : sizes_(sizes) {}
+
+  size_t WorkspaceBytes(int threads) const { return RowBuffers::Bytes(threads, 1, Floats()); }
+
+  /// `make(piece)` fills a piece, and `finish(piece)` may change what comes out of it. out [tokens, heads * value_size].
+  template <typename Make, typename Finish>
+  void Run(const StateInputs& inputs, std::span<const Tensor> in, const Tensor& out, const Tensor& states, bool has_beta,
+           const Context& ctx, Make&& make, Finish&& finish) const {
+    const int64_t tiles = CeilDiv(sizes_.value_size, kColumns);
+    const RowBuffers buffers(ctx.workspace, 1, Floats());
+    const int64_t sequences = in[static_cast<size_t>(inputs.lengths())].desc.dim(-1);
+    ctx.pool.ParallelFor(sequences * sizes_.heads * tiles, [&](int64_t task, int worker) {
+      HeadPiece piece = PieceOf(buffers(worker, 0), task / tiles % sizes_.heads, task % tiles * kColumns);
+      float* state = piece.out + kTokens * kColumns;
+      const StateSequence sequence = SequenceOf(inputs, in, task / tiles / sizes_.heads);
+      Load(states, sequence.from, piece, state);
+      ForStatePieces(sequence, kTokens, [&](int64_t token, int64_t count, int64_t block) {
+        piece.token = token;
+        piece.count = count;
+        make(piece);
+        ctx.kernels.recur({.q = piece.q,
+                           .k = piece.k,
+                           .v = piece.v,
+                           .decay = piece.decay,
+                           .beta = has_beta ? piece.beta : nullptr,
+                           .state = state,
+                           .out = piece.out,
+                           .tokens = count,
+                           .key_size = sizes_.key_size,
+                           .columns = piece.columns});
+        finish(piece);
+        for (int64_t i = 0; i < count; ++i)
+          StoreFloats(ctx.kernels, out,
+                      ((token + i) * sizes_.heads + piece.head) * sizes_.value_size + piece.column, piece.wanted,
+                      piece.out + i * piece.columns);
+        if (block >= 0) Store(states, block, piece, state);
+      });
+    });
+  }
+
+ private:
+  /// A state of so many columns stays in L1.
+  static constexpr int64_t kColumns = 64;
+  static constexpr int64_t kTokens = 64;
+
+  int64_t Floats() const { return 2 * kTokens * sizes_.key_size + 2 * kTokens + (2 * kTokens + sizes_.key_size) * kColumns; }
+
+  HeadPiece PieceOf(float* memory, int64_t head, int64_t column) const {
+    HeadPiece piece{};
+    piece.head = head;
+    piece.column = column;
+    piece.wanted = std::min(kColumns, sizes_.value_size - column);
+    piece.columns = CeilDiv(piece.wanted, 16) * 16;
+    piece.q = memory;
+    piece.k = piece.q + kTokens * sizes_.key_size;
+    piece.decay = piece.k + kTokens * sizes_.key_size;
+    piece.beta = piece.decay + kTokens;
+    piece.v = piece.beta + kTokens;
+    piece.out = piece.v + kTokens * kColumns;
+    std::memset(piece.v, 0, static_cast<size_t>(kTokens * kColumns) * sizeof(float));
+    return piece;
+  }
+
+  float* RowOf(const Tensor& states, int64_t block, const HeadPiece& piece, int64_t key) const {
+    return states.As<float>() + ((block * sizes_.heads + piece.head) * sizes_.key_size + key) * sizes_.value_size + piece.column;
+  }
+
+  void Load(const Tensor& states, int64_t block, const HeadPiece& piece, float* state) const {
+    if (block < 0 || piece.wanted < piece.columns)
+      std::memset(state, 0, static_cast<size_t>(sizes_.key_size * piece.columns) * sizeof(float));
+    for (int64_t key = 0; key < sizes_.key_size && block >= 0; ++key)
+      std::memcpy(state + key * piece.columns, RowOf(states, block, piece, key), Bytes(piece));
+  }
+
+  void Store(const Tensor& states, int64_t block, const HeadPiece& piece, const float* state) const {
+    for (int64_t key = 0; key < sizes_.key_size; ++key)
+      std::memcpy(RowOf(states, block, piece, key), state + key * piece.columns, Bytes(piece));
+  }
+
+  static size_t Bytes(const HeadPiece& piece) { return static_cast<size_t>(piece.wanted) * sizeof(float); }
+
+  HeadSizes sizes_;
+};
+
+/// n elements as f32.
+inline void Load(const kernels::KernelTable& kernels, const Tensor& tensor, int64_t first, int64_t n, float* to) {
+  kernels.to_f32(ElementAt(tensor, first), tensor.desc.dtype, to, n);
+}
+
+/// Throws unless a tensor is floats [rows, columns].
+inline void RequireRows(const char* op, int input, const TensorDesc& desc, int64_t rows, int64_t columns) {
+  RequireFloat(op, input, desc);
+  RequireRank(op, input, desc, 2, 2);
+  if (desc.dim(0) != rows || desc.dim(1) != columns)
+    FailShape(op, input, "[" + std::to_string(rows) + "," + std::to_string(columns) + "]", desc);
+}
+
+/// log(1 + exp(x)), as torch computes it.
+inline float Softplus(float x) { return x > 20 ? x : std::log1p(std::exp(x)); }
+
+}  // namespace atb

@@ -1,0 +1,18 @@
+/** How a token changes a head's state. */
+export type RecurrentRule =
+  | {
+      readonly rule: 'gated_delta';
+      readonly keyHeads: number;
+      readonly valueHeads: number;
+      readonly keySize: number;
+      readonly valueSize: number;
+    }
+  | {
+      readonly rule: 'mamba2';
+      readonly heads: number;
+      readonly headSize: number;
+      readonly stateSize: number;
+      readonly groups: number;
+      /** Between which steps are kept. */
+      readonly steps: readonly [least: number, most: number];
+    };

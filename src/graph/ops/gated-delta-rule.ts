@@ -1,0 +1,34 @@
+import type { OpDefinition } from './definition.js';
+import { STATE_INPUTS, stateOf } from './state.js';
+
+/**
+ * Linear attention by the gated delta rule (arXiv:2412.06464): qkv[tokens, 2 * keyHeads * keySize + valueHeads * valueSize],
+ * gates[tokens, 2 * valueHeads] (betas before their sigmoid, then steps), log decay f32[valueHeads], bias of steps
+ * f32[valueHeads], state of valueHeads * keySize * valueSize numbers -> [tokens, valueHeads * valueSize], and the state in
+ * place. Queries and keys are divided by their lengths, and queries by sqrt(keySize).
+ */
+export interface GatedDeltaRuleParam {
+  readonly keyHeads: number;
+  /** A multiple of keyHeads; neighbours share a query and a key. */
+  readonly valueHeads: number;
+  readonly keySize: number;
+  readonly valueSize: number;
+}
+
+const STATE = 4;
+
+export const gatedDeltaRule: OpDefinition<'GatedDeltaRule', GatedDeltaRuleParam> = {
+  type: 'GatedDeltaRule',
+  keys: { keyHeads: 'integer', valueHeads: 'integer', keySize: 'integer', valueSize: 'integer' },
+  arity: () => ({ inputs: STATE + STATE_INPUTS, outputs: 2 }),
+  inPlace: () => ({ 1: STATE }),
+  shapes(inputs, { keyHeads, valueHeads, keySize, valueSize }) {
+    const { dtype } = inputs.at(0, 2);
+    const tokens = inputs.size(0, 0);
+    const values = valueHeads * valueSize;
+    inputs.equal('columns of qkv', inputs.size(0, 1), 2 * keyHeads * keySize + values);
+    inputs.sameShape(1, [tokens, 2 * valueHeads]);
+    for (const perHead of [2, 3]) inputs.sameShape(perHead, [valueHeads]);
+    return [{ dtype, shape: [tokens, values] }, stateOf(inputs, STATE, values * keySize)];
+  },
+};

@@ -1,0 +1,75 @@
+import { CommonOpBuilderManager, type StateTensors } from '../common-op-builders/index.js';
+import type { AtbGraph } from '../graph/atb-graph.js';
+import { STATE_FROM, STATE_TO } from '../step-inputs/index.js';
+import { flattened, transposed } from '../weights/weight-changes.js';
+import type { TensorRef, Weights } from '../weights/weights.js';
+import { layerState, type StateRef } from './cache-ref.js';
+import { Module } from './module.js';
+
+/** A state by its name in a layer's graph, with what says how a step goes through it. */
+export const stateTensors = ({ name }: StateRef): StateTensors => ({
+  state: name,
+  from: STATE_FROM,
+  to: STATE_TO,
+  qLen: 'q_len',
+});
+
+/** A vector, or the matrix of a state's rule, that stays f32 whatever the model runs in. */
+export const inF32 = (ref: TensorRef): TensorRef => ({ ...ref, keptIn: 'f32' });
+
+/** What a short convolution is told. */
+export interface CausalConvOptions {
+  readonly channels: number;
+  /** Tokens that it sees, its own included. */
+  readonly taps: number;
+  readonly hasBias: boolean;
+  /** Whether silu follows. */
+  readonly activates: boolean;
+}
+
+/**
+ * A convolution of each channel with itself over a sequence's last tokens. Its state is what it saw of the tokens before.
+ * The checkpoint's weight is that of a Conv1d with a group for each channel, [channels, 1, taps].
+ */
+export class CausalConv extends Module {
+  private readonly weight: TensorRef;
+  private readonly bias: TensorRef | undefined;
+  private readonly state: StateRef;
+  private readonly activates: boolean;
+
+  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
+  constructor(layerId: number, weights: Weights, options: CausalConvOptions) {
+    super();
+    const { channels, taps, hasBias, activates } = options;
+    this.weight = inF32(transposed(flattened(weights.get('weight', [channels, 1, taps]))));
+    this.bias = hasBias ? inF32(weights.get('bias', [channels])) : undefined;
+    this.state = layerState(layerId, 'conv_state', (taps - 1) * channels);
+    this.activates = activates;
+  }
+
+  override getWeights(): TensorRef[] {
+    return this.bias ? [this.weight, this.bias] : [this.weight];
+  }
+
+  override states(): StateRef[] {
+    return [this.state];
+  }
+
+  /** The first channels of `input` [tokens, at least channels] -> `conv_out` [tokens, channels]. */
+  buildGraph(graph: AtbGraph, input: string): string {
+    const { weight, bias, activates } = this;
+    CommonOpBuilderManager.getBuilder({
+      category: 'CAUSAL_CONV',
+      opName: 'conv',
+      hasBias: bias !== undefined,
+      activates,
+    }).build(graph, {
+      input,
+      weight: weight.name,
+      ...(bias && { bias: bias.name }),
+      state: stateTensors(this.state),
+      convOut: 'conv_out',
+    });
+    return 'conv_out';
+  }
+}

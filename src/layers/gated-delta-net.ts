@@ -1,0 +1,108 @@
+import { CommonOpBuilderManager } from '../common-op-builders/index.js';
+import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
+import type { GraphKind } from '../graph/graph-kind.js';
+import { Linear } from '../weights/linear.js';
+import type { LinearPart } from '../weights/linear-part.js';
+import type { TensorRef, Weights } from '../weights/weights.js';
+import { layerState, type StateRef } from './cache-ref.js';
+import { CausalConv, inF32, stateTensors } from './causal-conv.js';
+import type { LayerStep } from './decoder-layers.js';
+import { buildLinear, buildRowParallelLinear } from './linear-steps.js';
+import { Module } from './module.js';
+import { HeadNorm } from './norms.js';
+
+/** What it is told by the configuration. */
+export interface DeltaNetConfig {
+  readonly hiddenSize: number;
+  readonly keyHeads: number;
+  readonly valueHeads: number;
+  readonly keySize: number;
+  readonly valueSize: number;
+  readonly convTaps: number;
+  readonly rmsNormEps: number;
+}
+
+/** Where the checkpoint has the projections of the input: as parts of two linears. */
+export interface DeltaNetParts {
+  /** Queries and keys of the key heads, values of the value heads, and gates of what comes out. */
+  readonly qkvz: readonly [LinearPart, ...LinearPart[]];
+  /** A beta and a step of each value head. */
+  readonly gates: readonly [LinearPart, ...LinearPart[]];
+}
+
+/**
+ * Linear attention by the gated delta rule (arXiv:2412.06464): queries, keys and values pass a short convolution, each head
+ * has a matrix of state in place of a past, and what comes out of it is normed head by head and multiplied by silu(z).
+ */
+export class GatedDeltaNet extends Module implements LayerStep {
+  readonly qkvz: Linear;
+  readonly gates: Linear;
+  readonly conv: CausalConv;
+  readonly norm: HeadNorm;
+  readonly outProj: Linear;
+  private readonly perHead: readonly TensorRef[];
+  private readonly state: StateRef;
+  private readonly config: DeltaNetConfig;
+
+  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_QUANT_*. */
+  constructor(layerId: number, config: DeltaNetConfig, weights: Weights, { qkvz, gates }: DeltaNetParts) {
+    super();
+    const { hiddenSize: inFeatures, keyHeads, valueHeads, keySize, valueSize, convTaps, rmsNormEps } = config;
+    const values = valueHeads * valueSize;
+    this.config = config;
+    this.qkvz = Linear.load(weights, { name: 'qkvz', parts: qkvz, inFeatures });
+    this.gates = Linear.load(weights, { name: 'gates', parts: gates, inFeatures });
+    this.conv = new CausalConv(layerId, weights.at('conv1d'), {
+      channels: 2 * keyHeads * keySize + values,
+      ...{ taps: convTaps, hasBias: false, activates: true },
+    });
+    this.norm = new HeadNorm(weights.at('norm'), { heads: valueHeads, headDim: valueSize }, rmsNormEps);
+    const out = [{ name: 'out_proj', outFeatures: config.hiddenSize }] as const;
+    this.outProj = Linear.load(weights, { parts: out, inFeatures: values });
+    this.perHead = ['A_log', 'dt_bias'].map((name) => inF32(weights.get(name, [valueHeads])));
+    this.state = layerState(layerId, 'recurrent_state', values * keySize);
+  }
+
+  override getWeights(): TensorRef[] {
+    return [...super.getWeights(), ...this.perHead];
+  }
+
+  override states(): StateRef[] {
+    return [...super.states(), this.state];
+  }
+
+  buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
+    const { keyHeads, valueHeads, keySize, valueSize } = this.config;
+    const projected = buildLinear(graph, this.qkvz, input, 'qkvz_out');
+    const steps = buildLinear(graph, this.gates, input, 'gates_out');
+    CommonOpBuilderManager.getBuilder({
+      category: 'RECURRENT',
+      opName: 'delta_rule',
+      ...{ rule: 'gated_delta', keyHeads, valueHeads, keySize, valueSize },
+    }).build(graph, {
+      rows: this.conv.buildGraph(graph, projected),
+      steps,
+      perHead: this.perHead.map(({ name }) => name),
+      state: stateTensors(this.state),
+      recurrentOut: 'recurrent_out',
+    });
+    const normed = this.norm.buildGraph(graph, 'recurrent_out');
+    const gated = this.buildOutputGateGraph(graph, projected, normed);
+    return buildRowParallelLinear(graph, kind, 'dense', this.outProj, gated, 'dense_out');
+  }
+
+  /** `normed` [tokens, values] times silu(z), which are the last columns of `projected`. */
+  private buildOutputGateGraph(graph: AtbGraph, projected: string, normed: string): string {
+    const { keyHeads, valueHeads, keySize, valueSize } = this.config;
+    const columns = { offsets: [0, 2 * keyHeads * keySize + valueHeads * valueSize], size: [-1, -1] };
+    graph.addOperation(new BaseOperation('Slice', columns, 'z_slice'), [projected], ['z']);
+    CommonOpBuilderManager.getBuilder({
+      category: 'ACTIVATION',
+      opName: 'z_activation',
+      ...{ kind: 'silu', isGated: false, isPack: false },
+    }).build(graph, { input: 'z', actOut: 'z_act' });
+    const multiply = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_MUL' }, 'z_mul');
+    graph.addOperation(multiply, [normed, 'z_act'], ['z_gated']);
+    return 'z_gated';
+  }
+}
