@@ -315,6 +315,94 @@ void RowsBecomeInt8BeforeTheyMeetTheirExpert() {
   }
 }
 
+/// An order of k channels for each expert.
+Value OrdersOf(int64_t experts, int64_t k) {
+  Numbers channels;
+  for (int64_t e = 0; e < experts; ++e)
+    for (int64_t i = 0; i < k; ++i) channels.push_back(static_cast<double>((i * 29 + 7 * e) % k));
+  return Value(DType::kI32, {experts, k}, channels);
+}
+
+void ExpertsReadChannelsInOrdersOfTheirOwn() {
+  constexpr int64_t n = 33, k = 72;
+  for (const Choices& choices : Edges()) {
+    const auto m = static_cast<int64_t>(choices.ids.size());
+    const Value ends(DType::kI64, {choices.experts}, choices.Ends()), none(DType::kF32, {1}, {0});
+    Value channels = OrdersOf(choices.experts, k);
+    channels.Set(5, k);  // There is no such channel.
+    for (DType dtype : kFloats) {
+      const Value x(dtype, {m, k}, Uniform(m * k, -1.0, 1.0, 2));
+      Numbers rows;
+      const std::vector<int64_t> sorted = choices.Sorted();
+      for (size_t r = 0; r < sorted.size(); ++r)
+        for (size_t i = 0; i < k; ++i) {
+          const auto expert = static_cast<size_t>(choices.ids[static_cast<size_t>(sorted[r])]);
+          const auto channel = static_cast<size_t>(channels.Get(expert * k + i));
+          rows.push_back(channel < k ? x.Get(r * k + channel) : 0);
+        }
+      for (const Form& form : {Form{0, 0}, Form{8, 0}, Form{4, 32}, Form{8, 32, kFew}, Form{4, 32, kWhole, false, true}}) {
+        const Matrices matrices(form, dtype, choices.experts, n, k);
+        const Numbers expected = Products(choices, matrices, rows, n, k);
+        std::vector<Value> in = {x, matrices.inputs[0]};
+        if (form.bits != 0) in.insert(in.end(), {matrices.inputs[1], form.has_offsets ? matrices.inputs[2] : none});
+        in.insert(in.end(), {channels, ends});
+        const ParamObject param = {{"transposeB", true}, {"quantType", form.bits == 0 ? 0 : form.bits == 8 ? 2 : 3},
+                                   {"hasChannels", true}, {"outDataType", "ACL_FLOAT"}};
+        ForEachTable([&](const KernelTable& table) {
+          CHECK(Gap(RunOp("GroupedMatmul", param, in, table)[0], expected) <= Tolerance(dtype));
+        });
+      }
+    }
+  }
+}
+
+/// A scale for the inputs of each expert, and an offset.
+std::vector<Value> InputScales(int64_t experts) {
+  Numbers scales, offsets;
+  for (int64_t e = 0; e < experts; ++e) {
+    scales.push_back(0.004 + 0.001 * static_cast<double>(e));
+    offsets.push_back(static_cast<double>(e % 3) - 1);
+  }
+  return {Value(DType::kF32, {experts, 1}, scales), Value(DType::kF32, {experts, 1}, offsets)};
+}
+
+void RowsBecomeInt8ByTheScaleOfTheirExpert() {
+  constexpr int64_t n = 33, k = 72;
+  for (const Choices& choices : Edges()) {
+    const auto m = static_cast<int64_t>(choices.ids.size());
+    const Value ends(DType::kI64, {choices.experts}, choices.Ends());
+    const Matrices matrices({8, 0}, DType::kF32, choices.experts, n, k);
+    const std::vector<Value> of_inputs = InputScales(choices.experts);
+    const Value sums(DType::kI32, {choices.experts, n}, Integers(choices.experts * n, -1000, 1000, 11));
+    for (DType dtype : kFloats) {
+      const Value x(dtype, {m, k}, Uniform(m * k, -1.0, 1.0, 2));  // Some are beyond what int8 holds.
+      const std::vector<int64_t> sorted = choices.Sorted();
+      Numbers whole;
+      for (size_t i = 0; i < static_cast<size_t>(m * k); ++i) {
+        const auto expert = static_cast<size_t>(choices.ids[static_cast<size_t>(sorted[i / k])]);
+        const float scaled = static_cast<float>(x.Get(i)) / static_cast<float>(of_inputs[0].Get(expert));
+        const float number = std::nearbyint(scaled + static_cast<float>(of_inputs[1].Get(expert)));
+        whole.push_back(std::clamp(number, -128.0f, 127.0f));
+      }
+      for (bool has_bias : {false, true}) {
+        Numbers expected = Products(choices, matrices, whole, n, k);
+        std::vector<Value> in = {x, matrices.inputs[0]};
+        if (has_bias) in.push_back(sums);
+        for (size_t i = 0; has_bias && i < expected.size(); ++i) {
+          const auto expert = static_cast<size_t>(choices.ids[static_cast<size_t>(sorted[i / n])]);
+          expected[i] += sums.Get(expert * n + i % n) * matrices.inputs[1].Get(expert * n + i % n);
+        }
+        in.insert(in.end(), {matrices.inputs[1], of_inputs[0], of_inputs[1], ends});
+        const ParamObject param = {{"transposeB", true}, {"quantType", 1}, {"staticActivations", true},
+                                   {"hasBias", has_bias}, {"outDataType", "ACL_FLOAT"}};
+        ForEachTable([&](const KernelTable& table) {
+          CHECK(Gap(RunOp("GroupedMatmul", param, in, table)[0], expected) <= Tolerance(DType::kF32));
+        });
+      }
+    }
+  }
+}
+
 /// The sum of each token's rows with their weights.
 Numbers Combined(const Choices& choices, const Numbers& rows, const Value& probs, int64_t n) {
   Numbers sums(static_cast<size_t>(choices.tokens * n));
@@ -373,15 +461,24 @@ ParamObject FusedParam(const Form& form, Gates gates, bool has_bias) {
   return param;
 }
 
+/// What stands beside the matrices: of gate and up, and of down.
+struct Beside {
+  std::vector<Value> gate_up, down;
+};
+
+std::vector<Value> FusedInputs(const Value& x, const Choices& choices, const Value& probs, const Matrices& gate_up,
+                               const Matrices& down, const Beside& beside) {
+  std::vector<Value> in = {x, choices.AsValue(), probs};
+  for (const auto& more : {gate_up.inputs, beside.gate_up, down.inputs, beside.down})
+    in.insert(in.end(), more.begin(), more.end());
+  return in;
+}
+
 /// With biases where there are any.
 std::vector<Value> FusedInputs(const Value& x, const Choices& choices, const Value& probs, const Matrices& gate_up,
                                const Matrices& down, const std::vector<Value>& biases = {}) {
-  std::vector<Value> in = {x, choices.AsValue(), probs};
-  in.insert(in.end(), gate_up.inputs.begin(), gate_up.inputs.end());
-  if (!biases.empty()) in.push_back(biases[0]);
-  in.insert(in.end(), down.inputs.begin(), down.inputs.end());
-  if (!biases.empty()) in.push_back(biases[1]);
-  return in;
+  return FusedInputs(x, choices, probs, gate_up, down,
+                     biases.empty() ? Beside{} : Beside{{biases[0]}, {biases[1]}});
 }
 
 /// Of gate and up, and of down.
@@ -441,6 +538,30 @@ void FusedExpertsAreTheirMlps() {
   for (int64_t hidden : {72, 128}) FusedExpertsAreTheirMlps(hidden);
 }
 
+/// What a token gives alone and among others, on each table.
+void RequireAlike(const Choices& choices, const Value& x, const Value& probs, const ParamObject& param,
+                  const Matrices& gate_up, const Matrices& down, const Beside& beside) {
+  const DType dtype = x.desc.dtype;
+  const auto hidden = static_cast<size_t>(x.desc.dim(1));
+  ForEachTable([&](const KernelTable& table) {
+    const Value all = RunOp("FusedExperts", param, FusedInputs(x, choices, probs, gate_up, down, beside), table)[0];
+    const size_t row_bytes = hidden * SizeOf(dtype);
+    for (size_t t : {0, 7, 32}) {
+      Choices own{1, choices.top_k, choices.experts, {}};
+      Numbers own_probs, own_x;
+      for (size_t j = 3; j-- > 0;) {
+        own.ids.push_back(choices.ids[t * 3 + j]);
+        own_probs.push_back(probs.Get(t * 3 + j));
+      }
+      for (size_t c = 0; c < hidden; ++c) own_x.push_back(x.Get(t * hidden + c));
+      const Value row(dtype, {1, static_cast<int64_t>(hidden)}, own_x), weights(DType::kF32, {1, 3}, own_probs);
+      const Value alone =
+          RunOp("FusedExperts", param, FusedInputs(row, own, weights, gate_up, down, beside), table, 3)[0];
+      CHECK(std::memcmp(alone.bytes.data(), all.bytes.data() + t * row_bytes, row_bytes) == 0);
+    }
+  });
+}
+
 void NeitherCompanyNorOrderChangesAToken() {
   constexpr int64_t hidden = 72, width = 26;
   const Choices choices = ByLot(33, 3, 5, {0, 1, 3, 4});
@@ -450,25 +571,20 @@ void NeitherCompanyNorOrderChangesAToken() {
     for (const Form& form : kForms) {
       const Matrices gate_up(form, dtype, choices.experts, 2 * width, hidden, true);
       const Matrices down(form, dtype, choices.experts, hidden, width);
-      const ParamObject param = FusedParam(form, Gates::kClamped, true);
       const std::vector<Value> biases = BiasesOf(dtype, choices.experts, width, hidden);
-      ForEachTable([&](const KernelTable& table) {
-        const Value all = RunOp("FusedExperts", param, FusedInputs(x, choices, probs, gate_up, down, biases), table)[0];
-        const size_t row_bytes = hidden * SizeOf(dtype);
-        for (size_t t : {0, 7, 32}) {
-          Choices own{1, choices.top_k, choices.experts, {}};
-          Numbers own_probs, own_x;
-          for (size_t j = 3; j-- > 0;) {
-            own.ids.push_back(choices.ids[t * 3 + j]);
-            own_probs.push_back(probs.Get(t * 3 + j));
-          }
-          for (size_t c = 0; c < hidden; ++c) own_x.push_back(x.Get(t * hidden + c));
-          const Value row(dtype, {1, hidden}, own_x), weights(DType::kF32, {1, 3}, own_probs);
-          const Value alone =
-              RunOp("FusedExperts", param, FusedInputs(row, own, weights, gate_up, down, biases), table, 3)[0];
-          CHECK(std::memcmp(alone.bytes.data(), all.bytes.data() + t * row_bytes, row_bytes) == 0);
-        }
-      });
+      ParamObject param = FusedParam(form, Gates::kClamped, true);
+      RequireAlike(choices, x, probs, param, gate_up, down, {{biases[0]}, {biases[1]}});
+      param.insert({{"gateUpChannels", true}});
+      const Value channels = OrdersOf(choices.experts, hidden);
+      RequireAlike(choices, x, probs, param, gate_up, down, {{channels, biases[0]}, {biases[1]}});
+      if (form.bits != 8 || form.group != 0 || form.numbers == kFew || form.has_offsets) continue;
+      param.insert({{"staticActivations", true}});
+      const std::vector<Value> scales = InputScales(choices.experts);
+      const auto sums = [&](int64_t n) {
+        return Value(DType::kI32, {choices.experts, n}, Integers(choices.experts * n, -1000, 1000, 11));
+      };
+      RequireAlike(choices, x, probs, param, gate_up, down,
+                   {{scales[0], scales[1], channels, sums(2 * width)}, {scales[0], scales[1], sums(hidden)}});
     }
   }
 }
@@ -574,6 +690,28 @@ void WhatDoesNotFitIsRefused() {
   CHECK(Has(with_offsets(pairs.inputs[1]), {"NATIVE_LAYOUT_MISMATCH", "in3", "offsets of the weight's groups"}));
   CHECK(Has(ErrorOf([&] { RunOp("FusedExperts", {{"gateUpOffset", true}}, {}, table); }),
             {"NATIVE_PARAM_INVALID", "gateUpOffset", "false but with integers"}));
+  // What becomes of rows has a row, or a number, for each expert.
+  ParamObject changed = {{"transposeB", true}, {"quantType", 2}, {"hasChannels", true}};
+  const Matrices bytes({8, 0}, DType::kF32, 3, 16, 32);
+  const Value ends(DType::kI64, {3}, {0, 1, 2}), one(DType::kF32, {1}, {1});
+  const auto rows_of = [&](const std::vector<Value>& beside) {
+    std::vector<Value> in = {x, bytes.inputs[0], bytes.inputs[1]};
+    in.insert(in.end(), beside.begin(), beside.end());
+    in.push_back(ends);
+    return ErrorOf([&] { RunOp("GroupedMatmul", changed, in, table); });
+  };
+  const Value nothing(DType::kF32, {1}, {0});
+  CHECK(rows_of({nothing, OrdersOf(3, 32)}) == "nothing");
+  CHECK(Has(rows_of({nothing, OrdersOf(3, 16)}), {"NATIVE_SHAPE_MISMATCH", "in4", "[3,32]"}));
+  CHECK(Has(rows_of({nothing, Value(DType::kI64, {3, 32}, Numbers(96, 0))}), {"NATIVE_DTYPE_MISMATCH", "in4"}));
+  changed = {{"transposeB", true}, {"quantType", 1}, {"staticActivations", true}};
+  CHECK(rows_of(InputScales(3)) == "nothing");
+  CHECK(Has(rows_of({one, one}), {"NATIVE_SHAPE_MISMATCH", "in3", "each of 3 experts"}));
+  changed.erase("staticActivations");
+  CHECK(Has(rows_of(InputScales(3)), {"NATIVE_PARAM_INVALID", "staticActivations", "true with quantType 1"}));
+  const ParamObject not_int8 = {{"gateUpBits", 4}, {"downBits", 8}, {"staticActivations", true}};
+  CHECK(Has(ErrorOf([&] { RunOp("FusedExperts", not_int8, {}, table); }),
+            {"NATIVE_PARAM_INVALID", "staticActivations", "symmetric weights of int8"}));
   const Value places(DType::kI32, {2}, {0, 2}), probs(DType::kF32, {1, 2}, {1, 1});
   CHECK(Has(ErrorOf([&] { RunOp("MoeTokenUnpermute", {}, {x, places, probs}, table); }),
             {"NATIVE_VALUE_OUT_OF_RANGE", "MoeTokenUnpermute", "in1"}));
@@ -591,6 +729,8 @@ int main() {
   RUN(EachRowMeetsTheMatrixOfItsExpert);
   RUN(IntegerRowsMeetTheMatrixOfTheirExpert);
   RUN(RowsBecomeInt8BeforeTheyMeetTheirExpert);
+  RUN(ExpertsReadChannelsInOrdersOfTheirOwn);
+  RUN(RowsBecomeInt8ByTheScaleOfTheirExpert);
   RUN(TokensAreTheSumsOfTheirRows);
   RUN(FusedExpertsAreTheirMlps);
   RUN(NeitherCompanyNorOrderChangesAToken);

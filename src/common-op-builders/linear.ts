@@ -165,7 +165,8 @@ export class ATBQuantLinear implements OpBuilder<'LINEAR'> {
   }
 }
 
-const namesOf = (...refs: readonly (TensorRef | undefined)[]): string[] =>
+/** Of those that there are. */
+export const namesOf = (...refs: readonly (TensorRef | undefined)[]): string[] =>
   refs.flatMap((ref) => ref?.name ?? []);
 
 /** Adds whatever operations `linear` becomes: input [tokens, in] -> linearOut [tokens, out]. */

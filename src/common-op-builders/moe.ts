@@ -1,7 +1,7 @@
 import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
 import { GMM_QUANT, type GroupedMatmulParam } from '../graph/ops/grouped-matmul.js';
 import type { ExpertLinear } from '../weights/expert-linear.js';
-import { integersHint, SYMMETRIC } from './linear.js';
+import { integersHint, namesOf, SYMMETRIC } from './linear.js';
 import { CommonOpBuilder, CommonOpBuilderManager } from './manager.js';
 import type { BuilderTensors, OpBuilder, ParamOf } from './types.js';
 
@@ -54,9 +54,15 @@ function addExperts(graph: AtbGraph, param: Param, tensors: Tensors, addProduct:
 }
 
 const paramOf = (
-  { hasBias, dtype }: ExpertLinear,
+  { hasBias, dtype, channels }: ExpertLinear,
   quantType: GroupedMatmulParam['quantType'],
-): GroupedMatmulParam => ({ transposeB: true, hasBias, quantType, outDataType: OUT_TYPE[dtype] });
+): GroupedMatmulParam => ({
+  transposeB: true,
+  hasBias,
+  quantType,
+  outDataType: OUT_TYPE[dtype],
+  ...(channels && { hasChannels: true }),
+});
 
 /** Why experts are of no use to a builder of these forms; true when they are. */
 function wants({ gateUp, down }: Param, forms: readonly ExpertLinear['desc'][]): true | string {
@@ -97,7 +103,7 @@ export class WeightQuantExperts implements OpBuilder<'MOE'> {
       const numbers = linear.desc.startsWith('FP') ? ({ weightNumbers: 'floats' } as const) : {};
       const op = new BaseOperation('GroupedMatmul', { ...param, ...numbers }, opName);
       const [weight = '', scale = '', offset = '', ...bias] = linear.weightNames();
-      const inputs = [input, weight, ...bias, scale, offset, ends];
+      const inputs = [input, weight, ...bias, scale, offset, ...namesOf(linear.channels), ends];
       to.addOperation(op, inputs, [out], { hint: integersHint(linear) });
     });
   }
@@ -119,6 +125,27 @@ export class W8A8DynamicExperts implements OpBuilder<'MOE'> {
       const op = new BaseOperation('GroupedMatmul', paramOf(linear, GMM_QUANT.W8A8_TOKEN), opName);
       const [weight = '', scale = '', ...bias] = linear.weightNames();
       const inputs = [rows, weight, ...bias, scale, rowScale, ends];
+      to.addOperation(op, inputs, [out], SYMMETRIC);
+    });
+  }
+}
+
+/** Rows become int8 by a scale and an offset that were decided beforehand, for each expert. ATB has one for all experts. */
+@CommonOpBuilder()
+export class W8A8Experts implements OpBuilder<'MOE'> {
+  readonly category = 'MOE';
+
+  isMatch(param: Param): true | string {
+    return wants(param, ['W8A8']);
+  }
+
+  build(graph: AtbGraph, param: Param, tensors: Tensors): void {
+    addExperts(graph, param, tensors, (to, opName, linear, { input, ends, out }) => {
+      const { sumBias, inputScale, inputOffset } = linear;
+      const [weight = '', scale = ''] = linear.weightNames();
+      const param = { ...paramOf(linear, GMM_QUANT.W8A8_CHANNEL), hasBias: sumBias !== undefined };
+      const op = new BaseOperation('GroupedMatmul', { ...param, staticActivations: true }, opName);
+      const inputs = [input, weight, ...namesOf(sumBias), scale, ...namesOf(inputScale, inputOffset), ends];
       to.addOperation(op, inputs, [out], SYMMETRIC);
     });
   }

@@ -10,6 +10,7 @@ import type { SwigluClamp } from '../graph/ops/activation.js';
 import { GROUP_INDICES } from '../step-inputs/index.js';
 import { ExpertLinear } from '../weights/expert-linear.js';
 import { type ExpertStacks, unstacked } from '../weights/expert-stacks.js';
+import { channelsOf } from '../weights/linear.js';
 import { constantWeight, rowsOf } from '../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
 import type { LayerStep } from './decoder-layers.js';
@@ -217,14 +218,12 @@ export class Experts extends Module {
     this.gateUp = ExpertLinear.load(weights, {
       name: 'gate_up_proj',
       experts,
-      of: (expert) => ({
-        parts: [
-          { name: `${expert}.${gate}`, outFeatures: width },
-          { name: `${expert}.${up}`, outFeatures: width },
-        ],
-        inFeatures: hiddenSize,
-        hasBias,
-      }),
+      of: (expert) => {
+        // What they give has the order of channels that down reads.
+        const rowOrder = channelsOf(weights, `${expert}.${down}`);
+        const part = (name: string) => ({ name: `${expert}.${name}`, outFeatures: width, rowOrder });
+        return { parts: [part(gate), part(up)], inFeatures: hiddenSize, hasBias };
+      },
     });
     this.down = ExpertLinear.load(weights, {
       name: down,
@@ -233,6 +232,7 @@ export class Experts extends Module {
         parts: [{ name: `${expert}.${down}`, outFeatures: hiddenSize }],
         inFeatures: width,
         hasBias,
+        isInputSorted: true,
       }),
     });
   }

@@ -1,7 +1,7 @@
 import { type ActivationKind, CommonOpBuilderManager } from '../common-op-builders/index.js';
 import type { AtbGraph } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
-import { Linear, type LinearOptions } from '../weights/linear.js';
+import { channelsOf, Linear, type LinearOptions } from '../weights/linear.js';
 import type { LinearPart } from '../weights/linear-part.js';
 import type { Weights } from '../weights/weights.js';
 import { requireMember } from './complete.js';
@@ -53,8 +53,10 @@ export class BaseMLP extends Module {
     const inFeatures = hiddenSize;
     const outFeatures = intermediateSize;
     this.hiddenAct = hiddenAct;
+    // What they give has the order of channels that down reads.
+    const order = channelsOf(weights, names.down);
     this.gateUp = Linear.load(weights, {
-      ...gateUpParts(names, outFeatures, transposed),
+      ...gateUpParts(names, outFeatures, transposed, order),
       inFeatures,
       hasBias,
     });
@@ -62,6 +64,7 @@ export class BaseMLP extends Module {
       parts: [{ name: names.down, outFeatures: hiddenSize, transposed, times: outputScale }],
       inFeatures: intermediateSize,
       hasBias: downBias,
+      isInputSorted: true,
     });
   }
 
@@ -106,9 +109,13 @@ function gateUpParts(
   names: GatedMLPNames,
   outFeatures: number,
   transposed: boolean,
+  rowOrder: Int32Array | undefined,
 ): Pick<LinearOptions, 'name' | 'parts'> {
   if ('gateUp' in names) {
-    return { parts: [{ name: names.gateUp, outFeatures: 2 * outFeatures, transposed }] };
+    const both =
+      rowOrder &&
+      Int32Array.from([0, outFeatures].flatMap((from) => Array.from(rowOrder, (row) => from + row)));
+    return { parts: [{ name: names.gateUp, outFeatures: 2 * outFeatures, rowOrder: both, transposed }] };
   }
   const [gate, up]: readonly [GateOrUp, GateOrUp] =
     'upGate' in names
@@ -120,8 +127,8 @@ function gateUpParts(
   return {
     name: 'gate_up_proj',
     parts: [
-      { ...gate, outFeatures, transposed },
-      { ...up, outFeatures, transposed },
+      { ...gate, outFeatures, rowOrder, transposed },
+      { ...up, outFeatures, rowOrder, transposed },
     ],
   };
 }

@@ -11,14 +11,20 @@ export interface ExpertLinearOptions {
   of(expert: number): Omit<LinearOptions, 'name'>;
 }
 
+/** What a Linear has of tensors, each of them a stack. */
+type Stacks = Readonly<Partial<Record<(typeof STACKED)[number], TensorRef>>>;
+
+/** Those that a product reads as its weight, in its order, and those that say what becomes of its rows and sums. */
+const OPERANDS = ['weight', 'scale', 'offset', 'bias'] as const;
+const STACKED = [...OPERANDS, 'channels', 'inputScale', 'inputOffset', 'sumBias'] as const;
+
 /** One projection of every expert: [experts, outFeatures, inFeatures], floats or integers, all in the same form. */
 export class ExpertLinear {
   private constructor(
     /** Of one expert; its tensors are the stack's. */
     private readonly linear: Pick<Linear, 'name' | 'desc' | 'dtype' | 'groupSize' | 'hasOffset'>,
     readonly experts: number,
-    private readonly tensors: readonly TensorRef[],
-    readonly hasBias: boolean,
+    private readonly stacks: Stacks,
   ) {}
 
   /**
@@ -42,13 +48,16 @@ export class ExpertLinear {
       if (found) throw new AtbError('WEIGHT_QUANT_EXPERTS', { name: linear.name, found });
     }
     const hasOffset = linears.some((linear) => linear.hasOffset);
-    const tensors = first.getWeights().map((ref, index) => {
-      const [, ...others] = linears.map((linear) => linear.getWeights()[index] ?? ref);
-      return stacked(`${full}${ref.name.slice(ref.name.lastIndexOf('.'))}`, [ref, ...others], hasOffset);
+    const stacks = STACKED.flatMap((field) => {
+      const refs = field === 'channels' ? orders(linears) : linears.flatMap((linear) => linear[field] ?? []);
+      const [ref, ...others] = refs;
+      if (ref === undefined) return [];
+      const stackName = `${full}${ref.name.slice(ref.name.lastIndexOf('.'))}`;
+      return [[field, stacked(stackName, [ref, ...others], hasOffset)] as const];
     });
     const { desc, dtype, groupSize } = first;
     const linear = { name: full, desc, dtype, groupSize, hasOffset };
-    return new ExpertLinear(linear, experts, tensors, first.hasBias);
+    return new ExpertLinear(linear, experts, Object.fromEntries(stacks));
   }
 
   get name(): string {
@@ -69,29 +78,62 @@ export class ExpertLinear {
     return this.linear.groupSize;
   }
 
+  get hasBias(): boolean {
+    return this.stacks.bias !== undefined;
+  }
+
   /** Whether integers of some expert have offsets that are not all zero. */
   get hasOffset(): boolean {
     return this.linear.hasOffset;
   }
 
   get isFloat(): boolean {
-    return !['W8A16', 'W8A8_DYNAMIC', 'W4A16', 'W4A8_DYNAMIC', 'FP8', 'FP4'].includes(this.desc);
+    return this.stacks.scale === undefined;
+  }
+
+  /** The order in which each expert reads the channels of its input; as they are when absent. i32 [experts, inFeatures] */
+  get channels(): TensorRef | undefined {
+    return this.stacks.channels;
+  }
+
+  /** Of W8A8, as in `Linear`: [experts, 1] both. */
+  get inputScale(): TensorRef | undefined {
+    return this.stacks.inputScale;
+  }
+
+  get inputOffset(): TensorRef | undefined {
+    return this.stacks.inputOffset;
+  }
+
+  /** Of W8A8: i32 [experts, outFeatures]. */
+  get sumBias(): TensorRef | undefined {
+    return this.stacks.sumBias;
+  }
+
+  getWeights(): readonly TensorRef[] {
+    return STACKED.flatMap((field) => this.stacks[field] ?? []);
   }
 
   /** weight, (scale, (offset)), (bias), as a Linear has them, each a stack. */
-  getWeights(): readonly TensorRef[] {
-    return this.tensors;
-  }
-
   weightNames(): string[] {
-    return this.tensors.map((tensor) => tensor.name);
+    return OPERANDS.flatMap((field) => this.stacks[field]?.name ?? []);
   }
 }
 
 /** What of a linear products of experts do not read. */
-function oddity({ channels, divisors, inputScale }: Linear): string | undefined {
-  if (inputScale) return 'inputs whose scale was decided beforehand';
-  return channels || divisors ? 'inputs that are ordered or divided' : undefined;
+function oddity({ divisors, inputScale, bias }: Linear): string | undefined {
+  if (inputScale && bias) return 'biases of floats beside inputs whose scale was decided beforehand';
+  return divisors ? 'inputs that are divided' : undefined;
+}
+
+/** The order in which each expert reads channels, where some expert has one: of others that is their own. */
+function orders(linears: readonly Linear[]): TensorRef[] {
+  const known = linears.find(({ channels }) => channels)?.channels;
+  if (known === undefined) return [];
+  const asTheyAre = Int32Array.from({ length: known.shape[0] ?? 0 }, (_, channel) => channel);
+  return linears.map(
+    ({ channels }) => channels ?? { ...known, values: { dtype: 'i32', shape: known.shape, data: asTheyAre } },
+  );
 }
 
 /** The same tensor of every expert, one behind the other: [experts, …]. */
@@ -99,16 +141,29 @@ function stacked(name: string, refs: readonly [TensorRef, ...TensorRef[]], hasOf
   const [{ dtype, shape, quantized, isIntegerBias }] = refs;
   if (quantized?.role === 'offset' && hasOffset) return stackedOffsets(name, refs);
   const stem = name.slice(0, name.lastIndexOf('.'));
+  const values = refs.flatMap((ref) => (ref.values ? [ref.values.data as Int32Array] : []));
+  const whole = [refs.length, ...shape];
   return {
     name,
     dtype,
-    shape: [refs.length, ...shape],
+    shape: whole,
+    ...(values.length > 0 && { values: { dtype: 'i32' as const, shape: whole, data: joined(values) } }),
     parts: refs.some(({ parts }) => parts.length === 0) ? [] : refs.flatMap(({ parts }) => parts),
     ...(isIntegerBias && { isIntegerBias }),
     ...(quantized && {
       quantized: quantized.role === 'weight' ? ofAll(stem, quantized, refs, hasOffset) : quantized,
     }),
   };
+}
+
+function joined(rows: readonly Int32Array[]): Int32Array {
+  const data = new Int32Array(rows.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const row of rows) {
+    data.set(row, at);
+    at += row.length;
+  }
+  return data;
 }
 
 /** Experts that are symmetric have zeros beside those that are not. */
@@ -129,7 +184,7 @@ const ofAll = (
   hasOffset: boolean,
 ): QuantizedWeight => ({
   ...first,
-  scaleName: `${stem}.weight_scale`,
+  scaleName: `${stem}${first.scaleName.slice(first.scaleName.lastIndexOf('.'))}`,
   ...(hasOffset && { offsetName: `${stem}.weight_offset` }),
   mustBeZero: refs.flatMap(({ quantized }) => (quantized?.role === 'weight' ? quantized.mustBeZero : [])),
 });

@@ -23,6 +23,8 @@ export interface LinearOptions {
   readonly hasBias?: boolean;
   /** `projection` when absent. */
   readonly role?: LinearRole;
+  /** Its input has the order of the stored channels already: the rows that make it were sorted (`channelsOf`). */
+  readonly isInputSorted?: boolean;
 }
 
 interface LinearTensors {
@@ -79,7 +81,7 @@ export class Linear {
    * WEIGHT_QUANT_SHAPE.
    */
   static load(weights: Weights, options: LinearOptions): Linear {
-    const { parts, inFeatures, hasBias = false, role = 'projection' } = options;
+    const { parts, inFeatures, hasBias = false, role = 'projection', isInputSorted = false } = options;
     const name = options.name ?? parts[0].name;
     const quantized = commonQuant(weights, name, parts, role);
     if (quantized) {
@@ -88,7 +90,12 @@ export class Linear {
       const dtype = weights.dtype ?? 'bf16';
       const bias = tensors.sumBias ? undefined : packBiases(weights, name, parts, hasBias);
       const added = bias && !quant.desc.startsWith('W8A8') ? { ...bias, isIntegerBias: true as const } : bias;
-      return new Linear(weights.path(name), quant.desc, dtype, quant.groupSize, { ...tensors, bias: added });
+      const channels = isInputSorted ? undefined : tensors.channels;
+      return new Linear(weights.path(name), quant.desc, dtype, quant.groupSize, {
+        ...tensors,
+        channels,
+        bias: added,
+      });
     }
     const bias = packBiases(weights, name, parts, hasBias);
     const weight = packParts(weights, name, parts, {
@@ -141,6 +148,10 @@ export class Linear {
     return [this.weight, this.scale, this.offset, this.bias].filter((ref) => ref !== undefined);
   }
 }
+
+/** The order in which a projection reads its input, where it has one: rows that make this input can have it already. */
+export const channelsOf = (weights: Weights, name: string): Int32Array | undefined =>
+  weights.quantOf(name, 'projection')?.channels;
 
 /** What packed parts must agree on. */
 function describeQuant(quant: LinearQuant | undefined): string {

@@ -20,6 +20,8 @@ interface Rounded {
   readonly groupOf: Int32Array;
   /** [n], which stays beside it in the files. */
   readonly bias?: Float32Array | undefined;
+  /** What linears with the same inputs share, and others do not. */
+  readonly seed: number;
 }
 
 /** How a test publishes a checkpoint: its quantization_config, how linears are rounded, and the tensors of one. */
@@ -154,18 +156,18 @@ const intTensors: Publisher['tensors'] = ({ n, k, bits, u, scales, groups }) => 
 });
 
 /** Few inputs of the fixtures' linears are larger than 127 times this. */
-const INPUT_SCALE = Math.fround(16 / 127);
+const inputScaleOf = ({ seed }: Rounded): number => Math.fround((8 + (seed % 5)) / 127);
 
 const staticTensors: Publisher['tensors'] = (linear) => ({
   ...intTensors(linear),
-  input_scale: f32([1], Float32Array.of(INPUT_SCALE)),
+  input_scale: f32([1], Float32Array.of(inputScaleOf(linear))),
 });
 
 /** As MindIE has W8A8: sums get the bias, and the offset of the inputs is taken out of them again. */
 const mindieStaticTensors: Publisher['tensors'] = (linear) => {
   const { n, k, u, scales, bias = new Float32Array(n) } = linear;
   const offset = -3;
-  const deqScale = scales.map((scale) => scale * INPUT_SCALE);
+  const deqScale = scales.map((scale) => scale * inputScaleOf(linear));
   const sums = Int32Array.from({ length: n }, (_, row) =>
     u.subarray(row * k, (row + 1) * k).reduce((sum, each) => sum + each - 128, 0),
   );
@@ -238,6 +240,8 @@ export const PUBLISHERS: Readonly<Record<string, Publisher>> = {
     }),
   },
   'ct-pack-4': compressed('pack-quantized', 4, true, symmetricTensors),
+  'ct-pack-4-dynamic': compressed('pack-quantized', 4, true, symmetricTensors, TOKENS),
+  'ct-pack-4-asym-dynamic': compressed('pack-quantized', 4, false, packTensors, TOKENS),
   'ct-pack-8-asym': compressed('pack-quantized', 8, false, packTensors),
   'ct-int-4-dynamic': compressed('int-quantized', 4, true, intTensors, TOKENS),
   'ct-int-8': compressed('int-quantized', 8, true, intTensors),
@@ -264,13 +268,18 @@ export const PUBLISHERS: Readonly<Record<string, Publisher>> = {
 };
 
 /** Rounds a weight as simply as can be: only that the integers are used fully matters. */
-function round(data: Float32Array, [n, k]: readonly [number, number], publisher: Publisher): Rounded {
+function round(
+  data: Float32Array,
+  [n, k]: readonly [number, number],
+  publisher: Publisher,
+  seed: number,
+): Rounded {
   const { bits, groupSize, isSymmetric = false, hasActOrder = false } = publisher;
   const size = groupSize === 0 ? k : groupSize;
   const groups = Math.ceil(k / size);
   // Any permutation will do: 29 shares no factor with the fixtures' sizes.
   const groupOf = Int32Array.from({ length: k }, (_, i) =>
-    Math.floor((hasActOrder ? (i * 29) % k : i) / size),
+    Math.floor((hasActOrder ? (i * 29 + seed) % k : i) / size),
   );
   const most = 2 ** bits - 1;
   const scales = new Float32Array(n * groups);
@@ -293,7 +302,7 @@ function round(data: Float32Array, [n, k]: readonly [number, number], publisher:
       u[row * k + i] = Math.min(most, Math.max(0, integer));
     }
   }
-  return { n, k, bits, u, scales, zeros, groups, groupOf };
+  return { n, k, bits, u, scales, zeros, groups, groupOf, seed };
 }
 
 /** The floats that a rounded weight stands for. */
@@ -304,18 +313,25 @@ const restore = ({ k, u, scales, zeros, groups, groupOf }: Rounded): Float32Arra
   });
 
 /** How a test stores a linear. */
-type Store = Pick<(typeof SMALL_FLOATS)[string], 'config' | 'store'> &
-  Partial<Pick<Publisher, 'type' | 'groupSize'>>;
+type Store = Pick<(typeof SMALL_FLOATS)[string], 'config'> & {
+  store(
+    ...linear: [...Parameters<(typeof SMALL_FLOATS)[string]['store']>, seed: number]
+  ): ReturnType<(typeof SMALL_FLOATS)[string]['store']>;
+} & Partial<Pick<Publisher, 'type' | 'groupSize'>>;
 
 /** A publisher of integers, as what it stores. */
 export const storeOf = (publisher: Publisher): Store => ({
   config: publisher.config,
   ...(publisher.type !== undefined && { type: publisher.type, groupSize: publisher.groupSize }),
-  store(data, shape, bias) {
-    const rounded = round(data, shape, publisher);
+  store(data, shape, bias, seed) {
+    const rounded = round(data, shape, publisher, seed);
     return { tensors: publisher.tensors({ ...rounded, bias }), values: restore(rounded) };
   },
 });
+
+/** A number of what a linear is a part of, such as an expert. */
+const seedOf = (linear: string): number =>
+  [...linear.replace(/[^.]*$/, '')].reduce((sum, letter) => sum + letter.charCodeAt(0), 0);
 
 /** Writes a float checkpoint as a method publishes it, and the float checkpoint that this stands for. */
 export async function publish(
@@ -330,7 +346,7 @@ export async function publish(
     const data = toFloat32(tensor);
     const linear = /^(.*_proj)\.weight$/.exec(name)?.[1];
     const bias = stored.get(`${linear}.bias`);
-    const found = linear && publisher.store(data, [n, k], bias && toFloat32(bias));
+    const found = linear && publisher.store(data, [n, k], bias && toFloat32(bias), seedOf(linear));
     const values = f32(tensor.shape, found ? found.values : data);
     floats.push({ name, ...values });
     if (!found) published.push({ name, ...values });

@@ -5,7 +5,7 @@ import { count, type OpDefinition } from './definition.js';
  * The sum of each token's chosen experts, weighted: x[tokens, k], chosen i32[tokens, top], probs[tokens, top], gate over
  * up [experts, 2 * i, k], (its scale), (its offset), (its bias [experts, 2 * i]), down[experts, n, i], (its scale), (its
  * offset), (its bias [experts, n]) -> [tokens, n]. An expert is down(act(gate(x)) * up(x)), or with a limit down of a
- * clamped SwiGLU.
+ * clamped SwiGLU. What GroupedMatmul reads of rows stands behind the scales and offsets of a matrix.
  */
 export interface FusedExpertsParam extends SwigluClamp {
   readonly activation: 'swiglu' | 'geglu' | 'geglu-tanh';
@@ -18,6 +18,10 @@ export interface FusedExpertsParam extends SwigluClamp {
   readonly hasBias?: boolean;
   /** Rows become int8 with a scale each, as DynamicQuant makes them. */
   readonly int8Activations?: boolean;
+  /** Rows become int8 by a scale and an offset of each expert. */
+  readonly staticActivations?: boolean;
+  /** Each expert reads the channels of its rows in an order of its own. */
+  readonly gateUpChannels?: boolean;
 }
 
 export const fusedExperts: OpDefinition<'FusedExperts', FusedExpertsParam> = {
@@ -32,6 +36,8 @@ export const fusedExperts: OpDefinition<'FusedExperts', FusedExpertsParam> = {
     limit: 'number',
     gateScale: 'number',
     int8Activations: 'bool',
+    staticActivations: 'bool',
+    gateUpChannels: 'bool',
   },
   arity: (param) => ({ inputs: downInput(param) + downInputs(param), outputs: 1 }),
   shapes(inputs, param) {
@@ -61,10 +67,13 @@ export const fusedExperts: OpDefinition<'FusedExperts', FusedExpertsParam> = {
 
 const GATE_UP = 3;
 
-/** A matrix, its scale, its offset, its bias. */
-const gateUpInputs = ({ gateUpBits, gateUpOffset, hasBias }: FusedExpertsParam): number =>
-  1 + count(gateUpBits !== undefined, gateUpOffset, hasBias);
-const downInputs = ({ downBits, downOffset, hasBias }: FusedExpertsParam): number =>
-  1 + count(downBits !== undefined, downOffset, hasBias);
+/** A matrix, its scale, its offset, the scale and the offset of its inputs, their order, its bias. */
+const gateUpInputs = (param: FusedExpertsParam): number =>
+  1 +
+  count(param.gateUpBits !== undefined, param.gateUpOffset, param.gateUpChannels, param.hasBias) +
+  ofStaticInputs(param);
+const downInputs = (param: FusedExpertsParam): number =>
+  1 + count(param.downBits !== undefined, param.downOffset, param.hasBias) + ofStaticInputs(param);
+const ofStaticInputs = ({ staticActivations }: FusedExpertsParam): number => (staticActivations ? 2 : 0);
 
 const downInput = (param: FusedExpertsParam): number => GATE_UP + gateUpInputs(param);

@@ -3,25 +3,51 @@ import { DTYPE_OF_ACL } from './inputs.js';
 import { INT8_ROWS_KEY, type Int8RowsKey, NUMBERS_KEY, type NumbersKey } from './integer-matmul.js';
 
 /** ATB's GmmQuantType, as the integers that its parser wants. */
-export const GMM_QUANT = { NONE: 0, W8A16_CHANNEL: 2, W4A16_CHANNEL: 3, W8A8_TOKEN: 4 } as const;
+export const GMM_QUANT = {
+  NONE: 0,
+  W8A8_CHANNEL: 1,
+  W8A16_CHANNEL: 2,
+  W4A16_CHANNEL: 3,
+  W8A8_TOKEN: 4,
+} as const;
+
+/** Extension keys of what becomes of the rows of experts. */
+export interface ExpertRowsKeys {
+  /**
+   * With W8A8_CHANNEL: rows of floats become int8 by the scale and the offset of their expert, [experts] both, which follow
+   * the scales of the weight.
+   */
+  readonly staticActivations?: boolean;
+  /** The last input but one is the order in which each expert reads the channels of its rows, i32[experts, k]. */
+  readonly hasChannels?: boolean;
+}
 
 /**
  * Each row times the matrix of its expert: x[rows, k] sorted by experts, weight[experts, n, k] (`transposeB`), (bias[experts,
- * n]), for integers (scale, offset) or with W8A8_TOKEN (scale, perTokenScale[rows]), and how many rows the experts up to
- * each one have, i64[experts] -> [rows, n].
+ * n]), for integers (scale, offset) or with W8A8_TOKEN (scale, perTokenScale[rows]) or with W8A8_CHANNEL (scale), and how
+ * many rows the experts up to each one have, i64[experts] -> [rows, n]. Of W8A8_CHANNEL the bias is i32, added before scaling.
  */
-export interface GroupedMatmulParam extends NumbersKey, Int8RowsKey {
+export interface GroupedMatmulParam extends NumbersKey, Int8RowsKey, ExpertRowsKeys {
   readonly transposeB: boolean;
   readonly hasBias: boolean;
   readonly quantType: (typeof GMM_QUANT)[keyof typeof GMM_QUANT];
   readonly outDataType: 'ACL_FLOAT16' | 'ACL_BF16' | 'ACL_FLOAT';
 }
 
+/** Inputs that say what integers stand for. */
+const SCALES: Readonly<Record<GroupedMatmulParam['quantType'], number>> = {
+  [GMM_QUANT.NONE]: 0,
+  [GMM_QUANT.W8A8_CHANNEL]: 1,
+  [GMM_QUANT.W8A16_CHANNEL]: 2,
+  [GMM_QUANT.W4A16_CHANNEL]: 2,
+  [GMM_QUANT.W8A8_TOKEN]: 2,
+};
+
 export const groupedMatmul: OpDefinition<'GroupedMatmul', GroupedMatmulParam> = {
   type: 'GroupedMatmul',
-  keys: { ...NUMBERS_KEY, ...INT8_ROWS_KEY },
-  arity: ({ hasBias, quantType }) => ({
-    inputs: 3 + count(hasBias) + (quantType === GMM_QUANT.NONE ? 0 : 2),
+  keys: { ...NUMBERS_KEY, ...INT8_ROWS_KEY, staticActivations: 'bool', hasChannels: 'bool' },
+  arity: ({ hasBias, quantType, staticActivations, hasChannels }) => ({
+    inputs: 3 + count(hasBias, hasChannels) + SCALES[quantType] + (staticActivations ? 2 : 0),
     outputs: 1,
   }),
   shapes(inputs, param) {
@@ -34,7 +60,9 @@ export const groupedMatmul: OpDefinition<'GroupedMatmul', GroupedMatmulParam> = 
     inputs.equal("the weight's inner size", inputs.size(1, 2) * perByte, inputs.size(0, 1));
     const [experts, n] = [inputs.size(1, 0), inputs.size(1, 1)];
     if (hasBias) inputs.sameShape(2, [experts, n]);
-    inputs.sameShape(groupedMatmul.arity(param).inputs - 1, [experts]);
+    const last = groupedMatmul.arity(param).inputs - 1;
+    inputs.sameShape(last, [experts]);
+    if (param.hasChannels) inputs.sameShape(last - 1, [experts, inputs.size(0, 1)]);
     const dtype = DTYPE_OF_ACL[outDataType] ?? inputs.fail(`cannot give ${outDataType}`);
     return [{ dtype, shape: [inputs.size(0, 0), n] }];
   },

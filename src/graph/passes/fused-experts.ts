@@ -18,12 +18,14 @@ interface ExpertProduct {
   readonly at: number;
   readonly x: string;
   readonly ends: string;
-  /** The matrices, the scales of integers, their offsets, and the biases. */
+  /** The matrices, the scales of integers, their offsets, what becomes of rows, and the biases. */
   readonly weights: readonly string[];
   readonly hasOffset: boolean;
   readonly hasBias: boolean;
   readonly bits?: 8 | 4;
   readonly int8Rows: boolean;
+  readonly isStatic: boolean;
+  readonly hasChannels: boolean;
 }
 
 function match(pattern: Pattern, node: NodeSpec, at: number): Rewriting | undefined {
@@ -46,7 +48,8 @@ function match(pattern: Pattern, node: NodeSpec, at: number): Rewriting | undefi
     ends.node.inputs[0] !== counts
   )
     return undefined;
-  if (gateUp.int8Rows !== down.int8Rows || gateUp.hasBias !== down.hasBias) return undefined;
+  if (gateUp.int8Rows !== down.int8Rows || gateUp.isStatic !== down.isStatic) return undefined;
+  if (gateUp.hasBias !== down.hasBias || down.hasChannels) return undefined;
   if (
     !isAlone(pattern, rows, places, counts) ||
     pattern.readings(gateUp.ends).length !== 2 ||
@@ -62,6 +65,8 @@ function match(pattern: Pattern, node: NodeSpec, at: number): Rewriting | undefi
     ...(down.hasOffset && { downOffset: true }),
     ...(down.hasBias && { hasBias: true }),
     ...(gateUp.int8Rows && { int8Activations: true }),
+    ...(gateUp.isStatic && { staticActivations: true }),
+    ...(gateUp.hasChannels && { gateUpChannels: true }),
   };
   const [x, chosen] = routing.node.inputs as [string, string];
   const fused: NodeSpec = {
@@ -93,18 +98,30 @@ function productOf(pattern: Pattern, name: string): ExpertProduct | undefined {
   const { node, at } = pattern.producer(name) ?? {};
   const param = paramOf(node, 'GroupedMatmul');
   if (!node || at === undefined || !param?.transposeB || !pattern.soleReading(name)) return undefined;
-  const hasBias = param.hasBias ?? false;
+  const { hasBias = false, hasChannels = false, staticActivations: isStatic = false } = param;
   const [x = '', weight = '', ...others] = node.inputs;
-  const bias = others.slice(0, hasBias ? 1 : 0);
-  const [scale = '', third = ''] = others.slice(bias.length);
-  const ends = node.inputs.at(-1) ?? '';
-  const plain = { weights: [weight, ...bias], hasBias, hasOffset: false, int8Rows: false };
-  const product = { nodes: [node], at, x, ends, ...plain };
+  const ends = others.pop() ?? '';
+  const bias = others.splice(0, hasBias ? 1 : 0);
+  const channels = others.splice(-1, hasChannels ? 1 : 0);
+  const [scale = '', third = ''] = others;
+  const product = {
+    nodes: [node],
+    at,
+    x,
+    ends,
+    weights: [weight, ...others, ...channels, ...bias],
+    hasBias,
+    hasOffset: false,
+    int8Rows: false,
+    isStatic,
+    hasChannels,
+  };
   if (!pattern.spec.inputs.includes(weight)) return undefined;
   if (param.quantType === GMM_QUANT.NONE) return product;
   const { symmetric = false, packedOffsets: hasOffset = false } = node.hint ?? {};
   if (!symmetric && !hasOffset) return undefined;
-  const weights = [weight, scale, ...(hasOffset ? [third] : []), ...bias];
+  if (isStatic) return { ...product, bits: 8 };
+  const weights = [weight, scale, ...(hasOffset ? [third] : []), ...channels, ...bias];
   if (param.quantType !== GMM_QUANT.W8A8_TOKEN)
     return {
       ...product,

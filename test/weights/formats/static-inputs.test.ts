@@ -95,24 +95,24 @@ describe('products of int8 whose inputs have one scale', () => {
     }
   });
 
-  it('are refused for experts', async () => {
+  it('are refused for experts that have biases of floats beside them', async () => {
     const find = (name: string, shape: readonly number[]) =>
-      ({ name, dtype: 'i8', shape, parts: [] }) as const;
+      ({ name, dtype: name.endsWith('bias') ? 'f32' : 'i8', shape, parts: [] }) as const;
     const quant = {
       desc: 'W8A8',
       groupSize: 0,
       input: { scale: 1, offset: 0 },
-      rows: () => ({ weight: find('w', [8, 32]), scale: find('s', [8, 1]) }),
+      rows: () => ({ weight: find('w', [8, 32]), scale: { ...find('s', [8, 1]), dtype: 'f32' as const } }),
     } as const;
     const source = { label: 'files', has: () => false, find, quantOf: () => quant };
     const experts = {
       name: 'experts',
       experts: 2,
       of: (expert: number) =>
-        ({ parts: [{ name: `${expert}.up_proj`, outFeatures: 8 }], inFeatures: 32 }) as const,
+        ({ parts: [{ name: `${expert}.up_proj`, outFeatures: 8 }], inFeatures: 32, hasBias: true }) as const,
     };
     const load = () => ExpertLinear.load(new Weights(source, '', { dtype: 'bf16' }), experts);
-    expect((await failure('WEIGHT_QUANT_EXPERTS', load)).message).to.match(/decided beforehand/);
+    expect((await failure('WEIGHT_QUANT_EXPERTS', load)).message).to.match(/biases of floats/);
   });
 
   const f32 = (...values: number[]) => ({

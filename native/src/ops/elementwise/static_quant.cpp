@@ -1,7 +1,5 @@
 #include "ops/elementwise/static_quant.h"
 
-#include <algorithm>
-
 #include "kernels/convert.h"
 #include "ops/check.h"
 #include "ops/elementwise/cast.h"
@@ -14,20 +12,15 @@ constexpr const char* kQuantOp = "Elewise";
 enum Input { kX, kScale, kOffset };
 
 float NumberAt(const Tensor& numbers, int64_t column) {
-  const int64_t at = numbers.desc.Elements() == 1 ? 0 : column;
-  return numbers.desc.dtype == DType::kI8 ? static_cast<float>(numbers.As<int8_t>()[at])
-                                          : kernels::LoadFloat(numbers.data, numbers.desc.dtype, at);
-}
-
-/// Adding and subtracting this leaves a number below 2^22 as a whole one, rounded to nearest even.
-constexpr float kRounding = 0x1.8p23f;
-
-int8_t Rounded(float number) {
-  const float within = std::min(std::max(number, -128.0f), 127.0f);
-  return static_cast<int8_t>(within + kRounding - kRounding);
+  return QuantNumber(numbers, numbers.desc.Elements() == 1 ? 0 : column);
 }
 
 }  // namespace
+
+float QuantNumber(const Tensor& numbers, int64_t at) {
+  return numbers.desc.dtype == DType::kI8 ? static_cast<float>(numbers.As<int8_t>()[at])
+                                          : kernels::LoadFloat(numbers.data, numbers.desc.dtype, at);
+}
 
 void StaticQuant::InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const {
   RequireFloat(kQuantOp, kX, in[kX]);
@@ -57,10 +50,7 @@ void StaticQuant::Execute(std::span<const Tensor> in, std::span<const Tensor> ou
         offsets[i] = NumberAt(in[kOffset], start + i);
       }
       int8_t* const to = out[0].As<int8_t>() + row * k + start;
-      for (int64_t i = 0; i < n; ++i) {
-        const float number = x[i] / scales[i] + offsets[i];
-        to[i] = Rounded(number == number ? number : 0.0f);
-      }
+      for (int64_t i = 0; i < n; ++i) to[i] = QuantizeStatically(x[i], scales[i], offsets[i]);
     });
   });
 }

@@ -6,7 +6,7 @@
 #include "ops/check.h"
 #include "ops/elementwise/gate_clamp.h"
 #include "ops/factories.h"
-#include "ops/moe/grouped_product.h"
+#include "ops/moe/expert_inputs.h"
 #include "ops/moe/routing.h"
 
 namespace atb {
@@ -22,21 +22,27 @@ struct FusedExpertsParam {
   std::array<int, 2> bits;  ///< Of gate and up, and of down; 0: floats.
   std::array<bool, 2> offsets;  ///< Whether integers have offsets.
   bool int8_activations;
+  bool static_activations;  ///< By a scale and an offset of each expert.
+  bool gate_up_channels;
 };
 
 /// Our extension: what MoeInitRouting, GroupedMatmul, Activation, GroupedMatmul and MoeTokenUnpermute compute one after
 /// another, the last product and its sums not rounded before the end. x [tokens, k], chosen i32 [tokens, top_k], probs
 /// [tokens, top_k], gate over up [experts, 2 i, k], down [experts, k', i], each followed by its scales where it is
 /// integers, by its offsets where these are not symmetric, and with hasBias by its biases [experts, rows] -> [tokens, k'].
+/// With staticActivations scales of inputs and their offsets follow the scales, and biases are i32, as in GroupedMatmul;
+/// with gateUpChannels an order of channels stands before the bias of gate and up.
 /// Only the matrices of chosen experts are read, each once however many tokens chose it.
 class FusedExperts : public Operation {
  public:
   explicit FusedExperts(const FusedExpertsParam& param)
       : param_(param),
-        gate_up_{kOp, kGateUp, param.bits[0], kGateUp + 1, true, param.int8_activations,
-                 param.offsets[0] ? kGateUp + 2 : 0},
-        down_{kOp, Down(), param.bits[1], Down() + 1, false, param.int8_activations,
-              param.offsets[1] ? Down() + 2 : 0} {}
+        gate_up_{kOp, kGateUp, param.bits[0], kGateUp + 1, true, HasInt8Rows(), param.offsets[0] ? kGateUp + 2 : 0},
+        down_{kOp, Down(), param.bits[1], Down() + 1, false, HasInt8Rows(), param.offsets[1] ? Down() + 2 : 0},
+        gate_up_rows_(RowsOf(kGateUp, Down())),
+        down_rows_(RowsOf(Down(), NumInputs())) {
+    if (param.gate_up_channels) gate_up_rows_.channels = Down() - 1 - param.has_bias;
+  }
   int NumInputs() const override { return Down() + InputsOf(1); }
   int NumOutputs() const override { return 1; }
 
@@ -51,7 +57,9 @@ class FusedExperts : public Operation {
     const ExpertWeight::Sizes down = down_.Check(in, x.dtype, gate_up.n / 2);
     if (down.experts != gate_up.experts)
       FailShape(kOp, Down(), "of " + std::to_string(gate_up.experts) + " experts", in[static_cast<size_t>(Down())]);
-    if (param_.has_bias) {
+    gate_up_rows_.Check(in, gate_up);
+    down_rows_.Check(in, down);
+    if (HasFloatBias()) {
       gate_up_.CheckBias(in, Down() - 1, gate_up);
       down_.CheckBias(in, NumInputs() - 1, down);
     }
@@ -84,7 +92,7 @@ class FusedExperts : public Operation {
       call.each.x_stride = sizes.k;
       call.each.x_dtype = dtype;
       call.each.planes = Planes(weight.bits, dtype);
-      if (param_.has_bias) {
+      if (HasFloatBias()) {
         call.each.bias = in[static_cast<size_t>(bias)].data;
         call.each.bias_dtype = in[static_cast<size_t>(bias)].desc.dtype;
       }
@@ -109,7 +117,12 @@ class FusedExperts : public Operation {
         .out_stride = space.down.k,
     };
     multiply(gate_up_, space.gate_up, Down() - 1,
-             {.each = gate_up, .experts = nullptr, .groups = {}, .x_rows = routing.tokens, .x_count = in[kX].desc.dim(0)});
+             {.each = gate_up,
+              .experts = nullptr,
+              .groups = {},
+              .x_rows = routing.tokens,
+              .x_count = in[kX].desc.dim(0),
+              .inputs = gate_up_rows_.Resolve(in)});
     const Tensor rows{TensorDesc(DType::kF32, {space.rows, space.down.n}), ctx.workspace + space.results_at};
     const MultiplyCall down{
         .weight = nullptr,
@@ -123,19 +136,30 @@ class FusedExperts : public Operation {
         .out_dtype = DType::kF32,
         .out_stride = space.down.n,
     };
-    multiply(down_, space.down, NumInputs() - 1, {.each = down, .experts = nullptr, .groups = {}});
+    multiply(down_, space.down, NumInputs() - 1,
+             {.each = down, .experts = nullptr, .groups = {}, .inputs = down_rows_.Resolve(in)});
     CombineRows(rows, routing.places, in[kProbs], out[0], ctx, ctx.workspace + space.products_at);
   }
 
  private:
-  static constexpr int kMaxInputs = 11;
+  static constexpr int kMaxInputs = 14;
 
-  /// Of gate and up (0), or of down (1): a matrix, its scales, its offsets, its bias.
+  /// Of gate and up (0), or of down (1): a matrix, its scales, its offsets, the scales and offsets of its inputs, the order
+  /// of their channels, its bias.
   int InputsOf(size_t matrix) const {
-    return 1 + (param_.bits[matrix] != 0) + param_.offsets[matrix] + param_.has_bias;
+    const int of_rows = (param_.static_activations ? 2 : 0) + (matrix == 0 && param_.gate_up_channels);
+    return 1 + (param_.bits[matrix] != 0) + param_.offsets[matrix] + of_rows + param_.has_bias;
   }
   int Down() const { return kGateUp + InputsOf(0); }
-  int Planes(int bits, DType x) const { return bits == 0 ? 0 : param_.int8_activations ? 1 : PlanesOf(x); }
+  bool HasInt8Rows() const { return param_.int8_activations || param_.static_activations; }
+  bool HasFloatBias() const { return param_.has_bias && !param_.static_activations; }
+  int Planes(int bits, DType x) const { return bits == 0 ? 0 : HasInt8Rows() ? 1 : PlanesOf(x); }
+
+  /// What becomes of the rows of a matrix whose inputs are [first, end).
+  ExpertInputPlaces RowsOf(int first, int end) const {
+    if (!param_.static_activations) return {kOp};
+    return {.op = kOp, .scale = first + 2, .sum_bias = param_.has_bias ? end - 1 : 0};
+  }
 
   /// Where things lie in the workspace, after the routing.
   struct Space {
@@ -159,7 +183,8 @@ class FusedExperts : public Operation {
       results_at = mixed_at + matrix(down.k, size);
       products_at = results_at + matrix(down.n, sizeof(float));
       const auto product = [&](const ExpertWeight& weight, const ExpertWeight::Sizes& sizes) {
-        return GroupedBytes(threads, kernels, rows, sizes.k, op.Planes(weight.bits, dtype), size, sizes.experts);
+        const bool has_sum_bias = op.param_.static_activations && op.param_.has_bias;
+        return GroupedBytes(threads, kernels, {rows, sizes, op.Planes(weight.bits, dtype), size, has_sum_bias});
       };
       bytes = products_at + std::max({product(op.gate_up_, gate_up), product(op.down_, down),
                                       CombineBytes(threads, down.n, in[kChosen].dim(1))});
@@ -169,6 +194,8 @@ class FusedExperts : public Operation {
   FusedExpertsParam param_;
   ExpertWeight gate_up_;
   ExpertWeight down_;
+  ExpertInputPlaces gate_up_rows_;
+  ExpertInputPlaces down_rows_;
 };
 
 }  // namespace
@@ -190,6 +217,11 @@ std::unique_ptr<Operation> CreateFusedExperts(const ParamObject& object) {
   param.int8_activations = reader.Bool("int8Activations", false);
   if (param.int8_activations && (param.bits[0] == 0 || param.bits[1] == 0))
     reader.Fail("int8Activations", "false but with weights of integers");
+  param.static_activations = reader.Bool("staticActivations", false);
+  const bool are_int8 = param.bits[0] == 8 && param.bits[1] == 8 && !param.offsets[0] && !param.offsets[1];
+  if (param.static_activations && (param.int8_activations || !are_int8))
+    reader.Fail("staticActivations", "false but with symmetric weights of int8, and without int8Activations");
+  param.gate_up_channels = reader.Bool("gateUpChannels", false);
   reader.Done();
   return std::make_unique<FusedExperts>(param);
 }

@@ -7,6 +7,8 @@
 #include "base/checked.h"
 #include "kernels/pack.h"
 #include "kernels/pack_integers.h"
+#include "ops/elementwise/cast.h"
+#include "ops/elementwise/static_quant.h"
 #include "ops/linear/integer_activations.h"
 #include "ops/linear/pieces.h"
 #include "ops/rows.h"
@@ -24,6 +26,11 @@ struct Cut {
   Piece piece;
 };
 
+/// A row of k channels in another order, and as int8.
+int64_t ChangedBytes(int64_t k, size_t size) {
+  return CheckedAdd(Align(CheckedMul(k, static_cast<int64_t>(size))), Align(k));
+}
+
 /// The work of a call, with its workspace.
 class Groups {
  public:
@@ -32,7 +39,8 @@ class Groups {
         kernels_(kernels),
         weight_(call.experts->first),
         is_integer_(kernels::IsInteger(weight_.format)),
-        shares_row_(call.x_count == 1 && call.x_rows != nullptr && std::ssize(call.groups) == call.each.m),
+        shares_row_(call.x_count == 1 && call.x_rows != nullptr && std::ssize(call.groups) == call.each.m &&
+                    call.inputs.channels == nullptr && call.inputs.scales == nullptr),
         size_(SizeOf(kernels::HasScales(weight_.format) ? call.each.x_dtype : kernels::DTypeOf(weight_.format))),
         row_bytes_(is_integer_ ? DigitBytes(weight_.k, call.each.planes)
                                : weight_.k * static_cast<int64_t>(size_)),
@@ -41,7 +49,9 @@ class Groups {
         rows_(reinterpret_cast<std::byte*>(cuts_) + Align(call.groups.size() * sizeof(Cut))),
         scales_(reinterpret_cast<float*>(rows_ + Align(call.each.m * row_bytes_))),
         sums_(scales_ + Align(call.each.m * static_cast<int64_t>(sizeof(float))) / static_cast<int64_t>(sizeof(float))),
-        sums_of_row_(weight_.offsets ? kernels::GroupsOf(weight_.k, weight_.group) : 0) {}
+        sums_of_row_(weight_.offsets ? kernels::GroupsOf(weight_.k, weight_.group) : 0),
+        changed_(reinterpret_cast<std::byte*>(sums_) + Align(call.each.m * sums_of_row_ * static_cast<int64_t>(sizeof(float)))),
+        biases_(reinterpret_cast<float*>(changed_ + threads * ChangedBytes(weight_.k, size_))) {}
 
   void Run(ThreadPool& pool) {
     MakeRows(pool);
@@ -73,6 +83,7 @@ class Groups {
     own.weight = &weight;
     own.m = group.count;
     if (own.x_scales) own.x_scales += group.first;
+    if (call_.inputs.scales) own.x_dtype = DType::kI8;
     return own;
   }
 
@@ -82,7 +93,53 @@ class Groups {
   }
 
   /// Rows of floats that lie in order already, or are alone, are taken as they are.
-  bool IsTaken(const ExpertRows& group) const { return call_.x_rows == nullptr || group.count == 1; }
+  bool IsTaken(const ExpertRows& group) const {
+    return call_.inputs.channels == nullptr && (call_.x_rows == nullptr || group.count == 1);
+  }
+
+  /// A sorted row as its expert wants it: as it lies, or in the worker's memory.
+  const std::byte* RowFor(int64_t expert, int64_t sorted, int worker) const {
+    const std::byte* row = SourceRow(sorted);
+    std::byte* const own = changed_ + worker * ChangedBytes(weight_.k, size_);
+    if (call_.inputs.channels) {
+      const int32_t* const channels = call_.inputs.channels + expert * weight_.k;
+      size_ == 4 ? Reorder<uint32_t>(row, channels, own) : Reorder<uint16_t>(row, channels, own);
+      row = own;
+    }
+    if (call_.inputs.scales) row = Quantize(row, expert, own + Align(weight_.k * static_cast<int64_t>(size_)));
+    return row;
+  }
+
+  template <class Element>
+  void Reorder(const std::byte* row, const int32_t* channels, std::byte* to) const {
+    const auto* from = reinterpret_cast<const Element*>(row);
+    for (int64_t i = 0; i < weight_.k; ++i) {
+      const auto channel = static_cast<uint32_t>(channels[i]);
+      reinterpret_cast<Element*>(to)[i] = channel < static_cast<uint64_t>(weight_.k) ? from[channel] : Element{0};
+    }
+  }
+
+  const std::byte* Quantize(const std::byte* row, int64_t expert, std::byte* to) const {
+    const Tensor x{TensorDesc(call_.each.x_dtype, {weight_.k}), const_cast<std::byte*>(row)};
+    const float scale = QuantNumber(*call_.inputs.scales, expert);
+    const float offset = QuantNumber(*call_.inputs.offsets, expert);
+    ForBlocks(weight_.k, [&](int64_t start, int64_t n) {
+      float buffer[kBlockElements];
+      const float* const numbers = LoadFloats(kernels_, x, start, n, buffer);
+      auto* const integers = reinterpret_cast<int8_t*>(to) + start;
+      for (int64_t i = 0; i < n; ++i) integers[i] = QuantizeStatically(numbers[i], scale, offset);
+    });
+    return to;
+  }
+
+  /// What is added to the sums of an expert, as it is added to them when they are scaled.
+  void ScaleSumBias(int64_t g) const {
+    const int64_t expert = call_.groups[static_cast<size_t>(g)].expert;
+    const PackedWeight weight = (*call_.experts)(expert);
+    const int32_t* const integers = call_.inputs.sum_bias + expert * weight.n;
+    float* const to = biases_ + g * weight.n;
+    for (int64_t i = 0; i < weight.n; ++i) to[i] = static_cast<float>(integers[i]) * weight.scales[i];
+  }
 
   /// Brings each expert's rows together: numbers, or the digits that they are for integers.
   void MakeRows(ThreadPool& pool) {
@@ -91,15 +148,17 @@ class Groups {
       MakeIntegers(CallOf({0, 0, 1}, weight_), SourceRow(0), 0, 0);
       return;
     }
-    const auto make = [&](int64_t g, int) {
+    const auto make = [&](int64_t g, int worker) {
       const ExpertRows& group = call_.groups[static_cast<size_t>(g)];
+      const auto row = [&](int64_t r) { return RowFor(group.expert, group.first + r, worker); };
+      if (call_.inputs.sum_bias) ScaleSumBias(g);
       if (is_integer_) {
         const MultiplyCall own = CallOf(group, weight_);
-        for (int64_t r = 0; r < group.count; ++r) MakeIntegers(own, SourceRow(group.first + r), group.first, r);
+        for (int64_t r = 0; r < group.count; ++r) MakeIntegers(own, row(r), group.first, r);
       } else if (!IsTaken(group)) {
         std::byte* const to = rows_ + group.first * row_bytes_;
         for (int64_t r = 0; r < group.count; ++r)
-          std::memcpy(to + r * row_bytes_, SourceRow(group.first + r), static_cast<size_t>(row_bytes_));
+          std::memcpy(to + r * row_bytes_, row(r), static_cast<size_t>(row_bytes_));
       }
     };
     const auto count = static_cast<int64_t>(call_.groups.size());
@@ -134,7 +193,10 @@ class Groups {
       product.x = rows_ + group.first * row_bytes_;
       product.x_stride = weight.k;
     }
-    if (product.bias)
+    if (call_.inputs.sum_bias) {
+      product.bias = biases_ + static_cast<int64_t>(g) * weight.n;
+      product.bias_dtype = DType::kF32;
+    } else if (product.bias)
       product.bias = static_cast<const std::byte*>(product.bias) + group.expert * weight.n * bytes_of(own.bias_dtype);
     product.out = static_cast<std::byte*>(product.out) + group.first * own.out_stride * bytes_of(own.out_dtype);
     const int64_t stride = is_integer_ ? row_bytes_ : product.x_stride * static_cast<int64_t>(size_);
@@ -163,21 +225,26 @@ class Groups {
   float* scales_;
   float* sums_;          ///< [m, groups], where the weights have offsets.
   int64_t sums_of_row_;  ///< 0 where they have none.
+  std::byte* changed_;   ///< For each thread a row in another order, and one of int8.
+  float* biases_;        ///< [groups, n], where sums have a bias.
 };
 
 }  // namespace
 
-size_t GroupedBytes(int threads, const kernels::KernelTable& kernels, int64_t m, int64_t k, int planes, size_t size,
-                    int64_t experts) {
+size_t GroupedBytes(int threads, const kernels::KernelTable& kernels, const GroupedSizes& sizes) {
+  const auto& [m, weight, planes, element, has_sum_bias] = sizes;
   // Whether a weight with scales holds integers, which digits are multiplied with, is known when it is there.
-  const int64_t digits = planes ? DigitBytes(k, planes) : 0;
-  const int64_t row_bytes = std::max(digits, CheckedMul(k, static_cast<int64_t>(size)));
-  const int64_t cuts = Align(CheckedMul(std::min(m, experts), static_cast<int64_t>(sizeof(Cut))));
+  const int64_t digits = planes ? DigitBytes(weight.k, planes) : 0;
+  const int64_t row_bytes = std::max(digits, CheckedMul(weight.k, static_cast<int64_t>(element)));
+  const int64_t most = std::min(m, weight.experts);
+  const int64_t cuts = Align(CheckedMul(most, static_cast<int64_t>(sizeof(Cut))));
   // For each row its numbers, a scale, and sums.
-  const int64_t floats = planes ? CheckedAdd(1, MostGroups(k)) : 1;
+  const int64_t floats = planes ? CheckedAdd(1, MostGroups(weight.k)) : 1;
   const int64_t scales = Align(CheckedMul(m, static_cast<int64_t>(sizeof(float))));
   const int64_t rows = CheckedAdd(Align(CheckedMul(m, row_bytes)), CheckedMul(floats, scales));
-  return MultiplyBytes(threads, kernels) + static_cast<size_t>(CheckedAdd(cuts, rows));
+  const int64_t biases = has_sum_bias ? CheckedMul(CheckedMul(most, weight.n), static_cast<int64_t>(sizeof(float))) : 0;
+  const int64_t changed = CheckedAdd(CheckedMul(threads, ChangedBytes(weight.k, element)), biases);
+  return MultiplyBytes(threads, kernels) + static_cast<size_t>(CheckedAdd(CheckedAdd(cuts, rows), changed));
 }
 
 void MultiplyGroups(const GroupedCall& call, const kernels::KernelTable& kernels, ThreadPool& pool,

@@ -15,6 +15,17 @@ struct ExpertRows {
   int64_t count;
 };
 
+/// What becomes of rows before they meet the matrix of their expert, and of the sums that this gives.
+struct ExpertInputs {
+  /// i32 [experts, k]: channel i is channel channels[i] of x, or 0 where x has no such channel; null: as they lie.
+  const int32_t* channels = nullptr;
+  /// [experts] both: numbers become int8, as QuantizeStatically has it; null: they become what the call's planes say.
+  const Tensor* scales = nullptr;
+  const Tensor* offsets = nullptr;
+  /// i32 [experts, n]: what is added to sums of integers before they are scaled, in place of the call's bias; or null.
+  const int32_t* sum_bias = nullptr;
+};
+
 /// Products of rows that are sorted by their experts, each with the matrix of its own. Only the experts that have rows
 /// are read.
 struct GroupedCall {
@@ -26,11 +37,20 @@ struct GroupedCall {
   /// Sorted row i is row x_rows[i] of the x_count rows of each.x; null: row i.
   const int32_t* x_rows = nullptr;
   int64_t x_count = 0;
+  ExpertInputs inputs = {};
 };
 
-/// Bytes of the workspace of MultiplyGroups for m sorted rows of k channels; `size` is the bytes of an element of x.
-size_t GroupedBytes(int threads, const kernels::KernelTable& kernels, int64_t m, int64_t k, int planes, size_t size,
-                    int64_t experts);
+/// What a call asks of memory.
+struct GroupedSizes {
+  int64_t m;  ///< Sorted rows.
+  ExpertWeight::Sizes weight;
+  int planes;
+  size_t element;  ///< Bytes of an element of x.
+  bool has_sum_bias = false;
+};
+
+/// Bytes of the workspace of MultiplyGroups.
+size_t GroupedBytes(int threads, const kernels::KernelTable& kernels, const GroupedSizes& sizes);
 
 /// Computes all the products. Pieces of all experts are handed out to the pool as one product's are, so that threads
 /// stay busy where experts are small. How they are cut changes no bit of a row's result.

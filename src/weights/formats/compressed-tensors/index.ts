@@ -16,7 +16,8 @@ import { readStaticInput } from '../static-inputs.js';
 import type { Compressor } from './compressor.js';
 import { floatQuantized } from './float-quantized.js';
 import { groupSizeOf } from './group-scales.js';
-import { hasStaticInputs, intQuantized } from './int-quantized.js';
+import { intQuantized } from './int-quantized.js';
+import { hasStaticInputs } from './int8-inputs.js';
 import { mxfp4PackQuantized } from './mxfp4-pack-quantized.js';
 import { nvfp4PackQuantized } from './nvfp4-pack-quantized.js';
 import { packQuantized } from './pack-quantized.js';
@@ -160,7 +161,7 @@ async function staticInputs(
   const inputs = new Map<string, StaticInput>();
   for (const linear of linearsWith(source, 'weight_scale')) {
     const scheme = schemeOf(linear);
-    if (!scheme || scheme.format !== intQuantized.format || !hasStaticInputs(scheme)) continue;
+    if (!scheme || !hasStaticInputs(scheme) || !compressorOf(fields, scheme).quantisesInputs) continue;
     const says = 'that inputs have one scale';
     inputs.set(
       linear,

@@ -3,7 +3,8 @@ import type { RowReader } from '../../quantization.js';
 import { times, unpacked, withColumnOrder } from '../../weight-changes.js';
 import { wordsOf } from '../small-tensors.js';
 import type { Compressor, SchemedLinear } from './compressor.js';
-import { groupSizeOf, scalesOf } from './group-scales.js';
+import { scalesOf } from './group-scales.js';
+import { type IntegerProduct, integerProduct, quantisesInputs } from './int8-inputs.js';
 
 /**
  * `weight_packed` i32 [n, k * bits / 32], words of input channels; `weight_scale` [n, groups]; and `weight_zero_point` i32
@@ -13,28 +14,25 @@ export const packQuantized: Compressor = {
   format: 'pack-quantized',
   weight: 'weight_packed',
   quantOf(linear) {
-    const { fields } = linear.scheme.weights;
-    fields.oneOf('type', ['int'] as const);
-    const bits = fields.oneOf('num_bits', [4, 8] as const);
-    const groupSize = groupSizeOf(linear.scheme.weights);
+    const { bits, inputScale, ...product } = integerProduct(linear);
     return {
-      desc: bits === 4 ? 'W4A16' : 'W8A16',
-      groupSize,
+      ...product,
       channels: linear.channels,
-      rows: rows(linear, bits, groupSize),
+      rows: rows(linear, { ...product, bits, inputScale }),
     };
   },
+  quantisesInputs,
 };
 
 const rows =
-  ({ scheme, channels }: SchemedLinear, bits: 4 | 8, groupSize: number): RowReader =>
+  ({ scheme, channels }: SchemedLinear, { bits, groupSize, inputScale }: IntegerProduct): RowReader =>
   (weights, linear) => {
     const { name, outFeatures, inFeatures } = linear;
     const middle = 2 ** (bits - 1);
     const words = weights.get(`${name}.weight_packed`, [outFeatures, wordsOf(inFeatures, bits)]);
     const integers = unpacked(words, { bits, axis: 1, count: inFeatures, minus: middle }, 'i8');
     const weight = withColumnOrder(integers, channels);
-    const scale = scalesOf(weights, linear, scheme.weights, groupSize);
+    const scale = times(scalesOf(weights, linear, scheme.weights, groupSize), inputScale);
     if (scheme.weights.isSymmetric) return { weight, scale };
     const groups = groupsOf(inFeatures, groupSize);
     const zeros = weights.get(`${name}.weight_zero_point`, [wordsOf(outFeatures, bits), groups]);
