@@ -23,6 +23,7 @@ export * from './falcon/index.js';
 export * from './flex_olmo/index.js';
 export * from './gemma/index.js';
 export * from './gemma2/index.js';
+export * from './gemma3/index.js';
 export * from './gemma3_text/index.js';
 export * from './glm/index.js';
 export * from './glm4/index.js';

@@ -93,6 +93,15 @@ CASES["llava-qwen2"] = dict(
     config=CASES["llava"]["config"] | dict(text_config=TEXT | dict(model_type="qwen2", rope_theta=10000.0)),
     seed=1)
 
+# The window is shorter than a picture.
+CASES["gemma3"] = dict(
+    config=dict(text_config=TEXT | dict(head_dim=16, sliding_window=12, query_pre_attn_scalar=16,
+                                        layer_types=["sliding_attention", "full_attention", "sliding_attention"]),
+                image_token_index=IMAGE, boi_token_index=START, eoi_token_index=END, mm_tokens_per_image=16,
+                vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
+                                   image_size=112, patch_size=14, vision_use_head=False)),
+    seed=1, lines=True)
+
 # As the published ones of 6 billion parameters: norms of queries and keys, no biases of them.
 CASES["internvl"] = dict(
     config=dict(text_config=TEXT | dict(model_type="qwen3", head_dim=16, rope_theta=10000.0), image_token_id=IMAGE,
@@ -192,6 +201,10 @@ def paired(frames, grid):
 
 
 def square_processor(case):
+    if "lines" in case:
+        from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
+        side = case["config"]["vision_config"]["image_size"]
+        return Gemma3ImageProcessorPil(size={"height": side, "width": side}, image_mean=[0.5] * 3, image_std=[0.5] * 3)
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
     side = case["config"]["vision_config"]["image_size"]
     return CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
@@ -265,6 +278,21 @@ class SquarePrompt(Prompt):
 
     def inputs(self, more=()):
         return self.texts(more) | (dict(pixel_values=torch.cat(self.pixels)) if self.pixels else {})
+
+
+class LinedPrompt(SquarePrompt):
+    """The same between lines, whose tokens see each other."""
+
+    def show(self, *part):
+        start = len(self.ids)
+        self.add(letters("\n\n") + [START])
+        super().show(*part)
+        self.media[-1][-1] = start
+        self.add([END] + letters("\n\n"))
+
+    def texts(self, more):
+        found = super().texts(more)
+        return found | dict(token_type_ids=(found["input_ids"] == IMAGE).long())
 
 
 class TilePrompt(Prompt):
@@ -420,8 +448,12 @@ def record(fresh, prompt):
     return found
 
 
-def recipe_of(tensors, model, seed):
-    recipe = {"seed": seed, "dtype": "float32", "tensors": draw(tensors, model, False)}
+def recipe_of(tensors, model, seed, tied=False):
+    found = draw(tensors, model, False)
+    if tied:
+        # Of the encoder no weight is tied.
+        found |= {name: entry for name, entry in draw(tensors, model, True).items() if name.startswith("language_model")}
+    recipe = {"seed": seed, "dtype": "float32", "tensors": found}
     for name, entry in recipe["tensors"].items():
         # A convolution sums over all that is behind its outputs.
         if len(entry["shape"]) >= 4:
@@ -447,8 +479,11 @@ def transformers_checkpoint(case, family, out):
     (out / "config.json").write_text(json.dumps(raw, indent=2) + "\n")
     (out / "generation_config.json").unlink(missing_ok=True)
     make = lambda found: put(found, model_class, out, config, "float32")
-    head = next(name for name in tensors if name.endswith("lm_head.weight"))
-    write_recipe(recipe_of(tensors, made, case.get("seed", SEED)), out, make, head, None)
+    head = next((name for name in tensors if name.endswith("lm_head.weight")), None)
+    last = None if head else next(name for name in tensors if name.endswith("model.norm.weight"))
+    # Gemma's norms are stored as distances from one.
+    stored_zero = last is not None and tensors[last].abs().max() == 0
+    write_recipe(recipe_of(tensors, made, case.get("seed", SEED), head is None), out, make, head, last, stored_zero)
     return lambda: model_class.from_pretrained(out, dtype=torch.float32, attn_implementation="eager").eval()
 
 
@@ -524,7 +559,9 @@ def main():
     else:
         vision = config["vision_config"]
         count = (vision["image_size"] // vision["patch_size"]) ** 2
-        prompts = [SquarePrompt(parts, i, processor, count) for i, parts in enumerate(SQUARES)]
+        square = LinedPrompt if "lines" in case else SquarePrompt
+        count = config.get("mm_tokens_per_image", count)
+        prompts = [square(parts, i, processor, count) for i, parts in enumerate(SQUARES)]
     for i, prompt in enumerate(prompts):
         found |= {f"{i}/{name}": value.contiguous() for name, value in record(fresh, prompt).items()}
     (out / "model.safetensors").unlink(missing_ok=True)
