@@ -82,6 +82,7 @@ export * from './qwen2_vl/index.js';
 export * from './qwen3/index.js';
 export * from './qwen3_moe/index.js';
 export * from './qwen3_vl/index.js';
+export * from './qwen3_vl_moe/index.js';
 export * from './roberta/index.js';
 export * from './seed_oss/index.js';
 export * from './smollm3/index.js';

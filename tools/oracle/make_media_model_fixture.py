@@ -68,6 +68,13 @@ CASES["qwen3_vl"] = dict(
                                    patch_size=16, num_position_embeddings=36, deepstack_visual_indexes=[0, 1])),
     seed=1, merge=2, patch=16, frames={"shortest_edge": 3136, "longest_edge": 50176}, timed="words",
     processor=dict(image_mean=[0.5] * 3, image_std=[0.5] * 3))
+# The middle layer has no experts.
+CASES["qwen3_vl_moe"] = CASES["qwen3_vl"] | dict(
+    config=CASES["qwen3_vl"]["config"] | dict(
+        text_config=CASES["qwen3_vl"]["config"]["text_config"] | dict(
+            num_experts=6, num_experts_per_tok=2, moe_intermediate_size=48, mlp_only_layers=[1])),
+    # With which rounding to bfloat16 leaves each token its experts.
+    seed=4)
 # Half of each head turns; pictures are pairs of frames, whose pixels count twice. Rows of videos have the token of pictures.
 CASES["glm4v"] = dict(
     config=dict(text_config=TEXT | dict(rope_parameters=dict(rope_type="default", rope_theta=10000.0, mrope_section=[2, 1, 1],
@@ -458,6 +465,9 @@ def recipe_of(tensors, model, seed, tied=False):
         # A convolution sums over all that is behind its outputs.
         if len(entry["shape"]) >= 4:
             entry["std"] = float(f"{1.5 / numpy.prod(entry['shape'][1:]) ** 0.5:.4g}")
+        # Published files have experts [experts, inputs, outputs], 5.24 writes [experts, outputs, inputs], and reads both.
+        if ".layers.0.mlp.experts." in name:
+            entry["shape"] = [entry["shape"][i] for i in (0, 2, 1)]
         # Rows of their own, and what layers' results are multiplied by.
         if name.endswith(("position_embedding", "position_embeddings", "class_embedding", "cls_token")):
             entry["std"] = 1.0
