@@ -19,8 +19,6 @@ import { concatRows, type TensorRef, type Weights } from './weights.js';
 export interface LinearPart {
   /** Checkpoint name of the projection: `q_proj`. */
   readonly name: string;
-  /** That of its weight, where it is not `weight` of the projection. */
-  readonly weightName?: string | undefined;
   readonly outFeatures: number;
   /** Which rows of the named tensors the part is, where they hold more: see `consecutiveRows` and `groupedRows`. */
   readonly rows?: PackedRows | undefined;
@@ -106,7 +104,7 @@ function partTensor(weights: Weights, part: LinearPart, tensor: PartTensor): Ten
   const isTransposed = part.transposed === true && isTransposable;
   const { kernel } = part;
   const outputs = storedOutputs(part);
-  const name = (suffix === 'weight' && part.weightName) || `${part.name}.${suffix}`;
+  const name = `${part.name}.${suffix}`;
   const shape = columns === undefined ? [outputs] : [outputs, columns];
   const ref =
     kernel && columns !== undefined

@@ -116,6 +116,12 @@ CASES["internvl"] = dict(
                 vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
                                    image_size=[56, 56], patch_size=[14, 14], norm_type="rms_norm", use_qk_norm=True)),
     tiles=12, seed=2)
+# Tiles of 56 pixels with the whole behind them.
+CASES["idefics3"] = dict(
+    config=dict(text_config=TEXT | dict(model_type="llama", rope_theta=10000.0), image_token_id=IMAGE, scale_factor=2,
+                vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
+                                   image_size=56, patch_size=14)),
+    splits=112, seed=1)
 IMAGENET = dict(image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
 
 # With code of their own; the tower has a layer whose result nobody takes.
@@ -198,6 +204,11 @@ def letters(words):
     return [3 + ord(letter) % 90 for letter in words]
 
 
+def square_at(row, column):
+    """The id of <row_2_col_1>."""
+    return 93 + (5 * row + column) % 20
+
+
 def paired(frames, grid):
     _, rows, columns = grid
     values = [out.view(rows * columns, 3, 2, -1) for out in frames]
@@ -208,6 +219,10 @@ def paired(frames, grid):
 
 
 def square_processor(case):
+    if "splits" in case:
+        from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
+        side = case["config"]["vision_config"]["image_size"]
+        return Idefics3ImageProcessorPil(size={"longest_edge": case["splits"]}, max_image_size={"longest_edge": side})
     if "lines" in case:
         from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
         side = case["config"]["vision_config"]["image_size"]
@@ -285,6 +300,27 @@ class SquarePrompt(Prompt):
 
     def inputs(self, more=()):
         return self.texts(more) | (dict(pixel_values=torch.cat(self.pixels)) if self.pixels else {})
+
+
+class SplitPrompt(Prompt):
+    def __init__(self, parts, number, processor, count):
+        self.processor, self.count, self.pixels = processor, count, []
+        super().__init__(parts, number)
+
+    def show(self, kind, width, height, seed):
+        out = self.processor(images=[Image.fromarray(picture(width, height, seed))], return_row_col_info=True,
+                             return_tensors="pt")
+        self.pixels.append(out["pixel_values"][0])
+        self.media.append([kind, width, height, seed, len(self.ids)])
+        rows, columns = out["rows"][0][0], out["cols"][0][0]
+        for row in range(rows):
+            for column in range(columns):
+                self.add([START, square_at(row, column)] + [IMAGE] * self.count)
+            self.add(letters("\n"))
+        self.add(letters("\n" * (rows > 0)) + [START, END] + [IMAGE] * self.count + [START])
+
+    def inputs(self, more=()):
+        return self.texts(more) | (dict(pixel_values=torch.cat(self.pixels)[None]) if self.pixels else {})
 
 
 class LinedPrompt(SquarePrompt):
@@ -390,7 +426,7 @@ def encoded(model, prompt):
         logits(model, prompt)
         hook.remove()
         return torch.cat([rows[:count] for rows, count in zip(seen[0], prompt.counts())]).float()
-    if isinstance(prompt, (SquarePrompt, TilePrompt)):
+    if isinstance(prompt, (SquarePrompt, SplitPrompt, TilePrompt)):
         return torch.cat(list(model.model.get_image_features(inputs["pixel_values"]).pooler_output)).float()
     rows = torch.zeros(0)
     outs = {}
@@ -569,8 +605,8 @@ def main():
     else:
         vision = config["vision_config"]
         count = (vision["image_size"] // vision["patch_size"]) ** 2
-        square = LinedPrompt if "lines" in case else SquarePrompt
-        count = config.get("mm_tokens_per_image", count)
+        square = LinedPrompt if "lines" in case else SplitPrompt if "splits" in case else SquarePrompt
+        count = config.get("mm_tokens_per_image", count // config.get("scale_factor", 1) ** 2)
         prompts = [square(parts, i, processor, count) for i, parts in enumerate(SQUARES)]
     for i, prompt in enumerate(prompts):
         found |= {f"{i}/{name}": value.contiguous() for name, value in record(fresh, prompt).items()}

@@ -2,23 +2,24 @@ import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashInsertingATB } from '../base/inserting-text-atb.js';
 import { headNamesWithin } from '../base/text-within.js';
+import { SquareSiglipTower } from '../base/vision/index.js';
 import { GEMMA3_CONFIG, type Gemma3VisionConfig } from './config-gemma3.js';
 import { Gemma3Processor } from './processor.js';
-import { Gemma3VisionTower } from './vision-tower.js';
+import { PooledProjector } from './projector.js';
 
 const TEXT = 'language_model';
 
 /** Gemma 3 that sees square pictures, all of whose tokens see each other (arXiv:2503.19786, section 2). */
 export class FlashGemma3VisionForCausalLMATB extends FlashInsertingATB<Gemma3VisionConfig> {
   readonly name = 'gemma3';
-  protected readonly encoderModule: Gemma3VisionTower;
+  protected readonly encoderModule: SquareSiglipTower;
 
   constructor(config: Gemma3VisionConfig, weights: Weights) {
     super(config, weights, TEXT);
     const tower = weights.at('vision_tower');
     const older = weights.has('vision_tower.vision_model.post_layernorm.weight');
-    const projector = weights.at('multi_modal_projector');
-    this.encoderModule = new Gemma3VisionTower(config, older ? tower.at('vision_model') : tower, projector);
+    const projector = new PooledProjector(config, weights.at('multi_modal_projector'));
+    this.encoderModule = new SquareSiglipTower(config, older ? tower.at('vision_model') : tower, projector);
   }
 }
 

@@ -1,5 +1,6 @@
 import type { AtbGraph } from '../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../graph/graph-kind.js';
+import type { BaseLayer } from '../../../layers/base-layer.js';
 import type { PreNormLayer } from '../../../layers/decoder-layers.js';
 import { gatherRows } from '../../../layers/gather-rows.js';
 import { buildLinear } from '../../../layers/linear-steps.js';
@@ -10,12 +11,14 @@ import {
   BUCKETED_POSITIONS,
   bucketedPositions,
   lengths,
+  mergedSquares,
   PATCHES,
   patches,
   type StepInput,
 } from '../../../step-inputs/index.js';
 import type { Linear } from '../../../weights/linear.js';
 import type { TensorRef, Weights } from '../../../weights/weights.js';
+import type { Encoder } from '../flash-with-encoder-atb.js';
 import { type ClipLayerSizes, clipLayers, patchLinear } from './clip-tower.js';
 
 /** What SigLIP's encoder is told by the configuration. */
@@ -57,5 +60,29 @@ export class SiglipEncoder extends Module {
     let hidden = addResidual(graph, embedded, rows, 'positioned_patches');
     for (const layer of this.layers) hidden = layer.buildGraph(graph, kind, hidden);
     return this.norm.buildGraph(graph, hidden);
+  }
+}
+
+/** The same over squares alone, of whose patches a projector makes tokens, block by block. */
+export class SquareSiglipTower extends Module implements Encoder {
+  readonly stepInputs: readonly StepInput[];
+  readonly encoder: SiglipEncoder;
+  readonly projector: BaseLayer;
+
+  /** `mergeSize`: patches along a side of a block. `projector` reads `merged_patches`. Throws as `SiglipEncoder`. */
+  constructor(
+    { vision, mergeSize }: { readonly vision: SiglipSizes; readonly mergeSize: number },
+    tower: Weights,
+    projector: BaseLayer,
+  ) {
+    super();
+    this.encoder = new SiglipEncoder(vision, tower);
+    const side = Math.floor(vision.imageSize / vision.patchSize);
+    this.stepInputs = [...this.encoder.stepInputs, mergedSquares(side, mergeSize, 0)];
+    this.projector = projector;
+  }
+
+  buildGraph(graph: AtbGraph, kind: GraphKind): string {
+    return this.projector.buildGraph(graph, kind, this.encoder.buildGraph(graph, kind));
   }
 }

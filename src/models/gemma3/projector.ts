@@ -3,18 +3,18 @@ import type { GraphKind } from '../../graph/graph-kind.js';
 import { BaseLayer } from '../../layers/base-layer.js';
 import { gatherRows } from '../../layers/gather-rows.js';
 import { buildLinear } from '../../layers/linear-steps.js';
-import { Module } from '../../layers/module.js';
 import { OffsetRMSNorm } from '../../layers/norms.js';
 import { addScaled } from '../../layers/residual.js';
-import { MERGED_PATCHES, mergedSquares, type StepInput } from '../../step-inputs/index.js';
+import { MERGED_PATCHES } from '../../step-inputs/index.js';
 import { Linear } from '../../weights/linear.js';
 import type { Weights } from '../../weights/weights.js';
-import type { Encoder } from '../base/flash-with-encoder-atb.js';
-import { SiglipEncoder } from '../base/vision/index.js';
 import type { Gemma3VisionConfig } from './config-gemma3.js';
 
+/** A tensor whose name does not end as those of linears do. */
+const NAMES = { 'mm_input_projection.weight': 'mm_input_projection_weight' };
+
 /** The mean of each block of patches, normed and brought to the size of words: [patches, hidden] -> [tokens, out]. */
-class PooledProjector extends BaseLayer {
+export class PooledProjector extends BaseLayer {
   readonly norm: OffsetRMSNorm;
   readonly proj: Linear;
 
@@ -29,9 +29,8 @@ class PooledProjector extends BaseLayer {
     super(numLayers, weights, 'projector');
     this.area = mergeSize ** 2;
     this.norm = new OffsetRMSNorm(weights.at('mm_soft_emb_norm'), hiddenSize, layerNormEps);
-    const name = 'mm_input_projection';
-    const part = { name, weightName: `${name}_weight`, outFeatures, transposed: true };
-    this.proj = Linear.load(weights, { parts: [part], inFeatures: hiddenSize });
+    const parts = [{ name: 'mm_input_projection', outFeatures, transposed: true }] as const;
+    this.proj = Linear.load(weights.withNames(NAMES), { parts, inFeatures: hiddenSize });
   }
 
   private readonly area: number;
@@ -42,26 +41,5 @@ class PooledProjector extends BaseLayer {
     graph.addOperation(sum, [blocks], ['block_sum']);
     const mean = addScaled(graph, 'block_sum', 1 / this.area, 'block_mean');
     return buildLinear(graph, this.proj, this.norm.buildGraph(graph, mean), 'projector_out');
-  }
-}
-
-/** SigLIP over squares, of whose patches blocks become tokens (arXiv:2503.19786, section 2). */
-export class Gemma3VisionTower extends Module implements Encoder {
-  readonly stepInputs: readonly StepInput[];
-  readonly encoder: SiglipEncoder;
-  readonly projector: PooledProjector;
-
-  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
-  constructor(config: Gemma3VisionConfig, tower: Weights, projector: Weights) {
-    super();
-    const { vision, mergeSize } = config;
-    this.encoder = new SiglipEncoder(vision, tower);
-    const side = Math.floor(vision.imageSize / vision.patchSize);
-    this.stepInputs = [...this.encoder.stepInputs, mergedSquares(side, mergeSize, 0)];
-    this.projector = new PooledProjector(config, projector);
-  }
-
-  buildGraph(graph: AtbGraph, kind: GraphKind): string {
-    return this.projector.buildGraph(graph, kind, this.encoder.buildGraph(graph, kind));
   }
 }
