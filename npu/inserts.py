@@ -81,6 +81,14 @@ def deep_index(step):
     return numbered(step, torch.zeros(step.count, dtype=torch.int64), 1)
 
 
+def seen_keys(step, queries):
+    """How many keys each query sees: those up to its own, or to the last of the insert that it is of."""
+    seen = queries + 1
+    for insert in step.inserts:
+        seen[(queries >= insert.start) & (queries < insert.end)] = insert.end
+    return seen
+
+
 def axis_positions(step, axis):
     """Text has one position for all axes, and goes on behind the largest position of an insert (arXiv:2409.12191, 2.1)."""
     positions = step.positions.clone()

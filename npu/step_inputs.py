@@ -1,7 +1,7 @@
 """Makes the inputs of a step as manifest.json's recipes say. One sequence, whose blocks are 0, 1, 2, ..."""
 import torch
 
-from inserts import axis_positions, deep_index, deep_rows, embedding_rows, inserted_rows
+from inserts import axis_positions, deep_index, deep_rows, embedding_rows, inserted_rows, seen_keys
 from weights import TORCH_DTYPES
 
 TRIANGLE = 128
@@ -25,13 +25,13 @@ class Step:
         return torch.arange(self.num_blocks).reshape(1, -1)
 
 
-def hidden(queries, keys, window, both_ways=False):
-    """Where a query must not look: keys after it, and keys a window or more before it; with both_ways keys more than a
-    window away."""
+def hidden(queries, keys, window, both_ways=False, seen=None):
+    """Where a query must not look: keys after it, or with `seen` behind so many, and keys a window or more before it; with
+    both_ways keys more than a window away."""
     behind = queries.reshape(-1, 1) - torch.arange(keys)
     if both_ways:
         return behind.abs() > window
-    blocked = behind < 0
+    blocked = behind < 0 if seen is None else torch.arange(keys) >= seen.reshape(-1, 1)
     return blocked if window is None else blocked | (behind >= window)
 
 
@@ -41,8 +41,12 @@ def make_mask(recipe, step, blocked_value):
         blocked = hidden(torch.arange(TRIANGLE), TRIANGLE, window)
     elif form == "positions":
         blocked = hidden(torch.arange(step.context), step.context, window, recipe.get("bothWays", False))
+    elif form == "sequences":
+        queries = torch.arange(step.context)
+        blocked = hidden(queries, step.context, window, seen=seen_keys(step, queries)).unsqueeze(0)
     elif form == "tokens":
-        blocked = hidden(step.positions, step.context, window)
+        seen = seen_keys(step, step.positions) if recipe.get("seesInserts") else None
+        blocked = hidden(step.positions, step.context, window, seen=seen)
     else:
         blocked = hidden(step.positions[-1:], step.context, window).unsqueeze(0)
     return torch.zeros(blocked.shape).masked_fill(blocked, blocked_value)

@@ -56,6 +56,7 @@ struct Sight {
   float softcap = 0;
   std::vector<float> slopes = {};  ///< [q_heads] or none.
   std::vector<float> sinks = {};   ///< [q_heads] scores of keys whose values are zero, or none.
+  std::vector<int32_t> seen = {};  ///< [tokens] with `causal`: how many keys each query sees, or none: up to its own.
 };
 
 /// Slopes of some heads, no two alike.
@@ -79,7 +80,8 @@ inline std::vector<double> Textbook(const Heads& h, const Array& q, const Array&
       const int64_t kv = head / h.group;
       double max = -INFINITY;
       for (int64_t j = 0; j < context; ++j) {
-        const bool seen = (!sight.causal || j <= first + t) && (sight.window == 0 || j > first + t - sight.window);
+        const int64_t end = sight.seen.empty() ? first + t + 1 : sight.seen[static_cast<size_t>(t)];
+        const bool seen = (!sight.causal || j < end) && (sight.window == 0 || j > first + t - sight.window);
         double s = 0;
         for (int64_t i = 0; i < d; ++i) {
           s += double{q[(t * h.q_heads() + head) * d + i]} * k[(j * h.kv_heads + kv) * d + i];

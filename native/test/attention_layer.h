@@ -75,7 +75,8 @@ inline ParamObject KeysOf(const Sight& sight) {
   return {{"windowSize", double(sight.window)},
           {"softcap", double(sight.softcap)},
           {"slopes", std::vector<double>(sight.slopes.begin(), sight.slopes.end())},
-          {"hasSinks", !sight.sinks.empty()}};
+          {"hasSinks", !sight.sinks.empty()},
+          {"hasSeen", !sight.seen.empty()}};
 }
 
 /// A model's attention layer: a cache, and the two phases over it.
@@ -117,6 +118,8 @@ class Layer {
   Array* mask = nullptr;
   /// [q_heads], where the keys say that there are some.
   Array sinks{DType::kF32, 0};
+  /// [tokens] of the next call, where the keys say that there are some.
+  std::vector<int32_t> seen;
 
   /// Writes keys and values of positions [begin, end) of a prompt through its table.
   void Write(Prompt& p, const std::vector<int32_t>& table, int64_t begin, int64_t end) {
@@ -150,7 +153,7 @@ class Layer {
     in.push_back(Ints(contexts));
     if (spec && mask) in.push_back(Floats(*mask, {tokens, mask->size() / tokens}));
     if (spec) in.push_back(Ints(q_lens));
-    AddSinks(in);
+    AddOthers(in);
     Run(spec ? *split_fuse_ : *decode_, in, {Floats(out, {tokens, heads_.q_heads(), heads_.value_dim()})}, kernels_,
         pool_);
     return out;
@@ -172,7 +175,7 @@ class Layer {
     std::vector<Tensor> in = {Floats(q, {tokens, QRow()}), Floats(k, {tokens, KvRow()})};
     if (HasValues()) in.push_back(Floats(v, {tokens, KvRow()}));
     in.push_back(Ints(lengths));
-    AddSinks(in);
+    AddOthers(in);
     Run(*prefill_, in, {Floats(out, {tokens, out_row})}, kernels_, pool_);
     return out;
   }
@@ -182,7 +185,8 @@ class Layer {
 
  private:
   bool HasValues() const { return heads_.latent == 0; }
-  void AddSinks(std::vector<Tensor>& in) {
+  void AddOthers(std::vector<Tensor>& in) {
+    if (!seen.empty()) in.push_back(Ints(seen));
     if (sinks.size() > 0) in.push_back(Floats(sinks, {sinks.size()}));
   }
 

@@ -179,6 +179,51 @@ void SinksTakePartInEverySoftmax() {
   }
 }
 
+/// Tokens of a picture see all of it, whichever tile, piece of keys or thread these belong to, windows included.
+void QueriesMaySeeLaterKeys() {
+  ThreadPool one(1), many(7);
+  const int64_t n = 290, begin = 9, end = 275;  // More than one piece.
+  const std::vector<int32_t> table = {40, 3, 17, 63, 0};
+  std::vector<int32_t> seen;
+  for (int64_t t = 0; t < n; ++t) seen.push_back(static_cast<int32_t>(t >= begin && t < end ? end : t + 1));
+  for (const Heads heads : {Heads{2, 2, 32}, Heads{1, 20, 16}}) {
+    for (DType dtype : kDTypes) {
+      const double tolerance = dtype == DType::kF32 ? 4e-6 : dtype == DType::kF16 ? 2e-3 : 2e-2;
+      Prompt p(heads, dtype, n, 8);
+      for (int64_t window : {0, 70}) {
+        const Sight sight{.causal = true, .window = window, .seen = seen};
+        const auto expected = Textbook(heads, p.q, p.k, p.v, n, n, 0, sight);
+        const auto check = [&](const Array& out, int64_t first) {
+          for (int64_t i = 0; i < out.size(); ++i)
+            CHECK(std::abs(out[i] - expected[static_cast<size_t>(first * heads.q_heads() * heads.head_dim + i)]) <=
+                  tolerance);
+        };
+        for (const KernelTable* t : kernels::Available()) {
+          Layer layer(heads, dtype, *t, one, KeysOf(sight)), threaded(heads, dtype, *t, many, KeysOf(sight));
+          for (Layer* own : {&layer, &threaded}) {
+            own->seen = seen;
+            own->Write(p, table, 0, n);
+            check(own->Prefill({&p}), 0);
+            // A piece that begins within the picture.
+            Array piece = p.q.Slice((n - 50) * own->QRow(), n * own->QRow());
+            own->seen.assign(seen.end() - 50, seen.end());
+            check(own->Paged(piece, {table}, {int32_t(n)}, {50}, true), n - 50);
+          }
+          const auto refused = [&](int32_t last, int32_t before) {
+            layer.seen = {before, last};
+            Array two = p.q.Slice(0, 2 * layer.QRow());
+            return CodeOf([&] { layer.Paged(two, {table}, {int32_t(n)}, {2}, true); });
+          };
+          CHECK(refused(int32_t(n), int32_t(n - 1)) == "nothing thrown");
+          CHECK(refused(int32_t(n - 1), int32_t(n - 1)) == "NATIVE_VALUE_OUT_OF_RANGE");
+          CHECK(refused(int32_t(n + 1), int32_t(n - 1)) == "NATIVE_VALUE_OUT_OF_RANGE");
+          CHECK(refused(int32_t(n), int32_t(n - 2)) == "NATIVE_VALUE_OUT_OF_RANGE");
+        }
+      }
+    }
+  }
+}
+
 /// SelfAttention and PagedAttention against the textbook, with every kind of mask that they take.
 void MasksMeanWhatAtbSays() {
   ThreadPool pool(2);
@@ -553,6 +598,7 @@ int main() {
   RUN(SplittingKeysOverThreadsChangesNoBit);
   RUN(PaddedSequencesGiveZeros);
   RUN(SinksTakePartInEverySoftmax);
+  RUN(QueriesMaySeeLaterKeys);
   RUN(MasksMeanWhatAtbSays);
   RUN(MasksOfLatentAttentionHaveARowForEachToken);
   RUN(AlibiMasksAreOfEachHead);

@@ -43,10 +43,11 @@ function cacheOf({ opName }: Param, { cache }: Tensors): AttentionCache {
 }
 
 /** What the mask says, for engines that need no mask tensor. */
-const hintOf = ({ windowSize, slopes }: Param): NodeHint => ({
+const hintOf = ({ windowSize, slopes }: Param, { seen }: Partial<Tensors> = {}): NodeHint => ({
   causal: true,
   ...(windowSize && { windowSize }),
   ...(slopes && { slopes }),
+  ...(seen !== undefined && { seen }),
 });
 
 /** What all attention operations are told. */
@@ -74,7 +75,8 @@ function flattenHeads(graph: AtbGraph, heads: string, out: string): void {
 
 /**
  * Packed sequences attend to themselves. Where attention is causal, the mask is the 128 x 128 triangle, or the whole one
- * with a window; otherwise there is none without a window, which is one on both sides then. Keys and values go to the cache, where there is one.
+ * with a window or where some see later keys; otherwise there is none without a window, which is one on both sides then.
+ * Keys and values go to the cache, where there is one.
  */
 @CommonOpBuilder()
 export class ATBEncoderPagedAttention implements OpBuilder<'ATTENTION'> {
@@ -91,12 +93,13 @@ export class ATBEncoderPagedAttention implements OpBuilder<'ATTENTION'> {
     const heads = `${opName}_heads`;
     const selfAttention = { calcType: 'PA_ENCODER', ...common(param) } as const;
     if (isCausal || windowSize !== undefined) {
-      const isTriuMask = windowSize === undefined && slopes === undefined ? 1 : 0;
+      const isTriangle = windowSize === undefined && slopes === undefined && tensors.seen === undefined;
+      const isTriuMask = isTriangle ? 1 : 0;
       const masked = { ...selfAttention, maskType: maskTypeOf(param), isTriuMask } as const;
       const op = new BaseOperation('SelfAttention', masked, opName);
       const inputs = [q, k, v, tensors.attentionMask, tensors.seqLen, ...sinksOf(param, tensors)];
       // Engines read the mask of a window on both sides.
-      graph.addOperation(op, inputs, [heads], isCausal ? { hint: hintOf(param) } : {});
+      graph.addOperation(op, inputs, [heads], isCausal ? { hint: hintOf(param, tensors) } : {});
     } else {
       const unmasked = { ...selfAttention, maskType: 'MASK_TYPE_UNDEFINED' } as const;
       const op = new BaseOperation('SelfAttention', unmasked, opName);
@@ -145,7 +148,7 @@ export class ATBDecoderPagedAttention implements OpBuilder<'ATTENTION'> {
   }
 }
 
-/** Several tokens of each sequence against the cache; the mask is square, rows and columns are positions. */
+/** Several tokens of each sequence against the cache; the mask is square, rows and columns are positions, or has a row for each token. */
 @CommonOpBuilder()
 export class ATBSplitFusePagedAttention implements OpBuilder<'ATTENTION'> {
   readonly category = 'ATTENTION';
@@ -157,18 +160,19 @@ export class ATBSplitFusePagedAttention implements OpBuilder<'ATTENTION'> {
 
   build(graph: AtbGraph, param: Param, tensors: Tensors): void {
     const { opName } = param;
+    const { seen } = tensors;
     const { key, value, slots, blockTables } = cacheOf(param, tensors);
     const { q, ...rows } = viewHeads(graph, param, tensors);
     writeCache(graph, param, rows, { key, value, slots, blockTables });
     const heads = `${opName}_heads`;
     const op = new BaseOperation(
       'PagedAttention',
-      { ...common(param), maskType: 'MASK_TYPE_NORM', calcType: 'CALC_TYPE_SPEC' },
+      { ...common(param), maskType: seen ? 'MASK_TYPE_SPEC' : 'MASK_TYPE_NORM', calcType: 'CALC_TYPE_SPEC' },
       opName,
     );
     const { seqLen, attentionMask, qLen } = tensors;
     const inputs = [q, key, value, blockTables, seqLen, attentionMask, qLen, ...sinksOf(param, tensors)];
-    graph.addOperation(op, inputs, [heads], { hint: hintOf(param) });
+    graph.addOperation(op, inputs, [heads], { hint: hintOf(param, tensors) });
     flattenHeads(graph, heads, tensors.attentionOut);
   }
 }

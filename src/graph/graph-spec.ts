@@ -25,6 +25,8 @@ export interface Sequences {
 export interface NodeHint extends MaskMeaning {
   /** Of attention whose tokens stand as sequences of one token each: the sequences that they are of. */
   readonly sequences?: Sequences;
+  /** Of causal attention whose mask lets some queries see later keys: the tensor that says how many keys each sees. */
+  readonly seen?: string;
   /** Of a product of integers: offsets are zero, and the result has the dtype of the floats that it stands for. */
   readonly symmetric?: true;
   /** Of a product of integers with offsets: these are weights, which the engine packs with the integers. */

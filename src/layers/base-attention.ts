@@ -1,10 +1,12 @@
 import { CommonOpBuilderManager } from '../common-op-builders/index.js';
 import type { AtbGraph } from '../graph/atb-graph.js';
-import type { GraphKind } from '../graph/graph-kind.js';
+import { type GraphKind, hasOneQuery } from '../graph/graph-kind.js';
 import {
   ALIBI_MASK,
   FULL_MASK,
+  insertMaskName,
   type RopeConfig,
+  SEEN_KEYS,
   slidingMaskName,
   TOKEN_SEQUENCES,
 } from '../step-inputs/index.js';
@@ -37,6 +39,8 @@ export interface AttentionConfig {
   readonly slidingWindows: readonly (number | undefined)[];
   /** Whether a token sees only itself and those before it; true when absent. */
   readonly isCausal?: boolean;
+  /** Whether tokens of one insert see each other, whichever comes first; false when absent. */
+  readonly seesInserts?: boolean;
 }
 
 /** Of an encoder whose rows all see each other, and whose heads all have keys and values of their own. */
@@ -240,8 +244,9 @@ export abstract class BaseAttention extends Module {
         },
       }),
       seqLen: this.seqLen,
-      attentionMask: this.maskName,
+      attentionMask: this.maskName(kind),
       qLen: 'q_len',
+      ...(this.seesAhead(kind) && { seen: SEEN_KEYS }),
       ...(slopes && { tokenSequences: TOKEN_SEQUENCES }),
       ...(sinks && { sinks: sinks.name }),
       attentionOut: 'attn_out',
@@ -249,8 +254,14 @@ export abstract class BaseAttention extends Module {
     return 'attn_out';
   }
 
-  private get maskName(): string {
+  /** Whether some tokens see later ones: decode's are words, and the last. */
+  private seesAhead(kind: GraphKind): boolean {
+    return (this.config.seesInserts ?? false) && !hasOneQuery(kind);
+  }
+
+  private maskName(kind: GraphKind): string {
     if (this.config.alibiSlopes) return ALIBI_MASK;
+    if (this.seesAhead(kind)) return insertMaskName(this.windowSize, this.config.slidingWindows);
     return this.windowSize === undefined
       ? FULL_MASK
       : slidingMaskName(this.windowSize, this.config.slidingWindows);

@@ -4,6 +4,7 @@ import type { BesideReply, BesideRequest } from './beside.js';
 import { patchesOf } from './image/patches.js';
 import { resize } from './image/resample.js';
 import { slicesOf } from './image/slices.js';
+import { splitsOf } from './image/splits.js';
 import { middleSquare } from './image/square.js';
 import { tilesOf } from './image/tiles.js';
 import { cmykToRgb, upperBytes } from './image/to-rgb.js';
@@ -12,7 +13,18 @@ import { resample } from './sound/resample.js';
 
 // The thread in which pictures and sound are computed. It answers one request after another.
 
-const WORK = { cmykToRgb, upperBytes, resize, middleSquare, slicesOf, tilesOf, patchesOf, resample, logMel };
+const WORK = {
+  cmykToRgb,
+  upperBytes,
+  resize,
+  middleSquare,
+  slicesOf,
+  splitsOf,
+  tilesOf,
+  patchesOf,
+  resample,
+  logMel,
+};
 export type Work = typeof WORK;
 
 /** The memory of all arrays of numbers in a result. */

@@ -22,21 +22,28 @@ export interface ProcessedMedia {
 export function placeInserts(
   tokens: ArrayLike<number>,
   media: readonly ProcessedMedia[],
-  {
-    placeholders,
-    rowTokens = {},
-    around = {},
-  }: Pick<MediaProcessor, 'placeholders' | 'rowTokens' | 'around'>,
+  processor: Pick<MediaProcessor, 'placeholders' | 'rowTokens' | 'around' | 'joins'>,
 ): ExpandedPrompt {
+  const { placeholders, rowTokens = {}, around = {} } = processor;
   const lines = linesOf(media, placeholders);
   const expanded: number[] = [];
   const inserts: Insert[] = [];
   const given = Array.from(tokens);
+  /** Whether words that come next meet words of something else. */
+  let isSeam = false;
+  const add = (ids: readonly number[]): void => {
+    const [last, first] = [expanded.at(-1), ids[0]];
+    const meet = isSeam && last !== undefined && first !== undefined;
+    const joined = meet ? processor.joins?.(last, first) : undefined;
+    if (joined) expanded.splice(-1, 1, ...joined);
+    for (const id of joined ? ids.slice(1) : ids) expanded.push(id);
+    isSeam = false;
+  };
   for (let at = 0; at < given.length; at++) {
     const token = given[at] as number;
     const thing = lines.get(token)?.next();
     if (thing === undefined) {
-      expanded.push(token);
+      add([token]);
       continue;
     }
     const { kind, pieces } = thing;
@@ -45,11 +52,12 @@ export function placeInserts(
       expanded.pop();
       at++;
     }
+    isSeam = true;
     for (const piece of pieces) {
       if ('data' in piece) inserts.push({ start: expanded.length, input: piece });
-      const ids = 'data' in piece ? Array<number>(piece.count).fill(rowTokens[kind] ?? token) : piece;
-      for (const id of ids) expanded.push(id);
+      add('data' in piece ? Array<number>(piece.count).fill(rowTokens[kind] ?? token) : piece);
     }
+    isSeam = true;
   }
   for (const { kinds, things, places } of lines.values()) {
     if (things.length !== places)

@@ -36,6 +36,8 @@ export interface MediaProcessor {
   readonly around?: Readonly<Partial<Record<MediaKind, readonly [before: number, behind: number]>>>;
   /** Those tokens' texts, where chat templates may know texts alone: they stand in messages in place of the things. */
   readonly partTexts?: Readonly<Partial<Record<MediaKind, string>>>;
+  /** The tokens that two neighbours would be in one text, of the words before a thing or behind it and what it brings. */
+  joins?(left: number, right: number): readonly number[] | undefined;
   /**
    * What stands in a prompt for a thing, in order. `what` names it in messages: "picture 2 of the prompt"; `place`: how many
    * of its kind stand before it. @throws MEDIA_*

@@ -18,6 +18,8 @@ export const MODEL_TYPE_ALIASES: ReadonlyMap<string, string> = new Map([
   ['granitemoeshared', 'granitemoe'],
   // transformers maps it to its Llama, and refuses what its published files do not ask for.
   ['iquestcoder', 'llama'],
+  // transformers' class is the other one's under another name.
+  ['smolvlm', 'idefics3'],
   // As its folder and its graphs are called, whose names have no hyphen.
   ['openai_gpt', 'openai-gpt'],
   // Kimi-K2's code is DeepSeek-V3's with other sizes.

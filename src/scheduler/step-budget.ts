@@ -1,4 +1,4 @@
-import { type Insert, insertsWithin } from '../media/index.js';
+import { endOf, type Insert, insertsWithin } from '../media/index.js';
 import { type BatchEntry, entryOf } from './batch.js';
 import type { FilledOptions } from './limits.js';
 import type { Sequence } from './sequence.js';
@@ -14,6 +14,7 @@ export class StepBudget {
   #tokens: number;
   #rows: number;
   #hasEncoded = false;
+  #hasPrompt = false;
 
   /** `tokens`: of prompts. */
   constructor(
@@ -39,7 +40,10 @@ export class StepBudget {
     const { remainingLen, maxChunkLen } = sequence;
     // A preempted sequence may have outgrown every step; it is computed in chunks in any case.
     const isCut = chunkedPrefill || remainingLen > Math.min(maxPrefillTokens, maxChunkLen);
-    if (isCut) return this.#uncut(sequence, Math.max(0, Math.min(remainingLen, this.#tokens, maxChunkLen)));
+    if (isCut) {
+      const count = Math.min(remainingLen, this.#tokens, maxChunkLen);
+      return count <= 0 ? 0 : this.#uncut(sequence, this.#whole(sequence, count));
+    }
     return remainingLen <= this.#tokens && this.#fits(unencoded(sequence, remainingLen)) ? remainingLen : 0;
   }
 
@@ -47,9 +51,18 @@ export class StepBudget {
   take(sequence: Sequence, count: number): BatchEntry {
     const encodes = unencoded(sequence, count);
     this.#tokens -= count;
+    this.#hasPrompt = true;
     for (const { input } of encodes) this.#rows -= input.rows;
     if (encodes.length > 0) this.#hasEncoded = true;
     return entryOf(sequence, count, encodes);
+  }
+
+  /** So many tokens, or up to what is not cut: one that is longer than a step is computed beside no other prompt. */
+  #whole({ inserts, cachedLen }: Sequence, count: number): number {
+    const cut = insertsWithin(inserts, cachedLen, count).at(-1);
+    if (!cut?.input.isWhole || endOf(cut) <= cachedLen + count) return count;
+    if (cut.start > cachedLen) return cut.start - cachedLen;
+    return this.#hasPrompt ? 0 : endOf(cut) - cachedLen;
   }
 
   /** How many of these tokens come before what does not fit. */

@@ -34,14 +34,20 @@ export interface MaskUse {
   readonly windowSize?: number;
   /** Whether it sees so many keys before it and so many behind it, its own not counted; false when absent. */
   readonly bothWays?: boolean;
+  /** How many keys each query sees, in its order; all up to its own when absent. */
+  readonly seen?: ArrayLike<number>;
 }
 
-/** Whether a query at position `query` sees the key at position `key`, as `sliding_window` in transformers (masking_utils.py). */
+/**
+ * Whether a query at position `query`, which sees the first `end` keys, sees the key at position `key`, as `sliding_window` in
+ * transformers (masking_utils.py).
+ */
 const sees = (
   query: number,
   key: number,
+  end: number,
   { windowSize = Number.POSITIVE_INFINITY, bothWays = false }: Pick<MaskUse, 'windowSize' | 'bothWays'>,
-): boolean => (bothWays ? Math.abs(key - query) <= windowSize : key <= query && key > query - windowSize);
+): boolean => (bothWays ? Math.abs(key - query) <= windowSize : key < end && key > query - windowSize);
 
 /**
  * [size, size], rows and columns are positions: `attention_mask` of split-fuse, `sliding_attention_mask` of prefill and
@@ -58,12 +64,14 @@ export const squareMask = (size: number, use: MaskUse): Tensor =>
 export function maskOf(
   queries: ArrayLike<number>,
   size: number,
-  { reader, dtype, ...window }: MaskUse,
+  { reader, dtype, seen, ...window }: MaskUse,
 ): Tensor {
   const values = new Float32Array(queries.length * size);
   for (let row = 0; row < queries.length; row++) {
+    const query = queries[row] ?? 0;
     for (let key = 0; key < size; key++) {
-      if (!sees(queries[row] ?? 0, key, window)) values[row * size + key] = BLOCKED[reader][dtype];
+      if (!sees(query, key, seen?.[row] ?? query + 1, window))
+        values[row * size + key] = BLOCKED[reader][dtype];
     }
   }
   return toDType(values, [queries.length, size], dtype);

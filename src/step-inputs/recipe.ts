@@ -69,14 +69,16 @@ export type InputRecipe =
       readonly made: 'mask';
       /**
        * [128, 128]; or [context, context], rows and columns being positions; or [sequences, 1, context]; or [tokens,
-       * context], a row for each token of the step.
+       * context], a row for each token of the step; or [sequences, context, context], one of each sequence by positions.
        */
-      readonly form: 'triangle' | 'positions' | 'last_positions' | 'tokens';
+      readonly form: 'triangle' | 'positions' | 'last_positions' | 'tokens' | 'sequences';
       /** Whose mask it is: decides what it holds where a query must not look. */
       readonly reader: MaskReader;
       readonly windowSize?: number;
       /** Whether a query sees `windowSize` keys before it and as many behind it; see `MaskUse`. */
       readonly bothWays?: boolean;
+      /** Whether tokens of one insert see each other. */
+      readonly seesInserts?: boolean;
     }
   | {
       readonly made: 'alibi_mask';

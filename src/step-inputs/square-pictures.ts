@@ -42,12 +42,12 @@ export const squarePictures = (count: number, keepsFirst: boolean): StepInput =>
 });
 
 /**
- * `merged_patches` i64 [tokens, mergeSize * mergeSize] of such pictures, `side` x `side` patches each, row by row: the rows of
- * each block's patches, in the order in which they are put side by side.
+ * `merged_patches` i64 [tokens, mergeSize * mergeSize] of pictures of `side` x `side` patches each, row by row, before which
+ * `first` rows stand that are none: the rows of each block's patches, in the order in which they are put side by side.
  */
-export const mergedSquares = (side: number, mergeSize: number): StepInput => {
+export const mergedSquares = (side: number, mergeSize: number, first = 1): StepInput => {
   const [count, area] = [side * side, mergeSize * mergeSize];
-  const within = [...patchOrder(side, side, mergeSize)].map(({ x, y }) => 1 + y * side + x);
+  const within = [...patchOrder(side, side, mergeSize)].map(({ x, y }) => first + y * side + x);
   return {
     names: [MERGED_PATCHES],
     describe: ({ rows }) => ({
@@ -57,7 +57,9 @@ export const mergedSquares = (side: number, mergeSize: number): StepInput => {
       },
     }),
     make({ encoderInputs = [] }) {
-      const wanted = encoderInputs.flatMap((_, picture) => within.map((row) => picture * (count + 1) + row));
+      const wanted = encoderInputs.flatMap((_, picture) =>
+        within.map((row) => picture * (count + first) + row),
+      );
       return { [MERGED_PATCHES]: { ...int64(Int32Array.from(wanted)), shape: [wanted.length / area, area] } };
     },
   };

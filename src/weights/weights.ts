@@ -100,6 +100,12 @@ export class Weights {
     return new Weights(change(this.source), this.prefix, this.numbers);
   }
 
+  /** The same window, some of whose tensors have other names in the files: `proj.weight` may be `proj`. */
+  withNames(names: Readonly<Record<string, string>>): Weights {
+    const stored = new Map(Object.entries(names).map(([name, file]) => [this.path(name), this.path(file)]));
+    return this.mapped((source) => renamed(source, stored));
+  }
+
   /** The full name of something inside this window, or of the window itself. */
   path(name = ''): string {
     if (this.prefix === '') return name;
@@ -169,9 +175,12 @@ export function declaredWeights(dtype: FloatDType, quantization?: QuantizationPl
   return new Weights(source, '', { dtype, quantization });
 }
 
-/** The same weights, some of which are found under other names. */
-export function renamed(source: WeightSource, names: ReadonlyMap<string, string>): WeightSource {
-  const other = (name: string): string => names.get(name) ?? name;
+/** The same weights, some of which are found under other names: those of a list, or those that a function tells of theirs. */
+export function renamed(
+  source: WeightSource,
+  names: ReadonlyMap<string, string> | ((name: string) => string),
+): WeightSource {
+  const other = typeof names === 'function' ? names : (name: string): string => names.get(name) ?? name;
   return {
     label: source.label,
     has: (name) => source.has(other(name)),

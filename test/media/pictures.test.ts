@@ -11,6 +11,7 @@ import {
   resize,
   smartResize,
   smartResizeFrames,
+  splitsOf,
   tilesOf,
 } from '../../src/media/index.js';
 import { picture, pictureFile, pictureFixtures, sha256 } from './pictures.js';
@@ -186,6 +187,26 @@ describe('pictures', () => {
       const whole = { patchSize: side, temporalPatchSize: 1, mergeSize: 1 };
       const pixels = tiles.map((tile) => patchesOf([tile], VALUES, whole).data);
       const bytes = pixels.map((data) => new Uint8Array(data.buffer));
+      expect(sha256(Buffer.concat(bytes)).slice(0, 16), what).to.equal(expected);
+    }
+  });
+
+  it(`splits pictures of ${pictureFixtures.splits.length} sizes into the squares of transformers, bit for bit`, () => {
+    for (const [
+      width,
+      height,
+      seed,
+      longest,
+      side,
+      splits,
+      rows,
+      columns,
+      expected,
+    ] of pictureFixtures.splits) {
+      const found = splitsOf(picture(width, height, seed), { longest, side, splits }, 'it');
+      const what = `${width} x ${height}, ${longest} in squares of ${side}`;
+      expect([found.rows, found.columns], what).to.deep.equal([rows, columns]);
+      const bytes = [...found.squares, found.whole].map(({ data }) => data);
       expect(sha256(Buffer.concat(bytes)).slice(0, 16), what).to.equal(expected);
     }
   });

@@ -37,6 +37,17 @@ interface PictureFixtures {
     grid: readonly number[],
     digest: string,
   ][];
+  readonly splits: readonly [
+    width: number,
+    height: number,
+    seed: number,
+    longest: number,
+    side: number,
+    splits: boolean,
+    rows: number,
+    columns: number,
+    sha256: string,
+  ][];
   readonly tiles: readonly [
     width: number,
     height: number,

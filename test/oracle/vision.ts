@@ -82,6 +82,8 @@ const AROUND: Readonly<Record<string, number>> = {
   '<img>': 122,
   '</img>': 123,
   '<video>': 121,
+  '<fake_token_around_image>': 122,
+  '<global-img>': 123,
   '<|vision_start|>': 122,
   '<|vision_end|>': 123,
   // As make_minicpmv_fixture.py has them.
@@ -95,10 +97,16 @@ const AROUND: Readonly<Record<string, number>> = {
 };
 
 /** Ids of words in the cases, which have no tokenizer: one for each character. */
-export const encodeWords: EncodeWords = (text) =>
-  (
-    text.match(/<\/?(?:img|image|slice|image_id)>|<unk>|<video>|<IMG_CONTEXT>|<\|vision_\w+\|>|./gs) ?? []
-  ).map((part) => AROUND[part] ?? 3 + ((part.codePointAt(0) ?? 0) % 90));
+export const encodeWords: EncodeWords = (text) => (text.match(SPECIAL) ?? []).map(tokenOfPart);
+
+const SPECIAL =
+  /<\/?(?:img|image|slice|image_id)>|<unk>|<video>|<IMG_CONTEXT>|<\|vision_\w+\|>|<(?:fake|global|row)[-\w]+>|./gs;
+
+function tokenOfPart(part: string): number {
+  const [, row, column] = /^<row_(\d+)_col_(\d+)>$/.exec(part) ?? [];
+  if (row !== undefined) return 93 + ((5 * (Number(row) - 1) + Number(column) - 1) % 20);
+  return AROUND[part] ?? 3 + ((part.codePointAt(0) ?? 0) % 90);
+}
 
 /** What stands in a reference's prompt, as a model's processor makes it ready. */
 export function processedOf(

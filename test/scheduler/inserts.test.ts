@@ -8,11 +8,18 @@ import { Scheduler } from '../../src/scheduler/scheduler.js';
 import { Sequence } from '../../src/scheduler/sequence.js';
 
 /** A picture of `count` tokens, of each of which an encoder computes `area` rows. */
-function insert(start: number, count: number, key = 1, area = 4): Insert {
+function insert(start: number, count: number, key = 1, area = 4, isWhole = false): Insert {
   const rows = count * area;
   return {
     start,
-    input: { data: new Float32Array(), rows, count, shape: [1, 1, rows], key: new Int32Array(8).fill(key) },
+    input: {
+      data: new Float32Array(),
+      rows,
+      count,
+      shape: [1, 1, rows],
+      isWhole,
+      key: new Int32Array(8).fill(key),
+    },
   };
 }
 
@@ -80,6 +87,24 @@ describe('inserts and the scheduler', () => {
     const found = steps(scheduler).map(shown);
     expect(found[0]).to.deep.equal([[0, 6, 0]]);
     expect(found[1]?.at(-1)).to.deep.equal([0, 6, 0]);
+  });
+
+  it('are not cut where their tokens see each other, and may be longer than a step beside no other prompt', () => {
+    const scheduler = world();
+    scheduler.add(sequence(24, [insert(3, 4, 1, 1, true), insert(7, 10, 2, 1, true)]));
+    scheduler.add(sequence(3, []));
+    const found = steps(scheduler).map(shown);
+    expect(found.slice(0, 3)).to.deep.equal([
+      [
+        [0, 7, 3],
+        [0, 1],
+      ],
+      [[7, 10, 7]],
+      [
+        [17, 7],
+        [1, 1],
+      ],
+    ]);
   });
 
   it('let a prompt that may not be cut wait for a step of its own, and come together there', () => {

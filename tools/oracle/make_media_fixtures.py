@@ -11,6 +11,8 @@ in the same way. OUT gets
     patches   for each of 240 random sizes: grid, and the first 64 bits of the SHA-256 of the patches (f32, little-endian)
     tiles     for each of 240 random sizes, many of which are equally near to several grids: how many tiles GOT-OCR2's
               processor makes, and the first 64 bits of the SHA-256 of their pixels (f32, little-endian)
+    splits    for each of 160 random sizes: rows and columns of Idefics 3's processor, and the first 64 bits of the SHA-256 of
+              the bytes of its squares and of the whole
     sizes     for each of 400 random sizes: what smart_resize makes of it, or null where it refuses
     frames    for each of 200 random sizes and lengths of videos: the size to which Qwen3-VL's smart_resize brings its frames,
               or null where it refuses
@@ -38,6 +40,7 @@ import transformers
 from PIL import Image
 from transformers.image_utils import load_image
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
+from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 from transformers.models.minicpmv4_6.image_processing_pil_minicpmv4_6 import MiniCPMV4_6ImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil, smart_resize
 from transformers.models.qwen3_vl.video_processing_qwen3_vl import smart_resize as smart_resize_frames
@@ -105,6 +108,21 @@ def tiles(chance):
         out = processor(images=[Image.fromarray(picture(width, height, i))], crop_to_patches=True, return_tensors="np")
         pixels = out["pixel_values"].astype("<f4").tobytes()
         found.append([width, height, i, side, low, high, int(out["num_patches"][0]), digest(pixels)[:16]])
+    return found
+
+
+def splits(chance):
+    found = []
+    for i in range(160):
+        most = chance.choice([(120, 120), (120, 9), (9, 120)])
+        width, height = (chance.randint(1, longest) for longest in most)
+        longest, side = chance.choice([(56, 28), (112, 28), (75, 32), (48, 48), (32, 28)])
+        cuts = chance.random() < 0.85
+        processor = Idefics3ImageProcessorPil(size={"longest_edge": longest}, max_image_size={"longest_edge": side},
+                                              do_image_splitting=cuts, do_normalize=False, do_rescale=False)
+        out = processor(images=[Image.fromarray(picture(width, height, i))], return_row_col_info=True, return_tensors="np")
+        pixels = out["pixel_values"][0].astype("u1").transpose(0, 2, 3, 1).tobytes()
+        found.append([width, height, i, longest, side, cuts, out["rows"][0][0], out["cols"][0][0], digest(pixels)[:16]])
     return found
 
 
@@ -258,7 +276,7 @@ def main():
     chance = random.Random(1)
     result = {"pillow": PIL.__version__, "transformers": transformers.__version__, "resized": resized(),
               "patches": patches(chance), "sizes": sizes(chance), "decoded": decoded(),
-              "tiles": tiles(random.Random(2)), "frames": frames(random.Random(3)),
+              "tiles": tiles(random.Random(2)), "splits": splits(random.Random(6)), "frames": frames(random.Random(3)),
               "slices": slices(random.Random(4)), "slice_sizes": slice_sizes(random.Random(5)), "buckets": buckets()}
     lines = ",\n".join(f"{json.dumps(key)}: [\n{rows}\n]" if isinstance(value, list) else f"{json.dumps(key)}: {json.dumps(value)}"
                        for key, value in result.items()

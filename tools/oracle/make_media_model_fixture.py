@@ -68,6 +68,13 @@ CASES["qwen3_vl"] = dict(
                                    patch_size=16, num_position_embeddings=36, deepstack_visual_indexes=[0, 1])),
     seed=1, merge=2, patch=16, frames={"shortest_edge": 3136, "longest_edge": 50176}, timed="words",
     processor=dict(image_mean=[0.5] * 3, image_std=[0.5] * 3))
+# The middle layer has no experts.
+CASES["qwen3_vl_moe"] = CASES["qwen3_vl"] | dict(
+    config=CASES["qwen3_vl"]["config"] | dict(
+        text_config=CASES["qwen3_vl"]["config"]["text_config"] | dict(
+            num_experts=6, num_experts_per_tok=2, moe_intermediate_size=48, mlp_only_layers=[1])),
+    # With which rounding to bfloat16 leaves each token its experts.
+    seed=4)
 # Half of each head turns; pictures are pairs of frames, whose pixels count twice. Rows of videos have the token of pictures.
 CASES["glm4v"] = dict(
     config=dict(text_config=TEXT | dict(rope_parameters=dict(rope_type="default", rope_theta=10000.0, mrope_section=[2, 1, 1],
@@ -93,6 +100,15 @@ CASES["llava-qwen2"] = dict(
     config=CASES["llava"]["config"] | dict(text_config=TEXT | dict(model_type="qwen2", rope_theta=10000.0)),
     seed=1)
 
+# The window is shorter than a picture.
+CASES["gemma3"] = dict(
+    config=dict(text_config=TEXT | dict(head_dim=16, sliding_window=12, query_pre_attn_scalar=16,
+                                        layer_types=["sliding_attention", "full_attention", "sliding_attention"]),
+                image_token_index=IMAGE, boi_token_index=START, eoi_token_index=END, mm_tokens_per_image=16,
+                vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
+                                   image_size=112, patch_size=14, vision_use_head=False)),
+    seed=1, lines=True)
+
 # As the published ones of 6 billion parameters: norms of queries and keys, no biases of them.
 CASES["internvl"] = dict(
     config=dict(text_config=TEXT | dict(model_type="qwen3", head_dim=16, rope_theta=10000.0), image_token_id=IMAGE,
@@ -100,6 +116,12 @@ CASES["internvl"] = dict(
                 vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
                                    image_size=[56, 56], patch_size=[14, 14], norm_type="rms_norm", use_qk_norm=True)),
     tiles=12, seed=2)
+# Tiles of 56 pixels with the whole behind them.
+CASES["idefics3"] = dict(
+    config=dict(text_config=TEXT | dict(model_type="llama", rope_theta=10000.0), image_token_id=IMAGE, scale_factor=2,
+                vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
+                                   image_size=56, patch_size=14)),
+    splits=112, seed=1)
 IMAGENET = dict(image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
 
 # With code of their own; the tower has a layer whose result nobody takes.
@@ -182,6 +204,11 @@ def letters(words):
     return [3 + ord(letter) % 90 for letter in words]
 
 
+def square_at(row, column):
+    """The id of <row_2_col_1>."""
+    return 93 + (5 * row + column) % 20
+
+
 def paired(frames, grid):
     _, rows, columns = grid
     values = [out.view(rows * columns, 3, 2, -1) for out in frames]
@@ -192,6 +219,14 @@ def paired(frames, grid):
 
 
 def square_processor(case):
+    if "splits" in case:
+        from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
+        side = case["config"]["vision_config"]["image_size"]
+        return Idefics3ImageProcessorPil(size={"longest_edge": case["splits"]}, max_image_size={"longest_edge": side})
+    if "lines" in case:
+        from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
+        side = case["config"]["vision_config"]["image_size"]
+        return Gemma3ImageProcessorPil(size={"height": side, "width": side}, image_mean=[0.5] * 3, image_std=[0.5] * 3)
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
     side = case["config"]["vision_config"]["image_size"]
     return CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
@@ -265,6 +300,42 @@ class SquarePrompt(Prompt):
 
     def inputs(self, more=()):
         return self.texts(more) | (dict(pixel_values=torch.cat(self.pixels)) if self.pixels else {})
+
+
+class SplitPrompt(Prompt):
+    def __init__(self, parts, number, processor, count):
+        self.processor, self.count, self.pixels = processor, count, []
+        super().__init__(parts, number)
+
+    def show(self, kind, width, height, seed):
+        out = self.processor(images=[Image.fromarray(picture(width, height, seed))], return_row_col_info=True,
+                             return_tensors="pt")
+        self.pixels.append(out["pixel_values"][0])
+        self.media.append([kind, width, height, seed, len(self.ids)])
+        rows, columns = out["rows"][0][0], out["cols"][0][0]
+        for row in range(rows):
+            for column in range(columns):
+                self.add([START, square_at(row, column)] + [IMAGE] * self.count)
+            self.add(letters("\n"))
+        self.add(letters("\n" * (rows > 0)) + [START, END] + [IMAGE] * self.count + [START])
+
+    def inputs(self, more=()):
+        return self.texts(more) | (dict(pixel_values=torch.cat(self.pixels)[None]) if self.pixels else {})
+
+
+class LinedPrompt(SquarePrompt):
+    """The same between lines, whose tokens see each other."""
+
+    def show(self, *part):
+        start = len(self.ids)
+        self.add(letters("\n\n") + [START])
+        super().show(*part)
+        self.media[-1][-1] = start
+        self.add([END] + letters("\n\n"))
+
+    def texts(self, more):
+        found = super().texts(more)
+        return found | dict(token_type_ids=(found["input_ids"] == IMAGE).long())
 
 
 class TilePrompt(Prompt):
@@ -355,7 +426,7 @@ def encoded(model, prompt):
         logits(model, prompt)
         hook.remove()
         return torch.cat([rows[:count] for rows, count in zip(seen[0], prompt.counts())]).float()
-    if isinstance(prompt, (SquarePrompt, TilePrompt)):
+    if isinstance(prompt, (SquarePrompt, SplitPrompt, TilePrompt)):
         return torch.cat(list(model.model.get_image_features(inputs["pixel_values"]).pooler_output)).float()
     rows = torch.zeros(0)
     outs = {}
@@ -420,12 +491,19 @@ def record(fresh, prompt):
     return found
 
 
-def recipe_of(tensors, model, seed):
-    recipe = {"seed": seed, "dtype": "float32", "tensors": draw(tensors, model, False)}
+def recipe_of(tensors, model, seed, tied=False):
+    found = draw(tensors, model, False)
+    if tied:
+        # Of the encoder no weight is tied.
+        found |= {name: entry for name, entry in draw(tensors, model, True).items() if name.startswith("language_model")}
+    recipe = {"seed": seed, "dtype": "float32", "tensors": found}
     for name, entry in recipe["tensors"].items():
         # A convolution sums over all that is behind its outputs.
         if len(entry["shape"]) >= 4:
             entry["std"] = float(f"{1.5 / numpy.prod(entry['shape'][1:]) ** 0.5:.4g}")
+        # Published files have experts [experts, inputs, outputs], 5.24 writes [experts, outputs, inputs], and reads both.
+        if ".layers.0.mlp.experts." in name:
+            entry["shape"] = [entry["shape"][i] for i in (0, 2, 1)]
         # Rows of their own, and what layers' results are multiplied by.
         if name.endswith(("position_embedding", "position_embeddings", "class_embedding", "cls_token")):
             entry["std"] = 1.0
@@ -447,8 +525,11 @@ def transformers_checkpoint(case, family, out):
     (out / "config.json").write_text(json.dumps(raw, indent=2) + "\n")
     (out / "generation_config.json").unlink(missing_ok=True)
     make = lambda found: put(found, model_class, out, config, "float32")
-    head = next(name for name in tensors if name.endswith("lm_head.weight"))
-    write_recipe(recipe_of(tensors, made, case.get("seed", SEED)), out, make, head, None)
+    head = next((name for name in tensors if name.endswith("lm_head.weight")), None)
+    last = None if head else next(name for name in tensors if name.endswith("model.norm.weight"))
+    # Gemma's norms are stored as distances from one.
+    stored_zero = last is not None and tensors[last].abs().max() == 0
+    write_recipe(recipe_of(tensors, made, case.get("seed", SEED), head is None), out, make, head, last, stored_zero)
     return lambda: model_class.from_pretrained(out, dtype=torch.float32, attn_implementation="eager").eval()
 
 
@@ -524,7 +605,9 @@ def main():
     else:
         vision = config["vision_config"]
         count = (vision["image_size"] // vision["patch_size"]) ** 2
-        prompts = [SquarePrompt(parts, i, processor, count) for i, parts in enumerate(SQUARES)]
+        square = LinedPrompt if "lines" in case else SplitPrompt if "splits" in case else SquarePrompt
+        count = config.get("mm_tokens_per_image", count // config.get("scale_factor", 1) ** 2)
+        prompts = [square(parts, i, processor, count) for i, parts in enumerate(SQUARES)]
     for i, prompt in enumerate(prompts):
         found |= {f"{i}/{name}": value.contiguous() for name, value in record(fresh, prompt).items()}
     (out / "model.safetensors").unlink(missing_ok=True)

@@ -26,7 +26,7 @@ inline int64_t Max(int64_t a, int64_t b) { return a > b ? a : b; }
 inline Span VisibleKeys(const AttendCall& c, int64_t token, int64_t key_begin, int64_t key_end) {
   const int64_t query = c.q_position + token;
   int64_t end = Min(key_end, c.context_len);
-  if (c.causal) end = Min(end, query + 1);
+  if (c.causal) end = Min(end, c.seen ? c.seen[token] : query + 1);
   const int64_t begin = c.window ? Max(key_begin, query - c.window + 1) : key_begin;
   return {begin - key_begin, end - key_begin};
 }

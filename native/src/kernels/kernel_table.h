@@ -77,10 +77,12 @@ struct AttendCall {
   int64_t blocks;  ///< Blocks of the whole cache; those of one kv head lie together.
   int64_t head_dim;   ///< Of queries and keys.
   int64_t value_dim;  ///< Of values and of what comes out.
-  /// Position of the first query token. A query at position p sees key j when p - window < j, and j <= p when causal.
+  /// Position of the first query token. A query at position p sees key j when p - window < j, and when causal j <= p, or
+  /// j < seen[t] of the call's token t where there is such a list.
   int64_t q_position;
   int64_t window;      ///< Keys visible to a query, itself included; 0: no limit.
   bool causal;
+  const int32_t* seen;  ///< [q_tokens], never falling from one to the next; or null.
   int64_t context_len;  ///< Keys of the sequence.
   float scale;
   float softcap;        ///< Scaled scores s become softcap * tanh(s / softcap); 0: they stay.

@@ -29,6 +29,11 @@ export interface AttentionKeys extends MaskMeaning {
   readonly softcap?: number;
   /** The last input, f32 [headNum], takes part in each head's softmax as the score of a key without a value (gpt-oss). */
   readonly hasSinks?: boolean;
+  /**
+   * With `causal`: an input behind the lengths, i32 [tokens], says how many keys of its sequence each query sees, in place of
+   * those up to its own.
+   */
+  readonly hasSeen?: boolean;
 }
 
 export const ATTENTION_KEYS = {
@@ -37,6 +42,7 @@ export const ATTENTION_KEYS = {
   slopes: 'numbers',
   softcap: 'number',
   hasSinks: 'bool',
+  hasSeen: 'bool',
 } as const;
 
 interface Heads {
@@ -65,12 +71,14 @@ export const attentionKeysOf = ({
   slopes,
   softcap,
   hasSinks,
+  hasSeen,
 }: AttentionKeys): AttentionKeys => ({
   ...(causal && { causal }),
   ...(windowSize !== undefined && { windowSize }),
   ...(slopes !== undefined && { slopes }),
   ...(softcap !== undefined && { softcap }),
   ...(hasSinks && { hasSinks }),
+  ...(hasSeen && { hasSeen }),
 });
 
 /** Values may have a head size of their own, and then so has the result. */

@@ -27,8 +27,8 @@ export interface PagedAttentionParam extends AttentionKeys, LatentKeys {
 export const pagedAttention: OpDefinition<'PagedAttention', PagedAttentionParam> = {
   type: 'PagedAttention',
   keys: ATTENTION_KEYS,
-  arity: ({ maskType, calcType, hasSinks, ...latent }) => ({
-    inputs: 4 + count(hasValues(latent), hasMask(maskType), calcType === 'CALC_TYPE_SPEC', hasSinks),
+  arity: ({ maskType, calcType, hasSinks, hasSeen, ...latent }) => ({
+    inputs: 4 + count(hasValues(latent), hasMask(maskType), calcType === 'CALC_TYPE_SPEC', hasSeen, hasSinks),
     outputs: 1,
   }),
   shapes(inputs, param) {
@@ -47,7 +47,7 @@ export const pagedAttention: OpDefinition<'PagedAttention', PagedAttentionParam>
     return attentionShapes(inputs, param);
   },
   atb: {
-    extensionInputs: ({ hasSinks }) => count(hasSinks),
+    extensionInputs: ({ hasSinks, hasSeen }) => count(hasSinks, hasSeen),
     // ATB, param.cpp: contextLens, and qLens behind the mask.
     hostInputs({ maskType, calcType, ...latent }) {
       const contexts = valuesEnd(latent) + 1;

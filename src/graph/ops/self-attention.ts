@@ -34,8 +34,8 @@ export const selfAttention: OpDefinition<'SelfAttention', SelfAttentionParam> = 
   type: 'SelfAttention',
   keys: ATTENTION_KEYS,
   lacks: (param) => lacking(param, 'calcType', 'PA_ENCODER'),
-  arity: ({ maskType, hasSinks, ...latent }) => ({
-    inputs: 3 + count(hasValues(latent), hasMask(maskType), hasSinks),
+  arity: ({ maskType, hasSinks, hasSeen, ...latent }) => ({
+    inputs: 3 + count(hasValues(latent), hasMask(maskType), hasSeen, hasSinks),
     outputs: 1,
   }),
   shapes(inputs, param) {
@@ -55,7 +55,7 @@ export const selfAttention: OpDefinition<'SelfAttention', SelfAttentionParam> = 
     return attentionShapes(inputs, param);
   },
   atb: {
-    extensionInputs: ({ hasSinks }) => count(hasSinks),
+    extensionInputs: ({ hasSinks, hasSeen }) => count(hasSinks, hasSeen),
     // ATB, param.cpp: seqLen.
     hostInputs: ({ maskType, ...latent }) => [valuesEnd(latent) + count(hasMask(maskType))],
     section({ maskType, ...latent }) {

@@ -1,5 +1,6 @@
 import type { NodeSpec } from '../graph-spec.js';
 import { attentionKeysOf } from '../ops/attention.js';
+import { count } from '../ops/definition.js';
 import type { PagedAttentionParam } from '../ops/paged-attention.js';
 import type { GraphPass } from './pass.js';
 import { type Pattern, paramOf, type Rewriting, rewriteMatches } from './pattern.js';
@@ -24,10 +25,11 @@ export const attentionFromCache: GraphPass = {
 
 function match(pattern: Pattern, node: NodeSpec, at: number): Rewriting | undefined {
   const param = paramOf(node, 'SelfAttention');
-  // Without a mask, the inputs are q, k, v where it is one, the lengths, and sinks where there are some.
+  // Without a mask, the inputs are q, k, v where it is one, the lengths, and what is behind them.
   if (!param?.causal || (param.maskType ?? 'MASK_TYPE_UNDEFINED') !== 'MASK_TYPE_UNDEFINED') return undefined;
-  const sinks = param.hasSinks ? node.inputs.slice(-1) : [];
-  const [q, ...rest] = node.inputs.slice(0, node.inputs.length - sinks.length) as [string, ...string[]];
+  const end = node.inputs.length - count(param.hasSeen, param.hasSinks);
+  const behind = node.inputs.slice(end);
+  const [q, ...rest] = node.inputs.slice(0, end) as [string, ...string[]];
   const [rows, seqLen] = [rest.slice(0, -1), rest.at(-1) as string];
   if (!pattern.spec.inputs.includes(BLOCK_TABLES) && pattern.isDefined(BLOCK_TABLES)) return undefined;
   const cached = pattern
@@ -50,6 +52,6 @@ function match(pattern: Pattern, node: NodeSpec, at: number): Rewriting | undefi
     ...(mlaVHeadSize !== undefined && { mlaVHeadSize }),
     ...attentionKeysOf(param),
   };
-  const inputs = [q, ...cached.node.outputs, BLOCK_TABLES, seqLen, seqLen, ...sinks];
+  const inputs = [q, ...cached.node.outputs, BLOCK_TABLES, seqLen, seqLen, ...behind];
   return new Map([[node, [{ ...node, op: { type: 'PagedAttention', param: paged }, inputs }]]]);
 }

@@ -1,5 +1,6 @@
 import type { NodeSpec } from '../graph-spec.js';
 import { hasMask, maskInputOf } from '../ops/attention.js';
+import { count } from '../ops/definition.js';
 import type { GraphPass } from './pass.js';
 
 /**
@@ -12,7 +13,10 @@ export const implicitMasks: GraphPass = {
   rewrite(spec) {
     const nodes = spec.nodes.map(withoutMask);
     if (nodes.every((node, index) => node === spec.nodes[index])) return spec;
-    const added = spec.nodes.flatMap(({ hint }) => Object.values(hint?.sequences ?? {}));
+    const added = spec.nodes.flatMap(({ hint }) => [
+      ...Object.values(hint?.sequences ?? {}),
+      ...(hint?.seen === undefined ? [] : [hint.seen]),
+    ]);
     return { ...spec, inputs: [...new Set([...spec.inputs, ...added])], nodes };
   },
 };
@@ -20,6 +24,7 @@ export const implicitMasks: GraphPass = {
 interface MaskParam {
   readonly maskType?: string;
   readonly isTriuMask?: 0 | 1;
+  readonly hasSinks?: boolean;
 }
 
 function withoutMask(node: NodeSpec): NodeSpec {
@@ -28,9 +33,12 @@ function withoutMask(node: NodeSpec): NodeSpec {
   const at = maskInputOf(op.type, op.param);
   if (at === undefined) return node;
   const { isTriuMask: _, maskType, ...param } = op.param as MaskParam;
-  const { sequences, ...meaning } = hint;
-  const implicit = { ...param, maskType: 'MASK_TYPE_UNDEFINED', ...meaning };
-  const inputs = hasMask(maskType) ? rest.inputs.toSpliced(at, 1) : rest.inputs;
+  const { hasSinks } = param;
+  const { sequences, seen, ...meaning } = hint;
+  const hasSeen = seen !== undefined;
+  const implicit = { ...param, maskType: 'MASK_TYPE_UNDEFINED', ...meaning, ...(hasSeen && { hasSeen }) };
+  const unmasked = hasMask(maskType) ? rest.inputs.toSpliced(at, 1) : rest.inputs;
+  const inputs = hasSeen ? unmasked.toSpliced(unmasked.length - count(hasSinks), 0, seen) : unmasked;
   if (!sequences) return { ...rest, op: { type: op.type, param: implicit }, inputs };
   const { blockTables, seqLen, qLen } = sequences;
   return {

@@ -1,7 +1,7 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { Module } from '../../layers/module.js';
-import { insertedRows, type StepInput } from '../../step-inputs/index.js';
+import { insertedRows, type StepInput, seenInserts } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from './base-model-atb.js';
 import { FlashForCausalLMATB } from './flash-for-causal-lm-atb.js';
@@ -38,6 +38,8 @@ export abstract class FlashInsertingATB<C extends TextWithin> extends FlashWithE
   }
 
   protected override get decoderInputs(): readonly StepInput[] {
-    return [...super.decoderInputs, insertedRows(this.config.hiddenSize)];
+    const { hiddenSize, seesInserts, slidingWindows } = this.config;
+    const seen = seesInserts ? seenInserts(slidingWindows) : [];
+    return [...super.decoderInputs, insertedRows(hiddenSize), ...seen];
   }
 }

@@ -23,17 +23,21 @@ export interface SparseLlamaParts {
   readonly head?: HeadOptions;
 }
 
+/** Layers with experts in place of some or all MLPs. */
+export const sparseLayers =
+  (config: SparseLlamaConfig, { selfAttn, experts, mlpName = 'mlp' }: SparseLlamaParts): MakeLayer =>
+  (layerId, at) => {
+    const attention = selfAttn && { selfAttn: selfAttn(layerId, at.at('self_attn')) };
+    return config.sparseLayers?.[layerId] === false
+      ? new LlamaLayer(layerId, config, at, { ...attention, variant: 'dense' })
+      : new LlamaLayer(layerId, config, at, { ...attention, mlp: experts(at.at(mlpName)) });
+  };
+
 /** A Llama with experts in place of some or all MLPs. */
 export abstract class FlashSparseLlamaATB<C extends SparseLlamaConfig> extends FlashLlamaForCausalLMATB<C> {
   abstract override readonly name: string;
 
-  constructor(config: C, weights: Weights, { selfAttn, experts, mlpName = 'mlp', head }: SparseLlamaParts) {
-    const layer: MakeLayer = (layerId, at) => {
-      const attention = selfAttn && { selfAttn: selfAttn(layerId, at.at('self_attn')) };
-      return config.sparseLayers?.[layerId] === false
-        ? new LlamaLayer(layerId, config, at, { ...attention, variant: 'dense' })
-        : new LlamaLayer(layerId, config, at, { ...attention, mlp: experts(at.at(mlpName)) });
-    };
-    super(config, weights, layer, head);
+  constructor(config: C, weights: Weights, parts: SparseLlamaParts) {
+    super(config, weights, sparseLayers(config, parts), parts.head);
   }
 }

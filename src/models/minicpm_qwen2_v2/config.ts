@@ -1,5 +1,4 @@
 import {
-  activation,
   biases,
   type ConfigOf,
   constant,
@@ -10,12 +9,10 @@ import {
   integer,
   LLAMA_DEFAULTS,
   nested,
-  oneOf,
   only,
-  positive,
   slidingByLayer,
-  WIDTH,
 } from '../../layers/config/index.js';
+import { siglipFields } from '../base/vision/index.js';
 
 const COUNT = integer(1, 10_000);
 
@@ -38,18 +35,7 @@ export const MINICPM_QWEN2_V2_CONFIG = defineConfig({
     slidingWindows: slidingByLayer({ useSlidingWindow: false, window: 4096, maxWindowLayers: 28 }),
     queries: field('query_num', COUNT, 64),
     dropsLastLayer: field('drop_vision_last_layer', only(false), true),
-    vision: nested('vision_config', {
-      hiddenSize: field('hidden_size', WIDTH, 768),
-      intermediateSize: field('intermediate_size', WIDTH, 3072),
-      numLayers: field('num_hidden_layers', COUNT, 12),
-      numHeads: field('num_attention_heads', COUNT, 12),
-      imageSize: field('image_size', COUNT, 224),
-      patchSize: field('patch_size', COUNT, 16),
-      channels: field('num_channels', only(3), 3),
-      layerNormEps: field('layer_norm_eps', positive(1), 1e-6),
-      hiddenAct: activation('hidden_act', 'gelu_tanh'),
-      kind: field('model_type', oneOf('siglip', 'siglip_vision_model'), 'siglip'),
-    }),
+    vision: nested('vision_config', siglipFields({ kinds: ['siglip', 'siglip_vision_model'] })),
   },
   irrelevant: {
     batch_vision_input: 'says how pictures of a batch are encoded, which changes none of them',

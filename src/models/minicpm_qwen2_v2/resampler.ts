@@ -9,7 +9,7 @@ import { addResidual } from '../../layers/residual.js';
 import { FULL_MASK, RESAMPLING } from '../../step-inputs/index.js';
 import { Linear } from '../../weights/linear.js';
 import { consecutiveRows } from '../../weights/row-orders.js';
-import { renamed, type TensorRef, type Weights } from '../../weights/weights.js';
+import type { TensorRef, Weights } from '../../weights/weights.js';
 
 /** Of its norms. */
 const EPSILON = 1e-6;
@@ -25,11 +25,10 @@ export interface ResamplerSizes {
 }
 
 /** Tensors whose names do not end as those of linears do. */
-const withNamesOfLinears = (weights: Weights): Weights => {
-  const names = { 'attn.in_proj.weight': 'attn.in_proj_weight', 'attn.in_proj.bias': 'attn.in_proj_bias' };
-  const files = Object.entries({ ...names, 'proj.weight': 'proj' });
-  const paths = files.map(([name, file]) => [weights.path(name), weights.path(file)] as const);
-  return weights.mapped((source) => renamed(source, new Map(paths)));
+const NAMES = {
+  'attn.in_proj.weight': 'attn.in_proj_weight',
+  'attn.in_proj.bias': 'attn.in_proj_bias',
+  'proj.weight': 'proj',
 };
 
 /**
@@ -54,7 +53,7 @@ export class Resampler extends BaseLayer {
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
   constructor(layerId: number, given: Weights, { inSize, outSize: width, queries }: ResamplerSizes) {
     super(layerId, given, 'resampler');
-    const weights = withNamesOfLinears(given);
+    const weights = given.withNames(NAMES);
     const norm = (name: string) => new BaseLayerNorm(weights.at(name), width, EPSILON, { hasBias: true });
     const attn = weights.at('attn');
     const [q, k, v] = consecutiveRows([width, width, width]).map((rows, index) =>

@@ -2,7 +2,7 @@ import { UngatedMLP } from '../../layers/mlp.js';
 import { BaseLayerNorm } from '../../layers/norms.js';
 import type { Weights } from '../../weights/weights.js';
 import { EPSILON, VisionTower } from '../base/vision/index.js';
-import type { Qwen3vlConfig } from './index.js';
+import type { Qwen3vlConfig } from './config.js';
 
 /** Learned positions beside rotary ones, and vectors of some layers for the first layers of text (arXiv:2511.21631). */
 export class Qwen3vlVisionTower extends VisionTower {

@@ -85,8 +85,10 @@ float Query(const AttendCall& c, int64_t row, int64_t d) {
   return LoadFloat(c.q, c.dtype, token * c.q_stride + head * c.head_dim + d);
 }
 
-bool Visible(const AttendCall& c, int64_t query, int64_t key) {
-  return key < c.context_len && (!c.causal || key <= query) && (c.window == 0 || key > query - c.window);
+bool Visible(const AttendCall& c, int64_t token, int64_t key) {
+  const int64_t query = c.q_position + token;
+  const int64_t end = c.seen ? c.seen[token] : query + 1;
+  return key < c.context_len && (!c.causal || key < end) && (c.window == 0 || key > query - c.window);
 }
 
 float Score(const AttendCall& c, int64_t row, int64_t position) {
@@ -111,12 +113,12 @@ float Round(float value, DType dtype) {
 /// cache of integers they are not rounded here; other tables make an error of rounding there that is a 256th of the
 /// cache's own error.
 void AttendPiece(const AttendCall& c, int64_t row, int64_t key_begin, int64_t key_end, const AttendPartial& out) {
-  const int64_t query = c.q_position + row / c.group;
+  const int64_t token = row / c.group;
   float scores[kAttendChunk];
   float max = -INFINITY;
   for (int64_t j = key_begin; j < key_end; ++j) {
     float& score = scores[j - key_begin];
-    score = Visible(c, query, j) ? Score(c, row, j) : -INFINITY;
+    score = Visible(c, token, j) ? Score(c, row, j) : -INFINITY;
     if (score > max) max = score;
   }
   if (max < kLeastScore) max = kLeastScore;  // The row sees nothing: each exponential below is 0. A NaN stays.
@@ -125,7 +127,7 @@ void AttendPiece(const AttendCall& c, int64_t row, int64_t key_begin, int64_t ke
   double total[kMaxHeadDim] = {};
   for (int64_t j = key_begin; j < key_end; ++j) {
     // A key that cannot be seen is not touched: its value may be anything.
-    if (!Visible(c, query, j)) continue;
+    if (!Visible(c, token, j)) continue;
     const float exact = std::exp(scores[j - key_begin] - max);
     const float p = c.cache_dtype == DType::kI8 ? exact : Round(exact, c.dtype);
     sum += p;

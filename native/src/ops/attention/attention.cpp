@@ -169,6 +169,7 @@ class Runner {
     c.q_position = s->context_len - s->q_tokens + tile.first_token;
     c.window = work_.param.window;
     c.causal = work_.param.causal;
+    c.seen = work_.seen == nullptr ? nullptr : work_.seen + s->q_begin + tile.first_token;
     c.context_len = s->context_len;
     c.scale = work_.param.scale;
     c.softcap = work_.param.softcap;
@@ -180,7 +181,8 @@ class Runner {
     c.block_size = work_.block_size;
 
     const int64_t first_key = c.window > 0 ? std::max<int64_t>(0, c.q_position - c.window + 1) : 0;
-    tile.end_key = c.causal ? std::min(c.context_len, c.q_position + c.q_tokens) : c.context_len;
+    const int64_t seen = c.seen == nullptr ? c.q_position + c.q_tokens : c.seen[c.q_tokens - 1];
+    tile.end_key = c.causal ? std::min(c.context_len, seen) : c.context_len;
     tile.first_chunk = first_key / kAttendChunk;
     tile.end_chunk = CeilDiv(std::max<int64_t>(tile.end_key, 0), kAttendChunk);
     return tile;
@@ -323,6 +325,8 @@ AttentionParam AttentionParam::Read(ParamReader& reader) {
   p.softcap = static_cast<float>(reader.Number("softcap", 0));
   if (p.softcap < 0) reader.Fail("softcap", "at least 0");
   p.has_sinks = reader.Bool("hasSinks", false);
+  p.has_seen = reader.Bool("hasSeen", false);
+  if (p.has_seen && !p.causal) reader.Fail("hasSeen", "false unless `causal` is true");
   reader.Require("batchRunStatusEnable", false);
   reader.Require("quantType", "TYPE_QUANT_UNDEFINED");
   reader.Require("outDataType", "ACL_DT_UNDEFINED");
@@ -401,6 +405,18 @@ int64_t KvPacker::Pack(AttentionSequence* sequences, const KvRows* rows, int64_t
     }
   });
   return blocks;
+}
+
+void CheckSeen(const char* op, int input, const int32_t* seen, int64_t queries, int64_t context) {
+  int64_t least = context - queries;
+  for (int64_t i = 0; i < queries; ++i) {
+    least = std::max(least, context - queries + i + 1);
+    if (seen[i] < least || seen[i] > context) {
+      FailValue(op, input, "numbers of keys from " + std::to_string(least) + " to " + std::to_string(context),
+                std::to_string(seen[i]));
+    }
+    least = seen[i];
+  }
 }
 
 int64_t RequireQuery(const char* op, int input, const TensorDesc& desc, int64_t heads) {

@@ -26,9 +26,12 @@ struct AttentionParam {
   /// The last input, f32 [heads], has a number for each head that takes part in its softmax as the score of a key whose
   /// value is zero (gpt-oss).
   bool has_sinks = false;
+  /// With `causal`: an input behind the lengths, i32 [tokens], says how many keys of its sequence each query sees, in
+  /// place of those up to its own: tokens of a picture may see all of it (Gemma 3).
+  bool has_seen = false;
 
-  /// Reads headNum, kvHeadNum, qkScale, mlaVHeadSize, causal, windowSize, slopes, softcap, hasSinks, and the keys that
-  /// must hold their defaults in both.
+  /// Reads headNum, kvHeadNum, qkScale, mlaVHeadSize, causal, windowSize, slopes, softcap, hasSinks, hasSeen, and the keys
+  /// that must hold their defaults in both.
   static AttentionParam Read(ParamReader& reader);
   int64_t group() const { return heads / kv_heads; }
   int64_t ValueDim(int64_t head_dim) const { return latent > 0 ? latent : head_dim; }
@@ -79,7 +82,8 @@ struct AttentionWork {
   AttentionMask mask;
   AttentionSequence* sequences;
   int64_t count;
-  const float* sinks = nullptr;  ///< [heads], or null.
+  const float* sinks = nullptr;   ///< [heads], or null.
+  const int32_t* seen = nullptr;  ///< [tokens], or null.
 };
 
 /// Upper bounds of a work's extents, for its workspace.
@@ -131,6 +135,10 @@ class KvPacker {
   bool has_values_;
   int64_t head_dim_;
 };
+
+/// Of a sequence that brings the last `queries` tokens of its context, `seen` must hold numbers of keys: of each query its own
+/// at least and the context's at most, never falling. Throws NATIVE_VALUE_OUT_OF_RANGE.
+void CheckSeen(const char* op, int input, const int32_t* seen, int64_t queries, int64_t context);
 
 /// Input `input` must be [tokens, heads, D] or [tokens, heads * D] of floats, D a multiple of 8 up to kMaxHeadDim. Returns D.
 int64_t RequireQuery(const char* op, int input, const TensorDesc& desc, int64_t heads);

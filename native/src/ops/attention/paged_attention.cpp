@@ -15,11 +15,11 @@ enum class MaskType { kNone, kNorm, kAlibi, kSpec };
 
 /// Queries [tokens, heads, D] over the paged cache. Inputs: query, keyCache, valueCache unless mlaVHeadSize says which part
 /// of a key its value is, blockTables i32 [batch, W], contextLens i32 [batch], mask unless maskType is
-/// MASK_TYPE_UNDEFINED, qLens i32 [batch] with CALC_TYPE_SPEC, f32 [heads] with hasSinks; without qLens each sequence has one query. Queries are the last tokens of their context, whose keys the cache holds already.
+/// MASK_TYPE_UNDEFINED, qLens i32 [batch] with CALC_TYPE_SPEC, i32 [tokens] with hasSeen, f32 [heads] with hasSinks; without qLens each sequence has one query. Queries are the last tokens of their context, whose keys the cache holds already.
 class PagedAttention : public Operation {
  public:
   PagedAttention(AttentionParam param, MaskType mask, bool spec) : param_(std::move(param)), mask_(mask), spec_(spec) {}
-  int NumInputs() const override { return QueryLengths() + spec_ + param_.has_sinks; }
+  int NumInputs() const override { return Seen() + param_.has_seen + param_.has_sinks; }
   int NumOutputs() const override { return 1; }
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
@@ -48,6 +48,7 @@ class PagedAttention : public Operation {
       FailShape(kOp, kQuery, "of " + std::to_string(batch) + " tokens, one per sequence", q);
     if (mask_ != MaskType::kNone) CheckMask(in[static_cast<size_t>(FirstOptional())], q, batch);
     if (spec_) RequireVector(kOp, QueryLengths(), in[static_cast<size_t>(QueryLengths())], DType::kI32, batch);
+    if (param_.has_seen) RequireVector(kOp, Seen(), in[static_cast<size_t>(Seen())], DType::kI32, q.dim(0));
     if (param_.has_sinks) RequireVector(kOp, NumInputs() - 1, in.back(), DType::kF32, param_.heads);
     out[0] = AttentionResult(kOp, kQuery, param_, q, head_dim);
   }
@@ -92,6 +93,10 @@ class PagedAttention : public Operation {
       FailValue(kOp, QueryLengths(), "lengths that add up to " + std::to_string(in[kQuery].desc.dim(0)),
                 std::to_string(tokens));
     }
+    if (!param_.has_seen) return;
+    const int32_t* seen = in[static_cast<size_t>(Seen())].As<int32_t>();
+    for (int64_t i = 0; i < tables.dim(0); seen += QueriesOf(in, i++))
+      CheckSeen(kOp, Seen(), seen, QueriesOf(in, i), in[static_cast<size_t>(Contexts())].As<int32_t>()[i]);
   }
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
@@ -134,6 +139,7 @@ class PagedAttention : public Operation {
       work.mask = {mask.data, mask.desc.dim(-1), factor, mask_ == MaskType::kAlibi};
     }
     work.sinks = param_.has_sinks ? in.back().As<const float>() : nullptr;
+    work.seen = param_.has_seen ? in[static_cast<size_t>(Seen())].As<const int32_t>() : nullptr;
     work.sequences = sequences;
     work.count = batch;
     Attend(work, s.extents, ctx, ctx.workspace + s.attend_at);
@@ -167,13 +173,14 @@ class PagedAttention : public Operation {
     }
   };
 
-  static constexpr size_t kMostInputs = 8;
+  static constexpr size_t kMostInputs = 9;
 
   int LastCache() const { return param_.latent > 0 ? kKeys : kValues; }
   int Tables() const { return LastCache() + 1; }
   int Contexts() const { return Tables() + 1; }
   int FirstOptional() const { return Contexts() + 1; }
   int QueryLengths() const { return FirstOptional() + (mask_ != MaskType::kNone); }
+  int Seen() const { return QueryLengths() + spec_; }
   int64_t QueriesOf(std::span<const Tensor> in, int64_t sequence) const {
     return spec_ ? in[static_cast<size_t>(QueryLengths())].As<int32_t>()[sequence] : 1;
   }

@@ -14,14 +14,14 @@ enum class MaskType { kNone, kNorm, kAlibi };
 /// Prefill (PA_ENCODER): q [tokens, heads, D] of packed sequences over their own k, v [tokens, kvHeads, D]; each may
 /// also be [tokens, heads * D]. Without a mask every token of a sequence sees every other. Inputs: q, k, v unless
 /// mlaVHeadSize says which part of a key its value is, mask unless maskType is MASK_TYPE_UNDEFINED, seqLen i32 [batch], with
-/// hasSinks f32 [heads]. Without a mask seqLen may be [2, batch]: queries of each sequence, then keys.
+/// hasSeen i32 [tokens], with hasSinks f32 [heads]. Without a mask seqLen may be [2, batch]: queries of each sequence, then keys.
 class SelfAttention : public Operation {
  public:
   SelfAttention(AttentionParam param, MaskType mask, bool triangle, bool high_precision)
       : param_(std::move(param)), mask_(mask), triangle_(triangle), high_precision_(high_precision) {
     if (triangle_) param_.causal = true;
   }
-  int NumInputs() const override { return Lengths() + 1 + param_.has_sinks; }
+  int NumInputs() const override { return Lengths() + 1 + param_.has_seen + param_.has_sinks; }
   int NumOutputs() const override { return 1; }
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
@@ -39,7 +39,8 @@ class SelfAttention : public Operation {
     RequireDType(kOp, Lengths(), lengths, DType::kI32);
     RequireRank(kOp, Lengths(), lengths, 1, Masked() || param_.causal ? 1 : 2);
     if (lengths.rank == 2 && lengths.dim(0) != 2) FailShape(kOp, Lengths(), "[batch] or [2,batch]", lengths);
-    if (param_.has_sinks) RequireVector(kOp, Lengths() + 1, in.back(), DType::kF32, param_.heads);
+    if (param_.has_seen) RequireVector(kOp, Seen(), in[static_cast<size_t>(Seen())], DType::kI32, in[0].dim(0));
+    if (param_.has_sinks) RequireVector(kOp, NumInputs() - 1, in.back(), DType::kF32, param_.heads);
     out[0] = AttentionResult(kOp, 0, param_, in[0], head_dim);
   }
 
@@ -57,6 +58,9 @@ class SelfAttention : public Operation {
     if (lengths.desc.rank == 2) CheckLengths(begin + batch, batch, in[1].desc.dim(0));
     if (Masked() && !triangle_ && longest > MaskOf(in).desc.dim(-1))
       FailValue(kOp, Lengths(), "lengths within the mask " + ToString(MaskOf(in).desc), std::to_string(longest));
+    if (!param_.has_seen) return;
+    const int32_t* seen = in[static_cast<size_t>(Seen())].As<int32_t>();
+    for (int64_t i = 0; i < batch; seen += begin[i++]) CheckSeen(kOp, Seen(), seen, begin[i], begin[i]);
   }
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
@@ -94,6 +98,7 @@ class SelfAttention : public Operation {
                    mask_ == MaskType::kAlibi ? mask.desc.dim(-2) : 0};
     }
     work.sinks = param_.has_sinks ? in.back().As<const float>() : nullptr;
+    work.seen = param_.has_seen ? in[static_cast<size_t>(Seen())].As<const int32_t>() : nullptr;
     work.sequences = sequences;
     work.count = batch;
     Attend(work, s.extents, ctx, ctx.workspace + s.attend_at);
@@ -124,11 +129,12 @@ class SelfAttention : public Operation {
     }
   };
 
-  static constexpr size_t kMostInputs = 6;
+  static constexpr size_t kMostInputs = 7;
 
   bool Masked() const { return mask_ != MaskType::kNone; }
   int Mask() const { return param_.latent > 0 ? 2 : 3; }
   int Lengths() const { return Mask() + Masked(); }
+  int Seen() const { return Lengths() + 1; }
   template <typename T>
   const T& MaskOf(std::span<const T> in) const {
     return in[static_cast<size_t>(Mask())];

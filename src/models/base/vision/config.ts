@@ -1,4 +1,5 @@
 import {
+  activation,
   biases,
   type Check,
   decoder,
@@ -15,6 +16,7 @@ import {
   text,
   textModel,
   tokenField,
+  WIDTH,
   within,
 } from '../../../layers/config/index.js';
 import type { RopeConfig } from '../../../step-inputs/index.js';
@@ -114,6 +116,28 @@ export const TOKENS_OF_TEMPLATES: Readonly<Record<string, string>> = {
   vision_end_token_id: 'stands in the chat template',
   vision_token_id: 'stands in the chat template',
 };
+
+/** Where a class of SigLIP's encoder differs from transformers 5.24, SiglipVisionConfig. */
+export interface SiglipDefaults {
+  readonly kinds: readonly [string, ...string[]];
+  readonly hiddenSize?: number;
+  readonly numHeads?: number;
+  readonly patchSize?: number;
+}
+
+/** What encoders of SigLIP's kind have in `vision_config`. */
+export const siglipFields = ({ kinds, hiddenSize = 768, numHeads = 12, patchSize = 16 }: SiglipDefaults) => ({
+  hiddenSize: field('hidden_size', WIDTH, hiddenSize),
+  intermediateSize: field('intermediate_size', WIDTH, 3072),
+  numLayers: field('num_hidden_layers', COUNT, 12),
+  numHeads: field('num_attention_heads', COUNT, numHeads),
+  imageSize: field('image_size', COUNT, 224),
+  patchSize: field('patch_size', COUNT, patchSize),
+  channels: field('num_channels', only(3), 3),
+  layerNormEps: field('layer_norm_eps', positive(1), 1e-6),
+  hiddenAct: activation('hidden_act', 'gelu_tanh'),
+  kind: field('model_type', oneOf(...kinds), kinds[0]),
+});
 
 /** What all of the family have in `vision_config`. */
 export const visionFields = {

@@ -5,5 +5,6 @@ export * from './mrope-model-atb.js';
 export * from './pair-processor.js';
 export * from './patch-processor.js';
 export * from './picture-config.js';
+export * from './siglip.js';
 export * from './square-processor.js';
 export * from './tower.js';

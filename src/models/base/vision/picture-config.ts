@@ -16,7 +16,9 @@ export const CLIP_CHANNELS = {
   std: [0.26862954, 0.26130258, 0.27577711],
 };
 
-/** Bicubic, in Pillow's numbers. */
+/** Filters, in Pillow's numbers. */
+export const LANCZOS = 1;
+export const BILINEAR = 2;
 const BICUBIC = 3;
 const SIDE = integer(1, 1000);
 const PIXELS = integer(1, 2 ** 31 - 1);
@@ -48,12 +50,12 @@ export interface PictureDefaults {
   readonly std: readonly number[];
 }
 
-/** How pixels become numbers, in all families, with what a class does where the files say nothing. */
-export const pixelFields = ({ mean, std }: Pick<PictureDefaults, 'mean' | 'std'>) => ({
+/** How pixels become numbers, in all families, with what a class does where the files say nothing; by which filter they are made. */
+export const pixelFields = ({ mean, std }: Pick<PictureDefaults, 'mean' | 'std'>, filter = BICUBIC) => ({
   mean: channels('image_mean', mean),
   std: channels('image_std', std),
   rescale: field('rescale_factor', positive(1), 1 / 255),
-  resample: field('resample', only(BICUBIC), BICUBIC),
+  resample: field('resample', only(filter), filter),
   resizes: field('do_resize', only(true), true),
   rescales: field('do_rescale', only(true), true),
   normalizes: field('do_normalize', only(true), true),

@@ -63,8 +63,11 @@ export async function squareInput(
     patchSize,
     tokensOf,
     key,
+    hasFirst = true,
   }: {
     readonly patchSize: number;
+    /** Whether the encoder sees a row more, which is no patch. */
+    readonly hasFirst?: boolean;
     readonly tokensOf: (patches: number) => number;
     readonly key: Int32Array;
   },
@@ -73,8 +76,8 @@ export async function squareInput(
   const { data, grid } = await beside('patchesOf', [picture], values, sizes);
   const [, rows, columns] = grid;
   const patches = rows * columns;
-  // The encoder sees a row more.
-  return { data, rows: patches, count: tokensOf(patches), shape: [1, patches + 1, 1], key };
+  const shape = hasFirst ? ([1, patches + 1, 1] as const) : grid;
+  return { data, rows: patches, count: tokensOf(patches), shape, key };
 }
 
 /** The middle of each picture, in one size. */

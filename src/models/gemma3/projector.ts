@@ -1,0 +1,45 @@
+import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
+import type { GraphKind } from '../../graph/graph-kind.js';
+import { BaseLayer } from '../../layers/base-layer.js';
+import { gatherRows } from '../../layers/gather-rows.js';
+import { buildLinear } from '../../layers/linear-steps.js';
+import { OffsetRMSNorm } from '../../layers/norms.js';
+import { addScaled } from '../../layers/residual.js';
+import { MERGED_PATCHES } from '../../step-inputs/index.js';
+import { Linear } from '../../weights/linear.js';
+import type { Weights } from '../../weights/weights.js';
+import type { Gemma3VisionConfig } from './config-gemma3.js';
+
+/** A tensor whose name does not end as those of linears do. */
+const NAMES = { 'mm_input_projection.weight': 'mm_input_projection_weight' };
+
+/** The mean of each block of patches, normed and brought to the size of words: [patches, hidden] -> [tokens, out]. */
+export class PooledProjector extends BaseLayer {
+  readonly norm: OffsetRMSNorm;
+  readonly proj: Linear;
+
+  constructor(
+    {
+      vision: { numLayers, hiddenSize, layerNormEps },
+      hiddenSize: outFeatures,
+      mergeSize,
+    }: Gemma3VisionConfig,
+    weights: Weights,
+  ) {
+    super(numLayers, weights, 'projector');
+    this.area = mergeSize ** 2;
+    this.norm = new OffsetRMSNorm(weights.at('mm_soft_emb_norm'), hiddenSize, layerNormEps);
+    const parts = [{ name: 'mm_input_projection', outFeatures, transposed: true }] as const;
+    this.proj = Linear.load(weights.withNames(NAMES), { parts, inFeatures: hiddenSize });
+  }
+
+  private readonly area: number;
+
+  protected buildLayerGraph(graph: AtbGraph, _kind: GraphKind, hidden: string): string {
+    const blocks = gatherRows(graph, hidden, MERGED_PATCHES, 'merged_hidden');
+    const sum = new BaseOperation('Reduce', { reduceType: 'REDUCE_SUM', axis: [1] }, 'block_sum');
+    graph.addOperation(sum, [blocks], ['block_sum']);
+    const mean = addScaled(graph, 'block_sum', 1 / this.area, 'block_mean');
+    return buildLinear(graph, this.proj, this.norm.buildGraph(graph, mean), 'projector_out');
+  }
+}
