@@ -82,6 +82,7 @@ export * from './qwen2_audio/index.js';
 export * from './qwen2_moe/index.js';
 export * from './qwen2_vl/index.js';
 export * from './qwen3/index.js';
+export * from './qwen3_5/index.js';
 export * from './qwen3_5_text/index.js';
 export * from './qwen3_moe/index.js';
 export * from './qwen3_next/index.js';

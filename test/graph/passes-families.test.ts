@@ -125,11 +125,11 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   'RmsNorm Linear Linear Activation Elewise': ['qwen3_5_text', 'qwen3_next-dense'],
   [DELTA]: ['qwen3_5_text'],
   [`${DELTA} RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Linear Linear Sigmoid Elewise Elewise Elewise`]:
-    ['qwen3_next'],
+    ['qwen3_5_moe_text', 'qwen3_next'],
   [`${DELTA} RmsNorm Elewise Linear Softmax Sort FusedExperts Linear Linear Sigmoid Elewise Elewise Elewise`]:
     ['qwen3_next-dense'],
   'RmsNorm Linear Linear Activation Elewise RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Linear Linear Sigmoid Elewise Elewise Elewise':
-    ['qwen3_next'],
+    ['qwen3_5_moe_text', 'qwen3_next'],
   'RmsNorm Linear Linear Activation Elewise Linear RmsNorm Linear RmsNorm': ['afmoe'],
   'RmsNorm Linear Linear Activation Elewise Linear RmsNorm RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise RmsNorm':
     ['afmoe'],

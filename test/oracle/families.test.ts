@@ -37,6 +37,7 @@ const EXTENSIONS: Readonly<Record<string, RegExp>> = {
   gpt_oss: /(hasSinks|limit|gateScale) is an extension key$/,
   lfm2: STATES,
   'lfm2-biases': STATES,
+  qwen3_5_moe_text: STATES,
   qwen3_5_text: STATES,
   qwen3_next: STATES,
   'qwen3_next-dense': STATES,

@@ -91,7 +91,13 @@ for (const name of visionCases) {
     after(() => checkpoint.remove());
 
     it('has nothing that check finds fault with: each key and each tensor read, each graph legal', async () => {
-      expect(await checkModel({ modelPath: checkpoint.path })).to.deep.equal([]);
+      const findings = await checkModel({ modelPath: checkpoint.path });
+      // What ATB lacks for recurrent states.
+      const others = findings.filter(
+        ({ level, text }) => level === 'error' || !/is an extension op$/.test(text),
+      );
+      expect(others).to.deep.equal([]);
+      expect(findings.length > 0).to.equal(name === 'qwen3_5');
       const router = await getModel(checkpoint.path);
       expect(router.config.unreadKeys).to.deep.equal([]);
     });

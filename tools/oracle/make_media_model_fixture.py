@@ -75,6 +75,17 @@ CASES["qwen3_vl_moe"] = CASES["qwen3_vl"] | dict(
             num_experts=6, num_experts_per_tok=2, moe_intermediate_size=48, mlp_only_layers=[1])),
     # With which rounding to bfloat16 leaves each token its experts.
     seed=4)
+# Half of the layers have linear attention; the tower gives no vectors to layers of text.
+HYBRID = dict(head_dim=32, layer_types=["linear_attention", "full_attention", "linear_attention"],
+              linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=64, linear_value_head_dim=32,
+              rope_parameters=dict(rope_type="default", rope_theta=10000.0, mrope_section=[2, 1, 1], mrope_interleaved=True,
+                                   partial_rotary_factor=0.25))
+TOWER = {key: value for key, value in CASES["qwen3_vl"]["config"]["vision_config"].items() if key != "deepstack_visual_indexes"}
+CASES["qwen3_5"] = CASES["qwen3_vl"] | dict(
+    config=CASES["qwen3_vl"]["config"] | dict(text_config=TEXT | HYBRID, vision_config=TOWER),
+    # With which rounding to bfloat16 moves logits little: heads whose queries and keys are nearly at right angles give
+    # something small, which their norm makes large.
+    seed=3)
 # Half of each head turns; pictures are pairs of frames, whose pixels count twice. Rows of videos have the token of pictures.
 CASES["glm4v"] = dict(
     config=dict(text_config=TEXT | dict(rope_parameters=dict(rope_type="default", rope_theta=10000.0, mrope_section=[2, 1, 1],

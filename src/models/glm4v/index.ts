@@ -78,7 +78,7 @@ export class FlashGlm4vForCausalLMATB extends FlashMropeForCausalLMATB<Glm4vConf
   protected readonly encoderModule: Glm4vVisionTower;
 
   constructor(config: Glm4vConfig, weights: Weights) {
-    super(config, weights, (layerId, at) => new Glm4Layer(layerId, config, at));
+    super(config, weights, { layer: (layerId, at) => new Glm4Layer(layerId, config, at) });
     this.encoderModule = new Glm4vVisionTower(config.vision, weights.at(rootsOf(weights).vision));
   }
 }

@@ -1,19 +1,24 @@
-import { type ConfigOf, defineConfig } from '../../layers/config/index.js';
+import { type ConfigOf, constant, defineConfig } from '../../layers/config/index.js';
 import type { DeltaNetConfig, DeltaNetParts } from '../../layers/gated-delta-net.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
+import type { BaseModelATB } from '../base/base-model-atb.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
 import { axesTakeTurns, sectionsOr } from '../base/vision/index.js';
-import { hybridExperts, hybridFields, Qwen3NextModelATB, sharedSparseMLP } from '../qwen3_next/index.js';
+import {
+  GUESSING_LAYERS,
+  type HybridConfig,
+  type HybridParts,
+  hybridExperts,
+  hybridFields,
+  hybridModel,
+  type SharedSparseConfig,
+  sharedSparseMLP,
+} from '../qwen3_next/index.js';
 
 /** A tensor for each projection. */
-export const deltaNetParts = ({
-  keyHeads,
-  valueHeads,
-  keySize,
-  valueSize,
-}: DeltaNetConfig): DeltaNetParts => {
+const deltaNetParts = ({ keyHeads, valueHeads, keySize, valueSize }: DeltaNetConfig): DeltaNetParts => {
   const values = valueHeads * valueSize;
   return {
     qkvz: [
@@ -27,32 +32,63 @@ export const deltaNetParts = ({
   };
 };
 
-/** Positions of three axes, which are one where all is text. */
-export const qwen35Axes = { sections: sectionsOr([11, 11, 10]), isInterleaved: axesTakeTurns };
+/** What the layers of Qwen3.5 are made of: MLPs, or experts in all of them. */
+export const denseParts = (config: HybridConfig): HybridParts => ({
+  deltaNet: deltaNetParts(config),
+  mlp: (_, at) => new BaseMLP(config, at),
+});
+export const sparseParts = (config: HybridConfig & SharedSparseConfig): HybridParts => ({
+  deltaNet: deltaNetParts(config),
+  mlp: (_, at) => sharedSparseMLP(config, at),
+});
 
-/** Defaults of transformers 5.24, Qwen3_5TextConfig. */
-const QWEN3_5_CONFIG = defineConfig({ fields: { ...hybridFields(4), ...qwen35Axes } });
+/** What text is told; positions have three axes, which are one where all is text. Defaults of transformers 5.24. */
+const axes = { sections: sectionsOr([11, 11, 10]), isInterleaved: axesTakeTurns };
+export const denseFields = { ...hybridFields(4), ...axes };
+export const sparseFields = {
+  ...hybridFields(2),
+  intermediateSize: constant(0),
+  ...hybridExperts(256, 8),
+  ...axes,
+};
+
+const QWEN3_5_CONFIG = defineConfig({ fields: denseFields });
+const QWEN3_5_MOE_CONFIG = defineConfig({ fields: sparseFields });
 type Qwen35Config = ConfigOf<typeof QWEN3_5_CONFIG>;
+type Qwen35MoeConfig = ConfigOf<typeof QWEN3_5_MOE_CONFIG>;
 
-/** The text model of Qwen3.5: Qwen3-Next without experts, its projections in tensors of their own. */
+/** The text model of Qwen3.5: Qwen3-Next, its projections in tensors of their own. */
 export class FlashQwen35ForCausalLMATB extends FlashForCausalLMATB<Qwen35Config> {
   readonly name = 'qwen3_5';
-  protected readonly model: Qwen3NextModelATB;
+  protected readonly model: BaseModelATB;
 
   constructor(config: Qwen35Config, weights: Weights) {
     super(config, weights);
-    this.model = new Qwen3NextModelATB(config, weights.at('model'), {
-      deltaNet: deltaNetParts(config),
-      mlp: (_, at) => new BaseMLP(config, at),
-    });
+    this.model = hybridModel(config, weights.at('model'), denseParts(config));
   }
 }
 
+/** The same with experts. */
+export class FlashQwen35MoeForCausalLMATB extends FlashForCausalLMATB<Qwen35MoeConfig> {
+  readonly name = 'qwen3_5_moe';
+  protected readonly model: BaseModelATB;
+
+  constructor(config: Qwen35MoeConfig, weights: Weights) {
+    super(config, weights);
+    this.model = hybridModel(config, weights.at('model'), sparseParts(config));
+  }
+}
+
+const FEATURES = ['gated delta rule', 'gated attention', 'norms of q and k'];
+
 export const Qwen35Router = routerOf(QWEN3_5_CONFIG, FlashQwen35ForCausalLMATB, {
-  about: {
-    kind: 'variant',
-    features: ['gated delta rule', 'gated attention', 'norms of q and k'],
-    reference: 'transformers',
-  },
+  about: { kind: 'variant', features: FEATURES, reference: 'transformers' },
+  harmlessTensors: GUESSING_LAYERS,
 });
 registerModel('qwen3_5_text', Qwen35Router);
+
+export const Qwen35MoeRouter = routerOf(QWEN3_5_MOE_CONFIG, FlashQwen35MoeForCausalLMATB, {
+  about: { kind: 'experts', features: [...FEATURES, 'a gated shared expert'], reference: 'transformers' },
+  harmlessTensors: GUESSING_LAYERS,
+});
+registerModel('qwen3_5_moe_text', Qwen35MoeRouter);

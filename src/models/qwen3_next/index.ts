@@ -4,10 +4,11 @@ import { BaseMLP } from '../../layers/mlp.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { rowsInGroups } from '../../weights/row-orders.js';
 import type { Weights } from '../../weights/weights.js';
+import type { BaseModelATB } from '../base/base-model-atb.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
 import { GatedSharedExpert } from '../qwen2_moe/index.js';
 import { QWEN3_NEXT_CONFIG, type Qwen3NextConfig } from './config-qwen3-next.js';
-import { Qwen3NextModelATB } from './modeling-qwen3-next.js';
+import { hybridModel } from './modeling-qwen3-next.js';
 
 export * from './config-qwen3-next.js';
 export * from './modeling-qwen3-next.js';
@@ -28,12 +29,14 @@ function groupedParts({ keyHeads, valueHeads, keySize, valueSize }: DeltaNetConf
   };
 }
 
-/** Experts, and one that all tokens share. */
-export const sharedSparseMLP = (
-  config: ConstructorParameters<typeof Experts>[0] &
-    ConstructorParameters<typeof GatedSharedExpert>[0] & { readonly normTopkProb: boolean },
-  weights: Weights,
-): SparseMLP =>
+/** Layers that guess further tokens. They change none that is generated without them. */
+export const GUESSING_LAYERS = [/^mtp\./];
+
+/** What experts, and one that all tokens share, are told. */
+export type SharedSparseConfig = ConstructorParameters<typeof Experts>[0] &
+  ConstructorParameters<typeof GatedSharedExpert>[0] & { readonly normTopkProb: boolean };
+
+export const sharedSparseMLP = (config: SharedSparseConfig, weights: Weights): SparseMLP =>
   new SparseMLP({
     router: new ExpertRouter({ ...config, scoring: 'softmax' }, weights),
     experts: new Experts(config, weights.at('experts')),
@@ -43,11 +46,11 @@ export const sharedSparseMLP = (
 /** Qwen3-Next: three layers of linear attention to each one of gated attention, and experts behind all of them. */
 export class FlashQwen3NextForCausalLMATB extends FlashForCausalLMATB<Qwen3NextConfig> {
   readonly name = 'qwen3_next';
-  protected readonly model: Qwen3NextModelATB;
+  protected readonly model: BaseModelATB;
 
   constructor(config: Qwen3NextConfig, weights: Weights) {
     super(config, weights);
-    this.model = new Qwen3NextModelATB(config, weights.at('model'), {
+    this.model = hybridModel(config, weights.at('model'), {
       deltaNet: groupedParts(config),
       mlp: (layerId, at) =>
         config.sparseLayers[layerId] ? sharedSparseMLP(config, at) : new BaseMLP(config, at),
@@ -61,5 +64,6 @@ export const Qwen3NextRouter = routerOf(QWEN3_NEXT_CONFIG, FlashQwen3NextForCaus
     features: ['gated delta rule', 'gated attention', 'norms of q and k', 'a gated shared expert'],
     reference: 'transformers',
   },
+  harmlessTensors: GUESSING_LAYERS,
 });
 registerModel('qwen3_next', Qwen3NextRouter);

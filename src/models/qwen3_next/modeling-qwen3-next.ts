@@ -1,6 +1,7 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import { projectionNorms } from '../../layers/attention-orders.js';
 import type { Qkv } from '../../layers/base-attention.js';
+import type { BaseLayer } from '../../layers/base-layer.js';
 import type { DecoderConfig } from '../../layers/config/index.js';
 import { type LayerStep, PreNormLayer } from '../../layers/decoder-layers.js';
 import { GatedAttention } from '../../layers/gated-attention.js';
@@ -44,24 +45,26 @@ export interface HybridParts {
 }
 
 /** Layers of linear attention and, in between, of attention, all of whose norms multiply by 1 + weight. */
-export class Qwen3NextModelATB extends BaseModelATB {
-  constructor(config: HybridConfig, weights: Weights, { deltaNet, mlp }: HybridParts) {
-    const norm = (at: Weights) => new OffsetRMSNorm(at, config.hiddenSize, config.rmsNormEps);
-    super(config, weights, {
-      layer: (layerId, at) => {
-        const isLinear = config.linearLayers[layerId];
-        const parts = {
-          inputLayernorm: norm(at.at('input_layernorm')),
-          selfAttn: isLinear
-            ? new GatedDeltaNet(layerId, config, at.at('linear_attn'), deltaNet)
-            : new Qwen3NextAttention(layerId, config, at.at('self_attn')),
-          postAttentionLayernorm: norm(at.at('post_attention_layernorm')),
-          mlp: mlp(layerId, at.at('mlp')),
-        };
-        const variant = [isLinear ? 'linear' : '', config.sparseLayers?.[layerId] ? 'sparse' : ''];
-        return new PreNormLayer(layerId, at, parts, variant.filter((part) => part !== '').join('_'));
-      },
-      norm: norm(weights.at('norm')),
-    });
-  }
+export function hybridLayers(config: HybridConfig, { deltaNet, mlp }: HybridParts) {
+  const norm = (at: Weights) => new OffsetRMSNorm(at, config.hiddenSize, config.rmsNormEps);
+  const layer = (layerId: number, at: Weights): BaseLayer => {
+    const isLinear = config.linearLayers[layerId];
+    const parts = {
+      inputLayernorm: norm(at.at('input_layernorm')),
+      selfAttn: isLinear
+        ? new GatedDeltaNet(layerId, config, at.at('linear_attn'), deltaNet)
+        : new Qwen3NextAttention(layerId, config, at.at('self_attn')),
+      postAttentionLayernorm: norm(at.at('post_attention_layernorm')),
+      mlp: mlp(layerId, at.at('mlp')),
+    };
+    const variant = [isLinear ? 'linear' : '', config.sparseLayers?.[layerId] ? 'sparse' : ''];
+    return new PreNormLayer(layerId, at, parts, variant.filter((part) => part !== '').join('_'));
+  };
+  return { layer, norm };
+}
+
+/** A model of such layers. `weights` is its window. */
+export function hybridModel(config: HybridConfig, weights: Weights, parts: HybridParts): BaseModelATB {
+  const { layer, norm } = hybridLayers(config, parts);
+  return new BaseModelATB(config, weights, { layer, norm: norm(weights.at('norm')) });
 }

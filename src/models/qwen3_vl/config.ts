@@ -19,7 +19,13 @@ import {
   WIDTH,
   within,
 } from '../../layers/config/index.js';
-import { axesTakeTurns, besideText, dtypeBesideText, sectionsOr, visionFields } from '../base/vision/index.js';
+import {
+  axesTakeTurns,
+  besideText,
+  dtypeBesideText,
+  sectionsOr,
+  visionFields,
+} from '../base/vision/index.js';
 
 /** Behind which layers of its encoder there are vectors for the first layers of text. */
 const deepLayers: Field<readonly number[], { readonly depth: number }> = {
@@ -41,6 +47,18 @@ export const qwen3vlText = (defaults: Pick<DecoderDefaults, 'numKeyValueHeads' |
   isInterleaved: axesTakeTurns,
 });
 
+/** The tower, beside which of its layers give vectors of their own. */
+export const QWEN3_VL_VISION = {
+  ...visionFields,
+  depth: field('depth', integer(1, 10_000), 27),
+  patchSize: field('patch_size', integer(1, 10_000), 16),
+  hiddenSize: field('hidden_size', WIDTH, 1152),
+  intermediateSize: field('intermediate_size', WIDTH, 4304),
+  outSize: field('out_hidden_size', WIDTH, 3584),
+  hiddenAct: activation('hidden_act', 'gelu_tanh'),
+  numPositions: field('num_position_embeddings', WIDTH, 2304),
+};
+
 /** What stands beside text, with its defaults of transformers 5.24. */
 export const QWEN3_VL_FIELDS = {
   modelType: field('model_type', text, required),
@@ -50,17 +68,7 @@ export const QWEN3_VL_FIELDS = {
   videoTokenId: tokenField('video_token_id', 151_656),
   visionStartId: tokenField('vision_start_token_id', 151_652),
   visionEndId: tokenField('vision_end_token_id', 151_653),
-  vision: nested('vision_config', {
-    ...visionFields,
-    depth: field('depth', integer(1, 10_000), 27),
-    patchSize: field('patch_size', integer(1, 10_000), 16),
-    hiddenSize: field('hidden_size', WIDTH, 1152),
-    intermediateSize: field('intermediate_size', WIDTH, 4304),
-    outSize: field('out_hidden_size', WIDTH, 3584),
-    hiddenAct: activation('hidden_act', 'gelu_tanh'),
-    numPositions: field('num_position_embeddings', WIDTH, 2304),
-    deepLayers,
-  }),
+  vision: nested('vision_config', { ...QWEN3_VL_VISION, deepLayers }),
 };
 
 /** Keys that say what others know by themselves. */

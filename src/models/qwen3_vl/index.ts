@@ -1,7 +1,7 @@
 import type { EncodeWords } from '../../media/index.js';
 import { BaseRouter, type ModelAbout, RegisterRouter } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
-import { FlashMropeForCausalLMATB, rootsOf } from '../base/vision/index.js';
+import { FlashMropeForCausalLMATB, type MropeParts, rootsOf } from '../base/vision/index.js';
 import { LlamaLayer, type MakeLayer } from '../llama/index.js';
 import { Qwen3Attention } from '../qwen3/index.js';
 import { QWEN3_VL_CONFIG, type Qwen3vlConfig } from './config.js';
@@ -19,14 +19,13 @@ export class FlashQwen3vlForCausalLMATB<
   readonly name: string = 'qwen3_vl';
   protected readonly encoderModule: Qwen3vlVisionTower;
 
-  /** `layer` makes the layers of a variant. */
-  constructor(config: C, weights: Weights, layer?: MakeLayer) {
+  constructor(config: C, weights: Weights, parts: MropeParts = {}) {
     const deep = { ...config, deepLevels: config.vision.deepLayers.length };
-    const own: MakeLayer = (layerId, at) => {
+    const layer: MakeLayer = (layerId, at) => {
       const selfAttn = new Qwen3Attention(layerId, config, at.at('self_attn'));
       return new LlamaLayer(layerId, config, at, { selfAttn });
     };
-    super(deep, weights, layer ?? own);
+    super(deep, weights, { layer, ...parts });
     this.encoderModule = new Qwen3vlVisionTower(config.vision, weights.at(rootsOf(weights).vision));
   }
 }

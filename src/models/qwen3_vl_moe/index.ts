@@ -60,7 +60,7 @@ export class FlashQwen3vlMoeForCausalLMATB extends FlashQwen3vlForCausalLMATB<Qw
           experts: new Experts(config, at.at('experts'), { stacks: stacksOf(config) }),
         }),
     });
-    super(config, weights, layer);
+    super(config, weights, { layer });
   }
 }
 

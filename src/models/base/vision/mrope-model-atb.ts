@@ -1,9 +1,11 @@
 import type { AtbGraph } from '../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../graph/graph-kind.js';
 import type { DecoderConfig } from '../../../layers/config/index.js';
+import { BaseRMSNorm } from '../../../layers/norms.js';
 import { deepRows, insertedRows, mrope, type StepInput } from '../../../step-inputs/index.js';
 import type { Weights } from '../../../weights/weights.js';
-import { LlamaModelATB, type MakeLayer } from '../../llama/index.js';
+import { LlamaLayer, type MakeLayer } from '../../llama/index.js';
+import { BaseModelATB, type LastStep } from '../base-model-atb.js';
 import { FlashWithEncoderATB } from '../flash-with-encoder-atb.js';
 import { buildDeepGraph, buildInsertGraph, buildMropeGraph } from '../insert-steps.js';
 
@@ -16,13 +18,23 @@ export interface MropeConfig extends DecoderConfig {
   readonly deepLevels?: number;
 }
 
+/** Where a model's text differs from Llama's. */
+export interface MropeParts {
+  readonly layer?: MakeLayer;
+  /** Of the last layer. `weights` is its window. */
+  norm?(weights: Weights): LastStep;
+}
+
 /** Llama among whose embeddings are some that an encoder made, turned by positions of three axes. */
-export class MropeModelATB extends LlamaModelATB {
+export class MropeModelATB extends BaseModelATB {
   private readonly mrope: Pick<MropeConfig, 'sections' | 'isInterleaved' | 'deepLevels'>;
 
-  /** `layer` makes the layers of a variant. */
-  constructor(config: MropeConfig, weights: Weights, layer?: MakeLayer) {
-    super(config, weights, layer);
+  constructor(config: MropeConfig, weights: Weights, { layer, norm }: MropeParts = {}) {
+    const last = weights.at('norm');
+    super(config, weights, {
+      layer: layer ?? ((layerId, at) => new LlamaLayer(layerId, config, at)),
+      norm: norm?.(last) ?? new BaseRMSNorm(last, config.hiddenSize, config.rmsNormEps),
+    });
     this.mrope = config;
   }
 
@@ -53,11 +65,10 @@ export function rootsOf(weights: Weights): { readonly text: string; readonly vis
 export abstract class FlashMropeForCausalLMATB<C extends MropeConfig> extends FlashWithEncoderATB<C> {
   protected readonly model: MropeModelATB;
 
-  /** `layer` makes the layers of a variant. */
-  constructor(config: C, weights: Weights, layer?: MakeLayer) {
+  constructor(config: C, weights: Weights, parts?: MropeParts) {
     const { text } = rootsOf(weights);
     super(config, weights, { names: { embedding: `${text}.embed_tokens`, head: 'lm_head' } });
-    this.model = new MropeModelATB(config, weights.at(text), layer);
+    this.model = new MropeModelATB(config, weights.at(text), parts);
   }
 
   protected override get decoderInputs(): readonly StepInput[] {
