@@ -1,5 +1,5 @@
 import { CommonOpBuilderManager } from '../common-op-builders/index.js';
-import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
+import type { AtbGraph } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import { Linear } from '../weights/linear.js';
 import type { LinearPart } from '../weights/linear-part.js';
@@ -7,6 +7,7 @@ import type { TensorRef, Weights } from '../weights/weights.js';
 import { layerState, type StateRef } from './cache-ref.js';
 import { CausalConv, inF32, stateTensors } from './causal-conv.js';
 import type { LayerStep } from './decoder-layers.js';
+import { addColumns, addGate } from './gate.js';
 import { buildLinear, buildRowParallelLinear } from './linear-steps.js';
 import { Module } from './module.js';
 import { HeadNorm } from './norms.js';
@@ -87,22 +88,8 @@ export class GatedDeltaNet extends Module implements LayerStep {
       recurrentOut: 'recurrent_out',
     });
     const normed = this.norm.buildGraph(graph, 'recurrent_out');
-    const gated = this.buildOutputGateGraph(graph, projected, normed);
+    const z = addColumns(graph, projected, 2 * keyHeads * keySize + valueHeads * valueSize, -1, 'z');
+    const gated = addGate(graph, normed, z);
     return buildRowParallelLinear(graph, kind, 'dense', this.outProj, gated, 'dense_out');
-  }
-
-  /** `normed` [tokens, values] times silu(z), which are the last columns of `projected`. */
-  private buildOutputGateGraph(graph: AtbGraph, projected: string, normed: string): string {
-    const { keyHeads, valueHeads, keySize, valueSize } = this.config;
-    const columns = { offsets: [0, 2 * keyHeads * keySize + valueHeads * valueSize], size: [-1, -1] };
-    graph.addOperation(new BaseOperation('Slice', columns, 'z_slice'), [projected], ['z']);
-    CommonOpBuilderManager.getBuilder({
-      category: 'ACTIVATION',
-      opName: 'z_activation',
-      ...{ kind: 'silu', isGated: false, isPack: false },
-    }).build(graph, { input: 'z', actOut: 'z_act' });
-    const multiply = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_MUL' }, 'z_mul');
-    graph.addOperation(multiply, [normed, 'z_act'], ['z_gated']);
-    return 'z_gated';
   }
 }

@@ -38,6 +38,7 @@ export * from './gpt2/index.js';
 export * from './gptj/index.js';
 export * from './granite/index.js';
 export * from './granitemoe/index.js';
+export * from './granitemoehybrid/index.js';
 export * from './gte/index.js';
 export * from './helium/index.js';
 export * from './hunyuan_v1_dense/index.js';

@@ -113,6 +113,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'mpt-clipped',
   ],
   'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise Elewise FusedExperts Linear Elewise Elewise': [
+    'granitemoehybrid',
     'granitemoeshared',
   ],
   'Linear Split RmsNorm RmsNorm Rope ReshapeAndCache Linear RmsNorm Elewise Linear Softmax Sort FusedExperts RmsNorm Elewise':
@@ -122,6 +123,9 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   'Activation Elewise Elewise Activation Activation Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Activation Activation Elewise Elewise Elewise Elewise Elewise Elewise':
     ['apertus'],
   'Split Elewise CausalConv1d Elewise': ['lfm2', 'lfm2-biases'],
+  'CausalConv1d Slice SelectiveScan Slice Activation Elewise RmsNorm Elewise': ['granitemoehybrid-dense'],
+  'CausalConv1d Slice SelectiveScan Slice Activation Elewise RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise Elewise FusedExperts Linear Elewise Elewise':
+    ['granitemoehybrid'],
   'RmsNorm Linear Linear Activation Elewise': ['qwen3_5_text', 'qwen3_next-dense'],
   [DELTA]: ['qwen3_5_text'],
   [`${DELTA} RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Linear Linear Sigmoid Elewise Elewise Elewise`]:

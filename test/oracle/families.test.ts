@@ -35,6 +35,8 @@ const STATES = /(CausalConv1d|GatedDeltaRule|SelectiveScan) is an extension op$/
 const EXTENSIONS: Readonly<Record<string, RegExp>> = {
   gemma2: /softcap is an extension key$/,
   gpt_oss: /(hasSinks|limit|gateScale) is an extension key$/,
+  granitemoehybrid: STATES,
+  'granitemoehybrid-dense': STATES,
   lfm2: STATES,
   'lfm2-biases': STATES,
   qwen3_5_moe_text: STATES,

@@ -3,20 +3,27 @@ import { type Field, listOf, oneOf } from './fields.js';
 
 type Layers = { readonly numHiddenLayers: number };
 
+/** A type of layers by its name, or by several: transformers 5 renamed some. */
+type LayerType = string | readonly string[];
+
 /**
  * For each layer, whether `layer_types` calls it `type`, of two types that a family's layers have. Without that key,
  * `otherwise` says it of a layer.
  */
 export const layersOfType = (
-  type: string,
-  other: string,
+  type: LayerType,
+  other: LayerType,
   otherwise: (json: ConfigReader) => (layer: number) => boolean,
 ): Field<readonly boolean[], Layers> => ({
   read(json, { numHiddenLayers: layers }) {
-    const types = json.optional('layer_types', listOf(oneOf(type, other), `"${type}" and "${other}"`));
+    const [own, others] = [[type].flat(), [other].flat()];
+    const known = [...own, ...others];
+    const types = json.optional('layer_types', listOf(oneOf(...known), `"${known.join('", "')}"`));
     const isOfType = otherwise(json);
     if (types !== undefined && types.length !== layers)
       json.problem(`layer_types must have one entry for each of the ${layers} layers, found ${types.length}`);
-    return Array.from({ length: layers }, (_, layer) => (types ? types[layer] === type : isOfType(layer)));
+    return Array.from({ length: layers }, (_, layer) =>
+      types ? own.includes(types[layer] ?? '') : isOfType(layer),
+    );
   },
 });

@@ -8,8 +8,8 @@ import {
   integer,
 } from '../../layers/config/index.js';
 import type { LayerStep } from '../../layers/decoder-layers.js';
-import { ExpertRouter, Experts, SparseMLP } from '../../layers/experts.js';
-import { BaseMLP } from '../../layers/mlp.js';
+import { ExpertRouter, Experts, type RouterConfig, SparseMLP } from '../../layers/experts.js';
+import { BaseMLP, type MLPConfig } from '../../layers/mlp.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
@@ -17,7 +17,8 @@ import { GRANITE_FIELDS } from '../granite/index.js';
 import { LlamaAttention, LlamaLayer, LlamaModelATB } from '../llama/index.js';
 
 /** The width of the MLP that all tokens pass through; 0: there is none. */
-const sharedWidth: Field<number> = field('shared_intermediate_size', integer(0, 2 ** 24), 0);
+export const sharedWidth = (fallback: number): Field<number> =>
+  field('shared_intermediate_size', integer(0, 2 ** 24), fallback);
 
 /** Defaults of transformers 5.24, GraniteMoeConfig and GraniteMoeSharedConfig. */
 const GRANITEMOE_CONFIG = defineConfig({
@@ -30,7 +31,7 @@ const GRANITEMOE_CONFIG = defineConfig({
       moeIntermediateSize: 'intermediate_size',
       normTopkProb: 'always',
     }),
-    sharedWidth,
+    sharedWidth: sharedWidth(0),
   },
 });
 type GraniteMoeConfig = ConfigOf<typeof GRANITEMOE_CONFIG>;
@@ -43,35 +44,46 @@ export class FlashGraniteMoeForCausalLMATB extends FlashForCausalLMATB<GraniteMo
   constructor(config: GraniteMoeConfig, weights: Weights) {
     super(config, weights, { scale: 1 / config.logitsScaling });
     const { attentionMultiplier: scale, residualMultiplier: outputScale, embeddingMultiplier } = config;
-    const sparse = (layer: Weights): SparseMLP => {
-      const at = layer.at('block_sparse_moe');
-      const routing = { ...config, scoring: 'softmax' as const, routedScalingFactor: outputScale };
-      return new SparseMLP({
-        router: new ExpertRouter(routing, at, { gate: 'router.layer.weight' }),
-        experts: new Experts(config, at, {
-          stacked: { gateUp: 'input_linear.weight', down: 'output_linear.weight' },
-        }),
-        shared: config.sharedWidth === 0 ? undefined : sharedMLP(config, layer.at('shared_mlp')),
-      });
-    };
     this.model = new LlamaModelATB(
       config,
       weights.at('model'),
       (layerId, at) =>
         new LlamaLayer(layerId, config, at, {
           selfAttn: new LlamaAttention(layerId, config, at.at('self_attn'), { scale, outputScale }),
-          mlp: sparse(at),
+          mlp: graniteMLP(config, at),
         }),
       embeddingMultiplier,
     );
   }
 }
 
-const sharedMLP = (config: GraniteMoeConfig, weights: Weights): LayerStep =>
-  new BaseMLP({ ...config, intermediateSize: config.sharedWidth }, weights, {
-    names: { gateUp: 'input_linear', down: 'output_linear' },
-    outputScale: config.residualMultiplier,
+/** What the MLP of a layer is told. */
+type GraniteMLPConfig = MLPConfig &
+  Omit<RouterConfig, 'scoring' | 'routedScalingFactor'> &
+  ConstructorParameters<typeof Experts>[0] & {
+    readonly residualMultiplier: number;
+    readonly sharedWidth: number;
+  };
+
+/** Experts, an MLP that all tokens pass through, or both. `layer` is the layer's window. */
+export function graniteMLP(config: GraniteMLPConfig, layer: Weights): LayerStep {
+  const at = layer.at('block_sparse_moe');
+  const { residualMultiplier: outputScale, sharedWidth: intermediateSize } = config;
+  const shared = () =>
+    new BaseMLP({ ...config, intermediateSize }, layer.at('shared_mlp'), {
+      names: { gateUp: 'input_linear', down: 'output_linear' },
+      outputScale,
+    });
+  if (config.numExperts === 0) return shared();
+  const routing = { ...config, scoring: 'softmax' as const, routedScalingFactor: outputScale };
+  return new SparseMLP({
+    router: new ExpertRouter(routing, at, { gate: 'router.layer.weight' }),
+    experts: new Experts(config, at, {
+      stacked: { gateUp: 'input_linear.weight', down: 'output_linear.weight' },
+    }),
+    shared: intermediateSize === 0 ? undefined : shared(),
   });
+}
 
 export const GraniteMoeRouter = routerOf(GRANITEMOE_CONFIG, FlashGraniteMoeForCausalLMATB, {
   about: {

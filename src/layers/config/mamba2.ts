@@ -1,0 +1,59 @@
+import type { ConfigReader } from './config-reader.js';
+import { type Check, type Field, field, flag, HEADS, integer, listOf, SIZE } from './fields.js';
+
+/** The defaults that a family with mixers of Mamba-2 must state; null stands for them, too. */
+export interface Mamba2Defaults {
+  readonly heads: number;
+  readonly stateSize: number;
+}
+
+type Sizes = { readonly hiddenSize: number; readonly mambaHeads: number };
+
+/** All heads together are `mamba_expand` times as wide as hidden states, whether the file says their size or not. */
+const headSize: Field<number, Sizes> = {
+  read(json, { hiddenSize, mambaHeads }) {
+    const expand = field('mamba_expand', integer(1, 1000), 2).read(json, {});
+    const width = expand * hiddenSize;
+    const named = json.raw('mamba_d_head');
+    const found =
+      named === 'auto' || named === undefined ? width / mambaHeads : json.check('mamba_d_head', named, SIZE);
+    if (found !== undefined && found * mambaHeads !== width)
+      json.problem(
+        `mamba_n_heads (${mambaHeads}) heads of ${found} must be mamba_expand * hidden_size (${width})`,
+      );
+    return found ?? 1;
+  },
+};
+
+const number: Check<number> = {
+  safeParse: (value) =>
+    typeof value === 'number' && value >= 0
+      ? { success: true, data: value }
+      : { success: false, error: { issues: [{ message: 'must be a number from 0' }] } },
+};
+
+/** What the engine takes for no limit: it knows no infinity. */
+const ENDLESS = 3e38;
+
+/** `time_step_limit`, two numbers; null, as an infinite second one, stands for none. */
+const stepLimits: Field<readonly [number, number]> = {
+  read(json: ConfigReader) {
+    const found = json.value('time_step_limit', listOf(number, 'numbers from 0'));
+    const [least = 0, most = ENDLESS] = found ?? [];
+    if (found !== undefined && (found.length !== 2 || least > most))
+      json.problem('time_step_limit must be a least and a most step');
+    return [least, Math.min(most, ENDLESS)];
+  },
+};
+
+/** Mixers of Mamba-2, under the names that most hybrids have. */
+export const mamba2 = ({ heads, stateSize }: Mamba2Defaults) => ({
+  mambaHeads: field('mamba_n_heads', HEADS, heads),
+  mambaHeadSize: headSize,
+  mambaStateSize: field('mamba_d_state', SIZE, stateSize),
+  mambaGroups: field('mamba_n_groups', HEADS, 1),
+  convTaps: field('mamba_d_conv', integer(2, 64), 4),
+  convBias: field('mamba_conv_bias', flag, true),
+  mambaBias: field('mamba_proj_bias', flag, false),
+  stepLimits,
+});
