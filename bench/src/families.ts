@@ -42,6 +42,11 @@ const WIDTHS: readonly (readonly [keys: readonly string[], size: number])[] = [
   [['moe_intermediate_size', 'shared_expert_intermediate_size'], EXPERT_WIDTH],
   [['num_attention_heads', 'n_head'], L1.heads],
   [['head_dim', 'kv_channels'], L1.headDim],
+  [['block_ff_dim'], (L1.intermediate * 3) / 2],
+  [['linear_num_key_heads', 'linear_num_value_heads'], 16],
+  [['linear_key_head_dim', 'linear_value_head_dim', 'mamba_d_state'], 128],
+  [['mamba_n_heads'], 64],
+  [['mamba_d_head'], 64],
   [['max_position_embeddings', 'n_positions', 'n_ctx', 'seq_length', 'model_max_length'], POSITIONS],
 ];
 const KV_HEADS = ['num_key_value_heads', 'num_kv_heads', 'multi_query_group_num'];
@@ -53,6 +58,13 @@ function widened(config: Config): Config {
     for (const key of keys) if (typeof wide[key] === 'number') wide[key] = size;
   // Its lists have a factor for each pair of a head's elements.
   if (Object.values(config.rope_scaling ?? {}).some(Array.isArray)) delete wide.rope_scaling;
+  // Axes share what turns of a head.
+  const { mrope_section: sections, ...rope } = (config.rope_parameters ?? {}) as Record<string, unknown>;
+  if (sections !== undefined) {
+    const half = (L1.headDim * Number(rope.partial_rotary_factor ?? 1)) / 2;
+    const third = Math.floor(half / 3);
+    wide.rope_parameters = { ...rope, mrope_section: [half - 2 * third, third, third] };
+  }
   // Part of a narrow head may be an odd part of a wide one.
   for (const key of ['partial_rotary_factor', 'rotary_pct']) if (Number(wide[key]) < 1) wide[key] = 0.5;
   const heads = config.num_attention_heads ?? config.n_head;
