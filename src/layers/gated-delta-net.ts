@@ -52,7 +52,7 @@ export class GatedDeltaNet extends Module implements LayerStep {
     const values = valueHeads * valueSize;
     this.config = config;
     this.qkvz = Linear.load(weights, { name: 'qkvz', parts: qkvz, inFeatures });
-    this.gates = Linear.load(weights, { name: 'gates', parts: gates, inFeatures });
+    this.gates = Linear.load(weights, { name: 'gates', parts: gates, inFeatures, role: 'gates' });
     this.conv = new CausalConv(layerId, weights.at('conv1d'), {
       channels: 2 * keyHeads * keySize + values,
       ...{ taps: convTaps, hasBias: false, activates: true },

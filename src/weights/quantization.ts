@@ -49,8 +49,11 @@ export function quantDesc({
   return 'W8A16';
 }
 
-/** What a linear is to its model: one of the products inside layers, or the one that makes logits. */
-export type LinearRole = 'projection' | 'head';
+/**
+ * What a linear is to its model: one of the products inside layers; the one that makes logits; or gates of few numbers that
+ * decide how long a state remembers, which stay floats where a run makes integers.
+ */
+export type LinearRole = 'projection' | 'head' | 'gates';
 
 /** How a linear's integers are multiplied, and how many input channels share a scale; 0: all of an output channel. */
 export interface QuantForm {
@@ -157,7 +160,7 @@ export function quantizationPlan({
     groupSize: hasGroups(mode) ? size : 0,
   });
   const [projection, head] = [quantOf(quantize), quantOf(quantizeHead ?? 'w8a16')];
-  return (_, role) => (role === 'head' ? head : projection);
+  return (_, role) => ({ projection, head, gates: undefined })[role];
 }
 
 const hasGroups = (mode: QuantizeMode): boolean => FOUR_BIT_MODES.includes(mode);

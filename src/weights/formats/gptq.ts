@@ -77,7 +77,7 @@ export async function openGptq(
       if (source.tensors) return linears.get(name);
       const own = overrides(name);
       if (own) return own.fields && quant(parse(own.fields, zeroShift), undefined);
-      return role === 'projection' || hasHead ? quant(common, undefined) : undefined;
+      return role !== 'head' || hasHead ? quant(common, undefined) : undefined;
     },
     isSpare: (tensor) => spare.has(tensor) || /\.g_idx$/.test(tensor) || symmetric.has(tensor),
   };
