@@ -106,7 +106,7 @@ export class AnswerParser {
   #startCall(end: string | undefined): void {
     this.#mode = 'call';
     this.#call = new CallCollector(end);
-    this.#follower = this.#tools?.follow?.() ?? NO_FOLLOWER;
+    this.#follower = this.#tools?.follow?.(this.#parameters) ?? NO_FOLLOWER;
   }
 
   #stepReasoning(events: AnswerEvent[]): boolean {
@@ -140,7 +140,8 @@ export class AnswerParser {
   /** The calls of a body, or all of it as text. */
   #callsOf(body: string, begin: string, end: string): AnswerEvent[] {
     const calls = this.#tools?.read(body, this.#parameters);
-    return settled(calls, this.#follower.calls, begin + body + end);
+    const last = this.#follower.end();
+    return [...last, ...settled(calls, this.#follower.calls, begin + body + end)];
   }
 
   #emit(events: AnswerEvent[], kind: 'text' | 'reasoning', length: number): void {

@@ -20,6 +20,12 @@ export function looseJson(text: string, tool: string, argument: string, paramete
   return isOfType && !isText ? found.json : JSON.stringify(text);
 }
 
+/** Whether an argument is a text and nothing else, whatever stands in its place. */
+export function isTextOnly(tool: string, argument: string, parameters: ToolParameters): boolean {
+  const types = typesOf(propertyOf(parameters.get(tool), argument), 0);
+  return types.size === 1 && types.has('string');
+}
+
 /** JSON, or where a value of the type is asked for, as Python writes it: models of code do. */
 function readValue(
   text: string,

@@ -1,9 +1,12 @@
 import { type AnswerEvent, callEvents, type ToolCall } from './answer-event.js';
+import { isJsonObject } from './is-json-object.js';
 import { JsonNesting } from './json-nesting.js';
 
 /** Finds calls as they are written: the name of each, then its arguments, piece by piece. */
 export interface CallFollower {
   take(text: string): AnswerEvent[];
+  /** All has come. */
+  end(): AnswerEvent[];
   /** The calls that have started, which are the first ones of what is written, with their arguments so far. */
   readonly calls: readonly ToolCall[];
 }
@@ -14,7 +17,9 @@ export function settled(
   started: readonly ToolCall[],
   text: string,
 ): AnswerEvent[] {
-  if (calls !== undefined && calls.length >= started.length)
+  // A call that was cut within a value may read as one without it.
+  const areWhole = started.every((call) => isJsonObject(call.arguments));
+  if (calls !== undefined && calls.length >= started.length && areWhole)
     return calls.flatMap((call, i) => {
       const known = started[i];
       return known ? [{ kind: 'tool-call', call: { ...call, ...known } }] : callEvents(call);
@@ -24,10 +29,10 @@ export function settled(
 }
 
 /** Of formats that show nothing of a call before it is complete. */
-export const NO_FOLLOWER: CallFollower = { take: () => [], calls: [] };
+export const NO_FOLLOWER: CallFollower = { take: () => [], end: () => [], calls: [] };
 
 /** What followers share: the events of the calls that they find. */
-abstract class Follower implements CallFollower {
+export abstract class Follower implements CallFollower {
   readonly calls: { name: string; id?: string; arguments: string }[] = [];
   protected readonly nesting = new JsonNesting();
   #events: AnswerEvent[] = [];
@@ -35,13 +40,18 @@ abstract class Follower implements CallFollower {
 
   take(text: string): AnswerEvent[] {
     for (const letter of text) this.follow(letter);
-    this.#tell();
-    const events = this.#events;
-    this.#events = [];
-    return events;
+    return this.#taken();
+  }
+
+  end(): AnswerEvent[] {
+    this.finish();
+    return this.#taken();
   }
 
   protected abstract follow(letter: string): void;
+
+  /** Adds what only the end of all makes certain. */
+  protected finish(): void {}
 
   protected start(name: string, id?: string): void {
     this.#tell();
@@ -52,6 +62,13 @@ abstract class Follower implements CallFollower {
 
   protected add(text: string): void {
     this.#arguments += text;
+  }
+
+  #taken(): AnswerEvent[] {
+    this.#tell();
+    const events = this.#events;
+    this.#events = [];
+    return events;
   }
 
   #tell(): void {
@@ -205,5 +222,9 @@ export class JsonOrHeadFollower implements CallFollower {
     if (first !== undefined)
       this.#chosen ??= first === '[' || first === '{' ? new JsonFollower() : new HeadFollower(this.#head);
     return this.#chosen?.take(text) ?? [];
+  }
+
+  end(): AnswerEvent[] {
+    return this.#chosen?.end() ?? [];
   }
 }

@@ -1,6 +1,7 @@
 import { isObject } from '../is-object.js';
 import type { ToolCall } from './answer-event.js';
 import { looseJson, type ToolParameters } from './argument-types.js';
+import { isJsonObject, parseJson } from './is-json-object.js';
 import { compactJson, slicesOf } from './json-slices.js';
 import { readPythonCalls } from './python-calls.js';
 
@@ -15,18 +16,6 @@ function readCall(value: unknown, json: string): ToolCall | undefined {
   if (!isObject(given)) return undefined;
   const written = slicesOf(json).get(args == null ? 'parameters' : 'arguments');
   return { name: called, arguments: compactJson(written ?? '{}') };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-export function isJsonObject(text: string): boolean {
-  return isObject(parseJson(text));
 }
 
 /** One call, or a list of them. */

@@ -1,6 +1,6 @@
 import type { AnswerEvent } from './answer-event.js';
 import { type CallFollower, HeadFollower, NO_FOLLOWER, settled } from './call-follower.js';
-import { isJsonObject } from './call-readers.js';
+import { isJsonObject } from './is-json-object.js';
 import { firstOf, heldBack } from './marks.js';
 
 const START = '<|start|>';

@@ -13,6 +13,7 @@ import {
   readNameAndJson,
   readPython,
 } from './call-readers.js';
+import { type PairMarks, PairsFollower } from './pairs-follower.js';
 import { readPythonCalls } from './python-calls.js';
 
 /** How a family writes calls of tools, as its published template shows them to the model. */
@@ -31,10 +32,28 @@ export interface ToolFormat {
   /** The calls in what stands between; undefined when it is none. */
   readonly read: (body: string, parameters: ToolParameters) => readonly ToolCall[] | undefined;
   /** What finds calls in it as it is written; absent where nothing is certain before all is there. */
-  readonly follow?: () => CallFollower;
+  readonly follow?: (parameters: ToolParameters) => CallFollower;
 }
 
 const followJson = (): CallFollower => new JsonFollower();
+
+const XML_MARKS: PairMarks = {
+  head: /<function=([\w.-]+)>$/,
+  argument: /<parameter=([^>]+)>$/,
+  valueEnd: '</parameter>',
+  trimsLines: true,
+  end: '</function>',
+};
+const followXml = (parameters: ToolParameters): CallFollower => new PairsFollower(XML_MARKS, parameters);
+
+const PAIR_MARKS: PairMarks = {
+  // Nothing but the first pair says that a name is over.
+  head: /^\s*([\w.-]+)\s*<arg_key>[\s\S]*?<\/arg_key>\s*<arg_value>$/,
+  argument: /<arg_key>([\s\S]*?)<\/arg_key>\s*<arg_value>$/,
+  valueEnd: '</arg_value>',
+  trimsLines: false,
+};
+const followPairs = (parameters: ToolParameters): CallFollower => new PairsFollower(PAIR_MARKS, parameters);
 
 const has =
   (...parts: readonly string[]) =>
@@ -94,6 +113,7 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
     begin: '<seed:tool_call>',
     end: '</seed:tool_call>',
     read: readFunctionXml,
+    follow: followXml,
   },
   {
     name: 'function xml',
@@ -101,6 +121,7 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
     begin: '<tool_call>',
     end: '</tool_call>',
     read: readFunctionXml,
+    follow: followXml,
   },
   {
     name: 'argument pairs',
@@ -108,6 +129,7 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
     begin: '<tool_call>',
     end: '</tool_call>',
     read: readArgPairs,
+    follow: followPairs,
   },
   {
     name: 'fenced json',

@@ -533,6 +533,55 @@ describe('answers', () => {
     }
   });
 
+  it('tell texts among arguments without quotes as they come, and other values when they are whole', () => {
+    const schemas = { path: { type: 'string' }, lines: { type: 'array' }, note: {} };
+    const parameters = new Map([['write', { type: 'object', properties: schemas }]]);
+    const forms = [
+      [
+        '<tool_call> <function=',
+        '<tool_call>\n<function=write>\n<parameter=path>\na "b"',
+        '\n\n</par</parameter>\n<parameter=lines>\n[1,',
+        ' 2]\n</parameter><parameter=note>\nx\n</parameter>\n</function>\n</tool_call>',
+      ],
+      [
+        '<tool_call> <arg_key>',
+        '<tool_call>write\n<arg_key>path</arg_key>\n<arg_value>a "b"',
+        '\n\n</par</arg_value>\n<arg_key>lines</arg_key><arg_value>[1,',
+        ' 2]</arg_value><arg_key>note</arg_key>\n<arg_value>x</arg_value></tool_call>',
+      ],
+    ] as const;
+    for (const [template, first, second, last] of forms) {
+      const reader = answerReader(answerFormat(template), { mayCall: true, parameters });
+      const told = [first, second, last].map((piece) => reader.push(piece));
+      const all = [...told.flat(), ...reader.end()];
+      const args = (events: readonly AnswerEvent[]) =>
+        events.map((event) => (event.kind === 'call-arguments' ? event.text : '')).join('');
+      expect(told.map(args), template).to.deep.equal([
+        '{"path":"a \\"b\\"',
+        '\\n\\n</par","lines":',
+        '[1, 2],"note":"x"}',
+      ]);
+      expect(streamed(all)).to.deep.equal([['write', args(all)]]);
+      expect(wholeEvents(all)).to.deep.equal([
+        { kind: 'tool-call', call: { name: 'write', arguments: args(all) } },
+      ]);
+      // Cut within a value, it is no call, though without the value it would read as one.
+      const broken = answerReader(answerFormat(template), { mayCall: true, parameters });
+      expect([...broken.push(first), ...broken.end()].at(-1)).to.deep.equal({
+        kind: 'call-failed',
+        text: first,
+      });
+    }
+  });
+
+  it('are text where no call comes of what begins as one, however long', () => {
+    for (const template of ['<tool_call> <function=', '<tool_call> <arg_key>']) {
+      const reader = answerReader(answerFormat(template), { mayCall: true });
+      const answer = `<tool_call>${'<arg_key><function=a'.repeat(20_000)}`;
+      expect([...reader.push(answer), ...reader.end()]).to.deep.equal([{ kind: 'text', text: answer }]);
+    }
+  });
+
   it('have calls in channels where there are tools alone', () => {
     const reader = answerReader(answerFormat(HARMONY), { mayCall: false });
     expect(reader.push('<|channel|>commentary to=functions.now<|message|>{}<|call|>')).to.deep.equal([
