@@ -284,6 +284,10 @@ void WhatDoesNotFitIsRefused() {
             {"NATIVE_PARAM_INVALID", "valueHeads", "a multiple of keyHeads"}));
   CHECK(Has(ErrorOf([] { CreateOperation("SelectiveScan", {{"heads", 3}, {"headSize", 8}, {"stateSize", 8}, {"groups", 2}}); }),
             {"NATIVE_PARAM_INVALID", "heads", "a multiple of groups"}));
+  CHECK(Has(ErrorOf([] { CreateOperation("GatedDeltaRule", {{"valueHeads", 3}, {"keySize", 8}, {"valueSize", 8}}); }),
+            {"NATIVE_PARAM_INVALID", "keyHeads", "an integer from 1 to 65536"}));
+  CHECK(Has(ErrorOf([] { CreateOperation("SelectiveScan", {{"heads", 3}, {"headSize", 8}}); }),
+            {"NATIVE_PARAM_INVALID", "stateSize", "an integer from 1 to 4096"}));
 }
 
 }  // namespace

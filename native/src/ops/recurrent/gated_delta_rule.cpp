@@ -96,9 +96,9 @@ class GatedDeltaRule : public Operation {
 
 std::unique_ptr<Operation> CreateGatedDeltaRule(const ParamObject& param) {
   ParamReader reader(kOp, param);
-  const int64_t key_heads = reader.Int("keyHeads", 0, 1, 1 << 16);
-  const HeadSizes sizes{reader.Int("valueHeads", 0, 1, 1 << 16), reader.Int("keySize", 0, 1, 1 << 12),
-                        reader.Int("valueSize", 0, 1, 1 << 12)};
+  const int64_t key_heads = RequiredSize(reader, "keyHeads", kMostHeads);
+  const HeadSizes sizes{RequiredSize(reader, "valueHeads", kMostHeads), RequiredSize(reader, "keySize", kMostHeadSize),
+                        RequiredSize(reader, "valueSize", kMostHeadSize)};
   if (sizes.heads % key_heads != 0) reader.Fail("valueHeads", "a multiple of keyHeads");
   reader.Done();
   return std::make_unique<GatedDeltaRule>(key_heads, sizes);

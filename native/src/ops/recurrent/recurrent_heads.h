@@ -10,6 +10,9 @@
 
 namespace atb {
 
+constexpr int64_t kMostHeads = 1 << 16;
+constexpr int64_t kMostHeadSize = 1 << 12;
+
 /// Sizes of an operation whose heads each have a matrix [key_size, value_size] for a state.
 struct HeadSizes {
   int64_t heads;
@@ -134,6 +137,13 @@ inline void RequireRows(const char* op, int input, const TensorDesc& desc, int64
   RequireRank(op, input, desc, 2, 2);
   if (desc.dim(0) != rows || desc.dim(1) != columns)
     FailShape(op, input, "[" + std::to_string(rows) + "," + std::to_string(columns) + "]", desc);
+}
+
+/// A size that a param must have. Throws NATIVE_PARAM_INVALID.
+inline int64_t RequiredSize(ParamReader& reader, const char* key, int64_t most) {
+  const int64_t size = reader.Int(key, 0, 1, most);
+  if (size == 0) reader.Fail(key, "an integer from 1 to " + std::to_string(most));
+  return size;
 }
 
 /// log(1 + exp(x)), as torch computes it.

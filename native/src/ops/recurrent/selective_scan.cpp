@@ -98,9 +98,9 @@ class SelectiveScan : public Operation {
 std::unique_ptr<Operation> CreateSelectiveScan(const ParamObject& param) {
   ParamReader reader(kOp, param);
   SelectiveScanParam p;
-  p.sizes = {reader.Int("heads", 0, 1, 1 << 16), reader.Int("stateSize", 0, 1, 1 << 12),
-             reader.Int("headSize", 0, 1, 1 << 12)};
-  p.groups = reader.Int("groups", 1, 1, 1 << 16);
+  p.sizes = {RequiredSize(reader, "heads", kMostHeads), RequiredSize(reader, "stateSize", kMostHeadSize),
+             RequiredSize(reader, "headSize", kMostHeadSize)};
+  p.groups = reader.Int("groups", 1, 1, kMostHeads);
   if (p.sizes.heads % p.groups != 0) reader.Fail("heads", "a multiple of groups");
   p.least_step = static_cast<float>(reader.Number("leastStep", 0));
   p.most_step = static_cast<float>(reader.Number("mostStep", 3e38));
