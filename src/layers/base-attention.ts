@@ -83,6 +83,8 @@ export interface AttentionOptions {
   readonly isCausal?: boolean;
   /** The input that says how many tokens see each other: `seq_len` when absent. */
   readonly seqLen?: string;
+  /** The cache of another layer, whose keys and values are attended to: there are queries alone then. Its own when absent. */
+  readonly cache?: CacheRef;
 }
 
 /** Queries, keys and values by their names in the graph: [tokens, heads * headDim], kv heads for keys and values. */
@@ -137,6 +139,7 @@ export abstract class BaseAttention extends Module {
       outputScale = 1,
       seqLen = 'seq_len',
       sinks,
+      cache,
     }: AttentionOptions = {},
   ) {
     super();
@@ -149,9 +152,10 @@ export abstract class BaseAttention extends Module {
     this.seqLen = seqLen;
     const slidingRope = this.windowSize === undefined ? undefined : config.slidingRope;
     this.rotaryRows = slidingRope ? SLIDING_ROTARY_ROWS : ROTARY_ROWS;
+    const parts = projectionsOf({ ...config, rope: slidingRope ?? config.rope }, qkv, transposed);
+    const [queries] = parts;
     this.qkv = Linear.load(weights, {
-      name: 'query_key_value',
-      parts: projectionsOf({ ...config, rope: slidingRope ?? config.rope }, qkv, transposed),
+      ...(cache ? { parts: [queries] as const } : { name: 'query_key_value', parts }),
       inFeatures: hiddenSize,
       hasBias: config.qkvBias,
     });
@@ -163,7 +167,8 @@ export abstract class BaseAttention extends Module {
     this.sinks =
       sinks === undefined ? undefined : { ...weights.get(sinks, [numAttentionHeads]), keptIn: 'f32' };
     this.qkvClamp = clip === undefined ? undefined : new Clamp(weights, 'clip_qkv', clip);
-    this.cache = layerCache(layerId, { heads: numKeyValueHeads, keySize: headDim, valueSize: headDim });
+    this.cache =
+      cache ?? layerCache(layerId, { heads: numKeyValueHeads, keySize: headDim, valueSize: headDim });
   }
 
   override getWeights(): TensorRef[] {

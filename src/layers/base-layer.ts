@@ -35,20 +35,36 @@ export abstract class BaseLayer extends Module {
   /** Adds the layer's operations: `hidden` [tokens, hidden] -> the tensor whose name it returns, of the same shape. */
   protected abstract buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string;
 
+  /** Tensors of the model's graph that the layer reads under names of its own: inner names with outer ones. */
+  protected borrowed(): readonly (readonly [inner: string, outer: string])[] {
+    return [];
+  }
+
+  /** Tensors of the layer that others read; in the model's graph `_<layerId>` stands behind their names. */
+  protected lent(): readonly string[] {
+    return [];
+  }
+
   /** Adds the layer to a model's graph: `hidden` [tokens, hidden] -> `hidden_states_<n>`, n counting from 1. */
   buildGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
     const name = [kind.name, this.variant, 'layer_graph'].filter((part) => part !== '').join('_');
     const layer = new AtbGraph(name, `${this.scope}.`);
     const weights = [...new Set(this.getWeights().map((weight) => weight.name))];
-    const outer = new Map([...(kind.fillsCache ? this.cacheTensors() : []), [HIDDEN, hidden]]);
+    const outer = new Map([
+      ...(kind.fillsCache ? this.cacheTensors() : []),
+      ...this.borrowed(),
+      [HIDDEN, hidden],
+    ]);
+    const lent = this.lent();
     const own = [...weights, ...outer.keys()];
     layer.addOptionalInputs(graph.names().filter((tensor) => !own.includes(tensor)));
     const out = this.buildLayerGraph(layer, kind, HIDDEN);
-    layer.addInputOutput({ input: own, output: [out] });
+    layer.addInputOutput({ input: own, output: [out, ...lent] });
     const spec = layer.build();
     const result = `${HIDDEN}_${this.layerId + 1}`;
     const given = spec.inputs.map((tensor, index) => weights[index] ?? outer.get(tensor) ?? tensor);
-    graph.addOperation(spec, given, [result], { name: `layer_${this.layerId}` });
+    const results = [result, ...lent.map((tensor) => `${tensor}_${this.layerId}`)];
+    graph.addOperation(spec, given, results, { name: `layer_${this.layerId}` });
     return result;
   }
 

@@ -1,7 +1,7 @@
 import { CommonOpBuilderManager, type StateTensors } from '../common-op-builders/index.js';
 import type { AtbGraph } from '../graph/atb-graph.js';
 import { STATE_FROM, STATE_TO } from '../step-inputs/index.js';
-import { flattened, transposed } from '../weights/weight-changes.js';
+import { flattened, inF32, transposed } from '../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
 import { layerState, type StateRef } from './cache-ref.js';
 import { Module } from './module.js';
@@ -13,9 +13,6 @@ export const stateTensors = ({ name }: StateRef): StateTensors => ({
   to: STATE_TO,
   qLen: 'q_len',
 });
-
-/** A vector, or the matrix of a state's rule, that stays f32 whatever the model runs in. */
-export const inF32 = (ref: TensorRef): TensorRef => ({ ...ref, keptIn: 'f32' });
 
 /** What a short convolution is told. */
 export interface CausalConvOptions {

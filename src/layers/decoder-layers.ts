@@ -6,6 +6,9 @@ import { Module } from './module.js';
 import type { NormStep } from './norms.js';
 import { addResidual } from './residual.js';
 
+/** What a layer's graph calls the sum of its input and of attention. */
+export const ATTENTION_RESIDUAL = 'attn_residual';
+
 /** Attention or an MLP: `input` [tokens, hidden] -> the tensor whose name is returned, of the same shape. */
 export interface LayerStep extends Module {
   buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string;
@@ -38,7 +41,7 @@ export class PreNormLayer extends BaseLayer {
   protected buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
     const normed = this.inputLayernorm.buildGraph(graph, hidden);
     const attended = this.selfAttn.buildGraph(graph, kind, normed);
-    const residual = addResidual(graph, hidden, attended, 'attn_residual');
+    const residual = addResidual(graph, hidden, attended, ATTENTION_RESIDUAL);
     const normedAgain = this.postAttentionLayernorm.buildGraph(graph, residual);
     const mixed = this.mlp.buildGraph(graph, kind, normedAgain);
     return addResidual(graph, residual, mixed, 'layer_out');
@@ -50,7 +53,7 @@ export class NormedResidualLayer extends PreNormLayer {
   protected override buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
     const normed = this.inputLayernorm.buildGraph(graph, hidden);
     const attended = this.selfAttn.buildGraph(graph, kind, normed);
-    const residual = addResidual(graph, normed, attended, 'attn_residual');
+    const residual = addResidual(graph, normed, attended, ATTENTION_RESIDUAL);
     const normedAgain = this.postAttentionLayernorm.buildGraph(graph, residual);
     const mixed = this.mlp.buildGraph(graph, kind, normedAgain);
     return addResidual(graph, normedAgain, mixed, 'layer_out');
@@ -61,7 +64,7 @@ export class NormedResidualLayer extends PreNormLayer {
 export class PostNormLayer extends PreNormLayer {
   protected override buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
     const attended = this.selfAttn.buildGraph(graph, kind, hidden);
-    const residual = addResidual(graph, hidden, attended, 'attn_residual');
+    const residual = addResidual(graph, hidden, attended, ATTENTION_RESIDUAL);
     const normed = this.inputLayernorm.buildGraph(graph, residual);
     const mixed = this.mlp.buildGraph(graph, kind, normed);
     return this.postAttentionLayernorm.buildGraph(graph, addResidual(graph, normed, mixed, 'mlp_residual'));
@@ -98,7 +101,7 @@ export class ParallelLayer extends BaseLayer {
     const attended = this.selfAttn.buildGraph(graph, kind, normed);
     const normedForMlp = this.postAttentionLayernorm?.buildGraph(graph, hidden) ?? normed;
     const mixed = this.mlp.buildGraph(graph, kind, normedForMlp);
-    const residual = addResidual(graph, hidden, attended, 'attn_residual');
+    const residual = addResidual(graph, hidden, attended, ATTENTION_RESIDUAL);
     return addResidual(graph, residual, mixed, 'layer_out');
   }
 }
@@ -144,7 +147,7 @@ export class NormedResultLayer extends BaseLayer {
 
   protected buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
     const attended = this.selfAttn.buildGraph(graph, kind, hidden);
-    const residual = addResidual(graph, hidden, attended, 'attn_residual');
+    const residual = addResidual(graph, hidden, attended, ATTENTION_RESIDUAL);
     const mixed = this.mlp.buildGraph(graph, kind, residual);
     return addResidual(graph, residual, mixed, 'layer_out');
   }

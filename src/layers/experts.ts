@@ -11,7 +11,7 @@ import { GROUP_INDICES } from '../step-inputs/index.js';
 import { ExpertLinear } from '../weights/expert-linear.js';
 import { type ExpertStacks, unstacked } from '../weights/expert-stacks.js';
 import { channelsOf } from '../weights/linear.js';
-import { constantWeight, rowsOf } from '../weights/weight-changes.js';
+import { constantWeight, inF32, rowsOf } from '../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
 import type { LayerStep } from './decoder-layers.js';
 import { BaseMLP, type MLPConfig } from './mlp.js';
@@ -75,20 +75,16 @@ export class ExpertRouter extends Module {
   ) {
     super();
     const { numExperts, hiddenSize, normTopkProb, sumGuard } = config;
-    const kept = (name: string, shape: readonly number[]): TensorRef => ({
-      ...weights.get(name, shape),
-      keptIn: 'f32',
-    });
+    const kept = (name: string, shape: readonly number[]) => inF32(weights.get(name, shape));
     this.config = config;
     this.gate = kept(gate, [numExperts, hiddenSize]);
     this.bias = bias === undefined ? undefined : kept(bias, [numExperts]);
     const rows = correctionRows === undefined ? [] : [correctionRows];
     this.correction = correction === undefined ? undefined : kept(correction, [...rows, numExperts]);
     this.sumGuards = normTopkProb
-      ? guardNumbers(sumGuard).map((value, at) => ({
-          ...constantWeight(weights.path(`sum_guard_${at}`), [1], value),
-          keptIn: 'f32',
-        }))
+      ? guardNumbers(sumGuard).map((value, at) =>
+          inF32(constantWeight(weights.path(`sum_guard_${at}`), [1], value)),
+        )
       : [];
     this.dtype = weights.dtype ?? 'bf16';
   }

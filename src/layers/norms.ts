@@ -101,6 +101,25 @@ export class OffsetRMSNorm extends BaseRMSNorm {
   protected override readonly weightOffset = 1;
 }
 
+/** x / rms(x), without a weight. */
+export class UnscaledRMSNorm extends BaseNorm {
+  private readonly ones: TensorRef;
+
+  constructor(weights: Weights, size: number, epsilon: number) {
+    super(weights, epsilon);
+    this.ones = constantWeight(weights.path('ones'), [size], 1);
+  }
+
+  override getWeights(): TensorRef[] {
+    return [this.ones];
+  }
+
+  buildGraph(graph: AtbGraph, input: string, normOut = `${this.name}_out`): string {
+    const { name, epsilon, ones: weight } = this;
+    return addRMSNorm(graph, { name, epsilon, weight }, input, normOut);
+  }
+}
+
 /** What a norm of heads needs to know of them. */
 export interface NormedHeads {
   readonly heads: number;

@@ -25,6 +25,8 @@ export * from './gemma/index.js';
 export * from './gemma2/index.js';
 export * from './gemma3/index.js';
 export * from './gemma3_text/index.js';
+export * from './gemma4/index.js';
+export * from './gemma4_text/index.js';
 export * from './glm/index.js';
 export * from './glm4/index.js';
 export * from './glm4_moe/index.js';

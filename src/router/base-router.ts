@@ -48,7 +48,13 @@ export interface HeadNames {
   readonly head: string;
 }
 
-export const LLAMA_HEAD: HeadNames = { embedding: 'model.embed_tokens', head: 'lm_head' };
+/** Llama's names, those of its model being under `root`. */
+export const headNamesUnder = (root: string): HeadNames => ({
+  embedding: `${root}.embed_tokens`,
+  head: 'lm_head',
+});
+
+export const LLAMA_HEAD = headNamesUnder('model');
 
 /** How a family writes conversations, as far as its checkpoints do not say it: in the original that is Python code. */
 export interface ChatFormat {

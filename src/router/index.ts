@@ -6,6 +6,7 @@ export {
   type ChatFormat,
   type EncoderUse,
   type HeadNames,
+  headNamesUnder,
   LLAMA_HEAD,
   type ModelUse,
   type Router,

@@ -11,6 +11,9 @@ import type { TensorRef } from './weights.js';
  * All throw WEIGHT_CHANGE_INVALID when the change does not fit the weight.
  */
 
+/** The same weight in f32, whatever the model runs in. */
+export const inF32 = (ref: TensorRef): TensorRef => ({ ...ref, keptIn: 'f32' });
+
 /** The same weight under another name. Graphs and the engine tell weights apart by their names. */
 export const named = (ref: TensorRef, name: string): TensorRef => ({ ...ref, name });
 

@@ -122,6 +122,13 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['minimax_m2'],
   'Activation Elewise Elewise Activation Activation Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Activation Activation Elewise Elewise Elewise Elewise Elewise Elewise':
     ['apertus'],
+  'RmsNorm Rope ReshapeAndCache Linear RmsNorm Linear RmsNorm Elewise Linear RmsNorm Elewise': [
+    'gemma4_text',
+  ],
+  'Split RmsNorm RmsNorm Rope RmsNorm ReshapeAndCache Linear RmsNorm Linear RmsNorm Elewise Linear RmsNorm Elewise':
+    ['gemma4_text'],
+  'Split RmsNorm RmsNorm Rope RmsNorm ReshapeAndCache Linear RmsNorm Linear RmsNorm RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise Gather Elewise Elewise RmsNorm FusedExperts RmsNorm Elewise RmsNorm Elewise':
+    ['gemma4_text-experts'],
   'Split Elewise CausalConv1d Elewise': ['lfm2', 'lfm2-biases'],
   'CausalConv1d Slice SelectiveScan Slice Activation Elewise RmsNorm Elewise': ['granitemoehybrid-dense'],
   'CausalConv1d Slice SelectiveScan Slice Activation Elewise RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise Elewise FusedExperts Linear Elewise Elewise':

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from recording import DTYPES, conv1d_weights, random_prompt
 from seeded_weights import recipe_weights
-from weight_scales import is_norm, mean_and_std
+from weight_scales import QK_NORM, is_norm, mean_and_std
 
 # Far above 1, where the check begins, and far below the softcaps of gemma2 (30).
 LOGITS_STD = 2.0
@@ -69,6 +69,9 @@ def draw(tensors, model, tied):
             continue
         norm_mean = 0.0 if is_norm(name, tensor.ndim) and tensor.float().abs().max() == 0 else 1.0
         mean, std = mean_and_std(name, tensor.shape, tied, fan_in, norm_mean)
+        if QK_NORM.search(name) and any(getattr(m, "scaling", None) == 1.0 for m in model.modules()):
+            # Scores that nothing divides by the root of a head's size: their norms do.
+            mean, std = (number / tensor.shape[-1] ** 0.25 for number in (mean, std))
         if name.endswith(DECAY):
             mean, std = 0.5, 0.5
         out[name] = {"shape": list(tensor.shape), "mean": rounded(mean), "std": rounded(std)}

@@ -57,6 +57,9 @@ def mean_and_std(name, shape, tied, fan_in=None, norm_mean=1.0):
         return norm_mean + (QK_NORM_MEAN - 1 if QK_NORM.search(name) else 0.0), NORM_STD
     if is_embedding(name):
         return 0.0, TIED_EMBEDDING_STD if tied else 1.0
+    if name.endswith("layer_scalar"):
+        # It multiplies all that a layer gives.
+        return 1.0, NORM_STD
     if len(shape) == 1 or name.endswith("bias"):
         return 0.0, BIAS_STD
     path = name.removesuffix(".weight")

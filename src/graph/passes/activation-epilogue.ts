@@ -31,7 +31,7 @@ function match(pattern: Pattern, node: NodeSpec): Rewriting | undefined {
 }
 
 /** What some nodes make of a product. */
-interface Activated {
+export interface Activated {
   readonly activation: ProductActivation;
   readonly nodes: readonly NodeSpec[];
   readonly output: string;
@@ -64,7 +64,7 @@ function squared(pattern: Pattern, relu: NodeSpec): Activated | undefined {
 const GATED = { gelu: 'geglu', 'gelu-tanh': 'geglu-tanh', swish: 'swiglu' } as const;
 
 /** Split in gate and up, activation of the gate, product of both. */
-function gated(pattern: Pattern, split: NodeSpec): Activated | undefined {
+export function gated(pattern: Pattern, split: NodeSpec): Activated | undefined {
   const param = paramOf(split, 'Split');
   if (param?.splitNum !== 2 || ![1, -1].includes(param.splitDim)) return undefined;
   const [first, second] = param.splitSizes ?? [];

@@ -2,6 +2,7 @@ import type { NodeSpec } from '../graph-spec.js';
 import type { SwigluClamp } from '../ops/activation.js';
 import type { FusedExpertsParam } from '../ops/fused-experts.js';
 import { GMM_QUANT } from '../ops/grouped-matmul.js';
+import { gated } from './activation-epilogue.js';
 import type { GraphPass } from './pass.js';
 import { type Pattern, paramOf, type Rewriting, rewriteMatches } from './pattern.js';
 
@@ -32,11 +33,9 @@ function match(pattern: Pattern, node: NodeSpec, at: number): Rewriting | undefi
   if (!paramOf(node, 'MoeTokenUnpermute')) return undefined;
   const [results, places, probs] = node.inputs as [string, string, string];
   const down = productOf(pattern, results);
-  const act = down && pattern.producer(down.x);
-  const clamp = act && clampOf(act.node);
-  if (!clamp || !pattern.soleReading(down.x)) return undefined;
-  const [gated] = act.node.inputs as [string];
-  const gateUp = pattern.soleReading(gated) && productOf(pattern, gated);
+  const act = down && activatedBy(pattern, down.x);
+  if (!act || !pattern.soleReading(down.x)) return undefined;
+  const gateUp = pattern.soleReading(act.input) && productOf(pattern, act.input);
   const routing = gateUp && pattern.producer(gateUp.x);
   const ends = gateUp && pattern.producer(gateUp.ends);
   if (!routing || !ends || !paramOf(routing.node, 'MoeInitRouting')) return undefined;
@@ -57,8 +56,7 @@ function match(pattern: Pattern, node: NodeSpec, at: number): Rewriting | undefi
   )
     return undefined;
   const param: FusedExpertsParam = {
-    activation: 'swiglu',
-    ...clamp,
+    ...act.param,
     ...(gateUp.bits && { gateUpBits: gateUp.bits }),
     ...(down.bits && { downBits: down.bits }),
     ...(gateUp.hasOffset && { gateUpOffset: true }),
@@ -75,12 +73,35 @@ function match(pattern: Pattern, node: NodeSpec, at: number): Rewriting | undefi
     inputs: [x, chosen, probs, ...gateUp.weights, ...down.weights],
     outputs: node.outputs,
   };
-  const gone = [routing.node, ends.node, act.node, ...gateUp.nodes, ...down.nodes];
+  const gone = [routing.node, ends.node, ...act.nodes, ...gateUp.nodes, ...down.nodes];
   return new Map<NodeSpec, readonly NodeSpec[]>([
     ...gone.map((each) => [each, []] as const),
     [node, [fused]],
   ]);
 }
+
+/** What makes of gates and what they gate one tensor. */
+interface ExpertActivation {
+  readonly param: Pick<FusedExpertsParam, 'activation' | keyof SwigluClamp>;
+  readonly nodes: readonly NodeSpec[];
+  readonly input: string;
+}
+
+/** A SwiGLU, or a GELU of gates times what they gate. */
+function activatedBy(pattern: Pattern, name: string): ExpertActivation | undefined {
+  const node = pattern.producer(name)?.node;
+  const clamp = node && clampOf(node);
+  if (clamp)
+    return { param: { activation: 'swiglu', ...clamp }, nodes: [node], input: node.inputs[0] as string };
+  const gelu = pattern.producer(node?.inputs[0] ?? '')?.node;
+  const split = pattern.producer(gelu?.inputs[0] ?? '')?.node;
+  const found = split && gated(pattern, split);
+  const activation = GELUS.find((known) => known === found?.activation);
+  if (!found || !activation || found.output !== name) return undefined;
+  return { param: { activation }, nodes: found.nodes, input: split.inputs[0] as string };
+}
+
+const GELUS = ['geglu', 'geglu-tanh'] as const;
 
 /** How a SwiGLU clamps; undefined where a node is none. */
 function clampOf(node: NodeSpec): SwigluClamp | undefined {

@@ -51,6 +51,7 @@ export {
   text,
   WIDTH,
 } from './fields.js';
+export { ofFullLayers, rotaryByHeadSize } from './full-layers.js';
 export { type LatentAttentionDefaults, latentAttention } from './latent.js';
 export { layersOfType } from './layer-types.js';
 export { contextLength, longestContext } from './longest-context.js';

@@ -11,7 +11,9 @@ const FACTORS = listOf(positive(1e9), 'positive numbers');
 
 /** Other spellings: LongRoPE was first called "su"; "mrope" scales nothing, and what it does its sections say. */
 const ALIASES: Readonly<Record<string, RopeScaling['type']>> = { su: 'longrope', mrope: 'default' };
-const TYPES: readonly RopeScaling['type'][] = ['default', 'linear', 'dynamic', 'llama3', 'yarn', 'longrope'];
+const TYPES: readonly RopeScaling['type'][] = [
+  ...(['default', 'linear', 'dynamic', 'llama3', 'yarn', 'longrope', 'proportional'] as const),
+];
 
 type Unscaled = Omit<RopeConfig, 'scaling'>;
 type Scaling<T extends RopeScaling['type']> = Extract<RopeScaling, { type: T }>;
@@ -100,6 +102,11 @@ const SCALINGS: {
 } = {
   default: () => ({ type: 'default' }),
   linear: (json) => ({ type: 'linear', factor: json.need('factor', POSITIVE, 1) }),
+  proportional: (json, { headDim }) => ({
+    type: 'proportional',
+    turning: Math.trunc(((json.optional('partial_rotary_factor', SHARE) ?? 1) * headDim) / 2),
+    factor: json.optional('factor', POSITIVE) ?? 1,
+  }),
   dynamic(json, { rotaryDim }) {
     if (rotaryDim <= 2) json.problem('rope_type dynamic needs head_dim above 2');
     return { type: 'dynamic', factor: json.need('factor', POSITIVE, 1) };

@@ -130,8 +130,9 @@ function readRope(
   const given = parameters.theta(options.thetaNames ?? 'rope_theta') ?? options.theta;
   if (given === required) parameters.problem('rope_theta is missing');
   const theta = given === required ? 1 : given;
-  const factor = rotaryFactor(parameters, options);
   const type = parameters.type();
+  // A share of frequencies, and not of a head.
+  const factor = type === 'proportional' ? 1 : rotaryFactor(parameters, options);
   const alpha = options.readsAlpha && type === 'dynamic' ? parameters.number('alpha') : undefined;
 
   const { headDim, maxPositionEmbeddings } = config;

@@ -25,6 +25,10 @@ function forwardFrequencies(rope: RopeConfig, baseLen: number): Frequencies {
       return { inverse: plain(rope, theta), attentionFactor: 1 };
     case 'linear':
       return { inverse: plain(rope, theta).map((value) => value / scaling.factor), attentionFactor: 1 };
+    case 'proportional': {
+      const turn = (value: number, index: number) => (index < scaling.turning ? value / scaling.factor : 0);
+      return { inverse: plain(rope, theta).map(turn), attentionFactor: 1 };
+    }
     case 'dynamic':
       return { inverse: plain(rope, dynamicTheta(rope, scaling.factor, baseLen)), attentionFactor: 1 };
     case 'llama3':

@@ -42,6 +42,12 @@ export type RopeScaling =
       readonly scoreFactor?: number;
     }
   | {
+      /** The first of all frequencies turn, and the others have the angle 0: so many of headDim / 2. */
+      readonly type: 'proportional';
+      readonly turning: number;
+      readonly factor: number;
+    }
+  | {
       readonly type: 'longrope';
       /** One factor for each frequency: rotaryDim / 2 of them. */
       readonly shortFactor: readonly number[];
