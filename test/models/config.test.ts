@@ -313,7 +313,7 @@ describe('rope_scaling', () => {
     [
       'an unknown type',
       { rope_type: 'ntk' },
-      /rope_scaling.rope_type must be one of default, linear, dynamic, llama3, yarn, longrope, found "ntk"/,
+      /rope_scaling.rope_type must be one of default, linear, dynamic, llama3, yarn, longrope, proportional, found "ntk"/,
     ],
     ['a type named after a property of objects', { rope_type: 'constructor' }, /rope_type must be one of/],
     [
