@@ -1,5 +1,5 @@
-// Builds native/ with CMake; `npm install` runs it with --if-needed. Headers come from npm (node-api-headers), so
-// nothing is downloaded. Prints one line when all is well, the tools' whole output when it is not.
+// Builds native/ with CMake; `npm install` runs it with --if-needed, in a clone by way of prepare.mjs. Headers come from
+// npm (node-api-headers), so nothing is downloaded. Prints one line when all is well, the tools' whole output when it is not.
 //
 //   --tests              build the C++ tests too (native/test/*_test.cpp)
 //   --bench              build the C++ benchmarks too (native/test/*_bench.cpp)
@@ -82,6 +82,9 @@ function isUpToDate(file, withoutStamp) {
 
 if (options['if-needed']) {
   if (process.env.ATB_SKIP_NATIVE_BUILD === '1') process.exit(0);
+  // In a clone, which alone has this file, npm runs `prepare` next; that builds the addon beside the JavaScript.
+  if (process.env.npm_lifecycle_event === 'install' && existsSync(join(root, 'tsconfig.json')))
+    process.exit(0);
   // npx in a clone installs the package into a folder of its own, by a link: without this check it would compile again.
   if (isUpToDate(join(root, 'build/release/atb_models.node'), false)) process.exit(0);
   if (isUpToDate(prebuilt, true)) process.exit(0);

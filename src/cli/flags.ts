@@ -132,7 +132,9 @@ const LIMITS = {
   max_prefill_tokens: number('maxPrefillTokens', 'of a step; longer prompts are cut (-1: no limit)', {
     read: (value: number, name: string) => (value === -1 ? undefined : atLeast(1)(value, name)),
   }),
-  block_size: number('blockSize', 'tokens of a KV block, a multiple of 32 (128)', { read: atLeast(1) }),
+  block_size: number('blockSize', 'tokens of a KV block, a multiple of 32 (128; export: what fits)', {
+    read: atLeast(1),
+  }),
   memory_budget: text('cacheBytes', 'bytes for the KV cache, e.g. 2GiB', {
     read: (value: string, name: string) => parseBytes(`--${name}`, value),
   }),

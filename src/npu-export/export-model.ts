@@ -7,6 +7,7 @@ import { ENCODE, type GraphKind, PREFILL } from '../graph/graph-kind.js';
 import { type LegalityProblem, problemText } from '../graph/legality.js';
 import { formatNestedExport, nestedExport } from '../graph/nested-graph.js';
 import { specProblems } from '../graph/nested-legality.js';
+import { BLOCK_SIZES } from '../graph/ops/paged-attention.js';
 import { makeFolder } from '../make-folder.js';
 import { inputDescs, type StepShape } from '../models/base/input-descs.js';
 import { getModel } from '../models/get-model.js';
@@ -23,7 +24,7 @@ export interface ExportOptions {
   readonly output: string;
   /** bf16 or f16. f32, which no NPU takes, for checking the programs without one. The checkpoint's, or bf16, when absent. */
   readonly dtype?: FloatDType | undefined;
-  /** Tokens of a block of the KV cache; 128 when absent. */
+  /** Tokens of a block of the KV cache; when absent the most, up to 128, that ATB takes with the model's heads. */
   readonly blockSize?: number | undefined;
   /** Override of the model's context length. */
   readonly maxPositionEmbeddings?: number | undefined;
@@ -40,7 +41,7 @@ export interface ExportOptions {
  * MODEL_EXPORT_UNSUPPORTED for an encoder: `atb-models graph --format json` gives its graph.
  */
 export async function exportModel(options: ExportOptions): Promise<string[]> {
-  const { modelPath, modelDirs = [], blockSize = 128, maxPositionEmbeddings, onWarning } = options;
+  const { modelPath, modelDirs = [], maxPositionEmbeddings, onWarning } = options;
   const router = await getModel(modelPath, { modelDirs });
   const { dtype: stored = 'bf16' } = router.config;
   const dtype = options.dtype ?? (stored === 'f32' ? 'bf16' : stored);
@@ -56,7 +57,8 @@ export async function exportModel(options: ExportOptions): Promise<string[]> {
   for (const weight of model.getWeights()) await requireSymmetric(weight);
   const kinds = model.graphKinds.filter((kind) => kind !== ENCODE);
   const graphs = new Map(kinds.map((kind) => [kind, model.buildGraph(kind)]));
-  const step = { batch: 1, tokens: blockSize, blockSize };
+  const blockSize = options.blockSize ?? largestBlock(open, graphs);
+  const step = stepOf(blockSize);
   for (const [kind, spec] of graphs) requireLegal(open, kind, spec, step, onWarning);
   const directory = await emptyDirectory(options.output);
   const graphFiles = new Map([...graphs.keys()].map((kind) => [kind, `${kind.name}.json`]));
@@ -86,20 +88,35 @@ function requireText({ model, router }: OpenModel): void {
   throw new AtbError('MODEL_EXPORT_UNSUPPORTED', { modelType: router.config.modelType, reason, phases });
 }
 
-/** Of f32 nothing but dtypes may be wrong; then the export is for a stub and no NPU. */
+/** A step by which graphs are judged. */
+const stepOf = (blockSize: number): StepShape => ({ batch: 1, tokens: blockSize, blockSize });
+
+/** The largest blocks with which every graph is legal. A model that ATB refuses is refused with the largest of all. */
+function largestBlock(open: OpenModel, graphs: ReadonlyMap<GraphKind, GraphSpec>): number {
+  const isLegal = (blockSize: number): boolean =>
+    [...graphs].every(([kind, spec]) => judge(open, kind, spec, stepOf(blockSize)).problems.length === 0);
+  return BLOCK_SIZES.find(isLegal) ?? BLOCK_SIZES[0];
+}
+
+/** What ATB refuses of a graph. Of f32 nothing but dtypes may be wrong; then the export is for a stub and no NPU. */
+function judge({ model, dtype }: OpenModel, kind: GraphKind, spec: GraphSpec, step: StepShape) {
+  const isAboutF32 = ({ rule, text }: LegalityProblem): boolean =>
+    dtype === 'f32' && (rule === 'dtype' || /found (?:f32|ACL_FLOAT)$/.test(text));
+  const all = specProblems(spec, inputDescs(model, kind, dtype, step));
+  return { problems: all.filter((problem) => !isAboutF32(problem)), aboutF32: all.filter(isAboutF32) };
+}
+
 function requireLegal(
-  { model, dtype }: OpenModel,
+  open: OpenModel,
   kind: GraphKind,
   spec: GraphSpec,
   step: StepShape,
   onWarning: ExportOptions['onWarning'],
 ): void {
-  const all = specProblems(spec, inputDescs(model, kind, dtype, step));
-  const isAboutF32 = ({ rule, text }: LegalityProblem): boolean =>
-    dtype === 'f32' && (rule === 'dtype' || /found (?:f32|ACL_FLOAT)$/.test(text));
-  const problems = all.filter((problem) => !isAboutF32(problem)).map(problemText);
-  if (problems.length > 0) throw new AtbError('GRAPH_ILLEGAL', { graph: spec.name, problems });
-  const [first] = all;
+  const { problems, aboutF32 } = judge(open, kind, spec, step);
+  if (problems.length > 0)
+    throw new AtbError('GRAPH_ILLEGAL', { graph: spec.name, problems: problems.map(problemText) });
+  const [first] = aboutF32;
   if (first)
     onWarning?.(
       `no NPU takes f32 (rule dtype): ${problemText(first)}; this export is for checking the program`,

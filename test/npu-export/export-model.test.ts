@@ -1,4 +1,13 @@
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -16,6 +25,7 @@ import { familyCases, familyCheckpoint } from '../oracle/families.js';
 import { ORACLE_DIR } from '../oracle/fixtures.js';
 import { PUBLISHERS, type Publisher, publish, storeOf } from '../oracle/published.js';
 import { visionCases, visionCheckpoint } from '../oracle/vision.js';
+import { safetensorsBytes } from '../weights/safetensors-writer.js';
 
 const FAMILIES = ['llama', 'llama-tied', 'mistral', 'qwen2', 'qwen3'] as const;
 const KINDS = ['prefill', 'decode', 'splitfuse'];
@@ -108,6 +118,43 @@ function numbersOf(part: ManifestPart): number {
   return (product(part.shape) / rows) * part.row_order.length;
 }
 
+/** A llama of one layer with two heads of this size; its weights are zeros. */
+function writeWideHeads(path: string, headDim: number): string {
+  const shapes = {
+    'model.embed_tokens.weight': [64, 64],
+    'model.norm.weight': [64],
+    'lm_head.weight': [64, 64],
+    'model.layers.0.input_layernorm.weight': [64],
+    'model.layers.0.post_attention_layernorm.weight': [64],
+    'model.layers.0.self_attn.q_proj.weight': [2 * headDim, 64],
+    'model.layers.0.self_attn.k_proj.weight': [headDim, 64],
+    'model.layers.0.self_attn.v_proj.weight': [headDim, 64],
+    'model.layers.0.self_attn.o_proj.weight': [64, 2 * headDim],
+    'model.layers.0.mlp.gate_proj.weight': [64, 64],
+    'model.layers.0.mlp.up_proj.weight': [64, 64],
+    'model.layers.0.mlp.down_proj.weight': [64, 64],
+  };
+  const config = {
+    model_type: 'llama',
+    hidden_size: 64,
+    intermediate_size: 64,
+    num_hidden_layers: 1,
+    num_attention_heads: 2,
+    num_key_value_heads: 1,
+    head_dim: headDim,
+    max_position_embeddings: 256,
+    vocab_size: 64,
+  };
+  const tensors = Object.entries(shapes).map(([name, shape]) => ({
+    ...{ name, dtype: 'BF16', shape },
+    data: new Uint8Array(2 * product(shape)),
+  }));
+  mkdirSync(path);
+  writeFileSync(join(path, 'config.json'), JSON.stringify(config));
+  writeFileSync(join(path, 'model.safetensors'), safetensorsBytes(tensors));
+  return path;
+}
+
 /** Cases that ask for what ATB cannot say, and the key of ours that says it. */
 const BEYOND_ATB = new Map([
   ['gemma2', 'softcap'],
@@ -130,6 +177,21 @@ describe('exporting a model for an NPU', () => {
         exportModel({ modelPath, output: join(folder, `of-${method}`), dtype: 'bf16' }),
       );
       expect(error).to.match(/^WEIGHT_QUANT_EXPORT: .*packed as another tool packs it/);
+    });
+  }
+
+  for (const [headDim, blockSize] of [
+    [128, 128],
+    [160, 96],
+    [256, 64],
+  ] as const) {
+    it(`takes the largest blocks that ATB has for heads of ${headDim}`, async () => {
+      const modelPath = writeWideHeads(join(folder, `heads-${headDim}`), headDim);
+      const { manifest } = await exported(modelPath, { dtype: 'bf16' });
+      expect(manifest.block_size).to.equal(blockSize);
+      const larger = { modelPath, output: join(folder, `larger-${headDim}`), blockSize: blockSize + 16 };
+      const refused = await failure(exportModel({ ...larger, dtype: 'bf16' }));
+      expect(refused).to.match(/^GRAPH_ILLEGAL: /);
     });
   }
 

@@ -117,6 +117,9 @@ const UNKNOWN_FORMS = {
   hasQuantOffset: false,
 };
 
+/** Sizes of blocks to choose among, the largest first. */
+export const BLOCK_SIZES = [128, 112, 96, 80, 64, 48, 32, 16] as const;
+
 /** What of a cache's block lies in a core's memory: 128 * 128 numbers. */
 const BLOCK_LIMIT = 16384;
 
@@ -130,7 +133,7 @@ function fits(size: number, blockSize: number, several: boolean): boolean {
 
 /** Which blocks heads of a size may have, in words. */
 function largestBlocks(size: number, several: boolean): string {
-  const largest = [128, 112, 96, 80, 64, 48, 32, 16].find((blockSize) => fits(size, blockSize, several));
+  const largest = BLOCK_SIZES.find((blockSize) => fits(size, blockSize, several));
   return largest === undefined ? 'no blocks are small enough' : `blocks of ${largest} are not`;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 #include "kernels/kernel_table.h"
+#include "kernels/simd/row_finisher.h"
 
 namespace atb::kernels::avx2 {
 
@@ -18,6 +19,8 @@ float Quantize(const void* x, DType dtype, int64_t k, int planes, int8_t* out, i
 int32_t SumDigits(const int8_t* digits, int64_t count);
 float QuantizeInt4(const float* x, int64_t k, int64_t group, int8_t* out, int8_t* multipliers);
 void PackLines(const void* rows, int64_t row_stride, int64_t units, void* out);
+/// What ends a product: the loop over the rows of its epilogue.
+simd::RowFinisher FinisherOf(const GemmCall& call);
 void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);
 /// Gemm for a weight of integers.
 void IntegerGemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);

@@ -4,6 +4,8 @@
 #include <immintrin.h>
 #include <stdint.h>
 
+#include "kernels/avx2/kernels.h"
+
 namespace atb::kernels::avx2 {
 namespace {
 
@@ -13,6 +15,8 @@ struct Vec {
 
   /// Accumulators of this type that fit the register file beside weights and activations.
   static constexpr int kAccumulators = 6;
+
+  static simd::RowFinisher FinisherOf(const GemmCall& call) { return avx2::FinisherOf(call); }
 
   static Vec Zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
   static Vec Set1(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }

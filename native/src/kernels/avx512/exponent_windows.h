@@ -27,15 +27,14 @@ struct alignas(64) WindowSums {
     for (int t = 0; t < kRows; ++t) _mm512_store_si512(sums[0][t], _mm512_setzero_si512());
   }
 
-  /// Takes the sums of a group: those of R rows, Planes digits each. What is too small for any window is
-  /// added to c at once.
-  template <int Planes, int R>
-  void Add(const __m512i* acc, const uint8_t* exponents, float (*c)[kPanelColumns]) {
+  /// Takes the sums of a group, those of T digit rows. What is too small for any window is added to c at once.
+  template <int T>
+  void Add(int planes, const __m512i* acc, const uint8_t* exponents, float (*c)[kPanelColumns]) {
     const __m128i most = _mm_load_si128(reinterpret_cast<const __m128i*>(largest));
     const __m512i below = _mm512_cvtepu8_epi32(_mm_sub_epi8(most, Sixteen(exponents)));
     const __m512i shift = _mm512_andnot_si512(below, _mm512_set1_epi32(3));
     if (one) {
-      for (int t = 0; t < Planes * R; ++t)
+      for (int t = 0; t < T; ++t)
         _mm512_store_si512(sums[0][t], _mm512_add_epi32(_mm512_load_si512(sums[0][t]), _mm512_sllv_epi32(acc[t], shift)));
       return;
     }
@@ -47,23 +46,25 @@ struct alignas(64) WindowSums {
       left = static_cast<__mmask16>(left & ~own);
       const bool first = !(used >> i & 1);
       used |= 1u << i;
-      for (int t = 0; t < Planes * R; ++t) {
+      for (int t = 0; t < T; ++t) {
         const __m512i before = first ? _mm512_setzero_si512() : _mm512_load_si512(sums[i][t]);
         _mm512_store_si512(sums[i][t], _mm512_mask_add_epi32(before, own, before, _mm512_sllv_epi32(acc[t], shift)));
       }
     }
     if (left == 0) return;
-    AddScaled<Planes, R>(acc, Vec{_mm512_maskz_mov_ps(left, Vec::PowersOfTwo(exponents).v)}, c);
+    const Vec scale{_mm512_maskz_mov_ps(left, Vec::PowersOfTwo(exponents).v)};
+    ByPlanes<T>(planes, [&]<int Planes>() { AddScaled<Planes, T / Planes>(acc, scale, c); });
   }
 
   /// Adds the windows to c.
-  template <int Planes, int R>
-  void Finish(float (*c)[kPanelColumns]) const {
+  template <int T>
+  void Finish(int planes, float (*c)[kPanelColumns]) const {
     for (int i = 0; i < kExponentWindows; ++i) {
       if (!(used >> i & 1)) continue;
-      __m512i whole[Planes * R];
-      for (int t = 0; t < Planes * R; ++t) whole[t] = _mm512_load_si512(sums[i][t]);
-      AddScaled<Planes, R>(whole, Vec::PowersOfTwo(largest) * Vec::Set1(kWindowUnits[i]), c);
+      __m512i whole[T];
+      for (int t = 0; t < T; ++t) whole[t] = _mm512_load_si512(sums[i][t]);
+      const Vec scale = Vec::PowersOfTwo(largest) * Vec::Set1(kWindowUnits[i]);
+      ByPlanes<T>(planes, [&]<int Planes>() { AddScaled<Planes, T / Planes>(whole, scale, c); });
     }
   }
 

@@ -6,11 +6,15 @@ namespace atb::kernels::avx512 {
 namespace {
 
 // A format says how a line of a panel, 64 bytes, becomes unsigned bytes, 128 too large: kQuads registers with a quad of
-// channels for each of 16 columns. They are 2^kShift times the integers.
+// channels for each of 16 columns. They are 2^kShift times the integers. It also says what its weights may have in place of
+// scales or beside them (PackedWeight).
 struct I8 {
   static constexpr WeightFormat kFormat = WeightFormat::kI8;
   static constexpr int kQuads = 1;
   static constexpr int kShift = 0;
+  static constexpr bool kHasMultipliers = false;
+  static constexpr bool kHasExponents = false;
+  static constexpr bool kHasOffsets = true;
   static void Load(const char* line, __m512i* quads) {
     quads[0] = _mm512_xor_si512(_mm512_loadu_si512(line), _mm512_set1_epi8(-128));
   }
@@ -22,6 +26,9 @@ struct I4 {
   static constexpr WeightFormat kFormat = WeightFormat::kI4;
   static constexpr int kQuads = 2;
   static constexpr int kShift = 4;
+  static constexpr bool kHasMultipliers = true;
+  static constexpr bool kHasExponents = false;
+  static constexpr bool kHasOffsets = true;
   static void Load(const char* line, __m512i* quads) {
     const __m512i both = _mm512_loadu_si512(line);
     quads[0] = Upper(_mm512_slli_epi16(both, 4));
@@ -39,6 +46,9 @@ struct E2M1 {
   static constexpr WeightFormat kFormat = WeightFormat::kE2M1;
   static constexpr int kQuads = 2;
   static constexpr int kShift = 0;
+  static constexpr bool kHasMultipliers = true;
+  static constexpr bool kHasExponents = true;
+  static constexpr bool kHasOffsets = false;
   static void Load(const char* line, __m512i* quads) {
     const __m512i both = _mm512_loadu_si512(line);
     quads[0] = LookUpE2M1(both, -128);

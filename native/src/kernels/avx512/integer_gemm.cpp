@@ -39,11 +39,12 @@ struct GroupEnd {
   simd::GroupOffsets offsets;
 };
 
-/// Some digit rows of a block: step s of row t is 32 bytes at rows[t] + At(s).
+/// Some digit rows of a block, those of T / planes rows: step s of row t is 32 bytes at rows[t] + At(s).
 template <int T>
 struct DigitRows {
   const int8_t* rows[T];
   int64_t stride;
+  int planes;
   int64_t At(int64_t step) const { return step / 2 * stride + step % 2 * kStep; }
 };
 
@@ -82,14 +83,48 @@ inline void AddWithOffsets(const __m512i* acc, Vec scale, Vec offset, const simd
   }
 }
 
+/// Takes the sums of a group, those of `panels` panels from `first` on. A function of its own: within each Accumulate it
+/// was most of this file's code, and kept the sums of its loop from staying in registers.
+template <class F, int T>
+__attribute__((noinline)) void AddGroup(const __m512i (*acc)[T], int64_t panels, int planes, const GroupEnd& group,
+                                        int64_t first, Scratch& scratch) {
+  if constexpr (F::kHasExponents) {
+    if (group.scales.exponents) {
+      for (int64_t p = 0; p < panels; ++p)
+        scratch.windows[first + p].template Add<T>(
+            planes, acc[p], group.scales.exponents + (first + p) * group.scales.stride, scratch.c[first + p]);
+      return;
+    }
+  }
+  if constexpr (F::kHasMultipliers) {
+    if (group.multipliers) {
+      for (int64_t p = 0; p < panels; ++p)
+        AddMultiplied<F::kShift>(acc[p], group.multipliers + (first + p) * group.byte_stride, scratch.sums[first + p]);
+      return;
+    }
+  }
+  ByPlanes<T>(planes, [&]<int Planes>() {
+    for (int64_t p = 0; p < panels; ++p) {
+      const Vec scale = group.scales.At<Vec>((first + p) * group.scales.stride);
+      if (F::kHasOffsets && group.offsets.offsets) {
+        const Vec offset = group.offsets.Factors<Vec>(first + p, F::kFormat);
+        AddWithOffsets<Planes, T / Planes>(acc[p], scale, offset, group.offsets, scratch.c[first + p]);
+      } else {
+        AddScaled<Planes, T / Planes>(acc[p], scale, scratch.c[first + p]);
+      }
+    }
+  });
+}
+
 /// Adds the products of steps [begin, end), which are one group, of P panels from `first` on.
-template <class F, int Planes, int R, int P>
-void Accumulate(const DigitRows<Planes * R>& x, const __m512i* excess, const char* w, int64_t panel_stride,
-                int64_t begin, int64_t end, const GroupEnd& group, int64_t first, Scratch& scratch) {
-  constexpr int T = Planes * R;
+template <class F, int T, int P>
+void Accumulate(const DigitRows<T>& x, const __m512i* excess, const char* w, int64_t panel_stride, int64_t begin,
+                int64_t end, const GroupEnd& group, int64_t first, Scratch& scratch) {
   constexpr int64_t kLineSteps = kStep / 4 / F::kQuads;
   __m512i acc[P][T];
+#pragma GCC unroll 8
   for (int p = 0; p < P; ++p) {
+#pragma GCC unroll 8
     for (int t = 0; t < T; ++t) acc[p][t] = _mm512_sub_epi32(_mm512_setzero_si512(), excess[t]);
   }
   w += first * panel_stride + begin * kLineSteps * 64;
@@ -102,6 +137,7 @@ void Accumulate(const DigitRows<Planes * R>& x, const __m512i* excess, const cha
     // Near the end of a panel the panel that comes after it is fetched, which would start with misses otherwise.
     const bool ends = s * kLineSteps * 64 + kPrefetchBytes >= panel_stride;
     const int64_t ahead = kPrefetchBytes + (ends ? group.next : 0);
+#pragma GCC unroll 1
     for (int64_t line = 0; line < kLineSteps; ++line, w += 64) {
 #pragma GCC unroll 8
       for (int p = 0; p < P; ++p) {
@@ -120,51 +156,43 @@ void Accumulate(const DigitRows<Planes * R>& x, const __m512i* excess, const cha
       }
     }
   }
-  for (int64_t p = 0; p < P; ++p) {
-    if (group.scales.exponents) {
-      scratch.windows[first + p].template Add<Planes, R>(
-          acc[p], group.scales.exponents + (first + p) * group.scales.stride, scratch.c[first + p]);
-    } else if (group.multipliers) {
-      AddMultiplied<F::kShift>(acc[p], group.multipliers + (first + p) * group.byte_stride, scratch.sums[first + p]);
-    } else {
-      const Vec scale = group.scales.At<Vec>((first + p) * group.scales.stride);
-      if (group.offsets.offsets) {
-        const Vec offset = group.offsets.Factors<Vec>(first + p, F::kFormat);
-        AddWithOffsets<Planes, R>(acc[p], scale, offset, group.offsets, scratch.c[first + p]);
-      } else {
-        AddScaled<Planes, R>(acc[p], scale, scratch.c[first + p]);
-      }
-    }
+  __m512i sums[P][T];
+#pragma GCC unroll 8
+  for (int p = 0; p < P; ++p) {
+#pragma GCC unroll 8
+    for (int t = 0; t < T; ++t) sums[p][t] = acc[p][t];
   }
+  AddGroup<F>(sums, P, x.planes, group, first, scratch);
 }
 
 /// Accumulate for panels [first, panels), as many at once as the registers hold.
-template <class F, int Planes, int R, int P>
-void AccumulatePanels(const DigitRows<Planes * R>& x, const __m512i* excess, const char* w, int64_t panel_stride,
-                      int64_t begin, int64_t end, const GroupEnd& group, int64_t first, int64_t panels,
-                      Scratch& scratch) {
-  if constexpr (Planes * R * P <= kAccumulators || P == 1) {
+template <class F, int T, int P>
+void AccumulatePanels(const DigitRows<T>& x, const __m512i* excess, const char* w, int64_t panel_stride, int64_t begin,
+                      int64_t end, const GroupEnd& group, int64_t first, int64_t panels, Scratch& scratch) {
+  if constexpr (T * P <= kAccumulators || P == 1) {
     for (; panels - first >= P; first += P)
-      Accumulate<F, Planes, R, P>(x, excess, w, panel_stride, begin, end, group, first, scratch);
+      Accumulate<F, T, P>(x, excess, w, panel_stride, begin, end, group, first, scratch);
   }
   if constexpr (P > 1) {
     // Eight panels; six, which AMX hands over; or fewer.
     constexpr int kFewer = P == 8 ? 6 : P == 6 ? 4 : P / 2;
     if (panels > first)
-      AccumulatePanels<F, Planes, R, kFewer>(x, excess, w, panel_stride, begin, end, group, first, panels, scratch);
+      AccumulatePanels<F, T, kFewer>(x, excess, w, panel_stride, begin, end, group, first, panels, scratch);
   }
 }
 
-/// Multiplies rows [row, row + R) of a block by `panels` panels, all groups of them. c and sums must be zero. `more`
-/// says that panels follow.
-template <class F, int Planes, int R>
+/// Multiplies T digit rows, those of rows [row, row + T / planes) of a block, by `panels` panels, all groups of them. c
+/// and sums must be zero. `more` says that panels follow.
+template <class F, int T>
 void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t row, int64_t panel, int64_t panels,
                   bool more, Scratch& scratch) {
   const PackedWeight& weight = *call.weight;
   const simd::ScaleGroups groups(weight);
-  DigitRows<Planes * R> x;
+  const int planes = call.digits.planes, rows = T / planes;
+  DigitRows<T> x;
   x.stride = block.tile_stride;
-  for (int t = 0; t < Planes * R; ++t) x.rows[t] = block.digits + (t / R * block.rows + row + t % R) * kIntegerTileK;
+  x.planes = planes;
+  for (int t = 0; t < T; ++t) x.rows[t] = block.digits + (t / rows * block.rows + row + t % rows) * kIntegerTileK;
   const auto scales = simd::Scales::Of<Vec>(weight, groups.count, panel, panels, scratch.scales[0]);
   const char* w = static_cast<const char*>(weight.data) + panel * weight.panel_stride;
   GroupEnd end{scales,
@@ -189,16 +217,15 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
     const int64_t end_step = (Min((g + 1) * groups.channels, weight.k) + kStep - 1) / kStep;
     end.bytes_ahead = kBytesAhead;
     if (g * kPanelColumns + kBytesAhead >= end.byte_stride && more) end.bytes_ahead += (panels - 1) * end.byte_stride;
-    __m512i excess[Planes * R];
-    for (int t = 0; t < Planes * R; ++t) excess[t] = Excess(x, t, begin_step, end_step);
-    AccumulatePanels<F, Planes, R, kPanels>(x, excess, w, weight.panel_stride, begin_step, end_step, end, 0, panels,
-                                            scratch);
+    __m512i excess[T];
+    for (int t = 0; t < T; ++t) excess[t] = Excess(x, t, begin_step, end_step);
+    AccumulatePanels<F, T, kPanels>(x, excess, w, weight.panel_stride, begin_step, end_step, end, 0, panels, scratch);
     if (end.multipliers) end.multipliers += kPanelColumns;
     if (end.bytes) end.bytes += kPanelColumns;
     if (end.scales.exponents) {
       end.scales.exponents += kPanelColumns;
       for (int64_t p = 0; p < panels && ((g + 1) % span == 0 || g + 1 == groups.count); ++p)
-        scratch.windows[p].template Finish<Planes, R>(scratch.c[p]);
+        scratch.windows[p].template Finish<T>(planes, scratch.c[p]);
     }
     if (end.scales.data) end.scales.data += kPanelColumns;
     if (!end.offsets.offsets) continue;
@@ -207,30 +234,30 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
   }
   if (!weight.multipliers) return;
   for (int64_t p = 0; p < panels; ++p) {
-    __m512i sums[Planes * R];
-    for (int t = 0; t < Planes * R; ++t) sums[t] = _mm512_load_si512(scratch.sums[p][t]);
-    AddScaled<Planes, R>(sums, scales.At<Vec>(p * scales.stride), scratch.c[p]);
+    __m512i sums[T];
+    for (int t = 0; t < T; ++t) sums[t] = _mm512_load_si512(scratch.sums[p][t]);
+    const Vec scale = scales.At<Vec>(p * scales.stride);
+    ByPlanes<T>(planes, [&]<int Planes>() { AddScaled<Planes, T / Planes>(sums, scale, scratch.c[p]); });
   }
 }
 
-template <class F, int Planes>
+template <class F>
 void MultiplyBlock(const GemmCall& call, const simd::DigitBlock& block, int64_t panel, int64_t panels, bool more,
                    Scratch& scratch) {
-  constexpr int64_t kRows = kDigitRows / Planes;
-  for (int64_t row = 0; row < block.rows; row += kRows) {
-    const int64_t rows = Min(kRows, block.rows - row);
+  const int planes = call.digits.planes;
+  const int64_t most = kDigitRows / planes;
+  for (int64_t row = 0; row < block.rows; row += most) {
+    const int64_t rows = Min(most, block.rows - row);
     memset(scratch.c, 0, sizeof scratch.c);
     if (call.weight->multipliers) memset(scratch.sums, 0, sizeof scratch.sums);
-    if constexpr (Planes == 1) {
-      if (rows == 6) MultiplyRows<F, 1, 6>(call, block, row, panel, panels, more, scratch);
-      if (rows == 5) MultiplyRows<F, 1, 5>(call, block, row, panel, panels, more, scratch);
-      if (rows == 4) MultiplyRows<F, 1, 4>(call, block, row, panel, panels, more, scratch);
+    switch (rows * planes) {
+      case 1: MultiplyRows<F, 1>(call, block, row, panel, panels, more, scratch); break;
+      case 2: MultiplyRows<F, 2>(call, block, row, panel, panels, more, scratch); break;
+      case 3: MultiplyRows<F, 3>(call, block, row, panel, panels, more, scratch); break;
+      case 4: MultiplyRows<F, 4>(call, block, row, panel, panels, more, scratch); break;
+      case 5: MultiplyRows<F, 5>(call, block, row, panel, panels, more, scratch); break;
+      case 6: MultiplyRows<F, 6>(call, block, row, panel, panels, more, scratch); break;
     }
-    if constexpr (Planes <= 2) {
-      if (rows == 3) MultiplyRows<F, Planes, 3>(call, block, row, panel, panels, more, scratch);
-    }
-    if (rows == 2) MultiplyRows<F, Planes, 2>(call, block, row, panel, panels, more, scratch);
-    if (rows == 1) MultiplyRows<F, Planes, 1>(call, block, row, panel, panels, more, scratch);
     for (int64_t p = 0; p < panels; p += call.gated ? 2 : 1) {
       float* up = call.gated ? scratch.c[p + 1][0] : nullptr;
       simd::FinishInteger<Vec>(call, block.row + row, rows, panel + p, scratch.c[p][0], up);
@@ -245,10 +272,7 @@ void Multiply(const GemmCall& call, int64_t panel_begin, int64_t panel_end, Scra
     const int64_t panels = Min(kPanels, panel_end - panel);
     const bool more = panel + panels < panel_end;
     for (int64_t b = 0; b < blocks.count; ++b) {
-      const simd::DigitBlock block(call, blocks, b);
-      if (call.digits.planes == 1) MultiplyBlock<F, 1>(call, block, panel, panels, more, scratch);
-      if (call.digits.planes == 2) MultiplyBlock<F, 2>(call, block, panel, panels, more, scratch);
-      if (call.digits.planes == 3) MultiplyBlock<F, 3>(call, block, panel, panels, more, scratch);
+      MultiplyBlock<F>(call, simd::DigitBlock(call, blocks, b), panel, panels, more, scratch);
     }
   }
 }

@@ -25,6 +25,19 @@ inline void AddScaled(const __m512i* acc, Vec scale, float (*c)[kPanelColumns]) 
   }
 }
 
+/// Calls use<Planes>() for the planes of T digit rows, which are a number of rows times `planes`: what does not depend on
+/// them is compiled once.
+template <int T, class Use>
+inline void ByPlanes(int planes, const Use& use) {
+  if constexpr (T % 3 == 0) {
+    if (planes == 3) return use.template operator()<3>();
+  }
+  if constexpr (T % 2 == 0) {
+    if (planes == 2) return use.template operator()<2>();
+  }
+  use.template operator()<1>();
+}
+
 /// Twice the e2m1 numbers whose codes are the lower halves of the bytes, plus `offset`.
 __attribute__((always_inline)) inline __m512i LookUpE2M1(__m512i codes, int8_t offset) {
   const __m512i sizes = _mm512_broadcast_i32x4(

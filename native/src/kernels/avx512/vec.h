@@ -4,6 +4,8 @@
 #include <immintrin.h>
 #include <stdint.h>
 
+#include "kernels/avx512/kernels.h"
+
 namespace atb::kernels::avx512 {
 namespace {
 
@@ -14,6 +16,8 @@ struct Vec {
   static constexpr int kAccumulators = 24;
 
   static __mmask16 First(int64_t n) { return static_cast<__mmask16>((1u << n) - 1); }
+
+  static simd::RowFinisher FinisherOf(const GemmCall& call) { return avx512::FinisherOf(call); }
 
   static Vec Zero() { return {_mm512_setzero_ps()}; }
   static Vec Set1(float x) { return {_mm512_set1_ps(x)}; }

@@ -77,8 +77,10 @@ IntegerWeight::Sizes IntegerWeight::Check(std::span<const TensorDesc> in, std::o
   CheckLikeScales(scale_input, scales, sizes);
   if (offset_input == 0) return sizes;
   const TensorDesc& offsets = in[static_cast<size_t>(offset_input)];
-  if (offsets.layout != Layout::kPackedScales || !IsPacked(weight))
-    throw InputError("NATIVE_LAYOUT_MISMATCH", op, offset_input, "offsets packed with their weight", ToString(offsets));
+  const bool are_integers = Format() == kernels::WeightFormat::kI8 || Format() == kernels::WeightFormat::kI4;
+  if (offsets.layout != Layout::kPackedScales || !IsPacked(weight) || !are_integers)
+    throw InputError("NATIVE_LAYOUT_MISMATCH", op, offset_input, "offsets packed with their weight of integers",
+                     ToString(offsets));
   CheckLikeScales(offset_input, offsets, sizes);
   return sizes;
 }

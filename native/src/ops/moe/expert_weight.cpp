@@ -98,7 +98,7 @@ void ExpertWeight::Validate(std::span<const Tensor> in) const {
   if (offset_input == 0) return;
   const Tensor& offsets = in[static_cast<size_t>(offset_input)];
   const auto& whole = *offsets.As<const PackedScales>();
-  if (kernels::IsInteger(packed.format) && whole.offsets && lies_alike(whole)) return;
+  if (are_integers && whole.offsets && lies_alike(whole)) return;
   throw InputError("NATIVE_LAYOUT_MISMATCH", op, offset_input, "offsets of the weight's groups",
                    "others for " + ToString(offsets.desc));
 }

@@ -1,0 +1,18 @@
+// What npm runs in a clone after `npm install`: the addon and the JavaScript are built side by side, since each alone
+// leaves cores idle. Types are not checked here, but by `npm run build:js` and `npm test`.
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+/** Resolves to the script's exit status. */
+const run = (script, ...args) =>
+  new Promise((resolve, reject) => {
+    const path = fileURLToPath(new URL(script, import.meta.url));
+    const child = spawn(process.execPath, [path, ...args], { stdio: 'inherit' });
+    child.once('error', reject).once('exit', (status) => resolve(status ?? 1));
+  });
+
+const statuses = await Promise.all([
+  run('build-native.mjs', '--if-needed'),
+  run('build-js.mjs', '--unchecked'),
+]);
+process.exitCode = Math.max(...statuses);
