@@ -11,6 +11,25 @@ export interface LayerStep extends Module {
   buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string;
 }
 
+/** x += step(norm(x)): a layer that is attention, an MLP, experts or a mixer, and nothing else. */
+export class SingleStepLayer extends BaseLayer {
+  /** `variant`: see `BaseLayer`. */
+  constructor(
+    layerId: number,
+    weights: Weights,
+    readonly norm: NormStep,
+    readonly step: LayerStep,
+    variant?: string,
+  ) {
+    super(layerId, weights, variant);
+  }
+
+  protected buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
+    const stepped = this.step.buildGraph(graph, kind, this.norm.buildGraph(graph, hidden));
+    return addResidual(graph, hidden, stepped, 'layer_out');
+  }
+}
+
 /** The parts of a layer that norms what goes into attention and MLP. */
 export interface PreNormParts {
   readonly inputLayernorm: NormStep;

@@ -27,11 +27,18 @@ export interface Mamba2Config {
   readonly rmsNormEps: number;
 }
 
+/** In graphs: a layer may have a norm whose own name is the same. */
+const GATED_NORM = 'gated_norm';
+
+class GatedRMSNorm extends BaseRMSNorm {
+  override readonly name = GATED_NORM;
+}
+
 /** x / rms(x) * weight, where each group of neighbours has an rms of its own: [tokens, groups * size] -> the same shape. */
 class GroupedRMSNorm extends Module implements NormStep {
   private readonly weight: TensorRef;
   private readonly ones: TensorRef;
-  private readonly name: string;
+  private readonly name = GATED_NORM;
 
   constructor(
     weights: Weights,
@@ -40,7 +47,6 @@ class GroupedRMSNorm extends Module implements NormStep {
     private readonly epsilon: number,
   ) {
     super();
-    this.name = weights.name;
     this.weight = weights.get('weight', [groups * size]);
     this.ones = constantWeight(weights.path('ones'), [size], 1);
   }
@@ -103,7 +109,7 @@ export class Mamba2Mixer extends Module implements LayerStep {
     });
     this.norm =
       groups === 1
-        ? new BaseRMSNorm(weights.at('norm'), this.inner, rmsNormEps)
+        ? new GatedRMSNorm(weights.at('norm'), this.inner, rmsNormEps)
         : new GroupedRMSNorm(weights.at('norm'), groups, this.inner / groups, rmsNormEps);
     this.outProj = Linear.load(weights, {
       parts: [{ name: 'out_proj', outFeatures: hiddenSize, times: outputScale }],

@@ -66,6 +66,7 @@ export * from './modernbert/index.js';
 export * from './mpt/index.js';
 export * from './nanochat/index.js';
 export * from './nemotron/index.js';
+export * from './nemotron_h/index.js';
 export * from './nomic_bert/index.js';
 export * from './olmo/index.js';
 export * from './olmo2/index.js';

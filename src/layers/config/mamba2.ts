@@ -1,4 +1,5 @@
 import type { ConfigReader } from './config-reader.js';
+import { keysBecause } from './define-config.js';
 import { type Check, type Field, field, flag, HEADS, integer, listOf, SIZE } from './fields.js';
 
 /** The defaults that a family with mixers of Mamba-2 must state; null stands for them, too. */
@@ -6,6 +7,9 @@ export interface Mamba2Defaults {
   readonly heads: number;
   readonly stateSize: number;
 }
+
+/** Tokens that a convolution sees. */
+const TAPS = integer(2, 64);
 
 type Sizes = { readonly hiddenSize: number; readonly mambaHeads: number };
 
@@ -46,13 +50,35 @@ const stepLimits: Field<readonly [number, number]> = {
   },
 };
 
+/** Mixers of Mamba-2, under the names that its authors gave their sizes. Heads have other names in each family. */
+export const originalMamba2 = {
+  mambaGroups: field('n_groups', HEADS, 8),
+  convTaps: field('conv_kernel', TAPS, 4),
+  convBias: field('use_conv_bias', flag, true),
+  mambaBias: field('use_bias', flag, false),
+  stepLimits,
+};
+
+/** Keys of theirs that change nothing here. */
+export const ORIGINAL_MAMBA2_IRRELEVANT = {
+  chunk_size: 'says how kernels of GPUs cut prompts',
+  use_mamba_kernels: 'says which kernels another program takes',
+  expand: 'is another name of the heads together',
+  residual_in_fp32: 'says how another program rounds sums',
+  num_logits_to_keep: 'says what a call returns',
+  ...keysBecause(
+    'says how training began',
+    ...['time_step_min', 'time_step_max', 'time_step_floor', 'time_step_rank', 'rescale_prenorm_residual'],
+  ),
+};
+
 /** Mixers of Mamba-2, under the names that most hybrids have. */
 export const mamba2 = ({ heads, stateSize }: Mamba2Defaults) => ({
   mambaHeads: field('mamba_n_heads', HEADS, heads),
   mambaHeadSize: headSize,
   mambaStateSize: field('mamba_d_state', SIZE, stateSize),
   mambaGroups: field('mamba_n_groups', HEADS, 1),
-  convTaps: field('mamba_d_conv', integer(2, 64), 4),
+  convTaps: field('mamba_d_conv', TAPS, 4),
   convBias: field('mamba_conv_bias', flag, true),
   mambaBias: field('mamba_proj_bias', flag, false),
   stepLimits,
