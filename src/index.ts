@@ -121,6 +121,7 @@ export {
   SandwichLayer,
   type SandwichParts,
   SingleStepLayer,
+  SumOfSteps,
 } from './layers/decoder-layers.js';
 export {
   type Choice,
@@ -136,11 +137,12 @@ export { GatedAttention } from './layers/gated-attention.js';
 export { type DeltaNetConfig, type DeltaNetParts, GatedDeltaNet } from './layers/gated-delta-net.js';
 export { LatentAttention, type LatentAttentionConfig } from './layers/latent-attention.js';
 export { type LearnedPositionSizes, LearnedPositions, TokenTypes } from './layers/learned-positions.js';
-export { type Mamba2Config, Mamba2Mixer } from './layers/mamba2.js';
+export { type Mamba2Config, Mamba2Mixer, type Mamba2Options, type Mamba2Scales } from './layers/mamba2.js';
 export {
   BaseMLP,
   BaseUngatedMLP,
   type GatedMLPNames,
+  type GatedMLPOptions,
   type MLPConfig,
   type MLPOptions,
   UngatedMLP,

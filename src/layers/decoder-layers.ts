@@ -30,6 +30,21 @@ export class SingleStepLayer extends BaseLayer {
   }
 }
 
+/** first(x) + second(x): steps side by side in the place of one. */
+export class SumOfSteps extends Module implements LayerStep {
+  constructor(
+    readonly first: LayerStep,
+    readonly second: LayerStep,
+  ) {
+    super();
+  }
+
+  buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
+    const first = this.first.buildGraph(graph, kind, input);
+    return addResidual(graph, first, this.second.buildGraph(graph, kind, input), 'sum_of_steps');
+  }
+}
+
 /** The parts of a layer that norms what goes into attention and MLP. */
 export interface PreNormParts {
   readonly inputLayernorm: NormStep;

@@ -20,6 +20,7 @@ export * from './ernie4_5_moe/index.js';
 export * from './exaone/index.js';
 export * from './exaone4/index.js';
 export * from './falcon/index.js';
+export * from './falcon_h1/index.js';
 export * from './flex_olmo/index.js';
 export * from './gemma/index.js';
 export * from './gemma2/index.js';

@@ -145,6 +145,9 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['afmoe'],
   [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise`]:
     ['glm4_moe_lite'],
+  [`RmsNorm Linear ${MAMBA} Linear Linear Elewise`]: ['falcon_h1'],
+  'RmsNorm Linear CausalConv1d Slice SelectiveScan Slice RmsNorm Elewise Activation Elewise Linear Linear Elewise':
+    ['falcon_h1-normed'],
   [MAMBA]: ['nemotron_h-latent'],
   [`RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise ${UNGATED} Linear Elewise Elewise`]:
     ['nemotron_h'],

@@ -106,6 +106,11 @@ const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, sizes: Si
   ['NVIDIA-Nemotron-Nano-9B-v2', 'nemotron_h', [4480, 15_680, 56, 40, 8, 131_072, 131_072],
     { ...nemotronMixers, hidden_act: null, head_dim: 128, hybrid_override_pattern: 'M-M-M-MM-M-M-M*-M-M-M*-M-M-M-M*-M-M-M-M*-M-MM-M-M-M-M-M-', mamba_head_dim: 80, mamba_num_heads: 128, rms_norm_eps: 1e-5, time_step_limit: [0, Number.POSITIVE_INFINITY], time_step_rank: 256 },
     { mambaHeadSize: 80, stepLimits: [0, 3e38], hiddenAct: 'relu2', numHiddenLayers: 56 }],
+  ['Falcon-H1-0.5B-Instruct', 'falcon_h1', [1024, 2048, 36, 8, 2, 32_784, 16_384],
+    { attention_bias: false, attention_in_multiplier: 1, attention_out_multiplier: 0.9375, attn_layer_indices: null, embedding_multiplier: 5.656854249492381, eos_token_id: 11, head_dim: 64, key_multiplier: 0.39062499999999994, lm_head_multiplier: 0.0390625, mlp_bias: false, mlp_multipliers: [0.8838834764831844, 0.5859375],
+      mamba_chunk_size: 128, mamba_conv_bias: true, mamba_d_conv: 4, mamba_d_head: 64, mamba_d_ssm: 1536, mamba_d_state: 128, mamba_expand: 2, mamba_n_groups: 1, mamba_n_heads: 24, mamba_norm_before_gate: false, mamba_proj_bias: false, mamba_rms_norm: false, mamba_use_mlp: true, num_logits_to_keep: 1, pad_token_id: 0, projectors_bias: false,
+      rms_norm_eps: 1e-5, rope_scaling: null, rope_theta: 1e11, ssm_in_multiplier: 1.25, ssm_multipliers: [0.3535533905932738, 0.25, 0.3535533905932738, 0.5, 0.3535533905932738], ssm_out_multiplier: 0.23570226039551587, tie_word_embeddings: false },
+    { headDim: 64, mambaHeadSize: 64, hasMambaNorm: false }],
 ];
 
 const dictOf = (
@@ -160,6 +165,8 @@ describe('published configurations of families', () => {
     ['hunyuan_v1_dense', { use_qk_norm: false }, /use_qk_norm must be true: .*found false/],
     ['hunyuan_v1_dense', { use_rotary_pos_emb: false }, /use_rotary_pos_emb must be true: .*found false/],
     ['hunyuan_v1_dense', { norm_type: 'layer' }, /norm_type must be rms: .*found "layer"/],
+    ['falcon_h1', { mamba_n_heads: 3 }, /mamba_n_heads \(3\) heads of 341.* must be mamba_d_ssm \(1024\)/],
+  ['nemotron_h', { hidden_act: null, hybrid_override_pattern: 'M-X' }, /hybrid_override_pattern must be made of M \* - E, found X/],
     ['starcoder2', { mlp_type: 'gated' }, /mlp_type must be default: .*found "gated"/],
     ['starcoder2', { norm_type: 'rms_norm' }, /norm_type must be layer_norm: .*found "rms_norm"/],
     ['mimo', { attention_bias: false }, /attention_bias must be true: .*found false/],

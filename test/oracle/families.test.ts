@@ -33,6 +33,8 @@ const COMPARED = 1 / 6;
 const STATES = /(CausalConv1d|GatedDeltaRule|SelectiveScan) is an extension op$/;
 /** What ATB cannot say, by the case that needs it. */
 const EXTENSIONS: Readonly<Record<string, RegExp>> = {
+  falcon_h1: STATES,
+  'falcon_h1-normed': STATES,
   gemma2: /softcap is an extension key$/,
   gpt_oss: /(hasSinks|limit|gateScale) is an extension key$/,
   granitemoehybrid: STATES,

@@ -1,11 +1,13 @@
 import type { ConfigReader } from './config-reader.js';
 import { keysBecause } from './define-config.js';
-import { type Check, type Field, field, flag, HEADS, integer, listOf, SIZE } from './fields.js';
+import { type Check, type Field, field, flag, HEADS, integer, listOf, SIZE, WIDTH } from './fields.js';
 
 /** The defaults that a family with mixers of Mamba-2 must state; null stands for them, too. */
 export interface Mamba2Defaults {
   readonly heads: number;
   readonly stateSize: number;
+  /** Of all heads together, of a family that says it in `mamba_d_ssm`: what stands for that where it is absent. */
+  readonly width?: number;
 }
 
 /** Tokens that a convolution sees. */
@@ -13,21 +15,21 @@ const TAPS = integer(2, 64);
 
 type Sizes = { readonly hiddenSize: number; readonly mambaHeads: number };
 
-/** All heads together are `mamba_expand` times as wide as hidden states, whether the file says their size or not. */
-const headSize: Field<number, Sizes> = {
+/** All heads together are `mamba_expand` times as wide as hidden states, or `mamba_d_ssm`, whether the file says their size or not. */
+const headSize = (known: number | undefined): Field<number, Sizes> => ({
   read(json, { hiddenSize, mambaHeads }) {
     const expand = field('mamba_expand', integer(1, 1000), 2).read(json, {});
-    const width = expand * hiddenSize;
-    const named = json.raw('mamba_d_head');
-    const found =
-      named === 'auto' || named === undefined ? width / mambaHeads : json.check('mamba_d_head', named, SIZE);
-    if (found !== undefined && found * mambaHeads !== width)
+    const isNamed = known !== undefined && !json.isNull('mamba_d_ssm');
+    const width = isNamed ? field('mamba_d_ssm', WIDTH, known).read(json, {}) : expand * hiddenSize;
+    const named = json.raw('mamba_d_head') ?? 'auto';
+    const found = named === 'auto' ? width / mambaHeads : json.check('mamba_d_head', named, SIZE);
+    if (found !== undefined && (found * mambaHeads !== width || !Number.isInteger(found)))
       json.problem(
-        `mamba_n_heads (${mambaHeads}) heads of ${found} must be mamba_expand * hidden_size (${width})`,
+        `mamba_n_heads (${mambaHeads}) heads of ${found} must be ${isNamed ? 'mamba_d_ssm' : 'mamba_expand * hidden_size'} (${width})`,
       );
     return found ?? 1;
   },
-};
+});
 
 const number: Check<number> = {
   safeParse: (value) =>
@@ -73,9 +75,9 @@ export const ORIGINAL_MAMBA2_IRRELEVANT = {
 };
 
 /** Mixers of Mamba-2, under the names that most hybrids have. */
-export const mamba2 = ({ heads, stateSize }: Mamba2Defaults) => ({
+export const mamba2 = ({ heads, stateSize, width }: Mamba2Defaults) => ({
   mambaHeads: field('mamba_n_heads', HEADS, heads),
-  mambaHeadSize: headSize,
+  mambaHeadSize: headSize(width),
   mambaStateSize: field('mamba_d_state', SIZE, stateSize),
   mambaGroups: field('mamba_n_groups', HEADS, 1),
   convTaps: field('mamba_d_conv', TAPS, 4),
