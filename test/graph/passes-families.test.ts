@@ -129,7 +129,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   'Activation Elewise Elewise Activation Activation Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Activation Activation Elewise Elewise Elewise Elewise Elewise Elewise':
     ['apertus'],
   'Split Elewise CausalConv1d Elewise': ['lfm2', 'lfm2-biases'],
-  [`${MAMBA} RmsNorm Elewise`]: ['granitemoehybrid-dense', 'nemotron_h'],
+  [`${MAMBA} RmsNorm Elewise`]: ['bamba-groups', 'granitemoehybrid-dense', 'mamba2-biases', 'nemotron_h'],
   [`${MAMBA} RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise Elewise FusedExperts Linear Elewise Elewise`]:
     ['granitemoehybrid'],
   'RmsNorm Linear Linear Activation Elewise': ['qwen3_5_text', 'qwen3_next-dense'],
@@ -148,7 +148,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   [`RmsNorm Linear ${MAMBA} Linear Linear Elewise`]: ['falcon_h1'],
   'RmsNorm Linear CausalConv1d Slice SelectiveScan Slice RmsNorm Elewise Activation Elewise Linear Linear Elewise':
     ['falcon_h1-normed'],
-  [MAMBA]: ['nemotron_h-latent'],
+  [MAMBA]: ['bamba', 'mamba2', 'nemotron_h-latent'],
   [`RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise ${UNGATED} Linear Elewise Elewise`]:
     ['nemotron_h'],
   [`RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather Elewise Linear ${UNGATED} Linear Elewise`]:

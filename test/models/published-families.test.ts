@@ -111,6 +111,12 @@ const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, sizes: Si
       mamba_chunk_size: 128, mamba_conv_bias: true, mamba_d_conv: 4, mamba_d_head: 64, mamba_d_ssm: 1536, mamba_d_state: 128, mamba_expand: 2, mamba_n_groups: 1, mamba_n_heads: 24, mamba_norm_before_gate: false, mamba_proj_bias: false, mamba_rms_norm: false, mamba_use_mlp: true, num_logits_to_keep: 1, pad_token_id: 0, projectors_bias: false,
       rms_norm_eps: 1e-5, rope_scaling: null, rope_theta: 1e11, ssm_in_multiplier: 1.25, ssm_multipliers: [0.3535533905932738, 0.25, 0.3535533905932738, 0.5, 0.3535533905932738], ssm_out_multiplier: 0.23570226039551587, tie_word_embeddings: false },
     { headDim: 64, mambaHeadSize: 64, hasMambaNorm: false }],
+  ['Bamba-9B', 'bamba', [4096, 14_336, 32, 32, 8, 128_256, 4096],
+    { attention_bias: false, attn_layer_indices: [9, 18, 27], attn_rotary_emb: 64, eos_token_id: 128_001, mamba_chunk_size: 256, mamba_conv_bias: true, mamba_d_conv: 4, mamba_d_head: 64, mamba_d_state: 128, mamba_expand: 2, mamba_n_groups: 1, mamba_n_heads: 128, mamba_proj_bias: false, num_logits_to_keep: 1, rms_norm_eps: 1e-5, rope_scaling: null, rope_theta: 10_000, tie_word_embeddings: false, use_mamba_kernels: true },
+    { headDim: 128, mambaHeadSize: 64, attendingLayers: [9, 18, 27] }],
+  ['mamba2-780m-hf', 'mamba2', [1536, 0, 48, 0, 0, 50_288, 0],
+    { chunk_size: 256, conv_kernel: 4, expand: 2, head_dim: 64, intermediate_size: null, layer_norm_epsilon: 1e-5, max_position_embeddings: null, n_groups: 1, num_attention_heads: null, num_heads: 48, num_key_value_heads: null, residual_in_fp32: true, rms_norm: true, state_size: 128, tie_word_embeddings: true, time_step_limit: [0, 'Infinity'], use_bias: false, use_conv_bias: true },
+    { mambaHeads: 48, stepLimits: [0, 3e38], maxPositionEmbeddings: 262_144 }],
 ];
 
 const dictOf = (

@@ -33,6 +33,8 @@ const COMPARED = 1 / 6;
 const STATES = /(CausalConv1d|GatedDeltaRule|SelectiveScan) is an extension op$/;
 /** What ATB cannot say, by the case that needs it. */
 const EXTENSIONS: Readonly<Record<string, RegExp>> = {
+  bamba: STATES,
+  'bamba-groups': STATES,
   falcon_h1: STATES,
   'falcon_h1-normed': STATES,
   gemma2: /softcap is an extension key$/,
@@ -41,6 +43,8 @@ const EXTENSIONS: Readonly<Record<string, RegExp>> = {
   'granitemoehybrid-dense': STATES,
   lfm2: STATES,
   'lfm2-biases': STATES,
+  mamba2: STATES,
+  'mamba2-biases': STATES,
   nemotron_h: STATES,
   'nemotron_h-latent': STATES,
   qwen3_5_moe_text: STATES,

@@ -1,3 +1,4 @@
+import { isObject } from '../../is-object.js';
 import type { ConfigReader } from './config-reader.js';
 import { keysBecause } from './define-config.js';
 import { type Check, type Field, field, flag, HEADS, integer, listOf, SIZE, WIDTH } from './fields.js';
@@ -31,9 +32,16 @@ const headSize = (known: number | undefined): Field<number, Sizes> => ({
   },
 });
 
-const number: Check<number> = {
+/** What stands for an infinite number in JSON, which has none: transformers 5 writes the second. */
+const isInfinite = (value: unknown): boolean =>
+  value === 'Infinity' || (isObject(value) && value['__float__'] === 'Infinity');
+
+const numberOf = (value: unknown): number =>
+  isInfinite(value) ? Number.POSITIVE_INFINITY : typeof value === 'number' ? value : Number.NaN;
+
+const number: Check<unknown> = {
   safeParse: (value) =>
-    typeof value === 'number' && value >= 0
+    numberOf(value) >= 0
       ? { success: true, data: value }
       : { success: false, error: { issues: [{ message: 'must be a number from 0' }] } },
 };
@@ -44,7 +52,7 @@ const ENDLESS = 3e38;
 /** `time_step_limit`, two numbers; null, as an infinite second one, stands for none. */
 const stepLimits: Field<readonly [number, number]> = {
   read(json: ConfigReader) {
-    const found = json.value('time_step_limit', listOf(number, 'numbers from 0'));
+    const found = json.value('time_step_limit', listOf(number, 'numbers from 0'))?.map(numberOf);
     const [least = 0, most = ENDLESS] = found ?? [];
     if (found !== undefined && (found.length !== 2 || least > most))
       json.problem('time_step_limit must be a least and a most step');
