@@ -53,6 +53,7 @@ export * from './internlm3/index.js';
 export * from './internvl/index.js';
 export * from './jais2/index.js';
 export * from './lfm2/index.js';
+export * from './lfm2_moe/index.js';
 export * from './llama/index.js';
 export * from './llava/index.js';
 export * from './mamba2/index.js';

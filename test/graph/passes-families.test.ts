@@ -128,7 +128,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['minimax_m2'],
   'Activation Elewise Elewise Activation Activation Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Activation Activation Elewise Elewise Elewise Elewise Elewise Elewise':
     ['apertus'],
-  'Split Elewise CausalConv1d Elewise': ['lfm2', 'lfm2-biases'],
+  'Split Elewise CausalConv1d Elewise': ['lfm2', 'lfm2-biases', 'lfm2_moe'],
   [`${MAMBA} RmsNorm Elewise`]: ['bamba-groups', 'granitemoehybrid-dense', 'mamba2-biases', 'nemotron_h'],
   [`${MAMBA} RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise Elewise FusedExperts Linear Elewise Elewise`]:
     ['granitemoehybrid'],
@@ -148,6 +148,15 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   [`RmsNorm Linear ${MAMBA} Linear Linear Elewise`]: ['falcon_h1'],
   'RmsNorm Linear CausalConv1d Slice SelectiveScan Slice RmsNorm Elewise Activation Elewise Linear Linear Elewise':
     ['falcon_h1-normed'],
+  'RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise FusedExperts Elewise': [
+    'lfm2_moe',
+  ],
+  'RmsNorm Elewise Linear Sigmoid Sort Elewise FusedExperts Elewise': ['lfm2_moe-uncorrected'],
+  'Split Elewise CausalConv1d Elewise RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise FusedExperts Elewise':
+    ['lfm2_moe'],
+  'Split Elewise CausalConv1d Elewise RmsNorm Elewise Linear Sigmoid Sort Elewise FusedExperts Elewise': [
+    'lfm2_moe-uncorrected',
+  ],
   [MAMBA]: ['bamba', 'mamba2', 'nemotron_h-latent'],
   [`RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise ${UNGATED} Linear Elewise Elewise`]:
     ['nemotron_h'],

@@ -43,6 +43,8 @@ const EXTENSIONS: Readonly<Record<string, RegExp>> = {
   'granitemoehybrid-dense': STATES,
   lfm2: STATES,
   'lfm2-biases': STATES,
+  lfm2_moe: STATES,
+  'lfm2_moe-uncorrected': STATES,
   mamba2: STATES,
   'mamba2-biases': STATES,
   nemotron_h: STATES,
