@@ -105,7 +105,8 @@ export {
   SLIDING_ROTARY_ROWS,
 } from './layers/base-attention.js';
 export { BaseLayer, slidingVariant } from './layers/base-layer.js';
-export { type CacheRef, layerCache } from './layers/cache-ref.js';
+export { type CacheRef, layerCache, layerState, type StateRef } from './layers/cache-ref.js';
+export { CausalConv, type CausalConvOptions, inF32, stateTensors } from './layers/causal-conv.js';
 export * from './layers/config/index.js';
 export {
   type LayerStep,
@@ -119,6 +120,8 @@ export {
   type PreNormParts,
   SandwichLayer,
   type SandwichParts,
+  SingleStepLayer,
+  SumOfSteps,
 } from './layers/decoder-layers.js';
 export {
   type Choice,
@@ -130,12 +133,16 @@ export {
   SparseMLP,
   sharedMLP,
 } from './layers/experts.js';
+export { GatedAttention } from './layers/gated-attention.js';
+export { type DeltaNetConfig, type DeltaNetParts, GatedDeltaNet } from './layers/gated-delta-net.js';
 export { LatentAttention, type LatentAttentionConfig } from './layers/latent-attention.js';
 export { type LearnedPositionSizes, LearnedPositions, TokenTypes } from './layers/learned-positions.js';
+export { type Mamba2Config, Mamba2Mixer, type Mamba2Options, type Mamba2Scales } from './layers/mamba2.js';
 export {
   BaseMLP,
   BaseUngatedMLP,
   type GatedMLPNames,
+  type GatedMLPOptions,
   type MLPConfig,
   type MLPOptions,
   UngatedMLP,

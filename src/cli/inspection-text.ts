@@ -17,7 +17,8 @@ export function inspectionText(found: Inspection): string {
       kvLoraRank === undefined
         ? `${numKeyValueHeads} of keys and values, each of ${headDim}`
         : `a latent vector of ${kvLoraRank} and a key of ${headDim} that turns`;
-    const heads = `${numAttentionHeads} heads over ${shared}`;
+    const heads =
+      numAttentionHeads === undefined ? 'no attention' : `${numAttentionHeads} heads over ${shared}`;
     lines.push([
       'shape',
       `${config.numHiddenLayers} layers, hidden ${config.hiddenSize}, ${heads}, vocabulary ${config.vocabSize}, context ${config.maxPositionEmbeddings}`,

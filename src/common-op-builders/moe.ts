@@ -22,7 +22,7 @@ const OUT_TYPE = { f32: 'ACL_FLOAT', f16: 'ACL_FLOAT16', bf16: 'ACL_BF16' } as c
 
 /** The choices of all tokens, sorted by experts, pass through the products of their experts (MindIE: MoeMlp). */
 function addExperts(graph: AtbGraph, param: Param, tensors: Tensors, addProduct: AddProduct): void {
-  const { opName, topK, gateUp, down, activation, clamp } = param;
+  const { opName, topK, gateUp, isGated, down, activation, clamp } = param;
   const [rows, places] = [`${opName}_rows`, `${opName}_places`];
   const [counts, ends] = [`${opName}_counts`, `${opName}_ends`];
   const routing = { topkNum: topK, expertNum: gateUp.experts };
@@ -40,8 +40,8 @@ function addExperts(graph: AtbGraph, param: Param, tensors: Tensors, addProduct:
     category: 'ACTIVATION',
     opName: `${opName}_activation`,
     kind: activation,
-    isGated: true,
-    isPack: true,
+    isGated,
+    isPack: isGated,
     clamp,
   }).build(graph, { input: gateUpOut, actOut });
   const downOut = `${opName}_down_out`;

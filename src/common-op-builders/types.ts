@@ -70,8 +70,9 @@ export interface CategoryParams {
   };
   MOE: {
     readonly topK: number;
-    /** Gate over up of each expert. */
+    /** Gate over up of each expert, or up alone. */
     readonly gateUp: ExpertLinear;
+    readonly isGated: boolean;
     readonly down: ExpertLinear;
     readonly activation: ActivationKind;
     /** Of silu; gates and what they gate are not clamped when absent. */

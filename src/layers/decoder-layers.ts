@@ -14,6 +14,40 @@ export interface LayerStep extends Module {
   buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string;
 }
 
+/** x += step(norm(x)): a layer that is attention, an MLP, experts or a mixer, and nothing else. */
+export class SingleStepLayer extends BaseLayer {
+  /** `variant`: see `BaseLayer`. */
+  constructor(
+    layerId: number,
+    weights: Weights,
+    readonly norm: NormStep,
+    readonly step: LayerStep,
+    variant?: string,
+  ) {
+    super(layerId, weights, variant);
+  }
+
+  protected buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
+    const stepped = this.step.buildGraph(graph, kind, this.norm.buildGraph(graph, hidden));
+    return addResidual(graph, hidden, stepped, 'layer_out');
+  }
+}
+
+/** first(x) + second(x): steps side by side in the place of one. */
+export class SumOfSteps extends Module implements LayerStep {
+  constructor(
+    readonly first: LayerStep,
+    readonly second: LayerStep,
+  ) {
+    super();
+  }
+
+  buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
+    const first = this.first.buildGraph(graph, kind, input);
+    return addResidual(graph, first, this.second.buildGraph(graph, kind, input), 'sum_of_steps');
+  }
+}
+
 /** The parts of a layer that norms what goes into attention and MLP. */
 export interface PreNormParts {
   readonly inputLayernorm: NormStep;

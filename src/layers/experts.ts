@@ -9,11 +9,12 @@ import type { GraphKind } from '../graph/graph-kind.js';
 import type { SwigluClamp } from '../graph/ops/activation.js';
 import { GROUP_INDICES } from '../step-inputs/index.js';
 import { ExpertLinear } from '../weights/expert-linear.js';
-import { type ExpertStacks, unstacked } from '../weights/expert-stacks.js';
+import { unstacked } from '../weights/expert-stacks.js';
 import { channelsOf } from '../weights/linear.js';
-import { constantWeight, inF32, rowsOf } from '../weights/weight-changes.js';
+import { constantWeight, inF32 } from '../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
 import type { LayerStep } from './decoder-layers.js';
+import { type ExpertNames, IN_MEMORY, stacksOf } from './expert-names.js';
 import { BaseMLP, type MLPConfig } from './mlp.js';
 import { Module } from './module.js';
 import { addResidual } from './residual.js';
@@ -154,46 +155,16 @@ export interface ExpertsConfig {
   /** Of one expert. */
   readonly moeIntermediateSize: number;
   readonly hiddenAct: ActivationKind;
+  /** Whether act(gate(x)) * up(x) goes into `down`, or act(up(x)); true when absent. */
+  readonly isGated?: boolean;
   /** Whether their projections have biases; false when absent. */
   readonly hasBias?: boolean;
   /** How gates and what they gate are clamped; not at all when absent. */
   readonly clamp?: SwigluClamp;
 }
 
-/** The checkpoint's names of an expert's projections, `experts.3.gate_proj`: these where absent. */
-export interface ExpertNames {
-  readonly gate?: string;
-  readonly up?: string;
-  readonly down?: string;
-  /** Where tensors of all experts lie in one; transformers' stacks when absent. */
-  readonly stacks?: ExpertStacks;
-  /** What transformers' stacks are called. */
-  readonly stacked?: StackedTensors;
-}
-
-/** The tensors of stacks with the gates of each expert over what they gate. */
-interface StackedTensors {
-  /** [experts, 2 * width, hidden] */
-  readonly gateUp: string;
-  /** [experts, hidden, width] */
-  readonly down: string;
-}
-
-/** As transformers 5 holds them in memory. */
-const IN_MEMORY: StackedTensors = { gateUp: 'gate_up_proj', down: 'down_proj' };
-
-const stacksOf = (
-  { gate, up, down }: Record<'gate' | 'up' | 'down', string>,
-  tensors: StackedTensors,
-  width: number,
-): ExpertStacks => ({
-  [`${gate}.weight`]: { tensor: tensors.gateUp, part: (own) => rowsOf(own, 0, width) },
-  [`${up}.weight`]: { tensor: tensors.gateUp, part: (own) => rowsOf(own, width, width) },
-  [`${down}.weight`]: { tensor: tensors.down },
-});
-
 /**
- * MLPs of which each token passes through a few: down(act(gate(x)) * up(x)) each. The checkpoint has the projections of
+ * MLPs of which each token passes through a few: down(act(gate(x)) * up(x)) each, or down(act(up(x))). The checkpoint has the projections of
  * single experts (`3.gate_proj.weight`), or stacks of all of them.
  */
 export class Experts extends Module {
@@ -209,16 +180,19 @@ export class Experts extends Module {
   ) {
     super();
     const { hiddenSize, moeIntermediateSize: width, numExperts: experts, hasBias = false } = config;
+    const { isGated = true } = config;
     this.config = config;
-    const weights = unstacked(given, stacks ?? stacksOf({ gate, up, down }, stacked, width));
+    const inMemory = stacksOf({ gate, up, down }, stacked, isGated ? width : undefined);
+    const weights = unstacked(given, stacks ?? inMemory);
     this.gateUp = ExpertLinear.load(weights, {
-      name: 'gate_up_proj',
+      name: isGated ? 'gate_up_proj' : up,
       experts,
       of: (expert) => {
         // What they give has the order of channels that down reads.
         const rowOrder = channelsOf(weights, `${expert}.${down}`);
         const part = (name: string) => ({ name: `${expert}.${name}`, outFeatures: width, rowOrder });
-        return { parts: [part(gate), part(up)], inFeatures: hiddenSize, hasBias };
+        const parts = isGated ? ([part(gate), part(up)] as const) : ([part(up)] as const);
+        return { parts, inFeatures: hiddenSize, hasBias };
       },
     });
     this.down = ExpertLinear.load(weights, {
@@ -235,13 +209,14 @@ export class Experts extends Module {
 
   /** `input` [tokens, hidden] -> the weighted sum of each token's experts, `out` [tokens, hidden]. */
   buildGraph(graph: AtbGraph, input: string, { chosen, probs }: Choice, out = 'experts_out'): string {
-    const { numExpertsPerToken: topK, hiddenAct: activation, clamp } = this.config;
+    const { numExpertsPerToken: topK, hiddenAct: activation, isGated = true, clamp } = this.config;
     const { gateUp, down } = this;
     CommonOpBuilderManager.getBuilder({
       category: 'MOE',
       opName: 'experts',
       topK,
       gateUp,
+      isGated,
       down,
       activation,
       clamp,
@@ -285,8 +260,13 @@ export class SparseMLP extends Module implements LayerStep {
 
   /** `input` [tokens, hidden] -> [tokens, hidden]. */
   buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
-    const routed = this.experts.buildGraph(graph, input, this.router.buildGraph(graph, input));
+    const routed = this.buildRoutedGraph(graph, kind, input);
     if (this.shared === undefined) return routed;
     return addResidual(graph, routed, this.shared.buildGraph(graph, kind, input), 'moe_out');
+  }
+
+  /** The sum of each token's experts: `input` [tokens, hidden] -> [tokens, hidden]. */
+  protected buildRoutedGraph(graph: AtbGraph, _kind: GraphKind, input: string): string {
+    return this.experts.buildGraph(graph, input, this.router.buildGraph(graph, input));
   }
 }

@@ -28,6 +28,12 @@ export interface MLPOptions<Names> {
   readonly outputScale?: number;
 }
 
+/** How a family's gated MLP differs. */
+export interface GatedMLPOptions extends MLPOptions<GatedMLPNames> {
+  /** What gates are multiplied by, where they are a tensor of their own: it becomes a part of their projection. */
+  readonly gateScale?: number;
+}
+
 /** The checkpoint's names of a gated MLP's projections, or of one that holds gate over up, or up over gate. */
 export type GatedMLPNames =
   | { readonly gate: string; readonly up: string; readonly down: string }
@@ -47,7 +53,8 @@ export class BaseMLP extends Module {
       names = { gate: 'gate_proj', up: 'up_proj', down: 'down_proj' },
       transposed = false,
       outputScale = 1,
-    }: MLPOptions<GatedMLPNames> = {},
+      gateScale = 1,
+    }: GatedMLPOptions = {},
   ) {
     super();
     const inFeatures = hiddenSize;
@@ -56,7 +63,7 @@ export class BaseMLP extends Module {
     // What they give has the order of channels that down reads.
     const order = channelsOf(weights, names.down);
     this.gateUp = Linear.load(weights, {
-      ...gateUpParts(names, outFeatures, transposed, order),
+      ...gateUpParts(names, outFeatures, { transposed, rowOrder: order, gateScale }),
       inFeatures,
       hasBias,
     });
@@ -108,8 +115,11 @@ type GateOrUp = Pick<LinearPart, 'name' | 'rows'>;
 function gateUpParts(
   names: GatedMLPNames,
   outFeatures: number,
-  transposed: boolean,
-  rowOrder: Int32Array | undefined,
+  {
+    transposed,
+    rowOrder,
+    gateScale,
+  }: Pick<LinearPart, 'transposed' | 'rowOrder'> & { readonly gateScale: number },
 ): Pick<LinearOptions, 'name' | 'parts'> {
   if ('gateUp' in names) {
     const both =
@@ -127,7 +137,7 @@ function gateUpParts(
   return {
     name: 'gate_up_proj',
     parts: [
-      { ...gate, outFeatures, rowOrder, transposed },
+      { ...gate, outFeatures, rowOrder, transposed, times: gateScale },
       { ...up, outFeatures, rowOrder, transposed },
     ],
   };

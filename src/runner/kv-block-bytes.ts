@@ -41,10 +41,11 @@ const MOST_BLOCK_SIZE = 2048;
 
 /**
  * Tokens of a block when nobody says how many: so many that keys and values take as much as the states, of which each block
- * has one of each layer.
+ * has one of each layer. A model of states alone has few blocks of the largest size.
  */
 export function blockSizeOf(model: Keeping, dtype: FloatDType | 'i8'): number {
   const perBlock = kvBlockBytes(model.caches(), dtype, DEFAULT_BLOCK_SIZE);
-  const blocks = perBlock === 0 ? 1 : Math.ceil(stateBytes(model) / perBlock);
-  return Math.min(MOST_BLOCK_SIZE, DEFAULT_BLOCK_SIZE * Math.max(1, blocks));
+  const states = stateBytes(model);
+  if (states === 0) return DEFAULT_BLOCK_SIZE;
+  return Math.min(MOST_BLOCK_SIZE, DEFAULT_BLOCK_SIZE * Math.ceil(states / perBlock));
 }

@@ -120,6 +120,19 @@ describe('atb-models inspect', () => {
     await failure('REQUEST_INVALID', () => inspectModel({ modelPath: join(oracle, 'llama'), kvQuant }));
   });
 
+  it('counts of a model without attention the states of its few large blocks', async () => {
+    const checkpoint = familyCheckpoint('mamba2');
+    try {
+      const found = await inspectModel({ modelPath: checkpoint.path, contextLen: 4096 });
+      // Of three layers: three tokens of a convolution, and heads of 32 by 32.
+      const states = 3 * (3 * (128 + 2 * 32) + 128 * 32) * 4;
+      expect(found.memory).to.include({ kvBytesPerToken: 0, cacheBytes: (4096 / 2048) * states });
+      expect(inspectionText(found)).to.contain('no attention');
+    } finally {
+      checkpoint.remove();
+    }
+  });
+
   it('counts of latent attention one vector and one key a token, which all heads share', async () => {
     const checkpoint = familyCheckpoint('minicpm3');
     try {

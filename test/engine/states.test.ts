@@ -6,7 +6,7 @@ import { failure } from '../weights/safetensors-writer.js';
 /** One prompt of several blocks of 32 tokens. */
 const PROMPT = Array.from({ length: 150 }, (_, at) => 3 + ((at * 37) % 100));
 
-for (const family of ['qwen3_next', 'lfm2-biases'])
+for (const family of ['qwen3_next', 'lfm2-biases', 'mamba2'])
   describe(`the recurrent states of ${family}`, function () {
     this.timeout(60_000);
     let checkpoint: ReturnType<typeof familyCheckpoint>;
@@ -19,6 +19,7 @@ for (const family of ['qwen3_next', 'lfm2-biases'])
       LLM.load(checkpoint.path, {
         threads: 2,
         blockSize: 32,
+        maxModelLen: 256,
         loadTokenizer: false,
         dtype: 'f32',
         ...options,

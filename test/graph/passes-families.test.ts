@@ -17,6 +17,12 @@ const LATENT = 'Split Split RmsNorm Rope Linear Concat Concat ReshapeAndCache Li
 /** Linear attention by the gated delta rule. */
 const DELTA = 'RmsNorm Linear Linear CausalConv1d GatedDeltaRule RmsNorm Slice Activation Elewise';
 
+/** A mixer of Mamba-2. */
+const MAMBA = 'CausalConv1d Slice SelectiveScan Slice Activation Elewise';
+
+/** Experts without gates. */
+const UNGATED = 'MoeInitRouting Elewise GroupedMatmul Activation Elewise GroupedMatmul MoeTokenUnpermute';
+
 /** What the passes leave in a layer's graph beside Llama's operations, in order, and whose layers those are. */
 const LEFT: Readonly<Record<string, readonly string[]>> = {
   'LayerNorm Linear LayerNorm': ['bloom-normed-residual'],
@@ -129,9 +135,9 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['gemma4_text'],
   'Split RmsNorm RmsNorm Rope RmsNorm ReshapeAndCache Linear RmsNorm Linear RmsNorm RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise Gather Elewise Elewise RmsNorm FusedExperts RmsNorm Elewise RmsNorm Elewise':
     ['gemma4_text-experts'],
-  'Split Elewise CausalConv1d Elewise': ['lfm2', 'lfm2-biases'],
-  'CausalConv1d Slice SelectiveScan Slice Activation Elewise RmsNorm Elewise': ['granitemoehybrid-dense'],
-  'CausalConv1d Slice SelectiveScan Slice Activation Elewise RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise Elewise FusedExperts Linear Elewise Elewise':
+  'Split Elewise CausalConv1d Elewise': ['lfm2', 'lfm2-biases', 'lfm2_moe'],
+  [`${MAMBA} RmsNorm Elewise`]: ['bamba-groups', 'granitemoehybrid-dense', 'mamba2-biases', 'nemotron_h'],
+  [`${MAMBA} RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise Elewise FusedExperts Linear Elewise Elewise`]:
     ['granitemoehybrid'],
   'RmsNorm Linear Linear Activation Elewise': ['qwen3_5_text', 'qwen3_next-dense'],
   [DELTA]: ['qwen3_5_text'],
@@ -146,6 +152,23 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['afmoe'],
   [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise`]:
     ['glm4_moe_lite'],
+  [`RmsNorm Linear ${MAMBA} Linear Linear Elewise`]: ['falcon_h1'],
+  'RmsNorm Linear CausalConv1d Slice SelectiveScan Slice RmsNorm Elewise Activation Elewise Linear Linear Elewise':
+    ['falcon_h1-normed'],
+  'RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise FusedExperts Elewise': [
+    'lfm2_moe',
+  ],
+  'RmsNorm Elewise Linear Sigmoid Sort Elewise FusedExperts Elewise': ['lfm2_moe-uncorrected'],
+  'Split Elewise CausalConv1d Elewise RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise FusedExperts Elewise':
+    ['lfm2_moe'],
+  'Split Elewise CausalConv1d Elewise RmsNorm Elewise Linear Sigmoid Sort Elewise FusedExperts Elewise': [
+    'lfm2_moe-uncorrected',
+  ],
+  [MAMBA]: ['bamba', 'mamba2', 'nemotron_h-latent'],
+  [`RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise ${UNGATED} Linear Elewise Elewise`]:
+    ['nemotron_h'],
+  [`RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather Elewise Linear ${UNGATED} Linear Elewise`]:
+    ['nemotron_h-latent'],
 };
 
 const typeOf = ({ op }: NodeSpec): string => ('type' in op ? op.type : 'graph');

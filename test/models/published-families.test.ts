@@ -33,6 +33,36 @@ const hunyuanRest = {
 };
 const factors = (largest: number) => Array.from({ length: 48 }, (_, i) => 1 + ((largest - 1) * i) / 47);
 
+const lfm2Layers = Array.from({ length: 24 }, (_, layer) =>
+  [2, 6, 10, 14, 18, 21].includes(layer) ? 'full_attention' : 'conv',
+);
+const nemotronMixers = {
+  attention_bias: false,
+  chunk_size: 128,
+  conv_kernel: 4,
+  eos_token_id: 2,
+  expand: 2,
+  hidden_dropout: 0,
+  layer_norm_epsilon: 1e-5,
+  mamba_hidden_act: 'silu',
+  mamba_proj_bias: false,
+  mlp_bias: false,
+  mlp_hidden_act: 'relu2',
+  n_groups: 8,
+  num_logits_to_keep: 1,
+  rescale_prenorm_residual: true,
+  residual_in_fp32: false,
+  sliding_window: null,
+  ssm_state_size: 128,
+  tie_word_embeddings: false,
+  time_step_floor: 1e-4,
+  time_step_max: 0.1,
+  time_step_min: 0.001,
+  use_bias: false,
+  use_conv_bias: true,
+  use_mamba_kernels: true,
+};
+
 /** What published files say beside their sizes and what all have, and a part of what that means. */
 // biome-ignore format: one checkpoint a paragraph
 const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, sizes: Sizes, says: Dict, means: Dict]> = [
@@ -72,6 +102,28 @@ const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, sizes: Si
   ['MiMo-7B-Base', 'mimo', [4096, 11_008, 36, 32, 8, 151_680, 32_768],
     { attention_bias: true, head_dim: 128, max_window_layers: 32, num_nextn_predict_layers: 1, rms_norm_eps: 1e-5, rope_theta: 640_000, sliding_window: 32_768, tie_word_embeddings: false, use_mrope: false, use_sliding_window: false },
     { qkvBias: true, denseBias: false, slidingWindows: Array(36).fill(undefined) }],
+  ['NVIDIA-Nemotron-3-Nano-30B-A3B-BF16', 'nemotron_h', [2688, 1856, 52, 32, 2, 131_072, 262_144],
+    { ...nemotronMixers, hidden_act: null, head_dim: 128, hybrid_override_pattern: 'MEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEMEM*EMEMEMEME', mamba_head_dim: 64, mamba_num_heads: 64, mamba_ssm_cache_dtype: 'float32',
+      moe_intermediate_size: 1856, moe_shared_expert_intermediate_size: 3712, n_group: 1, n_routed_experts: 128, n_shared_experts: 1, norm_eps: 1e-5, norm_topk_prob: true, num_experts_per_tok: 6, partial_rotary_factor: 1, rope_theta: 10_000, routed_scaling_factor: 2.5, topk_group: 1 },
+    { mambaHeads: 64, mambaHeadSize: 64, mambaGroups: 8, stepLimits: [0, 3e38], numExperts: 128, sharedIntermediateSize: 3712, numHiddenLayers: 52 }],
+  ['NVIDIA-Nemotron-Nano-9B-v2', 'nemotron_h', [4480, 15_680, 56, 40, 8, 131_072, 131_072],
+    { ...nemotronMixers, hidden_act: null, head_dim: 128, hybrid_override_pattern: 'M-M-M-MM-M-M-M*-M-M-M*-M-M-M-M*-M-M-M-M*-M-MM-M-M-M-M-M-', mamba_head_dim: 80, mamba_num_heads: 128, rms_norm_eps: 1e-5, time_step_limit: [0, Number.POSITIVE_INFINITY], time_step_rank: 256 },
+    { mambaHeadSize: 80, stepLimits: [0, 3e38], hiddenAct: 'relu2', numHiddenLayers: 56 }],
+  ['Falcon-H1-0.5B-Instruct', 'falcon_h1', [1024, 2048, 36, 8, 2, 32_784, 16_384],
+    { attention_bias: false, attention_in_multiplier: 1, attention_out_multiplier: 0.9375, attn_layer_indices: null, embedding_multiplier: 5.656854249492381, eos_token_id: 11, head_dim: 64, key_multiplier: 0.39062499999999994, lm_head_multiplier: 0.0390625, mlp_bias: false, mlp_multipliers: [0.8838834764831844, 0.5859375],
+      mamba_chunk_size: 128, mamba_conv_bias: true, mamba_d_conv: 4, mamba_d_head: 64, mamba_d_ssm: 1536, mamba_d_state: 128, mamba_expand: 2, mamba_n_groups: 1, mamba_n_heads: 24, mamba_norm_before_gate: false, mamba_proj_bias: false, mamba_rms_norm: false, mamba_use_mlp: true, num_logits_to_keep: 1, pad_token_id: 0, projectors_bias: false,
+      rms_norm_eps: 1e-5, rope_scaling: null, rope_theta: 1e11, ssm_in_multiplier: 1.25, ssm_multipliers: [0.3535533905932738, 0.25, 0.3535533905932738, 0.5, 0.3535533905932738], ssm_out_multiplier: 0.23570226039551587, tie_word_embeddings: false },
+    { headDim: 64, mambaHeadSize: 64, hasMambaNorm: false }],
+  ['LFM2-8B-A1B', 'lfm2_moe', [2048, 7168, 24, 32, 8, 65_536, 128_000],
+    { hidden_act: null, bos_token_id: 1, conv_L_cache: 3, conv_bias: false, eos_token_id: 7, moe_intermediate_size: 1792, norm_eps: 1e-5, norm_topk_prob: true, num_dense_layers: 2, num_experts: 32, num_experts_per_tok: 4, pad_token_id: 0, rope_theta: 1_000_000, routed_scaling_factor: 1, use_expert_bias: true,
+      layer_types: lfm2Layers },
+    { headDim: 64, numExperts: 32, tieWordEmbeddings: true, attends: lfm2Layers.map((type) => type !== 'conv') }],
+  ['Bamba-9B', 'bamba', [4096, 14_336, 32, 32, 8, 128_256, 4096],
+    { attention_bias: false, attn_layer_indices: [9, 18, 27], attn_rotary_emb: 64, eos_token_id: 128_001, mamba_chunk_size: 256, mamba_conv_bias: true, mamba_d_conv: 4, mamba_d_head: 64, mamba_d_state: 128, mamba_expand: 2, mamba_n_groups: 1, mamba_n_heads: 128, mamba_proj_bias: false, num_logits_to_keep: 1, rms_norm_eps: 1e-5, rope_scaling: null, rope_theta: 10_000, tie_word_embeddings: false, use_mamba_kernels: true },
+    { headDim: 128, mambaHeadSize: 64, attendingLayers: [9, 18, 27] }],
+  ['mamba2-780m-hf', 'mamba2', [1536, 0, 48, 0, 0, 50_288, 0],
+    { chunk_size: 256, conv_kernel: 4, expand: 2, head_dim: 64, intermediate_size: null, layer_norm_epsilon: 1e-5, max_position_embeddings: null, n_groups: 1, num_attention_heads: null, num_heads: 48, num_key_value_heads: null, residual_in_fp32: true, rms_norm: true, state_size: 128, tie_word_embeddings: true, time_step_limit: [0, 'Infinity'], use_bias: false, use_conv_bias: true },
+    { mambaHeads: 48, stepLimits: [0, 3e38], maxPositionEmbeddings: 262_144 }],
 ];
 
 const dictOf = (
@@ -97,6 +149,9 @@ const dictOf = (
   ...says,
 });
 
+/** What ATB lacks for recurrent states. */
+const STATES = /^(CausalConv1d|GatedDeltaRule|SelectiveScan) is an extension op$/;
+
 const SMALL: Sizes = [64, 96, 3, 4, 2, 131, 256];
 
 describe('published configurations of families', () => {
@@ -111,7 +166,8 @@ describe('published configurations of families', () => {
       expect(model.name).to.equal(family);
       for (const kind of DECODER_KINDS) {
         const descs = inputDescs(model, kind, 'bf16', { batch: 2, tokens: 300, blockSize: 128 });
-        expect(specProblems(model.buildGraph(kind), descs)).to.deep.equal([]);
+        const problems = specProblems(model.buildGraph(kind), descs);
+        expect(problems.filter(({ text }) => !STATES.test(text))).to.deep.equal([]);
       }
     });
   }
@@ -122,6 +178,8 @@ describe('published configurations of families', () => {
     ['hunyuan_v1_dense', { use_qk_norm: false }, /use_qk_norm must be true: .*found false/],
     ['hunyuan_v1_dense', { use_rotary_pos_emb: false }, /use_rotary_pos_emb must be true: .*found false/],
     ['hunyuan_v1_dense', { norm_type: 'layer' }, /norm_type must be rms: .*found "layer"/],
+    ['falcon_h1', { mamba_n_heads: 3 }, /mamba_n_heads \(3\) heads of 341.* must be mamba_d_ssm \(1024\)/],
+  ['nemotron_h', { hidden_act: null, hybrid_override_pattern: 'M-X' }, /hybrid_override_pattern must be made of M \* - E, found X/],
     ['starcoder2', { mlp_type: 'gated' }, /mlp_type must be default: .*found "gated"/],
     ['starcoder2', { norm_type: 'rms_norm' }, /norm_type must be layer_norm: .*found "rms_norm"/],
     ['mimo', { attention_bias: false }, /attention_bias must be true: .*found false/],

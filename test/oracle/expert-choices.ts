@@ -5,11 +5,14 @@ interface SparseConfig {
   readonly numHiddenLayers: number;
   readonly numExpertsPerToken?: number;
   readonly sparseLayers?: readonly boolean[];
+  /** What each layer does, where that is one thing. */
+  readonly mixers?: readonly string[];
 }
 
 /** What each layer with a router computed under a name, [tokens, width]. */
 async function ofRouters(runner: ModelRunner, prompt: Int32Array, name: string): Promise<Matrix[]> {
-  const { numHiddenLayers, sparseLayers } = runner.config as SparseConfig;
+  const config = runner.config as SparseConfig;
+  const { numHiddenLayers, sparseLayers = config.mixers?.map((mixer) => mixer === 'moe') } = config;
   const all = Array.from({ length: numHiddenLayers }, (_, layer) => `layer_${layer}/${name}`);
   const paths = all.filter((_, layer) => sparseLayers?.[layer] ?? true);
   const { tensors } = await runner.trace(prompt, paths);

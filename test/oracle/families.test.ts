@@ -33,12 +33,22 @@ const COMPARED = 1 / 6;
 const STATES = /(CausalConv1d|GatedDeltaRule|SelectiveScan) is an extension op$/;
 /** What ATB cannot say, by the case that needs it. */
 const EXTENSIONS: Readonly<Record<string, RegExp>> = {
+  bamba: STATES,
+  'bamba-groups': STATES,
+  falcon_h1: STATES,
+  'falcon_h1-normed': STATES,
   gemma2: /softcap is an extension key$/,
   gpt_oss: /(hasSinks|limit|gateScale) is an extension key$/,
   granitemoehybrid: STATES,
   'granitemoehybrid-dense': STATES,
   lfm2: STATES,
   'lfm2-biases': STATES,
+  lfm2_moe: STATES,
+  'lfm2_moe-uncorrected': STATES,
+  mamba2: STATES,
+  'mamba2-biases': STATES,
+  nemotron_h: STATES,
+  'nemotron_h-latent': STATES,
   qwen3_5_moe_text: STATES,
   qwen3_5_text: STATES,
   qwen3_next: STATES,

@@ -1,33 +1,47 @@
+import { isObject } from '../../is-object.js';
 import type { ConfigReader } from './config-reader.js';
-import { type Check, type Field, field, flag, HEADS, integer, listOf, SIZE } from './fields.js';
+import { keysBecause } from './define-config.js';
+import { type Check, type Field, field, flag, HEADS, integer, listOf, SIZE, WIDTH } from './fields.js';
 
 /** The defaults that a family with mixers of Mamba-2 must state; null stands for them, too. */
 export interface Mamba2Defaults {
   readonly heads: number;
   readonly stateSize: number;
+  /** Of all heads together, of a family that says it in `mamba_d_ssm`: what stands for that where it is absent. */
+  readonly width?: number;
 }
+
+/** Tokens that a convolution sees. */
+const TAPS = integer(2, 64);
 
 type Sizes = { readonly hiddenSize: number; readonly mambaHeads: number };
 
-/** All heads together are `mamba_expand` times as wide as hidden states, whether the file says their size or not. */
-const headSize: Field<number, Sizes> = {
+/** All heads together are `mamba_expand` times as wide as hidden states, or `mamba_d_ssm`, whether the file says their size or not. */
+const headSize = (known: number | undefined): Field<number, Sizes> => ({
   read(json, { hiddenSize, mambaHeads }) {
     const expand = field('mamba_expand', integer(1, 1000), 2).read(json, {});
-    const width = expand * hiddenSize;
-    const named = json.raw('mamba_d_head');
-    const found =
-      named === 'auto' || named === undefined ? width / mambaHeads : json.check('mamba_d_head', named, SIZE);
-    if (found !== undefined && found * mambaHeads !== width)
+    const isNamed = known !== undefined && !json.isNull('mamba_d_ssm');
+    const width = isNamed ? field('mamba_d_ssm', WIDTH, known).read(json, {}) : expand * hiddenSize;
+    const named = json.raw('mamba_d_head') ?? 'auto';
+    const found = named === 'auto' ? width / mambaHeads : json.check('mamba_d_head', named, SIZE);
+    if (found !== undefined && (found * mambaHeads !== width || !Number.isInteger(found)))
       json.problem(
-        `mamba_n_heads (${mambaHeads}) heads of ${found} must be mamba_expand * hidden_size (${width})`,
+        `mamba_n_heads (${mambaHeads}) heads of ${found} must be ${isNamed ? 'mamba_d_ssm' : 'mamba_expand * hidden_size'} (${width})`,
       );
     return found ?? 1;
   },
-};
+});
 
-const number: Check<number> = {
+/** What stands for an infinite number in JSON, which has none: transformers 5 writes the second. */
+const isInfinite = (value: unknown): boolean =>
+  value === 'Infinity' || (isObject(value) && value['__float__'] === 'Infinity');
+
+const numberOf = (value: unknown): number =>
+  isInfinite(value) ? Number.POSITIVE_INFINITY : typeof value === 'number' ? value : Number.NaN;
+
+const number: Check<unknown> = {
   safeParse: (value) =>
-    typeof value === 'number' && value >= 0
+    numberOf(value) >= 0
       ? { success: true, data: value }
       : { success: false, error: { issues: [{ message: 'must be a number from 0' }] } },
 };
@@ -38,7 +52,7 @@ const ENDLESS = 3e38;
 /** `time_step_limit`, two numbers; null, as an infinite second one, stands for none. */
 const stepLimits: Field<readonly [number, number]> = {
   read(json: ConfigReader) {
-    const found = json.value('time_step_limit', listOf(number, 'numbers from 0'));
+    const found = json.value('time_step_limit', listOf(number, 'numbers from 0'))?.map(numberOf);
     const [least = 0, most = ENDLESS] = found ?? [];
     if (found !== undefined && (found.length !== 2 || least > most))
       json.problem('time_step_limit must be a least and a most step');
@@ -46,13 +60,35 @@ const stepLimits: Field<readonly [number, number]> = {
   },
 };
 
+/** Mixers of Mamba-2, under the names that its authors gave their sizes. Heads have other names in each family. */
+export const originalMamba2 = {
+  mambaGroups: field('n_groups', HEADS, 8),
+  convTaps: field('conv_kernel', TAPS, 4),
+  convBias: field('use_conv_bias', flag, true),
+  mambaBias: field('use_bias', flag, false),
+  stepLimits,
+};
+
+/** Keys of theirs that change nothing here. */
+export const ORIGINAL_MAMBA2_IRRELEVANT = {
+  chunk_size: 'says how kernels of GPUs cut prompts',
+  use_mamba_kernels: 'says which kernels another program takes',
+  expand: 'is another name of the heads together',
+  residual_in_fp32: 'says how another program rounds sums',
+  num_logits_to_keep: 'says what a call returns',
+  ...keysBecause(
+    'says how training began',
+    ...['time_step_min', 'time_step_max', 'time_step_floor', 'time_step_rank', 'rescale_prenorm_residual'],
+  ),
+};
+
 /** Mixers of Mamba-2, under the names that most hybrids have. */
-export const mamba2 = ({ heads, stateSize }: Mamba2Defaults) => ({
+export const mamba2 = ({ heads, stateSize, width }: Mamba2Defaults) => ({
   mambaHeads: field('mamba_n_heads', HEADS, heads),
-  mambaHeadSize: headSize,
+  mambaHeadSize: headSize(width),
   mambaStateSize: field('mamba_d_state', SIZE, stateSize),
   mambaGroups: field('mamba_n_groups', HEADS, 1),
-  convTaps: field('mamba_d_conv', integer(2, 64), 4),
+  convTaps: field('mamba_d_conv', TAPS, 4),
   convBias: field('mamba_conv_bias', flag, true),
   mambaBias: field('mamba_proj_bias', flag, false),
   stepLimits,

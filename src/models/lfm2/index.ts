@@ -3,6 +3,7 @@ import {
   biases,
   type ConfigOf,
   type ConfigReader,
+  type DecoderConfig,
   decoder,
   defineConfig,
   type Field,
@@ -18,14 +19,14 @@ import {
   SIZE,
   WIDTH,
 } from '../../layers/config/index.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { BaseMLP } from '../../layers/mlp.js';
+import { type LayerStep, PreNormLayer } from '../../layers/decoder-layers.js';
+import { BaseMLP, type MLPConfig } from '../../layers/mlp.js';
 import { BaseRMSNorm, HeadNorm } from '../../layers/norms.js';
+import { ShortConv, type ShortConvConfig } from '../../layers/short-conv.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
-import { ShortConv } from './short-conv.js';
 
 /** The width of MLPs: two thirds of what is named, times a factor, up to a multiple, unless that is switched off. */
 const intermediateSize: Field<number> = {
@@ -48,19 +49,20 @@ function attendingLayers(json: ConfigReader): (layer: number) => boolean {
   return (layer) => named?.includes(layer) ?? true;
 }
 
-/** Defaults of transformers 5.24, Lfm2Config. */
+/** What LFM2 and its relatives have. Defaults of transformers 5.24, Lfm2Config and Lfm2MoeConfig. */
+export const LFM2_FIELDS = {
+  ...decoder({ ...LLAMA_DEFAULTS, numKeyValueHeads: 8, ropeTheta: 1_000_000, tieWordEmbeddings: true }),
+  ...biases({ qkv: false, dense: false, mlp: false }),
+  tieWordEmbeddings: field(['tie_embedding', 'tie_word_embeddings'], flag, true),
+  rmsNormEps: field('norm_eps', positive(1), 1e-5),
+  convTaps: field('conv_L_cache', integer(2, 64), 3),
+  convBias: field('conv_bias', flag, false),
+  attends: layersOfType('full_attention', 'conv', attendingLayers),
+  slidingWindows: fullAttention,
+};
+
 const LFM2_CONFIG = defineConfig({
-  fields: {
-    ...decoder({ ...LLAMA_DEFAULTS, numKeyValueHeads: 8, ropeTheta: 1_000_000, tieWordEmbeddings: true }),
-    ...biases({ qkv: false, dense: false, mlp: false }),
-    intermediateSize,
-    tieWordEmbeddings: field(['tie_embedding', 'tie_word_embeddings'], flag, true),
-    rmsNormEps: field('norm_eps', positive(1), 1e-5),
-    convTaps: field('conv_L_cache', integer(2, 64), 3),
-    convBias: field('conv_bias', flag, false),
-    attends: layersOfType('full_attention', 'conv', attendingLayers),
-    slidingWindows: fullAttention,
-  },
+  fields: { ...LFM2_FIELDS, intermediateSize },
   irrelevant: {
     ...keysBecause(
       'is a size under another name, which Lfm2Config does not read',
@@ -82,6 +84,50 @@ const LFM2_CONFIG = defineConfig({
 });
 type Lfm2Config = ConfigOf<typeof LFM2_CONFIG>;
 
+/** What the layers of these families are told. */
+interface Lfm2LayersConfig extends DecoderConfig, ShortConvConfig {
+  /** For each layer, whether it has attention. */
+  readonly attends: readonly boolean[];
+  /** For each layer, whether its MLP is experts; none are when absent. */
+  readonly sparseLayers?: readonly boolean[];
+}
+
+/** The MLP of a layer. `weights` is its window. */
+export const lfm2MLP = (config: MLPConfig, weights: Weights): BaseMLP =>
+  new BaseMLP(config, weights, { names: { gate: 'w1', up: 'w3', down: 'w2' } });
+
+/** A model of short convolutions and, in between, of attention. `weights` is its window. */
+export function lfm2Model(
+  config: Lfm2LayersConfig,
+  weights: Weights,
+  mlp: (layerId: number, at: Weights) => LayerStep,
+): BaseModelATB {
+  const { hiddenSize, rmsNormEps, attends, sparseLayers } = config;
+  const norm = (at: Weights) => new BaseRMSNorm(at, hiddenSize, rmsNormEps);
+  const attention = (layerId: number, at: Weights) => {
+    const norms = projectionNorms(
+      config,
+      (of, heads) => new HeadNorm(at.at(`${of}_layernorm`), { ...config, heads }, rmsNormEps),
+    );
+    return new NormedRotaryAttention(layerId, config, at, norms, { dense: 'out_proj' });
+  };
+  return new BaseModelATB(config, weights, {
+    layer: (layerId, at) => {
+      const parts = {
+        inputLayernorm: norm(at.at('operator_norm')),
+        selfAttn: attends[layerId]
+          ? attention(layerId, at.at('self_attn'))
+          : new ShortConv(layerId, config, at.at('conv')),
+        postAttentionLayernorm: norm(at.at('ffn_norm')),
+        mlp: mlp(layerId, at.at('feed_forward')),
+      };
+      const variant = [attends[layerId] ? '' : 'conv', sparseLayers?.[layerId] ? 'sparse' : ''];
+      return new PreNormLayer(layerId, at, parts, variant.filter((part) => part !== '').join('_'));
+    },
+    norm: norm(weights.at('embedding_norm')),
+  });
+}
+
 /** Liquid's second generation: most layers mix tokens by short convolutions, some by attention (arXiv:2511.23404). */
 export class FlashLfm2ForCausalLMATB extends FlashForCausalLMATB<Lfm2Config> {
   readonly name = 'lfm2';
@@ -89,30 +135,7 @@ export class FlashLfm2ForCausalLMATB extends FlashForCausalLMATB<Lfm2Config> {
 
   constructor(config: Lfm2Config, weights: Weights) {
     super(config, weights);
-    const { hiddenSize, rmsNormEps } = config;
-    const norm = (at: Weights) => new BaseRMSNorm(at, hiddenSize, rmsNormEps);
-    const attention = (layerId: number, at: Weights) => {
-      const norms = projectionNorms(
-        config,
-        (of, heads) => new HeadNorm(at.at(`${of}_layernorm`), { ...config, heads }, rmsNormEps),
-      );
-      return new NormedRotaryAttention(layerId, config, at, norms, { dense: 'out_proj' });
-    };
-    this.model = new BaseModelATB(config, weights.at('model'), {
-      layer: (layerId, at) => {
-        const attends = config.attends[layerId];
-        const parts = {
-          inputLayernorm: norm(at.at('operator_norm')),
-          selfAttn: attends
-            ? attention(layerId, at.at('self_attn'))
-            : new ShortConv(layerId, config, at.at('conv')),
-          postAttentionLayernorm: norm(at.at('ffn_norm')),
-          mlp: new BaseMLP(config, at.at('feed_forward'), { names: { gate: 'w1', up: 'w3', down: 'w2' } }),
-        };
-        return new PreNormLayer(layerId, at, parts, attends ? '' : 'conv');
-      },
-      norm: norm(weights.at('model').at('embedding_norm')),
-    });
+    this.model = lfm2Model(config, weights.at('model'), (_, at) => lfm2MLP(config, at));
   }
 }
 

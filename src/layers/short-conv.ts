@@ -1,12 +1,12 @@
-import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
-import type { GraphKind } from '../../graph/graph-kind.js';
-import { CausalConv } from '../../layers/causal-conv.js';
-import type { LayerStep } from '../../layers/decoder-layers.js';
-import { buildLinear, buildRowParallelLinear } from '../../layers/linear-steps.js';
-import { Module } from '../../layers/module.js';
-import { addSplit } from '../../layers/split.js';
-import { Linear } from '../../weights/linear.js';
-import type { Weights } from '../../weights/weights.js';
+import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
+import type { GraphKind } from '../graph/graph-kind.js';
+import { Linear } from '../weights/linear.js';
+import type { Weights } from '../weights/weights.js';
+import { CausalConv } from './causal-conv.js';
+import type { LayerStep } from './decoder-layers.js';
+import { buildLinear, buildRowParallelLinear } from './linear-steps.js';
+import { Module } from './module.js';
+import { addSplit } from './split.js';
 
 /** What a short convolution is told by the configuration. */
 export interface ShortConvConfig {

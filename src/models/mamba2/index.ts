@@ -1,0 +1,71 @@
+import {
+  type ConfigOf,
+  defineConfig,
+  field,
+  HEADS,
+  keysBecause,
+  LENGTH,
+  ORIGINAL_MAMBA2_IRRELEVANT,
+  only,
+  originalMamba2,
+  positive,
+  SIZE,
+  textModel,
+} from '../../layers/config/index.js';
+import { SingleStepLayer } from '../../layers/decoder-layers.js';
+import { Mamba2Mixer } from '../../layers/mamba2.js';
+import { BaseRMSNorm } from '../../layers/norms.js';
+import { type HeadNames, registerModel, routerOf } from '../../router/index.js';
+import type { Weights } from '../../weights/weights.js';
+import { BaseModelATB } from '../base/base-model-atb.js';
+import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
+
+/** States have no end, but a run's context must: that up to which Codestral Mamba was tried. */
+const MANY_TOKENS = 2 ** 18;
+
+/** Defaults of transformers 5.24, Mamba2Config. */
+const MAMBA2_CONFIG = defineConfig({
+  fields: {
+    ...textModel({ tieWordEmbeddings: false }),
+    maxPositionEmbeddings: field('max_position_embeddings', LENGTH, MANY_TOKENS),
+    ...originalMamba2,
+    mambaHeads: field('num_heads', HEADS, 128),
+    mambaHeadSize: field('head_dim', SIZE, 64),
+    mambaStateSize: field('state_size', SIZE, 128),
+    rmsNormEps: field('layer_norm_epsilon', positive(1), 1e-5),
+    mambaAct: field('hidden_act', only('silu'), 'silu'),
+  },
+  irrelevant: {
+    ...ORIGINAL_MAMBA2_IRRELEVANT,
+    ...keysBecause('is not read by Mamba2Config', 'rms_norm', 'norm_before_gate'),
+  },
+});
+type Mamba2ModelConfig = ConfigOf<typeof MAMBA2_CONFIG>;
+
+const HEAD: HeadNames = { embedding: 'backbone.embeddings', head: 'lm_head' };
+
+/** Mamba-2 (arXiv:2405.21060) and nothing else: no attention, so no keys and values, and no positions. */
+export class FlashMamba2ForCausalLMATB extends FlashForCausalLMATB<Mamba2ModelConfig> {
+  readonly name = 'mamba2';
+  protected readonly model: BaseModelATB;
+
+  constructor(config: Mamba2ModelConfig, weights: Weights) {
+    super(config, weights, { names: HEAD });
+    const norm = (at: Weights) => new BaseRMSNorm(at, config.hiddenSize, config.rmsNormEps);
+    const inner = weights.at('backbone');
+    this.model = new BaseModelATB(config, inner, {
+      names: { embedding: 'embeddings', layers: 'layers' },
+      layer: (layerId, at) => {
+        const mixer = new Mamba2Mixer(layerId, config, at.at('mixer'));
+        return new SingleStepLayer(layerId, at, norm(at.at('norm')), mixer);
+      },
+      norm: norm(inner.at('norm_f')),
+    });
+  }
+}
+
+export const Mamba2Router = routerOf(MAMBA2_CONFIG, FlashMamba2ForCausalLMATB, {
+  about: { kind: 'variant', features: ['mixers of Mamba-2 alone'], reference: 'transformers' },
+  headNames: HEAD,
+});
+registerModel('mamba2', Mamba2Router);
