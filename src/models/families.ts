@@ -60,6 +60,7 @@ export * from './minimax_m2/index.js';
 export * from './ministral/index.js';
 export * from './ministral3/index.js';
 export * from './mistral/index.js';
+export * from './mistral3/index.js';
 export * from './mixtral/index.js';
 export * from './modernbert/index.js';
 export * from './mpt/index.js';

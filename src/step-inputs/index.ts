@@ -48,3 +48,4 @@ export type { InsertedRows, Step } from './step.js';
 export type { RunFacts, StepInput, StepSizes } from './step-input.js';
 export { tokenIds } from './token-ids.js';
 export { tokenTypes } from './token-types.js';
+export { WORDS_AMONG, wordsAmongRows } from './words-among-rows.js';
