@@ -97,4 +97,5 @@ export * from './stablelm/index.js';
 export * from './starcoder2/index.js';
 export * from './telechat/index.js';
 export * from './vaultgemma/index.js';
+export * from './xglm/index.js';
 export * from './youtu/index.js';

@@ -41,6 +41,7 @@ export type { RopeConfig, RopeScaling } from './rotary/rope-config.js';
 export { type RotaryTables, rotary, rotaryTables, slidingRotaryTables } from './rotary.js';
 export { POSITION_SHARES, sampledPositions } from './sampled-positions.js';
 export { insertMaskName, SEEN_KEYS, seenInserts } from './seen-inserts.js';
+export { SINUSOIDS, type SinusoidTable, sinusoids } from './sinusoids.js';
 export { SOUND, sound } from './sound.js';
 export { mergedSquares, SQUARE, squarePictures } from './square-pictures.js';
 export { STATE_FROM, STATE_TO, stateBlocks } from './state-blocks.js';
