@@ -145,6 +145,9 @@ def make_input(name, described, step, manifest, max_positions):
     if made == "alibi_mask":
         # SelfAttention, too, adds these masks as they are.
         return make_alibi_mask(recipe, step, manifest["mask_values"]["PagedAttention"])
+    if made == "query_scales":
+        steps = (step.positions // recipe["length"]).float()
+        return (1 + recipe["beta"] * torch.log(1 + steps)).reshape(-1, 1)
     if made == "sinusoids":
         return sinusoids(recipe, max_positions)
     if made == "rotary":

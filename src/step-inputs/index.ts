@@ -35,6 +35,7 @@ export {
   windowLens,
 } from './patches.js';
 export { positions, positionsPastPadding } from './positions.js';
+export { QUERY_SCALES, queryScales } from './query-scales.js';
 export type { FrequencyRecipe, InputRecipe, RotaryRecipe } from './recipe.js';
 export { RESAMPLING, resampling } from './resampling.js';
 export type { RopeConfig, RopeScaling } from './rotary/rope-config.js';

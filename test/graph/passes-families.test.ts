@@ -20,6 +20,8 @@ const DELTA = 'RmsNorm Linear Linear CausalConv1d GatedDeltaRule RmsNorm Slice A
 /** What the passes leave in a layer's graph beside Llama's operations, in order, and whose layers those are. */
 const LEFT: Readonly<Record<string, readonly string[]>> = {
   'LayerNorm Linear LayerNorm': ['bloom-normed-residual'],
+  // By which queries grow.
+  Elewise: ['ministral3', 'ministral3-far'],
   'LayerNorm Linear': [
     'codegen',
     'cohere',

@@ -1,5 +1,5 @@
 export { alibi, alibiSlopes } from './alibi.js';
-export type { BaseConfig, DecoderConfig, LongestContext } from './base-config.js';
+export type { BaseConfig, DecoderConfig, LongestContext, QueryScale } from './base-config.js';
 export { ConfigReader, type UnreadKey } from './config-reader.js';
 export {
   type ConfigDefinition,
