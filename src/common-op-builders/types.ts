@@ -4,10 +4,12 @@ import type { GraphKind } from '../graph/graph-kind.js';
 import type { SwigluClamp } from '../graph/ops/activation.js';
 import type { ExpertLinear } from '../weights/expert-linear.js';
 import type { Linear } from '../weights/linear.js';
+import type { ExpertGroups } from './expert-groups.js';
 import type { RecurrentRule } from './recurrent-rule.js';
 import type { AttentionCache, LatentCache, StateTensors, TokenSequences } from './tensor-groups.js';
 import type { TensorParallelInfo } from './tensor-parallel.js';
 
+export type { ExpertGroups } from './expert-groups.js';
 export type * from './recurrent-rule.js';
 export type * from './tensor-groups.js';
 export { SINGLE_RANK, type TensorParallelInfo } from './tensor-parallel.js';
@@ -34,15 +36,6 @@ export interface PositionalEmbeddingTypes {
   rope: true;
   mrope: true;
   mrope_sum: true;
-}
-
-/** Groups of experts that a router chooses first. */
-export interface ExpertGroups {
-  readonly count: number;
-  /** Groups that each token may choose experts of. */
-  readonly kept: number;
-  /** A group's score is the sum of so many of its highest. */
-  readonly scored: number;
 }
 
 /**

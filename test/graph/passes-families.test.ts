@@ -22,6 +22,8 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   'LayerNorm Linear LayerNorm': ['bloom-normed-residual'],
   // By which queries grow.
   Elewise: ['ministral3', 'ministral3-far'],
+  'LayerNorm Elewise Linear Sort Slice Slice Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Cast Elewise Elewise Softmax Cast Elewise Elewise Activation Cast Elewise Elewise Softmax Elewise Gather FusedExperts Elewise':
+    ['phimoe', 'phimoe-no-bias'],
   'LayerNorm Linear': [
     'codegen',
     'cohere',
