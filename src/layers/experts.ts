@@ -6,7 +6,7 @@ import { ExpertLinear } from '../weights/expert-linear.js';
 import { type ExpertStacks, unstacked } from '../weights/expert-stacks.js';
 import { channelsOf } from '../weights/linear.js';
 import { rowsOf } from '../weights/weight-changes.js';
-import type { TensorRef, Weights } from '../weights/weights.js';
+import type { Weights } from '../weights/weights.js';
 import type { LayerStep } from './decoder-layers.js';
 import type { Choice, ExpertRouter } from './expert-router.js';
 import { BaseMLP, type MLPConfig } from './mlp.js';

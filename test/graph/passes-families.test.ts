@@ -26,6 +26,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['phimoe', 'phimoe-no-bias'],
   'LayerNorm Linear': [
     'codegen',
+    'codegen-narrow',
     'cohere',
     'cohere2',
     'cohere2-bias',
@@ -51,7 +52,12 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'hyperclovax',
   ],
   'Linear Linear RmsNorm Linear RmsNorm': ['exaone4', 'exaone4-global'],
-  'Split Rope RmsNorm RmsNorm ReshapeAndCache': ['hunyuan_v1_dense', 'hunyuan_v1_dense-bias', 'nanochat'],
+  'Split Rope RmsNorm RmsNorm ReshapeAndCache': [
+    'hunyuan_v1_dense',
+    'hunyuan_v1_dense-bias',
+    'nanochat',
+    'nanochat-grouped',
+  ],
   'Linear Split RmsNorm RmsNorm Rope ReshapeAndCache Linear RmsNorm Linear RmsNorm': [
     'olmo2',
     'olmo2-grouped',
@@ -63,9 +69,11 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'deepseek_v2-lite',
     'deepseek_v3',
     'glm4_moe_lite',
+    'glm4_moe_lite-groups',
     'minicpm3',
     'minicpm3-direct',
     'youtu',
+    'youtu-direct',
   ],
   [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise`]:
     ['deepseek_v3'],
@@ -75,7 +83,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   [`${LATENT} RmsNorm Elewise Linear Softmax Elewise GroupTopk Elewise Elewise Fill Sort Elewise FusedExperts Linear Elewise Elewise`]:
     ['deepseek_v2'],
   [`${LATENT} RmsNorm Elewise Linear Softmax Sort FusedExperts Linear Elewise Elewise`]: ['deepseek_v2-lite'],
-  'Linear LayerNorm LayerNorm': ['openai_gpt', 'opt-post-norm'],
+  'Linear LayerNorm LayerNorm': ['openai_gpt', 'openai_gpt-untied', 'opt-post-norm'],
   'RmsNorm Elewise Linear Softmax Sort FusedExperts Elewise': ['qwen3_moe-dense-layers'],
   'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Elewise': [
     'mixtral',
@@ -112,6 +120,10 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['glm4_moe', 'solar_open'],
   'RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather FusedExperts Linear Elewise Elewise':
     ['glm4_moe-groups'],
+  'RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather Elewise FusedExperts Linear Elewise Elewise':
+    ['solar_open-groups'],
+  [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather Elewise FusedExperts Linear Elewise Elewise`]:
+    ['glm4_moe_lite-groups'],
   'LayerNorm Linear Split LayerNorm LayerNorm Rope ReshapeAndCache': ['phi-qk-norm'],
   'Split Elewise Fill Elewise Fill Elewise Fill Elewise Fill Elewise Fill Elewise Fill ReshapeAndCache': [
     'mpt-clipped',
@@ -121,10 +133,12 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   ],
   'Linear Split RmsNorm RmsNorm Rope ReshapeAndCache Linear RmsNorm Elewise Linear Softmax Sort FusedExperts RmsNorm Elewise':
     ['flex_olmo'],
+  'Linear Split RmsNorm RmsNorm Rope ReshapeAndCache Linear RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts RmsNorm Elewise':
+    ['flex_olmo-normed'],
   'Split RmsNorm RmsNorm Rope ReshapeAndCache RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise FusedExperts Elewise':
-    ['minimax_m2'],
+    ['minimax_m2', 'minimax_m2-tied'],
   'Activation Elewise Elewise Activation Activation Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Activation Activation Elewise Elewise Elewise Elewise Elewise Elewise':
-    ['apertus'],
+    ['apertus', 'apertus-bias'],
   'Split Elewise CausalConv1d Elewise': ['lfm2', 'lfm2-biases'],
   'RmsNorm Linear Linear Activation Elewise': ['qwen3_5_text', 'qwen3_next-dense'],
   [DELTA]: ['qwen3_5_text'],
@@ -136,7 +150,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['qwen3_5_moe_text', 'qwen3_next'],
   'RmsNorm Linear Linear Activation Elewise Linear RmsNorm Linear RmsNorm': ['afmoe'],
   'RmsNorm Linear Linear Activation Elewise Linear RmsNorm RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise RmsNorm':
-    ['afmoe'],
+    ['afmoe', 'afmoe-plain'],
   [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise`]:
     ['glm4_moe_lite'],
 };

@@ -69,6 +69,7 @@ export {
   slidingEverywhere,
 } from './sliding-windows.js';
 export { softcap } from './softcap.js';
+export { statedRope } from './stated-rope.js';
 export {
   activation,
   biases,

@@ -12,6 +12,7 @@ import {
   type QueryScale,
   required,
   slidingEverywhere,
+  statedRope,
 } from '../../layers/config/index.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
@@ -38,6 +39,7 @@ const MINISTRAL3_CONFIG = defineConfig({
       ropeTheta: required,
     }),
     maxPositionEmbeddings: field('max_position_embeddings', integer(1, 2 ** 31 - 1), 262_144),
+    hasRope: statedRope('Ministral3Config'),
     queryScale,
     ...biases({ qkv: false, dense: false, mlp: false }),
     slidingWindows: slidingEverywhere({ window: undefined }),
