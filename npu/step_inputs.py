@@ -1,4 +1,6 @@
 """Makes the inputs of a step as manifest.json's recipes say. One sequence, whose blocks are 0, 1, 2, ..."""
+import math
+
 import torch
 
 from inserts import axis_positions, deep_index, deep_rows, embedding_rows, inserted_rows, seen_keys
@@ -89,6 +91,17 @@ def rotary_rows(recipe, positions, lengths):
     return torch.cat([half, half], dim=1)
 
 
+def sinusoids(recipe, positions):
+    """A vector of each position: sines, then cosines."""
+    half = recipe["hiddenSize"] // 2
+    frequencies = torch.exp(torch.arange(half).float() * -(math.log(10000) / (half - 1)))
+    rows = torch.arange(positions) + recipe["firstRow"]
+    angles = rows.float().reshape(-1, 1) * frequencies
+    table = torch.cat([angles.sin(), angles.cos()], dim=1)
+    table[rows == recipe.get("zeroRow", -1)] = 0
+    return table
+
+
 def make_input(name, described, step, manifest, max_positions):
     recipe = described.get("recipe")
     if recipe is None:
@@ -132,6 +145,11 @@ def make_input(name, described, step, manifest, max_positions):
     if made == "alibi_mask":
         # SelfAttention, too, adds these masks as they are.
         return make_alibi_mask(recipe, step, manifest["mask_values"]["PagedAttention"])
+    if made == "query_scales":
+        steps = (step.positions // recipe["length"]).float()
+        return (1 + recipe["beta"] * torch.log(1 + steps)).reshape(-1, 1)
+    if made == "sinusoids":
+        return sinusoids(recipe, max_positions)
     if made == "rotary":
         if recipe["frequencies"]["by"] == "position":
             return rotary_rows(recipe, torch.arange(max_positions), None)

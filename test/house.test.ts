@@ -202,7 +202,9 @@ describe('the house', () => {
   });
 
   it('keeps families of text small: the median 60 lines beside imports and blank ones, none over 150', () => {
-    const sees = (family: string) => TS.some(({ path }) => path === `src/models/${family}/vision-tower.ts`);
+    const seeing = ['vision-tower.ts', 'processor.ts'];
+    const sees = (family: string) =>
+      seeing.some((file) => TS.some(({ path }) => path === `src/models/${family}/${file}`));
     const lines = new Map<string, number>();
     for (const { path, text } of TS) {
       const [, family] = /^src\/models\/(\w+)\/./.exec(path) ?? [];

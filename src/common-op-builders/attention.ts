@@ -16,13 +16,25 @@ export function wantsGraph(readsCache: boolean, hasQueryLens: boolean, found: Gr
   return `is for ${hasQueryLens ? 'several tokens' : 'one token'} of each sequence, found ${found.name}`;
 }
 
-/** Adds views of q, k and v as [tokens, heads, headDim], and returns their names. */
-function viewHeads(graph: AtbGraph, { opName, headNum, kvHeadNum, headDim }: Param, tensors: Tensors) {
-  const views = { q: `${opName}_q`, k: `${opName}_k`, v: `${opName}_v` };
+/** Adds views of k and v as [tokens, heads, headDim], and returns their names. */
+function viewKeys(graph: AtbGraph, { opName, kvHeadNum, headDim }: Param, tensors: Tensors) {
+  const views = { k: `${opName}_k`, v: `${opName}_v` };
   graph.addReshape(tensors.k, views.k, [dim(0), kvHeadNum, headDim]);
   graph.addReshape(tensors.v, views.v, [dim(0), kvHeadNum, headDim]);
-  graph.addReshape(tensors.q, views.q, [dim(0), headNum, headDim]);
   return views;
+}
+
+/** The same of q, multiplied by what each token has for it: behind the cache's write, with which the engine makes queries. */
+function viewQueries(graph: AtbGraph, { opName, headNum, headDim }: Param, tensors: Tensors): string {
+  const { queryScales } = tensors;
+  let { q } = tensors;
+  if (queryScales !== undefined) {
+    q = `${opName}_q_scaled`;
+    const multiply = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_MUL' }, `${opName}_q_scale`);
+    graph.addOperation(multiply, [tensors.q, queryScales], [q]);
+  }
+  graph.addReshape(q, `${opName}_q`, [dim(0), headNum, headDim]);
+  return `${opName}_q`;
 }
 
 /** Writes this step's keys and values to the cache. */
@@ -88,8 +100,9 @@ export class ATBEncoderPagedAttention implements OpBuilder<'ATTENTION'> {
 
   build(graph: AtbGraph, param: Param, tensors: Tensors): void {
     const { opName, windowSize, slopes, isCausal } = param;
-    const { q, k, v } = viewHeads(graph, param, tensors);
+    const { k, v } = viewKeys(graph, param, tensors);
     if (tensors.cache) writeCache(graph, param, { k, v }, tensors.cache);
+    const q = viewQueries(graph, param, tensors);
     const heads = `${opName}_heads`;
     const selfAttention = { calcType: 'PA_ENCODER', ...common(param) } as const;
     if (isCausal || windowSize !== undefined) {
@@ -124,8 +137,8 @@ export class ATBDecoderPagedAttention implements OpBuilder<'ATTENTION'> {
   build(graph: AtbGraph, param: Param, tensors: Tensors): void {
     const { opName, windowSize, slopes } = param;
     const cache = cacheOf(param, tensors);
-    const { q, ...rows } = viewHeads(graph, param, tensors);
-    writeCache(graph, param, rows, cache);
+    writeCache(graph, param, viewKeys(graph, param, tensors), cache);
+    const q = viewQueries(graph, param, tensors);
     const heads = `${opName}_heads`;
     const inputs = [q, cache.key, cache.value, cache.blockTables, tensors.seqLen];
     if (windowSize === undefined && slopes === undefined) {
@@ -162,8 +175,8 @@ export class ATBSplitFusePagedAttention implements OpBuilder<'ATTENTION'> {
     const { opName } = param;
     const { seen } = tensors;
     const { key, value, slots, blockTables } = cacheOf(param, tensors);
-    const { q, ...rows } = viewHeads(graph, param, tensors);
-    writeCache(graph, param, rows, { key, value, slots, blockTables });
+    writeCache(graph, param, viewKeys(graph, param, tensors), { key, value, slots, blockTables });
+    const q = viewQueries(graph, param, tensors);
     const heads = `${opName}_heads`;
     const op = new BaseOperation(
       'PagedAttention',
@@ -201,8 +214,8 @@ export class ATBSplitFuseAlibiPagedAttention implements OpBuilder<'ATTENTION'> {
         opName,
         tensor: 'tokenSequences',
       });
-    const { q, ...rows } = viewHeads(graph, param, tensors);
-    writeCache(graph, param, rows, cache);
+    writeCache(graph, param, viewKeys(graph, param, tensors), cache);
+    const q = viewQueries(graph, param, tensors);
     const heads = `${opName}_heads`;
     const op = new BaseOperation('PagedAttention', { ...common(param), maskType: 'MASK_TYPE_ALIBI' }, opName);
     const inputs = [q, cache.key, cache.value, tokens.blockTables, tokens.seqLen, attentionMask];

@@ -246,6 +246,8 @@ export interface BuilderTensors {
     tokenSequences?: TokenSequences;
     /** f32 [headNum], with `hasSinks`. */
     sinks?: string;
+    /** [tokens, 1], by which queries are multiplied; they stay when absent. */
+    queryScales?: string;
     /** i32 [tokens]: keys that each query sees, where some see later ones: masks are [batch, context, context] or [tokens, context]. */
     seen?: string;
     attentionOut: string;

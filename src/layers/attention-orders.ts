@@ -1,5 +1,6 @@
 import type { AtbGraph } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
+import { QUERY_SCALES } from '../step-inputs/index.js';
 import type { Weights } from '../weights/weights.js';
 import { type AttentionConfig, type AttentionOptions, BaseAttention, type Qkv } from './base-attention.js';
 import type { NormStep } from './norms.js';
@@ -12,6 +13,11 @@ export class RotaryAttention extends BaseAttention {
     const attended = this.buildAttentionGraph(graph, kind, { ...rotated, v });
     return this.buildDenseGraph(graph, kind, attended);
   }
+}
+
+/** The same, but queries are multiplied by a number of their positions, so that far tokens are still told apart. */
+export class ScaledRotaryAttention extends RotaryAttention {
+  protected override readonly queryScales = QUERY_SCALES;
 }
 
 /** Attention that knows no positions: those of models with learned ones, and of layers without rotary embedding. */

@@ -114,6 +114,8 @@ export abstract class BaseAttention extends Module {
   readonly qkv: Linear;
   readonly dense: Linear;
   protected readonly windowSize: number | undefined;
+  /** The input by which queries are multiplied, as variants have it. */
+  protected readonly queryScales: string | undefined = undefined;
   private readonly scale: number;
   private readonly softcap: number | undefined;
   private readonly isCausal: boolean;
@@ -254,6 +256,7 @@ export abstract class BaseAttention extends Module {
       ...(this.seesAhead(kind) && { seen: SEEN_KEYS }),
       ...(slopes && { tokenSequences: TOKEN_SEQUENCES }),
       ...(sinks && { sinks: sinks.name }),
+      ...(this.queryScales !== undefined && { queryScales: this.queryScales }),
       attentionOut: 'attn_out',
     });
     return 'attn_out';

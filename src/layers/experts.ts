@@ -1,151 +1,19 @@
-import {
-  type ActivationKind,
-  CommonOpBuilderManager,
-  type ExpertGroups,
-} from '../common-op-builders/index.js';
-import type { FloatDType } from '../dtype.js';
-import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
+import { type ActivationKind, CommonOpBuilderManager } from '../common-op-builders/index.js';
+import type { AtbGraph } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import type { SwigluClamp } from '../graph/ops/activation.js';
-import { GROUP_INDICES } from '../step-inputs/index.js';
 import { ExpertLinear } from '../weights/expert-linear.js';
 import { unstacked } from '../weights/expert-stacks.js';
 import { channelsOf } from '../weights/linear.js';
-import { constantWeight, inF32 } from '../weights/weight-changes.js';
-import type { TensorRef, Weights } from '../weights/weights.js';
+import type { Weights } from '../weights/weights.js';
 import type { LayerStep } from './decoder-layers.js';
 import { type ExpertNames, IN_MEMORY, stacksOf } from './expert-names.js';
+import type { Choice, ExpertRouter } from './expert-router.js';
 import { BaseMLP, type MLPConfig } from './mlp.js';
 import { Module } from './module.js';
 import { addResidual } from './residual.js';
 
-/** How a family's router chooses experts. */
-export interface RouterConfig {
-  readonly hiddenSize: number;
-  readonly numExperts: number;
-  /** How many of them each token is given to. */
-  readonly numExpertsPerToken: number;
-  readonly scoring: 'softmax' | 'sigmoid';
-  /** Whether the weights of a token are divided by their sum. */
-  readonly normTopkProb: boolean;
-  /** What keeps that sum, which may be 0, above 0: a number that is added, or that it is at least. */
-  readonly sumGuard?: { readonly added: number } | { readonly least: number };
-  /** What weights are multiplied by; 1 when absent. */
-  readonly routedScalingFactor?: number;
-  /** Absent where experts stand in no groups. */
-  readonly expertGroups?: ExpertGroups | undefined;
-}
-
-/** The checkpoint's names of a router's tensors. */
-export interface RouterNames {
-  readonly gate: string;
-  /** What is added to the logits; absent where nothing is. */
-  readonly bias?: string;
-  /** What is added to scores for the choice alone; absent where nothing is. */
-  readonly correction?: string;
-  /** Of a correction that is stored as a matrix. */
-  readonly correctionRows?: number;
-}
-
-/** What a router gives, by the names in the graph: [tokens, numExpertsPerToken] both. */
-export interface Choice {
-  /** i32 */
-  readonly chosen: string;
-  /** f32 */
-  readonly probs: string;
-}
-
-/**
- * Which experts a token is given to, and with which weights. It computes in f32 whatever the model runs in: experts whose
- * scores are close must not change places by rounding. Of equal scores the expert with the lower number is chosen.
- */
-export class ExpertRouter extends Module {
-  private readonly gate: TensorRef;
-  private readonly bias: TensorRef | undefined;
-  private readonly correction: TensorRef | undefined;
-  /** Numbers that ATB wants as tensors, [1] each: what is added to sums, or taken from them and given back. */
-  private readonly sumGuards: readonly TensorRef[];
-  private readonly config: RouterConfig;
-  private readonly dtype: FloatDType;
-
-  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
-  constructor(
-    config: RouterConfig,
-    weights: Weights,
-    { gate, bias, correction, correctionRows }: RouterNames = { gate: 'gate.weight' },
-  ) {
-    super();
-    const { numExperts, hiddenSize, normTopkProb, sumGuard } = config;
-    const kept = (name: string, shape: readonly number[]) => inF32(weights.get(name, shape));
-    this.config = config;
-    this.gate = kept(gate, [numExperts, hiddenSize]);
-    this.bias = bias === undefined ? undefined : kept(bias, [numExperts]);
-    const rows = correctionRows === undefined ? [] : [correctionRows];
-    this.correction = correction === undefined ? undefined : kept(correction, [...rows, numExperts]);
-    this.sumGuards = normTopkProb
-      ? guardNumbers(sumGuard).map((value, at) =>
-          inF32(constantWeight(weights.path(`sum_guard_${at}`), [1], value)),
-        )
-      : [];
-    this.dtype = weights.dtype ?? 'bf16';
-  }
-
-  override getWeights(): TensorRef[] {
-    return [this.gate, this.bias, this.correction, ...this.sumGuards].filter((ref) => ref !== undefined);
-  }
-
-  /** `input` [tokens, hidden] -> the choice of each token. */
-  buildGraph(graph: AtbGraph, input: string): Choice {
-    const choice = { chosen: 'chosen_experts', probs: 'expert_probs' };
-    const {
-      numExpertsPerToken: topK,
-      scoring,
-      normTopkProb,
-      sumGuard,
-      routedScalingFactor = 1,
-      expertGroups,
-    } = this.config;
-    const [sumAdded, sumBound] = this.sumGuards;
-    let wide = input;
-    if (this.dtype !== 'f32') {
-      wide = 'router_input';
-      const cast = { elewiseType: 'ELEWISE_CAST', outTensorType: 'ACL_FLOAT' } as const;
-      graph.addOperation(new BaseOperation('Elewise', cast, 'router_input_widen'), [input], [wide]);
-    }
-    const product = this.bias ? 'router_product' : 'router_logits';
-    const linear = new BaseOperation('Linear', { transposeB: true, hasBias: false }, 'router');
-    graph.addOperation(linear, [wide, this.gate.name], [product]);
-    if (this.bias) {
-      // ATB adds biases to products of 16 bits only.
-      const add = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_ADD' }, 'router_bias');
-      graph.addOperation(add, [product, this.bias.name], ['router_logits']);
-    }
-    CommonOpBuilderManager.getBuilder({
-      category: 'MOE_ROUTER',
-      opName: 'router',
-      topK,
-      scoring,
-      isCorrected: this.correction !== undefined,
-      ...(expertGroups && { groups: expertGroups }),
-      normalizes: normTopkProb,
-      ...(normTopkProb && sumGuard && { sumGuard: 'least' in sumGuard ? 'least' : 'added' }),
-      scale: routedScalingFactor,
-      dtype: this.dtype,
-    }).build(graph, {
-      logits: 'router_logits',
-      ...(this.correction && { correction: this.correction.name }),
-      groupIndices: GROUP_INDICES,
-      ...(sumAdded && { sumAdded: sumAdded.name }),
-      ...(sumBound && { sumBound: sumBound.name }),
-      chosenOut: choice.chosen,
-      probsOut: choice.probs,
-    });
-    return choice;
-  }
-}
-
-const guardNumbers = (guard: RouterConfig['sumGuard'] = { added: 0 }): readonly number[] =>
-  'least' in guard ? [-guard.least, guard.least] : [guard.added].filter((added) => added !== 0);
+export * from './expert-router.js';
 
 /** What the experts of a layer are like. */
 export interface ExpertsConfig {

@@ -19,6 +19,8 @@ export interface EncoderInput {
   readonly shape: readonly [frames: number, rows: number, columns: number];
   /** Of what the encoder gives; undefined where it stands in a line like text. */
   readonly grid?: InsertGrid | undefined;
+  /** The ids of those tokens, where they are not all the same: some may be words. [count] */
+  readonly tokens?: Int32Array;
   /** Whether its tokens see each other, whichever comes first: one step computes them all. */
   readonly isWhole?: boolean;
   /** SHA-256 over everything that decides what the encoder gives, as 8 integers: equal keys, equal rows. */

@@ -1,5 +1,5 @@
 import { refuseRequest } from '../errors.js';
-import type { Insert } from './insert.js';
+import type { EncoderInput, Insert } from './insert.js';
 import type { MediaKind, MediaPiece, MediaProcessor } from './processor.js';
 
 /** A prompt as models read it: each placeholder stands as often as its encoder gives rows. */
@@ -55,7 +55,7 @@ export function placeInserts(
     isSeam = true;
     for (const piece of pieces) {
       if ('data' in piece) inserts.push({ start: expanded.length, input: piece });
-      add('data' in piece ? Array<number>(piece.count).fill(rowTokens[kind] ?? token) : piece);
+      add('data' in piece ? rowIdsOf(piece, rowTokens[kind] ?? token) : piece);
     }
     isSeam = true;
   }
@@ -69,6 +69,10 @@ export function placeInserts(
   }
   return { tokens: Int32Array.from(expanded), inserts };
 }
+
+/** The ids of what an encoder gives rows for. */
+const rowIdsOf = ({ tokens, count }: EncoderInput, token: number): number[] =>
+  tokens ? Array.from(tokens) : Array<number>(count).fill(token);
 
 /** Things that the same token stands for, in their order. */
 class Line {

@@ -35,12 +35,14 @@ export {
   windowLens,
 } from './patches.js';
 export { positions, positionsPastPadding } from './positions.js';
+export { QUERY_SCALES, queryScales } from './query-scales.js';
 export type { FrequencyRecipe, InputRecipe, RotaryRecipe } from './recipe.js';
 export { RESAMPLING, resampling } from './resampling.js';
 export type { RopeConfig, RopeScaling } from './rotary/rope-config.js';
 export { type RotaryTables, rotary, rotaryTables, slidingRotaryTables } from './rotary.js';
 export { POSITION_SHARES, sampledPositions } from './sampled-positions.js';
 export { insertMaskName, SEEN_KEYS, seenInserts } from './seen-inserts.js';
+export { SINUSOIDS, type SinusoidTable, sinusoids } from './sinusoids.js';
 export { SOUND, sound } from './sound.js';
 export { mergedSquares, SQUARE, squarePictures } from './square-pictures.js';
 export { STATE_FROM, STATE_TO, stateBlocks } from './state-blocks.js';
@@ -48,3 +50,4 @@ export type { InsertedRows, Step } from './step.js';
 export type { RunFacts, StepInput, StepSizes } from './step-input.js';
 export { tokenIds } from './token-ids.js';
 export { tokenTypes } from './token-types.js';
+export { WORDS_AMONG, wordsAmongRows } from './words-among-rows.js';

@@ -63,6 +63,8 @@ export interface AxialRotary {
   readonly headDim: number;
   /** Patches along a side of a block. */
   readonly mergeSize: number;
+  /** How far the frequencies of x lie between those of y, in steps from one to the next; 0 when absent: they are the same. */
+  readonly xShift?: number;
 }
 
 /**
@@ -70,15 +72,17 @@ export interface AxialRotary {
  * x frequencies], and both halves are equal (transformers 5.24, `Qwen2VLVisionRotaryEmbedding`).
  */
 export function axialRotary(
-  { theta, headDim, mergeSize }: AxialRotary,
+  { theta, headDim, mergeSize, xShift = 0 }: AxialRotary,
   places: PatchPlaces = asTheyCome,
 ): StepInput {
   const names = { cos: 'cos_embedding', sin: 'sin_embedding' };
   const perAxis = headDim / 4;
-  const inverse = Float32Array.from(
-    { length: perAxis },
-    (_, i) => 1 / Math.fround(theta ** Math.fround(i / perAxis)),
-  );
+  const inverseOf = (shift: number) =>
+    Float32Array.from(
+      { length: perAxis },
+      (_, i) => 1 / Math.fround(theta ** Math.fround((i + shift) / perAxis)),
+    );
+  const inverses = [inverseOf(0), inverseOf(xShift)] as const;
   return {
     names: Object.values(names),
     describe({ rows, dtype }) {
@@ -95,9 +99,9 @@ export function axialRotary(
         for (const patch of places(input)) {
           const { x, y } = within[patch % within.length] as { x: number; y: number };
           for (let half = 0; half < 2; half++)
-            for (const position of [y, x])
+            for (const [axis, position] of [y, x].entries())
               for (let i = 0; i < perAxis; i++, at++) {
-                const angle = Math.fround(position * (inverse[i] as number));
+                const angle = Math.fround(position * (inverses[axis]?.[i] as number));
                 cos[at] = Math.cos(angle);
                 sin[at] = Math.sin(angle);
               }

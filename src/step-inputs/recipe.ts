@@ -87,6 +87,15 @@ export type InputRecipe =
       /** One for each head. Where a query must not look, it holds what PagedAttention's masks hold there. */
       readonly slopes: readonly number[];
     }
+  /** [tokens, 1]: 1 + beta * ln(1 + floor(position / length)) of each token. */
+  | { readonly made: 'query_scales'; readonly beta: number; readonly length: number }
+  /** Row p: sin, then cos of (p + firstRow) times each of hiddenSize / 2 frequencies from 1 to 1 / 10000; zeros in zeroRow. */
+  | {
+      readonly made: 'sinusoids';
+      readonly hiddenSize: number;
+      readonly firstRow: number;
+      readonly zeroRow?: number | undefined;
+    }
   | ({
       readonly made: 'rotary';
       readonly part: 'cos' | 'sin';

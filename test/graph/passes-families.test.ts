@@ -26,8 +26,13 @@ const UNGATED = 'MoeInitRouting Elewise GroupedMatmul Activation Elewise Grouped
 /** What the passes leave in a layer's graph beside Llama's operations, in order, and whose layers those are. */
 const LEFT: Readonly<Record<string, readonly string[]>> = {
   'LayerNorm Linear LayerNorm': ['bloom-normed-residual'],
+  // By which queries grow.
+  Elewise: ['ministral3', 'ministral3-far'],
+  'LayerNorm Elewise Linear Sort Slice Slice Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Cast Elewise Elewise Softmax Cast Elewise Elewise Activation Cast Elewise Elewise Softmax Elewise Gather FusedExperts Elewise':
+    ['phimoe', 'phimoe-no-bias'],
   'LayerNorm Linear': [
     'codegen',
+    'codegen-narrow',
     'cohere',
     'cohere2',
     'cohere2-bias',
@@ -53,7 +58,12 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'hyperclovax',
   ],
   'Linear Linear RmsNorm Linear RmsNorm': ['exaone4', 'exaone4-global'],
-  'Split Rope RmsNorm RmsNorm ReshapeAndCache': ['hunyuan_v1_dense', 'hunyuan_v1_dense-bias', 'nanochat'],
+  'Split Rope RmsNorm RmsNorm ReshapeAndCache': [
+    'hunyuan_v1_dense',
+    'hunyuan_v1_dense-bias',
+    'nanochat',
+    'nanochat-grouped',
+  ],
   'Linear Split RmsNorm RmsNorm Rope ReshapeAndCache Linear RmsNorm Linear RmsNorm': [
     'olmo2',
     'olmo2-grouped',
@@ -65,9 +75,11 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'deepseek_v2-lite',
     'deepseek_v3',
     'glm4_moe_lite',
+    'glm4_moe_lite-groups',
     'minicpm3',
     'minicpm3-direct',
     'youtu',
+    'youtu-direct',
   ],
   [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise`]:
     ['deepseek_v3'],
@@ -77,7 +89,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   [`${LATENT} RmsNorm Elewise Linear Softmax Elewise GroupTopk Elewise Elewise Fill Sort Elewise FusedExperts Linear Elewise Elewise`]:
     ['deepseek_v2'],
   [`${LATENT} RmsNorm Elewise Linear Softmax Sort FusedExperts Linear Elewise Elewise`]: ['deepseek_v2-lite'],
-  'Linear LayerNorm LayerNorm': ['openai_gpt', 'opt-post-norm'],
+  'Linear LayerNorm LayerNorm': ['openai_gpt', 'openai_gpt-untied', 'opt-post-norm'],
   'RmsNorm Elewise Linear Softmax Sort FusedExperts Elewise': ['qwen3_moe-dense-layers'],
   'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Elewise': [
     'mixtral',
@@ -114,6 +126,10 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['glm4_moe', 'solar_open'],
   'RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather FusedExperts Linear Elewise Elewise':
     ['glm4_moe-groups'],
+  'RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather Elewise FusedExperts Linear Elewise Elewise':
+    ['solar_open-groups'],
+  [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather Elewise FusedExperts Linear Elewise Elewise`]:
+    ['glm4_moe_lite-groups'],
   'LayerNorm Linear Split LayerNorm LayerNorm Rope ReshapeAndCache': ['phi-qk-norm'],
   'Split Elewise Fill Elewise Fill Elewise Fill Elewise Fill Elewise Fill Elewise Fill ReshapeAndCache': [
     'mpt-clipped',
@@ -124,10 +140,12 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   ],
   'Linear Split RmsNorm RmsNorm Rope ReshapeAndCache Linear RmsNorm Elewise Linear Softmax Sort FusedExperts RmsNorm Elewise':
     ['flex_olmo'],
+  'Linear Split RmsNorm RmsNorm Rope ReshapeAndCache Linear RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts RmsNorm Elewise':
+    ['flex_olmo-normed'],
   'Split RmsNorm RmsNorm Rope ReshapeAndCache RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise FusedExperts Elewise':
-    ['minimax_m2'],
+    ['minimax_m2', 'minimax_m2-tied'],
   'Activation Elewise Elewise Activation Activation Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Activation Activation Elewise Elewise Elewise Elewise Elewise Elewise':
-    ['apertus'],
+    ['apertus', 'apertus-bias'],
   'RmsNorm Rope ReshapeAndCache Linear RmsNorm Linear RmsNorm Elewise Linear RmsNorm Elewise': [
     'gemma4_text',
   ],
@@ -149,7 +167,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['qwen3_5_moe_text', 'qwen3_next'],
   'RmsNorm Linear Linear Activation Elewise Linear RmsNorm Linear RmsNorm': ['afmoe'],
   'RmsNorm Linear Linear Activation Elewise Linear RmsNorm RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise RmsNorm':
-    ['afmoe'],
+    ['afmoe', 'afmoe-plain'],
   [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise`]:
     ['glm4_moe_lite'],
   [`RmsNorm Linear ${MAMBA} Linear Linear Elewise`]: ['falcon_h1'],

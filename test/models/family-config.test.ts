@@ -229,7 +229,7 @@ describe("families' configurations", () => {
     expect(unread.flat()).to.deep.equal([]);
   });
 
-  it('know no more tokens than what is built of a family: ministral3, whose scores grow with positions', () => {
+  it('know by what queries grow beyond the original context of ministral3', () => {
     const rope_parameters = {
       rope_type: 'yarn',
       rope_theta: 1e6,
@@ -241,9 +241,9 @@ describe("families' configurations", () => {
         ...{ ...SIZES, model_type: 'ministral3', max_position_embeddings: 1024 },
         rope_parameters: { ...rope_parameters, llama_4_scaling_beta },
       });
-    expect(ministral3(0.1)).to.deep.include({ maxPositionEmbeddings: 64, unreadKeys: [] });
-    expect(ministral3(0.1).longestContext?.because).to.contain('llama_4_scaling_beta');
-    expect(ministral3(0)).to.deep.include({ maxPositionEmbeddings: 1024, longestContext: undefined });
+    const grown = { maxPositionEmbeddings: 1024, queryScale: { beta: 0.1, length: 64 } };
+    expect(ministral3(0.1)).to.deep.include({ ...grown, unreadKeys: [] });
+    expect(ministral3(0)).to.deep.include({ maxPositionEmbeddings: 1024, queryScale: undefined });
   });
 
   for (const model_type of ['bloom', 'gpt2', 'gpt_neox', 'gptj', 'opt']) {

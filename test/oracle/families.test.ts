@@ -53,6 +53,7 @@ const EXTENSIONS: Readonly<Record<string, RegExp>> = {
   qwen3_5_text: STATES,
   qwen3_next: STATES,
   'qwen3_next-dense': STATES,
+  'vaultgemma-bounded': /softcap is an extension key$/,
 };
 /** How far a logit in f32 may be off. */
 const TOLERANCE = 2e-4;

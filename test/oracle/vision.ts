@@ -82,6 +82,8 @@ const AROUND: Readonly<Record<string, number>> = {
   '<img>': 122,
   '</img>': 123,
   '<video>': 121,
+  '[IMG_BREAK]': 122,
+  '[IMG_END]': 123,
   '<fake_token_around_image>': 122,
   '<global-img>': 123,
   '<|vision_start|>': 122,
@@ -100,7 +102,7 @@ const AROUND: Readonly<Record<string, number>> = {
 export const encodeWords: EncodeWords = (text) => (text.match(SPECIAL) ?? []).map(tokenOfPart);
 
 const SPECIAL =
-  /<\/?(?:img|image|slice|image_id)>|<unk>|<video>|<IMG_CONTEXT>|<\|vision_\w+\|>|<(?:fake|global|row)[-\w]+>|./gs;
+  /<\/?(?:img|image|slice|image_id)>|<unk>|<video>|<IMG_CONTEXT>|<\|vision_\w+\|>|<(?:fake|global|row)[-\w]+>|\[IMG_\w+\]|./gs;
 
 function tokenOfPart(part: string): number {
   const [, row, column] = /^<row_(\d+)_col_(\d+)>$/.exec(part) ?? [];

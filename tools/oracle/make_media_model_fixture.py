@@ -133,6 +133,14 @@ CASES["idefics3"] = dict(
                 vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
                                    image_size=56, patch_size=14)),
     splits=112, seed=1)
+# Blocks of 28 pixels, behind whose rows words stand.
+CASES["mistral3"] = dict(
+    config=dict(text_config=TEXT | dict(model_type="mistral", head_dim=16, sliding_window=None), image_token_index=IMAGE,
+                tie_word_embeddings=False,
+                vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
+                                   patch_size=14, hidden_act="silu")),
+    # With which no placeholder is generated.
+    rowed=224, seed=6)
 IMAGENET = dict(image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
 
 # With code of their own; the tower has a layer whose result nobody takes.
@@ -230,6 +238,9 @@ def paired(frames, grid):
 
 
 def square_processor(case):
+    if "rowed" in case:
+        from transformers.models.pixtral.image_processing_pil_pixtral import PixtralImageProcessorPil
+        return PixtralImageProcessorPil(size={"longest_edge": case["rowed"]}, patch_size={"height": 28, "width": 28})
     if "splits" in case:
         from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
         side = case["config"]["vision_config"]["image_size"]
@@ -332,6 +343,39 @@ class SplitPrompt(Prompt):
 
     def inputs(self, more=()):
         return self.texts(more) | (dict(pixel_values=torch.cat(self.pixels)[None]) if self.pixels else {})
+
+
+class RowPrompt(Prompt):
+    def __init__(self, parts, number, processor, unit):
+        self.processor, self.unit, self.pixels, self.sizes = processor, unit, [], []
+        super().__init__(parts, number)
+
+    def show(self, *part):
+        _, width, height, seed = part
+        out = self.processor(images=[Image.fromarray(picture(width, height, seed))], return_tensors="pt")
+        self.pixels.append(out["pixel_values"][0])
+        self.sizes.append([int(side) for side in out["image_sizes"][0]])
+        self.media.append([*part, len(self.ids)])
+        rows, columns = (side // self.unit for side in self.sizes[-1])
+        for row in range(rows):
+            self.add([IMAGE] * columns + [START if row + 1 < rows else END])
+
+    def inputs(self, more=()):
+        if not self.pixels:
+            return self.texts(more)
+        most = [max(sides) for sides in zip(*self.sizes)]
+        padded = [torch.nn.functional.pad(pixels, (0, most[1] - width, 0, most[0] - height))
+                  for pixels, (height, width) in zip(self.pixels, self.sizes)]
+        return self.texts(more) | dict(pixel_values=torch.stack(padded), image_sizes=torch.tensor(self.sizes))
+
+    def encoded(self, model):
+        """Of all tokens of pictures, words included."""
+        inputs = self.inputs()
+        ids = inputs["input_ids"][0]
+        rows = model.get_input_embeddings()(ids)
+        seen = model.model.get_image_features(inputs["pixel_values"], inputs["image_sizes"]).pooler_output
+        rows[ids == IMAGE] = torch.cat(list(seen))
+        return rows[(ids == IMAGE) | (ids == START) | (ids == END)].float()
 
 
 class LinedPrompt(SquarePrompt):
@@ -615,8 +659,10 @@ def main():
         prompts = [TilePrompt(parts, i, processor, 4, frames) for i, parts in enumerate([*SQUARES, FRAMES])]
     else:
         vision = config["vision_config"]
-        count = (vision["image_size"] // vision["patch_size"]) ** 2
-        square = LinedPrompt if "lines" in case else SplitPrompt if "splits" in case else SquarePrompt
+        kinds = {"lines": LinedPrompt, "splits": SplitPrompt, "rowed": RowPrompt}
+        square = next((kind for key, kind in kinds.items() if key in case), SquarePrompt)
+        # Of mistral3 pixels along a block.
+        count = 28 if "rowed" in case else (vision["image_size"] // vision["patch_size"]) ** 2
         count = config.get("mm_tokens_per_image", count // config.get("scale_factor", 1) ** 2)
         prompts = [square(parts, i, processor, count) for i, parts in enumerate(SQUARES)]
     for i, prompt in enumerate(prompts):

@@ -5,6 +5,12 @@ import type { AttentionConfig } from '../base-attention.js';
 import type { MLPConfig } from '../mlp.js';
 import type { UnreadKey } from './config-reader.js';
 
+/** By what queries are multiplied: 1 + beta * ln(1 + floor(position / length)), which is 1 below that length. */
+export interface QueryScale {
+  readonly beta: number;
+  readonly length: number;
+}
+
 /** How far what is built of a family goes. */
 export interface LongestContext {
   readonly tokens: number;
@@ -45,6 +51,8 @@ export interface BaseConfig {
   readonly slidingRope?: RopeConfig | undefined;
   /** Of ALiBi, one for each head; absent without it. */
   readonly alibiSlopes?: readonly number[] | undefined;
+  /** How queries grow with their positions; not at all when absent. */
+  readonly queryScale?: QueryScale | undefined;
   /** Experts of a layer, and how many of them each token is given to; absent without experts. */
   readonly numExperts?: number;
   readonly numExpertsPerToken?: number;

@@ -1,5 +1,5 @@
 export { alibi, alibiSlopes } from './alibi.js';
-export type { BaseConfig, DecoderConfig, LongestContext } from './base-config.js';
+export type { BaseConfig, DecoderConfig, LongestContext, QueryScale } from './base-config.js';
 export { ConfigReader, type UnreadKey } from './config-reader.js';
 export {
   type ConfigDefinition,
@@ -71,6 +71,7 @@ export {
   slidingEverywhere,
 } from './sliding-windows.js';
 export { softcap } from './softcap.js';
+export { statedRope } from './stated-rope.js';
 export {
   activation,
   biases,

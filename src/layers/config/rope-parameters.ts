@@ -158,12 +158,19 @@ const SCALINGS: {
     const longFactor = factors('long_factor');
     const original = json.originalLength(rope);
     const factor = json.optional('factor', POSITIVE) ?? maxPositionEmbeddings / original;
+    // PhiMoE says by what cos and sin are multiplied, below the original length and beyond.
+    const [short, long] = ['short_mscale', 'long_mscale'].map((name) => json.optional(name, POSITIVE));
+    if (short !== long)
+      json.problem(
+        `short_mscale (${short}) and long_mscale (${long}) must be the same: one magnitude is built`,
+      );
     return {
       type: 'longrope',
       shortFactor,
       longFactor,
       originalMaxPositionEmbeddings: original,
-      attentionFactor: json.optional('attention_factor', POSITIVE) ?? longropeMagnitude(factor, original),
+      attentionFactor:
+        short ?? json.optional('attention_factor', POSITIVE) ?? longropeMagnitude(factor, original),
     };
   },
 };

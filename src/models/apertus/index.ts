@@ -8,6 +8,7 @@ import {
   LLAMA_DEFAULTS,
   only,
   required,
+  statedRope,
 } from '../../layers/config/index.js';
 import { PreNormLayer } from '../../layers/decoder-layers.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
@@ -24,6 +25,7 @@ const { hiddenAct: _, ...FIELDS } = decoder({ ...LLAMA_DEFAULTS, rmsNormEps: 1e-
 const APERTUS_CONFIG = defineConfig({
   fields: {
     ...FIELDS,
+    hasRope: statedRope('ApertusConfig'),
     activation: field('hidden_act', only('xielu'), 'xielu'),
     ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
     normsHeads: field('qk_norm', only(true), true),

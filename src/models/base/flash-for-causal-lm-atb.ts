@@ -18,6 +18,7 @@ import {
   lengths,
   paging,
   positions,
+  queryScales,
   type RotaryTables,
   rotary,
   type StepInput,
@@ -102,7 +103,7 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
 
   /** What a step brings. Graphs have those of these inputs that they read. */
   get stepInputs(): readonly StepInput[] {
-    const { rope, alibiSlopes, slidingWindows = [], isCausal, expertGroups } = this.config;
+    const { rope, alibiSlopes, slidingWindows = [], isCausal, expertGroups, queryScale } = this.config;
     return [
       tokenIds,
       rope ? rotary(rope, this.otherRotaryTables) : positions,
@@ -114,6 +115,7 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
       ...(alibiSlopes ? [alibiMask(alibiSlopes), tokenSequences] : []),
       ...(expertGroups ? [groupIndices] : []),
       ...(this.model.states().length > 0 ? [stateBlocks] : []),
+      ...(queryScale ? [queryScales(queryScale)] : []),
       headRows,
     ];
   }

@@ -1,17 +1,32 @@
+import { ScaledRotaryAttention } from '../../layers/attention-orders.js';
 import {
   biases,
-  contextLength,
+  type ConfigOf,
   decoder,
   defineConfig,
+  type Field,
+  field,
   integer,
   LLAMA_DEFAULTS,
-  longestContext,
   positive,
+  type QueryScale,
   required,
   slidingEverywhere,
+  statedRope,
 } from '../../layers/config/index.js';
 import { registerModel, routerOf } from '../../router/index.js';
-import { FlashLlamaForCausalLMATB } from '../llama/index.js';
+import type { Weights } from '../../weights/weights.js';
+import { FlashLlamaForCausalLMATB, LlamaLayer } from '../llama/index.js';
+
+/** How queries grow beyond the length that the model was first trained with. */
+const queryScale: Field<QueryScale | undefined> = {
+  read(json) {
+    const rope = json.section('rope_parameters') ?? json.section('rope_scaling');
+    const beta = rope?.optional('llama_4_scaling_beta', positive(1e6, -1e-9)) ?? 0;
+    const length = rope?.optional('original_max_position_embeddings', integer(2, 2 ** 31 - 1));
+    return beta === 0 || length === undefined ? undefined : { beta, length };
+  },
+};
 
 /** Defaults of transformers 5.24, Ministral3Config, whose rotary embedding is scaled where config.json has none. */
 const MINISTRAL3_CONFIG = defineConfig({
@@ -23,29 +38,34 @@ const MINISTRAL3_CONFIG = defineConfig({
       rmsNormEps: 1e-5,
       ropeTheta: required,
     }),
-    maxPositionEmbeddings: contextLength('max_position_embeddings', 262_144),
-    // Scores are multiplied by 1 + beta * ln(1 + floor(position / length)), which is 1 below that length.
-    longestContext: longestContext(
-      'llama_4_scaling_beta of config.json: how scores grow beyond the original length is not built',
-      (_, json) => {
-        const rope = json.section('rope_parameters') ?? json.section('rope_scaling');
-        const beta = rope?.optional('llama_4_scaling_beta', positive(1e6, -1e-9)) ?? 0;
-        const length = rope?.optional('original_max_position_embeddings', integer(2, 2 ** 31 - 1));
-        return beta === 0 ? undefined : length;
-      },
-    ),
+    maxPositionEmbeddings: field('max_position_embeddings', integer(1, 2 ** 31 - 1), 262_144),
+    hasRope: statedRope('Ministral3Config'),
+    queryScale,
     ...biases({ qkv: false, dense: false, mlp: false }),
     slidingWindows: slidingEverywhere({ window: undefined }),
   },
   irrelevant: { 'rope_parameters.max_position_embeddings': 'says again what stands outside' },
 });
+type Ministral3Config = ConfigOf<typeof MINISTRAL3_CONFIG>;
 
-/** Mistral with a window in every layer or in none, and YaRN; the text of Ministral 3 and Devstral Small 2. */
-export class FlashMinistral3ForCausalLMATB extends FlashLlamaForCausalLMATB {
+/** Mistral with a window in every layer or in none, YaRN, and queries that grow; the text of Ministral 3 and Devstral Small 2. */
+export class FlashMinistral3ForCausalLMATB extends FlashLlamaForCausalLMATB<Ministral3Config> {
   override readonly name = 'ministral3';
+
+  constructor(config: Ministral3Config, weights: Weights) {
+    super(config, weights, (layerId, at) => {
+      if (!config.queryScale) return new LlamaLayer(layerId, config, at);
+      const selfAttn = new ScaledRotaryAttention(layerId, config, at.at('self_attn'));
+      return new LlamaLayer(layerId, config, at, { selfAttn });
+    });
+  }
 }
 
 export const Ministral3Router = routerOf(MINISTRAL3_CONFIG, FlashMinistral3ForCausalLMATB, {
-  about: { kind: 'llama', features: ['YaRN', 'a window in every layer'], reference: 'transformers' },
+  about: {
+    kind: 'llama',
+    features: ['YaRN', 'queries that grow with positions', 'a window in every layer'],
+    reference: 'transformers',
+  },
 });
 registerModel('ministral3', Ministral3Router);

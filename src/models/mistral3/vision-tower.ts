@@ -1,0 +1,84 @@
+import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
+import type { GraphKind } from '../../graph/graph-kind.js';
+import { RotaryAttention } from '../../layers/attention-orders.js';
+import { encoderAttention } from '../../layers/base-attention.js';
+import { PreNormLayer } from '../../layers/decoder-layers.js';
+import { gatherRows } from '../../layers/gather-rows.js';
+import { buildLinear } from '../../layers/linear-steps.js';
+import { BaseMLP } from '../../layers/mlp.js';
+import { Module } from '../../layers/module.js';
+import { BaseRMSNorm } from '../../layers/norms.js';
+import {
+  axialRotary,
+  lengths,
+  mergedPatches,
+  PATCHES,
+  patches,
+  type StepInput,
+  WORDS_AMONG,
+  wordsAmongRows,
+} from '../../step-inputs/index.js';
+import type { Linear } from '../../weights/linear.js';
+import type { TensorRef, Weights } from '../../weights/weights.js';
+import type { Encoder } from '../base/flash-with-encoder-atb.js';
+import { patchLinear } from '../base/vision/index.js';
+import type { Mistral3Config } from './config.js';
+import { PatchProjector } from './projector.js';
+
+/** Of its norms. */
+const EPSILON = 1e-5;
+
+/** Pixtral's encoder of pictures of any size (arXiv:2410.07073, section 2.2), with embeddings of the words between its rows. */
+export class PixtralTower extends Module implements Encoder {
+  readonly stepInputs: readonly StepInput[];
+  readonly patchEmbedding: Linear;
+  readonly patchNorm: BaseRMSNorm;
+  readonly layers: readonly PreNormLayer[];
+  readonly projector: PatchProjector;
+  private readonly embedTokens: TensorRef;
+
+  /** `embedTokens`: those of text, [vocab, hidden]. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
+  constructor(config: Mistral3Config, tower: Weights, projector: Weights, embedTokens: TensorRef) {
+    super();
+    const { vision, mergeSize, imageTokenId = -1 } = config;
+    const { hiddenSize, numHeads, numLayers, patchSize, theta } = vision;
+    const headDim = hiddenSize / numHeads;
+    this.stepInputs = [
+      patches(3 * patchSize * patchSize),
+      axialRotary({ theta, headDim, mergeSize, xShift: 0.5 }),
+      lengths,
+      mergedPatches(mergeSize * mergeSize),
+      wordsAmongRows(imageTokenId),
+    ];
+    this.patchEmbedding = patchLinear(tower, 'patch_conv', hiddenSize, patchSize);
+    const norm = (at: Weights) => new BaseRMSNorm(at, hiddenSize, EPSILON);
+    this.patchNorm = norm(tower.at('ln_pre'));
+    const attention = encoderAttention({ hiddenSize, numHeads, qkvBias: false, denseBias: false });
+    this.layers = Array.from({ length: numLayers }, (_, layerId) => {
+      const at = tower.at('transformer.layers').at(layerId);
+      return new PreNormLayer(layerId, at, {
+        inputLayernorm: norm(at.at('attention_norm')),
+        selfAttn: new RotaryAttention(layerId, attention, at.at('attention')),
+        postAttentionLayernorm: norm(at.at('ffn_norm')),
+        mlp: new BaseMLP({ ...vision, mlpBias: false }, at.at('feed_forward')),
+      });
+    });
+    this.projector = new PatchProjector(config, projector);
+    this.embedTokens = embedTokens;
+  }
+
+  override getWeights(): TensorRef[] {
+    return [...super.getWeights(), this.embedTokens];
+  }
+
+  buildGraph(graph: AtbGraph, kind: GraphKind): string {
+    const embedded = buildLinear(graph, this.patchEmbedding, PATCHES, 'patch_embedding_out');
+    let hidden = this.patchNorm.buildGraph(graph, embedded);
+    for (const layer of this.layers) hidden = layer.buildGraph(graph, kind, hidden);
+    const rows = this.projector.buildGraph(graph, kind, hidden);
+    const words = gatherRows(graph, this.embedTokens.name, WORDS_AMONG.ids, 'word_rows');
+    const concat = new BaseOperation('Concat', { concatDim: 0 }, 'rows_before_words');
+    graph.addOperation(concat, [rows, words], ['rows_before_words']);
+    return gatherRows(graph, 'rows_before_words', WORDS_AMONG.rows, 'picture_embeddings');
+  }
+}

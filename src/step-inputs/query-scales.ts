@@ -1,0 +1,25 @@
+import { toDType } from '../dtype.js';
+import type { StepInput } from './step-input.js';
+
+/** By what the queries of each token are multiplied. */
+export const QUERY_SCALES = 'query_scales';
+
+/**
+ * `query_scales` [tokens, 1] in the model's dtype: 1 + beta * ln(1 + floor(position / length)), so that scores of far tokens do
+ * not become alike (arXiv:2501.19399; transformers 5.24, `get_llama_4_attn_scale`).
+ */
+export const queryScales = ({
+  beta,
+  length,
+}: {
+  readonly beta: number;
+  readonly length: number;
+}): StepInput => ({
+  names: [QUERY_SCALES],
+  describe: ({ rows, dtype }) => ({ [QUERY_SCALES]: { dtype, shape: [rows, 1] } }),
+  recipes: () => ({ [QUERY_SCALES]: { made: 'query_scales', beta, length } }),
+  make({ positions }, { dtype }) {
+    const scaleOf = (position: number) => 1 + beta * Math.log1p(Math.floor(position / length));
+    return { [QUERY_SCALES]: toDType(Float32Array.from(positions, scaleOf), [positions.length, 1], dtype) };
+  },
+});
