@@ -264,6 +264,7 @@ export { type UnreadTensor, unreadTensors } from './weights/unread-tensors.js';
 export {
   constantWeight,
   expertOf,
+  inF32,
   named,
   plus,
   rowsOf,
