@@ -56,6 +56,7 @@ export * from './internvl/index.js';
 export * from './jais2/index.js';
 export * from './lfm2/index.js';
 export * from './lfm2_moe/index.js';
+export * from './lfm3/index.js';
 export * from './llama/index.js';
 export * from './llava/index.js';
 export * from './mamba2/index.js';

@@ -43,6 +43,8 @@ const EXTENSIONS: Readonly<Record<string, RegExp>> = {
   'granitemoehybrid-dense': STATES,
   lfm2: STATES,
   'lfm2-biases': STATES,
+  lfm3: STATES,
+  'lfm3-plain': STATES,
   lfm2_moe: STATES,
   'lfm2_moe-uncorrected': STATES,
   mamba2: STATES,

@@ -1,0 +1,108 @@
+import {
+  biases,
+  type ConfigOf,
+  decoder,
+  defineConfig,
+  type Field,
+  field,
+  flag,
+  integer,
+  LENGTH,
+  LLAMA_DEFAULTS,
+  listOf,
+  oneOf,
+  positive,
+  rotaryByWindow,
+} from '../../layers/config/index.js';
+import { PreNormLayer, SandwichLayer } from '../../layers/decoder-layers.js';
+import { BaseRMSNorm } from '../../layers/norms.js';
+import { ShortConv } from '../../layers/short-conv.js';
+import { registerModel, routerOf } from '../../router/index.js';
+import type { Weights } from '../../weights/weights.js';
+import { BaseModelATB } from '../base/base-model-atb.js';
+import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
+import { lfm2MLP } from '../lfm2/index.js';
+import { HeadGatedAttention } from './attention.js';
+
+const MIXERS = ['conv', 'full_attention', 'sliding_attention'] as const;
+type Mixer = (typeof MIXERS)[number];
+
+/** What mixes the tokens of each layer. */
+const mixers: Field<readonly Mixer[], { readonly numHiddenLayers: number }> = {
+  read(json, { numHiddenLayers: layers }) {
+    const named = json.optional('layer_types', listOf(oneOf(...MIXERS), MIXERS.join(', ')));
+    if (named !== undefined && named.length !== layers)
+      json.problem(`layer_types must have one entry for each of the ${layers} layers, found ${named.length}`);
+    const usual = (layer: number): Mixer => {
+      if (layer % 4 === 2) return 'full_attention';
+      return layer % 4 === 0 && layer > 0 ? 'sliding_attention' : 'conv';
+    };
+    return Array.from({ length: layers }, (_, layer) => named?.[layer] ?? usual(layer));
+  },
+};
+
+const slidingWindows: Field<readonly (number | undefined)[], { readonly mixers: readonly Mixer[] }> = {
+  read(json, config) {
+    const window = field('sliding_window', LENGTH, 256).read(json, {});
+    return config.mixers.map((mixer) => (mixer === 'sliding_attention' ? window : undefined));
+  },
+};
+
+/** Defaults of transformers 5.24, Lfm3Config. */
+const LFM3_CONFIG = defineConfig({
+  fields: {
+    ...decoder({ ...LLAMA_DEFAULTS, numKeyValueHeads: 4, headDim: 128, tieWordEmbeddings: true }),
+    ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
+    rmsNormEps: field(['norm_eps', 'rms_norm_eps'], positive(1), 1e-5),
+    convTaps: field('conv_L_cache', integer(2, 64), 7),
+    convBias: field('conv_bias', flag, false),
+    hasSandwiches: field('use_sandwich_norm', flag, true),
+    gatesHeads: field('use_attention_gate', flag, true),
+    mixers,
+    slidingWindows,
+    ...rotaryByWindow({
+      full_attention: { theta: 1_000_000, isScaled: false, keepsF32: true },
+      sliding_attention: { theta: 10_000, isScaled: false, keepsF32: true },
+    }),
+  },
+});
+type Lfm3Config = ConfigOf<typeof LFM3_CONFIG>;
+
+/** Liquid's third generation: as the second, in sandwiches, attention with windows and gates of heads. */
+export class FlashLfm3ForCausalLMATB extends FlashForCausalLMATB<Lfm3Config> {
+  readonly name = 'lfm3';
+  protected readonly model: BaseModelATB;
+
+  constructor(config: Lfm3Config, weights: Weights) {
+    super(config, weights);
+    const norm = (at: Weights) => new BaseRMSNorm(at, config.hiddenSize, config.rmsNormEps);
+    this.model = new BaseModelATB(config, weights.at('model'), {
+      layer: (layerId, at) => {
+        const mixer = config.mixers[layerId] as Mixer;
+        const selfAttn =
+          mixer === 'conv'
+            ? new ShortConv(layerId, config, at.at('conv'))
+            : new HeadGatedAttention(layerId, config, at.at('self_attn'));
+        const mlp = lfm2MLP(config, at.at('feed_forward'));
+        const [before, beforeMlp] = [norm(at.at('operator_norm')), norm(at.at('ffn_norm'))];
+        if (!config.hasSandwiches) {
+          const parts = { inputLayernorm: before, selfAttn, postAttentionLayernorm: beforeMlp, mlp };
+          return new PreNormLayer(layerId, at, parts, mixer);
+        }
+        const [after, afterMlp] = [norm(at.at('post_operator_norm')), norm(at.at('post_ffn_norm'))];
+        const parts = { beforeAttention: before, selfAttn, afterAttention: after, beforeMlp, mlp, afterMlp };
+        return new SandwichLayer(layerId, at, parts, mixer);
+      },
+      norm: norm(weights.at('model').at('embedding_norm')),
+    });
+  }
+}
+
+export const Lfm3Router = routerOf(LFM3_CONFIG, FlashLfm3ForCausalLMATB, {
+  about: {
+    kind: 'variant',
+    features: ['as lfm2', 'sandwich norms', 'gates of heads', 'windows by layer', 'two rotary embeddings'],
+    reference: 'transformers',
+  },
+});
+registerModel('lfm3', Lfm3Router);
