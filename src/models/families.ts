@@ -6,6 +6,7 @@ export * from './baichuan/index.js';
 export * from './bamba/index.js';
 export * from './bert/index.js';
 export * from './biogpt/index.js';
+export * from './bitnet/index.js';
 export * from './bloom/index.js';
 export * from './chatglm/index.js';
 export * from './codegen/index.js';

@@ -8,7 +8,8 @@ export type WeightPart = FilePart | ConstantPart;
  * the first in its lowest bits. An integer is the unsigned number in these bits less `minus`.
  */
 export interface PackedWords {
-  readonly bits: 4 | 8;
+  /** 2: of bytes, along axis 0; these become integers of 8 bits. */
+  readonly bits: 2 | 4 | 8;
   /** 0: the words of a column make a column; 1: those of a row make a row. */
   readonly axis: 0 | 1;
   /** Integers along that axis. The last word may hold fewer than the others. */

@@ -59,7 +59,8 @@ export function withRowOrder(ref: TensorRef, order: Int32Array | undefined): Ten
  */
 export function unpacked(ref: TensorRef, words: PackedWords, dtype: 'i8' | 'f32'): TensorRef {
   const parts = changeable('unpacked', ref).parts.map((part) => {
-    const isOfWords = part.dtype === 'i32' || (words.signed && part.dtype === 'i8');
+    const isOfBytes = words.bits === 2 ? part.dtype === 'u8' : words.signed && part.dtype === 'i8';
+    const isOfWords = part.dtype === 'i32' || isOfBytes;
     if (part.file === undefined || !isOfWords) return refuse('unpacked', ref, 'words, i32', part.dtype);
     return { ...part, words };
   });

@@ -30,6 +30,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   Elewise: ['ministral3', 'ministral3-far'],
   'LayerNorm Elewise Linear Sort Slice Slice Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Cast Elewise Elewise Softmax Cast Elewise Elewise Activation Cast Elewise Elewise Softmax Elewise Gather FusedExperts Elewise':
     ['phimoe', 'phimoe-no-bias'],
+  'Split Activation Elewise Elewise': ['bitnet'],
   'LayerNorm Linear': [
     'codegen',
     'codegen-narrow',

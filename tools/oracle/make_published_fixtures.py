@@ -23,6 +23,7 @@ from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme
 from compressed_tensors.quantization.lifecycle.forward import quantize
 from safetensors.torch import save_file
 
+import bitnet_cases
 import bitsandbytes_cases
 import dialect_cases
 import small_float_cases
@@ -177,7 +178,7 @@ CASES = {
 
 def main():
     ROOT.mkdir(parents=True, exist_ok=True)
-    cases = {**CASES, **small_float_cases.CASES, **bitsandbytes_cases.CASES, **dialect_cases.CASES}
+    cases = {**CASES, **small_float_cases.CASES, **bitnet_cases.CASES, **bitsandbytes_cases.CASES, **dialect_cases.CASES}
     wanted = sys.argv[1:] or list(cases)
     configs = json.loads((ROOT / "cases.json").read_text()) if sys.argv[1:] else {}
     for name in wanted:

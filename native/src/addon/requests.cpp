@@ -25,7 +25,7 @@ WeightLayout ReadLayout(const Napi::Value& value, const Where& where) {
 PackedWords ReadWords(const Napi::Value& value, const Where& where) {
   const Napi::Object object = ReadObject(value, where);
   PackedWords words;
-  words.bits = static_cast<int>(ReadInteger(object.Get("bits"), Where(where, "bits"), 4, 8));
+  words.bits = static_cast<int>(ReadInteger(object.Get("bits"), Where(where, "bits"), 2, 8));
   words.axis = static_cast<int>(ReadInteger(object.Get("axis"), Where(where, "axis"), 0, 1));
   words.count = ReadInteger(object.Get("count"), Where(where, "count"), 1, kMaxSafe);
   words.minus = static_cast<int>(ReadInteger(object.Get("minus"), Where(where, "minus"), 0, 256));

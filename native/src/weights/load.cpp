@@ -80,7 +80,7 @@ void AddPart(Plan& plan, const WeightPart& part, Files& files) {
     fail("NATIVE_DTYPE_MISMATCH", ToString(plan.dtype, load.shape), part.shape);
   if (raw && load.quantize->bits == 4 && part.transposed && !part.words && !part.unpaired)
     fail("NATIVE_ARGUMENT_INVALID", "as its rows are, because int4 cannot be transposed", part.shape);
-  if (raw && part.words && part.words->bits != load.quantize->bits)
+  if (raw && part.words && (part.words->bits == 2 ? 8 : part.words->bits) != load.quantize->bits)
     fail("NATIVE_ARGUMENT_INVALID", "of " + std::to_string(load.quantize->bits) + " bits", part.shape);
   if (raw && !plan.parts.empty() && (plan.IsOfWords() != part.words.has_value() || plan.IsUnpaired() != part.unpaired))
     fail("NATIVE_ARGUMENT_INVALID", "of words or unpaired as the parts before, or not as they are", part.shape);

@@ -305,9 +305,13 @@ void CheckWords(const WeightPart& part, const std::string& name) {
   const bool are_words = part.dtype == DType::kI32 || part.dtype == DType::kI8 || part.dtype == DType::kU8;
   if (!are_words || part.shape.size() != 2)
     fail("NATIVE_SHAPE_MISMATCH", "words must be i32[r,c] or bytes, found " + ToString(part.dtype, part.shape));
-  if ((words.bits != 4 && words.bits != 8) || (words.awq && (words.bits != 4 || part.dtype != DType::kI32)) || words.minus < 0 || words.minus > 256 ||
+  // Numbers of 2 bits become integers of 8.
+  const bool are_bytes = part.dtype != DType::kI32 && !words.is_signed && !part.transposed;
+  const bool are_pairs = words.bits == 2 && words.axis == 0 && are_bytes;
+  if ((words.bits != 4 && words.bits != 8 && !are_pairs) || (words.awq && (words.bits != 4 || part.dtype != DType::kI32)) || words.minus < 0 || words.minus > 256 ||
       (words.axis != 0 && words.axis != 1))
-    fail("NATIVE_ARGUMENT_INVALID", "words must be of 4 or 8 bits, along axis 0 or 1, less 0 to 256");
+    fail("NATIVE_ARGUMENT_INVALID",
+         "words must be of 4 or 8 bits, along axis 0 or 1, less 0 to 256, or bytes of 2 bits along axis 0");
   const int64_t held = part.shape[static_cast<size_t>(words.axis)];
   if (words.count < 1 || held != CeilDiv(CheckedMul(words.count, words.bits), WordBits(part))) {
     fail("NATIVE_SHAPE_MISMATCH", std::to_string(words.count) + " integers of " + std::to_string(words.bits) +

@@ -18,7 +18,7 @@ namespace atb {
 /// How a tensor [r, c] of words, i32 or bytes, holds a matrix of integers: a word has as many as its bits allow, neighbours
 /// along an axis, the first in its lowest bits. An integer is the unsigned number in these bits less `minus`.
 struct PackedWords {
-  int bits = 4;       ///< Or 8.
+  int bits = 4;       ///< Or 8; 2 for bytes along axis 0, whose numbers become integers of 8 bits.
   int axis = 0;       ///< 0: the words of a column make a column; 1: those of a row make a row.
   int64_t count = 0;  ///< Integers along that axis. The last word may hold fewer than the others.
   int minus = 0;      ///< From 0 to 256.

@@ -4,6 +4,7 @@ import type { QuantizationPlan } from '../quantization.js';
 import type { LinkOptions } from '../regular-file.js';
 import { autoRound } from './auto-round.js';
 import { awq } from './awq.js';
+import { bitnet } from './bitnet.js';
 import { bitsandbytes } from './bitsandbytes.js';
 import { compressedTensors } from './compressed-tensors/index.js';
 import type { FormatSource, OpenFormat, QuantFormat } from './format.js';
@@ -24,6 +25,7 @@ const FORMATS: readonly QuantFormat[] = [
   modelopt,
   mxfp4,
   bitsandbytes,
+  bitnet,
 ];
 
 /** Keys of config.json that say how weights are quantised; `quantization` is how MLX calls it. */

@@ -1,0 +1,91 @@
+import { loadModels } from '../../src/models/get-model.js';
+import { type Dict, itIsRead } from './published-checks.js';
+
+/** Hidden and intermediate size, layers, heads, heads of keys, vocabulary, positions. */
+type Sizes = readonly [number, number, number, number, number, number, number];
+
+const llama = (
+  model_type: string,
+  [hidden, inner, layers, heads, kvHeads, vocab, positions]: Sizes,
+  says: Dict,
+): Dict => ({
+  ...{
+    model_type,
+    hidden_size: hidden,
+    intermediate_size: inner,
+    num_hidden_layers: layers,
+    vocab_size: vocab,
+  },
+  ...{ num_attention_heads: heads, num_key_value_heads: kvHeads, max_position_embeddings: positions },
+  ...{ hidden_act: 'silu', attention_dropout: 0, initializer_range: 0.02, use_cache: true, ...says },
+});
+const rope = (rope_theta: number) => ({ rope_parameters: { rope_type: 'default', rope_theta } });
+const llama3 = {
+  rope_type: 'llama3',
+  low_freq_factor: 1,
+  high_freq_factor: 4,
+  original_max_position_embeddings: 8192,
+};
+/** Every so manieth layer sees all tokens, the last of each group or the first. */
+const layerTypes = (layers: number, every: number, full: number) =>
+  Array.from({ length: layers }, (_, i) => (i % every === full ? 'full_attention' : 'sliding_attention'));
+
+/** Defaults of classes of transformers 5.24, which are those of a published checkpoint each. */
+// biome-ignore format: one class a paragraph
+const CLASSES: Readonly<Record<string, Dict>> = {
+  mpt: { model_type: 'mpt', d_model: 2048, n_heads: 16, n_layers: 24, expansion_ratio: 4, max_seq_len: 2048, vocab_size: 50_368, layer_norm_epsilon: 1e-5, no_bias: true,
+    learned_pos_emb: true, norm_type: 'low_precision_layernorm', tie_word_embeddings: true, attn_config: { alibi: true, alibi_bias_max: 8, clip_qkv: null, softmax_scale: null, qk_ln: false, prefix_lm: false } },
+  codegen: { model_type: 'codegen', vocab_size: 50_400, n_positions: 2048, n_ctx: 2048, n_embd: 4096, n_layer: 28, n_head: 16, rotary_dim: 64, activation_function: 'gelu_new', layer_norm_epsilon: 1e-5,
+    bos_token_id: 50_256, eos_token_id: 50_256, tie_word_embeddings: false },
+  gpt_neo: { model_type: 'gpt_neo', vocab_size: 50_257, max_position_embeddings: 2048, hidden_size: 2048, num_layers: 24, attention_types: [[['global', 'local'], 12]], num_heads: 16, window_size: 256,
+    activation_function: 'gelu_new', layer_norm_epsilon: 1e-5, bos_token_id: 50_256, eos_token_id: 50_256, tie_word_embeddings: true },
+  'openai-gpt': { model_type: 'openai-gpt', vocab_size: 40_478, n_positions: 512, n_embd: 768, n_layer: 12, n_head: 12, afn: 'gelu', layer_norm_epsilon: 1e-5 },
+  biogpt: { model_type: 'biogpt', vocab_size: 42_384, hidden_size: 1024, num_hidden_layers: 24, num_attention_heads: 16, intermediate_size: 4096, hidden_act: 'gelu', max_position_embeddings: 1024,
+    layer_norm_eps: 1e-12, scale_embedding: true, pad_token_id: 1, bos_token_id: 0, eos_token_id: 2 },
+  xglm: { model_type: 'xglm', vocab_size: 256_008, max_position_embeddings: 2048, d_model: 1024, ffn_dim: 4096, num_layers: 24, attention_heads: 16, activation_function: 'gelu', scale_embedding: true,
+    decoder_start_token_id: 2, pad_token_id: 1, bos_token_id: 0, eos_token_id: 2, add_cross_attention: false, tie_word_embeddings: true },
+  ministral: llama('ministral', [4096, 14_336, 32, 32, 8, 32_000, 131_072],
+    { rms_norm_eps: 1e-6, sliding_window: 4096, layer_types: layerTypes(32, 33, 32), ...rope(10_000) }),
+  ministral3: llama('ministral3', [4096, 14_336, 34, 32, 8, 131_072, 262_144],
+    { head_dim: 128, rms_norm_eps: 1e-5, pad_token_id: 11, rope_parameters: { type: 'yarn', rope_type: 'yarn', rope_theta: 1e6, factor: 16, original_max_position_embeddings: 16_384,
+      max_position_embeddings: 262_144, beta_fast: 32, beta_slow: 1, mscale_all_dim: 1, mscale: 1, llama_4_scaling_beta: 0.1 } }),
+  cwm: llama('cwm', [6144, 21_504, 64, 48, 8, 128_256, 131_072],
+    { head_dim: 128, rms_norm_eps: 1e-5, mlp_bias: false, pretraining_tp: 1, sliding_window: 8192, layer_types: layerTypes(64, 4, 0), rope_parameters: { ...llama3, rope_theta: 1e6, factor: 16 } }),
+  helium: llama('helium', [2560, 7040, 24, 20, 20, 48_000, 4096],
+    { head_dim: 128, rms_norm_eps: 1e-8, pad_token_id: 3, attention_bias: false, mlp_bias: false, tie_word_embeddings: false, ...rope(100_000) }),
+  vaultgemma: llama('vaultgemma', [2304, 9216, 26, 8, 4, 256_000, 8192],
+    { head_dim: 256, hidden_activation: 'gelu_pytorch_tanh', hidden_act: undefined, rms_norm_eps: 1e-6, query_pre_attn_scalar: 256, sliding_window: 4096, layer_types: layerTypes(26, 2, 1),
+      // The published file says null, not what the class has.
+      final_logit_softcapping: null, attn_logit_softcapping: null, tie_word_embeddings: true, ...rope(10_000) }),
+  youtu: llama('youtu', [2048, 6144, 32, 16, 16, 128_256, 131_072],
+    { kv_lora_rank: 512, q_lora_rank: 1536, qk_rope_head_dim: 64, qk_nope_head_dim: 128, v_head_dim: 128, rms_norm_eps: 1e-6, rope_interleave: true, tie_word_embeddings: true, ...rope(10_000) }),
+  jais2: llama('jais2', [3328, 26_624, 32, 26, 26, 150_272, 8192],
+    { head_dim: 128, hidden_act: 'relu2', layer_norm_eps: 1e-5, attention_bias: true, mlp_bias: true, bos_token_id: 0, eos_token_id: 150_024, ...rope(10_000) }),
+  flex_olmo: llama('flex_olmo', [4096, 11_008, 32, 32, 32, 100_352, 4096],
+    { rms_norm_eps: 1e-6, pad_token_id: 100_277, num_experts: 7, num_experts_per_tok: 5, norm_topk_prob: false, attention_bias: false, ...rope(500_000) }),
+  minimax_m2: llama('minimax_m2', [3072, 1536, 62, 48, 8, 200_064, 196_608],
+    { head_dim: 128, rms_norm_eps: 1e-6, num_local_experts: 256, num_experts_per_tok: 8, router_jitter_noise: 0, ...rope(5_000_000) }),
+  solar_open: llama('solar_open', [4096, 10_240, 48, 64, 8, 196_608, 131_072],
+    { head_dim: 128, rms_norm_eps: 1e-5, moe_intermediate_size: 1280, n_routed_experts: 128, num_experts_per_tok: 8, n_shared_experts: 1, routed_scaling_factor: 1, n_group: 1, topk_group: 1,
+      norm_topk_prob: true, attention_bias: false, ...rope(1_000_000) }),
+  nanochat: llama('nanochat', [768, 8192, 12, 6, 6, 50_304, 2048],
+    { hidden_act: 'relu2', rms_norm_eps: 1e-6, final_logit_softcapping: 15, attention_bias: false, tie_word_embeddings: false, ...rope(10_000) }),
+  apertus: llama('apertus', [4096, 14_336, 32, 32, 32, 131_072, 65_536],
+    { hidden_act: 'xielu', rms_norm_eps: 1e-5, pad_token_id: 3, attention_bias: false, rope_parameters: { ...llama3, rope_theta: 12_000_000, factor: 8 } }),
+  afmoe: llama('afmoe', [2048, 6144, 32, 16, 16, 200_192, 16_384],
+    { head_dim: 128, rms_norm_eps: 1e-5, moe_intermediate_size: 1408, num_dense_layers: 1, num_experts: 64, num_experts_per_tok: 6, num_shared_experts: 2, route_scale: 1, sliding_window: 1024,
+      global_attn_every_n_layers: 4, layer_types: layerTypes(32, 4, 3), mup_enabled: false, attention_bias: false, ...rope(10_000) }),
+  glm4_moe_lite: llama('glm4_moe_lite', [2048, 10_240, 47, 20, 20, 154_880, 202_752],
+    { rms_norm_eps: 1e-5, moe_intermediate_size: 1536, n_routed_experts: 64, num_experts_per_tok: 4, n_shared_experts: 1, routed_scaling_factor: 1.8, kv_lora_rank: 512, q_lora_rank: 768,
+      qk_rope_head_dim: 64, qk_nope_head_dim: 192, v_head_dim: 256, n_group: 1, topk_group: 1, norm_topk_prob: true, rope_interleave: true, pretraining_tp: 1, attention_bias: false, ...rope(10_000) }),
+  phimoe: llama('phimoe', [4096, 6400, 32, 32, 8, 32_064, 131_072],
+    { rms_norm_eps: 1e-5, num_local_experts: 16, num_experts_per_tok: 2, router_jitter_noise: 0.01, input_jitter_noise: 0, attention_bias: false, lm_head_bias: false, ...rope(1_000_000) }),
+  bitnet: llama('bitnet', [2560, 6912, 30, 20, 5, 128_256, 2048],
+    { hidden_act: 'relu2', rms_norm_eps: 1e-5, attention_bias: false, tie_word_embeddings: false, ...rope(500_000) }),
+};
+
+describe('published sizes that classes of transformers have by default', function () {
+  this.timeout(60_000);
+  before(() => loadModels());
+  for (const [name, dict] of Object.entries(CLASSES)) itIsRead(name, dict);
+});
