@@ -46,7 +46,8 @@ describe('conversations of agents and strict templates', function () {
   this.timeout(60_000);
   const rendered = (source: string, messages: readonly ChatMessage[]): Promise<string> => {
     const template = new ChatTemplate(source, 'test.jinja');
-    return renderTaken(messages, async (taken) => template.render({ messages: taken }));
+    const render = (taken: readonly ChatMessage[]): string => template.render({ messages: taken });
+    return renderTaken(messages, async (taken) => render(taken), render);
   };
   const reminder = (text: string): string => `<system-reminder>\n${text}\n</system-reminder>`;
 
@@ -67,6 +68,18 @@ describe('conversations of agents and strict templates', function () {
     expect(await rendered(STRICT['Gemma 2'], AGENTS)).to.match(/^\[user:A\n\nB\n\nC\n\nD\n\n<system/);
   });
 
+  it('keep what the system says later, where the template would leave it out in silence', async () => {
+    const first = "{% if m.role != 'system' or loop.first %}";
+    expect(await rendered(`{% for m in messages %}${first}${SHOWN}{% endif %}{% endfor %}`, AGENTS)).to.equal(
+      `[system:A\n\nB][user:C\n\nD\n\n${reminder('E')}][assistant:{"a": 1}][tool:F\n\n${reminder('G')}]`,
+    );
+  });
+
+  it('are as they are where no way keeps what the system says', async () => {
+    const counts = '{{ messages | length }}';
+    expect(await rendered(counts, AGENTS)).to.equal('8');
+  });
+
   it("keep parts that are no texts, and the beginning of the assistant's turn behind a reminder", async () => {
     const picture = { type: 'image', image: 'x' };
     const messages = [
@@ -76,10 +89,11 @@ describe('conversations of agents and strict templates', function () {
       { role: 'assistant', content: 'C' },
       { role: 'system', content: 'D' },
     ];
-    const taken = await renderTaken(messages, async (given) => {
+    const take = async (given: readonly ChatMessage[]) => {
       if (given !== messages) return given;
       throw new AtbError('TEMPLATE_REFUSED', { source: 'test.jinja', reason: 'too many' });
-    });
+    };
+    const taken = await renderTaken(messages, take, JSON.stringify);
     const texts = ['\n\n', reminder('B')].map((text) => ({ type: 'text', text }));
     expect(taken).to.deep.equal([
       { role: 'system', content: 'A' },

@@ -52,15 +52,17 @@ export async function prepareChat(model: ServedModel, request: ChatRequest): Pro
     continueFinalMessage,
     ...(kwargs && { chatTemplateKwargs: kwargs }),
   };
-  const { messages, tokens } = await renderTaken(read, async (taken) => ({
+  const textOf = (taken: readonly ChatMessage[]) => model.inputBuilder.renderChatTemplate(taken, options);
+  const encode = async (taken: readonly ChatMessage[]) => ({
     messages: taken,
     tokens: await model.inputBuilder.applyChatTemplateAsync(taken, options),
-  }));
+  });
+  const { messages, tokens } = await renderTaken(read, encode, textOf);
   const { tokens: promptTokens, inserts } = expand(tokens);
   const format = answerFormat(model.inputBuilder.templateSource);
   const { reasoning } = format;
   // Some templates end inside reasoning.
-  const rendered = reasoning && model.inputBuilder.renderChatTemplate(messages, options);
+  const rendered = reasoning && textOf(messages);
   const isOpen = reasoning !== undefined && opensReasoning(rendered ?? '', reasoning);
   const { guide } = request;
   const isMarkSpecial = reasoning !== undefined && isSpecial(model, reasoning.end);

@@ -1,4 +1,5 @@
 import { AtbError } from '../../errors.js';
+import { isObject } from '../../is-object.js';
 import type { ChatMessage } from '../../tokenizer/chat-template.js';
 
 /** Until it is joined with another message, or is one of the user's. */
@@ -7,27 +8,50 @@ const REMINDER = 'reminder';
 /**
  * Renders a conversation, or what is nearest to it of what its template takes. Agents say something as the system in the
  * midst of a conversation, begin with several such messages, and send back calls without a text, or whose arguments are
- * no JSON; many templates raise for it. What they take is left as it is.
+ * no JSON; many templates raise for it, and others leave out in silence what the system says later. What they take is
+ * left as it is.
+ * @param textOf the prompt's text
  * @throws what `render` throws for the conversation itself
  */
 export async function renderTaken<T>(
   messages: readonly ChatMessage[],
   render: (messages: readonly ChatMessage[]) => Promise<T>,
+  textOf: (messages: readonly ChatMessage[]) => string,
 ): Promise<T> {
+  const later = laterSystemTexts(messages);
+  const keepsAll = (taken: readonly ChatMessage[]): boolean => {
+    if (later.length === 0) return true;
+    const text = textOf(taken);
+    return later.every((part) => text.includes(part));
+  };
+  let asItIs: () => T;
   try {
-    return await render(messages);
+    const taken = await render(messages);
+    if (keepsAll(messages)) return taken;
+    asItIs = () => taken;
   } catch (error) {
     if (!isTemplates(error)) throw error;
-    const eased = joined(asReminders(messages).map(withObjects));
-    for (const other of [eased, joined(withoutSystem(eased))]) {
-      try {
-        return await render(other);
-      } catch (another) {
-        if (!isTemplates(another)) throw another;
-      }
-    }
-    throw error;
+    asItIs = () => {
+      throw error;
+    };
   }
+  const eased = joined(asReminders(messages).map(withObjects));
+  for (const other of [eased, joined(withoutSystem(eased))]) {
+    try {
+      const taken = await render(other);
+      if (keepsAll(other)) return taken;
+    } catch (another) {
+      if (!isTemplates(another)) throw another;
+    }
+  }
+  return asItIs();
+}
+
+/** What the system says behind the first message. */
+function laterSystemTexts(messages: readonly ChatMessage[]): readonly string[] {
+  const parts = messages.slice(1).flatMap(({ role, content }) => (role === 'system' ? partsOf(content) : []));
+  const texts = parts.map((part) => (isObject(part) ? part.text : part));
+  return texts.filter((text) => typeof text === 'string').map((text) => text.trim());
 }
 
 const isTemplates = (error: unknown): boolean =>
