@@ -106,7 +106,13 @@ export {
 } from './layers/base-attention.js';
 export { BaseLayer, slidingVariant } from './layers/base-layer.js';
 export { type CacheRef, layerCache, layerState, type StateRef } from './layers/cache-ref.js';
-export { CausalConv, type CausalConvOptions, stateTensors } from './layers/causal-conv.js';
+export {
+  CausalConv,
+  type CausalConvOptions,
+  type ConvPart,
+  SplitConv,
+  stateTensors,
+} from './layers/causal-conv.js';
 export * from './layers/config/index.js';
 export {
   type LayerStep,

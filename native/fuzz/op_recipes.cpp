@@ -890,9 +890,10 @@ void GatedDeltaRule(Case& c) {
   for (int i = 0; i < 2; ++i) inputs.push_back(d.Vector(DType::kF32, heads));
   Strings state;
   steps.Add(d, heads * key_size * value_size, inputs, state);
-  c.Node("GatedDeltaRule",
-         {{"keyHeads", Num(key_heads)}, {"valueHeads", Num(heads)}, {"keySize", Num(key_size)}, {"valueSize", Num(value_size)}},
-         inputs, 1, state);
+  ParamObject param{
+      {"keyHeads", Num(key_heads)}, {"valueHeads", Num(heads)}, {"keySize", Num(key_size)}, {"valueSize", Num(value_size)}};
+  if (d.Flag()) param.emplace("mostBeta", 2.0);
+  c.Node("GatedDeltaRule", param, inputs, 1, state);
 }
 
 void SelectiveScan(Case& c) {

@@ -6,6 +6,8 @@ export type RecurrentRule =
       readonly valueHeads: number;
       readonly keySize: number;
       readonly valueSize: number;
+      /** What sigmoids of betas are multiplied by. */
+      readonly mostBeta: number;
     }
   | {
       readonly rule: 'mamba2';

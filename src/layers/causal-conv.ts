@@ -1,9 +1,10 @@
 import { CommonOpBuilderManager, type StateTensors } from '../common-op-builders/index.js';
-import type { AtbGraph } from '../graph/atb-graph.js';
+import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
 import { STATE_FROM, STATE_TO } from '../step-inputs/index.js';
 import { flattened, inF32, transposed } from '../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
 import { layerState, type StateRef } from './cache-ref.js';
+import { addColumns } from './gate.js';
 import { Module } from './module.js';
 
 /** A state by its name in a layer's graph, with what says how a step goes through it. */
@@ -22,6 +23,8 @@ export interface CausalConvOptions {
   readonly hasBias: boolean;
   /** Whether silu follows. */
   readonly activates: boolean;
+  /** In graphs, where a layer has several: `conv` when absent. */
+  readonly name?: string;
 }
 
 /**
@@ -33,14 +36,16 @@ export class CausalConv extends Module {
   private readonly bias: TensorRef | undefined;
   private readonly state: StateRef;
   private readonly activates: boolean;
+  private readonly name: string;
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
   constructor(layerId: number, weights: Weights, options: CausalConvOptions) {
     super();
-    const { channels, taps, hasBias, activates } = options;
+    const { channels, taps, hasBias, activates, name = 'conv' } = options;
+    this.name = name;
     this.weight = inF32(transposed(flattened(weights.get('weight', [channels, 1, taps]))));
     this.bias = hasBias ? inF32(weights.get('bias', [channels])) : undefined;
-    this.state = layerState(layerId, 'conv_state', (taps - 1) * channels);
+    this.state = layerState(layerId, `${name}_state`, (taps - 1) * channels);
     this.activates = activates;
   }
 
@@ -52,12 +57,12 @@ export class CausalConv extends Module {
     return [this.state];
   }
 
-  /** The first channels of `input` [tokens, at least channels] -> `conv_out` [tokens, channels]. */
+  /** The first channels of `input` [tokens, at least channels] -> `<name>_out` [tokens, channels]. */
   buildGraph(graph: AtbGraph, input: string): string {
-    const { weight, bias, activates } = this;
+    const { weight, bias, activates, name } = this;
     CommonOpBuilderManager.getBuilder({
       category: 'CAUSAL_CONV',
-      opName: 'conv',
+      opName: name,
       hasBias: bias !== undefined,
       activates,
     }).build(graph, {
@@ -65,8 +70,49 @@ export class CausalConv extends Module {
       weight: weight.name,
       ...(bias && { bias: bias.name }),
       state: stateTensors(this.state),
-      convOut: 'conv_out',
+      convOut: `${name}_out`,
     });
-    return 'conv_out';
+    return `${name}_out`;
+  }
+}
+
+/** A convolution of some channels, by the checkpoint's name. */
+export interface ConvPart {
+  readonly name: string;
+  readonly channels: number;
+}
+
+/** Convolutions of neighbouring channels, where the checkpoint has a tensor for each. */
+export class SplitConv extends Module {
+  private readonly convs: readonly CausalConv[];
+
+  /** Throws what `CausalConv` throws. */
+  constructor(
+    layerId: number,
+    weights: Weights,
+    private readonly parts: readonly ConvPart[],
+    options: Omit<CausalConvOptions, 'channels' | 'name'>,
+  ) {
+    super();
+    this.convs = parts.map((part) => new CausalConv(layerId, weights.at(part.name), { ...options, ...part }));
+  }
+
+  /** The first channels of `input` [tokens, at least channels] -> `conv_out` [tokens, channels]. */
+  buildGraph(graph: AtbGraph, input: string): string {
+    let from = 0;
+    return this.convs
+      .map((conv, at) => {
+        const { name = '', channels = 0 } = this.parts[at] ?? {};
+        const own = addColumns(graph, input, from, channels, `${name}_in`);
+        from += channels;
+        return conv.buildGraph(graph, own);
+      })
+      .reduce((before, next, at) => {
+        // ATB puts two tensors side by side, no more.
+        const out = at === this.convs.length - 1 ? 'conv_out' : `conv_out_${at}`;
+        const concat = new BaseOperation('Concat', { concatDim: 1 }, `${out}_concat`);
+        graph.addOperation(concat, [before, next], [out]);
+        return out;
+      });
   }
 }

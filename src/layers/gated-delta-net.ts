@@ -6,7 +6,7 @@ import type { LinearPart } from '../weights/linear-part.js';
 import { inF32 } from '../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
 import { layerState, type StateRef } from './cache-ref.js';
-import { CausalConv, stateTensors } from './causal-conv.js';
+import { CausalConv, type ConvPart, SplitConv, stateTensors } from './causal-conv.js';
 import type { LayerStep } from './decoder-layers.js';
 import { addColumns, addGate } from './gate.js';
 import { buildLinear, buildRowParallelLinear } from './linear-steps.js';
@@ -21,7 +21,10 @@ export interface DeltaNetConfig {
   readonly keySize: number;
   readonly valueSize: number;
   readonly convTaps: number;
+  /** Of the norm of what comes out of the state. */
   readonly rmsNormEps: number;
+  /** What sigmoids of betas are multiplied by; 1 when absent. */
+  readonly mostBeta?: number;
 }
 
 /** Where the checkpoint has the projections of the input: as parts of two linears. */
@@ -30,6 +33,12 @@ export interface DeltaNetParts {
   readonly qkvz: readonly [LinearPart, ...LinearPart[]];
   /** A beta and a step of each value head. */
   readonly gates: readonly [LinearPart, ...LinearPart[]];
+  /** Tensors of the convolutions of queries, keys and values; one of all, `conv1d`, when absent. */
+  readonly convs?: readonly ConvPart[];
+  /** `norm` when absent. */
+  readonly norm?: string;
+  /** `out_proj` when absent. */
+  readonly out?: string;
 }
 
 /**
@@ -39,7 +48,7 @@ export interface DeltaNetParts {
 export class GatedDeltaNet extends Module implements LayerStep {
   readonly qkvz: Linear;
   readonly gates: Linear;
-  readonly conv: CausalConv;
+  readonly conv: CausalConv | SplitConv;
   readonly norm: HeadNorm;
   readonly outProj: Linear;
   private readonly perHead: readonly TensorRef[];
@@ -47,20 +56,25 @@ export class GatedDeltaNet extends Module implements LayerStep {
   private readonly config: DeltaNetConfig;
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_QUANT_*. */
-  constructor(layerId: number, config: DeltaNetConfig, weights: Weights, { qkvz, gates }: DeltaNetParts) {
+  constructor(
+    layerId: number,
+    config: DeltaNetConfig,
+    weights: Weights,
+    { qkvz, gates, convs, norm = 'norm', out = 'out_proj' }: DeltaNetParts,
+  ) {
     super();
     const { hiddenSize: inFeatures, keyHeads, valueHeads, keySize, valueSize, convTaps, rmsNormEps } = config;
     const values = valueHeads * valueSize;
     this.config = config;
     this.qkvz = Linear.load(weights, { name: 'qkvz', parts: qkvz, inFeatures });
     this.gates = Linear.load(weights, { name: 'gates', parts: gates, inFeatures, role: 'gates' });
-    this.conv = new CausalConv(layerId, weights.at('conv1d'), {
-      channels: 2 * keyHeads * keySize + values,
-      ...{ taps: convTaps, hasBias: false, activates: true },
-    });
-    this.norm = new HeadNorm(weights.at('norm'), { heads: valueHeads, headDim: valueSize }, rmsNormEps);
-    const out = [{ name: 'out_proj', outFeatures: config.hiddenSize }] as const;
-    this.outProj = Linear.load(weights, { parts: out, inFeatures: values });
+    const conv = { taps: convTaps, hasBias: false, activates: true };
+    this.conv = convs
+      ? new SplitConv(layerId, weights, convs, conv)
+      : new CausalConv(layerId, weights.at('conv1d'), { channels: 2 * keyHeads * keySize + values, ...conv });
+    this.norm = new HeadNorm(weights.at(norm), { heads: valueHeads, headDim: valueSize }, rmsNormEps);
+    const parts = [{ name: out, outFeatures: config.hiddenSize }] as const;
+    this.outProj = Linear.load(weights, { parts, inFeatures: values });
     this.perHead = ['A_log', 'dt_bias'].map((name) => inF32(weights.get(name, [valueHeads])));
     this.state = layerState(layerId, 'recurrent_state', values * keySize);
   }
@@ -74,13 +88,13 @@ export class GatedDeltaNet extends Module implements LayerStep {
   }
 
   buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
-    const { keyHeads, valueHeads, keySize, valueSize } = this.config;
+    const { keyHeads, valueHeads, keySize, valueSize, mostBeta = 1 } = this.config;
     const projected = buildLinear(graph, this.qkvz, input, 'qkvz_out');
     const steps = buildLinear(graph, this.gates, input, 'gates_out');
     CommonOpBuilderManager.getBuilder({
       category: 'RECURRENT',
       opName: 'delta_rule',
-      ...{ rule: 'gated_delta', keyHeads, valueHeads, keySize, valueSize },
+      ...{ rule: 'gated_delta', keyHeads, valueHeads, keySize, valueSize, mostBeta },
     }).build(graph, {
       rows: this.conv.buildGraph(graph, projected),
       steps,

@@ -78,6 +78,7 @@ export * from './nemotron/index.js';
 export * from './nemotron_h/index.js';
 export * from './nomic_bert/index.js';
 export * from './olmo/index.js';
+export * from './olmo_hybrid/index.js';
 export * from './olmo2/index.js';
 export * from './olmo3/index.js';
 export * from './olmoe/index.js';

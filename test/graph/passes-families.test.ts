@@ -70,6 +70,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'olmo2-grouped',
     'olmo3',
     'olmo3-one-rope',
+    'olmo_hybrid-rotary',
   ],
   [LATENT]: [
     'deepseek_v2',
@@ -184,6 +185,9 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   'Split Elewise CausalConv1d Elewise RmsNorm Elewise Linear Sigmoid Sort Elewise FusedExperts Elewise': [
     'lfm2_moe-uncorrected',
   ],
+  'Linear Split RmsNorm RmsNorm ReshapeAndCache Linear RmsNorm Linear RmsNorm': ['olmo_hybrid'],
+  'RmsNorm Linear Linear Slice CausalConv1d Slice CausalConv1d Slice CausalConv1d Concat Concat GatedDeltaRule RmsNorm Slice Activation Elewise':
+    ['olmo_hybrid', 'olmo_hybrid-rotary'],
   [MAMBA]: ['bamba', 'mamba2', 'nemotron_h-latent'],
   [`RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise ${UNGATED} Linear Elewise Elewise`]:
     ['nemotron_h'],

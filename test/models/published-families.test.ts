@@ -33,6 +33,9 @@ const hunyuanRest = {
 };
 const factors = (largest: number) => Array.from({ length: 48 }, (_, i) => 1 + ((largest - 1) * i) / 47);
 
+const olmoHybridLayers = Array.from({ length: 32 }, (_, layer) =>
+  layer % 4 === 3 ? 'full_attention' : 'linear_attention',
+);
 const lfm2Layers = Array.from({ length: 24 }, (_, layer) =>
   [2, 6, 10, 14, 18, 21].includes(layer) ? 'full_attention' : 'conv',
 );
@@ -114,6 +117,10 @@ const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, sizes: Si
       mamba_chunk_size: 128, mamba_conv_bias: true, mamba_d_conv: 4, mamba_d_head: 64, mamba_d_ssm: 1536, mamba_d_state: 128, mamba_expand: 2, mamba_n_groups: 1, mamba_n_heads: 24, mamba_norm_before_gate: false, mamba_proj_bias: false, mamba_rms_norm: false, mamba_use_mlp: true, num_logits_to_keep: 1, pad_token_id: 0, projectors_bias: false,
       rms_norm_eps: 1e-5, rope_scaling: null, rope_theta: 1e11, ssm_in_multiplier: 1.25, ssm_multipliers: [0.3535533905932738, 0.25, 0.3535533905932738, 0.5, 0.3535533905932738], ssm_out_multiplier: 0.23570226039551587, tie_word_embeddings: false },
     { headDim: 64, mambaHeadSize: 64, hasMambaNorm: false }],
+  ['Olmo-Hybrid-7B', 'olmo_hybrid', [3840, 11_008, 32, 30, 30, 100_352, 65_536],
+    { attention_bias: false, eos_token_id: 100_257, layer_types: olmoHybridLayers, linear_a_log_max: 16, linear_a_log_min: 0, linear_allow_neg_eigval: true, linear_conv_kernel_dim: 4, linear_dt_init_floor: 1e-4, linear_dt_max: 0.1, linear_dt_min: 0.001, linear_key_head_dim: 96, linear_num_key_heads: 30, linear_num_value_heads: 30, linear_value_head_dim: 192, pad_token_id: 100_277, rms_norm_eps: 1e-6,
+      rope_parameters: { rope_theta: null, rope_type: 'default' }, tie_word_embeddings: false },
+    { headDim: 128, keySize: 96, valueSize: 192, rope: undefined, linearLayers: olmoHybridLayers.map((type) => type === 'linear_attention') }],
   ['LFM2-8B-A1B', 'lfm2_moe', [2048, 7168, 24, 32, 8, 65_536, 128_000],
     { hidden_act: null, bos_token_id: 1, conv_L_cache: 3, conv_bias: false, eos_token_id: 7, moe_intermediate_size: 1792, norm_eps: 1e-5, norm_topk_prob: true, num_dense_layers: 2, num_experts: 32, num_experts_per_tok: 4, pad_token_id: 0, rope_theta: 1_000_000, routed_scaling_factor: 1, use_expert_bias: true,
       layer_types: lfm2Layers },

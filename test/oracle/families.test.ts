@@ -51,6 +51,8 @@ const EXTENSIONS: Readonly<Record<string, RegExp>> = {
   'mamba2-biases': STATES,
   nemotron_h: STATES,
   'nemotron_h-latent': STATES,
+  olmo_hybrid: STATES,
+  'olmo_hybrid-rotary': STATES,
   qwen3_5_moe_text: STATES,
   qwen3_5_text: STATES,
   qwen3_next: STATES,

@@ -13,13 +13,21 @@ export interface GatedDeltaRuleParam {
   readonly valueHeads: number;
   readonly keySize: number;
   readonly valueSize: number;
+  /** What sigmoids of betas are multiplied by; 1 when absent. */
+  readonly mostBeta?: number;
 }
 
 const STATE = 4;
 
 export const gatedDeltaRule: OpDefinition<'GatedDeltaRule', GatedDeltaRuleParam> = {
   type: 'GatedDeltaRule',
-  keys: { keyHeads: 'integer', valueHeads: 'integer', keySize: 'integer', valueSize: 'integer' },
+  keys: {
+    keyHeads: 'integer',
+    valueHeads: 'integer',
+    keySize: 'integer',
+    valueSize: 'integer',
+    mostBeta: 'number',
+  },
   arity: () => ({ inputs: STATE + STATE_INPUTS, outputs: 2 }),
   inPlace: () => ({ 1: STATE }),
   shapes(inputs, { keyHeads, valueHeads, keySize, valueSize }) {

@@ -3,6 +3,7 @@ import {
   type ProjectionNorms,
   projectionNorms,
 } from '../../layers/attention-orders.js';
+import type { AttentionConfig } from '../../layers/base-attention.js';
 import { slidingVariant } from '../../layers/base-layer.js';
 import {
   biases,
@@ -30,7 +31,10 @@ const OLMO2_CONFIG = defineConfig({
 });
 
 /** The norms of queries and keys, each over all heads at once. */
-export const olmo2Norms = (config: DecoderConfig, weights: Weights): ProjectionNorms =>
+export const olmo2Norms = (
+  config: AttentionConfig & { readonly rmsNormEps: number },
+  weights: Weights,
+): ProjectionNorms =>
   projectionNorms(config, (of, heads) => {
     const order = rotaryOrder(heads, config.rope);
     return new BaseRMSNorm(weights.at(`${of}_norm`), heads * config.headDim, config.rmsNormEps, order);

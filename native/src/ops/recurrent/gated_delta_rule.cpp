@@ -16,11 +16,12 @@ constexpr float kLengthEpsilon = 1e-6f;
 /// valueSize], gates [tokens, 2 * valueHeads] (betas before their sigmoid, then steps), f32 [valueHeads] of log decay and of
 /// what steps are biased by, and a state (state.h) of valueHeads matrices [keySize, valueSize] ->
 /// [tokens, valueHeads * valueSize] of qkv's dtype, and the state in place. Queries and keys are divided by their lengths,
-/// queries by sqrt(keySize), too; each serves valueHeads / keyHeads neighbouring heads.
+/// queries by sqrt(keySize), too; each serves valueHeads / keyHeads neighbouring heads. Sigmoids of betas are multiplied by
+/// mostBeta.
 class GatedDeltaRule : public Operation {
  public:
-  GatedDeltaRule(int64_t key_heads, HeadSizes sizes)
-      : key_heads_(key_heads), sizes_(sizes), heads_(sizes), state_{kOp, kState} {}
+  GatedDeltaRule(int64_t key_heads, HeadSizes sizes, float most_beta)
+      : key_heads_(key_heads), sizes_(sizes), most_beta_(most_beta), heads_(sizes), state_{kOp, kState} {}
   int NumInputs() const override { return state_.count(); }
   int NumOutputs() const override { return 2; }
   bool InPlace(int input, int output) const override { return input == kState && output == 1; }
@@ -81,13 +82,14 @@ class GatedDeltaRule : public Operation {
     float beta = 0, step = 0;
     Load(kernels, in[kGates], token * 2 * sizes_.heads + piece.head, 1, &beta);
     Load(kernels, in[kGates], (token * 2 + 1) * sizes_.heads + piece.head, 1, &step);
-    piece.beta[i] = 1 / (1 + std::exp(-beta));
+    piece.beta[i] = most_beta_ / (1 + std::exp(-beta));
     piece.decay[i] = std::exp(-std::exp(in[kLogDecay].As<float>()[piece.head]) *
                               Softplus(step + in[kStepBias].As<float>()[piece.head]));
   }
 
   int64_t key_heads_;
   HeadSizes sizes_;
+  float most_beta_;
   RecurrentHeads heads_;
   StateInputs state_;
 };
@@ -100,8 +102,9 @@ std::unique_ptr<Operation> CreateGatedDeltaRule(const ParamObject& param) {
   const HeadSizes sizes{RequiredSize(reader, "valueHeads", kMostHeads), RequiredSize(reader, "keySize", kMostHeadSize),
                         RequiredSize(reader, "valueSize", kMostHeadSize)};
   if (sizes.heads % key_heads != 0) reader.Fail("valueHeads", "a multiple of keyHeads");
+  const auto most_beta = static_cast<float>(reader.Number("mostBeta", 1));
   reader.Done();
-  return std::make_unique<GatedDeltaRule>(key_heads, sizes);
+  return std::make_unique<GatedDeltaRule>(key_heads, sizes, most_beta);
 }
 
 }  // namespace atb
