@@ -9,10 +9,24 @@ import type { DecoderConfig } from '../../src/layers/config/index.js';
 import { BaseRMSNorm } from '../../src/layers/norms.js';
 import { BaseModelATB } from '../../src/models/base/base-model-atb.js';
 import { FlashForCausalLMATB } from '../../src/models/base/flash-for-causal-lm-atb.js';
+import { loadModels } from '../../src/models/get-model.js';
 import { LlamaAttention, LlamaLayer } from '../../src/models/llama/index.js';
 import { createEngine } from '../../src/native/index.js';
+import { getRouter } from '../../src/router/index.js';
 import { declaredWeights, type Weights } from '../../src/weights/weights.js';
 import { familyModel, llamaConfig } from './family-models.js';
+
+/** Gemma 4's text with two layers that attend to what others keep. */
+const GEMMA4 = {
+  ...{ model_type: 'gemma4_text', vocab_size: 131, hidden_size: 64, intermediate_size: 96 },
+  ...{ num_hidden_layers: 6, num_attention_heads: 4, num_key_value_heads: 2, head_dim: 16 },
+  ...{ num_kv_shared_layers: 2, vocab_size_per_layer_input: 131, hidden_size_per_layer_input: 32 },
+  max_position_embeddings: 256,
+  rope_parameters: {
+    sliding_attention: { rope_type: 'default', rope_theta: 10_000 },
+    full_attention: { rope_type: 'proportional', partial_rotary_factor: 0.25, rope_theta: 1_000_000 },
+  },
+};
 
 /** A model of LLaMA's sizes whose layers are made by `layer`. */
 class OneOfItsKind extends FlashForCausalLMATB {
@@ -143,6 +157,19 @@ describe('the caches of a model', () => {
     expect(() => model.caches())
       .to.throw(AtbError, /GRAPH_CACHE_MISMATCH: one: .*"layer_0_k_cache".*"keySize":16.*"keySize":24/)
       .with.property('code', 'GRAPH_CACHE_MISMATCH');
+  });
+
+  it("may be those of the last layer of the same kind that has its own, as Gemma 4's are", async () => {
+    await loadModels();
+    const [sliding, full] = ['sliding_attention', 'full_attention'];
+    const says = { ...GEMMA4, layer_types: [sliding, sliding, full, full, sliding, full] };
+    const model = new (getRouter('gemma4_text'))('', says).createModel(declaredWeights('bf16'));
+    const cacheOf = (layer: number): string | undefined => {
+      const node = model.buildGraph(DECODE).nodes.find(({ name }) => name === `layer_${layer}`);
+      return node?.inputs.find((input) => input.endsWith('_k_cache'));
+    };
+    const owners = [0, 1, 2, 3, 1, 3].map((layer) => `layer_${layer}_k_cache`);
+    expect(owners.map((_, layer) => cacheOf(layer))).to.deep.equal(owners);
   });
 
   it('may hold keys alone, whose first numbers are the values', () => {
