@@ -141,6 +141,7 @@ export {
 } from './layers/experts.js';
 export { GatedAttention } from './layers/gated-attention.js';
 export { type DeltaNetConfig, type DeltaNetParts, GatedDeltaNet } from './layers/gated-delta-net.js';
+export { KimiDeltaAttention, type KimiDeltaConfig } from './layers/kimi-delta-attention.js';
 export { LatentAttention, type LatentAttentionConfig } from './layers/latent-attention.js';
 export { type LearnedPositionSizes, LearnedPositions, TokenTypes } from './layers/learned-positions.js';
 export { type Mamba2Config, Mamba2Mixer, type Mamba2Options, type Mamba2Scales } from './layers/mamba2.js';

@@ -884,15 +884,18 @@ void GatedDeltaRule(Case& c) {
   Draw d{c};
   const StateSteps steps(d);
   const int64_t key_heads = d.Int(1, 3), heads = key_heads * d.Int(1, 3), key_size = d.Dim(), value_size = d.Dim();
+  const bool by_key = d.Flag();
+  const int64_t decays = heads * (by_key ? key_size : 1);
   const DType dtype = d.Float();
   Strings inputs{c.Input(dtype, {steps.tokens, 2 * key_heads * key_size + heads * value_size}),
-                 c.Input(dtype, {steps.tokens, 2 * heads})};
-  for (int i = 0; i < 2; ++i) inputs.push_back(d.Vector(DType::kF32, heads));
+                 c.Input(dtype, {steps.tokens, heads + decays}), d.Vector(DType::kF32, heads),
+                 d.Vector(DType::kF32, decays)};
   Strings state;
   steps.Add(d, heads * key_size * value_size, inputs, state);
   ParamObject param{
       {"keyHeads", Num(key_heads)}, {"valueHeads", Num(heads)}, {"keySize", Num(key_size)}, {"valueSize", Num(value_size)}};
   if (d.Flag()) param.emplace("mostBeta", 2.0);
+  if (by_key) param.emplace("decaysByKey", true);
   c.Node("GatedDeltaRule", param, inputs, 1, state);
 }
 

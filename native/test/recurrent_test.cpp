@@ -126,21 +126,25 @@ void Agrees(const Recurrence& op, double tolerance_of_f32) {
 
 double Sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 
-Recurrence Delta(int64_t key_heads, int64_t heads, int64_t key_size, int64_t value_size) {
+Recurrence Delta(int64_t key_heads, int64_t heads, int64_t key_size, int64_t value_size, bool by_key = false) {
   Random random(3);
+  const int64_t steps = heads * (by_key ? key_size : 1);
   Recurrence op{"GatedDeltaRule",
                 {{"keyHeads", static_cast<double>(key_heads)},
                  {"valueHeads", static_cast<double>(heads)},
                  {"keySize", static_cast<double>(key_size)},
-                 {"valueSize", static_cast<double>(value_size)}},
+                 {"valueSize", static_cast<double>(value_size)},
+                 {"mostBeta", by_key ? 2.0 : 1.0},
+                 {"decaysByKey", by_key}},
                 2 * key_heads * key_size + heads * value_size,
-                2 * heads,
+                heads + steps,
                 heads * value_size,
                 heads * key_size * value_size,
-                {Value(DType::kF32, {heads}, random.Normal<double>(heads, 1)), Value(DType::kF32, {heads}, random.Normal<double>(heads, 1))},
+                {Value(DType::kF32, {heads}, random.Normal<double>(heads, 1)), Value(DType::kF32, {steps}, random.Normal<double>(steps, 1))},
                 nullptr};
   op.step = [](const Recurrence& self, const Numbers& row, const Numbers& gates, Numbers& state) {
     const auto n = static_cast<int64_t>(self.weights[0].desc.Elements());
+    const bool by_key = self.weights[1].desc.Elements() > n;
     const int64_t v_size = self.out / n, k_size = self.numbers / self.out;
     const int64_t k_heads = (self.width - self.out) / (2 * k_size);
     Numbers out;
@@ -153,14 +157,17 @@ Recurrence Delta(int64_t key_heads, int64_t heads, int64_t key_size, int64_t val
         for (int64_t i = 0; i < k_size; ++i) sum += x[i] * x[i];
         return std::sqrt(sum);
       };
-      const double beta = Sigmoid(gates[static_cast<size_t>(h)]), of_k = 1 / length(k);
+      const double beta = (by_key ? 2 : 1) * Sigmoid(gates[static_cast<size_t>(h)]), of_k = 1 / length(k);
       const double of_q = 1 / length(q) / std::sqrt(static_cast<double>(k_size));
-      const double step = gates[static_cast<size_t>(n + h)] + self.weights[1].Get(static_cast<size_t>(h));
-      const double decay = std::exp(-std::exp(self.weights[0].Get(static_cast<size_t>(h))) * std::log1p(std::exp(step)));
+      const auto decay = [&](int64_t i) {
+        const auto at = static_cast<size_t>(by_key ? h * k_size + i : h);
+        const double step = gates[static_cast<size_t>(n) + at] + self.weights[1].Get(at);
+        return std::exp(-std::exp(self.weights[0].Get(static_cast<size_t>(h))) * std::log1p(std::exp(step)));
+      };
       double* s = state.data() + h * k_size * v_size;
       for (int64_t c = 0; c < v_size; ++c) {
         double known = 0, result = 0;
-        for (int64_t i = 0; i < k_size; ++i) known += (s[i * v_size + c] *= decay) * k[i] * of_k;
+        for (int64_t i = 0; i < k_size; ++i) known += (s[i * v_size + c] *= decay(i)) * k[i] * of_k;
         const double added = beta * (v[c] - known);
         for (int64_t i = 0; i < k_size; ++i) result += (s[i * v_size + c] += k[i] * of_k * added) * q[i] * of_q;
         out.push_back(result);
@@ -245,6 +252,7 @@ Recurrence Convolution(int64_t channels, int64_t taps, bool bias, bool swish) {
 void DeltaRulesAgree() {
   Agrees(Delta(1, 1, 8, 16), 2e-5);
   Agrees(Delta(2, 4, 24, 40), 2e-5);
+  Agrees(Delta(2, 2, 24, 40, true), 2e-5);
   Agrees(Delta(1, 3, 128, 130), 2e-5);  // More columns than a worker takes, and no multiple of 16.
 }
 

@@ -8,6 +8,8 @@ export type RecurrentRule =
       readonly valueSize: number;
       /** What sigmoids of betas are multiplied by. */
       readonly mostBeta: number;
+      /** Whether each row of a state has a step of its own. */
+      readonly decaysByKey: boolean;
     }
   | {
       readonly rule: 'mamba2';

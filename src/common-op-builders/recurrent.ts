@@ -49,8 +49,15 @@ export class GatedDelta implements OpBuilder<'RECURRENT'> {
   }
 
   build(graph: AtbGraph, param: Param & { readonly rule: 'gated_delta' }, tensors: Tensors): void {
-    const { opName, keyHeads, valueHeads, keySize, valueSize, mostBeta } = param;
-    const sizes = { keyHeads, valueHeads, keySize, valueSize, ...(mostBeta !== 1 && { mostBeta }) };
+    const { opName, keyHeads, valueHeads, keySize, valueSize, mostBeta, decaysByKey } = param;
+    const sizes = {
+      keyHeads,
+      valueHeads,
+      keySize,
+      valueSize,
+      ...(mostBeta !== 1 && { mostBeta }),
+      ...(decaysByKey && { decaysByKey }),
+    };
     addRecurrent(graph, new BaseOperation('GatedDeltaRule', sizes, opName), tensors);
   }
 }

@@ -8,6 +8,15 @@ export function addColumns(graph: AtbGraph, input: string, from: number, count: 
   return out;
 }
 
+/** `gated` = `input` times the sigmoids of `gate`, number by number. */
+export function addSigmoidGate(graph: AtbGraph, input: string, gate: string): string {
+  const sigmoid = new BaseOperation('Activation', { activationType: 'ACTIVATION_SIGMOID' }, 'gate_sigmoid');
+  graph.addOperation(sigmoid, [gate], ['gate_sigmoid']);
+  const multiply = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_MUL' }, 'gate_mul');
+  graph.addOperation(multiply, [input, 'gate_sigmoid'], ['gated']);
+  return 'gated';
+}
+
 /** `z_gated` = `input` times silu(z), number by number. */
 export function addGate(graph: AtbGraph, input: string, z: string): string {
   CommonOpBuilderManager.getBuilder({

@@ -1,10 +1,11 @@
-import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
+import type { AtbGraph } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import { Linear } from '../weights/linear.js';
 import type { LinearPart } from '../weights/linear-part.js';
 import type { Weights } from '../weights/weights.js';
 import { NormedAttention, type ProjectionNorms } from './attention-orders.js';
 import type { AttentionConfig, AttentionOptions } from './base-attention.js';
+import { addSigmoidGate } from './gate.js';
 import { buildLinear } from './linear-steps.js';
 
 /** Attention whose result is multiplied by sigmoids of a projection of its input, number by number. */
@@ -39,10 +40,6 @@ export abstract class GatedAttention extends NormedAttention {
   /** `attended` [tokens, heads * headDim] times the sigmoids of the gate. */
   private buildGateGraph(graph: AtbGraph, input: string, attended: string): string {
     const gate = buildLinear(graph, this.gate, input, 'gate_out');
-    const sigmoid = new BaseOperation('Activation', { activationType: 'ACTIVATION_SIGMOID' }, 'gate_sigmoid');
-    graph.addOperation(sigmoid, [gate], ['gate_sigmoid']);
-    const multiply = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_MUL' }, 'gate_mul');
-    graph.addOperation(multiply, [attended, 'gate_sigmoid'], ['gated']);
-    return 'gated';
+    return addSigmoidGate(graph, attended, gate);
   }
 }

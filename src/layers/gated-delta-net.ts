@@ -94,7 +94,7 @@ export class GatedDeltaNet extends Module implements LayerStep {
     CommonOpBuilderManager.getBuilder({
       category: 'RECURRENT',
       opName: 'delta_rule',
-      ...{ rule: 'gated_delta', keyHeads, valueHeads, keySize, valueSize, mostBeta },
+      ...{ rule: 'gated_delta', keyHeads, valueHeads, keySize, valueSize, mostBeta, decaysByKey: false },
     }).build(graph, {
       rows: this.conv.buildGraph(graph, projected),
       steps,

@@ -28,8 +28,12 @@ export interface LatentAttentionConfig {
   readonly vHeadDim: number;
   readonly qkvBias: boolean;
   readonly denseBias: boolean;
-  readonly rope: RopeConfig;
+  /** Absent where nothing turns: the shared part of keys is one like the others. */
+  readonly rope?: RopeConfig | undefined;
 }
+
+/** The parts of queries and of the shared key that turn, where anything does, by their names in the graph. */
+type TurnedParts = Readonly<Record<'qRope' | 'kRope', string>>;
 
 /** Of the norms of latent vectors, whatever config.json says of the others (transformers 5.24, DeepseekV2RMSNorm's default). */
 const LATENT_EPSILON = 1e-6;
@@ -68,7 +72,7 @@ export class LatentAttention extends Module {
     const queries: LinearPart = {
       name: qLoraRank === undefined ? 'q_proj' : 'q_b_proj',
       outFeatures: heads * (keyRows + headDim),
-      rowOrder: splitHeads(heads, keyRows, rope),
+      rowOrder: splitHeads(heads, keyRows, headDim, rope),
       hasBias: false,
     };
     this.down = Linear.load(weights, {
@@ -78,7 +82,7 @@ export class LatentAttention extends Module {
         {
           name: 'kv_a_proj_with_mqa',
           outFeatures: kvLoraRank + headDim,
-          rowOrder: splitHeads(1, kvLoraRank, rope),
+          rowOrder: splitHeads(1, kvLoraRank, headDim, rope),
         },
       ],
       inFeatures: hiddenSize,
@@ -103,8 +107,8 @@ export class LatentAttention extends Module {
       inFeatures: heads * valueRows,
       hasBias: denseBias,
     });
-    const { scaling } = rope;
-    const stretched = scaling.type === 'yarn' ? (scaling.scoreFactor ?? 1) : 1;
+    const scaling = rope?.scaling;
+    const stretched = scaling?.type === 'yarn' ? (scaling.scoreFactor ?? 1) : 1;
     this.scale = stretched / Math.sqrt(keyRows + headDim);
     const cache = { heads: 1, keySize: kvLoraRank + headDim, valueSize: kvLoraRank };
     this.cache = { cache: { key: `layer_${layerId}_k_cache`, ...cache }, key: 'k_cache' };
@@ -122,6 +126,12 @@ export class LatentAttention extends Module {
   buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
     this.buildDownGraph(graph, input);
     const latent = this.kvNorm.buildGraph(graph, 'kv_a');
+    const turned = this.config.rope ? this.buildRopeGraph(graph) : { qRope: 'q_pe', kRope: 'k_pe' };
+    const attended = this.buildAttentionGraph(graph, kind, latent, turned);
+    return buildRowParallelLinear(graph, kind, 'dense', this.dense, attended, 'dense_out');
+  }
+
+  private buildRopeGraph(graph: AtbGraph): TurnedParts {
     const { cos, sin } = ROTARY_ROWS;
     CommonOpBuilderManager.getBuilder({ category: 'ROPE', opName: 'rope', rotaryCoeff: 2 }).build(graph, {
       q: 'q_pe',
@@ -132,8 +142,7 @@ export class LatentAttention extends Module {
       qOut: 'q_rope',
       kOut: 'k_rope',
     });
-    const attended = this.buildAttentionGraph(graph, kind, latent);
-    return buildRowParallelLinear(graph, kind, 'dense', this.dense, attended, 'dense_out');
+    return { qRope: 'q_rope', kRope: 'k_rope' };
   }
 
   /** `input` [tokens, hidden] -> `q_nope`, `q_pe` of all heads, `kv_a` [tokens, kvLoraRank], `k_pe` [tokens, headDim]. */
@@ -164,7 +173,12 @@ export class LatentAttention extends Module {
   }
 
   /** Writes to the cache, if there is one, and attends: -> `attn_out` [tokens, heads * vHeadDim]. */
-  private buildAttentionGraph(graph: AtbGraph, kind: GraphKind, latent: string): string {
+  private buildAttentionGraph(
+    graph: AtbGraph,
+    kind: GraphKind,
+    latent: string,
+    { qRope, kRope }: TurnedParts,
+  ): string {
     const { numAttentionHeads: headNum, kvLoraRank, qkNopeHeadDim, headDim, vHeadDim } = this.config;
     const { key } = this.cache;
     CommonOpBuilderManager.getBuilder({
@@ -179,9 +193,9 @@ export class LatentAttention extends Module {
       scale: this.scale,
     }).build(graph, {
       qNope: 'q_nope',
-      qRope: 'q_rope',
+      qRope,
       latent,
-      kRope: 'k_rope',
+      kRope,
       keyUp: this.keyUp.name,
       valueUp: this.valueUp.name,
       ...(kind.fillsCache && { cache: { key, slots: 'slots_mapping', blockTables: 'block_tables' } }),
@@ -195,11 +209,10 @@ export class LatentAttention extends Module {
 }
 
 /**
- * The order of rows of heads [still sizes, those of `rope`] that puts the still sizes of all heads first, then those that
+ * The order of rows of heads [still sizes, `headDim` that `rope` turns] that puts the still sizes of all heads first, then those that
  * turn, each head's in the order in which it is turned by halves.
  */
-function splitHeads(heads: number, still: number, rope: RopeConfig): Int32Array {
-  const { headDim } = rope;
+function splitHeads(heads: number, still: number, headDim: number, rope: RopeConfig | undefined): Int32Array {
   const turned = rotaryOrder(1, rope);
   const rows = still + headDim;
   return Int32Array.from({ length: heads * rows }, (_, row) => {

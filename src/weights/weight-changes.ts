@@ -117,6 +117,17 @@ export function flattened(ref: TensorRef): TensorRef {
   };
 }
 
+/** The same numbers in the same order as one vector, where all but one axis are 1. Comes before all other changes. */
+export function asVector(ref: TensorRef): TensorRef {
+  const { parts } = flattened(ref);
+  const vector = (shape: readonly number[]) => [elementCount(shape)];
+  return {
+    ...ref,
+    shape: vector(ref.shape),
+    parts: parts.map((part) => ({ ...part, shape: vector(part.shape) })),
+  };
+}
+
 /** Multiplies each row with a number of its own, [rows] or [rows, 1], in f32. Comes first, and nothing may be added. */
 export function timesRows(ref: TensorRef, factors: TensorRef): TensorRef {
   const [factor, ...others] = factors.parts;

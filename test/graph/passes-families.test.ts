@@ -17,6 +17,10 @@ const LATENT = 'Split Split RmsNorm Rope Linear Concat Concat ReshapeAndCache Li
 /** Linear attention by the gated delta rule. */
 const DELTA = 'RmsNorm Linear Linear CausalConv1d GatedDeltaRule RmsNorm Slice Activation Elewise';
 
+/** Linear attention that decays by channel. */
+const KIMI_DELTA =
+  'RmsNorm Linear Linear Split Linear Linear Concat Slice CausalConv1d Slice CausalConv1d Slice CausalConv1d Concat Concat GatedDeltaRule Linear RmsNorm Activation Elewise';
+
 /** A mixer of Mamba-2. */
 const MAMBA = 'CausalConv1d Slice SelectiveScan Slice Activation Elewise';
 
@@ -188,6 +192,16 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   'Linear Split RmsNorm RmsNorm ReshapeAndCache Linear RmsNorm Linear RmsNorm': ['olmo_hybrid'],
   'RmsNorm Linear Linear Slice CausalConv1d Slice CausalConv1d Slice CausalConv1d Concat Concat GatedDeltaRule RmsNorm Slice Activation Elewise':
     ['olmo_hybrid', 'olmo_hybrid-rotary'],
+  [KIMI_DELTA]: ['kimi_linear', 'kimi_linear-lora'],
+  [`${KIMI_DELTA} RmsNorm Elewise Linear Sigmoid Elewise Sort Gather FusedExperts Linear Elewise Elewise`]: [
+    'kimi_linear-lora',
+  ],
+  [`${KIMI_DELTA} RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise`]:
+    ['kimi_linear'],
+  'Split Split RmsNorm Linear Concat Concat ReshapeAndCache Linear RmsNorm Elewise Linear Sigmoid Elewise Sort Gather FusedExperts Linear Elewise Elewise':
+    ['kimi_linear-lora'],
+  'Split Split RmsNorm Linear Concat Concat ReshapeAndCache Linear RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise':
+    ['kimi_linear'],
   [MAMBA]: ['bamba', 'mamba2', 'nemotron_h-latent'],
   [`RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise ${UNGATED} Linear Elewise Elewise`]:
     ['nemotron_h'],

@@ -36,6 +36,10 @@ const factors = (largest: number) => Array.from({ length: 48 }, (_, i) => 1 + ((
 const olmoHybridLayers = Array.from({ length: 32 }, (_, layer) =>
   layer % 4 === 3 ? 'full_attention' : 'linear_attention',
 );
+const kimiAttends = [4, 8, 12, 16, 20, 24, 27];
+const kimiDeltas = Array.from({ length: 27 }, (_, at) => at + 1).filter(
+  (layer) => !kimiAttends.includes(layer),
+);
 const lfm2Layers = Array.from({ length: 24 }, (_, layer) =>
   [2, 6, 10, 14, 18, 21].includes(layer) ? 'full_attention' : 'conv',
 );
@@ -121,6 +125,11 @@ const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, sizes: Si
     { attention_bias: false, eos_token_id: 100_257, layer_types: olmoHybridLayers, linear_a_log_max: 16, linear_a_log_min: 0, linear_allow_neg_eigval: true, linear_conv_kernel_dim: 4, linear_dt_init_floor: 1e-4, linear_dt_max: 0.1, linear_dt_min: 0.001, linear_key_head_dim: 96, linear_num_key_heads: 30, linear_num_value_heads: 30, linear_value_head_dim: 192, pad_token_id: 100_277, rms_norm_eps: 1e-6,
       rope_parameters: { rope_theta: null, rope_type: 'default' }, tie_word_embeddings: false },
     { headDim: 128, keySize: 96, valueSize: 192, rope: undefined, linearLayers: olmoHybridLayers.map((type) => type === 'linear_attention') }],
+  ['Kimi-Linear-48B-A3B-Instruct', 'kimi_linear', [2304, 9216, 27, 32, 32, 163_840, 0],
+    { bos_token_id: 163_584, dtype: 'bfloat16', eos_token_id: 163_586, first_k_dense_replace: 1, head_dim: 72, kv_lora_rank: 512, max_position_embeddings: null, mla_use_nope: true, model_max_length: 1_048_576, moe_intermediate_size: 1024, moe_layer_freq: 1, moe_renormalize: true, moe_router_activation_func: 'sigmoid', num_expert_group: 1, num_experts: 256, num_experts_per_token: 8, num_nextn_predict_layers: 0, num_shared_experts: 1, pad_token_id: 163_839,
+      linear_attn_config: { full_attn_layers: kimiAttends, head_dim: 128, kda_layers: kimiDeltas, num_heads: 32, short_conv_kernel_size: 4 },
+      q_lora_rank: null, qk_nope_head_dim: 128, qk_rope_head_dim: 64, rms_norm_eps: 1e-5, rope_scaling: null, rope_theta: 10_000, routed_scaling_factor: 2.446, tie_word_embeddings: false, topk_group: 1, use_grouped_topk: true, v_head_dim: 128 },
+    { headDim: 64, linearHeads: 32, linearHeadSize: 128, qLoraRank: undefined, attends: Array.from({ length: 27 }, (_, layer) => kimiAttends.includes(layer + 1)) }],
   ['LFM2-8B-A1B', 'lfm2_moe', [2048, 7168, 24, 32, 8, 65_536, 128_000],
     { hidden_act: null, bos_token_id: 1, conv_L_cache: 3, conv_bias: false, eos_token_id: 7, moe_intermediate_size: 1792, norm_eps: 1e-5, norm_topk_prob: true, num_dense_layers: 2, num_experts: 32, num_experts_per_tok: 4, pad_token_id: 0, rope_theta: 1_000_000, routed_scaling_factor: 1, use_expert_bias: true,
       layer_types: lfm2Layers },

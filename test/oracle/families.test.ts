@@ -41,6 +41,8 @@ const EXTENSIONS: Readonly<Record<string, RegExp>> = {
   gpt_oss: /(hasSinks|limit|gateScale) is an extension key$/,
   granitemoehybrid: STATES,
   'granitemoehybrid-dense': STATES,
+  kimi_linear: STATES,
+  'kimi_linear-lora': STATES,
   lfm2: STATES,
   'lfm2-biases': STATES,
   lfm3: STATES,

@@ -115,13 +115,14 @@ struct RecurrentCall {
   const float* q;      ///< [tokens, key_size]
   const float* k;      ///< [tokens, key_size]
   const float* v;      ///< [tokens, columns]
-  const float* decay;  ///< [tokens]
+  const float* decay;  ///< [tokens], or [tokens, key_size] with decays by key
   const float* beta;   ///< [tokens], or null
   float* state;        ///< [key_size, columns]
   float* out;          ///< [tokens, columns]
   int64_t tokens;
   int64_t key_size;
   int64_t columns;  ///< A multiple of 16.
+  bool decays_by_key = false;  ///< Whether each row of the state has a decay of its own (arXiv:2510.26692, equation 1).
 };
 
 /// Each column's convolution with the values before it: out[t] = sum over i of weight[i] * rows[t + i], plus the bias.

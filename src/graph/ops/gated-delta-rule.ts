@@ -15,6 +15,8 @@ export interface GatedDeltaRuleParam {
   readonly valueSize: number;
   /** What sigmoids of betas are multiplied by; 1 when absent. */
   readonly mostBeta?: number;
+  /** Whether each row of a state has a step and a bias of its own (arXiv:2510.26692): [valueHeads * keySize] of each. */
+  readonly decaysByKey?: boolean;
 }
 
 const STATE = 4;
@@ -27,16 +29,19 @@ export const gatedDeltaRule: OpDefinition<'GatedDeltaRule', GatedDeltaRuleParam>
     keySize: 'integer',
     valueSize: 'integer',
     mostBeta: 'number',
+    decaysByKey: 'bool',
   },
   arity: () => ({ inputs: STATE + STATE_INPUTS, outputs: 2 }),
   inPlace: () => ({ 1: STATE }),
-  shapes(inputs, { keyHeads, valueHeads, keySize, valueSize }) {
+  shapes(inputs, { keyHeads, valueHeads, keySize, valueSize, decaysByKey }) {
     const { dtype } = inputs.at(0, 2);
     const tokens = inputs.size(0, 0);
     const values = valueHeads * valueSize;
     inputs.equal('columns of qkv', inputs.size(0, 1), 2 * keyHeads * keySize + values);
-    inputs.sameShape(1, [tokens, 2 * valueHeads]);
-    for (const perHead of [2, 3]) inputs.sameShape(perHead, [valueHeads]);
+    const steps = valueHeads * (decaysByKey ? keySize : 1);
+    inputs.sameShape(1, [tokens, valueHeads + steps]);
+    inputs.sameShape(2, [valueHeads]);
+    inputs.sameShape(3, [steps]);
     return [{ dtype, shape: [tokens, values] }, stateOf(inputs, STATE, values * keySize)];
   },
 };

@@ -11,7 +11,7 @@ void RecurColumn(const RecurrentCall& call, int64_t token, int64_t column) {
   float* state = call.state + column;
   float known = 0;
   for (int64_t j = 0; j < call.key_size; ++j) {
-    state[j * call.columns] *= call.decay[token];
+    state[j * call.columns] *= call.decay[call.decays_by_key ? token * call.key_size + j : token];
     known += state[j * call.columns] * k[j];
   }
   const int64_t at = token * call.columns + column;

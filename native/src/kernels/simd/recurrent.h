@@ -13,15 +13,17 @@ constexpr int kStateVectors = V::kAccumulators >= 16 ? 4 : 2;
 
 /// One token of N vectors of columns. The state is read once for both of its products: after the update, S^T q is
 /// decay * (S^T q of before) + (k . q) * d.
-template <class V, int N>
+template <class V, int N, bool kByKey>
 inline void RecurToken(const RecurrentCall& call, int64_t token, float kq, int64_t column) {
   const float* k = call.k + token * call.key_size;
   const float* q = call.q + token * call.key_size;
+  const float* decays = call.decay + token * (kByKey ? call.key_size : 1);
   V of_k[N], of_q[N];
   for (int i = 0; i < N; ++i) of_k[i] = of_q[i] = V::Zero();
   float* row = call.state + column;
   for (int64_t j = 0; j < call.key_size; ++j, row += call.columns) {
-    const V kj = V::Set1(k[j]), qj = V::Set1(q[j]);
+    const float own = kByKey ? decays[j] : 1;
+    const V kj = V::Set1(own * k[j]), qj = V::Set1(own * q[j]);
 #pragma GCC unroll 4
     for (int i = 0; i < N; ++i) {
       const V s = V::Load(row + i * kLanes);
@@ -29,7 +31,7 @@ inline void RecurToken(const RecurrentCall& call, int64_t token, float kq, int64
       of_q[i] = Fma(s, qj, of_q[i]);
     }
   }
-  const V decay = V::Set1(call.decay[token]);
+  const V decay = V::Set1(kByKey ? 1 : *decays);
   const int64_t at = token * call.columns + column;
   V added[N];
 #pragma GCC unroll 4
@@ -40,14 +42,14 @@ inline void RecurToken(const RecurrentCall& call, int64_t token, float kq, int64
   }
   row = call.state + column;
   for (int64_t j = 0; j < call.key_size; ++j, row += call.columns) {
-    const V kj = V::Set1(k[j]);
+    const V kj = V::Set1(k[j]), own = kByKey ? V::Set1(decays[j]) : decay;
 #pragma GCC unroll 4
-    for (int i = 0; i < N; ++i) Fma(added[i], kj, V::Load(row + i * kLanes) * decay).Store(row + i * kLanes);
+    for (int i = 0; i < N; ++i) Fma(added[i], kj, V::Load(row + i * kLanes) * own).Store(row + i * kLanes);
   }
 }
 
-template <class V>
-void Recur(const RecurrentCall& call) {
+template <class V, bool kByKey>
+void RecurAll(const RecurrentCall& call) {
   constexpr int64_t kWide = kStateVectors<V> * kLanes;
   for (int64_t token = 0; token < call.tokens; ++token) {
     const float* k = call.k + token * call.key_size;
@@ -55,9 +57,14 @@ void Recur(const RecurrentCall& call) {
     const float kq =
         SumOf<V>(call.key_size, [=](V sum, int64_t i, int64_t n) { return Fma(Load<V>(k, i, n), Load<V>(q, i, n), sum); });
     int64_t column = 0;
-    for (; column + kWide <= call.columns; column += kWide) RecurToken<V, kStateVectors<V>>(call, token, kq, column);
-    for (; column < call.columns; column += kLanes) RecurToken<V, 1>(call, token, kq, column);
+    for (; column + kWide <= call.columns; column += kWide) RecurToken<V, kStateVectors<V>, kByKey>(call, token, kq, column);
+    for (; column < call.columns; column += kLanes) RecurToken<V, 1, kByKey>(call, token, kq, column);
   }
+}
+
+template <class V>
+void Recur(const RecurrentCall& call) {
+  call.decays_by_key ? RecurAll<V, true>(call) : RecurAll<V, false>(call);
 }
 
 template <class V>

@@ -17,11 +17,17 @@ constexpr float kLengthEpsilon = 1e-6f;
 /// what steps are biased by, and a state (state.h) of valueHeads matrices [keySize, valueSize] ->
 /// [tokens, valueHeads * valueSize] of qkv's dtype, and the state in place. Queries and keys are divided by their lengths,
 /// queries by sqrt(keySize), too; each serves valueHeads / keyHeads neighbouring heads. Sigmoids of betas are multiplied by
-/// mostBeta.
+/// mostBeta. With decaysByKey (arXiv:2510.26692) steps are [tokens, valueHeads * keySize] and so are their biases: each row of
+/// a state has a decay of its own.
 class GatedDeltaRule : public Operation {
  public:
-  GatedDeltaRule(int64_t key_heads, HeadSizes sizes, float most_beta)
-      : key_heads_(key_heads), sizes_(sizes), most_beta_(most_beta), heads_(sizes), state_{kOp, kState} {}
+  GatedDeltaRule(int64_t key_heads, HeadSizes sizes, float most_beta, bool decays_by_key)
+      : key_heads_(key_heads),
+        sizes_(sizes),
+        most_beta_(most_beta),
+        decays_by_key_(decays_by_key),
+        heads_(sizes, decays_by_key),
+        state_{kOp, kState} {}
   int NumInputs() const override { return state_.count(); }
   int NumOutputs() const override { return 2; }
   bool InPlace(int input, int output) const override { return input == kState && output == 1; }
@@ -32,8 +38,9 @@ class GatedDeltaRule : public Operation {
     RequireRank(kOp, kQkv, qkv, 2, 2);
     const int64_t width = 2 * key_heads_ * sizes_.key_size + Values();
     if (qkv.dim(1) != width) FailShape(kOp, kQkv, "[tokens," + std::to_string(width) + "]", qkv);
-    RequireRows(kOp, kGates, in[kGates], qkv.dim(0), 2 * sizes_.heads);
-    for (int i : {kLogDecay, kStepBias}) RequireVector(kOp, i, in[static_cast<size_t>(i)], DType::kF32, sizes_.heads);
+    RequireRows(kOp, kGates, in[kGates], qkv.dim(0), sizes_.heads + Steps());
+    RequireVector(kOp, kLogDecay, in[kLogDecay], DType::kF32, sizes_.heads);
+    RequireVector(kOp, kStepBias, in[kStepBias], DType::kF32, Steps());
     state_.Check(in, qkv.dim(0), sizes_.state());
     out[0] = TensorDesc(qkv.dtype, {qkv.dim(0), Values()});
     out[1] = in[kState];
@@ -63,6 +70,8 @@ class GatedDeltaRule : public Operation {
   }
 
  private:
+  int64_t StepsOfHead() const { return decays_by_key_ ? sizes_.key_size : 1; }
+  int64_t Steps() const { return sizes_.heads * StepsOfHead(); }
   int64_t Values() const { return sizes_.heads * sizes_.value_size; }
   size_t LengthsBytes() const { return Align(static_cast<size_t>(2 * sizes_.key_size) * sizeof(float)); }
 
@@ -79,17 +88,21 @@ class GatedDeltaRule : public Operation {
     unit(keys, of_key, piece.k + i * size);
     Load(kernels, in[kQkv], row + 2 * keys + piece.head * sizes_.value_size + piece.column, piece.wanted,
          piece.v + i * piece.columns);
-    float beta = 0, step = 0;
-    Load(kernels, in[kGates], token * 2 * sizes_.heads + piece.head, 1, &beta);
-    Load(kernels, in[kGates], (token * 2 + 1) * sizes_.heads + piece.head, 1, &step);
+    const int64_t gates = token * (sizes_.heads + Steps()), first = piece.head * StepsOfHead();
+    float* decays = piece.decay + i * StepsOfHead();
+    float beta = 0;
+    Load(kernels, in[kGates], gates + piece.head, 1, &beta);
+    Load(kernels, in[kGates], gates + sizes_.heads + first, StepsOfHead(), decays);
     piece.beta[i] = most_beta_ / (1 + std::exp(-beta));
-    piece.decay[i] = std::exp(-std::exp(in[kLogDecay].As<float>()[piece.head]) *
-                              Softplus(step + in[kStepBias].As<float>()[piece.head]));
+    const float rate = -std::exp(in[kLogDecay].As<float>()[piece.head]);
+    for (int64_t j = 0; j < StepsOfHead(); ++j)
+      decays[j] = std::exp(rate * Softplus(decays[j] + in[kStepBias].As<float>()[first + j]));
   }
 
   int64_t key_heads_;
   HeadSizes sizes_;
   float most_beta_;
+  bool decays_by_key_;
   RecurrentHeads heads_;
   StateInputs state_;
 };
@@ -103,8 +116,9 @@ std::unique_ptr<Operation> CreateGatedDeltaRule(const ParamObject& param) {
                         RequiredSize(reader, "valueSize", kMostHeadSize)};
   if (sizes.heads % key_heads != 0) reader.Fail("valueHeads", "a multiple of keyHeads");
   const auto most_beta = static_cast<float>(reader.Number("mostBeta", 1));
+  const bool decays_by_key = reader.Bool("decaysByKey", false);
   reader.Done();
-  return std::make_unique<GatedDeltaRule>(key_heads, sizes, most_beta);
+  return std::make_unique<GatedDeltaRule>(key_heads, sizes, most_beta, decays_by_key);
 }
 
 }  // namespace atb

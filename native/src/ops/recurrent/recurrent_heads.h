@@ -34,7 +34,7 @@ struct HeadPiece {
   float* q;
   float* k;
   float* v;
-  float* decay;
+  float* decay;  ///< [count], or [count, key_size] with decays by key.
   float* beta;
   float* out;
 };
@@ -42,7 +42,7 @@ struct HeadPiece {
 /// Takes all sequences of a step through the states of all heads. Tokens follow one another, however they are cut.
 class RecurrentHeads {
  public:
-  explicit RecurrentHeads(HeadSizes sizes) : sizes_(sizes) {}
+  explicit RecurrentHeads(HeadSizes sizes, bool decays_by_key = false) : sizes_(sizes), decays_by_key_(decays_by_key) {}
 
   size_t WorkspaceBytes(int threads) const { return RowBuffers::Bytes(threads, 1, Floats()); }
 
@@ -71,7 +71,8 @@ class RecurrentHeads {
                            .out = piece.out,
                            .tokens = count,
                            .key_size = sizes_.key_size,
-                           .columns = piece.columns});
+                           .columns = piece.columns,
+                           .decays_by_key = decays_by_key_});
         finish(piece);
         for (int64_t i = 0; i < count; ++i)
           StoreFloats(ctx.kernels, out,
@@ -87,7 +88,10 @@ class RecurrentHeads {
   static constexpr int64_t kColumns = 64;
   static constexpr int64_t kTokens = 64;
 
-  int64_t Floats() const { return 2 * kTokens * sizes_.key_size + 2 * kTokens + (2 * kTokens + sizes_.key_size) * kColumns; }
+  int64_t Decays() const { return kTokens * (decays_by_key_ ? sizes_.key_size : 1); }
+  int64_t Floats() const {
+    return 2 * kTokens * sizes_.key_size + Decays() + kTokens + (2 * kTokens + sizes_.key_size) * kColumns;
+  }
 
   HeadPiece PieceOf(float* memory, int64_t head, int64_t column) const {
     HeadPiece piece{};
@@ -98,7 +102,7 @@ class RecurrentHeads {
     piece.q = memory;
     piece.k = piece.q + kTokens * sizes_.key_size;
     piece.decay = piece.k + kTokens * sizes_.key_size;
-    piece.beta = piece.decay + kTokens;
+    piece.beta = piece.decay + Decays();
     piece.v = piece.beta + kTokens;
     piece.out = piece.v + kTokens * kColumns;
     std::memset(piece.v, 0, static_cast<size_t>(kTokens * kColumns) * sizeof(float));
@@ -124,6 +128,7 @@ class RecurrentHeads {
   static size_t Bytes(const HeadPiece& piece) { return static_cast<size_t>(piece.wanted) * sizeof(float); }
 
   HeadSizes sizes_;
+  bool decays_by_key_;
 };
 
 /// n elements as f32.
