@@ -28,7 +28,7 @@ describe('C++ units', () => {
         this.timeout(120000);
         const binary = fromRoot(`build/release/${program}`);
         expect(existsSync(binary), `${binary} (npm run build:native -- --tests)`).to.equal(true);
-        const run = spawnSync(binary, { encoding: 'utf8', timeout: 110000, maxBuffer: 1 << 26 });
+        const run = spawnSync(binary, { encoding: 'utf8', timeout: 590_000, maxBuffer: 1 << 26 });
         status = run.status;
         output = `${run.stdout}${run.stderr}`;
       });

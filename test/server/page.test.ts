@@ -123,8 +123,7 @@ describe('the page', function () {
       // The usage, which comes last, did not come.
       expect(await page.$('article.assistant small')).to.equal(null);
       expect(await page.$('article.failed')).to.equal(null);
-      for (let i = 0; i < 100 && served.llm.stats.running > 0; i++)
-        await new Promise((resolve) => setTimeout(resolve, 20));
+      while (served.llm.stats.running > 0) await new Promise((resolve) => setTimeout(resolve, 20));
       expect(served.llm.stats.running).to.equal(0);
       const metrics = await fetch(`${served.address}/metrics`, { headers: { 'x-api-key': 'secret' } });
       expect(await metrics.text()).to.match(/^vllm:request_failure_total\{model_name="tiny"\} 8$/m);
