@@ -186,7 +186,7 @@ class Matrices {
     own.data = floats.data();
     for (int64_t e = experts - 1; e >= 0; --e) {
       kernels::PackScales(order, floats.data(), 0, n_, offsets.data() + e * n_ * plain_.groups, plain_.groups);
-      CHECK(kernels::PackOffsets(own, offset_bytes_.data() + e * stride, offsets_));
+      CHECK(kernels::PackOffsets(own, kernels::MostOffset(weight_.format), offset_bytes_.data() + e * stride, offsets_));
     }
   }
 

@@ -88,11 +88,11 @@ int64_t ExponentBytes(const PackedScales& scales);
 /// is no power of two from 2^-127 to 2^127, nor zero in the padding.
 bool PackExponents(const PackedScales& scales, std::byte* data, PackedScales& packed);
 
-/// Offsets are whole numbers of at most this magnitude.
-constexpr int kMaxOffset = 256;
+/// The largest magnitude of offsets, which are whole numbers. An int4 and its offset fit a byte.
+constexpr int MostOffset(WeightFormat format) { return format == WeightFormat::kI4 ? 112 : 256; }
 int64_t OffsetBytes(const PackedScales& scales);
 /// Writes offsets that were packed as scales are, floats, as whole numbers into `data` of OffsetBytes, and describes
-/// them in `packed`. False when one of them is no whole number from -kMaxOffset to kMaxOffset.
-bool PackOffsets(const PackedScales& floats, std::byte* data, PackedScales& packed);
+/// them in `packed`. False when one of them is no whole number from -most to most.
+bool PackOffsets(const PackedScales& floats, int most, std::byte* data, PackedScales& packed);
 
 }  // namespace atb::kernels

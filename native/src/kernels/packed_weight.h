@@ -70,9 +70,13 @@ struct PackedWeight {
   /// summed as kExponentSpan says.
   const uint8_t* exponents = nullptr;
   /// Of integers: [panels][groups][16 columns], or null: a weight is scale * (integer + offset). There are no multipliers
-  /// then.
+  /// then. An int4 and its offset are an integer of 8 bits, which is multiplied as one; what the offset of an int8 gives is
+  /// added to its group's sum.
   const int16_t* offsets = nullptr;
 };
+
+/// Whether a product needs the sums of a row's numbers over groups (DigitMatrix).
+constexpr bool WantsSums(const PackedWeight& weight) { return weight.offsets && weight.format == WeightFormat::kI8; }
 
 /// The scales [n, groups] of a weight with groups, in the order of its panels. Each is a float; or, with multipliers,
 /// the product of its output's scale and a multiplier; or, with exponents, a power of two. In the same form, the offsets

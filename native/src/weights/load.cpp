@@ -39,7 +39,7 @@ struct Plan {
   /// They are scales of groups of 4-bit numbers, which ShrinkScales looks at: of this format.
   std::optional<kernels::WeightFormat> shrinks_for;
   bool are_scales = false;    ///< They belong to stored integers, and must be finite.
-  bool are_offsets = false;
+  int most_offset = 0;        ///< They are offsets, of at most this magnitude; 0: they are not.
   StoredTensor* scale_target = nullptr;
 
   int64_t Columns() const { return load->shape.back(); }  ///< Of a matrix of parts: two int4 are one column.
@@ -129,7 +129,7 @@ int64_t ScaleBytes(const Plan& plan) {
 
 /// What the scales or offsets that are made with a plan may become.
 ScaleForms FormsOf(const Plan& plan) {
-  if (plan.are_offsets) return ScaleForms::kOffsets;
+  if (plan.most_offset != 0) return ScaleForms::kOffsets;
   if (!plan.shrinks_for) return ScaleForms::kPlanned;
   // Our own int4 has scales that are products, whatever the numbers are.
   if (plan.makes_scales) return ScaleForms::kProducts;
@@ -231,7 +231,7 @@ void PlanStoredOffsets(const Plan& weight, std::vector<Plan>& plans) {
   Plan& offsets = FindLike(weight, name, "offsets", plans);
   if (offsets.load->shape.size() != weight.load->shape.size())
     throw Error("NATIVE_SHAPE_MISMATCH", "weight \"" + weight.load->name + "\" needs offsets of as many dimensions");
-  offsets.are_offsets = true;
+  offsets.most_offset = kernels::MostOffset(weight.packed->format);
   const int64_t groups = kernels::GroupsOf(weight.packed->k, weight.packed->group);
   OrderLike(offsets, weight, kernels::ScalesGeometry(weight.packed->n, groups, weight.packed->interleaved));
 }
@@ -427,7 +427,8 @@ void SettleStored(std::span<const Plan> plans, const LoadContext& context) {
   RunAll(static_cast<int64_t>(plans.size()), context, [&](int64_t i, int) {
     const Plan& plan = plans[static_cast<size_t>(i)];
     if (plan.are_scales) RequireFinite(*plan.target, plan.load->name);
-    if (plan.are_offsets) NarrowOffsets(*plan.target, plan.experts, plan.load->name, context.meter);
+    if (plan.most_offset != 0)
+      NarrowOffsets(*plan.target, plan.experts, plan.most_offset, plan.load->name, context.meter);
   });
 }
 

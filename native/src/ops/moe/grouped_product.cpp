@@ -49,7 +49,7 @@ class Groups {
         rows_(reinterpret_cast<std::byte*>(cuts_) + Align(call.groups.size() * sizeof(Cut))),
         scales_(reinterpret_cast<float*>(rows_ + Align(call.each.m * row_bytes_))),
         sums_(scales_ + Align(call.each.m * static_cast<int64_t>(sizeof(float))) / static_cast<int64_t>(sizeof(float))),
-        sums_of_row_(weight_.offsets ? kernels::GroupsOf(weight_.k, weight_.group) : 0),
+        sums_of_row_(kernels::WantsSums(weight_) ? kernels::GroupsOf(weight_.k, weight_.group) : 0),
         changed_(reinterpret_cast<std::byte*>(sums_) + Align(call.each.m * sums_of_row_ * static_cast<int64_t>(sizeof(float)))),
         biases_(reinterpret_cast<float*>(changed_ + threads * ChangedBytes(weight_.k, size_))) {}
 
@@ -166,7 +166,7 @@ class Groups {
     for (int64_t g = 0; g < count; ++g) make(g, 0);
   }
 
-  /// Row `row` of a product whose first sorted row is `first`, as digits, and what offsets want of it.
+  /// Row `row` of a product whose first sorted row is `first`, as digits, and what offsets of int8 want of it.
   void MakeIntegers(const MultiplyCall& own, const std::byte* x, int64_t first, int64_t row) const {
     std::byte* const to = rows_ + first * row_bytes_;
     MakeDigits(own, kernels_, x, row, to, scales_ + first);
@@ -223,7 +223,7 @@ class Groups {
   Cut* cuts_;
   std::byte* rows_;
   float* scales_;
-  float* sums_;          ///< [m, groups], where the weights have offsets.
+  float* sums_;          ///< [m, groups], where the weights are int8 with offsets.
   int64_t sums_of_row_;  ///< 0 where they have none.
   std::byte* changed_;   ///< For each thread a row in another order, and one of int8.
   float* biases_;        ///< [groups, n], where sums have a bias.
