@@ -6,10 +6,12 @@
 
 namespace atb::kernels {
 
-/// Whether a format is multiplied with digits (DigitMatrix).
+/// Whether a format is of integers, or of numbers that are integers twice: such are multiplied with digits (DigitMatrix).
 constexpr bool IsInteger(WeightFormat format) {
   return format == WeightFormat::kI8 || format == WeightFormat::kI4 || format == WeightFormat::kE2M1;
 }
+/// Whether a weight is multiplied with digits.
+constexpr bool TakesDigits(const PackedWeight& weight) { return IsInteger(weight.format) && !IsWidened(weight); }
 /// Whether a format holds two numbers in a byte.
 constexpr bool HoldsPairs(WeightFormat format) { return format == WeightFormat::kI4 || format == WeightFormat::kE2M1; }
 /// Whether a format holds bytes or halves of them, with scales.

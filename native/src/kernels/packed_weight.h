@@ -14,6 +14,8 @@ constexpr int64_t kIntegerTileK = 64;
 /// The size of a group of channels that share a scale is a multiple of this, and at most kMaxGroup.
 constexpr int64_t kGroupStep = 32;
 constexpr int64_t kMaxGroup = 1024;
+/// But for groups of e2m1 numbers that are so small: they become bf16 panel by panel, right before they are multiplied.
+constexpr int64_t kWidenedGroup = 16;
 
 /// Where scales are powers of two, the sums of about so many channels, a span of whole groups, leave the integers
 /// together (ExponentSpan): twice an e2m1 number times 8, 4, 2 or 1 is an integer of 8 bits. Of an output's groups in a
@@ -74,6 +76,11 @@ struct PackedWeight {
   /// added to its group's sum.
   const int16_t* offsets = nullptr;
 };
+
+/// Whether a weight becomes floats before kernels multiply it.
+constexpr bool IsWidened(const PackedWeight& weight) {
+  return weight.format == WeightFormat::kE2M1 && weight.group == kWidenedGroup;
+}
 
 /// Whether a product needs the sums of a row's numbers over groups (DigitMatrix).
 constexpr bool WantsSums(const PackedWeight& weight) { return weight.offsets && weight.format == WeightFormat::kI8; }

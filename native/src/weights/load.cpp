@@ -151,7 +151,9 @@ void PlanIntegers(Plan& plan) {
   if (load.layout == WeightLayout::kPlain) fail("integers must be packed (layout linear or linear-interleaved)");
   if (quantize.bits != 4 && quantize.bits != 8) fail("bits must be 4 or 8, found " + std::to_string(quantize.bits));
   const int64_t group = quantize.group_size;
-  if (group < 0 || group > kernels::kMaxGroup || group % kernels::kGroupStep != 0) {
+  const bool are_pairs = quantize.numbers == kernels::WeightNumbers::kFloats && quantize.bits == 4;
+  const bool is_widened = are_pairs && group == kernels::kWidenedGroup;
+  if (group < 0 || group > kernels::kMaxGroup || (group % kernels::kGroupStep != 0 && !is_widened)) {
     fail("groupSize must be 0 or a multiple of " + std::to_string(kernels::kGroupStep) + " up to " +
          std::to_string(kernels::kMaxGroup) + ", found " + std::to_string(group));
   }
@@ -183,7 +185,7 @@ void PlanIntegers(Plan& plan) {
   const bool has_offsets = !quantize.offset_name.empty();
   if (has_offsets && (plan.makes_scales || is_w8a8))
     fail("offsets are for stored integers, and not for 8 bits with int8 activations");
-  if (group != 0 && quantize.bits == 4 && !has_offsets) plan.shrinks_for = plan.packed->format;
+  if (group != 0 && quantize.bits == 4 && !has_offsets && !is_widened) plan.shrinks_for = plan.packed->format;
 }
 
 /// Finds a load that brings numbers of the shape of a weight's scales.
