@@ -67,6 +67,12 @@ struct I4WithOffsets {
   }
 };
 
+/// The sixteen offsets of such integers, kInt4Excess smaller.
+inline __m512i MissingOffsets(const int16_t* offsets) {
+  const __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(offsets));
+  return _mm512_sub_epi32(_mm512_cvtepi16_epi32(words), _mm512_set1_epi32(kInt4Excess));
+}
+
 /// Twice the numbers of e2m1: a shuffle of bytes looks them up.
 struct E2M1 {
   static constexpr WeightFormat kFormat = WeightFormat::kE2M1;

@@ -3,8 +3,8 @@
 #include "kernels/avx512/kernels.h"
 
 // vpdpbusd multiplies unsigned bytes by signed ones. Weights are made unsigned by adding 128. So a sum of products
-// comes out too large by 128 times the sum of the digits, and each accumulator starts below zero by as much. Where int4
-// have offsets, 8 was added, and each starts at the offset - 8 times the sum of the digits.
+// comes out too large by 128 times the sum of the digits, and each accumulator starts below zero by as much; of int4 with
+// offsets at the offset - 8 times that sum.
 
 namespace atb::kernels::avx512 {
 namespace {
@@ -118,8 +118,7 @@ __attribute__((noinline)) void AddGroup(const __m512i (*acc)[T], int64_t panels,
   });
 }
 
-/// Adds the products of steps [begin, end), which are one group, of P panels from `first` on. `digits` are the sums of the
-/// rows' digits, kExcess times as large where sums do not start at offsets.
+/// Adds the products of steps [begin, end), one group, of P panels from `first` on. `digits` has DigitSum of each row.
 template <class F, int T, int P>
 void Accumulate(const DigitRows<T>& x, const __m512i* digits, const char* w, int64_t panel_stride, int64_t begin,
                 int64_t end, const GroupEnd& group, int64_t first, Scratch& scratch) {
@@ -128,10 +127,7 @@ void Accumulate(const DigitRows<T>& x, const __m512i* digits, const char* w, int
 #pragma GCC unroll 8
   for (int p = 0; p < P; ++p) {
     __m512i offset{};
-    if constexpr (F::kStartsAtOffsets) {
-      const auto* own = reinterpret_cast<const __m256i*>(group.int4_offsets + (first + p) * group.byte_stride);
-      offset = _mm512_sub_epi32(_mm512_cvtepi16_epi32(_mm256_loadu_si256(own)), _mm512_set1_epi32(kInt4Excess));
-    }
+    if constexpr (F::kStartsAtOffsets) offset = MissingOffsets(group.int4_offsets + (first + p) * group.byte_stride);
 #pragma GCC unroll 8
     for (int t = 0; t < T; ++t)
       acc[p][t] = F::kStartsAtOffsets ? _mm512_mullo_epi32(offset, digits[t])
@@ -284,9 +280,8 @@ void Multiply(const GemmCall& call, int64_t panel_begin, int64_t panel_end, Scra
   for (int64_t panel = panel_begin; panel < panel_end; panel += kPanels) {
     const int64_t panels = Min(kPanels, panel_end - panel);
     const bool more = panel + panels < panel_end;
-    for (int64_t b = 0; b < blocks.count; ++b) {
+    for (int64_t b = 0; b < blocks.count; ++b)
       MultiplyBlock<F>(call, simd::DigitBlock(call, blocks, b), panel, panels, more, scratch);
-    }
   }
 }
 
