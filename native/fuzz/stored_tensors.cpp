@@ -158,6 +158,7 @@ const std::vector<Form>& Forms() {
       {"e4m3", 8, 0, Source::kStored, kFew},
       {"e4m3_g32", 8, 32, Source::kStored, kFew},
       {"e2m1", 4, 0, Source::kStored, kFew},
+      {"e2m1_g16", 4, 16, Source::kStored, kFew},
       {"e2m1_g32", 4, 32, Source::kStored, kFew},
       {"e2m1_products", 4, 32, Source::kProducts, kFew},
       {"e2m1_powers", 4, 32, Source::kPowers, kFew},

@@ -97,7 +97,7 @@ struct Form {
 constexpr WeightNumbers kFew = WeightNumbers::kFloats, kWhole = WeightNumbers::kIntegers;
 constexpr Form kForms[] = {{0, 0},       {8, 0},        {8, 32},       {4, 0},        {4, 32},
                            {8, 0, kFew}, {8, 32, kFew}, {4, 0, kFew},  {4, 32, kFew}, {4, 32, kFew, true},
-                           {8, 0, kWhole, false, true}, {4, 32, kWhole, false, true}};
+                           {4, 16, kFew}, {8, 0, kWhole, false, true}, {4, 32, kWhole, false, true}};
 
 /// Matrices [n, k] of experts in plain numbers, and as the engine packs them.
 class Matrices {
@@ -149,8 +149,9 @@ class Matrices {
     double sum = 0;
     for (int64_t i = 0; i < plain_.k; ++i) {
       const int64_t at = expert * n_ + row;
-      const double weight = form_.bits == 0 ? floats_.Get(static_cast<size_t>(at * plain_.k + i))
-                                            : plain_.At(at, i, DType::kF32);
+      double weight = form_.bits == 0 ? floats_.Get(static_cast<size_t>(at * plain_.k + i))
+                                      : plain_.At(at, i, DType::kF32);
+      if (form_.group == kernels::kWidenedGroup) weight = Rounded(weight, DType::kBF16);
       sum += weight * x[static_cast<size_t>(first + i)];
     }
     return sum;
@@ -186,7 +187,7 @@ class Matrices {
     own.data = floats.data();
     for (int64_t e = experts - 1; e >= 0; --e) {
       kernels::PackScales(order, floats.data(), 0, n_, offsets.data() + e * n_ * plain_.groups, plain_.groups);
-      CHECK(kernels::PackOffsets(own, offset_bytes_.data() + e * stride, offsets_));
+      CHECK(kernels::PackOffsets(own, kernels::MostOffset(weight_.format), offset_bytes_.data() + e * stride, offsets_));
     }
   }
 

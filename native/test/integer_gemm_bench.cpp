@@ -66,6 +66,7 @@ constexpr Format kFormats[] = {{"bf16", WeightFormat::kBF16, 0, 0, false},
                                {"mxfp4", WeightFormat::kE2M1, 32, 2, false, false, 1 << 30},
                                {"mxfp4.far", WeightFormat::kE2M1, 32, 2, false, false, 1000},
                                {"mxfp4.wide", WeightFormat::kE2M1, 32, 2, false, false, 10},
+                               {"nvfp4", WeightFormat::kE2M1, 16, 0, false},
                                {"mxfp4.narrow", WeightFormat::kE2M1, 32, 2, true}};
 
 /// Copies of one weight, together beyond any cache.
@@ -144,7 +145,7 @@ struct Bench {
   }
 
   void Run(const KernelTable& table, const Format& format, const PackedWeight& weight, int64_t m) {
-    const size_t bytes = MultiplyBytes(pool.threads(), table, m, weight.k, 3);
+    const size_t bytes = MultiplyBytes(pool.threads(), table, m, weight.k, 3, kernels::IsWidened(weight));
     if (workspace.size() < bytes) workspace = Buffer(bytes);
     const MultiplyCall call{.weight = &weight,
                             .x = x.data(),

@@ -98,13 +98,14 @@ struct Weight {
   }
   void AddOffsets(bool interleaved) {
     std::mt19937 rng(5);
-    for (float& offset : offsets) offset = static_cast<float>(static_cast<int>(rng() % 513) - 256);
+    const int most = MostOffset(packed.format);
+    for (float& offset : offsets) offset = static_cast<float>(static_cast<int>(rng() % static_cast<unsigned>(2 * most + 1)) - most);
     PackedScales order = ScalesGeometry(packed.n, groups, interleaved), found{};
     Aligned floats(ScalesBytes(order));
     order.data = reinterpret_cast<float*>(floats.data);
     PackScales(order, reinterpret_cast<float*>(floats.data), 0, packed.n, offsets.data(), groups);
     offset_memory = std::make_unique<Aligned>(OffsetBytes(order));
-    CHECK(PackOffsets(order, offset_memory->data, found));
+    CHECK(PackOffsets(order, most, offset_memory->data, found));
     packed.offsets = found.offsets;
   }
 
@@ -167,7 +168,7 @@ struct Digits {
       int8_t* to = blocks + first * planes * Padded(x.k) + (r - first) * kIntegerTileK;
       scales[static_cast<size_t>(r)] =
           table.quantize(x.Row(row + r), x.dtype, x.k, planes, to, rows * planes * kIntegerTileK, rows * kIntegerTileK);
-      if (weight && weight->offsets) Sum(*weight, to, rows);
+      if (weight && WantsSums(*weight)) Sum(*weight, to, rows);
     }
   }
   void Sum(const PackedWeight& weight, const int8_t* digits, int64_t rows) {

@@ -266,6 +266,33 @@ void SmallFloatsComeWithTheirScales() {
   }
 }
 
+/// An int4 and its offset are multiplied as one byte.
+void OffsetsAreWholeNumbersThatFit() {
+  const TemporaryFolder folder;
+  for (const auto& [bits, most] : {std::pair(8, 256.0f), std::pair(4, 112.0f)}) {
+    const int64_t columns = bits == 8 ? 32 : 16;
+    const std::vector<int8_t> bytes(static_cast<size_t>(16 * columns), 0x17);
+    const std::string file = folder.Write("q", bytes), scale_file = folder.Write("s", std::vector<float>(16, 1.0f));
+    WeightQuantize quantize{bits, 0, kFloat, "s"};
+    quantize.offset_name = "o";
+    const auto load = [&](float offset) {
+      std::vector<float> offsets(16, -most);
+      offsets[5] = offset;
+      const std::string offset_file = folder.Write("o", offsets);
+      const auto vector = [](const char* name, const std::string& from) {
+        return WeightLoad{name, DType::kF32, {16, 1}, WeightLayout::kPlain, {{from, 0, DType::kF32, {16, 1}}}, {}};
+      };
+      const WeightLoad weight{
+          "w", DType::kI8, {16, columns}, WeightLayout::kLinear, {{file, 0, DType::kI8, {16, columns}}}, quantize};
+      return Load({weight, vector("s", scale_file), vector("o", offset_file)});
+    };
+    const Tensors tensors = load(most);
+    CHECK(kernels::ScaleOf(tensors.at("o")->scales, 5, 0) == most && kernels::ScaleOf(tensors.at("o")->scales, 6, 0) == -most);
+    for (float offset : {most + 1, -most - 1, 0.5f, std::nanf("")})
+      CheckThrows("NATIVE_VALUE_OUT_OF_RANGE", [&] { load(offset); });
+  }
+}
+
 /// What only files have becomes an ordinary float.
 void SmallFloatsAreWidened() {
   const TemporaryFolder folder;
@@ -386,6 +413,7 @@ int main() {
   RUN(SeveralPiecesAreOneWeight);
   RUN(StoredIntegersComeWithTheirScales);
   RUN(SmallFloatsComeWithTheirScales);
+  RUN(OffsetsAreWholeNumbersThatFit);
   RUN(SmallFloatsAreWidened);
   RUN(ScalesThatAreNoProductsStayAsTheyAre);
   RUN(WhatDoesNotFitIsRefused);

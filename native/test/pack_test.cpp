@@ -1,5 +1,6 @@
 // Packed bytes of every format and table against the definitions in packed_weight.h, element by element.
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -7,6 +8,7 @@
 
 #include "aligned.h"
 #include "check.h"
+#include "kernels/convert.h"
 #include "kernels/dispatch.h"
 #include "kernels/pack.h"
 #include "kernels/pack_integers.h"
@@ -156,6 +158,38 @@ void PairsOfInt4ComeApartAndTogether() {
   }
 }
 
+/// A panel of e2m1 numbers becomes the panel that their floats are packed to.
+void PanelsOfE2M1BecomeFloats() {
+  for (int64_t k : {16, 32, 80, 130}) {
+    const PackedWeight codes = PackedGeometry(WeightFormat::kE2M1, kPanelColumns, k);
+    const int64_t groups = GroupsOf(k, kWidenedGroup);
+    std::vector<int8_t> numbers(static_cast<size_t>(kPanelColumns * k));
+    std::vector<float> scales(static_cast<size_t>(groups * kPanelColumns)), floats(numbers.size());
+    for (size_t i = 0; i < scales.size(); ++i) scales[i] = 0.001f + 0.0137f * static_cast<float>(i % 29);
+    for (int64_t row = 0; row < kPanelColumns; ++row)
+      for (int64_t i = 0; i < k; ++i) {
+        const auto at = static_cast<size_t>(row * k + i);
+        numbers[at] = static_cast<int8_t>((row * 5 + i * 3) % 16);
+        const float size = 0.5f * std::fabs(static_cast<float>(TwiceE2M1(numbers[at])));
+        const float product = std::copysign(size, numbers[at] >= 8 ? -1.0f : 1.0f) *
+                              scales[static_cast<size_t>(i / kWidenedGroup * kPanelColumns + row)];
+        floats[at] = Bf16ToF32(F32ToBf16(product));
+      }
+    Aligned panel(PackedBytes(codes));
+    PackRows(codes, panel.data, 0, kPanelColumns, {numbers.data(), DType::kI8, k});
+    for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+      const PackedWeight weight = PackedGeometry(FormatOf(dtype), kPanelColumns, k);
+      Aligned expected(PackedBytes(weight)), found(PackedBytes(weight));
+      PackRows(weight, expected.data, 0, kPanelColumns, {floats.data(), DType::kF32, k});
+      for (const KernelTable* table : Available()) {
+        std::memset(found.data, 0xFF, static_cast<size_t>(PackedBytes(weight)));
+        table->widen_e2m1(panel.data, scales.data(), k, dtype, found.data);
+        CHECK(std::memcmp(found.data, expected.data, static_cast<size_t>(PackedBytes(weight))) == 0);
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace atb::kernels
 
@@ -164,5 +198,6 @@ int main() {
   RUN(PanelsFollowTheirDefinition);
   RUN(LinesHoldSixteenRows);
   RUN(PairsOfInt4ComeApartAndTogether);
+  RUN(PanelsOfE2M1BecomeFloats);
   return 0;
 }

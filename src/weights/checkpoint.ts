@@ -184,8 +184,8 @@ export class Checkpoint implements WeightSource {
   #storedLinear(linear: string): StoredLinear {
     const tensor = (suffix: string): CheckpointTensor | undefined => this.stored(`${linear}.${suffix}`);
     const suffix = LINEAR_SUFFIXES.find((known) => this.has(`${linear}.${known}`)) ?? 'weight';
-    const name = this.#nameOf(`${linear}.${suffix}`).slice(0, -suffix.length - 1);
-    return { name, tensor };
+    const found = this.#nameOf(`${linear}.${suffix}`);
+    return { name: found.slice(0, found.lastIndexOf('.')), tensor };
   }
 
   #nameOf(asked: string): string {

@@ -35,21 +35,20 @@ describe('atb-models inspect', () => {
     const found = await inspectModel({ modelPath: folders.published, measure: true });
     expect(found.problems).to.deep.equal([]);
     expect(found.weights?.unused).to.deep.equal([]);
-    expect(found.weights?.stored?.forms).to.have.length(1);
-    expect(found.weights?.stored?.forms[0]).to.include({
-      desc: 'W4A16',
-      groupSize: 32,
-      hasOffset: true,
-      isReordered: true,
-      linears: 12,
-    });
+    const form = { desc: 'W4A16', groupSize: 32, hasOffset: true };
+    const [sorted, folded, ...others] = found.weights?.stored?.forms ?? [];
+    expect(sorted).to.include({ ...form, isReordered: true, linears: 9 });
+    // Gate and up give down its channels in its order.
+    expect(folded).to.include({ ...form, isReordered: false, linears: 3 });
+    expect(others).to.deep.equal([]);
     // 4 bits, and for 32 weights or fewer a scale of 32 bits and a zero point of 4: between 5.1 and 5.5 with the orders.
-    expect(found.weights?.stored?.forms[0]?.bitsPerWeight).to.be.within(5.1, 5.5);
+    expect(sorted?.bitsPerWeight).to.be.within(5.1, 5.5);
     expect(found.speed?.tokensPerSecond).to.be.above(1);
     const text = inspectionText(found);
     for (const piece of [
       'quantised: "gptq (4 bits)"',
-      '12 products W4A16, groups of 32, zero points, act-order: 5.',
+      '9 products W4A16, groups of 32, zero points, act-order: 5.',
+      '3 products W4A16, groups of 32, zero points: 5.',
       'not quantised  "lm_head.weight"\n',
       'tokens/s of one sequence',
     ])

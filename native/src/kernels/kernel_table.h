@@ -26,7 +26,8 @@ struct DigitMatrix {
   const int8_t* blocks = nullptr;
   int planes = 0;                 ///< 1, 2 or 3.
   const float* scales = nullptr;  ///< [m]
-  /// [m, groups of the weight], or null where the weight has no offsets: the sums of a row's whole numbers over groups.
+  /// [m, groups of the weight], or null where the weight is no int8 with offsets: the sums of a row's whole numbers over
+  /// groups.
   const float* sums = nullptr;
 };
 
@@ -180,6 +181,9 @@ struct KernelTable {
   /// Puts sixteen rows side by side, in units of four bytes: unit i of row r, at rows + r * row_stride + i * 4, goes to
   /// out + (i * 16 + r) * 4, for i < units. Rows may have any alignment, `out` is 64-byte aligned.
   void (*pack_lines)(const void* rows, int64_t row_stride, int64_t units, void* out);
+  /// Makes a panel of floats (f32, f16 or bf16, in the format of these) out of a panel of k e2m1 numbers, times the scales of
+  /// their groups, [groups][16], of kWidenedGroup. All are rounded to bf16 first.
+  void (*widen_e2m1)(const void* panel, const float* scales, int64_t k, DType dtype, void* out);
   /// Computes the columns of panels [panel_begin, panel_end) of the call; when gated both are even. Each thread has
   /// its own `scratch` of gemm_scratch_bytes, 64-byte aligned.
   void (*gemm)(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);

@@ -258,12 +258,12 @@ int64_t OffsetBytes(const PackedScales& scales) {
   return scales.panels * scales.groups * kPanelColumns * static_cast<int64_t>(sizeof(int16_t));
 }
 
-bool PackOffsets(const PackedScales& floats, std::byte* data, PackedScales& packed) {
+bool PackOffsets(const PackedScales& floats, int most, std::byte* data, PackedScales& packed) {
   auto* const offsets = reinterpret_cast<int16_t*>(data);
   const int64_t count = floats.panels * floats.groups * kPanelColumns;
   for (int64_t i = 0; i < count; ++i) {
     const float offset = floats.data[i];
-    if (!(std::fabs(offset) <= kMaxOffset) || std::nearbyint(offset) != offset) return false;
+    if (!(std::fabs(offset) <= static_cast<float>(most)) || std::nearbyint(offset) != offset) return false;
     offsets[i] = static_cast<int16_t>(offset);
   }
   packed = floats;

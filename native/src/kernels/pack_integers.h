@@ -6,10 +6,12 @@
 
 namespace atb::kernels {
 
-/// Whether a format is multiplied with digits (DigitMatrix).
+/// Whether a format is of integers, or of numbers that are integers twice: such are multiplied with digits (DigitMatrix).
 constexpr bool IsInteger(WeightFormat format) {
   return format == WeightFormat::kI8 || format == WeightFormat::kI4 || format == WeightFormat::kE2M1;
 }
+/// Whether a weight is multiplied with digits.
+constexpr bool TakesDigits(const PackedWeight& weight) { return IsInteger(weight.format) && !IsWidened(weight); }
 /// Whether a format holds two numbers in a byte.
 constexpr bool HoldsPairs(WeightFormat format) { return format == WeightFormat::kI4 || format == WeightFormat::kE2M1; }
 /// Whether a format holds bytes or halves of them, with scales.
@@ -88,11 +90,11 @@ int64_t ExponentBytes(const PackedScales& scales);
 /// is no power of two from 2^-127 to 2^127, nor zero in the padding.
 bool PackExponents(const PackedScales& scales, std::byte* data, PackedScales& packed);
 
-/// Offsets are whole numbers of at most this magnitude.
-constexpr int kMaxOffset = 256;
+/// The largest magnitude of offsets, which are whole numbers. An int4 and its offset fit a byte.
+constexpr int MostOffset(WeightFormat format) { return format == WeightFormat::kI4 ? 112 : 256; }
 int64_t OffsetBytes(const PackedScales& scales);
 /// Writes offsets that were packed as scales are, floats, as whole numbers into `data` of OffsetBytes, and describes
-/// them in `packed`. False when one of them is no whole number from -kMaxOffset to kMaxOffset.
-bool PackOffsets(const PackedScales& floats, std::byte* data, PackedScales& packed);
+/// them in `packed`. False when one of them is no whole number from -most to most.
+bool PackOffsets(const PackedScales& floats, int most, std::byte* data, PackedScales& packed);
 
 }  // namespace atb::kernels

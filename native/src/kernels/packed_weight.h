@@ -14,6 +14,8 @@ constexpr int64_t kIntegerTileK = 64;
 /// The size of a group of channels that share a scale is a multiple of this, and at most kMaxGroup.
 constexpr int64_t kGroupStep = 32;
 constexpr int64_t kMaxGroup = 1024;
+/// But for groups of e2m1 numbers that are so small: they become bf16 panel by panel, right before they are multiplied.
+constexpr int64_t kWidenedGroup = 16;
 
 /// Where scales are powers of two, the sums of about so many channels, a span of whole groups, leave the integers
 /// together (ExponentSpan): twice an e2m1 number times 8, 4, 2 or 1 is an integer of 8 bits. Of an output's groups in a
@@ -70,9 +72,18 @@ struct PackedWeight {
   /// summed as kExponentSpan says.
   const uint8_t* exponents = nullptr;
   /// Of integers: [panels][groups][16 columns], or null: a weight is scale * (integer + offset). There are no multipliers
-  /// then.
+  /// then. An int4 and its offset are an integer of 8 bits, which is multiplied as one; what the offset of an int8 gives is
+  /// added to its group's sum.
   const int16_t* offsets = nullptr;
 };
+
+/// Whether a weight becomes floats before kernels multiply it.
+constexpr bool IsWidened(const PackedWeight& weight) {
+  return weight.format == WeightFormat::kE2M1 && weight.group == kWidenedGroup;
+}
+
+/// Whether a product needs the sums of a row's numbers over groups (DigitMatrix).
+constexpr bool WantsSums(const PackedWeight& weight) { return weight.offsets && weight.format == WeightFormat::kI8; }
 
 /// The scales [n, groups] of a weight with groups, in the order of its panels. Each is a float; or, with multipliers,
 /// the product of its output's scale and a multiplier; or, with exponents, a power of two. In the same form, the offsets

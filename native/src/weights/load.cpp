@@ -39,7 +39,7 @@ struct Plan {
   /// They are scales of groups of 4-bit numbers, which ShrinkScales looks at: of this format.
   std::optional<kernels::WeightFormat> shrinks_for;
   bool are_scales = false;    ///< They belong to stored integers, and must be finite.
-  bool are_offsets = false;
+  int most_offset = 0;        ///< They are offsets, of at most this magnitude; 0: they are not.
   StoredTensor* scale_target = nullptr;
 
   int64_t Columns() const { return load->shape.back(); }  ///< Of a matrix of parts: two int4 are one column.
@@ -129,7 +129,7 @@ int64_t ScaleBytes(const Plan& plan) {
 
 /// What the scales or offsets that are made with a plan may become.
 ScaleForms FormsOf(const Plan& plan) {
-  if (plan.are_offsets) return ScaleForms::kOffsets;
+  if (plan.most_offset != 0) return ScaleForms::kOffsets;
   if (!plan.shrinks_for) return ScaleForms::kPlanned;
   // Our own int4 has scales that are products, whatever the numbers are.
   if (plan.makes_scales) return ScaleForms::kProducts;
@@ -151,7 +151,9 @@ void PlanIntegers(Plan& plan) {
   if (load.layout == WeightLayout::kPlain) fail("integers must be packed (layout linear or linear-interleaved)");
   if (quantize.bits != 4 && quantize.bits != 8) fail("bits must be 4 or 8, found " + std::to_string(quantize.bits));
   const int64_t group = quantize.group_size;
-  if (group < 0 || group > kernels::kMaxGroup || group % kernels::kGroupStep != 0) {
+  const bool are_pairs = quantize.numbers == kernels::WeightNumbers::kFloats && quantize.bits == 4;
+  const bool is_widened = are_pairs && group == kernels::kWidenedGroup;
+  if (group < 0 || group > kernels::kMaxGroup || (group % kernels::kGroupStep != 0 && !is_widened)) {
     fail("groupSize must be 0 or a multiple of " + std::to_string(kernels::kGroupStep) + " up to " +
          std::to_string(kernels::kMaxGroup) + ", found " + std::to_string(group));
   }
@@ -183,7 +185,7 @@ void PlanIntegers(Plan& plan) {
   const bool has_offsets = !quantize.offset_name.empty();
   if (has_offsets && (plan.makes_scales || is_w8a8))
     fail("offsets are for stored integers, and not for 8 bits with int8 activations");
-  if (group != 0 && quantize.bits == 4 && !has_offsets) plan.shrinks_for = plan.packed->format;
+  if (group != 0 && quantize.bits == 4 && !has_offsets && !is_widened) plan.shrinks_for = plan.packed->format;
 }
 
 /// Finds a load that brings numbers of the shape of a weight's scales.
@@ -231,7 +233,7 @@ void PlanStoredOffsets(const Plan& weight, std::vector<Plan>& plans) {
   Plan& offsets = FindLike(weight, name, "offsets", plans);
   if (offsets.load->shape.size() != weight.load->shape.size())
     throw Error("NATIVE_SHAPE_MISMATCH", "weight \"" + weight.load->name + "\" needs offsets of as many dimensions");
-  offsets.are_offsets = true;
+  offsets.most_offset = kernels::MostOffset(weight.packed->format);
   const int64_t groups = kernels::GroupsOf(weight.packed->k, weight.packed->group);
   OrderLike(offsets, weight, kernels::ScalesGeometry(weight.packed->n, groups, weight.packed->interleaved));
 }
@@ -427,7 +429,8 @@ void SettleStored(std::span<const Plan> plans, const LoadContext& context) {
   RunAll(static_cast<int64_t>(plans.size()), context, [&](int64_t i, int) {
     const Plan& plan = plans[static_cast<size_t>(i)];
     if (plan.are_scales) RequireFinite(*plan.target, plan.load->name);
-    if (plan.are_offsets) NarrowOffsets(*plan.target, plan.experts, plan.load->name, context.meter);
+    if (plan.most_offset != 0)
+      NarrowOffsets(*plan.target, plan.experts, plan.most_offset, plan.load->name, context.meter);
   });
 }
 

@@ -18,14 +18,14 @@ namespace {
 
 }  // namespace
 
-void NarrowOffsets(StoredTensor& offsets, int64_t experts, const std::string& name, std::atomic<int64_t>* meter) {
+void NarrowOffsets(StoredTensor& offsets, int64_t experts, int most, const std::string& name,
+                   std::atomic<int64_t>* meter) {
   const int64_t stride = kernels::OffsetBytes(offsets.scales);
   Buffer bytes(static_cast<size_t>(CheckedMul(experts, stride)), meter);
   kernels::PackedScales packed;
   for (int64_t e = experts - 1; e >= 0; --e) {
-    if (kernels::PackOffsets(kernels::ExpertOf(offsets.scales, e), bytes.data() + e * stride, packed)) continue;
-    const std::string most = std::to_string(kernels::kMaxOffset);
-    Fail(name, "offsets must be whole numbers from -" + most + " to " + most);
+    if (kernels::PackOffsets(kernels::ExpertOf(offsets.scales, e), most, bytes.data() + e * stride, packed)) continue;
+    Fail(name, "offsets must be whole numbers from -" + std::to_string(most) + " to " + std::to_string(most));
   }
   offsets.scales = packed;
   offsets.bytes = std::move(bytes);

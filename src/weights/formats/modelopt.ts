@@ -4,8 +4,6 @@ import type { FileStamp } from '../regular-file.js';
 import { ConfigFields } from './config-fields.js';
 import { parsedObject, readDescriptionFile } from './description-file.js';
 import {
-  type CodedTensor,
-  codesBecome,
   FLOAT_ACTIVATIONS,
   FLOAT_CACHE,
   type FormatSource,
@@ -14,7 +12,7 @@ import {
   type QuantFormat,
   type StoredLinear,
 } from './format.js';
-import { nvfp4Weight } from './nvfp4.js';
+import { NVFP4_FORM, type Nvfp4Weight, nvfp4Weight } from './nvfp4.js';
 import { type IsMeant, patternRefusal, pythonPattern } from './python-patterns.js';
 import { e4m3Linear, type ScaleBlock } from './small-floats.js';
 import { linearsWith } from './small-tensors.js';
@@ -48,7 +46,7 @@ async function open(source: FormatSource): Promise<OpenFormat | undefined> {
   if (said === undefined) return undefined;
   const { config, fields, stamps } = said;
   const kindOf = kinds(fields, config);
-  const coded = new Map<string, CodedTensor>();
+  const coded = new Map<string, Nvfp4Weight>();
   for (const linear of linearsWith(source, 'weight_scale_2')) {
     const world = { says: 'NVFP4', weight: 'weight', world: 'weight_scale_2' } as const;
     const scaleOf = (scale: number, factor: number) => scale * factor;
@@ -59,17 +57,14 @@ async function open(source: FormatSource): Promise<OpenFormat | undefined> {
     method: `modelopt (${config.quant_algo})`,
     file: fields.file,
     stamps,
-    notes: [
-      FLOAT_ACTIVATIONS,
-      ...(coded.size > 0 ? [codesBecome('bf16')] : []),
-      ...(hasCache ? [FLOAT_CACHE] : []),
-    ],
+    notes: [FLOAT_ACTIVATIONS, ...(hasCache ? [FLOAT_CACHE] : [])],
     quantOf(linear) {
       const kind = kindOf(linear.name);
-      if (source.tensors) return storedQuant(fields, linear, kind);
-      return kind === 'fp8' ? e4m3Linear('weight_scale', undefined, undefined) : undefined;
+      if (source.tensors)
+        return storedQuant(fields, linear, kind) ?? coded.get(`${linear.name}.weight`)?.quant;
+      return kind === 'fp8' ? e4m3Linear('weight_scale', undefined, undefined) : kind && NVFP4_FORM;
     },
-    coded: (tensor) => coded.get(tensor),
+    coded: (tensor) => coded.get(tensor)?.floats,
     isSpare: (tensor) => SPARE.test(tensor) || coded.has(tensor.replace(/\.weight_scale(_2)?$/, '.weight')),
   };
 }

@@ -1,10 +1,21 @@
 import { basename } from 'node:path';
 import type { FilePart } from '../../native/binding.js';
+import type { LinearQuant } from '../quantization.js';
+import type { TensorRef } from '../weights.js';
 import type { ConfigFields } from './config-fields.js';
 import type { CheckpointTensor, CodedTensor, FormatSource } from './format.js';
 import { E2M1_TABLE, E4M3_TABLE } from './small-float-tables.js';
 
 const GROUP = 16;
+
+/** What an NVFP4 linear is to who only looks at the configuration. */
+export const NVFP4_FORM = { desc: 'FP4', groupSize: GROUP } as const;
+
+/** A weight of NVFP4: as a linear, which keeps its 4 bits, and as the floats that others read. */
+export interface Nvfp4Weight {
+  readonly quant: LinearQuant;
+  readonly floats: CodedTensor;
+}
 
 /** How a tool writes NVFP4. */
 export interface Nvfp4Dialect {
@@ -19,7 +30,7 @@ export interface Nvfp4Dialect {
 
 /**
  * A linear of floats of 4 bits, e2m1 [n, k / 2], two to a byte, the first in the lower half, with a scale for each 16, e4m3
- * [n, k / 16], and one number for all of them. The engine has no groups of 16, so that they become bf16 while they are loaded.
+ * [n, k / 16], and one number for all of them. In products they become bf16, number * scale, panel by panel.
  * Throws WEIGHT_QUANT_CONTRADICTION.
  */
 export async function nvfp4Weight(
@@ -27,14 +38,15 @@ export async function nvfp4Weight(
   fields: ConfigFields,
   linear: string,
   { says, weight, world, scaleOf }: Nvfp4Dialect,
-): Promise<CodedTensor> {
+): Promise<Nvfp4Weight> {
   const own = (suffix: string, dtype: string): CheckpointTensor => {
     const found = source.tensors?.get(`${linear}.${suffix}`);
     if (found?.dtype === dtype) return found;
     const has = found ? `is ${found.dtype} in ${basename(found.file)}` : 'does not exist';
     return fields.contradict(says, `${linear}.${suffix}`, has);
   };
-  const { shape: packed } = own(weight, 'U8');
+  const pairsOf = own(weight, 'U8');
+  const { shape: packed } = pairsOf;
   const [n = 0, pairs = 0] = packed;
   const k = 2 * pairs;
   const scale = own('weight_scale', 'F8_E4M3');
@@ -61,5 +73,28 @@ export async function nvfp4Weight(
       scales: one,
     },
   };
-  return { dtype: 'bf16', shape: [n, k], codes: { table: E2M1_TABLE, lowFirst: true, block: GROUP, scales } };
+  const bytes: FilePart = { file: pairsOf.file, offset: pairsOf.offset, dtype: 'u8', shape: packed };
+  const tensor = (suffix: string, dtype: 'u8' | 'f32', part: FilePart): TensorRef => ({
+    name: `${linear}.${suffix}`,
+    dtype,
+    shape: part.shape,
+    parts: [part],
+  });
+  return {
+    quant: {
+      ...NVFP4_FORM,
+      rows: (weights, { name, outFeatures, inFeatures }) => {
+        weights.get(`${name}.weight`, [outFeatures, inFeatures]);
+        return {
+          weight: tensor(weight, 'u8', bytes),
+          scale: tensor('weight_scale', 'f32', { ...scales, shape: groups }),
+        };
+      },
+    },
+    floats: {
+      dtype: 'bf16',
+      shape: [n, k],
+      codes: { table: E2M1_TABLE, lowFirst: true, block: GROUP, scales },
+    },
+  };
 }

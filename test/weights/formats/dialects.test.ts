@@ -73,7 +73,7 @@ describe('what configurations say of single linears', () => {
       quant_algo: 'MIXED_PRECISION',
       quantized_layers: { a: { quant_algo: 'NVFP4' }, 'b.mlp.experts': { quant_algo: 'FP8' } },
     });
-    expect(mixed('a')).to.equal(undefined);
+    expect(mixed('a')).to.equal('FP4/16');
     expect(mixed('b.mlp.experts.3.up_proj')).to.equal('FP8/0');
   });
 

@@ -1,7 +1,7 @@
 import { copyFileSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { toFloat32 } from '../../../src/dtype.js';
+import { toBf16, toFloat32 } from '../../../src/dtype.js';
 import { createEngine } from '../../../src/native/index.js';
 import { weightLoads } from '../../../src/runner/weight-storage.js';
 import { Checkpoint } from '../../../src/weights/checkpoint.js';
@@ -30,6 +30,10 @@ function numberOf(desc: Linear['desc']): (code: number) => number {
   };
 }
 
+/** As products make numbers of groups of 16. */
+const roundedToBf16 = (value: number): number =>
+  toFloat32({ dtype: 'bf16', shape: [1], data: Uint16Array.of(toBf16(value)) })[0] ?? NaN;
+
 /** What the engine holds of a linear, as floats, with the channels of its inputs as the files have them. */
 async function weightsOf(linear: Linear): Promise<Float32Array> {
   const engine = createEngine({ threads: 2 });
@@ -54,7 +58,8 @@ async function weightsOf(linear: Linear): Promise<Float32Array> {
       const group = linear.groupSize === 0 ? 0 : Math.floor(column / linear.groupSize);
       const channel = linear.channels?.values?.data[column] ?? column;
       const at = row * groups + group;
-      result[row * k + channel] = (scales[at] ?? NaN) * (number(integer) + (offsets?.[at] ?? -0));
+      const value = (scales[at] ?? NaN) * (number(integer) + (offsets?.[at] ?? -0));
+      result[row * k + channel] = linear.groupSize === 16 ? roundedToBf16(value) : value;
     }
     return result;
   } finally {

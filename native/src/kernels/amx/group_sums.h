@@ -12,8 +12,7 @@ struct GroupTarget {
   DigitSums* values;  ///< f32 sums of each panel, [rows][16].
   int64_t rows;
   simd::Scales scales;
-  WeightFormat format;
-  simd::GroupOffsets offsets;  ///< From the first group on.
+  simd::GroupOffsets offsets;  ///< Of int8, from the first group on.
 };
 
 /// values[r] += scale * the number whose digits were summed over the group, with what offsets add to it.
@@ -25,7 +24,7 @@ ATB_INLINE inline void AddRows(const GroupTarget& to, int64_t panel, int64_t gro
   if constexpr (kOffsets) {
     simd::GroupOffsets own = to.offsets;
     own.offsets += group * kPanelColumns;
-    offset = own.Factors<Vec>(panel, to.format);
+    offset = own.Factors<Vec>(panel);
   }
   auto* values = reinterpret_cast<float*>(to.values[panel]);
 #pragma GCC unroll 16
@@ -57,7 +56,7 @@ class DeferredGroup {
     constexpr decltype(&AddGroup<1, false>) kAdders[][2] = {{AddGroup<1, false>, AddGroup<1, true>},
                                                             {AddGroup<2, false>, AddGroup<2, true>},
                                                             {AddGroup<3, false>, AddGroup<3, true>}};
-    add_ = kAdders[call.digits.planes - 1][call.weight->offsets ? 1 : 0];
+    add_ = kAdders[call.digits.planes - 1][WantsSums(*call.weight) ? 1 : 0];
   }
 
   /// What the groups that follow are added to.

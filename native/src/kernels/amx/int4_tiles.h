@@ -47,6 +47,7 @@ ATB_INLINE inline __m512i SpreadColumns(const int8_t* columns) {
 /// be two products of 8 bits, which needs factors from 0 to 15 (15 * 15 < 256). For a multiplier m >= 0 an int4 x
 /// becomes (x + 8) * m - 8 m; for m < 0 it becomes (7 - x) * -m - 7 * -m. Both have the value x * m.
 struct Int4Multipliers {
+  using Column = int8_t;
   __m512i flip;    ///< xor turns the four bits of x into those of x + 8 or of 7 - x.
   __m512i factor;  ///< |m| in 16-bit words.
   __m512i offset;  ///< 8 m or 7 * -m, in bytes.
@@ -78,6 +79,7 @@ struct Int4Multipliers {
 
 /// The same for twice an e2m1 number, from -12 to 12, and multipliers from 0 to 8: a number x becomes (x + 12) * m - 12 m.
 struct E2M1Multipliers {
+  using Column = int8_t;
   __m512i factor;  ///< m in 16-bit words.
   __m512i offset;  ///< 12 m, in bytes.
 
@@ -100,14 +102,41 @@ struct E2M1Multipliers {
   }
 };
 
-/// Where the multipliers of each half of a tile, 32 channels, lie in a panel's multipliers [groups][16].
-class MultiplierWalk {
+/// Adds the offsets of sixteen columns to int4, of which a byte makes x + 8.
+struct Int4Offsets {
+  using Column = int16_t;
+  __m512i missing;  ///< 8 - offset, in bytes.
+
+  ATB_INLINE static Int4Offsets Of(const int16_t* columns) {
+    alignas(16) int8_t bytes[kPanelColumns];
+    const __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(columns));
+    _mm_store_si128(reinterpret_cast<__m128i*>(bytes), _mm256_cvtepi16_epi8(words));
+    return {_mm512_sub_epi8(_mm512_set1_epi8(8), SpreadColumns(bytes))};
+  }
+
+  /// Makes two rows of a tile out of a line of int4.
+  ATB_INLINE void ExpandLine(const char* from, int8_t* to) const {
+    const __m512i both = _mm512_loadu_si512(from);
+    _mm512_store_si512(to, Sum(both));
+    _mm512_store_si512(to + kTileRowBytes, Sum(_mm512_srli_epi16(both, 4)));
+  }
+
+ private:
+  ATB_INLINE __m512i Sum(__m512i x) const {
+    // The ternary logic is (x ^ 8) & 0xF.
+    const __m512i all = _mm512_ternarylogic_epi32(x, _mm512_set1_epi8(8), _mm512_set1_epi8(0xF), 0x28);
+    return _mm512_sub_epi8(all, missing);
+  }
+};
+
+/// Where what belongs to each half of a tile, 32 channels, lies in what a panel has for its groups, [groups][16].
+class GroupWalk {
  public:
-  MultiplierWalk(const PackedWeight& weight, int64_t groups, int64_t channel)
-      : halves_(weight.group / kGroupStep),
+  GroupWalk(const simd::ScaleGroups& groups, int64_t channel)
+      : halves_((groups.channels + kGroupStep - 1) / kGroupStep),
         left_(halves_ - channel / kGroupStep % halves_),
-        at_(channel / weight.group * kPanelColumns),
-        last_((groups - 1) * kPanelColumns) {}
+        at_(channel / groups.channels * kPanelColumns),
+        last_((groups.count - 1) * kPanelColumns) {}
 
   /// The place for the next half.
   ATB_INLINE int64_t Next() {
@@ -134,23 +163,24 @@ struct PlainTiles : Format {
   void Choose() {}
 };
 
-/// The same where multipliers belong to groups of channels. Format: Int4Multipliers or E2M1Multipliers.
-template <class Format>
-struct MultipliedTiles {
-  const int8_t* multipliers;  ///< Of the first panel.
-  int64_t stride;             ///< To those of the next panel.
-  MultiplierWalk walk;
-  int64_t half_group[2] = {};  ///< Where the multipliers of either half of the tile are.
+/// The same where multipliers or offsets belong to groups of channels. Format: Int4Multipliers, E2M1Multipliers or
+/// Int4Offsets. kHalf: tiles are halves.
+template <class Format, bool kHalf = false>
+struct ChangedTiles {
+  const typename Format::Column* columns;  ///< Of the first panel.
+  int64_t stride;                          ///< To those of the next panel.
+  GroupWalk walk;
+  int64_t half_group[2] = {};  ///< Where those of either half of the tile are.
   Format format{};
 
   ATB_INLINE int64_t NextTile() {
     half_group[0] = walk.Next();
-    half_group[1] = walk.Next();
+    half_group[1] = kHalf ? half_group[0] : walk.Next();
     return 1;
   }
   template <int kPanel, int kQuarter>
   ATB_INLINE void Choose() {
-    const int8_t* const own = multipliers + kPanel * stride;
+    const typename Format::Column* const own = columns + kPanel * stride;
     if (kQuarter == 0) format = Format::Of(own + half_group[0]);
     if (kQuarter == 2 && half_group[1] != half_group[0]) format = Format::Of(own + half_group[1]);
   }

@@ -80,7 +80,7 @@ class DeferredIntegerEpilogue {
     const float factor = simd::FormatFactor(*call_.weight);
     const simd::GroupOffsets offsets(call_, 1, 0, panel_ + panel, block_row_);
     const bool has_offsets = offsets.offsets != nullptr;
-    const Vec offset = has_offsets ? offsets.Factors<Vec>(0, call_.weight->format) : Vec::Zero();
+    const Vec offset = has_offsets ? offsets.Factors<Vec>(0) : Vec::Zero();
     for (int64_t r = first; r < first + rows; ++r) {
       __m512i digits[Planes];
       for (int plane = 0; plane < Planes; ++plane)

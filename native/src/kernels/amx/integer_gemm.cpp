@@ -76,6 +76,7 @@ class IntegerProduct : IntegerLoops {
     switch (plan_.scales) {
       case ScaleKind::kPerOutput:
         if (!plan_.pairs) return MultiplyPerOutput<P>(pair);
+        if (weight_.offsets) return MultiplyExpanded<P>(pair, WithOffsets<false>(pair));
         return is_int4 ? MultiplyExpanded<P>(pair, PlainTiles<PlainInt4>{})
                        : MultiplyExpanded<P>(pair, PlainTiles<PlainE2M1>{});
       case ScaleKind::kMultipliers:
@@ -111,12 +112,17 @@ class IntegerProduct : IntegerLoops {
   }
 
   template <class Format>
-  MultipliedTiles<Format> Multiplied(const PanelPair& pair) const {
+  ChangedTiles<Format> Multiplied(const PanelPair& pair) const {
     const int64_t stride = plan_.groups.count * kPanelColumns;
-    return {weight_.multipliers + pair.panel * stride, stride, MultiplierWalk(weight_, plan_.groups.count, pair.k)};
+    return {weight_.multipliers + pair.panel * stride, stride, GroupWalk(plan_.groups, pair.k)};
+  }
+  template <bool kHalf>
+  ChangedTiles<Int4Offsets, kHalf> WithOffsets(const PanelPair& pair) const {
+    const int64_t stride = plan_.groups.count * kPanelColumns;
+    return {weight_.offsets + pair.panel * stride, stride, GroupWalk(plan_.groups, pair.k)};
   }
 
-  /// Int4 or e2m1 with one scale for each output, and perhaps multipliers: the first block of each burst also makes the
+  /// Int4 or e2m1 with one scale for each output, and perhaps multipliers or offsets: the first block of each burst also makes the
   /// tiles, the other blocks find them made.
   template <int P, class Expander>
   void MultiplyExpanded(const PanelPair& pair, const Expander& expander) {
@@ -140,6 +146,7 @@ class IntegerProduct : IntegerLoops {
   template <int P, bool kHalf>
   void MultiplyGroups(const PanelPair& pair) {
     if (!plan_.pairs) return MultiplyStoredGroups<P, kHalf>(pair);
+    if (weight_.offsets) return MultiplyExpandedGroups<P, kHalf>(pair, WithOffsets<kHalf>(pair));
     weight_.format == WeightFormat::kI4 ? MultiplyExpandedGroups<P, kHalf>(pair, PlainTiles<PlainInt4>{})
                                         : MultiplyExpandedGroups<P, kHalf>(pair, PlainTiles<PlainE2M1>{});
   }
@@ -179,7 +186,7 @@ class IntegerProduct : IntegerLoops {
       DigitBlock block = whole;
       block.digits += k / kIntegerTileK * block.tile_stride;
       if (begins) memset(sums, 0, P * sizeof *sums);
-      group_.SetTarget({sums, block.rows, scales, weight_.format, {}});
+      group_.SetTarget({sums, block.rows, scales, {}});
       if (number > 0) return RunListedSteps<P>(block, weights, pass.steps, pass.count, group_, side_work_);
       static_cast<SideWork&>(expand) = side_work_;
       RunListedSteps<P>(block, weights, pass.steps, pass.count, group_, expand);
@@ -224,7 +231,7 @@ class IntegerProduct : IntegerLoops {
                  Work& work, DigitSums* sums) {
     constexpr int64_t kStep = kIntegerTileK / (kHalf ? 2 : 1);
     if (k == 0) memset(sums, 0, P * sizeof *sums);
-    group_.SetTarget({sums, block.rows, pair.scales, weight_.format,
+    group_.SetTarget({sums, block.rows, pair.scales,
                       simd::GroupOffsets(call_, plan_.groups.count, 0, pair.panel, block.row)});
     const int64_t channels = plan_.groups.channels;
     RunGroupSteps<P, kHalf>(block, weights, k / kStep, (end + kStep - 1) / kStep, (channels + kStep - 1) / kStep,

@@ -68,7 +68,7 @@ struct FetchTilesAhead : SideWork {
 };
 
 /// Also expands tiles of P panels of int4 or e2m1, kExpandedAhead steps ahead, into a ring of tiles for each panel. A
-/// step is a tile, or with kHalf half of one. Expander: PlainTiles, MultipliedTiles or WindowTiles.
+/// step is a tile, or with kHalf half of one. Expander: PlainTiles, ChangedTiles or WindowTiles.
 template <int P, bool kHalf, class Expander>
 struct ExpandTilesAhead : SideWork {
   static constexpr int64_t kStepBytes = kTileBytes / (kHalf ? 2 : 1);

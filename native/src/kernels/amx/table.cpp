@@ -20,6 +20,7 @@ const KernelTable kAmx = {
     .sum_digits = avx512::SumDigits,
     .quantize_int4 = avx512::QuantizeInt4,
     .pack_lines = avx512::PackLines,
+    .widen_e2m1 = avx512::WidenE2M1,
     .gemm = amx::Gemm,
     .gemm_scratch_bytes = amx::kGemmScratchBytes,
     .gemm_streams = {amx::kFloatStreams, avx512::kGemmStreams, avx512::kGemmStreams, amx::kGemmStreams,

@@ -21,7 +21,7 @@ struct alignas(64) Scratch {
 /// c[r] += scale * the numbers whose digits were summed, with what offsets add to panel `panel`.
 template <class F, int Planes, int R, class Digit>
 void AddScaled(Digit digit, Vec scale, const simd::GroupOffsets& offsets, int64_t panel, float (*c)[kPanelColumns]) {
-  const Vec offset = offsets.offsets ? offsets.Factors<Vec>(panel, F::kFormat) : Vec::Zero();
+  const Vec offset = offsets.offsets ? offsets.Factors<Vec>(panel) : Vec::Zero();
   for (int r = 0; r < R; ++r) {
     Vec value = digit(r).Floats();
     for (int plane = 1; plane < Planes; ++plane) value = Fma(value, Vec::Set1(256.0f), digit(plane * R + r).Floats());
@@ -114,9 +114,15 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
           AddScaled<F, Planes, R>(whole, windows.Unit(i), none, p, scratch.c[p]);
         }
       } else {
-        const auto digit = [&](int t) { return FormatColumns<F>(sums[t], digits[t]); };
         const Vec scale = scales.At<Vec>(p * scales.stride + group * kPanelColumns);
-        AddScaled<F, Planes, R>(digit, scale, offsets, p, scratch.c[p]);
+        const int64_t at = ((panel + p) * groups.count + group) * kPanelColumns;
+        if constexpr (F::kFormat == WeightFormat::kI4) {
+          const auto whole = [&](int t) { return ColumnsWithOffsets<F>(sums[t], digits[t], weight.offsets + at); };
+          if (weight.offsets) AddScaled<F, Planes, R>(whole, scale, none, p, scratch.c[p]);
+        }
+        const auto digit = [&](int t) { return FormatColumns<F>(sums[t], digits[t]); };
+        if (F::kFormat != WeightFormat::kI4 || !weight.offsets)
+          AddScaled<F, Planes, R>(digit, scale, offsets, p, scratch.c[p]);
       }
       memset(sums, 0, sizeof(PartialSums) * T);
     }

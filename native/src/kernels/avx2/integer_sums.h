@@ -169,6 +169,18 @@ Int32x16 Columns(const PartialSums& sums, int32_t digits) {
   }
 }
 
+/// The same where each column has an offset, which is added to its integers.
+template <class F>
+Int32x16 ColumnsWithOffsets(const PartialSums& sums, int32_t digits, const int16_t* offsets) {
+  static_assert(F::kInBytes);
+  const auto sum = [&](int i) {
+    const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(offsets + 8 * i));
+    const __m256i missing = _mm256_sub_epi32(_mm256_cvtepi16_epi32(half), _mm256_set1_epi32(F::kExcess));
+    return _mm256_add_epi32(sums.columns[i], _mm256_mullo_epi32(missing, _mm256_set1_epi32(digits)));
+  };
+  return {sum(0), sum(1)};
+}
+
 /// The same where no multipliers follow: 16 times as large of int4, which simd::FormatFactor undoes.
 template <class F>
 Int32x16 FormatColumns(const PartialSums& sums, int32_t digits) {

@@ -19,6 +19,7 @@ const KernelTable kAvx2 = {
     .sum_digits = avx2::SumDigits,
     .quantize_int4 = avx2::QuantizeInt4,
     .pack_lines = avx2::PackLines,
+    .widen_e2m1 = avx2::WidenE2M1,
     .gemm = avx2::Gemm,
     .gemm_scratch_bytes = avx2::kGemmScratchBytes,
     .gemm_streams = {avx2::kGemmStreams, avx2::kGemmStreams, avx2::kGemmStreams, avx2::kGemmStreams,

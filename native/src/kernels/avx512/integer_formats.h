@@ -5,9 +5,10 @@
 namespace atb::kernels::avx512 {
 namespace {
 
-// A format says how a line of a panel, 64 bytes, becomes unsigned bytes, 128 too large: kQuads registers with a quad of
+// A format says how a line of a panel, 64 bytes, becomes unsigned bytes, kExcess too large: kQuads registers with a quad of
 // channels for each of 16 columns. They are 2^kShift times the integers. It also says what its weights may have in place of
-// scales or beside them (PackedWeight).
+// scales or beside them (PackedWeight); kStartsAtOffsets: their sums start with what the offsets of a group give.
+constexpr int kExcess = 128;
 struct I8 {
   static constexpr WeightFormat kFormat = WeightFormat::kI8;
   static constexpr int kQuads = 1;
@@ -15,6 +16,7 @@ struct I8 {
   static constexpr bool kHasMultipliers = false;
   static constexpr bool kHasExponents = false;
   static constexpr bool kHasOffsets = true;
+  static constexpr bool kStartsAtOffsets = false;
   static void Load(const char* line, __m512i* quads) {
     quads[0] = _mm512_xor_si512(_mm512_loadu_si512(line), _mm512_set1_epi8(-128));
   }
@@ -28,7 +30,8 @@ struct I4 {
   static constexpr int kShift = 4;
   static constexpr bool kHasMultipliers = true;
   static constexpr bool kHasExponents = false;
-  static constexpr bool kHasOffsets = true;
+  static constexpr bool kHasOffsets = false;
+  static constexpr bool kStartsAtOffsets = false;
   static void Load(const char* line, __m512i* quads) {
     const __m512i both = _mm512_loadu_si512(line);
     quads[0] = Upper(_mm512_slli_epi16(both, 4));
@@ -41,6 +44,35 @@ struct I4 {
   }
 };
 
+/// Int4 beside which there are offsets, as 0 to 15: they are kInt4Excess too large, and their offsets too small.
+constexpr int kInt4Excess = 8;
+struct I4WithOffsets {
+  static constexpr WeightFormat kFormat = WeightFormat::kI4;
+  static constexpr int kQuads = 2;
+  static constexpr int kShift = 0;
+  static constexpr bool kHasMultipliers = false;
+  static constexpr bool kHasExponents = false;
+  static constexpr bool kHasOffsets = false;
+  static constexpr bool kStartsAtOffsets = true;
+  static void Load(const char* line, __m512i* quads) {
+    const __m512i both = _mm512_loadu_si512(line);
+    quads[0] = Unsigned(both);
+    quads[1] = Unsigned(_mm512_srli_epi16(both, 4));
+  }
+
+ private:
+  /// (x ^ 8) & 0xF.
+  static __m512i Unsigned(__m512i x) {
+    return _mm512_ternarylogic_epi32(x, _mm512_set1_epi8(kInt4Excess), _mm512_set1_epi8(0xF), 0x28);
+  }
+};
+
+/// The sixteen offsets of such integers, kInt4Excess smaller.
+inline __m512i MissingOffsets(const int16_t* offsets) {
+  const __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(offsets));
+  return _mm512_sub_epi32(_mm512_cvtepi16_epi32(words), _mm512_set1_epi32(kInt4Excess));
+}
+
 /// Twice the numbers of e2m1: a shuffle of bytes looks them up.
 struct E2M1 {
   static constexpr WeightFormat kFormat = WeightFormat::kE2M1;
@@ -49,6 +81,7 @@ struct E2M1 {
   static constexpr bool kHasMultipliers = true;
   static constexpr bool kHasExponents = true;
   static constexpr bool kHasOffsets = false;
+  static constexpr bool kStartsAtOffsets = false;
   static void Load(const char* line, __m512i* quads) {
     const __m512i both = _mm512_loadu_si512(line);
     quads[0] = LookUpE2M1(both, -128);

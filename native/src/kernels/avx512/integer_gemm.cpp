@@ -3,7 +3,8 @@
 #include "kernels/avx512/kernels.h"
 
 // vpdpbusd multiplies unsigned bytes by signed ones. Weights are made unsigned by adding 128. So a sum of products
-// comes out too large by 128 times the sum of the digits, and each accumulator starts below zero by as much.
+// comes out too large by 128 times the sum of the digits, and each accumulator starts below zero by as much; of int4 with
+// offsets at the offset - 8 times that sum.
 
 namespace atb::kernels::avx512 {
 namespace {
@@ -36,7 +37,8 @@ struct GroupEnd {
   int64_t byte_stride;
   int64_t bytes_ahead;  ///< From these bytes to those that are fetched now.
   int64_t next;               ///< Bytes from the end of a panel to the panel that is read in its place after it.
-  simd::GroupOffsets offsets;
+  simd::GroupOffsets offsets;  ///< Of int8.
+  const int16_t* int4_offsets;  ///< Of int4: those of panel p begin byte_stride * p numbers behind.
 };
 
 /// Some digit rows of a block, those of T / planes rows: step s of row t is 32 bytes at rows[t] + At(s).
@@ -48,13 +50,13 @@ struct DigitRows {
   int64_t At(int64_t step) const { return step / 2 * stride + step % 2 * kStep; }
 };
 
-/// 128 times the sum of the digits of row t over steps [begin, end), in every lane.
-template <int T>
-__m512i Excess(const DigitRows<T>& x, int t, int64_t begin, int64_t end) {
+/// kTimes the sum of the digits of row t over steps [begin, end), in every lane.
+template <int kTimes, int T>
+__m512i DigitSum(const DigitRows<T>& x, int t, int64_t begin, int64_t end) {
   __m256i sums = _mm256_setzero_si256();
   for (int64_t s = begin; s < end; ++s) {
     const __m256i digits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x.rows[t] + x.At(s)));
-    sums = _mm256_dpbusd_epi32(sums, _mm256_set1_epi8(-128), digits);
+    sums = _mm256_dpbusd_epi32(sums, _mm256_set1_epi8(static_cast<char>(kTimes)), digits);
   }
   __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
   sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4E));
@@ -107,7 +109,7 @@ __attribute__((noinline)) void AddGroup(const __m512i (*acc)[T], int64_t panels,
     for (int64_t p = 0; p < panels; ++p) {
       const Vec scale = group.scales.At<Vec>((first + p) * group.scales.stride);
       if (F::kHasOffsets && group.offsets.offsets) {
-        const Vec offset = group.offsets.Factors<Vec>(first + p, F::kFormat);
+        const Vec offset = group.offsets.Factors<Vec>(first + p);
         AddWithOffsets<Planes, T / Planes>(acc[p], scale, offset, group.offsets, scratch.c[first + p]);
       } else {
         AddScaled<Planes, T / Planes>(acc[p], scale, scratch.c[first + p]);
@@ -116,16 +118,20 @@ __attribute__((noinline)) void AddGroup(const __m512i (*acc)[T], int64_t panels,
   });
 }
 
-/// Adds the products of steps [begin, end), which are one group, of P panels from `first` on.
+/// Adds the products of steps [begin, end), one group, of P panels from `first` on. `digits` has DigitSum of each row.
 template <class F, int T, int P>
-void Accumulate(const DigitRows<T>& x, const __m512i* excess, const char* w, int64_t panel_stride, int64_t begin,
+void Accumulate(const DigitRows<T>& x, const __m512i* digits, const char* w, int64_t panel_stride, int64_t begin,
                 int64_t end, const GroupEnd& group, int64_t first, Scratch& scratch) {
   constexpr int64_t kLineSteps = kStep / 4 / F::kQuads;
   __m512i acc[P][T];
 #pragma GCC unroll 8
   for (int p = 0; p < P; ++p) {
+    __m512i offset{};
+    if constexpr (F::kStartsAtOffsets) offset = MissingOffsets(group.int4_offsets + (first + p) * group.byte_stride);
 #pragma GCC unroll 8
-    for (int t = 0; t < T; ++t) acc[p][t] = _mm512_sub_epi32(_mm512_setzero_si512(), excess[t]);
+    for (int t = 0; t < T; ++t)
+      acc[p][t] = F::kStartsAtOffsets ? _mm512_mullo_epi32(offset, digits[t])
+                                      : _mm512_sub_epi32(_mm512_setzero_si512(), digits[t]);
   }
   w += first * panel_stride + begin * kLineSteps * 64;
   if (group.bytes) {
@@ -148,9 +154,9 @@ void Accumulate(const DigitRows<T>& x, const __m512i* excess, const char* w, int
         for (int q = 0; q < F::kQuads; ++q) {
 #pragma GCC unroll 8
           for (int t = 0; t < T; ++t) {
-            int digits;
-            memcpy(&digits, x.rows[t] + at + (line * F::kQuads + q) * 4, sizeof digits);
-            acc[p][t] = _mm512_dpbusd_epi32(acc[p][t], quads[q], _mm512_set1_epi32(digits));
+            int quad;
+            memcpy(&quad, x.rows[t] + at + (line * F::kQuads + q) * 4, sizeof quad);
+            acc[p][t] = _mm512_dpbusd_epi32(acc[p][t], quads[q], _mm512_set1_epi32(quad));
           }
         }
       }
@@ -167,17 +173,17 @@ void Accumulate(const DigitRows<T>& x, const __m512i* excess, const char* w, int
 
 /// Accumulate for panels [first, panels), as many at once as the registers hold.
 template <class F, int T, int P>
-void AccumulatePanels(const DigitRows<T>& x, const __m512i* excess, const char* w, int64_t panel_stride, int64_t begin,
+void AccumulatePanels(const DigitRows<T>& x, const __m512i* digits, const char* w, int64_t panel_stride, int64_t begin,
                       int64_t end, const GroupEnd& group, int64_t first, int64_t panels, Scratch& scratch) {
   if constexpr (T * P <= kAccumulators || P == 1) {
     for (; panels - first >= P; first += P)
-      Accumulate<F, T, P>(x, excess, w, panel_stride, begin, end, group, first, scratch);
+      Accumulate<F, T, P>(x, digits, w, panel_stride, begin, end, group, first, scratch);
   }
   if constexpr (P > 1) {
     // Eight panels; six, which AMX hands over; or fewer.
     constexpr int kFewer = P == 8 ? 6 : P == 6 ? 4 : P / 2;
     if (panels > first)
-      AccumulatePanels<F, T, kFewer>(x, excess, w, panel_stride, begin, end, group, first, panels, scratch);
+      AccumulatePanels<F, T, kFewer>(x, digits, w, panel_stride, begin, end, group, first, panels, scratch);
   }
 }
 
@@ -201,7 +207,8 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
                groups.count * kPanelColumns,
                0,
                0,
-               {call, groups.count, 0, panel, block.row + row}};
+               {call, groups.count, 0, panel, block.row + row},
+               F::kStartsAtOffsets ? weight.offsets + panel * groups.count * kPanelColumns : nullptr};
   if (more) end.next = (panels - 1) * weight.panel_stride;
   if (end.multipliers) {
     end.multipliers += panel * end.byte_stride;
@@ -217,9 +224,10 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
     const int64_t end_step = (Min((g + 1) * groups.channels, weight.k) + kStep - 1) / kStep;
     end.bytes_ahead = kBytesAhead;
     if (g * kPanelColumns + kBytesAhead >= end.byte_stride && more) end.bytes_ahead += (panels - 1) * end.byte_stride;
-    __m512i excess[T];
-    for (int t = 0; t < T; ++t) excess[t] = Excess(x, t, begin_step, end_step);
-    AccumulatePanels<F, T, kPanels>(x, excess, w, weight.panel_stride, begin_step, end_step, end, 0, panels, scratch);
+    constexpr int kTimes = F::kStartsAtOffsets ? 1 : kExcess;
+    __m512i digits[T];
+    for (int t = 0; t < T; ++t) digits[t] = DigitSum<kTimes>(x, t, begin_step, end_step);
+    AccumulatePanels<F, T, kPanels>(x, digits, w, weight.panel_stride, begin_step, end_step, end, 0, panels, scratch);
     if (end.multipliers) end.multipliers += kPanelColumns;
     if (end.bytes) end.bytes += kPanelColumns;
     if (end.scales.exponents) {
@@ -228,6 +236,7 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
         scratch.windows[p].template Finish<T>(planes, scratch.c[p]);
     }
     if (end.scales.data) end.scales.data += kPanelColumns;
+    if (F::kStartsAtOffsets) end.int4_offsets += kPanelColumns;
     if (!end.offsets.offsets) continue;
     end.offsets.offsets += kPanelColumns;
     ++end.offsets.sums;
@@ -271,9 +280,8 @@ void Multiply(const GemmCall& call, int64_t panel_begin, int64_t panel_end, Scra
   for (int64_t panel = panel_begin; panel < panel_end; panel += kPanels) {
     const int64_t panels = Min(kPanels, panel_end - panel);
     const bool more = panel + panels < panel_end;
-    for (int64_t b = 0; b < blocks.count; ++b) {
+    for (int64_t b = 0; b < blocks.count; ++b)
       MultiplyBlock<F>(call, simd::DigitBlock(call, blocks, b), panel, panels, more, scratch);
-    }
   }
 }
 
@@ -285,6 +293,7 @@ void IntegerGemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, v
   Scratch& scratch = *static_cast<Scratch*>(memory);
   if (call.weight->format == WeightFormat::kI8) return Multiply<I8>(call, panel_begin, panel_end, scratch);
   if (call.weight->format == WeightFormat::kE2M1) return Multiply<E2M1>(call, panel_begin, panel_end, scratch);
+  if (call.weight->offsets) return Multiply<I4WithOffsets>(call, panel_begin, panel_end, scratch);
   Multiply<I4>(call, panel_begin, panel_end, scratch);
 }
 

@@ -21,6 +21,7 @@ float QuantizeInt4(const float* x, int64_t k, int64_t group, int8_t* out, int8_t
 void PackLines(const void* rows, int64_t row_stride, int64_t units, void* out);
 /// What ends a product: the loop over the rows of its epilogue.
 simd::RowFinisher FinisherOf(const GemmCall& call);
+void WidenE2M1(const void* panel, const float* scales, int64_t k, DType dtype, void* out);
 void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);
 /// Gemm for a weight of integers.
 void IntegerGemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);

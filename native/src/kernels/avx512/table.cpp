@@ -19,6 +19,7 @@ const KernelTable kAvx512 = {
     .sum_digits = avx512::SumDigits,
     .quantize_int4 = avx512::QuantizeInt4,
     .pack_lines = avx512::PackLines,
+    .widen_e2m1 = avx512::WidenE2M1,
     .gemm = avx512::Gemm,
     .gemm_scratch_bytes = avx512::kGemmScratchBytes,
     .gemm_streams = {avx512::kGemmStreams, avx512::kGemmStreams, avx512::kGemmStreams, avx512::kGemmStreams,

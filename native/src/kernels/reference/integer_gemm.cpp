@@ -26,14 +26,16 @@ int32_t DigitAt(const GemmCall& call, int64_t row, int plane, int64_t i) {
   return block[digits * kIntegerTileK + i % kIntegerTileK];
 }
 
-/// The exact sum of products of channels [first, end), digits joined; each counts weight_of(channel) times.
+/// The exact sum of products of channels [first, end), digits joined; each counts weight_of(channel) times. `offset` is
+/// added to the integers.
 template <class F>
-float JoinedSum(const GemmCall& call, int64_t row, int64_t panel, int64_t column, int64_t first, int64_t end, F weight_of) {
+float JoinedSum(const GemmCall& call, int64_t row, int64_t panel, int64_t column, int64_t first, int64_t end, F weight_of,
+                int32_t offset = 0) {
   float sum = 0;
   for (int plane = 0; plane < call.digits.planes; ++plane) {
     int32_t products = 0;
     for (int64_t i = first; i < end; ++i)
-      products += DigitAt(call, row, plane, i) * WeightAt(*call.weight, panel, column, i) * weight_of(i);
+      products += DigitAt(call, row, plane, i) * (WeightAt(*call.weight, panel, column, i) + offset) * weight_of(i);
     sum = sum * 256 + static_cast<float>(products);
   }
   return sum;
@@ -71,8 +73,8 @@ float SumOfSpans(const GemmCall& call, int64_t row, int64_t panel, int64_t colum
 }  // namespace
 
 /// The sums of each digit are exact integers (e2m1 numbers count twice): over all channels where an output has one scale,
-/// else over each group. The sums of the digits are joined to a number; where there are offsets, the group's offset times
-/// the sum of the row's numbers is added to it. The result is multiplied by the scale and added to the groups before, in
+/// else over each group. Offsets of int4 are added to the integers. The sums of the digits are joined to a number; where
+/// there are offsets of int8, the group's offset times the sum of the row's numbers is added to it. The result is multiplied by the scale and added to the groups before, in
 /// f32; where scales are powers of two, the sum of a window takes a group's place. Every table rounds at these places and
 /// at no others, so that all give the same bits.
 float IntegerDot(const GemmCall& call, int64_t row, int64_t panel, int64_t column) {
@@ -83,12 +85,13 @@ float IntegerDot(const GemmCall& call, int64_t row, int64_t panel, int64_t colum
   float value = weight.exponents ? SumOfSpans(call, row, panel, column) : 0;
   for (int64_t first = 0; !weight.exponents && first < weight.k; first += one ? weight.k : weight.group) {
     const int64_t end = one ? weight.k : std::min(weight.k, first + weight.group);
-    float sum = JoinedSum(call, row, panel, column, first, end, [&](int64_t i) {
-      return weight.multipliers ? weight.multipliers[at(i / weight.group)] : 1;
-    });
     const int64_t group = one ? 0 : first / weight.group;
-    if (weight.offsets)
-      sum = std::fma(static_cast<float>(weight.offsets[at(group)]), call.digits.sums[row * groups + group], sum);
+    const int32_t offset = weight.offsets ? weight.offsets[at(group)] : 0;
+    const auto multiplier = [&](int64_t i) { return weight.multipliers ? weight.multipliers[at(i / weight.group)] : 1; };
+    const bool is_int4 = weight.format == WeightFormat::kI4;
+    float sum = JoinedSum(call, row, panel, column, first, end, multiplier, is_int4 ? offset : 0);
+    if (weight.offsets && !is_int4)
+      sum = std::fma(static_cast<float>(offset), call.digits.sums[row * groups + group], sum);
     const float scale = one ? weight.scales[PanelRow(weight, panel) + column] : weight.scales[at(group)];
     value = std::fma(sum, scale, value);
   }

@@ -18,6 +18,7 @@ float Quantize(const void* x, DType dtype, int64_t k, int planes, int8_t* out, i
 int32_t SumDigits(const int8_t* digits, int64_t count);
 float QuantizeInt4(const float* x, int64_t k, int64_t group, int8_t* out, int8_t* multipliers);
 void PackLines(const void* rows, int64_t row_stride, int64_t units, void* out);
+void WidenE2M1(const void* panel, const float* scales, int64_t k, DType dtype, void* out);
 void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);
 /// One output of Gemm without its epilogue, for a weight of integers.
 float IntegerDot(const GemmCall& call, int64_t row, int64_t panel, int64_t column);

@@ -19,6 +19,7 @@ const KernelTable kReference = {
     .sum_digits = reference::SumDigits,
     .quantize_int4 = reference::QuantizeInt4,
     .pack_lines = reference::PackLines,
+    .widen_e2m1 = reference::WidenE2M1,
     .gemm = reference::Gemm,
     .gemm_scratch_bytes = 0,
     .gemm_streams = {1, 1, 1, 1, 1, 1, 1},

@@ -4,8 +4,8 @@
 //
 // An activation row is multiplied as one to three rows of digits (DigitMatrix in kernel_table.h). A product of digits
 // and integer weights is exact in int32 in whatever order it is summed, so that tiles and vector instructions may be
-// mixed freely. Rounding happens only in this file and in Join of each table, in the same way and in the same order:
-// the sums of the digits are joined to a number, to which the offsets add their part; it is multiplied by its group's
+// mixed freely. Offsets of int4 are added to the integers. Rounding happens only in this file and in Join of each table, in
+// the same way and in the same order: the sums of the digits are joined to a number, to which offsets of int8 add their part; it is multiplied by its group's
 // scale (or that of a window, kExponentSpan in packed_weight.h) and added to the sum of the groups before. The scale of
 // the activation row comes last.
 #include "kernels/simd/gemm.h"
@@ -83,7 +83,7 @@ struct Scales {
   }
 };
 
-/// What the offsets of a group add to the sums of its products: offset * the sum of the row's numbers.
+/// What the offsets of a group of int8 add to the sums of its products: offset * the sum of the row's numbers.
 struct GroupOffsets {
   const int16_t* offsets = nullptr;  ///< Of the sixteen columns of the first panel, or null: there are none.
   int64_t stride = 0;                ///< To those of the next panel.
@@ -93,27 +93,26 @@ struct GroupOffsets {
   GroupOffsets() = default;
   /// Of group `group`, from panel `panel` and activation row `row` on.
   GroupOffsets(const GemmCall& call, int64_t groups, int64_t group, int64_t panel, int64_t row) {
-    if (!call.weight->offsets) return;
+    if (!WantsSums(*call.weight)) return;
     stride = groups * kPanelColumns;
     offsets = call.weight->offsets + panel * stride + group * kPanelColumns;
     row_stride = groups;
     sums = call.digits.sums + row * row_stride + group;
   }
 
-  /// The factors of panel `panel`, for sums of a weight in this format.
+  /// The factors of panel `panel`.
   template <class V>
-  V Factors(int64_t panel, WeightFormat format) const {
-    const V whole = V::LoadInt16(offsets + panel * stride);
-    return format == WeightFormat::kI4 ? whole * V::Set1(16.0f) : whole;
+  V Factors(int64_t panel) const {
+    return V::LoadInt16(offsets + panel * stride);
   }
 };
 
-/// Int4 weights without multipliers are multiplied in the upper half of a byte, as 16 times their value: this factor
-/// undoes it, exactly. With multipliers the kernels undo it before they multiply by these. E2m1 numbers are multiplied
+/// Int4 weights without multipliers and offsets are multiplied in the upper half of a byte, as 16 times their value: this
+/// factor undoes it, exactly. With multipliers the kernels undo it before they multiply by these. E2m1 numbers are multiplied
 /// as twice their value.
 inline float FormatFactor(const PackedWeight& weight) {
   if (weight.format == WeightFormat::kE2M1) return 0.5f;
-  return weight.format == WeightFormat::kI4 && !weight.multipliers ? 0.0625f : 1.0f;
+  return weight.format == WeightFormat::kI4 && !weight.multipliers && !weight.offsets ? 0.0625f : 1.0f;
 }
 
 /// Multiplies c, [rows][16], by the scales of activation rows [row, row + rows).

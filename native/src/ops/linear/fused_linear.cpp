@@ -192,7 +192,8 @@ class FusedLinear : public Operation {
       const auto row = static_cast<size_t>(k) * SizeOf(in[0].dtype);
       rows_bytes = Align(static_cast<size_t>(std::min(m, kFewRows)) * row);
       const bool integers = op.param_.weight_bits != 0;
-      gamma_at = integers ? MultiplyBytes(threads, kernels, m, k, op.Planes(in[0])) : MultiplyBytes(threads, kernels);
+      const bool widens = op.param_.group == kernels::kWidenedGroup;
+      gamma_at = integers ? MultiplyBytes(threads, kernels, m, k, op.Planes(in[0]), widens) : MultiplyBytes(threads, kernels);
       buffers_at = rows_at = ready_at = panels_at = gamma_at;
       if (op.param_.norm != RowNorm::kNone) {
         buffers_at = gamma_at + RowBuffers::Bytes(1, 2, k);
@@ -292,11 +293,11 @@ std::unique_ptr<Operation> CreateFusedLinear(const ParamObject& object) {
   param.f32_out = reader.Enum("outDataType", {"ACL_DT_UNDEFINED", "ACL_FLOAT"}, 0) == 1;
   param.weight_bits = static_cast<int>(reader.Int("weightBits", 0, 0, 8));
   if (param.weight_bits % 4 != 0) reader.Fail("weightBits", "0, 4 or 8");
-  param.group = IntegerWeight::ReadGroup(reader);
+  param.numbers = IntegerWeight::ReadNumbers(reader);
+  param.group = IntegerWeight::ReadGroup(reader, param.weight_bits, param.numbers);
   if (param.group != 0 && param.weight_bits == 0) reader.Fail("quantGroupSize", "0 without weightBits");
   param.has_offset = reader.Bool("hasOffset", false);
   if (param.has_offset && param.weight_bits == 0) reader.Fail("hasOffset", "false without weightBits");
-  param.numbers = IntegerWeight::ReadNumbers(reader);
   if (param.numbers != kernels::WeightNumbers::kIntegers && param.weight_bits == 0)
     reader.Fail("weightNumbers", "integers without weightBits");
   param.int8_activations = reader.Bool("int8Activations", false);

@@ -8,6 +8,7 @@
 #include "kernels/pack_integers.h"
 #include "ops/linear/integer_activations.h"
 #include "ops/linear/pieces.h"
+#include "ops/linear/widened.h"
 
 namespace atb {
 namespace {
@@ -26,8 +27,10 @@ size_t MultiplyBytes(int threads, const kernels::KernelTable& kernels) {
   return static_cast<size_t>(threads) * ScratchBytes(kernels);
 }
 
-size_t MultiplyBytes(int threads, const kernels::KernelTable& kernels, int64_t m, int64_t k, int planes) {
-  return MultiplyBytes(threads, kernels) + IntegerActivations::Bytes(threads, m, k, planes);
+size_t MultiplyBytes(int threads, const kernels::KernelTable& kernels, int64_t m, int64_t k, int planes, bool widens) {
+  const size_t bytes = widens ? static_cast<size_t>(threads) * WidenedBytes(k)
+                              : IntegerActivations::Bytes(threads, m, k, planes);
+  return MultiplyBytes(threads, kernels) + bytes;
 }
 
 int PlanesOf(DType dtype) { return dtype == DType::kI8 ? 1 : dtype == DType::kF32 ? 3 : 2; }
@@ -42,8 +45,9 @@ void Multiply(const MultiplyCall& call, const kernels::KernelTable& kernels, Thr
   const WeightFormat format = call.weight->format;
   const DType x_dtype = kernels::HasScales(format) ? call.x_dtype : kernels::DTypeOf(format);
   int64_t row_bytes = call.x_stride * static_cast<int64_t>(SizeOf(x_dtype));
-  if (kernels::IsInteger(call.weight->format)) {
-    integers.emplace(call, kernels, pool, workspace + MultiplyBytes(pool.threads(), kernels), source);
+  std::byte* const behind = workspace + MultiplyBytes(pool.threads(), kernels);
+  if (kernels::TakesDigits(*call.weight)) {
+    integers.emplace(call, kernels, pool, behind, source);
     row_bytes = integers->RowBytes();
   }
   const auto run = [&](int64_t row, int64_t begin, int64_t end, int worker) {
@@ -54,8 +58,9 @@ void Multiply(const MultiplyCall& call, const kernels::KernelTable& kernels, Thr
       own.x = source.rows(source.context, worker);
     }
     const GemmCall part = RowsOf(own, row, std::min(piece.rows, call.m - row), row_bytes);
-    kernels.gemm(part, begin * piece.panels, std::min(end * piece.panels, call.weight->panels),
-                 workspace + static_cast<size_t>(worker) * scratch);
+    RunKernel(part, begin * piece.panels, std::min(end * piece.panels, call.weight->panels), kernels,
+              workspace + static_cast<size_t>(worker) * scratch,
+              behind + static_cast<size_t>(worker) * WidenedBytes(call.weight->k));
   };
   // Pieces of the same rows follow each other, so that a thread finds its activations in L2.
   const auto range = [&](int64_t begin, int64_t end, int worker) {

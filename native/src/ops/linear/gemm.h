@@ -33,8 +33,9 @@ struct MultiplyCall {
 
 /// Bytes of the workspace of Multiply for a weight of floats.
 size_t MultiplyBytes(int threads, const kernels::KernelTable& kernels);
-/// The same for m rows and a weight of integers with k input channels.
-size_t MultiplyBytes(int threads, const kernels::KernelTable& kernels, int64_t m, int64_t k, int planes);
+/// The same for m rows and a weight of integers with k input channels, or for one that is widened (kernels::IsWidened).
+size_t MultiplyBytes(int threads, const kernels::KernelTable& kernels, int64_t m, int64_t k, int planes,
+                     bool widens = false);
 
 /// How many digits (see kernels::DigitMatrix) keep the precision of activations: two for f16 and bf16, which is 16 bits
 /// relative to a row's largest number, three (24 bits) for f32, and one for int8.

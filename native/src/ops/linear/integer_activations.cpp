@@ -72,7 +72,7 @@ kernels::DigitMatrix IntegerActivations::Of(int worker) const {
     for (int64_t row = 0; row < call_.m; ++row) Make(x, row, copy);
     *copy.ready = true;
   }
-  const float* const sums = call_.weight->offsets ? copy.sums : nullptr;
+  const float* const sums = kernels::WantsSums(*call_.weight) ? copy.sums : nullptr;
   return {reinterpret_cast<const int8_t*>(copy.rows), call_.planes, copy.scales, sums};
 }
 
@@ -101,7 +101,7 @@ void IntegerActivations::Make(const void* x, int64_t row, const Copy& to) const 
   const auto* from =
       static_cast<const std::byte*>(x) + row * call_.x_stride * static_cast<int64_t>(SizeOf(call_.x_dtype));
   MakeDigits(call_, kernels_, from, row, to.rows, to.scales);
-  if (!call_.weight->offsets) return;
+  if (!kernels::WantsSums(*call_.weight)) return;
   const int64_t groups = kernels::GroupsOf(call_.weight->k, call_.weight->group);
   SumDigits(call_, kernels_, row, to.rows, to.sums + row * groups);
 }

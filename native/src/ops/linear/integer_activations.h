@@ -46,7 +46,7 @@ class IntegerActivations {
   struct Copy {
     std::byte* rows;
     float* scales;
-    float* sums;  ///< [m, groups of the weight], where it has offsets.
+    float* sums;  ///< [m, groups of the weight], where it is int8 with offsets.
     bool* ready;
   };
   Copy CopyOf(int worker) const;

@@ -28,10 +28,12 @@ const Tensor& At(std::span<const Tensor> in, int input) { return in[static_cast<
 
 }  // namespace
 
-int64_t IntegerWeight::ReadGroup(ParamReader& reader) {
+int64_t IntegerWeight::ReadGroup(ParamReader& reader, int bits, WeightNumbers numbers) {
   const int64_t group = reader.Int("quantGroupSize", 0, 0, kernels::kMaxGroup);
-  if (group % kernels::kGroupStep != 0) {
-    reader.Fail("quantGroupSize", "0 or a multiple of " + std::to_string(kernels::kGroupStep) + " up to " +
+  const bool may_be_small = bits == 4 && numbers == WeightNumbers::kFloats;
+  if (group % kernels::kGroupStep != 0 && !(may_be_small && group == kernels::kWidenedGroup)) {
+    const std::string small = may_be_small ? ", " + std::to_string(kernels::kWidenedGroup) : "";
+    reader.Fail("quantGroupSize", "0" + small + " or a multiple of " + std::to_string(kernels::kGroupStep) + " up to " +
                                       std::to_string(kernels::kMaxGroup));
   }
   return group;
@@ -170,7 +172,7 @@ PackedWeight IntegerWeight::Resolve(std::span<const Tensor> in, const Context& c
     const PackedScales order = kernels::ScalesGeometry(sizes.n, sizes.groups, weight.interleaved);
     ForRows(ctx.pool, sizes.n, sizes.groups, [&](int64_t row, int) {
       // They are copied one by one, because they may have any dtype. The last row also fills the padding of its panel.
-      float values[kernels::kMaxIntegerChannels / kernels::kGroupStep + 1];
+      float values[kernels::kMaxIntegerChannels / kernels::kWidenedGroup + 1];
       for (int64_t g = 0; g < sizes.groups; ++g) values[g] = ScaleAt(scales, sizes, row, g);
       kernels::PackScales(order, own_scales, row, row + 1, values, sizes.groups);
     });

@@ -29,7 +29,7 @@ struct IntegerWeight {
   };
 
   /// Reads the key quantGroupSize: 0, or a multiple of 32 up to 1024. Throws NATIVE_PARAM_INVALID.
-  static int64_t ReadGroup(ParamReader& reader);
+  static int64_t ReadGroup(ParamReader& reader, int bits, kernels::WeightNumbers numbers);
   /// Reads the key weightNumbers: "integers" or "floats". Throws NATIVE_PARAM_INVALID.
   static kernels::WeightNumbers ReadNumbers(ParamReader& reader);
 

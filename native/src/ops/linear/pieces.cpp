@@ -21,6 +21,8 @@ constexpr int64_t kRangeBytes = 4096 * 1024;
 /// Bytes of the activations of a piece. They stay in a core's L2 while the panels of the piece stream past them.
 constexpr int64_t kPieceBytes = 1024 * 1024;
 constexpr int64_t kPieceChannels = 2048;
+/// As many times more rows has a piece for which panels become floats first, since they do for each piece.
+constexpr int64_t kWidenedPieces = 4;
 /// The most panels that a thread takes at once in a product of more rows: enough of them that bringing the activations
 /// into L2 is a small part of the time.
 constexpr int64_t kMaxPanels = 32;
@@ -39,10 +41,11 @@ Piece CutPieces(const MultiplyCall& call, const kernels::KernelTable& kernels, i
   const PackedWeight& weight = *call.weight;
   Piece piece{call.m, kernels.gemm_streams[static_cast<size_t>(weight.format)], 1};
   if (call.m > kFewRows) {
-    const int64_t bytes = kernels::IsInteger(weight.format) ? call.planes : 2;
-    const int64_t most = kPieceBytes / (std::min(weight.k, kPieceChannels) * bytes);
+    const bool integers = kernels::TakesDigits(weight);
+    const int64_t bytes = integers ? call.planes : 2;
+    const int64_t most = kPieceBytes / (std::min(weight.k, kPieceChannels) * bytes) *
+                         (kernels::IsWidened(weight) ? kWidenedPieces : 1);
     piece.rows = CeilDiv(CeilDiv(call.m, CeilDiv(call.m, most)), kFewRows) * kFewRows;
-    const bool integers = kernels::IsInteger(weight.format);
     if (integers || weight.k > kPieceChannels) {
       const int64_t pieces = (integers ? kPiecesOfIntegers : kPiecesOfBlocks) * threads;
       const int64_t wanted = CeilDiv(pieces, CeilDiv(call.m, piece.rows));
@@ -60,7 +63,7 @@ Piece CutPieces(const MultiplyCall& call, const kernels::KernelTable& kernels, i
 GemmCall KernelCall(const MultiplyCall& call) {
   return {
       .weight = call.weight,
-      .x = kernels::IsInteger(call.weight->format) ? nullptr : call.x,
+      .x = kernels::TakesDigits(*call.weight) ? nullptr : call.x,
       .m = call.m,
       .x_stride = call.x_stride,
       .bias = call.bias,

@@ -48,7 +48,7 @@ class WeightQuantMatMul : public Operation {
   size_t WorkspaceBytes(std::span<const TensorDesc> in, int threads,
                         const kernels::KernelTable& kernels) const override {
     const int64_t m = Extent(in[kX], 0, in[kX].rank - 1), k = in[kX].dim(-1);
-    const auto multiply = static_cast<int64_t>(MultiplyBytes(threads, kernels, m, k, Planes(in[kX])));
+    const auto multiply = static_cast<int64_t>(MultiplyBytes(threads, kernels, m, k, Planes(in[kX]), Widens()));
     int64_t bytes = CheckedAdd(multiply, weight_.Bytes(in, threads));
     if (in[kWeight].layout == Layout::kRowMajor) bytes = std::max(bytes, FloatBytes(in, threads, multiply));
     return static_cast<size_t>(bytes);
@@ -79,7 +79,7 @@ class WeightQuantMatMul : public Operation {
         .x_dtype = in[kX].desc.dtype,
         .planes = Planes(in[kX].desc),
     };
-    std::byte* const rest = ctx.workspace + MultiplyBytes(ctx.pool.threads(), ctx.kernels, m, k, call.planes);
+    std::byte* const rest = ctx.workspace + MultiplyBytes(ctx.pool.threads(), ctx.kernels, m, k, call.planes, Widens());
     if (in[kWeight].desc.layout == Layout::kRowMajor && !IsZero(in[kOffset]))
       return MultiplyFloats(in, call, ctx, rest);
     const PackedWeight weight = WeightOf(in[kOffset].desc).Resolve(in, ctx, rest);
@@ -88,6 +88,7 @@ class WeightQuantMatMul : public Operation {
   }
 
  private:
+  bool Widens() const { return weight_.group == kernels::kWidenedGroup; }
   int Planes(const TensorDesc& x) const { return int8_rows_ ? 1 : PlanesOf(x.dtype); }
 
   static bool ArePacked(const TensorDesc& desc) { return desc.layout == Layout::kPackedScales; }
@@ -158,8 +159,10 @@ class WeightQuantMatMul : public Operation {
 
 std::unique_ptr<Operation> Create(const char* op, int bits, const ParamObject& object) {
   ParamReader reader(op, object);
-  IntegerWeight weight{op, bits, reader.Bool("transposeB", false), IntegerWeight::ReadGroup(reader)};
-  weight.numbers = IntegerWeight::ReadNumbers(reader);
+  const kernels::WeightNumbers numbers = IntegerWeight::ReadNumbers(reader);
+  const bool transpose_b = reader.Bool("transposeB", false);
+  IntegerWeight weight{op, bits, transpose_b, IntegerWeight::ReadGroup(reader, bits, numbers)};
+  weight.numbers = numbers;
   const bool has_bias = reader.Bool("hasBias", false);
   // Our extension, as in Linear: logits are not rounded.
   const std::optional<DType> out = ReadDType(reader, "outDataType");

@@ -25,6 +25,12 @@ ExpertWeight::Sizes ExpertWeight::SizesOf(const TensorDesc& weight) const {
   return {weight.dim(0), weight.dim(1), weight.dim(2) * (bits ? 8 / bits : 1)};
 }
 
+bool ExpertWeight::MayWiden(std::span<const TensorDesc> in) const {
+  if (bits != 4) return false;
+  const int64_t k = SizesOf(in[static_cast<size_t>(input)]).k;
+  return in[static_cast<size_t>(scale_input)].dim(2) == kernels::GroupsOf(k, kernels::kWidenedGroup);
+}
+
 ExpertWeight::Sizes ExpertWeight::Check(std::span<const TensorDesc> in, DType x, int64_t k) const {
   const TensorDesc& weight = in[static_cast<size_t>(input)];
   if (weight.layout != Layout::kPackedLinear)

@@ -38,6 +38,8 @@ struct ExpertWeight {
   void Validate(std::span<const Tensor> in) const;
   Experts Resolve(std::span<const Tensor> in) const;
   Sizes SizesOf(const TensorDesc& weight) const;
+  /// Whether the weight may be widened (kernels::IsWidened), by its number of groups.
+  bool MayWiden(std::span<const TensorDesc> in) const;
 
  private:
   void CheckOffsets(const TensorDesc& offsets, const Sizes& sizes) const;

@@ -184,7 +184,8 @@ class FusedExperts : public Operation {
       products_at = results_at + matrix(down.n, sizeof(float));
       const auto product = [&](const ExpertWeight& weight, const ExpertWeight::Sizes& sizes) {
         const bool has_sum_bias = op.param_.static_activations && op.param_.has_bias;
-        return GroupedBytes(threads, kernels, {rows, sizes, op.Planes(weight.bits, dtype), size, has_sum_bias});
+        const int planes = op.Planes(weight.bits, dtype);
+        return GroupedBytes(threads, kernels, {rows, sizes, planes, size, has_sum_bias, weight.MayWiden(in)});
       };
       bytes = products_at + std::max({product(op.gate_up_, gate_up), product(op.down_, down),
                                       CombineBytes(threads, down.n, in[kChosen].dim(1))});

@@ -72,7 +72,7 @@ class GroupedMatmul : public Operation {
     const ExpertWeight::Sizes sizes = weight_.SizesOf(in[1]);
     const DType x = in[0].dtype;
     return GroupsBytes(sizes.experts) +
-           GroupedBytes(threads, kernels, {in[0].dim(0), sizes, Planes(x), SizeOf(x), rows_.sum_bias != 0});
+           GroupedBytes(threads, kernels, {in[0].dim(0), sizes, Planes(x), SizeOf(x), rows_.sum_bias != 0, weight_.MayWiden(in)});
   }
 
   void Validate(std::span<const Tensor> in) const override {

@@ -11,6 +11,7 @@
 #include "ops/elementwise/static_quant.h"
 #include "ops/linear/integer_activations.h"
 #include "ops/linear/pieces.h"
+#include "ops/linear/widened.h"
 #include "ops/rows.h"
 
 namespace atb {
@@ -31,6 +32,11 @@ int64_t ChangedBytes(int64_t k, size_t size) {
   return CheckedAdd(Align(CheckedMul(k, static_cast<int64_t>(size))), Align(k));
 }
 
+/// A thread's memory for panels that become floats.
+int64_t WidenedOf(const PackedWeight& weight) {
+  return kernels::IsWidened(weight) ? static_cast<int64_t>(WidenedBytes(weight.k)) : 0;
+}
+
 /// The work of a call, with its workspace.
 class Groups {
  public:
@@ -38,7 +44,7 @@ class Groups {
       : call_(call),
         kernels_(kernels),
         weight_(call.experts->first),
-        is_integer_(kernels::IsInteger(weight_.format)),
+        is_integer_(kernels::TakesDigits(weight_)),
         shares_row_(call.x_count == 1 && call.x_rows != nullptr && std::ssize(call.groups) == call.each.m &&
                     call.inputs.channels == nullptr && call.inputs.scales == nullptr),
         size_(SizeOf(kernels::HasScales(weight_.format) ? call.each.x_dtype : kernels::DTypeOf(weight_.format))),
@@ -49,9 +55,10 @@ class Groups {
         rows_(reinterpret_cast<std::byte*>(cuts_) + Align(call.groups.size() * sizeof(Cut))),
         scales_(reinterpret_cast<float*>(rows_ + Align(call.each.m * row_bytes_))),
         sums_(scales_ + Align(call.each.m * static_cast<int64_t>(sizeof(float))) / static_cast<int64_t>(sizeof(float))),
-        sums_of_row_(weight_.offsets ? kernels::GroupsOf(weight_.k, weight_.group) : 0),
+        sums_of_row_(kernels::WantsSums(weight_) ? kernels::GroupsOf(weight_.k, weight_.group) : 0),
         changed_(reinterpret_cast<std::byte*>(sums_) + Align(call.each.m * sums_of_row_ * static_cast<int64_t>(sizeof(float)))),
-        biases_(reinterpret_cast<float*>(changed_ + threads * ChangedBytes(weight_.k, size_))) {}
+        widened_(changed_ + threads * ChangedBytes(weight_.k, size_)),
+        biases_(reinterpret_cast<float*>(widened_ + threads * WidenedOf(weight_))) {}
 
   void Run(ThreadPool& pool) {
     MakeRows(pool);
@@ -166,7 +173,7 @@ class Groups {
     for (int64_t g = 0; g < count; ++g) make(g, 0);
   }
 
-  /// Row `row` of a product whose first sorted row is `first`, as digits, and what offsets want of it.
+  /// Row `row` of a product whose first sorted row is `first`, as digits, and what offsets of int8 want of it.
   void MakeIntegers(const MultiplyCall& own, const std::byte* x, int64_t first, int64_t row) const {
     std::byte* const to = rows_ + first * row_bytes_;
     MakeDigits(own, kernels_, x, row, to, scales_ + first);
@@ -207,7 +214,8 @@ class Groups {
       const int64_t row = block * cut.piece.rows;
       const GemmCall part = RowsOf(product, row, std::min(cut.piece.rows, group.count - row), stride);
       const int64_t from = begin - block * cut.panel_pieces, to = stop - block * cut.panel_pieces;
-      kernels_.gemm(part, from * cut.piece.panels, std::min(to * cut.piece.panels, weight.panels), scratch);
+      RunKernel(part, from * cut.piece.panels, std::min(to * cut.piece.panels, weight.panels), kernels_, scratch,
+                widened_ + worker * WidenedOf(weight));
       begin = stop;
     }
   }
@@ -223,16 +231,17 @@ class Groups {
   Cut* cuts_;
   std::byte* rows_;
   float* scales_;
-  float* sums_;          ///< [m, groups], where the weights have offsets.
+  float* sums_;          ///< [m, groups], where the weights are int8 with offsets.
   int64_t sums_of_row_;  ///< 0 where they have none.
   std::byte* changed_;   ///< For each thread a row in another order, and one of int8.
+  std::byte* widened_;   ///< Of each thread, where the weights are widened.
   float* biases_;        ///< [groups, n], where sums have a bias.
 };
 
 }  // namespace
 
 size_t GroupedBytes(int threads, const kernels::KernelTable& kernels, const GroupedSizes& sizes) {
-  const auto& [m, weight, planes, element, has_sum_bias] = sizes;
+  const auto& [m, weight, planes, element, has_sum_bias, widens] = sizes;
   // Whether a weight with scales holds integers, which digits are multiplied with, is known when it is there.
   const int64_t digits = planes ? DigitBytes(weight.k, planes) : 0;
   const int64_t row_bytes = std::max(digits, CheckedMul(weight.k, static_cast<int64_t>(element)));
@@ -243,7 +252,9 @@ size_t GroupedBytes(int threads, const kernels::KernelTable& kernels, const Grou
   const int64_t scales = Align(CheckedMul(m, static_cast<int64_t>(sizeof(float))));
   const int64_t rows = CheckedAdd(Align(CheckedMul(m, row_bytes)), CheckedMul(floats, scales));
   const int64_t biases = has_sum_bias ? CheckedMul(CheckedMul(most, weight.n), static_cast<int64_t>(sizeof(float))) : 0;
-  const int64_t changed = CheckedAdd(CheckedMul(threads, ChangedBytes(weight.k, element)), biases);
+  const int64_t widened = widens ? static_cast<int64_t>(WidenedBytes(weight.k)) : 0;
+  const int64_t of_thread = CheckedAdd(ChangedBytes(weight.k, element), widened);
+  const int64_t changed = CheckedAdd(CheckedMul(threads, of_thread), biases);
   return MultiplyBytes(threads, kernels) + static_cast<size_t>(CheckedAdd(CheckedAdd(cuts, rows), changed));
 }
 

@@ -47,6 +47,7 @@ struct GroupedSizes {
   int planes;
   size_t element;  ///< Bytes of an element of x.
   bool has_sum_bias = false;
+  bool widens = false;  ///< The weight may be widened (kernels::IsWidened).
 };
 
 /// Bytes of the workspace of MultiplyGroups.

@@ -81,8 +81,10 @@ std::unique_ptr<Operation> CreateGatherDequant(const ParamObject& object) {
   ParamReader reader(kGatherDequantOp, object);
   const auto bits = static_cast<int>(reader.Int("weightBits", 8, 4, 8));
   if (bits != 4 && bits != 8) reader.Fail("weightBits", "4 or 8");
-  IntegerWeight weight{kGatherDequantOp, bits, true, IntegerWeight::ReadGroup(reader), kWeight, kScale};
-  weight.numbers = IntegerWeight::ReadNumbers(reader);
+  const kernels::WeightNumbers numbers = IntegerWeight::ReadNumbers(reader);
+  const int64_t group = IntegerWeight::ReadGroup(reader, bits, numbers);
+  IntegerWeight weight{kGatherDequantOp, bits, true, group, kWeight, kScale};
+  weight.numbers = numbers;
   const std::optional<DType> out = ReadDType(reader, "outDataType");
   if (!out || !IsFloat(*out)) reader.Fail("outDataType", "ACL_FLOAT, ACL_FLOAT16 or ACL_BF16");
   reader.Done();

@@ -1,6 +1,7 @@
 import type { LinearQuant, StaticInput } from '../../quantization.js';
 import type { ConfigFields } from '../config-fields.js';
-import type { CodedTensor, FormatSource, StoredLinear } from '../format.js';
+import type { FormatSource, StoredLinear } from '../format.js';
+import type { Nvfp4Weight } from '../nvfp4.js';
 import type { Scheme } from './schemes.js';
 
 /** A linear of the files and what the configuration says of it. */
@@ -12,6 +13,8 @@ export interface SchemedLinear {
   readonly channels: Int32Array | undefined;
   /** How its inputs become int8, where that was decided beforehand and the files were looked at. */
   readonly input: StaticInput | undefined;
+  /** What `coded` made of it, where the files were looked at. */
+  readonly coded: LinearQuant | undefined;
 }
 
 /** One way in which compressed-tensors writes a linear. */
@@ -20,10 +23,10 @@ export interface Compressor {
   readonly format: string;
   /** The tensor by which the files show that a linear was written so. */
   readonly weight: 'weight' | 'weight_packed';
-  /** Undefined for what becomes floats. Throws WEIGHT_QUANT_DESCRIPTION for what this engine does not read. */
-  quantOf(linear: SchemedLinear): LinearQuant | undefined;
-  /** The floats that a linear's weight becomes while it is loaded. Throws WEIGHT_QUANT_CONTRADICTION. */
-  coded?(source: FormatSource, fields: ConfigFields, linear: string): Promise<CodedTensor>;
+  /** Throws WEIGHT_QUANT_DESCRIPTION for what this engine does not read. */
+  quantOf(linear: SchemedLinear): LinearQuant;
+  /** Of a linear that others may read as floats. Throws WEIGHT_QUANT_CONTRADICTION. */
+  coded?(source: FormatSource, fields: ConfigFields, linear: string): Promise<Nvfp4Weight>;
   /** Whether inputs become integers as the configuration says; where it is absent, they stay floats. */
   quantisesInputs?(scheme: Scheme): boolean;
 }

@@ -2,8 +2,6 @@ import type { StaticInput } from '../../quantization.js';
 import { channelOrder } from '../channel-groups.js';
 import { ConfigFields } from '../config-fields.js';
 import {
-  type CodedTensor,
-  codesBecome,
   FLOAT_ACTIVATIONS,
   FLOAT_CACHE,
   type FormatSource,
@@ -11,6 +9,7 @@ import {
   type QuantFormat,
   type StoredLinear,
 } from '../format.js';
+import type { Nvfp4Weight } from '../nvfp4.js';
 import { linearsWith, zeroBiases } from '../small-tensors.js';
 import { readStaticInput } from '../static-inputs.js';
 import type { Compressor } from './compressor.js';
@@ -63,12 +62,13 @@ async function open(source: FormatSource): Promise<OpenFormat | undefined> {
           stored,
           channels: channels.get(linear.name),
           input: inputs.get(linear.name),
+          coded: coded.get(`${linear.name}.weight_packed`)?.quant,
         })
       );
     },
-    // A linear's weight, where it becomes floats.
+    // A linear's weight, where it may be read as floats.
     otherNames: new Map([...coded.keys()].map((name) => [name.replace(/_packed$/, ''), name])),
-    coded: (tensor) => coded.get(tensor),
+    coded: (tensor) => coded.get(tensor)?.floats,
     isSpare: (tensor) =>
       spare.has(tensor) || SPARE.test(tensor) || coded.has(tensor.replace(/_scale$/, '_packed')),
   };
@@ -136,13 +136,13 @@ async function readOrders(
   return orders;
 }
 
-/** The floats that `weight_packed` becomes while it is loaded, by its name. */
+/** What `weight_packed` holds that others may read as floats, by its name. */
 async function codedWeights(
   source: FormatSource,
   fields: ConfigFields,
   schemeOf: SchemeOf,
-): Promise<ReadonlyMap<string, CodedTensor>> {
-  const coded = new Map<string, CodedTensor>();
+): Promise<ReadonlyMap<string, Nvfp4Weight>> {
+  const coded = new Map<string, Nvfp4Weight>();
   for (const linear of linearsWith(source, 'weight_packed')) {
     const scheme = schemeOf(linear);
     const compressor = scheme && compressorOf(fields, scheme);
@@ -177,7 +177,6 @@ function notesOf(used: ReadonlySet<Scheme>, config: Readonly<Record<string, unkn
     const compressor = COMPRESSORS.find(({ format }) => format === scheme.format);
     if (compressor && scheme.inputs && !compressor.quantisesInputs?.(scheme)) notes.add(FLOAT_ACTIVATIONS);
   }
-  if ([...used].some(({ format }) => format === nvfp4PackQuantized.format)) notes.add(codesBecome('bf16'));
   if (config.kv_cache_scheme != null) notes.add(FLOAT_CACHE);
   return [...notes];
 }
