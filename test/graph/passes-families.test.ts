@@ -153,10 +153,11 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   'Activation Elewise Elewise Activation Activation Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Activation Activation Elewise Elewise Elewise Elewise Elewise Elewise':
     ['apertus', 'apertus-bias'],
   'RmsNorm Rope ReshapeAndCache Linear RmsNorm Linear RmsNorm Elewise Linear RmsNorm Elewise': [
+    'gemma4',
     'gemma4_text',
   ],
   'Split RmsNorm RmsNorm Rope RmsNorm ReshapeAndCache Linear RmsNorm Linear RmsNorm Elewise Linear RmsNorm Elewise':
-    ['gemma4_text'],
+    ['gemma4', 'gemma4_text'],
   'Split RmsNorm RmsNorm Rope RmsNorm ReshapeAndCache Linear RmsNorm Linear RmsNorm RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise Gather Elewise Elewise RmsNorm FusedExperts RmsNorm Elewise RmsNorm Elewise':
     ['gemma4_text-experts'],
   'Split Elewise CausalConv1d Elewise': ['lfm2', 'lfm2-biases', 'lfm2_moe', 'lfm3-plain'],

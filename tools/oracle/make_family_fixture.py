@@ -123,7 +123,7 @@ def main():
         print("\n".join(changes))
         config, model_class = config_of(raw), class_of(raw)
         write_tiny(raw, config, model_class, args.out, SEED, "float32")
-        computed_by, vocab = raw["model_type"], config.vocab_size
+        computed_by, vocab = raw["model_type"], config.get_text_config().vocab_size
         fresh = lambda: load(args.out, model_class, "f32", args.attention)
     tensors = {}
     for i, length in enumerate(PROMPTS):

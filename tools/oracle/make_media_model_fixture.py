@@ -86,6 +86,13 @@ CASES["qwen3_5"] = CASES["qwen3_vl"] | dict(
     # With which rounding to bfloat16 moves logits little: heads whose queries and keys are nearly at right angles give
     # something small, which their norm makes large.
     seed=3)
+# Each token has all experts: choices that rounding changes move logits more than all else.
+CASES["qwen3_5_moe"] = CASES["qwen3_5"] | dict(
+    config=CASES["qwen3_5"]["config"] | dict(
+        text_config={key: value for key, value in (TEXT | HYBRID).items() if key != "intermediate_size"}
+        | dict(num_hidden_layers=2, layer_types=["linear_attention", "full_attention"], num_experts=4, num_experts_per_tok=4, moe_intermediate_size=32,
+                                         shared_expert_intermediate_size=48)),
+    seed=4)
 # Half of each head turns; pictures are pairs of frames, whose pixels count twice. Rows of videos have the token of pictures.
 CASES["glm4v"] = dict(
     config=dict(text_config=TEXT | dict(rope_parameters=dict(rope_type="default", rope_theta=10000.0, mrope_section=[2, 1, 1],
@@ -557,7 +564,7 @@ def recipe_of(tensors, model, seed, tied=False):
         if len(entry["shape"]) >= 4:
             entry["std"] = float(f"{1.5 / numpy.prod(entry['shape'][1:]) ** 0.5:.4g}")
         # Published files have experts [experts, inputs, outputs], 5.24 writes [experts, outputs, inputs], and reads both.
-        if ".layers.0.mlp.experts." in name:
+        if ".layers.0.mlp.experts." in name and len(entry["shape"]) == 3:
             entry["shape"] = [entry["shape"][i] for i in (0, 2, 1)]
         # Rows of their own, and what layers' results are multiplied by.
         if name.endswith(("position_embedding", "position_embeddings", "class_embedding", "cls_token")):

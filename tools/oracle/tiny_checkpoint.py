@@ -44,7 +44,7 @@ def final_norm(model, names):
         if own:
             handles.append(module.register_forward_hook(lambda *_, path=path: order.append(path)))
     with torch.no_grad():
-        model(random_prompt(CALIBRATION_TOKENS, model.config.vocab_size)[None])
+        model(random_prompt(CALIBRATION_TOKENS, model.config.get_text_config().vocab_size)[None])
     for handle in handles:
         handle.remove()
     # Names on disk may lack the first part of the path, or have one more.

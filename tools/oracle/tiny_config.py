@@ -247,11 +247,12 @@ class Shrinker:
 def shrink(raw):
     """config.json's content -> (the small one, each change in words).  A small one comes back as it is."""
     config = config_of(raw)
+    within = config.get_text_config()
+    if hasattr(within, "hidden_size") and is_small(within):
+        return copy.deepcopy(raw), []
     if "text_config" in raw or not hasattr(config, "hidden_size"):
         raise SystemExit("This config.json holds several models. Put that of the text model (text_config, with its "
                          "model_type) into a config.json of its own.")
-    if is_small(config):
-        return copy.deepcopy(raw), []
     work = Shrinker(raw)
     frequencies = work.attention()
     work.layers()
