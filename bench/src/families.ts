@@ -37,16 +37,17 @@ const EXPERT_WIDTH = 768;
 
 /** What families call the sizes of a decoder, and the sizes of l1. Layers and vocabulary stay as few as they are. */
 const WIDTHS: readonly (readonly [keys: readonly string[], size: number])[] = [
-  [['hidden_size', 'n_embd', 'word_embed_proj_dim'], L1.hidden],
+  [['hidden_size', 'n_embd', 'word_embed_proj_dim', 'd_model'], L1.hidden],
   [['intermediate_size', 'ffn_hidden_size', 'n_inner', 'ffn_dim'], L1.intermediate],
   [['moe_intermediate_size', 'shared_expert_intermediate_size'], EXPERT_WIDTH],
-  [['num_attention_heads', 'n_head'], L1.heads],
+  [['num_attention_heads', 'n_head', 'attention_heads'], L1.heads],
   [['head_dim', 'kv_channels'], L1.headDim],
   [['block_ff_dim'], (L1.intermediate * 3) / 2],
   [['linear_num_key_heads', 'linear_num_value_heads'], 16],
   [['linear_key_head_dim', 'linear_value_head_dim', 'mamba_d_state'], 128],
   [['mamba_n_heads'], 64],
   [['mamba_d_head'], 64],
+  [['mamba_d_ssm'], 64 * 64],
   [['max_position_embeddings', 'n_positions', 'n_ctx', 'seq_length', 'model_max_length'], POSITIONS],
 ];
 const KV_HEADS = ['num_key_value_heads', 'num_kv_heads', 'multi_query_group_num'];
@@ -56,6 +57,8 @@ function widened(config: Config): Config {
   const wide: Record<string, unknown> = { ...config, torch_dtype: 'bfloat16' };
   for (const [keys, size] of WIDTHS)
     for (const key of keys) if (typeof wide[key] === 'number') wide[key] = size;
+  // Mamba-2 by itself, whose heads are not of attention.
+  if (typeof wide.state_size === 'number') Object.assign(wide, { num_heads: 64, state_size: 128 });
   // Its lists have a factor for each pair of a head's elements.
   if (Object.values(config.rope_scaling ?? {}).some(Array.isArray)) delete wide.rope_scaling;
   // Axes share what turns of a head.
@@ -69,8 +72,8 @@ function widened(config: Config): Config {
   for (const key of ['partial_rotary_factor', 'rotary_pct']) if (Number(wide[key]) < 1) wide[key] = 0.5;
   const heads = config.num_attention_heads ?? config.n_head;
   for (const key of KV_HEADS) {
-    if (config[key] === heads) wide[key] = L1.heads;
-    else if (typeof config[key] === 'number' && config[key] !== 1) wide[key] = L1.kvHeads;
+    if (typeof config[key] !== 'number' || config[key] === 1) continue;
+    wide[key] = config[key] === heads ? L1.heads : L1.kvHeads;
   }
   return wide as Config;
 }

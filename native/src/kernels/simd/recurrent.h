@@ -11,7 +11,7 @@ namespace {
 template <class V>
 constexpr int kStateVectors = V::kAccumulators >= 16 ? 4 : 2;
 
-/// One token of N vectors of columns. The state is read once for both of its products: after the update, S^T q is
+/// One token of N vectors of columns by the delta rule. The state is read once for both of its products: after the update, S^T q is
 /// decay * (S^T q of before) + (k . q) * d.
 template <class V, int N, bool kByKey>
 inline void RecurToken(const RecurrentCall& call, int64_t token, float kq, int64_t column) {
@@ -37,7 +37,7 @@ inline void RecurToken(const RecurrentCall& call, int64_t token, float kq, int64
 #pragma GCC unroll 4
   for (int i = 0; i < N; ++i) {
     const V v = V::Load(call.v + at + i * kLanes);
-    added[i] = call.beta ? (v - decay * of_k[i]) * V::Set1(call.beta[token]) : v;
+    added[i] = (v - decay * of_k[i]) * V::Set1(call.beta[token]);
     Fma(added[i], V::Set1(kq), decay * of_q[i]).Store(call.out + at + i * kLanes);
   }
   row = call.state + column;
@@ -48,6 +48,7 @@ inline void RecurToken(const RecurrentCall& call, int64_t token, float kq, int64
   }
 }
 
+/// One token after the other.
 template <class V, bool kByKey>
 void RecurAll(const RecurrentCall& call) {
   constexpr int64_t kWide = kStateVectors<V> * kLanes;
@@ -62,9 +63,57 @@ void RecurAll(const RecurrentCall& call) {
   }
 }
 
+/// T tokens of N vectors of columns, where what is added does not depend on the state: each of its rows is read and written
+/// once for all of them. A token's arithmetic is the same whatever is beside it.
+template <class V, int N, int T, bool kByKey>
+inline void ScanTokens(const RecurrentCall& call, int64_t token, int64_t column) {
+  const int64_t size = call.key_size;
+  V v[T][N], out[T][N];
+  for (int t = 0; t < T; ++t)
+    for (int i = 0; i < N; ++i) {
+      v[t][i] = V::Load(call.v + (token + t) * call.columns + column + i * kLanes);
+      out[t][i] = V::Zero();
+    }
+  const float *k = call.k + token * size, *q = call.q + token * size;
+  const float* decays = call.decay + token * (kByKey ? size : 1);
+  float* row = call.state + column;
+  for (int64_t j = 0; j < size; ++j, row += call.columns) {
+    V s[N];
+    for (int i = 0; i < N; ++i) s[i] = V::Load(row + i * kLanes);
+#pragma GCC unroll 4
+    for (int t = 0; t < T; ++t) {
+      const V kj = V::Set1(k[t * size + j]), qj = V::Set1(q[t * size + j]);
+      const V decay = V::Set1(kByKey ? decays[t * size + j] : decays[t]);
+#pragma GCC unroll 4
+      for (int i = 0; i < N; ++i) {
+        s[i] = Fma(v[t][i], kj, s[i] * decay);
+        out[t][i] = Fma(s[i], qj, out[t][i]);
+      }
+    }
+    for (int i = 0; i < N; ++i) s[i].Store(row + i * kLanes);
+  }
+  for (int t = 0; t < T; ++t)
+    for (int i = 0; i < N; ++i) out[t][i].Store(call.out + (token + t) * call.columns + column + i * kLanes);
+}
+
+/// All tokens of some columns, then of the next.
+template <class V, bool kByKey>
+void ScanAll(const RecurrentCall& call) {
+  constexpr int kTokens = V::kAccumulators >= 16 ? 4 : 2;
+  const auto all = [&]<int N>(int64_t column) {
+    int64_t token = 0;
+    for (; token + kTokens <= call.tokens; token += kTokens) ScanTokens<V, N, kTokens, kByKey>(call, token, column);
+    for (; token < call.tokens; ++token) ScanTokens<V, N, 1, kByKey>(call, token, column);
+  };
+  int64_t column = 0;
+  for (; column + 2 * kLanes <= call.columns; column += 2 * kLanes) all.template operator()<2>(column);
+  for (; column < call.columns; column += kLanes) all.template operator()<1>(column);
+}
+
 template <class V>
 void Recur(const RecurrentCall& call) {
-  call.decays_by_key ? RecurAll<V, true>(call) : RecurAll<V, false>(call);
+  if (call.beta) return call.decays_by_key ? RecurAll<V, true>(call) : RecurAll<V, false>(call);
+  call.decays_by_key ? ScanAll<V, true>(call) : ScanAll<V, false>(call);
 }
 
 template <class V>
