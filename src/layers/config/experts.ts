@@ -125,6 +125,17 @@ export const sparseBehindDense = (defaults: {
   },
 });
 
+/** The same: all but as many first ones as the file says under this name. */
+export const sparseBehind = (
+  name: string,
+  fallback: number,
+): Field<readonly boolean[], { readonly numHiddenLayers: number }> => ({
+  read(json, { numHiddenLayers }) {
+    const first = json.value(name, integer(0, 1000)) ?? fallback;
+    return Array.from({ length: numHiddenLayers }, (_, layer) => layer >= first);
+  },
+});
+
 /** How many experts' width the MLP has that all tokens pass through; 0: there is none. */
 export const sharedExperts = (names: Names, fallback: number): Field<number> =>
   field(names, integer(0, 1000), fallback);

@@ -27,6 +27,7 @@ export {
   predictionLayers,
   routedScalingFactor,
   sharedExperts,
+  sparseBehind,
   sparseBehindDense,
   sparseBySteps,
 } from './experts.js';

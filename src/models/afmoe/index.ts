@@ -16,6 +16,7 @@ import {
   positive,
   sharedExperts,
   slidingByLayer,
+  sparseBehind,
 } from '../../layers/config/index.js';
 import { SandwichLayer } from '../../layers/decoder-layers.js';
 import { ExpertRouter, Experts, SparseMLP, sharedMLP } from '../../layers/experts.js';
@@ -26,14 +27,6 @@ import type { Weights } from '../../weights/weights.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
 import { LlamaModelATB } from '../llama/index.js';
 import { AfmoeAttention } from './gated-attention.js';
-
-/** For each layer, whether its MLP is experts: all but the first. */
-const sparseLayers: Field<readonly boolean[], { readonly numHiddenLayers: number }> = {
-  read(json, { numHiddenLayers }) {
-    const first = field('num_dense_layers', integer(0, 1000), 1).read(json, {});
-    return Array.from({ length: numHiddenLayers }, (_, layer) => layer >= first);
-  },
-};
 
 /** Defaults of transformers 5.24, AfmoeConfig. */
 const AFMOE_CONFIG = defineConfig({
@@ -53,7 +46,7 @@ const AFMOE_CONFIG = defineConfig({
     groups: field(['n_group', 'num_expert_groups'], only(1), 1),
     keptGroups: field(['topk_group', 'num_limited_groups'], only(1), 1),
     sharedExperts: sharedExperts('num_shared_experts', 2),
-    sparseLayers,
+    sparseLayers: sparseBehind('num_dense_layers', 1),
     scalesEmbedding: field('mup_enabled', flag, false),
     globalLayers: field('global_attn_every_n_layers', integer(1, 1000), 4),
     slidingWindows: slidingByLayer({

@@ -2,11 +2,10 @@ import {
   type ConfigOf,
   defineConfig,
   experts,
-  type Field,
   field,
   flag,
-  integer,
   routedScalingFactor,
+  sparseBehind,
 } from '../../layers/config/index.js';
 import { ExpertRouter, Experts, SparseMLP } from '../../layers/experts.js';
 import { registerModel, routerOf } from '../../router/index.js';
@@ -15,20 +14,12 @@ import type { BaseModelATB } from '../base/base-model-atb.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
 import { LFM2_FIELDS, lfm2MLP, lfm2Model } from '../lfm2/index.js';
 
-/** All layers but the first `num_dense_layers`. */
-const sparseLayers: Field<readonly boolean[], { readonly numHiddenLayers: number }> = {
-  read(json, { numHiddenLayers }) {
-    const dense = field('num_dense_layers', integer(0, 1000), 2).read(json, {});
-    return Array.from({ length: numHiddenLayers }, (_, layer) => layer >= dense);
-  },
-};
-
 /** Defaults of transformers 5.24, Lfm2MoeConfig. */
 const LFM2_MOE_CONFIG = defineConfig({
   fields: {
     ...LFM2_FIELDS,
     ...experts({ numExperts: 32, numExpertsPerToken: 4, moeIntermediateSize: 1792, normTopkProb: true }),
-    sparseLayers,
+    sparseLayers: sparseBehind('num_dense_layers', 2),
     isCorrected: field('use_expert_bias', flag, true),
     routedScalingFactor: routedScalingFactor(1),
   },

@@ -1,4 +1,3 @@
-import { CommonOpBuilderManager } from '../../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation, dim } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { BaseLayer } from '../../layers/base-layer.js';
@@ -8,30 +7,26 @@ import { BaseRMSNorm } from '../../layers/norms.js';
 import { MERGED_PATCHES } from '../../step-inputs/index.js';
 import { Linear } from '../../weights/linear.js';
 import type { Weights } from '../../weights/weights.js';
+import { RowProjector } from '../base/vision/index.js';
 import type { Mistral3Config } from './config.js';
 
 /** Patches of a block become one, and come to the size of words: [patches, hidden] -> [tokens, out]. */
 export class PatchProjector extends BaseLayer {
   readonly norm: BaseRMSNorm;
   readonly merge: Linear;
-  readonly up: Linear;
-  readonly down: Linear;
-  private readonly act: Mistral3Config['projectorAct'];
+  readonly projector: RowProjector;
 
   constructor(config: Mistral3Config, weights: Weights) {
-    const { vision, mergeSize, hiddenSize: outFeatures, rmsNormEps, projectorBias: hasBias } = config;
+    const { vision, mergeSize, hiddenSize: outSize, rmsNormEps, projectorBias: hasBias } = config;
     const { hiddenSize, numLayers } = vision;
     super(numLayers, weights, 'projector');
-    this.act = config.projectorAct;
     this.norm = new BaseRMSNorm(weights.at('norm'), hiddenSize, rmsNormEps);
     this.merge = Linear.load(weights, {
       parts: [{ name: 'patch_merger.merging_layer', outFeatures: hiddenSize }],
       inFeatures: hiddenSize * mergeSize ** 2,
     });
-    const linear = (name: string, inFeatures: number): Linear =>
-      Linear.load(weights, { parts: [{ name, outFeatures }], inFeatures, hasBias });
-    this.up = linear('linear_1', hiddenSize);
-    this.down = linear('linear_2', outFeatures);
+    const sizes = { inSize: hiddenSize, outSize, hasBias, act: config.projectorAct };
+    this.projector = new RowProjector(weights, sizes);
   }
 
   protected buildLayerGraph(graph: AtbGraph, _kind: GraphKind, hidden: string): string {
@@ -41,14 +36,6 @@ export class PatchProjector extends BaseLayer {
     graph.addOperation(transpose, [blocks], ['merged_transposed']);
     graph.addReshape('merged_transposed', 'merged_rows', [dim(0), dim(1, 2)]);
     const merged = buildLinear(graph, this.merge, 'merged_rows', 'patch_merger_out');
-    const up = buildLinear(graph, this.up, merged, 'projector_up_out');
-    CommonOpBuilderManager.getBuilder({
-      category: 'ACTIVATION',
-      opName: 'projector_activation',
-      kind: this.act,
-      isGated: false,
-      isPack: false,
-    }).build(graph, { input: up, actOut: 'projector_act_out' });
-    return buildLinear(graph, this.down, 'projector_act_out', 'projector_down_out');
+    return this.projector.buildGraph(graph, merged);
   }
 }

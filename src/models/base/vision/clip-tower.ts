@@ -1,4 +1,4 @@
-import { type ActivationKind, CommonOpBuilderManager } from '../../../common-op-builders/index.js';
+import type { ActivationKind } from '../../../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation, dim } from '../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../graph/graph-kind.js';
 import { PositionFreeAttention } from '../../../layers/attention-orders.js';
@@ -22,6 +22,7 @@ import {
 import { Linear } from '../../../weights/linear.js';
 import type { TensorRef, Weights } from '../../../weights/weights.js';
 import type { Encoder } from '../flash-with-encoder-atb.js';
+import { RowProjector, type RowProjectorSizes } from './row-projector.js';
 
 /** What the layers of an encoder like CLIP's are told by the configuration. */
 export interface ClipLayerSizes {
@@ -135,18 +136,16 @@ export class ClipTower extends Module implements Encoder {
   readonly stepInputs: readonly StepInput[];
   readonly front: SquareFront;
   readonly layers: readonly PreNormLayer[];
-  readonly up: Linear;
-  readonly down: Linear;
+  readonly projector: RowProjector;
 
   /** `keepsFirst`: whether the row that stands for a picture becomes a token, too. */
   constructor(
     sizes: ClipSizes,
     { tower, projector }: { readonly tower: Weights; readonly projector: Weights },
-    { outSize, keepsFirst, hasBias, act }: ProjectorSizes,
+    { keepsFirst, ...projected }: ProjectorSizes,
   ) {
     super();
     const { hiddenSize, patchSize, count, layerNormEps } = sizes;
-    this.act = act;
     this.stepInputs = [patches(3 * patchSize * patchSize), lengths, squarePictures(count, keepsFirst)];
     const embeddings = tower.at('embeddings');
     this.front = new SquareFront(tower, {
@@ -156,34 +155,18 @@ export class ClipTower extends Module implements Encoder {
       norm: new BaseLayerNorm(tower.at('pre_layrnorm'), hiddenSize, layerNormEps, { hasBias: true }),
     });
     this.layers = clipLayers(tower.at('encoder.layers'), sizes);
-    const linear = (name: string, inFeatures: number): Linear =>
-      Linear.load(projector, { parts: [{ name, outFeatures: outSize }], inFeatures, hasBias });
-    this.up = linear('linear_1', hiddenSize);
-    this.down = linear('linear_2', outSize);
+    this.projector = new RowProjector(projector, { inSize: hiddenSize, ...projected });
   }
-
-  private readonly act: ActivationKind;
 
   buildGraph(graph: AtbGraph, kind: GraphKind): string {
     let hidden = this.front.buildGraph(graph, kind, PATCHES);
     for (const layer of this.layers) hidden = layer.buildGraph(graph, kind, hidden);
     const kept = gatherRows(graph, hidden, SQUARE.kept, 'kept_hidden');
-    const up = buildLinear(graph, this.up, kept, 'projector_up_out');
-    CommonOpBuilderManager.getBuilder({
-      category: 'ACTIVATION',
-      opName: 'projector_activation',
-      kind: this.act,
-      isGated: false,
-      isPack: false,
-    }).build(graph, { input: up, actOut: 'projector_act_out' });
-    return buildLinear(graph, this.down, 'projector_act_out', 'projector_down_out');
+    return this.projector.buildGraph(graph, kept);
   }
 }
 
 /** What follows the tower. */
-export interface ProjectorSizes {
-  readonly outSize: number;
+export interface ProjectorSizes extends Omit<RowProjectorSizes, 'inSize'> {
   readonly keepsFirst: boolean;
-  readonly hasBias: boolean;
-  readonly act: ActivationKind;
 }

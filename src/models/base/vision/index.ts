@@ -5,6 +5,7 @@ export * from './mrope-model-atb.js';
 export * from './pair-processor.js';
 export * from './patch-processor.js';
 export * from './picture-config.js';
+export * from './row-projector.js';
 export * from './siglip.js';
 export * from './square-processor.js';
 export * from './tower.js';

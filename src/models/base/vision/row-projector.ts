@@ -1,0 +1,44 @@
+import { type ActivationKind, CommonOpBuilderManager } from '../../../common-op-builders/index.js';
+import type { AtbGraph } from '../../../graph/atb-graph.js';
+import { buildLinear } from '../../../layers/linear-steps.js';
+import { Module } from '../../../layers/module.js';
+import { Linear } from '../../../weights/linear.js';
+import type { Weights } from '../../../weights/weights.js';
+
+/** What `RowProjector` is told. */
+export interface RowProjectorSizes {
+  readonly inSize: number;
+  readonly outSize: number;
+  readonly hasBias: boolean;
+  readonly act: ActivationKind;
+}
+
+/** Two products, `linear_1` and `linear_2`, that bring an encoder's rows to the size of words. */
+export class RowProjector extends Module {
+  readonly up: Linear;
+  readonly down: Linear;
+  private readonly act: ActivationKind;
+
+  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_QUANT_*. */
+  constructor(weights: Weights, { inSize, outSize, hasBias, act }: RowProjectorSizes) {
+    super();
+    const linear = (name: string, inFeatures: number): Linear =>
+      Linear.load(weights, { parts: [{ name, outFeatures: outSize }], inFeatures, hasBias });
+    this.up = linear('linear_1', inSize);
+    this.down = linear('linear_2', outSize);
+    this.act = act;
+  }
+
+  /** [rows, inSize] -> [rows, outSize]. */
+  buildGraph(graph: AtbGraph, rows: string): string {
+    const up = buildLinear(graph, this.up, rows, 'projector_up_out');
+    CommonOpBuilderManager.getBuilder({
+      category: 'ACTIVATION',
+      opName: 'projector_activation',
+      kind: this.act,
+      isGated: false,
+      isPack: false,
+    }).build(graph, { input: up, actOut: 'projector_act_out' });
+    return buildLinear(graph, this.down, 'projector_act_out', 'projector_down_out');
+  }
+}
