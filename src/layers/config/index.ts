@@ -56,7 +56,13 @@ export { ofFullLayers, rotaryByHeadSize } from './full-layers.js';
 export { type LatentAttentionDefaults, latentAttention } from './latent.js';
 export { layersOfType } from './layer-types.js';
 export { contextLength, longestContext } from './longest-context.js';
-export { type Mamba2Defaults, mamba2, ORIGINAL_MAMBA2_IRRELEVANT, originalMamba2 } from './mamba2.js';
+export {
+  type Mamba2Defaults,
+  mamba2,
+  mambaGroups,
+  ORIGINAL_MAMBA2_IRRELEVANT,
+  originalMamba2,
+} from './mamba2.js';
 export {
   type RotaryConfigOptions,
   type RotarySizes,

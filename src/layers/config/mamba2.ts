@@ -60,9 +60,20 @@ const stepLimits: Field<readonly [number, number]> = {
   },
 };
 
-/** Mixers of Mamba-2, under the names that its authors gave their sizes. Heads have other names in each family. */
+/** How many groups of B and C the heads share. */
+export const mambaGroups = (
+  name: string,
+  fallback: number,
+): Field<number, { readonly mambaHeads: number }> => ({
+  read(json, { mambaHeads }) {
+    const groups = json.value(name, HEADS) ?? fallback;
+    if (mambaHeads % groups !== 0) json.problem(`${name} (${groups}) must divide the ${mambaHeads} heads`);
+    return groups;
+  },
+});
+
+/** Mixers of Mamba-2, under the names that its authors gave their sizes. Heads and groups the families name. */
 export const originalMamba2 = {
-  mambaGroups: field('n_groups', HEADS, 8),
   convTaps: field('conv_kernel', TAPS, 4),
   convBias: field('use_conv_bias', flag, true),
   mambaBias: field('use_bias', flag, false),
@@ -87,7 +98,7 @@ export const mamba2 = ({ heads, stateSize, width }: Mamba2Defaults) => ({
   mambaHeads: field('mamba_n_heads', HEADS, heads),
   mambaHeadSize: headSize(width),
   mambaStateSize: field('mamba_d_state', SIZE, stateSize),
-  mambaGroups: field('mamba_n_groups', HEADS, 1),
+  mambaGroups: mambaGroups('mamba_n_groups', 1),
   convTaps: field('mamba_d_conv', TAPS, 4),
   convBias: field('mamba_conv_bias', flag, true),
   mambaBias: field('mamba_proj_bias', flag, false),

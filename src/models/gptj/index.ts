@@ -32,7 +32,10 @@ import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
 const rope = ({ keepsF32 }: { readonly keepsF32: boolean }): Field<RopeConfig, RotarySizes> => ({
   read(json, config) {
     const whole = rotaryConfig({ theta: 10_000, interleaved: true, keepsF32 }).read(json, config);
-    const rotaryDim = field('rotary_dim', integer(2, config.headDim), 64).read(json, {});
+    const named = json.value('rotary_dim', integer(2, config.headDim));
+    const rotaryDim = named ?? 64;
+    if (rotaryDim > config.headDim)
+      json.problem(`rotary_dim is missing, and 64 are more than a head has (${config.headDim})`);
     if (rotaryDim % 2 !== 0) json.problem(`rotary_dim must be even, found ${rotaryDim}`);
     return { ...whole, rotaryDim };
   },
