@@ -20,20 +20,19 @@ import { LlamaAttention, LlamaLayer, LlamaModelATB } from '../llama/index.js';
 export const sharedWidth = (fallback: number): Field<number> =>
   field('shared_intermediate_size', integer(0, 2 ** 24), fallback);
 
-/** Defaults of transformers 5.24, GraniteMoeConfig and GraniteMoeSharedConfig. */
-const GRANITEMOE_CONFIG = defineConfig({
-  fields: {
-    ...GRANITE_FIELDS,
-    ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
-    ...experts({
-      numExperts: 8,
-      numExpertsPerToken: 2,
-      moeIntermediateSize: 'intermediate_size',
-      normTopkProb: 'always',
-    }),
-    sharedWidth: sharedWidth(0),
-  },
-});
+/** Defaults of transformers 5.24, GraniteMoeConfig, GraniteMoeSharedConfig and GraniteMoeHybridConfig. */
+export const GRANITEMOE_FIELDS = {
+  ...GRANITE_FIELDS,
+  ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
+  ...experts({
+    numExperts: 8,
+    numExpertsPerToken: 2,
+    moeIntermediateSize: 'intermediate_size',
+    normTopkProb: 'always',
+  }),
+};
+
+const GRANITEMOE_CONFIG = defineConfig({ fields: { ...GRANITEMOE_FIELDS, sharedWidth: sharedWidth(0) } });
 type GraniteMoeConfig = ConfigOf<typeof GRANITEMOE_CONFIG>;
 
 /** Granite with experts in place of all MLPs, and in some models an MLP that all tokens pass through, too. */

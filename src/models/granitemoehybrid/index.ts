@@ -1,9 +1,7 @@
 import { PositionFreeAttention, RotaryAttention } from '../../layers/attention-orders.js';
 import {
-  biases,
   type ConfigOf,
   defineConfig,
-  experts,
   type Field,
   field,
   integer,
@@ -22,8 +20,7 @@ import type { RopeConfig } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
-import { GRANITE_FIELDS } from '../granite/index.js';
-import { graniteMLP, sharedWidth } from '../granitemoe/index.js';
+import { GRANITEMOE_FIELDS, graniteMLP, sharedWidth } from '../granitemoe/index.js';
 
 const COUNT = integer(0, 10_000);
 
@@ -38,14 +35,7 @@ const ropeWhereNamed: Field<RopeConfig | undefined, RotarySizes> = {
 /** Defaults of transformers 5.24, GraniteMoeHybridConfig. */
 const GRANITEMOEHYBRID_CONFIG = defineConfig({
   fields: {
-    ...GRANITE_FIELDS,
-    ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
-    ...experts({
-      numExperts: 8,
-      numExpertsPerToken: 2,
-      moeIntermediateSize: 'intermediate_size',
-      normTopkProb: 'always',
-    }),
+    ...GRANITEMOE_FIELDS,
     numExperts: field(['num_local_experts', 'num_experts'], COUNT, 8),
     numExpertsPerToken: field('num_experts_per_tok', COUNT, 2),
     sharedWidth: sharedWidth(1024),

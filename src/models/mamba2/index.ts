@@ -13,12 +13,12 @@ import {
   SIZE,
   textModel,
 } from '../../layers/config/index.js';
-import { SingleStepLayer } from '../../layers/decoder-layers.js';
+import { type LayerStep, SingleStepLayer } from '../../layers/decoder-layers.js';
 import { Mamba2Mixer } from '../../layers/mamba2.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
 import { type HeadNames, registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
-import { BaseModelATB } from '../base/base-model-atb.js';
+import { BaseModelATB, type ModelSizes } from '../base/base-model-atb.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
 
 /** States have no end, but a run's context must: that up to which Codestral Mamba was tried. */
@@ -44,7 +44,25 @@ const MAMBA2_CONFIG = defineConfig({
 });
 type Mamba2ModelConfig = ConfigOf<typeof MAMBA2_CONFIG>;
 
-const HEAD: HeadNames = { embedding: 'backbone.embeddings', head: 'lm_head' };
+/** The head of models whose layers stand in `backbone`. */
+export const BACKBONE_HEAD: HeadNames = { embedding: 'backbone.embeddings', head: 'lm_head' };
+
+/** A model each of whose layers is one step behind a norm. `kindOf` names layers whose graphs differ. */
+export function singleStepModel(
+  config: ModelSizes & { readonly rmsNormEps: number },
+  weights: Weights,
+  step: (layerId: number, at: Weights) => LayerStep,
+  kindOf: (layerId: number) => string = () => '',
+): BaseModelATB {
+  const norm = (at: Weights) => new BaseRMSNorm(at, config.hiddenSize, config.rmsNormEps);
+  const inner = weights.at('backbone');
+  return new BaseModelATB(config, inner, {
+    names: { embedding: 'embeddings', layers: 'layers' },
+    layer: (layerId, at) =>
+      new SingleStepLayer(layerId, at, norm(at.at('norm')), step(layerId, at.at('mixer')), kindOf(layerId)),
+    norm: norm(inner.at('norm_f')),
+  });
+}
 
 /** Mamba-2 (arXiv:2405.21060) and nothing else: no attention, so no keys and values, and no positions. */
 export class FlashMamba2ForCausalLMATB extends FlashForCausalLMATB<Mamba2ModelConfig> {
@@ -52,22 +70,13 @@ export class FlashMamba2ForCausalLMATB extends FlashForCausalLMATB<Mamba2ModelCo
   protected readonly model: BaseModelATB;
 
   constructor(config: Mamba2ModelConfig, weights: Weights) {
-    super(config, weights, { names: HEAD });
-    const norm = (at: Weights) => new BaseRMSNorm(at, config.hiddenSize, config.rmsNormEps);
-    const inner = weights.at('backbone');
-    this.model = new BaseModelATB(config, inner, {
-      names: { embedding: 'embeddings', layers: 'layers' },
-      layer: (layerId, at) => {
-        const mixer = new Mamba2Mixer(layerId, config, at.at('mixer'));
-        return new SingleStepLayer(layerId, at, norm(at.at('norm')), mixer);
-      },
-      norm: norm(inner.at('norm_f')),
-    });
+    super(config, weights, { names: BACKBONE_HEAD });
+    this.model = singleStepModel(config, weights, (layerId, at) => new Mamba2Mixer(layerId, config, at));
   }
 }
 
 export const Mamba2Router = routerOf(MAMBA2_CONFIG, FlashMamba2ForCausalLMATB, {
   about: { kind: 'variant', features: ['mixers of Mamba-2 alone'], reference: 'transformers' },
-  headNames: HEAD,
+  headNames: BACKBONE_HEAD,
 });
 registerModel('mamba2', Mamba2Router);

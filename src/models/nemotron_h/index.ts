@@ -1,19 +1,17 @@
 import { PositionFreeAttention } from '../../layers/attention-orders.js';
-import { type LayerStep, SingleStepLayer } from '../../layers/decoder-layers.js';
+import type { LayerStep } from '../../layers/decoder-layers.js';
 import { ExpertRouter, Experts, SparseMLP } from '../../layers/experts.js';
 import { LatentSparseMLP } from '../../layers/latent-experts.js';
 import { Mamba2Mixer } from '../../layers/mamba2.js';
 import { UngatedMLP } from '../../layers/mlp.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
-import { type HeadNames, registerModel, routerOf } from '../../router/index.js';
+import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
-import { BaseModelATB } from '../base/base-model-atb.js';
+import type { BaseModelATB } from '../base/base-model-atb.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
+import { BACKBONE_HEAD, singleStepModel } from '../mamba2/index.js';
 import { type Mixer, NEMOTRON_H_CONFIG, type NemotronHConfig } from './config-nemotron-h.js';
 
 export * from './config-nemotron-h.js';
-
-const HEAD: HeadNames = { embedding: 'backbone.embeddings', head: 'lm_head' };
 
 /** Experts without gates, chosen as in DeepSeek-V3, beside an MLP that all tokens pass through. */
 function sparseMLP(config: NemotronHConfig, at: Weights): SparseMLP {
@@ -50,18 +48,10 @@ export class FlashNemotronHForCausalLMATB extends FlashForCausalLMATB<NemotronHC
   protected readonly model: BaseModelATB;
 
   constructor(config: NemotronHConfig, weights: Weights) {
-    super(config, weights, { names: HEAD });
-    const norm = (at: Weights) => new BaseRMSNorm(at, config.hiddenSize, config.rmsNormEps);
-    const inner = weights.at('backbone');
-    this.model = new BaseModelATB(config, inner, {
-      names: { embedding: 'embeddings', layers: 'layers' },
-      layer: (layerId, at) => {
-        const mixer = config.mixers[layerId] ?? 'mamba';
-        const step = STEPS[mixer](layerId, config, at.at('mixer'));
-        return new SingleStepLayer(layerId, at, norm(at.at('norm')), step, mixer);
-      },
-      norm: norm(inner.at('norm_f')),
-    });
+    super(config, weights, { names: BACKBONE_HEAD });
+    const kindOf = (layerId: number): Mixer => config.mixers[layerId] ?? 'mamba';
+    const step = (layerId: number, at: Weights) => STEPS[kindOf(layerId)](layerId, config, at);
+    this.model = singleStepModel(config, weights, step, kindOf);
   }
 }
 
@@ -71,7 +61,7 @@ export const NemotronHRouter = routerOf(NEMOTRON_H_CONFIG, FlashNemotronHForCaus
     features: ['mixers of Mamba-2', 'one step a layer', 'relu²', 'experts without gates', 'no rotary'],
     reference: 'transformers',
   },
-  headNames: HEAD,
+  headNames: BACKBONE_HEAD,
   harmlessTensors: [/^mtp\./],
 });
 registerModel('nemotron_h', NemotronHRouter);
