@@ -7,10 +7,13 @@ namespace {
 
 // A format says how a line of a panel, 64 bytes, becomes unsigned bytes, kExcess too large: kQuads registers with a quad of
 // channels for each of 16 columns. They are 2^kShift times the integers. It also says what its weights may have in place of
-// scales or beside them (PackedWeight); kStartsAtOffsets: their sums start with what the offsets of a group give.
-constexpr int kExcess = 128;
+// scales or beside them (PackedWeight); kStartsAtOffsets: their sums start with what the offsets of a group give. Unshifted is
+// a format of the same weights whose kShift is 0.
+struct SmallI4;
+
 struct I8 {
-  static constexpr WeightFormat kFormat = WeightFormat::kI8;
+  using Unshifted = I8;
+  static constexpr int kExcess = 128;
   static constexpr int kQuads = 1;
   static constexpr int kShift = 0;
   static constexpr bool kHasMultipliers = false;
@@ -25,7 +28,8 @@ struct I8 {
 /// The int4 become 16 times as large: the lower halves of the bytes are shifted to the upper halves, then the upper
 /// halves are taken as they are. (x & 0xF0) ^ 0x80 is one instruction.
 struct I4 {
-  static constexpr WeightFormat kFormat = WeightFormat::kI4;
+  using Unshifted = SmallI4;
+  static constexpr int kExcess = 128;
   static constexpr int kQuads = 2;
   static constexpr int kShift = 4;
   static constexpr bool kHasMultipliers = true;
@@ -47,7 +51,8 @@ struct I4 {
 /// Int4 beside which there are offsets, as 0 to 15: they are kInt4Excess too large, and their offsets too small.
 constexpr int kInt4Excess = 8;
 struct I4WithOffsets {
-  static constexpr WeightFormat kFormat = WeightFormat::kI4;
+  using Unshifted = I4WithOffsets;
+  static constexpr int kExcess = kInt4Excess;
   static constexpr int kQuads = 2;
   static constexpr int kShift = 0;
   static constexpr bool kHasMultipliers = false;
@@ -67,6 +72,11 @@ struct I4WithOffsets {
   }
 };
 
+/// Int4 without offsets as 0 to 15.
+struct SmallI4 : I4WithOffsets {
+  static constexpr bool kStartsAtOffsets = false;
+};
+
 /// The sixteen offsets of such integers, kInt4Excess smaller.
 inline __m512i MissingOffsets(const int16_t* offsets) {
   const __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(offsets));
@@ -75,7 +85,8 @@ inline __m512i MissingOffsets(const int16_t* offsets) {
 
 /// Twice the numbers of e2m1: a shuffle of bytes looks them up.
 struct E2M1 {
-  static constexpr WeightFormat kFormat = WeightFormat::kE2M1;
+  using Unshifted = E2M1;
+  static constexpr int kExcess = 128;
   static constexpr int kQuads = 2;
   static constexpr int kShift = 0;
   static constexpr bool kHasMultipliers = true;

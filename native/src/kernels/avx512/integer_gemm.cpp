@@ -1,5 +1,6 @@
 #include "kernels/avx512/exponent_windows.h"
 #include "kernels/avx512/integer_formats.h"
+#include "kernels/avx512/integer_totals.h"
 #include "kernels/avx512/kernels.h"
 
 // vpdpbusd multiplies unsigned bytes by signed ones. Weights are made unsigned by adding 128. So a sum of products
@@ -20,7 +21,6 @@ constexpr int kAccumulators = 24;
 constexpr int64_t kStep = kGroupStep;
 constexpr int64_t kPrefetchBytes = 1024;
 constexpr int64_t kBytesAhead = 128;
-static_assert(kStep * 2 == kIntegerTileK);
 
 struct alignas(64) Scratch {
   float c[kPanels][kDigitRows][kPanelColumns];
@@ -40,28 +40,6 @@ struct GroupEnd {
   simd::GroupOffsets offsets;  ///< Of int8.
   const int16_t* int4_offsets;  ///< Of int4: those of panel p begin byte_stride * p numbers behind.
 };
-
-/// Some digit rows of a block, those of T / planes rows: step s of row t is 32 bytes at rows[t] + At(s).
-template <int T>
-struct DigitRows {
-  const int8_t* rows[T];
-  int64_t stride;
-  int planes;
-  int64_t At(int64_t step) const { return step / 2 * stride + step % 2 * kStep; }
-};
-
-/// kTimes the sum of the digits of row t over steps [begin, end), in every lane.
-template <int kTimes, int T>
-__m512i DigitSum(const DigitRows<T>& x, int t, int64_t begin, int64_t end) {
-  __m256i sums = _mm256_setzero_si256();
-  for (int64_t s = begin; s < end; ++s) {
-    const __m256i digits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x.rows[t] + x.At(s)));
-    sums = _mm256_dpbusd_epi32(sums, _mm256_set1_epi8(static_cast<char>(kTimes)), digits);
-  }
-  __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
-  sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4E));
-  return _mm512_broadcastd_epi32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xB1)));
-}
 
 /// sums[t] += multipliers * the sums of a group, which are 2^kShift times too large.
 template <int kShift, int T>
@@ -118,9 +96,10 @@ __attribute__((noinline)) void AddGroup(const __m512i (*acc)[T], int64_t panels,
   });
 }
 
-/// Adds the products of steps [begin, end), one group, of P panels from `first` on. `digits` has DigitSum of each row.
+/// Adds the products of steps [begin, end), one group, of P panels from `first` on. `starts` has
+/// what the sums of each row begin with, or, where offsets decide it, the factors of these.
 template <class F, int T, int P>
-void Accumulate(const DigitRows<T>& x, const __m512i* digits, const char* w, int64_t panel_stride, int64_t begin,
+void Accumulate(const DigitRows<T>& x, const __m512i* starts, const char* w, int64_t panel_stride, int64_t begin,
                 int64_t end, const GroupEnd& group, int64_t first, Scratch& scratch) {
   constexpr int64_t kLineSteps = kStep / 4 / F::kQuads;
   __m512i acc[P][T];
@@ -130,8 +109,7 @@ void Accumulate(const DigitRows<T>& x, const __m512i* digits, const char* w, int
     if constexpr (F::kStartsAtOffsets) offset = MissingOffsets(group.int4_offsets + (first + p) * group.byte_stride);
 #pragma GCC unroll 8
     for (int t = 0; t < T; ++t)
-      acc[p][t] = F::kStartsAtOffsets ? _mm512_mullo_epi32(offset, digits[t])
-                                      : _mm512_sub_epi32(_mm512_setzero_si512(), digits[t]);
+      acc[p][t] = F::kStartsAtOffsets ? _mm512_mullo_epi32(offset, starts[t]) : starts[t];
   }
   w += first * panel_stride + begin * kLineSteps * 64;
   if (group.bytes) {
@@ -173,32 +151,29 @@ void Accumulate(const DigitRows<T>& x, const __m512i* digits, const char* w, int
 
 /// Accumulate for panels [first, panels), as many at once as the registers hold.
 template <class F, int T, int P>
-void AccumulatePanels(const DigitRows<T>& x, const __m512i* digits, const char* w, int64_t panel_stride, int64_t begin,
+void AccumulatePanels(const DigitRows<T>& x, const __m512i* starts, const char* w, int64_t panel_stride, int64_t begin,
                       int64_t end, const GroupEnd& group, int64_t first, int64_t panels, Scratch& scratch) {
   if constexpr (T * P <= kAccumulators || P == 1) {
     for (; panels - first >= P; first += P)
-      Accumulate<F, T, P>(x, digits, w, panel_stride, begin, end, group, first, scratch);
+      Accumulate<F, T, P>(x, starts, w, panel_stride, begin, end, group, first, scratch);
   }
   if constexpr (P > 1) {
     // Eight panels; six, which AMX hands over; or fewer.
     constexpr int kFewer = P == 8 ? 6 : P == 6 ? 4 : P / 2;
     if (panels > first)
-      AccumulatePanels<F, T, kFewer>(x, digits, w, panel_stride, begin, end, group, first, panels, scratch);
+      AccumulatePanels<F, T, kFewer>(x, starts, w, panel_stride, begin, end, group, first, panels, scratch);
   }
 }
 
-/// Multiplies T digit rows, those of rows [row, row + T / planes) of a block, by `panels` panels, all groups of them. c
+/// Multiplies T digit rows, those of activation rows [row, row + T / planes), by `panels` panels, all groups of them. c
 /// and sums must be zero. `more` says that panels follow.
 template <class F, int T>
-void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t row, int64_t panel, int64_t panels,
+void MultiplyRows(const GemmCall& call, const simd::DigitBlocks& blocks, int64_t row, int64_t panel, int64_t panels,
                   bool more, Scratch& scratch) {
   const PackedWeight& weight = *call.weight;
   const simd::ScaleGroups groups(weight);
-  const int planes = call.digits.planes, rows = T / planes;
-  DigitRows<T> x;
-  x.stride = block.tile_stride;
-  x.planes = planes;
-  for (int t = 0; t < T; ++t) x.rows[t] = block.digits + (t / rows * block.rows + row + t % rows) * kIntegerTileK;
+  const int planes = call.digits.planes;
+  const DigitRows<T> x(call, blocks, row);
   const auto scales = simd::Scales::Of<Vec>(weight, groups.count, panel, panels, scratch.scales[0]);
   const char* w = static_cast<const char*>(weight.data) + panel * weight.panel_stride;
   GroupEnd end{scales,
@@ -207,27 +182,35 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
                groups.count * kPanelColumns,
                0,
                0,
-               {call, groups.count, 0, panel, block.row + row},
+               {call, groups.count, 0, panel, row},
                F::kStartsAtOffsets ? weight.offsets + panel * groups.count * kPanelColumns : nullptr};
   if (more) end.next = (panels - 1) * weight.panel_stride;
   if (end.multipliers) {
     end.multipliers += panel * end.byte_stride;
     end.bytes = reinterpret_cast<const char*>(end.multipliers);
   }
+  int64_t done = 0;
+  if constexpr (T == kTotalRows) {
+    if (groups.count > 1 && !end.scales.exponents && !end.offsets.offsets) {
+      const GroupedPanels grouped{w, weight.panel_stride, end.multipliers ? nullptr : scales.data,
+                                  end.multipliers, end.int4_offsets, end.byte_stride};
+      done = panels / kTotalPanels * kTotalPanels;
+      MultiplyPairs<F>(x, grouped, groups, done, scratch.sums, scratch.c);
+    }
+  }
   const int64_t span = end.scales.exponents ? ExponentSpan(weight) / groups.channels : groups.count;
-  for (int64_t g = 0; g < groups.count; ++g) {
+  for (int64_t g = 0; g < groups.count && done < panels; ++g) {
     if (end.scales.exponents && g % span == 0) {
       for (int64_t p = 0; p < panels; ++p)
         scratch.windows[p].Start(end.scales.exponents + p * scales.stride, Min(span, groups.count - g));
     }
-    const int64_t begin_step = g * groups.channels / kStep;
-    const int64_t end_step = (Min((g + 1) * groups.channels, weight.k) + kStep - 1) / kStep;
+    const int64_t begin_step = groups.Step(g), end_step = groups.Step(g + 1);
     end.bytes_ahead = kBytesAhead;
     if (g * kPanelColumns + kBytesAhead >= end.byte_stride && more) end.bytes_ahead += (panels - 1) * end.byte_stride;
-    constexpr int kTimes = F::kStartsAtOffsets ? 1 : kExcess;
-    __m512i digits[T];
-    for (int t = 0; t < T; ++t) digits[t] = DigitSum<kTimes>(x, t, begin_step, end_step);
-    AccumulatePanels<F, T, kPanels>(x, digits, w, weight.panel_stride, begin_step, end_step, end, 0, panels, scratch);
+    constexpr int kTimes = F::kStartsAtOffsets ? 1 : -F::kExcess;
+    __m512i starts[T];
+    for (int t = 0; t < T; ++t) starts[t] = _mm512_set1_epi32(kTimes * DigitSum(x, t, begin_step, end_step));
+    AccumulatePanels<F, T, kPanels>(x, starts, w, weight.panel_stride, begin_step, end_step, end, done, panels, scratch);
     if (end.multipliers) end.multipliers += kPanelColumns;
     if (end.bytes) end.bytes += kPanelColumns;
     if (end.scales.exponents) {
@@ -251,37 +234,31 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
 }
 
 template <class F>
-void MultiplyBlock(const GemmCall& call, const simd::DigitBlock& block, int64_t panel, int64_t panels, bool more,
-                   Scratch& scratch) {
-  const int planes = call.digits.planes;
-  const int64_t most = kDigitRows / planes;
-  for (int64_t row = 0; row < block.rows; row += most) {
-    const int64_t rows = Min(most, block.rows - row);
-    memset(scratch.c, 0, sizeof scratch.c);
-    if (call.weight->multipliers) memset(scratch.sums, 0, sizeof scratch.sums);
-    switch (rows * planes) {
-      case 1: MultiplyRows<F, 1>(call, block, row, panel, panels, more, scratch); break;
-      case 2: MultiplyRows<F, 2>(call, block, row, panel, panels, more, scratch); break;
-      case 3: MultiplyRows<F, 3>(call, block, row, panel, panels, more, scratch); break;
-      case 4: MultiplyRows<F, 4>(call, block, row, panel, panels, more, scratch); break;
-      case 5: MultiplyRows<F, 5>(call, block, row, panel, panels, more, scratch); break;
-      case 6: MultiplyRows<F, 6>(call, block, row, panel, panels, more, scratch); break;
-    }
-    for (int64_t p = 0; p < panels; p += call.gated ? 2 : 1) {
-      float* up = call.gated ? scratch.c[p + 1][0] : nullptr;
-      simd::FinishInteger<Vec>(call, block.row + row, rows, panel + p, scratch.c[p][0], up);
-    }
-  }
-}
-
-template <class F>
 void Multiply(const GemmCall& call, int64_t panel_begin, int64_t panel_end, Scratch& scratch) {
   const simd::DigitBlocks blocks(call);
+  const int planes = call.digits.planes;
+  /// Rows of whole blocks: others lie at another distance from one another.
+  const int64_t whole = call.m / blocks.rows * blocks.rows;
   for (int64_t panel = panel_begin; panel < panel_end; panel += kPanels) {
     const int64_t panels = Min(kPanels, panel_end - panel);
     const bool more = panel + panels < panel_end;
-    for (int64_t b = 0; b < blocks.count; ++b)
-      MultiplyBlock<F>(call, simd::DigitBlock(call, blocks, b), panel, panels, more, scratch);
+    for (int64_t row = 0, rows; row < call.m; row += rows) {
+      rows = Min(kDigitRows / planes, (row < whole ? whole : call.m) - row);
+      memset(scratch.c, 0, sizeof scratch.c);
+      if (call.weight->multipliers) memset(scratch.sums, 0, sizeof scratch.sums);
+      switch (rows * planes) {
+        case 1: MultiplyRows<F, 1>(call, blocks, row, panel, panels, more, scratch); break;
+        case 2: MultiplyRows<F, 2>(call, blocks, row, panel, panels, more, scratch); break;
+        case 3: MultiplyRows<F, 3>(call, blocks, row, panel, panels, more, scratch); break;
+        case 4: MultiplyRows<F, 4>(call, blocks, row, panel, panels, more, scratch); break;
+        case 5: MultiplyRows<F, 5>(call, blocks, row, panel, panels, more, scratch); break;
+        case 6: MultiplyRows<F, 6>(call, blocks, row, panel, panels, more, scratch); break;
+      }
+      for (int64_t p = 0; p < panels; p += call.gated ? 2 : 1) {
+        float* up = call.gated ? scratch.c[p + 1][0] : nullptr;
+        simd::FinishInteger<Vec>(call, row, rows, panel + p, scratch.c[p][0], up);
+      }
+    }
   }
 }
 

@@ -6,6 +6,41 @@
 namespace atb::kernels::avx512 {
 namespace {
 
+static_assert(kGroupStep * 2 == kIntegerTileK);
+
+/// The digits of T / planes activation rows, plane by plane: step s of digit row t is 32 bytes at rows[t] + At(s).
+template <int T>
+struct DigitRows {
+  const int8_t* rows[T];
+  int64_t stride;
+  int planes;
+
+  /// Activation rows from `row` on, all of blocks that are equally long.
+  DigitRows(const GemmCall& call, const simd::DigitBlocks& blocks, int64_t row) : planes(call.digits.planes) {
+    const int64_t count = T / planes;
+    for (int64_t r = 0; r < count; ++r) {
+      const simd::DigitBlock block(call, blocks, (row + r) / blocks.rows);
+      stride = block.tile_stride;
+      for (int64_t plane = 0; plane < planes; ++plane)
+        rows[plane * count + r] = block.digits + (plane * block.rows + row + r - block.row) * kIntegerTileK;
+    }
+  }
+  int64_t At(int64_t step) const { return step / 2 * stride + step % 2 * kGroupStep; }
+};
+
+/// The sum of the digits of row t over steps [begin, end).
+template <int T>
+int32_t DigitSum(const DigitRows<T>& x, int t, int64_t begin, int64_t end) {
+  __m256i sums = _mm256_setzero_si256();
+  for (int64_t s = begin; s < end; ++s) {
+    const __m256i digits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x.rows[t] + x.At(s)));
+    sums = _mm256_dpbusd_epi32(sums, _mm256_set1_epi8(1), digits);
+  }
+  __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+  sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4E));
+  return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xB1)));
+}
+
 /// Joins the sums of digits, sums[plane], to the sums of the numbers: the digits are to base 256.
 template <int Planes>
 inline Vec Join(const __m512i* sums) {

@@ -46,9 +46,14 @@ struct DigitBlock {
 struct ScaleGroups {
   int64_t channels;
   int64_t count;
+  int64_t steps;  ///< Of kGroupStep channels, in all groups.
 
   explicit ScaleGroups(const PackedWeight& weight)
-      : channels(weight.group ? weight.group : weight.k), count((weight.k + channels - 1) / channels) {}
+      : channels(weight.group ? weight.group : weight.k),
+        count((weight.k + channels - 1) / channels),
+        steps((weight.k + kGroupStep - 1) / kGroupStep) {}
+  /// The step at which group g begins; of the successor of the last one, `steps`.
+  int64_t Step(int64_t g) const { return g < count ? g * channels / kGroupStep : steps; }
 };
 
 /// Whether sums over all channels stay integers: each output has one scale, perhaps with a multiplier for each group.

@@ -1,0 +1,170 @@
+#pragma once
+// Products of many activation rows with weights that have groups: what groups add stays in registers until the last.
+// Included by integer_gemm.cpp alone; everything has internal linkage, vec.h says why.
+#include "kernels/avx512/integer_formats.h"
+
+// A group's sums of six rows and two panels are twelve registers, their totals twelve more: nothing is written before
+// the last group, and each digit that is broadcast meets two panels. Of fewer rows, more panels are read side by side.
+
+namespace atb::kernels::avx512 {
+namespace {
+
+constexpr int kTotalPanels = 2;
+constexpr int kTotalRows = 6;
+/// Groups whose sums of digits are known at a time.
+constexpr int64_t kSpan = 64;
+
+/// vpdpbusd, in place: as an intrinsic gcc 12 copies every sum of a loop to another register and back, and spills some.
+inline void AddQuads(__m512i& sums, __m512i weights, __m512i digits) {
+  asm("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(weights), "v"(digits));
+}
+
+/// Panels side by side, with what the sums of their groups are multiplied by.
+struct GroupedPanels {
+  const char* weights;  ///< Of the first panel.
+  int64_t weight_stride;
+  const float* scales;        ///< Null where there are multipliers.
+  const int8_t* multipliers;  ///< Null where there are scales.
+  const int16_t* offsets;     ///< Of int4, or null.
+  int64_t group_stride;       ///< From a panel's scales, multipliers or offsets to those of the next.
+
+  /// Without the first `panels` panels.
+  GroupedPanels Behind(int64_t panels) const {
+    const int64_t groups = panels * group_stride;
+    return {weights + panels * weight_stride,
+            weight_stride,
+            scales ? scales + groups : nullptr,
+            multipliers ? multipliers + groups : nullptr,
+            offsets ? offsets + groups : nullptr,
+            group_stride};
+  }
+};
+
+/// What groups add to integers: their sums times multipliers.
+struct IntegerTotals {
+  using Kept = int32_t;
+  static constexpr int kRows = kTotalRows;
+  __m512i sums[kTotalPanels][kRows];
+
+  void Load(int p, int r, const int32_t* from) { sums[p][r] = _mm512_load_si512(from); }
+  void Store(int p, int r, int32_t* to) const { _mm512_store_si512(to, sums[p][r]); }
+  void Add(int p, const __m512i (&acc)[kTotalRows], const GroupedPanels& panels, int64_t at) {
+    const auto* bytes = reinterpret_cast<const __m128i*>(panels.multipliers + p * panels.group_stride + at);
+    const __m512i multiplier = _mm512_cvtepi8_epi32(_mm_loadu_si128(bytes));
+#pragma GCC unroll 6
+    for (int r = 0; r < kRows; ++r) {
+      sums[p][r] = _mm512_add_epi32(sums[p][r], _mm512_mullo_epi32(acc[r], multiplier));
+    }
+  }
+};
+
+/// What groups add to floats: their numbers times scales.
+template <int Planes>
+struct FloatTotals {
+  using Kept = float;
+  static constexpr int kRows = kTotalRows / Planes;
+  Vec sums[kTotalPanels][kRows];
+
+  void Load(int p, int r, const float* from) { sums[p][r] = Vec::Load(from); }
+  void Store(int p, int r, float* to) const { sums[p][r].Store(to); }
+  void Add(int p, const __m512i (&acc)[kTotalRows], const GroupedPanels& panels, int64_t at) {
+    const Vec scale = Vec::Load(panels.scales + p * panels.group_stride + at);
+#pragma GCC unroll 6
+    for (int r = 0; r < kRows; ++r) {
+      __m512i digits[Planes];
+#pragma GCC unroll 3
+      for (int plane = 0; plane < Planes; ++plane) digits[plane] = acc[plane * kRows + r];
+      sums[p][r] = Fma(Join<Planes>(digits), scale, sums[p][r]);
+    }
+  }
+};
+
+/// Adds groups [begin, end) of kTotalPanels panels to what is kept of them, kept[panel][row]. `starts` has what the sums of
+/// each of these groups begin with; where offsets decide it, the factors of these.
+template <class F, class Totals>
+__attribute__((noinline)) void AddGroups(const DigitRows<kTotalRows>& x, const int32_t (*starts)[kTotalRows],
+                                         const GroupedPanels& panels, const simd::ScaleGroups& groups, int64_t begin,
+                                         int64_t end, typename Totals::Kept (*kept)[kTotalRows][kPanelColumns]) {
+  constexpr int64_t kLines = kGroupStep / 4 / F::kQuads;
+  Totals totals;
+#pragma GCC unroll 2
+  for (int p = 0; p < kTotalPanels; ++p) {
+#pragma GCC unroll 6
+    for (int r = 0; r < Totals::kRows; ++r) totals.Load(p, r, kept[p][r]);
+  }
+  const char* w = panels.weights + groups.Step(begin) * kLines * 64;
+  for (int64_t g = begin; g < end; ++g, ++starts) {
+    __m512i acc[kTotalPanels][kTotalRows];
+#pragma GCC unroll 2
+    for (int p = 0; p < kTotalPanels; ++p) {
+      __m512i offset{};
+      if constexpr (F::kStartsAtOffsets)
+        offset = MissingOffsets(panels.offsets + p * panels.group_stride + g * kPanelColumns);
+#pragma GCC unroll 6
+      for (int t = 0; t < kTotalRows; ++t) {
+        const __m512i start = _mm512_set1_epi32((*starts)[t]);
+        acc[p][t] = F::kStartsAtOffsets ? _mm512_mullo_epi32(offset, start) : start;
+      }
+    }
+    for (int64_t s = groups.Step(g), last = groups.Step(g + 1); s < last; ++s) {
+      const int64_t at = x.At(s);
+#pragma GCC unroll 1
+      for (int64_t line = 0; line < kLines; ++line, w += 64) {
+        __m512i quads[kTotalPanels][F::kQuads];
+#pragma GCC unroll 2
+        for (int p = 0; p < kTotalPanels; ++p) F::Load(w + p * panels.weight_stride, quads[p]);
+#pragma GCC unroll 2
+        for (int q = 0; q < F::kQuads; ++q) {
+#pragma GCC unroll 6
+          for (int t = 0; t < kTotalRows; ++t) {
+            int quad;
+            memcpy(&quad, x.rows[t] + at + (line * F::kQuads + q) * 4, sizeof quad);
+            const __m512i digits = _mm512_set1_epi32(quad);
+#pragma GCC unroll 2
+            for (int p = 0; p < kTotalPanels; ++p) AddQuads(acc[p][t], quads[p][q], digits);
+          }
+        }
+      }
+    }
+#pragma GCC unroll 2
+    for (int p = 0; p < kTotalPanels; ++p) totals.Add(p, acc[p], panels, g * kPanelColumns);
+  }
+#pragma GCC unroll 2
+  for (int p = 0; p < kTotalPanels; ++p) {
+#pragma GCC unroll 6
+    for (int r = 0; r < Totals::kRows; ++r) totals.Store(p, r, kept[p][r]);
+  }
+}
+
+/// Multiplies kTotalRows digit rows by `count` panels, an even number, all groups of them: what they add goes to `sums`
+/// where there are multipliers, to `c` where not.
+template <class F>
+void MultiplyPairs(const DigitRows<kTotalRows>& x, const GroupedPanels& panels, const simd::ScaleGroups& groups,
+                   int64_t count, int32_t (*sums)[kTotalRows][kPanelColumns], float (*c)[kTotalRows][kPanelColumns]) {
+  using Unshifted = typename F::Unshifted;
+  int32_t starts[kSpan][kTotalRows];
+  for (int64_t begin = 0; begin < groups.count; begin += kSpan) {
+    const int64_t end = simd::Min(begin + kSpan, groups.count);
+    for (int64_t g = begin; g < end; ++g) {
+      for (int t = 0; t < kTotalRows; ++t) {
+        const int32_t sum = DigitSum(x, t, groups.Step(g), groups.Step(g + 1));
+        const int excess = panels.multipliers ? Unshifted::kExcess : F::kExcess;
+        starts[g - begin][t] = F::kStartsAtOffsets ? sum : -excess * sum;
+      }
+    }
+    for (int64_t p = 0; p < count; p += kTotalPanels) {
+      if constexpr (F::kHasMultipliers) {
+        if (panels.multipliers) {
+          AddGroups<Unshifted, IntegerTotals>(x, starts, panels.Behind(p), groups, begin, end, sums + p);
+          continue;
+        }
+      }
+      ByPlanes<kTotalRows>(x.planes, [&]<int Planes>() {
+        AddGroups<F, FloatTotals<Planes>>(x, starts, panels.Behind(p), groups, begin, end, c + p);
+      });
+    }
+  }
+}
+
+}  // namespace
+}  // namespace atb::kernels::avx512
