@@ -1,5 +1,5 @@
 #include "kernels/avx2/exponent_windows.h"
-#include "kernels/avx2/integer_sums.h"
+#include "kernels/avx2/integer_totals.h"
 #include "kernels/avx2/kernels.h"
 
 namespace atb::kernels::avx2 {
@@ -60,6 +60,31 @@ void TakeStep(const int8_t* digits, int16_t* row, int64_t step) {
   }
 }
 
+/// Multiplies kDigitRows digit rows of a block, those of rows from `row` on, by `panels` panels, all groups of them.
+template <class F, int Planes>
+void MultiplyGroups(const GemmCall& call, const simd::DigitBlock& block, int64_t row, int64_t panel, int64_t panels,
+                    const simd::Scales& scales, Scratch& scratch) {
+  constexpr int R = kDigitRows / Planes;
+  const PackedWeight& weight = *call.weight;
+  const simd::ScaleGroups groups(weight);
+  DigitRows x;
+  x.stride = block.tile_stride;
+  for (int t = 0; t < kDigitRows; ++t) x.rows[t] = block.digits + (t / R * block.rows + row + t % R) * kIntegerTileK;
+  for (int64_t begin = 0; begin < groups.count; begin += kSpan) {
+    const int64_t end = Min(begin + kSpan, groups.count);
+    alignas(16) int32_t starts[kSpan][kDigitRows];
+    for (int64_t g = begin; g < end; ++g)
+      _mm_store_si128(reinterpret_cast<__m128i*>(starts[g - begin]), DigitSums(x, groups.Step(g), groups.Step(g + 1)));
+    for (int64_t p = 0; p < panels; ++p) {
+      const char* w = static_cast<const char*>(weight.data) + (panel + p) * weight.panel_stride;
+      const int64_t at = (panel + p) * groups.count * kPanelColumns;
+      const GroupFactors factors{scales.data + p * scales.stride, weight.multipliers ? weight.multipliers + at : nullptr,
+                                 weight.offsets ? weight.offsets + at : nullptr};
+      AddGroups<F, Planes>(w, x, starts, factors, groups, begin, end, scratch.totals[p], scratch.c[p]);
+    }
+  }
+}
+
 /// Multiplies rows [row, row + R) of a block by `panels` panels.
 template <class F, int Planes, int R>
 void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t row, int64_t panel, int64_t panels,
@@ -73,8 +98,13 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
   const char* w = static_cast<const char*>(weight.data) + panel * weight.panel_stride;
   const simd::GroupOffsets none{};
   const int64_t span = weight.exponents ? ExponentSpan(weight) / kStep : all;
+  bool done = false;
+  if constexpr (F::kInBytes && T == kDigitRows) {
+    done = groups.count > 1;
+    if (done) MultiplyGroups<F, Planes>(call, block, row, panel, panels, scales, scratch);
+  }
   int32_t digits[T] = {};  // Of the group, added up.
-  for (int64_t step = 0; step < all;) {
+  for (int64_t step = done ? all : 0; step < all;) {
     const int64_t group = step / group_steps;
     const int64_t group_end = Min((group + 1) * group_steps, all);
     const int64_t steps = Min(kPieceSteps, group_end - step);

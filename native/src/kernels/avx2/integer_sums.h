@@ -67,6 +67,9 @@ struct E2M1 {
   }
 };
 
+/// sums += products, in place: gcc would add up all products of a step as a tree, for which registers do not suffice.
+inline void AddWords(__m256i& sums, __m256i products) { asm("vpaddw %1, %0, %0" : "+x"(sums) : "x"(products)); }
+
 /// sums[t] += `steps` steps of a panel times the digits x[t].
 template <class F, int T>
 void Accumulate(const char* w, int64_t steps, const int16_t (*x)[kPieceSteps * kStep], PartialSums* sums) {
@@ -98,44 +101,48 @@ void Accumulate(const char* w, int64_t steps, const int16_t (*x)[kPieceSteps * k
   }
 }
 
+/// acc[t] += a step of a panel in bytes times the digits at rows[t] + at.
+template <class F, int T>
+__attribute__((always_inline)) inline void AddStep(const char* w, const int8_t* const* rows, int64_t at,
+                                                   __m256i (&acc)[T][2]) {
+  constexpr int64_t kLineSteps = kStep / 4 / F::kQuads;
+  // A sum takes a product of pairs from each quad of a step.
+  static_assert(kStep / 4 * 2 * (15 * 128) < 32768);
+  __m256i words[T][2];
+  for (int t = 0; t < T; ++t) words[t][0] = words[t][1] = _mm256_setzero_si256();
+#pragma GCC unroll 4
+  for (int64_t line = 0; line < kLineSteps; ++line, w += 64) {
+    __builtin_prefetch(w + kPieceSteps * kLineSteps * 64);
+    __m256i quads[2][F::kQuads];
+    F::Load(w, quads[0]);
+    F::Load(w + 32, quads[1]);
+#pragma GCC unroll 2
+    for (int q = 0; q < F::kQuads; ++q) {
+#pragma GCC unroll 4
+      for (int t = 0; t < T; ++t) {
+        int32_t quad;
+        memcpy(&quad, rows[t] + at + (line * F::kQuads + q) * 4, sizeof quad);
+        const __m256i digits = _mm256_set1_epi32(quad);
+        for (int i = 0; i < 2; ++i) AddWords(words[t][i], _mm256_maddubs_epi16(quads[i][q], digits));
+      }
+    }
+  }
+  for (int t = 0; t < T; ++t) {
+    for (int i = 0; i < 2; ++i)
+      acc[t][i] = _mm256_add_epi32(acc[t][i], _mm256_madd_epi16(words[t][i], _mm256_set1_epi16(1)));
+  }
+}
+
 /// sums[t] += `steps` steps of a panel in bytes times the digits x[t].
 template <class F, int T>
 void AccumulateBytes(const char* w, int64_t steps, const int16_t (*x)[kPieceSteps * kStep], PartialSums* sums) {
-  constexpr int64_t kLineSteps = kStep / 4 / F::kQuads;
-  constexpr int64_t kAhead = kPieceSteps * kLineSteps * 64;
-  // A sum takes a product of pairs from each quad of a step.
-  static_assert(kStep / 4 * 2 * (15 * 128) < 32768);
   __m256i acc[T][2];
+  const int8_t* rows[T];
   for (int t = 0; t < T; ++t) {
+    rows[t] = reinterpret_cast<const int8_t*>(x[t]);
     for (int i = 0; i < 2; ++i) acc[t][i] = sums[t].columns[i];
   }
-  for (int64_t step = 0; step < steps; ++step) {
-    __m256i words[T][2];
-    for (int t = 0; t < T; ++t) words[t][0] = words[t][1] = _mm256_setzero_si256();
-#pragma GCC unroll 4
-    for (int64_t line = 0; line < kLineSteps; ++line, w += 64) {
-      __builtin_prefetch(w + kAhead);
-      __m256i quads[2][F::kQuads];
-      F::Load(w, quads[0]);
-      F::Load(w + 32, quads[1]);
-#pragma GCC unroll 2
-      for (int q = 0; q < F::kQuads; ++q) {
-#pragma GCC unroll 4
-        for (int t = 0; t < T; ++t) {
-          int32_t quad;
-          const auto* const row = reinterpret_cast<const int8_t*>(x[t]);
-          memcpy(&quad, row + step * kStep + (line * F::kQuads + q) * 4, sizeof quad);
-          const __m256i digits = _mm256_set1_epi32(quad);
-          for (int i = 0; i < 2; ++i)
-            words[t][i] = _mm256_add_epi16(words[t][i], _mm256_maddubs_epi16(quads[i][q], digits));
-        }
-      }
-    }
-    for (int t = 0; t < T; ++t) {
-      for (int i = 0; i < 2; ++i)
-        acc[t][i] = _mm256_add_epi32(acc[t][i], _mm256_madd_epi16(words[t][i], _mm256_set1_epi16(1)));
-    }
-  }
+  for (int64_t step = 0; step < steps; ++step, w += kStep / 4 / F::kQuads * 64) AddStep<F, T>(w, rows, step * kStep, acc);
   for (int t = 0; t < T; ++t) {
     for (int i = 0; i < 2; ++i) sums[t].columns[i] = acc[t][i];
   }
@@ -169,13 +176,19 @@ Int32x16 Columns(const PartialSums& sums, int32_t digits) {
   }
 }
 
+/// What eight offsets are larger than F::kExcess.
+template <class F>
+__m256i MissingOffsets(const int16_t* offsets) {
+  const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(offsets));
+  return _mm256_sub_epi32(_mm256_cvtepi16_epi32(half), _mm256_set1_epi32(F::kExcess));
+}
+
 /// The same where each column has an offset, which is added to its integers.
 template <class F>
 Int32x16 ColumnsWithOffsets(const PartialSums& sums, int32_t digits, const int16_t* offsets) {
   static_assert(F::kInBytes);
   const auto sum = [&](int i) {
-    const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(offsets + 8 * i));
-    const __m256i missing = _mm256_sub_epi32(_mm256_cvtepi16_epi32(half), _mm256_set1_epi32(F::kExcess));
+    const __m256i missing = MissingOffsets<F>(offsets + 8 * i);
     return _mm256_add_epi32(sums.columns[i], _mm256_mullo_epi32(missing, _mm256_set1_epi32(digits)));
   };
   return {sum(0), sum(1)};
