@@ -169,7 +169,7 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
 template <class F, int Planes>
 void MultiplyBlock(const GemmCall& call, const simd::DigitBlock& block, int64_t panel, int64_t panels,
                    Scratch& scratch) {
-  constexpr int64_t kRows = (F::kInBytes ? kDigitRows : 3) / Planes;
+  constexpr int64_t kRows = F::kInBytes ? kDigitRows / Planes : Planes == 1 ? 2 : 1;
   for (int64_t row = 0; row < block.rows; row += kRows) {
     const int64_t rows = Min(kRows, block.rows - row);
     memset(scratch.c, 0, sizeof scratch.c);
