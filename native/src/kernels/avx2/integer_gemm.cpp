@@ -1,5 +1,5 @@
 #include "kernels/avx2/exponent_windows.h"
-#include "kernels/avx2/integer_totals.h"
+#include "kernels/avx2/integer_bytes.h"
 #include "kernels/avx2/kernels.h"
 
 namespace atb::kernels::avx2 {
@@ -9,17 +9,21 @@ using simd::Min;
 
 constexpr int64_t kPanels = kGemmStreams;
 
+/// The most digit rows that are multiplied at once.
+constexpr int kRows = kByteRows;
+static_assert(kDigitRows <= kRows);
+
 struct alignas(64) Scratch {
   PartialSums sums[kPanels][kDigitRows];
   int32_t totals[kPanels][kDigitRows][kPanelColumns];  ///< Sums over groups, each times its multiplier.
-  float c[kPanels][kDigitRows][kPanelColumns];
+  float c[kPanels][kRows][kPanelColumns];
   float scales[kPanels][kPanelColumns];
   WindowSums windows[kPanels];  ///< Where scales are powers of two.
   int16_t x[kDigitRows][kPieceSteps * kStep];
 };
 
 /// c[r] += scale * the numbers whose digits were summed, with what offsets add to panel `panel`.
-template <class F, int Planes, int R, class Digit>
+template <int Planes, int R, class Digit>
 void AddScaled(Digit digit, Vec scale, const simd::GroupOffsets& offsets, int64_t panel, float (*c)[kPanelColumns]) {
   const Vec offset = offsets.offsets ? offsets.Factors<Vec>(panel) : Vec::Zero();
   for (int r = 0; r < R; ++r) {
@@ -30,15 +34,14 @@ void AddScaled(Digit digit, Vec scale, const simd::GroupOffsets& offsets, int64_
   }
 }
 
-/// totals[t] += multipliers * the sums of a group, of which the digits of row t add up to digits[t].
-template <class F, int T>
-void AddMultiplied(const PartialSums* sums, const int32_t* digits, const int8_t* multipliers,
-                   int32_t (*totals)[kPanelColumns]) {
+/// totals[t] += multipliers * the sums of a group.
+template <int T>
+void AddMultiplied(const PartialSums* sums, const int8_t* multipliers, int32_t (*totals)[kPanelColumns]) {
   const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(multipliers));
   const __m256i lo = _mm256_cvtepi8_epi32(bytes);
   const __m256i hi = _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8));
   for (int t = 0; t < T; ++t) {
-    const Int32x16 group = Columns<F>(sums[t], digits[t]), total = Int32x16::Load(totals[t]);
+    const Int32x16 group = Columns(sums[t]), total = Int32x16::Load(totals[t]);
     const Int32x16 sum{
         _mm256_add_epi32(total.lo, _mm256_mullo_epi32(group.lo, lo)),
         _mm256_add_epi32(total.hi, _mm256_mullo_epi32(group.hi, hi)),
@@ -47,41 +50,11 @@ void AddMultiplied(const PartialSums* sums, const int32_t* digits, const int8_t*
   }
 }
 
-/// Puts the digits of a step where products take them, in words or in bytes.
-template <class F>
-void TakeStep(const int8_t* digits, int16_t* row, int64_t step) {
-  if constexpr (F::kInBytes) {
-    memcpy(reinterpret_cast<int8_t*>(row) + step * kStep, digits, kStep);
-  } else {
-    for (int64_t i = 0; i < kStep; i += 16) {
-      const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(digits + i));
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(row + step * kStep + i), _mm256_cvtepi8_epi16(bytes));
-    }
-  }
-}
-
-/// Multiplies kDigitRows digit rows of a block, those of rows from `row` on, by `panels` panels, all groups of them.
-template <class F, int Planes>
-void MultiplyGroups(const GemmCall& call, const simd::DigitBlock& block, int64_t row, int64_t panel, int64_t panels,
-                    const simd::Scales& scales, Scratch& scratch) {
-  constexpr int R = kDigitRows / Planes;
-  const PackedWeight& weight = *call.weight;
-  const simd::ScaleGroups groups(weight);
-  DigitRows x;
-  x.stride = block.tile_stride;
-  for (int t = 0; t < kDigitRows; ++t) x.rows[t] = block.digits + (t / R * block.rows + row + t % R) * kIntegerTileK;
-  for (int64_t begin = 0; begin < groups.count; begin += kSpan) {
-    const int64_t end = Min(begin + kSpan, groups.count);
-    alignas(16) int32_t starts[kSpan][kDigitRows];
-    for (int64_t g = begin; g < end; ++g)
-      _mm_store_si128(reinterpret_cast<__m128i*>(starts[g - begin]), DigitSums(x, groups.Step(g), groups.Step(g + 1)));
-    for (int64_t p = 0; p < panels; ++p) {
-      const char* w = static_cast<const char*>(weight.data) + (panel + p) * weight.panel_stride;
-      const int64_t at = (panel + p) * groups.count * kPanelColumns;
-      const GroupFactors factors{scales.data + p * scales.stride, weight.multipliers ? weight.multipliers + at : nullptr,
-                                 weight.offsets ? weight.offsets + at : nullptr};
-      AddGroups<F, Planes>(w, x, starts, factors, groups, begin, end, scratch.totals[p], scratch.c[p]);
-    }
+/// Widens the digits of a step to words.
+inline void WidenStep(const int8_t* digits, int16_t* words) {
+  for (int64_t i = 0; i < kStep; i += 16) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(digits + i));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(words + i), _mm256_cvtepi8_epi16(bytes));
   }
 }
 
@@ -93,26 +66,21 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
   const PackedWeight& weight = *call.weight;
   const simd::ScaleGroups groups(weight);
   const auto scales = simd::Scales::Of<Vec>(weight, groups.count, panel, panels, scratch.scales[0]);
+  memset(scratch.sums, 0, sizeof scratch.sums);
+  memset(scratch.totals, 0, sizeof scratch.totals);
   const int64_t all = (weight.k + kStep - 1) / kStep;
   const int64_t group_steps = (groups.channels + kStep - 1) / kStep;
   const char* w = static_cast<const char*>(weight.data) + panel * weight.panel_stride;
   const simd::GroupOffsets none{};
   const int64_t span = weight.exponents ? ExponentSpan(weight) / kStep : all;
-  bool done = false;
-  if constexpr (F::kInBytes && T == kDigitRows) {
-    done = groups.count > 1;
-    if (done) MultiplyGroups<F, Planes>(call, block, row, panel, panels, scales, scratch);
-  }
-  int32_t digits[T] = {};  // Of the group, added up.
-  for (int64_t step = done ? all : 0; step < all;) {
+  for (int64_t step = 0; step < all;) {
     const int64_t group = step / group_steps;
     const int64_t group_end = Min((group + 1) * group_steps, all);
     const int64_t steps = Min(kPieceSteps, group_end - step);
     for (int t = 0; t < T; ++t) {
       const int8_t* line = block.digits + (t / R * block.rows + row + t % R) * kIntegerTileK;
       for (int64_t s = 0; s < steps; ++s)
-        TakeStep<F>(line + (step + s) / 2 * block.tile_stride + (step + s) % 2 * kStep, scratch.x[t], s);
-      if constexpr (F::kInBytes) digits[t] += SumDigits(reinterpret_cast<const int8_t*>(scratch.x[t]), steps * kStep);
+        WidenStep(line + (step + s) / 2 * block.tile_stride + (step + s) % 2 * kStep, scratch.x[t] + s * kStep);
     }
     const simd::GroupOffsets offsets(call, groups.count, group, panel, block.row + row);
     if (weight.exponents && step % span == 0) {
@@ -122,69 +90,62 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
     }
     for (int64_t p = 0; p < panels; ++p) {
       const char* from = w + p * weight.panel_stride + step * (kStep / 4 / F::kQuads) * 64;
-      if constexpr (F::kInBytes) {
-        AccumulateBytes<F, T>(from, steps, scratch.x, scratch.sums[p]);
-      } else {
-        Accumulate<F, T>(from, steps, scratch.x, scratch.sums[p]);
-      }
+      Accumulate<F, T>(from, steps, scratch.x, scratch.sums[p]);
       if (step + steps < group_end) continue;
       PartialSums* const sums = scratch.sums[p];
       if (weight.multipliers) {
         const int64_t at = ((panel + p) * groups.count + group) * kPanelColumns;
-        AddMultiplied<F, T>(sums, digits, weight.multipliers + at, scratch.totals[p]);
+        AddMultiplied<T>(sums, weight.multipliers + at, scratch.totals[p]);
       } else if (weight.exponents) {
-        const auto digit = [&](int t) { return FormatColumns<F>(sums[t], digits[t]); };
+        const auto digit = [&](int t) { return Columns(sums[t]); };
         const uint8_t* const exponents = scales.exponents + p * scales.stride + group * kPanelColumns;
         WindowSums& windows = scratch.windows[p];
         bool any;
         const Vec small = windows.Add<T>(digit, exponents, any);
-        if (any) AddScaled<F, Planes, R>(digit, small, none, p, scratch.c[p]);
+        if (any) AddScaled<Planes, R>(digit, small, none, p, scratch.c[p]);
         for (int i = 0; i < kExponentWindows && ((step + steps) % span == 0 || step + steps == all); ++i) {
           const auto whole = [&](int t) { return Int32x16::Load(windows.sums[i][t]); };
-          AddScaled<F, Planes, R>(whole, windows.Unit(i), none, p, scratch.c[p]);
+          AddScaled<Planes, R>(whole, windows.Unit(i), none, p, scratch.c[p]);
         }
       } else {
         const Vec scale = scales.At<Vec>(p * scales.stride + group * kPanelColumns);
-        const int64_t at = ((panel + p) * groups.count + group) * kPanelColumns;
-        if constexpr (F::kFormat == WeightFormat::kI4) {
-          const auto whole = [&](int t) { return ColumnsWithOffsets<F>(sums[t], digits[t], weight.offsets + at); };
-          if (weight.offsets) AddScaled<F, Planes, R>(whole, scale, none, p, scratch.c[p]);
-        }
-        const auto digit = [&](int t) { return FormatColumns<F>(sums[t], digits[t]); };
-        if (F::kFormat != WeightFormat::kI4 || !weight.offsets)
-          AddScaled<F, Planes, R>(digit, scale, offsets, p, scratch.c[p]);
+        const auto digit = [&](int t) { return Columns(sums[t]); };
+        AddScaled<Planes, R>(digit, scale, offsets, p, scratch.c[p]);
       }
       memset(sums, 0, sizeof(PartialSums) * T);
     }
     step += steps;
-    if (step == group_end) memset(digits, 0, sizeof digits);
   }
   if (!weight.multipliers) return;
   for (int64_t p = 0; p < panels; ++p) {
     const auto digit = [&](int t) { return Int32x16::Load(scratch.totals[p][t]); };
-    AddScaled<F, Planes, R>(digit, scales.At<Vec>(p * scales.stride), none, p, scratch.c[p]);
+    AddScaled<Planes, R>(digit, scales.At<Vec>(p * scales.stride), none, p, scratch.c[p]);
+  }
+}
+
+/// Multiplies rows [row, row + rows) of a block, at most R, by `panels` panels.
+template <class F, int Planes, int R>
+void MultiplySome(const GemmCall& call, const simd::DigitBlock& block, int64_t row, int64_t rows, int64_t panel,
+                  int64_t panels, Scratch& scratch) {
+  if constexpr (R > 1) {
+    if (rows < R) return MultiplySome<F, Planes, R - 1>(call, block, row, rows, panel, panels, scratch);
+  }
+  if constexpr (F::kInBytes) {
+    MultiplyBytes<Planes, R>(call, block, row, panel, panels, scratch.scales[0], scratch.c);
+  } else {
+    MultiplyRows<F, Planes, R>(call, block, row, panel, panels, scratch);
   }
 }
 
 template <class F, int Planes>
 void MultiplyBlock(const GemmCall& call, const simd::DigitBlock& block, int64_t panel, int64_t panels,
                    Scratch& scratch) {
-  constexpr int64_t kRows = F::kInBytes ? kDigitRows / Planes : Planes == 1 ? 2 : 1;
-  for (int64_t row = 0; row < block.rows; row += kRows) {
-    const int64_t rows = Min(kRows, block.rows - row);
+  // Two digit rows of words keep their sums in registers.
+  constexpr int kMost = F::kInBytes ? kByteRows / Planes : Planes == 1 ? 2 : 1;
+  for (int64_t row = 0; row < block.rows; row += kMost) {
+    const int64_t rows = Min(kMost, block.rows - row);
     memset(scratch.c, 0, sizeof scratch.c);
-    memset(scratch.sums, 0, sizeof scratch.sums);
-    memset(scratch.totals, 0, sizeof scratch.totals);
-    if constexpr (kRows >= 4) {
-      if (rows == 4) MultiplyRows<F, Planes, 4>(call, block, row, panel, panels, scratch);
-    }
-    if constexpr (kRows >= 3) {
-      if (rows == 3) MultiplyRows<F, Planes, 3>(call, block, row, panel, panels, scratch);
-    }
-    if constexpr (kRows >= 2) {
-      if (rows == 2) MultiplyRows<F, Planes, 2>(call, block, row, panel, panels, scratch);
-    }
-    if (rows == 1) MultiplyRows<F, Planes, 1>(call, block, row, panel, panels, scratch);
+    MultiplySome<F, Planes, kMost>(call, block, row, rows, panel, panels, scratch);
     for (int64_t p = 0; p < panels; p += call.gated ? 2 : 1) {
       float* up = call.gated ? scratch.c[p + 1][0] : nullptr;
       simd::FinishInteger<Vec>(call, block.row + row, rows, panel + p, scratch.c[p][0], up);

@@ -1,0 +1,200 @@
+#pragma once
+// Products of digits with int4, as bytes: made unsigned, their products fit the 16 bits of vpmaddubsw. Four channels of
+// eight columns are a register. Sums start with what makes up for weights that are too large. Included by
+// integer_gemm.cpp alone; everything has internal linkage, vec.h says why.
+#include "kernels/avx2/integer_sums.h"
+
+namespace atb::kernels::avx2 {
+namespace {
+
+/// Groups whose sums of digits are known at a time.
+constexpr int64_t kSpan = 64;
+
+/// The most digit rows that are multiplied at once. Each takes two of the 16 registers.
+constexpr int kByteRows = 4;
+/// How far ahead of its reader a panel is fetched.
+constexpr int64_t kBytesAhead = 2048;
+
+/// The format that this file multiplies, as those of integer_sums.h.
+struct I4 {
+  static constexpr bool kInBytes = true;
+};
+
+/// What the integers are too large by as unsigned bytes.
+constexpr int kExcess = 8;
+/// Bytes of a step of a panel, two channels each.
+constexpr int64_t kStepBytes = kStep / 2 * kPanelColumns;
+
+/// The integers of eight columns as unsigned bytes: two quads of channels for each column.
+inline void LoadQuads(const char* line, __m256i (&quads)[2]) {
+  const __m256i read = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(line));
+  const __m256i both = _mm256_xor_si256(read, _mm256_set1_epi8(static_cast<char>(0x88)));
+  const __m256i lower = _mm256_set1_epi8(0xF);
+  quads[0] = _mm256_and_si256(both, lower);
+  quads[1] = _mm256_and_si256(_mm256_srli_epi16(both, 4), lower);
+}
+
+/// sums += products, in place: gcc would add up all products of a step as a tree, for which registers do not suffice.
+inline void AddWords(__m256i& sums, __m256i products) { asm("vpaddw %1, %0, %0" : "+x"(sums) : "x"(products)); }
+
+/// acc[t] += a step of a panel times the digits at rows[t] + at.
+template <int T>
+__attribute__((always_inline)) inline void AddStep(const char* w, const int8_t* const* rows, int64_t at,
+                                                   __m256i (&acc)[T][2]) {
+  // A sum takes a product of pairs from each quad of a step.
+  static_assert(kStep / 4 * 2 * (15 * 128) < 32768);
+  __m256i words[T][2];
+  for (int t = 0; t < T; ++t) words[t][0] = words[t][1] = _mm256_setzero_si256();
+#pragma GCC unroll 4
+  for (int64_t line = 0; line < kStepBytes / 64; ++line, w += 64) {
+    __builtin_prefetch(w + kBytesAhead);
+    __m256i quads[2][2];
+    LoadQuads(w, quads[0]);
+    LoadQuads(w + 32, quads[1]);
+#pragma GCC unroll 2
+    for (int q = 0; q < 2; ++q) {
+#pragma GCC unroll 4
+      for (int t = 0; t < T; ++t) {
+        int32_t quad;
+        memcpy(&quad, rows[t] + at + (line * 2 + q) * 4, sizeof quad);
+        const __m256i digits = _mm256_set1_epi32(quad);
+        for (int i = 0; i < 2; ++i) AddWords(words[t][i], _mm256_maddubs_epi16(quads[i][q], digits));
+      }
+    }
+  }
+  for (int t = 0; t < T; ++t) {
+    for (int i = 0; i < 2; ++i)
+      acc[t][i] = _mm256_add_epi32(acc[t][i], _mm256_madd_epi16(words[t][i], _mm256_set1_epi16(1)));
+  }
+}
+
+/// What eight offsets are larger than kExcess.
+inline __m256i MissingOffsets(const int16_t* offsets) {
+  const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(offsets));
+  return _mm256_sub_epi32(_mm256_cvtepi16_epi32(half), _mm256_set1_epi32(kExcess));
+}
+
+/// The digits of R activation rows, plane by plane: step s of digit row t is 32 bytes at rows[t] + At(s).
+template <int Planes, int R>
+struct DigitRows {
+  const int8_t* rows[Planes * R];
+  int64_t stride;
+
+  DigitRows(const simd::DigitBlock& block, int64_t row) : stride(block.tile_stride) {
+    for (int t = 0; t < Planes * R; ++t) rows[t] = block.digits + (t / R * block.rows + row + t % R) * kIntegerTileK;
+  }
+  int64_t At(int64_t step) const { return step / 2 * stride + step % 2 * kStep; }
+};
+
+/// sums[t] = the sum of the digits of row t over steps [begin, end), of T rows.
+template <int T>
+inline void SumRows(const int8_t* const* rows, int64_t stride, int64_t begin, int64_t end, int32_t (&sums)[kByteRows]) {
+  __m256i lanes[kByteRows] = {};
+  for (int t = 0; t < T; ++t) {
+    for (int64_t s = begin; s < end; ++s) {
+      const int8_t* at = rows[t] + s / 2 * stride + s % 2 * kStep;
+      const __m256i digits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
+      const __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(1), digits);
+      lanes[t] = _mm256_add_epi32(lanes[t], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+    }
+  }
+  const __m256i lower = _mm256_hadd_epi32(lanes[0], lanes[1]), upper = _mm256_hadd_epi32(lanes[2], lanes[3]);
+  const __m256i halves = _mm256_hadd_epi32(lower, upper);
+  const __m128i all = _mm_add_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(sums), all);
+}
+
+/// What the sums of a panel's groups are multiplied by: multipliers, or scales where these are null.
+struct GroupFactors {
+  const float* scales;
+  const int8_t* multipliers;
+  const int16_t* offsets;  ///< Null where the integers have none.
+};
+
+/// totals[t] += the sums of a group, times multipliers.
+template <int T>
+inline void AddTimesMultipliers(const __m256i (&acc)[T][2], const int8_t* multipliers,
+                                int32_t (*totals)[kPanelColumns]) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(multipliers));
+  const __m256i factors[] = {_mm256_cvtepi8_epi32(bytes), _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8))};
+  for (int t = 0; t < T; ++t) {
+    for (int i = 0; i < 2; ++i) {
+      __m256i* const total = Int32x16::Half(totals[t], i);
+      *total = _mm256_add_epi32(*total, _mm256_mullo_epi32(acc[t][i], factors[i]));
+    }
+  }
+}
+
+/// c[r] += scale * the numbers whose digits were summed.
+template <int Planes, int R>
+inline void AddTimesScale(const __m256i (&acc)[Planes * R][2], Vec scale, float (*c)[kPanelColumns]) {
+  for (int r = 0; r < R; ++r) {
+    Vec value{_mm256_cvtepi32_ps(acc[r][0]), _mm256_cvtepi32_ps(acc[r][1])};
+    for (int plane = 1; plane < Planes; ++plane) {
+      const auto& digits = acc[plane * R + r];
+      value = Fma(value, Vec::Set1(256.0f), Vec{_mm256_cvtepi32_ps(digits[0]), _mm256_cvtepi32_ps(digits[1])});
+    }
+    Fma(value, scale, Vec::Load(c[r])).Store(c[r]);
+  }
+}
+
+/// Adds groups [begin, end) of a panel to `totals` or c. sums[g - begin] has the sums of the digits of group g.
+template <int Planes, int R>
+void AddGroups(const char* w, const DigitRows<Planes, R>& x, const int32_t (*sums)[kByteRows],
+               const GroupFactors& factors, const simd::ScaleGroups& groups, int64_t begin, int64_t end,
+               int32_t (*totals)[kPanelColumns], float (*c)[kPanelColumns]) {
+  constexpr int T = Planes * R;
+  w += groups.Step(begin) * kStepBytes;
+  for (int64_t g = begin; g < end; ++g, ++sums) {
+    __m256i acc[T][2];
+    for (int i = 0; i < 2; ++i) {
+      __m256i missing = _mm256_set1_epi32(-kExcess);
+      if (factors.offsets) missing = MissingOffsets(factors.offsets + g * kPanelColumns + 8 * i);
+      for (int t = 0; t < T; ++t) acc[t][i] = _mm256_mullo_epi32(missing, _mm256_set1_epi32((*sums)[t]));
+    }
+    for (int64_t s = groups.Step(g), last = groups.Step(g + 1); s < last; ++s, w += kStepBytes)
+      AddStep<T>(w, x.rows, x.At(s), acc);
+    if (factors.multipliers) {
+      AddTimesMultipliers<T>(acc, factors.multipliers + g * kPanelColumns, totals);
+    } else {
+      // Without offsets, simd::FormatFactor undoes the 16.
+      const Vec scale = Vec::Load(factors.scales + g * kPanelColumns) * Vec::Set1(factors.offsets ? 1.0f : 16.0f);
+      AddTimesScale<Planes, R>(acc, scale, c);
+    }
+  }
+}
+
+/// Multiplies rows [row, row + R) of a block by `panels` panels: adds to c. `one_scales`, [panels][16], is for scales
+/// that all groups share.
+template <int Planes, int R>
+void MultiplyBytes(const GemmCall& call, const simd::DigitBlock& block, int64_t row, int64_t panel, int64_t panels,
+                   float* one_scales, float (*c)[kByteRows][kPanelColumns]) {
+  const PackedWeight& weight = *call.weight;
+  const simd::ScaleGroups groups(weight);
+  const auto scales = simd::Scales::Of<Vec>(weight, groups.count, panel, panels, one_scales);
+  const DigitRows<Planes, R> x(block, row);
+  alignas(32) int32_t totals[kGemmStreams][kByteRows][kPanelColumns] = {};
+  for (int64_t begin = 0; begin < groups.count; begin += kSpan) {
+    const int64_t end = simd::Min(begin + kSpan, groups.count);
+    int32_t sums[kSpan][kByteRows];
+    for (int64_t g = begin; g < end; ++g)
+      SumRows<Planes * R>(x.rows, x.stride, groups.Step(g), groups.Step(g + 1), sums[g - begin]);
+    for (int64_t p = 0; p < panels; ++p) {
+      const int64_t at = (panel + p) * groups.count * kPanelColumns;
+      AddGroups<Planes, R>(static_cast<const char*>(weight.data) + (panel + p) * weight.panel_stride, x, sums,
+                              {scales.data + p * scales.stride, weight.multipliers ? weight.multipliers + at : nullptr,
+                               weight.offsets ? weight.offsets + at : nullptr},
+                              groups, begin, end, totals[p], c[p]);
+    }
+  }
+  for (int64_t p = 0; p < panels && weight.multipliers; ++p) {
+    __m256i acc[Planes * R][2];
+    for (int t = 0; t < Planes * R; ++t) {
+      for (int i = 0; i < 2; ++i) acc[t][i] = *Int32x16::Half(totals[p][t], i);
+    }
+    AddTimesScale<Planes, R>(acc, scales.At<Vec>(p * scales.stride), c[p]);
+  }
+}
+
+}  // namespace
+}  // namespace atb::kernels::avx2
