@@ -13,6 +13,8 @@ export {
 export { CORNERS, interpolatedPositions } from './interpolated-positions.js';
 export { lengths } from './lengths.js';
 export {
+  CHUNKED_MASK,
+  chunkedMask,
   FULL_MASK,
   fullMask,
   LATENT_MASK,
