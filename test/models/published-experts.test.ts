@@ -237,6 +237,38 @@ const MAVERICK = {
   rope_scaling: null,
   use_qk_norm: false,
 };
+/** As Llama-4-Scout-17B-16E-Instruct is published, with its encoder. */
+const SCOUT = {
+  model_type: 'llama4',
+  boi_token_index: 200_080,
+  eoi_token_index: 200_081,
+  image_token_index: 200_092,
+  text_config: { ...LLAMA4, eos_token_id: [200_001, 200_007, 200_008], num_hidden_layers: 5 },
+  vision_config: {
+    model_type: 'llama4_vision_model',
+    attention_dropout: 0,
+    hidden_act: 'gelu',
+    hidden_size: 1408,
+    image_size: 336,
+    initializer_range: 0.02,
+    intermediate_size: 5632,
+    multi_modal_projector_bias: false,
+    norm_eps: 1e-5,
+    num_attention_heads: 16,
+    num_channels: 3,
+    num_hidden_layers: 34,
+    patch_size: 14,
+    pixel_shuffle_ratio: 0.5,
+    projector_dropout: 0,
+    projector_input_dim: 4096,
+    projector_output_dim: 4096,
+    rope_theta: 10_000,
+    vision_feature_layer: -1,
+    vision_feature_select_strategy: 'default',
+    vision_output_dim: 4096,
+  },
+};
+const scout = (vision: Dict): Dict => ({ ...SCOUT, vision_config: { ...SCOUT.vision_config, ...vision } });
 
 const PUBLISHED: Readonly<Record<string, Dict>> = {
   'Mixtral-8x7B-v0.1': MIXTRAL,
@@ -291,6 +323,21 @@ const REFUSED: ReadonlyArray<readonly [what: string, dict: Dict, names: RegExp]>
     /moe_intermediate_size must be 3072: .*, found 1024/,
   ],
   [
+    'an adapter of two sizes',
+    scout({ vision_output_dim: 7680 }),
+    /projector_input_dim, projector_output_dim, vision_output_dim must be one number, found 4096,4096,7680/,
+  ],
+  [
+    'blocks of another size than the adapter reads',
+    scout({ intermediate_size: 1408 }),
+    /intermediate_size must be that of 4 patches of hidden_size 1408, found 1408/,
+  ],
+  [
+    'pictures that blocks do not cut',
+    scout({ image_size: 350 }),
+    /pixel_shuffle_ratio must be 1 \/ n and cut 350 pixels into blocks of n patches, found 0.5/,
+  ],
+  [
     'several experts for each token',
     { ...LLAMA4, num_experts_per_tok: 2 },
     /num_experts_per_tok must be 1: nothing else is supported by this family, found 2/,
@@ -320,5 +367,6 @@ describe('published configurations of mixtures of experts', () => {
 
   // Further layers are like the last of these.
   for (const [name, dict] of Object.entries(PUBLISHED)) itIsRead(name, { ...dict, num_hidden_layers: 5 });
+  itIsRead('Llama-4-Scout-17B-16E-Instruct, which sees', SCOUT);
   for (const [what, dict, names] of REFUSED) itIsRefused(what, dict, names);
 });
