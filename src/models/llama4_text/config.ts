@@ -50,39 +50,38 @@ const sparseLayers: Field<readonly boolean[], Layers> = {
 };
 
 /** Defaults of transformers 5.24, Llama4TextConfig. */
-export const LLAMA4_FIELDS = {
-  ...decoder({
-    numKeyValueHeads: 8,
-    headDim: 128,
-    hiddenAct: 'silu',
-    rmsNormEps: 1e-5,
-    ropeTheta: 500_000,
-    tieWordEmbeddings: false,
-    rotary: { interleaved: true, keepsF32: true },
-  }),
-  ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
-  /** Of one expert, and of the one that all tokens share. */
-  intermediateSize: field('intermediate_size', WIDTH, 8192),
-  /** Of the MLPs of layers without experts. */
-  denseIntermediateSize: field('intermediate_size_mlp', WIDTH, 16_384),
-  numExperts: field('num_local_experts', EXPERTS, 16),
-  // Each expert reads its token times a number of its own, and experts read all their tokens once.
-  numExpertsPerToken: field('num_experts_per_tok', only(1), 1),
-  sparseLayers,
-  rotaryLayers: rotaryLayers((given) => given.length === 0),
-  attentionChunks: chunkedByLayer({
-    size: 8192,
-    isChunked: (layer, { rotaryLayers }: RotaryLayers) => rotaryLayers[layer] === true,
-  }),
-  slidingWindows: fullAttention,
-  queryScale,
-  normsHeads: field('use_qk_norm', flag, true),
-};
-
-export const LLAMA4_IRRELEVANT = {
-  router_jitter_noise: 'is used in training alone',
-  for_llm_compressor: 'says who made the files',
-};
-
-export const LLAMA4_TEXT_CONFIG = defineConfig({ fields: LLAMA4_FIELDS, irrelevant: LLAMA4_IRRELEVANT });
+export const LLAMA4_TEXT_CONFIG = defineConfig({
+  fields: {
+    ...decoder({
+      numKeyValueHeads: 8,
+      headDim: 128,
+      hiddenAct: 'silu',
+      rmsNormEps: 1e-5,
+      ropeTheta: 500_000,
+      tieWordEmbeddings: false,
+      rotary: { interleaved: true, keepsF32: true },
+    }),
+    ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
+    /** Of one expert, and of the one that all tokens share. */
+    intermediateSize: field('intermediate_size', WIDTH, 8192),
+    /** Of the MLPs of layers without experts. */
+    denseIntermediateSize: field('intermediate_size_mlp', WIDTH, 16_384),
+    numExperts: field('num_local_experts', EXPERTS, 16),
+    // Experts read tokens times their weight, so that two experts of a token would not read the same: no published file has two.
+    numExpertsPerToken: field('num_experts_per_tok', only(1), 1),
+    sparseLayers,
+    rotaryLayers: rotaryLayers((given) => given.length === 0),
+    attentionChunks: chunkedByLayer({
+      size: 8192,
+      isChunked: (layer, { rotaryLayers }: RotaryLayers) => rotaryLayers[layer] === true,
+    }),
+    slidingWindows: fullAttention,
+    queryScale,
+    normsHeads: field('use_qk_norm', flag, true),
+  },
+  irrelevant: {
+    router_jitter_noise: 'is used in training alone',
+    for_llm_compressor: 'says who made the files',
+  },
+});
 export type Llama4TextConfig = ConfigOf<typeof LLAMA4_TEXT_CONFIG>;

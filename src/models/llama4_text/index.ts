@@ -13,8 +13,6 @@ import { FlashLlamaForCausalLMATB, LlamaLayer } from '../llama/index.js';
 import { LLAMA4_TEXT_CONFIG, type Llama4TextConfig } from './config.js';
 import { llama4Experts } from './experts.js';
 
-export { LLAMA4_FIELDS, LLAMA4_IRRELEVANT, type Llama4TextConfig } from './config.js';
-
 /** Layers that rotate norm heads behind it; those that do not know no positions, but by the size of their queries. */
 function attentionOf(layerId: number, config: Llama4TextConfig, weights: Weights): LayerStep {
   if (!config.rotaryLayers[layerId]) {
