@@ -28,8 +28,8 @@ class Step:
 
 
 def hidden(queries, keys, window, both_ways=False, seen=None, chunk=None):
-    """Where a query must not look: keys after it, or with `seen` behind so many, and keys a window or more before it or in
-    an earlier chunk of positions; with both_ways keys more than a window away."""
+    """Where a query must not look: keys after it, or with `seen` behind so many, and keys a window or more before it, or
+    in an earlier chunk of positions; with both_ways keys more than a window away."""
     behind = queries.reshape(-1, 1) - torch.arange(keys)
     if both_ways:
         return behind.abs() > window

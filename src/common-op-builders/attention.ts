@@ -92,7 +92,8 @@ function flattenHeads(graph: AtbGraph, heads: string, out: string): void {
 
 /**
  * Packed sequences attend to themselves. Where attention is causal, the mask is the 128 x 128 triangle, or the whole one
- * with a window or chunks or where some see later keys; otherwise there is none without a window, which is one on both sides then.
+ * with a window or chunks or where some see later keys; otherwise there is none without a window, which is one on both
+ * sides then.
  * Keys and values go to the cache, where there is one.
  */
 @CommonOpBuilder()

@@ -41,8 +41,8 @@ export interface MaskUse {
 }
 
 /**
- * Whether a query at position `query`, which sees the first `end` keys, sees the key at position `key`, as `sliding_window`
- * and `attention_chunk_size` in transformers (masking_utils.py).
+ * Whether a query at position `query`, which sees the first `end` keys, sees the key at position `key`, as
+ * `sliding_window` and `attention_chunk_size` in transformers (masking_utils.py).
  */
 const sees = (
   query: number,

@@ -78,7 +78,7 @@ export function slidingMasks(windows: readonly (number | undefined)[], bothWays 
 export const slidingMask = (windowSize: number, name: string = SLIDING_MASK, bothWays = false): StepInput =>
   limitedMask(name, { windowSize, ...(bothWays && { bothWays }) });
 
-/** `chunked_attention_mask`, of the same shapes: a query sees none before the last multiple of `chunkSize` positions. */
+/** `chunked_attention_mask`, of the same shapes: a query sees none before the last multiple of `chunkSize`. */
 export const chunkedMask = (chunkSize: number): StepInput => limitedMask(CHUNKED_MASK, { chunkSize });
 
 function limitedMask(name: string, limit: Pick<MaskUse, 'windowSize' | 'chunkSize' | 'bothWays'>): StepInput {

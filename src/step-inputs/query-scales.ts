@@ -5,8 +5,9 @@ import type { StepInput } from './step-input.js';
 export const QUERY_SCALES = 'query_scales';
 
 /**
- * `query_scales` [tokens, 1] in the model's dtype: 1 + beta * ln(1 + floor((position + first) / length)), so that scores of far
- * tokens do not become alike (arXiv:2501.19399; transformers 5.24, `get_llama_4_attn_scale`). Positions are counted from `first`.
+ * `query_scales` [tokens, 1] in the model's dtype: 1 + beta * ln(1 + floor((position + first) / length)), so that scores
+ * of far tokens do not become alike (arXiv:2501.19399; transformers 5.24, `get_llama_4_attn_scale`). Positions are
+ * counted from `first`.
  */
 export const queryScales = ({
   beta,

@@ -51,8 +51,8 @@ export interface SquareRotary {
 
 /**
  * `cos_embedding` and `sin_embedding` [rows, headDim] in f32, of the rows that `squarePictures` orders: half a row is
- * [x frequencies, y frequencies], places being counted from 1, and both halves are equal; the row before a picture's patches
- * does not turn (transformers 5.24, `Llama4VisionRotaryEmbedding`).
+ * [x frequencies, y frequencies], places being counted from 1, and both halves are equal; the row before a picture's
+ * patches does not turn (transformers 5.24, `Llama4VisionRotaryEmbedding`).
  */
 export function squareRotary({ theta, headDim, side }: SquareRotary): StepInput {
   const names = { cos: 'cos_embedding', sin: 'sin_embedding' };

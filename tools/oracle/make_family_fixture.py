@@ -82,8 +82,8 @@ def rounded(model):
 
 
 def chosen_experts(model, ids):
-    """What routers chose [layers, tokens, chosen], which transformers hands to the modules that hold the experts; those of
-    Llama 4 are handed weighted tokens, so that its routers are asked for the highest of their logits."""
+    """What routers chose [layers, tokens, chosen], which transformers hands to the modules that hold the experts. Those
+    of Llama 4 are handed weighted tokens, so that its routers are asked for the highest of their logits."""
     found, hooks = [], []
     for name, module in model.named_modules():
         if type(module).__name__ == "Llama4Router":

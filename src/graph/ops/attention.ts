@@ -7,7 +7,7 @@ export interface MaskMeaning {
   readonly causal?: true;
   /** With `causal`: a query at position p sees keys in (p - windowSize, p], as `sliding_window` in transformers. */
   readonly windowSize?: number;
-  /** With `causal`: a query at position p sees keys in [p - p % chunkSize, p], as `attention_chunk_size` in transformers. */
+  /** With `causal`: a query at position p sees keys in [p - p % chunkSize, p]: `attention_chunk_size` in transformers. */
   readonly chunkSize?: number;
   /** [heads]. With `causal`: `slope * (j - p)` is added to the score of a query at position p and a key at j (ALiBi). */
   readonly slopes?: readonly number[];

@@ -2,8 +2,8 @@ import { type Field, LENGTH } from './fields.js';
 import { layersOfType } from './layer-types.js';
 
 /**
- * Chunks of positions in some layers, which `layer_types` names, or `isChunked` where it is absent: for each layer the size of
- * its chunks. Null in config.json stands for none.
+ * Chunks of positions in some layers, which `layer_types` names, or `isChunked` where it is absent: for each layer the
+ * size of its chunks. Null in config.json stands for none.
  */
 export const chunkedByLayer = <N>(defaults: {
   readonly size: number;

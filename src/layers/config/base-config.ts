@@ -5,7 +5,7 @@ import type { AttentionConfig } from '../base-attention.js';
 import type { MLPConfig } from '../mlp.js';
 import type { UnreadKey } from './config-reader.js';
 
-/** By what queries are multiplied: 1 + beta * ln(1 + floor((position + first) / length)), which is 1 below that length. */
+/** By what queries are multiplied: 1 + beta * ln(1 + floor((position + first) / length)), 1 below that length. */
 export interface QueryScale {
   readonly beta: number;
   readonly length: number;
@@ -48,7 +48,7 @@ export interface BaseConfig {
   readonly kvLoraRank?: number;
   /** For each layer, how many keys a query sees with its own; undefined: all before it. */
   readonly slidingWindows?: readonly (number | undefined)[];
-  /** For each layer, of how many positions the chunks are within which a query sees keys; undefined or absent: all before it. */
+  /** For each layer, the size of the chunks of positions within which a query sees keys; undefined or absent: none. */
   readonly attentionChunks?: readonly (number | undefined)[];
   readonly rope?: RopeConfig | undefined;
   /** The rotary embedding of layers with a window, where it is another one than `rope`. */

@@ -55,8 +55,8 @@ function onBlack({ width: from, height: rows, data }: Picture, { width, height }
 }
 
 /**
- * The squares of a picture's canvas, and behind several of them the whole picture as one more, which is drawn out to a square
- * (transformers 5.24, `Llama4ImageProcessor`).
+ * The squares of a picture's canvas, and behind several of them the whole picture as one more, which is drawn out to a
+ * square (transformers 5.24, `Llama4ImageProcessor`).
  */
 export function canvasOf(picture: Picture, sizes: CanvasSizes): SplitPicture {
   const { side, fillsCanvas } = sizes;

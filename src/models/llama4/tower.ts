@@ -35,7 +35,7 @@ const EPSILON = 1e-5;
 const linear = (weights: Weights, name: string, inFeatures: number, outFeatures: number): Linear =>
   Linear.load(weights, { parts: [{ name, outFeatures }], inFeatures });
 
-/** The patches of each block side by side, and two products, behind each of which is gelu: [rows, hidden] -> [tokens, out]. */
+/** The patches of each block side by side, and two products, gelu behind each: [rows, hidden] -> [tokens, out]. */
 class PixelShuffleMLP extends BaseLayer {
   readonly up: Linear;
   readonly down: Linear;

@@ -67,7 +67,8 @@ export const LLAMA4_TEXT_CONFIG = defineConfig({
     /** Of the MLPs of layers without experts. */
     denseIntermediateSize: field('intermediate_size_mlp', WIDTH, 16_384),
     numExperts: field('num_local_experts', EXPERTS, 16),
-    // Experts read tokens times their weight, so that two experts of a token would not read the same: no published file has two.
+    // Experts read tokens times their weight, so that two experts of a token would not read the same. No published file
+    // has two.
     numExpertsPerToken: field('num_experts_per_tok', only(1), 1),
     sparseLayers,
     rotaryLayers: rotaryLayers((given) => given.length === 0),

@@ -27,7 +27,10 @@ function attentionOf(layerId: number, config: Llama4TextConfig, weights: Weights
   return new RotaryNormedAttention(layerId, config, weights, normsHeads ? norms : undefined);
 }
 
-/** Llama 4: layers that rotate see their own chunk of positions, the others all (https://ai.meta.com/blog/llama-4-multimodal-intelligence). */
+/**
+ * The text of Llama 4: layers that rotate see their own chunk of positions; the others see all, with queries that grow
+ * (arXiv:2501.19399).
+ */
 export class FlashLlama4TextForCausalLMATB extends FlashLlamaForCausalLMATB<Llama4TextConfig> {
   override readonly name = 'llama4_text';
 
