@@ -27,22 +27,25 @@ class Step:
         return torch.arange(self.num_blocks).reshape(1, -1)
 
 
-def hidden(queries, keys, window, both_ways=False, seen=None):
-    """Where a query must not look: keys after it, or with `seen` behind so many, and keys a window or more before it; with
-    both_ways keys more than a window away."""
+def hidden(queries, keys, window, both_ways=False, seen=None, chunk=None):
+    """Where a query must not look: keys after it, or with `seen` behind so many, and keys a window or more before it, or
+    in an earlier chunk of positions; with both_ways keys more than a window away."""
     behind = queries.reshape(-1, 1) - torch.arange(keys)
     if both_ways:
         return behind.abs() > window
     blocked = behind < 0 if seen is None else torch.arange(keys) >= seen.reshape(-1, 1)
+    if chunk is not None:
+        blocked = blocked | (torch.arange(keys) < (queries - queries % chunk).reshape(-1, 1))
     return blocked if window is None else blocked | (behind >= window)
 
 
 def make_mask(recipe, step, blocked_value):
-    form, window = recipe["form"], recipe.get("windowSize")
+    form, window, chunk = recipe["form"], recipe.get("windowSize"), recipe.get("chunkSize")
     if form == "triangle":
         blocked = hidden(torch.arange(TRIANGLE), TRIANGLE, window)
     elif form == "positions":
-        blocked = hidden(torch.arange(step.context), step.context, window, recipe.get("bothWays", False))
+        both_ways = recipe.get("bothWays", False)
+        blocked = hidden(torch.arange(step.context), step.context, window, both_ways, chunk=chunk)
     elif form == "sequences":
         queries = torch.arange(step.context)
         blocked = hidden(queries, step.context, window, seen=seen_keys(step, queries)).unsqueeze(0)
@@ -50,7 +53,7 @@ def make_mask(recipe, step, blocked_value):
         seen = seen_keys(step, step.positions) if recipe.get("seesInserts") else None
         blocked = hidden(step.positions, step.context, window, seen=seen)
     else:
-        blocked = hidden(step.positions[-1:], step.context, window).unsqueeze(0)
+        blocked = hidden(step.positions[-1:], step.context, window, chunk=chunk).unsqueeze(0)
     return torch.zeros(blocked.shape).masked_fill(blocked, blocked_value)
 
 
@@ -146,7 +149,7 @@ def make_input(name, described, step, manifest, max_positions):
         # SelfAttention, too, adds these masks as they are.
         return make_alibi_mask(recipe, step, manifest["mask_values"]["PagedAttention"])
     if made == "query_scales":
-        steps = (step.positions // recipe["length"]).float()
+        steps = ((step.positions + recipe["first"]) // recipe["length"]).float()
         return (1 + recipe["beta"] * torch.log(1 + steps)).reshape(-1, 1)
     if made == "sinusoids":
         return sinusoids(recipe, max_positions)

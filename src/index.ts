@@ -94,6 +94,8 @@ export {
   projectionNorms,
   RotaryAttention,
   RotaryNormedAttention,
+  ScaledPositionFreeAttention,
+  ScaledRotaryAttention,
 } from './layers/attention-orders.js';
 export {
   type AttentionConfig,
@@ -180,6 +182,7 @@ export {
   TextMeans,
 } from './layers/row-heads.js';
 export { addSoftcap } from './layers/softcap.js';
+export { HighestLogitRouter, WeightedTokenExperts } from './layers/weighted-experts.js';
 export * from './media/index.js';
 export * from './models/base/audio/index.js';
 export {

@@ -724,6 +724,7 @@ void SelfAttention(Case& c, const Attends& attends) {
     case 0:
       param.emplace("causal", d.Flag());
       if (d.Flag()) param.emplace("windowSize", Num(d.Int(0, 50)));
+      if (d.Flag()) param.emplace("chunkSize", Num(d.Int(0, 50)));
       break;
     case 1:
       param.emplace("maskType", "MASK_TYPE_NORM");
@@ -783,6 +784,7 @@ void PagedAttention(Case& c, const Attends& attends) {
     } else {
       param.emplace("causal", true);
       if (d.Flag()) param.emplace("windowSize", Num(d.Int(0, 50)));
+      if (d.Flag()) param.emplace("chunkSize", Num(d.Int(0, 50)));
     }
     inputs.push_back(c.Input(DType::kI32, {batch}, {0, 0, queries}));
   } else if (d.Flag()) {
@@ -790,6 +792,7 @@ void PagedAttention(Case& c, const Attends& attends) {
     inputs.push_back(c.Input(dtype, {batch, heads, 1, columns * kBlockSize}));
   } else if (d.Flag()) {
     param.emplace("windowSize", Num(d.Int(0, 50)));
+    param.emplace("chunkSize", Num(d.Int(0, 50)));
   }
   Bend(d, heads, param);
   if (attends.sinks) {
@@ -981,7 +984,7 @@ void Case::Spoil() {
       if (!node.param.empty()) node.param.erase(node.param.begin());
       return;
     case 2: {
-      constexpr const char* kKeys[] = {"windowSize", "causal", "hasBias", "axes", "axis", "quantGroupSize", "transposeB", "x"};
+      constexpr const char* kKeys[] = {"windowSize", "chunkSize", "causal", "hasBias", "axes", "axis", "quantGroupSize", "transposeB", "x"};
       node.param.insert_or_assign(bytes.Of(kKeys), AnyParam(bytes));
       return;
     }

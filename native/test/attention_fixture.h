@@ -53,6 +53,7 @@ struct Heads {
 struct Sight {
   bool causal = false;
   int64_t window = 0;
+  int64_t chunk = 0;
   float softcap = 0;
   std::vector<float> slopes = {};  ///< [q_heads] or none.
   std::vector<float> sinks = {};   ///< [q_heads] scores of keys whose values are zero, or none.
@@ -81,7 +82,8 @@ inline std::vector<double> Textbook(const Heads& h, const Array& q, const Array&
       double max = -INFINITY;
       for (int64_t j = 0; j < context; ++j) {
         const int64_t end = sight.seen.empty() ? first + t + 1 : sight.seen[static_cast<size_t>(t)];
-        const bool seen = (!sight.causal || j < end) && (sight.window == 0 || j > first + t - sight.window);
+        const bool seen = (!sight.causal || j < end) && (sight.window == 0 || j > first + t - sight.window) &&
+                          (sight.chunk == 0 || j / sight.chunk == (first + t) / sight.chunk);
         double s = 0;
         for (int64_t i = 0; i < d; ++i) {
           s += double{q[(t * h.q_heads() + head) * d + i]} * k[(j * h.kv_heads + kv) * d + i];

@@ -73,6 +73,7 @@ inline KvCache CacheOf(const Heads& h, DType dtype, int64_t blocks, int64_t bloc
 /// The keys of what a sight says beside `causal`.
 inline ParamObject KeysOf(const Sight& sight) {
   return {{"windowSize", double(sight.window)},
+          {"chunkSize", double(sight.chunk)},
           {"softcap", double(sight.softcap)},
           {"slopes", std::vector<double>(sight.slopes.begin(), sight.slopes.end())},
           {"hasSinks", !sight.sinks.empty()},

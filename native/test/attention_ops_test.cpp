@@ -19,7 +19,8 @@ void PromptsMayBeCutAnywhere() {
     for (const Heads heads : {Heads{2, 1, 32}, Heads{2, 4, 64}, Heads{1, 7, 80}, Heads{1, 20, 16},
                               Heads{1, 5, 40, 24}, Heads{1, 20, 48, 32}}) {
       for (const ParamObject& keys :
-           {ParamObject{}, KeysOf({.window = 70}), KeysOf({.softcap = 3, .slopes = Slopes(heads)})}) {
+           {ParamObject{}, KeysOf({.window = 70}), KeysOf({.chunk = 70}), KeysOf({.chunk = 300}),
+            KeysOf({.softcap = 3, .slopes = Slopes(heads)})}) {
         Prompt p(heads, dtype, 330, 7);
         const std::vector<int32_t> table = {40, 3, 17, 63, 0, 9};
         for (const KernelTable* t : kernels::Available()) {
@@ -96,7 +97,8 @@ void SplittingKeysOverThreadsChangesNoBit(const Heads& heads) {
   for (DType dtype : kDTypes) {
     for (const KernelTable* t : kernels::Available()) {
       for (const ParamObject& keys :
-           {ParamObject{}, KeysOf({.window = 700}), KeysOf({.softcap = 3, .slopes = Slopes(heads)})}) {
+           {ParamObject{}, KeysOf({.window = 700}), KeysOf({.chunk = 700}),
+            KeysOf({.softcap = 3, .slopes = Slopes(heads)})}) {
         for (int64_t n : {1, 255, 257, 2000, 2049}) {
           Prompt p(heads, dtype, n, 11);
           std::vector<int32_t> table(static_cast<size_t>((n + 63) / 64));
@@ -472,6 +474,7 @@ void BadParamsAreRefused() {
                                        {"batchRunStatusEnable", true},
                                        {"inputLayout", "TYPE_BNSD"},
                                        {"windowSize", -1},
+                                       {"chunkSize", -1},
                                        {"softcap", -1},
                                        {"slopes", std::vector<double>{1, 0.5, 0.25}},
                                        {"surprise", 1}}) {

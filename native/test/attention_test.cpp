@@ -84,6 +84,7 @@ struct Problem {
     c.value_dim = heads.value_dim();
     c.q_position = first;
     c.window = sight.window;
+    c.chunk = sight.chunk;
     c.causal = sight.causal;
     c.softcap = sight.softcap;
     c.slopes = sight.slopes.empty() ? nullptr : sight.slopes.data() + kv_head * heads.group;
@@ -230,6 +231,17 @@ void WindowsHideWhatIsBehind() {
     for (int64_t window : {1, 2, 16, 33, 255, 256, 257, 300, 599, 600, 1000}) {
       for (int64_t first : {0, 31, 250, 256, 300, 590}) CheckTile(p, first, 8, {.causal = true, .window = window});
       CheckTile(p, 599, 1, {.window = window});
+    }
+  }
+}
+
+void ChunksHideWhatCameBeforeThem() {
+  for (Kind kind : kKinds) {
+    Problem p({2, 2, 32}, kind, 600, 64);
+    for (int64_t chunk : {1, 2, 7, 32, 100, 255, 256, 257, 300, 599, 600, 1000}) {
+      for (int64_t first : {0, 31, 96, 250, 256, 296, 590}) CheckTile(p, first, 8, {.causal = true, .chunk = chunk});
+      CheckTile(p, 290, 20, {.causal = true, .window = 40, .chunk = chunk});
+      CheckTile(p, 599, 1, {.chunk = chunk});
     }
   }
 }
@@ -470,6 +482,7 @@ int main() {
   RUN(ValuesMayBePartsOfKeys);
   RUN(SumsOfTheLongestHeadFit);
   RUN(WindowsHideWhatIsBehind);
+  RUN(ChunksHideWhatCameBeforeThem);
   RUN(MasksAreAddedToScaledScores);
   RUN(ScoresAreBentBeforeMasksAreAdded);
   RUN(HeadsMayHaveMasksOfTheirOwn);

@@ -60,13 +60,32 @@ const has =
   (template: string): boolean =>
     parts.every((part) => template.includes(part));
 
-const PYTHON_TAG = '<|python_tag|>';
-
-/** JSON, as Llama 3.1 writes it, or a list of Python's calls, as 3.2 and 4 do. */
-function mayBeLlama(start: string): 'yes' | 'maybe' | 'no' {
-  if (start.startsWith('{') || start.startsWith(PYTHON_TAG) || /^\[\s*[A-Za-z_][\w.]*\(/.test(start))
-    return 'yes';
-  return PYTHON_TAG.startsWith(start) || /^\[\s*(?:[A-Za-z_][\w.]*)?$/.test(start) ? 'maybe' : 'no';
+/** JSON, as Llama 3.1 writes it, or a list of Python's calls, as 3.2 and 4 do, perhaps between marks. */
+function llamaCalls(
+  name: string,
+  { begin, end }: { readonly begin: string; readonly end?: string },
+  isIn: ToolFormat['isIn'],
+): ToolFormat {
+  const marks = end === undefined ? [begin] : [begin, end];
+  return {
+    name,
+    isIn,
+    begin: undefined,
+    end: undefined,
+    mayBe(start) {
+      if (/^\{|^\[\s*[A-Za-z_][\w.]*\(/.test(start) || marks.some((mark) => start.startsWith(mark)))
+        return 'yes';
+      const begins = marks.some((mark) => mark.startsWith(start));
+      return begins || /^\[\s*(?:[A-Za-z_][\w.]*)?$/.test(start) ? 'maybe' : 'no';
+    },
+    read(body) {
+      let calls = body.trim();
+      for (const mark of marks) if (calls.startsWith(mark)) calls = calls.slice(mark.length).trim();
+      if (end !== undefined && calls.endsWith(end)) calls = calls.slice(0, -end.length);
+      return readJsonSequence(calls) ?? readPythonCalls(calls);
+    },
+    follow: () => new JsonFollower(begin),
+  };
 }
 
 /** Formats by what their templates have in them, the more particular first. */
@@ -215,16 +234,15 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
     read: readNameAndJson,
     follow: () => new HeadFollower(/^\s*(?<name>[\w.-]+)\s*\n\s*$/),
   },
-  {
-    name: 'llama json',
-    isIn: (template) => template.includes('<|python_tag|>') || /"parameters"/.test(template),
-    begin: undefined,
-    end: undefined,
-    mayBe: mayBeLlama,
-    read: (body) => {
-      const calls = body.replace(/^\s*<\|python_tag\|>/, '');
-      return readJsonSequence(calls) ?? readPythonCalls(calls);
-    },
-    follow: () => new JsonFollower(PYTHON_TAG),
-  },
+  // The template of Llama 4 shows these marks around texts before calls; its models write calls between them, too.
+  llamaCalls(
+    'llama 4',
+    { begin: '<|python_start|>', end: '<|python_end|>' },
+    (template) => has('<|python_start|>')(template) || has('<|header_start|>', 'tool_calls')(template),
+  ),
+  llamaCalls(
+    'llama json',
+    { begin: '<|python_tag|>' },
+    (template) => template.includes('<|python_tag|>') || /"parameters"/.test(template),
+  ),
 ];

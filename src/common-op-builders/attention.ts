@@ -55,9 +55,10 @@ function cacheOf({ opName }: Param, { cache }: Tensors): AttentionCache {
 }
 
 /** What the mask says, for engines that need no mask tensor. */
-const hintOf = ({ windowSize, slopes }: Param, { seen }: Partial<Tensors> = {}): NodeHint => ({
+const hintOf = ({ windowSize, chunkSize, slopes }: Param, { seen }: Partial<Tensors> = {}): NodeHint => ({
   causal: true,
   ...(windowSize && { windowSize }),
+  ...(chunkSize && { chunkSize }),
   ...(slopes && { slopes }),
   ...(seen !== undefined && { seen }),
 });
@@ -78,6 +79,10 @@ function sinksOf({ opName, hasSinks }: Param, { sinks }: Tensors): string[] {
   throw new AtbError('BUILDER_TENSOR_MISSING', { category: 'ATTENTION', opName, tensor: 'sinks' });
 }
 
+/** Whether a query sees all keys before it, and with the same weight whatever their distance. */
+const seesAllBefore = ({ windowSize, chunkSize, slopes }: Param): boolean =>
+  windowSize === undefined && chunkSize === undefined && slopes === undefined;
+
 /** A mask with slopes is one of each head. */
 const maskTypeOf = ({ slopes }: Param) => (slopes ? 'MASK_TYPE_ALIBI' : 'MASK_TYPE_NORM');
 
@@ -87,7 +92,8 @@ function flattenHeads(graph: AtbGraph, heads: string, out: string): void {
 
 /**
  * Packed sequences attend to themselves. Where attention is causal, the mask is the 128 x 128 triangle, or the whole one
- * with a window or where some see later keys; otherwise there is none without a window, which is one on both sides then.
+ * with a window or chunks or where some see later keys; otherwise there is none without a window, which is one on both
+ * sides then.
  * Keys and values go to the cache, where there is one.
  */
 @CommonOpBuilder()
@@ -99,15 +105,14 @@ export class ATBEncoderPagedAttention implements OpBuilder<'ATTENTION'> {
   }
 
   build(graph: AtbGraph, param: Param, tensors: Tensors): void {
-    const { opName, windowSize, slopes, isCausal } = param;
+    const { opName, windowSize, isCausal } = param;
     const { k, v } = viewKeys(graph, param, tensors);
     if (tensors.cache) writeCache(graph, param, { k, v }, tensors.cache);
     const q = viewQueries(graph, param, tensors);
     const heads = `${opName}_heads`;
     const selfAttention = { calcType: 'PA_ENCODER', ...common(param) } as const;
     if (isCausal || windowSize !== undefined) {
-      const isTriangle = windowSize === undefined && slopes === undefined && tensors.seen === undefined;
-      const isTriuMask = isTriangle ? 1 : 0;
+      const isTriuMask = seesAllBefore(param) && tensors.seen === undefined ? 1 : 0;
       const masked = { ...selfAttention, maskType: maskTypeOf(param), isTriuMask } as const;
       const op = new BaseOperation('SelfAttention', masked, opName);
       const inputs = [q, k, v, tensors.attentionMask, tensors.seqLen, ...sinksOf(param, tensors)];
@@ -123,7 +128,7 @@ export class ATBEncoderPagedAttention implements OpBuilder<'ATTENTION'> {
 }
 
 /**
- * Decode: one token of each sequence against the cache. A window needs a mask [batch, 1, context], slopes
+ * Decode: one token of each sequence against the cache. A window and chunks need a mask [batch, 1, context], slopes
  * [batch, heads, 1, context].
  */
 @CommonOpBuilder()
@@ -135,13 +140,13 @@ export class ATBDecoderPagedAttention implements OpBuilder<'ATTENTION'> {
   }
 
   build(graph: AtbGraph, param: Param, tensors: Tensors): void {
-    const { opName, windowSize, slopes } = param;
+    const { opName } = param;
     const cache = cacheOf(param, tensors);
     writeCache(graph, param, viewKeys(graph, param, tensors), cache);
     const q = viewQueries(graph, param, tensors);
     const heads = `${opName}_heads`;
     const inputs = [q, cache.key, cache.value, cache.blockTables, tensors.seqLen];
-    if (windowSize === undefined && slopes === undefined) {
+    if (seesAllBefore(param)) {
       const op = new BaseOperation(
         'PagedAttention',
         { ...common(param), maskType: 'MASK_TYPE_UNDEFINED' },

@@ -1,6 +1,6 @@
-import type { FloatDType } from '../dtype.js';
 import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
 import type { ElewiseParam } from '../graph/ops/elewise.js';
+import { ACL_OF_DTYPE } from '../graph/ops/inputs.js';
 import { CommonOpBuilder } from './manager.js';
 import { tensorOf } from './tensor-of.js';
 import type { BuilderTensors, ExpertGroups, OpBuilder, ParamOf } from './types.js';
@@ -115,11 +115,6 @@ function addSums(graph: AtbGraph, param: Param, tensors: Tensors, weights: strin
     return out;
   }
 }
-
-const ACL_OF_DTYPE = { f32: 'ACL_FLOAT', f16: 'ACL_FLOAT16', bf16: 'ACL_BF16' } as const satisfies Record<
-  FloatDType,
-  string
->;
 
 /** What is added to scores that must not be chosen. */
 const NEVER = -1e30;

@@ -1,5 +1,6 @@
 import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
 import { GMM_QUANT, type GroupedMatmulParam } from '../graph/ops/grouped-matmul.js';
+import { ACL_OF_DTYPE } from '../graph/ops/inputs.js';
 import type { ExpertLinear } from '../weights/expert-linear.js';
 import { integersHint, namesOf, SYMMETRIC } from './linear.js';
 import { CommonOpBuilder, CommonOpBuilderManager } from './manager.js';
@@ -17,8 +18,6 @@ interface Rows {
   readonly ends: string;
   readonly out: string;
 }
-
-const OUT_TYPE = { f32: 'ACL_FLOAT', f16: 'ACL_FLOAT16', bf16: 'ACL_BF16' } as const;
 
 /** The choices of all tokens, sorted by experts, pass through the products of their experts (MindIE: MoeMlp). */
 function addExperts(graph: AtbGraph, param: Param, tensors: Tensors, addProduct: AddProduct): void {
@@ -60,7 +59,7 @@ const paramOf = (
   transposeB: true,
   hasBias,
   quantType,
-  outDataType: OUT_TYPE[dtype],
+  outDataType: ACL_OF_DTYPE[dtype],
   ...(channels && { hasChannels: true }),
 });
 

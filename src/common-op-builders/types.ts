@@ -128,6 +128,8 @@ export interface CategoryParams {
     readonly isCausal: boolean;
     /** Keys that a query sees, its own included; all before it when absent. */
     readonly windowSize?: number;
+    /** Keys before the last multiple of so many positions are not seen; all before a query are when absent. */
+    readonly chunkSize?: number;
     /** Of ALiBi, one for each head; none when absent. */
     readonly slopes?: readonly number[];
     /** Scaled scores s become `softcap * tanh(s / softcap)`; they stay when absent. */

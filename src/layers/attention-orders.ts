@@ -28,6 +28,11 @@ export class PositionFreeAttention extends BaseAttention {
   }
 }
 
+/** The same, but queries are multiplied by a number of their positions. */
+export class ScaledPositionFreeAttention extends PositionFreeAttention {
+  protected override readonly queryScales = QUERY_SCALES;
+}
+
 /** The norms of queries and keys: [tokens, heads * headDim] each. */
 export interface ProjectionNorms {
   readonly q: NormStep;

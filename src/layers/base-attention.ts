@@ -3,6 +3,7 @@ import type { AtbGraph } from '../graph/atb-graph.js';
 import { type GraphKind, hasOneQuery } from '../graph/graph-kind.js';
 import {
   ALIBI_MASK,
+  CHUNKED_MASK,
   FULL_MASK,
   insertMaskName,
   type RopeConfig,
@@ -37,6 +38,8 @@ export interface AttentionConfig {
   readonly alibiSlopes?: readonly number[] | undefined;
   /** For each layer, how many keys a query sees with its own; undefined: all before it. */
   readonly slidingWindows: readonly (number | undefined)[];
+  /** For each layer, the size of the chunks of positions within which a query sees keys; undefined or absent: none. */
+  readonly attentionChunks?: readonly (number | undefined)[];
   /** Whether a token sees only itself and those before it; true when absent. */
   readonly isCausal?: boolean;
   /** Whether tokens of one insert see each other, whichever comes first; false when absent. */
@@ -223,6 +226,7 @@ export abstract class BaseAttention extends Module {
       alibiSlopes: slopes,
     } = this.config;
     const { windowSize, scale, softcap, isCausal, sinks } = this;
+    const chunkSize = this.config.attentionChunks?.[this.layerId];
     const [cache] = kind.fillsCache ? this.caches() : [];
     CommonOpBuilderManager.getBuilder({
       category: 'ATTENTION',
@@ -235,6 +239,7 @@ export abstract class BaseAttention extends Module {
       scale,
       isCausal,
       ...(windowSize !== undefined && { windowSize }),
+      ...(chunkSize !== undefined && { chunkSize }),
       ...(slopes && { slopes }),
       ...(softcap !== undefined && { softcap }),
       ...(sinks && { hasSinks: true }),
@@ -269,6 +274,7 @@ export abstract class BaseAttention extends Module {
 
   private maskName(kind: GraphKind): string {
     if (this.config.alibiSlopes) return ALIBI_MASK;
+    if (this.config.attentionChunks?.[this.layerId] !== undefined) return CHUNKED_MASK;
     if (this.seesAhead(kind)) return insertMaskName(this.windowSize, this.config.slidingWindows);
     return this.windowSize === undefined
       ? FULL_MASK

@@ -53,7 +53,8 @@ export class ExpertRouter extends Module {
   /** Numbers that ATB wants as tensors, [1] each: what is added to sums, or taken from them and given back. */
   private readonly sumGuards: readonly TensorRef[];
   private readonly config: RouterConfig;
-  private readonly dtype: FloatDType;
+  /** What the model runs in. */
+  protected readonly dtype: FloatDType;
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
   constructor(

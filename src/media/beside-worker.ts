@@ -1,6 +1,7 @@
 import { parentPort } from 'node:worker_threads';
 import { AtbError } from '../errors.js';
 import type { BesideReply, BesideRequest } from './beside.js';
+import { canvasOf } from './image/canvas.js';
 import { patchesOf } from './image/patches.js';
 import { resize } from './image/resample.js';
 import { slicesOf } from './image/slices.js';
@@ -18,6 +19,7 @@ const WORK = {
   upperBytes,
   resize,
   middleSquare,
+  canvasOf,
   slicesOf,
   splitsOf,
   tilesOf,

@@ -60,6 +60,8 @@ export * from './lfm2/index.js';
 export * from './lfm2_moe/index.js';
 export * from './lfm3/index.js';
 export * from './llama/index.js';
+export * from './llama4/index.js';
+export * from './llama4_text/index.js';
 export * from './llava/index.js';
 export * from './mamba2/index.js';
 export * from './mimo/index.js';

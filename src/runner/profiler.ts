@@ -75,7 +75,7 @@ export class Profiler {
   readonly #sums = new Map<string, Sum>();
   readonly #trace = new StepTrace();
   readonly #products: ReadonlyMap<GraphKind, ReadonlyMap<string, ProductSize>>;
-  readonly #windows: ReadonlyMap<GraphKind, ReadonlyMap<string, number>>;
+  readonly #limits: ReadonlyMap<GraphKind, ReadonlyMap<string, SightLimit>>;
 
   constructor(
     graphs: ReadonlyMap<GraphKind, GraphSpec>,
@@ -90,7 +90,7 @@ export class Profiler {
         }),
       );
     this.#products = new Map([...graphs].map(([kind, spec]) => [kind, products(spec)]));
-    this.#windows = new Map([...graphs].map(([kind, spec]) => [kind, windows(spec)]));
+    this.#limits = new Map([...graphs].map(([kind, spec]) => [kind, limitsOf(spec)]));
   }
 
   /** `queryLens`: tokens of each sequence in the step; `seqLens`: its tokens that they may see. `times` of the step's call. */
@@ -104,7 +104,7 @@ export class Profiler {
     const { name: phase } = kind;
     this.#trace.add(phase, timings, times);
     const tokens = queryLens.reduce((sum, len) => sum + len, 0);
-    const ofWindow = new Map<number | undefined, Work>();
+    const ofLimit = new Map<string, Work>();
     for (const timing of timings) {
       const name = timing.name.split('/').at(-1) ?? timing.name;
       const key = `${phase} ${name}`;
@@ -127,9 +127,10 @@ export class Profiler {
         // Of the gathered rows there is one for each sequence: its last.
         sum.operations += 2 * elements * (product.rows === 'tokens' ? tokens : seqLens.length);
       } else if (ATTENTION.has(timing.type)) {
-        const window = this.#windows.get(kind)?.get(timing.name);
-        const work = ofWindow.get(window) ?? this.#attentionWork(queryLens, seqLens, window);
-        ofWindow.set(window, work);
+        const limit = this.#limits.get(kind)?.get(timing.name) ?? {};
+        const key = `${limit.windowSize} ${limit.chunkSize}`;
+        const work = ofLimit.get(key) ?? this.#attentionWork(queryLens, seqLens, limit);
+        ofLimit.set(key, work);
         sum.bytes += work.bytes;
         sum.operations += work.operations;
       }
@@ -164,7 +165,7 @@ export class Profiler {
     return { traceEvents: this.#trace.events() };
   }
 
-  #attentionWork(queryLens: Int32Array, seqLens: Int32Array, window = Number.POSITIVE_INFINITY): Work {
+  #attentionWork(queryLens: Int32Array, seqLens: Int32Array, limit: SightLimit): Work {
     const { config, kvBytes } = this.attention;
     const { numAttentionHeads: heads = 0, headDim = 0, kvLoraRank = 0 } = config;
     const [keySize, valueSize] = [kvLoraRank + headDim, kvLoraRank || headDim];
@@ -172,8 +173,8 @@ export class Profiler {
     let pairs = 0;
     queryLens.forEach((count, i) => {
       const end = seqLens[i] ?? 0;
-      keys += Math.min(end, window + count - 1);
-      for (let seen = end - count + 1; seen <= end; seen++) pairs += Math.min(seen, window);
+      keys += end - firstKey(end - count, limit);
+      for (let query = end - count; query < end; query++) pairs += query + 1 - firstKey(query, limit);
     });
     // A score and a weighted value for each pair of a query and a key.
     return { bytes: keys * kvBytes, operations: 2 * heads * (keySize + valueSize) * pairs };
@@ -184,13 +185,27 @@ export class Profiler {
 const EXPERTS: ReadonlySet<string> = new Set(['FusedExperts', 'GroupedMatmul']);
 const ATTENTION: ReadonlySet<string> = new Set(['SelfAttention', 'PagedAttention']);
 
-/** Sliding windows by the path of the attention that has one: said by a param after passes, by a hint before. */
-function windows(spec: GraphSpec): Map<string, number> {
+/** What attention does not see of what is before a query. */
+interface SightLimit {
+  readonly windowSize?: number | undefined;
+  readonly chunkSize?: number | undefined;
+}
+
+/** The first key that a query at this position sees. */
+const firstKey = (
+  query: number,
+  { windowSize = Number.POSITIVE_INFINITY, chunkSize = Number.POSITIVE_INFINITY }: SightLimit,
+): number => Math.max(0, query - windowSize + 1, query - (query % chunkSize));
+
+/** Windows and chunks by the path of the attention that has some: said by a param after passes, by a hint before. */
+function limitsOf(spec: GraphSpec): Map<string, SightLimit> {
   return new Map(
     placedOperations(spec).flatMap(({ path, node }) => {
       const param = paramOf(node, 'SelfAttention') ?? paramOf(node, 'PagedAttention');
-      const window = param && (param.windowSize ?? node.hint?.windowSize);
-      return window === undefined ? [] : [[path, window] as const];
+      const { windowSize, chunkSize } = { ...node.hint, ...param };
+      return windowSize === undefined && chunkSize === undefined
+        ? []
+        : [[path, { windowSize, chunkSize }] as const];
     }),
   );
 }

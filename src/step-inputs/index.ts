@@ -13,6 +13,8 @@ export {
 export { CORNERS, interpolatedPositions } from './interpolated-positions.js';
 export { lengths } from './lengths.js';
 export {
+  CHUNKED_MASK,
+  chunkedMask,
   FULL_MASK,
   fullMask,
   LATENT_MASK,
@@ -44,7 +46,7 @@ export { POSITION_SHARES, sampledPositions } from './sampled-positions.js';
 export { insertMaskName, SEEN_KEYS, seenInserts } from './seen-inserts.js';
 export { SINUSOIDS, type SinusoidTable, sinusoids } from './sinusoids.js';
 export { SOUND, sound } from './sound.js';
-export { mergedSquares, SQUARE, squarePictures } from './square-pictures.js';
+export { mergedSquares, SQUARE, squarePictures, squareRotary } from './square-pictures.js';
 export { STATE_FROM, STATE_TO, stateBlocks } from './state-blocks.js';
 export type { InsertedRows, Step } from './step.js';
 export type { RunFacts, StepInput, StepSizes } from './step-input.js';

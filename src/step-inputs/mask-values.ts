@@ -32,6 +32,8 @@ export interface MaskUse {
   readonly dtype: FloatDType;
   /** A query sees so many keys, its own included; all before it when absent. */
   readonly windowSize?: number;
+  /** It sees none before the last multiple of so many positions; all before it when absent. */
+  readonly chunkSize?: number;
   /** Whether it sees so many keys before it and so many behind it, its own not counted; false when absent. */
   readonly bothWays?: boolean;
   /** How many keys each query sees, in its order; all up to its own when absent. */
@@ -39,15 +41,22 @@ export interface MaskUse {
 }
 
 /**
- * Whether a query at position `query`, which sees the first `end` keys, sees the key at position `key`, as `sliding_window` in
- * transformers (masking_utils.py).
+ * Whether a query at position `query`, which sees the first `end` keys, sees the key at position `key`, as
+ * `sliding_window` and `attention_chunk_size` in transformers (masking_utils.py).
  */
 const sees = (
   query: number,
   key: number,
   end: number,
-  { windowSize = Number.POSITIVE_INFINITY, bothWays = false }: Pick<MaskUse, 'windowSize' | 'bothWays'>,
-): boolean => (bothWays ? Math.abs(key - query) <= windowSize : key < end && key > query - windowSize);
+  {
+    windowSize = Number.POSITIVE_INFINITY,
+    chunkSize = Number.POSITIVE_INFINITY,
+    bothWays = false,
+  }: Pick<MaskUse, 'windowSize' | 'chunkSize' | 'bothWays'>,
+): boolean =>
+  bothWays
+    ? Math.abs(key - query) <= windowSize
+    : key < end && key > query - windowSize && key >= query - (query % chunkSize);
 
 /**
  * [size, size], rows and columns are positions: `attention_mask` of split-fuse, `sliding_attention_mask` of prefill and

@@ -1,5 +1,5 @@
 import { type GraphKind, hasOneQuery } from '../graph/graph-kind.js';
-import { decodeMask, type MaskReader, maskOf, squareMask, TRIANGLE } from './mask-values.js';
+import { decodeMask, type MaskReader, type MaskUse, maskOf, squareMask, TRIANGLE } from './mask-values.js';
 import type { StepInput } from './step-input.js';
 
 /** The mask of attention over the whole context. Decode needs none. */
@@ -8,6 +8,8 @@ export const FULL_MASK = 'attention_mask';
 export const LATENT_MASK = 'latent_attention_mask';
 /** The mask of attention with a sliding window. */
 export const SLIDING_MASK = 'sliding_attention_mask';
+/** The mask of attention within chunks of positions. */
+export const CHUNKED_MASK = 'chunked_attention_mask';
 
 /** The operation by which a graph of this kind attends: it decides what the numbers of a mask mean. */
 export const maskReader = ({ readsCache }: GraphKind): MaskReader =>
@@ -73,8 +75,13 @@ export function slidingMasks(windows: readonly (number | undefined)[], bothWays 
  * `sliding_attention_mask` in the model's dtype: [context, context], rows and columns being positions; in decode
  * [batch, 1, context]. With `bothWays`, as encoders have it, a query sees `windowSize` keys before it and as many behind it.
  */
-export function slidingMask(windowSize: number, name: string = SLIDING_MASK, bothWays = false): StepInput {
-  const window = { windowSize, ...(bothWays && { bothWays }) };
+export const slidingMask = (windowSize: number, name: string = SLIDING_MASK, bothWays = false): StepInput =>
+  limitedMask(name, { windowSize, ...(bothWays && { bothWays }) });
+
+/** `chunked_attention_mask`, of the same shapes: a query sees none before the last multiple of `chunkSize`. */
+export const chunkedMask = (chunkSize: number): StepInput => limitedMask(CHUNKED_MASK, { chunkSize });
+
+function limitedMask(name: string, limit: Pick<MaskUse, 'windowSize' | 'chunkSize' | 'bothWays'>): StepInput {
   return {
     names: [name],
     describe({ kind, dtype, batch, contextLen }) {
@@ -83,11 +90,11 @@ export function slidingMask(windowSize: number, name: string = SLIDING_MASK, bot
     },
     recipes(kind) {
       const form = hasOneQuery(kind) ? 'last_positions' : 'positions';
-      return { [name]: { made: 'mask', form, reader: maskReader(kind), ...window } };
+      return { [name]: { made: 'mask', form, reader: maskReader(kind), ...limit } };
     },
     make({ kind, seqLens }, { dtype }) {
       const contextLen = Math.max(...seqLens);
-      const use = { reader: maskReader(kind), dtype, ...window };
+      const use = { reader: maskReader(kind), dtype, ...limit };
       const mask = hasOneQuery(kind) ? decodeMask(seqLens, contextLen, use) : squareMask(contextLen, use);
       return { [name]: mask };
     },

@@ -75,6 +75,8 @@ export type InputRecipe =
       /** Whose mask it is: decides what it holds where a query must not look. */
       readonly reader: MaskReader;
       readonly windowSize?: number;
+      /** Whether a query sees none before the last multiple of so many positions; see `MaskUse`. */
+      readonly chunkSize?: number;
       /** Whether a query sees `windowSize` keys before it and as many behind it; see `MaskUse`. */
       readonly bothWays?: boolean;
       /** Whether tokens of one insert see each other. */
@@ -87,8 +89,13 @@ export type InputRecipe =
       /** One for each head. Where a query must not look, it holds what PagedAttention's masks hold there. */
       readonly slopes: readonly number[];
     }
-  /** [tokens, 1]: 1 + beta * ln(1 + floor(position / length)) of each token. */
-  | { readonly made: 'query_scales'; readonly beta: number; readonly length: number }
+  /** [tokens, 1]: 1 + beta * ln(1 + floor((position + first) / length)) of each token; `first` is 0 or 1. */
+  | {
+      readonly made: 'query_scales';
+      readonly beta: number;
+      readonly length: number;
+      readonly first: number;
+    }
   /** Row p: sin, then cos of (p + firstRow) times each of hiddenSize / 2 frequencies from 1 to 1 / 10000; zeros in zeroRow. */
   | {
       readonly made: 'sinusoids';

@@ -1,3 +1,4 @@
+import { type Tensor, toDType } from '../dtype.js';
 import { patchOrder } from '../media/index.js';
 import { int64 } from './integers.js';
 import { MERGED_PATCHES } from './patches.js';
@@ -40,6 +41,44 @@ export const squarePictures = (count: number, keepsFirst: boolean): StepInput =>
     };
   },
 });
+
+/** A rotary embedding of two axes over squares of `side` x `side` patches. */
+export interface SquareRotary {
+  readonly theta: number;
+  readonly headDim: number;
+  readonly side: number;
+}
+
+/**
+ * `cos_embedding` and `sin_embedding` [rows, headDim] in f32, of the rows that `squarePictures` orders: half a row is
+ * [x frequencies, y frequencies], places being counted from 1, and both halves are equal; the row before a picture's
+ * patches does not turn (transformers 5.24, `Llama4VisionRotaryEmbedding`).
+ */
+export function squareRotary({ theta, headDim, side }: SquareRotary): StepInput {
+  const names = { cos: 'cos_embedding', sin: 'sin_embedding' };
+  const [perAxis, each] = [headDim / 4, side * side + 1];
+  const inverse = Float32Array.from({ length: perAxis }, (_, i) => 1 / Math.fround(theta ** (i / perAxis)));
+  const angles = Float32Array.from({ length: each * headDim }, (_, at) => {
+    const [place, i] = [Math.floor(at / headDim) - 1, at % (headDim / 2)];
+    const along = i < perAxis ? place % side : Math.floor(place / side);
+    return place < 0 ? 0 : (along + 1) * (inverse[i % perAxis] ?? 0);
+  });
+  return {
+    names: Object.values(names),
+    describe({ rows, dtype }) {
+      const desc = { dtype, shape: [Math.max(1, Math.floor(rows / (side * side))) * each, headDim] };
+      return { [names.cos]: desc, [names.sin]: desc };
+    },
+    make({ encoderInputs = [] }) {
+      const shape = [encoderInputs.length * each, headDim];
+      const table = (of: (angle: number) => number): Tensor => {
+        const one = angles.map(of);
+        return toDType(Float32Array.from(encoderInputs.flatMap(() => [...one])), shape, 'f32');
+      };
+      return { [names.cos]: table(Math.cos), [names.sin]: table(Math.sin) };
+    },
+  };
+}
 
 /**
  * `merged_patches` i64 [tokens, mergeSize * mergeSize] of pictures of `side` x `side` patches each, row by row, before which

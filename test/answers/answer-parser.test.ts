@@ -299,6 +299,38 @@ const cases: readonly Case[] = [
     answer: "[get_weather(city='Paris'), now()]",
     expected: { text: '', calls: [weather, ['now', {}]] },
   },
+  // vLLM's template of Llama 4 for calls of Python; that of transformers shows JSON behind the marks.
+  {
+    what: 'Llama 4: calls of Python between its marks',
+    template:
+      '<|header_start|>assistant<|header_end|> <|python_start|> <|python_end|> {"name": …, "parameters": …}',
+    answer: "<|python_start|>[get_weather(city='Paris'), now()]<|python_end|>",
+    expected: { text: '', calls: [weather, ['now', {}]] },
+  },
+  {
+    what: 'Llama 4: JSON between its marks',
+    template: '<|python_start|>',
+    answer: '<|python_start|>{"name": "get_weather", "parameters": {"city": "Paris"}}<|python_end|>',
+    expected: { text: '', calls: [weather] },
+  },
+  {
+    what: 'Llama 4: JSON behind marks of nothing, as its template writes calls of before',
+    template: '<|python_start|>',
+    answer: '<|python_start|><|python_end|>{"name": "get_weather", "parameters": {"city": "Paris"}}',
+    expected: { text: '', calls: [weather] },
+  },
+  {
+    what: 'Llama 4: a list of calls without marks',
+    template: '<|header_start|> message.tool_calls',
+    answer: "[get_weather(city='Paris')]",
+    expected: { text: '', calls: [weather] },
+  },
+  {
+    what: 'Llama 4: code between its marks is text',
+    template: '<|python_start|>',
+    answer: '<|python_start|>print(1) + 2<|python_end|>',
+    expected: { text: '<|python_start|>print(1) + 2<|python_end|>' },
+  },
   {
     what: 'Llama 3.2: what begins as a list and is a text',
     template: '{"name": …, "parameters": …}',
@@ -481,6 +513,12 @@ describe('answers', () => {
     for (const [template, begin, end, written] of [
       ['<tool_call>', '<tool_call>\n{"name": "f", "arguments": ', '}\n</tool_call>', compact],
       ['<|python_tag|>', '<|python_tag|> {"type": "function", "name": "f", "parameters": ', '}', compact],
+      [
+        '<|python_start|>',
+        '<|python_start|>{"type": "function", "name": "f", "parameters": ',
+        '}<|python_end|>',
+        compact,
+      ],
       ['[TOOL_CALLS]', '[TOOL_CALLS] [{"id": "a", "name": "f", "arguments": ', '}]', compact],
       ['[TOOL_CALLS]', '[TOOL_CALLS]f[ARGS]', '', args],
       ['<|observation|>', 'f\n', '', args],

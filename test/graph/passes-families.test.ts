@@ -31,7 +31,7 @@ const UNGATED = 'MoeInitRouting Elewise GroupedMatmul Activation Elewise Grouped
 const LEFT: Readonly<Record<string, readonly string[]>> = {
   'LayerNorm Linear LayerNorm': ['bloom-normed-residual'],
   // By which queries grow.
-  Elewise: ['ministral3', 'ministral3-far'],
+  Elewise: ['llama4_text-whole', 'ministral3', 'ministral3-far'],
   'LayerNorm Elewise Linear Sort Slice Slice Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Cast Elewise Elewise Softmax Cast Elewise Elewise Activation Cast Elewise Elewise Softmax Elewise Gather FusedExperts Elewise':
     ['phimoe', 'phimoe-no-bias'],
   'Split Activation Elewise Elewise': ['bitnet'],
@@ -113,6 +113,14 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   'Split Elewise Fill Elewise Fill RmsNorm RmsNorm Elewise Fill Elewise Fill Elewise Fill Elewise Fill Rope ReshapeAndCache RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Elewise':
     ['olmoe-normed'],
   'RmsNorm Elewise Linear Softmax Sort FusedExperts Linear Elewise Elewise': ['deepseek'],
+  // A token is multiplied by its expert's weight, and what comes of it by 1.
+  'RmsNorm Elewise Linear Sort Sigmoid Elewise Elewise Elewise Elewise FusedExperts Linear Elewise Elewise': [
+    'llama4_text-dense-layers',
+  ],
+  'Elewise RmsNorm Elewise Linear Sort Sigmoid Elewise Elewise Elewise Elewise FusedExperts Linear Elewise Elewise':
+    ['llama4_text'],
+  'Split Rope RmsNorm RmsNorm ReshapeAndCache RmsNorm Elewise Linear Sort Sigmoid Elewise Elewise Elewise Elewise FusedExperts Linear Elewise Elewise':
+    ['llama4_text', 'llama4_text-whole'],
   'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise Elewise FusedExperts Elewise': [
     'deepseek-normed',
     'granitemoe',

@@ -5,6 +5,8 @@ import { expect } from 'chai';
 import sharp from 'sharp';
 import { AtbError, type ErrorCode } from '../../src/errors.js';
 import {
+  canvasGrid,
+  canvasOf,
   decodePicture,
   patchesOf,
   pythonTenths,
@@ -207,6 +209,35 @@ describe('pictures', () => {
       const what = `${width} x ${height}, ${longest} in squares of ${side}`;
       expect([found.rows, found.columns], what).to.deep.equal([rows, columns]);
       const bytes = [...found.squares, found.whole].map(({ data }) => data);
+      expect(sha256(Buffer.concat(bytes)).slice(0, 16), what).to.equal(expected);
+    }
+  });
+
+  it(`puts pictures of ${pictureFixtures.canvases.length} sizes onto the canvases of transformers, bit for bit`, () => {
+    for (const [
+      width,
+      height,
+      seed,
+      side,
+      maxTiles,
+      fillsCanvas,
+      rows,
+      columns,
+      expected,
+    ] of pictureFixtures.canvases) {
+      const sizes = { side, maxTiles, fillsCanvas };
+      const { squares, whole } = canvasOf(picture(width, height, seed), sizes);
+      const what = `${width} x ${height}, ${maxTiles} of ${side}`;
+      expect(canvasGrid({ width, height }, sizes), what).to.deep.equal({ rows, columns });
+      const values = {
+        rescale: 1 / 255,
+        mean: [0.5, 0.5, 0.5],
+        std: [0.5, 0.5, 0.5],
+        roundedTo: 'bf16',
+      } as const;
+      const cut = { patchSize: side, temporalPatchSize: 1, mergeSize: 1 };
+      const pixels = [...squares, whole].map((square) => patchesOf([square], values, cut).data);
+      const bytes = pixels.map((data) => new Uint8Array(data.buffer));
       expect(sha256(Buffer.concat(bytes)).slice(0, 16), what).to.equal(expected);
     }
   });

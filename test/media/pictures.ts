@@ -48,6 +48,17 @@ interface PictureFixtures {
     columns: number,
     sha256: string,
   ][];
+  readonly canvases: readonly [
+    width: number,
+    height: number,
+    seed: number,
+    side: number,
+    maxTiles: number,
+    fillsCanvas: boolean,
+    rows: number,
+    columns: number,
+    digest: string,
+  ][];
   readonly tiles: readonly [
     width: number,
     height: number,

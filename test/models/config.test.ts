@@ -343,8 +343,8 @@ describe('rope_scaling', () => {
     ],
     [
       'bands in the wrong order',
-      { ...LLAMA3, high_freq_factor: 1 },
-      /high_freq_factor \(1\) must be above low_freq_factor \(1\)/,
+      { ...LLAMA3, high_freq_factor: 0.5 },
+      /high_freq_factor \(0.5\) must not be below low_freq_factor \(1\)/,
     ],
     ['missing bands', { ...LLAMA3, low_freq_factor: undefined }, /low_freq_factor is missing/],
     [

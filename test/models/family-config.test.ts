@@ -246,6 +246,27 @@ describe("families' configurations", () => {
     expect(ministral3(0)).to.deep.include({ maxPositionEmbeddings: 1024, queryScale: undefined });
   });
 
+  it('know which layers of llama4_text see chunks, rotate and have experts', () => {
+    const llama4 = (more: object) =>
+      read({ ...SIZES, model_type: 'llama4_text', num_hidden_layers: 4, hidden_size: 64, ...more });
+    const chunks = [8192, 8192, 8192, undefined];
+    const queryScale = { beta: 0.1, length: 8192, first: 1 };
+    expect(llama4({ no_rope_layers: [] })).to.deep.include({
+      ...{ attentionChunks: chunks, queryScale, unreadKeys: [] },
+      ...{ rotaryLayers: [true, true, true, false], sparseLayers: [true, true, true, true] },
+    });
+    // As version 4.51 of transformers wrote it.
+    expect(llama4({ attn_temperature_tuning: 4 })).to.deep.include({ queryScale });
+    const none = { attentionChunks: [undefined, undefined, undefined, undefined], queryScale: undefined };
+    expect(llama4({ attention_chunk_size: null, attn_temperature_tuning: false })).to.deep.include(none);
+    expect(llama4({ interleave_moe_layer_step: 2 })).to.deep.include({
+      sparseLayers: [false, true, false, true],
+    });
+    expect(llama4({ moe_layers: [0], interleave_moe_layer_step: 2 })).to.deep.include({
+      sparseLayers: [true, false, false, false],
+    });
+  });
+
   for (const model_type of ['bloom', 'gpt2', 'gpt_neox', 'gptj', 'opt']) {
     it(`have keys and values for each head, as the class of ${model_type} has, whatever num_key_value_heads says`, () => {
       const config = read({ ...SIZES, model_type, ffn_dim: 112, num_key_value_heads: 8 });

@@ -26,6 +26,13 @@ describe('masks', () => {
     expect(rows.shape).to.deep.equal([2, 1, 5]);
   });
 
+  it('hide earlier chunks of positions, whatever token of its own chunk a query is', () => {
+    const square = squareMask(5, { reader, dtype: 'f32', chunkSize: 2 });
+    expect(drawn(square, 5)).to.deep.equal(['.xxxx', '..xxx', 'xx.xx', 'xx..x', 'xxxx.']);
+    const rows = decodeMask([2, 3, 4], 4, { reader, dtype: 'bf16', chunkSize: 2 });
+    expect(drawn(rows, 4)).to.deep.equal(['..xx', 'xx.x', 'xx..']);
+  });
+
   it('of latent attention have a row for each token of a step, and multiply as SelfAttention does', () => {
     // Two sequences, of which the step brings the last two tokens and the last one.
     const step = { kind: SPLITFUSE, positions: Int32Array.of(1, 2, 0), seqLens: Int32Array.of(3, 1) } as Step;

@@ -189,6 +189,86 @@ const ERNIE4_5_MOE = {
   use_bias: false,
   vocab_size: 103_424,
 };
+/** The text of Llama 4 Scout and of Maverick. */
+const LLAMA4 = {
+  model_type: 'llama4_text',
+  attention_bias: false,
+  attention_chunk_size: 8192,
+  attention_dropout: 0,
+  attn_scale: 0.1,
+  attn_temperature_tuning: true,
+  floor_scale: 8192,
+  for_llm_compressor: false,
+  head_dim: 128,
+  hidden_act: 'silu',
+  hidden_size: 5120,
+  interleave_moe_layer_step: 1,
+  intermediate_size: 8192,
+  intermediate_size_mlp: 16_384,
+  max_position_embeddings: 10_485_760,
+  no_rope_layers: [],
+  num_attention_heads: 40,
+  num_experts_per_tok: 1,
+  num_hidden_layers: 48,
+  num_key_value_heads: 8,
+  num_local_experts: 16,
+  output_router_logits: false,
+  rms_norm_eps: 1e-5,
+  rope_scaling: {
+    factor: 16,
+    high_freq_factor: 1,
+    low_freq_factor: 1,
+    original_max_position_embeddings: 8192,
+    rope_type: 'llama3',
+  },
+  rope_theta: 500_000,
+  router_aux_loss_coef: 0.001,
+  router_jitter_noise: 0,
+  use_cache: true,
+  use_qk_norm: true,
+  vocab_size: 202_048,
+};
+const MAVERICK = {
+  ...LLAMA4,
+  attn_temperature_tuning: false,
+  interleave_moe_layer_step: 2,
+  max_position_embeddings: 1_048_576,
+  num_local_experts: 128,
+  rope_scaling: null,
+  use_qk_norm: false,
+};
+/** As Llama-4-Scout-17B-16E-Instruct is published, with its encoder. */
+const SCOUT = {
+  model_type: 'llama4',
+  boi_token_index: 200_080,
+  eoi_token_index: 200_081,
+  image_token_index: 200_092,
+  text_config: { ...LLAMA4, eos_token_id: [200_001, 200_007, 200_008], num_hidden_layers: 5 },
+  vision_config: {
+    model_type: 'llama4_vision_model',
+    attention_dropout: 0,
+    hidden_act: 'gelu',
+    hidden_size: 1408,
+    image_size: 336,
+    initializer_range: 0.02,
+    intermediate_size: 5632,
+    multi_modal_projector_bias: false,
+    norm_eps: 1e-5,
+    num_attention_heads: 16,
+    num_channels: 3,
+    num_hidden_layers: 34,
+    patch_size: 14,
+    pixel_shuffle_ratio: 0.5,
+    projector_dropout: 0,
+    projector_input_dim: 4096,
+    projector_output_dim: 4096,
+    rope_theta: 10_000,
+    vision_feature_layer: -1,
+    vision_feature_select_strategy: 'default',
+    vision_output_dim: 4096,
+  },
+};
+const scout = (vision: Dict): Dict => ({ ...SCOUT, vision_config: { ...SCOUT.vision_config, ...vision } });
 
 const PUBLISHED: Readonly<Record<string, Dict>> = {
   'Mixtral-8x7B-v0.1': MIXTRAL,
@@ -199,6 +279,8 @@ const PUBLISHED: Readonly<Record<string, Dict>> = {
   'Hunyuan-A13B': HUNYUAN,
   'OLMoE-1B-7B': OLMOE,
   'ERNIE-4.5-21B-A3B': ERNIE4_5_MOE,
+  'Llama-4-Scout-17B-16E': LLAMA4,
+  'Llama-4-Maverick-17B-128E': MAVERICK,
 };
 
 const REFUSED: ReadonlyArray<readonly [what: string, dict: Dict, names: RegExp]> = [
@@ -241,6 +323,39 @@ const REFUSED: ReadonlyArray<readonly [what: string, dict: Dict, names: RegExp]>
     /moe_intermediate_size must be 3072: .*, found 1024/,
   ],
   [
+    'an adapter of two sizes',
+    scout({ vision_output_dim: 7680 }),
+    /projector_input_dim, projector_output_dim, vision_output_dim must be one number, found 4096,4096,7680/,
+  ],
+  [
+    'blocks of another size than the adapter reads',
+    scout({ intermediate_size: 1408 }),
+    /intermediate_size must be that of 4 patches of hidden_size 1408, found 1408/,
+  ],
+  [
+    'pictures that blocks do not cut',
+    scout({ image_size: 350 }),
+    /pixel_shuffle_ratio must be 1 \/ n and cut 350 pixels into blocks of n patches, found 0.5/,
+  ],
+  [
+    'several experts for each token',
+    { ...LLAMA4, num_experts_per_tok: 2 },
+    /num_experts_per_tok must be 1: nothing else is supported by this family, found 2/,
+  ],
+  [
+    'chunks without a size',
+    {
+      ...{ ...LLAMA4, num_hidden_layers: 2, attention_chunk_size: null },
+      layer_types: ['chunked_attention', 'full_attention'],
+    },
+    /attention_chunk_size must be a number where layer_types has chunked_attention, found null/,
+  ],
+  [
+    'layers with experts that there are not',
+    { ...LLAMA4, moe_layers: [48] },
+    /moe_layers must be a list of layers from 0 to 47, found \[48\]/,
+  ],
+  [
     'shared keys and values',
     { ...HUNYUAN, use_cla: true },
     /use_cla: shapes queries, keys and values in another way.*found true/,
@@ -252,5 +367,6 @@ describe('published configurations of mixtures of experts', () => {
 
   // Further layers are like the last of these.
   for (const [name, dict] of Object.entries(PUBLISHED)) itIsRead(name, { ...dict, num_hidden_layers: 5 });
+  itIsRead('Llama-4-Scout-17B-16E-Instruct, which sees', SCOUT);
   for (const [what, dict, names] of REFUSED) itIsRefused(what, dict, names);
 });

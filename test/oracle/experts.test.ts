@@ -25,8 +25,8 @@ import { largestDifference, promptLogits } from './logits.js';
 const FAMILIES = [
   ...['afmoe', 'deepseek', 'deepseek_v2', 'deepseek_v3', 'dots1', 'ernie4_5_moe', 'flex_olmo', 'glm4_moe'],
   'glm4_moe_lite',
-  ...['gpt_oss', 'granitemoe', 'granitemoeshared', 'hunyuan_v1_moe', 'minimax_m2', 'mixtral', 'olmoe'],
-  ...['qwen2_moe', 'qwen3_moe', 'solar_open'],
+  ...['gpt_oss', 'granitemoe', 'granitemoeshared', 'hunyuan_v1_moe', 'llama4_text', 'minimax_m2', 'mixtral'],
+  ...['olmoe', 'qwen2_moe', 'qwen3_moe', 'solar_open'],
 ];
 const cases = familyCases.filter((name) => FAMILIES.includes(familyConfig(name).model_type));
 /** What experts are chosen by, where it is not their scores. */
@@ -41,13 +41,16 @@ const SCORES: Readonly<Record<string, string>> = {
   glm4_moe: 'router_corrected',
   'glm4_moe-groups': 'router_limited',
   glm4_moe_lite: 'router_corrected',
+  llama4_text: 'router_logits',
+  'llama4_text-dense-layers': 'router_logits',
+  'llama4_text-whole': 'router_logits',
   minimax_m2: 'router_corrected',
   solar_open: 'router_corrected',
 };
 /** Those that have between them what a format of weights meets: both kinds of routers, with and without shared experts. */
-const OF_FORMATS = ['qwen3_moe', 'glm4_moe-groups', 'gpt_oss'];
+const OF_FORMATS = ['qwen3_moe', 'glm4_moe-groups', 'gpt_oss', 'llama4_text'];
 /** Those whose checkpoints have the projections of all experts in stacks of another kind than transformers'. */
-const OWN_STACKS = ['gpt_oss'];
+const OWN_STACKS = ['gpt_oss', 'llama4_text'];
 
 const MODES: readonly (QuantizeOptions & { readonly name: string })[] = [
   { name: 'floats' },

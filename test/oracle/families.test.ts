@@ -65,7 +65,9 @@ const EXTENSIONS: Readonly<Record<string, RegExp>> = {
 const TOLERANCE = 2e-4;
 
 /** Cases with what is in the kernels of attention alone; over a cache of integers these are others. */
-const BENT_SCORES = ['gemma2', 'bloom', 'falcon-alibi', 'baichuan-alibi', 'minicpm3', 'deepseek_v2-lite'];
+const BENT_SCORES = [
+  ...['gemma2', 'bloom', 'falcon-alibi', 'baichuan-alibi', 'minicpm3', 'deepseek_v2-lite', 'llama4_text'],
+];
 /** The smallest cosine of a row of logits over a cache of integers. */
 const COSINE_OF_INTEGERS = 0.998;
 

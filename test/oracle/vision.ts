@@ -82,6 +82,11 @@ const AROUND: Readonly<Record<string, number>> = {
   '<img>': 122,
   '</img>': 123,
   '<video>': 121,
+  '<|image|>': 121,
+  '<|image_start|>': 122,
+  '<|image_end|>': 123,
+  '<|tile_x_separator|>': 124,
+  '<|tile_y_separator|>': 125,
   '[IMG_BREAK]': 122,
   '[IMG_END]': 123,
   '<fake_token_around_image>': 122,
@@ -102,7 +107,7 @@ const AROUND: Readonly<Record<string, number>> = {
 export const encodeWords: EncodeWords = (text) => (text.match(SPECIAL) ?? []).map(tokenOfPart);
 
 const SPECIAL =
-  /<\/?(?:img|image|slice|image_id)>|<unk>|<video>|<IMG_CONTEXT>|<\|vision_\w+\|>|<(?:fake|global|row)[-\w]+>|\[IMG_\w+\]|./gs;
+  /<\/?(?:img|image|slice|image_id)>|<unk>|<video>|<IMG_CONTEXT>|<\|(?:vision|image|tile)\w*\|>|<(?:fake|global|row)[-\w]+>|\[IMG_\w+\]|./gs;
 
 function tokenOfPart(part: string): number {
   const [, row, column] = /^<row_(\d+)_col_(\d+)>$/.exec(part) ?? [];

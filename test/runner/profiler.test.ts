@@ -2,20 +2,23 @@ import { expect } from 'chai';
 import { DECODE, type GraphKind, PREFILL } from '../../src/graph/graph-kind.js';
 import { applyPasses } from '../../src/graph/passes/index.js';
 import { placedOperations } from '../../src/graph/placed-operations.js';
+import { type CausalLM, getRouter } from '../../src/router/index.js';
 import { matrixSizes, Profiler } from '../../src/runner/profiler.js';
+import { declaredWeights } from '../../src/weights/weights.js';
 import { type Family, familyModel } from '../models/family-models.js';
+import { familyConfig } from '../oracle/families.js';
 
 const SIZES = { config: { numAttentionHeads: 4, headDim: 8 }, kvBytes: 64 };
 
 /** The row of the operations of one name, after one step in which each of them took a millisecond. */
 async function rowOf(
-  family: Family,
+  family: Family | CausalLM,
   kind: GraphKind,
   passes: 'all' | 'none',
   name: string,
   lens: { readonly query: number[]; readonly seen: number[] },
 ) {
-  const model = await familyModel(family);
+  const model = typeof family === 'string' ? await familyModel(family) : family;
   const spec = applyPasses(model.buildGraph(kind), passes);
   const profiler = new Profiler(new Map([[kind, spec]]), matrixSizes(model.getWeights(), 'bf16'), SIZES);
   const timings = placedOperations(spec).map(({ path, node: { op } }) => ({
@@ -67,6 +70,11 @@ describe('a profile', () => {
       const { bytes } = await rowOf('mistral', DECODE, passes, 'attention', context);
       expect(bytes).to.equal(kv(window) * layers.length);
     }
+    // Of three layers whose chunks have 24 positions, and one that sees all.
+    const config = familyConfig('llama4_text');
+    const llama4 = new (getRouter(config.model_type))('', config).createModel(declaredWeights('bf16'));
+    const chunked = await rowOf(llama4, DECODE, 'all', 'attention', { query: [1], seen: [49] });
+    expect(chunked.bytes).to.equal(kv(3 * 1 + 49));
     const { bytes } = await rowOf('llama', DECODE, 'all', 'attention', context);
     const { numHiddenLayers } = (await familyModel('llama')).config;
     expect(bytes).to.equal(kv(1000) * numHiddenLayers);

@@ -82,10 +82,14 @@ def rounded(model):
 
 
 def chosen_experts(model, ids):
-    """What routers chose [layers, tokens, chosen], which transformers hands to the modules that hold the experts."""
+    """What routers chose [layers, tokens, chosen], which transformers hands to the modules that hold the experts. Those
+    of Llama 4 are handed weighted tokens, so that its routers are asked for the highest of their logits."""
     found, hooks = [], []
     for name, module in model.named_modules():
-        if name.endswith(".experts"):
+        if type(module).__name__ == "Llama4Router":
+            hooks.append(module.register_forward_hook(
+                lambda router, _, out: found.append(out[1].topk(router.top_k, dim=1).indices.to(torch.int8))))
+        elif name.endswith(".experts") and "llama4" not in model.config.model_type:
             hooks.append(module.register_forward_pre_hook(lambda _, args: found.append(args[1].to(torch.int8))))
     forward(model, ids)
     for hook in hooks:

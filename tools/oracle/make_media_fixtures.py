@@ -13,6 +13,8 @@ in the same way. OUT gets
               processor makes, and the first 64 bits of the SHA-256 of their pixels (f32, little-endian)
     splits    for each of 160 random sizes: rows and columns of Idefics 3's processor, and the first 64 bits of the SHA-256 of
               the bytes of its squares and of the whole
+    canvases  for each of 160 random sizes: rows and columns of the canvas of Llama 4's processor, resized by Pillow, and the
+              first 64 bits of the SHA-256 of the pixels of its squares and of the whole (f32, little-endian)
     sizes     for each of 400 random sizes: what smart_resize makes of it, or null where it refuses
     frames    for each of 200 random sizes and lengths of videos: the size to which Qwen3-VL's smart_resize brings its frames,
               or null where it refuses
@@ -40,6 +42,7 @@ import transformers
 from PIL import Image
 from transformers.image_utils import load_image
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
+from transformers.models.llama4.image_processing_llama4 import Llama4ImageProcessor
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 from transformers.models.minicpmv4_6.image_processing_pil_minicpmv4_6 import MiniCPMV4_6ImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil, smart_resize
@@ -93,6 +96,18 @@ def patches(chance):
     return found
 
 
+def canvas_processor(side, tiles, **more):
+    """Llama 4's, but as Pillow resizes: torchvision's bytes are others, by one at most."""
+    class ByPillow(Llama4ImageProcessor):
+        def resize(self, images, size, resample, **_):
+            resized = [Image.fromarray(one.permute(1, 2, 0).numpy()).resize((size.width, size.height), Image.Resampling.BILINEAR)
+                       for one in images]
+            return torch.stack([torch.from_numpy(numpy.array(one)).permute(2, 0, 1) for one in resized])
+
+    ByPillow.__name__ = "Llama4ImageProcessor"
+    return ByPillow(size={"height": side, "width": side}, max_patches=tiles, **more)
+
+
 def tiles(chance):
     found = []
     for i in range(240):
@@ -123,6 +138,19 @@ def splits(chance):
         out = processor(images=[Image.fromarray(picture(width, height, i))], return_row_col_info=True, return_tensors="np")
         pixels = out["pixel_values"][0].astype("u1").transpose(0, 2, 3, 1).tobytes()
         found.append([width, height, i, longest, side, cuts, out["rows"][0][0], out["cols"][0][0], digest(pixels)[:16]])
+    return found
+
+
+def canvases(chance):
+    found = []
+    for i in range(160):
+        most = chance.choice([(120, 120), (120, 9), (9, 120)])
+        width, height = (chance.randint(1, longest) for longest in most)
+        side, tiles, fills = chance.choice([14, 28]), chance.choice([1, 4, 5, 16]), chance.random() < 0.3
+        processor = canvas_processor(side, tiles, resize_to_max_canvas=fills)
+        out = processor(images=[Image.fromarray(picture(width, height, i))], return_tensors="pt")
+        pixels = out["pixel_values"].float().numpy().astype("<f4").tobytes()
+        found.append([width, height, i, side, tiles, fills, *out["aspect_ratios"][0].tolist(), digest(pixels)[:16]])
     return found
 
 
@@ -276,7 +304,8 @@ def main():
     chance = random.Random(1)
     result = {"pillow": PIL.__version__, "transformers": transformers.__version__, "resized": resized(),
               "patches": patches(chance), "sizes": sizes(chance), "decoded": decoded(),
-              "tiles": tiles(random.Random(2)), "splits": splits(random.Random(6)), "frames": frames(random.Random(3)),
+              "tiles": tiles(random.Random(2)), "splits": splits(random.Random(6)), "canvases": canvases(random.Random(7)),
+              "frames": frames(random.Random(3)),
               "slices": slices(random.Random(4)), "slice_sizes": slice_sizes(random.Random(5)), "buckets": buckets()}
     lines = ",\n".join(f"{json.dumps(key)}: [\n{rows}\n]" if isinstance(value, list) else f"{json.dumps(key)}: {json.dumps(value)}"
                        for key, value in result.items()

@@ -27,7 +27,8 @@ inline Span VisibleKeys(const AttendCall& c, int64_t token, int64_t key_begin, i
   const int64_t query = c.q_position + token;
   int64_t end = Min(key_end, c.context_len);
   if (c.causal) end = Min(end, c.seen ? c.seen[token] : query + 1);
-  const int64_t begin = c.window ? Max(key_begin, query - c.window + 1) : key_begin;
+  int64_t begin = c.window ? Max(key_begin, query - c.window + 1) : key_begin;
+  if (c.chunk) begin = Max(begin, query - query % c.chunk);
   return {begin - key_begin, end - key_begin};
 }
 

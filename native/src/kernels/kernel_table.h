@@ -82,6 +82,7 @@ struct AttendCall {
   /// j < seen[t] of the call's token t where there is such a list.
   int64_t q_position;
   int64_t window;      ///< Keys visible to a query, itself included; 0: no limit.
+  int64_t chunk;       ///< A query sees none before the last multiple of `chunk` up to its position; 0: no limit.
   bool causal;
   const int32_t* seen;  ///< [q_tokens], never falling from one to the next; or null.
   int64_t context_len;  ///< Keys of the sequence.

@@ -7,6 +7,8 @@ export interface MaskMeaning {
   readonly causal?: true;
   /** With `causal`: a query at position p sees keys in (p - windowSize, p], as `sliding_window` in transformers. */
   readonly windowSize?: number;
+  /** With `causal`: a query at position p sees keys in [p - p % chunkSize, p]: `attention_chunk_size` in transformers. */
+  readonly chunkSize?: number;
   /** [heads]. With `causal`: `slope * (j - p)` is added to the score of a query at position p and a key at j (ALiBi). */
   readonly slopes?: readonly number[];
 }
@@ -39,6 +41,7 @@ export interface AttentionKeys extends MaskMeaning {
 export const ATTENTION_KEYS = {
   causal: [true],
   windowSize: 'integer',
+  chunkSize: 'integer',
   slopes: 'numbers',
   softcap: 'number',
   hasSinks: 'bool',
@@ -68,6 +71,7 @@ export const multipliesMask = (type: string, param: LatentKeys): boolean =>
 export const attentionKeysOf = ({
   causal,
   windowSize,
+  chunkSize,
   slopes,
   softcap,
   hasSinks,
@@ -75,6 +79,7 @@ export const attentionKeysOf = ({
 }: AttentionKeys): AttentionKeys => ({
   ...(causal && { causal }),
   ...(windowSize !== undefined && { windowSize }),
+  ...(chunkSize !== undefined && { chunkSize }),
   ...(slopes !== undefined && { slopes }),
   ...(softcap !== undefined && { softcap }),
   ...(hasSinks && { hasSinks }),

@@ -1,4 +1,4 @@
-import type { DType } from '../../dtype.js';
+import type { DType, FloatDType } from '../../dtype.js';
 import { AtbError } from '../../errors.js';
 
 /** A tensor without its values. */
@@ -106,3 +106,10 @@ export const DTYPE_OF_ACL: Readonly<Partial<Record<AclDataType, DType>>> = {
   ACL_INT32: 'i32',
   ACL_INT64: 'i64',
 };
+
+/** What ATB calls the dtypes that models run in. */
+export const ACL_OF_DTYPE = {
+  f32: 'ACL_FLOAT',
+  f16: 'ACL_FLOAT16',
+  bf16: 'ACL_BF16',
+} as const satisfies Record<FloatDType, AclDataType>;

@@ -9,7 +9,7 @@ import type { GraphPass } from './pass.js';
  */
 export const implicitMasks: GraphPass = {
   name: 'implicit-masks',
-  summary: 'replaces causal, sliding-window and ALiBi mask tensors by params',
+  summary: 'replaces causal, sliding-window, chunk and ALiBi mask tensors by params',
   rewrite(spec) {
     const nodes = spec.nodes.map(withoutMask);
     if (nodes.every((node, index) => node === spec.nodes[index])) return spec;

@@ -1,6 +1,7 @@
 import type { FloatDType } from '../../dtype.js';
 import type { NodeSpec } from '../graph-spec.js';
 import type { GatherDequantParam } from '../ops/gather-dequant.js';
+import { ACL_OF_DTYPE } from '../ops/inputs.js';
 import type { GraphPass } from './pass.js';
 import { paramOf } from './pattern.js';
 
@@ -10,8 +11,6 @@ export interface StandIn {
   /** Of integers that stand for floats: their scales, an input of the same graph. */
   readonly scaleName?: string;
 }
-
-const ACL_OF_DTYPE = { f32: 'ACL_FLOAT', f16: 'ACL_FLOAT16', bf16: 'ACL_BF16' } as const;
 
 /**
  * The pass that lets a graph read other tensors in place of some inputs; rows of integers that are gathered become

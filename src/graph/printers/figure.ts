@@ -45,7 +45,7 @@ const KINDS: Readonly<Record<string, BoxKind>> = {
 
 /** Params that say what a reader of the drawing wants; the rest is in the text form. */
 const SHOWN =
-  /^(headNum|kvHeadNum|splitSizes|rotaryCoeff|maskType|calcType|causal|windowSize|elewiseType|activationType|hasBias: true)/;
+  /^(headNum|kvHeadNum|splitSizes|rotaryCoeff|maskType|calcType|causal|windowSize|chunkSize|elewiseType|activationType|hasBias: true)/;
 
 /** A graph as boxes and arrows: one panel for each distinct graph, outer first. */
 export const figure = (spec: GraphSpec): Panel[] => distinctGraphs(spec).map(panel);

@@ -5,10 +5,12 @@ import type { AttentionConfig } from '../base-attention.js';
 import type { MLPConfig } from '../mlp.js';
 import type { UnreadKey } from './config-reader.js';
 
-/** By what queries are multiplied: 1 + beta * ln(1 + floor(position / length)), which is 1 below that length. */
+/** By what queries are multiplied: 1 + beta * ln(1 + floor((position + first) / length)), 1 below that length. */
 export interface QueryScale {
   readonly beta: number;
   readonly length: number;
+  /** The number of the first position; 0 when absent. */
+  readonly first?: 0 | 1;
 }
 
 /** How far what is built of a family goes. */
@@ -46,6 +48,8 @@ export interface BaseConfig {
   readonly kvLoraRank?: number;
   /** For each layer, how many keys a query sees with its own; undefined: all before it. */
   readonly slidingWindows?: readonly (number | undefined)[];
+  /** For each layer, the size of the chunks of positions within which a query sees keys; undefined or absent: none. */
+  readonly attentionChunks?: readonly (number | undefined)[];
   readonly rope?: RopeConfig | undefined;
   /** The rotary embedding of layers with a window, where it is another one than `rope`. */
   readonly slidingRope?: RopeConfig | undefined;

@@ -1,4 +1,5 @@
 export { alibi, alibiSlopes } from './alibi.js';
+export { chunkedByLayer } from './attention-chunks.js';
 export type { BaseConfig, DecoderConfig, LongestContext, QueryScale } from './base-config.js';
 export { ConfigReader, type UnreadKey } from './config-reader.js';
 export {
@@ -72,6 +73,7 @@ export {
   rotaryOrAlibi,
   type UsesAlibi,
 } from './rotary-config.js';
+export { rotaryLayers } from './rotary-layers.js';
 export {
   fullAttention,
   slidingByLayer,

@@ -114,8 +114,10 @@ const SCALINGS: {
   llama3(json, rope) {
     const lowFreqFactor = json.need('low_freq_factor', POSITIVE, 1);
     const highFreqFactor = json.need('high_freq_factor', POSITIVE, 4);
-    if (highFreqFactor <= lowFreqFactor) {
-      json.problem(`high_freq_factor (${highFreqFactor}) must be above low_freq_factor (${lowFreqFactor})`);
+    if (highFreqFactor < lowFreqFactor) {
+      json.problem(
+        `high_freq_factor (${highFreqFactor}) must not be below low_freq_factor (${lowFreqFactor})`,
+      );
     }
     const factor = json.need('factor', POSITIVE, 1);
     const originalMaxPositionEmbeddings = json.originalLength(rope);

@@ -1,7 +1,10 @@
+import { type FloatDType, rounded } from '../../dtype.js';
 import type { Picture } from './picture.js';
 
-/** How pixels become numbers: (value * rescale - mean) / std, each step rounded to f32. */
+/** How pixels become numbers: (value * rescale - mean) / std, each step rounded. */
 export interface PixelValues {
+  /** To what each step is rounded; f32 when absent. */
+  readonly roundedTo?: FloatDType;
   /** 1 / 255, mostly. */
   readonly rescale: number;
   /** Of red, green and blue. */
@@ -79,12 +82,11 @@ export function* patchOrder(
 }
 
 /** What each byte becomes, by channel. */
-function valueTables({ rescale, mean, std }: PixelValues): Float32Array[] {
-  const f32 = Math.fround;
+function valueTables({ rescale, mean, std, roundedTo = 'f32' }: PixelValues): Float32Array[] {
+  const step = (value: number): number => rounded(value, roundedTo);
   return Array.from({ length: CHANNELS }, (_, channel) =>
-    Float32Array.from(
-      { length: 256 },
-      (_, byte) => f32(f32(byte * rescale) - f32(mean[channel] ?? 0)) / f32(std[channel] ?? 1),
+    Float32Array.from({ length: 256 }, (_, byte) =>
+      step(step(step(byte * rescale) - step(mean[channel] ?? 0)) / step(std[channel] ?? 1)),
     ),
   );
 }

@@ -11,6 +11,7 @@ import type { KvCacheDesc, StateDesc } from '../../native/binding.js';
 import { type CausalLM, type EncoderUse, type HeadNames, LLAMA_HEAD } from '../../router/index.js';
 import {
   alibiMask,
+  chunkedMask,
   fullMask,
   groupIndices,
   headRows,
@@ -104,6 +105,7 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
   /** What a step brings. Graphs have those of these inputs that they read. */
   get stepInputs(): readonly StepInput[] {
     const { rope, alibiSlopes, slidingWindows = [], isCausal, expertGroups, queryScale } = this.config;
+    const chunk = this.config.attentionChunks?.find((size) => size !== undefined);
     return [
       tokenIds,
       rope ? rotary(rope, this.otherRotaryTables) : positions,
@@ -112,6 +114,7 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
       fullMask,
       latentMask,
       ...slidingMasks(slidingWindows, isCausal === false),
+      ...(chunk === undefined ? [] : [chunkedMask(chunk)]),
       ...(alibiSlopes ? [alibiMask(alibiSlopes), tokenSequences] : []),
       ...(expertGroups ? [groupIndices] : []),
       ...(this.model.states().length > 0 ? [stateBlocks] : []),

@@ -10,7 +10,16 @@ import {
 import { getRouter, type HeadNames, type Router } from '../../router/index.js';
 
 /** Families of text that may stand in a checkpoint beside an encoder: their heads differ from Llama's in nothing but names. */
-const TEXT_KINDS = ['gemma3_text', 'internlm2', 'llama', 'ministral3', 'mistral', 'qwen2', 'qwen3'] as const;
+const TEXT_KINDS = [
+  'gemma3_text',
+  'internlm2',
+  'llama',
+  'llama4_text',
+  'ministral3',
+  'mistral',
+  'qwen2',
+  'qwen3',
+] as const;
 export type TextKind = (typeof TEXT_KINDS)[number];
 
 /** The configuration of a model that has one of text within it. */

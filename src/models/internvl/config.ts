@@ -17,18 +17,9 @@ import {
   WIDTH,
 } from '../../layers/config/index.js';
 import { aroundText, textWithin } from '../base/text-within.js';
-import { besideText, dtypeBesideText, layersUpTo } from '../base/vision/index.js';
+import { besideText, dtypeBesideText, layersUpTo, sideOfSquare } from '../base/vision/index.js';
 
 const COUNT = integer(1, 10_000);
-
-/** A side of a square: a number, or its height and width. */
-const side = (name: string, fallback: number): Field<number> => ({
-  read(json) {
-    if (!Array.isArray(json.raw(name))) return json.value(name, COUNT) ?? fallback;
-    const [height, width] = json.value(name, listOf(COUNT, 'two sizes')) ?? [];
-    return height !== undefined && height === width ? height : json.fail(`${name} must be that of a square`);
-  },
-});
 
 /** Patches along a side of a block, which becomes one token: the sides of tiles are cut into whole ones. */
 const mergeSize: Field<
@@ -52,8 +43,8 @@ const sizes = ([hidden, mlp, layers, heads, image]: Sizes) => ({
   intermediateSize: field('intermediate_size', WIDTH, mlp),
   numLayers: field('num_hidden_layers', COUNT, layers),
   numHeads: field('num_attention_heads', COUNT, heads),
-  imageSize: side('image_size', image),
-  patchSize: side('patch_size', 14),
+  imageSize: sideOfSquare('image_size', image),
+  patchSize: sideOfSquare('patch_size', 14),
   hiddenAct: activation('hidden_act', 'gelu'),
   epsilon: field('layer_norm_eps', positive(1), 1e-6),
   channels: field('num_channels', only(3), 3),

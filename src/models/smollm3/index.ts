@@ -4,38 +4,20 @@ import {
   type ConfigOf,
   decoder,
   defineConfig,
-  type Field,
-  integer,
   LLAMA_DEFAULTS,
-  listOf,
+  rotaryLayers,
   slidingByLayer,
 } from '../../layers/config/index.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashLlamaForCausalLMATB, LlamaLayer } from '../llama/index.js';
 
-/** Which layers rotate: those with a 1 in `no_rope_layers`, or all but every n-th. */
-const rotaryLayers: Field<readonly boolean[], { readonly numHiddenLayers: number }> = {
-  read(json, { numHiddenLayers: layers }) {
-    const given = json.optional('no_rope_layers', listOf(integer(0, 1), '0 and 1'));
-    const interval = json.optional('no_rope_layer_interval', integer(1, 1000)) ?? 4;
-    if (given !== undefined && given.length !== layers) {
-      json.problem(
-        `no_rope_layers must have one entry for each of the ${layers} layers, found ${given.length}`,
-      );
-    }
-    return Array.from({ length: layers }, (_, layer) =>
-      given === undefined ? (layer + 1) % interval !== 0 : given[layer] === 1,
-    );
-  },
-};
-
 /** Defaults of transformers 5.24, SmolLM3Config. */
 const SMOLLM3_CONFIG = defineConfig({
   fields: {
     ...decoder({ ...LLAMA_DEFAULTS, numKeyValueHeads: 4, ropeTheta: 2_000_000, tieWordEmbeddings: true }),
     ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: 'mlp_bias' }),
-    rotaryLayers,
+    rotaryLayers: rotaryLayers(),
     slidingWindows: slidingByLayer({
       useSlidingWindow: false,
       window: undefined,

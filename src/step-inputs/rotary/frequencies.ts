@@ -64,7 +64,7 @@ function llama3(inverse: number, scaling: Extract<RopeScaling, { type: 'llama3' 
   const { factor, lowFreqFactor, highFreqFactor, originalMaxPositionEmbeddings: original } = scaling;
   const wavelength = f32((2 * Math.PI) / inverse);
   if (wavelength > original / lowFreqFactor) return inverse / factor;
-  if (wavelength < original / highFreqFactor) return inverse;
+  if (wavelength <= original / highFreqFactor) return inverse;
   const smooth = f32(f32(f32(original / wavelength) - lowFreqFactor) / (highFreqFactor - lowFreqFactor));
   return f32(f32(f32(1 - smooth) * inverse) / factor) + f32(smooth * inverse);
 }

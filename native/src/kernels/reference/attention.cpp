@@ -88,7 +88,9 @@ float Query(const AttendCall& c, int64_t row, int64_t d) {
 bool Visible(const AttendCall& c, int64_t token, int64_t key) {
   const int64_t query = c.q_position + token;
   const int64_t end = c.seen ? c.seen[token] : query + 1;
-  return key < c.context_len && (!c.causal || key < end) && (c.window == 0 || key > query - c.window);
+  const bool in_window = c.window == 0 || key > query - c.window;
+  const bool in_chunk = c.chunk == 0 || key >= query / c.chunk * c.chunk;
+  return key < c.context_len && (!c.causal || key < end) && in_window && in_chunk;
 }
 
 float Score(const AttendCall& c, int64_t row, int64_t position) {

@@ -168,6 +168,7 @@ class Runner {
     c.q = static_cast<const std::byte*>(work_.q) + q_element * static_cast<int64_t>(SizeOf(work_.dtype));
     c.q_position = s->context_len - s->q_tokens + tile.first_token;
     c.window = work_.param.window;
+    c.chunk = work_.param.chunk;
     c.causal = work_.param.causal;
     c.seen = work_.seen == nullptr ? nullptr : work_.seen + s->q_begin + tile.first_token;
     c.context_len = s->context_len;
@@ -180,7 +181,8 @@ class Runner {
     c.block_table = s->block_table;
     c.block_size = work_.block_size;
 
-    const int64_t first_key = c.window > 0 ? std::max<int64_t>(0, c.q_position - c.window + 1) : 0;
+    int64_t first_key = c.window > 0 ? std::max<int64_t>(0, c.q_position - c.window + 1) : 0;
+    if (c.chunk > 0) first_key = std::max(first_key, c.q_position - c.q_position % c.chunk);
     const int64_t seen = c.seen == nullptr ? c.q_position + c.q_tokens : c.seen[c.q_tokens - 1];
     tile.end_key = c.causal ? std::min(c.context_len, seen) : c.context_len;
     tile.first_chunk = first_key / kAttendChunk;
@@ -317,8 +319,9 @@ AttentionParam AttentionParam::Read(ParamReader& reader) {
   if (p.heads % p.kv_heads != 0) reader.Fail("kvHeadNum", "a divisor of headNum " + std::to_string(p.heads));
   p.scale = static_cast<float>(reader.Number("qkScale", 1));
   p.window = reader.Int("windowSize", 0, 0, int64_t{1} << 40);
-  // A window ends at the query, so it implies a causal mask.
-  p.causal = reader.Bool("causal", false) || p.window > 0;
+  p.chunk = reader.Int("chunkSize", 0, 0, int64_t{1} << 40);
+  // A window ends at the query, and so does what is seen of a chunk: they imply a causal mask.
+  p.causal = reader.Bool("causal", false) || p.window > 0 || p.chunk > 0;
   for (double slope : reader.Numbers("slopes")) p.slopes.push_back(static_cast<float>(slope));
   if (!p.slopes.empty() && p.slopes.size() != static_cast<size_t>(p.heads))
     reader.Fail("slopes", "one number for each of the " + std::to_string(p.heads) + " heads");

@@ -16,11 +16,13 @@ struct AttentionParam {
   float scale = 1;
   /// MLA: values are the first so many numbers of each key, of which there is one head; 0: they lie apart.
   int64_t latent = 0;
-  // Our extensions, the first three of which stand for a mask. With `causal` a query does not see later keys. With a
-  // window it does not see keys that are `window` or more positions before it either. Slopes, if there are any, are one
-  // for each head: times the distance from a query to an earlier key it lowers that key's score (ALiBi).
+  // Our extensions, the first four of which stand for a mask. With `causal` a query does not see later keys. With a
+  // window it does not see keys that are `window` or more positions before it either, and with chunks of positions none
+  // before its own chunk. Slopes, if there are any, are one for each head: times the distance from a query to an earlier
+  // key it lowers that key's score (ALiBi).
   bool causal = false;
   int64_t window = 0;
+  int64_t chunk = 0;
   std::vector<float> slopes;
   float softcap = 0;  ///< Scaled scores s become softcap * tanh(s / softcap); 0: they stay.
   /// The last input, f32 [heads], has a number for each head that takes part in its softmax as the score of a key whose
@@ -30,8 +32,8 @@ struct AttentionParam {
   /// place of those up to its own: tokens of a picture may see all of it (Gemma 3).
   bool has_seen = false;
 
-  /// Reads headNum, kvHeadNum, qkScale, mlaVHeadSize, causal, windowSize, slopes, softcap, hasSinks, hasSeen, and the keys
-  /// that must hold their defaults in both.
+  /// Reads headNum, kvHeadNum, qkScale, mlaVHeadSize, causal, windowSize, chunkSize, slopes, softcap, hasSinks, hasSeen,
+  /// and the keys that must hold their defaults in both.
   static AttentionParam Read(ParamReader& reader);
   int64_t group() const { return heads / kv_heads; }
   int64_t ValueDim(int64_t head_dim) const { return latent > 0 ? latent : head_dim; }

@@ -73,6 +73,15 @@ export const besideText = <T, D>(name: string, check: Check<T>, fallback: D): Fi
   },
 });
 
+/** A side of a square: a number, or its height and width. */
+export const sideOfSquare = (name: string, fallback: number): Field<number> => ({
+  read(json) {
+    if (!Array.isArray(json.raw(name))) return json.value(name, COUNT) ?? fallback;
+    const [height, width] = json.value(name, listOf(COUNT, 'two sizes')) ?? [];
+    return height !== undefined && height === width ? height : json.fail(`${name} must be that of a square`);
+  },
+});
+
 const { dtype } = textModel({ tieWordEmbeddings: false });
 
 /** `dtype` of config.json itself, or else of its text_config. */
