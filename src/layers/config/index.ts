@@ -17,6 +17,7 @@ export {
   labelsOf,
   tablePositions,
 } from './encoder.js';
+export { type EncoderHeads, encoderHeads } from './encoder-heads.js';
 export {
   EXPERTS,
   type ExpertDefaults,

@@ -3,6 +3,7 @@ import {
   biases,
   type Check,
   decoder,
+  encoderHeads,
   type Field,
   field,
   flag,
@@ -130,7 +131,7 @@ export const siglipFields = ({ kinds, hiddenSize = 768, numHeads = 12, patchSize
   hiddenSize: field('hidden_size', WIDTH, hiddenSize),
   intermediateSize: field('intermediate_size', WIDTH, 3072),
   numLayers: field('num_hidden_layers', COUNT, 12),
-  numHeads: field('num_attention_heads', COUNT, numHeads),
+  numHeads: encoderHeads('num_attention_heads', numHeads),
   imageSize: field('image_size', COUNT, 224),
   patchSize: field('patch_size', COUNT, patchSize),
   channels: field('num_channels', only(3), 3),
@@ -139,13 +140,13 @@ export const siglipFields = ({ kinds, hiddenSize = 768, numHeads = 12, patchSize
   kind: field('model_type', oneOf(...kinds), kinds[0]),
 });
 
-/** What all of the family have in `vision_config`. */
-export const visionFields = {
+/** What all of the family have in `vision_config`, beside the size of a row, which `width` calls by its name. */
+export const visionFields = (width = 'hidden_size') => ({
   depth: field('depth', COUNT, 32),
-  numHeads: field('num_heads', COUNT, 16),
+  numHeads: encoderHeads('num_heads', 16, { width, multiple: 4 }),
   inChannels: field(['in_channels', 'in_chans'], integer(3, 3), 3),
   patchSize: field('patch_size', COUNT, 14),
   mergeSize: field('spatial_merge_size', COUNT, 2),
   temporalPatchSize: field('temporal_patch_size', COUNT, 2),
   theta: axialTheta,
-};
+});
