@@ -1,7 +1,7 @@
 import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
-import type { GraphKind } from '../graph/graph-kind.js';
 import { Linear } from '../weights/linear.js';
-import type { TensorRef, Weights } from '../weights/weights.js';
+import { rowsOf } from '../weights/weight-changes.js';
+import { concatRows, type TensorRef, type Weights } from '../weights/weights.js';
 import { addColumns } from './gate.js';
 import { gatherRows } from './gather-rows.js';
 import { buildLinear } from './linear-steps.js';
@@ -14,12 +14,20 @@ export interface PerLayerConfig {
   readonly hiddenSize: number;
   readonly numHiddenLayers: number;
   readonly perLayerSize: number;
+  readonly vocabSize: number;
+  /** Ids that the table has a row for; those beyond it take its first row. */
   readonly perLayerVocab: number;
   readonly rmsNormEps: number;
 }
 
 /** What a layer calls what is meant for it, and the model. */
-export const PER_LAYER_INPUT = 'per_layer_input';
+const PER_LAYER_INPUT = 'per_layer_input';
+
+/** What a layer reads of it: for `borrowed()` of a layer. */
+export const perLayerInput = (layerId: number): readonly [inner: string, outer: string] => [
+  PER_LAYER_INPUT,
+  `${PER_LAYER_INPUT}_${layerId}`,
+];
 
 /**
  * A vector of each token for each layer: of its id by a table, and of its embedding by a projection, which is normed
@@ -37,7 +45,11 @@ export class PerLayerInputs extends Module {
   ) {
     super();
     const { hiddenSize, numHiddenLayers: heads, perLayerSize: headDim, perLayerVocab, rmsNormEps } = config;
-    this.table = weights.at('embed_tokens_per_layer').get('weight', [perLayerVocab, heads * headDim]);
+    const table = weights.at('embed_tokens_per_layer').get('weight', [perLayerVocab, heads * headDim]);
+    const beyond = Array.from({ length: Math.max(config.vocabSize - perLayerVocab, 0) }, () =>
+      rowsOf(table, 0, 1),
+    );
+    this.table = beyond.length === 0 ? table : concatRows(`${table.name}[all]`, [table, ...beyond]);
     this.projection = Linear.load(weights, {
       parts: [
         {
@@ -68,14 +80,14 @@ export class PerLayerInputs extends Module {
   }
 }
 
-/** x + norm(up(gelu(gate(x)) * the layer's vector)). */
+/** norm(up(gelu(gate(x)) * the layer's vector)), which a layer adds. */
 export class PerLayerStep extends Module {
   readonly gate: Linear;
   readonly projection: Linear;
   readonly norm: BaseRMSNorm;
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_QUANT_*. */
-  constructor(config: Omit<PerLayerConfig, 'numHiddenLayers' | 'perLayerVocab'>, weights: Weights) {
+  constructor(config: Pick<PerLayerConfig, 'hiddenSize' | 'perLayerSize' | 'rmsNormEps'>, weights: Weights) {
     super();
     const { hiddenSize, perLayerSize, rmsNormEps } = config;
     this.gate = Linear.load(weights, {
@@ -89,13 +101,16 @@ export class PerLayerStep extends Module {
     this.norm = new BaseRMSNorm(weights.at('post_per_layer_input_norm'), hiddenSize, rmsNormEps);
   }
 
-  buildGraph(graph: AtbGraph, _kind: GraphKind, hidden: string): string {
+  /** `hidden` [tokens, hidden] -> the tensor whose name is returned, of the same shape. */
+  buildGraph(graph: AtbGraph, hidden: string): string {
     const gate = buildLinear(graph, this.gate, hidden, 'per_layer_gate_out');
     const gelu = { activationType: 'ACTIVATION_GELU', geluMode: 'TANH_MODE' } as const;
     graph.addOperation(new BaseOperation('Activation', gelu, 'per_layer_act'), [gate], ['per_layer_act']);
     const multiply = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_MUL' }, 'per_layer_mul');
     graph.addOperation(multiply, ['per_layer_act', PER_LAYER_INPUT], ['per_layer_gated']);
-    const projected = buildLinear(graph, this.projection, 'per_layer_gated', 'per_layer_out');
-    return addResidual(graph, hidden, this.norm.buildGraph(graph, projected), 'per_layer_residual');
+    return this.norm.buildGraph(
+      graph,
+      buildLinear(graph, this.projection, 'per_layer_gated', 'per_layer_out'),
+    );
   }
 }

@@ -1,5 +1,6 @@
 export { alibi, alibiSlopes } from './alibi.js';
 export type { BaseConfig, DecoderConfig, LongestContext, QueryScale } from './base-config.js';
+export { borrowingLayers } from './borrowing-layers.js';
 export { ConfigReader, type UnreadKey } from './config-reader.js';
 export {
   type ConfigDefinition,
@@ -79,6 +80,7 @@ export {
   slidingEverywhere,
 } from './sliding-windows.js';
 export { softcap } from './softcap.js';
+export { closedGates, widthsByLayer } from './sparsity.js';
 export { statedRope } from './stated-rope.js';
 export {
   activation,

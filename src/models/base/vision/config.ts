@@ -17,6 +17,7 @@ import {
   text,
   textModel,
   tokenField,
+  tokensField,
   WIDTH,
   within,
 } from '../../../layers/config/index.js';
@@ -71,6 +72,15 @@ export const besideText = <T, D>(name: string, check: Check<T>, fallback: D): Fi
   read(json) {
     const ofText = json.section('text_config')?.value(name, check);
     return json.value(name, check) ?? ofText ?? fallback;
+  },
+});
+
+/** Token ids under a key of config.json itself, or else of its text_config. */
+export const tokensBesideText = (name: string): Field<readonly number[], { readonly vocabSize: number }> => ({
+  read(json, config) {
+    const [own, section] = [tokensField(name, []).read(json, config), json.section('text_config')];
+    const ofText = section ? tokensField(name, []).read(section, config) : [];
+    return own.length > 0 ? own : ofText;
   },
 });
 
