@@ -1,7 +1,7 @@
 import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
 import { Linear } from '../weights/linear.js';
-import { rowsOf } from '../weights/weight-changes.js';
-import { concatRows, type TensorRef, type Weights } from '../weights/weights.js';
+import { withRowOrder } from '../weights/weight-changes.js';
+import type { TensorRef, Weights } from '../weights/weights.js';
 import { addColumns } from './gate.js';
 import { gatherRows } from './gather-rows.js';
 import { buildLinear } from './linear-steps.js';
@@ -17,6 +17,9 @@ export interface PerLayerConfig {
   readonly vocabSize: number;
   /** Ids that the table has a row for; those beyond it take its first row. */
   readonly perLayerVocab: number;
+  /** Ids that stand for what is no word: they take the row of padding. */
+  readonly padded?: readonly number[];
+  readonly padTokenId?: number | undefined;
   readonly rmsNormEps: number;
 }
 
@@ -46,10 +49,7 @@ export class PerLayerInputs extends Module {
     super();
     const { hiddenSize, numHiddenLayers: heads, perLayerSize: headDim, perLayerVocab, rmsNormEps } = config;
     const table = weights.at('embed_tokens_per_layer').get('weight', [perLayerVocab, heads * headDim]);
-    const beyond = Array.from({ length: Math.max(config.vocabSize - perLayerVocab, 0) }, () =>
-      rowsOf(table, 0, 1),
-    );
-    this.table = beyond.length === 0 ? table : concatRows(`${table.name}[all]`, [table, ...beyond]);
+    this.table = withRowOrder(table, rowsOfIds(config));
     this.projection = Linear.load(weights, {
       parts: [
         {
@@ -78,6 +78,19 @@ export class PerLayerInputs extends Module {
     for (let layer = 0; layer < numHiddenLayers; layer++)
       addColumns(graph, all, layer * perLayerSize, perLayerSize, `${PER_LAYER_INPUT}_${layer}`);
   }
+}
+
+/** Which row of the table each id takes; undefined where that is its own. */
+function rowsOfIds({
+  vocabSize,
+  perLayerVocab,
+  padded = [],
+  padTokenId = 0,
+}: PerLayerConfig): Int32Array | undefined {
+  if (vocabSize <= perLayerVocab && padded.length === 0) return undefined;
+  const rows = Int32Array.from({ length: vocabSize }, (_, id) => (id < perLayerVocab ? id : 0));
+  for (const id of padded) rows[id] = padTokenId;
+  return rows;
 }
 
 /** norm(up(gelu(gate(x)) * the layer's vector)), which a layer adds. */

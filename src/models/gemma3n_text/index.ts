@@ -4,6 +4,7 @@ import type { GraphKind } from '../../graph/graph-kind.js';
 import { lentAttention } from '../../layers/lent-keys.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
 import { PerLayerInputs } from '../../layers/per-layer-inputs.js';
+import { StreamedLayer } from '../../layers/streamed-layer.js';
 import { StreamsBegin, StreamsEnd } from '../../layers/streams.js';
 import { ValueNormedAttention } from '../../layers/value-normed-attention.js';
 import { headNamesUnder, registerModel, routerOf } from '../../router/index.js';
@@ -11,7 +12,6 @@ import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
 import { GEMMA3N_CONFIG, type Gemma3nConfig } from './config-gemma3n.js';
-import { Gemma3nLayer } from './layer.js';
 
 export * from './config-gemma3n.js';
 
@@ -26,7 +26,7 @@ class Gemma3nModelATB extends BaseModelATB {
       configOf: () => config,
     });
     super(config, weights, {
-      layer: (layerId, at) => new Gemma3nLayer(layerId, config, at, attention(layerId, at.at('self_attn'))),
+      layer: (layerId, at) => new StreamedLayer(layerId, config, at, attention(layerId, at.at('self_attn'))),
       norm: new StreamsEnd(
         config,
         weights,

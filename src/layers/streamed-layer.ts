@@ -1,22 +1,35 @@
-import type { AtbGraph } from '../../graph/atb-graph.js';
-import type { GraphKind } from '../../graph/graph-kind.js';
-import { AltUp } from '../../layers/altup.js';
-import type { BaseAttention } from '../../layers/base-attention.js';
-import { BaseLayer } from '../../layers/base-layer.js';
-import { LENT } from '../../layers/borrowing-attention.js';
-import { borrowedKeys, type LentAttention, lendingVariant } from '../../layers/lent-keys.js';
-import { LowRankResidual } from '../../layers/low-rank-residual.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
-import { PerLayerStep, perLayerInput } from '../../layers/per-layer-inputs.js';
-import { addResidual, addScaled } from '../../layers/residual.js';
-import { SparseGateMLP } from '../../layers/sparse-gates.js';
-import { addPair, addStream, addStreams, asStream, joinStreams } from '../../layers/streams.js';
-import type { TensorRef, Weights } from '../../weights/weights.js';
-import type { Gemma3nConfig } from './config-gemma3n.js';
+import type { AtbGraph } from '../graph/atb-graph.js';
+import type { GraphKind } from '../graph/graph-kind.js';
+import type { TensorRef, Weights } from '../weights/weights.js';
+import { AltUp } from './altup.js';
+import type { BaseAttention } from './base-attention.js';
+import { BaseLayer } from './base-layer.js';
+import { LENT } from './borrowing-attention.js';
+import { borrowedKeys, type LentAttention, lendingVariant } from './lent-keys.js';
+import { type LowRankConfig, LowRankResidual } from './low-rank-residual.js';
+import { BaseMLP, type MLPConfig } from './mlp.js';
+import { BaseRMSNorm } from './norms.js';
+import { PerLayerStep, perLayerInput } from './per-layer-inputs.js';
+import { addResidual, addScaled } from './residual.js';
+import { SparseGateMLP } from './sparse-gates.js';
+import { addPair, addStream, addStreams, asStream, joinStreams, type StreamConfig } from './streams.js';
+
+/** What a layer is told by the configuration. */
+export interface StreamedLayerConfig extends StreamConfig, LowRankConfig, MLPConfig {
+  readonly slidingWindows: readonly (number | undefined)[];
+  /** The stream that attention and MLP see. */
+  readonly activeStream: number;
+  /** For each layer, the width of its MLP, and which share of its gates is closed. */
+  readonly widths: readonly number[];
+  readonly closedGates: readonly number[];
+  /** Of the layer's own vector of each token. */
+  readonly perLayerSize: number;
+  /** Whether what is beside that vector is multiplied by weights of the layer. */
+  readonly scalesCorrected: boolean;
+}
 
 /** One of several streams through attention and MLP, with a learned residual; then the layer's own vector of each token. */
-export class Gemma3nLayer extends BaseLayer {
+export class StreamedLayer extends BaseLayer {
   readonly altup: AltUp;
   readonly inputLayernorm: BaseRMSNorm;
   readonly laurel: LowRankResidual;
@@ -31,7 +44,7 @@ export class Gemma3nLayer extends BaseLayer {
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_QUANT_*. */
   constructor(
     layerId: number,
-    private readonly config: Gemma3nConfig,
+    private readonly config: StreamedLayerConfig,
     weights: Weights,
     private readonly attention: LentAttention,
   ) {
