@@ -27,8 +27,8 @@ export class Floor extends Module {
   }
 }
 
-/** What is beyond a limit becomes the bound. */
-function addBound(
+/** Adds `out`: what is beyond a limit, [1], becomes the bound. Returns `out`. */
+export function addBound(
   graph: AtbGraph,
   elewiseType: 'ELEWISE_GREATER' | 'ELEWISE_LESS',
   { input, limit, bound }: { readonly input: string; readonly limit: string; readonly bound: number },

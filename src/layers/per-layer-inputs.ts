@@ -88,9 +88,12 @@ function rowsOfIds({
   padTokenId = 0,
 }: PerLayerConfig): Int32Array | undefined {
   if (vocabSize <= perLayerVocab && padded.length === 0) return undefined;
-  const rows = Int32Array.from({ length: vocabSize }, (_, id) => (id < perLayerVocab ? id : 0));
+  const rows = Array.from({ length: Math.max(vocabSize, perLayerVocab) }, (_, id) =>
+    id < perLayerVocab ? id : 0,
+  );
   for (const id of padded) rows[id] = padTokenId;
-  return rows;
+  // The rows of what stands for no word come last, where no id is: who counts what is read finds them.
+  return Int32Array.from([...rows, ...padded.filter((id) => id < perLayerVocab)]);
 }
 
 /** norm(up(gelu(gate(x)) * the layer's vector)), which a layer adds. */

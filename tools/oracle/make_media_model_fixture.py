@@ -148,6 +148,24 @@ CASES["mistral3"] = dict(
                                    patch_size=14, hidden_act="silu")),
     # With which no placeholder is generated.
     rowed=224, seed=6)
+# Heads, products and their bounds of their own; rows of a picture have the row of padding among the vectors for layers.
+GEMMA4_TEXT = TEXT | dict(head_dim=16, global_head_dim=32, sliding_window=12, vocab_size_per_layer_input=VOCAB, pad_token_id=0,
+                          hidden_size_per_layer_input=16, num_kv_shared_layers=1,
+                          layer_types=["sliding_attention", "full_attention", "full_attention"])
+GEMMA4_VISION = dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+                     head_dim=16, patch_size=4, position_embedding_size=256, use_clipped_linears=True)
+CASES["gemma4"] = dict(
+    config=dict(text_config=GEMMA4_TEXT, vision_config=GEMMA4_VISION, image_token_id=IMAGE, video_token_id=VIDEO,
+                audio_token_id=VIDEO_START, boi_token_id=START, eoi_token_id=END),
+    fitted=True, seed=1)
+# Tokens of a picture see each other in the first and the third layer, within a window that is shorter than a picture.
+CASES["gemma4-whole"] = dict(
+    config=CASES["gemma4"]["config"] | dict(
+        text_config=GEMMA4_TEXT | dict(num_hidden_layers=4, num_kv_shared_layers=0, hidden_size_per_layer_input=0,
+                                       use_bidirectional_attention="vision", attention_k_eq_v=True,
+                                       layer_types=["sliding_attention", "full_attention"] * 2),
+        vision_config=GEMMA4_VISION | dict(use_clipped_linears=False, standardize=True, num_key_value_heads=4)),
+    fitted=True, seed=1)
 IMAGENET = dict(image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
 
 # With code of their own; the tower has a layer whose result nobody takes.
@@ -169,6 +187,13 @@ SQUARES = [
     [19],
     [5, (0, 70, 121, 1), 4],
     [(0, 120, 3, 2), (0, 200, 50, 3), 7, (0, 30, 30, 4), 3],
+]
+
+# As wide as a row of blocks can be, upright, lying.
+FITTED = [
+    [19],
+    [5, (0, 70, 121, 1), 4],
+    [(0, 120, 3, 2), (0, 90, 60, 3), 7],
 ]
 
 # Beside these frames, which are one tile each.
@@ -252,6 +277,9 @@ def square_processor(case):
         from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
         side = case["config"]["vision_config"]["image_size"]
         return Idefics3ImageProcessorPil(size={"longest_edge": case["splits"]}, max_image_size={"longest_edge": side})
+    if "fitted" in case:
+        from transformers.models.gemma4.image_processing_pil_gemma4 import Gemma4ImageProcessorPil
+        return Gemma4ImageProcessorPil(patch_size=case["config"]["vision_config"]["patch_size"], max_soft_tokens=70)
     if "lines" in case:
         from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
         side = case["config"]["vision_config"]["image_size"]
@@ -383,6 +411,31 @@ class RowPrompt(Prompt):
         seen = model.model.get_image_features(inputs["pixel_values"], inputs["image_sizes"]).pooler_output
         rows[ids == IMAGE] = torch.cat(list(seen))
         return rows[(ids == IMAGE) | (ids == START) | (ids == END)].float()
+
+
+class FittedPrompt(Prompt):
+    """As many patches of each picture as there may be."""
+
+    def __init__(self, parts, number, processor, _):
+        self.processor, self.outs = processor, []
+        super().__init__(parts, number)
+
+    def show(self, *part):
+        _, width, height, seed = part
+        self.outs.append(self.processor(images=[Image.fromarray(picture(width, height, seed))], return_tensors="pt"))
+        self.media.append([*part, len(self.ids)])
+        self.add([START] + [IMAGE] * int(self.outs[-1]["num_soft_tokens_per_image"][0]) + [END])
+
+    def shown(self):
+        names = ("pixel_values", "image_position_ids") if self.outs else ()
+        return {name: torch.cat([out[name] for out in self.outs]) for name in names}
+
+    def inputs(self, more=()):
+        found = self.texts(more)
+        return found | dict(mm_token_type_ids=(found["input_ids"] == IMAGE).long()) | self.shown()
+
+    def encoded(self, model):
+        return torch.cat(list(model.model.get_image_features(**self.shown()).pooler_output)).float()
 
 
 class LinedPrompt(SquarePrompt):
@@ -557,7 +610,7 @@ def recipe_of(tensors, model, seed, tied=False):
     found = draw(tensors, model, False)
     if tied:
         # Of the encoder no weight is tied.
-        found |= {name: entry for name, entry in draw(tensors, model, True).items() if name.startswith("language_model")}
+        found |= {name: entry for name, entry in draw(tensors, model, True).items() if name.startswith(("language_model", "model.language_model"))}
     recipe = {"seed": seed, "dtype": "float32", "tensors": found}
     for name, entry in recipe["tensors"].items():
         # A convolution sums over all that is behind its outputs.
@@ -567,10 +620,17 @@ def recipe_of(tensors, model, seed, tied=False):
         if ".layers.0.mlp.experts." in name and len(entry["shape"]) == 3:
             entry["shape"] = [entry["shape"][i] for i in (0, 2, 1)]
         # Rows of their own, and what layers' results are multiplied by.
-        if name.endswith(("position_embedding", "position_embeddings", "class_embedding", "cls_token")):
+        if name.endswith(("position_embedding", "position_embeddings", "position_embedding_table", "class_embedding", "cls_token")):
             entry["std"] = 1.0
         if name.endswith(("lambda_1", "lambda_2", "ls1", "ls2")):
             entry["mean"] = 1.0
+        if name.endswith("std_scale"):
+            entry["mean"] = 1.0
+        if name.endswith("std_bias"):
+            entry["std"] = 4.0
+        # Bounds that some numbers are beyond.
+        if name.endswith(("put_min", "put_max")):
+            entry["mean"] = {"input_min": -1.5, "input_max": 1.25, "output_min": -1.0, "output_max": 1.75}[name.rpartition(".")[2]]
     return recipe
 
 
@@ -664,6 +724,8 @@ def main():
         prompts = [PatchPrompt(parts, i, processor, case) for i, parts in enumerate([*PROMPTS[:-1], last])]
     elif "tiles" in case:
         prompts = [TilePrompt(parts, i, processor, 4, frames) for i, parts in enumerate([*SQUARES, FRAMES])]
+    elif "fitted" in case:
+        prompts = [FittedPrompt(parts, i, processor, None) for i, parts in enumerate(FITTED)]
     else:
         vision = config["vision_config"]
         kinds = {"lines": LinedPrompt, "splits": SplitPrompt, "rowed": RowPrompt}

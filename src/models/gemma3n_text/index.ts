@@ -38,8 +38,8 @@ class Gemma3nModelATB extends BaseModelATB {
     this.begin = new StreamsBegin(config, weights);
   }
 
-  protected override buildInputGraph(graph: AtbGraph, kind: GraphKind): string {
-    const hidden = super.buildInputGraph(graph, kind);
+  override buildInputGraph(graph: AtbGraph, kind: GraphKind, embeddings?: string): string {
+    const hidden = super.buildInputGraph(graph, kind, embeddings);
     this.perLayer.buildGraph(graph, hidden);
     return this.begin.buildGraph(graph, hidden);
   }

@@ -1,6 +1,7 @@
 import { rounded } from '../../dtype.js';
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
+import type { AttentionConfig } from '../../layers/base-attention.js';
 import { ExpertsBesideMLP } from '../../layers/experts-beside-mlp.js';
 import { lendingVariant, lentAttention } from '../../layers/lent-keys.js';
 import { BaseMLP } from '../../layers/mlp.js';
@@ -16,9 +17,10 @@ import { GEMMA4_CONFIG, type Gemma4Config } from './config-gemma4.js';
 
 export * from './config-gemma4.js';
 
-/** What attention of a layer is told: heads of layers without a window have sizes of their own. */
-function attentionConfig(config: Gemma4Config, layerId: number): Gemma4Config {
-  if (config.slidingWindows[layerId] !== undefined) return config;
+/** What attention of a layer is told: in layers with a window pictures see themselves, heads of others have sizes of their own. */
+function attentionConfig(config: Gemma4Config, layerId: number): Gemma4Config & AttentionConfig {
+  const isSliding = config.slidingWindows[layerId] !== undefined;
+  if (isSliding) return { ...config, seesInserts: config.bidirectional !== undefined };
   const { globalHeadDim: headDim, globalKeyValueHeads, keysAreValues, numKeyValueHeads } = config;
   const shared = keysAreValues ? globalKeyValueHeads : undefined;
   return { ...config, headDim, numKeyValueHeads: shared ?? numKeyValueHeads };
@@ -57,10 +59,11 @@ function layerMaker(config: Gemma4Config) {
 }
 
 /** Gemma 4's text: the last layers attend to keys and values of earlier ones, and each layer is given a vector of each token. */
-class Gemma4ModelATB extends BaseModelATB {
+export class Gemma4ModelATB extends BaseModelATB {
   readonly perLayer: PerLayerInputs | undefined;
 
-  constructor(config: Gemma4Config, weights: Weights) {
+  /** `config.padded`: ids that stand for what is no word. */
+  constructor(config: Gemma4Config & { readonly padded?: readonly number[] }, weights: Weights) {
     super(config, weights, {
       layer: layerMaker(config),
       norm: new BaseRMSNorm(weights.at('norm'), config.hiddenSize, config.rmsNormEps),
@@ -69,8 +72,8 @@ class Gemma4ModelATB extends BaseModelATB {
     this.perLayer = config.perLayerSize === 0 ? undefined : new PerLayerInputs(config, weights);
   }
 
-  protected override buildInputGraph(graph: AtbGraph, kind: GraphKind): string {
-    const hidden = super.buildInputGraph(graph, kind);
+  override buildInputGraph(graph: AtbGraph, kind: GraphKind, embeddings?: string): string {
+    const hidden = super.buildInputGraph(graph, kind, embeddings);
     this.perLayer?.buildGraph(graph, hidden);
     return hidden;
   }
