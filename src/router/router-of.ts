@@ -18,8 +18,8 @@ export interface RouterOptions<C extends BaseConfig = BaseConfig> {
   readonly headNames?: HeadNames | ((config: C) => HeadNames);
   /** What config.json says decides where versions of a family write otherwise. */
   readonly chatFormat?: (configDict: ConfigDict) => ChatFormat;
-  /** The class for this config.json, where it is not the family's. */
-  readonly modelOf?: (config: C) => CausalLMClass<C> | undefined;
+  /** The class for what config.json says, where it is not the family's. */
+  readonly modelOf?: (configDict: ConfigDict) => CausalLMClass<C> | undefined;
   /** For families that see or hear: what makes of files what the encoder reads. */
   readonly mediaProcessor?: (
     folder: { readonly dir: string; readonly links: LinkOptions },
@@ -72,7 +72,7 @@ export function routerOf<C extends BaseConfig>(
     }
 
     protected getModelClass(): CausalLMClass<C> {
-      return modelOf?.(this.config) ?? model;
+      return modelOf?.(this.configDict) ?? model;
     }
   };
 }

@@ -13,6 +13,8 @@ in the same way. OUT gets
               processor makes, and the first 64 bits of the SHA-256 of their pixels (f32, little-endian)
     splits    for each of 160 random sizes: rows and columns of Idefics 3's processor, and the first 64 bits of the SHA-256 of
               the bytes of its squares and of the whole
+    fitted    for each of 240 random sizes: rows and columns of patches of Gemma 4's processor, and the first 64 bits of the
+              SHA-256 of the patches (f32, little-endian) from -1 to 1
     sizes     for each of 400 random sizes: what smart_resize makes of it, or null where it refuses
     frames    for each of 200 random sizes and lengths of videos: the size to which Qwen3-VL's smart_resize brings its frames,
               or null where it refuses
@@ -39,6 +41,7 @@ import torch
 import transformers
 from PIL import Image
 from transformers.image_utils import load_image
+from transformers.models.gemma4.image_processing_pil_gemma4 import Gemma4ImageProcessorPil
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 from transformers.models.minicpmv4_6.image_processing_pil_minicpmv4_6 import MiniCPMV4_6ImageProcessorPil
@@ -123,6 +126,24 @@ def splits(chance):
         out = processor(images=[Image.fromarray(picture(width, height, i))], return_row_col_info=True, return_tensors="np")
         pixels = out["pixel_values"][0].astype("u1").transpose(0, 2, 3, 1).tobytes()
         found.append([width, height, i, longest, side, cuts, out["rows"][0][0], out["cols"][0][0], digest(pixels)[:16]])
+    return found
+
+
+def fitted(chance):
+    found = []
+    for i in range(240):
+        most = chance.choice([(150, 150), (150, 150), (200, 3), (3, 200), (700, 1)])
+        width, height = (chance.randint(1, longest) for longest in most)
+        patch, pool = chance.choice([(4, 3), (2, 2), (3, 3), (5, 1)])
+        tokens = chance.choice([70, 70, 140])
+        processor = Gemma4ImageProcessorPil(patch_size=patch, pooling_kernel_size=pool, max_soft_tokens=tokens)
+        out = processor(images=[Image.fromarray(picture(width, height, i))], return_tensors="np")
+        places = out["image_position_ids"][0]
+        columns, rows = (places.max(axis=0) + 1).tolist()
+        count = int(out["num_soft_tokens_per_image"][0])
+        assert rows * columns == count * pool**2 == (places[:, 0] >= 0).sum()
+        pixels = 2 * (out["pixel_values"][0][:rows * columns].astype("<f4") - numpy.float32(0.5))
+        found.append([width, height, i, patch, pool, tokens, rows, columns, digest(pixels.astype("<f4").tobytes())[:16]])
     return found
 
 
@@ -276,7 +297,7 @@ def main():
     chance = random.Random(1)
     result = {"pillow": PIL.__version__, "transformers": transformers.__version__, "resized": resized(),
               "patches": patches(chance), "sizes": sizes(chance), "decoded": decoded(),
-              "tiles": tiles(random.Random(2)), "splits": splits(random.Random(6)), "frames": frames(random.Random(3)),
+              "tiles": tiles(random.Random(2)), "splits": splits(random.Random(6)), "fitted": fitted(random.Random(7)), "frames": frames(random.Random(3)),
               "slices": slices(random.Random(4)), "slice_sizes": slice_sizes(random.Random(5)), "buckets": buckets()}
     lines = ",\n".join(f"{json.dumps(key)}: [\n{rows}\n]" if isinstance(value, list) else f"{json.dumps(key)}: {json.dumps(value)}"
                        for key, value in result.items()

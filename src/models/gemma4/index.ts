@@ -46,7 +46,9 @@ export class FlashGemma4VisionForCausalLMATB extends FlashWithEncoderATB<Gemma4W
 }
 
 export const Gemma4WholeRouter = routerOf(GEMMA4_WHOLE_CONFIG, FlashGemma4VisionForCausalLMATB, {
-  modelOf: ({ vision }) => (vision ? undefined : FlashGemma4TextOfAllATB),
+  // A file that says nothing at all is that of no model.
+  modelOf: ({ vision_config: vision, text_config: text, hidden_size: size }) =>
+    vision || !(text || size) ? undefined : FlashGemma4TextOfAllATB,
   headNames: headNamesUnder(ROOT),
   harmlessTensors: [...BORROWED, /^model\.(audio_tower|embed_audio)\./],
   mediaProcessor: async (folder, config) =>
