@@ -16,7 +16,8 @@ const configOf = (name: string): ConfigDict =>
 describe('the heads of an encoder', () => {
   before(() => loadModels());
 
-  for (const name of visionCases)
+  // Gemma 4's file says how large a head is, and so any number of them fits.
+  for (const name of visionCases.filter((each) => !each.startsWith('gemma4')))
     it(`of ${name} must cut its rows into equal pieces`, () => {
       const dict = configOf(name);
       const part = ['vision_config', 'audio_config'].find((key) => isObject(dict[key])) as string;

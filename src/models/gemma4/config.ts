@@ -9,7 +9,6 @@ import {
   keysBecause,
   keyValueHeads,
   nested,
-  oneOf,
   positive,
   required,
   text,
@@ -17,18 +16,10 @@ import {
   WIDTH,
   within,
 } from '../../layers/config/index.js';
-import { besideText, dtypeBesideText, tokensBesideText } from '../base/vision/index.js';
+import { axialThetaOr, besideText, dtypeBesideText, tokensBesideText } from '../base/vision/index.js';
 import { GEMMA4_FIELDS } from '../gemma4_text/index.js';
 
 const COUNT = integer(1, 10_000);
-
-const theta: Field<number> = {
-  read(json) {
-    const section = json.section('rope_parameters');
-    section?.value('rope_type', oneOf('axial'));
-    return section?.value('rope_theta', positive(1e12)) ?? 100;
-  },
-};
 
 /** Half of a head turns by columns, the other by rows. */
 const headDim: Field<number> = {
@@ -48,7 +39,7 @@ const VISION_FIELDS = {
   headDim,
   hiddenAct: activation('hidden_activation', 'gelu_tanh'),
   rmsNormEps: field('rms_norm_eps', positive(1), 1e-6),
-  theta,
+  theta: axialThetaOr(100),
   poolSize: field('pooling_kernel_size', COUNT, 3),
   patchSize: field('patch_size', COUNT, 16),
   positionSize: field('position_embedding_size', WIDTH, 10_240),
@@ -56,7 +47,9 @@ const VISION_FIELDS = {
   standardizes: field('standardize', flag, false),
 };
 
-const VISION = nested('vision_config', VISION_FIELDS, ['attention_bias', 'max_position_embeddings']);
+const VISION = nested('vision_config', VISION_FIELDS, [
+  ...['attention_bias', 'max_position_embeddings', 'default_output_length', 'global_head_dim'],
+]);
 export type VisionConfig = ReturnType<(typeof VISION)['read']>;
 
 /** What it is told of its encoder; undefined in files of models that read text alone. */

@@ -58,14 +58,17 @@ export const axesTakeTurns: Field<true> = {
   },
 };
 
-/** The base of an axial rotary embedding, which files before transformers 5 do not mention. */
-export const axialTheta: Field<number> = {
+/** The base of an axial rotary embedding; one of another type is none, files of transformers 5.0 call it the default. */
+export const axialThetaOr = (fallback: number): Field<number> => ({
   read(json) {
     const section = json.section('rope_parameters');
-    section?.value('rope_type', oneOf('axial'));
-    return section?.value('rope_theta', positive(1e12)) ?? 10_000;
+    section?.value('rope_type', oneOf('axial', 'default'));
+    return section?.value('rope_theta', positive(1e12)) ?? fallback;
   },
-};
+});
+
+/** The same where files before transformers 5 do not mention it. */
+export const axialTheta = axialThetaOr(10_000);
 
 /** A key of config.json itself, or else of its text_config. */
 export const besideText = <T, D>(name: string, check: Check<T>, fallback: D): Field<T | D> => ({
