@@ -8,7 +8,10 @@ import { addRMSNorm, type BaseRMSNorm } from './norms.js';
 import { addResidual } from './residual.js';
 import { addPair, addStream, asStream, type StreamConfig } from './streams.js';
 
-/** What a layer does with streams (Alternating Updates, arXiv:2301.13310): all are predicted, one is computed, all are corrected. */
+/**
+ * What a layer does with streams (Alternating Updates, arXiv:2301.13310): all are predicted, one is computed, all are
+ * corrected.
+ */
 export class AltUp extends Module {
   readonly routerNorm: BaseRMSNorm;
   readonly router: Linear;
@@ -52,7 +55,9 @@ export class AltUp extends Module {
     return addResidual(graph, 'mixed_streams', streams, 'predictions');
   }
 
-  /** `predictions`, and `activated` [tokens, hidden], what the active one became -> the streams, of the first's shape. */
+  /**
+   * `predictions`, and `activated` [tokens, hidden], what the active one became -> the streams, of the first's shape.
+   */
   buildCorrectGraph(graph: AtbGraph, predictions: string, predicted: string, activated: string): string {
     const modalities = this.buildModalityGraph(graph, activated, 'correct');
     const coefficients = buildLinear(graph, this.correction, modalities, 'correction_coefs_out');

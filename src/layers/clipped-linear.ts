@@ -27,7 +27,10 @@ export class ClippedLinear extends Module {
   private readonly input: Bounds | undefined;
   private readonly output: Bounds | undefined;
 
-  /** `name` names the operations. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_QUANT_*. */
+  /**
+   * `name` names the operations. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED,
+   * WEIGHT_QUANT_*.
+   */
   constructor(
     private readonly name: string,
     weights: Weights,
@@ -60,8 +63,8 @@ export class ClippedLinear extends Module {
 }
 
 /**
- * Numbers of `input` beyond `bounds`, [1] each, become these, up to rounding: what they are beyond them is taken away. ATB
- * cannot choose among numbers of bf16.
+ * Numbers of `input` beyond `bounds`, [1] each, become these, up to rounding: what they are beyond them is taken away.
+ * ATB cannot choose among numbers of bf16.
  */
 function addClip(graph: AtbGraph, input: string, { min, max, zero }: Bounds, out: string): string {
   const less = (a: string, b: string, name: string): string => {

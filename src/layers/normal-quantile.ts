@@ -1,6 +1,6 @@
 /**
- * What a normally distributed number of mean 0 and deviation 1 is below of in a share of all cases. `share`: between 0 and 1,
- * not nearer to either than 1e-15.
+ * What a normally distributed number of mean 0 and deviation 1 is below of in a share of all cases. `share`: between 0
+ * and 1, not nearer to either than 1e-15.
  */
 export function normalQuantile(share: number): number {
   let [below, above] = [-8, 8];

@@ -12,12 +12,15 @@ import { addScaled } from './residual.js';
 const EPSILON = 1e-12;
 
 /**
- * An MLP whose gates are mostly closed: down(act(max(gate - mean - z deviation, 0)) * up), mean and deviation being those of
- * a token's gates, z such that a share of normally distributed ones is closed (arXiv:2506.06644).
+ * An MLP whose gates are mostly closed: down(act(max(gate - mean - z deviation, 0)) * up), mean and deviation being
+ * those of a token's gates, z such that a share of normally distributed ones is closed (arXiv:2506.06644).
  */
 export class SparseGateMLP extends BaseMLP {
   private readonly floor: Floor;
-  /** Weights and biases of two norms: gates less their mean, by their deviation; the first ones are small, the others less z. */
+  /**
+   * Weights and biases of two norms: gates less their mean, by their deviation; the first ones are small, the others
+   * less z.
+   */
   private readonly unit: TensorRef;
   private readonly zero: TensorRef;
   private readonly one: TensorRef;

@@ -28,7 +28,9 @@ export interface StreamedLayerConfig extends StreamConfig, LowRankConfig, MLPCon
   readonly scalesCorrected: boolean;
 }
 
-/** One of several streams through attention and MLP, with a learned residual; then the layer's own vector of each token. */
+/**
+ * One of several streams through attention and MLP, with a learned residual; then the layer's own vector of each token.
+ */
 export class StreamedLayer extends BaseLayer {
   readonly altup: AltUp;
   readonly inputLayernorm: BaseRMSNorm;

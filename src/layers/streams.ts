@@ -20,7 +20,10 @@ const EPSILON = 1e-12;
 /** Mean squares are not less, when something is divided by their roots. */
 const LEAST = 1e-5;
 
-/** Streams [from, from + count) of `input` [tokens, streams, hidden] as `out`; a count of -1 reaches the end. Returns `out`. */
+/**
+ * Streams [from, from + count) of `input` [tokens, streams, hidden] as `out`; a count of -1 reaches the end. Returns
+ * `out`.
+ */
 export function addStreams(graph: AtbGraph, input: string, from: number, count: number, out: string): string {
   const box = { offsets: [0, from, 0], size: [-1, count, -1] };
   graph.addOperation(new BaseOperation('Slice', box, `${out}_slice`), [input], [out]);
@@ -136,7 +139,10 @@ export class StreamsBegin extends Module {
   }
 }
 
-/** Streams as hidden states: the mean of the first and of projections of the others that are as long; then the last norm. */
+/**
+ * Streams as hidden states: the mean of the first and of projections of the others that are as long; then the last
+ * norm.
+ */
 export class StreamsEnd extends Module {
   readonly projections: readonly Linear[];
   readonly sameLength: SameLength;

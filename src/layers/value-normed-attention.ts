@@ -9,7 +9,10 @@ import { HeadNorm, UnscaledRMSNorm } from './norms.js';
 export class ValueNormedAttention extends NormedRotaryAttention {
   readonly vNorm: HeadNorm;
 
-  /** `v`: the checkpoint's name of the projection of values, which may be that of keys. Throws what `BaseAttention` throws. */
+  /**
+   * `v`: the checkpoint's name of the projection of values, which may be that of keys. Throws what `BaseAttention`
+   * throws.
+   */
   constructor(
     layerId: number,
     config: AttentionConfig & { readonly rmsNormEps: number },

@@ -6,8 +6,8 @@ import type { StepInput } from './step-input.js';
 export const AXIS_POSITIONS = { columns: 'column_positions', rows: 'row_positions' } as const;
 
 /**
- * `column_positions` and `row_positions` i64 [patches], of a table that has `size` rows for columns and behind them as many for
- * rows; patches come in blocks of `mergeSize` along a side.
+ * `column_positions` and `row_positions` i64 [patches], of a table that has `size` rows for columns and behind them as
+ * many for rows; patches come in blocks of `mergeSize` along a side.
  */
 export const axisPositions = (size: number, mergeSize: number): StepInput => ({
   names: Object.values(AXIS_POSITIONS),

@@ -193,7 +193,7 @@ describe('pictures', () => {
     }
   });
 
-  it(`brings pictures of ${pictureFixtures.fitted.length} sizes to as many patches as transformers, bit for bit`, () => {
+  it(`brings pictures of ${pictureFixtures.fitted.length} sizes to the patches of Gemma 4, bit for bit`, () => {
     const values = { rescale: 1 / 255, ...GEMMA4_VALUES };
     for (const [
       width,

@@ -13,8 +13,8 @@ in the same way. OUT gets
               processor makes, and the first 64 bits of the SHA-256 of their pixels (f32, little-endian)
     splits    for each of 160 random sizes: rows and columns of Idefics 3's processor, and the first 64 bits of the SHA-256 of
               the bytes of its squares and of the whole
-    fitted    for each of 240 random sizes: rows and columns of patches of Gemma 4's processor, and the first 64 bits of the
-              SHA-256 of the patches (f32, little-endian) from -1 to 1
+    fitted    for each of 240 random sizes: rows and columns of patches of Gemma 4's processor, and the first 64 bits of
+              the SHA-256 of the patches (f32, little-endian) from -1 to 1
     sizes     for each of 400 random sizes: what smart_resize makes of it, or null where it refuses
     frames    for each of 200 random sizes and lengths of videos: the size to which Qwen3-VL's smart_resize brings its frames,
               or null where it refuses
@@ -297,7 +297,8 @@ def main():
     chance = random.Random(1)
     result = {"pillow": PIL.__version__, "transformers": transformers.__version__, "resized": resized(),
               "patches": patches(chance), "sizes": sizes(chance), "decoded": decoded(),
-              "tiles": tiles(random.Random(2)), "splits": splits(random.Random(6)), "fitted": fitted(random.Random(7)), "frames": frames(random.Random(3)),
+              "tiles": tiles(random.Random(2)), "splits": splits(random.Random(6)),
+              "fitted": fitted(random.Random(7)), "frames": frames(random.Random(3)),
               "slices": slices(random.Random(4)), "slice_sizes": slice_sizes(random.Random(5)), "buckets": buckets()}
     lines = ",\n".join(f"{json.dumps(key)}: [\n{rows}\n]" if isinstance(value, list) else f"{json.dumps(key)}: {json.dumps(value)}"
                        for key, value in result.items()

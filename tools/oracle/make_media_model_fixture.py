@@ -149,11 +149,11 @@ CASES["mistral3"] = dict(
     # With which no placeholder is generated.
     rowed=224, seed=6)
 # Heads, products and their bounds of their own; rows of a picture have the row of padding among the vectors for layers.
-GEMMA4_TEXT = TEXT | dict(head_dim=16, global_head_dim=32, sliding_window=12, vocab_size_per_layer_input=VOCAB, pad_token_id=0,
-                          hidden_size_per_layer_input=16, num_kv_shared_layers=1,
+GEMMA4_TEXT = TEXT | dict(head_dim=16, global_head_dim=32, sliding_window=12, pad_token_id=0,
+                          vocab_size_per_layer_input=VOCAB, hidden_size_per_layer_input=16, num_kv_shared_layers=1,
                           layer_types=["sliding_attention", "full_attention", "full_attention"])
-GEMMA4_VISION = dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
-                     head_dim=16, patch_size=4, position_embedding_size=256, use_clipped_linears=True)
+GEMMA4_VISION = dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
+                     num_key_value_heads=2, head_dim=16, patch_size=4, position_embedding_size=256, use_clipped_linears=True)
 CASES["gemma4"] = dict(
     config=dict(text_config=GEMMA4_TEXT, vision_config=GEMMA4_VISION, image_token_id=IMAGE, video_token_id=VIDEO,
                 audio_token_id=VIDEO_START, boi_token_id=START, eoi_token_id=END),
@@ -630,7 +630,8 @@ def recipe_of(tensors, model, seed, tied=False):
             entry["std"] = 4.0
         # Bounds that some numbers are beyond.
         if name.endswith(("put_min", "put_max")):
-            entry["mean"] = {"input_min": -1.5, "input_max": 1.25, "output_min": -1.0, "output_max": 1.75}[name.rpartition(".")[2]]
+            bounds = {"input_min": -1.5, "input_max": 1.25, "output_min": -1.0, "output_max": 1.75}
+            entry["mean"] = bounds[name.rpartition(".")[2]]
     return recipe
 
 

@@ -1,8 +1,8 @@
 import { type Field, integer } from './fields.js';
 
 /**
- * How many layers attend to keys and values of earlier ones: the last. Before them there must be a layer of each kind that
- * they are of.
+ * How many layers attend to keys and values of earlier ones: the last. Before them there must be a layer of each kind
+ * that they are of.
  */
 export const borrowingLayers = (
   fallback: number,

@@ -8,7 +8,9 @@ export interface EncoderHeads {
   readonly multiple?: number;
 }
 
-/** The heads of an encoder of pictures or sound, by their name in config.json: equal pieces of a row of `hiddenSize`. */
+/**
+ * The heads of an encoder of pictures or sound, by their name in config.json: equal pieces of a row of `hiddenSize`.
+ */
 export const encoderHeads = (
   name: string,
   fallback: number,

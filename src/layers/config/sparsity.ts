@@ -17,7 +17,9 @@ export const widthsByLayer: Field<readonly number[], Layers> = {
   },
 };
 
-/** For each layer, which share of an MLP's gates is closed for a token, as if they were normally distributed; 0: none. */
+/**
+ * For each layer, which share of an MLP's gates is closed for a token, as if they were normally distributed; 0: none.
+ */
 export const closedGates = (
   otherwise: (layer: number, config: Layers) => number,
 ): Field<readonly number[], Layers> => ({

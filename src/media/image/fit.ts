@@ -10,8 +10,8 @@ export interface PatchBudget {
 }
 
 /**
- * The size to which a picture is brought, smaller or larger: the ratio of its sides kept, as many whole blocks as there may
- * be; at least one on each side (transformers 5.24, `get_aspect_ratio_preserving_size` of Gemma 4).
+ * The size to which a picture is brought, smaller or larger: the ratio of its sides kept, as many whole blocks as there
+ * may be; at least one on each side (transformers 5.24, `get_aspect_ratio_preserving_size` of Gemma 4).
  */
 export function fitBlocks(
   { width, height }: PictureSize,

@@ -21,7 +21,9 @@ export interface PatchSizes {
 
 /** How the numbers of a patch lie. */
 export interface PatchLayout {
-  /** Whether the numbers of a pixel lie side by side, of patches of one frame; channels follow one another when absent. */
+  /**
+   * Whether the numbers of a pixel lie side by side, of patches of one frame; channels follow one another when absent.
+   */
   readonly channelsLast?: boolean;
 }
 

@@ -79,8 +79,8 @@ export class BaseModelATB extends Module {
   }
 
   /**
-   * What layers read: returns its name, and adds rows of positional tables. `embeddings` [tokens, hidden]: those of words
-   * when absent.
+   * What layers read: returns its name, and adds rows of positional tables. `embeddings` [tokens, hidden]: those of
+   * words when absent.
    */
   buildInputGraph(
     graph: AtbGraph,

@@ -17,7 +17,12 @@ export class FlashGemma4TextOfAllATB extends FlashGemma4ForCausalLMATB {
   }
 }
 
-/** Gemma 4 that sees pictures of any shape, whose tokens see each other in layers with a window where the file says so. */
+/** Whether tokens of a picture see each other. */
+const seesInserts = ({ bidirectional }: Gemma4WholeConfig): boolean => bidirectional !== undefined;
+
+/**
+ * Gemma 4 that sees pictures of any shape, whose tokens see each other in layers with a window where the file says so.
+ */
 export class FlashGemma4VisionForCausalLMATB extends FlashWithEncoderATB<Gemma4WholeConfig> {
   readonly name = 'gemma4';
   protected readonly model: InsertingModelATB;
@@ -28,7 +33,8 @@ export class FlashGemma4VisionForCausalLMATB extends FlashWithEncoderATB<Gemma4W
     const { vision, imageTokenId, videoTokenId, audioTokenId } = config;
     if (!vision) throw new TypeError('a model without an encoder is text alone');
     const padded = [imageTokenId, videoTokenId, audioTokenId].filter((id) => id !== undefined);
-    this.model = new InsertingModelATB(new Gemma4ModelATB({ ...config, padded }, weights.at(ROOT)));
+    const seeing = { ...config, padded, seesInserts: seesInserts(config) };
+    this.model = new InsertingModelATB(new Gemma4ModelATB(seeing, weights.at(ROOT)));
     const inner = weights.at('model');
     this.encoderModule = new Gemma4Tower(
       vision,
@@ -39,9 +45,8 @@ export class FlashGemma4VisionForCausalLMATB extends FlashWithEncoderATB<Gemma4W
   }
 
   protected override get decoderInputs(): readonly StepInput[] {
-    const { hiddenSize, slidingWindows, bidirectional } = this.config;
-    const seesInserts = bidirectional !== undefined;
-    return [...super.decoderInputs, ...insertInputs({ hiddenSize, slidingWindows, seesInserts })];
+    const { config } = this;
+    return [...super.decoderInputs, ...insertInputs({ ...config, seesInserts: seesInserts(config) })];
   }
 }
 

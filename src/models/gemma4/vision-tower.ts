@@ -143,7 +143,9 @@ class VisionMLP extends Module implements LayerStep {
   }
 }
 
-/** The mean of each block of patches, perhaps shifted and scaled by channel, normed and brought to the size of words. */
+/**
+ * The mean of each block of patches, perhaps shifted and scaled by channel, normed and brought to the size of words.
+ */
 class PooledEmbedder extends BaseLayer {
   readonly norm: UnscaledRMSNorm;
   readonly proj: Linear;

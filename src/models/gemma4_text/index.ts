@@ -17,17 +17,27 @@ import { GEMMA4_CONFIG, type Gemma4Config } from './config-gemma4.js';
 
 export * from './config-gemma4.js';
 
-/** What attention of a layer is told: in layers with a window pictures see themselves, heads of others have sizes of their own. */
-function attentionConfig(config: Gemma4Config, layerId: number): Gemma4Config & AttentionConfig {
-  const isSliding = config.slidingWindows[layerId] !== undefined;
-  if (isSliding) return { ...config, seesInserts: config.bidirectional !== undefined };
+/** What text beside an encoder is told. */
+interface SeeingConfig extends Gemma4Config {
+  /** Ids that stand for what is no word. */
+  readonly padded?: readonly number[];
+  /** Whether tokens of a picture see each other, in layers with a window. */
+  readonly seesInserts?: boolean;
+}
+
+/**
+ * What attention of a layer is told: in layers with a window pictures see themselves, heads of others have sizes of
+ * their own.
+ */
+function attentionConfig(config: SeeingConfig, layerId: number): SeeingConfig & AttentionConfig {
+  if (config.slidingWindows[layerId] !== undefined) return config;
   const { globalHeadDim: headDim, globalKeyValueHeads, keysAreValues, numKeyValueHeads } = config;
   const shared = keysAreValues ? globalKeyValueHeads : undefined;
-  return { ...config, headDim, numKeyValueHeads: shared ?? numKeyValueHeads };
+  return { ...config, seesInserts: false, headDim, numKeyValueHeads: shared ?? numKeyValueHeads };
 }
 
 /** Makes the layers, which are told of those before them. */
-function layerMaker(config: Gemma4Config) {
+function layerMaker(config: SeeingConfig) {
   const isSliding = (layerId: number) => config.slidingWindows[layerId] !== undefined;
   const configOf = (layerId: number) => attentionConfig(config, layerId);
   const attention = lentAttention(config, {
@@ -62,8 +72,7 @@ function layerMaker(config: Gemma4Config) {
 export class Gemma4ModelATB extends BaseModelATB {
   readonly perLayer: PerLayerInputs | undefined;
 
-  /** `config.padded`: ids that stand for what is no word. */
-  constructor(config: Gemma4Config & { readonly padded?: readonly number[] }, weights: Weights) {
+  constructor(config: SeeingConfig, weights: Weights) {
     super(config, weights, {
       layer: layerMaker(config),
       norm: new BaseRMSNorm(weights.at('norm'), config.hiddenSize, config.rmsNormEps),

@@ -7,7 +7,9 @@ export interface RotaryHeads {
   readonly rotaryDim: number;
   /** Pairs are (2i, 2i + 1); otherwise (i, i + rotaryDim / 2). */
   readonly interleaved: boolean;
-  /** Whether the first half of a head turns by columns, the other by rows, each of them by halves; false when absent. */
+  /**
+   * Whether the first half of a head turns by columns, the other by rows, each of them by halves; false when absent.
+   */
   readonly axial?: boolean;
 }
 

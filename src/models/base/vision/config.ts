@@ -58,7 +58,9 @@ export const axesTakeTurns: Field<true> = {
   },
 };
 
-/** The base of an axial rotary embedding; one of another type is none, files of transformers 5.0 call it the default. */
+/**
+ * The base of an axial rotary embedding; one of another type is none, files of transformers 5.0 call it the default.
+ */
 export const axialThetaOr = (fallback: number): Field<number> => ({
   read(json) {
     const section = json.section('rope_parameters');
