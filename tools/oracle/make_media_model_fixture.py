@@ -189,11 +189,12 @@ SQUARES = [
     [(0, 120, 3, 2), (0, 200, 50, 3), 7, (0, 30, 30, 4), 3],
 ]
 
-# As wide as a row of blocks can be, upright, lying.
+# As wide as a row of blocks can be, upright, lying; frames that are higher than wide.
 FITTED = [
     [19],
     [5, (0, 70, 121, 1), 4],
     [(0, 120, 3, 2), (0, 90, 60, 3), 7],
+    [3, (3, 3, 53, 4), 5],
 ]
 
 # Beside these frames, which are one tile each.
@@ -414,28 +415,49 @@ class RowPrompt(Prompt):
 
 
 class FittedPrompt(Prompt):
-    """As many patches of each picture as there may be."""
+    """As many patches of each picture as there may be; frames as pictures, of two a second, each behind its time."""
 
-    def __init__(self, parts, number, processor, _):
-        self.processor, self.outs = processor, []
+    def __init__(self, parts, number, processor):
+        self.processor, self.outs = processor, {IMAGE: [], VIDEO: []}
         super().__init__(parts, number)
 
     def show(self, *part):
-        _, width, height, seed = part
-        self.outs.append(self.processor(images=[Image.fromarray(picture(width, height, seed))], return_tensors="pt"))
+        frames, width, height, seed = part
         self.media.append([*part, len(self.ids)])
-        self.add([START] + [IMAGE] * int(self.outs[-1]["num_soft_tokens_per_image"][0]) + [END])
+        token = VIDEO if frames else IMAGE
+        outs = [self.processor(images=[Image.fromarray(picture(width, height, seed + i))], return_tensors="pt")
+                for i in range(max(frames, 1))]
+        self.outs[token].append(outs)
+        for i, out in enumerate(outs):
+            if frames:
+                self.add(letters(" " * (i > 0) + f"00:{i // 2:02d} "))
+            self.add([START] + [token] * int(out["num_soft_tokens_per_image"][0]) + [END])
 
-    def shown(self):
-        names = ("pixel_values", "image_position_ids") if self.outs else ()
-        return {name: torch.cat([out[name] for out in self.outs]) for name in names}
+    def shown(self, token, name):
+        return torch.cat([out[name] for outs in self.outs[token] for out in outs])
 
     def inputs(self, more=()):
         found = self.texts(more)
-        return found | dict(mm_token_type_ids=(found["input_ids"] == IMAGE).long()) | self.shown()
+        ids = found["input_ids"]
+        found["mm_token_type_ids"] = (ids == IMAGE) + 2 * (ids == VIDEO)
+        if self.outs[IMAGE]:
+            found |= {name: self.shown(IMAGE, name) for name in ("pixel_values", "image_position_ids")}
+        if self.outs[VIDEO]:
+            found |= dict(pixel_values_videos=self.shown(VIDEO, "pixel_values"),
+                          video_position_ids=self.shown(VIDEO, "image_position_ids"),
+                          num_frames_per_video=torch.tensor([len(outs) for outs in self.outs[VIDEO]]))
+        return found
 
     def encoded(self, model):
-        return torch.cat(list(model.model.get_image_features(**self.shown()).pooler_output)).float()
+        rows = {token: [] for token in self.outs}
+        if self.outs[IMAGE]:
+            rows[IMAGE] = list(model.model.get_image_features(
+                self.shown(IMAGE, "pixel_values"), self.shown(IMAGE, "image_position_ids")).pooler_output)
+        if self.outs[VIDEO]:
+            counts = torch.tensor([len(outs) for outs in self.outs[VIDEO]])
+            rows[VIDEO] = list(model.model.get_video_features(
+                self.shown(VIDEO, "pixel_values"), self.shown(VIDEO, "image_position_ids"), counts).pooler_output)
+        return torch.cat([rows[VIDEO if frames else IMAGE].pop(0) for frames, *_ in self.media]).float()
 
 
 class LinedPrompt(SquarePrompt):
@@ -726,7 +748,9 @@ def main():
     elif "tiles" in case:
         prompts = [TilePrompt(parts, i, processor, 4, frames) for i, parts in enumerate([*SQUARES, FRAMES])]
     elif "fitted" in case:
-        prompts = [FittedPrompt(parts, i, processor, None) for i, parts in enumerate(FITTED)]
+        vision = config["vision_config"]
+        write_frames(out, dict(patch_size=vision["patch_size"], max_soft_tokens=70, do_normalize=True))
+        prompts = [FittedPrompt(parts, i, processor) for i, parts in enumerate(FITTED)]
     else:
         vision = config["vision_config"]
         kinds = {"lines": LinedPrompt, "splits": SplitPrompt, "rowed": RowPrompt}

@@ -56,11 +56,16 @@ export const Gemma4WholeRouter = routerOf(GEMMA4_WHOLE_CONFIG, FlashGemma4Vision
     vision || !(text || size) ? undefined : FlashGemma4TextOfAllATB,
   headNames: headNamesUnder(ROOT),
   harmlessTensors: [...BORROWED, /^model\.(audio_tower|embed_audio)\./],
-  mediaProcessor: async (folder, config) =>
-    config.vision && Gemma4Processor.load(folder, config, config.vision),
+  mediaProcessor: async (folder, config, encode) =>
+    config.vision && Gemma4Processor.load(folder, config, config.vision, encode),
   about: {
     kind: 'media',
-    features: ['pictures of any shape, within a budget of tokens', 'text of gemma4_text', 'no sound'],
+    features: [
+      'pictures of any shape, within a budget of tokens',
+      'frames behind their times',
+      'text of gemma4_text',
+      'no sound',
+    ],
     reference: 'transformers',
   },
 });
