@@ -75,8 +75,8 @@ type PictureConfig = ReturnType<(typeof PICTURES)['read']>;
 export const GEMMA4_VALUES = { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] };
 
 /**
- * Pictures of any shape in as many blocks of patches as there may be, each between its begin and its end; frames of videos
- * as pictures, each behind its time.
+ * Pictures of any shape in as many blocks of patches as there may be, each between its begin and its end; frames of
+ * videos as pictures, each behind its time.
  */
 export class Gemma4Processor implements MediaProcessor {
   readonly placeholders: MediaProcessor['placeholders'];
