@@ -58,7 +58,7 @@ export const Gemma3nWholeRouter = routerOf(GEMMA3N_WHOLE_CONFIG, FlashGemma3nTex
   about: {
     kind: 'gemma',
     features: ['text alone of gemma3n_text: neither pictures nor sound'],
-    reference: 'transformers',
+    reference: 'transformers, as gemma3n_text',
   },
   headNames: headNamesUnder(ROOT),
   harmlessTensors: [...GEMMA3N_UNREAD, /^model\.(vision_tower|audio_tower|embed_vision|embed_audio)\./],
