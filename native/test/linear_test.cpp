@@ -129,6 +129,30 @@ void PlainAndPackedWeightsGiveTheSameBits() {
   });
 }
 
+void MatricesOfBatchesMayBeSmall() {
+  ForEachTableAndDType([](const KernelTable& table, DType dtype) {
+    const int64_t batches = 3, m = 4;
+    // On both sides of the depth up to which they are not packed, and wider than what is summed at a time.
+    for (int64_t k : {1, 4, 16, 17}) {
+      for (int64_t n : {7, 1030}) {
+        const Buffer x(TensorDesc(dtype, {batches, m, k}), 1), w(TensorDesc(dtype, {batches, k, n}), 2);
+        const ParamObject param{{"hasBias", false}, {"transposeB", false}};
+        const Buffer out = Run(param, {x.tensor, w.tensor}, table, 1);
+        for (int64_t r = 0; r < batches * m; ++r) {
+          const int64_t first = r / m * k * n;
+          for (int64_t j = 0; j < n; ++j) CheckOutput(out[r * n + j], x, r * k, 1, w, first + j, n, k, 0, dtype);
+        }
+        CHECK(SameBits(out, Run(param, {x.tensor, w.tensor}, table, 3)));
+        // The first of them alone.
+        const Tensor x_alone{TensorDesc(dtype, {1, m, k}), x.tensor.data};
+        const Tensor w_alone{TensorDesc(dtype, {1, k, n}), w.tensor.data};
+        const Buffer alone = Run(param, {x_alone, w_alone}, table);
+        for (int64_t i = 0; i < m * n; ++i) CHECK(alone[i] == out[i]);
+      }
+    }
+  });
+}
+
 void ThreadsDoNotChangeABit() {
   ForEachTableAndDType([](const KernelTable& table, DType dtype) {
     for (int64_t m : {1, 40, 600}) {
@@ -286,6 +310,7 @@ void WrongShapesAndDtypesAreRefused() {
 int main() {
   using namespace atb;
   RUN(PlainAndPackedWeightsGiveTheSameBits);
+  RUN(MatricesOfBatchesMayBeSmall);
   RUN(ThreadsDoNotChangeABit);
   RUN(TransposedOperandsAreTakenAsTheyLie);
   RUN(BatchesShareAWeightOrBringTheirOwn);

@@ -335,6 +335,15 @@ void ReduceRemovesItsAxes() {
     CHECK(run("REDUCE_MAX", {1, 2}).Numbers() == (Numbers{5, 12}));
     CHECK(run("REDUCE_MIN", {-3}).Numbers() == (Numbers{1, -2, -9, 4, 5, -6}));
     CHECK(HasShape(run("REDUCE_MAX", {0, 1, 2}), {}) && run("REDUCE_MAX", {0, 1, 2}).Get(0) == 12);
+    // More columns than are reduced together.
+    const Value wide(dtype, {2, 3, 1100}, Normal(6600, 1.0, 2));
+    Numbers sums;
+    for (size_t i = 0; i < 2200; ++i) {
+      const size_t first = i / 1100 * 3300 + i % 1100;
+      sums.push_back(wide.Get(first) + wide.Get(first + 1100) + wide.Get(first + 2200));
+    }
+    const Value summed = RunOp("Reduce", {{"reduceType", "REDUCE_SUM"}, {"axis", Numbers{1}}}, {wide}, table)[0];
+    CHECK(HasShape(summed, {2, 1100}) && Distance(summed.Numbers(), sums) <= 8 * Tolerance(dtype));
     const Value hole(dtype, {3}, {1, NAN, 2});
     CHECK(std::isnan(RunOp("Reduce", {{"reduceType", "REDUCE_MAX"}, {"axis", Numbers{0}}}, {hole}, table)[0].Get(0)));
   });

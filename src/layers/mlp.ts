@@ -44,7 +44,7 @@ export type GatedMLPNames =
 export class BaseMLP extends Module {
   readonly gateUp: Linear;
   readonly down: Linear;
-  private readonly hiddenAct: ActivationKind;
+  protected readonly hiddenAct: ActivationKind;
 
   constructor(
     { hiddenSize, intermediateSize, hiddenAct, mlpBias: hasBias, downBias = hasBias }: MLPConfig,

@@ -1,6 +1,6 @@
 import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
-import type { GraphKind } from '../graph/graph-kind.js';
 import { Linear } from '../weights/linear.js';
+import { withRowOrder } from '../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
 import { addColumns } from './gate.js';
 import { gatherRows } from './gather-rows.js';
@@ -14,12 +14,23 @@ export interface PerLayerConfig {
   readonly hiddenSize: number;
   readonly numHiddenLayers: number;
   readonly perLayerSize: number;
+  readonly vocabSize: number;
+  /** Ids that the table has a row for; those beyond it take its first row. */
   readonly perLayerVocab: number;
+  /** Ids that stand for what is no word: they take the row of padding. */
+  readonly padded?: readonly number[];
+  readonly padTokenId?: number | undefined;
   readonly rmsNormEps: number;
 }
 
 /** What a layer calls what is meant for it, and the model. */
-export const PER_LAYER_INPUT = 'per_layer_input';
+const PER_LAYER_INPUT = 'per_layer_input';
+
+/** What a layer reads of it: for `borrowed()` of a layer. */
+export const perLayerInput = (layerId: number): readonly [inner: string, outer: string] => [
+  PER_LAYER_INPUT,
+  `${PER_LAYER_INPUT}_${layerId}`,
+];
 
 /**
  * A vector of each token for each layer: of its id by a table, and of its embedding by a projection, which is normed
@@ -37,7 +48,8 @@ export class PerLayerInputs extends Module {
   ) {
     super();
     const { hiddenSize, numHiddenLayers: heads, perLayerSize: headDim, perLayerVocab, rmsNormEps } = config;
-    this.table = weights.at('embed_tokens_per_layer').get('weight', [perLayerVocab, heads * headDim]);
+    const table = weights.at('embed_tokens_per_layer').get('weight', [perLayerVocab, heads * headDim]);
+    this.table = withRowOrder(table, rowsOfIds(config));
     this.projection = Linear.load(weights, {
       parts: [
         {
@@ -68,14 +80,30 @@ export class PerLayerInputs extends Module {
   }
 }
 
-/** x + norm(up(gelu(gate(x)) * the layer's vector)). */
+/** Which row of the table each id takes; undefined where that is its own. */
+function rowsOfIds({
+  vocabSize,
+  perLayerVocab,
+  padded = [],
+  padTokenId = 0,
+}: PerLayerConfig): Int32Array | undefined {
+  if (vocabSize <= perLayerVocab && padded.length === 0) return undefined;
+  const rows = Array.from({ length: Math.max(vocabSize, perLayerVocab) }, (_, id) =>
+    id < perLayerVocab ? id : 0,
+  );
+  for (const id of padded) rows[id] = padTokenId;
+  // The rows of what stands for no word come last, where no id is: who counts what is read finds them.
+  return Int32Array.from([...rows, ...padded.filter((id) => id < perLayerVocab)]);
+}
+
+/** norm(up(gelu(gate(x)) * the layer's vector)), which a layer adds. */
 export class PerLayerStep extends Module {
   readonly gate: Linear;
   readonly projection: Linear;
   readonly norm: BaseRMSNorm;
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_QUANT_*. */
-  constructor(config: Omit<PerLayerConfig, 'numHiddenLayers' | 'perLayerVocab'>, weights: Weights) {
+  constructor(config: Pick<PerLayerConfig, 'hiddenSize' | 'perLayerSize' | 'rmsNormEps'>, weights: Weights) {
     super();
     const { hiddenSize, perLayerSize, rmsNormEps } = config;
     this.gate = Linear.load(weights, {
@@ -89,13 +117,16 @@ export class PerLayerStep extends Module {
     this.norm = new BaseRMSNorm(weights.at('post_per_layer_input_norm'), hiddenSize, rmsNormEps);
   }
 
-  buildGraph(graph: AtbGraph, _kind: GraphKind, hidden: string): string {
+  /** `hidden` [tokens, hidden] -> the tensor whose name is returned, of the same shape. */
+  buildGraph(graph: AtbGraph, hidden: string): string {
     const gate = buildLinear(graph, this.gate, hidden, 'per_layer_gate_out');
     const gelu = { activationType: 'ACTIVATION_GELU', geluMode: 'TANH_MODE' } as const;
     graph.addOperation(new BaseOperation('Activation', gelu, 'per_layer_act'), [gate], ['per_layer_act']);
     const multiply = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_MUL' }, 'per_layer_mul');
     graph.addOperation(multiply, ['per_layer_act', PER_LAYER_INPUT], ['per_layer_gated']);
-    const projected = buildLinear(graph, this.projection, 'per_layer_gated', 'per_layer_out');
-    return addResidual(graph, hidden, this.norm.buildGraph(graph, projected), 'per_layer_residual');
+    return this.norm.buildGraph(
+      graph,
+      buildLinear(graph, this.projection, 'per_layer_gated', 'per_layer_out'),
+    );
   }
 }

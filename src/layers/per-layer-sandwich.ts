@@ -3,14 +3,14 @@ import type { GraphKind } from '../graph/graph-kind.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
 import { LENT } from './borrowing-attention.js';
 import { SandwichLayer, type SandwichParts } from './decoder-layers.js';
-import { PER_LAYER_INPUT, type PerLayerStep } from './per-layer-inputs.js';
+import { borrowedKeys, type LentAttention } from './lent-keys.js';
+import { type PerLayerStep, perLayerInput } from './per-layer-inputs.js';
+import { addResidual } from './residual.js';
 
 /** What a layer is made of beside its sandwich. */
-export interface PerLayerParts extends SandwichParts {
+export interface PerLayerParts extends SandwichParts, LentAttention {
+  readonly selfAttn: LentAttention['selfAttn'];
   readonly perLayer: PerLayerStep | undefined;
-  /** The layer whose keys and values it attends to, where these are not its own. */
-  readonly owner: number | undefined;
-  readonly isLending: boolean;
 }
 
 /** A sandwich, a step of the layer's own vector of each token, and a number that multiplies the result. */
@@ -33,11 +33,7 @@ export class PerLayerSandwich extends SandwichLayer {
   }
 
   protected override borrowed(): readonly (readonly [string, string])[] {
-    const { owner, layerId } = this;
-    return [
-      ...(owner === undefined ? [] : LENT.map((name) => [`borrowed_${name}`, `${name}_${owner}`] as const)),
-      ...(this.perLayer ? [[PER_LAYER_INPUT, `${PER_LAYER_INPUT}_${layerId}`] as const] : []),
-    ];
+    return [...borrowedKeys(this.owner), ...(this.perLayer ? [perLayerInput(this.layerId)] : [])];
   }
 
   protected override lent(): readonly string[] {
@@ -46,7 +42,8 @@ export class PerLayerSandwich extends SandwichLayer {
 
   protected override buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
     const mixed = super.buildLayerGraph(graph, kind, hidden);
-    const summed = this.perLayer?.buildGraph(graph, kind, mixed) ?? mixed;
+    const step = this.perLayer?.buildGraph(graph, mixed);
+    const summed = step === undefined ? mixed : addResidual(graph, mixed, step, 'per_layer_residual');
     const multiply = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_MUL' }, 'layer_scale');
     graph.addOperation(multiply, [summed, this.scalar.name], ['scaled_layer_out']);
     return 'scaled_layer_out';

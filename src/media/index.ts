@@ -1,6 +1,7 @@
 export { beside } from './beside.js';
 export { type CanvasSizes, canvasGrid, canvasOf } from './image/canvas.js';
 export { decodePicture, PICTURE_LIMITS, type PictureLimits } from './image/decode.js';
+export { fitBlocks, type PatchBudget } from './image/fit.js';
 export { type Patches, type PatchSizes, type PixelValues, patchesOf, patchOrder } from './image/patches.js';
 export type { Picture, PictureSize } from './image/picture.js';
 export { type ResamplingFilter, resize } from './image/resample.js';

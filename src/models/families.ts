@@ -28,6 +28,8 @@ export * from './gemma/index.js';
 export * from './gemma2/index.js';
 export * from './gemma3/index.js';
 export * from './gemma3_text/index.js';
+export * from './gemma3n/index.js';
+export * from './gemma3n_text/index.js';
 export * from './gemma4/index.js';
 export * from './gemma4_text/index.js';
 export * from './glm/index.js';

@@ -18,12 +18,14 @@ export interface RouterOptions<C extends BaseConfig = BaseConfig> {
   readonly headNames?: HeadNames | ((config: C) => HeadNames);
   /** What config.json says decides where versions of a family write otherwise. */
   readonly chatFormat?: (configDict: ConfigDict) => ChatFormat;
+  /** The class for what config.json says, where it is not the family's. */
+  readonly modelOf?: (configDict: ConfigDict) => CausalLMClass<C> | undefined;
   /** For families that see or hear: what makes of files what the encoder reads. */
   readonly mediaProcessor?: (
     folder: { readonly dir: string; readonly links: LinkOptions },
     config: C,
     encode: EncodeWords,
-  ) => Promise<MediaProcessor>;
+  ) => Promise<MediaProcessor | undefined>;
   /** For tables of families. */
   readonly about?: ModelAbout;
 }
@@ -39,6 +41,7 @@ export function routerOf<C extends BaseConfig>(
     harmlessTensors = [],
     headNames = LLAMA_HEAD,
     chatFormat,
+    modelOf,
     mediaProcessor,
     about = NOTHING_SAID,
   }: RouterOptions<C> = {},
@@ -69,7 +72,7 @@ export function routerOf<C extends BaseConfig>(
     }
 
     protected getModelClass(): CausalLMClass<C> {
-      return model;
+      return modelOf?.(this.configDict) ?? model;
     }
   };
 }

@@ -11,6 +11,16 @@ import { familyCases, familyConfig } from '../oracle/families.js';
 /** What a layer of Llama is made of once every pass has run. */
 const FUSED = ['FusedLinear', 'QkvRopeCache', 'PagedAttention'];
 
+/** Streams around attention and MLP, and between these; `scaled`: what the layer's vector is multiplied with. */
+const altup = (attention: string, gates: string, scaled = ' Elewise'): string =>
+  [
+    'Slice Elewise Linear Linear Elewise Slice RmsNorm Linear Linear RmsNorm Linear',
+    `${attention} ReshapeAndCache Linear RmsNorm Elewise Elewise${gates} Linear RmsNorm Elewise Linear`,
+    `Elewise Elewise Elewise Elewise Slice${scaled} Elewise Linear RmsNorm Slice Elewise Slice Concat`,
+  ].join(' ');
+const VALUE_NORMED = 'Split RmsNorm RmsNorm Rope RmsNorm';
+const SPARSE_GATES =
+  ' Split LayerNorm Elewise Reduce Elewise LayerNorm Elewise Fill Elewise Activation Elewise';
 /** The latent attention of a layer. */
 const LATENT = 'Split Split RmsNorm Rope Linear Concat Concat ReshapeAndCache Linear';
 
@@ -168,6 +178,10 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['gemma4', 'gemma4_text'],
   'Split RmsNorm RmsNorm Rope RmsNorm ReshapeAndCache Linear RmsNorm Linear RmsNorm RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise Gather Elewise Elewise RmsNorm FusedExperts RmsNorm Elewise RmsNorm Elewise':
     ['gemma4_text-experts'],
+  [altup(VALUE_NORMED, '')]: ['gemma3n'],
+  [altup(VALUE_NORMED, SPARSE_GATES)]: ['gemma3n', 'gemma3n_text'],
+  [altup('RmsNorm Rope', '')]: ['gemma3n', 'gemma3n_text'],
+  [altup(VALUE_NORMED, '', '')]: ['gemma3n_text-dense'],
   'Split Elewise CausalConv1d Elewise': ['lfm2', 'lfm2-biases', 'lfm2_moe', 'lfm3-plain'],
   [`${MAMBA} RmsNorm Elewise`]: ['bamba-groups', 'granitemoehybrid-dense', 'mamba2-biases', 'nemotron_h'],
   [`${MAMBA} RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise Elewise FusedExperts Linear Elewise Elewise`]:

@@ -8,6 +8,7 @@ import {
   canvasGrid,
   canvasOf,
   decodePicture,
+  fitBlocks,
   patchesOf,
   pythonTenths,
   resize,
@@ -16,6 +17,7 @@ import {
   splitsOf,
   tilesOf,
 } from '../../src/media/index.js';
+import { GEMMA4_VALUES } from '../../src/models/gemma4/processor.js';
 import { picture, pictureFile, pictureFixtures, sha256 } from './pictures.js';
 
 async function refusal(work: () => Promise<unknown>): Promise<AtbError> {
@@ -190,6 +192,30 @@ describe('pictures', () => {
       const pixels = tiles.map((tile) => patchesOf([tile], VALUES, whole).data);
       const bytes = pixels.map((data) => new Uint8Array(data.buffer));
       expect(sha256(Buffer.concat(bytes)).slice(0, 16), what).to.equal(expected);
+    }
+  });
+
+  it(`brings pictures of ${pictureFixtures.fitted.length} sizes to the patches of Gemma 4, bit for bit`, () => {
+    const values = { rescale: 1 / 255, ...GEMMA4_VALUES };
+    for (const [
+      width,
+      height,
+      seed,
+      patchSize,
+      mergeSize,
+      tokens,
+      rows,
+      columns,
+      expected,
+    ] of pictureFixtures.fitted) {
+      const what = `${width} x ${height}, ${tokens} blocks of ${mergeSize} patches of ${patchSize}`;
+      const size = fitBlocks({ width, height }, { patchSize, mergeSize, tokens });
+      const resized = resize(picture(width, height, seed), size, 'bicubic');
+      // Row by row, as transformers has them.
+      const cut = { patchSize, temporalPatchSize: 1, mergeSize: 1, channelsLast: true };
+      const { data, grid } = patchesOf([resized], values, cut);
+      expect(grid, what).to.deep.equal([1, rows, columns]);
+      expect(sha256(new Uint8Array(data.buffer)).slice(0, 16), what).to.equal(expected);
     }
   });
 

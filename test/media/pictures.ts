@@ -37,6 +37,17 @@ interface PictureFixtures {
     grid: readonly number[],
     digest: string,
   ][];
+  readonly fitted: readonly [
+    width: number,
+    height: number,
+    seed: number,
+    patchSize: number,
+    mergeSize: number,
+    tokens: number,
+    rows: number,
+    columns: number,
+    digest: string,
+  ][];
   readonly splits: readonly [
     width: number,
     height: number,

@@ -64,6 +64,12 @@ describe('the row order of rotary layouts', () => {
     });
   }
 
+  it('puts halves that turn by an axis each in the order of rows, then columns', () => {
+    const order = rotaryRowOrder({ heads: 2, headDim: 8, rotaryDim: 8, interleaved: false, axial: true });
+    const head = [4, 5, 0, 1, 6, 7, 2, 3];
+    expect([...(order ?? [])]).to.deep.equal([...head, ...head.map((row) => 8 + row)]);
+  });
+
   it('refuses sizes that do not pair', () => {
     for (const [headDim, rotaryDim] of [
       [8, 3],

@@ -118,7 +118,8 @@ def main():
         raw |= {"model_type": args.stand_in}
     if model_type in FAMILIES:
         # Shrunk by hand: nobody else knows what such a file means.
-        stand_in, vocab = FAMILIES[model_type](raw), raw.get("padded_vocab_size", raw.get("vocab_size"))
+        stand_in, text = FAMILIES[model_type](raw), raw.get("text_config", raw)
+        vocab = text.get("padded_vocab_size", text.get("vocab_size"))
         write_stand_in(raw, stand_in, args.out, SEED)
         computed_by = stand_in.name
         fresh = lambda: free_generation(stand_in.model(load_file(args.out / "model.safetensors")))

@@ -15,6 +15,8 @@ in the same way. OUT gets
               the bytes of its squares and of the whole
     canvases  for each of 160 random sizes: rows and columns of the canvas of Llama 4's processor, resized by Pillow, and the
               first 64 bits of the SHA-256 of the pixels of its squares and of the whole (f32, little-endian)
+    fitted    for each of 240 random sizes: rows and columns of patches of Gemma 4's processor, and the first 64 bits of
+              the SHA-256 of the patches (f32, little-endian) from -1 to 1
     sizes     for each of 400 random sizes: what smart_resize makes of it, or null where it refuses
     frames    for each of 200 random sizes and lengths of videos: the size to which Qwen3-VL's smart_resize brings its frames,
               or null where it refuses
@@ -41,6 +43,7 @@ import torch
 import transformers
 from PIL import Image
 from transformers.image_utils import load_image
+from transformers.models.gemma4.image_processing_pil_gemma4 import Gemma4ImageProcessorPil
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 from transformers.models.llama4.image_processing_llama4 import Llama4ImageProcessor
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
@@ -151,6 +154,24 @@ def canvases(chance):
         out = processor(images=[Image.fromarray(picture(width, height, i))], return_tensors="pt")
         pixels = out["pixel_values"].float().numpy().astype("<f4").tobytes()
         found.append([width, height, i, side, tiles, fills, *out["aspect_ratios"][0].tolist(), digest(pixels)[:16]])
+    return found
+
+
+def fitted(chance):
+    found = []
+    for i in range(240):
+        most = chance.choice([(150, 150), (150, 150), (200, 3), (3, 200), (700, 1)])
+        width, height = (chance.randint(1, longest) for longest in most)
+        patch, pool = chance.choice([(4, 3), (2, 2), (3, 3), (5, 1)])
+        tokens = chance.choice([70, 70, 140])
+        processor = Gemma4ImageProcessorPil(patch_size=patch, pooling_kernel_size=pool, max_soft_tokens=tokens)
+        out = processor(images=[Image.fromarray(picture(width, height, i))], return_tensors="np")
+        places = out["image_position_ids"][0]
+        columns, rows = (places.max(axis=0) + 1).tolist()
+        count = int(out["num_soft_tokens_per_image"][0])
+        assert rows * columns == count * pool**2 == (places[:, 0] >= 0).sum()
+        pixels = 2 * (out["pixel_values"][0][:rows * columns].astype("<f4") - numpy.float32(0.5))
+        found.append([width, height, i, patch, pool, tokens, rows, columns, digest(pixels.astype("<f4").tobytes())[:16]])
     return found
 
 
@@ -305,7 +326,7 @@ def main():
     result = {"pillow": PIL.__version__, "transformers": transformers.__version__, "resized": resized(),
               "patches": patches(chance), "sizes": sizes(chance), "decoded": decoded(),
               "tiles": tiles(random.Random(2)), "splits": splits(random.Random(6)), "canvases": canvases(random.Random(7)),
-              "frames": frames(random.Random(3)),
+              "fitted": fitted(random.Random(7)), "frames": frames(random.Random(3)),
               "slices": slices(random.Random(4)), "slice_sizes": slice_sizes(random.Random(5)), "buckets": buckets()}
     lines = ",\n".join(f"{json.dumps(key)}: [\n{rows}\n]" if isinstance(value, list) else f"{json.dumps(key)}: {json.dumps(value)}"
                        for key, value in result.items()

@@ -160,6 +160,24 @@ CASES["llama4"] = dict(
                                    image_size=56, patch_size=14, projector_input_dim=48, projector_output_dim=48,
                                    vision_output_dim=48)),
     canvas=4, seed=1)
+# Heads, products and their bounds of their own; rows of a picture have the row of padding among the vectors for layers.
+GEMMA4_TEXT = TEXT | dict(head_dim=16, global_head_dim=32, sliding_window=12, pad_token_id=0,
+                          vocab_size_per_layer_input=VOCAB, hidden_size_per_layer_input=16, num_kv_shared_layers=1,
+                          layer_types=["sliding_attention", "full_attention", "full_attention"])
+GEMMA4_VISION = dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
+                     num_key_value_heads=2, head_dim=16, patch_size=4, position_embedding_size=256, use_clipped_linears=True)
+CASES["gemma4"] = dict(
+    config=dict(text_config=GEMMA4_TEXT, vision_config=GEMMA4_VISION, image_token_id=IMAGE, video_token_id=VIDEO,
+                audio_token_id=VIDEO_START, boi_token_id=START, eoi_token_id=END),
+    fitted=True, seed=1)
+# Tokens of a picture see each other in the first and the third layer, within a window that is shorter than a picture.
+CASES["gemma4-whole"] = dict(
+    config=CASES["gemma4"]["config"] | dict(
+        text_config=GEMMA4_TEXT | dict(num_hidden_layers=4, num_kv_shared_layers=0, hidden_size_per_layer_input=0,
+                                       use_bidirectional_attention="vision", attention_k_eq_v=True,
+                                       layer_types=["sliding_attention", "full_attention"] * 2),
+        vision_config=GEMMA4_VISION | dict(use_clipped_linears=False, standardize=True, num_key_value_heads=4)),
+    fitted=True, seed=1)
 IMAGENET = dict(image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
 
 # With code of their own; the tower has a layer whose result nobody takes.
@@ -181,6 +199,14 @@ SQUARES = [
     [19],
     [5, (0, 70, 121, 1), 4],
     [(0, 120, 3, 2), (0, 200, 50, 3), 7, (0, 30, 30, 4), 3],
+]
+
+# As wide as a row of blocks can be, upright, lying; frames that are higher than wide.
+FITTED = [
+    [19],
+    [5, (0, 70, 121, 1), 4],
+    [(0, 120, 3, 2), (0, 90, 60, 3), 7],
+    [3, (3, 3, 53, 4), 5],
 ]
 
 # Beside these frames, which are one tile each.
@@ -269,6 +295,9 @@ def square_processor(case):
         from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
         side = case["config"]["vision_config"]["image_size"]
         return Idefics3ImageProcessorPil(size={"longest_edge": case["splits"]}, max_image_size={"longest_edge": side})
+    if "fitted" in case:
+        from transformers.models.gemma4.image_processing_pil_gemma4 import Gemma4ImageProcessorPil
+        return Gemma4ImageProcessorPil(patch_size=case["config"]["vision_config"]["patch_size"], max_soft_tokens=70)
     if "lines" in case:
         from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
         side = case["config"]["vision_config"]["image_size"]
@@ -420,6 +449,52 @@ class RowPrompt(Prompt):
         seen = model.model.get_image_features(inputs["pixel_values"], inputs["image_sizes"]).pooler_output
         rows[ids == IMAGE] = torch.cat(list(seen))
         return rows[(ids == IMAGE) | (ids == START) | (ids == END)].float()
+
+
+class FittedPrompt(Prompt):
+    """As many patches of each picture as there may be; frames as pictures, of two a second, each behind its time."""
+
+    def __init__(self, parts, number, processor):
+        self.processor, self.outs = processor, {IMAGE: [], VIDEO: []}
+        super().__init__(parts, number)
+
+    def show(self, *part):
+        frames, width, height, seed = part
+        self.media.append([*part, len(self.ids)])
+        token = VIDEO if frames else IMAGE
+        outs = [self.processor(images=[Image.fromarray(picture(width, height, seed + i))], return_tensors="pt")
+                for i in range(max(frames, 1))]
+        self.outs[token].append(outs)
+        for i, out in enumerate(outs):
+            if frames:
+                self.add(letters(" " * (i > 0) + f"00:{i // 2:02d} "))
+            self.add([START] + [token] * int(out["num_soft_tokens_per_image"][0]) + [END])
+
+    def shown(self, token, name):
+        return torch.cat([out[name] for outs in self.outs[token] for out in outs])
+
+    def inputs(self, more=()):
+        found = self.texts(more)
+        ids = found["input_ids"]
+        found["mm_token_type_ids"] = (ids == IMAGE) + 2 * (ids == VIDEO)
+        if self.outs[IMAGE]:
+            found |= {name: self.shown(IMAGE, name) for name in ("pixel_values", "image_position_ids")}
+        if self.outs[VIDEO]:
+            found |= dict(pixel_values_videos=self.shown(VIDEO, "pixel_values"),
+                          video_position_ids=self.shown(VIDEO, "image_position_ids"),
+                          num_frames_per_video=torch.tensor([len(outs) for outs in self.outs[VIDEO]]))
+        return found
+
+    def encoded(self, model):
+        rows = {token: [] for token in self.outs}
+        if self.outs[IMAGE]:
+            rows[IMAGE] = list(model.model.get_image_features(
+                self.shown(IMAGE, "pixel_values"), self.shown(IMAGE, "image_position_ids")).pooler_output)
+        if self.outs[VIDEO]:
+            counts = torch.tensor([len(outs) for outs in self.outs[VIDEO]])
+            rows[VIDEO] = list(model.model.get_video_features(
+                self.shown(VIDEO, "pixel_values"), self.shown(VIDEO, "image_position_ids"), counts).pooler_output)
+        return torch.cat([rows[VIDEO if frames else IMAGE].pop(0) for frames, *_ in self.media]).float()
 
 
 class LinedPrompt(SquarePrompt):
@@ -594,7 +669,7 @@ def recipe_of(tensors, model, seed, tied=False):
     found = draw(tensors, model, False)
     if tied:
         # Of the encoder no weight is tied.
-        found |= {name: entry for name, entry in draw(tensors, model, True).items() if name.startswith("language_model")}
+        found |= {name: entry for name, entry in draw(tensors, model, True).items() if name.startswith(("language_model", "model.language_model"))}
     recipe = {"seed": seed, "dtype": "float32", "tensors": found}
     for name, entry in recipe["tensors"].items():
         # A convolution sums over all that is behind its outputs.
@@ -604,10 +679,19 @@ def recipe_of(tensors, model, seed, tied=False):
         if ".layers.0.mlp.experts." in name and len(entry["shape"]) == 3:
             entry["shape"] = [entry["shape"][i] for i in (0, 2, 1)]
         # Rows of their own, and what layers' results are multiplied by.
-        if name.endswith(("position_embedding", "position_embeddings", "class_embedding", "cls_token", "positional_embedding_vlm")):
+        if name.endswith(("position_embedding", "position_embeddings", "position_embedding_table", "class_embedding", "cls_token",
+                          "positional_embedding_vlm")):
             entry["std"] = 1.0
         if name.endswith(("lambda_1", "lambda_2", "ls1", "ls2")):
             entry["mean"] = 1.0
+        if name.endswith("std_scale"):
+            entry["mean"] = 1.0
+        if name.endswith("std_bias"):
+            entry["std"] = 4.0
+        # Bounds that some numbers are beyond.
+        if name.endswith(("put_min", "put_max")):
+            bounds = {"input_min": -1.5, "input_max": 1.25, "output_min": -1.0, "output_max": 1.75}
+            entry["mean"] = bounds[name.rpartition(".")[2]]
     return recipe
 
 
@@ -701,6 +785,10 @@ def main():
         prompts = [PatchPrompt(parts, i, processor, case) for i, parts in enumerate([*PROMPTS[:-1], last])]
     elif "tiles" in case:
         prompts = [TilePrompt(parts, i, processor, 4, frames) for i, parts in enumerate([*SQUARES, FRAMES])]
+    elif "fitted" in case:
+        vision = config["vision_config"]
+        write_frames(out, dict(patch_size=vision["patch_size"], max_soft_tokens=70, do_normalize=True))
+        prompts = [FittedPrompt(parts, i, processor) for i, parts in enumerate(FITTED)]
     else:
         vision = config["vision_config"]
         kinds = {"canvas": CanvasPrompt, "lines": LinedPrompt, "splits": SplitPrompt, "rowed": RowPrompt}

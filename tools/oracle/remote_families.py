@@ -330,5 +330,16 @@ def orion(raw):
     return out
 
 
-FAMILIES = {"deepseek": deepseek, "internlm": internlm, "internlm2": internlm2, "minicpm": minicpm, "chatglm": chatglm, "telechat": telechat,
+def gemma3n(raw):
+    """Its text alone: the whole needs timm for the eyes."""
+    out = StandIn(raw["text_config"] | {"model_type": "gemma3n_text"}, head=None)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(CONFIG_MAPPING["gemma3n_text"].from_dict(dict(out.config)))
+    for name, tensor in model.state_dict().items():
+        if name != "lm_head.weight":
+            out.add(name.replace("model.", "model.language_model.", 1), list(tensor.shape), w=name)
+    return out
+
+
+FAMILIES = {"gemma3n": gemma3n, "deepseek": deepseek, "internlm": internlm, "internlm2": internlm2, "minicpm": minicpm, "chatglm": chatglm, "telechat": telechat,
             "qwen": qwen, "orion": orion}

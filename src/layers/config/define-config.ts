@@ -77,16 +77,16 @@ export const nested = <F extends Fields>(
 
 /**
  * Properties that stand in an object of config.json (transformers 5), or beside it (before, when models that see were
- * models of text with additions).
+ * models of text with additions). `irrelevant`: see `nested`.
  */
-export const within = <F extends Fields>(name: string, fields: F): F =>
+export const within = <F extends Fields>(name: string, fields: F, irrelevant: readonly string[] = []): F =>
   Object.fromEntries(
     Object.entries(fields).map(([property, field]) => [
       property,
       {
         read(json: ConfigReader, config: never) {
           const section = json.section(name);
-          if (section) passOver(section);
+          if (section) passOver(section, irrelevant);
           return field.read(section ?? json, config);
         },
       } satisfies Field<unknown, never>,
@@ -94,7 +94,7 @@ export const within = <F extends Fields>(name: string, fields: F): F =>
   ) as unknown as F;
 
 /** Keys of an object that nobody need read. */
-function passOver(section: ConfigReader, irrelevant: readonly string[] = []): void {
+function passOver(section: ConfigReader, irrelevant: readonly string[]): void {
   for (const key of Object.keys(section.dict))
     if (IRRELEVANT_KEYS.has(key) || irrelevant.includes(key)) section.raw(key);
 }

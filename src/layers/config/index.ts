@@ -1,6 +1,7 @@
 export { alibi, alibiSlopes } from './alibi.js';
 export { chunkedByLayer } from './attention-chunks.js';
 export type { BaseConfig, DecoderConfig, LongestContext, QueryScale } from './base-config.js';
+export { borrowingLayers } from './borrowing-layers.js';
 export { ConfigReader, type UnreadKey } from './config-reader.js';
 export {
   type ConfigDefinition,
@@ -18,6 +19,7 @@ export {
   labelsOf,
   tablePositions,
 } from './encoder.js';
+export { type EncoderHeads, encoderHeads } from './encoder-heads.js';
 export {
   EXPERTS,
   type ExpertDefaults,
@@ -80,6 +82,7 @@ export {
   slidingEverywhere,
 } from './sliding-windows.js';
 export { softcap } from './softcap.js';
+export { closedGates, widthsByLayer } from './sparsity.js';
 export { statedRope } from './stated-rope.js';
 export {
   activation,

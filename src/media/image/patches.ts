@@ -22,6 +22,14 @@ export interface PatchSizes {
   readonly mergeSize: number;
 }
 
+/** How the numbers of a patch lie. */
+export interface PatchLayout {
+  /**
+   * Whether the numbers of a pixel lie side by side, of patches of one frame; channels follow one another when absent.
+   */
+  readonly channelsLast?: boolean;
+}
+
 /** Pictures as an encoder reads them. */
 export interface Patches {
   /** [patches, channels * frames * patchSize * patchSize] in f32: frame by frame, block by block, patch by patch. */
@@ -40,7 +48,7 @@ const CHANNELS = 3;
 export function patchesOf(
   frames: readonly [Picture, ...Picture[]],
   values: PixelValues,
-  { patchSize, temporalPatchSize, mergeSize }: PatchSizes,
+  { patchSize, temporalPatchSize, mergeSize, channelsLast = false }: PatchSizes & PatchLayout,
 ): Patches {
   const [{ width, height }] = frames;
   const [rows, columns] = [height / patchSize, width / patchSize];
@@ -55,6 +63,15 @@ export function patchesOf(
       (_, i) => (frames[pair * temporalPatchSize + i] ?? frames.at(-1)) as Picture,
     );
     for (const { x, y } of patchOrder(rows, columns, mergeSize)) {
+      if (channelsLast) {
+        for (const { data: pixels } of shown)
+          for (let row = 0; row < patchSize; row++) {
+            const from = ((y * patchSize + row) * width + x * patchSize) * CHANNELS;
+            for (let i = 0; i < patchSize * CHANNELS; i++)
+              data[at++] = numbers[i % CHANNELS]?.[pixels[from + i] as number] as number;
+          }
+        continue;
+      }
       for (const [channel, table] of numbers.entries()) {
         for (const { data: pixels } of shown) {
           for (let row = 0; row < patchSize; row++) {

@@ -78,11 +78,17 @@ export class BaseModelATB extends Module {
     return this.norm.buildGraph(graph, hidden);
   }
 
-  /** What layers read: returns the name of the embeddings, [tokens, hidden], and adds rows of positional tables. */
-  protected buildInputGraph(graph: AtbGraph, _kind: GraphKind): string {
-    const hidden = this.buildWordEmbeddingGraph(graph);
+  /**
+   * What layers read: returns its name, and adds rows of positional tables. `embeddings` [tokens, hidden]: those of
+   * words when absent.
+   */
+  buildInputGraph(
+    graph: AtbGraph,
+    _kind: GraphKind,
+    embeddings: string = this.buildWordEmbeddingGraph(graph),
+  ): string {
     this.buildPositionalEmbeddingGraph(graph);
-    return hidden;
+    return embeddings;
   }
 
   /** `input_ids` [tokens] -> `hidden_states` [tokens, hidden]. */

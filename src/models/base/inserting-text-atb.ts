@@ -1,5 +1,6 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
+import type { DecoderConfig } from '../../layers/config/index.js';
 import { Module } from '../../layers/module.js';
 import { insertedRows, type StepInput, seenInserts } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
@@ -10,17 +11,26 @@ import { buildInsertGraph } from './insert-steps.js';
 import { headNamesWithin, type TextWithin, textRouter } from './text-within.js';
 
 /** A model of text among whose embeddings are some that an encoder made; each takes a position like a word. */
-class InsertingModelATB extends Module {
+export class InsertingModelATB extends Module {
   constructor(readonly text: BaseModelATB) {
     super();
   }
 
   buildGraph(graph: AtbGraph, kind: GraphKind): string {
     const hidden = buildInsertGraph(graph, kind, this.text.buildWordEmbeddingGraph(graph));
-    this.text.buildPositionalEmbeddingGraph(graph);
-    return this.text.buildLayersGraph(graph, kind, hidden);
+    return this.text.buildLayersGraph(graph, kind, this.text.buildInputGraph(graph, kind, hidden));
   }
 }
+
+/** What a step brings of what encoders made. */
+export const insertInputs = ({
+  hiddenSize,
+  seesInserts,
+  slidingWindows,
+}: Pick<DecoderConfig, 'hiddenSize' | 'seesInserts' | 'slidingWindows'>): readonly StepInput[] => [
+  insertedRows(hiddenSize),
+  ...(seesInserts ? seenInserts(slidingWindows) : []),
+];
 
 /** A model of text within a checkpoint, beside an encoder. */
 export abstract class FlashInsertingATB<C extends TextWithin> extends FlashWithEncoderATB<C> {
@@ -38,8 +48,6 @@ export abstract class FlashInsertingATB<C extends TextWithin> extends FlashWithE
   }
 
   protected override get decoderInputs(): readonly StepInput[] {
-    const { hiddenSize, seesInserts, slidingWindows } = this.config;
-    const seen = seesInserts ? seenInserts(slidingWindows) : [];
-    return [...super.decoderInputs, insertedRows(hiddenSize), ...seen];
+    return [...super.decoderInputs, ...insertInputs(this.config)];
   }
 }

@@ -1,51 +1,73 @@
-import {
-  type ConfigOf,
-  defineConfig,
-  field,
-  flag,
-  keysBecause,
-  required,
-  text,
-  within,
-} from '../../layers/config/index.js';
 import { headNamesUnder, registerModel, routerOf } from '../../router/index.js';
+import type { StepInput } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
-import { besideText, dtypeBesideText } from '../base/vision/index.js';
-import { BORROWED, FlashGemma4ForCausalLMATB, GEMMA4_FIELDS } from '../gemma4_text/index.js';
+import { FlashWithEncoderATB } from '../base/flash-with-encoder-atb.js';
+import { InsertingModelATB, insertInputs } from '../base/inserting-text-atb.js';
+import { BORROWED, FlashGemma4ForCausalLMATB, Gemma4ModelATB } from '../gemma4_text/index.js';
+import { GEMMA4_WHOLE_CONFIG, type Gemma4WholeConfig } from './config.js';
+import { Gemma4Processor } from './processor.js';
+import { Gemma4Tower } from './vision-tower.js';
 
 const ROOT = 'model.language_model';
 
-/** Defaults of transformers 5.24, Gemma4Config. */
-const GEMMA4_CONFIG = defineConfig({
-  fields: {
-    ...within('text_config', GEMMA4_FIELDS),
-    modelType: field('model_type', text, required),
-    dtype: dtypeBesideText,
-    tieWordEmbeddings: besideText('tie_word_embeddings', flag, true),
-  },
-  irrelevant: keysBecause(
-    'is about what it sees and hears, which is not built',
-    ...['vision_config', 'audio_config', 'image_token_id', 'video_token_id', 'audio_token_id'],
-    ...['boi_token_id', 'eoi_token_id', 'boa_token_id', 'eoa_token_id', 'eoa_token_index'],
-    ...['vision_soft_tokens_per_image'],
-  ),
-});
-type Gemma4Config = ConfigOf<typeof GEMMA4_CONFIG>;
-
-/** The text of a Gemma 4 that could see and hear. */
+/** The text of a Gemma 4, whose file says nothing of an encoder. */
 export class FlashGemma4TextOfAllATB extends FlashGemma4ForCausalLMATB {
-  constructor(config: Gemma4Config, weights: Weights) {
+  constructor(config: Gemma4WholeConfig, weights: Weights) {
     super(config, weights, ROOT);
   }
 }
 
-export const Gemma4WholeRouter = routerOf(GEMMA4_CONFIG, FlashGemma4TextOfAllATB, {
+/** Whether tokens of a picture see each other. */
+const seesInserts = ({ bidirectional }: Gemma4WholeConfig): boolean => bidirectional !== undefined;
+
+/**
+ * Gemma 4 that sees pictures of any shape, whose tokens see each other in layers with a window where the file says so.
+ */
+export class FlashGemma4VisionForCausalLMATB extends FlashWithEncoderATB<Gemma4WholeConfig> {
+  readonly name = 'gemma4';
+  protected readonly model: InsertingModelATB;
+  protected readonly encoderModule: Gemma4Tower;
+
+  constructor(config: Gemma4WholeConfig, weights: Weights) {
+    super(config, weights, { softcap: config.logitSoftcap, names: headNamesUnder(ROOT) });
+    const { vision, imageTokenId, videoTokenId, audioTokenId } = config;
+    if (!vision) throw new TypeError('a model without an encoder is text alone');
+    const padded = [imageTokenId, videoTokenId, audioTokenId].filter((id) => id !== undefined);
+    const seeing = { ...config, padded, seesInserts: seesInserts(config) };
+    this.model = new InsertingModelATB(new Gemma4ModelATB(seeing, weights.at(ROOT)));
+    const inner = weights.at('model');
+    this.encoderModule = new Gemma4Tower(
+      vision,
+      inner.at('vision_tower'),
+      inner.at('embed_vision'),
+      config.hiddenSize,
+    );
+  }
+
+  protected override get decoderInputs(): readonly StepInput[] {
+    const { config } = this;
+    return [...super.decoderInputs, ...insertInputs({ ...config, seesInserts: seesInserts(config) })];
+  }
+}
+
+export const Gemma4WholeRouter = routerOf(GEMMA4_WHOLE_CONFIG, FlashGemma4VisionForCausalLMATB, {
+  // A file that says nothing at all is that of no model.
+  modelOf: ({ vision_config: vision, text_config: text, hidden_size: size }) =>
+    vision || !(text || size) ? undefined : FlashGemma4TextOfAllATB,
+  headNames: headNamesUnder(ROOT),
+  harmlessTensors: [...BORROWED, /^model\.(audio_tower|embed_audio)\./],
+  mediaProcessor: async (folder, config, encode) =>
+    config.vision && Gemma4Processor.load(folder, config, config.vision, encode),
   about: {
-    kind: 'gemma',
-    features: ['text alone of gemma4_text: neither pictures nor sound'],
+    kind: 'media',
+    features: [
+      'pictures of any shape, within a budget of tokens',
+      'frames behind their times',
+      'text of gemma4_text',
+      'no sound',
+    ],
     reference: 'transformers',
   },
-  headNames: headNamesUnder(ROOT),
-  harmlessTensors: [...BORROWED, /^model\.(vision_tower|audio_tower|embed_vision|embed_audio)\./],
 });
+
 registerModel('gemma4', Gemma4WholeRouter);

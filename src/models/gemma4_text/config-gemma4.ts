@@ -1,6 +1,7 @@
 import {
   activation,
   biases,
+  borrowingLayers,
   type ConfigOf,
   defineConfig,
   EXPERTS,
@@ -41,7 +42,7 @@ export const GEMMA4_FIELDS = {
   globalKeyValueHeads: ofFullLayers('num_key_value_heads', 'num_global_key_value_heads', undefined),
   ...rotaryByHeadSize({ full_attention: 1_000_000, sliding_attention: 10_000 }),
   slidingWindows,
-  borrowingLayers: field('num_kv_shared_layers', integer(0, 1000), 0),
+  borrowingLayers: borrowingLayers(0),
   widensBorrowing: field('use_double_wide_mlp', flag, false),
   /** 0: there are none. */
   perLayerSize: field('hidden_size_per_layer_input', integer(0, 2 ** 20), 256),

@@ -1,6 +1,7 @@
 import {
   activation,
   defineConfig,
+  encoderHeads,
   type Field,
   field,
   flag,
@@ -42,7 +43,7 @@ const sizes = ([hidden, mlp, layers, heads, image]: Sizes) => ({
   hiddenSize: field('hidden_size', WIDTH, hidden),
   intermediateSize: field('intermediate_size', WIDTH, mlp),
   numLayers: field('num_hidden_layers', COUNT, layers),
-  numHeads: field('num_attention_heads', COUNT, heads),
+  numHeads: encoderHeads('num_attention_heads', heads),
   imageSize: sideOfSquare('image_size', image),
   patchSize: sideOfSquare('patch_size', 14),
   hiddenAct: activation('hidden_act', 'gelu'),

@@ -1,6 +1,7 @@
 import {
   activation,
   defineConfig,
+  encoderHeads,
   field,
   flag,
   integer,
@@ -58,7 +59,7 @@ export const LLAVA_CONFIG = aroundText(
           hiddenSize: field('hidden_size', WIDTH, 1024),
           intermediateSize: field('intermediate_size', WIDTH, 4096),
           numLayers: field('num_hidden_layers', COUNT, 24),
-          numHeads: field('num_attention_heads', COUNT, 16),
+          numHeads: encoderHeads('num_attention_heads', 16),
           imageSize: field('image_size', COUNT, 336),
           patchSize: field('patch_size', COUNT, 14),
           channels: field('num_channels', only(3), 3),

@@ -1,6 +1,7 @@
 import {
   activation,
   defineConfig,
+  encoderHeads,
   type Field,
   field,
   flag,
@@ -42,7 +43,7 @@ export const MISTRAL3_CONFIG = aroundText(
           hiddenSize: field('hidden_size', WIDTH, 1024),
           intermediateSize: field('intermediate_size', WIDTH, 4096),
           numLayers: field('num_hidden_layers', COUNT, 24),
-          numHeads: field('num_attention_heads', COUNT, 16),
+          numHeads: encoderHeads('num_attention_heads', 16, { multiple: 4 }),
           patchSize: field('patch_size', COUNT, 16),
           channels: field('num_channels', only(3), 3),
           hiddenAct: activation('hidden_act', 'gelu'),

@@ -33,7 +33,7 @@ export const QWEN2_5_VL_CONFIG = defineConfig({
     vision: nested(
       'vision_config',
       {
-        ...visionFields,
+        ...visionFields(),
         hiddenSize: field('hidden_size', WIDTH, 3584),
         intermediateSize: field('intermediate_size', WIDTH, 3420),
         outSize: field('out_hidden_size', WIDTH, 3584),

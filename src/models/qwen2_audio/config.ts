@@ -1,6 +1,7 @@
 import {
   activation,
   defineConfig,
+  encoderHeads,
   field,
   flag,
   integer,
@@ -41,7 +42,7 @@ export const QWEN2_AUDIO_CONFIG = aroundText(
         {
           hiddenSize: field('d_model', WIDTH, 1280),
           numLayers: field('encoder_layers', COUNT, 32),
-          numHeads: field('encoder_attention_heads', COUNT, 20),
+          numHeads: encoderHeads('encoder_attention_heads', 20, { width: 'd_model' }),
           intermediateSize: field('encoder_ffn_dim', WIDTH, 5120),
           melBins: field('num_mel_bins', COUNT, 128),
           maxPositions: field('max_source_positions', COUNT, 1500),

@@ -29,8 +29,8 @@ export const QWEN2_VL_CONFIG = defineConfig({
     vision: nested(
       'vision_config',
       {
-        ...visionFields,
-        embedDim: field('embed_dim', WIDTH, 1280),
+        ...visionFields('embed_dim'),
+        hiddenSize: field('embed_dim', WIDTH, 1280),
         outSize: field('hidden_size', WIDTH, 3584),
         mlpRatio: field('mlp_ratio', LENGTH, 4),
         hiddenAct: activation('hidden_act', 'quick_gelu'),
@@ -46,12 +46,11 @@ export type Qwen2vlConfig = ConfigOf<typeof QWEN2_VL_CONFIG>;
 /** Qwen2-VL's: LayerNorm, an MLP without a gate, every layer over whole frames. */
 export class Qwen2vlVisionTower extends VisionTower {
   constructor(config: Qwen2vlConfig['vision'], weights: Weights) {
-    const { embedDim: hiddenSize, mlpRatio, hiddenAct } = config;
+    const { hiddenSize, mlpRatio, hiddenAct } = config;
     const mlp = { hiddenSize, intermediateSize: hiddenSize * mlpRatio, hiddenAct, mlpBias: true };
     super(
       {
         ...config,
-        hiddenSize,
         norm: (at) => new BaseLayerNorm(at, hiddenSize, EPSILON, { hasBias: true }),
         mlp: (at) => new UngatedMLP(mlp, at, { names: { up: 'fc1', down: 'fc2' } }),
       },

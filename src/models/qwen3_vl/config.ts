@@ -49,7 +49,7 @@ export const qwen3vlText = (defaults: Pick<DecoderDefaults, 'numKeyValueHeads' |
 
 /** The tower, beside which of its layers give vectors of their own. */
 export const QWEN3_VL_VISION = {
-  ...visionFields,
+  ...visionFields(),
   depth: field('depth', integer(1, 10_000), 27),
   patchSize: field('patch_size', integer(1, 10_000), 16),
   hiddenSize: field('hidden_size', WIDTH, 1152),

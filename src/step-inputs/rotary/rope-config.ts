@@ -10,6 +10,8 @@ export interface RopeConfig {
    * rows of the q and k projections are put in order when they are loaded.
    */
   readonly interleaved: boolean;
+  /** Whether halves of a head turn by an axis each, see `RotaryHeads`; they do not when absent. */
+  readonly axial?: boolean;
   readonly maxPositionEmbeddings: number;
   readonly scaling: RopeScaling;
   /** Whether elements turn the other way; they do not when absent. */

@@ -7,6 +7,10 @@ export interface RotaryHeads {
   readonly rotaryDim: number;
   /** Pairs are (2i, 2i + 1); otherwise (i, i + rotaryDim / 2). */
   readonly interleaved: boolean;
+  /**
+   * Whether the first half of a head turns by columns, the other by rows, each of them by halves; false when absent.
+   */
+  readonly axial?: boolean;
 }
 
 /**
@@ -21,16 +25,20 @@ export function rotaryRowOrder({
   headDim,
   rotaryDim,
   interleaved,
+  axial = false,
 }: RotaryHeads): Int32Array | undefined {
   if (rotaryDim % 2 !== 0 || headDim % 2 !== 0 || rotaryDim <= 0 || rotaryDim > headDim)
     throw new RangeError(`${rotaryDim} rotated sizes do not pair within heads of ${headDim}`);
-  if (rotaryDim === headDim && !interleaved) return undefined;
+  if (rotaryDim === headDim && !interleaved && !axial) return undefined;
   const pairs = rotaryDim / 2;
   const half = headDim / 2;
   const rest = half - pairs;
+  const quarter = half / 2;
   /** Where size `size` of the new head was, in the old one. */
   const source = (size: number): number => {
     const [side, i] = [Math.floor(size / half), size % half];
+    // Angles are those of rows, then those of columns.
+    if (axial) return (side + (i < quarter ? 2 : 0)) * quarter + (i % quarter);
     // What does not turn fills up both halves.
     if (i >= pairs) return rotaryDim + side * rest + (i - pairs);
     return interleaved ? 2 * i + side : side * pairs + i;

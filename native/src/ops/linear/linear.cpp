@@ -7,6 +7,7 @@
 #include "ops/factories.h"
 #include "ops/linear/gemm.h"
 #include "ops/linear/int8_linear.h"
+#include "ops/rows.h"
 
 namespace atb {
 namespace {
@@ -14,6 +15,9 @@ namespace {
 using kernels::PackedWeight;
 
 constexpr const char* kOp = "Linear";
+
+/// Depth up to which row-major weights of batches are not packed.
+constexpr int64_t kSmallDepth = 16;
 
 struct LinearParam {
   bool transpose_a;  ///< x is [k, m] or [b, k, m].
@@ -82,6 +86,7 @@ class Linear : public Operation {
     std::byte* workspace = ctx.workspace + MultiplyBytes(ctx.pool.threads(), ctx.kernels);
 
     const bool packed = in[1].desc.layout == Layout::kPackedLinear;
+    if (IsSmall(descs, s)) return MultiplySmall(in, out[0], s, ctx);
     PackedWeight weight = packed ? *in[1].As<const PackedWeight>() : Geometry(descs, s);
     std::byte* const panels = workspace;
     if (!packed) {
@@ -155,11 +160,35 @@ class Linear : public Operation {
     };
   }
 
+  /// Matrices of few rows, each with a weight of its own: to pack these would take longer than to multiply. That
+  /// there is one alone changes nothing, for its sums must have the same bits.
+  bool IsSmall(std::span<const TensorDesc> in, const Sizes& s) const {
+    return in[1].layout == Layout::kRowMajor && in[1].rank == 3 && s.k <= kSmallDepth && !s.rows_are_outputs &&
+           !param_.transpose_a && !param_.accumulate;
+  }
+
+  /// Row after row of x: sums of the weight's rows, in their order.
+  static void MultiplySmall(std::span<const Tensor> in, const Tensor& out, const Sizes& s, const Context& ctx) {
+    ForRows(ctx.pool, s.batches * s.m, s.k * s.n, [&](int64_t row, int) {
+      float factor_buffer[kSmallDepth];
+      const float* factors = LoadFloats(ctx.kernels, in[0], row * s.k, s.k, factor_buffer);
+      const int64_t first = row / s.m * s.k * s.n;
+      ForBlocks(s.n, [&](int64_t start, int64_t n) {
+        float sums[kBlockElements]{}, buffer[kBlockElements];
+        for (int64_t k = 0; k < s.k; ++k) {
+          const float* values = LoadFloats(ctx.kernels, in[1], first + k * s.n + start, n, buffer);
+          for (int64_t i = 0; i < n; ++i) sums[i] += factors[k] * values[i];
+        }
+        StoreFloats(ctx.kernels, out, row * s.n + start, n, sums);
+      });
+    });
+  }
+
   static PackedWeight Geometry(std::span<const TensorDesc> in, const Sizes& s) {
     return kernels::PackedGeometry(kernels::FormatOf(in[1].dtype), s.n, s.k);
   }
 
-  /// A row-major weight is packed for each call. This is for tests and experiments; models have packed weights.
+  /// A row-major weight is packed for each call, for models have packed weights, but for small ones of batches.
   static void Pack(const Tensor& source, const Sizes& s, int64_t batch, const PackedWeight& weight, std::byte* panels,
                    const Context& ctx) {
     const DType dtype = source.desc.dtype;

@@ -104,6 +104,8 @@ class Reduce : public Operation {
     Walk kept, gone;
     for (int i = 0; i < x.desc.rank; ++i)
       (reduced[static_cast<size_t>(i)] ? gone : kept).Axis(x.desc.dim(i), strides[static_cast<size_t>(i)]);
+    if (const int64_t width = kept.InnerRun(); width > 1 && x.desc.dtype != DType::kI32)
+      return ReduceColumns(x, out[0], {kept, gone}, width, ctx);
     ForRows(ctx.pool, kept.count, gone.count, [&](int64_t row, int) {
       const int64_t first = kept.Offset(row);
       if (x.desc.dtype == DType::kI32) {
@@ -112,10 +114,7 @@ class Reduce : public Operation {
         out[0].As<int32_t>()[row] = all;
         return;
       }
-      // With a double, only the last rounding of a sum of floats matters.
-      double all = kind_ == Reduction::kSum   ? 0.0
-                   : kind_ == Reduction::kMax ? -std::numeric_limits<double>::infinity()
-                                              : std::numeric_limits<double>::infinity();
+      double all = Start();
       const int64_t run = gone.InnerRun();
       for (int64_t at = 0; at < gone.count; at += run)
         ForBlocks(run, [&](int64_t start, int64_t n) {
@@ -129,6 +128,13 @@ class Reduce : public Operation {
   }
 
  private:
+  /// Of what is reduced. With a double, only the last rounding of a sum of floats matters.
+  double Start() const {
+    return kind_ == Reduction::kSum   ? 0.0
+           : kind_ == Reduction::kMax ? -std::numeric_limits<double>::infinity()
+                                      : std::numeric_limits<double>::infinity();
+  }
+
   /// Some axes of a tensor, walked in row-major order.
   struct Walk {
     int axes = 0;
@@ -153,6 +159,31 @@ class Reduce : public Operation {
       return axes > 0 && strides[static_cast<size_t>(axes - 1)] == 1 ? sizes[static_cast<size_t>(axes - 1)] : 1;
     }
   };
+
+  struct Walks {
+    Walk kept, gone;
+  };
+
+  /// Floats of which `width` that stay lie side by side: blocks of them are reduced together, each in the same order
+  /// as alone.
+  void ReduceColumns(const Tensor& x, const Tensor& out, const Walks& walks, int64_t width,
+                     const Context& ctx) const {
+    ForRows(ctx.pool, walks.kept.count / width, walks.gone.count * width, [&](int64_t row, int) {
+      const int64_t first = walks.kept.Offset(row * width);
+      ForBlocks(width, [&](int64_t start, int64_t n) {
+        double all[kBlockElements];
+        float buffer[kBlockElements];
+        std::fill_n(all, n, Start());
+        for (int64_t at = 0; at < walks.gone.count; ++at) {
+          const float* values = LoadFloats(ctx.kernels, x, first + walks.gone.Offset(at) + start, n, buffer);
+          for (int64_t i = 0; i < n; ++i) all[i] = Join(all[i], static_cast<double>(values[i]));
+        }
+        float* target = FloatTarget(out, row * width + start, buffer);
+        for (int64_t i = 0; i < n; ++i) target[i] = static_cast<float>(all[i]);
+        StoreFloats(ctx.kernels, out, row * width + start, n, target);
+      });
+    });
+  }
 
   std::array<bool, kMaxRank> Reduced(const TensorDesc& x) const {
     std::array<bool, kMaxRank> reduced{};

@@ -3,6 +3,7 @@ import {
   biases,
   type Check,
   decoder,
+  encoderHeads,
   type Field,
   field,
   flag,
@@ -16,6 +17,7 @@ import {
   text,
   textModel,
   tokenField,
+  tokensField,
   WIDTH,
   within,
 } from '../../../layers/config/index.js';
@@ -56,14 +58,19 @@ export const axesTakeTurns: Field<true> = {
   },
 };
 
-/** The base of an axial rotary embedding, which files before transformers 5 do not mention. */
-export const axialTheta: Field<number> = {
+/**
+ * The base of an axial rotary embedding; one of another type is none, files of transformers 5.0 call it the default.
+ */
+export const axialThetaOr = (fallback: number): Field<number> => ({
   read(json) {
     const section = json.section('rope_parameters');
-    section?.value('rope_type', oneOf('axial'));
-    return section?.value('rope_theta', positive(1e12)) ?? 10_000;
+    section?.value('rope_type', oneOf('axial', 'default'));
+    return section?.value('rope_theta', positive(1e12)) ?? fallback;
   },
-};
+});
+
+/** The same where files before transformers 5 do not mention it. */
+export const axialTheta = axialThetaOr(10_000);
 
 /** A key of config.json itself, or else of its text_config. */
 export const besideText = <T, D>(name: string, check: Check<T>, fallback: D): Field<T | D> => ({
@@ -79,6 +86,15 @@ export const sideOfSquare = (name: string, fallback: number): Field<number> => (
     if (!Array.isArray(json.raw(name))) return json.value(name, COUNT) ?? fallback;
     const [height, width] = json.value(name, listOf(COUNT, 'two sizes')) ?? [];
     return height !== undefined && height === width ? height : json.fail(`${name} must be that of a square`);
+  },
+});
+
+/** Token ids under a key of config.json itself, or else of its text_config. */
+export const tokensBesideText = (name: string): Field<readonly number[], { readonly vocabSize: number }> => ({
+  read(json, config) {
+    const [own, section] = [tokensField(name, []).read(json, config), json.section('text_config')];
+    const ofText = section ? tokensField(name, []).read(section, config) : [];
+    return own.length > 0 ? own : ofText;
   },
 });
 
@@ -139,7 +155,7 @@ export const siglipFields = ({ kinds, hiddenSize = 768, numHeads = 12, patchSize
   hiddenSize: field('hidden_size', WIDTH, hiddenSize),
   intermediateSize: field('intermediate_size', WIDTH, 3072),
   numLayers: field('num_hidden_layers', COUNT, 12),
-  numHeads: field('num_attention_heads', COUNT, numHeads),
+  numHeads: encoderHeads('num_attention_heads', numHeads),
   imageSize: field('image_size', COUNT, 224),
   patchSize: field('patch_size', COUNT, patchSize),
   channels: field('num_channels', only(3), 3),
@@ -148,13 +164,13 @@ export const siglipFields = ({ kinds, hiddenSize = 768, numHeads = 12, patchSize
   kind: field('model_type', oneOf(...kinds), kinds[0]),
 });
 
-/** What all of the family have in `vision_config`. */
-export const visionFields = {
+/** What all of the family have in `vision_config`, beside the size of a row, which `width` calls by its name. */
+export const visionFields = (width = 'hidden_size') => ({
   depth: field('depth', COUNT, 32),
-  numHeads: field('num_heads', COUNT, 16),
+  numHeads: encoderHeads('num_heads', 16, { width, multiple: 4 }),
   inChannels: field(['in_channels', 'in_chans'], integer(3, 3), 3),
   patchSize: field('patch_size', COUNT, 14),
   mergeSize: field('spatial_merge_size', COUNT, 2),
   temporalPatchSize: field('temporal_patch_size', COUNT, 2),
   theta: axialTheta,
-};
+});

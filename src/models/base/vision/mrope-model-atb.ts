@@ -47,7 +47,7 @@ export class MropeModelATB extends BaseModelATB {
     return this.norm.buildGraph(graph, hidden);
   }
 
-  protected override buildInputGraph(graph: AtbGraph, kind: GraphKind): string {
+  override buildInputGraph(graph: AtbGraph, kind: GraphKind): string {
     const hidden = buildInsertGraph(graph, kind, this.buildWordEmbeddingGraph(graph));
     buildMropeGraph(graph, kind, this.mrope.sections, this.mrope.isInterleaved);
     return hidden;

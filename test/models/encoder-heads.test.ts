@@ -1,0 +1,47 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { isObject } from '../../src/is-object.js';
+import type { ConfigDict } from '../../src/layers/config/index.js';
+import { loadModels } from '../../src/models/get-model.js';
+import { getRouter } from '../../src/router/index.js';
+import { VISION_DIR, visionCases } from '../oracle/vision.js';
+import { problemsOf } from './config-problems.js';
+
+const HEADS = ['num_heads', 'num_attention_heads', 'encoder_attention_heads'];
+
+const configOf = (name: string): ConfigDict =>
+  JSON.parse(readFileSync(join(VISION_DIR, name, 'config.json'), 'utf8'));
+
+describe('the heads of an encoder', () => {
+  before(() => loadModels());
+
+  // Gemma 4's file says how large a head is, and so any number of them fits.
+  for (const name of visionCases.filter((each) => !each.startsWith('gemma4')))
+    it(`of ${name} must cut its rows into equal pieces`, () => {
+      const dict = configOf(name);
+      const part = ['vision_config', 'audio_config'].find((key) => isObject(dict[key])) as string;
+      const encoder = dict[part] as Record<string, unknown>;
+      const key = HEADS.find((one) => one in encoder) ?? 'num_attention_heads';
+      const problemsWith = (heads: number) =>
+        problemsOf(
+          () =>
+            new (getRouter(String(dict.model_type)))('', { ...dict, [part]: { ...encoder, [key]: heads } })
+              .config,
+        );
+      expect(problemsWith(4), 'the heads of the case').to.deep.equal([]);
+      const [problem = ''] = problemsWith(7);
+      expect(problem).to.match(
+        new RegExp(`^${part}\\.${key} must cut (hidden_size|embed_dim|d_model) \\(\\d+\\)`),
+      );
+      expect(problem).to.match(/, found 7$/);
+    });
+
+  it('that turn by two axes have sizes that are multiples of 4', () => {
+    const dict = configOf('qwen2_vl');
+    const changed = { ...dict, vision_config: { ...(dict.vision_config as object), num_heads: 32 } };
+    expect(problemsOf(() => new (getRouter('qwen2_vl'))('', changed).config)).to.deep.equal([
+      'vision_config.num_heads must cut embed_dim (64) into heads whose size is a multiple of 4, found 32',
+    ]);
+  });
+});

@@ -1,0 +1,93 @@
+import { expect } from 'chai';
+import { normalQuantile } from '../../src/layers/normal-quantile.js';
+import { loadModels } from '../../src/models/get-model.js';
+import { type Dict, itIsRefused, routerOf } from './published-checks.js';
+
+const TEXT: Dict = {
+  ...{
+    model_type: 'gemma3n_text',
+    vocab_size: 131,
+    hidden_size: 64,
+    intermediate_size: [96, 96, 80, 96, 96, 80],
+  },
+  ...{ num_hidden_layers: 6, num_attention_heads: 4, num_key_value_heads: 2, head_dim: 16 },
+  ...{ max_position_embeddings: 256, num_kv_shared_layers: 1 },
+};
+const GEMMA4: Dict = {
+  ...{ ...TEXT, model_type: 'gemma4_text', intermediate_size: 96, global_head_dim: 16 },
+  rope_parameters: {
+    sliding_attention: { rope_type: 'default', rope_theta: 10_000 },
+    full_attention: { rope_type: 'proportional', partial_rotary_factor: 0.25, rope_theta: 1_000_000 },
+  },
+};
+
+describe('what files of Gemma 3n say', () => {
+  before(() => loadModels());
+
+  it('may be a width for each layer, and leave out what the class has by itself', () => {
+    const { config } = routerOf(TEXT);
+    expect(config).to.include({ intermediateSize: 96, streams: 4, activeStream: 0, logitSoftcap: 30 });
+    expect(config).to.deep.include({ widths: [96, 96, 80, 96, 96, 80], closedGates: [0, 0, 0, 0, 0, 0] });
+    expect(config.slidingWindows).to.deep.equal([512, 512, 512, 512, undefined, 512]);
+    const many = routerOf({
+      ...TEXT,
+      num_hidden_layers: 12,
+      intermediate_size: 96,
+      num_kv_shared_layers: 2,
+    }).config;
+    expect(many).to.deep.include({
+      closedGates: [...Array(10).fill(0.95), 0, 0],
+      widths: Array(12).fill(96),
+    });
+  });
+
+  for (const [what, changes, names] of [
+    [
+      'widths of other layers',
+      { intermediate_size: [96] },
+      /intermediate_size must have one entry for each of the 6 layers, found 1/,
+    ],
+    [
+      'a width of nothing',
+      { intermediate_size: [96, 96, 0, 96, 96, 80] },
+      /intermediate_size must be a list of positive integers/,
+    ],
+    [
+      'shares of other layers',
+      { activation_sparsity_pattern: [0.5] },
+      /activation_sparsity_pattern must have one entry for each of the 6/,
+    ],
+    [
+      'all gates closed',
+      { activation_sparsity_pattern: [1, 0, 0, 0, 0, 0] },
+      /activation_sparsity_pattern must be a list of numbers below 1/,
+    ],
+    [
+      'a stream that is not there',
+      { altup_active_idx: 4 },
+      /altup_active_idx must be an integer from 0 to 3/,
+    ],
+    ['one stream', { altup_num_inputs: 1 }, /altup_num_inputs must be an integer from 2 to 64/],
+    [
+      'keys of nobody',
+      { num_kv_shared_layers: 2 },
+      /num_kv_shared_layers must leave a layer of each kind .* found 2 of 6 layers/,
+    ],
+    [
+      'fewer layers than borrow',
+      { num_kv_shared_layers: undefined },
+      /num_kv_shared_layers must leave .* found 15 of 6 layers/,
+    ],
+  ] as const)
+    itIsRefused(what, { ...TEXT, ...changes }, names);
+  itIsRefused(
+    'keys of nobody in Gemma 4',
+    { ...GEMMA4, num_kv_shared_layers: 6 },
+    /num_kv_shared_layers must leave a layer of each kind .* found 6 of 6 layers/,
+  );
+
+  it('says of shares how far from the mean a gate opens', () => {
+    const found = [0.95, 0.99, 0.025, 0.8413447460685429].map((share) => normalQuantile(share).toFixed(9));
+    expect(found).to.deep.equal(['1.644853627', '2.326347874', '-1.959963985', '1.000000000']);
+  });
+});
