@@ -184,9 +184,8 @@ describe('loading and disposing', function () {
     // A small room for young objects: how large V8 makes it is no growth of ours.
     const flags = ['--expose-gc', '--max-semi-space-size=1'];
     const bound = 5 * 2 ** 20;
-    const { stdout, stderr } = spawnSync(process.execPath, [...flags, program, isAll ? '1000' : '40', `${bound}`], {
-      encoding: 'utf8',
-    });
+    const args = [program, isAll ? '1000' : '40', `${bound}`];
+    const { stdout, stderr } = spawnSync(process.execPath, [...flags, ...args], { encoding: 'utf8' });
     expect(stdout, stderr).to.match(/^-?\d+\n$/);
     expect(Number(stdout)).to.be.lessThan(bound);
   });
