@@ -3,9 +3,10 @@
 #include "kernels/avx512/integer_totals.h"
 #include "kernels/avx512/kernels.h"
 
-// vpdpbusd multiplies unsigned bytes by signed ones. Weights are made unsigned by adding 128. So a sum of products
-// comes out too large by 128 times the sum of the digits, and each accumulator starts below zero by as much; of int4 with
-// offsets at the offset - 8 times that sum.
+// vpdpbusd multiplies unsigned bytes by signed ones. Weights are made unsigned by adding 128, or 8 to int4. So a sum of
+// products comes out too large by as many times the sum of the digits, and each accumulator starts below zero by as
+// much; of int4 with offsets at the offset - 8 times that sum. Where weights have groups, integer_totals.h multiplies;
+// what is here reads eight panels side by side.
 
 namespace atb::kernels::avx512 {
 namespace {
@@ -29,29 +30,15 @@ struct alignas(64) Scratch {
   WindowSums<kDigitRows> windows[kPanels];  ///< Where scales are powers of two.
 };
 
-/// What the sums of a group of channels are multiplied by, for panels side by side: scales, or multipliers.
+/// What the sums of a group of channels are multiplied by, for panels side by side.
 struct GroupEnd {
   simd::Scales scales;
-  const int8_t* multipliers;  ///< Null where there are scales.
-  const char* bytes;          ///< Multipliers, or the exponents of scales; null where scales are floats.
-  int64_t byte_stride;
-  int64_t bytes_ahead;  ///< From these bytes to those that are fetched now.
-  int64_t next;               ///< Bytes from the end of a panel to the panel that is read in its place after it.
-  simd::GroupOffsets offsets;  ///< Of int8.
-  const int16_t* int4_offsets;  ///< Of int4: those of panel p begin byte_stride * p numbers behind.
+  int64_t ahead;  ///< From the exponents of scales to those that are fetched now.
+  int64_t next;   ///< Bytes from the end of a panel to the panel that is read in its place after it.
+  simd::GroupOffsets offsets;
 };
 
-/// sums[t] += multipliers * the sums of a group, which are 2^kShift times too large.
-template <int kShift, int T>
-inline void AddMultiplied(const __m512i (&acc)[T], const int8_t* multipliers, int32_t (*sums)[kPanelColumns]) {
-  const __m512i multiplier = _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(multipliers)));
-  for (int t = 0; t < T; ++t) {
-    const __m512i product = _mm512_mullo_epi32(_mm512_srai_epi32(acc[t], kShift), multiplier);
-    _mm512_store_si512(sums[t], _mm512_add_epi32(_mm512_load_si512(sums[t]), product));
-  }
-}
-
-/// The same with what the offsets of a group add, offset * sums[r].
+/// AddScaled with what the offsets of a group add, offset * sums[r].
 template <int Planes, int R>
 inline void AddWithOffsets(const __m512i* acc, Vec scale, Vec offset, const simd::GroupOffsets& offsets,
                            float (*c)[kPanelColumns]) {
@@ -76,17 +63,10 @@ __attribute__((noinline)) void AddGroup(const __m512i (*acc)[T], int64_t panels,
       return;
     }
   }
-  if constexpr (F::kHasMultipliers) {
-    if (group.multipliers) {
-      for (int64_t p = 0; p < panels; ++p)
-        AddMultiplied<F::kShift>(acc[p], group.multipliers + (first + p) * group.byte_stride, scratch.sums[first + p]);
-      return;
-    }
-  }
   ByPlanes<T>(planes, [&]<int Planes>() {
     for (int64_t p = 0; p < panels; ++p) {
       const Vec scale = group.scales.At<Vec>((first + p) * group.scales.stride);
-      if (F::kHasOffsets && group.offsets.offsets) {
+      if (group.offsets.offsets) {
         const Vec offset = group.offsets.Factors<Vec>(first + p);
         AddWithOffsets<Planes, T / Planes>(acc[p], scale, offset, group.offsets, scratch.c[first + p]);
       } else {
@@ -96,8 +76,8 @@ __attribute__((noinline)) void AddGroup(const __m512i (*acc)[T], int64_t panels,
   });
 }
 
-/// Adds the products of steps [begin, end), one group, of P panels from `first` on. `starts` has
-/// what the sums of each row begin with, or, where offsets decide it, the factors of these.
+/// Adds the products of steps [begin, end), one group, of P panels from `first` on. `starts` has what the
+/// sums of each row begin with.
 template <class F, int T, int P>
 void Accumulate(const DigitRows<T>& x, const __m512i* starts, const char* w, int64_t panel_stride, int64_t begin,
                 int64_t end, const GroupEnd& group, int64_t first, Scratch& scratch) {
@@ -105,16 +85,14 @@ void Accumulate(const DigitRows<T>& x, const __m512i* starts, const char* w, int
   __m512i acc[P][T];
 #pragma GCC unroll 8
   for (int p = 0; p < P; ++p) {
-    __m512i offset{};
-    if constexpr (F::kStartsAtOffsets) offset = MissingOffsets(group.int4_offsets + (first + p) * group.byte_stride);
 #pragma GCC unroll 8
-    for (int t = 0; t < T; ++t)
-      acc[p][t] = F::kStartsAtOffsets ? _mm512_mullo_epi32(offset, starts[t]) : starts[t];
+    for (int t = 0; t < T; ++t) acc[p][t] = starts[t];
   }
   w += first * panel_stride + begin * kLineSteps * 64;
-  if (group.bytes) {
+  if (F::kHasExponents && group.scales.exponents) {
 #pragma GCC unroll 8
-    for (int p = 0; p < P; ++p) __builtin_prefetch(group.bytes + (first + p) * group.byte_stride + group.bytes_ahead);
+    for (int p = 0; p < P; ++p)
+      __builtin_prefetch(group.scales.exponents + (first + p) * group.scales.stride + group.ahead);
   }
   for (int64_t s = begin; s < end; ++s) {
     const int64_t at = x.At(s);
@@ -165,6 +143,36 @@ void AccumulatePanels(const DigitRows<T>& x, const __m512i* starts, const char* 
   }
 }
 
+/// MultiplyRows group by group, for the format's weights that have one scale, offsets, or powers of two as scales.
+template <class F, int T>
+void MultiplyGroups(const DigitRows<T>& x, const PackedWeight& weight, const simd::ScaleGroups& groups, GroupEnd end,
+                    const char* w, int64_t panels, bool more, Scratch& scratch) {
+  const int64_t stride = end.scales.stride;
+  const uint8_t*& exponents = end.scales.exponents;
+  const int64_t span = exponents ? ExponentSpan(weight) / groups.channels : groups.count;
+  for (int64_t g = 0; g < groups.count; ++g) {
+    if (exponents && g % span == 0) {
+      for (int64_t p = 0; p < panels; ++p)
+        scratch.windows[p].Start(exponents + p * stride, Min(span, groups.count - g));
+    }
+    const int64_t begin = groups.Step(g), last = groups.Step(g + 1);
+    end.ahead = kBytesAhead;
+    if (g * kPanelColumns + kBytesAhead >= stride && more) end.ahead += (panels - 1) * stride;
+    __m512i starts[T];
+    for (int t = 0; t < T; ++t) starts[t] = _mm512_set1_epi32(-F::kExcess * DigitSum(x, t, begin, last));
+    AccumulatePanels<F, T, kPanels>(x, starts, w, weight.panel_stride, begin, last, end, 0, panels, scratch);
+    if (exponents) {
+      exponents += kPanelColumns;
+      for (int64_t p = 0; p < panels && ((g + 1) % span == 0 || g + 1 == groups.count); ++p)
+        scratch.windows[p].template Finish<T>(x.planes, scratch.c[p]);
+    }
+    if (end.scales.data) end.scales.data += kPanelColumns;
+    if (!end.offsets.offsets) continue;
+    end.offsets.offsets += kPanelColumns;
+    ++end.offsets.sums;
+  }
+}
+
 /// Multiplies T digit rows, those of activation rows [row, row + T / planes), by `panels` panels, all groups of them. c
 /// and sums must be zero. `more` says that panels follow.
 template <class F, int T>
@@ -172,64 +180,29 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlocks& blocks, int64_t
                   bool more, Scratch& scratch) {
   const PackedWeight& weight = *call.weight;
   const simd::ScaleGroups groups(weight);
-  const int planes = call.digits.planes;
   const DigitRows<T> x(call, blocks, row);
   const auto scales = simd::Scales::Of<Vec>(weight, groups.count, panel, panels, scratch.scales[0]);
   const char* w = static_cast<const char*>(weight.data) + panel * weight.panel_stride;
-  GroupEnd end{scales,
-               weight.multipliers,
-               reinterpret_cast<const char*>(scales.exponents),
-               groups.count * kPanelColumns,
-               0,
-               0,
-               {call, groups.count, 0, panel, row},
-               F::kStartsAtOffsets ? weight.offsets + panel * groups.count * kPanelColumns : nullptr};
-  if (more) end.next = (panels - 1) * weight.panel_stride;
-  if (end.multipliers) {
-    end.multipliers += panel * end.byte_stride;
-    end.bytes = reinterpret_cast<const char*>(end.multipliers);
-  }
-  int64_t done = 0;
-  if constexpr (T == kTotalRows) {
-    if (groups.count > 1 && !end.scales.exponents && !end.offsets.offsets) {
-      const GroupedPanels grouped{w, weight.panel_stride, end.multipliers ? nullptr : scales.data,
-                                  end.multipliers, end.int4_offsets, end.byte_stride};
-      done = panels / kTotalPanels * kTotalPanels;
-      MultiplyPairs<F>(x, grouped, groups, done, scratch.sums, scratch.c);
+  if constexpr (!F::kIsInt4) {
+    const simd::GroupOffsets offsets(call, groups.count, 0, panel, row);
+    if (scales.exponents || offsets.offsets || (groups.count == 1 && !weight.multipliers)) {
+      const int64_t next = more ? (panels - 1) * weight.panel_stride : 0;
+      return MultiplyGroups<F>(x, weight, groups, {scales, 0, next, offsets}, w, panels, more, scratch);
     }
   }
-  const int64_t span = end.scales.exponents ? ExponentSpan(weight) / groups.channels : groups.count;
-  for (int64_t g = 0; g < groups.count && done < panels; ++g) {
-    if (end.scales.exponents && g % span == 0) {
-      for (int64_t p = 0; p < panels; ++p)
-        scratch.windows[p].Start(end.scales.exponents + p * scales.stride, Min(span, groups.count - g));
-    }
-    const int64_t begin_step = groups.Step(g), end_step = groups.Step(g + 1);
-    end.bytes_ahead = kBytesAhead;
-    if (g * kPanelColumns + kBytesAhead >= end.byte_stride && more) end.bytes_ahead += (panels - 1) * end.byte_stride;
-    constexpr int kTimes = F::kStartsAtOffsets ? 1 : -F::kExcess;
-    __m512i starts[T];
-    for (int t = 0; t < T; ++t) starts[t] = _mm512_set1_epi32(kTimes * DigitSum(x, t, begin_step, end_step));
-    AccumulatePanels<F, T, kPanels>(x, starts, w, weight.panel_stride, begin_step, end_step, end, done, panels, scratch);
-    if (end.multipliers) end.multipliers += kPanelColumns;
-    if (end.bytes) end.bytes += kPanelColumns;
-    if (end.scales.exponents) {
-      end.scales.exponents += kPanelColumns;
-      for (int64_t p = 0; p < panels && ((g + 1) % span == 0 || g + 1 == groups.count); ++p)
-        scratch.windows[p].template Finish<T>(planes, scratch.c[p]);
-    }
-    if (end.scales.data) end.scales.data += kPanelColumns;
-    if (F::kStartsAtOffsets) end.int4_offsets += kPanelColumns;
-    if (!end.offsets.offsets) continue;
-    end.offsets.offsets += kPanelColumns;
-    ++end.offsets.sums;
-  }
-  if (!weight.multipliers) return;
-  for (int64_t p = 0; p < panels; ++p) {
+  const int64_t at = panel * groups.count * kPanelColumns;
+  const GroupedPanels grouped{w, weight.panel_stride,
+                              weight.multipliers ? nullptr : scales.data,
+                              weight.multipliers ? weight.multipliers + at : nullptr,
+                              weight.offsets ? weight.offsets + at : nullptr,
+                              groups.count * kPanelColumns,
+                              F::kIsInt4 ? 1 / simd::FormatFactor(weight) : 1};
+  MultiplyTotals<F>(x, grouped, groups, panels, scratch.sums, scratch.c);
+  for (int64_t p = 0; p < panels && weight.multipliers; ++p) {
     __m512i sums[T];
     for (int t = 0; t < T; ++t) sums[t] = _mm512_load_si512(scratch.sums[p][t]);
     const Vec scale = scales.At<Vec>(p * scales.stride);
-    ByPlanes<T>(planes, [&]<int Planes>() { AddScaled<Planes, T / Planes>(sums, scale, scratch.c[p]); });
+    ByPlanes<T>(x.planes, [&]<int Planes>() { AddScaled<Planes, T / Planes>(sums, scale, scratch.c[p]); });
   }
 }
 
@@ -270,7 +243,6 @@ void IntegerGemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, v
   Scratch& scratch = *static_cast<Scratch*>(memory);
   if (call.weight->format == WeightFormat::kI8) return Multiply<I8>(call, panel_begin, panel_end, scratch);
   if (call.weight->format == WeightFormat::kE2M1) return Multiply<E2M1>(call, panel_begin, panel_end, scratch);
-  if (call.weight->offsets) return Multiply<I4WithOffsets>(call, panel_begin, panel_end, scratch);
   Multiply<I4>(call, panel_begin, panel_end, scratch);
 }
 

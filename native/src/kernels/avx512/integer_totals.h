@@ -4,13 +4,17 @@
 #include "kernels/avx512/integer_formats.h"
 
 // A group's sums of six rows and two panels are twelve registers, their totals twelve more: nothing is written before
-// the last group, and each digit that is broadcast meets two panels. Of fewer rows, more panels are read side by side.
+// the last group, and each digit that is broadcast meets two panels. Of fewer rows one panel is read from its beginning
+// to its end, as fast as memory is.
 
 namespace atb::kernels::avx512 {
 namespace {
 
-constexpr int kTotalPanels = 2;
+/// Panels that are read side by side for T digit rows.
+constexpr int TotalPanels(int T) { return T == 6 ? 2 : 1; }
 constexpr int kTotalRows = 6;
+/// How far ahead of its reader a panel is fetched.
+constexpr int64_t kTotalsAhead = 2048;
 /// Groups whose sums of digits are known at a time.
 constexpr int64_t kSpan = 64;
 
@@ -27,6 +31,7 @@ struct GroupedPanels {
   const int8_t* multipliers;  ///< Null where there are scales.
   const int16_t* offsets;     ///< Of int4, or null.
   int64_t group_stride;       ///< From a panel's scales, multipliers or offsets to those of the next.
+  float scale_factor;         ///< What scales are multiplied by, a power of two.
 
   /// Without the first `panels` panels.
   GroupedPanels Behind(int64_t panels) const {
@@ -36,19 +41,21 @@ struct GroupedPanels {
             scales ? scales + groups : nullptr,
             multipliers ? multipliers + groups : nullptr,
             offsets ? offsets + groups : nullptr,
-            group_stride};
+            group_stride,
+            scale_factor};
   }
 };
 
 /// What groups add to integers: their sums times multipliers.
+template <int T, int P>
 struct IntegerTotals {
   using Kept = int32_t;
-  static constexpr int kRows = kTotalRows;
-  __m512i sums[kTotalPanels][kRows];
+  static constexpr int kRows = T;
+  __m512i sums[P][kRows];
 
   void Load(int p, int r, const int32_t* from) { sums[p][r] = _mm512_load_si512(from); }
   void Store(int p, int r, int32_t* to) const { _mm512_store_si512(to, sums[p][r]); }
-  void Add(int p, const __m512i (&acc)[kTotalRows], const GroupedPanels& panels, int64_t at) {
+  void Add(int p, const __m512i (&acc)[T], const GroupedPanels& panels, int64_t at) {
     const auto* bytes = reinterpret_cast<const __m128i*>(panels.multipliers + p * panels.group_stride + at);
     const __m512i multiplier = _mm512_cvtepi8_epi32(_mm_loadu_si128(bytes));
 #pragma GCC unroll 6
@@ -59,16 +66,16 @@ struct IntegerTotals {
 };
 
 /// What groups add to floats: their numbers times scales.
-template <int Planes>
+template <int T, int P, int Planes>
 struct FloatTotals {
   using Kept = float;
-  static constexpr int kRows = kTotalRows / Planes;
-  Vec sums[kTotalPanels][kRows];
+  static constexpr int kRows = T / Planes;
+  Vec sums[P][kRows];
 
   void Load(int p, int r, const float* from) { sums[p][r] = Vec::Load(from); }
   void Store(int p, int r, float* to) const { sums[p][r].Store(to); }
-  void Add(int p, const __m512i (&acc)[kTotalRows], const GroupedPanels& panels, int64_t at) {
-    const Vec scale = Vec::Load(panels.scales + p * panels.group_stride + at);
+  void Add(int p, const __m512i (&acc)[T], const GroupedPanels& panels, int64_t at) {
+    const Vec scale = Vec::Load(panels.scales + p * panels.group_stride + at) * Vec::Set1(panels.scale_factor);
 #pragma GCC unroll 6
     for (int r = 0; r < kRows; ++r) {
       __m512i digits[Planes];
@@ -79,90 +86,100 @@ struct FloatTotals {
   }
 };
 
-/// Adds groups [begin, end) of kTotalPanels panels to what is kept of them, kept[panel][row]. `starts` has what the sums of
-/// each of these groups begin with; where offsets decide it, the factors of these.
-template <class F, class Totals>
-__attribute__((noinline)) void AddGroups(const DigitRows<kTotalRows>& x, const int32_t (*starts)[kTotalRows],
+/// Adds groups [begin, end) of P panels to what is kept of them, kept[panel][row]. `starts` has what the sums of each
+/// of these groups begin with; where offsets decide it, the factors of these.
+template <class F, int T, int P, class Totals>
+__attribute__((noinline)) void AddGroups(const DigitRows<T>& x, const int32_t (*starts)[kTotalRows],
                                          const GroupedPanels& panels, const simd::ScaleGroups& groups, int64_t begin,
                                          int64_t end, typename Totals::Kept (*kept)[kTotalRows][kPanelColumns]) {
   constexpr int64_t kLines = kGroupStep / 4 / F::kQuads;
   Totals totals;
-#pragma GCC unroll 2
-  for (int p = 0; p < kTotalPanels; ++p) {
+#pragma GCC unroll 4
+  for (int p = 0; p < P; ++p) {
 #pragma GCC unroll 6
     for (int r = 0; r < Totals::kRows; ++r) totals.Load(p, r, kept[p][r]);
   }
   const char* w = panels.weights + groups.Step(begin) * kLines * 64;
   for (int64_t g = begin; g < end; ++g, ++starts) {
-    __m512i acc[kTotalPanels][kTotalRows];
-#pragma GCC unroll 2
-    for (int p = 0; p < kTotalPanels; ++p) {
-      __m512i offset{};
-      if constexpr (F::kStartsAtOffsets)
-        offset = MissingOffsets(panels.offsets + p * panels.group_stride + g * kPanelColumns);
+    // The sums of few rows would wait for one another: each quad of a line has its own.
+    constexpr bool kOwn = T <= 2 && F::kQuads > 1;
+    __m512i acc[P][T], others[P][T];
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) {
 #pragma GCC unroll 6
-      for (int t = 0; t < kTotalRows; ++t) {
-        const __m512i start = _mm512_set1_epi32((*starts)[t]);
-        acc[p][t] = F::kStartsAtOffsets ? _mm512_mullo_epi32(offset, start) : start;
+      for (int t = 0; t < T; ++t) acc[p][t] = _mm512_set1_epi32((*starts)[t]);
+      if constexpr (F::kIsInt4) {
+        if (panels.offsets) {
+          const __m512i factor = F::MissingOffsets(panels.offsets + p * panels.group_stride + g * kPanelColumns);
+#pragma GCC unroll 6
+          for (int t = 0; t < T; ++t) acc[p][t] = _mm512_mullo_epi32(factor, acc[p][t]);
+        }
       }
+#pragma GCC unroll 6
+      for (int t = 0; t < T; ++t) others[p][t] = _mm512_setzero_si512();
     }
     for (int64_t s = groups.Step(g), last = groups.Step(g + 1); s < last; ++s) {
       const int64_t at = x.At(s);
 #pragma GCC unroll 1
       for (int64_t line = 0; line < kLines; ++line, w += 64) {
-        __m512i quads[kTotalPanels][F::kQuads];
-#pragma GCC unroll 2
-        for (int p = 0; p < kTotalPanels; ++p) F::Load(w + p * panels.weight_stride, quads[p]);
+        __m512i quads[P][F::kQuads];
+#pragma GCC unroll 4
+        for (int p = 0; p < P; ++p) {
+          F::Load(w + p * panels.weight_stride, quads[p]);
+          if (P == 1) __builtin_prefetch(w + kTotalsAhead);
+        }
 #pragma GCC unroll 2
         for (int q = 0; q < F::kQuads; ++q) {
 #pragma GCC unroll 6
-          for (int t = 0; t < kTotalRows; ++t) {
+          for (int t = 0; t < T; ++t) {
             int quad;
             memcpy(&quad, x.rows[t] + at + (line * F::kQuads + q) * 4, sizeof quad);
             const __m512i digits = _mm512_set1_epi32(quad);
-#pragma GCC unroll 2
-            for (int p = 0; p < kTotalPanels; ++p) AddQuads(acc[p][t], quads[p][q], digits);
+#pragma GCC unroll 4
+            for (int p = 0; p < P; ++p) AddQuads((kOwn && q > 0 ? others : acc)[p][t], quads[p][q], digits);
           }
         }
       }
     }
-#pragma GCC unroll 2
-    for (int p = 0; p < kTotalPanels; ++p) totals.Add(p, acc[p], panels, g * kPanelColumns);
+    if constexpr (kOwn) {
+      for (int p = 0; p < P; ++p) {
+        for (int t = 0; t < T; ++t) acc[p][t] = _mm512_add_epi32(acc[p][t], others[p][t]);
+      }
+    }
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) totals.Add(p, acc[p], panels, g * kPanelColumns);
   }
-#pragma GCC unroll 2
-  for (int p = 0; p < kTotalPanels; ++p) {
+#pragma GCC unroll 4
+  for (int p = 0; p < P; ++p) {
 #pragma GCC unroll 6
     for (int r = 0; r < Totals::kRows; ++r) totals.Store(p, r, kept[p][r]);
   }
 }
 
-/// Multiplies kTotalRows digit rows by `count` panels, an even number, all groups of them: what they add goes to `sums`
-/// where there are multipliers, to `c` where not.
-template <class F>
-void MultiplyPairs(const DigitRows<kTotalRows>& x, const GroupedPanels& panels, const simd::ScaleGroups& groups,
-                   int64_t count, int32_t (*sums)[kTotalRows][kPanelColumns], float (*c)[kTotalRows][kPanelColumns]) {
-  using Unshifted = typename F::Unshifted;
+/// Multiplies T digit rows by `count` panels, all groups of them: what they add goes to `sums` where there are
+/// multipliers, to `c` where not.
+template <class F, int T>
+void MultiplyTotals(const DigitRows<T>& x, const GroupedPanels& panels, const simd::ScaleGroups& groups, int64_t count,
+                    int32_t (*sums)[kTotalRows][kPanelColumns], float (*c)[kTotalRows][kPanelColumns]) {
   int32_t starts[kSpan][kTotalRows];
   for (int64_t begin = 0; begin < groups.count; begin += kSpan) {
     const int64_t end = simd::Min(begin + kSpan, groups.count);
     for (int64_t g = begin; g < end; ++g) {
-      for (int t = 0; t < kTotalRows; ++t) {
-        const int32_t sum = DigitSum(x, t, groups.Step(g), groups.Step(g + 1));
-        const int excess = panels.multipliers ? Unshifted::kExcess : F::kExcess;
-        starts[g - begin][t] = F::kStartsAtOffsets ? sum : -excess * sum;
-      }
+      for (int t = 0; t < T; ++t)
+        starts[g - begin][t] = DigitSum(x, t, groups.Step(g), groups.Step(g + 1)) * (panels.offsets ? 1 : -F::kExcess);
     }
-    for (int64_t p = 0; p < count; p += kTotalPanels) {
+    const auto add = [&]<int P>(int64_t p) {
       if constexpr (F::kHasMultipliers) {
-        if (panels.multipliers) {
-          AddGroups<Unshifted, IntegerTotals>(x, starts, panels.Behind(p), groups, begin, end, sums + p);
-          continue;
-        }
+        if (panels.multipliers)
+          return AddGroups<F, T, P, IntegerTotals<T, P>>(x, starts, panels.Behind(p), groups, begin, end, sums + p);
       }
-      ByPlanes<kTotalRows>(x.planes, [&]<int Planes>() {
-        AddGroups<F, FloatTotals<Planes>>(x, starts, panels.Behind(p), groups, begin, end, c + p);
+      ByPlanes<T>(x.planes, [&]<int Planes>() {
+        AddGroups<F, T, P, FloatTotals<T, P, Planes>>(x, starts, panels.Behind(p), groups, begin, end, c + p);
       });
-    }
+    };
+    int64_t p = 0;
+    for (constexpr int P = TotalPanels(T); p + P <= count; p += P) add.template operator()<P>(p);
+    for (; p < count; ++p) add.template operator()<1>(p);
   }
 }
 
