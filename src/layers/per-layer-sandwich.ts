@@ -3,6 +3,7 @@ import type { GraphKind } from '../graph/graph-kind.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
 import { LENT } from './borrowing-attention.js';
 import { SandwichLayer, type SandwichParts } from './decoder-layers.js';
+import type { BorrowedTensor } from './module.js';
 import { PER_LAYER_INPUT, type PerLayerStep } from './per-layer-inputs.js';
 
 /** What a layer is made of beside its sandwich. */
@@ -32,7 +33,7 @@ export class PerLayerSandwich extends SandwichLayer {
     return [...super.getWeights(), this.scalar];
   }
 
-  protected override borrowed(): readonly (readonly [string, string])[] {
+  override borrowed(): BorrowedTensor[] {
     const { owner, layerId } = this;
     return [
       ...(owner === undefined ? [] : LENT.map((name) => [`borrowed_${name}`, `${name}_${owner}`] as const)),
@@ -40,8 +41,8 @@ export class PerLayerSandwich extends SandwichLayer {
     ];
   }
 
-  protected override lent(): readonly string[] {
-    return this.isLending ? LENT : [];
+  override lent(): string[] {
+    return this.isLending ? [...LENT] : [];
   }
 
   protected override buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
