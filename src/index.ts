@@ -143,6 +143,7 @@ export {
 } from './layers/experts.js';
 export { GatedAttention } from './layers/gated-attention.js';
 export { type DeltaNetConfig, type DeltaNetParts, GatedDeltaNet } from './layers/gated-delta-net.js';
+export { Indexer, type IndexerConfig } from './layers/indexer.js';
 export { KimiDeltaAttention, type KimiDeltaConfig } from './layers/kimi-delta-attention.js';
 export { LatentAttention, type LatentAttentionConfig } from './layers/latent-attention.js';
 export { type LearnedPositionSizes, LearnedPositions, TokenTypes } from './layers/learned-positions.js';
@@ -182,6 +183,11 @@ export {
   TextMeans,
 } from './layers/row-heads.js';
 export { addSoftcap } from './layers/softcap.js';
+export {
+  indexerVariant,
+  type SparseAttentionConfig,
+  SparseLatentAttention,
+} from './layers/sparse-latent-attention.js';
 export { HighestLogitRouter, WeightedTokenExperts } from './layers/weighted-experts.js';
 export * from './media/index.js';
 export * from './models/base/audio/index.js';

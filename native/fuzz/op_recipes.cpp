@@ -802,6 +802,57 @@ void PagedAttention(Case& c, const Attends& attends) {
   c.Node("PagedAttention", param, inputs, 1);
 }
 
+/// Sequences that bring some queries each, over the paged cache.
+struct SparseSteps {
+  Sizes contexts, queries, tables;
+  int64_t columns, tokens = 0;
+
+  explicit SparseSteps(Draw& d) : columns(d.c.bytes.OneIn(8) ? d.Int(9, 12) : d.Int(1, 3)) {
+    for (int64_t i = d.Int(1, 3); i > 0; --i) {
+      contexts.push_back(d.Int(0, columns * kBlockSize));
+      queries.push_back(d.Int(0, contexts.back()) % 24);
+      tokens += queries.back();
+      for (int64_t j = 0; j < columns; ++j) tables.push_back(d.Int(0, kBlocks - 1));
+    }
+  }
+  void Add(Case& c, Strings& inputs) const {
+    const auto batch = static_cast<int64_t>(contexts.size());
+    inputs.push_back(c.Input(DType::kI32, {batch, columns}, {0, 0, tables}));
+    inputs.push_back(c.Input(DType::kI32, {batch}, {0, 0, contexts}));
+    inputs.push_back(c.Input(DType::kI32, {batch}, {0, 0, queries}));
+  }
+};
+
+void LightningIndexer(Case& c) {
+  Draw d{c};
+  const DType dtype = d.Float();
+  const SparseSteps steps(d);
+  const int64_t heads = d.Int(1, 9);
+  Strings inputs{c.Input(dtype, {steps.tokens, heads, kLatentKey}), c.Input(DType::kF32, {steps.tokens, heads})};
+  inputs.push_back(LatentCache(d, dtype)[0]);
+  steps.Add(c, inputs);
+  c.Node("LightningIndexer", {{"headNum", Num(heads)}, {"topK", Num(d.Int(1, 80))}}, inputs, 1);
+}
+
+void SparseAttention(Case& c) {
+  Draw d{c};
+  const DType dtype = d.Float();
+  const SparseSteps steps(d);
+  const int64_t heads = d.Int(1, 40), most = d.Int(1, 80);
+  Sizes chosen;
+  for (size_t i = 0; i < steps.contexts.size(); ++i) {
+    for (int64_t query = 0; query < steps.queries[i]; ++query) {
+      const int64_t seen = steps.contexts[i] - steps.queries[i] + query + 1, step = d.Int(1, 3);
+      for (int64_t j = 0; j < most; ++j) chosen.push_back(j * step < seen ? j * step : -1);
+    }
+  }
+  Strings inputs{c.Input(dtype, {steps.tokens, heads, kLatentKey}), LatentCache(d, dtype)[0]};
+  steps.Add(c, inputs);
+  inputs.push_back(c.Input(DType::kI32, {steps.tokens, most}, {0, 0, chosen}));
+  const int64_t values = d.Flag() ? kHeadDim : kLatentKey;
+  c.Node("SparseAttention", {{"headNum", Num(heads)}, {"qkScale", 0.25}, {"mlaVHeadSize", Num(values)}}, inputs, 1);
+}
+
 std::string Slots(Draw& d, int64_t tokens) {
   Sizes slots;
   for (int64_t i = 0; i < tokens; ++i) slots.push_back(d.Int(-1, kBlocks * kBlockSize - 1));
@@ -1141,6 +1192,7 @@ const std::map<std::string, Variants>& Recipes() {
         {"GroupTopk", {{"", GroupTopk}}},
         {"GroupedMatmul", {{"of floats", [](Case& c) { GroupedMatmul(c, nullptr, false); }}}},
         {"LayerNorm", {{"", LayerNorm}}},
+        {"LightningIndexer", {{"", LightningIndexer}}},
         {"Linear",
          {{"", Linear},
           {"of batches", [](Case& c) { BatchedLinear(c, false); }},
@@ -1165,6 +1217,7 @@ const std::map<std::string, Variants>& Recipes() {
         {"Slice", {{"", Slice}}},
         {"Softmax", {{"", Softmax}}},
         {"Sort", {{"", Sort}}},
+        {"SparseAttention", {{"", SparseAttention}}},
         {"Split", {{"", Split}}},
         {"Transpose", {{"", Transpose}}},
         {"VectorNorm", {{"", VectorNorm}}},

@@ -12,11 +12,12 @@ export function inspectionText(found: Inspection): string {
   ];
   const { config, weights, memory } = found;
   if (config) {
-    const { numAttentionHeads, numKeyValueHeads, headDim, kvLoraRank } = config;
+    const { numAttentionHeads, numKeyValueHeads, headDim, kvLoraRank, indexTopK } = config;
+    const chosen = indexTopK === undefined ? '' : `, of ${indexTopK} chosen tokens`;
     const shared =
       kvLoraRank === undefined
         ? `${numKeyValueHeads} of keys and values, each of ${headDim}`
-        : `a latent vector of ${kvLoraRank} and a key of ${headDim} that turns`;
+        : `a latent vector of ${kvLoraRank} and a key of ${headDim} that turns${chosen}`;
     const heads =
       numAttentionHeads === undefined ? 'no attention' : `${numAttentionHeads} heads over ${shared}`;
     lines.push([

@@ -13,6 +13,7 @@ import './norm.js';
 import './qkv.js';
 import './recurrent.js';
 import './rope.js';
+import './sparse-attention.js';
 
 export {
   type BoundBuilder,

@@ -27,7 +27,7 @@ interface LatentRows {
 }
 
 /** Takes queries into the space of the latent vectors, and puts what is rotated behind both. */
-function latentRows(graph: AtbGraph, param: Param, tensors: Tensors): LatentRows {
+export function latentRows(graph: AtbGraph, param: Param, tensors: Tensors): LatentRows {
   const { opName, headNum, kvLoraRank, qkNopeHeadDim, qkRopeHeadDim } = param;
   const [nope, rope] = [`${opName}_q_nope`, `${opName}_q_rope`];
   graph.addReshape(tensors.qNope, nope, [dim(0), headNum, qkNopeHeadDim]);
@@ -46,19 +46,19 @@ function latentRows(graph: AtbGraph, param: Param, tensors: Tensors): LatentRows
 }
 
 /** Writes this step's keys to the cache; values are parts of them. */
-function writeCache(graph: AtbGraph, { opName }: Param, k: string, { key, slots }: LatentCache): void {
+export function writeKeys(graph: AtbGraph, opName: string, k: string, { key, slots }: LatentCache): void {
   const param = { kvCacheCfg: 'K_CACHE_V_BYPASS' } as const;
   const op = new BaseOperation('ReshapeAndCache', param, `${opName}_reshape_and_cache`);
   graph.addOperation(op, [k, key, slots], [key]);
 }
 
-function cacheOf({ opName }: Param, { cache }: Tensors): LatentCache {
+export function cacheOf({ opName }: Param, { cache }: Tensors): LatentCache {
   if (cache) return cache;
   throw new AtbError('BUILDER_TENSOR_MISSING', { category: 'MLA', opName, tensor: 'cache' });
 }
 
 /** Attended latent vectors `heads` [tokens, heads, rank] become values, `attentionOut` [tokens, heads * vHeadDim]. */
-function valuesOf(graph: AtbGraph, { opName }: Param, heads: string, tensors: Tensors): void {
+export function valuesOf(graph: AtbGraph, { opName }: Param, heads: string, tensors: Tensors): void {
   const values = multiplyHeads(graph, `${opName}_values`, heads, tensors.valueUp);
   graph.addReshape(values, tensors.attentionOut, [dim(0), dim(1, 2)]);
 }
@@ -71,6 +71,9 @@ const common = ({ headNum, kvLoraRank, scale }: Param) => ({
   mlaVHeadSize: kvLoraRank,
 });
 
+/** Why a builder is not for sparse attention. */
+const WANTS_ALL = 'wants all keys, found chosen ones';
+
 const CAUSAL = { hint: { causal: true } } as const;
 
 /** Packed sequences attend to themselves; the mask is the 128 x 128 triangle. */
@@ -78,14 +81,14 @@ const CAUSAL = { hint: { causal: true } } as const;
 export class ATBEncoderLatentAttention implements OpBuilder<'MLA'> {
   readonly category = 'MLA';
 
-  isMatch({ kind }: Param): true | string {
-    return wantsGraph(false, false, kind);
+  isMatch({ kind, keys }: Param): true | string {
+    return keys === 'chosen' ? WANTS_ALL : wantsGraph(false, false, kind);
   }
 
   build(graph: AtbGraph, param: Param, tensors: Tensors): void {
     const { opName } = param;
     const { q, k } = latentRows(graph, param, tensors);
-    if (tensors.cache) writeCache(graph, param, k, tensors.cache);
+    if (tensors.cache) writeKeys(graph, opName, k, tensors.cache);
     const heads = `${opName}_latent`;
     const masked = {
       ...common(param),
@@ -104,15 +107,15 @@ export class ATBEncoderLatentAttention implements OpBuilder<'MLA'> {
 export class ATBDecoderLatentAttention implements OpBuilder<'MLA'> {
   readonly category = 'MLA';
 
-  isMatch({ kind }: Param): true | string {
-    return wantsGraph(true, false, kind);
+  isMatch({ kind, keys }: Param): true | string {
+    return keys === 'chosen' ? WANTS_ALL : wantsGraph(true, false, kind);
   }
 
   build(graph: AtbGraph, param: Param, tensors: Tensors): void {
     const { opName } = param;
     const cache = cacheOf(param, tensors);
     const { q, k } = latentRows(graph, param, tensors);
-    writeCache(graph, param, k, cache);
+    writeKeys(graph, opName, k, cache);
     const heads = `${opName}_latent`;
     const unmasked = { ...common(param), maskType: 'MASK_TYPE_UNDEFINED' } as const;
     const op = new BaseOperation('PagedAttention', unmasked, opName);
@@ -126,15 +129,15 @@ export class ATBDecoderLatentAttention implements OpBuilder<'MLA'> {
 export class ATBSplitFuseLatentAttention implements OpBuilder<'MLA'> {
   readonly category = 'MLA';
 
-  isMatch({ kind }: Param): true | string {
-    return wantsGraph(true, true, kind);
+  isMatch({ kind, keys }: Param): true | string {
+    return keys === 'chosen' ? WANTS_ALL : wantsGraph(true, true, kind);
   }
 
   build(graph: AtbGraph, param: Param, tensors: Tensors): void {
     const { opName } = param;
     const cache = cacheOf(param, tensors);
     const { q, k } = latentRows(graph, param, tensors);
-    writeCache(graph, param, k, cache);
+    writeKeys(graph, opName, k, cache);
     const heads = `${opName}_latent`;
     const several = { ...common(param), maskType: 'MASK_TYPE_SPEC', calcType: 'CALC_TYPE_SPEC' } as const;
     const op = new BaseOperation('PagedAttention', several, opName);

@@ -6,7 +6,13 @@ import type { ExpertLinear } from '../weights/expert-linear.js';
 import type { Linear } from '../weights/linear.js';
 import type { ExpertGroups } from './expert-groups.js';
 import type { RecurrentRule } from './recurrent-rule.js';
-import type { AttentionCache, LatentCache, StateTensors, TokenSequences } from './tensor-groups.js';
+import type {
+  AttentionCache,
+  IndexerTensors,
+  LatentTensors,
+  StateTensors,
+  TokenSequences,
+} from './tensor-groups.js';
 import type { TensorParallelInfo } from './tensor-parallel.js';
 
 export type * from './expert-groups.js';
@@ -148,7 +154,11 @@ export interface CategoryParams {
     readonly vHeadDim: number;
     /** What scores are multiplied by. */
     readonly scale: number;
+    /** Whether queries attend to all keys up to their own, or to those that an indexer chose of them. */
+    readonly keys: 'all' | 'chosen';
   };
+  /** Which keys each query of sparse attention attends to: the `topK` that answer it best. */
+  INDEXER: { readonly headNum: number; readonly topK: number };
   /** A convolution of each channel over a sequence's last tokens, and the state of those before. */
   CAUSAL_CONV: {
     readonly hasBias: boolean;
@@ -254,25 +264,8 @@ export interface BuilderTensors {
     seen?: string;
     attentionOut: string;
   };
-  MLA: {
-    /** [tokens, heads * qkNopeHeadDim] and, rotated, [tokens, heads * qkRopeHeadDim]. */
-    qNope: string;
-    qRope: string;
-    /** [tokens, kvLoraRank] after its norm and, rotated, [tokens, qkRopeHeadDim], which all heads share. */
-    latent: string;
-    kRope: string;
-    /** Of each head: [heads, kvLoraRank, qkNopeHeadDim], from queries; [heads, vHeadDim, kvLoraRank], to values. */
-    keyUp: string;
-    valueUp: string;
-    /** Where keys are kept; absent where nothing is. */
-    cache?: LatentCache;
-    seqLen: string;
-    /** Read in prefill and in split-fuse, and in split-fuse alone. */
-    attentionMask: string;
-    qLen: string;
-    /** [tokens, heads * vHeadDim] */
-    attentionOut: string;
-  };
+  MLA: LatentTensors;
+  INDEXER: IndexerTensors;
   /** Of one tensor, or of a gate and up that are not packed. */
   ACTIVATION: { input: string; actOut: string } | { gate: string; up: string; actOut: string };
   WORD_EMBEDDING: { embeddingWeights: string; inputIds: string; wordEmbeddingOut: string };

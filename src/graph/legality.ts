@@ -132,7 +132,7 @@ function nodeProblems(graph: string, node: FlatNode, tensors: Known): NodeProble
   problems.push(...opProblems(node, definition));
   const inputs = node.in.flatMap((name, index) => seenAs(name, node.reshape?.[index], tensors, problems));
   // Rules and shapes mean something only for params that are well-formed; to the engine, extensions are.
-  const isWellFormed = problems.every(([rule]) => rule === 'extension-key');
+  const isWellFormed = problems.every(([rule]) => rule === 'extension-key' || rule === 'extension-op');
   if (isWellFormed && definition) {
     const wrongCounts = countProblems(node, definition);
     problems.push(...wrongCounts, ...ownProblems(node, definition, inputs));
@@ -166,11 +166,12 @@ function opProblems({ type, param }: FlatNode, definition: OpDefinition | undefi
       ['op', isKnown ? `no rules are known for ATB's op ${type}` : `ATB has no op ${describeValue(type)}`],
     ];
   }
-  const atbKeys = atbKeysOf(type);
-  if (atbKeys === undefined) return [['extension-op', `${type} is an extension op`]];
+  const isExtension = atbKeysOf(type) === undefined;
   const extensions = Object.keys(param).filter((key) => key in (definition.keys ?? {}));
   return [
-    ...extensions.map((key): NodeProblem => ['extension-key', `${key} is an extension key`]),
+    ...(isExtension
+      ? [['extension-op', `${type} is an extension op`] as const]
+      : extensions.map((key): NodeProblem => ['extension-key', `${key} is an extension key`])),
     ...paramProblems(definition, param).map(
       (problem): NodeProblem =>
         problem.kind === 'unknown-key'

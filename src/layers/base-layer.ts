@@ -35,16 +35,6 @@ export abstract class BaseLayer extends Module {
   /** Adds the layer's operations: `hidden` [tokens, hidden] -> the tensor whose name it returns, of the same shape. */
   protected abstract buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string;
 
-  /** Tensors of the model's graph that the layer reads under names of its own: inner names with outer ones. */
-  protected borrowed(): readonly (readonly [inner: string, outer: string])[] {
-    return [];
-  }
-
-  /** Tensors of the layer that others read; in the model's graph `_<layerId>` stands behind their names. */
-  protected lent(): readonly string[] {
-    return [];
-  }
-
   /** Adds the layer to a model's graph: `hidden` [tokens, hidden] -> `hidden_states_<n>`, n counting from 1. */
   buildGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
     const name = [kind.name, this.variant, 'layer_graph'].filter((part) => part !== '').join('_');

@@ -4,6 +4,7 @@ import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
 import { GROUP_INDICES } from '../step-inputs/index.js';
 import { constantWeight, inF32 } from '../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
+import { buildWideLinear } from './linear-steps.js';
 import { Module } from './module.js';
 
 /** How a family's router chooses experts. */
@@ -89,15 +90,8 @@ export class ExpertRouter extends Module {
 
   /** `input` [tokens, hidden] -> f32 [tokens, experts]. */
   private buildLogitsGraph(graph: AtbGraph, input: string): string {
-    let wide = input;
-    if (this.dtype !== 'f32') {
-      wide = 'router_input';
-      const cast = { elewiseType: 'ELEWISE_CAST', outTensorType: 'ACL_FLOAT' } as const;
-      graph.addOperation(new BaseOperation('Elewise', cast, 'router_input_widen'), [input], [wide]);
-    }
     const product = this.bias ? 'router_product' : 'router_logits';
-    const linear = new BaseOperation('Linear', { transposeB: true, hasBias: false }, 'router');
-    graph.addOperation(linear, [wide, this.gate.name], [product]);
+    buildWideLinear(graph, { name: 'router', weight: this.gate, dtype: this.dtype }, input, product);
     if (this.bias) {
       // ATB adds biases to products of 16 bits only.
       const add = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_ADD' }, 'router_bias');

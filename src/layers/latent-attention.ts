@@ -35,6 +35,12 @@ export interface LatentAttentionConfig {
 /** The parts of queries and of the shared key that turn, where anything does, by their names in the graph. */
 type TurnedParts = Readonly<Record<'qRope' | 'kRope', string>>;
 
+/** What attention reads beside these. */
+interface AttendedParts {
+  readonly latent: string;
+  readonly chosen: string | undefined;
+}
+
 /** Of the norms of latent vectors, whatever config.json says of the others (transformers 5.24, DeepseekV2RMSNorm's default). */
 const LATENT_EPSILON = 1e-6;
 
@@ -54,7 +60,7 @@ export class LatentAttention extends Module {
   readonly valueUp: TensorRef;
   readonly dense: Linear;
   private readonly scale: number;
-  private readonly cache: CacheRef;
+  protected readonly cache: CacheRef;
 
   /**
    * `outputScale`: what the result is multiplied by, as scaled residuals are.
@@ -62,7 +68,7 @@ export class LatentAttention extends Module {
    */
   constructor(
     layerId: number,
-    private readonly config: LatentAttentionConfig,
+    protected readonly config: LatentAttentionConfig,
     weights: Weights,
     { outputScale = 1 }: { readonly outputScale?: number } = {},
   ) {
@@ -124,11 +130,20 @@ export class LatentAttention extends Module {
 
   /** `input` [tokens, hidden] -> `dense_out` [tokens, hidden]. */
   buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
-    this.buildDownGraph(graph, input);
+    const queries = this.buildDownGraph(graph, input);
     const latent = this.kvNorm.buildGraph(graph, 'kv_a');
     const turned = this.config.rope ? this.buildRopeGraph(graph) : { qRope: 'q_pe', kRope: 'k_pe' };
-    const attended = this.buildAttentionGraph(graph, kind, latent, turned);
+    const chosen = this.buildChoiceGraph(graph, input, queries);
+    const attended = this.buildAttentionGraph(graph, kind, { latent, ...turned, chosen });
     return buildRowParallelLinear(graph, kind, 'dense', this.dense, attended, 'dense_out');
+  }
+
+  /**
+   * Which keys each query attends to, i32 [tokens, most], where that is not all up to its own. `queries`: the vector
+   * that queries are made of [tokens, qLoraRank], or the hidden state where there is none.
+   */
+  protected buildChoiceGraph(_graph: AtbGraph, _input: string, _queries: string): string | undefined {
+    return undefined;
   }
 
   private buildRopeGraph(graph: AtbGraph): TurnedParts {
@@ -145,8 +160,11 @@ export class LatentAttention extends Module {
     return { qRope: 'q_rope', kRope: 'k_rope' };
   }
 
-  /** `input` [tokens, hidden] -> `q_nope`, `q_pe` of all heads, `kv_a` [tokens, kvLoraRank], `k_pe` [tokens, headDim]. */
-  private buildDownGraph(graph: AtbGraph, input: string): void {
+  /**
+   * `input` [tokens, hidden] -> `q_nope`, `q_pe` of all heads, `kv_a` [tokens, kvLoraRank], `k_pe` [tokens, headDim].
+   * Returns what queries are made of.
+   */
+  private buildDownGraph(graph: AtbGraph, input: string): string {
     const { numAttentionHeads: heads, qLoraRank, kvLoraRank, qkNopeHeadDim, headDim } = this.config;
     const linear = (opName: string, of: Linear, from: string, linearOut: string): void =>
       CommonOpBuilderManager.getBuilder({ category: 'LINEAR', opName, linear: of }).build(graph, {
@@ -165,19 +183,20 @@ export class LatentAttention extends Module {
     if (qLoraRank === undefined || !this.qNorm || !this.qUp) {
       addSplit(graph, 'q_kv_a_split', 'q_a_kv_a_out', [...queries, ['kv_a_k_pe', kvLoraRank + headDim]]);
       addSplit(graph, 'kv_a_split', 'kv_a_k_pe', keys);
-      return;
+      return input;
     }
     addSplit(graph, 'q_a_kv_a_split', 'q_a_kv_a_out', [['q_a', qLoraRank], ...keys]);
-    linear('q_b', this.qUp, this.qNorm.buildGraph(graph, 'q_a'), 'q_b_out');
+    const normed = this.qNorm.buildGraph(graph, 'q_a');
+    linear('q_b', this.qUp, normed, 'q_b_out');
     addSplit(graph, 'q_b_split', 'q_b_out', queries);
+    return normed;
   }
 
   /** Writes to the cache, if there is one, and attends: -> `attn_out` [tokens, heads * vHeadDim]. */
   private buildAttentionGraph(
     graph: AtbGraph,
     kind: GraphKind,
-    latent: string,
-    { qRope, kRope }: TurnedParts,
+    { latent, qRope, kRope, chosen }: TurnedParts & AttendedParts,
   ): string {
     const { numAttentionHeads: headNum, kvLoraRank, qkNopeHeadDim, headDim, vHeadDim } = this.config;
     const { key } = this.cache;
@@ -191,6 +210,7 @@ export class LatentAttention extends Module {
       qkRopeHeadDim: headDim,
       vHeadDim,
       scale: this.scale,
+      keys: chosen === undefined ? 'all' : 'chosen',
     }).build(graph, {
       qNope: 'q_nope',
       qRope,
@@ -202,6 +222,7 @@ export class LatentAttention extends Module {
       seqLen: 'seq_len',
       attentionMask: LATENT_MASK,
       qLen: 'q_len',
+      ...(chosen !== undefined && { chosen }),
       attentionOut: 'attn_out',
     });
     return 'attn_out';

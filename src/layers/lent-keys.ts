@@ -2,6 +2,7 @@ import type { Weights } from '../weights/weights.js';
 import type { AttentionConfig, BaseAttention } from './base-attention.js';
 import { BorrowingAttention, LENT } from './borrowing-attention.js';
 import type { CacheRef } from './cache-ref.js';
+import type { BorrowedTensor } from './module.js';
 
 /** Attention of one layer, and whose keys and values it attends to. */
 export interface LentAttention {
@@ -62,5 +63,5 @@ export const lendingVariant = (
     .join('_');
 
 /** What a layer reads of its owner: for `borrowed()` of a layer. */
-export const borrowedKeys = (owner: number | undefined): readonly (readonly [string, string])[] =>
+export const borrowedKeys = (owner: number | undefined): BorrowedTensor[] =>
   owner === undefined ? [] : LENT.map((name) => [`borrowed_${name}`, `${name}_${owner}`] as const);

@@ -1,7 +1,9 @@
 import { CommonOpBuilderManager, SINGLE_RANK } from '../common-op-builders/index.js';
-import type { AtbGraph } from '../graph/atb-graph.js';
+import type { FloatDType } from '../dtype.js';
+import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import type { Linear } from '../weights/linear.js';
+import type { TensorRef } from '../weights/weights.js';
 
 /** Adds a linear: `input` [rows, in] -> `linearOut` [rows, out]. Returns `linearOut`. */
 export function buildLinear(graph: AtbGraph, linear: Linear, input: string, linearOut: string): string {
@@ -11,6 +13,34 @@ export function buildLinear(graph: AtbGraph, linear: Linear, input: string, line
     linearOut,
   });
   return linearOut;
+}
+
+/** A product in f32 whatever the model runs in, because something is chosen by it. */
+export interface WideLinear {
+  /** Of the operation. */
+  readonly name: string;
+  /** Kept in f32: [out, in]. */
+  readonly weight: TensorRef;
+  /** Of the model. */
+  readonly dtype: FloatDType;
+}
+
+/** Adds such a product: `input` [rows, in] of the model's dtype -> `out` f32 [rows, out]. Returns `out`. */
+export function buildWideLinear(
+  graph: AtbGraph,
+  { name, weight, dtype }: WideLinear,
+  input: string,
+  out: string,
+): string {
+  let wide = input;
+  if (dtype !== 'f32') {
+    wide = `${name}_input`;
+    const cast = { elewiseType: 'ELEWISE_CAST', outTensorType: 'ACL_FLOAT' } as const;
+    graph.addOperation(new BaseOperation('Elewise', cast, `${wide}_widen`), [input], [wide]);
+  }
+  const linear = new BaseOperation('Linear', { transposeB: true, hasBias: false }, name);
+  graph.addOperation(linear, [wide, weight.name], [out]);
+  return out;
 }
 
 /**

@@ -6,7 +6,12 @@ interface Part {
   getWeights(): TensorRef[];
   caches?(): CacheRef[];
   states?(): StateRef[];
+  borrowed?(): BorrowedTensor[];
+  lent?(): string[];
 }
+
+/** A tensor of the model's graph that a layer reads: its name in the layer's graph, and in the model's. */
+export type BorrowedTensor = readonly [inner: string, outer: string];
 
 /**
  * A piece of a model, which knows how to add itself to a graph. Its parts are its properties: whatever of them holds
@@ -26,6 +31,16 @@ export abstract class Module {
   /** Every recurrent state that the module and its parts keep. */
   states(): StateRef[] {
     return partsOf(this).flatMap((part) => part.states?.() ?? []);
+  }
+
+  /** Tensors of earlier layers, or of what is before all layers, that the module and its parts read. */
+  borrowed(): BorrowedTensor[] {
+    return partsOf(this).flatMap((part) => part.borrowed?.() ?? []);
+  }
+
+  /** What later layers read of the module and its parts; in the model's graph `_<layerId>` stands behind the names. */
+  lent(): string[] {
+    return partsOf(this).flatMap((part) => part.lent?.() ?? []);
   }
 }
 

@@ -4,6 +4,7 @@ import type { TensorRef, Weights } from '../weights/weights.js';
 import { LENT } from './borrowing-attention.js';
 import { SandwichLayer, type SandwichParts } from './decoder-layers.js';
 import { borrowedKeys, type LentAttention } from './lent-keys.js';
+import type { BorrowedTensor } from './module.js';
 import { type PerLayerStep, perLayerInput } from './per-layer-inputs.js';
 import { addResidual } from './residual.js';
 
@@ -32,12 +33,12 @@ export class PerLayerSandwich extends SandwichLayer {
     return [...super.getWeights(), this.scalar];
   }
 
-  protected override borrowed(): readonly (readonly [string, string])[] {
+  override borrowed(): BorrowedTensor[] {
     return [...borrowedKeys(this.owner), ...(this.perLayer ? [perLayerInput(this.layerId)] : [])];
   }
 
-  protected override lent(): readonly string[] {
-    return this.isLending ? LENT : [];
+  override lent(): string[] {
+    return this.isLending ? [...LENT] : [];
   }
 
   protected override buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {

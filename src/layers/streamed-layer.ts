@@ -8,6 +8,7 @@ import { LENT } from './borrowing-attention.js';
 import { borrowedKeys, type LentAttention, lendingVariant } from './lent-keys.js';
 import { type LowRankConfig, LowRankResidual } from './low-rank-residual.js';
 import { BaseMLP, type MLPConfig } from './mlp.js';
+import type { BorrowedTensor } from './module.js';
 import { BaseRMSNorm } from './norms.js';
 import { PerLayerStep, perLayerInput } from './per-layer-inputs.js';
 import { addResidual, addScaled } from './residual.js';
@@ -75,12 +76,12 @@ export class StreamedLayer extends BaseLayer {
     return [...super.getWeights(), ...(this.scale ? [this.scale] : [])];
   }
 
-  protected override borrowed(): readonly (readonly [string, string])[] {
+  override borrowed(): BorrowedTensor[] {
     return [...borrowedKeys(this.attention.owner), perLayerInput(this.layerId)];
   }
 
-  protected override lent(): readonly string[] {
-    return this.attention.isLending ? LENT : [];
+  override lent(): string[] {
+    return this.attention.isLending ? [...LENT] : [];
   }
 
   /** `streams` [tokens, streams, hidden] -> the same shape. */

@@ -56,6 +56,27 @@ describe('shape inference', () => {
     expect(infer('DynamicQuant', {}, bf16(5, 8))).to.deep.equal(['i8[5,8]', 'f32[5]']);
   });
 
+  it('knows attention to chosen keys', () => {
+    const keys = bf16(3, 16, 1, 8);
+    const sequences = [tables, lens, lens];
+    const choose = (...queries: TensorDesc[]) =>
+      infer('LightningIndexer', { headNum: 4, topK: 6 }, ...queries, keys, ...sequences);
+    expect(choose(q, of('f32', 5, 4))).to.deep.equal(['i32[5,6]']);
+    expect(choose(bf16(5, 32), of('f32', 5, 4))).to.deep.equal(['i32[5,6]']);
+    expect(() => choose(q, of('f32', 5, 3))).to.throw(/input 1 must be \[5,4\], found \[5,3\]/);
+    expect(() => choose(bf16(5, 4, 9), of('f32', 5, 4))).to.throw(/numbers of a query must be 32, found 36/);
+    const attend = (mlaVHeadSize: number, ...inputs: TensorDesc[]) =>
+      infer('SparseAttention', { headNum: 4, qkScale: 0.5, mlaVHeadSize }, ...inputs);
+    expect(attend(6, q, keys, ...sequences, of('i32', 5, 6))).to.deep.equal(['bf16[5,4,6]']);
+    expect(() => attend(9, q, keys, ...sequences, of('i32', 5, 6))).to.throw(/9 is more than a key has, 8/);
+    expect(() => attend(6, q, keys, ...sequences, of('i32', 4, 6))).to.throw(
+      /chosen keys must be 5, found 4/,
+    );
+    expect(() => attend(6, q, cache, ...sequences, of('i32', 5, 6))).to.throw(
+      /heads of the cache must be 1, found 2/,
+    );
+  });
+
   it('knows the norms in both forms', () => {
     const prenorm = { layerType: 'RMS_NORM_PRENORM', preNormParam: { epsilon: 1e-6 } } as const;
     expect(infer('RmsNorm', prenorm, bf16(5, 8), bf16(5, 8), bf16(8))).to.deep.equal([

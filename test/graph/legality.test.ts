@@ -621,6 +621,24 @@ describe('legality in ATB', () => {
     }
   });
 
+  it('knows what comes out of extension ops, so that what follows is judged by it', () => {
+    const first = { type: 'SparseAttention', param: { headNum: 2, qkScale: 1, mlaVHeadSize: 16 } };
+    const inputs = {
+      ...{ q: bf16(5, 2, 32), k: bf16(4, 64, 1, 32) },
+      ...{ tables: i32(1, 2), contexts: i32(1), queries: i32(1), chosen: i32(5, 9) },
+    };
+    const whole = graph(first, inputs);
+    const rules = (type: string, param: object, more: readonly string[] = []) => {
+      const behind = { type, param, in: [...whole.outputs, ...more], out: ['z'] } as unknown as FlatNode;
+      const both = { ...whole, nodes: [...whole.nodes, behind], outputs: ['z'] };
+      return legalityProblems(both).map(({ rule }) => rule);
+    };
+    expect(rules('Softmax', { axes: [2] })).to.deep.equal(['extension-op']);
+    expect(rules('Linear', LINEAR, ['k'])).to.include('shape');
+    const malformed = graph({ ...first, param: { headNum: 'two' } }, inputs);
+    expect(legalityProblems(malformed).map(({ rule }) => rule)).to.include('value');
+  });
+
   it('tags each problem with its rule and its place', () => {
     const rulesOf = (flatGraph: FlatGraph) => legalityProblems(flatGraph).map(({ rule }) => rule);
     expect(rulesOf(graph({ type: 'FusedLinear', param: {} }, xw))).to.deep.equal(['extension-op']);

@@ -24,6 +24,10 @@ const SPARSE_GATES =
 /** The latent attention of a layer. */
 const LATENT = 'Split Split RmsNorm Rope Linear Concat Concat ReshapeAndCache Linear';
 
+/** The same to keys that an indexer chose, in layers that have one. */
+const SPARSE =
+  'RmsNorm Linear Split RmsNorm Linear Split RmsNorm Rope Elewise Linear Linear Split Linear LayerNorm Split Rope Concat Concat ReshapeAndCache LightningIndexer Linear Concat Concat ReshapeAndCache SparseAttention Linear';
+
 /** Linear attention by the gated delta rule. */
 const DELTA = 'RmsNorm Linear Linear CausalConv1d GatedDeltaRule RmsNorm Slice Activation Elewise';
 
@@ -215,6 +219,15 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   'Linear Split RmsNorm RmsNorm ReshapeAndCache Linear RmsNorm Linear RmsNorm': ['olmo_hybrid'],
   'RmsNorm Linear Linear Slice CausalConv1d Slice CausalConv1d Slice CausalConv1d Concat Concat GatedDeltaRule RmsNorm Slice Activation Elewise':
     ['olmo_hybrid', 'olmo_hybrid-rotary'],
+  [SPARSE]: ['deepseek_v32', 'deepseek_v32-dense', 'glm_moe_dsa', 'glm_moe_dsa-shared'],
+  [`${SPARSE} RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise`]:
+    ['deepseek_v32'],
+  [`${SPARSE} RmsNorm Elewise Linear Sigmoid Elewise Sort Gather Elewise FusedExperts Linear Elewise Elewise`]:
+    ['deepseek_v32-dense', 'glm_moe_dsa-shared'],
+  [`${SPARSE} RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise`]:
+    ['glm_moe_dsa'],
+  'Split Split RmsNorm Rope Linear Concat Concat ReshapeAndCache SparseAttention Linear RmsNorm Elewise Linear Sigmoid Elewise Sort Gather Elewise FusedExperts Linear Elewise Elewise':
+    ['glm_moe_dsa-shared'],
   [KIMI_DELTA]: ['kimi_linear', 'kimi_linear-lora'],
   [`${KIMI_DELTA} RmsNorm Elewise Linear Sigmoid Elewise Sort Gather FusedExperts Linear Elewise Elewise`]: [
     'kimi_linear-lora',

@@ -172,6 +172,30 @@ describe('the caches of a model', () => {
     expect(owners.map((_, layer) => cacheOf(layer))).to.deep.equal(owners);
   });
 
+  it('may be several of a layer: sparse attention has small keys, but where it borrows what others chose', () => {
+    const says = {
+      ...{ model_type: 'glm_moe_dsa', vocab_size: 131, hidden_size: 64, intermediate_size: 96 },
+      ...{ num_hidden_layers: 4, num_attention_heads: 4, first_k_dense_replace: 4 },
+      ...{ q_lora_rank: 32, kv_lora_rank: 48, qk_rope_head_dim: 16, index_head_dim: 32, index_n_heads: 2 },
+      ...{ index_topk_pattern: 'FFSS', max_position_embeddings: 256 },
+    };
+    const model = new (getRouter('glm_moe_dsa'))('', says).createModel(declaredWeights('bf16'));
+    const keys = (layer: number) => ({ key: `layer_${layer}_k_cache`, heads: 1, keySize: 64, valueSize: 48 });
+    const small = (layer: number) => ({
+      key: `layer_${layer}_index_cache`,
+      ...{ heads: 1, keySize: 32, valueSize: 32 },
+    });
+    expect(model.caches()).to.deep.equal([keys(0), small(0), keys(1), small(1), keys(2), keys(3)]);
+    for (const kind of [PREFILL, DECODE]) {
+      const placed = model.buildGraph(kind).nodes.filter(({ name }) => name.startsWith('layer_'));
+      expect(placed.map(({ outputs }) => outputs.slice(1))).to.deep.equal([[], ['chosen_keys_1'], [], []]);
+      expect(placed.map(({ inputs }) => inputs.filter((name) => name.startsWith('chosen')))).to.deep.equal([
+        ...[[], []],
+        ...[['chosen_keys_1'], ['chosen_keys_1']],
+      ]);
+    }
+  });
+
   it('may hold keys alone, whose first numbers are the values', () => {
     const model = new OneOfItsKind(
       config,

@@ -130,6 +130,20 @@ const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, sizes: Si
       linear_attn_config: { full_attn_layers: kimiAttends, head_dim: 128, kda_layers: kimiDeltas, num_heads: 32, short_conv_kernel_size: 4 },
       q_lora_rank: null, qk_nope_head_dim: 128, qk_rope_head_dim: 64, rms_norm_eps: 1e-5, rope_scaling: null, rope_theta: 10_000, routed_scaling_factor: 2.446, tie_word_embeddings: false, topk_group: 1, use_grouped_topk: true, v_head_dim: 128 },
     { headDim: 64, linearHeads: 32, linearHeadSize: 128, qLoraRank: undefined, attends: Array.from({ length: 27 }, (_, layer) => kimiAttends.includes(layer + 1)) }],
+  ['DeepSeek-V3.2', 'deepseek_v32', [7168, 18_432, 61, 128, 128, 129_280, 163_840],
+    { attention_bias: false, bos_token_id: 0, eos_token_id: 1, ep_size: 1, first_k_dense_replace: 3, index_head_dim: 128, index_n_heads: 64, index_topk: 2048, kv_lora_rank: 512, moe_intermediate_size: 2048, moe_layer_freq: 1, n_group: 8, n_routed_experts: 256, n_shared_experts: 1, norm_topk_prob: true, num_experts_per_tok: 8,
+      num_nextn_predict_layers: 1, q_lora_rank: 1536, qk_nope_head_dim: 128, qk_rope_head_dim: 64, rms_norm_eps: 1e-6, rope_scaling: { beta_fast: 32, beta_slow: 1, factor: 40, mscale: 1, mscale_all_dim: 1, original_max_position_embeddings: 4096, type: 'yarn' }, rope_theta: 10_000, routed_scaling_factor: 2.5,
+      scoring_func: 'sigmoid', tie_word_embeddings: false, topk_group: 4, topk_method: 'noaux_tc', v_head_dim: 128 },
+    { headDim: 64, indexHeads: 64, indexHeadDim: 128, indexTopK: 2048, indexInterleaved: false, indexOwners: Array.from({ length: 61 }, (_, layer) => layer), expertGroups: { count: 8, kept: 4, scored: 2 } }],
+  ['GLM-5', 'glm_moe_dsa', [6144, 12_288, 78, 64, 64, 154_880, 202_752],
+    { attention_bias: false, dtype: 'bfloat16', eos_token_id: [154_820, 154_827, 154_829], ep_size: 1, first_k_dense_replace: 3, head_dim: 64, index_head_dim: 128, index_n_heads: 32, index_topk: 2048, indexer_rope_interleave: true, kv_lora_rank: 512, moe_intermediate_size: 2048, moe_layer_freq: 1, n_group: 1, n_routed_experts: 256,
+      n_shared_experts: 1, norm_topk_prob: true, num_experts_per_tok: 8, num_nextn_predict_layers: 1, pad_token_id: 154_820, pretraining_tp: 1, q_lora_rank: 2048, qk_head_dim: 256, qk_nope_head_dim: 192, qk_rope_head_dim: 64, rms_norm_eps: 1e-5, rope_interleave: true, rope_parameters: { rope_theta: 1_000_000, rope_type: 'default' },
+      routed_scaling_factor: 2.5, scoring_func: 'sigmoid', tie_word_embeddings: false, topk_group: 1, topk_method: 'noaux_tc', v_head_dim: 256 },
+    { headDim: 64, vHeadDim: 256, indexHeads: 32, indexTopK: 2048, indexInterleaved: true, expertGroups: undefined }],
+  ['GLM-5.1 with types of indexers', 'glm_moe_dsa', [6144, 12_288, 6, 64, 64, 154_880, 202_752],
+    { attention_bias: false, bos_token_id: 0, index_head_dim: 128, index_n_heads: 32, index_topk: 2048, indexer_rope_interleave: true, indexer_types: ['full', 'full', 'shared', 'shared', 'full', 'shared'], kv_lora_rank: 512, layer_types: Array(6).fill('indexed_attention'), mlp_layer_types: ['dense', 'dense', 'dense', 'sparse', 'sparse', 'sparse'],
+      moe_intermediate_size: 2048, n_routed_experts: 256, num_experts_per_tok: 8, q_lora_rank: 2048, qk_nope_head_dim: 192, qk_rope_head_dim: 64, rope_parameters: { rope_theta: 1_000_000, rope_type: 'default' }, v_head_dim: 256 },
+    { indexOwners: [0, 1, 1, 1, 4, 4], sparseLayers: [false, false, false, true, true, true] }],
   ['LFM2-8B-A1B', 'lfm2_moe', [2048, 7168, 24, 32, 8, 65_536, 128_000],
     { hidden_act: null, bos_token_id: 1, conv_L_cache: 3, conv_bias: false, eos_token_id: 7, moe_intermediate_size: 1792, norm_eps: 1e-5, norm_topk_prob: true, num_dense_layers: 2, num_experts: 32, num_experts_per_tok: 4, pad_token_id: 0, rope_theta: 1_000_000, routed_scaling_factor: 1, use_expert_bias: true,
       layer_types: lfm2Layers },
@@ -189,9 +203,12 @@ const dictOf = (
   ...says,
 });
 
-/** What ATB lacks: recurrent states, and blocks for heads of 512 of which several queries are read. */
-const KNOWN = /^(CausalConv1d|GatedDeltaRule|SelectiveScan) is an extension op$|^head size 512 with blocks/;
+/** What ATB lacks: recurrent states, attention to chosen keys, and blocks for heads of 512 of which several queries are read. */
+const KNOWN =
+  /^(CausalConv1d|GatedDeltaRule|LightningIndexer|SelectiveScan|SparseAttention) is an extension op$|^head size 512 with blocks/;
 
+/** Latent attention has as many heads of keys as of queries. */
+const MLA = { num_key_value_heads: 4 };
 const SMALL: Sizes = [64, 96, 3, 4, 2, 131, 256];
 
 describe('published configurations of families', () => {
@@ -246,6 +263,15 @@ describe('published configurations of families', () => {
     ['apertus', { rope_theta: 12e6, post_norm: true }, /hidden_act must be xielu.*found "silu"; post_norm must be false/],
     ['minimax_m2', { use_qk_norm: false, attn_type_list: [1, 0, 1] }, /use_qk_norm must be true.*attn_type_list must be a list of ones/],
     ['afmoe', { n_group: 2, score_func: 'softmax' }, /score_func must be sigmoid.*n_group must be 1/],
+    ['deepseek_v32', { ...MLA, q_lora_rank: 0 }, /q_lora_rank must be an integer from 1 .*found 0/],
+    ['deepseek_v32', { ...MLA, index_head_dim: 64 }, /index_head_dim must be a multiple of 8 above qk_rope_head_dim \(64\) and up to 576, found 64/],
+    ['deepseek_v32', { ...MLA, index_topk: 0 }, /index_topk must be an integer from 1 .*found 0/],
+    ['deepseek_v32', { ...MLA, indexer_rope_interleave: true }, /indexer_rope_interleave must be false: .*found true/],
+    ['deepseek_v32', { ...MLA, layer_types: ['full_attention', 'indexed_attention', 'indexed_attention'] }, /layer_types must be a list of "indexed_attention"/],
+    ['glm_moe_dsa', { ...MLA, indexer_rope_interleave: false }, /indexer_rope_interleave must be true: .*found false/],
+    ['glm_moe_dsa', { ...MLA, indexer_types: ['full', 'shared'] }, /indexer_types must have one entry for each of the 3 layers, found 2/],
+    ['glm_moe_dsa', { ...MLA, indexer_types: ['shared', 'full', 'full'] }, /indexer_types must begin with "full"/],
+    ['glm_moe_dsa', { ...MLA, index_topk_pattern: 'FSX' }, /index_topk_pattern must be of the letters F and S, found "FSX"/],
     ['granite', { residual_multiplier: 0 }, /residual_multiplier must be a number greater than 0.*found 0/],
   ];
   for (const [family, says, problem] of REFUSED) {

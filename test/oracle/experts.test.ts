@@ -24,7 +24,7 @@ import { largestDifference, promptLogits } from './logits.js';
 /** Families with experts. */
 const FAMILIES = [
   ...['afmoe', 'deepseek', 'deepseek_v2', 'deepseek_v3', 'dots1', 'ernie4_5_moe', 'flex_olmo', 'glm4_moe'],
-  'glm4_moe_lite',
+  ...['glm4_moe_lite', 'glm_moe_dsa', 'deepseek_v32'],
   ...['gpt_oss', 'granitemoe', 'granitemoeshared', 'hunyuan_v1_moe', 'llama4_text', 'minimax_m2', 'mixtral'],
   ...['olmoe', 'qwen2_moe', 'qwen3_moe', 'solar_open'],
 ];
@@ -35,12 +35,16 @@ const SCORES: Readonly<Record<string, string>> = {
   deepseek_v2: 'router_limited',
   deepseek_v3: 'router_limited',
   'deepseek_v3-half': 'router_corrected',
+  deepseek_v32: 'router_limited',
+  'deepseek_v32-dense': 'router_corrected',
   dots1: 'router_limited',
   ernie4_5_moe: 'router_corrected',
   'ernie4_5_moe-interval': 'router_corrected',
   glm4_moe: 'router_corrected',
   'glm4_moe-groups': 'router_limited',
   glm4_moe_lite: 'router_corrected',
+  glm_moe_dsa: 'router_corrected',
+  'glm_moe_dsa-shared': 'router_corrected',
   llama4_text: 'router_logits',
   'llama4_text-dense-layers': 'router_logits',
   'llama4_text-whole': 'router_logits',

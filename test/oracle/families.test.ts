@@ -17,6 +17,7 @@ import {
 } from './families.js';
 import { greedyAnswers } from './generate.js';
 import { BEST_ISA, SAMPLED_ISAS } from './isas.js';
+import { chosenKeys, recordedKeys } from './key-choices.js';
 import { largestDifference, promptLogits, smallestCosine } from './logits.js';
 
 const CONTEXT = 128;
@@ -31,13 +32,19 @@ const COSINES: Readonly<Record<string, number>> = { nemotron: 0.998 };
 const COMPARED = 1 / 6;
 /** What ATB lacks for recurrent states. */
 const STATES = /(CausalConv1d|GatedDeltaRule|SelectiveScan) is an extension op$/;
+/** What it lacks for attention to chosen keys. */
+const SPARSE = /(LightningIndexer|SparseAttention) is an extension op$/;
 /** What ATB cannot say, by the case that needs it. */
 const EXTENSIONS: Readonly<Record<string, RegExp>> = {
   bamba: STATES,
   'bamba-groups': STATES,
+  deepseek_v32: SPARSE,
+  'deepseek_v32-dense': SPARSE,
   falcon_h1: STATES,
   'falcon_h1-normed': STATES,
   gemma2: /softcap is an extension key$/,
+  glm_moe_dsa: SPARSE,
+  'glm_moe_dsa-shared': SPARSE,
   gpt_oss: /(hasSinks|limit|gateScale) is an extension key$/,
   granitemoehybrid: STATES,
   'granitemoehybrid-dense': STATES,
@@ -67,6 +74,7 @@ const TOLERANCE = 2e-4;
 /** Cases with what is in the kernels of attention alone; over a cache of integers these are others. */
 const BENT_SCORES = [
   ...['gemma2', 'bloom', 'falcon-alibi', 'baichuan-alibi', 'minicpm3', 'deepseek_v2-lite', 'llama4_text'],
+  ...['deepseek_v32', 'glm_moe_dsa-shared'],
 ];
 /** The smallest cosine of a row of logits over a cache of integers. */
 const COSINE_OF_INTEGERS = 0.998;
@@ -98,15 +106,21 @@ async function logitsBeside(
   return results;
 }
 
-/** How many tokens of a prompt there are before one gets other experts than in the reference; all of them without experts. */
+/**
+ * How many tokens of a prompt there are before one gets other experts, or attends to other keys, than in the reference;
+ * all of them where nothing is chosen.
+ */
 async function tokensAlike(
   runner: ModelRunner,
-  { prompt, roundedExperts }: FamilyReference,
+  { prompt, roundedExperts, roundedKeys }: FamilyReference,
 ): Promise<number> {
-  if (!roundedExperts) return prompt.length;
-  const found = await chosenExperts(runner, prompt);
-  const other = choosesAlike(found, recordedExperts(roundedExperts)).indexOf(false);
-  return other === -1 ? prompt.length : other;
+  const alike = [
+    ...(roundedExperts
+      ? [choosesAlike(await chosenExperts(runner, prompt), recordedExperts(roundedExperts))]
+      : []),
+    ...(roundedKeys ? [choosesAlike(await chosenKeys(runner, prompt), recordedKeys(roundedKeys))] : []),
+  ].map((same) => same.indexOf(false));
+  return Math.min(prompt.length, ...alike.filter((other) => other !== -1));
 }
 
 /**
@@ -178,6 +192,8 @@ for (const name of familyCases) {
             largestDifference(found, logits),
           );
           expect(Math.max(...differences)).to.be.at.most(TOLERANCE);
+          for (const { prompt, keys } of references)
+            if (keys) expect(await chosenKeys(runner, prompt), 'keys').to.deep.equal(recordedKeys(keys));
         } finally {
           runner.dispose();
         }

@@ -74,6 +74,13 @@ export interface ExpertsOfPrompt {
   readonly chosen: readonly number[];
 }
 
+/** The keys that each indexer chose of those up to a query's own, in bits: key j is bit j % 8 of byte j / 8. */
+export interface KeysOfPrompt {
+  /** [indexers, tokens, bytes] */
+  readonly shape: readonly number[];
+  readonly bits: readonly number[];
+}
+
 /** What transformers recorded for one prompt. */
 export interface FamilyReference {
   readonly prompt: Int32Array;
@@ -91,6 +98,10 @@ export interface FamilyReference {
   readonly experts?: ExpertsOfPrompt;
   /** The same with weights that were rounded to bf16. */
   readonly roundedExperts?: ExpertsOfPrompt;
+  /** Of a case with sparse attention. */
+  readonly keys?: KeysOfPrompt;
+  /** The same with weights that were rounded to bf16. */
+  readonly roundedKeys?: KeysOfPrompt;
   /** Greedy continuation, and how far ahead each of its tokens was. */
   readonly greedy: readonly number[];
   readonly margins: readonly number[];
@@ -105,6 +116,7 @@ export async function familyReferences(name: string, directory = FAMILIES_DIR): 
   };
   const numbers = (tensor: string) => Array.from(get(tensor).data as ArrayLike<number | bigint>, Number);
   const experts = (tensor: string) => ({ shape: get(tensor).shape, chosen: numbers(tensor) });
+  const keys = (tensor: string) => ({ shape: get(tensor).shape, bits: numbers(tensor) });
   const prompts = [...tensors.keys()].filter((key) => key.endsWith('/tokens')).sort();
   return prompts.map((key) => {
     const of = (part: string) => key.replace(/tokens$/, part);
@@ -117,6 +129,8 @@ export async function familyReferences(name: string, directory = FAMILIES_DIR): 
       width: get(of('logits')).shape[1] ?? 0,
       ...(tensors.has(of('experts')) && { experts: experts(of('experts')) }),
       ...(tensors.has(of('experts_bf16')) && { roundedExperts: experts(of('experts_bf16')) }),
+      ...(tensors.has(of('keys')) && { keys: keys(of('keys')) }),
+      ...(tensors.has(of('keys_bf16')) && { roundedKeys: keys(of('keys_bf16')) }),
       greedy: numbers(of('greedy')),
       margins: numbers(of('greedy_margin')),
     };

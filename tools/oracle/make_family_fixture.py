@@ -22,6 +22,9 @@ that is told where each of them stands (remote_families.py); their CONFIG must b
         i/logits_bf16    f32 [R, vocab]  the same in float32 arithmetic with all weights rounded to bfloat16
         i/experts        i8 [L, T, k]  with experts: those that each layer with a router chose
         i/experts_bf16   i8 [L, T, k]  the same with the rounded weights
+        i/keys           u8 [L, T, (T + 7) // 8]  with sparse attention: those that each indexer chose of the keys up to
+                                       a query's own; key j is bit j % 8 of byte j // 8
+        i/keys_bf16      u8 [L, T, (T + 7) // 8]  the same with the rounded weights
         i/greedy         int64 [N]     the continuation
         i/greedy_margin  f32 [N]       best minus second best logit of each of its tokens
 
@@ -81,6 +84,15 @@ def rounded(model):
     return model
 
 
+@torch.no_grad()
+def nudged(model):
+    """With weights that are off by a few roundings of float32."""
+    generator = torch.Generator().manual_seed(SEED)
+    for parameter in model.parameters():
+        parameter.mul_(1 + 1e-6 * torch.randn(parameter.shape, generator=generator))
+    return model
+
+
 def chosen_experts(model, ids):
     """What routers chose [layers, tokens, chosen], which transformers hands to the modules that hold the experts. Those
     of Llama 4 are handed weighted tokens, so that its routers are asked for the highest of their logits."""
@@ -97,12 +109,34 @@ def chosen_experts(model, ids):
     return torch.stack(found) if found else None
 
 
+def chosen_keys(model, ids):
+    """Which keys up to its own each query attends to, in bits [indexers, tokens, bytes]; None without indexers."""
+    found, hooks = [], []
+    for name, module in model.named_modules():
+        if name.endswith(".indexer"):
+            hooks.append(module.register_forward_hook(lambda _, args, indices: found.append(indices[0].long())))
+    forward(model, ids)
+    for hook in hooks:
+        hook.remove()
+    if not found:
+        return None
+    places = torch.zeros(len(found), len(ids), (len(ids) + 7) // 8 * 8, dtype=torch.long)
+    places.scatter_(2, torch.stack(found), 1)
+    # Where a query sees fewer keys than it may choose, transformers names some that it does not see, too.
+    places[:, :, :len(ids)] *= torch.ones(len(ids), len(ids), dtype=torch.long).tril()
+    return (places.view(len(found), len(ids), -1, 8) << torch.arange(8)).sum(-1).to(torch.uint8)
+
+
 def record(fresh, ids):
     """fresh: loads the model. Each time anew: some rotary embeddings remember the longest sequence that they saw."""
+    keys = chosen_keys(fresh(), ids)
+    if keys is not None and not torch.equal(keys, chosen_keys(nudged(fresh()), ids)):
+        raise SystemExit("choices of keys hang on rounding: change the configuration a little, until none does")
     rows = rows_of(len(ids))
     tokens, margins = greedy(fresh(), ids, NEW_TOKENS)
     found = {"tokens": ids, "rows": rows, "experts": chosen_experts(fresh(), ids),
-             "experts_bf16": chosen_experts(rounded(fresh()), ids), "logits": forward(fresh(), ids)[rows],
+             "experts_bf16": chosen_experts(rounded(fresh()), ids), "keys": keys,
+             "keys_bf16": chosen_keys(rounded(fresh()), ids), "logits": forward(fresh(), ids)[rows],
              "logits_bf16": forward(rounded(fresh()), ids)[rows], "greedy": tokens, "greedy_margin": margins}
     return {name: value for name, value in found.items() if value is not None}
 

@@ -147,7 +147,7 @@ class Shrinker:
         for key, limit in (("linear_num_key_heads", 2), ("linear_num_value_heads", 4), ("linear_key_head_dim", 16),
                            ("linear_value_head_dim", 16)):
             self.most(key, limit)
-        for key, limit in (("index_topk", WINDOW), ("index_n_heads", 4), ("index_head_dim", 16)):
+        for key, limit in (("index_topk", WINDOW), ("index_n_heads", 8), ("index_head_dim", 16)):
             self.most(key, limit)
         for key in MLP_SIZES:
             old = self.value(key)

@@ -140,6 +140,20 @@ struct ConvCall {
   bool swish;  ///< Of what comes out.
 };
 
+/// How well keys answer queries, by which those that are attended to are chosen (DeepSeek Sparse Attention): for each
+/// query and key the sum over heads of weight * max(q k^T, 0), heads in ascending order.
+struct IndexCall {
+  const float* q;        ///< [tokens, heads, head_dim]
+  const float* weights;  ///< [tokens, heads]
+  const float* keys;     ///< [panels][head_dim][16 keys]
+  float* scores;         ///< [tokens, panels * 16], rows score_stride apart.
+  int64_t tokens;
+  int64_t heads;
+  int64_t head_dim;
+  int64_t panels;
+  int64_t score_stride;
+};
+
 /// One pointer for every hot loop, one table for every ISA. Kernels take pointers and extents; they allocate nothing,
 /// start no threads and cannot fail. The result of one element never depends on how many rows share the call.
 struct KernelTable {
@@ -200,6 +214,9 @@ struct KernelTable {
   /// nothing; an acc of (-inf, 0, zeros) becomes part.
   void (*merge)(const AttendPartial& acc, const AttendPartial& part, int64_t rows, int64_t value_dim);
   int64_t attend_scratch_bytes;
+
+  /// A product that is NaN counts as 0.
+  void (*index_scores)(const IndexCall& call);
 
   void (*recur)(const RecurrentCall& call);
   void (*conv)(const ConvCall& call);

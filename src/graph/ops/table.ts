@@ -15,6 +15,7 @@ import { gatherDequant } from './gather-dequant.js';
 import { groupTopk } from './group-topk.js';
 import { groupedMatmul } from './grouped-matmul.js';
 import { layerNorm } from './layer-norm.js';
+import { lightningIndexer } from './lightning-indexer.js';
 import { linear } from './linear.js';
 import { linearParallel } from './linear-parallel.js';
 import { moeInitRouting } from './moe-init-routing.js';
@@ -33,6 +34,7 @@ import { sigmoid } from './sigmoid.js';
 import { slice } from './slice.js';
 import { softmax } from './softmax.js';
 import { sort } from './sort.js';
+import { sparseAttention } from './sparse-attention.js';
 import { split } from './split.js';
 import { transpose } from './transpose.js';
 import { vectorNorm } from './vector-norm.js';
@@ -82,7 +84,8 @@ export const ATB_OPS = [
 
 /**
  * What our graphs can say and ATB cannot; the legality check refuses them. Engine passes introduce some, so that a graph for
- * export does not hold them. Those with a recurrent state are the only ones that models use themselves. Two other
+ * export does not hold them. Those with a recurrent state and those of sparse attention are the only
+ * ones that models use themselves. Two other
  * extensions are the `keys` of ATB's operations, of which models use `softcap` alone, and fp32 activations.
  */
 export const EXTENSION_OPS = [
@@ -91,6 +94,8 @@ export const EXTENSION_OPS = [
   fusedLinear,
   gatedDeltaRule,
   gatherDequant,
+  lightningIndexer,
   qkvRopeCache,
   selectiveScan,
+  sparseAttention,
 ] as const;

@@ -46,6 +46,8 @@ export interface BaseConfig {
   readonly headDim?: number;
   /** Numbers of the latent vector that all heads' keys and values are made of; absent where there is none. */
   readonly kvLoraRank?: number;
+  /** Of sparse attention: how many keys a query attends to. */
+  readonly indexTopK?: number;
   /** For each layer, how many keys a query sees with its own; undefined: all before it. */
   readonly slidingWindows?: readonly (number | undefined)[];
   /** For each layer, the size of the chunks of positions within which a query sees keys; undefined or absent: none. */

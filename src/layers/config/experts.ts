@@ -8,6 +8,7 @@ import {
   integer,
   listOf,
   type Names,
+  oneOf,
   only,
   positive,
   WIDTH,
@@ -122,6 +123,25 @@ export const sparseBehindDense = (defaults: {
     const first = json.value('first_k_dense_replace', integer(0, 1000)) ?? defaults.dense;
     const every = json.value('moe_layer_freq', integer(1, 1000)) ?? 1;
     return Array.from({ length: numHiddenLayers }, (_, layer) => layer >= first && layer % every === 0);
+  },
+});
+
+const MLP_TYPES = listOf(oneOf('dense', 'sparse'), '"dense" and "sparse"');
+
+/** The same: as `mlp_layer_types` says, or without that key as `sparseBehindDense` does. */
+export const sparseByType = (defaults: {
+  readonly dense: number;
+}): Field<readonly boolean[], { readonly numHiddenLayers: number }> => ({
+  read(json, config) {
+    const behindFirst = sparseBehindDense(defaults).read(json, config);
+    const kinds = json.optional('mlp_layer_types', MLP_TYPES);
+    if (kinds === undefined) return behindFirst;
+    const { numHiddenLayers: layers } = config;
+    if (kinds.length !== layers)
+      json.problem(
+        `mlp_layer_types must have one entry for each of the ${layers} layers, found ${kinds.length}`,
+      );
+    return kinds.map((kind) => kind === 'sparse');
   },
 });
 

@@ -33,6 +33,7 @@ export {
   sparseBehind,
   sparseBehindDense,
   sparseBySteps,
+  sparseByType,
 } from './experts.js';
 export {
   type Check,
@@ -56,6 +57,7 @@ export {
   WIDTH,
 } from './fields.js';
 export { ofFullLayers, rotaryByHeadSize } from './full-layers.js';
+export { type IndexerDefaults, indexer, ownIndexers, sharedIndexers } from './indexer.js';
 export { type LatentAttentionDefaults, latentAttention } from './latent.js';
 export { layersOfType } from './layer-types.js';
 export { contextLength, longestContext } from './longest-context.js';

@@ -9,7 +9,7 @@ import {
 } from '../../layers/experts.js';
 import { LatentAttention, type LatentAttentionConfig } from '../../layers/latent-attention.js';
 import type { Weights } from '../../weights/weights.js';
-import { FlashSparseLlamaATB, type SparseLlamaConfig } from '../llama/index.js';
+import { FlashSparseLlamaATB, type SparseLlamaConfig, type SparseLlamaParts } from '../llama/index.js';
 
 /** What DeepSeek's models have beside a decoder's configuration. */
 export interface DeepseekConfig
@@ -33,10 +33,16 @@ export interface DeepseekConfig
 
 /** Latent attention, and experts behind the first layers (arXiv:2405.04434, section 2). */
 export abstract class FlashDeepseekForCausalLMATB<C extends DeepseekConfig> extends FlashSparseLlamaATB<C> {
-  /** `names`: those of the router's tensors in a layer's MLP. */
-  constructor(config: C, weights: Weights, names?: RouterNames) {
+  /** `names`: those of the router's tensors in a layer's MLP. `attention`: another than latent one to all keys. */
+  constructor(
+    config: C,
+    weights: Weights,
+    names?: RouterNames,
+    attention: Pick<SparseLlamaParts, 'selfAttn' | 'variant'> = {},
+  ) {
     super(config, weights, {
       selfAttn: (layerId, at) => new LatentAttention(layerId, config, at),
+      ...attention,
       experts: (at) =>
         new SparseMLP({
           router: new ExpertRouter(config, at, names),

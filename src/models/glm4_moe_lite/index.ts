@@ -3,33 +3,13 @@ import {
   defineConfig,
   expertGroups,
   field,
-  listOf,
-  oneOf,
   only,
   positive,
-  sparseBehindDense,
+  sparseByType,
 } from '../../layers/config/index.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { DEEPSEEK_IRRELEVANT, deepseek } from '../deepseek_v2/index.js';
 import { deepseekV3Rope, FlashDeepseekV3ForCausalLMATB, SIGMOID } from '../deepseek_v3/index.js';
-
-const BEHIND_FIRST = sparseBehindDense({ dense: 1 });
-const KINDS = listOf(oneOf('dense', 'sparse'), '"dense" and "sparse"');
-
-/** For each layer, whether its MLP is experts: as `mlp_layer_types` says, or all but the first. */
-const sparseLayers: typeof BEHIND_FIRST = {
-  read(json, config) {
-    const behindFirst = BEHIND_FIRST.read(json, config);
-    const kinds = json.optional('mlp_layer_types', KINDS);
-    if (kinds === undefined) return behindFirst;
-    const { numHiddenLayers: layers } = config;
-    if (kinds.length !== layers)
-      json.problem(
-        `mlp_layer_types must have one entry for each of the ${layers} layers, found ${kinds.length}`,
-      );
-    return kinds.map((kind) => kind === 'sparse');
-  },
-};
 
 /** Defaults of transformers 5.24, Glm4MoeLiteConfig. */
 const GLM4_MOE_LITE_CONFIG = defineConfig({
@@ -47,7 +27,7 @@ const GLM4_MOE_LITE_CONFIG = defineConfig({
       mlpBias: false,
     }),
     rmsNormEps: field('rms_norm_eps', positive(1), 1e-5),
-    sparseLayers,
+    sparseLayers: sparseByType({ dense: 1 }),
     scoring: SIGMOID,
     sumGuard: constant({ added: 1e-20 }),
     choice: field('topk_method', only('noaux_tc'), 'noaux_tc'),

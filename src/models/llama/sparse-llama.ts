@@ -13,8 +13,9 @@ export interface SparseLlamaConfig extends DecoderConfig {
 
 /** What a family's layers are made of. */
 export interface SparseLlamaParts {
-  /** Llama's when absent. `weights` is the attention's window. */
+  /** Llama's when absent. `weights` is the attention's window. `variant` tells layers of another structure apart. */
   selfAttn?(layerId: number, weights: Weights): LayerStep;
+  variant?(layerId: number): string;
   /** `weights` is the window of the MLP. */
   experts(weights: Weights): SparseMLP;
   /** The checkpoint's name of the MLP; `mlp` when absent. */
@@ -25,12 +26,13 @@ export interface SparseLlamaParts {
 
 /** Layers with experts in place of some or all MLPs. */
 export const sparseLayers =
-  (config: SparseLlamaConfig, { selfAttn, experts, mlpName = 'mlp' }: SparseLlamaParts): MakeLayer =>
+  (config: SparseLlamaConfig, { selfAttn, variant, experts, mlpName = 'mlp' }: SparseLlamaParts): MakeLayer =>
   (layerId, at) => {
     const attention = selfAttn && { selfAttn: selfAttn(layerId, at.at('self_attn')) };
+    const own = variant?.(layerId) ?? '';
     return config.sparseLayers?.[layerId] === false
-      ? new LlamaLayer(layerId, config, at, { ...attention, variant: 'dense' })
-      : new LlamaLayer(layerId, config, at, { ...attention, mlp: experts(at.at(mlpName)) });
+      ? new LlamaLayer(layerId, config, at, { ...attention, variant: own === '' ? 'dense' : `dense_${own}` })
+      : new LlamaLayer(layerId, config, at, { ...attention, variant: own, mlp: experts(at.at(mlpName)) });
   };
 
 /** A Llama with experts in place of some or all MLPs. */

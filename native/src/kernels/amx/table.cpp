@@ -28,6 +28,7 @@ const KernelTable kAmx = {
     .attend = amx::Attend,
     .merge = avx512::Merge,
     .attend_scratch_bytes = amx::kAttendScratchBytes,
+    .index_scores = avx512::IndexScores,
     .recur = avx512::Recur,
     .conv = avx512::Conv,
     .yardstick = amx::Yardstick,

@@ -27,6 +27,7 @@ const KernelTable kAvx2 = {
     .attend = avx2::Attend,
     .merge = avx2::Merge,
     .attend_scratch_bytes = avx2::kAttendScratchBytes,
+    .index_scores = avx2::IndexScores,
     .recur = avx2::Recur,
     .conv = avx2::Conv,
     .yardstick = avx2::Yardstick,

@@ -27,6 +27,7 @@ const KernelTable kAvx512 = {
     .attend = avx512::Attend,
     .merge = avx512::Merge,
     .attend_scratch_bytes = avx512::kAttendScratchBytes,
+    .index_scores = avx512::IndexScores,
     .recur = avx512::Recur,
     .conv = avx512::Conv,
     .yardstick = avx512::Yardstick,

@@ -25,6 +25,8 @@ float IntegerDot(const GemmCall& call, int64_t row, int64_t panel, int64_t colum
 void Attend(const AttendCall& call, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch);
 void Merge(const AttendPartial& acc, const AttendPartial& part, int64_t rows, int64_t value_dim);
 
+void IndexScores(const IndexCall& call);
+
 void Recur(const RecurrentCall& call);
 void Conv(const ConvCall& call);
 

@@ -26,6 +26,7 @@ const KernelTable kReference = {
     .attend = reference::Attend,
     .merge = reference::Merge,
     .attend_scratch_bytes = 0,
+    .index_scores = reference::IndexScores,
     .recur = reference::Recur,
     .conv = reference::Conv,
     .yardstick = reference::Yardstick,

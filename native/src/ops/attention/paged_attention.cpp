@@ -3,6 +3,7 @@
 #include "base/align.h"
 #include "ops/attention/attention.h"
 #include "ops/attention/kv_tensor.h"
+#include "ops/attention/paged_sequences.h"
 #include "ops/check.h"
 #include "ops/factories.h"
 
@@ -39,15 +40,9 @@ class PagedAttention : public Operation {
         (values.layout == Layout::kRowMajor) != (keys.layout == Layout::kRowMajor))
       FailShape(kOp, LastCache(), "of the shape and kind of the key cache " + ToString(keys), values);
 
-    const TensorDesc& tables = in[static_cast<size_t>(Tables())];
-    RequireDType(kOp, Tables(), tables, DType::kI32);
-    RequireRank(kOp, Tables(), tables, 2, 2);
-    const int64_t batch = tables.dim(0);
-    RequireVector(kOp, Contexts(), in[static_cast<size_t>(Contexts())], DType::kI32, batch);
-    if (!spec_ && q.dim(0) != batch)
-      FailShape(kOp, kQuery, "of " + std::to_string(batch) + " tokens, one per sequence", q);
+    Paged().Check(in, kQuery);
+    const int64_t batch = in[static_cast<size_t>(Tables())].dim(0);
     if (mask_ != MaskType::kNone) CheckMask(in[static_cast<size_t>(FirstOptional())], q, batch);
-    if (spec_) RequireVector(kOp, QueryLengths(), in[static_cast<size_t>(QueryLengths())], DType::kI32, batch);
     if (param_.has_seen) RequireVector(kOp, Seen(), in[static_cast<size_t>(Seen())], DType::kI32, q.dim(0));
     if (param_.has_sinks) RequireVector(kOp, NumInputs() - 1, in.back(), DType::kF32, param_.heads);
     out[0] = AttentionResult(kOp, kQuery, param_, q, head_dim);
@@ -60,51 +55,26 @@ class PagedAttention : public Operation {
   }
 
   void Validate(std::span<const Tensor> in) const override {
-    const TensorDesc& tables = in[static_cast<size_t>(Tables())].desc;
-    const int64_t blocks = in[kKeys].desc.dim(0);
-    const int64_t block_size = in[kKeys].desc.dim(1);
-    int64_t tokens = 0;
-    for (int64_t i = 0; i < tables.dim(0); ++i) {
-      const int64_t context = in[static_cast<size_t>(Contexts())].As<int32_t>()[i];
-      if (context < 0 || context > tables.dim(1) * block_size) {
-        FailValue(kOp, Contexts(),
-                  "lengths from 0 to " + std::to_string(tables.dim(1) * block_size) + ", what the tables hold",
-                  std::to_string(context));
+    const PagedSequences paged = Paged();
+    paged.Validate(in, in[kKeys].desc, kQuery);
+    for (int64_t i = 0; i < paged.Batch(in) && mask_ != MaskType::kNone; ++i) {
+      const TensorDesc& mask = in[static_cast<size_t>(FirstOptional())].desc;
+      if (paged.Context(in, i) > mask.dim(-1)) {
+        FailValue(kOp, Contexts(), "lengths within the mask " + ToString(mask), std::to_string(paged.Context(in, i)));
       }
-      const int64_t used = CeilDiv(context, block_size);
-      for (int64_t j = 0; j < used; ++j) {
-        const int32_t block = in[static_cast<size_t>(Tables())].As<int32_t>()[i * tables.dim(1) + j];
-        if (block < 0 || block >= blocks)
-          FailValue(kOp, Tables(), "blocks below " + std::to_string(blocks), std::to_string(block));
-      }
-      const int64_t queries = QueriesOf(in, i);
-      // A sequence without context is padding. The rows of its queries become zeros.
-      if (queries < 0 || (queries > context && context > 0)) {
-        FailValue(kOp, QueryLengths(), "lengths from 0 to the context's " + std::to_string(context),
-                  std::to_string(queries));
-      }
-      tokens += queries;
-      if (mask_ != MaskType::kNone && context > in[static_cast<size_t>(FirstOptional())].desc.dim(-1)) {
-        FailValue(kOp, Contexts(), "lengths within the mask " + ToString(in[static_cast<size_t>(FirstOptional())].desc),
-                  std::to_string(context));
-      }
-    }
-    if (tokens != in[kQuery].desc.dim(0)) {
-      FailValue(kOp, QueryLengths(), "lengths that add up to " + std::to_string(in[kQuery].desc.dim(0)),
-                std::to_string(tokens));
     }
     if (!param_.has_seen) return;
     const int32_t* seen = in[static_cast<size_t>(Seen())].As<int32_t>();
-    for (int64_t i = 0; i < tables.dim(0); seen += QueriesOf(in, i++))
-      CheckSeen(kOp, Seen(), seen, QueriesOf(in, i), in[static_cast<size_t>(Contexts())].As<int32_t>()[i]);
+    for (int64_t i = 0; i < paged.Batch(in); seen += paged.Queries(in, i++))
+      CheckSeen(kOp, Seen(), seen, paged.Queries(in, i), paged.Context(in, i));
   }
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
     TensorDesc descs[kMostInputs];
     for (size_t i = 0; i < in.size(); ++i) descs[i] = in[i].desc;
     const Space s(*this, {descs, in.size()});
-    const TensorDesc& tables = in[static_cast<size_t>(Tables())].desc;
-    const int64_t batch = tables.dim(0);
+    const PagedSequences paged = Paged();
+    const int64_t batch = paged.Batch(in);
     const bool packs = in[kKeys].desc.layout == Layout::kRowMajor;
     const int64_t block_size = in[kKeys].desc.dim(1);
     auto* sequences = reinterpret_cast<AttentionSequence*>(ctx.workspace);
@@ -112,9 +82,8 @@ class PagedAttention : public Operation {
     const void* values = param_.latent > 0 ? nullptr : in[kValues].data;
     int64_t begin = 0;
     for (int64_t i = 0; i < batch; ++i) {
-      const int32_t* table = in[static_cast<size_t>(Tables())].As<int32_t>() + i * tables.dim(1);
-      const int64_t queries = QueriesOf(in, i);
-      const int64_t context = in[static_cast<size_t>(Contexts())].As<int32_t>()[i];
+      const int32_t* table = paged.Table(in, i);
+      const int64_t queries = paged.Queries(in, i), context = paged.Context(in, i);
       const int64_t mask_row = MaskRow(in, i, begin, context - queries);
       sequences[i] = {begin, queries, context, table, in[kKeys].data, values, mask_row, 0};
       if (packs) rows[i] = {in[kKeys].data, values, table, block_size};
@@ -181,9 +150,7 @@ class PagedAttention : public Operation {
   int FirstOptional() const { return Contexts() + 1; }
   int QueryLengths() const { return FirstOptional() + (mask_ != MaskType::kNone); }
   int Seen() const { return QueryLengths() + spec_; }
-  int64_t QueriesOf(std::span<const Tensor> in, int64_t sequence) const {
-    return spec_ ? in[static_cast<size_t>(QueryLengths())].As<int32_t>()[sequence] : 1;
-  }
+  PagedSequences Paged() const { return {kOp, Tables(), spec_ ? QueryLengths() : -1}; }
 
   /// The row of the mask for the first query of a sequence. That is token `token` of the batch, and has this position.
   int64_t MaskRow(std::span<const Tensor> in, int64_t sequence, int64_t token, int64_t position) const {

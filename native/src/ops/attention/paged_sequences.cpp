@@ -1,0 +1,50 @@
+#include "ops/attention/paged_sequences.h"
+
+#include <string>
+
+#include "base/align.h"
+#include "ops/check.h"
+
+namespace atb {
+
+void PagedSequences::Check(std::span<const TensorDesc> in, int query) const {
+  const TensorDesc& table = in[static_cast<size_t>(tables)];
+  RequireDType(op, tables, table, DType::kI32);
+  RequireRank(op, tables, table, 2, 2);
+  const int64_t batch = table.dim(0);
+  RequireVector(op, contexts(), in[static_cast<size_t>(contexts())], DType::kI32, batch);
+  const TensorDesc& q = in[static_cast<size_t>(query)];
+  if (lengths >= 0) {
+    RequireVector(op, lengths, in[static_cast<size_t>(lengths)], DType::kI32, batch);
+  } else if (q.dim(0) != batch) {
+    FailShape(op, query, "of " + std::to_string(batch) + " tokens, one per sequence", q);
+  }
+}
+
+void PagedSequences::Validate(std::span<const Tensor> in, const TensorDesc& keys, int query) const {
+  const int64_t blocks = keys.dim(0), block_size = keys.dim(1);
+  const int64_t most = in[static_cast<size_t>(tables)].desc.dim(1) * block_size;
+  int64_t tokens = 0;
+  for (int64_t i = 0; i < Batch(in); ++i) {
+    const int64_t context = Context(in, i), queries = Queries(in, i);
+    if (context < 0 || context > most) {
+      FailValue(op, contexts(), "lengths from 0 to " + std::to_string(most) + ", what the tables hold",
+                std::to_string(context));
+    }
+    for (int64_t j = 0; j < CeilDiv(context, block_size); ++j) {
+      const int32_t block = Table(in, i)[j];
+      if (block < 0 || block >= blocks)
+        FailValue(op, tables, "blocks below " + std::to_string(blocks), std::to_string(block));
+    }
+    // A sequence without context is padding. The rows of its queries become zeros.
+    if (queries < 0 || (queries > context && context > 0)) {
+      FailValue(op, lengths, "lengths from 0 to the context's " + std::to_string(context), std::to_string(queries));
+    }
+    tokens += queries;
+  }
+  const int64_t rows = in[static_cast<size_t>(query)].desc.dim(0);
+  if (tokens != rows)
+    FailValue(op, lengths, "lengths that add up to " + std::to_string(rows), std::to_string(tokens));
+}
+
+}  // namespace atb

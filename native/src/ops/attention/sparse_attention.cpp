@@ -1,0 +1,215 @@
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/align.h"
+#include "ops/attention/attention.h"
+#include "ops/attention/kv_tensor.h"
+#include "ops/attention/paged_keys.h"
+#include "ops/attention/paged_sequences.h"
+#include "ops/check.h"
+#include "ops/factories.h"
+
+namespace atb {
+namespace {
+
+constexpr const char* kOp = "SparseAttention";
+enum Input { kQuery, kKeys, kTables, kContexts, kLengths, kChosen };
+constexpr PagedSequences kPaged{kOp, kTables, kLengths};
+
+/// Gathered keys take no more memory than this, unless those of one query do.
+constexpr int64_t kGatheredBytes = int64_t{64} << 20;
+
+/// Latent attention of each query to some keys of its sequence alone. Inputs: q [tokens, heads, D], a cache of one
+/// head of keys, whose values are the first mlaVHeadSize numbers of each, block tables i32 [batch, W], keys and
+/// queries of each sequence i32 [batch], and i32 [tokens, K] the positions of the keys that a query attends to:
+/// ascending, up to its own, with numbers below 0 behind them -> [tokens, heads, mlaVHeadSize]. Queries without any
+/// get zeros.
+///
+/// The chosen keys are copied side by side, and attended to as a sequence of their own. Queries that attend to all
+/// keys up to their own, of which a sequence brings the first ones, go without copies: the result has the same bits.
+class SparseAttention : public Operation {
+ public:
+  explicit SparseAttention(AttentionParam param) : param_(std::move(param)) {}
+  int NumInputs() const override { return kChosen + 1; }
+  int NumOutputs() const override { return 1; }
+
+  void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
+    const int64_t head_dim = RequireQuery(kOp, kQuery, in[kQuery], param_.heads);
+    RequireKvCache(kOp, kKeys, in[kKeys], false, in[kQuery]);
+    if (in[kKeys].dim(2) != 1 || in[kKeys].dim(3) != head_dim)
+      FailShape(kOp, kKeys, "[blocks,block_size,1," + std::to_string(head_dim) + "]", in[kKeys]);
+    kPaged.Check(in, kQuery);
+    RequireDense(kOp, kChosen, in[kChosen]);
+    RequireDType(kOp, kChosen, in[kChosen], DType::kI32);
+    if (in[kChosen].rank != 2 || in[kChosen].dim(0) != in[kQuery].dim(0))
+      FailShape(kOp, kChosen, "[" + std::to_string(in[kQuery].dim(0)) + ",K]", in[kChosen]);
+    out[0] = AttentionResult(kOp, kQuery, param_, in[kQuery], head_dim);
+  }
+
+  size_t WorkspaceBytes(std::span<const TensorDesc> in, int threads,
+                        const kernels::KernelTable& kernels) const override {
+    const Space s(in);
+    return s.attend_at + std::max(AttendWorkspaceBytes(param_, s.whole, threads, kernels),
+                                  AttendWorkspaceBytes(param_, s.gathered, threads, kernels));
+  }
+
+  void Validate(std::span<const Tensor> in) const override {
+    kPaged.Validate(in, in[kKeys].desc, kQuery);
+    const int64_t most = in[kChosen].desc.dim(1);
+    const int32_t* row = in[kChosen].As<int32_t>();
+    for (int64_t i = 0; i < kPaged.Batch(in); ++i) {
+      const int64_t queries = kPaged.Queries(in, i);
+      for (int64_t query = 0; query < queries; ++query, row += most) {
+        const int64_t seen = SeenBy(in, i, query);
+        int64_t least = 0;  // Behind a number below 0 none may follow that is not.
+        for (int64_t j = 0; j < most; least = row[j] < 0 ? seen : row[j] + 1, ++j) {
+          if (row[j] < 0 || (row[j] >= least && row[j] < seen)) continue;
+          const std::string end = std::to_string(seen);
+          FailValue(kOp, kChosen, "ascending positions below " + end + ", and numbers below 0 behind them",
+                    std::to_string(row[j]));
+        }
+      }
+    }
+  }
+
+  void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
+    TensorDesc descs[kChosen + 1];
+    for (size_t i = 0; i < in.size(); ++i) descs[i] = in[i].desc;
+    const Space s(descs);
+    AttentionWork work{param_};
+    work.q = in[kQuery].data;
+    work.out = out[0].data;
+    work.dtype = in[kQuery].desc.dtype;
+    work.cache_dtype = in[kKeys].desc.dtype;
+    work.tokens = in[kQuery].desc.dim(0);
+    work.head_dim = s.whole.head_dim;
+    work.sequences = reinterpret_cast<AttentionSequence*>(ctx.workspace);
+    AttendWhole(in, s, work, ctx);
+
+    auto* chosen = reinterpret_cast<Chosen*>(ctx.workspace + s.chosen_at);
+    work.block_size = KvPacker::kBlock;
+    work.blocks = s.rows * s.row_blocks;
+    int64_t rows = 0, token = 0;
+    for (int64_t i = 0; i < kPaged.Batch(in); ++i) {
+      const int64_t queries = kPaged.Queries(in, i), whole = WholeQueries(in, i, token);
+      for (int64_t query = whole; query < queries; ++query) {
+        chosen[rows++] = {token + query, ChosenBy(in, token + query), CountOf(in, token + query), kPaged.Table(in, i)};
+        if (rows == s.rows) AttendGathered(in, s, work, chosen, std::exchange(rows, 0), ctx);
+      }
+      token += queries;
+    }
+    AttendGathered(in, s, work, chosen, rows, ctx);
+  }
+
+ private:
+  /// A query with the keys that it attends to.
+  struct Chosen {
+    int64_t token;
+    const int32_t* positions;
+    int64_t count;
+    const int32_t* table;
+  };
+
+  /// Where things lie in the workspace.
+  struct Space {
+    AttentionExtents whole, gathered;
+    int64_t row_blocks;  ///< Blocks of the gathered keys of one query.
+    int64_t rows;        ///< Queries whose keys are gathered at a time.
+    size_t chosen_at, gathered_at, attend_at;
+
+    explicit Space(std::span<const TensorDesc> in) {
+      const int64_t tokens = in[kQuery].dim(0), batch = in[kTables].dim(0), most = in[kChosen].dim(1);
+      const int64_t head_dim = in[kKeys].dim(3);
+      const DType dtype = in[kKeys].dtype;
+      row_blocks = std::max<int64_t>(1, CeilDiv(most, KvPacker::kBlock));
+      const int64_t row_bytes = row_blocks * StoreFor(dtype, head_dim, 1).HeadBytes();
+      rows = std::min(std::max<int64_t>(tokens, 1), std::max<int64_t>(1, kGatheredBytes / row_bytes));
+      whole = {tokens, batch, head_dim, dtype, std::min(most, in[kTables].dim(1) * in[kKeys].dim(1)), 0, false, false};
+      gathered = {rows, rows, head_dim, dtype, most, 0, false, true};
+      chosen_at = Align(static_cast<size_t>(std::max(batch, rows)) * sizeof(AttentionSequence));
+      gathered_at = chosen_at + Align(static_cast<size_t>(rows) * sizeof(Chosen));
+      attend_at = gathered_at + Align(static_cast<size_t>(rows * row_bytes));
+    }
+  };
+
+  static kernels::KvStore StoreFor(DType dtype, int64_t head_dim, int64_t blocks) {
+    return {nullptr, dtype, false, blocks, KvPacker::kBlock, 1, head_dim};
+  }
+  /// Keys up to a query's own.
+  static int64_t SeenBy(std::span<const Tensor> in, int64_t sequence, int64_t query) {
+    return std::max<int64_t>(kPaged.Context(in, sequence) - kPaged.Queries(in, sequence) + query + 1, 0);
+  }
+  static const int32_t* ChosenBy(std::span<const Tensor> in, int64_t token) {
+    return in[kChosen].As<const int32_t>() + token * in[kChosen].desc.dim(1);
+  }
+  static int64_t CountOf(std::span<const Tensor> in, int64_t token) {
+    const int32_t* row = ChosenBy(in, token);
+    const auto is_chosen = [](int32_t position) { return position >= 0; };
+    return std::partition_point(row, row + in[kChosen].desc.dim(1), is_chosen) - row;
+  }
+  /// How many of a sequence's first queries attend to all that they see; `token` is the first one. A row-major cache is
+  /// gathered in any case.
+  static int64_t WholeQueries(std::span<const Tensor> in, int64_t sequence, int64_t token) {
+    if (in[kKeys].desc.layout == Layout::kRowMajor) return 0;
+    const int64_t queries = kPaged.Queries(in, sequence), most = in[kChosen].desc.dim(1);
+    int64_t whole = 0;
+    for (int64_t seen = SeenBy(in, sequence, 0); whole < queries && seen <= most; ++whole, ++seen)
+      if (CountOf(in, token + whole) != seen) break;
+    return whole;
+  }
+
+  /// Attention of the queries that attend to all that they see.
+  void AttendWhole(std::span<const Tensor> in, const Space& s, AttentionWork& work, const Context& ctx) const {
+    work.count = kPaged.Batch(in);
+    int64_t token = 0;
+    for (int64_t i = 0; i < work.count; ++i) {
+      const int64_t queries = kPaged.Queries(in, i), whole = WholeQueries(in, i, token);
+      const int64_t context = whole == 0 ? 0 : SeenBy(in, i, whole - 1);
+      work.sequences[i] = {token, whole, context, kPaged.Table(in, i), in[kKeys].data, nullptr, 0, 0};
+      token += queries;
+    }
+    work.blocks = in[kKeys].desc.dim(0);
+    work.block_size = in[kKeys].desc.dim(1);
+    Attend(work, s.whole, ctx, ctx.workspace + s.attend_at);
+  }
+
+  void AttendGathered(std::span<const Tensor> in, const Space& s, AttentionWork& work, const Chosen* chosen,
+                      int64_t rows, const Context& ctx) const {
+    if (rows == 0) return;
+    kernels::KvStore store = StoreFor(work.cache_dtype, work.head_dim, work.blocks);
+    store.data = ctx.workspace + s.gathered_at;
+    ctx.pool.ParallelFor(rows * s.row_blocks, [&](int64_t block, int) {
+      const Chosen& row = chosen[block / s.row_blocks];
+      const int64_t begin = block % s.row_blocks * KvPacker::kBlock;
+      const int64_t count = std::min(KvPacker::kBlock, row.count - begin);
+      if (count > 0) PagedKeys(in[kKeys], row.table).Gather(row.positions + begin, count, store, block);
+    });
+    for (int64_t i = 0; i < rows; ++i) {
+      const void* keys = static_cast<std::byte*>(store.data) + i * s.row_blocks * store.HeadBytes();
+      work.sequences[i] = {chosen[i].token, 1, chosen[i].count, nullptr, keys, nullptr, 0, 0};
+    }
+    work.count = rows;
+    Attend(work, s.gathered, ctx, ctx.workspace + s.attend_at);
+  }
+
+  AttentionParam param_;
+};
+
+}  // namespace
+
+std::unique_ptr<Operation> CreateSparseAttention(const ParamObject& param) {
+  ParamReader reader(kOp, param);
+  AttentionParam own;
+  own.heads = reader.Int("headNum", 0, 1, 1 << 16);
+  if (own.heads == 0) reader.Fail("headNum", "given");
+  own.kv_heads = 1;
+  own.causal = true;
+  own.scale = static_cast<float>(reader.Number("qkScale", 1));
+  own.latent = reader.Int("mlaVHeadSize", 0, 8, kernels::kMaxHeadDim);
+  if (own.latent == 0 || own.latent % 8 != 0) reader.Fail("mlaVHeadSize", "a multiple of 8");
+  reader.Done();
+  return std::make_unique<SparseAttention>(std::move(own));
+}
+
+}  // namespace atb

@@ -1,0 +1,35 @@
+import { fixed, lacking, type OpDefinition } from './definition.js';
+import { pagedSequences } from './paged-sequences.js';
+
+/**
+ * The keys that each query attends to (DeepSeek Sparse Attention, arXiv:2512.02556): the `topK` of those up to its
+ * own with the largest sums over heads of weight * relu(q k^T); of equal ones those before. q[tokens, heads, D] or
+ * [tokens, heads * D], weights f32[tokens, heads], kCache[blocks, blockSize, 1, D], blockTables[batch, maxBlocks],
+ * contextLens[batch], qLens[batch] -> i32[tokens, topK]: positions in ascending order, and -1 behind them where a
+ * query sees fewer keys.
+ */
+export interface LightningIndexerParam {
+  readonly headNum: number;
+  readonly topK: number;
+}
+
+export const lightningIndexer: OpDefinition<'LightningIndexer', LightningIndexerParam> = {
+  type: 'LightningIndexer',
+  keys: { headNum: 'integer', topK: 'integer' },
+  lacks: (param) => [...lacking(param, 'headNum', 'an integer'), ...lacking(param, 'topK', 'an integer')],
+  arity: fixed(6, 1),
+  shapes(inputs, { headNum, topK }) {
+    inputs.at(0, 2, 3);
+    const [tokens, cache] = [inputs.size(0, 0), inputs.at(2, 4)];
+    const width = inputs
+      .at(0)
+      .shape.slice(1)
+      .reduce((product, size) => product * size, 1);
+    inputs.equal('numbers of a query', width, headNum * inputs.size(2, 3));
+    inputs.equal('heads of the cache', cache.shape[2] ?? 0, 1);
+    inputs.sameDtype(0, 2);
+    inputs.sameShape(1, [tokens, headNum]);
+    pagedSequences(inputs, 3);
+    return [{ dtype: 'i32', shape: [tokens, topK] }];
+  },
+};
