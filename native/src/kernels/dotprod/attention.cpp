@@ -6,8 +6,8 @@
 namespace atb::kernels::neon {
 namespace {
 
-/// The I of kernels/simd/integer_attention.h: a row of high digits and a row of low digits, kRowBytes apart, both signed,
-/// are multiplied by sdot.
+/// The I of kernels/simd/integer_attention.h: a row of high digits and a row of low digits, kRowBytes apart, both
+/// signed, are multiplied by sdot.
 struct KvDigits {
   using V = Vec;
   using Exponential = simd::FullExp<Vec>;

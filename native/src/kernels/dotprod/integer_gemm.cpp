@@ -28,7 +28,8 @@ struct DotProducts {
   static void Add(const DigitRows<T>& x, const Steps& steps, const char* w, int64_t panel_stride, int64_t panels,
                   int32_t (*sums)[kDigitRows][kPanelColumns]) {
     if constexpr (T * P <= kAccumulators || P == 1) {
-      for (; panels >= P; panels -= P, w += P * panel_stride, sums += P) AddPanels<F, T, P>(x, steps, w, panel_stride, sums);
+      for (; panels >= P; panels -= P, w += P * panel_stride, sums += P)
+        AddPanels<F, T, P>(x, steps, w, panel_stride, sums);
     }
     if constexpr (P > 1) {
       if (panels > 0) Add<F, T, P / 2>(x, steps, w, panel_stride, panels, sums);
@@ -62,7 +63,8 @@ struct DotProducts {
             Repeat<F::kQuads>([&](auto q) __attribute__((always_inline)) {
               constexpr int kQuad = decltype(line)::value * F::kQuads + decltype(q)::value;
 #pragma GCC unroll 8
-              for (int t = 0; t < T; ++t) acc[p][t][i] = vdotq_laneq_s32(acc[p][t][i], quads[q.value], digits[t], kQuad);
+              for (int t = 0; t < T; ++t)
+                acc[p][t][i] = vdotq_laneq_s32(acc[p][t][i], quads[q.value], digits[t], kQuad);
             });
           }
         }

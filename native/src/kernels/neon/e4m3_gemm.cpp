@@ -5,8 +5,8 @@
 namespace atb::kernels::neon {
 namespace {
 
-/// For activations of any dtype. The bits of e4m3, moved to the places that f16 has for sign, exponent and mantissa, are
-/// a 256th of the number, the small ones included; so that widening takes no table.
+/// For activations of any dtype. The bits of e4m3, moved to the places that f16 has for sign, exponent and mantissa,
+/// are a 256th of the number, the small ones included; so that widening takes no table.
 template <DType kX>
 struct F32Rows : simd::F32Channels<Vec, kX> {
   static constexpr float kUnit = 256;
@@ -59,9 +59,14 @@ static_assert(sizeof(simd::ScaledScratch) <= kGemmScratchBytes);
 
 void E4M3Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch) {
   auto& s = *static_cast<simd::ScaledScratch*>(scratch);
-  if (call.x_dtype == DType::kBF16) return simd::ScaledGemm<Vec, F32Rows<DType::kBF16>>(call, panel_begin, panel_end, 2, s);
-  if (call.x_dtype == DType::kF16) return simd::ScaledGemm<Vec, F32Rows<DType::kF16>>(call, panel_begin, panel_end, 2, s);
-  simd::ScaledGemm<Vec, F32Rows<DType::kF32>>(call, panel_begin, panel_end, 4, s);
+  switch (call.x_dtype) {
+    case DType::kBF16:
+      return simd::ScaledGemm<Vec, F32Rows<DType::kBF16>>(call, panel_begin, panel_end, 2, s);
+    case DType::kF16:
+      return simd::ScaledGemm<Vec, F32Rows<DType::kF16>>(call, panel_begin, panel_end, 2, s);
+    default:
+      return simd::ScaledGemm<Vec, F32Rows<DType::kF32>>(call, panel_begin, panel_end, 4, s);
+  }
 }
 
 }  // namespace atb::kernels::neon

@@ -1,6 +1,6 @@
 #pragma once
-// Sums of groups whose scales are powers of two, as integers (kExponentSpan in packed_weight.h). Everything has internal
-// linkage; vec.h says why.
+// Sums of groups whose scales are powers of two, as integers (kExponentSpan in packed_weight.h). Everything has
+// internal linkage; vec.h says why.
 #include "kernels/neon/vec.h"
 
 namespace atb::kernels::neon {
@@ -20,8 +20,8 @@ struct alignas(64) WindowSums {
     memset(sums, 0, sizeof sums);
   }
 
-  /// Takes the sums of a group, those of `rows` digit rows. Returns the scales of those that are too small for any window,
-  /// zeros in other lanes; `any` says whether there are such.
+  /// Takes the sums of a group, those of `rows` digit rows. Returns the scales of those that are too small for any
+  /// window, zeros in other lanes; `any` says whether there are such.
   Vec Add(const int32_t (*group)[kPanelColumns], int64_t rows, const uint8_t* exponents, bool& any) {
     const uint8x16_t below = vsubq_u8(vld1q_u8(largest), vld1q_u8(exponents));
     const uint8x16_t window = vshrq_n_u8(below, 2);
@@ -36,9 +36,9 @@ struct alignas(64) WindowSums {
         const auto add = [](int32x4_t total, int32x4_t more, int32x4_t by, int32x4_t mask) {
           return vaddq_s32(total, vandq_s32(vshlq_s32(more, by), mask));
         };
-        Int32x16{add(old.a, sum.a, shift.a, own.a), add(old.b, sum.b, shift.b, own.b), add(old.c, sum.c, shift.c, own.c),
-                 add(old.d, sum.d, shift.d, own.d)}
-            .Store(to);
+        const Int32x16 total{add(old.a, sum.a, shift.a, own.a), add(old.b, sum.b, shift.b, own.b),
+                             add(old.c, sum.c, shift.c, own.c), add(old.d, sum.d, shift.d, own.d)};
+        total.Store(to);
       }
     }
     const uint8x16_t is_far = vcgeq_u8(window, vdupq_n_u8(kExponentWindows));
@@ -55,11 +55,8 @@ struct alignas(64) WindowSums {
   Vec Unit(int window) const { return Vec::PowersOfTwo(largest) * Vec::Set1(kWindowUnits[window]); }
 
  private:
-  /// Sixteen bytes as int32: a mask stays one.
-  static Int32x16 Lanes(int8x16_t bytes) {
-    const int16x8_t low = vmovl_s8(vget_low_s8(bytes)), high = vmovl_high_s8(bytes);
-    return {vmovl_s16(vget_low_s16(low)), vmovl_high_s16(low), vmovl_s16(vget_low_s16(high)), vmovl_high_s16(high)};
-  }
+  /// A mask of bytes becomes one of int32.
+  static Int32x16 Lanes(int8x16_t bytes) { return Int32x16::Of(vmovl_s8(vget_low_s8(bytes)), vmovl_high_s8(bytes)); }
 };
 
 }  // namespace

@@ -100,21 +100,19 @@ inline void AddScaled(const int32_t (*sums)[kPanelColumns], int shift, int64_t p
 }
 
 /// totals[t] += multipliers * the sums of a group, 2^shift times as large.
-inline void AddMultiplied(const int32_t (*sums)[kPanelColumns], int shift, int64_t digit_rows, const int8_t* multipliers,
-                          int32_t (*totals)[kPanelColumns]) {
+inline void AddMultiplied(const int32_t (*sums)[kPanelColumns], int shift, int64_t digit_rows,
+                          const int8_t* multipliers, int32_t (*totals)[kPanelColumns]) {
   const int8x16_t bytes = vld1q_s8(multipliers);
-  const int16x8_t low = vmovl_s8(vget_low_s8(bytes)), high = vmovl_high_s8(bytes);
-  const Int32x16 by{vmovl_s16(vget_low_s16(low)), vmovl_high_s16(low), vmovl_s16(vget_low_s16(high)), vmovl_high_s16(high)};
+  const Int32x16 by = Int32x16::Of(vmovl_s8(vget_low_s8(bytes)), vmovl_high_s8(bytes));
   for (int64_t t = 0; t < digit_rows; ++t)
     MultiplyAdd(Shifted(Int32x16::Load(sums[t]), shift), by, Int32x16::Load(totals[t])).Store(totals[t]);
 }
 
-/// sums[t] = 2^shift * sums[t] + offsets * digits[t]: what integers give to which offsets are added, where the digits of
-/// row t add up to digits[t].
+/// sums[t] = 2^shift * sums[t] + offsets * digits[t]: what integers give to which offsets are added, where the digits
+/// of row t add up to digits[t].
 inline void AddOffsets(int32_t (*sums)[kPanelColumns], int shift, int64_t digit_rows, const int16_t* offsets,
                        const int32_t* digits) {
-  const int16x8_t low = vld1q_s16(offsets), high = vld1q_s16(offsets + 8);
-  const Int32x16 by{vmovl_s16(vget_low_s16(low)), vmovl_high_s16(low), vmovl_s16(vget_low_s16(high)), vmovl_high_s16(high)};
+  const Int32x16 by = Int32x16::Of(vld1q_s16(offsets), vld1q_s16(offsets + 8));
   for (int64_t t = 0; t < digit_rows; ++t) {
     const int32x4_t sum = vdupq_n_s32(digits[t]);
     MultiplyAdd(by, {sum, sum, sum, sum}, Shifted(Int32x16::Load(sums[t]), shift)).Store(sums[t]);
@@ -141,7 +139,8 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
     const int64_t begin = g * groups.channels / kStep;
     const int64_t end = (Min((g + 1) * groups.channels, weight.k) + kStep - 1) / kStep;
     for (int64_t step = begin; step < end; step += kPieceSteps)
-      M::template Add<F, T>(x, {step, Min(step + kPieceSteps, end), step == begin}, w, weight.panel_stride, panels, scratch.sums);
+      M::template Add<F, T>(x, {step, Min(step + kPieceSteps, end), step == begin}, w, weight.panel_stride, panels,
+                            scratch.sums);
     int32_t digits[T] = {};
     if (kIsInt4 && weight.offsets) {
       for (int t = 0; t < T; ++t) {

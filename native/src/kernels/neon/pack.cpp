@@ -9,7 +9,8 @@ constexpr int kUnits = 4;
 /// Four units of four rows become quarters of four lines.
 inline void TransposeQuarter(const char* from, int64_t row_stride, char* to) {
   uint32x4_t r[kUnits];
-  for (int i = 0; i < kUnits; ++i) r[i] = vreinterpretq_u32_u8(vld1q_u8(reinterpret_cast<const uint8_t*>(from + i * row_stride)));
+  for (int i = 0; i < kUnits; ++i)
+    r[i] = vreinterpretq_u32_u8(vld1q_u8(reinterpret_cast<const uint8_t*>(from + i * row_stride)));
   const auto zip = [](uint32x4_t x, uint32x4_t y, bool upper) {
     const uint64x2_t p = vreinterpretq_u64_u32(x), q = vreinterpretq_u64_u32(y);
     return vreinterpretq_u8_u64(upper ? vzip2q_u64(p, q) : vzip1q_u64(p, q));
@@ -29,7 +30,8 @@ void PackLines(const void* rows, int64_t row_stride, int64_t units, void* out) {
   const char* from = static_cast<const char*>(rows);
   char* to = static_cast<char*>(out);
   for (; units >= kUnits; units -= kUnits, from += kUnits * 4, to += kUnits * 64) {
-    for (int64_t row = 0; row < kPanelColumns; row += kUnits) TransposeQuarter(from + row * row_stride, row_stride, to + row * 4);
+    for (int64_t row = 0; row < kPanelColumns; row += kUnits)
+      TransposeQuarter(from + row * row_stride, row_stride, to + row * 4);
   }
   for (int64_t i = 0; i < units; ++i) {
     for (int64_t c = 0; c < kPanelColumns; ++c) memcpy(to + i * 64 + c * 4, from + c * row_stride + i * 4, 4);
@@ -48,9 +50,11 @@ inline uint32x4_t Rounded(float32x4_t number, float32x4_t scale) {
 /// Sixteen numbers of a channel, whose codes are bytes below 16, times their scales, rounded to bf16, as f32.
 inline Vec WidenChannel(uint8x16_t codes, const Vec& scales) {
   // All numbers are f16 whose lower halves are zeros.
-  constexpr uint8_t kUpper[] = {0x00, 0x38, 0x3C, 0x3E, 0x40, 0x42, 0x44, 0x46, 0x80, 0xB8, 0xBC, 0xBE, 0xC0, 0xC2, 0xC4, 0xC6};
+  constexpr uint8_t kUpper[] = {0x00, 0x38, 0x3C, 0x3E, 0x40, 0x42, 0x44, 0x46,
+                                0x80, 0xB8, 0xBC, 0xBE, 0xC0, 0xC2, 0xC4, 0xC6};
   const uint8x16_t upper = vqtbl1q_u8(vld1q_u8(kUpper), codes), none = vdupq_n_u8(0);
-  const float16x8_t low = vreinterpretq_f16_u8(vzip1q_u8(none, upper)), high = vreinterpretq_f16_u8(vzip2q_u8(none, upper));
+  const float16x8_t low = vreinterpretq_f16_u8(vzip1q_u8(none, upper));
+  const float16x8_t high = vreinterpretq_f16_u8(vzip2q_u8(none, upper));
   const Vec numbers{vcvt_f32_f16(vget_low_f16(low)), vcvt_high_f32_f16(low), vcvt_f32_f16(vget_low_f16(high)),
                     vcvt_high_f32_f16(high)};
   return Each(numbers, scales, [](float32x4_t x, float32x4_t y) { return vreinterpretq_f32_u32(Rounded(x, y)); });

@@ -11,7 +11,8 @@ struct Digits {
     Int32x16 whole = Whole(v);
     for (int plane = planes - 1; plane >= 0; --plane) {
       vst1q_s8(out + plane * plane_stride, LowBytes(whole));
-      // What remains above the lowest digit, which goes from -128 to 127: the number divided by 256 and rounded, half up.
+      // What remains above the lowest digit, which goes from -128 to 127, is the number divided by 256 and rounded,
+      // half up.
       whole = {vrshrq_n_s32(whole.a, 8), vrshrq_n_s32(whole.b, 8), vrshrq_n_s32(whole.c, 8), vrshrq_n_s32(whole.d, 8)};
     }
   }

@@ -1,6 +1,7 @@
 #pragma once
-// Sixteen f32 lanes in four registers of AArch64. Same interface as avx2/vec.h; the templates of kernels/simd/ are written
-// against it. Everything has internal linkage, so that no copy compiled for a newer CPU is linked into other code.
+// Sixteen f32 lanes in four registers of AArch64. Same interface as avx2/vec.h; the templates of kernels/simd/ are
+// written against it. Everything has internal linkage, so that no copy compiled for a newer CPU is linked into other
+// code.
 #include <arm_neon.h>
 #include <stdint.h>
 #include <string.h>
@@ -195,7 +196,9 @@ inline Vec ReduceEach(const Vec (&v)[16], Op op) {
     Vec quarters[2];  // Each register has what is left of a vector.
     for (int i = 0; i < 2; ++i) {
       const Vec* const four = v + half * 8 + i * 4;
-      const auto halves = [&](const Vec& x, const Vec& y) { return op(Vec{x.a, x.b, y.a, y.b}, Vec{x.c, x.d, y.c, y.d}); };
+      const auto halves = [&](const Vec& x, const Vec& y) {
+        return op(Vec{x.a, x.b, y.a, y.b}, Vec{x.c, x.d, y.c, y.d});
+      };
       const Vec low = halves(four[0], four[1]), high = halves(four[2], four[3]);
       quarters[i] = op(Vec{low.a, low.c, high.a, high.c}, Vec{low.b, low.d, high.b, high.d});
     }
@@ -215,7 +218,9 @@ inline Vec ReduceEach(const Vec (&v)[16], Op op) {
 }
 
 // The two bf16 of a pair, of four lanes.
-inline float32x4_t Even(float32x4_t pairs) { return vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(pairs), 16)); }
+inline float32x4_t Even(float32x4_t pairs) {
+  return vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(pairs), 16));
+}
 inline float32x4_t Odd(float32x4_t pairs) {
   return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(pairs), vdupq_n_u32(0xFFFF0000u)));
 }
@@ -228,7 +233,13 @@ struct Int32x16 {
   int32x4_t d;
 
   static Int32x16 Zero() { return {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)}; }
-  static Int32x16 Load(const int32_t* p) { return {vld1q_s32(p), vld1q_s32(p + 4), vld1q_s32(p + 8), vld1q_s32(p + 12)}; }
+  static Int32x16 Load(const int32_t* p) {
+    return {vld1q_s32(p), vld1q_s32(p + 4), vld1q_s32(p + 8), vld1q_s32(p + 12)};
+  }
+  /// Sixteen words.
+  static Int32x16 Of(int16x8_t low, int16x8_t high) {
+    return {vmovl_s16(vget_low_s16(low)), vmovl_high_s16(low), vmovl_s16(vget_low_s16(high)), vmovl_high_s16(high)};
+  }
   void Store(int32_t* p) const {
     vst1q_s32(p, a);
     vst1q_s32(p + 4, b);

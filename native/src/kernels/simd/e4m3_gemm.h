@@ -27,12 +27,13 @@ constexpr float UnitOf() {
 template <class V, class F>
 void AddGroup(const Scales& scales, int64_t group, int64_t rows, int64_t panels, ScaledScratch& scratch) {
   for (int64_t p = 0; p < panels; ++p) {
-    V scale = scales.At<V>(p * scales.stride + group * kPanelColumns);
-    if constexpr (UnitOf<F>() != 1) scale = scale * V::Set1(UnitOf<F>());
+    const V scale = scales.At<V>(p * scales.stride + group * kPanelColumns);
     for (int64_t r = 0; r < rows; ++r) {
       float* const total = scratch.totals[p][r];
       float* const sum = scratch.group.c[p][r];
-      Fma(V::Load(sum), scale, V::Load(total)).Store(total);
+      V counted = V::Load(sum);
+      if constexpr (UnitOf<F>() != 1) counted = counted * V::Set1(UnitOf<F>());
+      Fma(counted, scale, V::Load(total)).Store(total);
       V::Zero().Store(sum);
     }
   }

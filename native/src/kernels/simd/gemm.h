@@ -23,8 +23,8 @@ struct GemmScratch {
 
 // A format says how one step multiplies: kStep input channels, which take kBytes of a panel and kXBytes of an
 // activation row. Direct() says whether activations are used where they lie; if not, Convert() puts them into the
-// scratch first. Where a step's weights as Load() gives them would not fit the registers, MulRows() multiplies all rows.
-// kAccumulators are those that fit beside its weights, where they are fewer than V's.
+// scratch first. Where a step's weights as Load() gives them would not fit the registers, MulRows() multiplies all rows
+// instead of MulAdd(). kAccumulators are those that fit beside its weights, where they are fewer than V's.
 
 template <class V>
 struct F32Format {
