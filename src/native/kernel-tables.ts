@@ -1,2 +1,8 @@
-/** The kernel tables that a build may have, best first: three for x86, two for ARM, and one for every CPU. */
-export const KERNEL_TABLES = ['amx', 'avx512', 'avx2', 'dotprod', 'neon', 'reference'] as const;
+/** The kernel tables for the CPUs of each architecture, best first. */
+const BY_ARCH: Readonly<Record<string, readonly string[]>> = {
+  x64: ['amx', 'avx512', 'avx2'],
+  arm64: ['dotprod', 'neon'],
+};
+
+/** The kernel tables that a build for this architecture has, best first. The last runs on every CPU. */
+export const KERNEL_TABLES: readonly string[] = [...(BY_ARCH[process.arch] ?? []), 'reference'];
