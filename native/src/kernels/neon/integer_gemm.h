@@ -136,8 +136,7 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
   const simd::GroupOffsets none{};
   const int64_t span = weight.exponents ? ExponentSpan(weight) / groups.channels : groups.count;
   for (int64_t g = 0; g < groups.count; ++g) {
-    const int64_t begin = g * groups.channels / kStep;
-    const int64_t end = (Min((g + 1) * groups.channels, weight.k) + kStep - 1) / kStep;
+    const int64_t begin = groups.Step(g), end = groups.Step(g + 1);
     for (int64_t step = begin; step < end; step += kPieceSteps)
       M::template Add<F, T>(x, {step, Min(step + kPieceSteps, end), step == begin}, w, weight.panel_stride, panels,
                             scratch.sums);
