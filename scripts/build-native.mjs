@@ -8,7 +8,8 @@
 //   --sanitize a,b       into build/sanitize-a-b, e.g. address,undefined or thread; without the addon
 //   --fuzz               the fuzz targets (native/fuzz/*_fuzz.cpp) into build/fuzz, with address,undefined
 //   --prebuild           copy the addon to prebuilds/<platform>-<arch>/, where --if-needed and the loader find it
-//   --arch arm64         with --prebuild on Linux: for another machine, by g++-aarch64-linux-gnu (x64: g++-x86-64-linux-gnu)
+//   --arch arm64         with --prebuild or --tests on Linux: for another machine, by g++-aarch64-linux-gnu (x64:
+//                        g++-x86-64-linux-gnu)
 //   --if-needed          do nothing when an addon of these sources is there, or ATB_SKIP_NATIVE_BUILD=1
 //   --verbose            show what CMake and the compiler print
 import { spawnSync } from 'node:child_process';
@@ -50,9 +51,10 @@ const { values: options } = parseArgs({
 /** What GNU calls the machines that an addon can be compiled for on another one. */
 const CROSS = { arm64: 'aarch64', x64: 'x86_64' };
 const isCross = options.arch !== process.arch;
-if (isCross && !(options.prebuild && process.platform === 'linux' && Object.hasOwn(CROSS, options.arch)))
+const canCross = (options.prebuild || options.tests) && process.platform === 'linux';
+if (isCross && !(canCross && Object.hasOwn(CROSS, options.arch)))
   fail([
-    `atb-models: --arch ${options.arch} goes with --prebuild on Linux; it is one of ${Object.keys(CROSS)}`,
+    `atb-models: --arch ${options.arch} goes with --prebuild or --tests on Linux; it is one of ${Object.keys(CROSS)}`,
   ]);
 const platform = `${process.platform}-${options.arch}`;
 const prebuilt = join(root, 'prebuilds', platform, 'atb_models.node');

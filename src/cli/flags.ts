@@ -5,6 +5,7 @@ import { DECODER_KINDS, ENCODE } from '../graph/graph-kind.js';
 import type { PassSelection } from '../graph/passes/index.js';
 import { isObject } from '../is-object.js';
 import { KV_QUANT_MODES } from '../kv-cache/kv-quant.js';
+import { KERNEL_TABLES } from '../native/kernel-tables.js';
 import { QUANTIZED_FORMATS } from '../runner/quantized-layouts.js';
 import { parseWritten } from '../tokenizer/written-numbers.js';
 import { GROUP_SIZES, QUANTIZE_MODES } from '../weights/quantization.js';
@@ -150,7 +151,7 @@ const LIMITS = {
 const ENGINE = {
   threads: number('threads', 'compute threads (all cores)', { read: atLeast(1) }),
   kw_args: text('kwArgs', 'more flags as a JSON object', { default: '' }),
-  isa: text('isa', 'kernels: amx, avx512, avx2, reference'),
+  isa: text('isa', `kernels: ${KERNEL_TABLES.join(', ')}`),
   passes: text('passes', 'all (run-pa), none (graph), or names', { read: parsePasses }),
 };
 

@@ -10,7 +10,7 @@ export type * from './weight-load.js';
 
 /** The addon's whole surface. Only this folder touches the `.node` file. */
 export interface NativeBinding {
-  /** ISAs that this machine can run, best first: `amx`, `avx512`, `avx2`, `reference`. */
+  /** Those of KERNEL_TABLES that this machine can run, best first. */
   availableIsas(): string[];
   /** Every kernel table of this build, best first, and what this machine lacks for it. */
   kernelTables(): KernelTableState[];

@@ -5,6 +5,7 @@ import type { EngineOptions, KernelTableState, NativeEngine, PlannedInput } from
 import { loadBinding } from './load.js';
 
 export type * from './binding.js';
+export { KERNEL_TABLES } from './kernel-tables.js';
 export { addonCandidates, addonDigest } from './load.js';
 
 export interface CreateEngineOptions extends EngineOptions {

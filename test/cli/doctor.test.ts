@@ -1,12 +1,13 @@
 import { expect } from 'chai';
 import { diagnose, diagnosisText } from '../../src/cli/doctor.js';
-import { availableIsas, kernelTables } from '../../src/native/index.js';
+import { availableIsas, KERNEL_TABLES, kernelTables } from '../../src/native/index.js';
 
 describe('atb-models doctor', () => {
   it('names every kernel table and what this machine lacks for it', async () => {
     const found = await diagnose();
     const isas = found.kernels.map(({ isa }) => isa);
     expect(isas.at(-1)).to.equal('reference');
+    expect(isas).to.deep.equal(KERNEL_TABLES.filter((name) => isas.includes(name)));
     expect(found.kernels.filter(({ missing }) => missing.length === 0).map(({ isa }) => isa)).to.deep.equal(
       availableIsas(),
     );

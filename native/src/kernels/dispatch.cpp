@@ -14,9 +14,30 @@
 #include <unistd.h>
 #endif
 #endif
+#ifdef ATB_ARM64
+#ifdef __APPLE__
+#include <sys/sysctl.h>
+#else
+#include <sys/auxv.h>
+#endif
+#endif
 
 namespace atb::kernels {
 namespace {
+
+using Names = std::vector<std::string_view>;
+
+struct Need {
+  bool is_there;
+  std::string_view name;
+};
+
+/// Adds the names of what is not there.
+[[maybe_unused]] Names Missing(Names missing, std::initializer_list<Need> needs) {
+  for (const Need& need : needs)
+    if (!need.is_there) missing.push_back(need.name);
+  return missing;
+}
 
 #ifdef ATB_X86
 
@@ -45,20 +66,6 @@ uint64_t SavedState() {
 constexpr uint64_t kYmmState = 0x6;
 constexpr uint64_t kZmmState = 0xE6;
 constexpr uint64_t kTileState = 0x60000;
-
-using Names = std::vector<std::string_view>;
-
-struct Need {
-  bool is_there;
-  std::string_view name;
-};
-
-/// Adds the names of what is not there.
-Names Missing(Names missing, std::initializer_list<Need> needs) {
-  for (const Need& need : needs)
-    if (!need.is_there) missing.push_back(need.name);
-  return missing;
-}
 
 Names MissingForAvx2() {
   const Registers one = Cpuid(1, 0);
@@ -103,10 +110,27 @@ Names MissingForAmx() {
 }
 
 #endif  // ATB_X86
+#ifdef ATB_ARM64
+
+/// Whether the CPU has FEAT_DotProd, and the system says so.
+bool HasDotProducts() {
+#ifdef __APPLE__
+  int has = 0;
+  size_t size = sizeof has;
+  return sysctlbyname("hw.optional.arm.FEAT_DotProd", &has, &size, nullptr, 0) == 0 && has != 0;
+#else
+  constexpr unsigned long kAsimdDp = 1ul << 20;
+  return (getauxval(AT_HWCAP) & kAsimdDp) != 0;
+#endif
+}
+
+Names MissingForDotprod() { return Missing({}, {{HasDotProducts(), "asimddp"}}); }
+
+#endif  // ATB_ARM64
 
 struct Candidate {
   const KernelTable* table;
-  std::vector<std::string_view> (*missing)();
+  Names (*missing)();
 };
 
 /// Best first. Adding an ISA is one folder and one line here.
@@ -116,7 +140,11 @@ constexpr Candidate kCandidates[] = {
     {&kAvx512, MissingForAvx512},
     {&kAvx2, MissingForAvx2},
 #endif
-    {&kReference, [] { return std::vector<std::string_view>(); }},
+#ifdef ATB_ARM64
+    {&kDotprod, MissingForDotprod},
+    {&kNeon, [] { return Names(); }},
+#endif
+    {&kReference, [] { return Names(); }},
 };
 
 }  // namespace

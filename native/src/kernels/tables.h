@@ -9,5 +9,9 @@ extern const KernelTable kAvx2;
 extern const KernelTable kAvx512;
 extern const KernelTable kAmx;
 #endif
+#ifdef ATB_ARM64
+extern const KernelTable kNeon;
+extern const KernelTable kDotprod;
+#endif
 
 }  // namespace atb::kernels

@@ -134,6 +134,7 @@ __attribute__((noinline)) void ScoreKeys(KvStream<Piece<E>>* stream, const typen
   constexpr int64_t kUnitBytes = kLanes * E::kDepth * E::kBytes;
   constexpr int64_t kUnits = 8;  // Units between two fetches.
   V acc[kRows][2];
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) acc[r][0] = acc[r][1] = V::Zero();
   for (int64_t begin = 0; begin < units; begin += kUnits) {
     const int64_t end = Min(begin + kUnits, units);
@@ -141,6 +142,7 @@ __attribute__((noinline)) void ScoreKeys(KvStream<Piece<E>>* stream, const typen
     for (int64_t u = begin; u < end; ++u) {
       const typename E::Stored k0 = E::Load(keys + u * kUnitBytes);
       const typename E::Stored k1 = E::Load(keys + panel_bytes + u * kUnitBytes);
+#pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
         const typename E::Factor* q = query + r * kQueryStride + u * E::kDepth;
         acc[r][0] = E::Mul(k0, q, acc[r][0]);
@@ -148,6 +150,7 @@ __attribute__((noinline)) void ScoreKeys(KvStream<Piece<E>>* stream, const typen
       }
     }
   }
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
     acc[r][0].Store(scores + r * kScoreStride);
     acc[r][1].Store(scores + r * kScoreStride + kLanes);
@@ -159,7 +162,9 @@ template <class V, class E, int kRows, int kTiles>
 __attribute__((noinline)) void WeighValues(const Piece<E>& p, KvStream<Piece<E>>* stream,
                                            const typename E::Factor* probs, int64_t d, int64_t columns, float* out) {
   V acc[kRows][kTiles];
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
     for (int t = 0; t < kTiles; ++t) acc[r][t] = V::Zero();
   }
   // Pairs of elements are stored as tiles [16 d][2], single elements as rows of d.
@@ -176,14 +181,18 @@ __attribute__((noinline)) void WeighValues(const Piece<E>& p, KvStream<Piece<E>>
       typename E::Stored value[kTiles];
       for (int t = 0; t < kTiles - 1; ++t) value[t] = E::Load(values + u * unit + t * tile);
       value[kTiles - 1] = E::Load(values + u * unit + (kTiles - 1) * tile, last);
+#pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
         const typename E::Factor* weight = probs + r * kProbStride + j + u * E::kDepth;
+#pragma GCC unroll 8
         for (int t = 0; t < kTiles; ++t) acc[r][t] = E::Mul(value[t], weight, acc[r][t]);
       }
     }
   }
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
     float* row = out + r * p.call.value_dim + d;
+#pragma GCC unroll 8
     for (int t = 0; t < kTiles - 1; ++t) acc[r][t].Store(row + t * kLanes);
     acc[r][kTiles - 1].StorePart(row + (kTiles - 1) * kLanes, columns - (kTiles - 1) * kLanes);
   }

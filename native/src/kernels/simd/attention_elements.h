@@ -1,6 +1,7 @@
 #pragma once
 // Elements of a KV cache that are multiplied in f32: the E of attention.h for f32 and f16, and what the E of bf16
 // shares with it where there are no products of bf16. Everything has internal linkage; vec.h says why.
+#include "kernels/attend_tile.h"
 #include "kernels/simd/math.h"
 
 namespace atb::kernels::simd {

@@ -16,6 +16,11 @@ constexpr float kMaxLongQuery = 112 * 256;
 constexpr int64_t kLongHead = 512;
 static_assert(int64_t{127} * 256 * 127 * kLongHead < INT32_MAX && int64_t{112} * 256 * 127 * kMaxHeadDim < INT32_MAX);
 constexpr float kMaxWeight = 127 * 256 + 255;
+template <class I>
+constexpr float MaxWeightOf() {
+  if constexpr (requires { I::kMaxWeight; }) return I::kMaxWeight;
+  return kMaxWeight;
+}
 /// Numbers that are quantised together.
 constexpr int64_t kQuantizeStep = 64;
 /// Where all queries, or all scales, are smaller than this, they count as zeros.
@@ -151,8 +156,10 @@ inline V Seen(V v, int64_t j, const Span& row, V other) {
 /// Sets value_factors, which turn a token's probabilities into weights: the scales of the values, enlarged so that the
 /// largest weight fills 16 bits; zero where the token cannot see. Returns the scale of the weights: NaN when the scale
 /// of a value that the token sees is not finite.
-template <class V>
+template <class I>
 inline float SetValueFactors(const Span& row, const Span& keys, IntegerScratch& s) {
+  using V = typename I::V;
+  constexpr float kMost = MaxWeightOf<I>();
   V largest = V::Zero(), broken = V::Zero();
   for (int64_t j = keys.begin; j < keys.end; j += kLanes) {
     const V x = Seen(V::Load(s.value_scales + j), j, row, V::Zero());
@@ -162,10 +169,10 @@ inline float SetValueFactors(const Span& row, const Span& keys, IntegerScratch& 
   }
   const float max = ReduceMax(largest);
   const bool counts = max >= kLeastWeight;
-  const V by = V::Set1(counts ? kMaxWeight / max : 0);
+  const V by = V::Set1(counts ? kMost / max : 0);
   for (int64_t j = keys.begin; j < keys.end; j += kLanes)
     (V::Load(s.value_factors + j) * by).Store(s.value_factors + j);
-  return (counts ? max / kMaxWeight : 0) + ReduceAdd(broken);
+  return (counts ? max / kMost : 0) + ReduceAdd(broken);
 }
 
 /// Turns products of row i of a tile, of which it sees all, into scores divided by a factor. Returns the largest one.
@@ -270,7 +277,7 @@ inline void WeightsOfRows(const IntegerPiece& p, int64_t key_begin, int64_t key_
   float scale = 0;
   for (int64_t i = 0; i < p.rows.count; ++i) {
     const Span row = whole ? kAll : seen(i);
-    if (row.begin != last.begin || row.end != last.end) scale = SetValueFactors<typename I::V>(row, keys, s);
+    if (row.begin != last.begin || row.end != last.end) scale = SetValueFactors<I>(row, keys, s);
     last = row;
     s.weight_scales[i] = scale;
     out.sum[i] = whole ? WeightsOfRow<I>(kAll, i, factors[i], out.max[i], s)

@@ -16,15 +16,24 @@ struct ScaledScratch {
   float scales[kPanels][kPanelColumns];
 };
 
+/// What the sums of a format count: a power of two.
+template <class F>
+constexpr float UnitOf() {
+  if constexpr (requires { F::kUnit; }) return F::kUnit;
+  return 1;
+}
+
 /// totals += scales * the sums of a group, which become zero.
-template <class V>
+template <class V, class F>
 void AddGroup(const Scales& scales, int64_t group, int64_t rows, int64_t panels, ScaledScratch& scratch) {
   for (int64_t p = 0; p < panels; ++p) {
     const V scale = scales.At<V>(p * scales.stride + group * kPanelColumns);
     for (int64_t r = 0; r < rows; ++r) {
       float* const total = scratch.totals[p][r];
       float* const sum = scratch.group.c[p][r];
-      Fma(V::Load(sum), scale, V::Load(total)).Store(total);
+      V counted = V::Load(sum);
+      if constexpr (UnitOf<F>() != 1) counted = counted * V::Set1(UnitOf<F>());
+      Fma(counted, scale, V::Load(total)).Store(total);
       V::Zero().Store(sum);
     }
   }
@@ -39,8 +48,8 @@ void ScaledGemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, in
   for (int64_t panel = panel_begin; panel < panel_end; panel += kPanels) {
     const int64_t panels = Min(kPanels, panel_end - panel);
     const auto scales = Scales::Of<V>(weight, groups.count, panel, panels, scratch.scales[0]);
-    for (int64_t row = 0; row < call.m; row += kRows) {
-      const int64_t rows = Min(kRows, call.m - row);
+    for (int64_t row = 0; row < call.m; row += RowsOf<V, F>()) {
+      const int64_t rows = Min(RowsOf<V, F>(), call.m - row);
       memset(scratch.group.c, 0, sizeof scratch.group.c);
       memset(scratch.totals, 0, sizeof scratch.totals);
       for (int64_t k = 0, channels = 0; k < weight.k; k += channels) {
@@ -56,7 +65,7 @@ void ScaledGemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, in
         const char* w = static_cast<const char*>(weight.data) + panel * weight.panel_stride + k / F::kStep * F::kBytes;
         const int64_t steps = (channels + F::kStep - 1) / F::kStep;
         AccumulateRows<V, F>(rows, x, x_bytes, w, weight.panel_stride, steps, panels, scratch.group.c);
-        if (k + channels == end) AddGroup<V>(scales, group, rows, panels, scratch);
+        if (k + channels == end) AddGroup<V, F>(scales, group, rows, panels, scratch);
       }
       for (int64_t p = 0; p < panels; p += call.gated ? 2 : 1) {
         const float* up = call.gated ? scratch.totals[p + 1][0] : nullptr;

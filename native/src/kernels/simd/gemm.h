@@ -23,7 +23,8 @@ struct GemmScratch {
 
 // A format says how one step multiplies: kStep input channels, which take kBytes of a panel and kXBytes of an
 // activation row. Direct() says whether activations are used where they lie; if not, Convert() puts them into the
-// scratch first.
+// scratch first. Where a step's weights as Load() gives them would not fit the registers, MulRows() multiplies all rows
+// instead of MulAdd(). kAccumulators are those that fit beside its weights, where they are fewer than V's.
 
 template <class V>
 struct F32Format {
@@ -54,6 +55,18 @@ struct F16Format : F32Format<V> {
   }
 };
 
+/// Accumulators of type V that fit the register file beside what a format needs.
+template <class V, class F>
+constexpr int AccumulatorsOf() {
+  if constexpr (requires { F::kAccumulators; }) return F::kAccumulators;
+  return V::kAccumulators;
+}
+/// The most rows that are multiplied at once.
+template <class V, class F>
+constexpr int RowsOf() {
+  return AccumulatorsOf<V, F>() < kRows ? AccumulatorsOf<V, F>() : kRows;
+}
+
 /// c[p][r] += x[r] * panel p over `steps` steps. Whatever R and P are, each output is one chain of sums in the order of
 /// the channels.
 template <class V, class F, int R, int P>
@@ -67,10 +80,15 @@ void Accumulate(const char* x, int64_t x_bytes, const char* w, int64_t panel_str
 #pragma GCC unroll 8
     for (int p = 0; p < P; ++p) {
       const char* at = w + p * panel_stride;
-      const typename F::Weights weights = F::Load(at);
-      __builtin_prefetch(at + kPrefetchBytes);
+      if constexpr (requires { F::template MulRows<R>(acc[p], at, x, x_bytes); }) {
+        __builtin_prefetch(at + kPrefetchBytes);
+        F::template MulRows<R>(acc[p], at, x, x_bytes);
+      } else {
+        const typename F::Weights weights = F::Load(at);
+        __builtin_prefetch(at + kPrefetchBytes);
 #pragma GCC unroll 8
-      for (int r = 0; r < R; ++r) acc[p][r] = F::MulAdd(acc[p][r], weights, x + r * x_bytes);
+        for (int r = 0; r < R; ++r) acc[p][r] = F::MulAdd(acc[p][r], weights, x + r * x_bytes);
+      }
     }
     x += F::kXBytes;
     w += F::kBytes;
@@ -84,7 +102,7 @@ void Accumulate(const char* x, int64_t x_bytes, const char* w, int64_t panel_str
 template <class V, class F, int R, int P>
 void AccumulatePanels(const char* x, int64_t x_bytes, const char* w, int64_t panel_stride, int64_t steps,
                       int64_t panels, float (*c)[kRows][kPanelColumns]) {
-  if constexpr (R * P <= V::kAccumulators || P == 1) {
+  if constexpr (R * P <= AccumulatorsOf<V, F>() || P == 1) {
     for (; panels >= P; panels -= P, w += P * panel_stride, c += P) {
       Accumulate<V, F, R, P>(x, x_bytes, w, panel_stride, steps, c);
     }
@@ -98,6 +116,7 @@ void AccumulatePanels(const char* x, int64_t x_bytes, const char* w, int64_t pan
 template <class V, class F>
 void AccumulateRows(int64_t rows, const char* x, int64_t x_bytes, const char* w, int64_t panel_stride, int64_t steps,
                     int64_t panels, float (*c)[kRows][kPanelColumns]) {
+  constexpr int kMost = RowsOf<V, F>();
   switch (rows) {
     case 1:
       return AccumulatePanels<V, F, 1, kPanels>(x, x_bytes, w, panel_stride, steps, panels, c);
@@ -108,9 +127,9 @@ void AccumulateRows(int64_t rows, const char* x, int64_t x_bytes, const char* w,
     case 4:
       return AccumulatePanels<V, F, 4, kPanels>(x, x_bytes, w, panel_stride, steps, panels, c);
     case 5:
-      return AccumulatePanels<V, F, 5, kPanels>(x, x_bytes, w, panel_stride, steps, panels, c);
+      return AccumulatePanels<V, F, kMost < 5 ? kMost : 5, kPanels>(x, x_bytes, w, panel_stride, steps, panels, c);
     default:
-      return AccumulatePanels<V, F, 6, kPanels>(x, x_bytes, w, panel_stride, steps, panels, c);
+      return AccumulatePanels<V, F, kMost, kPanels>(x, x_bytes, w, panel_stride, steps, panels, c);
   }
 }
 
@@ -121,8 +140,8 @@ void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, int64_t 
   const int64_t x_stride = call.x_stride * x_size;
   for (int64_t panel = panel_begin; panel < panel_end; panel += kPanels) {
     const int64_t panels = Min(kPanels, panel_end - panel);
-    for (int64_t row = 0; row < call.m; row += kRows) {
-      const int64_t rows = Min(kRows, call.m - row);
+    for (int64_t row = 0; row < call.m; row += RowsOf<V, F>()) {
+      const int64_t rows = Min(RowsOf<V, F>(), call.m - row);
       memset(scratch.c, 0, sizeof scratch.c);
       for (int64_t k = 0; k < weight.k; k += kChannels) {
         const int64_t channels = Min(kChannels, weight.k - k);

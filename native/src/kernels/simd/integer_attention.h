@@ -14,7 +14,7 @@
 //   kSumRows           rows of int32 that hold a row's products: 2 are sums of high and of low digits
 //   Total(p)           the products of sixteen keys as f32
 //   StoreQuery(x, to, i), StoreWeight(x, to, i)  rounds four vectors to the whole numbers i .. i + 63 of a row; no
-//                      weight is negative
+//                      weight is negative; kMaxWeight is the largest one, where it is not that of attention_integers.h
 //   Stored             64 bytes, [16 lanes][4]; LoadKeys(p), LoadValues(p)
 //   Sum                sixteen sums; Start(row), Zero()
 //   StartOf(query, n)  what sums of a row of queries begin with
@@ -31,12 +31,15 @@ template <class I, int kRows>
 __attribute__((noinline)) void ScorePanel(const char* keys, int64_t quads, const int8_t* query, const SumStarts* starts,
                                           int32_t* sums) {
   typename I::Sum acc[kRows];
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) acc[r] = I::Start(starts[r]);
   for (int64_t u = 0; u < quads; ++u) {
     const typename I::Stored k = I::LoadKeys(keys + u * kLine);
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r)
       acc[r] = I::MulKeys(k, query + 2 * r * kRowBytes + u * 4 * I::kBytes, acc[r]);
   }
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) I::StoreTotal(acc[r], sums + r * kScoreStride);
 }
 
@@ -47,7 +50,9 @@ __attribute__((noinline)) void WeighTiles(const IntegerPiece& p, KvStream<Intege
                                           const float* scales, int64_t d, int64_t columns, float* out) {
   using V = typename I::V;
   typename I::Sum acc[kRows][kTiles];
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
     for (int t = 0; t < kTiles; ++t) acc[r][t] = I::Zero();
   }
   const int64_t tile = p.group * kLanes;
@@ -56,14 +61,18 @@ __attribute__((noinline)) void WeighTiles(const IntegerPiece& p, KvStream<Intege
     const char* values = p.Values(at) + d * p.group;
     if (stream) stream->Step(p.ValueLines());
     for (int64_t u = 0; u < p.group / 4; ++u) {
+#pragma GCC unroll 8
       for (int t = 0; t < kTiles; ++t) {
         const typename I::Stored value = I::LoadValues(values + t * tile + u * kLine);
+#pragma GCC unroll 8
         for (int r = 0; r < kRows; ++r)
           acc[r][t] = I::MulValues(value, weights + 2 * r * kRowBytes + (j + u * 4) * I::kBytes, acc[r][t]);
       }
     }
   }
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
     for (int t = 0; t < kTiles; ++t) {
       const V x = I::ToFloat(acc[r][t]) * V::Set1(scales[r]);
       StoreAs(x, out + r * p.call.value_dim + d, DType::kF32, t * kLanes, columns - t * kLanes);

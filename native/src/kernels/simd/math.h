@@ -1,6 +1,6 @@
 #pragma once
-// Functions for a vector type V of sixteen f32 lanes (avx2/vec.h, avx512/vec.h). Everything has internal linkage; vec.h
-// says why.
+// Functions for a vector type V of sixteen f32 lanes (avx2/vec.h, avx512/vec.h, neon/vec.h). Everything has internal
+// linkage; vec.h says why.
 #include <stdint.h>
 
 #include "kernels/kernel_table.h"

@@ -4,10 +4,10 @@
 // what is summed, so that one layout cannot serve both. Shuffles within 128 bits do it: half as many bytes are read from
 // memory as if values were stored, for a pass over a piece that is in the cache. Everything has internal linkage; vec.h
 // says why.
-#include <immintrin.h>
 #include <string.h>
 
 #include "kernels/attend_tile.h"
+#include "kernels/simd/quarters.h"
 
 namespace atb::kernels::simd {
 namespace {
@@ -18,28 +18,18 @@ constexpr int64_t kStageAhead = 4096;
 
 inline void FetchAhead(const char* p) { __builtin_prefetch(p + kStageAhead, 0, 2); }
 
-inline __m128i LoadQuarter(const char* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
-inline void StoreQuarter(char* p, __m128i v) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), v); }
-inline __m256i LoadHalf(const char* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
-/// Writes the lower and the upper 16 bytes, `step` bytes apart.
-inline void StoreQuarters(char* p, int64_t step, __m256i v) {
-  StoreQuarter(p, _mm256_castsi256_si128(v));
-  StoreQuarter(p + step, _mm256_extracti128_si256(v, 1));
-}
-
 /// A panel of bf16 keys [d / 32][16 d-pairs][16 keys][2] -> its half of [d / 16][16 key-pairs][16 d][2].
 inline void StageBF16(const char* keys, int64_t columns, char* values) {
   // Of four keys with two d each: the words of each d side by side.
-  const __m256i order = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15));
+  constexpr uint8_t kOrder[] = {0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15};
   for (int64_t pair = 0; pair < columns / 2; pair += 2, keys += 128) {
     FetchAhead(keys);
     FetchAhead(keys + 64);
     char* to = values + pair / 8 * 1024 + pair % 8 * 8;
     for (int64_t i = 0; i < 2; ++i, to += 256) {
-      const __m256i a = _mm256_shuffle_epi8(LoadHalf(keys + i * 32), order);
-      const __m256i b = _mm256_shuffle_epi8(LoadHalf(keys + 64 + i * 32), order);
-      StoreQuarters(to, 128, _mm256_unpacklo_epi64(a, b));
-      StoreQuarters(to + 64, 128, _mm256_unpackhi_epi64(a, b));
+      const Half a = Shuffle(LoadHalf(keys + i * 32), kOrder), b = Shuffle(LoadHalf(keys + 64 + i * 32), kOrder);
+      StoreQuarters(to, 128, ZipLow8(a, b));
+      StoreQuarters(to + 64, 128, ZipHigh8(a, b));
     }
   }
 }
@@ -50,15 +40,15 @@ inline void StageF32(const char* keys, int64_t columns, char* values) {
     for (int64_t row = 0; row < 4; ++row) FetchAhead(keys + (d + row) * kKeyPanel * 4);
     for (int64_t i = 0; i < kKeyPanel; i += 4) {
       const char* from = keys + (d * kKeyPanel + i) * 4;
-      const __m128i r0 = LoadQuarter(from), r1 = LoadQuarter(from + 64);
-      const __m128i r2 = LoadQuarter(from + 128), r3 = LoadQuarter(from + 192);
-      const __m128i a = _mm_unpacklo_epi32(r0, r1), b = _mm_unpacklo_epi32(r2, r3);
-      const __m128i c = _mm_unpackhi_epi32(r0, r1), e = _mm_unpackhi_epi32(r2, r3);
+      const Quarter r0 = LoadQuarter(from), r1 = LoadQuarter(from + 64);
+      const Quarter r2 = LoadQuarter(from + 128), r3 = LoadQuarter(from + 192);
+      const Quarter a = ZipLow4(r0, r1), b = ZipLow4(r2, r3);
+      const Quarter c = ZipHigh4(r0, r1), e = ZipHigh4(r2, r3);
       char* to = values + (i * columns + d) * 4;
-      StoreQuarter(to, _mm_unpacklo_epi64(a, b));
-      StoreQuarter(to + columns * 4, _mm_unpackhi_epi64(a, b));
-      StoreQuarter(to + columns * 8, _mm_unpacklo_epi64(c, e));
-      StoreQuarter(to + columns * 12, _mm_unpackhi_epi64(c, e));
+      StoreQuarter(to, ZipLow8(a, b));
+      StoreQuarter(to + columns * 4, ZipHigh8(a, b));
+      StoreQuarter(to + columns * 8, ZipLow8(c, e));
+      StoreQuarter(to + columns * 12, ZipHigh8(c, e));
     }
   }
 }
@@ -68,20 +58,20 @@ inline void StageF16(const char* keys, int64_t columns, char* values) {
   for (int64_t d = 0; d < columns; d += 8) {
     for (int64_t row = 0; row < 8; row += 2) FetchAhead(keys + (d + row) * kKeyPanel * 2);
     for (int64_t i = 0; i < kKeyPanel; i += 8) {
-      __m128i r[8], s[8];
+      Quarter r[8], s[8];
       for (int k = 0; k < 8; ++k) r[k] = LoadQuarter(keys + ((d + k) * kKeyPanel + i) * 2);
       for (int k = 0; k < 4; ++k) {
-        s[2 * k] = _mm_unpacklo_epi16(r[2 * k], r[2 * k + 1]);      // Keys 0 to 3 of d 2k, 2k + 1.
-        s[2 * k + 1] = _mm_unpackhi_epi16(r[2 * k], r[2 * k + 1]);  // Keys 4 to 7.
+        s[2 * k] = ZipLow2(r[2 * k], r[2 * k + 1]);      // Keys 0 to 3 of d 2k, 2k + 1.
+        s[2 * k + 1] = ZipHigh2(r[2 * k], r[2 * k + 1]);  // Keys 4 to 7.
       }
       for (int half = 0; half < 2; ++half) {
-        const __m128i a = _mm_unpacklo_epi32(s[half], s[2 + half]), b = _mm_unpacklo_epi32(s[4 + half], s[6 + half]);
-        const __m128i c = _mm_unpackhi_epi32(s[half], s[2 + half]), e = _mm_unpackhi_epi32(s[4 + half], s[6 + half]);
+        const Quarter a = ZipLow4(s[half], s[2 + half]), b = ZipLow4(s[4 + half], s[6 + half]);
+        const Quarter c = ZipHigh4(s[half], s[2 + half]), e = ZipHigh4(s[4 + half], s[6 + half]);
         char* to = values + ((i + 4 * half) * columns + d) * 2;
-        StoreQuarter(to, _mm_unpacklo_epi64(a, b));
-        StoreQuarter(to + columns * 2, _mm_unpackhi_epi64(a, b));
-        StoreQuarter(to + columns * 4, _mm_unpacklo_epi64(c, e));
-        StoreQuarter(to + columns * 6, _mm_unpackhi_epi64(c, e));
+        StoreQuarter(to, ZipLow8(a, b));
+        StoreQuarter(to + columns * 2, ZipHigh8(a, b));
+        StoreQuarter(to + columns * 4, ZipLow8(c, e));
+        StoreQuarter(to + columns * 6, ZipHigh8(c, e));
       }
     }
   }
@@ -89,12 +79,12 @@ inline void StageF16(const char* keys, int64_t columns, char* values) {
 
 /// A panel of int8 keys [d / 4][16 keys][4 d] -> its part of [d / 16][slots / 4][16 d][4 keys].
 inline void StageI8(const char* keys, int64_t columns, int64_t slots, char* values) {
-  const __m256i order = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+  constexpr uint8_t kOrder[] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
   for (int64_t quad = 0; quad < columns / 4; ++quad, keys += 64) {
     FetchAhead(keys);
     char* to = values + quad / 4 * slots * 16 + quad % 4 * 16;
-    StoreQuarters(to, 64, _mm256_shuffle_epi8(LoadHalf(keys), order));
-    StoreQuarters(to + 128, 64, _mm256_shuffle_epi8(LoadHalf(keys + 32), order));
+    StoreQuarters(to, 64, Shuffle(LoadHalf(keys), kOrder));
+    StoreQuarters(to + 128, 64, Shuffle(LoadHalf(keys + 32), kOrder));
   }
 }
 

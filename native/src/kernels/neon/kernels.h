@@ -1,0 +1,42 @@
+#pragma once
+#include "kernels/kernel_table.h"
+#include "kernels/simd/row_finisher.h"
+
+namespace atb::kernels::neon {
+
+void ToF32(const void* src, DType dtype, float* dst, int64_t n);
+void FromF32(const float* src, void* dst, DType dtype, int64_t n);
+void RmsNorm(const float* x, const float* weight, float* out, int64_t size, float epsilon);
+void LayerNorm(const float* x, const float* weight, const float* bias, float* out, int64_t size, float epsilon);
+void Binary(BinaryOp op, const float* a, const float* b, float* out, int64_t n);
+void Unary(UnaryOp op, const float* x, float* out, int64_t n, float arg);
+void Swiglu(const float* gate, const float* up, float* out, int64_t n);
+void Rope(const float* x, const float* cos, const float* sin, float* out, int64_t size);
+void Softmax(const float* x, float* out, int64_t n);
+void BlockMaxima(const float* x, int64_t n, float* maxima);
+
+float Quantize(const void* x, DType dtype, int64_t k, int planes, int8_t* out, int64_t step, int64_t plane_stride);
+int32_t SumDigits(const int8_t* digits, int64_t count);
+float QuantizeInt4(const float* x, int64_t k, int64_t group, int8_t* out, int8_t* multipliers);
+void PackLines(const void* rows, int64_t row_stride, int64_t units, void* out);
+/// What ends a product: the loop over the rows of its epilogue.
+simd::RowFinisher FinisherOf(const GemmCall& call);
+void WidenE2M1(const void* panel, const float* scales, int64_t k, DType dtype, void* out);
+void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);
+/// Gemm for a weight of integers.
+void IntegerGemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);
+/// Gemm for a weight of e4m3.
+void E4M3Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);
+constexpr int64_t kGemmScratchBytes = 26 * 1024;
+constexpr int64_t kGemmStreams = 8;
+
+void Attend(const AttendCall& call, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch);
+void Merge(const AttendPartial& acc, const AttendPartial& part, int64_t rows, int64_t value_dim);
+constexpr int64_t kAttendScratchBytes = 384 * 1024;
+
+void Recur(const RecurrentCall& call);
+void Conv(const ConvCall& call);
+
+int64_t Yardstick(const void* memory);
+
+}  // namespace atb::kernels::neon
