@@ -1,5 +1,6 @@
 import {
   defineConfig,
+  encoderHeads,
   type Field,
   field,
   flag,
@@ -91,7 +92,7 @@ export const LLAMA4_CONFIG = aroundText(
           hiddenSize: field('hidden_size', WIDTH, 768),
           intermediateSize: field('intermediate_size', WIDTH, 5632),
           numLayers: field('num_hidden_layers', COUNT, 34),
-          numHeads: field('num_attention_heads', COUNT, 16),
+          numHeads: encoderHeads('num_attention_heads', 16, { multiple: 4 }),
           imageSize: sideOfSquare('image_size', 448),
           patchSize: sideOfSquare('patch_size', 14),
           channels: field('num_channels', only(3), 3),
