@@ -15,6 +15,8 @@ struct Vec {
 
   /// Accumulators of this type that fit the register file beside weights and activations.
   static constexpr int kAccumulators = 6;
+  /// Panels of floats that are read side by side for one row: what is fastest from memory.
+  static constexpr int kStreams = 4;
 
   static simd::RowFinisher FinisherOf(const GemmCall& call) { return avx2::FinisherOf(call); }
 

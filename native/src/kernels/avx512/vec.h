@@ -14,6 +14,8 @@ struct Vec {
 
   /// f32 accumulators that fit the register file beside weights and activations.
   static constexpr int kAccumulators = 24;
+  /// Panels of floats that are read side by side for one row: what is fastest from memory.
+  static constexpr int kStreams = 2;
 
   static __mmask16 First(int64_t n) { return static_cast<__mmask16>((1u << n) - 1); }
 

@@ -19,6 +19,8 @@ struct Vec {
 
   /// Accumulators of this type that fit the register file beside weights and activations.
   static constexpr int kAccumulators = 6;
+  /// Panels of floats that are read side by side for one row: what is fastest from memory.
+  static constexpr int kStreams = 8;
 
   static simd::RowFinisher FinisherOf(const GemmCall& call) { return neon::FinisherOf(call); }
 

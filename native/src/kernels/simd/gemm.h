@@ -119,7 +119,7 @@ void AccumulateRows(int64_t rows, const char* x, int64_t x_bytes, const char* w,
   constexpr int kMost = RowsOf<V, F>();
   switch (rows) {
     case 1:
-      return AccumulatePanels<V, F, 1, kPanels>(x, x_bytes, w, panel_stride, steps, panels, c);
+      return AccumulatePanels<V, F, 1, V::kStreams>(x, x_bytes, w, panel_stride, steps, panels, c);
     case 2:
       return AccumulatePanels<V, F, 2, kPanels>(x, x_bytes, w, panel_stride, steps, panels, c);
     case 3:
@@ -143,8 +143,10 @@ void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, int64_t 
     for (int64_t row = 0; row < call.m; row += RowsOf<V, F>()) {
       const int64_t rows = Min(RowsOf<V, F>(), call.m - row);
       memset(scratch.c, 0, sizeof scratch.c);
-      for (int64_t k = 0; k < weight.k; k += kChannels) {
-        const int64_t channels = Min(kChannels, weight.k - k);
+      // Panels of a single row are read from their beginning to their end.
+      const int64_t most = call.m == 1 && F::Direct(weight.k) ? weight.k : kChannels;
+      for (int64_t k = 0; k < weight.k; k += most) {
+        const int64_t channels = Min(most, weight.k - k);
         const char* x = static_cast<const char*>(call.x) + row * x_stride + k * x_size;
         int64_t x_bytes = x_stride;
         if (!F::Direct(channels)) {
