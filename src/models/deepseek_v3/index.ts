@@ -25,25 +25,29 @@ export const deepseekV3Rope: Field<RopeConfig, RotarySizes> = {
 
 export const SIGMOID: Field<'sigmoid'> = field('scoring_func', only('sigmoid'), 'sigmoid');
 
-/** Defaults of transformers 5.24, DeepseekV3Config. */
+/** Sizes and experts, and what they are in files that are silent: defaults of transformers 5.24, DeepseekV3Config. */
+export const deepseekV3 = {
+  ...deepseek({
+    qLoraRank: 1536,
+    kvLoraRank: 512,
+    qkNopeHeadDim: 128,
+    qkRopeHeadDim: 64,
+    vHeadDim: 128,
+    experts: { numExperts: 256, numExpertsPerToken: 8, moeIntermediateSize: 2048, normTopkProb: true },
+    sharedExperts: 1,
+    firstDenseLayers: 3,
+    routedScalingFactor: 2.5,
+    mlpBias: false,
+  }),
+  expertGroups: expertGroups({ count: 8, kept: 4, scored: 2 }),
+};
+
 const DEEPSEEK_V3_CONFIG = defineConfig({
   fields: {
-    ...deepseek({
-      qLoraRank: 1536,
-      kvLoraRank: 512,
-      qkNopeHeadDim: 128,
-      qkRopeHeadDim: 64,
-      vHeadDim: 128,
-      experts: { numExperts: 256, numExpertsPerToken: 8, moeIntermediateSize: 2048, normTopkProb: true },
-      sharedExperts: 1,
-      firstDenseLayers: 3,
-      routedScalingFactor: 2.5,
-      mlpBias: false,
-    }),
+    ...deepseekV3,
     scoring: SIGMOID,
     sumGuard: constant({ added: 1e-20 }),
     choice: field('topk_method', only('noaux_tc'), 'noaux_tc'),
-    expertGroups: expertGroups({ count: 8, kept: 4, scored: 2 }),
     rope: deepseekV3Rope,
   },
   irrelevant: DEEPSEEK_IRRELEVANT,

@@ -2,7 +2,6 @@ import {
   type ConfigOf,
   constant,
   defineConfig,
-  expertGroups,
   field,
   indexer,
   listOf,
@@ -22,10 +21,9 @@ import type { Weights } from '../../weights/weights.js';
 import {
   DEEPSEEK_IRRELEVANT,
   type DeepseekConfig,
-  deepseek,
   FlashDeepseekForCausalLMATB,
 } from '../deepseek_v2/index.js';
-import { SIGMOID } from '../deepseek_v3/index.js';
+import { deepseekV3, SIGMOID } from '../deepseek_v3/index.js';
 
 /** What families of latent attention to chosen keys say alike beside `deepseek`. */
 export const sparseDeepseek = (qLoraRank: number) => ({
@@ -40,25 +38,13 @@ export const sparseDeepseek = (qLoraRank: number) => ({
   rope: rotaryConfig({ theta: 10_000, interleaved: true }),
 });
 
-/** Defaults of transformers 5.24, DeepseekV32Config. */
+/** Defaults of transformers 5.24, DeepseekV32Config: those of DeepseekV3Config, and the indexer's. */
 const DEEPSEEK_V32_CONFIG = defineConfig({
   fields: {
-    ...deepseek({
-      qLoraRank: 1536,
-      kvLoraRank: 512,
-      qkNopeHeadDim: 128,
-      qkRopeHeadDim: 64,
-      vHeadDim: 128,
-      experts: { numExperts: 256, numExpertsPerToken: 8, moeIntermediateSize: 2048, normTopkProb: true },
-      sharedExperts: 1,
-      firstDenseLayers: 3,
-      routedScalingFactor: 2.5,
-      mlpBias: false,
-    }),
+    ...deepseekV3,
     ...sparseDeepseek(1536),
     ...indexer({ heads: 64, interleaved: false }),
     indexOwners: ownIndexers,
-    expertGroups: expertGroups({ count: 8, kept: 4, scored: 2 }),
   },
   irrelevant: DEEPSEEK_IRRELEVANT,
 });
