@@ -14,8 +14,6 @@ namespace {
 using simd::Min;
 
 constexpr int64_t kPanels = kGemmStreams;
-/// The most digit rows that are multiplied at once.
-constexpr int kDigitRows = 6;
 /// Accumulators that fit the 32 registers beside weights and constants.
 constexpr int kAccumulators = 24;
 /// Channels of one step: half a tile.

@@ -1,6 +1,6 @@
 #pragma once
-// Products of many activation rows with weights that have groups: what groups add stays in registers until the last.
-// Included by integer_gemm.cpp alone; everything has internal linkage, vec.h says why.
+// Products with weights that have groups: what groups add stays in registers until the last one. Included by
+// integer_gemm.cpp alone; everything has internal linkage, vec.h says why.
 #include "kernels/avx512/integer_formats.h"
 
 // A group's sums of six rows and two panels are twelve registers, their totals twelve more: nothing is written before
@@ -10,9 +10,10 @@
 namespace atb::kernels::avx512 {
 namespace {
 
+/// The most digit rows that are multiplied at once.
+constexpr int kDigitRows = 6;
 /// Panels that are read side by side for T digit rows.
-constexpr int TotalPanels(int T) { return T == 6 ? 2 : 1; }
-constexpr int kTotalRows = 6;
+constexpr int TotalPanels(int T) { return T == kDigitRows ? 2 : 1; }
 /// How far ahead of its reader a panel is fetched.
 constexpr int64_t kTotalsAhead = 2048;
 /// Groups whose sums of digits are known at a time.
@@ -89,9 +90,9 @@ struct FloatTotals {
 /// Adds groups [begin, end) of P panels to what is kept of them, kept[panel][row]. `starts` has what the sums of each
 /// of these groups begin with; where offsets decide it, the factors of these.
 template <class F, int T, int P, class Totals>
-__attribute__((noinline)) void AddGroups(const DigitRows<T>& x, const int32_t (*starts)[kTotalRows],
+__attribute__((noinline)) void AddGroups(const DigitRows<T>& x, const int32_t (*starts)[kDigitRows],
                                          const GroupedPanels& panels, const simd::ScaleGroups& groups, int64_t begin,
-                                         int64_t end, typename Totals::Kept (*kept)[kTotalRows][kPanelColumns]) {
+                                         int64_t end, typename Totals::Kept (*kept)[kDigitRows][kPanelColumns]) {
   constexpr int64_t kLines = kGroupStep / 4 / F::kQuads;
   Totals totals;
 #pragma GCC unroll 4
@@ -160,8 +161,8 @@ __attribute__((noinline)) void AddGroups(const DigitRows<T>& x, const int32_t (*
 /// multipliers, to `c` where not.
 template <class F, int T>
 void MultiplyTotals(const DigitRows<T>& x, const GroupedPanels& panels, const simd::ScaleGroups& groups, int64_t count,
-                    int32_t (*sums)[kTotalRows][kPanelColumns], float (*c)[kTotalRows][kPanelColumns]) {
-  int32_t starts[kSpan][kTotalRows];
+                    int32_t (*sums)[kDigitRows][kPanelColumns], float (*c)[kDigitRows][kPanelColumns]) {
+  int32_t starts[kSpan][kDigitRows];
   for (int64_t begin = 0; begin < groups.count; begin += kSpan) {
     const int64_t end = simd::Min(begin + kSpan, groups.count);
     for (int64_t g = begin; g < end; ++g) {
