@@ -1,5 +1,5 @@
 import { CommonOpBuilderManager } from '../common-op-builders/index.js';
-import { type AtbGraph } from '../graph/atb-graph.js';
+import type { AtbGraph } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import { LATENT_MASK, type RopeConfig } from '../step-inputs/index.js';
 import { headMatrices } from '../weights/head-matrices.js';

@@ -86,14 +86,13 @@ struct DigitRows {
   int64_t At(int64_t step) const { return step / 2 * stride + step % 2 * kStep; }
 };
 
-/// sums[t] = the sum of the digits of row t over steps [begin, end), of T rows.
-template <int T>
-inline void SumRows(const int8_t* const* rows, int64_t stride, int64_t begin, int64_t end, int32_t (&sums)[kByteRows]) {
+/// sums[t] = the sum of the digits of row t over steps [begin, end).
+template <int Planes, int R>
+inline void SumRows(const DigitRows<Planes, R>& x, int64_t begin, int64_t end, int32_t (&sums)[kByteRows]) {
   __m256i lanes[kByteRows] = {};
-  for (int t = 0; t < T; ++t) {
+  for (int t = 0; t < Planes * R; ++t) {
     for (int64_t s = begin; s < end; ++s) {
-      const int8_t* at = rows[t] + s / 2 * stride + s % 2 * kStep;
-      const __m256i digits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
+      const __m256i digits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x.rows[t] + x.At(s)));
       const __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(1), digits);
       lanes[t] = _mm256_add_epi32(lanes[t], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
     }
@@ -111,33 +110,6 @@ struct GroupFactors {
   const int16_t* offsets;  ///< Null where the integers have none.
 };
 
-/// totals[t] += the sums of a group, times multipliers.
-template <int T>
-inline void AddTimesMultipliers(const __m256i (&acc)[T][2], const int8_t* multipliers,
-                                int32_t (*totals)[kPanelColumns]) {
-  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(multipliers));
-  const __m256i factors[] = {_mm256_cvtepi8_epi32(bytes), _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8))};
-  for (int t = 0; t < T; ++t) {
-    for (int i = 0; i < 2; ++i) {
-      __m256i* const total = Int32x16::Half(totals[t], i);
-      *total = _mm256_add_epi32(*total, _mm256_mullo_epi32(acc[t][i], factors[i]));
-    }
-  }
-}
-
-/// c[r] += scale * the numbers whose digits were summed.
-template <int Planes, int R>
-inline void AddTimesScale(const __m256i (&acc)[Planes * R][2], Vec scale, float (*c)[kPanelColumns]) {
-  for (int r = 0; r < R; ++r) {
-    Vec value{_mm256_cvtepi32_ps(acc[r][0]), _mm256_cvtepi32_ps(acc[r][1])};
-    for (int plane = 1; plane < Planes; ++plane) {
-      const auto& digits = acc[plane * R + r];
-      value = Fma(value, Vec::Set1(256.0f), Vec{_mm256_cvtepi32_ps(digits[0]), _mm256_cvtepi32_ps(digits[1])});
-    }
-    Fma(value, scale, Vec::Load(c[r])).Store(c[r]);
-  }
-}
-
 /// Adds groups [begin, end) of a panel to `totals` or c. sums[g - begin] has the sums of the digits of group g.
 template <int Planes, int R>
 void AddGroups(const char* w, const DigitRows<Planes, R>& x, const int32_t (*sums)[kByteRows],
@@ -154,12 +126,13 @@ void AddGroups(const char* w, const DigitRows<Planes, R>& x, const int32_t (*sum
     }
     for (int64_t s = groups.Step(g), last = groups.Step(g + 1); s < last; ++s, w += kStepBytes)
       AddStep<T>(w, x.rows, x.At(s), acc);
+    const auto digit = [&](int t) { return Int32x16{acc[t][0], acc[t][1]}; };
     if (factors.multipliers) {
-      AddTimesMultipliers<T>(acc, factors.multipliers + g * kPanelColumns, totals);
+      AddMultiplied<T>(digit, factors.multipliers + g * kPanelColumns, totals);
     } else {
       // Without offsets, simd::FormatFactor undoes the 16.
       const Vec scale = Vec::Load(factors.scales + g * kPanelColumns) * Vec::Set1(factors.offsets ? 1.0f : 16.0f);
-      AddTimesScale<Planes, R>(acc, scale, c);
+      AddScaled<Planes, R>(digit, scale, {}, 0, c);
     }
   }
 }
@@ -178,7 +151,7 @@ void MultiplyBytes(const GemmCall& call, const simd::DigitBlock& block, int64_t 
     const int64_t end = simd::Min(begin + kSpan, groups.count);
     int32_t sums[kSpan][kByteRows];
     for (int64_t g = begin; g < end; ++g)
-      SumRows<Planes * R>(x.rows, x.stride, groups.Step(g), groups.Step(g + 1), sums[g - begin]);
+      SumRows(x, groups.Step(g), groups.Step(g + 1), sums[g - begin]);
     for (int64_t p = 0; p < panels; ++p) {
       const int64_t at = (panel + p) * groups.count * kPanelColumns;
       AddGroups<Planes, R>(static_cast<const char*>(weight.data) + (panel + p) * weight.panel_stride, x, sums,
@@ -188,11 +161,8 @@ void MultiplyBytes(const GemmCall& call, const simd::DigitBlock& block, int64_t 
     }
   }
   for (int64_t p = 0; p < panels && weight.multipliers; ++p) {
-    __m256i acc[Planes * R][2];
-    for (int t = 0; t < Planes * R; ++t) {
-      for (int i = 0; i < 2; ++i) acc[t][i] = *Int32x16::Half(totals[p][t], i);
-    }
-    AddTimesScale<Planes, R>(acc, scales.At<Vec>(p * scales.stride), c[p]);
+    const auto digit = [&](int t) { return Int32x16::Load(totals[p][t]); };
+    AddScaled<Planes, R>(digit, scales.At<Vec>(p * scales.stride), {}, p, c[p]);
   }
 }
 

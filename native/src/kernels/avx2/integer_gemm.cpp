@@ -9,46 +9,14 @@ using simd::Min;
 
 constexpr int64_t kPanels = kGemmStreams;
 
-/// The most digit rows that are multiplied at once.
-constexpr int kRows = kByteRows;
-static_assert(kDigitRows <= kRows);
-
 struct alignas(64) Scratch {
   PartialSums sums[kPanels][kDigitRows];
   int32_t totals[kPanels][kDigitRows][kPanelColumns];  ///< Sums over groups, each times its multiplier.
-  float c[kPanels][kRows][kPanelColumns];
+  float c[kPanels][kByteRows][kPanelColumns];
   float scales[kPanels][kPanelColumns];
   WindowSums windows[kPanels];  ///< Where scales are powers of two.
   int16_t x[kDigitRows][kPieceSteps * kStep];
 };
-
-/// c[r] += scale * the numbers whose digits were summed, with what offsets add to panel `panel`.
-template <int Planes, int R, class Digit>
-void AddScaled(Digit digit, Vec scale, const simd::GroupOffsets& offsets, int64_t panel, float (*c)[kPanelColumns]) {
-  const Vec offset = offsets.offsets ? offsets.Factors<Vec>(panel) : Vec::Zero();
-  for (int r = 0; r < R; ++r) {
-    Vec value = digit(r).Floats();
-    for (int plane = 1; plane < Planes; ++plane) value = Fma(value, Vec::Set1(256.0f), digit(plane * R + r).Floats());
-    if (offsets.offsets) value = Fma(offset, Vec::Set1(offsets.sums[r * offsets.row_stride]), value);
-    Fma(value, scale, Vec::Load(c[r])).Store(c[r]);
-  }
-}
-
-/// totals[t] += multipliers * the sums of a group.
-template <int T>
-void AddMultiplied(const PartialSums* sums, const int8_t* multipliers, int32_t (*totals)[kPanelColumns]) {
-  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(multipliers));
-  const __m256i lo = _mm256_cvtepi8_epi32(bytes);
-  const __m256i hi = _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8));
-  for (int t = 0; t < T; ++t) {
-    const Int32x16 group = Columns(sums[t]), total = Int32x16::Load(totals[t]);
-    const Int32x16 sum{
-        _mm256_add_epi32(total.lo, _mm256_mullo_epi32(group.lo, lo)),
-        _mm256_add_epi32(total.hi, _mm256_mullo_epi32(group.hi, hi)),
-    };
-    sum.Store(totals[t]);
-  }
-}
 
 /// Widens the digits of a step to words.
 inline void WidenStep(const int8_t* digits, int16_t* words) {
@@ -95,7 +63,7 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
       PartialSums* const sums = scratch.sums[p];
       if (weight.multipliers) {
         const int64_t at = ((panel + p) * groups.count + group) * kPanelColumns;
-        AddMultiplied<T>(sums, weight.multipliers + at, scratch.totals[p]);
+        AddMultiplied<T>([&](int t) { return Columns(sums[t]); }, weight.multipliers + at, scratch.totals[p]);
       } else if (weight.exponents) {
         const auto digit = [&](int t) { return Columns(sums[t]); };
         const uint8_t* const exponents = scales.exponents + p * scales.stride + group * kPanelColumns;

@@ -95,6 +95,36 @@ struct Int32x16 {
   Vec Floats() const { return {_mm256_cvtepi32_ps(lo), _mm256_cvtepi32_ps(hi)}; }
 };
 
+/// c[r] += scale * the numbers whose digits were summed, with what offsets add to panel `panel`.
+template <int Planes, int R, class Digit>
+__attribute__((always_inline)) inline void AddScaled(Digit digit, Vec scale, const simd::GroupOffsets& offsets,
+                                                     int64_t panel, float (*c)[kPanelColumns]) {
+  const Vec offset = offsets.offsets ? offsets.Factors<Vec>(panel) : Vec::Zero();
+  for (int r = 0; r < R; ++r) {
+    Vec value = digit(r).Floats();
+    for (int plane = 1; plane < Planes; ++plane) value = Fma(value, Vec::Set1(256.0f), digit(plane * R + r).Floats());
+    if (offsets.offsets) value = Fma(offset, Vec::Set1(offsets.sums[r * offsets.row_stride]), value);
+    Fma(value, scale, Vec::Load(c[r])).Store(c[r]);
+  }
+}
+
+/// totals[t] += multipliers * the sums of a group, digit(t).
+template <int T, class Digit>
+__attribute__((always_inline)) inline void AddMultiplied(Digit digit, const int8_t* multipliers,
+                                                         int32_t (*totals)[kPanelColumns]) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(multipliers));
+  const __m256i lo = _mm256_cvtepi8_epi32(bytes);
+  const __m256i hi = _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8));
+  for (int t = 0; t < T; ++t) {
+    const Int32x16 group = digit(t), total = Int32x16::Load(totals[t]);
+    const Int32x16 sum{
+        _mm256_add_epi32(total.lo, _mm256_mullo_epi32(group.lo, lo)),
+        _mm256_add_epi32(total.hi, _mm256_mullo_epi32(group.hi, hi)),
+    };
+    sum.Store(totals[t]);
+  }
+}
+
 /// The sums of the eight columns of two registers, in order.
 inline __m256i Columns(__m256i a, __m256i b) { return _mm256_permute4x64_epi64(_mm256_hadd_epi32(a, b), 0xD8); }
 
