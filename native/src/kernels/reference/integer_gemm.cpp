@@ -7,7 +7,7 @@
 namespace atb::kernels::reference {
 namespace {
 
-int32_t WeightAt(const PackedWeight& weight, int64_t panel, int64_t column, int64_t i) {
+int32_t IntegerAt(const PackedWeight& weight, int64_t panel, int64_t column, int64_t i) {
   const auto* data = static_cast<const int8_t*>(weight.data) + panel * weight.panel_stride;
   if (weight.format == WeightFormat::kI8) return data[(i / 4 * kPanelColumns + column) * 4 + i % 4];
   const int8_t both = data[(i / 8 * kPanelColumns + column) * 4 + i % 4];
@@ -35,7 +35,7 @@ float JoinedSum(const GemmCall& call, int64_t row, int64_t panel, int64_t column
   for (int plane = 0; plane < call.digits.planes; ++plane) {
     int32_t products = 0;
     for (int64_t i = first; i < end; ++i)
-      products += DigitAt(call, row, plane, i) * (WeightAt(*call.weight, panel, column, i) + offset) * weight_of(i);
+      products += DigitAt(call, row, plane, i) * (IntegerAt(*call.weight, panel, column, i) + offset) * weight_of(i);
     sum = sum * 256 + static_cast<float>(products);
   }
   return sum;

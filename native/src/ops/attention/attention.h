@@ -73,17 +73,17 @@ struct AttentionMask {
 /// Queries [tokens, heads, head_dim] of sequences over caches in the layout of kernels/kv_layout.h.
 struct AttentionWork {
   const AttentionParam& param;
-  const void* q;
-  void* out;  ///< [tokens, heads, value_dim]
-  DType dtype;
-  DType cache_dtype;  ///< dtype or i8.
-  int64_t tokens;
-  int64_t head_dim;
-  int64_t blocks;  ///< Of the caches.
-  int64_t block_size;
-  AttentionMask mask;
-  AttentionSequence* sequences;
-  int64_t count;
+  const void* q = nullptr;
+  void* out = nullptr;  ///< [tokens, heads, value_dim]
+  DType dtype{};
+  DType cache_dtype{};  ///< dtype or i8.
+  int64_t tokens = 0;
+  int64_t head_dim = 0;
+  int64_t blocks = 0;  ///< Of the caches.
+  int64_t block_size = 0;
+  AttentionMask mask{};
+  AttentionSequence* sequences = nullptr;
+  int64_t count = 0;
   const float* sinks = nullptr;   ///< [heads], or null.
   const int32_t* seen = nullptr;  ///< [tokens], or null.
 };

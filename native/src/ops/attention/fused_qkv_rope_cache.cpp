@@ -12,9 +12,6 @@
 namespace atb {
 namespace {
 
-constexpr const char* kOp = "QkvRopeCache";
-enum Input { kQkv, kKeyCache, kValueCache, kSlots, kCos, kSin };
-
 /// How many keys are rotated before they are written together: whole panels of the cache's layout.
 constexpr int64_t kRun = 32;
 
@@ -26,9 +23,6 @@ struct QkvRopeCacheParam {
   bool norm;
   bool plus_one;  ///< The norms multiply with gamma + 1.
   float epsilon;
-
-  /// The gamma of queries, which that of keys follows.
-  int Gamma() const { return rotate ? kSin + 1 : kSlots + 1; }
 };
 
 /// Our extension: what Split, RmsNorm of each head (Qwen3), Rope and ReshapeAndCache compute one after another, without
@@ -37,8 +31,11 @@ struct QkvRopeCacheParam {
 /// Outputs: rotated queries [T, heads D]; the caches, in place, as ReshapeAndCache leaves them.
 class QkvRopeCache : public Operation {
  public:
+  static constexpr const char* kOp = "QkvRopeCache";
+  enum Input { kQkv, kKeyCache, kValueCache, kSlots, kCos, kSin };
+
   explicit QkvRopeCache(const QkvRopeCacheParam& param) : param_(param) {}
-  int NumInputs() const override { return param_.Gamma() + (param_.norm ? 2 : 0); }
+  int NumInputs() const override { return GammaOf(param_) + (param_.norm ? 2 : 0); }
   int NumOutputs() const override { return 3; }
   bool InPlace(int input, int output) const override { return output > 0 && input == kKeyCache + output - 1; }
 
@@ -47,7 +44,7 @@ class QkvRopeCache : public Operation {
     RequireFloat(kOp, kQkv, qkv);
     RequireRank(kOp, kQkv, qkv, 2, 2);
     if (qkv.dim(1) != Width()) FailShape(kOp, kQkv, "[tokens," + std::to_string(Width()) + "]", qkv);
-    for (int i = kCos; i < param_.Gamma(); ++i) {
+    for (int i = kCos; i < GammaOf(param_); ++i) {
       const TensorDesc& table = in[static_cast<size_t>(i)];
       RequireFloat(kOp, i, table);
       RequireRank(kOp, i, table, 2, 2);
@@ -66,7 +63,7 @@ class QkvRopeCache : public Operation {
       out[static_cast<size_t>(i - kKeyCache + 1)] = cache;
     }
     RequireVector(kOp, kSlots, in[kSlots], DType::kI32, qkv.dim(0));
-    for (int i = param_.Gamma(); i < NumInputs(); ++i)
+    for (int i = GammaOf(param_); i < NumInputs(); ++i)
       RequireVector(kOp, i, in[static_cast<size_t>(i)], qkv.dtype, param_.head_dim);
     out[0] = qkv;
     out[0].dims[1] = param_.heads * param_.head_dim;
@@ -116,6 +113,9 @@ class QkvRopeCache : public Operation {
   }
 
  private:
+  /// The gamma of queries, which that of keys follows.
+  static int GammaOf(const QkvRopeCacheParam& param) { return param.rotate ? kSin + 1 : kSlots + 1; }
+
   static constexpr int kBuffers = 4;
 
   int64_t Width() const { return (param_.heads + 2 * param_.kv_heads) * param_.head_dim; }
@@ -138,7 +138,8 @@ class QkvRopeCache : public Operation {
           slot_buffers_(ctx.workspace + op.SlotBuffersAt(ctx.pool.threads())) {
       const RowBuffers gammas(ctx.workspace, 1, p_.head_dim);
       for (int i = 0; p_.norm && i < 2; ++i)
-        gamma_[i] = LoadGamma(kernels_, in[static_cast<size_t>(p_.Gamma() + i)], p_.head_dim, p_.plus_one, gammas(i, 0));
+        gamma_[i] = LoadGamma(kernels_, in[static_cast<size_t>(GammaOf(p_) + i)], p_.head_dim, p_.plus_one,
+                              gammas(i, 0));
     }
 
     void Query(int64_t token, int worker) const {
@@ -240,7 +241,7 @@ class QkvRopeCache : public Operation {
 
 std::unique_ptr<Operation> CreateQkvRopeCache(const ParamObject& object) {
   constexpr int64_t kMaxHeads = 1 << 16;
-  ParamReader reader(kOp, object);
+  ParamReader reader(QkvRopeCache::kOp, object);
   QkvRopeCacheParam param{};
   param.heads = reader.Int("headNum", 0, 0, kMaxHeads);
   param.kv_heads = reader.Int("kvHeadNum", 0, 0, kMaxHeads);

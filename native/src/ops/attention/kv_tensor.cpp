@@ -9,7 +9,7 @@ namespace atb {
 namespace {
 
 /// How many rows become integers at a time.
-constexpr int64_t kRun = 32;
+constexpr int64_t kIntegersRun = 32;
 
 int64_t RowBytes(int64_t head_dim) { return RoundUp(head_dim, 64); }
 
@@ -38,7 +38,7 @@ kernels::KvStore StoreOf(const Tensor& cache) {
 
 size_t SlotBufferBytes(const TensorDesc& cache) {
   if (cache.dtype != DType::kI8) return 0;
-  return static_cast<size_t>(kRun) * (static_cast<size_t>(RowBytes(cache.dim(3))) + sizeof(float));
+  return static_cast<size_t>(kIntegersRun) * (static_cast<size_t>(RowBytes(cache.dim(3))) + sizeof(float));
 }
 
 void WriteRows(const kernels::KvStore& store, const kernels::KernelTable& kernels, int64_t slot, int64_t head,
@@ -46,10 +46,10 @@ void WriteRows(const kernels::KvStore& store, const kernels::KernelTable& kernel
   if (store.dtype != DType::kI8) return kernels::WriteSlots(store, slot, head, rows, row_stride, count);
   const int64_t stride = RowBytes(store.head_dim);
   auto* integers = reinterpret_cast<int8_t*>(buffer);
-  auto* scales = reinterpret_cast<float*>(buffer + kRun * stride);
+  auto* scales = reinterpret_cast<float*>(buffer + kIntegersRun * stride);
   const auto* from = static_cast<const std::byte*>(rows);
-  for (int64_t i = 0; i < count; i += kRun) {
-    const int64_t n = std::min(kRun, count - i);
+  for (int64_t i = 0; i < count; i += kIntegersRun) {
+    const int64_t n = std::min(kIntegersRun, count - i);
     for (int64_t k = 0; k < n; ++k) {
       const std::byte* row = from + (i + k) * row_stride * static_cast<int64_t>(SizeOf(dtype));
       scales[k] = kernels.quantize(row, dtype, store.head_dim, 1, integers + k * stride, 64, 0);

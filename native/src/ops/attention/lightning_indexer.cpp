@@ -14,10 +14,6 @@
 namespace atb {
 namespace {
 
-constexpr const char* kOp = "LightningIndexer";
-enum Input { kQuery, kWeights, kKeys, kTables, kContexts, kLengths };
-constexpr PagedSequences kPaged{kOp, kTables, kLengths};
-
 /// Queries of one sequence that meet keys together.
 constexpr int64_t kTileTokens = 8;
 /// Keys of a piece of parallel work, and those that are widened at a time.
@@ -65,6 +61,10 @@ void ChooseLargest(const float* scores, int64_t n, int64_t top, int32_t* out) {
 /// sees fewer keys.
 class LightningIndexer : public Operation {
  public:
+  static constexpr const char* kOp = "LightningIndexer";
+  enum Input { kQuery, kWeights, kKeys, kTables, kContexts, kLengths };
+  static constexpr PagedSequences kPaged{kOp, kTables, kLengths};
+
   LightningIndexer(int64_t heads, int64_t top) : heads_(heads), top_(top) {}
   int NumInputs() const override { return kLengths + 1; }
   int NumOutputs() const override { return 1; }
@@ -204,7 +204,7 @@ class LightningIndexer : public Operation {
 }  // namespace
 
 std::unique_ptr<Operation> CreateLightningIndexer(const ParamObject& param) {
-  ParamReader reader(kOp, param);
+  ParamReader reader(LightningIndexer::kOp, param);
   const int64_t heads = reader.Int("headNum", 0, 1, 1 << 16);
   if (heads == 0) reader.Fail("headNum", "given");
   const int64_t top = reader.Int("topK", 0, 1, 1 << 20);

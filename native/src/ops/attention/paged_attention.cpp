@@ -10,15 +10,15 @@
 namespace atb {
 namespace {
 
-constexpr const char* kOp = "PagedAttention";
-enum Input { kQuery, kKeys, kValues };
-enum class MaskType { kNone, kNorm, kAlibi, kSpec };
-
 /// Queries [tokens, heads, D] over the paged cache. Inputs: query, keyCache, valueCache unless mlaVHeadSize says which part
 /// of a key its value is, blockTables i32 [batch, W], contextLens i32 [batch], mask unless maskType is
 /// MASK_TYPE_UNDEFINED, qLens i32 [batch] with CALC_TYPE_SPEC, i32 [tokens] with hasSeen, f32 [heads] with hasSinks; without qLens each sequence has one query. Queries are the last tokens of their context, whose keys the cache holds already.
 class PagedAttention : public Operation {
  public:
+  static constexpr const char* kOp = "PagedAttention";
+  enum Input { kQuery, kKeys, kValues };
+  enum class MaskType { kNone, kNorm, kAlibi, kSpec };
+
   PagedAttention(AttentionParam param, MaskType mask, bool spec) : param_(std::move(param)), mask_(mask), spec_(spec) {}
   int NumInputs() const override { return Seen() + param_.has_seen + param_.has_sinks; }
   int NumOutputs() const override { return 1; }
@@ -189,7 +189,8 @@ class PagedAttention : public Operation {
 }  // namespace
 
 std::unique_ptr<Operation> CreatePagedAttention(const ParamObject& param) {
-  ParamReader reader(kOp, param);
+  using MaskType = PagedAttention::MaskType;
+  ParamReader reader(PagedAttention::kOp, param);
   AttentionParam common = AttentionParam::Read(reader);
   const auto mask = static_cast<MaskType>(reader.Enum(
       "maskType", {"MASK_TYPE_UNDEFINED", "MASK_TYPE_NORM", "MASK_TYPE_ALIBI", "MASK_TYPE_SPEC"}, 0));

@@ -10,8 +10,6 @@
 namespace atb {
 namespace {
 
-constexpr const char* kOp = "ReshapeAndCache";
-
 /// key [tokens, heads, D], value [tokens, heads, Dv] go to the slots of two caches, in place; with K_CACHE_V_BYPASS there is
 /// only the key and its cache. Inputs: rows, caches, slots. Token t goes to offset
 /// slots[t] % block_size of block slots[t] / block_size, as integers with a scale where the cache holds those. Negative
@@ -19,6 +17,8 @@ constexpr const char* kOp = "ReshapeAndCache";
 /// of the block: see kernels/kv_pack.h.
 class ReshapeAndCache : public Operation {
  public:
+  static constexpr const char* kOp = "ReshapeAndCache";
+
   explicit ReshapeAndCache(int caches) : caches_(caches) {}
   int NumInputs() const override { return 2 * caches_ + 1; }
   int NumOutputs() const override { return caches_; }
@@ -118,7 +118,7 @@ class ReshapeAndCache : public Operation {
 }  // namespace
 
 std::unique_ptr<Operation> CreateReshapeAndCache(const ParamObject& param) {
-  ParamReader reader(kOp, param);
+  ParamReader reader(ReshapeAndCache::kOp, param);
   reader.Require("compressType", "COMPRESS_TYPE_UNDEFINED");
   const bool bypass = reader.Enum("kvCacheCfg", {"K_CACHE_V_CACHE", "K_CACHE_V_BYPASS"}, 0) == 1;
   reader.Done();

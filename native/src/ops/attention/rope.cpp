@@ -5,13 +5,13 @@
 namespace atb {
 namespace {
 
-constexpr const char* kOp = "Rope";
-
 /// q [T, Nq * D], k [T, Nk * D] (or [B, S, N, D] with B * S tokens), cos and sin [T, D], lengths [B] -> rotated q and
 /// k. A head of D elements is cut into rotaryCoeff / 2 groups; each is rotated half against half with its own part of
 /// cos and sin: coefficient 2 is LLaMA's (one group), 4 ChatGLM's (two), D is the interleaved form (pairs).
 class Rope : public Operation {
  public:
+  static constexpr const char* kOp = "Rope";
+
   explicit Rope(int64_t coefficient) : coefficient_(coefficient) {}
   int NumInputs() const override { return 5; }
   int NumOutputs() const override { return 2; }
@@ -82,7 +82,7 @@ class Rope : public Operation {
 }  // namespace
 
 std::unique_ptr<Operation> CreateRope(const ParamObject& param) {
-  ParamReader reader(kOp, param);
+  ParamReader reader(Rope::kOp, param);
   const int64_t coefficient = reader.Int("rotaryCoeff", 4, 2, 1 << 16);
   if (coefficient % 2 != 0) reader.Fail("rotaryCoeff", "even");
   reader.Require("cosFormat", 0);

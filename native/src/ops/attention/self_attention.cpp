@@ -8,15 +8,15 @@
 namespace atb {
 namespace {
 
-constexpr const char* kOp = "SelfAttention";
-enum class MaskType { kNone, kNorm, kAlibi };
-
 /// Prefill (PA_ENCODER): q [tokens, heads, D] of packed sequences over their own k, v [tokens, kvHeads, D]; each may
 /// also be [tokens, heads * D]. Without a mask every token of a sequence sees every other. Inputs: q, k, v unless
 /// mlaVHeadSize says which part of a key its value is, mask unless maskType is MASK_TYPE_UNDEFINED, seqLen i32 [batch], with
 /// hasSeen i32 [tokens], with hasSinks f32 [heads]. Without a mask seqLen may be [2, batch]: queries of each sequence, then keys.
 class SelfAttention : public Operation {
  public:
+  static constexpr const char* kOp = "SelfAttention";
+  enum class MaskType { kNone, kNorm, kAlibi };
+
   SelfAttention(AttentionParam param, MaskType mask, bool triangle, bool high_precision)
       : param_(std::move(param)), mask_(mask), triangle_(triangle), high_precision_(high_precision) {
     if (triangle_) param_.causal = true;
@@ -188,7 +188,8 @@ class SelfAttention : public Operation {
 }  // namespace
 
 std::unique_ptr<Operation> CreateSelfAttention(const ParamObject& param) {
-  ParamReader reader(kOp, param);
+  using MaskType = SelfAttention::MaskType;
+  ParamReader reader(SelfAttention::kOp, param);
   AttentionParam common = AttentionParam::Read(reader);
   // ENCODER and DECODER attend over a contiguous cache, which MindIE's paged models do not have.
   if (reader.Enum("calcType", {"UNDEFINED", "PA_ENCODER"}, 0) != 1) reader.Fail("calcType", "PA_ENCODER");

@@ -13,10 +13,6 @@
 namespace atb {
 namespace {
 
-constexpr const char* kOp = "SparseAttention";
-enum Input { kQuery, kKeys, kTables, kContexts, kLengths, kChosen };
-constexpr PagedSequences kPaged{kOp, kTables, kLengths};
-
 /// Gathered keys take no more memory than this, unless those of one query do.
 constexpr int64_t kGatheredBytes = int64_t{64} << 20;
 
@@ -30,6 +26,10 @@ constexpr int64_t kGatheredBytes = int64_t{64} << 20;
 /// keys up to their own, of which a sequence brings the first ones, go without copies: the result has the same bits.
 class SparseAttention : public Operation {
  public:
+  static constexpr const char* kOp = "SparseAttention";
+  enum Input { kQuery, kKeys, kTables, kContexts, kLengths, kChosen };
+  static constexpr PagedSequences kPaged{kOp, kTables, kLengths};
+
   explicit SparseAttention(AttentionParam param) : param_(std::move(param)) {}
   int NumInputs() const override { return kChosen + 1; }
   int NumOutputs() const override { return 1; }
@@ -199,7 +199,7 @@ class SparseAttention : public Operation {
 }  // namespace
 
 std::unique_ptr<Operation> CreateSparseAttention(const ParamObject& param) {
-  ParamReader reader(kOp, param);
+  ParamReader reader(SparseAttention::kOp, param);
   AttentionParam own;
   own.heads = reader.Int("headNum", 0, 1, 1 << 16);
   if (own.heads == 0) reader.Fail("headNum", "given");

@@ -8,12 +8,12 @@
 namespace atb {
 namespace {
 
-constexpr const char* kOp = "DynamicQuant";
-
 /// x [.., k] -> int8 [.., k] and f32 scales [..], one per row: scale = max |x| / 127, out = x / scale rounded to
 /// nearest even. A row that is not finite has the scale NaN and zeros.
 class DynamicQuant : public Operation {
  public:
+  static constexpr const char* kOp = "DynamicQuant";
+
   int NumInputs() const override { return 1; }
   int NumOutputs() const override { return 2; }
 
@@ -56,7 +56,7 @@ class DynamicQuant : public Operation {
 }  // namespace
 
 std::unique_ptr<Operation> CreateDynamicQuant(const ParamObject& param) {
-  ParamReader(kOp, param).Done();
+  ParamReader(DynamicQuant::kOp, param).Done();
   return std::make_unique<DynamicQuant>();
 }
 

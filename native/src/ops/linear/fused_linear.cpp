@@ -15,11 +15,9 @@ namespace {
 
 using kernels::PackedWeight;
 
-constexpr const char* kOp = "FusedLinear";
-
 /// Up to this many rows, every thread normalises all of them for itself, about 0.2 microseconds for a row of 2048. That
 /// saves a barrier, and such a product is bound by reading its weights anyway.
-constexpr int64_t kFewRows = 32;
+constexpr int64_t kRowsOfEach = 32;
 
 /// What normalises the rows: nothing, RmsNorm, RmsNorm with gamma + 1, or LayerNorm.
 enum class RowNorm { kNone, kRms, kRmsPlusOne, kLayer };
@@ -52,6 +50,8 @@ struct FusedLinearParam {
 /// int8 before, as DynamicQuant makes them.
 class FusedLinear : public Operation {
  public:
+  static constexpr const char* kOp = "FusedLinear";
+
   explicit FusedLinear(const FusedLinearParam& param)
       : param_(param),
         integers_{kOp,
@@ -147,7 +147,7 @@ class FusedLinear : public Operation {
     if (param_.norm == RowNorm::kNone) return Multiply(call, ctx.kernels, ctx.pool, ctx.workspace);
 
     const Norm norm(in, param_, space, ctx);
-    if (space.m > kFewRows) {
+    if (space.m > kRowsOfEach) {
       call.x = norm.rows;
       ForRows(ctx.pool, space.m, space.k, [&](int64_t row, int worker) { norm.Row(row, norm.rows, worker); });
       return Multiply(call, ctx.kernels, ctx.pool, ctx.workspace);
@@ -190,7 +190,7 @@ class FusedLinear : public Operation {
     Space(const FusedLinear& op, std::span<const TensorDesc> in, int threads, const kernels::KernelTable& kernels)
         : m(Extent(in[0], 0, in[0].rank - 1)), k(in[0].dim(-1)) {
       const auto row = static_cast<size_t>(k) * SizeOf(in[0].dtype);
-      rows_bytes = Align(static_cast<size_t>(std::min(m, kFewRows)) * row);
+      rows_bytes = Align(static_cast<size_t>(std::min(m, kRowsOfEach)) * row);
       const bool integers = op.param_.weight_bits != 0;
       const bool widens = op.param_.group == kernels::kWidenedGroup;
       gamma_at = integers ? MultiplyBytes(threads, kernels, m, k, op.Planes(in[0]), widens) : MultiplyBytes(threads, kernels);
@@ -269,7 +269,7 @@ class FusedLinear : public Operation {
 }  // namespace
 
 std::unique_ptr<Operation> CreateFusedLinear(const ParamObject& object) {
-  ParamReader reader(kOp, object);
+  ParamReader reader(FusedLinear::kOp, object);
   FusedLinearParam param{};
   reader.Require("transposeB", true);
   param.has_bias = reader.Bool("hasBias", false);

@@ -14,8 +14,6 @@ namespace {
 
 using kernels::PackedWeight;
 
-constexpr const char* kOp = "Linear";
-
 /// Depth up to which row-major weights of batches are not packed.
 constexpr int64_t kSmallDepth = 16;
 
@@ -32,6 +30,8 @@ struct LinearParam {
 /// each. With MATMUL_EIN_SUM batches are x's axis 1. f32, f16 or bf16, all alike but for an f32 bias. Sums are f32, the result is rounded once.
 class Linear : public Operation {
  public:
+  static constexpr const char* kOp = "Linear";
+
   explicit Linear(const LinearParam& param) : param_(param) {}
   int NumInputs() const override { return param_.has_bias || param_.accumulate ? 3 : 2; }
   int NumOutputs() const override { return 1; }
@@ -219,7 +219,7 @@ class Linear : public Operation {
 }  // namespace
 
 std::unique_ptr<Operation> CreateLinear(const ParamObject& object) {
-  ParamReader reader(kOp, object);
+  ParamReader reader(Linear::kOp, object);
   LinearParam param{};
   param.transpose_a = reader.Bool("transposeA", false);
   param.transpose_b = reader.Bool("transposeB", true);
@@ -237,7 +237,7 @@ std::unique_ptr<Operation> CreateLinear(const ParamObject& object) {
   if (out && !param.f32_out) {
     if (param.transpose_a || param.accumulate || param.einsum)
       reader.Fail("outDataType", "ACL_DT_UNDEFINED or ACL_FLOAT with transposeA, enAccum or matmulType");
-    return MakeInt8Linear(kOp, param.transpose_b, param.has_bias, *out);
+    return MakeInt8Linear(Linear::kOp, param.transpose_b, param.has_bias, *out);
   }
   return std::make_unique<Linear>(param);
 }

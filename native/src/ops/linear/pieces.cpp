@@ -13,10 +13,8 @@ namespace {
 using kernels::GemmCall;
 using kernels::PackedWeight;
 
-/// A product of at most 32 rows is bound by reading its weights. So they are read once, several panels side by side.
-constexpr int64_t kFewRows = 32;
-/// Bytes of weights that a thread then takes at once, about 200 microseconds of reading. They are many because a thread
-/// waits for memory each time it starts to read at another place.
+/// Bytes of weights that a thread takes at once where rows are few, about 200 microseconds of reading. They are many
+/// because a thread waits for memory each time it starts to read at another place.
 constexpr int64_t kRangeBytes = 4096 * 1024;
 /// Bytes of the activations of a piece. They stay in a core's L2 while the panels of the piece stream past them.
 constexpr int64_t kPieceBytes = 1024 * 1024;

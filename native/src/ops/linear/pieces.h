@@ -5,6 +5,9 @@
 
 namespace atb {
 
+/// A product of at most 32 rows is bound by reading its weights. So they are read once, several panels side by side.
+inline constexpr int64_t kFewRows = 32;
+
 /// How a product is cut into pieces of work: blocks of rows of x times ranges of panels.
 struct Piece {
   int64_t rows;

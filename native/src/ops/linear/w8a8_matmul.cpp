@@ -15,9 +15,6 @@ namespace {
 
 using kernels::PackedWeight;
 
-constexpr const char* kOp = "W8A8MatMul";
-enum Input { kX, kWeight };
-
 /// Inputs that there are not are 0.
 struct W8A8Param {
   DType out;
@@ -30,6 +27,9 @@ struct W8A8Param {
 /// scaled. The Linear of int8 is the same without perTokenScale, and has its bias before its scale.
 class W8A8MatMul : public Operation {
  public:
+  static constexpr const char* kOp = "W8A8MatMul";
+  enum Input { kX, kWeight };
+
   W8A8MatMul(const IntegerWeight& weight, const W8A8Param& param) : weight_(weight), param_(param) {}
   int NumInputs() const override { return 3 + (param_.row_scale != 0) + (param_.bias != 0); }
   int NumOutputs() const override { return 1; }
@@ -107,8 +107,8 @@ class W8A8MatMul : public Operation {
 }  // namespace
 
 std::unique_ptr<Operation> CreateW8A8MatMul(const ParamObject& object) {
-  ParamReader reader(kOp, object);
-  const IntegerWeight weight{kOp, 8, reader.Bool("transposeB", false), 0};
+  ParamReader reader(W8A8MatMul::kOp, object);
+  const IntegerWeight weight{W8A8MatMul::kOp, 8, reader.Bool("transposeB", false), 0};
   W8A8Param param{};
   param.row_scale = reader.Bool("hasPerTokenScale", false) ? 3 : 0;
   if (reader.Bool("hasBias", false)) param.bias = param.row_scale == 0 ? 3 : 4;

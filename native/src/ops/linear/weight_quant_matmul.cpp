@@ -16,9 +16,6 @@ namespace {
 
 using kernels::PackedWeight;
 
-enum Input { kX, kWeight, kScale, kOffset, kBias };
-
-
 /// out = x ((w + offset) * scale) + bias: x [.., m, k] of floats, w int8 or int4 (or, our extension, e4m3 or e2m1) with a scale and an offset for each
 /// output or for each group of its channels, bias [n] of x's dtype or f32. With offsets of 0 the products are those of
 /// integers (see MultiplyCall), x being taken as 16 bits (24 when it is f32) relative to a row's largest number; so they
@@ -26,6 +23,8 @@ enum Input { kX, kWeight, kScale, kOffset, kBias };
 /// multiplied in f32. With int8Activations, our extension, each row of x becomes int8 first, as DynamicQuant makes it.
 class WeightQuantMatMul : public Operation {
  public:
+  enum Input { kX, kWeight, kScale, kOffset, kBias };
+
   WeightQuantMatMul(const IntegerWeight& weight, bool has_bias, bool f32_out, bool int8_rows)
       : op_(weight.op), weight_(weight), has_bias_(has_bias), f32_out_(f32_out), int8_rows_(int8_rows) {}
   int NumInputs() const override { return has_bias_ ? 5 : 4; }

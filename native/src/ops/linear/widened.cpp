@@ -6,6 +6,7 @@
 #include "base/checked.h"
 #include "kernels/pack.h"
 #include "kernels/pack_integers.h"
+#include "ops/linear/pieces.h"
 
 namespace atb {
 namespace {
@@ -16,7 +17,6 @@ using kernels::PackedWeight;
 /// of few rows stay in L2; many rows would be read again for each time.
 constexpr int64_t kFewBytes = 512 << 10, kBytes = 2 << 20;
 constexpr int64_t kLeast = 2, kMost = 16;
-constexpr int64_t kFewRows = 32;
 
 int64_t PanelsOf(int64_t bytes, int64_t panel_bytes) {
   return std::clamp(bytes / panel_bytes / kLeast * kLeast, kLeast, kMost);

@@ -12,9 +12,6 @@
 namespace atb {
 namespace {
 
-constexpr const char* kOp = "FusedExperts";
-enum Input { kX, kChosen, kProbs, kGateUp };
-
 struct FusedExpertsParam {
   kernels::UnaryOp activation;
   kernels::GateClamp clamp;
@@ -35,6 +32,9 @@ struct FusedExpertsParam {
 /// Only the matrices of chosen experts are read, each once however many tokens chose it.
 class FusedExperts : public Operation {
  public:
+  static constexpr const char* kOp = "FusedExperts";
+  enum Input { kX, kChosen, kProbs, kGateUp };
+
   explicit FusedExperts(const FusedExpertsParam& param)
       : param_(param),
         gate_up_{kOp, kGateUp, param.bits[0], kGateUp + 1, true, HasInt8Rows(), param.offsets[0] ? kGateUp + 2 : 0},
@@ -202,7 +202,7 @@ class FusedExperts : public Operation {
 }  // namespace
 
 std::unique_ptr<Operation> CreateFusedExperts(const ParamObject& object) {
-  ParamReader reader(kOp, object);
+  ParamReader reader(FusedExperts::kOp, object);
   FusedExpertsParam param{};
   using kernels::UnaryOp;
   constexpr UnaryOp kActivations[] = {UnaryOp::kSwish, UnaryOp::kGeluErf, UnaryOp::kGeluTanh};

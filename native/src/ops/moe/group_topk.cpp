@@ -8,8 +8,6 @@
 namespace atb {
 namespace {
 
-constexpr const char* kOp = "GroupTopk";
-
 struct GroupTopkParam {
   int64_t groups;
   int64_t kept;
@@ -21,6 +19,8 @@ struct GroupTopkParam {
 /// second input, ATB's table of indices, is not read.
 class GroupTopk : public Operation {
  public:
+  static constexpr const char* kOp = "GroupTopk";
+
   explicit GroupTopk(const GroupTopkParam& param) : param_(param) {}
   int NumInputs() const override { return 2; }
   int NumOutputs() const override { return 1; }
@@ -74,7 +74,7 @@ class GroupTopk : public Operation {
 }  // namespace
 
 std::unique_ptr<Operation> CreateGroupTopk(const ParamObject& object) {
-  ParamReader reader(kOp, object);
+  ParamReader reader(GroupTopk::kOp, object);
   GroupTopkParam param{};
   param.groups = reader.Int("groupNum", 1, 1, INT16_MAX);
   param.kept = reader.Int("k", 0, 1, param.groups);

@@ -9,8 +9,6 @@
 namespace atb {
 namespace {
 
-constexpr const char* kOp = "GroupedMatmul";
-
 /// ATB's GmmQuantType, as far as it is built.
 enum QuantType { kNone = 0, kW8A8 = 1, kW8A16 = 2, kW4A16 = 3, kW8A8Token = 4 };
 
@@ -33,6 +31,8 @@ struct GroupedMatmulParam {
 /// [experts, k].
 class GroupedMatmul : public Operation {
  public:
+  static constexpr const char* kOp = "GroupedMatmul";
+
   explicit GroupedMatmul(const GroupedMatmulParam& param)
       : param_(param),
         weight_{kOp, 1, param.Bits(), 2 + param.has_bias, false,
@@ -161,7 +161,7 @@ class GroupedMatmul : public Operation {
 }  // namespace
 
 std::unique_ptr<Operation> CreateGroupedMatmul(const ParamObject& object) {
-  ParamReader reader(kOp, object);
+  ParamReader reader(GroupedMatmul::kOp, object);
   reader.Require("transposeB", true);
   GroupedMatmulParam param{};
   param.quant = static_cast<QuantType>(reader.Int("quantType", kNone, kNone, kW8A8Token));

@@ -8,12 +8,12 @@
 namespace atb {
 namespace {
 
-constexpr const char* kOp = "MoeInitRouting";
-
 /// x [tokens, k], chosen i32 [tokens, topkNum] -> the rows of x sorted by their experts [tokens * topkNum, k], the sorted
 /// row of each choice i32 [tokens * topkNum], and how many rows the experts up to each one have, i32 [expertNum].
 class MoeInitRouting : public Operation {
  public:
+  static constexpr const char* kOp = "MoeInitRouting";
+
   MoeInitRouting(int64_t top_k, int64_t experts) : top_k_(top_k), experts_(experts) {}
   int NumInputs() const override { return 2; }
   int NumOutputs() const override { return 3; }
@@ -60,7 +60,7 @@ class MoeInitRouting : public Operation {
 }  // namespace
 
 std::unique_ptr<Operation> CreateMoeInitRouting(const ParamObject& param) {
-  ParamReader reader(kOp, param);
+  ParamReader reader(MoeInitRouting::kOp, param);
   const int64_t top_k = reader.Int("topkNum", 2, 1, INT16_MAX);
   const int64_t experts = reader.Int("expertNum", 8, 1, INT16_MAX);
   reader.Done();

@@ -5,12 +5,12 @@
 namespace atb {
 namespace {
 
-constexpr const char* kOp = "MoeTokenUnpermute";
-
 /// rows [tokens * chosen, n], places i32 [tokens * chosen], probs [tokens, chosen] -> the weighted sum of each token's
 /// rows [tokens, n], added in the order in which the rows lie: see CombineRows.
 class MoeTokenUnpermute : public Operation {
  public:
+  static constexpr const char* kOp = "MoeTokenUnpermute";
+
   int NumInputs() const override { return 3; }
   int NumOutputs() const override { return 1; }
 
@@ -42,7 +42,7 @@ class MoeTokenUnpermute : public Operation {
 }  // namespace
 
 std::unique_ptr<Operation> CreateMoeTokenUnpermute(const ParamObject& param) {
-  ParamReader reader(kOp, param);
+  ParamReader reader(MoeTokenUnpermute::kOp, param);
   reader.Done();
   return std::make_unique<MoeTokenUnpermute>();
 }

@@ -7,11 +7,11 @@
 namespace atb {
 namespace {
 
-constexpr const char* kOp = "VectorNorm";
-
 /// x [.., n] -> the sum of the absolute values of each row, [.., 1], computed in f32 from front to back.
 class VectorNorm : public Operation {
  public:
+  static constexpr const char* kOp = "VectorNorm";
+
   int NumInputs() const override { return 1; }
   int NumOutputs() const override { return 1; }
 
@@ -41,7 +41,7 @@ class VectorNorm : public Operation {
 }  // namespace
 
 std::unique_ptr<Operation> CreateVectorNorm(const ParamObject& param) {
-  ParamReader reader(kOp, param);
+  ParamReader reader(VectorNorm::kOp, param);
   reader.Done();
   return std::make_unique<VectorNorm>();
 }

@@ -6,8 +6,6 @@
 namespace atb {
 namespace {
 
-constexpr const char* kOp = "LayerNorm";
-
 struct LayerNormParam {
   NormForm form = NormForm::kNorm;
   float epsilon = 1e-5f;
@@ -22,6 +20,8 @@ struct LayerNormParam {
 /// on; gamma and beta have the shape of those axes, or one axis of as many elements.
 class LayerNorm : public Operation {
  public:
+  static constexpr const char* kOp = "LayerNorm";
+
   explicit LayerNorm(const LayerNormParam& param) : param_(param) {}
   int NumInputs() const override { return param_.form == NormForm::kNorm ? 3 : 4; }
   int NumOutputs() const override { return param_.form == NormForm::kPreNorm ? 2 : 1; }
@@ -77,7 +77,7 @@ class LayerNorm : public Operation {
 }  // namespace
 
 std::unique_ptr<Operation> CreateLayerNorm(const ParamObject& param) {
-  ParamReader reader(kOp, param);
+  ParamReader reader(LayerNorm::kOp, param);
   LayerNormParam p;
   const auto read_residual = [&](ParamReader block) {
     p.epsilon = ReadEpsilon(block);

@@ -6,8 +6,6 @@
 namespace atb {
 namespace {
 
-constexpr const char* kOp = "RmsNorm";
-
 struct RmsNormParam {
   NormForm form = NormForm::kNorm;
   float epsilon = 1e-5f;
@@ -22,6 +20,8 @@ struct RmsNormParam {
 /// norm(s) = s / sqrt(mean(s^2) + epsilon) * gamma over the last axis; x [..., H], gamma and bias [H] or [1, H].
 class RmsNorm : public Operation {
  public:
+  static constexpr const char* kOp = "RmsNorm";
+
   explicit RmsNorm(const RmsNormParam& param) : param_(param) {}
   int NumInputs() const override { return 2 + param_.has_bias + (param_.form != NormForm::kNorm || param_.adds_residual); }
   int NumOutputs() const override { return param_.form == NormForm::kPreNorm ? 2 : 1; }
@@ -71,7 +71,7 @@ class RmsNorm : public Operation {
 }  // namespace
 
 std::unique_ptr<Operation> CreateRmsNorm(const ParamObject& param) {
-  ParamReader reader(kOp, param);
+  ParamReader reader(RmsNorm::kOp, param);
   RmsNormParam p;
   switch (
       reader.Enum("layerType", {"RMS_NORM_UNDEFINED", "RMS_NORM_NORM", "RMS_NORM_PRENORM", "RMS_NORM_POSTNORM"}, 0)) {

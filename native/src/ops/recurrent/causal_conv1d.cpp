@@ -9,7 +9,6 @@
 namespace atb {
 namespace {
 
-constexpr const char* kOp = "CausalConv1d";
 /// Columns and tokens of which a worker has its values at hand.
 constexpr int64_t kColumns = 256;
 constexpr int64_t kTokens = 64;
@@ -19,6 +18,8 @@ constexpr int64_t kTokens = 64;
 /// taps - 1 tokens -> [tokens, channels] of x's dtype, and the state in place.
 class CausalConv1d : public Operation {
  public:
+  static constexpr const char* kOp = "CausalConv1d";
+
   CausalConv1d(bool has_bias, bool swish) : has_bias_(has_bias), swish_(swish), state_{kOp, 2 + has_bias} {}
   int NumInputs() const override { return state_.count(); }
   int NumOutputs() const override { return 2; }
@@ -104,7 +105,7 @@ class CausalConv1d : public Operation {
 }  // namespace
 
 std::unique_ptr<Operation> CreateCausalConv1d(const ParamObject& param) {
-  ParamReader reader(kOp, param);
+  ParamReader reader(CausalConv1d::kOp, param);
   const bool has_bias = reader.Bool("hasBias", false);
   const bool swish = reader.Enum("activation", {"none", "swish"}, 0) == 1;
   reader.Done();

@@ -7,8 +7,6 @@
 namespace atb {
 namespace {
 
-constexpr const char* kOp = "GatedDeltaRule";
-enum Input { kQkv, kGates, kLogDecay, kStepBias, kState };
 /// What is added to a square of lengths.
 constexpr float kLengthEpsilon = 1e-6f;
 
@@ -21,6 +19,9 @@ constexpr float kLengthEpsilon = 1e-6f;
 /// a state has a decay of its own.
 class GatedDeltaRule : public Operation {
  public:
+  static constexpr const char* kOp = "GatedDeltaRule";
+  enum Input { kQkv, kGates, kLogDecay, kStepBias, kState };
+
   GatedDeltaRule(int64_t key_heads, HeadSizes sizes, float most_beta, bool decays_by_key)
       : key_heads_(key_heads),
         sizes_(sizes),
@@ -110,7 +111,7 @@ class GatedDeltaRule : public Operation {
 }  // namespace
 
 std::unique_ptr<Operation> CreateGatedDeltaRule(const ParamObject& param) {
-  ParamReader reader(kOp, param);
+  ParamReader reader(GatedDeltaRule::kOp, param);
   const int64_t key_heads = RequiredSize(reader, "keyHeads", kMostHeads);
   const HeadSizes sizes{RequiredSize(reader, "valueHeads", kMostHeads), RequiredSize(reader, "keySize", kMostHeadSize),
                         RequiredSize(reader, "valueSize", kMostHeadSize)};

@@ -8,9 +8,6 @@
 namespace atb {
 namespace {
 
-constexpr const char* kOp = "SelectiveScan";
-enum Input { kRows, kSteps, kLogDecay, kStepBias, kSkip, kState };
-
 struct SelectiveScanParam {
   HeadSizes sizes;  ///< key_size is that of a state, value_size that of a head.
   int64_t groups = 1;
@@ -24,6 +21,9 @@ struct SelectiveScanParam {
 /// rows' dtype, and the state in place. As many neighbouring heads share each group of B and C.
 class SelectiveScan : public Operation {
  public:
+  static constexpr const char* kOp = "SelectiveScan";
+  enum Input { kRows, kSteps, kLogDecay, kStepBias, kSkip, kState };
+
   explicit SelectiveScan(const SelectiveScanParam& param) : param_(param), heads_(param.sizes), state_{kOp, kState} {}
   int NumInputs() const override { return state_.count(); }
   int NumOutputs() const override { return 2; }
@@ -96,7 +96,7 @@ class SelectiveScan : public Operation {
 }  // namespace
 
 std::unique_ptr<Operation> CreateSelectiveScan(const ParamObject& param) {
-  ParamReader reader(kOp, param);
+  ParamReader reader(SelectiveScan::kOp, param);
   SelectiveScanParam p;
   p.sizes = {RequiredSize(reader, "heads", kMostHeads), RequiredSize(reader, "stateSize", kMostHeadSize),
              RequiredSize(reader, "headSize", kMostHeadSize)};
