@@ -133,7 +133,7 @@ export class Checkpoint implements WeightSource {
     this.#format = await openFormat({
       directory: this.directory,
       links: { allowLinks },
-      config: quantisationOf(config),
+      ...quantisationOf(config),
       tensors: this.tensors,
       read: (name) => readTensor(this.find(name) as TensorRef),
     });

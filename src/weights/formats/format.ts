@@ -16,11 +16,20 @@ export interface FormatSource {
   readonly links: LinkOptions;
   /** What config.json says of quantisation; undefined when it says nothing. */
   readonly config: Readonly<Record<string, unknown>> | undefined;
+  /**
+   * Whether its text_config says it: then it is about a model of text within a larger one, and names the linears of that as
+   * if it were alone. See `textLinear`.
+   */
+  readonly ofText?: boolean;
   /** Every tensor by its name in the files; undefined where only the configuration is looked at. */
   readonly tensors: ReadonlyMap<string, CheckpointTensor> | undefined;
   /** Reads a small tensor, by its name in the files, while the checkpoint is opened. Throws WEIGHT_*. */
   read(name: string): Promise<Tensor>;
 }
+
+/** The name of a linear within the model of text of a larger one; undefined of one that is beside it. */
+export const textLinear = (name: string): string | undefined =>
+  /^(?:model\.)?language_model\.(.*)$/.exec(name)?.[1];
 
 /** One linear as the files hold it. Its tensors are asked for without its name: `weight`, `qweight`, `weight_scale`. */
 export interface StoredLinear {

@@ -7,7 +7,7 @@ import { awq } from './awq.js';
 import { bitnet } from './bitnet.js';
 import { bitsandbytes } from './bitsandbytes.js';
 import { compressedTensors } from './compressed-tensors/index.js';
-import type { FormatSource, OpenFormat, QuantFormat } from './format.js';
+import { type FormatSource, type OpenFormat, type QuantFormat, textLinear } from './format.js';
 import { fp8 } from './fp8.js';
 import { gptq } from './gptq.js';
 import { modelopt } from './modelopt.js';
@@ -31,12 +31,17 @@ const FORMATS: readonly QuantFormat[] = [
 /** Keys of config.json that say how weights are quantised; `quantization` is how MLX calls it. */
 export const QUANTISATION_KEYS = ['quantization_config', 'compression_config', 'quantization'] as const;
 
-/** What config.json says of quantisation; undefined when it says nothing. */
+/** What config.json says of quantisation, or its text_config; undefined when neither says anything. */
 export function quantisationOf(
   config: Readonly<Record<string, unknown>>,
-): Readonly<Record<string, unknown>> | undefined {
-  const found = QUANTISATION_KEYS.map((key) => config[key]).find((value) => value != null);
-  return isObject(found) ? found : undefined;
+): Pick<FormatSource, 'config' | 'ofText'> {
+  const saidBy = (said: Readonly<Record<string, unknown>>) =>
+    QUANTISATION_KEYS.map((key) => said[key]).find((value) => value != null);
+  const { text_config: text } = config;
+  const whole = saidBy(config);
+  if (whole != null || !isObject(text)) return { config: isObject(whole) ? whole : undefined };
+  const found = saidBy(text);
+  return isObject(found) ? { config: found, ofText: true } : { config: undefined };
 }
 
 /** The `quant_method`s that are read. */
@@ -46,10 +51,16 @@ export const readMethods = (): string[] => FORMATS.flatMap(({ methods }) => meth
 export async function openFormat(source: FormatSource): Promise<OpenFormat | undefined> {
   for (const format of FORMATS) {
     const open = await format.open(source);
-    if (open) return open;
+    if (open) return source.ofText ? ofTextAlone(open) : open;
   }
   return undefined;
 }
+
+/** The same of a model of text: what is beside it is floats. */
+const ofTextAlone = (open: OpenFormat): OpenFormat => ({
+  ...open,
+  quantOf: (linear, role) => (textLinear(linear.name) === undefined ? undefined : open.quantOf(linear, role)),
+});
 
 /**
  * How a checkpoint says that its linears are stored, for somebody who does not look at its weights; undefined for floats.
@@ -63,7 +74,7 @@ export async function declaredQuantization(
   const format = await openFormat({
     directory,
     links,
-    config: quantisationOf(config),
+    ...quantisationOf(config),
     tensors: undefined,
     read: (name) => Promise.reject(new RangeError(`there is no tensor ${name}`)),
   });

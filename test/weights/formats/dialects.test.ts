@@ -77,6 +77,27 @@ describe('what configurations say of single linears', () => {
     expect(mixed('b.mlp.experts.3.up_proj')).to.equal('FP8/0');
   });
 
+  it('compressed-tensors: what text_config says is about text alone, under names of its own', async () => {
+    const config = {
+      quant_method: 'compressed-tensors',
+      format: 'pack-quantized',
+      config_groups: {
+        group_0: {
+          targets: ['Linear'],
+          weights: { num_bits: 4, type: 'int', strategy: 'group', group_size: 32, symmetric: true },
+        },
+      },
+      ignore: ['lm_head', 're:.*self_attn.*'],
+    };
+    const text_config = { quantization_config: config };
+    const plan = await declaredQuantization('/nowhere', { text_config }, { willQuantize: false });
+    const of = (name: string) => plan?.(name, 'projection')?.desc;
+    expect(of('language_model.model.layers.1.mlp.experts.0.up_proj')).to.equal('W4A16');
+    expect(of('language_model.model.layers.1.self_attn.o_proj')).to.equal(undefined);
+    expect(of('language_model.lm_head')).to.equal(undefined);
+    expect(of('vision_tower.encoder.blocks.0.wo')).to.equal(undefined);
+  });
+
   it('compressed-tensors: a group without weights leaves linears as they are', async () => {
     const weights = { num_bits: 4, type: 'int', symmetric: true, strategy: 'group', group_size: 128 };
     const of = await declared({

@@ -8,6 +8,7 @@ import {
   type OpenFormat,
   type QuantFormat,
   type StoredLinear,
+  textLinear,
 } from '../format.js';
 import type { Nvfp4Weight } from '../nvfp4.js';
 import { linearsWith, zeroBiases } from '../small-tensors.js';
@@ -39,7 +40,12 @@ async function open(source: FormatSource): Promise<OpenFormat | undefined> {
   if (config === undefined || config.quant_method !== 'compressed-tensors') return undefined;
   const fields = new ConfigFields(source, config);
   refuseTransforms(fields, config);
-  const schemeOf = schemes(source, config);
+  const said = schemes(source, config);
+  const ofText: SchemeOf = (name) => {
+    const within = textLinear(name);
+    return within === undefined ? undefined : said(within);
+  };
+  const schemeOf = source.ofText ? ofText : said;
   const channels = await readOrders(source, fields, schemeOf);
   const inputs = await staticInputs(source, fields, schemeOf);
   const coded = await codedWeights(source, fields, schemeOf);
