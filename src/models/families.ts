@@ -39,6 +39,8 @@ export * from './glm4/index.js';
 export * from './glm4_moe/index.js';
 export * from './glm4_moe_lite/index.js';
 export * from './glm4v/index.js';
+export * from './glm4v_moe/index.js';
+export * from './glm46v/index.js';
 export * from './gpt_bigcode/index.js';
 export * from './gpt_neo/index.js';
 export * from './gpt_neox/index.js';

@@ -41,3 +41,13 @@ export async function readProcessorConfig<C>(
   }
   return definition.read({}, files[0]);
 }
+
+/** The class of transformers that a checkpoint's files say they are for; undefined where they name none. */
+export async function readProcessorClass({ dir, links }: ModelFolder): Promise<string | undefined> {
+  for (const name of ['processor_config.json', 'preprocessor_config.json']) {
+    const found = await readModelJson(dir, name, links);
+    const named = isObject(found) ? found.processor_class : undefined;
+    if (typeof named === 'string') return named;
+  }
+  return undefined;
+}

@@ -19,7 +19,7 @@ import {
 import { ExpertRouter, Experts, SparseMLP, sharedMLP } from '../../layers/experts.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
-import { FlashSparseLlamaATB } from '../llama/index.js';
+import { FlashSparseLlamaATB, type SparseLlamaParts } from '../llama/index.js';
 import { Qwen3Attention } from '../qwen3/index.js';
 
 /** Experts as GLM 4.5 and its relatives say what they are; `shared`: how many experts' width all tokens pass through. */
@@ -30,23 +30,45 @@ export const glm4Experts = (defaults: Omit<ExpertDefaults, 'names'>, shared: num
   sharedExperts: sharedExperts('n_shared_experts', shared),
 });
 
+/** A decoder some of whose MLPs are such experts; `qkv`: whether queries, keys and values have biases. */
+export const glm4MoeText = (qkv: boolean) => ({
+  ...decoder({ ...LLAMA_DEFAULTS, numKeyValueHeads: 8, rmsNormEps: 1e-5, rotary: { factor: 0.5 } }),
+  ...biases({ qkv: field('attention_bias', flag, qkv), dense: false, mlp: false }),
+  ...glm4Experts(
+    { numExperts: 128, numExpertsPerToken: 8, moeIntermediateSize: 1408, normTopkProb: true },
+    1,
+  ),
+  sparseLayers: sparseBehindDense({ dense: 1 }),
+  slidingWindows: fullAttention,
+});
+
 /** Defaults of transformers 5.24, Glm4MoeConfig. */
 const GLM4_MOE_CONFIG = defineConfig({
   fields: {
-    ...decoder({ ...LLAMA_DEFAULTS, numKeyValueHeads: 8, rmsNormEps: 1e-5, rotary: { factor: 0.5 } }),
-    ...biases({ qkv: 'attention_bias', dense: false, mlp: false }),
-    ...glm4Experts(
-      { numExperts: 128, numExpertsPerToken: 8, moeIntermediateSize: 1408, normTopkProb: true },
-      1,
-    ),
-    sparseLayers: sparseBehindDense({ dense: 1 }),
+    ...glm4MoeText(false),
     predictionLayers: predictionLayers(1),
     hasQkNorm: field('use_qk_norm', flag, false),
-    slidingWindows: fullAttention,
   },
 });
 
 type Glm4MoeConfig = ConfigOf<typeof GLM4_MOE_CONFIG>;
+
+/** What layers of GLM 4.5 are made of; in some models queries and keys are normed. */
+export function glm4MoeParts(
+  config: Omit<Glm4MoeConfig, 'predictionLayers' | 'hasQkNorm'>,
+  Attention: typeof RotaryAttention | typeof Qwen3Attention = RotaryAttention,
+): SparseLlamaParts {
+  const names = { gate: 'gate.weight', correction: 'gate.e_score_correction_bias' };
+  return {
+    selfAttn: (layerId, at) => new Attention(layerId, config, at),
+    experts: (at) =>
+      new SparseMLP({
+        router: new ExpertRouter({ ...config, scoring: 'sigmoid', sumGuard: { added: 1e-20 } }, at, names),
+        experts: new Experts(config, at.at('experts')),
+        shared: sharedMLP(config, at.at('shared_experts')),
+      }),
+  };
+}
 
 /**
  * Llama of which half a head turns, with Qwen 3's norms of queries and keys in some models, and with experts that are chosen
@@ -56,17 +78,7 @@ export class FlashGlm4MoeForCausalLMATB extends FlashSparseLlamaATB<Glm4MoeConfi
   readonly name: string = 'glm4_moe';
 
   constructor(config: Glm4MoeConfig, weights: Weights) {
-    const Attention = config.hasQkNorm ? Qwen3Attention : RotaryAttention;
-    const names = { gate: 'gate.weight', correction: 'gate.e_score_correction_bias' };
-    super(config, weights, {
-      selfAttn: (layerId, at) => new Attention(layerId, config, at),
-      experts: (at) =>
-        new SparseMLP({
-          router: new ExpertRouter({ ...config, scoring: 'sigmoid', sumGuard: { added: 1e-20 } }, at, names),
-          experts: new Experts(config, at.at('experts')),
-          shared: sharedMLP(config, at.at('shared_experts')),
-        }),
-    });
+    super(config, weights, glm4MoeParts(config, config.hasQkNorm ? Qwen3Attention : RotaryAttention));
   }
 }
 

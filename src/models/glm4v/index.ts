@@ -25,61 +25,85 @@ import {
   besideText,
   dtypeBesideText,
   FlashMropeForCausalLMATB,
+  type MropeConfig,
   mropeSections,
   rootsOf,
   visionFields,
 } from '../base/vision/index.js';
 import { Glm4Layer } from '../glm4/index.js';
+import type { MakeLayer } from '../llama/index.js';
 import { Glm4vProcessor } from './processor.js';
 import { Glm4vVisionTower } from './vision-tower.js';
 
+export { Glm4vProcessor } from './processor.js';
 export { Glm4vVisionTower } from './vision-tower.js';
 
+/** What stands beside text, with defaults of transformers 5.24; `tokens`: of pictures and videos. */
+export const glm4vFields = (tokens: { readonly image: number; readonly video: number }) => ({
+  modelType: field('model_type', text, required),
+  dtype: dtypeBesideText,
+  tieWordEmbeddings: besideText('tie_word_embeddings', flag, false),
+  imageTokenId: tokenField('image_token_id', tokens.image),
+  videoTokenId: tokenField('video_token_id', tokens.video),
+  imageStartId: tokenField('image_start_token_id', 151_339),
+  imageEndId: tokenField('image_end_token_id', 151_340),
+  vision: nested('vision_config', {
+    ...visionFields(),
+    depth: field('depth', WIDTH, 24),
+    numHeads: encoderHeads('num_heads', 12, { multiple: 4 }),
+    hiddenSize: field('hidden_size', WIDTH, 1536),
+    outSize: field('out_hidden_size', WIDTH, 4096),
+    intermediateSize: field('intermediate_size', WIDTH, 13_696),
+    hiddenAct: activation('hidden_act', 'silu'),
+    epsilon: field('rms_norm_eps', positive(1), 1e-5),
+    qkvBias: field('attention_bias', flag, false),
+    imageSize: field('image_size', WIDTH, 336),
+  }),
+});
+
+export const GLM4V_IRRELEVANT = keysBecause(
+  'stands in the chat template',
+  'video_start_token_id',
+  'video_end_token_id',
+);
+
+/** The text's part of config.json. */
+export const GLM4V_TEXT = within('text_config', {
+  ...decoder({
+    ...LLAMA_DEFAULTS,
+    numKeyValueHeads: 2,
+    rmsNormEps: 1e-5,
+    rotary: { factor: 1, interleaved: true },
+  }),
+  ...biases({ qkv: field('attention_bias', only(true), true), dense: false, mlp: false }),
+  slidingWindows: fullAttention,
+  sections: mropeSections,
+});
+
 /** Defaults of transformers 5.24, Glm4vConfig. */
-export const GLM4V_CONFIG = defineConfig({
-  fields: {
-    ...within('text_config', {
-      ...decoder({
-        ...LLAMA_DEFAULTS,
-        numKeyValueHeads: 2,
-        rmsNormEps: 1e-5,
-        rotary: { factor: 1, interleaved: true },
-      }),
-      ...biases({ qkv: field('attention_bias', only(true), true), dense: false, mlp: false }),
-      slidingWindows: fullAttention,
-      sections: mropeSections,
-    }),
-    modelType: field('model_type', text, required),
-    dtype: dtypeBesideText,
-    tieWordEmbeddings: besideText('tie_word_embeddings', flag, false),
-    imageTokenId: tokenField('image_token_id', 151_343),
-    videoTokenId: tokenField('video_token_id', 151_344),
-    imageStartId: tokenField('image_start_token_id', 151_339),
-    imageEndId: tokenField('image_end_token_id', 151_340),
-    vision: nested('vision_config', {
-      ...visionFields(),
-      depth: field('depth', WIDTH, 24),
-      numHeads: encoderHeads('num_heads', 12, { multiple: 4 }),
-      hiddenSize: field('hidden_size', WIDTH, 1536),
-      outSize: field('out_hidden_size', WIDTH, 4096),
-      intermediateSize: field('intermediate_size', WIDTH, 13_696),
-      hiddenAct: activation('hidden_act', 'silu'),
-      epsilon: field('rms_norm_eps', positive(1), 1e-5),
-      qkvBias: field('attention_bias', flag, false),
-      imageSize: field('image_size', WIDTH, 336),
-    }),
-  },
-  irrelevant: keysBecause('stands in the chat template', 'video_start_token_id', 'video_end_token_id'),
+const GLM4V_CONFIG = defineConfig({
+  fields: { ...GLM4V_TEXT, ...glm4vFields({ image: 151_343, video: 151_344 }) },
+  irrelevant: GLM4V_IRRELEVANT,
 });
 export type Glm4vConfig = ConfigOf<typeof GLM4V_CONFIG>;
 
+/** A decoder whose positions have three axes, behind the tower. */
+export type SeeingGlmConfig = MropeConfig & Pick<Glm4vConfig, 'vision'>;
+
 /** GLM-4 that sees pictures of any size (arXiv:2507.01006). */
-export class FlashGlm4vForCausalLMATB extends FlashMropeForCausalLMATB<Glm4vConfig> {
-  readonly name = 'glm4v';
+export class FlashGlm4vForCausalLMATB<
+  C extends SeeingGlmConfig = Glm4vConfig,
+> extends FlashMropeForCausalLMATB<C> {
+  readonly name: string = 'glm4v';
   protected readonly encoderModule: Glm4vVisionTower;
 
-  constructor(config: Glm4vConfig, weights: Weights) {
-    super(config, weights, { layer: (layerId, at) => new Glm4Layer(layerId, config, at) });
+  /** `layer`: of text, GLM-4's when absent. */
+  constructor(
+    config: C,
+    weights: Weights,
+    layer: MakeLayer = (layerId, at) => new Glm4Layer(layerId, config, at),
+  ) {
+    super(config, weights, { layer });
     this.encoderModule = new Glm4vVisionTower(config.vision, weights.at(rootsOf(weights).vision));
   }
 }

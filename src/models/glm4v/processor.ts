@@ -4,9 +4,10 @@ import {
   type MediaPiece,
   type MediaProcessor,
   type PictureSize,
+  pythonTenths,
   smartResizeFrames,
 } from '../../media/index.js';
-import type { ModelFolder } from '../base/processor-files.js';
+import { type ModelFolder, readProcessorClass } from '../base/processor-files.js';
 import {
   CLIP_CHANNELS,
   PairProcessor,
@@ -31,7 +32,14 @@ interface Glm4vModel extends PatchModel {
   readonly imageEndId: number | undefined;
 }
 
-/** Pictures are pairs of frames. Those of a video stand as pictures, each before the whole seconds at which it begins. */
+/** How files that name a processor of transformers write when a pair of frames begins, and what those of a model_type have. */
+const WORDS = {
+  Glm4vProcessor: (seconds: number) => `${Math.floor(seconds)}`,
+  Glm46VProcessor: (seconds: number) => `${pythonTenths(seconds)} seconds`,
+} as const;
+type ProcessorName = keyof typeof WORDS;
+
+/** Pictures are pairs of frames. Those of a video stand as pictures, each before the time at which it begins. */
 export class Glm4vProcessor extends PairProcessor {
   readonly rowTokens: NonNullable<MediaProcessor['rowTokens']>;
 
@@ -39,15 +47,23 @@ export class Glm4vProcessor extends PairProcessor {
     configs: PatchConfigs,
     private readonly model: Glm4vModel,
     private readonly encode: EncodeWords,
+    private readonly words: (typeof WORDS)[ProcessorName],
   ) {
     super(configs, model);
     const { imageTokenId: video } = model;
     this.rowTokens = video === undefined ? {} : { video };
   }
 
-  /** @throws as `readPatchConfigs` */
-  static async read(folder: ModelFolder, model: Glm4vModel, encode: EncodeWords): Promise<Glm4vProcessor> {
-    return new Glm4vProcessor(await readPatchConfigs(folder, GLM4V, model), model, encode);
+  /** `name`: of the family's class, where files name none. @throws as `readPatchConfigs` */
+  static async read(
+    folder: ModelFolder,
+    model: Glm4vModel,
+    encode: EncodeWords,
+    name: ProcessorName = 'Glm4vProcessor',
+  ): Promise<Glm4vProcessor> {
+    const named = await readProcessorClass(folder);
+    const words = named !== undefined && named in WORDS ? WORDS[named as ProcessorName] : WORDS[name];
+    return new Glm4vProcessor(await readPatchConfigs(folder, GLM4V, model), model, encode, words);
   }
 
   protected override sizeFor(
@@ -61,7 +77,7 @@ export class Glm4vProcessor extends PairProcessor {
 
   protected piecesOf(input: EncoderInput, { first }: PairTimes): readonly MediaPiece[] {
     const { imageStartId, imageEndId } = this.model;
-    const seconds = this.encode(`${Math.floor(first)}`);
+    const seconds = this.encode(this.words(first));
     return [listOf(imageStartId), input, [...listOf(imageEndId), ...seconds]];
   }
 }
