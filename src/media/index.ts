@@ -1,4 +1,5 @@
 export { beside } from './beside.js';
+export { boundedPicture, boundedSize, type PatchBounds } from './image/bounded.js';
 export { type CanvasSizes, canvasGrid, canvasOf } from './image/canvas.js';
 export { decodePicture, PICTURE_LIMITS, type PictureLimits } from './image/decode.js';
 export { fitBlocks, type PatchBudget } from './image/fit.js';

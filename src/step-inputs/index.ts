@@ -1,6 +1,7 @@
 export { ALIBI_MASK, alibiMask, TOKEN_SEQUENCES, tokenSequences } from './alibi.js';
 export { AXIS_POSITIONS, axisPositions } from './axis-positions.js';
 export { BUCKETED_POSITIONS, bucketedPositions, bucketsOf } from './bucketed-positions.js';
+export { FRAME_ROWS, FRAME_SHARES, FRAME_TABLE, frameMeans, frameTimes } from './frames.js';
 export { GROUP_INDICES, groupIndices } from './group-indices.js';
 export { headRows } from './head-rows.js';
 export {
@@ -11,7 +12,7 @@ export {
   INSERTED_ROWS,
   insertedRows,
 } from './inserted-rows.js';
-export { CORNERS, interpolatedPositions } from './interpolated-positions.js';
+export { CORNERS, interpolatedPositions, type RowShare } from './interpolated-positions.js';
 export { lengths } from './lengths.js';
 export {
   CHUNKED_MASK,

@@ -3,8 +3,14 @@ import { patchOrder } from '../media/index.js';
 import { int64 } from './integers.js';
 import type { StepInput } from './step-input.js';
 
+/** Names of rows of a table, i64 [n], and of how much each counts, [n, 1]. */
+export interface RowShare {
+  readonly rows: string;
+  readonly weights: string;
+}
+
 /** The four places of a square table around a patch, and how much each counts. */
-export const CORNERS = [0, 1, 2, 3].map((corner) => ({
+export const CORNERS: readonly RowShare[] = [0, 1, 2, 3].map((corner) => ({
   rows: `position_corner_${corner}`,
   weights: `position_weight_${corner}`,
 }));

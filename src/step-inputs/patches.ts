@@ -63,6 +63,8 @@ export interface AxialRotary {
   readonly headDim: number;
   /** Patches along a side of a block. */
   readonly mergeSize: number;
+  /** Whether axes take turns, frequency by frequency, x before y; false when absent: all of y come before those of x. */
+  readonly takesTurns?: boolean;
   /** How far the frequencies of x lie between those of y, in steps from one to the next; 0 when absent: they are the same. */
   readonly xShift?: number;
 }
@@ -72,7 +74,7 @@ export interface AxialRotary {
  * x frequencies], and both halves are equal (transformers 5.24, `Qwen2VLVisionRotaryEmbedding`).
  */
 export function axialRotary(
-  { theta, headDim, mergeSize, xShift = 0 }: AxialRotary,
+  { theta, headDim, mergeSize, xShift = 0, takesTurns = false }: AxialRotary,
   places: PatchPlaces = asTheyCome,
 ): StepInput {
   const names = { cos: 'cos_embedding', sin: 'sin_embedding' };
@@ -99,12 +101,13 @@ export function axialRotary(
         for (const patch of places(input)) {
           const { x, y } = within[patch % within.length] as { x: number; y: number };
           for (let half = 0; half < 2; half++)
-            for (const [axis, position] of [y, x].entries())
-              for (let i = 0; i < perAxis; i++, at++) {
-                const angle = Math.fround(position * (inverses[axis]?.[i] as number));
-                cos[at] = Math.cos(angle);
-                sin[at] = Math.sin(angle);
-              }
+            for (let pair = 0; pair < 2 * perAxis; pair++, at++) {
+              const isX = takesTurns ? pair % 2 === 0 : pair >= perAxis;
+              const i = takesTurns ? pair >> 1 : pair % perAxis;
+              const angle = Math.fround((isX ? x : y) * (inverses[isX ? 1 : 0][i] as number));
+              cos[at] = Math.cos(angle);
+              sin[at] = Math.sin(angle);
+            }
         }
       }
       const shape = [total, headDim];

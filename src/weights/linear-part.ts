@@ -1,6 +1,7 @@
 import { AtbError } from '../errors.js';
 import type { PackedRows } from './row-orders.js';
 import {
+  asTable,
   constantWeight,
   flattened,
   named,
@@ -28,7 +29,8 @@ export interface LinearPart {
   readonly transposed?: boolean | undefined;
   /**
    * The axes behind that of the outputs, where the checkpoint's weight is that of a convolution: as a matrix, it has as
-   * many columns as these have places. A convolution whose stride is its kernel is a product of that matrix.
+   * many columns as these have places. A convolution whose stride is its kernel is a product of that matrix. Where the
+   * checkpoint's is transposed, the axes before that of the outputs.
    */
   readonly kernel?: readonly number[] | undefined;
   /** Each row of the weight is divided by its length. Refused for stored integers. */
@@ -106,10 +108,12 @@ function partTensor(weights: Weights, part: LinearPart, tensor: PartTensor): Ten
   const outputs = storedOutputs(part);
   const name = `${part.name}.${suffix}`;
   const shape = columns === undefined ? [outputs] : [outputs, columns];
-  const ref =
-    kernel && columns !== undefined
-      ? flattened(weights.get(name, [outputs, ...kernel]))
-      : weights.get(name, isTransposed ? shape.toReversed() : shape);
+  const plain = () => weights.get(name, isTransposed ? shape.toReversed() : shape);
+  const withAxes = (axes: readonly number[]) =>
+    isTransposed
+      ? asTable(weights.get(name, [...axes, outputs]))
+      : flattened(weights.get(name, [outputs, ...axes]));
+  const ref = kernel && columns !== undefined ? withAxes(kernel) : plain();
   const rows = takenRows(isTransposed ? transposed(ref) : ref, part);
   const changed = part.unitRows && suffix === 'weight' ? unitRows(rows) : rows;
   return isScalable ? scaledRows(changed, part) : changed;

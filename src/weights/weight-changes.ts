@@ -117,6 +117,17 @@ export function flattened(ref: TensorRef): TensorRef {
   };
 }
 
+/** […, columns] as a matrix of as many columns: the same numbers in the same order. Comes before all other changes. */
+export function asTable(ref: TensorRef): TensorRef {
+  const { parts } = flattened(ref);
+  const matrix = (shape: readonly number[]) => [elementCount(shape.slice(0, -1)), shape.at(-1) ?? 1];
+  return {
+    ...ref,
+    shape: matrix(ref.shape),
+    parts: ref.parts.map((part, i) => ({ ...(parts[i] ?? part), shape: matrix(part.shape) })),
+  };
+}
+
 /** The same numbers in the same order as one vector, where all but one axis are 1. Comes before all other changes. */
 export function asVector(ref: TensorRef): TensorRef {
   const { parts } = flattened(ref);

@@ -5,6 +5,7 @@ import { expect } from 'chai';
 import sharp from 'sharp';
 import { AtbError, type ErrorCode } from '../../src/errors.js';
 import {
+  boundedPicture,
   canvasGrid,
   canvasOf,
   decodePicture,
@@ -214,6 +215,30 @@ describe('pictures', () => {
       // Row by row, as transformers has them.
       const cut = { patchSize, temporalPatchSize: 1, mergeSize: 1, channelsLast: true };
       const { data, grid } = patchesOf([resized], values, cut);
+      expect(grid, what).to.deep.equal([1, rows, columns]);
+      expect(sha256(new Uint8Array(data.buffer)).slice(0, 16), what).to.equal(expected);
+    }
+  });
+
+  it(`brings pictures of ${pictureFixtures.bounded.length} sizes to the patches of Kimi-K2.5, bit for bit`, () => {
+    const half = [0.5, 0.5, 0.5];
+    const values = { rescale: 1 / 255, mean: half, std: half, isFused: true };
+    for (const [
+      width,
+      height,
+      seed,
+      patchSize,
+      maxPatches,
+      maxSide,
+      rows,
+      columns,
+      expected,
+    ] of pictureFixtures.bounded) {
+      const bounds = { patchSize, mergeSize: 2, maxPatches, maxSide };
+      const bounded = boundedPicture(picture(width, height, seed), bounds);
+      // Row by row, as transformers has them.
+      const { data, grid } = patchesOf([bounded], values, { patchSize, temporalPatchSize: 1, mergeSize: 1 });
+      const what = `${width} x ${height}, ${maxPatches} of ${patchSize}`;
       expect(grid, what).to.deep.equal([1, rows, columns]);
       expect(sha256(new Uint8Array(data.buffer)).slice(0, 16), what).to.equal(expected);
     }

@@ -37,6 +37,17 @@ interface PictureFixtures {
     grid: readonly number[],
     digest: string,
   ][];
+  readonly bounded: readonly [
+    width: number,
+    height: number,
+    seed: number,
+    patchSize: number,
+    maxPatches: number,
+    maxSide: number,
+    rows: number,
+    columns: number,
+    digest: string,
+  ][];
   readonly fitted: readonly [
     width: number,
     height: number,

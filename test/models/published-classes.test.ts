@@ -30,6 +30,15 @@ const llama3 = {
 const layerTypes = (layers: number, every: number, full: number) =>
   Array.from({ length: layers }, (_, i) => (i % every === full ? 'full_attention' : 'sliding_attention'));
 
+/** Text of GLM-4.5-Air and the tower of GLM-4.1V: Glm4vMoeTextConfig and Glm4vVisionConfig of transformers 5.24. */
+// biome-ignore format: one class a paragraph
+const GLM_EXPERTS = { vocab_size: 151_424, hidden_size: 4096, intermediate_size: 10_944, num_hidden_layers: 46, num_attention_heads: 96, num_key_value_heads: 8, head_dim: 128, hidden_act: 'silu', max_position_embeddings: 65_536, rms_norm_eps: 1e-5, attention_bias: true, attention_dropout: 0,
+  moe_intermediate_size: 1408, num_experts_per_tok: 8, n_shared_experts: 1, n_routed_experts: 128, routed_scaling_factor: 1, n_group: 1, topk_group: 1, first_k_dense_replace: 1, norm_topk_prob: true, router_aux_loss_coef: 0.0001, output_router_logits: false, use_cache: true, tie_word_embeddings: false,
+  rope_parameters: { rope_type: 'default', rope_theta: 10_000, partial_rotary_factor: 0.5, mrope_section: [8, 12, 12] } };
+// biome-ignore format: one class a paragraph
+const GLM_TOWER = { depth: 24, hidden_size: 1536, hidden_act: 'silu', attention_bias: false, attention_dropout: 0, num_heads: 12, in_channels: 3, image_size: 336, patch_size: 14, rms_norm_eps: 1e-5, spatial_merge_size: 2, temporal_patch_size: 2, out_hidden_size: 4096, intermediate_size: 13_696,
+  initializer_range: 0.02, rope_parameters: { rope_type: 'axial', rope_theta: 10_000 } };
+
 /** Defaults of classes of transformers 5.24, which are those of a published checkpoint each. */
 // biome-ignore format: one class a paragraph
 const CLASSES: Readonly<Record<string, Dict>> = {
@@ -69,6 +78,22 @@ const CLASSES: Readonly<Record<string, Dict>> = {
       num_experts: null, top_k_experts: null, moe_intermediate_size: null, rope_parameters: { sliding_attention: { rope_type: 'default', rope_theta: 10_000 }, full_attention: { rope_type: 'proportional', partial_rotary_factor: 0.25, rope_theta: 1_000_000 } } },
     vision_config: { model_type: 'gemma4_vision', hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 16, num_attention_heads: 12, num_key_value_heads: 12, head_dim: 64, hidden_activation: 'gelu_pytorch_tanh', rms_norm_eps: 1e-6, max_position_embeddings: 131_072, attention_bias: false, attention_dropout: 0,
       rope_parameters: { rope_theta: 100, rope_type: 'axial' }, pooling_kernel_size: 3, patch_size: 16, position_embedding_size: 10_240, use_clipped_linears: true, standardize: false } },
+  // As GLM-4.5V says it beside its class's defaults: text of GLM-4.5-Air.
+  glm4v_moe: { model_type: 'glm4v_moe', image_token_id: 151_363, video_token_id: 151_364, image_start_token_id: 151_339, image_end_token_id: 151_340, video_start_token_id: 151_341, video_end_token_id: 151_342,
+    text_config: { ...GLM_EXPERTS, model_type: 'glm4v_moe_text' }, vision_config: { ...GLM_TOWER, model_type: 'glm4v_moe_vision' } },
+  glm46v: { model_type: 'glm46v', image_token_id: 151_343, video_token_id: 151_344, image_start_token_id: 151_339, image_end_token_id: 151_340, video_start_token_id: 151_361, video_end_token_id: 151_362, tie_word_embeddings: false,
+    text_config: { model_type: 'glm4v_text', vocab_size: 151_552, hidden_size: 4096, intermediate_size: 13_696, num_hidden_layers: 40, num_attention_heads: 32, num_key_value_heads: 2, hidden_act: 'silu', max_position_embeddings: 32_768, rms_norm_eps: 1e-5, attention_dropout: 0,
+      rope_parameters: { rope_type: 'default', rope_theta: 10_000, partial_rotary_factor: 0.5, mrope_section: [8, 12, 12] } },
+    vision_config: { ...GLM_TOWER, model_type: 'glm4v_vision' } },
+  'glm46v, with experts': { model_type: 'glm46v', text_config: { ...GLM_EXPERTS, model_type: 'glm4v_moe_text' }, vision_config: { ...GLM_TOWER, model_type: 'glm4v_moe_vision' } },
+  // As published: its numbers are not the class's defaults everywhere. What it says of quantisation is left out.
+  kimi_k25: { model_type: 'kimi_k25', bos_token_id: 163_584, eos_token_id: 163_585, pad_token_id: 163_839, ignore_index: -100, media_placeholder_token_id: 163_605, tie_word_embeddings: false, use_unified_vision_chunk: true, video_placeholder: '<|kimi_k25_video_placeholder|>',
+    text_config: { model_type: 'kimi_k2', hidden_size: 7168, intermediate_size: 18_432, num_hidden_layers: 61, num_attention_heads: 64, num_key_value_heads: 64, vocab_size: 163_840, max_position_embeddings: 262_144, hidden_act: 'silu', attention_bias: false, attention_dropout: 0, aux_loss_alpha: 0.001, bos_token_id: 163_584,
+      eos_token_id: 163_585, pad_token_id: 163_839, ep_size: 1, first_k_dense_replace: 1, initializer_range: 0.02, kv_lora_rank: 512, moe_intermediate_size: 2048, moe_layer_freq: 1, n_group: 1, n_routed_experts: 384, n_shared_experts: 1, norm_topk_prob: true, num_experts_per_tok: 8, num_nextn_predict_layers: 0, pretraining_tp: 1,
+      q_lora_rank: 1536, qk_nope_head_dim: 128, qk_rope_head_dim: 64, v_head_dim: 128, rms_norm_eps: 1e-5, rope_theta: 50_000, rope_scaling: { beta_fast: 32, beta_slow: 1, factor: 64, mscale: 1, mscale_all_dim: 1, original_max_position_embeddings: 4096, type: 'yarn' },
+      routed_scaling_factor: 2.827, scoring_func: 'sigmoid', seq_aux: true, topk_group: 1, topk_method: 'noaux_tc', tie_word_embeddings: false, use_cache: true },
+    vision_config: { _attn_implementation: 'flash_attention_2', init_pos_emb_height: 64, init_pos_emb_time: 4, init_pos_emb_width: 64, merge_kernel_size: [2, 2], merge_type: 'sd2_tpool', mm_hidden_size: 1152, mm_projector_type: 'patchmerger', patch_size: 14, pos_emb_type: 'divided_fixed', projector_hidden_act: 'gelu',
+      projector_ln_eps: 1e-5, text_hidden_size: 7168, video_attn_type: 'spatial_temporal', vt_hidden_size: 1152, vt_intermediate_size: 4304, vt_num_attention_heads: 16, vt_num_hidden_layers: 27 } },
   youtu: llama('youtu', [2048, 6144, 32, 16, 16, 128_256, 131_072],
     { kv_lora_rank: 512, q_lora_rank: 1536, qk_rope_head_dim: 64, qk_nope_head_dim: 128, v_head_dim: 128, rms_norm_eps: 1e-6, rope_interleave: true, tie_word_embeddings: true, ...rope(10_000) }),
   jais2: llama('jais2', [3328, 26_624, 32, 26, 26, 150_272, 8192],

@@ -15,6 +15,8 @@ in the same way. OUT gets
               the bytes of its squares and of the whole
     canvases  for each of 160 random sizes: rows and columns of the canvas of Llama 4's processor, resized by Pillow, and the
               first 64 bits of the SHA-256 of the pixels of its squares and of the whole (f32, little-endian)
+    bounded   for each of 240 random sizes: rows and columns of patches of Kimi-K2.5's processor, resized by Pillow, and the first
+              64 bits of the SHA-256 of the patches (f32, little-endian)
     fitted    for each of 240 random sizes: rows and columns of patches of Gemma 4's processor, and the first 64 bits of
               the SHA-256 of the patches (f32, little-endian) from -1 to 1
     sizes     for each of 400 random sizes: what smart_resize makes of it, or null where it refuses
@@ -42,9 +44,10 @@ import PIL
 import torch
 import transformers
 from PIL import Image
-from transformers.image_utils import load_image
+from transformers.image_utils import PILImageResampling, load_image
 from transformers.models.gemma4.image_processing_pil_gemma4 import Gemma4ImageProcessorPil
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
+from transformers.models.kimi_k25.image_processing_kimi_k25 import Kimi_K25ImageProcessor
 from transformers.models.llama4.image_processing_llama4 import Llama4ImageProcessor
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 from transformers.models.minicpmv4_6.image_processing_pil_minicpmv4_6 import MiniCPMV4_6ImageProcessorPil
@@ -99,16 +102,25 @@ def patches(chance):
     return found
 
 
-def canvas_processor(side, tiles, **more):
-    """Llama 4's, but as Pillow resizes: torchvision's bytes are others, by one at most."""
-    class ByPillow(Llama4ImageProcessor):
+def by_pillow(processor_class):
+    """A processor of torchvision's, but as Pillow resizes: torchvision's bytes are others, by one at most."""
+    class ByPillow(processor_class):
         def resize(self, images, size, resample, **_):
-            resized = [Image.fromarray(one.permute(1, 2, 0).numpy()).resize((size.width, size.height), Image.Resampling.BILINEAR)
-                       for one in images]
+            filters = {PILImageResampling.BICUBIC: Image.Resampling.BICUBIC, PILImageResampling.BILINEAR: Image.Resampling.BILINEAR}
+            how = filters[PILImageResampling(resample)]
+            resized = [Image.fromarray(one.permute(1, 2, 0).numpy()).resize((size.width, size.height), how) for one in images]
             return torch.stack([torch.from_numpy(numpy.array(one)).permute(2, 0, 1) for one in resized])
 
-    ByPillow.__name__ = "Llama4ImageProcessor"
-    return ByPillow(size={"height": side, "width": side}, max_patches=tiles, **more)
+    ByPillow.__name__ = processor_class.__name__
+    return ByPillow
+
+
+def canvas_processor(side, tiles, **more):
+    return by_pillow(Llama4ImageProcessor)(size={"height": side, "width": side}, max_patches=tiles, **more)
+
+
+def bounded_processor(**sizes):
+    return by_pillow(Kimi_K25ImageProcessor)(**sizes)
 
 
 def tiles(chance):
@@ -154,6 +166,19 @@ def canvases(chance):
         out = processor(images=[Image.fromarray(picture(width, height, i))], return_tensors="pt")
         pixels = out["pixel_values"].float().numpy().astype("<f4").tobytes()
         found.append([width, height, i, side, tiles, fills, *out["aspect_ratios"][0].tolist(), digest(pixels)[:16]])
+    return found
+
+
+def bounded(chance):
+    found = []
+    for i in range(240):
+        most = chance.choice([(150, 150), (150, 150), (200, 3), (3, 200), (700, 1)])
+        width, height = (chance.randint(1, longest) for longest in most)
+        patch, patches, side = chance.choice([14, 6]), chance.choice([20, 64, 1000]), chance.choice([8, 12, 500])
+        processor = bounded_processor(patch_size=patch, max_patches=patches, size={"max_height": side, "max_width": side})
+        out = processor(images=[Image.fromarray(picture(width, height, i))], return_tensors="pt")
+        pixels = out["pixel_values"].numpy().astype("<f4")
+        found.append([width, height, i, patch, patches, side, *out["image_grid_thw"][0].tolist()[1:], digest(pixels.tobytes())[:16]])
     return found
 
 
@@ -326,7 +351,7 @@ def main():
     result = {"pillow": PIL.__version__, "transformers": transformers.__version__, "resized": resized(),
               "patches": patches(chance), "sizes": sizes(chance), "decoded": decoded(),
               "tiles": tiles(random.Random(2)), "splits": splits(random.Random(6)), "canvases": canvases(random.Random(7)),
-              "fitted": fitted(random.Random(7)), "frames": frames(random.Random(3)),
+              "bounded": bounded(random.Random(8)), "fitted": fitted(random.Random(7)), "frames": frames(random.Random(3)),
               "slices": slices(random.Random(4)), "slice_sizes": slice_sizes(random.Random(5)), "buckets": buckets()}
     lines = ",\n".join(f"{json.dumps(key)}: [\n{rows}\n]" if isinstance(value, list) else f"{json.dumps(key)}: {json.dumps(value)}"
                        for key, value in result.items()

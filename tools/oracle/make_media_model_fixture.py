@@ -30,7 +30,7 @@ from transformers import CONFIG_MAPPING, AutoModelForImageTextToText, Qwen2Audio
 from transformers.modeling_outputs import MoeCausalLMOutputWithPast
 
 from make_family_fixture import LARGEST, NEW_TOKENS, SEED, rounded, rows_of
-from make_media_fixtures import canvas_processor, picture
+from make_media_fixtures import bounded_processor, canvas_processor, picture
 from make_sound_fixtures import heard
 from recording import random_prompt
 from reference import check
@@ -105,6 +105,17 @@ CASES["glm4v"] = dict(
                 vision_config=dict(depth=2, hidden_size=64, intermediate_size=88, num_heads=4, out_hidden_size=64, image_size=56)),
     # With which no placeholder is generated, and rounding to bfloat16 moves logits least: torch's own moves them more.
     seed=10, merge=2, patch=14, frames={"shortest_edge": 6272, "longest_edge": 37632}, timed="seconds")
+# The first layer has no experts; half of each head turns by halves. Each token has all experts, as above.
+GLM_EXPERTS = CASES["glm4v"]["config"]["text_config"] | dict(
+    head_dim=16, n_routed_experts=4, num_experts_per_tok=4, moe_intermediate_size=32, n_shared_experts=1, routed_scaling_factor=1.5)
+CASES["glm4v_moe"] = CASES["glm4v"] | dict(config=CASES["glm4v"]["config"] | dict(text_config=GLM_EXPERTS), seed=5)
+# Times of frames to tenths of a second.
+CASES["glm46v"] = CASES["glm4v"] | dict(
+    config=CASES["glm4v"]["config"] | dict(text_config=CASES["glm4v"]["config"]["text_config"] | dict(model_type="glm4v_text")),
+    timed="tenths", seed=10)
+CASES["glm46v-experts"] = CASES["glm46v"] | dict(
+    config=CASES["glm46v"]["config"] | dict(text_config=GLM_EXPERTS | dict(
+        model_type="glm4v_moe_text", n_shared_experts=2, attention_bias=False)), seed=1)
 CASES["qwen2_audio"] = dict(
     config=dict(text_config=TEXT | dict(model_type="qwen2", rope_theta=10000.0), audio_token_index=IMAGE,
                 audio_config=dict(d_model=64, encoder_layers=2, encoder_attention_heads=4, encoder_ffn_dim=96,
@@ -178,6 +189,16 @@ CASES["gemma4-whole"] = dict(
                                        layer_types=["sliding_attention", "full_attention"] * 2),
         vision_config=GEMMA4_VISION | dict(use_clipped_linears=False, standardize=True, num_key_value_heads=4)),
     fitted=True, seed=1)
+# Frames four at a time; positions of a square that pictures are larger and smaller than; half of the layers have no experts.
+LATENT = dict(model_type="deepseek_v3", kv_lora_rank=16, q_lora_rank=32, qk_nope_head_dim=16, qk_rope_head_dim=16, v_head_dim=16,
+              num_hidden_layers=2, num_key_value_heads=4, moe_intermediate_size=32, n_routed_experts=4, num_experts_per_tok=4,
+              n_group=1, topk_group=1, n_shared_experts=1, first_k_dense_replace=1, routed_scaling_factor=1.5)
+CASES["kimi_k25"] = dict(
+    config=dict(text_config=TEXT | LATENT, image_token_id=IMAGE, video_token_id=VIDEO, vision_start_token_id=START,
+                vision_end_token_id=END, projection_hidden_size=64, tie_word_embeddings=False,
+                vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
+                                   pos_emb_height=5, pos_emb_width=5)),
+    bounded=True, seed=2)
 IMAGENET = dict(image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
 
 # With code of their own; the tower has a layer whose result nobody takes.
@@ -209,6 +230,9 @@ FITTED = [
     [3, (3, 3, 53, 4), 5],
 ]
 
+# Four frames and one more, then two that are smaller than a block.
+BOUNDED_FRAMES = [3, (5, 84, 56, 5), 2, (0, 60, 30, 4), (2, 20, 13, 6), 9]
+
 # Beside these frames, which are one tile each.
 FRAMES = [3, (3, 84, 56, 5), 2, (0, 120, 60, 6), 9]
 
@@ -239,7 +263,7 @@ VIDEOS = [3, (3, 84, 56, 5), 2, (2, 56, 56, 6), 9]
 
 
 def processor_of(case, family):
-    if family == "glm4v":
+    if family.startswith("glm4"):
         from transformers.models.glm4v.image_processing_pil_glm4v import Glm4vImageProcessorPil
         return Glm4vImageProcessorPil(size={edge: 2 * pixels for edge, pixels in SIZE.items()})
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
@@ -252,7 +276,7 @@ def frames_of(case, frames, width, height, seed):
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
     from transformers.models.qwen3_vl.video_processing_qwen3_vl import smart_resize as of_qwen3_vl
     low, high = case["frames"]["shortest_edge"], case["frames"]["longest_edge"]
-    smart_resize = of_glm4v if case["timed"] == "seconds" else of_qwen3_vl
+    smart_resize = of_qwen3_vl if case["timed"] == "words" else of_glm4v
     to = smart_resize(frames, height, width, 2, case["patch"] * case["merge"], low, high)
     processor = Qwen2VLImageProcessorPil(do_resize=False, patch_size=case["patch"], **case.get("processor", {}))
     shown = [Image.fromarray(picture(width, height, seed + i)).resize(to[::-1], Image.Resampling.BICUBIC) for i in range(frames)]
@@ -286,6 +310,8 @@ def paired(frames, grid):
 
 
 def square_processor(case):
+    if "bounded" in case:
+        return bounded_processor(max_patches=30, size=dict(max_height=12, max_width=12))
     if "canvas" in case:
         return canvas_processor(case["config"]["vision_config"]["image_size"], case["canvas"])
     if "rowed" in case:
@@ -497,6 +523,50 @@ class FittedPrompt(Prompt):
         return torch.cat([rows[VIDEO if frames else IMAGE].pop(0) for frames, *_ in self.media]).float()
 
 
+class BoundedPrompt(Prompt):
+    """Pictures on black; frames four together, each time behind when they begin, at two a second."""
+
+    def __init__(self, parts, number, processors):
+        self.processors, self.outs, self.kinds = processors, {IMAGE: [], VIDEO: []}, []
+        super().__init__(parts, number)
+
+    def show(self, *part):
+        frames, width, height, seed = part
+        self.media.append([*part, len(self.ids)])
+        shown = [Image.fromarray(picture(width, height, seed + i)) for i in range(max(frames, 1))]
+        outs = [self.processors[bool(frames)](images=[frame], return_tensors="pt") for frame in shown]
+        for first in range(0, len(outs), 4):
+            chunk = outs[first:first + 4]
+            _, rows, columns = chunk[0]["image_grid_thw"][0].tolist()
+            self.outs[VIDEO if frames else IMAGE].append((torch.cat([out["pixel_values"] for out in chunk]), [len(chunk), rows, columns]))
+            if frames:
+                self.add(letters(f"00:00:{first // 2:02d}.000") + [START] + letters("video") + [BESIDE])
+            # Rows of videos have the token of pictures, as in the published code.
+            self.add([IMAGE] * (rows * columns // 4) + [END] * (frames > 0))
+            self.kinds += [VIDEO if frames else IMAGE] * (rows * columns // 4)
+
+    def inputs(self, more=()):
+        found = self.texts(more)
+        ids, kinds = found["input_ids"][0], iter(self.kinds)
+        for at in (ids == IMAGE).nonzero()[:, 0].tolist():
+            ids[at] = next(kinds, IMAGE)
+        for token, pixels, grid in ((IMAGE, "pixel_values", "image_grid_thw"), (VIDEO, "pixel_values_videos", "video_grid_thw")):
+            if self.outs[token]:
+                found[pixels] = torch.cat([values for values, _ in self.outs[token]])
+                found[grid] = torch.tensor([sizes for _, sizes in self.outs[token]])
+        return found
+
+    def encoded(self, model):
+        inputs = self.inputs()
+        rows = {token: [] for token in self.outs}
+        if self.outs[IMAGE]:
+            rows[IMAGE] = list(model.model.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"]).pooler_output)
+        if self.outs[VIDEO]:
+            rows[VIDEO] = list(model.model.get_video_features(inputs["pixel_values_videos"], inputs["video_grid_thw"]).pooler_output)
+        return torch.cat([rows[VIDEO if frames else IMAGE].pop(0) for frames, *_ in self.media
+                          for _ in range(max(1, -(-frames // 4)))]).float()
+
+
 class LinedPrompt(SquarePrompt):
     """The same between lines, whose tokens see each other."""
 
@@ -563,7 +633,7 @@ class PatchPrompt(Prompt):
         values, grid = frames_of(self.case, *part)
         self.pixels[2].append(values)
         self.grids[2].append(grid)
-        if self.case["timed"] == "seconds":
+        if self.case["timed"] != "words":
             self.add([VIDEO_START])
         self.media.append([*part, len(self.ids)])
         # A video without a rate has two frames a second.
@@ -575,7 +645,8 @@ class PatchPrompt(Prompt):
         for pair in range(grid[0]):
             self.add([START] + [IMAGE] * count)
             self.types[-count:] = [2] * count
-            self.add([END] + letters(str(int(2 * pair / 2))))
+            second = 2 * pair / 2
+            self.add([END] + letters(str(int(second)) if self.case["timed"] == "seconds" else f"{second:.1f} seconds"))
         self.add([VIDEO_END])
 
     def inputs(self, more=()):
@@ -680,7 +751,7 @@ def recipe_of(tensors, model, seed, tied=False):
             entry["shape"] = [entry["shape"][i] for i in (0, 2, 1)]
         # Rows of their own, and what layers' results are multiplied by.
         if name.endswith(("position_embedding", "position_embeddings", "position_embedding_table", "class_embedding", "cls_token",
-                          "positional_embedding_vlm")):
+                          "positional_embedding_vlm", "pos_emb.weight")):
             entry["std"] = 1.0
         if name.endswith(("lambda_1", "lambda_2", "ls1", "ls2")):
             entry["mean"] = 1.0
@@ -695,6 +766,15 @@ def recipe_of(tensors, model, seed, tied=False):
     return recipe
 
 
+def published(name):
+    """What 5.24 reads under these names of Kimi-K2.5's files it writes under others, which it does not read."""
+    for wrong, right in (("language_model.model.blocks.", "language_model.model.layers."), ("model.mm_projector.", "mm_projector."),
+                         ("vision_tower.encoder.patch_embed.", "vision_tower.patch_embed.")):
+        if name.startswith(wrong):
+            return right + name[len(wrong):]
+    return name
+
+
 def transformers_checkpoint(case, family, out):
     """Writes config.json and the recipe of a family that transformers has. Returns what loads the model."""
     family = family.partition("-")[0]
@@ -703,7 +783,7 @@ def transformers_checkpoint(case, family, out):
     auto = CLASSES.get(family, AutoModelForImageTextToText)
     made = (auto._from_config if family in CLASSES else auto.from_config)(config, attn_implementation="eager").float().eval()
     model_class = type(made)
-    tensors = saved(made, out)
+    tensors = {published(name): tensor for name, tensor in saved(made, out).items()}
     raw = json.loads((out / "config.json").read_text())
     (out / "config.json").write_text(json.dumps(raw, indent=2) + "\n")
     (out / "generation_config.json").unlink(missing_ok=True)
@@ -781,10 +861,14 @@ def main():
     if hears:
         prompts = [SoundPrompt(parts, i, processor) for i, parts in enumerate(SOUNDS)]
     elif "merge" in case:
-        last = VIDEOS if case.get("timed") == "seconds" else PROMPTS[-1]
+        last = VIDEOS if case.get("timed", "words") != "words" else PROMPTS[-1]
         prompts = [PatchPrompt(parts, i, processor, case) for i, parts in enumerate([*PROMPTS[:-1], last])]
     elif "tiles" in case:
         prompts = [TilePrompt(parts, i, processor, 4, frames) for i, parts in enumerate([*SQUARES, FRAMES])]
+    elif "bounded" in case:
+        write_frames(out, dict(max_patches=20, size=dict(max_height=12, max_width=12)))
+        processors = [processor, bounded_processor(max_patches=20, size=dict(max_height=12, max_width=12))]
+        prompts = [BoundedPrompt(parts, i, processors) for i, parts in enumerate([*FITTED[:-1], BOUNDED_FRAMES])]
     elif "fitted" in case:
         vision = config["vision_config"]
         write_frames(out, dict(patch_size=vision["patch_size"], max_soft_tokens=70, do_normalize=True))

@@ -12,7 +12,7 @@ export interface EncoderHeads {
  * The heads of an encoder of pictures or sound, by their name in config.json: equal pieces of a row of `hiddenSize`.
  */
 export const encoderHeads = (
-  name: string,
+  name: string | readonly string[],
   fallback: number,
   { width = 'hidden_size', multiple = 1 }: EncoderHeads = {},
 ): Field<number, { readonly hiddenSize: number }> => ({
@@ -20,6 +20,7 @@ export const encoderHeads = (
     const heads = json.value(name, integer(1, 10_000)) ?? fallback;
     if (hiddenSize % (heads * multiple) === 0) return heads;
     const sizes = multiple === 1 ? 'equal heads' : `heads whose size is a multiple of ${multiple}`;
-    return json.fail(`${name} must cut ${width} (${hiddenSize}) into ${sizes}, found ${heads}`);
+    const said = [name].flat().find((each) => json.raw(each) !== undefined) ?? [name].flat()[0];
+    return json.fail(`${said} must cut ${width} (${hiddenSize}) into ${sizes}, found ${heads}`);
   },
 });

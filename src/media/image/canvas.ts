@@ -48,7 +48,10 @@ function shapeWithin(picture: PictureSize, { width, height }: PictureSize): Pict
 }
 
 /** A picture at the upper left of a black one. */
-function onBlack({ width: from, height: rows, data }: Picture, { width, height }: PictureSize): Picture {
+export function onBlack(
+  { width: from, height: rows, data }: Picture,
+  { width, height }: PictureSize,
+): Picture {
   const whole = new Uint8Array(width * height * 3);
   for (let y = 0; y < rows; y++) whole.set(data.subarray(y * from * 3, (y + 1) * from * 3), y * width * 3);
   return { width, height, data: whole };

@@ -3,6 +3,11 @@ import type { Picture } from './picture.js';
 
 /** How pixels become numbers: (value * rescale - mean) / std, each step rounded. */
 export interface PixelValues {
+  /**
+   * Whether it is (value - mean / rescale) / (std / rescale) instead, as processors of transformers 5 by torchvision have
+   * it: the last bit may be another. False when absent.
+   */
+  readonly isFused?: boolean;
   /** To what each step is rounded; f32 when absent. */
   readonly roundedTo?: FloatDType;
   /** 1 / 255, mostly. */
@@ -99,11 +104,18 @@ export function* patchOrder(
 }
 
 /** What each byte becomes, by channel. */
-function valueTables({ rescale, mean, std, roundedTo = 'f32' }: PixelValues): Float32Array[] {
+function valueTables({
+  rescale,
+  mean,
+  std,
+  roundedTo = 'f32',
+  isFused = false,
+}: PixelValues): Float32Array[] {
   const step = (value: number): number => rounded(value, roundedTo);
-  return Array.from({ length: CHANNELS }, (_, channel) =>
-    Float32Array.from({ length: 256 }, (_, byte) =>
-      step(step(step(byte * rescale) - step(mean[channel] ?? 0)) / step(std[channel] ?? 1)),
-    ),
-  );
+  const scale = isFused ? 1 : rescale;
+  const parameter = (value: number): number => (isFused ? step(step(value) * step(1 / rescale)) : step(value));
+  return Array.from({ length: CHANNELS }, (_, channel) => {
+    const [centre, width] = [parameter(mean[channel] ?? 0), parameter(std[channel] ?? 1)];
+    return Float32Array.from({ length: 256 }, (_, byte) => step(step(step(byte * scale) - centre) / width));
+  });
 }

@@ -11,8 +11,11 @@ import { getRouter, type HeadNames, type Router } from '../../router/index.js';
 
 /** Families of text that may stand in a checkpoint beside an encoder: their heads differ from Llama's in nothing but names. */
 const TEXT_KINDS = [
+  'deepseek_v3',
   'gemma3_text',
   'internlm2',
+  'kimi_k2',
+  'lfm2',
   'llama',
   'llama4_text',
   'ministral3',

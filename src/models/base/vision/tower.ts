@@ -5,7 +5,7 @@ import { RotaryAttention } from '../../../layers/attention-orders.js';
 import { encoderAttention } from '../../../layers/base-attention.js';
 import { BaseLayer } from '../../../layers/base-layer.js';
 import { type LayerStep, PreNormLayer } from '../../../layers/decoder-layers.js';
-import { gatherRows } from '../../../layers/gather-rows.js';
+import { gatherRows, sumOfRows } from '../../../layers/gather-rows.js';
 import { buildLinear } from '../../../layers/linear-steps.js';
 import { Module } from '../../../layers/module.js';
 import type { BaseNorm } from '../../../layers/norms.js';
@@ -231,14 +231,7 @@ export class VisionTower extends Module implements Encoder {
   private buildPositionGraph(graph: AtbGraph, hidden: string): string {
     const { positions } = this;
     if (!positions) return hidden;
-    const corners = CORNERS.map(({ rows, weights }) => {
-      const [row, share] = [`${rows}_row`, `${rows}_share`];
-      graph.addOperation(new BaseOperation('Gather', { axis: 0 }, row), [positions.name, rows], [row]);
-      const multiply = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_MUL' }, share);
-      graph.addOperation(multiply, [row, weights], [share]);
-      return share;
-    });
-    const sum = corners.reduce((a, b, corner) => addResidual(graph, a, b, `position_sum_${corner}`));
+    const sum = sumOfRows(graph, positions.name, CORNERS, 'position_sum');
     return addResidual(graph, hidden, sum, 'positioned_patches');
   }
 }
