@@ -9,6 +9,7 @@ import { slicesOf } from './image/slices.js';
 import { splitsOf } from './image/splits.js';
 import { middleSquare } from './image/square.js';
 import { tilesOf } from './image/tiles.js';
+import { tilingOf } from './image/tilings.js';
 import { cmykToRgb, upperBytes } from './image/to-rgb.js';
 import { logMel } from './sound/log-mel.js';
 import { resample } from './sound/resample.js';
@@ -25,6 +26,7 @@ const WORK = {
   slicesOf,
   splitsOf,
   tilesOf,
+  tilingOf,
   patchesOf,
   resample,
   logMel,

@@ -19,6 +19,7 @@ export { type PixelRange, smartResize, smartResizeFrames } from './image/smart-r
 export { type SplitPicture, type SplitSizes, splitsOf } from './image/splits.js';
 export { middleSquare } from './image/square.js';
 export { type TileGrid, type TileSizes, tileGrid, tilesOf } from './image/tiles.js';
+export { type TiledPicture, type TilingSizes, tilingOf, wholeSize } from './image/tilings.js';
 export { type WindowedPatches, windowsOf } from './image/windows.js';
 export { type EncoderInput, endOf, type Insert, type InsertGrid, insertsWithin } from './insert.js';
 export { type ExpandedPrompt, type ProcessedMedia, placeInserts } from './place-inserts.js';

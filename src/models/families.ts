@@ -65,6 +65,7 @@ export * from './kimi_k25/index.js';
 export * from './kimi_linear/index.js';
 export * from './lfm2/index.js';
 export * from './lfm2_moe/index.js';
+export * from './lfm2_vl/index.js';
 export * from './lfm3/index.js';
 export * from './llama/index.js';
 export * from './llama4/index.js';

@@ -15,26 +15,50 @@ function cubicShares(t: number): readonly number[] {
   return [far(t + 1), near(t), near(1 - t), far(2 - t)];
 }
 
-/** Of one axis: which of `side` places count for place `at` of `count`, and how much; those beyond an edge are the edge. */
-function placesOf(
-  at: number,
-  count: number,
-  side: number,
-): { readonly place: number; readonly share: number }[] {
+/** A place of an axis, and how much it counts. */
+interface Place {
+  readonly place: number;
+  readonly share: number;
+}
+
+/** Of one axis: which of `side` places count for place `at` of `count`, pixel centres lying on pixel centres. */
+type Filter = (at: number, count: number, side: number) => readonly Place[];
+
+/** Four places; those beyond an edge are the edge. */
+const cubic: Filter = (at, count, side) => {
   const point = ((at + 0.5) / count) * side - 0.5;
   const first = Math.floor(point);
   return cubicShares(point - first).map((share, i) => ({
     place: Math.min(Math.max(first - 1 + i, 0), side - 1),
     share,
   }));
-}
+};
+
+/** All places that are nearer than one, or than one of `count` where these are fewer (torch's `antialias`). */
+const linear: Filter = (at, count, side) => {
+  const scale = side / count;
+  const reach = Math.max(scale, 1);
+  const point = (at + 0.5) * scale - 0.5;
+  const near = Array.from({ length: side }, (_, place) => ({
+    place,
+    share: Math.max(0, 1 - Math.abs(place - point) / reach),
+  })).filter(({ share }) => share > 0);
+  const sum = near.reduce((all, { share }) => all + share, 0);
+  return near.map(({ place, share }) => ({ place, share: share / sum }));
+};
+
+const FILTERS = { cubic, linear };
 
 /**
  * `position_shares` [patches, side * side] in the model's dtype: learned positions of a square of `side` x `side`, stretched
- * over a picture of any size, as sums of its rows (bicubic, pixel centres on pixel centres; transformers 5.24,
- * `Glm4vVisionEmbeddings`). A product with the table makes the positions.
+ * over a picture of any size, as sums of its rows (transformers 5.24, `Glm4vVisionEmbeddings`; linear:
+ * `Siglip2VisionEmbeddings`). A product with the table makes the positions.
  */
-export const sampledPositions = (side: number, mergeSize: number): StepInput => ({
+export const sampledPositions = (
+  side: number,
+  mergeSize: number,
+  filter: keyof typeof FILTERS = 'cubic',
+): StepInput => ({
   names: [POSITION_SHARES],
   describe: ({ rows, dtype }) => ({ [POSITION_SHARES]: { dtype, shape: [rows, side * side] } }),
   make({ encoderInputs = [] }, { dtype }) {
@@ -45,8 +69,8 @@ export const sampledPositions = (side: number, mergeSize: number): StepInput => 
       const [frames, rows, columns] = shape;
       for (let frame = 0; frame < frames; frame++)
         for (const { x, y } of patchOrder(rows, columns, mergeSize)) {
-          for (const down of placesOf(y, rows, side))
-            for (const right of placesOf(x, columns, side))
+          for (const down of FILTERS[filter](y, rows, side))
+            for (const right of FILTERS[filter](x, columns, side))
               (shares[at + down.place * side + right.place] as number) += down.share * right.share;
           at += side * side;
         }

@@ -17,6 +17,7 @@ import {
   smartResizeFrames,
   splitsOf,
   tilesOf,
+  tilingOf,
 } from '../../src/media/index.js';
 import { GEMMA4_VALUES } from '../../src/models/gemma4/processor.js';
 import { picture, pictureFile, pictureFixtures, sha256 } from './pictures.js';
@@ -241,6 +242,36 @@ describe('pictures', () => {
       const what = `${width} x ${height}, ${maxPatches} of ${patchSize}`;
       expect(grid, what).to.deep.equal([1, rows, columns]);
       expect(sha256(new Uint8Array(data.buffer)).slice(0, 16), what).to.equal(expected);
+    }
+  });
+
+  it(`cuts pictures of ${pictureFixtures.tilings.length} sizes into the tiles of LFM2-VL, bit for bit`, () => {
+    const half = [0.5, 0.5, 0.5];
+    const values = { rescale: 1 / 255, mean: half, std: half, isFused: true };
+    for (const [
+      width,
+      height,
+      seed,
+      patch,
+      minTokens,
+      maxTokens,
+      minTiles,
+      maxTiles,
+      ...rest
+    ] of pictureFixtures.tilings) {
+      const [hasWhole, splits, tolerance, side, rows, columns, high, wide, expected] = rest;
+      const bounds = { patch, block: 2 * patch, minTokens, maxTokens, minTiles, maxTiles };
+      const sizes = { ...bounds, hasWhole, splits, tolerance, side };
+      const found = tilingOf(picture(width, height, seed), sizes, 'it');
+      const what = `${width} x ${height}: ${JSON.stringify(sizes)}`;
+      expect([found.rows, found.columns], what).to.deep.equal([rows, columns]);
+      const { width: across = 0, height: down = 0 } = found.whole ?? {};
+      expect([down / patch, across / patch], what).to.deep.equal([high, wide]);
+      // Row by row, as transformers has them.
+      const cut = { patchSize: patch, temporalPatchSize: 1, mergeSize: 1, channelsLast: true };
+      const shown = [...found.tiles, ...(found.whole ? [found.whole] : [])];
+      const pixels = shown.map((one) => new Uint8Array(patchesOf([one], values, cut).data.buffer));
+      expect(sha256(Buffer.concat(pixels)).slice(0, 16), what).to.equal(expected);
     }
   });
 

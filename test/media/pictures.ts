@@ -37,6 +37,25 @@ interface PictureFixtures {
     grid: readonly number[],
     digest: string,
   ][];
+  readonly tilings: readonly [
+    width: number,
+    height: number,
+    seed: number,
+    patch: number,
+    minTokens: number,
+    maxTokens: number,
+    minTiles: number,
+    maxTiles: number,
+    hasWhole: boolean,
+    splits: boolean,
+    tolerance: number,
+    side: number,
+    rows: number,
+    columns: number,
+    high: number,
+    wide: number,
+    digest: string,
+  ][];
   readonly bounded: readonly [
     width: number,
     height: number,

@@ -1,5 +1,5 @@
 import { loadModels } from '../../src/models/get-model.js';
-import { type Dict, itIsRead } from './published-checks.js';
+import { type Dict, itIsRead, itIsRefused } from './published-checks.js';
 
 /** Hidden and intermediate size, layers, heads, heads of keys, vocabulary, positions. */
 type Sizes = readonly [number, number, number, number, number, number, number];
@@ -94,6 +94,12 @@ const CLASSES: Readonly<Record<string, Dict>> = {
       routed_scaling_factor: 2.827, scoring_func: 'sigmoid', seq_aux: true, topk_group: 1, topk_method: 'noaux_tc', tie_word_embeddings: false, use_cache: true },
     vision_config: { _attn_implementation: 'flash_attention_2', init_pos_emb_height: 64, init_pos_emb_time: 4, init_pos_emb_width: 64, merge_kernel_size: [2, 2], merge_type: 'sd2_tpool', mm_hidden_size: 1152, mm_projector_type: 'patchmerger', patch_size: 14, pos_emb_type: 'divided_fixed', projector_hidden_act: 'gelu',
       projector_ln_eps: 1e-5, text_hidden_size: 7168, video_attn_type: 'spatial_temporal', vt_hidden_size: 1152, vt_intermediate_size: 4304, vt_num_attention_heads: 16, vt_num_hidden_layers: 27 } },
+  // With what its processor says repeated beside it, as published files of the first generation have it.
+  lfm2_vl: { model_type: 'lfm2_vl', image_token_id: 396, projector_hidden_act: 'gelu', projector_hidden_size: 2560, projector_bias: true, projector_use_layernorm: true, downsample_factor: 2, tie_embedding: true, vision_feature_layer: -1, do_image_splitting: true, encoder_patch_size: 16, max_image_tokens: 256,
+    max_num_patches: 1024, max_pixels_tolerance: 2, max_tiles: 10, min_image_tokens: 64, min_tiles: 2, tile_size: 512, use_image_special_tokens: true, use_thumbnail: true,
+    text_config: { model_type: 'lfm2', vocab_size: 65_536, hidden_size: 2560, intermediate_size: 12_288, num_hidden_layers: 32, num_attention_heads: 32, num_key_value_heads: 8, max_position_embeddings: 128_000, norm_eps: 1e-5, conv_bias: false, conv_L_cache: 3, block_multiple_of: 256, block_ffn_dim_multiplier: 1,
+      block_auto_adjust_ff_dim: true, layer_types: layerTypes(32, 3, 2).map((type) => (type === 'sliding_attention' ? 'conv' : type)), initializer_range: 0.02, use_cache: true, pad_token_id: 0, bos_token_id: 1, eos_token_id: 2, rope_parameters: { rope_type: 'default', rope_theta: 1_000_000 } },
+    vision_config: { model_type: 'siglip2_vision_model', hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 12, num_attention_heads: 12, num_channels: 3, patch_size: 16, hidden_act: 'gelu_pytorch_tanh', layer_norm_eps: 1e-6, attention_dropout: 0, vision_use_head: false, num_patches: 256 } },
   youtu: llama('youtu', [2048, 6144, 32, 16, 16, 128_256, 131_072],
     { kv_lora_rank: 512, q_lora_rank: 1536, qk_rope_head_dim: 64, qk_nope_head_dim: 128, v_head_dim: 128, rms_norm_eps: 1e-6, rope_interleave: true, tie_word_embeddings: true, ...rope(10_000) }),
   jais2: llama('jais2', [3328, 26_624, 32, 26, 26, 150_272, 8192],
@@ -125,4 +131,29 @@ describe('published sizes that classes of transformers have by default', functio
   this.timeout(60_000);
   before(() => loadModels());
   for (const [name, dict] of Object.entries(CLASSES)) itIsRead(name, dict);
+
+  const within = (name: string, says: Dict, part: string): Dict => ({
+    ...CLASSES[name],
+    [part]: { ...(CLASSES[name]?.[part] as Dict), ...says },
+  });
+  itIsRefused(
+    'Kimi-K2.5 with another pooling',
+    within('kimi_k25', { merge_type: 'sd2' }, 'vision_config'),
+    /vision_config\.merge_type .*sd2_tpool.*found "sd2"/,
+  );
+  itIsRefused(
+    'Kimi-K2.5 with positions of no square',
+    within('kimi_k25', { init_pos_emb_width: 32 }, 'vision_config'),
+    /positions must cover a square, found 64 x 32/,
+  );
+  itIsRefused(
+    'LFM2-VL with another layer',
+    { ...CLASSES.lfm2_vl, vision_feature_layer: -2 },
+    /vision_feature_layer must be -1/,
+  );
+  itIsRefused(
+    'GLM-4.6V with other text',
+    within('glm46v', { model_type: 'llama' }, 'text_config'),
+    /text_config\.model_type must be one of glm4v_text, glm4v_moe_text, found "llama"/,
+  );
 });

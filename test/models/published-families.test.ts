@@ -5,6 +5,7 @@ import { inputDescs } from '../../src/models/base/input-descs.js';
 import { loadModels } from '../../src/models/get-model.js';
 import { getRouter } from '../../src/router/index.js';
 import { declaredWeights } from '../../src/weights/weights.js';
+import { KNOWN } from './published-checks.js';
 
 type Dict = Readonly<Record<string, unknown>>;
 
@@ -202,10 +203,6 @@ const dictOf = (
   max_position_embeddings: positions,
   ...says,
 });
-
-/** What ATB lacks: recurrent states, attention to chosen keys, and blocks for heads of 512 of which several queries are read. */
-const KNOWN =
-  /^(CausalConv1d|GatedDeltaRule|LightningIndexer|SelectiveScan|SparseAttention) is an extension op$|^head size 512 with blocks/;
 
 /** Latent attention has as many heads of keys as of queries. */
 const MLA = { num_key_value_heads: 4 };

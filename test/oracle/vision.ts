@@ -87,6 +87,7 @@ const AROUND: Readonly<Record<string, number>> = {
   '<|image_end|>': 123,
   '<|tile_x_separator|>': 124,
   '<|tile_y_separator|>': 125,
+  '<|img_thumbnail|>': 121,
   '<|media_begin|>': 122,
   '<|media_content|>': 124,
   '<|media_end|>': 123,
@@ -110,10 +111,10 @@ const AROUND: Readonly<Record<string, number>> = {
 export const encodeWords: EncodeWords = (text) => (text.match(SPECIAL) ?? []).map(tokenOfPart);
 
 const SPECIAL =
-  /<\/?(?:img|image|slice|image_id)>|<unk>|<video>|<IMG_CONTEXT>|<\|(?:vision|image|tile|media)\w*\|>|<(?:fake|global|row)[-\w]+>|\[IMG_\w+\]|./gs;
+  /<\/?(?:img|image|slice|image_id)>|<unk>|<video>|<IMG_CONTEXT>|<\|(?:vision|image|tile|media|img)\w*\|>|<(?:fake|global|row)[-\w]+>|\[IMG_\w+\]|./gs;
 
 function tokenOfPart(part: string): number {
-  const [, row, column] = /^<row_(\d+)_col_(\d+)>$/.exec(part) ?? [];
+  const [, row, column] = /row_(\d+)_col_(\d+)\|?>$/.exec(part) ?? [];
   if (row !== undefined) return 93 + ((5 * (Number(row) - 1) + Number(column) - 1) % 20);
   return AROUND[part] ?? 3 + ((part.codePointAt(0) ?? 0) % 90);
 }

@@ -17,6 +17,9 @@ in the same way. OUT gets
               first 64 bits of the SHA-256 of the pixels of its squares and of the whole (f32, little-endian)
     bounded   for each of 240 random sizes: rows and columns of patches of Kimi-K2.5's processor, resized by Pillow, and the first
               64 bits of the SHA-256 of the patches (f32, little-endian)
+    tilings   for each of 240 random sizes: rows and columns of tiles of LFM2-VL's processor, 0 of a picture that is not cut, those
+              of patches of the whole, 0 where there is none, and the first 64 bits of the SHA-256 of the patches of all
+              (f32, little-endian), resized by Pillow
     fitted    for each of 240 random sizes: rows and columns of patches of Gemma 4's processor, and the first 64 bits of
               the SHA-256 of the patches (f32, little-endian) from -1 to 1
     sizes     for each of 400 random sizes: what smart_resize makes of it, or null where it refuses
@@ -44,10 +47,12 @@ import PIL
 import torch
 import transformers
 from PIL import Image
+from transformers.image_processing_backends import TorchvisionBackend
 from transformers.image_utils import PILImageResampling, load_image
 from transformers.models.gemma4.image_processing_pil_gemma4 import Gemma4ImageProcessorPil
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 from transformers.models.kimi_k25.image_processing_kimi_k25 import Kimi_K25ImageProcessor
+from transformers.models.lfm2_vl.image_processing_lfm2_vl import Lfm2VlImageProcessor
 from transformers.models.llama4.image_processing_llama4 import Llama4ImageProcessor
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 from transformers.models.minicpmv4_6.image_processing_pil_minicpmv4_6 import MiniCPMV4_6ImageProcessorPil
@@ -102,21 +107,27 @@ def patches(chance):
     return found
 
 
-def by_pillow(processor_class):
-    """A processor of torchvision's, but as Pillow resizes: torchvision's bytes are others, by one at most."""
-    class ByPillow(processor_class):
-        def resize(self, images, size, resample, **_):
-            filters = {PILImageResampling.BICUBIC: Image.Resampling.BICUBIC, PILImageResampling.BILINEAR: Image.Resampling.BILINEAR}
-            how = filters[PILImageResampling(resample)]
-            resized = [Image.fromarray(one.permute(1, 2, 0).numpy()).resize((size.width, size.height), how) for one in images]
-            return torch.stack([torch.from_numpy(numpy.array(one)).permute(2, 0, 1) for one in resized])
+class PillowResize(TorchvisionBackend):
+    """As Pillow resizes: torchvision's bytes are others, by one at most."""
 
-    ByPillow.__name__ = processor_class.__name__
-    return ByPillow
+    def resize(self, images, size, resample, **_):
+        filters = {PILImageResampling.BICUBIC: Image.Resampling.BICUBIC, PILImageResampling.BILINEAR: Image.Resampling.BILINEAR}
+        how = filters[PILImageResampling(resample)]
+        resized = [Image.fromarray(one.permute(1, 2, 0).numpy()).resize((size.width, size.height), how) for one in images]
+        return torch.stack([torch.from_numpy(numpy.array(one)).permute(2, 0, 1) for one in resized])
+
+
+def by_pillow(processor_class):
+    """A processor of torchvision's, but for its resizing, which some of its methods ask its parents for."""
+    return type(processor_class.__name__, (processor_class, PillowResize), {"resize": PillowResize.resize})
 
 
 def canvas_processor(side, tiles, **more):
     return by_pillow(Llama4ImageProcessor)(size={"height": side, "width": side}, max_patches=tiles, **more)
+
+
+def tiling_processor(**sizes):
+    return by_pillow(Lfm2VlImageProcessor)(**sizes)
 
 
 def bounded_processor(**sizes):
@@ -179,6 +190,36 @@ def bounded(chance):
         out = processor(images=[Image.fromarray(picture(width, height, i))], return_tensors="pt")
         pixels = out["pixel_values"].numpy().astype("<f4")
         found.append([width, height, i, patch, patches, side, *out["image_grid_thw"][0].tolist()[1:], digest(pixels.tobytes())[:16]])
+    return found
+
+
+def tilings(chance):
+    found = []
+    for i in range(240):
+        most = chance.choice([(150, 150), (150, 150), (200, 3), (3, 200), (180, 1), (500, 60)])
+        width, height = (chance.randint(1, longest) for longest in most)
+        if max(height, width) / min(height, width) > 200:
+            continue
+        patch, low, high = chance.choice([4, 5]), chance.choice([1, 4, 9]), chance.choice([9, 16, 40])
+        tiles, whole, cuts = chance.choice([(2, 10), (2, 4), (3, 9), (2, 2), (4, 10)]), chance.random() < 0.7, chance.random() < 0.9
+        tolerance, side = chance.choice([2.0, 1.0, 1.5]), 2 * patch * chance.choice([2, 3])
+        processor = tiling_processor(encoder_patch_size=patch, min_image_tokens=low, max_image_tokens=high, min_tiles=tiles[0],
+                                     max_tiles=tiles[1], use_thumbnail=whole, do_image_splitting=cuts,
+                                     max_pixels_tolerance=tolerance, tile_size=side)
+        try:
+            out = processor(images=[Image.fromarray(picture(width, height, i))], return_row_col_info=True, return_tensors="pt")
+        except RuntimeError:
+            # Long ones have more patches than it pads to.
+            continue
+        shapes = out["spatial_shapes"].tolist()
+        pixels = [values[:rows * columns].numpy().astype("<f4").tobytes()
+                  for values, (rows, columns) in zip(out["pixel_values"], shapes)]
+        rows, columns = int(out["image_rows"][0]), int(out["image_cols"][0])
+        if rows * columns == 1:
+            rows = columns = 0
+        last = shapes[-1] if len(shapes) > rows * columns else [0, 0]
+        found.append([width, height, i, patch, low, high, *tiles, whole, cuts, tolerance, side, rows, columns, *last,
+                      digest(b"".join(pixels))[:16]])
     return found
 
 
@@ -351,7 +392,7 @@ def main():
     result = {"pillow": PIL.__version__, "transformers": transformers.__version__, "resized": resized(),
               "patches": patches(chance), "sizes": sizes(chance), "decoded": decoded(),
               "tiles": tiles(random.Random(2)), "splits": splits(random.Random(6)), "canvases": canvases(random.Random(7)),
-              "bounded": bounded(random.Random(8)), "fitted": fitted(random.Random(7)), "frames": frames(random.Random(3)),
+              "bounded": bounded(random.Random(8)), "tilings": tilings(random.Random(9)), "fitted": fitted(random.Random(7)), "frames": frames(random.Random(3)),
               "slices": slices(random.Random(4)), "slice_sizes": slice_sizes(random.Random(5)), "buckets": buckets()}
     lines = ",\n".join(f"{json.dumps(key)}: [\n{rows}\n]" if isinstance(value, list) else f"{json.dumps(key)}: {json.dumps(value)}"
                        for key, value in result.items()

@@ -30,7 +30,7 @@ from transformers import CONFIG_MAPPING, AutoModelForImageTextToText, Qwen2Audio
 from transformers.modeling_outputs import MoeCausalLMOutputWithPast
 
 from make_family_fixture import LARGEST, NEW_TOKENS, SEED, rounded, rows_of
-from make_media_fixtures import bounded_processor, canvas_processor, picture
+from make_media_fixtures import bounded_processor, canvas_processor, picture, tiling_processor
 from make_sound_fixtures import heard
 from recording import random_prompt
 from reference import check
@@ -199,6 +199,19 @@ CASES["kimi_k25"] = dict(
                 vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
                                    pos_emb_height=5, pos_emb_width=5)),
     bounded=True, seed=2)
+# Tiles of 32 pixels, four by four tokens each, and the whole behind them; a square of positions that is larger than small
+# pictures and smaller than large ones.
+CASES["lfm2_vl"] = dict(
+    config=dict(text_config={key: value for key, value in TEXT.items() if key != "intermediate_size"} | dict(
+                    model_type="lfm2", layer_types=["conv", "full_attention", "conv"], conv_L_cache=3, block_ff_dim=96,
+                    block_multiple_of=16, rope_theta=10000.0),
+                image_token_id=IMAGE, projector_hidden_size=48,
+                vision_config=dict(model_type="siglip2_vision_model", hidden_size=64, intermediate_size=96, num_hidden_layers=2,
+                                   num_attention_heads=4, patch_size=4, num_patches=36, vision_use_head=False)),
+    tiling=True, seed=1)
+CASES["lfm2_vl-plain"] = CASES["lfm2_vl"] | dict(
+    config=CASES["lfm2_vl"]["config"] | dict(projector_use_layernorm=False, tie_word_embeddings=False,
+        vision_config=CASES["lfm2_vl"]["config"]["vision_config"] | dict(num_patches=16, vision_use_head=True)), seed=1)
 IMAGENET = dict(image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
 
 # With code of their own; the tower has a layer whose result nobody takes.
@@ -228,6 +241,14 @@ FITTED = [
     [5, (0, 70, 121, 1), 4],
     [(0, 120, 3, 2), (0, 90, 60, 3), 7],
     [3, (3, 3, 53, 4), 5],
+]
+
+# As a whole, one pixel high; in tiles side by side, and by two and two.
+TILED = [
+    [19],
+    [5, (0, 50, 21, 1), 4],
+    [(0, 60, 1, 2), 7, (0, 130, 50, 3), (0, 20, 30, 4), 3],
+    [3, (0, 81, 90, 5), 2],
 ]
 
 # Four frames and one more, then two that are smaller than a block.
@@ -310,6 +331,10 @@ def paired(frames, grid):
 
 
 def square_processor(case):
+    if "tiling" in case:
+        patch = case["config"]["vision_config"]["patch_size"]
+        return tiling_processor(encoder_patch_size=patch, tile_size=32, max_tiles=4, min_image_tokens=4, max_image_tokens=12,
+                                max_pixels_tolerance=4.0)
     if "bounded" in case:
         return bounded_processor(max_patches=30, size=dict(max_height=12, max_width=12))
     if "canvas" in case:
@@ -567,6 +592,37 @@ class BoundedPrompt(Prompt):
                           for _ in range(max(1, -(-frames // 4)))]).float()
 
 
+class TilingPrompt(Prompt):
+    """Tiles behind words that say where they were, and the whole behind another."""
+
+    def __init__(self, parts, number, processor):
+        self.processor, self.outs = processor, []
+        super().__init__(parts, number)
+
+    def show(self, *part):
+        _, width, height, seed = part
+        self.media.append([*part, len(self.ids)])
+        out = self.processor(images=[Image.fromarray(picture(width, height, seed))], return_row_col_info=True, return_tensors="pt")
+        self.outs.append(out)
+        columns = int(out["image_cols"][0])
+        count = columns * int(out["image_rows"][0])
+        self.add([START])
+        for tile, (high, wide) in enumerate(out["spatial_shapes"].tolist()):
+            if count > 1:
+                self.add([square_at(*divmod(tile, columns)) if tile < count else WHOLE])
+            self.add([IMAGE] * (high * wide // 4))
+        self.add([END])
+
+    def pixels(self):
+        return {name: torch.cat([out[name] for out in self.outs]) for name in ("pixel_values", "pixel_attention_mask", "spatial_shapes")}
+
+    def inputs(self, more=()):
+        return self.texts(more) | (self.pixels() if self.outs else {})
+
+    def encoded(self, model):
+        return torch.cat(list(model.model.get_image_features(**self.pixels()).pooler_output)).float()
+
+
 class LinedPrompt(SquarePrompt):
     """The same between lines, whose tokens see each other."""
 
@@ -789,7 +845,7 @@ def transformers_checkpoint(case, family, out):
     (out / "generation_config.json").unlink(missing_ok=True)
     make = lambda found: put(found, model_class, out, config, "float32")
     head = next((name for name in tensors if name.endswith("lm_head.weight")), None)
-    last = None if head else next(name for name in tensors if name.endswith("model.norm.weight"))
+    last = None if head else next(name for name in tensors if name.endswith(("model.norm.weight", "embedding_norm.weight")))
     # Gemma's norms are stored as distances from one.
     stored_zero = last is not None and tensors[last].abs().max() == 0
     write_recipe(recipe_of(tensors, made, case.get("seed", SEED), head is None), out, make, head, last, stored_zero)
@@ -865,6 +921,8 @@ def main():
         prompts = [PatchPrompt(parts, i, processor, case) for i, parts in enumerate([*PROMPTS[:-1], last])]
     elif "tiles" in case:
         prompts = [TilePrompt(parts, i, processor, 4, frames) for i, parts in enumerate([*SQUARES, FRAMES])]
+    elif "tiling" in case:
+        prompts = [TilingPrompt(parts, i, processor) for i, parts in enumerate(TILED)]
     elif "bounded" in case:
         write_frames(out, dict(max_patches=20, size=dict(max_height=12, max_width=12)))
         processors = [processor, bounded_processor(max_patches=20, size=dict(max_height=12, max_width=12))]

@@ -113,7 +113,8 @@ function valueTables({
 }: PixelValues): Float32Array[] {
   const step = (value: number): number => rounded(value, roundedTo);
   const scale = isFused ? 1 : rescale;
-  const parameter = (value: number): number => (isFused ? step(step(value) * step(1 / rescale)) : step(value));
+  const parameter = (value: number): number =>
+    isFused ? step(step(value) * step(1 / rescale)) : step(value);
   return Array.from({ length: CHANNELS }, (_, channel) => {
     const [centre, width] = [parameter(mean[channel] ?? 0), parameter(std[channel] ?? 1)];
     return Float32Array.from({ length: 256 }, (_, byte) => step(step(step(byte * scale) - centre) / width));

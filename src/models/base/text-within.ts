@@ -8,6 +8,7 @@ import {
   oneOf,
 } from '../../layers/config/index.js';
 import { getRouter, type HeadNames, type Router } from '../../router/index.js';
+import { renamed, type WeightSource } from '../../weights/weights.js';
 
 /** Families of text that may stand in a checkpoint beside an encoder: their heads differ from Llama's in nothing but names. */
 const TEXT_KINDS = [
@@ -83,6 +84,17 @@ export const aroundText = <C extends Pick<BaseConfig, 'dtype' | 'unreadKeys'>>(d
     return { ...text, ...own, dtype: own.dtype ?? text.dtype, unreadKeys };
   },
 });
+
+/**
+ * What a checkpoint calls tensors of a model of text whose layers lie right under `root`: where that is alone, these are in a
+ * part of their own, and its head beside it.
+ */
+export const flatText =
+  (root: string) =>
+  (source: WeightSource): WeightSource =>
+    renamed(source, (name) =>
+      name.replace(`${root}.model.`, `${root}.`).replace(`${root}.lm_head`, 'lm_head'),
+    );
 
 /** What a checkpoint calls embedding and head of a model of text whose names all begin with `root`. */
 export function headNamesWithin(kind: TextKind, root: string): HeadNames {

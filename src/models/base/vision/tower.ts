@@ -8,7 +8,7 @@ import { type LayerStep, PreNormLayer } from '../../../layers/decoder-layers.js'
 import { gatherRows, sumOfRows } from '../../../layers/gather-rows.js';
 import { buildLinear } from '../../../layers/linear-steps.js';
 import { Module } from '../../../layers/module.js';
-import type { BaseNorm } from '../../../layers/norms.js';
+import type { BaseNorm, NormStep } from '../../../layers/norms.js';
 import { addResidual } from '../../../layers/residual.js';
 import type { EncoderInput, WindowedPatches } from '../../../media/index.js';
 import {
@@ -60,7 +60,7 @@ export interface MergerSizes {
   readonly names: { readonly norm: string; readonly up: string; readonly down: string };
   /** Whether what is put side by side is normed, not what is before it. */
   readonly normsBlocks: boolean;
-  norm(weights: Weights, size: number): BaseNorm;
+  norm(weights: Weights, size: number): NormStep;
 }
 
 /**
@@ -68,7 +68,7 @@ export interface MergerSizes {
  * the last block as if it were one more, because ATB makes views within graphs of their own.
  */
 export class PatchMerger extends BaseLayer {
-  readonly norm: BaseNorm;
+  readonly norm: NormStep;
   readonly up: Linear;
   readonly down: Linear;
 
