@@ -5,6 +5,7 @@ import { boundedPicture } from './image/bounded.js';
 import { canvasOf } from './image/canvas.js';
 import { patchesOf } from './image/patches.js';
 import { resize } from './image/resample.js';
+import { scanOf } from './image/scan.js';
 import { slicesOf } from './image/slices.js';
 import { splitsOf } from './image/splits.js';
 import { middleSquare } from './image/square.js';
@@ -23,6 +24,7 @@ const WORK = {
   middleSquare,
   boundedPicture,
   canvasOf,
+  scanOf,
   slicesOf,
   splitsOf,
   tilesOf,

@@ -6,6 +6,7 @@ export { fitBlocks, type PatchBudget } from './image/fit.js';
 export { type Patches, type PatchSizes, type PixelValues, patchesOf, patchOrder } from './image/patches.js';
 export type { Picture, PictureSize } from './image/picture.js';
 export { type ResamplingFilter, resize } from './image/resample.js';
+export { type ScanLimits, scanOf } from './image/scan.js';
 export { formatOf } from './image/signature.js';
 export {
   type SlicedPicture,

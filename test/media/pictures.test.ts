@@ -13,6 +13,7 @@ import {
   patchesOf,
   pythonTenths,
   resize,
+  scanOf,
   smartResize,
   smartResizeFrames,
   splitsOf,
@@ -272,6 +273,27 @@ describe('pictures', () => {
       const shown = [...found.tiles, ...(found.whole ? [found.whole] : [])];
       const pixels = shown.map((one) => new Uint8Array(patchesOf([one], values, cut).data.buffer));
       expect(sha256(Buffer.concat(pixels)).slice(0, 16), what).to.equal(expected);
+    }
+  });
+
+  it(`cuts long pictures of ${pictureFixtures.scans.length} sizes into the pieces of Gemma 3`, () => {
+    for (const [
+      width,
+      height,
+      seed,
+      minSide,
+      maxPieces,
+      minRatio,
+      pieces,
+      expected,
+    ] of pictureFixtures.scans) {
+      const found = scanOf(picture(width, height, seed), { minSide, maxPieces, minRatio });
+      const what = `${width} x ${height}, ${maxPieces} of ${minSide} from ${minRatio} on`;
+      expect(
+        found.map((piece) => [piece.width, piece.height]),
+        what,
+      ).to.deep.equal(pieces);
+      expect(sha256(Buffer.concat(found.map(({ data }) => data))).slice(0, 16), what).to.equal(expected);
     }
   });
 

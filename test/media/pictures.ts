@@ -37,6 +37,16 @@ interface PictureFixtures {
     grid: readonly number[],
     digest: string,
   ][];
+  readonly scans: readonly [
+    width: number,
+    height: number,
+    seed: number,
+    minSide: number,
+    maxPieces: number,
+    minRatio: number,
+    pieces: readonly (readonly [width: number, height: number])[],
+    sha256: string,
+  ][];
   readonly tilings: readonly [
     width: number,
     height: number,

@@ -22,6 +22,8 @@ in the same way. OUT gets
               (f32, little-endian), resized by Pillow
     fitted    for each of 240 random sizes: rows and columns of patches of Gemma 4's processor, and the first 64 bits of
               the SHA-256 of the patches (f32, little-endian) from -1 to 1
+    scans     for each of 240 random sizes: width and height of each piece that Gemma 3's processor cuts, and the first 64 bits of
+              the SHA-256 of their bytes
     sizes     for each of 400 random sizes: what smart_resize makes of it, or null where it refuses
     frames    for each of 200 random sizes and lengths of videos: the size to which Qwen3-VL's smart_resize brings its frames,
               or null where it refuses
@@ -49,6 +51,7 @@ import transformers
 from PIL import Image
 from transformers.image_processing_backends import TorchvisionBackend
 from transformers.image_utils import PILImageResampling, load_image
+from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
 from transformers.models.gemma4.image_processing_pil_gemma4 import Gemma4ImageProcessorPil
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 from transformers.models.kimi_k25.image_processing_kimi_k25 import Kimi_K25ImageProcessor
@@ -241,6 +244,20 @@ def fitted(chance):
     return found
 
 
+def scans(chance):
+    found = []
+    for i in range(240):
+        most = chance.choice([(150, 150), (200, 30), (30, 200), (300, 3), (3, 300), (90, 90)])
+        width, height = (chance.randint(1, longest) for longest in most)
+        least, pieces, ratio = chance.choice([1, 8, 30]), chance.choice([1, 2, 4, 9]), chance.choice([1.2, 2.0, 1.0])
+        cut = Gemma3ImageProcessorPil().pan_and_scan(picture(width, height, i).transpose(2, 0, 1), least, pieces, ratio)
+        # Of pictures of a few pixels some are empty, which its resizing refuses.
+        cut = [one for one in cut if one.size > 0]
+        found.append([width, height, i, least, pieces, ratio, [[one.shape[2], one.shape[1]] for one in cut],
+                      digest(b"".join(one.transpose(1, 2, 0).tobytes() for one in cut))[:16]])
+    return found
+
+
 def sizes(chance):
     found = []
     for _ in range(400):
@@ -392,7 +409,7 @@ def main():
     result = {"pillow": PIL.__version__, "transformers": transformers.__version__, "resized": resized(),
               "patches": patches(chance), "sizes": sizes(chance), "decoded": decoded(),
               "tiles": tiles(random.Random(2)), "splits": splits(random.Random(6)), "canvases": canvases(random.Random(7)),
-              "bounded": bounded(random.Random(8)), "tilings": tilings(random.Random(9)), "fitted": fitted(random.Random(7)), "frames": frames(random.Random(3)),
+              "bounded": bounded(random.Random(8)), "tilings": tilings(random.Random(9)), "scans": scans(random.Random(10)), "fitted": fitted(random.Random(7)), "frames": frames(random.Random(3)),
               "slices": slices(random.Random(4)), "slice_sizes": slice_sizes(random.Random(5)), "buckets": buckets()}
     lines = ",\n".join(f"{json.dumps(key)}: [\n{rows}\n]" if isinstance(value, list) else f"{json.dumps(key)}: {json.dumps(value)}"
                        for key, value in result.items()

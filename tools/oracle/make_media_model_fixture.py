@@ -141,6 +141,11 @@ CASES["gemma3"] = dict(
                                    image_size=112, patch_size=14, vision_use_head=False)),
     seed=1, lines=True)
 
+# Pieces of long pictures, of which one is narrower, behind the whole.
+CASES["gemma3-scan"] = CASES["gemma3"] | dict(
+    config=CASES["gemma3"]["config"] | dict(mm_tokens_per_image=4), seed=1,
+    scan=dict(do_pan_and_scan=True, pan_and_scan_min_crop_size=30, pan_and_scan_max_num_crops=3, pan_and_scan_min_ratio_to_activate=1.5))
+
 # As the published ones of 6 billion parameters: norms of queries and keys, no biases of them.
 CASES["internvl"] = dict(
     config=dict(text_config=TEXT | dict(model_type="qwen3", head_dim=16, rope_theta=10000.0), image_token_id=IMAGE,
@@ -233,6 +238,13 @@ SQUARES = [
     [19],
     [5, (0, 70, 121, 1), 4],
     [(0, 120, 3, 2), (0, 200, 50, 3), 7, (0, 30, 30, 4), 3],
+]
+
+# In two pieces below each other, in three beside each other, whole.
+SCANNED = [
+    [19],
+    [5, (0, 40, 71, 1), 4],
+    [(0, 100, 31, 2), 7, (0, 90, 70, 3), 3],
 ]
 
 # As wide as a row of blocks can be, upright, lying; frames that are higher than wide.
@@ -352,7 +364,8 @@ def square_processor(case):
     if "lines" in case:
         from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
         side = case["config"]["vision_config"]["image_size"]
-        return Gemma3ImageProcessorPil(size={"height": side, "width": side}, image_mean=[0.5] * 3, image_std=[0.5] * 3)
+        return Gemma3ImageProcessorPil(size={"height": side, "width": side}, image_mean=[0.5] * 3, image_std=[0.5] * 3,
+                                       **case.get("scan", {}))
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
     side = case["config"]["vision_config"]["image_size"]
     return CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
@@ -624,14 +637,18 @@ class TilingPrompt(Prompt):
 
 
 class LinedPrompt(SquarePrompt):
-    """The same between lines, whose tokens see each other."""
+    """The same between lines, whose tokens see each other; pieces of long ones behind words."""
 
     def show(self, *part):
-        start = len(self.ids)
-        self.add(letters("\n\n") + [START])
-        super().show(*part)
-        self.media[-1][-1] = start
-        self.add([END] + letters("\n\n"))
+        _, width, height, seed = part
+        out = self.processor(images=[Image.fromarray(picture(width, height, seed))], return_tensors="pt")
+        self.pixels.append(out["pixel_values"])
+        self.media.append([*part, len(self.ids)])
+        count = len(out["pixel_values"])
+        words = ["Here is the original image " * (count > 1), *[" and here are some crops to help you see better "] * (count > 1),
+                 *[" "] * (count - 2)]
+        for before in words:
+            self.add(letters(before + "\n\n") + [START] + [IMAGE] * self.count + [END] + letters("\n\n"))
 
     def texts(self, more):
         found = super().texts(more)
@@ -938,7 +955,7 @@ def main():
         # Of mistral3 pixels along a block.
         count = 28 if "rowed" in case else (vision["image_size"] // vision["patch_size"]) ** 2
         count = config.get("mm_tokens_per_image", count // config.get("scale_factor", 1) ** 2)
-        prompts = [square(parts, i, processor, count) for i, parts in enumerate(SQUARES)]
+        prompts = [square(parts, i, processor, count) for i, parts in enumerate(SCANNED if "scan" in case else SQUARES)]
     for i, prompt in enumerate(prompts):
         found |= {f"{i}/{name}": value.contiguous() for name, value in record(fresh, prompt).items()}
     (out / "model.safetensors").unlink(missing_ok=True)

@@ -1,35 +1,47 @@
 import { refuseRequest } from '../../errors.js';
-import { defineConfig, field, only } from '../../layers/config/index.js';
+import { defineConfig, field, flag, integer, positive } from '../../layers/config/index.js';
 import {
   beside,
   decodePicture,
+  type EncoderInput,
   type EncodeWords,
   type MediaFiles,
   type MediaPiece,
   type MediaProcessor,
   mediaKey,
+  type Picture,
 } from '../../media/index.js';
 import { type ModelFolder, readProcessorConfig } from '../base/processor-files.js';
 import { BILINEAR, pixelFields, squareInput, squareSide } from '../base/vision/index.js';
 import type { Gemma3VisionConfig } from './config-gemma3.js';
 
 const HALF = [0.5, 0.5, 0.5];
-/** Defaults of transformers 5.24, Gemma3ImageProcessor. */
+const COUNT = integer(1, 1_000_000);
+/** Defaults of transformers 5.24, Gemma3ImageProcessor and Gemma3Processor. */
 const GEMMA3_PICTURES = defineConfig({
   fields: {
     side: squareSide('size', ['height', 'width'], 224),
     ...pixelFields({ mean: HALF, std: HALF }, BILINEAR),
-    scans: field('do_pan_and_scan', only(false), false),
+    scans: field('do_pan_and_scan', flag, false),
+    minSide: field('pan_and_scan_min_crop_size', COUNT, 256),
+    maxPieces: field('pan_and_scan_max_num_crops', COUNT, 4),
+    minRatio: field('pan_and_scan_min_ratio_to_activate', positive(1e6), 1.2),
   },
 });
 type PictureConfig = ReturnType<(typeof GEMMA3_PICTURES)['read']>;
 
+/** What stands before a picture of which pieces follow, and before these. */
+const ORIGINAL = 'Here is the original image ';
+const PIECES = ' and here are some crops to help you see better ';
 /** Lines about a picture. */
 const LINES = '\n\n';
 /** So many line feeds may be one token. */
 const MOST_LINES = 31;
 
-/** Whole pictures drawn out to one square, each between its begin, its end and lines. */
+/**
+ * Whole pictures drawn out to one square, each between its begin, its end and lines; where files ask for it, pieces of long
+ * ones behind them.
+ */
 export class Gemma3Processor implements MediaProcessor {
   readonly placeholders: MediaProcessor['placeholders'];
   readonly rowTokens: NonNullable<MediaProcessor['rowTokens']>;
@@ -77,28 +89,29 @@ export class Gemma3Processor implements MediaProcessor {
 
   /** @throws MEDIA_* */
   async process(media: MediaFiles, what: string): Promise<readonly MediaPiece[]> {
-    const { side } = this.pictures;
-    const {
-      vision: { patchSize },
-      mergeSize,
-      imageStartId,
-      imageEndId,
-    } = this.model;
     const [file = new Uint8Array()] = media.files;
     const picture = await decodePicture(file, what);
+    const pieces = this.pictures.scans ? await beside('scanOf', picture, this.pictures) : [];
+    const shown: MediaPiece[] = [];
+    const { imageStartId, imageEndId } = this.model;
+    const ids = (id: number | undefined) => (id === undefined ? [] : [id]);
+    const [before, behind] = pieces.length > 0 ? [ORIGINAL, PIECES] : ['', ''];
+    let words = [...this.encode(before + LINES), ...ids(imageStartId)];
+    for (const [index, seen] of [picture, ...pieces].entries()) {
+      const last = index === pieces.length;
+      const next = last ? '' : (index === 0 ? behind : ' ') + LINES;
+      shown.push(words, await this.inputOf(seen, mediaKey(media, index)));
+      words = [...ids(imageEndId), ...this.encode(LINES + next), ...(last ? [] : ids(imageStartId))];
+    }
+    return [...shown, words];
+  }
+
+  private async inputOf(picture: Picture, key: Int32Array): Promise<EncoderInput> {
+    const { side } = this.pictures;
+    const { vision, mergeSize } = this.model;
     const square = await beside('resize', picture, { width: side, height: side }, 'bilinear');
     const tokensOf = (patches: number): number => patches / mergeSize ** 2;
-    const input = await squareInput(square, this.pictures, {
-      patchSize,
-      tokensOf,
-      key: mediaKey(media),
-      hasFirst: false,
-    });
-    const words = (ids: readonly (number | undefined)[]) => ids.filter((id) => id !== undefined);
-    return [
-      words([...this.encode(LINES), imageStartId]),
-      { ...input, isWhole: true },
-      words([imageEndId, ...this.encode(LINES)]),
-    ];
+    const sizes = { patchSize: vision.patchSize, tokensOf, key, hasFirst: false };
+    return { ...(await squareInput(square, this.pictures, sizes)), isWhole: true };
   }
 }
